@@ -1,0 +1,150 @@
+//! What can go wrong, as one opaque error with a kind to match on and a source to print.
+//!
+//! No message carries a key, a value, a password or a URL: what is safe to log is decided here, once.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+
+/// The result of a cache operation.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a cache operation failed.
+///
+/// Attributed functions never see one: whatever breaks in the cache, they run. The direct API returns it.
+///
+/// ```
+/// use cachemacro_runtime::{Error, ErrorKind};
+///
+/// let error = Error::new(ErrorKind::Timeout, "no reply within 250 ms");
+/// assert_eq!(error.kind(), ErrorKind::Timeout);
+/// assert!(error.is_transient());
+/// ```
+pub struct Error {
+    kind: ErrorKind,
+    context: Cow<'static, str>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// What kind of failure an [`Error`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A setting from the builder, the environment or a URL is not acceptable.
+    Config,
+    /// No connection to the store could be had.
+    Connect,
+    /// The store did not answer in time. A write may or may not have happened.
+    Timeout,
+    /// The connection broke while an answer was due. A write may or may not have happened.
+    Io,
+    /// The store answered with an error of its own (out of memory, read only, no permission, …).
+    Store,
+    /// The value could not be turned into bytes.
+    Encode,
+    /// The arguments could not be turned into a key.
+    Key,
+    /// The encoded value is larger than the cache's limit.
+    TooLarge,
+    /// Others changed the entry again and again; the update gave up.
+    Contention,
+    /// The entry holds something that this operation does not work on.
+    WrongType,
+}
+
+impl ErrorKind {
+    /// All kinds, in the order in which [`index`](Self::index) numbers them.
+    pub const ALL: [ErrorKind; 10] = [
+        ErrorKind::Config,
+        ErrorKind::Connect,
+        ErrorKind::Timeout,
+        ErrorKind::Io,
+        ErrorKind::Store,
+        ErrorKind::Encode,
+        ErrorKind::Key,
+        ErrorKind::TooLarge,
+        ErrorKind::Contention,
+        ErrorKind::WrongType,
+    ];
+
+    /// The kind as a short lower-case word, for metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ErrorKind::Config => "config",
+            ErrorKind::Connect => "connect",
+            ErrorKind::Timeout => "timeout",
+            ErrorKind::Io => "io",
+            ErrorKind::Store => "store",
+            ErrorKind::Encode => "encode",
+            ErrorKind::Key => "key",
+            ErrorKind::TooLarge => "too_large",
+            ErrorKind::Contention => "contention",
+            ErrorKind::WrongType => "wrong_type",
+        }
+    }
+
+    pub(crate) const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Error {
+    /// An error of `kind`; `context` says what was being done, in a few words and without secrets.
+    pub fn new(kind: ErrorKind, context: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, context: context.into(), source: None }
+    }
+
+    /// The same error with the one that caused it.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// What kind of failure this is.
+    pub const fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// Whether the same operation may work when tried again later.
+    pub const fn is_transient(&self) -> bool {
+        matches!(
+            self.kind,
+            ErrorKind::Connect | ErrorKind::Timeout | ErrorKind::Io | ErrorKind::Store | ErrorKind::Contention
+        )
+    }
+
+    /// Whether the operation may have taken effect although it failed.
+    pub const fn is_ambiguous(&self) -> bool {
+        matches!(self.kind, ErrorKind::Timeout | ErrorKind::Io)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Error");
+        out.field("kind", &self.kind).field("context", &self.context);
+        if let Some(source) = &self.source {
+            out.field("source", source);
+        }
+        out.finish()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind, self.context)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
