@@ -1,0 +1,275 @@
+//! Keys: readable, and equal only for equal arguments.
+//!
+//! A key is `prefix:parts`. Text that comes from arguments is percent-encoded (`%`, `:`, `{`, `}`, blanks and
+//! control bytes; see the table in the guide), so what an argument contains can never look like structure. Marks
+//! that no encoded text can contain start with `%` and a character that is no hexadecimal digit:
+//!
+//! | mark | meaning |
+//! |------|---------|
+//! | `%N` | `None` |
+//! | `%S` | `Some`, where what follows is an `Option` again |
+//! | `%T…:` | type and const parameters of the function |
+//! | `%~…` | the tail was over the length limit: 128 bits of SHA-256 over the whole key |
+//!
+//! Knows nothing of stores, codecs or namespaces.
+
+use std::fmt::{self, Debug, Display, Write as _};
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::error::{Error, ErrorKind, Result};
+
+mod args;
+
+/// Longest key, in bytes, without namespace; a longer one keeps its beginning and ends in a hash.
+pub const MAX_KEY: usize = 200;
+/// What of a longer key is kept.
+const KEPT: usize = MAX_KEY - 2 - 32;
+
+/// The key of an entry within its cache: prefix and parts, without the namespace.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Key {
+    text: String,
+}
+
+impl Key {
+    /// A key from a prefix and one serializable value.
+    ///
+    /// A tuple at the top gives one part per element, so `("user", (7, 3))` is the key of
+    /// `#[cached(prefix = "user", key = "{org}:{id}")]` called with 7 and 3.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Key`] where `value` cannot be serialized.
+    ///
+    /// ```
+    /// use cachemacro_runtime::Key;
+    ///
+    /// assert_eq!(Key::new("user", &42)?.as_str(), "user:42");
+    /// assert_eq!(Key::new("user", &("a:b", Some(1)))?.as_str(), "user:a%3Ab:1");
+    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// ```
+    pub fn new<T: Serialize + ?Sized>(prefix: &str, value: &T) -> Result<Self> {
+        KeyBuilder::new(prefix).value(value).finish()
+    }
+
+    /// The key as text, without the namespace.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The hash that the entry's header carries, over namespace and key.
+    pub(crate) fn header_hash(full: &str) -> u64 {
+        xxh3_64(full.as_bytes())
+    }
+}
+
+impl Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Key").field("hash", &format_args!("{:016x}", xxh3_64(self.text.as_bytes()))).finish()
+    }
+}
+
+/// Builds a [`Key`] part by part; what generated code calls.
+#[derive(Clone)]
+pub struct KeyBuilder {
+    text: String,
+    /// Whether the next argument of a default key is the first.
+    first: bool,
+    failed: Option<String>,
+}
+
+impl Debug for KeyBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyBuilder").finish_non_exhaustive()
+    }
+}
+
+impl KeyBuilder {
+    /// A key under `prefix`.
+    pub fn new(prefix: &str) -> Self {
+        let mut text = String::with_capacity(64);
+        write_text(&mut text, prefix, None);
+        text.push(':');
+        Self { text, first: true, failed: None }
+    }
+
+    /// Names of type and const parameters; before any part.
+    #[must_use]
+    pub fn types(mut self, names: &str) -> Self {
+        self.text.push_str("%T");
+        write_text(&mut self.text, names, None);
+        self.text.push(':');
+        self
+    }
+
+    /// Literal text of a template.
+    #[must_use]
+    pub fn literal(mut self, text: &str) -> Self {
+        write_literal(&mut self.text, text);
+        self
+    }
+
+    /// A placeholder printed with `Display`. `stop` is the character of the template that follows it, if any;
+    /// it is encoded in the value, so that the value's end is known.
+    #[must_use]
+    pub fn display<T: Display + ?Sized>(mut self, value: &T, stop: Option<char>) -> Self {
+        write_formatted(&mut self.text, format_args!("{value}"), stop, &mut self.failed);
+        self
+    }
+
+    /// A placeholder printed with `Debug` (`{x:?}`).
+    #[must_use]
+    pub fn debug<T: Debug + ?Sized>(mut self, value: &T, stop: Option<char>) -> Self {
+        write_formatted(&mut self.text, format_args!("{value:?}"), stop, &mut self.failed);
+        self
+    }
+
+    /// One argument of a default key.
+    #[must_use]
+    pub fn arg<T: Serialize + ?Sized>(mut self, value: &T) -> Self {
+        if !std::mem::take(&mut self.first) {
+            self.text.push(':');
+        }
+        if let Err(error) = args::write_arg(&mut self.text, value) {
+            self.failed = Some(error.to_string());
+        }
+        self
+    }
+
+    /// The whole value of a key expression.
+    #[must_use]
+    pub fn value<T: Serialize + ?Sized>(mut self, value: &T) -> Self {
+        if let Err(error) = args::write_key(&mut self.text, value) {
+            self.failed = Some(error.to_string());
+        }
+        self
+    }
+
+    /// The key.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Key`] where a part could not be written.
+    pub fn finish(self) -> Result<Key> {
+        match self.failed {
+            Some(reason) => Err(Error::new(ErrorKind::Key, "the arguments cannot be a key").with_source(reason)),
+            None => Ok(Key { text: shorten(self.text) }),
+        }
+    }
+}
+
+/// Builds a tag from a template; the same encoding as in keys, without a prefix.
+#[derive(Clone)]
+pub struct TagBuilder(KeyBuilder);
+
+impl Debug for TagBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TagBuilder").finish_non_exhaustive()
+    }
+}
+
+impl Default for TagBuilder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl TagBuilder {
+    /// An empty tag.
+    pub const fn new() -> Self {
+        Self(KeyBuilder { text: String::new(), first: true, failed: None })
+    }
+
+    /// Literal text.
+    #[must_use]
+    pub fn literal(mut self, text: &str) -> Self {
+        self.0.text.push_str(text);
+        self
+    }
+
+    /// A placeholder printed with `Display`; see [`KeyBuilder::display`].
+    #[must_use]
+    pub fn display<T: Display + ?Sized>(self, value: &T, stop: Option<char>) -> Self {
+        Self(self.0.display(value, stop))
+    }
+
+    /// A placeholder printed with `Debug`; see [`KeyBuilder::debug`].
+    #[must_use]
+    pub fn debug<T: Debug + ?Sized>(self, value: &T, stop: Option<char>) -> Self {
+        Self(self.0.debug(value, stop))
+    }
+
+    /// The tag as text.
+    pub fn finish(self) -> String {
+        self.0.text
+    }
+}
+
+/// Percent-encodes text the way templates encode what they interpolate, so that
+/// `evict_tags([format!("org:{}", escape(&org))])` names the tag of `tags = ["org:{org}"]`.
+///
+/// ```
+/// assert_eq!(cachemacro_runtime::escape("a:b c"), "a%3Ab%20c");
+/// ```
+pub fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    write_text(&mut out, text, None);
+    out
+}
+
+/// Whether interpolated text may not contain `c` as it is.
+fn is_special(c: char) -> bool {
+    matches!(c, '%' | ':' | '{' | '}') || c.is_whitespace() || c.is_control()
+}
+
+fn write_encoded(out: &mut String, c: char) {
+    let mut buffer = [0; 4];
+    for byte in c.encode_utf8(&mut buffer).bytes() {
+        let _ = write!(out, "%{byte:02X}");
+    }
+}
+
+fn write_text(out: &mut String, text: &str, stop: Option<char>) {
+    for c in text.chars() {
+        if is_special(c) || Some(c) == stop { write_encoded(out, c) } else { out.push(c) }
+    }
+}
+
+/// Literal text of a template keeps its colons; what would clash with marks or cluster hash tags is encoded.
+fn write_literal(out: &mut String, text: &str) {
+    for c in text.chars() {
+        if is_special(c) && c != ':' { write_encoded(out, c) } else { out.push(c) }
+    }
+}
+
+fn write_formatted(out: &mut String, text: fmt::Arguments<'_>, stop: Option<char>, failed: &mut Option<String>) {
+    struct Encoder<'a>(&'a mut String, Option<char>);
+    impl fmt::Write for Encoder<'_> {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            write_text(self.0, text, self.1);
+            Ok(())
+        }
+    }
+    if Encoder(out, stop).write_fmt(text).is_err() {
+        *failed = Some("its Display or Debug returned an error".to_owned());
+    }
+}
+
+fn shorten(text: String) -> String {
+    if text.len() <= MAX_KEY {
+        return text;
+    }
+    let digest = Sha256::digest(text.as_bytes());
+    let mut short = text;
+    let mut cut = KEPT;
+    while !short.is_char_boundary(cut) {
+        cut -= 1;
+    }
+    short.truncate(cut);
+    short.push_str("%~");
+    for byte in &digest[..16] {
+        let _ = write!(short, "{byte:02x}");
+    }
+    short
+}

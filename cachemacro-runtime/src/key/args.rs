@@ -1,0 +1,378 @@
+//! Arguments as key text, through serde: injective over what serde sees of them.
+//!
+//! | value | text |
+//! |-------|------|
+//! | numbers, `bool` | as printed: `42`, `-1.5`, `true` |
+//! | text | percent-encoded; with a leading `'` where it could be read as something else |
+//! | bytes | `%x` and hexadecimal digits |
+//! | `None`, `Some(x)` | `%N`, `x` |
+//! | unit, unit struct | `()` |
+//! | enum variant | `.Name`, with what it holds in parentheses |
+//! | sequence | `[a,b]` |
+//! | map | `[k=v,…]`, sorted |
+//! | tuple | `(a,b)`; at the top `a:b` |
+//! | struct | `(field=a,other=b)` |
+//! | newtype struct | what is inside |
+
+use std::fmt::{self, Display, Write as _};
+
+use serde::ser::{self, Serialize};
+
+use super::{write_encoded, write_text};
+
+/// Why a value cannot be a key.
+#[derive(Debug)]
+pub(super) struct Unkeyable(String);
+
+impl Display for Unkeyable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unkeyable {}
+
+impl ser::Error for Unkeyable {
+    fn custom<T: Display>(message: T) -> Self {
+        Self(message.to_string())
+    }
+}
+
+/// One argument among several: a tuple is one part.
+pub(super) fn write_arg<T: Serialize + ?Sized>(out: &mut String, value: &T) -> Result<(), Unkeyable> {
+    value.serialize(Writer { out, place: Place { text: is_text::<T>(), ..Place::ARGUMENT } })
+}
+
+/// A whole key: a tuple is as many parts as it has elements.
+pub(super) fn write_key<T: Serialize + ?Sized>(out: &mut String, value: &T) -> Result<(), Unkeyable> {
+    value.serialize(Writer { out, place: Place { text: is_text::<T>(), top: true, ..Place::ARGUMENT } })
+}
+
+/// Whether `T` is text whatever its value, so that no value of it could be confused with a number.
+fn is_text<T: ?Sized>() -> bool {
+    let name = std::any::type_name::<T>().trim_start_matches('&');
+    matches!(name, "str" | "alloc::string::String")
+        || ["alloc::borrow::Cow<str", "alloc::boxed::Box<str", "alloc::sync::Arc<str", "alloc::rc::Rc<str"]
+            .iter()
+            .any(|known| name.starts_with(known))
+}
+
+/// Where in the key a value stands, which decides how it must be told from its neighbours.
+#[derive(Clone, Copy)]
+struct Place {
+    /// A tuple here is the list of parts.
+    top: bool,
+    /// Inside brackets, where commas, equals signs and brackets are structure.
+    nested: bool,
+    /// Right inside `Some`.
+    optional: bool,
+    /// The type says that this is text.
+    text: bool,
+}
+
+impl Place {
+    const ARGUMENT: Place = Place { top: false, nested: false, optional: false, text: false };
+    const NESTED: Place = Place { nested: true, ..Place::ARGUMENT };
+    /// An element of a tuple at the top.
+    const PART: Place = Place::ARGUMENT;
+}
+
+struct Writer<'a> {
+    out: &'a mut String,
+    place: Place,
+}
+
+type Done = Result<(), Unkeyable>;
+
+impl Writer<'_> {
+    fn print(self, value: impl Display) -> Done {
+        let _ = write!(self.out, "{value}");
+        Ok(())
+    }
+
+    fn text(self, text: &str) {
+        let mut rest = text.chars();
+        if !self.place.text && is_ambiguous(text) || self.place.nested && text.is_empty() {
+            self.out.push('\'');
+        } else if let Some(first @ ('.' | '\'' | '(' | '[')) = text.chars().next()
+            && (!self.place.text || self.place.nested)
+        {
+            write_encoded(self.out, first);
+            rest.next();
+        }
+        if self.place.nested {
+            for c in rest {
+                if matches!(c, ',' | '=' | '(' | ')' | '[' | ']') {
+                    write_encoded(self.out, c);
+                } else {
+                    write_text(self.out, c.encode_utf8(&mut [0; 4]), None);
+                }
+            }
+        } else {
+            write_text(self.out, rest.as_str(), None);
+        }
+    }
+
+    fn variant(&mut self, name: &str) {
+        self.out.push('.');
+        Writer { out: self.out, place: Place { text: true, ..Place::NESTED } }.text(name);
+    }
+}
+
+/// Whether text that is not text by its type could be read as a number, a truth value or nothing at all.
+fn is_ambiguous(text: &str) -> bool {
+    text.is_empty()
+        || text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+'))
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'+' | b'.'))
+            && text.parse::<f64>().is_ok()
+        || matches!(text, "true" | "false" | "NaN" | "inf")
+}
+
+macro_rules! printed {
+    ($($method:ident: $type:ty),*) => {$(
+        fn $method(self, value: $type) -> Done {
+            self.print(value)
+        }
+    )*};
+}
+
+impl<'a> ser::Serializer for Writer<'a> {
+    type Ok = ();
+    type Error = Unkeyable;
+    type SerializeSeq = List<'a>;
+    type SerializeTuple = List<'a>;
+    type SerializeTupleStruct = List<'a>;
+    type SerializeTupleVariant = List<'a>;
+    type SerializeMap = Map<'a>;
+    type SerializeStruct = List<'a>;
+    type SerializeStructVariant = List<'a>;
+
+    printed!(serialize_bool: bool, serialize_i8: i8, serialize_i16: i16, serialize_i32: i32, serialize_i64: i64,
+        serialize_i128: i128, serialize_u8: u8, serialize_u16: u16, serialize_u32: u32, serialize_u64: u64,
+        serialize_u128: u128);
+
+    // As `1.0`, not `1`, which is an integer.
+    fn serialize_f32(self, value: f32) -> Done {
+        self.print(format_args!("{value:?}"))
+    }
+
+    fn serialize_f64(self, value: f64) -> Done {
+        self.print(format_args!("{value:?}"))
+    }
+
+    fn serialize_char(self, value: char) -> Done {
+        self.serialize_str(value.encode_utf8(&mut [0; 4]))
+    }
+
+    fn serialize_str(self, value: &str) -> Done {
+        self.text(value);
+        Ok(())
+    }
+
+    fn serialize_bytes(self, value: &[u8]) -> Done {
+        self.out.push_str("%x");
+        for byte in value {
+            let _ = write!(self.out, "{byte:02x}");
+        }
+        Ok(())
+    }
+
+    fn serialize_none(self) -> Done {
+        self.out.push_str(if self.place.optional { "%S%N" } else { "%N" });
+        Ok(())
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Done {
+        if self.place.optional {
+            self.out.push_str("%S");
+        }
+        let place = Place { optional: true, top: false, text: is_text::<T>(), ..self.place };
+        value.serialize(Writer { out: self.out, place })
+    }
+
+    fn serialize_unit(self) -> Done {
+        self.print("()")
+    }
+
+    fn serialize_unit_struct(self, _name: &'static str) -> Done {
+        self.print("()")
+    }
+
+    fn serialize_unit_variant(mut self, _name: &'static str, _index: u32, variant: &'static str) -> Done {
+        self.variant(variant);
+        Ok(())
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _name: &'static str, value: &T) -> Done {
+        value.serialize(Writer { out: self.out, place: Place { text: is_text::<T>(), ..self.place } })
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        mut self,
+        _name: &'static str,
+        _index: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Done {
+        self.variant(variant);
+        self.out.push('(');
+        value.serialize(Writer { out: self.out, place: Place { text: is_text::<T>(), ..Place::NESTED } })?;
+        self.out.push(')');
+        Ok(())
+    }
+
+    fn serialize_seq(self, _len: Option<usize>) -> Result<List<'a>, Unkeyable> {
+        Ok(List::open(self.out, "[", "]"))
+    }
+
+    fn serialize_tuple(self, _len: usize) -> Result<List<'a>, Unkeyable> {
+        Ok(if self.place.top {
+            List { out: self.out, separator: ':', close: "", first: true, place: Place::PART }
+        } else {
+            List::open(self.out, "(", ")")
+        })
+    }
+
+    fn serialize_tuple_struct(self, _name: &'static str, _len: usize) -> Result<List<'a>, Unkeyable> {
+        Ok(List::open(self.out, "(", ")"))
+    }
+
+    fn serialize_tuple_variant(
+        mut self,
+        _name: &'static str,
+        _index: u32,
+        variant: &'static str,
+        _len: usize,
+    ) -> Result<List<'a>, Unkeyable> {
+        self.variant(variant);
+        Ok(List::open(self.out, "(", ")"))
+    }
+
+    fn serialize_map(self, _len: Option<usize>) -> Result<Map<'a>, Unkeyable> {
+        Ok(Map { out: self.out, entries: Vec::new(), key: None })
+    }
+
+    fn serialize_struct(self, _name: &'static str, _len: usize) -> Result<List<'a>, Unkeyable> {
+        Ok(List::open(self.out, "(", ")"))
+    }
+
+    fn serialize_struct_variant(
+        mut self,
+        _name: &'static str,
+        _index: u32,
+        variant: &'static str,
+        _len: usize,
+    ) -> Result<List<'a>, Unkeyable> {
+        self.variant(variant);
+        Ok(List::open(self.out, "(", ")"))
+    }
+}
+
+/// Elements or fields, one after the other.
+struct List<'a> {
+    out: &'a mut String,
+    separator: char,
+    close: &'static str,
+    first: bool,
+    place: Place,
+}
+
+impl<'a> List<'a> {
+    fn open(out: &'a mut String, open: &str, close: &'static str) -> Self {
+        out.push_str(open);
+        Self { out, separator: ',', close, first: true, place: Place::NESTED }
+    }
+
+    fn element<T: Serialize + ?Sized>(&mut self, name: Option<&'static str>, value: &T) -> Done {
+        if !std::mem::take(&mut self.first) {
+            self.out.push(self.separator);
+        }
+        if let Some(name) = name {
+            Writer { out: self.out, place: Place { text: true, ..Place::NESTED } }.text(name);
+            self.out.push('=');
+        }
+        value.serialize(Writer { out: self.out, place: Place { text: is_text::<T>(), ..self.place } })
+    }
+
+    fn close(self) {
+        self.out.push_str(self.close);
+    }
+}
+
+macro_rules! elements {
+    ($($part:ident: $method:ident),*) => {$(
+        impl ser::$part for List<'_> {
+            type Ok = ();
+            type Error = Unkeyable;
+
+            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
+                self.element(None, value)
+            }
+
+            fn end(self) -> Done {
+                self.close();
+                Ok(())
+            }
+        }
+    )*};
+}
+
+elements!(SerializeSeq: serialize_element, SerializeTuple: serialize_element,
+    SerializeTupleStruct: serialize_field, SerializeTupleVariant: serialize_field);
+
+macro_rules! fields {
+    ($($part:ident),*) => {$(
+        impl ser::$part for List<'_> {
+            type Ok = ();
+            type Error = Unkeyable;
+
+            fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Done {
+                self.element(Some(name), value)
+            }
+
+            fn end(self) -> Done {
+                self.close();
+                Ok(())
+            }
+        }
+    )*};
+}
+
+fields!(SerializeStruct, SerializeStructVariant);
+
+/// A map, whose entries are sorted by their text so that its own order does not matter.
+struct Map<'a> {
+    out: &'a mut String,
+    entries: Vec<String>,
+    key: Option<String>,
+}
+
+impl ser::SerializeMap for Map<'_> {
+    type Ok = ();
+    type Error = Unkeyable;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Done {
+        let mut text = String::new();
+        key.serialize(Writer { out: &mut text, place: Place { text: is_text::<T>(), ..Place::NESTED } })?;
+        text.push('=');
+        self.key = Some(text);
+        Ok(())
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
+        let mut entry = self.key.take().ok_or_else(|| Unkeyable("a map's value came before its key".to_owned()))?;
+        value.serialize(Writer { out: &mut entry, place: Place { text: is_text::<T>(), ..Place::NESTED } })?;
+        self.entries.push(entry);
+        Ok(())
+    }
+
+    fn end(mut self) -> Done {
+        self.entries.sort_unstable();
+        self.out.push('[');
+        // An empty map and an empty sequence are told apart.
+        self.out.push_str(if self.entries.is_empty() { "=" } else { "" });
+        self.out.push_str(&self.entries.join(","));
+        self.out.push(']');
+        Ok(())
+    }
+}

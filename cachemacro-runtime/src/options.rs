@@ -1,0 +1,97 @@
+//! What an entry's site decides about it, apart from its key and tags.
+
+use std::time::Duration;
+
+/// How long a value stays fresh.
+///
+/// ```
+/// use cachemacro_runtime::Ttl;
+/// use std::time::Duration;
+///
+/// assert_eq!(Ttl::from(Duration::from_secs(60)), Ttl::For(Duration::from_secs(60)));
+/// assert!(!Ttl::from(Duration::ZERO).stores());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ttl {
+    /// So long. Under one millisecond: the value is not stored.
+    For(Duration),
+    /// Until it is evicted or the store drops it. A tagged entry lives 30 days at most, because tag versions
+    /// must outlive it.
+    Never,
+}
+
+/// The TTL of a tagged entry that never expires.
+pub(crate) const TAGGED_NEVER: Duration = Duration::from_hours(30 * 24);
+/// The time to live that stands for "never" where the store needs one.
+pub(crate) const NEVER: Duration = Duration::from_hours(100 * 365 * 24);
+
+impl Ttl {
+    /// A TTL of so many milliseconds.
+    pub const fn millis(millis: u64) -> Self {
+        Ttl::For(Duration::from_millis(millis))
+    }
+
+    /// Whether a value with this TTL is stored at all.
+    pub const fn stores(self) -> bool {
+        match self {
+            Ttl::For(duration) => duration.as_millis() > 0,
+            Ttl::Never => true,
+        }
+    }
+
+    /// The time that an entry lives, tagged or not.
+    pub(crate) fn life(self, tagged: bool) -> Duration {
+        let longest = if tagged { TAGGED_NEVER } else { NEVER };
+        match self {
+            Ttl::For(duration) => duration.min(longest),
+            Ttl::Never => longest,
+        }
+    }
+}
+
+impl From<Duration> for Ttl {
+    fn from(duration: Duration) -> Self {
+        Ttl::For(duration)
+    }
+}
+
+/// The options of a site that have the same value on every call. `None`: the cache's default.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy {
+    /// How long a value stays fresh.
+    pub ttl: Option<Ttl>,
+    /// Whether `None` is stored.
+    pub cache_none: bool,
+    /// How long, where it differs from `ttl`.
+    pub none_ttl: Option<Ttl>,
+    /// Whether `Err` is stored.
+    pub cache_err: bool,
+    /// By what part of itself a TTL is spread: 10 is ±10 %.
+    pub jitter: Option<u8>,
+    /// How long to wait for another caller's load.
+    pub wait: Option<Duration>,
+    /// How long a load may keep its lease.
+    pub deadline: Option<Duration>,
+    /// Mixed into the schema fingerprint.
+    pub version: u32,
+}
+
+impl Policy {
+    /// All defaults.
+    pub const DEFAULT: Policy = Policy {
+        ttl: None,
+        cache_none: false,
+        none_ttl: None,
+        cache_err: false,
+        jitter: None,
+        wait: None,
+        deadline: None,
+        version: 0,
+    };
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}

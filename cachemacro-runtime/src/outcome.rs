@@ -1,0 +1,106 @@
+//! What of a function's return value is stored, decided by its type.
+
+use std::any::Any;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::codec::BuiltinCodec;
+use crate::error::Result;
+
+/// What a stored value must be: owned, cloneable, shareable between threads, and serde's.
+pub trait Value: Clone + Send + Sync + Serialize + DeserializeOwned + 'static {}
+
+impl<T: Clone + Send + Sync + Serialize + DeserializeOwned + 'static> Value for T {}
+
+/// A result that callers of one flight share.
+pub type Shared = Arc<dyn Any + Send + Sync>;
+
+/// What a function returned, seen by the cache.
+#[derive(Debug)]
+pub enum Split<V, R> {
+    /// A value.
+    Value(V),
+    /// `None`, whole as returned.
+    None(R),
+    /// `Err`, whole as returned.
+    Err(R),
+}
+
+/// How a return type `R` relates to the value inside: what is in `Result` and `Option`.
+pub trait Outcome<R>: Copy + Send + Sync + Debug {
+    /// What is stored.
+    type Value: Value;
+
+    /// What was returned.
+    fn split(self, returned: R) -> Split<Self::Value, R>;
+
+    /// The value inside, where there is one.
+    fn value_of(self, returned: &R) -> Option<&Self::Value>;
+
+    /// A value as the function would have returned it.
+    fn wrap(self, value: Self::Value) -> R;
+
+    /// `None` as the function would have returned it; `None` where it cannot.
+    fn none(self) -> Option<R>;
+
+    /// Whether this is an `Err` (which leaves the cache as it was in a put or evict).
+    fn is_err(self, returned: &R) -> bool;
+
+    /// A copy of an `Err` for the other callers of a flight, where it can be cloned and sent.
+    fn share_err(self, returned: &R) -> Option<Shared>;
+
+    /// The copy as the function would have returned it.
+    fn unshare_err(self, shared: &Shared) -> Option<R>;
+
+    /// Encodes an `Err` to be stored (`cache_err`), with the cache's own codec; `None` where this outcome stores none.
+    fn encode_err(self, returned: &R, codec: BuiltinCodec) -> Option<Result<Vec<u8>>>;
+
+    /// Decodes a stored `Err`.
+    fn decode_err(self, bytes: &[u8], codec: BuiltinCodec) -> Option<R>;
+}
+
+/// A function that returns the value itself; also what the direct API uses.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Plain;
+
+impl<V: Value> Outcome<V> for Plain {
+    type Value = V;
+
+    fn split(self, returned: V) -> Split<V, V> {
+        Split::Value(returned)
+    }
+
+    fn value_of(self, returned: &V) -> Option<&V> {
+        Some(returned)
+    }
+
+    fn wrap(self, value: V) -> V {
+        value
+    }
+
+    fn none(self) -> Option<V> {
+        None
+    }
+
+    fn is_err(self, _returned: &V) -> bool {
+        false
+    }
+
+    fn share_err(self, _returned: &V) -> Option<Shared> {
+        None
+    }
+
+    fn unshare_err(self, _shared: &Shared) -> Option<V> {
+        None
+    }
+
+    fn encode_err(self, _returned: &V, _codec: BuiltinCodec) -> Option<Result<Vec<u8>>> {
+        None
+    }
+
+    fn decode_err(self, _bytes: &[u8], _codec: BuiltinCodec) -> Option<V> {
+        None
+    }
+}
