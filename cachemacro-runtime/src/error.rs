@@ -116,7 +116,11 @@ impl Error {
     pub const fn is_transient(&self) -> bool {
         matches!(
             self.kind,
-            ErrorKind::Connect | ErrorKind::Timeout | ErrorKind::Io | ErrorKind::Store | ErrorKind::Contention
+            ErrorKind::Connect
+                | ErrorKind::Timeout
+                | ErrorKind::Io
+                | ErrorKind::Store
+                | ErrorKind::Contention
         )
     }
 

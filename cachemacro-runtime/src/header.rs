@@ -226,7 +226,10 @@ impl<'a> Parts<'a> {
             return Err(Malformed::Length);
         }
         let (stamps, payload) = bytes[FIXED..].split_at(usize::from(header.stamps) * STAMP);
-        if header.codec != DECIMAL && !header.has(PENDING) && header.checksum != checksum(&header, stamps, payload) {
+        if header.codec != DECIMAL
+            && !header.has(PENDING)
+            && header.checksum != checksum(&header, stamps, payload)
+        {
             return Err(Malformed::Checksum);
         }
         Ok(Self { header, stamps, payload })

@@ -36,7 +36,9 @@ pub struct VersionKey {
 
 impl fmt::Debug for VersionKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VersionKey").field("hash", &format_args!("{:016x}", self.hash)).finish_non_exhaustive()
+        f.debug_struct("VersionKey")
+            .field("hash", &format_args!("{:016x}", self.hash))
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,0 +1,343 @@
+//! The store without a server: the same protocol, fences and expiry as on Redis, in this process's memory.
+//!
+//! Bounded by bytes; what is used least goes first. Losing a key, whichever, only ever causes a miss. Each
+//! method is atomic per key; nothing is locked across an await.
+
+mod entry;
+mod space;
+mod watch;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use self::space::{Slot, Space};
+use self::watch::Watch;
+use super::{
+    Fill, FillId, Filled, Increment, Lease, LeaseOutcome, LeaseRequest, Read, Store, StoreHealth, TagKeys,
+    Token, Version, VersionKey,
+};
+use crate::clock::{Clock, Timestamp};
+use crate::error::Result;
+
+/// What a store holds unless told otherwise: 64 MiB.
+pub const DEFAULT_CAPACITY: usize = 64 << 20;
+
+/// How long a new version lives at least. Versions outlive the entries that carry them.
+const VERSION_LIFE: Duration = Duration::from_hours(60 * 24);
+
+/// A store in this process's memory.
+///
+/// Share it (in an `Arc`) to share what it holds; two stores know nothing of each other.
+///
+/// ```
+/// use cachemacro_runtime::Clock;
+/// use cachemacro_runtime::store::memory::MemoryStore;
+///
+/// let clock = Clock::manual();
+/// let store = MemoryStore::builder().capacity(1 << 20).clock(clock).build();
+/// assert!(store.is_empty());
+/// ```
+#[derive(Debug)]
+pub struct MemoryStore {
+    space: Space,
+    watch: Watch,
+}
+
+/// Makes a [`MemoryStore`].
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct MemoryStoreBuilder {
+    capacity: usize,
+    clock: Clock,
+}
+
+impl MemoryStoreBuilder {
+    /// How many bytes the store holds, keys and about 200 bytes of overhead per key included; 64 MiB by
+    /// default. What alone is larger than this is not kept.
+    pub const fn capacity(mut self, bytes: usize) -> Self {
+        self.capacity = bytes;
+        self
+    }
+
+    /// The store's clock, the system's by default. Tests move one made by [`Clock::manual`].
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The store, empty.
+    pub fn build(self) -> MemoryStore {
+        MemoryStore { space: Space::new(self.capacity, self.clock), watch: Watch::default() }
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::builder().build()
+    }
+}
+
+impl MemoryStore {
+    /// An empty store of [`DEFAULT_CAPACITY`] on the system's clock.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A builder, for another capacity or clock.
+    pub fn builder() -> MemoryStoreBuilder {
+        MemoryStoreBuilder { capacity: DEFAULT_CAPACITY, clock: Clock::system() }
+    }
+
+    /// How many keys are held: values, pending entries, versions, and what has expired and was not swept yet.
+    pub fn len(&self) -> usize {
+        self.space.len()
+    }
+
+    /// Whether no key is held.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What the held keys weigh, in bytes; compare with the capacity.
+    pub fn weight(&self) -> usize {
+        self.space.weight()
+    }
+
+    /// How many bytes the store holds at most.
+    pub const fn capacity(&self) -> usize {
+        self.space.capacity()
+    }
+
+    /// Puts any bytes under a key, as a foreign client could. For tests.
+    #[doc(hidden)]
+    pub fn put_raw(&self, key: &str, bytes: Bytes, life: Duration) {
+        self.space.update(key, |slot, now| *slot = Some(Slot { bytes, expires: now.plus(life) }));
+        self.watch.wake(key);
+    }
+
+    /// How long a key has left; `None` where there is none. For tests.
+    #[doc(hidden)]
+    pub fn life_left(&self, key: &str) -> Option<Duration> {
+        self.space.get(key).map(|slot| slot.expires.since(self.now()))
+    }
+
+    fn get(&self, key: &str) -> Option<Bytes> {
+        self.space.get(key).map(|slot| slot.bytes)
+    }
+
+    fn version(&self, key: &VersionKey) -> Option<Version> {
+        entry::version(self.space.get(&key.text).as_ref())
+    }
+
+    fn versions_of(&self, keys: &[VersionKey]) -> Vec<Option<Version>> {
+        keys.iter().map(|key| self.version(key)).collect()
+    }
+
+    fn capture_all(&self, keys: &[VersionKey], life: Duration) -> Vec<Version> {
+        let extended = VERSION_LIFE.max(life.saturating_mul(2));
+        keys.iter()
+            .map(|key| self.space.update(&key.text, |slot, now| entry::capture(slot, now, life, extended)))
+            .collect()
+    }
+
+    fn lease_one(&self, request: &LeaseRequest<'_>) -> LeaseOutcome {
+        self.space.update(request.key, |slot, now| entry::lease(slot, now, request))
+    }
+
+    fn fill_one(&self, fill: &Fill<'_>) -> Filled {
+        let accepted = self.space.update(fill.key, |slot, now| entry::fill(slot, now, fill));
+        if accepted || fill.unlink_refused {
+            self.watch.wake(fill.key);
+        }
+        Filled { accepted, versions: self.versions_of(fill.check) }
+    }
+
+    fn evict_one(&self, key: &str) -> bool {
+        let readable = self.space.update(key, |slot, now| entry::is_readable(slot.take().as_ref(), now));
+        self.watch.wake(key);
+        readable
+    }
+
+    fn evict_tag(&self, tag: &TagKeys) {
+        // In this order: a load whose tags come from its value reads the tag's version first and the any-tag
+        // version last, so it cannot see the tag's new version beside the old any-tag version.
+        self.space.update(&tag.any.text, |slot, _| *slot = None);
+        self.space.update(&tag.tag.text, |slot, _| *slot = None);
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    fn kind(&self) -> &'static str {
+        "memory"
+    }
+
+    fn now(&self) -> Timestamp {
+        self.space.clock().now()
+    }
+
+    async fn connect(&self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn read(&self, key: &str, versions: &[VersionKey]) -> Result<Read> {
+        Ok(Read { entry: self.get(key), versions: self.versions_of(versions) })
+    }
+
+    async fn read_many(
+        &self,
+        keys: &[String],
+        versions: &[VersionKey],
+    ) -> Result<(Vec<Option<Bytes>>, Vec<Option<Version>>)> {
+        Ok((keys.iter().map(|key| self.get(key)).collect(), self.versions_of(versions)))
+    }
+
+    async fn read_head(&self, key: &str, length: usize, versions: &[VersionKey]) -> Result<Read> {
+        let entry = self.get(key).map(|bytes| bytes.slice(..length.min(bytes.len())));
+        Ok(Read { entry, versions: self.versions_of(versions) })
+    }
+
+    async fn versions(&self, keys: &[VersionKey]) -> Result<Vec<Option<Version>>> {
+        Ok(self.versions_of(keys))
+    }
+
+    async fn capture(&self, keys: &[VersionKey], life: Duration) -> Result<Vec<Version>> {
+        Ok(self.capture_all(keys, life))
+    }
+
+    async fn lease(&self, request: LeaseRequest<'_>) -> Result<Lease> {
+        let versions = self.capture_all(request.capture, request.version_life);
+        Ok(Lease { versions, outcome: self.lease_one(&request) })
+    }
+
+    async fn lease_many(&self, requests: &[LeaseRequest<'_>]) -> Result<Vec<Lease>> {
+        let Some(first) = requests.first() else { return Ok(Vec::new()) };
+        let versions = self.capture_all(first.capture, first.version_life);
+        Ok(requests
+            .iter()
+            .map(|request| Lease { versions: versions.clone(), outcome: self.lease_one(request) })
+            .collect())
+    }
+
+    async fn renew(&self, key: &str, token: Token, live: Duration) -> Result<bool> {
+        Ok(self.space.update(key, |slot, now| entry::renew(slot, now, token, live)))
+    }
+
+    async fn release(&self, key: &str, token: Token) -> Result<bool> {
+        let released = self.space.update(key, |slot, _| entry::release(slot, token));
+        if released {
+            self.watch.wake(key);
+        }
+        Ok(released)
+    }
+
+    async fn fill(&self, fill: Fill<'_>) -> Result<Filled> {
+        Ok(self.fill_one(&fill))
+    }
+
+    async fn fill_many(&self, fills: &[Fill<'_>]) -> Result<Vec<Filled>> {
+        Ok(fills.iter().map(|fill| self.fill_one(fill)).collect())
+    }
+
+    async fn set(&self, key: &str, bytes: Bytes, life: Duration) -> Result<()> {
+        self.space.update(key, |slot, now| *slot = Some(Slot { bytes, expires: now.plus(life) }));
+        self.watch.wake(key);
+        Ok(())
+    }
+
+    async fn compare_and_set(&self, key: &str, seen: FillId, bytes: Bytes, life: Duration) -> Result<bool> {
+        let stored = self.space.update(key, |slot, now| entry::compare_and_set(slot, now, seen, bytes, life));
+        if stored {
+            self.watch.wake(key);
+        }
+        Ok(stored)
+    }
+
+    async fn increment(&self, increment: Increment<'_>) -> Result<i64> {
+        let sum = self.space.update(increment.key, |slot, now| entry::increment(slot, now, &increment))?;
+        self.watch.wake(increment.key);
+        Ok(sum)
+    }
+
+    async fn evict(&self, keys: &[String]) -> Result<Vec<bool>> {
+        Ok(keys.iter().map(|key| self.evict_one(key)).collect())
+    }
+
+    async fn evict_tags(&self, tags: &[TagKeys]) -> Result<()> {
+        for tag in tags {
+            self.evict_tag(tag);
+        }
+        Ok(())
+    }
+
+    async fn evict_prefix(&self, prefix: &str) -> Result<u64> {
+        let removed = self.space.remove_prefix(prefix);
+        for key in &removed {
+            self.watch.wake(key);
+        }
+        Ok(removed.len() as u64)
+    }
+
+    fn evict_now(&self, keys: &[String], tags: &[TagKeys]) -> bool {
+        for tag in tags {
+            self.evict_tag(tag);
+        }
+        for key in keys {
+            self.evict_one(key);
+        }
+        true
+    }
+
+    async fn changed(&self, key: &str, at_most: Duration) {
+        // Ends by the change or by the time; which of them is the caller's to find out.
+        let _ = tokio::time::timeout(at_most, self.watch.changed(key)).await;
+    }
+
+    async fn health(&self) -> Result<StoreHealth> {
+        Ok(StoreHealth::new(self.kind(), None, Duration::ZERO))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::header::{Header, assemble};
+    use crate::store::LeaseKind;
+
+    fn request(key: &str, token: Token) -> LeaseRequest<'_> {
+        LeaseRequest {
+            key,
+            token,
+            seen: 0,
+            kind: LeaseKind::Load,
+            live: Duration::from_secs(3),
+            capture: &[],
+            version_life: Duration::from_secs(300),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lease_is_filled_and_read_back() {
+        let store = MemoryStore::new();
+        let lease = store.lease(request("k", 7)).await.unwrap();
+        assert!(matches!(lease.outcome, LeaseOutcome::Taken));
+        let header =
+            Header { fill_id: 1, gone_at: store.now().plus(Duration::from_mins(1)), ..Header::default() };
+        let bytes = Bytes::from(assemble(header, &[], b"value"));
+        let fill = Fill {
+            key: "k",
+            token: 7,
+            bytes: bytes.clone(),
+            life: Duration::from_mins(1),
+            unlink_refused: false,
+            check: &[],
+        };
+        assert!(store.fill(fill).await.unwrap().accepted);
+        assert_eq!(store.read("k", &[]).await.unwrap().entry, Some(bytes));
+        assert_eq!(store.evict(&["k".to_owned()]).await.unwrap(), [true]);
+        assert!(store.is_empty());
+        assert_eq!(store.weight(), 0);
+    }
+}

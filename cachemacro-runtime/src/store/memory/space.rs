@@ -1,0 +1,284 @@
+//! Keys to bytes, bounded in size, with expiry. Knows nothing of entries, leases or versions.
+//!
+//! Keys are spread over shards, each behind a lock that is held for one operation on one key. Together the
+//! shards stay within one capacity. An expired key is never seen again, and does not stay for long while the
+//! store is in use: every operation removes a few that are due, from its own shard and now and then from
+//! another.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+
+use bytes::Bytes;
+use lru::LruCache;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::clock::{Clock, Timestamp};
+
+/// What a key costs besides its text and bytes: list and map nodes, expiry index, reference counts.
+pub(super) const OVERHEAD: usize = 200;
+/// How much capacity a shard must have: several times the largest value that is stored by default.
+const SHARD_CAPACITY: usize = 4 << 20;
+const MAX_SHARDS: usize = 16;
+/// How many due keys one operation removes from its shard: more than it can add.
+const SWEEP: usize = 4;
+/// After so many operations on a shard another is swept as well, which may have no traffic of its own.
+const VISIT: usize = 32;
+/// How many due keys that removes.
+const SWEEP_VISITED: usize = 64;
+
+/// What is under one key.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Slot {
+    pub(super) bytes: Bytes,
+    /// From this time on the key is gone.
+    pub(super) expires: Timestamp,
+}
+
+/// The keys and what is under them.
+pub(super) struct Space {
+    shards: Box<[Mutex<Shard>]>,
+    capacity: usize,
+    weight: AtomicUsize,
+    clock: Clock,
+    /// Random, so that nobody can choose keys that all fall into one shard.
+    seed: u64,
+}
+
+struct Shard {
+    /// Least recently used first to go.
+    slots: LruCache<Arc<str>, Slot>,
+    /// The same keys by expiry.
+    due: BTreeSet<(Timestamp, Arc<str>)>,
+    weight: usize,
+    operations: usize,
+}
+
+impl Space {
+    pub(super) fn new(capacity: usize, clock: Clock) -> Self {
+        let shards = (capacity / SHARD_CAPACITY).clamp(1, MAX_SHARDS);
+        Self {
+            shards: (0..shards).map(|_| Mutex::new(Shard::new())).collect(),
+            capacity,
+            weight: AtomicUsize::new(0),
+            clock,
+            seed: rand::random(),
+        }
+    }
+
+    pub(super) const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(super) const fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// How many keys are held, those included that are due and not swept yet.
+    pub(super) fn len(&self) -> usize {
+        (0..self.shards.len()).map(|at| self.lock(at).slots.len()).sum()
+    }
+
+    /// What the held keys weigh together.
+    pub(super) fn weight(&self) -> usize {
+        self.weight.load(Ordering::Relaxed)
+    }
+
+    /// What is under `key`, which counts as a use of it.
+    pub(super) fn get(&self, key: &str) -> Option<Slot> {
+        let at = self.shard_of(key);
+        let mut shard = self.lock(at);
+        let now = self.clock.now();
+        let found = shard.slots.get(key).filter(|slot| now < slot.expires).cloned();
+        self.tidy(at, shard, now);
+        found
+    }
+
+    /// Lets `change` replace, remove or create what is under `key`, in one atomic step at the time it is told.
+    pub(super) fn update<R>(&self, key: &str, change: impl FnOnce(&mut Option<Slot>, Timestamp) -> R) -> R {
+        let at = self.shard_of(key);
+        let mut shard = self.lock(at);
+        let now = self.clock.now();
+        let before = shard.weight;
+        let mut slot = shard.take(key).filter(|slot| now < slot.expires);
+        let answer = change(&mut slot, now);
+        // What exceeds the capacity on its own would first push out everything else.
+        match slot.filter(|slot| now < slot.expires && weigh(key, slot) <= self.capacity) {
+            Some(slot) => shard.put(key, slot),
+            None => shard.remove(key),
+        }
+        self.account(before, shard.weight);
+        while self.is_over() && shard.slots.len() > 1 {
+            self.pop(&mut shard);
+        }
+        self.tidy(at, shard, now);
+        self.make_room_beside(at);
+        answer
+    }
+
+    /// Removes every key that begins with `prefix`, one shard at a time, and tells which.
+    pub(super) fn remove_prefix(&self, prefix: &str) -> Vec<Arc<str>> {
+        let mut removed = Vec::new();
+        for at in 0..self.shards.len() {
+            let mut shard = self.lock(at);
+            let now = self.clock.now();
+            let before = shard.weight;
+            let matching: Vec<(Arc<str>, bool)> = shard
+                .slots
+                .iter()
+                .filter(|(key, _)| key.starts_with(prefix))
+                .map(|(key, slot)| (Arc::clone(key), now < slot.expires))
+                .collect();
+            for (key, alive) in matching {
+                shard.remove(&key);
+                if alive {
+                    removed.push(key);
+                }
+            }
+            self.account(before, shard.weight);
+        }
+        removed
+    }
+
+    fn shard_of(&self, key: &str) -> usize {
+        let hash = xxh3_64_with_seed(key.as_bytes(), self.seed);
+        usize::try_from(hash % self.shards.len() as u64).unwrap_or(0)
+    }
+
+    fn lock(&self, at: usize) -> MutexGuard<'_, Shard> {
+        // A panic in between leaves a shard that is in order, if with one empty slot.
+        self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_over(&self) -> bool {
+        self.weight() > self.capacity
+    }
+
+    fn account(&self, before: usize, after: usize) {
+        if after >= before {
+            self.weight.fetch_add(after - before, Ordering::Relaxed);
+        } else {
+            self.weight.fetch_sub(before - after, Ordering::Relaxed);
+        }
+    }
+
+    /// Lets go of the shard's least recently used key; false where it has none.
+    fn pop(&self, shard: &mut Shard) -> bool {
+        let before = shard.weight;
+        let popped = shard.pop();
+        self.account(before, shard.weight);
+        popped
+    }
+
+    /// Takes from the other shards what a large entry needs beyond its own.
+    fn make_room_beside(&self, own: usize) {
+        for step in 1..self.shards.len() {
+            if !self.is_over() {
+                return;
+            }
+            let mut shard = self.lock((own + step) % self.shards.len());
+            while self.is_over() && self.pop(&mut shard) {}
+        }
+    }
+
+    /// Ends an operation on a shard: removes a few keys that are due, there and now and then elsewhere.
+    fn tidy(&self, at: usize, mut shard: MutexGuard<'_, Shard>, now: Timestamp) {
+        self.sweep(&mut shard, now, SWEEP);
+        shard.operations = shard.operations.wrapping_add(1);
+        let operations = shard.operations;
+        drop(shard);
+        if operations.is_multiple_of(VISIT) {
+            let visited = (operations / VISIT) % self.shards.len();
+            if visited != at {
+                match self.shards[visited].try_lock() {
+                    Ok(mut shard) => self.sweep(&mut shard, now, SWEEP_VISITED),
+                    Err(TryLockError::Poisoned(shard)) => {
+                        self.sweep(&mut shard.into_inner(), now, SWEEP_VISITED);
+                    }
+                    // In use, so swept by its user.
+                    Err(TryLockError::WouldBlock) => {}
+                }
+            }
+        }
+    }
+
+    fn sweep(&self, shard: &mut Shard, now: Timestamp, most: usize) {
+        let before = shard.weight;
+        for _ in 0..most {
+            match shard.due.first() {
+                Some((expires, key)) if *expires <= now => {
+                    let key = Arc::clone(key);
+                    shard.remove(&key);
+                }
+                _ => break,
+            }
+        }
+        self.account(before, shard.weight);
+    }
+}
+
+impl fmt::Debug for Space {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Space")
+            .field("shards", &self.shards.len())
+            .field("capacity", &self.capacity)
+            .field("weight", &self.weight())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shard {
+    fn new() -> Self {
+        Self { slots: LruCache::unbounded(), due: BTreeSet::new(), weight: 0, operations: 0 }
+    }
+
+    /// Takes the bytes out, so that they can be changed in place; the key stays, and counts as used.
+    fn take(&mut self, key: &str) -> Option<Slot> {
+        let slot = self.slots.get_mut(key)?;
+        self.weight -= slot.bytes.len();
+        Some(Slot { bytes: std::mem::take(&mut slot.bytes), expires: slot.expires })
+    }
+
+    fn put(&mut self, key: &str, slot: Slot) {
+        if let Some((key, held)) = self.slots.get_key_value_mut(key) {
+            self.weight = self.weight - held.bytes.len() + slot.bytes.len();
+            if held.expires != slot.expires {
+                let mut due = (held.expires, Arc::clone(key));
+                self.due.remove(&due);
+                due.0 = slot.expires;
+                self.due.insert(due);
+            }
+            *held = slot;
+        } else {
+            let key: Arc<str> = key.into();
+            self.weight += weigh(&key, &slot);
+            self.due.insert((slot.expires, Arc::clone(&key)));
+            self.slots.put(key, slot);
+        }
+    }
+
+    fn remove(&mut self, key: &str) {
+        if let Some((key, slot)) = self.slots.pop_entry(key) {
+            self.forget(key, &slot);
+        }
+    }
+
+    fn pop(&mut self) -> bool {
+        let popped = self.slots.pop_lru();
+        let found = popped.is_some();
+        if let Some((key, slot)) = popped {
+            self.forget(key, &slot);
+        }
+        found
+    }
+
+    fn forget(&mut self, key: Arc<str>, slot: &Slot) {
+        self.weight -= weigh(&key, slot);
+        self.due.remove(&(slot.expires, key));
+    }
+}
+
+fn weigh(key: &str, slot: &Slot) -> usize {
+    key.len() + slot.bytes.len() + OVERHEAD
+}
