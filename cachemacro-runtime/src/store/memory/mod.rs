@@ -314,7 +314,7 @@ mod tests {
             kind: LeaseKind::Load,
             live: Duration::from_secs(3),
             capture: &[],
-            version_life: Duration::from_secs(300),
+            version_life: Duration::from_mins(5),
         }
     }
 
