@@ -1,0 +1,299 @@
+//! Who gets a lease, from whom, and over what.
+
+use cachemacro_runtime::header::{PENDING, PUT};
+use cachemacro_runtime::store::LeaseKind::{Load, Put, Refresh};
+use cachemacro_runtime::store::{Lease, LeaseOutcome, LeaseRequest};
+
+use super::{Env, LONG, SHORT, assert_busy, assert_found, assert_taken, put_fill, race};
+
+pub(super) async fn a_lease_on_nothing_leaves_a_pending_header(env: &Env) {
+    for (name, kind, flags) in
+        [("load", Load, PENDING), ("refresh", Refresh, PENDING), ("put", Put, PENDING | PUT)]
+    {
+        let key = env.key(name);
+        assert_taken(&env.lease(&key, kind, 7, 0).await);
+        let header = env.header(&key).await;
+        assert_eq!((header.flags, header.token, header.fill_id), (flags, 7, 0));
+        let left = header.lease_deadline.since(env.store.now());
+        assert!(left <= LONG && left > LONG / 2, "{left:?}");
+        assert_eq!(env.entry(&key).await.unwrap().len(), header.total_len());
+        env.assert_life(&key, LONG).await;
+    }
+}
+
+pub(super) async fn a_held_lease_is_busy_for_what_is_left_of_it(env: &Env) {
+    let key = env.key("k");
+    env.take(&key, 1).await;
+    for kind in [Load, Refresh] {
+        match env.lease(&key, kind, 2, 0).await {
+            LeaseOutcome::Busy(left) => assert!(left <= LONG && left > LONG / 2, "{left:?}"),
+            other => panic!("{kind:?} got {other:?}"),
+        }
+    }
+    assert_eq!(env.header(&key).await.token, 1, "asking changes nothing");
+}
+
+pub(super) async fn a_lease_over_a_seen_value_leaves_the_value_readable(env: &Env) {
+    for (name, kind) in [("load", Load), ("refresh", Refresh), ("put", Put)] {
+        let key = env.key(name);
+        let value = env.set(&key, 5).await;
+        assert_taken(&env.lease(&key, kind, 9, 5).await);
+        let entry = env.entry(&key).await.unwrap();
+        let header = env.header(&key).await;
+        assert_eq!((header.token, header.has(PUT), header.has(PENDING)), (9, kind == Put, false));
+        assert!(header.is_leased(env.store.now()) && header.is_readable(env.store.now()));
+        assert_eq!(entry[32..], value[32..], "nothing but the lease's fields changed");
+        assert_eq!(entry[..5], value[..5]);
+        assert_eq!(entry[6..16], value[6..16]);
+    }
+}
+
+pub(super) async fn a_lease_held_over_a_value_is_busy_for_those_who_saw_it(env: &Env) {
+    for holder in [Load, Refresh] {
+        let key = env.key(&format!("{holder:?}"));
+        env.set(&key, 5).await;
+        assert_taken(&env.lease(&key, holder, 1, 5).await);
+        assert_busy(&env.lease(&key, Load, 2, 5).await);
+        assert_busy(&env.lease(&key, Refresh, 3, 5).await);
+        assert_eq!(env.header(&key).await.token, 1);
+    }
+}
+
+pub(super) async fn another_value_than_the_seen_one_is_found_instead_of_a_lease(env: &Env) {
+    let key = env.key("k");
+    let value = env.set(&key, 5).await;
+    for kind in [Load, Refresh] {
+        for seen in [0, 4, 6, u64::MAX] {
+            assert_found(&env.lease(&key, kind, 1, seen).await, &value);
+        }
+    }
+    assert_eq!(env.header(&key).await.token, 0, "no lease was taken");
+}
+
+pub(super) async fn fill_ids_and_tokens_are_compared_in_all_their_64_bits(env: &Env) {
+    let key = env.key("k");
+    // Doubles cannot tell these from their neighbours.
+    let (fill_id, token) = ((1 << 53) + 1, u64::MAX - 1);
+    let value = env.set(&key, fill_id).await;
+    assert_found(&env.lease(&key, Load, 1, fill_id - 1).await, &value);
+    assert_found(&env.lease(&key, Load, 1, fill_id ^ (1 << 63)).await, &value);
+    assert_taken(&env.lease(&key, Load, token, fill_id).await);
+    assert!(!env.fill(&key, token + 1, 2).await);
+    assert!(!env.fill(&key, token & 0xFFFF_FFFF, 2).await);
+    assert!(env.fill(&key, token, 2).await);
+}
+
+pub(super) async fn another_value_is_found_even_under_a_held_lease(env: &Env) {
+    let key = env.key("k");
+    env.set(&key, 5).await;
+    assert_taken(&env.lease(&key, Load, 1, 5).await);
+    let leased = env.entry(&key).await.unwrap();
+    assert_found(&env.lease(&key, Load, 2, 4).await, &leased);
+    assert!(env.fill(&key, 1, 6).await, "its holder is not disturbed");
+}
+
+pub(super) async fn a_put_takes_the_lease_whatever_is_there(env: &Env) {
+    let key = env.key("k");
+    assert_taken(&env.lease(&key, Put, 1, 0).await);
+    assert_taken(&env.lease(&key, Put, 2, 0).await);
+    assert!(env.header(&key).await.has(PENDING | PUT));
+    env.evict(&key).await;
+    env.take(&key, 3).await;
+    assert_taken(&env.lease(&key, Put, 4, 0).await);
+    assert!(!env.fill(&key, 3, 30).await, "the load lost its lease");
+    env.set(&key, 5).await;
+    assert_taken(&env.lease(&key, Put, 6, 0).await);
+    assert_taken(&env.lease(&key, Put, 7, 4).await);
+    assert_eq!(env.header(&key).await.fill_id, 5, "the old value stays readable");
+    assert!(env.store.fill(put_fill(&key, 7, env.value(8))).await.unwrap().accepted);
+}
+
+pub(super) async fn a_load_takes_over_a_puts_lease(env: &Env) {
+    let pending = env.key("pending");
+    assert_taken(&env.lease(&pending, Put, 1, 0).await);
+    assert_taken(&env.lease(&pending, Load, 2, 0).await);
+    let header = env.header(&pending).await;
+    assert_eq!((header.token, header.has(PUT)), (2, false), "it is a load's now");
+    assert_busy(&env.lease(&pending, Load, 3, 0).await);
+    assert!(!env.store.fill(put_fill(&pending, 1, env.value(9))).await.unwrap().accepted);
+
+    let value = env.key("value");
+    env.set(&value, 5).await;
+    assert_taken(&env.lease(&value, Put, 1, 0).await);
+    assert_taken(&env.lease(&value, Load, 2, 5).await);
+    let header = env.header(&value).await;
+    assert_eq!((header.token, header.has(PUT), header.fill_id), (2, false, 5));
+    assert_busy(&env.lease(&value, Load, 3, 5).await);
+}
+
+pub(super) async fn a_refresh_does_not_take_over_a_puts_lease(env: &Env) {
+    let key = env.key("k");
+    env.set(&key, 5).await;
+    assert_taken(&env.lease(&key, Put, 1, 0).await);
+    assert_busy(&env.lease(&key, Refresh, 2, 5).await);
+    let pending = env.key("pending");
+    assert_taken(&env.lease(&pending, Put, 1, 0).await);
+    assert_busy(&env.lease(&pending, Refresh, 2, 0).await);
+    assert!(env.fill(&key, 1, 6).await && env.fill(&pending, 1, 6).await);
+}
+
+pub(super) async fn a_lapsed_puts_lease_is_free_for_a_refresh(env: &Env) {
+    let key = env.key("k");
+    env.set(&key, 5).await;
+    assert_taken(&env.lease_for(&key, Put, 1, 0, SHORT).await);
+    env.pass(SHORT).await;
+    assert_taken(&env.lease(&key, Refresh, 2, 5).await);
+    assert!(!env.header(&key).await.has(PUT));
+}
+
+pub(super) async fn a_value_past_its_end_is_missing_though_its_key_lives(env: &Env) {
+    let key = env.key("k");
+    env.store.set(&key, env.value_gone_after(5, SHORT), LONG).await.unwrap();
+    env.pass(SHORT).await;
+    assert_taken(&env.lease_for(&key, Load, 1, 0, SHORT).await);
+    let header = env.header(&key).await;
+    assert_eq!((header.flags, header.token, header.fill_id), (PENDING, 1, 0), "no way back to the value");
+    assert!(env.life_left(&key).await.unwrap() <= SHORT, "the pending header lives as long as its lease");
+}
+
+pub(super) async fn a_lease_outlasts_the_value_it_was_taken_over(env: &Env) {
+    let key = env.key("k");
+    env.store.set(&key, env.value_gone_after(5, SHORT), SHORT).await.unwrap();
+    assert_taken(&env.lease(&key, Load, 1, 5).await);
+    env.assert_life(&key, LONG).await;
+    env.pass(SHORT).await;
+    assert_busy(&env.lease(&key, Load, 2, 5).await);
+    assert_busy(&env.lease(&key, Load, 2, 0).await);
+    assert!(!env.header(&key).await.is_readable(env.store.now()), "but the value does not");
+    assert!(env.fill(&key, 1, 6).await);
+}
+
+pub(super) async fn a_lease_never_shortens_a_values_life(env: &Env) {
+    let key = env.key("k");
+    env.set(&key, 5).await;
+    assert_taken(&env.lease_for(&key, Load, 1, 5, SHORT).await);
+    env.assert_life(&key, LONG).await;
+    env.pass(SHORT).await;
+    assert_eq!(env.header(&key).await.fill_id, 5);
+}
+
+pub(super) async fn a_lapsed_pending_lease_vanishes_and_its_holder_cannot_harm_the_next(env: &Env) {
+    let key = env.key("k");
+    assert_taken(&env.lease_for(&key, Load, 1, 0, SHORT).await);
+    env.pass(SHORT).await;
+    assert_eq!(env.entry(&key).await, None);
+    assert!(!env.fill(&key, 1, 10).await, "late, and nobody took over");
+    env.take(&key, 2).await;
+    assert!(!env.fill(&key, 1, 10).await, "late");
+    assert!(!env.release(&key, 1).await);
+    assert!(!env.renew(&key, 1, LONG).await);
+    assert_busy(&env.lease(&key, Load, 3, 0).await);
+    assert!(env.fill(&key, 2, 20).await, "the successor was not disturbed");
+    assert_eq!(env.header(&key).await.fill_id, 20);
+}
+
+pub(super) async fn a_lapsed_lease_over_a_value_passes_to_another_token(env: &Env) {
+    let key = env.key("k");
+    env.set(&key, 5).await;
+    assert_taken(&env.lease_for(&key, Load, 1, 5, SHORT).await);
+    assert_busy(&env.lease(&key, Refresh, 2, 5).await);
+    env.pass(SHORT).await;
+    assert_taken(&env.lease(&key, Refresh, 2, 5).await);
+    assert!(!env.fill(&key, 1, 10).await);
+    assert!(!env.release(&key, 1).await);
+    assert!(env.fill(&key, 2, 20).await);
+}
+
+pub(super) async fn of_sixteen_racers_exactly_one_gets_the_lease(env: &Env) {
+    for seen in [0, 5] {
+        let key = env.key(&format!("seen {seen}"));
+        if seen != 0 {
+            env.set(&key, seen).await;
+        }
+        let outcomes = race(16, |number| {
+            let (env, key) = (env.clone(), key.clone());
+            async move { env.lease(&key, Load, number + 1, seen).await }
+        })
+        .await;
+        let taken: Vec<_> =
+            (1..).zip(&outcomes).filter(|(_, it)| matches!(it, LeaseOutcome::Taken)).collect();
+        assert_eq!(taken.len(), 1, "{outcomes:?}");
+        assert_eq!(env.header(&key).await.token, taken[0].0);
+        assert_eq!(outcomes.iter().filter(|it| matches!(it, LeaseOutcome::Busy(_))).count(), 15);
+    }
+}
+
+pub(super) async fn of_racing_puts_the_last_holds_the_lease(env: &Env) {
+    let key = env.key("k");
+    let outcomes = race(16, |number| {
+        let (env, key) = (env.clone(), key.clone());
+        async move { env.lease(&key, Put, number + 1, 0).await }
+    })
+    .await;
+    outcomes.iter().for_each(assert_taken);
+    let mut accepted = 0;
+    for token in 1..=16 {
+        accepted += u32::from(env.fill(&key, token, token).await);
+    }
+    assert_eq!(accepted, 1);
+}
+
+pub(super) async fn a_lease_captures_versions_and_creates_those_that_are_missing(env: &Env) {
+    let keys = ["old", "new"].map(|name| env.version_key(name));
+    let old = env.store.capture(&keys[..1], LONG).await.unwrap()[0];
+    let key = env.key("k");
+    let request = LeaseRequest {
+        key: &key,
+        token: 1,
+        seen: 0,
+        kind: Load,
+        live: LONG,
+        capture: &keys,
+        version_life: LONG,
+    };
+    let Lease { versions, outcome } = env.store.lease(request.clone()).await.unwrap();
+    assert_taken(&outcome);
+    assert_eq!(versions[0], old);
+    assert_eq!(env.store.versions(&keys).await.unwrap(), [Some(old), Some(versions[1])]);
+
+    let busy = env.store.lease(LeaseRequest { token: 2, ..request.clone() }).await.unwrap();
+    assert_busy(&busy.outcome);
+    assert_eq!(busy.versions, versions, "captured whatever becomes of the lease");
+
+    env.evict(&key).await;
+    let value = env.set(&key, 5).await;
+    let found = env.store.lease(LeaseRequest { token: 3, ..request }).await.unwrap();
+    assert_found(&found.outcome, &value);
+    assert_eq!(found.versions, versions);
+}
+
+pub(super) async fn many_leases_are_decided_one_by_one_with_versions_captured_once(env: &Env) {
+    let keys = ["free", "held", "filled", "put"].map(|name| env.key(name));
+    env.take(&keys[1], 100).await;
+    let value = env.set(&keys[2], 5).await;
+    assert_taken(&env.lease(&keys[3], Put, 101, 0).await);
+    let capture = ["a", "b"].map(|name| env.version_key(name));
+    let requests: Vec<_> = (1..)
+        .zip(&keys)
+        .map(|(token, key)| LeaseRequest {
+            key,
+            token,
+            seen: 0,
+            kind: Load,
+            live: LONG,
+            capture: &capture,
+            version_life: LONG,
+        })
+        .collect();
+    let leases = env.store.lease_many(&requests).await.unwrap();
+    let [free, held, filled, put] = &leases[..] else { panic!("four answers, not {}", leases.len()) };
+    assert_taken(&free.outcome);
+    assert_busy(&held.outcome);
+    assert_found(&filled.outcome, &value);
+    assert_taken(&put.outcome);
+    let versions: Vec<_> = env.store.versions(&capture).await.unwrap().into_iter().flatten().collect();
+    assert!(versions.len() == 2 && leases.iter().all(|lease| lease.versions == versions));
+    assert!(env.fill(&keys[0], 1, 10).await && env.fill(&keys[1], 100, 11).await);
+    assert!(env.fill(&keys[3], 4, 12).await);
+    assert!(env.store.lease_many(&[]).await.unwrap().is_empty());
+}
