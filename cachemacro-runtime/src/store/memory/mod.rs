@@ -301,43 +301,4 @@ impl Store for MemoryStore {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::header::{Header, assemble};
-    use crate::store::LeaseKind;
-
-    fn request(key: &str, token: Token) -> LeaseRequest<'_> {
-        LeaseRequest {
-            key,
-            token,
-            seen: 0,
-            kind: LeaseKind::Load,
-            live: Duration::from_secs(3),
-            capture: &[],
-            version_life: Duration::from_mins(5),
-        }
-    }
-
-    #[tokio::test]
-    async fn a_lease_is_filled_and_read_back() {
-        let store = MemoryStore::new();
-        let lease = store.lease(request("k", 7)).await.unwrap();
-        assert!(matches!(lease.outcome, LeaseOutcome::Taken));
-        let header =
-            Header { fill_id: 1, gone_at: store.now().plus(Duration::from_mins(1)), ..Header::default() };
-        let bytes = Bytes::from(assemble(header, &[], b"value"));
-        let fill = Fill {
-            key: "k",
-            token: 7,
-            bytes: bytes.clone(),
-            life: Duration::from_mins(1),
-            unlink_refused: false,
-            check: &[],
-        };
-        assert!(store.fill(fill).await.unwrap().accepted);
-        assert_eq!(store.read("k", &[]).await.unwrap().entry, Some(bytes));
-        assert_eq!(store.evict(&["k".to_owned()]).await.unwrap(), [true]);
-        assert!(store.is_empty());
-        assert_eq!(store.weight(), 0);
-    }
-}
+mod tests;

@@ -282,3 +282,192 @@ impl Shard {
 fn weigh(key: &str, slot: &Slot) -> usize {
     key.len() + slot.bytes.len() + OVERHEAD
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const HOUR: Duration = Duration::from_hours(1);
+
+    fn space(capacity: usize) -> (Space, Clock) {
+        let clock = Clock::manual();
+        (Space::new(capacity, clock.clone()), clock)
+    }
+
+    fn put(space: &Space, key: &str, len: usize, life: Duration) {
+        let bytes = Bytes::from(vec![1; len]);
+        space.update(key, |slot, now| *slot = Some(Slot { bytes, expires: now.plus(life) }));
+    }
+
+    fn has(space: &Space, key: &str) -> bool {
+        space.get(key).is_some()
+    }
+
+    /// Asserts that weight and expiry index say what is there.
+    fn assert_consistent(space: &Space) {
+        let mut weight = 0;
+        for at in 0..space.shards.len() {
+            let shard = space.lock(at);
+            let own: usize = shard.slots.iter().map(|(key, slot)| weigh(key, slot)).sum();
+            assert_eq!(own, shard.weight);
+            assert_eq!(shard.due.len(), shard.slots.len());
+            for (key, slot) in &shard.slots {
+                assert!(shard.due.contains(&(slot.expires, Arc::clone(key))), "{key} is not due");
+            }
+            weight += own;
+        }
+        assert_eq!(weight, space.weight());
+        assert!(weight <= space.capacity, "{weight} exceeds {}", space.capacity);
+    }
+
+    #[test]
+    fn the_weight_never_exceeds_the_capacity() {
+        let (space, clock) = space(40_000);
+        for round in 0..3_000_usize {
+            let key = format!("key {}", round * 7 % 301);
+            match round % 11 {
+                0 => space.update(&key, |slot, _| *slot = None),
+                1 => clock.advance(SECOND),
+                _ => put(&space, &key, round * 31 % 3_000, SECOND * u32::try_from(round % 90).unwrap()),
+            }
+            assert!(space.weight() <= 40_000);
+        }
+        assert!(space.weight() > 20_000, "what fits is kept");
+        assert_consistent(&space);
+        space.remove_prefix("key 1");
+        assert_consistent(&space);
+        space.remove_prefix("");
+        assert_eq!((space.len(), space.weight()), (0, 0));
+    }
+
+    #[test]
+    fn threads_together_stay_within_the_capacity() {
+        let (space, _) = space(4 * SHARD_CAPACITY);
+        std::thread::scope(|scope| {
+            for thread in 0..4_usize {
+                let space = &space;
+                scope.spawn(move || {
+                    for round in 0..400 {
+                        put(space, &format!("{thread}:{round}"), 100_000, HOUR);
+                        // Each thread may be in the middle of one insertion.
+                        assert!(space.weight() <= space.capacity + 4 * 101_000);
+                        has(space, &format!("{}:{round}", (thread + 1) % 4));
+                    }
+                });
+            }
+        });
+        assert!(space.weight() > 3 * SHARD_CAPACITY);
+        assert_consistent(&space);
+    }
+
+    #[test]
+    fn what_is_used_stays_and_what_is_not_goes() {
+        let (space, _) = space(100 * (OVERHEAD + 110));
+        put(&space, "hot", 100, HOUR);
+        put(&space, "cold", 100, HOUR);
+        for number in 0..1_000 {
+            put(&space, &format!("{number}"), 100, HOUR);
+            assert!(has(&space, "hot"));
+        }
+        assert!(!has(&space, "cold"));
+        assert!(has(&space, "999") && has(&space, "950") && !has(&space, "500"));
+    }
+
+    #[test]
+    fn what_exceeds_the_capacity_alone_is_not_kept_and_pushes_nothing_out() {
+        let (space, _) = space(10_000);
+        put(&space, "small", 100, HOUR);
+        put(&space, "grows", 100, HOUR);
+        put(&space, "grows", 20_000, HOUR);
+        assert!(has(&space, "small"));
+        assert!(!has(&space, "grows"), "nor is what it replaced");
+        put(&space, "grows", 9_000, HOUR);
+        assert!(has(&space, "grows"));
+        assert_consistent(&space);
+    }
+
+    #[test]
+    fn a_large_entry_takes_room_from_other_shards() {
+        let (space, _) = space(4 * SHARD_CAPACITY);
+        for number in 0..400 {
+            put(&space, &number.to_string(), SHARD_CAPACITY / 90, HOUR);
+        }
+        put(&space, "large", 3 * SHARD_CAPACITY, HOUR);
+        assert!(has(&space, "large"));
+        assert!(space.len() > 20, "no more than needed");
+        assert_consistent(&space);
+    }
+
+    #[test]
+    fn a_small_store_uses_one_shard_and_a_large_one_several() {
+        assert_eq!(space(0).0.shards.len(), 1);
+        assert_eq!(space(2 * SHARD_CAPACITY).0.shards.len(), 2);
+        assert_eq!(space(usize::MAX).0.shards.len(), MAX_SHARDS);
+    }
+
+    #[test]
+    fn a_store_without_capacity_keeps_nothing() {
+        let (space, _) = space(0);
+        put(&space, "k", 0, HOUR);
+        assert_eq!((space.len(), has(&space, "k")), (0, false));
+    }
+
+    #[test]
+    fn expired_keys_are_swept_by_traffic_on_others() {
+        let (space, clock) = space(1 << 20);
+        for number in 0..1_000 {
+            put(&space, &number.to_string(), 10, SECOND);
+        }
+        put(&space, "stays", 10, HOUR);
+        assert_eq!(space.len(), 1_001);
+        clock.advance(SECOND);
+        assert!(!has(&space, "7"), "at once for readers");
+        for _ in 0..1_000 / SWEEP {
+            has(&space, "stays");
+        }
+        assert_eq!(space.len(), 1);
+        assert_consistent(&space);
+    }
+
+    #[test]
+    fn idle_shards_are_swept_by_traffic_on_one_key() {
+        let (space, clock) = space(MAX_SHARDS * SHARD_CAPACITY);
+        for number in 0..1_000 {
+            put(&space, &number.to_string(), 10, SECOND);
+        }
+        put(&space, "hot", 10, HOUR);
+        clock.advance(SECOND);
+        for _ in 0..3 * MAX_SHARDS * VISIT {
+            has(&space, "hot");
+        }
+        assert_eq!(space.len(), 1);
+        assert_consistent(&space);
+    }
+
+    #[test]
+    fn replacing_a_key_leaves_one_trace_of_it() {
+        let (space, _) = space(1 << 20);
+        for number in 1..1_000 {
+            put(&space, "k", 10, SECOND * number);
+        }
+        assert_eq!(space.len(), 1);
+        assert_consistent(&space);
+    }
+
+    #[test]
+    fn a_prefix_removes_its_keys_from_every_shard() {
+        let (space, clock) = space(MAX_SHARDS * SHARD_CAPACITY);
+        for number in 0..200 {
+            put(&space, &format!("a:{number}"), 10, HOUR);
+            put(&space, &format!("b:{number}"), 10, HOUR);
+        }
+        put(&space, "a:dead", 10, SECOND);
+        clock.advance(SECOND);
+        assert_eq!(space.remove_prefix("a:").len(), 200, "an expired one is no longer there");
+        assert_eq!(space.len(), 200);
+        assert_consistent(&space);
+    }
+}

@@ -46,6 +46,12 @@ impl Watch {
         }
     }
 
+    /// Whether nobody waits and nothing is left of those who did.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().is_empty() && self.count.load(Ordering::SeqCst) == 0
+    }
+
     fn enter<'a>(&'a self, key: &'a str) -> (Waiter<'a>, OwnedNotified) {
         self.count.fetch_add(1, Ordering::SeqCst);
         let mut waiting = self.lock();
