@@ -14,15 +14,15 @@ use cachemacro_tests::store_conformance;
 
 struct Memory {
     clock: Clock,
-    memory: Arc<MemoryStore>,
+    raw: Arc<MemoryStore>,
     store: Arc<dyn Store>,
 }
 
 impl Memory {
     fn new() -> Self {
         let clock = Clock::manual();
-        let memory = Arc::new(MemoryStore::builder().clock(clock.clone()).build());
-        Self { clock, store: Arc::clone(&memory) as Arc<dyn Store>, memory }
+        let raw = Arc::new(MemoryStore::builder().clock(clock.clone()).build());
+        Self { clock, store: Arc::clone(&raw) as Arc<dyn Store>, raw }
     }
 
     fn behind_no_faults() -> Self {
@@ -42,11 +42,11 @@ impl Backend for Memory {
     }
 
     async fn put_raw(&self, key: &str, bytes: &[u8], life: Duration) {
-        self.memory.put_raw(key, Bytes::copy_from_slice(bytes), life);
+        self.raw.put_raw(key, Bytes::copy_from_slice(bytes), life);
     }
 
     async fn life_left(&self, key: &str) -> Option<Duration> {
-        self.memory.life_left(key)
+        self.raw.life_left(key)
     }
 }
 

@@ -84,7 +84,7 @@ pub(super) async fn a_key_is_gone_after_its_life(env: &Env) {
     env.pass(SHORT).await;
     assert_eq!(env.entry(&key).await, None);
     assert_eq!(env.life_left(&key).await, None);
-    assert_eq!(env.store.read_many(&[key.clone()], &[]).await.unwrap().0, [None]);
+    assert_eq!(env.store.read_many(std::slice::from_ref(&key), &[]).await.unwrap().0, [None]);
     assert!(!env.evict(&key).await);
 }
 

@@ -1,0 +1,445 @@
+//! Random sequences of operations on the in-memory store, compared step by step with a model that is written
+//! from the design's words and knows no bytes.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use cachemacro_runtime::header::{DECIMAL, Header, PUT, Parts, assemble};
+use cachemacro_runtime::store::memory::MemoryStore;
+use cachemacro_runtime::store::{
+    Fill, Increment, LeaseKind, LeaseOutcome, LeaseRequest, Store, TagKeys, VersionKey,
+};
+use cachemacro_runtime::{Clock, ErrorKind};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+/// Milliseconds since the start of a run.
+type Millis = u64;
+
+#[derive(Debug, Clone)]
+enum Step {
+    Pass(Millis),
+    Lease { key: usize, kind: LeaseKind, token: u64, seen: u64, live: Millis },
+    Renew { key: usize, token: u64, live: Millis },
+    Release { key: usize, token: u64 },
+    Fill { key: usize, token: u64, value: Value, unlink_refused: bool },
+    Set { key: usize, value: Value },
+    CompareAndSet { key: usize, seen: u64, value: Value },
+    Increment { key: usize, by: i64, outdated: u64, value: Value },
+    Evict { keys: Vec<usize>, now: bool },
+    EvictPrefix,
+    Garbage { key: usize, life: Millis },
+    Capture { key: usize, life: Millis },
+    EvictTag { key: usize },
+}
+
+/// What a step stores; of a fresh decimal entry, all but the number.
+#[derive(Debug, Clone, Copy)]
+struct Value {
+    fill_id: u64,
+    number: Option<i64>,
+    readable: Millis,
+    life: Millis,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Lease {
+    token: u64,
+    deadline: Millis,
+    put: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Content {
+    Garbage,
+    Pending(Lease),
+    Value { fill_id: u64, number: Option<i64>, gone_at: Millis, lease: Option<Lease> },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Cell {
+    content: Content,
+    expires: Millis,
+}
+
+#[derive(Debug, PartialEq)]
+enum Asked {
+    Taken,
+    Found(u64),
+    Busy(Millis),
+}
+
+#[derive(Default)]
+struct Model {
+    now: Millis,
+    cells: HashMap<usize, Cell>,
+    /// Expiry of the versions that exist.
+    versions: HashMap<usize, Millis>,
+}
+
+impl Model {
+    fn pass(&mut self, time: Millis) {
+        self.now += time;
+        let now = self.now;
+        self.cells.retain(|_, cell| now < cell.expires);
+        self.versions.retain(|_, expires| now < *expires);
+    }
+
+    fn put(&mut self, key: usize, content: Content, expires: Millis) {
+        self.cells.insert(key, Cell { content, expires });
+        self.pass(0);
+    }
+
+    fn store(&mut self, key: usize, value: Value) {
+        let Value { fill_id, number, readable, life } = value;
+        let content = Content::Value { fill_id, number, gone_at: self.now + readable, lease: None };
+        self.put(key, content, self.now + life);
+    }
+
+    /// Fill id and number of the value that may be read.
+    fn readable(&self, key: usize) -> Option<(u64, Option<i64>)> {
+        match self.cells.get(&key)?.content {
+            Content::Value { fill_id, number, gone_at, .. } if self.now < gone_at => Some((fill_id, number)),
+            _ => None,
+        }
+    }
+
+    fn lease_of(&self, key: usize) -> Option<Lease> {
+        match self.cells.get(&key)?.content {
+            Content::Pending(lease) => Some(lease),
+            Content::Value { lease, .. } => lease,
+            Content::Garbage => None,
+        }
+    }
+
+    fn holds(&self, key: usize, token: u64) -> bool {
+        token != 0 && self.lease_of(key).is_some_and(|lease| lease.token == token)
+    }
+
+    fn lease(&mut self, key: usize, kind: LeaseKind, token: u64, seen: u64, live: Millis) -> Asked {
+        let value = self.readable(key);
+        if let Some((fill_id, _)) = value
+            && fill_id != seen
+            && kind != LeaseKind::Put
+        {
+            return Asked::Found(fill_id);
+        }
+        if let Some(holder) = self.lease_of(key).filter(|lease| self.now < lease.deadline) {
+            let free = kind == LeaseKind::Put || (kind == LeaseKind::Load && holder.put);
+            if !free {
+                return Asked::Busy(holder.deadline - self.now);
+            }
+        }
+        let lease = Lease { token, deadline: self.now + live, put: kind == LeaseKind::Put };
+        if value.is_some() {
+            self.give(key, lease);
+        } else {
+            self.put(key, Content::Pending(lease), lease.deadline);
+        }
+        Asked::Taken
+    }
+
+    fn give(&mut self, key: usize, new: Lease) {
+        if let Some(cell) = self.cells.get_mut(&key) {
+            match &mut cell.content {
+                Content::Pending(lease) => {
+                    *lease = new;
+                    cell.expires = new.deadline;
+                }
+                Content::Value { lease, .. } => {
+                    *lease = Some(new);
+                    cell.expires = cell.expires.max(new.deadline);
+                }
+                Content::Garbage => {}
+            }
+        }
+        self.pass(0);
+    }
+
+    fn release(&mut self, key: usize) {
+        match self.cells.get_mut(&key) {
+            Some(Cell { content: Content::Value { lease, .. }, .. }) => *lease = None,
+            _ => {
+                self.cells.remove(&key);
+            }
+        }
+    }
+
+    fn increment(&mut self, key: usize, by: i64, outdated: u64, value: Value) -> Option<i64> {
+        let current = self.readable(key).filter(|(fill_id, _)| outdated == 0 || *fill_id != outdated);
+        let Some((_, number)) = current else {
+            self.store(key, Value { number: Some(by), ..value });
+            return Some(by);
+        };
+        let sum = number?.checked_add(by)?;
+        if let Some(Cell { content: Content::Value { fill_id, number, lease, .. }, .. }) =
+            self.cells.get_mut(&key)
+        {
+            (*fill_id, *number, *lease) = (value.fill_id, Some(sum), None);
+        }
+        Some(sum)
+    }
+
+    fn capture(&mut self, key: usize, life: Millis) {
+        let extended = self.now + (2 * life).max(60 * 24 * 60 * 60 * 1_000);
+        let expires = self.versions.entry(key).or_insert(extended);
+        if *expires < self.now + life {
+            *expires = extended;
+        }
+    }
+}
+
+/// The store beside its model.
+struct Run {
+    store: MemoryStore,
+    clock: Clock,
+    start: u64,
+    model: Model,
+    seen_versions: HashMap<usize, u64>,
+}
+
+const KEYS: usize = 3;
+
+fn key(key: usize) -> String {
+    // Key 0 is the prefix of the others.
+    ["k", "k1", "k2"][key].to_owned()
+}
+
+fn tag(key: usize) -> TagKeys {
+    let version = |text| VersionKey { text, hash: 0 };
+    TagKeys { tag: version(format!("t{key}")), any: version("any".to_owned()) }
+}
+
+const fn millis(time: Millis) -> Duration {
+    Duration::from_millis(time)
+}
+
+impl Run {
+    fn new() -> Self {
+        let clock = Clock::manual();
+        let store = MemoryStore::builder().clock(clock.clone()).build();
+        let start = clock.now().millis();
+        Self { store, clock, start, model: Model::default(), seen_versions: HashMap::new() }
+    }
+
+    fn header(&self, value: Value) -> Header {
+        Header {
+            codec: if value.number.is_some() { DECIMAL } else { 1 },
+            fill_id: value.fill_id,
+            gone_at: self.store.now().plus(millis(value.readable)),
+            ..Header::default()
+        }
+    }
+
+    fn bytes(&self, value: Value) -> bytes::Bytes {
+        let payload = value.number.map_or("payload".to_owned(), |number| number.to_string());
+        assemble(self.header(value), &[], payload.as_bytes()).into()
+    }
+
+    async fn step(&mut self, step: Step) {
+        match step {
+            Step::Pass(time) => {
+                self.clock.advance(millis(time));
+                self.model.pass(time);
+            }
+            Step::Lease { key: at, kind, token, seen, live } => {
+                let key = key(at);
+                let request = LeaseRequest {
+                    key: &key,
+                    token,
+                    seen,
+                    kind,
+                    live: millis(live),
+                    capture: &[],
+                    version_life: Duration::ZERO,
+                };
+                let asked = match self.store.lease(request).await.unwrap().outcome {
+                    LeaseOutcome::Taken => Asked::Taken,
+                    LeaseOutcome::Found(bytes) => Asked::Found(Header::parse(&bytes).unwrap().fill_id),
+                    LeaseOutcome::Busy(left) => Asked::Busy(u64::try_from(left.as_millis()).unwrap()),
+                };
+                assert_eq!(asked, self.model.lease(at, kind, token, seen, live));
+            }
+            Step::Renew { key: at, token, live } => {
+                let held = self.model.holds(at, token);
+                assert_eq!(self.store.renew(&key(at), token, millis(live)).await.unwrap(), held);
+                if held && let Some(lease) = self.model.lease_of(at) {
+                    self.model.give(at, Lease { deadline: self.model.now + live, ..lease });
+                }
+            }
+            Step::Release { key: at, token } => {
+                let held = self.model.holds(at, token);
+                assert_eq!(self.store.release(&key(at), token).await.unwrap(), held);
+                if held {
+                    self.model.release(at);
+                }
+            }
+            Step::Fill { key: at, token, value, unlink_refused } => {
+                let (key, bytes, life) = (key(at), self.bytes(value), millis(value.life));
+                let fill = Fill { key: &key, token, bytes, life, unlink_refused, check: &[] };
+                let held = self.model.holds(at, token);
+                assert_eq!(self.store.fill(fill).await.unwrap().accepted, held);
+                if held {
+                    self.model.store(at, value);
+                } else if unlink_refused {
+                    self.model.cells.remove(&at);
+                }
+            }
+            Step::Set { key: at, value } => {
+                self.store.set(&key(at), self.bytes(value), millis(value.life)).await.unwrap();
+                self.model.store(at, value);
+            }
+            Step::CompareAndSet { key: at, seen, value } => {
+                let (bytes, life) = (self.bytes(value), millis(value.life));
+                let stored = self.store.compare_and_set(&key(at), seen, bytes, life).await.unwrap();
+                assert_eq!(stored, self.model.readable(at).map_or(0, |(fill_id, _)| fill_id) == seen);
+                if stored {
+                    self.model.store(at, value);
+                }
+            }
+            Step::Increment { key: at, by, outdated, value } => self.increment(at, by, outdated, value).await,
+            Step::Evict { keys, now } => {
+                let names: Vec<_> = keys.iter().copied().map(key).collect();
+                let expected: Vec<_> = keys
+                    .iter()
+                    .map(|at| {
+                        let existed = self.model.readable(*at).is_some();
+                        self.model.cells.remove(at);
+                        existed
+                    })
+                    .collect();
+                if now {
+                    assert!(self.store.evict_now(&names, &[]));
+                } else {
+                    assert_eq!(self.store.evict(&names).await.unwrap(), expected);
+                }
+            }
+            Step::EvictPrefix => {
+                let evicted = self.store.evict_prefix(&key(0)).await.unwrap();
+                assert_eq!(evicted, self.model.cells.drain().count() as u64);
+            }
+            Step::Garbage { key: at, life } => {
+                self.store.put_raw(&key(at), "garbage".into(), millis(life));
+                self.model.put(at, Content::Garbage, self.model.now + life);
+            }
+            Step::Capture { key: at, life } => {
+                let version = self.store.capture(&[tag(at).tag], millis(life)).await.unwrap()[0];
+                let known = self.seen_versions.insert(at, version);
+                let existed = self.model.versions.contains_key(&at);
+                assert_eq!(known == Some(version), existed);
+                self.model.capture(at, life);
+            }
+            Step::EvictTag { key: at } => {
+                self.store.evict_tags(&[tag(at)]).await.unwrap();
+                self.model.versions.remove(&at);
+            }
+        }
+    }
+
+    async fn increment(&mut self, at: usize, by: i64, outdated: u64, value: Value) {
+        let (key, life) = (key(at), millis(value.life));
+        let decimal = Value { number: Some(0), ..value };
+        let fresh = assemble(self.header(decimal), &[], b"").into();
+        let increment = Increment { key: &key, by, fresh, life, outdated };
+        match (self.store.increment(increment).await, self.model.increment(at, by, outdated, value)) {
+            (Ok(sum), expected) => assert_eq!(Some(sum), expected),
+            (Err(error), expected) => {
+                assert_eq!((error.kind(), expected), (ErrorKind::WrongType, None));
+            }
+        }
+    }
+
+    /// Compares everything that can be seen of the store with the model.
+    async fn compare(&self) {
+        for at in 0..KEYS {
+            let entry = self.store.read(&key(at), &[]).await.unwrap().entry;
+            let life = self.store.life_left(&key(at)).map(|life| self.clock.now().plus(life).millis());
+            let content = entry.as_deref().map(|bytes| self.content(bytes));
+            let cell =
+                content.zip(life).map(|(content, expires)| Cell { content, expires: expires - self.start });
+            assert_eq!(cell.as_ref(), self.model.cells.get(&at), "{}", key(at));
+            let version =
+                self.store.life_left(&tag(at).tag.text).map(|life| self.clock.now().plus(life).millis());
+            assert_eq!(version.map(|expires| expires - self.start), self.model.versions.get(&at).copied());
+        }
+    }
+
+    fn content(&self, bytes: &[u8]) -> Content {
+        let Ok(parts) = Parts::parse(bytes) else { return Content::Garbage };
+        let header = parts.header;
+        let lease = (header.token != 0).then(|| Lease {
+            token: header.token,
+            deadline: header.lease_deadline.millis() - self.start,
+            put: header.has(PUT),
+        });
+        match lease {
+            Some(lease) if header.has(cachemacro_runtime::header::PENDING) => Content::Pending(lease),
+            lease => Content::Value {
+                fill_id: header.fill_id,
+                number: std::str::from_utf8(parts.payload).unwrap().parse().ok(),
+                gone_at: header.gone_at.millis() - self.start,
+                lease,
+            },
+        }
+    }
+}
+
+fn time() -> impl Strategy<Value = Millis> {
+    prop_oneof![Just(1), Just(10), Just(100), 1..200_u64]
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let number = prop_oneof![
+        2 => Just(None),
+        2 => (-3..3_i64).prop_map(Some),
+        1 => Just(Some(i64::MAX)),
+        1 => Just(Some(i64::MIN)),
+    ];
+    (1..5_u64, number, time(), time()).prop_map(|(fill_id, number, readable, life)| Value {
+        fill_id,
+        number,
+        readable,
+        life,
+    })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let kind = prop_oneof![Just(LeaseKind::Load), Just(LeaseKind::Refresh), Just(LeaseKind::Put)];
+    let (key, token, seen) = (0..KEYS, 0..4_u64, 0..5_u64);
+    prop_oneof![
+        3 => time().prop_map(Step::Pass),
+        6 => (key.clone(), kind, 1..4_u64, seen.clone(), time())
+            .prop_map(|(key, kind, token, seen, live)| Step::Lease { key, kind, token, seen, live }),
+        2 => (key.clone(), token.clone(), time()).prop_map(|(key, token, live)| Step::Renew { key, token, live }),
+        2 => (key.clone(), token.clone()).prop_map(|(key, token)| Step::Release { key, token }),
+        4 => (key.clone(), token, value(), any::<bool>())
+            .prop_map(|(key, token, value, unlink_refused)| Step::Fill { key, token, value, unlink_refused }),
+        1 => (key.clone(), value()).prop_map(|(key, value)| Step::Set { key, value }),
+        2 => (key.clone(), seen.clone(), value())
+            .prop_map(|(key, seen, value)| Step::CompareAndSet { key, seen, value }),
+        2 => (key.clone(), -2..3_i64, seen, value())
+            .prop_map(|(key, by, outdated, value)| Step::Increment { key, by, outdated, value }),
+        1 => (vec(key.clone(), 0..3), any::<bool>()).prop_map(|(keys, now)| Step::Evict { keys, now }),
+        1 => Just(Step::EvictPrefix),
+        1 => (key.clone(), time()).prop_map(|(key, life)| Step::Garbage { key, life }),
+        1 => (key.clone(), prop_oneof![time(), Just(60 * 24 * 60 * 60 * 1_000)])
+            .prop_map(|(key, life)| Step::Capture { key, life }),
+        1 => key.prop_map(|key| Step::EvictTag { key }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_sequence_of_operations_does_what_the_model_says(steps in vec(step(), 1..60)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let mut run = Run::new();
+            for step in steps {
+                run.step(step).await;
+                run.compare().await;
+            }
+        });
+    }
+}
