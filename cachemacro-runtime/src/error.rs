@@ -42,6 +42,8 @@ pub enum ErrorKind {
     Store,
     /// The value could not be turned into bytes.
     Encode,
+    /// The bytes are not a value of this type. Reads take it as a miss.
+    Decode,
     /// The arguments could not be turned into a key.
     Key,
     /// The encoded value is larger than the cache's limit.
@@ -54,13 +56,14 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// All kinds, in the order in which [`index`](Self::index) numbers them.
-    pub const ALL: [ErrorKind; 10] = [
+    pub const ALL: [ErrorKind; 11] = [
         ErrorKind::Config,
         ErrorKind::Connect,
         ErrorKind::Timeout,
         ErrorKind::Io,
         ErrorKind::Store,
         ErrorKind::Encode,
+        ErrorKind::Decode,
         ErrorKind::Key,
         ErrorKind::TooLarge,
         ErrorKind::Contention,
@@ -76,6 +79,7 @@ impl ErrorKind {
             ErrorKind::Io => "io",
             ErrorKind::Store => "store",
             ErrorKind::Encode => "encode",
+            ErrorKind::Decode => "decode",
             ErrorKind::Key => "key",
             ErrorKind::TooLarge => "too_large",
             ErrorKind::Contention => "contention",

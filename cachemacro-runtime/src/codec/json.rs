@@ -1,0 +1,30 @@
+//! JSON: readable with `redis-cli`. Map keys must be strings or numbers, NaN and infinities come back as errors (the entry
+//! is then a miss), `Some(None)` comes back as `None`.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::guard::Limits;
+use super::{Codec, broken, trailing, unencodable};
+use crate::error::Result;
+
+/// The JSON codec; id 4.
+#[derive(Debug, Clone, Copy)]
+pub struct Json;
+
+impl Codec for Json {
+    const ID: u8 = 4;
+    const NAME: &'static str = "json";
+    const BUILTIN: bool = true;
+
+    fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<()> {
+        serde_json::to_writer(out, value).map_err(|_| unencodable(Self::NAME))
+    }
+
+    fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+        let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+        let value = Limits::of(bytes.len()).decode(&mut deserializer).map_err(|_| broken(Self::NAME))?;
+        deserializer.end().map_err(|_| trailing(Self::NAME))?;
+        Ok(value)
+    }
+}
