@@ -116,6 +116,12 @@ impl Error {
         self.kind
     }
 
+    /// What was being done; carries no secrets.
+    #[cfg(feature = "redis")]
+    pub(crate) fn context(&self) -> &str {
+        &self.context
+    }
+
     /// Whether the same operation may work when tried again later.
     pub const fn is_transient(&self) -> bool {
         matches!(

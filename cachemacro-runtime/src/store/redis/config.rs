@@ -1,0 +1,262 @@
+//! The settings of a [`RedisStore`](super::RedisStore). They hold a password and therefore never print the URL.
+
+use std::fmt;
+use std::time::Duration;
+
+use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
+use redis::{ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// How to reach one Redis or Valkey server, and how long to wait for it.
+///
+/// ```
+/// use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
+/// use std::time::Duration;
+///
+/// let config = RedisConfig::new("redis://:secret@localhost:6379/0").command_timeout(Duration::from_millis(100));
+/// assert!(!format!("{config:?}").contains("secret"));
+/// let store = RedisStore::new(config)?; // opens nothing yet
+/// # Ok::<(), cachemacro_runtime::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct RedisConfig {
+    url: String,
+    pub(super) connect_timeout: Duration,
+    pub(super) command_timeout: Duration,
+    pub(super) pool_wait: Duration,
+    pub(super) pool_size: usize,
+    pub(super) handles: usize,
+    keepalive: Duration,
+    user_timeout: Duration,
+    pub(super) push: bool,
+}
+
+impl RedisConfig {
+    /// Settings for the server at `url`: `redis://[user][:password@]host[:port][/database]` or
+    /// `unix:///path/to/socket[?db=0&user=…&pass=…]`; `valkey://` means the same as `redis://`.
+    ///
+    /// The URL is checked by [`RedisStore::new`](super::RedisStore::new).
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            connect_timeout: Duration::from_secs(1),
+            command_timeout: Duration::from_millis(250),
+            pool_wait: Duration::from_millis(250),
+            pool_size: 4,
+            handles: 2,
+            keepalive: Duration::from_secs(15),
+            user_timeout: Duration::from_secs(10),
+            push: true,
+        }
+    }
+
+    /// How long opening a connection may take, name lookup and authentication included. Default: 1 s.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How long one round trip may take. Default: 250 ms.
+    #[must_use]
+    pub fn command_timeout(mut self, timeout: Duration) -> Self {
+        self.command_timeout = timeout;
+        self
+    }
+
+    /// How long to wait for a pooled connection, and for a reconnect after one has failed. Default: 250 ms.
+    #[must_use]
+    pub fn pool_wait(mut self, timeout: Duration) -> Self {
+        self.pool_wait = timeout;
+        self
+    }
+
+    /// How many pooled connections serve what needs one to itself, such as scans. Default: 4.
+    #[must_use]
+    pub fn pool_size(mut self, connections: usize) -> Self {
+        self.pool_size = connections;
+        self
+    }
+
+    /// Over how many connections, shared by all tasks, ordinary commands are spread. Default: 2.
+    #[must_use]
+    pub fn handles(mut self, connections: usize) -> Self {
+        self.handles = connections;
+        self
+    }
+
+    /// How long a connection may be idle before TCP probes whether the peer is there. Default: 15 s.
+    #[must_use]
+    pub fn keepalive(mut self, idle: Duration) -> Self {
+        self.keepalive = idle;
+        self
+    }
+
+    /// How long sent bytes may stay unacknowledged before TCP gives the connection up (Linux and Android).
+    /// Default: 10 s.
+    #[must_use]
+    pub fn user_timeout(mut self, timeout: Duration) -> Self {
+        self.user_timeout = timeout;
+        self
+    }
+
+    /// Whether waiters are woken by the server's push (client tracking over RESP3), on one more connection.
+    /// Where the server does not offer it, they poll. Default: true.
+    #[must_use]
+    pub fn push(mut self, push: bool) -> Self {
+        self.push = push;
+        self
+    }
+
+    /// Checks everything that can be checked without a server.
+    pub(super) fn connection_info(&self) -> Result<ConnectionInfo> {
+        for (setting, value) in [
+            ("connect timeout", self.connect_timeout),
+            ("command timeout", self.command_timeout),
+            ("pool wait", self.pool_wait),
+            ("keepalive", self.keepalive),
+            ("user timeout", self.user_timeout),
+        ] {
+            if value.is_zero() {
+                return Err(refused(format!("the {setting} must not be zero")));
+            }
+        }
+        for (setting, value) in [("pool size", self.pool_size), ("number of handles", self.handles)] {
+            if value == 0 {
+                return Err(refused(format!("the {setting} must be at least 1")));
+            }
+        }
+        let info = parse(&self.url)?;
+        let settings = TcpSettings::default()
+            .set_nodelay(true)
+            .set_keepalive(TcpKeepalive::new().with_time(self.keepalive).with_interval(self.keepalive / 3));
+        #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+        let settings = settings.set_user_timeout(self.user_timeout);
+        Ok(info.set_tcp_settings(settings))
+    }
+}
+
+impl fmt::Debug for RedisConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisConfig")
+            .field("connect_timeout", &self.connect_timeout)
+            .field("command_timeout", &self.command_timeout)
+            .field("pool_wait", &self.pool_wait)
+            .field("pool_size", &self.pool_size)
+            .field("handles", &self.handles)
+            .field("keepalive", &self.keepalive)
+            .field("user_timeout", &self.user_timeout)
+            .field("push", &self.push)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The same server spoken to in RESP3, which pushes need.
+pub(super) fn with_resp3(info: &ConnectionInfo) -> ConnectionInfo {
+    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+    info.clone().set_redis_settings(settings)
+}
+
+fn parse(url: &str) -> Result<ConnectionInfo> {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return Err(refused("the Redis URL has no scheme; write redis://host:port/database or unix:///path"));
+    };
+    match scheme {
+        "redis" | "valkey" => {
+            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+            let hosts = authority.rsplit_once('@').map_or(authority, |(_, hosts)| hosts);
+            if hosts.contains(',') {
+                return Err(refused(
+                    "the Redis URL names several hosts; Cluster and Sentinel are not available yet",
+                ));
+            }
+        }
+        "unix" | "redis+unix" | "valkey+unix" => {}
+        "rediss" | "valkeys" => {
+            return Err(refused("TLS (rediss://, valkeys://) is not available yet; write redis://"));
+        }
+        _ if scheme.contains("cluster") || scheme.contains("sentinel") => {
+            return Err(refused(
+                "Cluster and Sentinel are not available yet; name one server as redis://host:port",
+            ));
+        }
+        _ => {
+            return Err(refused(
+                "the Redis URL has an unknown scheme; it must be redis://, valkey:// or unix://",
+            ));
+        }
+    }
+    // The parser's own message may quote parts of the URL, so it is not passed on.
+    url.into_connection_info().map_err(|_| {
+        refused("the Redis URL is malformed; write redis://[user][:password@]host[:port][/database] or unix:///path")
+    })
+}
+
+fn refused(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::Config, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_of_one_server_are_accepted() {
+        for url in [
+            "redis://localhost",
+            "redis://:hunter2@10.0.0.1:6380/3",
+            "valkey://user:hunter2@[::1]:6379",
+            "unix:///run/redis.sock?db=2&pass=hunter2",
+            "redis://user:a%2Cb@localhost",
+        ] {
+            assert!(RedisConfig::new(url).connection_info().is_ok(), "{url}");
+        }
+    }
+
+    #[test]
+    fn other_urls_are_refused_by_kind_and_without_their_text() {
+        for (url, says) in [
+            ("hunter2", "no scheme"),
+            ("http://u:hunter2@host", "unknown scheme"),
+            ("rediss://:hunter2@host", "TLS"),
+            ("redis+cluster://:hunter2@a,b", "Cluster"),
+            ("redis+sentinel://:hunter2@a,b/name", "Sentinel"),
+            ("redis://:hunter2@a,b", "several hosts"),
+            ("redis://:hunter2@", "malformed"),
+            ("redis://:hunter2@host/hunter2", "malformed"),
+            ("redis://:hunter2@host?protocol=hunter2", "malformed"),
+        ] {
+            let error = RedisConfig::new(url).connection_info().expect_err(url);
+            assert_eq!(error.kind(), ErrorKind::Config);
+            let shown = format!("{error} {error:?}");
+            assert!(shown.contains(says), "{url}: {shown}");
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn settings_that_would_never_answer_are_refused() {
+        let config = || RedisConfig::new("redis://localhost");
+        for config in [
+            config().connect_timeout(Duration::ZERO),
+            config().command_timeout(Duration::ZERO),
+            config().pool_wait(Duration::ZERO),
+            config().keepalive(Duration::ZERO),
+            config().user_timeout(Duration::ZERO),
+            config().pool_size(0),
+            config().handles(0),
+        ] {
+            assert_eq!(config.connection_info().expect_err("refused").kind(), ErrorKind::Config);
+        }
+    }
+
+    #[test]
+    fn debug_shows_neither_url_nor_password() {
+        let shown = format!("{:?}", RedisConfig::new("redis://user:hunter2@cachehost"));
+        assert!(
+            !shown.contains("hunter2") && !shown.contains("cachehost") && !shown.contains("user:"),
+            "{shown}"
+        );
+    }
+}

@@ -1,0 +1,285 @@
+//! Connections: a pool that opens them, a few of them shared by all tasks, and the rules for replacing one.
+//!
+//! Opening runs in a task of its own, so that a caller who gives up does not abandon the attempt; whoever needs
+//! the same connection waits for that one attempt. Attempts are spaced by a jittered backoff after a failure and
+//! by a budget always. Knows no command but those that set a connection up.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use deadpool_redis::{Connection, Manager, Pool, PoolConfig, Runtime, Timeouts};
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, ConnectionInfo, Pipeline, Value};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::config::RedisConfig;
+use super::gate::Gate;
+use super::time::ServerTime;
+use super::{failure, script};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The connections of one store.
+pub(super) struct Link {
+    pool: Pool,
+    slots: Box<[Mutex<Slot>]>,
+    next_slot: AtomicUsize,
+    next_generation: AtomicU64,
+    pub(super) gate: Mutex<Gate>,
+    pub(super) time: ServerTime,
+    closed: AtomicBool,
+    ever_open: AtomicBool,
+    connect_timeout: Duration,
+    command_timeout: Duration,
+    pool_wait: Duration,
+}
+
+/// One shared connection.
+#[derive(Clone)]
+pub(super) struct Handle {
+    pub(super) connection: MultiplexedConnection,
+    slot: usize,
+    generation: u64,
+}
+
+enum Slot {
+    Empty,
+    Opening { generation: u64, since: Instant, done: watch::Receiver<()> },
+    Open(Handle),
+}
+
+impl Link {
+    pub(super) fn new(config: &RedisConfig, info: ConnectionInfo) -> Result<Self> {
+        // Deadlines are set around each command; a second, shorter one inside would only hide them.
+        let connection = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(config.connect_timeout))
+            .set_response_timeout(None);
+        let manager =
+            Manager::new_with_config(info, connection).map_err(|error| failure::unreachable(&error))?;
+        let mut pool = PoolConfig::new(config.pool_size);
+        pool.timeouts = Timeouts {
+            wait: Some(config.pool_wait),
+            create: Some(config.connect_timeout),
+            recycle: Some(config.command_timeout),
+        };
+        let pool = Pool::builder(manager)
+            .config(pool)
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|_| Error::new(ErrorKind::Config, "the connection pool could not be built"))?;
+        Ok(Self {
+            pool,
+            slots: (0..config.handles).map(|_| Mutex::new(Slot::Empty)).collect(),
+            next_slot: AtomicUsize::new(0),
+            next_generation: AtomicU64::new(1),
+            gate: Mutex::new(Gate::new(config.handles + 1)),
+            time: ServerTime::new(),
+            closed: AtomicBool::new(false),
+            ever_open: AtomicBool::new(false),
+            connect_timeout: config.connect_timeout,
+            command_timeout: config.command_timeout,
+            pool_wait: config.pool_wait,
+        })
+    }
+
+    /// A shared connection: the next in turn, another where that one is not open, else as soon as it is.
+    pub(super) async fn acquire(self: &Arc<Self>) -> Result<Handle> {
+        let turn = self.next_slot.fetch_add(1, Ordering::Relaxed) % self.slots.len();
+        if let Some(handle) = self.open_handle(turn) {
+            return Ok(handle);
+        }
+        let opening = self.open(turn);
+        if let Some(handle) = (0..self.slots.len()).find_map(|slot| self.open_handle(slot)) {
+            return Ok(handle);
+        }
+        self.wait_for(turn, opening?).await
+    }
+
+    /// Opens every shared connection and waits for them.
+    pub(super) async fn acquire_all(self: &Arc<Self>) -> Result<()> {
+        let openings: Vec<_> = (0..self.slots.len()).map(|slot| self.open(slot)).collect();
+        for (slot, opening) in openings.into_iter().enumerate() {
+            self.wait_for(slot, opening?).await?;
+        }
+        Ok(())
+    }
+
+    /// A connection of the pool, for what needs one to itself.
+    pub(super) async fn checkout(&self) -> Result<Connection> {
+        let patience = self.pool_wait + self.connect_timeout + self.command_timeout;
+        match timeout(patience, self.pool.get()).await {
+            Ok(connection) => connection.map_err(|error| failure::no_connection(&error)),
+            Err(_) => {
+                Err(Error::new(ErrorKind::Connect, "no pooled connection to redis within its deadline"))
+            }
+        }
+    }
+
+    /// Takes a connection that broke or went silent out of use. What others await on it goes on.
+    pub(super) fn retire(&self, handle: &Handle) {
+        let mut slot = self.slot(handle.slot);
+        if matches!(&*slot, Slot::Open(open) if open.generation == handle.generation) {
+            *slot = Slot::Empty;
+            drop(slot);
+            tracing::warn!(connection = handle.slot, "a redis connection failed and will be replaced");
+        }
+    }
+
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.pool.close();
+        for index in 0..self.slots.len() {
+            *self.slot(index) = Slot::Empty;
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    fn open_handle(&self, slot: usize) -> Option<Handle> {
+        match &*self.slot(slot) {
+            Slot::Open(handle) => Some(handle.clone()),
+            _ => None,
+        }
+    }
+
+    /// Joins the attempt to open this connection, or starts one where that is allowed now.
+    fn open(self: &Arc<Self>, index: usize) -> Result<watch::Receiver<()>> {
+        if self.is_closed() {
+            return Err(super::closed());
+        }
+        let now = Instant::now();
+        let mut slot = self.slot(index);
+        match &*slot {
+            // An attempt whose runtime stopped polling it ends here rather than never.
+            Slot::Opening { since, done, .. } if now.duration_since(*since) < self.attempt_limit() => {
+                return Ok(done.clone());
+            }
+            Slot::Open(_) => return Ok(watch::channel(()).1),
+            _ => {}
+        }
+        lock(&self.gate).admit(now)?;
+        let (finished, done) = watch::channel(());
+        let generation = self.next_generation.fetch_add(1, Ordering::Relaxed);
+        *slot = Slot::Opening { generation, since: now, done: done.clone() };
+        drop(slot);
+        let attempt =
+            Attempt { link: Arc::clone(self), slot: index, generation, opened: None, _finished: finished };
+        tokio::spawn(attempt.run());
+        Ok(done)
+    }
+
+    async fn wait_for(&self, slot: usize, mut done: watch::Receiver<()>) -> Result<Handle> {
+        // Only a first connection is worth its full time: when one was lost, callers have better things to do.
+        let first = !self.ever_open.load(Ordering::Relaxed) && lock(&self.gate).is_calm();
+        let patience = if first { self.attempt_limit() } else { self.pool_wait };
+        // The sender is dropped when the attempt is over, however it ended.
+        let in_time = timeout(patience, done.changed()).await.is_ok();
+        if let Some(handle) = self.open_handle(slot) {
+            return Ok(handle);
+        }
+        Err(if in_time {
+            lock(&self.gate).why()
+        } else {
+            Error::new(ErrorKind::Connect, "still connecting to redis")
+        })
+    }
+
+    fn attempt_limit(&self) -> Duration {
+        self.pool_wait + self.connect_timeout * 2 + self.command_timeout
+    }
+
+    /// Opens a connection, loads the scripts and learns the server's time.
+    async fn establish(&self) -> Result<MultiplexedConnection> {
+        let mut connection = Connection::take(self.checkout().await?);
+        let mut setup = Pipeline::with_capacity(8);
+        setup.cmd("TIME");
+        for script in script::all() {
+            setup.add_command(script.load());
+        }
+        let sent = Instant::now();
+        let replies = timeout(self.connect_timeout, connection.send_packed_commands(&setup, 0, setup.len()))
+            .await
+            .map_err(|_| Error::new(ErrorKind::Connect, "redis accepted a connection and did not answer"))?
+            .map_err(|error| failure::unreachable(&error))?;
+        // A server may forbid SCRIPT LOAD; calls then carry their source. Without TIME nothing works.
+        match replies.first() {
+            Some(Value::ServerError(error)) => return Err(failure::replied(error)),
+            Some(reply) => {
+                let millis = time_reply(reply).ok_or_else(failure::unexpected)?;
+                self.time.observe(sent, Instant::now(), millis);
+            }
+            None => return Err(failure::unexpected()),
+        }
+        Ok(connection)
+    }
+
+    fn slot(&self, index: usize) -> MutexGuard<'_, Slot> {
+        lock(&self.slots[index])
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let open = (0..self.slots.len()).filter(|slot| self.open_handle(*slot).is_some()).count();
+        f.debug_struct("Link")
+            .field("handles", &self.slots.len())
+            .field("open", &open)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One attempt to open one shared connection. However it ends, even by being dropped, the slot is settled
+/// before those who wait are told.
+struct Attempt {
+    link: Arc<Link>,
+    slot: usize,
+    generation: u64,
+    opened: Option<MultiplexedConnection>,
+    _finished: watch::Sender<()>,
+}
+
+impl Attempt {
+    async fn run(mut self) {
+        match self.link.establish().await {
+            Ok(connection) => {
+                lock(&self.link.gate).succeeded();
+                self.link.ever_open.store(true, Ordering::Relaxed);
+                tracing::debug!(connection = self.slot, "connected to redis");
+                self.opened = Some(connection);
+            }
+            Err(error) => {
+                tracing::warn!(connection = self.slot, error = %error, "could not connect to redis");
+                lock(&self.link.gate).failed(Instant::now(), &error);
+            }
+        }
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        let mut slot = self.link.slot(self.slot);
+        if !matches!(&*slot, Slot::Opening { generation, .. } if *generation == self.generation) {
+            return;
+        }
+        *slot = match self.opened.take() {
+            Some(connection) if !self.link.is_closed() => {
+                Slot::Open(Handle { connection, slot: self.slot, generation: self.generation })
+            }
+            _ => Slot::Empty,
+        };
+    }
+}
+
+/// The milliseconds in a reply to `TIME`.
+fn time_reply(reply: &Value) -> Option<i64> {
+    let (seconds, micros): (i64, i64) = redis::from_redis_value_ref(reply).ok()?;
+    seconds.checked_mul(1_000)?.checked_add(micros / 1_000)
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,110 @@
+//! From the driver's errors to ours. A server's error text may quote commands and keys, so only its code passes.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use deadpool_redis::{PoolError, TimeoutType};
+use redis::{ErrorKind as Redis, RedisError, ServerError};
+
+use crate::error::{Error, ErrorKind};
+
+/// No answer within `waited`.
+pub(super) fn timed_out(waited: Duration) -> Error {
+    Error::new(ErrorKind::Timeout, format!("no answer from redis within {} ms", waited.as_millis()))
+}
+
+/// The server answered with something that this command never answers.
+pub(super) fn unexpected() -> Error {
+    Error::new(ErrorKind::Store, "redis gave an answer of an unexpected shape")
+}
+
+/// An error that arrived as a reply.
+pub(super) fn replied(error: &ServerError) -> Error {
+    Error::new(ErrorKind::Store, refusal(error.code()))
+}
+
+/// A command that failed on an open connection.
+pub(super) fn failed(error: &RedisError) -> Error {
+    if let Some(code) = error.code() {
+        return Error::new(ErrorKind::Store, refusal(code));
+    }
+    match error.kind() {
+        Redis::Io => Error::new(ErrorKind::Io, io_text("the connection to redis broke", error)),
+        Redis::Parse => Error::new(ErrorKind::Io, "redis sent bytes that are not its protocol"),
+        _ => unexpected(),
+    }
+}
+
+/// A connection that could not be opened.
+pub(super) fn unreachable(error: &RedisError) -> Error {
+    let text = if let Some(code) = error.code() {
+        refusal(code)
+    } else {
+        match error.kind() {
+            Redis::AuthenticationFailed => "redis refused the user name or password".into(),
+            Redis::RESP3NotSupported => "redis does not speak RESP3".into(),
+            _ => io_text("could not connect to redis", error),
+        }
+    };
+    Error::new(ErrorKind::Connect, text)
+}
+
+/// A pool that gave no connection.
+pub(super) fn no_connection(error: &PoolError) -> Error {
+    let text = match error {
+        PoolError::Backend(error) => return unreachable(error),
+        PoolError::Timeout(TimeoutType::Wait) => "no pooled connection to redis came free in time",
+        PoolError::Timeout(_) => "connecting to redis timed out",
+        PoolError::Closed => "the redis store is closed",
+        PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => "could not connect to redis",
+    };
+    Error::new(ErrorKind::Connect, text)
+}
+
+/// Whether the connection that gave this error is of no more use.
+pub(super) fn is_broken(error: &RedisError) -> bool {
+    matches!(error.kind(), Redis::Io | Redis::Parse) || error.is_unrecoverable_error()
+}
+
+fn refusal(code: &str) -> Cow<'static, str> {
+    if !code.is_empty() && code.len() <= 20 && code.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        format!("redis refused the command ({code})").into()
+    } else {
+        "redis refused the command".into()
+    }
+}
+
+fn io_text(what: &'static str, error: &RedisError) -> Cow<'static, str> {
+    if error.is_timeout() {
+        format!("{what}: timed out").into()
+    } else if error.is_connection_refusal() {
+        format!("{what}: nobody listens there").into()
+    } else {
+        what.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_code_of_a_servers_error_is_passed_on() {
+        let error =
+            RedisError::from((Redis::Extension, "OOM", "with args beginning with: 'hunter2'".to_owned()));
+        let shown = format!("{:?}", failed(&error));
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert_eq!(refusal("OOM"), "redis refused the command (OOM)");
+        assert_eq!(refusal("hunter2"), "redis refused the command");
+    }
+
+    #[test]
+    fn a_broken_connection_is_told_from_a_refusal() {
+        let broken = RedisError::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
+        assert!(is_broken(&broken));
+        assert_eq!(failed(&broken).kind(), ErrorKind::Io);
+        let refused = RedisError::from(std::io::Error::from(std::io::ErrorKind::ConnectionRefused));
+        assert_eq!(unreachable(&refused).kind(), ErrorKind::Connect);
+        assert!(unreachable(&refused).to_string().contains("nobody listens"));
+    }
+}

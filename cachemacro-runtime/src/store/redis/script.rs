@@ -1,0 +1,118 @@
+//! The static Lua scripts and the commands that run them.
+//!
+//! A script is called by its hash. Only where the server answers that it does not know the hash, which proves
+//! that the script did not run, is the same call sent again with its source.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use redis::{Cmd, ServerErrorKind, Value};
+
+macro_rules! script {
+    ($tells_time:expr, $($file:literal),+) => {
+        LazyLock::new(|| Script::new(concat!($(include_str!(concat!("scripts/", $file))),+), $tells_time))
+    };
+}
+
+pub(super) static LEASE: LazyLock<Script> = script!(true, "prelude.lua", "lease.lua");
+pub(super) static RENEW: LazyLock<Script> = script!(true, "prelude.lua", "renew.lua");
+pub(super) static RELEASE: LazyLock<Script> = script!(true, "prelude.lua", "release.lua");
+pub(super) static FILL: LazyLock<Script> = script!(true, "prelude.lua", "fill.lua");
+pub(super) static CAS: LazyLock<Script> = script!(true, "prelude.lua", "cas.lua");
+pub(super) static INCREMENT: LazyLock<Script> = script!(true, "prelude.lua", "increment.lua");
+pub(super) static CAPTURE: LazyLock<Script> = script!(false, "capture.lua");
+
+/// All scripts, in the order in which a new connection loads them.
+pub(super) fn all() -> [&'static Script; 7] {
+    [&LEASE, &RENEW, &RELEASE, &FILL, &CAS, &INCREMENT, &CAPTURE]
+}
+
+/// One script and its hash.
+#[derive(Debug)]
+pub(super) struct Script {
+    source: &'static str,
+    hash: String,
+    /// Whether the second element of its reply is the server's time.
+    tells_time: bool,
+}
+
+impl Script {
+    fn new(source: &'static str, tells_time: bool) -> Self {
+        Self { source, hash: redis::Script::new(source).get_hash().to_owned(), tells_time }
+    }
+
+    pub(super) fn load(&self) -> Cmd {
+        let mut cmd = redis::cmd("SCRIPT");
+        cmd.arg("LOAD").arg(self.source);
+        cmd
+    }
+
+    pub(super) fn call<'a>(&'static self, key: &'a str) -> Call<'a> {
+        Call { script: self, keys: vec![key], args: Vec::with_capacity(4) }
+    }
+
+    pub(super) fn call_many<'a>(&'static self, keys: impl IntoIterator<Item = &'a str>) -> Call<'a> {
+        Call { script: self, keys: keys.into_iter().collect(), args: Vec::new() }
+    }
+}
+
+/// A script with its keys and arguments.
+pub(super) struct Call<'a> {
+    script: &'static Script,
+    keys: Vec<&'a str>,
+    args: Vec<Cow<'a, [u8]>>,
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn bytes(mut self, arg: impl Into<Cow<'a, [u8]>>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// A token, version or fill id: compared as raw bytes in Lua, whose numbers are too short for it.
+    pub(super) fn id(self, id: u64) -> Self {
+        self.bytes(id.to_le_bytes().to_vec())
+    }
+
+    pub(super) fn number(self, number: impl Into<i128>) -> Self {
+        self.bytes(number.into().to_string().into_bytes())
+    }
+
+    /// The call by hash.
+    pub(super) fn by_hash(&self) -> Cmd {
+        self.command("EVALSHA", &self.script.hash)
+    }
+
+    /// The call by source, which also makes the server remember it.
+    pub(super) fn by_source(&self) -> Cmd {
+        self.command("EVAL", self.script.source)
+    }
+
+    /// The server's time in milliseconds, where this reply tells it.
+    pub(super) fn time_in(&self, reply: &Value) -> Option<i64> {
+        match reply {
+            Value::Array(parts) if self.script.tells_time => match parts.get(1) {
+                Some(Value::Int(millis)) => Some(*millis),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn command(&self, name: &str, script: &str) -> Cmd {
+        let mut cmd = redis::cmd(name);
+        cmd.arg(script).arg(self.keys.len());
+        for key in &self.keys {
+            cmd.arg(*key);
+        }
+        for arg in &self.args {
+            cmd.arg(arg.as_ref());
+        }
+        cmd
+    }
+}
+
+/// Whether the reply says that the server does not know the script, and so did not run it.
+pub(super) fn is_unknown(reply: &Value) -> bool {
+    matches!(reply, Value::ServerError(error) if error.kind() == Some(ServerErrorKind::NoScript))
+}

@@ -1,0 +1,20 @@
+-- The versions under the keys, made where they are missing. None is ever shortened.
+-- KEYS: versions. ARGV: life that each must have left at least, in ms; life to give; then a random version per key.
+-- Returns the versions.
+local life, give = tonumber(ARGV[1]), ARGV[2]
+local zero = string.rep('\0', 8)
+local versions = {}
+for i, key in ipairs(KEYS) do
+  local version = redis.pcall('GET', key)
+  if type(version) ~= 'string' or #version ~= 8 or version == zero then
+    version = ARGV[2 + i]
+    redis.call('SET', key, version, 'PX', give)
+  else
+    local left = redis.call('PTTL', key)
+    if left >= 0 and left < life then
+      redis.call('PEXPIRE', key, give)
+    end
+  end
+  versions[i] = version
+end
+return versions

@@ -1,0 +1,29 @@
+-- Adds to a decimal entry, exactly: the sum is made by INCRBY and never becomes a Lua number.
+-- KEYS: entry. ARGV: what to add, header and stamps of a new entry, its life in ms, fill id that counts as missing.
+-- Returns {1, now, sum} or {0, now} where a value of another codec is there or the sum does not fit.
+local key, by, fresh, outdated = KEYS[1], ARGV[1], ARGV[2], ARGV[4]
+local now = now_ms()
+local entry = open(key)
+
+if not readable(entry, now) or (outdated ~= NOBODY and entry.fill == outdated) then
+  redis.call('SET', key, string.sub(fresh, 1, 84) .. struct.pack('<I4', #by) .. string.sub(fresh, 89) .. by, 'PX', ARGV[3])
+  return {1, now, by}
+end
+if entry.codec ~= 255 then
+  return {0, now}
+end
+
+local whole = redis.call('GET', key)
+redis.call('SET', key, string.sub(whole, entry.body + 1), 'KEEPTTL')
+local sum = redis.pcall('INCRBY', key, by)
+if type(sum) == 'table' then
+  redis.call('SET', key, whole, 'KEEPTTL')
+  return {0, now}
+end
+sum = redis.call('GET', key)
+redis.call('SET', key,
+  string.sub(whole, 1, 5) .. string.char(bit.band(entry.flags, 253)) .. string.sub(whole, 7, 8)
+  .. string.sub(fresh, 9, 16) .. NOBODY .. NOBODY .. string.sub(whole, 33, 84)
+  .. struct.pack('<I4', #sum) .. string.sub(whole, 89, entry.body) .. sum,
+  'KEEPTTL')
+return {1, now, sum}

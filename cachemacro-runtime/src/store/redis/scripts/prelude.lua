@@ -1,0 +1,53 @@
+-- Common to all scripts that open an entry; offsets are those of header.rs, plus one.
+-- Tokens and fill ids are compared as the 8 raw bytes, because Lua's numbers hold 53 bits.
+local NOBODY = string.rep('\0', 8)
+
+-- The server's time in milliseconds.
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- The fixed part under the key, in pieces; nil where there is nothing or no well-formed entry
+-- (another type, foreign bytes, another length than the header says).
+local function open(key)
+  local head = redis.pcall('GETRANGE', key, 0, 95)
+  if type(head) ~= 'string' or #head < 96 or string.sub(head, 1, 5) ~= 'cmac\1' then
+    return nil
+  end
+  local stamps = struct.unpack('<I2', head, 55)
+  local payload = struct.unpack('<I4', head, 85)
+  if redis.call('STRLEN', key) ~= 96 + 16 * stamps + payload then
+    return nil
+  end
+  local flags = string.byte(head, 6)
+  return {
+    head = head,
+    flags = flags,
+    pending = bit.band(flags, 1) ~= 0,
+    put = bit.band(flags, 2) ~= 0,
+    codec = string.byte(head, 7),
+    fill = string.sub(head, 9, 16),
+    token = string.sub(head, 17, 24),
+    deadline = struct.unpack('<I8', head, 25),
+    gone = struct.unpack('<I8', head, 73),
+    body = 96 + 16 * stamps,
+  }
+end
+
+local function readable(entry, now)
+  return entry ~= nil and not entry.pending and entry.gone > now
+end
+
+local function holds(entry, token)
+  return entry ~= nil and token ~= NOBODY and entry.token == token
+end
+
+-- Lets the key live at least so long; what lives longer stays as it is.
+local function raise_expiry(key, millis)
+  local left = redis.call('PTTL', key)
+  if left >= 0 and left < millis then
+    redis.call('PEXPIRE', key, millis)
+  end
+end
+

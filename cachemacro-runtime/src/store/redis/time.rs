@@ -1,0 +1,103 @@
+//! The server's time as this client knows it: a monotonic clock plus an offset learned from replies.
+
+use std::sync::Mutex;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use crate::clock::Timestamp;
+
+/// Follows the server's clock. Every reply that tells the time bounds the offset from both sides (it was
+/// taken between sending and receiving); the estimate moves only as far as a bound demands.
+#[derive(Debug)]
+pub(super) struct ServerTime {
+    origin: Instant,
+    offset: Mutex<Offset>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Offset {
+    /// Server time at `origin`, in milliseconds.
+    millis: i64,
+    /// Whether a server told it; before that it is the system's clock.
+    learned: bool,
+}
+
+impl ServerTime {
+    pub(super) fn new() -> Self {
+        let system = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+        let millis = i64::try_from(system).unwrap_or(i64::MAX / 2);
+        Self { origin: Instant::now(), offset: Mutex::new(Offset { millis, learned: false }) }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.at(Instant::now())
+    }
+
+    fn at(&self, instant: Instant) -> Timestamp {
+        let millis = self.lock().millis.saturating_add(self.local(instant));
+        Timestamp(u64::try_from(millis).unwrap_or(0))
+    }
+
+    /// Takes note of a time that the server read between `sent` and `received`.
+    pub(super) fn observe(&self, sent: Instant, received: Instant, server_millis: i64) {
+        // The server cut off up to a millisecond, and so does `local`.
+        let lowest = server_millis.saturating_sub(self.local(received)).saturating_sub(1);
+        let highest = server_millis.saturating_sub(self.local(sent)).saturating_add(1);
+        let mut offset = self.lock();
+        offset.millis = if offset.learned {
+            offset.millis.clamp(lowest.min(highest), highest)
+        } else {
+            lowest.midpoint(highest)
+        };
+        offset.learned = true;
+    }
+
+    fn local(&self, instant: Instant) -> i64 {
+        i64::try_from(instant.saturating_duration_since(self.origin).as_millis()).unwrap_or(i64::MAX)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Offset> {
+        self.offset.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn before_the_first_reply_it_is_the_systems_clock() {
+        let system = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis();
+        let told = u128::from(ServerTime::new().now().millis());
+        assert!(told.abs_diff(system) < 1_000);
+    }
+
+    #[test]
+    fn the_server_wins_over_the_systems_clock() {
+        let time = ServerTime::new();
+        let sent = time.origin + Duration::from_millis(100);
+        time.observe(sent, sent + Duration::from_millis(2), 5_000_000);
+        assert!(time.at(sent).millis().abs_diff(5_000_000) <= 2);
+    }
+
+    #[test]
+    fn a_slow_reply_does_not_spoil_a_good_estimate() {
+        let time = ServerTime::new();
+        let sent = time.origin + Duration::from_millis(100);
+        time.observe(sent, sent + Duration::from_millis(2), 5_000_000);
+        let good = time.at(sent);
+        let later = sent + Duration::from_secs(1);
+        time.observe(later, later + Duration::from_millis(200), 5_001_150);
+        assert_eq!(time.at(sent), good);
+    }
+
+    #[test]
+    fn a_server_whose_clock_jumped_is_followed() {
+        let time = ServerTime::new();
+        let sent = time.origin + Duration::from_millis(100);
+        time.observe(sent, sent + Duration::from_millis(2), 5_000_000);
+        time.observe(sent, sent + Duration::from_millis(2), 9_000_000);
+        assert!(time.at(sent).millis().abs_diff(9_000_000) <= 3);
+    }
+}

@@ -1,0 +1,274 @@
+//! A TCP proxy between client and server that does on demand what networks do to people.
+//!
+//! It runs on a runtime of its own, so it goes on while a test's runtime is busy, paused or gone.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+
+/// What happens to bytes on their way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Pass,
+    Delay(Duration),
+    BlackHole,
+    Refuse,
+}
+
+/// What happens when a reply is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// The connection stays open and says no more.
+    Silence,
+    /// The connection is closed.
+    Close,
+}
+
+/// A proxy in front of one server.
+///
+/// ```no_run
+/// # use cachemacro_tests::{FaultProxy, RedisServer};
+/// let server = RedisServer::start();
+/// let proxy = FaultProxy::start(&server.address());
+/// proxy.black_hole(); // from now on: accepted, never answered
+/// proxy.pass();
+/// ```
+#[derive(Debug)]
+pub struct FaultProxy {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    runtime: Option<Runtime>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    upstream: String,
+    mode: watch::Sender<Mode>,
+    /// Counts the cuts; every connection from before the latest ends.
+    cuts: watch::Sender<u64>,
+    lose: Mutex<Option<(Vec<u8>, Loss)>>,
+    lost: AtomicU64,
+    accepted: AtomicU64,
+}
+
+impl FaultProxy {
+    /// Starts a proxy on a free port of 127.0.0.1 that passes everything on to `upstream` (`host:port`).
+    ///
+    /// # Panics
+    /// Where no port or thread can be had.
+    pub fn start(upstream: &str) -> Self {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("fault-proxy")
+            .enable_all()
+            .build()
+            .expect("a runtime for the proxy");
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port on 127.0.0.1");
+        listener.set_nonblocking(true).expect("a listener for the runtime");
+        let address = listener.local_addr().expect("a bound listener has an address");
+        let shared = Arc::new(Shared {
+            upstream: upstream.to_owned(),
+            mode: watch::channel(Mode::Pass).0,
+            cuts: watch::channel(0).0,
+            lose: Mutex::new(None),
+            lost: AtomicU64::new(0),
+            accepted: AtomicU64::new(0),
+        });
+        runtime.spawn(accept(Arc::clone(&shared), address, listener));
+        Self { shared, address, runtime: Some(runtime) }
+    }
+
+    /// `redis://127.0.0.1:port` of the proxy.
+    pub fn url(&self) -> String {
+        format!("redis://{}", self.address)
+    }
+
+    /// Passes everything on, at once. Connections that lost bytes stay silent.
+    pub fn pass(&self) {
+        self.shared.mode.send_replace(Mode::Pass);
+    }
+
+    /// Passes everything on, each chunk of each direction so much later.
+    pub fn delay(&self, by: Duration) {
+        self.shared.mode.send_replace(Mode::Delay(by));
+    }
+
+    /// Accepts connections and swallows all bytes.
+    pub fn black_hole(&self) {
+        self.shared.mode.send_replace(Mode::BlackHole);
+    }
+
+    /// Closes every connection and the port.
+    pub fn refuse(&self) {
+        self.shared.mode.send_replace(Mode::Refuse);
+        self.cut();
+    }
+
+    /// Closes every connection; new ones are welcome.
+    pub fn cut(&self) {
+        self.shared.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// Forwards the next request that contains `pattern`, then loses the replies on that connection.
+    pub fn lose_reply_to(&self, pattern: &[u8], loss: Loss) {
+        *self.lock_lose() = Some((pattern.to_vec(), loss));
+    }
+
+    /// How many replies were lost that way so far.
+    pub fn lost(&self) -> u64 {
+        self.shared.lost.load(Ordering::SeqCst)
+    }
+
+    /// How many connections were accepted so far.
+    pub fn accepted(&self) -> u64 {
+        self.shared.accepted.load(Ordering::SeqCst)
+    }
+
+    fn lock_lose(&self) -> std::sync::MutexGuard<'_, Option<(Vec<u8>, Loss)>> {
+        self.shared.lose.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for FaultProxy {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+async fn accept(shared: Arc<Shared>, address: SocketAddr, listener: std::net::TcpListener) {
+    let mut listener = TcpListener::from_std(listener).ok();
+    let mut mode = shared.mode.subscribe();
+    loop {
+        let refusing = *mode.borrow_and_update() == Mode::Refuse;
+        if refusing {
+            listener = None;
+        } else if listener.is_none() {
+            listener = TcpListener::bind(address).await.ok();
+        }
+        let accepted = async {
+            match &listener {
+                Some(listener) => listener.accept().await.ok(),
+                None if refusing => std::future::pending().await,
+                // The port is still being freed.
+                None => {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                    None
+                }
+            }
+        };
+        tokio::select! {
+            changed = mode.changed() => if changed.is_err() { return },
+            accepted = accepted => if let Some((client, _)) = accepted {
+                shared.accepted.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(serve(Arc::clone(&shared), client));
+            },
+        }
+    }
+}
+
+/// One client's connection until either side closes it or it is cut.
+async fn serve(shared: Arc<Shared>, client: TcpStream) {
+    let mut cuts = shared.cuts.subscribe();
+    // A cut is a reset, not an orderly end.
+    let _ = client.set_zero_linger();
+    let piped = async {
+        let Some(server) = connect(&shared).await else { return };
+        let (from_client, to_client) = client.into_split();
+        let (from_server, to_server) = server.into_split();
+        let link = Link { shared: &shared, silent: AtomicBool::new(false), losing: Mutex::new(None) };
+        tokio::select! {
+            () = link.requests(from_client, to_server) => {}
+            () = link.replies(from_server, to_client) => {}
+        }
+    };
+    tokio::select! {
+        () = piped => {}
+        _ = cuts.changed() => {}
+    }
+}
+
+/// Opens the upstream connection, in a black hole only once it is over.
+async fn connect(shared: &Shared) -> Option<TcpStream> {
+    let mut mode = shared.mode.subscribe();
+    mode.wait_for(|mode| *mode != Mode::BlackHole).await.ok()?;
+    let server = TcpStream::connect(&shared.upstream).await.ok()?;
+    server.set_nodelay(true).ok()?;
+    Some(server)
+}
+
+struct Link<'a> {
+    shared: &'a Shared,
+    /// Bytes were swallowed, so whatever comes after them would be out of step.
+    silent: AtomicBool,
+    losing: Mutex<Option<Loss>>,
+}
+
+impl Link<'_> {
+    async fn requests(&self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
+        let mut recent = Vec::new();
+        let mut chunk = vec![0; 64 * 1024];
+        while let Ok(read @ 1..) = from.read(&mut chunk).await {
+            if !self.may_pass().await {
+                continue;
+            }
+            recent.extend_from_slice(&chunk[..read]);
+            self.arm_if_matched(&mut recent);
+            if to.write_all(&chunk[..read]).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn replies(&self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
+        let mut chunk = vec![0; 64 * 1024];
+        while let Ok(read @ 1..) = from.read(&mut chunk).await {
+            let losing = self.losing.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(loss) = losing {
+                self.silent.store(true, Ordering::SeqCst);
+                self.shared.lost.fetch_add(1, Ordering::SeqCst);
+                if loss == Loss::Close {
+                    return;
+                }
+            }
+            if self.may_pass().await && to.write_all(&chunk[..read]).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Whether this chunk goes on, after the delay where there is one.
+    async fn may_pass(&self) -> bool {
+        let mode = *self.shared.mode.borrow();
+        match mode {
+            Mode::BlackHole => self.silent.store(true, Ordering::SeqCst),
+            Mode::Delay(by) => tokio::time::sleep(by).await,
+            Mode::Pass | Mode::Refuse => {}
+        }
+        !self.silent.load(Ordering::SeqCst)
+    }
+
+    fn arm_if_matched(&self, recent: &mut Vec<u8>) {
+        let mut armed = self.shared.lose.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((pattern, loss)) = armed.as_ref() else {
+            recent.clear();
+            return;
+        };
+        if recent.windows(pattern.len()).any(|bytes| bytes == pattern.as_slice()) {
+            *self.losing.lock().unwrap_or_else(PoisonError::into_inner) = Some(*loss);
+            *armed = None;
+            recent.clear();
+        } else {
+            let keep = pattern.len().saturating_sub(1).min(recent.len());
+            recent.drain(..recent.len() - keep);
+        }
+    }
+}
