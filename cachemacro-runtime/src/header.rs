@@ -236,13 +236,13 @@ impl<'a> Parts<'a> {
     }
 
     /// The stamps.
-    pub fn stamps(&self) -> impl Iterator<Item = Stamp> + 'a {
+    pub fn stamps(&self) -> impl Iterator<Item = Stamp> + Clone + 'a {
         read_stamps(self.stamps)
     }
 }
 
 /// The stamps in the bytes between fixed part and payload; an incomplete one at the end is not told.
-pub fn read_stamps(bytes: &[u8]) -> impl Iterator<Item = Stamp> + '_ {
+pub fn read_stamps(bytes: &[u8]) -> impl Iterator<Item = Stamp> + Clone + '_ {
     let (stamps, _) = bytes.as_chunks::<STAMP>();
     stamps.iter().map(|stamp| Stamp { tag: u64_at(stamp, 0), version: u64_at(stamp, 8) })
 }

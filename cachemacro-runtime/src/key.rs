@@ -24,7 +24,7 @@ use crate::error::{Error, ErrorKind, Result};
 mod args;
 
 /// Longest key, in bytes, without namespace; a longer one keeps its beginning and ends in a hash.
-pub const MAX_KEY: usize = 200;
+const MAX_KEY: usize = 200;
 /// What of a longer key is kept.
 const KEPT: usize = MAX_KEY - 2 - 32;
 
@@ -153,7 +153,9 @@ impl KeyBuilder {
     /// [`ErrorKind::Key`] where a part could not be written.
     pub fn finish(self) -> Result<Key> {
         match self.failed {
-            Some(reason) => Err(Error::new(ErrorKind::Key, "the arguments cannot be a key").with_source(reason)),
+            Some(reason) => {
+                Err(Error::new(ErrorKind::Key, "the arguments cannot be a key").with_source(reason))
+            }
             None => Ok(Key { text: shorten(self.text) }),
         }
     }
@@ -243,7 +245,12 @@ fn write_literal(out: &mut String, text: &str) {
     }
 }
 
-fn write_formatted(out: &mut String, text: fmt::Arguments<'_>, stop: Option<char>, failed: &mut Option<String>) {
+fn write_formatted(
+    out: &mut String,
+    text: fmt::Arguments<'_>,
+    stop: Option<char>,
+    failed: &mut Option<String>,
+) {
     struct Encoder<'a>(&'a mut String, Option<char>);
     impl fmt::Write for Encoder<'_> {
         fn write_str(&mut self, text: &str) -> fmt::Result {

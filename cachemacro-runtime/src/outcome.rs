@@ -30,8 +30,8 @@ pub enum Split<V, R> {
 
 /// How a return type `R` relates to the value inside: what is in `Result` and `Option`.
 pub trait Outcome<R>: Copy + Send + Sync + Debug {
-    /// What is stored.
-    type Value: Value;
+    /// What is inside `Result` and `Option`; what is stored must be a [`Value`].
+    type Value;
 
     /// What was returned.
     fn split(self, returned: R) -> Split<Self::Value, R>;
@@ -43,29 +43,46 @@ pub trait Outcome<R>: Copy + Send + Sync + Debug {
     fn wrap(self, value: Self::Value) -> R;
 
     /// `None` as the function would have returned it; `None` where it cannot.
-    fn none(self) -> Option<R>;
+    fn none(self) -> Option<R> {
+        None
+    }
 
     /// Whether this is an `Err` (which leaves the cache as it was in a put or evict).
-    fn is_err(self, returned: &R) -> bool;
+    fn is_err(self, returned: &R) -> bool {
+        let _ = returned;
+        false
+    }
 
     /// A copy of an `Err` for the other callers of a flight, where it can be cloned and sent.
-    fn share_err(self, returned: &R) -> Option<Shared>;
+    fn share_err(self, returned: &R) -> Option<Shared> {
+        let _ = returned;
+        None
+    }
 
     /// The copy as the function would have returned it.
-    fn unshare_err(self, shared: &Shared) -> Option<R>;
+    fn unshare_err(self, shared: &Shared) -> Option<R> {
+        let _ = shared;
+        None
+    }
 
     /// Encodes an `Err` to be stored (`cache_err`), with the cache's own codec; `None` where this outcome stores none.
-    fn encode_err(self, returned: &R, codec: BuiltinCodec) -> Option<Result<Vec<u8>>>;
+    fn encode_err(self, returned: &R, codec: BuiltinCodec) -> Option<Result<Vec<u8>>> {
+        let _ = (returned, codec);
+        None
+    }
 
     /// Decodes a stored `Err`.
-    fn decode_err(self, bytes: &[u8], codec: BuiltinCodec) -> Option<R>;
+    fn decode_err(self, bytes: &[u8], codec: BuiltinCodec) -> Option<R> {
+        let _ = (bytes, codec);
+        None
+    }
 }
 
 /// A function that returns the value itself; also what the direct API uses.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Plain;
 
-impl<V: Value> Outcome<V> for Plain {
+impl<V> Outcome<V> for Plain {
     type Value = V;
 
     fn split(self, returned: V) -> Split<V, V> {
@@ -79,28 +96,31 @@ impl<V: Value> Outcome<V> for Plain {
     fn wrap(self, value: V) -> V {
         value
     }
+}
 
-    fn none(self) -> Option<V> {
-        None
+/// A load that can fail, in the direct API: an `Err` is not stored and not shared.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Fallible;
+
+impl<V, E> Outcome<std::result::Result<V, E>> for Fallible {
+    type Value = V;
+
+    fn split(self, returned: std::result::Result<V, E>) -> Split<V, std::result::Result<V, E>> {
+        match returned {
+            Ok(value) => Split::Value(value),
+            Err(_) => Split::Err(returned),
+        }
     }
 
-    fn is_err(self, _returned: &V) -> bool {
-        false
+    fn value_of(self, returned: &std::result::Result<V, E>) -> Option<&V> {
+        returned.as_ref().ok()
     }
 
-    fn share_err(self, _returned: &V) -> Option<Shared> {
-        None
+    fn wrap(self, value: V) -> std::result::Result<V, E> {
+        Ok(value)
     }
 
-    fn unshare_err(self, _shared: &Shared) -> Option<V> {
-        None
-    }
-
-    fn encode_err(self, _returned: &V, _codec: BuiltinCodec) -> Option<Result<Vec<u8>>> {
-        None
-    }
-
-    fn decode_err(self, _bytes: &[u8], _codec: BuiltinCodec) -> Option<V> {
-        None
+    fn is_err(self, returned: &std::result::Result<V, E>) -> bool {
+        returned.is_err()
     }
 }

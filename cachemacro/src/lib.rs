@@ -1,1 +1,6 @@
-//! .
+//! Attributes that turn async functions into correct, fast, observable cache-aside calls.
+
+pub use cachemacro_runtime::*;
+
+#[doc(hidden)]
+pub use cachemacro_runtime::private as __private;

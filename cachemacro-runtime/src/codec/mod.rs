@@ -296,3 +296,8 @@ mod failures {
 }
 #[cfg(any(feature = "bincode", feature = "postcard", feature = "msgpack", feature = "json"))]
 use failures::{broken, trailing, unencodable};
+
+/// The id that entries of this codec carry.
+pub(crate) const fn codec_id(codec: BuiltinCodec) -> u8 {
+    CodecFor::<()>::builtin(codec).id()
+}

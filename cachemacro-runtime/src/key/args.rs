@@ -59,6 +59,7 @@ fn is_text<T: ?Sized>() -> bool {
 
 /// Where in the key a value stands, which decides how it must be told from its neighbours.
 #[derive(Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent facts, each named")]
 struct Place {
     /// A tuple here is the list of parts.
     top: bool,
@@ -85,9 +86,8 @@ struct Writer<'a> {
 type Done = Result<(), Unkeyable>;
 
 impl Writer<'_> {
-    fn print(self, value: impl Display) -> Done {
+    fn print(self, value: impl Display) {
         let _ = write!(self.out, "{value}");
-        Ok(())
     }
 
     fn text(self, text: &str) {
@@ -131,7 +131,8 @@ fn is_ambiguous(text: &str) -> bool {
 macro_rules! printed {
     ($($method:ident: $type:ty),*) => {$(
         fn $method(self, value: $type) -> Done {
-            self.print(value)
+            self.print(value);
+            Ok(())
         }
     )*};
 }
@@ -153,11 +154,13 @@ impl<'a> ser::Serializer for Writer<'a> {
 
     // As `1.0`, not `1`, which is an integer.
     fn serialize_f32(self, value: f32) -> Done {
-        self.print(format_args!("{value:?}"))
+        self.print(format_args!("{value:?}"));
+        Ok(())
     }
 
     fn serialize_f64(self, value: f64) -> Done {
-        self.print(format_args!("{value:?}"))
+        self.print(format_args!("{value:?}"));
+        Ok(())
     }
 
     fn serialize_char(self, value: char) -> Done {
@@ -191,11 +194,13 @@ impl<'a> ser::Serializer for Writer<'a> {
     }
 
     fn serialize_unit(self) -> Done {
-        self.print("()")
+        self.print("()");
+        Ok(())
     }
 
     fn serialize_unit_struct(self, _name: &'static str) -> Done {
-        self.print("()")
+        self.print("()");
+        Ok(())
     }
 
     fn serialize_unit_variant(mut self, _name: &'static str, _index: u32, variant: &'static str) -> Done {
@@ -360,8 +365,10 @@ impl ser::SerializeMap for Map<'_> {
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
-        let mut entry = self.key.take().ok_or_else(|| Unkeyable("a map's value came before its key".to_owned()))?;
-        value.serialize(Writer { out: &mut entry, place: Place { text: is_text::<T>(), ..Place::NESTED } })?;
+        let mut entry =
+            self.key.take().ok_or_else(|| Unkeyable("a map's value came before its key".to_owned()))?;
+        value
+            .serialize(Writer { out: &mut entry, place: Place { text: is_text::<T>(), ..Place::NESTED } })?;
         self.entries.push(entry);
         Ok(())
     }

@@ -256,6 +256,13 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
         false
     }
 
+    /// Gives a lease back without waiting, where the store can; false: use [`release`](Self::release). Called from
+    /// destructors.
+    fn release_now(&self, key: &str, token: Token) -> bool {
+        let _ = (key, token);
+        false
+    }
+
     /// Waits until the entry may have changed, at most `at_most`. Waking early is allowed.
     async fn changed(&self, key: &str, at_most: Duration);
 

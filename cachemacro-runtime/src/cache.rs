@@ -1,0 +1,346 @@
+//! The handle that everything goes through.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::builder::{CacheBuilder, Settings};
+use crate::entry::Entry;
+use crate::error::{Error, Result};
+use crate::events::Events;
+use crate::evict::Evict;
+use crate::flight::Flights;
+use crate::key::Key;
+use crate::outcome::Value;
+use crate::pending::Pending;
+use crate::site::Site;
+use crate::stats::{CacheStats, Counters, Event, Stats};
+use crate::store::{Store, StoreHealth};
+use crate::update::Updates;
+
+/// A cache: a store with everything around it. Cheap to clone; clones are the same cache.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+/// use cachemacro_runtime::Cache;
+///
+/// let cache = Cache::memory();
+/// let user = cache.entry::<String>("user", &42);
+/// assert_eq!(user.get().await?, None);
+/// user.set(&"Ada".to_owned()).await?;
+/// assert_eq!(user.get().await?.as_deref(), Some("Ada"));
+/// assert!(user.delete().await?);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Cache {
+    core: Arc<Core>,
+}
+
+/// What clones of a cache share.
+pub(crate) struct Core {
+    /// Tells this cache from others of the process.
+    pub(crate) id: u64,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) settings: Settings,
+    pub(crate) flights: Arc<Flights>,
+    pub(crate) pending: Pending,
+    pub(crate) stats: Counters,
+    pub(crate) updates: Updates,
+    events: Events,
+    sites: RwLock<HashMap<usize, (&'static Site, Arc<Counters>)>>,
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("store", &self.core.store.kind())
+            .field("namespace", &self.core.settings.namespace)
+            .field("disabled", &self.core.settings.disabled)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a cache and its store are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Health {
+    /// What the store says of itself.
+    pub store: StoreHealth,
+    /// The namespace, percent-encoded.
+    pub namespace: String,
+    /// Whether caching is turned off.
+    pub disabled: bool,
+}
+
+impl Cache {
+    /// A builder with the defaults: in memory, unless a Redis URL is given.
+    pub fn builder() -> CacheBuilder {
+        CacheBuilder::default()
+    }
+
+    /// A cache as the environment describes it (the table in the README).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config), naming the variable and what it accepts.
+    pub fn from_env() -> Result<Self> {
+        CacheBuilder::default().env()?.build()
+    }
+
+    /// A new, empty cache in this process, with default settings.
+    pub fn memory() -> Self {
+        CacheBuilder::default().memory().build().expect("the defaults are acceptable")
+    }
+
+    pub(crate) fn with_store(store: Arc<dyn Store>, settings: Settings) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        if store.kind() == "redis" && settings.namespace.is_empty() {
+            tracing::warn!(
+                "no namespace is set: other applications on the same Redis could share entries with this one"
+            );
+        }
+        tracing::info!(store = store.kind(), disabled = settings.disabled, "cache made");
+        Self {
+            core: Arc::new(Core {
+                id: NEXT.fetch_add(1, Ordering::Relaxed),
+                store,
+                settings,
+                flights: Flights::new(),
+                pending: Pending::default(),
+                stats: Counters::default(),
+                updates: Updates::default(),
+                events: Events::default(),
+                sites: RwLock::default(),
+            }),
+        }
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    pub(crate) fn namespace(&self) -> &str {
+        &self.core.settings.namespace
+    }
+
+    /// Whether caching is turned off: functions run, nothing is read or stored.
+    pub fn is_disabled(&self) -> bool {
+        self.core.settings.disabled
+    }
+
+    pub(crate) fn full_key(&self, key: &Key) -> String {
+        self.full_text(key.as_str())
+    }
+
+    /// What all keys under an (encoded) prefix begin with.
+    pub(crate) fn full_prefix(&self, prefix: &str) -> String {
+        let mut full = self.full_text(prefix);
+        full.push(':');
+        full
+    }
+
+    fn full_text(&self, text: &str) -> String {
+        let namespace = self.namespace();
+        let mut full = String::with_capacity(namespace.len() + 1 + text.len());
+        if !namespace.is_empty() {
+            full.push_str(namespace);
+            full.push(':');
+        }
+        full.push_str(text);
+        full
+    }
+
+    /// The entry of `key` under `prefix`, for values of type `T`; see [`Key::new`] for what a key can be. The entry
+    /// of an attributed function comes from its `entry` function instead.
+    pub fn entry<T: Value>(&self, prefix: &str, key: &(impl Serialize + ?Sized)) -> Entry<T> {
+        Entry::new(self.clone(), None, Key::new(prefix, key))
+    }
+
+    /// The value under `prefix` and `key`, if it is fresh.
+    ///
+    /// # Errors
+    /// Where the store failed, or `key` cannot be a key.
+    pub async fn get<T: Value>(&self, prefix: &str, key: &(impl Serialize + ?Sized)) -> Result<Option<T>> {
+        self.entry(prefix, key).get().await
+    }
+
+    /// The value under `prefix` and `key`; where there is none, `load` runs once for all callers in the fleet and
+    /// its value is stored.
+    pub async fn get_or_load<T: Value, F: Future<Output = T>>(
+        &self,
+        prefix: &str,
+        key: &(impl Serialize + ?Sized),
+        load: impl FnOnce() -> F,
+    ) -> T {
+        self.entry(prefix, key).get_or_load(load).await
+    }
+
+    /// Stores a value, whatever was there. The value counts as loaded at the call: a value that was read from
+    /// elsewhere before may be older than an evict in between. Use [`get_or_load`](Self::get_or_load) or
+    /// [`lookup`](Entry::lookup) for cache-aside.
+    ///
+    /// # Errors
+    /// Where the store failed, or the value cannot be encoded or is too large.
+    pub async fn set<T: Value>(
+        &self,
+        prefix: &str,
+        key: &(impl Serialize + ?Sized),
+        value: &T,
+    ) -> Result<()> {
+        self.entry(prefix, key).set(value).await
+    }
+
+    /// Removes an entry. Tells whether a value was there.
+    ///
+    /// # Errors
+    /// Where the store failed: the entry may still be there.
+    pub async fn delete(&self, prefix: &str, key: &(impl Serialize + ?Sized)) -> Result<bool> {
+        Ok(self.evict().key(prefix, key).run().await? > 0)
+    }
+
+    /// Collects evicts, to send together.
+    pub fn evict(&self) -> Evict {
+        Evict::new(self.clone())
+    }
+
+    /// Evicts all entries that carry one of these tags: constant time, however many there are.
+    ///
+    /// # Errors
+    /// Where the store failed: the entries may still be served.
+    pub async fn evict_tags<S: AsRef<str>>(&self, tags: impl IntoIterator<Item = S>) -> Result<()> {
+        self.evict().tags(tags).run().await.map(drop)
+    }
+
+    /// Evicts all entries under a prefix and tells how many there were. Scans the server's keys: costs time in
+    /// proportion to all of them; a tag costs nothing.
+    ///
+    /// # Errors
+    /// Where the store failed: some entries may still be there.
+    pub async fn evict_prefix(&self, prefix: &str) -> Result<u64> {
+        self.evict().prefix(prefix).run().await
+    }
+
+    /// Removes everything in this cache's namespace, tag versions included; without a namespace, everything in
+    /// the server's database that a scan finds. Tells how many keys went.
+    ///
+    /// # Errors
+    /// Where the store failed: some entries may still be there.
+    pub async fn clear(&self) -> Result<u64> {
+        let core = &self.core;
+        let namespace = self.namespace();
+        let prefixes = if namespace.is_empty() {
+            vec![String::new()]
+        } else {
+            vec![format!("{{{namespace}:tag:"), format!("{namespace}:")]
+        };
+        core.evict(&crate::evict::Targets { prefixes, ..Default::default() }).await
+    }
+
+    /// What is evicted whenever an event of type `E` is [emitted](Self::emit).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// struct UserRenamed { id: u64 }
+    ///
+    /// let cache = cachemacro_runtime::Cache::memory();
+    /// cache.on(|event: &UserRenamed, evict| evict.key("user", &event.id).tags(["user-lists"]));
+    ///
+    /// cache.set("user", &7, &"Ada".to_owned()).await?;
+    /// cache.emit(&UserRenamed { id: 7 }).await?;
+    /// assert_eq!(cache.get::<String>("user", &7).await?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on<E: Any + Send + Sync>(&self, handler: impl Fn(&E, Evict) -> Evict + Send + Sync + 'static) {
+        self.core.events.on(handler);
+    }
+
+    /// Evicts what the handlers of this event's type ask for, together. Returns how many entries went.
+    ///
+    /// # Errors
+    /// Where the store failed.
+    pub async fn emit<E: Any + Send + Sync>(&self, event: &E) -> Result<u64> {
+        self.core.events.collect(event, self.evict()).run().await
+    }
+
+    /// What happened so far.
+    pub fn stats(&self) -> CacheStats {
+        let sites = self.core.sites.read().unwrap_or_else(PoisonError::into_inner);
+        let mut by_name: Vec<(String, Stats)> =
+            sites.values().map(|(site, counters)| (site.name(), counters.snapshot())).collect();
+        by_name.sort_by(|a, b| a.0.cmp(&b.0));
+        CacheStats::new(self.core.stats.snapshot(), by_name)
+    }
+
+    /// Asks the store whether it is there.
+    ///
+    /// # Errors
+    /// Where it is not.
+    pub async fn health(&self) -> Result<Health> {
+        Ok(Health {
+            store: self.core.store.health().await?,
+            namespace: self.namespace().to_owned(),
+            disabled: self.is_disabled(),
+        })
+    }
+
+    /// Connects, which every other call does on its own when it needs to.
+    ///
+    /// # Errors
+    /// Where the store cannot be reached within the connect timeout.
+    pub async fn connect(&self) -> Result<()> {
+        self.core.store.connect().await
+    }
+
+    /// Finishes what dropped calls left to do, then closes the store's connections.
+    pub async fn shutdown(&self) {
+        self.core.drain().await;
+        self.core.store.close().await;
+    }
+
+    /// The counters of one site.
+    pub(crate) fn site_counters(&self, site: &'static Site) -> Arc<Counters> {
+        let sites = &self.core.sites;
+        if let Some((_, counters)) = sites.read().unwrap_or_else(PoisonError::into_inner).get(&site.id()) {
+            return counters.clone();
+        }
+        let mut sites = sites.write().unwrap_or_else(PoisonError::into_inner);
+        sites.entry(site.id()).or_insert_with(|| (site, Arc::default())).1.clone()
+    }
+}
+
+impl Core {
+    /// Awaits one operation of the store, timing it and counting its error.
+    pub(crate) async fn timed<T>(&self, operation: impl Future<Output = Result<T>>) -> Result<T> {
+        let began = Instant::now();
+        let result = operation.await;
+        self.stats.store_took(began.elapsed());
+        if let Err(error) = &result {
+            self.failed(error);
+        }
+        result
+    }
+
+    /// Counts an error that the caller deals with by going on.
+    pub(crate) fn failed(&self, error: &Error) {
+        self.stats.record(Event::Error(error.kind()));
+        tracing::debug!(kind = %error.kind(), "the cache failed");
+    }
+
+    /// `ttl` spread by jitter.
+    pub(crate) fn spread(&self, ttl: Duration, jitter: Option<u8>) -> Duration {
+        let percent = u32::from(jitter.unwrap_or(self.settings.jitter));
+        if percent == 0 {
+            return ttl;
+        }
+        let part = rand::random_range(-1.0..=1.0) * f64::from(percent) / 100.0;
+        ttl.mul_f64(1.0 + part).max(Duration::from_millis(1))
+    }
+}

@@ -1,0 +1,434 @@
+//! The typed handle to one cached value.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::de::IntoDeserializer;
+use serde::de::value::Error as DecimalError;
+
+use crate::cache::Cache;
+use crate::codec::{Codec, CodecFor, codec_id};
+use crate::error::{Error, ErrorKind, Result};
+use crate::header;
+use crate::key::Key;
+use crate::lease::{self, Answer, Background, Held, Wanted};
+use crate::lookup::{Expected, Looked, Miss, Target, Usable};
+use crate::mode::Mode;
+use crate::options::{Policy, Ttl};
+use crate::outcome::{Fallible, Outcome, Plain, Value};
+use crate::rules::{EntryRules, NoRules, Rules as _};
+use crate::schema::{Fingerprint, fingerprint_of};
+use crate::site::Site;
+use crate::stats::{Event, MissReason};
+use crate::store::LeaseKind;
+use crate::storing::{finish_set, to_capture, version_life};
+
+/// A typed, owned handle to one entry: its key, tags, TTL, codec and cache. Cheap to clone.
+///
+/// It comes from the `entry` function of an attributed function, or from [`Cache::entry`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+/// use cachemacro_runtime::Cache;
+/// use std::time::Duration;
+///
+/// let cache = Cache::memory();
+/// let price = cache.entry::<u64>("price", &("CHF", 7)).with_ttl(Duration::from_secs(30)).with_tags(["prices"]);
+///
+/// assert_eq!(price.get_or_load(async || 1200).await, 1200);
+/// cache.evict_tags(["prices"]).await?;
+/// assert_eq!(price.get().await?, None);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Entry<T> {
+    /// Why there is no target: the arguments cannot be a key.
+    target: std::result::Result<Target, Arc<str>>,
+    cache: Cache,
+    codec: Option<CodecFor<T>>,
+    schema: fn() -> Fingerprint,
+    rules: EntryRules<T>,
+}
+
+impl<T> Clone for Entry<T> {
+    fn clone(&self) -> Self {
+        Self {
+            target: self.target.clone(),
+            cache: self.cache.clone(),
+            codec: self.codec,
+            schema: self.schema,
+            rules: self.rules,
+        }
+    }
+}
+
+impl<T> fmt::Debug for Entry<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("key", &self.target.as_ref().map(|target| &target.key))
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is known of a stored value without decoding it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Meta {
+    /// How long ago the value was stored.
+    pub age: Duration,
+    /// How long it stays fresh.
+    pub ttl: Duration,
+    /// How long its load took, to the millisecond.
+    pub load_time: Duration,
+    /// How many tags it carries.
+    pub tags: usize,
+    /// How many bytes its encoded, perhaps compressed form has.
+    pub size: usize,
+}
+
+/// What [`Entry::lookup`] found.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "made once a call and taken apart at once")]
+pub enum Lookup<T> {
+    /// A value.
+    Hit(T),
+    /// None, and the right to store one.
+    Vacant(Vacancy<T>),
+}
+
+/// The right to fill an entry. Dropping it gives the right back.
+#[derive(Debug)]
+pub struct Vacancy<T> {
+    entry: Entry<T>,
+    held: Option<(Held, Background)>,
+    began: Instant,
+}
+
+impl<T: Value> Entry<T> {
+    pub(crate) fn new(cache: Cache, site: Option<&'static Site>, key: Result<Key>) -> Self {
+        let target = match key {
+            Ok(key) => {
+                let counters = site.map(|site| cache.site_counters(site));
+                let policy = site.map_or(Policy::DEFAULT, |site| site.policy);
+                Ok(Target::new(cache.clone(), counters, key, policy))
+            }
+            Err(error) => {
+                Err(std::error::Error::source(&error).map_or_else(|| "".into(), |why| why.to_string().into()))
+            }
+        };
+        Self { target, cache, codec: None, schema: fingerprint_of::<T>, rules: EntryRules::none() }
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Target)) -> Self {
+        if let Ok(target) = &mut self.target {
+            change(target);
+        }
+        self
+    }
+
+    /// The same entry with this TTL. Zero or under 1 ms: values are not stored.
+    #[must_use]
+    pub fn with_ttl(self, ttl: impl Into<Ttl>) -> Self {
+        self.with(|target| target.ttl = Some(ttl.into()))
+    }
+
+    /// The same entry with these tags besides those that it has.
+    #[must_use]
+    pub fn with_tags<S: AsRef<str>>(self, tags: impl IntoIterator<Item = S>) -> Self {
+        self.with(|target| tags.into_iter().for_each(|tag| target.tag(tag.as_ref())))
+    }
+
+    /// The same entry with another codec than the cache's.
+    #[must_use]
+    pub fn with_codec<C: Codec>(mut self) -> Self {
+        self.codec = Some(CodecFor::of::<C>());
+        self
+    }
+
+    /// The same entry with these options.
+    #[must_use]
+    pub fn with_policy(self, policy: Policy) -> Self {
+        self.with(|target| target.policy = policy)
+    }
+
+    /// The same entry with rules about its values.
+    #[must_use]
+    pub fn with_rules(mut self, rules: EntryRules<T>) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// The same entry with another source of its schema fingerprint.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_schema(mut self, schema: fn() -> Fingerprint) -> Self {
+        self.schema = schema;
+        self
+    }
+
+    /// The entry's key, without the namespace; `None` where the arguments cannot be a key.
+    pub fn key(&self) -> Option<&Key> {
+        self.target.as_ref().ok().map(|target| &target.key)
+    }
+
+    pub(crate) fn target(&self) -> Result<&Target> {
+        self.target.as_ref().map_err(|reason| {
+            Error::new(ErrorKind::Key, "the arguments cannot be a key").with_source(reason.to_string())
+        })
+    }
+
+    /// The target, unless caching is off for this call.
+    pub(crate) fn active(&self) -> Option<&Target> {
+        if self.cache.is_disabled() || Mode::current() == Mode::Bypass {
+            return None;
+        }
+        self.target().inspect_err(|error| self.cache.core().failed(error)).ok()
+    }
+
+    pub(crate) fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    pub(crate) fn rules(&self) -> &EntryRules<T> {
+        &self.rules
+    }
+
+    pub(crate) fn codec(&self) -> CodecFor<T> {
+        self.codec.unwrap_or_else(|| CodecFor::builtin(self.cache.core().settings.codec))
+    }
+
+    pub(crate) fn schema_hash(&self) -> u64 {
+        let version = self.target.as_ref().map_or(0, |target| target.policy.version);
+        (self.schema)().mix(version)
+    }
+
+    pub(crate) fn expected(&self) -> Expected {
+        Expected {
+            codec: self.codec().id(),
+            error_codec: codec_id(self.cache.core().settings.codec),
+            schema: self.schema_hash(),
+        }
+    }
+
+    /// What is stored, as the function would have returned it; `None` where that cannot be done.
+    pub(crate) fn revive<R, O: Outcome<R, Value = T>>(
+        &self,
+        target: &Target,
+        outcome: O,
+        usable: &Usable,
+    ) -> Option<R> {
+        let settings = &target.cache.core().settings;
+        if usable.header.has(header::NONE) {
+            return outcome.none();
+        }
+        if usable.header.has(header::ERROR) {
+            return outcome.decode_err(&usable.payload(settings.max_value)?, settings.codec);
+        }
+        self.decode(usable).map(|value| outcome.wrap(value))
+    }
+
+    pub(crate) fn decode(&self, usable: &Usable) -> Option<T> {
+        if usable.header.has(header::NONE) || usable.header.has(header::ERROR) {
+            return None;
+        }
+        let payload = usable.payload(self.cache.core().settings.max_value)?;
+        if usable.header.codec == header::DECIMAL {
+            let number: i64 = std::str::from_utf8(&payload).ok()?.parse().ok()?;
+            return T::deserialize(IntoDeserializer::<DecimalError>::into_deserializer(number)).ok();
+        }
+        self.codec().decode(&payload).ok()
+    }
+
+    /// The value, if it is there and fresh; a stored `None` or `Err` is not a value.
+    ///
+    /// # Errors
+    /// Where the store failed, or the arguments cannot be a key.
+    pub async fn get(&self) -> Result<Option<T>> {
+        let target = self.target()?;
+        if self.active().is_none() {
+            return Ok(None);
+        }
+        match target.look(self.expected()).await? {
+            Looked::Usable(usable) => {
+                let value = self.decode(&usable);
+                target.record(if value.is_some() {
+                    Event::Hit
+                } else {
+                    Event::Miss(MissReason::Undecodable)
+                });
+                Ok(value)
+            }
+            Looked::Miss(miss) => {
+                target.record(Event::Miss(miss.reason));
+                Ok(None)
+            }
+        }
+    }
+
+    /// The value; where there is none, `load` runs once for all callers in the fleet, and its value is stored.
+    /// Whatever breaks in the cache, `load` runs.
+    pub async fn get_or_load<F: Future<Output = T>>(&self, load: impl FnOnce() -> F) -> T {
+        let body = std::pin::pin!(async move { load().await });
+        crate::load::load(self.clone(), Plain, NoRules, true, body).await
+    }
+
+    /// The same with a load that can fail. An `Err` is returned, not stored; it is shared with callers that wait
+    /// where it can be cloned.
+    ///
+    /// # Errors
+    /// What `load` returned; the cache has none of its own.
+    pub async fn try_get_or_load<E, F>(&self, load: impl FnOnce() -> F) -> std::result::Result<T, E>
+    where
+        F: Future<Output = std::result::Result<T, E>>,
+    {
+        let body = std::pin::pin!(async move { load().await });
+        crate::load::load(self.clone(), Fallible, NoRules, true, body).await
+    }
+
+    /// The value, or the right to store one: for cache-aside by hand. Waits while another caller holds the right,
+    /// at most the entry's `wait`; then the vacancy can be filled in name only.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// use cachemacro_runtime::{Cache, Lookup};
+    ///
+    /// let entry = Cache::memory().entry::<u32>("square", &12);
+    /// let square = match entry.lookup().await? {
+    ///     Lookup::Hit(square) => square,
+    ///     Lookup::Vacant(vacancy) => {
+    ///         let square = 12 * 12;
+    ///         assert!(vacancy.fill(&square).await?);
+    ///         square
+    ///     }
+    /// };
+    /// assert_eq!(entry.get().await?, Some(square));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the store failed, or the arguments cannot be a key.
+    pub async fn lookup(&self) -> Result<Lookup<T>> {
+        let target = self.target()?;
+        let began = Instant::now();
+        let vacant = |held| Lookup::Vacant(Vacancy { entry: self.clone(), held, began });
+        if self.active().is_none() {
+            return Ok(vacant(None));
+        }
+        let mut pause = lease::Pauses::new(target.wait());
+        loop {
+            let seen = match target.look(self.expected()).await? {
+                Looked::Usable(usable) => match self.decode(&usable) {
+                    Some(value) => {
+                        target.record(Event::Hit);
+                        return Ok(Lookup::Hit(value));
+                    }
+                    None => usable.header.fill_id,
+                },
+                Looked::Miss(Miss { seen, .. }) => seen,
+            };
+            let capture = to_capture(target, self.rules.has_tags());
+            let wanted = Wanted {
+                key: &target.full,
+                seen,
+                kind: LeaseKind::Load,
+                capture: &capture,
+                version_life: version_life(),
+            };
+            match lease::acquire(&target.cache, wanted).await {
+                Answer::Held(held) => {
+                    target.record(Event::Miss(MissReason::Absent));
+                    let background = held.keep_in_background(target.deadline());
+                    return Ok(vacant(Some((held, background))));
+                }
+                Answer::Failed => return Ok(vacant(None)),
+                Answer::Found(..) => {}
+                Answer::Busy(remaining) => {
+                    if !pause.wait(target, remaining).await {
+                        return Ok(vacant(None));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Stores a value, whatever was there; see [`Cache::set`]. A value that is not to be stored (TTL of zero, or
+    /// the rules say so) removes what was there.
+    ///
+    /// # Errors
+    /// Where the store failed, or the value cannot be encoded or is too large: then what was there is removed.
+    pub async fn set(&self, value: &T) -> Result<()> {
+        let target = self.target()?;
+        if self.cache.is_disabled() {
+            return Ok(());
+        }
+        let prepared = self.try_prepare(target, &NoRules, value);
+        finish_set(target, prepared).await
+    }
+
+    /// Whether a fresh value is there, without decoding it.
+    ///
+    /// # Errors
+    /// Where the store failed, or the arguments cannot be a key.
+    pub async fn has(&self) -> Result<bool> {
+        Ok(self.meta().await?.is_some())
+    }
+
+    /// How long the value stays fresh; `None` where there is none.
+    ///
+    /// # Errors
+    /// Where the store failed, or the arguments cannot be a key.
+    pub async fn ttl(&self) -> Result<Option<Duration>> {
+        Ok(self.meta().await?.map(|meta| meta.ttl))
+    }
+
+    /// Age, expiry and size of the value; `None` where there is none.
+    ///
+    /// # Errors
+    /// Where the store failed, or the arguments cannot be a key.
+    pub async fn meta(&self) -> Result<Option<Meta>> {
+        let target = self.target()?;
+        if self.active().is_none() {
+            return Ok(None);
+        }
+        let now = self.cache.core().store.now();
+        Ok(target.peek(self.expected()).await?.map(|header| Meta {
+            age: now.since(header.stored_at),
+            ttl: header.fresh_until.since(now),
+            load_time: Duration::from_millis(header.load_millis.into()),
+            tags: header.stamps.into(),
+            size: header.payload as usize,
+        }))
+    }
+
+    /// Removes the entry. Tells whether a value was there.
+    ///
+    /// # Errors
+    /// Where the store failed: the entry may still be there.
+    pub async fn delete(&self) -> Result<bool> {
+        self.target()?;
+        Ok(self.cache.evict().entry(self).run().await? > 0)
+    }
+}
+
+impl<T> Vacancy<T> {
+    /// The lease, if it is had.
+    pub(crate) fn into_held(self) -> Option<Held> {
+        self.held.map(|(held, _background)| held)
+    }
+}
+
+impl<T: Value> Vacancy<T> {
+    /// Stores the value, unless an evict, a put or another loader came between. Tells whether it was stored.
+    ///
+    /// # Errors
+    /// Where the value cannot be encoded or is too large.
+    pub async fn fill(self, value: &T) -> Result<bool> {
+        let target = self.entry.target()?;
+        let prepared = self.entry.try_prepare(target, &NoRules, value)?;
+        let (Some((held, _background)), Some(prepared)) = (self.held, prepared) else { return Ok(false) };
+        Ok(prepared.fill(target, held, self.began.elapsed(), false, false).await.is_stored())
+    }
+}

@@ -1,0 +1,185 @@
+//! Many evicts as one: entries, tags and prefixes, collected first and sent together.
+
+use crate::cache::{Cache, Core};
+use crate::entry::Entry;
+use crate::error::{Error, Result};
+use crate::key::{Key, escape};
+use crate::outcome::Value;
+use crate::stats::Event;
+use crate::store::TagKeys;
+use crate::tags::tag_keys;
+
+use serde::Serialize;
+
+/// What to remove from a store.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Targets {
+    pub(crate) keys: Vec<String>,
+    pub(crate) tags: Vec<TagKeys>,
+    pub(crate) prefixes: Vec<String>,
+}
+
+impl Targets {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.tags.is_empty() && self.prefixes.is_empty()
+    }
+
+    pub(crate) fn key(key: &str) -> Self {
+        Self { keys: vec![key.to_owned()], ..Self::default() }
+    }
+}
+
+/// A collection of evicts, run at once by [`run`](Self::run).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+/// let cache = cachemacro_runtime::Cache::memory();
+/// let entry = cache.entry::<u32>("user", &7).with_tags(["users"]);
+/// entry.set(&1).await?;
+/// cache.entry::<u32>("page", &1).set(&2).await?;
+///
+/// let evicted = cache.evict().entry(&entry).tags(["users"]).prefix("page").run().await?;
+/// assert_eq!(evicted, 2);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "evicts are sent by `run`"]
+pub struct Evict {
+    cache: Cache,
+    targets: Targets,
+    failed: Option<KeyFailed>,
+}
+
+/// An entry whose key could not be built.
+#[derive(Debug, Clone, Copy)]
+struct KeyFailed;
+
+impl Evict {
+    pub(crate) fn new(cache: Cache) -> Self {
+        Self { cache, targets: Targets::default(), failed: None }
+    }
+
+    /// One entry. It is evicted from this cache, whichever cache the handle came from.
+    pub fn entry<T: Value>(mut self, entry: &Entry<T>) -> Self {
+        match entry.target() {
+            Ok(target) => self.targets.keys.push(self.cache.full_key(&target.key)),
+            Err(_) => self.failed = Some(KeyFailed),
+        }
+        self
+    }
+
+    /// Many entries.
+    pub fn entries<'a, T: Value>(self, entries: impl IntoIterator<Item = &'a Entry<T>>) -> Self {
+        entries.into_iter().fold(self, Self::entry)
+    }
+
+    /// The entry of `key` under `prefix`; see [`Key::new`].
+    pub fn key<K: Serialize + ?Sized>(self, prefix: &str, key: &K) -> Self {
+        self.built_key(Key::new(prefix, key))
+    }
+
+    pub(crate) fn built_key(mut self, key: Result<Key>) -> Self {
+        match key {
+            Ok(key) => self.targets.keys.push(self.cache.full_key(&key)),
+            Err(_) => self.failed = Some(KeyFailed),
+        }
+        self
+    }
+
+    /// All entries that carry one of these tags: constant time, however many there are.
+    pub fn tags<S: AsRef<str>>(mut self, tags: impl IntoIterator<Item = S>) -> Self {
+        let namespace = self.cache.namespace();
+        self.targets.tags.extend(tags.into_iter().map(|tag| tag_keys(namespace, tag.as_ref())));
+        self
+    }
+
+    /// All entries under a prefix. Scans the server's keys: costs time in proportion to all of them.
+    pub fn prefix(mut self, prefix: &str) -> Self {
+        self.targets.prefixes.push(self.cache.full_prefix(&escape(prefix)));
+        self
+    }
+
+    /// Whether a key could not be built, which `run` tells.
+    pub(crate) const fn has_failed(&self) -> bool {
+        self.failed.is_some()
+    }
+
+    pub(crate) fn targets(&self) -> &Targets {
+        &self.targets
+    }
+
+    pub(crate) fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// Sends the evicts. Returns how many entries with a value went, not counting those of tags.
+    ///
+    /// # Errors
+    /// Where the store could not be reached or refused; the other evicts have been tried all the same.
+    /// [`ErrorKind::Key`](crate::ErrorKind::Key) where an entry's key could not be built.
+    pub async fn run(self) -> Result<u64> {
+        let done = self.cache.core().evict(&self.targets).await;
+        match self.failed {
+            Some(KeyFailed) => {
+                Err(Error::new(crate::ErrorKind::Key, "an entry to evict has a key that could not be built"))
+            }
+            None => done,
+        }
+    }
+}
+
+impl Core {
+    /// Removes the targets, then lets no caller join a flight from before. Tries all, returns the first error.
+    pub(crate) async fn evict(&self, targets: &Targets) -> Result<u64> {
+        let mut removed = 0;
+        let mut failed = None;
+        // Tags first: a cancelled call has then evicted what covers most.
+        if !targets.tags.is_empty() {
+            match self.timed(self.store.evict_tags(&targets.tags)).await {
+                Ok(()) => self.stats.record(Event::TagEvict(targets.tags.len() as u64)),
+                Err(error) => failed = Some(error),
+            }
+        }
+        if !targets.keys.is_empty() {
+            match self.timed(self.store.evict(&targets.keys)).await {
+                Ok(existed) => removed += existed.iter().filter(|existed| **existed).count() as u64,
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        for prefix in &targets.prefixes {
+            match self.timed(self.store.evict_prefix(prefix)).await {
+                Ok(count) => removed += count,
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        self.detach(targets);
+        self.stats.record(Event::Evict(removed));
+        match failed {
+            None => Ok(removed),
+            Some(error) => {
+                self.stats.record(Event::FailedEvict);
+                Err(error)
+            }
+        }
+    }
+
+    /// Callers from now on join no flight that these evicts concern.
+    pub(crate) fn detach(&self, targets: &Targets) {
+        for key in &targets.keys {
+            self.flights.detach(key);
+        }
+        if !targets.tags.is_empty() {
+            let hashes: Vec<u64> = targets.tags.iter().map(|tag| tag.tag.hash).collect();
+            self.flights.detach_tags(&hashes);
+        }
+        for prefix in &targets.prefixes {
+            self.flights.detach_prefix(prefix);
+        }
+    }
+}
+
+/// Logs an evict that nobody else is told about.
+pub(crate) fn log_failed(error: &Error) {
+    tracing::warn!(kind = %error.kind(), %error, "an evict did not reach the store: stale values may be served until their TTL");
+}

@@ -1,0 +1,279 @@
+//! Loaders of one key in the whole fleet: one holds the lease, kept alive while its load is polled.
+//!
+//! Knows no values. A token is drawn for each attempt and sent once.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use crate::cache::Cache;
+use crate::lookup::Target;
+use crate::store::{FillId, LeaseKind, LeaseOutcome, LeaseRequest, Token, Version, VersionKey};
+use crate::storing::{to_capture, version_life};
+
+/// What a lease is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) seen: FillId,
+    pub(crate) kind: LeaseKind,
+    pub(crate) capture: &'a [VersionKey],
+    pub(crate) version_life: Duration,
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Held(Held),
+    /// An entry, and the captured versions.
+    Found(bytes::Bytes, Vec<Version>),
+    Busy(Duration),
+    /// The store failed; counted already.
+    Failed,
+}
+
+/// A held lease. Dropped before it was spent, it is given back.
+#[derive(Debug)]
+pub(crate) struct Held {
+    cache: Cache,
+    key: String,
+    token: Token,
+    /// The captured versions, in the order of the request.
+    pub(crate) versions: Vec<Version>,
+    spent: bool,
+}
+
+impl Wanted<'_> {
+    fn request(&self, token: Token, live: Duration) -> LeaseRequest<'_> {
+        LeaseRequest {
+            key: self.key,
+            token,
+            seen: self.seen,
+            kind: self.kind,
+            live,
+            capture: self.capture,
+            version_life: self.version_life,
+        }
+    }
+}
+
+/// A random number that is not zero.
+pub(crate) fn draw() -> u64 {
+    loop {
+        let drawn = rand::random();
+        if drawn != 0 {
+            return drawn;
+        }
+    }
+}
+
+/// Asks for a lease.
+pub(crate) async fn acquire(cache: &Cache, wanted: Wanted<'_>) -> Answer {
+    acquire_many(cache, &[wanted]).await.pop().unwrap_or(Answer::Failed)
+}
+
+/// Takes a put's lease, whoever holds it; `None` where the store failed.
+pub(crate) async fn acquire_for_put(target: &Target, late_tags: bool) -> Option<Held> {
+    let capture = to_capture(target, late_tags);
+    let wanted = Wanted {
+        key: &target.full,
+        seen: 0,
+        kind: LeaseKind::Put,
+        capture: &capture,
+        version_life: version_life(),
+    };
+    match acquire(&target.cache, wanted).await {
+        Answer::Held(held) => Some(held),
+        Answer::Found(..) | Answer::Busy(_) | Answer::Failed => None,
+    }
+}
+
+/// Asks for many leases in one round trip. All name the same versions.
+pub(crate) async fn acquire_many(cache: &Cache, wanted: &[Wanted<'_>]) -> Vec<Answer> {
+    let core = cache.core();
+    // Until the answer is known, each attempt counts as held: a caller that is dropped while it waits gives back
+    // what the server may have granted.
+    let mut attempts: Vec<Held> = wanted
+        .iter()
+        .map(|wanted| Held {
+            cache: cache.clone(),
+            key: wanted.key.to_owned(),
+            token: draw(),
+            versions: Vec::new(),
+            spent: false,
+        })
+        .collect();
+    let requests: Vec<_> = wanted
+        .iter()
+        .zip(&attempts)
+        .map(|(wanted, held)| wanted.request(held.token, core.settings.lease))
+        .collect();
+    let answered = match &requests[..] {
+        [one] => core.timed(core.store.lease(one.clone())).await.map(|lease| vec![lease]),
+        many => core.timed(core.store.lease_many(many)).await,
+    };
+    let leases = match answered {
+        Ok(leases) => leases,
+        Err(error) => {
+            // What the server may have granted all the same is not had, and goes back.
+            for held in &mut attempts {
+                held.spent = !error.is_ambiguous();
+            }
+            return attempts.into_iter().map(|_| Answer::Failed).collect();
+        }
+    };
+    let answer = |(lease, mut held): (crate::store::Lease, Held)| match lease.outcome {
+        LeaseOutcome::Taken => {
+            held.versions = lease.versions;
+            Answer::Held(held)
+        }
+        LeaseOutcome::Found(bytes) => {
+            held.spent = true;
+            Answer::Found(bytes, lease.versions)
+        }
+        LeaseOutcome::Busy(remaining) => {
+            held.spent = true;
+            Answer::Busy(remaining)
+        }
+    };
+    leases.into_iter().zip(attempts.drain(..)).map(answer).collect()
+}
+
+impl Held {
+    pub(crate) const fn token(&self) -> Token {
+        self.token
+    }
+
+    /// The lease was used up by a fill, or is not to be given back.
+    pub(crate) fn spend(mut self) {
+        self.spent = true;
+    }
+
+    /// Renews the lease from a task of its own, until what is returned is dropped or `deadline` has passed.
+    pub(crate) fn keep_in_background(&self, deadline: Duration) -> Background {
+        Background(tokio::spawn(Keeper::of(&[self], deadline).renew()).abort_handle())
+    }
+
+    /// Gives the lease back without a value.
+    pub(crate) async fn give_back(mut self) {
+        let core = self.cache.core().clone();
+        let released = core.timed(core.store.release(&self.key, self.token)).await;
+        // An unanswered release is tried once more from the queue.
+        self.spent = released.is_ok();
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if !self.spent && !self.cache.core().store.release_now(&self.key, self.token) {
+            self.cache.release_later(std::mem::take(&mut self.key), self.token);
+        }
+    }
+}
+
+/// Polls `body` and renews these leases beside it, until `deadline` has passed since the call.
+pub(crate) async fn keep<F: Future>(leases: &[&Held], deadline: Duration, body: F) -> F::Output {
+    if leases.is_empty() {
+        return body.await;
+    }
+    Keeper::of(leases, deadline).run(body).await
+}
+
+/// A task that renews a lease; dropping this ends it.
+#[derive(Debug)]
+pub(crate) struct Background(tokio::task::AbortHandle);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The pauses between requests for a lease that another process holds, until the wait is over.
+#[derive(Debug)]
+pub(crate) struct Pauses {
+    end: tokio::time::Instant,
+    next: Duration,
+}
+
+impl Pauses {
+    const FIRST: Duration = Duration::from_millis(5);
+    const LONGEST: Duration = Duration::from_millis(100);
+
+    pub(crate) fn new(wait: Duration) -> Self {
+        Self { end: tokio::time::Instant::now() + wait, next: Self::FIRST }
+    }
+
+    /// Pauses until the entry may have changed; false where the wait is over.
+    pub(crate) async fn wait(&mut self, target: &Target, remaining: Duration) -> bool {
+        let left = self.end.saturating_duration_since(tokio::time::Instant::now());
+        if left.is_zero() {
+            return false;
+        }
+        let jittered = self.next.mul_f64(rand::random_range(0.5..1.5));
+        let pause = jittered.min(left).min(remaining.max(Self::FIRST));
+        target.cache.core().store.changed(&target.full, pause).await;
+        self.next = self.next.mul_f64(1.5).min(Self::LONGEST);
+        true
+    }
+}
+
+/// Renews leases.
+struct Keeper {
+    cache: Cache,
+    leases: Vec<(String, Token)>,
+    every: Duration,
+    deadline: Duration,
+}
+
+impl Keeper {
+    fn of(leases: &[&Held], deadline: Duration) -> Self {
+        let cache = leases[0].cache.clone();
+        let every = cache.core().settings.lease / 3;
+        let leases = leases.iter().map(|held| (held.key.clone(), held.token)).collect();
+        Self { cache, leases, every, deadline }
+    }
+
+    async fn run<F: Future>(self, body: F) -> F::Output {
+        let mut body = std::pin::pin!(body);
+        let mut this = Some(self);
+        // Made when the body first waits: what is ready at once needs no timer.
+        let mut renewing: Option<Pin<Box<dyn Future<Output = ()> + Send>>> = None;
+        std::future::poll_fn(|context| {
+            if let Poll::Ready(output) = body.as_mut().poll(context) {
+                return Poll::Ready(output);
+            }
+            if let Some(keeper) = this.take() {
+                renewing = Some(Box::pin(keeper.renew()));
+            }
+            if renewing.as_mut().is_some_and(|renewing| renewing.as_mut().poll(context).is_ready()) {
+                renewing = None;
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Renews until the deadline or until no lease is held any more.
+    async fn renew(mut self) {
+        let core = self.cache.core().clone();
+        let end = tokio::time::Instant::now() + self.deadline;
+        while !self.leases.is_empty() {
+            tokio::time::sleep(self.every).await;
+            if tokio::time::Instant::now() >= end {
+                return;
+            }
+            let mut lost = Vec::new();
+            for (at, (key, token)) in self.leases.iter().enumerate() {
+                // A renewal that failed is tried again at the next turn, if the lease lives that long.
+                if let Ok(false) = core.timed(core.store.renew(key, *token, core.settings.lease)).await {
+                    lost.push(at);
+                }
+            }
+            for at in lost.into_iter().rev() {
+                self.leases.swap_remove(at);
+            }
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! One call of a cached function: look, take a seat, take the lease, load, fill, share.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::entry::Entry;
+use crate::evict::log_failed;
+use crate::flight::{Landed, Lead, Seat, Verdict, Waited};
+use crate::lease::{self, Answer, Held, Pauses, Wanted};
+use crate::lookup::{Looked, Miss, Target};
+use crate::mode::{Loading, Mode};
+use crate::outcome::{Outcome, Split, Value};
+use crate::rules::Rules;
+use crate::stats::{Event, MissReason};
+use crate::store::{FillId, LeaseKind};
+use crate::storing::{Stored, finish_put, to_capture, version_life};
+
+/// How often a value that others keep storing in an unusable form is looked at before the call gives up on it.
+const MOST_LOOKS: u32 = 3;
+
+/// Runs `body` through the cache.
+///
+/// A hit returns what is stored and never polls `body`. `when` is the site's condition; false leaves the cache alone.
+/// Whatever breaks in the cache, `body` runs.
+pub async fn load<R, O, X, F>(
+    entry: Entry<O::Value>,
+    outcome: O,
+    rules: X,
+    when: bool,
+    body: Pin<&mut F>,
+) -> R
+where
+    O: Outcome<R>,
+    O::Value: Value,
+    X: Rules<O::Value>,
+    F: Future<Output = R>,
+{
+    let target = match entry.active() {
+        Some(target) if when => target,
+        _ => return body.await,
+    };
+    let call = Call { entry: &entry, target, outcome };
+    if Mode::current() == Mode::Refresh {
+        target.record(Event::Miss(MissReason::TooOld));
+        return call.refresh(rules, body).await;
+    }
+    let miss = match call.look().await {
+        Ok(hit) => return hit,
+        Err(miss) => miss,
+    };
+    target.record(Event::Miss(miss.reason));
+    if Loading::contains(target.cache.core().id, &target.full) {
+        // This task is loading or putting this very key: it would wait for itself.
+        return call.run(None, body).await.0;
+    }
+    let began = Instant::now();
+    // A store that did not answer the read is not asked again: the call loads and shares within the process.
+    let mut may_store = miss.reason != MissReason::StoreFailed;
+    let late_tags = rules.has_tags() || entry.rules().has_tags();
+    let seat = {
+        let flights = &target.cache.core().flights;
+        flights.join(&target.full, target.tags.iter().map(|tag| tag.hash), late_tags)
+    };
+    let lead = match seat {
+        Seat::Lead(lead) => lead,
+        Seat::Follow(follow) => match follow.wait(call.follow_wait()).await {
+            Waited::Told(Verdict::Lead(lead)) => lead,
+            Waited::Told(Verdict::Share(landed)) => match call.take(&landed) {
+                Some(shared) => {
+                    target.record(Event::SharedLoad);
+                    return shared;
+                }
+                None => return call.run(None, body).await.0,
+            },
+            Waited::Told(Verdict::Alone) => return call.run(None, body).await.0,
+            Waited::Over(lead) => {
+                may_store = false;
+                lead
+            }
+        },
+    };
+    call.lead(lead, miss.seen, began, may_store, rules, body).await
+}
+
+/// What the steps of one call need.
+struct Call<'a, O, V> {
+    entry: &'a Entry<V>,
+    target: &'a Target,
+    outcome: O,
+}
+
+/// A load that did not fail.
+enum Loaded<V> {
+    Value(V),
+    None,
+}
+
+impl<V: Value> Loaded<V> {
+    fn landed(&self) -> Landed {
+        match self {
+            Loaded::Value(value) => Landed::Value(Arc::new(value.clone())),
+            Loaded::None => Landed::None,
+        }
+    }
+
+    fn into_returned<R, O: Outcome<R, Value = V>>(self, outcome: O) -> R {
+        match self {
+            Loaded::Value(value) => outcome.wrap(value),
+            Loaded::None => {
+                outcome.none().unwrap_or_else(|| unreachable!("what splits off `None` can make it"))
+            }
+        }
+    }
+}
+
+/// How the search for a lease ended.
+enum Begin<R> {
+    /// A value was there by then.
+    Found(R),
+    Load(Option<Held>),
+}
+
+impl<O, V: Value> Call<'_, O, V> {
+    /// The read that every call begins with.
+    async fn look<R>(&self) -> Result<R, Miss>
+    where
+        O: Outcome<R, Value = V>,
+    {
+        match self.target.look(self.entry.expected()).await {
+            Ok(Looked::Usable(usable)) => match self.entry.revive(self.target, self.outcome, &usable) {
+                Some(hit) => {
+                    self.target.record(Event::Hit);
+                    Ok(hit)
+                }
+                None => Err(Miss { reason: MissReason::Undecodable, seen: usable.header.fill_id }),
+            },
+            Ok(Looked::Miss(miss)) => Err(miss),
+            Err(_) => Err(Miss { reason: MissReason::StoreFailed, seen: 0 }),
+        }
+    }
+
+    /// How long to wait for a load of this process: also where other processes' loads are not waited for.
+    fn follow_wait(&self) -> Duration {
+        let wait = self.target.wait();
+        if wait.is_zero() { self.target.cache.core().settings.wait } else { wait }
+    }
+
+    /// What the leader shares, as this function would have returned it.
+    fn take<R>(&self, landed: &Landed) -> Option<R>
+    where
+        O: Outcome<R, Value = V>,
+    {
+        match landed {
+            Landed::Value(shared) => {
+                shared.downcast_ref::<V>().cloned().map(|value| self.outcome.wrap(value))
+            }
+            Landed::None => self.outcome.none(),
+            Landed::Err(shared) => self.outcome.unshare_err(shared),
+        }
+    }
+
+    /// Runs the body, under a lease if there is one. Tells how long it took.
+    async fn run<R, F>(&self, held: Option<&Held>, body: Pin<&mut F>) -> (R, Duration)
+    where
+        O: Outcome<R, Value = V>,
+        F: Future<Output = R>,
+    {
+        let target = self.target;
+        target.record(Event::Load);
+        let began = Instant::now();
+        let loading = Loading::current().with(target.cache.core().id, target.full.clone());
+        let body = loading.scope(body);
+        let returned = match held {
+            Some(held) => lease::keep(&[held], target.deadline(), body).await,
+            None => body.await,
+        };
+        let took = began.elapsed();
+        target.load_took(took);
+        if self.outcome.is_err(&returned) {
+            target.record(Event::LoadFailed);
+        }
+        (returned, took)
+    }
+
+    /// Leads a flight to its end.
+    async fn lead<R, X, F>(
+        &self,
+        mut lead: Lead,
+        seen: FillId,
+        began: Instant,
+        may_store: bool,
+        rules: X,
+        body: Pin<&mut F>,
+    ) -> R
+    where
+        O: Outcome<R, Value = V>,
+        X: Rules<V>,
+        F: Future<Output = R>,
+    {
+        let held = if may_store {
+            let late_tags = rules.has_tags() || self.entry.rules().has_tags();
+            match self.begin(&mut lead, seen, began, late_tags).await {
+                Begin::Found(found) => return self.land_found(lead, found),
+                Begin::Load(held) => held,
+            }
+        } else {
+            None
+        };
+        lead.loading();
+        let (returned, took) = self.run(held.as_ref(), body).await;
+        let loaded = match self.outcome.split(returned) {
+            Split::Err(failure) => return self.land_err(lead, held, took, failure),
+            Split::Value(value) => Loaded::Value(value),
+            Split::None(_) => Loaded::None,
+        };
+        if lead.has_followers() {
+            lead.share_load(&loaded.landed());
+        }
+        let prepared = match (&held, &loaded) {
+            (None, _) => None,
+            (Some(_), Loaded::Value(value)) => self.entry.prepare_value(self.target, &rules, value),
+            (Some(_), Loaded::None) => self.entry.prepare_none(self.target),
+        };
+        drop(rules);
+        let stored = match (held, prepared) {
+            (Some(held), Some(prepared)) => {
+                lead.close();
+                let check = lead.has_followers();
+                prepared.fill(self.target, held, took, false, check).await
+            }
+            (Some(held), None) => {
+                held.give_back().await;
+                Stored::Refused
+            }
+            (None, _) => Stored::Refused,
+        };
+        if stored == Stored::Held && lead.has_followers() {
+            lead.share_fill(&loaded.landed());
+        }
+        lead.hand_on();
+        loaded.into_returned(self.outcome)
+    }
+
+    /// A value that another process stored meanwhile.
+    fn land_found<R>(&self, mut lead: Lead, found: R) -> R
+    where
+        O: Outcome<R, Value = V>,
+    {
+        let landed = match self.outcome.value_of(&found) {
+            Some(value) => Some(Landed::Value(Arc::new(value.clone()))),
+            None if self.outcome.is_err(&found) => self.outcome.share_err(&found).map(Landed::Err),
+            None => Some(Landed::None),
+        };
+        if let Some(landed) = landed {
+            lead.share_read(&landed);
+        }
+        lead.hand_on();
+        found
+    }
+
+    /// A load that failed. Awaits nothing, so that the future is `Send` also where the error is not.
+    fn land_err<R>(&self, mut lead: Lead, held: Option<Held>, took: Duration, failure: R) -> R
+    where
+        O: Outcome<R, Value = V>,
+    {
+        if let Some(held) = held
+            && let Some(prepared) = self.entry.prepare_err(self.target, self.outcome, &failure)
+        {
+            let target = self.target.clone();
+            tokio::spawn(async move { prepared.fill(&target, held, took, false, false).await });
+        }
+        if lead.has_followers() {
+            let Some(shared) = self.outcome.share_err(&failure) else {
+                lead.scatter();
+                return failure;
+            };
+            lead.share_load(&Landed::Err(shared));
+        }
+        lead.hand_on();
+        failure
+    }
+
+    /// Loads whatever is stored, and stores like a put: what others load meanwhile does not count.
+    async fn refresh<R, X, F>(&self, rules: X, body: Pin<&mut F>) -> R
+    where
+        O: Outcome<R, Value = V>,
+        X: Rules<V>,
+        F: Future<Output = R>,
+    {
+        let late_tags = rules.has_tags() || self.entry.rules().has_tags();
+        let held = lease::acquire_for_put(self.target, late_tags).await;
+        let (returned, took) = self.run(held.as_ref(), body).await;
+        let loaded = match self.outcome.split(returned) {
+            // Dropping the lease leaves what is stored as it was.
+            Split::Err(failure) => return failure,
+            Split::Value(value) => Loaded::Value(value),
+            Split::None(_) => Loaded::None,
+        };
+        let prepared = match &loaded {
+            Loaded::Value(value) => self.entry.prepare_value(self.target, &rules, value),
+            Loaded::None => self.entry.prepare_none(self.target),
+        };
+        drop(rules);
+        if let Err(error) = finish_put(self.target, held, prepared, took).await {
+            log_failed(&error);
+        }
+        loaded.into_returned(self.outcome)
+    }
+
+    /// Looks for the lease until it is held, a value is found, the wait is over or the store fails.
+    async fn begin<R>(&self, lead: &mut Lead, mut seen: FillId, began: Instant, late_tags: bool) -> Begin<R>
+    where
+        O: Outcome<R, Value = V>,
+    {
+        let target = self.target;
+        let capture = to_capture(target, late_tags);
+        let mut pauses = Pauses::new(target.wait().saturating_sub(began.elapsed()));
+        let mut looks = 0;
+        loop {
+            lead.reading();
+            let wanted = Wanted {
+                key: &target.full,
+                seen,
+                kind: LeaseKind::Load,
+                capture: &capture,
+                version_life: version_life(),
+            };
+            match lease::acquire(&target.cache, wanted).await {
+                Answer::Held(held) => return Begin::Load(Some(held)),
+                Answer::Failed => return Begin::Load(None),
+                Answer::Found(bytes, versions) => {
+                    looks += 1;
+                    let versions: Vec<_> = versions.into_iter().map(Some).collect();
+                    match target.verify(bytes, &versions, self.entry.expected()).await {
+                        Ok(Looked::Usable(usable)) => {
+                            if let Some(found) = self.entry.revive(target, self.outcome, &usable) {
+                                return Begin::Found(found);
+                            }
+                            seen = usable.header.fill_id;
+                        }
+                        Ok(Looked::Miss(miss)) => seen = miss.seen,
+                        Err(_) => return Begin::Load(None),
+                    }
+                    if looks >= MOST_LOOKS {
+                        return Begin::Load(None);
+                    }
+                }
+                Answer::Busy(remaining) => {
+                    if !pauses.wait(target, remaining).await {
+                        return Begin::Load(None);
+                    }
+                }
+            }
+        }
+    }
+}

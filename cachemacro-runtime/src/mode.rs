@@ -1,0 +1,91 @@
+//! How the cached calls of one task behave, whatever their attributes say.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How cached calls behave inside [`mode`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Mode {
+    /// As their attributes say.
+    #[default]
+    Normal,
+    /// The cache is neither read nor written; evicts and puts still evict.
+    Bypass,
+    /// What is stored is not read, but loaded anew and stored.
+    Refresh,
+    /// What is stored is read only if it was stored so long ago at most.
+    MaxAge(Duration),
+}
+
+/// The keys that a task is loading or putting, innermost first.
+#[derive(Clone, Default)]
+pub(crate) struct Loading(Option<Arc<LoadingKey>>);
+
+struct LoadingKey {
+    cache: u64,
+    key: Arc<str>,
+    outer: Loading,
+}
+
+impl Loading {
+    /// What the current task is loading.
+    pub(crate) fn current() -> Self {
+        LOADING.try_with(Clone::clone).unwrap_or_default()
+    }
+
+    pub(crate) fn with(self, cache: u64, key: Arc<str>) -> Self {
+        Self(Some(Arc::new(LoadingKey { cache, key, outer: self })))
+    }
+
+    /// Whether the current task is loading this key: waiting for it would be waiting for itself.
+    pub(crate) fn contains(cache: u64, key: &str) -> bool {
+        LOADING
+            .try_with(|loading| {
+                let mut at = &loading.0;
+                while let Some(node) = at {
+                    if node.cache == cache && &*node.key == key {
+                        return true;
+                    }
+                    at = &node.outer.0;
+                }
+                false
+            })
+            .unwrap_or(false)
+    }
+
+    /// Runs `body` as part of this load.
+    pub(crate) async fn scope<F: Future>(self, body: F) -> F::Output {
+        LOADING.scope(self, body).await
+    }
+}
+
+tokio::task_local! {
+    static MODE: Mode;
+    static LOADING: Loading;
+}
+
+impl Mode {
+    /// The mode of the current task.
+    pub(crate) fn current() -> Self {
+        MODE.try_with(|mode| *mode).unwrap_or_default()
+    }
+}
+
+/// Runs `future` with its cached calls in another [`Mode`]. Tasks spawned inside it are not affected.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use cachemacro_runtime::{Cache, Mode, mode};
+///
+/// let cache = Cache::memory();
+/// let entry = cache.entry::<u32>("n", &1);
+/// entry.get_or_load(async || 1).await;
+/// assert_eq!(mode(Mode::Refresh, entry.get_or_load(async || 2)).await, 2);
+/// assert_eq!(entry.get_or_load(async || 3).await, 2);
+/// # }
+/// ```
+pub async fn mode<F: Future>(mode: Mode, future: F) -> F::Output {
+    MODE.scope(mode, future).await
+}

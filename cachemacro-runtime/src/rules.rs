@@ -1,0 +1,191 @@
+//! What depends on the loaded value: whether it is stored, how long, and under which tags.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use crate::options::Ttl;
+
+/// What depends on the loaded value. Not asked about `None` and `Err`.
+pub trait Rules<V> {
+    /// Whether the value is returned without being stored.
+    fn unless(&self, value: &V) -> bool {
+        let _ = value;
+        false
+    }
+
+    /// The value's TTL, where it decides it.
+    fn ttl(&self, value: &V) -> Option<Ttl> {
+        let _ = value;
+        None
+    }
+
+    /// The tags that the value names.
+    fn tags(&self, value: &V) -> Vec<String> {
+        let _ = value;
+        Vec::new()
+    }
+
+    /// Whether [`tags`](Self::tags) may name any: then the load is guarded against evicts of every tag.
+    fn has_tags(&self) -> bool {
+        false
+    }
+}
+
+/// Nothing depends on the value.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoRules;
+
+impl<V> Rules<V> for NoRules {}
+
+/// Rules without captured arguments, which an [`Entry`](crate::Entry) carries, so that puts apply them too.
+pub struct EntryRules<V> {
+    unless: Option<fn(&V) -> bool>,
+    ttl: Option<fn(&V) -> Ttl>,
+    tags: Option<fn(&V) -> Vec<String>>,
+}
+
+impl<V> Clone for EntryRules<V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<V> Copy for EntryRules<V> {}
+
+impl<V> Default for EntryRules<V> {
+    fn default() -> Self {
+        Self::none()
+    }
+}
+
+impl<V> fmt::Debug for EntryRules<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EntryRules")
+            .field("unless", &self.unless.is_some())
+            .field("ttl", &self.ttl.is_some())
+            .field("tags", &self.tags.is_some())
+            .finish()
+    }
+}
+
+impl<V> EntryRules<V> {
+    /// No rules.
+    pub const fn none() -> Self {
+        Self { unless: None, ttl: None, tags: None }
+    }
+
+    /// Values for which `unless` is true are not stored.
+    #[must_use]
+    pub const fn unless(mut self, unless: fn(&V) -> bool) -> Self {
+        self.unless = Some(unless);
+        self
+    }
+
+    /// The TTL comes from the value.
+    #[must_use]
+    pub const fn ttl(mut self, ttl: fn(&V) -> Ttl) -> Self {
+        self.ttl = Some(ttl);
+        self
+    }
+
+    /// Tags come from the value.
+    #[must_use]
+    pub const fn tags(mut self, tags: fn(&V) -> Vec<String>) -> Self {
+        self.tags = Some(tags);
+        self
+    }
+}
+
+impl<V> Rules<V> for EntryRules<V> {
+    fn unless(&self, value: &V) -> bool {
+        self.unless.is_some_and(|unless| unless(value))
+    }
+
+    fn ttl(&self, value: &V) -> Option<Ttl> {
+        self.ttl.map(|ttl| ttl(value))
+    }
+
+    fn tags(&self, value: &V) -> Vec<String> {
+        self.tags.map(|tags| tags(value)).unwrap_or_default()
+    }
+
+    fn has_tags(&self) -> bool {
+        self.tags.is_some()
+    }
+}
+
+/// Rules of one call, which may capture its arguments.
+pub struct CallRules<V, U, T, G> {
+    unless: U,
+    ttl: T,
+    tags: G,
+    has_tags: bool,
+    value: PhantomData<fn(&V)>,
+}
+
+impl<V, U, T, G> fmt::Debug for CallRules<V, U, T, G> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallRules").finish_non_exhaustive()
+    }
+}
+
+/// [`CallRules`] before any rule was added.
+pub type NoCallRules<V> = CallRules<V, fn(&V) -> bool, fn(&V) -> Option<Ttl>, fn(&V) -> Vec<String>>;
+
+impl<V> NoCallRules<V> {
+    /// No rules yet.
+    pub fn new() -> Self {
+        Self { unless: |_| false, ttl: |_| None, tags: |_| Vec::new(), has_tags: false, value: PhantomData }
+    }
+}
+
+impl<V> Default for NoCallRules<V> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<V, U, T, G> CallRules<V, U, T, G> {
+    /// Values for which `unless` is true are not stored.
+    pub fn unless<F: Fn(&V) -> bool>(self, unless: F) -> CallRules<V, F, T, G> {
+        CallRules { unless, ttl: self.ttl, tags: self.tags, has_tags: self.has_tags, value: PhantomData }
+    }
+
+    /// The TTL comes from the value.
+    pub fn ttl<D: Into<Ttl>>(self, ttl: impl Fn(&V) -> D) -> CallRules<V, U, impl Fn(&V) -> Option<Ttl>, G> {
+        let ttl = move |value: &V| Some(ttl(value).into());
+        CallRules { unless: self.unless, ttl, tags: self.tags, has_tags: self.has_tags, value: PhantomData }
+    }
+
+    /// Tags come from the value.
+    pub fn tags<I: IntoIterator<Item = S>, S: Into<String>>(
+        self,
+        tags: impl Fn(&V) -> I,
+    ) -> CallRules<V, U, T, impl Fn(&V) -> Vec<String>> {
+        let tags = move |value: &V| tags(value).into_iter().map(Into::into).collect();
+        CallRules { unless: self.unless, ttl: self.ttl, tags, has_tags: true, value: PhantomData }
+    }
+}
+
+impl<V, U, T, G> Rules<V> for CallRules<V, U, T, G>
+where
+    U: Fn(&V) -> bool,
+    T: Fn(&V) -> Option<Ttl>,
+    G: Fn(&V) -> Vec<String>,
+{
+    fn unless(&self, value: &V) -> bool {
+        (self.unless)(value)
+    }
+
+    fn ttl(&self, value: &V) -> Option<Ttl> {
+        (self.ttl)(value)
+    }
+
+    fn tags(&self, value: &V) -> Vec<String> {
+        (self.tags)(value)
+    }
+
+    fn has_tags(&self) -> bool {
+        self.has_tags
+    }
+}

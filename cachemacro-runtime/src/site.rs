@@ -1,0 +1,28 @@
+//! One annotated function: its name and static options.
+
+use crate::options::Policy;
+
+/// One annotated function. Generated code has one static of it per function.
+#[derive(Debug)]
+pub struct Site {
+    module: &'static str,
+    function: &'static str,
+    pub(crate) policy: Policy,
+}
+
+impl Site {
+    /// A site in `module`, called `function`.
+    pub const fn new(module: &'static str, function: &'static str, policy: Policy) -> Self {
+        Self { module, function, policy }
+    }
+
+    /// Module path and function name.
+    pub(crate) fn name(&self) -> String {
+        format!("{}::{}", self.module, self.function)
+    }
+
+    /// What tells this site from all others.
+    pub(crate) fn id(&'static self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+}

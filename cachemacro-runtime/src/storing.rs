@@ -1,0 +1,397 @@
+//! From a returned value to an entry's bytes, and those into the store under a lease.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::codec::{BuiltinCodec, codec_id};
+use crate::entry::Entry;
+use crate::error::{Error, ErrorKind, Result};
+use crate::evict::Targets;
+use crate::header::{self, Header, MAX_STAMPS, Stamp};
+use crate::key::Key;
+use crate::lease::{Held, draw};
+use crate::lookup::Target;
+use crate::options::{TAGGED_NEVER, Ttl};
+use crate::outcome::{Outcome, Value};
+use crate::rules::Rules;
+use crate::stats::Event;
+use crate::store::{Fill, Filled, VersionKey};
+use crate::tags::{BUCKETS, all_any_keys, any_key, tag_keys};
+
+/// How long versions are asked to live where the TTL is not known yet.
+const VERSION_LIFE: Duration = TAGGED_NEVER;
+
+/// An encoded value and what its rules said.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    payload: Vec<u8>,
+    flags: u8,
+    codec: u8,
+    schema: u64,
+    ttl: Ttl,
+    /// Tags that the value named.
+    tags: Vec<String>,
+}
+
+/// What became of an attempt to store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stored {
+    /// Stored, and the stamps still held after the flight had closed.
+    Held,
+    /// Stored, but a tag was evicted meanwhile, or nobody looked.
+    Unproven,
+    /// An evict, a put or another loader came between; the store did as it was told for that case.
+    Refused,
+    /// A tag may have been evicted since the load began; nothing was sent.
+    Moved,
+    /// The store failed.
+    Failed,
+}
+
+impl Stored {
+    pub(crate) const fn is_stored(self) -> bool {
+        matches!(self, Stored::Held | Stored::Unproven)
+    }
+}
+
+/// The versions that a load must capture before it begins: those of the known tags, then, where the value names
+/// tags, all any-tag versions.
+pub(crate) fn to_capture(target: &Target, late_tags: bool) -> Vec<VersionKey> {
+    let mut capture = target.tags.clone();
+    if late_tags {
+        capture.extend(all_any_keys(target.cache.namespace()));
+    }
+    capture
+}
+
+/// How long captured versions must live.
+pub(crate) fn version_life() -> Duration {
+    VERSION_LIFE
+}
+
+impl<T: Value> Entry<T> {
+    /// Encodes a value; `None` where it is not to be stored, which is counted.
+    pub(crate) fn prepare_value(
+        &self,
+        target: &Target,
+        rules: &impl Rules<T>,
+        value: &T,
+    ) -> Option<Prepared> {
+        counted(target, self.try_prepare(target, rules, value))
+    }
+
+    /// Encodes a value; `Ok(None)` where its rules say that it is not stored.
+    pub(crate) fn try_prepare(
+        &self,
+        target: &Target,
+        rules: &impl Rules<T>,
+        value: &T,
+    ) -> Result<Option<Prepared>> {
+        let own = self.rules();
+        if rules.unless(value) || own.unless(value) {
+            return Ok(None);
+        }
+        let ttl = rules.ttl(value).or_else(|| own.ttl(value));
+        let ttl = ttl.unwrap_or_else(|| target.ttl());
+        if !ttl.stores() {
+            return Ok(None);
+        }
+        let codec = self.codec();
+        let mut payload = Vec::new();
+        codec.encode(value, &mut payload)?;
+        let mut tags = rules.tags(value);
+        tags.extend(own.tags(value));
+        self.prepared(target, payload, 0, codec.id(), ttl, tags).map(Some)
+    }
+
+    /// An entry that says `None`, where the site stores it.
+    pub(crate) fn prepare_none(&self, target: &Target) -> Option<Prepared> {
+        let ttl = target.policy.none_ttl.unwrap_or_else(|| target.ttl());
+        let prepared = if target.policy.cache_none && ttl.stores() {
+            self.prepared(target, Vec::new(), header::NONE, self.codec().id(), ttl, Vec::new()).map(Some)
+        } else {
+            Ok(None)
+        };
+        counted(target, prepared)
+    }
+
+    /// Encodes an `Err` with the cache's own codec, where the site stores it.
+    pub(crate) fn prepare_err<R, O: Outcome<R, Value = T>>(
+        &self,
+        target: &Target,
+        outcome: O,
+        failure: &R,
+    ) -> Option<Prepared> {
+        let ttl = target.ttl();
+        if !target.policy.cache_err || !ttl.stores() {
+            return None;
+        }
+        let codec: BuiltinCodec = target.cache.core().settings.codec;
+        let payload = outcome.encode_err(failure, codec)?;
+        let prepared = payload.and_then(|payload| {
+            self.prepared(target, payload, header::ERROR, codec_id(codec), ttl, Vec::new()).map(Some)
+        });
+        counted(target, prepared)
+    }
+
+    fn prepared(
+        &self,
+        target: &Target,
+        payload: Vec<u8>,
+        flags: u8,
+        codec: u8,
+        ttl: Ttl,
+        tags: Vec<String>,
+    ) -> Result<Prepared> {
+        let settings = &target.cache.core().settings;
+        if payload.len() > settings.max_value {
+            return Err(Error::new(ErrorKind::TooLarge, "the encoded value is over the size limit"));
+        }
+        if target.tags.len() + tags.len() > MAX_STAMPS {
+            return Err(Error::new(ErrorKind::TooLarge, "the value has more tags than an entry can carry"));
+        }
+        let (payload, flags) = compressed(settings, payload, flags);
+        Ok(Prepared { payload, flags, codec, schema: self.schema_hash(), ttl, tags })
+    }
+}
+
+/// Counts why a value is not stored.
+fn counted(target: &Target, prepared: Result<Option<Prepared>>) -> Option<Prepared> {
+    match &prepared {
+        Ok(Some(_)) => {}
+        Ok(None) => target.record(Event::NotStored),
+        Err(error) => {
+            let too_large = error.kind() == ErrorKind::TooLarge;
+            target.record(if too_large { Event::TooLarge } else { Event::NotStored });
+            target.cache.core().failed(error);
+        }
+    }
+    prepared.ok().flatten()
+}
+
+#[cfg(feature = "compression")]
+fn compressed(settings: &crate::builder::Settings, payload: Vec<u8>, flags: u8) -> (Vec<u8>, u8) {
+    if settings.compress_over.is_some_and(|over| payload.len() > over)
+        && let Some(smaller) = crate::codec::compress::compress(&payload)
+    {
+        return (smaller, flags | header::COMPRESSED);
+    }
+    (payload, flags)
+}
+
+#[cfg(not(feature = "compression"))]
+fn compressed(_settings: &crate::builder::Settings, payload: Vec<u8>, flags: u8) -> (Vec<u8>, u8) {
+    (payload, flags)
+}
+
+impl Prepared {
+    /// The entry's bytes and how long it lives.
+    pub(crate) fn assemble(
+        &self,
+        target: &Target,
+        stamps: &[Stamp],
+        load_time: Duration,
+    ) -> (Bytes, Duration) {
+        let core = target.cache.core();
+        let tagged = !stamps.is_empty();
+        let life = match self.ttl {
+            Ttl::Never => self.ttl.life(tagged),
+            // Spread, but still not longer than tag versions live.
+            Ttl::For(ttl) => Ttl::For(core.spread(ttl, target.policy.jitter)).life(tagged),
+        };
+        let now = core.store.now();
+        let header = Header {
+            flags: self.flags,
+            codec: self.codec,
+            fill_id: draw(),
+            key_hash: Key::header_hash(&target.full),
+            schema: self.schema,
+            stored_at: now,
+            fresh_until: now.plus(life),
+            gone_at: now.plus(life),
+            load_millis: u32::try_from(load_time.as_millis()).unwrap_or(u32::MAX),
+            ..Header::default()
+        };
+        (header::assemble(header, stamps, &self.payload).into(), life)
+    }
+
+    /// The stamps: captured versions of the known tags, and versions read now of those that the value names.
+    /// `None` where any tag of their buckets may have been evicted since the capture.
+    async fn stamps(&self, target: &Target, captured: &[u64]) -> Result<Option<Vec<Stamp>>> {
+        let mut stamps: Vec<Stamp> = target
+            .tags
+            .iter()
+            .zip(captured)
+            .map(|(tag, &version)| Stamp { tag: tag.hash, version })
+            .collect();
+        if self.tags.is_empty() {
+            return Ok(Some(stamps));
+        }
+        let core = target.cache.core();
+        let namespace = target.cache.namespace();
+        let known = stamps.len();
+        stamps = self.with_late_tags(target, stamps).await?;
+        let mut buckets: Vec<u64> = stamps[known..].iter().map(|stamp| stamp.tag % BUCKETS).collect();
+        buckets.sort_unstable();
+        buckets.dedup();
+        let any: Vec<VersionKey> = buckets.iter().map(|&bucket| any_key(namespace, bucket)).collect();
+        let now = core.timed(core.store.versions(&any)).await?;
+        let any_captured = captured.get(target.tags.len()..).unwrap_or_default();
+        let moved = buckets.iter().zip(&now).any(|(&bucket, version)| {
+            let before = usize::try_from(bucket).ok().and_then(|at| any_captured.get(at));
+            version.is_none() || version.as_ref() != before
+        });
+        Ok((!moved).then_some(stamps))
+    }
+
+    /// These stamps and those of the tags that the value names, for a value that counts as loaded right now.
+    pub(crate) async fn with_late_tags(&self, target: &Target, mut stamps: Vec<Stamp>) -> Result<Vec<Stamp>> {
+        let namespace = target.cache.namespace();
+        let mut keys: Vec<VersionKey> = self.tags.iter().map(|tag| tag_keys(namespace, tag).tag).collect();
+        keys.retain(|key| stamps.iter().all(|stamp| stamp.tag != key.hash));
+        keys.sort_unstable_by_key(|key| key.hash);
+        keys.dedup();
+        stamps.extend(capture(target, &keys).await?);
+        Ok(stamps)
+    }
+
+    /// Stores under a lease. `check`: whether to tell that the stamps held, for followers that joined late.
+    pub(crate) async fn fill(
+        &self,
+        target: &Target,
+        held: Held,
+        load_time: Duration,
+        unlink_refused: bool,
+        check: bool,
+    ) -> Stored {
+        let core = target.cache.core();
+        let stamps = match self.stamps(target, &held.versions).await {
+            Ok(Some(stamps)) => stamps,
+            Ok(None) => {
+                target.record(Event::RefusedFill);
+                held.give_back().await;
+                return Stored::Moved;
+            }
+            Err(_) => return Stored::Failed,
+        };
+        let (bytes, life) = self.assemble(target, &stamps, load_time);
+        let keys: Vec<VersionKey> = if check {
+            stamps.iter().map(|stamp| crate::tags::version_key(target.cache.namespace(), stamp.tag)).collect()
+        } else {
+            Vec::new()
+        };
+        let length = bytes.len();
+        let fill = Fill { key: &target.full, token: held.token(), bytes, life, unlink_refused, check: &keys };
+        match core.timed(core.store.fill(fill)).await {
+            Ok(Filled { accepted: true, versions }) => {
+                held.spend();
+                target.record(Event::Fill);
+                target.record(Event::BytesWritten(length));
+                let holds =
+                    check && stamps.iter().zip(&versions).all(|(stamp, now)| *now == Some(stamp.version));
+                if holds { Stored::Held } else { Stored::Unproven }
+            }
+            Ok(Filled { accepted: false, .. }) => {
+                held.spend();
+                target.record(Event::RefusedFill);
+                Stored::Refused
+            }
+            // Dropping the lease gives it back, in case the fill did not happen.
+            Err(_) => Stored::Failed,
+        }
+    }
+}
+
+/// Stamps of these tags as of now.
+async fn capture(target: &Target, keys: &[VersionKey]) -> Result<Vec<Stamp>> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let core = target.cache.core();
+    let versions = core.timed(core.store.capture(keys, version_life())).await?;
+    Ok(keys.iter().zip(versions).map(|(key, version)| Stamp { tag: key.hash, version }).collect())
+}
+
+impl Target {
+    /// The TTL of this call, the site or the cache.
+    pub(crate) fn ttl(&self) -> Ttl {
+        self.ttl.or(self.policy.ttl).unwrap_or(self.cache.core().settings.ttl)
+    }
+
+    /// Stamps of the known tags as of now, for a value that is yet to be made.
+    pub(crate) async fn stamps_now(&self) -> Result<Vec<Stamp>> {
+        capture(self, &self.tags).await
+    }
+}
+
+/// Stores a put's value under its lease, or removes what is there: where it is not to be stored, the lease was not
+/// had, or another writer came between. Then callers join no flight from before.
+///
+/// # Errors
+/// Where an old value may still be there.
+pub(crate) async fn finish_put(
+    target: &Target,
+    held: Option<Held>,
+    prepared: Option<Prepared>,
+    took: Duration,
+) -> Result<()> {
+    let stored = match (held, prepared) {
+        (Some(held), Some(prepared)) => prepared.fill(target, held, took, true, false).await,
+        (held, _) => {
+            if let Some(held) = held {
+                held.spend();
+            }
+            Stored::Moved
+        }
+    };
+    target.record(Event::Put);
+    match stored {
+        Stored::Held | Stored::Unproven | Stored::Refused => {
+            target.cache.core().flights.detach(&target.full);
+            Ok(())
+        }
+        Stored::Moved | Stored::Failed => {
+            target.cache.core().evict(&Targets::key(&target.full)).await.map(drop)
+        }
+    }
+}
+
+/// Stores a value whatever is there, or removes what is there where it is not to be or cannot be stored.
+///
+/// # Errors
+/// Where the value could not be encoded, or the store failed.
+pub(crate) async fn finish_set(target: &Target, prepared: Result<Option<Prepared>>) -> Result<()> {
+    let core = target.cache.core();
+    let set = match prepared {
+        Ok(None) => Ok(false),
+        Ok(Some(prepared)) => set(target, &prepared).await.map(|()| true),
+        Err(error) => {
+            core.failed(&error);
+            Err(error)
+        }
+    };
+    match set {
+        Ok(true) => {
+            target.record(Event::Put);
+            core.flights.detach(&target.full);
+            Ok(())
+        }
+        Ok(false) => core.evict(&Targets::key(&target.full)).await.map(drop),
+        Err(error) => {
+            // The first error is the one that matters; the evict counts and detaches on its own.
+            let _ = core.evict(&Targets::key(&target.full)).await;
+            Err(error)
+        }
+    }
+}
+
+async fn set(target: &Target, prepared: &Prepared) -> Result<()> {
+    let core = target.cache.core();
+    let stamps = prepared.with_late_tags(target, target.stamps_now().await?).await?;
+    let (bytes, life) = prepared.assemble(target, &stamps, Duration::ZERO);
+    let length = bytes.len();
+    core.timed(core.store.set(&target.full, bytes, life)).await?;
+    target.record(Event::BytesWritten(length));
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! Atomic read-modify-write: the change is computed here and stored if nobody was faster, else repeated.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::entry::Entry;
+use crate::error::{Error, ErrorKind, Result};
+use crate::header::{self, Header};
+use crate::key::Key;
+use crate::lease::draw;
+use crate::lookup::{Looked, Target};
+use crate::outcome::Value;
+use crate::rules::NoRules;
+use crate::stats::Event;
+use crate::store::Increment;
+
+/// How often an update is repeated. Updates of one process queue up, so each round lost is another process's
+/// update that went through.
+const MOST_ROUNDS: u32 = 100;
+
+/// The keys that are being updated in this process.
+#[derive(Default)]
+pub(crate) struct Updates(Mutex<HashMap<Arc<str>, Arc<tokio::sync::Mutex<()>>>>);
+
+impl fmt::Debug for Updates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Updates").finish_non_exhaustive()
+    }
+}
+
+/// A place in the queue of a key; the last one to leave removes the queue.
+struct Queued<'a> {
+    updates: &'a Updates,
+    key: Arc<str>,
+    queue: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Updates {
+    fn queue(&self, key: &Arc<str>) -> Queued<'_> {
+        let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = queues.entry(key.clone()).or_default().clone();
+        Queued { updates: self, key: key.clone(), queue }
+    }
+}
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        let mut queues = self.updates.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // The map's own and this one.
+        if Arc::strong_count(&self.queue) == 2 {
+            queues.remove(&self.key);
+        }
+    }
+}
+
+impl<T: Value> Entry<T> {
+    /// Replaces the value by what `change` makes of it (`None`: there is none), atomically: where another writer
+    /// comes between, `change` runs again on the newer value. Returns what was stored. Clears any lease, so a load
+    /// that is under way does not overwrite it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// let cart = cachemacro_runtime::Cache::memory().entry::<Vec<String>>("cart", &7);
+    /// cart.update(|items| {
+    ///     let mut items = items.unwrap_or_default();
+    ///     items.push("tea".to_owned());
+    ///     items
+    /// })
+    /// .await?;
+    /// assert_eq!(cart.get().await?, Some(vec!["tea".to_owned()]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the store failed or the value cannot be encoded (nothing changed, unless the error
+    /// [`is_ambiguous`](Error::is_ambiguous)); [`ErrorKind::Contention`] where others were faster 100 times.
+    /// [`ErrorKind::Config`] where the cache is disabled: there is nothing to update.
+    pub async fn update(&self, mut change: impl FnMut(Option<T>) -> T) -> Result<T> {
+        let target = self.updatable()?;
+        let core = target.cache.core().clone();
+        let queued = core.updates.queue(&target.full);
+        let _turn = queued.queue.lock().await;
+        for round in 0..MOST_ROUNDS {
+            // Before the value is read, as before a load.
+            let stamps = target.stamps_now().await?;
+            let (current, seen) = match target.look(self.expected()).await? {
+                Looked::Usable(usable) => {
+                    let seen = usable.header.fill_id;
+                    (self.decode(&usable), seen)
+                }
+                Looked::Miss(miss) => (None, miss.seen),
+            };
+            let value = change(current);
+            let Some(prepared) = self.try_prepare(target, &NoRules, &value)? else {
+                return Err(Error::new(
+                    ErrorKind::Encode,
+                    "an update's value must be storable: its TTL or rules forbid it",
+                ));
+            };
+            let stamps = prepared.with_late_tags(target, stamps).await?;
+            let (bytes, life) = prepared.assemble(target, &stamps, Duration::ZERO);
+            let length = bytes.len();
+            if core.timed(core.store.compare_and_set(&target.full, seen, bytes, life)).await? {
+                core.flights.detach(&target.full);
+                target.record(Event::Put);
+                target.record(Event::BytesWritten(length));
+                return Ok(value);
+            }
+            let pause = Duration::from_micros(u64::from(round) * 100).mul_f64(rand::random_range(0.0..1.0));
+            tokio::time::sleep(pause).await;
+        }
+        let error = Error::new(ErrorKind::Contention, "others changed the entry each time");
+        core.failed(&error);
+        Err(error)
+    }
+}
+
+impl<T: Value> Entry<T> {
+    /// The target of an operation that makes no sense without a cache.
+    fn updatable(&self) -> Result<&Target> {
+        if self.cache().is_disabled() {
+            return Err(Error::new(ErrorKind::Config, "the cache is disabled: there is nothing to update"));
+        }
+        self.target()
+    }
+}
+
+impl Entry<i64> {
+    /// Adds `by` to a number, atomically and in one round trip (two where the entry has tags), creating it with
+    /// `by` where it is missing. Returns the sum. The TTL counts from the creation.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// let visits = cachemacro_runtime::Cache::memory().entry::<i64>("visits", &"home");
+    /// assert_eq!(visits.increment(1).await?, 1);
+    /// assert_eq!(visits.increment(2).await?, 3);
+    /// assert_eq!(visits.get().await?, Some(3));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the store failed; [`ErrorKind::WrongType`] where the entry was not made by `increment`, or the sum is no
+    /// `i64`; [`ErrorKind::Config`] where the cache is disabled.
+    pub async fn increment(&self, by: i64) -> Result<i64> {
+        let target = self.updatable()?;
+        let core = target.cache.core();
+        core.settle().await;
+        let stamps = target.stamps_now().await?;
+        let outdated = if target.tags.is_empty() {
+            0
+        } else {
+            match target.look(self.expected()).await? {
+                Looked::Usable(_) => 0,
+                Looked::Miss(miss) => miss.seen,
+            }
+        };
+        let life = target.ttl().life(!stamps.is_empty());
+        let now = core.store.now();
+        let header = Header {
+            codec: header::DECIMAL,
+            fill_id: draw(),
+            key_hash: Key::header_hash(&target.full),
+            stored_at: now,
+            fresh_until: now.plus(life),
+            gone_at: now.plus(life),
+            ..Header::default()
+        };
+        let fresh = header::assemble(header, &stamps, &[]).into();
+        let increment = Increment { key: &target.full, by, fresh, life, outdated };
+        let sum = core.timed(core.store.increment(increment)).await?;
+        core.flights.detach(&target.full);
+        target.record(Event::Put);
+        Ok(sum)
+    }
+}

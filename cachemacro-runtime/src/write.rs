@@ -1,0 +1,272 @@
+//! One call of a function that writes: its body always runs, and the cache follows its success.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Instant;
+
+use crate::cache::Cache;
+use crate::entry::Entry;
+use crate::error::Error;
+use crate::evict::{Evict, Targets, log_failed};
+use crate::key::KeyBuilder;
+use crate::lease::{self, Held};
+use crate::lookup::Target;
+use crate::mode::{Loading, Mode};
+use crate::outcome::{Outcome, Value};
+use crate::rules::Rules;
+use crate::storing::{Prepared, finish_put};
+
+/// When the evicts of one attribute happen, besides after success.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct When {
+    /// Before the body too, and after it whatever became of it.
+    pub before: bool,
+    /// After an `Err` too.
+    pub on_err: bool,
+}
+
+/// What one function does to the cache, however many attributes say so: collected before its body runs.
+#[must_use]
+pub struct Writes<'a, R, O: Outcome<R>> {
+    outcome: O,
+    puts: Vec<Put<'a, O::Value>>,
+    evicts: Vec<Group>,
+    /// Which group is being added to.
+    current: usize,
+    on_failed: Option<fn(Error) -> R>,
+}
+
+/// Encodes what the body returned, `None` being a `None`.
+type Prepare<'a, V> = Box<dyn Fn(Option<&V>) -> Option<Prepared> + Send + 'a>;
+
+/// A value to write through.
+struct Put<'a, V> {
+    target: Target,
+    late_tags: bool,
+    on_err: bool,
+    prepare: Prepare<'a, V>,
+    held: Option<Held>,
+}
+
+/// The evicts of one attribute.
+struct Group {
+    when: When,
+    /// In the attribute's own cache.
+    own: Evict,
+    /// In the caches of entries.
+    entries: Vec<Evict>,
+}
+
+impl Group {
+    fn all(&self) -> impl Iterator<Item = &Evict> {
+        std::iter::once(&self.own).chain(&self.entries)
+    }
+}
+
+impl<R, O: Outcome<R>> fmt::Debug for Writes<'_, R, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writes")
+            .field("puts", &self.puts.len())
+            .field("evicts", &self.evicts.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a, R, O: Outcome<R>> Writes<'a, R, O> {
+    /// Nothing yet.
+    pub const fn new(outcome: O) -> Self {
+        Self { outcome, puts: Vec::new(), evicts: Vec::new(), current: 0, on_failed: None }
+    }
+
+    /// A failed evict is handed to the caller, as `make` turns it into what the function returns.
+    pub fn return_errors(mut self, make: fn(Error) -> R) -> Self {
+        self.on_failed = Some(make);
+        self
+    }
+
+    /// Writes the body's value to `entry`. `when`: the attribute's condition; `on_err`: an `Err` evicts.
+    pub fn put(
+        mut self,
+        entry: Entry<O::Value>,
+        rules: impl Rules<O::Value> + Send + 'a,
+        when: bool,
+        on_err: bool,
+    ) -> Self
+    where
+        O::Value: Value,
+    {
+        if !when || entry.cache().is_disabled() {
+            return self;
+        }
+        let target = match entry.target() {
+            Ok(target) => target.clone(),
+            Err(error) => {
+                entry.cache().core().failed(&error);
+                return self;
+            }
+        };
+        let late_tags = rules.has_tags() || entry.rules().has_tags();
+        let prepare = {
+            let target = target.clone();
+            move |value: Option<&O::Value>| match value {
+                Some(value) => entry.prepare_value(&target, &rules, value),
+                None => entry.prepare_none(&target),
+            }
+        };
+        self.puts.push(Put { target, late_tags, on_err, prepare: Box::new(prepare), held: None });
+        self
+    }
+
+    /// Begins the evicts of one attribute, in the given cache, else the scoped or the global one.
+    pub fn evict(mut self, cache: Option<&Cache>, when: When) -> Self {
+        let own = cache.map_or_else(|| crate::registry::current().evict(), Cache::evict);
+        self.current = self.evicts.len();
+        self.evicts.push(Group { when, own, entries: Vec::new() });
+        self
+    }
+
+    /// Goes on with the evicts that began as number `at`, counted from zero: those that mention the result.
+    pub fn select(mut self, at: usize) -> Self {
+        self.current = at;
+        self
+    }
+
+    fn change(mut self, change: impl FnOnce(Evict) -> Evict) -> Self {
+        if let Some(group) = self.evicts.get_mut(self.current) {
+            group.own = change(group.own.clone());
+        }
+        self
+    }
+
+    /// Evicts one entry, from its own cache.
+    pub fn evict_entry<V: Value>(mut self, entry: &Entry<V>) -> Self {
+        if let Some(group) = self.evicts.get_mut(self.current) {
+            group.entries.push(entry.cache().evict().entry(entry));
+        }
+        self
+    }
+
+    /// Evicts many entries.
+    pub fn evict_entries<V: Value, I>(self, entries: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: std::borrow::Borrow<Entry<V>>,
+    {
+        use std::borrow::Borrow as _;
+        entries.into_iter().fold(self, |writes, entry| writes.evict_entry(entry.borrow()))
+    }
+
+    /// Evicts by key.
+    pub fn evict_key(self, key: KeyBuilder) -> Self {
+        self.change(|evict| evict.built_key(key.finish()))
+    }
+
+    /// Evicts tags.
+    pub fn evict_tags<S: AsRef<str>>(self, tags: impl IntoIterator<Item = S>) -> Self {
+        self.change(|evict| evict.tags(tags))
+    }
+
+    /// Evicts everything under a prefix.
+    pub fn evict_prefix(self, prefix: &str) -> Self {
+        self.change(|evict| evict.prefix(prefix))
+    }
+
+    /// What must go whatever becomes of the body, in case it wrote before it was dropped or panicked.
+    fn guard(&self) -> Guard {
+        let puts = self.puts.iter().map(|put| (put.target.cache.clone(), Targets::key(&put.target.full)));
+        let evicts = self.evicts.iter().flat_map(Group::all);
+        let evicts = evicts
+            .filter(|evict| !evict.cache().is_disabled())
+            .map(|evict| (evict.cache().clone(), evict.targets().clone()));
+        Guard(puts.chain(evicts).collect())
+    }
+
+    /// The same call outside any cache: evicts remain, because what is stored gets outdated all the same.
+    fn takes_leases(&self) -> bool {
+        !self.puts.is_empty() && Mode::current() != Mode::Bypass
+    }
+}
+
+/// Evicts from its destructor, unless told that the evicts were done.
+struct Guard(Vec<(Cache, Targets)>);
+
+impl Guard {
+    fn disarm(mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        for (cache, targets) in self.0.drain(..) {
+            cache.evict_later(targets);
+        }
+    }
+}
+
+/// Runs `body`, then puts and evicts. `after` adds what mentions the value inside the result; it is not called
+/// where there is none.
+pub async fn write<'a, R, O, F, A>(mut writes: Writes<'a, R, O>, body: Pin<&mut F>, after: A) -> R
+where
+    O: Outcome<R>,
+    F: Future<Output = R>,
+    A: FnOnce(&O::Value, Writes<'a, R, O>) -> Writes<'a, R, O>,
+{
+    let guard = writes.guard();
+    let mut failed = None;
+    for group in writes.evicts.iter().filter(|group| group.when.before) {
+        run(group, &mut failed).await;
+    }
+    if writes.takes_leases() {
+        for put in &mut writes.puts {
+            put.held = lease::acquire_for_put(&put.target, put.late_tags).await;
+        }
+    }
+    let mut loading = Loading::current();
+    for put in &writes.puts {
+        loading = loading.with(put.target.cache.core().id, put.target.full.clone());
+    }
+    let held: Vec<&Held> = writes.puts.iter().filter_map(|put| put.held.as_ref()).collect();
+    let deadline = writes.puts.iter().map(|put| put.target.deadline()).max().unwrap_or_default();
+    let began = Instant::now();
+    let returned = lease::keep(&held, deadline, loading.scope(body)).await;
+    drop(held);
+    let took = began.elapsed();
+    let is_err = writes.outcome.is_err(&returned);
+    if !is_err && let Some(value) = writes.outcome.value_of(&returned) {
+        writes = after(value, writes);
+    }
+    for group in writes.evicts.iter().filter(|group| !is_err || group.when.before || group.when.on_err) {
+        run(group, &mut failed).await;
+    }
+    for put in std::mem::take(&mut writes.puts) {
+        if is_err && !put.on_err {
+            // Dropping the lease leaves what is stored as it was.
+            continue;
+        }
+        let prepared = if is_err { None } else { (put.prepare)(writes.outcome.value_of(&returned)) };
+        if let Err(error) = finish_put(&put.target, put.held, prepared, took).await {
+            log_failed(&error);
+            failed = failed.or(Some(error));
+        }
+    }
+    guard.disarm();
+    match (failed, writes.on_failed) {
+        (Some(error), Some(make)) if !is_err => make(error),
+        _ => returned,
+    }
+}
+
+/// Sends the evicts of one attribute.
+async fn run(group: &Group, failed: &mut Option<Error>) {
+    for evict in group.all() {
+        if evict.cache().is_disabled() || evict.targets().is_empty() && !evict.has_failed() {
+            continue;
+        }
+        if let Err(error) = evict.clone().run().await {
+            log_failed(&error);
+            *failed = failed.take().or(Some(error));
+        }
+    }
+}
