@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::builder::{CacheBuilder, Settings};
 use crate::entry::Entry;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::events::Events;
 use crate::evict::Evict;
 use crate::flight::Flights;
@@ -227,15 +227,18 @@ impl Cache {
         self.evict().prefix(prefix).run().await
     }
 
-    /// Removes everything in this cache's namespace, tag versions included; without a namespace, everything in
-    /// the server's database that a scan finds. Tells how many keys went.
+    /// Removes everything in this cache's namespace, tag versions included. Tells how many keys went.
     ///
     /// # Errors
-    /// Where the store failed: some entries may still be there.
+    /// Where the store failed: some entries may still be there. [`ErrorKind::Config`] on a server without a
+    /// namespace: what else is in it may not be this cache's to remove.
     pub async fn clear(&self) -> Result<u64> {
         let core = &self.core;
         let namespace = self.namespace();
         let prefixes = if namespace.is_empty() {
+            if core.store.kind() != "memory" {
+                return Err(Error::new(ErrorKind::Config, "`clear` needs a namespace on a shared store"));
+            }
             vec![String::new()]
         } else {
             vec![format!("{{{namespace}:tag:"), format!("{namespace}:")]

@@ -109,11 +109,7 @@ pub struct Vacancy<T> {
 impl<T: Value> Entry<T> {
     pub(crate) fn new(cache: Cache, site: Option<&'static Site>, key: Result<Key>) -> Self {
         let target = match key {
-            Ok(key) => {
-                let counters = site.map(|site| cache.site_counters(site));
-                let policy = site.map_or(Policy::DEFAULT, |site| site.policy);
-                Ok(Target::new(cache.clone(), counters, key, policy))
-            }
+            Ok(key) => Ok(Target::new(cache.clone(), site, key)),
             Err(error) => {
                 Err(std::error::Error::source(&error).map_or_else(|| "".into(), |why| why.to_string().into()))
             }
@@ -337,7 +333,7 @@ impl<T: Value> Entry<T> {
                 capture: &capture,
                 version_life: version_life(),
             };
-            match lease::acquire(&target.cache, wanted).await {
+            match lease::acquire(target, wanted).await {
                 Answer::Held(held) => {
                     target.record(Event::Miss(MissReason::Absent));
                     let background = held.keep_in_background(target.deadline());

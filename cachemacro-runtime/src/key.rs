@@ -280,3 +280,197 @@ fn shorten(text: String) -> String {
     }
     short
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, HashMap};
+
+    use proptest::prelude::*;
+    use serde::Deserialize;
+
+    use super::*;
+
+    fn key(value: &(impl Serialize + ?Sized)) -> String {
+        Key::new("p", value).expect("can be a key").as_str().to_owned()
+    }
+
+    fn args(of: &[&str]) -> String {
+        let built = of.iter().fold(KeyBuilder::new("p"), |key, arg| key.arg(*arg));
+        built.finish().expect("text can be a key").as_str().to_owned()
+    }
+
+    #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+    struct Filter {
+        country: Option<String>,
+        words: Vec<String>,
+        page: u32,
+    }
+
+    #[derive(Serialize)]
+    #[serde(untagged)]
+    enum Loose {
+        Number(i64),
+        Text(String),
+        Truth(bool),
+        Real(f64),
+        Color(Color),
+    }
+
+    #[derive(Serialize)]
+    enum Color {
+        Red,
+        Mix(u8, u8),
+    }
+
+    #[derive(Serialize)]
+    struct UserId(String);
+
+    struct Broken;
+
+    impl Serialize for Broken {
+        fn serialize<S: serde::Serializer>(&self, _: S) -> std::result::Result<S::Ok, S::Error> {
+            Err(serde::ser::Error::custom("no key"))
+        }
+    }
+
+    #[test]
+    fn keys_are_readable() {
+        assert_eq!(key(&42), "p:42");
+        assert_eq!(key("Ada"), "p:Ada");
+        assert_eq!(key(&UserId("ada".into())), "p:ada");
+        assert_eq!(key(&(7, "Ada")), "p:7:Ada");
+        assert_eq!(key(&Color::Red), "p:.Red");
+        let filter = Filter { country: Some("CH".into()), words: vec!["a,b".into()], page: 2 };
+        assert_eq!(key(&filter), "p:(country=CH,words=[a%2Cb],page=2)");
+    }
+
+    #[test]
+    fn nothing_none_and_empty_differ() {
+        let keys = [
+            key(&()),
+            key(&None::<&str>),
+            key(&Some("")),
+            key(&Some("%N")),
+            key(&Some(None::<&str>)),
+            key("None"),
+        ];
+        for (at, one) in keys.iter().enumerate() {
+            assert!(!keys[at + 1..].contains(one), "{one} twice in {keys:?}");
+        }
+        assert_ne!(key(&vec![""; 0]), key(&vec![""]));
+        assert_ne!(key(&HashMap::<u8, u8>::new()), key(&Vec::<u8>::new()));
+    }
+
+    #[test]
+    fn what_an_untagged_enum_holds_is_told_apart() {
+        let keys = [
+            key(&Loose::Number(1)),
+            key(&Loose::Text("1".into())),
+            key(&Loose::Real(1.0)),
+            key(&Loose::Text("1.0".into())),
+            key(&Loose::Truth(true)),
+            key(&Loose::Text("true".into())),
+            key(&Loose::Color(Color::Red)),
+            key(&Loose::Text(".Red".into())),
+            key(&Loose::Color(Color::Mix(1, 2))),
+            key(&Loose::Text("'1".into())),
+            key(&Loose::Text("()".into())),
+        ];
+        for (at, one) in keys.iter().enumerate() {
+            assert!(!keys[at + 1..].contains(one), "{one} twice in {keys:?}");
+        }
+    }
+
+    #[test]
+    fn the_order_of_a_map_does_not_matter() {
+        let sorted: BTreeMap<_, _> = (0..50).map(|n| (n, n)).collect();
+        let hashed: HashMap<_, _> = sorted.clone().into_iter().collect();
+        assert_eq!(key(&sorted), key(&hashed));
+    }
+
+    #[test]
+    fn an_argument_that_serde_refuses_is_an_error() {
+        assert_eq!(Key::new("p", &Broken).map_err(|error| error.kind()), Err(ErrorKind::Key));
+    }
+
+    #[test]
+    fn a_key_over_the_limit_keeps_its_beginning_and_stays_unique() {
+        let long = |last: char| key(&format!("{}{last}", "ä".repeat(300)));
+        assert_ne!(long('a'), long('b'));
+        assert_eq!(long('a'), long('a'));
+        assert!(long('a').starts_with("p:ää") && long('a').len() <= MAX_KEY);
+    }
+
+    #[test]
+    fn the_stop_of_a_template_is_encoded_in_values() {
+        let dashed = |a: &str, b: &str| {
+            let key = KeyBuilder::new("p").display(a, Some('-')).literal("-").display(b, None);
+            key.finish().expect("text can be a key").as_str().to_owned()
+        };
+        assert_eq!(dashed("a", "b"), "p:a-b");
+        assert_ne!(dashed("a-b", "c"), dashed("a", "b-c"));
+    }
+
+    #[test]
+    fn a_prefix_cannot_reach_into_the_key() {
+        let split = |prefix: &str, key: &str| Key::new(prefix, key).expect("text can be a key");
+        assert_ne!(split("a:b", "c"), split("a", "b:c"));
+    }
+
+    /// Text that is likely to look like structure.
+    fn hostile() -> impl Strategy<Value = String> {
+        proptest::collection::vec(
+            prop_oneof![
+                Just("%".to_owned()),
+                Just("%N".to_owned()),
+                Just("%3A".to_owned()),
+                Just(":".to_owned()),
+                Just(",".to_owned()),
+                Just("'".to_owned()),
+                Just("(".to_owned()),
+                Just("]".to_owned()),
+                Just("=".to_owned()),
+                Just("{".to_owned()),
+                Just(".".to_owned()),
+                Just("-".to_owned()),
+                Just(" ".to_owned()),
+                Just("\0".to_owned()),
+                Just("1".to_owned()),
+                Just("true".to_owned()),
+                "\\PC{0,3}",
+            ],
+            0..6,
+        )
+        .prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn arguments_are_equal_where_their_keys_are(a in hostile(), b in hostile(), c in hostile(), d in hostile()) {
+            prop_assert_eq!((&a, &b) == (&c, &d), args(&[&a, &b]) == args(&[&c, &d]));
+            prop_assert_eq!((&a, &b) == (&c, &d), key(&(&a, &b)) == key(&(&c, &d)));
+            prop_assert_ne!(key(&Some(&a)), key(&None::<&str>));
+        }
+
+        #[test]
+        fn lists_and_structs_are_equal_where_their_keys_are(
+            a in proptest::collection::vec(hostile(), 0..3),
+            b in proptest::collection::vec(hostile(), 0..3),
+            x in proptest::option::of(hostile()),
+            y in proptest::option::of(hostile()),
+        ) {
+            prop_assert_eq!(a == b, key(&a) == key(&b));
+            let one = Filter { country: x, words: a, page: 1 };
+            let other = Filter { country: y, words: b, page: 1 };
+            prop_assert_eq!(one == other, key(&one) == key(&other));
+        }
+
+        #[test]
+        fn a_number_is_never_taken_for_text(number: i64, text in hostile()) {
+            prop_assert_ne!(key(&Loose::Number(number)), key(&Loose::Text(text.clone())));
+            prop_assert_ne!(key(&Loose::Number(number)), key(&Loose::Text(number.to_string())));
+        }
+    }
+}

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::cache::Cache;
 use crate::lookup::Target;
-use crate::store::{FillId, LeaseKind, LeaseOutcome, LeaseRequest, Token, Version, VersionKey};
+use crate::store::{FillId, Lease, LeaseKind, LeaseOutcome, LeaseRequest, Token, Version, VersionKey};
 use crate::storing::{to_capture, version_life};
 
 /// What a lease is asked for.
@@ -69,8 +69,18 @@ pub(crate) fn draw() -> u64 {
 }
 
 /// Asks for a lease.
-pub(crate) async fn acquire(cache: &Cache, wanted: Wanted<'_>) -> Answer {
-    acquire_many(cache, &[wanted]).await.pop().unwrap_or(Answer::Failed)
+pub(crate) async fn acquire(target: &Target, wanted: Wanted<'_>) -> Answer {
+    let core = target.cache.core();
+    let mut held = Held::attempt(&target.cache, wanted.key);
+    let request = wanted.request(held.token, core.settings.lease);
+    match target.timed(core.store.lease(request)).await {
+        Ok(lease) => held.answered(lease),
+        Err(error) => {
+            // What the server may have granted all the same is not had, and goes back.
+            held.spent = !error.is_ambiguous();
+            Answer::Failed
+        }
+    }
 }
 
 /// Takes a put's lease, whoever holds it; `None` where the store failed.
@@ -83,7 +93,7 @@ pub(crate) async fn acquire_for_put(target: &Target, late_tags: bool) -> Option<
         capture: &capture,
         version_life: version_life(),
     };
-    match acquire(&target.cache, wanted).await {
+    match acquire(target, wanted).await {
         Answer::Held(held) => Some(held),
         Answer::Found(..) | Answer::Busy(_) | Answer::Failed => None,
     }
@@ -92,55 +102,47 @@ pub(crate) async fn acquire_for_put(target: &Target, late_tags: bool) -> Option<
 /// Asks for many leases in one round trip. All name the same versions.
 pub(crate) async fn acquire_many(cache: &Cache, wanted: &[Wanted<'_>]) -> Vec<Answer> {
     let core = cache.core();
-    // Until the answer is known, each attempt counts as held: a caller that is dropped while it waits gives back
-    // what the server may have granted.
-    let mut attempts: Vec<Held> = wanted
-        .iter()
-        .map(|wanted| Held {
-            cache: cache.clone(),
-            key: wanted.key.to_owned(),
-            token: draw(),
-            versions: Vec::new(),
-            spent: false,
-        })
-        .collect();
+    let mut attempts: Vec<Held> = wanted.iter().map(|wanted| Held::attempt(cache, wanted.key)).collect();
     let requests: Vec<_> = wanted
         .iter()
         .zip(&attempts)
         .map(|(wanted, held)| wanted.request(held.token, core.settings.lease))
         .collect();
-    let answered = match &requests[..] {
-        [one] => core.timed(core.store.lease(one.clone())).await.map(|lease| vec![lease]),
-        many => core.timed(core.store.lease_many(many)).await,
-    };
-    let leases = match answered {
-        Ok(leases) => leases,
+    match core.timed(core.store.lease_many(&requests)).await {
+        Ok(leases) => attempts.into_iter().zip(leases).map(|(held, lease)| held.answered(lease)).collect(),
         Err(error) => {
-            // What the server may have granted all the same is not had, and goes back.
             for held in &mut attempts {
                 held.spent = !error.is_ambiguous();
             }
-            return attempts.into_iter().map(|_| Answer::Failed).collect();
+            attempts.into_iter().map(|_| Answer::Failed).collect()
         }
-    };
-    let answer = |(lease, mut held): (crate::store::Lease, Held)| match lease.outcome {
-        LeaseOutcome::Taken => {
-            held.versions = lease.versions;
-            Answer::Held(held)
-        }
-        LeaseOutcome::Found(bytes) => {
-            held.spent = true;
-            Answer::Found(bytes, lease.versions)
-        }
-        LeaseOutcome::Busy(remaining) => {
-            held.spent = true;
-            Answer::Busy(remaining)
-        }
-    };
-    leases.into_iter().zip(attempts.drain(..)).map(answer).collect()
+    }
 }
 
 impl Held {
+    /// A lease under a fresh token. Until the answer is known it counts as held: a caller that is dropped while it
+    /// waits gives back what the server may have granted.
+    fn attempt(cache: &Cache, key: &str) -> Self {
+        Self { cache: cache.clone(), key: key.to_owned(), token: draw(), versions: Vec::new(), spent: false }
+    }
+
+    fn answered(mut self, lease: Lease) -> Answer {
+        match lease.outcome {
+            LeaseOutcome::Taken => {
+                self.versions = lease.versions;
+                Answer::Held(self)
+            }
+            LeaseOutcome::Found(bytes) => {
+                self.spent = true;
+                Answer::Found(bytes, lease.versions)
+            }
+            LeaseOutcome::Busy(remaining) => {
+                self.spent = true;
+                Answer::Busy(remaining)
+            }
+        }
+    }
+
     pub(crate) const fn token(&self) -> Token {
         self.token
     }

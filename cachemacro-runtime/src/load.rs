@@ -5,6 +5,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tracing::Instrument as _;
+
 use crate::entry::Entry;
 use crate::evict::log_failed;
 use crate::flight::{Landed, Lead, Seat, Verdict, Waited};
@@ -171,7 +173,8 @@ impl<O, V: Value> Call<'_, O, V> {
         target.record(Event::Load);
         let began = Instant::now();
         let loading = Loading::current().with(target.cache.core().id, target.full.clone());
-        let body = loading.scope(body);
+        let span = tracing::debug_span!("cache_load", site = target.name(), stored = held.is_some());
+        let body = loading.scope(body.instrument(span));
         let returned = match held {
             Some(held) => lease::keep(&[held], target.deadline(), body).await,
             None => body.await,
@@ -327,7 +330,7 @@ impl<O, V: Value> Call<'_, O, V> {
                 capture: &capture,
                 version_life: version_life(),
             };
-            match lease::acquire(&target.cache, wanted).await {
+            match lease::acquire(target, wanted).await {
                 Answer::Held(held) => return Begin::Load(Some(held)),
                 Answer::Failed => return Begin::Load(None),
                 Answer::Found(bytes, versions) => {

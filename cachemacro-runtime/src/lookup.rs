@@ -3,8 +3,9 @@
 //! Knows headers, stamps and versions; knows no types. What a codec makes of the payload is its caller's.
 
 use std::borrow::Cow;
+use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -15,6 +16,7 @@ use crate::header::{self, Header, Parts, Stamp};
 use crate::key::Key;
 use crate::mode::Mode;
 use crate::options::{Policy, Ttl};
+use crate::site::Site;
 use crate::stats::{Counters, Event, MissReason};
 use crate::store::{FillId, Version, VersionKey};
 use crate::tags::{self, Stamped, tag_keys, version_key};
@@ -26,7 +28,8 @@ const HEAD_STAMPS: usize = 16;
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     pub(crate) cache: Cache,
-    pub(crate) counters: Option<Arc<Counters>>,
+    /// The annotated function, if it is one, and its counters.
+    pub(crate) site: Option<(&'static Site, Arc<Counters>)>,
     pub(crate) key: Key,
     /// The key in the store.
     pub(crate) full: Arc<str>,
@@ -91,9 +94,11 @@ impl Usable {
 }
 
 impl Target {
-    pub(crate) fn new(cache: Cache, counters: Option<Arc<Counters>>, key: Key, policy: Policy) -> Self {
+    pub(crate) fn new(cache: Cache, site: Option<&'static Site>, key: Key) -> Self {
         let full = cache.full_key(&key).into();
-        Self { cache, counters, key, full, tags: Vec::new(), policy, ttl: None }
+        let policy = site.map_or(Policy::DEFAULT, |site| site.policy);
+        let site = site.map(|site| (site, cache.site_counters(site)));
+        Self { cache, site, key, full, tags: Vec::new(), policy, ttl: None }
     }
 
     /// Adds a tag; naming one twice is naming it once.
@@ -104,16 +109,35 @@ impl Target {
         }
     }
 
+    /// The function's name, for logs.
+    pub(crate) fn name(&self) -> &'static str {
+        self.site.as_ref().map_or("entry", |(site, _)| site.function())
+    }
+
     pub(crate) fn record(&self, event: Event) {
+        tracing::trace!(site = self.name(), ?event, "cache");
         self.cache.core().stats.record(event);
-        if let Some(counters) = &self.counters {
+        if let Some((_, counters)) = &self.site {
             counters.record(event);
         }
     }
 
+    /// Awaits one operation of the store, timing it and counting its error, for the site too.
+    pub(crate) async fn timed<T>(&self, operation: impl Future<Output = Result<T>>) -> Result<T> {
+        let began = Instant::now();
+        let result = self.cache.core().timed(operation).await;
+        if let Some((_, counters)) = &self.site {
+            counters.store_took(began.elapsed());
+            if let Err(error) = &result {
+                counters.record(Event::Error(error.kind()));
+            }
+        }
+        result
+    }
+
     pub(crate) fn load_took(&self, time: Duration) {
         self.cache.core().stats.load_took(time);
-        if let Some(counters) = &self.counters {
+        if let Some((_, counters)) = &self.site {
             counters.load_took(time);
         }
     }
@@ -130,7 +154,7 @@ impl Target {
     pub(crate) async fn look(&self, expected: Expected) -> Result<Looked> {
         let core = self.cache.core();
         core.settle().await;
-        let read = core.timed(core.store.read(&self.full, &self.tags)).await?;
+        let read = self.timed(core.store.read(&self.full, &self.tags)).await?;
         let Some(bytes) = read.entry else {
             return Ok(Looked::Miss(Miss { reason: MissReason::Absent, seen: 0 }));
         };
@@ -143,7 +167,7 @@ impl Target {
         core.settle().await;
         let mut length = header::FIXED + HEAD_STAMPS * header::STAMP;
         loop {
-            let read = core.timed(core.store.read_head(&self.full, length, &self.tags)).await?;
+            let read = self.timed(core.store.read_head(&self.full, length, &self.tags)).await?;
             let Some(bytes) = read.entry else { return Ok(None) };
             let Ok(header) = Header::parse(&bytes) else { return Ok(None) };
             if refused(&header, &self.full, core.store.now(), expected).is_some() {
@@ -194,7 +218,7 @@ impl Target {
             Stamped::Unread(hashes) => {
                 let keys: Vec<_> =
                     hashes.into_iter().map(|hash| version_key(self.cache.namespace(), hash)).collect();
-                let versions = core.timed(core.store.versions(&keys)).await?;
+                let versions = self.timed(core.store.versions(&keys)).await?;
                 let named = stamps.filter(|stamp| keys.iter().any(|key| key.hash == stamp.tag));
                 (tags::compare(named, &keys, &versions) != Stamped::Valid).then_some(MissReason::TagEvicted)
             }

@@ -16,6 +16,11 @@ impl Site {
         Self { module, function, policy }
     }
 
+    /// The function's name.
+    pub(crate) const fn function(&self) -> &'static str {
+        self.function
+    }
+
     /// Module path and function name.
     pub(crate) fn name(&self) -> String {
         format!("{}::{}", self.module, self.function)

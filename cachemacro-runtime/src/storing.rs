@@ -236,7 +236,7 @@ impl Prepared {
         buckets.sort_unstable();
         buckets.dedup();
         let any: Vec<VersionKey> = buckets.iter().map(|&bucket| any_key(namespace, bucket)).collect();
-        let now = core.timed(core.store.versions(&any)).await?;
+        let now = target.timed(core.store.versions(&any)).await?;
         let any_captured = captured.get(target.tags.len()..).unwrap_or_default();
         let moved = buckets.iter().zip(&now).any(|(&bucket, version)| {
             let before = usize::try_from(bucket).ok().and_then(|at| any_captured.get(at));
@@ -283,7 +283,7 @@ impl Prepared {
         };
         let length = bytes.len();
         let fill = Fill { key: &target.full, token: held.token(), bytes, life, unlink_refused, check: &keys };
-        match core.timed(core.store.fill(fill)).await {
+        match target.timed(core.store.fill(fill)).await {
             Ok(Filled { accepted: true, versions }) => {
                 held.spend();
                 target.record(Event::Fill);
@@ -309,7 +309,7 @@ async fn capture(target: &Target, keys: &[VersionKey]) -> Result<Vec<Stamp>> {
         return Ok(Vec::new());
     }
     let core = target.cache.core();
-    let versions = core.timed(core.store.capture(keys, version_life())).await?;
+    let versions = target.timed(core.store.capture(keys, version_life())).await?;
     Ok(keys.iter().zip(versions).map(|(key, version)| Stamp { tag: key.hash, version }).collect())
 }
 
@@ -391,7 +391,7 @@ async fn set(target: &Target, prepared: &Prepared) -> Result<()> {
     let stamps = prepared.with_late_tags(target, target.stamps_now().await?).await?;
     let (bytes, life) = prepared.assemble(target, &stamps, Duration::ZERO);
     let length = bytes.len();
-    core.timed(core.store.set(&target.full, bytes, life)).await?;
+    target.timed(core.store.set(&target.full, bytes, life)).await?;
     target.record(Event::BytesWritten(length));
     Ok(())
 }

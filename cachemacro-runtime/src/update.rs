@@ -103,7 +103,7 @@ impl<T: Value> Entry<T> {
             let stamps = prepared.with_late_tags(target, stamps).await?;
             let (bytes, life) = prepared.assemble(target, &stamps, Duration::ZERO);
             let length = bytes.len();
-            if core.timed(core.store.compare_and_set(&target.full, seen, bytes, life)).await? {
+            if target.timed(core.store.compare_and_set(&target.full, seen, bytes, life)).await? {
                 core.flights.detach(&target.full);
                 target.record(Event::Put);
                 target.record(Event::BytesWritten(length));
@@ -171,7 +171,7 @@ impl Entry<i64> {
         };
         let fresh = header::assemble(header, &stamps, &[]).into();
         let increment = Increment { key: &target.full, by, fresh, life, outdated };
-        let sum = core.timed(core.store.increment(increment)).await?;
+        let sum = target.timed(core.store.increment(increment)).await?;
         core.flights.detach(&target.full);
         target.record(Event::Put);
         Ok(sum)
