@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use super::space::Slot;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::header::{DECIMAL, FIXED, Header, NONE, PENDING, PUT, STAMP};
+use crate::header::{DECIMAL, FIXED, Header, PENDING, PUT, STAMP};
 use crate::store::{Fill, FillId, Increment, LeaseKind, LeaseOutcome, LeaseRequest, Token, Version};
 
 /// The header of a well-formed entry; anything else counts as missing.
@@ -132,10 +132,8 @@ pub(super) fn increment(slot: &mut Option<Slot>, now: Timestamp, increment: &Inc
 }
 
 fn decimal(header: &Header, payload: &[u8]) -> Option<i64> {
-    if header.codec != DECIMAL || header.has(NONE) {
-        return None;
-    }
-    std::str::from_utf8(payload).ok()?.parse().ok()
+    let text = std::str::from_utf8(payload).ok().filter(|_| header.codec == DECIMAL)?;
+    text.parse().ok()
 }
 
 /// The version under a version's key.
