@@ -108,6 +108,10 @@ pub(super) async fn a_value_of_another_codec_is_refused_and_left(env: &Env) {
     let key = env.key("k");
     env.set(&key, 5).await;
     assert_wrong_type(env, &key, 1).await;
+    let key = env.key("looks like a number");
+    let json = Header { codec: 4, ..header(env, 5) };
+    env.store.set(&key, assemble(json, &[], b"5").into(), LONG).await.unwrap();
+    assert_wrong_type(env, &key, 1).await;
     let key = env.key("none");
     let none = Header { flags: NONE, ..header(env, 5) };
     env.store.set(&key, assemble(none, &[], b"").into(), LONG).await.unwrap();

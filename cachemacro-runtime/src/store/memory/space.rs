@@ -416,6 +416,15 @@ mod tests {
     }
 
     #[test]
+    fn an_expired_key_is_missing_to_changes_too() {
+        let (space, clock) = space(1 << 20);
+        put(&space, "k", 10, SECOND);
+        clock.advance(SECOND);
+        space.update("k", |slot, _| assert!(slot.is_none()));
+        assert_eq!(space.len(), 0);
+    }
+
+    #[test]
     fn expired_keys_are_swept_by_traffic_on_others() {
         let (space, clock) = space(1 << 20);
         for number in 0..1_000 {
