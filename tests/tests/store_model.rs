@@ -142,16 +142,11 @@ impl Model {
     fn give(&mut self, key: usize, new: Lease) {
         if let Some(cell) = self.cells.get_mut(&key) {
             match &mut cell.content {
-                Content::Pending(lease) => {
-                    *lease = new;
-                    cell.expires = new.deadline;
-                }
-                Content::Value { lease, .. } => {
-                    *lease = Some(new);
-                    cell.expires = cell.expires.max(new.deadline);
-                }
-                Content::Garbage => {}
+                Content::Pending(lease) => *lease = new,
+                Content::Value { lease, .. } => *lease = Some(new),
+                Content::Garbage => return,
             }
+            cell.expires = cell.expires.max(new.deadline);
         }
         self.pass(0);
     }

@@ -68,7 +68,7 @@ pub(super) fn lease(slot: &mut Option<Slot>, now: Timestamp, request: &LeaseRequ
 pub(super) fn renew(slot: &mut Option<Slot>, now: Timestamp, token: Token, live: Duration) -> bool {
     let (Some(header), Some(slot)) = (held(slot.as_ref(), token), slot.as_mut()) else { return false };
     let deadline = now.plus(live);
-    slot.expires = if header.has(PENDING) { deadline } else { slot.expires.max(deadline) };
+    slot.expires = slot.expires.max(deadline);
     rewrite(slot, &Header { lease_deadline: deadline, ..header });
     true
 }
@@ -133,7 +133,8 @@ pub(super) fn increment(slot: &mut Option<Slot>, now: Timestamp, increment: &Inc
 
 fn decimal(header: &Header, payload: &[u8]) -> Option<i64> {
     let text = std::str::from_utf8(payload).ok().filter(|_| header.codec == DECIMAL)?;
-    text.parse().ok()
+    // Redis refuses what it would not print itself: a plus, leading zeros.
+    text.parse().ok().filter(|number: &i64| number.to_string() == text)
 }
 
 /// The version under a version's key.
