@@ -119,12 +119,20 @@ pub(super) async fn a_value_of_another_codec_is_refused_and_left(env: &Env) {
 }
 
 pub(super) async fn a_payload_that_is_no_number_is_refused_and_left(env: &Env) {
-    for hostile in
-        [&b""[..], b"-", b"12a", b"1.5", b"1e3", b" 1",
+    for hostile in [
+        &b""[..],
+        b"-",
+        b"12a",
+        b"1.5",
+        b"1e3",
+        b" 1",
         b"+1",
         b"-0",
-        b"007", b"9223372036854775808", b"\xff\xfe", &[b'9'; 400]]
-    {
+        b"007",
+        b"9223372036854775808",
+        b"\xff\xfe",
+        &[b'9'; 400],
+    ] {
         let key = env.key(&format!("{hostile:?}"));
         set_decimal(env, &key, 5, hostile).await;
         assert_wrong_type(env, &key, 1).await;

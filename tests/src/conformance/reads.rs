@@ -48,7 +48,7 @@ pub(super) async fn read_many_keeps_the_order_of_its_keys(env: &Env) {
 pub(super) async fn read_many_of_nothing_is_nothing(env: &Env) {
     assert_eq!(env.store.read_many(&[], &[]).await.unwrap(), (vec![], vec![]));
     assert_eq!(env.store.versions(&[]).await.unwrap(), []);
-    assert_eq!(env.store.capture(&[], LONG).await.unwrap(), []);
+    assert!(env.store.capture(&[], LONG).await.unwrap().is_empty());
 }
 
 pub(super) async fn a_head_is_the_first_bytes_at_most_all(env: &Env) {
