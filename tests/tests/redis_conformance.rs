@@ -1,0 +1,48 @@
+//! The conformance suite for stores on a real server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cachemacro_runtime::store::Store;
+use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
+use cachemacro_tests::conformance::{Backend, Env};
+use cachemacro_tests::{RedisServer, store_conformance};
+
+struct Redis {
+    server: &'static RedisServer,
+    store: Arc<RedisStore>,
+}
+
+impl Redis {
+    fn on(server: &'static RedisServer) -> Self {
+        // The deadline is not what these cases are about, and they run beside many others.
+        let config = RedisConfig::new(server.url()).command_timeout(Duration::from_secs(10));
+        Self { server, store: Arc::new(RedisStore::new(config).expect("the URL is well-formed")) }
+    }
+}
+
+#[async_trait]
+impl Backend for Redis {
+    fn store(&self) -> Arc<dyn Store> {
+        Arc::<RedisStore>::clone(&self.store)
+    }
+
+    async fn pass(&self, time: Duration) {
+        tokio::time::sleep(time + Duration::from_millis(20)).await;
+    }
+
+    async fn put_raw(&self, key: &str, bytes: &[u8], life: Duration) {
+        let mut set = redis::cmd("SET");
+        set.arg(key).arg(bytes).arg("PX").arg(life.as_millis());
+        set.exec_async(&mut self.server.client().await).await.expect("SET");
+    }
+
+    async fn life_left(&self, key: &str) -> Option<Duration> {
+        let mut pttl = redis::cmd("PTTL");
+        let left: i64 = pttl.arg(key).query_async(&mut self.server.client().await).await.expect("PTTL");
+        u64::try_from(left).ok().map(Duration::from_millis)
+    }
+}
+
+store_conformance!(on_redis, async || Env::new(Redis::on(RedisServer::shared())));
