@@ -390,3 +390,6 @@ impl Follow {
         Some(Lead::new(self.flights.clone(), next))
     }
 }
+
+#[cfg(test)]
+mod tests;
