@@ -17,7 +17,7 @@ use crate::outcome::Value;
 use crate::rules::{EntryRules, NoRules};
 use crate::stats::{Event, MissReason};
 use crate::store::{FillId, LeaseKind, VersionKey};
-use crate::storing::{Prepared, to_capture, version_life};
+use crate::storing::{Prepared, fill_all, to_capture, version_life};
 
 impl Cache {
     /// The values of many ids under one prefix, in any order; ids that `load` does not know are not in the map.
@@ -253,10 +253,7 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
                 self.values.insert(id, value);
             }
         }
-        join_all(fills.into_iter().map(|(target, held, prepared)| async move {
-            prepared.fill(&target, held, took, false, false).await
-        }))
-        .await;
+        fill_all(cache, fills, took).await;
         Ok(())
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::cache::Cache;
 use crate::codec::{BuiltinCodec, codec_id};
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
@@ -265,15 +266,9 @@ impl Prepared {
         unlink_refused: bool,
         check: bool,
     ) -> Stored {
-        let core = target.cache.core();
-        let stamps = match self.stamps(target, &held.versions).await {
-            Ok(Some(stamps)) => stamps,
-            Ok(None) => {
-                target.record(Event::RefusedFill);
-                held.give_back().await;
-                return Stored::Moved;
-            }
-            Err(_) => return Stored::Failed,
+        let (held, stamps) = match self.ready(target, held).await {
+            Ok(ready) => ready,
+            Err(stored) => return stored,
         };
         let (bytes, life) = self.assemble(target, &stamps, load_time);
         let keys: Vec<VersionKey> = if check {
@@ -283,22 +278,59 @@ impl Prepared {
         };
         let length = bytes.len();
         let fill = Fill { key: &target.full, token: held.token(), bytes, life, unlink_refused, check: &keys };
-        match target.timed(core.store.fill(fill)).await {
-            Ok(Filled { accepted: true, versions }) => {
-                held.spend();
-                target.record(Event::Fill);
-                target.record(Event::BytesWritten(length));
-                let holds =
-                    check && stamps.iter().zip(&versions).all(|(stamp, now)| *now == Some(stamp.version));
-                if holds { Stored::Held } else { Stored::Unproven }
-            }
-            Ok(Filled { accepted: false, .. }) => {
-                held.spend();
-                target.record(Event::RefusedFill);
-                Stored::Refused
-            }
+        let Ok(filled) = target.timed(target.cache.core().store.fill(fill)).await else {
             // Dropping the lease gives it back, in case the fill did not happen.
-            Err(_) => Stored::Failed,
+            return Stored::Failed;
+        };
+        held.spend();
+        target.filled(&filled, length);
+        let holds = || stamps.iter().zip(&filled.versions).all(|(stamp, now)| *now == Some(stamp.version));
+        match filled.accepted {
+            true if check && holds() => Stored::Held,
+            true => Stored::Unproven,
+            false => Stored::Refused,
+        }
+    }
+
+    /// The lease and the stamps to fill with; else what became of the attempt.
+    async fn ready(&self, target: &Target, held: Held) -> std::result::Result<(Held, Vec<Stamp>), Stored> {
+        match self.stamps(target, &held.versions).await {
+            Ok(Some(stamps)) => Ok((held, stamps)),
+            Ok(None) => {
+                target.record(Event::RefusedFill);
+                held.give_back().await;
+                Err(Stored::Moved)
+            }
+            Err(_) => Err(Stored::Failed),
+        }
+    }
+}
+
+/// Stores many values that were loaded together, in one round trip.
+pub(crate) async fn fill_all(cache: &Cache, fills: Vec<(Target, Held, Prepared)>, load_time: Duration) {
+    let mut ready = Vec::with_capacity(fills.len());
+    for (target, held, prepared) in fills {
+        if let Ok((held, stamps)) = prepared.ready(&target, held).await {
+            let (bytes, life) = prepared.assemble(&target, &stamps, load_time);
+            ready.push((target, held, bytes, life));
+        }
+    }
+    let fills: Vec<Fill<'_>> = ready
+        .iter()
+        .map(|(target, held, bytes, life)| Fill {
+            key: &target.full,
+            token: held.token(),
+            bytes: bytes.clone(),
+            life: *life,
+            unlink_refused: false,
+            check: &[],
+        })
+        .collect();
+    let core = cache.core();
+    if let Ok(filled) = core.timed(core.store.fill_many(&fills)).await {
+        for ((target, held, bytes, _), filled) in ready.into_iter().zip(filled) {
+            held.spend();
+            target.filled(&filled, bytes.len());
         }
     }
 }
@@ -317,6 +349,16 @@ impl Target {
     /// The TTL of this call, the site or the cache.
     pub(crate) fn ttl(&self) -> Ttl {
         self.ttl.or(self.policy.ttl).unwrap_or(self.cache.core().settings.ttl)
+    }
+
+    /// Counts a fill.
+    fn filled(&self, filled: &Filled, length: usize) {
+        if filled.accepted {
+            self.record(Event::Fill);
+            self.record(Event::BytesWritten(length));
+        } else {
+            self.record(Event::RefusedFill);
+        }
     }
 
     /// Stamps of the known tags as of now, for a value that is yet to be made.

@@ -181,7 +181,9 @@ async fn whoever_waited_long_enough_leads_all_who_wait_with_it() {
     let flights = Flights::new();
     let stuck = lead(&flights);
     let (impatient, patient) = (follow(&flights), follow(&flights));
-    let Waited::Over(mut leader) = impatient.wait(Duration::from_secs(1)).await else { panic!("nobody told") };
+    let Waited::Over(mut leader) = impatient.wait(Duration::from_secs(1)).await else {
+        panic!("nobody told")
+    };
     leader.loading();
     leader.share_load(&value(3));
     leader.hand_on();

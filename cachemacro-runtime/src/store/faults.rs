@@ -42,7 +42,7 @@ pub enum Op {
     LeaseMany,
     /// [`Store::renew`]
     Renew,
-    /// [`Store::release`]
+    /// [`Store::release`] and [`Store::release_now`]
     Release,
     /// [`Store::fill`]
     Fill,
@@ -207,8 +207,9 @@ impl FaultStore {
         Gate(stage)
     }
 
-    /// Whether [`Store::evict_now`] may evict at once; `false` has callers queue and evict later, as they must
-    /// with a server. Where anything is planned for the eviction in question, they must in any case.
+    /// Whether [`Store::evict_now`] and [`Store::release_now`] may act at once; `false` has callers queue and act
+    /// later, as they must with a server. Where anything is planned for the operation in question, they must in any
+    /// case.
     pub fn set_sync_evict(&self, allowed: bool) {
         self.plans().sync_evict = allowed;
     }
@@ -270,7 +271,7 @@ impl Plans {
         plan.failures.pop_front().or(plan.failing).or(all)
     }
 
-    fn lets_evict_now(&mut self, op: Op) -> bool {
+    fn lets_act_now(&mut self, op: Op) -> bool {
         self.sync_evict && self.all.is_none() && self.of(op).is_empty()
     }
 }
@@ -391,7 +392,7 @@ impl Store for FaultStore {
         let used = used.into_iter().filter_map(|(op, used)| used.then_some(op));
         let allowed = {
             let mut plans = self.plans();
-            used.clone().all(|op| plans.lets_evict_now(op))
+            used.clone().all(|op| plans.lets_act_now(op))
         };
         let evicted = allowed && self.inner.evict_now(keys, tags);
         if evicted {
@@ -399,6 +400,15 @@ impl Store for FaultStore {
             used.for_each(|op| plans.of(op).calls += 1);
         }
         evicted
+    }
+
+    fn release_now(&self, key: &str, token: Token) -> bool {
+        let allowed = self.plans().lets_act_now(Op::Release);
+        let released = allowed && self.inner.release_now(key, token);
+        if released {
+            self.plans().of(Op::Release).calls += 1;
+        }
+        released
     }
 
     async fn changed(&self, key: &str, at_most: Duration) {

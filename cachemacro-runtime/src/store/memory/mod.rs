@@ -154,6 +154,14 @@ impl MemoryStore {
         Filled { accepted, versions: self.versions_of(fill.check) }
     }
 
+    fn release_one(&self, key: &str, token: Token) -> bool {
+        let released = self.space.update(key, |slot, _| entry::release(slot, token));
+        if released {
+            self.watch.wake(key);
+        }
+        released
+    }
+
     fn evict_one(&self, key: &str) -> bool {
         let readable = self.space.update(key, |slot, now| entry::is_readable(slot.take().as_ref(), now));
         self.watch.wake(key);
@@ -226,11 +234,7 @@ impl Store for MemoryStore {
     }
 
     async fn release(&self, key: &str, token: Token) -> Result<bool> {
-        let released = self.space.update(key, |slot, _| entry::release(slot, token));
-        if released {
-            self.watch.wake(key);
-        }
-        Ok(released)
+        Ok(self.release_one(key, token))
     }
 
     async fn fill(&self, fill: Fill<'_>) -> Result<Filled> {
@@ -287,6 +291,11 @@ impl Store for MemoryStore {
         for key in keys {
             self.evict_one(key);
         }
+        true
+    }
+
+    fn release_now(&self, key: &str, token: Token) -> bool {
+        self.release_one(key, token);
         true
     }
 
