@@ -125,10 +125,20 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
         taken
     }
 
+    /// Nothing can be read or stored.
+    fn give_up(&mut self) {
+        for missing in &mut self.missing {
+            missing.state = State::Unstored;
+        }
+    }
+
     /// One read for all. What cannot be read is loaded and not stored.
     async fn read(&mut self, cache: &Cache) {
         let core = cache.core();
-        core.settle().await;
+        if cache.settle().await.is_err() {
+            self.give_up();
+            return;
+        }
         let mut tags: Vec<VersionKey> = Vec::new();
         let mut keys = Vec::new();
         for missing in &self.missing {
@@ -140,11 +150,11 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
             }
         }
         if keys.is_empty() {
-            self.missing.iter_mut().for_each(|missing| missing.state = State::Unstored);
+            self.give_up();
             return;
         }
         let Ok((entries, versions)) = core.timed(core.store.read_many(&keys, &tags)).await else {
-            self.missing.iter_mut().for_each(|missing| missing.state = State::Unstored);
+            self.give_up();
             return;
         };
         let mut found: HashMap<String, _> = keys.into_iter().zip(entries).collect();

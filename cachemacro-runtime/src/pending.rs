@@ -1,19 +1,25 @@
 //! What a dropped or panicked call left to do at the store: evicts, and leases to give back.
 //!
 //! A destructor cannot wait, may run outside a runtime, and what it spawns during shutdown never runs. So it
-//! queues, and whoever comes next drains: a task if there is a runtime, else the next call. Reads wait until no
-//! evict is queued, so this process never reads what a cancelled write was to remove.
+//! queues, and a task drains: its own if there is a runtime, else the next call's. Reads wait until no evict is
+//! queued, so this process never reads what a cancelled write was to remove. A call never drains by itself: it might
+//! not be polled to the end, and others would wait for it.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::cache::{Cache, Core};
+use crate::error::{Error, ErrorKind, Result};
 use crate::evict::{Targets, log_failed};
 use crate::store::Token;
 
 /// How many jobs may be queued before leases are left to lapse.
 const MOST_RELEASES: usize = 1024;
+
+/// How long a read waits for the evicts of cancelled calls before it counts as failed.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// Something to do at the store.
 #[derive(Debug)]
@@ -28,8 +34,8 @@ pub(crate) struct Pending {
     jobs: Mutex<Vec<Job>>,
     /// Evicts queued or under way.
     evicts: AtomicUsize,
-    /// Whether a task is on its way to drain the queue.
-    scheduled: AtomicBool,
+    /// Woken when no evict is left.
+    settled: tokio::sync::Notify,
     /// Held by who drains.
     turn: tokio::sync::Mutex<()>,
 }
@@ -65,8 +71,10 @@ struct Batch<'a> {
 
 impl Batch<'_> {
     fn done(&mut self, at: usize) {
-        if matches!(self.jobs.swap_remove(at), Job::Evict(_)) {
-            self.pending.evicts.fetch_sub(1, Ordering::SeqCst);
+        if matches!(self.jobs.swap_remove(at), Job::Evict(_))
+            && self.pending.evicts.fetch_sub(1, Ordering::SeqCst) == 1
+        {
+            self.pending.settled.notify_waiters();
         }
     }
 }
@@ -80,17 +88,9 @@ impl Drop for Batch<'_> {
 }
 
 impl Core {
-    /// Waits until no evict of a dropped call is outstanding.
-    pub(crate) async fn settle(&self) {
-        if self.pending.evicts.load(Ordering::SeqCst) > 0 {
-            self.drain().await;
-        }
-    }
-
     /// Does what is queued. An evict that fails is counted and logged, and not tried again.
     pub(crate) async fn drain(&self) {
         let _turn = self.pending.turn.lock().await;
-        self.pending.scheduled.store(false, Ordering::SeqCst);
         let mut batch = Batch { pending: &self.pending, jobs: self.pending.take() };
         let mut releasing = true;
         while let Some(job) = batch.jobs.last() {
@@ -135,9 +135,35 @@ impl Cache {
         self.schedule();
     }
 
+    /// Waits until no evict of a dropped call is outstanding.
+    ///
+    /// # Errors
+    /// Where that takes too long: what is read may be what one of them was to remove.
+    pub(crate) async fn settle(&self) -> Result<()> {
+        let pending = &self.core().pending;
+        if pending.evicts.load(Ordering::SeqCst) == 0 {
+            return Ok(());
+        }
+        let settled = async {
+            loop {
+                let woken = pending.settled.notified();
+                if pending.evicts.load(Ordering::SeqCst) == 0 {
+                    return;
+                }
+                self.schedule();
+                woken.await;
+            }
+        };
+        tokio::time::timeout(SETTLE, settled).await.map_err(|_| {
+            let error = Error::new(ErrorKind::Timeout, "evicts of cancelled calls are still outstanding");
+            self.core().failed(&error);
+            error
+        })
+    }
+
+    /// Has a task drain the queue, if there is a runtime to run it.
     fn schedule(&self) {
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        if !self.core().pending.scheduled.swap(true, Ordering::SeqCst) {
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let cache = self.clone();
             runtime.spawn(async move { cache.core().drain().await });
         }

@@ -82,7 +82,8 @@ impl<T: Value> Entry<T> {
         let target = self.updatable()?;
         let core = target.cache.core().clone();
         let queued = core.updates.queue(&target.full);
-        let _turn = queued.queue.lock().await;
+        // Only a courtesy: it spares repeated rounds. Whoever is first may never be polled again.
+        let _turn = tokio::time::timeout(target.wait(), queued.queue.lock()).await;
         for round in 0..MOST_ROUNDS {
             // Before the value is read, as before a load.
             let stamps = target.stamps_now().await?;
@@ -148,7 +149,7 @@ impl Entry<i64> {
     pub async fn increment(&self, by: i64) -> Result<i64> {
         let target = self.updatable()?;
         let core = target.cache.core();
-        core.settle().await;
+        target.cache.settle().await?;
         let stamps = target.stamps_now().await?;
         let outdated = if target.tags.is_empty() {
             0
