@@ -9,6 +9,7 @@ mod config;
 mod connect;
 mod failure;
 mod gate;
+mod push;
 mod reply;
 mod script;
 mod time;
@@ -22,6 +23,7 @@ use bytes::Bytes;
 
 use self::commands::Commands;
 use self::connect::Link;
+use self::push::Pushes;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{
@@ -47,6 +49,7 @@ pub use self::config::RedisConfig;
 pub struct RedisStore {
     config: RedisConfig,
     commands: Commands,
+    pushes: Arc<Pushes>,
 }
 
 impl RedisStore {
@@ -56,9 +59,10 @@ impl RedisStore {
     /// [`ErrorKind::Config`] where the URL or a setting is not acceptable.
     pub fn new(config: RedisConfig) -> Result<Self> {
         let info = config.connection_info()?;
+        let pushes = Arc::new(Pushes::new(&config, &info));
         let link = Arc::new(Link::new(&config, info)?);
         let commands = Commands { link, command_timeout: config.command_timeout };
-        Ok(Self { config, commands })
+        Ok(Self { config, commands, pushes })
     }
 }
 
@@ -67,6 +71,7 @@ impl fmt::Debug for RedisStore {
         f.debug_struct("RedisStore")
             .field("config", &self.config)
             .field("link", &self.commands.link)
+            .field("pushes", &self.pushes)
             .finish_non_exhaustive()
     }
 }
@@ -159,9 +164,8 @@ impl Store for RedisStore {
         self.commands.evict_prefix(prefix).await
     }
 
-    async fn changed(&self, _key: &str, at_most: Duration) {
-        // Between half and all of it, so that those who wait for one key do not ask in step.
-        tokio::time::sleep(at_most.mul_f64(rand::random_range(0.5..=1.0))).await;
+    async fn changed(&self, key: &str, at_most: Duration) {
+        self.pushes.changed(&self.commands.link, key, at_most).await;
     }
 
     async fn health(&self) -> Result<StoreHealth> {
@@ -172,6 +176,7 @@ impl Store for RedisStore {
 
     async fn close(&self) {
         self.commands.link.close();
+        self.pushes.close();
     }
 }
 
