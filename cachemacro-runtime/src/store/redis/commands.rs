@@ -10,9 +10,8 @@ use tokio::time::timeout;
 use super::connect::Link;
 use super::script::{self, Call};
 use super::{failure, reply};
-use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::header::{FIXED, Header};
+use crate::header::FIXED;
 use crate::store::{
     Fill, FillId, Filled, Increment, Lease, LeaseKind, LeaseRequest, Read, TagKeys, Token, Version,
     VersionKey,
@@ -33,7 +32,7 @@ enum Resend {
     /// It carries a token or changes what is there: once and never again.
     Never,
     /// Twice is the same as once.
-    OnceBroken,
+    WhereBroken,
 }
 
 /// What is sent in one go.
@@ -54,7 +53,7 @@ impl Commands {
         if versions.is_empty() {
             let mut get = redis::cmd("GET");
             get.arg(key);
-            let entry = reply::string(self.one(&get, Resend::OnceBroken).await?)?;
+            let entry = reply::string(self.one(&get, Resend::WhereBroken).await?)?;
             return Ok(Read { entry, versions: Vec::new() });
         }
         let (mut entries, versions) = self.read_many(std::slice::from_ref(&key), versions).await?;
@@ -78,7 +77,7 @@ impl Commands {
             mget.arg(&version.text);
         }
         let mut entries =
-            reply::array(self.one(&mget, Resend::OnceBroken).await?, keys.len() + versions.len())?;
+            reply::array(self.one(&mget, Resend::WhereBroken).await?, keys.len() + versions.len())?;
         let versions = entries.split_off(keys.len()).iter().map(reply::version).collect();
         Ok((entries.into_iter().map(reply::string).collect::<Result<_>>()?, versions))
     }
@@ -89,7 +88,7 @@ impl Commands {
         if !versions.is_empty() {
             pipeline.add_command(mget(versions));
         }
-        let mut replies = self.many(&pipeline, Resend::OnceBroken).await?.into_iter();
+        let mut replies = self.many(&pipeline, Resend::WhereBroken).await?.into_iter();
         let entry = reply::string(replies.next().ok_or_else(failure::unexpected)?)?;
         let versions = match replies.next() {
             Some(value) => reply::versions(value, versions.len())?,
@@ -103,14 +102,14 @@ impl Commands {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        reply::versions(self.one(&mget(keys), Resend::OnceBroken).await?, keys.len())
+        reply::versions(self.one(&mget(keys), Resend::WhereBroken).await?, keys.len())
     }
 
     pub(super) async fn capture(&self, keys: &[VersionKey], life: Duration) -> Result<Vec<Version>> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let mut replies = self.run(&[capture(keys, life)], None, Resend::OnceBroken).await?;
+        let mut replies = self.run(&[capture(keys, life)], None, Resend::WhereBroken).await?;
         reply::captured(replies.pop().ok_or_else(failure::unexpected)?, keys.len())
     }
 
@@ -131,11 +130,11 @@ impl Commands {
     }
 
     pub(super) async fn renew(&self, key: &str, token: Token, live: Duration) -> Result<bool> {
-        self.verdict(script::RENEW.call(key).id(token).number(millis(live)), Resend::OnceBroken).await
+        self.verdict(script::RENEW.call(key).id(token).number(millis(live)), Resend::WhereBroken).await
     }
 
     pub(super) async fn release(&self, key: &str, token: Token) -> Result<bool> {
-        self.verdict(script::RELEASE.call(key).id(token), Resend::OnceBroken).await
+        self.verdict(script::RELEASE.call(key).id(token), Resend::WhereBroken).await
     }
 
     pub(super) async fn fill_many(&self, fills: &[Fill<'_>]) -> Result<Vec<Filled>> {
@@ -201,22 +200,13 @@ impl Commands {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let mut pipeline = Pipeline::with_capacity(3 * keys.len());
-        pipeline.atomic();
-        for key in keys {
-            pipeline.cmd("GETRANGE").arg(key).arg(0).arg(FIXED - 1);
-            pipeline.cmd("STRLEN").arg(key);
-            pipeline.cmd("UNLINK").arg(key);
-        }
-        let mut replies = self.many(&pipeline, Resend::OnceBroken).await?;
-        let parts = reply::array(replies.pop().ok_or_else(failure::unexpected)?, 3 * keys.len())?;
-        let now = self.link.time.now();
-        let mut parts = parts.into_iter();
+        let chunks = || keys.chunks(UNLINK_CHUNK);
+        let calls: Vec<_> =
+            chunks().map(|keys| script::EVICT.call_many(keys.iter().map(String::as_str))).collect();
+        let replies = self.run(&calls, None, Resend::WhereBroken).await?;
         let mut existed = Vec::with_capacity(keys.len());
-        while let (Some(head), Some(length), Some(unlinked)) = (parts.next(), parts.next(), parts.next()) {
-            let removed = reply::integer(&unlinked)? > 0;
-            let head = reply::string(head)?.unwrap_or_default();
-            existed.push(removed && was_readable(&head, &length, now));
+        for (value, keys) in replies.into_iter().zip(chunks()) {
+            existed.extend(reply::evicted(value, keys.len())?);
         }
         Ok(existed)
     }
@@ -229,7 +219,7 @@ impl Commands {
         for tag in tags {
             unlink.arg(&tag.tag.text).arg(&tag.any.text);
         }
-        reply::done(&self.one(&unlink, Resend::OnceBroken).await?)
+        reply::done(&self.one(&unlink, Resend::WhereBroken).await?)
     }
 
     pub(super) async fn evict_prefix(&self, prefix: &str) -> Result<u64> {
@@ -266,7 +256,7 @@ impl Commands {
         let mut pipeline = Pipeline::with_capacity(2);
         pipeline.cmd("PING");
         pipeline.cmd("INFO").arg("server");
-        let replies = self.many(&pipeline, Resend::OnceBroken).await?;
+        let replies = self.many(&pipeline, Resend::WhereBroken).await?;
         reply::done(replies.first().ok_or_else(failure::unexpected)?)?;
         Ok(replies.get(1).and_then(server_name))
     }
@@ -339,17 +329,15 @@ impl Commands {
 
     /// Sends and awaits, within the deadline, on a shared connection.
     async fn exchange(&self, request: &Request<'_>, resend: Resend) -> Result<Value> {
-        let mut may_resend = resend == Resend::OnceBroken;
+        // What cuts one connection tends to cut all, so each may turn out to be broken before a new one is had.
+        let mut resends = if resend == Resend::WhereBroken { self.link.width() } else { 0 };
         loop {
             let mut handle = self.link.acquire().await?;
             let connection = &mut handle.connection;
             let answer = match request {
                 Request::One(cmd) => timeout(self.command_timeout, connection.send_packed_command(cmd)).await,
                 Request::Many(pipeline) => {
-                    // A transaction answers one array after as many acknowledgements as it has commands.
-                    let (skip, count) =
-                        if pipeline.is_transaction() { (pipeline.len() + 1, 1) } else { (0, pipeline.len()) };
-                    let answers = connection.send_packed_commands(pipeline, skip, count);
+                    let answers = connection.send_packed_commands(pipeline, 0, pipeline.len());
                     timeout(self.command_timeout, answers).await.map(|answers| answers.map(Value::Array))
                 }
             };
@@ -357,10 +345,10 @@ impl Commands {
                 Ok(Ok(value)) => return Ok(value),
                 Ok(Err(error)) if failure::is_broken(&error) => {
                     self.link.retire(&handle);
-                    if !may_resend {
+                    if resends == 0 {
                         return Err(failure::failed(&error));
                     }
-                    may_resend = false;
+                    resends -= 1;
                 }
                 Ok(Err(error)) => return Err(failure::failed(&error)),
                 Err(_) => {
@@ -423,12 +411,6 @@ fn fill<'a>(fill: &'a Fill<'_>) -> Call<'a> {
 /// A life as the server takes it: at least a millisecond, at most a century.
 fn millis(life: Duration) -> u64 {
     u64::try_from(life.min(LONGEST_LIFE).as_millis()).unwrap_or(u64::MAX).max(1)
-}
-
-fn was_readable(head: &[u8], length: &Value, now: Timestamp) -> bool {
-    let Ok(header) = Header::parse(head) else { return false };
-    let whole = matches!(length, Value::Int(length) if usize::try_from(*length) == Ok(header.total_len()));
-    whole && header.is_readable(now)
 }
 
 /// `prefix` with everything that a glob pattern gives a meaning to taken literally.

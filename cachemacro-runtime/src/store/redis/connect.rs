@@ -84,6 +84,11 @@ impl Link {
         })
     }
 
+    /// How many shared connections there are.
+    pub(super) fn width(&self) -> usize {
+        self.slots.len()
+    }
+
     /// A shared connection: the next in turn, another where that one is not open, else as soon as it is.
     pub(super) async fn acquire(self: &Arc<Self>) -> Result<Handle> {
         let turn = self.next_slot.fetch_add(1, Ordering::Relaxed) % self.slots.len();

@@ -70,6 +70,12 @@ pub(super) fn verdict(value: Value) -> Result<bool> {
     Ok(integer(&array(value, 2)?[0])? == 1)
 }
 
+/// What `evict.lua` returns: for each key whether a value was there.
+pub(super) fn evicted(value: Value, length: usize) -> Result<Vec<bool>> {
+    let existed = array(value, 2)?.swap_remove(0);
+    array(existed, length)?.iter().map(|value| Ok(integer(value)? == 1)).collect()
+}
+
 /// What `lease.lua` returns.
 pub(super) fn lease(value: Value) -> Result<LeaseOutcome> {
     let mut parts = match value {
@@ -133,6 +139,7 @@ mod tests {
             assert!(sum(value.clone()).is_err(), "{value:?}");
             assert!(verdict(value.clone()).is_err(), "{value:?}");
             assert!(captured(value.clone(), 4).is_err(), "{value:?}");
+            assert!(evicted(value.clone(), 4).is_err(), "{value:?}");
             assert!(versions(value, 4).is_err());
         }
     }

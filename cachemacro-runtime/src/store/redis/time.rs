@@ -1,12 +1,13 @@
 //! The server's time as this client knows it: a monotonic clock plus an offset learned from replies.
 
 use std::sync::Mutex;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::clock::Timestamp;
 
 /// Follows the server's clock. Every reply that tells the time bounds the offset from both sides (it was
-/// taken between sending and receiving); the estimate moves only as far as a bound demands.
+/// taken between sending and receiving); the estimate moves only as far as a bound demands. What a reply told
+/// is therefore never in the future of those who read it.
 #[derive(Debug)]
 pub(super) struct ServerTime {
     origin: Instant,
@@ -15,17 +16,16 @@ pub(super) struct ServerTime {
 
 #[derive(Debug, Clone, Copy)]
 struct Offset {
-    /// Server time at `origin`, in milliseconds.
-    millis: i64,
+    /// Server time at `origin`, in microseconds.
+    micros: i64,
     /// Whether a server told it; before that it is the system's clock.
     learned: bool,
 }
 
 impl ServerTime {
     pub(super) fn new() -> Self {
-        let system = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
-        let millis = i64::try_from(system).unwrap_or(i64::MAX / 2);
-        Self { origin: Instant::now(), offset: Mutex::new(Offset { millis, learned: false }) }
+        let system = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { origin: Instant::now(), offset: Mutex::new(Offset { micros: micros(system), learned: false }) }
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -33,26 +33,23 @@ impl ServerTime {
     }
 
     fn at(&self, instant: Instant) -> Timestamp {
-        let millis = self.lock().millis.saturating_add(self.local(instant));
-        Timestamp(u64::try_from(millis).unwrap_or(0))
+        let micros = self.lock().micros.saturating_add(self.local(instant));
+        Timestamp(u64::try_from(micros / 1_000).unwrap_or(0))
     }
 
-    /// Takes note of a time that the server read between `sent` and `received`.
+    /// Takes note of a time in whole milliseconds that the server read between `sent` and `received`.
     pub(super) fn observe(&self, sent: Instant, received: Instant, server_millis: i64) {
-        // The server cut off up to a millisecond, and so does `local`.
-        let lowest = server_millis.saturating_sub(self.local(received)).saturating_sub(1);
-        let highest = server_millis.saturating_sub(self.local(sent)).saturating_add(1);
+        let server = server_millis.saturating_mul(1_000);
+        let lowest = server.saturating_sub(self.local(received));
+        let highest = server.saturating_add(999).saturating_sub(self.local(sent)).max(lowest);
         let mut offset = self.lock();
-        offset.millis = if offset.learned {
-            offset.millis.clamp(lowest.min(highest), highest)
-        } else {
-            lowest.midpoint(highest)
-        };
+        let learned = offset.learned;
+        offset.micros = if learned { offset.micros.clamp(lowest, highest) } else { lowest.midpoint(highest) };
         offset.learned = true;
     }
 
     fn local(&self, instant: Instant) -> i64 {
-        i64::try_from(instant.saturating_duration_since(self.origin).as_millis()).unwrap_or(i64::MAX)
+        micros(instant.saturating_duration_since(self.origin))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Offset> {
@@ -60,10 +57,12 @@ impl ServerTime {
     }
 }
 
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 2)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -79,6 +78,18 @@ mod tests {
         let sent = time.origin + Duration::from_millis(100);
         time.observe(sent, sent + Duration::from_millis(2), 5_000_000);
         assert!(time.at(sent).millis().abs_diff(5_000_000) <= 2);
+    }
+
+    #[test]
+    fn what_a_reply_told_is_not_in_the_future() {
+        let time = ServerTime::new();
+        for millis in 0..1_000 {
+            let sent = time.origin + Duration::from_micros(1_000 + 37 * millis);
+            let received = sent + Duration::from_micros(11 * millis % 3_000);
+            let told = 5_000_000 + 41 * millis;
+            time.observe(sent, received, i64::try_from(told).expect("small"));
+            assert!(time.at(received).millis() >= told);
+        }
     }
 
     #[test]

@@ -1,0 +1,519 @@
+//! The Redis store when the server or the network misbehaves: every wait ends, what was sent once is not sent
+//! again, the store finds back on its own, and nothing it says holds a secret.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use cachemacro_runtime::header::{Header, assemble};
+use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
+use cachemacro_runtime::store::{Fill, LeaseKind, LeaseOutcome, LeaseRequest, Store, TagKeys, VersionKey};
+use cachemacro_runtime::{Error, ErrorKind, Result};
+use cachemacro_tests::proxy::Loss;
+use cachemacro_tests::{DEADLINE, FaultProxy, RedisServer, namespace, wait_until};
+
+const LIFE: Duration = Duration::from_mins(1);
+/// More than any single call may take: connecting, then a command, each with its default deadline, on a machine
+/// that is busy with other tests.
+const CALL: Duration = Duration::from_secs(5);
+
+fn store(url: &str) -> RedisStore {
+    RedisStore::new(RedisConfig::new(url)).expect("the URL is well-formed")
+}
+
+fn value(store: &RedisStore, fill_id: u64) -> Bytes {
+    let header = Header { codec: 1, fill_id, gone_at: store.now().plus(LIFE), ..Header::default() };
+    assemble(header, &[], b"payload").into()
+}
+
+fn request(key: &str, token: u64) -> LeaseRequest<'_> {
+    let live = Duration::from_secs(3);
+    LeaseRequest { key, token, seen: 0, kind: LeaseKind::Load, live, capture: &[], version_life: LIFE }
+}
+
+/// Every operation, one after another, each within its deadline.
+async fn each_operation(store: &RedisStore) -> Vec<(&'static str, Result<()>)> {
+    let key = namespace();
+    let versions = [VersionKey { text: format!("{key}:v"), hash: 1 }];
+    let tag = TagKeys { tag: versions[0].clone(), any: versions[0].clone() };
+    let bytes = value(store, 1);
+    let fill = Fill {
+        key: &key,
+        token: 1,
+        bytes: bytes.clone(),
+        life: LIFE,
+        unlink_refused: true,
+        check: &versions,
+    };
+    let add = cachemacro_runtime::store::Increment {
+        key: &key,
+        by: 1,
+        fresh: bytes.clone(),
+        life: LIFE,
+        outdated: 0,
+    };
+    let mut results = Vec::new();
+    macro_rules! record {
+        ($($name:literal: $call:expr;)*) => {$(
+            let call = tokio::time::timeout(CALL, $call).await;
+            results.push(($name, call.expect(concat!($name, " ends")).map(drop)));
+        )*};
+    }
+    record! {
+        "connect": store.connect();
+        "read": store.read(&key, &versions);
+        "read_head": store.read_head(&key, 96, &versions);
+        "versions": store.versions(&versions);
+        "capture": store.capture(&versions, LIFE);
+        "lease": store.lease(request(&key, 1));
+        "renew": store.renew(&key, 1, LIFE);
+        "fill": store.fill(fill);
+        "release": store.release(&key, 1);
+        "set": store.set(&key, bytes.clone(), LIFE);
+        "compare_and_set": store.compare_and_set(&key, 1, bytes, LIFE);
+        "increment": store.increment(add);
+        "evict": store.evict(std::slice::from_ref(&key));
+        "evict_tags": store.evict_tags(std::slice::from_ref(&tag));
+        "evict_prefix": store.evict_prefix(&key);
+        "health": store.health();
+    }
+    results
+}
+
+/// The store serves again, which it does on its own once the server does.
+async fn recovers(store: &RedisStore) {
+    wait_until("the store serves again", DEADLINE, async || store.read("any", &[]).await.is_ok()).await;
+}
+
+#[tokio::test]
+async fn a_store_opens_nothing_before_it_is_used() {
+    let proxy = FaultProxy::start(&RedisServer::shared().address());
+    let store = store(&proxy.url());
+    tokio::task::yield_now().await;
+    assert_eq!(proxy.accepted(), 0);
+    store.read("k", &[]).await.expect("read");
+    assert!(proxy.accepted() >= 1);
+}
+
+#[tokio::test]
+async fn a_thousand_first_callers_share_the_connections() {
+    let proxy = FaultProxy::start(&RedisServer::shared().address());
+    let store =
+        Arc::new(RedisStore::new(RedisConfig::new(proxy.url()).command_timeout(DEADLINE)).expect("config"));
+    let callers: Vec<_> = (0..1_000)
+        .map(|_| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move { store.read("k", &[]).await.map(drop) })
+        })
+        .collect();
+    for caller in callers {
+        caller.await.expect("no panic").expect("read");
+    }
+    assert_eq!(proxy.accepted(), 2);
+}
+
+#[tokio::test]
+async fn with_nobody_there_every_call_ends_with_a_connect_error() {
+    let mut server = RedisServer::start();
+    server.stop();
+    let store = store(&server.url());
+    let began = Instant::now();
+    for (name, result) in each_operation(&store).await {
+        let error = result.expect_err(name);
+        assert_eq!(error.kind(), ErrorKind::Connect, "{name}: {error}");
+        assert!(error.is_transient());
+    }
+    assert!(began.elapsed() < CALL, "refusals are quick");
+    server.restart();
+    recovers(&store).await;
+}
+
+#[tokio::test]
+async fn on_a_silent_server_every_call_ends_within_its_deadline() {
+    let server = RedisServer::start();
+    let store = store(&server.url());
+    store.connect().await.expect("connected");
+    server.pause();
+    let began = Instant::now();
+    let error = store.read("k", &[]).await.expect_err("silence");
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert!(error.is_ambiguous());
+    assert!(began.elapsed() < CALL);
+    for (name, result) in each_operation(&store).await {
+        let error = result.expect_err(name);
+        assert!(matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Connect), "{name}: {error}");
+    }
+    server.resume();
+    recovers(&store).await;
+}
+
+#[tokio::test]
+async fn in_a_black_hole_every_call_ends_and_the_way_out_is_found() {
+    let proxy = FaultProxy::start(&RedisServer::shared().address());
+    let store = store(&proxy.url());
+    store.connect().await.expect("connected");
+    proxy.black_hole();
+    // `connect`, the first, finds its connections open: that they are useless shows when they are used.
+    for (name, result) in each_operation(&store).await.into_iter().skip(1) {
+        let error = result.expect_err(name);
+        assert!(matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Connect), "{name}: {error}");
+    }
+    proxy.pass();
+    recovers(&store).await;
+}
+
+/// A store that never reached its server waits longer, once; then it fails fast between attempts.
+#[tokio::test]
+async fn while_attempts_fail_callers_do_not_queue_for_them() {
+    let proxy = FaultProxy::start(&RedisServer::shared().address());
+    proxy.black_hole();
+    let store = store(&proxy.url());
+    store.read("k", &[]).await.expect_err("nothing answers");
+    let began = Instant::now();
+    for _ in 0..10 {
+        let error = store.read("k", &[]).await.expect_err("nothing answers");
+        assert_eq!(error.kind(), ErrorKind::Connect);
+    }
+    assert!(began.elapsed() < CALL, "ten calls waited {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn attempts_to_connect_are_few_however_many_callers_there_are() {
+    // Everything that connects is accepted and dropped at once.
+    let mut server = RedisServer::start();
+    server.stop();
+    let proxy = FaultProxy::start(&server.address());
+    let store = Arc::new(store(&proxy.url()));
+    let began = Instant::now();
+    let callers: Vec<_> = (0..32)
+        .map(|_| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                while began.elapsed() < Duration::from_secs(2) {
+                    assert!(store.read("k", &[]).await.is_err());
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            })
+        })
+        .collect();
+    for caller in callers {
+        caller.await.expect("every call failed");
+    }
+    let seconds = began.elapsed().as_secs() + 1;
+    assert!((2..=10 * seconds).contains(&proxy.accepted()), "{} in {seconds} s", proxy.accepted());
+}
+
+#[tokio::test]
+async fn a_cut_connection_is_replaced_and_repeatable_calls_do_not_notice() {
+    let proxy = FaultProxy::start(&RedisServer::shared().address());
+    let store = store(&proxy.url());
+    for _ in 0..3 {
+        store.connect().await.expect("connected");
+        proxy.cut();
+        store.read("k", &[]).await.expect("a read is sent again");
+        proxy.cut();
+        store.evict(&["k".into()]).await.expect("an evict is sent again");
+        tokio::time::sleep(Duration::from_millis(700)).await;
+    }
+}
+
+/// The token of an unanswered lease is never sent a second time: the server sees it once.
+#[tokio::test]
+async fn a_lease_whose_reply_was_lost_is_not_had_and_not_asked_for_again() {
+    for loss in [Loss::Silence, Loss::Close] {
+        let server = RedisServer::start();
+        let proxy = FaultProxy::start(&server.address());
+        let store = store(&proxy.url());
+        store.connect().await.expect("connected");
+        let token = 0x7EAD_BEEF_CAFE_F00D_u64;
+        proxy.lose_reply_to(&token.to_le_bytes(), loss);
+        let error = store.lease(request("k", token)).await.expect_err("unanswered");
+        assert!(error.is_ambiguous(), "{error}");
+        assert_eq!(proxy.lost(), 1);
+        let stats: String = redis::cmd("INFO")
+            .arg("commandstats")
+            .query_async(&mut server.client().await)
+            .await
+            .expect("INFO");
+        assert!(stats.contains("cmdstat_evalsha:calls=1,"), "{loss:?}: {stats}");
+        // It did run, so others wait for its end; a new attempt draws a new token.
+        wait_until("the store is back", DEADLINE, async || {
+            matches!(store.lease(request("k", 2)).await.map(|lease| lease.outcome), Ok(LeaseOutcome::Busy(_)))
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn writes_whose_reply_was_lost_are_not_sent_again() {
+    let server = RedisServer::start();
+    let proxy = FaultProxy::start(&server.address());
+    let store = store(&proxy.url());
+    store.connect().await.expect("connected");
+    proxy.lose_reply_to(b"payload", Loss::Close);
+    let error = store.set("k", value(&store, 1), LIFE).await.expect_err("unanswered");
+    assert_eq!(error.kind(), ErrorKind::Io);
+    let stats: String =
+        redis::cmd("INFO").arg("commandstats").query_async(&mut server.client().await).await.expect("INFO");
+    assert!(stats.contains("cmdstat_set:calls=1,"), "{stats}");
+}
+
+#[tokio::test]
+async fn a_restart_in_the_middle_of_traffic_is_survived() {
+    let mut server = RedisServer::start();
+    let store = Arc::new(store(&server.url()));
+    store.connect().await.expect("connected");
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let traffic: Vec<_> = (0..8_u64)
+        .map(|task| {
+            let (store, stopped) = (Arc::clone(&store), stopped.clone());
+            tokio::spawn(async move {
+                let mut token = task << 32;
+                while !*stopped.borrow() {
+                    token += 1;
+                    let key = format!("k{}", token % 7);
+                    let _ = store.read(&key, &[]).await;
+                    if let Ok(LeaseOutcome::Taken) =
+                        store.lease(request(&key, token)).await.map(|it| it.outcome)
+                    {
+                        let bytes = value(&store, token);
+                        let fill =
+                            Fill { key: &key, token, bytes, life: LIFE, unlink_refused: false, check: &[] };
+                        let _ = store.fill(fill).await;
+                    }
+                }
+            })
+        })
+        .collect();
+    for _ in 0..3 {
+        let pid = server.port();
+        server.restart();
+        assert_eq!(server.port(), pid);
+        let began = Instant::now();
+        recovers(&store).await;
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    }
+    stop.send_replace(true);
+    for task in traffic {
+        tokio::time::timeout(CALL, task).await.expect("nobody hangs").expect("nobody panics");
+    }
+}
+
+#[test]
+fn a_store_outlives_the_runtime_that_connected_it() {
+    let store = store(&RedisServer::shared().url());
+    for _ in 0..3 {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            recovers(&store).await;
+            store.changed("k", Duration::from_millis(10)).await;
+            store.evict_prefix("none such").await.expect("a pooled connection is replaced, too");
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_caller_who_gives_up_does_not_abandon_the_connection() {
+    let proxy = FaultProxy::start(&RedisServer::shared().address());
+    proxy.delay(Duration::from_millis(30));
+    let config = RedisConfig::new(proxy.url()).connect_timeout(DEADLINE).command_timeout(DEADLINE).handles(1);
+    let store = RedisStore::new(config).expect("config");
+    let early = tokio::time::timeout(Duration::from_millis(5), store.read("k", &[])).await;
+    assert!(early.is_err(), "it gave up");
+    store.read("k", &[]).await.expect("read");
+    assert_eq!(proxy.accepted(), 1, "the second caller found the first one's connection");
+}
+
+#[tokio::test]
+async fn a_closed_store_says_so() {
+    let store = store(&RedisServer::shared().url());
+    store.connect().await.expect("connected");
+    store.close().await;
+    for (name, result) in each_operation(&store).await {
+        assert_eq!(result.expect_err(name).kind(), ErrorKind::Connect, "{name}");
+    }
+    store.changed("k", Duration::from_millis(1)).await;
+}
+
+/// What an error shows, all the way down.
+fn shown(error: &Error) -> String {
+    let mut text = format!("{error} {error:?} {error:#?}");
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text += &format!(" {cause} {cause:?}");
+        source = cause.source();
+    }
+    text
+}
+
+#[tokio::test]
+async fn no_error_and_no_debug_output_holds_a_secret() {
+    const SECRET: &str = "hunter2";
+    let server = RedisServer::with_args(&["--requirepass", "other"]);
+    let url = server.url().replace("redis://", &format!("redis://{SECRET}:{SECRET}@"));
+    let store = store(&url);
+    for (name, result) in each_operation(&store).await {
+        let error = result.expect_err(name);
+        assert_eq!(error.kind(), ErrorKind::Connect, "{name}");
+        assert!(!shown(&error).contains(SECRET), "{name}: {}", shown(&error));
+    }
+    let debug = format!("{store:?} {store:#?}");
+    assert!(!debug.contains(SECRET) && !debug.contains(&server.port().to_string()), "{debug}");
+}
+
+#[tokio::test]
+async fn a_servers_refusal_is_told_without_key_and_value() {
+    const SECRET: &str = "hunter2";
+    let server = RedisServer::with_args(&["--maxmemory", "100kb", "--maxmemory-policy", "noeviction"]);
+    let store = store(&server.url());
+    let error = store.set(SECRET, SECRET.as_bytes().to_vec().into(), LIFE).await.expect_err("out of memory");
+    assert_eq!(error.kind(), ErrorKind::Store);
+    assert!(error.to_string().contains("OOM"), "{error}");
+    assert!(!shown(&error).contains(SECRET), "{}", shown(&error));
+    let error = store.lease(request(SECRET, 1)).await.expect_err("out of memory");
+    assert!(!error.is_ambiguous() && !shown(&error).contains(SECRET), "{}", shown(&error));
+    store.evict(&[SECRET.into()]).await.expect("evicts need no memory");
+}
+
+mod waiting {
+    use super::*;
+
+    /// A store whose tracking connection is there.
+    async fn pushed(server: &RedisServer, url: &str) -> RedisStore {
+        let store = store(url);
+        let mut client = server.client().await;
+        store.lease(request("warm", 1)).await.expect("lease");
+        wait_until("a connection tracks", DEADLINE, async || {
+            store.changed("warm", Duration::from_millis(20)).await;
+            let list: String =
+                redis::cmd("CLIENT").arg("LIST").query_async(&mut client).await.expect("CLIENT LIST");
+            list.contains("flags=t")
+        })
+        .await;
+        store
+    }
+
+    /// How long a waiter waits for what `change` does once it is there.
+    async fn waits(store: &RedisStore, key: &str, change: impl Future<Output = ()>) -> Duration {
+        let wait = async {
+            let began = Instant::now();
+            store.changed(key, DEADLINE).await;
+            began.elapsed()
+        };
+        let change = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            change.await;
+        };
+        tokio::join!(wait, change).0
+    }
+
+    /// Shorter than the shortest time after which a waiter looks for itself.
+    const SOON: Duration = Duration::from_millis(400);
+
+    #[tokio::test]
+    async fn a_fill_a_release_and_an_evict_wake_those_who_wait() {
+        let server = RedisServer::start();
+        let waiter = pushed(&server, &server.url()).await;
+        let other = store(&server.url());
+        other.connect().await.expect("connected");
+        for what in ["fill", "release", "evict", "flush"] {
+            other.lease(request(what, 7)).await.expect("lease");
+            let waited = waits(&waiter, what, async {
+                match what {
+                    "fill" => {
+                        let bytes = value(&other, 1);
+                        let fill = Fill {
+                            key: what,
+                            token: 7,
+                            bytes,
+                            life: LIFE,
+                            unlink_refused: false,
+                            check: &[],
+                        };
+                        assert!(other.fill(fill).await.expect("fill").accepted);
+                    }
+                    "release" => assert!(other.release(what, 7).await.expect("release")),
+                    "evict" => drop(other.evict(&[what.into()]).await.expect("evict")),
+                    _ => {
+                        redis::cmd("FLUSHALL").exec_async(&mut server.client().await).await.expect("FLUSHALL")
+                    }
+                }
+            })
+            .await;
+            assert!(
+                waited >= Duration::from_millis(40),
+                "{what}: woken before it happened, after {waited:?}"
+            );
+            assert!(waited < SOON, "{what}: woken after {waited:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_changed_just_before_is_not_waited_for() {
+        let server = RedisServer::start();
+        let store = pushed(&server, &server.url()).await;
+        store.set("k", value(&store, 1), LIFE).await.expect("set");
+        let began = Instant::now();
+        store.changed("k", DEADLINE).await;
+        store.changed("missing", DEADLINE).await;
+        assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_wait_ends_with_the_lease_it_is_for() {
+        let server = RedisServer::start();
+        let store = pushed(&server, &server.url()).await;
+        store.set("k", value(&store, 1), LIFE).await.expect("set");
+        let lease = LeaseRequest { seen: 1, live: Duration::from_millis(100), ..request("k", 7) };
+        assert!(matches!(store.lease(lease).await.expect("lease").outcome, LeaseOutcome::Taken));
+        let began = Instant::now();
+        store.changed("k", DEADLINE).await;
+        assert!(began.elapsed() < SOON, "nobody writes when a lease lapses in place: {:?}", began.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_lost_connection_wakes_those_who_wait() {
+        let server = RedisServer::start();
+        let proxy = FaultProxy::start(&server.address());
+        let store = pushed(&server, &proxy.url()).await;
+        store.lease(request("k", 7)).await.expect("lease");
+        let waited = waits(&store, "k", async { proxy.cut() }).await;
+        assert!(waited < SOON, "{waited:?}");
+    }
+
+    #[tokio::test]
+    async fn pushes_that_get_lost_delay_a_waiter_but_do_not_strand_it() {
+        let server = RedisServer::start();
+        let proxy = FaultProxy::start(&server.address());
+        let store = pushed(&server, &proxy.url()).await;
+        store.lease(request("k", 7)).await.expect("lease");
+        let waited = waits(&store, "k", async { proxy.black_hole() }).await;
+        assert!(waited < Duration::from_secs(5), "{waited:?}");
+    }
+
+    #[tokio::test]
+    async fn where_tracking_is_forbidden_waiting_is_polling() {
+        let server = RedisServer::start();
+        let mut acl = redis::cmd("ACL");
+        acl.arg(&["SETUSER", "app", "on", ">pw", "~*", "&*", "+@all", "-client|tracking"]);
+        acl.exec_async(&mut server.client().await).await.expect("ACL");
+        let store = store(&server.url().replace("redis://", "redis://app:pw@"));
+        store.lease(request("k", 7)).await.expect("lease");
+        for _ in 0..10 {
+            let began = Instant::now();
+            store.changed("k", DEADLINE).await;
+            assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+        }
+    }
+
+    #[tokio::test]
+    async fn with_pushes_off_no_connection_is_opened_for_them() {
+        let proxy = FaultProxy::start(&RedisServer::shared().address());
+        let config = RedisConfig::new(proxy.url()).push(false).handles(1);
+        let store = RedisStore::new(config).expect("config");
+        store.read("k", &[]).await.expect("read");
+        store.changed("k", DEADLINE).await;
+        store.changed("k", DEADLINE).await;
+        assert_eq!(proxy.accepted(), 1);
+    }
+}
