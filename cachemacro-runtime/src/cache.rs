@@ -55,7 +55,7 @@ pub(crate) struct Core {
     pub(crate) stats: Counters,
     pub(crate) updates: Updates,
     events: Events,
-    sites: RwLock<HashMap<usize, (&'static Site, Arc<Counters>)>>,
+    sites: RwLock<HashMap<(&'static str, &'static str), Arc<Counters>>>,
 }
 
 impl fmt::Debug for Cache {
@@ -276,8 +276,10 @@ impl Cache {
     /// What happened so far.
     pub fn stats(&self) -> CacheStats {
         let sites = self.core.sites.read().unwrap_or_else(PoisonError::into_inner);
-        let mut by_name: Vec<(String, Stats)> =
-            sites.values().map(|(site, counters)| (site.name(), counters.snapshot())).collect();
+        let mut by_name: Vec<(String, Stats)> = sites
+            .iter()
+            .map(|((module, function), counters)| (format!("{module}::{function}"), counters.snapshot()))
+            .collect();
         by_name.sort_by(|a, b| a.0.cmp(&b.0));
         CacheStats::new(self.core.stats.snapshot(), by_name)
     }
@@ -311,11 +313,11 @@ impl Cache {
     /// The counters of one site.
     pub(crate) fn site_counters(&self, site: &'static Site) -> Arc<Counters> {
         let sites = &self.core.sites;
-        if let Some((_, counters)) = sites.read().unwrap_or_else(PoisonError::into_inner).get(&site.id()) {
+        if let Some(counters) = sites.read().unwrap_or_else(PoisonError::into_inner).get(&site.id()) {
             return counters.clone();
         }
         let mut sites = sites.write().unwrap_or_else(PoisonError::into_inner);
-        sites.entry(site.id()).or_insert_with(|| (site, Arc::default())).1.clone()
+        sites.entry(site.id()).or_default().clone()
     }
 }
 

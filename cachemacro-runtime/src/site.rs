@@ -21,13 +21,8 @@ impl Site {
         self.function
     }
 
-    /// Module path and function name.
-    pub(crate) fn name(&self) -> String {
-        format!("{}::{}", self.module, self.function)
-    }
-
-    /// What tells this site from all others.
-    pub(crate) fn id(&'static self) -> usize {
-        std::ptr::from_ref(self).addr()
+    /// What tells this site from all others: the function and what is generated beside it are one site.
+    pub(crate) const fn id(&self) -> (&'static str, &'static str) {
+        (self.module, self.function)
     }
 }
