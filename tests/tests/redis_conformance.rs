@@ -15,9 +15,10 @@ struct Redis {
 }
 
 impl Redis {
-    fn on(server: &'static RedisServer) -> Self {
+    fn on(server: &'static RedisServer, protocol: &str) -> Self {
         // The deadline is not what these cases are about, and they run beside many others.
-        let config = RedisConfig::new(server.url()).command_timeout(Duration::from_secs(10));
+        let config = RedisConfig::new(format!("{}?protocol={protocol}", server.url()))
+            .command_timeout(Duration::from_secs(10));
         Self { server, store: Arc::new(RedisStore::new(config).expect("the URL is well-formed")) }
     }
 }
@@ -45,4 +46,5 @@ impl Backend for Redis {
     }
 }
 
-store_conformance!(on_redis, async || Env::new(Redis::on(RedisServer::shared())));
+store_conformance!(resp2, async || Env::new(Redis::on(RedisServer::shared(), "resp2")));
+store_conformance!(resp3, async || Env::new(Redis::on(RedisServer::shared(), "resp3")));

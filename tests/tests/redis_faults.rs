@@ -337,13 +337,13 @@ async fn a_closed_store_says_so() {
 
 /// What an error shows, all the way down.
 fn shown(error: &Error) -> String {
-    let mut text = format!("{error} {error:?} {error:#?}");
+    let mut shown = vec![format!("{error} {error:?} {error:#?}")];
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
-        text += &format!(" {cause} {cause:?}");
+        shown.push(format!("{cause} {cause:?}"));
         source = cause.source();
     }
-    text
+    shown.join(" ")
 }
 
 #[tokio::test]
@@ -413,12 +413,12 @@ mod waiting {
     #[tokio::test]
     async fn a_fill_a_release_and_an_evict_wake_those_who_wait() {
         let server = RedisServer::start();
-        let waiter = pushed(&server, &server.url()).await;
+        let sleeper = pushed(&server, &server.url()).await;
         let other = store(&server.url());
         other.connect().await.expect("connected");
         for what in ["fill", "release", "evict", "flush"] {
             other.lease(request(what, 7)).await.expect("lease");
-            let waited = waits(&waiter, what, async {
+            let waited = waits(&sleeper, what, async {
                 match what {
                     "fill" => {
                         let bytes = value(&other, 1);
@@ -435,7 +435,10 @@ mod waiting {
                     "release" => assert!(other.release(what, 7).await.expect("release")),
                     "evict" => drop(other.evict(&[what.into()]).await.expect("evict")),
                     _ => {
-                        redis::cmd("FLUSHALL").exec_async(&mut server.client().await).await.expect("FLUSHALL")
+                        redis::cmd("FLUSHALL")
+                            .exec_async(&mut server.client().await)
+                            .await
+                            .expect("FLUSHALL");
                     }
                 }
             })

@@ -444,3 +444,61 @@ async fn health_names_the_server() {
     let server = health.server.expect("it may be asked");
     assert!(server.starts_with("redis ") || server.starts_with("valkey "), "{server}");
 }
+
+#[tokio::test]
+async fn a_unix_socket_serves_as_well() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let socket = folder.path().join("redis.sock");
+    let path = socket.to_str().expect("a path of text");
+    let _server = RedisServer::with_args(&["--unixsocket", path]);
+    let store =
+        RedisStore::new(RedisConfig::new(format!("unix://{path}?db=3"))).expect("the URL is well-formed");
+    take(&store, "k", 7).await;
+    assert!(store.fill(fill("k", 7, value(&store, 1))).await.expect("fill").accepted);
+    assert!(store.read("k", &[]).await.expect("read").entry.is_some());
+}
+
+/// What an ACL has to allow, on the application's own keys.
+#[tokio::test]
+async fn a_user_with_few_rights_suffices() {
+    let server = RedisServer::start();
+    let mut client = server.client().await;
+    let rights = "+get +mget +getrange +strlen +set +setrange +unlink +incrby +time +pttl +pexpire +evalsha +eval \
+                  +script|load +scan +ping +unwatch +info +client|tracking +client|caching";
+    let mut acl = vec!["ACL", "SETUSER", "app", "on", ">pw", "~app:*"];
+    acl.extend(rights.split_whitespace());
+    run::<()>(&mut client, &acl).await;
+    let url = server.url().replace("redis://", "redis://app:pw@");
+    let store =
+        RedisStore::new(RedisConfig::new(url).command_timeout(DEADLINE)).expect("the URL is well-formed");
+    let versions = [version_key("app", "tag")];
+    let key = "app:k";
+    store.lease(request(key, 7, LeaseKind::Load, &versions)).await.expect("lease");
+    wait_until("the waiter is tracked", DEADLINE, async || {
+        store.changed(key, Duration::from_millis(20)).await;
+        run::<String>(&mut client, &["CLIENT", "LIST"]).await.contains("flags=t")
+    })
+    .await;
+    assert!(store.renew(key, 7, LEASE).await.expect("renew"));
+    assert!(
+        store.fill(Fill { check: &versions, ..fill(key, 7, value(&store, 1)) }).await.expect("fill").accepted
+    );
+    store.read(key, &versions).await.expect("read");
+    store.read_head(key, FIXED, &versions).await.expect("head");
+    assert!(store.compare_and_set(key, 1, decimal_with(&store, 2, b"1"), LIFE).await.expect("cas"));
+    let add = Increment { key, by: 1, fresh: decimal(&store, 3), life: LIFE, outdated: 0 };
+    assert_eq!(store.increment(add).await.expect("increment"), 2);
+    store.set(key, value(&store, 1), LIFE).await.expect("set");
+    assert_eq!(store.evict(&[key.into()]).await.expect("evict"), [true]);
+    store
+        .evict_tags(&[TagKeys { tag: versions[0].clone(), any: version_key("app", "any") }])
+        .await
+        .expect("evict");
+    store.evict_prefix("app:").await.expect("evict");
+    store.evict_prefix("app:").await.expect("a pooled connection that was used before");
+    assert!(store.health().await.expect("health").server.is_some());
+    assert_eq!(
+        store.set("other:k", value(&store, 1), LIFE).await.expect_err("not its key").kind(),
+        ErrorKind::Store
+    );
+}

@@ -99,14 +99,17 @@ impl Link {
         if let Some(handle) = (0..self.slots.len()).find_map(|slot| self.open_handle(slot)) {
             return Ok(handle);
         }
-        self.wait_for(turn, opening?).await
+        // Only a first connection is worth its full time: when one was lost, callers have better things to do.
+        let first = !self.ever_open.load(Ordering::Relaxed) && lock(&self.gate).is_calm();
+        let patience = if first { self.longest_wait() } else { self.pool_wait };
+        self.wait_for(turn, opening?, patience).await
     }
 
     /// Opens every shared connection and waits for them.
     pub(super) async fn acquire_all(self: &Arc<Self>) -> Result<()> {
         let openings: Vec<_> = (0..self.slots.len()).map(|slot| self.open(slot)).collect();
         for (slot, opening) in openings.into_iter().enumerate() {
-            self.wait_for(slot, opening?).await?;
+            self.wait_for(slot, opening?, self.longest_wait()).await?;
         }
         Ok(())
     }
@@ -160,7 +163,7 @@ impl Link {
         let mut slot = self.slot(index);
         match &*slot {
             // An attempt whose runtime stopped polling it ends here rather than never.
-            Slot::Opening { since, done, .. } if now.duration_since(*since) < self.attempt_limit() => {
+            Slot::Opening { since, done, .. } if now.duration_since(*since) < self.longest_wait() => {
                 return Ok(done.clone());
             }
             Slot::Open(_) => return Ok(watch::channel(()).1),
@@ -177,10 +180,12 @@ impl Link {
         Ok(done)
     }
 
-    async fn wait_for(&self, slot: usize, mut done: watch::Receiver<()>) -> Result<Handle> {
-        // Only a first connection is worth its full time: when one was lost, callers have better things to do.
-        let first = !self.ever_open.load(Ordering::Relaxed) && lock(&self.gate).is_calm();
-        let patience = if first { self.attempt_limit() } else { self.pool_wait };
+    async fn wait_for(
+        &self,
+        slot: usize,
+        mut done: watch::Receiver<()>,
+        patience: Duration,
+    ) -> Result<Handle> {
         // The sender is dropped when the attempt is over, however it ended.
         let in_time = timeout(patience, done.changed()).await.is_ok();
         if let Some(handle) = self.open_handle(slot) {
@@ -193,8 +198,14 @@ impl Link {
         })
     }
 
+    /// How long one attempt may take, the wait for the pool included.
     fn attempt_limit(&self) -> Duration {
-        self.pool_wait + self.connect_timeout * 2 + self.command_timeout
+        self.connect_timeout + self.pool_wait
+    }
+
+    /// How long to wait for an attempt, which ends before that unless its runtime stopped.
+    fn longest_wait(&self) -> Duration {
+        self.attempt_limit() * 2
     }
 
     /// Opens a connection, loads the scripts and learns the server's time.
@@ -206,9 +217,9 @@ impl Link {
             setup.add_command(script.load());
         }
         let sent = Instant::now();
-        let replies = timeout(self.connect_timeout, connection.send_packed_commands(&setup, 0, setup.len()))
+        let replies = connection
+            .send_packed_commands(&setup, 0, setup.len())
             .await
-            .map_err(|_| Error::new(ErrorKind::Connect, "redis accepted a connection and did not answer"))?
             .map_err(|error| failure::unreachable(&error))?;
         // A server may forbid SCRIPT LOAD; calls then carry their source. Without TIME nothing works.
         match replies.first() {
@@ -249,16 +260,29 @@ struct Attempt {
 
 impl Attempt {
     async fn run(mut self) {
-        match self.link.establish().await {
+        let established = timeout(self.link.attempt_limit(), self.link.establish())
+            .await
+            .unwrap_or_else(|_| Err(Error::new(ErrorKind::Connect, "redis did not answer while connecting")));
+        let mut gate = lock(&self.link.gate);
+        match established {
             Ok(connection) => {
-                lock(&self.link.gate).succeeded();
+                if gate.is_calm() {
+                    tracing::debug!(connection = self.slot, "connected to redis");
+                } else {
+                    tracing::info!(connection = self.slot, "redis answers again");
+                }
+                gate.succeeded();
                 self.link.ever_open.store(true, Ordering::Relaxed);
-                tracing::debug!(connection = self.slot, "connected to redis");
+                drop(gate);
                 self.opened = Some(connection);
             }
             Err(error) => {
-                tracing::warn!(connection = self.slot, error = %error, "could not connect to redis");
-                lock(&self.link.gate).failed(Instant::now(), &error);
+                if gate.is_calm() {
+                    tracing::warn!(connection = self.slot, %error, "could not connect to redis");
+                } else {
+                    tracing::debug!(connection = self.slot, %error, "still could not connect to redis");
+                }
+                gate.failed(Instant::now(), &error);
             }
         }
     }
