@@ -1,6 +1,7 @@
 //! Every codec: what goes in comes out, and hostile bytes are errors that cost little.
+#![cfg(any(feature = "bincode", feature = "postcard", feature = "msgpack", feature = "json"))]
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use cachemacro_runtime::codec::{CodecFor, MAX_DEPTH};
@@ -178,7 +179,7 @@ fn a_claimed_count_of_empty_elements_costs_no_time() {
     for &codec in BuiltinCodec::ALL {
         for claim in claims {
             assert_eq!(decode::<Vec<()>>(codec, claim), Err(ErrorKind::Decode), "{codec}");
-            assert_eq!(decode::<HashMap<(), ()>>(codec, claim), Err(ErrorKind::Decode), "{codec}");
+            assert_eq!(decode::<HashSet<()>>(codec, claim), Err(ErrorKind::Decode), "{codec}");
             assert_eq!(decode::<Vec<[u64; 32]>>(codec, claim), Err(ErrorKind::Decode), "{codec}");
             assert_eq!(decode::<String>(codec, claim), Err(ErrorKind::Decode), "{codec}");
         }

@@ -9,6 +9,8 @@
 //! [`MessagePack`]: super::MessagePack
 //! [`Json`]: super::Json
 
+use std::marker::PhantomData;
+
 use bincode::config::{Configuration, standard};
 use bincode::enc::write::Writer;
 use bincode::error::EncodeError;
@@ -16,7 +18,7 @@ use bincode::serde::{encode_into_writer, seed_decode_from_slice};
 use serde::Serialize;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer};
 
-use super::guard::Limits;
+use super::guard::decode_guarded;
 use super::{Codec, broken, trailing, unencodable};
 use crate::error::Result;
 
@@ -36,8 +38,7 @@ impl Codec for Bincode {
     }
 
     fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-        let limits = Limits::of(bytes.len());
-        let seed = Within { limits: &limits, value: std::marker::PhantomData };
+        let seed = Guarded { len: bytes.len(), value: PhantomData };
         let (value, read) = seed_decode_from_slice(seed, bytes, CONFIG).map_err(|_| broken(Self::NAME))?;
         if read == bytes.len() { Ok(value) } else { Err(trailing(Self::NAME)) }
     }
@@ -52,16 +53,16 @@ impl Writer for Sink<'_> {
     }
 }
 
-/// Lends the limits to bincode, which only tells how much it read when it drives a seed itself.
-struct Within<'l, T> {
-    limits: &'l Limits,
-    value: std::marker::PhantomData<T>,
+/// Only when bincode drives a seed itself does it tell how much it read.
+struct Guarded<T> {
+    len: usize,
+    value: PhantomData<T>,
 }
 
-impl<'de, T: DeserializeOwned> DeserializeSeed<'de> for Within<'_, T> {
+impl<'de, T: DeserializeOwned> DeserializeSeed<'de> for Guarded<T> {
     type Value = T;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
-        self.limits.decode(deserializer)
+        decode_guarded(self.len, deserializer)
     }
 }

@@ -22,9 +22,38 @@ pub const MAX_DEPTH: u32 = 256;
 /// take no byte at all (such as `()`) can reach it.
 pub const MAX_EMPTY_ELEMENTS: usize = 1 << 16;
 
+/// Decodes a `T` from a deserializer that reads a payload of `len` bytes, within the limits that all codecs of this crate
+/// keep. For codecs of your own.
+///
+/// ```
+/// use cachemacro_runtime::codec::decode_guarded;
+///
+/// let bytes = b"[1, 2, 3]";
+/// let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+/// let list: Vec<u8> = decode_guarded(bytes.len(), &mut deserializer)?;
+/// assert_eq!(list, [1, 2, 3]);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+///
+/// # Errors
+/// The deserializer's, and where the payload nests deeper than [`MAX_DEPTH`] or claims more elements than it has
+/// bytes (and [`MAX_EMPTY_ELEMENTS`] more).
+pub fn decode_guarded<'de, T, D>(len: usize, deserializer: D) -> Result<T, D::Error>
+where
+    T: DeserializeOwned,
+    D: Deserializer<'de>,
+{
+    let limits = Limits {
+        depth: Cell::new(MAX_DEPTH),
+        elements: Cell::new(len.saturating_add(MAX_EMPTY_ELEMENTS)),
+        longest: len,
+    };
+    T::deserialize(Guarded { inner: deserializer, limits: &limits, counted: false })
+}
+
 /// What one payload may still cost.
 #[derive(Debug)]
-pub(super) struct Limits {
+struct Limits {
     depth: Cell<u32>,
     elements: Cell<usize>,
     /// The most elements that the payload's bytes can hold, as far as elements take bytes.
@@ -32,23 +61,6 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// The limits of a payload of `len` bytes.
-    pub(super) fn of(len: usize) -> Self {
-        Self {
-            depth: Cell::new(MAX_DEPTH),
-            elements: Cell::new(len.saturating_add(MAX_EMPTY_ELEMENTS)),
-            longest: len,
-        }
-    }
-
-    /// Decodes a `T` from `deserializer` within these limits.
-    pub(super) fn decode<'de, T: DeserializeOwned, D: Deserializer<'de>>(
-        &self,
-        deserializer: D,
-    ) -> Result<T, D::Error> {
-        T::deserialize(Guarded { inner: deserializer, limits: self, counted: false })
-    }
-
     fn element<E: Error>(&self) -> Result<(), E> {
         let left = self.elements.get().checked_sub(1).ok_or_else(|| E::custom("more elements than bytes"))?;
         self.elements.set(left);
@@ -69,7 +81,7 @@ impl Limits {
 }
 
 /// Any part of a deserializer (itself, a visitor, a seed, an access) that hands the limits on to what is inside.
-pub(super) struct Guarded<'l, I> {
+struct Guarded<'l, I> {
     inner: I,
     limits: &'l Limits,
     /// Whether the number of elements comes from the payload, not from the type. Each of them then has a byte of its own

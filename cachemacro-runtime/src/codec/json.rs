@@ -4,7 +4,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::guard::Limits;
+use super::guard::decode_guarded;
 use super::{Codec, broken, trailing, unencodable};
 use crate::error::Result;
 
@@ -23,7 +23,7 @@ impl Codec for Json {
 
     fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
         let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-        let value = Limits::of(bytes.len()).decode(&mut deserializer).map_err(|_| broken(Self::NAME))?;
+        let value = decode_guarded(bytes.len(), &mut deserializer).map_err(|_| broken(Self::NAME))?;
         deserializer.end().map_err(|_| trailing(Self::NAME))?;
         Ok(value)
     }

@@ -31,7 +31,7 @@ mod postcard;
 
 #[cfg(feature = "bincode")]
 pub use self::bincode::Bincode;
-pub use self::guard::{MAX_DEPTH, MAX_EMPTY_ELEMENTS};
+pub use self::guard::{MAX_DEPTH, MAX_EMPTY_ELEMENTS, decode_guarded};
 #[cfg(feature = "json")]
 pub use self::json::Json;
 #[cfg(feature = "msgpack")]

@@ -7,7 +7,7 @@ use rmp_serde::decode::Error as DecodeError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::guard::Limits;
+use super::guard::decode_guarded;
 use super::{Codec, broken, trailing, unencodable};
 use crate::error::Result;
 
@@ -27,7 +27,7 @@ impl Codec for MessagePack {
 
     fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
         let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
-        let value = Limits::of(bytes.len()).decode(&mut deserializer).map_err(|_| broken(Self::NAME))?;
+        let value = decode_guarded(bytes.len(), &mut deserializer).map_err(|_| broken(Self::NAME))?;
         // The reader does not say where it stands, so ask it for one more value: there must be none.
         match bool::deserialize(&mut deserializer) {
             Err(DecodeError::InvalidMarkerRead(error)) if error.kind() == UnexpectedEof => Ok(value),

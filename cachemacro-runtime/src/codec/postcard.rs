@@ -4,7 +4,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::guard::Limits;
+use super::guard::decode_guarded;
 use super::{Codec, broken, trailing, unencodable};
 use crate::error::Result;
 
@@ -23,7 +23,7 @@ impl Codec for Postcard {
 
     fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
         let mut deserializer = postcard::Deserializer::from_bytes(bytes);
-        let value = Limits::of(bytes.len()).decode(&mut deserializer).map_err(|_| broken(Self::NAME))?;
+        let value = decode_guarded(bytes.len(), &mut deserializer).map_err(|_| broken(Self::NAME))?;
         match deserializer.finalize() {
             Ok([]) => Ok(value),
             Ok(_) | Err(_) => Err(trailing(Self::NAME)),

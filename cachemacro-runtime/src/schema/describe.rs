@@ -1,0 +1,229 @@
+//! Types that describe their shape themselves, by `#[derive(CacheSchema)]`.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, LinkedList, VecDeque};
+use std::marker::PhantomData;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use xxhash_rust::xxh3::Xxh3;
+
+use super::{fingerprint_of, write_number, write_word};
+
+/// A type that tells its shape, instead of having it guessed from its `Deserialize`.
+///
+/// Derive it for types with `#[serde(flatten)]`, `#[serde(tag = …)]` or `#[serde(untagged)]`, or with fields that take any
+/// value. Fields whose types have no `CacheSchema` are traced.
+///
+/// ```
+/// use cachemacro_runtime::schema::{CacheSchema, Schema, described};
+///
+/// struct Celsius(f64);
+///
+/// impl CacheSchema for Celsius {
+///     fn describe(schema: &mut Schema) {
+///         schema.named::<Self>("Celsius", "", |schema| schema.part("0", "", f64::describe));
+///     }
+/// }
+///
+/// assert_ne!(described::<Celsius>().hash(), described::<f64>().hash());
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not describe its shape",
+    note = "add `#[derive(CacheSchema)]` to it"
+)]
+pub trait CacheSchema {
+    /// Adds this type's shape to `schema`.
+    fn describe(schema: &mut Schema);
+}
+
+/// A shape in the making.
+#[derive(Debug, Default)]
+pub struct Schema {
+    hasher: Xxh3Debug,
+    /// Named types described so far, so that one inside itself ends.
+    named: Vec<&'static str>,
+    way: Vec<&'static str>,
+    unseen: Option<String>,
+}
+
+#[derive(Default)]
+struct Xxh3Debug(Xxh3);
+
+impl std::fmt::Debug for Xxh3Debug {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Xxh3")
+    }
+}
+
+impl Schema {
+    pub(super) fn new() -> Self {
+        Self::default()
+    }
+
+    pub(super) fn finish(self) -> (u64, Option<String>) {
+        (self.hasher.0.digest(), self.unseen)
+    }
+
+    /// A word of the description: a primitive's name, a container's.
+    pub fn word(&mut self, word: &str) {
+        write_word(&mut self.hasher.0, word);
+    }
+
+    /// A type with a name, its serde attributes and its parts; described once, and by number where it appears again.
+    pub fn named<T: ?Sized>(&mut self, name: &str, attributes: &str, parts: impl FnOnce(&mut Self)) {
+        // Only to find the type again within this description: the compiler's spelling is not hashed.
+        let identity = std::any::type_name::<T>();
+        if let Some(number) = self.named.iter().position(|&known| known == identity) {
+            self.word("again");
+            return write_number(&mut self.hasher.0, number);
+        }
+        self.named.push(identity);
+        self.word(name);
+        self.word(attributes);
+        parts(self);
+        self.word("end");
+    }
+
+    /// A field or variant, its serde attributes and what it holds.
+    pub fn part(&mut self, name: &'static str, attributes: &str, inside: impl FnOnce(&mut Self)) {
+        self.word("part");
+        self.word(name);
+        self.word(attributes);
+        self.way.push(name);
+        inside(self);
+        self.way.pop();
+        self.word("end");
+    }
+
+    #[doc(hidden)]
+    pub fn traced<T: DeserializeOwned + 'static>(&mut self) {
+        let fingerprint = fingerprint_of::<T>();
+        self.word("traced");
+        self.hasher.0.update(&fingerprint.hash().to_le_bytes());
+        if let Some(inner) = fingerprint.unseen() {
+            self.not_seen(inner);
+        }
+    }
+
+    #[doc(hidden)]
+    pub fn opaque<T: ?Sized>(&mut self) {
+        self.word("opaque");
+        self.not_seen(std::any::type_name::<T>());
+    }
+
+    fn not_seen(&mut self, what: &str) {
+        if self.unseen.is_none() {
+            self.unseen = Some(format!("{} ({what})", self.way.join(".")));
+        }
+    }
+}
+
+macro_rules! primitives {
+    ($($ty:ty = $name:literal)*) => {$(
+        impl CacheSchema for $ty {
+            fn describe(schema: &mut Schema) {
+                schema.word($name);
+            }
+        }
+    )*};
+}
+
+primitives! {
+    bool = "bool" char = "char" str = "str" String = "str" () = "unit"
+    i8 = "i8" i16 = "i16" i32 = "i32" i64 = "i64" i128 = "i128" isize = "i64"
+    u8 = "u8" u16 = "u16" u32 = "u32" u64 = "u64" u128 = "u128" usize = "u64"
+    f32 = "f32" f64 = "f64"
+    std::time::Duration = "duration" std::time::SystemTime = "system time"
+    std::net::IpAddr = "ip" std::net::Ipv4Addr = "ipv4" std::net::Ipv6Addr = "ipv6"
+    std::net::SocketAddr = "socket" std::path::PathBuf = "path"
+}
+
+/// Serde writes these as what they hold.
+macro_rules! transparent {
+    ($([$($generics:tt)*] $ty:ty => $inner:ty;)*) => {$(
+        impl<$($generics)*> CacheSchema for $ty {
+            fn describe(schema: &mut Schema) {
+                <$inner>::describe(schema);
+            }
+        }
+    )*};
+}
+
+transparent! {
+    [T: CacheSchema + ?Sized] Box<T> => T;
+    [T: CacheSchema + ?Sized] Rc<T> => T;
+    [T: CacheSchema + ?Sized] Arc<T> => T;
+    [T: CacheSchema + ToOwned + ?Sized] Cow<'_, T> => T;
+    [T: CacheSchema + ?Sized] &T => T;
+    [T: CacheSchema] std::cell::Cell<T> => T;
+    [T: CacheSchema] std::cell::RefCell<T> => T;
+    [T: CacheSchema] std::sync::Mutex<T> => T;
+    [T: CacheSchema] std::sync::RwLock<T> => T;
+    [T: CacheSchema] std::num::Wrapping<T> => T;
+    [T: CacheSchema] std::cmp::Reverse<T> => T;
+}
+
+macro_rules! containers {
+    ($([$($generics:tt)*] $ty:ty = $name:literal ($($inner:ty),*);)*) => {$(
+        impl<$($generics)*> CacheSchema for $ty {
+            fn describe(schema: &mut Schema) {
+                schema.word($name);
+                $(<$inner>::describe(schema);)*
+            }
+        }
+    )*};
+}
+
+containers! {
+    [T: CacheSchema] Option<T> = "option" (T);
+    [T: CacheSchema] [T] = "seq" (T);
+    [T: CacheSchema] Vec<T> = "seq" (T);
+    [T: CacheSchema] VecDeque<T> = "seq" (T);
+    [T: CacheSchema] LinkedList<T> = "seq" (T);
+    [T: CacheSchema] BinaryHeap<T> = "seq" (T);
+    [T: CacheSchema] BTreeSet<T> = "seq" (T);
+    [T: CacheSchema, S] HashSet<T, S> = "seq" (T);
+    [K: CacheSchema, V: CacheSchema] BTreeMap<K, V> = "map" (K, V);
+    [K: CacheSchema, V: CacheSchema, S] HashMap<K, V, S> = "map" (K, V);
+    [T: CacheSchema, E: CacheSchema] Result<T, E> = "result" (T, E);
+    [T: CacheSchema] std::ops::Range<T> = "range" (T);
+    [T: CacheSchema] std::ops::RangeInclusive<T> = "range inclusive" (T);
+    [T: ?Sized] PhantomData<T> = "phantom" ();
+}
+
+impl<T: CacheSchema, const N: usize> CacheSchema for [T; N] {
+    fn describe(schema: &mut Schema) {
+        schema.word("array");
+        write_number(&mut schema.hasher.0, N);
+        T::describe(schema);
+    }
+}
+
+macro_rules! tuples {
+    ($($len:literal: $($name:ident)*;)*) => {$(
+        impl<$($name: CacheSchema),*> CacheSchema for ($($name,)*) {
+            fn describe(schema: &mut Schema) {
+                schema.word("tuple");
+                write_number(&mut schema.hasher.0, $len);
+                $($name::describe(schema);)*
+            }
+        }
+    )*};
+}
+
+tuples! {
+    1: A;
+    2: A B;
+    3: A B C;
+    4: A B C D;
+    5: A B C D E;
+    6: A B C D E F;
+    7: A B C D E F G;
+    8: A B C D E F G H;
+    9: A B C D E F G H I;
+    10: A B C D E F G H I J;
+    11: A B C D E F G H I J K;
+    12: A B C D E F G H I J K L;
+}
