@@ -195,6 +195,13 @@ impl<T: Value> Entry<T> {
         self.codec.unwrap_or_else(|| CodecFor::builtin(self.cache.core().settings.codec))
     }
 
+    /// The part of the value's type that no change of shape can be seen in, unless `version` says that its author
+    /// looks after it.
+    pub(crate) fn unseen(&self) -> Option<&'static str> {
+        let looked_after = self.target.as_ref().is_ok_and(|target| target.policy.version != 0);
+        if looked_after { None } else { (self.schema)().unseen() }
+    }
+
     pub(crate) fn schema_hash(&self) -> u64 {
         let version = self.target.as_ref().map_or(0, |target| target.policy.version);
         (self.schema)().mix(version)

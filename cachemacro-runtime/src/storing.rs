@@ -1,5 +1,7 @@
 //! From a returned value to an entry's bytes, and those into the store under a lease.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -98,6 +100,9 @@ impl<T: Value> Entry<T> {
         if !ttl.stores() {
             return Ok(None);
         }
+        if let Some(unseen) = self.unseen() {
+            warn_unseen(target.name(), unseen);
+        }
         let codec = self.codec();
         let mut payload = Vec::new();
         codec.encode(value, &mut payload)?;
@@ -154,6 +159,19 @@ impl<T: Value> Entry<T> {
         }
         let (payload, flags) = compressed(settings, payload, flags);
         Ok(Prepared { payload, flags, codec, schema: self.schema_hash(), ttl, tags })
+    }
+}
+
+/// Warns, once per site, that a change of the value's type could go unnoticed.
+fn warn_unseen(site: &'static str, unseen: &'static str) {
+    static WARNED: Mutex<BTreeSet<(&str, &str)>> = Mutex::new(BTreeSet::new());
+    if WARNED.lock().unwrap_or_else(PoisonError::into_inner).insert((site, unseen)) {
+        tracing::warn!(
+            site,
+            unseen,
+            "a change of this part of the value's type between deploys would go unnoticed: \
+             derive `CacheSchema`, or give the site a `version` and raise it with each change"
+        );
     }
 }
 
