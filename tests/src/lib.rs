@@ -4,12 +4,15 @@
 //! Nothing here sleeps for luck: a test states a condition and a deadline ([`wait_until`]).
 
 pub mod conformance;
+pub mod outcomes;
 pub mod proxy;
+pub mod rig;
 pub mod server;
 pub mod wait;
 pub mod worker;
 
 pub use proxy::FaultProxy;
+pub use rig::{LONG, Process, Rig};
 pub use server::RedisServer;
-pub use wait::{DEADLINE, namespace, wait_until};
+pub use wait::{DEADLINE, namespace, wait_for, wait_until};
 pub use worker::Worker;

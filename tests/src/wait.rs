@@ -18,6 +18,18 @@ pub async fn wait_until(what: &str, deadline: Duration, mut condition: impl Asyn
     }
 }
 
+/// [`wait_until`] for a condition that nothing needs to be awaited for, with the usual [`DEADLINE`].
+///
+/// # Panics
+/// Where it does not hold in time.
+pub async fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < DEADLINE, "within {DEADLINE:?} it did not come true that {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
 /// A namespace that no other test uses, in this process or another.
 pub fn namespace() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);

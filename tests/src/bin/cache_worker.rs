@@ -1,0 +1,62 @@
+//! One of several processes that share a cache on one server. Tests drive it line by line.
+//!
+//! Arguments: what to do, the server's URL, the namespace, then what the task needs.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use cachemacro_runtime::Cache;
+use cachemacro_tests::LONG;
+use cachemacro_tests::worker::{commands, say};
+use futures_util::future::join_all;
+
+type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
+
+fn main() -> Outcome {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    match args[..] {
+        ["stampede", url, namespace, tasks] => runtime.block_on(stampede(url, namespace, tasks.parse()?)),
+        _ => Err("unknown task".into()),
+    }
+}
+
+/// A cache that gives up on nothing in the time of a test.
+fn cache(url: &str, namespace: &str) -> Outcome<Cache> {
+    let cache = Cache::builder().redis(url).namespace(namespace);
+    Ok(cache.connect_timeout(LONG).command_timeout(LONG).wait(LONG).lease(LONG).build()?)
+}
+
+/// Waits for the test's word.
+async fn next_command() -> Outcome<String> {
+    Ok(tokio::task::spawn_blocking(|| commands().next()).await?.ok_or("the test is over")?)
+}
+
+/// So many callers of one key at once. Says how often it was loaded here, and the value if all got the same.
+async fn stampede(url: &str, namespace: &str, tasks: usize) -> Outcome {
+    let cache = cache(url, namespace)?;
+    cache.connect().await?;
+    say("ready");
+    next_command().await?;
+    let loads = Arc::new(AtomicU64::new(0));
+    let callers = (0..tasks).map(|_| {
+        let (cache, loads) = (cache.clone(), loads.clone());
+        tokio::spawn(async move {
+            cache
+                .get_or_load("stampede", &1, async || {
+                    loads.fetch_add(1, Ordering::SeqCst);
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    std::process::id()
+                })
+                .await
+        })
+    });
+    let mut values = join_all(callers).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+    values.dedup();
+    say(format_args!("loads {}", loads.load(Ordering::SeqCst)));
+    say(format_args!("values {values:?}"));
+    Ok(())
+}
