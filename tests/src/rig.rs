@@ -24,7 +24,7 @@ pub struct Rig {
 
 enum Backend {
     Memory { store: Arc<MemoryStore>, clock: Clock },
-    Redis { url: String },
+    Redis { url: String, store: Arc<RedisStore> },
 }
 
 impl fmt::Debug for Rig {
@@ -57,7 +57,8 @@ impl Rig {
 
     /// On the server at `url`.
     pub fn at(url: &str) -> Self {
-        Self { namespace: namespace(), backend: Backend::Redis { url: url.to_owned() } }
+        let backend = Backend::Redis { url: url.to_owned(), store: Arc::new(patient(url)) };
+        Self { namespace: namespace(), backend }
     }
 
     /// The namespace, as keys in the store begin with it.
@@ -81,18 +82,26 @@ impl Rig {
         }
     }
 
-    /// Another process's access to the store, with deadlines that none of a test's waits reaches.
+    /// The server's URL.
     ///
     /// # Panics
-    /// Where the URL is wrong.
-    pub fn store(&self) -> Arc<dyn Store> {
+    /// Where the store is in memory.
+    pub fn url(&self) -> &str {
         match &self.backend {
-            Backend::Memory { store, .. } => store.clone(),
-            Backend::Redis { url } => Arc::new(patient(url)),
+            Backend::Redis { url, .. } => url,
+            Backend::Memory { .. } => panic!("this rig's store is in memory"),
         }
     }
 
-    /// Another process.
+    /// The store, with deadlines that none of a test's waits reaches.
+    pub fn store(&self) -> Arc<dyn Store> {
+        match &self.backend {
+            Backend::Memory { store, .. } => store.clone(),
+            Backend::Redis { store, .. } => store.clone(),
+        }
+    }
+
+    /// Another process: a cache of its own with flights and counters of its own.
     pub fn process(&self) -> Process {
         self.process_with(|builder| builder)
     }

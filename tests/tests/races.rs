@@ -1,0 +1,404 @@
+//! Evicts and puts racing with a load, stopped against each other at every await point of both.
+//!
+//! A schedule names a load's point and a write's point and the order in which the two start and end. In each of
+//! them, once the write is acknowledged no read returns the old value, whichever process asks, and a load that
+//! held its lease when the write came cannot store any more.
+
+use std::fmt::Debug;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use cachemacro::__private::{NoRules, Plain, When, Writes, write};
+use cachemacro::store::faults::{Gate, Op};
+use cachemacro::{Entry, EntryRules, Result};
+use cachemacro_tests::{DEADLINE, Process, Rig, namespace, on_both_stores, wait_for};
+use futures_util::StreamExt as _;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+const OLD: u64 = 1;
+const NEW: u64 = 2;
+
+/// Where an operation stops until it is told to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Point {
+    Before(Op),
+    After(Op),
+    /// In the user's function, before it reads or writes the database.
+    BeforeQuery,
+    /// In the user's function, after it did.
+    AfterQuery,
+}
+
+use Point::{After, AfterQuery, Before, BeforeQuery};
+
+/// How the racing write tells the cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Delete,
+    EvictTag,
+    EvictPrefix,
+    Clear,
+    Set,
+    Update,
+    /// `#[cache_evict]` with the entry.
+    EvictFunction,
+    /// `#[cache_evict]` with the entry's tag, before and after.
+    EvictTagFunction,
+    /// `#[cache_put]`.
+    PutFunction,
+}
+
+const KINDS: [Kind; 9] = [
+    Kind::Delete,
+    Kind::EvictTag,
+    Kind::EvictPrefix,
+    Kind::Clear,
+    Kind::Set,
+    Kind::Update,
+    Kind::EvictFunction,
+    Kind::EvictTagFunction,
+    Kind::PutFunction,
+];
+
+impl Kind {
+    fn points(self, late: bool) -> Vec<Point> {
+        let around = |ops: &[Op]| ops.iter().flat_map(|&op| [Before(op), After(op)]).collect::<Vec<_>>();
+        let body = vec![BeforeQuery, AfterQuery];
+        match self {
+            Kind::Delete => around(&[Op::Evict]),
+            Kind::EvictTag => around(&[Op::EvictTags]),
+            Kind::EvictPrefix | Kind::Clear => around(&[Op::EvictPrefix]),
+            Kind::Set => around(&[Op::Capture, Op::Set]),
+            Kind::Update => around(&[Op::Capture, Op::Read, Op::CompareAndSet]),
+            Kind::EvictFunction => [body, around(&[Op::Evict])].concat(),
+            Kind::EvictTagFunction => [body, around(&[Op::EvictTags])].concat(),
+            Kind::PutFunction if late => {
+                [around(&[Op::Lease]), body, around(&[Op::Capture, Op::Versions, Op::Fill])].concat()
+            }
+            Kind::PutFunction => [around(&[Op::Lease]), body, around(&[Op::Fill])].concat(),
+        }
+    }
+
+    /// Whether a load that holds the lease loses it to such a write.
+    fn takes_lease(self) -> bool {
+        !matches!(self, Kind::EvictTag | Kind::EvictTagFunction)
+    }
+}
+
+/// In which order the two start and end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    LoadAroundWrite,
+    WriteAroundLoad,
+    LoadFirst,
+    WriteFirst,
+}
+
+const ORDERS: [Order; 4] =
+    [Order::LoadAroundWrite, Order::WriteAroundLoad, Order::LoadFirst, Order::WriteFirst];
+
+#[derive(Debug, Clone, Copy)]
+struct Schedule {
+    load_at: Point,
+    kind: Kind,
+    write_at: Point,
+    order: Order,
+    /// The write is another process's.
+    apart: bool,
+    /// The tag comes from the value.
+    late: bool,
+    /// A value whose tag was evicted lies under the key.
+    outdated: bool,
+}
+
+fn load_points(late: bool) -> Vec<Point> {
+    let mut points = vec![
+        Before(Op::Read),
+        After(Op::Read),
+        Before(Op::Lease),
+        After(Op::Lease),
+        BeforeQuery,
+        AfterQuery,
+        Before(Op::Fill),
+        After(Op::Fill),
+    ];
+    if late {
+        points.extend([Before(Op::Capture), After(Op::Capture), Before(Op::Versions), After(Op::Versions)]);
+    }
+    points
+}
+
+/// All schedules of one write against a load.
+fn schedules(late: bool) -> Vec<Schedule> {
+    let mut all = Vec::new();
+    for kind in KINDS {
+        for write_at in kind.points(late) {
+            for load_at in load_points(late) {
+                for order in ORDERS {
+                    for (apart, outdated) in [(false, false), (true, false), (false, true), (true, true)] {
+                        all.push(Schedule { load_at, kind, write_at, order, apart, late, outdated });
+                    }
+                }
+            }
+        }
+    }
+    all
+}
+
+/// A stop inside the user's function.
+struct Stop {
+    reached: Semaphore,
+    go_on: Semaphore,
+}
+
+/// The stops of one user's function; most are not there.
+#[derive(Clone, Default)]
+struct Stops {
+    before: Option<Arc<Stop>>,
+    after: Option<Arc<Stop>>,
+}
+
+async fn pass(stop: Option<Arc<Stop>>) {
+    if let Some(stop) = stop {
+        stop.reached.add_permits(1);
+        let _ = stop.go_on.acquire().await;
+    }
+}
+
+/// A started operation that stops at its point.
+struct Halted<T> {
+    task: JoinHandle<T>,
+    at: At,
+}
+
+enum At {
+    Gate(Gate),
+    Stop(Arc<Stop>),
+}
+
+impl<T: Debug> Halted<T> {
+    /// Starts an operation and waits until it stops, or has ended without coming to its point.
+    async fn start(process: &Process, point: Point, operation: impl FnOnce(Stops) -> JoinHandle<T>) -> Self {
+        let mut stops = Stops::default();
+        let at = match point {
+            Before(op) => At::Gate(process.faults.gate(op)),
+            After(op) => At::Gate(process.faults.gate_after(op)),
+            BeforeQuery | AfterQuery => {
+                let stop = Arc::new(Stop { reached: Semaphore::new(0), go_on: Semaphore::new(0) });
+                let place = if point == BeforeQuery { &mut stops.before } else { &mut stops.after };
+                *place = Some(stop.clone());
+                At::Stop(stop)
+            }
+        };
+        let task = operation(stops);
+        let stopped = || match &at {
+            At::Gate(gate) => gate.is_reached(),
+            At::Stop(stop) => stop.reached.available_permits() > 0,
+        };
+        soon("it stops or ends", || stopped() || task.is_finished()).await;
+        Self { task, at }
+    }
+
+    async fn end(self) -> T {
+        match self.at {
+            At::Gate(gate) => gate.open(),
+            At::Stop(stop) => stop.go_on.add_permits(1),
+        }
+        timeout(DEADLINE, self.task).await.expect("it ends in time").expect("it does not panic")
+    }
+}
+
+/// [`wait_for`], without its pause where a few polls of the other tasks suffice.
+async fn soon(what: &str, mut condition: impl FnMut() -> bool) {
+    for _ in 0..20 {
+        if condition() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    wait_for(what, condition).await;
+}
+
+/// The key's number, and the version of the row.
+type Row = (u64, u64);
+
+struct Scene {
+    schedule: Schedule,
+    row: Arc<AtomicU64>,
+    loading: Process,
+    writing: Process,
+}
+
+impl Scene {
+    fn new(rig: &Rig, schedule: Schedule) -> Self {
+        let namespace = namespace();
+        let process = || rig.process_with(|builder| builder.namespace(&namespace));
+        let loading = process();
+        let writing = if schedule.apart { process() } else { loading.clone() };
+        Self { schedule, row: Arc::new(AtomicU64::new(OLD)), loading, writing }
+    }
+
+    fn entry(&self, process: &Process) -> Entry<Row> {
+        let entry = process.cache.entry("row", &7);
+        if self.schedule.late {
+            entry.with_rules(EntryRules::none().tags(|row: &Row| vec![format!("tag {}", row.0)]))
+        } else {
+            entry.with_tags(["tag 7"])
+        }
+    }
+
+    /// A read through the cache.
+    fn read(&self, process: &Process, stops: Stops) -> JoinHandle<u64> {
+        let (entry, row) = (self.entry(process), self.row.clone());
+        tokio::spawn(async move {
+            let load = || async {
+                pass(stops.before).await;
+                let version = row.load(Ordering::SeqCst);
+                pass(stops.after).await;
+                (7, version)
+            };
+            entry.get_or_load(load).await.1
+        })
+    }
+
+    /// Writes the row and tells the cache.
+    fn write(&self, stops: Stops) -> JoinHandle<Result<()>> {
+        let (cache, entry) = (self.writing.cache.clone(), self.entry(&self.writing));
+        let (row, kind) = (self.row.clone(), self.schedule.kind);
+        tokio::spawn(async move {
+            let body = async {
+                pass(stops.before).await;
+                row.store(NEW, Ordering::SeqCst);
+                pass(stops.after).await;
+                (7, NEW)
+            };
+            let writes = Writes::new(Plain);
+            let writes = match kind {
+                Kind::EvictFunction => writes.evict(Some(&cache), When::default()).evict_entry(&entry),
+                Kind::EvictTagFunction => {
+                    let when = When { before: true, on_err: false };
+                    writes.evict(Some(&cache), when).evict_tags(["tag 7"])
+                }
+                Kind::PutFunction => writes.put(entry.clone(), NoRules, true, false),
+                _ => {
+                    let written = body.await;
+                    return match kind {
+                        Kind::Delete => entry.delete().await.map(drop),
+                        Kind::EvictTag => cache.evict_tags(["tag 7"]).await,
+                        Kind::EvictPrefix => cache.evict_prefix("row").await.map(drop),
+                        Kind::Clear => cache.clear().await.map(drop),
+                        Kind::Set => entry.set(&written).await,
+                        _ => entry.update(|_| written).await.map(drop),
+                    };
+                }
+            };
+            write(writes, pin!(body), |_, writes| writes).await;
+            assert_eq!(cache.stats().total.failed_evicts, 0);
+            Ok(())
+        })
+    }
+
+    /// Whether the load's fill must be refused: it held the lease, or its versions, before the write came.
+    fn is_overtaken(&self) -> bool {
+        let Schedule { load_at, kind, order, late, outdated, .. } = self.schedule;
+        let overtaken = match load_at {
+            BeforeQuery | AfterQuery | Before(Op::Capture) | After(Op::Lease | Op::Capture) => {
+                kind.takes_lease() || late
+            }
+            // An outdated value with tags of its own has its versions read before the lease.
+            Before(Op::Versions) | After(Op::Versions) => kind.takes_lease() && !outdated,
+            // Too late for tags: the value is stored with outdated stamps, and nobody may use it.
+            Before(Op::Fill) => kind.takes_lease(),
+            _ => false,
+        };
+        overtaken && order == Order::LoadAroundWrite
+    }
+
+    async fn play(self) {
+        let Schedule { load_at, write_at, order, .. } = self.schedule;
+        let label = format!("{:?}", self.schedule);
+        if self.schedule.outdated {
+            self.entry(&self.loading).set(&(7, 0)).await.expect("set");
+            self.loading.cache.evict_tags(["tag 7"]).await.expect("evicted");
+        }
+        let load = || Halted::start(&self.loading, load_at, |stops| self.read(&self.loading, stops));
+        let write = || Halted::start(&self.writing, write_at, |stops| self.write(stops));
+        let loaded;
+        let late_reader;
+        match order {
+            Order::LoadAroundWrite => {
+                let load = load().await;
+                write().await.end().await.expect("acknowledged");
+                late_reader = self.start_late_reader().await;
+                loaded = load.end().await;
+            }
+            Order::WriteAroundLoad => {
+                let write = write().await;
+                loaded = load().await.end().await;
+                write.end().await.expect("acknowledged");
+                late_reader = self.start_late_reader().await;
+            }
+            Order::LoadFirst => {
+                let (load, write) = (load().await, write().await);
+                loaded = load.end().await;
+                write.end().await.expect("acknowledged");
+                late_reader = self.start_late_reader().await;
+            }
+            Order::WriteFirst => {
+                let (write, load) = (write().await, load().await);
+                write.end().await.expect("acknowledged");
+                late_reader = self.start_late_reader().await;
+                loaded = load.end().await;
+            }
+        }
+        assert!([OLD, NEW].contains(&loaded), "{label}: what was evicted long before came back");
+        let late = timeout(DEADLINE, late_reader).await.expect("it ends in time").expect("it does not panic");
+        assert_eq!(late, NEW, "{label}: a reader that started after the acknowledgement");
+        for process in [&self.loading, &self.writing] {
+            let found = self.entry(process).get().await.expect("the store answers");
+            assert!(found.is_none_or(|row| row.1 == NEW), "{label}: {found:?} is there");
+            let read = self.read(process, Stops::default()).await.expect("it does not panic");
+            assert_eq!(read, NEW, "{label}: a reader after all was over");
+        }
+        if self.is_overtaken() {
+            let refused = self.loading.cache.stats().total.refused_fills;
+            assert!(refused > 0, "{label}: the late fill was not refused");
+        }
+    }
+
+    /// A reader of the load's process that would join its flight if it were still open: returns when it has
+    /// either ended or found nothing.
+    async fn start_late_reader(&self) -> JoinHandle<u64> {
+        let cache = &self.loading.cache;
+        let before = cache.stats().total.misses();
+        let reader = self.read(&self.loading, Stops::default());
+        soon("the reader reads", || reader.is_finished() || cache.stats().total.misses() > before).await;
+        reader
+    }
+}
+
+async fn play_all(rig: Rig, schedules: Vec<Schedule>) {
+    let count = schedules.len();
+    // A server sees each pair of points in each order; whose write it is and what lay there takes turns.
+    let chosen = |at: usize| !rig.is_redis() || at % 4 == (at / 4) % 4;
+    let schedules = schedules.into_iter().enumerate().filter(|(at, _)| chosen(*at));
+    let scenes = schedules.map(|(_, schedule)| Scene::new(&rig, schedule).play());
+    futures_util::stream::iter(scenes).buffer_unordered(100).collect::<Vec<()>>().await;
+    assert!(count > 4_000, "{count} schedules");
+}
+
+async fn no_schedule_of_a_load_and_a_write_lets_an_old_value_be_read(rig: Rig) {
+    play_all(rig, schedules(false)).await;
+}
+
+async fn nor_does_one_where_the_tags_come_from_the_value(rig: Rig) {
+    play_all(rig, schedules(true)).await;
+}
+
+on_both_stores!(
+    no_schedule_of_a_load_and_a_write_lets_an_old_value_be_read,
+    nor_does_one_where_the_tags_come_from_the_value,
+);
