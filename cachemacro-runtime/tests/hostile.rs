@@ -4,6 +4,7 @@
 
 use std::alloc::System;
 use std::collections::{BTreeMap, HashMap};
+use std::ffi::CString;
 use std::hint::black_box;
 
 use cachemacro_runtime::codec::CodecFor;
@@ -154,7 +155,7 @@ fn a_million_hostile_entries_cost_no_panic_and_no_memory() {
                     entry.clone_from(seed);
                     random.mutate(&mut entry);
                     if random.below(2) == 0 {
-                        entry.iter_mut().for_each(|byte| *byte = random.byte());
+                        entry.fill_with(|| random.byte());
                     }
                 }
                 // A good entry that was damaged.
@@ -170,16 +171,12 @@ fn a_million_hostile_entries_cost_no_panic_and_no_memory() {
                 }
             }
             black_box(read_stamps(&entry).count());
-            let payload = match Parts::parse(&entry) {
-                Ok(parts) => {
-                    assert!(parts.stamps().count() <= entry.len() / 16);
-                    parts.payload
-                }
-                Err(_) => {
-                    malformed += 1;
-                    &entry
-                }
-            };
+            let parts = Parts::parse(&entry);
+            malformed += usize::from(parts.is_err());
+            let payload = parts.map_or(&entry[..], |parts| {
+                assert!(parts.stamps().count() <= entry.len() / 16);
+                parts.payload
+            });
             let (ok, used) = cost::<Sample>(codec, payload);
             assert!(used <= payload.len() * PER_BYTE + BASE, "{codec}: {used} bytes for {payload:02x?}");
             if ok {
@@ -212,6 +209,7 @@ fn claims_allocate_nothing() {
             for used in [
                 cost::<Vec<[u64; 8]>>(codec, claim).1,
                 cost::<String>(codec, claim).1,
+                cost::<CString>(codec, claim).1,
                 cost::<BTreeMap<u64, u64>>(codec, claim).1,
                 cost::<HashMap<u64, [u64; 8]>>(codec, claim).1,
                 cost::<Vec<Vec<Vec<u64>>>>(codec, claim).1,
