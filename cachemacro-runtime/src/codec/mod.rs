@@ -172,7 +172,20 @@ pub struct CodecFor<T> {
 }
 
 impl<T: Serialize + DeserializeOwned> CodecFor<T> {
-    /// Codec `C` for `T`.
+    /// Codec `C` for `T`. One with a reserved id does not compile:
+    ///
+    /// ```compile_fail,E0080
+    /// # use cachemacro_runtime::{Codec, Result, codec::CodecFor};
+    /// # use serde::{Serialize, de::DeserializeOwned};
+    /// struct Mine;
+    /// impl Codec for Mine {
+    ///     const ID: u8 = 7;
+    ///     const NAME: &'static str = "mine";
+    /// #   fn encode<T: Serialize + ?Sized>(_: &T, _: &mut Vec<u8>) -> Result<()> { unimplemented!() }
+    /// #   fn decode<T: DeserializeOwned>(_: &[u8]) -> Result<T> { unimplemented!() }
+    /// }
+    /// let codec = CodecFor::<u8>::of::<Mine>();
+    /// ```
     pub const fn of<C: Codec>() -> Self {
         const {
             assert!(
