@@ -1,6 +1,49 @@
-//! The attributes of cachemacro, and the derive for shapes.
+//! The attributes of [cachemacro](https://docs.rs/cachemacro).
 
+mod check;
+mod check_write;
+mod config;
+mod duration;
+mod entry;
+mod errors;
+mod expand;
+mod expand_write;
+mod item;
+mod mentions;
+mod model;
+mod options;
+mod recover;
 mod schema;
+mod template;
+mod values;
+
+use proc_macro::TokenStream;
+
+use crate::options::Macro;
+
+/// Puts a cache in front of a function.
+#[proc_macro_attribute]
+pub fn cached(options: TokenStream, item: TokenStream) -> TokenStream {
+    recover::expand(Macro::Cached, options.into(), item.into()).into()
+}
+
+/// Writes what a function returns to the cache.
+#[proc_macro_attribute]
+pub fn cache_put(options: TokenStream, item: TokenStream) -> TokenStream {
+    recover::expand(Macro::Put, options.into(), item.into()).into()
+}
+
+/// Evicts from the cache when a function succeeded.
+#[proc_macro_attribute]
+pub fn cache_evict(options: TokenStream, item: TokenStream) -> TokenStream {
+    recover::expand(Macro::Evict, options.into(), item.into()).into()
+}
+
+/// Sets defaults for the attributes inside an `impl` or trait.
+#[proc_macro_attribute]
+pub fn cache_config(options: TokenStream, item: TokenStream) -> TokenStream {
+    config::rewrite(options.into(), item.into()).into()
+}
 
 /// Describes the shape of a type whose `Deserialize` cannot be walked through, so that entries written by an older or newer
 /// version of it are misses: types with `#[serde(flatten)]`, `#[serde(tag = …)]` or `#[serde(untagged)]`.

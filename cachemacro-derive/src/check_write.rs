@@ -1,0 +1,364 @@
+//! The rules of `#[cache_put]` and `#[cache_evict]`.
+
+use proc_macro2::TokenStream;
+use quote::ToTokens;
+use syn::{Expr, ExprLit, Lit, Type};
+
+use crate::check::{Checker, facade, inside};
+use crate::errors::Errors;
+use crate::item::{Form, Item};
+use crate::mentions::{find, mentions};
+use crate::model::{EntryParts, Key, Put, PutTarget, Tag, Value, Write, WriteAttr, Writing};
+use crate::options::{self, Macro, Options};
+use crate::template::Part;
+
+/// The model of a function that writes to the cache: all its attributes together, so that one guard covers them.
+pub(crate) fn writing(attributes: &[(Macro, Options)], item: &Item, errors: &Errors) -> Writing {
+    let mut writing = Writing {
+        facade: attributes
+            .first()
+            .map_or_else(|| facade(&Options::default()), |(_, options)| facade(options)),
+        puts: attributes.iter().any(|(this, _)| *this == Macro::Put),
+        return_errors: None,
+        attributes: Vec::new(),
+    };
+    for (at, (this, options)) in attributes.iter().enumerate() {
+        let check = Checker { this: *this, options, item, errors };
+        if at == 0 {
+            check.has_future();
+            check.return_type();
+        }
+        check.defaults_have_self();
+        if check.returns_errors() && writing.return_errors.is_none() {
+            writing.return_errors = options.get("on_evict_error").map(options::Opt::span);
+        }
+        let writes = match this {
+            Macro::Put => check.put().into_iter().collect(),
+            _ => check.evicts(),
+        };
+        for write in &writes {
+            check.late_parts_can_be(write);
+        }
+        writing.attributes.push(WriteAttr {
+            before: options.flag("before"),
+            on_err: check.evicts_on_err(),
+            cache: options.expr("cache").cloned(),
+            writes,
+        });
+    }
+    writing
+}
+
+impl Checker<'_> {
+    fn word(&self, name: &str, words: [&str; 2]) -> Option<String> {
+        let expr = self.options.expr(name)?;
+        let word = match expr {
+            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(text.value()),
+            _ => None,
+        };
+        let known = word.filter(|word| words.contains(&word.as_str()));
+        if known.is_none() {
+            self.errors.at(expr, format!("`{name}` is `\"{}\"` or `\"{}\"`", words[0], words[1]));
+        }
+        known
+    }
+
+    fn returns_errors(&self) -> bool {
+        self.word("on_evict_error", ["return", "log"]).as_deref() == Some("return")
+    }
+
+    fn evicts_on_err(&self) -> bool {
+        self.word("on_err", ["evict", "keep"]).as_deref() == Some("evict")
+    }
+
+    /// Options that say what the entry says already.
+    fn entry_stands_alone(&self, others: &[&'static str]) {
+        for name in others {
+            if let Some(opt) = self.options.get(name).filter(|opt| !opt.inherited) {
+                self.errors.push(
+                    opt.span(),
+                    format!("`{name}` comes from the entry: remove it, or write `prefix` and `key` instead of `entry`"),
+                );
+            }
+        }
+    }
+
+    fn put(&self) -> Option<Write> {
+        if matches!(inside(&self.item.ret), Type::Tuple(unit) if unit.elems.is_empty())
+            && !matches!(self.item.form, Form::Sync)
+        {
+            self.errors.push(
+                self.item.sig.ident.span(),
+                "a `#[cache_put]` function returns the value that it writes, and this one returns none: return it, or use `#[cache_evict]`",
+            );
+        }
+        let unless = match self.options.expr("unless") {
+            Some(expr @ (Expr::Closure(_) | Expr::Path(_))) => self.over_loaded(expr, "unless"),
+            Some(expr) => self.of_result(expr, "unless"),
+            None => None,
+        };
+        let (tags, late_tags): (Vec<Tag>, Vec<Tag>) = match self.loaded_tags() {
+            Some(tags) => (Vec::new(), vec![Tag::Many(tags)]),
+            None => self.tags().into_iter().partition(|tag| !is_late_tag(tag)),
+        };
+        let late_ttl = self.loaded_ttl().or_else(|| self.ttl().filter(|ttl| is_late(ttl)));
+        let target = if let Some(entry) = self.entry_expr() {
+            self.entry_stands_alone(&[
+                "prefix",
+                "key",
+                "ttl",
+                "tags",
+                "codec",
+                "version",
+                "cache_none",
+                "none_ttl",
+                "jitter",
+                "cache",
+            ]);
+            return Some(Write::Put(Box::new(Put {
+                target: PutTarget::Entry(entry),
+                condition: self.put_condition(),
+                ttl: None,
+                tags: Vec::new(),
+                unless,
+            })));
+        } else {
+            self.written_parts(tags)
+        };
+        Some(Write::Put(Box::new(Put {
+            target: PutTarget::Parts(target?),
+            condition: self.put_condition(),
+            ttl: late_ttl,
+            tags: late_tags,
+            unless,
+        })))
+    }
+
+    fn put_condition(&self) -> Option<Expr> {
+        let condition = self.condition()?;
+        if let Some(token) =
+            find(condition.to_token_stream(), "result").filter(|_| self.item.find("result").is_none())
+        {
+            self.errors.push(
+                token.span(),
+                "`condition` is asked before there is a `result`: use `unless = |value| …` for what depends on the value",
+            );
+            return None;
+        }
+        Some(condition)
+    }
+
+    /// An expression that mentions `result`.
+    fn of_result(&self, expr: &Expr, option: &'static str) -> Option<Value> {
+        if mentions(expr.to_token_stream(), "result") {
+            return Some(self.plain(expr));
+        }
+        self.errors.at(expr, format!("`{option}` is a closure over the value: `{}`", options::usage(option)));
+        None
+    }
+
+    /// `prefix`, `key` and what goes with them.
+    fn written_parts(&self, tags: Vec<Tag>) -> Option<EntryParts> {
+        let has_prefix = self.options.has("prefix");
+        let has_key = self.options.has("key");
+        let message = match (self.this, has_prefix, has_key) {
+            (_, true, true) => None,
+            (_, false, true) => {
+                Some("`key` needs a `prefix`, the one of the `#[cached]` function: or write `entry = …`")
+            }
+            (_, true, false) => Some("`prefix` needs a `key`: or write `entry = …`"),
+            (_, false, false) => {
+                Some("which entry is written? Write `entry = user_entry(id)`, or `prefix` and `key`")
+            }
+        };
+        if let Some(message) = message {
+            let opt = self.options.get("key").or(self.options.get("prefix")).filter(|opt| !opt.inherited);
+            self.errors.push(opt.map_or_else(|| self.options.span(), options::Opt::span), message);
+            return None;
+        }
+        Some(EntryParts {
+            policy: self.policy(),
+            cache: self.options.expr("cache").cloned(),
+            of_trait: None,
+            prefix: Some(self.prefix()?),
+            types: Vec::new(),
+            key: self.key()?,
+            tags,
+            ttl: self.ttl().filter(|ttl| !is_late(ttl)),
+            codec: self.options.ty("codec").cloned(),
+        })
+    }
+
+    fn entry_expr(&self) -> Option<Value> {
+        self.options.expr("entry").map(|entry| self.plain(entry))
+    }
+
+    fn evicts(&self) -> Vec<Write> {
+        let options = self.options;
+        let mut writes = Vec::new();
+        if let Some(entry) = self.entry_expr() {
+            self.entry_stands_alone(&["prefix", "key"]);
+            if options.flag("all") {
+                self.errors.push(
+                    options.get("all").map_or_else(|| options.span(), options::Opt::span),
+                    "`all` evicts a whole prefix and `entry` one entry: write one of them",
+                );
+            }
+            writes.push(Write::Evict(entry));
+        } else if options.flag("all") {
+            if let Some(key) = options.get("key") {
+                self.errors
+                    .push(key.span(), "`all` evicts the whole prefix, this key included: write one of them");
+            }
+            if options.has("prefix") {
+                writes.extend(self.prefix().map(Write::EvictPrefix));
+            } else {
+                let all = options.get("all").map_or_else(|| options.span(), options::Opt::span);
+                self.errors.push(all, "`all` needs the `prefix` to evict: `prefix = \"user\", all`");
+            }
+        } else if options.has("key") || options.get("prefix").is_some_and(|prefix| !prefix.inherited) {
+            writes.extend(self.written_parts(Vec::new()).map(|parts| Write::EvictKey(Box::new(parts))));
+        }
+        if let Some(entries) = options.expr("entries") {
+            if let Expr::Closure(closure) = entries {
+                self.errors.push(
+                    closure.inputs_begin.span,
+                    "`entries` is an iterator of entries: `entries = ids.iter().map(user_entry)`",
+                );
+            } else {
+                writes.push(Write::EvictAll(self.plain(entries)));
+            }
+        }
+        let tags = match self.loaded_tags() {
+            Some(tags) => vec![Tag::Many(tags)],
+            None => self.tags(),
+        };
+        if !tags.is_empty() {
+            writes.push(Write::EvictTags(tags));
+        }
+        let tried = ["entry", "key", "prefix", "entries", "tags", "all"]
+            .iter()
+            .any(|name| options.get(name).is_some_and(|opt| !opt.inherited));
+        if writes.is_empty() && !tried {
+            self.errors.push(
+                options.span(),
+                "what is evicted? Write `entry = user_entry(id)`, `prefix` and `key`, `tags`, `entries`, or `prefix` and `all`",
+            );
+        }
+        writes
+    }
+
+    /// What waits for `result` outlives the arguments.
+    fn late_parts_can_be(&self, write: &Write) {
+        let tokens = late_tokens(write);
+        if let Some(before) = self.options.get("before").filter(|_| self.options.flag("before"))
+            && let Some(late) = tokens.first()
+        {
+            self.errors.push(
+                find(late.clone(), "result").map_or_else(|| before.span(), |token| token.span()),
+                "`before` evicts before there is a `result`: evict what mentions it with another `#[cache_evict]`",
+            );
+        }
+        if self.item.receiver.is_some() && !self.item.self_is_shared() {
+            for tokens in tokens {
+                if let Some(token) = find(tokens, "self") {
+                    self.errors.push(
+                        token.span(),
+                        "after the body, `self` is there only in functions that take `&self`: name what is needed before, \
+                         or write it without `result`",
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Whether a value is known only after the body.
+pub(crate) fn is_late(value: &Value) -> bool {
+    value.lets.iter().any(|bound| matches!(bound.from, crate::model::Source::Loaded))
+        || mentions(value.expr.to_token_stream(), "result")
+}
+
+pub(crate) fn is_late_tag(tag: &Tag) -> bool {
+    match tag {
+        Tag::Template(parts) => is_late_template(parts),
+        Tag::One(value) | Tag::Many(value) => is_late(value),
+    }
+}
+
+fn is_late_template(parts: &[Part]) -> bool {
+    parts.iter().any(|part| matches!(part, Part::Hole(hole) if mentions(hole.expr.clone(), "result")))
+}
+
+pub(crate) fn is_late_key(key: &Key) -> bool {
+    match key {
+        Key::Template(parts) => is_late_template(parts),
+        Key::Value(value) => is_late(value),
+        Key::Args(_) => false,
+    }
+}
+
+/// Whether an entry is known only after the body.
+pub(crate) fn is_late_entry(parts: &EntryParts) -> bool {
+    is_late_key(&parts.key)
+}
+
+/// The expressions of what is late; in late templates, those of the placeholders that mention `result`.
+pub(crate) fn late_tokens(write: &Write) -> Vec<TokenStream> {
+    let mut late = Vec::new();
+    let mut value = |value: &Value| {
+        if is_late(value) {
+            late.push(value.expr.to_token_stream());
+        }
+    };
+    match write {
+        Write::Put(put) => {
+            match &put.target {
+                PutTarget::Entry(entry) => value(entry),
+                PutTarget::Parts(parts) => {
+                    if let Key::Value(key) = &parts.key {
+                        value(key);
+                    }
+                    late.extend(late_holes(&parts.key));
+                }
+            }
+            for rule in put.ttl.iter().chain(&put.unless) {
+                late.push(rule.expr.to_token_stream());
+            }
+            late.extend(put.tags.iter().flat_map(tag_tokens));
+        }
+        Write::Evict(entry) | Write::EvictAll(entry) => value(entry),
+        Write::EvictKey(parts) => {
+            if let Key::Value(key) = &parts.key {
+                value(key);
+            }
+            late.extend(late_holes(&parts.key));
+        }
+        Write::EvictTags(tags) => {
+            late.extend(tags.iter().filter(|tag| is_late_tag(tag)).flat_map(tag_tokens))
+        }
+        Write::EvictPrefix(_) => {}
+    }
+    late
+}
+
+fn tag_tokens(tag: &Tag) -> Vec<TokenStream> {
+    match tag {
+        Tag::Template(parts) => parts.iter().filter_map(late_hole).collect(),
+        Tag::One(value) | Tag::Many(value) => vec![value.expr.to_token_stream()],
+    }
+}
+
+fn late_holes(key: &Key) -> Vec<TokenStream> {
+    match key {
+        Key::Template(parts) => parts.iter().filter_map(late_hole).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn late_hole(part: &Part) -> Option<TokenStream> {
+    match part {
+        Part::Hole(hole) if mentions(hole.expr.clone(), "result") => Some(hole.expr.clone()),
+        _ => None,
+    }
+}

@@ -1,0 +1,157 @@
+//! `#[cache_config]`: defaults for the attributes inside an `impl` or trait.
+//!
+//! The attributes inside are rewritten before they are expanded: what they do not say themselves is added as
+//! `__inherited(…)`, whose tokens keep their place, so that a mistake in a default is underlined where the default
+//! stands. A function that `entry` names in a trait's `impl` moves into an inherent one.
+
+use std::collections::HashMap;
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, quote};
+use syn::{Attribute, Expr, ExprLit, ImplItem, Item as SynItem, ItemImpl, Lit, Meta, TraitItem, parse_quote};
+
+use crate::errors::Errors;
+use crate::item::Item;
+use crate::options::{self, Macro, Options, Value};
+use crate::template::literal_text;
+use crate::{check, expand};
+
+/// Rewrites an `impl` or trait.
+pub(crate) fn rewrite(options: TokenStream, tokens: TokenStream) -> TokenStream {
+    let errors = Errors::default();
+    let defaults = options::parse(Macro::Config, options, &errors);
+    let mut sites = Sites::default();
+    let item = match syn::parse2::<SynItem>(tokens.clone()) {
+        Ok(SynItem::Impl(mut item)) => {
+            let mut inherent = TokenStream::new();
+            for at in 0..item.items.len() {
+                let ImplItem::Fn(method) = &mut item.items[at] else { continue };
+                inherit(&mut method.attrs, &defaults);
+                sites.look_at(&method.attrs, &method.sig.ident, &errors);
+                inherent.extend(move_entry(&mut item, at));
+            }
+            quote!(#item #inherent)
+        }
+        Ok(SynItem::Trait(mut item)) => {
+            for member in &mut item.items {
+                let TraitItem::Fn(method) = member else { continue };
+                inherit(&mut method.attrs, &defaults);
+                sites.look_at(&method.attrs, &method.sig.ident, &errors);
+            }
+            item.into_token_stream()
+        }
+        Ok(_) => {
+            let span = tokens.clone().into_iter().next().map_or_else(Span::call_site, |token| token.span());
+            errors.push(
+                span,
+                "`#[cache_config]` goes on an `impl` or a trait, and sets defaults for the attributes inside",
+            );
+            tokens
+        }
+        Err(error) => {
+            errors.add(error);
+            tokens
+        }
+    };
+    let errors = errors.into_tokens();
+    quote!(#errors #item)
+}
+
+/// Adds the defaults that apply to each attribute.
+fn inherit(attrs: &mut [Attribute], defaults: &Options) {
+    for attr in attrs {
+        let Some(this) = Macro::of(attr.path()) else { continue };
+        let own = tokens_of(attr);
+        let options = options::parse(this, own.clone(), &Errors::default());
+        let inherited = defaults.iter().filter(|opt| applies(&opt.name.to_string(), this, &options));
+        let inherited: Vec<TokenStream> = inherited.map(options::Opt::source).collect();
+        if inherited.is_empty() {
+            continue;
+        }
+        let path = attr.path();
+        let comma = (!own.is_empty() && !ends_in_comma(&own)).then(|| quote!(,));
+        let rewritten: Attribute = parse_quote!(#[#path(#own #comma __inherited(#(#inherited),*))]);
+        *attr = rewritten;
+    }
+}
+
+/// Whether a default is for this attribute. With `entry`, the entry says almost everything.
+fn applies(name: &str, this: Macro, options: &Options) -> bool {
+    if !options::takes(this, name) || options.has(name) {
+        return false;
+    }
+    match this {
+        Macro::Evict if name == "tags" => false,
+        Macro::Evict if name == "prefix" => options.has("key") || options.has("all"),
+        Macro::Evict if name == "cache" => ["tags", "key", "all"].iter().any(|other| options.has(other)),
+        Macro::Put if options.has("entry") => matches!(name, "crate" | "on_err" | "on_evict_error"),
+        Macro::Cached if name == "none_ttl" => !options.has("cache_none") || options.flag("cache_none"),
+        _ => true,
+    }
+}
+
+fn tokens_of(attr: &Attribute) -> TokenStream {
+    match &attr.meta {
+        Meta::List(list) => list.tokens.clone(),
+        _ => TokenStream::new(),
+    }
+}
+
+fn ends_in_comma(tokens: &TokenStream) -> bool {
+    matches!(tokens.clone().into_iter().last(), Some(proc_macro2::TokenTree::Punct(last)) if last.as_char() == ',')
+}
+
+/// Moves the function that `entry` names out of a trait's `impl`, which has no place for it.
+fn move_entry(item: &mut ItemImpl, at: usize) -> Option<TokenStream> {
+    let (path, _) = item.trait_.as_ref()?;
+    let of_trait = path.to_token_stream().to_string();
+    let ImplItem::Fn(method) = &mut item.items[at] else { return None };
+    let attr = method.attrs.iter().position(|attr| Macro::of(attr.path()) == Some(Macro::Cached))?;
+    let own = tokens_of(&method.attrs[attr]);
+    // Mistakes are reported when the attribute itself is expanded.
+    let ignored = Errors::default();
+    let mut options = options::parse(Macro::Cached, own.clone(), &ignored);
+    let Some(Value::Entry(..)) = options.get("entry").map(|opt| &opt.value) else { return None };
+    options.set_of_trait(of_trait.clone());
+    let function: Item = syn::parse2(method.to_token_stream()).ok()?;
+    let model = check::cached(&options, &function, &ignored);
+    let entry = expand::entry_function(&model, &function)?;
+    let path = method.attrs[attr].path();
+    let comma = (!own.is_empty() && !ends_in_comma(&own)).then(|| quote!(,));
+    method.attrs[attr] = parse_quote!(#[#path(#own #comma __of_trait(#of_trait))]);
+    let (self_ty, generics) = (&item.self_ty, &item.generics);
+    let (params, _, clause) = generics.split_for_impl();
+    Some(quote!(impl #params #self_ty #clause { #entry }))
+}
+
+/// The keys of one prefix within this block.
+#[derive(Default)]
+struct Sites(HashMap<(String, String), Ident>);
+
+impl Sites {
+    /// Two functions of one prefix must not make the same key.
+    fn look_at(&mut self, attrs: &[Attribute], function: &Ident, errors: &Errors) {
+        for attr in attrs.iter().filter(|attr| Macro::of(attr.path()) == Some(Macro::Cached)) {
+            let options = options::parse(Macro::Cached, tokens_of(attr), &Errors::default());
+            let Some(prefix) = string(options.expr("prefix")) else { continue };
+            let key = string(options.expr("key"));
+            let text = key.as_ref().map(|key| literal_text(&key.value())).unwrap_or_default();
+            let Some(other) = self.0.insert((prefix.value(), text), function.clone()) else { continue };
+            errors.push(
+                key.map_or_else(|| function.span(), |key| key.span()),
+                format!(
+                    "`{other}` and `{function}` share the prefix `{}` and could make the same key: let their keys differ \
+                     in a word, as in `key = \"by-name:{{name}}\"`, or give one of them another prefix",
+                    prefix.value()
+                ),
+            );
+        }
+    }
+}
+
+fn string(expr: Option<&Expr>) -> Option<syn::LitStr> {
+    match expr? {
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(text.clone()),
+        _ => None,
+    }
+}

@@ -1,0 +1,111 @@
+//! Lengths of time as text: `"250ms"`, `"1h30m"`, `"never"`.
+
+use crate::model::Time;
+
+const UNITS: &[(&str, u64)] =
+    &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000), ("w", 604_800_000)];
+
+/// Reads a length of time; the error says what to write instead.
+pub(crate) fn parse(text: &str) -> Result<Time, String> {
+    if text == "never" {
+        return Ok(Time::Never);
+    }
+    let shown = format!("`\"{text}\"` is not a length of time");
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return Err(format!("{shown}: write one such as `\"5m\"` or `\"1h30m\"`"));
+    }
+    if rest.starts_with('-') {
+        return Err(format!("{shown}: it cannot be negative"));
+    }
+    let mut total = 0u64;
+    while !rest.is_empty() {
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        if digits == 0 {
+            return Err(format!("{shown}: write one such as `\"5m\"` or `\"1h30m\"`"));
+        }
+        let (number, tail) = rest.split_at(digits);
+        if tail.starts_with('.') {
+            return Err(format!("{shown}: write whole numbers, as in `\"1h30m\"` or `\"1500ms\"`"));
+        }
+        let letters = tail.len() - tail.trim_start_matches(|c: char| c.is_alphabetic()).len();
+        let (unit, tail) = tail.split_at(letters);
+        if unit.is_empty() {
+            return Err(format!("{shown}: the unit is missing; did you mean `\"{number}s\"`?"));
+        }
+        let Some(&(_, factor)) = UNITS.iter().find(|(name, _)| *name == unit) else {
+            return Err(match likely(unit) {
+                Some(likely) => format!("{shown}: did you mean `\"{number}{likely}\"`?"),
+                None => format!("{shown}: units are ms, s, m, h, d and w"),
+            });
+        };
+        total = number
+            .parse::<u64>()
+            .ok()
+            .and_then(|number| number.checked_mul(factor))
+            .and_then(|millis| total.checked_add(millis))
+            .ok_or_else(|| format!("{shown}: it is too long; `\"never\"` is the longest"))?;
+        rest = tail.trim_start();
+    }
+    Ok(Time::Millis(total))
+}
+
+/// What someone who wrote this unit meant.
+fn likely(unit: &str) -> Option<&'static str> {
+    match unit.to_lowercase().trim_end_matches('s') {
+        "m" | "msec" | "milli" | "millisecond" if unit.len() > 1 => Some("ms"),
+        "sec" | "second" | "" => Some("s"),
+        "m" | "min" | "minute" => Some("m"),
+        "h" | "hr" | "hour" => Some("h"),
+        "d" | "day" => Some("d"),
+        "w" | "week" => Some("w"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn millis(text: &str) -> u64 {
+        match parse(text) {
+            Ok(Time::Millis(millis)) => millis,
+            Ok(_) => panic!("{text} is no number of milliseconds"),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn units_add_up() {
+        assert_eq!(millis("250ms"), 250);
+        assert_eq!(millis("5m"), 300_000);
+        assert_eq!(millis("1h30m"), 5_400_000);
+        assert_eq!(millis("1h 30m"), 5_400_000);
+        assert_eq!(millis("0s"), 0);
+        assert!(matches!(parse("never"), Ok(Time::Never)));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (text, message) in [
+            ("5", "did you mean `\"5s\"`"),
+            ("", "write one such as"),
+            ("1.5h", "whole numbers"),
+            ("5min", "did you mean `\"5m\"`"),
+            ("5x", "units are"),
+            ("-5s", "negative"),
+            ("99999999999999999w", "too long"),
+            ("soon", "write one such as"),
+        ] {
+            let error = parse(text).err().unwrap_or_default();
+            assert!(error.contains(message), "{text}: {error}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "[0-9msh. -]{0,12}|\\PC{0,12}") {
+            let _ = parse(&text);
+        }
+    }
+}

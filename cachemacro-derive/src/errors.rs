@@ -1,0 +1,95 @@
+//! A bag of mistakes: all of them are reported in one compile, each where it was made.
+
+use std::cell::RefCell;
+
+use proc_macro2::{Span, TokenStream};
+use quote::ToTokens;
+
+/// The mistakes found so far.
+#[derive(Default)]
+pub(crate) struct Errors(RefCell<Vec<syn::Error>>);
+
+impl Errors {
+    /// A mistake at `span`. `message` says what is wrong and what to write instead.
+    pub(crate) fn push(&self, span: Span, message: impl Into<String>) {
+        self.add(syn::Error::new(span, message.into()));
+    }
+
+    /// A mistake that stretches over `tokens`.
+    pub(crate) fn at(&self, tokens: impl ToTokens, message: impl Into<String>) {
+        self.add(syn::Error::new_spanned(tokens, message.into()));
+    }
+
+    /// What a parser said.
+    pub(crate) fn add(&self, error: syn::Error) {
+        self.0.borrow_mut().push(error);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
+    }
+
+    /// One `compile_error!` per mistake.
+    pub(crate) fn into_tokens(self) -> TokenStream {
+        self.0.into_inner().iter().map(syn::Error::to_compile_error).collect()
+    }
+}
+
+/// The candidate that `word` is most probably a misspelling of.
+pub(crate) fn similar<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .into_iter()
+        .map(|candidate| (distance(word, candidate), candidate))
+        .filter(|&(distance, candidate)| distance <= candidate.chars().count().max(3) / 3)
+        .min_by_key(|&(distance, _)| distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// How many letters must be changed, added, removed or swapped with their neighbour.
+fn distance(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.chars().collect();
+    let b: Vec<char> = b.chars().collect();
+    let mut rows = vec![(0..=b.len()).collect::<Vec<usize>>()];
+    for (i, &x) in a.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, &y) in b.iter().enumerate() {
+            let mut best = (rows[i][j] + usize::from(x != y)).min(rows[i][j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && x == b[j - 1] && a[i - 1] == y {
+                best = best.min(rows[i - 1][j - 1] + 1);
+            }
+            row.push(best);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
+}
+
+/// `a`, `b` and `c`, each in backticks.
+pub(crate) fn listed<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    let words: Vec<String> = words.into_iter().map(|word| format!("`{word}`")).collect();
+    match words.as_slice() {
+        [] => String::new(),
+        [one] => one.clone(),
+        [rest @ .., last] => format!("{} and {last}", rest.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_word_finds_the_right_one() {
+        let words = ["ttl", "tags", "key", "prefix", "none_ttl"];
+        assert_eq!(similar("tll", words), Some("ttl"));
+        assert_eq!(similar("tag", words), Some("tags"));
+        assert_eq!(similar("perfix", words), Some("prefix"));
+        assert_eq!(similar("expires", words), None);
+    }
+
+    #[test]
+    fn lists_read_as_sentences() {
+        assert_eq!(listed(["a"]), "`a`");
+        assert_eq!(listed(["a", "b", "c"]), "`a`, `b` and `c`");
+    }
+}

@@ -1,0 +1,450 @@
+//! Model to tokens. Cannot fail.
+//!
+//! The shape of what comes out, for `#[cached] async fn user(id: u64) -> Result<User, Error> { body }`:
+//!
+//! ```text
+//! async fn user(id: u64) -> Result<User, Error> {
+//!     let outcome = {
+//!         use ::cachemacro::__private::{Kind as _, Shape as _};
+//!         (&&&::cachemacro::__private::Probe::<Result<User, Error>>::NEW).shape().kind()
+//!     };
+//!     let site = ::cachemacro::__private::site!("user");
+//!     let key = ::cachemacro::__private::key(site, None, &|| ()).arg(&id);
+//!     let entry = ::cachemacro::__private::entry(site, None, key);
+//!     let body = ::core::pin::pin!(async move { body });
+//!     ::cachemacro::__private::load(entry, outcome, NoRules, true, body).await
+//! }
+//! ```
+//!
+//! Names of locals resolve at the macro (`mixed_site`), so they and the user's never meet.
+
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::{Expr, Path, Type};
+
+use crate::check::value_span;
+use crate::entry;
+use crate::item::{Form, Item, pointing_at};
+use crate::model::{Cached, EntryParts, Key, Policy, RulesModel, Tag, Time, TypePart, Value};
+use crate::template::{Hole, Part};
+use crate::values::{self, Place, reference, value};
+
+/// What all of an expansion needs.
+pub(crate) struct Expander<'a> {
+    pub(crate) item: &'a Item,
+    /// `::cachemacro::__private`
+    pub(crate) private: TokenStream,
+}
+
+/// The function, and the one that `entry` names.
+pub(crate) fn cached(model: &Cached, item: &Item) -> TokenStream {
+    let expander = Expander::new(item, &model.facade);
+    let function = expander.cached(model);
+    let entry = model.entry.of_trait.is_none().then(|| entry_function(model, item));
+    let entry = entry.flatten();
+    quote!(#function #entry)
+}
+
+impl<'a> Expander<'a> {
+    pub(crate) fn new(item: &'a Item, facade: &Path) -> Self {
+        let mixed = Span::mixed_site();
+        Self { item, private: quote_spanned!(mixed=> #facade::__private) }
+    }
+
+    fn cached(&self, model: &Cached) -> TokenStream {
+        let mixed = Span::mixed_site();
+        let private = &self.private;
+        let outcome = self.outcome(model);
+        let entry = self.entry(&model.entry, None, Place::Function, None);
+        let proof = model.function.as_ref().map(|function| {
+            let span = value_span(self.item);
+            let (guess, ret) = (&function.value, &self.item.ret);
+            quote_spanned!(span=> #private::same::<#guess, #ret, _>(outcome);)
+        });
+        let condition =
+            model.condition.as_ref().map(|condition| quote_spanned!(mixed=> let when = #condition;));
+        let when = if condition.is_some() { quote_spanned!(mixed=> when) } else { quote!(true) };
+        let (rules, rules_name) = if model.rules.is_empty() {
+            (TokenStream::new(), quote_spanned!(mixed=> #private::NoRules))
+        } else {
+            (self.call_rules(&model.rules), quote_spanned!(mixed=> rules))
+        };
+        self.function(
+            &quote_spanned! {mixed=>
+                #outcome
+                #proof
+                #condition
+                #entry
+                #rules
+            },
+            &quote_spanned!(mixed=> #private::load(entry, outcome, #rules_name, #when, body).await),
+        )
+    }
+
+    fn outcome(&self, model: &Cached) -> TokenStream {
+        let private = &self.private;
+        let ret = &self.item.ret;
+        let kind = self.kind(&format_ident!("kind", span = value_span(self.item)));
+        let none = model.stores_none.map(|at| {
+            let span = at.resolved_at(Span::mixed_site());
+            quote_spanned!(span=> #private::stores_none(outcome);)
+        });
+        let err = model.stores_err.map(|at| {
+            let span = at.resolved_at(Span::mixed_site());
+            quote_spanned!(span=> let outcome = #private::storing_err::<#ret, _>(outcome);)
+        });
+        quote!(#kind #none #err)
+    }
+
+    /// `let outcome = …;`: what the return type is.
+    pub(crate) fn kind(&self, method: &Ident) -> TokenStream {
+        let mixed = Span::mixed_site();
+        let private = &self.private;
+        let ret = &self.item.ret;
+        let traits = if method == "kind" {
+            quote_spanned!(mixed=> {Kind as _, Shape as _})
+        } else {
+            quote_spanned!(mixed=> Shape as _)
+        };
+        quote_spanned! {mixed=>
+            let outcome = {
+                use #private::#traits;
+                (&&&#private::Probe::<#ret>::NEW).shape().#method()
+            };
+        }
+    }
+
+    /// `let site = …; let key = …; let entry = …;`
+    pub(crate) fn entry(
+        &self,
+        parts: &EntryParts,
+        rules: Option<&RulesModel>,
+        place: Place,
+        stored: Option<&Type>,
+    ) -> TokenStream {
+        let mixed = Span::mixed_site();
+        let private = &self.private;
+        let key = self.key(parts, place);
+        let cache = self.cache(parts.cache.as_ref(), place);
+        let tags = self.tags(&parts.tags, place).map(|tags| quote_spanned!(mixed=> .__tags(#tags)));
+        let ttl = parts.ttl.as_ref().map(|ttl| {
+            let ttl = value(ttl, self.item, place, None);
+            quote_spanned!(mixed=> .__ttl(#ttl))
+        });
+        let codec = parts.codec.as_ref().map(|codec| quote_spanned!(mixed=> .__codec::<#codec>()));
+        let rules = rules.filter(|rules| !rules.is_empty()).map(|rules| {
+            let rules = self.entry_rules(rules);
+            quote_spanned!(mixed=> .__rules(#rules))
+        });
+        let stored = stored.map(|stored| quote_spanned!(mixed=> ::<#stored>));
+        quote_spanned! {mixed=>
+            #key
+            let entry = #private::entry #stored (site, #cache, key) #tags #ttl #codec #rules;
+        }
+    }
+
+    /// The cache that an expression gives, or none.
+    pub(crate) fn cache(&self, cache: Option<&Expr>, place: Place) -> TokenStream {
+        let mixed = Span::mixed_site();
+        let private = &self.private;
+        match cache {
+            None => quote_spanned!(mixed=> ::core::option::Option::None),
+            Some(cache) => {
+                let cache = values::fitted(cache, self.item, place, &[], false);
+                let cache = match cache {
+                    Expr::Reference(_) => cache.to_token_stream(),
+                    _ => reference(&cache),
+                };
+                quote_spanned!(mixed=> #private::cache(#cache))
+            }
+        }
+    }
+
+    /// `let site = …; let key = …;`
+    pub(crate) fn key(&self, parts: &EntryParts, place: Place) -> TokenStream {
+        let mixed = Span::mixed_site();
+        let private = &self.private;
+        let name = self.item.name();
+        let policy = policy(&parts.policy, private).map(|policy| quote_spanned!(mixed=> , #policy));
+        let prefix = match &parts.prefix {
+            Some(prefix) => quote_spanned!(mixed=> ::core::option::Option::Some(#prefix)),
+            None => quote_spanned!(mixed=> ::core::option::Option::None),
+        };
+        let types: TokenStream = parts.types.iter().map(|part| type_part(part, place)).collect();
+        let (chain, conditional) = match &parts.key {
+            Key::Template(template) => (template_chain(template), TokenStream::new()),
+            Key::Value(key) => {
+                let key = value(key, self.item, place, None);
+                let key = reference(&key);
+                (quote_spanned!(mixed=> .value(#key)), TokenStream::new())
+            }
+            Key::Args(args) => self.arguments(args, place),
+        };
+        let begin = match &parts.of_trait {
+            Some(of_trait) => {
+                quote_spanned!(mixed=> #private::key_in_trait::<Self>(site, #prefix, #of_trait))
+            }
+            None => quote_spanned!(mixed=> #private::key(site, #prefix, &|| ())),
+        };
+        quote_spanned! {mixed=>
+            let site = #private::site!(#name #policy);
+            let key = #begin #types #chain;
+            #conditional
+        }
+    }
+
+    /// One call per argument; from the first on that is there under a condition, one statement.
+    fn arguments(&self, args: &[(usize, Ident)], place: Place) -> (TokenStream, TokenStream) {
+        let mixed = Span::mixed_site();
+        let conditional =
+            args.iter().position(|(at, _)| !self.item.args[*at].cfg.is_empty()).unwrap_or(args.len());
+        let (first, rest) = args.split_at(conditional);
+        let call = |name: &Ident| {
+            let argument = values::argument(name, place);
+            quote_spanned!(mixed=> .arg(#argument))
+        };
+        let chain = first.iter().map(|(_, name)| call(name)).collect();
+        let statements = rest.iter().map(|(at, name)| {
+            let cfg = &self.item.args[*at].cfg;
+            let call = call(name);
+            quote_spanned!(mixed=> #(#cfg)* let key = key #call;)
+        });
+        (chain, statements.collect())
+    }
+
+    /// The tags as an array or whatever expression gives them.
+    pub(crate) fn tags(&self, tags: &[Tag], place: Place) -> Option<TokenStream> {
+        let mixed = Span::mixed_site();
+        match tags {
+            [] => None,
+            [Tag::Many(tags)] => Some(value(tags, self.item, place, None)),
+            tags => {
+                let plain = tags.iter().all(|tag| plain_tag(tag).is_some());
+                let tags = tags.iter().map(|tag| self.tag(tag, place, plain));
+                Some(quote_spanned!(mixed=> [#(#tags),*]))
+            }
+        }
+    }
+
+    fn tag(&self, tag: &Tag, place: Place, plain: bool) -> TokenStream {
+        let mixed = Span::mixed_site();
+        let private = &self.private;
+        if let Some(text) = plain_tag(tag) {
+            return if plain {
+                text.to_token_stream()
+            } else {
+                quote_spanned!(mixed=> ::std::string::String::from(#text))
+            };
+        }
+        match tag {
+            Tag::Template(parts) => {
+                let chain = template_chain(parts);
+                quote_spanned!(mixed=> #private::TagBuilder::new() #chain.finish())
+            }
+            Tag::One(tag) | Tag::Many(tag) => {
+                let tag = value(tag, self.item, place, None);
+                quote_spanned!(mixed=> ::std::string::String::from(#tag))
+            }
+        }
+    }
+
+    /// Rules that capture nothing, for an entry.
+    fn entry_rules(&self, rules: &RulesModel) -> TokenStream {
+        let mixed = Span::mixed_site();
+        let private = &self.private;
+        let unless = rules.unless.as_ref().map(|rule| {
+            let closure = self.rule(rule);
+            quote_spanned!(mixed=> .unless(#closure))
+        });
+        let ttl = rules.ttl.as_ref().map(|rule| {
+            let value = format_ident!("value", span = mixed);
+            let body = values::value(rule, self.item, Place::Function, Some(&value));
+            quote_spanned!(mixed=> .ttl(|value| #private::Ttl::from(#body)))
+        });
+        let tags = rules.tags.as_ref().map(|rule| {
+            let value = format_ident!("value", span = mixed);
+            let body = values::value(rule, self.item, Place::Function, Some(&value));
+            quote_spanned!(mixed=> .tags(|value| #private::strings(#body)))
+        });
+        quote_spanned!(mixed=> #private::EntryRules::none() #unless #ttl #tags)
+    }
+
+    fn rule(&self, rule: &Value) -> TokenStream {
+        let mixed = Span::mixed_site();
+        let name = format_ident!("value", span = mixed);
+        let body = value(rule, self.item, Place::Function, Some(&name));
+        let name = if rule.lets.is_empty() { quote!(_) } else { name.to_token_stream() };
+        quote_spanned!(mixed=> |#name| #body)
+    }
+
+    /// `let rules = …;`: rules that may mention arguments, which are cloned because the body moves them.
+    fn call_rules(&self, rules: &RulesModel) -> TokenStream {
+        let mixed = Span::mixed_site();
+        let private = &self.private;
+        let ret = &self.item.ret;
+        let mentioned: Vec<TokenStream> = rules.all().map(|rule| rule.expr.to_token_stream()).collect();
+        let clones = values::clones(&mentioned, self.item.names());
+        let chain: TokenStream = [("unless", &rules.unless), ("ttl", &rules.ttl), ("tags", &rules.tags)]
+            .into_iter()
+            .filter_map(|(name, rule)| {
+                let name = Ident::new(name, mixed);
+                let closure = self.rule(rule.as_ref()?);
+                let moves = (!clones.is_empty()).then(|| quote_spanned!(mixed=> move));
+                Some(quote_spanned!(mixed=> .#name(#moves #closure)))
+            })
+            .collect();
+        let built = quote_spanned!(mixed=> #private::rules_for::<#ret, _>(outcome)#chain);
+        if clones.is_empty() {
+            quote_spanned!(mixed=> let rules = #built;)
+        } else {
+            quote_spanned!(mixed=> let rules = { #clones #built };)
+        }
+    }
+
+    /// The function: `before`, then the body pinned as `body`, then `call`.
+    pub(crate) fn function(&self, before: &TokenStream, call: &TokenStream) -> TokenStream {
+        let mixed = Span::mixed_site();
+        let Item { attrs, vis, defaultness, sig, form, body, .. } = self.item;
+        let span = body.span();
+        let wrapped = |inner: TokenStream| {
+            let block = braced(inner, span);
+            quote_spanned! {mixed=>
+                #before
+                let body = ::core::pin::pin!(async move #block);
+                #call
+            }
+        };
+        let hint = self.hint();
+        let body = match form {
+            Form::Async => {
+                let inner = body.stream();
+                wrapped(quote!(#hint #inner))
+            }
+            Form::Boxed { pin, destructured, inner } => {
+                let inner = wrapped(inner.clone());
+                quote_spanned!(mixed=> #pin(async move { #(#destructured)* #inner }))
+            }
+            Form::Future { inner: Some(inner) } => {
+                let inner = wrapped(quote!(#hint #inner));
+                quote_spanned!(mixed=> async move { #inner })
+            }
+            Form::Future { inner: None } => {
+                let inner = wrapped(quote_spanned!(mixed=> #hint (move || #body)().await));
+                quote_spanned!(mixed=> async move { #inner })
+            }
+            Form::Sync => body.stream(),
+        };
+        let body = braced(body, span);
+        quote!(#(#attrs)* #vis #defaultness #sig #body)
+    }
+
+    /// The first statement of an async block, which tells it the type that it gives, as a function's signature would.
+    fn hint(&self) -> TokenStream {
+        let span = pointing_at(&self.item.ret);
+        let private = &self.private;
+        let ret = &self.item.ret;
+        quote_spanned! {span=>
+            if let ::core::option::Option::Some(returned) = #private::hint::<#ret>() {
+                return returned;
+            }
+        }
+    }
+}
+
+fn braced(inner: TokenStream, span: Span) -> TokenTree {
+    let mut block = Group::new(Delimiter::Brace, inner);
+    block.set_span(span);
+    TokenTree::Group(block)
+}
+
+/// The text of a tag that is nothing else.
+fn plain_tag(tag: &Tag) -> Option<&str> {
+    match tag {
+        Tag::Template(parts) => match parts.as_slice() {
+            [Part::Text(text)] => Some(text),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// `.literal("user-").display(&id, None)`
+pub(crate) fn template_chain(parts: &[Part]) -> TokenStream {
+    let mixed = Span::mixed_site();
+    parts
+        .iter()
+        .map(|part| match part {
+            Part::Text(text) => quote_spanned!(mixed=> .literal(#text)),
+            Part::Hole(Hole { expr, debug, stop, span }) => {
+                let method = Ident::new(if *debug { "debug" } else { "display" }, span.resolved_at(mixed));
+                let value = reference(expr);
+                let stop = match stop {
+                    Some(stop) => quote_spanned!(mixed=> ::core::option::Option::Some(#stop)),
+                    None => quote_spanned!(mixed=> ::core::option::Option::None),
+                };
+                quote_spanned!(mixed=> .#method(#value, #stop))
+            }
+        })
+        .collect()
+}
+
+fn type_part(part: &TypePart, place: Place) -> TokenStream {
+    let mixed = Span::mixed_site();
+    match part {
+        TypePart::Type(name) => quote_spanned!(mixed=> .of_type::<#name>()),
+        TypePart::Const(name) => quote_spanned!(mixed=> .of_const(#name)),
+        TypePart::Arg(name) => {
+            let argument = values::argument(name, place);
+            quote_spanned!(mixed=> .of_val(#argument))
+        }
+    }
+}
+
+fn policy(policy: &Policy, private: &TokenStream) -> Option<TokenStream> {
+    let mixed = Span::mixed_site();
+    let some = |value: TokenStream| quote_spanned!(mixed=> ::core::option::Option::Some(#value));
+    let ttl = |time: &Time| match time {
+        Time::Millis(millis) => quote_spanned!(mixed=> #private::Ttl::millis(#millis)),
+        Time::Never => quote_spanned!(mixed=> #private::Ttl::Never),
+        Time::Expr(expr) => quote_spanned!(mixed=> #private::Ttl::For(#expr)),
+    };
+    let duration = |time: &Time| match time {
+        Time::Millis(millis) => quote_spanned!(mixed=> ::core::time::Duration::from_millis(#millis)),
+        Time::Never => quote_spanned!(mixed=> ::core::time::Duration::MAX),
+        Time::Expr(expr) => expr.to_token_stream(),
+    };
+    let Policy { ttl: fresh, cache_none, none_ttl, cache_err, jitter, wait, deadline, version } = policy;
+    let fields = [
+        fresh.as_ref().map(|time| ("ttl", some(ttl(time)))),
+        cache_none.then(|| ("cache_none", quote!(true))),
+        none_ttl.as_ref().map(|time| ("none_ttl", some(ttl(time)))),
+        cache_err.then(|| ("cache_err", quote!(true))),
+        jitter.map(|percent| ("jitter", some(percent.to_token_stream()))),
+        wait.as_ref().map(|time| ("wait", some(duration(time)))),
+        deadline.as_ref().map(|time| ("deadline", some(duration(time)))),
+        version.as_ref().map(|version| ("version", version.to_token_stream())),
+    ];
+    let all = fields.iter().all(Option::is_some);
+    let fields: Vec<TokenStream> = fields
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| {
+            let name = Ident::new(name, mixed);
+            quote_spanned!(mixed=> #name: #value)
+        })
+        .collect();
+    let rest = (!all).then(|| quote_spanned!(mixed=> , ..#private::Policy::DEFAULT));
+    (!fields.is_empty()).then(|| quote_spanned!(mixed=> #private::Policy { #(#fields),* #rest }))
+}
+
+/// The function that `entry` names.
+pub(crate) fn entry_function(model: &Cached, item: &Item) -> Option<TokenStream> {
+    let function = model.function.as_ref()?;
+    Some(entry::function(model, function, item, false))
+}
+
+/// The same after a mistake: its signature, so that what calls it is not a mistake too.
+pub(crate) fn entry_signature(model: &Cached, item: &Item) -> Option<TokenStream> {
+    let function = model.function.as_ref().filter(|_| model.entry.of_trait.is_none())?;
+    Some(entry::function(model, function, item, true))
+}

@@ -1,0 +1,343 @@
+//! The annotated function: its signature parsed, its body kept as the tokens that the user wrote.
+//!
+//! Three forms of function have a future to put a cache in front of: `async fn`; what `#[async_trait]` makes of one
+//! before the attributes of its methods are expanded; and `fn … -> impl Future`.
+
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote};
+use syn::parse::{Parse, ParseStream};
+use syn::punctuated::Punctuated;
+use syn::visit::{self, Visit};
+use syn::{
+    Attribute, Block, Expr, FnArg, GenericArgument, Pat, PatType, PathArguments, Receiver, ReceiverKind,
+    ReturnType, Signature, Stmt, Token, Type, TypeParamBound, Visibility,
+};
+
+/// The annotated function.
+pub(crate) struct Item {
+    /// What stays on the function.
+    pub(crate) attrs: Vec<Attribute>,
+    pub(crate) vis: Visibility,
+    /// `default` of a specialised `impl`, should there ever be one.
+    pub(crate) defaultness: Option<Ident>,
+    pub(crate) sig: Signature,
+    pub(crate) form: Form,
+    /// What the future gives.
+    pub(crate) ret: Type,
+    pub(crate) receiver: Option<Receiver>,
+    pub(crate) args: Vec<Arg>,
+    pub(crate) body: Group,
+}
+
+/// How the function gives its future.
+pub(crate) enum Form {
+    /// `async fn f() -> T { … }`
+    Async,
+    /// `fn f() -> Pin<Box<dyn Future<Output = T>>> { Box::pin(async move { … }) }`, from `#[async_trait]`.
+    Boxed {
+        /// `Box::pin`
+        pin: TokenStream,
+        /// Statements that take pattern arguments apart.
+        destructured: Vec<Stmt>,
+        /// What is in the async block.
+        inner: TokenStream,
+    },
+    /// `fn f() -> impl Future<Output = T> { … }`
+    Future {
+        /// What is in the async block, where the body is nothing else.
+        inner: Option<TokenStream>,
+    },
+    /// None of these. The function stays as it is.
+    Sync,
+}
+
+/// One argument, `self` apart.
+pub(crate) struct Arg {
+    pub(crate) cfg: Vec<Attribute>,
+    pub(crate) pat: Pat,
+    pub(crate) ty: Type,
+    /// The names that the pattern binds.
+    pub(crate) names: Vec<Ident>,
+}
+
+impl Arg {
+    /// The argument's name, where it is not taken apart.
+    pub(crate) fn ident(&self) -> Option<&Ident> {
+        match &self.pat {
+            Pat::Ident(pat) if pat.subpat.is_none() => Some(&pat.ident),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn has_impl_trait(&self) -> bool {
+        has_impl_trait(&self.ty)
+    }
+}
+
+impl Item {
+    /// The function's name, without `r#`.
+    pub(crate) fn name(&self) -> String {
+        syn::ext::IdentExt::unraw(&self.sig.ident).to_string()
+    }
+
+    /// All names that options may mention.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Ident> {
+        self.args.iter().flat_map(|arg| &arg.names)
+    }
+
+    /// The argument's own token for `name`, which knows where it can be seen.
+    pub(crate) fn find(&self, name: &str) -> Option<&Ident> {
+        self.names().find(|ident| *ident == name)
+    }
+
+    /// Whether `self` is a shared reference, which can be had twice.
+    pub(crate) fn self_is_shared(&self) -> bool {
+        match self.receiver.as_ref().map(|receiver| &receiver.kind) {
+            Some(ReceiverKind::Reference(_, _, mutable)) => mutable.is_none(),
+            Some(ReceiverKind::Typed(_, ty)) => {
+                matches!(&**ty, Type::Reference(ty) if ty.mutability.is_none())
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Parse for Item {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let attrs = input.call(Attribute::parse_outer)?;
+        let vis = input.parse()?;
+        let defaultness = defaultness(input)?;
+        let mut sig: Signature = input.parse()?;
+        if input.peek(Token![;]) {
+            return Err(syn::Error::new(
+                sig.ident.span(),
+                "this method has no body to put a cache in front of: put the attribute on its implementations",
+            ));
+        }
+        let body = match input.parse()? {
+            TokenTree::Group(body) if body.delimiter() == Delimiter::Brace => body,
+            other => return Err(syn::Error::new(other.span(), "expected the function's body")),
+        };
+        let receiver = sig.receiver().cloned();
+        let mut args: Vec<Arg> = sig.inputs.iter().filter_map(arg).collect();
+        for input in &mut sig.inputs {
+            let attrs = match input {
+                FnArg::Receiver(receiver) => &mut receiver.attrs,
+                FnArg::Typed(arg) => &mut arg.attrs,
+            };
+            attrs.retain(|attr| !attr.path().is_ident("doc"));
+        }
+        let (form, ret) = form(&sig, &body, &mut args);
+        Ok(Self { attrs, vis, defaultness, sig, form, ret, receiver, args, body })
+    }
+}
+
+fn defaultness(input: ParseStream<'_>) -> syn::Result<Option<Ident>> {
+    let ahead = input.fork();
+    match ahead.parse::<Ident>() {
+        Ok(word) if word == "default" && !ahead.peek(Token![!]) => Ok(Some(input.parse()?)),
+        _ => Ok(None),
+    }
+}
+
+fn arg(input: &FnArg) -> Option<Arg> {
+    let FnArg::Typed(PatType { attrs, pat, ty, .. }) = input else { return None };
+    let cfg = attrs.iter().filter(|attr| attr.path().is_ident("cfg")).cloned().collect();
+    Some(Arg { cfg, pat: (**pat).clone(), ty: (**ty).clone(), names: names_in(pat) })
+}
+
+/// The names that a pattern binds, in order, each once.
+pub(crate) fn names_in(pat: &Pat) -> Vec<Ident> {
+    struct Names(Vec<Ident>);
+    impl<'ast> Visit<'ast> for Names {
+        fn visit_pat_ident(&mut self, pat: &'ast syn::PatIdent) {
+            // `None` in a pattern is a constant. One that binds a name in capitals trips a lint anyway.
+            let binds = pat.by_ref.is_some()
+                || pat.mutability.is_some()
+                || pat.subpat.is_some()
+                || !pat.ident.to_string().starts_with(char::is_uppercase);
+            if binds && !self.0.contains(&pat.ident) {
+                self.0.push(pat.ident.clone());
+            }
+            visit::visit_pat_ident(self, pat);
+        }
+    }
+    let mut names = Names(Vec::new());
+    names.visit_pat(pat);
+    names.0
+}
+
+fn form(sig: &Signature, body: &Group, args: &mut [Arg]) -> (Form, Type) {
+    let returned = match &sig.output {
+        ReturnType::Default => syn::parse_quote!(()),
+        ReturnType::Type(_, ty) => unwrap_type(ty).clone(),
+    };
+    if sig.asyncness.is_some() {
+        return (Form::Async, returned);
+    }
+    match &returned {
+        Type::ImplTrait(ty) => match output_of(&ty.bounds) {
+            Some(output) => {
+                let inner = async_block(body.stream());
+                (Form::Future { inner }, output)
+            }
+            None => (Form::Sync, returned),
+        },
+        Type::Path(_) => match boxed_output(&returned).zip(boxed_block(body.stream())) {
+            Some((output, (pin, inner))) => {
+                let (destructured, inner) = taken_apart(inner, args);
+                (Form::Boxed { pin, destructured, inner }, output)
+            }
+            None => (Form::Sync, returned),
+        },
+        _ => (Form::Sync, returned),
+    }
+}
+
+/// What is inside the groups that macro fragments arrive in.
+pub(crate) fn unwrap_type(ty: &Type) -> &Type {
+    match ty {
+        Type::Group(group) => unwrap_type(&group.elem),
+        Type::Paren(paren) => unwrap_type(&paren.elem),
+        other => other,
+    }
+}
+
+/// `T` of `Future<Output = T>` among bounds.
+fn output_of(bounds: &Punctuated<TypeParamBound, Token![+]>) -> Option<Type> {
+    bounds.iter().find_map(|bound| {
+        let TypeParamBound::Trait(bound) = bound else { return None };
+        let last = bound.path.segments.last()?;
+        let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
+        if last.ident != "Future" {
+            return None;
+        }
+        arguments.args.iter().find_map(|argument| match argument {
+            GenericArgument::AssocType(assoc) if assoc.ident == "Output" => {
+                Some(unwrap_type(&assoc.ty).clone())
+            }
+            _ => None,
+        })
+    })
+}
+
+/// `T` of `Pin<Box<dyn Future<Output = T> + …>>`.
+fn boxed_output(ty: &Type) -> Option<Type> {
+    match argument_of(argument_of(ty, "Pin")?, "Box")? {
+        Type::TraitObject(object) => output_of(&object.bounds),
+        _ => None,
+    }
+}
+
+/// The first type argument of a type whose last path segment is `name`.
+fn argument_of<'a>(ty: &'a Type, name: &str) -> Option<&'a Type> {
+    let Type::Path(path) = ty else { return None };
+    let last = path.path.segments.last().filter(|last| last.ident == name)?;
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
+    arguments.args.iter().find_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(unwrap_type(ty)),
+        _ => None,
+    })
+}
+
+/// `{ … }` of `async move { … }`, where `tokens` are nothing else.
+fn async_block(tokens: TokenStream) -> Option<TokenStream> {
+    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+    let (word, rest) = tokens.split_first()?;
+    let rest = match rest {
+        [TokenTree::Ident(moved), rest @ ..] if moved == "move" => rest,
+        rest => rest,
+    };
+    match (word, rest) {
+        (TokenTree::Ident(word), [TokenTree::Group(block)])
+            if word == "async" && block.delimiter() == Delimiter::Brace =>
+        {
+            Some(block.stream())
+        }
+        _ => None,
+    }
+}
+
+/// `Box::pin` and the block of `Box::pin(async move { … })`.
+fn boxed_block(tokens: TokenStream) -> Option<(TokenStream, TokenStream)> {
+    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+    let (last, path) = tokens.split_last()?;
+    let pin: TokenStream = path.iter().cloned().collect();
+    match last {
+        TokenTree::Group(call)
+            if call.delimiter() == Delimiter::Parenthesis
+                && matches!(path.last(), Some(TokenTree::Ident(pin)) if pin == "pin") =>
+        {
+            Some((pin, async_block(call.stream())?))
+        }
+        _ => None,
+    }
+}
+
+/// Moves the statements in which `#[async_trait]` takes pattern arguments apart out of the block, so that options can
+/// mention what the patterns bind.
+fn taken_apart(inner: TokenStream, args: &mut [Arg]) -> (Vec<Stmt>, TokenStream) {
+    let renamed =
+        |name: &Ident| name.to_string().strip_prefix("__arg").is_some_and(|at| at.parse::<usize>().is_ok());
+    if !args.iter().any(|arg| arg.ident().is_some_and(renamed)) {
+        return (Vec::new(), inner);
+    }
+    let Ok(stmts) = syn::parse::Parser::parse2(Block::parse_within, inner.clone()) else {
+        return (Vec::new(), inner);
+    };
+    let mut destructured = Vec::new();
+    let mut rest = TokenStream::new();
+    for stmt in stmts {
+        let source = match &stmt {
+            Stmt::Local(local) => local.init.as_ref().and_then(|init| block_value(&init.expr)),
+            _ => None,
+        };
+        let arg = args.iter_mut().find(|arg| renamed_as(arg, source.as_ref()));
+        match (&stmt, arg) {
+            (Stmt::Local(local), Some(arg)) => {
+                arg.names = names_in(&local.pat);
+                arg.pat = local.pat.clone();
+                destructured.push(stmt);
+            }
+            _ => stmt.to_tokens(&mut rest),
+        }
+    }
+    (destructured, rest)
+}
+
+fn renamed_as(arg: &Arg, source: Option<&Ident>) -> bool {
+    source.is_some() && arg.ident() == source
+}
+
+/// `x` of `{ let x = x; x }`.
+fn block_value(expr: &Expr) -> Option<Ident> {
+    let Expr::Block(block) = expr else { return None };
+    match block.block.stmts.as_slice() {
+        [Stmt::Local(_), Stmt::Expr(Expr::Path(path), None)] => path.path.get_ident().cloned(),
+        _ => None,
+    }
+}
+
+/// Whether a type has `impl Trait` somewhere in it.
+pub(crate) fn has_impl_trait(ty: &Type) -> bool {
+    struct Finder(bool);
+    impl<'ast> Visit<'ast> for Finder {
+        fn visit_type_impl_trait(&mut self, _: &'ast syn::TypeImplTrait) {
+            self.0 = true;
+        }
+    }
+    let mut finder = Finder(false);
+    finder.visit_type(ty);
+    finder.0
+}
+
+/// The tokens of the whole item, for when it cannot be understood.
+pub(crate) fn untouched(item: &Item) -> TokenStream {
+    let Item { attrs, vis, defaultness, sig, body, .. } = item;
+    quote!(#(#attrs)* #vis #defaultness #sig #body)
+}
+
+/// A span that resolves as the macro's own but points at the user's code.
+pub(crate) fn pointing_at(tokens: &impl ToTokens) -> Span {
+    syn::spanned::Spanned::span(tokens).resolved_at(Span::mixed_site())
+}

@@ -1,0 +1,187 @@
+//! What is to be generated: every choice made, every name checked. [`crate::expand`] turns it into tokens and cannot
+//! fail.
+
+use proc_macro2::{Ident, Span};
+use syn::{Expr, Pat, Path, Type, Visibility};
+
+use crate::template::Part;
+
+/// A `#[cached]` function.
+pub(crate) struct Cached {
+    pub(crate) facade: Path,
+    pub(crate) entry: EntryParts,
+    pub(crate) condition: Option<Expr>,
+    pub(crate) rules: RulesModel,
+    pub(crate) stores_none: Option<Span>,
+    pub(crate) stores_err: Option<Span>,
+    /// The function to generate, too.
+    pub(crate) function: Option<EntryFn>,
+}
+
+/// A function under `#[cache_put]` and `#[cache_evict]` attributes.
+pub(crate) struct Writing {
+    pub(crate) facade: Path,
+    /// Whether there is a put among them, so that the return type must be a value.
+    pub(crate) puts: bool,
+    pub(crate) return_errors: Option<Span>,
+    pub(crate) attributes: Vec<WriteAttr>,
+}
+
+/// One `#[cache_put]` or `#[cache_evict]`.
+pub(crate) struct WriteAttr {
+    pub(crate) before: bool,
+    pub(crate) on_err: bool,
+    /// The cache that tags, keys and prefixes are evicted from.
+    pub(crate) cache: Option<Expr>,
+    pub(crate) writes: Vec<Write>,
+}
+
+/// One thing that an attribute does to the cache. Which of them mention `result`, and so are late, is told by their
+/// tokens.
+pub(crate) enum Write {
+    Put(Box<Put>),
+    Evict(Value),
+    EvictAll(Value),
+    EvictKey(Box<EntryParts>),
+    EvictTags(Vec<Tag>),
+    EvictPrefix(Expr),
+}
+
+/// What a `#[cache_put]` writes.
+pub(crate) struct Put {
+    pub(crate) target: PutTarget,
+    pub(crate) condition: Option<Expr>,
+    /// What of it is known only after the body.
+    pub(crate) ttl: Option<Value>,
+    pub(crate) tags: Vec<Tag>,
+    pub(crate) unless: Option<Value>,
+}
+
+pub(crate) enum PutTarget {
+    Entry(Value),
+    Parts(EntryParts),
+}
+
+/// Everything that makes an `Entry`.
+pub(crate) struct EntryParts {
+    pub(crate) policy: Policy,
+    pub(crate) cache: Option<Expr>,
+    /// The trait whose `impl` the function is in, where the key must be the same outside of it.
+    pub(crate) of_trait: Option<String>,
+    pub(crate) prefix: Option<Expr>,
+    pub(crate) types: Vec<TypePart>,
+    pub(crate) key: Key,
+    pub(crate) tags: Vec<Tag>,
+    pub(crate) ttl: Option<Value>,
+    pub(crate) codec: Option<Type>,
+}
+
+/// The options that have the same value on every call.
+#[derive(Default)]
+pub(crate) struct Policy {
+    pub(crate) ttl: Option<Time>,
+    pub(crate) cache_none: bool,
+    pub(crate) none_ttl: Option<Time>,
+    pub(crate) cache_err: bool,
+    pub(crate) jitter: Option<u8>,
+    pub(crate) wait: Option<Time>,
+    pub(crate) deadline: Option<Time>,
+    pub(crate) version: Option<Expr>,
+}
+
+/// A length of time.
+#[derive(Clone)]
+pub(crate) enum Time {
+    Millis(u64),
+    Never,
+    /// A constant `Duration`.
+    Expr(Box<Expr>),
+}
+
+/// What tells two instantiations apart.
+pub(crate) enum TypePart {
+    Type(Ident),
+    Const(Ident),
+    /// The type of an argument that is `impl Trait`.
+    Arg(Ident),
+}
+
+/// How the arguments make up the key.
+pub(crate) enum Key {
+    Template(Vec<Part>),
+    /// Arguments: the index, and the name that the argument, or a part of it, goes by.
+    Args(Vec<(usize, Ident)>),
+    Value(Value),
+}
+
+/// An expression of the user's.
+#[derive(Clone)]
+pub(crate) struct Value {
+    /// What a closure's parameters stand for; empty where it is no closure.
+    pub(crate) lets: Vec<Let>,
+    pub(crate) expr: Expr,
+    /// The closure's own return type.
+    pub(crate) ty: Option<Type>,
+    /// Whether it says `return` or `?`, which must not leave the function around it.
+    pub(crate) returns: bool,
+    /// Whether bare names of arguments in it are borrowed.
+    pub(crate) borrows: bool,
+    pub(crate) span: Span,
+}
+
+/// One parameter of an inlined closure.
+#[derive(Clone)]
+pub(crate) struct Let {
+    pub(crate) pat: Pat,
+    pub(crate) ty: Option<Type>,
+    pub(crate) from: Source,
+}
+
+/// What a closure's parameter stands for.
+#[derive(Clone)]
+pub(crate) enum Source {
+    /// An argument, by index.
+    Arg(usize),
+    /// The value inside what the function returned.
+    Loaded,
+}
+
+/// A tag, or several.
+#[derive(Clone)]
+pub(crate) enum Tag {
+    Template(Vec<Part>),
+    /// An expression that is one tag.
+    One(Value),
+    /// An expression that gives tags.
+    Many(Value),
+}
+
+/// Closures over the loaded value.
+#[derive(Default)]
+pub(crate) struct RulesModel {
+    pub(crate) unless: Option<Value>,
+    pub(crate) ttl: Option<Value>,
+    pub(crate) tags: Option<Value>,
+}
+
+impl RulesModel {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.unless.is_none() && self.ttl.is_none() && self.tags.is_none()
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Value> {
+        [&self.unless, &self.ttl, &self.tags].into_iter().flatten()
+    }
+}
+
+/// A generated function that gives the entry.
+pub(crate) struct EntryFn {
+    pub(crate) vis: Visibility,
+    pub(crate) name: Ident,
+    /// What is stored, as far as the spelling tells.
+    pub(crate) value: Type,
+    /// Whether it takes `&self`.
+    pub(crate) takes_self: bool,
+    /// The arguments it takes, by index.
+    pub(crate) takes: Vec<usize>,
+}

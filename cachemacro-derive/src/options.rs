@@ -1,0 +1,495 @@
+//! Attribute tokens to options, each with the span that it will be underlined at.
+//!
+//! Knows which options there are, what each looks like and which attribute takes it; not what they mean together.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, quote};
+use syn::ext::IdentExt;
+use syn::parse::{ParseStream, Parser};
+use syn::punctuated::Punctuated;
+use syn::{Expr, ExprLit, Lit, LitBool, Path, Token, Type, Visibility, parenthesized};
+
+use crate::errors::{Errors, listed, similar};
+
+/// One of the four attributes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Macro {
+    Cached,
+    Put,
+    Evict,
+    Config,
+}
+
+impl Macro {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Macro::Cached => "cached",
+            Macro::Put => "cache_put",
+            Macro::Evict => "cache_evict",
+            Macro::Config => "cache_config",
+        }
+    }
+
+    /// The attribute whose path ends in this name.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        let last = &path.segments.last()?.ident;
+        [Macro::Cached, Macro::Put, Macro::Evict].into_iter().find(|this| last == this.name())
+    }
+}
+
+/// What an option's value looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// `ttl = expression`
+    Expr,
+    /// `cache_none` or `cache_none = false`
+    Flag,
+    /// `skip(a, b)`
+    Names,
+    /// `entry = name`, or an expression in the attributes that write
+    Entry,
+    /// `codec = Type`
+    Type,
+    /// `crate = path`
+    Path,
+}
+
+struct Spec {
+    name: &'static str,
+    form: Form,
+    takes: &'static [Macro],
+    usage: &'static str,
+}
+
+const ALL: &[Macro] = &[Macro::Cached, Macro::Put, Macro::Evict, Macro::Config];
+const STORE: &[Macro] = &[Macro::Cached, Macro::Put, Macro::Config];
+const READ: &[Macro] = &[Macro::Cached, Macro::Config];
+const WRITE: &[Macro] = &[Macro::Put, Macro::Evict, Macro::Config];
+
+const SPECS: &[Spec] = &[
+    spec("prefix", Form::Expr, ALL, r#"prefix = "user""#),
+    spec("key", Form::Expr, &[Macro::Cached, Macro::Put, Macro::Evict], r#"key = "{id}""#),
+    spec("skip", Form::Names, &[Macro::Cached], "skip(pool)"),
+    spec("ttl", Form::Expr, STORE, r#"ttl = "5m""#),
+    spec("tags", Form::Expr, ALL, r#"tags = ["users", "org:{org}"]"#),
+    spec("condition", Form::Expr, STORE, "condition = id > 0"),
+    spec("unless", Form::Expr, STORE, "unless = |value| value.is_empty()"),
+    spec("cache_none", Form::Flag, STORE, "cache_none = true"),
+    spec("none_ttl", Form::Expr, STORE, r#"none_ttl = "10s""#),
+    spec("cache_err", Form::Flag, READ, "cache_err = true"),
+    spec("jitter", Form::Expr, STORE, r#"jitter = "10%""#),
+    spec("wait", Form::Expr, READ, r#"wait = "5s""#),
+    spec("deadline", Form::Expr, READ, r#"deadline = "60s""#),
+    spec("stale", Form::Expr, READ, r#"stale = "1h""#),
+    spec("max_age", Form::Expr, READ, r#"max_age = "1d""#),
+    spec("refresh", Form::Expr, READ, r#"refresh = "80%""#),
+    spec("local", Form::Expr, READ, r#"local = "10s""#),
+    spec("validate", Form::Flag, READ, "validate = true"),
+    spec("codec", Form::Type, STORE, "codec = Json"),
+    spec("version", Form::Expr, STORE, "version = 1"),
+    spec("cache", Form::Expr, ALL, "cache = self.cache"),
+    spec("entry", Form::Entry, &[Macro::Cached, Macro::Put, Macro::Evict], "entry = user_entry"),
+    spec("entries", Form::Expr, &[Macro::Evict], "entries = ids.iter().map(user_entry)"),
+    spec("all", Form::Flag, &[Macro::Evict], "all"),
+    spec("before", Form::Flag, &[Macro::Evict], "before"),
+    spec("on_err", Form::Expr, WRITE, r#"on_err = "evict""#),
+    spec("on_evict_error", Form::Expr, WRITE, r#"on_evict_error = "return""#),
+    spec("value", Form::Type, &[Macro::Cached], "value = Vec<User>"),
+    spec("crate", Form::Path, ALL, "crate = my_crate::cachemacro"),
+];
+
+/// Options that the crate will have, and what they wait for.
+pub(crate) const LATER: &[&str] = &["stale", "max_age", "refresh", "local", "validate"];
+
+const fn spec(name: &'static str, form: Form, takes: &'static [Macro], usage: &'static str) -> Spec {
+    Spec { name, form, takes, usage }
+}
+
+/// Whether an attribute takes an option.
+pub(crate) fn takes(this: Macro, name: &str) -> bool {
+    SPECS.iter().any(|spec| spec.name == name && spec.takes.contains(&this))
+}
+
+/// How an option is written.
+pub(crate) fn usage(name: &str) -> &'static str {
+    SPECS.iter().find(|spec| spec.name == name).map_or("", |spec| spec.usage)
+}
+
+/// The value of an option.
+#[derive(Clone)]
+pub(crate) enum Value {
+    Expr(Box<Expr>),
+    Flag(bool),
+    Names(Vec<Ident>),
+    Entry(Visibility, Ident),
+    Type(Box<Type>),
+    Path(Path),
+}
+
+/// One option as it was written.
+#[derive(Clone)]
+pub(crate) struct Opt {
+    pub(crate) name: Ident,
+    pub(crate) value: Value,
+    /// The tokens of the value.
+    pub(crate) tokens: TokenStream,
+    /// Whether `#[cache_config]` set it.
+    pub(crate) inherited: bool,
+}
+
+impl Opt {
+    pub(crate) fn span(&self) -> Span {
+        self.name.span()
+    }
+
+    pub(crate) fn is(&self, name: &str) -> bool {
+        self.name == name
+    }
+
+    /// The option as it was written.
+    pub(crate) fn source(&self) -> TokenStream {
+        let Opt { name, tokens, .. } = self;
+        quote!(#name = #tokens)
+    }
+}
+
+/// The options of one attribute, by name.
+#[derive(Clone, Default)]
+pub(crate) struct Options {
+    opts: Vec<Opt>,
+    /// The whole attribute's span, for what is missing.
+    pub(crate) span: Option<Span>,
+    /// The trait whose `impl` this is in, where `#[cache_config]` moved the function that `entry` names out of it.
+    of_trait: Option<String>,
+}
+
+impl Options {
+    pub(crate) fn get(&self, name: &str) -> Option<&Opt> {
+        self.opts.iter().find(|opt| opt.is(name))
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Opt> {
+        self.opts.iter()
+    }
+
+    /// The expression of an option, without the groups that macro fragments come in.
+    pub(crate) fn expr(&self, name: &str) -> Option<&Expr> {
+        match &self.get(name)?.value {
+            Value::Expr(expr) => Some(expr),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn flag(&self, name: &str) -> bool {
+        matches!(self.get(name).map(|opt| &opt.value), Some(Value::Flag(true)))
+    }
+
+    pub(crate) fn ty(&self, name: &str) -> Option<&Type> {
+        match &self.get(name)?.value {
+            Value::Type(ty) => Some(ty),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> Option<&Path> {
+        match &self.get(name)?.value {
+            Value::Path(path) => Some(path),
+            _ => None,
+        }
+    }
+
+    /// Where to underline what is missing altogether.
+    pub(crate) fn span(&self) -> Span {
+        self.span.unwrap_or_else(Span::call_site)
+    }
+
+    pub(crate) fn of_trait(&self) -> Option<&str> {
+        self.of_trait.as_deref()
+    }
+
+    pub(crate) fn set_of_trait(&mut self, name: String) {
+        self.of_trait = Some(name);
+    }
+}
+
+/// Reads the options of an attribute. What cannot be read is reported and left out.
+pub(crate) fn parse(this: Macro, tokens: TokenStream, errors: &Errors) -> Options {
+    let mut options = Options::default();
+    let parser = |input: ParseStream<'_>| {
+        while !input.is_empty() {
+            if from_config(this, input, &mut options, errors)? {
+                continue;
+            }
+            match option(this, input, errors) {
+                Ok(Some(opt)) => add(&mut options, opt, errors),
+                Ok(None) => {}
+                Err(error) => {
+                    errors.add(error);
+                    skip_to_next(input)?;
+                    continue;
+                }
+            }
+            if !input.is_empty() && input.parse::<Token![,]>().is_err() {
+                errors.push(input.span(), "expected a comma before the next option");
+                skip_to_next(input)?;
+            }
+        }
+        Ok(())
+    };
+    if let Err(error) = parser.parse2(tokens) {
+        errors.add(error);
+    }
+    options
+}
+
+/// What `#[cache_config]` added. It stands last.
+fn from_config(
+    this: Macro,
+    input: ParseStream<'_>,
+    options: &mut Options,
+    errors: &Errors,
+) -> syn::Result<bool> {
+    let ahead = input.fork();
+    let name = ahead.call(Ident::parse_any).map(|name| name.to_string()).unwrap_or_default();
+    if name != "__inherited" && name != "__of_trait" {
+        return Ok(false);
+    }
+    input.call(Ident::parse_any)?;
+    let content;
+    parenthesized!(content in input);
+    input.parse::<Option<Token![,]>>()?;
+    if name == "__of_trait" {
+        options.of_trait = Some(content.parse::<syn::LitStr>()?.value());
+        return Ok(true);
+    }
+    let inherited = parse(this, content.parse()?, errors);
+    options.opts.extend(inherited.opts.into_iter().map(|opt| Opt { inherited: true, ..opt }));
+    Ok(true)
+}
+
+fn add(options: &mut Options, opt: Opt, errors: &Errors) {
+    if options.has(&opt.name.to_string()) {
+        errors.push(opt.span(), format!("`{}` is given twice: keep one", opt.name.unraw()));
+    } else {
+        options.opts.push(opt);
+    }
+}
+
+/// Past what cannot be read: to the next option that has a known name, if there is one.
+fn skip_to_next(input: ParseStream<'_>) -> syn::Result<()> {
+    while !input.is_empty() {
+        if input.peek(Token![,]) {
+            input.parse::<Token![,]>()?;
+            let ahead = input.fork();
+            let known =
+                ahead.call(Ident::parse_any).is_ok_and(|name| SPECS.iter().any(|spec| name == spec.name));
+            if known || input.is_empty() {
+                return Ok(());
+            }
+        } else {
+            input.step(|cursor| {
+                cursor.token_tree().map(|(_, rest)| ((), rest)).ok_or_else(|| cursor.error("end"))
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn option(this: Macro, input: ParseStream<'_>, errors: &Errors) -> syn::Result<Option<Opt>> {
+    if input.peek(syn::Lit) {
+        let lit: Lit = input.parse()?;
+        let guess = match &lit {
+            Lit::Str(text) if this != Macro::Config => format!(": write `key = {}`", text.token()),
+            _ => String::new(),
+        };
+        errors.at(lit, format!("an option has a name{guess}"));
+        return Ok(None);
+    }
+    let name = input.call(Ident::parse_any).map_err(|error| {
+        syn::Error::new(error.span(), format!("expected an option such as `{}`", usage(example(this))))
+    })?;
+    let Some(spec) = SPECS.iter().find(|spec| name == spec.name) else {
+        errors.push(name.span(), unknown(this, &name.to_string()));
+        unknown_value(input)?;
+        return Ok(None);
+    };
+    let (value, tokens) = value(this, spec, &name, input)?;
+    if !spec.takes.contains(&this) {
+        errors.push(name.span(), misplaced(this, spec));
+        return Ok(None);
+    }
+    if LATER.contains(&spec.name) {
+        errors.push(name.span(), format!("`{}` is not available yet", spec.name));
+        return Ok(None);
+    }
+    Ok(Some(Opt { name, value, tokens, inherited: false }))
+}
+
+const fn example(this: Macro) -> &'static str {
+    match this {
+        Macro::Cached | Macro::Config => "ttl",
+        Macro::Put | Macro::Evict => "entry",
+    }
+}
+
+fn options_of(this: Macro) -> impl Iterator<Item = &'static str> {
+    SPECS
+        .iter()
+        .filter(move |spec| spec.takes.contains(&this) && !LATER.contains(&spec.name))
+        .map(|spec| spec.name)
+}
+
+fn unknown(this: Macro, name: &str) -> String {
+    // What other caches call it.
+    let foreign = match name {
+        "expire" | "expires" | "expiry" | "time" | "timeout" | "time_to_live" => Some("ttl"),
+        "name" | "namespace" | "cache_name" => Some("prefix"),
+        "convert" | "key_fn" => Some("key"),
+        "only_if" | "when" => Some("condition"),
+        "result" | "option" => None,
+        "all_entries" => Some("all"),
+        "ignore" | "exclude" => Some("skip"),
+        "serializer" | "format" => Some("codec"),
+        "tag" | "group" => Some("tags"),
+        _ => None,
+    };
+    let guess = similar(name, options_of(this))
+        .or(foreign.filter(|name| options_of(this).any(|known| known == *name)));
+    match guess {
+        Some(guess) => format!("unknown option `{name}`: did you mean `{guess}`, as in `{}`?", usage(guess)),
+        None => format!("unknown option `{name}`: `#[{}]` takes {}", this.name(), listed(options_of(this))),
+    }
+}
+
+fn misplaced(this: Macro, spec: &Spec) -> String {
+    let takers = spec.takes.iter().filter(|taker| **taker != Macro::Config).map(|taker| taker.name());
+    let takers =
+        listed(takers.map(|name| format!("#[{name}]")).collect::<Vec<_>>().iter().map(String::as_str));
+    format!("`{}` is an option of {takers}, not of `#[{}]`", spec.name, this.name())
+}
+
+/// Reads past the value of an option that does not exist.
+fn unknown_value(input: ParseStream<'_>) -> syn::Result<()> {
+    if input.parse::<Option<Token![=]>>()?.is_some() {
+        let ahead = input.fork();
+        if ahead.parse::<Expr>().is_ok() && (ahead.is_empty() || ahead.peek(Token![,])) {
+            input.parse::<Expr>()?;
+        } else {
+            input.parse::<Type>()?;
+        }
+    } else if input.peek(syn::token::Paren) {
+        let content;
+        parenthesized!(content in input);
+        content.parse::<TokenStream>()?;
+    }
+    Ok(())
+}
+
+fn value(
+    this: Macro,
+    spec: &Spec,
+    name: &Ident,
+    input: ParseStream<'_>,
+) -> syn::Result<(Value, TokenStream)> {
+    let missing = || syn::Error::new(name.span(), format!("`{}` needs a value: `{}`", spec.name, spec.usage));
+    if spec.form == Form::Names {
+        if !input.peek(syn::token::Paren) {
+            return Err(syn::Error::new(
+                name.span(),
+                format!("`{0}` takes a list: `{1}`", spec.name, spec.usage),
+            ));
+        }
+        let content;
+        parenthesized!(content in input);
+        let names = Punctuated::<Ident, Token![,]>::parse_terminated_with(&content, Ident::parse_any)
+            .map_err(|error| {
+                syn::Error::new(
+                    error.span(),
+                    format!("`{0}` takes names of arguments: `{1}`", spec.name, spec.usage),
+                )
+            })?;
+        let tokens = names.to_token_stream();
+        return Ok((Value::Names(names.into_iter().collect()), tokens));
+    }
+    if !input.peek(Token![=]) {
+        if spec.form == Form::Flag && (input.is_empty() || input.peek(Token![,])) {
+            return Ok((Value::Flag(true), quote!(true)));
+        }
+        if input.peek(syn::token::Paren) || input.peek(syn::token::Bracket) {
+            return Err(syn::Error::new(
+                name.span(),
+                format!("`{}` is written with an equals sign: `{}`", spec.name, spec.usage),
+            ));
+        }
+        return Err(missing());
+    }
+    input.parse::<Token![=]>()?;
+    if input.is_empty() || input.peek(Token![,]) {
+        return Err(missing());
+    }
+    match spec.form {
+        Form::Flag => {
+            let value: Expr = input.parse()?;
+            match unwrapped(value.clone()) {
+                Expr::Lit(ExprLit { lit: Lit::Bool(LitBool { value: flag, .. }), .. }) => {
+                    Ok((Value::Flag(flag), value.to_token_stream()))
+                }
+                _ => Err(syn::Error::new_spanned(value, format!("`{}` is `true` or `false`", spec.name))),
+            }
+        }
+        Form::Entry if this == Macro::Cached => entry_name(input, spec),
+        Form::Expr | Form::Entry => {
+            let value: Expr = input.parse().map_err(|error| {
+                syn::Error::new(
+                    error.span(),
+                    format!("{error} in `{0}`, which looks like `{1}`", spec.name, spec.usage),
+                )
+            })?;
+            let tokens = value.to_token_stream();
+            Ok((Value::Expr(Box::new(unwrapped(value))), tokens))
+        }
+        Form::Type => {
+            let ty: Type = input.parse().map_err(|error| {
+                syn::Error::new(error.span(), format!("`{}` is a type: `{}`", spec.name, spec.usage))
+            })?;
+            let tokens = ty.to_token_stream();
+            Ok((Value::Type(Box::new(ty)), tokens))
+        }
+        Form::Path => {
+            let path = input.call(Path::parse_mod_style).map_err(|error| {
+                syn::Error::new(error.span(), format!("`{}` is a path: `{}`", spec.name, spec.usage))
+            })?;
+            let tokens = path.to_token_stream();
+            Ok((Value::Path(path), tokens))
+        }
+        Form::Names => unreachable!("lists were read above"),
+    }
+}
+
+fn entry_name(input: ParseStream<'_>, spec: &Spec) -> syn::Result<(Value, TokenStream)> {
+    let vis: Visibility = input.parse()?;
+    let name = input.parse::<Ident>();
+    match name {
+        Ok(name) if input.is_empty() || input.peek(Token![,]) => {
+            let tokens = name.to_token_stream();
+            Ok((Value::Entry(vis, name), tokens))
+        }
+        Ok(_) | Err(_) => Err(syn::Error::new(
+            input.span(),
+            format!("in `#[cached]`, `entry` is the name of the function to generate: `{}`", spec.usage),
+        )),
+    }
+}
+
+/// Without the groups that macro fragments come in, and without needless parentheses around literals.
+pub(crate) fn unwrapped(expr: Expr) -> Expr {
+    match expr {
+        Expr::Group(group) => unwrapped(*group.expr),
+        Expr::Paren(paren) if matches!(*paren.expr, Expr::Lit(_)) => unwrapped(*paren.expr),
+        other => other,
+    }
+}

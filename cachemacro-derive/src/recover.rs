@@ -1,0 +1,81 @@
+//! From an attribute's tokens to what replaces them, whatever is wrong with them: after a mistake, every diagnostic
+//! and the function as the user wrote it, and the function that `entry` names, so that one typo stays one error.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::Meta;
+
+use crate::errors::Errors;
+use crate::item::{Item, untouched};
+use crate::options::{self, Macro, Options};
+use crate::{check, check_write, expand, expand_write};
+
+/// One attribute on one function.
+pub(crate) fn expand(this: Macro, options: TokenStream, tokens: TokenStream) -> TokenStream {
+    let errors = Errors::default();
+    let options = options::parse(this, options, &errors);
+    let mut item = match syn::parse2::<Item>(tokens.clone()) {
+        Ok(item) => item,
+        Err(error) => {
+            errors.add(not_a_function(this, &tokens, error));
+            let errors = errors.into_tokens();
+            return quote!(#errors #tokens);
+        }
+    };
+    if this == Macro::Cached {
+        return cached(&options, &item, errors);
+    }
+    let attributes = stacked((this, options), &mut item, &errors);
+    let model = check_write::writing(&attributes, &item, &errors);
+    if errors.is_empty() {
+        return expand_write::writing(&model, &item);
+    }
+    let function = untouched(&item);
+    let errors = errors.into_tokens();
+    quote!(#errors #function)
+}
+
+fn cached(options: &Options, item: &Item, errors: Errors) -> TokenStream {
+    let model = check::cached(options, item, &errors);
+    if errors.is_empty() {
+        return expand::cached(&model, item);
+    }
+    let function = untouched(item);
+    let entry = expand::entry_signature(&model, item);
+    let errors = errors.into_tokens();
+    quote!(#errors #function #entry)
+}
+
+/// This attribute and those below it, which it takes along.
+fn stacked(first: (Macro, Options), item: &mut Item, errors: &Errors) -> Vec<(Macro, Options)> {
+    let mut attributes = vec![first];
+    item.attrs.retain(|attr| {
+        let Some(this) = Macro::of(attr.path()) else { return true };
+        if this == Macro::Cached {
+            errors.at(
+                attr.path(),
+                "`#[cached]` does not run the function on a hit, and then nothing would be written: split it in two",
+            );
+            return false;
+        }
+        let tokens = match &attr.meta {
+            Meta::List(list) => list.tokens.clone(),
+            _ => TokenStream::new(),
+        };
+        let mut options = options::parse(this, tokens, errors);
+        options.span = attr.path().get_ident().map(proc_macro2::Ident::span);
+        attributes.push((this, options));
+        false
+    });
+    attributes
+}
+
+fn not_a_function(this: Macro, tokens: &TokenStream, error: syn::Error) -> syn::Error {
+    let is_function = tokens.clone().into_iter().any(|token| token.to_string() == "fn");
+    if is_function {
+        return error;
+    }
+    let span =
+        tokens.clone().into_iter().next().map_or_else(proc_macro2::Span::call_site, |token| token.span());
+    syn::Error::new(span, format!("`#[{}]` goes on a function", this.name()))
+}

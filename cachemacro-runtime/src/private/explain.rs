@@ -1,0 +1,207 @@
+//! Requirements on the user's types, worded for the user.
+//!
+//! Each trait holds exactly where something else does; what it adds is the message of the compiler where it does
+//! not. `do_not_recommend` keeps the compiler from looking through it.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::kinds::{Never, Opt, Refused, Res, ResOpt, Storing};
+use crate::Entry;
+use crate::error::Error;
+use crate::outcome::Plain;
+
+/// A cached value is given to several callers.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be cached because it is not `Clone`",
+    label = "what is inside this return type is given to several callers",
+    note = "write `#[derive(Clone)]` on it, or return an `Arc` of it"
+)]
+pub trait CanClone {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Clone> CanClone for T {}
+
+/// A cached value goes from task to task.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be cached because it cannot be shared between threads",
+    label = "what is inside this return type must be `Send` and `Sync`"
+)]
+pub trait CanShare {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Send + Sync> CanShare for T {}
+
+/// A cached value is turned into bytes.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be cached because it is not `serde::Serialize`",
+    label = "what is inside this return type is stored as bytes",
+    note = "write `#[derive(serde::Serialize, serde::Deserialize)]` on it"
+)]
+pub trait CanSerialize {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize> CanSerialize for T {}
+
+/// A cached value is made from bytes.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be cached because it is not `serde::Deserialize`, or borrows",
+    label = "what is inside this return type is made from stored bytes, and must own all it has",
+    note = "write `#[derive(serde::Deserialize)]` on it; return `String` instead of `&str`, `Vec<T>` instead of `&[T]`"
+)]
+pub trait CanDeserialize {}
+
+#[diagnostic::do_not_recommend]
+impl<T: DeserializeOwned> CanDeserialize for T {}
+
+/// No `Result` inside an `Option`.
+#[diagnostic::on_unimplemented(
+    message = "an `Option<Result<…>>` cannot be cached: it is not clear what becomes of the `Err`",
+    label = "return `Result<Option<…>, …>` instead (`.transpose()` turns one into the other)"
+)]
+pub trait NotNested {}
+
+/// An error that `cache_err` can store.
+#[diagnostic::on_unimplemented(
+    message = "`cache_err` cannot store `{Self}`",
+    label = "the error must be `serde::Serialize` and `serde::Deserialize`",
+    note = "write `#[derive(serde::Serialize, serde::Deserialize)]` on `{Self}`, or leave `cache_err` out"
+)]
+pub trait CanStoreErr: Serialize + DeserializeOwned {}
+
+#[diagnostic::do_not_recommend]
+impl<E: Serialize + DeserializeOwned> CanStoreErr for E {}
+
+/// A kind of return type `R` that has errors to store.
+#[diagnostic::on_unimplemented(
+    message = "`cache_err` needs a function that returns a `Result`",
+    label = "this function never returns an `Err`"
+)]
+pub trait StoresErr<R> {
+    /// The kind that stores them.
+    type Storing;
+
+    /// The kind that stores them.
+    fn storing(self) -> Self::Storing;
+}
+
+impl<V, E: CanStoreErr, M> StoresErr<Result<V, E>> for Res<M> {
+    type Storing = Res<Storing<M>>;
+
+    fn storing(self) -> Self::Storing {
+        Res::NEW
+    }
+}
+
+impl<V, E: CanStoreErr, M> StoresErr<Result<Option<V>, E>> for ResOpt<M> {
+    type Storing = ResOpt<Storing<M>>;
+
+    fn storing(self) -> Self::Storing {
+        ResOpt::NEW
+    }
+}
+
+impl<R, T> StoresErr<R> for Refused<T> {
+    type Storing = Self;
+
+    fn storing(self) -> Self {
+        self
+    }
+}
+
+/// A kind of return type that has a `None` to store.
+#[diagnostic::on_unimplemented(
+    message = "`cache_none` and `none_ttl` need a function that returns an `Option`",
+    label = "this function never returns `None`"
+)]
+pub trait StoresNone {}
+
+impl StoresNone for Opt {}
+impl<M> StoresNone for ResOpt<M> {}
+impl<T> StoresNone for Refused<T> {}
+
+/// The type that `entry` was told, or guessed, is the type that the function returns.
+#[diagnostic::on_unimplemented(
+    message = "`entry` does not see that this function's value is `{Self}`",
+    label = "the spelling of this return type hides it",
+    note = "write `value = {Self}` beside `entry`"
+)]
+pub trait Same<V> {}
+
+impl<T> Same<T> for T {}
+impl<T> Same<T> for Never<T> {}
+
+/// A return type that can carry the failure of an evict.
+#[diagnostic::on_unimplemented(
+    message = "`on_evict_error = \"return\"` needs a function that returns a `Result` whose error can be made from `cachemacro::Error`",
+    label = "`{Self}` cannot carry a failed evict",
+    note = "implement `From<cachemacro::Error>` for the error type, or leave `on_evict_error` out: the failure is then logged and counted"
+)]
+pub trait CarriesError {
+    /// The failure as this function returns it.
+    fn carry(error: Error) -> Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T, E: From<Error>> CarriesError for Result<T, E> {
+    fn carry(error: Error) -> Self {
+        Err(E::from(error))
+    }
+}
+
+/// What a `cache_put` writes is what the entry holds.
+#[diagnostic::on_unimplemented(
+    message = "this entry holds `{V}`, but the function returns `{Self}`",
+    label = "an entry of `{V}`",
+    note = "a `cache_put` function returns the value of the entry that it writes, in `Result` and `Option` where it likes"
+)]
+pub trait Held<V>: Sized {
+    /// The entry, whose type is known by now.
+    fn held(entry: Entry<V>) -> Entry<Self>;
+}
+
+impl<V> Held<V> for V {
+    fn held(entry: Entry<V>) -> Entry<V> {
+        entry
+    }
+}
+
+/// An argument in a default key.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be part of a key because it is not `serde::Serialize`",
+    label = "this argument is part of the key",
+    note = "leave it out with `skip(…)`, name what makes up the key with `key = \"…\"`, or derive `serde::Serialize` for it",
+    note = "a type that comes after `&` needs no `&` in `skip`"
+)]
+pub trait KeyPart: Serialize {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + ?Sized> KeyPart for T {}
+
+/// Proves [`Same`].
+pub fn same<V, R, O: crate::outcome::Outcome<R>>(_outcome: O)
+where
+    O::Value: Same<V>,
+{
+}
+
+/// Proves [`StoresNone`].
+pub fn stores_none<K: StoresNone>(_kind: K) {}
+
+/// An outcome that stores errors too.
+pub fn storing_err<R, K: StoresErr<R>>(kind: K) -> K::Storing {
+    kind.storing()
+}
+
+/// The failure of an evict as this function returns it.
+pub fn carry<R: CarriesError>(error: Error) -> R {
+    R::carry(error)
+}
+
+/// The entry that a put of type `T` writes.
+pub fn held<V, R, O: crate::outcome::Outcome<R>>(_outcome: O, entry: Entry<V>) -> Entry<O::Value>
+where
+    O::Value: Held<V>,
+{
+    <O::Value as Held<V>>::held(entry)
+}
