@@ -126,15 +126,15 @@ impl<'a> Expander<'a> {
         let private = &self.private;
         let key = self.key(parts, place);
         let cache = self.cache(parts.cache.as_ref(), place);
-        let tags = self.tags(&parts.tags, place).map(|tags| quote_spanned!(mixed=> .__tags(#tags)));
+        let tags = self.tags(&parts.tags, place).map(|tags| quote_spanned!(mixed=> .with_tags(#tags)));
         let ttl = parts.ttl.as_ref().map(|ttl| {
             let ttl = value(ttl, self.item, place, None);
-            quote_spanned!(mixed=> .__ttl(#ttl))
+            quote_spanned!(mixed=> .with_ttl(#ttl))
         });
-        let codec = parts.codec.as_ref().map(|codec| quote_spanned!(mixed=> .__codec::<#codec>()));
+        let codec = parts.codec.as_ref().map(|codec| quote_spanned!(mixed=> .with_codec::<#codec>()));
         let rules = rules.filter(|rules| !rules.is_empty()).map(|rules| {
             let rules = self.entry_rules(rules);
-            quote_spanned!(mixed=> .__rules(#rules))
+            quote_spanned!(mixed=> .with_rules(#rules))
         });
         let stored = stored.map(|stored| quote_spanned!(mixed=> ::<#stored>));
         quote_spanned! {mixed=>

@@ -3,24 +3,23 @@
 //! ```text
 //! async fn rename(id: u64, name: String) -> Result<User, Error> {
 //!     let outcome = …;
-//!     let writes = ::cachemacro::__private::Writes::<Result<User, Error>, _>::new(site!("rename"), outcome)
-//!         .attribute(false, false)
-//!         .put(held(outcome, user_entry(&id)), true, false)
-//!         .attribute(false, false)
-//!         .evict_tags(None, ["users"]);
+//!     let writes = ::cachemacro::__private::Writes::<Result<User, Error>, _>::new(outcome)
+//!         .put(held(outcome, user_entry(&id)), NoRules, true, false)
+//!         .evict(None, When { before: false, on_err: false })
+//!         .evict_tags(["users"]);
 //!     let body = ::core::pin::pin!(async move { body });
 //!     ::cachemacro::__private::write(writes, body, |_, writes| writes).await
 //! }
 //! ```
 //!
-//! What mentions `result` goes into the last closure, with clones of the arguments that it mentions.
+//! What mentions `result` goes into the last closure, or into a put's rules, with clones of the arguments that it
+//! mentions.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
-use syn::Path;
 
 use crate::check_write::{is_late, is_late_entry, is_late_tag};
-use crate::expand::Expander;
+use crate::expand::{Expander, template_chain};
 use crate::item::{Item, pointing_at};
 use crate::mentions::mentions;
 use crate::model::{EntryParts, Key, Put, PutTarget, Tag, Value, Write, WriteAttr, Writing};
@@ -29,19 +28,16 @@ use crate::values::{self, Place, reference};
 
 /// The function.
 pub(crate) fn writing(model: &Writing, item: &Item) -> TokenStream {
-    let facade: &Path = &model.facade;
-    Writer {
-        expander: Expander::new(item, facade),
+    let writer = Writer {
+        expander: Expander::new(item, &model.facade),
         item,
         before: TokenStream::new(),
-        early: TokenStream::new(),
-        captures: TokenStream::new(),
-        late: TokenStream::new(),
-        mentioned: Vec::new(),
-        puts: 0,
-        count: 0,
-    }
-    .write(model)
+        calls: TokenStream::new(),
+        after: Late::default(),
+        groups: 0,
+        made_up: 0,
+    };
+    writer.write(model)
 }
 
 struct Writer<'a> {
@@ -50,17 +46,24 @@ struct Writer<'a> {
     /// Statements before `writes`.
     before: TokenStream,
     /// Calls on `writes` before the body.
-    early: TokenStream,
-    /// Statements that keep for `after` what the body moves.
-    captures: TokenStream,
-    /// Calls on `writes` in `after`.
-    late: TokenStream,
-    /// What `after` mentions.
-    mentioned: Vec<TokenStream>,
-    /// Puts so far.
-    puts: usize,
+    calls: TokenStream,
+    /// What is done when the result is there.
+    after: Late,
+    /// Groups of evicts so far.
+    groups: usize,
     /// Names made up so far.
-    count: usize,
+    made_up: usize,
+}
+
+/// Code that runs when the arguments are gone.
+#[derive(Default)]
+struct Late {
+    /// Statements that keep what is needed of them.
+    captures: TokenStream,
+    /// Expressions that mention arguments, which are cloned.
+    mentioned: Vec<TokenStream>,
+    /// Statements, each making a new `writes`.
+    statements: TokenStream,
 }
 
 impl Writer<'_> {
@@ -81,97 +84,120 @@ impl Writer<'_> {
             let span = at.resolved_at(mixed);
             quote_spanned!(span=> .return_errors(#private::carry::<#ret>))
         });
-        let Writer { before, early, late, captures, .. } = &self;
-        let name = self.item.name();
-        let clones = values::clones(&self.mentioned, self.item.names());
-        let before = quote_spanned! {mixed=>
+        let Writer { before, calls, after, .. } = &self;
+        let begin = quote_spanned! {mixed=>
             #outcome
             #before
-            let writes = #private::Writes::<#ret, _>::new(#private::site!(#name), outcome) #returns #early;
+            let writes = #private::Writes::<#ret, _>::new(outcome) #returns #calls;
         };
-        if late.is_empty() {
+        if after.statements.is_empty() {
             let call = quote_spanned!(mixed=> #private::write(writes, body, |_, writes| writes).await);
-            return self.expander.function(&before, &call);
+            return self.expander.function(&begin, &call);
         }
-        let result = Ident::new("result", Span::call_site());
-        let result = if self.mentioned.is_empty() { quote!(_) } else { result.to_token_stream() };
-        let after = quote_spanned! {mixed=>
-            let after = #private::after::<#ret, _, _>(outcome, {
+        let Late { captures, mentioned, statements } = after;
+        let clones = values::clones(mentioned, self.item.names());
+        let result = result();
+        let end = quote_spanned! {mixed=>
+            let after = #private::after(&writes, {
                 #captures
                 #clones
-                move |#result, writes| writes #late
+                move |#result, writes| {
+                    #statements
+                    writes
+                }
             });
         };
         let call = quote_spanned!(mixed=> #private::write(writes, body, after).await);
-        self.expander.function(&quote!(#before #after), &call)
+        self.expander.function(&quote!(#begin #end), &call)
     }
 
     fn attribute(&mut self, attribute: &WriteAttr) {
-        let mixed = Span::mixed_site();
-        let WriteAttr { before, on_err, .. } = attribute;
-        let flags = quote_spanned!(mixed=> .attribute(#before, #on_err));
-        let (early, late) = (std::mem::take(&mut self.early), std::mem::take(&mut self.late));
         for write in &attribute.writes {
-            self.one(write, attribute);
+            if let Write::Put(put) = write {
+                self.put(put, attribute);
+            }
         }
-        for (so_far, added) in [(early, &mut self.early), (late, &mut self.late)] {
-            let new = std::mem::take(added);
-            *added = if new.is_empty() { so_far } else { quote!(#so_far #flags #new) };
+        if attribute.writes.iter().any(|write| !matches!(write, Write::Put(_))) {
+            self.begin_evicts(attribute.cache.as_ref(), attribute);
+        }
+        for write in &attribute.writes {
+            self.evict(write);
         }
     }
 
-    fn one(&mut self, write: &Write, attribute: &WriteAttr) {
+    /// What follows evicts as one attribute. Gives the number by which to go on with it later.
+    fn begin_evicts(&mut self, cache: Option<&syn::Expr>, attribute: &WriteAttr) -> usize {
+        let mixed = Span::mixed_site();
+        let private = &self.expander.private;
+        let WriteAttr { before, on_err, .. } = attribute;
+        let cache = self.expander.cache(cache, Place::Function);
+        self.calls.extend(quote_spanned! {mixed=>
+            .evict(#cache, #private::When { before: #before, on_err: #on_err })
+        });
+        self.groups += 1;
+        self.groups - 1
+    }
+
+    fn evict(&mut self, write: &Write) {
         let mixed = Span::mixed_site();
         match write {
-            Write::Put(put) => self.put(put),
+            Write::Put(_) => {}
             Write::Evict(entry) => {
-                let call = |expr: TokenStream| {
-                    let entry = reference(&expr);
-                    quote_spanned!(mixed=> .evict(#entry))
-                };
-                self.either(is_late(entry), call(self.entry_call(entry)), &[entry]);
+                let entry_ref = reference(values::borrow_in_call(&entry.expr, self.item));
+                self.early_or_late(entry, quote_spanned!(mixed=> .evict_entry(#entry_ref)));
             }
             Write::EvictAll(entries) => {
-                let call = values::value(entries, self.item, Place::Function, None);
-                self.either(is_late(entries), quote_spanned!(mixed=> .evict_all(#call)), &[entries]);
+                let all = values::value(entries, self.item, Place::Function, None);
+                self.early_or_late(entries, quote_spanned!(mixed=> .evict_entries(#all)));
             }
-            Write::EvictKey(parts) => self.evict_key(parts),
+            Write::EvictKey(parts) if is_late_entry(parts) => {
+                let mut after = std::mem::take(&mut self.after);
+                let key = self.late_key(parts, &mut after);
+                self.after = after;
+                self.late(&quote_spanned!(mixed=> .evict_key(#key)));
+            }
+            Write::EvictKey(parts) => {
+                let name = self.name("key");
+                let key = self.expander.key(parts, Place::Function);
+                self.before.extend(quote_spanned!(mixed=> let #name = { #key key };));
+                self.calls.extend(quote_spanned!(mixed=> .evict_key(#name)));
+            }
             Write::EvictTags(tags) => {
                 let (late, early): (Vec<Tag>, Vec<Tag>) = tags.iter().cloned().partition(is_late_tag);
                 if let Some(tags) = self.expander.tags(&early, Place::Function) {
-                    let cache = self.expander.cache(attribute.cache.as_ref(), Place::Function);
-                    self.early.extend(quote_spanned!(mixed=> .evict_tags(#cache, #tags)));
+                    self.calls.extend(quote_spanned!(mixed=> .evict_tags(#tags)));
                 }
-                if let Some(tags) = self.late_tags(&late) {
-                    let cache = self.late_cache(attribute.cache.as_ref());
-                    self.late.extend(quote_spanned!(mixed=> .evict_tags(#cache, #tags)));
+                let mut after = std::mem::take(&mut self.after);
+                let tags = self.late_tags(&late, &mut after);
+                self.after = after;
+                if let Some(tags) = tags {
+                    self.late(&quote_spanned!(mixed=> .evict_tags(#tags)));
                 }
             }
-            Write::EvictPrefix(prefix) => {
-                let cache = self.expander.cache(attribute.cache.as_ref(), Place::Function);
-                self.early.extend(quote_spanned!(mixed=> .evict_prefix(#cache, #prefix)));
-            }
+            Write::EvictPrefix(prefix) => self.calls.extend(quote_spanned!(mixed=> .evict_prefix(#prefix))),
         }
     }
 
-    /// A call before the body or after it.
-    fn either(&mut self, late: bool, call: TokenStream, mentions: &[&Value]) {
-        if late {
-            self.mentioned.extend(mentions.iter().map(|value| value.expr.to_token_stream()));
-            self.late.extend(call);
+    fn early_or_late(&mut self, value: &Value, call: TokenStream) {
+        if is_late(value) {
+            self.after.mentioned.push(value.expr.to_token_stream());
+            self.late(&call);
         } else {
-            self.early.extend(call);
+            self.calls.extend(call);
         }
     }
 
-    /// The call of an `entry` function, with bare arguments borrowed.
-    fn entry_call(&self, entry: &Value) -> TokenStream {
-        values::borrow_in_call(&entry.expr, self.item).to_token_stream()
+    /// A call on `writes` when the result is there, for the current group.
+    fn late(&mut self, call: &TokenStream) {
+        let mixed = Span::mixed_site();
+        let group = self.groups - 1;
+        self.after.statements.extend(quote_spanned!(mixed=> let writes = writes.select(#group)#call;));
     }
 
-    fn put(&mut self, put: &Put) {
+    fn put(&mut self, put: &Put, attribute: &WriteAttr) {
         let mixed = Span::mixed_site();
         let private = self.expander.private.clone();
+        let on_err = attribute.on_err;
         let when = match &put.condition {
             Some(condition) => {
                 let name = self.name("when");
@@ -184,19 +210,25 @@ impl Writer<'_> {
             PutTarget::Entry(entry) => {
                 let span = pointing_at(&entry.expr);
                 let ret = &self.item.ret;
-                let call = self.entry_call(entry);
+                let call = values::borrow_in_call(&entry.expr, self.item);
                 let held = quote_spanned!(span=> #private::held::<_, #ret, _>(outcome, #call));
                 if is_late(entry) {
-                    self.mentioned.push(entry.expr.to_token_stream());
-                    self.late.extend(quote_spanned!(mixed=> .put_result(#held, #when)));
-                    return;
+                    self.after.mentioned.push(entry.expr.to_token_stream());
+                    return self.late_put(
+                        None,
+                        &quote_spanned!(mixed=> .evict_entry(&#held)),
+                        &when,
+                        attribute,
+                    );
                 }
                 held
             }
             PutTarget::Parts(parts) if is_late_entry(parts) => {
-                let entry = self.late_entry(parts);
-                self.late.extend(quote_spanned!(mixed=> .put_result(#entry, #when)));
-                return;
+                let mut after = std::mem::take(&mut self.after);
+                let key = self.late_key(parts, &mut after);
+                self.after = after;
+                let call = quote_spanned!(mixed=> .evict_key(#key));
+                return self.late_put(parts.cache.as_ref(), &call, &when, attribute);
             }
             PutTarget::Parts(parts) => {
                 let name = self.name("entry");
@@ -205,73 +237,65 @@ impl Writer<'_> {
                 name.to_token_stream()
             }
         };
-        let late_tags = !put.tags.is_empty();
-        let at = self.puts;
-        self.puts += 1;
-        self.early.extend(quote_spanned!(mixed=> .put(#entry, #when, #late_tags)));
-        let result = Ident::new("result", Span::call_site());
-        let mut rules = TokenStream::new();
-        for (method, rule) in [("ttl", &put.ttl), ("unless", &put.unless)] {
-            if let Some(rule) = rule {
-                let method = Ident::new(method, mixed);
-                let rule = self.late_value(rule, &result);
-                rules.extend(quote_spanned!(mixed=> .#method(#rule)));
-            }
-        }
-        if let Some(tags) = self.late_tags(&put.tags) {
-            rules.extend(quote_spanned!(mixed=> .tags(#tags)));
-        }
-        if !rules.is_empty() {
-            self.late.extend(quote_spanned!(mixed=> .put_rules(#at, #private::Late::new() #rules)));
-        }
+        let rules = self.rules(put);
+        self.calls.extend(quote_spanned!(mixed=> .put(#entry, #rules, #when, #on_err)));
     }
 
-    fn evict_key(&mut self, parts: &EntryParts) {
+    /// A put that does not know its key before the body evicts it after.
+    fn late_put(
+        &mut self,
+        cache: Option<&syn::Expr>,
+        call: &TokenStream,
+        when: &TokenStream,
+        attribute: &WriteAttr,
+    ) {
         let mixed = Span::mixed_site();
-        if is_late_entry(parts) {
-            let cache = self.late_cache(parts.cache.as_ref());
-            let key = self.late_key(parts);
-            self.late.extend(quote_spanned!(mixed=> .evict_key(#cache, #key)));
-        } else {
-            let name = self.name("key");
-            let key = self.expander.key(parts, Place::Function);
-            self.before.extend(quote_spanned!(mixed=> let #name = { #key key };));
-            let cache = self.expander.cache(parts.cache.as_ref(), Place::Function);
-            self.early.extend(quote_spanned!(mixed=> .evict_key(#cache, #name)));
-        }
+        let group = self.begin_evicts(cache, attribute);
+        self.after.statements.extend(quote_spanned! {mixed=>
+            let writes = if #when { writes.select(#group)#call } else { writes };
+        });
     }
 
-    /// The cache, kept for `after`.
-    fn late_cache(&mut self, cache: Option<&syn::Expr>) -> TokenStream {
-        let mixed = Span::mixed_site();
-        if cache.is_none() {
-            return quote_spanned!(mixed=> ::core::option::Option::None);
-        }
-        let name = self.name("cache");
-        let cache = self.expander.cache(cache, Place::Function);
-        self.captures.extend(quote_spanned!(mixed=> let #name = ::core::option::Option::cloned(#cache);));
-        quote_spanned!(mixed=> ::core::option::Option::as_ref(&#name))
-    }
-
-    fn late_entry(&mut self, parts: &EntryParts) -> TokenStream {
+    /// What of a put depends on the result.
+    fn rules(&mut self, put: &Put) -> TokenStream {
         let mixed = Span::mixed_site();
         let private = self.expander.private.clone();
-        let cache = self.late_cache(parts.cache.as_ref());
-        let key = self.late_key(parts);
-        let name = self.item.name();
-        quote_spanned!(mixed=> #private::entry(#private::site!(#name), #cache, #key))
+        let mut late = Late::default();
+        let mut chain = TokenStream::new();
+        for (method, rule) in [("unless", &put.unless), ("ttl", &put.ttl)] {
+            if let Some(rule) = rule {
+                let method = Ident::new(method, mixed);
+                let rule = self.late_value(rule, &mut late);
+                let result = parameter(&rule);
+                chain.extend(quote_spanned!(mixed=> .#method(move |#result| #rule)));
+            }
+        }
+        if let Some(tags) = self.late_tags(&put.tags, &mut late) {
+            let result = parameter(&tags);
+            chain.extend(quote_spanned!(mixed=> .tags(move |#result| #tags)));
+        }
+        if chain.is_empty() {
+            return quote_spanned!(mixed=> #private::NoRules);
+        }
+        let name = self.name("rules");
+        let ret = &self.item.ret;
+        let clones = values::clones(&late.mentioned, self.item.names());
+        let captures = late.captures;
+        self.before.extend(quote_spanned! {mixed=>
+            let #name = { #captures #clones #private::rules_for::<#ret, _>(outcome)#chain };
+        });
+        name.to_token_stream()
     }
 
-    fn late_key(&mut self, parts: &EntryParts) -> TokenStream {
+    fn late_key(&mut self, parts: &EntryParts, late: &mut Late) -> TokenStream {
         let mixed = Span::mixed_site();
         let private = self.expander.private.clone();
         let name = self.item.name();
         let prefix = &parts.prefix;
         let chain = match &parts.key {
-            Key::Template(template) => self.late_chain(template),
+            Key::Template(template) => self.late_chain(template, late),
             Key::Value(value) => {
-                let result = Ident::new("result", Span::call_site());
-                let value = self.late_value(value, &result);
+                let value = self.late_value(value, late);
                 let value = reference(&value);
                 quote_spanned!(mixed=> .value(#value))
             }
@@ -282,13 +306,13 @@ impl Writer<'_> {
         )
     }
 
-    fn late_value(&mut self, value: &Value, result: &Ident) -> TokenStream {
-        self.mentioned.push(value.expr.to_token_stream());
-        values::value(value, self.item, Place::Function, Some(result))
+    fn late_value(&self, value: &Value, late: &mut Late) -> TokenStream {
+        late.mentioned.push(value.expr.to_token_stream());
+        values::value(value, self.item, Place::Function, Some(&result()))
     }
 
     /// A template of which some placeholders mention `result`; the others are printed before the body.
-    fn late_chain(&mut self, template: &[Part]) -> TokenStream {
+    fn late_chain(&mut self, template: &[Part], late: &mut Late) -> TokenStream {
         let mixed = Span::mixed_site();
         let private = self.expander.private.clone();
         let parts: Vec<Part> = template
@@ -299,37 +323,36 @@ impl Writer<'_> {
                     let method = if hole.debug { "debug_text" } else { "display_text" };
                     let method = Ident::new(method, hole.span.resolved_at(mixed));
                     let value = reference(&hole.expr);
-                    self.captures.extend(quote_spanned!(mixed=> let #name = #private::#method(#value);));
+                    late.captures.extend(quote_spanned!(mixed=> let #name = #private::#method(#value);));
                     Part::Hole(Hole { expr: name.to_token_stream(), debug: false, ..hole.clone() })
                 }
                 other => {
                     if let Part::Hole(hole) = other {
-                        self.mentioned.push(hole.expr.clone());
+                        late.mentioned.push(hole.expr.clone());
                     }
                     other.clone()
                 }
             })
             .collect();
-        crate::expand::template_chain(&parts)
+        template_chain(&parts)
     }
 
-    fn late_tags(&mut self, tags: &[Tag]) -> Option<TokenStream> {
+    fn late_tags(&mut self, tags: &[Tag], late: &mut Late) -> Option<TokenStream> {
         let mixed = Span::mixed_site();
         let private = self.expander.private.clone();
-        let result = Ident::new("result", Span::call_site());
         match tags {
             [] => None,
-            [Tag::Many(value)] => Some(self.late_value(value, &result)),
+            [Tag::Many(value)] => Some(self.late_value(value, late)),
             tags => {
                 let tags: Vec<TokenStream> = tags
                     .iter()
                     .map(|tag| match tag {
                         Tag::Template(parts) => {
-                            let chain = self.late_chain(parts);
+                            let chain = self.late_chain(parts, late);
                             quote_spanned!(mixed=> #private::TagBuilder::new() #chain.finish())
                         }
                         Tag::One(value) | Tag::Many(value) => {
-                            let value = self.late_value(value, &result);
+                            let value = self.late_value(value, late);
                             quote_spanned!(mixed=> ::std::string::String::from(#value))
                         }
                     })
@@ -340,7 +363,17 @@ impl Writer<'_> {
     }
 
     fn name(&mut self, what: &str) -> Ident {
-        self.count += 1;
-        format_ident!("{what}{}", self.count, span = Span::mixed_site())
+        self.made_up += 1;
+        format_ident!("{what}{}", self.made_up, span = Span::mixed_site())
     }
+}
+
+/// What closures over the value are given, under the name that options know it by.
+fn result() -> Ident {
+    Ident::new("result", Span::call_site())
+}
+
+/// `result`, or `_` where nothing mentions it.
+fn parameter(body: &TokenStream) -> TokenStream {
+    if mentions(body.clone(), "result") { result().to_token_stream() } else { quote!(_) }
 }

@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::private::KeyPart;
 
 mod args;
 
@@ -128,7 +129,7 @@ impl KeyBuilder {
 
     /// One argument of a default key.
     #[must_use]
-    pub fn arg<T: Serialize + ?Sized>(mut self, value: &T) -> Self {
+    pub fn arg<T: KeyPart + ?Sized>(mut self, value: &T) -> Self {
         if !std::mem::take(&mut self.first) {
             self.text.push(':');
         }
@@ -140,7 +141,7 @@ impl KeyBuilder {
 
     /// The whole value of a key expression.
     #[must_use]
-    pub fn value<T: Serialize + ?Sized>(mut self, value: &T) -> Self {
+    pub fn value<T: KeyPart + ?Sized>(mut self, value: &T) -> Self {
         if let Err(error) = args::write_key(&mut self.text, value) {
             self.failed = Some(error.to_string());
         }

@@ -1,9 +1,26 @@
-//! What generated code calls. Not part of the public interface: it changes without notice.
+//! What generated code calls. Not part of the public interface: it changes without notice, and the attributes' crate
+//! is pinned to exactly this version.
+
+use std::fmt::{Debug, Display};
 
 use crate::cache::Cache;
 use crate::entry::Entry;
 use crate::outcome::Value;
 
+mod args;
+mod explain;
+mod kinds;
+mod path;
+mod probe;
+
+pub use self::args::EntryArg;
+pub use self::explain::{
+    CarriesError, Held, KeyPart, Same, StoresErr, StoresNone, carry, held, same, stores_none, storing_err,
+};
+pub use self::kinds::{Errors, Never, Opaque, Opt, Refused, Res, ResOpt, Shareable, Storing};
+pub use self::path::{key, key_in_trait};
+pub use self::probe::{Flat, Kind, NestedShape, OptShape, PlainShape, Probe, ResOptShape, ResShape, Shape};
+pub use crate::__cachemacro_site as site;
 pub use crate::key::{KeyBuilder, TagBuilder};
 pub use crate::load::load;
 pub use crate::options::{Policy, Ttl};
@@ -17,4 +34,57 @@ pub use crate::write::{When, Writes, write};
 pub fn entry<V: Value>(site: &'static Site, cache: Option<&Cache>, key: KeyBuilder) -> Entry<V> {
     let cache = cache.cloned().unwrap_or_else(crate::registry::current);
     Entry::new(cache, Some(site), key.finish())
+}
+
+/// A cache given by an expression.
+pub const fn cache(cache: &Cache) -> Option<&Cache> {
+    Some(cache)
+}
+
+/// Tells an async block the type that it gives, which a function's signature does not.
+pub const fn hint<R>() -> Option<R> {
+    None
+}
+
+/// Rules of one call about what the function returns.
+pub fn rules_for<R, O: Outcome<R>>(_outcome: O) -> NoCallRules<O::Value> {
+    NoCallRules::new()
+}
+
+/// Lets the compiler see what the closure is given.
+pub fn after<'a, R, O, A>(_writes: &Writes<'a, R, O>, after: A) -> A
+where
+    O: Outcome<R>,
+    A: FnOnce(&O::Value, Writes<'a, R, O>) -> Writes<'a, R, O>,
+{
+    after
+}
+
+/// An argument as `Display` prints it, for when it is gone.
+pub fn display_text<T: Display + ?Sized>(argument: &T) -> String {
+    argument.to_string()
+}
+
+/// An argument as `Debug` prints it, for when it is gone.
+pub fn debug_text<T: Debug + ?Sized>(argument: &T) -> String {
+    format!("{argument:?}")
+}
+
+/// Tags that a closure gave.
+pub fn strings<I: IntoIterator<Item = S>, S: Into<String>>(tags: I) -> Vec<String> {
+    tags.into_iter().map(Into::into).collect()
+}
+
+/// The static of one annotated function.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __cachemacro_site {
+    ($function:literal) => {
+        $crate::private::site!($function, $crate::private::Policy::DEFAULT)
+    };
+    ($function:literal, $policy:expr) => {{
+        static SITE: $crate::private::Site =
+            $crate::private::Site::new(::core::module_path!(), $function, $policy);
+        &SITE
+    }};
 }

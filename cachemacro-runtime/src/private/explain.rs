@@ -7,9 +7,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::kinds::{Never, Opt, Refused, Res, ResOpt, Storing};
-use crate::Entry;
+use crate::entry::Entry;
 use crate::error::Error;
-use crate::outcome::Plain;
+use crate::outcome::Outcome;
 
 /// A cached value is given to several callers.
 #[diagnostic::on_unimplemented(
@@ -67,10 +67,10 @@ pub trait NotNested {}
     label = "the error must be `serde::Serialize` and `serde::Deserialize`",
     note = "write `#[derive(serde::Serialize, serde::Deserialize)]` on `{Self}`, or leave `cache_err` out"
 )]
-pub trait CanStoreErr: Serialize + DeserializeOwned {}
+pub trait CanStoreErr: Serialize + DeserializeOwned + 'static {}
 
 #[diagnostic::do_not_recommend]
-impl<E: Serialize + DeserializeOwned> CanStoreErr for E {}
+impl<E: Serialize + DeserializeOwned + 'static> CanStoreErr for E {}
 
 /// A kind of return type `R` that has errors to store.
 #[diagnostic::on_unimplemented(
@@ -179,7 +179,7 @@ pub trait KeyPart: Serialize {}
 impl<T: Serialize + ?Sized> KeyPart for T {}
 
 /// Proves [`Same`].
-pub fn same<V, R, O: crate::outcome::Outcome<R>>(_outcome: O)
+pub fn same<V, R, O: Outcome<R>>(_outcome: O)
 where
     O::Value: Same<V>,
 {
@@ -199,7 +199,7 @@ pub fn carry<R: CarriesError>(error: Error) -> R {
 }
 
 /// The entry that a put of type `T` writes.
-pub fn held<V, R, O: crate::outcome::Outcome<R>>(_outcome: O, entry: Entry<V>) -> Entry<O::Value>
+pub fn held<V, R, O: Outcome<R>>(_outcome: O, entry: Entry<V>) -> Entry<O::Value>
 where
     O::Value: Held<V>,
 {

@@ -6,7 +6,6 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use serde::de::DeserializeOwned;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -14,6 +13,7 @@ use super::explain::CanStoreErr;
 use crate::codec::{BuiltinCodec, CodecFor};
 use crate::error::Result as CacheResult;
 use crate::outcome::{Outcome, Shared, Split};
+use crate::schema::fingerprint_of;
 
 /// What is done with an error of type `E`, besides returning it.
 pub trait Errors<E>: Copy + Send + Sync + fmt::Debug {
@@ -85,13 +85,22 @@ impl<E: CanStoreErr, M: Errors<E>> Errors<E> for Storing<M> {
     }
 
     fn encode(error: &E, codec: BuiltinCodec) -> Option<CacheResult<Vec<u8>>> {
-        let mut bytes = Vec::new();
+        let mut bytes = fingerprint::<E>().to_le_bytes().to_vec();
         Some(CodecFor::<E>::builtin(codec).encode(error, &mut bytes).map(|()| bytes))
     }
 
     fn decode(bytes: &[u8], codec: BuiltinCodec) -> Option<E> {
+        let (schema, bytes) = bytes.split_first_chunk()?;
+        if u64::from_le_bytes(*schema) != fingerprint::<E>() {
+            return None;
+        }
         CodecFor::<E>::builtin(codec).decode(bytes).ok()
     }
+}
+
+/// The error's own schema: the one in the entry's header is the value's.
+fn fingerprint<E: CanStoreErr>() -> u64 {
+    fingerprint_of::<E>().mix(0)
 }
 
 /// `Option<T>`: `None` is told from a value.
@@ -186,26 +195,6 @@ impl<V> Outcome<Option<V>> for Opt {
     fn none(self) -> Option<Option<V>> {
         Some(None)
     }
-
-    fn is_err(self, _returned: &Option<V>) -> bool {
-        false
-    }
-
-    fn share_err(self, _returned: &Option<V>) -> Option<Shared> {
-        None
-    }
-
-    fn unshare_err(self, _shared: &Shared) -> Option<Option<V>> {
-        None
-    }
-
-    fn encode_err(self, _returned: &Option<V>, _codec: BuiltinCodec) -> Option<CacheResult<Vec<u8>>> {
-        None
-    }
-
-    fn decode_err(self, _bytes: &[u8], _codec: BuiltinCodec) -> Option<Option<V>> {
-        None
-    }
 }
 
 impl<V, E, M: Errors<E>> Outcome<Result<V, E>> for Res<M> {
@@ -224,10 +213,6 @@ impl<V, E, M: Errors<E>> Outcome<Result<V, E>> for Res<M> {
 
     fn wrap(self, value: V) -> Result<V, E> {
         Ok(value)
-    }
-
-    fn none(self) -> Option<Result<V, E>> {
-        None
     }
 
     fn is_err(self, returned: &Result<V, E>) -> bool {
@@ -286,7 +271,11 @@ impl<V, E, M: Errors<E>> Outcome<Result<Option<V>, E>> for ResOpt<M> {
         M::unshare(shared).map(Err)
     }
 
-    fn encode_err(self, returned: &Result<Option<V>, E>, codec: BuiltinCodec) -> Option<CacheResult<Vec<u8>>> {
+    fn encode_err(
+        self,
+        returned: &Result<Option<V>, E>,
+        codec: BuiltinCodec,
+    ) -> Option<CacheResult<Vec<u8>>> {
         M::encode(returned.as_ref().err()?, codec)
     }
 
@@ -310,27 +299,7 @@ impl<R, T: 'static> Outcome<R> for Refused<T> {
         match value.0 {}
     }
 
-    fn none(self) -> Option<R> {
-        None
-    }
-
     fn is_err(self, _returned: &R) -> bool {
         true
-    }
-
-    fn share_err(self, _returned: &R) -> Option<Shared> {
-        None
-    }
-
-    fn unshare_err(self, _shared: &Shared) -> Option<R> {
-        None
-    }
-
-    fn encode_err(self, _returned: &R, _codec: BuiltinCodec) -> Option<CacheResult<Vec<u8>>> {
-        None
-    }
-
-    fn decode_err(self, _bytes: &[u8], _codec: BuiltinCodec) -> Option<R> {
-        None
     }
 }

@@ -8,8 +8,8 @@ use std::any::type_name;
 use std::borrow::Cow;
 use std::fmt::Display;
 
-use super::Site;
 use crate::key::KeyBuilder;
+use crate::site::Site;
 
 /// The beginning of a key: `prefix`, or the function's path; then the types of its `impl`, and `Self` in traits.
 pub fn key<F>(site: &Site, prefix: Option<&str>, _inside: &F) -> KeyBuilder {
@@ -157,7 +157,10 @@ mod tests {
 
     #[test]
     fn an_impl_in_another_module_names_the_module_and_the_type() {
-        assert_eq!(parts("app::inner::<impl app::m::P>::f::{{closure}}"), ("app.inner.app.m.P.f".into(), None));
+        assert_eq!(
+            parts("app::inner::<impl app::m::P>::f::{{closure}}"),
+            ("app.inner.app.m.P.f".into(), None)
+        );
     }
 
     #[test]
@@ -168,7 +171,10 @@ mod tests {
             ("app.S.app.m.Tr.f", Some("<app.S<u8> as app.m.Tr<u8>>"))
         );
         let (prefix, types) = parts("app::<impl app::m::Tr<u8> for [u8; 3]>::f::{{closure}}");
-        assert_eq!((prefix.as_str(), types.as_deref()), ("app.app.m.Tr.[u8; 3].f", Some("app.m.Tr<u8> for [u8; 3]")));
+        assert_eq!(
+            (prefix.as_str(), types.as_deref()),
+            ("app.app.m.Tr.[u8; 3].f", Some("app.m.Tr<u8> for [u8; 3]"))
+        );
     }
 
     #[test]
