@@ -1,6 +1,6 @@
 //! Attributes that turn async functions into correct, fast, observable cache-aside calls.
 
-pub use cachemacro_derive::{cache_config, cache_evict, cache_put, cached};
+pub use cachemacro_derive::{CacheSchema, cache_config, cache_evict, cache_put, cached};
 pub use cachemacro_runtime::*;
 
 #[doc(hidden)]
