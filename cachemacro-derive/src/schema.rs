@@ -16,7 +16,7 @@
 use proc_macro2::{TokenStream, TokenTree};
 use quote::quote;
 use syn::ext::IdentExt as _;
-use syn::{Attribute, Data, DeriveInput, Error, Field, Fields, Meta, Path, parse_quote};
+use syn::{Attribute, Data, DeriveInput, Error, Field, Fields, LitStr, Meta, Path, Type, parse_quote};
 
 /// Expands the derive; mistakes become errors where they stand.
 pub(crate) fn derive(input: TokenStream) -> TokenStream {
@@ -27,6 +27,10 @@ fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
     let facade = facade(&input.attrs)?;
     let schema = quote!(#facade::schema);
     let parts = match &input.data {
+        // What is stored is the other type.
+        Data::Struct(_) | Data::Enum(_) if let Some(from) = read_from(&input.attrs)? => {
+            quote!(schema.part("", "", |schema| (&&&#schema::Probe::<#from>::NEW).describe(schema));)
+        }
         Data::Struct(data) => fields(&schema, &data.fields),
         Data::Enum(data) => data
             .variants
@@ -151,6 +155,22 @@ fn serde_lists(attributes: &[Attribute]) -> impl Iterator<Item = &TokenStream> {
         Meta::List(list) if list.path.is_ident("serde") => Some(&list.tokens),
         _ => None,
     })
+}
+
+/// The type that serde reads and converts: `from = "…"` or `try_from = "…"`.
+fn read_from(attributes: &[Attribute]) -> syn::Result<Option<Type>> {
+    for list in serde_lists(attributes) {
+        let tokens: Vec<TokenTree> = list.clone().into_iter().collect();
+        for option in tokens.split(|token| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ','))
+        {
+            if let [TokenTree::Ident(name), TokenTree::Punct(_), TokenTree::Literal(text)] = option
+                && (name == "from" || name == "try_from")
+            {
+                return syn::parse2::<LitStr>(TokenTree::from(text.clone()).into())?.parse().map(Some);
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// Whether serde leaves the field out altogether: `skip`, alone between commas.

@@ -78,6 +78,16 @@ mod shapes {
                 schema! { #[derive(Deserialize)] #[serde(tag = "t")] pub enum T { A, B { x: Inner } } }
                 schema! { #[derive(Deserialize)] #[serde(untagged)] pub enum Inner { N(u8), S(String) } }
             }
+            converted {
+                schema! { #[derive(Deserialize)] #[serde(from = "Raw")] pub enum T { A, B { x: u8 } } }
+                #[derive(Deserialize)] pub struct Raw(u8);
+                impl From<Raw> for T { fn from(raw: Raw) -> Self { T::B { x: raw.0 } } }
+            }
+            converted_otherwise {
+                schema! { #[derive(Deserialize)] #[serde(from = "Raw")] pub enum T { A, B { x: u8 } } }
+                #[derive(Deserialize)] pub struct Raw(u16);
+                impl From<Raw> for T { fn from(_: Raw) -> Self { T::A } }
+            }
             deeper_otherwise {
                 schema! { #[derive(Deserialize)] #[serde(tag = "t")] pub enum T { A, B { x: Inner } } }
                 schema! { #[derive(Deserialize)] #[serde(untagged)] pub enum Inner { N(u16), S(String) } }

@@ -21,6 +21,7 @@ mod describe;
 mod position;
 mod probe;
 mod samples;
+mod shape;
 mod tracer;
 
 pub use describe::{CacheSchema, Schema};

@@ -8,7 +8,8 @@ use serde::de::{
 };
 
 use super::samples::{self, Any};
-use super::tracer::{Kind, Payload, Refusal, Tracer, Visit};
+use super::shape::{Kind, Payload};
+use super::tracer::{Refusal, Tracer, Visit};
 
 /// One place in the type that is walked.
 #[derive(Clone, Copy)]
