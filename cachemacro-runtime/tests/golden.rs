@@ -1,5 +1,6 @@
 //! The bytes of the format, checked in: a change that would make old entries unreadable, or read as something else,
 //! fails here. Files are hexadecimal, 32 bytes a line.
+#![cfg(any(feature = "bincode", feature = "postcard", feature = "msgpack", feature = "json"))]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
