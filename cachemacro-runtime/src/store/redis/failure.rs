@@ -90,12 +90,20 @@ mod tests {
 
     #[test]
     fn only_the_code_of_a_servers_error_is_passed_on() {
-        let error =
-            RedisError::from((Redis::Extension, "OOM", "with args beginning with: 'hunter2'".to_owned()));
-        let shown = format!("{:?}", failed(&error));
-        assert!(!shown.contains("hunter2"), "{shown}");
-        assert_eq!(refusal("OOM"), "redis refused the command (OOM)");
-        assert_eq!(refusal("hunter2"), "redis refused the command");
+        for (line, code) in [
+            ("-ERR unknown command 'x', with args beginning with: 'hunter2'\r\n", "(ERR)"),
+            ("-OOM hunter2\r\n", "(OOM)"),
+            ("-hunter2 and more\r\n", "the command"),
+        ] {
+            let value = redis::parse_redis_value(line.as_bytes()).expect("it is the protocol");
+            let redis::Value::ServerError(error) = &value else { panic!("{value:?} is no error") };
+            let as_error = value.clone().extract_error().expect_err("an error");
+            for error in [replied(error), failed(&as_error), unreachable(&as_error)] {
+                let shown = format!("{error} {error:?}");
+                assert!(!shown.contains("hunter2"), "{shown}");
+                assert!(shown.contains(code), "{shown}");
+            }
+        }
     }
 
     #[test]
