@@ -276,7 +276,7 @@ impl Commands {
         if let Some(read) = read {
             pipeline.add_command(read.clone());
         }
-        let mut replies = self.timed(calls, &pipeline, resend).await?;
+        let mut replies = self.timed(calls.iter(), &pipeline, resend).await?;
         if replies.len() != pipeline.len() {
             return Err(failure::unexpected());
         }
@@ -292,7 +292,7 @@ impl Commands {
         if let Some(read) = read {
             again.add_command(read.clone());
         }
-        let mut late = self.timed(&[], &again, resend).await?;
+        let mut late = self.timed(unknown.iter().map(|at| &calls[*at]), &again, resend).await?;
         if late.len() != again.len() {
             return Err(failure::unexpected());
         }
@@ -306,11 +306,16 @@ impl Commands {
         Ok(replies)
     }
 
-    /// Sends a pipeline and learns the server's time from the replies to `calls`, which come first in it.
-    async fn timed(&self, calls: &[Call<'_>], pipeline: &Pipeline, resend: Resend) -> Result<Vec<Value>> {
+    /// Sends a pipeline and learns the server's time from the latest reply to `calls`, which come first in it.
+    async fn timed<'a>(
+        &self,
+        calls: impl Iterator<Item = &'a Call<'a>>,
+        pipeline: &Pipeline,
+        resend: Resend,
+    ) -> Result<Vec<Value>> {
         let sent = Instant::now();
         let replies = self.many(pipeline, resend).await?;
-        if let Some(millis) = calls.iter().zip(&replies).find_map(|(call, value)| call.time_in(value)) {
+        if let Some(millis) = calls.zip(&replies).filter_map(|(call, value)| call.time_in(value)).last() {
             self.link.time.observe(sent, Instant::now(), millis);
         }
         Ok(replies)
