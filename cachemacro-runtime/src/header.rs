@@ -102,11 +102,11 @@ pub struct Header {
 /// Why bytes are not an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Malformed {
-    /// Shorter than the fixed part, or another length than the header says.
+    /// Shorter than the fixed part, more stamps than an entry carries, or another length than the header says.
     Length,
     /// Foreign bytes.
     Magic,
-    /// A future or past format.
+    /// A future or past format, which may use the reserved byte.
     Format,
     /// A bit flipped.
     Checksum,
@@ -131,8 +131,11 @@ impl Header {
         if fixed[0..4] != MAGIC {
             return Err(Malformed::Magic);
         }
-        if fixed[4] != FORMAT {
+        if fixed[4] != FORMAT || fixed[7] != 0 {
             return Err(Malformed::Format);
+        }
+        if usize::from(u16_at(fixed, 54)) > MAX_STAMPS {
+            return Err(Malformed::Length);
         }
         Ok(Self {
             flags: fixed[5],

@@ -30,6 +30,7 @@ fn hostile(env: &Env) -> Vec<(&'static str, Vec<u8>)> {
         ("other magic at its end", with(3, 0)),
         ("future format", with(4, 2)),
         ("no format", with(4, 0)),
+        ("reserved byte in use", with(7, 1)),
         ("cut in the header", leased[..FIXED - 1].to_vec()),
         ("cut after the header", leased[..FIXED].to_vec()),
         ("cut by one", leased[..leased.len() - 1].to_vec()),

@@ -9,15 +9,15 @@ local function now_ms()
 end
 
 -- The fixed part under the key, in pieces; nil where there is nothing or no well-formed entry
--- (another type, foreign bytes, another length than the header says).
+-- (another type, foreign bytes, the reserved byte in use, another length than the header says).
 local function open(key)
   local head = redis.pcall('GETRANGE', key, 0, 95)
-  if type(head) ~= 'string' or #head < 96 or string.sub(head, 1, 5) ~= 'cmac\1' then
+  if type(head) ~= 'string' or #head < 96 or string.sub(head, 1, 5) ~= 'cmac\1' or string.byte(head, 8) ~= 0 then
     return nil
   end
   local stamps = struct.unpack('<I2', head, 55)
   local payload = struct.unpack('<I4', head, 85)
-  if redis.call('STRLEN', key) ~= 96 + 16 * stamps + payload then
+  if stamps > 1024 or redis.call('STRLEN', key) ~= 96 + 16 * stamps + payload then
     return nil
   end
   local flags = string.byte(head, 6)
