@@ -101,22 +101,30 @@ impl Flights {
         lock(&self.shards[at])
     }
 
-    /// Joins the open flight of `key`, or opens one.
+    /// Joins the open flight of `key`, or opens one. Who names other tags than its leader flies apart, joined by
+    /// nobody: the leader's values say nothing of those tags, and their evicts do not detach its flight.
     pub(crate) fn join(
         self: &Arc<Self>,
         key: &str,
         tags: impl Iterator<Item = u64>,
         late_tags: bool,
     ) -> Seat {
+        let tags: Vec<u64> = tags.collect();
         let mut shard = self.shard(key);
-        if let Some(flight) = shard.get(key) {
+        let open = shard.get(key);
+        if let Some(flight) = open
+            && flight.tags == tags
+            && flight.late_tags == late_tags
+        {
             let follow = Flight::enter(flight, self);
             return Seat::Follow(follow);
         }
+        let apart = open.is_some();
         let key: Arc<str> = key.into();
-        let flight =
-            Arc::new(Flight { key: key.clone(), tags: tags.collect(), late_tags, state: Mutex::default() });
-        shard.insert(key, flight.clone());
+        let flight = Arc::new(Flight { key: key.clone(), tags, late_tags, state: Mutex::default() });
+        if !apart {
+            shard.insert(key, flight.clone());
+        }
         Seat::Lead(Lead::new(self.clone(), flight))
     }
 
