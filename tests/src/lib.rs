@@ -4,6 +4,8 @@
 //! Nothing here sleeps for luck: a test states a condition and a deadline ([`wait_until`]).
 
 pub mod conformance;
+pub mod halt;
+pub mod monitor;
 pub mod outcomes;
 pub mod proxy;
 pub mod rig;

@@ -4,35 +4,19 @@
 //! them, once the write is acknowledged no read returns the old value, whichever process asks, and a load that
 //! held its lease when the write came cannot store any more.
 
-use std::fmt::Debug;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use cachemacro::__private::{NoRules, Plain, When, Writes, write};
-use cachemacro::store::faults::{Gate, Op};
+use cachemacro::store::faults::Op;
 use cachemacro::{Entry, EntryRules, Result};
-use cachemacro_tests::{DEADLINE, Process, Rig, namespace, on_both_stores, wait_for};
+use cachemacro_tests::halt::Point::{self, After, AfterQuery, Before, BeforeQuery};
+use cachemacro_tests::halt::{Halted, Stops, Table, ended, soon};
+use cachemacro_tests::{Process, Rig, namespace, on_both_stores};
 use futures_util::StreamExt as _;
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 
 const OLD: u64 = 1;
 const NEW: u64 = 2;
-
-/// Where an operation stops until it is told to go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Point {
-    Before(Op),
-    After(Op),
-    /// In the user's function, before it reads or writes the database.
-    BeforeQuery,
-    /// In the user's function, after it did.
-    AfterQuery,
-}
-
-use Point::{After, AfterQuery, Before, BeforeQuery};
 
 /// How the racing write tells the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,86 +132,12 @@ fn schedules(late: bool) -> Vec<Schedule> {
     all
 }
 
-/// A stop inside the user's function.
-struct Stop {
-    reached: Semaphore,
-    go_on: Semaphore,
-}
-
-/// The stops of one user's function; most are not there.
-#[derive(Clone, Default)]
-struct Stops {
-    before: Option<Arc<Stop>>,
-    after: Option<Arc<Stop>>,
-}
-
-async fn pass(stop: Option<Arc<Stop>>) {
-    if let Some(stop) = stop {
-        stop.reached.add_permits(1);
-        let _ = stop.go_on.acquire().await;
-    }
-}
-
-/// A started operation that stops at its point.
-struct Halted<T> {
-    task: JoinHandle<T>,
-    at: At,
-}
-
-enum At {
-    Gate(Gate),
-    Stop(Arc<Stop>),
-}
-
-impl<T: Debug> Halted<T> {
-    /// Starts an operation and waits until it stops, or has ended without coming to its point.
-    async fn start(process: &Process, point: Point, operation: impl FnOnce(Stops) -> JoinHandle<T>) -> Self {
-        let mut stops = Stops::default();
-        let at = match point {
-            Before(op) => At::Gate(process.faults.gate(op)),
-            After(op) => At::Gate(process.faults.gate_after(op)),
-            BeforeQuery | AfterQuery => {
-                let stop = Arc::new(Stop { reached: Semaphore::new(0), go_on: Semaphore::new(0) });
-                let place = if point == BeforeQuery { &mut stops.before } else { &mut stops.after };
-                *place = Some(stop.clone());
-                At::Stop(stop)
-            }
-        };
-        let task = operation(stops);
-        let stopped = || match &at {
-            At::Gate(gate) => gate.is_reached(),
-            At::Stop(stop) => stop.reached.available_permits() > 0,
-        };
-        soon("it stops or ends", || stopped() || task.is_finished()).await;
-        Self { task, at }
-    }
-
-    async fn end(self) -> T {
-        match self.at {
-            At::Gate(gate) => gate.open(),
-            At::Stop(stop) => stop.go_on.add_permits(1),
-        }
-        timeout(DEADLINE, self.task).await.expect("it ends in time").expect("it does not panic")
-    }
-}
-
-/// [`wait_for`], without its pause where a few polls of the other tasks suffice.
-async fn soon(what: &str, mut condition: impl FnMut() -> bool) {
-    for _ in 0..20 {
-        if condition() {
-            return;
-        }
-        tokio::task::yield_now().await;
-    }
-    wait_for(what, condition).await;
-}
-
 /// The key's number, and the version of the row.
 type Row = (u64, u64);
 
 struct Scene {
     schedule: Schedule,
-    row: Arc<AtomicU64>,
+    table: Table,
     loading: Process,
     writing: Process,
 }
@@ -238,7 +148,7 @@ impl Scene {
         let process = || rig.process_with(|builder| builder.namespace(&namespace));
         let loading = process();
         let writing = if schedule.apart { process() } else { loading.clone() };
-        Self { schedule, row: Arc::new(AtomicU64::new(OLD)), loading, writing }
+        Self { schedule, table: Table::default(), loading, writing }
     }
 
     fn entry(&self, process: &Process) -> Entry<Row> {
@@ -251,29 +161,20 @@ impl Scene {
     }
 
     /// A read through the cache.
-    fn read(&self, process: &Process, stops: Stops) -> JoinHandle<u64> {
-        let (entry, row) = (self.entry(process), self.row.clone());
-        tokio::spawn(async move {
-            let load = || async {
-                pass(stops.before).await;
-                let version = row.load(Ordering::SeqCst);
-                pass(stops.after).await;
-                (7, version)
-            };
-            entry.get_or_load(load).await.1
-        })
+    fn read(&self, process: &Process, stops: Stops) -> JoinHandle<Row> {
+        self.table.read_as(&self.entry(process), stops, |version| (7, version))
     }
 
     /// Writes the row and tells the cache.
     fn write(&self, stops: Stops) -> JoinHandle<Result<()>> {
         let (cache, entry) = (self.writing.cache.clone(), self.entry(&self.writing));
-        let (row, kind) = (self.row.clone(), self.schedule.kind);
+        let (table, kind) = (self.table.clone(), self.schedule.kind);
         tokio::spawn(async move {
             let body = async {
-                pass(stops.before).await;
-                row.store(NEW, Ordering::SeqCst);
-                pass(stops.after).await;
-                (7, NEW)
+                stops.before_query().await;
+                let written = table.write();
+                stops.after_query().await;
+                (7, written)
             };
             let writes = Writes::new(Plain);
             let writes = match kind {
@@ -354,14 +255,17 @@ impl Scene {
                 loaded = load.end().await;
             }
         }
-        assert!([OLD, NEW].contains(&loaded), "{label}: what was evicted long before came back");
-        let late = timeout(DEADLINE, late_reader).await.expect("it ends in time").expect("it does not panic");
-        assert_eq!(late, NEW, "{label}: a reader that started after the acknowledgement");
+        assert!([OLD, NEW].contains(&loaded.1), "{label}: what was evicted long before came back");
+        assert_eq!(
+            ended(late_reader).await.1,
+            NEW,
+            "{label}: a reader that started after the acknowledgement"
+        );
         for process in [&self.loading, &self.writing] {
             let found = self.entry(process).get().await.expect("the store answers");
             assert!(found.is_none_or(|row| row.1 == NEW), "{label}: {found:?} is there");
-            let read = self.read(process, Stops::default()).await.expect("it does not panic");
-            assert_eq!(read, NEW, "{label}: a reader after all was over");
+            let read = ended(self.read(process, Stops::default())).await;
+            assert_eq!(read.1, NEW, "{label}: a reader after all was over");
         }
         if self.is_overtaken() {
             let refused = self.loading.cache.stats().total.refused_fills;
@@ -371,7 +275,7 @@ impl Scene {
 
     /// A reader of the load's process that would join its flight if it were still open: returns when it has
     /// either ended or found nothing.
-    async fn start_late_reader(&self) -> JoinHandle<u64> {
+    async fn start_late_reader(&self) -> JoinHandle<Row> {
         let cache = &self.loading.cache;
         let before = cache.stats().total.misses();
         let reader = self.read(&self.loading, Stops::default());
