@@ -64,6 +64,8 @@ impl fmt::Debug for Cache {
             .field("store", &self.core.store.kind())
             .field("namespace", &self.core.settings.namespace)
             .field("disabled", &self.core.settings.disabled)
+            .field("flights", &self.core.flights)
+            .field("pending", &self.core.pending)
             .finish_non_exhaustive()
     }
 }

@@ -15,7 +15,7 @@ use crate::header;
 use crate::key::Key;
 use crate::lease::{self, Answer, Background, Held, Wanted};
 use crate::lookup::{Expected, Looked, Miss, Target, Usable};
-use crate::mode::Mode;
+use crate::mode::{Loading, Mode};
 use crate::options::{Policy, Ttl};
 use crate::outcome::{Fallible, Outcome, Plain, Value};
 use crate::rules::{EntryRules, NoRules, Rules as _};
@@ -332,6 +332,10 @@ impl<T: Value> Entry<T> {
                 },
                 Looked::Miss(Miss { seen, .. }) => seen,
             };
+            if Loading::contains(target.cache.core().id, &target.full) {
+                // This task is loading or putting this very key: it would wait for itself.
+                return Ok(vacant(None));
+            }
             let capture = to_capture(target, self.rules.has_tags());
             let wanted = Wanted {
                 key: &target.full,

@@ -12,7 +12,7 @@ use crate::cache::Cache;
 use crate::entry::{Entry, Lookup};
 use crate::lease::{self, Answer, Held, Wanted};
 use crate::lookup::{Looked, Target};
-use crate::mode::Mode;
+use crate::mode::{Loading, Mode};
 use crate::outcome::Value;
 use crate::rules::{EntryRules, NoRules};
 use crate::stats::{Event, MissReason};
@@ -202,6 +202,10 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
         let mut groups: HashMap<Vec<VersionKey>, Vec<Missing<K, T>>> = HashMap::new();
         for missing in self.take(|missing| matches!(missing.state, State::Seen(_))) {
             match missing.entry.target() {
+                // This task is loading or putting this very key: it would wait for itself.
+                Ok(target) if Loading::contains(target.cache.core().id, &target.full) => {
+                    self.missing.push(Missing { state: State::Unstored, ..missing });
+                }
                 Ok(target) => {
                     let capture = to_capture(target, has_late_tags(missing.entry.rules()));
                     groups.entry(capture).or_default().push(missing);
@@ -242,7 +246,11 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
         let deadline = wanted.iter().find_map(|missing| missing.entry.target().ok()).map(Target::deadline);
         cache.core().stats.record(Event::Load);
         let began = Instant::now();
-        let mut loaded = lease::keep(&held, deadline.unwrap_or_default(), load(ids)).await?;
+        let targets = wanted.iter().filter_map(|missing| missing.entry.target().ok());
+        let loading = targets.fold(Loading::current(), |loading, target| {
+            loading.with(target.cache.core().id, target.full.clone())
+        });
+        let mut loaded = lease::keep(&held, deadline.unwrap_or_default(), loading.scope(load(ids))).await?;
         drop(held);
         let took = began.elapsed();
         cache.core().stats.load_took(took);
