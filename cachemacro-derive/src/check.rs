@@ -18,6 +18,7 @@ use crate::model::{
 };
 use crate::options::{self, Macro, Options, unwrapped};
 use crate::template::{self, Part, Scope};
+use crate::values::{arguments_in, arguments_said};
 
 /// What the checks of one attribute have in common.
 pub(crate) struct Checker<'a> {
@@ -249,7 +250,7 @@ impl Checker<'_> {
             Expr::Closure(closure) => self.inlined(closure, option),
             Expr::Path(path) if self.is_function(path) => {
                 let names: Vec<Ident> = (0..self.item.args.len())
-                    .map(|at| format_ident!("argument{}", at, span = Span::mixed_site()))
+                    .map(|at| format_ident!("argument_{}", at, span = Span::mixed_site()))
                     .collect();
                 let lets = names.iter().enumerate().map(|(at, name)| Let {
                     pat: Pat::Ident(syn::PatIdent {
@@ -318,8 +319,8 @@ impl Checker<'_> {
             let (pat, ty) = typed(pat);
             Let { pat, ty, from: Source::Arg(at) }
         });
-        let lets =
-            self.whole(lets.filter(|bound| !matches!(bound.pat, Pat::Wild(_))).collect(), closure.span())?;
+        let lets = lets.filter(|bound| !is_unused(&bound.pat, &closure.body));
+        let lets = self.whole(lets.collect(), closure.span())?;
         self.closed(closure, lets, option)
     }
 
@@ -352,7 +353,7 @@ impl Checker<'_> {
                     return None;
                 }
                 let (pat, ty) = typed(&closure.inputs[0]);
-                let lets = if matches!(pat, Pat::Wild(_)) {
+                let lets = if is_unused(&pat, &closure.body) {
                     Vec::new()
                 } else {
                     vec![Let { pat, ty, from: Source::Loaded }]
@@ -360,7 +361,7 @@ impl Checker<'_> {
                 self.closed(closure, lets, option)
             }
             Expr::Path(path) => {
-                let name = format_ident!("value", span = Span::mixed_site());
+                let name = format_ident!("value_", span = Span::mixed_site());
                 Some(Value {
                     lets: vec![Let { pat: parse_quote!(#name), ty: None, from: Source::Loaded }],
                     expr: parse_quote!(#path(#name)),
@@ -625,23 +626,20 @@ impl Checker<'_> {
         self.rules_are_constant(rules);
         let mut used = Vec::new();
         match &entry.key {
-            Key::Template(parts) => used.extend(holes(parts)),
-            Key::Args(_) => {}
-            Key::Value(value) => used.push(self.shared(value, "key")),
+            Key::Template(parts) => used.extend(self.said_in(parts)),
+            Key::Args(args) => used.extend(args.iter().map(|(_, name)| name.to_string())),
+            Key::Value(value) => used.extend(self.shared(value, "key")),
         }
         for tag in &entry.tags {
             match tag {
-                Tag::Template(parts) => used.extend(holes(parts)),
-                Tag::One(value) | Tag::Many(value) => used.push(self.shared(value, "tags")),
+                Tag::Template(parts) => used.extend(self.said_in(parts)),
+                Tag::One(value) | Tag::Many(value) => used.extend(self.shared(value, "tags")),
             }
         }
-        used.extend(entry.ttl.as_ref().map(|value| self.shared(value, "ttl")));
-        used.extend(entry.cache.as_ref().map(|cache| self.shared(&self.plain(cache), "cache")));
-        let says = |name: &str| used.iter().any(|tokens| mentions(tokens.clone(), name));
-        let takes = self.item.args.iter().enumerate().filter(|(at, arg)| {
-            let by_key = matches!(&entry.key, Key::Args(args) if args.iter().any(|(of, _)| of == at));
-            let by_type = arg.has_impl_trait();
-            by_key || by_type || arg.names.iter().any(|name| says(&name.to_string()))
+        used.extend(entry.ttl.iter().flat_map(|value| self.shared(value, "ttl")));
+        used.extend(entry.cache.iter().flat_map(|cache| self.shared(&self.plain(cache), "cache")));
+        let takes = self.item.args.iter().enumerate().filter(|(_, arg)| {
+            arg.has_impl_trait() || arg.names.iter().any(|name| used.iter().any(|used| name == used))
         });
         let takes = takes.map(|(at, _)| at).collect();
         Some(EntryFn {
@@ -652,26 +650,39 @@ impl Checker<'_> {
             },
             name: name.clone(),
             value: self.options.ty("value").cloned().unwrap_or_else(|| inside(&self.item.ret).clone()),
-            takes_self: says("self"),
+            takes_self: used.iter().any(|used| used == "self"),
             takes,
         })
     }
 
-    /// The tokens of a value that the `entry` function shares, with the arguments that a closure's parameters stand for.
-    fn shared(&self, value: &Value, option: &str) -> proc_macro2::TokenStream {
+    /// The names that a value shared with the `entry` function needs.
+    fn shared(&self, value: &Value, option: &str) -> Vec<String> {
         if leaving(&value.expr).awaits {
             self.errors.push(
                 value.span,
                 format!("the function that `entry` generates is not `async`, so `{option}` cannot `.await`"),
             );
         }
-        let mut tokens = value.expr.to_token_stream();
-        for bound in &value.lets {
-            if let Source::Arg(at) = bound.from {
-                tokens.extend(self.item.args[at].ident().map(ToTokens::to_token_stream));
-            }
-        }
-        tokens
+        let tokens = value.expr.to_token_stream();
+        let said = arguments_in(value, self.item).iter().map(ToString::to_string).collect::<Vec<_>>();
+        let stood_for = value.lets.iter().filter_map(|bound| match bound.from {
+            Source::Arg(at) => self.item.args[at].ident().map(ToString::to_string),
+            Source::Loaded => None,
+        });
+        said.into_iter().chain(stood_for).chain(says_self(tokens).then(|| "self".to_owned())).collect()
+    }
+
+    /// The names that a template mentions.
+    fn said_in(&self, parts: &[Part]) -> Vec<String> {
+        let said = |tokens: &proc_macro2::TokenStream| {
+            let own = says_self(tokens.clone()).then(|| "self".to_owned());
+            arguments_said(tokens, self.item).iter().map(ToString::to_string).chain(own).collect::<Vec<_>>()
+        };
+        let holes = parts.iter().filter_map(|part| match part {
+            Part::Hole(hole) => Some(&hole.expr),
+            Part::Text(_) => None,
+        });
+        holes.flat_map(said).collect()
     }
 
     /// With `entry`, a put applies the rules too, and it knows no arguments.
@@ -725,13 +736,6 @@ fn list(expr: &Expr) -> Option<Vec<Expr>> {
     }
 }
 
-fn holes(parts: &[Part]) -> impl Iterator<Item = proc_macro2::TokenStream> {
-    parts.iter().filter_map(|part| match part {
-        Part::Hole(hole) => Some(hole.expr.clone()),
-        Part::Text(_) => None,
-    })
-}
-
 /// Whether `self` is mentioned, in a template too.
 pub(crate) fn says_self(tokens: proc_macro2::TokenStream) -> bool {
     mentions(tokens, "self")
@@ -741,6 +745,18 @@ fn typed(pat: &Pat) -> (Pat, Option<Type>) {
     match pat {
         Pat::Type(typed) => ((*typed.pat).clone(), Some((*typed.ty).clone())),
         other => (other.clone(), None),
+    }
+}
+
+/// A name that says it is not used, and is not.
+fn is_unused(pat: &Pat, expr: &Expr) -> bool {
+    match pat {
+        Pat::Wild(_) => true,
+        Pat::Ident(pat) => {
+            let name = pat.ident.to_string();
+            name.starts_with('_') && !mentions(expr.to_token_stream(), &name)
+        }
+        _ => false,
     }
 }
 

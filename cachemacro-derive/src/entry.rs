@@ -4,7 +4,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote_spanned};
 use syn::visit::{self, Visit};
 use syn::visit_mut::{self, VisitMut};
-use syn::{GenericParam, Generics, Lifetime, Pat, Type};
+use syn::{GenericParam, Generics, Lifetime, Pat, Type, parse_quote};
 
 use crate::expand::Expander;
 use crate::item::{Arg, Item, unwrap_type};
@@ -24,18 +24,23 @@ pub(crate) fn function(model: &Cached, function: &EntryFn, item: &Item, failed: 
         quote_spanned!(mixed=> &#own,)
     });
     let args: Vec<&Arg> = function.takes.iter().map(|at| &item.args[*at]).collect();
-    let parameters: Vec<Parameter> =
-        args.iter().enumerate().map(|(at, arg)| parameter(at, arg, &item.sig.generics, private)).collect();
+    let mut lifetimes = Named::default();
+    let parameters: Vec<Parameter> = args
+        .iter()
+        .enumerate()
+        .map(|(at, arg)| parameter(at, arg, &item.sig.generics, private, &mut lifetimes))
+        .collect();
     let inputs = parameters.iter().map(|parameter| &parameter.input);
     let lets = parameters.iter().map(|parameter| &parameter.binding);
-    let generics = needed(&item.sig.generics, &args, value);
+    let mut generics = needed(&item.sig.generics, &args, value);
+    lifetimes.declare(&mut generics);
     let (_, _, clause) = generics.split_for_impl();
     let entry = expander.entry(&model.entry, Some(&model.rules), Place::Entry, Some(value));
     let body = if failed {
         let names = parameters.iter().map(|parameter| &parameter.name);
         quote_spanned!(mixed=> #(let _ = &#names;)* ::core::unreachable!())
     } else {
-        quote_spanned!(mixed=> #(#lets)* #entry entry)
+        quote_spanned!(mixed=> #(#lets)* #entry entry_)
     };
     let doc = format!("The cache entry of [`{0}`]({1}).", item.name(), link(item));
     quote_spanned! {mixed=>
@@ -60,20 +65,30 @@ struct Parameter {
 }
 
 /// One parameter, and the statement that makes a reference of it.
-fn parameter(at: usize, arg: &Arg, generics: &Generics, private: &TokenStream) -> Parameter {
+fn parameter(
+    at: usize,
+    arg: &Arg,
+    generics: &Generics,
+    private: &TokenStream,
+    lifetimes: &mut Named,
+) -> Parameter {
     let mixed = Span::mixed_site();
     let cfg = &arg.cfg;
-    let name = arg.ident().cloned().unwrap_or_else(|| format_ident!("argument{}", at, span = mixed));
+    let name = arg.ident().cloned().unwrap_or_else(|| format_ident!("argument_{}", at, span = mixed));
     let pat = match arg.ident() {
         Some(name) => name.to_token_stream(),
         None => by_reference(&arg.pat),
     };
     let target = match unwrap_type(&arg.ty) {
-        Type::Reference(reference) if reference.mutability.is_none() => &reference.elem,
+        Type::Reference(reference) => &reference.elem,
         other => other,
     };
     // Where the type is to be inferred from the argument, it must stand there as it is.
     if arg.has_impl_trait() || says_generic(target, generics) {
+        let target = match target {
+            Type::ImplTrait(_) | Type::TraitObject(_) => quote_spanned!(mixed=> (#target)),
+            other => other.to_token_stream(),
+        };
         let binding = match arg.ident() {
             Some(_) => TokenStream::new(),
             None => quote_spanned!(mixed=> #(#cfg)* let #pat = #name;),
@@ -81,11 +96,55 @@ fn parameter(at: usize, arg: &Arg, generics: &Generics, private: &TokenStream) -
         let input = quote_spanned!(mixed=> #(#cfg)* #name: &#target);
         return Parameter { name, input, binding };
     }
+    let target = lifetimes.named(target);
     Parameter {
         input: quote_spanned!(mixed=> #(#cfg)* #name: impl #private::EntryArg<#target>),
         binding: quote_spanned!(mixed=> #(#cfg)* let #pat = #private::EntryArg::arg(&#name);),
         name,
     }
+}
+
+/// Lifetimes that the function left out, which an argument that is `impl Trait` must name.
+#[derive(Default)]
+struct Named(Vec<Lifetime>);
+
+impl Named {
+    fn named(&mut self, ty: &Type) -> Type {
+        let mut ty = ty.clone();
+        self.visit_type_mut(&mut ty);
+        ty
+    }
+
+    fn declare(self, generics: &mut Generics) {
+        for (at, lifetime) in self.0.into_iter().enumerate() {
+            generics.params.insert(at, parse_quote!(#lifetime));
+        }
+    }
+
+    fn fresh(&mut self) -> Lifetime {
+        let lifetime = Lifetime::new(&format!("'argument{}", self.0.len()), Span::mixed_site());
+        self.0.push(lifetime.clone());
+        lifetime
+    }
+}
+
+impl VisitMut for Named {
+    fn visit_type_reference_mut(&mut self, reference: &mut syn::TypeReference) {
+        if reference.lifetime.is_none() {
+            reference.lifetime = Some(self.fresh());
+        }
+        visit_mut::visit_type_reference_mut(self, reference);
+    }
+
+    fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
+        if lifetime.ident == "_" {
+            *lifetime = self.fresh();
+        }
+    }
+
+    /// What these leave out is bound inside them.
+    fn visit_type_fn_ptr_mut(&mut self, _: &mut syn::TypeFnPtr) {}
+    fn visit_parenthesized_generic_arguments_mut(&mut self, _: &mut syn::ParenthesizedGenericArguments) {}
 }
 
 /// A pattern whose names are references to the parts.
@@ -132,7 +191,7 @@ fn needed(generics: &Generics, args: &[&Arg], value: &Type) -> Generics {
     for arg in args {
         said.visit_type(match unwrap_type(&arg.ty) {
             // The reference itself is taken off.
-            Type::Reference(reference) if reference.mutability.is_none() => &reference.elem,
+            Type::Reference(reference) => &reference.elem,
             other => other,
         });
     }

@@ -59,15 +59,15 @@ impl<'a> Expander<'a> {
         let proof = model.function.as_ref().map(|function| {
             let span = value_span(self.item);
             let (guess, ret) = (&function.value, &self.item.ret);
-            quote_spanned!(span=> #private::same::<#guess, #ret, _>(outcome);)
+            quote_spanned!(span=> #private::same::<#guess, #ret, _>(outcome_);)
         });
         let condition =
-            model.condition.as_ref().map(|condition| quote_spanned!(mixed=> let when = #condition;));
-        let when = if condition.is_some() { quote_spanned!(mixed=> when) } else { quote!(true) };
+            model.condition.as_ref().map(|condition| quote_spanned!(mixed=> let when_ = #condition;));
+        let when = if condition.is_some() { quote_spanned!(mixed=> when_) } else { quote!(true) };
         let (rules, rules_name) = if model.rules.is_empty() {
             (TokenStream::new(), quote_spanned!(mixed=> #private::NoRules))
         } else {
-            (self.call_rules(&model.rules), quote_spanned!(mixed=> rules))
+            (self.call_rules(&model.rules), quote_spanned!(mixed=> rules_))
         };
         self.function(
             &quote_spanned! {mixed=>
@@ -77,7 +77,7 @@ impl<'a> Expander<'a> {
                 #entry
                 #rules
             },
-            &quote_spanned!(mixed=> #private::load(entry, outcome, #rules_name, #when, body).await),
+            &quote_spanned!(mixed=> #private::load(entry_, outcome_, #rules_name, #when, body_).await),
         )
     }
 
@@ -87,11 +87,11 @@ impl<'a> Expander<'a> {
         let kind = self.kind(&format_ident!("kind", span = value_span(self.item)));
         let none = model.stores_none.map(|at| {
             let span = at.resolved_at(Span::mixed_site());
-            quote_spanned!(span=> #private::stores_none(outcome);)
+            quote_spanned!(span=> #private::stores_none(outcome_);)
         });
         let err = model.stores_err.map(|at| {
             let span = at.resolved_at(Span::mixed_site());
-            quote_spanned!(span=> let outcome = #private::storing_err::<#ret, _>(outcome);)
+            quote_spanned!(span=> let outcome_ = #private::storing_err::<#ret, _>(outcome_);)
         });
         quote!(#kind #none #err)
     }
@@ -107,7 +107,7 @@ impl<'a> Expander<'a> {
             quote_spanned!(mixed=> Shape as _)
         };
         quote_spanned! {mixed=>
-            let outcome = {
+            let outcome_ = {
                 use #private::#traits;
                 (&&&#private::Probe::<#ret>::NEW).shape().#method()
             };
@@ -139,7 +139,7 @@ impl<'a> Expander<'a> {
         let stored = stored.map(|stored| quote_spanned!(mixed=> ::<#stored>));
         quote_spanned! {mixed=>
             #key
-            let entry = #private::entry #stored (site, #cache, key) #tags #ttl #codec #rules;
+            let entry_ = #private::entry #stored (site_, #cache, key_) #tags #ttl #codec #rules;
         }
     }
 
@@ -170,7 +170,7 @@ impl<'a> Expander<'a> {
             Some(prefix) => quote_spanned!(mixed=> ::core::option::Option::Some(#prefix)),
             None => quote_spanned!(mixed=> ::core::option::Option::None),
         };
-        let types: TokenStream = parts.types.iter().map(|part| type_part(part, place)).collect();
+        let types: TokenStream = parts.types.iter().map(|part| self.type_part(part, place)).collect();
         let (chain, conditional) = match &parts.key {
             Key::Template(template) => (template_chain(template), TokenStream::new()),
             Key::Value(key) => {
@@ -182,14 +182,26 @@ impl<'a> Expander<'a> {
         };
         let begin = match &parts.of_trait {
             Some(of_trait) => {
-                quote_spanned!(mixed=> #private::key_in_trait::<Self>(site, #prefix, #of_trait))
+                quote_spanned!(mixed=> #private::key_in_trait::<Self>(site_, #prefix, #of_trait))
             }
-            None => quote_spanned!(mixed=> #private::key(site, #prefix, &|| ())),
+            None => quote_spanned!(mixed=> #private::key(site_, #prefix, &|| ())),
         };
         quote_spanned! {mixed=>
-            let site = #private::site!(#name #policy);
-            let key = #begin #types #chain;
+            let site_ = #private::site!(#name #policy);
+            let key_ = #begin #types #chain;
             #conditional
+        }
+    }
+
+    fn type_part(&self, part: &TypePart, place: Place) -> TokenStream {
+        let mixed = Span::mixed_site();
+        match part {
+            TypePart::Type(name) => quote_spanned!(mixed=> .of_type::<#name>()),
+            TypePart::Const(name) => quote_spanned!(mixed=> .of_const(#name)),
+            TypePart::Arg(name) => {
+                let argument = values::argument(name, self.item, place);
+                quote_spanned!(mixed=> .of_val(#argument))
+            }
         }
     }
 
@@ -200,14 +212,14 @@ impl<'a> Expander<'a> {
             args.iter().position(|(at, _)| !self.item.args[*at].cfg.is_empty()).unwrap_or(args.len());
         let (first, rest) = args.split_at(conditional);
         let call = |name: &Ident| {
-            let argument = values::argument(name, place);
+            let argument = values::argument(name, self.item, place);
             quote_spanned!(mixed=> .arg(#argument))
         };
         let chain = first.iter().map(|(_, name)| call(name)).collect();
         let statements = rest.iter().map(|(at, name)| {
             let cfg = &self.item.args[*at].cfg;
             let call = call(name);
-            quote_spanned!(mixed=> #(#cfg)* let key = key #call;)
+            quote_spanned!(mixed=> #(#cfg)* let key_ = key_ #call;)
         });
         (chain, statements.collect())
     }
@@ -257,21 +269,21 @@ impl<'a> Expander<'a> {
             quote_spanned!(mixed=> .unless(#closure))
         });
         let ttl = rules.ttl.as_ref().map(|rule| {
-            let value = format_ident!("value", span = mixed);
+            let value = format_ident!("value_", span = mixed);
             let body = values::value(rule, self.item, Place::Function, Some(&value));
-            quote_spanned!(mixed=> .ttl(|value| #private::Ttl::from(#body)))
+            quote_spanned!(mixed=> .ttl(|value_| #private::Ttl::from(#body)))
         });
         let tags = rules.tags.as_ref().map(|rule| {
-            let value = format_ident!("value", span = mixed);
+            let value = format_ident!("value_", span = mixed);
             let body = values::value(rule, self.item, Place::Function, Some(&value));
-            quote_spanned!(mixed=> .tags(|value| #private::strings(#body)))
+            quote_spanned!(mixed=> .tags(|value_| #private::strings(#body)))
         });
         quote_spanned!(mixed=> #private::EntryRules::none() #unless #ttl #tags)
     }
 
     fn rule(&self, rule: &Value) -> TokenStream {
         let mixed = Span::mixed_site();
-        let name = format_ident!("value", span = mixed);
+        let name = format_ident!("value_", span = mixed);
         let body = value(rule, self.item, Place::Function, Some(&name));
         let name = if rule.lets.is_empty() { quote!(_) } else { name.to_token_stream() };
         quote_spanned!(mixed=> |#name| #body)
@@ -282,8 +294,9 @@ impl<'a> Expander<'a> {
         let mixed = Span::mixed_site();
         let private = &self.private;
         let ret = &self.item.ret;
-        let mentioned: Vec<TokenStream> = rules.all().map(|rule| rule.expr.to_token_stream()).collect();
-        let clones = values::clones(&mentioned, self.item.names());
+        let mentioned: Vec<Ident> =
+            rules.all().flat_map(|rule| values::arguments_in(rule, self.item)).collect();
+        let clones = values::clones(&mentioned);
         let chain: TokenStream = [("unless", &rules.unless), ("ttl", &rules.ttl), ("tags", &rules.tags)]
             .into_iter()
             .filter_map(|(name, rule)| {
@@ -293,11 +306,11 @@ impl<'a> Expander<'a> {
                 Some(quote_spanned!(mixed=> .#name(#moves #closure)))
             })
             .collect();
-        let built = quote_spanned!(mixed=> #private::rules_for::<#ret, _>(outcome)#chain);
+        let built = quote_spanned!(mixed=> #private::rules_for::<#ret, _>(outcome_)#chain);
         if clones.is_empty() {
-            quote_spanned!(mixed=> let rules = #built;)
+            quote_spanned!(mixed=> let rules_ = #built;)
         } else {
-            quote_spanned!(mixed=> let rules = { #clones #built };)
+            quote_spanned!(mixed=> let rules_ = { #clones #built };)
         }
     }
 
@@ -310,7 +323,7 @@ impl<'a> Expander<'a> {
             let block = braced(inner, span);
             quote_spanned! {mixed=>
                 #before
-                let body = ::core::pin::pin!(async move #block);
+                let body_ = ::core::pin::pin!(async move #block);
                 #call
             }
         };
@@ -320,9 +333,9 @@ impl<'a> Expander<'a> {
                 let inner = body.stream();
                 wrapped(quote!(#hint #inner))
             }
-            Form::Boxed { pin, destructured, inner } => {
+            Form::Boxed { pin, bound, inner } => {
                 let inner = wrapped(inner.clone());
-                quote_spanned!(mixed=> #pin(async move { #(#destructured)* #inner }))
+                quote_spanned!(mixed=> #pin(async move { #(#bound)* #inner }))
             }
             Form::Future { inner: Some(inner) } => {
                 let inner = wrapped(quote!(#hint #inner));
@@ -344,8 +357,8 @@ impl<'a> Expander<'a> {
         let private = &self.private;
         let ret = &self.item.ret;
         quote_spanned! {span=>
-            if let ::core::option::Option::Some(returned) = #private::hint::<#ret>() {
-                return returned;
+            if let ::core::option::Option::Some(returned_) = #private::hint::<#ret>() {
+                return returned_;
             }
         }
     }
@@ -386,18 +399,6 @@ pub(crate) fn template_chain(parts: &[Part]) -> TokenStream {
             }
         })
         .collect()
-}
-
-fn type_part(part: &TypePart, place: Place) -> TokenStream {
-    let mixed = Span::mixed_site();
-    match part {
-        TypePart::Type(name) => quote_spanned!(mixed=> .of_type::<#name>()),
-        TypePart::Const(name) => quote_spanned!(mixed=> .of_const(#name)),
-        TypePart::Arg(name) => {
-            let argument = values::argument(name, place);
-            quote_spanned!(mixed=> .of_val(#argument))
-        }
-    }
 }
 
 fn policy(policy: &Policy, private: &TokenStream) -> Option<TokenStream> {

@@ -8,7 +8,7 @@
 //!         .evict(None, When { before: false, on_err: false })
 //!         .evict_tags(["users"]);
 //!     let body = ::core::pin::pin!(async move { body });
-//!     ::cachemacro::__private::write(writes, body, |_, writes| writes).await
+//!     ::cachemacro::__private::write(writes_, body_, |_, writes_| writes_).await
 //! }
 //! ```
 //!
@@ -60,8 +60,8 @@ struct Writer<'a> {
 struct Late {
     /// Statements that keep what is needed of them.
     captures: TokenStream,
-    /// Expressions that mention arguments, which are cloned.
-    mentioned: Vec<TokenStream>,
+    /// Arguments that are mentioned, and cloned.
+    mentioned: Vec<Ident>,
     /// Statements, each making a new `writes`.
     statements: TokenStream,
 }
@@ -88,26 +88,26 @@ impl Writer<'_> {
         let begin = quote_spanned! {mixed=>
             #outcome
             #before
-            let writes = #private::Writes::<#ret, _>::new(outcome) #returns #calls;
+            let writes_ = #private::Writes::<#ret, _>::new(outcome_) #returns #calls;
         };
         if after.statements.is_empty() {
-            let call = quote_spanned!(mixed=> #private::write(writes, body, |_, writes| writes).await);
+            let call = quote_spanned!(mixed=> #private::write(writes_, body_, |_, writes_| writes_).await);
             return self.expander.function(&begin, &call);
         }
         let Late { captures, mentioned, statements } = after;
-        let clones = values::clones(mentioned, self.item.names());
+        let clones = values::clones(mentioned);
         let result = result();
         let end = quote_spanned! {mixed=>
-            let after = #private::after(&writes, {
+            let after_ = #private::after(&writes_, {
                 #captures
                 #clones
-                move |#result, writes| {
+                move |#result, writes_| {
                     #statements
-                    writes
+                    writes_
                 }
             });
         };
-        let call = quote_spanned!(mixed=> #private::write(writes, body, after).await);
+        let call = quote_spanned!(mixed=> #private::write(writes_, body_, after_).await);
         self.expander.function(&quote!(#begin #end), &call)
     }
 
@@ -159,7 +159,7 @@ impl Writer<'_> {
             Write::EvictKey(parts) => {
                 let name = self.name("key");
                 let key = self.expander.key(parts, Place::Function);
-                self.before.extend(quote_spanned!(mixed=> let #name = { #key key };));
+                self.before.extend(quote_spanned!(mixed=> let #name = { #key key_ };));
                 self.calls.extend(quote_spanned!(mixed=> .evict_key(#name)));
             }
             Write::EvictTags(tags) => {
@@ -180,7 +180,7 @@ impl Writer<'_> {
 
     fn early_or_late(&mut self, value: &Value, call: TokenStream) {
         if is_late(value) {
-            self.after.mentioned.push(value.expr.to_token_stream());
+            self.after.mentioned.extend(values::arguments_in(value, self.item));
             self.late(&call);
         } else {
             self.calls.extend(call);
@@ -191,7 +191,7 @@ impl Writer<'_> {
     fn late(&mut self, call: &TokenStream) {
         let mixed = Span::mixed_site();
         let group = self.groups - 1;
-        self.after.statements.extend(quote_spanned!(mixed=> let writes = writes.select(#group)#call;));
+        self.after.statements.extend(quote_spanned!(mixed=> let writes_ = writes_.select(#group)#call;));
     }
 
     fn put(&mut self, put: &Put, attribute: &WriteAttr) {
@@ -211,9 +211,9 @@ impl Writer<'_> {
                 let span = pointing_at(&entry.expr);
                 let ret = &self.item.ret;
                 let call = values::borrow_in_call(&entry.expr, self.item);
-                let held = quote_spanned!(span=> #private::held::<_, #ret, _>(outcome, #call));
+                let held = quote_spanned!(span=> #private::held::<_, #ret, _>(outcome_, #call));
                 if is_late(entry) {
-                    self.after.mentioned.push(entry.expr.to_token_stream());
+                    self.after.mentioned.extend(values::arguments_in(entry, self.item));
                     return self.late_put(
                         None,
                         &quote_spanned!(mixed=> .evict_entry(&#held)),
@@ -233,7 +233,7 @@ impl Writer<'_> {
             PutTarget::Parts(parts) => {
                 let name = self.name("entry");
                 let entry = self.expander.entry(parts, None, Place::Function, None);
-                self.before.extend(quote_spanned!(mixed=> let #name = { #entry entry };));
+                self.before.extend(quote_spanned!(mixed=> let #name = { #entry entry_ };));
                 name.to_token_stream()
             }
         };
@@ -252,7 +252,7 @@ impl Writer<'_> {
         let mixed = Span::mixed_site();
         let group = self.begin_evicts(cache, attribute);
         self.after.statements.extend(quote_spanned! {mixed=>
-            let writes = if #when { writes.select(#group)#call } else { writes };
+            let writes_ = if #when { writes_.select(#group)#call } else { writes_ };
         });
     }
 
@@ -279,10 +279,10 @@ impl Writer<'_> {
         }
         let name = self.name("rules");
         let ret = &self.item.ret;
-        let clones = values::clones(&late.mentioned, self.item.names());
+        let clones = values::clones(&late.mentioned);
         let captures = late.captures;
         self.before.extend(quote_spanned! {mixed=>
-            let #name = { #captures #clones #private::rules_for::<#ret, _>(outcome)#chain };
+            let #name = { #captures #clones #private::rules_for::<#ret, _>(outcome_)#chain };
         });
         name.to_token_stream()
     }
@@ -307,7 +307,7 @@ impl Writer<'_> {
     }
 
     fn late_value(&self, value: &Value, late: &mut Late) -> TokenStream {
-        late.mentioned.push(value.expr.to_token_stream());
+        late.mentioned.extend(values::arguments_in(value, self.item));
         values::value(value, self.item, Place::Function, Some(&result()))
     }
 
@@ -328,7 +328,7 @@ impl Writer<'_> {
                 }
                 other => {
                     if let Part::Hole(hole) = other {
-                        late.mentioned.push(hole.expr.clone());
+                        late.mentioned.extend(values::arguments_said(&hole.expr, self.item));
                     }
                     other.clone()
                 }
@@ -364,7 +364,7 @@ impl Writer<'_> {
 
     fn name(&mut self, what: &str) -> Ident {
         self.made_up += 1;
-        format_ident!("{what}{}", self.made_up, span = Span::mixed_site())
+        format_ident!("{what}_{}", self.made_up, span = Span::mixed_site())
     }
 }
 

@@ -37,8 +37,8 @@ pub(crate) enum Form {
     Boxed {
         /// `Box::pin`
         pin: TokenStream,
-        /// Statements that take pattern arguments apart.
-        destructured: Vec<Stmt>,
+        /// Statements that bind the arguments anew.
+        bound: Vec<Stmt>,
         /// What is in the async block.
         inner: TokenStream,
     },
@@ -72,6 +72,11 @@ impl Arg {
     pub(crate) fn has_impl_trait(&self) -> bool {
         has_impl_trait(&self.ty)
     }
+
+    /// Whether what the function sees are references already.
+    fn is_reference(&self) -> bool {
+        matches!(unwrap_type(&self.ty), Type::Reference(_)) && !matches!(self.pat, Pat::Reference(_))
+    }
 }
 
 impl Item {
@@ -88,6 +93,11 @@ impl Item {
     /// The argument's own token for `name`, which knows where it can be seen.
     pub(crate) fn find(&self, name: &str) -> Option<&Ident> {
         self.names().find(|ident| *ident == name)
+    }
+
+    /// Whether an argument's name is a reference in the function itself.
+    pub(crate) fn is_reference(&self, name: &Ident) -> bool {
+        self.args.iter().any(|arg| arg.names.contains(name) && arg.is_reference())
     }
 
     /// Whether `self` is a shared reference, which can be had twice.
@@ -114,7 +124,7 @@ impl Parse for Item {
                 "this method has no body to put a cache in front of: put the attribute on its implementations",
             ));
         }
-        let body = match input.parse()? {
+        let body = match unwrap_group(input.parse()?) {
             TokenTree::Group(body) if body.delimiter() == Delimiter::Brace => body,
             other => return Err(syn::Error::new(other.span(), "expected the function's body")),
         };
@@ -130,6 +140,19 @@ impl Parse for Item {
         let (form, ret) = form(&sig, &body, &mut args);
         Ok(Self { attrs, vis, defaultness, sig, form, ret, receiver, args, body })
     }
+}
+
+/// What is inside the groups that macro fragments arrive in.
+fn unwrap_group(tree: TokenTree) -> TokenTree {
+    if let TokenTree::Group(group) = &tree
+        && group.delimiter() == Delimiter::None
+    {
+        let mut inner = group.stream().into_iter();
+        if let (Some(only), None) = (inner.next(), inner.next()) {
+            return unwrap_group(only);
+        }
+    }
+    tree
 }
 
 fn defaultness(input: ParseStream<'_>) -> syn::Result<Option<Ident>> {
@@ -185,8 +208,8 @@ fn form(sig: &Signature, body: &Group, args: &mut [Arg]) -> (Form, Type) {
         },
         Type::Path(_) => match boxed_output(&returned).zip(boxed_block(body.stream())) {
             Some((output, (pin, inner))) => {
-                let (destructured, inner) = taken_apart(inner, args);
-                (Form::Boxed { pin, destructured, inner }, output)
+                let (bound, inner) = bound_anew(inner, args);
+                (Form::Boxed { pin, bound, inner }, output)
             }
             None => (Form::Sync, returned),
         },
@@ -274,39 +297,36 @@ fn boxed_block(tokens: TokenStream) -> Option<(TokenStream, TokenStream)> {
     }
 }
 
-/// Moves the statements in which `#[async_trait]` takes pattern arguments apart out of the block, so that options can
-/// mention what the patterns bind.
-fn taken_apart(inner: TokenStream, args: &mut [Arg]) -> (Vec<Stmt>, TokenStream) {
-    let renamed =
-        |name: &Ident| name.to_string().strip_prefix("__arg").is_some_and(|at| at.parse::<usize>().is_ok());
-    if !args.iter().any(|arg| arg.ident().is_some_and(renamed)) {
-        return (Vec::new(), inner);
-    }
+/// Moves the statements in which `#[async_trait]` binds arguments anew, `let x = x;` and `let (a, b) = __arg1;`, out of
+/// the block, so that options can mention what they bind, and count as a use of it.
+fn bound_anew(inner: TokenStream, args: &mut [Arg]) -> (Vec<Stmt>, TokenStream) {
     let Ok(stmts) = syn::parse::Parser::parse2(Block::parse_within, inner.clone()) else {
         return (Vec::new(), inner);
     };
-    let mut destructured = Vec::new();
+    let mut bound = Vec::new();
     let mut rest = TokenStream::new();
     for stmt in stmts {
-        let source = match &stmt {
-            Stmt::Local(local) => local.init.as_ref().and_then(|init| block_value(&init.expr)),
-            _ => None,
-        };
-        let arg = args.iter_mut().find(|arg| renamed_as(arg, source.as_ref()));
+        let arg = args.iter_mut().find(|arg| binds(&stmt, arg));
         match (&stmt, arg) {
             (Stmt::Local(local), Some(arg)) => {
                 arg.names = names_in(&local.pat);
                 arg.pat = local.pat.clone();
-                destructured.push(stmt);
+                bound.push(stmt);
             }
             _ => stmt.to_tokens(&mut rest),
         }
     }
-    (destructured, rest)
+    (bound, rest)
 }
 
-fn renamed_as(arg: &Arg, source: Option<&Ident>) -> bool {
-    source.is_some() && arg.ident() == source
+/// Whether a statement is `#[async_trait]`'s for this argument.
+fn binds(stmt: &Stmt, arg: &Arg) -> bool {
+    let (Stmt::Local(local), Some(name)) = (stmt, arg.ident()) else { return false };
+    let Some(init) = &local.init else { return false };
+    match (&local.pat, &*init.expr) {
+        (Pat::Ident(pat), Expr::Path(path)) => pat.ident == *name && path.path.is_ident(name),
+        (_, block) => name.to_string().starts_with("__arg") && block_value(block).as_ref() == Some(name),
+    }
 }
 
 /// `x` of `{ let x = x; x }`.

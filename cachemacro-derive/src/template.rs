@@ -279,6 +279,7 @@ fn relocate(tokens: TokenStream, at: Span, scope: &Scope<'_>) -> TokenStream {
                 let name = ident.to_string();
                 let own = match (&scope.item.receiver, name.as_str()) {
                     (Some(receiver), "self") => Some(receiver.self_token.span),
+                    (_, "result") if scope.result => Some(Span::call_site()),
                     _ => scope.item.find(&name).map(Ident::span),
                 };
                 TokenTree::Ident(Ident::new(&name, own.map_or(at, |own| own.located_at(at))))

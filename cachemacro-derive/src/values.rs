@@ -7,7 +7,7 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::visit_mut::{self, VisitMut};
-use syn::{Expr, Pat, parse_quote, parse_quote_spanned};
+use syn::{Expr, parse_quote, parse_quote_spanned};
 
 use crate::item::{Item, names_in, pointing_at};
 use crate::mentions::mentions;
@@ -29,11 +29,11 @@ pub(crate) fn reference(to: impl ToTokens) -> TokenStream {
     quote_spanned!(span=> &#to)
 }
 
-/// A reference to an argument.
-pub(crate) fn argument(name: &Ident, place: Place) -> TokenStream {
+/// A reference to an argument, of the same type wherever it is.
+pub(crate) fn argument(name: &Ident, item: &Item, place: Place) -> TokenStream {
     match place {
-        Place::Function => reference(name),
-        Place::Entry => name.to_token_stream(),
+        Place::Entry if !item.is_reference(name) => name.to_token_stream(),
+        _ => reference(name),
     }
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn argument(name: &Ident, place: Place) -> TokenStream {
 pub(crate) fn value(value: &Value, item: &Item, place: Place, loaded: Option<&Ident>) -> TokenStream {
     let bound: Vec<Ident> = value.lets.iter().flat_map(|bound| names_in(&bound.pat)).collect();
     let expr = fitted(&value.expr, item, place, &bound, value.borrows);
-    let lets: Vec<&Let> = value.lets.iter().filter(|bound| !is_unused(&bound.pat, &value.expr)).collect();
+    let lets: Vec<&Let> = value.lets.iter().collect();
     let mixed = Span::mixed_site();
     if lets.is_empty() && value.ty.is_none() && !value.returns {
         return expr.to_token_stream();
@@ -50,20 +50,8 @@ pub(crate) fn value(value: &Value, item: &Item, place: Place, loaded: Option<&Id
     match (&value.ty, value.returns) {
         (Some(ty), true) => quote_spanned!(mixed=> (|| -> #ty { #lets #expr })()),
         (None, true) => quote_spanned!(mixed=> (|| { #lets #expr })()),
-        (Some(ty), false) => quote_spanned!(mixed=> { #lets let value: #ty = #expr; value }),
+        (Some(ty), false) => quote_spanned!(mixed=> { #lets let value_: #ty = #expr; value_ }),
         (None, false) => quote_spanned!(mixed=> { #lets #expr }),
-    }
-}
-
-/// A name that says it is not used, and is not.
-fn is_unused(pat: &Pat, expr: &Expr) -> bool {
-    match pat {
-        Pat::Wild(_) => true,
-        Pat::Ident(pat) => {
-            let name = pat.ident.to_string();
-            name.starts_with('_') && !mentions(expr.to_token_stream(), &name)
-        }
-        _ => false,
     }
 }
 
@@ -73,7 +61,9 @@ fn bindings(lets: &[&Let], item: &Item, place: Place, loaded: Option<&Ident>) ->
     let from: Vec<TokenStream> = lets
         .iter()
         .map(|bound| match bound.from {
-            Source::Arg(at) => item.args[at].ident().map(|name| argument(name, place)).unwrap_or_default(),
+            Source::Arg(at) => {
+                item.args[at].ident().map(|name| argument(name, item, place)).unwrap_or_default()
+            }
             Source::Loaded => loaded.map(ToTokens::to_token_stream).unwrap_or_default(),
         })
         .collect();
@@ -104,7 +94,8 @@ pub(crate) fn fitted(expr: &Expr, item: &Item, place: Place, bound: &[Ident], bo
     if place == Place::Entry {
         let mut local = Locals(Vec::new());
         local.visit_expr_mut(&mut expr);
-        Dereference { names: &names, locals: &local.0 }.visit_expr_mut(&mut expr);
+        let owned: Vec<&Ident> = names.into_iter().filter(|name| !item.is_reference(name)).collect();
+        Dereference { names: &owned, locals: &local.0 }.visit_expr_mut(&mut expr);
     }
     expr
 }
@@ -195,12 +186,24 @@ impl VisitMut for Dereference<'_> {
     fn visit_macro_mut(&mut self, _: &mut syn::Macro) {}
 }
 
-/// The statement that clones what a closure mentions which outlives the arguments.
-pub(crate) fn clones<'a>(tokens: &[TokenStream], names: impl Iterator<Item = &'a Ident>) -> TokenStream {
+/// The arguments that a value mentions, those apart whose names its closure binds itself.
+pub(crate) fn arguments_in(value: &Value, item: &Item) -> Vec<Ident> {
+    let bound: Vec<Ident> = value.lets.iter().flat_map(|bound| names_in(&bound.pat)).collect();
+    let tokens = value.expr.to_token_stream();
+    arguments_said(&tokens, item).into_iter().filter(|name| !bound.contains(name)).collect()
+}
+
+/// The arguments that tokens mention.
+pub(crate) fn arguments_said(tokens: &TokenStream, item: &Item) -> Vec<Ident> {
+    item.names().filter(|name| mentions(tokens.clone(), &name.to_string())).cloned().collect()
+}
+
+/// The statements that clone what is mentioned when the body has moved the arguments.
+pub(crate) fn clones(names: &[Ident]) -> TokenStream {
     let mixed = Span::mixed_site();
-    names
-        .filter(|name| tokens.iter().any(|tokens| mentions(tokens.clone(), &name.to_string())))
-        .map(|name| {
+    let each_once = names.iter().enumerate().filter(|(at, name)| !names[..*at].contains(name));
+    each_once
+        .map(|(_, name)| {
             let from = reference(name);
             quote_spanned!(mixed=> let #name = ::core::clone::Clone::clone(#from);)
         })

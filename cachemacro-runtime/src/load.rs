@@ -69,13 +69,14 @@ where
         Seat::Lead(lead) => lead,
         Seat::Follow(follow) => match follow.wait(call.follow_wait()).await {
             Waited::Told(Verdict::Lead(lead)) => lead,
-            Waited::Told(Verdict::Share(landed)) => match call.take(&landed) {
-                Some(shared) => {
+            Waited::Told(Verdict::Share(landed)) => {
+                // Not a `match`, which would hold what was shared, perhaps not `Send`, over the await.
+                if let Some(shared) = call.take(&landed) {
                     target.record(Event::SharedLoad);
                     return shared;
                 }
-                None => return call.run(None, body).await.0,
-            },
+                return call.run(None, body).await.0;
+            }
             Waited::Told(Verdict::Alone) => return call.run(None, body).await.0,
             Waited::Over(lead) => {
                 may_store = false;

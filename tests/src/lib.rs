@@ -3,6 +3,7 @@
 //!
 //! Nothing here sleeps for luck: a test states a condition and a deadline ([`wait_until`]).
 
+pub mod attributes;
 pub mod conformance;
 pub mod halt;
 pub mod monitor;

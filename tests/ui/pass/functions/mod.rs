@@ -1,0 +1,9 @@
+mod attributes_and_names;
+mod borrowed_arguments;
+mod coercions;
+mod conditional_arguments;
+mod free;
+mod generics;
+mod impl_future;
+mod patterns;
+mod recursion;

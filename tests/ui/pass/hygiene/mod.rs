@@ -1,0 +1,3 @@
+mod hostile_names;
+mod macros;
+mod renamed;

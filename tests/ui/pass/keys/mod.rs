@@ -1,0 +1,4 @@
+mod closures;
+mod functions_and_expressions;
+mod skip;
+mod templates;

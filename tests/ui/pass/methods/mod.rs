@@ -1,0 +1,2 @@
+mod generic_impl;
+mod receivers;

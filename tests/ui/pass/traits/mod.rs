@@ -1,0 +1,2 @@
+mod async_trait;
+mod native;

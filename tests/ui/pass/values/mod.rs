@@ -1,0 +1,5 @@
+mod aliases;
+mod inside_holders;
+mod none_and_err;
+mod policies;
+mod rules;

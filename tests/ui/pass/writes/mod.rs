@@ -1,0 +1,3 @@
+mod evicts;
+mod puts;
+mod stacked;
