@@ -114,7 +114,7 @@ async fn the_proxy_passes_cuts_and_refuses() {
 #[tokio::test]
 async fn the_proxy_delays_and_swallows() {
     let proxy = FaultProxy::start(&RedisServer::shared().address());
-    let mut connection = connect(&proxy.url(), Duration::from_secs(2)).await.expect("passed");
+    let mut connection = connect(&proxy.url(), Duration::from_millis(600)).await.expect("passed");
     proxy.delay(Duration::from_millis(50));
     let began = std::time::Instant::now();
     assert_eq!(ping(&mut connection).await.expect("late"), "PONG");
