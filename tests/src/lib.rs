@@ -5,6 +5,7 @@
 
 pub mod attributes;
 pub mod conformance;
+pub mod dice;
 pub mod halt;
 pub mod monitor;
 pub mod outcomes;
@@ -14,6 +15,7 @@ pub mod server;
 pub mod wait;
 pub mod worker;
 
+pub use dice::Dice;
 pub use proxy::FaultProxy;
 pub use rig::{LONG, Process, Rig};
 pub use server::RedisServer;
