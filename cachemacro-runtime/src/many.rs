@@ -48,7 +48,10 @@ impl Cache {
         T: Value,
         F: Future<Output = HashMap<K, T>>,
     {
-        let load = async |ids| Ok::<_, std::convert::Infallible>(load(ids).await);
+        let load = |ids| {
+            let loaded = load(ids);
+            async move { Ok::<_, std::convert::Infallible>(loaded.await) }
+        };
         match self.try_get_or_load_many(ids, |id| self.entry(prefix, id), load).await {
             Ok(values) => values,
             Err(never) => match never {},
@@ -60,15 +63,16 @@ impl Cache {
     ///
     /// # Errors
     /// What `load` returned; the cache has none of its own.
-    pub async fn try_get_or_load_many<K, T, E>(
+    pub async fn try_get_or_load_many<K, T, E, F>(
         &self,
         ids: impl IntoIterator<Item = K>,
         entry: impl Fn(&K) -> Entry<T>,
-        mut load: impl AsyncFnMut(Vec<K>) -> Result<HashMap<K, T>, E>,
+        mut load: impl FnMut(Vec<K>) -> F,
     ) -> Result<HashMap<K, T>, E>
     where
         K: Eq + Hash + Clone,
         T: Value,
+        F: Future<Output = Result<HashMap<K, T>, E>>,
     {
         let mut batch = Batch::new(ids, entry);
         batch.read(self).await;
@@ -229,12 +233,15 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
     }
 
     /// Loads these together and stores those whose lease is held, in one round trip each for all of them.
-    async fn load<E>(
+    async fn load<E, F>(
         &mut self,
         cache: &Cache,
         wanted: Vec<Missing<K, T>>,
-        load: &mut impl AsyncFnMut(Vec<K>) -> Result<HashMap<K, T>, E>,
-    ) -> Result<(), E> {
+        load: &mut impl FnMut(Vec<K>) -> F,
+    ) -> Result<(), E>
+    where
+        F: Future<Output = Result<HashMap<K, T>, E>>,
+    {
         if wanted.is_empty() {
             return Ok(());
         }
