@@ -12,6 +12,7 @@ pub mod outcomes;
 pub mod proxy;
 pub mod rig;
 pub mod server;
+pub mod unfenced;
 pub mod wait;
 pub mod worker;
 
