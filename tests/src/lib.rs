@@ -22,3 +22,22 @@ pub use rig::{LONG, Process, Rig};
 pub use server::RedisServer;
 pub use wait::{DEADLINE, namespace, wait_for, wait_until};
 pub use worker::Worker;
+
+/// The code blocks of the guide, compiled and run as doc tests. Those of the README are the facade's.
+#[cfg(doctest)]
+mod guide {
+    #[doc = include_str!("../../docs/README.md")]
+    mod index {}
+    #[doc = include_str!("../../docs/keys.md")]
+    mod keys {}
+    #[doc = include_str!("../../docs/tags.md")]
+    mod tags {}
+    #[doc = include_str!("../../docs/consistency.md")]
+    mod consistency {}
+    #[doc = include_str!("../../docs/testing.md")]
+    mod testing {}
+    #[doc = include_str!("../../docs/operations.md")]
+    mod operations {}
+    #[doc = include_str!("../../docs/migrating.md")]
+    mod migrating {}
+}
