@@ -1,0 +1,240 @@
+//! What README and guide say is what the code has: names, settings, counters, links, and the rights on a server.
+//! Their code blocks are doc tests (`tests/src/lib.rs`, `cachemacro/src/lib.rs`).
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use cachemacro_runtime::{Cache, ErrorKind, MissReason, Mode, mode};
+use cachemacro_tests::{DEADLINE, RedisServer, wait_until};
+use redis::aio::MultiplexedConnection;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// README and guide, by path.
+fn pages() -> Vec<(String, String)> {
+    let guide = fs::read_dir(root().join("docs")).expect("the guide is there").filter_map(|file| {
+        let name = file.ok()?.file_name().into_string().ok()?;
+        name.ends_with(".md").then(|| format!("docs/{name}"))
+    });
+    let mut paths: Vec<String> = guide.chain(["README.md".to_owned()]).collect();
+    paths.sort();
+    paths.into_iter().map(|path| (path.clone(), read(&path))).collect()
+}
+
+/// Words of capitals, digits and underscores that begin with one of `starts`.
+fn variables(text: &str, starts: &[&str]) -> BTreeSet<String> {
+    text.split(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'))
+        .filter(|word| starts.iter().any(|start| word.starts_with(start)))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// A page's lines outside of code blocks, and those blocks' info strings.
+fn prose(text: &str) -> (Vec<&str>, Vec<&str>) {
+    let (mut lines, mut infos, mut inside) = (Vec::new(), Vec::new(), false);
+    for line in text.lines() {
+        match line.trim_start().strip_prefix("```") {
+            Some(info) if !inside => {
+                infos.push(info.trim());
+                inside = true;
+            }
+            Some(_) => inside = false,
+            None if !inside => lines.push(line),
+            None => {}
+        }
+    }
+    (lines, infos)
+}
+
+/// How GitHub names a heading.
+fn anchor(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    text.chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'))
+        .map(|c| if c == ' ' { '-' } else { c })
+        .collect()
+}
+
+/// The targets of links, inline ones and definitions.
+fn links(lines: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for line in lines {
+        let mut rest = *line;
+        while let Some(at) = rest.find("](") {
+            rest = &rest[at + 2..];
+            found.extend(rest.split(')').next().map(str::to_owned));
+        }
+        if let Some((name, target)) = line.split_once("]: ")
+            && name.starts_with('[')
+        {
+            found.push(target.trim().to_owned());
+        }
+    }
+    found
+}
+
+#[test]
+fn the_readme_lists_every_variable_and_no_other() {
+    let starts = ["CACHEMACRO_", "REDIS_URL"];
+    let builder = variables(&read("cachemacro-runtime/src/builder.rs"), &starts);
+    assert_eq!(variables(&read("README.md"), &starts), builder);
+    assert!(variables(&read("docs/operations.md"), &starts).is_subset(&builder));
+}
+
+#[test]
+fn the_guide_explains_every_counter_miss_and_kind_of_codec() {
+    let operations = read("docs/operations.md");
+    let stats = read("cachemacro-runtime/src/stats.rs");
+    let (_, counters) = stats.split_once("counters! {\n").expect("the counters are declared there");
+    let (counters, _) = counters.split_once("\n}").expect("the declaration ends");
+    let counters: Vec<&str> = counters
+        .lines()
+        .filter_map(|line| line.trim().strip_suffix(','))
+        .filter(|word| !word.contains(' '))
+        .collect();
+    assert!(counters.contains(&"refused_fills"), "{counters:?}");
+    let reasons = MissReason::ALL.map(MissReason::as_str);
+    let further = ["misses_by_reason", "errors_by_kind", "load_time", "store_time"];
+    for name in counters.into_iter().chain(reasons).chain(further) {
+        assert!(operations.contains(&format!("`{name}`")), "docs/operations.md does not explain `{name}`");
+    }
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    for (path, text) in pages() {
+        let folder = root().join(Path::new(&path).parent().expect("a page is in a folder"));
+        for target in links(&prose(&text).0) {
+            if target.starts_with("https://") {
+                continue;
+            }
+            let (file, heading) = target.split_once('#').unwrap_or((&target, ""));
+            let file = if file.is_empty() { root().join(&path) } else { folder.join(file) };
+            assert!(file.exists(), "{path}: {target}");
+            if !heading.is_empty() {
+                let page = fs::read_to_string(&file).expect("a page");
+                let (lines, _) = prose(&page);
+                let known =
+                    lines.iter().filter(|line| line.starts_with('#')).any(|line| anchor(line) == heading);
+                assert!(known, "{path}: {target}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_code_block_is_compiled_or_says_that_it_is_no_rust() {
+    let suite = read("tests/src/lib.rs");
+    for (path, text) in pages() {
+        for info in prose(&text).1 {
+            assert!(
+                ["rust", "rust,no_run", "toml", "bash", "text", "mermaid"].contains(&info),
+                "{path} has a block marked `{info}`"
+            );
+        }
+        assert!(path == "README.md" || suite.contains(&format!("../../{path}")), "{path} is not a doc test");
+    }
+    assert!(read("cachemacro/src/lib.rs").contains(r#"include_str!("../README.md")"#));
+    assert_eq!(read("cachemacro/README.md"), read("README.md"));
+}
+
+#[test]
+fn the_tests_that_the_guide_names_are_there() {
+    let consistency = read("docs/consistency.md");
+    let quoted = consistency.split('`').skip(1).step_by(2).filter(|word| word.ends_with(".rs"));
+    for name in quoted {
+        let path = if name.contains('/') { name.to_owned() } else { format!("tests/tests/{name}") };
+        assert!(root().join(&path).exists(), "docs/consistency.md names {path}");
+    }
+}
+
+/// How many keys the server tracks for clients that are to be told of a change.
+async fn tracked_keys(admin: &mut MultiplexedConnection) -> u64 {
+    let stats: String = redis::cmd("INFO").arg("stats").query_async(admin).await.expect("the server answers");
+    let count = stats.lines().find_map(|line| line.strip_prefix("tracking_total_keys:"));
+    count.and_then(|count| count.trim().parse().ok()).expect("the server counts them")
+}
+
+#[tokio::test]
+async fn the_rights_that_the_guide_names_are_enough() {
+    let operations = read("docs/operations.md");
+    let rule = operations
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("ACL SETUSER shop "))
+        .expect("docs/operations.md shows an ACL rule");
+    let server = RedisServer::start();
+    let mut admin = server.client().await;
+    let mut set_user = redis::cmd("ACL");
+    set_user.arg("SETUSER").arg("shop");
+    for word in rule.split_whitespace() {
+        set_user.arg(word);
+    }
+    set_user.exec_async(&mut admin).await.expect("the rule is one");
+
+    let url = format!("redis://shop:PASSWORD@{}", server.address());
+    let build =
+        || Cache::builder().redis(url.clone()).namespace("shop").build().expect("acceptable settings");
+    let (cache, other) = (build(), build());
+    let entry = |cache: &Cache| cache.entry::<u32>("number", &7).with_tags(["numbers"]);
+
+    // A load, a caller in another process that waits for it, and a hit.
+    let (begun, mut begins) = tokio::sync::oneshot::channel();
+    let (go, goes) = tokio::sync::oneshot::channel::<()>();
+    let first = tokio::spawn({
+        let entry = entry(&cache);
+        async move {
+            entry
+                .get_or_load(async || {
+                    begun.send(()).expect("the test waits");
+                    goes.await.expect("the test lets it go on");
+                    1
+                })
+                .await
+        }
+    });
+    (&mut begins).await.expect("the load begins");
+    let second = tokio::spawn({
+        let entry = entry(&other);
+        async move { entry.get_or_load(async || 2).await }
+    });
+    wait_until("the server tracks the key", DEADLINE, async || tracked_keys(&mut admin).await > 0).await;
+    go.send(()).expect("the load waits");
+    assert_eq!((first.await.ok(), second.await.ok()), (Some(1), Some(1)));
+
+    let entry = entry(&cache);
+    assert_eq!(entry.get().await.expect("it may"), Some(1));
+    assert!(entry.has().await.expect("it may"));
+    entry.set(&3).await.expect("it may");
+    // Its lease outlives what is stored, so the key's expiry is raised.
+    let short = cache.entry::<u32>("number", &8).with_ttl(Duration::from_secs(2));
+    short.set(&3).await.expect("it may");
+    mode(Mode::Refresh, short.get_or_load(async || 4)).await;
+    redis::cmd("SCRIPT").arg("FLUSH").exec_async(&mut admin).await.expect("the server forgets its scripts");
+    entry.update(|number| number.unwrap_or(0) + 1).await.expect("it may");
+    assert_eq!(cache.entry::<i64>("count", &()).increment(2).await.expect("it may"), 2);
+    cache.evict_tags(["numbers"]).await.expect("it may");
+    entry.delete().await.expect("it may");
+    cache.evict_prefix("number").await.expect("it may");
+    cache.health().await.expect("it may");
+    cache.clear().await.expect("it may");
+    assert!(cache.entry::<u32>("number", &7).get().await.expect("it may").is_none());
+
+    let denied: Vec<redis::Value> =
+        redis::cmd("ACL").arg("LOG").query_async(&mut admin).await.expect("the log can be read");
+    assert!(denied.is_empty(), "{denied:#?}");
+    let foreign = Cache::builder().redis(url).namespace("other").build().expect("acceptable settings");
+    let refused = foreign.entry::<u32>("number", &7).get().await;
+    assert_eq!(
+        refused.map_err(|error| error.kind()),
+        Err(ErrorKind::Store),
+        "other namespaces are out of reach"
+    );
+}
