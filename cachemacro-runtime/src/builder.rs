@@ -154,13 +154,15 @@ impl CacheBuilder {
         self
     }
 
-    /// How long a call waits for another caller's load before it loads by itself. Default: 10 seconds.
+    /// How long a call waits for another caller's load before it loads by itself, without storing. Zero: other
+    /// processes' loads are not waited for. Default: 10 seconds.
     pub fn wait(mut self, wait: Duration) -> Self {
         self.settings.wait = wait;
         self
     }
 
-    /// How long a load may keep its lease. Default: 60 seconds.
+    /// How long a load may keep its lease. It is not ended then, but others may load, and its value may not be stored.
+    /// Default: 60 seconds.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.settings.deadline = deadline;
         self
@@ -226,7 +228,7 @@ impl CacheBuilder {
         self
     }
 
-    /// How many connections the pool may open.
+    /// How many pooled connections serve what needs one to itself, such as scans. Default: 4.
     #[cfg(feature = "redis")]
     pub fn pool_size(mut self, size: usize) -> Self {
         self.redis.pool_size = Some(size);
@@ -239,7 +241,7 @@ impl CacheBuilder {
         self
     }
 
-    /// Takes over what the environment says (the table in the README); what is not set stays.
+    /// Takes over what the environment says (the table in the README); what is not set there stays as it is.
     ///
     /// # Errors
     /// [`ErrorKind::Config`], naming the variable and what it accepts.
@@ -248,6 +250,17 @@ impl CacheBuilder {
     }
 
     /// [`env`](Self::env) from another source than the process's environment.
+    ///
+    /// ```
+    /// use cachemacro_runtime::Cache;
+    ///
+    /// let set = |value: &'static str| {
+    ///     move |name: &str| (name == "CACHEMACRO_TTL").then(|| value.to_owned())
+    /// };
+    /// assert!(Cache::builder().env_from(set("90s")).is_ok());
+    /// let error = Cache::builder().env_from(set("soon")).unwrap_err();
+    /// assert!(error.to_string().contains("CACHEMACRO_TTL"));
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Config`], naming the variable and what it accepts.

@@ -88,7 +88,13 @@ impl Cache {
         CacheBuilder::default()
     }
 
-    /// A cache as the environment describes it (the table in the README).
+    /// A cache as the environment describes it (the table in the README): Redis where `CACHEMACRO_REDIS_URL` or
+    /// `REDIS_URL` is set, else in memory. Opens no connection yet.
+    ///
+    /// ```
+    /// let cache = cachemacro_runtime::Cache::from_env()?;
+    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config), naming the variable and what it accepts.
@@ -96,7 +102,8 @@ impl Cache {
         CacheBuilder::default().env()?.build()
     }
 
-    /// A new, empty cache in this process, with default settings.
+    /// A new, empty cache in this process, with default settings: 64 MiB, values fresh for 5 minutes. It follows the
+    /// same protocol as one on Redis, which makes it fit for tests.
     pub fn memory() -> Self {
         CacheBuilder::default().memory().build().expect("the defaults are acceptable")
     }
@@ -174,7 +181,19 @@ impl Cache {
     }
 
     /// The value under `prefix` and `key`; where there is none, `load` runs once for all callers in the fleet and
-    /// its value is stored.
+    /// its value is stored. Whatever breaks in the cache, `load` runs. For other TTLs, tags and loads that can fail, see
+    /// [`entry`](Self::entry).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// let cache = cachemacro_runtime::Cache::memory();
+    /// let area = async |width: u32, height: u32| width * height; // expensive
+    ///
+    /// assert_eq!(cache.get_or_load("area", &(3, 4), || area(3, 4)).await, 12);
+    /// assert_eq!(cache.get::<u32>("area", &(3, 4)).await?, Some(12));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn get_or_load<T: Value, F: Future<Output = T>>(
         &self,
         prefix: &str,
@@ -212,7 +231,20 @@ impl Cache {
         Evict::new(self.clone())
     }
 
-    /// Evicts all entries that carry one of these tags: constant time, however many there are.
+    /// Evicts all entries that carry one of these tags: constant time, however many there are. Tags are taken as they
+    /// are; [`escape`](crate::escape) what a template would have encoded.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// let cache = cachemacro_runtime::Cache::memory();
+    /// for page in 1..=3 {
+    ///     cache.entry("page", &page).with_tags(["pages"]).set(&page).await?;
+    /// }
+    /// cache.evict_tags(["pages"]).await?;
+    /// assert_eq!(cache.get::<u32>("page", &2).await?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// Where the store failed: the entries may still be served.
@@ -222,6 +254,16 @@ impl Cache {
 
     /// Evicts all entries under a prefix and tells how many there were. Scans the server's keys: costs time in
     /// proportion to all of them; a tag costs nothing.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// let cache = cachemacro_runtime::Cache::memory();
+    /// cache.set("user", &1, &"Ada".to_owned()).await?;
+    /// cache.set("users", &1, &1).await?;
+    /// assert_eq!(cache.evict_prefix("user").await?, 1); // not what begins with `users`
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// Where the store failed: some entries may still be there.
@@ -267,15 +309,28 @@ impl Cache {
         self.core.events.on(handler);
     }
 
-    /// Evicts what the handlers of this event's type ask for, together. Returns how many entries went.
+    /// Evicts what the handlers of this event's type ask for, together. Returns how many entries went, not counting
+    /// those of tags. An event without handlers does nothing.
     ///
     /// # Errors
-    /// Where the store failed.
+    /// Where the store failed: the entries may still be served.
     pub async fn emit<E: Any + Send + Sync>(&self, event: &E) -> Result<u64> {
         self.core.events.collect(event, self.evict()).run().await
     }
 
-    /// What happened so far.
+    /// What happened so far, in total and for each annotated function that was called.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let cache = cachemacro_runtime::Cache::memory();
+    /// for _ in 0..10 {
+    ///     cache.get_or_load("answer", &(), async || 42).await;
+    /// }
+    /// let total = cache.stats().total;
+    /// assert_eq!((total.loads, total.hits), (1, 9));
+    /// assert_eq!(total.hit_rate(), 0.9);
+    /// # }
+    /// ```
     pub fn stats(&self) -> CacheStats {
         let sites = self.core.sites.read().unwrap_or_else(PoisonError::into_inner);
         let mut by_name: Vec<(String, Stats)> = sites
@@ -286,10 +341,19 @@ impl Cache {
         CacheStats::new(self.core.stats.snapshot(), by_name)
     }
 
-    /// Asks the store whether it is there.
+    /// Asks the store whether it is there. Functions run without it, so this is for dashboards, not for a probe that
+    /// would take the service out of rotation.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// let health = cachemacro_runtime::Cache::memory().health().await?;
+    /// assert_eq!((health.store.kind, health.store.server), ("memory", None));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// Where it is not.
+    /// Where it does not answer within its timeouts.
     pub async fn health(&self) -> Result<Health> {
         Ok(Health {
             store: self.core.store.health().await?,
@@ -298,7 +362,8 @@ impl Cache {
         })
     }
 
-    /// Connects, which every other call does on its own when it needs to.
+    /// Connects, which every other call does on its own when it needs to. Call it at start to fail early, or to have
+    /// the first request find a connection.
     ///
     /// # Errors
     /// Where the store cannot be reached within the connect timeout.
@@ -306,7 +371,8 @@ impl Cache {
         self.core.store.connect().await
     }
 
-    /// Finishes what dropped calls left to do, then closes the store's connections.
+    /// Finishes what dropped calls left to do, then closes the store's connections. Cached calls after it run their
+    /// functions; direct ones may fail.
     pub async fn shutdown(&self) {
         self.core.drain().await;
         self.core.store.close().await;

@@ -88,7 +88,7 @@ pub struct Meta {
     pub size: usize,
 }
 
-/// What [`Entry::lookup`] found.
+/// What [`Entry::lookup`] found; it has an example.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "made once a call and taken apart at once")]
 pub enum Lookup<T> {
@@ -98,7 +98,8 @@ pub enum Lookup<T> {
     Vacant(Vacancy<T>),
 }
 
-/// The right to fill an entry. Dropping it gives the right back.
+/// The right to fill an entry, from [`Entry::lookup`]. It lasts for the entry's `deadline`, kept alive by a task of its
+/// own. Dropping it gives it back, so that the next caller may load.
 #[derive(Debug)]
 pub struct Vacancy<T> {
     entry: Entry<T>,
@@ -136,20 +137,39 @@ impl<T: Value> Entry<T> {
         self.with(|target| tags.into_iter().for_each(|tag| target.tag(tag.as_ref())))
     }
 
-    /// The same entry with another codec than the cache's.
+    /// The same entry with another codec than the cache's. Values that were stored with that one are misses.
     #[must_use]
     pub fn with_codec<C: Codec>(mut self) -> Self {
         self.codec = Some(CodecFor::of::<C>());
         self
     }
 
-    /// The same entry with these options.
+    /// The same entry with these options, in place of those of its site.
     #[must_use]
     pub fn with_policy(self, policy: Policy) -> Self {
         self.with(|target| target.policy = policy)
     }
 
-    /// The same entry with rules about its values.
+    /// The same entry with rules about its values, which loads, `set` and `update` follow.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// use cachemacro_runtime::{Cache, EntryRules};
+    ///
+    /// let rules = EntryRules::none().unless(Vec::is_empty).tags(|rows: &Vec<u64>| {
+    ///     rows.iter().map(|row| format!("row:{row}")).collect()
+    /// });
+    /// let cache = Cache::memory();
+    /// let page = cache.entry::<Vec<u64>>("page", &1).with_rules(rules);
+    ///
+    /// page.get_or_load(async || vec![]).await;
+    /// assert!(!page.has().await?, "an empty page is not stored");
+    /// page.get_or_load(async || vec![7, 8]).await;
+    /// cache.evict_tags(["row:8"]).await?;
+    /// assert!(!page.has().await?, "the page showed row 8");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn with_rules(mut self, rules: EntryRules<T>) -> Self {
         self.rules = rules;
@@ -277,8 +297,17 @@ impl<T: Value> Entry<T> {
         crate::load::load(self.clone(), Plain, NoRules, true, body).await
     }
 
-    /// The same with a load that can fail. An `Err` is returned, not stored; it is shared with callers that wait
-    /// where it can be cloned.
+    /// The same with a load that can fail. An `Err` is returned, not stored, and not shared: callers that wait for a
+    /// load that fails load side by side.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let port = cachemacro_runtime::Cache::memory().entry::<u16>("port", &"http");
+    /// let failed = port.try_get_or_load(async || "eighty".parse::<u16>()).await;
+    /// assert!(failed.is_err());
+    /// assert_eq!(port.try_get_or_load(async || "80".parse::<u16>()).await, Ok(80));
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// What `load` returned; the cache has none of its own.
@@ -391,7 +420,22 @@ impl<T: Value> Entry<T> {
         Ok(self.meta().await?.map(|meta| meta.ttl))
     }
 
-    /// Age, expiry and size of the value; `None` where there is none.
+    /// Age, expiry and size of the value, without reading it whole; `None` where there is none.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// let cache = cachemacro_runtime::Cache::memory();
+    /// let user = cache.entry::<String>("user", &7).with_ttl(Duration::from_secs(60)).with_tags(["users"]);
+    /// assert_eq!(user.meta().await?, None);
+    ///
+    /// user.set(&"Ada".to_owned()).await?;
+    /// let meta = user.meta().await?.expect("it was stored");
+    /// assert!(meta.ttl <= Duration::from_secs(60) && meta.tags == 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// Where the store failed, or the arguments cannot be a key.

@@ -55,7 +55,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// All kinds, in the order in which [`index`](Self::index) numbers them.
+    /// All kinds, in the order of [`Stats::errors_by_kind`](crate::Stats::errors_by_kind).
     pub const ALL: [ErrorKind; 11] = [
         ErrorKind::Config,
         ErrorKind::Connect,

@@ -56,6 +56,19 @@ impl From<Duration> for Ttl {
 }
 
 /// The options of a site that have the same value on every call. `None`: the cache's default.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+/// use cachemacro_runtime::{Cache, Policy, Ttl};
+/// use std::time::Duration;
+///
+/// let policy = Policy { ttl: Some(Ttl::millis(500)), wait: Some(Duration::from_secs(1)), ..Policy::DEFAULT };
+/// let entry = Cache::memory().entry::<u32>("answer", &()).with_policy(policy);
+/// entry.set(&42).await?;
+/// assert!(entry.ttl().await? <= Some(Duration::from_millis(500)));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
     /// How long a value stays fresh.
@@ -68,11 +81,12 @@ pub struct Policy {
     pub cache_err: bool,
     /// By what part of itself a TTL is spread: 10 is ±10 %.
     pub jitter: Option<u8>,
-    /// How long to wait for another caller's load.
+    /// How long to wait for another caller's load before loading without storing. Zero: other processes' loads are
+    /// not waited for.
     pub wait: Option<Duration>,
-    /// How long a load may keep its lease.
+    /// How long a load may keep its lease. It is not ended then, but others may load, and its value may not be stored.
     pub deadline: Option<Duration>,
-    /// Mixed into the schema fingerprint.
+    /// Mixed into the schema fingerprint: raise it where values of before must be misses.
     pub version: u32,
 }
 

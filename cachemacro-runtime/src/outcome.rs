@@ -9,7 +9,19 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::codec::BuiltinCodec;
 use crate::error::Result;
 
-/// What a stored value must be: owned, cloneable, shareable between threads, and serde's.
+/// What a stored value must be: owned, cloneable, shareable between threads, and serde's. Every such type is one;
+/// there is nothing to implement.
+///
+/// ```
+/// #[derive(Clone, serde::Serialize, serde::Deserialize)]
+/// struct User {
+///     name: String,
+/// }
+///
+/// fn is_value<T: cachemacro_runtime::Value>() {}
+/// is_value::<User>();
+/// is_value::<std::sync::Arc<User>>();
+/// ```
 pub trait Value: Clone + Send + Sync + Serialize + DeserializeOwned + 'static {}
 
 impl<T: Clone + Send + Sync + Serialize + DeserializeOwned + 'static> Value for T {}

@@ -38,6 +38,7 @@ pub struct NoRules;
 impl<V> Rules<V> for NoRules {}
 
 /// Rules without captured arguments, which an [`Entry`](crate::Entry) carries, so that puts apply them too.
+/// [`Entry::with_rules`](crate::Entry::with_rules) has an example.
 pub struct EntryRules<V> {
     unless: Option<fn(&V) -> bool>,
     ttl: Option<fn(&V) -> Ttl>,

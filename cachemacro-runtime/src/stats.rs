@@ -73,6 +73,16 @@ impl MissReason {
 }
 
 /// How long something took, as counts in buckets that double: the first is under 1 µs, the last open.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let cache = cachemacro_runtime::Cache::memory();
+/// cache.get_or_load("answer", &(), async || 42).await;
+/// let loads = cache.stats().total.load_time;
+/// println!("{} loads, half of them within {:?}", loads.count(), loads.quantile(0.5));
+/// assert_eq!(loads.count(), 1);
+/// # }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Histogram {
     buckets: [u64; Histogram::BUCKETS],
@@ -257,7 +267,8 @@ impl Stats {
         self.errors_by_kind[kind.index()]
     }
 
-    /// Hits among all reads, from 0 to 1; zero where there were none.
+    /// Hits among all reads, from 0 to 1; zero where there were none. A call that another caller's load answered
+    /// was a miss.
     pub fn hit_rate(&self) -> f64 {
         let reads = self.hits + self.misses();
         #[expect(clippy::cast_precision_loss, reason = "a ratio")]

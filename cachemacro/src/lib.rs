@@ -14,6 +14,7 @@
 #![doc = include_str!("../README.md")]
 
 pub use cachemacro_derive::{CacheSchema, cache_config, cache_evict, cache_put, cached};
+#[doc(inline)]
 pub use cachemacro_runtime::*;
 
 #[doc(hidden)]

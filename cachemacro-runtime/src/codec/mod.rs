@@ -6,7 +6,7 @@
 //!
 //! Which codec is the default: bincode, else postcard, `MessagePack`, JSON,
 //! whichever feature is on. With none of them
-//! the crate still builds, for those who bring a [`Codec`] of their own: [`BuiltinCodec::None`] then is what sites
+//! the crate still builds, for those who bring a [`Codec`] of their own: `BuiltinCodec::None` then is what sites
 //! without a codec use; it stores nothing and says why.
 
 use std::fmt;
