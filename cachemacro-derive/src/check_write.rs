@@ -303,6 +303,14 @@ pub(crate) fn is_late_entry(parts: &EntryParts) -> bool {
     is_late_key(&parts.key)
 }
 
+/// Whether what a put writes to is known only after the body.
+pub(crate) fn is_late_put(put: &Put) -> bool {
+    match &put.target {
+        PutTarget::Entry(entry) => is_late(entry),
+        PutTarget::Parts(parts) => is_late_entry(parts),
+    }
+}
+
 /// The expressions of what is late; in late templates, those of the placeholders that mention `result`.
 pub(crate) fn late_tokens(write: &Write) -> Vec<TokenStream> {
     let mut late = Vec::new();

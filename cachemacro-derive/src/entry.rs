@@ -18,7 +18,7 @@ pub(crate) fn function(model: &Cached, function: &EntryFn, item: &Item, failed: 
     let facade = &model.facade;
     let expander = Expander::new(item, facade);
     let EntryFn { vis, name, value, .. } = function;
-    let private = &expander.private;
+    let (private, imports) = (&expander.private, expander.imports(&["Kind"]));
     let receiver = function.takes_self.then(|| {
         let own = item.receiver.as_ref().map(|receiver| receiver.self_token);
         quote_spanned!(mixed=> &#own,)
@@ -28,7 +28,7 @@ pub(crate) fn function(model: &Cached, function: &EntryFn, item: &Item, failed: 
     let parameters: Vec<Parameter> = args
         .iter()
         .enumerate()
-        .map(|(at, arg)| parameter(at, arg, &item.sig.generics, private, &mut lifetimes))
+        .map(|(at, arg)| parameter(at, arg, &item.sig.generics, &expander.facade, &mut lifetimes))
         .collect();
     let inputs = parameters.iter().map(|parameter| &parameter.input);
     let lets = parameters.iter().map(|parameter| &parameter.binding);
@@ -40,7 +40,13 @@ pub(crate) fn function(model: &Cached, function: &EntryFn, item: &Item, failed: 
         let names = parameters.iter().map(|parameter| &parameter.name);
         quote_spanned!(mixed=> #(let _ = &#names;)* ::core::unreachable!())
     } else {
-        quote_spanned!(mixed=> #(#lets)* #entry entry_)
+        quote_spanned!(mixed=>
+            #imports
+            #(#lets)*
+            let shape_ = #private::PlainShape::<#value>::NEW;
+            #entry
+            entry_
+        )
     };
     let doc = format!("The cache entry of [`{0}`]({1}).", item.name(), link(item));
     quote_spanned! {mixed=>
@@ -69,7 +75,7 @@ fn parameter(
     at: usize,
     arg: &Arg,
     generics: &Generics,
-    private: &TokenStream,
+    facade: &TokenStream,
     lifetimes: &mut Named,
 ) -> Parameter {
     let mixed = Span::mixed_site();
@@ -98,8 +104,8 @@ fn parameter(
     }
     let target = lifetimes.named(target);
     Parameter {
-        input: quote_spanned!(mixed=> #(#cfg)* #name: impl #private::EntryArg<#target>),
-        binding: quote_spanned!(mixed=> #(#cfg)* let #pat = #private::EntryArg::arg(&#name);),
+        input: quote_spanned!(mixed=> #(#cfg)* #name: impl #facade::__private::EntryArg<#target>),
+        binding: quote_spanned!(mixed=> #(#cfg)* let #pat = #facade::__private::EntryArg::arg(&#name);),
         name,
     }
 }

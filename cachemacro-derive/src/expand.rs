@@ -4,19 +4,21 @@
 //!
 //! ```text
 //! async fn user(id: u64) -> Result<User, Error> {
-//!     let outcome = {
-//!         use ::cachemacro::__private::{Kind as _, Shape as _};
-//!         (&&&::cachemacro::__private::Probe::<Result<User, Error>>::NEW).shape().kind()
+//!     let call_ = {
+//!         use ::cachemacro::__private::{self as cachemacro_, Kind as _, Shape as _};
+//!         let shape_ = (&&&cachemacro_::Probe::<Result<User, Error>>::NEW).shape();
+//!         let site_ = cachemacro_::site!("user");
+//!         let key_ = cachemacro_::key(site_, &|| ()).arg(&id);
+//!         let entry_ = cachemacro_::entry(site_, key_).with_schema(shape_.schema());
+//!         cachemacro_::call(shape_.kind(), entry_)
 //!     };
-//!     let site = ::cachemacro::__private::site!("user");
-//!     let key = ::cachemacro::__private::key(site, None, &|| ()).arg(&id);
-//!     let entry = ::cachemacro::__private::entry(site, None, key);
-//!     let body = ::core::pin::pin!(async move { body });
-//!     ::cachemacro::__private::load(entry, outcome, NoRules, true, body).await
+//!     let body_ = ::core::pin::pin!(async move { body });
+//!     call_.load(body_).await
 //! }
 //! ```
 //!
-//! Names of locals resolve at the macro (`mixed_site`), so they and the user's never meet.
+//! Locals resolve at the macro (`mixed_site`), so they and the user's never meet; their names end in an underscore
+//! because a pattern would take a constant of the user's for one.
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
@@ -32,8 +34,9 @@ use crate::values::{self, Place, reference, value};
 /// What all of an expansion needs.
 pub(crate) struct Expander<'a> {
     pub(crate) item: &'a Item,
-    /// `::cachemacro::__private`
-    pub(crate) private: TokenStream,
+    pub(crate) facade: TokenStream,
+    /// What `__private` is called in blocks that begin with [`imports`](Self::imports).
+    pub(crate) private: Ident,
 }
 
 /// The function, and the one that `entry` names.
@@ -48,70 +51,77 @@ pub(crate) fn cached(model: &Cached, item: &Item) -> TokenStream {
 impl<'a> Expander<'a> {
     pub(crate) fn new(item: &'a Item, facade: &Path) -> Self {
         let mixed = Span::mixed_site();
-        Self { item, private: quote_spanned!(mixed=> #facade::__private) }
+        Self { item, facade: quote_spanned!(mixed=> #facade), private: Ident::new("cachemacro_", mixed) }
     }
 
     fn cached(&self, model: &Cached) -> TokenStream {
         let mixed = Span::mixed_site();
         let private = &self.private;
-        let outcome = self.outcome(model);
+        let imports = self.imports(&["Kind", "Shape"]);
+        let shape = self.shape();
+        let (named, outcome) = self.outcome(model);
         let entry = self.entry(&model.entry, None, Place::Function, None);
-        let proof = model.function.as_ref().map(|function| {
-            let span = value_span(self.item);
-            let (guess, ret) = (&function.value, &self.item.ret);
-            quote_spanned!(span=> #private::same::<#guess, #ret, _>(outcome_);)
-        });
         let condition =
             model.condition.as_ref().map(|condition| quote_spanned!(mixed=> let when_ = #condition;));
-        let when = if condition.is_some() { quote_spanned!(mixed=> when_) } else { quote!(true) };
-        let (rules, rules_name) = if model.rules.is_empty() {
-            (TokenStream::new(), quote_spanned!(mixed=> #private::NoRules))
-        } else {
-            (self.call_rules(&model.rules), quote_spanned!(mixed=> rules_))
-        };
-        self.function(
-            &quote_spanned! {mixed=>
-                #outcome
-                #proof
+        let when = condition.is_some().then(|| quote_spanned!(mixed=> .when(when_)));
+        let rules = (!model.rules.is_empty()).then(|| {
+            let rules = self.call_rules(&model.rules);
+            quote_spanned!(mixed=> .rules(#rules))
+        });
+        let before = quote_spanned! {mixed=>
+            let call_ = {
+                #imports
+                #shape
+                #named
                 #condition
                 #entry
-                #rules
-            },
-            &quote_spanned!(mixed=> #private::load(entry_, outcome_, #rules_name, #when, body_).await),
-        )
+                #private::call(#outcome, entry_) #when #rules
+            };
+        };
+        self.function(&before, &quote_spanned!(mixed=> call_.load(body_).await))
     }
 
-    fn outcome(&self, model: &Cached) -> TokenStream {
-        let private = &self.private;
-        let ret = &self.item.ret;
-        let kind = self.kind(&format_ident!("kind", span = value_span(self.item)));
-        let none = model.stores_none.map(|at| {
-            let span = at.resolved_at(Span::mixed_site());
-            quote_spanned!(span=> #private::stores_none(outcome_);)
-        });
-        let err = model.stores_err.map(|at| {
-            let span = at.resolved_at(Span::mixed_site());
-            quote_spanned!(span=> let outcome_ = #private::storing_err::<#ret, _>(outcome_);)
-        });
-        quote!(#kind #none #err)
+    /// What a block of an expansion begins with: a short name for the runtime's interface, and its `traits`.
+    pub(crate) fn imports(&self, traits: &[&str]) -> TokenStream {
+        let mixed = Span::mixed_site();
+        let (facade, private) = (&self.facade, &self.private);
+        let traits = traits.iter().map(|name| Ident::new(name, mixed));
+        quote_spanned!(mixed=> use #facade::__private::{self as #private #(, #traits as _)*};)
     }
 
-    /// `let outcome = …;`: what the return type is.
-    pub(crate) fn kind(&self, method: &Ident) -> TokenStream {
+    /// `let shape = …;`: what the return type is.
+    pub(crate) fn shape(&self) -> TokenStream {
         let mixed = Span::mixed_site();
         let private = &self.private;
         let ret = &self.item.ret;
-        let traits = if method == "kind" {
-            quote_spanned!(mixed=> {Kind as _, Shape as _})
-        } else {
-            quote_spanned!(mixed=> Shape as _)
-        };
-        quote_spanned! {mixed=>
-            let outcome_ = {
-                use #private::#traits;
-                (&&&#private::Probe::<#ret>::NEW).shape().#method()
-            };
+        quote_spanned!(mixed=> let shape_ = (&&&#private::Probe::<#ret>::NEW).shape();)
+    }
+
+    /// How what is inside is cached: statements that name and check it, where it is needed more than once, and the
+    /// expression.
+    fn outcome(&self, model: &Cached) -> (TokenStream, TokenStream) {
+        let mixed = Span::mixed_site();
+        let private = &self.private;
+        let ret = &self.item.ret;
+        let span = value_span(self.item);
+        let kind = format_ident!("kind", span = span);
+        let none = model.stores_none.map(|at| {
+            let span = at.resolved_at(mixed);
+            quote_spanned!(span=> #private::stores_none(outcome_);)
+        });
+        let err = model.stores_err.map(|at| {
+            let span = at.resolved_at(mixed);
+            quote_spanned!(span=> let outcome_ = #private::storing_err::<#ret, _>(outcome_);)
+        });
+        let proof = model.function.as_ref().map(|function| {
+            let guess = &function.value;
+            quote_spanned!(span=> #private::same::<#guess, #ret, _>(outcome_);)
+        });
+        if none.is_none() && err.is_none() && proof.is_none() && model.rules.is_empty() {
+            return (TokenStream::new(), quote_spanned!(mixed=> shape_.#kind()));
         }
+        let named = quote_spanned!(mixed=> let outcome_ = shape_.#kind(); #none #err #proof);
+        (named, quote_spanned!(mixed=> outcome_))
     }
 
     /// `let site = …; let key = …; let entry = …;`
@@ -125,7 +135,14 @@ impl<'a> Expander<'a> {
         let mixed = Span::mixed_site();
         let private = &self.private;
         let key = self.key(parts, place);
-        let cache = self.cache(parts.cache.as_ref(), place);
+        let stored = stored.map(|stored| quote_spanned!(mixed=> ::<#stored>));
+        let entry = match &parts.cache {
+            Some(cache) => {
+                let cache = self.cache_reference(cache, place);
+                quote_spanned!(mixed=> #private::entry_in #stored (#cache, site_, key_))
+            }
+            None => quote_spanned!(mixed=> #private::entry #stored (site_, key_)),
+        };
         let tags = self.tags(&parts.tags, place).map(|tags| quote_spanned!(mixed=> .with_tags(#tags)));
         let ttl = parts.ttl.as_ref().map(|ttl| {
             let ttl = value(ttl, self.item, place, None);
@@ -136,10 +153,9 @@ impl<'a> Expander<'a> {
             let rules = self.entry_rules(rules);
             quote_spanned!(mixed=> .with_rules(#rules))
         });
-        let stored = stored.map(|stored| quote_spanned!(mixed=> ::<#stored>));
         quote_spanned! {mixed=>
             #key
-            let entry_ = #private::entry #stored (site_, #cache, key_) #tags #ttl #codec #rules;
+            let entry_ = #entry.with_schema(shape_.schema()) #tags #ttl #codec #rules;
         }
     }
 
@@ -150,13 +166,16 @@ impl<'a> Expander<'a> {
         match cache {
             None => quote_spanned!(mixed=> ::core::option::Option::None),
             Some(cache) => {
-                let cache = values::fitted(cache, self.item, place, &[], false);
-                let cache = match cache {
-                    Expr::Reference(_) => cache.to_token_stream(),
-                    _ => reference(&cache),
-                };
+                let cache = self.cache_reference(cache, place);
                 quote_spanned!(mixed=> #private::cache(#cache))
             }
+        }
+    }
+
+    fn cache_reference(&self, cache: &Expr, place: Place) -> TokenStream {
+        match values::fitted(cache, self.item, place, &[], false) {
+            Expr::Reference(cache) => cache.to_token_stream(),
+            cache => reference(&cache),
         }
     }
 
@@ -166,10 +185,6 @@ impl<'a> Expander<'a> {
         let private = &self.private;
         let name = self.item.name();
         let policy = policy(&parts.policy, private).map(|policy| quote_spanned!(mixed=> , #policy));
-        let prefix = match &parts.prefix {
-            Some(prefix) => quote_spanned!(mixed=> ::core::option::Option::Some(#prefix)),
-            None => quote_spanned!(mixed=> ::core::option::Option::None),
-        };
         let types: TokenStream = parts.types.iter().map(|part| self.type_part(part, place)).collect();
         let (chain, conditional) = match &parts.key {
             Key::Template(template) => (template_chain(template), TokenStream::new()),
@@ -180,11 +195,16 @@ impl<'a> Expander<'a> {
             }
             Key::Args(args) => self.arguments(args, place),
         };
-        let begin = match &parts.of_trait {
-            Some(of_trait) => {
+        let begin = match (&parts.of_trait, &parts.prefix) {
+            (None, None) => quote_spanned!(mixed=> #private::key(site_, &|| ())),
+            (None, Some(prefix)) => quote_spanned!(mixed=> #private::key_under(#prefix, &|| ())),
+            (Some(of_trait), prefix) => {
+                let prefix = match prefix {
+                    Some(prefix) => quote_spanned!(mixed=> ::core::option::Option::Some(#prefix)),
+                    None => quote_spanned!(mixed=> ::core::option::Option::None),
+                };
                 quote_spanned!(mixed=> #private::key_in_trait::<Self>(site_, #prefix, #of_trait))
             }
-            None => quote_spanned!(mixed=> #private::key(site_, #prefix, &|| ())),
         };
         quote_spanned! {mixed=>
             let site_ = #private::site!(#name #policy);
@@ -289,7 +309,7 @@ impl<'a> Expander<'a> {
         quote_spanned!(mixed=> |#name| #body)
     }
 
-    /// `let rules = …;`: rules that may mention arguments, which are cloned because the body moves them.
+    /// Rules that may mention arguments, which are cloned because the body moves them.
     fn call_rules(&self, rules: &RulesModel) -> TokenStream {
         let mixed = Span::mixed_site();
         let private = &self.private;
@@ -307,11 +327,7 @@ impl<'a> Expander<'a> {
             })
             .collect();
         let built = quote_spanned!(mixed=> #private::rules_for::<#ret, _>(outcome_)#chain);
-        if clones.is_empty() {
-            quote_spanned!(mixed=> let rules_ = #built;)
-        } else {
-            quote_spanned!(mixed=> let rules_ = { #clones #built };)
-        }
+        if clones.is_empty() { built } else { quote_spanned!(mixed=> { #clones #built }) }
     }
 
     /// The function: `before`, then the body pinned as `body`, then `call`.
@@ -354,10 +370,10 @@ impl<'a> Expander<'a> {
     /// The first statement of an async block, which tells it the type that it gives, as a function's signature would.
     fn hint(&self) -> TokenStream {
         let span = pointing_at(&self.item.ret);
-        let private = &self.private;
+        let facade = &self.facade;
         let ret = &self.item.ret;
         quote_spanned! {span=>
-            if let ::core::option::Option::Some(returned_) = #private::hint::<#ret>() {
+            if let ::core::option::Option::Some(returned_) = #facade::__private::hint::<#ret>() {
                 return returned_;
             }
         }
@@ -401,7 +417,7 @@ pub(crate) fn template_chain(parts: &[Part]) -> TokenStream {
         .collect()
 }
 
-fn policy(policy: &Policy, private: &TokenStream) -> Option<TokenStream> {
+fn policy(policy: &Policy, private: &Ident) -> Option<TokenStream> {
     let mixed = Span::mixed_site();
     let some = |value: TokenStream| quote_spanned!(mixed=> ::core::option::Option::Some(#value));
     let ttl = |time: &Time| match time {

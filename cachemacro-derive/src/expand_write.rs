@@ -2,13 +2,17 @@
 //!
 //! ```text
 //! async fn rename(id: u64, name: String) -> Result<User, Error> {
-//!     let outcome = …;
-//!     let writes = ::cachemacro::__private::Writes::<Result<User, Error>, _>::new(outcome)
-//!         .put(held(outcome, user_entry(&id)), NoRules, true, false)
-//!         .evict(None, When { before: false, on_err: false })
-//!         .evict_tags(["users"]);
-//!     let body = ::core::pin::pin!(async move { body });
-//!     ::cachemacro::__private::write(writes_, body_, |_, writes_| writes_).await
+//!     let writes_ = {
+//!         use ::cachemacro::__private::{self as cachemacro_, Kind as _, Shape as _};
+//!         let shape_ = (&&&cachemacro_::Probe::<Result<User, Error>>::NEW).shape();
+//!         let outcome_ = shape_.kind();
+//!         cachemacro_::Writes::<Result<User, Error>, _>::new(outcome_)
+//!             .put(held(outcome_, user_entry(&id)), NoRules, true, false)
+//!             .evict(None, When { before: false, on_err: false })
+//!             .evict_tags(["users"])
+//!     };
+//!     let body_ = ::core::pin::pin!(async move { body });
+//!     writes_.run(body_, |_, writes_| writes_).await
 //! }
 //! ```
 //!
@@ -18,7 +22,7 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 
-use crate::check_write::{is_late, is_late_entry, is_late_tag};
+use crate::check_write::{is_late, is_late_entry, is_late_put, is_late_tag};
 use crate::expand::{Expander, template_chain};
 use crate::item::{Item, pointing_at};
 use crate::mentions::mentions;
@@ -79,26 +83,33 @@ impl Writer<'_> {
         } else {
             format_ident!("look", span = mixed)
         };
-        let outcome = self.expander.kind(&method);
+        let imports = self.expander.imports(if model.puts { &["Kind", "Shape"] } else { &["Shape"] });
+        let shape = self.expander.shape();
         let returns = model.return_errors.map(|at| {
             let span = at.resolved_at(mixed);
             quote_spanned!(span=> .return_errors(#private::carry::<#ret>))
         });
         let Writer { before, calls, after, .. } = &self;
         let begin = quote_spanned! {mixed=>
-            #outcome
-            #before
-            let writes_ = #private::Writes::<#ret, _>::new(outcome_) #returns #calls;
+            let writes_ = {
+                #imports
+                #shape
+                let outcome_ = shape_.#method();
+                #before
+                #private::Writes::<#ret, _>::new(outcome_) #returns #calls
+            };
         };
         if after.statements.is_empty() {
-            let call = quote_spanned!(mixed=> #private::write(writes_, body_, |_, writes_| writes_).await);
+            let call = quote_spanned!(mixed=> writes_.run(body_, |_, writes_| writes_).await);
             return self.expander.function(&begin, &call);
         }
         let Late { captures, mentioned, statements } = after;
         let clones = values::clones(mentioned);
         let result = result();
+        let late_imports = self.expander.imports(&[]);
         let end = quote_spanned! {mixed=>
-            let after_ = #private::after(&writes_, {
+            let after_ = writes_.after({
+                #late_imports
                 #captures
                 #clones
                 move |#result, writes_| {
@@ -107,7 +118,7 @@ impl Writer<'_> {
                 }
             });
         };
-        let call = quote_spanned!(mixed=> #private::write(writes_, body_, after_).await);
+        let call = quote_spanned!(mixed=> writes_.run(body_, after_).await);
         self.expander.function(&quote!(#begin #end), &call)
     }
 
@@ -201,7 +212,8 @@ impl Writer<'_> {
         let when = match &put.condition {
             Some(condition) => {
                 let name = self.name("when");
-                self.before.extend(quote_spanned!(mixed=> let #name = #condition;));
+                let statements = if is_late_put(put) { &mut self.after.captures } else { &mut self.before };
+                statements.extend(quote_spanned!(mixed=> let #name = #condition;));
                 name.to_token_stream()
             }
             None => quote!(true),
@@ -213,6 +225,7 @@ impl Writer<'_> {
                 let call = values::borrow_in_call(&entry.expr, self.item);
                 let held = quote_spanned!(span=> #private::held::<_, #ret, _>(outcome_, #call));
                 if is_late(entry) {
+                    self.after.statements.extend(quote_spanned!(mixed=> let outcome_ = writes_.outcome();));
                     self.after.mentioned.extend(values::arguments_in(entry, self.item));
                     return self.late_put(
                         None,
@@ -290,7 +303,6 @@ impl Writer<'_> {
     fn late_key(&mut self, parts: &EntryParts, late: &mut Late) -> TokenStream {
         let mixed = Span::mixed_site();
         let private = self.expander.private.clone();
-        let name = self.item.name();
         let prefix = &parts.prefix;
         let chain = match &parts.key {
             Key::Template(template) => self.late_chain(template, late),
@@ -302,7 +314,7 @@ impl Writer<'_> {
             Key::Args(_) => TokenStream::new(),
         };
         quote_spanned!(mixed=>
-            #private::key(#private::site!(#name), ::core::option::Option::Some(#prefix), &|| ()) #chain
+            #private::key_under(#prefix, &|| ()) #chain
         )
     }
 

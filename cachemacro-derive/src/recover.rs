@@ -79,3 +79,46 @@ fn not_a_function(this: Macro, tokens: &TokenStream, error: syn::Error) -> syn::
         tokens.clone().into_iter().next().map_or_else(proc_macro2::Span::call_site, |token| token.span());
     syn::Error::new(span, format!("`#[{}]` goes on a function", this.name()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expanded(options: TokenStream, item: TokenStream) -> String {
+        let tokens = expand(Macro::Cached, options, item);
+        prettyplease::unparse(&syn::parse2(tokens).expect("an expansion is items"))
+    }
+
+    #[test]
+    fn a_plain_function_expands_to_few_lines() {
+        let text = expanded(
+            quote!(),
+            quote! {
+                async fn user(id: u64) -> Result<Option<User>, Error> {
+                    body()
+                }
+            },
+        );
+        let expected = "\
+async fn user(id: u64) -> Result<Option<User>, Error> {
+    let call_ = {
+        use ::cachemacro::__private::{self as cachemacro_, Kind as _, Shape as _};
+        let shape_ = (&&&cachemacro_::Probe::<Result<Option<User>, Error>>::NEW).shape();
+        let site_ = cachemacro_::site!(\"user\");
+        let key_ = cachemacro_::key(site_, &|| ()).arg(&id);
+        let entry_ = cachemacro_::entry(site_, key_).with_schema(shape_.schema());
+        cachemacro_::call(shape_.kind(), entry_)
+    };
+    let body_ = ::core::pin::pin!(
+        async move { if let ::core::option::Option::Some(returned_) =
+        ::cachemacro::__private::hint:: < Result < Option < User >, Error > > () { return
+        returned_; } body() }
+    );
+    call_.load(body_).await
+}
+";
+        assert_eq!(text, expected);
+        // The signature, the body and the closing brace are the user's.
+        assert!(text.lines().count() - 3 <= 15, "{text}");
+    }
+}

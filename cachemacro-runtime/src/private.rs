@@ -8,17 +8,19 @@ use crate::entry::Entry;
 use crate::outcome::Value;
 
 mod args;
+mod call;
 mod explain;
 mod kinds;
 mod path;
 mod probe;
 
 pub use self::args::EntryArg;
+pub use self::call::{Call, call};
 pub use self::explain::{
     CarriesError, Held, KeyPart, Same, StoresErr, StoresNone, carry, held, same, stores_none, storing_err,
 };
 pub use self::kinds::{Errors, Never, Opaque, Opt, Refused, Res, ResOpt, Shareable, Storing};
-pub use self::path::{key, key_in_trait};
+pub use self::path::{key, key_in_trait, key_under};
 pub use self::probe::{Flat, Kind, NestedShape, OptShape, PlainShape, Probe, ResOptShape, ResShape, Shape};
 pub use crate::__cachemacro_site as site;
 pub use crate::key::{KeyBuilder, TagBuilder};
@@ -30,10 +32,14 @@ pub use crate::schema;
 pub use crate::site::Site;
 pub use crate::write::{When, Writes, write};
 
-/// The entry of one call of a site: in the given cache, else in the scoped or the global one.
-pub fn entry<V: Value>(site: &'static Site, cache: Option<&Cache>, key: KeyBuilder) -> Entry<V> {
-    let cache = cache.cloned().unwrap_or_else(crate::registry::current);
-    Entry::new(cache, Some(site), key.finish())
+/// The entry of one call of a site, in the scoped or the global cache.
+pub fn entry<V: Value>(site: &'static Site, key: KeyBuilder) -> Entry<V> {
+    Entry::new(crate::registry::current(), Some(site), key.finish())
+}
+
+/// The entry of one call of a site, in the cache that its attribute names.
+pub fn entry_in<V: Value>(cache: &Cache, site: &'static Site, key: KeyBuilder) -> Entry<V> {
+    Entry::new(cache.clone(), Some(site), key.finish())
 }
 
 /// A cache given by an expression.
@@ -49,15 +55,6 @@ pub const fn hint<R>() -> Option<R> {
 /// Rules of one call about what the function returns.
 pub fn rules_for<R, O: Outcome<R>>(_outcome: O) -> NoCallRules<O::Value> {
     NoCallRules::new()
-}
-
-/// Lets the compiler see what the closure is given.
-pub fn after<'a, R, O, A>(_writes: &Writes<'a, R, O>, after: A) -> A
-where
-    O: Outcome<R>,
-    A: FnOnce(&O::Value, Writes<'a, R, O>) -> Writes<'a, R, O>,
-{
-    after
 }
 
 /// An argument as `Display` prints it, for when it is gone.

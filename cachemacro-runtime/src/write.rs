@@ -29,7 +29,7 @@ pub struct When {
 /// What one function does to the cache, however many attributes say so: collected before its body runs.
 #[must_use]
 pub struct Writes<'a, R, O: Outcome<R>> {
-    outcome: O,
+    pub(crate) outcome: O,
     puts: Vec<Put<'a, O::Value>>,
     evicts: Vec<Group>,
     /// Which group is being added to.

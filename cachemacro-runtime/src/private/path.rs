@@ -11,15 +11,16 @@ use std::fmt::Display;
 use crate::key::KeyBuilder;
 use crate::site::Site;
 
-/// The beginning of a key: `prefix`, or the function's path; then the types of its `impl`, and `Self` in traits.
-pub fn key<F>(site: &Site, prefix: Option<&str>, _inside: &F) -> KeyBuilder {
-    let place = place_of(type_name::<F>());
-    let prefix = match prefix {
-        Some(prefix) => Cow::Borrowed(prefix),
-        None => Cow::Owned(default_prefix(place, site.function())),
-    };
-    let key = KeyBuilder::new(&prefix);
-    match impl_types(place) {
+/// The beginning of a key: the function's path, the types of its `impl`, and `Self` in traits. `inside` is a closure
+/// in the function.
+pub fn key<F>(site: &Site, inside: &F) -> KeyBuilder {
+    key_under(&default_prefix(place_of(type_name::<F>()), site.function()), inside)
+}
+
+/// The same with `prefix` instead of the path.
+pub fn key_under<F>(prefix: &str, _inside: &F) -> KeyBuilder {
+    let key = KeyBuilder::new(prefix);
+    match impl_types(place_of(type_name::<F>())) {
         Some(types) => key.types(&types),
         None => key,
     }

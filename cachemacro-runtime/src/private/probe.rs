@@ -14,6 +14,7 @@ use std::marker::PhantomData;
 use super::explain::{CanClone, CanDeserialize, CanSerialize, CanShare, NotNested};
 use super::kinds::{Opaque, Opt, Refused, Res, ResOpt, Shareable};
 use crate::outcome::{Plain, Value};
+use crate::schema::{CacheSchema, Fingerprint, described, fingerprint_of};
 
 macro_rules! shapes {
     ($($(#[$doc:meta])* $name:ident<$($inside:ident),+>;)+) => {$(
@@ -24,6 +25,14 @@ macro_rules! shapes {
             /// The only value.
             pub const NEW: Self = Self(PhantomData);
         }
+
+        impl<$($inside),+> Clone for $name<$($inside),+> {
+            fn clone(&self) -> Self {
+                *self
+            }
+        }
+
+        impl<$($inside),+> Copy for $name<$($inside),+> {}
 
         impl<$($inside),+> fmt::Debug for $name<$($inside),+> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -94,6 +103,9 @@ pub trait Kind: Sized {
     where
         Self::Nesting: NotNested,
         Self::Inside: CanClone + CanShare + CanSerialize + CanDeserialize;
+
+    /// What computes the fingerprint of what is inside.
+    fn schema(self) -> fn() -> Fingerprint;
 }
 
 /// No `Option<Result<…>>`.
@@ -103,7 +115,7 @@ pub struct Flat;
 impl NotNested for Flat {}
 
 macro_rules! kinds {
-    ($(<$($inside:ident $(: $bound:ident)?),+> $shape:ty => $kind:ty, $needs:ty, $nesting:ty, $value:expr;)+) => {$(
+    ($(<$($inside:ident $(: $bound:ident)?),+> $shape:ty => $kind:ty, $needs:ty, $nesting:ty, $value:expr, $seen:ty;)+) => {$(
         impl<$($inside $(: $bound)?),+> Kind for $shape {
             type Kind = $kind;
             type Inside = $needs;
@@ -116,20 +128,24 @@ macro_rules! kinds {
             {
                 $value
             }
+
+            fn schema(self) -> fn() -> Fingerprint {
+                fingerprint_of::<$seen>
+            }
         }
     )+};
 }
 
 kinds! {
-    <T: Value> PlainShape<T> => Plain, (), Flat, Plain;
-    <T: Value> OptShape<T> => Opt, (), Flat, Opt;
-    <T: Value, E> ResShape<T, E> => Res<Opaque>, (), Flat, Res::NEW;
-    <T: Value, E> ResOptShape<T, E> => ResOpt<Opaque>, (), Flat, ResOpt::NEW;
-    <T> &PlainShape<T> => Refused<T>, T, Flat, Refused::NEW;
-    <T> &OptShape<T> => Refused<T>, T, Flat, Refused::NEW;
-    <T, E> &ResShape<T, E> => Refused<T>, T, Flat, Refused::NEW;
-    <T, E> &ResOptShape<T, E> => Refused<T>, T, Flat, Refused::NEW;
-    <T, E> &NestedShape<T, E> => Refused<T>, (), Option<Result<T, E>>, Refused::NEW;
+    <T: Value> PlainShape<T> => Plain, (), Flat, Plain, T;
+    <T: Value> OptShape<T> => Opt, (), Flat, Opt, T;
+    <T: Value, E> ResShape<T, E> => Res<Opaque>, (), Flat, Res::NEW, T;
+    <T: Value, E> ResOptShape<T, E> => ResOpt<Opaque>, (), Flat, ResOpt::NEW, T;
+    <T> &PlainShape<T> => Refused<T>, T, Flat, Refused::NEW, ();
+    <T> &OptShape<T> => Refused<T>, T, Flat, Refused::NEW, ();
+    <T, E> &ResShape<T, E> => Refused<T>, T, Flat, Refused::NEW, ();
+    <T, E> &ResOptShape<T, E> => Refused<T>, T, Flat, Refused::NEW, ();
+    <T, E> &NestedShape<T, E> => Refused<T>, (), Option<Result<T, E>>, Refused::NEW, ();
 }
 
 impl<T: Value, E: Any + Clone + Send + Sync> ResShape<T, E> {
@@ -163,4 +179,22 @@ looks! {
     <T, E> ResShape => Res<Opaque>, Res::NEW;
     <T, E> ResOptShape => ResOpt<Opaque>, ResOpt::NEW;
     <T, E> NestedShape => Plain, Plain;
+}
+
+macro_rules! described {
+    ($(<$inside:ident $(, $error:ident)?> $shape:ident;)+) => {$(
+        impl<$inside: CacheSchema + 'static $(, $error)?> $shape<$inside $(, $error)?> {
+            /// What computes the fingerprint of what is inside, where `#[derive(CacheSchema)]` describes it.
+            pub fn schema(self) -> fn() -> Fingerprint {
+                described::<$inside>
+            }
+        }
+    )+};
+}
+
+described! {
+    <T> PlainShape;
+    <T> OptShape;
+    <T, E> ResShape;
+    <T, E> ResOptShape;
 }

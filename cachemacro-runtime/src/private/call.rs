@@ -1,0 +1,71 @@
+//! One call of a function, put together and then given its body.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::entry::Entry;
+use crate::load::load;
+use crate::outcome::{Outcome, Value};
+use crate::rules::{NoRules, Rules};
+use crate::write::{Writes, write};
+
+/// All that is known before the body runs.
+#[derive(Debug)]
+pub struct Call<V, O, X> {
+    entry: Entry<V>,
+    outcome: O,
+    rules: X,
+    when: bool,
+}
+
+/// A call without rules and conditions.
+pub const fn call<V: Value, O>(outcome: O, entry: Entry<V>) -> Call<V, O, NoRules> {
+    Call { entry, outcome, rules: NoRules, when: true }
+}
+
+impl<V: Value, O, X> Call<V, O, X> {
+    /// The same with rules about the value.
+    pub fn rules<Y>(self, rules: Y) -> Call<V, O, Y> {
+        Call { entry: self.entry, outcome: self.outcome, rules, when: self.when }
+    }
+
+    /// The same under a condition.
+    #[must_use]
+    pub fn when(self, when: bool) -> Self {
+        Self { when, ..self }
+    }
+
+    /// Runs `body`, or gives what is cached. Not an `async fn`, whose future would hold the call once more.
+    pub fn load<R, F>(self, body: Pin<&mut F>) -> impl Future<Output = R>
+    where
+        O: Outcome<R, Value = V>,
+        X: Rules<V>,
+        F: Future<Output = R>,
+    {
+        load(self.entry, self.outcome, self.rules, self.when, body)
+    }
+}
+
+impl<'a, R, O: Outcome<R>> Writes<'a, R, O> {
+    /// The closure, seen as what [`run`](Self::run) takes.
+    pub fn after<A>(&self, after: A) -> A
+    where
+        A: FnOnce(&O::Value, Writes<'a, R, O>) -> Writes<'a, R, O>,
+    {
+        after
+    }
+
+    /// How the function's return type is taken apart.
+    pub const fn outcome(&self) -> O {
+        self.outcome
+    }
+
+    /// Runs `body`, then writes. Not an `async fn`, see [`Call::load`].
+    pub fn run<F, A>(self, body: Pin<&mut F>, after: A) -> impl Future<Output = R>
+    where
+        F: Future<Output = R>,
+        A: FnOnce(&O::Value, Writes<'a, R, O>) -> Writes<'a, R, O>,
+    {
+        write(self, body, after)
+    }
+}
