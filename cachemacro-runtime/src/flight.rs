@@ -12,7 +12,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -20,6 +20,9 @@ use tokio::sync::oneshot;
 use crate::outcome::Shared;
 
 const SHARDS: usize = 16;
+
+/// How long a follower whose wait is over leaves to who is telling it or handing it on at that moment.
+const MOVING: Duration = Duration::from_millis(1);
 
 /// What callers of one flight share.
 #[derive(Clone)]
@@ -60,14 +63,16 @@ struct State {
     tick: u32,
     load_began: bool,
     waiters: Vec<Waiter>,
-    next_waiter: u64,
 }
 
 struct Waiter {
-    id: u64,
     joined: u32,
     tell: oneshot::Sender<Verdict>,
+    place: Arc<Place>,
 }
+
+/// In which flight a follower waits, which changes where it is handed on. Also what tells it from the others.
+struct Place(Mutex<Weak<Flight>>);
 
 /// A place in a flight.
 pub(crate) enum Seat {
@@ -163,20 +168,23 @@ impl Flights {
             return;
         }
         let mut shard = self.shard(&from.key);
-        if let Some(open) = shard.get(&from.key) {
+        let open = shard.get(&from.key);
+        // As in `join`: what the leader of a flight under other tags reads says nothing of theirs.
+        let alike = open.is_none_or(|open| open.tags == from.tags && open.late_tags == from.late_tags);
+        if let Some(open) = open
+            && alike
+        {
             let mut state = lock(&open.state);
             if !state.load_began {
-                for mut waiter in waiters {
-                    waiter.joined = state.tick;
-                    waiter.id = state.next_waiter;
-                    state.next_waiter += 1;
-                    state.waiters.push(waiter);
-                }
+                let joined = state.tick;
+                open.seat(&mut state, waiters, joined);
                 return;
             }
         }
         let next = from.successor(waiters);
-        shard.insert(next.key.clone(), next.clone());
+        if alike {
+            shard.insert(next.key.clone(), next.clone());
+        }
         drop(shard);
         Lead::new(self.clone(), next).promote();
     }
@@ -185,29 +193,31 @@ impl Flights {
 impl Flight {
     fn enter(self: &Arc<Self>, flights: &Arc<Flights>) -> Follow {
         let (tell, told) = oneshot::channel();
+        let place = Arc::new(Place(Mutex::new(Arc::downgrade(self))));
         let mut state = lock(&self.state);
-        let id = state.next_waiter;
-        state.next_waiter += 1;
         let joined = state.tick;
-        state.waiters.push(Waiter { id, joined, tell });
-        Follow { told, id, flight: self.clone(), flights: flights.clone() }
+        state.waiters.push(Waiter { joined, tell, place: place.clone() });
+        Follow { told, place, flights: flights.clone() }
+    }
+
+    /// Takes in these waiters, who count as having joined at this tick.
+    fn seat(self: &Arc<Self>, state: &mut State, waiters: Vec<Waiter>, joined: u32) {
+        for waiter in waiters {
+            *lock(&waiter.place.0) = Arc::downgrade(self);
+            state.waiters.push(Waiter { joined, ..waiter });
+        }
     }
 
     /// The next flight of the same key, with these waiters in it from the start.
     fn successor(&self, waiters: Vec<Waiter>) -> Arc<Flight> {
-        let mut state = State::default();
-        for mut waiter in waiters {
-            waiter.joined = 0;
-            waiter.id = state.next_waiter;
-            state.next_waiter += 1;
-            state.waiters.push(waiter);
-        }
-        Arc::new(Flight {
+        let next = Arc::new(Flight {
             key: self.key.clone(),
             tags: self.tags.clone(),
             late_tags: self.late_tags,
-            state: Mutex::new(state),
-        })
+            state: Mutex::default(),
+        });
+        next.seat(&mut lock(&next.state), waiters, 0);
+        next
     }
 }
 
@@ -349,8 +359,7 @@ impl Drop for Lead {
 /// A caller that waits for the leader.
 pub(crate) struct Follow {
     told: oneshot::Receiver<Verdict>,
-    id: u64,
-    flight: Arc<Flight>,
+    place: Arc<Place>,
     flights: Arc<Flights>,
 }
 
@@ -369,29 +378,33 @@ pub(crate) enum Waited {
 }
 
 impl Follow {
-    /// Waits for the leader, at most `wait`.
+    /// Waits for the leader, whoever that is by then, at most `wait`.
     pub(crate) async fn wait(mut self, wait: Duration) -> Waited {
-        if let Ok(told) = tokio::time::timeout(wait, &mut self.told).await {
-            return Waited::Told(told.unwrap_or(Verdict::Alone));
-        }
-        match self.take_over() {
-            Some(lead) => Waited::Over(lead),
-            // The flight landed this very moment; the verdict is on its way.
-            None => Waited::Told(self.told.await.unwrap_or(Verdict::Alone)),
+        let mut patience = wait;
+        loop {
+            if let Ok(told) = tokio::time::timeout(patience, &mut self.told).await {
+                return Waited::Told(told.unwrap_or(Verdict::Alone));
+            }
+            if let Some(lead) = self.take_over() {
+                return Waited::Over(lead);
+            }
+            // This very moment the verdict is being sent, or the waiters are on their way to the next flight.
+            patience = MOVING;
         }
     }
 
     /// Leaves a leader that takes too long, together with all who wait for it.
     fn take_over(&self) -> Option<Lead> {
+        let flight = lock(&self.place.0).upgrade()?;
         let mut waiters = {
-            let mut state = lock(&self.flight.state);
-            state.waiters.iter().position(|waiter| waiter.id == self.id)?;
+            let mut state = lock(&flight.state);
+            state.waiters.iter().position(|waiter| Arc::ptr_eq(&waiter.place, &self.place))?;
             std::mem::take(&mut state.waiters)
         };
-        waiters.retain(|waiter| waiter.id != self.id);
-        let next = self.flight.successor(waiters);
-        let mut shard = self.flights.shard(&self.flight.key);
-        if shard.get(&self.flight.key).is_none_or(|open| Arc::ptr_eq(open, &self.flight)) {
+        waiters.retain(|waiter| !Arc::ptr_eq(&waiter.place, &self.place));
+        let next = flight.successor(waiters);
+        let mut shard = self.flights.shard(&flight.key);
+        if shard.get(&flight.key).is_none_or(|open| Arc::ptr_eq(open, &flight)) {
             shard.insert(next.key.clone(), next.clone());
         }
         drop(shard);

@@ -2,7 +2,7 @@ use std::iter;
 
 use super::*;
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(5);
 
 fn value(of: u32) -> Landed {
     Landed::Value(Arc::new(of))
@@ -190,4 +190,47 @@ async fn whoever_waited_long_enough_leads_all_who_wait_with_it() {
     assert_eq!(shared(patient).await, Some(3));
     drop(stuck);
     assert_eq!(flights.len(), 0);
+}
+
+#[tokio::test]
+async fn who_was_handed_on_to_a_leader_that_is_never_polled_waits_no_longer_than_others() {
+    let flights = Flights::new();
+    let leader = lead(&flights);
+    let stuck = follow(&flights);
+    let waits = tokio::spawn(follow(&flights).wait(Duration::from_millis(20)));
+    drop(leader);
+    let ended = tokio::time::timeout(SOON, waits).await.expect("it waits for its own time only");
+    assert!(matches!(ended.expect("it does not panic"), Waited::Over(_)));
+    drop(stuck);
+    assert_eq!(flights.len(), 0);
+}
+
+#[tokio::test]
+async fn who_was_taken_along_by_another_whose_wait_was_over_waits_for_its_own_time_too() {
+    let flights = Flights::new();
+    let _leader = lead(&flights);
+    let first = follow(&flights);
+    let second = tokio::spawn(follow(&flights).wait(Duration::from_millis(200)));
+    tokio::task::yield_now().await;
+    let Waited::Over(_stuck) = first.wait(Duration::from_millis(1)).await else {
+        panic!("nobody told it anything")
+    };
+    let ended = tokio::time::timeout(SOON, second).await.expect("it waits for its own time only");
+    assert!(matches!(ended.expect("it does not panic"), Waited::Over(_)));
+}
+
+#[tokio::test]
+async fn who_is_left_over_joins_no_flight_under_other_tags() {
+    let flights = Flights::new();
+    let tagged = || flights.join("key", iter::once(7), false);
+    let Seat::Lead(mut leader) = tagged() else { panic!("no flight is open") };
+    leader.loading();
+    let Seat::Follow(late) = tagged() else { panic!("a flight is open") };
+    flights.detach("key");
+    let mut other = lead(&flights);
+    leader.hand_on();
+    other.reading();
+    other.share_read(&value(1));
+    assert!(matches!(told(late).await, Verdict::Lead(_)));
+    other.hand_on();
 }
