@@ -17,6 +17,7 @@ use crate::events::Events;
 use crate::evict::Evict;
 use crate::flight::Flights;
 use crate::key::Key;
+use crate::options::NEVER;
 use crate::outcome::Value;
 use crate::pending::Pending;
 use crate::site::Site;
@@ -409,11 +410,11 @@ impl Core {
 
     /// `ttl` spread by jitter.
     pub(crate) fn spread(&self, ttl: Duration, jitter: Option<u8>) -> Duration {
-        let percent = u32::from(jitter.unwrap_or(self.settings.jitter));
+        let percent = u32::from(jitter.unwrap_or(self.settings.jitter)).min(100);
         if percent == 0 {
             return ttl;
         }
         let part = rand::random_range(-1.0..=1.0) * f64::from(percent) / 100.0;
-        ttl.mul_f64(1.0 + part).max(Duration::from_millis(1))
+        ttl.min(NEVER).mul_f64(1.0 + part).max(Duration::from_millis(1))
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::cache::Cache;
 use crate::lookup::Target;
+use crate::options::NEVER;
 use crate::store::{FillId, Lease, LeaseKind, LeaseOutcome, LeaseRequest, Token, Version, VersionKey};
 use crate::storing::{to_capture, version_life};
 
@@ -204,7 +205,7 @@ impl Pauses {
     const LONGEST: Duration = Duration::from_millis(100);
 
     pub(crate) fn new(wait: Duration) -> Self {
-        Self { end: tokio::time::Instant::now() + wait, next: Self::FIRST }
+        Self { end: tokio::time::Instant::now() + wait.min(NEVER), next: Self::FIRST }
     }
 
     /// Pauses until the entry may have changed; false where the wait is over.
@@ -260,7 +261,7 @@ impl Keeper {
     /// Renews until the deadline or until no lease is held any more.
     async fn renew(mut self) {
         let core = self.cache.core().clone();
-        let end = tokio::time::Instant::now() + self.deadline;
+        let end = tokio::time::Instant::now() + self.deadline.min(NEVER);
         while !self.leases.is_empty() {
             tokio::time::sleep(self.every).await;
             if tokio::time::Instant::now() >= end {

@@ -22,7 +22,7 @@ pub enum Ttl {
 
 /// The TTL of a tagged entry that never expires.
 pub(crate) const TAGGED_NEVER: Duration = Duration::from_hours(30 * 24);
-/// The time to live that stands for "never" where the store needs one.
+/// The time that stands for "never" where one is needed: clocks can add it without overflow.
 pub(crate) const NEVER: Duration = Duration::from_hours(100 * 365 * 24);
 
 impl Ttl {
