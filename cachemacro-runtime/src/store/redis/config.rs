@@ -8,6 +8,9 @@ use redis::{ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
 
 use crate::error::{Error, ErrorKind, Result};
 
+/// The longest time that a setting takes: more would overflow when added to others, or is not what was meant.
+const LONGEST: Duration = Duration::from_hours(1);
+
 /// How to reach one Redis or Valkey server, and how long to wait for it.
 ///
 /// ```
@@ -121,6 +124,9 @@ impl RedisConfig {
             if value.is_zero() {
                 return Err(refused(format!("the {setting} must not be zero")));
             }
+            if value > LONGEST {
+                return Err(refused(format!("the {setting} must not be longer than an hour")));
+            }
         }
         for (setting, value) in [("pool size", self.pool_size), ("number of handles", self.handles)] {
             if value == 0 {
@@ -128,12 +134,18 @@ impl RedisConfig {
             }
         }
         let info = parse(&self.url)?;
-        let settings = TcpSettings::default()
-            .set_nodelay(true)
-            .set_keepalive(TcpKeepalive::new().with_time(self.keepalive).with_interval(self.keepalive / 3));
+        let settings = TcpSettings::default().set_nodelay(true).set_keepalive(self.tcp_keepalive());
         #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
         let settings = settings.set_user_timeout(self.user_timeout);
         Ok(info.set_tcp_settings(settings))
+    }
+
+    /// In whole seconds: the system refuses zero, and with it the connection.
+    fn tcp_keepalive(&self) -> TcpKeepalive {
+        let second = Duration::from_secs(1);
+        TcpKeepalive::new()
+            .with_time(self.keepalive.max(second))
+            .with_interval((self.keepalive / 3).max(second))
     }
 }
 
@@ -248,6 +260,32 @@ mod tests {
             config().handles(0),
         ] {
             assert_eq!(config.connection_info().expect_err("refused").kind(), ErrorKind::Config);
+        }
+    }
+
+    #[test]
+    fn settings_that_would_overflow_are_refused() {
+        let config = || RedisConfig::new("redis://localhost");
+        for config in [
+            config().connect_timeout(Duration::MAX),
+            config().command_timeout(Duration::MAX),
+            config().pool_wait(Duration::MAX),
+            config().keepalive(Duration::MAX),
+            config().user_timeout(Duration::MAX),
+        ] {
+            assert_eq!(config.connection_info().expect_err("refused").kind(), ErrorKind::Config);
+        }
+    }
+
+    #[test]
+    fn the_system_takes_the_shortest_and_the_longest_keepalive() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let stream =
+            std::net::TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");
+        let socket = redis::io::tcp::socket2::SockRef::from(&stream);
+        for keepalive in [Duration::from_millis(1), Duration::from_secs(2), LONGEST] {
+            let config = RedisConfig::new("redis://localhost").keepalive(keepalive);
+            socket.set_tcp_keepalive(&config.tcp_keepalive()).expect("acceptable to the system");
         }
     }
 
