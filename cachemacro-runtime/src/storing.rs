@@ -19,7 +19,7 @@ use crate::options::{TAGGED_NEVER, Ttl};
 use crate::outcome::{Outcome, Value};
 use crate::rules::Rules;
 use crate::stats::Event;
-use crate::store::{Fill, Filled, VersionKey};
+use crate::store::{Fill, Filled, Version, VersionKey};
 use crate::tags::{BUCKETS, all_any_keys, any_key, tag_keys};
 
 /// How long versions are asked to live where the TTL is not known yet.
@@ -237,7 +237,7 @@ impl Prepared {
 
     /// The stamps: captured versions of the known tags, and versions read now of those that the value names.
     /// `None` where any tag of their buckets may have been evicted since the capture.
-    async fn stamps(&self, target: &Target, captured: &[u64]) -> Result<Option<Vec<Stamp>>> {
+    pub(crate) async fn stamps(&self, target: &Target, captured: &[u64]) -> Result<Option<Vec<Stamp>>> {
         let mut stamps: Vec<Stamp> = target
             .tags
             .iter()
@@ -265,7 +265,7 @@ impl Prepared {
     }
 
     /// These stamps and those of the tags that the value names, for a value that counts as loaded right now.
-    pub(crate) async fn with_late_tags(&self, target: &Target, mut stamps: Vec<Stamp>) -> Result<Vec<Stamp>> {
+    async fn with_late_tags(&self, target: &Target, mut stamps: Vec<Stamp>) -> Result<Vec<Stamp>> {
         let namespace = target.cache.namespace();
         let mut keys: Vec<VersionKey> = self.tags.iter().map(|tag| tag_keys(namespace, tag).tag).collect();
         keys.retain(|key| stamps.iter().all(|stamp| stamp.tag != key.hash));
@@ -355,11 +355,7 @@ pub(crate) async fn fill_all(cache: &Cache, fills: Vec<(Target, Held, Prepared)>
 
 /// Stamps of these tags as of now.
 async fn capture(target: &Target, keys: &[VersionKey]) -> Result<Vec<Stamp>> {
-    if keys.is_empty() {
-        return Ok(Vec::new());
-    }
-    let core = target.cache.core();
-    let versions = target.timed(core.store.capture(keys, version_life())).await?;
+    let versions = target.capture_now(keys).await?;
     Ok(keys.iter().zip(versions).map(|(key, version)| Stamp { tag: key.hash, version }).collect())
 }
 
@@ -377,6 +373,14 @@ impl Target {
         } else {
             self.record(Event::RefusedFill);
         }
+    }
+
+    /// These versions as of now.
+    pub(crate) async fn capture_now(&self, keys: &[VersionKey]) -> Result<Vec<Version>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.timed(self.cache.core().store.capture(keys, version_life())).await
     }
 
     /// Stamps of the known tags as of now, for a value that is yet to be made.

@@ -10,11 +10,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::header::{self, Header};
 use crate::key::Key;
 use crate::lease::draw;
-use crate::lookup::{Looked, Target};
+use crate::lookup::{Looked, Miss, Target};
 use crate::outcome::Value;
-use crate::rules::NoRules;
-use crate::stats::Event;
+use crate::rules::{NoRules, Rules as _};
+use crate::stats::{Event, MissReason};
 use crate::store::Increment;
+use crate::storing::to_capture;
 
 /// How often an update is repeated. Updates of one process queue up, so each round lost is another process's
 /// update that went through.
@@ -84,13 +85,20 @@ impl<T: Value> Entry<T> {
         let queued = core.updates.queue(&target.full);
         // Only a courtesy: it spares repeated rounds. Whoever is first may never be polled again.
         let _turn = tokio::time::timeout(target.wait(), queued.queue.lock()).await;
+        let capture = to_capture(target, self.rules().has_tags());
         for round in 0..MOST_ROUNDS {
             // Before the value is read, as before a load.
-            let stamps = target.stamps_now().await?;
+            let captured = target.capture_now(&capture).await?;
             let (current, seen) = match target.look(self.expected()).await? {
                 Looked::Usable(usable) => {
                     let seen = usable.header.fill_id;
                     (self.decode(&usable), seen)
+                }
+                // What is expired or damaged may be no value to the store any more; then nothing was seen.
+                Looked::Miss(Miss { reason: MissReason::Expired | MissReason::Malformed, .. })
+                    if round % 2 == 1 =>
+                {
+                    (None, 0)
                 }
                 Looked::Miss(miss) => (None, miss.seen),
             };
@@ -101,7 +109,8 @@ impl<T: Value> Entry<T> {
                     "an update's value must be storable: its TTL or rules forbid it",
                 ));
             };
-            let stamps = prepared.with_late_tags(target, stamps).await?;
+            // Where one of the value's tags may have been evicted since, `current` may be what that was to remove.
+            let Some(stamps) = prepared.stamps(target, &captured).await? else { continue };
             let (bytes, life) = prepared.assemble(target, &stamps, Duration::ZERO);
             let length = bytes.len();
             if target.timed(core.store.compare_and_set(&target.full, seen, bytes, life)).await? {

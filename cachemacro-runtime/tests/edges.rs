@@ -1,9 +1,19 @@
 //! The far ends of the direct API: the longest durations, damaged entries, modes, and what debug output shows.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use cachemacro_runtime::{Cache, Lookup, Policy};
+use cachemacro_runtime::store::memory::MemoryStore;
+use cachemacro_runtime::store::{LeaseKind, LeaseRequest, Store};
+use cachemacro_runtime::{Cache, Clock, EntryRules, Lookup, Policy};
+use futures_util::FutureExt as _;
+
+const HOUR: Duration = Duration::from_hours(1);
+
+fn over(store: &Arc<MemoryStore>) -> Cache {
+    Cache::builder().store(store.clone()).build().expect("acceptable settings")
+}
 
 #[tokio::test]
 async fn the_longest_durations_are_as_good_as_any() {
@@ -32,4 +42,55 @@ async fn a_spread_of_more_than_everything_is_everything() {
         let entry = Cache::memory().entry::<u32>("n", &id).with_policy(policy);
         entry.set(&1).await.expect("memory does not fail");
     }
+}
+
+#[tokio::test]
+async fn an_update_heals_a_truncated_entry() {
+    let store = Arc::new(MemoryStore::new());
+    let entry = over(&store).entry::<u32>("n", &1);
+    entry.set(&1).await.expect("memory does not fail");
+    let whole = store.read("n:1", &[]).await.expect("memory does not fail").entry.expect("it is there");
+    store.put_raw("n:1", whole.slice(..whole.len() - 1), HOUR);
+    let updated = entry.update(|n| n.unwrap_or(10) + 1).await;
+    assert_eq!(updated.expect("nothing usable is there"), 11);
+    assert_eq!(entry.get().await.expect("memory does not fail"), Some(11));
+}
+
+#[tokio::test]
+async fn an_update_replaces_an_expired_entry_that_a_loader_holds_the_lease_of() {
+    let clock = Clock::manual();
+    let store = Arc::new(MemoryStore::builder().clock(clock.clone()).build());
+    let entry = over(&store).entry::<u32>("n", &1).with_ttl(Duration::from_secs(1));
+    entry.set(&1).await.expect("memory does not fail");
+    let request = LeaseRequest {
+        key: "n:1",
+        token: 7,
+        seen: 0,
+        kind: LeaseKind::Put,
+        live: HOUR,
+        capture: &[],
+        version_life: HOUR,
+    };
+    store.lease(request).await.expect("memory does not fail");
+    clock.advance(Duration::from_secs(2));
+    let updated = entry.update(|n| n.unwrap_or(10) + 1).await;
+    assert_eq!(updated.expect("nothing usable is there"), 11);
+}
+
+#[tokio::test]
+async fn an_update_stores_nothing_older_than_an_evict_of_a_tag_that_its_value_names() {
+    let cache = Cache::memory();
+    let rules = EntryRules::none().tags(|_: &u32| vec!["t".to_owned()]);
+    let entry = cache.entry::<u32>("n", &1).with_rules(rules);
+    entry.set(&1).await.expect("memory does not fail");
+    let mut seen = Vec::new();
+    let update = entry.update(|n| {
+        seen.push(n);
+        if n.is_some() {
+            cache.evict_tags(["t"]).now_or_never().expect("memory answers at once").expect("it is there");
+        }
+        n.unwrap_or(10) + 1
+    });
+    assert_eq!(update.await.expect("the second round is undisturbed"), 11);
+    assert_eq!(seen, [Some(1), None]);
 }
