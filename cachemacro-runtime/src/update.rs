@@ -164,8 +164,9 @@ impl Entry<i64> {
             0
         } else {
             match target.look(self.expected()).await? {
-                Looked::Usable(_) => 0,
-                Looked::Miss(miss) => miss.seen,
+                Looked::Miss(Miss { reason: MissReason::TagEvicted | MissReason::TagLacking, seen }) => seen,
+                // Whatever else the reader may have against it, the store decides.
+                Looked::Miss(_) | Looked::Usable(_) => 0,
             }
         };
         let life = target.ttl().life(!stamps.is_empty());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cachemacro_runtime::store::memory::MemoryStore;
 use cachemacro_runtime::store::{LeaseKind, LeaseRequest, Store};
-use cachemacro_runtime::{Cache, Clock, EntryRules, Lookup, Policy};
+use cachemacro_runtime::{Cache, Clock, EntryRules, Lookup, Mode, Policy, mode};
 use futures_util::FutureExt as _;
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -93,4 +93,17 @@ async fn an_update_stores_nothing_older_than_an_evict_of_a_tag_that_its_value_na
     });
     assert_eq!(update.await.expect("the second round is undisturbed"), 11);
     assert_eq!(seen, [Some(1), None]);
+}
+
+#[tokio::test]
+async fn a_counter_goes_on_whatever_age_a_reader_accepts() {
+    let clock = Clock::manual();
+    let cache = Cache::builder().memory().clock(clock.clone()).build().expect("acceptable settings");
+    let counter = cache.entry::<i64>("n", &1).with_tags(["t"]);
+    counter.increment(1).await.expect("memory does not fail");
+    clock.advance(Duration::from_secs(2));
+    let sum = mode(Mode::MaxAge(Duration::from_secs(1)), counter.increment(1)).await;
+    assert_eq!(sum.expect("memory does not fail"), 2);
+    cache.evict_tags(["t"]).await.expect("memory does not fail");
+    assert_eq!(counter.increment(1).await.expect("memory does not fail"), 1);
 }
