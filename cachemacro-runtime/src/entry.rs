@@ -400,19 +400,26 @@ impl<T: Value> Entry<T> {
         if self.cache.is_disabled() {
             return Ok(());
         }
-        let prepared = self.try_prepare(target, &NoRules, value);
+        // Outside the cache nothing is stored, but what is there gets outdated all the same.
+        let bypassed = Mode::current() == Mode::Bypass;
+        let prepared = if bypassed { Ok(None) } else { self.try_prepare(target, &NoRules, value) };
         finish_set(target, prepared).await
     }
 
-    /// Whether a fresh value is there, without decoding it.
+    /// Whether a fresh value is there, without decoding it; a stored `None` or `Err` is not a value.
     ///
     /// # Errors
     /// Where the store failed, or the arguments cannot be a key.
     pub async fn has(&self) -> Result<bool> {
-        Ok(self.meta().await?.is_some())
+        let target = self.target()?;
+        if self.active().is_none() {
+            return Ok(false);
+        }
+        let header = target.peek(self.expected()).await?;
+        Ok(header.is_some_and(|header| !header.has(header::NONE) && !header.has(header::ERROR)))
     }
 
-    /// How long the value stays fresh; `None` where there is none.
+    /// How long what is stored stays fresh; `None` where there is nothing.
     ///
     /// # Errors
     /// Where the store failed, or the arguments cannot be a key.
@@ -420,7 +427,8 @@ impl<T: Value> Entry<T> {
         Ok(self.meta().await?.map(|meta| meta.ttl))
     }
 
-    /// Age, expiry and size of the value, without reading it whole; `None` where there is none.
+    /// Age, expiry and size of what is stored, be it a value, a `None` or an `Err`, without reading it whole; `None`
+    /// where there is nothing.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {

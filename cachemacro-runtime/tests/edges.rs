@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cachemacro_runtime::store::memory::MemoryStore;
 use cachemacro_runtime::store::{LeaseKind, LeaseRequest, Store};
-use cachemacro_runtime::{Cache, Clock, EntryRules, Lookup, Mode, Policy, mode};
+use cachemacro_runtime::{Cache, Clock, Entry, EntryRules, Lookup, Mode, Policy, mode};
 use futures_util::FutureExt as _;
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -106,4 +106,27 @@ async fn a_counter_goes_on_whatever_age_a_reader_accepts() {
     assert_eq!(sum.expect("memory does not fail"), 2);
     cache.evict_tags(["t"]).await.expect("memory does not fail");
     assert_eq!(counter.increment(1).await.expect("memory does not fail"), 1);
+}
+
+#[tokio::test]
+async fn has_says_what_get_finds() {
+    let cache = Cache::memory();
+    let policy = Policy { cache_none: true, ..Policy::DEFAULT };
+    let entry = |id: &u32| cache.entry::<u32>("n", id).with_policy(policy);
+    let none = async |_: Vec<u32>| Ok::<_, ()>(HashMap::<u32, u32>::new());
+    cache.try_get_or_load_many([1], entry, none).await.expect("no load fails");
+    assert_eq!(entry(&1).get().await.expect("memory does not fail"), None);
+    assert!(!entry(&1).has().await.expect("memory does not fail"));
+    assert!(
+        entry(&1).meta().await.expect("memory does not fail").is_some(),
+        "what is known of it can be asked"
+    );
+}
+
+#[tokio::test]
+async fn a_set_that_bypasses_the_cache_evicts() {
+    let entry: Entry<u32> = Cache::memory().entry("n", &1);
+    entry.set(&1).await.expect("memory does not fail");
+    mode(Mode::Bypass, entry.set(&2)).await.expect("memory does not fail");
+    assert_eq!(entry.get().await.expect("memory does not fail"), None);
 }
