@@ -149,14 +149,8 @@ impl Cache {
         self.full_text(key.as_str())
     }
 
-    /// What all keys under an (encoded) prefix begin with.
-    pub(crate) fn full_prefix(&self, prefix: &str) -> String {
-        let mut full = self.full_text(prefix);
-        full.push(':');
-        full
-    }
-
-    fn full_text(&self, text: &str) -> String {
+    /// The text of a key, or its beginning, behind the namespace.
+    pub(crate) fn full_text(&self, text: &str) -> String {
         let namespace = self.namespace();
         let mut full = String::with_capacity(namespace.len() + 1 + text.len());
         if !namespace.is_empty() {

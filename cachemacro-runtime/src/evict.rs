@@ -3,7 +3,7 @@
 use crate::cache::{Cache, Core};
 use crate::entry::Entry;
 use crate::error::{Error, Result};
-use crate::key::{Key, escape};
+use crate::key::{Key, scan_text};
 use crate::outcome::Value;
 use crate::stats::Event;
 use crate::store::TagKeys;
@@ -94,9 +94,10 @@ impl Evict {
         self
     }
 
-    /// All entries under a prefix. Scans the server's keys: costs time in proportion to all of them.
+    /// All entries under a prefix. Scans the server's keys: costs time in proportion to all of them. Of a prefix over
+    /// 165 bytes only the beginning counts, as in keys.
     pub fn prefix(mut self, prefix: &str) -> Self {
-        self.targets.prefixes.push(self.cache.full_prefix(&escape(prefix)));
+        self.targets.prefixes.push(self.cache.full_text(&scan_text(prefix)));
         self
     }
 

@@ -221,6 +221,15 @@ pub fn escape(text: &str) -> String {
     out
 }
 
+/// What the keys of all entries under `prefix` begin with; where it is so long that keys are cut within it, those of
+/// prefixes with the same beginning do too.
+pub(crate) fn scan_text(prefix: &str) -> String {
+    let mut text = escape(prefix);
+    text.push(':');
+    cut(&mut text, KEPT);
+    text
+}
+
 /// Whether interpolated text may not contain `c` as it is.
 fn is_special(c: char) -> bool {
     matches!(c, '%' | ':' | '{' | '}') || c.is_whitespace() || c.is_control()
@@ -264,17 +273,22 @@ fn write_formatted(
     }
 }
 
+/// Cuts text to so many bytes at most, between characters.
+fn cut(text: &mut String, most: usize) {
+    let mut end = most.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+}
+
 fn shorten(text: String) -> String {
     if text.len() <= MAX_KEY {
         return text;
     }
     let digest = Sha256::digest(text.as_bytes());
     let mut short = text;
-    let mut cut = KEPT;
-    while !short.is_char_boundary(cut) {
-        cut -= 1;
-    }
-    short.truncate(cut);
+    cut(&mut short, KEPT);
     short.push_str("%~");
     for byte in &digest[..16] {
         let _ = write!(short, "{byte:02x}");

@@ -130,3 +130,17 @@ async fn a_set_that_bypasses_the_cache_evicts() {
     mode(Mode::Bypass, entry.set(&2)).await.expect("memory does not fail");
     assert_eq!(entry.get().await.expect("memory does not fail"), None);
 }
+
+#[tokio::test]
+async fn a_prefix_is_evicted_however_long_it_is() {
+    let cache = Cache::memory();
+    for length in [150, 164, 165, 166, 167, 190, 199, 200, 300] {
+        let prefix = "é".repeat(length / 2) + &"p".repeat(length % 2);
+        for key in ["k", &"k".repeat(100)] {
+            let entry = cache.entry::<u32>(&prefix, &key);
+            entry.set(&1).await.expect("memory does not fail");
+            assert_eq!(cache.evict_prefix(&prefix).await.expect("memory does not fail"), 1, "{length}");
+            assert_eq!(entry.get().await.expect("memory does not fail"), None, "{length}");
+        }
+    }
+}
