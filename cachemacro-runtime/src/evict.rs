@@ -1,5 +1,7 @@
 //! Many evicts as one: entries, tags and prefixes, collected first and sent together.
 
+use std::fmt;
+
 use crate::cache::{Cache, Core};
 use crate::entry::Entry;
 use crate::error::{Error, Result};
@@ -12,11 +14,22 @@ use crate::tags::tag_keys;
 use serde::Serialize;
 
 /// What to remove from a store.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Targets {
     pub(crate) keys: Vec<String>,
     pub(crate) tags: Vec<TagKeys>,
     pub(crate) prefixes: Vec<String>,
+}
+
+// Keys may be secrets.
+impl fmt::Debug for Targets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Targets")
+            .field("keys", &self.keys.len())
+            .field("tags", &self.tags.len())
+            .field("prefixes", &self.prefixes.len())
+            .finish()
+    }
 }
 
 impl Targets {

@@ -2,6 +2,7 @@
 //!
 //! Knows no values. A token is drawn for each attempt and sent once.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::Poll;
@@ -14,7 +15,7 @@ use crate::store::{FillId, Lease, LeaseKind, LeaseOutcome, LeaseRequest, Token, 
 use crate::storing::{to_capture, version_life};
 
 /// What a lease is asked for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) struct Wanted<'a> {
     pub(crate) key: &'a str,
     pub(crate) seen: FillId,
@@ -35,7 +36,6 @@ pub(crate) enum Answer {
 }
 
 /// A held lease. Dropped before it was spent, it is given back.
-#[derive(Debug)]
 pub(crate) struct Held {
     cache: Cache,
     key: String,
@@ -43,6 +43,13 @@ pub(crate) struct Held {
     /// The captured versions, in the order of the request.
     pub(crate) versions: Vec<Version>,
     spent: bool,
+}
+
+// Keys may be secrets.
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Held").field("spent", &self.spent).finish_non_exhaustive()
+    }
 }
 
 impl Wanted<'_> {

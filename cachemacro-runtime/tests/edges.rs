@@ -144,3 +144,14 @@ async fn a_prefix_is_evicted_however_long_it_is() {
         }
     }
 }
+
+#[tokio::test]
+async fn debug_output_shows_no_key() {
+    let cache = Cache::memory();
+    let entry = cache.entry::<u32>("user", &"hunter2");
+    let vacancy = entry.lookup().await.expect("memory does not fail");
+    let evict = cache.evict().entry(&entry).key("user", &"hunter2").tags(["hunter2"]);
+    for shown in [format!("{entry:?}"), format!("{vacancy:?}"), format!("{evict:?}"), format!("{cache:?}")] {
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+}
