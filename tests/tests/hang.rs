@@ -466,3 +466,20 @@ fn a_writer_that_ends_with_its_runtime_evicts_before_the_next_read() {
     let second = runtime();
     assert_eq!(second.block_on(async { ended(table.read(&entry(&here), Stops::default())).await }), 2);
 }
+
+#[test]
+fn an_evict_under_way_when_its_runtime_ends_is_done_before_the_next_read() {
+    let (rig, table) = (Rig::memory(), Table::default());
+    let here = rig.process();
+    let evict = here.faults.gate(Op::EvictTags);
+    let first = runtime();
+    assert_eq!(first.block_on(async { ended(table.read(&entry(&here), Stops::default())).await }), 1);
+    let writer = begun(&first, &here.cache, &table);
+    first.block_on(async {
+        drop(writer);
+        in_time(evict.reached()).await;
+    });
+    drop(first);
+    let second = runtime();
+    assert_eq!(second.block_on(async { ended(table.read(&entry(&here), Stops::default())).await }), 2);
+}

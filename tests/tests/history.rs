@@ -42,17 +42,17 @@ async fn history(seed: u64, steps: u64, fence: &str) -> Seen {
         worker.expect("played").await;
     }
     losing.abort();
-    let mut seen = Seen::default();
+    let mut total = Seen::default();
     for mut worker in workers {
         worker.send("check").await;
         let mut number = async |word| worker.expect(word).await.parse::<u64>().expect("a number");
-        seen.reads += number("reads").await;
-        seen.hits += number("hits").await;
-        seen.refused += number("refused").await;
-        seen.stale += number("stale").await;
+        total.reads += number("reads").await;
+        total.hits += number("hits").await;
+        total.refused += number("refused").await;
+        total.stale += number("stale").await;
         worker.finish().await;
     }
-    seen
+    total
 }
 
 /// Removes keys, whichever.
