@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use cachemacro_runtime::store::Store;
 use cachemacro_runtime::store::faults::FaultStore;
 use cachemacro_runtime::store::memory::MemoryStore;
@@ -99,6 +100,23 @@ impl Rig {
             Backend::Memory { store, .. } => store.clone(),
             Backend::Redis { store, .. } => store.clone(),
         }
+    }
+
+    /// The bytes under a key of this namespace, without the namespace.
+    ///
+    /// # Panics
+    /// Where the store does not answer, or the key holds no string.
+    pub async fn raw(&self, key: &str) -> Option<Bytes> {
+        self.store().read(&format!("{}:{key}", self.namespace), &[]).await.expect("the store answers").entry
+    }
+
+    /// Puts bytes under a key of this namespace, as a foreign client could.
+    ///
+    /// # Panics
+    /// Where the store does not answer.
+    pub async fn put_raw(&self, key: &str, bytes: Bytes) {
+        let stored = self.store().set(&format!("{}:{key}", self.namespace), bytes, LONG).await;
+        stored.expect("the store answers");
     }
 
     /// Another process: a cache of its own with flights and counters of its own.
