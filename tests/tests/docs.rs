@@ -131,6 +131,16 @@ fn the_guide_explains_every_counter_miss_and_kind_of_codec() {
 }
 
 #[test]
+fn the_readme_names_every_example() {
+    let readme = read("README.md");
+    let manifest = read("examples/Cargo.toml");
+    let names = manifest.split("[[example]]").skip(1).filter_map(|example| example.split('"').nth(1));
+    for name in names {
+        assert!(readme.contains(&format!("`{name}`")), "README.md does not name the example `{name}`");
+    }
+}
+
+#[test]
 fn every_link_leads_somewhere() {
     for (path, text) in pages() {
         let folder = root().join(Path::new(&path).parent().expect("a page is in a folder"));
@@ -162,6 +172,11 @@ fn every_code_block_is_compiled_or_says_that_it_is_no_rust() {
                 "{path} has a block marked `{info}`"
             );
         }
+        // They are hidden in rustdoc only.
+        assert!(
+            !text.lines().skip(1).any(|line| line.trim_start().starts_with("# ")),
+            "{path} has hidden lines"
+        );
         assert!(path == "README.md" || suite.contains(&format!("../../{path}")), "{path} is not a doc test");
     }
     assert!(read("cachemacro/src/lib.rs").contains(r#"include_str!("../README.md")"#));
