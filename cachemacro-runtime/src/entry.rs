@@ -176,8 +176,8 @@ impl<T: Value> Entry<T> {
         self
     }
 
-    /// The same entry with another source of its schema fingerprint.
-    #[doc(hidden)]
+    /// The same entry with another source of its schema fingerprint: `schema::described::<T>` for a type that derives
+    /// [`CacheSchema`](crate::CacheSchema), as attributed functions have it.
     #[must_use]
     pub fn with_schema(mut self, schema: fn() -> Fingerprint) -> Self {
         self.schema = schema;
