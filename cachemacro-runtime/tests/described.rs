@@ -8,10 +8,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use cachemacro_derive::CacheSchema;
-use cachemacro_runtime::schema::{
-    CacheSchema, Fingerprint, Probe, SiteDerived as _, SiteTraced as _, described, fingerprint_of,
-};
-use serde::Deserialize;
+use cachemacro_runtime::private::{Kind as _, PlainShape};
+use cachemacro_runtime::schema::{CacheSchema, Fingerprint, described, fingerprint_of};
+use serde::{Deserialize, Serialize};
 
 fn hash<T: CacheSchema + 'static>() -> u64 {
     let fingerprint = described::<T>();
@@ -175,23 +174,27 @@ fn a_place_that_neither_describes_nor_walks_is_named() {
 
 #[test]
 fn a_site_takes_the_description_where_there_is_one() {
-    #[derive(Deserialize, CacheSchema)]
+    #[derive(Clone, Serialize, Deserialize, CacheSchema)]
     #[cachemacro(crate = cachemacro_runtime)]
     #[serde(untagged)]
-    #[expect(dead_code, reason = "only the shape counts")]
     enum Id {
         Number(u64),
         Text(String),
     }
     type Site = fn() -> Fingerprint;
-    let own: Site = (&&Probe::<Id>::NEW).fingerprint();
+    let own: Site = PlainShape::<Id>::NEW.schema();
     assert_eq!(own(), described::<Id>());
     assert_eq!(own().unseen(), None);
-    let contained: Site = (&&Probe::<Vec<Option<Id>>>::NEW).fingerprint();
+    let contained: Site = PlainShape::<Vec<Option<Id>>>::NEW.schema();
     assert_eq!(contained().unseen(), None);
     assert!(fingerprint_of::<Id>().unseen().is_some());
-    let walked: Site = (&&Probe::<uuid::Uuid>::NEW).fingerprint();
+    let walked: Site = PlainShape::<uuid::Uuid>::NEW.schema();
     assert_eq!(walked(), fingerprint_of::<uuid::Uuid>());
+    // What describes itself no better than it is walked is found by prefix and key too.
+    let plain: Site = PlainShape::<Vec<(u8, String)>>::NEW.schema();
+    assert_eq!(plain(), fingerprint_of::<Vec<(u8, String)>>());
+    let both: Site = PlainShape::<(u8, Id)>::NEW.schema();
+    assert_eq!(both(), described::<(u8, Id)>());
 }
 
 /// If this fails, every entry of every described type is a miss once after the update: be sure that it is worth that.

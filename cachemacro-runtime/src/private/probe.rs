@@ -183,10 +183,10 @@ looks! {
 
 macro_rules! described {
     ($(<$inside:ident $(, $error:ident)?> $shape:ident;)+) => {$(
-        impl<$inside: CacheSchema + 'static $(, $error)?> $shape<$inside $(, $error)?> {
+        impl<$inside: CacheSchema + Value $(, $error)?> $shape<$inside $(, $error)?> {
             /// What computes the fingerprint of what is inside, where `#[derive(CacheSchema)]` describes it.
             pub fn schema(self) -> fn() -> Fingerprint {
-                described::<$inside>
+                if $inside::WALKED { fingerprint_of::<$inside> } else { described::<$inside> }
             }
         }
     )+};

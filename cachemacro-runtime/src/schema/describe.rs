@@ -36,6 +36,11 @@ use super::{fingerprint_of, write_number, write_word};
 pub trait CacheSchema {
     /// Adds this type's shape to `schema`.
     fn describe(schema: &mut Schema);
+
+    /// Whether walking its `Deserialize` sees all of it, so that its entries are found by prefix and key too, where
+    /// nobody knows that it has a `CacheSchema`.
+    #[doc(hidden)]
+    const WALKED: bool = false;
 }
 
 /// A shape in the making.
@@ -123,6 +128,8 @@ impl Schema {
 macro_rules! primitives {
     ($($ty:ty = $name:literal)*) => {$(
         impl CacheSchema for $ty {
+            const WALKED: bool = true;
+
             fn describe(schema: &mut Schema) {
                 schema.word($name);
             }
@@ -144,6 +151,8 @@ primitives! {
 macro_rules! transparent {
     ($([$($generics:tt)*] $ty:ty => $inner:ty;)*) => {$(
         impl<$($generics)*> CacheSchema for $ty {
+            const WALKED: bool = <$inner>::WALKED;
+
             fn describe(schema: &mut Schema) {
                 <$inner>::describe(schema);
             }
@@ -168,6 +177,8 @@ transparent! {
 macro_rules! containers {
     ($([$($generics:tt)*] $ty:ty = $name:literal ($($inner:ty),*);)*) => {$(
         impl<$($generics)*> CacheSchema for $ty {
+            const WALKED: bool = true $(&& <$inner>::WALKED)*;
+
             fn describe(schema: &mut Schema) {
                 schema.word($name);
                 $(<$inner>::describe(schema);)*
@@ -194,6 +205,8 @@ containers! {
 }
 
 impl<T: CacheSchema, const N: usize> CacheSchema for [T; N] {
+    const WALKED: bool = T::WALKED;
+
     fn describe(schema: &mut Schema) {
         schema.word("array");
         write_number(&mut schema.hasher.0, N);
@@ -204,6 +217,8 @@ impl<T: CacheSchema, const N: usize> CacheSchema for [T; N] {
 macro_rules! tuples {
     ($($len:literal: $($name:ident)*;)*) => {$(
         impl<$($name: CacheSchema),*> CacheSchema for ($($name,)*) {
+            const WALKED: bool = true $(&& $name::WALKED)*;
+
             fn describe(schema: &mut Schema) {
                 schema.word("tuple");
                 write_number(&mut schema.hasher.0, $len);

@@ -26,7 +26,7 @@ mod tracer;
 
 pub use describe::{CacheSchema, Schema};
 #[doc(hidden)]
-pub use probe::{FieldDerived, FieldOpaque, FieldTraced, Probe, SiteDerived, SiteTraced};
+pub use probe::{FieldDerived, FieldOpaque, FieldTraced, Probe};
 
 /// The fingerprint of a type.
 ///

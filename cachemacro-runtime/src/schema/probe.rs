@@ -1,4 +1,4 @@
-//! How generated code asks for a type's shape: described where the type has a [`CacheSchema`], else traced.
+//! How generated code asks for the shape of a field's type: described where the type has a [`CacheSchema`], else traced.
 //!
 //! Written `(&&&Probe::<T>::NEW).describe(schema)` with the traits in scope, the method that needs the fewest references
 //! taken off its receiver wins; so the first of the implementations below whose bounds hold is the one.
@@ -8,16 +8,9 @@ use std::marker::PhantomData;
 
 use serde::de::DeserializeOwned;
 
-use super::{CacheSchema, Fingerprint, Schema, described, fingerprint_of};
+use super::{CacheSchema, Schema};
 
 /// Stands for `T` without a value of it.
-///
-/// ```
-/// use cachemacro_runtime::schema::{Probe, SiteDerived as _, SiteTraced as _, fingerprint_of};
-///
-/// let of_site = (&&Probe::<std::num::NonZeroU8>::NEW).fingerprint();
-/// assert_eq!(of_site(), fingerprint_of::<std::num::NonZeroU8>());
-/// ```
 pub struct Probe<T: ?Sized>(PhantomData<fn() -> Box<T>>);
 
 impl<T: ?Sized> Probe<T> {
@@ -28,30 +21,6 @@ impl<T: ?Sized> Probe<T> {
 impl<T: ?Sized> fmt::Debug for Probe<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Probe")
-    }
-}
-
-/// For a site, first choice: `(&&Probe::<T>::NEW).fingerprint()` for a type that describes itself.
-pub trait SiteDerived {
-    /// What computes the fingerprint.
-    fn fingerprint(&self) -> fn() -> Fingerprint;
-}
-
-impl<T: CacheSchema + 'static> SiteDerived for &Probe<T> {
-    fn fingerprint(&self) -> fn() -> Fingerprint {
-        described::<T>
-    }
-}
-
-/// For a site, second choice: any other value.
-pub trait SiteTraced {
-    /// What computes the fingerprint.
-    fn fingerprint(&self) -> fn() -> Fingerprint;
-}
-
-impl<T: DeserializeOwned + 'static> SiteTraced for Probe<T> {
-    fn fingerprint(&self) -> fn() -> Fingerprint {
-        fingerprint_of::<T>
     }
 }
 
