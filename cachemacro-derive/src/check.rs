@@ -7,10 +7,11 @@ use proc_macro2::{Ident, Span};
 use quote::{ToTokens, format_ident};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
+use syn::visit::Visit;
 use syn::{Expr, ExprClosure, ExprLit, GenericParam, Lit, Pat, Path, Token, Type, parse_quote};
 
 use crate::duration;
-use crate::errors::{Errors, listed, similar};
+use crate::errors::{Errors, similar, there_are};
 use crate::item::{Form, Item, has_impl_trait, pointing_at, unwrap_type};
 use crate::mentions::{find, leaving, mentions};
 use crate::model::{
@@ -33,6 +34,7 @@ pub(crate) fn cached(options: &Options, item: &Item, errors: &Errors) -> Cached 
     let check = Checker { this: Macro::Cached, options, item, errors };
     check.has_future();
     check.return_type();
+    check.owned_value();
     check.no_other_attribute();
     check.defaults_have_self();
     let rules = RulesModel { unless: check.unless(), ttl: check.loaded_ttl(), tags: check.loaded_tags() };
@@ -98,6 +100,36 @@ impl Checker<'_> {
                 self.attribute()
             );
             self.errors.at(&self.item.ret, message);
+        }
+    }
+
+    /// What is cached lives on when the arguments are gone.
+    pub(crate) fn owned_value(&self) {
+        struct Borrowed(Option<proc_macro2::TokenStream>);
+        impl<'ast> Visit<'ast> for Borrowed {
+            fn visit_type_reference(&mut self, reference: &'ast syn::TypeReference) {
+                let is_static =
+                    reference.lifetime.as_ref().is_some_and(|lifetime| lifetime.ident == "static");
+                if !is_static {
+                    self.0.get_or_insert_with(|| reference.to_token_stream());
+                }
+            }
+
+            fn visit_lifetime(&mut self, lifetime: &'ast syn::Lifetime) {
+                if lifetime.ident != "static" {
+                    self.0.get_or_insert_with(|| lifetime.to_token_stream());
+                }
+            }
+
+            fn visit_type_fn_ptr(&mut self, _: &'ast syn::TypeFnPtr) {}
+        }
+        let mut borrowed = Borrowed(None);
+        borrowed.visit_type(inside(&self.item.ret));
+        if let Some(tokens) = borrowed.0 {
+            self.errors.at(
+                tokens,
+                "a cached value must own all it has: return `String` instead of `&str`, `Vec<T>` instead of `&[T]`",
+            );
         }
     }
 
@@ -206,7 +238,7 @@ impl Checker<'_> {
             None if known.clone().next().is_none() => {
                 format!("`{}` has no argument `{name}`: it has none", self.item.name())
             }
-            None => format!("`{}` has no argument `{name}`: there are {}", self.item.name(), listed(known)),
+            None => format!("`{}` has no argument `{name}`: {}", self.item.name(), there_are(known)),
         }
     }
 
@@ -240,6 +272,11 @@ impl Checker<'_> {
     }
 
     pub(crate) fn template(&self, text: &syn::LitStr, option: &'static str) -> Option<Vec<Part>> {
+        let inherited = self.options.get(option).is_some_and(|opt| opt.inherited);
+        if inherited && self.item.receiver.is_none() && template_says_self(&text.value()) {
+            // Said already, where the function is.
+            return None;
+        }
         let scope = Scope { item: self.item, result: self.this != Macro::Cached, option };
         template::parse(text, &scope, self.errors)
     }
@@ -739,6 +776,10 @@ fn list(expr: &Expr) -> Option<Vec<Expr>> {
 /// Whether `self` is mentioned, in a template too.
 pub(crate) fn says_self(tokens: proc_macro2::TokenStream) -> bool {
     mentions(tokens, "self")
+}
+
+fn template_says_self(template: &str) -> bool {
+    template.contains("{self.")
 }
 
 fn typed(pat: &Pat) -> (Pat, Option<Type>) {

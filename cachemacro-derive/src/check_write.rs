@@ -1,6 +1,6 @@
 //! The rules of `#[cache_put]` and `#[cache_evict]`.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
 use syn::{Expr, ExprLit, Lit, Type};
 
@@ -20,6 +20,7 @@ pub(crate) fn writing(attributes: &[(Macro, Options)], item: &Item, errors: &Err
             .map_or_else(|| facade(&Options::default()), |(_, options)| facade(options)),
         puts: attributes.iter().any(|(this, _)| *this == Macro::Put),
         return_errors: None,
+        taken: attributes.iter().filter_map(|(_, options)| options.taken.clone()).collect(),
         attributes: Vec::new(),
     };
     for (at, (this, options)) in attributes.iter().enumerate() {
@@ -27,6 +28,9 @@ pub(crate) fn writing(attributes: &[(Macro, Options)], item: &Item, errors: &Err
         if at == 0 {
             check.has_future();
             check.return_type();
+            if writing.puts {
+                check.owned_value();
+            }
         }
         check.defaults_have_self();
         if check.returns_errors() && writing.return_errors.is_none() {
@@ -250,20 +254,21 @@ impl Checker<'_> {
 
     /// What waits for `result` outlives the arguments.
     fn late_parts_can_be(&self, write: &Write) {
-        let tokens = late_tokens(write);
-        if let Some(before) = self.options.get("before").filter(|_| self.options.flag("before"))
-            && let Some(late) = tokens.first()
+        let late = late_parts(write);
+        if self.options.flag("before")
+            && let Some((tokens, span)) = late.first()
         {
+            let span = span.or(find(tokens.clone(), "result").map(|token| token.span()));
             self.errors.push(
-                find(late.clone(), "result").map_or_else(|| before.span(), |token| token.span()),
+                span.unwrap_or_else(|| self.options.span()),
                 "`before` evicts before there is a `result`: evict what mentions it with another `#[cache_evict]`",
             );
         }
         if self.item.receiver.is_some() && !self.item.self_is_shared() {
-            for tokens in tokens {
+            for (tokens, span) in late {
                 if let Some(token) = find(tokens, "self") {
                     self.errors.push(
-                        token.span(),
+                        span.unwrap_or_else(|| token.span()),
                         "after the body, `self` is there only in functions that take `&self`: name what is needed before, \
                          or write it without `result`",
                     );
@@ -311,62 +316,50 @@ pub(crate) fn is_late_put(put: &Put) -> bool {
     }
 }
 
-/// The expressions of what is late; in late templates, those of the placeholders that mention `result`.
-pub(crate) fn late_tokens(write: &Write) -> Vec<TokenStream> {
-    let mut late = Vec::new();
-    let mut value = |value: &Value| {
-        if is_late(value) {
-            late.push(value.expr.to_token_stream());
-        }
-    };
+/// An expression that is late, and where to underline it if it is a placeholder.
+type LatePart = (TokenStream, Option<Span>);
+
+/// What is late: expressions, and the placeholders that mention `result`.
+fn late_parts(write: &Write) -> Vec<LatePart> {
+    let of = |value: &Value| is_late(value).then(|| (value.expr.to_token_stream(), None));
     match write {
         Write::Put(put) => {
-            match &put.target {
-                PutTarget::Entry(entry) => value(entry),
-                PutTarget::Parts(parts) => {
-                    if let Key::Value(key) = &parts.key {
-                        value(key);
-                    }
-                    late.extend(late_holes(&parts.key));
-                }
-            }
-            for rule in put.ttl.iter().chain(&put.unless) {
-                late.push(rule.expr.to_token_stream());
-            }
-            late.extend(put.tags.iter().flat_map(tag_tokens));
+            let target = match &put.target {
+                PutTarget::Entry(entry) => of(entry).into_iter().collect(),
+                PutTarget::Parts(parts) => late_parts_of_key(&parts.key),
+            };
+            let rules = put.ttl.iter().chain(&put.unless).map(|rule| (rule.expr.to_token_stream(), None));
+            target.into_iter().chain(rules).chain(put.tags.iter().flat_map(late_parts_of_tag)).collect()
         }
-        Write::Evict(entry) | Write::EvictAll(entry) => value(entry),
-        Write::EvictKey(parts) => {
-            if let Key::Value(key) = &parts.key {
-                value(key);
-            }
-            late.extend(late_holes(&parts.key));
-        }
+        Write::Evict(entry) | Write::EvictAll(entry) => of(entry).into_iter().collect(),
+        Write::EvictKey(parts) => late_parts_of_key(&parts.key),
         Write::EvictTags(tags) => {
-            late.extend(tags.iter().filter(|tag| is_late_tag(tag)).flat_map(tag_tokens))
+            tags.iter().filter(|tag| is_late_tag(tag)).flat_map(late_parts_of_tag).collect()
         }
-        Write::EvictPrefix(_) => {}
-    }
-    late
-}
-
-fn tag_tokens(tag: &Tag) -> Vec<TokenStream> {
-    match tag {
-        Tag::Template(parts) => parts.iter().filter_map(late_hole).collect(),
-        Tag::One(value) | Tag::Many(value) => vec![value.expr.to_token_stream()],
+        Write::EvictPrefix(_) => Vec::new(),
     }
 }
 
-fn late_holes(key: &Key) -> Vec<TokenStream> {
+fn late_parts_of_key(key: &Key) -> Vec<LatePart> {
     match key {
         Key::Template(parts) => parts.iter().filter_map(late_hole).collect(),
-        _ => Vec::new(),
+        Key::Value(value) if is_late(value) => vec![(value.expr.to_token_stream(), None)],
+        Key::Value(_) | Key::Args(_) => Vec::new(),
     }
 }
 
-fn late_hole(part: &Part) -> Option<TokenStream> {
+fn late_parts_of_tag(tag: &Tag) -> Vec<LatePart> {
+    match tag {
+        Tag::Template(parts) => parts.iter().filter_map(late_hole).collect(),
+        Tag::One(value) | Tag::Many(value) => vec![(value.expr.to_token_stream(), None)],
+    }
+}
+
+fn late_hole(part: &Part) -> Option<LatePart> {
     match part {
-        Part::Hole(hole) if mentions(hole.expr.clone(), "result") => Some(hole.expr.clone()),
+        Part::Hole(hole) if mentions(hole.expr.clone(), "result") => {
+            Some((hole.expr.clone(), Some(hole.span)))
+        }
         _ => None,
     }
 }

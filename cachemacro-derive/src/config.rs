@@ -12,6 +12,7 @@ use syn::{Attribute, Expr, ExprLit, ImplItem, Item as SynItem, ItemImpl, Lit, Me
 
 use crate::errors::Errors;
 use crate::item::Item;
+use crate::mentions::mentions;
 use crate::options::{self, Macro, Options, Value};
 use crate::template::literal_text;
 use crate::{check, expand};
@@ -28,7 +29,7 @@ pub(crate) fn rewrite(options: TokenStream, tokens: TokenStream) -> TokenStream 
                 let ImplItem::Fn(method) = &mut item.items[at] else { continue };
                 inherit(&mut method.attrs, &defaults);
                 sites.look_at(&method.attrs, &method.sig.ident, &errors);
-                inherent.extend(move_entry(&mut item, at));
+                inherent.extend(move_entry(&mut item, at, &errors));
             }
             quote!(#item #inherent)
         }
@@ -102,7 +103,7 @@ fn ends_in_comma(tokens: &TokenStream) -> bool {
 }
 
 /// Moves the function that `entry` names out of a trait's `impl`, which has no place for it.
-fn move_entry(item: &mut ItemImpl, at: usize) -> Option<TokenStream> {
+fn move_entry(item: &mut ItemImpl, at: usize, errors: &Errors) -> Option<TokenStream> {
     let (path, _) = item.trait_.as_ref()?;
     let of_trait = path.to_token_stream().to_string();
     let ImplItem::Fn(method) = &mut item.items[at] else { return None };
@@ -111,7 +112,19 @@ fn move_entry(item: &mut ItemImpl, at: usize) -> Option<TokenStream> {
     // Mistakes are reported when the attribute itself is expanded.
     let ignored = Errors::default();
     let mut options = options::parse(Macro::Cached, own.clone(), &ignored);
-    let Some(Value::Entry(..)) = options.get("entry").map(|opt| &opt.value) else { return None };
+    let Some(Value::Entry(_, name)) = options.get("entry").map(|opt| &opt.value) else { return None };
+    let (self_ty, generics) = (item.self_ty.to_token_stream(), &item.generics);
+    let loose = generics.type_params().find(|param| !mentions(self_ty.clone(), &param.ident.to_string()));
+    if let Some(param) = loose {
+        let message = format!(
+            "`{}` is a parameter of the trait only, so there is no inherent function of `{self_ty}` for this entry: \
+             leave `entry` out",
+            param.ident
+        );
+        errors.push(name.span(), message);
+        method.attrs.remove(attr);
+        return None;
+    }
     options.set_of_trait(of_trait.clone());
     let function: Item = syn::parse2(method.to_token_stream()).ok()?;
     let model = check::cached(&options, &function, &ignored);
@@ -119,7 +132,6 @@ fn move_entry(item: &mut ItemImpl, at: usize) -> Option<TokenStream> {
     let path = method.attrs[attr].path();
     let comma = (!own.is_empty() && !ends_in_comma(&own)).then(|| quote!(,));
     method.attrs[attr] = parse_quote!(#[#path(#own #comma __of_trait(#of_trait))]);
-    let (self_ty, generics) = (&item.self_ty, &item.generics);
     let (params, _, clause) = generics.split_for_impl();
     Some(quote!(impl #params #self_ty #clause { #entry }))
 }

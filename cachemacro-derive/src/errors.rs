@@ -64,6 +64,12 @@ fn distance(a: &str, b: &str) -> usize {
     rows[a.len()][b.len()]
 }
 
+/// "there is `a`" or "there are `a` and `b`".
+pub(crate) fn there_are<'a>(words: impl IntoIterator<Item = &'a str> + Clone) -> String {
+    let verb = if words.clone().into_iter().nth(1).is_none() { "is" } else { "are" };
+    format!("there {verb} {}", listed(words))
+}
+
 /// `a`, `b` and `c`, each in backticks.
 pub(crate) fn listed<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     let words: Vec<String> = words.into_iter().map(|word| format!("`{word}`")).collect();
@@ -91,5 +97,7 @@ mod tests {
     fn lists_read_as_sentences() {
         assert_eq!(listed(["a"]), "`a`");
         assert_eq!(listed(["a", "b", "c"]), "`a`, `b` and `c`");
+        assert_eq!(there_are(["a"]), "there is `a`");
+        assert_eq!(there_are(["a", "b"]), "there are `a` and `b`");
     }
 }

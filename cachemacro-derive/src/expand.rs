@@ -57,12 +57,18 @@ impl<'a> Expander<'a> {
     fn cached(&self, model: &Cached) -> TokenStream {
         let mixed = Span::mixed_site();
         let private = &self.private;
-        let imports = self.imports(&["Kind", "Shape"]);
+        let imports = if model.stores_err.is_some() {
+            self.imports(&["Kind", "Shape", "StoringKind"])
+        } else {
+            self.imports(&["Kind", "Shape"])
+        };
         let shape = self.shape();
         let (named, outcome) = self.outcome(model);
         let entry = self.entry(&model.entry, None, Place::Function, None);
-        let condition =
-            model.condition.as_ref().map(|condition| quote_spanned!(mixed=> let when_ = #condition;));
+        let condition = model
+            .condition
+            .as_ref()
+            .map(|condition| self.condition(&format_ident!("when_", span = mixed), condition));
         let when = condition.is_some().then(|| quote_spanned!(mixed=> .when(when_)));
         let rules = (!model.rules.is_empty()).then(|| {
             let rules = self.call_rules(&model.rules);
@@ -79,6 +85,12 @@ impl<'a> Expander<'a> {
             };
         };
         self.function(&before, &quote_spanned!(mixed=> call_.load(body_).await))
+    }
+
+    /// `let when = …;`
+    pub(crate) fn condition(&self, name: &Ident, condition: &Expr) -> TokenStream {
+        let mixed = Span::mixed_site();
+        quote_spanned!(mixed=> let #name: ::core::primitive::bool = #condition;)
     }
 
     /// What a block of an expansion begins with: a short name for the runtime's interface, and its `traits`.
@@ -104,24 +116,25 @@ impl<'a> Expander<'a> {
         let private = &self.private;
         let ret = &self.item.ret;
         let span = value_span(self.item);
-        let kind = format_ident!("kind", span = span);
+        let kind = match model.stores_err {
+            Some(at) => {
+                let span = at.resolved_at(mixed);
+                quote_spanned!(span=> shape_.storing_kind())
+            }
+            None => quote_spanned!(span=> shape_.kind()),
+        };
         let none = model.stores_none.map(|at| {
             let span = at.resolved_at(mixed);
             quote_spanned!(span=> #private::stores_none(outcome_);)
-        });
-        let err = model.stores_err.map(|at| {
-            let span = at.resolved_at(mixed);
-            quote_spanned!(span=> let outcome_ = #private::storing_err::<#ret, _>(outcome_);)
         });
         let proof = model.function.as_ref().map(|function| {
             let guess = &function.value;
             quote_spanned!(span=> #private::same::<#guess, #ret, _>(outcome_);)
         });
-        if none.is_none() && err.is_none() && proof.is_none() && model.rules.is_empty() {
-            return (TokenStream::new(), quote_spanned!(mixed=> shape_.#kind()));
+        if none.is_none() && proof.is_none() && model.rules.is_empty() {
+            return (TokenStream::new(), kind);
         }
-        let named = quote_spanned!(mixed=> let outcome_ = shape_.#kind(); #none #err #proof);
-        (named, quote_spanned!(mixed=> outcome_))
+        (quote_spanned!(mixed=> let outcome_ = #kind; #none #proof), quote_spanned!(mixed=> outcome_))
     }
 
     /// `let site = …; let key = …; let entry = …;`
@@ -143,7 +156,10 @@ impl<'a> Expander<'a> {
             }
             None => quote_spanned!(mixed=> #private::entry #stored (site_, key_)),
         };
-        let tags = self.tags(&parts.tags, place).map(|tags| quote_spanned!(mixed=> .with_tags(#tags)));
+        let tags = self.tags(&parts.tags, place).map(|tags| {
+            let method = Ident::new("with_tags", tags_span(&parts.tags));
+            quote_spanned!(mixed=> .#method(#tags))
+        });
         let ttl = parts.ttl.as_ref().map(|ttl| {
             let ttl = value(ttl, self.item, place, None);
             quote_spanned!(mixed=> .with_ttl(#ttl))
@@ -384,6 +400,14 @@ fn braced(inner: TokenStream, span: Span) -> TokenTree {
     let mut block = Group::new(Delimiter::Brace, inner);
     block.set_span(span);
     TokenTree::Group(block)
+}
+
+/// Where to underline tags that are no strings.
+fn tags_span(tags: &[Tag]) -> Span {
+    match tags {
+        [Tag::One(value) | Tag::Many(value)] => value.span.resolved_at(Span::mixed_site()),
+        _ => Span::mixed_site(),
+    }
 }
 
 /// The text of a tag that is nothing else.

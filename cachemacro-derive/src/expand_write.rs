@@ -22,6 +22,7 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 
+use crate::check::value_span;
 use crate::check_write::{is_late, is_late_entry, is_late_put, is_late_tag};
 use crate::expand::{Expander, template_chain};
 use crate::item::{Item, pointing_at};
@@ -78,10 +79,11 @@ impl Writer<'_> {
         }
         let private = &self.expander.private;
         let ret = &self.item.ret;
-        let method = if model.puts {
-            format_ident!("kind", span = crate::check::value_span(self.item))
+        let outcome = if model.puts {
+            let span = value_span(self.item);
+            quote_spanned!(span=> shape_.kind())
         } else {
-            format_ident!("look", span = mixed)
+            quote_spanned!(mixed=> shape_.look())
         };
         let imports = self.expander.imports(if model.puts { &["Kind", "Shape"] } else { &["Shape"] });
         let shape = self.expander.shape();
@@ -90,11 +92,14 @@ impl Writer<'_> {
             quote_spanned!(span=> .return_errors(#private::carry::<#ret>))
         });
         let Writer { before, calls, after, .. } = &self;
+        let taken = model.taken.iter().map(|path| quote!(#[#path(__taken)] const _: () = ();));
+        let taken: TokenStream = taken.collect();
         let begin = quote_spanned! {mixed=>
+            #taken
             let writes_ = {
                 #imports
                 #shape
-                let outcome_ = shape_.#method();
+                let outcome_ = #outcome;
                 #before
                 #private::Writes::<#ret, _>::new(outcome_) #returns #calls
             };
@@ -213,7 +218,7 @@ impl Writer<'_> {
             Some(condition) => {
                 let name = self.name("when");
                 let statements = if is_late_put(put) { &mut self.after.captures } else { &mut self.before };
-                statements.extend(quote_spanned!(mixed=> let #name = #condition;));
+                statements.extend(self.expander.condition(&name, condition));
                 name.to_token_stream()
             }
             None => quote!(true),
@@ -223,7 +228,7 @@ impl Writer<'_> {
                 let span = pointing_at(&entry.expr);
                 let ret = &self.item.ret;
                 let call = values::borrow_in_call(&entry.expr, self.item);
-                let held = quote_spanned!(span=> #private::held::<_, #ret, _>(outcome_, #call));
+                let held = quote_spanned!(span=> #private::held::<#ret, _>(outcome_, #call));
                 if is_late(entry) {
                     self.after.statements.extend(quote_spanned!(mixed=> let outcome_ = writes_.outcome();));
                     self.after.mentioned.extend(values::arguments_in(entry, self.item));

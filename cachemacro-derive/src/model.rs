@@ -24,6 +24,9 @@ pub(crate) struct Writing {
     /// Whether there is a put among them, so that the return type must be a value.
     pub(crate) puts: bool,
     pub(crate) return_errors: Option<Span>,
+    /// The paths of the attributes that this one took along. They are mentioned once more, so that their imports are
+    /// used.
+    pub(crate) taken: Vec<Path>,
     pub(crate) attributes: Vec<WriteAttr>,
 }
 

@@ -159,6 +159,8 @@ pub(crate) struct Options {
     opts: Vec<Opt>,
     /// The whole attribute's span, for what is missing.
     pub(crate) span: Option<Span>,
+    /// The attribute's path, where another attribute of the same function took it along.
+    pub(crate) taken: Option<Path>,
     /// The trait whose `impl` this is in, where `#[cache_config]` moved the function that `entry` names out of it.
     of_trait: Option<String>,
 }
@@ -323,7 +325,7 @@ fn option(this: Macro, input: ParseStream<'_>, errors: &Errors) -> syn::Result<O
         return Ok(None);
     }
     if LATER.contains(&spec.name) {
-        errors.push(name.span(), format!("`{}` is not available yet", spec.name));
+        errors.push(name.span(), format!("`{}` is not available yet: leave it out", spec.name));
         return Ok(None);
     }
     Ok(Some(Opt { name, value, tokens, inherited: false }))

@@ -10,8 +10,14 @@ use crate::item::{Item, untouched};
 use crate::options::{self, Macro, Options};
 use crate::{check, check_write, expand, expand_write};
 
+/// What stands in an attribute that another one took along, on an item that is there only to use its name.
+const TAKEN: &str = "__taken";
+
 /// One attribute on one function.
 pub(crate) fn expand(this: Macro, options: TokenStream, tokens: TokenStream) -> TokenStream {
+    if options.to_string() == TAKEN {
+        return tokens;
+    }
     let errors = Errors::default();
     let options = options::parse(this, options, &errors);
     let mut item = match syn::parse2::<Item>(tokens.clone()) {
@@ -32,7 +38,8 @@ pub(crate) fn expand(this: Macro, options: TokenStream, tokens: TokenStream) -> 
     }
     let function = untouched(&item);
     let errors = errors.into_tokens();
-    quote!(#errors #function)
+    let taken = &model.taken;
+    quote!(#errors #(#[#taken(__taken)])* #function)
 }
 
 fn cached(options: &Options, item: &Item, errors: Errors) -> TokenStream {
@@ -63,7 +70,8 @@ fn stacked(first: (Macro, Options), item: &mut Item, errors: &Errors) -> Vec<(Ma
             _ => TokenStream::new(),
         };
         let mut options = options::parse(this, tokens, errors);
-        options.span = attr.path().get_ident().map(proc_macro2::Ident::span);
+        options.span = attr.path().segments.last().map(|last| last.ident.span());
+        options.taken = Some(attr.path().clone());
         attributes.push((this, options));
         false
     });

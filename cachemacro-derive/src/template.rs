@@ -7,7 +7,7 @@ use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::{Expr, LitStr, Member};
 
-use crate::errors::{Errors, listed, similar};
+use crate::errors::{Errors, similar, there_are};
 use crate::item::Item;
 
 /// A piece of a template.
@@ -68,9 +68,13 @@ fn hole(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<Raw, Str
     let mut depth = 0usize;
     loop {
         let Some(c) = chars.next() else {
-            return Err(format!(
-                "the placeholder `{{{inside}` is not closed: write `{{{inside}}}`, or `{{{{` for a brace"
-            ));
+            return Err(if quoted {
+                format!("a quote in the placeholder `{{{inside}` is not closed")
+            } else {
+                format!(
+                    "the placeholder `{{{inside}` is not closed: write `{{{inside}}}`, or `{{{{` for a brace"
+                )
+            });
         };
         match c {
             '\\' if quoted => {
@@ -249,6 +253,11 @@ fn complaint(base: &str, text: &str, scope: &Scope<'_>) -> Option<String> {
         }
         "self" => None,
         "result" if scope.result => None,
+        "result" if item.find(base).is_none() => Some(
+            "`result` is what a `#[cache_put]` or `#[cache_evict]` function returned: in `#[cached]`, use a closure over \
+             the value, as in `tags = |value| …`"
+                .to_owned(),
+        ),
         _ if item.find(base).is_some() => None,
         _ => {
             let mut known: Vec<String> = item.names().map(ToString::to_string).collect();
@@ -262,7 +271,7 @@ fn complaint(base: &str, text: &str, scope: &Scope<'_>) -> Option<String> {
                     format!("`{{{base}}}` names no argument of `{name}`: did you mean `{{{guess}}}`?")
                 }
                 None if known.clone().next().is_some() => {
-                    format!("`{{{base}}}` names no argument of `{name}`: there are {}", listed(known))
+                    format!("`{{{base}}}` names no argument of `{name}`: {}", there_are(known))
                 }
                 None => format!("`{{{base}}}` names no argument of `{name}`, which has none"),
             })
@@ -272,6 +281,8 @@ fn complaint(base: &str, text: &str, scope: &Scope<'_>) -> Option<String> {
 
 /// Tokens that underline the literal, and resolve where the arguments do whatever macro the literal came through.
 fn relocate(tokens: TokenStream, at: Span, scope: &Scope<'_>) -> TokenStream {
+    // Marked as the macro's own, so that the compiler does not suggest to write a field where the literal is.
+    let other = at.resolved_at(Span::mixed_site());
     tokens
         .into_iter()
         .map(|token| match token {
@@ -282,16 +293,16 @@ fn relocate(tokens: TokenStream, at: Span, scope: &Scope<'_>) -> TokenStream {
                     (_, "result") if scope.result => Some(Span::call_site()),
                     _ => scope.item.find(&name).map(Ident::span),
                 };
-                TokenTree::Ident(Ident::new(&name, own.map_or(at, |own| own.located_at(at))))
+                TokenTree::Ident(Ident::new(&name, own.map_or(other, |own| own.located_at(at))))
             }
             TokenTree::Group(group) => {
                 let mut inner = Group::new(group.delimiter(), relocate(group.stream(), at, scope));
-                inner.set_span(at);
+                inner.set_span(other);
                 TokenTree::Group(inner)
             }
-            mut other => {
-                other.set_span(at);
-                other
+            mut token => {
+                token.set_span(other);
+                token
             }
         })
         .collect()

@@ -17,11 +17,15 @@ mod probe;
 pub use self::args::EntryArg;
 pub use self::call::{Call, call};
 pub use self::explain::{
-    CarriesError, Held, KeyPart, Same, StoresErr, StoresNone, carry, held, same, stores_none, storing_err,
+    CanClone, CanDeserialize, CanSerialize, CanShare, CanStoreErr, CarriesError, KeyPart, NotNested,
+    ReturnsErr, Same, StoresNone, carry, held, same, stores_none,
 };
 pub use self::kinds::{Errors, Never, Opaque, Opt, Refused, Res, ResOpt, Shareable, Storing};
 pub use self::path::{key, key_in_trait, key_under};
-pub use self::probe::{Flat, Kind, NestedShape, OptShape, PlainShape, Probe, ResOptShape, ResShape, Shape};
+pub use self::probe::{
+    Flat, Kind, NestedShape, OptShape, PlainShape, Probe, ResOptShape, ResShape, Returning, Shape,
+    StoringKind,
+};
 pub use crate::__cachemacro_site as site;
 pub use crate::key::{KeyBuilder, TagBuilder};
 pub use crate::load::load;

@@ -14,24 +14,28 @@ pub trait EntryArg<T: ?Sized> {
     fn arg(&self) -> &T;
 }
 
+#[diagnostic::do_not_recommend]
 impl<T> EntryArg<T> for T {
     fn arg(&self) -> &T {
         self
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: ?Sized> EntryArg<T> for &T {
     fn arg(&self) -> &T {
         self
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: ?Sized> EntryArg<T> for &&T {
     fn arg(&self) -> &T {
         self
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: ?Sized> EntryArg<T> for &mut T {
     fn arg(&self) -> &T {
         self
@@ -40,6 +44,7 @@ impl<T: ?Sized> EntryArg<T> for &mut T {
 
 macro_rules! derefs {
     ($([$($generic:tt)*] $holder:ty => $held:ty;)+) => {$(
+        #[diagnostic::do_not_recommend]
         impl<$($generic)*> EntryArg<$held> for $holder {
             fn arg(&self) -> &$held {
                 self
@@ -67,12 +72,14 @@ derefs! {
     [T] &Arc<[T]> => [T];
 }
 
+#[diagnostic::do_not_recommend]
 impl<T, const N: usize> EntryArg<[T]> for [T; N] {
     fn arg(&self) -> &[T] {
         self
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T, const N: usize> EntryArg<[T]> for &[T; N] {
     fn arg(&self) -> &[T] {
         *self

@@ -6,7 +6,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::kinds::{Never, Opt, Refused, Res, ResOpt, Storing};
+use super::kinds::{Never, Opt, Refused, ResOpt};
 use crate::entry::Entry;
 use crate::error::Error;
 use crate::outcome::Outcome;
@@ -15,7 +15,8 @@ use crate::outcome::Outcome;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be cached because it is not `Clone`",
     label = "what is inside this return type is given to several callers",
-    note = "write `#[derive(Clone)]` on it, or return an `Arc` of it"
+    note = "write `#[derive(Clone)]` on it, or return an `Arc` of it",
+    note = "a type parameter needs the bound `cachemacro::Value`"
 )]
 pub trait CanClone {}
 
@@ -36,7 +37,7 @@ impl<T: Send + Sync> CanShare for T {}
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be cached because it is not `serde::Serialize`",
     label = "what is inside this return type is stored as bytes",
-    note = "write `#[derive(serde::Serialize, serde::Deserialize)]` on it"
+    note = "write `#[derive(serde::Serialize, serde::Deserialize)]` on the types that it is made of"
 )]
 pub trait CanSerialize {}
 
@@ -47,7 +48,7 @@ impl<T: Serialize> CanSerialize for T {}
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be cached because it is not `serde::Deserialize`, or borrows",
     label = "what is inside this return type is made from stored bytes, and must own all it has",
-    note = "write `#[derive(serde::Deserialize)]` on it; return `String` instead of `&str`, `Vec<T>` instead of `&[T]`"
+    note = "write `#[derive(serde::Deserialize)]` on the types that it is made of; return `String` instead of `&str`, `Vec<T>` instead of `&[T]`"
 )]
 pub trait CanDeserialize {}
 
@@ -72,42 +73,12 @@ pub trait CanStoreErr: Serialize + DeserializeOwned + 'static {}
 #[diagnostic::do_not_recommend]
 impl<E: Serialize + DeserializeOwned + 'static> CanStoreErr for E {}
 
-/// A kind of return type `R` that has errors to store.
+/// A return type that has errors to store.
 #[diagnostic::on_unimplemented(
     message = "`cache_err` needs a function that returns a `Result`",
     label = "this function never returns an `Err`"
 )]
-pub trait StoresErr<R> {
-    /// The kind that stores them.
-    type Storing;
-
-    /// The kind that stores them.
-    fn storing(self) -> Self::Storing;
-}
-
-impl<V, E: CanStoreErr, M> StoresErr<Result<V, E>> for Res<M> {
-    type Storing = Res<Storing<M>>;
-
-    fn storing(self) -> Self::Storing {
-        Res::NEW
-    }
-}
-
-impl<V, E: CanStoreErr, M> StoresErr<Result<Option<V>, E>> for ResOpt<M> {
-    type Storing = ResOpt<Storing<M>>;
-
-    fn storing(self) -> Self::Storing {
-        ResOpt::NEW
-    }
-}
-
-impl<R, T> StoresErr<R> for Refused<T> {
-    type Storing = Self;
-
-    fn storing(self) -> Self {
-        self
-    }
-}
+pub trait ReturnsErr {}
 
 /// A kind of return type that has a `None` to store.
 #[diagnostic::on_unimplemented(
@@ -149,29 +120,11 @@ impl<T, E: From<Error>> CarriesError for Result<T, E> {
     }
 }
 
-/// What a `cache_put` writes is what the entry holds.
-#[diagnostic::on_unimplemented(
-    message = "this entry holds `{V}`, but the function returns `{Self}`",
-    label = "an entry of `{V}`",
-    note = "a `cache_put` function returns the value of the entry that it writes, in `Result` and `Option` where it likes"
-)]
-pub trait Held<V>: Sized {
-    /// The entry, whose type is known by now.
-    fn held(entry: Entry<V>) -> Entry<Self>;
-}
-
-impl<V> Held<V> for V {
-    fn held(entry: Entry<V>) -> Entry<V> {
-        entry
-    }
-}
-
 /// An argument in a default key.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be part of a key because it is not `serde::Serialize`",
-    label = "this argument is part of the key",
-    note = "leave it out with `skip(…)`, name what makes up the key with `key = \"…\"`, or derive `serde::Serialize` for it",
-    note = "a type that comes after `&` needs no `&` in `skip`"
+    label = "this is part of the key",
+    note = "leave an argument out with `skip(…)`, name what makes up the key with `key = \"…\"`, or derive `serde::Serialize`"
 )]
 pub trait KeyPart: Serialize {}
 
@@ -188,20 +141,12 @@ where
 /// Proves [`StoresNone`].
 pub fn stores_none<K: StoresNone>(_kind: K) {}
 
-/// An outcome that stores errors too.
-pub fn storing_err<R, K: StoresErr<R>>(kind: K) -> K::Storing {
-    kind.storing()
-}
-
 /// The failure of an evict as this function returns it.
 pub fn carry<R: CarriesError>(error: Error) -> R {
     R::carry(error)
 }
 
-/// The entry that a put of type `T` writes.
-pub fn held<V, R, O: Outcome<R>>(_outcome: O, entry: Entry<V>) -> Entry<O::Value>
-where
-    O::Value: Held<V>,
-{
-    <O::Value as Held<V>>::held(entry)
+/// An entry that a put writes: it holds what the function returns.
+pub const fn held<R, O: Outcome<R>>(_outcome: O, entry: Entry<O::Value>) -> Entry<O::Value> {
+    entry
 }

@@ -11,8 +11,8 @@ use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
 
-use super::explain::{CanClone, CanDeserialize, CanSerialize, CanShare, NotNested};
-use super::kinds::{Opaque, Opt, Refused, Res, ResOpt, Shareable};
+use super::explain::{CanClone, CanDeserialize, CanSerialize, CanShare, CanStoreErr, NotNested, ReturnsErr};
+use super::kinds::{Opaque, Opt, Refused, Res, ResOpt, Shareable, Storing};
 use crate::outcome::{Plain, Value};
 use crate::schema::{CacheSchema, Fingerprint, described, fingerprint_of};
 
@@ -158,6 +158,75 @@ impl<T: Value, E: Any + Clone + Send + Sync> ResShape<T, E> {
 impl<T: Value, E: Any + Clone + Send + Sync> ResOptShape<T, E> {
     /// A result whose error is shared by the callers of one flight.
     pub fn kind(self) -> ResOpt<Shareable> {
+        ResOpt::NEW
+    }
+}
+
+/// How a value of a shape is cached where errors are stored too (`cache_err`); otherwise as [`Kind`].
+pub trait StoringKind: Sized {
+    /// How.
+    type Kind;
+    /// What must be fit to be cached.
+    type Inside;
+    /// The error, which must be fit too.
+    type Error;
+    /// Whether there is an error at all.
+    type Returns;
+
+    /// How.
+    fn storing_kind(self) -> Self::Kind
+    where
+        Self::Returns: ReturnsErr,
+        Self::Error: CanStoreErr,
+        Self::Inside: CanClone + CanShare + CanSerialize + CanDeserialize;
+}
+
+/// There is an error.
+#[derive(Debug)]
+pub struct Returning;
+
+impl ReturnsErr for Returning {}
+
+macro_rules! storing_kinds {
+    ($(<$($inside:ident $(: $bound:path)?),+> $shape:ty => $kind:ty, $needs:ty, $error:ty, $returns:ty, $value:expr;)+) => {$(
+        impl<$($inside $(: $bound)?),+> StoringKind for $shape {
+            type Kind = $kind;
+            type Inside = $needs;
+            type Error = $error;
+            type Returns = $returns;
+
+            fn storing_kind(self) -> $kind
+            where
+                $returns: ReturnsErr,
+                $error: CanStoreErr,
+                $needs: CanClone + CanShare + CanSerialize + CanDeserialize,
+            {
+                $value
+            }
+        }
+    )+};
+}
+
+storing_kinds! {
+    <T: Value, E: CanStoreErr> ResShape<T, E> => Res<Storing<Opaque>>, (), (), Returning, Res::NEW;
+    <T: Value, E: CanStoreErr> ResOptShape<T, E> => ResOpt<Storing<Opaque>>, (), (), Returning, ResOpt::NEW;
+    <T, E> &ResShape<T, E> => Refused<T>, T, E, Returning, Refused::NEW;
+    <T, E> &ResOptShape<T, E> => Refused<T>, T, E, Returning, Refused::NEW;
+    <T> PlainShape<T> => Refused<T>, (), (), T, Refused::NEW;
+    <T> OptShape<T> => Refused<T>, (), (), Option<T>, Refused::NEW;
+    <T, E> NestedShape<T, E> => Refused<T>, (), (), Option<Result<T, E>>, Refused::NEW;
+}
+
+impl<T: Value, E: CanStoreErr + Clone + Send + Sync> ResShape<T, E> {
+    /// A result whose error is stored, and shared by the callers of one flight.
+    pub fn storing_kind(self) -> Res<Storing<Shareable>> {
+        Res::NEW
+    }
+}
+
+impl<T: Value, E: CanStoreErr + Clone + Send + Sync> ResOptShape<T, E> {
+    /// A result whose error is stored, and shared by the callers of one flight.
+    pub fn storing_kind(self) -> ResOpt<Storing<Shareable>> {
         ResOpt::NEW
     }
 }

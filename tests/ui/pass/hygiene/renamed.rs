@@ -6,7 +6,7 @@ mod vendor {
 }
 
 use cachemacro_tests::attributes::run;
-use vendor::caching::{cache_config, cache_put, cached as remembered_by_name};
+use vendor::caching::{cache_config, cache_evict, cache_put, cached as remembered_by_name};
 
 #[vendor::caching::cached(crate = vendor::caching, prefix = "renamed", entry = of_entry, tags = ["t:{n}"])]
 async fn of(n: u8) -> u8 {

@@ -1,4 +1,4 @@
-use cachemacro::{cache_put, cached};
+use cachemacro::{cache_evict, cache_put, cached};
 use cachemacro_tests::attributes::run;
 
 #[cached(prefix = "one", entry = one_entry)]

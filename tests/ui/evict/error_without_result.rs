@@ -1,0 +1,9 @@
+use cachemacro::cache_evict;
+
+#[cache_evict(tags = ["a"], on_evict_error = "return")]
+async fn f(id: u32, name: String) -> Option<u32> {
+    let _ = name;
+    Some(id)
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use cachemacro::cached;
+
+struct User;
+
+#[cached]
+impl User {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use cachemacro::cached;
+
+#[cached]
+struct User;
+
+fn main() {}

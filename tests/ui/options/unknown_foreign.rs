@@ -1,0 +1,9 @@
+use cachemacro::cached;
+
+#[cached(expire = "5m", time_to_live = 60)]
+async fn f(id: u32, name: String) -> Option<u32> {
+    let _ = name;
+    Some(id)
+}
+
+fn main() {}
