@@ -10,6 +10,8 @@ use serde::Serialize;
 
 use crate::cache::Cache;
 use crate::entry::{Entry, Lookup};
+use crate::evict::log_failed;
+use crate::header;
 use crate::lease::{self, Answer, Held, Wanted};
 use crate::lookup::{Looked, Target};
 use crate::mode::{Loading, Mode};
@@ -17,7 +19,7 @@ use crate::outcome::Value;
 use crate::rules::{EntryRules, NoRules};
 use crate::stats::{Event, MissReason};
 use crate::store::{FillId, LeaseKind, VersionKey};
-use crate::storing::{Prepared, fill_all, to_capture, version_life};
+use crate::storing::{Prepared, fill_all, finish_put, to_capture, version_life};
 
 impl Cache {
     /// The values of many ids under one prefix, in any order; ids that `load` does not know are not in the map.
@@ -90,6 +92,8 @@ impl Cache {
 struct Batch<K, T> {
     missing: Vec<Missing<K, T>>,
     values: HashMap<K, T>,
+    /// Load whatever is stored, and store like a put.
+    refresh: bool,
 }
 
 /// An id without a value.
@@ -119,7 +123,7 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
         }
         let missing =
             missing.into_iter().map(|(id, entry)| Missing { id, entry, state: State::Seen(0) }).collect();
-        Self { missing, values: HashMap::new() }
+        Self { missing, values: HashMap::new(), refresh: Mode::current() == Mode::Refresh }
     }
 
     /// Takes out those for which `which` holds.
@@ -138,6 +142,15 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
 
     /// One read for all. What cannot be read is loaded and not stored.
     async fn read(&mut self, cache: &Cache) {
+        if self.refresh {
+            for missing in &mut self.missing {
+                match missing.entry.active() {
+                    Some(target) => target.record(Event::Miss(MissReason::TooOld)),
+                    None => missing.state = State::Unstored,
+                }
+            }
+            return;
+        }
         let core = cache.core();
         if cache.settle().await.is_err() {
             self.give_up();
@@ -146,7 +159,7 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
         let mut tags: Vec<VersionKey> = Vec::new();
         let mut keys = Vec::new();
         for missing in &self.missing {
-            if let Some(target) = missing.entry.active().filter(|_| Mode::current() != Mode::Refresh) {
+            if let Some(target) = missing.entry.active() {
                 keys.push(target.full.to_string());
                 tags.extend(
                     target.tags.iter().filter(|tag| !tags.contains(tag)).cloned().collect::<Vec<_>>(),
@@ -182,6 +195,11 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
                 None => None,
             };
             match looked {
+                // It says that the load knows no such id.
+                Some(Looked::Usable(usable)) if usable.header.has(header::NONE) => {
+                    target.record(Event::Hit);
+                    continue;
+                }
                 Some(Looked::Usable(usable)) => {
                     if let Some(value) = missing.entry.decode(&usable) {
                         target.record(Event::Hit);
@@ -217,8 +235,9 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
                 Err(_) => self.missing.push(Missing { state: State::Unstored, ..missing }),
             }
         }
+        let kind = if self.refresh { LeaseKind::Put } else { LeaseKind::Load };
         for (capture, mut group) in groups {
-            let wanted: Vec<_> = group.iter().filter_map(|missing| wanted(missing, &capture)).collect();
+            let wanted: Vec<_> = group.iter().filter_map(|missing| wanted(missing, kind, &capture)).collect();
             let answers = lease::acquire_many(cache, &wanted).await;
             for (missing, answer) in group.iter_mut().zip(answers) {
                 missing.state = match answer {
@@ -262,16 +281,20 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
         let took = began.elapsed();
         cache.core().stats.load_took(took);
         let mut fills = Vec::new();
+        let mut puts = Vec::new();
         for Missing { id, entry, state } in wanted {
             let value = loaded.remove(&id);
-            if let (State::Held(held), Ok(target)) = (state, entry.target()) {
+            let held = if let State::Held(held) = state { Some(held) } else { None };
+            if let Some(target) = entry.active().filter(|_| held.is_some() || self.refresh) {
                 let prepared: Option<Prepared> = match &value {
                     Some(value) => entry.prepare_value(target, &NoRules, value),
                     None => entry.prepare_none(target),
                 };
-                // Without a value to store, dropping the lease gives it back.
-                if let Some(prepared) = prepared {
-                    fills.push((target.clone(), held, prepared));
+                match (held, prepared) {
+                    (held, prepared) if self.refresh => puts.push((target.clone(), held, prepared)),
+                    (Some(held), Some(prepared)) => fills.push((target.clone(), held, prepared)),
+                    // Without a value to store, dropping the lease gives it back.
+                    _ => {}
                 }
             }
             if let Some(value) = value {
@@ -279,6 +302,12 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
             }
         }
         fill_all(cache, fills, took).await;
+        let puts = puts
+            .into_iter()
+            .map(|(target, held, prepared)| async move { finish_put(&target, held, prepared, took).await });
+        for error in join_all(puts).await.into_iter().filter_map(Result::err) {
+            log_failed(&error);
+        }
         Ok(())
     }
 
@@ -305,8 +334,12 @@ fn has_late_tags<T>(rules: &EntryRules<T>) -> bool {
     rules.has_tags()
 }
 
-fn wanted<'a, K, T: Value>(missing: &'a Missing<K, T>, capture: &'a [VersionKey]) -> Option<Wanted<'a>> {
+fn wanted<'a, K, T: Value>(
+    missing: &'a Missing<K, T>,
+    kind: LeaseKind,
+    capture: &'a [VersionKey],
+) -> Option<Wanted<'a>> {
     let target = missing.entry.target().ok()?;
     let State::Seen(seen) = missing.state else { return None };
-    Some(Wanted { key: &target.full, seen, kind: LeaseKind::Load, capture, version_life: version_life() })
+    Some(Wanted { key: &target.full, seen, kind, capture, version_life: version_life() })
 }

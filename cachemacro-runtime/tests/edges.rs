@@ -109,6 +109,38 @@ async fn a_counter_goes_on_whatever_age_a_reader_accepts() {
 }
 
 #[tokio::test]
+async fn a_batch_in_refresh_mode_loads_anew_and_stores() {
+    let cache = Cache::memory();
+    let load = |value: u32| {
+        move |ids: Vec<u32>| async move { ids.into_iter().map(|id| (id, value)).collect::<HashMap<_, u32>>() }
+    };
+    assert_eq!(cache.get_or_load_many("n", [1], load(1)).await[&1], 1);
+    let refreshed = {
+        let cache = cache.clone();
+        mode(Mode::Refresh, async move { cache.get_or_load_many("n", [1, 2], load(2)).await })
+    };
+    assert_eq!(tokio::spawn(refreshed).await.expect("it does not panic")[&1], 2);
+    assert_eq!(cache.get_or_load_many("n", [1, 2], load(3)).await, HashMap::from([(1, 2), (2, 2)]));
+}
+
+#[tokio::test]
+async fn a_batch_takes_a_stored_none_for_an_answer() {
+    let cache = Cache::memory();
+    let policy = Policy { cache_none: true, ..Policy::DEFAULT };
+    let entry = |id: &u32| cache.entry::<u32>("n", id).with_policy(policy);
+    let mut asked = Vec::new();
+    for _ in 0..2 {
+        let load = |ids: Vec<u32>| {
+            asked.extend(ids);
+            async { Ok::<_, ()>(HashMap::<u32, u32>::new()) }
+        };
+        let found = cache.try_get_or_load_many([1], entry, load).await.expect("no load fails");
+        assert!(found.is_empty());
+    }
+    assert_eq!(asked, [1]);
+}
+
+#[tokio::test]
 async fn has_says_what_get_finds() {
     let cache = Cache::memory();
     let policy = Policy { cache_none: true, ..Policy::DEFAULT };
