@@ -185,7 +185,9 @@ pub(crate) fn parse(lit: &LitStr, scope: &Scope<'_>, errors: &Errors) -> Option<
                     None => None,
                 };
                 // What a value may hold itself, encoding aside, cannot end it: a colon between can.
-                let clash = next.is_some_and(|c| c.is_ascii_alphanumeric() || matches!(c, '%' | '{' | '}'));
+                // What is encoded in literal text as well looks there like in a value.
+                let encoded = |c: char| matches!(c, '%' | '{' | '}') || c.is_whitespace() || c.is_control();
+                let clash = next.is_some_and(|c| c.is_ascii_alphanumeric() || encoded(c));
                 let stop = if clash { Some(':') } else { next };
                 parts.push(Part::Hole(Hole { expr, debug: *debug, stop, span: lit.span() }));
                 if clash {
