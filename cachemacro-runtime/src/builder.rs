@@ -246,7 +246,8 @@ impl CacheBuilder {
     /// # Errors
     /// [`ErrorKind::Config`], naming the variable and what it accepts.
     pub fn env(self) -> Result<Self> {
-        self.env_from(|name| std::env::var(name).ok())
+        // What is no text is understood by no variable, rather than taken for not set.
+        self.env_from(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
     }
 
     /// [`env`](Self::env) from another source than the process's environment.

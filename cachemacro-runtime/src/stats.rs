@@ -320,9 +320,13 @@ pub struct CacheStats {
 }
 
 impl CacheStats {
-    /// The site whose name ends with `name`, such as `"get_user"`.
+    /// The first site of this name, such as `"get_user"`, with as much of the module's path before it as is needed to
+    /// tell it from others: `"users::get_user"`.
     pub fn site(&self, name: &str) -> Option<&Stats> {
-        self.sites.iter().find(|(site, _)| site.ends_with(name)).map(|(_, stats)| stats)
+        let named = |site: &str| {
+            site.strip_suffix(name).is_some_and(|before| before.is_empty() || before.ends_with("::"))
+        };
+        self.sites.iter().find(|(site, _)| named(site)).map(|(_, stats)| stats)
     }
 
     pub(crate) const fn new(total: Stats, sites: Vec<(String, Stats)>) -> Self {
@@ -345,6 +349,21 @@ mod tests {
             counters.record(Event::Error(kind));
             assert_eq!(counters.snapshot().errors_of(kind), 1, "{kind}");
         }
+    }
+
+    #[test]
+    fn a_site_is_found_by_its_whole_name() {
+        let site = |name: &str, hits: u64| {
+            let counters = Counters::default();
+            (0..hits).for_each(|_| counters.record(Event::Hit));
+            (name.to_owned(), counters.snapshot())
+        };
+        let sites =
+            vec![site("app::forget_user", 1), site("app::get_user", 2), site("app::old::get_user", 3)];
+        let stats = CacheStats::new(Counters::default().snapshot(), sites);
+        assert_eq!(stats.site("get_user").map(|site| site.hits), Some(2));
+        assert_eq!(stats.site("old::get_user").map(|site| site.hits), Some(3));
+        assert_eq!(stats.site("user"), None);
     }
 
     #[test]
