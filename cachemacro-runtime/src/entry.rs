@@ -351,15 +351,19 @@ impl<T: Value> Entry<T> {
         }
         let mut pause = lease::Pauses::new(target.wait());
         loop {
-            let seen = match target.look(self.expected()).await? {
+            let Miss { reason, seen } = match target.look(self.expected()).await? {
                 Looked::Usable(usable) => match self.decode(&usable) {
                     Some(value) => {
                         target.record(Event::Hit);
                         return Ok(Lookup::Hit(value));
                     }
-                    None => usable.header.fill_id,
+                    None => Miss { reason: MissReason::Undecodable, seen: usable.header.fill_id },
                 },
-                Looked::Miss(Miss { seen, .. }) => seen,
+                Looked::Miss(miss) => miss,
+            };
+            let vacant = |held| {
+                target.record(Event::Miss(reason));
+                vacant(held)
             };
             if Loading::contains(target.cache.core().id, &target.full) {
                 // This task is loading or putting this very key: it would wait for itself.
@@ -375,7 +379,6 @@ impl<T: Value> Entry<T> {
             };
             match lease::acquire(target, wanted).await {
                 Answer::Held(held) => {
-                    target.record(Event::Miss(MissReason::Absent));
                     let background = held.keep_in_background(target.deadline());
                     return Ok(vacant(Some((held, background))));
                 }

@@ -224,7 +224,7 @@ counters! {
     failed_loads,
     /// Calls answered by another caller's load in this process.
     shared_loads,
-    /// Values stored after a load.
+    /// Values stored under a lease: after a load, or by a put.
     fills,
     /// Values not stored because an evict, a put or another loader came between.
     refused_fills,

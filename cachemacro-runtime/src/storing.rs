@@ -390,7 +390,7 @@ impl Target {
 }
 
 /// Stores a put's value under its lease, or removes what is there: where it is not to be stored, the lease was not
-/// had, or another writer came between. Then callers join no flight from before.
+/// had, or another writer came between. Then callers join no flight from before. Tells whether it was stored.
 ///
 /// # Errors
 /// Where an old value may still be there.
@@ -399,7 +399,7 @@ pub(crate) async fn finish_put(
     held: Option<Held>,
     prepared: Option<Prepared>,
     took: Duration,
-) -> Result<()> {
+) -> Result<bool> {
     let stored = match (held, prepared) {
         (Some(held), Some(prepared)) => prepared.fill(target, held, took, true, false).await,
         (held, _) => {
@@ -409,14 +409,13 @@ pub(crate) async fn finish_put(
             Stored::Moved
         }
     };
-    target.record(Event::Put);
     match stored {
         Stored::Held | Stored::Unproven | Stored::Refused => {
             target.cache.core().flights.detach(&target.full);
-            Ok(())
+            Ok(stored.is_stored())
         }
         Stored::Moved | Stored::Failed => {
-            target.cache.core().evict(&Targets::key(&target.full)).await.map(drop)
+            target.cache.core().evict(&Targets::key(&target.full)).await.map(|_| false)
         }
     }
 }

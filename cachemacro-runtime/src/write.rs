@@ -15,6 +15,7 @@ use crate::lookup::Target;
 use crate::mode::{Loading, Mode};
 use crate::outcome::{Outcome, Value};
 use crate::rules::Rules;
+use crate::stats::Event;
 use crate::storing::{Prepared, finish_put};
 
 /// When the evicts of one attribute happen, besides after success.
@@ -246,9 +247,13 @@ where
             continue;
         }
         let prepared = if is_err { None } else { (put.prepare)(writes.outcome.value_of(&returned)) };
-        if let Err(error) = finish_put(&put.target, put.held, prepared, took).await {
-            log_failed(&error);
-            failed = failed.or(Some(error));
+        match finish_put(&put.target, put.held, prepared, took).await {
+            Ok(true) => put.target.record(Event::Put),
+            Ok(false) => {}
+            Err(error) => {
+                log_failed(&error);
+                failed = failed.or(Some(error));
+            }
         }
     }
     guard.disarm();

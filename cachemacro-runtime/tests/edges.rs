@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cachemacro_runtime::private::{NoRules, Plain, Writes, write};
 use cachemacro_runtime::store::memory::MemoryStore;
 use cachemacro_runtime::store::{LeaseKind, LeaseRequest, Store};
-use cachemacro_runtime::{Cache, Clock, Entry, EntryRules, Lookup, Mode, Policy, mode};
+use cachemacro_runtime::{Cache, Clock, Entry, EntryRules, Lookup, MissReason, Mode, Policy, mode};
 use futures_util::FutureExt as _;
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -186,4 +187,32 @@ async fn debug_output_shows_no_key() {
     for shown in [format!("{entry:?}"), format!("{vacancy:?}"), format!("{evict:?}"), format!("{cache:?}")] {
         assert!(!shown.contains("hunter2"), "{shown}");
     }
+}
+
+#[tokio::test]
+async fn a_put_counts_where_it_was_stored_and_a_lookup_says_why_it_missed() {
+    let cache = Cache::memory();
+    let entry = cache.entry::<u32>("n", &1);
+    let put = async |evicted: bool| {
+        let writes = Writes::new(Plain).put(entry.clone(), NoRules, true, false);
+        let body = std::pin::pin!(async {
+            if evicted {
+                entry.delete().await.expect("memory does not fail");
+            }
+            1
+        });
+        write(writes, body, |_, writes| writes).await
+    };
+    put(false).await;
+    assert_eq!(cache.stats().total.puts, 1);
+    put(true).await;
+    let total = cache.stats().total;
+    assert_eq!((total.puts, total.fills, total.refused_fills), (1, 1, 1));
+
+    entry.clone().with_tags(["t"]).set(&1).await.expect("memory does not fail");
+    cache.evict_tags(["t"]).await.expect("memory does not fail");
+    let Lookup::Vacant(_) = entry.lookup().await.expect("memory does not fail") else {
+        panic!("it was evicted")
+    };
+    assert_eq!(cache.stats().total.misses_for(MissReason::TagEvicted), 1);
 }
