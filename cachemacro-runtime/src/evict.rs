@@ -37,6 +37,12 @@ impl Targets {
         self.keys.is_empty() && self.tags.is_empty() && self.prefixes.is_empty()
     }
 
+    pub(crate) fn extend(&mut self, more: Self) {
+        self.keys.extend(more.keys);
+        self.tags.extend(more.tags);
+        self.prefixes.extend(more.prefixes);
+    }
+
     pub(crate) fn key(key: &str) -> Self {
         Self { keys: vec![key.to_owned()], ..Self::default() }
     }

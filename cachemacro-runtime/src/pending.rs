@@ -24,8 +24,12 @@ const SETTLE: Duration = Duration::from_secs(1);
 /// Something to do at the store.
 #[derive(Debug)]
 enum Job {
-    Evict(Targets),
-    Release { key: String, token: Token },
+    /// The evicts of so many calls.
+    Evict(Targets, usize),
+    Release {
+        key: String,
+        token: Token,
+    },
 }
 
 /// The queue.
@@ -49,8 +53,8 @@ impl fmt::Debug for Pending {
 impl Pending {
     fn push(&self, job: Job) {
         let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(job, Job::Evict(_)) {
-            self.evicts.fetch_add(1, Ordering::SeqCst);
+        if let Job::Evict(_, calls) = &job {
+            self.evicts.fetch_add(*calls, Ordering::SeqCst);
         } else if jobs.len() >= MOST_RELEASES {
             // The store does not keep up. A lease that is not given back lapses.
             return;
@@ -58,8 +62,25 @@ impl Pending {
         jobs.push(job);
     }
 
+    /// All jobs, the evicts as one: while the store does not answer, reads wait for one timeout, not for one each.
     fn take(&self) -> Vec<Job> {
-        std::mem::take(&mut *self.jobs.lock().unwrap_or_else(PoisonError::into_inner))
+        let jobs = std::mem::take(&mut *self.jobs.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut taken = Vec::with_capacity(jobs.len());
+        let (mut all, mut calls) = (Targets::default(), 0);
+        for job in jobs {
+            match job {
+                Job::Evict(targets, of) => {
+                    all.extend(targets);
+                    calls += of;
+                }
+                release @ Job::Release { .. } => taken.push(release),
+            }
+        }
+        if calls > 0 {
+            // Done first, from the end.
+            taken.push(Job::Evict(all, calls));
+        }
+        taken
     }
 }
 
@@ -71,8 +92,8 @@ struct Batch<'a> {
 
 impl Batch<'_> {
     fn done(&mut self, at: usize) {
-        if matches!(self.jobs.swap_remove(at), Job::Evict(_))
-            && self.pending.evicts.fetch_sub(1, Ordering::SeqCst) == 1
+        if let Job::Evict(_, calls) = self.jobs.swap_remove(at)
+            && self.pending.evicts.fetch_sub(calls, Ordering::SeqCst) == calls
         {
             self.pending.settled.notify_waiters();
         }
@@ -95,7 +116,7 @@ impl Core {
         let mut releasing = true;
         while let Some(job) = batch.jobs.last() {
             match job {
-                Job::Evict(targets) => {
+                Job::Evict(targets, _) => {
                     if let Err(error) = self.evict(targets).await {
                         log_failed(&error);
                     }
@@ -125,7 +146,7 @@ impl Cache {
             return;
         }
         core.detach(&targets);
-        core.pending.push(Job::Evict(targets));
+        core.pending.push(Job::Evict(targets, 1));
         self.schedule();
     }
 

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cachemacro_runtime::private::{NoRules, Plain, Writes, write};
+use cachemacro_runtime::private::{NoRules, Plain, When, Writes, write};
+use cachemacro_runtime::store::faults::{FaultStore, Op};
 use cachemacro_runtime::store::memory::MemoryStore;
 use cachemacro_runtime::store::{LeaseKind, LeaseRequest, Store};
 use cachemacro_runtime::{Cache, Clock, Entry, EntryRules, Lookup, MissReason, Mode, Policy, mode};
@@ -215,4 +216,22 @@ async fn a_put_counts_where_it_was_stored_and_a_lookup_says_why_it_missed() {
         panic!("it was evicted")
     };
     assert_eq!(cache.stats().total.misses_for(MissReason::TagEvicted), 1);
+}
+
+#[tokio::test]
+async fn the_evicts_of_many_cancelled_calls_are_sent_together() {
+    let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
+    store.set_sync_evict(false);
+    let cache = Cache::builder().store(store.clone()).build().expect("acceptable settings");
+    let entry = |id: u32| cache.entry::<u32>("n", &id);
+    for id in 0..100 {
+        entry(id).set(&1).await.expect("memory does not fail");
+        let writes = Writes::new(Plain).evict(Some(&cache), When::default()).evict_entry(&entry(id));
+        let body = std::pin::pin!(std::future::pending::<()>());
+        assert!(write(writes, body, |(), writes| writes).now_or_never().is_none());
+    }
+    for id in 0..100 {
+        assert_eq!(entry(id).get().await.expect("memory does not fail"), None);
+    }
+    assert_eq!(store.count(Op::Evict), 1);
 }
