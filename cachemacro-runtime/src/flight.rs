@@ -47,9 +47,13 @@ pub(crate) enum Verdict {
 
 /// All flights of a cache.
 pub(crate) struct Flights {
-    shards: [Mutex<HashMap<Arc<str>, Arc<Flight>>>; SHARDS],
+    shards: [Mutex<Shard>; SHARDS],
     hasher: RandomState,
 }
+
+/// Open flights by key: one for each set of tags that callers name, as a rule one.
+#[derive(Default)]
+struct Shard(HashMap<Arc<str>, Vec<Arc<Flight>>>);
 
 struct Flight {
     key: Arc<str>,
@@ -98,50 +102,46 @@ impl Flights {
 
     /// How many flights are open.
     pub(crate) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).len()).sum()
+        self.shards.iter().map(|shard| lock(shard).0.values().map(Vec::len).sum::<usize>()).sum()
     }
 
-    fn shard(&self, key: &str) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Flight>>> {
+    fn shard(&self, key: &str) -> MutexGuard<'_, Shard> {
         let at = usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or(0);
         lock(&self.shards[at])
     }
 
-    /// Joins the open flight of `key`, or opens one. Who names other tags than its leader flies apart, joined by
-    /// nobody: the leader's values say nothing of those tags, and their evicts do not detach its flight.
+    /// Joins the open flight of `key`, or opens one. Who names other tags is in another flight: what is read or filled
+    /// under these says nothing of those, and their evicts do not detach it.
     pub(crate) fn join(
         self: &Arc<Self>,
         key: &str,
         tags: impl Iterator<Item = u64>,
         late_tags: bool,
     ) -> Seat {
-        let tags: Vec<u64> = tags.collect();
+        let mut tags: Vec<u64> = tags.collect();
+        tags.sort_unstable();
         let mut shard = self.shard(key);
-        let open = shard.get(key);
-        if let Some(flight) = open
-            && flight.tags == tags
-            && flight.late_tags == late_tags
-        {
+        if let Some(flight) = shard.find(key, &tags, late_tags) {
             let follow = Flight::enter(flight, self);
             return Seat::Follow(follow);
         }
-        let apart = open.is_some();
-        let key: Arc<str> = key.into();
-        let flight = Arc::new(Flight { key: key.clone(), tags, late_tags, state: Mutex::default() });
-        if !apart {
-            shard.insert(key, flight.clone());
-        }
+        let flight = Arc::new(Flight { key: key.into(), tags, late_tags, state: Mutex::default() });
+        shard.open(&flight);
         Seat::Lead(Lead::new(self.clone(), flight))
     }
 
-    /// Callers from now on do not join the flight of this key.
+    /// Callers from now on do not join any flight of this key.
     pub(crate) fn detach(&self, key: &str) {
-        self.shard(key).remove(key);
+        self.shard(key).0.remove(key);
     }
 
     /// Callers from now on do not join any flight for which `doomed` holds.
     fn detach_where(&self, doomed: impl Fn(&Flight) -> bool) {
         for shard in &self.shards {
-            lock(shard).retain(|_, flight| !doomed(flight));
+            lock(shard).0.retain(|_, flights| {
+                flights.retain(|flight| !doomed(flight));
+                !flights.is_empty()
+            });
         }
     }
 
@@ -157,8 +157,11 @@ impl Flights {
 
     fn remove(&self, flight: &Arc<Flight>) {
         let mut shard = self.shard(&flight.key);
-        if shard.get(&flight.key).is_some_and(|open| Arc::ptr_eq(open, flight)) {
-            shard.remove(&flight.key);
+        if let Some(flights) = shard.0.get_mut(&flight.key) {
+            flights.retain(|open| !Arc::ptr_eq(open, flight));
+            if flights.is_empty() {
+                shard.0.remove(&flight.key);
+            }
         }
     }
 
@@ -168,12 +171,7 @@ impl Flights {
             return;
         }
         let mut shard = self.shard(&from.key);
-        let open = shard.get(&from.key);
-        // As in `join`: what the leader of a flight under other tags reads says nothing of theirs.
-        let alike = open.is_none_or(|open| open.tags == from.tags && open.late_tags == from.late_tags);
-        if let Some(open) = open
-            && alike
-        {
+        if let Some(open) = shard.find(&from.key, &from.tags, from.late_tags) {
             let mut state = lock(&open.state);
             if !state.load_began {
                 let joined = state.tick;
@@ -182,11 +180,22 @@ impl Flights {
             }
         }
         let next = from.successor(waiters);
-        if alike {
-            shard.insert(next.key.clone(), next.clone());
-        }
+        shard.open(&next);
         drop(shard);
         Lead::new(self.clone(), next).promote();
+    }
+}
+
+impl Shard {
+    fn find(&self, key: &str, tags: &[u64], late_tags: bool) -> Option<&Arc<Flight>> {
+        self.0.get(key)?.iter().find(|flight| flight.tags == tags && flight.late_tags == late_tags)
+    }
+
+    /// Callers from now on join this flight, and no other one under the same tags.
+    fn open(&mut self, flight: &Arc<Flight>) {
+        let flights = self.0.entry(flight.key.clone()).or_default();
+        flights.retain(|open| open.tags != flight.tags || open.late_tags != flight.late_tags);
+        flights.push(flight.clone());
     }
 }
 
@@ -404,8 +413,9 @@ impl Follow {
         waiters.retain(|waiter| !Arc::ptr_eq(&waiter.place, &self.place));
         let next = flight.successor(waiters);
         let mut shard = self.flights.shard(&flight.key);
-        if shard.get(&flight.key).is_none_or(|open| Arc::ptr_eq(open, &flight)) {
-            shard.insert(next.key.clone(), next.clone());
+        let open = shard.find(&flight.key, &flight.tags, flight.late_tags);
+        if open.is_none_or(|open| Arc::ptr_eq(open, &flight)) {
+            shard.open(&next);
         }
         drop(shard);
         Some(Lead::new(self.flights.clone(), next))

@@ -234,3 +234,24 @@ async fn who_is_left_over_joins_no_flight_under_other_tags() {
     assert!(matches!(told(late).await, Verdict::Lead(_)));
     other.hand_on();
 }
+
+#[tokio::test]
+async fn callers_of_one_key_under_other_tags_fly_together_apart_from_the_rest() {
+    let flights = Flights::new();
+    let plain = lead(&flights);
+    let tagged = |tags: [u64; 2]| flights.join("key", tags.into_iter(), false);
+    let Seat::Lead(mut leader) = tagged([7, 8]) else { panic!("the open flight says nothing of these tags") };
+    let Seat::Follow(early) = tagged([8, 7]) else { panic!("a flight under these tags is open") };
+    assert_eq!(flights.len(), 2);
+    flights.detach_tags(&[8]);
+    assert_eq!(flights.len(), 1, "the one without the tag");
+    leader.loading();
+    leader.share_load(&value(1));
+    leader.hand_on();
+    assert_eq!(shared(early).await, Some(1));
+    let Seat::Lead(next) = tagged([7, 8]) else { panic!("it was detached") };
+    flights.detach("key");
+    assert_eq!(flights.len(), 0, "whatever tags they are under");
+    plain.hand_on();
+    next.hand_on();
+}
