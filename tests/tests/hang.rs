@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cachemacro::__private::{NoRules, Plain, When, Writes, write};
 use cachemacro::store::faults::Op;
-use cachemacro::{Cache, Entry, ErrorKind, Lookup};
+use cachemacro::{Cache, Entry, ErrorKind, Lookup, MissReason};
 use cachemacro_tests::halt::Point::{self, After, AfterQuery, Before, BeforeQuery};
 use cachemacro_tests::halt::{Halted, Stops, Table, ended, soon};
 use cachemacro_tests::{DEADLINE, Process, Rig, on_both_stores, wait_until};
@@ -482,4 +482,6 @@ fn an_evict_under_way_when_its_runtime_ends_is_done_before_the_next_read() {
     drop(first);
     let second = runtime();
     assert_eq!(second.block_on(async { ended(table.read(&entry(&here), Stops::default())).await }), 2);
+    let stats = here.cache.stats().total;
+    assert_eq!((stats.tag_evicts, stats.misses_for(MissReason::StoreFailed)), (1, 0));
 }

@@ -62,9 +62,11 @@ async fn version_keys(rig: &Rig, process: &Process) -> [String; 2] {
     [format!("{any}:{:016x}", stamp.tag), any]
 }
 
+type Damage = fn(&Bytes) -> Bytes;
+
 async fn damaged_and_foreign_bytes_are_replaced(rig: Rig) {
     let process = rig.process();
-    let damages: [(&str, MissReason, fn(&Bytes) -> Bytes); 17] = [
+    let damages: [(&str, MissReason, Damage); 17] = [
         ("empty", Malformed, |_| Bytes::new()),
         ("one byte", Malformed, |_| Bytes::from_static(b"c")),
         ("foreign", Malformed, |_| Bytes::from_static(b"{\"a\": 1}")),
@@ -245,13 +247,13 @@ async fn entries_that_were_renamed_and_copied_are_replaced() {
 async fn a_value_past_its_time_is_replaced() {
     let rig = Rig::memory();
     let process = rig.process();
-    let entry = process.cache.entry::<u32>("row", &7).with_ttl(Duration::from_secs(60));
+    let entry = process.cache.entry::<u32>("row", &7).with_ttl(Duration::from_mins(1));
     assert_eq!(entry.get_or_load(async || 1).await, 1);
     rig.in_memory().1.advance(Duration::from_secs(59));
     assert_eq!(entry.get_or_load(async || 2).await, 1);
     assert_eq!(mode(Mode::MaxAge(Duration::from_secs(10)), entry.get_or_load(async || 3)).await, 3);
     assert_eq!(process.cache.stats().total.misses_for(MissReason::TooOld), 1);
-    rig.in_memory().1.advance(Duration::from_secs(60));
+    rig.in_memory().1.advance(Duration::from_mins(1));
     assert_eq!(entry.get_or_load(async || 4).await, 4);
     assert_eq!(entry.with_ttl(Ttl::Never).get_or_load(async || 5).await, 4);
 }

@@ -20,6 +20,7 @@ fn main() -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     match args[..] {
         ["stampede", url, namespace, tasks] => runtime.block_on(stampede(url, namespace, tasks.parse()?)),
+        ["count", url, namespace, times] => runtime.block_on(count(url, namespace, times.parse()?)),
         _ => Err("unknown task".into()),
     }
 }
@@ -58,5 +59,26 @@ async fn stampede(url: &str, namespace: &str, tasks: usize) -> Outcome {
     values.dedup();
     say(format_args!("loads {}", loads.load(Ordering::SeqCst)));
     say(format_args!("values {values:?}"));
+    Ok(())
+}
+
+/// So many increments of one entry and updates of another, side by side.
+async fn count(url: &str, namespace: &str, times: usize) -> Outcome {
+    let cache = cache(url, namespace)?;
+    cache.connect().await?;
+    say("ready");
+    next_command().await?;
+    let calls = (0..times).map(|_| {
+        let cache = cache.clone();
+        tokio::spawn(async move {
+            cache.entry::<i64>("incremented", &1).increment(1).await?;
+            cache.entry::<u64>("updated", &1).update(|count| count.unwrap_or(0) + 1).await?;
+            Ok::<_, cachemacro_runtime::Error>(())
+        })
+    });
+    for called in join_all(calls).await {
+        called??;
+    }
+    say("done");
     Ok(())
 }

@@ -1,0 +1,215 @@
+//! Atomic changes: however many race, each counts, and none is lost to a load or revives what was evicted.
+
+use std::time::Duration;
+
+use cachemacro::store::faults::Op;
+use cachemacro::{Cache, Entry, EntryRules, ErrorKind, Ttl};
+use cachemacro_tests::halt::Point::{AfterQuery, Before};
+use cachemacro_tests::halt::{Halted, Stops, Table, ended};
+use cachemacro_tests::{Process, RedisServer, Rig, Worker, namespace, on_both_stores};
+use futures_util::FutureExt as _;
+use futures_util::future::{join_all, try_join_all};
+
+fn counter(process: &Process) -> Entry<i64> {
+    process.cache.entry("count", &7).with_tags(["tag"])
+}
+
+fn entry(process: &Process) -> Entry<u64> {
+    process.cache.entry("row", &7).with_tags(["tag"])
+}
+
+async fn a_thousand_racing_increments_all_count(rig: Rig) {
+    let processes = [rig.process(), rig.process(), rig.process()];
+    let calls = (0..1_000).map(|n| {
+        let counter = counter(&processes[n % 3]);
+        async move { counter.increment(1).await }
+    });
+    let mut sums = try_join_all(calls).await.expect("the store answers");
+    sums.sort_unstable();
+    assert_eq!(sums, (1..=1_000).collect::<Vec<i64>>(), "each sum is told once");
+    assert_eq!(counter(&processes[0]).get().await.expect("the store answers"), Some(1_000));
+}
+
+async fn a_thousand_racing_updates_all_count(rig: Rig) {
+    let processes = [rig.process(), rig.process(), rig.process()];
+    let calls = (0..1_000).map(|n| {
+        let entry = entry(&processes[n % 3]);
+        tokio::spawn(async move { entry.update(|count| count.unwrap_or(0) + 1).await })
+    });
+    for updated in join_all(calls).await {
+        updated.expect("no panic").expect("each gets through");
+    }
+    assert_eq!(entry(&processes[0]).get().await.expect("the store answers"), Some(1_000));
+}
+
+#[tokio::test]
+async fn a_thousand_racing_changes_from_four_processes_all_count() {
+    let (url, namespace) = (RedisServer::shared().url(), namespace());
+    let spawn =
+        || Worker::spawn(env!("CARGO_BIN_EXE_cache_worker"), &["count", &url, &namespace, "250"], &[]);
+    let mut workers: Vec<_> = (0..4).map(|_| spawn()).collect();
+    for worker in &mut workers {
+        worker.expect("ready").await;
+    }
+    for worker in &mut workers {
+        worker.send("go").await;
+    }
+    for mut worker in workers {
+        worker.expect("done").await;
+        worker.finish().await;
+    }
+    let cache = Cache::builder().redis(url).namespace(&namespace).build().expect("acceptable settings");
+    assert_eq!(cache.get::<i64>("incremented", &1).await.expect("the store answers"), Some(1_000));
+    assert_eq!(cache.get::<u64>("updated", &1).await.expect("the store answers"), Some(1_000));
+}
+
+async fn an_update_whose_round_was_lost_sees_the_newer_value(rig: Rig) {
+    let (here, there) = (rig.process(), rig.process());
+    entry(&here).set(&1).await.expect("set");
+    let update = Halted::start(&here, Before(Op::CompareAndSet), |_| {
+        let entry = entry(&here);
+        tokio::spawn(async move { entry.update(|value| value.expect("it is there") + 10).await })
+    })
+    .await;
+    assert_eq!(entry(&there).update(|value| value.expect("it is there") + 100).await.expect("updated"), 101);
+    assert_eq!(update.end().await.expect("updated"), 111);
+    // Also where the value went away between.
+    let update = Halted::start(&here, Before(Op::CompareAndSet), |_| {
+        let entry = entry(&here);
+        tokio::spawn(async move { entry.update(|value| value.unwrap_or(0) + 1).await })
+    })
+    .await;
+    entry(&there).delete().await.expect("evicted");
+    assert_eq!(update.end().await.expect("updated"), 1);
+}
+
+async fn a_change_is_not_overwritten_by_a_load_from_before_it(rig: Rig) {
+    for how in ["update", "increment"] {
+        let (here, table) = (rig.process(), Table::default());
+        let cache = &here.cache;
+        let (row, count) = (cache.entry::<u64>("row", how), cache.entry::<i64>("row", how));
+        let load = Halted::start(&here, AfterQuery, |stops| table.read(&row, stops)).await;
+        match how {
+            "update" => assert_eq!(row.update(|none| none.unwrap_or(70)).await.expect("updated"), 70),
+            _ => assert_eq!(count.increment(70).await.expect("added"), 70),
+        }
+        assert_eq!(load.end().await, 1, "{how}");
+        assert_eq!(cache.stats().total.refused_fills, 1, "{how}");
+        assert_eq!(ended(table.read(&row, Stops::default())).await, 70, "{how}");
+    }
+}
+
+async fn an_evicted_tag_is_not_revived_by_a_change(rig: Rig) {
+    let (here, there) = (rig.process(), rig.process());
+    assert_eq!(counter(&here).increment(5).await.expect("added"), 5);
+    there.cache.evict_tags(["tag"]).await.expect("evicted");
+    assert_eq!(counter(&here).get().await.expect("the store answers"), None);
+    assert_eq!(counter(&here).increment(1).await.expect("added"), 1, "it begins anew");
+    assert_eq!(counter(&there).get().await.expect("the store answers"), Some(1));
+
+    entry(&here).set(&5).await.expect("set");
+    there.cache.evict_tags(["tag"]).await.expect("evicted");
+    assert_eq!(entry(&here).update(|value| value.unwrap_or(0) + 1).await.expect("updated"), 1);
+
+    // Evicted while the update computes: what it stores was read before.
+    let update = Halted::start(&here, Before(Op::CompareAndSet), |_| {
+        let entry = entry(&here);
+        tokio::spawn(async move { entry.update(|value| value.unwrap_or(0) + 1).await })
+    })
+    .await;
+    there.cache.evict_tags(["tag"]).await.expect("evicted");
+    assert_eq!(update.end().await.expect("updated"), 2);
+    assert_eq!(entry(&there).get().await.expect("the store answers"), None);
+}
+
+async fn tags_that_the_value_names_go_with_a_change(rig: Rig) {
+    let process = rig.process();
+    let rules = EntryRules::none().tags(|value: &u64| vec![format!("value {value}")]);
+    let entry = process.cache.entry("row", &7).with_rules(rules);
+    assert_eq!(entry.update(|_| 1).await.expect("updated"), 1);
+    process.cache.evict_tags(["value 2"]).await.expect("evicted");
+    assert_eq!(entry.get().await.expect("the store answers"), Some(1));
+    process.cache.evict_tags(["value 1"]).await.expect("evicted");
+    assert_eq!(entry.get().await.expect("the store answers"), None);
+}
+
+async fn what_cannot_be_changed_says_why_and_stays(rig: Rig) {
+    let process = rig.process();
+    let cache = &process.cache;
+    // Not made by `increment`.
+    cache.entry::<i64>("typed", &1).set(&5).await.expect("set");
+    let error = cache.entry::<i64>("typed", &1).increment(1).await.expect_err("another codec");
+    assert_eq!(error.kind(), ErrorKind::WrongType);
+    assert_eq!(cache.get::<i64>("typed", &1).await.expect("the store answers"), Some(5));
+    // The sum does not fit.
+    let full = cache.entry::<i64>("full", &1);
+    assert_eq!(full.increment(i64::MAX).await.expect("added"), i64::MAX);
+    assert_eq!(full.increment(1).await.expect_err("too much").kind(), ErrorKind::WrongType);
+    assert_eq!(full.increment(-1).await.expect("subtracted"), i64::MAX - 1);
+    assert_eq!(full.increment(i64::MIN).await.expect("subtracted"), -2);
+    // Nothing may be stored.
+    let error = cache.entry::<u64>("row", &1).with_ttl(Ttl::millis(0)).update(|_| 1).await;
+    assert_eq!(error.expect_err("a TTL of zero").kind(), ErrorKind::Encode);
+}
+
+async fn an_update_whose_reply_was_lost_says_that_it_may_have_happened(rig: Rig) {
+    let process = rig.process();
+    process.faults.lose_reply_next(Op::CompareAndSet);
+    assert!(entry(&process).update(|_| 1).await.expect_err("no answer").is_ambiguous());
+    assert_eq!(entry(&process).get().await.expect("the store answers"), Some(1));
+    process.faults.lose_reply_next(Op::Increment);
+    assert!(counter(&process).increment(1).await.expect_err("no answer").is_ambiguous());
+    assert_eq!(counter(&process).get().await.expect("the store answers"), Some(1), "once, not twice");
+    assert_eq!(process.cache.stats().total.errors_of(ErrorKind::Timeout), 2);
+}
+
+async fn a_cache_that_is_disabled_has_nothing_to_change(rig: Rig) {
+    let process = rig.process_with(|builder| builder.disabled(true));
+    assert_eq!(entry(&process).update(|_| 1).await.expect_err("disabled").kind(), ErrorKind::Config);
+    assert_eq!(counter(&process).increment(1).await.expect_err("disabled").kind(), ErrorKind::Config);
+}
+
+on_both_stores!(
+    a_thousand_racing_increments_all_count,
+    a_thousand_racing_updates_all_count,
+    an_update_whose_round_was_lost_sees_the_newer_value,
+    a_change_is_not_overwritten_by_a_load_from_before_it,
+    an_evicted_tag_is_not_revived_by_a_change,
+    tags_that_the_value_names_go_with_a_change,
+    what_cannot_be_changed_says_why_and_stays,
+    an_update_whose_reply_was_lost_says_that_it_may_have_happened,
+    a_cache_that_is_disabled_has_nothing_to_change,
+);
+
+#[tokio::test]
+async fn the_ttl_of_a_counter_counts_from_its_creation_and_that_of_an_update_from_the_update() {
+    let rig = Rig::memory();
+    let process = rig.process();
+    let minute = Duration::from_mins(1);
+    let (counted, updated) = (counter(&process).with_ttl(minute), entry(&process).with_ttl(minute));
+    counted.increment(1).await.expect("added");
+    updated.update(|_| 1).await.expect("updated");
+    rig.in_memory().1.advance(minute / 2);
+    counted.increment(1).await.expect("added");
+    updated.update(|_| 2).await.expect("updated");
+    assert_eq!(counted.ttl().await.expect("the store answers"), Some(minute / 2));
+    assert_eq!(updated.ttl().await.expect("the store answers"), Some(minute));
+    rig.in_memory().1.advance(minute / 2);
+    assert_eq!(counted.increment(1).await.expect("added"), 1, "it had expired");
+}
+
+#[tokio::test]
+async fn an_update_that_is_always_too_late_gives_up() {
+    let rig = Rig::memory();
+    let (busy, other) = (entry(&rig.process()), entry(&rig.process()));
+    let mut rounds = 0;
+    let update = busy.update(|_| {
+        rounds += 1;
+        // In the middle of each round another change goes through; in memory it has nothing to wait for.
+        other.set(&rounds).now_or_never().expect("at once").expect("set");
+        0
+    });
+    assert_eq!(update.await.expect_err("others were faster").kind(), ErrorKind::Contention);
+    assert!(rounds >= 100);
+    assert_eq!(busy.get().await.expect("the store answers"), Some(rounds));
+}
