@@ -11,7 +11,7 @@ use serde::de::value::Error as DecimalError;
 use crate::cache::Cache;
 use crate::codec::{Codec, CodecFor, codec_id};
 use crate::error::{Error, ErrorKind, Result};
-use crate::header;
+use crate::header::{self, Header};
 use crate::key::Key;
 use crate::lease::{self, Answer, Background, Held, Wanted};
 use crate::lookup::{Expected, Looked, Miss, Target, Usable};
@@ -253,7 +253,7 @@ impl<T: Value> Entry<T> {
     }
 
     pub(crate) fn decode(&self, usable: &Usable) -> Option<T> {
-        if usable.header.has(header::NONE) || usable.header.has(header::ERROR) {
+        if !is_value(&usable.header) {
             return None;
         }
         let payload = usable.payload(self.cache.core().settings.max_value)?;
@@ -276,11 +276,9 @@ impl<T: Value> Entry<T> {
         match target.look(self.expected()).await? {
             Looked::Usable(usable) => {
                 let value = self.decode(&usable);
-                target.record(if value.is_some() {
-                    Event::Hit
-                } else {
-                    Event::Miss(MissReason::Undecodable)
-                });
+                // That there is none was known.
+                let known = value.is_some() || !is_value(&usable.header);
+                target.record(if known { Event::Hit } else { Event::Miss(MissReason::Undecodable) });
                 Ok(value)
             }
             Looked::Miss(miss) => {
@@ -418,8 +416,7 @@ impl<T: Value> Entry<T> {
         if self.active().is_none() {
             return Ok(false);
         }
-        let header = target.peek(self.expected()).await?;
-        Ok(header.is_some_and(|header| !header.has(header::NONE) && !header.has(header::ERROR)))
+        Ok(target.peek(self.expected()).await?.is_some_and(|header| is_value(&header)))
     }
 
     /// How long what is stored stays fresh; `None` where there is nothing.
@@ -473,6 +470,11 @@ impl<T: Value> Entry<T> {
         self.target()?;
         Ok(self.cache.evict().entry(self).run().await? > 0)
     }
+}
+
+/// Whether it says neither `None` nor `Err`.
+fn is_value(header: &Header) -> bool {
+    !header.has(header::NONE) && !header.has(header::ERROR)
 }
 
 impl<T> Vacancy<T> {

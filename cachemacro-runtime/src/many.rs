@@ -92,8 +92,6 @@ impl Cache {
 struct Batch<K, T> {
     missing: Vec<Missing<K, T>>,
     values: HashMap<K, T>,
-    /// Load whatever is stored, and store like a put.
-    refresh: bool,
 }
 
 /// An id without a value.
@@ -108,6 +106,8 @@ enum State {
     Seen(FillId),
     /// This call is to load it and store it.
     Held(Held),
+    /// This call is to load it whatever is there, and to store it like a put.
+    Refresh(Option<Held>),
     /// Another caller is loading it.
     Busy,
     /// This call is to load it, and cannot store it.
@@ -123,7 +123,7 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
         }
         let missing =
             missing.into_iter().map(|(id, entry)| Missing { id, entry, state: State::Seen(0) }).collect();
-        Self { missing, values: HashMap::new(), refresh: Mode::current() == Mode::Refresh }
+        Self { missing, values: HashMap::new() }
     }
 
     /// Takes out those for which `which` holds.
@@ -133,28 +133,35 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
         taken
     }
 
-    /// Nothing can be read or stored.
+    /// The store did not answer: nothing can be read or stored.
     fn give_up(&mut self) {
         for missing in &mut self.missing {
+            missing.record(Event::Miss(MissReason::StoreFailed));
             missing.state = State::Unstored;
+        }
+    }
+
+    /// Nothing is read. What is there stays until it is replaced.
+    async fn refresh(&mut self) {
+        let leases = join_all(self.missing.iter().map(|missing| async move {
+            let target = missing.entry.active()?;
+            missing.record(Event::Miss(MissReason::TooOld));
+            Some(lease::acquire_for_put(target, has_late_tags(missing.entry.rules())).await)
+        }))
+        .await;
+        for (missing, lease) in self.missing.iter_mut().zip(leases) {
+            missing.state = lease.map_or(State::Unstored, State::Refresh);
         }
     }
 
     /// One read for all. What cannot be read is loaded and not stored.
     async fn read(&mut self, cache: &Cache) {
-        if self.refresh {
-            for missing in &mut self.missing {
-                match missing.entry.active() {
-                    Some(target) => target.record(Event::Miss(MissReason::TooOld)),
-                    None => missing.state = State::Unstored,
-                }
-            }
-            return;
-        }
         let core = cache.core();
+        if Mode::current() == Mode::Refresh {
+            return self.refresh().await;
+        }
         if cache.settle().await.is_err() {
-            self.give_up();
-            return;
+            return self.give_up();
         }
         let mut tags: Vec<VersionKey> = Vec::new();
         let mut keys = Vec::new();
@@ -166,13 +173,13 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
                 );
             }
         }
-        if keys.is_empty() {
-            self.give_up();
-            return;
-        }
-        let Ok((entries, versions)) = core.timed(core.store.read_many(&keys, &tags)).await else {
-            self.give_up();
-            return;
+        let (entries, versions) = if keys.is_empty() {
+            (Vec::new(), Vec::new())
+        } else {
+            match core.timed(core.store.read_many(&keys, &tags)).await {
+                Ok(read) => read,
+                Err(_) => return self.give_up(),
+            }
         };
         let mut found: HashMap<String, _> = keys.into_iter().zip(entries).collect();
         for mut missing in std::mem::take(&mut self.missing) {
@@ -195,15 +202,15 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
                 None => None,
             };
             match looked {
-                // It says that the load knows no such id.
-                Some(Looked::Usable(usable)) if usable.header.has(header::NONE) => {
-                    target.record(Event::Hit);
-                    continue;
-                }
                 Some(Looked::Usable(usable)) => {
                     if let Some(value) = missing.entry.decode(&usable) {
                         target.record(Event::Hit);
                         self.values.insert(missing.id, value);
+                        continue;
+                    }
+                    if usable.header.has(header::NONE) {
+                        // It is known that there is no row.
+                        target.record(Event::Hit);
                         continue;
                     }
                     target.record(Event::Miss(MissReason::Undecodable));
@@ -235,9 +242,8 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
                 Err(_) => self.missing.push(Missing { state: State::Unstored, ..missing }),
             }
         }
-        let kind = if self.refresh { LeaseKind::Put } else { LeaseKind::Load };
         for (capture, mut group) in groups {
-            let wanted: Vec<_> = group.iter().filter_map(|missing| wanted(missing, kind, &capture)).collect();
+            let wanted: Vec<_> = group.iter().filter_map(|missing| wanted(missing, &capture)).collect();
             let answers = lease::acquire_many(cache, &wanted).await;
             for (missing, answer) in group.iter_mut().zip(answers) {
                 missing.state = match answer {
@@ -267,7 +273,10 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
         let ids = wanted.iter().map(|missing| missing.id.clone()).collect();
         let held: Vec<&Held> = wanted
             .iter()
-            .filter_map(|missing| if let State::Held(held) = &missing.state { Some(held) } else { None })
+            .filter_map(|missing| match &missing.state {
+                State::Held(held) | State::Refresh(Some(held)) => Some(held),
+                _ => None,
+            })
             .collect();
         let deadline = wanted.iter().find_map(|missing| missing.entry.target().ok()).map(Target::deadline);
         cache.core().stats.record(Event::Load);
@@ -276,38 +285,38 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
         let loading = targets.fold(Loading::current(), |loading, target| {
             loading.with(target.cache.core().id, target.full.clone())
         });
-        let mut loaded = lease::keep(&held, deadline.unwrap_or_default(), loading.scope(load(ids))).await?;
+        let loaded = lease::keep(&held, deadline.unwrap_or_default(), loading.scope(load(ids))).await;
         drop(held);
         let took = began.elapsed();
         cache.core().stats.load_took(took);
-        let mut fills = Vec::new();
-        let mut puts = Vec::new();
-        for Missing { id, entry, state } in wanted {
-            let value = loaded.remove(&id);
-            let held = if let State::Held(held) = state { Some(held) } else { None };
-            if let Some(target) = entry.active().filter(|_| held.is_some() || self.refresh) {
-                let prepared: Option<Prepared> = match &value {
-                    Some(value) => entry.prepare_value(target, &NoRules, value),
-                    None => entry.prepare_none(target),
-                };
-                match (held, prepared) {
-                    (held, prepared) if self.refresh => puts.push((target.clone(), held, prepared)),
-                    (Some(held), Some(prepared)) => fills.push((target.clone(), held, prepared)),
+        let mut loaded = loaded.inspect_err(|_| cache.core().stats.record(Event::LoadFailed))?;
+        let (mut fills, mut puts) = (Vec::new(), Vec::new());
+        for missing in wanted {
+            let value = loaded.remove(&missing.id);
+            match (missing.state, missing.entry.target()) {
+                (State::Held(held), Ok(target)) => {
                     // Without a value to store, dropping the lease gives it back.
-                    _ => {}
+                    if let Some(prepared) = prepared(&missing.entry, target, value.as_ref()) {
+                        fills.push((target.clone(), held, prepared));
+                    }
                 }
+                (State::Refresh(held), Ok(target)) => {
+                    let prepared = prepared(&missing.entry, target, value.as_ref());
+                    puts.push((target.clone(), held, prepared));
+                }
+                _ => {}
             }
             if let Some(value) = value {
-                self.values.insert(id, value);
+                self.values.insert(missing.id, value);
             }
         }
         fill_all(cache, fills, took).await;
-        let puts = puts
-            .into_iter()
-            .map(|(target, held, prepared)| async move { finish_put(&target, held, prepared, took).await });
-        for error in join_all(puts).await.into_iter().filter_map(Result::err) {
-            log_failed(&error);
-        }
+        join_all(puts.into_iter().map(|(target, held, prepared)| async move {
+            if let Err(error) = finish_put(&target, held, prepared, took).await {
+                log_failed(&error);
+            }
+        }))
+        .await;
         Ok(())
     }
 
@@ -329,17 +338,29 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
     }
 }
 
+impl<K, T: Value> Missing<K, T> {
+    fn record(&self, event: Event) {
+        if let Some(target) = self.entry.active() {
+            target.record(event);
+        }
+    }
+}
+
+/// What is to be stored of a value, or of there being none.
+fn prepared<T: Value>(entry: &Entry<T>, target: &Target, value: Option<&T>) -> Option<Prepared> {
+    match value {
+        Some(value) => entry.prepare_value(target, &NoRules, value),
+        None => entry.prepare_none(target),
+    }
+}
+
 fn has_late_tags<T>(rules: &EntryRules<T>) -> bool {
     use crate::rules::Rules as _;
     rules.has_tags()
 }
 
-fn wanted<'a, K, T: Value>(
-    missing: &'a Missing<K, T>,
-    kind: LeaseKind,
-    capture: &'a [VersionKey],
-) -> Option<Wanted<'a>> {
+fn wanted<'a, K, T: Value>(missing: &'a Missing<K, T>, capture: &'a [VersionKey]) -> Option<Wanted<'a>> {
     let target = missing.entry.target().ok()?;
     let State::Seen(seen) = missing.state else { return None };
-    Some(Wanted { key: &target.full, seen, kind, capture, version_life: version_life() })
+    Some(Wanted { key: &target.full, seen, kind: LeaseKind::Load, capture, version_life: version_life() })
 }
