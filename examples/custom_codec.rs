@@ -1,8 +1,8 @@
 //! A codec of your own: how values become bytes, for one function.
 //!
 //! bincode, the default, does not describe its own format, so `#[serde(untagged)]`, `flatten` and
-//! `serde_json::Value` need another codec. The crate has JSON, MessagePack and postcard behind features; this one is
-//! written here: JSON with line breaks, for those who look into Redis with their own eyes.
+//! `serde_json::Value` need another codec. The crate has JSON, `MessagePack` and postcard behind features; here is one
+//! more, for those who look into Redis with their own eyes: JSON with line breaks.
 
 use std::collections::BTreeMap;
 

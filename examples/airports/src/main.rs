@@ -1,0 +1,126 @@
+//! The airports of the world over HTTP: `cargo run --example airports`, and `-- load` to measure the cache.
+//!
+//! Entries are in memory, or in Redis or Valkey with `REDIS_URL`.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use airports::load::{self, Failure, Load};
+use airports::repository::Repository;
+use airports::service::Airports;
+use airports::{data, routes};
+use cachemacro::Cache;
+use tokio::net::TcpListener;
+
+const USAGE: &str = "\
+usage: airports [serve] [--port PORT] [--database FILE]
+       airports load [--requests N] [--seconds N] [--callers N] [--skew S] [--seed N]
+
+serve   answers on 127.0.0.1; port 3000, and a database in a temporary folder, unless told otherwise.
+        Port 0 takes any that is free. Several processes can serve one database file and one Redis.
+load    replays a mix of requests against the service, with caching off for so many seconds or requests at most
+        (8; 20000), then the same ones with caching on, and tells what that saved.
+
+With REDIS_URL the cache is in Redis or Valkey.
+";
+
+enum Command {
+    Serve { port: u16, database: Option<PathBuf> },
+    Load(Load),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let command = match parse(std::env::args().skip(1)) {
+        Ok(command) => command,
+        Err(problem) => {
+            eprint!("{problem}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let done = match command {
+        Command::Serve { port, database } => serve(port, database).await,
+        Command::Load(load) => compare(&load).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            let mut source = error.source();
+            while let Some(cause) = source {
+                eprintln!("  because: {cause}");
+                source = cause.source();
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(port: u16, database: Option<PathBuf>) -> Result<(), Failure> {
+    // Lives as long as the service, and takes its files along.
+    let folder = tempfile::tempdir()?;
+    let file = database.unwrap_or_else(|| folder.path().join("airports.sqlite"));
+    let cache = Cache::builder().namespace("airports").env()?.build()?;
+    let airports = Airports::new(Repository::open(&file).await?, cache.clone());
+    if airports.repository().is_empty().await? {
+        // Through the service: what an earlier database left in Redis is evicted with it.
+        airports.import(&data::bundled()?).await?;
+    }
+
+    let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+    let kind = cache.health().await.map_or("not reachable yet", |health| health.store.kind);
+    println!("cache: {kind}");
+    println!("listening on http://{}", listener.local_addr()?);
+    std::io::stdout().flush()?;
+
+    axum::serve(listener, routes::router(airports.clone()))
+        .with_graceful_shutdown(async {
+            // Where the signal cannot be listened to, the process ends by it in the usual way.
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        })
+        .await?;
+    airports.repository().close().await;
+    cache.shutdown().await;
+    Ok(())
+}
+
+async fn compare(load: &Load) -> Result<(), Failure> {
+    let report = load::compare(load, |disabled| {
+        Cache::builder().namespace("airports-load").env()?.disabled(disabled).build()
+    })
+    .await?;
+    print!("{report}");
+    Ok(())
+}
+
+fn parse(mut args: impl Iterator<Item = String>) -> Result<Command, String> {
+    let mut port = 3_000;
+    let mut database = None;
+    let mut load = Load::default();
+    let mut loading = false;
+    let mut first = true;
+    while let Some(arg) = args.next() {
+        match (arg.as_str(), loading) {
+            ("serve", _) if first => {}
+            ("load", _) if first => loading = true,
+            ("--port", false) => port = value(&arg, args.next())?,
+            ("--database", false) => database = Some(value(&arg, args.next())?),
+            ("--requests", true) => load.requests = value(&arg, args.next())?,
+            ("--seconds", true) => load.time = Duration::from_secs(value(&arg, args.next())?),
+            ("--callers", true) => load.callers = value(&arg, args.next())?,
+            ("--skew", true) => load.skew = value(&arg, args.next())?,
+            ("--seed", true) => load.seed = value(&arg, args.next())?,
+            _ => return Err(format!("`{arg}` is not understood")),
+        }
+        first = false;
+    }
+    Ok(if loading { Command::Load(load) } else { Command::Serve { port, database } })
+}
+
+fn value<T: std::str::FromStr>(name: &str, given: Option<String>) -> Result<T, String> {
+    given.and_then(|text| text.parse().ok()).ok_or_else(|| format!("`{name}` needs a value"))
+}

@@ -1,0 +1,275 @@
+//! Airports in `SQLite`. Knows nothing of caching; counts its statements, so that others can tell what caching saves.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+};
+use sqlx::{QueryBuilder, Row, Sqlite};
+
+use crate::error::Result;
+use crate::geo::Point;
+use crate::model::{Airport, Filter, Neighbor, Page, Statistics};
+
+const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS airports (
+        icao        TEXT PRIMARY KEY,
+        iata        TEXT,
+        name        TEXT NOT NULL,
+        city        TEXT NOT NULL,
+        subdivision TEXT NOT NULL,
+        country     TEXT NOT NULL,
+        elevation   REAL NOT NULL,
+        latitude    REAL NOT NULL,
+        longitude   REAL NOT NULL,
+        time_zone   TEXT NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS airports_by_iata ON airports (iata) WHERE iata IS NOT NULL;
+    CREATE INDEX IF NOT EXISTS airports_by_country ON airports (country, name);
+";
+
+/// Rows of one `INSERT`; `SQLite` takes 32,766 parameters, and a row has ten.
+const ROWS: usize = 500;
+
+/// Entries on one page of a list.
+const PAGE: u32 = 20;
+
+/// Statements that differ in their condition, because an index serves `country = ?` but not `? IS NULL OR country = ?`.
+macro_rules! search {
+    ($columns:literal, $condition:literal, $rest:literal) => {
+        concat!(
+            "SELECT ",
+            $columns,
+            " FROM airports WHERE ",
+            $condition,
+            " AND (?2 IS NULL OR instr(lower(name), ?2) > 0) ",
+            $rest
+        )
+    };
+}
+
+/// The table of airports. Cheap to clone; clones share connections and counter.
+#[derive(Debug, Clone)]
+pub struct Repository {
+    pool: SqlitePool,
+    queries: Arc<AtomicU64>,
+}
+
+impl Repository {
+    /// Opens the file, and makes it where it is missing.
+    ///
+    /// # Errors
+    /// Where it cannot be opened or is no such database.
+    pub async fn open(file: &Path) -> Result<Self> {
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .busy_timeout(Duration::from_secs(5));
+        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
+        sqlx::raw_sql(SCHEMA).execute(&pool).await?;
+        Ok(Self { pool, queries: Arc::default() })
+    }
+
+    /// How many statements were run for callers so far.
+    pub fn queries(&self) -> u64 {
+        self.queries.load(Ordering::Relaxed)
+    }
+
+    /// Closes the file.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// The connections, for one statement.
+    fn counted(&self) -> &SqlitePool {
+        self.queries.fetch_add(1, Ordering::Relaxed);
+        &self.pool
+    }
+
+    /// Whether there are no airports yet.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn is_empty(&self) -> Result<bool> {
+        Ok(sqlx::query("SELECT 1 FROM airports LIMIT 1").fetch_optional(self.counted()).await?.is_none())
+    }
+
+    /// The airport with this ICAO code.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn by_icao(&self, icao: &str) -> Result<Option<Airport>> {
+        let row = sqlx::query("SELECT * FROM airports WHERE icao = ?1")
+            .bind(icao)
+            .fetch_optional(self.counted())
+            .await?;
+        Ok(row.as_ref().map(airport).transpose()?)
+    }
+
+    /// The ICAO code of the airport with this IATA code.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn icao_of(&self, iata: &str) -> Result<Option<String>> {
+        let row = sqlx::query("SELECT icao FROM airports WHERE iata = ?1 ORDER BY icao LIMIT 1")
+            .bind(iata)
+            .fetch_optional(self.counted())
+            .await?;
+        Ok(row.map(|row| row.try_get("icao")).transpose()?)
+    }
+
+    /// A page of the airports that match, by name: two statements.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn search(&self, filter: &Filter) -> Result<Page<Airport>> {
+        let (count, page) = if filter.country.is_some() {
+            (
+                search!("COUNT(*)", "country = ?1", ""),
+                search!("*", "country = ?1", "ORDER BY name, icao LIMIT ?3 OFFSET ?4"),
+            )
+        } else {
+            (
+                search!("COUNT(*)", "?1 IS NULL", ""),
+                search!("*", "?1 IS NULL", "ORDER BY name, icao LIMIT ?3 OFFSET ?4"),
+            )
+        };
+        let total = sqlx::query(count)
+            .bind(&filter.country)
+            .bind(&filter.name)
+            .fetch_one(self.counted())
+            .await?
+            .try_get(0)?;
+        let rows = sqlx::query(page)
+            .bind(&filter.country)
+            .bind(&filter.name)
+            .bind(PAGE)
+            .bind(i64::from(filter.page) * i64::from(PAGE))
+            .fetch_all(self.counted())
+            .await?;
+        let items = rows.iter().map(airport).collect::<sqlx::Result<_>>()?;
+        Ok(Page { total, page: filter.page, items })
+    }
+
+    /// The airports within `radius` kilometres of a point, nearest first. There is no index for it: it reads the whole
+    /// table.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn within(&self, center: Point, radius: f64) -> Result<Vec<Neighbor>> {
+        let (latitudes, longitudes) = center.surroundings(radius);
+        let rows = sqlx::query(
+            "SELECT icao, name, country, latitude, longitude FROM airports
+             WHERE latitude BETWEEN ?1 AND ?2 AND longitude BETWEEN ?3 AND ?4",
+        )
+        .bind(latitudes.start())
+        .bind(latitudes.end())
+        .bind(longitudes.start())
+        .bind(longitudes.end())
+        .fetch_all(self.counted())
+        .await?;
+        let mut near = Vec::new();
+        for row in &rows {
+            let point = Point { latitude: row.try_get(3)?, longitude: row.try_get(4)? };
+            let distance = center.distance(point);
+            if distance <= radius {
+                let (icao, name, country) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+                near.push(Neighbor { icao, name, country, distance });
+            }
+        }
+        near.sort_by(|one, other| one.distance.total_cmp(&other.distance));
+        Ok(near)
+    }
+
+    /// Figures of one country.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn statistics(&self, country: &str) -> Result<Statistics> {
+        let row = sqlx::query(
+            "SELECT COUNT(*) AS airports, COUNT(iata) AS with_iata, COUNT(DISTINCT time_zone) AS time_zones,
+                    MAX(elevation) AS highest, AVG(elevation) AS mean_elevation
+             FROM airports WHERE country = ?1",
+        )
+        .bind(country)
+        .fetch_one(self.counted())
+        .await?;
+        Ok(Statistics {
+            country: country.to_owned(),
+            airports: row.try_get("airports")?,
+            with_iata: row.try_get("with_iata")?,
+            time_zones: row.try_get("time_zones")?,
+            highest: row.try_get("highest")?,
+            mean_elevation: row.try_get("mean_elevation")?,
+        })
+    }
+
+    /// Renames an airport and gives it as it is now.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn rename(&self, icao: &str, name: &str) -> Result<Option<Airport>> {
+        let row = sqlx::query("UPDATE airports SET name = ?2 WHERE icao = ?1 RETURNING *")
+            .bind(icao)
+            .bind(name)
+            .fetch_optional(self.counted())
+            .await?;
+        Ok(row.as_ref().map(airport).transpose()?)
+    }
+
+    /// Removes an airport. Tells whether it was there.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn delete(&self, icao: &str) -> Result<bool> {
+        let deleted =
+            sqlx::query("DELETE FROM airports WHERE icao = ?1").bind(icao).execute(self.counted()).await?;
+        Ok(deleted.rows_affected() > 0)
+    }
+
+    /// Adds airports, all or none. Those with a code that is there already replace it.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn import(&self, airports: &[Airport]) -> Result<()> {
+        let mut transaction = self.pool.begin().await?;
+        for rows in airports.chunks(ROWS) {
+            let mut insert = QueryBuilder::<Sqlite>::new("INSERT OR REPLACE INTO airports ");
+            insert.push_values(rows, |mut row, airport| {
+                row.push_bind(&airport.icao)
+                    .push_bind(&airport.iata)
+                    .push_bind(&airport.name)
+                    .push_bind(&airport.city)
+                    .push_bind(&airport.subdivision)
+                    .push_bind(&airport.country)
+                    .push_bind(airport.elevation)
+                    .push_bind(airport.latitude)
+                    .push_bind(airport.longitude)
+                    .push_bind(&airport.time_zone);
+            });
+            self.queries.fetch_add(1, Ordering::Relaxed);
+            insert.build().execute(&mut *transaction).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+}
+
+fn airport(row: &SqliteRow) -> sqlx::Result<Airport> {
+    Ok(Airport {
+        icao: row.try_get("icao")?,
+        iata: row.try_get("iata")?,
+        name: row.try_get("name")?,
+        city: row.try_get("city")?,
+        subdivision: row.try_get("subdivision")?,
+        country: row.try_get("country")?,
+        elevation: row.try_get("elevation")?,
+        latitude: row.try_get("latitude")?,
+        longitude: row.try_get("longitude")?,
+        time_zone: row.try_get("time_zone")?,
+    })
+}

@@ -1,0 +1,127 @@
+//! HTTP in front of the service: paths, status codes, JSON.
+
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, put};
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+
+use crate::data;
+use crate::error::{Error, Result};
+use crate::model::{Airport, Filter, Page, Statistics, Vicinity};
+use crate::service::Airports;
+
+/// All routes.
+pub fn router(airports: Airports) -> Router {
+    Router::new()
+        .route("/airports", get(search).post(import))
+        .route("/airports/{code}", get(lookup).delete(remove))
+        .route("/airports/{code}/name", put(rename))
+        .route("/airports/{code}/near", get(near))
+        .route("/countries/{country}", get(statistics))
+        .route("/figures", get(figures))
+        .with_state(airports)
+}
+
+/// `GET /airports/FRA`, `GET /airports/EDDF`
+async fn lookup(State(airports): State<Airports>, Path(code): Path<String>) -> Result<Json<Airport>> {
+    airports.lookup(&code).await.map(Json)
+}
+
+/// `GET /airports?country=DE&name=main&page=1`
+async fn search(
+    State(airports): State<Airports>,
+    Query(filter): Query<Filter>,
+) -> Result<Json<Page<Airport>>> {
+    airports.search(&filter.normalized()).await.map(Json)
+}
+
+#[derive(Deserialize)]
+struct Radius {
+    #[serde(default = "Radius::usual")]
+    km: u32,
+}
+
+impl Radius {
+    const fn usual() -> u32 {
+        100
+    }
+}
+
+/// `GET /airports/FRA/near?km=100`
+async fn near(
+    State(airports): State<Airports>,
+    Path(code): Path<String>,
+    Query(radius): Query<Radius>,
+) -> Result<Json<Vicinity>> {
+    airports.near(&code, radius.km).await.map(Json)
+}
+
+/// `GET /countries/DE`
+async fn statistics(
+    State(airports): State<Airports>,
+    Path(country): Path<String>,
+) -> Result<Json<Statistics>> {
+    airports.statistics(&country.to_uppercase()).await.map(Json)
+}
+
+/// `PUT /airports/FRA/name`, the name as text
+async fn rename(
+    State(airports): State<Airports>,
+    Path(code): Path<String>,
+    name: String,
+) -> Result<Json<Airport>> {
+    airports.rename(&code, &name).await.map(Json)
+}
+
+/// `DELETE /airports/FRA`
+async fn remove(State(airports): State<Airports>, Path(code): Path<String>) -> Result<StatusCode> {
+    airports.delete(&code).await.map(|()| StatusCode::NO_CONTENT)
+}
+
+#[derive(Serialize)]
+struct Imported {
+    airports: usize,
+}
+
+/// `POST /airports`, CSV with the columns of the bundled file
+async fn import(State(airports): State<Airports>, csv: String) -> Result<Json<Imported>> {
+    let new = data::parse(csv.as_bytes())?;
+    airports.import(&new).await?;
+    Ok(Json(Imported { airports: new.len() }))
+}
+
+#[derive(Serialize)]
+struct Figures {
+    queries: u64,
+    hits: u64,
+    misses: u64,
+    loads: u64,
+    hit_rate: f64,
+    errors: u64,
+}
+
+/// `GET /figures`: what the database was asked, and what the cache answered instead
+async fn figures(State(airports): State<Airports>) -> Json<Figures> {
+    let total = airports.cache().stats().total;
+    Json(Figures {
+        queries: airports.repository().queries(),
+        hits: total.hits,
+        misses: total.misses(),
+        loads: total.loads,
+        hit_rate: total.hit_rate(),
+        errors: total.errors(),
+    })
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let status = match self {
+            Error::NotFound(_) => StatusCode::NOT_FOUND,
+            Error::Invalid(_) => StatusCode::BAD_REQUEST,
+            Error::Database(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        (status, self.to_string()).into_response()
+    }
+}
