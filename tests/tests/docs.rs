@@ -183,6 +183,16 @@ fn every_code_block_is_compiled_or_says_that_it_is_no_rust() {
     assert_eq!(read("cachemacro/README.md"), read("README.md"));
 }
 
+#[test]
+fn the_tests_that_the_guide_names_are_there() {
+    let consistency = read("docs/consistency.md");
+    let quoted = consistency.split('`').skip(1).step_by(2).filter(|word| word.ends_with(".rs"));
+    for name in quoted {
+        let path = if name.contains('/') { name.to_owned() } else { format!("tests/tests/{name}") };
+        assert!(root().join(&path).exists(), "docs/consistency.md names {path}");
+    }
+}
+
 /// How many keys the server tracks for clients that are to be told of a change.
 async fn tracked_keys(admin: &mut MultiplexedConnection) -> u64 {
     let stats: String = redis::cmd("INFO").arg("stats").query_async(admin).await.expect("the server answers");
