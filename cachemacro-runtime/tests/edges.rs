@@ -1,5 +1,7 @@
 //! The far ends of the direct API: the longest durations, damaged entries, modes, and what debug output shows.
 
+#![cfg(any(feature = "bincode", feature = "postcard", feature = "msgpack", feature = "json"))]
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
