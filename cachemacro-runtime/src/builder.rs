@@ -90,6 +90,8 @@ pub struct CacheBuilder {
 #[derive(Clone, Default)]
 struct RedisSettings {
     url: Option<String>,
+    /// The variable that gave it.
+    url_from: Option<&'static str>,
     connect_timeout: Option<Duration>,
     command_timeout: Option<Duration>,
     pool_wait: Option<Duration>,
@@ -127,6 +129,7 @@ impl CacheBuilder {
     pub fn redis(mut self, url: impl Into<String>) -> Self {
         self.choice = Choice::Redis;
         self.redis.url = Some(url.into());
+        self.redis.url_from = None;
         self
     }
 
@@ -288,7 +291,7 @@ impl CacheBuilder {
         }
         env.parse(
             "CACHEMACRO_TTL",
-            "a duration such as `5m`, or `never`",
+            "a duration from 1 ms on such as `5m`, or `never`",
             parse_ttl,
             &mut self.settings.ttl,
         )?;
@@ -301,12 +304,16 @@ impl CacheBuilder {
         env.duration("CACHEMACRO_WAIT", &mut self.settings.wait)?;
         env.duration("CACHEMACRO_DEADLINE", &mut self.settings.deadline)?;
         if let Some(codec) = env.get("CACHEMACRO_CODEC") {
-            self.settings.codec = codec.parse().map_err(|error| {
-                Error::new(ErrorKind::Config, "CACHEMACRO_CODEC has a value that is not understood")
-                    .with_source(error)
-            })?;
+            let names: Vec<_> = BuiltinCodec::ALL.iter().map(|codec| format!("`{}`", codec.name())).collect();
+            self.settings.codec =
+                codec.parse().map_err(|_| Env::wrong("CACHEMACRO_CODEC", &names.join(" or ")))?;
         }
-        env.parse("CACHEMACRO_MAX_VALUE", "a number of bytes", number, &mut self.settings.max_value)?;
+        env.parse(
+            "CACHEMACRO_MAX_VALUE",
+            "a number of bytes from 1 to 268_435_456",
+            |text| number(text).filter(|bytes| (1..=MAX_VALUE).contains(bytes)),
+            &mut self.settings.max_value,
+        )?;
         #[cfg(feature = "compression")]
         env.parse(
             "CACHEMACRO_COMPRESS_OVER",
@@ -314,17 +321,21 @@ impl CacheBuilder {
             some_number,
             &mut self.settings.compress_over,
         )?;
-        env.parse("CACHEMACRO_CAPACITY", "a number of bytes", number, &mut self.capacity)?;
+        env.parse("CACHEMACRO_CAPACITY", "a number of bytes from 1", from_one, &mut self.capacity)?;
         env.parse("CACHEMACRO_DISABLED", "`0` or `1`", parse_switch, &mut self.settings.disabled)?;
         #[cfg(feature = "redis")]
         {
-            if let Some(url) = env.get("CACHEMACRO_REDIS_URL").or_else(|| env.get("REDIS_URL")) {
-                self.redis.url = Some(url);
+            for name in ["REDIS_URL", "CACHEMACRO_REDIS_URL"] {
+                if let Some(url) = env.get(name) {
+                    self.redis.url = Some(url);
+                    self.redis.url_from = Some(name);
+                }
             }
             env.some_duration("CACHEMACRO_CONNECT_TIMEOUT", &mut self.redis.connect_timeout)?;
             env.some_duration("CACHEMACRO_COMMAND_TIMEOUT", &mut self.redis.command_timeout)?;
             env.some_duration("CACHEMACRO_POOL_WAIT", &mut self.redis.pool_wait)?;
-            env.parse("CACHEMACRO_POOL_SIZE", "a number from 1", some_number, &mut self.redis.pool_size)?;
+            let parse = |text: &str| from_one(text).map(Some);
+            env.parse("CACHEMACRO_POOL_SIZE", "a number from 1", parse, &mut self.redis.pool_size)?;
         }
         Ok(self)
     }
@@ -373,13 +384,17 @@ impl CacheBuilder {
 
     #[cfg(feature = "redis")]
     fn open_redis(&self) -> Result<Arc<dyn Store>> {
-        let RedisSettings { url, connect_timeout, command_timeout, pool_wait, pool_size } = &self.redis;
+        let RedisSettings { url, url_from, connect_timeout, command_timeout, pool_wait, pool_size } =
+            &self.redis;
         let Some(url) = url else {
             return Err(wrong(
                 "the store is Redis, but neither CACHEMACRO_REDIS_URL nor REDIS_URL gives its URL",
             ));
         };
         let mut config = RedisConfig::new(url.clone());
+        if let (Some(name), Err(error)) = (url_from, config.check_url()) {
+            return Err(Error::new(ErrorKind::Config, format!("{name}: {}", error.context())));
+        }
         if let Some(timeout) = connect_timeout {
             config = config.connect_timeout(*timeout);
         }
@@ -430,8 +445,8 @@ impl Env<'_> {
 
     #[cfg(feature = "redis")]
     fn some_duration(&self, name: &str, into: &mut Option<Duration>) -> Result<()> {
-        let parse = |text: &str| parse_duration(text).map(Some);
-        self.parse(name, "a duration such as `250ms` or `10s`", parse, into)
+        let parse = |text: &str| parse_duration(text).filter(|duration| !duration.is_zero()).map(Some);
+        self.parse(name, "a duration above zero such as `250ms` or `10s`", parse, into)
     }
 
     // The value itself may be a secret and is not shown.
@@ -448,7 +463,8 @@ fn parse_duration(text: &str) -> Option<Duration> {
 }
 
 fn parse_ttl(text: &str) -> Option<Ttl> {
-    if text == "never" { Some(Ttl::Never) } else { parse_duration(text).map(Ttl::For) }
+    let ttl = if text == "never" { Some(Ttl::Never) } else { parse_duration(text).map(Ttl::For) };
+    ttl.filter(|ttl| ttl.stores())
 }
 
 fn parse_percent(text: &str) -> Option<u8> {
@@ -467,7 +483,11 @@ fn number<N: FromStr>(text: &str) -> Option<N> {
     text.replace('_', "").parse().ok()
 }
 
-#[cfg(any(feature = "redis", feature = "compression"))]
+fn from_one(text: &str) -> Option<usize> {
+    number(text).filter(|number| *number > 0)
+}
+
+#[cfg(feature = "compression")]
 #[expect(clippy::option_option, reason = "the outer says whether it parsed, the inner is the setting")]
 fn some_number<N: FromStr>(text: &str) -> Option<Option<N>> {
     number(text).map(Some)

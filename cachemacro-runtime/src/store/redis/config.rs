@@ -112,6 +112,11 @@ impl RedisConfig {
         self
     }
 
+    /// Checks the URL, which is not shown where it is wrong.
+    pub(crate) fn check_url(&self) -> Result<()> {
+        parse(&self.url).map(drop)
+    }
+
     /// Checks everything that can be checked without a server.
     pub(super) fn connection_info(&self) -> Result<ConnectionInfo> {
         for (setting, value) in [
