@@ -9,6 +9,7 @@ pub mod dice;
 pub mod halt;
 pub mod monitor;
 pub mod outcomes;
+pub mod programs;
 pub mod proxy;
 pub mod rig;
 pub mod server;
@@ -17,6 +18,7 @@ pub mod wait;
 pub mod worker;
 
 pub use dice::Dice;
+pub use programs::Program;
 pub use proxy::FaultProxy;
 pub use rig::{LONG, Process, Rig};
 pub use server::RedisServer;

@@ -1,0 +1,270 @@
+//! The airports example, over HTTP: what its cache saves is seen in the number of database queries, and what it shows
+//! is what is in the database.
+
+use std::path::PathBuf;
+
+use cachemacro_tests::programs::{Answer, Served};
+use cachemacro_tests::{Program, RedisServer};
+use serde_json::json;
+use tempfile::TempDir;
+
+/// A folder with room for one database, and processes that serve it.
+struct Service {
+    folder: TempDir,
+    redis: Option<String>,
+}
+
+impl Service {
+    fn new(redis: Option<String>) -> Self {
+        Self { folder: tempfile::tempdir().expect("a temporary folder"), redis }
+    }
+
+    fn database(&self) -> PathBuf {
+        self.folder.path().join("airports.sqlite")
+    }
+
+    /// One more process.
+    fn start(&self) -> Served {
+        let program = Program::example("airports").args("serve --port 0 --database").arg(self.database());
+        match &self.redis {
+            Some(url) => program.env("REDIS_URL", url).serve(),
+            None => program.serve(),
+        }
+    }
+}
+
+/// How many statements a process's database ran while `what` was done.
+fn queries<T>(served: &Served, what: impl FnOnce() -> T) -> (u64, T) {
+    let count = || served.get("/figures").json()["queries"].as_u64().expect("a count");
+    let before = count();
+    let done = what();
+    (count() - before, done)
+}
+
+fn name(answer: &Answer) -> String {
+    answer.json()["name"].as_str().expect("a name").to_owned()
+}
+
+#[test]
+fn a_question_that_was_answered_before_costs_no_query() {
+    let service = Service::new(None);
+    let served = service.start();
+    assert_eq!(served.head(), ["cache: memory"]);
+    for (path, cost) in [
+        ("/airports/FRA", 2),
+        ("/airports/EDDF", 0),
+        ("/airports?country=de&name=Main", 2),
+        ("/airports/FRA/near?km=100", 1),
+        ("/countries/DE", 1),
+        ("/airports/NOPE", 1),
+    ] {
+        let (first, answer) = queries(&served, || served.get(path));
+        assert_eq!(first, cost, "{path}: {answer:?}");
+        let (again, same) = queries(&served, || served.get(path));
+        assert_eq!((again, same), (0, answer), "{path}");
+    }
+    // The same question, spelled otherwise.
+    let (other, _) = queries(&served, || served.get("/airports?country=DE&name=%20MAIN&page=0"));
+    assert_eq!(other, 0);
+}
+
+#[test]
+fn the_answers_are_those_of_the_database() {
+    let service = Service::new(None);
+    let served = service.start();
+    let frankfurt = served.get("/airports/fra").json();
+    assert_eq!(frankfurt["icao"], "EDDF");
+    assert_eq!(frankfurt["country"], "DE");
+
+    let germany = served.get("/countries/DE").json();
+    assert_eq!((&germany["airports"], &germany["time_zones"]), (&json!(479), &json!(1)));
+
+    let page = served.get("/airports?country=DE&page=1").json();
+    assert_eq!((&page["total"], page["items"].as_array().map(Vec::len)), (&json!(479), Some(20)));
+
+    let near = served.get("/airports/FRA/near?km=50").json();
+    let neighbors = near["airports"].as_array().expect("a list");
+    assert!(neighbors.iter().all(|airport| airport["icao"] != "EDDF"), "{near}");
+    let distances: Vec<f64> = neighbors.iter().filter_map(|airport| airport["distance"].as_f64()).collect();
+    assert!(!distances.is_empty() && distances.is_sorted() && distances.iter().all(|km| *km <= 50.0));
+
+    assert_eq!(served.get("/airports/ZZZZ").status, 404);
+    assert_eq!(served.get("/airports/FRA/near?km=5000").status, 400);
+    assert_eq!(served.send("PUT", "/airports/FRA/name", "  ").status, 400);
+    assert_eq!(served.send("POST", "/airports", "no,airports\n1,2\n").status, 400);
+}
+
+#[test]
+fn what_a_write_changes_is_seen_at_once_and_the_rest_stays_cached() {
+    let service = Service::new(None);
+    let served = service.start();
+    let german = [
+        "/airports?country=DE&name=rhein",
+        "/airports?name=rhein",
+        "/countries/DE",
+        "/airports/EDFE/near?km=50",
+    ];
+    let french = ["/countries/FR", "/airports?country=FR", "/airports/NCE"];
+    for path in german.iter().chain(&french) {
+        served.get(path);
+    }
+
+    let renamed = served.send("PUT", "/airports/FRA/name", "Rhein-Main");
+    assert_eq!(name(&renamed), "Rhein-Main");
+    // Written through: no query.
+    let (cost, answer) = queries(&served, || served.get("/airports/EDDF"));
+    assert_eq!((cost, name(&answer).as_str()), (0, "Rhein-Main"));
+    for list in &german[..2] {
+        assert!(served.get(list).body.contains("Rhein-Main"), "{list}");
+    }
+    assert!(served.get("/airports/EDFE/near?km=50").body.contains("Rhein-Main"));
+    for path in french {
+        assert_eq!(queries(&served, || served.get(path)).0, 0, "{path}");
+    }
+
+    assert_eq!(served.send("DELETE", "/airports/FRA", "").status, 204);
+    for path in ["/airports/FRA", "/airports/EDDF"] {
+        assert_eq!(served.get(path).status, 404);
+    }
+    assert_eq!(served.send("DELETE", "/airports/FRA", "").status, 404);
+    assert_eq!(served.get("/countries/DE").json()["airports"], 478);
+    assert!(!served.get("/airports/EDFE/near?km=50").body.contains("EDDF"));
+    for path in french {
+        assert_eq!(queries(&served, || served.get(path)).0, 0, "{path}");
+    }
+}
+
+#[test]
+fn an_import_is_seen_everywhere_at_once() {
+    let service = Service::new(None);
+    let served = service.start();
+    let paths = ["/airports/XXXX", "/airports?name=baltic", "/airports/HAM/near?km=100", "/countries/DE"];
+    for path in paths {
+        assert!(!served.get(path).body.contains("Baltic Field"));
+    }
+    let imported = served.send(
+        "POST",
+        "/airports",
+        "icao,iata,name,city,subd,country,elevation,lat,lon,tz\n\
+         XXXX,,Baltic Field,Kiel,Schleswig-Holstein,DE,12.5,54.0,10.0,Europe/Berlin\n",
+    );
+    assert_eq!((imported.status, imported.json()), (200, json!({ "airports": 1 })));
+    // The first of them was cached as unknown.
+    for path in &paths[..3] {
+        assert!(served.get(path).body.contains("Baltic Field"), "{path}");
+    }
+    assert_eq!(served.get(paths[3]).json()["airports"], 480);
+}
+
+#[test]
+fn processes_on_one_redis_share_entries_and_see_one_another_s_writes() {
+    let server = RedisServer::start();
+    let service = Service::new(Some(server.url()));
+    let (one, other) = (service.start(), service.start());
+    assert_eq!(one.head(), ["cache: redis"]);
+
+    one.get("/airports/FRA");
+    one.get("/countries/DE");
+    for path in ["/airports/FRA", "/countries/DE"] {
+        assert_eq!(queries(&other, || other.get(path)).0, 0, "loaded by the other process: {path}");
+    }
+
+    one.send("PUT", "/airports/FRA/name", "Rhein-Main");
+    let (cost, answer) = queries(&other, || other.get("/airports/FRA"));
+    assert_eq!((cost, name(&answer).as_str()), (0, "Rhein-Main"));
+
+    other.send("DELETE", "/airports/FRA", "");
+    assert_eq!(one.get("/airports/FRA").status, 404);
+    assert_eq!(one.get("/countries/DE").json()["airports"], 478);
+}
+
+#[test]
+fn a_new_database_never_shows_what_redis_knows_of_an_old_one() {
+    let server = RedisServer::start();
+    let first = Service::new(Some(server.url())).start();
+    first.send("PUT", "/airports/FRA/name", "Rhein-Main");
+    first.get("/airports?country=DE&name=rhein-main");
+    drop(first);
+
+    let second = Service::new(Some(server.url())).start();
+    assert_eq!(name(&second.get("/airports/FRA")), "Frankfurt am Main International Airport");
+    assert!(!second.get("/airports?country=DE&name=rhein-main").body.contains("EDDF"));
+}
+
+#[test]
+fn without_its_redis_the_service_answers_all_the_same() {
+    let mut server = RedisServer::start();
+    let service = Service::new(Some(server.url()));
+    let served = service.start();
+    let before = served.get("/airports/FRA");
+    server.stop();
+    assert_eq!(served.get("/airports/FRA"), before);
+    assert_eq!(name(&served.send("PUT", "/airports/FRA/name", "Rhein-Main")), "Rhein-Main");
+    assert_eq!(name(&served.get("/airports/FRA")), "Rhein-Main");
+}
+
+#[test]
+fn an_interrupted_service_ends_well() {
+    let service = Service::new(None);
+    let served = service.start();
+    assert_eq!(served.get("/airports/FRA").status, 200);
+    assert!(served.interrupt().success());
+}
+
+#[test]
+fn what_is_not_understood_is_told_with_the_usage() {
+    for args in ["fly", "--port", "--port many", "load --port 1", "serve load"] {
+        let ended = Program::example("airports").args(args).end();
+        assert_eq!(ended.status.code(), Some(2), "{args}");
+        assert!(ended.errors.contains("usage: airports"), "{args}: {}", ended.errors);
+    }
+}
+
+/// The number behind a word of the report.
+fn figure(report: &str, word: &str, at: usize) -> f64 {
+    let line = report.lines().find_map(|line| line.strip_prefix(word)).unwrap_or_else(|| panic!("{report}"));
+    let figure = line.split_whitespace().nth(at).and_then(|figure| figure.parse().ok());
+    figure.unwrap_or_else(|| panic!("no figure {at} behind {word:?} in {report}"))
+}
+
+#[track_caller]
+fn assert_saves(report: &str, store: &str) {
+    assert!(report.contains(&format!("cache in {store}\n")), "{report}");
+    let (off, on) = (figure(report, "database queries ", 0), figure(report, "database queries ", 1));
+    let saved = figure(report, "database queries saved:", 0);
+    assert!((saved - 100.0 * (1.0 - on / off)).abs() < 0.1, "{report}");
+    assert!(saved > 60.0, "{report}");
+    assert!(figure(report, "hit rate", 1) > 60.0, "{report}");
+    for quantile in ["p50", "p99"] {
+        assert!(figure(report, quantile, 0) > 0.0 && figure(report, quantile, 2) > 0.0, "{report}");
+    }
+}
+
+#[test]
+fn a_load_saves_more_than_60_percent_of_the_queries() {
+    let load = "load --requests 1500 --seconds 60 --callers 4 --skew 1.3";
+    let report = Program::example("airports").args(load).output();
+    assert!(report.starts_with("1500 requests over HTTP on loopback from 4 callers"), "{report}");
+    assert_saves(&report, "memory");
+    // Without caching, each request needs a query, most of them two.
+    assert!(figure(&report, "database queries ", 0) > 1_500.0, "{report}");
+}
+
+#[test]
+fn a_load_on_redis_saves_as_much_and_leaves_other_entries_alone() {
+    let server = RedisServer::start();
+    let service = Service::new(Some(server.url()));
+    let served = service.start();
+    served.get("/airports/FRA");
+    let load = "load --requests 1000 --seconds 60 --callers 4 --skew 1.4";
+    let report = Program::example("airports").args(load).env("REDIS_URL", &server.url()).output();
+    assert_saves(&report, "redis");
+    assert_eq!(queries(&served, || served.get("/airports/FRA")).0, 0);
+}
+
+#[test]
+fn a_load_ends_in_time() {
+    let report = Program::example("airports").args("load --requests 1000000 --seconds 1").output();
+    let replayed = figure(&report, "", 0);
+    assert!((1.0..1_000_000.0).contains(&replayed), "{report}");
+}

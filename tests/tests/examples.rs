@@ -1,0 +1,178 @@
+//! Every program in `examples/` does what it says, run as a process of its own.
+
+use cachemacro_tests::{Program, RedisServer};
+
+/// The programs that a test below runs.
+const RUN: [&str; 8] =
+    ["quickstart", "closure_keys", "custom_codec", "injection", "pages", "events", "migration", "testing"];
+
+fn output(name: &str) -> String {
+    Program::example(name).output()
+}
+
+#[test]
+fn no_example_is_left_out() {
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/Cargo.toml");
+    let manifest = std::fs::read_to_string(manifest).expect("the examples have a manifest");
+    let mut names: Vec<&str> =
+        manifest.split("[[example]]").skip(1).filter_map(|example| example.split('"').nth(1)).collect();
+    let mut run = RUN;
+    names.sort_unstable();
+    run.sort_unstable();
+    assert_eq!(names, run);
+}
+
+const QUICKSTART: &str = "
+                          user 1          queries  hits  misses
+first call: a miss        Ada                   1     0       1
+second call: a hit        Ada                   1     1       1
+after rename_user: a hit  Ada Lovelace          1     2       1
+after delete_user: a miss not there             2     2       2
+
+1000 concurrent callers of user 2 got Grace, from 1 query.
+";
+
+#[test]
+fn the_quickstart_shows_hits_misses_a_put_an_evict_and_one_load_for_a_thousand_callers() {
+    assert_eq!(output("quickstart"), format!("The cache is in memory.\n{QUICKSTART}"));
+}
+
+#[test]
+fn the_quickstart_says_the_same_on_redis_each_time() {
+    let server = RedisServer::start();
+    for _ in 0..2 {
+        let said = Program::example("quickstart").env("REDIS_URL", &server.url()).output();
+        assert_eq!(said, format!("The cache is in redis.\n{QUICKSTART}"));
+    }
+}
+
+#[test]
+fn closure_keys_shows_the_key_of_each_form() {
+    assert_eq!(
+        output("closure_keys"),
+        "\
+template       template:acme:blue%20suede%3A%20shoes:2
+closure        closure:acme:Blue%20Suede%3A%20Shoes:2
+function       function:acme:blue%20suede%3A%20shoes:2
+expression     expression:4:Blue%20Suede%3A%20Shoes
+all but trace  default:acme:2
+None, not 2    default:acme:%N
+trace a1: acme: page 2 of Blue Suede: Shoes
+trace b2: acme: page 2 of Blue Suede: Shoes
+5 loads, 5 hits
+"
+    );
+}
+
+#[test]
+fn custom_codec_round_trips_what_bincode_cannot() {
+    assert_eq!(
+        output("custom_codec"),
+        r#"what was loaded and what was cached are equal: true
+{
+  "name": "lamp 7",
+  "colour": "green",
+  "weight": 80
+}
+the same key under bincode: None
+misses because of the codec: 1
+1 load, 1 hit
+"#
+    );
+}
+
+#[test]
+fn injection_keeps_types_and_caches_apart() {
+    assert_eq!(
+        output("injection"),
+        "\
+tea: Some(250), again: Some(250)
+the repository was asked 1 time
+tea after set_price: Some(300)
+tea in a shop of another type, same cache: None
+tea in a shop with a cache of its own: Some(990)
+hits: 1 here, 0 there
+"
+    );
+}
+
+#[test]
+fn pages_of_other_authors_stay_when_one_publishes() {
+    assert_eq!(
+        output("pages"),
+        "\
+all  page 1: Butter, Numbers
+all  page 2: Bread, Engines
+ada  page 1: Numbers, Engines
+bob  page 1: Butter, Bread
+-- first round: 4 loads, 0 hits
+all  page 1: Butter, Numbers
+all  page 2: Bread, Engines
+ada  page 1: Numbers, Engines
+bob  page 1: Butter, Bread
+-- second round: 4 loads, 4 hits
+all  page 1: Beer, Butter
+bob  page 1: Beer, Butter
+ada  page 1: Numbers, Engines
+-- bob published; ada's page is still a hit: 6 loads, 5 hits
+"
+    );
+}
+
+#[test]
+fn events_evict_what_their_handlers_name() {
+    assert_eq!(
+        output("events"),
+        "\
+cold:
+  loads the orders of customer 1
+  loads the orders of customer 2
+  loads the stock of product 10
+  loads the stock of product 11
+  loads the dashboard
+warm:
+customer 1 ordered product 11, 2 entries and a tag evicted:
+  loads the orders of customer 1
+  loads the stock of product 11
+  loads the dashboard
+prices changed, 2 entries and a tag evicted:
+  loads the stock of product 10
+  loads the stock of product 11
+  loads the dashboard
+"
+    );
+}
+
+#[test]
+fn migration_behaves_as_its_table_says() {
+    assert_eq!(
+        output("migration"),
+        r#"user 7 of acme, load 1
+user 7 of acme, load 1
+renames user 7 of acme
+user 7 of acme, load 2
+past the cache:   user 7 of acme, load 3
+as it was:        user 7 of acme, load 2
+loaded anew:      user 7 of acme, load 4
+and kept:         user 7 of acme, load 4
+Err("no score of 1 yet, load 5")
+Ok(6)
+Ok(6)
+rates [7], again [7]
+price 808, again 808
+"#
+    );
+}
+
+#[test]
+fn testing_runs_its_tests_side_by_side() {
+    assert_eq!(
+        output("testing"),
+        "\
+a second call is a hit
+a quote is loaded anew after half a minute, and nobody waited for it
+a store that is down costs hits and nothing else
+a test can look past the cache
+"
+    );
+}
