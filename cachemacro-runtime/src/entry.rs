@@ -14,6 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::header::{self, Header};
 use crate::key::Key;
 use crate::lease::{self, Answer, Background, Held, Wanted};
+use crate::load::MOST_LOOKS;
 use crate::lookup::{Expected, Looked, Miss, Target, Usable};
 use crate::mode::{Loading, Mode};
 use crate::options::{Policy, Ttl};
@@ -339,21 +340,32 @@ impl<T: Value> Entry<T> {
     /// ```
     ///
     /// # Errors
-    /// Where the store failed, or the arguments cannot be a key.
+    /// Where the entry could not be read, or the arguments cannot be a key.
     pub async fn lookup(&self) -> Result<Lookup<T>> {
+        let nothing = || Lookup::Vacant(Vacancy { entry: self.clone(), held: None, began: Instant::now() });
+        Ok(self.seek(false).await?.unwrap_or_else(nothing))
+    }
+
+    /// [`lookup`](Self::lookup); `Ok(None)` where it is stored that there is no value, if that counts.
+    pub(crate) async fn seek(&self, none_counts: bool) -> Result<Option<Lookup<T>>> {
         let target = self.target()?;
         let began = Instant::now();
-        let vacant = |held| Lookup::Vacant(Vacancy { entry: self.clone(), held, began });
+        let vacant = |held| Some(Lookup::Vacant(Vacancy { entry: self.clone(), held, began }));
         if self.active().is_none() {
             return Ok(vacant(None));
         }
         let mut pause = lease::Pauses::new(target.wait());
+        let mut looks = 0;
         loop {
             let Miss { reason, seen } = match target.look(self.expected()).await? {
+                Looked::Usable(usable) if none_counts && usable.header.has(header::NONE) => {
+                    target.record(Event::Hit);
+                    return Ok(None);
+                }
                 Looked::Usable(usable) => match self.decode(&usable) {
                     Some(value) => {
                         target.record(Event::Hit);
-                        return Ok(Lookup::Hit(value));
+                        return Ok(Some(Lookup::Hit(value)));
                     }
                     None => Miss { reason: MissReason::Undecodable, seen: usable.header.fill_id },
                 },
@@ -380,8 +392,8 @@ impl<T: Value> Entry<T> {
                     let background = held.keep_in_background(target.deadline());
                     return Ok(vacant(Some((held, background))));
                 }
-                Answer::Failed => return Ok(vacant(None)),
-                Answer::Found(..) => {}
+                Answer::Found(..) if looks < MOST_LOOKS => looks += 1,
+                Answer::Found(..) | Answer::Failed => return Ok(vacant(None)),
                 Answer::Busy(remaining) => {
                     if !pause.wait(target, remaining).await {
                         return Ok(vacant(None));

@@ -20,7 +20,7 @@ use crate::store::{FillId, LeaseKind};
 use crate::storing::{Stored, finish_put, to_capture, version_life};
 
 /// How often a value that others keep storing in an unusable form is looked at before the call gives up on it.
-const MOST_LOOKS: u32 = 3;
+pub(crate) const MOST_LOOKS: u32 = 3;
 
 /// Runs `body` through the cache.
 ///

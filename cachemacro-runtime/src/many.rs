@@ -61,7 +61,8 @@ impl Cache {
     }
 
     /// [`get_or_load_many`](Self::get_or_load_many) with a load that can fail, and entries made by `entry`, such as
-    /// the `entry` function of an attributed function.
+    /// the `entry` function of an attributed function. Ids whose entry belongs to another cache are loaded and not
+    /// stored.
     ///
     /// # Errors
     /// What `load` returned; the cache has none of its own.
@@ -142,9 +143,9 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
     }
 
     /// Nothing is read. What is there stays until it is replaced.
-    async fn refresh(&mut self) {
+    async fn refresh(&mut self, cache: &Cache) {
         let leases = join_all(self.missing.iter().map(|missing| async move {
-            let target = missing.entry.active()?;
+            let target = missing.within(cache)?;
             missing.record(Event::Miss(MissReason::TooOld));
             Some(lease::acquire_for_put(target, has_late_tags(missing.entry.rules())).await)
         }))
@@ -158,7 +159,7 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
     async fn read(&mut self, cache: &Cache) {
         let core = cache.core();
         if Mode::current() == Mode::Refresh {
-            return self.refresh().await;
+            return self.refresh(cache).await;
         }
         if cache.settle().await.is_err() {
             return self.give_up();
@@ -166,7 +167,7 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
         let mut tags: Vec<VersionKey> = Vec::new();
         let mut keys = Vec::new();
         for missing in &self.missing {
-            if let Some(target) = missing.entry.active() {
+            if let Some(target) = missing.within(cache) {
                 keys.push(target.full.to_string());
                 tags.extend(
                     target.tags.iter().filter(|tag| !tags.contains(tag)).cloned().collect::<Vec<_>>(),
@@ -183,7 +184,7 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
         };
         let mut found: HashMap<String, _> = keys.into_iter().zip(entries).collect();
         for mut missing in std::mem::take(&mut self.missing) {
-            let Some(target) = missing.entry.active() else {
+            let Some(target) = missing.within(cache) else {
                 missing.state = State::Unstored;
                 self.missing.push(missing);
                 continue;
@@ -323,14 +324,16 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
     /// Waits for what others are loading; what does not come is this call's to load.
     async fn wait(&mut self) {
         let missing = std::mem::take(&mut self.missing);
-        let lookups = join_all(missing.iter().map(|missing| missing.entry.lookup())).await;
+        let lookups = join_all(missing.iter().map(|missing| missing.entry.seek(true))).await;
         for (mut missing, lookup) in missing.into_iter().zip(lookups) {
             missing.state = match lookup {
-                Ok(Lookup::Hit(value)) => {
+                Ok(Some(Lookup::Hit(value))) => {
                     self.values.insert(missing.id, value);
                     continue;
                 }
-                Ok(Lookup::Vacant(vacancy)) => vacancy.into_held().map_or(State::Unstored, State::Held),
+                // It is known that there is no row.
+                Ok(None) => continue,
+                Ok(Some(Lookup::Vacant(vacancy))) => vacancy.into_held().map_or(State::Unstored, State::Held),
                 Err(_) => State::Unstored,
             };
             self.missing.push(missing);
@@ -339,6 +342,11 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
 }
 
 impl<K, T: Value> Missing<K, T> {
+    /// The target, unless caching is off or the entry is another cache's, where its evicts go.
+    fn within(&self, cache: &Cache) -> Option<&Target> {
+        self.entry.active().filter(|target| target.cache.core().id == cache.core().id)
+    }
+
     fn record(&self, event: Event) {
         if let Some(target) = self.entry.active() {
             target.record(event);

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use cachemacro_runtime::private::{NoRules, Plain, When, Writes, write};
@@ -236,4 +237,37 @@ async fn the_evicts_of_many_cancelled_calls_are_sent_together() {
         assert_eq!(entry(id).get().await.expect("memory does not fail"), None);
     }
     assert_eq!(store.count(Op::Evict), 1);
+}
+
+#[tokio::test]
+async fn a_batch_stores_nothing_for_entries_of_another_cache() {
+    let (own, other) = (Cache::memory(), Cache::memory());
+    let entry = |id: &u32| other.entry::<u32>("n", id);
+    let load =
+        async |ids: Vec<u32>| Ok::<_, ()>(ids.into_iter().map(|id| (id, id)).collect::<HashMap<_, _>>());
+    let load = &load;
+    let loaded = own.try_get_or_load_many([1], entry, |ids| load(ids)).await;
+    assert_eq!(loaded, Ok(HashMap::from([(1, 1)])));
+    assert_eq!((own.get::<u32>("n", &1).await.ok(), entry(&1).get().await.ok()), (Some(None), Some(None)));
+}
+
+#[tokio::test]
+async fn batches_at_once_ask_once_for_a_row_that_is_not_there() {
+    let cache = Cache::memory();
+    let policy = Policy { cache_none: true, ..Policy::DEFAULT };
+    let loads = AtomicU32::new(0);
+    let batch = || {
+        cache.try_get_or_load_many(
+            [1_u32],
+            |id| cache.entry::<u32>("n", id).with_policy(policy),
+            |_| async {
+                loads.fetch_add(1, Ordering::SeqCst);
+                tokio::task::yield_now().await;
+                Ok::<_, ()>(HashMap::new())
+            },
+        )
+    };
+    let all = futures_util::future::join_all((0..20).map(|_| batch())).await;
+    assert!(all.iter().all(|found| found == &Ok(HashMap::new())));
+    assert_eq!(loads.load(Ordering::SeqCst), 1);
 }

@@ -48,8 +48,8 @@ impl Point {
 mod tests {
     use super::*;
 
-    const FRANKFURT: Point = Point { latitude: 50.0264, longitude: 8.54313 };
-    const HEATHROW: Point = Point { latitude: 51.4706, longitude: -0.46194 };
+    const FRANKFURT: Point = Point { latitude: 50.0333, longitude: 8.5706 };
+    const HEATHROW: Point = Point { latitude: 51.4775, longitude: -0.4614 };
 
     #[test]
     fn frankfurt_is_655_kilometres_from_heathrow_both_ways() {
