@@ -333,6 +333,9 @@ pub(crate) async fn fill_all(cache: &Cache, fills: Vec<(Target, Held, Prepared)>
             ready.push((target, held, bytes, life));
         }
     }
+    if ready.is_empty() {
+        return;
+    }
     let fills: Vec<Fill<'_>> = ready
         .iter()
         .map(|(target, held, bytes, life)| Fill {
