@@ -44,17 +44,18 @@ where
         _ => return body.await,
     };
     let call = Call { entry: &entry, target, outcome };
+    // This task is loading or putting this very key: it would wait for itself, or come between.
+    let own = || Loading::contains(target.cache.core().id, &target.full);
     if Mode::current() == Mode::Refresh {
         target.record(Event::Miss(MissReason::TooOld));
-        return call.refresh(rules, body).await;
+        return if own() { call.run(None, body).await.0 } else { call.refresh(rules, body).await };
     }
     let miss = match call.look().await {
         Ok(hit) => return hit,
         Err(miss) => miss,
     };
     target.record(Event::Miss(miss.reason));
-    if Loading::contains(target.cache.core().id, &target.full) {
-        // This task is loading or putting this very key: it would wait for itself.
+    if own() {
         return call.run(None, body).await.0;
     }
     let began = Instant::now();
