@@ -125,6 +125,32 @@ async fn many_evicts_are_sent_together_and_counted(rig: Rig) {
     assert_eq!((stats.evicts, stats.tag_evicts, stats.failed_evicts), (7, 2, 0));
 }
 
+async fn a_prefix_covers_every_key_under_it(rig: Rig) {
+    let process = rig.process();
+    let cache = &process.cache;
+    let long = "x".repeat(5_000);
+    let entries = [
+        cache.entry::<u64>("all", &()),
+        cache.entry::<u64>("all", &""),
+        cache.entry::<u64>("all", &(1, 2)),
+        cache.entry::<u64>("all", &Some("a:b*")),
+        cache.entry::<u64>("all", &long),
+    ];
+    let others =
+        [cache.entry::<u64>("al", &"l"), cache.entry::<u64>("all*", &1), cache.entry::<u64>("call", &())];
+    for entry in entries.iter().chain(&others) {
+        entry.set(&1).await.expect("set");
+    }
+    assert_eq!(cache.evict_prefix("all").await.expect("evicted"), 5);
+    for entry in &entries {
+        assert_eq!(entry.get().await.expect("the store answers"), None, "{:?}", entry.key());
+    }
+    for entry in &others {
+        assert_eq!(entry.get().await.expect("the store answers"), Some(1), "{:?}", entry.key());
+    }
+    assert_eq!(cache.evict_prefix("all*").await.expect("evicted"), 1);
+}
+
 async fn an_evict_that_failed_is_told_and_the_others_are_tried(rig: Rig) {
     let process = rig.process();
     let cache = &process.cache;
@@ -255,6 +281,7 @@ on_both_stores!(
     a_lookup_is_a_hit_or_the_right_to_fill,
     who_waited_long_enough_gets_a_vacancy_in_name_only,
     many_evicts_are_sent_together_and_counted,
+    a_prefix_covers_every_key_under_it,
     an_evict_that_failed_is_told_and_the_others_are_tried,
     deleting_tells_whether_a_value_was_there,
     clearing_removes_what_is_in_the_namespace_and_nothing_else,

@@ -10,7 +10,7 @@ use cachemacro::store::faults::Op;
 use cachemacro::{Cache, Entry, ErrorKind, Lookup, MissReason};
 use cachemacro_tests::halt::Point::{self, After, AfterQuery, Before, BeforeQuery};
 use cachemacro_tests::halt::{Halted, Stops, Table, ended, soon};
-use cachemacro_tests::{DEADLINE, Process, Rig, on_both_stores, wait_until};
+use cachemacro_tests::{DEADLINE, Process, Rig, on_both_stores, wait_for, wait_until};
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use tokio::sync::Barrier;
@@ -417,6 +417,60 @@ on_both_stores!(
     a_writer_that_panics_after_its_write_evicts_all_the_same,
     an_evict_that_a_dropped_writer_left_and_that_fails_is_counted,
 );
+
+/// A lease so short that the load of a test outlives it.
+const SHORT: Duration = Duration::from_millis(90);
+
+#[tokio::test]
+async fn a_load_that_outlives_its_lease_keeps_it() {
+    let rig = Rig::redis();
+    let (here, there) = (rig.process_with(|builder| builder.lease(SHORT)), rig.process());
+    let loads = AtomicU32::new(0);
+    let load = async || {
+        loads.fetch_add(1, Ordering::SeqCst);
+        // Renewed three times in its length, it has lapsed long ago if it was not.
+        wait_for("it was renewed", || here.faults.count(Op::Renew) >= 9).await;
+        1
+    };
+    let begun = async || wait_for("the load begins", || loads.load(Ordering::SeqCst) == 1).await;
+    let first = entry(&here);
+    let (one, other) = tokio::join!(first.get_or_load(load), async {
+        begun().await;
+        entry(&there).get_or_load(async || 2).await
+    });
+    assert_eq!((one, other), (1, 1));
+
+    // The same for one that is loaded by hand.
+    first.delete().await.expect("evicted");
+    let Ok(Lookup::Vacant(vacancy)) = first.lookup().await else { panic!("nothing is there") };
+    wait_for("it was renewed", || here.faults.count(Op::Renew) >= 18).await;
+    assert!(vacancy.fill(&3).await.expect("a small value"));
+}
+
+#[tokio::test]
+async fn a_load_past_its_deadline_loses_its_lease() {
+    let rig = Rig::redis();
+    let here = rig.process_with(|builder| builder.lease(SHORT).deadline(Duration::from_millis(1)));
+    let there = rig.process();
+    let (begun, over) = (tokio::sync::Semaphore::new(0), tokio::sync::Semaphore::new(0));
+    let first = entry(&here);
+    let (one, other) = tokio::join!(
+        first.get_or_load(async || {
+            begun.add_permits(1);
+            over.acquire().await.expect("open").forget();
+            1
+        }),
+        async {
+            begun.acquire().await.expect("open").forget();
+            let other = entry(&there).get_or_load(async || 2).await;
+            over.add_permits(1);
+            other
+        }
+    );
+    assert_eq!((one, other), (1, 2));
+    assert_eq!((here.cache.stats().total.refused_fills, there.cache.stats().total.fills), (1, 1));
+    assert_eq!(first.get().await.expect("the store answers"), Some(2));
+}
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")

@@ -72,6 +72,11 @@ async fn a_refresh_loads_anew_and_stores(rig: Rig) {
     assert_eq!(entry.get_or_load(async || 1).await, 1);
     assert_eq!(mode(Mode::Refresh, entry.get_or_load(async || 2)).await, 2);
     assert_eq!(entry.get_or_load(async || 3).await, 2);
+    // A body that reaches its own key does not come between.
+    let inner = async || entry.get_or_load(async || 20).await + 1;
+    assert_eq!(mode(Mode::Refresh, entry.get_or_load(inner)).await, 21);
+    assert_eq!(entry.get_or_load(async || 3).await, 21);
+    entry.set(&2).await.expect("set");
     // One that fails leaves what is there.
     let failed = mode(Mode::Refresh, entry.try_get_or_load(async || Err("no"))).await;
     assert_eq!(failed, Err("no"));
