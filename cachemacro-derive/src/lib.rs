@@ -1,13 +1,10 @@
 //! The attributes of [cachemacro](https://docs.rs/cachemacro).
 
 mod check;
-mod check_write;
 mod config;
 mod duration;
-mod entry;
 mod errors;
 mod expand;
-mod expand_write;
 mod item;
 mod mentions;
 mod model;

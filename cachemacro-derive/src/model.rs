@@ -61,8 +61,8 @@ pub(crate) struct Put {
 }
 
 pub(crate) enum PutTarget {
-    Entry(Value),
-    Parts(EntryParts),
+    Entry(Box<Value>),
+    Parts(Box<EntryParts>),
 }
 
 /// Everything that makes an `Entry`.
@@ -114,7 +114,7 @@ pub(crate) enum Key {
     Template(Vec<Part>),
     /// Arguments: the index, and the name that the argument, or a part of it, goes by.
     Args(Vec<(usize, Ident)>),
-    Value(Value),
+    Value(Box<Value>),
 }
 
 /// An expression of the user's.

@@ -352,7 +352,6 @@ fn unknown(this: Macro, name: &str) -> String {
         "name" | "namespace" | "cache_name" => Some("prefix"),
         "convert" | "key_fn" => Some("key"),
         "only_if" | "when" => Some("condition"),
-        "result" | "option" => None,
         "all_entries" => Some("all"),
         "ignore" | "exclude" => Some("skip"),
         "serializer" | "format" => Some("codec"),

@@ -8,7 +8,7 @@ use syn::Meta;
 use crate::errors::Errors;
 use crate::item::{Item, untouched};
 use crate::options::{self, Macro, Options};
-use crate::{check, check_write, expand, expand_write};
+use crate::{check, expand};
 
 /// What stands in an attribute that another one took along, on an item that is there only to use its name.
 const TAKEN: &str = "__taken";
@@ -32,9 +32,9 @@ pub(crate) fn expand(this: Macro, options: TokenStream, tokens: TokenStream) -> 
         return cached(&options, &item, errors);
     }
     let attributes = stacked((this, options), &mut item, &errors);
-    let model = check_write::writing(&attributes, &item, &errors);
+    let model = check::write::writing(&attributes, &item, &errors);
     if errors.is_empty() {
-        return expand_write::writing(&model, &item);
+        return expand::write::writing(&model, &item);
     }
     let function = untouched(&item);
     let errors = errors.into_tokens();

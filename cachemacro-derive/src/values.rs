@@ -76,12 +76,11 @@ fn bindings(lets: &[&Let], item: &Item, place: Place, loaded: Option<&Ident>) ->
     if lets.is_empty() {
         return TokenStream::new();
     }
-    let types = lets.iter().map(|bound| match &bound.ty {
-        Some(ty) => ty.to_token_stream(),
-        None => quote!(_),
-    });
-    let typed = lets.iter().any(|bound| bound.ty.is_some()).then(|| quote_spanned!(mixed=> : (#(#types),*)));
-    quote_spanned!(mixed=> let (#(#pats),*) #typed = (#(#from),*);)
+    let types =
+        lets.iter().map(|bound| bound.ty.as_ref().map_or_else(|| quote!(_), ToTokens::to_token_stream));
+    let annotation =
+        lets.iter().any(|bound| bound.ty.is_some()).then(|| quote_spanned!(mixed=> : (#(#types),*)));
+    quote_spanned!(mixed=> let (#(#pats),*) #annotation = (#(#from),*);)
 }
 
 /// The expression with names as the place needs them.
@@ -89,7 +88,7 @@ pub(crate) fn fitted(expr: &Expr, item: &Item, place: Place, bound: &[Ident], bo
     let mut expr = expr.clone();
     let names: Vec<&Ident> = item.names().filter(|name| !bound.contains(name)).collect();
     if borrows {
-        borrow_bare(&mut expr, &names, place);
+        borrow_bare(&mut expr, &names);
     }
     if place == Place::Entry {
         let mut local = Locals(Vec::new());
@@ -109,17 +108,17 @@ fn is_bare<'a>(expr: &'a Expr, names: &[&Ident]) -> Option<&'a Ident> {
 }
 
 /// Borrows the arguments among the elements of a tuple or array.
-fn borrow_bare(expr: &mut Expr, names: &[&Ident], place: Place) {
+fn borrow_bare(expr: &mut Expr, names: &[&Ident]) {
     let elements = match expr {
         Expr::Tuple(tuple) => &mut tuple.elems,
         Expr::Array(array) => &mut array.elems,
-        Expr::Paren(paren) => return borrow_bare(&mut paren.expr, names, place),
-        Expr::Group(group) => return borrow_bare(&mut group.expr, names, place),
+        Expr::Paren(paren) => return borrow_bare(&mut paren.expr, names),
+        Expr::Group(group) => return borrow_bare(&mut group.expr, names),
         _ => return,
     };
     for element in elements {
         borrow_if_bare(element, names);
-        borrow_bare(element, names, place);
+        borrow_bare(element, names);
     }
 }
 

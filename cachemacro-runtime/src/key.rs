@@ -79,6 +79,8 @@ pub struct KeyBuilder {
     /// Whether the next argument of a default key is the first.
     first: bool,
     failed: Option<String>,
+    /// Where the types stand in the text.
+    types: std::ops::Range<usize>,
 }
 
 impl Debug for KeyBuilder {
@@ -93,7 +95,8 @@ impl KeyBuilder {
         let mut text = String::with_capacity(64);
         write_text(&mut text, prefix, None);
         text.push(':');
-        Self { text, first: true, failed: None }
+        let types = text.len()..text.len();
+        Self { text, first: true, failed: None, types }
     }
 
     /// Names of type and const parameters; before any part.
@@ -102,7 +105,20 @@ impl KeyBuilder {
         self.text.push_str("%T");
         write_text(&mut self.text, names, None);
         self.text.push(':');
+        self.types.end = self.text.len();
         self
+    }
+
+    /// The same key without the types, where it has some: what a site elsewhere is called by this prefix and key.
+    #[must_use]
+    pub fn without_types(&self) -> Option<Self> {
+        if self.types.is_empty() {
+            return None;
+        }
+        let mut plain = self.clone();
+        plain.text.drain(self.types.clone());
+        plain.types.end = plain.types.start;
+        Some(plain)
     }
 
     /// Literal text of a template.
@@ -181,7 +197,7 @@ impl Default for TagBuilder {
 impl TagBuilder {
     /// An empty tag.
     pub const fn new() -> Self {
-        Self(KeyBuilder { text: String::new(), first: true, failed: None })
+        Self(KeyBuilder { text: String::new(), first: true, failed: None, types: 0..0 })
     }
 
     /// Literal text.
@@ -307,6 +323,16 @@ mod tests {
 
     fn key(value: &(impl Serialize + ?Sized)) -> String {
         Key::new("p", value).expect("can be a key").as_str().to_owned()
+    }
+
+    #[test]
+    fn a_key_without_types_is_the_one_of_a_site_that_has_none() {
+        let typed = KeyBuilder::new("p").types("a.B<u8>").types("3").literal("x:").display("y", None);
+        let plain = typed.without_types().expect("it has types").finish().expect("text can be a key");
+        let other = KeyBuilder::new("p").literal("x:").display("y", None);
+        assert_eq!(plain, other.clone().finish().expect("text can be a key"));
+        assert!(other.without_types().is_none());
+        assert_ne!(typed.finish().expect("text can be a key"), plain);
     }
 
     fn args(of: &[&str]) -> String {

@@ -2,6 +2,7 @@
 //! is pinned to exactly this version.
 
 use std::fmt::{Debug, Display};
+use std::future::Future;
 
 use crate::cache::Cache;
 use crate::entry::Entry;
@@ -56,6 +57,11 @@ pub const fn hint<R>() -> Option<R> {
     None
 }
 
+/// The future as it is. A function whose body is nothing but an async block would be told to become an `async fn`.
+pub const fn later<F: Future>(future: F) -> F {
+    future
+}
+
 /// Rules of one call about what the function returns.
 pub fn rules_for<R, O: Outcome<R>>(_outcome: O) -> NoCallRules<O::Value> {
     NoCallRules::new()
@@ -69,6 +75,16 @@ pub fn display_text<T: Display + ?Sized>(argument: &T) -> String {
 /// An argument as `Debug` prints it, for when it is gone.
 pub fn debug_text<T: Debug + ?Sized>(argument: &T) -> String {
     format!("{argument:?}")
+}
+
+/// One tag among several.
+pub fn string(tag: impl Into<String>) -> String {
+    tag.into()
+}
+
+/// A TTL that a closure gave.
+pub fn ttl(ttl: impl Into<Ttl>) -> Ttl {
+    ttl.into()
 }
 
 /// Tags that a closure gave.

@@ -158,9 +158,23 @@ impl<'a, R, O: Outcome<R>> Writes<'a, R, O> {
         entries.into_iter().fold(self, |writes, entry| writes.evict_entry(entry.borrow()))
     }
 
-    /// Evicts by key.
+    /// Evicts by key. In a trait or a generic `impl` there are two sites that may be meant: one within it, whose key
+    /// has the types, and one elsewhere, whose key has none.
     pub fn evict_key(self, key: KeyBuilder) -> Self {
-        self.change(|evict| evict.built_key(key.finish()))
+        let plain = key.without_types();
+        let writes = self.change(|evict| evict.built_key(key.finish()));
+        match plain {
+            Some(plain) => writes.change(|evict| evict.built_key(plain.finish())),
+            None => writes,
+        }
+    }
+
+    /// Evicts what a site elsewhere is called by the prefix and key of a put, see [`evict_key`](Self::evict_key).
+    pub fn evict_namesake(self, plain: Option<KeyBuilder>, when: bool) -> Self {
+        match plain {
+            Some(plain) if when => self.change(|evict| evict.built_key(plain.finish())),
+            _ => self,
+        }
     }
 
     /// Evicts tags.

@@ -1,9 +1,5 @@
 //! `#[derive(CacheSchema)]` sees what the walk cannot, and generated code picks it where it is there.
 #![deny(warnings, clippy::pedantic)]
-#![expect(
-    clippy::needless_borrow,
-    reason = "a probe is asked through references, whichever of them it takes"
-)]
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -13,6 +13,7 @@ pub mod programs;
 pub mod proxy;
 pub mod rig;
 pub mod server;
+pub mod strict;
 pub mod unfenced;
 pub mod wait;
 pub mod worker;

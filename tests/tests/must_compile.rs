@@ -3,7 +3,12 @@
 //! Each case is a module under `tests/ui/pass`, as a user might write it, in one program because linking one for each
 //! would take minutes.
 
-#![deny(warnings)]
+#![cfg_attr(not(clippy), deny(warnings))]
+#![allow(
+    clippy::all,
+    clippy::pedantic,
+    reason = "cases are odd on purpose; what clippy says of an expansion is asked in `src/strict`"
+)]
 #![expect(unreachable_pub, reason = "cases are written as in a library")]
 
 #[path = "../ui/pass/config/mod.rs"]

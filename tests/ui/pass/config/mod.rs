@@ -1,2 +1,3 @@
 mod defaults;
+mod small;
 mod traits;

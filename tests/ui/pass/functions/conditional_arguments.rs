@@ -8,7 +8,7 @@ async fn both(
     /// Documentation of an argument.
     a: u32,
     #[cfg(any())] missing: NoSuchType,
-    #[cfg(all())] b: u32,
+    #[cfg(not(any()))] b: u32,
     #[allow(unused_variables)] c: u32,
 ) -> u32 {
     CALLS.add();
@@ -22,14 +22,14 @@ async fn both(a: NoSuchType) -> u32 {
 }
 
 #[cached]
-#[cfg(all())]
-#[cfg_attr(all(), must_use)]
+#[cfg(not(any()))]
+#[cfg_attr(not(any()), must_use)]
 async fn present(a: u32) -> u32 {
     a
 }
 
 #[cached(key = |a, b| a + b)]
-async fn closure(a: u32, #[cfg(all())] b: u32) -> u32 {
+async fn closure(a: u32, #[cfg(not(any()))] b: u32) -> u32 {
     a + b
 }
 

@@ -6,4 +6,7 @@ mod free;
 mod generics;
 mod impl_future;
 mod patterns;
+mod question_marks;
 mod recursion;
+mod send;
+mod size;

@@ -1,3 +1,5 @@
 mod hostile_names;
 mod macros;
+mod nested;
 mod renamed;
+mod without_a_prelude;

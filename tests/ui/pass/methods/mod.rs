@@ -1,2 +1,3 @@
 mod generic_impl;
+mod lifetimes;
 mod receivers;

@@ -1,2 +1,4 @@
+mod associated_types;
 mod async_trait;
 mod native;
+mod writes;

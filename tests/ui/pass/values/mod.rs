@@ -3,3 +3,4 @@ mod inside_holders;
 mod none_and_err;
 mod policies;
 mod rules;
+mod schemas;

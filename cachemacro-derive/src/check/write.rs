@@ -4,7 +4,8 @@ use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
 use syn::{Expr, ExprLit, Lit, Type};
 
-use crate::check::{Checker, facade, inside};
+use super::values::plain;
+use super::{Checker, facade, inside};
 use crate::errors::Errors;
 use crate::item::{Form, Item};
 use crate::mentions::{find, mentions};
@@ -105,7 +106,7 @@ impl Checker<'_> {
             Some(tags) => (Vec::new(), vec![Tag::Many(tags)]),
             None => self.tags().into_iter().partition(|tag| !is_late_tag(tag)),
         };
-        let late_ttl = self.loaded_ttl().or_else(|| self.ttl().filter(|ttl| is_late(ttl)));
+        let late_ttl = self.loaded_ttl().or_else(|| self.ttl().filter(is_late));
         let target = if let Some(entry) = self.entry_expr() {
             self.entry_stands_alone(&[
                 "prefix",
@@ -120,7 +121,7 @@ impl Checker<'_> {
                 "cache",
             ]);
             return Some(Write::Put(Box::new(Put {
-                target: PutTarget::Entry(entry),
+                target: PutTarget::Entry(Box::new(entry)),
                 condition: self.put_condition(),
                 ttl: None,
                 tags: Vec::new(),
@@ -130,7 +131,7 @@ impl Checker<'_> {
             self.written_parts(tags)
         };
         Some(Write::Put(Box::new(Put {
-            target: PutTarget::Parts(target?),
+            target: PutTarget::Parts(Box::new(target?)),
             condition: self.put_condition(),
             ttl: late_ttl,
             tags: late_tags,
@@ -155,7 +156,7 @@ impl Checker<'_> {
     /// An expression that mentions `result`.
     fn of_result(&self, expr: &Expr, option: &'static str) -> Option<Value> {
         if mentions(expr.to_token_stream(), "result") {
-            return Some(self.plain(expr));
+            return Some(plain(expr));
         }
         self.errors.at(expr, format!("`{option}` is a closure over the value: `{}`", options::usage(option)));
         None
@@ -194,7 +195,7 @@ impl Checker<'_> {
     }
 
     fn entry_expr(&self) -> Option<Value> {
-        self.options.expr("entry").map(|entry| self.plain(entry))
+        self.options.expr("entry").map(plain)
     }
 
     fn evicts(&self) -> Vec<Write> {
@@ -230,7 +231,7 @@ impl Checker<'_> {
                     "`entries` is an iterator of entries: `entries = ids.iter().map(user_entry)`",
                 );
             } else {
-                writes.push(Write::EvictAll(self.plain(entries)));
+                writes.push(Write::EvictAll(plain(entries)));
             }
         }
         let tags = match self.loaded_tags() {

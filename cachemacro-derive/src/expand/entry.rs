@@ -6,7 +6,7 @@ use syn::visit::{self, Visit};
 use syn::visit_mut::{self, VisitMut};
 use syn::{GenericParam, Generics, Lifetime, Pat, Type, parse_quote};
 
-use crate::expand::Expander;
+use super::Expander;
 use crate::item::{Arg, Item, unwrap_type};
 use crate::mentions::mentions;
 use crate::model::{Cached, EntryFn};
@@ -95,10 +95,9 @@ fn parameter(
             Type::ImplTrait(_) | Type::TraitObject(_) => quote_spanned!(mixed=> (#target)),
             other => other.to_token_stream(),
         };
-        let binding = match arg.ident() {
-            Some(_) => TokenStream::new(),
-            None => quote_spanned!(mixed=> #(#cfg)* let #pat = #name;),
-        };
+        let taken_apart = arg.ident().is_none();
+        let binding =
+            if taken_apart { quote_spanned!(mixed=> #(#cfg)* let #pat = #name;) } else { TokenStream::new() };
         let input = quote_spanned!(mixed=> #(#cfg)* #name: &#target);
         return Parameter { name, input, binding };
     }
@@ -180,7 +179,7 @@ fn says_generic(ty: &Type, generics: &Generics) -> bool {
     generics.params.iter().any(|param| match param {
         GenericParam::Type(param) => mentions(ty.to_token_stream(), &param.ident.to_string()),
         GenericParam::Const(param) => mentions(ty.to_token_stream(), &param.ident.to_string()),
-        _ => false,
+        GenericParam::Lifetime(_) => false,
     })
 }
 

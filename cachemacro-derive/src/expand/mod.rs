@@ -20,12 +20,14 @@
 //! Locals resolve at the macro (`mixed_site`), so they and the user's never meet; their names end in an underscore
 //! because a pattern would take a constant of the user's for one.
 
+pub(crate) mod entry;
+pub(crate) mod write;
+
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::{Expr, Path, Type};
 
 use crate::check::value_span;
-use crate::entry;
 use crate::item::{Form, Item, pointing_at};
 use crate::model::{Cached, EntryParts, Key, Policy, RulesModel, Tag, Time, TypePart, Value};
 use crate::template::{Hole, Part};
@@ -68,7 +70,7 @@ impl<'a> Expander<'a> {
         let condition = model
             .condition
             .as_ref()
-            .map(|condition| self.condition(&format_ident!("when_", span = mixed), condition));
+            .map(|condition| condition_named(&format_ident!("when_", span = mixed), condition));
         let when = condition.is_some().then(|| quote_spanned!(mixed=> .when(when_)));
         let rules = (!model.rules.is_empty()).then(|| {
             let rules = self.call_rules(&model.rules);
@@ -85,12 +87,6 @@ impl<'a> Expander<'a> {
             };
         };
         self.function(&before, &quote_spanned!(mixed=> call_.load(body_).await))
-    }
-
-    /// `let when = …;`
-    pub(crate) fn condition(&self, name: &Ident, condition: &Expr) -> TokenStream {
-        let mixed = Span::mixed_site();
-        quote_spanned!(mixed=> let #name: ::core::primitive::bool = #condition;)
     }
 
     /// What a block of an expansion begins with: a short name for the runtime's interface, and its `traits`.
@@ -116,12 +112,11 @@ impl<'a> Expander<'a> {
         let private = &self.private;
         let ret = &self.item.ret;
         let span = value_span(self.item);
-        let kind = match model.stores_err {
-            Some(at) => {
-                let span = at.resolved_at(mixed);
-                quote_spanned!(span=> shape_.storing_kind())
-            }
-            None => quote_spanned!(span=> shape_.kind()),
+        let kind = if let Some(at) = model.stores_err {
+            let span = at.resolved_at(mixed);
+            quote_spanned!(span=> shape_.storing_kind())
+        } else {
+            quote_spanned!(span=> shape_.kind())
         };
         let none = model.stores_none.map(|at| {
             let span = at.resolved_at(mixed);
@@ -145,16 +140,27 @@ impl<'a> Expander<'a> {
         place: Place,
         stored: Option<&Type>,
     ) -> TokenStream {
+        let key = self.key(parts, place);
+        let entry = self.entry_of_key(parts, rules, place, stored);
+        quote!(#key #entry)
+    }
+
+    /// `let entry = …;`, where `site` and `key` are there.
+    pub(crate) fn entry_of_key(
+        &self,
+        parts: &EntryParts,
+        rules: Option<&RulesModel>,
+        place: Place,
+        stored: Option<&Type>,
+    ) -> TokenStream {
         let mixed = Span::mixed_site();
         let private = &self.private;
-        let key = self.key(parts, place);
-        let stored = stored.map(|stored| quote_spanned!(mixed=> ::<#stored>));
-        let entry = match &parts.cache {
-            Some(cache) => {
-                let cache = self.cache_reference(cache, place);
-                quote_spanned!(mixed=> #private::entry_in #stored (#cache, site_, key_))
-            }
-            None => quote_spanned!(mixed=> #private::entry #stored (site_, key_)),
+        let turbofish = stored.map(|stored| quote_spanned!(mixed=> ::<#stored>));
+        let entry = if let Some(cache) = &parts.cache {
+            let cache = self.cache_reference(cache, place);
+            quote_spanned!(mixed=> #private::entry_in #turbofish (#cache, site_, key_))
+        } else {
+            quote_spanned!(mixed=> #private::entry #turbofish (site_, key_))
         };
         let tags = self.tags(&parts.tags, place).map(|tags| {
             let method = Ident::new("with_tags", tags_span(&parts.tags));
@@ -166,11 +172,10 @@ impl<'a> Expander<'a> {
         });
         let codec = parts.codec.as_ref().map(|codec| quote_spanned!(mixed=> .with_codec::<#codec>()));
         let rules = rules.filter(|rules| !rules.is_empty()).map(|rules| {
-            let rules = self.entry_rules(rules);
+            let rules = self.entry_rules(rules, stored);
             quote_spanned!(mixed=> .with_rules(#rules))
         });
         quote_spanned! {mixed=>
-            #key
             let entry_ = #entry.with_schema(shape_.schema()) #tags #ttl #codec #rules;
         }
     }
@@ -215,10 +220,7 @@ impl<'a> Expander<'a> {
             (None, None) => quote_spanned!(mixed=> #private::key(site_, &|| ())),
             (None, Some(prefix)) => quote_spanned!(mixed=> #private::key_under(#prefix, &|| ())),
             (Some(of_trait), prefix) => {
-                let prefix = match prefix {
-                    Some(prefix) => quote_spanned!(mixed=> ::core::option::Option::Some(#prefix)),
-                    None => quote_spanned!(mixed=> ::core::option::Option::None),
-                };
+                let prefix = option(prefix.as_ref());
                 quote_spanned!(mixed=> #private::key_in_trait::<Self>(site_, #prefix, #of_trait))
             }
         };
@@ -281,7 +283,7 @@ impl<'a> Expander<'a> {
             return if plain {
                 text.to_token_stream()
             } else {
-                quote_spanned!(mixed=> ::std::string::String::from(#text))
+                quote_spanned!(mixed=> #private::string(#text))
             };
         }
         match tag {
@@ -291,15 +293,16 @@ impl<'a> Expander<'a> {
             }
             Tag::One(tag) | Tag::Many(tag) => {
                 let tag = value(tag, self.item, place, None);
-                quote_spanned!(mixed=> ::std::string::String::from(#tag))
+                quote_spanned!(mixed=> #private::string(#tag))
             }
         }
     }
 
     /// Rules that capture nothing, for an entry.
-    fn entry_rules(&self, rules: &RulesModel) -> TokenStream {
+    fn entry_rules(&self, rules: &RulesModel, stored: Option<&Type>) -> TokenStream {
         let mixed = Span::mixed_site();
         let private = &self.private;
+        let stored = stored.map(|stored| quote_spanned!(mixed=> ::<#stored>));
         let unless = rules.unless.as_ref().map(|rule| {
             let closure = self.rule(rule);
             quote_spanned!(mixed=> .unless(#closure))
@@ -307,14 +310,14 @@ impl<'a> Expander<'a> {
         let ttl = rules.ttl.as_ref().map(|rule| {
             let value = format_ident!("value_", span = mixed);
             let body = values::value(rule, self.item, Place::Function, Some(&value));
-            quote_spanned!(mixed=> .ttl(|value_| #private::Ttl::from(#body)))
+            quote_spanned!(mixed=> .ttl(|value_| #private::ttl(#body)))
         });
         let tags = rules.tags.as_ref().map(|rule| {
             let value = format_ident!("value_", span = mixed);
             let body = values::value(rule, self.item, Place::Function, Some(&value));
             quote_spanned!(mixed=> .tags(|value_| #private::strings(#body)))
         });
-        quote_spanned!(mixed=> #private::EntryRules::none() #unless #ttl #tags)
+        quote_spanned!(mixed=> #private::EntryRules #stored::none() #unless #ttl #tags)
     }
 
     fn rule(&self, rule: &Value) -> TokenStream {
@@ -360,6 +363,7 @@ impl<'a> Expander<'a> {
             }
         };
         let hint = self.hint();
+        let facade = &self.facade;
         let body = match form {
             Form::Async => {
                 let inner = body.stream();
@@ -371,11 +375,11 @@ impl<'a> Expander<'a> {
             }
             Form::Future { inner: Some(inner) } => {
                 let inner = wrapped(quote!(#hint #inner));
-                quote_spanned!(mixed=> async move { #inner })
+                quote_spanned!(mixed=> #facade::__private::later(async move { #inner }))
             }
             Form::Future { inner: None } => {
                 let inner = wrapped(quote_spanned!(mixed=> #hint (move || #body)().await));
-                quote_spanned!(mixed=> async move { #inner })
+                quote_spanned!(mixed=> #facade::__private::later(async move { #inner }))
             }
             Form::Sync => body.stream(),
         };
@@ -400,6 +404,20 @@ fn braced(inner: TokenStream, span: Span) -> TokenTree {
     let mut block = Group::new(Delimiter::Brace, inner);
     block.set_span(span);
     TokenTree::Group(block)
+}
+
+/// `let when = …;`
+pub(crate) fn condition_named(name: &Ident, condition: &Expr) -> TokenStream {
+    let mixed = Span::mixed_site();
+    quote_spanned!(mixed=> let #name: ::core::primitive::bool = #condition;)
+}
+
+fn option(value: Option<&impl ToTokens>) -> TokenStream {
+    let mixed = Span::mixed_site();
+    value.map_or_else(
+        || quote_spanned!(mixed=> ::core::option::Option::None),
+        |value| quote_spanned!(mixed=> ::core::option::Option::Some(#value)),
+    )
 }
 
 /// Where to underline tags that are no strings.
@@ -431,10 +449,7 @@ pub(crate) fn template_chain(parts: &[Part]) -> TokenStream {
             Part::Hole(Hole { expr, debug, stop, span }) => {
                 let method = Ident::new(if *debug { "debug" } else { "display" }, span.resolved_at(mixed));
                 let value = reference(expr);
-                let stop = match stop {
-                    Some(stop) => quote_spanned!(mixed=> ::core::option::Option::Some(#stop)),
-                    None => quote_spanned!(mixed=> ::core::option::Option::None),
-                };
+                let stop = option(stop.as_ref());
                 quote_spanned!(mixed=> .#method(#value, #stop))
             }
         })

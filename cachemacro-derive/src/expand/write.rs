@@ -22,9 +22,9 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 
+use super::{Expander, condition_named, template_chain};
 use crate::check::value_span;
-use crate::check_write::{is_late, is_late_entry, is_late_put, is_late_tag};
-use crate::expand::{Expander, template_chain};
+use crate::check::write::{is_late, is_late_entry, is_late_put, is_late_tag};
 use crate::item::{Item, pointing_at};
 use crate::mentions::mentions;
 use crate::model::{EntryParts, Key, Put, PutTarget, Tag, Value, Write, WriteAttr, Writing};
@@ -214,14 +214,13 @@ impl Writer<'_> {
         let mixed = Span::mixed_site();
         let private = self.expander.private.clone();
         let on_err = attribute.on_err;
-        let when = match &put.condition {
-            Some(condition) => {
-                let name = self.name("when");
-                let statements = if is_late_put(put) { &mut self.after.captures } else { &mut self.before };
-                statements.extend(self.expander.condition(&name, condition));
-                name.to_token_stream()
-            }
-            None => quote!(true),
+        let when = if let Some(condition) = &put.condition {
+            let name = self.name("when");
+            let statements = if is_late_put(put) { &mut self.after.captures } else { &mut self.before };
+            statements.extend(condition_named(&name, condition));
+            name.to_token_stream()
+        } else {
+            quote!(true)
         };
         let entry = match &put.target {
             PutTarget::Entry(entry) => {
@@ -248,15 +247,31 @@ impl Writer<'_> {
                 let call = quote_spanned!(mixed=> .evict_key(#key));
                 return self.late_put(parts.cache.as_ref(), &call, &when, attribute);
             }
-            PutTarget::Parts(parts) => {
-                let name = self.name("entry");
-                let entry = self.expander.entry(parts, None, Place::Function, None);
-                self.before.extend(quote_spanned!(mixed=> let #name = { #entry entry_ };));
-                name.to_token_stream()
-            }
+            PutTarget::Parts(parts) => return self.put_parts(parts, put, &when, attribute),
         };
         let rules = self.rules(put);
         self.calls.extend(quote_spanned!(mixed=> .put(#entry, #rules, #when, #on_err)));
+    }
+
+    /// A put by prefix and key, which also evicts what a site elsewhere is called by them.
+    fn put_parts(&mut self, parts: &EntryParts, put: &Put, when: &TokenStream, attribute: &WriteAttr) {
+        let mixed = Span::mixed_site();
+        let on_err = attribute.on_err;
+        let (name, plain) = (self.name("entry"), self.name("plain"));
+        let key = self.expander.key(parts, Place::Function);
+        let entry = self.expander.entry_of_key(parts, None, Place::Function, None);
+        self.before.extend(quote_spanned! {mixed=>
+            let (#name, #plain) = {
+                #key
+                let plain_ = key_.without_types();
+                #entry
+                (entry_, plain_)
+            };
+        });
+        let rules = self.rules(put);
+        self.calls.extend(quote_spanned!(mixed=> .put(#name, #rules, #when, #on_err)));
+        self.begin_evicts(parts.cache.as_ref(), attribute);
+        self.calls.extend(quote_spanned!(mixed=> .evict_namesake(#plain, #when)));
     }
 
     /// A put that does not know its key before the body evicts it after.
@@ -370,7 +385,7 @@ impl Writer<'_> {
                         }
                         Tag::One(value) | Tag::Many(value) => {
                             let value = self.late_value(value, late);
-                            quote_spanned!(mixed=> ::std::string::String::from(#value))
+                            quote_spanned!(mixed=> #private::string(#value))
                         }
                     })
                     .collect();

@@ -1,0 +1,115 @@
+//! The rules of `entry`.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::ToTokens;
+use syn::{Visibility, parse_quote};
+
+use super::values::plain;
+use super::{Checker, inside, says_self};
+use crate::item::{Form, names_in};
+use crate::mentions::{find, leaving};
+use crate::model::{EntryFn, EntryParts, Key, RulesModel, Source, Tag, Value};
+use crate::options;
+use crate::template::Part;
+use crate::values::{arguments_in, arguments_said};
+
+impl Checker<'_> {
+    pub(super) fn entry_function(&self, entry: &EntryParts, rules: &RulesModel) -> Option<EntryFn> {
+        let opt = self.options.get("entry")?;
+        let options::Value::Entry(vis, name) = &opt.value else { return None };
+        if matches!(self.item.form, Form::Boxed { .. }) && self.options.of_trait().is_none() {
+            self.errors.push(
+                name.span(),
+                "a trait's `impl` has no place for the function that `entry` generates: put `#[cache_config]` on the \
+                 `impl`, which makes it an inherent function",
+            );
+            return None;
+        }
+        if *name == self.item.sig.ident {
+            self.errors.push(
+                name.span(),
+                format!(
+                    "`entry` names a new function, and `{name}` is this one: write `entry = {name}_entry`"
+                ),
+            );
+            return None;
+        }
+        self.rules_are_constant(rules);
+        let mut used = Vec::new();
+        match &entry.key {
+            Key::Template(parts) => used.extend(self.said_in(parts)),
+            Key::Args(args) => used.extend(args.iter().map(|(_, name)| name.to_string())),
+            Key::Value(value) => used.extend(self.shared(value, "key")),
+        }
+        for tag in &entry.tags {
+            match tag {
+                Tag::Template(parts) => used.extend(self.said_in(parts)),
+                Tag::One(value) | Tag::Many(value) => used.extend(self.shared(value, "tags")),
+            }
+        }
+        used.extend(entry.ttl.iter().flat_map(|value| self.shared(value, "ttl")));
+        used.extend(entry.cache.iter().flat_map(|cache| self.shared(&plain(cache), "cache")));
+        let takes = self.item.args.iter().enumerate().filter(|(_, arg)| {
+            arg.has_impl_trait() || arg.names.iter().any(|name| used.iter().any(|used| name == used))
+        });
+        let takes = takes.map(|(at, _)| at).collect();
+        Some(EntryFn {
+            vis: match vis {
+                Visibility::Inherited if self.options.of_trait().is_some() => parse_quote!(pub(crate)),
+                Visibility::Inherited => self.item.vis.clone(),
+                other => other.clone(),
+            },
+            name: name.clone(),
+            value: self.options.ty("value").cloned().unwrap_or_else(|| inside(&self.item.ret).clone()),
+            takes_self: used.iter().any(|used| used == "self"),
+            takes,
+        })
+    }
+
+    /// The names that a value shared with the `entry` function needs.
+    fn shared(&self, value: &Value, option: &str) -> Vec<String> {
+        if leaving(&value.expr).awaits {
+            self.errors.push(
+                value.span,
+                format!("the function that `entry` generates is not `async`, so `{option}` cannot `.await`"),
+            );
+        }
+        let tokens = value.expr.to_token_stream();
+        let said = arguments_in(value, self.item).iter().map(ToString::to_string).collect::<Vec<_>>();
+        let stood_for = value.lets.iter().filter_map(|bound| match bound.from {
+            Source::Arg(at) => self.item.args[at].ident().map(ToString::to_string),
+            Source::Loaded => None,
+        });
+        said.into_iter().chain(stood_for).chain(says_self(tokens).then(|| "self".to_owned())).collect()
+    }
+
+    /// The names that a template mentions.
+    fn said_in(&self, parts: &[Part]) -> Vec<String> {
+        let said = |tokens: &TokenStream| {
+            let own = says_self(tokens.clone()).then(|| "self".to_owned());
+            arguments_said(tokens, self.item).iter().map(ToString::to_string).chain(own).collect::<Vec<_>>()
+        };
+        let holes = parts.iter().filter_map(|part| match part {
+            Part::Hole(hole) => Some(&hole.expr),
+            Part::Text(_) => None,
+        });
+        holes.flat_map(said).collect()
+    }
+
+    /// With `entry`, a put applies the rules too, and it knows no arguments.
+    fn rules_are_constant(&self, rules: &RulesModel) {
+        for value in rules.all() {
+            let tokens = value.expr.to_token_stream();
+            let own: Vec<Ident> = value.lets.iter().flat_map(|bound| names_in(&bound.pat)).collect();
+            let names = self.item.names().map(ToString::to_string).chain(["self".to_owned()]);
+            for name in names.filter(|name| own.iter().all(|own| own != name)) {
+                if let Some(token) = find(tokens.clone(), &name) {
+                    self.errors.push(
+                        token.span(),
+                        format!("with `entry`, a closure over the value serves puts too, and cannot mention `{name}`"),
+                    );
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,392 @@
+//! Options and item to model: each rule a function, each mistake reported where it is.
+//!
+//! A model comes out in any case; what was wrong is left out of it, so that a function that `entry` names can be
+//! generated although another option is mistaken.
+
+mod entry;
+mod policy;
+mod values;
+pub(crate) mod write;
+
+use proc_macro2::{Ident, Span};
+use quote::ToTokens;
+use syn::punctuated::Punctuated;
+use syn::visit::Visit;
+use syn::{Expr, ExprLit, GenericParam, Lit, Path, Token, Type};
+
+use self::values::plain;
+use crate::errors::{Errors, similar, there_are};
+use crate::item::{Form, Item, has_impl_trait, pointing_at, unwrap_type};
+use crate::mentions::mentions;
+use crate::model::{Cached, EntryParts, Key, RulesModel, Tag, TypePart, Value};
+use crate::options::{self, Macro, Options, unwrapped};
+use crate::template::{self, Part, Scope};
+
+/// What the checks of one attribute have in common.
+pub(crate) struct Checker<'a> {
+    pub(crate) this: Macro,
+    pub(crate) options: &'a Options,
+    pub(crate) item: &'a Item,
+    pub(crate) errors: &'a Errors,
+}
+
+/// The model of a `#[cached]` function.
+pub(crate) fn cached(options: &Options, item: &Item, errors: &Errors) -> Cached {
+    let check = Checker { this: Macro::Cached, options, item, errors };
+    check.has_future();
+    check.return_type();
+    check.owned_value();
+    check.no_other_attribute();
+    check.defaults_have_self();
+    let rules = RulesModel { unless: check.unless(), ttl: check.loaded_ttl(), tags: check.loaded_tags() };
+    let entry = EntryParts {
+        policy: check.policy(),
+        cache: options.expr("cache").cloned(),
+        of_trait: options.of_trait().map(str::to_owned),
+        prefix: check.prefix(),
+        types: check.types(),
+        key: check.key().unwrap_or_else(|| check.default_key()),
+        tags: check.tags(),
+        ttl: check.ttl(),
+        codec: options.ty("codec").cloned(),
+    };
+    let function = check.entry_function(&entry, &rules);
+    check.value_has_entry();
+    Cached {
+        facade: facade(options),
+        condition: check.condition(),
+        stores_none: options
+            .get("none_ttl")
+            .or(options.get("cache_none"))
+            .filter(|_| entry.policy.cache_none)
+            .map(options::Opt::span),
+        stores_err: options.get("cache_err").filter(|_| entry.policy.cache_err).map(options::Opt::span),
+        entry,
+        rules,
+        function,
+    }
+}
+
+/// Where the facade is.
+pub(crate) fn facade(options: &Options) -> Path {
+    options.path("crate").cloned().unwrap_or_else(|| {
+        let name = Ident::new("cachemacro", Span::mixed_site());
+        Path {
+            leading_colon: Some(<Token![::]>::default()),
+            segments: Punctuated::from_iter([syn::PathSegment::from(name)]),
+        }
+    })
+}
+
+impl Checker<'_> {
+    fn attribute(&self) -> String {
+        format!("#[{}]", self.this.name())
+    }
+
+    pub(crate) fn has_future(&self) {
+        if matches!(self.item.form, Form::Sync) {
+            let name = &self.item.sig.ident;
+            let message = format!(
+                "`{}` goes on functions that give a future: write `async fn {name}`, or `fn {name}(…) -> impl Future<Output = …>`",
+                self.attribute()
+            );
+            self.errors.push(self.item.sig.fn_token.span, message);
+        }
+    }
+
+    pub(crate) fn return_type(&self) {
+        if !matches!(self.item.form, Form::Sync) && has_impl_trait(&self.item.ret) {
+            let message = format!(
+                "`{}` must name what the function returns, and `impl Trait` has no name: write the type itself",
+                self.attribute()
+            );
+            self.errors.at(&self.item.ret, message);
+        }
+    }
+
+    /// What is cached lives on when the arguments are gone.
+    pub(crate) fn owned_value(&self) {
+        struct Borrowed(Option<proc_macro2::TokenStream>);
+        impl<'ast> Visit<'ast> for Borrowed {
+            fn visit_type_reference(&mut self, reference: &'ast syn::TypeReference) {
+                let is_static =
+                    reference.lifetime.as_ref().is_some_and(|lifetime| lifetime.ident == "static");
+                if !is_static {
+                    self.0.get_or_insert_with(|| reference.to_token_stream());
+                }
+            }
+
+            fn visit_lifetime(&mut self, lifetime: &'ast syn::Lifetime) {
+                if lifetime.ident != "static" {
+                    self.0.get_or_insert_with(|| lifetime.to_token_stream());
+                }
+            }
+
+            fn visit_type_fn_ptr(&mut self, _: &'ast syn::TypeFnPtr) {}
+        }
+        let mut borrowed = Borrowed(None);
+        borrowed.visit_type(inside(&self.item.ret));
+        if let Some(tokens) = borrowed.0 {
+            self.errors.at(
+                tokens,
+                "a cached value must own all it has: return `String` instead of `&str`, `Vec<T>` instead of `&[T]`",
+            );
+        }
+    }
+
+    fn no_other_attribute(&self) {
+        for attr in &self.item.attrs {
+            if let Some(other) = Macro::of(attr.path()) {
+                let message = match other {
+                    Macro::Cached => "one function has one `#[cached]`: put all options into it".to_owned(),
+                    _ => format!(
+                        "`#[{}]` beside `#[cached]` would act on a miss only, because a hit does not run the function: \
+                         split it in two",
+                        other.name()
+                    ),
+                };
+                self.errors.at(attr.path(), message);
+            }
+        }
+    }
+
+    /// Inherited options that mention `self` need one.
+    pub(crate) fn defaults_have_self(&self) {
+        if self.item.receiver.is_some() {
+            return;
+        }
+        for opt in self.options.iter().filter(|opt| opt.inherited && says_self(opt.tokens.clone())) {
+            let message = format!(
+                "`{}` takes no `self`, which the default `{} = {}` of `#[cache_config]` needs: give `{}` here",
+                self.item.name(),
+                opt.name,
+                opt.tokens,
+                opt.name
+            );
+            self.errors.push(self.item.sig.ident.span(), message);
+        }
+    }
+
+    fn value_has_entry(&self) {
+        if let Some(value) = self.options.get("value").filter(|_| !self.options.has("entry")) {
+            self.errors
+                .push(value.span(), "`value` is the type of an `entry`, and there is none: leave it out");
+        }
+    }
+
+    /// What tells instantiations apart: type parameters, const parameters, `impl Trait`.
+    pub(crate) fn types(&self) -> Vec<TypePart> {
+        let generics = self.item.sig.generics.params.iter().filter_map(|param| match param {
+            GenericParam::Type(param) => Some(TypePart::Type(param.ident.clone())),
+            GenericParam::Const(param) => Some(TypePart::Const(param.ident.clone())),
+            GenericParam::Lifetime(_) => None,
+        });
+        let anonymous = self.item.args.iter().filter(|arg| arg.has_impl_trait());
+        generics.chain(anonymous.flat_map(|arg| arg.names.iter().cloned().map(TypePart::Arg))).collect()
+    }
+
+    fn default_key(&self) -> Key {
+        let skipped: &[Ident] = match self.options.get("skip").map(|opt| &opt.value) {
+            Some(options::Value::Names(names)) => names,
+            _ => &[],
+        };
+        for name in skipped {
+            if name == "self" {
+                self.errors
+                    .push(name.span(), "`self` is never part of the default key: leave it out of `skip`");
+            } else if self.item.find(&name.to_string()).is_none() {
+                self.errors.push(name.span(), self.no_argument(&name.to_string()));
+            }
+        }
+        let args = self.item.args.iter().enumerate();
+        let names = args.flat_map(|(at, arg)| arg.names.iter().map(move |name| (at, name.clone())));
+        Key::Args(names.filter(|(_, name)| !skipped.contains(name)).collect())
+    }
+
+    fn no_argument(&self, name: &str) -> String {
+        let known: Vec<String> = self.item.names().map(ToString::to_string).collect();
+        let known = known.iter().map(String::as_str);
+        match similar(name, known.clone()) {
+            Some(guess) => {
+                format!("`{}` has no argument `{name}`: did you mean `{guess}`?", self.item.name())
+            }
+            None if known.clone().next().is_none() => {
+                format!("`{}` has no argument `{name}`: it has none", self.item.name())
+            }
+            None => format!("`{}` has no argument `{name}`: {}", self.item.name(), there_are(known)),
+        }
+    }
+
+    /// The key that the option `key` gives.
+    pub(crate) fn key(&self) -> Option<Key> {
+        let expr = self.options.expr("key")?;
+        if let Some(skip) = self.options.get("skip") {
+            self.errors.push(
+                skip.span(),
+                "`skip` is for the default key, and `key` replaces that: remove one of them",
+            );
+        }
+        match expr {
+            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => self.template(text, "key").map(Key::Template),
+            Expr::Lit(other) => {
+                self.errors.at(
+                    other,
+                    "`key` is a template such as `\"{id}\"`, a closure, a function, or an expression over the arguments",
+                );
+                None
+            }
+            Expr::Macro(call) if call.mac.path.is_ident("concat") => {
+                self.errors.at(
+                    expr,
+                    "placeholders in `concat!` would stay as they are: write the template as one literal",
+                );
+                None
+            }
+            other => self.over_arguments(other, "key").map(|value| Key::Value(Box::new(value))),
+        }
+    }
+
+    pub(crate) fn template(&self, text: &syn::LitStr, option: &'static str) -> Option<Vec<Part>> {
+        let inherited = self.options.get(option).is_some_and(|opt| opt.inherited);
+        if inherited && self.item.receiver.is_none() && template_says_self(&text.value()) {
+            // Said already, where the function is.
+            return None;
+        }
+        let scope = Scope { item: self.item, result: self.this != Macro::Cached, option };
+        template::parse(text, &scope, self.errors)
+    }
+
+    pub(crate) fn condition(&self) -> Option<Expr> {
+        let expr = self.options.expr("condition")?;
+        if let Expr::Closure(closure) = expr {
+            self.errors.push(
+                closure.inputs_begin.span,
+                "`condition` is an expression over the arguments, without `|…|`: `condition = id > 0`",
+            );
+            return None;
+        }
+        Some(expr.clone())
+    }
+
+    pub(crate) fn unless(&self) -> Option<Value> {
+        self.over_loaded(self.options.expr("unless")?, "unless")
+    }
+
+    /// `ttl` as a closure over the loaded value.
+    pub(crate) fn loaded_ttl(&self) -> Option<Value> {
+        match self.options.expr("ttl")? {
+            expr @ Expr::Closure(_) => self.over_loaded(expr, "ttl"),
+            _ => None,
+        }
+    }
+
+    /// `ttl` as an expression over the arguments.
+    pub(crate) fn ttl(&self) -> Option<Value> {
+        match self.options.expr("ttl")? {
+            Expr::Closure(_) | Expr::Lit(_) => None,
+            other => Some(plain(other)),
+        }
+    }
+
+    /// `tags` as a closure over the loaded value: one with one parameter.
+    pub(crate) fn loaded_tags(&self) -> Option<Value> {
+        match self.options.expr("tags")? {
+            expr @ Expr::Closure(closure) if closure.inputs.len() == 1 => self.over_loaded(expr, "tags"),
+            _ => None,
+        }
+    }
+
+    /// `tags` over the arguments.
+    pub(crate) fn tags(&self) -> Vec<Tag> {
+        let Some(expr) = self.options.expr("tags") else { return Vec::new() };
+        match list(expr) {
+            Some(elements) => {
+                elements.into_iter().filter_map(|element| self.tag(unwrapped(element))).collect()
+            }
+            None => match expr {
+                Expr::Closure(closure) if closure.inputs.len() == 1 => Vec::new(),
+                Expr::Closure(_) => self.over_arguments(expr, "tags").map(Tag::Many).into_iter().collect(),
+                Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
+                    self.errors
+                        .push(text.span(), format!("`tags` is a list: write `tags = [{}]`", text.token()));
+                    Vec::new()
+                }
+                Expr::Lit(other) => {
+                    self.errors.at(other, format!("`tags` is a list: `{}`", options::usage("tags")));
+                    Vec::new()
+                }
+                other => vec![Tag::Many(plain(other))],
+            },
+        }
+    }
+
+    fn tag(&self, element: Expr) -> Option<Tag> {
+        match element {
+            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
+                if text.value().is_empty() {
+                    self.errors.push(text.span(), "an empty tag: write a word, or leave it out");
+                    return None;
+                }
+                self.template(&text, "tags").map(Tag::Template)
+            }
+            Expr::Lit(other) => {
+                self.errors.at(other, "a tag is a string: `\"users\"`, `\"org:{org}\"`");
+                None
+            }
+            Expr::Closure(closure) => {
+                self.errors.push(
+                    closure.inputs_begin.span,
+                    "a closure gives all tags: write `tags = |value| …` without a list around it",
+                );
+                None
+            }
+            other => Some(Tag::One(plain(&other))),
+        }
+    }
+}
+
+/// What is in `Result` and `Option`, as far as the spelling tells.
+pub(crate) fn inside(ty: &Type) -> &Type {
+    let in_result = generic_argument(ty, |name| name.ends_with("Result")).unwrap_or(ty);
+    generic_argument(in_result, |name| name == "Option").unwrap_or(in_result)
+}
+
+fn generic_argument(ty: &Type, named: impl Fn(&str) -> bool) -> Option<&Type> {
+    let Type::Path(path) = unwrap_type(ty) else { return None };
+    let last = path.path.segments.last().filter(|last| named(&last.ident.to_string()))?;
+    let syn::PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
+    arguments.args.iter().find_map(|argument| match argument {
+        syn::GenericArgument::Type(ty) => Some(unwrap_type(ty)),
+        _ => None,
+    })
+}
+
+/// The elements of `[a, b]`, `&[a, b]` and `vec![a, b]`.
+fn list(expr: &Expr) -> Option<Vec<Expr>> {
+    match expr {
+        Expr::Array(array) => Some(array.elems.iter().cloned().collect()),
+        Expr::Reference(reference) => list(&reference.expr),
+        Expr::Group(group) => list(&group.expr),
+        Expr::Macro(call) if call.mac.path.is_ident("vec") => {
+            let parser = Punctuated::<Expr, Token![,]>::parse_terminated;
+            syn::parse::Parser::parse2(parser, call.mac.tokens.clone())
+                .ok()
+                .map(|elems| elems.into_iter().collect())
+        }
+        _ => None,
+    }
+}
+
+/// Whether `self` is mentioned, in a template too.
+pub(crate) fn says_self(tokens: proc_macro2::TokenStream) -> bool {
+    mentions(tokens, "self")
+}
+
+fn template_says_self(template: &str) -> bool {
+    template.contains("{self.")
+}
+
+/// Where to point for a mistake in what is returned.
+pub(crate) fn value_span(item: &Item) -> Span {
+    pointing_at(inside(&item.ret))
+}

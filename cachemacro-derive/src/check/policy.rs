@@ -1,0 +1,146 @@
+//! The options that have the same value on every call, and the prefix.
+
+use proc_macro2::Span;
+use quote::ToTokens;
+use syn::spanned::Spanned;
+use syn::{Expr, ExprLit, Lit};
+
+use super::Checker;
+use crate::duration;
+use crate::mentions::find;
+use crate::model::{Policy, Time};
+use crate::options;
+
+impl Checker<'_> {
+    pub(crate) fn prefix(&self) -> Option<Expr> {
+        let expr = self.options.expr("prefix")?;
+        match expr {
+            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
+                let value = text.value();
+                if value.is_empty() {
+                    self.errors.push(
+                        text.span(),
+                        "an empty `prefix`: write a word, or leave it out for the function's path",
+                    );
+                    return None;
+                }
+                if value.contains(['{', '}']) {
+                    self.errors.push(text.span(), "`prefix` has no placeholders: they belong into `key`");
+                    return None;
+                }
+            }
+            Expr::Path(_) | Expr::Macro(_) => {}
+            other => {
+                self.errors.at(other, format!("`prefix` is a string: `{}`", options::usage("prefix")));
+                return None;
+            }
+        }
+        Some(expr.clone())
+    }
+
+    pub(crate) fn policy(&self) -> Policy {
+        let options = self.options;
+        let none_ttl = self.time("none_ttl");
+        if let Some(ttl) =
+            options.get("none_ttl").filter(|_| options.has("cache_none") && !options.flag("cache_none"))
+        {
+            self.errors.push(ttl.span(), "`none_ttl` says how long `None` is stored, and `cache_none = false` that it is not: remove one of them");
+        }
+        let ttl = match options.expr("ttl") {
+            Some(Expr::Lit(_)) => self.time("ttl"),
+            _ => None,
+        };
+        let wait = self.time("wait");
+        let deadline = self.time("deadline");
+        for (name, time) in [("wait", &wait), ("deadline", &deadline)] {
+            if matches!(time, Some(Time::Never)) {
+                let span = options.expr(name).map_or_else(Span::call_site, Spanned::span);
+                self.errors.push(span, format!("`{name}` must end: every wait has a deadline"));
+            }
+        }
+        if let (Some(Time::Millis(0)), Some(expr)) = (&deadline, options.expr("deadline")) {
+            self.errors.at(expr, "a load cannot take no time: write a longer `deadline`, such as `\"60s\"`");
+        }
+        Policy {
+            ttl,
+            cache_none: options.flag("cache_none") || options.has("none_ttl"),
+            none_ttl,
+            cache_err: options.flag("cache_err"),
+            jitter: self.jitter(),
+            wait,
+            deadline,
+            version: self.version(),
+        }
+    }
+
+    /// An option that is a length of time, or a constant `Duration`.
+    fn time(&self, name: &'static str) -> Option<Time> {
+        match self.options.expr(name)? {
+            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => match duration::parse(&text.value()) {
+                Ok(time) => Some(time),
+                Err(message) => {
+                    self.errors.push(text.span(), message);
+                    None
+                }
+            },
+            Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => {
+                self.errors
+                    .push(number.span(), format!("`{name}` needs a unit: did you mean `\"{number}s\"`?"));
+                None
+            }
+            Expr::Lit(other) => {
+                self.errors.at(other, format!("`{name}` is a length of time: `{}`", options::usage(name)));
+                None
+            }
+            Expr::Closure(closure) => {
+                self.errors.push(
+                    closure.inputs_begin.span,
+                    format!("`{name}` is the same for every call: `{}`", options::usage(name)),
+                );
+                None
+            }
+            other => {
+                let named =
+                    self.item.names().find_map(|name| find(other.to_token_stream(), &name.to_string()));
+                if let Some(argument) = named {
+                    self.errors.push(argument.span(), format!("`{name}` is the same for every call and cannot depend on arguments: write a constant"));
+                    return None;
+                }
+                Some(Time::Expr(Box::new(other.clone())))
+            }
+        }
+    }
+
+    fn jitter(&self) -> Option<u8> {
+        let expr = self.options.expr("jitter")?;
+        let percent = match expr {
+            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
+                let text = text.value();
+                text.strip_suffix('%')
+                    .and_then(|number| number.trim().parse::<u8>().ok())
+                    .filter(|percent| *percent <= 100)
+            }
+            _ => None,
+        };
+        if percent.is_none() {
+            self.errors.at(
+                expr,
+                format!("`jitter` is a whole percentage from 0 to 100: `{}`", options::usage("jitter")),
+            );
+        }
+        percent
+    }
+
+    fn version(&self) -> Option<Expr> {
+        let expr = self.options.expr("version")?;
+        match expr {
+            Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) if number.base10_parse::<u32>().is_ok() => {}
+            Expr::Path(_) | Expr::Macro(_) => {}
+            other => {
+                self.errors.at(other, "`version` is a number from 0 to 4294967295: `version = 1`");
+                return None;
+            }
+        }
+        Some(expr.clone())
+    }
+}
