@@ -245,8 +245,7 @@ async fn a_batch_stores_nothing_for_entries_of_another_cache() {
     let entry = |id: &u32| other.entry::<u32>("n", id);
     let load =
         async |ids: Vec<u32>| Ok::<_, ()>(ids.into_iter().map(|id| (id, id)).collect::<HashMap<_, _>>());
-    let load = &load;
-    let loaded = own.try_get_or_load_many([1], entry, |ids| load(ids)).await;
+    let loaded = own.try_get_or_load_many([1], entry, load).await;
     assert_eq!(loaded, Ok(HashMap::from([(1, 1)])));
     assert_eq!((own.get::<u32>("n", &1).await.ok(), entry(&1).get().await.ok()), (Some(None), Some(None)));
 }

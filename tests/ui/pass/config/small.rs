@@ -10,6 +10,7 @@ struct B<const N: usize>;
 #[cache_config]
 impl A {}
 
+#[rustfmt::skip] // the trailing commas are the case
 #[cache_config(ttl = "1m",)]
 impl A {
     #[expect(dead_code, reason = "a constant is no function")]
@@ -33,7 +34,15 @@ impl A {
     }
 }
 
-#[cache_config(prefix = "b", jitter = "1%", wait = "1s", deadline = "2s", version = 1, cache_none = true, on_err = "evict")]
+#[cache_config(
+    prefix = "b",
+    jitter = "1%",
+    wait = "1s",
+    deadline = "2s",
+    version = 1,
+    cache_none = true,
+    on_err = "evict"
+)]
 impl<const N: usize> B<N> {
     #[cached(key = "one", cache_none = false)]
     async fn one(&self) -> Option<usize> {
