@@ -46,18 +46,12 @@ pub fn cache_config(options: TokenStream, item: TokenStream) -> TokenStream {
 /// version of it are misses: types with `#[serde(flatten)]`, `#[serde(tag = …)]` or `#[serde(untagged)]`.
 ///
 /// Names, order and types of fields and variants count, and the `#[serde(…)]` attributes as they stand. Fields that serde
-/// skips do not. What functions named in `#[serde(with = …)]` read is not seen: bump the site's `version` where they change. Type parameters must be `CacheSchema` themselves. Fields whose types have no `CacheSchema` are walked.
+/// skips do not. What functions named in `#[serde(with = …)]` read is not seen: raise the site's `version` where they
+/// change. Type parameters must be `CacheSchema` themselves. Fields whose types have no `CacheSchema` are walked.
 ///
 /// `#[cachemacro(crate = path)]` names the facade where it is not `::cachemacro`.
 ///
-/// ```ignore
-/// #[derive(Clone, Serialize, Deserialize, CacheSchema)]
-/// #[serde(tag = "type")]
-/// enum Event {
-///     Created { id: u64 },
-///     Renamed { id: u64, name: String },
-/// }
-/// ```
+/// The example is at `cachemacro::CacheSchema`, where it runs.
 #[proc_macro_derive(CacheSchema, attributes(cachemacro))]
 pub fn cache_schema(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     schema::derive(input.into()).into()

@@ -1,0 +1,193 @@
+//! The whole grammar of templates, on text alone: it answers whatever the text is, and never panics. Knows no tokens.
+
+/// A piece of a template, as text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Raw {
+    Text(String),
+    Hole { expr: String, debug: bool },
+}
+
+/// Splits a template. `{{` and `}}` are braces.
+pub(super) fn split(template: &str) -> Result<Vec<Raw>, String> {
+    let mut parts = Vec::new();
+    let mut text = String::new();
+    let mut chars = template.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '{' if chars.next_if_eq(&'{').is_some() => text.push('{'),
+            '}' if chars.next_if_eq(&'}').is_some() => text.push('}'),
+            '}' => return Err("a `}` that nothing opened: write `}}` for a brace".to_owned()),
+            '{' => {
+                if !text.is_empty() {
+                    parts.push(Raw::Text(std::mem::take(&mut text)));
+                }
+                parts.push(hole(&mut chars)?);
+            }
+            other => text.push(other),
+        }
+    }
+    if !text.is_empty() {
+        parts.push(Raw::Text(text));
+    }
+    Ok(parts)
+}
+
+/// What follows an opening brace, up to the closing one. Quotes and brackets are looked through.
+fn hole(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<Raw, String> {
+    let mut inside = String::new();
+    let mut quoted = false;
+    let mut depth = 0usize;
+    loop {
+        let Some(c) = chars.next() else {
+            return Err(if quoted {
+                format!("a quote in the placeholder `{{{inside}` is not closed")
+            } else {
+                format!(
+                    "the placeholder `{{{inside}` is not closed: write `{{{inside}}}`, or `{{{{` for a brace"
+                )
+            });
+        };
+        match c {
+            '\\' if quoted => {
+                inside.push(c);
+                inside.extend(chars.next());
+                continue;
+            }
+            '"' => quoted = !quoted,
+            _ if quoted => {}
+            '(' | '[' => depth += 1,
+            ')' | ']' => depth = depth.saturating_sub(1),
+            '{' => {
+                return Err(format!("a `{{` inside the placeholder `{{{inside}`: write `{{{{` for a brace"));
+            }
+            '}' => break,
+            _ => {}
+        }
+        inside.push(c);
+    }
+    let (expr, debug) = match format_colon(&inside) {
+        None => (inside.trim(), false),
+        Some(at) if inside[at + 1..].trim() == "?" => (inside[..at].trim(), true),
+        Some(at) => {
+            return Err(format!(
+                "`:{}` is no format of a key: there are `{{{1}}}` and `{{{1}:?}}`",
+                &inside[at + 1..],
+                inside[..at].trim()
+            ));
+        }
+    };
+    if expr.is_empty() {
+        return Err("an empty placeholder: name an argument, as in `{id}`".to_owned());
+    }
+    if let Some(odd) = odd_character(expr) {
+        return Err(format!(
+            "a placeholder holds an argument, a field or a method call; `{odd}` belongs to none of them"
+        ));
+    }
+    Ok(Raw::Hole { expr: expr.to_owned(), debug })
+}
+
+/// A character that does not occur in arguments, fields and method calls. Such are refused before the compiler's
+/// lexer sees them, which reports what it does not know in its own way.
+fn odd_character(expr: &str) -> Option<char> {
+    let mut quoted = false;
+    let mut chars = expr.chars();
+    let odd = chars.find(|&c| {
+        quoted ^= c == '"';
+        let plain =
+            c.is_alphabetic() || c.is_ascii_digit() || matches!(c, '_' | '.' | '(' | ')' | '[' | ']' | ',');
+        let rare = matches!(c, ' ' | '"' | '&' | '*' | ':' | '?' | '-');
+        if quoted { c == '\\' } else { !plain && !rare }
+    });
+    odd.or(quoted.then_some('"'))
+}
+
+/// Where the colon of `{x:?}` is: outside of quotes and brackets, and not part of a path.
+fn format_colon(inside: &str) -> Option<usize> {
+    let bytes = inside.as_bytes();
+    let mut quoted = false;
+    let mut depth = 0usize;
+    for (at, &byte) in bytes.iter().enumerate() {
+        match byte {
+            b'"' => quoted = !quoted,
+            _ if quoted => {}
+            b'(' | b'[' => depth += 1,
+            b')' | b']' => depth = depth.saturating_sub(1),
+            b':' if depth == 0 && bytes.get(at + 1) != Some(&b':') && (at == 0 || bytes[at - 1] != b':') => {
+                return Some(at);
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The literal text of a template, placeholders apart.
+pub(crate) fn literal_text(template: &str) -> String {
+    let parts = split(template).unwrap_or_default();
+    parts.into_iter().map(|part| if let Raw::Text(text) = part { text } else { String::new() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Raw {
+        Raw::Text(text.to_owned())
+    }
+
+    fn hole(expr: &str) -> Raw {
+        Raw::Hole { expr: expr.to_owned(), debug: false }
+    }
+
+    #[test]
+    fn text_and_placeholders_alternate() {
+        assert_eq!(split("a:{b}:{ c.d }"), Ok(vec![text("a:"), hole("b"), text(":"), hole("c.d")]));
+        assert_eq!(split(""), Ok(vec![]));
+    }
+
+    #[test]
+    fn double_braces_are_braces() {
+        assert_eq!(split("{{a}}{b}"), Ok(vec![text("{a}"), hole("b")]));
+    }
+
+    #[test]
+    fn a_question_mark_prints_with_debug() {
+        assert_eq!(split("{id:?}"), Ok(vec![Raw::Hole { expr: "id".to_owned(), debug: true }]));
+        assert_eq!(split("{m.f(a::B)}"), Ok(vec![hole("m.f(a::B)")]));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (template, message) in [
+            ("{", "not closed"),
+            ("a}", "nothing opened"),
+            ("{}", "empty placeholder"),
+            ("{a:>5}", "no format"),
+            ("{a{b}", "inside the placeholder"),
+            ("{a + 1}", "belongs to none"),
+        ] {
+            let error = split(template).expect_err(template);
+            assert!(error.contains(message), "{template}: {error}");
+        }
+    }
+
+    #[test]
+    fn quotes_hide_braces() {
+        assert_eq!(split(r#"{a.trim("}")}"#), Ok(vec![hole(r#"a.trim("}")"#)]));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_template_makes_the_parser_panic(template in r#"[\{\}:?"a-c\.\(\)\[\]\\ é]{0,24}|\PC{0,40}"#) {
+            let _ = split(&template);
+            let _ = literal_text(&template);
+        }
+
+        #[test]
+        fn escaped_text_comes_back(plain in "\\PC{0,40}") {
+            let template = plain.replace('{', "{{").replace('}', "}}");
+            assert_eq!(literal_text(&template), plain);
+        }
+    }
+}

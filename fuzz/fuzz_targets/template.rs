@@ -1,0 +1,18 @@
+//! Any text as a template: split or refused with a message, and text without braces comes out as it went in.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+// A macro crate cannot be linked; the grammar knows nothing of it.
+#[path = "../../cachemacro-derive/src/template/grammar.rs"]
+mod grammar;
+
+fuzz_target!(|template: &str| {
+    match grammar::split(template) {
+        Ok(parts) if !template.contains(['{', '}']) => assert!(parts.len() <= 1),
+        Ok(_) => {}
+        Err(message) => assert!(!message.is_empty()),
+    }
+    let text = grammar::literal_text(template);
+    assert!(text.len() <= template.len());
+});
