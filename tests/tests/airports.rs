@@ -54,7 +54,7 @@ fn a_question_that_was_answered_before_costs_no_query() {
         ("/airports/FRA", 2),
         ("/airports/EDDF", 0),
         ("/airports?country=de&name=Main", 2),
-        ("/airports/FRA/near?km=100", 1),
+        ("/airports/FRA/near?km=100", 2),
         ("/countries/DE", 1),
         ("/airports/NOPE", 1),
     ] {
@@ -62,6 +62,13 @@ fn a_question_that_was_answered_before_costs_no_query() {
         assert_eq!(first, cost, "{path}: {answer:?}");
         let (again, same) = queries(&served, || served.get(path));
         assert_eq!((again, same), (0, answer), "{path}");
+    }
+    // What lies near is made of airports, each of them known from now on.
+    let (near, _) = queries(&served, || served.get("/airports/EDFE"));
+    assert_eq!(near, 0);
+    // Anybody can ask for countries without end: those without airports are not kept.
+    for _ in 0..2 {
+        assert_eq!(queries(&served, || served.get("/countries/XX")).0, 1);
     }
     // The same question, spelled otherwise.
     let (other, _) = queries(&served, || served.get("/airports?country=DE&name=%20MAIN&page=0"));
@@ -116,6 +123,10 @@ fn what_a_write_changes_is_seen_at_once_and_the_rest_stays_cached() {
     assert_eq!((cost, name(&answer).as_str()), (0, "Rhein-Main"));
     for list in &german[..2] {
         assert!(served.get(list).body.contains("Rhein-Main"), "{list}");
+    }
+    // Neither depends on names; the names shown come from the airports' own entries.
+    for path in &german[2..] {
+        assert_eq!(queries(&served, || served.get(path)).0, 0, "{path}");
     }
     assert!(served.get("/airports/EDFE/near?km=50").body.contains("Rhein-Main"));
     for path in french {
@@ -234,7 +245,7 @@ fn assert_saves(report: &str, store: &str) {
     let saved = figure(report, "database queries saved:", 0);
     assert!((saved - 100.0 * (1.0 - on / off)).abs() < 0.1, "{report}");
     assert!(saved > 60.0, "{report}");
-    assert!(figure(report, "hit rate", 1) > 60.0, "{report}");
+    assert!(figure(report, "hit rate", 1) > 40.0, "{report}");
     for quantile in ["p50", "p99"] {
         assert!(figure(report, quantile, 0) > 0.0 && figure(report, quantile, 2) > 0.0, "{report}");
     }

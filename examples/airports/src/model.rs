@@ -40,7 +40,7 @@ impl Airport {
 /// What the list of airports can be asked for. As a whole it is the key of a cached page.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filter {
-    /// Occurs in the name, in any case.
+    /// Occurs in the name; ASCII letters in any case.
     pub name: Option<String>,
     /// The country's two letters.
     pub country: Option<String>,
@@ -56,8 +56,8 @@ impl Filter {
         let text =
             |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
         Self {
-            name: text(self.name).map(|name| name.to_lowercase()),
-            country: text(self.country).map(|country| country.to_uppercase()),
+            name: text(self.name).map(|name| name.to_ascii_lowercase()),
+            country: text(self.country).map(|country| country.to_ascii_uppercase()),
             page: self.page,
         }
     }
@@ -74,28 +74,36 @@ pub struct Page<T> {
     pub items: Vec<T>,
 }
 
-/// What lies around an airport, nearest first.
+/// What lies around an airport.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Vicinity {
     /// The one in the middle.
     pub center: Airport,
     /// How far was looked, in kilometres.
     pub radius: u32,
-    /// The others.
+    /// The others, nearest first.
     pub airports: Vec<Neighbor>,
 }
 
 /// An airport near another one.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Neighbor {
+    /// The way to it along the surface, in kilometres.
+    pub distance: f64,
+    /// The airport.
+    #[serde(flatten)]
+    pub airport: Airport,
+}
+
+/// How far it is to an airport.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Distance {
     /// Its code.
     pub icao: String,
-    /// Its name.
-    pub name: String,
     /// Its country.
     pub country: String,
     /// The way to it along the surface, in kilometres.
-    pub distance: f64,
+    pub kilometres: f64,
 }
 
 /// Figures of one country.

@@ -1,5 +1,6 @@
 //! Airports in `SQLite`. Knows nothing of caching; counts its statements, so that others can tell what caching saves.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +13,7 @@ use sqlx::{QueryBuilder, Row, Sqlite};
 
 use crate::error::Result;
 use crate::geo::Point;
-use crate::model::{Airport, Filter, Neighbor, Page, Statistics};
+use crate::model::{Airport, Distance, Filter, Page, Statistics};
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS airports (
@@ -34,6 +35,9 @@ const SCHEMA: &str = "
 /// Rows of one `INSERT`; `SQLite` takes 32,766 parameters, and a row has ten.
 const ROWS: usize = 500;
 
+/// Connections of one process share locks on memory: more of them than cores get in one another's way.
+const CONNECTIONS: u32 = 2;
+
 /// Entries on one page of a list.
 const PAGE: u32 = 20;
 
@@ -45,7 +49,7 @@ macro_rules! search {
             $columns,
             " FROM airports WHERE ",
             $condition,
-            " AND (?2 IS NULL OR instr(lower(name), ?2) > 0) ",
+            " AND (?2 IS NULL OR name LIKE ?2 ESCAPE '\\') ",
             $rest
         )
     };
@@ -70,7 +74,7 @@ impl Repository {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(Duration::from_secs(5));
-        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
+        let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).connect_with(options).await?;
         sqlx::raw_sql(SCHEMA).execute(&pool).await?;
         Ok(Self { pool, queries: Arc::default() })
     }
@@ -111,6 +115,21 @@ impl Repository {
         Ok(row.as_ref().map(airport).transpose()?)
     }
 
+    /// The airports with these ICAO codes, by their codes: one statement.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn by_icaos(&self, icaos: &[String]) -> Result<HashMap<String, Airport>> {
+        // One parameter, however many codes, so the statement stays the same and prepared.
+        let codes = serde_json::Value::from(icaos).to_string();
+        let rows = sqlx::query("SELECT * FROM airports WHERE icao IN (SELECT value FROM json_each(?1))")
+            .bind(codes)
+            .fetch_all(self.counted())
+            .await?;
+        let by_code = |row| airport(row).map(|airport| (airport.icao.clone(), airport));
+        Ok(rows.iter().map(by_code).collect::<sqlx::Result<_>>()?)
+    }
+
     /// The ICAO code of the airport with this IATA code.
     ///
     /// # Errors
@@ -139,15 +158,16 @@ impl Repository {
                 search!("*", "?1 IS NULL", "ORDER BY name, icao LIMIT ?3 OFFSET ?4"),
             )
         };
+        let name = filter.name.as_deref().map(containing);
         let total = sqlx::query(count)
             .bind(&filter.country)
-            .bind(&filter.name)
+            .bind(&name)
             .fetch_one(self.counted())
             .await?
             .try_get(0)?;
         let rows = sqlx::query(page)
             .bind(&filter.country)
-            .bind(&filter.name)
+            .bind(&name)
             .bind(PAGE)
             .bind(i64::from(filter.page) * i64::from(PAGE))
             .fetch_all(self.counted())
@@ -156,15 +176,15 @@ impl Repository {
         Ok(Page { total, page: filter.page, items })
     }
 
-    /// The airports within `radius` kilometres of a point, nearest first. There is no index for it: it reads the whole
-    /// table.
+    /// How far it is to the airports within `radius` kilometres of a point, the nearest first. There is no index for
+    /// it: it reads the whole table.
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn within(&self, center: Point, radius: f64) -> Result<Vec<Neighbor>> {
+    pub async fn within(&self, center: Point, radius: f64) -> Result<Vec<Distance>> {
         let (latitudes, longitudes) = center.surroundings(radius);
         let rows = sqlx::query(
-            "SELECT icao, name, country, latitude, longitude FROM airports
+            "SELECT icao, country, latitude, longitude FROM airports
              WHERE latitude BETWEEN ?1 AND ?2 AND longitude BETWEEN ?3 AND ?4",
         )
         .bind(latitudes.start())
@@ -175,14 +195,13 @@ impl Repository {
         .await?;
         let mut near = Vec::new();
         for row in &rows {
-            let point = Point { latitude: row.try_get(3)?, longitude: row.try_get(4)? };
-            let distance = center.distance(point);
-            if distance <= radius {
-                let (icao, name, country) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-                near.push(Neighbor { icao, name, country, distance });
+            let point = Point { latitude: row.try_get(2)?, longitude: row.try_get(3)? };
+            let kilometres = center.distance(point);
+            if kilometres <= radius {
+                near.push(Distance { icao: row.try_get(0)?, country: row.try_get(1)?, kilometres });
             }
         }
-        near.sort_by(|one, other| one.distance.total_cmp(&other.distance));
+        near.sort_by(|one, other| one.kilometres.total_cmp(&other.kilometres));
         Ok(near)
     }
 
@@ -259,6 +278,18 @@ impl Repository {
     }
 }
 
+/// The `LIKE` pattern of what contains a text, in any case of ASCII letters.
+fn containing(text: &str) -> String {
+    let mut pattern = String::from("%");
+    for c in text.chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern + "%"
+}
+
 fn airport(row: &SqliteRow) -> sqlx::Result<Airport> {
     Ok(Airport {
         icao: row.try_get("icao")?,
@@ -272,4 +303,55 @@ fn airport(row: &SqliteRow) -> sqlx::Result<Airport> {
         longitude: row.try_get("longitude")?,
         time_zone: row.try_get("time_zone")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data;
+
+    async fn loaded(folder: &tempfile::TempDir) -> Repository {
+        let repository = Repository::open(&folder.path().join("test.sqlite")).await.expect("a new database");
+        repository.import(&data::bundled().expect("the bundled file is whole")).await.expect("room for it");
+        repository
+    }
+
+    #[tokio::test]
+    async fn what_a_name_contains_is_taken_literally() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let repository = loaded(&folder).await;
+        let named = async |name: &str| {
+            let filter = Filter { name: Some(name.to_owned()), ..Filter::default() };
+            repository.search(&filter).await.expect("the database answers").total
+        };
+        assert!(named("heathrow").await > 0);
+        let renamed = repository.rename("EGLL", "50%_off\\now").await.expect("the database answers");
+        assert_eq!(renamed.map(|airport| airport.name).as_deref(), Some("50%_off\\now"));
+        for literal in ["50%", "%_", "off\\now"] {
+            assert_eq!(named(literal).await, 1, "{literal}");
+        }
+        assert_eq!(named("5_%").await, 0);
+    }
+
+    #[tokio::test]
+    async fn distances_agree_with_a_look_at_every_airport() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let repository = loaded(&folder).await;
+        let airports = data::bundled().expect("the bundled file is whole");
+        // Fiji lies at the date line, and the South Pole has an airport, too.
+        for icao in ["EDDF", "NFFN", "NZSP"] {
+            let center = airports.iter().find(|airport| airport.icao == icao).expect("it is there").point();
+            let mut expected: Vec<&str> = airports
+                .iter()
+                .filter(|airport| center.distance(airport.point()) <= 500.0)
+                .map(|airport| airport.icao.as_str())
+                .collect();
+            let found = repository.within(center, 500.0).await.expect("the database answers");
+            assert!(found.is_sorted_by_key(|near| near.kilometres), "{icao}");
+            let mut found: Vec<&str> = found.iter().map(|near| near.icao.as_str()).collect();
+            expected.sort_unstable();
+            found.sort_unstable();
+            assert_eq!(found, expected, "{icao}");
+        }
+    }
 }

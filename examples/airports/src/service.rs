@@ -1,17 +1,17 @@
 //! What can be asked and done. Everything there is about caching is in the attributes below.
 //!
-//! What depends on what is said with two kinds of tags beside the entries' keys:
+//! What depends on what is said with tags, beside the entries' keys:
 //!
-//! - `airports` is on every entry; an import evicts it, and with it everything.
-//! - `country:DE` is on whatever shows an airport of Germany. A change of one airport evicts its country, so lists,
-//!   statistics and neighborhoods without airports in it stay.
-//!
-//! Searches through all countries depend on each of them, and say so with `country:any`, which every change evicts.
+//! - `airports` is on every entry. An import evicts it, and with it everything.
+//! - `names:DE` is on lists that show airports of Germany, by name. Renaming one evicts it, deleting one as well. Lists of
+//!   all countries carry `names:any`, which every change evicts.
+//! - `places:DE` is on what depends on which airports Germany has and where they are, whatever their names:
+//!   statistics, distances. Only deleting one evicts it.
 
 use cachemacro::{Cache, cache_config, cache_evict, cache_put, cached};
 
 use crate::error::{Error, Result};
-use crate::model::{Airport, Filter, Neighbor, Page, Statistics, Vicinity};
+use crate::model::{Airport, Distance, Filter, Neighbor, Page, Statistics, Vicinity};
 use crate::repository::Repository;
 
 /// How far [`Airports::near`] looks at most, in kilometres.
@@ -59,6 +59,9 @@ impl Airports {
 
     /// The airports within `radius` kilometres of this one, nearest first, [`LISTED`] at most.
     ///
+    /// Searching is expensive and does not depend on names, so only codes and distances are cached under the question.
+    /// The airports come from their own entries, in one read, and what is missing there in one query.
+    ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Invalid`] where the radius is over [`FARTHEST`]; [`Error::Database`].
     pub async fn near(&self, code: &str, radius: u32) -> Result<Vicinity> {
@@ -66,8 +69,15 @@ impl Airports {
             return Err(Error::Invalid(format!("the radius goes up to {FARTHEST} km")));
         }
         let center = self.lookup(code).await?;
-        let airports = self.around(&center.icao, radius).await?;
-        Ok(Vicinity { center, radius, airports })
+        let distances = self.distances(&center.icao, radius).await?;
+        let codes = distances.iter().map(|near| near.icao.clone());
+        let load = async |missing: Vec<String>| self.repository.by_icaos(&missing).await;
+        let mut known = self.cache.try_get_or_load_many(codes, |icao| self.airport_entry(icao), load).await?;
+        // One that was deleted in between is not there.
+        let neighbor = |near: Distance| {
+            known.remove(&near.icao).map(|airport| Neighbor { distance: near.kilometres, airport })
+        };
+        Ok(Vicinity { center, radius, airports: distances.into_iter().filter_map(neighbor).collect() })
     }
 
     /// Gives an airport another name.
@@ -118,19 +128,20 @@ impl Airports {
     ///
     /// # Errors
     /// [`Error::Database`].
-    #[cached(prefix = "search", tags = ["airports".to_owned(), country_tag(filter.country.as_deref())])]
+    #[cached(prefix = "search", tags = ["airports".to_owned(), names(filter.country.as_deref())])]
     pub async fn search(&self, filter: &Filter) -> Result<Page<Airport>> {
         self.repository.search(filter).await
     }
 
-    /// The airports within `radius` kilometres of another. Their countries, hence the tags, are known once they are
-    /// found. The one in the middle is looked up here and not handed over: what a load uses must be read inside of it,
-    /// or it could be older than an evict that the load does not see.
-    #[cached(prefix = "near", key = "{icao}:{radius}", ttl = "1h", tags = |near| countries(near))]
-    async fn around(&self, icao: &str, radius: u32) -> Result<Vec<Neighbor>> {
+    /// How far it is to the airports around another. Their countries, hence the tags, are known once they are found.
+    ///
+    /// The one in the middle is looked up in here and not handed over: what a load uses must be read by the load, or
+    /// it could be older than an evict that came before.
+    #[cached(prefix = "near", key = "{icao}:{radius}", ttl = "1h", tags = |distances| places(distances))]
+    async fn distances(&self, icao: &str, radius: u32) -> Result<Vec<Distance>> {
         let center = self.lookup(icao).await?;
         let mut near = self.repository.within(center.point(), f64::from(radius)).await?;
-        near.retain(|neighbor| neighbor.icao != icao);
+        near.retain(|near| near.icao != icao);
         near.truncate(LISTED);
         Ok(near)
     }
@@ -142,7 +153,7 @@ impl Airports {
     #[cached(
         prefix = "statistics",
         key = "{country}",
-        tags = ["airports", "country:{country}"],
+        tags = ["airports", "places:{country}"],
         unless = |statistics| statistics.airports == 0
     )]
     pub async fn statistics(&self, country: &str) -> Result<Statistics> {
@@ -152,7 +163,7 @@ impl Airports {
     /// The country comes in with the argument, not out with the result: so the evict is known before the body runs,
     /// and happens even if the client hangs up between the write and the evict.
     #[cache_put(entry = self.airport_entry(&airport.icao))]
-    #[cache_evict(tags = ["country:{airport.country}", "country:any"])]
+    #[cache_evict(tags = ["names:{airport.country}", "names:any"])]
     async fn write_name(&self, airport: &Airport, name: &str) -> Result<Airport> {
         let renamed = self.repository.rename(&airport.icao, name).await?;
         renamed.ok_or_else(|| Error::NotFound(airport.icao.clone()))
@@ -160,7 +171,7 @@ impl Airports {
 
     #[cache_evict(
         entry = self.airport_entry(&airport.icao),
-        tags = ["country:{airport.country}", "country:any"]
+        tags = ["places:{airport.country}", "names:{airport.country}", "names:any"]
     )]
     async fn remove(&self, airport: &Airport) -> Result<()> {
         let deleted = self.repository.delete(&airport.icao).await?;
@@ -178,15 +189,16 @@ impl Airports {
     }
 }
 
-/// What is evicted when an airport of this country changes.
-fn country_tag(country: Option<&str>) -> String {
-    format!("country:{}", country.unwrap_or("any"))
+/// The tag of a list of airports of one country, or of all.
+fn names(country: Option<&str>) -> String {
+    format!("names:{}", country.unwrap_or("any"))
 }
 
-fn countries(near: &[Neighbor]) -> Vec<String> {
-    let mut countries: Vec<&str> = near.iter().map(|neighbor| neighbor.country.as_str()).collect();
+/// The tags of distances: one for each country that they lead to.
+fn places(distances: &[Distance]) -> Vec<String> {
+    let mut countries: Vec<&str> = distances.iter().map(|near| near.country.as_str()).collect();
     countries.sort_unstable();
     countries.dedup();
-    let tags = countries.into_iter().map(|country| country_tag(Some(country)));
+    let tags = countries.into_iter().map(|country| format!("places:{country}"));
     tags.chain(["airports".to_owned()]).collect()
 }

@@ -3,15 +3,18 @@
 //! Requests go over real HTTP to the service in this process, on the loopback device: the times are those that a
 //! client on the same machine sees, JSON and HTTP included. Both runs start cold, with an empty cache and a fresh copy of
 //! the database; nothing is warmed up, so the first load of everything counts as a query.
+//!
+//! With caching off, callers send as fast as they are answered. With caching on, the same requests come at the pace of
+//! before: times compare only under the same traffic. (Left alone, callers would be through with the hits in no time
+//! and then wait at the database, all at once.)
 
 mod client;
 mod mix;
 mod report;
 
 use std::error::Error;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use cachemacro::Cache;
@@ -31,7 +34,7 @@ use crate::{data, routes};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Load {
     /// How many requests at most.
-    pub requests: usize,
+    pub requests: u32,
     /// After so long the first run takes no more requests; the second one then replays as many.
     pub time: Duration,
     /// How many clients send them, each one after the other.
@@ -64,7 +67,7 @@ pub async fn compare(
     }
     let airports = data::bundled()?;
     let mut requests: Arc<[Request]> =
-        Mix::new(&airports, load.skew, load.seed).take(load.requests).collect();
+        Mix::new(&airports, load.skew, load.seed).take(load.requests as usize).collect();
 
     let folder = tempfile::tempdir()?;
     let loaded = folder.path().join("loaded.sqlite");
@@ -82,17 +85,27 @@ pub async fn compare(
         let airports = Airports::new(Repository::open(&file).await?, cache);
         Ok::<_, Failure>(airports)
     };
-    let off = run(prepare(true).await?, load.callers, Some(load.time), requests.clone()).await?;
+    let off = run(prepare(true).await?, load.callers, Pace::Unbridled(load.time), requests.clone()).await?;
     requests = requests[..off.times.len()].into();
-    let on = run(prepare(false).await?, load.callers, None, requests.clone()).await?;
+    let pace = Pace::Even(off.took / u32::try_from(requests.len())?.max(1));
+    let on = run(prepare(false).await?, load.callers, pace, requests.clone()).await?;
     Ok(Report { load: load.clone(), airports: airports.len(), requests, off, on })
 }
 
-/// Serves the airports and sends the requests, those that are begun in time.
+/// When requests are sent.
+#[derive(Clone, Copy)]
+enum Pace {
+    /// Each caller sends the next one when it has its answer, until the time is over.
+    Unbridled(Duration),
+    /// One each time so much has passed, if a caller is free. Who is late counts the delay.
+    Even(Duration),
+}
+
+/// Serves the airports and sends them the requests.
 async fn run(
     airports: Airports,
     callers: usize,
-    time: Option<Duration>,
+    pace: Pace,
     requests: Arc<[Request]>,
 ) -> Result<Run, Failure> {
     let cache = airports.cache().clone();
@@ -107,18 +120,22 @@ async fn run(
     let server = tokio::spawn(server.into_future());
 
     let began = Instant::now();
-    let next = Arc::new(AtomicUsize::new(0));
+    let next = Arc::new(AtomicU32::new(0));
     let mut clients: JoinSet<Result<Vec<Duration>, Failure>> = JoinSet::new();
     for _ in 0..callers {
-        let take = {
-            let (next, requests) = (next.clone(), requests.clone());
-            move || {
-                let in_time = time.is_none_or(|time| began.elapsed() < time);
-                let at = in_time.then(|| next.fetch_add(1, Ordering::Relaxed))?;
-                requests.get(at).cloned()
+        let (next, requests) = (next.clone(), requests.clone());
+        clients.spawn(async move {
+            let mut client = Client::connect(address).await?;
+            let mut times = Vec::new();
+            while pace.goes_on(began) {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some(request) = requests.get(at as usize) else { break };
+                let due = pace.turn(began, at).await;
+                client.send(request).await?;
+                times.push(due.elapsed());
             }
-        };
-        clients.spawn(replay(address, take));
+            Ok(times)
+        });
     }
     let mut times = Vec::with_capacity(requests.len());
     while let Some(done) = clients.join_next().await {
@@ -135,14 +152,27 @@ async fn run(
     Ok(Run { store, queries: airports.repository().queries(), took, times, stats })
 }
 
-/// One client: sends what it can take, one request after the other, and tells how long each took.
-async fn replay(address: SocketAddr, take: impl Fn() -> Option<Request>) -> Result<Vec<Duration>, Failure> {
-    let mut client = Client::connect(address).await?;
-    let mut times = Vec::new();
-    while let Some(request) = take() {
-        let began = Instant::now();
-        client.send(&request).await?;
-        times.push(began.elapsed());
+impl Pace {
+    fn goes_on(self, began: Instant) -> bool {
+        match self {
+            Pace::Unbridled(time) => began.elapsed() < time,
+            Pace::Even(_) => true,
+        }
     }
-    Ok(times)
+
+    /// Waits until it is the turn of a request, and tells since when it is.
+    async fn turn(self, began: Instant, at: u32) -> Instant {
+        match self {
+            Pace::Unbridled(_) => Instant::now(),
+            Pace::Even(gap) => {
+                let due = began + gap * at;
+                if due <= Instant::now() {
+                    return due;
+                }
+                tokio::time::sleep_until(due.into()).await;
+                // Timers wake up to a millisecond late, which is not the service's fault.
+                Instant::now()
+            }
+        }
+    }
 }
