@@ -1,4 +1,7 @@
-//! The attributes of [cachemacro](https://docs.rs/cachemacro).
+//! The attributes of [cachemacro](https://docs.rs/cachemacro), which re-exports them; use that crate.
+//!
+//! Attribute tokens become spanned options, options and function a checked model, the model a handful of lines that
+//! call the runtime. Nothing here knows of Redis or serde.
 
 mod check;
 mod config;
@@ -19,24 +22,318 @@ use proc_macro::TokenStream;
 use crate::options::Macro;
 
 /// Puts a cache in front of a function.
+///
+/// A call looks into the cache first. On a miss the function runs once, however many callers ask for the same key at
+/// the same time in however many processes, and what it returned is stored. Whatever breaks in the cache, the function
+/// runs.
+///
+/// ```
+/// use cachemacro::cached;
+/// # use std::io::Result;
+/// # #[derive(Clone, serde::Serialize, serde::Deserialize)]
+/// # struct User { name: String }
+///
+/// #[cached(prefix = "user", key = "{org}:{id}", ttl = "5m", tags = ["users", "org:{org}"], entry = user_entry)]
+/// async fn user(org: u32, id: u64) -> Result<Option<User>> {
+///     Ok(Some(User { name: format!("user {id}") })) // SELECT
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<()> {
+/// user(1, 7).await?; // runs
+/// user(1, 7).await?; // does not
+/// # let runs = cachemacro::current().stats().total.loads;
+/// assert_eq!(runs, 1);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Functions
+///
+/// `async fn`: free, inherent with any receiver, in a trait's `impl`, provided by a trait, under `#[async_trait]`,
+/// `async unsafe fn`; and `fn … -> impl Future`, whose body runs at the first poll, on a miss only. Generics, lifetimes,
+/// references, patterns and `#[cfg]` on arguments work. The signature stays as it is, and the future is [`Send`] where
+/// the body's is.
+///
+/// ```
+/// use std::sync::Arc;
+/// use cachemacro::cached;
+///
+/// struct Weather;
+///
+/// impl Weather {
+///     #[cached(ttl = "10m")]
+///     async fn of(self: Arc<Self>, city: &str) -> f32 {
+///         21.0
+///     }
+///
+///     #[cached]
+///     fn tomorrow(&self, (latitude, longitude): (i32, i32)) -> impl Future<Output = f32> + Send {
+///         async move { (latitude + longitude) as f32 }
+///     }
+/// }
+///
+/// #[cached]
+/// async unsafe fn at_address(address: usize) -> u8 {
+///     0
+/// }
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// # Arc::new(Weather).of("Bern").await;
+/// # assert_eq!(Weather.tomorrow((1, 2)).await, 3.0);
+/// # // SAFETY: it does nothing.
+/// # assert_eq!(unsafe { at_address(1).await }, 0);
+/// # }
+/// ```
+///
+/// # What is stored
+///
+/// The value inside `Result` and `Option`; `Err` and `None` only where the options say so. That is decided by types,
+/// not by spelling, where the function is defined: an alias such as `anyhow::Result` is seen through, a type parameter
+/// is a plain value. `Option<Result<…>>` is refused. The value must be `Clone + Send + Sync + 'static` and serde's.
+///
+/// # Options
+///
+/// | option | forms | default |
+/// |---|---|---|
+/// | `prefix` | string | module path and function name |
+/// | `key` | see [below](#keys) | every argument but `self` |
+/// | `skip(a, b)` | arguments left out of the default key | none |
+/// | `ttl` | `"250ms"` `"5m"` `"1h30m"` `"never"` · `Duration` expression over the arguments · closure over the loaded value. Zero or under 1 ms: not stored. A tagged `never` is 30 days | the cache's |
+/// | `tags` | list of templates `["users", "org:{org}"]` · expression, or closure over all arguments, giving strings · closure with one parameter, the loaded value | none |
+/// | `condition` | expression over the arguments; false leaves the cache alone | `true` |
+/// | `unless` | closure over the value; true returns it unstored | never |
+/// | `cache_none` | whether `None` is stored | `false` |
+/// | `none_ttl` | how long `None` is stored; says that it is | the TTL |
+/// | `cache_err` | whether `Err` is stored; the error must be serde's | `false` |
+/// | `jitter` | `"10%"`: TTLs are spread by this much, up and down | the cache's |
+/// | `wait` | how long to wait for another's load; `"0s"`: not for other processes' | the cache's |
+/// | `deadline` | how long a load may take before others may load too | the cache's |
+/// | `codec` | type of a codec | the cache's |
+/// | `version` | number, raised by hand where old values are to be misses | 0 |
+/// | `cache` | expression giving a `&Cache`, such as `self.cache` | the scoped cache, else the global one |
+/// | `entry` | name of a function to generate, see [below](#entries) | none |
+/// | `value` | type: what is stored, where the return type's spelling hides it from `entry` | what is inside |
+/// | `crate` | path to the facade, where it is renamed | `::cachemacro` |
+///
+/// `stale`, `max_age`, `refresh`, `local` and `validate` are known, and not available yet.
+///
+/// Everything is checked where it stands, and all mistakes are reported at once. Options are evaluated once a call,
+/// before the body: `condition`, the key, `cache`, `tags`, `ttl`. Closures over the value are called when it is loaded, and not
+/// for `Err` or `None`; they see clones of the arguments that they mention, because the body has moved those.
+///
+/// # Keys
+///
+/// Two calls share an entry only if their keys are equal, and keys are equal only for equal arguments. Type and const
+/// parameters of the function and its `impl`, and `Self` in traits, are part of every key.
+///
+/// | form | the key is made of |
+/// |---|---|
+/// | none | every argument but `self`, through serde |
+/// | `"{id}:{user.name}:{kind:?}"` | what the placeholders print: arguments, fields, method calls; `{self.tenant}` too. `{{` and `}}` are braces |
+/// | `\|id, page\| (id, page / 10)` | what the closure gives, through serde. Its parameters are references to the arguments in their order, `self` apart; `.await` works in it |
+/// | `path::to::function` | what the function gives for references to all arguments |
+/// | `(id, page / 10)`, `build(&user).await` | the expression's value, through serde. Names that stand bare in a tuple are borrowed |
+///
+/// ```
+/// use cachemacro::cached;
+///
+/// #[cached(prefix = "search", key = |text, page| (text.to_lowercase(), page), entry = search_entry)]
+/// async fn search(text: String, page: u32) -> Vec<u64> {
+///     vec![]
+/// }
+///
+/// assert_eq!(search_entry("Zug".to_owned(), 2).key().unwrap().as_str(), "search:zug:2");
+/// ```
+///
+/// # Entries
+///
+/// `entry = user_entry` generates `fn user_entry(…) -> Entry<T>` beside the function, with its visibility (`entry = pub
+/// user_entry` for another). It takes the arguments that key, tags, TTL and cache use, owned or borrowed, in the function's order, and
+/// `&self` where they use it. `#[cache_put]` and `#[cache_evict]` take it, and so does the direct interface. In a
+/// trait's `impl` it needs [`#[cache_config]`](macro@cache_config) on the `impl`, which makes it an inherent function.
+/// With `entry`, closures over the value cannot mention arguments, because puts apply them too.
+///
+/// ```
+/// use cachemacro::{Entry, cached};
+///
+/// #[cached(prefix = "price", ttl = "1m", entry = price_entry)]
+/// async fn price(article: &str, currency: &str) -> u64 {
+///     1200
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// price("pen", "CHF").await;
+/// let entry: Entry<u64> = price_entry("pen", String::from("CHF"));
+/// assert_eq!(entry.get().await?, Some(1200));
+/// # Ok(())
+/// # }
+/// ```
 #[proc_macro_attribute]
 pub fn cached(options: TokenStream, item: TokenStream) -> TokenStream {
     recover::expand(Macro::Cached, options.into(), item.into()).into()
 }
 
 /// Writes what a function returns to the cache.
+///
+/// The function always runs. After success its value replaces what was cached; after an `Err` the cache is as it was. Two puts
+/// that race leave the value that is current, or nothing.
+///
+/// ```
+/// use cachemacro::{cache_put, cached};
+/// # use std::io::Result;
+///
+/// #[cached(prefix = "name", key = "{id}", entry = name_entry)]
+/// async fn name(id: u64) -> Result<Option<String>> {
+///     Ok(None) // SELECT
+/// }
+///
+/// #[cache_put(entry = name_entry(id), unless = |name| name.is_empty())]
+/// async fn rename(id: u64, name: String) -> Result<String> {
+///     Ok(name) // UPDATE
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<()> {
+/// rename(7, "Ada".to_owned()).await?;
+/// assert_eq!(name(7).await?.as_deref(), Some("Ada"));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A put that does not store (`unless`, `None` without `cache_none`, too large, not encodable) evicts. So does one whose
+/// body was cancelled or panicked, because it may have written already.
+///
+/// # Options
+///
+/// | option | forms | default |
+/// |---|---|---|
+/// | `entry` | expression giving the entry to write; key, tags, TTL, rules, codec and value type come from its `#[cached]` function | |
+/// | `prefix`, `key` | the same without an `entry` function | |
+/// | `ttl`, `tags` | as in [`#[cached]`](macro@cached), beside `prefix` and `key` | the cache's; none |
+/// | `condition` | expression over the arguments; false leaves the cache alone | `true` |
+/// | `unless` | closure over the value; true evicts instead | never |
+/// | `cache_none`, `none_ttl`, `jitter`, `codec`, `version`, `cache` | as in `#[cached]`, beside `prefix` and `key` | |
+/// | `on_err` | `"evict"`: an `Err` evicts, where a failed write may have happened | `"keep"` |
+/// | `on_evict_error` | `"return"`: a failed evict is what the function returns, where its error can be made from `cachemacro::Error` | `"log"`: it is logged and counted |
+/// | `crate` | path to the facade | `::cachemacro` |
+///
+/// Arguments that stand bare in the call of an entry function are borrowed, so that the body can move them. In `key`,
+/// `tags`, `ttl` and `entry`, `result` is the value inside what the function returned; a put that learns its key from
+/// it evicts that key after the body and stores nothing. `self` is there beside `result` only in functions that take
+/// `&self`.
+///
+/// `prefix` and `key` in a trait or a generic `impl` write the entry of the function in the same `impl`, and evict
+/// that of a function of this prefix elsewhere; entries of other generic functions need `entry`.
+///
+/// Several `#[cache_put]` and `#[cache_evict]` on one function are one write with one guard.
 #[proc_macro_attribute]
 pub fn cache_put(options: TokenStream, item: TokenStream) -> TokenStream {
     recover::expand(Macro::Put, options.into(), item.into()).into()
 }
 
 /// Evicts from the cache when a function succeeded.
+///
+/// The function always runs. After success what the attribute names is gone, in every process, for every read that
+/// begins after the function returned; after an `Err` the cache is as it was. What a function was about to evict when
+/// it was cancelled or panicked is evicted too, because it may have written already.
+///
+/// ```
+/// use cachemacro::{cache_evict, cached};
+/// # use std::io::Result;
+///
+/// #[cached(prefix = "post", key = "{id}", entry = post_entry)]
+/// async fn post(id: u64) -> Result<String> {
+///     Ok(format!("post {id}")) // SELECT
+/// }
+///
+/// #[cached(prefix = "posts-of", tags = ["posts-of:{author}"])]
+/// async fn posts_of(author: &str, page: u32) -> Result<Vec<u64>> {
+///     Ok(vec![7]) // SELECT
+/// }
+///
+/// #[cache_evict(entry = post_entry(id), tags = ["posts-of:{result}"])]
+/// async fn delete(id: u64) -> Result<String> {
+///     Ok("ada".to_owned()) // DELETE … RETURNING author
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<()> {
+/// post(7).await?;
+/// posts_of("ada", 1).await?;
+/// delete(7).await?;
+/// assert!(!post_entry(7).has().await.unwrap());
+/// # posts_of("ada", 1).await?;
+/// # assert_eq!(cachemacro::current().stats().total.loads, 3);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Options
+///
+/// | option | forms | default |
+/// |---|---|---|
+/// | `entry` | expression giving the entry to evict | |
+/// | `entries` | iterator of entries | |
+/// | `prefix`, `key` | one entry, without an `entry` function | |
+/// | `prefix`, `all` | the whole prefix; this scans the server's keys, where a tag costs nothing | |
+/// | `tags` | as in [`#[cached]`](macro@cached) | none |
+/// | `before` | evict before the body too, and again after it, whatever becomes of it | `false` |
+/// | `cache` | expression giving the `&Cache` that keys, tags and prefixes are evicted from | the scoped cache, else the global one |
+/// | `on_err` | `"evict"`: after an `Err` too, where a failed write may have happened | `"keep"` |
+/// | `on_evict_error` | `"return"`: a failed evict is what the function returns, where its error can be made from `cachemacro::Error` | `"log"`: it is logged and counted |
+/// | `crate` | path to the facade | `::cachemacro` |
+///
+/// In `key`, `tags`, `entry` and `entries`, `result` is the value inside what the function returned; where there is
+/// none, what mentions it does nothing. Arguments mentioned beside it are cloned. Whatever the function returns will do: it need not be
+/// cacheable.
 #[proc_macro_attribute]
 pub fn cache_evict(options: TokenStream, item: TokenStream) -> TokenStream {
     recover::expand(Macro::Evict, options.into(), item.into()).into()
 }
 
 /// Sets defaults for the attributes inside an `impl` or trait.
+///
+/// Takes every option of [`#[cached]`](macro@cached), [`#[cache_put]`](macro@cache_put) and
+/// [`#[cache_evict]`](macro@cache_evict) but those that are about one function: `key`, `skip`, `entry`, `value`, `entries`, `all` and
+/// `before`. What is written inside replaces the default. `tags` never reach an evict, and with `entry` none does that
+/// the entry has itself. A default that mentions `self` is a mistake in a function that takes none, unless the function
+/// has its own.
+///
+/// ```
+/// use cachemacro::{Cache, cache_config, cache_evict, cached};
+///
+/// struct Users {
+///     cache: Cache,
+/// }
+///
+/// #[cache_config(prefix = "user", ttl = "1m", tags = ["users"], cache = self.cache)]
+/// impl Users {
+///     #[cached(key = "{id}", entry = user_entry)]
+///     async fn user(&self, id: u64) -> String {
+///         format!("user {id}")
+///     }
+///
+///     #[cached(key = "by-name:{name}", ttl = "1h")]
+///     async fn by_name(&self, name: &str) -> Option<u64> {
+///         Some(7)
+///     }
+///
+///     #[cache_evict(entry = self.user_entry(id))]
+///     async fn delete(&self, id: u64) {}
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// let users = Users { cache: Cache::memory() };
+/// users.user(7).await;
+/// users.cache.evict_tags(["users"]).await?;
+/// assert!(!users.user_entry(7).has().await?);
+/// # users.by_name("ada").await;
+/// # users.delete(7).await;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Functions of one prefix must have keys that differ in a word, as `{id}` and `by-name:{name}` do.
+///
+/// It goes above or below `#[async_trait]`. On a trait's `impl` it moves the functions that `entry` names into an
+/// inherent `impl`, where they are `pub(crate)` unless the option says `entry = pub name`.
 #[proc_macro_attribute]
 pub fn cache_config(options: TokenStream, item: TokenStream) -> TokenStream {
     config::rewrite(options.into(), item.into()).into()
@@ -51,7 +348,17 @@ pub fn cache_config(options: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// `#[cachemacro(crate = path)]` names the facade where it is not `::cachemacro`.
 ///
-/// The example is at `cachemacro::CacheSchema`, where it runs.
+/// ```
+/// use cachemacro::CacheSchema;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Clone, Serialize, Deserialize, CacheSchema)]
+/// #[serde(tag = "type")]
+/// enum Event {
+///     Created { id: u64 },
+///     Renamed { id: u64, name: String },
+/// }
+/// ```
 #[proc_macro_derive(CacheSchema, attributes(cachemacro))]
 pub fn cache_schema(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     schema::derive(input.into()).into()

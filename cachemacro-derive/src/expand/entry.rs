@@ -48,7 +48,7 @@ pub(crate) fn function(model: &Cached, function: &EntryFn, item: &Item, failed: 
             entry_
         )
     };
-    let doc = format!("The cache entry of [`{0}`]({1}).", item.name(), link(item));
+    let doc = format!("The cache entry of `{}`.", item.name());
     quote_spanned! {mixed=>
         #[doc = #doc]
         #[must_use]
@@ -56,12 +56,6 @@ pub(crate) fn function(model: &Cached, function: &EntryFn, item: &Item, failed: 
             #body
         }
     }
-}
-
-/// Where rustdoc finds the function.
-fn link(item: &Item) -> String {
-    let name = item.name();
-    if item.receiver.is_some() { format!("Self::{name}") } else { name }
 }
 
 struct Parameter {

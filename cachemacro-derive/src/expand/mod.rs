@@ -156,9 +156,11 @@ impl<'a> Expander<'a> {
         let mixed = Span::mixed_site();
         let private = &self.private;
         let turbofish = stored.map(|stored| quote_spanned!(mixed=> ::<#stored>));
-        let entry = if let Some(cache) = &parts.cache {
-            let cache = self.cache_reference(cache, place);
-            quote_spanned!(mixed=> #private::entry_in #turbofish (#cache, site_, key_))
+        // A statement of its own, so that what the expression gives is not taken for the `Cache` itself.
+        let cache_name = format_ident!("cache_", span = mixed);
+        let cache = parts.cache.as_ref().map(|cache| self.cache(&cache_name, cache, place));
+        let entry = if cache.is_some() {
+            quote_spanned!(mixed=> #private::entry_in #turbofish (#cache_name, site_, key_))
         } else {
             quote_spanned!(mixed=> #private::entry #turbofish (site_, key_))
         };
@@ -176,28 +178,19 @@ impl<'a> Expander<'a> {
             quote_spanned!(mixed=> .with_rules(#rules))
         });
         quote_spanned! {mixed=>
+            #cache
             let entry_ = #entry.with_schema(shape_.schema()) #tags #ttl #codec #rules;
         }
     }
 
-    /// The cache that an expression gives, or none.
-    pub(crate) fn cache(&self, cache: Option<&Expr>, place: Place) -> TokenStream {
+    /// `let cache = …;`: a reference to what the expression gives.
+    pub(crate) fn cache(&self, name: &Ident, cache: &Expr, place: Place) -> TokenStream {
         let mixed = Span::mixed_site();
-        let private = &self.private;
-        match cache {
-            None => quote_spanned!(mixed=> ::core::option::Option::None),
-            Some(cache) => {
-                let cache = self.cache_reference(cache, place);
-                quote_spanned!(mixed=> #private::cache(#cache))
-            }
-        }
-    }
-
-    fn cache_reference(&self, cache: &Expr, place: Place) -> TokenStream {
-        match values::fitted(cache, self.item, place, &[], false) {
+        let cache = match values::fitted(cache, self.item, place, &[], false) {
             Expr::Reference(cache) => cache.to_token_stream(),
             cache => reference(&cache),
-        }
+        };
+        quote_spanned!(mixed=> let #name = #cache;)
     }
 
     /// `let site = …; let key = …;`

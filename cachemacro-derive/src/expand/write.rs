@@ -144,9 +144,15 @@ impl Writer<'_> {
     /// What follows evicts as one attribute. Gives the number by which to go on with it later.
     fn begin_evicts(&mut self, cache: Option<&syn::Expr>, attribute: &WriteAttr) -> usize {
         let mixed = Span::mixed_site();
-        let private = &self.expander.private;
+        let private = self.expander.private.clone();
         let WriteAttr { before, on_err, .. } = attribute;
-        let cache = self.expander.cache(cache, Place::Function);
+        let cache = if let Some(cache) = cache {
+            let name = self.name("cache");
+            self.before.extend(self.expander.cache(&name, cache, Place::Function));
+            quote_spanned!(mixed=> #private::cache(#name))
+        } else {
+            quote_spanned!(mixed=> ::core::option::Option::None)
+        };
         self.calls.extend(quote_spanned! {mixed=>
             .evict(#cache, #private::When { before: #before, on_err: #on_err })
         });
