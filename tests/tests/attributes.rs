@@ -31,7 +31,7 @@ mod evaluation {
         key = step("key", id),
         cache = step("cache", cache),
         tags = [step("tag", "a"), step("other tag", "b")],
-        ttl = step("ttl", Duration::from_secs(60)),
+        ttl = step("ttl", Duration::from_mins(1)),
         unless = |_| step("unless", false)
     )]
     async fn load(id: u32, cache: &Cache) -> u32 {
@@ -45,7 +45,7 @@ mod evaluation {
         key = step("key", id),
         cache = step("cache", cache),
         tags = [step("tag", "a")],
-        ttl = step("ttl", Duration::from_secs(60)),
+        ttl = step("ttl", Duration::from_mins(1)),
         unless = |_| step("unless", false)
     )]
     #[cache_evict(tags = [step("early", "x"), step("late", if *result > 0 { "y" } else { "z" })])]
@@ -155,12 +155,12 @@ mod cancellation {
     #[cache_evict(entry = c_entry(id))]
     async fn hung_evict(id: u32) {
         let _ = id;
-        pending().await
+        pending::<()>().await;
     }
 
     #[cache_evict(tags = ["c"])]
     async fn hung_tag_evict() {
-        pending().await
+        pending::<()>().await;
     }
 
     #[cache_put(entry = c_entry(id))]
@@ -271,14 +271,12 @@ mod keys {
     fn the_function_and_its_entry_agree() {
         run(async {
             for (a, b) in [("", ""), ("a:b", "%3A"), ("{", "\u{0}\n ü"), ("x", &"long ".repeat(100))] {
-                (
-                    f1(a, b).await,
-                    f2(a, b).await,
-                    f3(a, b).await,
-                    f4(a, b).await,
-                    f5(a, b).await,
-                    f6(a, b).await,
-                );
+                f1(a, b).await;
+                f2(a, b).await;
+                f3(a, b).await;
+                f4(a, b).await;
+                f5(a, b).await;
+                f6(a, b).await;
                 for entry in
                     [with_colon(a, b), adjacent(a, b), with_words(a, b), with_braces(a, b), by_default(a, b)]
                 {
