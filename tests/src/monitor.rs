@@ -3,6 +3,7 @@
 use futures_util::StreamExt as _;
 use redis::aio::Monitor;
 
+use crate::server::connect;
 use crate::wait::DEADLINE;
 
 /// Everything that a server is sent from the start of this on.
@@ -34,8 +35,7 @@ impl Watched {
     /// Where the server stops telling.
     pub async fn commands(self) -> Vec<Vec<String>> {
         let end = format!("the end of {}", crate::namespace());
-        let client = redis::Client::open(&*self.url).expect("the URL is well-formed");
-        let mut client = client.get_multiplexed_async_connection().await.expect("the server answers");
+        let mut client = connect(&self.url).await;
         redis::cmd("ECHO").arg(&end).exec_async(&mut client).await.expect("the server answers");
         let mut lines = self.monitor.into_on_message::<String>();
         let mut commands = Vec::new();

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
 
+use crate::wait::DEADLINE;
+
 /// Arguments: the log file, the folder to remove at the end, then the server's command line.
 const KEEPER: &str = r#"
 log=$1; folder=$2; shift 2
@@ -123,14 +125,7 @@ impl RedisServer {
 
     /// A connection to look at the server from outside, with a generous response timeout.
     pub async fn client(&self) -> MultiplexedConnection {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(START))
-            .set_response_timeout(Some(Duration::from_secs(10)));
-        redis::Client::open(self.url())
-            .expect("the URL is well-formed")
-            .get_multiplexed_async_connection_with_config(&config)
-            .await
-            .expect("the test's own server accepts connections")
+        connect(&self.url()).await
     }
 
     /// What the server wrote so far.
@@ -143,6 +138,21 @@ impl RedisServer {
         let sent = Command::new("kill").args([format!("-{signal}"), pid.to_string()]).status();
         assert!(sent.is_ok_and(|status| status.success()), "SIG{signal} could not be sent to {pid}");
     }
+}
+
+/// A test's own connection to a server, with generous deadlines.
+///
+/// # Panics
+/// Where the URL is wrong or nobody answers.
+pub async fn connect(url: &str) -> MultiplexedConnection {
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(START))
+        .set_response_timeout(Some(2 * DEADLINE));
+    redis::Client::open(url)
+        .expect("the URL is well-formed")
+        .get_multiplexed_async_connection_with_config(&config)
+        .await
+        .expect("the test's own server accepts connections")
 }
 
 impl Drop for RedisServer {

@@ -48,7 +48,7 @@ fn main() -> Outcome {
         }
         let cache = Cache::builder().store(store).namespace(namespace).wait(LONG).lease(LONG).build()?;
         cache.connect().await?;
-        let database = redis::Client::open(database)?.get_multiplexed_async_connection().await?;
+        let database = cachemacro_tests::server::connect(database).await;
         let process = Process { cache, database, stale: Arc::default(), reads: Arc::default() };
         say("ready");
         next_command().await?;
