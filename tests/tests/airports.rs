@@ -240,7 +240,7 @@ fn figure(report: &str, word: &str, at: usize) -> f64 {
 
 #[track_caller]
 fn assert_saves(report: &str, store: &str) {
-    assert!(report.contains(&format!("cache in {store}\n")), "{report}");
+    assert!(report.contains(&format!("; cache in {store}\n")), "{report}");
     let (off, on) = (figure(report, "database queries ", 0), figure(report, "database queries ", 1));
     let saved = figure(report, "database queries saved:", 0);
     assert!((saved - 100.0 * (1.0 - on / off)).abs() < 0.1, "{report}");
@@ -253,12 +253,12 @@ fn assert_saves(report: &str, store: &str) {
 
 #[test]
 fn a_load_saves_more_than_60_percent_of_the_queries() {
-    let load = "load --requests 1500 --seconds 60 --callers 4 --skew 1.3";
+    let load = "load --requests 1000 --seconds 60 --callers 4 --skew 1.3";
     let report = Program::example("airports").args(load).output();
-    assert!(report.starts_with("1500 requests over HTTP on loopback from 4 callers"), "{report}");
+    assert!(report.starts_with("1000 requests over HTTP on loopback, "), "{report}");
     assert_saves(&report, "memory");
     // Without caching, each request needs a query, most of them two.
-    assert!(figure(&report, "database queries ", 0) > 1_500.0, "{report}");
+    assert!(figure(&report, "database queries ", 0) > 1_000.0, "{report}");
 }
 
 #[test]
@@ -267,7 +267,7 @@ fn a_load_on_redis_saves_as_much_and_leaves_other_entries_alone() {
     let service = Service::new(Some(server.url()));
     let served = service.start();
     served.get("/airports/FRA");
-    let load = "load --requests 1000 --seconds 60 --callers 4 --skew 1.4";
+    let load = "load --requests 600 --seconds 60 --callers 4 --skew 1.4";
     let report = Program::example("airports").args(load).env("REDIS_URL", &server.url()).output();
     assert_saves(&report, "redis");
     assert_eq!(queries(&served, || served.get("/airports/FRA")).0, 0);

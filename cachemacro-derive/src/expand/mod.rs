@@ -157,7 +157,8 @@ impl<'a> Expander<'a> {
         let private = &self.private;
         let turbofish = stored.map(|stored| quote_spanned!(mixed=> ::<#stored>));
         // A statement of its own, so that what the expression gives is not taken for the `Cache` itself.
-        let cache_name = format_ident!("cache_", span = mixed);
+        let cache_span = parts.cache.as_ref().map_or(mixed, pointing_at);
+        let cache_name = Ident::new("cache_", cache_span);
         let cache = parts.cache.as_ref().map(|cache| self.cache(&cache_name, cache, place));
         let entry = if cache.is_some() {
             quote_spanned!(mixed=> #private::entry_in #turbofish (#cache_name, site_, key_))

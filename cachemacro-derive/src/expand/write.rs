@@ -147,7 +147,8 @@ impl Writer<'_> {
         let private = self.expander.private.clone();
         let WriteAttr { before, on_err, .. } = attribute;
         let cache = if let Some(cache) = cache {
-            let name = self.name("cache");
+            let mut name = self.name("cache");
+            name.set_span(pointing_at(cache));
             self.before.extend(self.expander.cache(&name, cache, Place::Function));
             quote_spanned!(mixed=> #private::cache(#name))
         } else {

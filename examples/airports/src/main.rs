@@ -20,8 +20,8 @@ usage: airports [serve] [--port PORT] [--database FILE]
 
 serve   answers on 127.0.0.1; port 3000, and a database in a temporary folder, unless told otherwise.
         Port 0 takes any that is free. Several processes can serve one database file and one Redis.
-load    replays a mix of requests against the service, with caching off for so many seconds or requests at most
-        (8; 20000), then the same ones with caching on, and tells what that saved.
+load    replays a mix of requests against the service with caching off, then the same ones with caching on, and
+        tells what that saved. Each run takes so many seconds or requests at most (5; 20000).
 
 With REDIS_URL the cache is in Redis or Valkey.
 ";

@@ -1,18 +1,20 @@
 //! Measures what the cache saves: the same requests against the same data, with caching off and with caching on.
 //!
 //! Requests go over real HTTP to the service in this process, on the loopback device: the times are those that a
-//! client on the same machine sees, JSON and HTTP included. Both runs start cold, with an empty cache and a fresh copy of
-//! the database; nothing is warmed up, so the first load of everything counts as a query.
+//! client on the same machine sees, JSON and HTTP included. Each run begins with an empty cache and its own copy of the
+//! database, and is preceded by some seconds of reads that are not counted, sent as fast as they are answered. They tell
+//! what the service keeps up with, and leave the cache as it is in the middle of a day and not on its first second.
 //!
-//! With caching off, callers send as fast as they are answered. With caching on, the same requests come at the pace of
-//! before: times compare only under the same traffic. (Left alone, callers would be through with the hits in no time
-//! and then wait at the database, all at once.)
+//! Times compare only under the same traffic. So both runs get their requests at the same even pace: half of what the
+//! service kept up with while its cache was off.
 
 mod client;
 mod mix;
 mod report;
 
 use std::error::Error;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -20,7 +22,7 @@ use std::time::{Duration, Instant};
 use cachemacro::Cache;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use self::client::Client;
 use self::mix::Mix;
@@ -33,9 +35,9 @@ use crate::{data, routes};
 /// What to replay.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Load {
-    /// How many requests at most.
+    /// How many requests at most, before and within each of the two runs.
     pub requests: u32,
-    /// After so long the first run takes no more requests; the second one then replays as many.
+    /// How long each run takes at most.
     pub time: Duration,
     /// How many clients send them, each one after the other.
     pub callers: usize,
@@ -47,9 +49,12 @@ pub struct Load {
 
 impl Default for Load {
     fn default() -> Self {
-        Self { requests: 20_000, time: Duration::from_secs(8), callers: 8, skew: 1.0, seed: 1 }
+        Self { requests: 20_000, time: Duration::from_secs(5), callers: 8, skew: 1.0, seed: 1 }
     }
 }
+
+/// How long reads are sent before each run, at most.
+const BEFORE: Duration = Duration::from_secs(3);
 
 /// Whatever stopped it.
 pub type Failure = Box<dyn Error + Send + Sync>;
@@ -66,8 +71,11 @@ pub async fn compare(
         return Err("at least one request and one caller are needed, and a skew that is not negative".into());
     }
     let airports = data::bundled()?;
-    let mut requests: Arc<[Request]> =
-        Mix::new(&airports, load.skew, load.seed).take(load.requests as usize).collect();
+    let most = load.requests as usize;
+    // One stream, so that both have the same favourites and neither repeats the other.
+    let mut mix = Mix::new(&airports, load.skew, load.seed);
+    let before = mix.by_ref().filter(Request::is_read).take(most).collect();
+    let mut requests: Arc<[Request]> = mix.take(most).collect();
 
     let folder = tempfile::tempdir()?;
     let loaded = folder.path().join("loaded.sqlite");
@@ -76,20 +84,28 @@ pub async fn compare(
     // Closing writes everything into the one file that is copied.
     repository.close().await;
 
-    let prepare = async |disabled| {
-        let file = folder.path().join(if disabled { "off.sqlite" } else { "on.sqlite" });
+    let serve = async |name: &str, disabled| {
+        let file = folder.path().join(name);
         std::fs::copy(&loaded, &file)?;
         let cache = cache(disabled)?;
         // What an earlier run left in Redis is about another database.
         cache.clear().await?;
-        let airports = Airports::new(Repository::open(&file).await?, cache);
-        Ok::<_, Failure>(airports)
+        Server::start(Airports::new(Repository::open(&file).await?, cache)).await
     };
-    let off = run(prepare(true).await?, load.callers, Pace::Unbridled(load.time), requests.clone()).await?;
-    requests = requests[..off.times.len()].into();
-    let pace = Pace::Even(off.took / u32::try_from(requests.len())?.max(1));
-    let on = run(prepare(false).await?, load.callers, pace, requests.clone()).await?;
-    Ok(Report { load: load.clone(), airports: airports.len(), requests, off, on })
+    let callers = load.callers;
+
+    let server = serve("off", true).await?;
+    let began = Instant::now();
+    let sent = server.send(callers, Pace::Unbridled(BEFORE), &before).await?.len();
+    let gap = 2 * began.elapsed() / u32::try_from(sent)?.max(1);
+    let in_time = usize::try_from(load.time.as_nanos() / gap.as_nanos().max(1))?.max(1);
+    requests = requests.iter().take(in_time).cloned().collect();
+    let off = server.run(callers, Pace::Even(gap), &requests).await?;
+
+    let server = serve("on", false).await?;
+    server.send(callers, Pace::Unbridled(BEFORE), &before).await?;
+    let on = server.run(callers, Pace::Even(gap), &requests).await?;
+    Ok(Report { load: load.clone(), gap, requests, off, on })
 }
 
 /// When requests are sent.
@@ -97,59 +113,87 @@ pub async fn compare(
 enum Pace {
     /// Each caller sends the next one when it has its answer, until the time is over.
     Unbridled(Duration),
-    /// One each time so much has passed, if a caller is free. Who is late counts the delay.
+    /// One each time so much has passed, if a caller is free. Where none is, the delay counts.
     Even(Duration),
 }
 
-/// Serves the airports and sends them the requests.
-async fn run(
+/// The service on a port of its own.
+struct Server {
     airports: Airports,
-    callers: usize,
-    pace: Pace,
-    requests: Arc<[Request]>,
-) -> Result<Run, Failure> {
-    let cache = airports.cache().clone();
-    let store = cache.health().await?.store.kind;
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-    let address = listener.local_addr()?;
-    let (stop, stopped) = oneshot::channel::<()>();
-    let server = axum::serve(listener, routes::router(airports.clone())).with_graceful_shutdown(async {
-        // An `Err` says that the other end is gone: time to stop, too.
-        let _ = stopped.await;
-    });
-    let server = tokio::spawn(server.into_future());
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<io::Result<()>>,
+}
 
-    let began = Instant::now();
-    let next = Arc::new(AtomicU32::new(0));
-    let mut clients: JoinSet<Result<Vec<Duration>, Failure>> = JoinSet::new();
-    for _ in 0..callers {
-        let (next, requests) = (next.clone(), requests.clone());
-        clients.spawn(async move {
-            let mut client = Client::connect(address).await?;
-            let mut times = Vec::new();
-            while pace.goes_on(began) {
-                let at = next.fetch_add(1, Ordering::Relaxed);
-                let Some(request) = requests.get(at as usize) else { break };
-                let due = pace.turn(began, at).await;
-                client.send(request).await?;
-                times.push(due.elapsed());
-            }
-            Ok(times)
+impl Server {
+    async fn start(airports: Airports) -> Result<Self, Failure> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let address = listener.local_addr()?;
+        let (stop, stopped) = oneshot::channel();
+        let server = axum::serve(listener, routes::router(airports.clone())).with_graceful_shutdown(async {
+            // An `Err` says that the other end is gone: time to stop, too.
+            let _ = stopped.await;
         });
+        Ok(Self { airports, address, stop, task: tokio::spawn(server.into_future()) })
     }
-    let mut times = Vec::with_capacity(requests.len());
-    while let Some(done) = clients.join_next().await {
-        times.append(&mut done??);
-    }
-    let took = began.elapsed();
 
-    drop(stop);
-    server.await??;
-    airports.repository().close().await;
-    let stats = cache.stats().total;
-    cache.shutdown().await;
-    times.sort_unstable();
-    Ok(Run { store, queries: airports.repository().queries(), took, times, stats })
+    /// Sends requests and gives the times that their answers took.
+    async fn send(
+        &self,
+        callers: usize,
+        pace: Pace,
+        requests: &Arc<[Request]>,
+    ) -> Result<Vec<Duration>, Failure> {
+        let (address, began) = (self.address, Instant::now());
+        let next = Arc::new(AtomicU32::new(0));
+        let mut clients: JoinSet<Result<Vec<Duration>, Failure>> = JoinSet::new();
+        for _ in 0..callers {
+            let (next, requests) = (next.clone(), requests.clone());
+            clients.spawn(async move {
+                let mut client = Client::connect(address).await?;
+                let mut times = Vec::new();
+                while pace.goes_on(began) {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(request) = requests.get(at as usize) else { break };
+                    let due = pace.turn(began, at).await;
+                    client.send(request).await?;
+                    times.push(due.elapsed());
+                }
+                Ok(times)
+            });
+        }
+        let mut times = Vec::with_capacity(requests.len());
+        while let Some(done) = clients.join_next().await {
+            times.append(&mut done??);
+        }
+        Ok(times)
+    }
+
+    /// Sends requests, counts what they cost, and stops.
+    async fn run(self, callers: usize, pace: Pace, requests: &Arc<[Request]>) -> Result<Run, Failure> {
+        let cache = self.airports.cache();
+        let count = || {
+            let stats = cache.stats().total;
+            (self.airports.repository().queries(), stats.hits, stats.misses())
+        };
+        let store = cache.health().await?.store.kind;
+        let (queries, hits, misses) = count();
+        let mut times = self.send(callers, pace, requests).await?;
+        times.sort_unstable();
+        let (all_queries, all_hits, all_misses) = count();
+
+        drop(self.stop);
+        self.task.await??;
+        self.airports.repository().close().await;
+        cache.shutdown().await;
+        Ok(Run {
+            store,
+            queries: all_queries - queries,
+            hits: all_hits - hits,
+            misses: all_misses - misses,
+            times,
+        })
+    }
 }
 
 impl Pace {
