@@ -91,7 +91,7 @@ impl fmt::Display for Report {
         if cfg!(debug_assertions) {
             writeln!(
                 f,
-                "(a debug build: times mean little; --release gives real ones, the counts are the same)"
+                "(a debug build: its times mean little, and its pace is slower; --release gives real ones)"
             )?;
         }
         Ok(())
