@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key::escape;
 use crate::options::Ttl;
 use crate::store::Store;
-use crate::store::memory::MemoryStore;
+use crate::store::memory::{DEFAULT_CAPACITY, MemoryStore};
 #[cfg(feature = "redis")]
 use crate::store::redis::{RedisConfig, RedisStore};
 
@@ -109,7 +109,7 @@ impl Default for CacheBuilder {
         Self {
             settings: Settings::default(),
             choice: Choice::Auto,
-            capacity: 64 << 20,
+            capacity: DEFAULT_CAPACITY,
             clock: Clock::system(),
             #[cfg(feature = "redis")]
             redis: RedisSettings::default(),

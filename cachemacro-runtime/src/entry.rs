@@ -13,7 +13,7 @@ use crate::codec::{Codec, CodecFor, codec_id};
 use crate::error::{Error, ErrorKind, Result};
 use crate::header::{self, Header};
 use crate::key::Key;
-use crate::lease::{self, Answer, Background, Held, Wanted};
+use crate::lease::{self, Answer, Background, Held, Wanted, acquire_for_put};
 use crate::load::MOST_LOOKS;
 use crate::lookup::{Expected, Looked, Miss, Target, Usable};
 use crate::mode::{Loading, Mode};
@@ -23,8 +23,7 @@ use crate::rules::{EntryRules, NoRules, Rules as _};
 use crate::schema::{Fingerprint, fingerprint_of};
 use crate::site::Site;
 use crate::stats::{Event, MissReason};
-use crate::store::LeaseKind;
-use crate::storing::{finish_set, to_capture, version_life};
+use crate::storing::{finish_set, to_capture};
 
 /// A typed, owned handle to one entry: its key, tags, TTL, codec and cache. Cheap to clone.
 ///
@@ -105,6 +104,8 @@ pub enum Lookup<T> {
 pub struct Vacancy<T> {
     entry: Entry<T>,
     held: Option<(Held, Background)>,
+    /// Taken by force, as a put's: it may have displaced a load, whose value is not to outlive a refused fill.
+    forced: bool,
     began: Instant,
 }
 
@@ -233,6 +234,7 @@ impl<T: Value> Entry<T> {
             codec: self.codec().id(),
             error_codec: codec_id(self.cache.core().settings.codec),
             schema: self.schema_hash(),
+            max_age: Mode::current().max_age(),
         }
     }
 
@@ -272,6 +274,10 @@ impl<T: Value> Entry<T> {
     pub async fn get(&self) -> Result<Option<T>> {
         let target = self.target()?;
         if self.active().is_none() {
+            return Ok(None);
+        }
+        if Mode::current() == Mode::Refresh {
+            target.record(Event::Miss(MissReason::TooOld));
             return Ok(None);
         }
         match target.look(self.expected()).await? {
@@ -342,7 +348,10 @@ impl<T: Value> Entry<T> {
     /// # Errors
     /// Where the entry could not be read, or the arguments cannot be a key.
     pub async fn lookup(&self) -> Result<Lookup<T>> {
-        let nothing = || Lookup::Vacant(Vacancy { entry: self.clone(), held: None, began: Instant::now() });
+        let nothing = || {
+            let vacancy = Vacancy { entry: self.clone(), held: None, forced: false, began: Instant::now() };
+            Lookup::Vacant(vacancy)
+        };
         Ok(self.seek(false).await?.unwrap_or_else(nothing))
     }
 
@@ -350,9 +359,21 @@ impl<T: Value> Entry<T> {
     pub(crate) async fn seek(&self, none_counts: bool) -> Result<Option<Lookup<T>>> {
         let target = self.target()?;
         let began = Instant::now();
-        let vacant = |held| Some(Lookup::Vacant(Vacancy { entry: self.clone(), held, began }));
+        let vacancy = |held: Option<Held>, forced| {
+            let held = held.map(|held| {
+                let background = held.keep_in_background(target.deadline());
+                (held, background)
+            });
+            Some(Lookup::Vacant(Vacancy { entry: self.clone(), held, forced, began }))
+        };
         if self.active().is_none() {
-            return Ok(vacant(None));
+            return Ok(vacancy(None, false));
+        }
+        let own = || Loading::contains(target.cache.core().id, &target.full);
+        if Mode::current() == Mode::Refresh {
+            target.record(Event::Miss(MissReason::TooOld));
+            let held = if own() { None } else { acquire_for_put(target, self.rules.has_tags()).await };
+            return Ok(vacancy(held, true));
         }
         let mut pause = lease::Pauses::new(target.wait());
         let mut looks = 0;
@@ -373,25 +394,15 @@ impl<T: Value> Entry<T> {
             };
             let vacant = |held| {
                 target.record(Event::Miss(reason));
-                vacant(held)
+                vacancy(held, false)
             };
-            if Loading::contains(target.cache.core().id, &target.full) {
+            if own() {
                 // This task is loading or putting this very key: it would wait for itself.
                 return Ok(vacant(None));
             }
             let capture = to_capture(target, self.rules.has_tags());
-            let wanted = Wanted {
-                key: &target.full,
-                seen,
-                kind: LeaseKind::Load,
-                capture: &capture,
-                version_life: version_life(),
-            };
-            match lease::acquire(target, wanted).await {
-                Answer::Held(held) => {
-                    let background = held.keep_in_background(target.deadline());
-                    return Ok(vacant(Some((held, background))));
-                }
+            match lease::acquire(target, Wanted::load(target, seen, &capture)).await {
+                Answer::Held(held) => return Ok(vacant(Some(held))),
                 Answer::Found(..) if looks < MOST_LOOKS => looks += 1,
                 Answer::Found(..) | Answer::Failed => return Ok(vacant(None)),
                 Answer::Busy(remaining) => {
@@ -505,6 +516,6 @@ impl<T: Value> Vacancy<T> {
         let target = self.entry.target()?;
         let prepared = self.entry.try_prepare(target, &NoRules, value)?;
         let (Some((held, _background)), Some(prepared)) = (self.held, prepared) else { return Ok(false) };
-        Ok(prepared.fill(target, held, self.began.elapsed(), false, false).await.is_stored())
+        Ok(prepared.fill(target, held, self.began.elapsed(), self.forced, false).await.is_stored())
     }
 }

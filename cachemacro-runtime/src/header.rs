@@ -194,7 +194,7 @@ impl Header {
 
     /// How long the whole entry must be.
     pub const fn total_len(&self) -> usize {
-        FIXED + self.stamps as usize * STAMP + self.payload as usize
+        (FIXED + self.stamps as usize * STAMP).saturating_add(self.payload as usize)
     }
 
     /// Whether a value is there that may still be read at `now`, stale or fresh.

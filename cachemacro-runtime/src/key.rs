@@ -39,7 +39,7 @@ impl Key {
     /// A key from a prefix and one serializable value.
     ///
     /// A tuple at the top gives one part per element, so `("user", (7, 3))` is the key of
-    /// `#[cached(prefix = "user", key = "{org}:{id}")]` called with 7 and 3.
+    /// `#[cached(prefix = "user", key = "{org}:{id}")]` called with 7 and 3. With one element alone it is `(7)`.
     ///
     /// # Errors
     /// [`ErrorKind::Key`] where `value` cannot be serialized.
@@ -49,6 +49,7 @@ impl Key {
     ///
     /// assert_eq!(Key::new("user", &42)?.as_str(), "user:42");
     /// assert_eq!(Key::new("user", &("a:b", Some(1)))?.as_str(), "user:a%3Ab:1");
+    /// assert_eq!(Key::new("user", &(42,))?.as_str(), "user:(42)");
     /// # Ok::<(), cachemacro_runtime::Error>(())
     /// ```
     pub fn new<T: Serialize + ?Sized>(prefix: &str, value: &T) -> Result<Self> {

@@ -9,10 +9,11 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::cache::Cache;
+use crate::error::{Error, ErrorKind};
 use crate::lookup::Target;
 use crate::options::NEVER;
 use crate::store::{FillId, Lease, LeaseKind, LeaseOutcome, LeaseRequest, Token, Version, VersionKey};
-use crate::storing::{to_capture, version_life};
+use crate::storing::{VERSION_LIFE, to_capture};
 
 /// What a lease is asked for.
 #[derive(Clone, Copy)]
@@ -21,11 +22,9 @@ pub(crate) struct Wanted<'a> {
     pub(crate) seen: FillId,
     pub(crate) kind: LeaseKind,
     pub(crate) capture: &'a [VersionKey],
-    pub(crate) version_life: Duration,
 }
 
 /// What became of it.
-#[derive(Debug)]
 pub(crate) enum Answer {
     Held(Held),
     /// An entry, and the captured versions.
@@ -52,7 +51,12 @@ impl fmt::Debug for Held {
     }
 }
 
-impl Wanted<'_> {
+impl<'a> Wanted<'a> {
+    /// A load's lease.
+    pub(crate) fn load(target: &'a Target, seen: FillId, capture: &'a [VersionKey]) -> Self {
+        Self { key: &target.full, seen, kind: LeaseKind::Load, capture }
+    }
+
     fn request(&self, token: Token, live: Duration) -> LeaseRequest<'_> {
         LeaseRequest {
             key: self.key,
@@ -61,19 +65,14 @@ impl Wanted<'_> {
             kind: self.kind,
             live,
             capture: self.capture,
-            version_life: self.version_life,
+            version_life: VERSION_LIFE,
         }
     }
 }
 
 /// A random number that is not zero.
 pub(crate) fn draw() -> u64 {
-    loop {
-        let drawn = rand::random();
-        if drawn != 0 {
-            return drawn;
-        }
-    }
+    rand::random_range(1..=u64::MAX)
 }
 
 /// Asks for a lease.
@@ -84,8 +83,7 @@ pub(crate) async fn acquire(target: &Target, wanted: Wanted<'_>) -> Answer {
     match target.timed(core.store.lease(request)).await {
         Ok(lease) => held.answered(lease),
         Err(error) => {
-            // What the server may have granted all the same is not had, and goes back.
-            held.spent = !error.is_ambiguous();
+            held.failed(&error);
             Answer::Failed
         }
     }
@@ -94,13 +92,7 @@ pub(crate) async fn acquire(target: &Target, wanted: Wanted<'_>) -> Answer {
 /// Takes a put's lease, whoever holds it; `None` where the store failed.
 pub(crate) async fn acquire_for_put(target: &Target, late_tags: bool) -> Option<Held> {
     let capture = to_capture(target, late_tags);
-    let wanted = Wanted {
-        key: &target.full,
-        seen: 0,
-        kind: LeaseKind::Put,
-        capture: &capture,
-        version_life: version_life(),
-    };
+    let wanted = Wanted { key: &target.full, seen: 0, kind: LeaseKind::Put, capture: &capture };
     match acquire(target, wanted).await {
         Answer::Held(held) => Some(held),
         Answer::Found(..) | Answer::Busy(_) | Answer::Failed => None,
@@ -120,7 +112,7 @@ pub(crate) async fn acquire_many(cache: &Cache, wanted: &[Wanted<'_>]) -> Vec<An
         Ok(leases) => attempts.into_iter().zip(leases).map(|(held, lease)| held.answered(lease)).collect(),
         Err(error) => {
             for held in &mut attempts {
-                held.spent = !error.is_ambiguous();
+                held.failed(&error);
             }
             attempts.into_iter().map(|_| Answer::Failed).collect()
         }
@@ -132,6 +124,11 @@ impl Held {
     /// waits gives back what the server may have granted.
     fn attempt(cache: &Cache, key: &str) -> Self {
         Self { cache: cache.clone(), key: key.to_owned(), token: draw(), versions: Vec::new(), spent: false }
+    }
+
+    /// The lease is not had; what the server may have granted all the same goes back.
+    fn failed(&mut self, error: &Error) {
+        self.spent = error.kind() == ErrorKind::Connect;
     }
 
     fn answered(mut self, lease: Lease) -> Answer {

@@ -16,8 +16,8 @@ use crate::mode::{Loading, Mode};
 use crate::outcome::{Outcome, Split, Value};
 use crate::rules::Rules;
 use crate::stats::{Event, MissReason};
-use crate::store::{FillId, LeaseKind};
-use crate::storing::{Stored, finish_put, to_capture, version_life};
+use crate::store::FillId;
+use crate::storing::{Stored, finish_put, to_capture};
 
 /// How often a value that others keep storing in an unusable form is looked at before the call gives up on it.
 pub(crate) const MOST_LOOKS: u32 = 3;
@@ -325,14 +325,7 @@ impl<O, V: Value> Call<'_, O, V> {
         let mut looks = 0;
         loop {
             lead.reading();
-            let wanted = Wanted {
-                key: &target.full,
-                seen,
-                kind: LeaseKind::Load,
-                capture: &capture,
-                version_life: version_life(),
-            };
-            match lease::acquire(target, wanted).await {
+            match lease::acquire(target, Wanted::load(target, seen, &capture)).await {
                 Answer::Held(held) => return Begin::Load(Some(held)),
                 Answer::Failed => return Begin::Load(None),
                 Answer::Found(bytes, versions) => {

@@ -14,7 +14,6 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::header::{self, Header, Parts, Stamp};
 use crate::key::Key;
-use crate::mode::Mode;
 use crate::options::{Policy, Ttl};
 use crate::site::Site;
 use crate::stats::{Counters, Event, MissReason};
@@ -25,7 +24,7 @@ use crate::tags::{self, Stamped, tag_keys, version_key};
 const HEAD_STAMPS: usize = 16;
 
 /// An entry without its type.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) cache: Cache,
     /// The annotated function, if it is one, and its counters.
@@ -47,10 +46,11 @@ pub(crate) struct Expected {
     /// The codec of stored errors.
     pub(crate) error_codec: u8,
     pub(crate) schema: u64,
+    /// How long ago the value may have been stored.
+    pub(crate) max_age: Option<Duration>,
 }
 
 /// What a read found.
-#[derive(Debug)]
 pub(crate) enum Looked {
     Usable(Usable),
     Miss(Miss),
@@ -64,7 +64,7 @@ pub(crate) struct Miss {
 }
 
 /// A value whose header, stamps and checksum are right.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Usable {
     pub(crate) header: Header,
     bytes: Bytes,
@@ -248,9 +248,7 @@ fn refused(header: &Header, key: &str, now: Timestamp, expected: Expected) -> Op
     if now >= header.gone_at || now >= header.fresh_until {
         return Some(MissReason::Expired);
     }
-    if let Mode::MaxAge(age) = Mode::current()
-        && now.since(header.stored_at) > age
-    {
+    if expected.max_age.is_some_and(|age| now.since(header.stored_at) > age) {
         return Some(MissReason::TooOld);
     }
     if header.key_hash != Key::header_hash(key) {

@@ -18,8 +18,8 @@ use crate::mode::{Loading, Mode};
 use crate::outcome::Value;
 use crate::rules::{EntryRules, NoRules};
 use crate::stats::{Event, MissReason};
-use crate::store::{FillId, LeaseKind, VersionKey};
-use crate::storing::{Prepared, fill_all, finish_put, to_capture, version_life};
+use crate::store::{FillId, VersionKey};
+use crate::storing::{Prepared, fill_all, finish_put, to_capture};
 
 impl Cache {
     /// The values of many ids under one prefix, in any order; ids that `load` does not know are not in the map.
@@ -370,5 +370,5 @@ fn has_late_tags<T>(rules: &EntryRules<T>) -> bool {
 fn wanted<'a, K, T: Value>(missing: &'a Missing<K, T>, capture: &'a [VersionKey]) -> Option<Wanted<'a>> {
     let target = missing.entry.target().ok()?;
     let State::Seen(seen) = missing.state else { return None };
-    Some(Wanted { key: &target.full, seen, kind: LeaseKind::Load, capture, version_life: version_life() })
+    Some(Wanted::load(target, seen, capture))
 }

@@ -4,7 +4,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How cached calls behave inside [`mode`].
+/// How cached calls behave inside [`mode`]. It is about values that can be loaded again: `update` and `increment` work
+/// on what is stored whatever the mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Mode {
@@ -13,7 +14,7 @@ pub enum Mode {
     Normal,
     /// The cache is neither read nor written; evicts and puts still evict.
     Bypass,
-    /// What is stored is not read, but loaded anew and stored.
+    /// What is stored is not read, but loaded anew and stored: `get` finds nothing, `lookup` gives a vacancy.
     Refresh,
     /// What is stored is read only if it was stored so long ago at most.
     MaxAge(Duration),
@@ -67,6 +68,11 @@ tokio::task_local! {
 }
 
 impl Mode {
+    /// How long ago a value may have been stored to be read.
+    pub(crate) fn max_age(self) -> Option<Duration> {
+        if let Mode::MaxAge(age) = self { Some(age) } else { None }
+    }
+
     /// The mode of the current task.
     pub(crate) fn current() -> Self {
         MODE.try_with(|mode| *mode).unwrap_or_default()

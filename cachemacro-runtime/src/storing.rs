@@ -22,11 +22,10 @@ use crate::stats::Event;
 use crate::store::{Fill, Filled, Version, VersionKey};
 use crate::tags::{BUCKETS, all_any_keys, any_key, tag_keys};
 
-/// How long versions are asked to live where the TTL is not known yet.
-const VERSION_LIFE: Duration = TAGGED_NEVER;
+/// How long captured versions must live: as long as any tagged entry may.
+pub(crate) const VERSION_LIFE: Duration = TAGGED_NEVER;
 
 /// An encoded value and what its rules said.
-#[derive(Debug)]
 pub(crate) struct Prepared {
     payload: Vec<u8>,
     flags: u8,
@@ -66,11 +65,6 @@ pub(crate) fn to_capture(target: &Target, late_tags: bool) -> Vec<VersionKey> {
         capture.extend(all_any_keys(target.cache.namespace()));
     }
     capture
-}
-
-/// How long captured versions must live.
-pub(crate) fn version_life() -> Duration {
-    VERSION_LIFE
 }
 
 impl<T: Value> Entry<T> {
@@ -383,7 +377,7 @@ impl Target {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        self.timed(self.cache.core().store.capture(keys, version_life())).await
+        self.timed(self.cache.core().store.capture(keys, VERSION_LIFE)).await
     }
 
     /// Stamps of the known tags as of now, for a value that is yet to be made.

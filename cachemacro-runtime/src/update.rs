@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
-use crate::header::{self, Header};
+use crate::header::{self, Header, MAX_STAMPS};
 use crate::key::Key;
 use crate::lease::draw;
-use crate::lookup::{Looked, Miss, Target};
+use crate::lookup::{Expected, Looked, Miss, Target};
 use crate::outcome::Value;
 use crate::rules::{NoRules, Rules as _};
 use crate::stats::{Event, MissReason};
@@ -86,10 +86,11 @@ impl<T: Value> Entry<T> {
         // Only a courtesy: it spares repeated rounds. Whoever is first may never be polled again.
         let _turn = tokio::time::timeout(target.wait(), queued.queue.lock()).await;
         let capture = to_capture(target, self.rules().has_tags());
+        let expected = self.stored();
         for round in 0..MOST_ROUNDS {
             // Before the value is read, as before a load.
             let captured = target.capture_now(&capture).await?;
-            let (current, seen) = match target.look(self.expected()).await? {
+            let (current, seen) = match target.look(expected).await? {
                 Looked::Usable(usable) => {
                     let seen = usable.header.fill_id;
                     (self.decode(&usable), seen)
@@ -136,10 +137,15 @@ impl<T: Value> Entry<T> {
         }
         self.target()
     }
+
+    /// What is stored, however old: what a mode does not let a reader see must not be lost either.
+    fn stored(&self) -> Expected {
+        Expected { max_age: None, ..self.expected() }
+    }
 }
 
 impl Entry<i64> {
-    /// Adds `by` to a number, atomically and in one round trip (two where the entry has tags), creating it with
+    /// Adds `by` to a number, atomically and in one round trip (three where the entry has tags), creating it with
     /// `by` where it is missing. Returns the sum. The TTL counts from the creation.
     ///
     /// ```
@@ -158,12 +164,15 @@ impl Entry<i64> {
     pub async fn increment(&self, by: i64) -> Result<i64> {
         let target = self.updatable()?;
         let core = target.cache.core();
+        if target.tags.len() > MAX_STAMPS {
+            return Err(Error::new(ErrorKind::TooLarge, "the number has more tags than an entry can carry"));
+        }
         target.cache.settle().await?;
         let stamps = target.stamps_now().await?;
         let outdated = if target.tags.is_empty() {
             0
         } else {
-            match target.look(self.expected()).await? {
+            match target.look(self.stored()).await? {
                 Looked::Miss(Miss { reason: MissReason::TagEvicted | MissReason::TagLacking, seen }) => seen,
                 // Whatever else the reader may have against it, the store decides.
                 Looked::Miss(_) | Looked::Usable(_) => 0,

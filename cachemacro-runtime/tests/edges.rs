@@ -7,11 +7,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use cachemacro_runtime::private::{NoRules, Plain, When, Writes, write};
 use cachemacro_runtime::store::faults::{FaultStore, Op};
 use cachemacro_runtime::store::memory::MemoryStore;
-use cachemacro_runtime::store::{LeaseKind, LeaseRequest, Store};
-use cachemacro_runtime::{Cache, Clock, Entry, EntryRules, Lookup, MissReason, Mode, Policy, mode};
+use cachemacro_runtime::store::{
+    Fill, Increment, Lease, LeaseKind, LeaseOutcome, LeaseRequest, Read, Store, VersionKey,
+};
+use cachemacro_runtime::{
+    Cache, Clock, Entry, EntryRules, ErrorKind, Lookup, MissReason, Mode, Policy, mode,
+};
 use futures_util::FutureExt as _;
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -43,10 +48,15 @@ async fn the_longest_durations_are_as_good_as_any() {
 #[tokio::test]
 async fn a_spread_of_more_than_everything_is_everything() {
     let policy = Policy { jitter: Some(255), ..Policy::DEFAULT };
+    let mut ttls = Vec::new();
     for id in 0..50 {
-        let entry = Cache::memory().entry::<u32>("n", &id).with_policy(policy);
+        let entry = Cache::memory().entry::<u32>("n", &id).with_policy(policy).with_ttl(HOUR);
         entry.set(&1).await.expect("memory does not fail");
+        // None: spread down to nothing, so gone by now.
+        ttls.extend(entry.ttl().await.expect("memory does not fail"));
     }
+    assert!(ttls.iter().all(|ttl| *ttl <= 2 * HOUR), "{ttls:?}");
+    assert!(ttls.iter().any(|ttl| *ttl < HOUR / 2) && ttls.iter().any(|ttl| *ttl > HOUR * 3 / 2), "{ttls:?}");
 }
 
 #[tokio::test]
@@ -111,6 +121,50 @@ async fn a_counter_goes_on_whatever_age_a_reader_accepts() {
     assert_eq!(sum.expect("memory does not fail"), 2);
     cache.evict_tags(["t"]).await.expect("memory does not fail");
     assert_eq!(counter.increment(1).await.expect("memory does not fail"), 1);
+}
+
+#[tokio::test]
+async fn an_update_loses_nothing_whatever_age_a_reader_accepts() {
+    let clock = Clock::manual();
+    let cache = Cache::builder().memory().clock(clock.clone()).build().expect("acceptable settings");
+    let cart = cache.entry::<Vec<u32>>("cart", &1);
+    cart.set(&vec![1, 2]).await.expect("memory does not fail");
+    clock.advance(Duration::from_secs(2));
+    let add = cart.update(|items| [items.unwrap_or_default(), vec![3]].concat());
+    let items = mode(Mode::MaxAge(Duration::from_secs(1)), add).await;
+    assert_eq!(items.expect("memory does not fail"), [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn a_counter_with_more_tags_than_an_entry_carries_is_an_error() {
+    let counter = Cache::memory().entry::<i64>("n", &1).with_tags((0..1_025).map(|tag| tag.to_string()));
+    assert_eq!(counter.increment(1).await.expect_err("too many tags").kind(), ErrorKind::TooLarge);
+}
+
+#[tokio::test]
+async fn by_hand_a_refresh_finds_nothing_and_may_fill() {
+    let cache = Cache::memory();
+    let entry = cache.entry::<u32>("n", &1);
+    entry.set(&1).await.expect("memory does not fail");
+    let refresh = async |value: u32| {
+        mode(Mode::Refresh, async {
+            assert_eq!(entry.get().await.expect("memory does not fail"), None);
+            let Lookup::Vacant(vacancy) = entry.lookup().await.expect("memory does not fail") else {
+                panic!("what is stored is not read")
+            };
+            vacancy.fill(&value).await.expect("memory does not fail")
+        })
+        .await
+    };
+    assert!(refresh(2).await);
+    assert_eq!(entry.get().await.expect("memory does not fail"), Some(2));
+    assert_eq!(cache.stats().total.misses_for(MissReason::TooOld), 2);
+    // One that is overtaken leaves nothing rather than the older value.
+    let vacancy = mode(Mode::Refresh, entry.lookup()).await.expect("memory does not fail");
+    assert!(refresh(3).await);
+    let Lookup::Vacant(vacancy) = vacancy else { panic!("what is stored is not read") };
+    assert!(!vacancy.fill(&4).await.expect("memory does not fail"));
+    assert_eq!(entry.get().await.expect("memory does not fail"), None);
 }
 
 #[tokio::test]
@@ -188,9 +242,65 @@ async fn debug_output_shows_no_key() {
     let entry = cache.entry::<u32>("user", &"hunter2");
     let vacancy = entry.lookup().await.expect("memory does not fail");
     let evict = cache.evict().entry(&entry).key("user", &"hunter2").tags(["hunter2"]);
-    for shown in [format!("{entry:?}"), format!("{vacancy:?}"), format!("{evict:?}"), format!("{cache:?}")] {
+    let bytes = Bytes::from_static(b"hunter2");
+    let key = "hunter2";
+    let version = VersionKey { text: key.to_owned(), hash: 1 };
+    let read = Read { entry: Some(bytes.clone()), versions: vec![] };
+    let request = LeaseRequest {
+        key,
+        token: 1,
+        seen: 0,
+        kind: LeaseKind::Load,
+        live: HOUR,
+        capture: std::slice::from_ref(&version),
+        version_life: HOUR,
+    };
+    let lease = Lease { versions: vec![], outcome: LeaseOutcome::Found(bytes.clone()) };
+    let check = std::slice::from_ref(&version);
+    let fill = Fill { key, token: 1, bytes: bytes.clone(), life: HOUR, unlink_refused: false, check };
+    let increment = Increment { key, by: 1, fresh: bytes, life: HOUR, outdated: 0 };
+    for shown in [
+        format!("{entry:?}"),
+        format!("{vacancy:?}"),
+        format!("{evict:?}"),
+        format!("{cache:?}"),
+        format!("{read:?}"),
+        format!("{request:?}"),
+        format!("{lease:?}"),
+        format!("{fill:?}"),
+        format!("{increment:?}"),
+    ] {
         assert!(!shown.contains("hunter2"), "{shown}");
     }
+}
+
+#[tokio::test]
+async fn an_error_does_not_repeat_what_a_value_says_of_itself() {
+    struct Secret;
+    impl serde::Serialize for Secret {
+        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(serde::ser::Error::custom("hunter2 is no id"))
+        }
+    }
+    let error = Cache::memory().entry::<u32>("user", &Secret).get().await.expect_err("it is no key");
+    let source = std::error::Error::source(&error).expect("it says why").to_string();
+    let shown = format!("{error} {error:?} {source}");
+    assert!(!shown.contains("hunter2") && source.contains("Serialize"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_lease_that_may_have_been_granted_is_given_back() {
+    let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
+    store.set_sync_evict(false);
+    let cache = Cache::builder().store(store.clone()).build().expect("acceptable settings");
+    // One command of several went wrong, perhaps not the one that takes the lease.
+    for kind in [ErrorKind::Store, ErrorKind::Timeout, ErrorKind::Connect] {
+        store.fail_next(Op::Lease, 1, kind);
+        assert_eq!(cache.entry::<u32>("n", &1).get_or_load(async || 1).await, 1);
+    }
+    // It empties the queue first. Where there was no connection, nothing was sent.
+    cache.shutdown().await;
+    assert_eq!(store.count(Op::Release), 2);
 }
 
 #[tokio::test]

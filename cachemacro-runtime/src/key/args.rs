@@ -10,7 +10,7 @@
 //! | enum variant | `.Name`, with what it holds in parentheses |
 //! | sequence | `[a,b]` |
 //! | map | `[k=v,…]`, sorted |
-//! | tuple | `(a,b)`; at the top `a:b` |
+//! | tuple | `(a,b)`; at the top `a:b`, with one element `(a)` |
 //! | struct | `(field=a,other=b)` |
 //! | newtype struct | what is inside |
 
@@ -22,19 +22,20 @@ use super::{write_encoded, write_text};
 
 /// Why a value cannot be a key.
 #[derive(Debug)]
-pub(super) struct Unkeyable(String);
+pub(super) struct Unkeyable(&'static str);
 
 impl Display for Unkeyable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.0)
     }
 }
 
 impl std::error::Error for Unkeyable {}
 
 impl ser::Error for Unkeyable {
-    fn custom<T: Display>(message: T) -> Self {
-        Self(message.to_string())
+    // What a value says of itself may be secret.
+    fn custom<T: Display>(_message: T) -> Self {
+        Self("its `Serialize` implementation refused")
     }
 }
 
@@ -230,8 +231,9 @@ impl<'a> ser::Serializer for Writer<'a> {
         Ok(List::open(self.out, "[", "]"))
     }
 
-    fn serialize_tuple(self, _len: usize) -> Result<List<'a>, Unkeyable> {
-        Ok(if self.place.top {
+    fn serialize_tuple(self, len: usize) -> Result<List<'a>, Unkeyable> {
+        // One element alone would be the same as without the tuple around it.
+        Ok(if self.place.top && len > 1 {
             List { out: self.out, separator: ':', close: "", first: true, place: Place::PART }
         } else {
             List::open(self.out, "(", ")")
@@ -365,8 +367,7 @@ impl ser::SerializeMap for Map<'_> {
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
-        let mut entry =
-            self.key.take().ok_or_else(|| Unkeyable("a map's value came before its key".to_owned()))?;
+        let mut entry = self.key.take().ok_or_else(|| Unkeyable("a map's value came before its key"))?;
         value
             .serialize(Writer { out: &mut entry, place: Place { text: is_text::<T>(), ..Place::NESTED } })?;
         self.entries.push(entry);

@@ -42,6 +42,13 @@ impl fmt::Debug for VersionKey {
     }
 }
 
+/// How long a version lives that is asked to live so long: twice that, so that most captures need not write, and
+/// beyond the longest life of a tagged entry.
+pub(crate) fn given_life(asked: Duration) -> Duration {
+    const LEAST: Duration = Duration::from_hours(60 * 24);
+    LEAST.max(asked.saturating_mul(2))
+}
+
 /// A tag to evict: its own version and its bucket's any-tag version, unlinked in one command.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TagKeys {
@@ -52,7 +59,7 @@ pub struct TagKeys {
 }
 
 /// What [`Store::read`] found.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Read {
     /// The whole entry as stored, whatever it holds; `None` where there is no string under the key.
     pub entry: Option<Bytes>,
@@ -72,7 +79,7 @@ pub enum LeaseKind {
 }
 
 /// The right to fill one entry, asked for.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct LeaseRequest<'a> {
     /// The entry's key.
     pub key: &'a str,
@@ -100,7 +107,7 @@ pub struct Lease {
 }
 
 /// What became of a [`LeaseRequest`].
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum LeaseOutcome {
     /// The caller holds the lease.
     Taken,
@@ -111,7 +118,7 @@ pub enum LeaseOutcome {
 }
 
 /// A value to store under a lease.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Fill<'a> {
     /// The entry's key.
     pub key: &'a str,
@@ -137,7 +144,7 @@ pub struct Filled {
 }
 
 /// An addition to a decimal entry (see [`Store::increment`]).
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Increment<'a> {
     /// The entry's key.
     pub key: &'a str,
@@ -150,6 +157,53 @@ pub struct Increment<'a> {
     pub life: Duration,
     /// An entry with this fill id counts as missing (the caller found its stamps outdated); zero: none.
     pub outdated: FillId,
+}
+
+// Keys and values may be secrets: only their lengths are shown.
+
+impl fmt::Debug for Read {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let length = self.entry.as_ref().map(Bytes::len);
+        f.debug_struct("Read").field("bytes", &length).field("versions", &self.versions).finish()
+    }
+}
+
+impl fmt::Debug for LeaseRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LeaseRequest")
+            .field("kind", &self.kind)
+            .field("seen", &self.seen)
+            .field("live", &self.live)
+            .field("capture", &self.capture.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for LeaseOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LeaseOutcome::Taken => f.write_str("Taken"),
+            LeaseOutcome::Found(bytes) => write!(f, "Found({} bytes)", bytes.len()),
+            LeaseOutcome::Busy(remaining) => write!(f, "Busy({remaining:?})"),
+        }
+    }
+}
+
+impl fmt::Debug for Fill<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fill")
+            .field("bytes", &self.bytes.len())
+            .field("life", &self.life)
+            .field("unlink_refused", &self.unlink_refused)
+            .field("check", &self.check.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Increment<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Increment").field("life", &self.life).finish_non_exhaustive()
+    }
 }
 
 /// What [`Store::health`] tells.

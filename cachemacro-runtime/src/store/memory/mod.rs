@@ -16,16 +16,13 @@ use self::space::{Slot, Space};
 use self::watch::Watch;
 use super::{
     Fill, FillId, Filled, Increment, Lease, LeaseOutcome, LeaseRequest, Read, Store, StoreHealth, TagKeys,
-    Token, Version, VersionKey,
+    Token, Version, VersionKey, given_life,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::error::Result;
 
 /// What a store holds unless told otherwise: 64 MiB.
 pub const DEFAULT_CAPACITY: usize = 64 << 20;
-
-/// How long a new version lives at least. Versions outlive the entries that carry them.
-const VERSION_LIFE: Duration = Duration::from_hours(60 * 24);
 
 /// A store in this process's memory.
 ///
@@ -136,7 +133,7 @@ impl MemoryStore {
     }
 
     fn capture_all(&self, keys: &[VersionKey], life: Duration) -> Vec<Version> {
-        let extended = VERSION_LIFE.max(life.saturating_mul(2));
+        let extended = given_life(life);
         keys.iter()
             .map(|key| self.space.update(&key.text, |slot, now| entry::capture(slot, now, life, extended)))
             .collect()

@@ -12,15 +12,12 @@ use super::script::{self, Call};
 use super::{failure, reply};
 use crate::error::{Error, ErrorKind, Result};
 use crate::header::FIXED;
+use crate::options::NEVER;
 use crate::store::{
     Fill, FillId, Filled, Increment, Lease, LeaseKind, LeaseRequest, Read, TagKeys, Token, Version,
-    VersionKey,
+    VersionKey, given_life,
 };
 
-/// A version lives this long at least: beyond the longest life of a tagged entry.
-const VERSION_LIFE: Duration = Duration::from_hours(60 * 24);
-/// The longest life that is asked of the server, which refuses what overflows its clock.
-const LONGEST_LIFE: Duration = Duration::from_hours(100 * 365 * 24);
 /// About how many keys one step of a scan looks at: well below a millisecond of the server's time.
 const SCAN_STEP: usize = 1_000;
 /// How many keys one UNLINK names.
@@ -382,7 +379,7 @@ fn mget(versions: &[VersionKey]) -> Cmd {
 }
 
 fn capture(keys: &[VersionKey], life: Duration) -> Call<'_> {
-    let give = VERSION_LIFE.max(life.saturating_mul(2));
+    let give = given_life(life);
     let call = script::CAPTURE
         .call_many(keys.iter().map(|key| key.text.as_str()))
         .number(millis(life))
@@ -413,9 +410,9 @@ fn fill<'a>(fill: &'a Fill<'_>) -> Call<'a> {
         .number(u8::from(fill.unlink_refused))
 }
 
-/// A life as the server takes it: at least a millisecond, at most a century.
+/// A life as the server takes it: at least a millisecond, and at most what does not overflow its clock.
 fn millis(life: Duration) -> u64 {
-    u64::try_from(life.min(LONGEST_LIFE).as_millis()).unwrap_or(u64::MAX).max(1)
+    u64::try_from(life.min(NEVER).as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
 /// `prefix` with everything that a glob pattern gives a meaning to taken literally.
@@ -456,7 +453,7 @@ mod tests {
     fn lives_stay_within_what_a_server_takes() {
         assert_eq!(millis(Duration::ZERO), 1);
         assert_eq!(millis(Duration::from_micros(1_999)), 1);
-        assert_eq!(millis(Duration::MAX), millis(LONGEST_LIFE));
+        assert_eq!(millis(Duration::MAX), millis(NEVER));
     }
 
     #[test]
