@@ -5,7 +5,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use cachemacro::{Cache, cache_config, cache_evict, cached};
+use cachemacro::{Cache, cache_config, cache_evict, cached, escape};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,8 +37,9 @@ impl Filter {
     }
 }
 
+/// What `"pages:{result.author}"` names: templates encode what they interpolate, so that no text reaches beyond its place.
 fn pages_of(author: &str) -> String {
-    format!("pages:{author}")
+    format!("pages:{}", escape(author))
 }
 
 struct Blog {
@@ -74,13 +75,14 @@ impl Blog {
 #[tokio::main]
 async fn main() {
     let blog = Blog { articles: Mutex::default(), cache: Cache::memory() };
-    for (author, title) in [("ada", "Engines"), ("bob", "Bread"), ("ada", "Numbers"), ("bob", "Butter")] {
+    for (author, title) in [("ada", "Engines"), ("bob b.", "Bread"), ("ada", "Numbers"), ("bob b.", "Butter")]
+    {
         blog.publish(author, title).await;
     }
 
     let all = Filter::default();
     let by_ada = Filter { author: Some("ada".to_owned()), ..Filter::default() };
-    let by_bob = Filter { author: Some("bob".to_owned()), ..Filter::default() };
+    let by_bob = Filter { author: Some("bob b.".to_owned()), ..Filter::default() };
     let second = Filter { page: 1, ..Filter::default() };
 
     for round in ["first", "second"] {
@@ -90,7 +92,7 @@ async fn main() {
         println!("-- {round} round: {}", counts(&blog));
     }
 
-    blog.publish("bob", "Beer").await;
+    blog.publish("bob b.", "Beer").await;
     for filter in [&all, &by_bob, &by_ada] {
         show(&blog, filter).await;
     }
@@ -100,7 +102,7 @@ async fn main() {
 async fn show(blog: &Blog, filter: &Filter) {
     let titles: Vec<String> = blog.list(filter).await.into_iter().map(|article| article.title).collect();
     let author = filter.author.as_deref().unwrap_or("all");
-    println!("{author:<4} page {}: {}", filter.page + 1, titles.join(", "));
+    println!("{author:<6} page {}: {}", filter.page + 1, titles.join(", "));
 }
 
 fn counts(blog: &Blog) -> String {

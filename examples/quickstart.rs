@@ -1,7 +1,8 @@
 //! A first look: an async function, and a cache in front of it.
 //!
 //! `cargo run --example quickstart` keeps entries in memory;
-//! `REDIS_URL=redis://127.0.0.1 cargo run --example quickstart` keeps them in Redis or Valkey. Same code, same output.
+//! `REDIS_URL=redis://127.0.0.1 cargo run --example quickstart` keeps them in Redis or Valkey. Same code, same
+//! numbers.
 
 use cachemacro::{Cache, cache_evict, cache_put, cached, set_global};
 use serde::{Deserialize, Serialize};

@@ -2,8 +2,8 @@
 //!
 //! Use the `cachemacro` crate, which re-exports this one beside the attributes.
 //!
-//! A call goes `load` → `entry` → (`flight` → `lease`) → `store` → `header` → `codec` and back; no module on that
-//! way depends on one before it.
+//! A call goes `load` → `entry` → (`flight` → `lease`) → `store` → `header` → `codec` and back. Stores and codecs know
+//! nothing of what is above them; flights know no stores, leases no values.
 
 mod builder;
 mod cache;

@@ -8,7 +8,6 @@ pub mod conformance;
 pub mod dice;
 pub mod halt;
 pub mod monitor;
-pub mod outcomes;
 pub mod programs;
 pub mod proxy;
 pub mod rig;

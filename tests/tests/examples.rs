@@ -101,19 +101,19 @@ fn pages_of_other_authors_stay_when_one_publishes() {
     assert_eq!(
         output("pages"),
         "\
-all  page 1: Butter, Numbers
-all  page 2: Bread, Engines
-ada  page 1: Numbers, Engines
-bob  page 1: Butter, Bread
+all    page 1: Butter, Numbers
+all    page 2: Bread, Engines
+ada    page 1: Numbers, Engines
+bob b. page 1: Butter, Bread
 -- first round: 4 loads, 0 hits
-all  page 1: Butter, Numbers
-all  page 2: Bread, Engines
-ada  page 1: Numbers, Engines
-bob  page 1: Butter, Bread
+all    page 1: Butter, Numbers
+all    page 2: Bread, Engines
+ada    page 1: Numbers, Engines
+bob b. page 1: Butter, Bread
 -- second round: 4 loads, 4 hits
-all  page 1: Beer, Butter
-bob  page 1: Beer, Butter
-ada  page 1: Numbers, Engines
+all    page 1: Beer, Butter
+bob b. page 1: Beer, Butter
+ada    page 1: Numbers, Engines
 -- bob published; ada's page is still a hit: 6 loads, 5 hits
 "
     );

@@ -3,11 +3,10 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use cachemacro::__private::{NoRules, Outcome, Plain, When, Writes, load, write};
+use cachemacro::__private::{NoRules, Opt, Outcome, Plain, Res, Shareable, When, Writes, load, write};
 use cachemacro::header::{COMPRESSED, Header};
 use cachemacro::store::faults::Op;
 use cachemacro::{Entry, EntryRules, ErrorKind, MissReason, Mode, Policy, Ttl, mode};
-use cachemacro_tests::outcomes::{ClonedError, Optional};
 use cachemacro_tests::{Process, Rig, on_both_stores};
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -83,7 +82,7 @@ async fn a_refresh_loads_anew_and_stores(rig: Rig) {
     assert_eq!(entry.get_or_load(async || 4).await, 2);
     // One that finds no row removes it.
     let mut body = pin!(async { None });
-    let gone = mode(Mode::Refresh, load(entry.clone(), Optional, NoRules, true, body.as_mut())).await;
+    let gone = mode(Mode::Refresh, load(entry.clone(), Opt, NoRules, true, body.as_mut())).await;
     assert_eq!((gone, entry.get().await.expect("the store answers")), (None, None));
 }
 
@@ -254,14 +253,14 @@ async fn call<R, O: Outcome<R, Value = u32>>(entry: &Entry<u32>, outcome: O, ret
 async fn an_absent_row_is_stored_where_the_site_says_so(rig: Rig) {
     let process = rig.process();
     let plain = entry(&process);
-    assert_eq!(call(&plain, Optional, None).await, None);
-    assert_eq!(call(&plain, Optional, Some(1)).await, Some(1), "it was not stored");
+    assert_eq!(call(&plain, Opt, None).await, None);
+    assert_eq!(call(&plain, Opt, Some(1)).await, Some(1), "it was not stored");
     plain.delete().await.expect("evicted");
 
     let policy = Policy { cache_none: true, none_ttl: Some(Ttl::For(MINUTE)), ..Policy::DEFAULT };
     let entry = plain.clone().with_policy(policy);
-    assert_eq!(call(&entry, Optional, None).await, None);
-    assert_eq!(call(&entry, Optional, Some(1)).await, None, "it was");
+    assert_eq!(call(&entry, Opt, None).await, None);
+    assert_eq!(call(&entry, Opt, Some(1)).await, None, "it was");
     let before = process.cache.stats().total;
     assert_eq!(entry.get().await.expect("the store answers"), None);
     assert!(!entry.has().await.expect("the store answers"));
@@ -274,14 +273,14 @@ async fn an_absent_row_is_stored_where_the_site_says_so(rig: Rig) {
     );
     // Its tags hold for it too.
     process.cache.evict_tags(["tag"]).await.expect("evicted");
-    assert_eq!(call(&entry, Optional, Some(1)).await, Some(1));
+    assert_eq!(call(&entry, Opt, Some(1)).await, Some(1));
 }
 
 async fn an_error_is_never_stored_unless_the_site_says_so(rig: Rig) {
     let process = rig.process();
     let entry = entry(&process);
-    assert_eq!(call(&entry, ClonedError, Err("no")).await, Err("no"));
-    assert_eq!(call(&entry, ClonedError, Ok::<_, &str>(1)).await, Ok(1));
+    assert_eq!(call(&entry, Res::<Shareable>::NEW, Err("no")).await, Err("no"));
+    assert_eq!(call(&entry, Res::<Shareable>::NEW, Ok::<_, &str>(1)).await, Ok(1));
     let stats = process.cache.stats().total;
     assert_eq!((stats.failed_loads, stats.fills), (1, 1));
 }

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use cachemacro::__private::{NoRules, Outcome, Plain, load};
+use cachemacro::__private::{NoRules, Opt, Outcome, Plain, Res, Shareable, load};
 use cachemacro::Value;
-use cachemacro_tests::outcomes::{ClonedError, Optional};
 use cachemacro_tests::{Process, RedisServer, Rig, Worker, namespace, on_both_stores, wait_for};
 use futures_util::future::join_all;
 
@@ -135,14 +134,14 @@ async fn four_processes_with_250_tasks_each_load_one_cold_key_once() {
 
 async fn an_absent_row_is_looked_for_twice_at_most(rig: Rig) {
     let process = rig.process();
-    let (rows, loads) = burst(&process, Optional, || None::<u32>).await;
+    let (rows, loads) = burst(&process, Opt, || None::<u32>).await;
     assert_eq!(rows, vec![None; CALLERS]);
     loads.assert_at_most_two();
 }
 
 async fn an_error_that_can_be_cloned_is_shared_by_all_who_waited(rig: Rig) {
     let process = rig.process();
-    let (results, loads) = burst(&process, ClonedError, || Err::<u32, _>("no connection")).await;
+    let (results, loads) = burst(&process, Res::<Shareable>::NEW, || Err::<u32, _>("no connection")).await;
     assert_eq!(results, vec![Err("no connection"); CALLERS]);
     loads.assert_at_most_two();
 }

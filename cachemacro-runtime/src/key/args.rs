@@ -367,7 +367,7 @@ impl ser::SerializeMap for Map<'_> {
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
-        let mut entry = self.key.take().ok_or_else(|| Unkeyable("a map's value came before its key"))?;
+        let mut entry = self.key.take().ok_or(Unkeyable("a map's value came before its key"))?;
         value
             .serialize(Writer { out: &mut entry, place: Place { text: is_text::<T>(), ..Place::NESTED } })?;
         self.entries.push(entry);
