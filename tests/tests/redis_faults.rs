@@ -579,7 +579,8 @@ mod waiting {
     async fn where_tracking_is_forbidden_waiting_is_polling() {
         let server = RedisServer::start();
         let mut acl = redis::cmd("ACL");
-        acl.arg(&["SETUSER", "app", "on", ">pw", "~*", "&*", "+@all", "-client|tracking"]);
+        // All of `CLIENT`: Redis 6.2 cannot forbid a part of a command.
+        acl.arg(&["SETUSER", "app", "on", ">pw", "~*", "&*", "+@all", "-client"]);
         acl.exec_async(&mut server.client().await).await.expect("ACL");
         let store = patient(&server.url().replace("redis://", "redis://app:pw@"));
         store.lease(request("k", 7)).await.expect("lease");

@@ -341,6 +341,11 @@ async fn no_command_is_newer_than_the_oldest_supported_server() {
         .map(|name| name.replace('|', " "))
         .collect();
     assert!(names.len() > 15, "{names:?}");
+    let server: String = run(&mut client, &["INFO", "server"]).await;
+    if server.contains("redis_version:6.") {
+        // It has carried out each of them, and does not tell since when it can.
+        return;
+    }
     for name in names {
         let main = name.split(' ').next().expect("a name");
         let docs: String =

@@ -142,7 +142,9 @@ impl RedisConfig {
         let settings = TcpSettings::default().set_nodelay(true).set_keepalive(self.tcp_keepalive());
         #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
         let settings = settings.set_user_timeout(self.user_timeout);
-        Ok(info.set_tcp_settings(settings))
+        // `CLIENT SETINFO` is newer than the oldest supported server and asks for a right of its own.
+        let redis = info.redis_settings().clone().set_skip_set_lib_name();
+        Ok(info.set_redis_settings(redis).set_tcp_settings(settings))
     }
 
     /// In whole seconds: the system refuses zero, and with it the connection.
