@@ -18,7 +18,7 @@ pub mod wait;
 pub mod worker;
 
 pub use dice::Dice;
-pub use programs::Program;
+pub use programs::{Program, without_settings};
 pub use proxy::FaultProxy;
 pub use rig::{LONG, Process, Rig};
 pub use server::RedisServer;

@@ -40,13 +40,7 @@ impl Program {
     /// Where it cannot be built.
     pub fn example(name: &str) -> Self {
         let mut command = Command::new(built(name));
-        for (variable, _) in std::env::vars_os() {
-            let text = variable.to_string_lossy();
-            if text == "REDIS_URL" || text.starts_with("CACHEMACRO_") {
-                command.env_remove(&variable);
-            }
-        }
-        command.stdin(Stdio::null());
+        without_settings(&mut command).stdin(Stdio::null());
         Self { name: name.to_owned(), command }
     }
 
@@ -232,6 +226,17 @@ impl Served {
 }
 
 /// Reads to the end, beside everything else.
+/// Keeps the cache's variables from a program.
+pub fn without_settings(command: &mut Command) -> &mut Command {
+    for (variable, _) in std::env::vars_os() {
+        let text = variable.to_string_lossy();
+        if text == "REDIS_URL" || text.starts_with("CACHEMACRO_") {
+            command.env_remove(&variable);
+        }
+    }
+    command
+}
+
 fn collect(stream: Option<impl Read + Send + 'static>) -> thread::JoinHandle<String> {
     thread::spawn(move || {
         let mut bytes = Vec::new();
