@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::codec::BuiltinCodec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::escape;
-use crate::options::Ttl;
+use crate::options::{DEFAULT_WAIT, Ttl};
 use crate::store::Store;
 use crate::store::memory::{DEFAULT_CAPACITY, MemoryStore};
 #[cfg(feature = "redis")]
@@ -39,7 +39,7 @@ impl Default for Settings {
             namespace: String::new(),
             ttl: Ttl::For(Duration::from_mins(5)),
             jitter: 0,
-            wait: Duration::from_secs(10),
+            wait: DEFAULT_WAIT,
             deadline: Duration::from_mins(1),
             lease: Duration::from_secs(3),
             codec: BuiltinCodec::default(),
@@ -157,8 +157,9 @@ impl CacheBuilder {
         self
     }
 
-    /// How long a call waits for another caller's load before it loads by itself, without storing. Zero: other
-    /// processes' loads are not waited for. Default: 10 seconds.
+    /// How long calls wait for another caller's load before one of them loads for all, without storing. A load in this
+    /// process that takes longer gets one more beside it then, the next after twice as long, and so on. Zero: other
+    /// processes' loads are not waited for; those of this process are, for 10 seconds. Default: 10 seconds.
     pub fn wait(mut self, wait: Duration) -> Self {
         self.settings.wait = wait;
         self

@@ -4,10 +4,13 @@
 //! remembers the tick at which it joined, and that decides what it may take:
 //!
 //! * (a) what was loaded, whatever became of the fill, if it joined before the load began;
-//! * (b) what a read found, if it joined before that read was sent;
+//! * (b) what a read found, if it joined before that read was sent and what was found is not too old for it;
 //! * (c) what was filled, if it joined before the flight closed, the fill was accepted and its stamps held.
 //!
-//! Whoever is left over forms the next flight together. Knows no store, no lease, no types of values.
+//! Whoever is left over forms the next flight together. Patience is the flight's, not its callers': when it ends, one
+//! follower takes over and loads beside the leader, and the others have twice the patience, with both. So the loads at
+//! once grow with the logarithm of how long a load takes, and whoever joins an overdue flight takes over at once.
+//! Knows no store, no lease, no types of values.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,14 +18,19 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, sleep_until};
 
+use crate::options::NEVER;
 use crate::outcome::Shared;
 
 const SHARDS: usize = 16;
 
-/// How long a follower whose wait is over leaves to who is telling it or handing it on at that moment.
-const MOVING: Duration = Duration::from_millis(1);
+/// What a leader that has waited for other processes has left, at most, to begin its load.
+const BEGINNING: Duration = Duration::from_secs(1);
+
+/// How many waiters are kept before those that left are looked for.
+const FEW: usize = 16;
 
 /// What callers of one flight share.
 #[derive(Clone)]
@@ -62,21 +70,34 @@ struct Flight {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
     tick: u32,
     load_began: bool,
+    /// The ticks at which the loads under way began: the leader's and those of who took over.
+    loads: Vec<u32>,
+    /// When the flight began, was taken over, or the last load began: patience counts from there.
+    since: Instant,
+    /// How often it was taken over.
+    takeovers: u32,
     waiters: Vec<Waiter>,
+    /// With so many waiters, those that left are looked for.
+    many: usize,
 }
 
 struct Waiter {
     joined: u32,
+    /// Takes no value that was stored longer ago.
+    max_age: Option<Duration>,
     tell: oneshot::Sender<Verdict>,
     place: Arc<Place>,
 }
 
-/// In which flight a follower waits, which changes where it is handed on. Also what tells it from the others.
-struct Place(Mutex<Weak<Flight>>);
+/// Where a follower waits. Also what tells it from the others.
+struct Place {
+    flight: Mutex<Weak<Flight>>,
+    /// It waits in another flight now.
+    moved: Notify,
+}
 
 /// A place in a flight.
 pub(crate) enum Seat {
@@ -111,21 +132,23 @@ impl Flights {
     }
 
     /// Joins the open flight of `key`, or opens one. Who names other tags is in another flight: what is read or filled
-    /// under these says nothing of those, and their evicts do not detach it.
+    /// under these says nothing of those, and their evicts do not detach it. A follower takes nothing that was stored
+    /// longer than `max_age` ago.
     pub(crate) fn join(
         self: &Arc<Self>,
         key: &str,
         tags: impl Iterator<Item = u64>,
         late_tags: bool,
+        max_age: Option<Duration>,
     ) -> Seat {
         let mut tags: Vec<u64> = tags.collect();
         tags.sort_unstable();
         let mut shard = self.shard(key);
         if let Some(flight) = shard.find(key, &tags, late_tags) {
-            let follow = Flight::enter(flight, self);
+            let follow = Flight::enter(flight, self, max_age);
             return Seat::Follow(follow);
         }
-        let flight = Arc::new(Flight { key: key.into(), tags, late_tags, state: Mutex::default() });
+        let flight = Arc::new(Flight { key: key.into(), tags, late_tags, state: Mutex::new(State::new()) });
         shard.open(&flight);
         Seat::Lead(Lead::new(self.clone(), flight))
     }
@@ -166,7 +189,8 @@ impl Flights {
     }
 
     /// Lets those left over form a flight together, or join one whose load has not begun.
-    fn reseat(self: &Arc<Self>, from: &Flight, waiters: Vec<Waiter>) {
+    fn reseat(self: &Arc<Self>, from: &Flight, mut waiters: Vec<Waiter>) {
+        waiters.retain(Waiter::is_there);
         if waiters.is_empty() {
             return;
         }
@@ -199,20 +223,57 @@ impl Shard {
     }
 }
 
+impl State {
+    fn new() -> Self {
+        Self {
+            tick: 0,
+            load_began: false,
+            loads: Vec::new(),
+            since: Instant::now(),
+            takeovers: 0,
+            waiters: Vec::new(),
+            many: FEW,
+        }
+    }
+
+    /// When a follower of this patience takes over.
+    fn end(&self, patience: Patience) -> Instant {
+        let Patience { wait, longest } = patience;
+        let time = if self.load_began {
+            wait.saturating_mul(2_u32.saturating_pow(self.takeovers)).min(longest.max(wait))
+        } else {
+            // The leader waits for other processes as long, and is not to be left just as it begins its load.
+            wait.saturating_add(wait.min(BEGINNING))
+        };
+        self.since + time.min(NEVER)
+    }
+}
+
+impl Waiter {
+    fn is_there(&self) -> bool {
+        !self.tell.is_closed()
+    }
+}
+
 impl Flight {
-    fn enter(self: &Arc<Self>, flights: &Arc<Flights>) -> Follow {
+    fn enter(self: &Arc<Self>, flights: &Arc<Flights>, max_age: Option<Duration>) -> Follow {
         let (tell, told) = oneshot::channel();
-        let place = Arc::new(Place(Mutex::new(Arc::downgrade(self))));
+        let place = Arc::new(Place { flight: Mutex::new(Arc::downgrade(self)), moved: Notify::new() });
         let mut state = lock(&self.state);
         let joined = state.tick;
-        state.waiters.push(Waiter { joined, tell, place: place.clone() });
+        if state.waiters.len() >= state.many {
+            state.waiters.retain(Waiter::is_there);
+            state.many = FEW.max(2 * state.waiters.len());
+        }
+        state.waiters.push(Waiter { joined, max_age, tell, place: place.clone() });
         Follow { told, place, flights: flights.clone() }
     }
 
     /// Takes in these waiters, who count as having joined at this tick.
     fn seat(self: &Arc<Self>, state: &mut State, waiters: Vec<Waiter>, joined: u32) {
         for waiter in waiters {
-            *lock(&waiter.place.0) = Arc::downgrade(self);
+            *lock(&waiter.place.flight) = Arc::downgrade(self);
+            waiter.place.moved.notify_one();
             state.waiters.push(Waiter { joined, ..waiter });
         }
     }
@@ -223,14 +284,15 @@ impl Flight {
             key: self.key.clone(),
             tags: self.tags.clone(),
             late_tags: self.late_tags,
-            state: Mutex::default(),
+            state: Mutex::new(State::new()),
         });
         next.seat(&mut lock(&next.state), waiters, 0);
         next
     }
 }
 
-/// The one caller that looks, loads and fills for all. Dropped before it landed, it hands on.
+/// The one caller that looks, loads and fills for all, or one that took over and loads beside it. Dropped before it
+/// landed, it hands on.
 pub(crate) struct Lead {
     flights: Arc<Flights>,
     flight: Arc<Flight>,
@@ -252,19 +314,20 @@ impl Lead {
 
     /// A read is about to be sent: who joined until now may take what it finds.
     pub(crate) fn reading(&mut self) {
-        self.read_tick = self.tick();
+        let mut state = lock(&self.flight.state);
+        state.tick += 1;
+        self.read_tick = state.tick;
     }
 
     /// The load is about to begin: who joined until now may take what it returns.
     pub(crate) fn loading(&mut self) {
-        self.load_tick = self.tick();
-        lock(&self.flight.state).load_began = true;
-    }
-
-    fn tick(&self) -> u32 {
+        // In one go: who is handed on to this flight in between would come after the tick, and miss (a).
         let mut state = lock(&self.flight.state);
         state.tick += 1;
-        state.tick
+        self.load_tick = state.tick;
+        state.load_began = true;
+        state.loads.push(self.load_tick);
+        state.since = Instant::now();
     }
 
     /// From now on nobody joins: the fill is about to be sent.
@@ -277,26 +340,28 @@ impl Lead {
         !lock(&self.flight.state).waiters.is_empty()
     }
 
-    /// Gives what a read found to those under (b).
-    pub(crate) fn share_read(&mut self, found: &Landed) {
-        self.share(found, self.read_tick);
+    /// Gives what a read found, stored so long ago, to those under (b).
+    pub(crate) fn share_read(&mut self, found: &Landed, age: Duration) {
+        let read = self.read_tick;
+        self.share(found, |waiter| waiter.joined < read && waiter.max_age.is_none_or(|most| age <= most));
     }
 
     /// Gives what was loaded to those under (a).
     pub(crate) fn share_load(&mut self, loaded: &Landed) {
-        self.share(loaded, self.load_tick);
+        let load = self.load_tick;
+        self.share(loaded, |waiter| waiter.joined < load);
     }
 
     /// Gives what was filled, its stamps having held after the flight had closed, to those under (c): all.
     pub(crate) fn share_fill(&mut self, filled: &Landed) {
-        self.share(filled, u32::MAX);
+        self.share(filled, |_| true);
     }
 
-    fn share(&mut self, landed: &Landed, before: u32) {
+    fn share(&mut self, landed: &Landed, may_take: impl Fn(&Waiter) -> bool) {
         let served = {
             let mut state = lock(&self.flight.state);
             let (served, left): (Vec<_>, Vec<_>) =
-                std::mem::take(&mut state.waiters).into_iter().partition(|waiter| waiter.joined < before);
+                std::mem::take(&mut state.waiters).into_iter().partition(may_take);
             state.waiters = left;
             served
         };
@@ -323,10 +388,17 @@ impl Lead {
         }
     }
 
+    /// Closes the flight and takes out who is left over. Whom a load beside this one will serve stays.
     fn end(&mut self) -> Vec<Waiter> {
         self.landed = true;
         self.close();
-        std::mem::take(&mut lock(&self.flight.state).waiters)
+        let mut state = lock(&self.flight.state);
+        state.loads.retain(|load| *load != self.load_tick);
+        let last = state.loads.iter().max().copied().unwrap_or(0);
+        let (stay, left) =
+            std::mem::take(&mut state.waiters).into_iter().partition(|waiter| waiter.joined < last);
+        state.waiters = stay;
+        left
     }
 
     /// Makes the first follower that is still there the leader.
@@ -378,47 +450,75 @@ impl fmt::Debug for Follow {
     }
 }
 
+/// How long a caller follows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// How long at first.
+    pub(crate) wait: Duration,
+    /// How long at most, however often the flight was taken over.
+    pub(crate) longest: Duration,
+}
+
 /// How a follower's wait ended.
 pub(crate) enum Waited {
     /// The leader told.
     Told(Verdict),
-    /// The wait was over first: this caller leads all that waited with it, and loads without storing.
+    /// The flight is overdue: this caller loads for all, beside the leader and without storing.
+    Over(Lead),
+}
+
+/// What a follower sees when it looks where it waits.
+enum Sight {
+    /// There is time until then, or longer.
+    Until(Instant),
+    /// It is being told or moved this very moment.
+    Leaving,
+    /// It took over.
     Over(Lead),
 }
 
 impl Follow {
-    /// Waits for the leader, whoever that is by then, at most `wait`.
-    pub(crate) async fn wait(mut self, wait: Duration) -> Waited {
-        let mut patience = wait;
+    /// Waits for the leader, whoever that is by then, until the flight is overdue, whichever that is by then.
+    pub(crate) async fn wait(mut self, patience: Patience) -> Waited {
         loop {
-            if let Ok(told) = tokio::time::timeout(patience, &mut self.told).await {
-                return Waited::Told(told.unwrap_or(Verdict::Alone));
+            let until = match self.look(patience) {
+                Sight::Over(lead) => return Waited::Over(lead),
+                Sight::Until(until) => Some(until),
+                Sight::Leaving => None,
+            };
+            let over = async {
+                match until {
+                    Some(until) => sleep_until(until).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                told = &mut self.told => return Waited::Told(told.unwrap_or(Verdict::Alone)),
+                () = self.place.moved.notified() => {}
+                () = over => {}
             }
-            if let Some(lead) = self.take_over() {
-                return Waited::Over(lead);
-            }
-            // This very moment the verdict is being sent, or the waiters are on their way to the next flight.
-            patience = MOVING;
         }
     }
 
-    /// Leaves a leader that takes too long, together with all who wait for it.
-    fn take_over(&self) -> Option<Lead> {
-        let flight = lock(&self.place.0).upgrade()?;
-        let mut waiters = {
-            let mut state = lock(&flight.state);
-            state.waiters.iter().position(|waiter| Arc::ptr_eq(&waiter.place, &self.place))?;
-            std::mem::take(&mut state.waiters)
-        };
-        waiters.retain(|waiter| !Arc::ptr_eq(&waiter.place, &self.place));
-        let next = flight.successor(waiters);
-        let mut shard = self.flights.shard(&flight.key);
-        let open = shard.find(&flight.key, &flight.tags, flight.late_tags);
-        if open.is_none_or(|open| Arc::ptr_eq(open, &flight)) {
-            shard.open(&next);
+    /// Leaves a flight that takes too long, to load for those who wait in it.
+    fn look(&self, patience: Patience) -> Sight {
+        let Some(flight) = lock(&self.place.flight).upgrade() else { return Sight::Leaving };
+        let now = Instant::now();
+        let mut state = lock(&flight.state);
+        let end = state.end(patience);
+        if now < end {
+            // A load that begins meanwhile may bring the end forward, but not before this.
+            let first = state.since + patience.wait.min(NEVER);
+            return Sight::Until(if now < first { first } else { end });
         }
-        drop(shard);
-        Some(Lead::new(self.flights.clone(), next))
+        let here = |waiter: &Waiter| Arc::ptr_eq(&waiter.place, &self.place);
+        let Some(at) = state.waiters.iter().position(here) else { return Sight::Leaving };
+        state.waiters.remove(at);
+        state.since = now;
+        state.takeovers += 1;
+        drop(state);
+        Sight::Over(Lead::new(self.flights.clone(), flight))
     }
 }
 

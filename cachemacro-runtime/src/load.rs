@@ -9,10 +9,11 @@ use tracing::Instrument as _;
 
 use crate::entry::Entry;
 use crate::evict::log_failed;
-use crate::flight::{Landed, Lead, Seat, Verdict, Waited};
+use crate::flight::{Landed, Lead, Patience, Seat, Verdict, Waited};
 use crate::lease::{self, Answer, Held, Pauses, Wanted};
 use crate::lookup::{Looked, Miss, Target};
 use crate::mode::{Loading, Mode};
+use crate::options::DEFAULT_WAIT;
 use crate::outcome::{Outcome, Split, Value};
 use crate::rules::Rules;
 use crate::stats::{Event, MissReason};
@@ -58,17 +59,21 @@ where
     if own() {
         return call.run(None, body).await.0;
     }
-    let began = Instant::now();
+    let began = tokio::time::Instant::now();
     // A store that did not answer the read is not asked again: the call loads and shares within the process.
     let mut may_store = miss.reason != MissReason::StoreFailed;
     let late_tags = rules.has_tags() || entry.rules().has_tags();
     let seat = {
         let flights = &target.cache.core().flights;
-        flights.join(&target.full, target.tags.iter().map(|tag| tag.hash), late_tags)
+        let max_age = match Mode::current() {
+            Mode::MaxAge(age) => Some(age),
+            _ => None,
+        };
+        flights.join(&target.full, target.tags.iter().map(|tag| tag.hash), late_tags, max_age)
     };
     let lead = match seat {
         Seat::Lead(lead) => lead,
-        Seat::Follow(follow) => match follow.wait(call.follow_wait()).await {
+        Seat::Follow(follow) => match follow.wait(call.patience()).await {
             Waited::Told(Verdict::Lead(lead)) => lead,
             Waited::Told(Verdict::Share(landed)) => {
                 // Not a `match`, which would hold what was shared, perhaps not `Send`, over the await.
@@ -121,8 +126,8 @@ impl<V: Value> Loaded<V> {
 
 /// How the search for a lease ended.
 enum Begin<R> {
-    /// A value was there by then.
-    Found(R),
+    /// A value was there by then, stored so long ago.
+    Found(R, Duration),
     Load(Option<Held>),
 }
 
@@ -146,9 +151,10 @@ impl<O, V: Value> Call<'_, O, V> {
     }
 
     /// How long to wait for a load of this process: also where other processes' loads are not waited for.
-    fn follow_wait(&self) -> Duration {
-        let wait = self.target.wait();
-        if wait.is_zero() { self.target.cache.core().settings.wait } else { wait }
+    fn patience(&self) -> Patience {
+        let waits = [self.target.wait(), self.target.cache.core().settings.wait];
+        let wait = waits.into_iter().find(|wait| !wait.is_zero()).unwrap_or(DEFAULT_WAIT);
+        Patience { wait, longest: self.target.deadline() }
     }
 
     /// What the leader shares, as this function would have returned it.
@@ -194,7 +200,7 @@ impl<O, V: Value> Call<'_, O, V> {
         &self,
         mut lead: Lead,
         seen: FillId,
-        began: Instant,
+        began: tokio::time::Instant,
         may_store: bool,
         rules: X,
         body: Pin<&mut F>,
@@ -207,7 +213,7 @@ impl<O, V: Value> Call<'_, O, V> {
         let held = if may_store {
             let late_tags = rules.has_tags() || self.entry.rules().has_tags();
             match self.begin(&mut lead, seen, began, late_tags).await {
-                Begin::Found(found) => return self.land_found(lead, found),
+                Begin::Found(found, age) => return self.land_found(lead, found, age),
                 Begin::Load(held) => held,
             }
         } else {
@@ -249,7 +255,7 @@ impl<O, V: Value> Call<'_, O, V> {
     }
 
     /// A value that another process stored meanwhile.
-    fn land_found<R>(&self, mut lead: Lead, found: R) -> R
+    fn land_found<R>(&self, mut lead: Lead, found: R, age: Duration) -> R
     where
         O: Outcome<R, Value = V>,
     {
@@ -259,7 +265,7 @@ impl<O, V: Value> Call<'_, O, V> {
             None => Some(Landed::None),
         };
         if let Some(landed) = landed {
-            lead.share_read(&landed);
+            lead.share_read(&landed, age);
         }
         lead.hand_on();
         found
@@ -315,7 +321,13 @@ impl<O, V: Value> Call<'_, O, V> {
     }
 
     /// Looks for the lease until it is held, a value is found, the wait is over or the store fails.
-    async fn begin<R>(&self, lead: &mut Lead, mut seen: FillId, began: Instant, late_tags: bool) -> Begin<R>
+    async fn begin<R>(
+        &self,
+        lead: &mut Lead,
+        mut seen: FillId,
+        began: tokio::time::Instant,
+        late_tags: bool,
+    ) -> Begin<R>
     where
         O: Outcome<R, Value = V>,
     {
@@ -334,7 +346,9 @@ impl<O, V: Value> Call<'_, O, V> {
                     match target.verify(bytes, &versions, self.entry.expected()).await {
                         Ok(Looked::Usable(usable)) => {
                             if let Some(found) = self.entry.revive(target, self.outcome, &usable) {
-                                return Begin::Found(found);
+                                let stored_at = usable.header.stored_at;
+                                let age = target.cache.core().store.now().since(stored_at);
+                                return Begin::Found(found, age);
                             }
                             seen = usable.header.fill_id;
                         }

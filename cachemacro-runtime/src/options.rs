@@ -25,6 +25,9 @@ pub(crate) const TAGGED_NEVER: Duration = Duration::from_hours(30 * 24);
 /// The time that stands for "never" where one is needed: clocks can add it without overflow.
 pub(crate) const NEVER: Duration = Duration::from_hours(100 * 365 * 24);
 
+/// How long callers wait for another's load where nothing else is said.
+pub(crate) const DEFAULT_WAIT: Duration = Duration::from_secs(10);
+
 impl Ttl {
     /// A TTL of so many milliseconds.
     pub const fn millis(millis: u64) -> Self {
@@ -81,8 +84,8 @@ pub struct Policy {
     pub cache_err: bool,
     /// By what part of itself a TTL is spread: 10 is ±10 %.
     pub jitter: Option<u8>,
-    /// How long to wait for another caller's load before loading without storing. Zero: other processes' loads are
-    /// not waited for.
+    /// How long to wait for another caller's load before one of those who wait loads for all, without storing. Zero:
+    /// other processes' loads are not waited for; those of this process are, for as long as the cache waits.
     pub wait: Option<Duration>,
     /// How long a load may keep its lease. It is not ended then, but others may load, and its value may not be stored.
     pub deadline: Option<Duration>,

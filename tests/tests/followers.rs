@@ -8,6 +8,7 @@
 //! | … and not with those who came later | `who_came_after_the_load_began_does_not_take_it_where_the_fill_is_refused` |
 //! | (b) what a read found is shared with those who came before the read | `who_came_before_the_read_takes_what_it_found` |
 //! | … and not with those who came later | `who_came_after_the_read_was_sent_does_not_take_what_it_found` |
+//! | … and not with those for whom it is too old | `who_takes_young_values_only_does_not_take_an_old_one_that_the_leader_found` |
 //! | (c) what was filled is shared with those who came before the fill | `who_came_before_the_fill_takes_it_where_the_stamps_held` |
 //! | … where the stamps held | `who_came_before_the_fill_does_not_take_it_where_a_stamp_did_not_hold` |
 //! | … and not with those who came after it was sent | `who_comes_after_the_fill_was_sent_does_not_join` |
@@ -27,7 +28,7 @@ use std::time::Duration;
 
 use cachemacro::__private::{NoRules, Plain, When, Writes, write};
 use cachemacro::store::faults::Op;
-use cachemacro::{Entry, EntryRules, MissReason, Policy};
+use cachemacro::{Entry, EntryRules, MissReason, Mode, Policy, mode};
 use cachemacro_tests::halt::Point::{After, AfterQuery, Before, BeforeQuery};
 use cachemacro_tests::halt::{Halted, Stops, Table, ended, soon};
 use cachemacro_tests::monitor::Watched;
@@ -354,6 +355,32 @@ async fn a_put_hands_its_value_to_readers_and_none_of_an_older_load(rig: Rig) {
     assert_eq!(entry(&here).get().await.expect("the store answers"), None, "it gave way");
     assert_eq!(leader.end().await, 3);
     assert_eq!(ended(table.read(&entry(&here), Stops::default())).await, 3);
+}
+
+#[tokio::test]
+async fn who_takes_young_values_only_does_not_take_an_old_one_that_the_leader_found() {
+    let rig = Rig::memory();
+    let (here, there, table) = (rig.process(), rig.process(), Table::default());
+    let other = Halted::start(&there, AfterQuery, |stops| table.read(&entry(&there), stops)).await;
+    // The lease is busy; the leader is about to wait and ask again.
+    let leader = Halted::start(&here, Before(Op::Changed), |stops| table.read(&entry(&here), stops)).await;
+    let mut followers = Vec::new();
+    for max_age in [5, 20, 5] {
+        let misses = here.cache.stats().total.misses();
+        let (entry, table) = (entry(&here), table.clone());
+        let read = async move { entry.get_or_load(async || table.query()).await };
+        followers.push(tokio::spawn(mode(Mode::MaxAge(Duration::from_secs(max_age)), read)));
+        soon("the follower reads", || here.cache.stats().total.misses() > misses).await;
+    }
+    assert_eq!(other.end().await, 1);
+    table.write();
+    rig.in_memory().1.advance(Duration::from_secs(10));
+    assert_eq!(leader.end().await, 1);
+    let mut values = Vec::new();
+    for follower in followers {
+        values.push(ended(follower).await);
+    }
+    assert_eq!((values, table.queries()), (vec![2, 1, 2], 2), "those who need a new one share it");
 }
 
 on_both_stores!(

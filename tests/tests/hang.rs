@@ -421,6 +421,31 @@ on_both_stores!(
 /// A lease so short that the load of a test outlives it.
 const SHORT: Duration = Duration::from_millis(90);
 
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_is_never_polled_again_does_not_starve_callers_of_little_patience() {
+    const WAIT: Duration = Duration::from_secs(1);
+    let rig = Rig::memory();
+    let process = rig.process_with(|builder| builder.wait(WAIT).lease(WAIT));
+    let stuck = entry(&process);
+    let mut leader = Box::pin(stuck.get_or_load(std::future::pending));
+    assert!(leader.as_mut().now_or_never().is_none());
+    let began = tokio::time::Instant::now();
+    let mut answered = Vec::new();
+    for caller in 0..30 {
+        let load = async || {
+            tokio::time::sleep(WAIT / 100).await;
+            caller
+        };
+        let result = timeout(WAIT / 10, stuck.get_or_load(load)).await;
+        assert!(result.is_ok() || began.elapsed() <= WAIT + WAIT / 10, "{caller}: {:?}", began.elapsed());
+        answered.extend(result);
+        rig.in_memory().1.advance(WAIT / 10);
+    }
+    assert!(answered.len() >= 19, "{answered:?}");
+    assert_eq!(process.cache.stats().total.fills, 1, "the lease lapsed, and one was stored");
+    drop(leader);
+}
+
 #[tokio::test]
 async fn a_load_that_outlives_its_lease_keeps_it() {
     let rig = Rig::redis();

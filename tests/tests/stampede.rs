@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use cachemacro::__private::{NoRules, Opt, Outcome, Plain, Res, Shareable, load};
-use cachemacro::Value;
+use cachemacro::{Lookup, Value};
 use cachemacro_tests::{Process, RedisServer, Rig, Worker, namespace, on_both_stores, wait_for};
 use futures_util::future::join_all;
 
@@ -160,6 +160,87 @@ async fn a_failing_store_costs_a_burst_two_loads(rig: Rig) {
     let (values, loads) = burst(&process, Plain, || 7_u8).await;
     assert_eq!(values, vec![7; CALLERS]);
     loads.assert_at_most_two();
+}
+
+/// Calls once from each of [`WAITERS`] tasks, a tenth of a millisecond apart; every load takes so long. Time passes
+/// when all wait. Tells how long each call took, the longest last.
+async fn waves<R, O>(process: &Process, outcome: O, takes: Duration, value: R) -> (Arc<Loads>, Vec<Duration>)
+where
+    R: Clone + Send + Sync + PartialEq + std::fmt::Debug + 'static,
+    O: Outcome<R> + 'static,
+    O::Value: Value,
+{
+    let loads = Arc::new(Loads::default());
+    let callers = (0..WAITERS).map(|n| {
+        let (cache, loads, value) = (process.cache.clone(), loads.clone(), value.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_micros(100) * n).await;
+            let began = tokio::time::Instant::now();
+            let body = pin!(async {
+                loads.one(tokio::time::sleep(takes)).await;
+                value.clone()
+            });
+            assert_eq!(load(cache.entry("wave", &1), outcome, NoRules, true, body).await, value);
+            began.elapsed()
+        })
+    });
+    let mut took: Vec<_> =
+        join_all(callers).await.into_iter().map(|joined| joined.expect("no caller fails")).collect();
+    took.sort_unstable();
+    (loads, took)
+}
+
+const WAITERS: u32 = 200;
+const WAIT: Duration = Duration::from_millis(100);
+
+#[tokio::test(start_paused = true)]
+async fn a_load_longer_than_the_wait_is_shared_all_the_same() {
+    for times in [1, 2, 3, 4, 10, 100] {
+        // One after the wait, one after twice as long again, and so on until the first one ends.
+        let most = 1 + (times + 1_u32).ilog2() as usize;
+        let process = Rig::memory().process_with(|builder| builder.wait(WAIT));
+        let (loads, took) = waves(&process, Plain, WAIT * times, 7_u32).await;
+        assert!(loads.seen().0 <= most, "{times}: {:?}", loads.seen());
+        // Who took over waits for its own load. All others take the first one's value when it is there.
+        let late = took.iter().filter(|took| **took > WAIT * times).count();
+        assert!(late < loads.seen().0, "{times}: {took:?}");
+        assert!(took.last() < Some(&(WAIT * times * 2)), "{times}: {took:?}");
+        assert_eq!(process.cache.stats().total.fills, 1);
+
+        // The same where there is nothing to store: those whom no load under way will serve share one more.
+        let process = Rig::memory().process_with(|builder| builder.wait(WAIT));
+        let (loads, took) = waves(&process, Opt, WAIT * times, None::<u32>).await;
+        assert!(loads.seen().0 <= 2 * most, "{times}: {:?}", loads.seen());
+        assert!(took.last() < Some(&(WAIT * times * 2)), "{times}: {took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_waited_for_another_process_is_not_left_as_it_loads() {
+    let rig = Rig::memory();
+    let (here, there) = (rig.process_with(|builder| builder.wait(2 * WAIT)), rig.process());
+    let Ok(Lookup::Vacant(_busy)) = there.cache.entry::<u32>("wave", &1).lookup().await else {
+        panic!("nothing is there")
+    };
+    let (loads, took) = waves(&here, Plain, WAIT / 2, 7_u32).await;
+    assert_eq!(loads.seen(), (1, 1, 1), "all came before that load");
+    assert!(took.last() <= Some(&(3 * WAIT)), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_waiting_for_other_processes_callers_share_within_theirs() {
+    let rig = Rig::memory();
+    let (here, there) = (rig.process_with(|builder| builder.wait(Duration::ZERO)), rig.process());
+    let (loads, _) = waves(&here, Plain, WAIT, 7_u32).await;
+    assert_eq!(loads.seen(), (1, 1, 1));
+
+    here.cache.clear().await.expect("cleared");
+    let Ok(Lookup::Vacant(_busy)) = there.cache.entry::<u32>("wave", &1).lookup().await else {
+        panic!("nothing is there")
+    };
+    let (loads, took) = waves(&here, Plain, WAIT, 7_u32).await;
+    loads.assert_at_most_two();
+    assert!(took.last() <= Some(&(2 * WAIT)), "{took:?}");
 }
 
 /// An error that only its owner can have.

@@ -4,26 +4,32 @@ use super::*;
 
 const SOON: Duration = Duration::from_secs(5);
 
+const LONG: Duration = Duration::from_hours(1);
+
+fn within(wait: Duration) -> Patience {
+    Patience { wait, longest: LONG }
+}
+
 fn value(of: u32) -> Landed {
     Landed::Value(Arc::new(of))
 }
 
 fn lead(flights: &Arc<Flights>) -> Lead {
-    match flights.join("key", iter::empty(), false) {
+    match flights.join("key", iter::empty(), false, None) {
         Seat::Lead(lead) => lead,
         Seat::Follow(_) => panic!("a flight is open"),
     }
 }
 
 fn follow(flights: &Arc<Flights>) -> Follow {
-    match flights.join("key", iter::empty(), false) {
+    match flights.join("key", iter::empty(), false, None) {
         Seat::Follow(follow) => follow,
         Seat::Lead(_) => panic!("no flight is open"),
     }
 }
 
 async fn told(follow: Follow) -> Verdict {
-    match follow.wait(SOON).await {
+    match follow.wait(within(SOON)).await {
         Waited::Told(verdict) => verdict,
         Waited::Over(_) => panic!("the leader told nothing"),
     }
@@ -57,7 +63,7 @@ async fn who_joined_before_the_read_takes_what_it_found_and_who_came_later_does_
     let early = follow(&flights);
     leader.reading();
     let late = follow(&flights);
-    leader.share_read(&value(1));
+    leader.share_read(&value(1), Duration::ZERO);
     leader.hand_on();
     assert_eq!(shared(early).await, Some(1));
     assert!(matches!(told(late).await, Verdict::Lead(_)));
@@ -154,7 +160,7 @@ async fn a_leader_that_panics_lets_all_load_side_by_side() {
 #[tokio::test]
 async fn nobody_joins_a_flight_that_an_evict_detached() {
     let flights = Flights::new();
-    let tagged = |tag| match flights.join(&format!("p:{tag}"), iter::once(tag), false) {
+    let tagged = |tag| match flights.join(&format!("p:{tag}"), iter::once(tag), false, None) {
         Seat::Lead(lead) => Some(lead),
         Seat::Follow(_) => None,
     };
@@ -171,58 +177,236 @@ async fn nobody_joins_a_flight_that_an_evict_detached() {
 #[tokio::test]
 async fn a_tag_that_comes_from_the_value_may_be_any() {
     let flights = Flights::new();
-    let Seat::Lead(_late) = flights.join("key", iter::empty(), true) else { panic!("no flight is open") };
+    let Seat::Lead(_late) = flights.join("key", iter::empty(), true, None) else {
+        panic!("no flight is open")
+    };
     flights.detach_tags(&[7]);
-    assert!(matches!(flights.join("key", iter::empty(), true), Seat::Lead(_)));
+    assert!(matches!(flights.join("key", iter::empty(), true, None), Seat::Lead(_)));
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Waits a second, and then twice as long after each takeover.
+async fn take_over(follow: Follow) -> Lead {
+    match follow.wait(within(SECOND)).await {
+        Waited::Over(lead) => lead,
+        Waited::Told(_) => panic!("nobody told"),
+    }
+}
+
+/// In how many seconds this follower takes over.
+async fn overdue_in(follow: Follow) -> u64 {
+    let began = Instant::now();
+    let _lead = take_over(follow).await;
+    began.elapsed().as_secs()
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_waited_long_enough_leads_all_who_wait_with_it() {
+async fn whoever_takes_over_loads_for_all_who_wait() {
     let flights = Flights::new();
-    let stuck = lead(&flights);
-    let (impatient, patient) = (follow(&flights), follow(&flights));
-    let Waited::Over(mut leader) = impatient.wait(Duration::from_secs(1)).await else {
-        panic!("nobody told")
-    };
+    let mut stuck = lead(&flights);
+    stuck.loading();
+    let (first, second) = (follow(&flights), follow(&flights));
+    let mut leader = take_over(first).await;
     leader.loading();
+    let late = follow(&flights);
     leader.share_load(&value(3));
     leader.hand_on();
-    assert_eq!(shared(patient).await, Some(3));
+    assert_eq!(shared(second).await, Some(3));
+    assert!(matches!(told(late).await, Verdict::Lead(_)), "it came after that load began");
+    assert_eq!(flights.len(), 0, "nobody joins the one that is stuck");
     drop(stuck);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_was_too_slow_serves_all_the_same_if_it_lands_first() {
+    let flights = Flights::new();
+    let mut slow = lead(&flights);
+    let early = follow(&flights);
+    slow.loading();
+    let (first, late) = (follow(&flights), follow(&flights));
+    let mut beside = take_over(first).await;
+    beside.loading();
+    slow.share_load(&value(1));
+    slow.close();
+    slow.share_fill(&value(1));
+    slow.hand_on();
+    assert_eq!((shared(early).await, shared(late).await), (Some(1), Some(1)));
+    beside.hand_on();
     assert_eq!(flights.len(), 0);
 }
 
-#[tokio::test]
-async fn who_was_handed_on_to_a_leader_that_is_never_polled_waits_no_longer_than_others() {
+#[tokio::test(start_paused = true)]
+async fn whom_a_load_under_way_will_serve_is_not_handed_on() {
+    let flights = Flights::new();
+    let mut slow = lead(&flights);
+    slow.loading();
+    let (first, covered) = (follow(&flights), follow(&flights));
+    let mut beside = take_over(first).await;
+    beside.loading();
+    let late = follow(&flights);
+    // Its fill was refused.
+    slow.hand_on();
+    assert!(matches!(told(late).await, Verdict::Lead(_)));
+    beside.share_load(&value(2));
+    beside.hand_on();
+    assert_eq!(shared(covered).await, Some(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whom_a_dropped_load_would_have_served_is_handed_on() {
+    let flights = Flights::new();
+    let mut slow = lead(&flights);
+    slow.loading();
+    let (first, covered) = (follow(&flights), follow(&flights));
+    let mut beside = take_over(first).await;
+    beside.loading();
+    slow.hand_on();
+    drop(beside);
+    assert!(matches!(told(covered).await, Verdict::Lead(_)));
+    assert_eq!(flights.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn patience_doubles_with_each_takeover_up_to_a_limit() {
+    let flights = Flights::new();
+    let began = Instant::now();
+    let mut leads = vec![lead(&flights)];
+    leads[0].loading();
+    let mut at = Vec::new();
+    for _ in 0..7 {
+        let patience = Patience { wait: SECOND, longest: 20 * SECOND };
+        let Waited::Over(mut lead) = follow(&flights).wait(patience).await else { panic!("nobody told") };
+        lead.loading();
+        at.push(began.elapsed().as_secs());
+        leads.push(lead);
+    }
+    assert_eq!(at, [1, 3, 7, 15, 31, 51, 71]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_many_whose_time_is_up_at_once_one_takes_over() {
+    let flights = Flights::new();
+    let mut slow = lead(&flights);
+    slow.loading();
+    let takeovers = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let waiting: Vec<_> = (0..200)
+        .map(|_| {
+            let (follow, takeovers) = (follow(&flights), takeovers.clone());
+            tokio::spawn(async move {
+                if let Waited::Over(mut lead) = follow.wait(within(SECOND)).await {
+                    takeovers.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                    lead.loading();
+                    tokio::time::sleep(LONG).await;
+                }
+            })
+        })
+        .collect();
+    tokio::time::sleep(SECOND * 5 / 2).await;
+    assert_eq!(takeovers.load(std::sync::atomic::Ordering::SeqCst), 1);
+    slow.share_fill(&value(1));
+    slow.hand_on();
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(waiting.iter().filter(|waits| !waits.is_finished()).count(), 1, "who took over still loads");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_joins_an_overdue_flight_takes_over_at_once() {
+    let flights = Flights::new();
+    let mut stuck = lead(&flights);
+    stuck.loading();
+    for _ in 0..3 {
+        // Impatient: gone before its time is up.
+        let gone = tokio::time::timeout(SECOND / 2, follow(&flights).wait(within(SECOND)));
+        if let Ok(waited) = gone.await {
+            assert!(matches!(waited, Waited::Over(_)));
+            return;
+        }
+    }
+    panic!("each of them began anew");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_has_time_to_begin_its_load_after_it_waited_for_others() {
+    let flights = Flights::new();
+    let mut leader = lead(&flights);
+    assert_eq!(overdue_in(follow(&flights)).await, 2, "its wait, and the time to begin");
+    drop(leader);
+    leader = lead(&flights);
+    let waits = tokio::spawn(overdue_in(follow(&flights)));
+    tokio::time::sleep(SECOND * 3 / 2).await;
+    leader.loading();
+    assert_eq!(waits.await.expect("it does not panic"), 2, "from when the load began");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_flight_that_one_was_moved_to_says_when_it_is_overdue() {
+    let flights = Flights::new();
+    let mut leads = vec![lead(&flights)];
+    leads[0].loading();
+    for _ in 0..3 {
+        let mut lead = take_over(follow(&flights)).await;
+        lead.loading();
+        leads.push(lead);
+    }
+    // Overdue eight seconds from now, but not for long.
+    let never_polled = follow(&flights);
+    let waits = tokio::spawn(overdue_in(follow(&flights)));
+    tokio::time::sleep(SECOND * 5 / 2).await;
+    leads.into_iter().for_each(Lead::hand_on);
+    assert_eq!(waits.await.expect("it does not panic"), 4, "two seconds of the new flight's");
+    drop(never_polled);
+    assert_eq!(flights.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_handed_on_to_a_leader_that_is_never_polled_takes_over() {
     let flights = Flights::new();
     let leader = lead(&flights);
     let stuck = follow(&flights);
-    let waits = tokio::spawn(follow(&flights).wait(Duration::from_millis(20)));
+    let waits = tokio::spawn(overdue_in(follow(&flights)));
+    tokio::time::sleep(SECOND).await;
     drop(leader);
-    let ended = tokio::time::timeout(SOON, waits).await.expect("it waits for its own time only");
-    assert!(matches!(ended.expect("it does not panic"), Waited::Over(_)));
+    assert_eq!(waits.await.expect("it does not panic"), 3);
     drop(stuck);
     assert_eq!(flights.len(), 0);
 }
 
 #[tokio::test]
-async fn who_was_taken_along_by_another_whose_wait_was_over_waits_for_its_own_time_too() {
+async fn those_who_left_do_not_pile_up() {
     let flights = Flights::new();
-    let _leader = lead(&flights);
-    let first = follow(&flights);
-    let second = tokio::spawn(follow(&flights).wait(Duration::from_millis(200)));
-    tokio::task::yield_now().await;
-    let Waited::Over(_stuck) = first.wait(Duration::from_millis(1)).await else {
-        panic!("nobody told it anything")
+    let leader = lead(&flights);
+    let stays: Vec<_> = (0..20).map(|_| follow(&flights)).collect();
+    for _ in 0..10_000 {
+        drop(follow(&flights));
+    }
+    assert!(lock(&leader.flight.state).waiters.len() <= 2 * stays.len());
+    leader.scatter();
+    for follow in stays {
+        assert!(matches!(told(follow).await, Verdict::Alone));
+    }
+}
+
+#[tokio::test]
+async fn what_a_read_found_is_not_for_those_for_whom_it_is_too_old() {
+    let flights = Flights::new();
+    let mut leader = lead(&flights);
+    let of_age = |max_age| match flights.join("key", iter::empty(), false, max_age) {
+        Seat::Follow(follow) => follow,
+        Seat::Lead(_) => panic!("a flight is open"),
     };
-    let ended = tokio::time::timeout(SOON, second).await.expect("it waits for its own time only");
-    assert!(matches!(ended.expect("it does not panic"), Waited::Over(_)));
+    let (any, old, young) = (of_age(None), of_age(Some(2 * SECOND)), of_age(Some(SECOND)));
+    leader.reading();
+    leader.share_read(&value(1), 2 * SECOND);
+    leader.hand_on();
+    assert_eq!((shared(any).await, shared(old).await), (Some(1), Some(1)));
+    assert!(matches!(told(young).await, Verdict::Lead(_)));
 }
 
 #[tokio::test]
 async fn who_is_left_over_joins_no_flight_under_other_tags() {
     let flights = Flights::new();
-    let tagged = || flights.join("key", iter::once(7), false);
+    let tagged = || flights.join("key", iter::once(7), false, None);
     let Seat::Lead(mut leader) = tagged() else { panic!("no flight is open") };
     leader.loading();
     let Seat::Follow(late) = tagged() else { panic!("a flight is open") };
@@ -230,7 +414,7 @@ async fn who_is_left_over_joins_no_flight_under_other_tags() {
     let mut other = lead(&flights);
     leader.hand_on();
     other.reading();
-    other.share_read(&value(1));
+    other.share_read(&value(1), Duration::ZERO);
     assert!(matches!(told(late).await, Verdict::Lead(_)));
     other.hand_on();
 }
@@ -239,7 +423,7 @@ async fn who_is_left_over_joins_no_flight_under_other_tags() {
 async fn callers_of_one_key_under_other_tags_fly_together_apart_from_the_rest() {
     let flights = Flights::new();
     let plain = lead(&flights);
-    let tagged = |tags: [u64; 2]| flights.join("key", tags.into_iter(), false);
+    let tagged = |tags: [u64; 2]| flights.join("key", tags.into_iter(), false, None);
     let Seat::Lead(mut leader) = tagged([7, 8]) else { panic!("the open flight says nothing of these tags") };
     let Seat::Follow(early) = tagged([8, 7]) else { panic!("a flight under these tags is open") };
     assert_eq!(flights.len(), 2);
