@@ -1,5 +1,8 @@
 use std::iter;
 
+use futures_util::FutureExt as _;
+use futures_util::future::LocalBoxFuture;
+
 use super::*;
 
 const SOON: Duration = Duration::from_secs(5);
@@ -194,11 +197,11 @@ async fn take_over(follow: Follow) -> Lead {
     }
 }
 
-/// In how many seconds this follower takes over.
-async fn overdue_in(follow: Follow) -> u64 {
+/// In how many milliseconds this follower takes over.
+async fn overdue_in(follow: Follow) -> u128 {
     let began = Instant::now();
     let _lead = take_over(follow).await;
-    began.elapsed().as_secs()
+    began.elapsed().as_millis()
 }
 
 #[tokio::test(start_paused = true)]
@@ -330,13 +333,21 @@ async fn who_joins_an_overdue_flight_takes_over_at_once() {
 async fn a_leader_has_time_to_begin_its_load_after_it_waited_for_others() {
     let flights = Flights::new();
     let mut leader = lead(&flights);
-    assert_eq!(overdue_in(follow(&flights)).await, 2, "its wait, and the time to begin");
+    assert_eq!(overdue_in(follow(&flights)).await, 2_000, "its wait, and the time to begin");
     drop(leader);
     leader = lead(&flights);
     let waits = tokio::spawn(overdue_in(follow(&flights)));
     tokio::time::sleep(SECOND * 3 / 2).await;
     leader.loading();
-    assert_eq!(waits.await.expect("it does not panic"), 2, "from when the load began");
+    assert_eq!(waits.await.expect("it does not panic"), 2_500, "from when the load began");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_took_over_has_time_to_begin_its_load() {
+    let flights = Flights::new();
+    let _stuck = lead(&flights);
+    let _leader = take_over(follow(&flights)).await;
+    assert_eq!(overdue_in(follow(&flights)).await, 2_000);
 }
 
 #[tokio::test(start_paused = true)]
@@ -354,7 +365,7 @@ async fn the_flight_that_one_was_moved_to_says_when_it_is_overdue() {
     let waits = tokio::spawn(overdue_in(follow(&flights)));
     tokio::time::sleep(SECOND * 5 / 2).await;
     leads.into_iter().for_each(Lead::hand_on);
-    assert_eq!(waits.await.expect("it does not panic"), 4, "two seconds of the new flight's");
+    assert_eq!(waits.await.expect("it does not panic"), 4_500, "two seconds of the new flight's");
     drop(never_polled);
     assert_eq!(flights.len(), 0);
 }
@@ -367,7 +378,7 @@ async fn who_was_handed_on_to_a_leader_that_is_never_polled_takes_over() {
     let waits = tokio::spawn(overdue_in(follow(&flights)));
     tokio::time::sleep(SECOND).await;
     drop(leader);
-    assert_eq!(waits.await.expect("it does not panic"), 3);
+    assert_eq!(waits.await.expect("it does not panic"), 3_000);
     drop(stuck);
     assert_eq!(flights.len(), 0);
 }
@@ -438,4 +449,138 @@ async fn callers_of_one_key_under_other_tags_fly_together_apart_from_the_rest() 
     assert_eq!(flights.len(), 0, "whatever tags they are under");
     plain.hand_on();
     next.hand_on();
+}
+
+/// A caller that leads, in a history that is played.
+struct Player {
+    lead: Lead,
+    stores: bool,
+    read: Option<usize>,
+    load: Option<usize>,
+    accepted: Option<bool>,
+}
+
+/// A history of callers, loads, fills and evicts, played step by step. Values are the times at which they were loaded.
+#[derive(Default)]
+struct History {
+    now: usize,
+    evicts: Vec<usize>,
+    leads: Vec<Player>,
+    follows: Vec<(usize, LocalBoxFuture<'static, Waited>)>,
+}
+
+impl History {
+    /// Whether what was loaded then is outdated for who asks at a later time.
+    fn outdated(&self, loaded: usize, asked: usize) -> bool {
+        self.evicts.iter().any(|evict| (loaded..asked).contains(evict))
+    }
+
+    fn landed(at: usize) -> Landed {
+        Landed::Value(Arc::new(at))
+    }
+
+    fn leads(&mut self, lead: Lead, stores: bool) {
+        self.leads.push(Player { lead, stores, read: None, load: None, accepted: None });
+    }
+
+    fn step(&mut self, flights: &Arc<Flights>, step: u8, which: usize) {
+        self.now += 1;
+        let now = self.now;
+        match step {
+            0..4 => match flights.join("key", iter::empty(), false, None) {
+                Seat::Lead(lead) => self.leads(lead, true),
+                Seat::Follow(follow) => self.follows.push((now, Box::pin(follow.wait(within(SECOND))))),
+            },
+            4 => {
+                // Another process's does not detach anything here.
+                if which.is_multiple_of(2) {
+                    flights.detach("key");
+                }
+                self.evicts.push(now);
+            }
+            5 if !self.follows.is_empty() => drop(self.follows.swap_remove(which % self.follows.len())),
+            6.. if !self.leads.is_empty() => {
+                let mut player = self.leads.swap_remove(which % self.leads.len());
+                match (step, player.read, player.load, player.accepted) {
+                    (6, ..) => return drop(player),
+                    (7, read, None, _) if player.stores && read.is_none() => {
+                        player.lead.reading();
+                        player.read = Some(now);
+                    }
+                    (7, Some(read), None, _) => {
+                        // The oldest that was right when it was read.
+                        let oldest = self.evicts.iter().rev().find(|evict| **evict < read);
+                        let oldest = oldest.map_or(0, |evict| evict + 1);
+                        player.lead.share_read(&Self::landed(oldest), Duration::ZERO);
+                        return player.lead.hand_on();
+                    }
+                    (_, _, None, _) => {
+                        player.lead.loading();
+                        player.load = Some(now);
+                    }
+                    (_, _, Some(load), None) => {
+                        player.lead.share_load(&Self::landed(load));
+                        player.lead.close();
+                        player.accepted = Some(player.stores && !self.outdated(load, now));
+                    }
+                    (_, _, Some(load), Some(accepted)) => {
+                        if accepted && !self.outdated(load, now) {
+                            player.lead.share_fill(&Self::landed(load));
+                        }
+                        return player.lead.hand_on();
+                    }
+                }
+                self.leads.push(player);
+            }
+            _ => {}
+        }
+    }
+
+    /// Polls those who wait, until no more of them is told anything.
+    fn settle(&mut self) {
+        while let Some((at, waited)) = (0..self.follows.len())
+            .find_map(|at| self.follows[at].1.as_mut().now_or_never().map(|waited| (at, waited)))
+        {
+            let (asked, _) = self.follows.swap_remove(at);
+            match waited {
+                Waited::Told(Verdict::Share(Landed::Value(value))) => {
+                    let loaded = *value.downcast_ref().expect("a time");
+                    assert!(!self.outdated(loaded, asked), "{loaded} for who asked at {asked}");
+                }
+                Waited::Told(Verdict::Lead(lead)) => self.leads(lead, true),
+                Waited::Told(_) => {}
+                Waited::Over(mut lead) => {
+                    lead.loading();
+                    self.now += 1;
+                    let load = Some(self.now);
+                    self.leads.push(Player { lead, stores: false, read: None, load, accepted: None });
+                }
+            }
+        }
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn in_no_history_is_anyone_left_waiting_or_given_what_was_loaded_before_an_evict_that_it_came_after(
+        steps in proptest::collection::vec((0..16_u8, proptest::num::usize::ANY), 1..200),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        runtime.expect("a runtime").block_on(async {
+            let (flights, mut history) = (Flights::new(), History::default());
+            for (step, which) in steps {
+                if step >= 13 {
+                    tokio::time::advance(SECOND * 3 / 4).await;
+                } else {
+                    history.step(&flights, step, which);
+                }
+                history.settle();
+            }
+            while !history.leads.is_empty() {
+                history.leads.clear();
+                history.settle();
+            }
+            assert!(history.follows.is_empty() && flights.len() == 0);
+        });
+    }
 }
