@@ -218,10 +218,15 @@ impl Pauses {
         if left.is_zero() {
             return false;
         }
-        let jittered = self.next.mul_f64(rand::random_range(0.5..1.5));
-        let pause = jittered.min(left).min(remaining.max(Self::FIRST));
-        target.cache.core().store.changed(&target.full, pause).await;
-        self.next = self.next.mul_f64(1.5).min(Self::LONGEST);
+        let store = &target.cache.core().store;
+        let pause = if store.tells_changes() {
+            left
+        } else {
+            let jittered = self.next.mul_f64(rand::random_range(0.5..1.5));
+            self.next = self.next.mul_f64(1.5).min(Self::LONGEST);
+            jittered.min(left)
+        };
+        store.changed(&target.full, pause.min(remaining.max(Self::FIRST))).await;
         true
     }
 }

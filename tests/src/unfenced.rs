@@ -112,6 +112,10 @@ impl Store for Unfenced {
         self.0.changed(key, at_most).await;
     }
 
+    fn tells_changes(&self) -> bool {
+        self.0.tells_changes()
+    }
+
     async fn health(&self) -> Result<StoreHealth> {
         self.0.health().await
     }

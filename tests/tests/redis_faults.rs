@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cachemacro_runtime::header::{Header, assemble};
+use cachemacro_runtime::store::faults::{FaultStore, Op};
 use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
 use cachemacro_runtime::store::{Fill, LeaseKind, LeaseOutcome, LeaseRequest, Store, TagKeys, VersionKey};
-use cachemacro_runtime::{Error, ErrorKind, Result};
+use cachemacro_runtime::{Cache, Error, ErrorKind, Lookup, Policy, Result};
 use cachemacro_tests::proxy::Loss;
 use cachemacro_tests::{DEADLINE, FaultProxy, RedisServer, namespace, wait_until};
 
@@ -530,6 +531,33 @@ mod waiting {
             );
             assert!(waited < SOON, "{what}: woken after {waited:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn who_is_told_of_changes_seldom_asks_meanwhile() {
+        let server = RedisServer::start();
+        let waiting = Arc::new(FaultStore::new(Arc::new(pushed(&server, &server.url()).await)));
+        let cache = |store: Arc<dyn Store>| {
+            let settings = Cache::builder().store(store).namespace("told").lease(LIFE);
+            settings.wait(Duration::from_secs(1)).build().expect("acceptable settings")
+        };
+        let here = cache(waiting.clone()).entry::<u32>("row", &7);
+        let there = cache(Arc::new(patient(&server.url()))).entry::<u32>("row", &7);
+        let Ok(Lookup::Vacant(vacancy)) = there.lookup().await else { panic!("nothing is there") };
+        assert_eq!(here.get_or_load(async || 1).await, 1, "it waited in vain");
+        // At first, after half a second at the earliest, and at the end. Who polls asks ten times and more.
+        let asked = waiting.count(Op::Lease);
+        assert!(asked <= 4, "{asked}");
+
+        let here = here.with_policy(Policy { wait: Some(DEADLINE), ..Policy::DEFAULT });
+        let load = async || panic!("it is filled meanwhile");
+        let fill = async {
+            wait_until("someone waits", DEADLINE, async || waiting.count(Op::Lease) > asked).await;
+            vacancy.fill(&2).await
+        };
+        let (found, filled) = tokio::join!(here.get_or_load(load), fill);
+        assert!(filled.expect("a small value"));
+        assert_eq!(found, 2);
     }
 
     #[tokio::test]

@@ -421,6 +421,10 @@ impl Store for FaultStore {
         let _ = self.leave(Op::Changed).await;
     }
 
+    fn tells_changes(&self) -> bool {
+        self.inner.tells_changes()
+    }
+
     async fn health(&self) -> Result<StoreHealth> {
         self.run(Op::Health, self.inner.health()).await
     }

@@ -320,6 +320,12 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Waits until the entry may have changed, at most `at_most`. Waking early is allowed.
     async fn changed(&self, key: &str, at_most: Duration);
 
+    /// Whether [`changed`](Self::changed) is told of changes as they happen, for now. Callers then give it all the time
+    /// they have, else short times after which they look for themselves.
+    fn tells_changes(&self) -> bool {
+        false
+    }
+
     /// Asks the store whether it is there.
     async fn health(&self) -> Result<StoreHealth>;
 

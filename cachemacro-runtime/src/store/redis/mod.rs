@@ -168,6 +168,10 @@ impl Store for RedisStore {
         self.pushes.changed(&self.commands.link, key, at_most).await;
     }
 
+    fn tells_changes(&self) -> bool {
+        self.pushes.are_open()
+    }
+
     async fn health(&self) -> Result<StoreHealth> {
         let began = Instant::now();
         let server = self.commands.server().await?;

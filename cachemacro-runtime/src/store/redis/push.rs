@@ -82,6 +82,10 @@ impl Pushes {
         }
     }
 
+    pub(super) fn are_open(&self) -> bool {
+        matches!(&*lock(&self.state), State::Open { .. })
+    }
+
     pub(super) fn close(&self) {
         *lock(&self.state) = State::Idle;
         self.waiting.wake_all();
@@ -176,8 +180,7 @@ impl Pushes {
 
 impl fmt::Debug for Pushes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let open = matches!(&*lock(&self.state), State::Open { .. });
-        f.debug_struct("Pushes").field("open", &open).finish_non_exhaustive()
+        f.debug_struct("Pushes").field("open", &self.are_open()).finish_non_exhaustive()
     }
 }
 
