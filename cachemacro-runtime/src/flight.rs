@@ -67,6 +67,8 @@ struct Flight {
     key: Arc<str>,
     tags: Vec<u64>,
     late_tags: bool,
+    /// Its followers are left over from a leader that panicked.
+    after_panic: bool,
     state: Mutex<State>,
 }
 
@@ -148,7 +150,8 @@ impl Flights {
             let follow = Flight::enter(flight, self, max_age);
             return Seat::Follow(follow);
         }
-        let flight = Arc::new(Flight { key: key.into(), tags, late_tags, state: Mutex::new(State::new()) });
+        let state = Mutex::new(State::new());
+        let flight = Arc::new(Flight { key: key.into(), tags, late_tags, after_panic: false, state });
         shard.open(&flight);
         Seat::Lead(Lead::new(self.clone(), flight))
     }
@@ -189,7 +192,7 @@ impl Flights {
     }
 
     /// Lets those left over form a flight together, or join one whose load has not begun.
-    fn reseat(self: &Arc<Self>, from: &Flight, mut waiters: Vec<Waiter>) {
+    fn reseat(self: &Arc<Self>, from: &Flight, mut waiters: Vec<Waiter>, after_panic: bool) {
         waiters.retain(Waiter::is_there);
         if waiters.is_empty() {
             return;
@@ -203,7 +206,7 @@ impl Flights {
                 return;
             }
         }
-        let next = from.successor(waiters);
+        let next = from.successor(waiters, after_panic);
         shard.open(&next);
         drop(shard);
         Lead::new(self.clone(), next).promote();
@@ -279,11 +282,12 @@ impl Flight {
     }
 
     /// The next flight of the same key, with these waiters in it from the start.
-    fn successor(&self, waiters: Vec<Waiter>) -> Arc<Flight> {
+    fn successor(&self, waiters: Vec<Waiter>, after_panic: bool) -> Arc<Flight> {
         let next = Arc::new(Flight {
             key: self.key.clone(),
             tags: self.tags.clone(),
             late_tags: self.late_tags,
+            after_panic,
             state: Mutex::new(State::new()),
         });
         next.seat(&mut lock(&next.state), waiters, 0);
@@ -292,7 +296,7 @@ impl Flight {
 }
 
 /// The one caller that looks, loads and fills for all, or one that took over and loads beside it. Dropped before it
-/// landed, it hands on.
+/// landed, it hands on; where it panicked, and so did the one before it, all load side by side.
 pub(crate) struct Lead {
     flights: Arc<Flights>,
     flight: Arc<Flight>,
@@ -374,7 +378,7 @@ impl Lead {
     /// The flight is over: who still waits is in the next one.
     pub(crate) fn hand_on(mut self) {
         let waiters = self.end();
-        self.flights.reseat(&self.flight, waiters);
+        self.flights.reseat(&self.flight, waiters, false);
     }
 
     /// A failure that cannot be shared: all load side by side.
@@ -427,12 +431,13 @@ impl Drop for Lead {
         if self.landed {
             return;
         }
-        if std::thread::panicking() {
+        let panicked = std::thread::panicking();
+        if panicked && self.flight.after_panic {
             // The next one would likely panic too: one after the other would take as long as there are callers.
             self.end_scattered();
         } else {
             let waiters = self.end();
-            self.flights.reseat(&self.flight, waiters);
+            self.flights.reseat(&self.flight, waiters, panicked);
         }
     }
 }
