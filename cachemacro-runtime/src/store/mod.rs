@@ -4,6 +4,7 @@
 //! Every method is one round trip on Redis, and each is atomic for the key it writes. Implementations pass
 //! the conformance suite (`tests/tests/store_conformance.rs`).
 
+use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -95,6 +96,37 @@ pub struct LeaseRequest<'a> {
     pub capture: &'a [VersionKey],
     /// How long the captured versions must live at least.
     pub version_life: Duration,
+}
+
+/// The versions that some requests capture, each once.
+pub(crate) struct Captures<'a> {
+    pub(crate) keys: Vec<&'a VersionKey>,
+    /// The longest of the lives that are asked for.
+    pub(crate) life: Duration,
+    /// For each request, where its versions are among `keys`.
+    places: Vec<Vec<usize>>,
+}
+
+impl<'a> Captures<'a> {
+    pub(crate) fn of(requests: &[LeaseRequest<'a>]) -> Self {
+        let mut keys = Vec::new();
+        let mut known = HashMap::new();
+        let mut place = |key: &'a VersionKey| {
+            *known.entry(key.text.as_str()).or_insert_with(|| {
+                keys.push(key);
+                keys.len() - 1
+            })
+        };
+        let places =
+            requests.iter().map(|request| request.capture.iter().map(&mut place).collect()).collect();
+        let life = requests.iter().map(|request| request.version_life).max().unwrap_or_default();
+        Self { keys, life, places }
+    }
+
+    /// For each request its own of the versions that were captured for `keys`.
+    pub(crate) fn hand_out(&self, captured: &[Version]) -> impl Iterator<Item = Vec<Version>> {
+        self.places.iter().map(|places| places.iter().map(|&at| captured[at]).collect())
+    }
 }
 
 /// The answer to a [`LeaseRequest`].
@@ -264,8 +296,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Captures versions, then asks for the lease.
     async fn lease(&self, request: LeaseRequest<'_>) -> Result<Lease>;
 
-    /// [`lease`](Self::lease) for many keys in one round trip; all requests name the same versions, which are
-    /// captured once, before the first lease.
+    /// [`lease`](Self::lease) for many keys in one round trip; each request names its own versions. All are captured
+    /// before the first lease; one that several requests name is captured once, for the longest of their lives.
     async fn lease_many(&self, requests: &[LeaseRequest<'_>]) -> Result<Vec<Lease>>;
 
     /// Lets a held lease live `live` from now; false where it is no longer held.

@@ -297,3 +297,45 @@ pub(super) async fn many_leases_are_decided_one_by_one_with_versions_captured_on
     assert!(env.fill(&keys[3], 4, 12).await);
     assert!(env.store.lease_many(&[]).await.unwrap().is_empty());
 }
+
+pub(super) async fn many_leases_capture_each_its_own_versions(env: &Env) {
+    let version = |name: &str| env.version_key(name);
+    // So many that a store may capture them in steps.
+    let many: Vec<_> = (0..1_200).map(|number| version(&format!("v{number}"))).collect();
+    env.backend.put_raw(&version("shared").text, &7_u64.to_le_bytes(), SHORT).await;
+    let captures = [
+        vec![version("shared"), version("a")],
+        vec![],
+        many,
+        vec![version("b"), version("a"), version("shared")],
+    ];
+    let keys = ["1", "2", "3", "4"].map(|name| env.key(name));
+    env.take(&keys[3], 100).await;
+    let lives = [SHORT / 2, LONG, SHORT, LONG];
+    let requests: Vec<_> = (1..)
+        .zip(keys.iter().zip(&captures).zip(lives))
+        .map(|(token, ((key, capture), version_life))| LeaseRequest {
+            key,
+            token,
+            seen: 0,
+            kind: Load,
+            live: LONG,
+            capture,
+            version_life,
+        })
+        .collect();
+    let leases = env.store.lease_many(&requests).await.unwrap();
+    assert_eq!(leases.len(), 4);
+    for (lease, capture) in leases.iter().zip(&captures) {
+        let stored: Vec<_> = env.store.versions(capture).await.unwrap().into_iter().flatten().collect();
+        assert_eq!(stored.len(), capture.len(), "all are there");
+        assert!(lease.versions == stored, "in the order of the request");
+    }
+    assert_eq!(leases[0].versions[0], 7);
+    leases[..3].iter().for_each(|lease| assert_taken(&lease.outcome));
+    assert_busy(&leases[3].outcome);
+    assert!(
+        env.life_left(&version("shared").text).await > Some(SHORT),
+        "it lives for the longest of the lives"
+    );
+}

@@ -273,7 +273,8 @@ macro_rules! __conformance_cases {
                 of_sixteen_racers_exactly_one_gets_the_lease
                 of_racing_puts_the_last_holds_the_lease
                 a_lease_captures_versions_and_creates_those_that_are_missing
-                many_leases_are_decided_one_by_one_with_versions_captured_once;
+                many_leases_are_decided_one_by_one_with_versions_captured_once
+                many_leases_capture_each_its_own_versions;
             tenures:
                 a_renewed_lease_outlives_its_first_deadline
                 a_lease_over_a_value_is_renewed_with_the_value_in_place

@@ -15,8 +15,8 @@ use bytes::Bytes;
 use self::space::{Slot, Space};
 use self::watch::Watch;
 use super::{
-    Fill, FillId, Filled, Increment, Lease, LeaseOutcome, LeaseRequest, Read, Store, StoreHealth, TagKeys,
-    Token, Version, VersionKey, given_life,
+    Captures, Fill, FillId, Filled, Increment, Lease, LeaseOutcome, LeaseRequest, Read, Store, StoreHealth,
+    TagKeys, Token, Version, VersionKey, given_life,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::error::Result;
@@ -132,9 +132,13 @@ impl MemoryStore {
         keys.iter().map(|key| self.version(key)).collect()
     }
 
-    fn capture_all(&self, keys: &[VersionKey], life: Duration) -> Vec<Version> {
+    fn capture_all<'a>(
+        &self,
+        keys: impl IntoIterator<Item = &'a VersionKey>,
+        life: Duration,
+    ) -> Vec<Version> {
         let extended = given_life(life);
-        keys.iter()
+        keys.into_iter()
             .map(|key| self.space.update(&key.text, |slot, now| entry::capture(slot, now, life, extended)))
             .collect()
     }
@@ -218,11 +222,12 @@ impl Store for MemoryStore {
     }
 
     async fn lease_many(&self, requests: &[LeaseRequest<'_>]) -> Result<Vec<Lease>> {
-        let Some(first) = requests.first() else { return Ok(Vec::new()) };
-        let versions = self.capture_all(first.capture, first.version_life);
+        let captures = Captures::of(requests);
+        let captured = self.capture_all(captures.keys.iter().copied(), captures.life);
         Ok(requests
             .iter()
-            .map(|request| Lease { versions: versions.clone(), outcome: self.lease_one(request) })
+            .zip(captures.hand_out(&captured))
+            .map(|(request, versions)| Lease { versions, outcome: self.lease_one(request) })
             .collect())
     }
 

@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::header::FIXED;
 use crate::options::NEVER;
 use crate::store::{
-    Fill, FillId, Filled, Increment, Lease, LeaseKind, LeaseRequest, Read, TagKeys, Token, Version,
+    Captures, Fill, FillId, Filled, Increment, Lease, LeaseKind, LeaseRequest, Read, TagKeys, Token, Version,
     VersionKey, given_life,
 };
 
@@ -22,6 +22,8 @@ use crate::store::{
 const SCAN_STEP: usize = 1_000;
 /// How many keys one UNLINK names.
 const UNLINK_CHUNK: usize = 500;
+/// How many versions one script captures.
+const CAPTURE_CHUNK: usize = 500;
 
 /// Whether a request may be sent a second time after the connection broke under it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -106,24 +108,25 @@ impl Commands {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let mut replies = self.run(&[capture(keys, life)], None, Resend::WhereBroken).await?;
-        reply::captured(replies.pop().ok_or_else(failure::unexpected)?, keys.len())
+        let keys: Vec<_> = keys.iter().collect();
+        let replies = self.run(&capture(&keys, life), None, Resend::WhereBroken).await?;
+        captured(&mut replies.into_iter(), keys.len())
     }
 
     pub(super) async fn lease_many(&self, requests: &[LeaseRequest<'_>]) -> Result<Vec<Lease>> {
-        let Some(first) = requests.first() else { return Ok(Vec::new()) };
-        let captures = usize::from(!first.capture.is_empty());
-        let mut calls = Vec::with_capacity(captures + requests.len());
-        if captures == 1 {
-            calls.push(capture(first.capture, first.version_life));
+        if requests.is_empty() {
+            return Ok(Vec::new());
         }
+        let captures = Captures::of(requests);
+        let mut calls = capture(&captures.keys, captures.life);
         calls.extend(requests.iter().map(lease));
         let mut replies = self.run(&calls, None, Resend::Never).await?.into_iter();
-        let versions = match captures {
-            1 => reply::captured(replies.next().ok_or_else(failure::unexpected)?, first.capture.len())?,
-            _ => Vec::new(),
-        };
-        replies.map(|value| Ok(Lease { versions: versions.clone(), outcome: reply::lease(value)? })).collect()
+        let captured = captured(&mut replies, captures.keys.len())?;
+        captures
+            .hand_out(&captured)
+            .zip(replies)
+            .map(|(versions, value)| Ok(Lease { versions, outcome: reply::lease(value)? }))
+            .collect()
     }
 
     pub(super) async fn renew(&self, key: &str, token: Token, live: Duration) -> Result<bool> {
@@ -378,13 +381,26 @@ fn mget(versions: &[VersionKey]) -> Cmd {
     mget
 }
 
-fn capture(keys: &[VersionKey], life: Duration) -> Call<'_> {
+fn capture<'a>(keys: &[&'a VersionKey], life: Duration) -> Vec<Call<'a>> {
     let give = given_life(life);
-    let call = script::CAPTURE
-        .call_many(keys.iter().map(|key| key.text.as_str()))
-        .number(millis(life))
-        .number(millis(give));
-    keys.iter().fold(call, |call, _| call.id(rand::random_range(1..=u64::MAX)))
+    let capture = |keys: &[&'a VersionKey]| {
+        let call = script::CAPTURE
+            .call_many(keys.iter().map(|key| key.text.as_str()))
+            .number(millis(life))
+            .number(millis(give));
+        keys.iter().fold(call, |call, _| call.id(rand::random_range(1..=u64::MAX)))
+    };
+    keys.chunks(CAPTURE_CHUNK).map(capture).collect()
+}
+
+/// What [`capture`] captured of so many keys.
+fn captured(replies: &mut impl Iterator<Item = Value>, keys: usize) -> Result<Vec<Version>> {
+    let mut captured = Vec::with_capacity(keys);
+    while captured.len() < keys {
+        let length = CAPTURE_CHUNK.min(keys - captured.len());
+        captured.extend(reply::captured(replies.next().ok_or_else(failure::unexpected)?, length)?);
+    }
+    Ok(captured)
 }
 
 fn lease<'a>(request: &LeaseRequest<'a>) -> Call<'a> {
