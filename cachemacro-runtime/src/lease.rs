@@ -8,7 +8,10 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use crate::cache::Cache;
+use crate::chunks::MOST_ENTRIES;
 use crate::error::{Error, ErrorKind};
 use crate::lookup::Target;
 use crate::options::NEVER;
@@ -99,7 +102,7 @@ pub(crate) async fn acquire_for_put(target: &Target, late_tags: bool) -> Option<
     }
 }
 
-/// Asks for many leases in one round trip. All name the same versions.
+/// Asks for many leases in one round trip.
 pub(crate) async fn acquire_many(cache: &Cache, wanted: &[Wanted<'_>]) -> Vec<Answer> {
     let core = cache.core();
     let mut attempts: Vec<Held> = wanted.iter().map(|wanted| Held::attempt(cache, wanted.key)).collect();
@@ -231,20 +234,70 @@ impl Pauses {
     }
 }
 
+/// When leases are to be renewed.
+pub(crate) struct Turns {
+    every: Duration,
+    next: tokio::time::Instant,
+}
+
+impl Turns {
+    pub(crate) fn new(cache: &Cache) -> Self {
+        let every = cache.core().settings.lease / 3;
+        Self { every, next: tokio::time::Instant::now() + every }
+    }
+
+    /// Renews these if it is time to.
+    pub(crate) async fn renew(&mut self, cache: &Cache, leases: impl Iterator<Item = &Held>) {
+        if tokio::time::Instant::now() >= self.next {
+            self.pass();
+            let leases: Vec<_> = leases.map(|held| (held.key.as_str(), held.token)).collect();
+            // What was lost is found out by the fill.
+            let _ = renew_all(cache, &leases).await;
+        }
+    }
+
+    async fn wait(&mut self) {
+        tokio::time::sleep_until(self.next).await;
+        self.pass();
+    }
+
+    fn pass(&mut self) {
+        self.next = tokio::time::Instant::now() + self.every;
+    }
+}
+
+/// Renews leases, many at a time; tells of each whether it may still be held. What failed is tried again at the next
+/// turn, if the lease lives that long.
+async fn renew_all(cache: &Cache, leases: &[(impl AsRef<str>, Token)]) -> Vec<bool> {
+    let core = cache.core();
+    let mut kept = Vec::with_capacity(leases.len());
+    for some in leases.chunks(MOST_ENTRIES) {
+        let renewals = some
+            .iter()
+            .map(|(key, token)| core.timed(core.store.renew(key.as_ref(), *token, core.settings.lease)));
+        let renewed = join_all(renewals).await;
+        let failed = renewed.iter().all(Result::is_err);
+        kept.extend(renewed.into_iter().map(|renewed| renewed.unwrap_or(true)));
+        if failed {
+            break;
+        }
+    }
+    kept.resize(leases.len(), true);
+    kept
+}
+
 /// Renews leases.
 struct Keeper {
     cache: Cache,
     leases: Vec<(String, Token)>,
-    every: Duration,
     deadline: Duration,
 }
 
 impl Keeper {
     fn of(leases: &[&Held], deadline: Duration) -> Self {
         let cache = leases[0].cache.clone();
-        let every = cache.core().settings.lease / 3;
         let leases = leases.iter().map(|held| (held.key.clone(), held.token)).collect();
-        Self { cache, leases, every, deadline }
+        Self { cache, leases, deadline }
     }
 
     async fn run<F: Future>(self, body: F) -> F::Output {
@@ -269,23 +322,15 @@ impl Keeper {
 
     /// Renews until the deadline or until no lease is held any more.
     async fn renew(mut self) {
-        let core = self.cache.core().clone();
         let end = tokio::time::Instant::now() + self.deadline.min(NEVER);
+        let mut turns = Turns::new(&self.cache);
         while !self.leases.is_empty() {
-            tokio::time::sleep(self.every).await;
+            turns.wait().await;
             if tokio::time::Instant::now() >= end {
                 return;
             }
-            let mut lost = Vec::new();
-            for (at, (key, token)) in self.leases.iter().enumerate() {
-                // A renewal that failed is tried again at the next turn, if the lease lives that long.
-                if let Ok(false) = core.timed(core.store.renew(key, *token, core.settings.lease)).await {
-                    lost.push(at);
-                }
-            }
-            for at in lost.into_iter().rev() {
-                self.leases.swap_remove(at);
-            }
+            let mut kept = renew_all(&self.cache, &self.leases).await.into_iter();
+            self.leases.retain(|_| kept.next().unwrap_or(true));
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod builder;
 mod cache;
+mod chunks;
 mod clock;
 pub mod codec;
 mod entry;

@@ -3,29 +3,34 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::hash::Hash;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use serde::Serialize;
 
 use crate::cache::Cache;
+use crate::chunks::{MOST_TAGS, chunks};
 use crate::entry::{Entry, Lookup};
 use crate::evict::log_failed;
 use crate::header;
-use crate::lease::{self, Answer, Held, Wanted};
+use crate::lease::{self, Answer, Held, Turns, Wanted};
 use crate::lookup::{Looked, Target};
 use crate::mode::{Loading, Mode};
 use crate::outcome::Value;
 use crate::rules::{EntryRules, NoRules};
-use crate::stats::{Event, MissReason};
-use crate::store::{FillId, VersionKey};
-use crate::storing::{Prepared, fill_all, finish_put, to_capture};
+use crate::stats::{Counters, Event, MissReason};
+use crate::store::{FillId, LeaseKind, VersionKey};
+use crate::storing::{Prepared, fill_all, finish_puts, to_capture};
 
 impl Cache {
     /// The values of many ids under one prefix, in any order; ids that `load` does not know are not in the map.
     ///
     /// `load` is called with the ids that are missing, once; what another process is loading meanwhile is waited
     /// for, and loaded in a second call only if it does not come within the cache's `wait`.
+    ///
+    /// The store is asked about 256 ids in one round trip, and stores 256 values or about 1 MiB in one. After one that
+    /// failed it is not asked again, and the rest is loaded and not stored.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -134,131 +139,103 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
         taken
     }
 
-    /// The store did not answer: nothing can be read or stored.
-    fn give_up(&mut self) {
-        for missing in &mut self.missing {
-            missing.record(Event::Miss(MissReason::StoreFailed));
-            missing.state = State::Unstored;
-        }
-    }
-
     /// Nothing is read. What is there stays until it is replaced.
     async fn refresh(&mut self, cache: &Cache) {
-        let leases = join_all(self.missing.iter().map(|missing| async move {
-            let target = missing.within(cache)?;
+        let (within, others) =
+            self.take(|_| true).into_iter().partition(|missing| missing.within(cache).is_some());
+        self.put_back(others, || State::Unstored);
+        for missing in &within {
             missing.record(Event::Miss(MissReason::TooOld));
-            Some(lease::acquire_for_put(target, has_late_tags(missing.entry.rules())).await)
-        }))
-        .await;
-        for (missing, lease) in self.missing.iter_mut().zip(leases) {
-            missing.state = lease.map_or(State::Unstored, State::Refresh);
         }
+        self.acquire(cache, within, LeaseKind::Put).await;
     }
 
-    /// One read for all. What cannot be read is loaded and not stored.
+    /// Reads all, in one request unless they are very many. What cannot be read is loaded and not stored; after a
+    /// request that failed no more are sent.
     async fn read(&mut self, cache: &Cache) {
-        let core = cache.core();
         if Mode::current() == Mode::Refresh {
             return self.refresh(cache).await;
         }
-        if cache.settle().await.is_err() {
-            return self.give_up();
-        }
-        let mut tags: Vec<VersionKey> = Vec::new();
-        let mut keys = Vec::new();
-        for missing in &self.missing {
-            if let Some(target) = missing.within(cache) {
-                keys.push(target.full.to_string());
-                tags.extend(
-                    target.tags.iter().filter(|tag| !tags.contains(tag)).cloned().collect::<Vec<_>>(),
-                );
+        let (within, others): (Vec<_>, _) =
+            self.take(|_| true).into_iter().partition(|missing| missing.within(cache).is_some());
+        self.put_back(others, || State::Unstored);
+        let mut answers = cache.settle().await.is_ok();
+        for chunk in chunks(within, MOST_TAGS, Missing::tags) {
+            let looks = if answers { look(cache, &chunk).await } else { None };
+            answers = looks.is_some();
+            let mut looks = looks.unwrap_or_default().into_iter();
+            for missing in chunk {
+                self.looked(missing, looks.next().unwrap_or(Look::Failed));
             }
-        }
-        let (entries, versions) = if keys.is_empty() {
-            (Vec::new(), Vec::new())
-        } else {
-            match core.timed(core.store.read_many(&keys, &tags)).await {
-                Ok(read) => read,
-                Err(_) => return self.give_up(),
-            }
-        };
-        let mut found: HashMap<String, _> = keys.into_iter().zip(entries).collect();
-        for mut missing in std::mem::take(&mut self.missing) {
-            let Some(target) = missing.within(cache) else {
-                missing.state = State::Unstored;
-                self.missing.push(missing);
-                continue;
-            };
-            let own: Vec<_> = target
-                .tags
-                .iter()
-                .map(|tag| {
-                    tags.iter()
-                        .position(|known| known == tag)
-                        .and_then(|at| versions.get(at).copied().flatten())
-                })
-                .collect();
-            let looked = match found.remove(&*target.full).flatten() {
-                Some(bytes) => target.verify(bytes, &own, missing.entry.expected()).await.ok(),
-                None => None,
-            };
-            match looked {
-                Some(Looked::Usable(usable)) => {
-                    if let Some(value) = missing.entry.decode(&usable) {
-                        target.record(Event::Hit);
-                        self.values.insert(missing.id, value);
-                        continue;
-                    }
-                    if usable.header.has(header::NONE) {
-                        // It is known that there is no row.
-                        target.record(Event::Hit);
-                        continue;
-                    }
-                    target.record(Event::Miss(MissReason::Undecodable));
-                    missing.state = State::Seen(usable.header.fill_id);
-                }
-                Some(Looked::Miss(miss)) => {
-                    target.record(Event::Miss(miss.reason));
-                    missing.state = State::Seen(miss.seen);
-                }
-                None => target.record(Event::Miss(MissReason::Absent)),
-            }
-            self.missing.push(missing);
         }
     }
 
-    /// Asks for one lease each, in one round trip for those that capture the same versions.
-    async fn lease(&mut self, cache: &Cache) {
-        let mut groups: HashMap<Vec<VersionKey>, Vec<Missing<K, T>>> = HashMap::new();
-        for missing in self.take(|missing| matches!(missing.state, State::Seen(_))) {
-            match missing.entry.target() {
-                // This task is loading or putting this very key: it would wait for itself.
-                Ok(target) if Loading::contains(target.cache.core().id, &target.full) => {
-                    self.missing.push(Missing { state: State::Unstored, ..missing });
+    fn looked(&mut self, mut missing: Missing<K, T>, look: Look) {
+        match look {
+            Look::Found(Looked::Usable(usable)) => {
+                if let Some(value) = missing.entry.decode(&usable) {
+                    missing.record(Event::Hit);
+                    self.values.insert(missing.id, value);
+                    return;
                 }
-                Ok(target) => {
-                    let capture = to_capture(target, has_late_tags(missing.entry.rules()));
-                    groups.entry(capture).or_default().push(missing);
+                if usable.header.has(header::NONE) {
+                    // It is known that there is no row.
+                    missing.record(Event::Hit);
+                    return;
                 }
-                Err(_) => self.missing.push(Missing { state: State::Unstored, ..missing }),
+                missing.record(Event::Miss(MissReason::Undecodable));
+                missing.state = State::Seen(usable.header.fill_id);
+            }
+            Look::Found(Looked::Miss(miss)) => {
+                missing.record(Event::Miss(miss.reason));
+                missing.state = State::Seen(miss.seen);
+            }
+            Look::Absent => missing.record(Event::Miss(MissReason::Absent)),
+            Look::Failed => {
+                missing.record(Event::Miss(MissReason::StoreFailed));
+                missing.state = State::Unstored;
             }
         }
-        for (capture, mut group) in groups {
-            let wanted: Vec<_> = group.iter().filter_map(|missing| wanted(missing, &capture)).collect();
-            let answers = lease::acquire_many(cache, &wanted).await;
-            for (missing, answer) in group.iter_mut().zip(answers) {
-                missing.state = match answer {
-                    Answer::Held(held) => State::Held(held),
+        self.missing.push(missing);
+    }
+
+    /// Asks for one lease each for what was looked for and not found.
+    async fn lease(&mut self, cache: &Cache) {
+        let wanted = self.take(|missing| matches!(missing.state, State::Seen(_)));
+        self.acquire(cache, wanted, LeaseKind::Load).await;
+    }
+
+    /// Asks for one lease each, in one request unless they are very many; after one that failed no more are sent.
+    async fn acquire(&mut self, cache: &Cache, wanted: Vec<Missing<K, T>>, kind: LeaseKind) {
+        // This task is loading or putting this very key: it would wait for itself, or come between.
+        let (own, wanted) = wanted.into_iter().partition(Missing::is_own);
+        self.put_back(own, || State::Unstored);
+        let mut turns = Turns::new(cache);
+        let mut failed = false;
+        for mut chunk in chunks(wanted, MOST_TAGS, Missing::tags) {
+            turns.renew(cache, self.missing.iter().filter_map(Missing::held)).await;
+            let answers = if failed { Vec::new() } else { ask(cache, &chunk, kind).await };
+            failed |= answers.iter().any(|answer| matches!(answer, Answer::Failed));
+            let mut answers = answers.into_iter();
+            for missing in &mut chunk {
+                missing.state = match (answers.next().unwrap_or(Answer::Failed), kind) {
+                    (Answer::Held(held), LeaseKind::Put) => State::Refresh(Some(held)),
+                    (_, LeaseKind::Put) => State::Refresh(None),
+                    (Answer::Held(held), _) => State::Held(held),
                     // What was found a moment ago is waited for: the first look gets it.
-                    Answer::Busy(_) | Answer::Found(..) => State::Busy,
-                    Answer::Failed => State::Unstored,
+                    (Answer::Busy(_) | Answer::Found(..), _) => State::Busy,
+                    (Answer::Failed, _) => State::Unstored,
                 };
             }
-            self.missing.append(&mut group);
+            self.missing.append(&mut chunk);
         }
     }
 
-    /// Loads these together and stores those whose lease is held, in one round trip each for all of them.
+    fn put_back(&mut self, missing: Vec<Missing<K, T>>, state: impl Fn() -> State) {
+        self.missing.extend(missing.into_iter().map(|missing| Missing { state: state(), ..missing }));
+    }
+
+    /// Loads these together and stores those whose lease is held.
     async fn load<E, F>(
         &mut self,
         cache: &Cache,
@@ -272,25 +249,19 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
             return Ok(());
         }
         let ids = wanted.iter().map(|missing| missing.id.clone()).collect();
-        let held: Vec<&Held> = wanted
-            .iter()
-            .filter_map(|missing| match &missing.state {
-                State::Held(held) | State::Refresh(Some(held)) => Some(held),
-                _ => None,
-            })
-            .collect();
-        let deadline = wanted.iter().find_map(|missing| missing.entry.target().ok()).map(Target::deadline);
-        cache.core().stats.record(Event::Load);
+        let held: Vec<&Held> = wanted.iter().filter_map(Missing::held).collect();
+        let targets = || wanted.iter().filter_map(|missing| missing.entry.target().ok());
+        let deadline = targets().map(Target::deadline).max().unwrap_or_default();
+        let keys = targets().map(|target| (target.cache.core().id, target.full.clone())).collect();
+        let loading = Loading::current().with_all(keys);
+        let counted = Counted::of(cache, &wanted);
+        counted.record(Event::Load);
         let began = Instant::now();
-        let targets = wanted.iter().filter_map(|missing| missing.entry.target().ok());
-        let loading = targets.fold(Loading::current(), |loading, target| {
-            loading.with(target.cache.core().id, target.full.clone())
-        });
-        let loaded = lease::keep(&held, deadline.unwrap_or_default(), loading.scope(load(ids))).await;
+        let loaded = lease::keep(&held, deadline, loading.scope(load(ids))).await;
         drop(held);
         let took = began.elapsed();
-        cache.core().stats.load_took(took);
-        let mut loaded = loaded.inspect_err(|_| cache.core().stats.record(Event::LoadFailed))?;
+        counted.load_took(took);
+        let mut loaded = loaded.inspect_err(|_| counted.record(Event::LoadFailed))?;
         let (mut fills, mut puts) = (Vec::new(), Vec::new());
         for missing in wanted {
             let value = loaded.remove(&missing.id);
@@ -311,13 +282,10 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
                 self.values.insert(missing.id, value);
             }
         }
-        fill_all(cache, fills, took).await;
-        join_all(puts.into_iter().map(|(target, held, prepared)| async move {
-            if let Err(error) = finish_put(&target, held, prepared, took).await {
-                log_failed(&error);
-            }
-        }))
-        .await;
+        fill_all(cache, fills, took, false).await;
+        if let Err(error) = finish_puts(cache, puts, took).await {
+            log_failed(&error);
+        }
         Ok(())
     }
 
@@ -352,6 +320,104 @@ impl<K, T: Value> Missing<K, T> {
             target.record(event);
         }
     }
+
+    /// How many tags are known before the load.
+    fn tags(&self) -> usize {
+        self.entry.target().map_or(0, |target| target.tags.len())
+    }
+
+    /// Whether this task is loading or putting it.
+    fn is_own(&self) -> bool {
+        self.entry.target().is_ok_and(|target| Loading::contains(target.cache.core().id, &target.full))
+    }
+
+    fn held(&self) -> Option<&Held> {
+        match &self.state {
+            State::Held(held) | State::Refresh(Some(held)) => Some(held),
+            _ => None,
+        }
+    }
+}
+
+/// The cache and the sites for which a load counts, each once.
+struct Counted {
+    cache: Cache,
+    sites: Vec<Arc<Counters>>,
+}
+
+impl Counted {
+    fn of<K, T: Value>(cache: &Cache, loaded: &[Missing<K, T>]) -> Self {
+        let mut sites: Vec<Arc<Counters>> = Vec::new();
+        for (_, site) in loaded.iter().filter_map(|missing| missing.within(cache)?.site.as_ref()) {
+            if !sites.iter().any(|known| Arc::ptr_eq(known, site)) {
+                sites.push(site.clone());
+            }
+        }
+        Self { cache: cache.clone(), sites }
+    }
+
+    fn record(&self, event: Event) {
+        self.cache.core().stats.record(event);
+        self.sites.iter().for_each(|site| site.record(event));
+    }
+
+    fn load_took(&self, time: Duration) {
+        self.cache.core().stats.load_took(time);
+        self.sites.iter().for_each(|site| site.load_took(time));
+    }
+}
+
+/// What a read found of one entry.
+enum Look {
+    Found(Looked),
+    Absent,
+    Failed,
+}
+
+/// One read for all of these; `None` where the store failed.
+async fn look<K, T: Value>(cache: &Cache, chunk: &[Missing<K, T>]) -> Option<Vec<Look>> {
+    let core = cache.core();
+    let targets: Vec<&Target> = chunk.iter().filter_map(|missing| missing.entry.target().ok()).collect();
+    let keys: Vec<String> = targets.iter().map(|target| target.full.to_string()).collect();
+    let mut tags: Vec<VersionKey> = Vec::new();
+    let mut places: HashMap<&VersionKey, usize> = HashMap::new();
+    for tag in targets.iter().flat_map(|target| &target.tags) {
+        places.entry(tag).or_insert_with(|| {
+            tags.push(tag.clone());
+            tags.len() - 1
+        });
+    }
+    let (entries, versions) = core.timed(core.store.read_many(&keys, &tags)).await.ok()?;
+    let mut entries = entries.into_iter();
+    let looks = chunk.iter().zip(&targets).map(|(missing, target)| {
+        let entry = entries.next().flatten();
+        let version = |tag| places.get(tag).and_then(|at| versions.get(*at).copied().flatten());
+        let own: Vec<_> = target.tags.iter().map(version).collect();
+        async move {
+            let Some(bytes) = entry else { return Look::Absent };
+            target.verify(bytes, &own, missing.entry.expected()).await.map_or(Look::Failed, Look::Found)
+        }
+    });
+    Some(join_all(looks).await)
+}
+
+/// One request for a lease each.
+async fn ask<K, T: Value>(cache: &Cache, chunk: &[Missing<K, T>], kind: LeaseKind) -> Vec<Answer> {
+    let captures: Vec<_> = chunk
+        .iter()
+        .filter_map(|missing| {
+            let target = missing.entry.target().ok()?;
+            Some((target, to_capture(target, has_late_tags(missing.entry.rules())), missing))
+        })
+        .collect();
+    let wanted: Vec<_> = captures
+        .iter()
+        .map(|(target, capture, missing)| {
+            let seen = if let State::Seen(seen) = missing.state { seen } else { 0 };
+            Wanted { key: &target.full, seen, kind, capture }
+        })
+        .collect();
+    lease::acquire_many(cache, &wanted).await
 }
 
 /// What is to be stored of a value, or of there being none.
@@ -365,10 +431,4 @@ fn prepared<T: Value>(entry: &Entry<T>, target: &Target, value: Option<&T>) -> O
 fn has_late_tags<T>(rules: &EntryRules<T>) -> bool {
     use crate::rules::Rules as _;
     rules.has_tags()
-}
-
-fn wanted<'a, K, T: Value>(missing: &'a Missing<K, T>, capture: &'a [VersionKey]) -> Option<Wanted<'a>> {
-    let target = missing.entry.target().ok()?;
-    let State::Seen(seen) = missing.state else { return None };
-    Some(Wanted::load(target, seen, capture))
 }

@@ -22,11 +22,11 @@ pub enum Mode {
 
 /// The keys that a task is loading or putting, innermost first.
 #[derive(Clone, Default)]
-pub(crate) struct Loading(Option<Arc<LoadingKey>>);
+pub(crate) struct Loading(Option<Arc<LoadingKeys>>);
 
-struct LoadingKey {
-    cache: u64,
-    key: Arc<str>,
+struct LoadingKeys {
+    /// With the number of the cache; sorted.
+    keys: Box<[(u64, Arc<str>)]>,
     outer: Loading,
 }
 
@@ -37,7 +37,12 @@ impl Loading {
     }
 
     pub(crate) fn with(self, cache: u64, key: Arc<str>) -> Self {
-        Self(Some(Arc::new(LoadingKey { cache, key, outer: self })))
+        self.with_all(vec![(cache, key)])
+    }
+
+    pub(crate) fn with_all(self, mut keys: Vec<(u64, Arc<str>)>) -> Self {
+        keys.sort_unstable();
+        Self(Some(Arc::new(LoadingKeys { keys: keys.into(), outer: self })))
     }
 
     /// Whether the current task is loading this key: waiting for it would be waiting for itself.
@@ -46,7 +51,7 @@ impl Loading {
             .try_with(|loading| {
                 let mut at = &loading.0;
                 while let Some(node) = at {
-                    if node.cache == cache && &*node.key == key {
+                    if node.keys.binary_search_by(|(of, own)| (*of, &**own).cmp(&(cache, key))).is_ok() {
                         return true;
                     }
                     at = &node.outer.0;

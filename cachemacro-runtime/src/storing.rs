@@ -1,19 +1,21 @@
 //! From a returned value to an entry's bytes, and those into the store under a lease.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 
 use crate::cache::Cache;
+use crate::chunks::{MOST_BYTES, chunks};
 use crate::codec::{BuiltinCodec, codec_id};
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::evict::Targets;
 use crate::header::{self, Header, MAX_STAMPS, Stamp};
 use crate::key::Key;
-use crate::lease::{Held, draw};
+use crate::lease::{Held, Turns, draw};
 use crate::lookup::Target;
 use crate::options::{TAGGED_NEVER, Ttl};
 use crate::outcome::{Outcome, Value};
@@ -232,12 +234,7 @@ impl Prepared {
     /// The stamps: captured versions of the known tags, and versions read now of those that the value names.
     /// `None` where any tag of their buckets may have been evicted since the capture.
     pub(crate) async fn stamps(&self, target: &Target, captured: &[u64]) -> Result<Option<Vec<Stamp>>> {
-        let mut stamps: Vec<Stamp> = target
-            .tags
-            .iter()
-            .zip(captured)
-            .map(|(tag, &version)| Stamp { tag: tag.hash, version })
-            .collect();
+        let mut stamps = known_stamps(target, captured);
         if self.tags.is_empty() {
             return Ok(Some(stamps));
         }
@@ -250,22 +247,28 @@ impl Prepared {
         buckets.dedup();
         let any: Vec<VersionKey> = buckets.iter().map(|&bucket| any_key(namespace, bucket)).collect();
         let now = target.timed(core.store.versions(&any)).await?;
-        let any_captured = captured.get(target.tags.len()..).unwrap_or_default();
-        let moved = buckets.iter().zip(&now).any(|(&bucket, version)| {
-            let before = usize::try_from(bucket).ok().and_then(|at| any_captured.get(at));
-            version.is_none() || version.as_ref() != before
-        });
+        let moved = buckets.iter().zip(now).any(|(&bucket, now)| has_moved(target, captured, bucket, now));
         Ok((!moved).then_some(stamps))
+    }
+
+    /// About how many bytes the entry will have.
+    fn weight(&self, target: &Target) -> usize {
+        header::FIXED + (target.tags.len() + self.tags.len()) * header::STAMP + self.payload.len()
+    }
+
+    /// The versions of the tags that the value names and the entry did not.
+    fn late_tags(&self, target: &Target) -> Vec<VersionKey> {
+        let namespace = target.cache.namespace();
+        let mut keys: Vec<VersionKey> = self.tags.iter().map(|tag| tag_keys(namespace, tag).tag).collect();
+        keys.retain(|key| target.tags.iter().all(|tag| tag.hash != key.hash));
+        keys.sort_unstable_by_key(|key| key.hash);
+        keys.dedup();
+        keys
     }
 
     /// These stamps and those of the tags that the value names, for a value that counts as loaded right now.
     async fn with_late_tags(&self, target: &Target, mut stamps: Vec<Stamp>) -> Result<Vec<Stamp>> {
-        let namespace = target.cache.namespace();
-        let mut keys: Vec<VersionKey> = self.tags.iter().map(|tag| tag_keys(namespace, tag).tag).collect();
-        keys.retain(|key| stamps.iter().all(|stamp| stamp.tag != key.hash));
-        keys.sort_unstable_by_key(|key| key.hash);
-        keys.dedup();
-        stamps.extend(capture(target, &keys).await?);
+        stamps.extend(capture(target, &self.late_tags(target)).await?);
         Ok(stamps)
     }
 
@@ -318,36 +321,119 @@ impl Prepared {
     }
 }
 
-/// Stores many values that were loaded together, in one round trip.
-pub(crate) async fn fill_all(cache: &Cache, fills: Vec<(Target, Held, Prepared)>, load_time: Duration) {
-    let mut ready = Vec::with_capacity(fills.len());
-    for (target, held, prepared) in fills {
-        if let Ok((held, stamps)) = prepared.ready(&target, held).await {
-            let (bytes, life) = prepared.assemble(&target, &stamps, load_time);
-            ready.push((target, held, bytes, life));
-        }
+/// Whether any tag of this bucket may have been evicted since the capture, going by the any-tag version now.
+fn has_moved(target: &Target, captured: &[Version], bucket: u64, now: Option<Version>) -> bool {
+    let before = usize::try_from(bucket).ok().and_then(|at| captured.get(target.tags.len() + at));
+    now.is_none() || now.as_ref() != before
+}
+
+/// A value to store under its lease.
+pub(crate) type Filling = (Target, Held, Prepared);
+
+/// Stores many values that were loaded together, in as few requests as their size allows, and tells what became of
+/// each. After one that failed no more are sent. Leases that wait for their turn are renewed.
+pub(crate) async fn fill_all(
+    cache: &Cache,
+    fills: Vec<Filling>,
+    load_time: Duration,
+    unlink_refused: bool,
+) -> Vec<(Target, Stored)> {
+    let mut turns = Turns::new(cache);
+    let mut done = Vec::with_capacity(fills.len());
+    let mut left = chunks(fills, MOST_BYTES, |(target, _, prepared)| prepared.weight(target)).into_iter();
+    while let Some(chunk) = left.next() {
+        let waiting = chunk.iter().chain(left.as_slice().iter().flatten()).map(|(_, held, _)| held);
+        turns.renew(cache, waiting).await;
+        let targets: Vec<Target> = chunk.iter().map(|(target, ..)| target.clone()).collect();
+        let Ok(stored) = fill_some(cache, chunk, load_time, unlink_refused).await else {
+            done.extend(targets.into_iter().map(|target| (target, Stored::Failed)));
+            break;
+        };
+        done.extend(targets.into_iter().zip(stored));
     }
+    // Dropping their leases gives them back.
+    done.extend(left.flatten().map(|(target, ..)| (target, Stored::Failed)));
+    done
+}
+
+/// One chunk of them.
+async fn fill_some(
+    cache: &Cache,
+    chunk: Vec<Filling>,
+    load_time: Duration,
+    unlink_refused: bool,
+) -> Result<Vec<Stored>> {
+    let core = cache.core();
+    let stamps = stamps_all(cache, &chunk).await?;
+    let mut stored = vec![Stored::Moved; chunk.len()];
+    let (mut ready, mut moved) = (Vec::with_capacity(chunk.len()), Vec::new());
+    for (at, ((target, held, prepared), stamps)) in chunk.into_iter().zip(stamps).enumerate() {
+        let Some(stamps) = stamps else {
+            target.record(Event::RefusedFill);
+            moved.push(held.give_back());
+            continue;
+        };
+        let (bytes, life) = prepared.assemble(&target, &stamps, load_time);
+        ready.push((at, target, held, bytes, life));
+    }
+    join_all(moved).await;
     if ready.is_empty() {
-        return;
+        return Ok(stored);
     }
     let fills: Vec<Fill<'_>> = ready
         .iter()
-        .map(|(target, held, bytes, life)| Fill {
+        .map(|(_, target, held, bytes, life)| Fill {
             key: &target.full,
             token: held.token(),
             bytes: bytes.clone(),
             life: *life,
-            unlink_refused: false,
+            unlink_refused,
             check: &[],
         })
         .collect();
-    let core = cache.core();
-    if let Ok(filled) = core.timed(core.store.fill_many(&fills)).await {
-        for ((target, held, bytes, _), filled) in ready.into_iter().zip(filled) {
-            held.spend();
-            target.filled(&filled, bytes.len());
-        }
+    let filled = core.timed(core.store.fill_many(&fills)).await?;
+    drop(fills);
+    for ((at, target, held, bytes, _), filled) in ready.into_iter().zip(filled) {
+        held.spend();
+        target.filled(&filled, bytes.len());
+        stored[at] = if filled.accepted { Stored::Unproven } else { Stored::Refused };
     }
+    Ok(stored)
+}
+
+/// [`Prepared::stamps`] of many values, with two requests at most for all of them.
+async fn stamps_all(cache: &Cache, chunk: &[Filling]) -> Result<Vec<Option<Vec<Stamp>>>> {
+    let core = cache.core();
+    let late: Vec<_> = chunk.iter().map(|(target, _, prepared)| prepared.late_tags(target)).collect();
+    let mut keys: Vec<VersionKey> = late.iter().flatten().cloned().collect();
+    keys.sort_unstable_by_key(|key| key.hash);
+    keys.dedup();
+    let (mut versions, mut any) = (HashMap::new(), Vec::new());
+    if !keys.is_empty() {
+        let captured = core.timed(core.store.capture(&keys, VERSION_LIFE)).await?;
+        versions.extend(keys.iter().map(|key| key.hash).zip(captured));
+        // After the capture of the tags: see `evict_tags` of the stores.
+        any = core.timed(core.store.versions(&all_any_keys(cache.namespace()))).await?;
+    }
+    let stamps = chunk.iter().zip(late).map(|((target, held, _), late)| {
+        let mut stamps = known_stamps(target, &held.versions);
+        for tag in late.into_iter().map(|key| key.hash) {
+            let bucket = tag % BUCKETS;
+            let now = usize::try_from(bucket).ok().and_then(|at| any.get(at).copied().flatten());
+            if has_moved(target, &held.versions, bucket, now) {
+                return None;
+            }
+            stamps.push(Stamp { tag, version: *versions.get(&tag)? });
+        }
+        Some(stamps)
+    });
+    Ok(stamps.collect())
+}
+
+/// The stamps of the tags that were known before the load.
+fn known_stamps(target: &Target, captured: &[Version]) -> Vec<Stamp> {
+    let tags = target.tags.iter().zip(captured);
+    tags.map(|(tag, &version)| Stamp { tag: tag.hash, version }).collect()
 }
 
 /// Stamps of these tags as of now.
@@ -415,6 +501,37 @@ pub(crate) async fn finish_put(
             target.cache.core().evict(&Targets::key(&target.full)).await.map(|_| false)
         }
     }
+}
+
+/// [`finish_put`] for many values that were loaded together.
+///
+/// # Errors
+/// Where an old value may still be there.
+pub(crate) async fn finish_puts(
+    cache: &Cache,
+    puts: Vec<(Target, Option<Held>, Option<Prepared>)>,
+    took: Duration,
+) -> Result<()> {
+    let core = cache.core();
+    let (mut fills, mut evicts) = (Vec::with_capacity(puts.len()), Targets::default());
+    for (target, held, prepared) in puts {
+        match (held, prepared) {
+            (Some(held), Some(prepared)) => fills.push((target, held, prepared)),
+            (held, _) => {
+                if let Some(held) = held {
+                    held.spend();
+                }
+                evicts.keys.push(target.full.to_string());
+            }
+        }
+    }
+    for (target, stored) in fill_all(cache, fills, took, true).await {
+        match stored {
+            Stored::Held | Stored::Unproven | Stored::Refused => core.flights.detach(&target.full),
+            Stored::Moved | Stored::Failed => evicts.keys.push(target.full.to_string()),
+        }
+    }
+    if evicts.is_empty() { Ok(()) } else { core.evict(&evicts).await.map(drop) }
 }
 
 /// Stores a value whatever is there, or removes what is there where it is not to be or cannot be stored.
