@@ -143,18 +143,25 @@ async fn a_promotion_that_nobody_takes_is_handed_on() {
     assert!(matches!(told(there).await, Verdict::Lead(_)));
 }
 
-#[tokio::test]
-async fn a_leader_that_panics_lets_all_load_side_by_side() {
-    let flights = Flights::new();
-    let leader = lead(&flights);
-    let followers: Vec<_> = (0..3).map(|_| follow(&flights)).collect();
+fn panics(leader: Lead) {
     std::thread::spawn(move || {
         let _leader = leader;
         panic!("as a loader might");
     })
     .join()
     .expect_err("it panicked");
-    for follower in followers {
+}
+
+#[tokio::test]
+async fn a_leader_that_panics_hands_on_once() {
+    let flights = Flights::new();
+    let leader = lead(&flights);
+    let first = follow(&flights);
+    let rest: Vec<_> = (0..3).map(|_| follow(&flights)).collect();
+    panics(leader);
+    let Verdict::Lead(next) = told(first).await else { panic!("the first one leads") };
+    panics(next);
+    for follower in rest {
         assert!(matches!(told(follower).await, Verdict::Alone));
     }
     assert_eq!(flights.len(), 0);
