@@ -449,12 +449,12 @@ async fn a_leader_that_is_never_polled_again_does_not_starve_callers_of_little_p
 #[tokio::test]
 async fn a_load_that_outlives_its_lease_keeps_it() {
     let rig = Rig::redis();
-    let (here, there) = (rig.process_with(|builder| builder.lease(SHORT)), rig.process());
+    let (here, there) = (rig.process_with(|builder| builder.lease(Duration::from_secs(1))), rig.process());
     let loads = AtomicU32::new(0);
     let load = async || {
         loads.fetch_add(1, Ordering::SeqCst);
-        // Renewed three times in its length, it has lapsed long ago if it was not.
-        wait_for("it was renewed", || here.faults.count(Op::Renew) >= 9).await;
+        // Renewed three times in its length, it has lapsed by now if it was not. It is long enough for a busy machine.
+        wait_for("it was renewed", || here.faults.count(Op::Renew) >= 5).await;
         1
     };
     let begun = async || wait_for("the load begins", || loads.load(Ordering::SeqCst) == 1).await;
@@ -468,7 +468,7 @@ async fn a_load_that_outlives_its_lease_keeps_it() {
     // The same for one that is loaded by hand.
     first.delete().await.expect("evicted");
     let Ok(Lookup::Vacant(vacancy)) = first.lookup().await else { panic!("nothing is there") };
-    wait_for("it was renewed", || here.faults.count(Op::Renew) >= 18).await;
+    wait_for("it was renewed", || here.faults.count(Op::Renew) >= 10).await;
     assert!(vacancy.fill(&3).await.expect("a small value"));
 }
 
