@@ -270,11 +270,11 @@ pub fn cache_put(options: TokenStream, item: TokenStream) -> TokenStream {
 /// | option | forms | default |
 /// |---|---|---|
 /// | `entry` | expression giving the entry to evict | |
-/// | `entries` | iterator of entries | |
+/// | `entries` | iterator of entries; all of one cache go in one request | |
 /// | `prefix`, `key` | one entry, without an `entry` function | |
 /// | `prefix`, `all` | the whole prefix; this scans the server's keys, where a tag costs nothing | |
 /// | `tags` | as in [`#[cached]`](macro@cached) | none |
-/// | `before` | evict before the body too, and again after it, whatever becomes of it | `false` |
+/// | `before` | evict before the body too, and again after it, whatever becomes of it; a failure before it counts only if the evict after it fails too | `false` |
 /// | `cache` | expression giving the `&Cache` that keys, tags and prefixes are evicted from | the scoped cache, else the global one |
 /// | `on_err` | `"evict"`: after an `Err` too, where a failed write may have happened | `"keep"` |
 /// | `on_evict_error` | `"return"`: a failed evict is what the function returns, where its error can be made from `cachemacro::Error` | `"log"`: it is logged and counted |

@@ -247,7 +247,7 @@ impl Cache {
         self.evict().tags(tags).run().await.map(drop)
     }
 
-    /// Evicts all entries under a prefix and tells how many there were. Scans the server's keys: costs time in
+    /// Evicts all entries under a prefix and tells how many there were, those that were being loaded included. Scans the server's keys: costs time in
     /// proportion to all of them; a tag costs nothing.
     ///
     /// ```

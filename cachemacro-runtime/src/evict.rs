@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::cache::{Cache, Core};
 use crate::entry::Entry;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::key::{Key, scan_text};
 use crate::outcome::Value;
 use crate::stats::Event;
@@ -67,24 +67,18 @@ impl Targets {
 pub struct Evict {
     cache: Cache,
     targets: Targets,
-    failed: Option<KeyFailed>,
+    /// A key could not be built.
+    failed: bool,
 }
-
-/// An entry whose key could not be built.
-#[derive(Debug, Clone, Copy)]
-struct KeyFailed;
 
 impl Evict {
     pub(crate) fn new(cache: Cache) -> Self {
-        Self { cache, targets: Targets::default(), failed: None }
+        Self { cache, targets: Targets::default(), failed: false }
     }
 
     /// One entry. It is evicted from this cache, whichever cache the handle came from.
     pub fn entry<T: Value>(mut self, entry: &Entry<T>) -> Self {
-        match entry.target() {
-            Ok(target) => self.targets.keys.push(self.cache.full_key(&target.key)),
-            Err(_) => self.failed = Some(KeyFailed),
-        }
+        self.add_entry(entry);
         self
     }
 
@@ -94,35 +88,50 @@ impl Evict {
     }
 
     /// The entry of `key` under `prefix`; see [`Key::new`].
-    pub fn key<K: Serialize + ?Sized>(self, prefix: &str, key: &K) -> Self {
-        self.built_key(Key::new(prefix, key))
-    }
-
-    pub(crate) fn built_key(mut self, key: Result<Key>) -> Self {
-        match key {
-            Ok(key) => self.targets.keys.push(self.cache.full_key(&key)),
-            Err(_) => self.failed = Some(KeyFailed),
-        }
+    pub fn key<K: Serialize + ?Sized>(mut self, prefix: &str, key: &K) -> Self {
+        self.add_key(Key::new(prefix, key));
         self
     }
 
     /// All entries that carry one of these tags: constant time, however many there are.
     pub fn tags<S: AsRef<str>>(mut self, tags: impl IntoIterator<Item = S>) -> Self {
-        let namespace = self.cache.namespace();
-        self.targets.tags.extend(tags.into_iter().map(|tag| tag_keys(namespace, tag.as_ref())));
+        self.add_tags(tags);
         self
     }
 
     /// All entries under a prefix. Scans the server's keys: costs time in proportion to all of them. Of a prefix over
     /// 165 bytes only the beginning counts, as in keys.
     pub fn prefix(mut self, prefix: &str) -> Self {
-        self.targets.prefixes.push(self.cache.full_text(&scan_text(prefix)));
+        self.add_prefix(prefix);
         self
+    }
+
+    pub(crate) fn add_entry<T: Value>(&mut self, entry: &Entry<T>) {
+        match entry.target() {
+            Ok(target) => self.targets.keys.push(self.cache.full_key(&target.key)),
+            Err(_) => self.failed = true,
+        }
+    }
+
+    pub(crate) fn add_key(&mut self, key: Result<Key>) {
+        match key {
+            Ok(key) => self.targets.keys.push(self.cache.full_key(&key)),
+            Err(_) => self.failed = true,
+        }
+    }
+
+    pub(crate) fn add_tags<S: AsRef<str>>(&mut self, tags: impl IntoIterator<Item = S>) {
+        let namespace = self.cache.namespace();
+        self.targets.tags.extend(tags.into_iter().map(|tag| tag_keys(namespace, tag.as_ref())));
+    }
+
+    pub(crate) fn add_prefix(&mut self, prefix: &str) {
+        self.targets.prefixes.push(self.cache.full_text(&scan_text(prefix)));
     }
 
     /// Whether a key could not be built, which `run` tells.
     pub(crate) const fn has_failed(&self) -> bool {
-        self.failed.is_some()
+        self.failed
     }
 
     pub(crate) fn targets(&self) -> &Targets {
@@ -133,19 +142,29 @@ impl Evict {
         &self.cache
     }
 
-    /// Sends the evicts. Returns how many entries with a value went, not counting those of tags.
+    /// Sends the evicts. Returns how many entries went: with a value, where they were named; with a value or being
+    /// loaded, under a prefix. Those of tags are not counted.
     ///
     /// # Errors
-    /// Where the store could not be reached or refused; the other evicts have been tried all the same.
-    /// [`ErrorKind::Key`](crate::ErrorKind::Key) where an entry's key could not be built.
+    /// Where the store could not be reached or refused; the other evicts have been tried all the same. Else
+    /// [`ErrorKind::Key`](crate::ErrorKind::Key), where an entry's key could not be built.
     pub async fn run(self) -> Result<u64> {
-        let done = self.cache.core().evict(&self.targets).await;
-        match self.failed {
-            Some(KeyFailed) => {
-                Err(Error::new(crate::ErrorKind::Key, "an entry to evict has a key that could not be built"))
-            }
-            None => done,
+        self.send().await
+    }
+
+    pub(crate) async fn send(&self) -> Result<u64> {
+        let core = self.cache.core();
+        let done = core.evict(&self.targets).await;
+        if !self.failed {
+            return done;
         }
+        let error = Error::new(ErrorKind::Key, "an entry to evict has a key that could not be built");
+        core.failed(&error);
+        if done.is_ok() {
+            core.stats.record(Event::FailedEvict);
+        }
+        // The store's error first: that one may pass if the evict is tried again.
+        done.and(Err(error))
     }
 }
 

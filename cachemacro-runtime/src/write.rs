@@ -50,18 +50,31 @@ struct Put<'a, V> {
     held: Option<Held>,
 }
 
-/// The evicts of one attribute.
+/// The evicts of one attribute, one for each cache.
 struct Group {
     when: When,
     /// In the attribute's own cache.
     own: Evict,
-    /// In the caches of entries.
-    entries: Vec<Evict>,
+    /// In other caches, which entries are of.
+    others: Vec<Evict>,
 }
 
 impl Group {
     fn all(&self) -> impl Iterator<Item = &Evict> {
-        std::iter::once(&self.own).chain(&self.entries)
+        std::iter::once(&self.own).chain(&self.others)
+    }
+
+    /// What is evicted from `cache`.
+    fn within(&mut self, cache: &Cache) -> &mut Evict {
+        let same = |evict: &Evict| evict.cache().core().id == cache.core().id;
+        if same(&self.own) {
+            return &mut self.own;
+        }
+        let at = self.others.iter().position(same).unwrap_or_else(|| {
+            self.others.push(cache.evict());
+            self.others.len() - 1
+        });
+        &mut self.others[at]
     }
 }
 
@@ -123,7 +136,7 @@ impl<'a, R, O: Outcome<R>> Writes<'a, R, O> {
     pub fn evict(mut self, cache: Option<&Cache>, when: When) -> Self {
         let own = cache.map_or_else(|| crate::registry::current().evict(), Cache::evict);
         self.current = self.evicts.len();
-        self.evicts.push(Group { when, own, entries: Vec::new() });
+        self.evicts.push(Group { when, own, others: Vec::new() });
         self
     }
 
@@ -133,9 +146,9 @@ impl<'a, R, O: Outcome<R>> Writes<'a, R, O> {
         self
     }
 
-    fn change(mut self, change: impl FnOnce(Evict) -> Evict) -> Self {
+    fn change(mut self, change: impl FnOnce(&mut Evict)) -> Self {
         if let Some(group) = self.evicts.get_mut(self.current) {
-            group.own = change(group.own.clone());
+            change(&mut group.own);
         }
         self
     }
@@ -143,12 +156,12 @@ impl<'a, R, O: Outcome<R>> Writes<'a, R, O> {
     /// Evicts one entry, from its own cache.
     pub fn evict_entry<V: Value>(mut self, entry: &Entry<V>) -> Self {
         if let Some(group) = self.evicts.get_mut(self.current) {
-            group.entries.push(entry.cache().evict().entry(entry));
+            group.within(entry.cache()).add_entry(entry);
         }
         self
     }
 
-    /// Evicts many entries.
+    /// Evicts many entries: in one request where they are of one cache.
     pub fn evict_entries<V: Value, I>(self, entries: I) -> Self
     where
         I: IntoIterator,
@@ -162,9 +175,9 @@ impl<'a, R, O: Outcome<R>> Writes<'a, R, O> {
     /// has the types, and one elsewhere, whose key has none.
     pub fn evict_key(self, key: KeyBuilder) -> Self {
         let plain = key.without_types();
-        let writes = self.change(|evict| evict.built_key(key.finish()));
+        let writes = self.change(|evict| evict.add_key(key.finish()));
         match plain {
-            Some(plain) => writes.change(|evict| evict.built_key(plain.finish())),
+            Some(plain) => writes.change(|evict| evict.add_key(plain.finish())),
             None => writes,
         }
     }
@@ -172,19 +185,19 @@ impl<'a, R, O: Outcome<R>> Writes<'a, R, O> {
     /// Evicts what a site elsewhere is called by the prefix and key of a put, see [`evict_key`](Self::evict_key).
     pub fn evict_namesake(self, plain: Option<KeyBuilder>, when: bool) -> Self {
         match plain {
-            Some(plain) if when => self.change(|evict| evict.built_key(plain.finish())),
+            Some(plain) if when => self.change(|evict| evict.add_key(plain.finish())),
             _ => self,
         }
     }
 
     /// Evicts tags.
     pub fn evict_tags<S: AsRef<str>>(self, tags: impl IntoIterator<Item = S>) -> Self {
-        self.change(|evict| evict.tags(tags))
+        self.change(|evict| evict.add_tags(tags))
     }
 
     /// Evicts everything under a prefix.
     pub fn evict_prefix(self, prefix: &str) -> Self {
-        self.change(|evict| evict.prefix(prefix))
+        self.change(|evict| evict.add_prefix(prefix))
     }
 
     /// What must go whatever becomes of the body, in case it wrote before it was dropped or panicked.
@@ -229,9 +242,9 @@ where
     A: FnOnce(&O::Value, Writes<'a, R, O>) -> Writes<'a, R, O>,
 {
     let guard = writes.guard();
-    let mut failed = None;
     for group in writes.evicts.iter().filter(|group| group.when.before) {
-        run(group, &mut failed).await;
+        // What fails here is tried again after the body, and counts as failed only if it fails then.
+        run(group, |error| tracing::debug!(kind = %error.kind(), "an evict before the body failed")).await;
     }
     if writes.takes_leases() {
         for put in &mut writes.puts {
@@ -252,8 +265,9 @@ where
     if !is_err && let Some(value) = writes.outcome.value_of(&returned) {
         writes = after(value, writes);
     }
+    let mut failed = None;
     for group in writes.evicts.iter().filter(|group| !is_err || group.when.before || group.when.on_err) {
-        run(group, &mut failed).await;
+        failed = failed.or(run(group, log_failed).await);
     }
     for put in std::mem::take(&mut writes.puts) {
         if is_err && !put.on_err {
@@ -277,15 +291,17 @@ where
     }
 }
 
-/// Sends the evicts of one attribute.
-async fn run(group: &Group, failed: &mut Option<Error>) {
+/// Sends the evicts of one attribute. Tries all, gives the first error.
+async fn run(group: &Group, log: fn(&Error)) -> Option<Error> {
+    let mut failed = None;
     for evict in group.all() {
         if evict.cache().is_disabled() || evict.targets().is_empty() && !evict.has_failed() {
             continue;
         }
-        if let Err(error) = evict.clone().run().await {
-            log_failed(&error);
-            *failed = failed.take().or(Some(error));
+        if let Err(error) = evict.send().await {
+            log(&error);
+            failed = failed.or(Some(error));
         }
     }
+    failed
 }
