@@ -153,7 +153,7 @@ impl Target {
     /// Reads the entry and says whether it may be used.
     pub(crate) async fn look(&self, expected: Expected) -> Result<Looked> {
         let core = self.cache.core();
-        self.cache.settle().await?;
+        self.cache.settle(&[&self.full]).await?;
         let read = self.timed(core.store.read(&self.full, &self.tags)).await?;
         let Some(bytes) = read.entry else {
             return Ok(Looked::Miss(Miss { reason: MissReason::Absent, seen: 0 }));
@@ -164,7 +164,7 @@ impl Target {
     /// Reads header and stamps only; `None` where a read would be a miss. The payload is not checked.
     pub(crate) async fn peek(&self, expected: Expected) -> Result<Option<Header>> {
         let core = self.cache.core();
-        self.cache.settle().await?;
+        self.cache.settle(&[&self.full]).await?;
         let mut length = header::FIXED + HEAD_STAMPS * header::STAMP;
         loop {
             let read = self.timed(core.store.read_head(&self.full, length, &self.tags)).await?;

@@ -159,7 +159,9 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
         let (within, others): (Vec<_>, _) =
             self.take(|_| true).into_iter().partition(|missing| missing.within(cache).is_some());
         self.put_back(others, || State::Unstored);
-        let mut answers = cache.settle().await.is_ok();
+        let keys: Vec<&str> =
+            within.iter().filter_map(|missing| Some(&*missing.within(cache)?.full)).collect();
+        let mut answers = cache.settle(&keys).await.is_ok();
         for chunk in chunks(within, MOST_TAGS, Missing::tags) {
             let looks = if answers { look(cache, &chunk).await } else { None };
             answers = looks.is_some();

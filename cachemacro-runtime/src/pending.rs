@@ -1,192 +1,302 @@
 //! What a dropped or panicked call left to do at the store: evicts, and leases to give back.
 //!
 //! A destructor cannot wait, may run outside a runtime, and what it spawns during shutdown never runs. So it
-//! queues, and a task drains: its own if there is a runtime, else the next call's. Reads wait until no evict is
-//! queued, so this process never reads what a cancelled write was to remove. A call never drains by itself: it might
-//! not be polled to the end, and others would wait for it.
+//! queues, and a task drains: its own if there is a runtime, else the next call's. A read waits until no evict is
+//! queued that may concern its entry, so this process never reads what a cancelled write was to remove. A call never
+//! drains by itself: it might not be polled to the end, and others would wait for it.
+//!
+//! There are three queues, and none waits for another: evicts of keys and tags, which take one round trip; evicts of
+//! prefixes, which scan; and leases, for which no read waits.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use futures_util::future::join_all;
 
 use crate::cache::{Cache, Core};
 use crate::error::{Error, ErrorKind, Result};
 use crate::evict::{Targets, log_failed};
 use crate::store::Token;
 
-/// How many jobs may be queued before leases are left to lapse.
+/// How many leases may be queued before they are left to lapse.
 const MOST_RELEASES: usize = 1024;
+
+/// How many leases are given back at once.
+const RELEASES_AT_ONCE: usize = 64;
 
 /// How long a read waits for the evicts of cancelled calls before it counts as failed.
 const SETTLE: Duration = Duration::from_secs(1);
 
-/// Something to do at the store.
-#[derive(Debug)]
-enum Job {
-    /// The evicts of so many calls.
-    Evict(Targets, usize),
-    Release {
-        key: String,
-        token: Token,
-    },
-}
-
-/// The queue.
+/// What is left to do.
 #[derive(Default)]
 pub(crate) struct Pending {
-    jobs: Mutex<Vec<Job>>,
-    /// Evicts queued or under way.
-    evicts: AtomicUsize,
-    /// Woken when no evict is left.
+    /// Evicts of keys and tags.
+    evicts: Evicts,
+    /// Evicts of prefixes.
+    scans: Evicts,
+    releases: Queue<(String, Token)>,
+    /// Woken whenever evicts are done.
     settled: tokio::sync::Notify,
-    /// Held by who drains.
-    turn: tokio::sync::Mutex<()>,
 }
 
 impl fmt::Debug for Pending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pending").field("evicts", &self.evicts).finish_non_exhaustive()
+        let evicts = self.evicts.outstanding() + self.scans.outstanding();
+        f.debug_struct("Pending").field("evicts", &evicts).finish_non_exhaustive()
     }
 }
 
-impl Pending {
-    fn push(&self, job: Job) {
-        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Job::Evict(_, calls) = &job {
-            self.evicts.fetch_add(*calls, Ordering::SeqCst);
-        } else if jobs.len() >= MOST_RELEASES {
-            // The store does not keep up. A lease that is not given back lapses.
-            return;
-        }
-        jobs.push(job);
-    }
+/// Jobs of one kind.
+struct Queue<J> {
+    jobs: Mutex<Vec<J>>,
+    /// Held by who drains.
+    turn: tokio::sync::Mutex<()>,
+}
 
-    /// All jobs, the evicts as one: while the store does not answer, reads wait for one timeout, not for one each.
-    fn take(&self) -> Vec<Job> {
-        let jobs = std::mem::take(&mut *self.jobs.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut taken = Vec::with_capacity(jobs.len());
-        let (mut all, mut calls) = (Targets::default(), 0);
-        for job in jobs {
-            match job {
-                Job::Evict(targets, of) => {
-                    all.extend(targets);
-                    calls += of;
-                }
-                release @ Job::Release { .. } => taken.push(release),
-            }
-        }
-        if calls > 0 {
-            // Done first, from the end.
-            taken.push(Job::Evict(all, calls));
-        }
-        taken
+impl<J> Default for Queue<J> {
+    fn default() -> Self {
+        Self { jobs: Mutex::default(), turn: tokio::sync::Mutex::default() }
+    }
+}
+
+impl<J> Queue<J> {
+    /// All jobs, for who has the turn.
+    fn take(&self) -> Batch<'_, J> {
+        Batch { queue: self, jobs: std::mem::take(&mut *lock(&self.jobs)) }
     }
 }
 
 /// Jobs being done. Those not done when it is dropped go back into the queue.
-struct Batch<'a> {
-    pending: &'a Pending,
-    jobs: Vec<Job>,
+struct Batch<'a, J> {
+    queue: &'a Queue<J>,
+    jobs: Vec<J>,
 }
 
-impl Batch<'_> {
-    fn done(&mut self, at: usize) {
-        if let Job::Evict(_, calls) = self.jobs.swap_remove(at)
-            && self.pending.evicts.fetch_sub(calls, Ordering::SeqCst) == calls
-        {
-            self.pending.settled.notify_waiters();
-        }
-    }
-}
-
-impl Drop for Batch<'_> {
+impl<J> Drop for Batch<'_, J> {
     fn drop(&mut self) {
         if !self.jobs.is_empty() {
-            self.pending.jobs.lock().unwrap_or_else(PoisonError::into_inner).append(&mut self.jobs);
+            lock(&self.queue.jobs).append(&mut self.jobs);
         }
     }
+}
+
+/// Evicts that are queued or under way.
+///
+/// Whoever has the turn does all that are queued, so they are done in the order in which they came: as many as there
+/// were at some moment are done when `done` has reached what `pushed` was.
+#[derive(Default)]
+struct Evicts {
+    queue: Queue<Targets>,
+    about: Mutex<About>,
+    pushed: AtomicU64,
+    done: AtomicU64,
+}
+
+impl Evicts {
+    fn push(&self, targets: Targets) {
+        let mut about = lock(&self.about);
+        about.add(&targets);
+        lock(&self.queue.jobs).push(targets);
+        self.pushed.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn done(&self, batch: &mut Batch<'_, Targets>) {
+        let mut about = lock(&self.about);
+        batch.jobs.iter().for_each(|targets| about.remove(targets));
+        self.done.fetch_add(batch.jobs.len() as u64, Ordering::SeqCst);
+        batch.jobs.clear();
+    }
+
+    fn outstanding(&self) -> u64 {
+        let done = self.done.load(Ordering::SeqCst);
+        self.pushed.load(Ordering::SeqCst) - done
+    }
+
+    /// How many must be done before these keys may be read; `None` where nothing is outstanding that concerns them.
+    fn before(&self, keys: &[&str]) -> Option<u64> {
+        let pushed = self.pushed.load(Ordering::SeqCst);
+        if self.is_done(pushed) {
+            return None;
+        }
+        let about = lock(&self.about);
+        keys.iter().any(|key| about.concerns(key)).then_some(pushed)
+    }
+
+    fn is_done(&self, count: u64) -> bool {
+        self.done.load(Ordering::SeqCst) >= count
+    }
+}
+
+/// What evicts are about, each as often as evicts are.
+#[derive(Default)]
+struct About {
+    keys: HashMap<String, usize>,
+    prefixes: HashMap<String, usize>,
+    tags: usize,
+}
+
+impl About {
+    fn add(&mut self, targets: &Targets) {
+        for (counts, names) in [(&mut self.keys, &targets.keys), (&mut self.prefixes, &targets.prefixes)] {
+            for name in names {
+                *counts.entry(name.clone()).or_default() += 1;
+            }
+        }
+        self.tags += targets.tags.len();
+    }
+
+    fn remove(&mut self, targets: &Targets) {
+        for (counts, names) in [(&mut self.keys, &targets.keys), (&mut self.prefixes, &targets.prefixes)] {
+            for name in names {
+                match counts.get_mut(name) {
+                    Some(count) if *count > 1 => *count -= 1,
+                    _ => drop(counts.remove(name)),
+                }
+            }
+        }
+        self.tags -= targets.tags.len();
+    }
+
+    /// Whether the entry of this key may have to go. Which tags it carries is not known before it is read.
+    fn concerns(&self, key: &str) -> bool {
+        self.tags > 0
+            || self.keys.contains_key(key)
+            || self.prefixes.keys().any(|prefix| key.starts_with(prefix))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Which queue a task drains.
+#[derive(Clone, Copy)]
+enum Drain {
+    Evicts,
+    Scans,
+    Releases,
 }
 
 impl Core {
     /// Does what is queued. An evict that fails is counted and logged, and not tried again.
     pub(crate) async fn drain(&self) {
-        let _turn = self.pending.turn.lock().await;
-        let mut batch = Batch { pending: &self.pending, jobs: self.pending.take() };
-        let mut releasing = true;
-        while let Some(job) = batch.jobs.last() {
-            match job {
-                Job::Evict(targets, _) => {
-                    if let Err(error) = self.evict(targets).await {
-                        log_failed(&error);
-                    }
-                }
-                Job::Release { key, token } if releasing => {
-                    if let Err(error) = self.timed(self.store.release(key, *token)).await {
-                        tracing::debug!(kind = %error.kind(), "a lease could not be given back; it lapses");
-                        releasing = false;
-                    }
-                }
-                Job::Release { .. } => {}
+        let Pending { evicts, scans, .. } = &self.pending;
+        tokio::join!(self.evict_queued(evicts), self.evict_queued(scans), self.release_queued());
+    }
+
+    /// All evicts as one: while the store does not answer, reads wait for one timeout, not for one each.
+    async fn evict_queued(&self, evicts: &Evicts) {
+        let _turn = evicts.queue.turn.lock().await;
+        let mut batch = evicts.queue.take();
+        if batch.jobs.is_empty() {
+            return;
+        }
+        let mut all = Targets::default();
+        batch.jobs.iter().for_each(|targets| all.extend(targets.clone()));
+        all.prefixes.sort_unstable();
+        all.prefixes.dedup();
+        if let Err(error) = self.evict(&all).await {
+            log_failed(&error);
+        }
+        evicts.done(&mut batch);
+        self.pending.settled.notify_waiters();
+    }
+
+    /// Gives leases back. After a failure the others are left to lapse.
+    async fn release_queued(&self) {
+        let queue = &self.pending.releases;
+        let _turn = queue.turn.lock().await;
+        let mut batch = queue.take();
+        while !batch.jobs.is_empty() {
+            let at = batch.jobs.len().saturating_sub(RELEASES_AT_ONCE);
+            let releases =
+                batch.jobs[at..].iter().map(|(key, token)| self.timed(self.store.release(key, *token)));
+            let failed = join_all(releases).await.into_iter().find_map(Result::err);
+            batch.jobs.truncate(at);
+            if let Some(error) = failed {
+                tracing::debug!(kind = %error.kind(), "a lease could not be given back; it lapses");
+                batch.jobs.clear();
             }
-            batch.done(batch.jobs.len() - 1);
         }
     }
 }
 
 impl Cache {
     /// Evicts from a destructor.
-    pub(crate) fn evict_later(&self, targets: Targets) {
+    pub(crate) fn evict_later(&self, mut targets: Targets) {
         let core = self.core();
-        if targets.is_empty() {
-            return;
-        }
-        if targets.prefixes.is_empty() && core.store.evict_now(&targets.keys, &targets.tags) {
+        let scans = Targets { prefixes: std::mem::take(&mut targets.prefixes), ..Targets::default() };
+        if !targets.is_empty() {
+            let at_once = core.store.evict_now(&targets.keys, &targets.tags);
             core.detach(&targets);
-            return;
+            if !at_once {
+                core.pending.evicts.push(targets);
+                self.spawn(Drain::Evicts);
+            }
         }
-        core.detach(&targets);
-        core.pending.push(Job::Evict(targets, 1));
-        self.schedule();
+        if !scans.is_empty() {
+            core.detach(&scans);
+            core.pending.scans.push(scans);
+            self.spawn(Drain::Scans);
+        }
     }
 
     /// Gives a lease back from a destructor.
     pub(crate) fn release_later(&self, key: String, token: Token) {
-        self.core().pending.push(Job::Release { key, token });
-        self.schedule();
+        let mut jobs = lock(&self.core().pending.releases.jobs);
+        if jobs.len() >= MOST_RELEASES {
+            // The store does not keep up. A lease that is not given back lapses.
+            return;
+        }
+        jobs.push((key, token));
+        drop(jobs);
+        self.spawn(Drain::Releases);
     }
 
-    /// Waits until no evict of a dropped call is outstanding.
+    /// Waits until no evict of a call that was dropped before is outstanding that may be about one of these keys.
     ///
     /// # Errors
     /// Where that takes too long: what is read may be what one of them was to remove.
-    pub(crate) async fn settle(&self) -> Result<()> {
-        let pending = &self.core().pending;
-        if pending.evicts.load(Ordering::SeqCst) == 0 {
+    pub(crate) async fn settle(&self, keys: &[&str]) -> Result<()> {
+        let Pending { evicts, scans, settled, .. } = &self.core().pending;
+        let (evicted, scanned) = (evicts.before(keys), scans.before(keys));
+        if evicted.is_none() && scanned.is_none() {
             return Ok(());
         }
-        let settled = async {
+        let all_done = async {
             loop {
-                let woken = pending.settled.notified();
-                if pending.evicts.load(Ordering::SeqCst) == 0 {
+                let woken = settled.notified();
+                let left = [(evicts, evicted, Drain::Evicts), (scans, scanned, Drain::Scans)]
+                    .into_iter()
+                    .filter(|(queue, before, _)| before.is_some_and(|count| !queue.is_done(count)));
+                if left.map(|(_, _, drain)| self.spawn(drain)).count() == 0 {
                     return;
                 }
-                self.schedule();
                 woken.await;
             }
         };
-        tokio::time::timeout(SETTLE, settled).await.map_err(|_| {
+        tokio::time::timeout(SETTLE, all_done).await.map_err(|_| {
             let error = Error::new(ErrorKind::Timeout, "evicts of cancelled calls are still outstanding");
             self.core().failed(&error);
             error
         })
     }
 
-    /// Has a task drain the queue, if there is a runtime to run it.
-    fn schedule(&self) {
+    /// Has a task drain a queue, if there is a runtime to run it.
+    fn spawn(&self, drain: Drain) {
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let cache = self.clone();
-            runtime.spawn(async move { cache.core().drain().await });
+            runtime.spawn(async move {
+                let core = cache.core();
+                match drain {
+                    Drain::Evicts => core.evict_queued(&core.pending.evicts).await,
+                    Drain::Scans => core.evict_queued(&core.pending.scans).await,
+                    Drain::Releases => core.release_queued().await,
+                }
+            });
         }
     }
 }

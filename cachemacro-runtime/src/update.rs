@@ -167,7 +167,7 @@ impl Entry<i64> {
         if target.tags.len() > MAX_STAMPS {
             return Err(Error::new(ErrorKind::TooLarge, "the number has more tags than an entry can carry"));
         }
-        target.cache.settle().await?;
+        target.cache.settle(&[&target.full]).await?;
         let stamps = target.stamps_now().await?;
         let outdated = if target.tags.is_empty() {
             0

@@ -1,0 +1,160 @@
+//! Evicts and leases that dropped calls left to do: who waits for them, and who does not.
+
+use std::pin::pin;
+
+use cachemacro::__private::{Plain, When, Writes, write};
+use cachemacro::store::faults::{Gate, Op};
+use cachemacro::{Entry, Lookup, MissReason};
+use cachemacro_tests::halt::soon;
+use cachemacro_tests::{DEADLINE, Process, Rig, on_both_stores};
+use futures_util::FutureExt as _;
+use tokio::time::timeout;
+
+/// What a dropped call was to evict.
+#[derive(Debug, Clone, Copy)]
+enum Left {
+    Key,
+    Tag,
+    Prefix,
+}
+
+/// Drops a call that would have evicted `row:1`, or everything with its tag or prefix; the evict stops at the gate.
+async fn dropped(process: &Process, left: Left) -> Gate {
+    let gate = process.faults.gate(match left {
+        Left::Key => Op::Evict,
+        Left::Tag => Op::EvictTags,
+        Left::Prefix => Op::EvictPrefix,
+    });
+    {
+        let body = pin!(std::future::pending::<()>());
+        let writes = Writes::new(Plain).evict(Some(&process.cache), When::default());
+        let writes = match left {
+            Left::Key => writes.evict_entry(&row(process)),
+            Left::Tag => writes.evict_tags(["tag"]),
+            Left::Prefix => writes.evict_prefix("row"),
+        };
+        let mut call = pin!(write(writes, body, |(), writes| writes));
+        assert!(call.as_mut().now_or_never().is_none());
+    }
+    timeout(DEADLINE, gate.reached()).await.expect("the evict is sent");
+    gate
+}
+
+/// The entry that is to go. It carries a tag that its readers do not name.
+fn row(process: &Process) -> Entry<u32> {
+    process.cache.entry("row", &1)
+}
+
+fn other(process: &Process) -> Entry<u32> {
+    process.cache.entry("other", &1)
+}
+
+/// A process without the means to evict at once, in which both entries are stored.
+async fn filled(rig: &Rig) -> Process {
+    let process = rig.process();
+    process.faults.set_sync_evict(false);
+    row(&process).with_tags(["tag"]).set(&1).await.expect("the store answers");
+    other(&process).set(&1).await.expect("the store answers");
+    process
+}
+
+async fn a_read_waits_for_evicts_that_may_concern_it_and_no_others(rig: Rig) {
+    for left in [Left::Key, Left::Tag, Left::Prefix] {
+        let process = filled(&rig).await;
+        let gate = dropped(&process, left).await;
+        let (row, other) = (row(&process), other(&process));
+
+        let mut concerned = pin!(row.get_or_load(async || 2));
+        assert!(concerned.as_mut().now_or_never().is_none());
+        if matches!(left, Left::Tag) {
+            // It is not known before the read which tags an entry carries.
+            let mut read = pin!(other.get());
+            assert!(read.as_mut().now_or_never().is_none());
+            assert_eq!(process.faults.count(Op::Read), 0, "{left:?}");
+        } else {
+            assert_eq!(other.get_or_load(async || 2).await, 1, "{left:?}");
+            let load = async |ids: Vec<u32>| ids.into_iter().map(|id| (id, 2)).collect();
+            let many = process.cache.get_or_load_many::<u32, u32, _>("other", [1], load).await;
+            assert_eq!(many[&1], 1, "{left:?}");
+            assert_eq!(process.faults.count(Op::Read), 1, "{left:?}");
+        }
+        assert!(concerned.as_mut().now_or_never().is_none(), "{left:?}");
+        gate.open();
+        assert_eq!(timeout(DEADLINE, concerned).await.expect("in time"), 2, "{left:?}");
+        let stats = process.cache.stats().total;
+        assert_eq!(stats.misses_for(MissReason::StoreFailed), 0, "{left:?}");
+    }
+}
+
+async fn many_are_waited_for_where_one_of_them_is_concerned(rig: Rig) {
+    let process = filled(&rig).await;
+    let gate = dropped(&process, Left::Key).await;
+    let cache = &process.cache;
+    let load = async |ids: Vec<u32>| ids.into_iter().map(|id| (id, 2)).collect();
+    let mut many = Box::pin(cache.get_or_load_many::<u32, u32, _>("row", [1, 2], load));
+    assert!(many.as_mut().now_or_never().is_none());
+    assert_eq!(process.faults.count(Op::ReadMany), 0);
+    gate.open();
+    assert_eq!(timeout(DEADLINE, many).await.expect("in time")[&1], 2);
+}
+
+async fn an_evict_waits_for_no_scan_and_no_release(rig: Rig) {
+    let process = filled(&rig).await;
+    let Ok(Lookup::Vacant(vacancy)) = process.cache.entry::<u32>("free", &1).lookup().await else {
+        panic!("nothing is there")
+    };
+    let release = process.faults.gate(Op::Release);
+    drop(vacancy);
+    timeout(DEADLINE, release.reached()).await.expect("the lease is given back");
+    let scan = dropped(&process, Left::Prefix).await;
+    // Both stand at their gates, and this one goes through.
+    dropped(&process, Left::Key).await.open();
+    soon("the evict is done", || process.cache.stats().total.evicts == 1).await;
+    drop((release, scan));
+}
+
+async fn leases_are_given_back_side_by_side(rig: Rig) {
+    let process = filled(&rig).await;
+    let mut vacancies = Vec::new();
+    for id in 0..20 {
+        match process.cache.entry::<u32>("free", &id).lookup().await {
+            Ok(Lookup::Vacant(vacancy)) => vacancies.push(vacancy),
+            _ => panic!("nothing is there"),
+        }
+    }
+    let gates: Vec<_> = vacancies.iter().map(|_| process.faults.gate(Op::Release)).collect();
+    vacancies.clear();
+    for gate in &gates {
+        timeout(DEADLINE, gate.reached()).await.expect("none waits for another");
+    }
+}
+
+async fn a_read_waits_for_no_evict_that_came_after_it(rig: Rig) {
+    let process = filled(&rig).await;
+    let first = dropped(&process, Left::Tag).await;
+    let row = row(&process);
+    let mut read = pin!(row.get());
+    assert!(read.as_mut().now_or_never().is_none());
+    let later = process.faults.gate(Op::EvictTags);
+    {
+        let writes = Writes::new(Plain).evict(Some(&process.cache), When::default()).evict_tags(["other"]);
+        let body = pin!(std::future::pending::<()>());
+        let mut call = pin!(write(writes, body, |(), writes| writes));
+        assert!(call.as_mut().now_or_never().is_none());
+    }
+    first.open();
+    timeout(DEADLINE, later.reached()).await.expect("the evict is sent");
+    assert_eq!(
+        timeout(DEADLINE, read).await.expect("in time").expect("no evict was waited for in vain"),
+        None
+    );
+    assert!(later.is_reached());
+}
+
+on_both_stores!(
+    a_read_waits_for_evicts_that_may_concern_it_and_no_others,
+    many_are_waited_for_where_one_of_them_is_concerned,
+    an_evict_waits_for_no_scan_and_no_release,
+    leases_are_given_back_side_by_side,
+    a_read_waits_for_no_evict_that_came_after_it,
+);
