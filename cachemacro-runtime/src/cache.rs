@@ -20,8 +20,8 @@ use crate::key::Key;
 use crate::options::NEVER;
 use crate::outcome::Value;
 use crate::pending::Pending;
-use crate::site::Site;
-use crate::stats::{CacheStats, Counters, Event, Stats};
+use crate::site::{Site, SiteId};
+use crate::stats::{CacheStats, Counters, Event};
 use crate::store::{Store, StoreHealth};
 use crate::update::Updates;
 
@@ -56,7 +56,7 @@ pub(crate) struct Core {
     pub(crate) stats: Counters,
     pub(crate) updates: Updates,
     events: Events,
-    sites: RwLock<HashMap<(&'static str, &'static str), Arc<Counters>>>,
+    sites: RwLock<HashMap<SiteId, Arc<Counters>>>,
 }
 
 impl fmt::Debug for Cache {
@@ -328,12 +328,10 @@ impl Cache {
     /// ```
     pub fn stats(&self) -> CacheStats {
         let sites = self.core.sites.read().unwrap_or_else(PoisonError::into_inner);
-        let mut by_name: Vec<(String, Stats)> = sites
-            .iter()
-            .map(|((module, function), counters)| (format!("{module}::{function}"), counters.snapshot()))
-            .collect();
-        by_name.sort_by(|a, b| a.0.cmp(&b.0));
-        CacheStats::new(self.core.stats.snapshot(), by_name)
+        let mut ids: Vec<SiteId> = sites.keys().copied().collect();
+        ids.sort_unstable();
+        let sites = ids.iter().enumerate().map(|(at, id)| (SiteId::name(at, &ids), sites[id].snapshot()));
+        CacheStats::new(self.core.stats.snapshot(), sites.collect())
     }
 
     /// Asks the store whether it is there. Functions run without it, so this is for dashboards, not for a probe that

@@ -100,8 +100,12 @@ macro_rules! __cachemacro_site {
         $crate::private::site!($function, $crate::private::Policy::DEFAULT)
     };
     ($function:literal, $policy:expr) => {{
-        static SITE: $crate::private::Site =
-            $crate::private::Site::new(::core::module_path!(), $function, $policy);
+        static SITE: $crate::private::Site = $crate::private::Site::new(
+            ::core::module_path!(),
+            $function,
+            (::core::line!(), ::core::column!()),
+            $policy,
+        );
         &SITE
     }};
 }

@@ -1,28 +1,94 @@
 //! One annotated function: its name and static options.
 
+use std::fmt::Write as _;
+
 use crate::options::Policy;
 
-/// One annotated function. Generated code has one static of it per function.
+/// One annotated function. Generated code has one static of it per function, and one more for each function that is
+/// generated beside it.
 #[derive(Debug)]
 pub struct Site {
-    module: &'static str,
-    function: &'static str,
+    id: SiteId,
     pub(crate) policy: Policy,
 }
 
+/// What tells a site from all others. The function and what is generated beside it are one site, and so are all
+/// instances of a generic function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct SiteId {
+    module: &'static str,
+    function: &'static str,
+    /// Of the attribute: methods of two types may have one name.
+    line: u32,
+    column: u32,
+}
+
 impl Site {
-    /// A site in `module`, called `function`.
-    pub const fn new(module: &'static str, function: &'static str, policy: Policy) -> Self {
-        Self { module, function, policy }
+    /// A site in `module`, called `function`, whose attribute is at this place.
+    pub const fn new(
+        module: &'static str,
+        function: &'static str,
+        (line, column): (u32, u32),
+        policy: Policy,
+    ) -> Self {
+        Self { id: SiteId { module, function, line, column }, policy }
     }
 
     /// The function's name.
     pub(crate) const fn function(&self) -> &'static str {
-        self.function
+        self.id.function
     }
 
-    /// What tells this site from all others: the function and what is generated beside it are one site.
-    pub(crate) const fn id(&self) -> (&'static str, &'static str) {
-        (self.module, self.function)
+    pub(crate) const fn id(&self) -> SiteId {
+        self.id
+    }
+}
+
+impl SiteId {
+    /// `users::get`; where another site in `sites`, which are sorted, has that name, `users::get:12`, and where it is
+    /// on the same line, `users::get:12:5`.
+    pub(crate) fn name(at: usize, sites: &[Self]) -> String {
+        let Self { module, function, line, column } = sites[at];
+        let around = [at.checked_sub(1), Some(at + 1)].into_iter().flatten().filter_map(|at| sites.get(at));
+        let mut name = format!("{module}::{function}");
+        let named: Vec<&Self> =
+            around.filter(|other| (other.module, other.function) == (module, function)).collect();
+        if !named.is_empty() {
+            let _ = write!(name, ":{line}");
+        }
+        if named.iter().any(|other| other.line == line) {
+            let _ = write!(name, ":{column}");
+        }
+        name
+    }
+
+    /// Such a name without line and column.
+    pub(crate) fn plain(name: &str) -> &str {
+        match name.rsplit_once(':') {
+            Some((before, number)) if number.parse::<u32>().is_ok() => Self::plain(before),
+            _ => name,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_says_as_much_as_tells_it_from_others() {
+        let id = |module, function, line, column| SiteId { module, function, line, column };
+        let mut sites = [
+            id("app", "get", 30, 5),
+            id("app", "get", 7, 5),
+            id("app", "get", 30, 9),
+            id("app", "put", 7, 5),
+            id("app::old", "get", 7, 5),
+        ];
+        sites.sort_unstable();
+        let names: Vec<String> = (0..sites.len()).map(|at| SiteId::name(at, &sites)).collect();
+        assert_eq!(names, ["app::get:7", "app::get:30:5", "app::get:30:9", "app::put", "app::old::get"]);
+        let plain: Vec<&str> = names.iter().map(|name| SiteId::plain(name)).collect();
+        assert_eq!(plain, ["app::get", "app::get", "app::get", "app::put", "app::old::get"]);
     }
 }

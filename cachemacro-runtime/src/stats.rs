@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::error::ErrorKind;
+use crate::site::SiteId;
 
 /// Why a read found nothing usable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -315,17 +316,19 @@ impl Counters {
 pub struct CacheStats {
     /// Everything.
     pub total: Stats,
-    /// Each annotated function that was called, by module path and function name.
+    /// Each annotated function that was called, by module path and function name: `app::users::get`. Where methods of
+    /// several types in one module share a name, each has the line of its attribute behind it: `app::users::get:12`.
     pub sites: Vec<(String, Stats)>,
 }
 
 impl CacheStats {
     /// The first site of this name, such as `"get_user"`, with as much of the module's path before it as is needed to
-    /// tell it from others: `"users::get_user"`.
+    /// tell it from others: `"users::get_user"`. With the line or without, where it has one.
     pub fn site(&self, name: &str) -> Option<&Stats> {
-        let named = |site: &str| {
+        let ends = |site: &str| {
             site.strip_suffix(name).is_some_and(|before| before.is_empty() || before.ends_with("::"))
         };
+        let named = |site: &str| ends(site) || ends(SiteId::plain(site));
         self.sites.iter().find(|(site, _)| named(site)).map(|(_, stats)| stats)
     }
 
@@ -358,11 +361,17 @@ mod tests {
             (0..hits).for_each(|_| counters.record(Event::Hit));
             (name.to_owned(), counters.snapshot())
         };
-        let sites =
-            vec![site("app::forget_user", 1), site("app::get_user", 2), site("app::old::get_user", 3)];
+        let sites = vec![
+            site("app::forget_user", 1),
+            site("app::get_user", 2),
+            site("app::old::get_user:7", 3),
+            site("app::old::get_user:9:1", 4),
+        ];
         let stats = CacheStats::new(Counters::default().snapshot(), sites);
         assert_eq!(stats.site("get_user").map(|site| site.hits), Some(2));
         assert_eq!(stats.site("old::get_user").map(|site| site.hits), Some(3));
+        assert_eq!(stats.site("get_user:7").map(|site| site.hits), Some(3));
+        assert_eq!(stats.site("old::get_user:9:1").map(|site| site.hits), Some(4));
         assert_eq!(stats.site("user"), None);
     }
 

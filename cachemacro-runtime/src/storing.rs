@@ -20,6 +20,7 @@ use crate::lookup::Target;
 use crate::options::{TAGGED_NEVER, Ttl};
 use crate::outcome::{Outcome, Value};
 use crate::rules::Rules;
+use crate::site::{Site, SiteId};
 use crate::stats::Event;
 use crate::store::{Fill, Filled, Version, VersionKey};
 use crate::tags::{BUCKETS, all_any_keys, any_key, tag_keys};
@@ -97,7 +98,7 @@ impl<T: Value> Entry<T> {
             return Ok(None);
         }
         if let Some(unseen) = self.unseen() {
-            warn_unseen(target.name(), unseen);
+            warn_unseen(target.site.as_ref().map(|(site, _)| *site), unseen);
         }
         let codec = self.codec();
         let mut payload = Vec::new();
@@ -159,16 +160,21 @@ impl<T: Value> Entry<T> {
 }
 
 /// Warns, once per site, that a change of the value's type could go unnoticed.
-fn warn_unseen(site: &'static str, unseen: &'static str) {
-    static WARNED: Mutex<BTreeSet<(&str, &str)>> = Mutex::new(BTreeSet::new());
-    if WARNED.lock().unwrap_or_else(PoisonError::into_inner).insert((site, unseen)) {
+fn warn_unseen(site: Option<&Site>, unseen: &'static str) {
+    if is_news(site.map(Site::id), unseen) {
         tracing::warn!(
-            site,
+            site = site.map_or("entry", Site::function),
             unseen,
             "a change of this part of the value's type between deploys would go unnoticed: \
              derive `CacheSchema`, or give the site a `version` and raise it with each change"
         );
     }
+}
+
+/// Whether this process has not warned of it yet.
+fn is_news(site: Option<SiteId>, unseen: &'static str) -> bool {
+    static WARNED: Mutex<BTreeSet<(Option<SiteId>, &str)>> = Mutex::new(BTreeSet::new());
+    WARNED.lock().unwrap_or_else(PoisonError::into_inner).insert((site, unseen))
 }
 
 /// Counts why a value is not stored.
@@ -571,4 +577,21 @@ async fn set(target: &Target, prepared: &Prepared) -> Result<()> {
     target.timed(core.store.set(&target.full, bytes, life)).await?;
     target.record(Event::BytesWritten(length));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Policy;
+
+    #[test]
+    fn each_site_warns_once_of_what_it_does_not_see() {
+        let sites = [(7, 5), (9, 5)].map(|place| Site::new("app", "get", place, Policy::DEFAULT));
+        for site in &sites {
+            assert!(is_news(Some(site.id()), "field"));
+            assert!(!is_news(Some(site.id()), "field"));
+            assert!(is_news(Some(site.id()), "another field"));
+        }
+        assert!(is_news(None, "field"));
+    }
 }
