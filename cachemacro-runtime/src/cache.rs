@@ -282,7 +282,7 @@ impl Cache {
         } else {
             vec![format!("{{{namespace}:tag:"), format!("{namespace}:")]
         };
-        core.evict(&crate::evict::Targets { prefixes, ..Default::default() }).await
+        core.evict(&crate::evict::Targets { prefixes, ..Default::default() }, None).await
     }
 
     /// What is evicted whenever an event of type `E` is [emitted](Self::emit).
@@ -385,19 +385,43 @@ impl Cache {
 impl Core {
     /// Awaits one operation of the store, timing it and counting its error.
     pub(crate) async fn timed<T>(&self, operation: impl Future<Output = Result<T>>) -> Result<T> {
+        self.timed_at(None, operation).await
+    }
+
+    /// The same for a site too.
+    pub(crate) async fn timed_at<T>(
+        &self,
+        site: Option<&Counters>,
+        operation: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
         let began = Instant::now();
         let result = operation.await;
-        self.stats.store_took(began.elapsed());
+        let took = began.elapsed();
+        self.counters(site).for_each(|counters| counters.store_took(took));
         if let Err(error) = &result {
-            self.failed(error);
+            self.failed_at(site, error);
         }
         result
     }
 
     /// Counts an error that the caller deals with by going on.
     pub(crate) fn failed(&self, error: &Error) {
-        self.stats.record(Event::Error(error.kind()));
+        self.failed_at(None, error);
+    }
+
+    /// The same for a site too.
+    pub(crate) fn failed_at(&self, site: Option<&Counters>, error: &Error) {
+        self.record_at(site, Event::Error(error.kind()));
         tracing::debug!(kind = %error.kind(), "the cache failed");
+    }
+
+    /// Counts what happened, for a site too.
+    pub(crate) fn record_at(&self, site: Option<&Counters>, event: Event) {
+        self.counters(site).for_each(|counters| counters.record(event));
+    }
+
+    fn counters<'a>(&'a self, site: Option<&'a Counters>) -> impl Iterator<Item = &'a Counters> {
+        std::iter::once(&self.stats).chain(site)
     }
 
     /// `ttl` spread by jitter.

@@ -22,7 +22,7 @@ use crate::outcome::{Fallible, Outcome, Plain, Value};
 use crate::rules::{EntryRules, NoRules, Rules as _};
 use crate::schema::{Fingerprint, fingerprint_of};
 use crate::site::Site;
-use crate::stats::{Event, MissReason};
+use crate::stats::{Counters, Event, MissReason};
 use crate::storing::{finish_set, to_capture};
 
 /// A typed, owned handle to one entry: its key, tags, TTL, codec and cache. Cheap to clone.
@@ -44,12 +44,18 @@ use crate::storing::{finish_set, to_capture};
 /// # }
 /// ```
 pub struct Entry<T> {
-    /// Why there is no target: the arguments cannot be a key.
-    target: std::result::Result<Target, Arc<str>>,
+    target: std::result::Result<Target, NoKey>,
     cache: Cache,
     codec: Option<CodecFor<T>>,
     schema: fn() -> Fingerprint,
     rules: EntryRules<T>,
+}
+
+/// The arguments cannot be a key.
+#[derive(Debug, Clone)]
+struct NoKey {
+    why: Arc<str>,
+    site: Option<Arc<Counters>>,
 }
 
 impl<T> Clone for Entry<T> {
@@ -114,7 +120,8 @@ impl<T: Value> Entry<T> {
         let target = match key {
             Ok(key) => Ok(Target::new(cache.clone(), site, key)),
             Err(error) => {
-                Err(std::error::Error::source(&error).map_or_else(|| "".into(), |why| why.to_string().into()))
+                let why = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                Err(NoKey { why: why.into(), site: site.map(|site| cache.site_counters(site)) })
             }
         };
         Self { target, cache, codec: None, schema: fingerprint_of::<T>, rules: EntryRules::none() }
@@ -192,9 +199,22 @@ impl<T: Value> Entry<T> {
     }
 
     pub(crate) fn target(&self) -> Result<&Target> {
-        self.target.as_ref().map_err(|reason| {
-            Error::new(ErrorKind::Key, "the arguments cannot be a key").with_source(reason.to_string())
+        self.target.as_ref().map_err(|no_key| {
+            Error::new(ErrorKind::Key, "the arguments cannot be a key").with_source(no_key.why.to_string())
         })
+    }
+
+    /// Counts that there is no target.
+    pub(crate) fn failed(&self, error: &Error) {
+        self.cache.core().failed_at(self.counters().as_deref(), error);
+    }
+
+    /// The counters of the annotated function.
+    fn counters(&self) -> Option<Arc<Counters>> {
+        match &self.target {
+            Ok(target) => target.site.as_ref().map(|(_, counters)| counters.clone()),
+            Err(no_key) => no_key.site.clone(),
+        }
     }
 
     /// The target, unless caching is off for this call.
@@ -202,7 +222,7 @@ impl<T: Value> Entry<T> {
         if self.cache.is_disabled() || Mode::current() == Mode::Bypass {
             return None;
         }
-        self.target().inspect_err(|error| self.cache.core().failed(error)).ok()
+        self.target().inspect_err(|error| self.failed(error)).ok()
     }
 
     pub(crate) fn cache(&self) -> &Cache {
@@ -491,7 +511,7 @@ impl<T: Value> Entry<T> {
     /// Where the store failed: the entry may still be there.
     pub async fn delete(&self) -> Result<bool> {
         self.target()?;
-        Ok(self.cache.evict().entry(self).run().await? > 0)
+        Ok(self.cache.evict().counted(self.counters()).entry(self).run().await? > 0)
     }
 }
 
@@ -514,7 +534,8 @@ impl<T: Value> Vacancy<T> {
     /// Where the value cannot be encoded or is too large.
     pub async fn fill(self, value: &T) -> Result<bool> {
         let target = self.entry.target()?;
-        let prepared = self.entry.try_prepare(target, &NoRules, value)?;
+        let prepared = self.entry.try_prepare(target, &NoRules, value);
+        let prepared = prepared.inspect_err(|error| target.failed(error))?;
         let (Some((held, _background)), Some(prepared)) = (self.held, prepared) else { return Ok(false) };
         Ok(prepared.fill(target, held, self.began.elapsed(), self.forced, false).await.is_stored())
     }

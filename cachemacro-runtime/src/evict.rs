@@ -1,13 +1,14 @@
 //! Many evicts as one: entries, tags and prefixes, collected first and sent together.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::cache::{Cache, Core};
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{Key, scan_text};
 use crate::outcome::Value;
-use crate::stats::Event;
+use crate::stats::{Counters, Event};
 use crate::store::TagKeys;
 use crate::tags::tag_keys;
 
@@ -69,11 +70,13 @@ pub struct Evict {
     targets: Targets,
     /// A key could not be built.
     failed: bool,
+    /// Where it counts besides the cache.
+    site: Option<Arc<Counters>>,
 }
 
 impl Evict {
     pub(crate) fn new(cache: Cache) -> Self {
-        Self { cache, targets: Targets::default(), failed: false }
+        Self { cache, targets: Targets::default(), failed: false, site: None }
     }
 
     /// One entry. It is evicted from this cache, whichever cache the handle came from.
@@ -129,6 +132,15 @@ impl Evict {
         self.targets.prefixes.push(self.cache.full_text(&scan_text(prefix)));
     }
 
+    /// Counts for this site too.
+    pub(crate) fn counted(self, site: Option<Arc<Counters>>) -> Self {
+        Self { site, ..self }
+    }
+
+    pub(crate) fn site(&self) -> Option<&Arc<Counters>> {
+        self.site.as_ref()
+    }
+
     /// Whether a key could not be built, which `run` tells.
     pub(crate) const fn has_failed(&self) -> bool {
         self.failed
@@ -154,14 +166,15 @@ impl Evict {
 
     pub(crate) async fn send(&self) -> Result<u64> {
         let core = self.cache.core();
-        let done = core.evict(&self.targets).await;
+        let site = self.site.as_deref();
+        let done = core.evict(&self.targets, site).await;
         if !self.failed {
             return done;
         }
         let error = Error::new(ErrorKind::Key, "an entry to evict has a key that could not be built");
-        core.failed(&error);
+        core.failed_at(site, &error);
         if done.is_ok() {
-            core.stats.record(Event::FailedEvict);
+            core.record_at(site, Event::FailedEvict);
         }
         // The store's error first: that one may pass if the evict is tried again.
         done.and(Err(error))
@@ -169,38 +182,46 @@ impl Evict {
 }
 
 impl Core {
-    /// Removes the targets, then lets no caller join a flight from before. Tries all, returns the first error.
-    pub(crate) async fn evict(&self, targets: &Targets) -> Result<u64> {
+    /// Removes the targets, counting for a site too, then lets no caller join a flight from before. Tries all, returns the first error.
+    pub(crate) async fn evict(&self, targets: &Targets, site: Option<&Counters>) -> Result<u64> {
         let mut removed = 0;
         let mut failed = None;
         // Tags first: a cancelled call has then evicted what covers most.
         if !targets.tags.is_empty() {
-            match self.timed(self.store.evict_tags(&targets.tags)).await {
-                Ok(()) => self.stats.record(Event::TagEvict(targets.tags.len() as u64)),
+            match self.timed_at(site, self.store.evict_tags(&targets.tags)).await {
+                Ok(()) => self.record_at(site, Event::TagEvict(targets.tags.len() as u64)),
                 Err(error) => failed = Some(error),
             }
         }
         if !targets.keys.is_empty() {
-            match self.timed(self.store.evict(&targets.keys)).await {
-                Ok(existed) => removed += existed.iter().filter(|existed| **existed).count() as u64,
+            match self.timed_at(site, self.store.evict(&targets.keys)).await {
+                Ok(existed) => removed += how_many(&existed),
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
         for prefix in &targets.prefixes {
-            match self.timed(self.store.evict_prefix(prefix)).await {
+            match self.timed_at(site, self.store.evict_prefix(prefix)).await {
                 Ok(count) => removed += count,
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
         self.detach(targets);
-        self.stats.record(Event::Evict(removed));
+        self.record_at(site, Event::Evict(removed));
         match failed {
             None => Ok(removed),
             Some(error) => {
-                self.stats.record(Event::FailedEvict);
+                self.record_at(site, Event::FailedEvict);
                 Err(error)
             }
         }
+    }
+
+    /// Evicts keys and tags without waiting, where the store can; tells whether it did.
+    pub(crate) fn evict_now(&self, targets: &Targets, site: Option<&Counters>) -> bool {
+        let Some(existed) = self.store.evict_now(&targets.keys, &targets.tags) else { return false };
+        self.record_at(site, Event::TagEvict(targets.tags.len() as u64));
+        self.record_at(site, Event::Evict(how_many(&existed)));
+        true
     }
 
     /// Callers from now on join no flight that these evicts concern.
@@ -216,6 +237,10 @@ impl Core {
             self.flights.detach_prefix(prefix);
         }
     }
+}
+
+fn how_many(existed: &[bool]) -> u64 {
+    existed.iter().filter(|existed| **existed).count() as u64
 }
 
 /// Logs an evict that nobody else is told about.

@@ -5,13 +5,14 @@
 use std::borrow::Cow;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::cache::Cache;
 use crate::clock::Timestamp;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::evict::Targets;
 use crate::header::{self, Header, Parts, Stamp};
 use crate::key::Key;
 use crate::options::{Policy, Ttl};
@@ -116,23 +117,27 @@ impl Target {
 
     pub(crate) fn record(&self, event: Event) {
         tracing::trace!(site = self.name(), ?event, "cache");
-        self.cache.core().stats.record(event);
-        if let Some((_, counters)) = &self.site {
-            counters.record(event);
-        }
+        self.cache.core().record_at(self.counters(), event);
+    }
+
+    /// The counters of the annotated function.
+    pub(crate) fn counters(&self) -> Option<&Counters> {
+        self.site.as_ref().map(|(_, counters)| &**counters)
+    }
+
+    /// Counts an error that the caller deals with by going on.
+    pub(crate) fn failed(&self, error: &Error) {
+        self.cache.core().failed_at(self.counters(), error);
+    }
+
+    /// Evicts the entry.
+    pub(crate) async fn evict(&self) -> Result<u64> {
+        self.cache.core().evict(&Targets::key(&self.full), self.counters()).await
     }
 
     /// Awaits one operation of the store, timing it and counting its error, for the site too.
     pub(crate) async fn timed<T>(&self, operation: impl Future<Output = Result<T>>) -> Result<T> {
-        let began = Instant::now();
-        let result = self.cache.core().timed(operation).await;
-        if let Some((_, counters)) = &self.site {
-            counters.store_took(began.elapsed());
-            if let Err(error) = &result {
-                counters.record(Event::Error(error.kind()));
-            }
-        }
-        result
+        self.cache.core().timed_at(self.counters(), operation).await
     }
 
     pub(crate) fn load_took(&self, time: Duration) {
@@ -150,10 +155,15 @@ impl Target {
         self.policy.deadline.unwrap_or(self.cache.core().settings.deadline)
     }
 
+    /// Waits for evicts of dropped calls that may be about the entry.
+    pub(crate) async fn settle(&self) -> Result<()> {
+        self.cache.settle(&[&self.full]).await.inspect_err(|error| self.failed(error))
+    }
+
     /// Reads the entry and says whether it may be used.
     pub(crate) async fn look(&self, expected: Expected) -> Result<Looked> {
         let core = self.cache.core();
-        self.cache.settle(&[&self.full]).await?;
+        self.settle().await?;
         let read = self.timed(core.store.read(&self.full, &self.tags)).await?;
         let Some(bytes) = read.entry else {
             return Ok(Looked::Miss(Miss { reason: MissReason::Absent, seen: 0 }));
@@ -164,7 +174,7 @@ impl Target {
     /// Reads header and stamps only; `None` where a read would be a miss. The payload is not checked.
     pub(crate) async fn peek(&self, expected: Expected) -> Result<Option<Header>> {
         let core = self.cache.core();
-        self.cache.settle(&[&self.full]).await?;
+        self.settle().await?;
         let mut length = header::FIXED + HEAD_STAMPS * header::STAMP;
         loop {
             let read = self.timed(core.store.read_head(&self.full, length, &self.tags)).await?;

@@ -161,7 +161,8 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
         self.put_back(others, || State::Unstored);
         let keys: Vec<&str> =
             within.iter().filter_map(|missing| Some(&*missing.within(cache)?.full)).collect();
-        let mut answers = cache.settle(&keys).await.is_ok();
+        let settled = cache.settle(&keys).await.inspect_err(|error| cache.core().failed(error));
+        let mut answers = settled.is_ok();
         for chunk in chunks(within, MOST_TAGS, Missing::tags) {
             let looks = if answers { look(cache, &chunk).await } else { None };
             answers = looks.is_some();

@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -19,6 +19,7 @@ use futures_util::future::join_all;
 use crate::cache::{Cache, Core};
 use crate::error::{Error, ErrorKind, Result};
 use crate::evict::{Targets, log_failed};
+use crate::stats::Counters;
 use crate::store::Token;
 
 /// How many leases may be queued before they are left to lapse.
@@ -83,29 +84,35 @@ impl<J> Drop for Batch<'_, J> {
     }
 }
 
+/// What one call was to evict, and the site where that counts.
+struct Evicting {
+    targets: Targets,
+    site: Option<Arc<Counters>>,
+}
+
 /// Evicts that are queued or under way.
 ///
 /// Whoever has the turn does all that are queued, so they are done in the order in which they came: as many as there
 /// were at some moment are done when `done` has reached what `pushed` was.
 #[derive(Default)]
 struct Evicts {
-    queue: Queue<Targets>,
+    queue: Queue<Evicting>,
     about: Mutex<About>,
     pushed: AtomicU64,
     done: AtomicU64,
 }
 
 impl Evicts {
-    fn push(&self, targets: Targets) {
+    fn push(&self, evict: Evicting) {
         let mut about = lock(&self.about);
-        about.add(&targets);
-        lock(&self.queue.jobs).push(targets);
+        about.add(&evict.targets);
+        lock(&self.queue.jobs).push(evict);
         self.pushed.fetch_add(1, Ordering::SeqCst);
     }
 
-    fn done(&self, batch: &mut Batch<'_, Targets>) {
+    fn done(&self, batch: &mut Batch<'_, Evicting>) {
         let mut about = lock(&self.about);
-        batch.jobs.iter().for_each(|targets| about.remove(targets));
+        batch.jobs.iter().for_each(|evict| about.remove(&evict.targets));
         self.done.fetch_add(batch.jobs.len() as u64, Ordering::SeqCst);
         batch.jobs.clear();
     }
@@ -172,6 +179,23 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// One evict for each site.
+fn by_site(evicts: &[Evicting]) -> Vec<Evicting> {
+    let mut merged: Vec<Evicting> = Vec::new();
+    for Evicting { targets, site } in evicts {
+        let id = |site: &Option<Arc<Counters>>| site.as_ref().map(Arc::as_ptr);
+        match merged.iter_mut().find(|other| id(&other.site) == id(site)) {
+            Some(other) => other.targets.extend(targets.clone()),
+            None => merged.push(Evicting { targets: targets.clone(), site: site.clone() }),
+        }
+    }
+    for Evicting { targets, .. } in &mut merged {
+        targets.prefixes.sort_unstable();
+        targets.prefixes.dedup();
+    }
+    merged
+}
+
 /// Which queue a task drains.
 #[derive(Clone, Copy)]
 enum Drain {
@@ -187,18 +211,17 @@ impl Core {
         tokio::join!(self.evict_queued(evicts), self.evict_queued(scans), self.release_queued());
     }
 
-    /// All evicts as one: while the store does not answer, reads wait for one timeout, not for one each.
+    /// All evicts at once, as one for each site: while the store does not answer, reads wait for one timeout, not for
+    /// one each.
     async fn evict_queued(&self, evicts: &Evicts) {
         let _turn = evicts.queue.turn.lock().await;
         let mut batch = evicts.queue.take();
         if batch.jobs.is_empty() {
             return;
         }
-        let mut all = Targets::default();
-        batch.jobs.iter().for_each(|targets| all.extend(targets.clone()));
-        all.prefixes.sort_unstable();
-        all.prefixes.dedup();
-        if let Err(error) = self.evict(&all).await {
+        let merged = by_site(&batch.jobs);
+        let sent = merged.iter().map(|Evicting { targets, site }| self.evict(targets, site.as_deref()));
+        for error in join_all(sent).await.into_iter().filter_map(Result::err) {
             log_failed(&error);
         }
         evicts.done(&mut batch);
@@ -225,21 +248,21 @@ impl Core {
 }
 
 impl Cache {
-    /// Evicts from a destructor.
-    pub(crate) fn evict_later(&self, mut targets: Targets) {
+    /// Evicts from a destructor, counting for a site too.
+    pub(crate) fn evict_later(&self, mut targets: Targets, site: Option<Arc<Counters>>) {
         let core = self.core();
         let scans = Targets { prefixes: std::mem::take(&mut targets.prefixes), ..Targets::default() };
         if !targets.is_empty() {
-            let at_once = core.store.evict_now(&targets.keys, &targets.tags);
+            let at_once = core.evict_now(&targets, site.as_deref());
             core.detach(&targets);
             if !at_once {
-                core.pending.evicts.push(targets);
+                core.pending.evicts.push(Evicting { targets, site: site.clone() });
                 self.spawn(Drain::Evicts);
             }
         }
         if !scans.is_empty() {
             core.detach(&scans);
-            core.pending.scans.push(scans);
+            core.pending.scans.push(Evicting { targets: scans, site });
             self.spawn(Drain::Scans);
         }
     }
@@ -259,7 +282,7 @@ impl Cache {
     /// Waits until no evict of a call that was dropped before is outstanding that may be about one of these keys.
     ///
     /// # Errors
-    /// Where that takes too long: what is read may be what one of them was to remove.
+    /// Where that takes too long: what is read may be what one of them was to remove. Not counted.
     pub(crate) async fn settle(&self, keys: &[&str]) -> Result<()> {
         let Pending { evicts, scans, settled, .. } = &self.core().pending;
         let (evicted, scanned) = (evicts.before(keys), scans.before(keys));
@@ -278,11 +301,9 @@ impl Cache {
                 woken.await;
             }
         };
-        tokio::time::timeout(SETTLE, all_done).await.map_err(|_| {
-            let error = Error::new(ErrorKind::Timeout, "evicts of cancelled calls are still outstanding");
-            self.core().failed(&error);
-            error
-        })
+        tokio::time::timeout(SETTLE, all_done)
+            .await
+            .map_err(|_| Error::new(ErrorKind::Timeout, "evicts of cancelled calls are still outstanding"))
     }
 
     /// Has a task drain a queue, if there is a runtime to run it.

@@ -318,6 +318,7 @@ pub struct CacheStats {
     pub total: Stats,
     /// Each annotated function that was called, by module path and function name: `app::users::get`. Where methods of
     /// several types in one module share a name, each has the line of its attribute behind it: `app::users::get:12`.
+    /// What an attribute evicts counts for its function, what a put does for the function of the entry.
     pub sites: Vec<(String, Stats)>,
 }
 

@@ -185,7 +185,7 @@ fn counted(target: &Target, prepared: Result<Option<Prepared>>) -> Option<Prepar
         Err(error) => {
             let too_large = error.kind() == ErrorKind::TooLarge;
             target.record(if too_large { Event::TooLarge } else { Event::NotStored });
-            target.cache.core().failed(error);
+            target.failed(error);
         }
     }
     prepared.ok().flatten()
@@ -503,9 +503,7 @@ pub(crate) async fn finish_put(
             target.cache.core().flights.detach(&target.full);
             Ok(stored.is_stored())
         }
-        Stored::Moved | Stored::Failed => {
-            target.cache.core().evict(&Targets::key(&target.full)).await.map(|_| false)
-        }
+        Stored::Moved | Stored::Failed => target.evict().await.map(|_| false),
     }
 }
 
@@ -537,7 +535,7 @@ pub(crate) async fn finish_puts(
             Stored::Moved | Stored::Failed => evicts.keys.push(target.full.to_string()),
         }
     }
-    if evicts.is_empty() { Ok(()) } else { core.evict(&evicts).await.map(drop) }
+    if evicts.is_empty() { Ok(()) } else { core.evict(&evicts, None).await.map(drop) }
 }
 
 /// Stores a value whatever is there, or removes what is there where it is not to be or cannot be stored.
@@ -545,25 +543,24 @@ pub(crate) async fn finish_puts(
 /// # Errors
 /// Where the value could not be encoded, or the store failed.
 pub(crate) async fn finish_set(target: &Target, prepared: Result<Option<Prepared>>) -> Result<()> {
-    let core = target.cache.core();
     let set = match prepared {
         Ok(None) => Ok(false),
         Ok(Some(prepared)) => set(target, &prepared).await.map(|()| true),
         Err(error) => {
-            core.failed(&error);
+            target.failed(&error);
             Err(error)
         }
     };
     match set {
         Ok(true) => {
             target.record(Event::Put);
-            core.flights.detach(&target.full);
+            target.cache.core().flights.detach(&target.full);
             Ok(())
         }
-        Ok(false) => core.evict(&Targets::key(&target.full)).await.map(drop),
+        Ok(false) => target.evict().await.map(drop),
         Err(error) => {
             // The first error is the one that matters; the evict counts and detaches on its own.
-            let _ = core.evict(&Targets::key(&target.full)).await;
+            let _ = target.evict().await;
             Err(error)
         }
     }

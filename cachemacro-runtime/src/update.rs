@@ -104,7 +104,8 @@ impl<T: Value> Entry<T> {
                 Looked::Miss(miss) => (None, miss.seen),
             };
             let value = change(current);
-            let Some(prepared) = self.try_prepare(target, &NoRules, &value)? else {
+            let prepared = self.try_prepare(target, &NoRules, &value);
+            let Some(prepared) = prepared.inspect_err(|error| target.failed(error))? else {
                 return Err(Error::new(
                     ErrorKind::Encode,
                     "an update's value must be storable: its TTL or rules forbid it",
@@ -124,7 +125,7 @@ impl<T: Value> Entry<T> {
             tokio::time::sleep(pause).await;
         }
         let error = Error::new(ErrorKind::Contention, "others changed the entry each time");
-        core.failed(&error);
+        target.failed(&error);
         Err(error)
     }
 }
@@ -167,7 +168,7 @@ impl Entry<i64> {
         if target.tags.len() > MAX_STAMPS {
             return Err(Error::new(ErrorKind::TooLarge, "the number has more tags than an entry can carry"));
         }
-        target.cache.settle(&[&target.full]).await?;
+        target.settle().await?;
         let stamps = target.stamps_now().await?;
         let outdated = if target.tags.is_empty() {
             0

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::cache::Cache;
@@ -15,7 +16,8 @@ use crate::lookup::Target;
 use crate::mode::{Loading, Mode};
 use crate::outcome::{Outcome, Value};
 use crate::rules::Rules;
-use crate::stats::Event;
+use crate::site::Site;
+use crate::stats::{Counters, Event};
 use crate::storing::{Prepared, finish_put};
 
 /// When the evicts of one attribute happen, besides after success.
@@ -36,6 +38,8 @@ pub struct Writes<'a, R, O: Outcome<R>> {
     /// Which group is being added to.
     current: usize,
     on_failed: Option<fn(Error) -> R>,
+    /// The function.
+    site: Option<&'static Site>,
 }
 
 /// Encodes what the body returned, `None` being a `None`.
@@ -65,17 +69,23 @@ impl Group {
     }
 
     /// What is evicted from `cache`.
-    fn within(&mut self, cache: &Cache) -> &mut Evict {
+    fn within(&mut self, cache: &Cache, site: Option<&'static Site>) -> &mut Evict {
         let same = |evict: &Evict| evict.cache().core().id == cache.core().id;
         if same(&self.own) {
             return &mut self.own;
         }
         let at = self.others.iter().position(same).unwrap_or_else(|| {
-            self.others.push(cache.evict());
+            self.others.push(evict_at(site, cache.clone()));
             self.others.len() - 1
         });
         &mut self.others[at]
     }
+}
+
+/// No evicts yet, which are to count for this site too.
+fn evict_at(site: Option<&'static Site>, cache: Cache) -> Evict {
+    let counters = site.map(|site| cache.site_counters(site));
+    Evict::new(cache).counted(counters)
 }
 
 impl<R, O: Outcome<R>> fmt::Debug for Writes<'_, R, O> {
@@ -90,7 +100,13 @@ impl<R, O: Outcome<R>> fmt::Debug for Writes<'_, R, O> {
 impl<'a, R, O: Outcome<R>> Writes<'a, R, O> {
     /// Nothing yet.
     pub const fn new(outcome: O) -> Self {
-        Self { outcome, puts: Vec::new(), evicts: Vec::new(), current: 0, on_failed: None }
+        Self { outcome, puts: Vec::new(), evicts: Vec::new(), current: 0, on_failed: None, site: None }
+    }
+
+    /// Evicts count for this site too. Puts, and what they evict instead, count for that of their entry.
+    pub fn at(mut self, site: &'static Site) -> Self {
+        self.site = Some(site);
+        self
     }
 
     /// A failed evict is handed to the caller, as `make` turns it into what the function returns.
@@ -116,7 +132,7 @@ impl<'a, R, O: Outcome<R>> Writes<'a, R, O> {
         let target = match entry.target() {
             Ok(target) => target.clone(),
             Err(error) => {
-                entry.cache().core().failed(&error);
+                entry.failed(&error);
                 return self;
             }
         };
@@ -134,7 +150,7 @@ impl<'a, R, O: Outcome<R>> Writes<'a, R, O> {
 
     /// Begins the evicts of one attribute, in the given cache, else the scoped or the global one.
     pub fn evict(mut self, cache: Option<&Cache>, when: When) -> Self {
-        let own = cache.map_or_else(|| crate::registry::current().evict(), Cache::evict);
+        let own = evict_at(self.site, cache.cloned().unwrap_or_else(crate::registry::current));
         self.current = self.evicts.len();
         self.evicts.push(Group { when, own, others: Vec::new() });
         self
@@ -156,7 +172,7 @@ impl<'a, R, O: Outcome<R>> Writes<'a, R, O> {
     /// Evicts one entry, from its own cache.
     pub fn evict_entry<V: Value>(mut self, entry: &Entry<V>) -> Self {
         if let Some(group) = self.evicts.get_mut(self.current) {
-            group.within(entry.cache()).add_entry(entry);
+            group.within(entry.cache(), self.site).add_entry(entry);
         }
         self
     }
@@ -202,11 +218,14 @@ impl<'a, R, O: Outcome<R>> Writes<'a, R, O> {
 
     /// What must go whatever becomes of the body, in case it wrote before it was dropped or panicked.
     fn guard(&self) -> Guard {
-        let puts = self.puts.iter().map(|put| (put.target.cache.clone(), Targets::key(&put.target.full)));
+        let puts = self.puts.iter().map(|put| {
+            let counters = put.target.site.as_ref().map(|(_, counters)| counters.clone());
+            (put.target.cache.clone(), Targets::key(&put.target.full), counters)
+        });
         let evicts = self.evicts.iter().flat_map(Group::all);
         let evicts = evicts
             .filter(|evict| !evict.cache().is_disabled())
-            .map(|evict| (evict.cache().clone(), evict.targets().clone()));
+            .map(|evict| (evict.cache().clone(), evict.targets().clone(), evict.site().cloned()));
         Guard(puts.chain(evicts).collect())
     }
 
@@ -217,7 +236,7 @@ impl<'a, R, O: Outcome<R>> Writes<'a, R, O> {
 }
 
 /// Evicts from its destructor, unless told that the evicts were done.
-struct Guard(Vec<(Cache, Targets)>);
+struct Guard(Vec<(Cache, Targets, Option<Arc<Counters>>)>);
 
 impl Guard {
     fn disarm(mut self) {
@@ -227,8 +246,8 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        for (cache, targets) in self.0.drain(..) {
-            cache.evict_later(targets);
+        for (cache, targets, site) in self.0.drain(..) {
+            cache.evict_later(targets, site);
         }
     }
 }

@@ -1,8 +1,13 @@
 //! What is counted, and under which site.
 
 use async_trait::async_trait;
-use cachemacro::{cache_config, cached, current};
+use cachemacro::store::faults::Op;
+use cachemacro::{
+    Error, ErrorKind, Lookup, Stats, cache_config, cache_evict, cache_put, cached, current, scope,
+};
 use cachemacro_tests::attributes::run;
+use cachemacro_tests::{Process, Rig, on_both_stores};
+use futures_util::FutureExt as _;
 
 /// How often the cache ran each function whose name ends in this, by what it is called in the stats.
 fn loads(name: &str) -> Vec<(String, u64)> {
@@ -165,4 +170,148 @@ mod names {
             assert_eq!(loads("generic"), [("names::generic".to_owned(), 3)]);
         });
     }
+}
+
+mod counts {
+    use super::*;
+
+    #[cached(prefix = "c", key = "{id}", tags = ["c"], entry = c_entry)]
+    async fn c(id: u32) -> u32 {
+        id
+    }
+
+    #[cache_evict(entries = [c_entry(1), c_entry(2)], tags = ["c", "d"])]
+    async fn forget() {}
+
+    #[cache_evict(entry = c_entry(1))]
+    async fn forget_and_hang() {
+        std::future::pending::<()>().await;
+    }
+
+    #[cache_evict(prefix = "c", all, on_evict_error = "return")]
+    async fn forget_all() -> Result<(), Error> {
+        Ok(())
+    }
+
+    #[cache_put(entry = c_entry(1))]
+    async fn put(value: Option<u32>) -> Option<u32> {
+        value
+    }
+
+    fn at(name: &str) -> Stats {
+        current().stats().site(&format!("counts::{name}")).expect("it was called").clone()
+    }
+
+    async fn with(process: Process, test: impl Future<Output = ()>) {
+        scope(process.cache, test).await;
+    }
+
+    async fn evicts_count_for_the_function_that_evicts(rig: Rig) {
+        let process = rig.process();
+        let faults = process.faults.clone();
+        with(process, async {
+            c(1).await;
+            forget().await;
+            assert_eq!((at("forget").evicts, at("forget").tag_evicts), (1, 2));
+            assert_eq!(at("forget").store_time.count(), 2);
+            c(1).await;
+            forget_all().await.expect("the store answers");
+            assert_eq!(at("forget_all").evicts, 1);
+            faults.fail_next(Op::EvictPrefix, 1, ErrorKind::Io);
+            forget_all().await.expect_err("as told");
+            let stats = at("forget_all");
+            assert_eq!((stats.failed_evicts, stats.errors_of(ErrorKind::Io)), (1, 1));
+            let total = current().stats().total;
+            assert_eq!((total.evicts, total.tag_evicts, total.failed_evicts), (2, 2, 1));
+        })
+        .await;
+    }
+
+    async fn evicts_of_dropped_calls_count_too(rig: Rig) {
+        for (round, at_once) in [(1, true), (2, false)] {
+            let process = rig.process();
+            process.faults.set_sync_evict(at_once);
+            with(process, async {
+                c(1).await;
+                assert!(forget_and_hang().now_or_never().is_none());
+                assert!(!c_entry(1).has().await.expect("the store answers"));
+                assert_eq!((at("forget_and_hang").evicts, current().stats().total.evicts), (1, 1), "{round}");
+            })
+            .await;
+        }
+    }
+
+    async fn what_an_entry_does_counts_for_its_own_function(rig: Rig) {
+        let process = rig.process();
+        with(process, async {
+            c(1).await;
+            assert!(c_entry(1).delete().await.expect("the store answers"));
+            assert_eq!(at("c").evicts, 1);
+            put(Some(2)).await;
+            assert_eq!(at("c").puts, 1);
+            // Evicts, because there is nothing to store.
+            put(None).await;
+            assert_eq!((at("c").evicts, current().stats().total.evicts), (2, 2));
+        })
+        .await;
+    }
+
+    /// A value that cannot be encoded, a value that is too large, and neither.
+    #[derive(Debug, Clone, PartialEq, serde::Deserialize)]
+    struct Odd(Vec<u8>);
+
+    impl serde::Serialize for Odd {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            if self.0.is_empty() {
+                Err(serde::ser::Error::custom("as told"))
+            } else {
+                self.0.serialize(serializer)
+            }
+        }
+    }
+
+    struct NoKey;
+
+    impl std::fmt::Display for NoKey {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            Err(std::fmt::Error)
+        }
+    }
+
+    #[cached(prefix = "odd", key = "{length}", entry = odd_entry)]
+    async fn odd(length: usize) -> Odd {
+        Odd(vec![7; length])
+    }
+
+    #[cached(prefix = "odd", key = "{key}x")]
+    async fn keyless(key: NoKey) -> u8 {
+        let _ = key;
+        1
+    }
+
+    async fn errors_of_values_and_keys_count_for_the_function(rig: Rig) {
+        let process = rig.process_with(|builder| builder.max_value(100));
+        with(process, async {
+            assert_eq!(odd(0).await, Odd(vec![]));
+            assert_eq!((at("odd").errors_of(ErrorKind::Encode), at("odd").not_stored), (1, 1));
+            odd(1_000).await;
+            assert_eq!((at("odd").errors_of(ErrorKind::TooLarge), at("odd").too_large), (1, 1));
+            odd_entry(1).set(&Odd(vec![])).await.expect_err("it cannot be encoded");
+            odd_entry(2).update(|_| Odd(vec![])).await.expect_err("it cannot be encoded");
+            let Ok(Lookup::Vacant(vacancy)) = odd_entry(3).lookup().await else { panic!("nothing is there") };
+            vacancy.fill(&Odd(vec![])).await.expect_err("it cannot be encoded");
+            assert_eq!(at("odd").errors_of(ErrorKind::Encode), 4);
+            assert_eq!(keyless(NoKey).await, 1);
+            assert_eq!(at("keyless").errors_of(ErrorKind::Key), 1);
+            assert_eq!(current().stats().total.errors(), 6);
+        })
+        .await;
+    }
+
+    on_both_stores!(
+        evicts_count_for_the_function_that_evicts,
+        evicts_of_dropped_calls_count_too,
+        what_an_entry_does_counts_for_its_own_function,
+        errors_of_values_and_keys_count_for_the_function,
+    );
 }

@@ -304,7 +304,7 @@ impl Run {
                     })
                     .collect();
                 if now {
-                    assert!(self.store.evict_now(&names, &[]));
+                    assert_eq!(self.store.evict_now(&names, &[]), Some(expected));
                 } else {
                     assert_eq!(self.store.evict(&names).await.unwrap(), expected);
                 }

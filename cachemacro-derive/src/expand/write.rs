@@ -7,6 +7,7 @@
 //!         let shape_ = (&&&cachemacro_::Probe::<Result<User, Error>>::NEW).shape();
 //!         let outcome_ = shape_.kind();
 //!         cachemacro_::Writes::<Result<User, Error>, _>::new(outcome_)
+//!             .at(cachemacro_::site!("rename"))
 //!             .put(held(outcome_, user_entry(&id)), NoRules, true, false)
 //!             .evict(None, When { before: false, on_err: false })
 //!             .evict_tags(["users"])
@@ -91,7 +92,9 @@ impl Writer<'_> {
             let span = at.resolved_at(mixed);
             quote_spanned!(span=> .return_errors(#private::carry::<#ret>))
         });
-        let Writer { before, calls, after, .. } = &self;
+        let Writer { before, calls, after, groups, .. } = &self;
+        let name = self.item.name();
+        let site = (*groups > 0).then(|| quote_spanned!(mixed=> .at(#private::site!(#name))));
         let taken = model.taken.iter().map(|path| quote!(#[#path(__taken)] const _: () = ();));
         let taken: TokenStream = taken.collect();
         let begin = quote_spanned! {mixed=>
@@ -101,7 +104,7 @@ impl Writer<'_> {
                 #shape
                 let outcome_ = #outcome;
                 #before
-                #private::Writes::<#ret, _>::new(outcome_) #returns #calls
+                #private::Writes::<#ret, _>::new(outcome_) #site #returns #calls
             };
         };
         if after.statements.is_empty() {

@@ -387,15 +387,15 @@ impl Store for FaultStore {
         self.run(Op::EvictPrefix, self.inner.evict_prefix(prefix)).await
     }
 
-    fn evict_now(&self, keys: &[String], tags: &[TagKeys]) -> bool {
+    fn evict_now(&self, keys: &[String], tags: &[TagKeys]) -> Option<Vec<bool>> {
         let used = [(Op::Evict, !keys.is_empty()), (Op::EvictTags, !tags.is_empty())];
         let used = used.into_iter().filter_map(|(op, used)| used.then_some(op));
         let allowed = {
             let mut plans = self.plans();
             used.clone().all(|op| plans.lets_act_now(op))
         };
-        let evicted = allowed && self.inner.evict_now(keys, tags);
-        if evicted {
+        let evicted = allowed.then(|| self.inner.evict_now(keys, tags)).flatten();
+        if evicted.is_some() {
             let mut plans = self.plans();
             used.for_each(|op| plans.of(op).calls += 1);
         }
@@ -560,7 +560,7 @@ mod tests {
         let (store, inner) = faulty();
         inner.put_raw("k", Bytes::new(), MINUTE);
         store.set_sync_evict(false);
-        assert!(!store.evict_now(&keys(), &[]));
+        assert_eq!(store.evict_now(&keys(), &[]), None);
         store.set_sync_evict(true);
         for plan in [
             (|store| store.fail_all(ErrorKind::Io)) as fn(&FaultStore),
@@ -570,13 +570,13 @@ mod tests {
             |store| store.delay(Op::Evict, MINUTE),
         ] {
             plan(&store);
-            assert!(!store.evict_now(&keys(), &[]));
+            assert_eq!(store.evict_now(&keys(), &[]), None);
             store.heal();
         }
         let gate = store.gate(Op::EvictTags);
-        assert!(!store.evict_now(&keys(), &tags()), "tags are gated");
+        assert_eq!(store.evict_now(&keys(), &tags()), None, "tags are gated");
         assert_eq!((inner.len(), store.count(Op::Evict)), (1, 0));
-        assert!(store.evict_now(&keys(), &[]), "no tags, no gate");
+        assert_eq!(store.evict_now(&keys(), &[]), Some(vec![false]), "no tags, no gate");
         assert_eq!((inner.len(), store.count(Op::Evict), store.count(Op::EvictTags)), (0, 1, 0));
         drop(gate);
     }

@@ -335,11 +335,11 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Removes every key that begins with `prefix`, by a cursor scan in chunks; tells how many.
     async fn evict_prefix(&self, prefix: &str) -> Result<u64>;
 
-    /// Evicts without waiting, where the store can (in memory); false: use [`evict`](Self::evict) and
-    /// [`evict_tags`](Self::evict_tags). Called from destructors.
-    fn evict_now(&self, keys: &[String], tags: &[TagKeys]) -> bool {
+    /// Evicts without waiting, where the store can (in memory), and tells for each key whether a readable value was
+    /// there; `None`: use [`evict`](Self::evict) and [`evict_tags`](Self::evict_tags). Called from destructors.
+    fn evict_now(&self, keys: &[String], tags: &[TagKeys]) -> Option<Vec<bool>> {
         let _ = (keys, tags);
-        false
+        None
     }
 
     /// Gives a lease back without waiting, where the store can; false: use [`release`](Self::release). Called from

@@ -41,7 +41,8 @@ pub(super) async fn an_immediate_evict_is_done_when_it_says_so(env: &Env) {
     let tag = env.tag("t");
     let keys = [tag.tag.clone(), tag.any.clone()];
     let versions = env.store.capture(&keys, LONG).await.unwrap();
-    if env.store.evict_now(std::slice::from_ref(&key), &[tag]) {
+    if let Some(existed) = env.store.evict_now(std::slice::from_ref(&key), &[tag]) {
+        assert_eq!(existed, [true]);
         assert_eq!(env.entry(&key).await, None);
         assert_eq!(env.store.versions(&keys).await.unwrap(), [None, None]);
     } else {

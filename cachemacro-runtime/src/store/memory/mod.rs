@@ -286,14 +286,11 @@ impl Store for MemoryStore {
         Ok(removed.len() as u64)
     }
 
-    fn evict_now(&self, keys: &[String], tags: &[TagKeys]) -> bool {
+    fn evict_now(&self, keys: &[String], tags: &[TagKeys]) -> Option<Vec<bool>> {
         for tag in tags {
             self.evict_tag(tag);
         }
-        for key in keys {
-            self.evict_one(key);
-        }
-        true
+        Some(keys.iter().map(|key| self.evict_one(key)).collect())
     }
 
     fn release_now(&self, key: &str, token: Token) -> bool {
