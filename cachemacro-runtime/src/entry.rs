@@ -199,6 +199,12 @@ impl<T: Value> Entry<T> {
     }
 
     pub(crate) fn target(&self) -> Result<&Target> {
+        let target = self.keyed()?;
+        if target.lacks_tag { Err(lacks_tag()) } else { Ok(target) }
+    }
+
+    /// The target of what only needs the key.
+    pub(crate) fn keyed(&self) -> Result<&Target> {
         self.target.as_ref().map_err(|no_key| {
             Error::new(ErrorKind::Key, "the arguments cannot be a key").with_source(no_key.why.to_string())
         })
@@ -440,7 +446,7 @@ impl<T: Value> Entry<T> {
     /// # Errors
     /// Where the store failed, or the value cannot be encoded or is too large: then what was there is removed.
     pub async fn set(&self, value: &T) -> Result<()> {
-        let target = self.target()?;
+        let target = self.keyed()?;
         if self.cache.is_disabled() {
             return Ok(());
         }
@@ -510,9 +516,14 @@ impl<T: Value> Entry<T> {
     /// # Errors
     /// Where the store failed: the entry may still be there.
     pub async fn delete(&self) -> Result<bool> {
-        self.target()?;
+        self.keyed()?;
         Ok(self.cache.evict().counted(self.counters()).entry(self).run().await? > 0)
     }
+}
+
+/// Why an entry is not stored under the wrong tag.
+pub(crate) fn lacks_tag() -> Error {
+    Error::new(ErrorKind::Key, "one of the entry's tags could not be built")
 }
 
 /// Whether it says neither `None` nor `Err`.

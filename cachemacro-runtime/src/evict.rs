@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::cache::{Cache, Core};
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
-use crate::key::{Key, scan_text};
+use crate::key::{FAILED_TAG, Key, scan_text};
 use crate::outcome::Value;
 use crate::stats::{Counters, Event};
 use crate::store::TagKeys;
@@ -68,7 +68,7 @@ impl Targets {
 pub struct Evict {
     cache: Cache,
     targets: Targets,
-    /// A key could not be built.
+    /// A key or tag could not be built.
     failed: bool,
     /// Where it counts besides the cache.
     site: Option<Arc<Counters>>,
@@ -110,7 +110,7 @@ impl Evict {
     }
 
     pub(crate) fn add_entry<T: Value>(&mut self, entry: &Entry<T>) {
-        match entry.target() {
+        match entry.keyed() {
             Ok(target) => self.targets.keys.push(self.cache.full_key(&target.key)),
             Err(_) => self.failed = true,
         }
@@ -125,7 +125,12 @@ impl Evict {
 
     pub(crate) fn add_tags<S: AsRef<str>>(&mut self, tags: impl IntoIterator<Item = S>) {
         let namespace = self.cache.namespace();
-        self.targets.tags.extend(tags.into_iter().map(|tag| tag_keys(namespace, tag.as_ref())));
+        for tag in tags {
+            match tag.as_ref() {
+                FAILED_TAG => self.failed = true,
+                tag => self.targets.tags.push(tag_keys(namespace, tag)),
+            }
+        }
     }
 
     pub(crate) fn add_prefix(&mut self, prefix: &str) {
@@ -141,7 +146,7 @@ impl Evict {
         self.site.as_ref()
     }
 
-    /// Whether a key could not be built, which `run` tells.
+    /// Whether a key or tag could not be built, which `run` tells.
     pub(crate) const fn has_failed(&self) -> bool {
         self.failed
     }
@@ -159,7 +164,7 @@ impl Evict {
     ///
     /// # Errors
     /// Where the store could not be reached or refused; the other evicts have been tried all the same. Else
-    /// [`ErrorKind::Key`](crate::ErrorKind::Key), where an entry's key could not be built.
+    /// [`ErrorKind::Key`](crate::ErrorKind::Key), where a key or tag could not be built.
     pub async fn run(self) -> Result<u64> {
         self.send().await
     }
@@ -171,7 +176,7 @@ impl Evict {
         if !self.failed {
             return done;
         }
-        let error = Error::new(ErrorKind::Key, "an entry to evict has a key that could not be built");
+        let error = Error::new(ErrorKind::Key, "a key or tag to evict could not be built");
         core.failed_at(site, &error);
         if done.is_ok() {
             core.record_at(site, Event::FailedEvict);

@@ -179,6 +179,10 @@ impl KeyBuilder {
     }
 }
 
+/// What a tag that could not be built is called. Where it turns up nothing is stored, and an evict has failed: the tag
+/// that was meant is not known.
+pub(crate) const FAILED_TAG: &str = "\0cachemacro: a tag that could not be built";
+
 /// Builds a tag from a template; the same encoding as in keys, without a prefix.
 #[derive(Clone)]
 pub struct TagBuilder(KeyBuilder);
@@ -220,9 +224,9 @@ impl TagBuilder {
         Self(self.0.debug(value, stop))
     }
 
-    /// The tag as text.
+    /// The tag as text; where a part could not be printed, [`FAILED_TAG`].
     pub fn finish(self) -> String {
-        self.0.text
+        if self.0.failed.is_some() { FAILED_TAG.to_owned() } else { self.0.text }
     }
 }
 

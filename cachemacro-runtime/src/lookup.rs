@@ -14,7 +14,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::evict::Targets;
 use crate::header::{self, Header, Parts, Stamp};
-use crate::key::Key;
+use crate::key::{FAILED_TAG, Key};
 use crate::options::{Policy, Ttl};
 use crate::site::Site;
 use crate::stats::{Counters, Event, MissReason};
@@ -38,6 +38,8 @@ pub(crate) struct Target {
     pub(crate) policy: Policy,
     /// The TTL of this call.
     pub(crate) ttl: Option<Ttl>,
+    /// A tag could not be built: evicts go through, and nothing is read or stored.
+    pub(crate) lacks_tag: bool,
 }
 
 /// What a reader can make use of.
@@ -99,11 +101,15 @@ impl Target {
         let full = cache.full_key(&key).into();
         let policy = site.map_or(Policy::DEFAULT, |site| site.policy);
         let site = site.map(|site| (site, cache.site_counters(site)));
-        Self { cache, site, key, full, tags: Vec::new(), policy, ttl: None }
+        Self { cache, site, key, full, tags: Vec::new(), policy, ttl: None, lacks_tag: false }
     }
 
     /// Adds a tag; naming one twice is naming it once.
     pub(crate) fn tag(&mut self, tag: &str) {
+        if tag == FAILED_TAG {
+            self.lacks_tag = true;
+            return;
+        }
         let key = tag_keys(self.cache.namespace(), tag).tag;
         if !self.tags.contains(&key) {
             self.tags.push(key);

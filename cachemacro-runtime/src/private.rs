@@ -1,7 +1,7 @@
 //! What generated code calls. Not part of the public interface: it changes without notice, and the attributes' crate
 //! is pinned to exactly this version.
 
-use std::fmt::{Debug, Display};
+use std::fmt::{self, Debug, Display};
 use std::future::Future;
 
 use crate::cache::Cache;
@@ -68,13 +68,31 @@ pub fn rules_for<R, O: Outcome<R>>(_outcome: O) -> NoCallRules<O::Value> {
 }
 
 /// An argument as `Display` prints it, for when it is gone.
-pub fn display_text<T: Display + ?Sized>(argument: &T) -> String {
-    argument.to_string()
+pub fn display_text<T: Display + ?Sized>(argument: &T) -> Printed {
+    Printed::new(format_args!("{argument}"))
 }
 
 /// An argument as `Debug` prints it, for when it is gone.
-pub fn debug_text<T: Debug + ?Sized>(argument: &T) -> String {
-    format!("{argument:?}")
+pub fn debug_text<T: Debug + ?Sized>(argument: &T) -> Printed {
+    Printed::new(format_args!("{argument:?}"))
+}
+
+/// What was printed; fails to print where the argument did.
+#[derive(Debug, Clone)]
+pub struct Printed(Option<String>);
+
+impl Printed {
+    fn new(text: fmt::Arguments<'_>) -> Self {
+        let mut printed = String::new();
+        let done = fmt::Write::write_fmt(&mut printed, text);
+        Self(done.is_ok().then_some(printed))
+    }
+}
+
+impl Display for Printed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_deref().ok_or(fmt::Error)?)
+    }
 }
 
 /// One tag among several.

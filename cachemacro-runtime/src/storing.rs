@@ -10,11 +10,11 @@ use futures_util::future::join_all;
 use crate::cache::Cache;
 use crate::chunks::{MOST_BYTES, chunks};
 use crate::codec::{BuiltinCodec, codec_id};
-use crate::entry::Entry;
+use crate::entry::{Entry, lacks_tag};
 use crate::error::{Error, ErrorKind, Result};
 use crate::evict::Targets;
 use crate::header::{self, Header, MAX_STAMPS, Stamp};
-use crate::key::Key;
+use crate::key::{FAILED_TAG, Key};
 use crate::lease::{Held, Turns, draw};
 use crate::lookup::Target;
 use crate::options::{TAGGED_NEVER, Ttl};
@@ -147,6 +147,9 @@ impl<T: Value> Entry<T> {
         ttl: Ttl,
         tags: Vec<String>,
     ) -> Result<Prepared> {
+        if target.lacks_tag || tags.iter().any(|tag| tag == FAILED_TAG) {
+            return Err(lacks_tag());
+        }
         let settings = &target.cache.core().settings;
         if payload.len() > settings.max_value {
             return Err(Error::new(ErrorKind::TooLarge, "the encoded value is over the size limit"));

@@ -129,7 +129,7 @@ impl<'a, R, O: Outcome<R>> Writes<'a, R, O> {
         if !when || entry.cache().is_disabled() {
             return self;
         }
-        let target = match entry.target() {
+        let target = match entry.keyed() {
             Ok(target) => target.clone(),
             Err(error) => {
                 entry.failed(&error);

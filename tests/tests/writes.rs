@@ -2,7 +2,7 @@
 
 use cachemacro::__private::{KeyBuilder, Plain, When, Writes, write};
 use cachemacro::store::faults::Op;
-use cachemacro::{Cache, Entry, Error, ErrorKind, cache_evict, cached, scope};
+use cachemacro::{Cache, Entry, Error, ErrorKind, cache_evict, cache_put, cached, scope};
 use cachemacro_tests::{Rig, on_both_stores};
 
 fn row(cache: &Cache, id: u32) -> Entry<u32> {
@@ -118,13 +118,111 @@ mod errors {
     }
 }
 
+mod tags {
+    use std::fmt;
+
+    use super::*;
+
+    /// Prints its number, or half of it and an error.
+    #[derive(Debug, Clone, Copy)]
+    struct Org(Option<u32>);
+
+    impl fmt::Display for Org {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            match self.0 {
+                Some(org) => write!(f, "{org}"),
+                None => f.write_str("1").and(Err(fmt::Error)),
+            }
+        }
+    }
+
+    #[cached(prefix = "tagged", key = "{id}", tags = ["org:{org}"], entry = tagged_entry)]
+    async fn tagged(id: u32, org: Org) -> u32 {
+        let _ = org;
+        id
+    }
+
+    #[cache_put(entry = tagged_entry(id, org))]
+    async fn put(id: u32, org: Org) -> u32 {
+        let _ = org;
+        id + 100
+    }
+
+    #[cache_put(prefix = "tagged", key = "{id}", tags = ["org:{org}", "value:{result}"])]
+    async fn put_late(id: u32, org: Org) -> u32 {
+        let _ = org;
+        id + 200
+    }
+
+    #[cache_evict(tags = ["org:{org}"], on_evict_error = "return")]
+    async fn forget(org: Org) -> Result<(), Error> {
+        let _ = org;
+        Ok(())
+    }
+
+    #[cache_evict(tags = ["org:{org}:{result}"], on_evict_error = "return")]
+    async fn forget_late(org: Org) -> Result<u32, Error> {
+        let _ = org;
+        Ok(1)
+    }
+
+    pub(super) async fn nothing_is_stored_under_a_tag_that_cannot_be_built(rig: Rig) {
+        let process = rig.process();
+        let bad = Org(None);
+        scope(process.cache.clone(), async {
+            for _ in 0..2 {
+                assert_eq!(tagged(1, bad).await, 1);
+            }
+            let stats = || process.cache.stats().total;
+            assert_eq!((process.faults.count(Op::Lease), stats().errors_of(ErrorKind::Key)), (0, 2));
+            let entry = tagged_entry(1, bad);
+            assert_eq!(entry.get().await.expect_err("no tag").kind(), ErrorKind::Key);
+
+            // What is there already is outdated all the same.
+            let good = tagged_entry(1, Org(Some(1)));
+            for write in 0..3 {
+                assert_eq!(tagged(1, Org(Some(1))).await, 1);
+                assert!(good.has().await.expect("the store answers"), "{write}");
+                match write {
+                    0 => assert_eq!(put(1, bad).await, 101),
+                    1 => assert_eq!(put_late(1, bad).await, 201),
+                    _ => assert_eq!(entry.set(&1).await.expect_err("no tag").kind(), ErrorKind::Key),
+                }
+                assert!(!good.has().await.expect("the store answers"), "{write}");
+            }
+            tagged(1, Org(Some(1))).await;
+            assert!(entry.delete().await.expect("its key is known"));
+        })
+        .await;
+    }
+
+    pub(super) async fn an_evict_of_a_tag_that_cannot_be_built_has_failed(rig: Rig) {
+        let process = rig.process();
+        scope(process.cache.clone(), async {
+            forget(Org(Some(1))).await.expect("the store answers");
+            forget_late(Org(Some(1))).await.expect("the store answers");
+            assert_eq!(process.faults.count(Op::EvictTags), 2);
+            assert_eq!(forget(Org(None)).await.expect_err("no tag").kind(), ErrorKind::Key);
+            assert_eq!(forget_late(Org(None)).await.expect_err("no tag").kind(), ErrorKind::Key);
+            let stats = process.cache.stats().total;
+            assert_eq!((stats.tag_evicts, stats.failed_evicts), (2, 2));
+        })
+        .await;
+    }
+}
+
 use errors::{
     a_failing_store_is_told_before_a_key_that_cannot_be_built, an_evict_that_is_made_up_for_is_no_failure,
 };
 use many::many_entries_of_one_cache_go_in_one_evict;
+use tags::{
+    an_evict_of_a_tag_that_cannot_be_built_has_failed, nothing_is_stored_under_a_tag_that_cannot_be_built,
+};
 
 on_both_stores!(
     many_entries_of_one_cache_go_in_one_evict,
     an_evict_that_is_made_up_for_is_no_failure,
     a_failing_store_is_told_before_a_key_that_cannot_be_built,
+    nothing_is_stored_under_a_tag_that_cannot_be_built,
+    an_evict_of_a_tag_that_cannot_be_built_has_failed,
 );
