@@ -31,6 +31,8 @@ pub(crate) struct Settings {
     #[cfg_attr(not(feature = "compression"), expect(dead_code, reason = "used where values are compressed"))]
     pub(crate) compress_over: Option<usize>,
     pub(crate) disabled: bool,
+    /// There is no telling which store others use, so no evict can reach it.
+    pub(crate) astray: bool,
 }
 
 impl Default for Settings {
@@ -46,6 +48,7 @@ impl Default for Settings {
             max_value: 1 << 20,
             compress_over: None,
             disabled: false,
+            astray: false,
         }
     }
 }
@@ -239,10 +242,18 @@ impl CacheBuilder {
         self
     }
 
-    /// Turns caching off: functions run, nothing is read or stored.
+    /// Turns caching off: functions run, nothing is read or stored. Evicts are sent all the same, because other processes
+    /// may use what is stored.
     pub fn disabled(mut self, disabled: bool) -> Self {
         self.settings.disabled = disabled;
         self
+    }
+
+    /// What stands in for a cache where the environment gives none: functions run, and no evict is reported as done.
+    pub(crate) fn astray() -> Self {
+        let mut builder = Self::default().memory().disabled(true);
+        builder.settings.astray = true;
+        builder
     }
 
     /// Takes over what the environment says (the table in the README); what is not set there stays as it is.

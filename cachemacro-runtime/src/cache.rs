@@ -17,6 +17,7 @@ use crate::events::Events;
 use crate::evict::Evict;
 use crate::flight::Flights;
 use crate::key::Key;
+use crate::mode::Mode;
 use crate::options::NEVER;
 use crate::outcome::Value;
 use crate::pending::Pending;
@@ -140,9 +141,14 @@ impl Cache {
         &self.core.settings.namespace
     }
 
-    /// Whether caching is turned off: functions run, nothing is read or stored.
+    /// Whether caching is turned off: functions run, nothing is read or stored. Evicts are sent all the same.
     pub fn is_disabled(&self) -> bool {
         self.core.settings.disabled
+    }
+
+    /// Whether calls of the current task neither read nor store here.
+    pub(crate) fn is_bypassed(&self) -> bool {
+        self.is_disabled() || Mode::current() == Mode::Bypass
     }
 
     pub(crate) fn full_key(&self, key: &Key) -> String {

@@ -225,7 +225,7 @@ impl<T: Value> Entry<T> {
 
     /// The target, unless caching is off for this call.
     pub(crate) fn active(&self) -> Option<&Target> {
-        if self.cache.is_disabled() || Mode::current() == Mode::Bypass {
+        if self.cache.is_bypassed() {
             return None;
         }
         self.target().inspect_err(|error| self.failed(error)).ok()
@@ -447,12 +447,9 @@ impl<T: Value> Entry<T> {
     /// Where the store failed, or the value cannot be encoded or is too large: then what was there is removed.
     pub async fn set(&self, value: &T) -> Result<()> {
         let target = self.keyed()?;
-        if self.cache.is_disabled() {
-            return Ok(());
-        }
         // Outside the cache nothing is stored, but what is there gets outdated all the same.
-        let bypassed = Mode::current() == Mode::Bypass;
-        let prepared = if bypassed { Ok(None) } else { self.try_prepare(target, &NoRules, value) };
+        let prepared =
+            if self.cache.is_bypassed() { Ok(None) } else { self.try_prepare(target, &NoRules, value) };
         finish_set(target, prepared).await
     }
 

@@ -190,7 +190,8 @@ impl Core {
     /// Removes the targets, counting for a site too, then lets no caller join a flight from before. Tries all, returns the first error.
     pub(crate) async fn evict(&self, targets: &Targets, site: Option<&Counters>) -> Result<u64> {
         let mut removed = 0;
-        let mut failed = None;
+        let astray = || Error::new(ErrorKind::Config, "the environment does not give a cache to evict from");
+        let mut failed = self.settings.astray.then(astray).inspect(|error| self.failed_at(site, error));
         // Tags first: a cancelled call has then evicted what covers most.
         if !targets.tags.is_empty() {
             match self.timed_at(site, self.store.evict_tags(&targets.tags)).await {
@@ -223,6 +224,9 @@ impl Core {
 
     /// Evicts keys and tags without waiting, where the store can; tells whether it did.
     pub(crate) fn evict_now(&self, targets: &Targets, site: Option<&Counters>) -> bool {
+        if self.settings.astray {
+            return false;
+        }
         let Some(existed) = self.store.evict_now(&targets.keys, &targets.tags) else { return false };
         self.record_at(site, Event::TagEvict(targets.tags.len() as u64));
         self.record_at(site, Event::Evict(how_many(&existed)));

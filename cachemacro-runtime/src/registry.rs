@@ -48,7 +48,7 @@ pub async fn scope<F: Future>(cache: Cache, future: F) -> F::Output {
 
 /// The cache that attributed functions use here: the scoped one, else the global one, which is made from the
 /// environment at first use where nobody set it. Where the environment is wrong, the error is logged once and
-/// caching is off.
+/// caching is off and evicts fail, since nobody knows where to send them.
 pub fn current() -> Cache {
     SCOPED.try_with(Clone::clone).unwrap_or_else(|_| global().clone())
 }
@@ -58,7 +58,27 @@ fn global() -> &'static Cache {
         Ok(cache) => cache,
         Err(error) => {
             tracing::error!(%error, "the environment does not give a cache: caching is off");
-            CacheBuilder::default().memory().disabled(true).build().expect("the defaults are acceptable")
+            CacheBuilder::astray().build().expect("the defaults are acceptable")
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    #[tokio::test]
+    async fn without_a_cache_functions_run_and_no_evict_is_reported_as_done() {
+        let cache = CacheBuilder::astray().build().expect("the defaults are acceptable");
+        let entry = cache.entry::<u32>("n", &1).with_tags(["t"]);
+        assert_eq!(entry.get_or_load(async || 1).await, 1);
+        assert_eq!(entry.get_or_load(async || 2).await, 2);
+        assert_eq!(entry.delete().await.expect_err("from where?").kind(), ErrorKind::Config);
+        assert_eq!(cache.evict_tags(["t"]).await.expect_err("from where?").kind(), ErrorKind::Config);
+        cache.evict_later(crate::evict::Targets::key("n:1"), None);
+        cache.shutdown().await;
+        let total = cache.stats().total;
+        assert_eq!((total.failed_evicts, total.evicts), (3, 0));
+    }
 }

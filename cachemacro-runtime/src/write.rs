@@ -13,7 +13,7 @@ use crate::evict::{Evict, Targets, log_failed};
 use crate::key::KeyBuilder;
 use crate::lease::{self, Held};
 use crate::lookup::Target;
-use crate::mode::{Loading, Mode};
+use crate::mode::Loading;
 use crate::outcome::{Outcome, Value};
 use crate::rules::Rules;
 use crate::site::Site;
@@ -126,7 +126,7 @@ impl<'a, R, O: Outcome<R>> Writes<'a, R, O> {
     where
         O::Value: Value,
     {
-        if !when || entry.cache().is_disabled() {
+        if !when {
             return self;
         }
         let target = match entry.keyed() {
@@ -223,15 +223,9 @@ impl<'a, R, O: Outcome<R>> Writes<'a, R, O> {
             (put.target.cache.clone(), Targets::key(&put.target.full), counters)
         });
         let evicts = self.evicts.iter().flat_map(Group::all);
-        let evicts = evicts
-            .filter(|evict| !evict.cache().is_disabled())
-            .map(|evict| (evict.cache().clone(), evict.targets().clone(), evict.site().cloned()));
+        let evicts =
+            evicts.map(|evict| (evict.cache().clone(), evict.targets().clone(), evict.site().cloned()));
         Guard(puts.chain(evicts).collect())
-    }
-
-    /// The same call outside any cache: evicts remain, because what is stored gets outdated all the same.
-    fn takes_leases(&self) -> bool {
-        !self.puts.is_empty() && Mode::current() != Mode::Bypass
     }
 }
 
@@ -265,10 +259,9 @@ where
         // What fails here is tried again after the body, and counts as failed only if it fails then.
         run(group, |error| tracing::debug!(kind = %error.kind(), "an evict before the body failed")).await;
     }
-    if writes.takes_leases() {
-        for put in &mut writes.puts {
-            put.held = lease::acquire_for_put(&put.target, put.late_tags).await;
-        }
+    // Outside the cache nothing is stored, but what is there gets outdated all the same.
+    for put in writes.puts.iter_mut().filter(|put| !put.target.cache.is_bypassed()) {
+        put.held = lease::acquire_for_put(&put.target, put.late_tags).await;
     }
     let mut loading = Loading::current();
     for put in &writes.puts {
@@ -314,7 +307,7 @@ where
 async fn run(group: &Group, log: fn(&Error)) -> Option<Error> {
     let mut failed = None;
     for evict in group.all() {
-        if evict.cache().is_disabled() || evict.targets().is_empty() && !evict.has_failed() {
+        if evict.targets().is_empty() && !evict.has_failed() {
             continue;
         }
         if let Err(error) = evict.send().await {

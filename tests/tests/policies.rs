@@ -98,12 +98,12 @@ async fn where_the_condition_is_false_the_cache_is_left_alone(rig: Rig) {
     assert_eq!(entry.get().await.expect("the store answers"), Some(1));
 }
 
-async fn a_disabled_cache_only_runs_functions(rig: Rig) {
+async fn a_disabled_cache_runs_functions_and_evicts(rig: Rig) {
     let process = rig.process_with(|builder| builder.disabled(true));
+    let others = rig.process();
     let (cache, entry) = (&process.cache, entry(&process));
     assert_eq!(entry.get_or_load(async || 1).await, 1);
     assert_eq!(entry.get_or_load(async || 2).await, 2);
-    entry.set(&3).await.expect("nothing to do");
     assert_eq!(entry.get().await.expect("nothing to do"), None);
     assert!(!entry.has().await.expect("nothing to do"));
     let double = async |ids: Vec<u32>| ids.into_iter().map(|id| (id, id * 2)).collect();
@@ -111,7 +111,19 @@ async fn a_disabled_cache_only_runs_functions(rig: Rig) {
     let writes = Writes::new(Plain).put(entry.clone(), NoRules, true, false);
     let writes = writes.evict(Some(cache), When { before: true, on_err: true }).evict_tags(["tag"]);
     assert_eq!(write(writes, pin!(async { 4 }), |_, writes| writes).await, 4);
-    assert_eq!(asked(&process) + process.faults.count(Op::Evict) + process.faults.count(Op::EvictTags), 0);
+    // What others have stored is outdated by the writes of this process, too.
+    let theirs = self::entry(&others);
+    let outdated = async |what: &str, tags: u64| {
+        assert_eq!(theirs.get().await.expect("the store answers"), None, "{what}");
+        theirs.set(&5).await.expect("set");
+        assert_eq!(process.faults.count(Op::EvictTags), tags);
+    };
+    outdated("a put and an evict of a tag", 2).await;
+    entry.set(&3).await.expect("evicted");
+    outdated("a set", 2).await;
+    entry.delete().await.expect("evicted");
+    outdated("a delete", 2).await;
+    assert_eq!(asked(&process), 0, "nothing else is asked of the store");
 }
 
 async fn what_is_over_the_size_limit_is_returned_and_not_stored(rig: Rig) {
@@ -322,7 +334,7 @@ on_both_stores!(
     a_bypass_leaves_the_store_alone_and_still_evicts,
     a_refresh_loads_anew_and_stores,
     where_the_condition_is_false_the_cache_is_left_alone,
-    a_disabled_cache_only_runs_functions,
+    a_disabled_cache_runs_functions_and_evicts,
     what_is_over_the_size_limit_is_returned_and_not_stored,
     large_values_are_compressed_where_that_makes_them_smaller,
     a_ttl_of_nothing_is_not_stored,
