@@ -26,6 +26,8 @@ use crate::stats::{CacheStats, Counters, Event};
 use crate::store::{Store, StoreHealth};
 use crate::update::Updates;
 
+mod direct;
+
 /// A cache: a store with everything around it. Cheap to clone; clones are the same cache.
 ///
 /// ```
@@ -72,7 +74,16 @@ impl fmt::Debug for Cache {
     }
 }
 
-/// How a cache and its store are.
+/// How a cache and its store are, from [`Cache::health`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+/// let cache = cachemacro_runtime::Cache::builder().memory().namespace("my shop").build()?;
+/// let health = cache.health().await?;
+/// assert_eq!((health.namespace.as_str(), health.disabled), ("my%20shop", false));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Health {
@@ -86,6 +97,11 @@ pub struct Health {
 
 impl Cache {
     /// A builder with the defaults: in memory, unless a Redis URL is given.
+    ///
+    /// ```
+    /// let cache = cachemacro_runtime::Cache::builder().namespace("shop").jitter(10).build()?;
+    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// ```
     pub fn builder() -> CacheBuilder {
         CacheBuilder::default()
     }
@@ -106,6 +122,18 @@ impl Cache {
 
     /// A new, empty cache in this process, with default settings: 64 MiB, values fresh for 5 minutes. It follows the
     /// same protocol as one on Redis, which makes it fit for tests.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// use cachemacro_runtime::Cache;
+    ///
+    /// let (one, other) = (Cache::memory(), Cache::memory());
+    /// one.set("n", &1, &7).await?;
+    /// assert_eq!(one.clone().get::<i32>("n", &1).await?, Some(7), "clones are the same cache");
+    /// assert_eq!(other.get::<i32>("n", &1).await?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn memory() -> Self {
         CacheBuilder::default().memory().build().expect("the defaults are acceptable")
     }
@@ -142,6 +170,14 @@ impl Cache {
     }
 
     /// Whether caching is turned off: functions run, nothing is read or stored. Evicts are sent all the same.
+    ///
+    /// ```
+    /// use cachemacro_runtime::Cache;
+    ///
+    /// assert!(!Cache::memory().is_disabled());
+    /// assert!(Cache::builder().memory().disabled(true).build()?.is_disabled());
+    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// ```
     pub fn is_disabled(&self) -> bool {
         self.core.settings.disabled
     }
@@ -169,65 +205,32 @@ impl Cache {
 
     /// The entry of `key` under `prefix`, for values of type `T`; see [`Key::new`] for what a key can be. The entry
     /// of an attributed function comes from its `entry` function instead.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// let cache = cachemacro_runtime::Cache::memory();
+    /// let price = cache.entry::<u64>("price", &("CHF", 7)).with_ttl(Duration::from_secs(30));
+    /// price.set(&1200).await?;
+    /// assert_eq!(cache.get::<u64>("price", &("CHF", 7)).await?, Some(1200), "the same entry");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn entry<T: Value>(&self, prefix: &str, key: &(impl Serialize + ?Sized)) -> Entry<T> {
         Entry::new(self.clone(), None, Key::new(prefix, key))
     }
 
-    /// The value under `prefix` and `key`, if it is fresh.
-    ///
-    /// # Errors
-    /// Where the store failed, or `key` cannot be a key.
-    pub async fn get<T: Value>(&self, prefix: &str, key: &(impl Serialize + ?Sized)) -> Result<Option<T>> {
-        self.entry(prefix, key).get().await
-    }
-
-    /// The value under `prefix` and `key`; where there is none, `load` runs once for all callers in the fleet and
-    /// its value is stored. Whatever breaks in the cache, `load` runs. For other TTLs, tags and loads that can fail, see
-    /// [`entry`](Self::entry).
+    /// Collects evicts, to send together by [`run`](Evict::run).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
     /// let cache = cachemacro_runtime::Cache::memory();
-    /// let area = async |width: u32, height: u32| width * height; // expensive
-    ///
-    /// assert_eq!(cache.get_or_load("area", &(3, 4), || area(3, 4)).await, 12);
-    /// assert_eq!(cache.get::<u32>("area", &(3, 4)).await?, Some(12));
+    /// cache.set("user", &7, &"Ada".to_owned()).await?;
+    /// assert_eq!(cache.evict().key("user", &7).key("user", &8).run().await?, 1);
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn get_or_load<T: Value, F: Future<Output = T>>(
-        &self,
-        prefix: &str,
-        key: &(impl Serialize + ?Sized),
-        load: impl FnOnce() -> F,
-    ) -> T {
-        self.entry(prefix, key).get_or_load(load).await
-    }
-
-    /// Stores a value, whatever was there. The value counts as loaded at the call: a value that was read from
-    /// elsewhere before may be older than an evict in between. Use [`get_or_load`](Self::get_or_load) or
-    /// [`lookup`](Entry::lookup) for cache-aside.
-    ///
-    /// # Errors
-    /// Where the store failed, or the value cannot be encoded or is too large.
-    pub async fn set<T: Value>(
-        &self,
-        prefix: &str,
-        key: &(impl Serialize + ?Sized),
-        value: &T,
-    ) -> Result<()> {
-        self.entry(prefix, key).set(value).await
-    }
-
-    /// Removes an entry. Tells whether a value was there.
-    ///
-    /// # Errors
-    /// Where the store failed: the entry may still be there.
-    pub async fn delete(&self, prefix: &str, key: &(impl Serialize + ?Sized)) -> Result<bool> {
-        Ok(self.evict().key(prefix, key).run().await? > 0)
-    }
-
-    /// Collects evicts, to send together.
     pub fn evict(&self) -> Evict {
         Evict::new(self.clone())
     }
@@ -274,6 +277,17 @@ impl Cache {
 
     /// Removes everything in this cache's namespace, tag versions included. Tells how many keys went.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// let cache = cachemacro_runtime::Cache::memory();
+    /// cache.set("user", &1, &"Ada".to_owned()).await?;
+    /// cache.set("page", &1, &3).await?;
+    /// assert_eq!(cache.clear().await?, 2);
+    /// assert_eq!(cache.get::<i32>("page", &1).await?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Where the store failed: some entries may still be there. [`ErrorKind::Config`] on a server without a
     /// namespace: what else is in it may not be this cache's to remove.
@@ -312,6 +326,19 @@ impl Cache {
 
     /// Evicts what the handlers of this event's type ask for, together. Returns how many entries went, not counting
     /// those of tags. An event without handlers does nothing.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// struct StockChanged { product: u64 }
+    ///
+    /// let cache = cachemacro_runtime::Cache::memory();
+    /// cache.on(|event: &StockChanged, evict| evict.key("stock", &event.product));
+    /// cache.set("stock", &7, &12).await?;
+    /// assert_eq!(cache.emit(&StockChanged { product: 7 }).await?, 1);
+    /// assert_eq!(cache.emit(&"an event that nobody waits for").await?, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// Where the store failed: the entries may still be served.
@@ -364,6 +391,14 @@ impl Cache {
     /// Connects, which every other call does on its own when it needs to. Call it at start to fail early, or to have
     /// the first request find a connection.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// let cache = cachemacro_runtime::Cache::memory(); // on Redis, this opens the connections
+    /// cache.connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Where the store cannot be reached within the connect timeout.
     pub async fn connect(&self) -> Result<()> {
@@ -372,6 +407,16 @@ impl Cache {
 
     /// Finishes what dropped calls left to do, then closes the store's connections. Cached calls after it run their
     /// functions; direct ones may fail.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// let cache = cachemacro_runtime::Cache::memory();
+    /// cache.get_or_load("answer", &(), async || 42).await;
+    /// cache.shutdown().await; // last, when no request is served any more
+    /// assert_eq!(cache.get_or_load("question", &(), async || 6 * 7).await, 42);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn shutdown(&self) {
         self.core.drain().await;
         self.core.store.close().await;
