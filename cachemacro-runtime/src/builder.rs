@@ -1,7 +1,6 @@
-//! Settings, from code and from the environment, checked before anything is opened.
+//! Settings, checked before anything is opened.
 
 use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +14,8 @@ use crate::store::Store;
 use crate::store::memory::{DEFAULT_CAPACITY, MemoryStore};
 #[cfg(feature = "redis")]
 use crate::store::redis::{RedisConfig, RedisStore};
+
+mod env;
 
 /// What a [`Cache`] is told when it is built.
 #[derive(Debug, Clone)]
@@ -122,12 +123,26 @@ impl Default for CacheBuilder {
 
 impl CacheBuilder {
     /// Keeps entries in this process.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// let cache = cachemacro_runtime::Cache::builder().memory().build()?;
+    /// assert_eq!(cache.health().await?.store.kind, "memory");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn memory(mut self) -> Self {
         self.choice = Choice::Memory;
         self
     }
 
     /// Keeps entries in the Redis or Valkey at `url`: `redis://[user[:password]@]host[:port][/db]`.
+    ///
+    /// ```
+    /// let cache = cachemacro_runtime::Cache::builder().redis("redis://localhost/2").namespace("shop").build()?;
+    /// assert!(format!("{cache:?}").contains("redis")); // no connection was opened yet
+    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// ```
     #[cfg(feature = "redis")]
     pub fn redis(mut self, url: impl Into<String>) -> Self {
         self.choice = Choice::Redis;
@@ -137,24 +152,76 @@ impl CacheBuilder {
     }
 
     /// Keeps entries in a store of your own, or in one that injects faults.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// use cachemacro_runtime::{Cache, ErrorKind};
+    /// use cachemacro_runtime::store::{faults::FaultStore, memory::MemoryStore};
+    /// use std::sync::Arc;
+    ///
+    /// let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
+    /// let cache = Cache::builder().store(store.clone()).build()?;
+    /// store.fail_all(ErrorKind::Connect);
+    /// assert_eq!(cache.get_or_load("n", &1, async || 7).await, 7, "functions run without the store");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn store(mut self, store: Arc<dyn Store>) -> Self {
         self.choice = Choice::Given(store);
         self
     }
 
     /// What separates this application's entries from those of others in the same server. Default: nothing.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// use cachemacro_runtime::Cache;
+    ///
+    /// let cache = Cache::builder().memory().namespace("shop").build()?;
+    /// assert_eq!(cache.health().await?.namespace, "shop");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn namespace(mut self, namespace: &str) -> Self {
         self.settings.namespace = escape(namespace);
         self
     }
 
     /// How long values stay fresh where their site does not say. Default: 5 minutes.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// use cachemacro_runtime::{Cache, Ttl};
+    /// use std::time::Duration;
+    ///
+    /// let cache = Cache::builder().memory().ttl(Duration::from_secs(60)).build()?;
+    /// cache.set("n", &1, &7).await?;
+    /// assert!(cache.ttl::<i32>("n", &1).await?.is_some_and(|left| left <= Duration::from_secs(60)));
+    ///
+    /// let endless = Cache::builder().memory().ttl(Ttl::Never).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn ttl(mut self, ttl: impl Into<Ttl>) -> Self {
         self.settings.ttl = ttl.into();
         self
     }
 
     /// By how many percent of themselves TTLs are spread, up and down, 0 to 100. Default: 0.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// use cachemacro_runtime::Cache;
+    /// use std::time::Duration;
+    ///
+    /// let cache = Cache::builder().memory().ttl(Duration::from_secs(100)).jitter(10).build()?;
+    /// cache.set("n", &1, &7).await?;
+    /// let ttl = cache.ttl::<i32>("n", &1).await?.expect("it was stored");
+    /// assert!((80..=110).contains(&ttl.as_secs()));
+    /// assert!(Cache::builder().memory().jitter(101).build().is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn jitter(mut self, percent: u8) -> Self {
         self.settings.jitter = percent;
         self
@@ -163,6 +230,23 @@ impl CacheBuilder {
     /// How long calls wait for another caller's load before one of them loads for all, without storing. A load in this
     /// process that takes longer gets one more beside it then, the next after twice as long, and so on. Zero: other
     /// processes' loads are not waited for; those of this process are, for 10 seconds. Default: 10 seconds.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// use cachemacro_runtime::{Cache, Lookup};
+    /// use std::time::Duration;
+    ///
+    /// let cache = Cache::builder()
+    ///     .memory()
+    /// #   .clock(cachemacro_runtime::Clock::manual())
+    ///     .wait(Duration::ZERO)
+    ///     .build()?;
+    /// let first = cache.lookup::<u32>("n", &1).await?; // holds the right to fill
+    /// let Lookup::Vacant(second) = cache.lookup::<u32>("n", &1).await? else { panic!("nothing is there") };
+    /// assert!(!second.fill(&7).await?, "not waited, not stored");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn wait(mut self, wait: Duration) -> Self {
         self.settings.wait = wait;
         self
@@ -170,6 +254,15 @@ impl CacheBuilder {
 
     /// How long a load may keep its lease. It is not ended then, but others may load, and its value may not be stored.
     /// Default: 60 seconds.
+    ///
+    /// ```
+    /// use cachemacro_runtime::Cache;
+    /// use std::time::Duration;
+    ///
+    /// // No load of this application takes longer than five seconds.
+    /// let cache = Cache::builder().memory().deadline(Duration::from_secs(5)).build()?;
+    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// ```
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.settings.deadline = deadline;
         self
@@ -177,12 +270,33 @@ impl CacheBuilder {
 
     /// How long a lease lives unless it is renewed, which happens three times in that span while the load is
     /// polled. Default: 3 seconds. Shorter: a loader that died is replaced sooner, and more renewals are sent.
+    ///
+    /// ```
+    /// use cachemacro_runtime::Cache;
+    /// use std::time::Duration;
+    ///
+    /// let cache = Cache::builder().memory().lease(Duration::from_secs(1)).build()?;
+    /// assert!(Cache::builder().memory().lease(Duration::from_millis(29)).build().is_err());
+    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// ```
     pub fn lease(mut self, lease: Duration) -> Self {
         self.settings.lease = lease;
         self
     }
 
     /// How values become bytes where their site does not say. Default: bincode.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// use cachemacro_runtime::{BuiltinCodec, Cache};
+    ///
+    /// let cache = Cache::builder().memory().codec(BuiltinCodec::Json).build()?;
+    /// let user = cache.entry::<String>("user", &7);
+    /// user.set(&"Ada".to_owned()).await?;
+    /// assert_eq!(user.meta().await?.map(|meta| meta.size), Some(r#""Ada""#.len()));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn codec(mut self, codec: BuiltinCodec) -> Self {
         self.settings.codec = codec;
         self
@@ -190,12 +304,37 @@ impl CacheBuilder {
 
     /// The largest encoded value that is stored, in bytes; larger ones are returned and counted. Default: 1 MiB.
     /// At most 256 MiB.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// use cachemacro_runtime::{Cache, ErrorKind};
+    ///
+    /// let cache = Cache::builder().memory().max_value(1000).build()?;
+    /// let error = cache.set("text", &1, &"x".repeat(2000)).await.unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::TooLarge);
+    /// let text = cache.get_or_load("text", &2, async || "x".repeat(2000)).await;
+    /// assert_eq!((text.len(), cache.stats().total.too_large), (2000, 1));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn max_value(mut self, bytes: usize) -> Self {
         self.settings.max_value = bytes;
         self
     }
 
     /// Compresses encoded values over so many bytes with LZ4. Default: never.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// use cachemacro_runtime::Cache;
+    ///
+    /// let cache = Cache::builder().memory().compress_over(512).build()?;
+    /// let text = cache.entry::<String>("text", &1);
+    /// text.set(&"x".repeat(2000)).await?;
+    /// assert!(text.meta().await?.is_some_and(|meta| meta.size < 100), "bytes as stored");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[cfg(feature = "compression")]
     pub fn compress_over(mut self, bytes: usize) -> Self {
         self.settings.compress_over = Some(bytes);
@@ -203,18 +342,55 @@ impl CacheBuilder {
     }
 
     /// How many bytes the in-memory store may hold. Default: 64 MiB.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// use cachemacro_runtime::Cache;
+    ///
+    /// let cache = Cache::builder().memory().capacity(16 << 10).build()?;
+    /// for page in 0..100 {
+    ///     cache.set("page", &page, &"x".repeat(1000)).await?;
+    /// }
+    /// assert!(!cache.has::<String>("page", &0).await?, "dropped to make room");
+    /// assert!(cache.has::<String>("page", &99).await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn capacity(mut self, bytes: usize) -> Self {
         self.capacity = bytes;
         self
     }
 
     /// The clock of the in-memory store, for tests that move it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// use cachemacro_runtime::{Cache, Clock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = Clock::manual();
+    /// let cache = Cache::builder().memory().clock(clock.clone()).ttl(Duration::from_secs(60)).build()?;
+    /// cache.set("n", &1, &7).await?;
+    /// clock.advance(Duration::from_secs(61));
+    /// assert_eq!(cache.get::<i32>("n", &1).await?, None, "expired");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
     }
 
     /// How long connecting may take. Default: 1 second.
+    ///
+    /// ```
+    /// use cachemacro_runtime::Cache;
+    /// use std::time::Duration;
+    ///
+    /// let redis = Cache::builder().redis("redis://localhost").namespace("shop");
+    /// assert!(redis.clone().connect_timeout(Duration::from_millis(300)).build().is_ok());
+    /// assert!(redis.connect_timeout(Duration::ZERO).build().is_err(), "above zero, at most an hour");
+    /// ```
     #[cfg(feature = "redis")]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.redis.connect_timeout = Some(timeout);
@@ -222,6 +398,15 @@ impl CacheBuilder {
     }
 
     /// How long the server may take to answer one command. Default: 250 ms.
+    ///
+    /// ```
+    /// use cachemacro_runtime::Cache;
+    /// use std::time::Duration;
+    ///
+    /// let redis = Cache::builder().redis("redis://localhost").namespace("shop");
+    /// let cache = redis.command_timeout(Duration::from_millis(100)).build()?;
+    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// ```
     #[cfg(feature = "redis")]
     pub fn command_timeout(mut self, timeout: Duration) -> Self {
         self.redis.command_timeout = Some(timeout);
@@ -229,6 +414,15 @@ impl CacheBuilder {
     }
 
     /// How long a scan may wait for a pooled connection. Default: 250 ms.
+    ///
+    /// ```
+    /// use cachemacro_runtime::Cache;
+    /// use std::time::Duration;
+    ///
+    /// let redis = Cache::builder().redis("redis://localhost").namespace("shop");
+    /// let cache = redis.pool_wait(Duration::from_millis(500)).build()?;
+    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// ```
     #[cfg(feature = "redis")]
     pub fn pool_wait(mut self, timeout: Duration) -> Self {
         self.redis.pool_wait = Some(timeout);
@@ -236,6 +430,14 @@ impl CacheBuilder {
     }
 
     /// How many pooled connections serve what needs one to itself, such as scans. Default: 4.
+    ///
+    /// ```
+    /// use cachemacro_runtime::Cache;
+    ///
+    /// let redis = Cache::builder().redis("redis://localhost").namespace("shop");
+    /// assert!(redis.clone().pool_size(2).build().is_ok());
+    /// assert!(redis.pool_size(0).build().is_err());
+    /// ```
     #[cfg(feature = "redis")]
     pub fn pool_size(mut self, size: usize) -> Self {
         self.redis.pool_size = Some(size);
@@ -244,6 +446,18 @@ impl CacheBuilder {
 
     /// Turns caching off: functions run, nothing is read or stored. Evicts are sent all the same, because other processes
     /// may use what is stored.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// use cachemacro_runtime::Cache;
+    ///
+    /// let cache = Cache::builder().memory().disabled(true).build()?;
+    /// cache.set("n", &1, &7).await?;
+    /// assert_eq!(cache.get::<i32>("n", &1).await?, None);
+    /// assert_eq!(cache.get_or_load("n", &1, async || 8).await, 8);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn disabled(mut self, disabled: bool) -> Self {
         self.settings.disabled = disabled;
         self
@@ -256,104 +470,17 @@ impl CacheBuilder {
         builder
     }
 
-    /// Takes over what the environment says (the table in the README); what is not set there stays as it is.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Config`], naming the variable and what it accepts.
-    pub fn env(self) -> Result<Self> {
-        // What is no text is understood by no variable, rather than taken for not set.
-        self.env_from(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
-    }
-
-    /// [`env`](Self::env) from another source than the process's environment.
-    ///
-    /// ```
-    /// use cachemacro_runtime::Cache;
-    ///
-    /// let set = |value: &'static str| {
-    ///     move |name: &str| (name == "CACHEMACRO_TTL").then(|| value.to_owned())
-    /// };
-    /// assert!(Cache::builder().env_from(set("90s")).is_ok());
-    /// let error = Cache::builder().env_from(set("soon")).unwrap_err();
-    /// assert!(error.to_string().contains("CACHEMACRO_TTL"));
-    /// ```
-    ///
-    /// # Errors
-    /// [`ErrorKind::Config`], naming the variable and what it accepts.
-    pub fn env_from(mut self, get: impl Fn(&str) -> Option<String>) -> Result<Self> {
-        let env = Env(&get);
-        if let Some(store) = env.get("CACHEMACRO_STORE") {
-            self.choice = match store.as_str() {
-                "auto" => Choice::Auto,
-                "memory" => Choice::Memory,
-                #[cfg(feature = "redis")]
-                "redis" => Choice::Redis,
-                #[cfg(not(feature = "redis"))]
-                "redis" => {
-                    return Err(Env::wrong(
-                        "CACHEMACRO_STORE",
-                        "`memory` (the `redis` feature is not built in)",
-                    ));
-                }
-                _ => return Err(Env::wrong("CACHEMACRO_STORE", "`auto`, `memory` or `redis`")),
-            };
-        }
-        if let Some(namespace) = env.get("CACHEMACRO_NAMESPACE") {
-            self.settings.namespace = escape(&namespace);
-        }
-        env.parse(
-            "CACHEMACRO_TTL",
-            "a duration from 1 ms on such as `5m`, or `never`",
-            parse_ttl,
-            &mut self.settings.ttl,
-        )?;
-        env.parse(
-            "CACHEMACRO_JITTER",
-            "a percentage from `0%` to `100%`",
-            parse_percent,
-            &mut self.settings.jitter,
-        )?;
-        env.duration("CACHEMACRO_WAIT", &mut self.settings.wait)?;
-        env.duration("CACHEMACRO_DEADLINE", &mut self.settings.deadline)?;
-        if let Some(codec) = env.get("CACHEMACRO_CODEC") {
-            let names: Vec<_> = BuiltinCodec::ALL.iter().map(|codec| format!("`{}`", codec.name())).collect();
-            self.settings.codec =
-                codec.parse().map_err(|_| Env::wrong("CACHEMACRO_CODEC", &names.join(" or ")))?;
-        }
-        env.parse(
-            "CACHEMACRO_MAX_VALUE",
-            "a number of bytes from 1 to 268_435_456",
-            |text| number(text).filter(|bytes| (1..=MAX_VALUE).contains(bytes)),
-            &mut self.settings.max_value,
-        )?;
-        #[cfg(feature = "compression")]
-        env.parse(
-            "CACHEMACRO_COMPRESS_OVER",
-            "a number of bytes",
-            some_number,
-            &mut self.settings.compress_over,
-        )?;
-        env.parse("CACHEMACRO_CAPACITY", "a number of bytes from 1", from_one, &mut self.capacity)?;
-        env.parse("CACHEMACRO_DISABLED", "`0` or `1`", parse_switch, &mut self.settings.disabled)?;
-        #[cfg(feature = "redis")]
-        {
-            for name in ["REDIS_URL", "CACHEMACRO_REDIS_URL"] {
-                if let Some(url) = env.get(name) {
-                    self.redis.url = Some(url);
-                    self.redis.url_from = Some(name);
-                }
-            }
-            env.some_duration("CACHEMACRO_CONNECT_TIMEOUT", &mut self.redis.connect_timeout)?;
-            env.some_duration("CACHEMACRO_COMMAND_TIMEOUT", &mut self.redis.command_timeout)?;
-            env.some_duration("CACHEMACRO_POOL_WAIT", &mut self.redis.pool_wait)?;
-            let parse = |text: &str| from_one(text).map(Some);
-            env.parse("CACHEMACRO_POOL_SIZE", "a number from 1", parse, &mut self.redis.pool_size)?;
-        }
-        Ok(self)
-    }
-
     /// Checks the settings and makes the cache. Returns at once; connecting is lazy
     /// ([`Cache::connect`] awaits it).
+    ///
+    /// ```
+    /// use cachemacro_runtime::{Cache, ErrorKind};
+    ///
+    /// let cache = Cache::builder().memory().namespace("shop").build()?;
+    /// let error = Cache::builder().memory().capacity(0).build().unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Config);
+    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Config`] where a setting is not acceptable.
@@ -428,79 +555,4 @@ pub(crate) const MAX_VALUE: usize = 256 << 20;
 
 fn wrong(what: &'static str) -> Error {
     Error::new(ErrorKind::Config, what)
-}
-
-/// Variables by name; empty ones count as not set.
-struct Env<'a>(&'a dyn Fn(&str) -> Option<String>);
-
-impl Env<'_> {
-    fn get(&self, name: &str) -> Option<String> {
-        (self.0)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
-    }
-
-    fn parse<T>(
-        &self,
-        name: &str,
-        accepts: &str,
-        parse: impl Fn(&str) -> Option<T>,
-        into: &mut T,
-    ) -> Result<()> {
-        if let Some(value) = self.get(name) {
-            *into = parse(&value).ok_or_else(|| Self::wrong(name, accepts))?;
-        }
-        Ok(())
-    }
-
-    fn duration(&self, name: &str, into: &mut Duration) -> Result<()> {
-        self.parse(name, "a duration such as `250ms` or `10s`", parse_duration, into)
-    }
-
-    #[cfg(feature = "redis")]
-    fn some_duration(&self, name: &str, into: &mut Option<Duration>) -> Result<()> {
-        let parse = |text: &str| parse_duration(text).filter(|duration| !duration.is_zero()).map(Some);
-        self.parse(name, "a duration above zero such as `250ms` or `10s`", parse, into)
-    }
-
-    // The value itself may be a secret and is not shown.
-    fn wrong(name: &str, accepts: &str) -> Error {
-        Error::new(
-            ErrorKind::Config,
-            format!("{name} has a value that is not understood; it takes {accepts}"),
-        )
-    }
-}
-
-fn parse_duration(text: &str) -> Option<Duration> {
-    if text == "0" { Some(Duration::ZERO) } else { humantime::parse_duration(text).ok() }
-}
-
-fn parse_ttl(text: &str) -> Option<Ttl> {
-    let ttl = if text == "never" { Some(Ttl::Never) } else { parse_duration(text).map(Ttl::For) };
-    ttl.filter(|ttl| ttl.stores())
-}
-
-fn parse_percent(text: &str) -> Option<u8> {
-    text.trim_end_matches('%').trim_end().parse().ok().filter(|percent| *percent <= 100)
-}
-
-fn parse_switch(text: &str) -> Option<bool> {
-    match text {
-        "1" | "true" | "yes" | "on" => Some(true),
-        "0" | "false" | "no" | "off" => Some(false),
-        _ => None,
-    }
-}
-
-fn number<N: FromStr>(text: &str) -> Option<N> {
-    text.replace('_', "").parse().ok()
-}
-
-fn from_one(text: &str) -> Option<usize> {
-    number(text).filter(|number| *number > 0)
-}
-
-#[cfg(feature = "compression")]
-#[expect(clippy::option_option, reason = "the outer says whether it parsed, the inner is the setting")]
-fn some_number<N: FromStr>(text: &str) -> Option<Option<N>> {
-    number(text).map(Some)
 }

@@ -1,0 +1,189 @@
+//! Settings from the environment, each understood or refused by its name.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::{CacheBuilder, Choice, MAX_VALUE};
+use crate::codec::BuiltinCodec;
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::escape;
+use crate::options::Ttl;
+
+impl CacheBuilder {
+    /// Takes over what the environment says (the table in the README); what is not set there stays as it is.
+    ///
+    /// ```
+    /// // What is said here holds where the environment is silent.
+    /// let cache = cachemacro_runtime::Cache::builder().namespace("shop").jitter(10).env()?.build()?;
+    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`], naming the variable and what it accepts.
+    pub fn env(self) -> Result<Self> {
+        // What is no text is understood by no variable, rather than taken for not set.
+        self.env_from(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+    }
+
+    /// [`env`](Self::env) from another source than the process's environment.
+    ///
+    /// ```
+    /// use cachemacro_runtime::Cache;
+    ///
+    /// let set = |value: &'static str| {
+    ///     move |name: &str| (name == "CACHEMACRO_TTL").then(|| value.to_owned())
+    /// };
+    /// assert!(Cache::builder().env_from(set("90s")).is_ok());
+    /// let error = Cache::builder().env_from(set("soon")).unwrap_err();
+    /// assert!(error.to_string().contains("CACHEMACRO_TTL"));
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`], naming the variable and what it accepts.
+    pub fn env_from(mut self, get: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let env = Env(&get);
+        if let Some(store) = env.get("CACHEMACRO_STORE") {
+            self.choice = match store.as_str() {
+                "auto" => Choice::Auto,
+                "memory" => Choice::Memory,
+                #[cfg(feature = "redis")]
+                "redis" => Choice::Redis,
+                #[cfg(not(feature = "redis"))]
+                "redis" => {
+                    return Err(Env::wrong(
+                        "CACHEMACRO_STORE",
+                        "`memory` (the `redis` feature is not built in)",
+                    ));
+                }
+                _ => return Err(Env::wrong("CACHEMACRO_STORE", "`auto`, `memory` or `redis`")),
+            };
+        }
+        if let Some(namespace) = env.get("CACHEMACRO_NAMESPACE") {
+            self.settings.namespace = escape(&namespace);
+        }
+        env.parse(
+            "CACHEMACRO_TTL",
+            "a duration from 1 ms on such as `5m`, or `never`",
+            parse_ttl,
+            &mut self.settings.ttl,
+        )?;
+        env.parse(
+            "CACHEMACRO_JITTER",
+            "a percentage from `0%` to `100%`",
+            parse_percent,
+            &mut self.settings.jitter,
+        )?;
+        env.duration("CACHEMACRO_WAIT", &mut self.settings.wait)?;
+        env.duration("CACHEMACRO_DEADLINE", &mut self.settings.deadline)?;
+        if let Some(codec) = env.get("CACHEMACRO_CODEC") {
+            let names: Vec<_> = BuiltinCodec::ALL.iter().map(|codec| format!("`{}`", codec.name())).collect();
+            self.settings.codec =
+                codec.parse().map_err(|_| Env::wrong("CACHEMACRO_CODEC", &names.join(" or ")))?;
+        }
+        env.parse(
+            "CACHEMACRO_MAX_VALUE",
+            "a number of bytes from 1 to 268_435_456",
+            |text| number(text).filter(|bytes| (1..=MAX_VALUE).contains(bytes)),
+            &mut self.settings.max_value,
+        )?;
+        #[cfg(feature = "compression")]
+        env.parse(
+            "CACHEMACRO_COMPRESS_OVER",
+            "a number of bytes",
+            some_number,
+            &mut self.settings.compress_over,
+        )?;
+        env.parse("CACHEMACRO_CAPACITY", "a number of bytes from 1", from_one, &mut self.capacity)?;
+        env.parse("CACHEMACRO_DISABLED", "`0` or `1`", parse_switch, &mut self.settings.disabled)?;
+        #[cfg(feature = "redis")]
+        {
+            for name in ["REDIS_URL", "CACHEMACRO_REDIS_URL"] {
+                if let Some(url) = env.get(name) {
+                    self.redis.url = Some(url);
+                    self.redis.url_from = Some(name);
+                }
+            }
+            env.some_duration("CACHEMACRO_CONNECT_TIMEOUT", &mut self.redis.connect_timeout)?;
+            env.some_duration("CACHEMACRO_COMMAND_TIMEOUT", &mut self.redis.command_timeout)?;
+            env.some_duration("CACHEMACRO_POOL_WAIT", &mut self.redis.pool_wait)?;
+            let parse = |text: &str| from_one(text).map(Some);
+            env.parse("CACHEMACRO_POOL_SIZE", "a number from 1", parse, &mut self.redis.pool_size)?;
+        }
+        Ok(self)
+    }
+}
+
+/// Variables by name; empty ones count as not set.
+struct Env<'a>(&'a dyn Fn(&str) -> Option<String>);
+
+impl Env<'_> {
+    fn get(&self, name: &str) -> Option<String> {
+        (self.0)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
+    fn parse<T>(
+        &self,
+        name: &str,
+        accepts: &str,
+        parse: impl Fn(&str) -> Option<T>,
+        into: &mut T,
+    ) -> Result<()> {
+        if let Some(value) = self.get(name) {
+            *into = parse(&value).ok_or_else(|| Self::wrong(name, accepts))?;
+        }
+        Ok(())
+    }
+
+    fn duration(&self, name: &str, into: &mut Duration) -> Result<()> {
+        self.parse(name, "a duration such as `250ms` or `10s`", parse_duration, into)
+    }
+
+    #[cfg(feature = "redis")]
+    fn some_duration(&self, name: &str, into: &mut Option<Duration>) -> Result<()> {
+        let parse = |text: &str| parse_duration(text).filter(|duration| !duration.is_zero()).map(Some);
+        self.parse(name, "a duration above zero such as `250ms` or `10s`", parse, into)
+    }
+
+    // The value itself may be a secret and is not shown.
+    fn wrong(name: &str, accepts: &str) -> Error {
+        Error::new(
+            ErrorKind::Config,
+            format!("{name} has a value that is not understood; it takes {accepts}"),
+        )
+    }
+}
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    if text == "0" { Some(Duration::ZERO) } else { humantime::parse_duration(text).ok() }
+}
+
+fn parse_ttl(text: &str) -> Option<Ttl> {
+    let ttl = if text == "never" { Some(Ttl::Never) } else { parse_duration(text).map(Ttl::For) };
+    ttl.filter(|ttl| ttl.stores())
+}
+
+fn parse_percent(text: &str) -> Option<u8> {
+    text.trim_end_matches('%').trim_end().parse().ok().filter(|percent| *percent <= 100)
+}
+
+fn parse_switch(text: &str) -> Option<bool> {
+    match text {
+        "1" | "true" | "yes" | "on" => Some(true),
+        "0" | "false" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+fn number<N: FromStr>(text: &str) -> Option<N> {
+    text.replace('_', "").parse().ok()
+}
+
+fn from_one(text: &str) -> Option<usize> {
+    number(text).filter(|number| *number > 0)
+}
+
+#[cfg(feature = "compression")]
+#[expect(clippy::option_option, reason = "the outer says whether it parsed, the inner is the setting")]
+fn some_number<N: FromStr>(text: &str) -> Option<Option<N>> {
+    number(text).map(Some)
+}
