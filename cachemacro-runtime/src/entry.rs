@@ -9,7 +9,7 @@ use serde::de::IntoDeserializer;
 use serde::de::value::Error as DecimalError;
 
 use crate::cache::Cache;
-use crate::codec::{Codec, CodecFor, codec_id};
+use crate::codec::{CodecFor, codec_id};
 use crate::error::{Error, ErrorKind, Result};
 use crate::header::{self, Header};
 use crate::key::Key;
@@ -17,13 +17,14 @@ use crate::lease::{self, Answer, Background, Held, Wanted, acquire_for_put};
 use crate::load::MOST_LOOKS;
 use crate::lookup::{Expected, Looked, Miss, Target, Usable};
 use crate::mode::{Loading, Mode};
-use crate::options::{Policy, Ttl};
 use crate::outcome::{Fallible, Outcome, Plain, Value};
 use crate::rules::{EntryRules, NoRules, Rules as _};
 use crate::schema::{Fingerprint, fingerprint_of};
 use crate::site::Site;
 use crate::stats::{Counters, Event, MissReason};
 use crate::storing::{finish_set, to_capture};
+
+mod options;
 
 /// A typed, owned handle to one entry: its key, tags, TTL, codec and cache. Cheap to clone.
 ///
@@ -79,6 +80,19 @@ impl<T> fmt::Debug for Entry<T> {
 }
 
 /// What is known of a stored value without decoding it.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+/// use std::time::Duration;
+///
+/// let user = cachemacro_runtime::Cache::memory().entry::<String>("user", &7);
+/// user.get_or_load(async || "Ada".to_owned()).await;
+/// let meta = user.meta().await?.expect("it was stored");
+/// assert!(meta.age < meta.ttl && meta.load_time < Duration::from_secs(60));
+/// assert!(meta.size < 10, "bytes as stored");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Meta {
@@ -94,7 +108,19 @@ pub struct Meta {
     pub size: usize,
 }
 
-/// What [`Entry::lookup`] found; it has an example.
+/// What [`Entry::lookup`] found.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+/// use cachemacro_runtime::{Cache, Lookup};
+///
+/// match Cache::memory().lookup::<String>("user", &7).await? {
+///     Lookup::Hit(name) => println!("{name}"),
+///     Lookup::Vacant(vacancy) => assert!(vacancy.fill(&"Ada".to_owned()).await?),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "made once a call and taken apart at once")]
 pub enum Lookup<T> {
@@ -106,6 +132,19 @@ pub enum Lookup<T> {
 
 /// The right to fill an entry, from [`Entry::lookup`]. It lasts for the entry's `deadline`, kept alive by a task of its
 /// own. Dropping it gives it back, so that the next caller may load.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+/// use cachemacro_runtime::{Cache, Lookup};
+///
+/// let cache = Cache::memory();
+/// let Lookup::Vacant(vacancy) = cache.lookup::<u32>("n", &1).await? else { panic!("nothing was stored") };
+/// drop(vacancy); // the load failed, say
+/// let Lookup::Vacant(vacancy) = cache.lookup::<u32>("n", &1).await? else { panic!("nothing was stored") };
+/// assert!(vacancy.fill(&7).await?);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Vacancy<T> {
     entry: Entry<T>,
@@ -134,66 +173,12 @@ impl<T: Value> Entry<T> {
         self
     }
 
-    /// The same entry with this TTL. Zero or under 1 ms: values are not stored.
-    #[must_use]
-    pub fn with_ttl(self, ttl: impl Into<Ttl>) -> Self {
-        self.with(|target| target.ttl = Some(ttl.into()))
-    }
-
-    /// The same entry with these tags besides those that it has.
-    #[must_use]
-    pub fn with_tags<S: AsRef<str>>(self, tags: impl IntoIterator<Item = S>) -> Self {
-        self.with(|target| tags.into_iter().for_each(|tag| target.tag(tag.as_ref())))
-    }
-
-    /// The same entry with another codec than the cache's. Values that were stored with that one are misses.
-    #[must_use]
-    pub fn with_codec<C: Codec>(mut self) -> Self {
-        self.codec = Some(CodecFor::of::<C>());
-        self
-    }
-
-    /// The same entry with these options, in place of those of its site.
-    #[must_use]
-    pub fn with_policy(self, policy: Policy) -> Self {
-        self.with(|target| target.policy = policy)
-    }
-
-    /// The same entry with rules about its values, which loads, `set` and `update` follow.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::{Cache, EntryRules};
-    ///
-    /// let rules = EntryRules::none().unless(Vec::is_empty).tags(|rows: &Vec<u64>| {
-    ///     rows.iter().map(|row| format!("row:{row}")).collect()
-    /// });
-    /// let cache = Cache::memory();
-    /// let page = cache.entry::<Vec<u64>>("page", &1).with_rules(rules);
-    ///
-    /// page.get_or_load(async || vec![]).await;
-    /// assert!(!page.has().await?, "an empty page is not stored");
-    /// page.get_or_load(async || vec![7, 8]).await;
-    /// cache.evict_tags(["row:8"]).await?;
-    /// assert!(!page.has().await?, "the page showed row 8");
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[must_use]
-    pub fn with_rules(mut self, rules: EntryRules<T>) -> Self {
-        self.rules = rules;
-        self
-    }
-
-    /// The same entry with another source of its schema fingerprint: `schema::described::<T>` for a type that derives
-    /// [`CacheSchema`](crate::CacheSchema), as attributed functions have it.
-    #[must_use]
-    pub fn with_schema(mut self, schema: fn() -> Fingerprint) -> Self {
-        self.schema = schema;
-        self
-    }
-
     /// The entry's key, without the namespace; `None` where the arguments cannot be a key.
+    ///
+    /// ```
+    /// let user = cachemacro_runtime::Cache::memory().entry::<String>("user", &("eu", 7));
+    /// assert_eq!(user.key().map(|key| key.as_str()), Some("user:eu:7"));
+    /// ```
     pub fn key(&self) -> Option<&Key> {
         self.target.as_ref().ok().map(|target| &target.key)
     }
@@ -295,6 +280,16 @@ impl<T: Value> Entry<T> {
 
     /// The value, if it is there and fresh; a stored `None` or `Err` is not a value.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// let user = cachemacro_runtime::Cache::memory().entry::<String>("user", &7);
+    /// assert_eq!(user.get().await?, None);
+    /// user.set(&"Ada".to_owned()).await?;
+    /// assert_eq!(user.get().await?.as_deref(), Some("Ada"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Where the store failed, or the arguments cannot be a key.
     pub async fn get(&self) -> Result<Option<T>> {
@@ -323,6 +318,14 @@ impl<T: Value> Entry<T> {
 
     /// The value; where there is none, `load` runs once for all callers in the fleet, and its value is stored.
     /// Whatever breaks in the cache, `load` runs.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let answer = cachemacro_runtime::Cache::memory().entry::<u32>("answer", &());
+    /// assert_eq!(answer.get_or_load(async || 42).await, 42);
+    /// assert_eq!(answer.get_or_load(async || unreachable!("it is stored")).await, 42);
+    /// # }
+    /// ```
     pub async fn get_or_load<F: Future<Output = T>>(&self, load: impl FnOnce() -> F) -> T {
         let body = std::pin::pin!(async move { load().await });
         crate::load::load(self.clone(), Plain, NoRules, true, body).await
@@ -443,6 +446,18 @@ impl<T: Value> Entry<T> {
     /// Stores a value, whatever was there; see [`Cache::set`]. A value that is not to be stored (TTL of zero, or
     /// the rules say so) removes what was there.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// let user = cachemacro_runtime::Cache::memory().entry::<String>("user", &7);
+    /// user.set(&"Ada".to_owned()).await?;
+    /// user.set(&"Ada Lovelace".to_owned()).await?;
+    /// assert_eq!(user.get().await?.as_deref(), Some("Ada Lovelace"));
+    /// user.clone().with_ttl(std::time::Duration::ZERO).set(&"Augusta".to_owned()).await?;
+    /// assert_eq!(user.get().await?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Where the store failed, or the value cannot be encoded or is too large: then what was there is removed.
     pub async fn set(&self, value: &T) -> Result<()> {
@@ -455,6 +470,16 @@ impl<T: Value> Entry<T> {
 
     /// Whether a fresh value is there, without decoding it; a stored `None` or `Err` is not a value.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// let user = cachemacro_runtime::Cache::memory().entry::<String>("user", &7);
+    /// assert!(!user.has().await?);
+    /// user.set(&"Ada".to_owned()).await?;
+    /// assert!(user.has().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Where the store failed, or the arguments cannot be a key.
     pub async fn has(&self) -> Result<bool> {
@@ -465,7 +490,19 @@ impl<T: Value> Entry<T> {
         Ok(target.peek(self.expected()).await?.is_some_and(|header| is_value(&header)))
     }
 
-    /// How long what is stored stays fresh; `None` where there is nothing.
+    /// How long what is stored stays fresh, to the millisecond; `None` where there is nothing.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// let user = cachemacro_runtime::Cache::memory().entry::<String>("user", &7);
+    /// assert_eq!(user.ttl().await?, None);
+    /// user.clone().with_ttl(Duration::from_secs(60)).set(&"Ada".to_owned()).await?;
+    /// assert!(user.ttl().await?.is_some_and(|left| left <= Duration::from_secs(60)));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// Where the store failed, or the arguments cannot be a key.
@@ -510,6 +547,16 @@ impl<T: Value> Entry<T> {
 
     /// Removes the entry. Tells whether a value was there.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// let user = cachemacro_runtime::Cache::memory().entry::<String>("user", &7);
+    /// user.set(&"Ada".to_owned()).await?;
+    /// assert!(user.delete().await?);
+    /// assert!(!user.delete().await?, "it is gone already");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Where the store failed: the entry may still be there.
     pub async fn delete(&self) -> Result<bool> {
@@ -537,6 +584,20 @@ impl<T> Vacancy<T> {
 
 impl<T: Value> Vacancy<T> {
     /// Stores the value, unless an evict, a put or another loader came between. Tells whether it was stored.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// use cachemacro_runtime::{Cache, Lookup};
+    ///
+    /// let cache = Cache::memory();
+    /// let Lookup::Vacant(vacancy) = cache.lookup::<u32>("n", &1).await? else { panic!("nothing was stored") };
+    /// let loaded = 7; // as it was before somebody
+    /// cache.delete("n", &1).await?; // changed it
+    /// assert!(!vacancy.fill(&loaded).await?, "refused: it would be outdated");
+    /// assert_eq!(cache.get::<u32>("n", &1).await?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// Where the value cannot be encoded or is too large.
