@@ -30,6 +30,15 @@ const MAX_KEY: usize = 200;
 const KEPT: usize = MAX_KEY - 2 - 32;
 
 /// The key of an entry within its cache: prefix and parts, without the namespace.
+///
+/// ```
+/// use cachemacro_runtime::Key;
+///
+/// let key = Key::new("user", &("eu", 7))?;
+/// assert_eq!(key.as_str(), "user:eu:7");
+/// assert!(!format!("{key:?}").contains("eu"), "only a hash is printed: keys may be secrets");
+/// # Ok::<(), cachemacro_runtime::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Key {
     text: String,
@@ -57,6 +66,11 @@ impl Key {
     }
 
     /// The key as text, without the namespace.
+    ///
+    /// ```
+    /// assert_eq!(cachemacro_runtime::Key::new("user", "Ada L")?.as_str(), "user:Ada%20L");
+    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// ```
     pub fn as_str(&self) -> &str {
         &self.text
     }

@@ -69,6 +69,22 @@ impl Cache {
     /// the `entry` function of an attributed function. Ids whose entry belongs to another cache are loaded and not
     /// stored.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), &'static str> {
+    /// use std::{collections::HashMap, time::Duration};
+    ///
+    /// let cache = cachemacro_runtime::Cache::memory();
+    /// let user = |id: &u64| cache.entry::<String>("user", id).with_ttl(Duration::from_secs(60));
+    /// let load = async |ids: Vec<u64>| match &ids[..] {
+    ///     [] => Err("the database has no rows"),
+    ///     ids => Ok(ids.iter().map(|&id| (id, format!("user {id}"))).collect::<HashMap<_, _>>()),
+    /// };
+    /// let users = cache.try_get_or_load_many([7, 8], user, load).await?;
+    /// assert_eq!(users[&8], "user 8");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// What `load` returned; the cache has none of its own.
     pub async fn try_get_or_load_many<K, T, E, F>(

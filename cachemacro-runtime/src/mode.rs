@@ -6,6 +6,18 @@ use std::time::Duration;
 
 /// How cached calls behave inside [`mode`]. It is about values that can be loaded again: `update` and `increment` work
 /// on what is stored whatever the mode.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+/// use cachemacro_runtime::{Cache, Mode, mode};
+///
+/// let cache = Cache::memory();
+/// cache.set("n", &1, &7).await?;
+/// assert_eq!(mode(Mode::Bypass, cache.get::<i32>("n", &1)).await?, None);
+/// assert_eq!(cache.get::<i32>("n", &1).await?, Some(7));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Mode {

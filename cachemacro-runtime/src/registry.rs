@@ -49,6 +49,19 @@ pub async fn scope<F: Future>(cache: Cache, future: F) -> F::Output {
 /// The cache that attributed functions use here: the scoped one, else the global one, which is made from the
 /// environment at first use where nobody set it. Where the environment is wrong, the error is logged once and
 /// caching is off and evicts fail, since nobody knows where to send them.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+/// use cachemacro_runtime::{Cache, current, scope};
+///
+/// scope(Cache::memory(), async {
+///     current().set("n", &1, &7).await?;
+///     assert_eq!(current().get::<i32>("n", &1).await?, Some(7));
+///     Ok::<(), cachemacro_runtime::Error>(())
+/// }).await?;
+/// # Ok(())
+/// # }
+/// ```
 pub fn current() -> Cache {
     SCOPED.try_with(Clone::clone).unwrap_or_else(|_| global().clone())
 }

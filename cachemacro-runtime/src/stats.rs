@@ -8,6 +8,17 @@ use crate::error::ErrorKind;
 use crate::site::SiteId;
 
 /// Why a read found nothing usable.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+/// use cachemacro_runtime::{Cache, MissReason};
+///
+/// let cache = Cache::memory();
+/// assert_eq!(cache.get::<u32>("n", &1).await?, None);
+/// assert_eq!(cache.stats().total.misses_for(MissReason::Absent), 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MissReason {
@@ -55,6 +66,10 @@ impl MissReason {
     ];
 
     /// The reason as a short lower-case word, for metrics and logs.
+    ///
+    /// ```
+    /// assert_eq!(cachemacro_runtime::MissReason::TagEvicted.as_str(), "tag_evicted");
+    /// ```
     pub const fn as_str(self) -> &'static str {
         match self {
             MissReason::Absent => "absent",
@@ -93,12 +108,33 @@ impl Histogram {
     const BUCKETS: usize = 32;
 
     /// How many were recorded.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let cache = cachemacro_runtime::Cache::memory();
+    /// cache.get_or_load("n", &1, async || 7).await;
+    /// cache.get_or_load("n", &2, async || 8).await;
+    /// assert_eq!(cache.stats().total.load_time.count(), 2);
+    /// # }
+    /// ```
     pub fn count(&self) -> u64 {
         self.buckets.iter().sum()
     }
 
     /// The upper bound of the bucket in which the `q` quantile lies (0.5: the median), so at most twice the true
     /// value; zero where nothing was recorded.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use std::time::Duration;
+    ///
+    /// let cache = cachemacro_runtime::Cache::memory();
+    /// assert_eq!(cache.stats().total.load_time.quantile(0.99), Duration::ZERO, "nothing was loaded");
+    /// cache.get_or_load("n", &1, async || 7).await;
+    /// let times = cache.stats().total.load_time;
+    /// assert!(times.quantile(0.99) >= Duration::from_micros(1));
+    /// # }
+    /// ```
     pub fn quantile(&self, q: f64) -> Duration {
         let count = self.count();
         #[expect(
@@ -249,27 +285,82 @@ counters! {
 
 impl Stats {
     /// All misses.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// let cache = cachemacro_runtime::Cache::memory();
+    /// cache.get::<u32>("n", &1).await?;
+    /// cache.get::<u32>("n", &2).await?;
+    /// assert_eq!(cache.stats().total.misses(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn misses(&self) -> u64 {
         self.misses_by_reason.iter().sum()
     }
 
     /// Misses for one reason.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// use cachemacro_runtime::{Cache, MissReason, Mode, mode};
+    ///
+    /// let cache = Cache::memory();
+    /// mode(Mode::Refresh, cache.get::<u32>("n", &1)).await?;
+    /// let total = cache.stats().total;
+    /// assert_eq!((total.misses_for(MissReason::TooOld), total.misses_for(MissReason::Absent)), (1, 0));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn misses_for(&self, reason: MissReason) -> u64 {
         self.misses_by_reason[reason as usize]
     }
 
     /// All errors of the store, of codecs and of keys.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// let cache = cachemacro_runtime::Cache::builder().memory().max_value(10).build()?;
+    /// assert!(cache.set("text", &1, &"x".repeat(20)).await.is_err());
+    /// assert_eq!(cache.stats().total.errors(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn errors(&self) -> u64 {
         self.errors_by_kind.iter().sum()
     }
 
     /// Errors of one kind.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// use cachemacro_runtime::{Cache, ErrorKind, store::{faults::FaultStore, memory::MemoryStore}};
+    /// use std::sync::Arc;
+    ///
+    /// let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
+    /// let cache = Cache::builder().store(store.clone()).build()?;
+    /// store.fail_all(ErrorKind::Connect);
+    /// assert!(cache.get::<u32>("n", &1).await.is_err());
+    /// assert_eq!(cache.stats().total.errors_of(ErrorKind::Connect), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn errors_of(&self, kind: ErrorKind) -> u64 {
         self.errors_by_kind[kind.index()]
     }
 
     /// Hits among all reads, from 0 to 1; zero where there were none. A call that another caller's load answered
     /// was a miss.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let cache = cachemacro_runtime::Cache::memory();
+    /// for _ in 0..4 {
+    ///     cache.get_or_load("answer", &(), async || 42).await;
+    /// }
+    /// assert_eq!(cache.stats().total.hit_rate(), 0.75);
+    /// # }
+    /// ```
     pub fn hit_rate(&self) -> f64 {
         let reads = self.hits + self.misses();
         #[expect(clippy::cast_precision_loss, reason = "a ratio")]
@@ -311,6 +402,16 @@ impl Counters {
 }
 
 /// What a cache has done so far, in total and by site.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let cache = cachemacro_runtime::Cache::memory();
+/// cache.get_or_load("n", &1, async || 7).await;
+/// let stats = cache.stats();
+/// assert_eq!(stats.total.loads, 1);
+/// assert!(stats.sites.is_empty(), "no annotated function was called");
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct CacheStats {
@@ -325,6 +426,25 @@ pub struct CacheStats {
 impl CacheStats {
     /// The first site of this name, such as `"get_user"`, with as much of the module's path before it as is needed to
     /// tell it from others: `"users::get_user"`. With the line or without, where it has one.
+    ///
+    /// ```
+    /// # mod cachemacro {
+    /// #     pub use cachemacro_derive::cached;
+    /// #     pub use cachemacro_runtime::{*, private as __private};
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use cachemacro::{Cache, cached, scope};
+    ///
+    /// #[cached(crate = cachemacro)]
+    /// async fn square(n: u64) -> u64 {
+    ///     n * n
+    /// }
+    ///
+    /// let cache = Cache::memory();
+    /// scope(cache.clone(), square(7)).await;
+    /// assert_eq!(cache.stats().site("square").map(|site| site.loads), Some(1));
+    /// # }
+    /// ```
     pub fn site(&self, name: &str) -> Option<&Stats> {
         let ends = |site: &str| {
             site.strip_suffix(name).is_some_and(|before| before.is_empty() || before.ends_with("::"))
