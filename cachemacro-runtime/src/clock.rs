@@ -5,22 +5,50 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A point in time of a store's clock: milliseconds since the Unix epoch.
+///
+/// ```
+/// use cachemacro_runtime::Timestamp;
+/// use std::time::Duration;
+///
+/// let noon = Timestamp(43_200_000);
+/// assert!(noon < noon.plus(Duration::from_millis(1)));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(pub u64);
 
 impl Timestamp {
     /// The time as milliseconds since the Unix epoch.
+    ///
+    /// ```
+    /// assert_eq!(cachemacro_runtime::Timestamp(1_500).millis(), 1_500);
+    /// ```
     pub const fn millis(self) -> u64 {
         self.0
     }
 
-    /// This time plus `duration`, at most the end of time.
+    /// This time plus `duration`, in whole milliseconds, at most the end of time.
+    ///
+    /// ```
+    /// use cachemacro_runtime::Timestamp;
+    /// use std::time::Duration;
+    ///
+    /// assert_eq!(Timestamp(1_500).plus(Duration::from_secs(2)), Timestamp(3_500));
+    /// assert_eq!(Timestamp(1).plus(Duration::MAX), Timestamp(u64::MAX));
+    /// ```
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
     }
 
     /// How long after `earlier` this is; zero where it is not after it.
+    ///
+    /// ```
+    /// use cachemacro_runtime::Timestamp;
+    /// use std::time::Duration;
+    ///
+    /// assert_eq!(Timestamp(3_500).since(Timestamp(1_500)), Duration::from_secs(2));
+    /// assert_eq!(Timestamp(1_500).since(Timestamp(3_500)), Duration::ZERO);
+    /// ```
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
@@ -49,16 +77,37 @@ enum Source {
 
 impl Clock {
     /// The system's clock.
+    ///
+    /// ```
+    /// use cachemacro_runtime::{Clock, Timestamp};
+    ///
+    /// assert!(Clock::system().now() > Timestamp(1_700_000_000_000), "it is later than 2023");
+    /// ```
     pub const fn system() -> Self {
         Self(Source::System)
     }
 
     /// A clock that stands still until [`advance`](Self::advance) moves it. Clones share the time.
+    ///
+    /// ```
+    /// use cachemacro_runtime::Clock;
+    /// use std::time::Duration;
+    ///
+    /// let clock = Clock::manual(); // begins at the system's time
+    /// let other = clock.clone();
+    /// clock.advance(Duration::from_secs(1));
+    /// assert_eq!(other.now(), clock.now());
+    /// ```
     pub fn manual() -> Self {
         Self(Source::Manual(Arc::new(AtomicU64::new(system_millis()))))
     }
 
-    /// The time now.
+    /// The time now, to the millisecond.
+    ///
+    /// ```
+    /// let clock = cachemacro_runtime::Clock::manual();
+    /// assert_eq!(clock.now(), clock.now(), "it stands still");
+    /// ```
     pub fn now(&self) -> Timestamp {
         match &self.0 {
             Source::System => Timestamp(system_millis()),
@@ -66,7 +115,21 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock forward.
+    /// Moves a manual clock forward, by whole milliseconds.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// use cachemacro_runtime::{Cache, Clock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = Clock::manual();
+    /// let cache = Cache::builder().memory().clock(clock.clone()).build()?;
+    /// cache.entry("n", &1).with_ttl(Duration::from_secs(5)).set(&7).await?;
+    /// clock.advance(Duration::from_secs(6));
+    /// assert_eq!(cache.get::<i32>("n", &1).await?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Panics
     /// On the system's clock, which nobody moves.

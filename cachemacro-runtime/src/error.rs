@@ -27,6 +27,19 @@ pub struct Error {
 }
 
 /// What kind of failure an [`Error`] is.
+///
+/// ```
+/// use cachemacro_runtime::{Error, ErrorKind};
+///
+/// fn status(error: &Error) -> u16 {
+///     match error.kind() {
+///         ErrorKind::Connect | ErrorKind::Timeout | ErrorKind::Io => 503,
+///         ErrorKind::TooLarge => 413,
+///         _ => 500,
+///     }
+/// }
+/// assert_eq!(status(&Error::new(ErrorKind::Timeout, "no reply")), 503);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -71,6 +84,13 @@ impl ErrorKind {
     ];
 
     /// The kind as a short lower-case word, for metrics and logs.
+    ///
+    /// ```
+    /// use cachemacro_runtime::ErrorKind;
+    ///
+    /// assert_eq!(ErrorKind::TooLarge.as_str(), "too_large");
+    /// assert_eq!(ErrorKind::Timeout.to_string(), "timeout");
+    /// ```
     pub const fn as_str(self) -> &'static str {
         match self {
             ErrorKind::Config => "config",
@@ -100,11 +120,27 @@ impl fmt::Display for ErrorKind {
 
 impl Error {
     /// An error of `kind`; `context` says what was being done, in a few words and without secrets.
+    ///
+    /// ```
+    /// use cachemacro_runtime::{Error, ErrorKind};
+    ///
+    /// let error = Error::new(ErrorKind::Store, "the disk is full");
+    /// assert_eq!(error.to_string(), "store: the disk is full");
+    /// ```
     pub fn new(kind: ErrorKind, context: impl Into<Cow<'static, str>>) -> Self {
         Self { kind, context: context.into(), source: None }
     }
 
     /// The same error with the one that caused it.
+    ///
+    /// ```
+    /// use cachemacro_runtime::{Error, ErrorKind};
+    /// use std::error::Error as _;
+    ///
+    /// let cause = std::io::Error::other("broken pipe");
+    /// let error = Error::new(ErrorKind::Io, "reading a reply").with_source(cause);
+    /// assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("broken pipe"));
+    /// ```
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());
@@ -112,6 +148,13 @@ impl Error {
     }
 
     /// What kind of failure this is.
+    ///
+    /// ```
+    /// use cachemacro_runtime::{Cache, ErrorKind};
+    ///
+    /// let error = Cache::builder().memory().jitter(101).build().unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Config);
+    /// ```
     pub const fn kind(&self) -> ErrorKind {
         self.kind
     }
@@ -123,6 +166,13 @@ impl Error {
     }
 
     /// Whether the same operation may work when tried again later.
+    ///
+    /// ```
+    /// use cachemacro_runtime::{Error, ErrorKind};
+    ///
+    /// assert!(Error::new(ErrorKind::Connect, "refused").is_transient());
+    /// assert!(!Error::new(ErrorKind::Config, "no such codec").is_transient());
+    /// ```
     pub const fn is_transient(&self) -> bool {
         matches!(
             self.kind,
@@ -135,6 +185,13 @@ impl Error {
     }
 
     /// Whether the operation may have taken effect although it failed.
+    ///
+    /// ```
+    /// use cachemacro_runtime::{Error, ErrorKind};
+    ///
+    /// assert!(Error::new(ErrorKind::Timeout, "no reply").is_ambiguous());
+    /// assert!(!Error::new(ErrorKind::Connect, "refused").is_ambiguous(), "nothing was sent");
+    /// ```
     pub const fn is_ambiguous(&self) -> bool {
         matches!(self.kind, ErrorKind::Timeout | ErrorKind::Io)
     }

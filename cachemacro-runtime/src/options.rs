@@ -30,11 +30,25 @@ pub(crate) const DEFAULT_WAIT: Duration = Duration::from_secs(10);
 
 impl Ttl {
     /// A TTL of so many milliseconds.
+    ///
+    /// ```
+    /// use cachemacro_runtime::Ttl;
+    /// use std::time::Duration;
+    ///
+    /// assert_eq!(Ttl::millis(1_500), Ttl::For(Duration::from_millis(1_500)));
+    /// ```
     pub const fn millis(millis: u64) -> Self {
         Ttl::For(Duration::from_millis(millis))
     }
 
     /// Whether a value with this TTL is stored at all.
+    ///
+    /// ```
+    /// use cachemacro_runtime::Ttl;
+    ///
+    /// assert!(Ttl::millis(1).stores() && Ttl::Never.stores());
+    /// assert!(!Ttl::millis(0).stores());
+    /// ```
     pub const fn stores(self) -> bool {
         match self {
             Ttl::For(duration) => duration.as_millis() > 0,

@@ -39,6 +39,17 @@ impl<V> Rules<V> for NoRules {}
 
 /// Rules without captured arguments, which an [`Entry`](crate::Entry) carries, so that puts apply them too.
 /// [`Entry::with_rules`](crate::Entry::with_rules) has an example.
+///
+/// ```
+/// use cachemacro_runtime::{EntryRules, Ttl};
+///
+/// struct Page { rows: Vec<u64> }
+///
+/// let rules = EntryRules::none()
+///     .unless(|page: &Page| page.rows.is_empty())
+///     .ttl(|page| Ttl::millis(if page.rows.len() < 100 { 5_000 } else { 60_000 }))
+///     .tags(|page| page.rows.iter().map(|row| format!("row:{row}")).collect());
+/// ```
 pub struct EntryRules<V> {
     unless: Option<fn(&V) -> bool>,
     ttl: Option<fn(&V) -> Ttl>,
@@ -71,18 +82,53 @@ impl<V> fmt::Debug for EntryRules<V> {
 
 impl<V> EntryRules<V> {
     /// No rules.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// use cachemacro_runtime::{Cache, EntryRules};
+    ///
+    /// let n = Cache::memory().entry::<u32>("n", &1).with_rules(EntryRules::none());
+    /// n.set(&0).await?;
+    /// assert!(n.has().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub const fn none() -> Self {
         Self { unless: None, ttl: None, tags: None }
     }
 
     /// Values for which `unless` is true are not stored.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// use cachemacro_runtime::{Cache, EntryRules};
+    ///
+    /// let found = Cache::memory().entry("search", &"tea").with_rules(EntryRules::none().unless(Vec::is_empty));
+    /// found.set(&vec!["earl grey".to_owned()]).await?;
+    /// found.set(&vec![]).await?;
+    /// assert!(!found.has().await?, "neither the empty list nor the outdated one");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub const fn unless(mut self, unless: fn(&V) -> bool) -> Self {
         self.unless = Some(unless);
         self
     }
 
-    /// The TTL comes from the value.
+    /// The TTL comes from the value, for example from the expiry that a token carries.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// use cachemacro_runtime::{Cache, EntryRules, Ttl};
+    ///
+    /// let rules = EntryRules::none().ttl(|token: &(String, u64)| Ttl::millis(token.1));
+    /// let token = Cache::memory().entry("token", &7).with_rules(rules);
+    /// token.set(&("secret".to_owned(), 30_000)).await?;
+    /// assert!(token.ttl().await?.is_some_and(|left| left.as_secs() <= 30));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub const fn ttl(mut self, ttl: fn(&V) -> Ttl) -> Self {
         self.ttl = Some(ttl);
@@ -90,6 +136,20 @@ impl<V> EntryRules<V> {
     }
 
     /// Tags come from the value.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// use cachemacro_runtime::{Cache, EntryRules};
+    ///
+    /// let rules = EntryRules::none().tags(|ids: &Vec<u64>| ids.iter().map(|id| format!("user:{id}")).collect());
+    /// let cache = Cache::memory();
+    /// let team = cache.entry("team", &1).with_rules(rules);
+    /// team.set(&vec![7, 8]).await?;
+    /// cache.evict_tags(["user:8"]).await?;
+    /// assert!(!team.has().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub const fn tags(mut self, tags: fn(&V) -> Vec<String>) -> Self {
         self.tags = Some(tags);
