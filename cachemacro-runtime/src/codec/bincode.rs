@@ -23,6 +23,17 @@ use super::{Codec, broken, trailing, unencodable};
 use crate::error::Result;
 
 /// The bincode 2 codec (standard configuration: little endian, variable-length integers); id 1.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+/// use cachemacro_runtime::{Cache, codec::Bincode};
+///
+/// let user = Cache::memory().entry("user", &7).with_codec::<Bincode>();
+/// user.set(&("Ada".to_owned(), 36_u8)).await?;
+/// assert_eq!(user.meta().await?.map(|meta| meta.size), Some(5), "bytes: length, name, age");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Bincode;
 

@@ -32,6 +32,15 @@ pub fn compress(bytes: &[u8]) -> Option<Vec<u8>> {
 
 /// What [`compress`] was given, at most `max_inflated` bytes of it.
 ///
+/// ```
+/// use cachemacro_runtime::codec::compress::{compress, decompress};
+///
+/// let small = compress(&[7; 1000]).expect("repetition compresses");
+/// assert_eq!(decompress(&small, 1000)?, [7; 1000]);
+/// assert!(decompress(&small, 999).is_err() && decompress(b"no block", 1000).is_err());
+/// # Ok::<(), cachemacro_runtime::Error>(())
+/// ```
+///
 /// # Errors
 /// [`ErrorKind::Decode`] where the bytes are not an intact block, or inflate beyond the limit.
 pub fn decompress(bytes: &[u8], max_inflated: usize) -> Result<Vec<u8>> {

@@ -9,6 +9,17 @@ use super::{Codec, broken, trailing, unencodable};
 use crate::error::Result;
 
 /// The JSON codec; id 4.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+/// use cachemacro_runtime::{Cache, codec::Json};
+///
+/// let any = Cache::memory().entry("any", &1).with_codec::<Json>();
+/// any.set(&serde_json::json!({ "name": "Ada", "tags": ["poet", 1815] })).await?;
+/// assert_eq!(any.get().await?.map(|value| value["tags"][1] == 1815), Some(true));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Json;
 

@@ -77,11 +77,28 @@ pub trait Codec: Send + Sync + 'static {
 
     /// Appends the bytes of `value` to `out`.
     ///
+    /// ```
+    /// use cachemacro_runtime::codec::{Bincode, Codec};
+    ///
+    /// let mut bytes = vec![0];
+    /// Bincode::encode("Ada", &mut bytes)?;
+    /// assert_eq!(bytes, [0, 3, b'A', b'd', b'a'], "appended: length and text");
+    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Encode`] where the format cannot hold the value. `out` may then hold a part of it.
     fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<()>;
 
     /// The value that `bytes` hold, all of them.
+    ///
+    /// ```
+    /// use cachemacro_runtime::codec::{Bincode, Codec};
+    ///
+    /// assert_eq!(Bincode::decode::<String>(&[3, b'A', b'd', b'a'])?, "Ada");
+    /// assert!(Bincode::decode::<String>(&[3, b'A']).is_err());
+    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Decode`] where they hold none, or more than one. Messages must not quote the bytes.
@@ -135,6 +152,12 @@ impl BuiltinCodec {
     ];
 
     /// The name that settings use.
+    ///
+    /// ```
+    /// use cachemacro_runtime::BuiltinCodec;
+    ///
+    /// assert_eq!(BuiltinCodec::default().name(), "bincode");
+    /// ```
     pub const fn name(self) -> &'static str {
         CodecFor::<()>::builtin(self).name
     }
@@ -164,6 +187,16 @@ impl FromStr for BuiltinCodec {
 }
 
 /// A codec chosen for one type: what a cache keeps of it, without being generic over it.
+///
+/// ```
+/// use cachemacro_runtime::codec::{Bincode, CodecFor};
+///
+/// let codec = CodecFor::<Vec<u16>>::of::<Bincode>();
+/// let mut bytes = Vec::new();
+/// codec.encode(&vec![1, 2, 3], &mut bytes)?;
+/// assert_eq!(codec.decode(&bytes)?, [1, 2, 3]);
+/// # Ok::<(), cachemacro_runtime::Error>(())
+/// ```
 pub struct CodecFor<T> {
     id: u8,
     name: &'static str,
@@ -172,7 +205,17 @@ pub struct CodecFor<T> {
 }
 
 impl<T: Serialize + DeserializeOwned> CodecFor<T> {
-    /// Codec `C` for `T`. One with a reserved id does not compile:
+    /// Codec `C` for `T`.
+    ///
+    /// ```
+    /// use cachemacro_runtime::codec::{Bincode, CodecFor};
+    ///
+    /// const CODEC: CodecFor<String> = CodecFor::of::<Bincode>();
+    /// assert_eq!(CODEC.decode(&[2, b'h', b'i'])?, "hi");
+    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// ```
+    ///
+    /// One with a reserved id does not compile:
     ///
     /// ```compile_fail,E0080
     /// # use cachemacro_runtime::{Codec, Result, codec::CodecFor};
@@ -197,6 +240,14 @@ impl<T: Serialize + DeserializeOwned> CodecFor<T> {
     }
 
     /// One of the crate's codecs for `T`.
+    ///
+    /// ```
+    /// use cachemacro_runtime::codec::{BuiltinCodec, CodecFor};
+    ///
+    /// let codec = CodecFor::<u32>::builtin("bincode".parse()?); // a setting, say
+    /// assert_eq!(codec.name(), BuiltinCodec::Bincode.name());
+    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// ```
     pub const fn builtin(codec: BuiltinCodec) -> Self {
         match codec {
             #[cfg(feature = "bincode")]
@@ -220,16 +271,37 @@ impl<T: Serialize + DeserializeOwned> CodecFor<T> {
 
 impl<T> CodecFor<T> {
     /// The id in the header.
+    ///
+    /// ```
+    /// use cachemacro_runtime::codec::{Bincode, CodecFor};
+    ///
+    /// assert_eq!(CodecFor::<u32>::of::<Bincode>().id(), 1);
+    /// ```
     pub const fn id(&self) -> u8 {
         self.id
     }
 
     /// The codec's name.
+    ///
+    /// ```
+    /// use cachemacro_runtime::codec::{Bincode, CodecFor};
+    ///
+    /// assert_eq!(CodecFor::<u32>::of::<Bincode>().name(), "bincode");
+    /// ```
     pub const fn name(&self) -> &'static str {
         self.name
     }
 
     /// See [`Codec::encode`].
+    ///
+    /// ```
+    /// use cachemacro_runtime::codec::{Bincode, CodecFor};
+    ///
+    /// let mut bytes = Vec::new();
+    /// CodecFor::<bool>::of::<Bincode>().encode(&true, &mut bytes)?;
+    /// assert_eq!(bytes, [1]);
+    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Encode`] where the format cannot hold the value.
@@ -238,6 +310,15 @@ impl<T> CodecFor<T> {
     }
 
     /// See [`Codec::decode`].
+    ///
+    /// ```
+    /// use cachemacro_runtime::codec::{Bincode, CodecFor};
+    ///
+    /// let codec = CodecFor::<bool>::of::<Bincode>();
+    /// assert!(codec.decode(&[1])?);
+    /// assert!(codec.decode(&[1, 1]).is_err(), "one byte is left");
+    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Decode`] where the bytes are not one value.

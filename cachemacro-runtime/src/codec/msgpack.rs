@@ -12,6 +12,18 @@ use super::{Codec, broken, trailing, unencodable};
 use crate::error::Result;
 
 /// The `MessagePack` codec, structures as maps with named fields; id 3.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+/// use cachemacro_runtime::{Cache, codec::MessagePack};
+/// use std::collections::BTreeMap;
+///
+/// let ages = Cache::memory().entry("ages", &()).with_codec::<MessagePack>();
+/// ages.set(&BTreeMap::from([("Ada".to_owned(), 36)])).await?;
+/// assert_eq!(ages.get().await?.map(|ages| ages["Ada"]), Some(36));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct MessagePack;
 

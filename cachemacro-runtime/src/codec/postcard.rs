@@ -9,6 +9,17 @@ use super::{Codec, broken, trailing, unencodable};
 use crate::error::Result;
 
 /// The postcard 1 codec; id 2.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+/// use cachemacro_runtime::{Cache, codec::Postcard};
+///
+/// let user = Cache::memory().entry("user", &7).with_codec::<Postcard>();
+/// user.set(&("Ada".to_owned(), 36_u8)).await?;
+/// assert_eq!(user.get().await?, Some(("Ada".to_owned(), 36)));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Postcard;
 
