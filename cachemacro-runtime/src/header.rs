@@ -63,6 +63,14 @@ pub const SEALED: u8 = 1 << 5;
 const LEASE_FLAGS: u8 = PUT;
 
 /// The fixed part of an entry.
+///
+/// ```
+/// use cachemacro_runtime::header::{self, Header};
+///
+/// let header = Header { flags: header::NONE, load_millis: 12, ..Header::default() };
+/// assert!(header.has(header::NONE));
+/// assert_eq!(Header::parse(&header.to_bytes()), Ok(header));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Header {
     /// See the constants of this module.
@@ -100,6 +108,13 @@ pub struct Header {
 }
 
 /// Why bytes are not an entry.
+///
+/// ```
+/// use cachemacro_runtime::header::{Header, Malformed};
+///
+/// assert_eq!(Header::parse(b"cmac"), Err(Malformed::Length));
+/// assert_eq!(Header::parse(&[0; 96]), Err(Malformed::Magic));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Malformed {
     /// Shorter than the fixed part, more stamps than an entry carries, or another length than the header says.
@@ -113,6 +128,14 @@ pub enum Malformed {
 }
 
 /// One tag's version at the time of the load.
+///
+/// ```
+/// use cachemacro_runtime::header::{Header, Parts, Stamp, assemble};
+///
+/// let stamp = Stamp { tag: 1, version: 2 };
+/// let entry = assemble(Header::default(), &[stamp], b"value");
+/// assert_eq!(Parts::parse(&entry).unwrap().stamps().next(), Some(stamp));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     /// Hash of the tag.
@@ -123,6 +146,14 @@ pub struct Stamp {
 
 impl Header {
     /// Reads the fixed part. Says nothing about what follows it.
+    ///
+    /// ```
+    /// use cachemacro_runtime::header::{Header, assemble};
+    ///
+    /// let entry = assemble(Header { codec: 1, ..Header::default() }, &[], b"value");
+    /// let header = Header::parse(&entry).unwrap();
+    /// assert_eq!((header.codec, header.payload), (1, 5));
+    /// ```
     ///
     /// # Errors
     /// [`Malformed`], where the bytes are too short, foreign or of another format.
@@ -158,6 +189,13 @@ impl Header {
     }
 
     /// The fixed part as bytes.
+    ///
+    /// ```
+    /// use cachemacro_runtime::header::{FIXED, Header, MAGIC};
+    ///
+    /// let bytes = Header::default().to_bytes();
+    /// assert!(bytes.starts_with(&MAGIC) && bytes.len() == FIXED);
+    /// ```
     pub fn to_bytes(&self) -> [u8; FIXED] {
         let mut out = [0; FIXED];
         out[0..4].copy_from_slice(&MAGIC);
@@ -182,33 +220,78 @@ impl Header {
     }
 
     /// The pending header of a lease.
+    ///
+    /// ```
+    /// use cachemacro_runtime::{Timestamp, header::{Header, PENDING}};
+    ///
+    /// let header = Header::pending(7, Timestamp(3_000), false);
+    /// assert!(header.has(PENDING) && header.is_leased(Timestamp(2_999)));
+    /// assert!(!header.is_leased(Timestamp(3_000)));
+    /// ```
     pub fn pending(token: Token, deadline: Timestamp, put: bool) -> Self {
         let flags = if put { PENDING | PUT } else { PENDING };
         Self { flags, token, lease_deadline: deadline, ..Self::default() }
     }
 
     /// Whether all of `flag` is set.
+    ///
+    /// ```
+    /// use cachemacro_runtime::header::{COMPRESSED, Header, NONE};
+    ///
+    /// let header = Header { flags: COMPRESSED, ..Header::default() };
+    /// assert!(header.has(COMPRESSED) && !header.has(COMPRESSED | NONE));
+    /// ```
     pub const fn has(&self, flag: u8) -> bool {
         self.flags & flag == flag
     }
 
-    /// How long the whole entry must be.
+    /// How long the whole entry must be, in bytes.
+    ///
+    /// ```
+    /// use cachemacro_runtime::header::Header;
+    ///
+    /// let header = Header { stamps: 2, payload: 100, ..Header::default() };
+    /// assert_eq!(header.total_len(), 96 + 2 * 16 + 100);
+    /// ```
     pub const fn total_len(&self) -> usize {
         (FIXED + self.stamps as usize * STAMP).saturating_add(self.payload as usize)
     }
 
     /// Whether a value is there that may still be read at `now`, stale or fresh.
+    ///
+    /// ```
+    /// use cachemacro_runtime::{Timestamp, header::Header};
+    ///
+    /// let header = Header { gone_at: Timestamp(5_000), ..Header::default() };
+    /// assert!(header.is_readable(Timestamp(4_999)) && !header.is_readable(Timestamp(5_000)));
+    /// ```
     pub fn is_readable(&self, now: Timestamp) -> bool {
         !self.has(PENDING) && now < self.gone_at
     }
 
     /// Whether someone holds the lease at `now`.
+    ///
+    /// ```
+    /// use cachemacro_runtime::{Timestamp, header::Header};
+    ///
+    /// let header = Header { token: 7, lease_deadline: Timestamp(3_000), ..Header::default() };
+    /// assert!(header.is_leased(Timestamp(0)));
+    /// assert!(!Header::default().is_leased(Timestamp(0)), "nobody holds it");
+    /// ```
     pub fn is_leased(&self, now: Timestamp) -> bool {
         self.token != 0 && now < self.lease_deadline
     }
 }
 
 /// An entry split into its parts, lengths and checksum checked.
+///
+/// ```
+/// use cachemacro_runtime::header::{Header, Parts, assemble};
+///
+/// let entry = assemble(Header::default(), &[], b"value");
+/// let parts = Parts::parse(&entry).unwrap();
+/// assert_eq!((parts.header.payload, parts.payload), (5, &b"value"[..]));
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Parts<'a> {
     /// The fixed part.
@@ -220,6 +303,14 @@ pub struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     /// Splits an entry.
+    ///
+    /// ```
+    /// use cachemacro_runtime::header::{Header, Malformed, Parts, assemble};
+    ///
+    /// let mut entry = assemble(Header::default(), &[], b"value");
+    /// entry[96] ^= 1;
+    /// assert_eq!(Parts::parse(&entry).err(), Some(Malformed::Checksum));
+    /// ```
     ///
     /// # Errors
     /// [`Malformed`], where the bytes are not a whole, intact entry.
@@ -239,18 +330,40 @@ impl<'a> Parts<'a> {
     }
 
     /// The stamps.
+    ///
+    /// ```
+    /// use cachemacro_runtime::header::{Header, Parts, Stamp, assemble};
+    ///
+    /// let entry = assemble(Header::default(), &[Stamp { tag: 1, version: 2 }], b"value");
+    /// assert_eq!(Parts::parse(&entry).unwrap().stamps().map(|stamp| stamp.version).sum::<u64>(), 2);
+    /// ```
     pub fn stamps(&self) -> impl Iterator<Item = Stamp> + Clone + 'a {
         read_stamps(self.stamps)
     }
 }
 
 /// The stamps in the bytes between fixed part and payload; an incomplete one at the end is not told.
+///
+/// ```
+/// use cachemacro_runtime::header::{FIXED, Header, STAMP, Stamp, assemble, read_stamps};
+///
+/// let entry = assemble(Header::default(), &[Stamp { tag: 1, version: 2 }], b"value");
+/// assert_eq!(read_stamps(&entry[FIXED..FIXED + STAMP]).count(), 1);
+/// ```
 pub fn read_stamps(bytes: &[u8]) -> impl Iterator<Item = Stamp> + Clone + '_ {
     let (stamps, _) = bytes.as_chunks::<STAMP>();
     stamps.iter().map(|stamp| Stamp { tag: u64_at(stamp, 0), version: u64_at(stamp, 8) })
 }
 
 /// A whole entry: `header` with its stamp count, payload length and checksum filled in, stamps, payload.
+///
+/// ```
+/// use cachemacro_runtime::header::{Header, assemble};
+///
+/// let entry = assemble(Header::default(), &[], b"value");
+/// assert_eq!(entry.len(), 96 + 5);
+/// assert!(entry.ends_with(b"value"));
+/// ```
 ///
 /// # Panics
 /// Where there are more than [`MAX_STAMPS`] stamps or 4 GiB of payload; callers check both before.

@@ -35,6 +35,19 @@ use super::{fingerprint_of, write_number, write_word};
 )]
 pub trait CacheSchema {
     /// Adds this type's shape to `schema`.
+    ///
+    /// ```
+    /// use cachemacro_runtime::schema::{CacheSchema, Schema, described};
+    ///
+    /// struct Money(i64);
+    ///
+    /// impl CacheSchema for Money {
+    ///     fn describe(schema: &mut Schema) {
+    ///         schema.word("money in cents");
+    ///     }
+    /// }
+    /// assert_ne!(described::<Money>(), described::<i64>());
+    /// ```
     fn describe(schema: &mut Schema);
 
     /// Whether walking its `Deserialize` sees all of it, so that its entries are found by prefix and key too, where
@@ -43,7 +56,23 @@ pub trait CacheSchema {
     const WALKED: bool = false;
 }
 
-/// A shape in the making.
+/// A shape in the making: what [`CacheSchema::describe`] writes to.
+///
+/// ```
+/// use cachemacro_runtime::schema::{CacheSchema, Schema, described};
+///
+/// struct Point { x: f64, y: f64 }
+///
+/// impl CacheSchema for Point {
+///     fn describe(schema: &mut Schema) {
+///         schema.named::<Self>("Point", "", |schema| {
+///             schema.part("x", "", f64::describe);
+///             schema.part("y", "", f64::describe);
+///         });
+///     }
+/// }
+/// assert_eq!(described::<Point>().unseen(), None);
+/// ```
 #[derive(Debug, Default)]
 pub struct Schema {
     hasher: Xxh3Debug,
@@ -72,11 +101,38 @@ impl Schema {
     }
 
     /// A word of the description: a primitive's name, a container's.
+    ///
+    /// ```
+    /// use cachemacro_runtime::schema::{CacheSchema, Schema, described};
+    ///
+    /// struct Celsius(f64);
+    ///
+    /// impl CacheSchema for Celsius {
+    ///     fn describe(schema: &mut Schema) {
+    ///         schema.word("celsius");
+    ///         f64::describe(schema);
+    ///     }
+    /// }
+    /// assert_ne!(described::<Celsius>(), described::<f64>());
+    /// ```
     pub fn word(&mut self, word: &str) {
         write_word(&mut self.hasher.0, word);
     }
 
     /// A type with a name, its serde attributes and its parts; described once, and by number where it appears again.
+    ///
+    /// ```
+    /// use cachemacro_runtime::schema::{CacheSchema, Schema, described};
+    ///
+    /// struct Tree { children: Vec<Tree> }
+    ///
+    /// impl CacheSchema for Tree {
+    ///     fn describe(schema: &mut Schema) {
+    ///         schema.named::<Self>("Tree", "", |schema| schema.part("children", "", Vec::<Tree>::describe));
+    ///     }
+    /// }
+    /// assert_eq!(described::<Tree>().unseen(), None, "a type inside itself ends");
+    /// ```
     pub fn named<T: ?Sized>(&mut self, name: &str, attributes: &str, parts: impl FnOnce(&mut Self)) {
         // Only to find the type again within this description: the compiler's spelling is not hashed.
         let identity = std::any::type_name::<T>();
@@ -92,6 +148,21 @@ impl Schema {
     }
 
     /// A field or variant, its serde attributes and what it holds.
+    ///
+    /// ```
+    /// use cachemacro_runtime::schema::{CacheSchema, Schema, described};
+    ///
+    /// struct User { name: String }
+    ///
+    /// impl CacheSchema for User {
+    ///     fn describe(schema: &mut Schema) {
+    ///         schema.named::<Self>("User", "", |schema| {
+    ///             schema.part("name", r#"rename = "n""#, String::describe);
+    ///         });
+    ///     }
+    /// }
+    /// assert_ne!(described::<User>(), described::<String>());
+    /// ```
     pub fn part(&mut self, name: &'static str, attributes: &str, inside: impl FnOnce(&mut Self)) {
         self.word("part");
         self.word(name);

@@ -53,16 +53,44 @@ pub struct Fingerprint {
 
 impl Fingerprint {
     /// The 64 bits.
+    ///
+    /// ```
+    /// use cachemacro_runtime::schema::fingerprint_of;
+    ///
+    /// assert_eq!(fingerprint_of::<Vec<u8>>().hash(), fingerprint_of::<Vec<u8>>().hash());
+    /// assert_ne!(fingerprint_of::<Vec<u8>>().hash(), fingerprint_of::<Vec<u16>>().hash());
+    /// ```
     pub const fn hash(&self) -> u64 {
         self.hash
     }
 
     /// The first place in the type that could not be seen, if any: the type, and the way from it to the field.
+    ///
+    /// ```
+    /// use cachemacro_runtime::schema::fingerprint_of;
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// #[serde(untagged)]
+    /// enum Id {
+    ///     Number(u64),
+    ///     Name(String),
+    /// }
+    ///
+    /// assert_eq!(fingerprint_of::<(u8, String)>().unseen(), None);
+    /// assert!(fingerprint_of::<Id>().unseen().is_some());
+    /// ```
     pub const fn unseen(&self) -> Option<&'static str> {
         self.unseen
     }
 
     /// The 64 bits for the entry's header: the fingerprint and the `version` of the site.
+    ///
+    /// ```
+    /// use cachemacro_runtime::schema::fingerprint_of;
+    ///
+    /// let user = fingerprint_of::<(u64, String)>();
+    /// assert_ne!(user.mix(0), user.mix(1), "what version 0 stored is a miss for version 1");
+    /// ```
     pub fn mix(&self, version: u32) -> u64 {
         let mut bytes = [0; 12];
         bytes[..8].copy_from_slice(&self.hash.to_le_bytes());
@@ -94,6 +122,13 @@ pub fn fingerprint_of<T: DeserializeOwned + 'static>() -> Fingerprint {
 }
 
 /// The fingerprint of `T` as its [`CacheSchema`] describes it; computed at the first call and remembered.
+///
+/// ```
+/// use cachemacro_runtime::schema::described;
+///
+/// assert_ne!(described::<Option<u8>>(), described::<Vec<u8>>());
+/// assert_eq!(described::<Box<u8>>().hash(), described::<u8>().hash(), "serde writes them alike");
+/// ```
 pub fn described<T: CacheSchema + 'static>() -> Fingerprint {
     remember(TypeId::of::<T>(), Source::Described, || {
         let mut schema = Schema::new();
