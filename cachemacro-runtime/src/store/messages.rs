@@ -1,0 +1,400 @@
+//! What a store is asked, and what it answers.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+/// A tag's version: random, never zero. A missing version equals nothing.
+pub type Version = u64;
+/// Names one stored value: random, never zero. Zero says "none seen".
+pub type FillId = u64;
+/// Names one holder of a lease: random, never zero.
+pub type Token = u64;
+
+/// The key of a version: of one tag, or of all tags of one bucket (the any-tag version).
+///
+/// ```
+/// use cachemacro_runtime::store::VersionKey;
+///
+/// let key = VersionKey { text: "{shop:tag:7}:users".to_owned(), hash: 7 };
+/// assert!(!format!("{key:?}").contains("users"), "keys may be secrets");
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct VersionKey {
+    /// The key in the store. Tags of one bucket and their any-tag version share a cluster slot.
+    pub text: String,
+    /// The first 64 bits that identify the tag in an entry's stamps.
+    pub hash: u64,
+}
+
+impl fmt::Debug for VersionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VersionKey")
+            .field("hash", &format_args!("{:016x}", self.hash))
+            .finish_non_exhaustive()
+    }
+}
+
+/// How long a version lives that is asked to live so long: twice that, so that most captures need not write, and
+/// beyond the longest life of a tagged entry.
+pub(crate) fn given_life(asked: Duration) -> Duration {
+    const LEAST: Duration = Duration::from_hours(60 * 24);
+    LEAST.max(asked.saturating_mul(2))
+}
+
+/// A tag to evict: its own version and its bucket's any-tag version, unlinked in one command.
+///
+/// ```
+/// use cachemacro_runtime::store::{TagKeys, VersionKey};
+///
+/// let key = |name: &str, hash| VersionKey { text: format!("{{shop:tag:7}}:{name}"), hash };
+/// let users = TagKeys { tag: key("users", 7), any: key("*", 8) };
+/// assert_ne!(users.tag, users.any);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TagKeys {
+    /// The tag's own version.
+    pub tag: VersionKey,
+    /// The any-tag version of the tag's bucket.
+    pub any: VersionKey,
+}
+
+/// What [`Store::read`](super::Store::read) found.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+/// use cachemacro_runtime::store::{Read, Store, memory::MemoryStore};
+///
+/// let Read { entry, versions } = MemoryStore::new().read("user:7", &[]).await?;
+/// assert!(entry.is_none() && versions.is_empty());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Default)]
+pub struct Read {
+    /// The whole entry as stored, whatever it holds; `None` where there is no string under the key.
+    pub entry: Option<Bytes>,
+    /// One version for each requested key, in the same order; `None` where missing or not 8 bytes long.
+    pub versions: Vec<Option<Version>>,
+}
+
+/// Who asks for a lease, which decides what it may displace.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+/// use cachemacro_runtime::store::{LeaseKind, LeaseOutcome, LeaseRequest, Store, memory::MemoryStore};
+/// use std::time::Duration;
+///
+/// let store = MemoryStore::new();
+/// let request = LeaseRequest {
+///     key: "user:7", token: 1, seen: 0, kind: LeaseKind::Load, live: Duration::from_secs(30),
+///     capture: &[], version_life: Duration::from_secs(60),
+/// };
+/// store.lease(request.clone()).await?;
+/// let put = LeaseRequest { token: 2, kind: LeaseKind::Put, ..request };
+/// assert!(matches!(store.lease(put).await?.outcome, LeaseOutcome::Taken), "by force");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaseKind {
+    /// A load that found nothing usable: gets a free lease or a put's.
+    Load,
+    /// A refresh of a value that is still usable: gets a free lease only.
+    Refresh,
+    /// A put: takes the lease by force, whoever holds it.
+    Put,
+}
+
+/// The right to fill one entry, asked for.
+///
+/// ```
+/// use cachemacro_runtime::store::{LeaseKind, LeaseRequest};
+/// use std::time::Duration;
+///
+/// let request = LeaseRequest {
+///     key: "user:7",
+///     token: 1, // random
+///     seen: 0,
+///     kind: LeaseKind::Load,
+///     live: Duration::from_secs(30),
+///     capture: &[],
+///     version_life: Duration::from_secs(60),
+/// };
+/// assert!(!format!("{request:?}").contains("user"), "keys may be secrets");
+/// ```
+#[derive(Clone)]
+pub struct LeaseRequest<'a> {
+    /// The entry's key.
+    pub key: &'a str,
+    /// A fresh random token; it is sent once and never again.
+    pub token: Token,
+    /// The fill id that the caller saw and could not use; zero: none.
+    pub seen: FillId,
+    /// Who asks.
+    pub kind: LeaseKind,
+    /// How long the lease lives unless it is renewed.
+    pub live: Duration,
+    /// Versions to capture before the lease is taken, creating those that are missing.
+    pub capture: &'a [VersionKey],
+    /// How long the captured versions must live at least.
+    pub version_life: Duration,
+}
+
+/// The versions that some requests capture, each once.
+pub(crate) struct Captures<'a> {
+    pub(crate) keys: Vec<&'a VersionKey>,
+    /// The longest of the lives that are asked for.
+    pub(crate) life: Duration,
+    /// For each request, where its versions are among `keys`.
+    places: Vec<Vec<usize>>,
+}
+
+impl<'a> Captures<'a> {
+    pub(crate) fn of(requests: &[LeaseRequest<'a>]) -> Self {
+        let mut keys = Vec::new();
+        let mut known = HashMap::new();
+        let mut place = |key: &'a VersionKey| {
+            *known.entry(key.text.as_str()).or_insert_with(|| {
+                keys.push(key);
+                keys.len() - 1
+            })
+        };
+        let places =
+            requests.iter().map(|request| request.capture.iter().map(&mut place).collect()).collect();
+        let life = requests.iter().map(|request| request.version_life).max().unwrap_or_default();
+        Self { keys, life, places }
+    }
+
+    /// For each request its own of the versions that were captured for `keys`.
+    pub(crate) fn hand_out(&self, captured: &[Version]) -> impl Iterator<Item = Vec<Version>> {
+        self.places.iter().map(|places| places.iter().map(|&at| captured[at]).collect())
+    }
+}
+
+/// The answer to a [`LeaseRequest`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+/// use cachemacro_runtime::store::{LeaseKind, LeaseOutcome, LeaseRequest, Store, memory::MemoryStore};
+/// use std::time::Duration;
+///
+/// # let request = LeaseRequest {
+/// #     key: "user:7", token: 1, seen: 0, kind: LeaseKind::Load, live: Duration::from_secs(30),
+/// #     capture: &[], version_life: Duration::from_secs(60),
+/// # };
+/// let lease = MemoryStore::new().lease(request).await?;
+/// assert!(lease.versions.is_empty() && matches!(lease.outcome, LeaseOutcome::Taken));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Lease {
+    /// The captured versions, in the order of the request.
+    pub versions: Vec<Version>,
+    /// What became of the request.
+    pub outcome: LeaseOutcome,
+}
+
+/// What became of a [`LeaseRequest`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+/// use cachemacro_runtime::store::{LeaseKind, LeaseOutcome, LeaseRequest, Store, memory::MemoryStore};
+/// use std::time::Duration;
+///
+/// let store = MemoryStore::new();
+/// # let request = LeaseRequest {
+/// #     key: "user:7", token: 1, seen: 0, kind: LeaseKind::Load, live: Duration::from_secs(30),
+/// #     capture: &[], version_life: Duration::from_secs(60),
+/// # };
+/// let other = LeaseRequest { token: 2, ..request.clone() };
+/// store.lease(request).await?;
+/// match store.lease(other).await?.outcome {
+///     LeaseOutcome::Busy(left) => assert!(left <= Duration::from_secs(30)),
+///     LeaseOutcome::Taken | LeaseOutcome::Found(_) => panic!("another holds it"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub enum LeaseOutcome {
+    /// The caller holds the lease.
+    Taken,
+    /// A readable value with another fill id than the one seen is there by now: the whole entry.
+    Found(Bytes),
+    /// Another holds the lease, for at most so long unless it renews.
+    Busy(Duration),
+}
+
+/// A value to store under a lease.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+/// use cachemacro_runtime::store::{Fill, Store, memory::MemoryStore};
+/// use std::time::Duration;
+///
+/// # use cachemacro_runtime::{Timestamp, header::{Header, assemble}};
+/// # let entry = |value: &[u8]| -> bytes::Bytes {
+/// #     let gone_at = Timestamp(u64::MAX);
+/// #     assemble(Header { fill_id: 9, gone_at, ..Header::default() }, &[], value).into()
+/// # };
+/// let fill = Fill {
+///     key: "user:7",
+///     token: 1,
+///     bytes: entry(b"Ada"),
+///     life: Duration::from_secs(60),
+///     unlink_refused: false,
+///     check: &[],
+/// };
+/// assert!(!MemoryStore::new().fill(fill).await?.accepted, "without a lease");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Fill<'a> {
+    /// The entry's key.
+    pub key: &'a str,
+    /// The lease's token; the fill is refused where the entry no longer carries it.
+    pub token: Token,
+    /// Header, stamps and payload.
+    pub bytes: Bytes,
+    /// How long the key lives.
+    pub life: Duration,
+    /// Whether a refused fill unlinks the entry (a put) or leaves it (a load).
+    pub unlink_refused: bool,
+    /// Versions to read in the same round trip, not before the fill is sent.
+    pub check: &'a [VersionKey],
+}
+
+/// What became of a [`Fill`].
+///
+/// ```
+/// use cachemacro_runtime::store::Filled;
+///
+/// assert_eq!((Filled::default().accepted, Filled::default().versions.len()), (false, 0));
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Filled {
+    /// Whether the value was stored.
+    pub accepted: bool,
+    /// The versions named by [`Fill::check`], in the same order.
+    pub versions: Vec<Option<Version>>,
+}
+
+/// An addition to a decimal entry (see [`Store::increment`](super::Store::increment)).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+/// use cachemacro_runtime::{Timestamp, header::{DECIMAL, Header, assemble}};
+/// use cachemacro_runtime::store::{Increment, Store, memory::MemoryStore};
+/// use std::time::Duration;
+///
+/// let header = Header { codec: DECIMAL, fill_id: 9, gone_at: Timestamp(u64::MAX), ..Header::default() };
+/// let fresh = assemble(header, &[], &[]).into();
+/// let increment =
+///     Increment { key: "visits:home", by: 2, fresh, life: Duration::from_secs(60), outdated: 0 };
+/// assert_eq!(MemoryStore::new().increment(increment).await?, 2);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Increment<'a> {
+    /// The entry's key.
+    pub key: &'a str,
+    /// What to add; may be negative.
+    pub by: i64,
+    /// Header and stamps for an entry that is not there yet; its payload length is zero and its fill id is
+    /// given to the new value in either case.
+    pub fresh: Bytes,
+    /// How long a new entry lives; an existing one keeps its expiry.
+    pub life: Duration,
+    /// An entry with this fill id counts as missing (the caller found its stamps outdated); zero: none.
+    pub outdated: FillId,
+}
+
+// Keys and values may be secrets: only their lengths are shown.
+
+impl fmt::Debug for Read {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let length = self.entry.as_ref().map(Bytes::len);
+        f.debug_struct("Read").field("bytes", &length).field("versions", &self.versions).finish()
+    }
+}
+
+impl fmt::Debug for LeaseRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LeaseRequest")
+            .field("kind", &self.kind)
+            .field("seen", &self.seen)
+            .field("live", &self.live)
+            .field("capture", &self.capture.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for LeaseOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LeaseOutcome::Taken => f.write_str("Taken"),
+            LeaseOutcome::Found(bytes) => write!(f, "Found({} bytes)", bytes.len()),
+            LeaseOutcome::Busy(remaining) => write!(f, "Busy({remaining:?})"),
+        }
+    }
+}
+
+impl fmt::Debug for Fill<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fill")
+            .field("bytes", &self.bytes.len())
+            .field("life", &self.life)
+            .field("unlink_refused", &self.unlink_refused)
+            .field("check", &self.check.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Increment<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Increment").field("life", &self.life).finish_non_exhaustive()
+    }
+}
+
+/// What [`Store::health`](super::Store::health) tells.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+/// use cachemacro_runtime::store::{Store, memory::MemoryStore};
+///
+/// let health = MemoryStore::new().health().await?;
+/// assert_eq!((health.kind, health.server), ("memory", None));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoreHealth {
+    /// Which store this is: `memory`, `redis`.
+    pub kind: &'static str,
+    /// The server's own name and version, where there is one.
+    pub server: Option<String>,
+    /// How long the check took.
+    pub latency: Duration,
+}
+
+impl StoreHealth {
+    /// A report of the store called `kind`.
+    ///
+    /// ```
+    /// use cachemacro_runtime::store::StoreHealth;
+    /// use std::time::Duration;
+    ///
+    /// let health = StoreHealth::new("disk", Some("ext4".to_owned()), Duration::from_millis(2));
+    /// assert_eq!(health.latency.as_millis(), 2);
+    /// ```
+    pub const fn new(kind: &'static str, server: Option<String>, latency: Duration) -> Self {
+        Self { kind, server, latency }
+    }
+}
