@@ -21,6 +21,19 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 
 /// An operation of a [`Store`], named like its method.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+/// use cachemacro_runtime::{ErrorKind, store::{Store, faults::{FaultStore, Op}, memory::MemoryStore}};
+/// use std::sync::Arc;
+///
+/// let store = FaultStore::new(Arc::new(MemoryStore::new()));
+/// store.fail(Op::Health, ErrorKind::Io);
+/// assert!(store.health().await.is_err());
+/// assert!(store.connect().await.is_ok(), "another operation");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Op {
@@ -120,23 +133,82 @@ struct Stage {
 }
 
 /// Stops one call until it is opened, or dropped. From [`FaultStore::gate`] and [`FaultStore::gate_after`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+/// use cachemacro_runtime::store::{Store, faults::{FaultStore, Op}, memory::MemoryStore};
+/// use std::sync::Arc;
+///
+/// let store = FaultStore::new(Arc::new(MemoryStore::new()));
+/// let gate = store.gate(Op::Read);
+/// let (read, ()) = tokio::join!(store.read("key", &[]), async {
+///     gate.reached().await;
+///     // What is done here happens while the call is under way.
+///     gate.open();
+/// });
+/// read?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "a dropped gate is open"]
 pub struct Gate(Arc<watch::Sender<Stage>>);
 
 impl Gate {
     /// Waits until a call stands at the gate. Without a deadline: wrap it in a timeout where none may come.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// use cachemacro_runtime::store::{Store, faults::{FaultStore, Op}, memory::MemoryStore};
+    /// use std::sync::Arc;
+    ///
+    /// let store = FaultStore::new(Arc::new(MemoryStore::new()));
+    /// let gate = store.gate(Op::Health);
+    /// let (health, ()) = tokio::join!(store.health(), async {
+    ///     gate.reached().await;
+    ///     gate.open();
+    /// });
+    /// assert!(health.is_ok());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn reached(&self) {
         // The gate itself keeps the channel open, so this ends by a call only.
         let _ = self.0.subscribe().wait_for(|stage| stage.reached).await;
     }
 
     /// Whether a call has come to the gate.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use cachemacro_runtime::store::{Store, faults::{FaultStore, Op}, memory::MemoryStore};
+    /// use std::sync::Arc;
+    ///
+    /// let store = FaultStore::new(Arc::new(MemoryStore::new()));
+    /// let gate = store.gate(Op::Health);
+    /// assert!(!gate.is_reached(), "nobody called yet");
+    /// let (_, ()) = tokio::join!(store.health(), async {
+    ///     assert!(gate.is_reached());
+    ///     drop(gate);
+    /// });
+    /// # }
+    /// ```
     pub fn is_reached(&self) -> bool {
         self.0.borrow().reached
     }
 
     /// Lets the call pass, also one that is still to come.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use cachemacro_runtime::store::{Store, faults::{FaultStore, Op}, memory::MemoryStore};
+    /// use std::sync::Arc;
+    ///
+    /// let store = FaultStore::new(Arc::new(MemoryStore::new()));
+    /// store.gate(Op::Health).open(); // before the call comes
+    /// assert!(store.health().await.is_ok());
+    /// # }
+    /// ```
     pub fn open(self) {
         drop(self);
     }
@@ -150,27 +222,93 @@ impl Drop for Gate {
 
 impl FaultStore {
     /// A store that passes everything on to `inner`, for now.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// use cachemacro_runtime::{Cache, store::{faults::FaultStore, memory::MemoryStore}};
+    /// use std::sync::Arc;
+    ///
+    /// let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new()))); // kept, to plan faults
+    /// let cache = Cache::builder().store(store.clone()).build()?;
+    /// cache.set("n", &1, &7).await?;
+    /// assert_eq!(cache.get::<i32>("n", &1).await?, Some(7));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new(inner: Arc<dyn Store>) -> Self {
         let plans = Plans { by_op: std::array::from_fn(|_| Plan::default()), all: None, sync_evict: true };
         Self { inner, plans: Mutex::new(plans) }
     }
 
     /// Fails every call of `op` from now on.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use cachemacro_runtime::{ErrorKind, store::{Store, faults::{FaultStore, Op}, memory::MemoryStore}};
+    /// use std::sync::Arc;
+    ///
+    /// let store = FaultStore::new(Arc::new(MemoryStore::new()));
+    /// store.fail(Op::Read, ErrorKind::Io);
+    /// for _ in 0..3 {
+    ///     assert_eq!(store.read("key", &[]).await.unwrap_err().kind(), ErrorKind::Io);
+    /// }
+    /// # }
+    /// ```
     pub fn fail(&self, op: Op, kind: ErrorKind) {
         self.plans().of(op).failing = Some(kind);
     }
 
     /// Fails the next `n` calls of `op`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use cachemacro_runtime::{ErrorKind, store::{Store, faults::{FaultStore, Op}, memory::MemoryStore}};
+    /// use std::sync::Arc;
+    ///
+    /// let store = FaultStore::new(Arc::new(MemoryStore::new()));
+    /// store.fail_next(Op::Read, 2, ErrorKind::Timeout);
+    /// assert!(store.read("key", &[]).await.is_err());
+    /// assert!(store.read("key", &[]).await.is_err());
+    /// assert!(store.read("key", &[]).await.is_ok());
+    /// # }
+    /// ```
     pub fn fail_next(&self, op: Op, n: usize, kind: ErrorKind) {
         self.plans().of(op).failures.extend(std::iter::repeat_n(kind, n));
     }
 
     /// Fails every call of every operation from now on: the store is down.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// use cachemacro_runtime::{Cache, ErrorKind, store::{faults::FaultStore, memory::MemoryStore}};
+    /// use std::sync::Arc;
+    ///
+    /// let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
+    /// let cache = Cache::builder().store(store.clone()).build()?;
+    /// store.fail_all(ErrorKind::Connect);
+    /// assert!(cache.get::<u32>("n", &1).await.is_err());
+    /// assert_eq!(cache.get_or_load("n", &1, async || 7).await, 7);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn fail_all(&self, kind: ErrorKind) {
         self.plans().all = Some(kind);
     }
 
     /// Ends all failures, delays and lost replies. Gates stay, and so do counts.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use cachemacro_runtime::{ErrorKind, store::{Store, faults::{FaultStore, Op}, memory::MemoryStore}};
+    /// use std::sync::Arc;
+    ///
+    /// let store = FaultStore::new(Arc::new(MemoryStore::new()));
+    /// store.fail_all(ErrorKind::Connect);
+    /// assert!(store.health().await.is_err());
+    /// store.heal();
+    /// assert!(store.health().await.is_ok());
+    /// # }
+    /// ```
     pub fn heal(&self) {
         let mut plans = self.plans();
         plans.all = None;
@@ -183,17 +321,59 @@ impl FaultStore {
     }
 
     /// Carries the next call of `op` out and tells its caller [`Timeout`](ErrorKind::Timeout) all the same.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use cachemacro_runtime::{ErrorKind, store::{Store, faults::{FaultStore, Op}, memory::MemoryStore}};
+    /// use std::{sync::Arc, time::Duration};
+    ///
+    /// let inner = Arc::new(MemoryStore::new());
+    /// let store = FaultStore::new(inner.clone());
+    /// store.lose_reply_next(Op::Set);
+    /// let lost = store.set("key", "value".into(), Duration::from_secs(60)).await;
+    /// assert_eq!(lost.unwrap_err().kind(), ErrorKind::Timeout);
+    /// assert_eq!(inner.len(), 1, "stored all the same");
+    /// # }
+    /// ```
     pub fn lose_reply_next(&self, op: Op) {
         self.plans().of(op).lost_replies += 1;
     }
 
     /// Delays every call of `op` from now on, before it is carried out.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+    /// use cachemacro_runtime::store::{Store, faults::{FaultStore, Op}, memory::MemoryStore};
+    /// use std::{sync::Arc, time::Duration};
+    /// use tokio::time::Instant;
+    ///
+    /// let store = FaultStore::new(Arc::new(MemoryStore::new()));
+    /// store.delay(Op::Health, Duration::from_secs(3));
+    /// let began = Instant::now(); // of a runtime whose time is paused
+    /// assert!(store.health().await.is_ok());
+    /// assert_eq!(began.elapsed(), Duration::from_secs(3));
+    /// # }
+    /// ```
     pub fn delay(&self, op: Op, by: Duration) {
         self.plans().of(op).delay = by;
     }
 
     /// Stops the next call of `op` before it is carried out, until the gate opens. Several gates stop one call
     /// each, in the order in which they were made.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use cachemacro_runtime::store::{Store, faults::{FaultStore, Op}, memory::MemoryStore};
+    /// use std::sync::Arc;
+    ///
+    /// let store = FaultStore::new(Arc::new(MemoryStore::new()));
+    /// let (first, second) = (store.gate(Op::Health), store.gate(Op::Health));
+    /// let (_, _, ()) = tokio::join!(store.health(), store.health(), async {
+    ///     assert!(first.is_reached() && second.is_reached());
+    ///     drop((first, second));
+    /// });
+    /// # }
+    /// ```
     pub fn gate(&self, op: Op) -> Gate {
         let stage = Arc::new(watch::Sender::default());
         self.plans().of(op).before.push_back(Arc::clone(&stage));
@@ -201,6 +381,24 @@ impl FaultStore {
     }
 
     /// Stops the next call of `op` after it was carried out, before its caller hears of it, until the gate opens.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// use cachemacro_runtime::store::{Store, faults::{FaultStore, Op}, memory::MemoryStore};
+    /// use std::{sync::Arc, time::Duration};
+    ///
+    /// let inner = Arc::new(MemoryStore::new());
+    /// let store = FaultStore::new(inner.clone());
+    /// let gate = store.gate_after(Op::Set);
+    /// let (stored, ()) = tokio::join!(store.set("key", "value".into(), Duration::from_secs(60)), async {
+    ///     gate.reached().await;
+    ///     assert_eq!(inner.len(), 1, "stored, and its caller does not know");
+    ///     gate.open();
+    /// });
+    /// stored?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn gate_after(&self, op: Op) -> Gate {
         let stage = Arc::new(watch::Sender::default());
         self.plans().of(op).after.push_back(Arc::clone(&stage));
@@ -210,11 +408,33 @@ impl FaultStore {
     /// Whether [`Store::evict_now`] and [`Store::release_now`] may act at once; `false` has callers queue and act
     /// later, as they must with a server. Where anything is planned for the operation in question, they must in any
     /// case.
+    ///
+    /// ```
+    /// use cachemacro_runtime::store::{Store, faults::{FaultStore, Op}, memory::MemoryStore};
+    /// use std::sync::Arc;
+    ///
+    /// let store = FaultStore::new(Arc::new(MemoryStore::new()));
+    /// store.set_sync_evict(false);
+    /// store.evict_now(&["key".to_owned()], &[]);
+    /// assert_eq!(store.count(Op::Evict), 0, "as with a server, it is left to `evict`");
+    /// ```
     pub fn set_sync_evict(&self, allowed: bool) {
         self.plans().sync_evict = allowed;
     }
 
     /// How often `op` was called, failed and stopped calls included.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use cachemacro_runtime::{ErrorKind, store::{Store, faults::{FaultStore, Op}, memory::MemoryStore}};
+    /// use std::sync::Arc;
+    ///
+    /// let store = FaultStore::new(Arc::new(MemoryStore::new()));
+    /// store.fail_next(Op::Read, 1, ErrorKind::Timeout);
+    /// let _ = (store.read("key", &[]).await, store.read("key", &[]).await);
+    /// assert_eq!((store.count(Op::Read), store.count(Op::Set)), (2, 0));
+    /// # }
+    /// ```
     pub fn count(&self, op: Op) -> u64 {
         self.plans().of(op).calls
     }

@@ -42,7 +42,14 @@ pub struct MemoryStore {
     watch: Watch,
 }
 
-/// Makes a [`MemoryStore`].
+/// Makes a [`MemoryStore`]; from [`MemoryStore::builder`].
+///
+/// ```
+/// use cachemacro_runtime::store::memory::MemoryStore;
+///
+/// let store = MemoryStore::builder().capacity(8 << 20).build();
+/// assert_eq!(store.capacity(), 8 * 1024 * 1024);
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct MemoryStoreBuilder {
@@ -53,18 +60,50 @@ pub struct MemoryStoreBuilder {
 impl MemoryStoreBuilder {
     /// How many bytes the store holds, keys and about 200 bytes of overhead per key included; 64 MiB by
     /// default. What alone is larger than this is not kept.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// use cachemacro_runtime::{Cache, store::memory::MemoryStore};
+    /// use std::sync::Arc;
+    ///
+    /// let store = Arc::new(MemoryStore::builder().capacity(16 << 10).build());
+    /// let cache = Cache::builder().store(store.clone()).build()?;
+    /// for page in 0..100 {
+    ///     cache.set("page", &page, &"x".repeat(1000)).await?;
+    /// }
+    /// assert!(store.weight() <= 16 << 10);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub const fn capacity(mut self, bytes: usize) -> Self {
         self.capacity = bytes;
         self
     }
 
     /// The store's clock, the system's by default. Tests move one made by [`Clock::manual`].
+    ///
+    /// ```
+    /// use cachemacro_runtime::{Clock, store::{Store, memory::MemoryStore}};
+    /// use std::time::Duration;
+    ///
+    /// let clock = Clock::manual();
+    /// let store = MemoryStore::builder().clock(clock.clone()).build();
+    /// let before = store.now();
+    /// clock.advance(Duration::from_secs(60));
+    /// assert_eq!(store.now().since(before).as_secs(), 60);
+    /// ```
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
     }
 
     /// The store, empty.
+    ///
+    /// ```
+    /// use cachemacro_runtime::store::memory::MemoryStore;
+    ///
+    /// assert!(MemoryStore::builder().capacity(1 << 20).build().is_empty());
+    /// ```
     pub fn build(self) -> MemoryStore {
         MemoryStore { space: Space::new(self.capacity, self.clock), watch: Watch::default() }
     }
@@ -78,31 +117,80 @@ impl Default for MemoryStore {
 
 impl MemoryStore {
     /// An empty store of [`DEFAULT_CAPACITY`] on the system's clock.
+    ///
+    /// ```
+    /// use cachemacro_runtime::store::memory::{DEFAULT_CAPACITY, MemoryStore};
+    ///
+    /// assert_eq!(MemoryStore::new().capacity(), DEFAULT_CAPACITY);
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
     /// A builder, for another capacity or clock.
+    ///
+    /// ```
+    /// use cachemacro_runtime::store::memory::MemoryStore;
+    ///
+    /// let store = MemoryStore::builder().capacity(1 << 20).build();
+    /// assert_eq!(store.capacity(), 1 << 20);
+    /// ```
     pub fn builder() -> MemoryStoreBuilder {
         MemoryStoreBuilder { capacity: DEFAULT_CAPACITY, clock: Clock::system() }
     }
 
     /// How many keys are held: values, pending entries, versions, and what has expired and was not swept yet.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// use cachemacro_runtime::{Cache, store::memory::MemoryStore};
+    /// use std::sync::Arc;
+    ///
+    /// let store = Arc::new(MemoryStore::new());
+    /// Cache::builder().store(store.clone()).build()?.set("n", &1, &7).await?;
+    /// assert_eq!(store.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn len(&self) -> usize {
         self.space.len()
     }
 
     /// Whether no key is held.
+    ///
+    /// ```
+    /// use cachemacro_runtime::store::memory::MemoryStore;
+    ///
+    /// assert!(MemoryStore::new().is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// What the held keys weigh, in bytes; compare with the capacity.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// use cachemacro_runtime::{Cache, store::memory::MemoryStore};
+    /// use std::sync::Arc;
+    ///
+    /// let store = Arc::new(MemoryStore::new());
+    /// Cache::builder().store(store.clone()).build()?.set("n", &1, &7).await?;
+    /// assert!(store.weight() > 100 && store.weight() < 1_000);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn weight(&self) -> usize {
         self.space.weight()
     }
 
     /// How many bytes the store holds at most.
+    ///
+    /// ```
+    /// use cachemacro_runtime::store::memory::MemoryStore;
+    ///
+    /// assert_eq!(MemoryStore::new().capacity(), 64 * 1024 * 1024);
+    /// ```
     pub const fn capacity(&self) -> usize {
         self.space.capacity()
     }

@@ -40,6 +40,15 @@ impl RedisConfig {
     /// `unix:///path/to/socket[?db=0&user=…&pass=…]`; `valkey://` means the same as `redis://`.
     ///
     /// The URL is checked by [`RedisStore::new`](super::RedisStore::new).
+    ///
+    /// ```
+    /// use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
+    ///
+    /// for url in ["redis://:secret@localhost:6379/2", "valkey://10.0.0.7", "unix:///run/redis.sock?db=1"] {
+    ///     RedisStore::new(RedisConfig::new(url))?;
+    /// }
+    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// ```
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
@@ -55,6 +64,16 @@ impl RedisConfig {
     }
 
     /// How long opening a connection may take, name lookup and authentication included. Default: 1 s.
+    ///
+    /// ```
+    /// use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
+    /// use std::time::Duration;
+    ///
+    /// let config = RedisConfig::new("redis://localhost");
+    /// RedisStore::new(config.clone().connect_timeout(Duration::from_millis(300)))?;
+    /// assert!(RedisStore::new(config.connect_timeout(Duration::ZERO)).is_err(), "above zero, at most an hour");
+    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// ```
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
@@ -62,6 +81,15 @@ impl RedisConfig {
     }
 
     /// How long one round trip may take. Default: 250 ms.
+    ///
+    /// ```
+    /// use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
+    /// use std::time::Duration;
+    ///
+    /// let config = RedisConfig::new("redis://localhost").command_timeout(Duration::from_millis(100));
+    /// let store = RedisStore::new(config)?;
+    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// ```
     #[must_use]
     pub fn command_timeout(mut self, timeout: Duration) -> Self {
         self.command_timeout = timeout;
@@ -69,6 +97,15 @@ impl RedisConfig {
     }
 
     /// How long to wait for a pooled connection, and for a reconnect after one has failed. Default: 250 ms.
+    ///
+    /// ```
+    /// use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
+    /// use std::time::Duration;
+    ///
+    /// let config = RedisConfig::new("redis://localhost").pool_wait(Duration::from_millis(500));
+    /// let store = RedisStore::new(config)?;
+    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// ```
     #[must_use]
     pub fn pool_wait(mut self, timeout: Duration) -> Self {
         self.pool_wait = timeout;
@@ -76,6 +113,14 @@ impl RedisConfig {
     }
 
     /// How many pooled connections serve what needs one to itself, such as scans. Default: 4.
+    ///
+    /// ```
+    /// use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
+    ///
+    /// let config = RedisConfig::new("redis://localhost");
+    /// assert!(RedisStore::new(config.clone().pool_size(8)).is_ok());
+    /// assert!(RedisStore::new(config.pool_size(0)).is_err());
+    /// ```
     #[must_use]
     pub fn pool_size(mut self, connections: usize) -> Self {
         self.pool_size = connections;
@@ -83,6 +128,14 @@ impl RedisConfig {
     }
 
     /// Over how many connections, shared by all tasks, ordinary commands are spread. Default: 2.
+    ///
+    /// ```
+    /// use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
+    ///
+    /// let config = RedisConfig::new("redis://localhost");
+    /// assert!(RedisStore::new(config.clone().handles(8)).is_ok());
+    /// assert!(RedisStore::new(config.handles(0)).is_err());
+    /// ```
     #[must_use]
     pub fn handles(mut self, connections: usize) -> Self {
         self.handles = connections;
@@ -90,6 +143,15 @@ impl RedisConfig {
     }
 
     /// How long a connection may be idle before TCP probes whether the peer is there. Default: 15 s.
+    ///
+    /// ```
+    /// use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
+    /// use std::time::Duration;
+    ///
+    /// let config = RedisConfig::new("redis://localhost").keepalive(Duration::from_secs(30));
+    /// let store = RedisStore::new(config)?;
+    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// ```
     #[must_use]
     pub fn keepalive(mut self, idle: Duration) -> Self {
         self.keepalive = idle;
@@ -98,6 +160,15 @@ impl RedisConfig {
 
     /// How long sent bytes may stay unacknowledged before TCP gives the connection up (Linux and Android).
     /// Default: 10 s.
+    ///
+    /// ```
+    /// use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
+    /// use std::time::Duration;
+    ///
+    /// let config = RedisConfig::new("redis://localhost").user_timeout(Duration::from_secs(5));
+    /// let store = RedisStore::new(config)?;
+    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// ```
     #[must_use]
     pub fn user_timeout(mut self, timeout: Duration) -> Self {
         self.user_timeout = timeout;
@@ -106,6 +177,14 @@ impl RedisConfig {
 
     /// Whether waiters are woken by the server's push (client tracking over RESP3), on one more connection.
     /// Where the server does not offer it, they poll. Default: true.
+    ///
+    /// ```
+    /// use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
+    ///
+    /// let polling = RedisConfig::new("redis://localhost").push(false);
+    /// let store = RedisStore::new(polling)?;
+    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// ```
     #[must_use]
     pub fn push(mut self, push: bool) -> Self {
         self.push = push;

@@ -55,6 +55,13 @@ pub struct RedisStore {
 impl RedisStore {
     /// A store for the server that `config` names. Opens no connection.
     ///
+    /// ```
+    /// use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
+    ///
+    /// assert!(RedisStore::new(RedisConfig::new("redis://localhost")).is_ok(), "connected later");
+    /// assert!(RedisStore::new(RedisConfig::new("http://localhost")).is_err());
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Config`] where the URL or a setting is not acceptable.
     pub fn new(config: RedisConfig) -> Result<Self> {
