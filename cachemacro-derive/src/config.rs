@@ -4,17 +4,15 @@
 //! `__inherited(…)`, whose tokens keep their place, so that a mistake in a default is underlined where the default
 //! stands. A function that `entry` names in a trait's `impl` moves into an inherent one.
 
-use std::collections::HashMap;
-
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
-use syn::{Attribute, Expr, ExprLit, ImplItem, Item as SynItem, ItemImpl, Lit, Meta, TraitItem, parse_quote};
+use syn::{Attribute, ImplItem, Item as SynItem, ItemImpl, Meta, TraitItem, parse_quote};
 
 use crate::errors::Errors;
 use crate::item::Item;
 use crate::mentions::mentions;
 use crate::options::{self, Macro, Options, Value};
-use crate::template::literal_text;
+use crate::sites::Sites;
 use crate::{check, expand};
 
 /// Rewrites an `impl` or trait.
@@ -28,7 +26,7 @@ pub(crate) fn rewrite(options: TokenStream, tokens: TokenStream) -> TokenStream 
             for at in 0..item.items.len() {
                 let ImplItem::Fn(method) = &mut item.items[at] else { continue };
                 inherit(&mut method.attrs, &defaults);
-                sites.look_at(&method.attrs, &method.sig.ident, &errors);
+                look_at(&mut sites, &method.attrs, &*method, &errors);
                 inherent.extend(move_entry(&mut item, at, &errors));
             }
             quote!(#item #inherent)
@@ -37,7 +35,7 @@ pub(crate) fn rewrite(options: TokenStream, tokens: TokenStream) -> TokenStream 
             for member in &mut item.items {
                 let TraitItem::Fn(method) = member else { continue };
                 inherit(&mut method.attrs, &defaults);
-                sites.look_at(&method.attrs, &method.sig.ident, &errors);
+                look_at(&mut sites, &method.attrs, &*method, &errors);
             }
             item.into_token_stream()
         }
@@ -73,6 +71,17 @@ fn inherit(attrs: &mut [Attribute], defaults: &Options) {
         let comma = (!own.is_empty() && !ends_in_comma(&own)).then(|| quote!(,));
         let rewritten: Attribute = parse_quote!(#[#path(#own #comma __inherited(#(#inherited),*))]);
         *attr = rewritten;
+    }
+}
+
+/// Compares the keys of a function with those before it.
+fn look_at(sites: &mut Sites, attrs: &[Attribute], method: impl ToTokens, errors: &Errors) {
+    for attr in attrs.iter().filter(|attr| Macro::of(attr.path()) == Some(Macro::Cached)) {
+        // Mistakes are reported when the attribute itself is expanded.
+        let options = options::parse(Macro::Cached, tokens_of(attr), &Errors::default());
+        if let Ok(item) = syn::parse2::<Item>(method.to_token_stream()) {
+            sites.look_at(&options, &item, errors);
+        }
     }
 }
 
@@ -134,36 +143,4 @@ fn move_entry(item: &mut ItemImpl, at: usize, errors: &Errors) -> Option<TokenSt
     method.attrs[attr] = parse_quote!(#[#path(#own #comma __of_trait(#of_trait))]);
     let (params, _, clause) = generics.split_for_impl();
     Some(quote!(impl #params #self_ty #clause { #entry }))
-}
-
-/// The keys of one prefix within this block.
-#[derive(Default)]
-struct Sites(HashMap<(String, String), Ident>);
-
-impl Sites {
-    /// Two functions of one prefix must not make the same key.
-    fn look_at(&mut self, attrs: &[Attribute], function: &Ident, errors: &Errors) {
-        for attr in attrs.iter().filter(|attr| Macro::of(attr.path()) == Some(Macro::Cached)) {
-            let options = options::parse(Macro::Cached, tokens_of(attr), &Errors::default());
-            let Some(prefix) = string(options.expr("prefix")) else { continue };
-            let key = string(options.expr("key"));
-            let text = key.as_ref().map(|key| literal_text(&key.value())).unwrap_or_default();
-            let Some(other) = self.0.insert((prefix.value(), text), function.clone()) else { continue };
-            errors.push(
-                key.map_or_else(|| function.span(), |key| key.span()),
-                format!(
-                    "`{other}` and `{function}` share the prefix `{}` and could make the same key: let their keys differ \
-                     in a word, as in `key = \"by-name:{{name}}\"`, or give one of them another prefix",
-                    prefix.value()
-                ),
-            );
-        }
-    }
-}
-
-fn string(expr: Option<&Expr>) -> Option<syn::LitStr> {
-    match expr? {
-        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(text.clone()),
-        _ => None,
-    }
 }

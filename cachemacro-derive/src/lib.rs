@@ -14,6 +14,7 @@ mod model;
 mod options;
 mod recover;
 mod schema;
+mod sites;
 mod template;
 mod values;
 
@@ -330,7 +331,9 @@ pub fn cache_evict(options: TokenStream, item: TokenStream) -> TokenStream {
 /// # }
 /// ```
 ///
-/// Functions of one prefix must have keys that differ in a word, as `{id}` and `by-name:{name}` do.
+/// No argument may make the keys of two functions of one prefix equal: `{id}` and `by-name:{name}` have another number of
+/// parts, `{id}` and `all` are one key where `id` is `all`. What an expression gives is any number of parts, unless it is
+/// a tuple: `("by-name", name.trim())`.
 ///
 /// It goes above or below `#[async_trait]`. On a trait's `impl` it moves the functions that `entry` names into an
 /// inherent `impl`, where they are `pub(crate)` unless the option says `entry = pub name`.

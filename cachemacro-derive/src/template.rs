@@ -8,10 +8,10 @@ use syn::{Expr, LitStr, Member};
 
 use crate::errors::{Errors, similar, there_are};
 use crate::item::Item;
+use crate::sites::Piece;
 
 mod grammar;
 
-pub(crate) use grammar::literal_text;
 use grammar::{Raw, split};
 
 /// A piece of a template.
@@ -61,16 +61,7 @@ pub(crate) fn parse(lit: &LitStr, scope: &Scope<'_>, errors: &Errors) -> Option<
                     good = false;
                     continue;
                 };
-                let next = match raw.get(at + 1) {
-                    Some(Raw::Text(text)) => text.chars().next(),
-                    Some(Raw::Hole { .. }) => Some('{'),
-                    None => None,
-                };
-                // What a value may hold itself, encoding aside, cannot end it: a colon between can.
-                // What is encoded in literal text as well looks there like in a value.
-                let encoded = |c: char| matches!(c, '%' | '{' | '}') || c.is_whitespace() || c.is_control();
-                let clash = next.is_some_and(|c| c.is_ascii_alphanumeric() || encoded(c));
-                let stop = if clash { Some(':') } else { next };
+                let (stop, clash) = end(raw.get(at + 1));
                 parts.push(Part::Hole(Hole { expr, debug: *debug, stop, span: lit.span() }));
                 if clash {
                     parts.push(Part::Text(":".to_owned()));
@@ -79,6 +70,37 @@ pub(crate) fn parse(lit: &LitStr, scope: &Scope<'_>, errors: &Errors) -> Option<
         }
     }
     good.then_some(parts)
+}
+
+/// The character that ends a placeholder, and whether it is a colon put there because what follows cannot.
+fn end(next: Option<&Raw>) -> (Option<char>, bool) {
+    let next = match next {
+        Some(Raw::Text(text)) => text.chars().next(),
+        Some(Raw::Hole { .. }) => Some('{'),
+        None => None,
+    };
+    // What a value may hold itself, encoding aside, cannot end it: a colon between can.
+    // What is encoded in literal text as well looks there like in a value.
+    let encoded = |c: char| matches!(c, '%' | '{' | '}') || c.is_whitespace() || c.is_control();
+    let clash = next.is_some_and(|c| c.is_ascii_alphanumeric() || encoded(c));
+    (if clash { Some(':') } else { next }, clash)
+}
+
+/// What the key of a template is made of, where it can be read.
+pub(crate) fn pieces(template: &str) -> Option<Vec<Piece>> {
+    let raw = split(template).ok()?;
+    let mut pieces = Vec::new();
+    for (at, part) in raw.iter().enumerate() {
+        match part {
+            Raw::Text(text) => pieces.extend(text.chars().map(Piece::Char)),
+            Raw::Hole { .. } => {
+                pieces.push(Piece::Part);
+                let (_, colon) = end(raw.get(at + 1));
+                pieces.extend(colon.then_some(Piece::Char(':')));
+            }
+        }
+    }
+    Some(pieces)
 }
 
 fn placeholder(text: &str, lit: &LitStr, scope: &Scope<'_>, errors: &Errors) -> Option<TokenStream> {

@@ -168,7 +168,7 @@ pub struct Service {
 #[cache_config(cache = self.cache, prefix = "service", ttl = "1m")]
 impl Service {
     /// Shared.
-    #[cached(key = "{self.tenant}:{id}", entry = shared_entry)]
+    #[cached(key = "shared:{self.tenant}:{id}", entry = shared_entry)]
     pub async fn shared(&self, id: u64) -> u64 {
         id
     }

@@ -1,3 +1,4 @@
 mod defaults;
+mod one_prefix;
 mod small;
 mod traits;
