@@ -6,8 +6,10 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
-use syn::{Attribute, ImplItem, Item as SynItem, ItemImpl, Meta, TraitItem, parse_quote};
+use syn::visit_mut::{self, VisitMut};
+use syn::{GenericParam, Generics, ImplItem, Item as SynItem, ItemImpl, Meta, Path, TraitItem, Type};
 
+use crate::attrs::{self, add_option, set_tokens, tokens_of};
 use crate::errors::Errors;
 use crate::item::Item;
 use crate::mentions::mentions;
@@ -22,20 +24,16 @@ pub(crate) fn rewrite(options: TokenStream, tokens: TokenStream) -> TokenStream 
     let mut sites = Sites::default();
     let item = match syn::parse2::<SynItem>(tokens.clone()) {
         Ok(SynItem::Impl(mut item)) => {
-            let mut inherent = TokenStream::new();
-            for at in 0..item.items.len() {
-                let ImplItem::Fn(method) = &mut item.items[at] else { continue };
-                inherit(&mut method.attrs, &defaults);
-                look_at(&mut sites, &method.attrs, &*method, &errors);
-                inherent.extend(move_entry(&mut item, at, &errors));
-            }
+            let inherent = rewrite_impl(&mut item, &defaults, &mut sites, &errors);
             quote!(#item #inherent)
         }
         Ok(SynItem::Trait(mut item)) => {
             for member in &mut item.items {
                 let TraitItem::Fn(method) = member else { continue };
-                inherit(&mut method.attrs, &defaults);
-                look_at(&mut sites, &method.attrs, &*method, &errors);
+                attrs::each(&mut method.attrs, &mut |meta, _| inherit(meta, &defaults));
+                for site in sites_of(&mut method.attrs.clone(), &*method) {
+                    sites.look_at(&site.options, &site.function, &errors);
+                }
             }
             item.into_token_stream()
         }
@@ -56,36 +54,48 @@ pub(crate) fn rewrite(options: TokenStream, tokens: TokenStream) -> TokenStream 
     quote!(#errors #item)
 }
 
-/// Adds the defaults that apply to each attribute.
-fn inherit(attrs: &mut [Attribute], defaults: &Options) {
-    for attr in attrs {
-        let Some(this) = Macro::of(attr.path()) else { continue };
-        let own = tokens_of(attr);
-        let options = options::parse(this, own.clone(), &Errors::default());
-        let inherited = defaults.iter().filter(|opt| applies(&opt.name.to_string(), this, &options));
-        let inherited: Vec<TokenStream> = inherited.map(options::Opt::source).collect();
-        if inherited.is_empty() {
-            continue;
+/// Rewrites the attributes of an `impl`. Gives the functions that its entries come from, where it is a trait's.
+fn rewrite_impl(item: &mut ItemImpl, defaults: &Options, sites: &mut Sites, errors: &Errors) -> TokenStream {
+    let around = item.trait_.as_ref().map(|(path, _)| TraitImpl {
+        path: path.clone(),
+        self_ty: (*item.self_ty).clone(),
+        generics: item.generics.clone(),
+        attrs: attrs::of_entry(&item.attrs),
+    });
+    let mut moved = Vec::new();
+    for member in &mut item.items {
+        let ImplItem::Fn(method) = member else { continue };
+        attrs::each(&mut method.attrs, &mut |meta, _| {
+            inherit(meta, defaults);
+            moved.extend(around.as_ref().and_then(|around| around.moved(meta, errors)));
+        });
+    }
+    let mut inherent = TokenStream::new();
+    for member in &mut item.items {
+        let ImplItem::Fn(method) = member else { continue };
+        if let Some(around) = &around {
+            attrs::each(&mut method.attrs, &mut |meta, _| around.mark(meta, &moved));
         }
-        let path = attr.path();
-        let comma = (!own.is_empty() && !ends_in_comma(&own)).then(|| quote!(,));
-        let rewritten: Attribute = parse_quote!(#[#path(#own #comma __inherited(#(#inherited),*))]);
-        *attr = rewritten;
+        for site in sites_of(&mut method.attrs.clone(), &*method) {
+            sites.look_at(&site.options, &site.function, errors);
+            inherent.extend(around.as_ref().and_then(|around| around.moved_entry(&site)));
+        }
+    }
+    inherent
+}
+
+/// Adds the defaults that apply to an attribute.
+fn inherit(meta: &mut Meta, defaults: &Options) {
+    let Some(this) = Macro::of(meta.path()) else { return };
+    let options = options::parse(this, tokens_of(meta), &Errors::default());
+    let inherited = defaults.iter().filter(|opt| applies(&opt.name.to_string(), this, &options));
+    let inherited: Vec<TokenStream> = inherited.map(options::Opt::source).collect();
+    if !inherited.is_empty() {
+        add_option(meta, &quote!(__inherited(#(#inherited),*)));
     }
 }
 
-/// Compares the keys of a function with those before it.
-fn look_at(sites: &mut Sites, attrs: &[Attribute], method: impl ToTokens, errors: &Errors) {
-    for attr in attrs.iter().filter(|attr| Macro::of(attr.path()) == Some(Macro::Cached)) {
-        // Mistakes are reported when the attribute itself is expanded.
-        let options = options::parse(Macro::Cached, tokens_of(attr), &Errors::default());
-        if let Ok(item) = syn::parse2::<Item>(method.to_token_stream()) {
-            sites.look_at(&options, &item, errors);
-        }
-    }
-}
-
-/// Whether a default is for this attribute. With `entry`, the entry says almost everything.
+/// Whether a default is for this attribute. With `entry`, the entry has most of what the defaults say.
 fn applies(name: &str, this: Macro, options: &Options) -> bool {
     if !options::takes(this, name) || options.has(name) {
         return false;
@@ -94,53 +104,124 @@ fn applies(name: &str, this: Macro, options: &Options) -> bool {
         Macro::Evict if name == "tags" => false,
         Macro::Evict if name == "prefix" => options.has("key") || options.has("all"),
         Macro::Evict if name == "cache" => ["tags", "key", "all"].iter().any(|other| options.has(other)),
-        Macro::Put if options.has("entry") => matches!(name, "crate" | "on_err" | "on_evict_error"),
-        Macro::Cached if name == "none_ttl" => !options.has("cache_none") || options.flag("cache_none"),
+        Macro::Put if options.has("entry") => {
+            matches!(name, "condition" | "crate" | "on_err" | "on_evict_error")
+        }
+        Macro::Cached | Macro::Put if name == "none_ttl" => {
+            !options.has("cache_none") || options.flag("cache_none")
+        }
+        Macro::Cached | Macro::Put if name == "cache_none" => !options.has("none_ttl"),
         _ => true,
     }
 }
 
-fn tokens_of(attr: &Attribute) -> TokenStream {
-    match &attr.meta {
-        Meta::List(list) => list.tokens.clone(),
-        _ => TokenStream::new(),
-    }
+/// One `#[cached]` on a function.
+struct Site {
+    options: Options,
+    function: Item,
+    /// The predicates of the `cfg_attr`s that it stands under.
+    when: Vec<TokenStream>,
 }
 
-fn ends_in_comma(tokens: &TokenStream) -> bool {
-    matches!(tokens.clone().into_iter().last(), Some(proc_macro2::TokenTree::Punct(last)) if last.as_char() == ',')
+/// The `#[cached]` attributes of a function. Their mistakes are reported when they are expanded themselves.
+fn sites_of(attrs: &mut [syn::Attribute], function: impl ToTokens) -> Vec<Site> {
+    let mut sites = Vec::new();
+    attrs::each(attrs, &mut |meta, when| {
+        if Macro::of(meta.path()) != Some(Macro::Cached) {
+            return;
+        }
+        let options = options::parse(Macro::Cached, tokens_of(meta), &Errors::default());
+        if let Ok(function) = syn::parse2::<Item>(function.to_token_stream()) {
+            sites.push(Site { options, function, when: when.to_vec() });
+        }
+    });
+    sites
 }
 
-/// Moves the function that `entry` names out of a trait's `impl`, which has no place for it.
-fn move_entry(item: &mut ItemImpl, at: usize, errors: &Errors) -> Option<TokenStream> {
-    let (path, _) = item.trait_.as_ref()?;
-    let of_trait = path.to_token_stream().to_string();
-    let ImplItem::Fn(method) = &mut item.items[at] else { return None };
-    let attr = method.attrs.iter().position(|attr| Macro::of(attr.path()) == Some(Macro::Cached))?;
-    let own = tokens_of(&method.attrs[attr]);
-    // Mistakes are reported when the attribute itself is expanded.
-    let ignored = Errors::default();
-    let mut options = options::parse(Macro::Cached, own.clone(), &ignored);
-    let Some(Value::Entry(_, name)) = options.get("entry").map(|opt| &opt.value) else { return None };
-    let (self_ty, generics) = (item.self_ty.to_token_stream(), &item.generics);
-    let loose = generics.type_params().find(|param| !mentions(self_ty.clone(), &param.ident.to_string()));
-    if let Some(param) = loose {
+fn prefix_of(options: &Options) -> Option<String> {
+    options.expr("prefix").map(|prefix| prefix.to_token_stream().to_string())
+}
+
+/// The `impl` of a trait. It has no place for the functions that `entry` names.
+struct TraitImpl {
+    path: Path,
+    self_ty: Type,
+    generics: Generics,
+    attrs: Vec<syn::Attribute>,
+}
+
+impl TraitImpl {
+    /// The prefix of an attribute whose entry comes from a function that is moved.
+    fn moved(&self, meta: &mut Meta, errors: &Errors) -> Option<String> {
+        Macro::of(meta.path()).filter(|this| *this == Macro::Cached)?;
+        let options = options::parse(Macro::Cached, tokens_of(meta), &Errors::default());
+        let Value::Entry(_, name) = &options.get("entry")?.value else { return None };
+        let Some(param) = self.loose_parameter() else { return prefix_of(&options) };
         let message = format!(
-            "`{}` is a parameter of the trait only, so there is no inherent function of `{self_ty}` for this entry: \
+            "`{param}` is a parameter of the trait only, so there is no inherent function of `{}` for this entry: \
              leave `entry` out",
-            param.ident
+            self.self_ty.to_token_stream()
         );
         errors.push(name.span(), message);
-        method.attrs.remove(attr);
-        return None;
+        set_tokens(meta, &crate::recover::TAKEN.parse().unwrap_or_default());
+        None
     }
-    options.set_of_trait(of_trait.clone());
-    let function: Item = syn::parse2(method.to_token_stream()).ok()?;
-    let model = check::cached(&options, &function, &ignored);
-    let entry = expand::entry_function(&model, &function)?;
-    let path = method.attrs[attr].path();
-    let comma = (!own.is_empty() && !ends_in_comma(&own)).then(|| quote!(,));
-    method.attrs[attr] = parse_quote!(#[#path(#own #comma __of_trait(#of_trait))]);
-    let (params, _, clause) = generics.split_for_impl();
-    Some(quote!(impl #params #self_ty #clause { #entry }))
+
+    /// Tells an attribute which trait it is in, because the function that its entry comes from will not be; and those
+    /// that write to such an entry by prefix and key.
+    fn mark(&self, meta: &mut Meta, moved: &[String]) {
+        let Some(this) = Macro::of(meta.path()) else { return };
+        let options = options::parse(this, tokens_of(meta), &Errors::default());
+        let has_entry = this == Macro::Cached && options.has("entry");
+        if has_entry || prefix_of(&options).is_some_and(|prefix| moved.contains(&prefix)) {
+            let of_trait = self.path.to_token_stream().to_string();
+            add_option(meta, &quote!(__of_trait(#of_trait)));
+        }
+    }
+
+    /// A parameter that the type does not have.
+    fn loose_parameter(&self) -> Option<&syn::Ident> {
+        let names = self.generics.params.iter().filter_map(|param| match param {
+            GenericParam::Type(param) => Some(&param.ident),
+            GenericParam::Const(param) => Some(&param.ident),
+            GenericParam::Lifetime(_) => None,
+        });
+        let self_ty = self.self_ty.to_token_stream();
+        names.into_iter().find(|name| !mentions(self_ty.clone(), &name.to_string()))
+    }
+
+    /// The function that `entry` names, in an inherent `impl`.
+    fn moved_entry(&self, site: &Site) -> Option<TokenStream> {
+        let Site { options, function, when } = site;
+        options.of_trait()?;
+        let model = check::cached(options, function, &Errors::default());
+        let entry = expand::entry_function(&model, function)?;
+        let entry = self.with_associated_types(entry);
+        let TraitImpl { self_ty, generics, attrs, .. } = self;
+        let (params, _, clause) = generics.split_for_impl();
+        Some(quote!(#(#attrs)* #(#[cfg(#when)])* impl #params #self_ty #clause { #entry }))
+    }
+
+    /// `Self::Id` of the trait, which an inherent `impl` must ask for by the trait's name.
+    fn with_associated_types(&self, function: TokenStream) -> TokenStream {
+        struct Associated<'a>(&'a Path);
+        impl VisitMut for Associated<'_> {
+            fn visit_type_path_mut(&mut self, ty: &mut syn::TypePath) {
+                visit_mut::visit_type_path_mut(self, ty);
+                let is_own = ty.path.segments.first().is_some_and(|first| first.ident == "Self");
+                if ty.qself.is_none() && is_own && ty.path.segments.len() > 1 {
+                    let of_trait = self.0;
+                    let rest = ty.path.segments.iter().skip(1);
+                    *ty = syn::parse_quote!(<Self as #of_trait>::#(#rest)::*);
+                }
+            }
+        }
+        match syn::parse2::<syn::ImplItemFn>(function.clone()) {
+            Ok(mut function) => {
+                Associated(&self.path).visit_impl_item_fn_mut(&mut function);
+                function.into_token_stream()
+            }
+            Err(_) => function,
+        }
+    }
 }

@@ -3,6 +3,7 @@
 //! Attribute tokens become spanned options, options and function a checked model, the model a handful of lines that
 //! call the runtime. Nothing here knows of Redis or serde.
 
+mod attrs;
 mod check;
 mod config;
 mod duration;
@@ -294,8 +295,12 @@ pub fn cache_evict(options: TokenStream, item: TokenStream) -> TokenStream {
 /// Takes every option of [`#[cached]`](macro@cached), [`#[cache_put]`](macro@cache_put) and
 /// [`#[cache_evict]`](macro@cache_evict) but those that are about one function: `key`, `skip`, `entry`, `value`, `entries`, `all` and
 /// `before`. What is written inside replaces the default. `tags` never reach an evict, and with `entry` none does that
-/// the entry has itself. A default that mentions `self` is a mistake in a function that takes none, unless the function
-/// has its own.
+/// the entry has itself: `condition`, `on_err` and `on_evict_error` do. A default that mentions `self` is a mistake in a
+/// function that takes none, unless the function has its own. `cache_none`, `none_ttl` and `cache_err` are for the
+/// functions that return an `Option` or a `Result`.
+///
+/// The attributes inside carry their own names: `#[cached]`, `#[cachemacro::cached]`, also inside `#[cfg_attr(…)]`. One that
+/// was imported under another name, as in `use cachemacro::cached as memo`, cannot be known, and gets no defaults.
 ///
 /// ```
 /// use cachemacro::{Cache, cache_config, cache_evict, cached};

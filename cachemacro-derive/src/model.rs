@@ -13,9 +13,16 @@ pub(crate) struct Cached {
     pub(crate) condition: Option<Expr>,
     pub(crate) rules: RulesModel,
     pub(crate) stores_none: Option<Span>,
-    pub(crate) stores_err: Option<Span>,
+    pub(crate) stores_err: Option<StoresErr>,
     /// The function to generate, too.
     pub(crate) function: Option<EntryFn>,
+}
+
+/// `cache_err`.
+pub(crate) struct StoresErr {
+    pub(crate) span: Span,
+    /// Whether it is a default, which functions without an `Err` may have too.
+    pub(crate) inherited: bool,
 }
 
 /// A function under `#[cache_put]` and `#[cache_evict]` attributes.
@@ -105,8 +112,8 @@ pub(crate) enum Time {
 pub(crate) enum TypePart {
     Type(Ident),
     Const(Ident),
-    /// The type of an argument that is `impl Trait`.
-    Arg(Ident),
+    /// The type of an argument that is `impl Trait`: its index, and the name that it, or a part of it, goes by.
+    Arg(usize, Ident),
 }
 
 /// How the arguments make up the key.

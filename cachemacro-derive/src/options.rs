@@ -212,10 +212,6 @@ impl Options {
     pub(crate) fn of_trait(&self) -> Option<&str> {
         self.of_trait.as_deref()
     }
-
-    pub(crate) fn set_of_trait(&mut self, name: String) {
-        self.of_trait = Some(name);
-    }
 }
 
 /// Reads the options of an attribute. What cannot be read is reported and left out.

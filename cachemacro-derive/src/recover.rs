@@ -3,15 +3,15 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::Meta;
 
+use crate::attrs::tokens_of;
 use crate::errors::Errors;
 use crate::item::{Item, untouched};
 use crate::options::{self, Macro, Options};
 use crate::{check, expand};
 
 /// What stands in an attribute that another one took along, on an item that is there only to use its name.
-const TAKEN: &str = "__taken";
+pub(crate) const TAKEN: &str = "__taken";
 
 /// One attribute on one function.
 pub(crate) fn expand(this: Macro, options: TokenStream, tokens: TokenStream) -> TokenStream {
@@ -65,11 +65,7 @@ fn stacked(first: (Macro, Options), item: &mut Item, errors: &Errors) -> Vec<(Ma
             );
             return false;
         }
-        let tokens = match &attr.meta {
-            Meta::List(list) => list.tokens.clone(),
-            _ => TokenStream::new(),
-        };
-        let mut options = options::parse(this, tokens, errors);
+        let mut options = options::parse(this, tokens_of(&attr.meta), errors);
         options.span = attr.path().segments.last().map(|last| last.ident.span());
         options.taken = Some(attr.path().clone());
         attributes.push((this, options));

@@ -24,8 +24,8 @@ pub use self::explain::{
 pub use self::kinds::{Errors, Never, Opaque, Opt, Refused, Res, ResOpt, Shareable, Storing};
 pub use self::path::{key, key_in_trait, key_under};
 pub use self::probe::{
-    Flat, Kind, NestedShape, OptShape, PlainShape, Probe, ResOptShape, ResShape, Returning, Shape,
-    StoringKind,
+    DefaultStoringKind, Flat, Kind, NestedShape, OptShape, PlainShape, Probe, ResOptShape, ResShape,
+    Returning, Shape, StoringKind,
 };
 pub use crate::__cachemacro_site as site;
 pub use crate::key::{KeyBuilder, TagBuilder};

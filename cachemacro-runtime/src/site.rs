@@ -34,6 +34,11 @@ impl Site {
         Self { id: SiteId { module, function, line, column }, policy }
     }
 
+    /// The module that the function is in.
+    pub(crate) const fn module(&self) -> &'static str {
+        self.id.module
+    }
+
     /// The function's name.
     pub(crate) const fn function(&self) -> &'static str {
         self.id.function

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::future::pending;
 use std::time::Duration;
 
-use cachemacro::{Cache, cache_evict, cache_put, cached, scope};
+use cachemacro::{Cache, cache_config, cache_evict, cache_put, cached, scope};
 use cachemacro_tests::attributes::{Calls, run};
 use proptest::prelude::*;
 
@@ -140,6 +140,48 @@ mod expectations {
             }
             put(7, 0).await.unwrap_err();
             assert_eq!(x(Some(7)).await, Ok(Some(6)), "a put that fails writes nothing");
+        });
+    }
+}
+
+mod defaults {
+    use super::*;
+
+    struct Switched {
+        on: bool,
+    }
+
+    #[cache_config(prefix = "switched", condition = self.on)]
+    impl Switched {
+        #[cached(key = "{id}", entry = switched_entry)]
+        async fn get(&self, id: u32) -> u32 {
+            id
+        }
+
+        #[cache_put(entry = Self::switched_entry(id))]
+        async fn put(&self, id: u32) -> u32 {
+            id + 1
+        }
+
+        #[cache_put(entry = Self::switched_entry(id), condition = !self.on)]
+        async fn other_put(&self, id: u32) -> u32 {
+            id + 2
+        }
+    }
+
+    #[test]
+    fn a_condition_is_for_puts_by_entry_too() {
+        run(async {
+            let (off, on) = (Switched { on: false }, Switched { on: true });
+            off.get(1).await;
+            off.put(1).await;
+            assert!(!Switched::switched_entry(1).has().await.unwrap());
+            on.put(1).await;
+            assert_eq!(on.get(1).await, 2);
+            on.other_put(1).await;
+            assert_eq!(on.get(1).await, 2, "its own replaces it");
+            off.other_put(1).await;
+            assert_eq!(on.get(1).await, 3);
         });
     }
 }

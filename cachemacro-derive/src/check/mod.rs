@@ -18,7 +18,7 @@ use self::values::plain;
 use crate::errors::{Errors, similar, there_are};
 use crate::item::{Form, Item, has_impl_trait, pointing_at, unwrap_type};
 use crate::mentions::mentions;
-use crate::model::{Cached, EntryParts, Key, RulesModel, Tag, TypePart, Value};
+use crate::model::{Cached, EntryParts, Key, RulesModel, StoresErr, Tag, TypePart, Value};
 use crate::options::{self, Macro, Options, unwrapped};
 use crate::template::{self, Part, Scope};
 
@@ -55,12 +55,16 @@ pub(crate) fn cached(options: &Options, item: &Item, errors: &Errors) -> Cached 
     Cached {
         facade: facade(options),
         condition: check.condition(),
-        stores_none: options
-            .get("none_ttl")
-            .or(options.get("cache_none"))
-            .filter(|_| entry.policy.cache_none)
+        // As a default, it is for the functions that can return `None`.
+        stores_none: ["none_ttl", "cache_none"]
+            .iter()
+            .filter_map(|name| options.get(name))
+            .find(|opt| entry.policy.cache_none && !opt.inherited)
             .map(options::Opt::span),
-        stores_err: options.get("cache_err").filter(|_| entry.policy.cache_err).map(options::Opt::span),
+        stores_err: options
+            .get("cache_err")
+            .filter(|_| entry.policy.cache_err)
+            .map(|opt| StoresErr { span: opt.span(), inherited: opt.inherited }),
         entry,
         rules,
         function,
@@ -181,8 +185,10 @@ impl Checker<'_> {
             GenericParam::Const(param) => Some(TypePart::Const(param.ident.clone())),
             GenericParam::Lifetime(_) => None,
         });
-        let anonymous = self.item.args.iter().filter(|arg| arg.has_impl_trait());
-        generics.chain(anonymous.flat_map(|arg| arg.names.iter().cloned().map(TypePart::Arg))).collect()
+        let anonymous = self.item.args.iter().enumerate().filter(|(_, arg)| arg.has_impl_trait());
+        let anonymous =
+            anonymous.flat_map(|(at, arg)| arg.names.iter().map(move |name| TypePart::Arg(at, name.clone())));
+        generics.chain(anonymous).collect()
     }
 
     fn default_key(&self) -> Key {

@@ -184,7 +184,7 @@ impl Checker<'_> {
         Some(EntryParts {
             policy: self.policy(),
             cache: self.options.expr("cache").cloned(),
-            of_trait: None,
+            of_trait: self.options.of_trait().map(str::to_owned),
             prefix: Some(self.prefix()?),
             types: Vec::new(),
             key: self.key()?,

@@ -49,7 +49,9 @@ pub(crate) fn function(model: &Cached, function: &EntryFn, item: &Item, failed: 
         )
     };
     let doc = format!("The cache entry of `{}`.", item.name());
+    let attrs = crate::attrs::of_entry(&item.attrs);
     quote_spanned! {mixed=>
+        #(#attrs)*
         #[doc = #doc]
         #[must_use]
         #vis fn #name #generics(#receiver #(#inputs),*) -> #facade::Entry<#value> #clause {

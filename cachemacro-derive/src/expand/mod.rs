@@ -29,7 +29,7 @@ use syn::{Expr, Path, Type};
 
 use crate::check::value_span;
 use crate::item::{Form, Item, pointing_at};
-use crate::model::{Cached, EntryParts, Key, Policy, RulesModel, Tag, Time, TypePart, Value};
+use crate::model::{Cached, EntryParts, Key, Policy, RulesModel, StoresErr, Tag, Time, TypePart, Value};
 use crate::template::{Hole, Part};
 use crate::values::{self, Place, reference, value};
 
@@ -59,10 +59,10 @@ impl<'a> Expander<'a> {
     fn cached(&self, model: &Cached) -> TokenStream {
         let mixed = Span::mixed_site();
         let private = &self.private;
-        let imports = if model.stores_err.is_some() {
-            self.imports(&["Kind", "Shape", "StoringKind"])
-        } else {
-            self.imports(&["Kind", "Shape"])
+        let imports = match &model.stores_err {
+            Some(StoresErr { inherited: true, .. }) => self.imports(&["Kind", "Shape", "DefaultStoringKind"]),
+            Some(_) => self.imports(&["Kind", "Shape", "StoringKind"]),
+            None => self.imports(&["Kind", "Shape"]),
         };
         let shape = self.shape();
         let (named, outcome) = self.outcome(model);
@@ -112,8 +112,8 @@ impl<'a> Expander<'a> {
         let private = &self.private;
         let ret = &self.item.ret;
         let span = value_span(self.item);
-        let kind = if let Some(at) = model.stores_err {
-            let span = at.resolved_at(mixed);
+        let kind = if let Some(stores) = &model.stores_err {
+            let span = stores.span.resolved_at(mixed);
             quote_spanned!(span=> shape_.storing_kind())
         } else {
             quote_spanned!(span=> shape_.kind())
@@ -200,7 +200,7 @@ impl<'a> Expander<'a> {
         let private = &self.private;
         let name = self.item.name();
         let policy = policy(&parts.policy, private).map(|policy| quote_spanned!(mixed=> , #policy));
-        let types: TokenStream = parts.types.iter().map(|part| self.type_part(part, place)).collect();
+        let (types, conditional_types) = self.types(&parts.types, place);
         let (chain, conditional) = match &parts.key {
             Key::Template(template) => (template_chain(template), TokenStream::new()),
             Key::Value(key) => {
@@ -210,19 +210,47 @@ impl<'a> Expander<'a> {
             }
             Key::Args(args) => self.arguments(args, place),
         };
-        let begin = match (&parts.of_trait, &parts.prefix) {
+        let begin = self.key_begin(parts);
+        quote_spanned! {mixed=>
+            let site_ = #private::site!(#name #policy);
+            let key_ = #begin #types #conditional_types #chain;
+            #conditional
+        }
+    }
+
+    /// The key's prefix, and what its function is in.
+    pub(crate) fn key_begin(&self, parts: &EntryParts) -> TokenStream {
+        let mixed = Span::mixed_site();
+        let private = &self.private;
+        match (&parts.of_trait, &parts.prefix) {
             (None, None) => quote_spanned!(mixed=> #private::key(site_, &|| ())),
             (None, Some(prefix)) => quote_spanned!(mixed=> #private::key_under(#prefix, &|| ())),
             (Some(of_trait), prefix) => {
                 let prefix = option(prefix.as_ref());
                 quote_spanned!(mixed=> #private::key_in_trait::<Self>(site_, #prefix, #of_trait))
             }
-        };
-        quote_spanned! {mixed=>
-            let site_ = #private::site!(#name #policy);
-            let key_ = #begin #types #chain;
-            #conditional
         }
+    }
+
+    /// One call per type, those apart that are there under a condition: they end the statement, and begin another.
+    fn types(&self, types: &[TypePart], place: Place) -> (TokenStream, TokenStream) {
+        let mixed = Span::mixed_site();
+        let (mut chain, mut statements) = (TokenStream::new(), TokenStream::new());
+        for part in types {
+            let call = self.type_part(part, place);
+            match part {
+                TypePart::Arg(at, _) if !self.item.args[*at].cfg.is_empty() => {
+                    let cfg = &self.item.args[*at].cfg;
+                    statements.extend(quote_spanned!(mixed=> ; #(#cfg)* let key_ = key_ #call));
+                }
+                _ if statements.is_empty() => chain.extend(call),
+                _ => statements.extend(quote_spanned!(mixed=> ; let key_ = key_ #call)),
+            }
+        }
+        if !statements.is_empty() {
+            statements.extend(quote_spanned!(mixed=> ; let key_ = key_));
+        }
+        (chain, statements)
     }
 
     fn type_part(&self, part: &TypePart, place: Place) -> TokenStream {
@@ -230,7 +258,7 @@ impl<'a> Expander<'a> {
         match part {
             TypePart::Type(name) => quote_spanned!(mixed=> .of_type::<#name>()),
             TypePart::Const(name) => quote_spanned!(mixed=> .of_const(#name)),
-            TypePart::Arg(name) => {
+            TypePart::Arg(_, name) => {
                 let argument = values::argument(name, self.item, place);
                 quote_spanned!(mixed=> .of_val(#argument))
             }

@@ -333,7 +333,6 @@ impl Writer<'_> {
     fn late_key(&mut self, parts: &EntryParts, late: &mut Late) -> TokenStream {
         let mixed = Span::mixed_site();
         let private = self.expander.private.clone();
-        let prefix = &parts.prefix;
         let chain = match &parts.key {
             Key::Template(template) => self.late_chain(template, late),
             Key::Value(value) => {
@@ -343,9 +342,12 @@ impl Writer<'_> {
             }
             Key::Args(_) => TokenStream::new(),
         };
-        quote_spanned!(mixed=>
-            #private::key_under(#prefix, &|| ()) #chain
-        )
+        let begin = self.expander.key_begin(parts);
+        let site = parts.of_trait.is_some().then(|| {
+            let name = self.item.name();
+            quote_spanned!(mixed=> let site_ = #private::site!(#name);)
+        });
+        quote_spanned!(mixed=> { #site #begin #chain })
     }
 
     fn late_value(&self, value: &Value, late: &mut Late) -> TokenStream {

@@ -27,9 +27,9 @@ pub fn key_under<F>(prefix: &str, _inside: &F) -> KeyBuilder {
 }
 
 /// The same for a method of a trait's `impl` whose entry is had outside of it. `of_trait` is the trait as the `impl`
-/// spells it.
+/// spells it, which tells it from other traits within one module.
 pub fn key_in_trait<S: ?Sized>(site: &Site, prefix: Option<&str>, of_trait: &str) -> KeyBuilder {
-    let place = format!("<{} as {}>", type_name::<S>(), of_trait.replace(' ', ""));
+    let place = format!("{}::<{} as {}>", site.module(), type_name::<S>(), of_trait.replace(' ', ""));
     let prefix = match prefix {
         Some(prefix) => Cow::Borrowed(prefix),
         None => Cow::Owned(default_prefix(&place, site.function())),

@@ -187,9 +187,28 @@ pub struct Returning;
 
 impl ReturnsErr for Returning {}
 
+/// The same where `cache_err` is a default: a return type without errors is cached as [`Kind`] says.
+pub trait DefaultStoringKind: Sized {
+    /// How.
+    type Kind;
+    /// What must be fit to be cached.
+    type Inside;
+    /// The error, which must be fit too.
+    type Error;
+    /// Whether what is returned is more than an error inside an option.
+    type Returns;
+
+    /// How.
+    fn storing_kind(self) -> Self::Kind
+    where
+        Self::Returns: ReturnsErr,
+        Self::Error: CanStoreErr,
+        Self::Inside: CanClone + CanShare + CanSerialize + CanDeserialize;
+}
+
 macro_rules! storing_kinds {
-    ($(<$($inside:ident $(: $bound:path)?),+> $shape:ty => $kind:ty, $needs:ty, $error:ty, $returns:ty, $value:expr;)+) => {$(
-        impl<$($inside $(: $bound)?),+> StoringKind for $shape {
+    ($trait:ident: $(<$($inside:ident $(: $bound:path)?),+> $shape:ty => $kind:ty, $needs:ty, $error:ty, $returns:ty, $value:expr;)+) => {$(
+        impl<$($inside $(: $bound)?),+> $trait for $shape {
             type Kind = $kind;
             type Inside = $needs;
             type Error = $error;
@@ -205,16 +224,32 @@ macro_rules! storing_kinds {
             }
         }
     )+};
+    ($($trait:ident),+) => {$(
+        storing_kinds! {
+            $trait:
+            <T: Value, E: CanStoreErr> ResShape<T, E> => Res<Storing<Opaque>>, (), (), Returning, Res::NEW;
+            <T: Value, E: CanStoreErr> ResOptShape<T, E> => ResOpt<Storing<Opaque>>, (), (), Returning, ResOpt::NEW;
+            <T, E> &ResShape<T, E> => Refused<T>, T, E, Returning, Refused::NEW;
+            <T, E> &ResOptShape<T, E> => Refused<T>, T, E, Returning, Refused::NEW;
+            <T, E> NestedShape<T, E> => Refused<T>, (), (), Option<Result<T, E>>, Refused::NEW;
+        }
+    )+};
+}
+
+storing_kinds! { StoringKind, DefaultStoringKind }
+
+storing_kinds! {
+    StoringKind:
+    <T> PlainShape<T> => Refused<T>, (), (), T, Refused::NEW;
+    <T> OptShape<T> => Refused<T>, (), (), Option<T>, Refused::NEW;
 }
 
 storing_kinds! {
-    <T: Value, E: CanStoreErr> ResShape<T, E> => Res<Storing<Opaque>>, (), (), Returning, Res::NEW;
-    <T: Value, E: CanStoreErr> ResOptShape<T, E> => ResOpt<Storing<Opaque>>, (), (), Returning, ResOpt::NEW;
-    <T, E> &ResShape<T, E> => Refused<T>, T, E, Returning, Refused::NEW;
-    <T, E> &ResOptShape<T, E> => Refused<T>, T, E, Returning, Refused::NEW;
-    <T> PlainShape<T> => Refused<T>, (), (), T, Refused::NEW;
-    <T> OptShape<T> => Refused<T>, (), (), Option<T>, Refused::NEW;
-    <T, E> NestedShape<T, E> => Refused<T>, (), (), Option<Result<T, E>>, Refused::NEW;
+    DefaultStoringKind:
+    <T: Value> PlainShape<T> => Plain, (), (), Returning, Plain;
+    <T: Value> OptShape<T> => Opt, (), (), Returning, Opt;
+    <T> &PlainShape<T> => Refused<T>, T, (), Returning, Refused::NEW;
+    <T> &OptShape<T> => Refused<T>, T, (), Returning, Refused::NEW;
 }
 
 impl<T: Value, E: CanStoreErr + Clone + Send + Sync> ResShape<T, E> {

@@ -158,6 +158,27 @@ pub async fn delete(org: u32, ids: Vec<u64>) {
     drop((org, ids));
 }
 
+/// Has more arguments than usual.
+#[expect(clippy::too_many_arguments, clippy::many_single_char_names, reason = "its entry has as many")]
+#[cached(prefix = "many", entry = many_entry)]
+pub async fn many(a: u8, b: u8, c: u8, d: u8, e: u8, f: u8, g: u8, h: u8) -> u8 {
+    a + b + c + d + e + f + g + h
+}
+
+/// Is deprecated, which its entry is not.
+#[deprecated]
+#[cached(prefix = "old", entry = old_entry)]
+pub async fn old(id: u8) -> u8 {
+    id
+}
+
+/// Evicts what is cached still.
+#[cache_evict(entry = many_entry(id, 2, 3, 4, 5, 6, 7, 8))]
+#[cache_evict(entry = old_entry(id))]
+pub async fn evict_many(id: u8) {
+    let _ = id;
+}
+
 /// Holds a cache.
 #[derive(Debug)]
 pub struct Service {

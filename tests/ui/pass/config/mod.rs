@@ -1,3 +1,4 @@
+mod conditions;
 mod defaults;
 mod one_prefix;
 mod small;

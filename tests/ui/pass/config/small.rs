@@ -1,5 +1,5 @@
 //! `#[cache_config]` without options, with trailing commas, over nothing, and on other people's attributes.
-use cachemacro::{cache_config, cached};
+use cachemacro::{cache_config, cache_put, cached};
 use cachemacro_tests::attributes::{Calls, run};
 
 static CALLS: Calls = Calls::new();
@@ -55,6 +55,69 @@ impl<const N: usize> B<N> {
         CALLS.add();
         None
     }
+}
+
+static MIXED: Calls = Calls::new();
+
+/// Each default applies where it can.
+struct Mixed;
+
+#[cache_config(prefix = "mixed", cache_none, none_ttl = "1m", cache_err)]
+impl Mixed {
+    #[cached(key = "plain")]
+    async fn plain(&self) -> u32 {
+        MIXED.add();
+        1
+    }
+
+    #[cached(key = "option", entry = option_entry)]
+    async fn option(&self) -> Option<u32> {
+        MIXED.add();
+        None
+    }
+
+    #[cached(key = "result", entry = result_entry)]
+    async fn result(&self) -> Result<u32, String> {
+        MIXED.add();
+        Err("as asked".to_owned())
+    }
+
+    #[cached(key = "both", cache_none = false, cache_err = false)]
+    async fn both(&self, error: bool) -> Result<Option<u32>, std::fmt::Error> {
+        MIXED.add();
+        if error { Err(std::fmt::Error) } else { Ok(None) }
+    }
+
+    #[cache_put(key = "option", cache_none = false)]
+    async fn put(&self) -> Option<u32> {
+        None
+    }
+}
+
+#[cache_config(cache_none = false)]
+impl Mixed {
+    #[cached(none_ttl = "1m")]
+    async fn none(&self) -> Option<u32> {
+        MIXED.add();
+        None
+    }
+}
+
+#[test]
+fn defaults_apply_where_they_can() {
+    run(async {
+        for _ in 0..2 {
+            assert_eq!((Mixed.plain().await, Mixed.option().await, Mixed.none().await), (1, None, None));
+            assert_eq!(Mixed.result().await, Err("as asked".to_owned()));
+        }
+        assert_eq!(MIXED.count(), 4);
+        for error in [false, true, false] {
+            assert_eq!(Mixed.both(error).await, if error { Err(std::fmt::Error) } else { Ok(None) });
+        }
+        assert_eq!(MIXED.count(), 7, "what a function says itself replaces the default");
+        Mixed.put().await;
+        assert!(!Mixed::option_entry().has().await.unwrap());
+    });
 }
 
 #[test]

@@ -1,7 +1,7 @@
 #![allow(async_fn_in_trait)]
 
 use async_trait::async_trait;
-use cachemacro::{Value, cache_put, cached};
+use cachemacro::{Value, cache_config, cache_put, cached};
 use cachemacro_tests::attributes::{Calls, run};
 
 static CALLS: Calls = Calls::new();
@@ -33,6 +33,22 @@ impl Source for A {
     async fn find(&self, id: Self::Id) -> Self::Out {
         CALLS.add();
         (id.0 > 0).then_some(id.0)
+    }
+}
+
+struct B<T>(T);
+
+#[cache_config(prefix = "b")]
+impl<T: Value + Default + serde::Serialize> Source for B<T> {
+    type Id = (T, String);
+    type Out = Vec<T>;
+    type Error = ();
+    const SCALE: u32 = 3;
+
+    #[cached(key = |id: &Self::Id| (Self::SCALE, &id.1), entry = b_entry)]
+    async fn find(&self, id: Self::Id) -> Self::Out {
+        CALLS.add();
+        vec![id.0, self.0.clone()]
     }
 }
 
@@ -87,5 +103,7 @@ fn runs() {
         }
         assert_eq!(CALLS.count(), 6);
         assert_eq!(A.twice(1u8).await, [1]);
+        assert_eq!(B(2u8).find((1, "x".to_owned())).await, [1, 2]);
+        assert_eq!(B::<u8>::b_entry((9, "x".to_owned())).get().await.unwrap(), Some(vec![1, 2]));
     });
 }
