@@ -12,7 +12,7 @@ use syn::{GenericParam, Generics, ImplItem, Item as SynItem, ItemImpl, Meta, Pat
 use crate::attrs::{self, add_option, set_tokens, tokens_of};
 use crate::errors::Errors;
 use crate::item::Item;
-use crate::mentions::mentions;
+use crate::mentions::mentions_parameter;
 use crate::options::{self, Macro, Options, Value};
 use crate::sites::Sites;
 use crate::{check, expand};
@@ -187,7 +187,7 @@ impl TraitImpl {
             GenericParam::Lifetime(_) => None,
         });
         let self_ty = self.self_ty.to_token_stream();
-        names.into_iter().find(|name| !mentions(self_ty.clone(), &name.to_string()))
+        names.into_iter().find(|name| !mentions_parameter(self_ty.clone(), name))
     }
 
     /// The function that `entry` names, in an inherent `impl`.

@@ -5,6 +5,7 @@
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
+use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::visit::{self, Visit};
@@ -12,6 +13,8 @@ use syn::{
     Attribute, Block, Expr, FnArg, GenericArgument, Pat, PatType, PathArguments, Receiver, ReceiverKind,
     ReturnType, Signature, Stmt, Token, Type, TypeParamBound, Visibility,
 };
+
+use crate::errors::{similar, there_are};
 
 /// The annotated function.
 pub(crate) struct Item {
@@ -82,7 +85,7 @@ impl Arg {
 impl Item {
     /// The function's name, without `r#`.
     pub(crate) fn name(&self) -> String {
-        syn::ext::IdentExt::unraw(&self.sig.ident).to_string()
+        self.sig.ident.unraw().to_string()
     }
 
     /// All names that options may mention.
@@ -92,7 +95,20 @@ impl Item {
 
     /// The argument's own token for `name`, which knows where it can be seen.
     pub(crate) fn find(&self, name: &str) -> Option<&Ident> {
-        self.names().find(|ident| *ident == name)
+        let name = name.trim_start_matches("r#");
+        self.names().find(|ident| ident.unraw() == name)
+    }
+
+    /// What is said of a name that is no argument's, nor among `others`.
+    pub(crate) fn no_argument(&self, name: &str, others: &[&str], shown: impl Fn(&str) -> String) -> String {
+        let known: Vec<String> = self.names().map(|name| name.unraw().to_string()).collect();
+        let known: Vec<&str> = known.iter().map(String::as_str).chain(others.iter().copied()).collect();
+        let message = format!("{} names no argument of `{}`", shown(name), self.name());
+        match similar(name, known.iter().copied()) {
+            Some(guess) => format!("{message}: did you mean {}?", shown(guess)),
+            None if known.is_empty() => format!("{message}, which has none"),
+            None => format!("{message}: {}", there_are(known)),
+        }
     }
 
     /// Whether an argument's name is a reference in the function itself.
@@ -142,7 +158,7 @@ impl Parse for Item {
     }
 }
 
-/// What is inside the groups that macro fragments arrive in.
+/// A token, out of the groups that macro fragments arrive in.
 fn unwrap_group(tree: TokenTree) -> TokenTree {
     if let TokenTree::Group(group) = &tree
         && group.delimiter() == Delimiter::None
@@ -217,7 +233,7 @@ fn form(sig: &Signature, body: &Group, args: &mut [Arg]) -> (Form, Type) {
     }
 }
 
-/// What is inside the groups that macro fragments arrive in.
+/// A type, out of such groups and of parentheses.
 pub(crate) fn unwrap_type(ty: &Type) -> &Type {
     match ty {
         Type::Group(group) => unwrap_type(&group.elem),
@@ -246,16 +262,17 @@ fn output_of(bounds: &Punctuated<TypeParamBound, Token![+]>) -> Option<Type> {
 
 /// `T` of `Pin<Box<dyn Future<Output = T> + …>>`.
 fn boxed_output(ty: &Type) -> Option<Type> {
-    match argument_of(argument_of(ty, "Pin")?, "Box")? {
+    let pinned = argument_of(ty, |name| name == "Pin")?;
+    match argument_of(pinned, |name| name == "Box")? {
         Type::TraitObject(object) => output_of(&object.bounds),
         _ => None,
     }
 }
 
-/// The first type argument of a type whose last path segment is `name`.
-fn argument_of<'a>(ty: &'a Type, name: &str) -> Option<&'a Type> {
-    let Type::Path(path) = ty else { return None };
-    let last = path.path.segments.last().filter(|last| last.ident == name)?;
+/// The first type argument of a type whose last path segment has such a name.
+pub(crate) fn argument_of(ty: &Type, named: impl Fn(&str) -> bool) -> Option<&Type> {
+    let Type::Path(path) = unwrap_type(ty) else { return None };
+    let last = path.path.segments.last().filter(|last| named(&last.ident.to_string()))?;
     let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
     arguments.args.iter().find_map(|argument| match argument {
         GenericArgument::Type(ty) => Some(unwrap_type(ty)),

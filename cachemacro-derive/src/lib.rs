@@ -130,7 +130,7 @@ use crate::options::Macro;
 /// | form | the key is made of |
 /// |---|---|
 /// | none | every argument but `self`, through serde |
-/// | `"{id}:{user.name}:{kind:?}"` | what the placeholders print: arguments, fields, method calls; `{self.tenant}` too. `{{` and `}}` are braces |
+/// | `"{id}:{user.name}:{kind:?}"` | what the placeholders print: arguments, fields, method calls; `{self.tenant}` too, and `{type}` for `r#type`. `{{` and `}}` are braces |
 /// | `\|id, page\| (id, page / 10)` | what the closure gives, through serde. Its parameters are references to the arguments in their order, `self` apart; `.await` works in it |
 /// | `path::to::function` | what the function gives for references to all arguments |
 /// | `(id, page / 10)`, `build(&user).await` | the expression's value, through serde. Names that stand bare in a tuple are borrowed |
@@ -218,8 +218,8 @@ pub fn cached(options: TokenStream, item: TokenStream) -> TokenStream {
 /// | `crate` | path to the facade | `::cachemacro` |
 ///
 /// Arguments that stand bare in the call of an entry function are borrowed, so that the body can move them. In `key`,
-/// `tags`, `ttl` and `entry`, `result` is the value inside what the function returned; a put that learns its key from
-/// it evicts that key after the body and stores nothing. `self` is there beside `result` only in functions that take
+/// `tags`, `ttl` and `entry`, `result` is the value inside what the function returned (an argument of that name must then
+/// be renamed); a put that learns its key from it evicts that key after the body and stores nothing. `self` is there beside `result` only in functions that take
 /// `&self`.
 ///
 /// `prefix` and `key` in a trait or a generic `impl` write the entry of the function in the same `impl`, and evict
@@ -282,8 +282,8 @@ pub fn cache_put(options: TokenStream, item: TokenStream) -> TokenStream {
 /// | `on_evict_error` | `"return"`: a failed evict is what the function returns, where its error can be made from `cachemacro::Error` | `"log"`: it is logged and counted |
 /// | `crate` | path to the facade | `::cachemacro` |
 ///
-/// In `key`, `tags`, `entry` and `entries`, `result` is the value inside what the function returned; where there is
-/// none, what mentions it does nothing. Arguments mentioned beside it are cloned. Whatever the function returns will do: it need not be
+/// In `key`, `tags`, `entry` and `entries`, `result` is the value inside what the function returned (an argument of that
+/// name must then be renamed); where there is none, what mentions it does nothing. Arguments mentioned beside it are cloned. Whatever the function returns will do: it need not be
 /// cacheable.
 #[proc_macro_attribute]
 pub fn cache_evict(options: TokenStream, item: TokenStream) -> TokenStream {

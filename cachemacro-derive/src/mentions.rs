@@ -3,7 +3,8 @@
 //! Tokens and not syntax are searched, because names hide in macro calls and in the literals of `format!`. What looks
 //! like a mention and is none costs an argument too many, never one too few.
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Ident, Spacing, TokenStream, TokenTree};
+use syn::ext::IdentExt;
 use syn::visit::{self, Visit};
 use syn::{Expr, ExprAsync, ExprClosure, ExprReturn, ExprTry, Item};
 
@@ -12,13 +13,15 @@ pub(crate) fn mentions(tokens: TokenStream, name: &str) -> bool {
     find(tokens, name).is_some()
 }
 
-/// The first token that mentions `name`.
+/// The first token that mentions `name`, which may be written with `r#` or without.
 pub(crate) fn find(tokens: TokenStream, name: &str) -> Option<TokenTree> {
-    let mut before = None;
-    for token in tokens {
-        let found = match &token {
-            // A field or method of that name is something else.
-            TokenTree::Ident(ident) => *ident == name && before != Some('.'),
+    let name = name.trim_start_matches("r#");
+    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+    for (at, token) in tokens.iter().enumerate() {
+        let found = match token {
+            TokenTree::Ident(ident) => {
+                ident.unraw() == name && !is_member(&tokens[..at]) && !is_in_path(&tokens, at)
+            }
             TokenTree::Group(group) => match find(group.stream(), name) {
                 Some(inner) => return Some(inner),
                 None => false,
@@ -27,24 +30,58 @@ pub(crate) fn find(tokens: TokenStream, name: &str) -> Option<TokenTree> {
             TokenTree::Punct(_) => false,
         };
         if found {
-            return Some(token);
+            return Some(token.clone());
         }
-        before = match &token {
-            TokenTree::Punct(punct) => Some(punct.as_char()),
-            _ => None,
-        };
     }
     None
+}
+
+/// Whether a type or const parameter is mentioned, alone or as in `T::Out`.
+pub(crate) fn mentions_parameter(tokens: TokenStream, name: &Ident) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == *name,
+        TokenTree::Group(group) => mentions_parameter(group.stream(), name),
+        TokenTree::Literal(_) | TokenTree::Punct(_) => false,
+    })
+}
+
+/// Whether what follows is a field or method: behind one dot, and not behind `..`.
+fn is_member(before: &[TokenTree]) -> bool {
+    match before {
+        [.., first, last] if is_dot(last) => !(is_dot(first) && is_joint(first)),
+        [last] => is_dot(last),
+        _ => false,
+    }
+}
+
+/// Whether the token at `at` has `::` on either side.
+fn is_in_path(tokens: &[TokenTree], at: usize) -> bool {
+    let is_separator = |pair: &[TokenTree]| match pair {
+        [first, second] => is(first, ':') && is_joint(first) && is(second, ':'),
+        _ => false,
+    };
+    at >= 2 && is_separator(&tokens[at - 2..at]) || tokens.get(at + 1..at + 3).is_some_and(is_separator)
+}
+
+fn is(token: &TokenTree, c: char) -> bool {
+    matches!(token, TokenTree::Punct(punct) if punct.as_char() == c)
+}
+
+fn is_dot(token: &TokenTree) -> bool {
+    is(token, '.')
+}
+
+fn is_joint(token: &TokenTree) -> bool {
+    matches!(token, TokenTree::Punct(punct) if punct.spacing() == Spacing::Joint)
 }
 
 /// Whether a literal's text has `{name…}` in it.
 fn in_format_string(literal: &str, name: &str) -> bool {
     literal.contains('"')
         && literal.match_indices('{').any(|(at, _)| {
-            literal[at + 1..]
-                .trim_start()
-                .strip_prefix(name)
-                .is_some_and(|rest| rest.trim_start().starts_with(['}', ':', '.', '$']))
+            let inside = literal[at + 1..].trim_start();
+            let inside = inside.strip_prefix("r#").unwrap_or(inside);
+            inside.strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with(['}', ':', '.', '$']))
         })
 }
 
@@ -98,12 +135,29 @@ mod tests {
         assert!(mentioned("vec![f(id)]", "id"));
         assert!(mentioned(r#"format!("x:{id}")"#, "id"));
         assert!(mentioned(r#"format!("x:{id:?}")"#, "id"));
+        assert!(mentioned("&text[..id]", "id"));
+        assert!(mentioned("text[1..id.len()]", "id"));
+        assert!(mentioned("text[..=id]", "id"));
+        assert!(mentioned("K { other: id }", "id"));
+    }
+
+    #[test]
+    fn raw_names_are_what_they_are_without_r() {
+        assert!(mentioned("r#type + 1", "r#type"));
+        assert!(mentioned("r#id + 1", "id"));
+        assert!(mentioned("id + 1", "r#id"));
+        assert!(mentioned(r#"format!("{type}")"#, "r#type"));
     }
 
     #[test]
     fn other_names_and_fields_are_not() {
         assert!(!mentioned("identity", "id"));
         assert!(!mentioned("user.id", "id"));
+        assert!(!mentioned("user. id", "id"));
+        assert!(!mentioned("user?.id", "id"));
+        assert!(!mentioned("id::of(user)", "id"));
+        assert!(!mentioned("user::id(1)", "id"));
+        assert!(!mentioned("::id", "id"));
         assert!(!mentioned(r#"format!("id {idx}")"#, "id"));
     }
 }

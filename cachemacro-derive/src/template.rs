@@ -4,9 +4,10 @@
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
+use syn::ext::IdentExt;
 use syn::{Expr, LitStr, Member};
 
-use crate::errors::{Errors, similar, there_are};
+use crate::errors::Errors;
 use crate::item::Item;
 use crate::sites::Piece;
 
@@ -114,7 +115,8 @@ fn placeholder(text: &str, lit: &LitStr, scope: &Scope<'_>, errors: &Errors) -> 
         );
     };
     let starts_as_name = text.starts_with(|c: char| c.is_alphabetic() || c == '_');
-    let Some(expr) = starts_as_name.then(|| syn::parse_str::<Expr>(text).ok()).flatten() else {
+    let tokens = starts_as_name.then(|| text.parse::<TokenStream>().ok()).flatten();
+    let Some(expr) = tokens.and_then(|tokens| syn::parse2::<Expr>(raw_names(tokens)).ok()) else {
         unfit();
         return None;
     };
@@ -122,11 +124,32 @@ fn placeholder(text: &str, lit: &LitStr, scope: &Scope<'_>, errors: &Errors) -> 
         unfit();
         return None;
     };
-    if let Some(message) = complaint(&base.to_string(), text, scope) {
+    if let Some(message) = complaint(&base.unraw().to_string(), text, scope) {
         errors.push(lit.span(), message);
         return None;
     }
     Some(relocate(expr.to_token_stream(), lit.span(), scope))
+}
+
+/// Names that are keywords, such as `type`, as they are written in Rust: `r#type`.
+fn raw_names(tokens: TokenStream) -> TokenStream {
+    tokens
+        .into_iter()
+        .map(|token| match token {
+            TokenTree::Ident(ident) if is_name_only_in_templates(&ident.to_string()) => {
+                TokenTree::Ident(Ident::new_raw(&ident.to_string(), ident.span()))
+            }
+            TokenTree::Group(group) => {
+                TokenTree::Group(Group::new(group.delimiter(), raw_names(group.stream())))
+            }
+            other => other,
+        })
+        .collect()
+}
+
+fn is_name_only_in_templates(name: &str) -> bool {
+    let has_a_meaning = ["self", "Self", "super", "crate", "true", "false", "await", "_"].contains(&name);
+    !has_a_meaning && !name.starts_with("r#") && syn::parse_str::<Ident>(name).is_err()
 }
 
 /// `a` of `a.b.c(d)[e]`.
@@ -160,21 +183,8 @@ fn complaint(base: &str, text: &str, scope: &Scope<'_>) -> Option<String> {
         ),
         _ if item.find(base).is_some() => None,
         _ => {
-            let mut known: Vec<String> = item.names().map(ToString::to_string).collect();
-            if scope.result {
-                known.push("result".to_owned());
-            }
-            let known = known.iter().map(String::as_str);
-            let guess = similar(base, known.clone());
-            Some(match guess {
-                Some(guess) => {
-                    format!("`{{{base}}}` names no argument of `{name}`: did you mean `{{{guess}}}`?")
-                }
-                None if known.clone().next().is_some() => {
-                    format!("`{{{base}}}` names no argument of `{name}`: {}", there_are(known))
-                }
-                None => format!("`{{{base}}}` names no argument of `{name}`, which has none"),
-            })
+            let others: &[&str] = if scope.result { &["result"] } else { &[] };
+            Some(item.no_argument(base, others, |name| format!("`{{{name}}}`")))
         }
     }
 }
@@ -186,14 +196,15 @@ fn relocate(tokens: TokenStream, at: Span, scope: &Scope<'_>) -> TokenStream {
     tokens
         .into_iter()
         .map(|token| match token {
-            TokenTree::Ident(ident) => {
+            TokenTree::Ident(mut ident) => {
                 let name = ident.to_string();
                 let own = match (&scope.item.receiver, name.as_str()) {
                     (Some(receiver), "self") => Some(receiver.self_token.span),
                     (_, "result") if scope.result => Some(Span::call_site()),
                     _ => scope.item.find(&name).map(Ident::span),
                 };
-                TokenTree::Ident(Ident::new(&name, own.map_or(other, |own| own.located_at(at))))
+                ident.set_span(own.map_or(other, |own| own.located_at(at)));
+                TokenTree::Ident(ident)
             }
             TokenTree::Group(group) => {
                 let mut inner = Group::new(group.delimiter(), relocate(group.stream(), at, scope));

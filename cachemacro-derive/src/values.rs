@@ -12,6 +12,7 @@ use syn::{Expr, parse_quote, parse_quote_spanned};
 use crate::item::{Item, names_in, pointing_at};
 use crate::mentions::mentions;
 use crate::model::{Let, Source, Value};
+use crate::template::{Hole, Part};
 
 /// Where an expression is put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +56,49 @@ pub(crate) fn value(value: &Value, item: &Item, place: Place, loaded: Option<&Id
     }
 }
 
+/// A reference to the value.
+pub(crate) fn value_by_reference(
+    of: &Value,
+    item: &Item,
+    place: Place,
+    loaded: Option<&Ident>,
+) -> TokenStream {
+    let tokens = value(of, item, place, loaded);
+    let binds_less = matches!(of.expr, Expr::Binary(_) | Expr::Cast(_) | Expr::Range(_));
+    if binds_less && of.lets.is_empty() { reference(quote!((#tokens))) } else { reference(tokens) }
+}
+
+/// The placeholders as the place needs them: what they begin with is dereferenced by itself, and what is passed to
+/// methods is not.
+pub(crate) fn template(parts: &[Part], item: &Item, place: Place) -> Vec<Part> {
+    let fitted = |part: &Part| match part {
+        Part::Hole(hole) if place == Place::Entry => {
+            let Ok(mut expr) = syn::parse2::<Expr>(hole.expr.clone()) else { return part.clone() };
+            fit_passed(&mut expr, item);
+            Part::Hole(Hole { expr: expr.to_token_stream(), ..hole.clone() })
+        }
+        other => other.clone(),
+    };
+    parts.iter().map(fitted).collect()
+}
+
+fn fit_passed(expr: &mut Expr, item: &Item) {
+    let fit = |passed: &mut Expr| *passed = fitted(passed, item, Place::Entry, &[], false);
+    match expr {
+        Expr::MethodCall(call) => {
+            call.args.iter_mut().for_each(fit);
+            fit_passed(&mut call.receiver, item);
+        }
+        Expr::Index(index) => {
+            fit(&mut index.index);
+            fit_passed(&mut index.expr, item);
+        }
+        Expr::Field(field) => fit_passed(&mut field.base, item),
+        Expr::Await(awaited) => fit_passed(&mut awaited.base, item),
+        _ => {}
+    }
+}
+
 /// All bindings at once, because one may have the name of what another stands for.
 fn bindings(lets: &[&Let], item: &Item, place: Place, loaded: Option<&Ident>) -> TokenStream {
     let mixed = Span::mixed_site();
@@ -91,10 +135,8 @@ pub(crate) fn fitted(expr: &Expr, item: &Item, place: Place, bound: &[Ident], bo
         borrow_bare(&mut expr, &names);
     }
     if place == Place::Entry {
-        let mut local = Locals(Vec::new());
-        local.visit_expr_mut(&mut expr);
         let owned: Vec<&Ident> = names.into_iter().filter(|name| !item.is_reference(name)).collect();
-        Dereference { names: &owned, locals: &local.0 }.visit_expr_mut(&mut expr);
+        Dereference { names: &owned, locals: Vec::new() }.visit_expr_mut(&mut expr);
     }
     expr
 }
@@ -144,36 +186,37 @@ pub(crate) fn borrow_in_call(expr: &Expr, item: &Item) -> Expr {
     expr
 }
 
-/// Names that the expression itself binds.
-struct Locals(Vec<Ident>);
-
-impl VisitMut for Locals {
-    fn visit_pat_ident_mut(&mut self, pat: &mut syn::PatIdent) {
-        self.0.push(pat.ident.clone());
-        visit_mut::visit_pat_ident_mut(self, pat);
-    }
-}
-
 /// `id` to `(*id)`.
 struct Dereference<'a> {
     names: &'a [&'a Ident],
-    locals: &'a [Ident],
+    /// What the expression itself binds, where it is seen.
+    locals: Vec<Ident>,
+}
+
+impl Dereference<'_> {
+    fn argument<'a>(&self, expr: &'a Expr) -> Option<&'a Ident> {
+        is_bare(expr, self.names).filter(|name| !self.locals.contains(name))
+    }
+
+    /// Visits something whose names are not seen outside of it.
+    fn within(&mut self, visit: impl FnOnce(&mut Self)) {
+        let outside = self.locals.len();
+        visit(self);
+        self.locals.truncate(outside);
+    }
 }
 
 impl VisitMut for Dereference<'_> {
     fn visit_expr_mut(&mut self, expr: &mut Expr) {
         if let Expr::Reference(reference) = expr
             && reference.mutability.is_none()
-            && let Some(name) = is_bare(&reference.expr, self.names)
-            && !self.locals.contains(name)
+            && let Some(name) = self.argument(&reference.expr)
         {
             // `&*id` is `id`.
             *expr = parse_quote!(#name);
             return;
         }
-        if let Some(name) = is_bare(expr, self.names)
-            && !self.locals.contains(name)
-        {
+        if let Some(name) = self.argument(expr) {
             let span = pointing_at(name);
             *expr = parse_quote_spanned!(span=> (*#name));
             return;
@@ -181,7 +224,71 @@ impl VisitMut for Dereference<'_> {
         visit_mut::visit_expr_mut(self, expr);
     }
 
-    /// `f(|x| …)` and the like bind names of their own, see [`Locals`]; a macro's tokens are left alone.
+    fn visit_field_value_mut(&mut self, field: &mut syn::FieldValue) {
+        if self.argument(&field.expr).is_some() {
+            // `K { id }` has no place for `(*id)`.
+            field.colon_token.get_or_insert_default();
+        }
+        visit_mut::visit_field_value_mut(self, field);
+    }
+
+    fn visit_pat_mut(&mut self, pat: &mut syn::Pat) {
+        match pat {
+            syn::Pat::Guard(guard) => visit_mut::visit_pat_guard_mut(self, guard),
+            other => self.locals.extend(names_in(other)),
+        }
+    }
+
+    fn visit_expr_closure_mut(&mut self, closure: &mut syn::ExprClosure) {
+        self.within(|this| visit_mut::visit_expr_closure_mut(this, closure));
+    }
+
+    fn visit_arm_mut(&mut self, arm: &mut syn::Arm) {
+        self.within(|this| visit_mut::visit_arm_mut(this, arm));
+    }
+
+    fn visit_block_mut(&mut self, block: &mut syn::Block) {
+        self.within(|this| visit_mut::visit_block_mut(this, block));
+    }
+
+    fn visit_local_mut(&mut self, local: &mut syn::Local) {
+        if let Some(init) = &mut local.init {
+            self.visit_local_init_mut(init);
+        }
+        self.visit_pat_mut(&mut local.pat);
+    }
+
+    fn visit_expr_let_mut(&mut self, expr: &mut syn::ExprLet) {
+        self.visit_expr_mut(&mut expr.expr);
+        self.visit_pat_mut(&mut expr.pat);
+    }
+
+    fn visit_expr_if_mut(&mut self, expr: &mut syn::ExprIf) {
+        self.within(|this| {
+            this.visit_expr_mut(&mut expr.cond);
+            this.visit_block_mut(&mut expr.then_branch);
+        });
+        if let Some((_, otherwise)) = &mut expr.else_branch {
+            self.visit_expr_mut(otherwise);
+        }
+    }
+
+    fn visit_expr_while_mut(&mut self, expr: &mut syn::ExprWhile) {
+        self.within(|this| visit_mut::visit_expr_while_mut(this, expr));
+    }
+
+    fn visit_expr_for_loop_mut(&mut self, expr: &mut syn::ExprForLoop) {
+        self.visit_expr_mut(&mut expr.expr);
+        self.within(|this| {
+            this.visit_pat_mut(&mut expr.pat);
+            this.visit_block_mut(&mut expr.body);
+        });
+    }
+
+    /// Items see none of these names.
+    fn visit_item_mut(&mut self, _: &mut syn::Item) {}
+
+    /// A macro's tokens are left alone.
     fn visit_macro_mut(&mut self, _: &mut syn::Macro) {}
 }
 

@@ -144,6 +144,42 @@ mod expectations {
     }
 }
 
+mod results {
+    use super::*;
+
+    #[cached(prefix = "results", key = "{id}", entry = of)]
+    async fn load(id: u32) -> u32 {
+        id
+    }
+
+    /// A module that is called what a function returns.
+    mod result {
+        pub(super) fn next(id: u32) -> u32 {
+            id + 1
+        }
+    }
+
+    #[cache_put(entry = of(result::next(id)))]
+    async fn put(id: u32) -> u32 {
+        id + 7
+    }
+
+    #[cache_evict(prefix = "results", key = |result| result + 1)]
+    async fn evict(id: u32) -> u32 {
+        id
+    }
+
+    #[test]
+    fn a_module_or_parameter_called_result_is_none() {
+        run(async {
+            put(1).await;
+            assert_eq!(load(2).await, 8, "its key is known before the body, so it stores");
+            evict(1).await;
+            assert!(!of(2).has().await.unwrap());
+        });
+    }
+}
+
 mod defaults {
     use super::*;
 

@@ -10,13 +10,14 @@ pub(crate) mod write;
 
 use proc_macro2::{Ident, Span};
 use quote::ToTokens;
+use syn::ext::IdentExt;
 use syn::punctuated::Punctuated;
 use syn::visit::Visit;
 use syn::{Expr, ExprLit, GenericParam, Lit, Path, Token, Type};
 
 use self::values::plain;
-use crate::errors::{Errors, similar, there_are};
-use crate::item::{Form, Item, has_impl_trait, pointing_at, unwrap_type};
+use crate::errors::{Errors, listed};
+use crate::item::{Form, Item, argument_of, has_impl_trait, pointing_at};
 use crate::mentions::mentions;
 use crate::model::{Cached, EntryParts, Key, RulesModel, StoresErr, Tag, TypePart, Value};
 use crate::options::{self, Macro, Options, unwrapped};
@@ -201,26 +202,15 @@ impl Checker<'_> {
                 self.errors
                     .push(name.span(), "`self` is never part of the default key: leave it out of `skip`");
             } else if self.item.find(&name.to_string()).is_none() {
-                self.errors.push(name.span(), self.no_argument(&name.to_string()));
+                let message =
+                    self.item.no_argument(&name.unraw().to_string(), &[], |name| format!("`{name}`"));
+                self.errors.push(name.span(), message);
             }
         }
         let args = self.item.args.iter().enumerate();
         let names = args.flat_map(|(at, arg)| arg.names.iter().map(move |name| (at, name.clone())));
-        Key::Args(names.filter(|(_, name)| !skipped.contains(name)).collect())
-    }
-
-    fn no_argument(&self, name: &str) -> String {
-        let known: Vec<String> = self.item.names().map(ToString::to_string).collect();
-        let known = known.iter().map(String::as_str);
-        match similar(name, known.clone()) {
-            Some(guess) => {
-                format!("`{}` has no argument `{name}`: did you mean `{guess}`?", self.item.name())
-            }
-            None if known.clone().next().is_none() => {
-                format!("`{}` has no argument `{name}`: it has none", self.item.name())
-            }
-            None => format!("`{}` has no argument `{name}`: {}", self.item.name(), there_are(known)),
-        }
+        let is_skipped = |name: &Ident| skipped.iter().any(|skipped| skipped.unraw() == name.unraw());
+        Key::Args(names.filter(|(_, name)| !is_skipped(name)).collect())
     }
 
     /// The key that the option `key` gives.
@@ -233,7 +223,11 @@ impl Checker<'_> {
             );
         }
         match expr {
-            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => self.template(text, "key").map(Key::Template),
+            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
+                let parts = self.template(text, "key")?;
+                self.no_name_is_text(&parts, text.span());
+                Some(Key::Template(parts))
+            }
             Expr::Lit(other) => {
                 self.errors.at(
                     other,
@@ -250,6 +244,23 @@ impl Checker<'_> {
             }
             other => self.over_arguments(other, "key").map(|value| Key::Value(Box::new(value))),
         }
+    }
+
+    /// A template without placeholders does not say the names of arguments.
+    fn no_name_is_text(&self, parts: &[Part], span: Span) {
+        let [Part::Text(text)] = parts else { return };
+        let is_name = |part: &&str| self.item.find(part).is_some();
+        let said: Vec<&str> = text.split(':').filter(is_name).collect();
+        if said.is_empty() {
+            return;
+        }
+        let meant: Vec<String> = text
+            .split(':')
+            .map(|part| if is_name(&part) { format!("{{{part}}}") } else { part.to_owned() })
+            .collect();
+        let are = if said.len() == 1 { "is" } else { "are" };
+        let message = format!("{} here {are} text: write `{}`", listed(said), meant.join(":"));
+        self.errors.push(span, message);
     }
 
     pub(crate) fn template(&self, text: &syn::LitStr, option: &'static str) -> Option<Vec<Part>> {
@@ -353,18 +364,8 @@ impl Checker<'_> {
 
 /// What is in `Result` and `Option`, as far as the spelling tells.
 pub(crate) fn inside(ty: &Type) -> &Type {
-    let in_result = generic_argument(ty, |name| name.ends_with("Result")).unwrap_or(ty);
-    generic_argument(in_result, |name| name == "Option").unwrap_or(in_result)
-}
-
-fn generic_argument(ty: &Type, named: impl Fn(&str) -> bool) -> Option<&Type> {
-    let Type::Path(path) = unwrap_type(ty) else { return None };
-    let last = path.path.segments.last().filter(|last| named(&last.ident.to_string()))?;
-    let syn::PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
-    arguments.args.iter().find_map(|argument| match argument {
-        syn::GenericArgument::Type(ty) => Some(unwrap_type(ty)),
-        _ => None,
-    })
+    let in_result = argument_of(ty, |name| name.ends_with("Result")).unwrap_or(ty);
+    argument_of(in_result, |name| name == "Option").unwrap_or(in_result)
 }
 
 /// The elements of `[a, b]`, `&[a, b]` and `vec![a, b]`.

@@ -1,13 +1,13 @@
 //! The rules of `#[cache_put]` and `#[cache_evict]`.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::ToTokens;
 use syn::{Expr, ExprLit, Lit, Type};
 
 use super::values::plain;
 use super::{Checker, facade, inside};
 use crate::errors::Errors;
-use crate::item::{Form, Item};
+use crate::item::{Form, Item, names_in};
 use crate::mentions::{find, mentions};
 use crate::model::{EntryParts, Key, Put, PutTarget, Tag, Value, Write, WriteAttr, Writing};
 use crate::options::{self, Macro, Options};
@@ -34,6 +34,7 @@ pub(crate) fn writing(attributes: &[(Macro, Options)], item: &Item, errors: &Err
             }
         }
         check.defaults_have_self();
+        check.result_is_no_argument();
         if check.returns_errors() && writing.return_errors.is_none() {
             writing.return_errors = options.get("on_evict_error").map(options::Opt::span);
         }
@@ -74,6 +75,30 @@ impl Checker<'_> {
 
     fn evicts_on_err(&self) -> bool {
         self.word("on_err", ["evict", "keep"]).as_deref() == Some("evict")
+    }
+
+    /// Where an argument is called `result`, options must not say which they mean.
+    fn result_is_no_argument(&self) {
+        if self.item.find("result").is_none() {
+            return;
+        }
+        let late = ["entry", "entries", "key", "tags", "ttl", "unless"];
+        for opt in late.iter().filter_map(|name| self.options.get(name)) {
+            let own = match &opt.value {
+                options::Value::Expr(expr) => closure_names(expr),
+                _ => Vec::new(),
+            };
+            let said = find(opt.tokens.clone(), "result").filter(|_| own.iter().all(|name| name != "result"));
+            if let Some(token) = said {
+                let name = self.item.name();
+                self.errors.push(
+                    token.span(),
+                    format!(
+                        "`result` is what `{name}` returns, and one of its arguments too: rename the argument"
+                    ),
+                );
+            }
+        }
     }
 
     /// Options that say what the entry says already.
@@ -279,10 +304,19 @@ impl Checker<'_> {
     }
 }
 
+/// The names that a closure gives its parameters.
+fn closure_names(expr: &Expr) -> Vec<Ident> {
+    match expr {
+        Expr::Closure(closure) => closure.inputs.iter().flat_map(names_in).collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// Whether a value is known only after the body.
 pub(crate) fn is_late(value: &Value) -> bool {
+    let bound = || value.lets.iter().flat_map(|bound| names_in(&bound.pat));
     value.lets.iter().any(|bound| matches!(bound.from, crate::model::Source::Loaded))
-        || mentions(value.expr.to_token_stream(), "result")
+        || mentions(value.expr.to_token_stream(), "result") && bound().all(|name| name != "result")
 }
 
 pub(crate) fn is_late_tag(tag: &Tag) -> bool {

@@ -8,7 +8,7 @@ use syn::{GenericParam, Generics, Lifetime, Pat, Type, parse_quote};
 
 use super::Expander;
 use crate::item::{Arg, Item, unwrap_type};
-use crate::mentions::mentions;
+use crate::mentions::mentions_parameter;
 use crate::model::{Cached, EntryFn};
 use crate::values::Place;
 
@@ -173,8 +173,8 @@ fn by_reference(pat: &Pat) -> TokenStream {
 /// Whether a type or const parameter occurs in a type.
 fn says_generic(ty: &Type, generics: &Generics) -> bool {
     generics.params.iter().any(|param| match param {
-        GenericParam::Type(param) => mentions(ty.to_token_stream(), &param.ident.to_string()),
-        GenericParam::Const(param) => mentions(ty.to_token_stream(), &param.ident.to_string()),
+        GenericParam::Type(param) => mentions_parameter(ty.to_token_stream(), &param.ident),
+        GenericParam::Const(param) => mentions_parameter(ty.to_token_stream(), &param.ident),
         GenericParam::Lifetime(_) => false,
     })
 }

@@ -202,10 +202,11 @@ impl<'a> Expander<'a> {
         let policy = policy(&parts.policy, private).map(|policy| quote_spanned!(mixed=> , #policy));
         let (types, conditional_types) = self.types(&parts.types, place);
         let (chain, conditional) = match &parts.key {
-            Key::Template(template) => (template_chain(template), TokenStream::new()),
+            Key::Template(template) => {
+                (template_chain(&values::template(template, self.item, place)), TokenStream::new())
+            }
             Key::Value(key) => {
-                let key = value(key, self.item, place, None);
-                let key = reference(&key);
+                let key = values::value_by_reference(key, self.item, place, None);
                 (quote_spanned!(mixed=> .value(#key)), TokenStream::new())
             }
             Key::Args(args) => self.arguments(args, place),
@@ -310,7 +311,7 @@ impl<'a> Expander<'a> {
         }
         match tag {
             Tag::Template(parts) => {
-                let chain = template_chain(parts);
+                let chain = template_chain(&values::template(parts, self.item, place));
                 quote_spanned!(mixed=> #private::TagBuilder::new() #chain.finish())
             }
             Tag::One(tag) | Tag::Many(tag) => {

@@ -336,8 +336,8 @@ impl Writer<'_> {
         let chain = match &parts.key {
             Key::Template(template) => self.late_chain(template, late),
             Key::Value(value) => {
-                let value = self.late_value(value, late);
-                let value = reference(&value);
+                late.mentioned.extend(values::arguments_in(value, self.item));
+                let value = values::value_by_reference(value, self.item, Place::Function, Some(&result()));
                 quote_spanned!(mixed=> .value(#value))
             }
             Key::Args(_) => TokenStream::new(),

@@ -55,6 +55,11 @@ fn hole(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<Raw, Str
             }
             '"' => quoted = !quoted,
             _ if quoted => {}
+            // `r#type` is `type`.
+            '#' if ends_in_r(&inside) && chars.peek().is_some_and(|c| c.is_alphabetic() || *c == '_') => {
+                inside.pop();
+                continue;
+            }
             '(' | '[' => depth += 1,
             ')' | ']' => depth = depth.saturating_sub(1),
             '{' => {
@@ -85,6 +90,12 @@ fn hole(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<Raw, Str
         ));
     }
     Ok(Raw::Hole { expr: expr.to_owned(), debug })
+}
+
+/// Whether the last word is `r`.
+fn ends_in_r(text: &str) -> bool {
+    let is_part_of_a_word = |c: char| c.is_alphanumeric() || c == '_';
+    text.strip_suffix('r').is_some_and(|before| !before.ends_with(is_part_of_a_word))
 }
 
 /// A character that does not occur in arguments, fields and method calls. Such are refused before the compiler's
@@ -149,6 +160,13 @@ mod tests {
     fn a_question_mark_prints_with_debug() {
         assert_eq!(split("{id:?}"), Ok(vec![Raw::Hole { expr: "id".to_owned(), debug: true }]));
         assert_eq!(split("{m.f(a::B)}"), Ok(vec![hole("m.f(a::B)")]));
+    }
+
+    #[test]
+    fn raw_names_are_names() {
+        assert_eq!(split("{r#type}:{a.r#fn(r#in)}"), Ok(vec![hole("type"), text(":"), hole("a.fn(in)")]));
+        assert!(split("{bar#x}").is_err());
+        assert!(split("{m.f(r#\"x\"#)}").is_err());
     }
 
     #[test]
