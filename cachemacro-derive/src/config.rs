@@ -175,7 +175,9 @@ impl TraitImpl {
         let has_entry = this == Macro::Cached && options.has("entry");
         if has_entry || prefix_of(&options).is_some_and(|prefix| moved.contains(&prefix)) {
             let of_trait = self.path.to_token_stream().to_string();
-            add_option(meta, &quote!(__of_trait(#of_trait)));
+            let at = syn::spanned::Spanned::span(meta.path()).unwrap();
+            let (line, column) = (at.line(), at.column());
+            add_option(meta, &quote!(__of_trait(#of_trait, #line, #column)));
         }
     }
 

@@ -72,12 +72,21 @@ pub(crate) enum PutTarget {
     Parts(Box<EntryParts>),
 }
 
+/// The `impl` that an attribute stands in, for code that stands outside of it.
+#[derive(Clone)]
+pub(crate) struct OfTrait {
+    /// The trait as the `impl` spells it.
+    pub(crate) path: String,
+    /// Line and column of the attribute.
+    pub(crate) place: (u32, u32),
+}
+
 /// Everything that makes an `Entry`.
 pub(crate) struct EntryParts {
     pub(crate) policy: Policy,
     pub(crate) cache: Option<Expr>,
     /// The trait whose `impl` the function is in, where the key must be the same outside of it.
-    pub(crate) of_trait: Option<String>,
+    pub(crate) of_trait: Option<OfTrait>,
     pub(crate) prefix: Option<Expr>,
     pub(crate) types: Vec<TypePart>,
     pub(crate) key: Key,

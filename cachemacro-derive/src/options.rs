@@ -10,6 +10,7 @@ use syn::punctuated::Punctuated;
 use syn::{Expr, ExprLit, Lit, LitBool, Path, Token, Type, Visibility, parenthesized};
 
 use crate::errors::{Errors, listed, similar};
+use crate::model::OfTrait;
 
 /// One of the four attributes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,7 +163,7 @@ pub(crate) struct Options {
     /// The attribute's path, where another attribute of the same function took it along.
     pub(crate) taken: Option<Path>,
     /// The trait whose `impl` this is in, where `#[cache_config]` moved the function that `entry` names out of it.
-    of_trait: Option<String>,
+    of_trait: Option<OfTrait>,
 }
 
 impl Options {
@@ -209,8 +210,8 @@ impl Options {
         self.span.unwrap_or_else(Span::call_site)
     }
 
-    pub(crate) fn of_trait(&self) -> Option<&str> {
-        self.of_trait.as_deref()
+    pub(crate) const fn of_trait(&self) -> Option<&OfTrait> {
+        self.of_trait.as_ref()
     }
 }
 
@@ -261,7 +262,12 @@ fn from_config(
     parenthesized!(content in input);
     input.parse::<Option<Token![,]>>()?;
     if name == "__of_trait" {
-        options.of_trait = Some(content.parse::<syn::LitStr>()?.value());
+        let path = content.parse::<syn::LitStr>()?.value();
+        let number = || {
+            content.parse::<Token![,]>()?;
+            content.parse::<syn::LitInt>()?.base10_parse()
+        };
+        options.of_trait = Some(OfTrait { path, place: (number()?, number()?) });
         return Ok(true);
     }
     let inherited = parse(this, content.parse()?, errors);

@@ -114,16 +114,15 @@ pub fn strings<I: IntoIterator<Item = S>, S: Into<String>>(tags: I) -> Vec<Strin
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __cachemacro_site {
-    ($function:literal) => {
-        $crate::private::site!($function, $crate::private::Policy::DEFAULT)
+    ($function:literal $(at $place:tt)?) => {
+        $crate::private::site!($function $(at $place)?, $crate::private::Policy::DEFAULT)
     };
-    ($function:literal, $policy:expr) => {{
-        static SITE: $crate::private::Site = $crate::private::Site::new(
-            ::core::module_path!(),
-            $function,
-            (::core::line!(), ::core::column!()),
-            $policy,
-        );
+    ($function:literal, $policy:expr) => {
+        $crate::private::site!($function at (::core::line!(), ::core::column!()), $policy)
+    };
+    ($function:literal at $place:tt, $policy:expr) => {{
+        static SITE: $crate::private::Site =
+            $crate::private::Site::new(::core::module_path!(), $function, $place, $policy);
         &SITE
     }};
 }

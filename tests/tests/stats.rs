@@ -151,6 +151,29 @@ mod names {
         });
     }
 
+    trait Moved {
+        async fn moved(&self, id: u32) -> u32;
+    }
+
+    #[cache_config(prefix = "moved")]
+    impl Moved for One {
+        #[cached(key = "{id}", entry = moved_entry)]
+        async fn moved(&self, id: u32) -> u32 {
+            id
+        }
+    }
+
+    #[test]
+    fn an_entry_of_a_traits_function_is_of_the_same_site() {
+        run(async {
+            One.moved(1).await;
+            One::moved_entry(1).get().await.expect("memory does not fail");
+            assert_eq!(loads("moved"), [("names::moved".to_owned(), 1)], "there is no other of the name");
+            let site = current().stats().site("names::moved").map(|site| (site.loads, site.hits));
+            assert_eq!(site, Some((1, 1)));
+        });
+    }
+
     struct Of<T>(T);
 
     impl<T: Send + Sync> Of<T> {

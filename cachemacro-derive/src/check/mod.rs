@@ -43,7 +43,7 @@ pub(crate) fn cached(options: &Options, item: &Item, errors: &Errors) -> Cached 
     let entry = EntryParts {
         policy: check.policy(),
         cache: options.expr("cache").cloned(),
-        of_trait: options.of_trait().map(str::to_owned),
+        of_trait: options.of_trait().cloned(),
         prefix: check.prefix(),
         types: check.types(),
         key: check.key().unwrap_or_else(|| check.default_key()),

@@ -209,7 +209,7 @@ impl Checker<'_> {
         Some(EntryParts {
             policy: self.policy(),
             cache: self.options.expr("cache").cloned(),
-            of_trait: self.options.of_trait().map(str::to_owned),
+            of_trait: self.options.of_trait().cloned(),
             prefix: Some(self.prefix()?),
             types: Vec::new(),
             key: self.key()?,

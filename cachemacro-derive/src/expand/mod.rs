@@ -199,6 +199,7 @@ impl<'a> Expander<'a> {
         let mixed = Span::mixed_site();
         let private = &self.private;
         let name = self.item.name();
+        let place_of_site = place_of_site(parts);
         let policy = policy(&parts.policy, private).map(|policy| quote_spanned!(mixed=> , #policy));
         let (types, conditional_types) = self.types(&parts.types, place);
         let (chain, conditional) = match &parts.key {
@@ -213,7 +214,7 @@ impl<'a> Expander<'a> {
         };
         let begin = self.key_begin(parts);
         quote_spanned! {mixed=>
-            let site_ = #private::site!(#name #policy);
+            let site_ = #private::site!(#name #place_of_site #policy);
             let key_ = #begin #types #conditional_types #chain;
             #conditional
         }
@@ -228,7 +229,8 @@ impl<'a> Expander<'a> {
             (None, Some(prefix)) => quote_spanned!(mixed=> #private::key_under(#prefix, &|| ())),
             (Some(of_trait), prefix) => {
                 let prefix = option(prefix.as_ref());
-                quote_spanned!(mixed=> #private::key_in_trait::<Self>(site_, #prefix, #of_trait))
+                let path = &of_trait.path;
+                quote_spanned!(mixed=> #private::key_in_trait::<Self>(site_, #prefix, #path))
             }
         }
     }
@@ -477,6 +479,13 @@ pub(crate) fn template_chain(parts: &[Part]) -> TokenStream {
             }
         })
         .collect()
+}
+
+/// Where the attribute stands, for code that stands elsewhere.
+pub(crate) fn place_of_site(parts: &EntryParts) -> Option<TokenStream> {
+    let mixed = Span::mixed_site();
+    let (line, column) = parts.of_trait.as_ref()?.place;
+    Some(quote_spanned!(mixed=> at (#line, #column)))
 }
 
 fn policy(policy: &Policy, private: &Ident) -> Option<TokenStream> {

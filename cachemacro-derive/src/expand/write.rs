@@ -23,7 +23,7 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 
-use super::{Expander, condition_named, template_chain};
+use super::{Expander, condition_named, place_of_site, template_chain};
 use crate::check::value_span;
 use crate::check::write::{is_late, is_late_entry, is_late_put, is_late_tag};
 use crate::item::{Item, pointing_at};
@@ -344,8 +344,8 @@ impl Writer<'_> {
         };
         let begin = self.expander.key_begin(parts);
         let site = parts.of_trait.is_some().then(|| {
-            let name = self.item.name();
-            quote_spanned!(mixed=> let site_ = #private::site!(#name);)
+            let (name, place) = (self.item.name(), place_of_site(parts));
+            quote_spanned!(mixed=> let site_ = #private::site!(#name #place);)
         });
         quote_spanned!(mixed=> { #site #begin #chain })
     }
