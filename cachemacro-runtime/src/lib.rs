@@ -25,6 +25,7 @@ mod mode;
 mod options;
 mod outcome;
 mod pending;
+mod prepared;
 #[doc(hidden)]
 pub mod private;
 mod registry;

@@ -18,10 +18,11 @@ use crate::lease::{self, Answer, Held, Turns, Wanted};
 use crate::lookup::{Looked, Target};
 use crate::mode::{Loading, Mode};
 use crate::outcome::Value;
+use crate::prepared::Prepared;
 use crate::rules::{EntryRules, NoRules};
 use crate::stats::{Counters, Event, MissReason};
 use crate::store::{FillId, LeaseKind, VersionKey};
-use crate::storing::{Prepared, fill_all, finish_puts, to_capture};
+use crate::storing::{fill_all, finish_puts, to_capture};
 
 impl Cache {
     /// The values of many ids under one prefix, in any order; ids that `load` does not know are not in the map.

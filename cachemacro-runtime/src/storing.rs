@@ -1,7 +1,6 @@
-//! From a returned value to an entry's bytes, and those into the store under a lease.
+//! A prepared value into the store: an entry's bytes, under a lease or by force, with stamps that still hold.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,35 +8,20 @@ use futures_util::future::join_all;
 
 use crate::cache::Cache;
 use crate::chunks::{MOST_BYTES, chunks};
-use crate::codec::{BuiltinCodec, codec_id};
-use crate::entry::{Entry, lacks_tag};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::evict::Targets;
-use crate::header::{self, Header, MAX_STAMPS, Stamp};
-use crate::key::{FAILED_TAG, Key};
+use crate::header::{self, Header, Stamp};
+use crate::key::Key;
 use crate::lease::{Held, Turns, draw};
 use crate::lookup::Target;
 use crate::options::{TAGGED_NEVER, Ttl};
-use crate::outcome::{Outcome, Value};
-use crate::rules::Rules;
-use crate::site::{Site, SiteId};
+use crate::prepared::Prepared;
 use crate::stats::Event;
 use crate::store::{Fill, Filled, Version, VersionKey};
 use crate::tags::{BUCKETS, all_any_keys, any_key, tag_keys};
 
 /// How long captured versions must live: as long as any tagged entry may.
 pub(crate) const VERSION_LIFE: Duration = TAGGED_NEVER;
-
-/// An encoded value and what its rules said.
-pub(crate) struct Prepared {
-    payload: Vec<u8>,
-    flags: u8,
-    codec: u8,
-    schema: u64,
-    ttl: Ttl,
-    /// Tags that the value named.
-    tags: Vec<String>,
-}
 
 /// What became of an attempt to store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,145 +52,6 @@ pub(crate) fn to_capture(target: &Target, late_tags: bool) -> Vec<VersionKey> {
         capture.extend(all_any_keys(target.cache.namespace()));
     }
     capture
-}
-
-impl<T: Value> Entry<T> {
-    /// Encodes a value; `None` where it is not to be stored, which is counted.
-    pub(crate) fn prepare_value(
-        &self,
-        target: &Target,
-        rules: &impl Rules<T>,
-        value: &T,
-    ) -> Option<Prepared> {
-        counted(target, self.try_prepare(target, rules, value))
-    }
-
-    /// Encodes a value; `Ok(None)` where its rules say that it is not stored.
-    pub(crate) fn try_prepare(
-        &self,
-        target: &Target,
-        rules: &impl Rules<T>,
-        value: &T,
-    ) -> Result<Option<Prepared>> {
-        let own = self.rules();
-        if rules.unless(value) || own.unless(value) {
-            return Ok(None);
-        }
-        let ttl = rules.ttl(value).or_else(|| own.ttl(value));
-        let ttl = ttl.unwrap_or_else(|| target.ttl());
-        if !ttl.stores() {
-            return Ok(None);
-        }
-        if let Some(unseen) = self.unseen() {
-            warn_unseen(target.site.as_ref().map(|(site, _)| *site), unseen);
-        }
-        let codec = self.codec();
-        let mut payload = Vec::new();
-        codec.encode(value, &mut payload)?;
-        let mut tags = rules.tags(value);
-        tags.extend(own.tags(value));
-        self.prepared(target, payload, 0, codec.id(), ttl, tags).map(Some)
-    }
-
-    /// An entry that says `None`, where the site stores it.
-    pub(crate) fn prepare_none(&self, target: &Target) -> Option<Prepared> {
-        let ttl = target.policy.none_ttl.unwrap_or_else(|| target.ttl());
-        let prepared = if target.policy.cache_none && ttl.stores() {
-            self.prepared(target, Vec::new(), header::NONE, self.codec().id(), ttl, Vec::new()).map(Some)
-        } else {
-            Ok(None)
-        };
-        counted(target, prepared)
-    }
-
-    /// Encodes an `Err` with the cache's own codec, where the site stores it.
-    pub(crate) fn prepare_err<R, O: Outcome<R, Value = T>>(
-        &self,
-        target: &Target,
-        outcome: O,
-        failure: &R,
-    ) -> Option<Prepared> {
-        let ttl = target.ttl();
-        if !target.policy.cache_err || !ttl.stores() {
-            return None;
-        }
-        let codec: BuiltinCodec = target.cache.core().settings.codec;
-        let payload = outcome.encode_err(failure, codec)?;
-        let prepared = payload.and_then(|payload| {
-            self.prepared(target, payload, header::ERROR, codec_id(codec), ttl, Vec::new()).map(Some)
-        });
-        counted(target, prepared)
-    }
-
-    fn prepared(
-        &self,
-        target: &Target,
-        payload: Vec<u8>,
-        flags: u8,
-        codec: u8,
-        ttl: Ttl,
-        tags: Vec<String>,
-    ) -> Result<Prepared> {
-        if target.lacks_tag || tags.iter().any(|tag| tag == FAILED_TAG) {
-            return Err(lacks_tag());
-        }
-        let settings = &target.cache.core().settings;
-        if payload.len() > settings.max_value {
-            return Err(Error::new(ErrorKind::TooLarge, "the encoded value is over the size limit"));
-        }
-        if target.tags.len() + tags.len() > MAX_STAMPS {
-            return Err(Error::new(ErrorKind::TooLarge, "the value has more tags than an entry can carry"));
-        }
-        let (payload, flags) = compressed(settings, payload, flags);
-        Ok(Prepared { payload, flags, codec, schema: self.schema_hash(), ttl, tags })
-    }
-}
-
-/// Warns, once per site, that a change of the value's type could go unnoticed.
-fn warn_unseen(site: Option<&Site>, unseen: &'static str) {
-    if is_news(site.map(Site::id), unseen) {
-        tracing::warn!(
-            site = site.map_or("entry", Site::function),
-            unseen,
-            "a change of this part of the value's type between deploys would go unnoticed: \
-             derive `CacheSchema`, or give the site a `version` and raise it with each change"
-        );
-    }
-}
-
-/// Whether this process has not warned of it yet.
-fn is_news(site: Option<SiteId>, unseen: &'static str) -> bool {
-    static WARNED: Mutex<BTreeSet<(Option<SiteId>, &str)>> = Mutex::new(BTreeSet::new());
-    WARNED.lock().unwrap_or_else(PoisonError::into_inner).insert((site, unseen))
-}
-
-/// Counts why a value is not stored.
-fn counted(target: &Target, prepared: Result<Option<Prepared>>) -> Option<Prepared> {
-    match &prepared {
-        Ok(Some(_)) => {}
-        Ok(None) => target.record(Event::NotStored),
-        Err(error) => {
-            let too_large = error.kind() == ErrorKind::TooLarge;
-            target.record(if too_large { Event::TooLarge } else { Event::NotStored });
-            target.failed(error);
-        }
-    }
-    prepared.ok().flatten()
-}
-
-#[cfg(feature = "compression")]
-fn compressed(settings: &crate::builder::Settings, payload: Vec<u8>, flags: u8) -> (Vec<u8>, u8) {
-    if settings.compress_over.is_some_and(|over| payload.len() > over)
-        && let Some(smaller) = crate::codec::compress::compress(&payload)
-    {
-        return (smaller, flags | header::COMPRESSED);
-    }
-    (payload, flags)
-}
-
-#[cfg(not(feature = "compression"))]
-fn compressed(_settings: &crate::builder::Settings, payload: Vec<u8>, flags: u8) -> (Vec<u8>, u8) {
-    (payload, flags)
 }
 
 impl Prepared {
@@ -577,21 +422,4 @@ async fn set(target: &Target, prepared: &Prepared) -> Result<()> {
     target.timed(core.store.set(&target.full, bytes, life)).await?;
     target.record(Event::BytesWritten(length));
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::options::Policy;
-
-    #[test]
-    fn each_site_warns_once_of_what_it_does_not_see() {
-        let sites = [(7, 5), (9, 5)].map(|place| Site::new("app", "get", place, Policy::DEFAULT));
-        for site in &sites {
-            assert!(is_news(Some(site.id()), "field"));
-            assert!(!is_news(Some(site.id()), "field"));
-            assert!(is_news(Some(site.id()), "another field"));
-        }
-        assert!(is_news(None, "field"));
-    }
 }

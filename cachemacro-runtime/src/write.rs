@@ -15,10 +15,11 @@ use crate::lease::{self, Held};
 use crate::lookup::Target;
 use crate::mode::Loading;
 use crate::outcome::{Outcome, Value};
+use crate::prepared::Prepared;
 use crate::rules::Rules;
 use crate::site::Site;
 use crate::stats::{Counters, Event};
-use crate::storing::{Prepared, finish_put};
+use crate::storing::finish_put;
 
 /// When the evicts of one attribute happen, besides after success.
 #[derive(Debug, Clone, Copy, Default)]
