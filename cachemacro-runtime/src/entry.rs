@@ -275,7 +275,7 @@ impl<T: Value> Entry<T> {
             let number: i64 = std::str::from_utf8(&payload).ok()?.parse().ok()?;
             return T::deserialize(IntoDeserializer::<DecimalError>::into_deserializer(number)).ok();
         }
-        self.codec().decode(&payload).ok()
+        self.codec().decode(&payload).inspect_err(|error| self.failed(error)).ok()
     }
 
     /// The value, if it is there and fresh; a stored `None` or `Err` is not a value.

@@ -289,6 +289,24 @@ async fn an_error_does_not_repeat_what_a_value_says_of_itself() {
 }
 
 #[tokio::test]
+async fn a_value_that_its_type_refuses_is_a_miss_and_counted_as_an_error() {
+    #[derive(Clone, serde::Serialize)]
+    struct Even(u32);
+    impl<'de> serde::Deserialize<'de> for Even {
+        fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+            let number = u32::deserialize(from)?;
+            if number % 2 == 0 { Ok(Self(number)) } else { Err(serde::de::Error::custom("hunter2 is odd")) }
+        }
+    }
+    let cache = Cache::memory();
+    let entry = cache.entry::<Even>("n", &1);
+    entry.set(&Even(1)).await.expect("memory does not fail");
+    assert_eq!(entry.get_or_load(async || Even(2)).await.0, 2);
+    let total = cache.stats().total;
+    assert_eq!((total.misses_for(MissReason::Undecodable), total.errors_of(ErrorKind::Decode)), (1, 1));
+}
+
+#[tokio::test]
 async fn a_lease_that_may_have_been_granted_is_given_back() {
     let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
     store.set_sync_evict(false);
