@@ -6,6 +6,8 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::visit::{self, Visit};
 use syn::visit_mut::{self, VisitMut};
 use syn::{Expr, parse_quote, parse_quote_spanned};
 
@@ -141,9 +143,14 @@ pub(crate) fn fitted(expr: &Expr, item: &Item, place: Place, bound: &[Ident], bo
     expr
 }
 
+/// Whether it is one of them, written with `r#` or without.
+fn is_among(name: &Ident, names: &[&Ident]) -> bool {
+    names.iter().any(|one| one.unraw() == name.unraw())
+}
+
 fn is_bare<'a>(expr: &'a Expr, names: &[&Ident]) -> Option<&'a Ident> {
     match expr {
-        Expr::Path(path) => path.path.get_ident().filter(|name| names.contains(name)),
+        Expr::Path(path) => path.path.get_ident().filter(|name| is_among(name, names)),
         Expr::Group(group) => is_bare(&group.expr, names),
         _ => None,
     }
@@ -195,7 +202,8 @@ struct Dereference<'a> {
 
 impl Dereference<'_> {
     fn argument<'a>(&self, expr: &'a Expr) -> Option<&'a Ident> {
-        is_bare(expr, self.names).filter(|name| !self.locals.contains(name))
+        let locals: Vec<&Ident> = self.locals.iter().collect();
+        is_bare(expr, self.names).filter(|name| !is_among(name, &locals))
     }
 
     /// Visits something whose names are not seen outside of it.
@@ -292,11 +300,45 @@ impl VisitMut for Dereference<'_> {
     fn visit_macro_mut(&mut self, _: &mut syn::Macro) {}
 }
 
+/// Looks for a name where no syntax tells what it is.
+struct Opaque<'a>(&'a Ident, bool);
+
+impl Opaque<'_> {
+    fn look(&mut self, tokens: &TokenStream) {
+        self.1 |= mentions(tokens.clone(), &self.0.to_string());
+    }
+}
+
+impl Visit<'_> for Opaque<'_> {
+    fn visit_macro(&mut self, mac: &syn::Macro) {
+        self.look(&mac.tokens);
+    }
+
+    fn visit_expr(&mut self, expr: &Expr) {
+        match expr {
+            Expr::Verbatim(tokens) => self.look(tokens),
+            other => visit::visit_expr(self, other),
+        }
+    }
+}
+
+/// Whether the expression means `name`, or may where its syntax is not known, and not a binding of its own by that name.
+pub(crate) fn means(expr: &Expr, name: &Ident) -> bool {
+    let mut fitted = expr.clone();
+    Dereference { names: &[name], locals: Vec::new() }.visit_expr_mut(&mut fitted);
+    if fitted.to_token_stream().to_string() != expr.to_token_stream().to_string() {
+        return true;
+    }
+    let mut opaque = Opaque(name, false);
+    opaque.visit_expr(expr);
+    opaque.1
+}
+
 /// The arguments that a value mentions, those apart whose names its closure binds itself.
 pub(crate) fn arguments_in(value: &Value, item: &Item) -> Vec<Ident> {
     let bound: Vec<Ident> = value.lets.iter().flat_map(|bound| names_in(&bound.pat)).collect();
-    let tokens = value.expr.to_token_stream();
-    arguments_said(&tokens, item).into_iter().filter(|name| !bound.contains(name)).collect()
+    let names = item.names().filter(|name| !bound.contains(name) && means(&value.expr, name));
+    names.cloned().collect()
 }
 
 /// The arguments that tokens mention.

@@ -11,7 +11,7 @@ use crate::mentions::{find, leaving};
 use crate::model::{EntryFn, EntryParts, Key, RulesModel, Source, Tag, Value};
 use crate::options;
 use crate::template::Part;
-use crate::values::{arguments_in, arguments_said};
+use crate::values::{arguments_in, arguments_said, means};
 
 impl Checker<'_> {
     pub(super) fn entry_function(&self, entry: &EntryParts, rules: &RulesModel) -> Option<EntryFn> {
@@ -101,8 +101,8 @@ impl Checker<'_> {
         for value in rules.all() {
             let tokens = value.expr.to_token_stream();
             let own: Vec<Ident> = value.lets.iter().flat_map(|bound| names_in(&bound.pat)).collect();
-            let names = self.item.names().map(ToString::to_string).chain(["self".to_owned()]);
-            for name in names.filter(|name| own.iter().all(|own| own != name)) {
+            let names = self.item.names().filter(|name| !own.contains(name) && means(&value.expr, name));
+            for name in names.map(ToString::to_string).chain(["self".to_owned()]) {
                 if let Some(token) = find(tokens.clone(), &name) {
                     self.errors.push(
                         token.span(),

@@ -33,9 +33,19 @@ impl<T: Clone + Send + Sync + serde::Serialize + serde::de::DeserializeOwned + '
     }
 }
 
+/// A closure over the value may bind a name that an argument has.
+#[cached(key = "{id}", entry = lists_entry, unless = |ids| ids.iter().any(|id| *id == 0))]
+async fn lists(id: u32) -> Vec<u32> {
+    vec![id]
+}
+
 #[test]
 fn runs() {
     run(async {
+        for id in [0, 1] {
+            lists(id).await;
+            assert_eq!(lists_entry(id).has().await.unwrap(), id != 0);
+        }
         alias(1).await.unwrap();
         let entry: Entry<Vec<u32>> = alias_entry(1);
         assert_eq!(entry.get().await.unwrap(), Some(vec![1]));
