@@ -4,13 +4,13 @@
 //! `__inherited(…)`, whose tokens keep their place, so that a mistake in a default is underlined where the default
 //! stands. A function that `entry` names in a trait's `impl` moves into an inherent one.
 
-use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens, quote};
+use proc_macro2::{Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::visit_mut::{self, VisitMut};
 use syn::{GenericParam, Generics, ImplItem, Item as SynItem, ItemImpl, Meta, Path, TraitItem, Type};
 
 use crate::attrs::{self, add_option, set_tokens, tokens_of};
-use crate::errors::Errors;
+use crate::errors::{Errors, code};
 use crate::item::Item;
 use crate::mentions::mentions_parameter;
 use crate::options::{self, Macro, Options, Value};
@@ -156,12 +156,20 @@ impl TraitImpl {
         Macro::of(meta.path()).filter(|this| *this == Macro::Cached)?;
         let options = options::parse(Macro::Cached, tokens_of(meta), &Errors::default());
         let Value::Entry(_, name) = &options.get("entry")?.value else { return None };
-        let Some(param) = self.loose_parameter() else { return prefix_of(&options) };
-        let message = format!(
-            "`{param}` is a parameter of the trait only, so there is no inherent function of `{}` for this entry: \
-             leave `entry` out",
-            self.self_ty.to_token_stream()
-        );
+        let of = code(&self.self_ty);
+        let message = if let Some(param) = self.loose_parameter() {
+            format!(
+                "`{param}` is a parameter of the trait only, so there is no inherent function of `{of}` for this entry: \
+                 leave `entry` out"
+            )
+        } else if let Some(foreign) = foreign(&self.self_ty) {
+            format!(
+                "`entry` makes an inherent function of `{of}`, and {foreign} can have none here: put the trait on a type of \
+                 your own, or leave `entry` out"
+            )
+        } else {
+            return prefix_of(&options);
+        };
         errors.push(name.span(), message);
         set_tokens(meta, &crate::recover::TAKEN.parse().unwrap_or_default());
         None
@@ -201,7 +209,14 @@ impl TraitImpl {
         let entry = self.with_associated_types(entry);
         let TraitImpl { self_ty, generics, attrs, .. } = self;
         let (params, _, clause) = generics.split_for_impl();
-        Some(quote!(#(#attrs)* #(#[cfg(#when)])* impl #params #self_ty #clause { #entry }))
+        // Where the type is defined elsewhere, the compiler underlines this.
+        let at = options.get("entry").and_then(|opt| match &opt.value {
+            Value::Entry(_, name) => Some(name.span()),
+            _ => None,
+        })?;
+        let self_ty: TokenStream =
+            self_ty.to_token_stream().into_iter().map(|token| located_at(token, at)).collect();
+        Some(quote_spanned!(at=> #(#attrs)* #(#[cfg(#when)])* impl #params #self_ty #clause { #entry }))
     }
 
     /// `Self::Id` of the trait, which an inherent `impl` must ask for by the trait's name.
@@ -226,4 +241,26 @@ impl TraitImpl {
             Err(_) => function,
         }
     }
+}
+
+/// What a type is that cannot have functions of its own outside of where it is defined, as far as the spelling tells.
+fn foreign(ty: &Type) -> Option<String> {
+    const HOLDERS: &[&str] = &["Arc", "Box", "Option", "Pin", "Rc", "Vec"];
+    match ty {
+        Type::Group(group) => foreign(&group.elem),
+        Type::Paren(paren) => foreign(&paren.elem),
+        Type::Path(path) => {
+            let last = path.path.segments.last().filter(|last| !last.arguments.is_none())?;
+            HOLDERS.iter().find(|holder| last.ident == holder).map(|holder| format!("`{holder}`"))
+        }
+        Type::Reference(_) => Some("a reference".to_owned()),
+        Type::Tuple(_) => Some("a tuple".to_owned()),
+        Type::Array(_) | Type::Slice(_) => Some("an array".to_owned()),
+        _ => None,
+    }
+}
+
+fn located_at(mut token: TokenTree, at: Span) -> TokenTree {
+    token.set_span(token.span().located_at(at));
+    token
 }

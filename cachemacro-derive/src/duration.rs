@@ -18,6 +18,10 @@ pub(crate) fn parse(text: &str) -> Result<Time, String> {
     if rest.starts_with('-') {
         return Err(format!("{shown}: it cannot be negative"));
     }
+    // What was meant, where it differs from what was written.
+    let mut meant = String::new();
+    let mut is_meant = true;
+    let mut missing = "";
     let mut total = 0u64;
     while !rest.is_empty() {
         let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
@@ -28,39 +32,55 @@ pub(crate) fn parse(text: &str) -> Result<Time, String> {
         if tail.starts_with('.') {
             return Err(format!("{shown}: write whole numbers, as in `\"1h30m\"` or `\"1500ms\"`"));
         }
-        let letters = tail.len() - tail.trim_start_matches(|c: char| c.is_alphabetic()).len();
-        let (unit, tail) = tail.split_at(letters);
-        if unit.is_empty() {
-            return Err(format!("{shown}: the unit is missing; did you mean `\"{number}s\"`?"));
-        }
-        let Some(&(_, factor)) = UNITS.iter().find(|(name, _)| *name == unit) else {
-            return Err(match likely(unit) {
-                Some(likely) => format!("{shown}: did you mean `\"{number}{likely}\"`?"),
-                None => format!("{shown}: units are ms, s, m, h, d and w"),
-            });
+        let spaced = tail.trim_start();
+        let letters = spaced.len() - spaced.trim_start_matches(|c: char| c.is_alphabetic()).len();
+        let (unit, after) = spaced.split_at(letters);
+        let (name, factor) = match UNITS.iter().find(|(name, _)| *name == unit) {
+            Some(&known) => known,
+            None if unit.is_empty() => smaller(&meant),
+            None => likely(unit).ok_or_else(|| format!("{shown}: units are ms, s, m, h, d and w"))?,
         };
+        if unit.is_empty() {
+            missing = "the unit is missing; ";
+        }
+        is_meant &= unit == name && spaced.len() == tail.len();
+        meant.push_str(number);
+        meant.push_str(name);
         total = number
             .parse::<u64>()
             .ok()
             .and_then(|number| number.checked_mul(factor))
             .and_then(|millis| total.checked_add(millis))
             .ok_or_else(|| format!("{shown}: it is too long; `\"never\"` is the longest"))?;
-        rest = tail.trim_start();
+        rest = after.trim_start();
     }
-    Ok(Time::Millis(total))
+    if is_meant {
+        Ok(Time::Millis(total))
+    } else {
+        Err(format!("{shown}: {missing}did you mean `\"{meant}\"`?"))
+    }
+}
+
+/// The unit that is left out after what was read so far: the next smaller one, seconds at first.
+fn smaller(so_far: &str) -> (&'static str, u64) {
+    let at = UNITS.iter().rposition(|(name, _)| {
+        so_far.strip_suffix(name).is_some_and(|number| number.ends_with(|c: char| c.is_ascii_digit()))
+    });
+    UNITS[at.map_or(1, |at| at.saturating_sub(1))]
 }
 
 /// What someone who wrote this unit meant.
-fn likely(unit: &str) -> Option<&'static str> {
-    match unit.to_lowercase().trim_end_matches('s') {
+fn likely(unit: &str) -> Option<(&'static str, u64)> {
+    let likely = match unit.to_lowercase().trim_end_matches('s') {
         "m" | "msec" | "milli" | "millisecond" if unit.len() > 1 => Some("ms"),
         "sec" | "second" | "" => Some("s"),
         "m" | "min" | "minute" => Some("m"),
         "h" | "hr" | "hour" => Some("h"),
         "d" | "day" => Some("d"),
-        "w" | "week" => Some("w"),
+        "w" | "wk" | "week" => Some("w"),
         _ => None,
-    }
+    };
+    UNITS.iter().find(|(name, _)| Some(*name) == likely).copied()
 }
 
 #[cfg(test)]
@@ -92,6 +112,14 @@ mod tests {
             ("", "write one such as"),
             ("1.5h", "whole numbers"),
             ("5min", "did you mean `\"5m\"`"),
+            ("5 minutes", "did you mean `\"5m\"`"),
+            ("1 h", "did you mean `\"1h\"`"),
+            ("1 hour 30 minutes", "did you mean `\"1h30m\"`"),
+            ("2 Days", "did you mean `\"2d\"`"),
+            ("1h30", "did you mean `\"1h30m\"`"),
+            ("250 millis", "did you mean `\"250ms\"`"),
+            ("1h 5", "did you mean `\"1h5m\"`"),
+            ("5 years", "units are"),
             ("5x", "units are"),
             ("-5s", "negative"),
             ("99999999999999999w", "too long"),

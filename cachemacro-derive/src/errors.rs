@@ -29,10 +29,32 @@ impl Errors {
         self.0.borrow().is_empty()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.0.borrow().len()
+    }
+
     /// One `compile_error!` per mistake.
     pub(crate) fn into_tokens(self) -> TokenStream {
         self.0.into_inner().iter().map(syn::Error::to_compile_error).collect()
     }
+}
+
+/// Code as it is written by hand.
+pub(crate) fn code(tokens: impl ToTokens) -> String {
+    let mut text = tokens.to_token_stream().to_string();
+    for (from, to) in [
+        (" :: ", "::"),
+        (" (", "("),
+        (" . ", "."),
+        (" ,", ","),
+        ("& ", "&"),
+        (" <", "<"),
+        ("< ", "<"),
+        (" >", ">"),
+    ] {
+        text = text.replace(from, to);
+    }
+    text
 }
 
 /// The candidate that `word` is most probably a misspelling of.
@@ -91,6 +113,12 @@ mod tests {
         assert_eq!(similar("tag", words), Some("tags"));
         assert_eq!(similar("perfix", words), Some("prefix"));
         assert_eq!(similar("expires", words), None);
+    }
+
+    #[test]
+    fn code_reads_as_it_is_written() {
+        assert_eq!(code(quote::quote!(Self::entry(&id, a.b))), "Self::entry(&id, a.b)");
+        assert_eq!(code(quote::quote!(&Vec<Option<u8>>)), "&Vec<Option<u8>>");
     }
 
     #[test]

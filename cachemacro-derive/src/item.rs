@@ -9,9 +9,10 @@ use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::visit::{self, Visit};
+use syn::visit_mut::{self, VisitMut};
 use syn::{
-    Attribute, Block, Expr, FnArg, GenericArgument, Pat, PatType, PathArguments, Receiver, ReceiverKind,
-    ReturnType, Signature, Stmt, Token, Type, TypeParamBound, Visibility,
+    Attribute, Block, Expr, FnArg, GenericArgument, Item as SynItem, Pat, PatType, PathArguments, Receiver,
+    ReceiverKind, ReturnType, Signature, Stmt, Token, Type, TypeParamBound, Visibility,
 };
 
 use crate::errors::{similar, there_are};
@@ -21,8 +22,6 @@ pub(crate) struct Item {
     /// What stays on the function.
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) vis: Visibility,
-    /// `default` of a specialised `impl`, should there ever be one.
-    pub(crate) defaultness: Option<Ident>,
     pub(crate) sig: Signature,
     pub(crate) form: Form,
     /// What the future gives.
@@ -116,6 +115,35 @@ impl Item {
         self.args.iter().any(|arg| arg.names.contains(name) && arg.is_reference())
     }
 
+    /// What the future gives, with `other` in place of each `impl Trait`, which has no name in a body.
+    pub(crate) fn ret_with(&self, other: &Type) -> Type {
+        struct Named<'a>(&'a Type);
+        impl VisitMut for Named<'_> {
+            fn visit_type_mut(&mut self, ty: &mut Type) {
+                if let Type::ImplTrait(_) = ty {
+                    *ty = self.0.clone();
+                }
+                visit_mut::visit_type_mut(self, ty);
+            }
+        }
+        let mut ret = self.ret.clone();
+        Named(other).visit_type_mut(&mut ret);
+        ret
+    }
+
+    /// Whether `#[async_trait]` made this of an `async fn`. It gives the future a lifetime of its name.
+    pub(crate) fn is_async_trait(&self) -> bool {
+        struct Named(bool);
+        impl<'ast> Visit<'ast> for Named {
+            fn visit_lifetime(&mut self, lifetime: &'ast syn::Lifetime) {
+                self.0 |= lifetime.ident == "async_trait";
+            }
+        }
+        let mut named = Named(false);
+        named.visit_return_type(&self.sig.output);
+        named.0
+    }
+
     /// Whether `self` is a shared reference, which can be had twice.
     pub(crate) fn self_is_shared(&self) -> bool {
         match self.receiver.as_ref().map(|receiver| &receiver.kind) {
@@ -132,7 +160,6 @@ impl Parse for Item {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let attrs = input.call(Attribute::parse_outer)?;
         let vis = input.parse()?;
-        let defaultness = defaultness(input)?;
         let mut sig: Signature = input.parse()?;
         if input.peek(Token![;]) {
             return Err(syn::Error::new(
@@ -154,7 +181,7 @@ impl Parse for Item {
             attrs.retain(|attr| !attr.path().is_ident("doc"));
         }
         let (form, ret) = form(&sig, &body, &mut args);
-        Ok(Self { attrs, vis, defaultness, sig, form, ret, receiver, args, body })
+        Ok(Self { attrs, vis, sig, form, ret, receiver, args, body })
     }
 }
 
@@ -169,14 +196,6 @@ fn unwrap_group(tree: TokenTree) -> TokenTree {
         }
     }
     tree
-}
-
-fn defaultness(input: ParseStream<'_>) -> syn::Result<Option<Ident>> {
-    let ahead = input.fork();
-    match ahead.parse::<Ident>() {
-        Ok(word) if word == "default" && !ahead.peek(Token![!]) => Ok(Some(input.parse()?)),
-        _ => Ok(None),
-    }
 }
 
 fn arg(input: &FnArg) -> Option<Arg> {
@@ -261,7 +280,7 @@ fn output_of(bounds: &Punctuated<TypeParamBound, Token![+]>) -> Option<Type> {
 }
 
 /// `T` of `Pin<Box<dyn Future<Output = T> + …>>`.
-fn boxed_output(ty: &Type) -> Option<Type> {
+pub(crate) fn boxed_output(ty: &Type) -> Option<Type> {
     let pinned = argument_of(ty, |name| name == "Pin")?;
     match argument_of(pinned, |name| name == "Box")? {
         Type::TraitObject(object) => output_of(&object.bounds),
@@ -355,6 +374,43 @@ fn block_value(expr: &Expr) -> Option<Ident> {
     }
 }
 
+/// A body in pieces: its inner attributes, the items that it begins with, and the rest.
+pub(crate) struct Body {
+    pub(crate) attrs: TokenStream,
+    pub(crate) items: TokenStream,
+    pub(crate) rest: TokenStream,
+}
+
+impl Body {
+    pub(crate) fn of(tokens: TokenStream) -> Self {
+        let parser = |input: ParseStream<'_>| {
+            let attrs = input.call(Attribute::parse_inner)?;
+            let attrs = quote!(#(#attrs)*);
+            let mut items = TokenStream::new();
+            loop {
+                let ahead = input.fork();
+                match ahead.parse::<SynItem>() {
+                    // A call of a macro is a statement, or the value.
+                    Ok(SynItem::Macro(call)) if call.ident.is_none() => break,
+                    Ok(_) => {}
+                    Err(_) => break,
+                }
+                let mut left = input.cursor().token_stream().into_iter().count();
+                left -= ahead.cursor().token_stream().into_iter().count();
+                for _ in 0..left {
+                    items.extend([input.parse::<TokenTree>()?]);
+                }
+            }
+            Ok(Self { attrs, items, rest: input.parse()? })
+        };
+        syn::parse::Parser::parse2(parser, tokens.clone()).unwrap_or(Self {
+            attrs: TokenStream::new(),
+            items: TokenStream::new(),
+            rest: tokens,
+        })
+    }
+}
+
 /// Whether a type has `impl Trait` somewhere in it.
 pub(crate) fn has_impl_trait(ty: &Type) -> bool {
     struct Finder(bool);
@@ -370,8 +426,8 @@ pub(crate) fn has_impl_trait(ty: &Type) -> bool {
 
 /// The tokens of the whole item, for when it cannot be understood.
 pub(crate) fn untouched(item: &Item) -> TokenStream {
-    let Item { attrs, vis, defaultness, sig, body, .. } = item;
-    quote!(#(#attrs)* #vis #defaultness #sig #body)
+    let Item { attrs, vis, sig, body, .. } = item;
+    quote!(#(#attrs)* #vis #sig #body)
 }
 
 /// A span that resolves as the macro's own but points at the user's code.

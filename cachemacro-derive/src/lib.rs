@@ -13,6 +13,7 @@ mod item;
 mod mentions;
 mod model;
 mod options;
+mod own;
 mod recover;
 mod schema;
 mod sites;
@@ -52,9 +53,11 @@ use crate::options::Macro;
 /// # Functions
 ///
 /// `async fn`: free, inherent with any receiver, in a trait's `impl`, provided by a trait, under `#[async_trait]`,
-/// `async unsafe fn`; and `fn … -> impl Future`, whose body runs at the first poll, on a miss only. Generics, lifetimes,
-/// references, patterns and `#[cfg]` on arguments work. The signature stays as it is, and the future is [`Send`] where
-/// the body's is.
+/// `async unsafe fn`; and `fn … -> impl Future`, whose body runs at the first poll, on a miss only. A future that is boxed by
+/// hand is seen into where the body is `Box::pin(async move { … })` and the return type says `Pin<Box<dyn Future<…>>>`;
+/// aliases of it are not. Generics, lifetimes, references, patterns and `#[cfg]` on arguments work. The signature stays as
+/// it is (but for an argument `_id` that only the key uses, which becomes `id`), and the future is [`Send`] where the
+/// body's is.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -119,13 +122,15 @@ use crate::options::Macro;
 /// `stale`, `max_age`, `refresh`, `local` and `validate` are known, and not available yet.
 ///
 /// Everything is checked where it stands, and all mistakes are reported at once. Options are evaluated once a call,
-/// before the body: `condition`, the key, `cache`, `tags`, `ttl`. Closures over the value are called when it is loaded, and not
-/// for `Err` or `None`; they see clones of the arguments that they mention, because the body has moved those.
+/// before the body: `condition`; then, unless it is false, the key, `cache`, `tags`, `ttl`. Closures over the value are called
+/// when it is loaded, and not for `Err` or `None`; they see clones of the arguments that they mention, because the body has
+/// moved those, and of a `self` that is no reference; with `&mut self` they cannot mention it.
 ///
 /// # Keys
 ///
 /// Two calls share an entry only if their keys are equal, and keys are equal only for equal arguments. Type and const
-/// parameters of the function and its `impl`, and `Self` in traits, are part of every key.
+/// parameters of the function and its `impl`, and `Self` in traits, are part of every key, by their names. A call with a
+/// closure among them is not cached, because closures have none.
 ///
 /// | form | the key is made of |
 /// |---|---|
@@ -283,8 +288,9 @@ pub fn cache_put(options: TokenStream, item: TokenStream) -> TokenStream {
 /// | `crate` | path to the facade | `::cachemacro` |
 ///
 /// In `key`, `tags`, `entry` and `entries`, `result` is the value inside what the function returned (an argument of that
-/// name must then be renamed); where there is none, what mentions it does nothing. Arguments mentioned beside it are cloned. Whatever the function returns will do: it need not be
-/// cacheable.
+/// name must then be renamed); where there is none, what mentions it does nothing. Arguments mentioned beside it are
+/// cloned. Whatever the function returns will do: it need not be cacheable, and may be an `impl Trait`, of which `result`
+/// then knows nothing.
 #[proc_macro_attribute]
 pub fn cache_evict(options: TokenStream, item: TokenStream) -> TokenStream {
     recover::expand(Macro::Evict, options.into(), item.into()).into()

@@ -9,7 +9,7 @@ use syn::parse::{ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::{Expr, ExprLit, Lit, LitBool, Path, Token, Type, Visibility, parenthesized};
 
-use crate::errors::{Errors, listed, similar};
+use crate::errors::{Errors, code, listed, similar};
 use crate::model::OfTrait;
 
 /// One of the four attributes.
@@ -99,7 +99,7 @@ const SPECS: &[Spec] = &[
     spec("crate", Form::Path, ALL, "crate = my_crate::cachemacro"),
 ];
 
-/// Options that the crate will have, and what they wait for.
+/// Options that are known, and not available yet.
 pub(crate) const LATER: &[&str] = &["stale", "max_age", "refresh", "local", "validate"];
 
 const fn spec(name: &'static str, form: Form, takes: &'static [Macro], usage: &'static str) -> Spec {
@@ -162,6 +162,8 @@ pub(crate) struct Options {
     pub(crate) span: Option<Span>,
     /// The attribute's path, where another attribute of the same function took it along.
     pub(crate) taken: Option<Path>,
+    /// Whether some could not be read.
+    pub(crate) mistaken: bool,
     /// The trait whose `impl` this is in, where `#[cache_config]` moved the function that `entry` names out of it.
     of_trait: Option<OfTrait>,
 }
@@ -218,6 +220,7 @@ impl Options {
 /// Reads the options of an attribute. What cannot be read is reported and left out.
 pub(crate) fn parse(this: Macro, tokens: TokenStream, errors: &Errors) -> Options {
     let mut options = Options::default();
+    let before = errors.len();
     let parser = |input: ParseStream<'_>| {
         while !input.is_empty() {
             if from_config(this, input, &mut options, errors)? {
@@ -242,6 +245,7 @@ pub(crate) fn parse(this: Macro, tokens: TokenStream, errors: &Errors) -> Option
     if let Err(error) = parser.parse2(tokens) {
         errors.add(error);
     }
+    options.mistaken = errors.len() > before;
     options
 }
 
@@ -313,6 +317,12 @@ fn option(this: Macro, input: ParseStream<'_>, errors: &Errors) -> syn::Result<O
         errors.at(lit, format!("an option has a name{guess}"));
         return Ok(None);
     }
+    if let Some(entry) = bare_entry(this, input) {
+        errors.at(&entry, format!("an option has a name: write `entry = {}`", code(&entry)));
+        let tokens = entry.to_token_stream();
+        let name = Ident::new("entry", Span::call_site());
+        return Ok(Some(Opt { name, value: Value::Expr(Box::new(entry)), tokens, inherited: false }));
+    }
     let name = input.call(Ident::parse_any).map_err(|error| {
         syn::Error::new(error.span(), format!("expected an option such as `{}`", usage(example(this))))
     })?;
@@ -333,6 +343,22 @@ fn option(this: Macro, input: ParseStream<'_>, errors: &Errors) -> syn::Result<O
     Ok(Some(Opt { name, value, tokens, inherited: false }))
 }
 
+/// `user_entry(id)` or `self.user_entry(id)` where an option is expected.
+fn bare_entry(this: Macro, input: ParseStream<'_>) -> Option<Expr> {
+    let name = input.fork().call(Ident::parse_any).ok()?;
+    let misspelt = SPECS.iter().any(|spec| name == spec.name) || likely(this, &name.to_string()).is_some();
+    if misspelt || !matches!(this, Macro::Put | Macro::Evict) {
+        return None;
+    }
+    let ahead = input.fork();
+    let call = ahead.parse::<Expr>().ok()?;
+    let ends = ahead.is_empty() || ahead.peek(Token![,]);
+    if !ends || !matches!(call, Expr::Call(_) | Expr::MethodCall(_)) {
+        return None;
+    }
+    input.parse().ok()
+}
+
 const fn example(this: Macro) -> &'static str {
     match this {
         Macro::Cached | Macro::Config => "ttl",
@@ -347,7 +373,8 @@ fn options_of(this: Macro) -> impl Iterator<Item = &'static str> {
         .map(|spec| spec.name)
 }
 
-fn unknown(this: Macro, name: &str) -> String {
+/// The option that was probably meant.
+fn likely(this: Macro, name: &str) -> Option<&'static str> {
     // What other caches call it.
     let foreign = match name {
         "expire" | "expires" | "expiry" | "time" | "timeout" | "time_to_live" => Some("ttl"),
@@ -360,9 +387,11 @@ fn unknown(this: Macro, name: &str) -> String {
         "tag" | "group" => Some("tags"),
         _ => None,
     };
-    let guess = similar(name, options_of(this))
-        .or(foreign.filter(|name| options_of(this).any(|known| known == *name)));
-    match guess {
+    similar(name, options_of(this)).or(foreign.filter(|name| options_of(this).any(|known| known == *name)))
+}
+
+fn unknown(this: Macro, name: &str) -> String {
+    match likely(this, name) {
         Some(guess) => format!("unknown option `{name}`: did you mean `{guess}`, as in `{}`?", usage(guess)),
         None => format!("unknown option `{name}`: `#[{}]` takes {}", this.name(), listed(options_of(this))),
     }

@@ -5,9 +5,9 @@
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt;
-use syn::{Expr, LitStr, Member};
+use syn::{Expr, GenericParam, LitStr, Member};
 
-use crate::errors::Errors;
+use crate::errors::{Errors, similar};
 use crate::item::Item;
 use crate::sites::Piece;
 
@@ -184,8 +184,39 @@ fn complaint(base: &str, text: &str, scope: &Scope<'_>) -> Option<String> {
         _ if item.find(base).is_some() => None,
         _ => {
             let others: &[&str] = if scope.result { &["result"] } else { &[] };
-            Some(item.no_argument(base, others, |name| format!("`{{{name}}}`")))
+            let names: Vec<String> = item.names().map(ToString::to_string).collect();
+            let known = names.iter().map(String::as_str).chain(others.iter().copied());
+            Some(if starts_capital(base) && similar(base, known).is_none() {
+                format!("`{{{base}}}` names no argument of `{name}`: {}", instead_of(base, scope))
+            } else {
+                item.no_argument(base, others, |name| format!("`{{{name}}}`"))
+            })
         }
+    }
+}
+
+fn starts_capital(name: &str) -> bool {
+    name.starts_with(char::is_uppercase)
+}
+
+/// What to write for a parameter of the function or of what is around it, or for a constant.
+fn instead_of(name: &str, scope: &Scope<'_>) -> String {
+    let is_key = scope.option == "key";
+    let expression =
+        if is_key { format!("key = ({name}, …)") } else { format!("format!(\"…{{{name}}}\")") };
+    let constant = format!("a constant goes into an expression, as in `{expression}`");
+    let of_function = scope.item.sig.generics.params.iter().find_map(|param| match param {
+        GenericParam::Type(param) if param.ident == name => {
+            Some(format!("`std::any::type_name::<{name}>()`"))
+        }
+        GenericParam::Const(param) if param.ident == name => Some(format!("`{expression}`")),
+        _ => None,
+    });
+    match of_function {
+        Some(_) if is_key => "type and const parameters are part of every key, so leave it out".to_owned(),
+        Some(expression) => format!("write an expression instead of the template, as in {expression}"),
+        None if is_key => format!("a type or const parameter is part of every key as it is, and {constant}"),
+        None => constant,
     }
 }
 

@@ -328,7 +328,7 @@ impl<T: Value> Entry<T> {
     /// ```
     pub async fn get_or_load<F: Future<Output = T>>(&self, load: impl FnOnce() -> F) -> T {
         let body = std::pin::pin!(async move { load().await });
-        crate::load::load(self.clone(), Plain, NoRules, true, body).await
+        crate::load::load(Some(self.clone()), Plain, NoRules, body).await
     }
 
     /// The same with a load that can fail. An `Err` is returned, not stored, and not shared: callers that wait for a
@@ -350,7 +350,7 @@ impl<T: Value> Entry<T> {
         F: Future<Output = std::result::Result<T, E>>,
     {
         let body = std::pin::pin!(async move { load().await });
-        crate::load::load(self.clone(), Fallible, NoRules, true, body).await
+        crate::load::load(Some(self.clone()), Fallible, NoRules, body).await
     }
 
     /// The value, or the right to store one: for cache-aside by hand. Waits while another caller holds the right,

@@ -13,14 +13,14 @@
 //!
 //! Knows nothing of stores, codecs or namespaces.
 
-use std::fmt::{self, Debug, Display, Write as _};
+use std::fmt::{self, Debug, Write as _};
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::private::KeyPart;
+use crate::private::{KeyPart, Printed};
 
 mod args;
 
@@ -28,6 +28,9 @@ mod args;
 const MAX_KEY: usize = 200;
 /// What of a longer key is kept.
 const KEPT: usize = MAX_KEY - 2 - 32;
+/// Why types cannot be part of a key: two closures in one function print alike.
+const NAMELESS: &str = "a type parameter is a closure or made of one, and closures have no names to be told apart by: pass \
+                        a named function, or take a `fn` pointer or a `Box<dyn Fn>` and let another argument tell which";
 
 /// The key of an entry within its cache: prefix and parts, without the namespace.
 ///
@@ -117,6 +120,9 @@ impl KeyBuilder {
     /// Names of type and const parameters; before any part.
     #[must_use]
     pub fn types(mut self, names: &str) -> Self {
+        if names_closure(names) {
+            self.failed = Some(NAMELESS.to_owned());
+        }
         self.text.push_str("%T");
         write_text(&mut self.text, names, None);
         self.text.push(':');
@@ -133,7 +139,13 @@ impl KeyBuilder {
         let mut plain = self.clone();
         plain.text.drain(self.types.clone());
         plain.types.end = plain.types.start;
+        plain.failed.take_if(|why| why == NAMELESS);
         Some(plain)
+    }
+
+    /// Whether a closure is among the types, so that nothing is ever stored under this key.
+    pub(crate) fn is_nameless(&self) -> bool {
+        self.failed.as_deref() == Some(NAMELESS)
     }
 
     /// Literal text of a template.
@@ -146,7 +158,7 @@ impl KeyBuilder {
     /// A placeholder printed with `Display`. `stop` is the character of the template that follows it, if any;
     /// it is encoded in the value, so that the value's end is known.
     #[must_use]
-    pub fn display<T: Display + ?Sized>(mut self, value: &T, stop: Option<char>) -> Self {
+    pub fn display<T: Printed + ?Sized>(mut self, value: &T, stop: Option<char>) -> Self {
         write_formatted(&mut self.text, format_args!("{value}"), stop, &mut self.failed);
         self
     }
@@ -228,7 +240,7 @@ impl TagBuilder {
 
     /// A placeholder printed with `Display`; see [`KeyBuilder::display`].
     #[must_use]
-    pub fn display<T: Display + ?Sized>(self, value: &T, stop: Option<char>) -> Self {
+    pub fn display<T: Printed + ?Sized>(self, value: &T, stop: Option<char>) -> Self {
         Self(self.0.display(value, stop))
     }
 
@@ -263,6 +275,11 @@ pub(crate) fn scan_text(prefix: &str) -> String {
     text.push(':');
     cut(&mut text, KEPT);
     text
+}
+
+/// Whether a closure is among types. What is declared inside one has a name.
+fn names_closure(types: &str) -> bool {
+    types.split("{{closure}}").skip(1).any(|rest| !rest.starts_with(['.', ':']))
 }
 
 /// Whether interpolated text may not contain `c` as it is.
@@ -352,6 +369,18 @@ mod tests {
         assert_eq!(plain, other.clone().finish().expect("text can be a key"));
         assert!(other.without_types().is_none());
         assert_ne!(typed.finish().expect("text can be a key"), plain);
+    }
+
+    #[test]
+    fn closures_have_no_names_and_what_is_declared_in_one_has() {
+        let typed = |names: &str| KeyBuilder::new("p").types(names).display("x", None);
+        for names in ["app.f.{{closure}}", "(app.f.{{closure}},)", "&app.B<app.{{closure}}.{{closure}}>"] {
+            let key = typed(names);
+            assert!(key.is_nameless(), "{names}");
+            let plain = key.without_types().expect("it has types");
+            assert!(key.finish().is_err() && plain.finish().is_ok(), "{names}");
+        }
+        assert!(typed("app.main.{{closure}}.Local<u8>").finish().is_ok());
     }
 
     fn args(of: &[&str]) -> String {

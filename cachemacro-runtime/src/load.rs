@@ -25,26 +25,18 @@ pub(crate) const MOST_LOOKS: u32 = 3;
 
 /// Runs `body` through the cache.
 ///
-/// A hit returns what is stored and never polls `body`. `when` is the site's condition; false leaves the cache alone.
-/// Whatever breaks in the cache, `body` runs.
-pub async fn load<R, O, X, F>(
-    entry: Entry<O::Value>,
-    outcome: O,
-    rules: X,
-    when: bool,
-    body: Pin<&mut F>,
-) -> R
+/// A hit returns what is stored and never polls `body`. Without an `entry`, the site's condition being false, the cache
+/// is left alone. Whatever breaks in the cache, `body` runs.
+pub async fn load<R, O, X, F>(entry: Option<Entry<O::Value>>, outcome: O, rules: X, body: Pin<&mut F>) -> R
 where
     O: Outcome<R>,
     O::Value: Value,
     X: Rules<O::Value>,
     F: Future<Output = R>,
 {
-    let target = match entry.active() {
-        Some(target) if when => target,
-        _ => return body.await,
-    };
-    let call = Call { entry: &entry, target, outcome };
+    let Some(entry) = &entry else { return body.await };
+    let Some(target) = entry.active() else { return body.await };
+    let call = Call { entry, target, outcome };
     // This task is loading or putting this very key: it would wait for itself, or come between.
     let own = || Loading::contains(target.cache.core().id, &target.full);
     if Mode::current() == Mode::Refresh {

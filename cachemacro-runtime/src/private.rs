@@ -16,10 +16,11 @@ mod path;
 mod probe;
 
 pub use self::args::EntryArg;
-pub use self::call::{Call, call};
+pub use self::call::{Call, call, call_when};
 pub use self::explain::{
-    CanClone, CanDeserialize, CanSerialize, CanShare, CanStoreErr, CarriesError, KeyPart, NotNested,
-    ReturnsErr, Same, StoresNone, carry, held, same, stores_none,
+    CanClone, CanDeserialize, CanSerialize, CanShare, CanStoreErr, CarriesError, GivesEntries, GivesTags,
+    GivesTtl, KeyPart, NotNested, Printed, ReturnsErr, Same, StoresNone, carry, held, same, stores_none,
+    strings, ttl,
 };
 pub use self::kinds::{Errors, Never, Opaque, Opt, Refused, Res, ResOpt, Shareable, Storing};
 pub use self::path::{key, key_in_trait, key_under};
@@ -39,12 +40,20 @@ pub use crate::write::{When, Writes, write};
 
 /// The entry of one call of a site, in the scoped or the global cache.
 pub fn entry<V: Value>(site: &'static Site, key: KeyBuilder) -> Entry<V> {
-    Entry::new(crate::registry::current(), Some(site), key.finish())
+    entry_in(&crate::registry::current(), site, key)
 }
 
 /// The entry of one call of a site, in the cache that its attribute names.
 pub fn entry_in<V: Value>(cache: &Cache, site: &'static Site, key: KeyBuilder) -> Entry<V> {
-    Entry::new(cache.clone(), Some(site), key.finish())
+    let nameless = key.is_nameless();
+    let key = key.finish();
+    if let Err(error) = &key
+        && nameless
+        && !cache.is_disabled()
+    {
+        site.warn_uncached(error);
+    }
+    Entry::new(cache.clone(), Some(site), key)
 }
 
 /// A cache given by an expression.
@@ -68,20 +77,20 @@ pub fn rules_for<R, O: Outcome<R>>(_outcome: O) -> NoCallRules<O::Value> {
 }
 
 /// An argument as `Display` prints it, for when it is gone.
-pub fn display_text<T: Display + ?Sized>(argument: &T) -> Printed {
-    Printed::new(format_args!("{argument}"))
+pub fn display_text<T: Printed + ?Sized>(argument: &T) -> PrintedText {
+    PrintedText::new(format_args!("{argument}"))
 }
 
 /// An argument as `Debug` prints it, for when it is gone.
-pub fn debug_text<T: Debug + ?Sized>(argument: &T) -> Printed {
-    Printed::new(format_args!("{argument:?}"))
+pub fn debug_text<T: Debug + ?Sized>(argument: &T) -> PrintedText {
+    PrintedText::new(format_args!("{argument:?}"))
 }
 
 /// What was printed; fails to print where the argument did.
-#[derive(Debug, Clone)]
-pub struct Printed(Option<String>);
+#[derive(Debug, Clone, Default)]
+pub struct PrintedText(Option<String>);
 
-impl Printed {
+impl PrintedText {
     fn new(text: fmt::Arguments<'_>) -> Self {
         let mut printed = String::new();
         let done = fmt::Write::write_fmt(&mut printed, text);
@@ -89,7 +98,7 @@ impl Printed {
     }
 }
 
-impl Display for Printed {
+impl Display for PrintedText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.as_deref().ok_or(fmt::Error)?)
     }
@@ -98,16 +107,6 @@ impl Display for Printed {
 /// One tag among several.
 pub fn string(tag: impl Into<String>) -> String {
     tag.into()
-}
-
-/// A TTL that a closure gave.
-pub fn ttl(ttl: impl Into<Ttl>) -> Ttl {
-    ttl.into()
-}
-
-/// Tags that a closure gave.
-pub fn strings<I: IntoIterator<Item = S>, S: Into<String>>(tags: I) -> Vec<String> {
-    tags.into_iter().map(Into::into).collect()
 }
 
 /// The static of one annotated function.
@@ -121,8 +120,9 @@ macro_rules! __cachemacro_site {
         $crate::private::site!($function at (::core::line!(), ::core::column!()), $policy)
     };
     ($function:literal at $place:tt, $policy:expr) => {{
-        static SITE: $crate::private::Site =
+        // Beside it, `$policy` is the user's: a name that nobody else has.
+        static __CACHEMACRO_SITE: $crate::private::Site =
             $crate::private::Site::new(::core::module_path!(), $function, $place, $policy);
-        &SITE
+        &__CACHEMACRO_SITE
     }};
 }

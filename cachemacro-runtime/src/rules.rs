@@ -213,17 +213,13 @@ impl<V, U, T, G> CallRules<V, U, T, G> {
     }
 
     /// The TTL comes from the value.
-    pub fn ttl<D: Into<Ttl>>(self, ttl: impl Fn(&V) -> D) -> CallRules<V, U, impl Fn(&V) -> Option<Ttl>, G> {
-        let ttl = move |value: &V| Some(ttl(value).into());
+    pub fn ttl(self, ttl: impl Fn(&V) -> Ttl) -> CallRules<V, U, impl Fn(&V) -> Option<Ttl>, G> {
+        let ttl = move |value: &V| Some(ttl(value));
         CallRules { unless: self.unless, ttl, tags: self.tags, has_tags: self.has_tags, value: PhantomData }
     }
 
     /// Tags come from the value.
-    pub fn tags<I: IntoIterator<Item = S>, S: Into<String>>(
-        self,
-        tags: impl Fn(&V) -> I,
-    ) -> CallRules<V, U, T, impl Fn(&V) -> Vec<String>> {
-        let tags = move |value: &V| tags(value).into_iter().map(Into::into).collect();
+    pub fn tags<F: Fn(&V) -> Vec<String>>(self, tags: F) -> CallRules<V, U, T, F> {
         CallRules { unless: self.unless, ttl: self.ttl, tags, has_tags: true, value: PhantomData }
     }
 }

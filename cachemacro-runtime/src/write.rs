@@ -116,20 +116,18 @@ impl<'a, R, O: Outcome<R>> Writes<'a, R, O> {
         self
     }
 
-    /// Writes the body's value to `entry`. `when`: the attribute's condition; `on_err`: an `Err` evicts.
+    /// Writes the body's value to `entry`, which there is none of where the attribute's condition is false. `on_err`: an
+    /// `Err` evicts.
     pub fn put(
         mut self,
-        entry: Entry<O::Value>,
+        entry: Option<Entry<O::Value>>,
         rules: impl Rules<O::Value> + Send + 'a,
-        when: bool,
         on_err: bool,
     ) -> Self
     where
         O::Value: Value,
     {
-        if !when {
-            return self;
-        }
+        let Some(entry) = entry else { return self };
         let target = match entry.keyed() {
             Ok(target) => target.clone(),
             Err(error) => {
@@ -178,21 +176,16 @@ impl<'a, R, O: Outcome<R>> Writes<'a, R, O> {
         self
     }
 
-    /// Evicts many entries: in one request where they are of one cache.
-    pub fn evict_entries<V: Value, I>(self, entries: I) -> Self
-    where
-        I: IntoIterator,
-        I::Item: std::borrow::Borrow<Entry<V>>,
-    {
-        use std::borrow::Borrow as _;
-        entries.into_iter().fold(self, |writes, entry| writes.evict_entry(entry.borrow()))
+    /// Evicts many entries.
+    pub fn evict_entries<V, I: crate::private::GivesEntries<V>>(self, entries: I) -> Self {
+        entries.add_to(self)
     }
 
     /// Evicts by key. In a trait or a generic `impl` there are two sites that may be meant: one within it, whose key
     /// has the types, and one elsewhere, whose key has none.
     pub fn evict_key(self, key: KeyBuilder) -> Self {
         let plain = key.without_types();
-        let writes = self.change(|evict| evict.add_key(key.finish()));
+        let writes = if key.is_nameless() { self } else { self.change(|evict| evict.add_key(key.finish())) };
         match plain {
             Some(plain) => writes.change(|evict| evict.add_key(plain.finish())),
             None => writes,
@@ -200,10 +193,10 @@ impl<'a, R, O: Outcome<R>> Writes<'a, R, O> {
     }
 
     /// Evicts what a site elsewhere is called by the prefix and key of a put, see [`evict_key`](Self::evict_key).
-    pub fn evict_namesake(self, plain: Option<KeyBuilder>, when: bool) -> Self {
+    pub fn evict_namesake(self, plain: Option<KeyBuilder>) -> Self {
         match plain {
-            Some(plain) if when => self.change(|evict| evict.add_key(plain.finish())),
-            _ => self,
+            Some(plain) => self.change(|evict| evict.add_key(plain.finish())),
+            None => self,
         }
     }
 

@@ -326,7 +326,7 @@ async fn a_put_counts_where_it_was_stored_and_a_lookup_says_why_it_missed() {
     let cache = Cache::memory();
     let entry = cache.entry::<u32>("n", &1);
     let put = async |evicted: bool| {
-        let writes = Writes::new(Plain).put(entry.clone(), NoRules, true, false);
+        let writes = Writes::new(Plain).put(Some(entry.clone()), NoRules, false);
         let body = std::pin::pin!(async {
             if evicted {
                 entry.delete().await.expect("memory does not fail");

@@ -73,6 +73,53 @@ mod evaluation {
         });
     }
 
+    #[cached(
+        prefix = "conditional",
+        condition = !ids.is_empty(),
+        key = ids[0],
+        tags = [step("tag", format!("id:{}", ids[0]))],
+        ttl = step("ttl", Duration::from_secs(ids[0]))
+    )]
+    async fn first(ids: &[u64]) -> Vec<u64> {
+        step("body", ids.to_vec())
+    }
+
+    #[cache_put(
+        prefix = "conditional",
+        condition = !ids.is_empty(),
+        key = ids[0],
+        tags = ["id:{ids[0]}", "{ids[0]}:{result[0]}"],
+        ttl = step("ttl", Duration::from_secs(ids[0]))
+    )]
+    #[cache_put(entry = first_entry(&ids[..1]), condition = !ids.is_empty())]
+    #[cache_put(prefix = "late", key = "{ids[0]}:{result[0]}", condition = !ids.is_empty())]
+    async fn put(ids: &[u64]) -> Vec<u64> {
+        step("body", ids.to_vec())
+    }
+
+    #[cached(prefix = "unconditional", key = ids[0], entry = first_entry)]
+    async fn unconditional(ids: &[u64]) -> Vec<u64> {
+        ids.to_vec()
+    }
+
+    #[test]
+    fn where_the_condition_is_false_nothing_else_is_evaluated() {
+        run(async {
+            assert_eq!(first(&[]).await, [0; 0]);
+            assert_eq!(put(&[]).await, [0; 0]);
+            assert_eq!(steps(), ["body", "body"]);
+            assert_eq!(first(&[7, 8]).await, [7, 8]);
+            assert_eq!(first(&[7]).await, [7, 8]);
+            put(&[7]).await;
+            assert_eq!(steps(), ["tag", "ttl", "body", "tag", "ttl", "ttl", "body"]);
+            assert!(first_entry([7]).has().await.unwrap());
+            assert_eq!(unconditional(&[7]).await, [7]);
+            cachemacro::current().evict_tags(["7:7"]).await.unwrap();
+            first(&[7]).await;
+            assert_eq!(steps(), ["tag", "ttl", "body"]);
+        });
+    }
+
     #[test]
     fn nothing_happens_before_the_first_poll() {
         run(async {
@@ -362,6 +409,103 @@ mod keys {
                 }
                 assert!(by_closure(a, b).has().await.unwrap());
             }
+        });
+    }
+}
+
+mod nameless {
+    use super::*;
+
+    #[cached(skip(f), entry = apply_entry)]
+    async fn apply(f: impl Fn(u64) -> u64 + Send, id: u64) -> u64 {
+        f(id)
+    }
+
+    fn next(id: u64) -> u64 {
+        id + 1
+    }
+
+    fn hundredfold(id: u64) -> u64 {
+        id * 100
+    }
+
+    #[cached(prefix = "made")]
+    async fn made<T>(id: u64) -> Vec<String> {
+        vec![std::any::type_name::<T>().to_owned(), id.to_string()]
+    }
+
+    struct Held<F>(F);
+
+    impl<F: Fn(u64) -> u64 + Send + Sync> Held<F> {
+        #[cached(prefix = "held", key = "{id}")]
+        async fn get(&self, id: u64) -> u64 {
+            (self.0)(id)
+        }
+
+        #[cache_put(prefix = "held", key = "{id}")]
+        async fn put(&self, id: u64) -> u64 {
+            (self.0)(id)
+        }
+
+        #[cache_evict(prefix = "held", key = "{id}", on_evict_error = "return")]
+        async fn evict(&self, id: u64) -> cachemacro::Result<()> {
+            let _ = id;
+            Ok(())
+        }
+    }
+
+    fn key_errors() -> u64 {
+        let errors = cachemacro::current().stats().total.errors_by_kind;
+        let at = cachemacro::ErrorKind::ALL.iter().position(|kind| *kind == cachemacro::ErrorKind::Key);
+        errors[at.expect("it is among all")]
+    }
+
+    #[test]
+    fn calls_with_closures_share_nothing() {
+        run(async {
+            assert_eq!(apply(|id| id + 1, 1).await, 2);
+            assert_eq!(apply(|id| id * 100, 1).await, 100);
+            assert_eq!(apply(|id| id * 100, 1).await, 100);
+            assert_eq!(key_errors(), 3);
+            let error = apply_entry(&|id| id + 1, 1).get().await.expect_err("it has no key");
+            assert_eq!(error.kind(), cachemacro::ErrorKind::Key);
+            let why = std::error::Error::source(&error).expect("it says why").to_string();
+            assert!(why.contains("closures have no names"), "{why}");
+            assert_eq!(Held(|id| id + 1).get(1).await, 2);
+            assert_eq!(Held(|id| id * 100).get(1).await, 100);
+        });
+    }
+
+    #[test]
+    fn calls_with_named_functions_are_cached_apart() {
+        run(async {
+            for _ in 0..2 {
+                assert_eq!(apply(next, 1).await, 2);
+                assert_eq!(apply(hundredfold, 1).await, 100);
+            }
+            assert!(apply_entry(&next, 1).has().await.unwrap());
+            assert_eq!(cachemacro::current().stats().total.loads, 2);
+        });
+    }
+
+    /// This test's body is a closure to the compiler.
+    #[tokio::test]
+    async fn a_type_declared_inside_a_closure_has_a_name() {
+        struct Local;
+        cachemacro::scope(Cache::memory(), async {
+            made::<Local>(1).await;
+            assert!(made::<Local>(1).await[0].ends_with("Local"));
+            assert_eq!((cachemacro::current().stats().total.loads, key_errors()), (1, 0));
+        })
+        .await;
+    }
+
+    #[test]
+    fn nothing_is_evicted_where_nothing_can_be_stored() {
+        run(async {
+            let held = Held(|id| id + 1);
+            held.put(1).await;
+            assert!(held.evict(1).await.is_ok());
         });
     }
 }

@@ -328,7 +328,7 @@ async fn a_put_keyed_by_its_result_evicts_what_was_loaded_meanwhile(rig: Rig) {
 async fn a_put_hands_its_value_to_readers_and_none_of_an_older_load(rig: Rig) {
     let (here, there, table) = (rig.process(), rig.process(), Table::default());
     let leader = Halted::start(&here, AfterQuery, |stops| table.read(&entry(&here), stops)).await;
-    let put = Writes::new(Plain).put(entry(&there), NoRules, true, false);
+    let put = Writes::new(Plain).put(Some(entry(&there)), NoRules, false);
     write(put, pin!(async { table.write() }), |_, writes| writes).await;
     assert_eq!(leader.end().await, 1);
     let queries = table.queries();
@@ -346,7 +346,7 @@ async fn a_put_hands_its_value_to_readers_and_none_of_an_older_load(rig: Rig) {
                 stops.after_query().await;
                 3
             });
-            write(Writes::new(Plain).put(entry, NoRules, true, false), body, |_, writes| writes).await
+            write(Writes::new(Plain).put(Some(entry), NoRules, false), body, |_, writes| writes).await
         })
     })
     .await;

@@ -85,7 +85,7 @@ async fn a_body_that_reaches_its_own_key_runs_it_unstored(rig: Rig) {
     assert_eq!(one.get().await.expect("the store answers"), Some(111), "the outer load is stored");
 
     // The same in a put.
-    let put = Writes::new(Plain).put(one.clone(), NoRules, true, false);
+    let put = Writes::new(Plain).put(Some(one.clone()), NoRules, false);
     one.delete().await.expect("evicted");
     let body = pin!(async { one.get_or_load(async || 2).await + 1 });
     assert_eq!(in_time(write(put, body, |_, writes| writes)).await, 3);
@@ -326,7 +326,7 @@ impl Writer {
             });
             let writes = Writes::new(Plain);
             let writes = match self {
-                Writer::Put => writes.put(entry, NoRules, true, false),
+                Writer::Put => writes.put(Some(entry), NoRules, false),
                 Writer::EvictEntry => writes.evict(Some(&cache), When::default()).evict_entry(&entry),
                 Writer::EvictTag => writes.evict(Some(&cache), When::default()).evict_tags(["tag"]),
                 Writer::EvictPrefix => writes.evict(Some(&cache), When::default()).evict_prefix("row"),

@@ -92,7 +92,7 @@ async fn read_once(cache: &Cache, number: u64) {
 async fn write_once(cache: &Cache, round: u64) {
     let written = cache.entry::<u64>("written", &(round % 3));
     let read = cache.entry::<u64>("number", &(round % 20));
-    let writes = Writes::new(Fallible).put(written, NoRules, true, false);
+    let writes = Writes::new(Fallible).put(Some(written), NoRules, false);
     let writes = writes.evict(Some(cache), When::default()).evict_entry(&read);
     let body = pin!(async { Ok::<_, String>(round) });
     assert_eq!(write(writes, body, |_, writes| writes).await, Ok(round));

@@ -60,7 +60,7 @@ async fn a_bypass_leaves_the_store_alone_and_still_evicts(rig: Rig) {
     .await;
     assert_eq!(asked(&process), before + 2, "the two reads outside the bypass");
     assert_eq!(entry.get().await.expect("the store answers"), Some(1));
-    let put = Writes::new(Plain).put(entry.clone(), NoRules, true, false);
+    let put = Writes::new(Plain).put(Some(entry.clone()), NoRules, false);
     mode(Mode::Bypass, write(put, pin!(async { 5 }), |_, writes| writes)).await;
     assert_eq!(entry.get().await.expect("the store answers"), None, "outdated, so evicted");
 }
@@ -82,7 +82,7 @@ async fn a_refresh_loads_anew_and_stores(rig: Rig) {
     assert_eq!(entry.get_or_load(async || 4).await, 2);
     // One that finds no row removes it.
     let mut body = pin!(async { None });
-    let gone = mode(Mode::Refresh, load(entry.clone(), Opt, NoRules, true, body.as_mut())).await;
+    let gone = mode(Mode::Refresh, load(Some(entry.clone()), Opt, NoRules, body.as_mut())).await;
     assert_eq!((gone, entry.get().await.expect("the store answers")), (None, None));
 }
 
@@ -91,8 +91,8 @@ async fn where_the_condition_is_false_the_cache_is_left_alone(rig: Rig) {
     let entry = entry(&process);
     entry.set(&1).await.expect("set");
     let before = asked(&process);
-    assert_eq!(load(entry.clone(), Plain, NoRules, false, pin!(async { 2 })).await, 2);
-    let put = Writes::new(Plain).put(entry.clone(), NoRules, false, false);
+    assert_eq!(load(None, Plain, NoRules, pin!(async { 2 })).await, 2);
+    let put = Writes::new(Plain).put(None, NoRules, false);
     assert_eq!(write(put, pin!(async { 3 }), |_, writes| writes).await, 3);
     assert_eq!((asked(&process), process.faults.count(Op::Evict)), (before, 0));
     assert_eq!(entry.get().await.expect("the store answers"), Some(1));
@@ -108,7 +108,7 @@ async fn a_disabled_cache_runs_functions_and_evicts(rig: Rig) {
     assert!(!entry.has().await.expect("nothing to do"));
     let double = async |ids: Vec<u32>| ids.into_iter().map(|id| (id, id * 2)).collect();
     assert_eq!(cache.get_or_load_many::<u32, u32, _>("many", [1], double).await[&1], 2);
-    let writes = Writes::new(Plain).put(entry.clone(), NoRules, true, false);
+    let writes = Writes::new(Plain).put(Some(entry.clone()), NoRules, false);
     let writes = writes.evict(Some(cache), When { before: true, on_err: true }).evict_tags(["tag"]);
     assert_eq!(write(writes, pin!(async { 4 }), |_, writes| writes).await, 4);
     // What others have stored is outdated by the writes of this process, too.
@@ -138,7 +138,7 @@ async fn what_is_over_the_size_limit_is_returned_and_not_stored(rig: Rig) {
     let stats = process.cache.stats().total;
     assert_eq!((stats.too_large, stats.fills, stats.errors_of(ErrorKind::TooLarge)), (1, 1, 1));
     // What is written through and too large removes what is there, whichever way.
-    let put = Writes::new(Plain).put(entry.clone(), NoRules, true, false);
+    let put = Writes::new(Plain).put(Some(entry.clone()), NoRules, false);
     assert_eq!(write(put, pin!(async { value(100) }), |_, writes| writes).await.len(), 100);
     assert_eq!(entry.get().await.expect("the store answers"), None);
     entry.set(&value(99)).await.expect("set");
@@ -182,7 +182,7 @@ async fn a_ttl_of_nothing_is_not_stored(rig: Rig) {
         entry.set(&4).await.expect("set");
         assert_eq!(entry.get().await.expect("the store answers"), None, "{ttl:?}");
         self::entry(&process).set(&3).await.expect("set");
-        let put = Writes::new(Plain).put(entry.clone(), NoRules, true, false);
+        let put = Writes::new(Plain).put(Some(entry.clone()), NoRules, false);
         write(put, pin!(async { 4 }), |_, writes| writes).await;
         assert_eq!(entry.get().await.expect("the store answers"), None, "{ttl:?}");
     }
@@ -259,7 +259,7 @@ async fn jitter_spreads_ttls_by_its_part_of_them(rig: Rig) {
 
 /// One call of a function that returns an `Option` or a `Result`.
 async fn call<R, O: Outcome<R, Value = u32>>(entry: &Entry<u32>, outcome: O, returns: R) -> R {
-    load(entry.clone(), outcome, NoRules, true, pin!(async { returns })).await
+    load(Some(entry.clone()), outcome, NoRules, pin!(async { returns })).await
 }
 
 async fn an_absent_row_is_stored_where_the_site_says_so(rig: Rig) {

@@ -25,7 +25,7 @@ async fn put(entry: Entry<u64>, row: Arc<AtomicU64>, value: u64, mut dice: Dice)
         pause(&mut dice).await;
         value
     });
-    write(Writes::new(Plain).put(entry, NoRules, true, false), body, |_, writes| writes).await;
+    write(Writes::new(Plain).put(Some(entry), NoRules, false), body, |_, writes| writes).await;
 }
 
 /// Rounds of two puts, and on every third one a reader among them. How many left a value.

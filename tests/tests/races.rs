@@ -185,7 +185,7 @@ impl Scene {
                     let when = When { before: true, on_err: false };
                     writes.evict(Some(&cache), when).evict_tags(["tag 7"])
                 }
-                Kind::PutFunction => writes.put(entry.clone(), NoRules, true, false),
+                Kind::PutFunction => writes.put(Some(entry.clone()), NoRules, false),
                 _ => {
                     let written = body.await;
                     return match kind {

@@ -66,7 +66,7 @@ where
                 loads.one(wait_for("all have missed", all_missed)).await;
                 make()
             });
-            load(cache.entry("burst", &1), outcome, NoRules, true, body).await
+            load(Some(cache.entry("burst", &1)), outcome, NoRules, body).await
         })
     });
     let returned = join_all(callers).await;
@@ -180,7 +180,7 @@ where
                 loads.one(tokio::time::sleep(takes)).await;
                 value.clone()
             });
-            assert_eq!(load(cache.entry("wave", &1), outcome, NoRules, true, body).await, value);
+            assert_eq!(load(Some(cache.entry("wave", &1)), outcome, NoRules, body).await, value);
             began.elapsed()
         })
     });

@@ -6,7 +6,7 @@ use syn::{Visibility, parse_quote};
 
 use super::values::plain;
 use super::{Checker, inside, says_self};
-use crate::item::{Form, names_in};
+use crate::item::names_in;
 use crate::mentions::{find, leaving};
 use crate::model::{EntryFn, EntryParts, Key, RulesModel, Source, Tag, Value};
 use crate::options;
@@ -17,7 +17,7 @@ impl Checker<'_> {
     pub(super) fn entry_function(&self, entry: &EntryParts, rules: &RulesModel) -> Option<EntryFn> {
         let opt = self.options.get("entry")?;
         let options::Value::Entry(vis, name) = &opt.value else { return None };
-        if matches!(self.item.form, Form::Boxed { .. }) && self.options.of_trait().is_none() {
+        if self.item.is_async_trait() && self.options.of_trait().is_none() {
             self.errors.push(
                 name.span(),
                 "a trait's `impl` has no place for the function that `entry` generates: put `#[cache_config]` on the \

@@ -17,10 +17,11 @@ use syn::{Expr, ExprLit, GenericParam, Lit, Path, Token, Type};
 
 use self::values::plain;
 use crate::errors::{Errors, listed};
-use crate::item::{Form, Item, argument_of, has_impl_trait, pointing_at};
+use crate::item::{Form, Item, argument_of, boxed_output, has_impl_trait, pointing_at};
 use crate::mentions::mentions;
 use crate::model::{Cached, EntryParts, Key, RulesModel, StoresErr, Tag, TypePart, Value};
 use crate::options::{self, Macro, Options, unwrapped};
+use crate::own;
 use crate::template::{self, Part, Scope};
 
 /// What the checks of one attribute have in common.
@@ -52,6 +53,9 @@ pub(crate) fn cached(options: &Options, item: &Item, errors: &Errors) -> Cached 
         codec: options.ty("codec").cloned(),
     };
     let function = check.entry_function(&entry, &rules);
+    if function.is_none() {
+        check.rules_can_have_self(&rules);
+    }
     check.value_has_entry();
     Cached {
         facade: facade(options),
@@ -91,11 +95,33 @@ impl Checker<'_> {
     pub(crate) fn has_future(&self) {
         if matches!(self.item.form, Form::Sync) {
             let name = &self.item.sig.ident;
-            let message = format!(
-                "`{}` goes on functions that give a future: write `async fn {name}`, or `fn {name}(…) -> impl Future<Output = …>`",
-                self.attribute()
-            );
-            self.errors.push(self.item.sig.fn_token.span, message);
+            let attribute = self.attribute();
+            let first = format!("`async fn {name}`");
+            let second = format!("`fn {name}(…) -> impl Future<Output = …>`");
+            let alias = match &self.item.ret {
+                Type::Path(path) => {
+                    path.path.segments.last().filter(|last| last.ident.to_string().contains("Fut"))
+                }
+                _ => None,
+            };
+            if boxed_output(&self.item.ret).is_some() {
+                let message = format!(
+                    "`{attribute}` sees into a boxed future only where the body is `Box::pin(async move {{ … }})` and nothing \
+                     else: write that, {first}, or {second}"
+                );
+                self.errors.at(&self.item.ret, message);
+            } else if let Some(alias) = alias {
+                let message = format!(
+                    "`{attribute}` does not see what `{}` stands for: write {first}, {second}, or `Pin<Box<dyn Future<Output = …> + Send>>` \
+                     with the body `Box::pin(async move {{ … }})`",
+                    alias.ident
+                );
+                self.errors.at(&self.item.ret, message);
+            } else {
+                let message =
+                    format!("`{attribute}` goes on functions that give a future: write {first}, or {second}");
+                self.errors.push(self.item.sig.fn_token.span, message);
+            }
         }
     }
 
@@ -169,6 +195,30 @@ impl Checker<'_> {
                 opt.name
             );
             self.errors.push(self.item.sig.ident.span(), message);
+        }
+    }
+
+    /// Closures over the value are called when the body has taken `self`.
+    fn rules_can_have_self(&self, rules: &RulesModel) {
+        let Some(receiver) = &self.item.receiver else { return };
+        if self.item.self_is_shared() {
+            return;
+        }
+        for rule in rules.all() {
+            let tokens = rule.expr.to_token_stream();
+            let Some(token) = own::find(&tokens) else { continue };
+            if is_exclusive(receiver) {
+                self.errors.push(
+                    token.span(),
+                    "after the body, `self` is there only in functions that take `&self`, or a `self` that can be cloned: \
+                     give what is needed as an argument",
+                );
+            } else if let Some(text) = own::in_text(&tokens) {
+                self.errors.push(
+                    text.span(),
+                    "after the body, a clone stands in for `self`, which it cannot in text: write `{}`, and `self` behind it",
+                );
+            }
         }
     }
 
@@ -359,6 +409,25 @@ impl Checker<'_> {
             }
             other => Some(Tag::One(plain(&other))),
         }
+    }
+}
+
+/// Whether `self` is an exclusive reference, or holds one.
+fn is_exclusive(receiver: &syn::Receiver) -> bool {
+    struct Exclusive(bool);
+    impl<'ast> Visit<'ast> for Exclusive {
+        fn visit_type_reference(&mut self, reference: &'ast syn::TypeReference) {
+            self.0 |= reference.mutability.is_some();
+        }
+    }
+    match &receiver.kind {
+        syn::ReceiverKind::Reference(_, _, mutable) => mutable.is_some(),
+        syn::ReceiverKind::Typed(_, ty) => {
+            let mut exclusive = Exclusive(false);
+            exclusive.visit_type(ty);
+            exclusive.0
+        }
+        _ => false,
     }
 }
 

@@ -6,6 +6,8 @@ use syn::spanned::Spanned;
 use syn::{Expr, ExprClosure, Pat, Type, parse_quote};
 
 use super::Checker;
+use crate::errors::code;
+use crate::item::unwrap_type;
 use crate::mentions::{leaving, mentions};
 use crate::model::{Let, Source, Value};
 use crate::options::{self, unwrapped};
@@ -72,7 +74,7 @@ impl Checker<'_> {
             return None;
         }
         let lets = closure.inputs.iter().enumerate().map(|(at, pat)| {
-            let (pat, ty) = typed(pat);
+            let (pat, ty) = self.typed(pat, "the arguments");
             Let { pat, ty, from: Source::Arg(at) }
         });
         let lets = lets.filter(|bound| !is_unused(&bound.pat, &closure.body));
@@ -108,7 +110,7 @@ impl Checker<'_> {
                     self.errors.push(closure.inputs_begin.span, message);
                     return None;
                 }
-                let (pat, ty) = typed(&closure.inputs[0]);
+                let (pat, ty) = self.typed(&closure.inputs[0], "the loaded value");
                 let lets = if is_unused(&pat, &closure.body) {
                     Vec::new()
                 } else {
@@ -135,6 +137,19 @@ impl Checker<'_> {
                 None
             }
         }
+    }
+
+    /// A parameter and its type, which can only be a reference.
+    fn typed(&self, pat: &Pat, to: &str) -> (Pat, Option<Type>) {
+        let Pat::Type(typed) = pat else { return (pat.clone(), None) };
+        if !matches!(unwrap_type(&typed.ty), Type::Reference(_) | Type::Infer(_)) {
+            let ty = code(&typed.ty);
+            self.errors.at(
+                &typed.ty,
+                format!("parameters are references to {to}: leave the type out, or write `&{ty}`"),
+            );
+        }
+        ((*typed.pat).clone(), Some((*typed.ty).clone()))
     }
 
     fn closed(&self, closure: &ExprClosure, lets: Vec<Let>, option: &str) -> Option<Value> {
@@ -175,13 +190,6 @@ fn is_unused(pat: &Pat, expr: &Expr) -> bool {
             name.starts_with('_') && !mentions(expr.to_token_stream(), &name)
         }
         _ => false,
-    }
-}
-
-fn typed(pat: &Pat) -> (Pat, Option<Type>) {
-    match pat {
-        Pat::Type(typed) => ((*typed.pat).clone(), Some((*typed.ty).clone())),
-        other => (other.clone(), None),
     }
 }
 

@@ -5,7 +5,7 @@ use quote::ToTokens;
 use syn::{Expr, ExprLit, Lit, Type};
 
 use super::values::plain;
-use super::{Checker, facade, inside};
+use super::{Checker, facade, inside, list};
 use crate::errors::Errors;
 use crate::item::{Form, Item, names_in};
 use crate::mentions::{find, mentions};
@@ -28,8 +28,8 @@ pub(crate) fn writing(attributes: &[(Macro, Options)], item: &Item, errors: &Err
         let check = Checker { this: *this, options, item, errors };
         if at == 0 {
             check.has_future();
-            check.return_type();
             if writing.puts {
+                check.return_type();
                 check.owned_value();
             }
         }
@@ -197,6 +197,7 @@ impl Checker<'_> {
                 Some("`key` needs a `prefix`, the one of the `#[cached]` function: or write `entry = …`")
             }
             (_, true, false) => Some("`prefix` needs a `key`: or write `entry = …`"),
+            (_, false, false) if self.options.mistaken => return None,
             (_, false, false) => {
                 Some("which entry is written? Write `entry = user_entry(id)`, or `prefix` and `key`")
             }
@@ -266,12 +267,14 @@ impl Checker<'_> {
         if !tags.is_empty() {
             writes.push(Write::EvictTags(tags));
         }
-        let tried = ["entry", "key", "prefix", "entries", "tags", "all"]
-            .iter()
-            .any(|name| options.get(name).is_some_and(|opt| !opt.inherited));
-        if writes.is_empty() && !tried {
+        let tried = ["entry", "key", "prefix", "entries", "tags", "all"];
+        let tried = tried.iter().filter_map(|name| options.get(name)).find(|opt| !opt.inherited);
+        // `tags = []` and `all = false` are no mistakes of their own.
+        let nothing = tried.filter(|opt| opt.is("tags") && options.expr("tags").is_some_and(is_empty_list));
+        let nothing = nothing.or(tried.filter(|opt| opt.is("all") && !options.flag("all")));
+        if writes.is_empty() && !options.mistaken && (tried.is_none() || nothing.is_some()) {
             self.errors.push(
-                options.span(),
+                nothing.map_or_else(|| options.span(), options::Opt::span),
                 "what is evicted? Write `entry = user_entry(id)`, `prefix` and `key`, `tags`, `entries`, or `prefix` and `all`",
             );
         }
@@ -310,6 +313,11 @@ fn closure_names(expr: &Expr) -> Vec<Ident> {
         Expr::Closure(closure) => closure.inputs.iter().flat_map(names_in).collect(),
         _ => Vec::new(),
     }
+}
+
+/// `[]`, also as `&[]` and `vec![]`.
+fn is_empty_list(expr: &Expr) -> bool {
+    list(expr).is_some_and(|elements| elements.is_empty())
 }
 
 /// Whether a value is known only after the body.

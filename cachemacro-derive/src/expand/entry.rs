@@ -7,6 +7,7 @@ use syn::visit_mut::{self, VisitMut};
 use syn::{GenericParam, Generics, Lifetime, Pat, Type, parse_quote};
 
 use super::Expander;
+use super::underscore::Renamed;
 use crate::item::{Arg, Item, unwrap_type};
 use crate::mentions::mentions_parameter;
 use crate::model::{Cached, EntryFn};
@@ -24,18 +25,23 @@ pub(crate) fn function(model: &Cached, function: &EntryFn, item: &Item, failed: 
         quote_spanned!(mixed=> &#own,)
     });
     let args: Vec<&Arg> = function.takes.iter().map(|at| &item.args[*at]).collect();
+    let entry = expander.entry(&model.entry, Some(&model.rules), Place::Entry, Some(value));
+    let mut renamed = Renamed::new(item, &entry, &TokenStream::new());
+    let entry = renamed.tokens(entry);
     let mut lifetimes = Named::default();
     let parameters: Vec<Parameter> = args
         .iter()
         .enumerate()
-        .map(|(at, arg)| parameter(at, arg, &item.sig.generics, &expander.facade, &mut lifetimes))
+        .map(|(at, arg)| {
+            let pat = renamed.pattern(&arg.pat);
+            parameter(at, arg, &pat, &item.sig.generics, &expander.facade, &mut lifetimes)
+        })
         .collect();
     let inputs = parameters.iter().map(|parameter| &parameter.input);
     let lets = parameters.iter().map(|parameter| &parameter.binding);
     let mut generics = needed(&item.sig.generics, &args, value);
     lifetimes.declare(&mut generics);
     let (_, _, clause) = generics.split_for_impl();
-    let entry = expander.entry(&model.entry, Some(&model.rules), Place::Entry, Some(value));
     let body = if failed {
         let names = parameters.iter().map(|parameter| &parameter.name);
         quote_spanned!(mixed=> #(let _ = &#names;)* ::core::unreachable!())
@@ -70,17 +76,19 @@ struct Parameter {
 fn parameter(
     at: usize,
     arg: &Arg,
+    pat: &Pat,
     generics: &Generics,
     facade: &TokenStream,
     lifetimes: &mut Named,
 ) -> Parameter {
     let mixed = Span::mixed_site();
     let cfg = &arg.cfg;
-    let name = arg.ident().cloned().unwrap_or_else(|| format_ident!("argument_{}", at, span = mixed));
-    let pat = match arg.ident() {
-        Some(name) => name.to_token_stream(),
-        None => by_reference(&arg.pat),
+    let whole = match pat {
+        Pat::Ident(whole) if arg.ident().is_some() => Some(&whole.ident),
+        _ => None,
     };
+    let name = whole.cloned().unwrap_or_else(|| format_ident!("argument_{}", at, span = mixed));
+    let pat = whole.map_or_else(|| by_reference(pat), ToTokens::to_token_stream);
     let target = match unwrap_type(&arg.ty) {
         Type::Reference(reference) => &reference.elem,
         other => other,

@@ -12,7 +12,10 @@
 //!         let entry_ = cachemacro_::entry(site_, key_).with_schema(shape_.schema());
 //!         cachemacro_::call(shape_.kind(), entry_)
 //!     };
-//!     let body_ = ::core::pin::pin!(async move { body });
+//!     let body_ = ::core::pin::pin!(async move {
+//!         if let Some(returned_) = ::cachemacro::__private::hint::<Result<User, Error>>() { return returned_; }
+//!         body
+//!     });
 //!     call_.load(body_).await
 //! }
 //! ```
@@ -21,15 +24,18 @@
 //! because a pattern would take a constant of the user's for one.
 
 pub(crate) mod entry;
+mod underscore;
 pub(crate) mod write;
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
-use syn::{Expr, Path, Type};
+use syn::{Expr, Path, Type, parse_quote};
 
+use self::underscore::Renamed;
 use crate::check::value_span;
-use crate::item::{Form, Item, pointing_at};
+use crate::item::{Body, Form, Item, names_in, pointing_at};
 use crate::model::{Cached, EntryParts, Key, Policy, RulesModel, StoresErr, Tag, Time, TypePart, Value};
+use crate::own;
 use crate::template::{Hole, Part};
 use crate::values::{self, Place, reference, value};
 
@@ -67,11 +73,15 @@ impl<'a> Expander<'a> {
         let shape = self.shape();
         let (named, outcome) = self.outcome(model);
         let entry = self.entry(&model.entry, None, Place::Function, None);
-        let condition = model
-            .condition
-            .as_ref()
-            .map(|condition| condition_named(&format_ident!("when_", span = mixed), condition));
-        let when = condition.is_some().then(|| quote_spanned!(mixed=> .when(when_)));
+        let (entry, call) = match &model.condition {
+            Some(condition) => {
+                let when = format_ident!("when_", span = mixed);
+                let condition = condition_named(&when, condition);
+                let entry = if_so(&when, &entry, &quote_spanned!(mixed=> entry_));
+                (quote_spanned!(mixed=> #condition let entry_ = #entry;), quote_spanned!(mixed=> call_when))
+            }
+            None => (entry, quote_spanned!(mixed=> call)),
+        };
         let rules = (!model.rules.is_empty()).then(|| {
             let rules = self.call_rules(&model.rules);
             quote_spanned!(mixed=> .rules(#rules))
@@ -81,9 +91,8 @@ impl<'a> Expander<'a> {
                 #imports
                 #shape
                 #named
-                #condition
                 #entry
-                #private::call(#outcome, entry_) #when #rules
+                #private::#call(#outcome, entry_) #rules
             };
         };
         self.function(&before, &quote_spanned!(mixed=> call_.load(body_).await))
@@ -97,11 +106,12 @@ impl<'a> Expander<'a> {
         quote_spanned!(mixed=> use #facade::__private::{self as #private #(, #traits as _)*};)
     }
 
-    /// `let shape = …;`: what the return type is.
+    /// `let shape_ = …;`: what the return type is.
     pub(crate) fn shape(&self) -> TokenStream {
         let mixed = Span::mixed_site();
         let private = &self.private;
-        let ret = &self.item.ret;
+        // What an `impl Trait` hides is no `Result` and no `Option` to anyone.
+        let ret = self.item.ret_with(&parse_quote!(()));
         quote_spanned!(mixed=> let shape_ = (&&&#private::Probe::<#ret>::NEW).shape();)
     }
 
@@ -132,7 +142,7 @@ impl<'a> Expander<'a> {
         (quote_spanned!(mixed=> let outcome_ = #kind; #none #proof), quote_spanned!(mixed=> outcome_))
     }
 
-    /// `let site = …; let key = …; let entry = …;`
+    /// `let site_ = …; let key_ = …; let entry_ = …;`
     pub(crate) fn entry(
         &self,
         parts: &EntryParts,
@@ -145,7 +155,7 @@ impl<'a> Expander<'a> {
         quote!(#key #entry)
     }
 
-    /// `let entry = …;`, where `site` and `key` are there.
+    /// `let entry_ = …;`, where `site_` and `key_` are there.
     pub(crate) fn entry_of_key(
         &self,
         parts: &EntryParts,
@@ -170,7 +180,7 @@ impl<'a> Expander<'a> {
             quote_spanned!(mixed=> .#method(#tags))
         });
         let ttl = parts.ttl.as_ref().map(|ttl| {
-            let ttl = value(ttl, self.item, place, None);
+            let ttl = self.given("ttl", ttl, place, None);
             quote_spanned!(mixed=> .with_ttl(#ttl))
         });
         let codec = parts.codec.as_ref().map(|codec| quote_spanned!(mixed=> .with_codec::<#codec>()));
@@ -184,7 +194,7 @@ impl<'a> Expander<'a> {
         }
     }
 
-    /// `let cache = …;`: a reference to what the expression gives.
+    /// `let cache_ = …;`, or another `name`: a reference to what the expression gives.
     pub(crate) fn cache(&self, name: &Ident, cache: &Expr, place: Place) -> TokenStream {
         let mixed = Span::mixed_site();
         let cache = match values::fitted(cache, self.item, place, &[], false) {
@@ -194,7 +204,7 @@ impl<'a> Expander<'a> {
         quote_spanned!(mixed=> let #name = #cache;)
     }
 
-    /// `let site = …; let key = …;`
+    /// `let site_ = …; let key_ = …;`
     pub(crate) fn key(&self, parts: &EntryParts, place: Place) -> TokenStream {
         let mixed = Span::mixed_site();
         let private = &self.private;
@@ -328,57 +338,84 @@ impl<'a> Expander<'a> {
         let mixed = Span::mixed_site();
         let private = &self.private;
         let stored = stored.map(|stored| quote_spanned!(mixed=> ::<#stored>));
-        let unless = rules.unless.as_ref().map(|rule| {
-            let closure = self.rule(rule);
-            quote_spanned!(mixed=> .unless(#closure))
-        });
-        let ttl = rules.ttl.as_ref().map(|rule| {
-            let value = format_ident!("value_", span = mixed);
-            let body = values::value(rule, self.item, Place::Function, Some(&value));
-            quote_spanned!(mixed=> .ttl(|value_| #private::ttl(#body)))
-        });
-        let tags = rules.tags.as_ref().map(|rule| {
-            let value = format_ident!("value_", span = mixed);
-            let body = values::value(rule, self.item, Place::Function, Some(&value));
-            quote_spanned!(mixed=> .tags(|value_| #private::strings(#body)))
-        });
-        quote_spanned!(mixed=> #private::EntryRules #stored::none() #unless #ttl #tags)
+        let chain = self.rules(rules, false);
+        quote_spanned!(mixed=> #private::EntryRules #stored::none() #chain)
     }
 
-    fn rule(&self, rule: &Value) -> TokenStream {
+    /// `.unless(|value_| …).ttl(|value_| …)`; each closure with clones of what it mentions, if it may.
+    fn rules(&self, rules: &RulesModel, captures: bool) -> TokenStream {
         let mixed = Span::mixed_site();
-        let name = format_ident!("value_", span = mixed);
-        let body = value(rule, self.item, Place::Function, Some(&name));
-        let name = if rule.lets.is_empty() { quote!(_) } else { name.to_token_stream() };
-        quote_spanned!(mixed=> |#name| #body)
+        let all = [("unless", &rules.unless), ("ttl", &rules.ttl), ("tags", &rules.tags)];
+        let all = all.into_iter().filter_map(|(option, rule)| Some((option, rule.as_ref()?)));
+        all.map(|(option, rule)| {
+            let name = format_ident!("value_", span = mixed);
+            let body = self.given(option, rule, Place::Function, Some(&name));
+            let name = if rule.lets.is_empty() { quote!(_) } else { name.to_token_stream() };
+            let mut closure = quote_spanned!(mixed=> |#name| #body);
+            if captures {
+                closure = self.capturing(rule, &closure);
+            }
+            let method = Ident::new(option, mixed);
+            quote_spanned!(mixed=> .#method(#closure))
+        })
+        .collect()
     }
 
-    /// Rules that may mention arguments, which are cloned because the body moves them.
+    /// The closure with clones of the arguments, and of the `self`, that its rule mentions: the body moves them.
+    fn capturing(&self, rule: &Value, closure: &TokenStream) -> TokenStream {
+        let mixed = Span::mixed_site();
+        let mut clones = values::clones(&values::arguments_in(rule, self.item));
+        let said = rule.expr.to_token_stream();
+        let mut closure = closure.clone();
+        if let Some(own) = own::needs_clone(self.item, &said) {
+            clones.extend(own::clone(self.item, &own, &said));
+            closure = own::replaced(closure, &own);
+        }
+        if clones.is_empty() { closure } else { quote_spanned!(mixed=> { #clones move #closure }) }
+    }
+
+    /// What an option gives, as the runtime takes it; the expression is underlined if it is something else.
+    pub(crate) fn given(
+        &self,
+        option: &str,
+        rule: &Value,
+        place: Place,
+        loaded: Option<&Ident>,
+    ) -> TokenStream {
+        let function = match option {
+            "ttl" => "ttl",
+            "tags" => "strings",
+            _ => return value(rule, self.item, place, loaded),
+        };
+        let span = pointing_at(&rule.expr);
+        let function = Ident::new(function, span);
+        let private = Ident::new(&self.private.to_string(), span);
+        if rule.lets.is_empty() || rule.ty.is_some() || rule.returns {
+            let given = value(rule, self.item, place, loaded);
+            return quote_spanned!(span=> #private::#function(#given));
+        }
+        let bound: Vec<Ident> = rule.lets.iter().flat_map(|bound| names_in(&bound.pat)).collect();
+        let given = values::fitted(&rule.expr, self.item, place, &bound, rule.borrows);
+        let expr = Expr::Verbatim(quote_spanned!(span=> #private::#function(#given)));
+        value(&Value { expr, borrows: false, ..rule.clone() }, self.item, Place::Function, loaded)
+    }
+
+    /// Rules that may mention arguments.
     fn call_rules(&self, rules: &RulesModel) -> TokenStream {
         let mixed = Span::mixed_site();
         let private = &self.private;
         let ret = &self.item.ret;
-        let mentioned: Vec<Ident> =
-            rules.all().flat_map(|rule| values::arguments_in(rule, self.item)).collect();
-        let clones = values::clones(&mentioned);
-        let chain: TokenStream = [("unless", &rules.unless), ("ttl", &rules.ttl), ("tags", &rules.tags)]
-            .into_iter()
-            .filter_map(|(name, rule)| {
-                let name = Ident::new(name, mixed);
-                let closure = self.rule(rule.as_ref()?);
-                let moves = (!clones.is_empty()).then(|| quote_spanned!(mixed=> move));
-                Some(quote_spanned!(mixed=> .#name(#moves #closure)))
-            })
-            .collect();
-        let built = quote_spanned!(mixed=> #private::rules_for::<#ret, _>(outcome_)#chain);
-        if clones.is_empty() { built } else { quote_spanned!(mixed=> { #clones #built }) }
+        let chain = self.rules(rules, true);
+        quote_spanned!(mixed=> #private::rules_for::<#ret, _>(outcome_)#chain)
     }
 
-    /// The function: `before`, then the body pinned as `body`, then `call`.
+    /// The function: `before`, then the body pinned as `body_`, then `call`.
     pub(crate) fn function(&self, before: &TokenStream, call: &TokenStream) -> TokenStream {
         let mixed = Span::mixed_site();
-        let Item { attrs, vis, defaultness, sig, form, body, .. } = self.item;
+        let Item { attrs, vis, sig, form, body, .. } = self.item;
         let span = body.span();
+        let mut renamed = Renamed::new(self.item, before, &body.stream());
+        let (sig, before) = (renamed.signature(sig), renamed.tokens(before.clone()));
         let wrapped = |inner: TokenStream| {
             let block = braced(inner, span);
             quote_spanned! {mixed=>
@@ -387,36 +424,41 @@ impl<'a> Expander<'a> {
                 #call
             }
         };
-        let hint = self.hint();
+        let hinted = |body: TokenStream| {
+            let hint = self.hint();
+            let Body { attrs, items, rest } = Body::of(body);
+            let inner = wrapped(quote!(#items #hint #rest));
+            (attrs, inner)
+        };
         let facade = &self.facade;
         let body = match form {
             Form::Async => {
-                let inner = body.stream();
-                wrapped(quote!(#hint #inner))
+                let (attrs, inner) = hinted(body.stream());
+                quote!(#attrs #inner)
             }
             Form::Boxed { pin, bound, inner } => {
                 let inner = wrapped(inner.clone());
                 quote_spanned!(mixed=> #pin(async move { #(#bound)* #inner }))
             }
             Form::Future { inner: Some(inner) } => {
-                let inner = wrapped(quote!(#hint #inner));
+                let (_, inner) = hinted(inner.clone());
                 quote_spanned!(mixed=> #facade::__private::later(async move { #inner }))
             }
             Form::Future { inner: None } => {
-                let inner = wrapped(quote_spanned!(mixed=> #hint (move || #body)().await));
+                let (_, inner) = hinted(quote_spanned!(mixed=> (move || #body)().await));
                 quote_spanned!(mixed=> #facade::__private::later(async move { #inner }))
             }
             Form::Sync => body.stream(),
         };
         let body = braced(body, span);
-        quote!(#(#attrs)* #vis #defaultness #sig #body)
+        quote!(#(#attrs)* #vis #sig #body)
     }
 
-    /// The first statement of an async block, which tells it the type that it gives, as a function's signature would.
+    /// The first statement of an async block, after the items that it begins with, which tells it the type that it gives, as a function's signature would.
     fn hint(&self) -> TokenStream {
         let span = pointing_at(&self.item.ret);
         let facade = &self.facade;
-        let ret = &self.item.ret;
+        let ret = self.item.ret_with(&parse_quote!(_));
         quote_spanned! {span=>
             if let ::core::option::Option::Some(returned_) = #facade::__private::hint::<#ret>() {
                 return returned_;
@@ -431,13 +473,26 @@ fn braced(inner: TokenStream, span: Span) -> TokenTree {
     TokenTree::Group(block)
 }
 
-/// `let when = …;`
+/// `let when_ = …;`, or another `name`.
 pub(crate) fn condition_named(name: &Ident, condition: &Expr) -> TokenStream {
     let mixed = Span::mixed_site();
     quote_spanned!(mixed=> let #name: ::core::primitive::bool = #condition;)
 }
 
-fn option(value: Option<&impl ToTokens>) -> TokenStream {
+/// A value, and the statements that it needs, where `when` holds.
+pub(crate) fn if_so(when: &Ident, statements: &TokenStream, value: &TokenStream) -> TokenStream {
+    let mixed = Span::mixed_site();
+    quote_spanned! {mixed=>
+        if #when {
+            #statements
+            ::core::option::Option::Some(#value)
+        } else {
+            ::core::option::Option::None
+        }
+    }
+}
+
+pub(crate) fn option(value: Option<&impl ToTokens>) -> TokenStream {
     let mixed = Span::mixed_site();
     value.map_or_else(
         || quote_spanned!(mixed=> ::core::option::Option::None),
@@ -446,7 +501,7 @@ fn option(value: Option<&impl ToTokens>) -> TokenStream {
 }
 
 /// Where to underline tags that are no strings.
-fn tags_span(tags: &[Tag]) -> Span {
+pub(crate) fn tags_span(tags: &[Tag]) -> Span {
     match tags {
         [Tag::One(value) | Tag::Many(value)] => value.span.resolved_at(Span::mixed_site()),
         _ => Span::mixed_site(),

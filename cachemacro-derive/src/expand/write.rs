@@ -8,11 +8,11 @@
 //!         let outcome_ = shape_.kind();
 //!         cachemacro_::Writes::<Result<User, Error>, _>::new(outcome_)
 //!             .at(cachemacro_::site!("rename"))
-//!             .put(held(outcome_, user_entry(&id)), NoRules, true, false)
+//!             .put(Some(held(outcome_, user_entry(&id))), NoRules, false)
 //!             .evict(None, When { before: false, on_err: false })
 //!             .evict_tags(["users"])
 //!     };
-//!     let body_ = ::core::pin::pin!(async move { body });
+//!     let body_ = ::core::pin::pin!(async move { … body });
 //!     writes_.run(body_, |_, writes_| writes_).await
 //! }
 //! ```
@@ -22,8 +22,9 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::parse_quote;
 
-use super::{Expander, condition_named, place_of_site, template_chain};
+use super::{Expander, condition_named, if_so, option, place_of_site, tags_span, template_chain};
 use crate::check::value_span;
 use crate::check::write::{is_late, is_late_entry, is_late_put, is_late_tag};
 use crate::item::{Item, pointing_at};
@@ -49,9 +50,9 @@ pub(crate) fn writing(model: &Writing, item: &Item) -> TokenStream {
 struct Writer<'a> {
     expander: Expander<'a>,
     item: &'a Item,
-    /// Statements before `writes`.
+    /// Statements before `writes_`.
     before: TokenStream,
-    /// Calls on `writes` before the body.
+    /// Calls on `writes_` before the body.
     calls: TokenStream,
     /// What is done when the result is there.
     after: Late,
@@ -68,8 +69,26 @@ struct Late {
     captures: TokenStream,
     /// Arguments that are mentioned, and cloned.
     mentioned: Vec<Ident>,
-    /// Statements, each making a new `writes`.
+    /// Statements, each making a new `writes_`.
     statements: TokenStream,
+    /// The condition of what is being added.
+    when: Option<Ident>,
+}
+
+impl Late {
+    /// `.ttl(move |result| …)`, with what it captures.
+    fn rule(self, option: &str, given: &TokenStream) -> TokenStream {
+        let mixed = Span::mixed_site();
+        let method = Ident::new(option, mixed);
+        let captures = self.captures;
+        let clones = values::clones(&self.mentioned);
+        let result = parameter(given);
+        let closure = quote_spanned!(mixed=> move |#result| #given);
+        if captures.is_empty() && clones.is_empty() {
+            return quote_spanned!(mixed=> .#method(#closure));
+        }
+        quote_spanned!(mixed=> .#method({ #captures #clones #closure }))
+    }
 }
 
 impl Writer<'_> {
@@ -79,7 +98,7 @@ impl Writer<'_> {
             self.attribute(attribute);
         }
         let private = &self.expander.private;
-        let ret = &self.item.ret;
+        let ret = self.item.ret_with(&parse_quote!(_));
         let outcome = if model.puts {
             let span = value_span(self.item);
             quote_spanned!(span=> shape_.kind())
@@ -111,7 +130,7 @@ impl Writer<'_> {
             let call = quote_spanned!(mixed=> writes_.run(body_, |_, writes_| writes_).await);
             return self.expander.function(&begin, &call);
         }
-        let Late { captures, mentioned, statements } = after;
+        let Late { captures, mentioned, statements, .. } = after;
         let clones = values::clones(mentioned);
         let result = result();
         let late_imports = self.expander.imports(&[]);
@@ -174,7 +193,8 @@ impl Writer<'_> {
             }
             Write::EvictAll(entries) => {
                 let all = values::value(entries, self.item, Place::Function, None);
-                self.early_or_late(entries, quote_spanned!(mixed=> .evict_entries(#all)));
+                let method = Ident::new("evict_entries", entries.span.resolved_at(mixed));
+                self.early_or_late(entries, quote_spanned!(mixed=> .#method(#all)));
             }
             Write::EvictKey(parts) if is_late_entry(parts) => {
                 let mut after = std::mem::take(&mut self.after);
@@ -191,7 +211,8 @@ impl Writer<'_> {
             Write::EvictTags(tags) => {
                 let (late, early): (Vec<Tag>, Vec<Tag>) = tags.iter().cloned().partition(is_late_tag);
                 if let Some(tags) = self.expander.tags(&early, Place::Function) {
-                    self.calls.extend(quote_spanned!(mixed=> .evict_tags(#tags)));
+                    let method = Ident::new("evict_tags", tags_span(&early));
+                    self.calls.extend(quote_spanned!(mixed=> .#method(#tags)));
                 }
                 let mut after = std::mem::take(&mut self.after);
                 let tags = self.late_tags(&late, &mut after);
@@ -213,7 +234,7 @@ impl Writer<'_> {
         }
     }
 
-    /// A call on `writes` when the result is there, for the current group.
+    /// A call on `writes_` when the result is there, for the current group.
     fn late(&mut self, call: &TokenStream) {
         let mixed = Span::mixed_site();
         let group = self.groups - 1;
@@ -224,14 +245,13 @@ impl Writer<'_> {
         let mixed = Span::mixed_site();
         let private = self.expander.private.clone();
         let on_err = attribute.on_err;
-        let when = if let Some(condition) = &put.condition {
+        let when = put.condition.as_ref().map(|condition| {
             let name = self.name("when");
             let statements = if is_late_put(put) { &mut self.after.captures } else { &mut self.before };
             statements.extend(condition_named(&name, condition));
-            name.to_token_stream()
-        } else {
-            quote!(true)
-        };
+            name
+        });
+        let when = when.as_ref();
         let entry = match &put.target {
             PutTarget::Entry(entry) => {
                 let span = pointing_at(&entry.expr);
@@ -241,47 +261,54 @@ impl Writer<'_> {
                 if is_late(entry) {
                     self.after.statements.extend(quote_spanned!(mixed=> let outcome_ = writes_.outcome();));
                     self.after.mentioned.extend(values::arguments_in(entry, self.item));
-                    return self.late_put(
-                        None,
-                        &quote_spanned!(mixed=> .evict_entry(&#held)),
-                        &when,
-                        attribute,
-                    );
+                    let call = quote_spanned!(mixed=> .evict_entry(&#held));
+                    return self.late_put(None, &call, when, attribute);
                 }
-                held
+                match when {
+                    Some(when) => if_so(when, &TokenStream::new(), &held),
+                    None => option(Some(&held)),
+                }
             }
             PutTarget::Parts(parts) if is_late_entry(parts) => {
                 let mut after = std::mem::take(&mut self.after);
+                after.when = when.cloned();
                 let key = self.late_key(parts, &mut after);
+                after.when = None;
                 self.after = after;
                 let call = quote_spanned!(mixed=> .evict_key(#key));
-                return self.late_put(parts.cache.as_ref(), &call, &when, attribute);
+                return self.late_put(parts.cache.as_ref(), &call, when, attribute);
             }
-            PutTarget::Parts(parts) => return self.put_parts(parts, put, &when, attribute),
+            PutTarget::Parts(parts) => return self.put_parts(parts, put, when, attribute),
         };
-        let rules = self.rules(put);
-        self.calls.extend(quote_spanned!(mixed=> .put(#entry, #rules, #when, #on_err)));
+        let rules = self.rules(put, when);
+        self.calls.extend(quote_spanned!(mixed=> .put(#entry, #rules, #on_err)));
     }
 
     /// A put by prefix and key, which also evicts what a site elsewhere is called by them.
-    fn put_parts(&mut self, parts: &EntryParts, put: &Put, when: &TokenStream, attribute: &WriteAttr) {
+    fn put_parts(&mut self, parts: &EntryParts, put: &Put, when: Option<&Ident>, attribute: &WriteAttr) {
         let mixed = Span::mixed_site();
         let on_err = attribute.on_err;
         let (name, plain) = (self.name("entry"), self.name("plain"));
         let key = self.expander.key(parts, Place::Function);
         let entry = self.expander.entry_of_key(parts, None, Place::Function, None);
-        self.before.extend(quote_spanned! {mixed=>
-            let (#name, #plain) = {
+        let made = quote_spanned! {mixed=>
+            {
                 #key
                 let plain_ = key_.without_types();
                 #entry
-                (entry_, plain_)
-            };
-        });
-        let rules = self.rules(put);
-        self.calls.extend(quote_spanned!(mixed=> .put(#name, #rules, #when, #on_err)));
+                (::core::option::Option::Some(entry_), plain_)
+            }
+        };
+        let none = quote_spanned!(mixed=> (::core::option::Option::None, ::core::option::Option::None));
+        let made = match when {
+            Some(when) => quote_spanned!(mixed=> if #when #made else { #none }),
+            None => made,
+        };
+        self.before.extend(quote_spanned!(mixed=> let (#name, #plain) = #made;));
+        let rules = self.rules(put, when);
+        self.calls.extend(quote_spanned!(mixed=> .put(#name, #rules, #on_err)));
         self.begin_evicts(parts.cache.as_ref(), attribute);
-        self.calls.extend(quote_spanned!(mixed=> .evict_namesake(#plain, #when)));
+        self.calls.extend(quote_spanned!(mixed=> .evict_namesake(#plain)));
     }
 
     /// A put that does not know its key before the body evicts it after.
@@ -289,44 +316,45 @@ impl Writer<'_> {
         &mut self,
         cache: Option<&syn::Expr>,
         call: &TokenStream,
-        when: &TokenStream,
+        when: Option<&Ident>,
         attribute: &WriteAttr,
     ) {
         let mixed = Span::mixed_site();
         let group = self.begin_evicts(cache, attribute);
-        self.after.statements.extend(quote_spanned! {mixed=>
-            let writes_ = if #when { writes_.select(#group)#call } else { writes_ };
-        });
+        let call = quote_spanned!(mixed=> writes_.select(#group)#call);
+        let call = match when {
+            Some(when) => quote_spanned!(mixed=> if #when { #call } else { writes_ }),
+            None => call,
+        };
+        self.after.statements.extend(quote_spanned!(mixed=> let writes_ = #call;));
     }
 
     /// What of a put depends on the result.
-    fn rules(&mut self, put: &Put) -> TokenStream {
+    fn rules(&mut self, put: &Put, when: Option<&Ident>) -> TokenStream {
         let mixed = Span::mixed_site();
         let private = self.expander.private.clone();
-        let mut late = Late::default();
+        let none = || Late { when: when.cloned(), ..Late::default() };
         let mut chain = TokenStream::new();
-        for (method, rule) in [("unless", &put.unless), ("ttl", &put.ttl)] {
+        for (option, rule) in [("unless", &put.unless), ("ttl", &put.ttl)] {
             if let Some(rule) = rule {
-                let method = Ident::new(method, mixed);
-                let rule = self.late_value(rule, &mut late);
-                let result = parameter(&rule);
-                chain.extend(quote_spanned!(mixed=> .#method(move |#result| #rule)));
+                let mut late = none();
+                let given = self.late_value(option, rule, &mut late);
+                chain.extend(late.rule(option, &given));
             }
         }
+        let mut late = none();
         if let Some(tags) = self.late_tags(&put.tags, &mut late) {
-            let result = parameter(&tags);
-            chain.extend(quote_spanned!(mixed=> .tags(move |#result| #tags)));
+            let is_list = matches!(put.tags.as_slice(), [Tag::Many(_)]);
+            let tags = if is_list { tags } else { quote_spanned!(mixed=> #private::strings(#tags)) };
+            chain.extend(late.rule("tags", &tags));
         }
         if chain.is_empty() {
             return quote_spanned!(mixed=> #private::NoRules);
         }
         let name = self.name("rules");
         let ret = &self.item.ret;
-        let clones = values::clones(&late.mentioned);
-        let captures = late.captures;
-        self.before.extend(quote_spanned! {mixed=>
-            let #name = { #captures #clones #private::rules_for::<#ret, _>(outcome_)#chain };
-        });
+        self.before
+            .extend(quote_spanned!(mixed=> let #name = #private::rules_for::<#ret, _>(outcome_)#chain;));
         name.to_token_stream()
     }
 
@@ -336,8 +364,8 @@ impl Writer<'_> {
         let chain = match &parts.key {
             Key::Template(template) => self.late_chain(template, late),
             Key::Value(value) => {
-                late.mentioned.extend(values::arguments_in(value, self.item));
-                let value = values::value_by_reference(value, self.item, Place::Function, Some(&result()));
+                let value = self.late_value("key", value, late);
+                let value = reference(&value);
                 quote_spanned!(mixed=> .value(#value))
             }
             Key::Args(_) => TokenStream::new(),
@@ -350,9 +378,9 @@ impl Writer<'_> {
         quote_spanned!(mixed=> { #site #begin #chain })
     }
 
-    fn late_value(&self, value: &Value, late: &mut Late) -> TokenStream {
+    fn late_value(&self, option: &str, value: &Value, late: &mut Late) -> TokenStream {
         late.mentioned.extend(values::arguments_in(value, self.item));
-        values::value(value, self.item, Place::Function, Some(&result()))
+        self.expander.given(option, value, Place::Function, Some(&result()))
     }
 
     /// A template of which some placeholders mention `result`; the others are printed before the body.
@@ -367,7 +395,11 @@ impl Writer<'_> {
                     let method = if hole.debug { "debug_text" } else { "display_text" };
                     let method = Ident::new(method, hole.span.resolved_at(mixed));
                     let value = reference(&hole.expr);
-                    late.captures.extend(quote_spanned!(mixed=> let #name = #private::#method(#value);));
+                    let mut text = quote_spanned!(mixed=> #private::#method(#value));
+                    if let Some(when) = &late.when {
+                        text = quote_spanned!(mixed=> if #when { #text } else { ::core::default::Default::default() });
+                    }
+                    late.captures.extend(quote_spanned!(mixed=> let #name = #text;));
                     Part::Hole(Hole { expr: name.to_token_stream(), debug: false, ..hole.clone() })
                 }
                 other => {
@@ -386,7 +418,7 @@ impl Writer<'_> {
         let private = self.expander.private.clone();
         match tags {
             [] => None,
-            [Tag::Many(value)] => Some(self.late_value(value, late)),
+            [Tag::Many(value)] => Some(self.late_value("tags", value, late)),
             tags => {
                 let tags: Vec<TokenStream> = tags
                     .iter()
@@ -396,7 +428,7 @@ impl Writer<'_> {
                             quote_spanned!(mixed=> #private::TagBuilder::new() #chain.finish())
                         }
                         Tag::One(value) | Tag::Many(value) => {
-                            let value = self.late_value(value, late);
+                            let value = self.late_value("tag", value, late);
                             quote_spanned!(mixed=> #private::string(#value))
                         }
                     })

@@ -12,27 +12,25 @@ use crate::write::{Writes, write};
 /// All that is known before the body runs.
 #[derive(Debug)]
 pub struct Call<V, O, X> {
-    entry: Entry<V>,
+    entry: Option<Entry<V>>,
     outcome: O,
     rules: X,
-    when: bool,
 }
 
-/// A call without rules and conditions.
+/// A call without rules.
 pub const fn call<V: Value, O>(outcome: O, entry: Entry<V>) -> Call<V, O, NoRules> {
-    Call { entry, outcome, rules: NoRules, when: true }
+    call_when(outcome, Some(entry))
+}
+
+/// The same under a condition, without which there is no entry.
+pub const fn call_when<V: Value, O>(outcome: O, entry: Option<Entry<V>>) -> Call<V, O, NoRules> {
+    Call { entry, outcome, rules: NoRules }
 }
 
 impl<V: Value, O, X> Call<V, O, X> {
     /// The same with rules about the value.
     pub fn rules<Y>(self, rules: Y) -> Call<V, O, Y> {
-        Call { entry: self.entry, outcome: self.outcome, rules, when: self.when }
-    }
-
-    /// The same under a condition.
-    #[must_use]
-    pub fn when(self, when: bool) -> Self {
-        Self { when, ..self }
+        Call { entry: self.entry, outcome: self.outcome, rules }
     }
 
     /// Runs `body`, or gives what is cached. Not an `async fn`, whose future would hold the call once more.
@@ -42,7 +40,7 @@ impl<V: Value, O, X> Call<V, O, X> {
         X: Rules<V>,
         F: Future<Output = R>,
     {
-        load(self.entry, self.outcome, self.rules, self.when, body)
+        load(self.entry, self.outcome, self.rules, body)
     }
 }
 

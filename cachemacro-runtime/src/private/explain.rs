@@ -3,13 +3,18 @@
 //! Each trait holds exactly where something else does; what it adds is the message of the compiler where it does
 //! not. `do_not_recommend` keeps the compiler from looking through it.
 
+use std::borrow::Borrow;
+use std::fmt::Display;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::kinds::{Never, Opt, Refused, ResOpt};
 use crate::entry::Entry;
 use crate::error::Error;
-use crate::outcome::Outcome;
+use crate::options::Ttl;
+use crate::outcome::{Outcome, Value};
+use crate::write::Writes;
 
 /// A cached value is given to several callers.
 #[diagnostic::on_unimplemented(
@@ -130,6 +135,81 @@ pub trait KeyPart: Serialize {}
 
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + ?Sized> KeyPart for T {}
+
+/// What `ttl` gives.
+#[diagnostic::on_unimplemented(
+    message = "`ttl` gives a `Duration`, not `{Self}`",
+    label = "this is no length of time",
+    note = "write `Duration::from_secs(…)`; a TTL that is always the same can be text, as in `ttl = \"5m\"`"
+)]
+pub trait GivesTtl {
+    /// As a TTL.
+    fn into_ttl(self) -> Ttl;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Into<Ttl>> GivesTtl for T {
+    fn into_ttl(self) -> Ttl {
+        self.into()
+    }
+}
+
+/// What a closure for `tags` gives.
+#[diagnostic::on_unimplemented(
+    message = "`tags` gives a list of strings, not `{Self}`",
+    label = "these are no tags",
+    note = "write `[…]` around a single tag, and `.to_string()` behind what is no text"
+)]
+pub trait GivesTags {
+    /// As text.
+    fn into_tags(self) -> Vec<String>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<I: IntoIterator<Item: AsRef<str>>> GivesTags for I {
+    fn into_tags(self) -> Vec<String> {
+        self.into_iter().map(|tag| tag.as_ref().to_owned()).collect()
+    }
+}
+
+/// What `entries` gives.
+#[diagnostic::on_unimplemented(
+    message = "`entries` gives entries to evict, which `{Self}` does not",
+    label = "this is no iterator of entries",
+    note = "write `entries = ids.iter().map(user_entry)`; a single one goes into `entry = user_entry(id)`"
+)]
+pub trait GivesEntries<V> {
+    /// Adds them to `writes`.
+    fn add_to<R, O: Outcome<R>>(self, writes: Writes<'_, R, O>) -> Writes<'_, R, O>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<V: Value, I: IntoIterator<Item: Borrow<Entry<V>>>> GivesEntries<V> for I {
+    fn add_to<R, O: Outcome<R>>(self, writes: Writes<'_, R, O>) -> Writes<'_, R, O> {
+        self.into_iter().fold(writes, |writes, entry| writes.evict_entry(entry.borrow()))
+    }
+}
+
+/// A TTL, as an expression or closure gives it.
+pub fn ttl<T: GivesTtl>(ttl: T) -> Ttl {
+    ttl.into_ttl()
+}
+
+/// Tags, as a closure gives them.
+pub fn strings<T: GivesTags>(tags: T) -> Vec<String> {
+    tags.into_tags()
+}
+
+/// What a placeholder prints.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be printed in a template because it is not `Display`",
+    label = "a placeholder of this template prints a `{Self}`",
+    note = "write `{{name:?}}` for what `Debug` prints, name a field or call a method as in `{{name.id}}`, or give an expression instead of a template: `key = (a, b)` goes through serde"
+)]
+pub trait Printed: Display {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Display + ?Sized> Printed for T {}
 
 /// Proves [`Same`].
 pub fn same<V, R, O: Outcome<R>>(_outcome: O)

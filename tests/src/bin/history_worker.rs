@@ -209,7 +209,7 @@ impl Process {
         };
         let evict = || Writes::new(Fallible).evict(Some(&self.cache), When::default());
         let writes = match kind {
-            14 | 15 => Writes::new(Fallible).put(self.entry(row), NoRules, true, false),
+            14 | 15 => Writes::new(Fallible).put(Some(self.entry(row)), NoRules, false),
             16 => evict().evict_entry(&self.entry(row)),
             17 => evict().evict_tags([tag(row)]),
             18 => {

@@ -10,6 +10,13 @@ pub async fn sum(a: usize, b: &str) -> usize {
     a + b.len()
 }
 
+/// An argument that only the key uses, and a body that begins with an item.
+#[cached(entry = unused_entry)]
+pub async fn unused(_id: u64) -> u8 {
+    const SEVEN: u8 = 7;
+    SEVEN
+}
+
 /// Put and evicted.
 ///
 /// # Errors

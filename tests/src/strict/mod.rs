@@ -140,6 +140,55 @@ pub async fn tuple(first: String, second: Option<u8>) -> usize {
     first.len() + second.map_or(0, usize::from)
 }
 
+/// A body that begins with items.
+#[cached(key = "{id}")]
+pub async fn items(id: u64) -> u64 {
+    use std::collections::BTreeSet;
+
+    const MOST: u64 = 7;
+    #[derive(Debug)]
+    struct Held(u64);
+    fn inner(id: u64) -> Held {
+        Held(id.min(MOST))
+    }
+
+    BTreeSet::from([inner(id).0]).len() as u64
+}
+
+/// The same, later.
+#[cached]
+pub fn later_items(id: u64) -> impl Future<Output = u64> + Send {
+    async move {
+        const MOST: u64 = 7;
+        id.min(MOST)
+    }
+}
+
+/// Arguments that the key uses and the body does not, under a default key.
+#[cached(entry = unused_entry)]
+pub async fn unused(_id: u64, (_a, b): (u8, u8), _type: &str, _0: bool) -> u8 {
+    b
+}
+
+/// In a template, and where another argument has the name.
+#[cached(key = "{_id}:{_names:?}:{id}", tags = ["id:{_id}"], condition = _id > 0, entry = unused_template_entry)]
+pub async fn unused_template(_id: u64, _names: &[String], id: u8) -> u8 {
+    id
+}
+
+/// In closures and expressions.
+#[cached(prefix = "unused", key = (_first, _second), ttl = Duration::from_secs(_first), entry = pub unused_tuple_entry)]
+pub async fn unused_tuple(_first: u64, _second: String, User { id: _id, .. }: User) -> u8 {
+    7
+}
+
+/// In writes.
+#[cache_put(prefix = "unused", key = "{_id}", tags = ["{_name}:{result}"])]
+#[cache_evict(tags = ["{_name}", "{_id}:{result}"], entry = unused_entry(_id, (0, 0), _name, false))]
+pub async fn unused_write(_id: u64, _name: String) -> u8 {
+    7
+}
+
 /// Puts.
 ///
 /// # Errors

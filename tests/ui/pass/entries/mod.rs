@@ -1,3 +1,4 @@
 mod arguments;
+mod boxed;
 mod handles;
 mod values;

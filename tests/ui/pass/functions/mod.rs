@@ -1,4 +1,5 @@
 mod attributes_and_names;
+mod bodies;
 mod borrowed_arguments;
 mod coercions;
 mod conditional_arguments;
@@ -10,3 +11,4 @@ mod question_marks;
 mod recursion;
 mod send;
 mod size;
+mod unused_names;

@@ -1,3 +1,4 @@
+mod constants;
 mod hostile_names;
 mod macros;
 mod nested;

@@ -58,11 +58,54 @@ impl Service {
         self.loads
     }
 
+    #[cached(key = "{id}", unless = |text| text.len() > self.tenant.len() + 9, tags = |_| [self.tenant.clone()])]
+    async fn counted_with_rules(self: Arc<Self>, id: u32) -> String {
+        self.tenant.clone() + &id.to_string()
+    }
+
+    #[cached(prefix = "owned", key = "{id}", tags = |_| [self::tag(&self.tenant)], ttl = |_| self.ttl())]
+    async fn owned_with_rules(self, id: u32) -> u32 {
+        drop(self);
+        id
+    }
+
+    #[cached(prefix = "exclusive", key = "{id}", tags = |_| [self::tag("x")])]
+    async fn exclusive_with_rules(&mut self, id: u32) -> u32 {
+        id
+    }
+
+    fn ttl(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(60 + u64::from(self.loads))
+    }
+
     #[cached(entry = associated_entry)]
     async fn associated(id: u32) -> u32 {
         CALLS.add();
         id
     }
+}
+
+fn tag(of: &str) -> String {
+    format!("of:{of}")
+}
+
+#[test]
+fn rules() {
+    run(async {
+        let cache = cachemacro::current();
+        let mut service = Service { tenant: "rules".to_owned(), loads: 0 };
+        let loads = || cache.stats().total.loads;
+        assert_send(Arc::new(service.clone()).counted_with_rules(1)).await;
+        assert_send(service.clone().owned_with_rules(1)).await;
+        assert_send(service.exclusive_with_rules(1)).await;
+        Arc::new(service.clone()).counted_with_rules(1).await;
+        assert_eq!(loads(), 3);
+        cache.evict_tags(["rules", "of:rules", "of:x"]).await.unwrap();
+        Arc::new(service.clone()).counted_with_rules(1).await;
+        service.clone().owned_with_rules(1).await;
+        service.exclusive_with_rules(1).await;
+        assert_eq!(loads(), 6);
+    });
 }
 
 #[test]

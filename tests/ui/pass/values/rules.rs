@@ -1,7 +1,7 @@
 //! `unless`, `ttl` and `tags` over the loaded value, with and without arguments.
 use std::time::Duration;
 
-use cachemacro::{Ttl, cached};
+use cachemacro::{Ttl, cache_put, cached};
 use cachemacro_tests::attributes::{Calls, assert_send, run};
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,23 @@ struct Article {
 async fn with_arguments(id: u32, title: String) -> Option<Article> {
     CALLS.add();
     Some(Article { id, title: title.to_lowercase(), words: 3 })
+}
+
+#[cached(unless = |text| *text == name, ttl = |_| Duration::from_secs(name.len() as u64), tags = |_| [name.clone()])]
+async fn one_argument_in_all(name: String) -> String {
+    CALLS.add();
+    name + "!"
+}
+
+#[cache_put(
+    prefix = "rules",
+    key = "{name}",
+    unless = |text| *text == name,
+    ttl = |_| Duration::from_secs(name.len() as u64),
+    tags = |_| [name.clone()]
+)]
+async fn put_with_one_argument_in_all(name: String) -> String {
+    name + "!"
 }
 
 #[cached(
@@ -73,6 +90,12 @@ fn runs() {
         with_arguments(1, "a".to_owned()).await;
         with_arguments(1, "a".to_owned()).await;
         assert_eq!(CALLS.count(), 4, "its title is lower case, so it is not stored");
+
+        for _ in 0..2 {
+            assert_eq!(assert_send(one_argument_in_all("name".to_owned())).await, "name!");
+            assert_eq!(assert_send(put_with_one_argument_in_all("name".to_owned())).await, "name!");
+        }
+        assert_eq!(CALLS.count(), 5);
 
         article(1, 3).await.unwrap();
         assert!(article_entry(1, 3).ttl().await.unwrap().unwrap() <= Duration::from_secs(1));

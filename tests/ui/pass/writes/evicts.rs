@@ -38,6 +38,27 @@ async fn by_tags(even: bool) {
 #[cache_evict(prefix = "n", all)]
 async fn everything() {}
 
+#[cache_evict(entry = n_entry(id))]
+async fn opaque(id: u32) -> impl std::fmt::Display + Send {
+    if id == 0 {
+        return "none".to_owned();
+    }
+    id.to_string()
+}
+
+#[cache_evict(entry = n_entry(id), on_evict_error = "return", tags = ["even:{id}"])]
+async fn opaque_inside(
+    id: u32,
+    text: &str,
+) -> Result<impl std::fmt::Display + Send, Box<dyn std::error::Error + Send + Sync>> {
+    Ok(text.parse::<u32>()? + id)
+}
+
+#[cache_evict(entry = n_entry(id))]
+fn opaque_later(id: u32) -> impl Future<Output = Option<impl std::fmt::Display + Send>> + Send {
+    async move { Some(id) }
+}
+
 #[cache_evict(entries = ids.iter().map(n_entry))]
 async fn many(ids: Vec<u32>) {
     drop(ids);
@@ -106,6 +127,24 @@ async fn left() -> Vec<u32> {
         left.extend(n_entry(i).get().await.unwrap());
     }
     left
+}
+
+#[test]
+fn what_is_returned_may_be_opaque() {
+    run(async {
+        n(1).await;
+        assert_eq!(assert_send(opaque(1)).await.to_string(), "1");
+        assert!(!n_entry(1).has().await.unwrap());
+        assert_eq!(opaque(0).await.to_string(), "none");
+        n(1).await;
+        assert!(assert_send(opaque_inside(1, "x")).await.is_err());
+        assert!(n_entry(1).has().await.unwrap(), "an error leaves the cache as it was");
+        assert_eq!(opaque_inside(1, "7").await.map(|shown| shown.to_string()).unwrap(), "8");
+        assert!(!n_entry(1).has().await.unwrap());
+        n(1).await;
+        assert!(assert_send(opaque_later(1)).await.is_some());
+        assert!(!n_entry(1).has().await.unwrap());
+    });
 }
 
 #[test]
