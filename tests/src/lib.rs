@@ -7,6 +7,7 @@ pub mod attributes;
 pub mod conformance;
 pub mod dice;
 pub mod halt;
+pub mod log;
 pub mod monitor;
 pub mod programs;
 pub mod proxy;
@@ -18,6 +19,7 @@ pub mod wait;
 pub mod worker;
 
 pub use dice::Dice;
+pub use log::Log;
 pub use programs::{Program, without_settings};
 pub use proxy::FaultProxy;
 pub use rig::{LONG, Process, Rig};

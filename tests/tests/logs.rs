@@ -1,0 +1,329 @@
+//! What is logged: what an operator should know, once, at a level that fits; never a key, a value, a URL or a password.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+
+use cachemacro::__private::{Plain, When, Writes, write};
+use cachemacro::store::faults::Op;
+use cachemacro::{Cache, Entry, ErrorKind, Mode, cache_evict, cache_put, cached, mode, scope};
+use cachemacro_tests::halt::Point::{self, After, Before};
+use cachemacro_tests::halt::{Halted, Stops, Table, ended};
+use cachemacro_tests::log::Line;
+use cachemacro_tests::{DEADLINE, Log, Process, RedisServer, Rig, namespace, wait_until};
+use serde::{Deserialize, Serialize};
+use tracing::Level;
+
+/// In every key, value, tag, error and password of these tests.
+const SECRET: &str = "hush";
+
+#[cached(prefix = "row", key = "{id}:hush", tags = ["tag:{id}", "hush-tag"], entry = row_entry)]
+async fn row(id: &str) -> Result<String, String> {
+    if id.ends_with("bad") { Err(format!("hush: no {id}")) } else { Ok(format!("hush, the value of {id}")) }
+}
+
+#[cache_put(entry = row_entry(id), on_err = "evict")]
+async fn put(id: &str) -> Result<String, String> {
+    row(id).await
+}
+
+#[cache_evict(entry = row_entry(id), tags = ["tag:{result}"])]
+async fn evict(id: &str) -> String {
+    id.to_owned()
+}
+
+#[cached(prefix = "many-hushes", key = (id, SECRET), tags = |value| [format!("hush {value}")])]
+async fn late(id: u32) -> u32 {
+    id
+}
+
+/// Panics where one of these lines tells a secret, or the server's address.
+fn assert_discreet(lines: &[Line], address: &str) {
+    assert!(!lines.is_empty());
+    for line in lines {
+        for part in [SECRET, "redis://", address] {
+            assert!(!line.text.contains(part), "it tells {part:?}: {line}");
+        }
+    }
+}
+
+/// One of everything that goes well.
+async fn everything(cache: &Cache) {
+    for _ in 0..2 {
+        row("hush-key").await.expect("a row");
+        row("hush-bad").await.expect_err("no row");
+        late(1).await;
+    }
+    mode(Mode::Refresh, row("hush-key")).await.expect("a row");
+    put("hush-key").await.expect("a row");
+    put("hush-bad").await.expect_err("no row");
+    evict("hush-key").await;
+    let entry = row_entry("hush-key");
+    entry.set(&"hush".to_owned()).await.expect("set");
+    entry.update(|old| old.unwrap_or_default() + "hush").await.expect("updated");
+    entry.lookup().await.expect("the store answers");
+    cache.entry::<i64>("hush-count", &SECRET).increment(1).await.expect("added");
+    let load = async |ids: Vec<&'static str>| ids.into_iter().map(|id| (id, SECRET.to_owned())).collect();
+    cache.get_or_load_many("hush-many", ["hush-1", "hush-2"], load).await;
+    cache.evict_prefix("hush-many").await.expect("evicted");
+    cache.evict_tags(["hush-tag"]).await.expect("evicted");
+    cache.health().await.expect("the store answers");
+    cache.clear().await.expect("cleared");
+}
+
+fn in_namespace(url: &str) -> Cache {
+    Cache::builder().redis(url).namespace(&namespace()).build().expect("acceptable settings")
+}
+
+#[test]
+fn what_goes_well_alarms_nobody_and_tells_no_keys_or_values_in_memory() {
+    let log = Log::default();
+    log.watch(async {
+        let cache = Cache::memory();
+        scope(cache.clone(), everything(&cache)).await;
+    });
+    assert_discreet(&log.lines(), "hush");
+    assert_eq!(log.alarms(), []);
+    let [made] = &log.found(Level::INFO, "")[..] else { panic!("{:?}", log.found(Level::INFO, "")) };
+    assert!(made.text.contains("cache made store=\"memory\" disabled=false"), "{made}");
+    // Everything that happened is there for who asks, by the function's name.
+    for part in ["site=\"row\" event=Hit", "site=\"row\" event=Miss(Absent)", "site=\"row\" event=LoadFailed"]
+    {
+        assert!(!log.found(Level::TRACE, part).is_empty(), "{part}");
+    }
+    let loads = log.found(Level::DEBUG, "cache_load site=\"row\" stored=true");
+    assert_eq!(loads.len(), 1 + 2 + 1, "one of a row, two that failed, one anew");
+}
+
+#[test]
+fn what_goes_well_alarms_nobody_and_tells_no_keys_or_values_on_redis() {
+    let log = Log::default();
+    let server = RedisServer::with_args(&["--requirepass", "hush-password"]);
+    log.watch(async {
+        let cache = in_namespace(&format!("redis://:hush-password@{}", server.address()));
+        scope(cache.clone(), everything(&cache)).await;
+        assert_eq!(cache.stats().total.errors(), 0);
+        cache.shutdown().await;
+    });
+    assert_discreet(&log.lines(), &server.address());
+    assert_eq!(log.alarms(), []);
+    let [made] = &log.found(Level::INFO, "cachemacro")[..] else {
+        panic!("{:?}", log.found(Level::INFO, ""))
+    };
+    assert!(made.text.contains("cache made store=\"redis\" disabled=false"), "{made}");
+    assert!(!log.found(Level::DEBUG, "connected to redis").is_empty());
+}
+
+#[test]
+fn redis_being_down_is_warned_of_once_and_told_without_where_it_is() {
+    let log = Log::default();
+    let mut server = RedisServer::with_args(&["--requirepass", "hush-password"]);
+    server.stop();
+    log.watch(async {
+        let cache = in_namespace(&format!("redis://hush-user:hush-password@{}/0", server.address()));
+        for round in 0..20 {
+            assert_eq!(cache.get_or_load("hush", &SECRET, async || round).await, round);
+        }
+        cache.health().await.expect_err("nobody is there");
+        wait_until("it tries again, and says so to who asks", DEADLINE, async || {
+            cache.get_or_load("hush", &SECRET, async || 1).await;
+            !log.found(Level::DEBUG, "still could not connect to redis").is_empty()
+        })
+        .await;
+        let down = log.found(Level::WARN, " could not connect to redis");
+        assert!((1..=8).contains(&down.len()), "once for each connection at most: {down:?}");
+        assert!(down.iter().all(|line| !line.text.contains("still")), "{down:?}");
+        assert_eq!(log.alarms(), down, "nothing else");
+    });
+    assert_discreet(&log.lines(), &server.address());
+}
+
+#[test]
+fn a_connection_that_breaks_and_heals_is_told_without_where_it_leads() {
+    let log = Log::default();
+    let mut server = RedisServer::with_args(&["--requirepass", "hush-password"]);
+    log.watch(async {
+        let cache = in_namespace(&format!("redis://:hush-password@{}", server.address()));
+        let read = async || cache.get_or_load("hush", &SECRET, async || 1).await;
+        cache.connect().await.expect("connected");
+        read().await;
+        server.stop();
+        read().await;
+        cache.delete("hush", &SECRET).await.expect_err("nobody is there");
+        server.restart();
+        wait_until("it serves again", DEADLINE, async || {
+            read().await;
+            cache.stats().total.hits > 0
+        })
+        .await;
+        cache.shutdown().await;
+    });
+    assert_discreet(&log.lines(), &server.address());
+    assert!(!log.found(Level::WARN, "a redis connection failed").is_empty(), "{:?}", log.alarms());
+    assert!(!log.found(Level::INFO, "redis answers again").is_empty());
+    assert_eq!(log.found(Level::ERROR, ""), []);
+}
+
+#[test]
+fn a_wrong_password_is_warned_of_without_being_told() {
+    let log = Log::default();
+    let server = RedisServer::with_args(&["--requirepass", "another-password"]);
+    log.watch(async {
+        let cache = in_namespace(&format!("redis://:hush-password@{}", server.address()));
+        assert_eq!(cache.get_or_load("hush", &SECRET, async || 1).await, 1);
+    });
+    assert_discreet(&log.lines(), &server.address());
+    assert!(!log.found(Level::WARN, "could not connect to redis").is_empty(), "{:?}", log.lines());
+}
+
+#[test]
+fn a_failed_evict_is_warned_of_by_its_kind() {
+    for redis in [false, true] {
+        let log = Log::default();
+        log.watch(async {
+            let rig = if redis { Rig::redis() } else { Rig::memory() };
+            let process = rig.process();
+            scope(process.cache.clone(), async {
+                row("hush-key").await.expect("a row");
+                process.faults.fail_next(Op::Evict, 1, ErrorKind::Io);
+                assert_eq!(evict("hush-key").await, "hush-key");
+                let failed = log.found(Level::WARN, "an evict did not reach the store");
+                assert_eq!(failed.len(), 1, "{:?}", log.alarms());
+                assert!(failed[0].text.contains("kind=io"), "{failed:?}");
+                // A put that can neither store nor evict.
+                process.faults.fail_next(Op::Fill, 1, ErrorKind::Timeout);
+                process.faults.fail_next(Op::Evict, 1, ErrorKind::Io);
+                put("hush-key").await.expect("a row");
+                assert_eq!(log.alarms().len(), 2, "{:?}", log.alarms());
+                // Who calls directly is told, and decides what to log.
+                process.faults.fail_next(Op::Evict, 1, ErrorKind::Io);
+                row_entry("hush-key").delete().await.expect_err("no answer");
+                assert_eq!(log.alarms().len(), 2, "{:?}", log.alarms());
+                // What costs a load and nothing more alarms nobody.
+                for op in [Op::Read, Op::Lease, Op::Fill, Op::Capture, Op::Release] {
+                    process.faults.fail_next(op, 1, ErrorKind::Io);
+                    row("hush-other").await.expect("a row");
+                    late(1).await;
+                }
+                assert_eq!(log.alarms().len(), 2, "{:?}", log.alarms());
+                assert!(!log.found(Level::DEBUG, "the cache failed kind=io").is_empty());
+            })
+            .await;
+        });
+        assert_discreet(&log.lines(), "hush");
+    }
+}
+
+/// Has a caller stop at `point` and go away, and says what was logged and counted.
+fn drop_at(redis: bool, point: Point, start: fn(&Process, Stops) -> tokio::task::JoinHandle<u64>) -> Log {
+    let log = Log::default();
+    log.watch(async {
+        let rig = if redis { Rig::redis() } else { Rig::memory() };
+        let (here, there) = (rig.process(), rig.process());
+        let caller = Halted::start(&here, point, |stops| start(&here, stops)).await;
+        assert!(caller.stands(), "{point:?}");
+        caller.abort().await;
+        // It left nothing that others would wait for.
+        assert_eq!(ended(Table::default().read(&number(&there), Stops::default())).await, 1, "{point:?}");
+        for process in [here, there] {
+            let stats = process.cache.stats().total;
+            assert_eq!((stats.errors(), stats.failed_evicts), (0, 0), "{point:?}");
+        }
+    });
+    log
+}
+
+fn number(process: &Process) -> Entry<u64> {
+    process.cache.entry("hush-number", &7).with_tags(["hush-tag"])
+}
+
+#[test]
+fn a_caller_that_goes_away_is_no_error_and_alarms_nobody() {
+    for redis in [false, true] {
+        for point in
+            [Before(Op::Read), Before(Op::Lease), After(Op::Lease), Before(Op::Fill), After(Op::Fill)]
+        {
+            let log = drop_at(redis, point, |process, stops| Table::default().read(&number(process), stops));
+            assert_eq!(log.alarms(), [], "{point:?}");
+            assert_discreet(&log.lines(), "hush");
+        }
+        for point in [Point::BeforeQuery, Before(Op::Evict), After(Op::Evict)] {
+            let log = drop_at(redis, point, |process, stops| {
+                let writes = Writes::new(Plain).evict(Some(&process.cache), When::default());
+                let writes = writes.evict_entry(&number(process));
+                tokio::spawn(async move {
+                    let body = pin!(async {
+                        stops.before_query().await;
+                        7
+                    });
+                    write(writes, body, |_, writes| writes).await
+                })
+            });
+            assert_eq!(log.alarms(), [], "{point:?}");
+        }
+    }
+}
+
+#[test]
+fn a_server_without_a_namespace_is_warned_of() {
+    let log = Log::default();
+    log.watch(async {
+        let _ = in_namespace("redis://nowhere.invalid");
+        let _ = Cache::memory();
+        assert_eq!(log.alarms(), []);
+        Cache::builder().redis("redis://nowhere.invalid").build().expect("acceptable settings");
+    });
+    let [warning] = &log.alarms()[..] else { panic!("{:?}", log.alarms()) };
+    assert!(warning.level == Level::WARN && warning.text.contains("no namespace is set"), "{warning}");
+}
+
+/// What is flattened asks for any value, so no change of it can be seen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Details {
+    #[serde(flatten)]
+    rest: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Account {
+    id: u32,
+    details: Details,
+}
+
+fn account(id: u32) -> Account {
+    Account { id, details: Details { rest: BTreeMap::from([("owner".to_owned(), SECRET.to_owned())]) } }
+}
+
+#[cached]
+async fn unseen(id: u32) -> Account {
+    account(id)
+}
+
+#[cached]
+async fn unseen_elsewhere(id: u32) -> Account {
+    account(id)
+}
+
+#[cached(version = 1)]
+async fn looked_after(id: u32) -> Account {
+    account(id)
+}
+
+#[test]
+fn a_type_with_parts_that_no_fingerprint_sees_is_warned_of_once_for_each_site() {
+    let log = Log::default();
+    log.watch(scope(Cache::memory(), async {
+        for id in 0..3 {
+            unseen(id).await;
+            unseen_elsewhere(id).await;
+            looked_after(id).await;
+        }
+    }));
+    let warnings = log.alarms();
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    for (warning, site) in warnings.iter().zip(["unseen", "unseen_elsewhere"]) {
+        assert_eq!(warning.level, Level::WARN);
+        assert!(warning.text.contains(&format!("site=\"{site}\"")), "{warning}");
+        assert!(warning.text.contains("Account") && warning.text.contains("details"), "{warning}");
+    }
+    assert_discreet(&log.lines(), "hush");
+}
