@@ -3,6 +3,7 @@
 //! They are built by the same `cargo test` that builds the tests. Where only some tests are built, or a program is older
 //! than what it is made from, it is built here.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -225,18 +226,23 @@ impl Served {
     }
 }
 
-/// Reads to the end, beside everything else.
+/// The variables of this process that a cache would look at.
+pub(crate) fn variables_of_the_cache() -> impl Iterator<Item = OsString> {
+    std::env::vars_os().map(|(name, _)| name).filter(|name| {
+        let name = name.to_string_lossy();
+        name == "REDIS_URL" || name.starts_with("CACHEMACRO_")
+    })
+}
+
 /// Keeps the cache's variables from a program.
 pub fn without_settings(command: &mut Command) -> &mut Command {
-    for (variable, _) in std::env::vars_os() {
-        let text = variable.to_string_lossy();
-        if text == "REDIS_URL" || text.starts_with("CACHEMACRO_") {
-            command.env_remove(&variable);
-        }
+    for variable in variables_of_the_cache() {
+        command.env_remove(variable);
     }
     command
 }
 
+/// Reads to the end, beside everything else.
 fn collect(stream: Option<impl Read + Send + 'static>) -> thread::JoinHandle<String> {
     thread::spawn(move || {
         let mut bytes = Vec::new();

@@ -22,12 +22,17 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts `binary` (`env!("CARGO_BIN_EXE_…")`) with `args` and the variables in `envs`.
+    /// Starts `binary` (`env!("CARGO_BIN_EXE_…")`) with `args` and the variables in `envs`: none of the cache's reach it
+    /// from outside.
     ///
     /// # Panics
     /// Where it cannot be started.
     pub fn spawn(binary: &str, args: &[&str], envs: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(binary)
+        let mut command = Command::new(binary);
+        for variable in crate::programs::variables_of_the_cache() {
+            command.env_remove(variable);
+        }
+        let mut child = command
             .args(args)
             .envs(envs.iter().copied())
             .stdin(Stdio::piped())

@@ -1,12 +1,16 @@
 //! The direct interface: reads without decoding, cache-aside by hand, many evicts as one, events.
 
+use std::future::pending;
+use std::pin::pin;
 use std::time::Duration;
 
+use cachemacro::__private::{Plain, When, Writes, write};
 use cachemacro::store::faults::Op;
 use cachemacro::{Cache, Entry, EntryRules, ErrorKind, Lookup, MissReason, Mode, Policy, mode, scope};
 use cachemacro_tests::halt::Point::{AfterQuery, Before};
 use cachemacro_tests::halt::{Halted, Stops, Table, ended};
 use cachemacro_tests::{Process, Rig, namespace, on_both_stores};
+use futures_util::FutureExt as _;
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -275,6 +279,34 @@ async fn older_values_than_a_reader_accepts_are_loaded_anew(rig: Rig) {
     assert_eq!(process.cache.stats().total.misses_for(MissReason::TooOld), 1);
 }
 
+async fn shutting_down_finishes_what_dropped_calls_left(rig: Rig) {
+    let here = rig.process();
+    // Shutting down closes the connections of the rig's store.
+    let there = if rig.is_redis() {
+        Rig::redis().process_with(|builder| builder.namespace(rig.namespace()))
+    } else {
+        rig.process()
+    };
+    let (row, paged) = (entry(&here), here.cache.entry::<u64>("page", &1));
+    row.set(&1).await.expect("set");
+    paged.set(&1).await.expect("set");
+    let tagged = here.cache.entry::<u64>("tagged", &1).with_tags(["other"]);
+    tagged.set(&1).await.expect("set");
+    here.faults.set_sync_evict(false);
+    let evict = Writes::new(Plain).evict(Some(&here.cache), When::default());
+    let evict = evict.evict_entry(&row).evict_tags(["other"]).evict_prefix("page");
+    let mut call = Box::pin(async { write(evict, pin!(pending::<()>()), |(), writes| writes).await });
+    assert!(call.as_mut().now_or_never().is_none());
+    // Where no runtime is, nothing but the queue remembers it.
+    std::thread::spawn(move || drop(call)).join().expect("dropping does not panic");
+    assert_eq!(entry(&there).get().await.expect("the store answers"), Some(1), "queued");
+    here.cache.shutdown().await;
+    assert_eq!(entry(&there).get().await.expect("the store answers"), None);
+    assert_eq!(there.cache.get::<u64>("page", &1).await.expect("the store answers"), None);
+    assert_eq!(there.cache.get::<u64>("tagged", &1).await.expect("the store answers"), None);
+    assert_eq!(here.cache.stats().total.failed_evicts, 0);
+}
+
 on_both_stores!(
     whether_a_value_is_there_is_told_without_reading_or_decoding_it,
     tags_that_the_reader_did_not_name_are_checked_all_the_same,
@@ -289,6 +321,7 @@ on_both_stores!(
     a_task_has_the_cache_of_its_scope,
     what_is_set_counts_as_loaded_at_the_call,
     older_values_than_a_reader_accepts_are_loaded_anew,
+    shutting_down_finishes_what_dropped_calls_left,
 );
 
 #[tokio::test]
