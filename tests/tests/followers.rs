@@ -26,7 +26,7 @@ use std::collections::HashSet;
 use std::pin::pin;
 use std::time::Duration;
 
-use cachemacro::__private::{NoRules, Plain, When, Writes, write};
+use cachemacro::__private::{Fallible, NoRules, Plain, When, Writes, write};
 use cachemacro::store::faults::Op;
 use cachemacro::{Entry, EntryRules, MissReason, Mode, Policy, mode};
 use cachemacro_tests::halt::Point::{After, AfterQuery, Before, BeforeQuery};
@@ -142,19 +142,47 @@ async fn who_comes_after_the_fill_was_sent_does_not_join(rig: Rig) {
 /// Waits for no other process, so a reader that does not join the flight loads at once.
 const IMPATIENT: Policy = Policy { wait: Some(Duration::ZERO), ..Policy::DEFAULT };
 
+/// Everything that ends what loads from before it may say.
+const EVICTS: [&str; 14] = [
+    "key",
+    "tag",
+    "prefix",
+    "set",
+    "update",
+    "function",
+    "late tag",
+    "clear",
+    "increment",
+    "emit",
+    "put function",
+    "on_err",
+    "before",
+    "refresh",
+];
+
+/// The row was changed.
+struct Changed;
+
 async fn who_starts_after_an_evict_never_joins_the_flight_from_before_it(rig: Rig) {
-    for (at, how) in ["key", "tag", "prefix", "set", "update", "function", "late tag"].into_iter().enumerate()
-    {
-        let (here, table) = (rig.process(), Table::default());
+    for (at, how) in EVICTS.into_iter().enumerate() {
+        let namespace = format!("{}-{at}", rig.namespace());
+        let (here, table) = (rig.process_with(|builder| builder.namespace(&namespace)), Table::default());
         let cache = &here.cache;
-        let entry = cache.entry("row", &at).with_policy(IMPATIENT);
+        let entry = cache.entry::<i64>("row", &at).with_policy(IMPATIENT);
         let entry = match how {
             "late tag" => entry.with_rules(EntryRules::none().tags(|_| vec!["late".to_owned()])),
             _ => entry.with_tags(["tag"]),
         };
-        let leader = Halted::start(&here, AfterQuery, |stops| table.read(&entry, stops)).await;
-        let follower = follow(&here, &table, &entry).await;
-        let new = table.write();
+        cache.on(move |_: &Changed, evict| evict.key("row", &at));
+        let read = |stops| table.read_as(&entry, stops, u64::cast_signed);
+        let leader = Halted::start(&here, AfterQuery, read).await;
+        let misses = || cache.stats().total.misses();
+        let before = misses();
+        let follower = read(Stops::default());
+        soon("the follower reads", || misses() > before || follower.is_finished()).await;
+        let new = table.write().cast_signed();
+        let evicts = |when| Writes::new(Fallible).evict(Some(cache), when).evict_entry(&entry);
+        let failing = pin!(async { Err::<i64, _>("after it wrote") });
         match how {
             "key" => entry.delete().await.map(drop),
             "tag" => cache.evict_tags(["tag"]).await,
@@ -162,6 +190,33 @@ async fn who_starts_after_an_evict_never_joins_the_flight_from_before_it(rig: Ri
             "set" => entry.set(&new).await,
             "update" => entry.update(|_| new).await.map(drop),
             "late tag" => cache.evict_tags(["late"]).await,
+            "clear" => cache.clear().await.map(drop),
+            "increment" => entry.increment(new).await.map(drop),
+            "emit" => cache.emit(&Changed).await.map(drop),
+            "put function" => {
+                let put = Writes::new(Plain).put(entry.clone(), NoRules, true, false);
+                assert_eq!(write(put, pin!(async { new }), |_, writes| writes).await, new);
+                Ok(())
+            }
+            "on_err" => {
+                let writes = evicts(When { before: false, on_err: true });
+                write(writes, failing, |_, writes| writes).await.expect_err("as asked");
+                Ok(())
+            }
+            "before" => {
+                // Who starts while the body runs does not join it either.
+                let body = pin!(async {
+                    assert_eq!(ended(read(Stops::default())).await, new, "in the body");
+                    Err::<i64, _>("after it wrote")
+                });
+                let writes = evicts(When { before: true, on_err: false });
+                write(writes, body, |_, writes| writes).await.expect_err("as asked");
+                Ok(())
+            }
+            "refresh" => {
+                assert_eq!(mode(Mode::Refresh, entry.get_or_load(async || new)).await, new);
+                Ok(())
+            }
             _ => {
                 let writes = Writes::new(Plain).evict(Some(cache), When::default()).evict_entry(&entry);
                 write(writes, pin!(async {}), |(), writes| writes).await;
@@ -169,11 +224,11 @@ async fn who_starts_after_an_evict_never_joins_the_flight_from_before_it(rig: Ri
             }
         }
         .expect("evicted");
-        assert_eq!(ended(table.read(&entry, Stops::default())).await, 2, "{how}");
+        assert_eq!(ended(read(Stops::default())).await, 2, "{how}");
         assert!(leader.stands(), "{how}: the reader did not wait for the leader");
         assert_eq!(leader.end().await, 1, "{how}");
         assert!(ended(follower).await <= 2, "{how}");
-        assert_eq!(ended(table.read(&entry, Stops::default())).await, 2, "{how}");
+        assert_eq!(ended(read(Stops::default())).await, 2, "{how}");
     }
 }
 
