@@ -42,6 +42,16 @@ async fn odd(seconds: u32) -> u32 {
     seconds
 }
 
+#[cached(ttl = "never", entry = forever_entry)]
+async fn forever(id: u32) -> u32 {
+    id
+}
+
+#[cached(ttl = "never", tags = ["forever"], entry = tagged_forever_entry)]
+async fn tagged_forever(id: u32) -> u32 {
+    id
+}
+
 trait LenAsTtl {
     fn len_as_ttl(&self) -> Duration;
 }
@@ -79,7 +89,7 @@ async fn tags_of(ids: Vec<u32>) -> usize {
     ids.len()
 }
 
-#[cached(tags = |a, b| [format!("{a}"), format!("{b}")])]
+#[cached(tags = |a, b| [format!("{a}"), format!("{b}")], entry = tags_by_closure_entry)]
 async fn tags_by_closure(a: u32, b: u32) -> u32 {
     CALLS.add();
     a + b
@@ -147,7 +157,20 @@ fn runs() {
         tags_of(vec![1, 2]).await;
         cache.evict_tags(["id:2"]).await.unwrap();
         assert!(!tags_of_entry(vec![1, 2]).has().await.unwrap());
-        tags_by_closure(1, 2).await;
+        for tag in ["1", "2"] {
+            tags_by_closure(1, 2).await;
+            tags_by_closure(3, 4).await;
+            assert!(tags_by_closure_entry(1, 2).has().await.unwrap());
+            cache.evict_tags([tag]).await.unwrap();
+            assert!(!tags_by_closure_entry(1, 2).has().await.unwrap(), "{tag}");
+            assert!(tags_by_closure_entry(3, 4).has().await.unwrap(), "{tag}");
+        }
+        forever(1).await;
+        let left = forever_entry(1).ttl().await.unwrap().unwrap();
+        assert!(left > Duration::from_hours(24 * 365), "{left:?}");
+        tagged_forever(1).await;
+        let left = tagged_forever_entry(1).ttl().await.unwrap().unwrap();
+        assert!(left <= Duration::from_hours(24 * 30) && left > Duration::from_hours(24 * 29), "{left:?}");
 
         let mut service = Service { cache: Cache::memory() };
         let own = service.cache.clone();

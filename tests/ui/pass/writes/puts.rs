@@ -79,6 +79,30 @@ impl Service {
     }
 }
 
+#[cached(prefix = "perhaps", key = "{id}", cache_none, entry = row_entry)]
+async fn row(id: u32) -> Option<u32> {
+    CALLS.add();
+    Some(id + 6)
+}
+
+#[cache_put(prefix = "perhaps", key = "{id}", cache_none, none_ttl = "1m")]
+async fn rows_of(id: u32, row: Option<u32>) -> Option<u32> {
+    let _ = id;
+    row
+}
+
+#[cache_put(entry = row_entry(id))]
+async fn rows_of_entry(id: u32, row: Option<u32>) -> Option<u32> {
+    let _ = id;
+    row
+}
+
+#[cache_put(prefix = "perhaps", key = "{id}")]
+async fn rows_unless_none(id: u32, row: Option<u32>) -> Option<u32> {
+    let _ = id;
+    row
+}
+
 async fn name_of(org: u32, id: u32) -> Option<String> {
     user_entry(org, id).get().await.unwrap().map(|user| user.name)
 }
@@ -135,6 +159,26 @@ fn runs() {
         service.own("1".to_owned()).await;
         service.store("1".to_owned(), "x".to_owned()).await;
         assert_eq!(service.own_entry("1".to_owned()).get().await.unwrap().as_deref(), Some("x"));
-        service.store_owned("x".to_owned()).await;
+        let own = service.cache.clone();
+        cache.set("own", "x", &"elsewhere".to_owned()).await.unwrap();
+        own.set("own", "x", &"old".to_owned()).await.unwrap();
+        own.set("own", "y", &"another".to_owned()).await.unwrap();
+        assert_eq!(service.store_owned("x".to_owned()).await, "x");
+        let left = async |cache: &Cache, id: &str| cache.get::<String>("own", id).await.unwrap();
+        assert_eq!(left(&own, "x").await, None, "it learned its key from the result, so it evicts");
+        assert_eq!(left(&own, "y").await.as_deref(), Some("another"));
+        assert_eq!(left(&cache, "x").await.as_deref(), Some("elsewhere"), "not the scoped cache's");
+
+        let (calls, id) = (CALLS.count(), 1);
+        rows_of(id, None).await;
+        assert_eq!(row(id).await, None, "that there is none was written through");
+        rows_of(id, Some(2)).await;
+        assert_eq!(row(id).await, Some(2));
+        rows_of_entry(id, None).await;
+        assert_eq!(row(id).await, None, "and by the entry of a site that stores it");
+        assert_eq!(CALLS.count(), calls);
+        rows_unless_none(id, None).await;
+        assert_eq!(row(id).await, Some(7), "evicted, so loaded");
+        assert_eq!(CALLS.count(), calls + 1);
     });
 }
