@@ -131,3 +131,66 @@ fn runs() {
         assert_eq!(CALLS.count(), 7, "only the `None` of `B::<1>.one` is not stored");
     });
 }
+
+struct Limited {
+    most: u32,
+    open: bool,
+}
+
+/// Rules that hold for every function, unless it has its own.
+#[cache_config(prefix = "limited", condition = self.open, unless = |value| *value == 0)]
+impl Limited {
+    #[cached(key = "load:{id}", entry = load_entry)]
+    async fn load(&self, id: u32) -> u32 {
+        id.min(self.most)
+    }
+
+    #[cached(key = "own:{id}", condition = id != 3, unless = |value| *value == 2, entry = own_entry)]
+    async fn own(&self, id: u32) -> u32 {
+        id
+    }
+
+    #[cache_put(key = "load:{id}")]
+    async fn put(&self, id: u32, value: u32) -> u32 {
+        let _ = id;
+        value
+    }
+}
+
+#[test]
+fn rules_are_defaults_too() {
+    run(async {
+        let (limited, closed) = (Limited { most: 5, open: true }, Limited { most: 5, open: false });
+        let stored = async |id: u32| Limited::load_entry(id).get().await.unwrap();
+        limited.load(0).await;
+        limited.load(1).await;
+        closed.load(2).await;
+        assert_eq!((stored(0).await, stored(1).await, stored(2).await), (None, Some(1), None));
+        closed.put(1, 4).await;
+        assert_eq!(stored(1).await, Some(1), "the condition is false");
+        limited.put(1, 4).await;
+        assert_eq!(stored(1).await, Some(4));
+        limited.put(1, 0).await;
+        assert_eq!(stored(1).await, None, "what is not stored evicts");
+        for id in 0..4 {
+            closed.own(id).await;
+        }
+        let mut own = vec![];
+        for id in 0..4 {
+            own.extend(Limited::own_entry(id).get().await.unwrap());
+        }
+        assert_eq!(own, [0, 1], "its own rules replaced both");
+    });
+}
+
+#[test]
+fn runs() {
+    run(async {
+        for _ in 0..2 {
+            assert_eq!((A.one(1).await, A::two(1).await, A.plain()), (1, 1, 1));
+            assert_eq!((B::<1>.one().await, B::<2>.one().await), (None, Some(2)));
+            assert_eq!((B::<1>.two().await, B::<2>.two().await), (None, None));
+        }
+        assert_eq!(CALLS.count(), 7, "only the `None` of `B::<1>.one` is not stored");
+    });
+}

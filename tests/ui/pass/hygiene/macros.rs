@@ -38,6 +38,17 @@ fragments!(from_fragments, fragments_entry, name: &str => Result<usize, String>,
     Ok(name.len())
 });
 
+macro_rules! templates {
+    ($name:ident, $entry:ident, $prefix:expr, $key:expr, $ttl:expr, [$($tag:expr),*]) => {
+        #[cached(prefix = $prefix, key = $key, ttl = $ttl, tags = [$($tag),*], entry = $entry)]
+        async fn $name(id: u32, page: u32) -> u32 {
+            CALLS.add();
+            id + page
+        }
+    };
+}
+templates!(from_templates, templates_entry, "templates", "{page}-{id}", "2m", ["every", "page:{page}"]);
+
 macro_rules! methods {
     ($ty:ident, $(fn $method:ident($self:ident, $arg:ident: $arg_ty:ty) $key:literal)*) => {
         impl $ty {
@@ -72,8 +83,17 @@ fn runs() {
             assert_eq!(from_literals(1, 2).await, 3);
             assert_eq!(from_fragments("Ab").await, Ok(2));
             assert_eq!((Service(1).one(1).await, Service(1).two(1).await), (2, 2));
-            assert_eq!(CALLS.count(), 5);
+            assert_eq!(from_templates(1, 2).await, 3);
+            assert_eq!(CALLS.count(), 6);
         }
+        assert_eq!(
+            templates_entry(1, 2).key().unwrap().as_str(),
+            "templates:2-1",
+            "a template, not its text"
+        );
+        assert_eq!(from_templates(2, 2).await, 4);
+        cachemacro::current().evict_tags(["page:2"]).await.unwrap();
+        assert!(!templates_entry(1, 2).has().await.unwrap());
         assert_eq!(literals_entry(1, 2).key().unwrap().as_str(), "literals:1:2");
         assert_eq!(fragments_entry("AB").key().unwrap().as_str(), "fragments:ab");
         assert_ne!(from_literals(1, 3).await, 3);

@@ -1,4 +1,5 @@
 mod associated_types;
 mod async_trait;
+mod impl_future;
 mod native;
 mod writes;
