@@ -45,3 +45,72 @@ mod guide {
     #[doc = include_str!("../../docs/migrating.md")]
     mod migrating {}
 }
+
+/// `async unsafe fn`. Unsafe code is forbidden in this workspace; a doc test is a crate of its own.
+///
+/// ```
+/// use cachemacro::{Cache, cache_evict, cache_put, cached, scope};
+///
+/// #[cached(prefix = "byte", key = "{address}", entry = byte_entry)]
+/// async unsafe fn byte(address: usize) -> Option<u8> {
+///     Some(u8::try_from(address).unwrap_or(u8::MAX))
+/// }
+///
+/// #[cache_put(entry = byte_entry(address))]
+/// async unsafe fn write(address: usize, byte: u8) -> Result<Option<u8>, String> {
+///     if address == 0 { Err("null".to_owned()) } else { Ok(Some(byte)) }
+/// }
+///
+/// #[cache_evict(entry = byte_entry(address), tags = ["bytes:{result}"])]
+/// async unsafe fn free(address: usize) -> usize {
+///     address
+/// }
+///
+/// struct Memory(Cache);
+///
+/// impl Memory {
+///     #[cache_put(prefix = "byte", key = "{address}", cache = self.0)]
+///     #[cache_evict(tags = ["bytes:{address}"], cache = self.0, before)]
+///     async unsafe fn clear(&self, address: usize) -> u8 {
+///         let _ = address;
+///         0
+///     }
+/// }
+///
+/// fn assert_send<T: Send>(value: T) -> T {
+///     value
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let cache = Cache::memory();
+/// scope(cache.clone(), async {
+///     assert_eq!(assert_send(unsafe { byte(7) }).await, Some(7));
+///     assert_eq!(assert_send(unsafe { write(7, 9) }).await, Ok(Some(9)));
+///     assert_eq!(unsafe { byte(7) }.await, Some(9), "written through");
+///     assert!(unsafe { write(0, 9) }.await.is_err());
+///     let memory = Memory(cache);
+///     assert_eq!(unsafe { memory.clear(7) }.await, 0);
+///     assert_eq!(byte_entry(7).get().await?, Some(0));
+///     assert_eq!(assert_send(unsafe { free(7) }).await, 7);
+///     assert_eq!(byte_entry(7).get().await?, None, "evicted");
+///     Ok(())
+/// })
+/// .await
+/// # }
+/// ```
+///
+/// They stay unsafe to call:
+///
+/// ```compile_fail,E0133
+/// #[cachemacro::cache_put(prefix = "byte", key = "{address}")]
+/// async unsafe fn write(address: usize) -> u8 {
+///     u8::try_from(address).unwrap_or(u8::MAX)
+/// }
+///
+/// fn forgot() {
+///     drop(write(7));
+/// }
+/// ```
+#[cfg(doctest)]
+mod unsafe_functions {}
