@@ -66,7 +66,7 @@ fn evicting_future<const N: usize>(id: u64) -> impl Future<Output = u64> + Send 
     plain::<N>(id)
 }
 
-const LARGE: usize = 100_000;
+const LARGE: usize = 10_000;
 
 /// What one with a small and one with a large body add to a plain function's.
 macro_rules! added {
