@@ -195,7 +195,7 @@ async fn who_starts_after_an_evict_never_joins_the_flight_from_before_it(rig: Ri
             "increment" => entry.increment(new).await.map(drop),
             "emit" => cache.emit(&Changed).await.map(drop),
             "put function" => {
-                let put = Writes::new(Plain).put(entry.clone(), NoRules, true, false);
+                let put = Writes::new(Plain).put(Some(entry.clone()), NoRules, false);
                 assert_eq!(write(put, pin!(async { new }), |_, writes| writes).await, new);
                 Ok(())
             }

@@ -67,7 +67,7 @@ fn put(entry: &Entry<u64>, stops: Stops, value: u64) -> JoinHandle<Result<u64>> 
             stops.after_query().await;
             Ok(value)
         });
-        let writes = Writes::new(Fallible).put(entry, NoRules, true, false).return_errors(Err);
+        let writes = Writes::new(Fallible).put(Some(entry), NoRules, false).return_errors(Err);
         write(writes, body, |_, writes| writes).await
     })
 }
@@ -105,7 +105,7 @@ async fn a_put_that_can_neither_store_nor_evict_says_so(rig: Rig) {
         // Who did not ask to be told gets the value.
         fault(&process.faults);
         process.faults.fail_next(Op::Evict, 1, ErrorKind::WrongType);
-        let writes = Writes::new(Plain).put(entry, NoRules, true, false);
+        let writes = Writes::new(Plain).put(Some(entry), NoRules, false);
         assert_eq!(write(writes, pin!(async { 4 }), |_, writes| writes).await, 4, "{how}");
         assert_eq!(process.cache.stats().total.failed_evicts, 2, "{how}");
     }
@@ -198,7 +198,7 @@ async fn what_cannot_be_encoded_is_returned_counted_and_evicted(rig: Rig) {
     assert_eq!(counted(), (1, 2, 0), "a set says so itself");
 
     entry.set(&empty).await.expect("set");
-    let writes = Writes::new(Plain).put(entry.clone(), NoRules, true, false);
+    let writes = Writes::new(Plain).put(Some(entry.clone()), NoRules, false);
     assert_eq!(write(writes, pin!(async { full.clone() }), |_, writes| writes).await, full);
     assert_eq!(entry.get().await.expect("the store answers"), None, "outdated, so evicted");
     assert_eq!(counted(), (2, 3, 0));

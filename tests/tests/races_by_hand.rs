@@ -207,7 +207,7 @@ impl Scene {
         let (table, kind) = (self.table.clone(), self.schedule.kind);
         tokio::spawn(async move {
             if kind == Kind::PutFunction {
-                let writes = Writes::new(Plain).put(entry.clone(), NoRules, true, false);
+                let writes = Writes::new(Plain).put(Some(entry.clone()), NoRules, false);
                 write(writes, pin!(async { (7, table.write()) }), |_, writes| writes).await;
                 return Ok(());
             }
@@ -377,7 +377,7 @@ async fn a_renewal_never_brings_a_lease_back(rig: Rig) {
                 "set" => entry(&writing).set(&new).await,
                 "tag" => writing.cache.evict_tags([format!("tag {before} {at}")]).await,
                 _ => {
-                    let put = Writes::new(Plain).put(entry(&writing), NoRules, true, false);
+                    let put = Writes::new(Plain).put(Some(entry(&writing)), NoRules, false);
                     write(put, pin!(async { new }), |_, writes| writes).await;
                     Ok(())
                 }

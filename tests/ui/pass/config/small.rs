@@ -120,18 +120,6 @@ fn defaults_apply_where_they_can() {
     });
 }
 
-#[test]
-fn runs() {
-    run(async {
-        for _ in 0..2 {
-            assert_eq!((A.one(1).await, A::two(1).await, A.plain()), (1, 1, 1));
-            assert_eq!((B::<1>.one().await, B::<2>.one().await), (None, Some(2)));
-            assert_eq!((B::<1>.two().await, B::<2>.two().await), (None, None));
-        }
-        assert_eq!(CALLS.count(), 7, "only the `None` of `B::<1>.one` is not stored");
-    });
-}
-
 struct Limited {
     most: u32,
     open: bool,
