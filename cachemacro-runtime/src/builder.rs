@@ -68,7 +68,8 @@ enum Choice {
 /// Builds a [`Cache`]. Setters take any value; [`build`](Self::build) checks them.
 ///
 /// ```
-/// use cachemacro_runtime::Cache;
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::Cache;
 /// use std::time::Duration;
 ///
 /// let cache = Cache::builder()
@@ -77,7 +78,7 @@ enum Choice {
 ///     .ttl(Duration::from_secs(60))
 ///     .jitter(10)
 ///     .build()?;
-/// # Ok::<(), cachemacro_runtime::Error>(())
+/// # Ok::<(), cachemacro::Error>(())
 /// ```
 #[derive(Clone)]
 #[must_use = "a builder does nothing until `build`"]
@@ -125,8 +126,9 @@ impl CacheBuilder {
     /// Keeps entries in this process.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// let cache = cachemacro_runtime::Cache::builder().memory().build()?;
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::builder().memory().build()?;
     /// assert_eq!(cache.health().await?.store.kind, "memory");
     /// # Ok(())
     /// # }
@@ -139,9 +141,10 @@ impl CacheBuilder {
     /// Keeps entries in the Redis or Valkey at `url`: `redis://[user[:password]@]host[:port][/db]`.
     ///
     /// ```
-    /// let cache = cachemacro_runtime::Cache::builder().redis("redis://localhost/2").namespace("shop").build()?;
+    /// # use cachemacro_runtime as cachemacro;
+    /// let cache = cachemacro::Cache::builder().redis("redis://localhost/2").namespace("shop").build()?;
     /// assert!(format!("{cache:?}").contains("redis")); // no connection was opened yet
-    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// # Ok::<(), cachemacro::Error>(())
     /// ```
     #[cfg(feature = "redis")]
     pub fn redis(mut self, url: impl Into<String>) -> Self {
@@ -154,9 +157,10 @@ impl CacheBuilder {
     /// Keeps entries in a store of your own, or in one that injects faults.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::{Cache, ErrorKind};
-    /// use cachemacro_runtime::store::{faults::FaultStore, memory::MemoryStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, ErrorKind};
+    /// use cachemacro::store::{faults::FaultStore, memory::MemoryStore};
     /// use std::sync::Arc;
     ///
     /// let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
@@ -174,8 +178,9 @@ impl CacheBuilder {
     /// What separates this application's entries from those of others in the same server. Default: nothing.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::Cache;
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::Cache;
     ///
     /// let cache = Cache::builder().memory().namespace("shop").build()?;
     /// assert_eq!(cache.health().await?.namespace, "shop");
@@ -190,8 +195,9 @@ impl CacheBuilder {
     /// How long values stay fresh where their site does not say. Default: 5 minutes.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::{Cache, Ttl};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, Ttl};
     /// use std::time::Duration;
     ///
     /// let cache = Cache::builder().memory().ttl(Duration::from_secs(60)).build()?;
@@ -210,8 +216,9 @@ impl CacheBuilder {
     /// By how many percent of themselves TTLs are spread, up and down, 0 to 100. Default: 0.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::Cache;
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::Cache;
     /// use std::time::Duration;
     ///
     /// let cache = Cache::builder().memory().ttl(Duration::from_secs(100)).jitter(10).build()?;
@@ -232,13 +239,14 @@ impl CacheBuilder {
     /// processes' loads are not waited for; those of this process are, for 10 seconds. Default: 10 seconds.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::{Cache, Lookup};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, Lookup};
     /// use std::time::Duration;
     ///
     /// let cache = Cache::builder()
     ///     .memory()
-    /// #   .clock(cachemacro_runtime::Clock::manual())
+    /// #   .clock(cachemacro::Clock::manual())
     ///     .wait(Duration::ZERO)
     ///     .build()?;
     /// let first = cache.lookup::<u32>("n", &1).await?; // holds the right to fill
@@ -256,12 +264,13 @@ impl CacheBuilder {
     /// Default: 60 seconds.
     ///
     /// ```
-    /// use cachemacro_runtime::Cache;
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::Cache;
     /// use std::time::Duration;
     ///
     /// // No load of this application takes longer than five seconds.
     /// let cache = Cache::builder().memory().deadline(Duration::from_secs(5)).build()?;
-    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// # Ok::<(), cachemacro::Error>(())
     /// ```
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.settings.deadline = deadline;
@@ -272,12 +281,13 @@ impl CacheBuilder {
     /// polled. Default: 3 seconds. Shorter: a loader that died is replaced sooner, and more renewals are sent.
     ///
     /// ```
-    /// use cachemacro_runtime::Cache;
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::Cache;
     /// use std::time::Duration;
     ///
     /// let cache = Cache::builder().memory().lease(Duration::from_secs(1)).build()?;
     /// assert!(Cache::builder().memory().lease(Duration::from_millis(29)).build().is_err());
-    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// # Ok::<(), cachemacro::Error>(())
     /// ```
     pub fn lease(mut self, lease: Duration) -> Self {
         self.settings.lease = lease;
@@ -287,8 +297,9 @@ impl CacheBuilder {
     /// How values become bytes where their site does not say. Default: bincode.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::{BuiltinCodec, Cache};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{BuiltinCodec, Cache};
     ///
     /// let cache = Cache::builder().memory().codec(BuiltinCodec::Json).build()?;
     /// let user = cache.entry::<String>("user", &7);
@@ -306,8 +317,9 @@ impl CacheBuilder {
     /// At most 256 MiB.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::{Cache, ErrorKind};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, ErrorKind};
     ///
     /// let cache = Cache::builder().memory().max_value(1000).build()?;
     /// let error = cache.set("text", &1, &"x".repeat(2000)).await.unwrap_err();
@@ -325,8 +337,9 @@ impl CacheBuilder {
     /// Compresses encoded values over so many bytes with LZ4. Default: never.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::Cache;
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::Cache;
     ///
     /// let cache = Cache::builder().memory().compress_over(512).build()?;
     /// let text = cache.entry::<String>("text", &1);
@@ -344,8 +357,9 @@ impl CacheBuilder {
     /// How many bytes the in-memory store may hold. Default: 64 MiB.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::Cache;
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::Cache;
     ///
     /// let cache = Cache::builder().memory().capacity(16 << 10).build()?;
     /// for page in 0..100 {
@@ -364,8 +378,9 @@ impl CacheBuilder {
     /// The clock of the in-memory store, for tests that move it.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::{Cache, Clock};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, Clock};
     /// use std::time::Duration;
     ///
     /// let clock = Clock::manual();
@@ -384,7 +399,8 @@ impl CacheBuilder {
     /// How long connecting may take. Default: 1 second.
     ///
     /// ```
-    /// use cachemacro_runtime::Cache;
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::Cache;
     /// use std::time::Duration;
     ///
     /// let redis = Cache::builder().redis("redis://localhost").namespace("shop");
@@ -400,12 +416,13 @@ impl CacheBuilder {
     /// How long the server may take to answer one command. Default: 250 ms.
     ///
     /// ```
-    /// use cachemacro_runtime::Cache;
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::Cache;
     /// use std::time::Duration;
     ///
     /// let redis = Cache::builder().redis("redis://localhost").namespace("shop");
     /// let cache = redis.command_timeout(Duration::from_millis(100)).build()?;
-    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// # Ok::<(), cachemacro::Error>(())
     /// ```
     #[cfg(feature = "redis")]
     pub fn command_timeout(mut self, timeout: Duration) -> Self {
@@ -416,12 +433,13 @@ impl CacheBuilder {
     /// How long a scan may wait for a pooled connection. Default: 250 ms.
     ///
     /// ```
-    /// use cachemacro_runtime::Cache;
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::Cache;
     /// use std::time::Duration;
     ///
     /// let redis = Cache::builder().redis("redis://localhost").namespace("shop");
     /// let cache = redis.pool_wait(Duration::from_millis(500)).build()?;
-    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// # Ok::<(), cachemacro::Error>(())
     /// ```
     #[cfg(feature = "redis")]
     pub fn pool_wait(mut self, timeout: Duration) -> Self {
@@ -432,7 +450,8 @@ impl CacheBuilder {
     /// How many pooled connections serve what needs one to itself, such as scans. Default: 4.
     ///
     /// ```
-    /// use cachemacro_runtime::Cache;
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::Cache;
     ///
     /// let redis = Cache::builder().redis("redis://localhost").namespace("shop");
     /// assert!(redis.clone().pool_size(2).build().is_ok());
@@ -448,8 +467,9 @@ impl CacheBuilder {
     /// may use what is stored.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::Cache;
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::Cache;
     ///
     /// let cache = Cache::builder().memory().disabled(true).build()?;
     /// cache.set("n", &1, &7).await?;
@@ -474,12 +494,13 @@ impl CacheBuilder {
     /// ([`Cache::connect`] awaits it).
     ///
     /// ```
-    /// use cachemacro_runtime::{Cache, ErrorKind};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::{Cache, ErrorKind};
     ///
     /// let cache = Cache::builder().memory().namespace("shop").build()?;
     /// let error = Cache::builder().memory().capacity(0).build().unwrap_err();
     /// assert_eq!(error.kind(), ErrorKind::Config);
-    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// # Ok::<(), cachemacro::Error>(())
     /// ```
     ///
     /// # Errors

@@ -31,8 +31,9 @@ mod direct;
 /// A cache: a store with everything around it. Cheap to clone; clones are the same cache.
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-/// use cachemacro_runtime::Cache;
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::Cache;
 ///
 /// let cache = Cache::memory();
 /// let user = cache.entry::<String>("user", &42);
@@ -77,8 +78,9 @@ impl fmt::Debug for Cache {
 /// How a cache and its store are, from [`Cache::health`].
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-/// let cache = cachemacro_runtime::Cache::builder().memory().namespace("my shop").build()?;
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// let cache = cachemacro::Cache::builder().memory().namespace("my shop").build()?;
 /// let health = cache.health().await?;
 /// assert_eq!((health.namespace.as_str(), health.disabled), ("my%20shop", false));
 /// # Ok(())
@@ -99,8 +101,9 @@ impl Cache {
     /// A builder with the defaults: in memory, unless a Redis URL is given.
     ///
     /// ```
-    /// let cache = cachemacro_runtime::Cache::builder().namespace("shop").jitter(10).build()?;
-    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// # use cachemacro_runtime as cachemacro;
+    /// let cache = cachemacro::Cache::builder().namespace("shop").jitter(10).build()?;
+    /// # Ok::<(), cachemacro::Error>(())
     /// ```
     pub fn builder() -> CacheBuilder {
         CacheBuilder::default()
@@ -110,8 +113,9 @@ impl Cache {
     /// `REDIS_URL` is set, else in memory. Opens no connection yet.
     ///
     /// ```
-    /// let cache = cachemacro_runtime::Cache::from_env()?;
-    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// # use cachemacro_runtime as cachemacro;
+    /// let cache = cachemacro::Cache::from_env()?;
+    /// # Ok::<(), cachemacro::Error>(())
     /// ```
     ///
     /// # Errors
@@ -124,8 +128,9 @@ impl Cache {
     /// same protocol as one on Redis, which makes it fit for tests.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::Cache;
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::Cache;
     ///
     /// let (one, other) = (Cache::memory(), Cache::memory());
     /// one.set("n", &1, &7).await?;
@@ -172,11 +177,12 @@ impl Cache {
     /// Whether caching is turned off: functions run, nothing is read or stored. Evicts are sent all the same.
     ///
     /// ```
-    /// use cachemacro_runtime::Cache;
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::Cache;
     ///
     /// assert!(!Cache::memory().is_disabled());
     /// assert!(Cache::builder().memory().disabled(true).build()?.is_disabled());
-    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// # Ok::<(), cachemacro::Error>(())
     /// ```
     pub fn is_disabled(&self) -> bool {
         self.core.settings.disabled
@@ -207,10 +213,11 @@ impl Cache {
     /// of an attributed function comes from its `entry` function instead.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// use std::time::Duration;
     ///
-    /// let cache = cachemacro_runtime::Cache::memory();
+    /// let cache = cachemacro::Cache::memory();
     /// let price = cache.entry::<u64>("price", &("CHF", 7)).with_ttl(Duration::from_secs(30));
     /// price.set(&1200).await?;
     /// assert_eq!(cache.get::<u64>("price", &("CHF", 7)).await?, Some(1200), "the same entry");
@@ -224,8 +231,9 @@ impl Cache {
     /// Collects evicts, to send together by [`run`](Evict::run).
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// let cache = cachemacro_runtime::Cache::memory();
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory();
     /// cache.set("user", &7, &"Ada".to_owned()).await?;
     /// assert_eq!(cache.evict().key("user", &7).key("user", &8).run().await?, 1);
     /// # Ok(())
@@ -239,8 +247,9 @@ impl Cache {
     /// are; [`escape`](crate::escape) what a template would have encoded.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// let cache = cachemacro_runtime::Cache::memory();
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory();
     /// for page in 1..=3 {
     ///     cache.entry("page", &page).with_tags(["pages"]).set(&page).await?;
     /// }
@@ -260,8 +269,9 @@ impl Cache {
     /// proportion to all of them; a tag costs nothing.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// let cache = cachemacro_runtime::Cache::memory();
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory();
     /// cache.set("user", &1, &"Ada".to_owned()).await?;
     /// cache.set("users", &1, &1).await?;
     /// assert_eq!(cache.evict_prefix("user").await?, 1); // not what begins with `users`
@@ -278,8 +288,9 @@ impl Cache {
     /// Removes everything in this cache's namespace, tag versions included. Tells how many keys went.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// let cache = cachemacro_runtime::Cache::memory();
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory();
     /// cache.set("user", &1, &"Ada".to_owned()).await?;
     /// cache.set("page", &1, &3).await?;
     /// assert_eq!(cache.clear().await?, 2);
@@ -308,10 +319,11 @@ impl Cache {
     /// What is evicted whenever an event of type `E` is [emitted](Self::emit).
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// struct UserRenamed { id: u64 }
     ///
-    /// let cache = cachemacro_runtime::Cache::memory();
+    /// let cache = cachemacro::Cache::memory();
     /// cache.on(|event: &UserRenamed, evict| evict.key("user", &event.id).tags(["user-lists"]));
     ///
     /// cache.set("user", &7, &"Ada".to_owned()).await?;
@@ -328,10 +340,11 @@ impl Cache {
     /// those of tags. An event without handlers does nothing.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// struct StockChanged { product: u64 }
     ///
-    /// let cache = cachemacro_runtime::Cache::memory();
+    /// let cache = cachemacro::Cache::memory();
     /// cache.on(|event: &StockChanged, evict| evict.key("stock", &event.product));
     /// cache.set("stock", &7, &12).await?;
     /// assert_eq!(cache.emit(&StockChanged { product: 7 }).await?, 1);
@@ -349,8 +362,9 @@ impl Cache {
     /// What happened so far, in total and for each annotated function that was called.
     ///
     /// ```
+    /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-    /// let cache = cachemacro_runtime::Cache::memory();
+    /// let cache = cachemacro::Cache::memory();
     /// for _ in 0..10 {
     ///     cache.get_or_load("answer", &(), async || 42).await;
     /// }
@@ -371,8 +385,9 @@ impl Cache {
     /// would take the service out of rotation.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// let health = cachemacro_runtime::Cache::memory().health().await?;
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let health = cachemacro::Cache::memory().health().await?;
     /// assert_eq!((health.store.kind, health.store.server), ("memory", None));
     /// # Ok(())
     /// # }
@@ -392,8 +407,9 @@ impl Cache {
     /// the first request find a connection.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// let cache = cachemacro_runtime::Cache::memory(); // on Redis, this opens the connections
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory(); // on Redis, this opens the connections
     /// cache.connect().await?;
     /// # Ok(())
     /// # }
@@ -409,8 +425,9 @@ impl Cache {
     /// functions; direct ones may fail.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// let cache = cachemacro_runtime::Cache::memory();
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory();
     /// cache.get_or_load("answer", &(), async || 42).await;
     /// cache.shutdown().await; // last, when no request is served any more
     /// assert_eq!(cache.get_or_load("question", &(), async || 6 * 7).await, 42);

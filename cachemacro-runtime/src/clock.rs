@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// A point in time of a store's clock: milliseconds since the Unix epoch.
 ///
 /// ```
-/// use cachemacro_runtime::Timestamp;
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::Timestamp;
 /// use std::time::Duration;
 ///
 /// let noon = Timestamp(43_200_000);
@@ -20,7 +21,8 @@ impl Timestamp {
     /// The time as milliseconds since the Unix epoch.
     ///
     /// ```
-    /// assert_eq!(cachemacro_runtime::Timestamp(1_500).millis(), 1_500);
+    /// # use cachemacro_runtime as cachemacro;
+    /// assert_eq!(cachemacro::Timestamp(1_500).millis(), 1_500);
     /// ```
     pub const fn millis(self) -> u64 {
         self.0
@@ -29,7 +31,8 @@ impl Timestamp {
     /// This time plus `duration`, in whole milliseconds, at most the end of time.
     ///
     /// ```
-    /// use cachemacro_runtime::Timestamp;
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::Timestamp;
     /// use std::time::Duration;
     ///
     /// assert_eq!(Timestamp(1_500).plus(Duration::from_secs(2)), Timestamp(3_500));
@@ -43,7 +46,8 @@ impl Timestamp {
     /// How long after `earlier` this is; zero where it is not after it.
     ///
     /// ```
-    /// use cachemacro_runtime::Timestamp;
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::Timestamp;
     /// use std::time::Duration;
     ///
     /// assert_eq!(Timestamp(3_500).since(Timestamp(1_500)), Duration::from_secs(2));
@@ -57,7 +61,8 @@ impl Timestamp {
 /// The clock of an in-memory store: the system's, or one that a test moves.
 ///
 /// ```
-/// use cachemacro_runtime::Clock;
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::Clock;
 /// use std::time::Duration;
 ///
 /// let clock = Clock::manual();
@@ -79,7 +84,8 @@ impl Clock {
     /// The system's clock.
     ///
     /// ```
-    /// use cachemacro_runtime::{Clock, Timestamp};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::{Clock, Timestamp};
     ///
     /// assert!(Clock::system().now() > Timestamp(1_700_000_000_000), "it is later than 2023");
     /// ```
@@ -90,7 +96,8 @@ impl Clock {
     /// A clock that stands still until [`advance`](Self::advance) moves it. Clones share the time.
     ///
     /// ```
-    /// use cachemacro_runtime::Clock;
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::Clock;
     /// use std::time::Duration;
     ///
     /// let clock = Clock::manual(); // begins at the system's time
@@ -105,7 +112,8 @@ impl Clock {
     /// The time now, to the millisecond.
     ///
     /// ```
-    /// let clock = cachemacro_runtime::Clock::manual();
+    /// # use cachemacro_runtime as cachemacro;
+    /// let clock = cachemacro::Clock::manual();
     /// assert_eq!(clock.now(), clock.now(), "it stands still");
     /// ```
     pub fn now(&self) -> Timestamp {
@@ -118,8 +126,9 @@ impl Clock {
     /// Moves a manual clock forward, by whole milliseconds.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::{Cache, Clock};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, Clock};
     /// use std::time::Duration;
     ///
     /// let clock = Clock::manual();

@@ -31,8 +31,9 @@ mod options;
 /// It comes from the `entry` function of an attributed function, or from [`Cache::entry`].
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-/// use cachemacro_runtime::Cache;
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::Cache;
 /// use std::time::Duration;
 ///
 /// let cache = Cache::memory();
@@ -82,10 +83,11 @@ impl<T> fmt::Debug for Entry<T> {
 /// What is known of a stored value without decoding it.
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
 /// use std::time::Duration;
 ///
-/// let user = cachemacro_runtime::Cache::memory().entry::<String>("user", &7);
+/// let user = cachemacro::Cache::memory().entry::<String>("user", &7);
 /// user.get_or_load(async || "Ada".to_owned()).await;
 /// let meta = user.meta().await?.expect("it was stored");
 /// assert!(meta.age < meta.ttl && meta.load_time < Duration::from_secs(60));
@@ -111,8 +113,9 @@ pub struct Meta {
 /// What [`Entry::lookup`] found.
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-/// use cachemacro_runtime::{Cache, Lookup};
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::{Cache, Lookup};
 ///
 /// match Cache::memory().lookup::<String>("user", &7).await? {
 ///     Lookup::Hit(name) => println!("{name}"),
@@ -134,8 +137,9 @@ pub enum Lookup<T> {
 /// own. Dropping it gives it back, so that the next caller may load.
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-/// use cachemacro_runtime::{Cache, Lookup};
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::{Cache, Lookup};
 ///
 /// let cache = Cache::memory();
 /// let Lookup::Vacant(vacancy) = cache.lookup::<u32>("n", &1).await? else { panic!("nothing was stored") };
@@ -176,7 +180,8 @@ impl<T: Value> Entry<T> {
     /// The entry's key, without the namespace; `None` where the arguments cannot be a key.
     ///
     /// ```
-    /// let user = cachemacro_runtime::Cache::memory().entry::<String>("user", &("eu", 7));
+    /// # use cachemacro_runtime as cachemacro;
+    /// let user = cachemacro::Cache::memory().entry::<String>("user", &("eu", 7));
     /// assert_eq!(user.key().map(|key| key.as_str()), Some("user:eu:7"));
     /// ```
     pub fn key(&self) -> Option<&Key> {
@@ -281,8 +286,9 @@ impl<T: Value> Entry<T> {
     /// The value, if it is there and fresh; a stored `None` or `Err` is not a value.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// let user = cachemacro_runtime::Cache::memory().entry::<String>("user", &7);
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let user = cachemacro::Cache::memory().entry::<String>("user", &7);
     /// assert_eq!(user.get().await?, None);
     /// user.set(&"Ada".to_owned()).await?;
     /// assert_eq!(user.get().await?.as_deref(), Some("Ada"));
@@ -320,8 +326,9 @@ impl<T: Value> Entry<T> {
     /// Whatever breaks in the cache, `load` runs.
     ///
     /// ```
+    /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-    /// let answer = cachemacro_runtime::Cache::memory().entry::<u32>("answer", &());
+    /// let answer = cachemacro::Cache::memory().entry::<u32>("answer", &());
     /// assert_eq!(answer.get_or_load(async || 42).await, 42);
     /// assert_eq!(answer.get_or_load(async || unreachable!("it is stored")).await, 42);
     /// # }
@@ -335,8 +342,9 @@ impl<T: Value> Entry<T> {
     /// load that fails load side by side.
     ///
     /// ```
+    /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-    /// let port = cachemacro_runtime::Cache::memory().entry::<u16>("port", &"http");
+    /// let port = cachemacro::Cache::memory().entry::<u16>("port", &"http");
     /// let failed = port.try_get_or_load(async || "eighty".parse::<u16>()).await;
     /// assert!(failed.is_err());
     /// assert_eq!(port.try_get_or_load(async || "80".parse::<u16>()).await, Ok(80));
@@ -357,8 +365,9 @@ impl<T: Value> Entry<T> {
     /// at most the entry's `wait`; then the vacancy can be filled in name only.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::{Cache, Lookup};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, Lookup};
     ///
     /// let entry = Cache::memory().entry::<u32>("square", &12);
     /// let square = match entry.lookup().await? {
@@ -447,8 +456,9 @@ impl<T: Value> Entry<T> {
     /// the rules say so) removes what was there.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// let user = cachemacro_runtime::Cache::memory().entry::<String>("user", &7);
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let user = cachemacro::Cache::memory().entry::<String>("user", &7);
     /// user.set(&"Ada".to_owned()).await?;
     /// user.set(&"Ada Lovelace".to_owned()).await?;
     /// assert_eq!(user.get().await?.as_deref(), Some("Ada Lovelace"));
@@ -471,8 +481,9 @@ impl<T: Value> Entry<T> {
     /// Whether a fresh value is there, without decoding it; a stored `None` or `Err` is not a value.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// let user = cachemacro_runtime::Cache::memory().entry::<String>("user", &7);
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let user = cachemacro::Cache::memory().entry::<String>("user", &7);
     /// assert!(!user.has().await?);
     /// user.set(&"Ada".to_owned()).await?;
     /// assert!(user.has().await?);
@@ -493,10 +504,11 @@ impl<T: Value> Entry<T> {
     /// How long what is stored stays fresh, to the millisecond; `None` where there is nothing.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// use std::time::Duration;
     ///
-    /// let user = cachemacro_runtime::Cache::memory().entry::<String>("user", &7);
+    /// let user = cachemacro::Cache::memory().entry::<String>("user", &7);
     /// assert_eq!(user.ttl().await?, None);
     /// user.clone().with_ttl(Duration::from_secs(60)).set(&"Ada".to_owned()).await?;
     /// assert!(user.ttl().await?.is_some_and(|left| left <= Duration::from_secs(60)));
@@ -514,10 +526,11 @@ impl<T: Value> Entry<T> {
     /// where there is nothing.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// use std::time::Duration;
     ///
-    /// let cache = cachemacro_runtime::Cache::memory();
+    /// let cache = cachemacro::Cache::memory();
     /// let user = cache.entry::<String>("user", &7).with_ttl(Duration::from_secs(60)).with_tags(["users"]);
     /// assert_eq!(user.meta().await?, None);
     ///
@@ -548,8 +561,9 @@ impl<T: Value> Entry<T> {
     /// Removes the entry. Tells whether a value was there.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// let user = cachemacro_runtime::Cache::memory().entry::<String>("user", &7);
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let user = cachemacro::Cache::memory().entry::<String>("user", &7);
     /// user.set(&"Ada".to_owned()).await?;
     /// assert!(user.delete().await?);
     /// assert!(!user.delete().await?, "it is gone already");
@@ -586,8 +600,9 @@ impl<T: Value> Vacancy<T> {
     /// Stores the value, unless an evict, a put or another loader came between. Tells whether it was stored.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::{Cache, Lookup};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, Lookup};
     ///
     /// let cache = Cache::memory();
     /// let Lookup::Vacant(vacancy) = cache.lookup::<u32>("n", &1).await? else { panic!("nothing was stored") };

@@ -14,7 +14,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Attributed functions never see one: whatever breaks in the cache, they run. The direct API returns it.
 ///
 /// ```
-/// use cachemacro_runtime::{Error, ErrorKind};
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::{Error, ErrorKind};
 ///
 /// let error = Error::new(ErrorKind::Timeout, "no reply within 250 ms");
 /// assert_eq!(error.kind(), ErrorKind::Timeout);
@@ -29,7 +30,8 @@ pub struct Error {
 /// What kind of failure an [`Error`] is.
 ///
 /// ```
-/// use cachemacro_runtime::{Error, ErrorKind};
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::{Error, ErrorKind};
 ///
 /// fn status(error: &Error) -> u16 {
 ///     match error.kind() {
@@ -86,7 +88,8 @@ impl ErrorKind {
     /// The kind as a short lower-case word, for metrics and logs.
     ///
     /// ```
-    /// use cachemacro_runtime::ErrorKind;
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::ErrorKind;
     ///
     /// assert_eq!(ErrorKind::TooLarge.as_str(), "too_large");
     /// assert_eq!(ErrorKind::Timeout.to_string(), "timeout");
@@ -122,7 +125,8 @@ impl Error {
     /// An error of `kind`; `context` says what was being done, in a few words and without secrets.
     ///
     /// ```
-    /// use cachemacro_runtime::{Error, ErrorKind};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::{Error, ErrorKind};
     ///
     /// let error = Error::new(ErrorKind::Store, "the disk is full");
     /// assert_eq!(error.to_string(), "store: the disk is full");
@@ -134,7 +138,8 @@ impl Error {
     /// The same error with the one that caused it.
     ///
     /// ```
-    /// use cachemacro_runtime::{Error, ErrorKind};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::{Error, ErrorKind};
     /// use std::error::Error as _;
     ///
     /// let cause = std::io::Error::other("broken pipe");
@@ -150,7 +155,8 @@ impl Error {
     /// What kind of failure this is.
     ///
     /// ```
-    /// use cachemacro_runtime::{Cache, ErrorKind};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::{Cache, ErrorKind};
     ///
     /// let error = Cache::builder().memory().jitter(101).build().unwrap_err();
     /// assert_eq!(error.kind(), ErrorKind::Config);
@@ -168,7 +174,8 @@ impl Error {
     /// Whether the same operation may work when tried again later.
     ///
     /// ```
-    /// use cachemacro_runtime::{Error, ErrorKind};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::{Error, ErrorKind};
     ///
     /// assert!(Error::new(ErrorKind::Connect, "refused").is_transient());
     /// assert!(!Error::new(ErrorKind::Config, "no such codec").is_transient());
@@ -187,7 +194,8 @@ impl Error {
     /// Whether the operation may have taken effect although it failed.
     ///
     /// ```
-    /// use cachemacro_runtime::{Error, ErrorKind};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::{Error, ErrorKind};
     ///
     /// assert!(Error::new(ErrorKind::Timeout, "no reply").is_ambiguous());
     /// assert!(!Error::new(ErrorKind::Connect, "refused").is_ambiguous(), "nothing was sent");

@@ -52,8 +52,9 @@ impl Targets {
 /// A collection of evicts, run at once by [`run`](Self::run).
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-/// let cache = cachemacro_runtime::Cache::memory();
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// let cache = cachemacro::Cache::memory();
 /// let entry = cache.entry::<u32>("user", &7).with_tags(["users"]);
 /// entry.set(&1).await?;
 /// cache.entry::<u32>("page", &1).set(&2).await?;
@@ -82,8 +83,9 @@ impl Evict {
     /// One entry. It is evicted from this cache, whichever cache the handle came from.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// let cache = cachemacro_runtime::Cache::memory();
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory();
     /// let user = cache.entry::<String>("user", &7);
     /// user.set(&"Ada".to_owned()).await?;
     /// assert_eq!(cache.evict().entry(&user).run().await?, 1);
@@ -98,8 +100,9 @@ impl Evict {
     /// Many entries.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// let cache = cachemacro_runtime::Cache::memory();
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory();
     /// let users = [7, 8, 9].map(|id| cache.entry::<String>("user", &id));
     /// users[0].set(&"Ada".to_owned()).await?;
     /// users[1].set(&"Grace".to_owned()).await?;
@@ -114,8 +117,9 @@ impl Evict {
     /// The entry of `key` under `prefix`; see [`Key::new`].
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// let cache = cachemacro_runtime::Cache::memory();
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory();
     /// cache.set("user", &("eu", 7), &"Ada".to_owned()).await?;
     /// assert_eq!(cache.evict().key("user", &("eu", 7)).run().await?, 1);
     /// # Ok(())
@@ -129,8 +133,9 @@ impl Evict {
     /// All entries that carry one of these tags: constant time, however many there are.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// let cache = cachemacro_runtime::Cache::memory();
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory();
     /// let user = cache.entry::<String>("user", &7).with_tags(["users"]);
     /// user.set(&"Ada".to_owned()).await?;
     /// assert_eq!(cache.evict().tags(["users", "lists"]).run().await?, 0, "those of tags are not counted");
@@ -147,8 +152,9 @@ impl Evict {
     /// 165 bytes only the beginning counts, as in keys.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// let cache = cachemacro_runtime::Cache::memory();
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory();
     /// cache.set("user", &7, &"Ada".to_owned()).await?;
     /// cache.set("user", &8, &"Grace".to_owned()).await?;
     /// assert_eq!(cache.evict().prefix("user").run().await?, 2);
@@ -214,8 +220,9 @@ impl Evict {
     /// loaded, under a prefix. Those of tags are not counted.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// let cache = cachemacro_runtime::Cache::memory();
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory();
     /// cache.set("user", &7, &"Ada".to_owned()).await?;
     /// let gone = cache.evict().key("user", &7).key("user", &8).run().await?;
     /// assert_eq!(gone, 1, "nothing was under the other key");

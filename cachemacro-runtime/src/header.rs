@@ -65,7 +65,8 @@ const LEASE_FLAGS: u8 = PUT;
 /// The fixed part of an entry.
 ///
 /// ```
-/// use cachemacro_runtime::header::{self, Header};
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::header::{self, Header};
 ///
 /// let header = Header { flags: header::NONE, load_millis: 12, ..Header::default() };
 /// assert!(header.has(header::NONE));
@@ -110,7 +111,8 @@ pub struct Header {
 /// Why bytes are not an entry.
 ///
 /// ```
-/// use cachemacro_runtime::header::{Header, Malformed};
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::header::{Header, Malformed};
 ///
 /// assert_eq!(Header::parse(b"cmac"), Err(Malformed::Length));
 /// assert_eq!(Header::parse(&[0; 96]), Err(Malformed::Magic));
@@ -130,7 +132,8 @@ pub enum Malformed {
 /// One tag's version at the time of the load.
 ///
 /// ```
-/// use cachemacro_runtime::header::{Header, Parts, Stamp, assemble};
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::header::{Header, Parts, Stamp, assemble};
 ///
 /// let stamp = Stamp { tag: 1, version: 2 };
 /// let entry = assemble(Header::default(), &[stamp], b"value");
@@ -148,7 +151,8 @@ impl Header {
     /// Reads the fixed part. Says nothing about what follows it.
     ///
     /// ```
-    /// use cachemacro_runtime::header::{Header, assemble};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::header::{Header, assemble};
     ///
     /// let entry = assemble(Header { codec: 1, ..Header::default() }, &[], b"value");
     /// let header = Header::parse(&entry).unwrap();
@@ -191,7 +195,8 @@ impl Header {
     /// The fixed part as bytes.
     ///
     /// ```
-    /// use cachemacro_runtime::header::{FIXED, Header, MAGIC};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::header::{FIXED, Header, MAGIC};
     ///
     /// let bytes = Header::default().to_bytes();
     /// assert!(bytes.starts_with(&MAGIC) && bytes.len() == FIXED);
@@ -222,7 +227,8 @@ impl Header {
     /// The pending header of a lease.
     ///
     /// ```
-    /// use cachemacro_runtime::{Timestamp, header::{Header, PENDING}};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::{Timestamp, header::{Header, PENDING}};
     ///
     /// let header = Header::pending(7, Timestamp(3_000), false);
     /// assert!(header.has(PENDING) && header.is_leased(Timestamp(2_999)));
@@ -236,7 +242,8 @@ impl Header {
     /// Whether all of `flag` is set.
     ///
     /// ```
-    /// use cachemacro_runtime::header::{COMPRESSED, Header, NONE};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::header::{COMPRESSED, Header, NONE};
     ///
     /// let header = Header { flags: COMPRESSED, ..Header::default() };
     /// assert!(header.has(COMPRESSED) && !header.has(COMPRESSED | NONE));
@@ -248,7 +255,8 @@ impl Header {
     /// How long the whole entry must be, in bytes.
     ///
     /// ```
-    /// use cachemacro_runtime::header::Header;
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::header::Header;
     ///
     /// let header = Header { stamps: 2, payload: 100, ..Header::default() };
     /// assert_eq!(header.total_len(), 96 + 2 * 16 + 100);
@@ -260,7 +268,8 @@ impl Header {
     /// Whether a value is there that may still be read at `now`, stale or fresh.
     ///
     /// ```
-    /// use cachemacro_runtime::{Timestamp, header::Header};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::{Timestamp, header::Header};
     ///
     /// let header = Header { gone_at: Timestamp(5_000), ..Header::default() };
     /// assert!(header.is_readable(Timestamp(4_999)) && !header.is_readable(Timestamp(5_000)));
@@ -272,7 +281,8 @@ impl Header {
     /// Whether someone holds the lease at `now`.
     ///
     /// ```
-    /// use cachemacro_runtime::{Timestamp, header::Header};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::{Timestamp, header::Header};
     ///
     /// let header = Header { token: 7, lease_deadline: Timestamp(3_000), ..Header::default() };
     /// assert!(header.is_leased(Timestamp(0)));
@@ -286,7 +296,8 @@ impl Header {
 /// An entry split into its parts, lengths and checksum checked.
 ///
 /// ```
-/// use cachemacro_runtime::header::{Header, Parts, assemble};
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::header::{Header, Parts, assemble};
 ///
 /// let entry = assemble(Header::default(), &[], b"value");
 /// let parts = Parts::parse(&entry).unwrap();
@@ -305,7 +316,8 @@ impl<'a> Parts<'a> {
     /// Splits an entry.
     ///
     /// ```
-    /// use cachemacro_runtime::header::{Header, Malformed, Parts, assemble};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::header::{Header, Malformed, Parts, assemble};
     ///
     /// let mut entry = assemble(Header::default(), &[], b"value");
     /// entry[96] ^= 1;
@@ -332,7 +344,8 @@ impl<'a> Parts<'a> {
     /// The stamps.
     ///
     /// ```
-    /// use cachemacro_runtime::header::{Header, Parts, Stamp, assemble};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::header::{Header, Parts, Stamp, assemble};
     ///
     /// let entry = assemble(Header::default(), &[Stamp { tag: 1, version: 2 }], b"value");
     /// assert_eq!(Parts::parse(&entry).unwrap().stamps().map(|stamp| stamp.version).sum::<u64>(), 2);
@@ -345,7 +358,8 @@ impl<'a> Parts<'a> {
 /// The stamps in the bytes between fixed part and payload; an incomplete one at the end is not told.
 ///
 /// ```
-/// use cachemacro_runtime::header::{FIXED, Header, STAMP, Stamp, assemble, read_stamps};
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::header::{FIXED, Header, STAMP, Stamp, assemble, read_stamps};
 ///
 /// let entry = assemble(Header::default(), &[Stamp { tag: 1, version: 2 }], b"value");
 /// assert_eq!(read_stamps(&entry[FIXED..FIXED + STAMP]).count(), 1);
@@ -358,7 +372,8 @@ pub fn read_stamps(bytes: &[u8]) -> impl Iterator<Item = Stamp> + Clone + '_ {
 /// A whole entry: `header` with its stamp count, payload length and checksum filled in, stamps, payload.
 ///
 /// ```
-/// use cachemacro_runtime::header::{Header, assemble};
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::header::{Header, assemble};
 ///
 /// let entry = assemble(Header::default(), &[], b"value");
 /// assert_eq!(entry.len(), 96 + 5);

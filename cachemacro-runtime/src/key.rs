@@ -35,12 +35,13 @@ const NAMELESS: &str = "a type parameter is a closure or made of one, and closur
 /// The key of an entry within its cache: prefix and parts, without the namespace.
 ///
 /// ```
-/// use cachemacro_runtime::Key;
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::Key;
 ///
 /// let key = Key::new("user", &("eu", 7))?;
 /// assert_eq!(key.as_str(), "user:eu:7");
 /// assert!(!format!("{key:?}").contains("eu"), "only a hash is printed: keys may be secrets");
-/// # Ok::<(), cachemacro_runtime::Error>(())
+/// # Ok::<(), cachemacro::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Key {
@@ -57,12 +58,13 @@ impl Key {
     /// [`ErrorKind::Key`] where `value` cannot be serialized.
     ///
     /// ```
-    /// use cachemacro_runtime::Key;
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::Key;
     ///
     /// assert_eq!(Key::new("user", &42)?.as_str(), "user:42");
     /// assert_eq!(Key::new("user", &("a:b", Some(1)))?.as_str(), "user:a%3Ab:1");
     /// assert_eq!(Key::new("user", &(42,))?.as_str(), "user:(42)");
-    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// # Ok::<(), cachemacro::Error>(())
     /// ```
     pub fn new<T: Serialize + ?Sized>(prefix: &str, value: &T) -> Result<Self> {
         KeyBuilder::new(prefix).value(value).finish()
@@ -71,8 +73,9 @@ impl Key {
     /// The key as text, without the namespace.
     ///
     /// ```
-    /// assert_eq!(cachemacro_runtime::Key::new("user", "Ada L")?.as_str(), "user:Ada%20L");
-    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// # use cachemacro_runtime as cachemacro;
+    /// assert_eq!(cachemacro::Key::new("user", "Ada L")?.as_str(), "user:Ada%20L");
+    /// # Ok::<(), cachemacro::Error>(())
     /// ```
     pub fn as_str(&self) -> &str {
         &self.text
@@ -260,7 +263,8 @@ impl TagBuilder {
 /// `evict_tags([format!("org:{}", escape(&org))])` names the tag of `tags = ["org:{org}"]`.
 ///
 /// ```
-/// assert_eq!(cachemacro_runtime::escape("a:b c"), "a%3Ab%20c");
+/// # use cachemacro_runtime as cachemacro;
+/// assert_eq!(cachemacro::escape("a:b c"), "a%3Ab%20c");
 /// ```
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

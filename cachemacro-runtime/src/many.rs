@@ -34,10 +34,11 @@ impl Cache {
     /// failed it is not asked again, and the rest is loaded and not stored.
     ///
     /// ```
+    /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
     /// use std::collections::HashMap;
     ///
-    /// let cache = cachemacro_runtime::Cache::memory();
+    /// let cache = cachemacro::Cache::memory();
     /// let squares = async |ids: Vec<u64>| ids.into_iter().map(|id| (id, id * id)).collect::<HashMap<_, _>>();
     ///
     /// let found = cache.get_or_load_many("square", [2, 3], squares).await;
@@ -71,10 +72,11 @@ impl Cache {
     /// stored.
     ///
     /// ```
+    /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), &'static str> {
     /// use std::{collections::HashMap, time::Duration};
     ///
-    /// let cache = cachemacro_runtime::Cache::memory();
+    /// let cache = cachemacro::Cache::memory();
     /// let user = |id: &u64| cache.entry::<String>("user", id).with_ttl(Duration::from_secs(60));
     /// let load = async |ids: Vec<u64>| match &ids[..] {
     ///     [] => Err("the database has no rows"),

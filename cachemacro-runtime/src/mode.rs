@@ -8,8 +8,9 @@ use std::time::Duration;
 /// on what is stored whatever the mode.
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-/// use cachemacro_runtime::{Cache, Mode, mode};
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::{Cache, Mode, mode};
 ///
 /// let cache = Cache::memory();
 /// cache.set("n", &1, &7).await?;
@@ -99,8 +100,9 @@ impl Mode {
 /// Runs `future` with its cached calls in another [`Mode`]. Tasks spawned inside it are not affected.
 ///
 /// ```
+/// # use cachemacro_runtime as cachemacro;
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// use cachemacro_runtime::{Cache, Mode, mode};
+/// use cachemacro::{Cache, Mode, mode};
 ///
 /// let cache = Cache::memory();
 /// let entry = cache.entry::<u32>("n", &1);

@@ -5,7 +5,8 @@ use std::time::Duration;
 /// How long a value stays fresh.
 ///
 /// ```
-/// use cachemacro_runtime::Ttl;
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::Ttl;
 /// use std::time::Duration;
 ///
 /// assert_eq!(Ttl::from(Duration::from_secs(60)), Ttl::For(Duration::from_secs(60)));
@@ -32,7 +33,8 @@ impl Ttl {
     /// A TTL of so many milliseconds.
     ///
     /// ```
-    /// use cachemacro_runtime::Ttl;
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::Ttl;
     /// use std::time::Duration;
     ///
     /// assert_eq!(Ttl::millis(1_500), Ttl::For(Duration::from_millis(1_500)));
@@ -44,7 +46,8 @@ impl Ttl {
     /// Whether a value with this TTL is stored at all.
     ///
     /// ```
-    /// use cachemacro_runtime::Ttl;
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::Ttl;
     ///
     /// assert!(Ttl::millis(1).stores() && Ttl::Never.stores());
     /// assert!(!Ttl::millis(0).stores());
@@ -75,8 +78,9 @@ impl From<Duration> for Ttl {
 /// The options of a site that have the same value on every call. `None`: the cache's default.
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-/// use cachemacro_runtime::{Cache, Policy, Ttl};
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::{Cache, Policy, Ttl};
 /// use std::time::Duration;
 ///
 /// let policy = Policy { ttl: Some(Ttl::millis(500)), wait: Some(Duration::from_secs(1)), ..Policy::DEFAULT };

@@ -13,12 +13,13 @@ use crate::error::Result;
 /// there is nothing to implement.
 ///
 /// ```
+/// # use cachemacro_runtime as cachemacro;
 /// #[derive(Clone, serde::Serialize, serde::Deserialize)]
 /// struct User {
 ///     name: String,
 /// }
 ///
-/// fn is_value<T: cachemacro_runtime::Value>() {}
+/// fn is_value<T: cachemacro::Value>() {}
 /// is_value::<User>();
 /// is_value::<std::sync::Arc<User>>();
 /// ```

@@ -19,7 +19,8 @@ tokio::task_local! {
 /// Gives `cache` back where a global cache is set already, or was made from the environment by an earlier call.
 ///
 /// ```
-/// use cachemacro_runtime::{Cache, set_global};
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::{Cache, set_global};
 ///
 /// assert!(set_global(Cache::memory()).is_ok());
 /// assert!(set_global(Cache::memory()).is_err());
@@ -32,8 +33,9 @@ pub fn set_global(cache: Cache) -> std::result::Result<(), Cache> {
 /// its own. Tasks spawned inside it do not inherit it; wrap them too.
 ///
 /// ```
+/// # use cachemacro_runtime as cachemacro;
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// use cachemacro_runtime::{Cache, current, scope};
+/// use cachemacro::{Cache, current, scope};
 ///
 /// let cache = Cache::memory();
 /// scope(cache.clone(), async {
@@ -51,13 +53,14 @@ pub async fn scope<F: Future>(cache: Cache, future: F) -> F::Output {
 /// caching is off and evicts fail, since nobody knows where to send them.
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-/// use cachemacro_runtime::{Cache, current, scope};
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::{Cache, current, scope};
 ///
 /// scope(Cache::memory(), async {
 ///     current().set("n", &1, &7).await?;
 ///     assert_eq!(current().get::<i32>("n", &1).await?, Some(7));
-///     Ok::<(), cachemacro_runtime::Error>(())
+///     Ok::<(), cachemacro::Error>(())
 /// }).await?;
 /// # Ok(())
 /// # }

@@ -41,7 +41,8 @@ impl<V> Rules<V> for NoRules {}
 /// [`Entry::with_rules`](crate::Entry::with_rules) has an example.
 ///
 /// ```
-/// use cachemacro_runtime::{EntryRules, Ttl};
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::{EntryRules, Ttl};
 ///
 /// struct Page { rows: Vec<u64> }
 ///
@@ -84,8 +85,9 @@ impl<V> EntryRules<V> {
     /// No rules.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::{Cache, EntryRules};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, EntryRules};
     ///
     /// let n = Cache::memory().entry::<u32>("n", &1).with_rules(EntryRules::none());
     /// n.set(&0).await?;
@@ -100,8 +102,9 @@ impl<V> EntryRules<V> {
     /// Values for which `unless` is true are not stored.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::{Cache, EntryRules};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, EntryRules};
     ///
     /// let found = Cache::memory().entry("search", &"tea").with_rules(EntryRules::none().unless(Vec::is_empty));
     /// found.set(&vec!["earl grey".to_owned()]).await?;
@@ -119,8 +122,9 @@ impl<V> EntryRules<V> {
     /// The TTL comes from the value, for example from the expiry that a token carries.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::{Cache, EntryRules, Ttl};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, EntryRules, Ttl};
     ///
     /// let rules = EntryRules::none().ttl(|token: &(String, u64)| Ttl::millis(token.1));
     /// let token = Cache::memory().entry("token", &7).with_rules(rules);
@@ -138,8 +142,9 @@ impl<V> EntryRules<V> {
     /// Tags come from the value.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::{Cache, EntryRules};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, EntryRules};
     ///
     /// let rules = EntryRules::none().tags(|ids: &Vec<u64>| ids.iter().map(|id| format!("user:{id}")).collect());
     /// let cache = Cache::memory();

@@ -10,8 +10,9 @@ use crate::site::SiteId;
 /// Why a read found nothing usable.
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-/// use cachemacro_runtime::{Cache, MissReason};
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::{Cache, MissReason};
 ///
 /// let cache = Cache::memory();
 /// assert_eq!(cache.get::<u32>("n", &1).await?, None);
@@ -68,7 +69,8 @@ impl MissReason {
     /// The reason as a short lower-case word, for metrics and logs.
     ///
     /// ```
-    /// assert_eq!(cachemacro_runtime::MissReason::TagEvicted.as_str(), "tag_evicted");
+    /// # use cachemacro_runtime as cachemacro;
+    /// assert_eq!(cachemacro::MissReason::TagEvicted.as_str(), "tag_evicted");
     /// ```
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -91,8 +93,9 @@ impl MissReason {
 /// How long something took, as counts in buckets that double: the first is under 1 µs, the last open.
 ///
 /// ```
+/// # use cachemacro_runtime as cachemacro;
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// let cache = cachemacro_runtime::Cache::memory();
+/// let cache = cachemacro::Cache::memory();
 /// cache.get_or_load("answer", &(), async || 42).await;
 /// let loads = cache.stats().total.load_time;
 /// println!("{} loads, half of them within {:?}", loads.count(), loads.quantile(0.5));
@@ -110,8 +113,9 @@ impl Histogram {
     /// How many were recorded.
     ///
     /// ```
+    /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-    /// let cache = cachemacro_runtime::Cache::memory();
+    /// let cache = cachemacro::Cache::memory();
     /// cache.get_or_load("n", &1, async || 7).await;
     /// cache.get_or_load("n", &2, async || 8).await;
     /// assert_eq!(cache.stats().total.load_time.count(), 2);
@@ -125,10 +129,11 @@ impl Histogram {
     /// value; zero where nothing was recorded.
     ///
     /// ```
+    /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
     /// use std::time::Duration;
     ///
-    /// let cache = cachemacro_runtime::Cache::memory();
+    /// let cache = cachemacro::Cache::memory();
     /// assert_eq!(cache.stats().total.load_time.quantile(0.99), Duration::ZERO, "nothing was loaded");
     /// cache.get_or_load("n", &1, async || 7).await;
     /// let times = cache.stats().total.load_time;
@@ -216,8 +221,9 @@ macro_rules! counters {
         /// What a cache, or one site of it, has done so far. Counts only grow.
         ///
         /// ```
+        /// # use cachemacro_runtime as cachemacro;
         /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-        /// let cache = cachemacro_runtime::Cache::memory();
+        /// let cache = cachemacro::Cache::memory();
         /// cache.entry::<u32>("answer", &()).get_or_load(async || 42).await;
         /// cache.entry::<u32>("answer", &()).get_or_load(async || 42).await;
         /// let total = cache.stats().total;
@@ -287,8 +293,9 @@ impl Stats {
     /// All misses.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// let cache = cachemacro_runtime::Cache::memory();
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory();
     /// cache.get::<u32>("n", &1).await?;
     /// cache.get::<u32>("n", &2).await?;
     /// assert_eq!(cache.stats().total.misses(), 2);
@@ -302,8 +309,9 @@ impl Stats {
     /// Misses for one reason.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::{Cache, MissReason, Mode, mode};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, MissReason, Mode, mode};
     ///
     /// let cache = Cache::memory();
     /// mode(Mode::Refresh, cache.get::<u32>("n", &1)).await?;
@@ -319,8 +327,9 @@ impl Stats {
     /// All errors of the store, of codecs and of keys.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// let cache = cachemacro_runtime::Cache::builder().memory().max_value(10).build()?;
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::builder().memory().max_value(10).build()?;
     /// assert!(cache.set("text", &1, &"x".repeat(20)).await.is_err());
     /// assert_eq!(cache.stats().total.errors(), 1);
     /// # Ok(())
@@ -333,8 +342,9 @@ impl Stats {
     /// Errors of one kind.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::{Cache, ErrorKind, store::{faults::FaultStore, memory::MemoryStore}};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, ErrorKind, store::{faults::FaultStore, memory::MemoryStore}};
     /// use std::sync::Arc;
     ///
     /// let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
@@ -353,8 +363,9 @@ impl Stats {
     /// was a miss.
     ///
     /// ```
+    /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-    /// let cache = cachemacro_runtime::Cache::memory();
+    /// let cache = cachemacro::Cache::memory();
     /// for _ in 0..4 {
     ///     cache.get_or_load("answer", &(), async || 42).await;
     /// }
@@ -404,8 +415,9 @@ impl Counters {
 /// What a cache has done so far, in total and by site.
 ///
 /// ```
+/// # use cachemacro_runtime as cachemacro;
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// let cache = cachemacro_runtime::Cache::memory();
+/// let cache = cachemacro::Cache::memory();
 /// cache.get_or_load("n", &1, async || 7).await;
 /// let stats = cache.stats();
 /// assert_eq!(stats.total.loads, 1);

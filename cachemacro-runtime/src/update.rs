@@ -62,8 +62,9 @@ impl<T: Value> Entry<T> {
     /// that is under way does not overwrite it.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// let cart = cachemacro_runtime::Cache::memory().entry::<Vec<String>>("cart", &7);
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cart = cachemacro::Cache::memory().entry::<Vec<String>>("cart", &7);
     /// cart.update(|items| {
     ///     let mut items = items.unwrap_or_default();
     ///     items.push("tea".to_owned());
@@ -150,8 +151,9 @@ impl Entry<i64> {
     /// `by` where it is missing. Returns the sum. The TTL counts from the creation.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// let visits = cachemacro_runtime::Cache::memory().entry::<i64>("visits", &"home");
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let visits = cachemacro::Cache::memory().entry::<i64>("visits", &"home");
     /// assert_eq!(visits.increment(1).await?, 1);
     /// assert_eq!(visits.increment(2).await?, 3);
     /// assert_eq!(visits.get().await?, Some(3));

@@ -13,9 +13,10 @@ impl CacheBuilder {
     /// Takes over what the environment says (the table in the README); what is not set there stays as it is.
     ///
     /// ```
+    /// # use cachemacro_runtime as cachemacro;
     /// // What is said here holds where the environment is silent.
-    /// let cache = cachemacro_runtime::Cache::builder().namespace("shop").jitter(10).env()?.build()?;
-    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// let cache = cachemacro::Cache::builder().namespace("shop").jitter(10).env()?.build()?;
+    /// # Ok::<(), cachemacro::Error>(())
     /// ```
     ///
     /// # Errors
@@ -28,7 +29,8 @@ impl CacheBuilder {
     /// [`env`](Self::env) from another source than the process's environment.
     ///
     /// ```
-    /// use cachemacro_runtime::Cache;
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::Cache;
     ///
     /// let set = |value: &'static str| {
     ///     move |name: &str| (name == "CACHEMACRO_TTL").then(|| value.to_owned())

@@ -14,8 +14,9 @@ impl Cache {
     /// The value under `prefix` and `key`, if it is fresh.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// let cache = cachemacro_runtime::Cache::memory();
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory();
     /// cache.set("user", &42, &"Ada".to_owned()).await?;
     /// assert_eq!(cache.get::<String>("user", &42).await?.as_deref(), Some("Ada"));
     /// assert_eq!(cache.get::<String>("user", &43).await?, None);
@@ -34,8 +35,9 @@ impl Cache {
     /// [`entry`](Self::entry).
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// let cache = cachemacro_runtime::Cache::memory();
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory();
     /// let area = async |width: u32, height: u32| width * height; // expensive
     ///
     /// assert_eq!(cache.get_or_load("area", &(3, 4), || area(3, 4)).await, 12);
@@ -56,8 +58,9 @@ impl Cache {
     /// [`Entry::lookup`].
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::{Cache, Lookup};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, Lookup};
     ///
     /// let cache = Cache::memory();
     /// let square: u32 = match cache.lookup("square", &12).await? {
@@ -82,8 +85,9 @@ impl Cache {
     /// Whether a fresh value of type `T` is under `prefix` and `key`, without decoding it.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// let cache = cachemacro_runtime::Cache::memory();
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory();
     /// assert!(!cache.has::<String>("user", &42).await?);
     /// cache.set("user", &42, &"Ada".to_owned()).await?;
     /// assert!(cache.has::<String>("user", &42).await?);
@@ -102,8 +106,9 @@ impl Cache {
     /// is none.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::Cache;
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::Cache;
     /// use std::time::Duration;
     ///
     /// let cache = Cache::builder().memory().ttl(Duration::from_secs(60)).build()?;
@@ -129,8 +134,9 @@ impl Cache {
     /// [`lookup`](Self::lookup) for cache-aside.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// let cache = cachemacro_runtime::Cache::memory();
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory();
     /// cache.set("user", &42, &"Ada".to_owned()).await?;
     /// cache.set("user", &42, &"Ada Lovelace".to_owned()).await?;
     /// assert_eq!(cache.get::<String>("user", &42).await?.as_deref(), Some("Ada Lovelace"));
@@ -153,8 +159,9 @@ impl Cache {
     /// stored; see [`Entry::update`].
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// let cache = cachemacro_runtime::Cache::memory();
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory();
     /// let add_tea = |items: Option<Vec<String>>| {
     ///     let mut items = items.unwrap_or_default();
     ///     items.push("tea".to_owned());
@@ -182,8 +189,9 @@ impl Cache {
     /// Returns the sum. The TTL counts from the creation; see [`Entry::increment`].
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// let cache = cachemacro_runtime::Cache::memory();
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory();
     /// assert_eq!(cache.increment("visits", &"home", 1).await?, 1);
     /// assert_eq!(cache.increment("visits", &"home", 2).await?, 3);
     /// assert_eq!(cache.get::<i64>("visits", &"home").await?, Some(3));
@@ -202,8 +210,9 @@ impl Cache {
     /// Removes an entry. Tells whether a value was there.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// let cache = cachemacro_runtime::Cache::memory();
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory();
     /// cache.set("user", &42, &"Ada".to_owned()).await?;
     /// assert!(cache.delete("user", &42).await?);
     /// assert!(!cache.delete("user", &42).await?, "it is gone already");

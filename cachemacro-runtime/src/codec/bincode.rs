@@ -25,8 +25,9 @@ use crate::error::Result;
 /// The bincode 2 codec (standard configuration: little endian, variable-length integers); id 1.
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-/// use cachemacro_runtime::{Cache, codec::Bincode};
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::{Cache, codec::Bincode};
 ///
 /// let user = Cache::memory().entry("user", &7).with_codec::<Bincode>();
 /// user.set(&("Ada".to_owned(), 36_u8)).await?;

@@ -15,14 +15,15 @@ const MAX_RATIO: usize = 255;
 /// `bytes` compressed, or `None` where that does not make them shorter.
 ///
 /// ```
-/// use cachemacro_runtime::codec::compress::{compress, decompress};
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::codec::compress::{compress, decompress};
 ///
 /// let text = "the same again and again, ".repeat(100);
 /// let small = compress(text.as_bytes()).expect("repetition compresses");
 /// assert!(small.len() < text.len() / 10);
 /// assert_eq!(decompress(&small, 1 << 20)?, text.as_bytes());
 /// assert!(decompress(&small, 100).is_err(), "inflated it is longer than 100 bytes");
-/// # Ok::<(), cachemacro_runtime::Error>(())
+/// # Ok::<(), cachemacro::Error>(())
 /// ```
 pub fn compress(bytes: &[u8]) -> Option<Vec<u8>> {
     u32::try_from(bytes.len()).ok()?;
@@ -33,12 +34,13 @@ pub fn compress(bytes: &[u8]) -> Option<Vec<u8>> {
 /// What [`compress`] was given, at most `max_inflated` bytes of it.
 ///
 /// ```
-/// use cachemacro_runtime::codec::compress::{compress, decompress};
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::codec::compress::{compress, decompress};
 ///
 /// let small = compress(&[7; 1000]).expect("repetition compresses");
 /// assert_eq!(decompress(&small, 1000)?, [7; 1000]);
 /// assert!(decompress(&small, 999).is_err() && decompress(b"no block", 1000).is_err());
-/// # Ok::<(), cachemacro_runtime::Error>(())
+/// # Ok::<(), cachemacro::Error>(())
 /// ```
 ///
 /// # Errors

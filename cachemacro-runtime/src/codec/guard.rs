@@ -26,7 +26,8 @@ pub const MAX_EMPTY_ELEMENTS: usize = 1 << 16;
 /// keep. For codecs of your own.
 ///
 /// ```
-/// use cachemacro_runtime::codec::decode_guarded;
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::codec::decode_guarded;
 ///
 /// let bytes = b"[1, 2, 3]";
 /// let mut deserializer = serde_json::Deserializer::from_slice(bytes);

@@ -11,8 +11,9 @@ use crate::error::Result;
 /// The JSON codec; id 4.
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-/// use cachemacro_runtime::{Cache, codec::Json};
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::{Cache, codec::Json};
 ///
 /// let any = Cache::memory().entry("any", &1).with_codec::<Json>();
 /// any.set(&serde_json::json!({ "name": "Ada", "tags": ["poet", 1815] })).await?;

@@ -45,7 +45,8 @@ pub use self::postcard::Postcard;
 /// old bytes.
 ///
 /// ```
-/// use cachemacro_runtime::{Codec, Error, ErrorKind, Result};
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::{Codec, Error, ErrorKind, Result};
 /// use serde::{Serialize, de::DeserializeOwned};
 ///
 /// /// JSON with line breaks, for eyes.
@@ -78,12 +79,13 @@ pub trait Codec: Send + Sync + 'static {
     /// Appends the bytes of `value` to `out`.
     ///
     /// ```
-    /// use cachemacro_runtime::codec::{Bincode, Codec};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::codec::{Bincode, Codec};
     ///
     /// let mut bytes = vec![0];
     /// Bincode::encode("Ada", &mut bytes)?;
     /// assert_eq!(bytes, [0, 3, b'A', b'd', b'a'], "appended: length and text");
-    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// # Ok::<(), cachemacro::Error>(())
     /// ```
     ///
     /// # Errors
@@ -93,11 +95,12 @@ pub trait Codec: Send + Sync + 'static {
     /// The value that `bytes` hold, all of them.
     ///
     /// ```
-    /// use cachemacro_runtime::codec::{Bincode, Codec};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::codec::{Bincode, Codec};
     ///
     /// assert_eq!(Bincode::decode::<String>(&[3, b'A', b'd', b'a'])?, "Ada");
     /// assert!(Bincode::decode::<String>(&[3, b'A']).is_err());
-    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// # Ok::<(), cachemacro::Error>(())
     /// ```
     ///
     /// # Errors
@@ -108,13 +111,14 @@ pub trait Codec: Send + Sync + 'static {
 /// The codecs that come with the crate, to choose one by name from a setting.
 ///
 /// ```
-/// use cachemacro_runtime::codec::BuiltinCodec;
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::codec::BuiltinCodec;
 ///
 /// let codec: BuiltinCodec = "bincode".parse()?;
 /// assert_eq!(codec, BuiltinCodec::Bincode);
 /// assert_eq!(codec.to_string(), "bincode");
 /// assert!("xml".parse::<BuiltinCodec>().unwrap_err().to_string().contains("bincode"));
-/// # Ok::<(), cachemacro_runtime::Error>(())
+/// # Ok::<(), cachemacro::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -154,7 +158,8 @@ impl BuiltinCodec {
     /// The name that settings use.
     ///
     /// ```
-    /// use cachemacro_runtime::BuiltinCodec;
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::BuiltinCodec;
     ///
     /// assert_eq!(BuiltinCodec::default().name(), "bincode");
     /// ```
@@ -189,13 +194,14 @@ impl FromStr for BuiltinCodec {
 /// A codec chosen for one type: what a cache keeps of it, without being generic over it.
 ///
 /// ```
-/// use cachemacro_runtime::codec::{Bincode, CodecFor};
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::codec::{Bincode, CodecFor};
 ///
 /// let codec = CodecFor::<Vec<u16>>::of::<Bincode>();
 /// let mut bytes = Vec::new();
 /// codec.encode(&vec![1, 2, 3], &mut bytes)?;
 /// assert_eq!(codec.decode(&bytes)?, [1, 2, 3]);
-/// # Ok::<(), cachemacro_runtime::Error>(())
+/// # Ok::<(), cachemacro::Error>(())
 /// ```
 pub struct CodecFor<T> {
     id: u8,
@@ -208,17 +214,19 @@ impl<T: Serialize + DeserializeOwned> CodecFor<T> {
     /// Codec `C` for `T`.
     ///
     /// ```
-    /// use cachemacro_runtime::codec::{Bincode, CodecFor};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::codec::{Bincode, CodecFor};
     ///
     /// const CODEC: CodecFor<String> = CodecFor::of::<Bincode>();
     /// assert_eq!(CODEC.decode(&[2, b'h', b'i'])?, "hi");
-    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// # Ok::<(), cachemacro::Error>(())
     /// ```
     ///
     /// One with a reserved id does not compile:
     ///
     /// ```compile_fail,E0080
-    /// # use cachemacro_runtime::{Codec, Result, codec::CodecFor};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # use cachemacro::{Codec, Result, codec::CodecFor};
     /// # use serde::{Serialize, de::DeserializeOwned};
     /// struct Mine;
     /// impl Codec for Mine {
@@ -242,11 +250,12 @@ impl<T: Serialize + DeserializeOwned> CodecFor<T> {
     /// One of the crate's codecs for `T`.
     ///
     /// ```
-    /// use cachemacro_runtime::codec::{BuiltinCodec, CodecFor};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::codec::{BuiltinCodec, CodecFor};
     ///
     /// let codec = CodecFor::<u32>::builtin("bincode".parse()?); // a setting, say
     /// assert_eq!(codec.name(), BuiltinCodec::Bincode.name());
-    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// # Ok::<(), cachemacro::Error>(())
     /// ```
     pub const fn builtin(codec: BuiltinCodec) -> Self {
         match codec {
@@ -273,7 +282,8 @@ impl<T> CodecFor<T> {
     /// The id in the header.
     ///
     /// ```
-    /// use cachemacro_runtime::codec::{Bincode, CodecFor};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::codec::{Bincode, CodecFor};
     ///
     /// assert_eq!(CodecFor::<u32>::of::<Bincode>().id(), 1);
     /// ```
@@ -284,7 +294,8 @@ impl<T> CodecFor<T> {
     /// The codec's name.
     ///
     /// ```
-    /// use cachemacro_runtime::codec::{Bincode, CodecFor};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::codec::{Bincode, CodecFor};
     ///
     /// assert_eq!(CodecFor::<u32>::of::<Bincode>().name(), "bincode");
     /// ```
@@ -295,12 +306,13 @@ impl<T> CodecFor<T> {
     /// See [`Codec::encode`].
     ///
     /// ```
-    /// use cachemacro_runtime::codec::{Bincode, CodecFor};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::codec::{Bincode, CodecFor};
     ///
     /// let mut bytes = Vec::new();
     /// CodecFor::<bool>::of::<Bincode>().encode(&true, &mut bytes)?;
     /// assert_eq!(bytes, [1]);
-    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// # Ok::<(), cachemacro::Error>(())
     /// ```
     ///
     /// # Errors
@@ -312,12 +324,13 @@ impl<T> CodecFor<T> {
     /// See [`Codec::decode`].
     ///
     /// ```
-    /// use cachemacro_runtime::codec::{Bincode, CodecFor};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::codec::{Bincode, CodecFor};
     ///
     /// let codec = CodecFor::<bool>::of::<Bincode>();
     /// assert!(codec.decode(&[1])?);
     /// assert!(codec.decode(&[1, 1]).is_err(), "one byte is left");
-    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// # Ok::<(), cachemacro::Error>(())
     /// ```
     ///
     /// # Errors

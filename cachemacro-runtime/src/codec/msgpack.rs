@@ -14,8 +14,9 @@ use crate::error::Result;
 /// The `MessagePack` codec, structures as maps with named fields; id 3.
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-/// use cachemacro_runtime::{Cache, codec::MessagePack};
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::{Cache, codec::MessagePack};
 /// use std::collections::BTreeMap;
 ///
 /// let ages = Cache::memory().entry("ages", &()).with_codec::<MessagePack>();

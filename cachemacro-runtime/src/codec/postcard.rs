@@ -11,8 +11,9 @@ use crate::error::Result;
 /// The postcard 1 codec; id 2.
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-/// use cachemacro_runtime::{Cache, codec::Postcard};
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::{Cache, codec::Postcard};
 ///
 /// let user = Cache::memory().entry("user", &7).with_codec::<Postcard>();
 /// user.set(&("Ada".to_owned(), 36_u8)).await?;

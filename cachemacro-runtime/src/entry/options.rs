@@ -11,10 +11,11 @@ impl<T: Value> Entry<T> {
     /// The same entry with this TTL. Zero or under 1 ms: values are not stored.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// use std::time::Duration;
     ///
-    /// let n = cachemacro_runtime::Cache::memory().entry("n", &1).with_ttl(Duration::from_secs(30));
+    /// let n = cachemacro::Cache::memory().entry("n", &1).with_ttl(Duration::from_secs(30));
     /// n.set(&7).await?;
     /// assert!(n.ttl().await?.is_some_and(|left| left <= Duration::from_secs(30)));
     /// # Ok(())
@@ -28,8 +29,9 @@ impl<T: Value> Entry<T> {
     /// The same entry with these tags besides those that it has.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// let cache = cachemacro_runtime::Cache::memory();
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory();
     /// let user = cache.entry("user", &7).with_tags(["users", "org:3"]);
     /// user.set(&"Ada".to_owned()).await?;
     /// cache.evict_tags(["org:3"]).await?;
@@ -45,8 +47,9 @@ impl<T: Value> Entry<T> {
     /// The same entry with another codec than the cache's. Values that were stored with that one are misses.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::{Cache, codec::Json};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, codec::Json};
     ///
     /// let cache = Cache::memory();
     /// let user = cache.entry("user", &7).with_codec::<Json>();
@@ -65,8 +68,9 @@ impl<T: Value> Entry<T> {
     /// The same entry with these options, in place of those of its site.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::{Cache, Policy, Ttl};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, Policy, Ttl};
     ///
     /// let policy = Policy { ttl: Some(Ttl::millis(2_000)), jitter: Some(10), ..Policy::DEFAULT };
     /// let n = Cache::memory().entry("n", &1).with_policy(policy);
@@ -83,8 +87,9 @@ impl<T: Value> Entry<T> {
     /// The same entry with rules about its values, which loads, `set` and `update` follow.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::{Cache, EntryRules};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, EntryRules};
     ///
     /// let rules = EntryRules::none().unless(Vec::is_empty).tags(|rows: &Vec<u64>| {
     ///     rows.iter().map(|row| format!("row:{row}")).collect()
@@ -110,9 +115,10 @@ impl<T: Value> Entry<T> {
     /// [`CacheSchema`](crate::CacheSchema), as attributed functions have it.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// # use cachemacro_derive::CacheSchema;
-    /// use cachemacro_runtime::{Cache, CacheSchema, schema::described};
+    /// use cachemacro::{Cache, CacheSchema, schema::described};
     ///
     /// #[derive(Clone, serde::Serialize, serde::Deserialize, CacheSchema)]
     /// # #[cachemacro(crate = ::cachemacro_runtime)]

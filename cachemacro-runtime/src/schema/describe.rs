@@ -17,7 +17,8 @@ use super::{fingerprint_of, write_number, write_word};
 /// value. Fields whose types have no `CacheSchema` are traced.
 ///
 /// ```
-/// use cachemacro_runtime::schema::{CacheSchema, Schema, described};
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::schema::{CacheSchema, Schema, described};
 ///
 /// struct Celsius(f64);
 ///
@@ -37,7 +38,8 @@ pub trait CacheSchema {
     /// Adds this type's shape to `schema`.
     ///
     /// ```
-    /// use cachemacro_runtime::schema::{CacheSchema, Schema, described};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::schema::{CacheSchema, Schema, described};
     ///
     /// struct Money(i64);
     ///
@@ -59,7 +61,8 @@ pub trait CacheSchema {
 /// A shape in the making: what [`CacheSchema::describe`] writes to.
 ///
 /// ```
-/// use cachemacro_runtime::schema::{CacheSchema, Schema, described};
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::schema::{CacheSchema, Schema, described};
 ///
 /// struct Point { x: f64, y: f64 }
 ///
@@ -103,7 +106,8 @@ impl Schema {
     /// A word of the description: a primitive's name, a container's.
     ///
     /// ```
-    /// use cachemacro_runtime::schema::{CacheSchema, Schema, described};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::schema::{CacheSchema, Schema, described};
     ///
     /// struct Celsius(f64);
     ///
@@ -122,7 +126,8 @@ impl Schema {
     /// A type with a name, its serde attributes and its parts; described once, and by number where it appears again.
     ///
     /// ```
-    /// use cachemacro_runtime::schema::{CacheSchema, Schema, described};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::schema::{CacheSchema, Schema, described};
     ///
     /// struct Tree { children: Vec<Tree> }
     ///
@@ -150,7 +155,8 @@ impl Schema {
     /// A field or variant, its serde attributes and what it holds.
     ///
     /// ```
-    /// use cachemacro_runtime::schema::{CacheSchema, Schema, described};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::schema::{CacheSchema, Schema, described};
     ///
     /// struct User { name: String }
     ///

@@ -31,7 +31,8 @@ pub use probe::{FieldDerived, FieldOpaque, FieldTraced, Probe};
 /// The fingerprint of a type.
 ///
 /// ```
-/// use cachemacro_runtime::schema::fingerprint_of;
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::schema::fingerprint_of;
 /// use serde::Deserialize;
 ///
 /// mod before {
@@ -55,7 +56,8 @@ impl Fingerprint {
     /// The 64 bits.
     ///
     /// ```
-    /// use cachemacro_runtime::schema::fingerprint_of;
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::schema::fingerprint_of;
     ///
     /// assert_eq!(fingerprint_of::<Vec<u8>>().hash(), fingerprint_of::<Vec<u8>>().hash());
     /// assert_ne!(fingerprint_of::<Vec<u8>>().hash(), fingerprint_of::<Vec<u16>>().hash());
@@ -67,7 +69,8 @@ impl Fingerprint {
     /// The first place in the type that could not be seen, if any: the type, and the way from it to the field.
     ///
     /// ```
-    /// use cachemacro_runtime::schema::fingerprint_of;
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::schema::fingerprint_of;
     ///
     /// #[derive(serde::Deserialize)]
     /// #[serde(untagged)]
@@ -86,7 +89,8 @@ impl Fingerprint {
     /// The 64 bits for the entry's header: the fingerprint and the `version` of the site.
     ///
     /// ```
-    /// use cachemacro_runtime::schema::fingerprint_of;
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::schema::fingerprint_of;
     ///
     /// let user = fingerprint_of::<(u64, String)>();
     /// assert_ne!(user.mix(0), user.mix(1), "what version 0 stored is a miss for version 1");
@@ -102,7 +106,8 @@ impl Fingerprint {
 /// The fingerprint of `T` as its `Deserialize` shows it; computed at the first call and remembered.
 ///
 /// ```
-/// use cachemacro_runtime::schema::fingerprint_of;
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::schema::fingerprint_of;
 ///
 /// #[derive(serde::Deserialize)]
 /// struct Note {
@@ -124,7 +129,8 @@ pub fn fingerprint_of<T: DeserializeOwned + 'static>() -> Fingerprint {
 /// The fingerprint of `T` as its [`CacheSchema`] describes it; computed at the first call and remembered.
 ///
 /// ```
-/// use cachemacro_runtime::schema::described;
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::schema::described;
 ///
 /// assert_ne!(described::<Option<u8>>(), described::<Vec<u8>>());
 /// assert_eq!(described::<Box<u8>>().hash(), described::<u8>().hash(), "serde writes them alike");

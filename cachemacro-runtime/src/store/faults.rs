@@ -23,8 +23,9 @@ use crate::error::{Error, ErrorKind, Result};
 /// An operation of a [`Store`], named like its method.
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-/// use cachemacro_runtime::{ErrorKind, store::{Store, faults::{FaultStore, Op}, memory::MemoryStore}};
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::{ErrorKind, store::{Store, faults::{FaultStore, Op}, memory::MemoryStore}};
 /// use std::sync::Arc;
 ///
 /// let store = FaultStore::new(Arc::new(MemoryStore::new()));
@@ -90,11 +91,12 @@ impl Op {
 /// or passed on; then stopped at a [gate after](Self::gate_after), and its reply lost or handed back.
 ///
 /// ```
+/// # use cachemacro_runtime as cachemacro;
 /// use std::sync::Arc;
-/// use cachemacro_runtime::ErrorKind;
-/// use cachemacro_runtime::store::Store;
-/// use cachemacro_runtime::store::faults::{FaultStore, Op};
-/// use cachemacro_runtime::store::memory::MemoryStore;
+/// use cachemacro::ErrorKind;
+/// use cachemacro::store::Store;
+/// use cachemacro::store::faults::{FaultStore, Op};
+/// use cachemacro::store::memory::MemoryStore;
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// let store = FaultStore::new(Arc::new(MemoryStore::new()));
@@ -135,8 +137,9 @@ struct Stage {
 /// Stops one call until it is opened, or dropped. From [`FaultStore::gate`] and [`FaultStore::gate_after`].
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-/// use cachemacro_runtime::store::{Store, faults::{FaultStore, Op}, memory::MemoryStore};
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::store::{Store, faults::{FaultStore, Op}, memory::MemoryStore};
 /// use std::sync::Arc;
 ///
 /// let store = FaultStore::new(Arc::new(MemoryStore::new()));
@@ -158,8 +161,9 @@ impl Gate {
     /// Waits until a call stands at the gate. Without a deadline: wrap it in a timeout where none may come.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::store::{Store, faults::{FaultStore, Op}, memory::MemoryStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::store::{Store, faults::{FaultStore, Op}, memory::MemoryStore};
     /// use std::sync::Arc;
     ///
     /// let store = FaultStore::new(Arc::new(MemoryStore::new()));
@@ -180,8 +184,9 @@ impl Gate {
     /// Whether a call has come to the gate.
     ///
     /// ```
+    /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-    /// use cachemacro_runtime::store::{Store, faults::{FaultStore, Op}, memory::MemoryStore};
+    /// use cachemacro::store::{Store, faults::{FaultStore, Op}, memory::MemoryStore};
     /// use std::sync::Arc;
     ///
     /// let store = FaultStore::new(Arc::new(MemoryStore::new()));
@@ -200,8 +205,9 @@ impl Gate {
     /// Lets the call pass, also one that is still to come.
     ///
     /// ```
+    /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-    /// use cachemacro_runtime::store::{Store, faults::{FaultStore, Op}, memory::MemoryStore};
+    /// use cachemacro::store::{Store, faults::{FaultStore, Op}, memory::MemoryStore};
     /// use std::sync::Arc;
     ///
     /// let store = FaultStore::new(Arc::new(MemoryStore::new()));
@@ -224,8 +230,9 @@ impl FaultStore {
     /// A store that passes everything on to `inner`, for now.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::{Cache, store::{faults::FaultStore, memory::MemoryStore}};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, store::{faults::FaultStore, memory::MemoryStore}};
     /// use std::sync::Arc;
     ///
     /// let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new()))); // kept, to plan faults
@@ -243,8 +250,9 @@ impl FaultStore {
     /// Fails every call of `op` from now on.
     ///
     /// ```
+    /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-    /// use cachemacro_runtime::{ErrorKind, store::{Store, faults::{FaultStore, Op}, memory::MemoryStore}};
+    /// use cachemacro::{ErrorKind, store::{Store, faults::{FaultStore, Op}, memory::MemoryStore}};
     /// use std::sync::Arc;
     ///
     /// let store = FaultStore::new(Arc::new(MemoryStore::new()));
@@ -261,8 +269,9 @@ impl FaultStore {
     /// Fails the next `n` calls of `op`.
     ///
     /// ```
+    /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-    /// use cachemacro_runtime::{ErrorKind, store::{Store, faults::{FaultStore, Op}, memory::MemoryStore}};
+    /// use cachemacro::{ErrorKind, store::{Store, faults::{FaultStore, Op}, memory::MemoryStore}};
     /// use std::sync::Arc;
     ///
     /// let store = FaultStore::new(Arc::new(MemoryStore::new()));
@@ -279,8 +288,9 @@ impl FaultStore {
     /// Fails every call of every operation from now on: the store is down.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::{Cache, ErrorKind, store::{faults::FaultStore, memory::MemoryStore}};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, ErrorKind, store::{faults::FaultStore, memory::MemoryStore}};
     /// use std::sync::Arc;
     ///
     /// let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
@@ -298,8 +308,9 @@ impl FaultStore {
     /// Ends all failures, delays and lost replies. Gates stay, and so do counts.
     ///
     /// ```
+    /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-    /// use cachemacro_runtime::{ErrorKind, store::{Store, faults::{FaultStore, Op}, memory::MemoryStore}};
+    /// use cachemacro::{ErrorKind, store::{Store, faults::{FaultStore, Op}, memory::MemoryStore}};
     /// use std::sync::Arc;
     ///
     /// let store = FaultStore::new(Arc::new(MemoryStore::new()));
@@ -323,8 +334,9 @@ impl FaultStore {
     /// Carries the next call of `op` out and tells its caller [`Timeout`](ErrorKind::Timeout) all the same.
     ///
     /// ```
+    /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-    /// use cachemacro_runtime::{ErrorKind, store::{Store, faults::{FaultStore, Op}, memory::MemoryStore}};
+    /// use cachemacro::{ErrorKind, store::{Store, faults::{FaultStore, Op}, memory::MemoryStore}};
     /// use std::{sync::Arc, time::Duration};
     ///
     /// let inner = Arc::new(MemoryStore::new());
@@ -342,8 +354,9 @@ impl FaultStore {
     /// Delays every call of `op` from now on, before it is carried out.
     ///
     /// ```
+    /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
-    /// use cachemacro_runtime::store::{Store, faults::{FaultStore, Op}, memory::MemoryStore};
+    /// use cachemacro::store::{Store, faults::{FaultStore, Op}, memory::MemoryStore};
     /// use std::{sync::Arc, time::Duration};
     /// use tokio::time::Instant;
     ///
@@ -362,8 +375,9 @@ impl FaultStore {
     /// each, in the order in which they were made.
     ///
     /// ```
+    /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-    /// use cachemacro_runtime::store::{Store, faults::{FaultStore, Op}, memory::MemoryStore};
+    /// use cachemacro::store::{Store, faults::{FaultStore, Op}, memory::MemoryStore};
     /// use std::sync::Arc;
     ///
     /// let store = FaultStore::new(Arc::new(MemoryStore::new()));
@@ -383,8 +397,9 @@ impl FaultStore {
     /// Stops the next call of `op` after it was carried out, before its caller hears of it, until the gate opens.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::store::{Store, faults::{FaultStore, Op}, memory::MemoryStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::store::{Store, faults::{FaultStore, Op}, memory::MemoryStore};
     /// use std::{sync::Arc, time::Duration};
     ///
     /// let inner = Arc::new(MemoryStore::new());
@@ -410,7 +425,8 @@ impl FaultStore {
     /// case.
     ///
     /// ```
-    /// use cachemacro_runtime::store::{Store, faults::{FaultStore, Op}, memory::MemoryStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::{Store, faults::{FaultStore, Op}, memory::MemoryStore};
     /// use std::sync::Arc;
     ///
     /// let store = FaultStore::new(Arc::new(MemoryStore::new()));
@@ -425,8 +441,9 @@ impl FaultStore {
     /// How often `op` was called, failed and stopped calls included.
     ///
     /// ```
+    /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-    /// use cachemacro_runtime::{ErrorKind, store::{Store, faults::{FaultStore, Op}, memory::MemoryStore}};
+    /// use cachemacro::{ErrorKind, store::{Store, faults::{FaultStore, Op}, memory::MemoryStore}};
     /// use std::sync::Arc;
     ///
     /// let store = FaultStore::new(Arc::new(MemoryStore::new()));

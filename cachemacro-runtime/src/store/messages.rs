@@ -16,7 +16,8 @@ pub type Token = u64;
 /// The key of a version: of one tag, or of all tags of one bucket (the any-tag version).
 ///
 /// ```
-/// use cachemacro_runtime::store::VersionKey;
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::store::VersionKey;
 ///
 /// let key = VersionKey { text: "{shop:tag:7}:users".to_owned(), hash: 7 };
 /// assert!(!format!("{key:?}").contains("users"), "keys may be secrets");
@@ -47,7 +48,8 @@ pub(crate) fn given_life(asked: Duration) -> Duration {
 /// A tag to evict: its own version and its bucket's any-tag version, unlinked in one command.
 ///
 /// ```
-/// use cachemacro_runtime::store::{TagKeys, VersionKey};
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::store::{TagKeys, VersionKey};
 ///
 /// let key = |name: &str, hash| VersionKey { text: format!("{{shop:tag:7}}:{name}"), hash };
 /// let users = TagKeys { tag: key("users", 7), any: key("*", 8) };
@@ -64,8 +66,9 @@ pub struct TagKeys {
 /// What [`Store::read`](super::Store::read) found.
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-/// use cachemacro_runtime::store::{Read, Store, memory::MemoryStore};
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::store::{Read, Store, memory::MemoryStore};
 ///
 /// let Read { entry, versions } = MemoryStore::new().read("user:7", &[]).await?;
 /// assert!(entry.is_none() && versions.is_empty());
@@ -83,8 +86,9 @@ pub struct Read {
 /// Who asks for a lease, which decides what it may displace.
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-/// use cachemacro_runtime::store::{LeaseKind, LeaseOutcome, LeaseRequest, Store, memory::MemoryStore};
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::store::{LeaseKind, LeaseOutcome, LeaseRequest, Store, memory::MemoryStore};
 /// use std::time::Duration;
 ///
 /// let store = MemoryStore::new();
@@ -111,7 +115,8 @@ pub enum LeaseKind {
 /// The right to fill one entry, asked for.
 ///
 /// ```
-/// use cachemacro_runtime::store::{LeaseKind, LeaseRequest};
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::store::{LeaseKind, LeaseRequest};
 /// use std::time::Duration;
 ///
 /// let request = LeaseRequest {
@@ -177,8 +182,9 @@ impl<'a> Captures<'a> {
 /// The answer to a [`LeaseRequest`].
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-/// use cachemacro_runtime::store::{LeaseKind, LeaseOutcome, LeaseRequest, Store, memory::MemoryStore};
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::store::{LeaseKind, LeaseOutcome, LeaseRequest, Store, memory::MemoryStore};
 /// use std::time::Duration;
 ///
 /// # let request = LeaseRequest {
@@ -201,8 +207,9 @@ pub struct Lease {
 /// What became of a [`LeaseRequest`].
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-/// use cachemacro_runtime::store::{LeaseKind, LeaseOutcome, LeaseRequest, Store, memory::MemoryStore};
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::store::{LeaseKind, LeaseOutcome, LeaseRequest, Store, memory::MemoryStore};
 /// use std::time::Duration;
 ///
 /// let store = MemoryStore::new();
@@ -232,11 +239,12 @@ pub enum LeaseOutcome {
 /// A value to store under a lease.
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-/// use cachemacro_runtime::store::{Fill, Store, memory::MemoryStore};
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::store::{Fill, Store, memory::MemoryStore};
 /// use std::time::Duration;
 ///
-/// # use cachemacro_runtime::{Timestamp, header::{Header, assemble}};
+/// # use cachemacro::{Timestamp, header::{Header, assemble}};
 /// # let entry = |value: &[u8]| -> bytes::Bytes {
 /// #     let gone_at = Timestamp(u64::MAX);
 /// #     assemble(Header { fill_id: 9, gone_at, ..Header::default() }, &[], value).into()
@@ -272,7 +280,8 @@ pub struct Fill<'a> {
 /// What became of a [`Fill`].
 ///
 /// ```
-/// use cachemacro_runtime::store::Filled;
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::store::Filled;
 ///
 /// assert_eq!((Filled::default().accepted, Filled::default().versions.len()), (false, 0));
 /// ```
@@ -287,9 +296,10 @@ pub struct Filled {
 /// An addition to a decimal entry (see [`Store::increment`](super::Store::increment)).
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-/// use cachemacro_runtime::{Timestamp, header::{DECIMAL, Header, assemble}};
-/// use cachemacro_runtime::store::{Increment, Store, memory::MemoryStore};
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::{Timestamp, header::{DECIMAL, Header, assemble}};
+/// use cachemacro::store::{Increment, Store, memory::MemoryStore};
 /// use std::time::Duration;
 ///
 /// let header = Header { codec: DECIMAL, fill_id: 9, gone_at: Timestamp(u64::MAX), ..Header::default() };
@@ -365,8 +375,9 @@ impl fmt::Debug for Increment<'_> {
 /// What [`Store::health`](super::Store::health) tells.
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-/// use cachemacro_runtime::store::{Store, memory::MemoryStore};
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::store::{Store, memory::MemoryStore};
 ///
 /// let health = MemoryStore::new().health().await?;
 /// assert_eq!((health.kind, health.server), ("memory", None));
@@ -388,7 +399,8 @@ impl StoreHealth {
     /// A report of the store called `kind`.
     ///
     /// ```
-    /// use cachemacro_runtime::store::StoreHealth;
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::StoreHealth;
     /// use std::time::Duration;
     ///
     /// let health = StoreHealth::new("disk", Some("ext4".to_owned()), Duration::from_millis(2));

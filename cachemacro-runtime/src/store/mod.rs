@@ -36,8 +36,9 @@ pub use self::messages::{
 /// may have taken effect. [`Store`](crate::ErrorKind::Store) says that the store refused.
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-/// use cachemacro_runtime::{Cache, store::{Store, memory::MemoryStore}};
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::{Cache, store::{Store, memory::MemoryStore}};
 /// use std::sync::Arc;
 ///
 /// let store: Arc<dyn Store> = Arc::new(MemoryStore::new()); // or one of your own
@@ -52,7 +53,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Which store this is: `memory`, `redis`.
     ///
     /// ```
-    /// use cachemacro_runtime::store::{Store, memory::MemoryStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::{Store, memory::MemoryStore};
     ///
     /// assert_eq!(MemoryStore::new().kind(), "memory");
     /// ```
@@ -61,7 +63,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// The store's time in milliseconds since the Unix epoch, as far as this client knows it.
     ///
     /// ```
-    /// use cachemacro_runtime::{Clock, store::{Store, memory::MemoryStore}};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::{Clock, store::{Store, memory::MemoryStore}};
     ///
     /// let clock = Clock::manual();
     /// assert_eq!(MemoryStore::builder().clock(clock.clone()).build().now(), clock.now());
@@ -71,8 +74,9 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Opens what needs opening and waits for it; every other method does so on its own.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::store::{Store, memory::MemoryStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::store::{Store, memory::MemoryStore};
     ///
     /// MemoryStore::new().connect().await?;
     /// # Ok(())
@@ -83,10 +87,11 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// One entry and some versions, in one round trip.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::store::{Store, memory::MemoryStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::store::{Store, memory::MemoryStore};
     /// use std::time::Duration;
-    /// # use cachemacro_runtime::{Timestamp, header::{Header, assemble}};
+    /// # use cachemacro::{Timestamp, header::{Header, assemble}};
     /// # let entry = |value: &[u8]| -> bytes::Bytes {
     /// #     let gone_at = Timestamp(u64::MAX);
     /// #     assemble(Header { fill_id: 9, gone_at, ..Header::default() }, &[], value).into()
@@ -104,10 +109,11 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Many entries and some versions, in one round trip; entries in the order of the keys.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::store::{Store, memory::MemoryStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::store::{Store, memory::MemoryStore};
     /// use std::time::Duration;
-    /// # use cachemacro_runtime::{Timestamp, header::{Header, assemble}};
+    /// # use cachemacro::{Timestamp, header::{Header, assemble}};
     /// # let entry = |value: &[u8]| -> bytes::Bytes {
     /// #     let gone_at = Timestamp(u64::MAX);
     /// #     assemble(Header { fill_id: 9, gone_at, ..Header::default() }, &[], value).into()
@@ -129,10 +135,11 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// The first `length` bytes of an entry and some versions: enough for `has`, `ttl` and metadata.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::store::{Store, memory::MemoryStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::store::{Store, memory::MemoryStore};
     /// use std::time::Duration;
-    /// # use cachemacro_runtime::{Timestamp, header::{Header, assemble}};
+    /// # use cachemacro::{Timestamp, header::{Header, assemble}};
     /// # let entry = |value: &[u8]| -> bytes::Bytes {
     /// #     let gone_at = Timestamp(u64::MAX);
     /// #     assemble(Header { fill_id: 9, gone_at, ..Header::default() }, &[], value).into()
@@ -150,10 +157,11 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Some versions, in the same order.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::store::{Store, memory::MemoryStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::store::{Store, memory::MemoryStore};
     /// use std::time::Duration;
-    /// # use cachemacro_runtime::store::VersionKey;
+    /// # use cachemacro::store::VersionKey;
     /// # let key = |name: &str, hash| VersionKey { text: name.to_owned(), hash };
     ///
     /// let store = MemoryStore::new();
@@ -170,10 +178,11 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// shortens one.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::store::{Store, memory::MemoryStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::store::{Store, memory::MemoryStore};
     /// use std::time::Duration;
-    /// # use cachemacro_runtime::store::VersionKey;
+    /// # use cachemacro::store::VersionKey;
     /// # let key = |name: &str, hash| VersionKey { text: name.to_owned(), hash };
     ///
     /// let (store, keys) = (MemoryStore::new(), [key("tag:users", 7)]);
@@ -188,8 +197,9 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Captures versions, then asks for the lease.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::store::{LeaseKind, LeaseOutcome, LeaseRequest, Store, memory::MemoryStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::store::{LeaseKind, LeaseOutcome, LeaseRequest, Store, memory::MemoryStore};
     /// use std::time::Duration;
     ///
     /// let store = MemoryStore::new();
@@ -209,8 +219,9 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// before the first lease; one that several requests name is captured once, for the longest of their lives.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::store::{LeaseKind, LeaseOutcome, LeaseRequest, Store, memory::MemoryStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::store::{LeaseKind, LeaseOutcome, LeaseRequest, Store, memory::MemoryStore};
     /// use std::time::Duration;
     /// # let request = LeaseRequest {
     /// #     key: "user:7", token: 1, seen: 0, kind: LeaseKind::Load, live: Duration::from_secs(30),
@@ -228,8 +239,9 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Lets a held lease live `live` from now; false where it is no longer held.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::store::{LeaseKind, LeaseRequest, Store, memory::MemoryStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::store::{LeaseKind, LeaseRequest, Store, memory::MemoryStore};
     /// use std::time::Duration;
     /// # let request = LeaseRequest {
     /// #     key: "user:7", token: 1, seen: 0, kind: LeaseKind::Load, live: Duration::from_secs(30),
@@ -248,8 +260,9 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Gives a held lease back without a value: a pending entry goes, a value stays. False where not held.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::store::{LeaseKind, LeaseRequest, Store, memory::MemoryStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::store::{LeaseKind, LeaseRequest, Store, memory::MemoryStore};
     /// use std::time::Duration;
     /// # let request = LeaseRequest {
     /// #     key: "user:7", token: 1, seen: 0, kind: LeaseKind::Load, live: Duration::from_secs(30),
@@ -268,14 +281,15 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Stores a value where the lease is still held, and reads versions.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::store::{Fill, LeaseKind, LeaseRequest, Store, memory::MemoryStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::store::{Fill, LeaseKind, LeaseRequest, Store, memory::MemoryStore};
     /// use std::time::Duration;
     /// # let request = LeaseRequest {
     /// #     key: "user:7", token: 1, seen: 0, kind: LeaseKind::Load, live: Duration::from_secs(30),
     /// #     capture: &[], version_life: Duration::from_secs(60),
     /// # };
-    /// # use cachemacro_runtime::{Timestamp, header::{Header, assemble}};
+    /// # use cachemacro::{Timestamp, header::{Header, assemble}};
     /// # let entry = |value: &[u8]| -> bytes::Bytes {
     /// #     let gone_at = Timestamp(u64::MAX);
     /// #     assemble(Header { fill_id: 9, gone_at, ..Header::default() }, &[], value).into()
@@ -301,14 +315,15 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// [`fill`](Self::fill) for many keys in one round trip; each names its own versions to read.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::store::{Fill, LeaseKind, LeaseRequest, Store, memory::MemoryStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::store::{Fill, LeaseKind, LeaseRequest, Store, memory::MemoryStore};
     /// use std::time::Duration;
     /// # let request = LeaseRequest {
     /// #     key: "user:7", token: 1, seen: 0, kind: LeaseKind::Load, live: Duration::from_secs(30),
     /// #     capture: &[], version_life: Duration::from_secs(60),
     /// # };
-    /// # use cachemacro_runtime::{Timestamp, header::{Header, assemble}};
+    /// # use cachemacro::{Timestamp, header::{Header, assemble}};
     /// # let entry = |value: &[u8]| -> bytes::Bytes {
     /// #     let gone_at = Timestamp(u64::MAX);
     /// #     assemble(Header { fill_id: 9, gone_at, ..Header::default() }, &[], value).into()
@@ -334,10 +349,11 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Stores a value whatever is there, clearing any lease.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::store::{Store, memory::MemoryStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::store::{Store, memory::MemoryStore};
     /// use std::time::Duration;
-    /// # use cachemacro_runtime::{Timestamp, header::{Header, assemble}};
+    /// # use cachemacro::{Timestamp, header::{Header, assemble}};
     /// # let entry = |value: &[u8]| -> bytes::Bytes {
     /// #     let gone_at = Timestamp(u64::MAX);
     /// #     assemble(Header { fill_id: 9, gone_at, ..Header::default() }, &[], value).into()
@@ -354,10 +370,11 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Stores a value where the fill id is still `seen` (zero: nothing readable there), clearing any lease.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::store::{Store, memory::MemoryStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::store::{Store, memory::MemoryStore};
     /// use std::time::Duration;
-    /// # use cachemacro_runtime::{Timestamp, header::{Header, assemble}};
+    /// # use cachemacro::{Timestamp, header::{Header, assemble}};
     /// # let entry = |value: &[u8]| -> bytes::Bytes {
     /// #     let gone_at = Timestamp(u64::MAX);
     /// #     assemble(Header { fill_id: 9, gone_at, ..Header::default() }, &[], value).into()
@@ -375,9 +392,10 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// missing, and clears any lease. Exact for every `i64`.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::{Timestamp, header::{DECIMAL, Header, assemble}};
-    /// use cachemacro_runtime::store::{Increment, Store, memory::MemoryStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Timestamp, header::{DECIMAL, Header, assemble}};
+    /// use cachemacro::store::{Increment, Store, memory::MemoryStore};
     /// use std::time::Duration;
     ///
     /// let header = Header { codec: DECIMAL, fill_id: 9, gone_at: Timestamp(u64::MAX), ..Header::default() };
@@ -399,10 +417,11 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Removes entries, pending ones too; tells for each whether a readable value was there.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::store::{Store, memory::MemoryStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::store::{Store, memory::MemoryStore};
     /// use std::time::Duration;
-    /// # use cachemacro_runtime::{Timestamp, header::{Header, assemble}};
+    /// # use cachemacro::{Timestamp, header::{Header, assemble}};
     /// # let entry = |value: &[u8]| -> bytes::Bytes {
     /// #     let gone_at = Timestamp(u64::MAX);
     /// #     assemble(Header { fill_id: 9, gone_at, ..Header::default() }, &[], value).into()
@@ -419,10 +438,11 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Removes the versions of tags, each with its bucket's any-tag version in one command.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::store::{Store, TagKeys, memory::MemoryStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::store::{Store, TagKeys, memory::MemoryStore};
     /// use std::time::Duration;
-    /// # use cachemacro_runtime::store::VersionKey;
+    /// # use cachemacro::store::VersionKey;
     /// # let key = |name: &str, hash| VersionKey { text: name.to_owned(), hash };
     ///
     /// let (store, users) = (MemoryStore::new(), TagKeys { tag: key("tag:users", 7), any: key("tag:*", 8) });
@@ -437,10 +457,11 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Removes every key that begins with `prefix`, by a cursor scan in chunks; tells how many.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::store::{Store, memory::MemoryStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::store::{Store, memory::MemoryStore};
     /// use std::time::Duration;
-    /// # use cachemacro_runtime::{Timestamp, header::{Header, assemble}};
+    /// # use cachemacro::{Timestamp, header::{Header, assemble}};
     /// # let entry = |value: &[u8]| -> bytes::Bytes {
     /// #     let gone_at = Timestamp(u64::MAX);
     /// #     assemble(Header { fill_id: 9, gone_at, ..Header::default() }, &[], value).into()
@@ -459,10 +480,11 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// there; `None`: use [`evict`](Self::evict) and [`evict_tags`](Self::evict_tags). Called from destructors.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::store::{Store, memory::MemoryStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::store::{Store, memory::MemoryStore};
     /// use std::time::Duration;
-    /// # use cachemacro_runtime::{Timestamp, header::{Header, assemble}};
+    /// # use cachemacro::{Timestamp, header::{Header, assemble}};
     /// # let entry = |value: &[u8]| -> bytes::Bytes {
     /// #     let gone_at = Timestamp(u64::MAX);
     /// #     assemble(Header { fill_id: 9, gone_at, ..Header::default() }, &[], value).into()
@@ -484,8 +506,9 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// destructors.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::store::{LeaseKind, LeaseRequest, Store, memory::MemoryStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::store::{LeaseKind, LeaseRequest, Store, memory::MemoryStore};
     /// use std::time::Duration;
     /// # let request = LeaseRequest {
     /// #     key: "user:7", token: 1, seen: 0, kind: LeaseKind::Load, live: Duration::from_secs(30),
@@ -507,10 +530,11 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Waits until the entry may have changed, at most `at_most`. Waking early is allowed.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::store::{Store, memory::MemoryStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::store::{Store, memory::MemoryStore};
     /// use std::time::Duration;
-    /// # use cachemacro_runtime::{Timestamp, header::{Header, assemble}};
+    /// # use cachemacro::{Timestamp, header::{Header, assemble}};
     /// # let entry = |value: &[u8]| -> bytes::Bytes {
     /// #     let gone_at = Timestamp(u64::MAX);
     /// #     assemble(Header { fill_id: 9, gone_at, ..Header::default() }, &[], value).into()
@@ -529,11 +553,12 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// they have, else short times after which they look for themselves.
     ///
     /// ```
-    /// use cachemacro_runtime::store::{Store, redis::{RedisConfig, RedisStore}};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::{Store, redis::{RedisConfig, RedisStore}};
     ///
     /// let store = RedisStore::new(RedisConfig::new("redis://localhost"))?;
     /// assert!(!store.tells_changes(), "nothing is connected yet");
-    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// # Ok::<(), cachemacro::Error>(())
     /// ```
     fn tells_changes(&self) -> bool {
         false
@@ -542,8 +567,9 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Asks the store whether it is there.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::store::{Store, memory::MemoryStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::store::{Store, memory::MemoryStore};
     ///
     /// assert_eq!(MemoryStore::new().health().await?.kind, "memory");
     /// # Ok(())
@@ -554,8 +580,9 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Closes what is open. Calls after it may fail.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::store::{Store, memory::MemoryStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::store::{Store, memory::MemoryStore};
     ///
     /// MemoryStore::new().close().await; // nothing is open in memory
     /// # Ok(())

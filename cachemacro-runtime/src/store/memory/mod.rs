@@ -29,8 +29,9 @@ pub const DEFAULT_CAPACITY: usize = 64 << 20;
 /// Share it (in an `Arc`) to share what it holds; two stores know nothing of each other.
 ///
 /// ```
-/// use cachemacro_runtime::Clock;
-/// use cachemacro_runtime::store::memory::MemoryStore;
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::Clock;
+/// use cachemacro::store::memory::MemoryStore;
 ///
 /// let clock = Clock::manual();
 /// let store = MemoryStore::builder().capacity(1 << 20).clock(clock).build();
@@ -45,7 +46,8 @@ pub struct MemoryStore {
 /// Makes a [`MemoryStore`]; from [`MemoryStore::builder`].
 ///
 /// ```
-/// use cachemacro_runtime::store::memory::MemoryStore;
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::store::memory::MemoryStore;
 ///
 /// let store = MemoryStore::builder().capacity(8 << 20).build();
 /// assert_eq!(store.capacity(), 8 * 1024 * 1024);
@@ -62,8 +64,9 @@ impl MemoryStoreBuilder {
     /// default. What alone is larger than this is not kept.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::{Cache, store::memory::MemoryStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, store::memory::MemoryStore};
     /// use std::sync::Arc;
     ///
     /// let store = Arc::new(MemoryStore::builder().capacity(16 << 10).build());
@@ -83,7 +86,8 @@ impl MemoryStoreBuilder {
     /// The store's clock, the system's by default. Tests move one made by [`Clock::manual`].
     ///
     /// ```
-    /// use cachemacro_runtime::{Clock, store::{Store, memory::MemoryStore}};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::{Clock, store::{Store, memory::MemoryStore}};
     /// use std::time::Duration;
     ///
     /// let clock = Clock::manual();
@@ -100,7 +104,8 @@ impl MemoryStoreBuilder {
     /// The store, empty.
     ///
     /// ```
-    /// use cachemacro_runtime::store::memory::MemoryStore;
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::memory::MemoryStore;
     ///
     /// assert!(MemoryStore::builder().capacity(1 << 20).build().is_empty());
     /// ```
@@ -119,7 +124,8 @@ impl MemoryStore {
     /// An empty store of [`DEFAULT_CAPACITY`] on the system's clock.
     ///
     /// ```
-    /// use cachemacro_runtime::store::memory::{DEFAULT_CAPACITY, MemoryStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::memory::{DEFAULT_CAPACITY, MemoryStore};
     ///
     /// assert_eq!(MemoryStore::new().capacity(), DEFAULT_CAPACITY);
     /// ```
@@ -130,7 +136,8 @@ impl MemoryStore {
     /// A builder, for another capacity or clock.
     ///
     /// ```
-    /// use cachemacro_runtime::store::memory::MemoryStore;
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::memory::MemoryStore;
     ///
     /// let store = MemoryStore::builder().capacity(1 << 20).build();
     /// assert_eq!(store.capacity(), 1 << 20);
@@ -142,8 +149,9 @@ impl MemoryStore {
     /// How many keys are held: values, pending entries, versions, and what has expired and was not swept yet.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::{Cache, store::memory::MemoryStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, store::memory::MemoryStore};
     /// use std::sync::Arc;
     ///
     /// let store = Arc::new(MemoryStore::new());
@@ -159,7 +167,8 @@ impl MemoryStore {
     /// Whether no key is held.
     ///
     /// ```
-    /// use cachemacro_runtime::store::memory::MemoryStore;
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::memory::MemoryStore;
     ///
     /// assert!(MemoryStore::new().is_empty());
     /// ```
@@ -170,8 +179,9 @@ impl MemoryStore {
     /// What the held keys weigh, in bytes; compare with the capacity.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro_runtime::Result<()> {
-    /// use cachemacro_runtime::{Cache, store::memory::MemoryStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, store::memory::MemoryStore};
     /// use std::sync::Arc;
     ///
     /// let store = Arc::new(MemoryStore::new());
@@ -187,7 +197,8 @@ impl MemoryStore {
     /// How many bytes the store holds at most.
     ///
     /// ```
-    /// use cachemacro_runtime::store::memory::MemoryStore;
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::memory::MemoryStore;
     ///
     /// assert_eq!(MemoryStore::new().capacity(), 64 * 1024 * 1024);
     /// ```

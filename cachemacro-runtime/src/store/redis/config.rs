@@ -14,13 +14,14 @@ const LONGEST: Duration = Duration::from_hours(1);
 /// How to reach one Redis or Valkey server, and how long to wait for it.
 ///
 /// ```
-/// use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::store::redis::{RedisConfig, RedisStore};
 /// use std::time::Duration;
 ///
 /// let config = RedisConfig::new("redis://:secret@localhost:6379/0").command_timeout(Duration::from_millis(100));
 /// assert!(!format!("{config:?}").contains("secret"));
 /// let store = RedisStore::new(config)?; // opens nothing yet
-/// # Ok::<(), cachemacro_runtime::Error>(())
+/// # Ok::<(), cachemacro::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct RedisConfig {
@@ -42,12 +43,13 @@ impl RedisConfig {
     /// The URL is checked by [`RedisStore::new`](super::RedisStore::new).
     ///
     /// ```
-    /// use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::redis::{RedisConfig, RedisStore};
     ///
     /// for url in ["redis://:secret@localhost:6379/2", "valkey://10.0.0.7", "unix:///run/redis.sock?db=1"] {
     ///     RedisStore::new(RedisConfig::new(url))?;
     /// }
-    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// # Ok::<(), cachemacro::Error>(())
     /// ```
     pub fn new(url: impl Into<String>) -> Self {
         Self {
@@ -66,13 +68,14 @@ impl RedisConfig {
     /// How long opening a connection may take, name lookup and authentication included. Default: 1 s.
     ///
     /// ```
-    /// use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::redis::{RedisConfig, RedisStore};
     /// use std::time::Duration;
     ///
     /// let config = RedisConfig::new("redis://localhost");
     /// RedisStore::new(config.clone().connect_timeout(Duration::from_millis(300)))?;
     /// assert!(RedisStore::new(config.connect_timeout(Duration::ZERO)).is_err(), "above zero, at most an hour");
-    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// # Ok::<(), cachemacro::Error>(())
     /// ```
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
@@ -83,12 +86,13 @@ impl RedisConfig {
     /// How long one round trip may take. Default: 250 ms.
     ///
     /// ```
-    /// use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::redis::{RedisConfig, RedisStore};
     /// use std::time::Duration;
     ///
     /// let config = RedisConfig::new("redis://localhost").command_timeout(Duration::from_millis(100));
     /// let store = RedisStore::new(config)?;
-    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// # Ok::<(), cachemacro::Error>(())
     /// ```
     #[must_use]
     pub fn command_timeout(mut self, timeout: Duration) -> Self {
@@ -99,12 +103,13 @@ impl RedisConfig {
     /// How long to wait for a pooled connection, and for a reconnect after one has failed. Default: 250 ms.
     ///
     /// ```
-    /// use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::redis::{RedisConfig, RedisStore};
     /// use std::time::Duration;
     ///
     /// let config = RedisConfig::new("redis://localhost").pool_wait(Duration::from_millis(500));
     /// let store = RedisStore::new(config)?;
-    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// # Ok::<(), cachemacro::Error>(())
     /// ```
     #[must_use]
     pub fn pool_wait(mut self, timeout: Duration) -> Self {
@@ -115,7 +120,8 @@ impl RedisConfig {
     /// How many pooled connections serve what needs one to itself, such as scans. Default: 4.
     ///
     /// ```
-    /// use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::redis::{RedisConfig, RedisStore};
     ///
     /// let config = RedisConfig::new("redis://localhost");
     /// assert!(RedisStore::new(config.clone().pool_size(8)).is_ok());
@@ -130,7 +136,8 @@ impl RedisConfig {
     /// Over how many connections, shared by all tasks, ordinary commands are spread. Default: 2.
     ///
     /// ```
-    /// use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::redis::{RedisConfig, RedisStore};
     ///
     /// let config = RedisConfig::new("redis://localhost");
     /// assert!(RedisStore::new(config.clone().handles(8)).is_ok());
@@ -145,12 +152,13 @@ impl RedisConfig {
     /// How long a connection may be idle before TCP probes whether the peer is there. Default: 15 s.
     ///
     /// ```
-    /// use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::redis::{RedisConfig, RedisStore};
     /// use std::time::Duration;
     ///
     /// let config = RedisConfig::new("redis://localhost").keepalive(Duration::from_secs(30));
     /// let store = RedisStore::new(config)?;
-    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// # Ok::<(), cachemacro::Error>(())
     /// ```
     #[must_use]
     pub fn keepalive(mut self, idle: Duration) -> Self {
@@ -162,12 +170,13 @@ impl RedisConfig {
     /// Default: 10 s.
     ///
     /// ```
-    /// use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::redis::{RedisConfig, RedisStore};
     /// use std::time::Duration;
     ///
     /// let config = RedisConfig::new("redis://localhost").user_timeout(Duration::from_secs(5));
     /// let store = RedisStore::new(config)?;
-    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// # Ok::<(), cachemacro::Error>(())
     /// ```
     #[must_use]
     pub fn user_timeout(mut self, timeout: Duration) -> Self {
@@ -179,11 +188,12 @@ impl RedisConfig {
     /// Where the server does not offer it, they poll. Default: true.
     ///
     /// ```
-    /// use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::redis::{RedisConfig, RedisStore};
     ///
     /// let polling = RedisConfig::new("redis://localhost").push(false);
     /// let store = RedisStore::new(polling)?;
-    /// # Ok::<(), cachemacro_runtime::Error>(())
+    /// # Ok::<(), cachemacro::Error>(())
     /// ```
     #[must_use]
     pub fn push(mut self, push: bool) -> Self {

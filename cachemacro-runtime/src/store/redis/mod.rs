@@ -36,10 +36,11 @@ pub use self::config::RedisConfig;
 /// A [`Store`] on Redis 6.2 or later, or Valkey.
 ///
 /// ```no_run
-/// use cachemacro_runtime::store::{Store, redis::{RedisConfig, RedisStore}};
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::store::{Store, redis::{RedisConfig, RedisStore}};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> cachemacro_runtime::Result<()> {
+/// # async fn main() -> cachemacro::Result<()> {
 /// let store = RedisStore::new(RedisConfig::new("redis://localhost"))?;
 /// store.connect().await?; // or let the first operation do it
 /// println!("{:?}", store.health().await?);
@@ -56,7 +57,8 @@ impl RedisStore {
     /// A store for the server that `config` names. Opens no connection.
     ///
     /// ```
-    /// use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::redis::{RedisConfig, RedisStore};
     ///
     /// assert!(RedisStore::new(RedisConfig::new("redis://localhost")).is_ok(), "connected later");
     /// assert!(RedisStore::new(RedisConfig::new("http://localhost")).is_err());
