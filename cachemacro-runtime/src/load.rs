@@ -57,11 +57,8 @@ where
     let late_tags = rules.has_tags() || entry.rules().has_tags();
     let seat = {
         let flights = &target.cache.core().flights;
-        let max_age = match Mode::current() {
-            Mode::MaxAge(age) => Some(age),
-            _ => None,
-        };
-        flights.join(&target.full, target.tags.iter().map(|tag| tag.hash), late_tags, max_age)
+        let tags = target.tags.iter().map(|tag| tag.hash);
+        flights.join(&target.full, tags, late_tags, Mode::current().max_age())
     };
     let lead = match seat {
         Seat::Lead(lead) => lead,
