@@ -71,6 +71,15 @@ impl Rows {
         ended(self.read(process, ids, Stops::default())).await
     }
 
+    /// Reads the rows 1 and 2 through the cache, where the values name the tags.
+    async fn get_late(&self, process: &Process) -> HashMap<u64, u64> {
+        let rules = EntryRules::none().tags(|row: &u64| vec![format!("row {row}")]);
+        let entry = |id: &u64| process.cache.entry::<u64>("late", id).with_rules(rules);
+        let load = async |ids: Vec<u64>| Ok::<_, Infallible>(self.query(&ids));
+        let Ok(found) = process.cache.try_get_or_load_many([1, 2], entry, load).await;
+        found
+    }
+
     /// Reads one row through the cache, by itself.
     fn read_one(&self, process: &Process, id: u64, stops: Stops) -> JoinHandle<u64> {
         let (rows, entry) = (self.clone(), entry(&process.cache, id));
@@ -367,21 +376,10 @@ async fn modes_hold_for_batches(rig: Rig) {
 
 async fn tags_that_the_values_name_are_captured_for_a_batch(rig: Rig) {
     let (process, rows) = (rig.process(), Rows::new());
-    let cache = &process.cache;
-    let rules = EntryRules::none().tags(|row: &u64| vec![format!("row {row}")]);
-    let batch = async || {
-        let load = |ids: Vec<u64>| {
-            let loaded = rows.query(&ids);
-            async move { Ok::<_, Infallible>(loaded) }
-        };
-        let entry = |id: &u64| cache.entry::<u64>("late", id).with_rules(rules);
-        let Ok(found) = cache.try_get_or_load_many([1, 2], entry, load).await;
-        found
-    };
-    assert_eq!(batch().await, of([(1, 10), (2, 20)]));
-    cache.evict_tags(["row 20"]).await.expect("evicted");
+    assert_eq!(rows.get_late(&process).await, of([(1, 10), (2, 20)]));
+    process.cache.evict_tags(["row 20"]).await.expect("evicted");
     rows.write(11);
-    assert_eq!(batch().await, of([(1, 10), (2, 22)]));
+    assert_eq!(rows.get_late(&process).await, of([(1, 10), (2, 22)]));
     assert_eq!(rows.queried(), [vec![1, 2], vec![2]]);
 }
 
@@ -423,15 +421,8 @@ async fn the_late_tags_of_a_batch_are_captured_and_checked_together(rig: Rig) {
 
 async fn a_failed_check_is_a_failed_read(rig: Rig) {
     let (process, rows) = (rig.process(), Rows::new());
-    let cache = &process.cache;
-    let rules = EntryRules::none().tags(|row: &u64| vec![format!("row {row}")]);
     let batch = async || {
-        let load = |ids: Vec<u64>| {
-            let loaded = rows.query(&ids);
-            async move { Ok::<_, Infallible>(loaded) }
-        };
-        let entry = |id: &u64| cache.entry::<u64>("late", id).with_rules(rules);
-        let Ok(found) = cache.try_get_or_load_many([1, 2], entry, load).await;
+        let found = rows.get_late(&process).await;
         assert_eq!(found, of([(1, 10), (2, 20)]));
     };
     batch().await;
@@ -439,7 +430,7 @@ async fn a_failed_check_is_a_failed_read(rig: Rig) {
     process.faults.fail_next(Op::Versions, 1, ErrorKind::Timeout);
     batch().await;
     assert_eq!(rows.queried().concat().len(), 1);
-    let total = cache.stats().total;
+    let total = process.cache.stats().total;
     assert_eq!((total.hits, total.misses_for(MissReason::StoreFailed), total.fills), (1, 1, 2));
     assert_eq!(counts(&process, [Op::LeaseMany, Op::FillMany]), [1, 1], "not asked again");
     batch().await;
