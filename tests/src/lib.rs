@@ -12,6 +12,7 @@ pub mod monitor;
 pub mod programs;
 pub mod proxy;
 pub mod rig;
+pub mod schedule;
 pub mod server;
 pub mod strict;
 pub mod unfenced;

@@ -10,6 +10,7 @@ use cachemacro::store::faults::Op;
 use cachemacro::{Cache, Entry, ErrorKind, Lookup, MissReason};
 use cachemacro_tests::halt::Point::{self, After, AfterQuery, Before, BeforeQuery};
 use cachemacro_tests::halt::{Halted, Stops, Table, ended, soon};
+use cachemacro_tests::schedule::LOAD_POINTS;
 use cachemacro_tests::{DEADLINE, Process, Rig, on_both_stores, wait_for, wait_until};
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
@@ -193,17 +194,7 @@ async fn a_leader_dropped_at_any_point_hands_on_and_leaves_nothing(rig: Rig) {
     let process = rig.process();
     let tasks = tasks_at_rest(&rig, &process).await;
     let table = Table::default();
-    let points = [
-        Before(Op::Read),
-        After(Op::Read),
-        Before(Op::Lease),
-        After(Op::Lease),
-        BeforeQuery,
-        AfterQuery,
-        Before(Op::Fill),
-        After(Op::Fill),
-    ];
-    for point in points {
+    for point in LOAD_POINTS {
         for followers in [0, 1, 3] {
             let leader = Halted::start(&process, point, |stops| table.read(&entry(&process), stops)).await;
             let mut waiting = Vec::new();

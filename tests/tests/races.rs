@@ -4,21 +4,16 @@
 //! them, once the write is acknowledged no read returns the old value, whichever process asks, and a load that
 //! held its lease when the write came cannot store any more.
 
-use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::pin::pin;
 
 use cachemacro::__private::{NoRules, Plain, When, Writes, write};
+use cachemacro::Result;
 use cachemacro::store::faults::Op;
-use cachemacro::{Entry, EntryRules, Result};
 use cachemacro_tests::halt::Point::{self, After, AfterQuery, Before, BeforeQuery};
-use cachemacro_tests::halt::{Halted, Stops, Table, ended, soon};
-use cachemacro_tests::{Process, RedisServer, Rig, namespace};
-use futures_util::FutureExt as _;
-use futures_util::future::join_all;
+use cachemacro_tests::halt::{Halted, Stops};
+use cachemacro_tests::schedule::{LOAD_POINTS, ORDERS, Order, Pair, around, play_all};
+use cachemacro_tests::{RedisServer, Rig};
 use tokio::task::JoinHandle;
-
-const OLD: u64 = 1;
-const NEW: u64 = 2;
 
 /// How the racing write tells the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +46,6 @@ const KINDS: [Kind; 9] = [
 
 impl Kind {
     fn points(self, late: bool) -> Vec<Point> {
-        let around = |ops: &[Op]| ops.iter().flat_map(|&op| [Before(op), After(op)]).collect::<Vec<_>>();
         let body = vec![BeforeQuery, AfterQuery];
         match self {
             Kind::Delete => around(&[Op::Evict]),
@@ -74,18 +68,6 @@ impl Kind {
     }
 }
 
-/// In which order the two start and end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Order {
-    LoadAroundWrite,
-    WriteAroundLoad,
-    LoadFirst,
-    WriteFirst,
-}
-
-const ORDERS: [Order; 4] =
-    [Order::LoadAroundWrite, Order::WriteAroundLoad, Order::LoadFirst, Order::WriteFirst];
-
 #[derive(Debug, Clone, Copy)]
 struct Schedule {
     load_at: Point,
@@ -101,18 +83,9 @@ struct Schedule {
 }
 
 fn load_points(late: bool) -> Vec<Point> {
-    let mut points = vec![
-        Before(Op::Read),
-        After(Op::Read),
-        Before(Op::Lease),
-        After(Op::Lease),
-        BeforeQuery,
-        AfterQuery,
-        Before(Op::Fill),
-        After(Op::Fill),
-    ];
+    let mut points = LOAD_POINTS.to_vec();
     if late {
-        points.extend([Before(Op::Capture), After(Op::Capture), Before(Op::Versions), After(Op::Versions)]);
+        points.extend(around(&[Op::Capture, Op::Versions]));
     }
     points
 }
@@ -134,43 +107,21 @@ fn schedules(late: bool) -> Vec<Schedule> {
     all
 }
 
-/// The key's number, and the version of the row.
-type Row = (u64, u64);
-
 struct Scene {
     schedule: Schedule,
-    table: Table,
-    loading: Process,
-    writing: Process,
+    pair: Pair,
 }
 
 impl Scene {
     fn new(rig: &Rig, schedule: Schedule) -> Self {
-        let namespace = namespace();
-        let process = || rig.process_with(|builder| builder.namespace(&namespace));
-        let loading = process();
-        let writing = if schedule.apart { process() } else { loading.clone() };
-        Self { schedule, table: Table::default(), loading, writing }
-    }
-
-    fn entry(&self, process: &Process) -> Entry<Row> {
-        let entry = process.cache.entry("row", &7);
-        if self.schedule.late {
-            entry.with_rules(EntryRules::none().tags(|row: &Row| vec![format!("tag {}", row.0)]))
-        } else {
-            entry.with_tags(["tag 7"])
-        }
-    }
-
-    /// A read through the cache.
-    fn read(&self, process: &Process, stops: Stops) -> JoinHandle<Row> {
-        self.table.read_as(&self.entry(process), stops, |version| (7, version))
+        Self { schedule, pair: Pair::new(rig, schedule.apart, schedule.late) }
     }
 
     /// Writes the row and tells the cache.
     fn write(&self, stops: Stops) -> JoinHandle<Result<()>> {
-        let (cache, entry) = (self.writing.cache.clone(), self.entry(&self.writing));
-        let (table, kind) = (self.table.clone(), self.schedule.kind);
+        let Pair { table, writing, .. } = &self.pair;
+        let (cache, entry) = (writing.cache.clone(), self.pair.entry(writing));
+        let (table, kind) = (table.clone(), self.schedule.kind);
         tokio::spawn(async move {
             let body = async {
                 stops.before_query().await;
@@ -221,92 +172,33 @@ impl Scene {
     }
 
     async fn play(self) {
-        let Schedule { load_at, write_at, order, .. } = self.schedule;
-        let label = format!("{:?}", self.schedule);
-        if self.schedule.outdated {
-            self.entry(&self.loading).set(&(7, 0)).await.expect("set");
-            self.loading.cache.evict_tags(["tag 7"]).await.expect("evicted");
+        let Self { schedule, pair } = &self;
+        let Pair { loading, writing, .. } = pair;
+        if schedule.outdated {
+            pair.entry(loading).set(&(7, 0)).await.expect("set");
+            loading.cache.evict_tags(["tag 7"]).await.expect("evicted");
         }
-        let load = || Halted::start(&self.loading, load_at, |stops| self.read(&self.loading, stops));
-        let write = || Halted::start(&self.writing, write_at, |stops| self.write(stops));
-        let loaded;
-        let late_reader;
-        match order {
-            Order::LoadAroundWrite => {
-                let load = load().await;
-                write().await.end().await.expect("acknowledged");
-                late_reader = self.start_late_reader().await;
-                loaded = load.end().await;
-            }
-            Order::WriteAroundLoad => {
-                let write = write().await;
-                loaded = load().await.end().await;
-                write.end().await.expect("acknowledged");
-                late_reader = self.start_late_reader().await;
-            }
-            Order::LoadFirst => {
-                let (load, write) = (load().await, write().await);
-                loaded = load.end().await;
-                write.end().await.expect("acknowledged");
-                late_reader = self.start_late_reader().await;
-            }
-            Order::WriteFirst => {
-                let (write, load) = (write().await, load().await);
-                write.end().await.expect("acknowledged");
-                late_reader = self.start_late_reader().await;
-                loaded = load.end().await;
-            }
-        }
-        assert!([OLD, NEW].contains(&loaded.1), "{label}: what was evicted long before came back");
-        assert_eq!(
-            ended(late_reader).await.1,
-            NEW,
-            "{label}: a reader that started after the acknowledgement"
-        );
-        for process in [&self.loading, &self.writing] {
-            let found = self.entry(process).get().await.expect("the store answers");
-            assert!(found.is_none_or(|row| row.1 == NEW), "{label}: {found:?} is there");
-            let read = ended(self.read(process, Stops::default())).await;
-            assert_eq!(read.1, NEW, "{label}: a reader after all was over");
+        let load = || Halted::start(loading, schedule.load_at, |stops| pair.read(loading, stops));
+        let write = || Halted::start(writing, schedule.write_at, |stops| self.write(stops));
+        pair.play(schedule.order, load, write, Halted::end).await;
+        for process in [loading, writing] {
+            pair.assert_new(process).await;
         }
         if self.is_overtaken() {
-            let refused = self.loading.cache.stats().total.refused_fills;
-            assert!(refused > 0, "{label}: the late fill was not refused");
+            assert!(loading.cache.stats().total.refused_fills > 0, "the late fill was not refused");
         }
-    }
-
-    /// A reader of the load's process that would join its flight if it were still open: returns when it has
-    /// either ended or found nothing.
-    async fn start_late_reader(&self) -> JoinHandle<Row> {
-        let cache = &self.loading.cache;
-        let before = cache.stats().total.misses();
-        let reader = self.read(&self.loading, Stops::default());
-        soon("the reader reads", || reader.is_finished() || cache.stats().total.misses() > before).await;
-        reader
     }
 }
 
-/// Plays these schedules, many side by side, and has `between` called when none is on.
-async fn play_all(rig: Rig, schedules: &[Schedule], between: impl AsyncFn()) {
-    for some in schedules.chunks(100) {
-        join_all(some.iter().map(|&schedule| {
-            let played = AssertUnwindSafe(Scene::new(&rig, schedule).play()).catch_unwind();
-            async move {
-                if let Err(panic) = played.await {
-                    eprintln!("in {schedule:?}");
-                    resume_unwind(panic);
-                }
-            }
-        }))
-        .await;
-        between().await;
-    }
+/// Plays these schedules, and has `between` called when none is on.
+async fn play(rig: Rig, schedules: &[Schedule], between: impl AsyncFn()) {
+    play_all(schedules, async |schedule| Scene::new(&rig, schedule).play().await, between).await;
 }
 
 async fn in_memory(late: bool) {
     let schedules = schedules(late);
     assert!(schedules.len() > 4_000);
-    play_all(Rig::memory(), &schedules, async || {}).await;
+    play(Rig::memory(), &schedules, async || {}).await;
 }
 
 /// On a server, each pair of points in each order; whose write it is and what lay there before takes turns.
@@ -318,7 +210,7 @@ async fn on_redis(late: bool) {
     // A prefix is evicted by a scan of all keys, so those of scenes that are over would slow the others down.
     let forget =
         async || redis::cmd("FLUSHALL").exec_async(&mut server.client().await).await.expect("FLUSHALL");
-    play_all(Rig::at(&server.url()), &schedules, forget).await;
+    play(Rig::at(&server.url()), &schedules, forget).await;
 }
 
 #[tokio::test]

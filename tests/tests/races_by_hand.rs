@@ -6,23 +6,18 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::pin::pin;
 use std::time::Duration;
 
 use cachemacro::__private::{NoRules, Plain, Writes, write};
 use cachemacro::store::faults::{Gate, Op};
-use cachemacro::{Entry, EntryRules, ErrorKind, Lookup, Mode, Result, mode};
-use cachemacro_tests::halt::Point::{self, After, AfterQuery, Before, BeforeQuery};
-use cachemacro_tests::halt::{Halted, Stops, Table, ended, soon};
-use cachemacro_tests::{DEADLINE, Process, RedisServer, Rig, namespace, on_both_stores};
-use futures_util::FutureExt as _;
-use futures_util::future::join_all;
+use cachemacro::{ErrorKind, Lookup, Mode, Result, mode};
+use cachemacro_tests::halt::Point::{self, AfterQuery, BeforeQuery};
+use cachemacro_tests::halt::{Halted, Stops, Table, ended};
+use cachemacro_tests::schedule::{LOAD_POINTS, NEW, OLD, ORDERS, Order, Pair, Row, around, play_all};
+use cachemacro_tests::{DEADLINE, Process, RedisServer, Rig, on_both_stores};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-
-const OLD: u64 = 1;
-const NEW: u64 = 2;
 
 /// How the value is loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,10 +48,6 @@ enum Kind {
 const KINDS: [Kind; 6] =
     [Kind::Delete, Kind::EvictTag, Kind::Set, Kind::Update, Kind::Refresh, Kind::PutFunction];
 
-fn around(ops: &[Op]) -> Vec<Point> {
-    ops.iter().flat_map(|&op| [Before(op), After(op)]).collect()
-}
-
 impl Reader {
     fn points(self, late: bool) -> Vec<Point> {
         let (read, body): (&[Op], _) = match self {
@@ -86,18 +77,6 @@ impl Kind {
         }
     }
 }
-
-/// In which order the two start and end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Order {
-    LoadAroundWrite,
-    WriteAroundLoad,
-    LoadFirst,
-    WriteFirst,
-}
-
-const ORDERS: [Order; 4] =
-    [Order::LoadAroundWrite, Order::WriteAroundLoad, Order::LoadFirst, Order::WriteFirst];
 
 #[derive(Debug, Clone, Copy)]
 struct Schedule {
@@ -130,45 +109,24 @@ fn schedules(reader: Reader) -> Vec<Schedule> {
     all
 }
 
-/// The key's number, and the version of the row.
-type Row = (u64, u64);
-
 struct Scene {
     schedule: Schedule,
-    table: Table,
-    loading: Process,
-    writing: Process,
+    pair: Pair,
     /// Whom a waiting reader waits for.
     third: Process,
 }
 
 impl Scene {
     fn new(rig: &Rig, schedule: Schedule) -> Self {
-        let namespace = namespace();
-        let process = || rig.process_with(|builder| builder.namespace(&namespace));
-        let loading = process();
-        let writing = if schedule.apart { process() } else { loading.clone() };
-        Self { schedule, table: Table::default(), loading, writing, third: process() }
-    }
-
-    fn entry(&self, process: &Process) -> Entry<Row> {
-        let entry = process.cache.entry("row", &7);
-        if self.schedule.late {
-            entry.with_rules(EntryRules::none().tags(|row: &Row| vec![format!("tag {}", row.0)]))
-        } else {
-            entry.with_tags(["tag 7"])
-        }
-    }
-
-    /// A read by a function.
-    fn read(&self, process: &Process, stops: Stops) -> JoinHandle<Row> {
-        self.table.read_as(&self.entry(process), stops, |version| (7, version))
+        let pair = Pair::new(rig, schedule.apart, schedule.late);
+        let third = pair.third(rig);
+        Self { schedule, pair, third }
     }
 
     /// The read that races.
     fn load(&self, stops: Stops) -> JoinHandle<Row> {
-        let (entry, cache, table) =
-            (self.entry(&self.loading), self.loading.cache.clone(), self.table.clone());
+        let Pair { table, loading, .. } = &self.pair;
+        let (entry, cache, table) = (self.pair.entry(loading), loading.cache.clone(), table.clone());
         let query = async move || {
             stops.before_query().await;
             let version = table.query();
@@ -176,7 +134,7 @@ impl Scene {
             (7, version)
         };
         match self.schedule.reader {
-            Reader::Waiting => self.read(&self.loading, Stops::default()),
+            Reader::Waiting => self.pair.read(loading, Stops::default()),
             Reader::Refresh => {
                 tokio::spawn(async move { mode(Mode::Refresh, entry.get_or_load(query)).await })
             }
@@ -203,8 +161,9 @@ impl Scene {
 
     /// Writes the row and tells the cache.
     fn write(&self) -> JoinHandle<Result<()>> {
-        let (cache, entry) = (self.writing.cache.clone(), self.entry(&self.writing));
-        let (table, kind) = (self.table.clone(), self.schedule.kind);
+        let Pair { table, writing, .. } = &self.pair;
+        let (cache, entry) = (writing.cache.clone(), self.pair.entry(writing));
+        let (table, kind) = (table.clone(), self.schedule.kind);
         tokio::spawn(async move {
             if kind == Kind::PutFunction {
                 let writes = Writes::new(Plain).put(Some(entry.clone()), NoRules, false);
@@ -226,92 +185,33 @@ impl Scene {
     }
 
     async fn play(self) {
-        let Schedule { reader, load_at, write_at, order, .. } = self.schedule;
-        let label = format!("{:?}", self.schedule);
-        let other = match reader {
-            Reader::Waiting => {
-                Some(Halted::start(&self.third, AfterQuery, |stops| self.read(&self.third, stops)).await)
-            }
+        let Self { schedule, pair, third } = &self;
+        let Pair { loading, writing, .. } = pair;
+        let other = match schedule.reader {
+            Reader::Waiting => Some(Halted::start(third, AfterQuery, |stops| pair.read(third, stops)).await),
             _ => None,
         };
-        let load = || Halted::start(&self.loading, load_at, |stops| self.load(stops));
-        let write = || Halted::start(&self.writing, write_at, |_| self.write());
+        let load = || Halted::start(loading, schedule.load_at, |stops| self.load(stops));
+        let write = || Halted::start(writing, schedule.write_at, |_| self.write());
         // Who waits is let wait until the other one has ended.
         let end = async |load: Halted<Row>| {
             let load = tokio::spawn(load.end());
             if let Some(other) = other {
-                assert!([OLD, NEW].contains(&other.end().await.1), "{label}");
+                assert!([OLD, NEW].contains(&other.end().await.1), "whom it waited for");
             }
             ended(load).await
         };
-        let loaded;
-        let late_reader;
-        match order {
-            Order::LoadAroundWrite => {
-                let load = load().await;
-                write().await.end().await.expect("acknowledged");
-                late_reader = self.start_late_reader().await;
-                loaded = end(load).await;
-            }
-            Order::WriteAroundLoad => {
-                let write = write().await;
-                loaded = end(load().await).await;
-                write.end().await.expect("acknowledged");
-                late_reader = self.start_late_reader().await;
-            }
-            Order::LoadFirst => {
-                let (load, write) = (load().await, write().await);
-                loaded = end(load).await;
-                write.end().await.expect("acknowledged");
-                late_reader = self.start_late_reader().await;
-            }
-            Order::WriteFirst => {
-                let (write, load) = (write().await, load().await);
-                write.end().await.expect("acknowledged");
-                late_reader = self.start_late_reader().await;
-                loaded = end(load).await;
-            }
-        }
-        assert!([OLD, NEW].contains(&loaded.1), "{label}");
-        assert_eq!(
-            ended(late_reader).await.1,
-            NEW,
-            "{label}: a reader that started after the acknowledgement"
-        );
-        for process in [&self.loading, &self.writing, &self.third] {
-            let found = self.entry(process).get().await.expect("the store answers");
-            assert!(found.is_none_or(|row| row.1 == NEW), "{label}: {found:?} is there");
-            let read = ended(self.read(process, Stops::default())).await;
-            assert_eq!(read.1, NEW, "{label}: a reader after all was over");
+        pair.play(schedule.order, load, write, end).await;
+        for process in [loading, writing, third] {
+            pair.assert_new(process).await;
             let stats = process.cache.stats().total;
-            assert_eq!((stats.errors(), stats.failed_evicts), (0, 0), "{label}");
+            assert_eq!((stats.errors(), stats.failed_evicts), (0, 0));
         }
-    }
-
-    /// A reader of the load's process that would join its flight if it were still open: returns when it has
-    /// either ended or found nothing.
-    async fn start_late_reader(&self) -> JoinHandle<Row> {
-        let cache = &self.loading.cache;
-        let before = cache.stats().total.misses();
-        let reader = self.read(&self.loading, Stops::default());
-        soon("the reader reads", || reader.is_finished() || cache.stats().total.misses() > before).await;
-        reader
     }
 }
 
-async fn play_all(rig: &Rig, schedules: &[Schedule]) {
-    for some in schedules.chunks(100) {
-        join_all(some.iter().map(|&schedule| {
-            let played = AssertUnwindSafe(Scene::new(rig, schedule).play()).catch_unwind();
-            async move {
-                if let Err(panic) = played.await {
-                    eprintln!("in {schedule:?}");
-                    resume_unwind(panic);
-                }
-            }
-        }))
-        .await;
-    }
+async fn play(rig: &Rig, schedules: &[Schedule]) {
+    play_all(schedules, async |schedule| Scene::new(rig, schedule).play().await, async || {}).await;
 }
 
 /// All of them in memory; on a server, where whose write it is and where the tag comes from take turns, each pair of
@@ -325,9 +225,9 @@ async fn races(reader: Reader, redis: bool) {
     assert!(schedules.len() > 200, "{}", schedules.len());
     if redis {
         let server = RedisServer::start();
-        play_all(&Rig::at(&server.url()), &schedules).await;
+        play(&Rig::at(&server.url()), &schedules).await;
     } else {
-        play_all(&Rig::memory(), &schedules).await;
+        play(&Rig::memory(), &schedules).await;
     }
 }
 
@@ -401,8 +301,7 @@ async fn a_renewal_never_brings_a_lease_back(rig: Rig) {
 /// An increment is no value that a load may replace: what was counted is kept, or told not to be countable.
 async fn no_load_overwrites_an_increment(rig: Rig) {
     const LOADED: i64 = -100;
-    let load_points = [around(&[Op::Read, Op::Lease]), vec![BeforeQuery, AfterQuery], around(&[Op::Fill])];
-    let orders = load_points.concat().into_iter().flat_map(|point| ORDERS.map(|order| (point, order)));
+    let orders = LOAD_POINTS.into_iter().flat_map(|point| ORDERS.map(|order| (point, order)));
     let (mut kept, mut refused) = (0, 0);
     for (at, (load_at, order)) in orders.enumerate() {
         for add_at in around(&[Op::Capture, Op::Increment]) {
@@ -419,26 +318,7 @@ async fn no_load_overwrites_an_increment(rig: Rig) {
                     tokio::spawn(async move { entry.increment(1).await })
                 })
             };
-            let (loaded, sum) = match order {
-                Order::LoadAroundWrite => {
-                    let load = load().await;
-                    let sum = add().await.end().await;
-                    (load.end().await, sum)
-                }
-                Order::WriteAroundLoad => {
-                    let add = add().await;
-                    (load().await.end().await, add.end().await)
-                }
-                Order::LoadFirst => {
-                    let (load, add) = (load().await, add().await);
-                    (load.end().await, add.end().await)
-                }
-                Order::WriteFirst => {
-                    let (add, load) = (add().await, load().await);
-                    let sum = add.end().await;
-                    (load.end().await, sum)
-                }
-            };
+            let (loaded, sum) = order.play(load, add, Halted::end, Halted::end).await;
             let label = format!("{load_at:?} {add_at:?} {order:?}");
             assert!([LOADED, 1].contains(&loaded), "{label}: {loaded}");
             let stored = entry(&adding).get().await.expect("the store answers");
