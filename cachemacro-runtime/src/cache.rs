@@ -488,7 +488,8 @@ impl Core {
         self.counters(site).for_each(|counters| counters.record(event));
     }
 
-    fn counters<'a>(&'a self, site: Option<&'a Counters>) -> impl Iterator<Item = &'a Counters> {
+    /// What counts for this site: its own counters and those of the whole cache.
+    pub(crate) fn counters<'a>(&'a self, site: Option<&'a Counters>) -> impl Iterator<Item = &'a Counters> {
         std::iter::once(&self.stats).chain(site)
     }
 

@@ -18,7 +18,7 @@ use crate::load::MOST_LOOKS;
 use crate::lookup::{Expected, Looked, Miss, Target, Usable};
 use crate::mode::{Loading, Mode};
 use crate::outcome::{Fallible, Outcome, Plain, Value};
-use crate::rules::{EntryRules, NoRules, Rules as _};
+use crate::rules::{EntryRules, NoRules, Rules};
 use crate::schema::{Fingerprint, fingerprint_of};
 use crate::site::Site;
 use crate::stats::{Counters, Event, MissReason};
@@ -229,6 +229,11 @@ impl<T: Value> Entry<T> {
         &self.rules
     }
 
+    /// Whether values may name tags, by the call's rules or by the entry's.
+    pub(crate) fn has_late_tags(&self, rules: &impl Rules<T>) -> bool {
+        rules.has_tags() || self.rules.has_tags()
+    }
+
     pub(crate) fn codec(&self) -> CodecFor<T> {
         self.codec.unwrap_or_else(|| CodecFor::builtin(self.cache.core().settings.codec))
     }
@@ -300,7 +305,7 @@ impl<T: Value> Entry<T> {
     /// Where the store failed, or the arguments cannot be a key.
     pub async fn get(&self) -> Result<Option<T>> {
         let target = self.target()?;
-        if self.active().is_none() {
+        if self.cache.is_bypassed() {
             return Ok(None);
         }
         if Mode::current() == Mode::Refresh {
@@ -404,13 +409,13 @@ impl<T: Value> Entry<T> {
             });
             Some(Lookup::Vacant(Vacancy { entry: self.clone(), held, forced, began }))
         };
-        if self.active().is_none() {
+        if self.cache.is_bypassed() {
             return Ok(vacancy(None, false));
         }
         let own = || Loading::contains(target.cache.core().id, &target.full);
         if Mode::current() == Mode::Refresh {
             target.record(Event::Miss(MissReason::TooOld));
-            let held = if own() { None } else { acquire_for_put(target, self.rules.has_tags()).await };
+            let held = if own() { None } else { acquire_for_put(target, self.has_late_tags(&NoRules)).await };
             return Ok(vacancy(held, true));
         }
         let mut pause = lease::Pauses::new(target.wait());
@@ -438,7 +443,7 @@ impl<T: Value> Entry<T> {
                 // This task is loading or putting this very key: it would wait for itself.
                 return Ok(vacant(None));
             }
-            let capture = to_capture(target, self.rules.has_tags());
+            let capture = to_capture(target, self.has_late_tags(&NoRules));
             match lease::acquire(target, Wanted::load(target, seen, &capture)).await {
                 Answer::Held(held) => return Ok(vacant(Some(held))),
                 Answer::Found(..) if looks < MOST_LOOKS => looks += 1,
@@ -495,7 +500,7 @@ impl<T: Value> Entry<T> {
     /// Where the store failed, or the arguments cannot be a key.
     pub async fn has(&self) -> Result<bool> {
         let target = self.target()?;
-        if self.active().is_none() {
+        if self.cache.is_bypassed() {
             return Ok(false);
         }
         Ok(target.peek(self.expected()).await?.is_some_and(|header| is_value(&header)))
@@ -545,7 +550,7 @@ impl<T: Value> Entry<T> {
     /// Where the store failed, or the arguments cannot be a key.
     pub async fn meta(&self) -> Result<Option<Meta>> {
         let target = self.target()?;
-        if self.active().is_none() {
+        if self.cache.is_bypassed() {
             return Ok(None);
         }
         let now = self.cache.core().store.now();

@@ -264,7 +264,7 @@ impl Core {
         if !targets.tags.is_empty() {
             match self.timed_at(site, self.store.evict_tags(&targets.tags)).await {
                 Ok(()) => self.record_at(site, Event::TagEvict(targets.tags.len() as u64)),
-                Err(error) => failed = Some(error),
+                Err(error) => failed = failed.or(Some(error)),
             }
         }
         if !targets.keys.is_empty() {

@@ -54,7 +54,7 @@ where
     let began = tokio::time::Instant::now();
     // A store that did not answer the read is not asked again: the call loads and shares within the process.
     let mut may_store = miss.reason != MissReason::StoreFailed;
-    let late_tags = rules.has_tags() || entry.rules().has_tags();
+    let late_tags = entry.has_late_tags(&rules);
     let seat = {
         let flights = &target.cache.core().flights;
         let tags = target.tags.iter().map(|tag| tag.hash);
@@ -89,27 +89,16 @@ struct Call<'a, O, V> {
     outcome: O,
 }
 
-/// A load that did not fail.
-enum Loaded<V> {
-    Value(V),
-    None,
+/// What a load that did not fail shares; `None` is that there is none.
+fn landed<V: Value>(loaded: Option<&V>) -> Landed {
+    loaded.map_or(Landed::None, |value| Landed::Value(Arc::new(value.clone())))
 }
 
-impl<V: Value> Loaded<V> {
-    fn landed(&self) -> Landed {
-        match self {
-            Loaded::Value(value) => Landed::Value(Arc::new(value.clone())),
-            Loaded::None => Landed::None,
-        }
-    }
-
-    fn into_returned<R, O: Outcome<R, Value = V>>(self, outcome: O) -> R {
-        match self {
-            Loaded::Value(value) => outcome.wrap(value),
-            Loaded::None => {
-                outcome.none().unwrap_or_else(|| unreachable!("what splits off `None` can make it"))
-            }
-        }
+/// What [`Outcome::split`] took apart.
+fn unsplit<V, R, O: Outcome<R, Value = V>>(outcome: O, loaded: Option<V>) -> R {
+    match loaded {
+        Some(value) => outcome.wrap(value),
+        None => outcome.none().unwrap_or_else(|| unreachable!("what splits off `None` can make it")),
     }
 }
 
@@ -200,7 +189,7 @@ impl<O, V: Value> Call<'_, O, V> {
         F: Future<Output = R>,
     {
         let held = if may_store {
-            let late_tags = rules.has_tags() || self.entry.rules().has_tags();
+            let late_tags = self.entry.has_late_tags(&rules);
             match self.begin(&mut lead, seen, began, late_tags).await {
                 Begin::Found(found, age) => return self.land_found(lead, found, age),
                 Begin::Load(held) => held,
@@ -212,17 +201,13 @@ impl<O, V: Value> Call<'_, O, V> {
         let (returned, took) = self.run(held.as_ref(), body).await;
         let loaded = match self.outcome.split(returned) {
             Split::Err(failure) => return self.land_err(lead, held, took, failure),
-            Split::Value(value) => Loaded::Value(value),
-            Split::None(_) => Loaded::None,
+            Split::Value(value) => Some(value),
+            Split::None(_) => None,
         };
         if lead.has_followers() {
-            lead.share_load(&loaded.landed());
+            lead.share_load(&landed(loaded.as_ref()));
         }
-        let prepared = match (&held, &loaded) {
-            (None, _) => None,
-            (Some(_), Loaded::Value(value)) => self.entry.prepare_value(self.target, &rules, value),
-            (Some(_), Loaded::None) => self.entry.prepare_none(self.target),
-        };
+        let prepared = held.as_ref().and_then(|_| self.entry.prepare(self.target, &rules, loaded.as_ref()));
         drop(rules);
         let stored = match (held, prepared) {
             (Some(held), Some(prepared)) => {
@@ -237,10 +222,10 @@ impl<O, V: Value> Call<'_, O, V> {
             (None, _) => Stored::Refused,
         };
         if stored == Stored::Held && lead.has_followers() {
-            lead.share_fill(&loaded.landed());
+            lead.share_fill(&landed(loaded.as_ref()));
         }
         lead.hand_on();
-        loaded.into_returned(self.outcome)
+        unsplit(self.outcome, loaded)
     }
 
     /// A value that another process stored meanwhile.
@@ -249,7 +234,7 @@ impl<O, V: Value> Call<'_, O, V> {
         O: Outcome<R, Value = V>,
     {
         let landed = match self.outcome.value_of(&found) {
-            Some(value) => Some(Landed::Value(Arc::new(value.clone()))),
+            Some(value) => Some(landed(Some(value))),
             None if self.outcome.is_err(&found) => self.outcome.share_err(&found).map(Landed::Err),
             None => Some(Landed::None),
         };
@@ -289,24 +274,21 @@ impl<O, V: Value> Call<'_, O, V> {
         X: Rules<V>,
         F: Future<Output = R>,
     {
-        let late_tags = rules.has_tags() || self.entry.rules().has_tags();
+        let late_tags = self.entry.has_late_tags(&rules);
         let held = lease::acquire_for_put(self.target, late_tags).await;
         let (returned, took) = self.run(held.as_ref(), body).await;
         let loaded = match self.outcome.split(returned) {
             // Dropping the lease leaves what is stored as it was.
             Split::Err(failure) => return failure,
-            Split::Value(value) => Loaded::Value(value),
-            Split::None(_) => Loaded::None,
+            Split::Value(value) => Some(value),
+            Split::None(_) => None,
         };
-        let prepared = match &loaded {
-            Loaded::Value(value) => self.entry.prepare_value(self.target, &rules, value),
-            Loaded::None => self.entry.prepare_none(self.target),
-        };
+        let prepared = self.entry.prepare(self.target, &rules, loaded.as_ref());
         drop(rules);
         if let Err(error) = finish_put(self.target, held, prepared, took).await {
             log_failed(&error);
         }
-        loaded.into_returned(self.outcome)
+        unsplit(self.outcome, loaded)
     }
 
     /// Looks for the lease until it is held, a value is found, the wait is over or the store fails.

@@ -147,10 +147,7 @@ impl Target {
     }
 
     pub(crate) fn load_took(&self, time: Duration) {
-        self.cache.core().stats.load_took(time);
-        if let Some((_, counters)) = &self.site {
-            counters.load_took(time);
-        }
+        self.cache.core().counters(self.counters()).for_each(|counters| counters.load_took(time));
     }
 
     pub(crate) fn wait(&self) -> Duration {
@@ -171,10 +168,20 @@ impl Target {
         let core = self.cache.core();
         self.settle().await?;
         let read = self.timed(core.store.read(&self.full, &self.tags)).await?;
-        let Some(bytes) = read.entry else {
-            return Ok(Looked::Miss(Miss { reason: MissReason::Absent, seen: 0 }));
-        };
-        self.verify(bytes, &read.versions, expected).await
+        self.found(read.entry, &read.versions, expected).await
+    }
+
+    /// Says whether what a read found, if anything, may be used.
+    pub(crate) async fn found(
+        &self,
+        entry: Option<Bytes>,
+        versions: &[Option<Version>],
+        expected: Expected,
+    ) -> Result<Looked> {
+        match entry {
+            Some(bytes) => self.verify(bytes, versions, expected).await,
+            None => Ok(Looked::Miss(Miss { reason: MissReason::Absent, seen: 0 })),
+        }
     }
 
     /// Reads header and stamps only; `None` where a read would be a miss. The payload is not checked.

@@ -18,8 +18,7 @@ use crate::lease::{self, Answer, Held, Turns, Wanted};
 use crate::lookup::{Looked, Target};
 use crate::mode::{Loading, Mode};
 use crate::outcome::Value;
-use crate::prepared::Prepared;
-use crate::rules::{EntryRules, NoRules};
+use crate::rules::NoRules;
 use crate::stats::{Counters, Event, MissReason};
 use crate::store::{FillId, LeaseKind, VersionKey};
 use crate::storing::{fill_all, finish_puts, to_capture};
@@ -187,14 +186,14 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
             answers = looks.is_some();
             let mut looks = looks.unwrap_or_default().into_iter();
             for missing in chunk {
-                self.looked(missing, looks.next().unwrap_or(Look::Failed));
+                self.looked(missing, looks.next().flatten());
             }
         }
     }
 
-    fn looked(&mut self, mut missing: Missing<K, T>, look: Look) {
-        match look {
-            Look::Found(Looked::Usable(usable)) => {
+    fn looked(&mut self, mut missing: Missing<K, T>, looked: Option<Looked>) {
+        match looked {
+            Some(Looked::Usable(usable)) => {
                 if let Some(value) = missing.entry.decode(&usable) {
                     missing.record(Event::Hit);
                     self.values.insert(missing.id, value);
@@ -208,12 +207,11 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
                 missing.record(Event::Miss(MissReason::Undecodable));
                 missing.state = State::Seen(usable.header.fill_id);
             }
-            Look::Found(Looked::Miss(miss)) => {
+            Some(Looked::Miss(miss)) => {
                 missing.record(Event::Miss(miss.reason));
                 missing.state = State::Seen(miss.seen);
             }
-            Look::Absent => missing.record(Event::Miss(MissReason::Absent)),
-            Look::Failed => {
+            None => {
                 missing.record(Event::Miss(MissReason::StoreFailed));
                 missing.state = State::Unstored;
             }
@@ -290,12 +288,12 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
             match (missing.state, missing.entry.target()) {
                 (State::Held(held), Ok(target)) => {
                     // Without a value to store, dropping the lease gives it back.
-                    if let Some(prepared) = prepared(&missing.entry, target, value.as_ref()) {
+                    if let Some(prepared) = missing.entry.prepare(target, &NoRules, value.as_ref()) {
                         fills.push((target.clone(), held, prepared));
                     }
                 }
                 (State::Refresh(held), Ok(target)) => {
-                    let prepared = prepared(&missing.entry, target, value.as_ref());
+                    let prepared = missing.entry.prepare(target, &NoRules, value.as_ref());
                     puts.push((target.clone(), held, prepared));
                 }
                 _ => {}
@@ -389,15 +387,8 @@ impl Counted {
     }
 }
 
-/// What a read found of one entry.
-enum Look {
-    Found(Looked),
-    Absent,
-    Failed,
-}
-
-/// One read for all of these; `None` where the store failed.
-async fn look<K, T: Value>(cache: &Cache, chunk: &[Missing<K, T>]) -> Option<Vec<Look>> {
+/// One read for all of these; `None` where the store failed, for all or for the stamps of one.
+async fn look<K, T: Value>(cache: &Cache, chunk: &[Missing<K, T>]) -> Option<Vec<Option<Looked>>> {
     let core = cache.core();
     let targets: Vec<&Target> = chunk.iter().filter_map(|missing| missing.entry.target().ok()).collect();
     let keys: Vec<String> = targets.iter().map(|target| target.full.to_string()).collect();
@@ -415,10 +406,7 @@ async fn look<K, T: Value>(cache: &Cache, chunk: &[Missing<K, T>]) -> Option<Vec
         let entry = entries.next().flatten();
         let version = |tag| places.get(tag).and_then(|at| versions.get(*at).copied().flatten());
         let own: Vec<_> = target.tags.iter().map(version).collect();
-        async move {
-            let Some(bytes) = entry else { return Look::Absent };
-            target.verify(bytes, &own, missing.entry.expected()).await.map_or(Look::Failed, Look::Found)
-        }
+        async move { target.found(entry, &own, missing.entry.expected()).await.ok() }
     });
     Some(join_all(looks).await)
 }
@@ -429,7 +417,7 @@ async fn ask<K, T: Value>(cache: &Cache, chunk: &[Missing<K, T>], kind: LeaseKin
         .iter()
         .filter_map(|missing| {
             let target = missing.entry.target().ok()?;
-            Some((target, to_capture(target, has_late_tags(missing.entry.rules())), missing))
+            Some((target, to_capture(target, missing.entry.has_late_tags(&NoRules)), missing))
         })
         .collect();
     let wanted: Vec<_> = captures
@@ -440,17 +428,4 @@ async fn ask<K, T: Value>(cache: &Cache, chunk: &[Missing<K, T>], kind: LeaseKin
         })
         .collect();
     lease::acquire_many(cache, &wanted).await
-}
-
-/// What is to be stored of a value, or of there being none.
-fn prepared<T: Value>(entry: &Entry<T>, target: &Target, value: Option<&T>) -> Option<Prepared> {
-    match value {
-        Some(value) => entry.prepare_value(target, &NoRules, value),
-        None => entry.prepare_none(target),
-    }
-}
-
-fn has_late_tags<T>(rules: &EntryRules<T>) -> bool {
-    use crate::rules::Rules as _;
-    rules.has_tags()
 }

@@ -28,12 +28,7 @@ pub(crate) struct Prepared {
 
 impl<T: Value> Entry<T> {
     /// Encodes a value; `None` where it is not to be stored, which is counted.
-    pub(crate) fn prepare_value(
-        &self,
-        target: &Target,
-        rules: &impl Rules<T>,
-        value: &T,
-    ) -> Option<Prepared> {
+    fn prepare_value(&self, target: &Target, rules: &impl Rules<T>, value: &T) -> Option<Prepared> {
         counted(target, self.try_prepare(target, rules, value))
     }
 
@@ -64,8 +59,21 @@ impl<T: Value> Entry<T> {
         self.prepared(target, payload, 0, codec.id(), ttl, tags).map(Some)
     }
 
+    /// Encodes what was loaded or written, `None` being that there is none.
+    pub(crate) fn prepare(
+        &self,
+        target: &Target,
+        rules: &impl Rules<T>,
+        value: Option<&T>,
+    ) -> Option<Prepared> {
+        match value {
+            Some(value) => self.prepare_value(target, rules, value),
+            None => self.prepare_none(target),
+        }
+    }
+
     /// An entry that says `None`, where the site stores it.
-    pub(crate) fn prepare_none(&self, target: &Target) -> Option<Prepared> {
+    fn prepare_none(&self, target: &Target) -> Option<Prepared> {
         let ttl = target.policy.none_ttl.unwrap_or_else(|| target.ttl());
         let prepared = if target.policy.cache_none && ttl.stores() {
             self.prepared(target, Vec::new(), header::NONE, self.codec().id(), ttl, Vec::new()).map(Some)

@@ -12,7 +12,7 @@ use crate::key::Key;
 use crate::lease::draw;
 use crate::lookup::{Expected, Looked, Miss, Target};
 use crate::outcome::Value;
-use crate::rules::{NoRules, Rules as _};
+use crate::rules::NoRules;
 use crate::stats::{Event, MissReason};
 use crate::store::Increment;
 use crate::storing::to_capture;
@@ -86,7 +86,7 @@ impl<T: Value> Entry<T> {
         let queued = core.updates.queue(&target.full);
         // Only a courtesy: it spares repeated rounds. Whoever is first may never be polled again.
         let _turn = tokio::time::timeout(target.wait(), queued.queue.lock()).await;
-        let capture = to_capture(target, self.rules().has_tags());
+        let capture = to_capture(target, self.has_late_tags(&NoRules));
         let expected = self.stored();
         for round in 0..MOST_ROUNDS {
             // Before the value is read, as before a load.

@@ -135,13 +135,10 @@ impl<'a, R, O: Outcome<R>> Writes<'a, R, O> {
                 return self;
             }
         };
-        let late_tags = rules.has_tags() || entry.rules().has_tags();
+        let late_tags = entry.has_late_tags(&rules);
         let prepare = {
             let target = target.clone();
-            move |value: Option<&O::Value>| match value {
-                Some(value) => entry.prepare_value(&target, &rules, value),
-                None => entry.prepare_none(&target),
-            }
+            move |value: Option<&O::Value>| entry.prepare(&target, &rules, value)
         };
         self.puts.push(Put { target, late_tags, on_err, prepare: Box::new(prepare), held: None });
         self
