@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -17,6 +17,7 @@ use crate::events::Events;
 use crate::evict::Evict;
 use crate::flight::Flights;
 use crate::key::Key;
+use crate::locks;
 use crate::mode::Mode;
 use crate::options::NEVER;
 use crate::outcome::Value;
@@ -374,7 +375,7 @@ impl Cache {
     /// # }
     /// ```
     pub fn stats(&self) -> CacheStats {
-        let sites = self.core.sites.read().unwrap_or_else(PoisonError::into_inner);
+        let sites = locks::read(&self.core.sites);
         let mut ids: Vec<SiteId> = sites.keys().copied().collect();
         ids.sort_unstable();
         let sites = ids.iter().enumerate().map(|(at, id)| (SiteId::name(at, &ids), sites[id].snapshot()));
@@ -442,10 +443,10 @@ impl Cache {
     /// The counters of one site.
     pub(crate) fn site_counters(&self, site: &'static Site) -> Arc<Counters> {
         let sites = &self.core.sites;
-        if let Some(counters) = sites.read().unwrap_or_else(PoisonError::into_inner).get(&site.id()) {
+        if let Some(counters) = locks::read(sites).get(&site.id()) {
             return counters.clone();
         }
-        let mut sites = sites.write().unwrap_or_else(PoisonError::into_inner);
+        let mut sites = locks::write(sites);
         sites.entry(site.id()).or_default().clone()
     }
 }

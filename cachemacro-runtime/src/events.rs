@@ -3,9 +3,10 @@
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 
 use crate::evict::Evict;
+use crate::locks;
 
 type Handler = Arc<dyn Fn(&(dyn Any + Send + Sync), Evict) -> Evict + Send + Sync>;
 
@@ -28,24 +29,13 @@ impl Events {
             Some(event) => handler(event, evict),
             None => evict,
         });
-        self.0
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .entry(TypeId::of::<E>())
-            .or_default()
-            .push(handler);
+        locks::write(&self.0).entry(TypeId::of::<E>()).or_default().push(handler);
     }
 
     /// What the handlers of this event want evicted.
     pub(crate) fn collect<E: Any + Send + Sync>(&self, event: &E, evict: Evict) -> Evict {
         // Handlers are the user's code: none runs under the lock.
-        let handlers = self
-            .0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&TypeId::of::<E>())
-            .cloned()
-            .unwrap_or_default();
+        let handlers = locks::read(&self.0).get(&TypeId::of::<E>()).cloned().unwrap_or_default();
         handlers.iter().fold(evict, |evict, handler| handler(event, evict))
     }
 }

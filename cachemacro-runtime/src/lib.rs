@@ -19,6 +19,7 @@ pub mod header;
 mod key;
 mod lease;
 mod load;
+mod locks;
 mod lookup;
 mod many;
 mod mode;

@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -19,6 +19,7 @@ use futures_util::future::join_all;
 use crate::cache::{Cache, Core};
 use crate::error::{Error, ErrorKind, Result};
 use crate::evict::{Targets, log_failed};
+use crate::locks::lock;
 use crate::stats::Counters;
 use crate::store::Token;
 
@@ -173,10 +174,6 @@ impl About {
             || self.keys.contains_key(key)
             || self.prefixes.keys().any(|prefix| key.starts_with(prefix))
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One evict for each site.

@@ -1,13 +1,14 @@
 //! From a returned value to what is to be stored: rules, codec, compression, limits.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use crate::codec::{BuiltinCodec, codec_id};
 use crate::entry::{Entry, lacks_tag};
 use crate::error::{Error, ErrorKind, Result};
 use crate::header::{self, MAX_STAMPS};
 use crate::key::FAILED_TAG;
+use crate::locks::lock;
 use crate::lookup::Target;
 use crate::options::Ttl;
 use crate::outcome::{Outcome, Value};
@@ -141,7 +142,7 @@ fn warn_unseen(site: Option<&Site>, unseen: &'static str) {
 /// Whether this process has not warned of it yet.
 fn is_news(site: Option<SiteId>, unseen: &'static str) -> bool {
     static WARNED: Mutex<BTreeSet<(Option<SiteId>, &str)>> = Mutex::new(BTreeSet::new());
-    WARNED.lock().unwrap_or_else(PoisonError::into_inner).insert((site, unseen))
+    lock(&WARNED).insert((site, unseen))
 }
 
 /// Counts why a value is not stored.

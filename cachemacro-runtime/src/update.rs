@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::entry::Entry;
@@ -10,6 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::header::{self, Header, MAX_STAMPS};
 use crate::key::Key;
 use crate::lease::draw;
+use crate::locks::lock;
 use crate::lookup::{Expected, Looked, Miss, Target};
 use crate::outcome::Value;
 use crate::rules::NoRules;
@@ -40,7 +41,7 @@ struct Queued<'a> {
 
 impl Updates {
     fn queue(&self, key: &Arc<str>) -> Queued<'_> {
-        let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queues = lock(&self.0);
         let queue = queues.entry(key.clone()).or_default().clone();
         Queued { updates: self, key: key.clone(), queue }
     }
@@ -48,7 +49,7 @@ impl Updates {
 
 impl Drop for Queued<'_> {
     fn drop(&mut self) {
-        let mut queues = self.updates.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queues = lock(&self.updates.0);
         // The map's own and this one.
         if Arc::strong_count(&self.queue) == 2 {
             queues.remove(&self.key);

@@ -12,10 +12,12 @@
 
 use std::any::{TypeId, type_name};
 use std::collections::HashMap;
-use std::sync::{LazyLock, PoisonError, RwLock};
+use std::sync::{LazyLock, RwLock};
 
 use serde::de::DeserializeOwned;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+
+use crate::locks;
 
 mod describe;
 mod position;
@@ -152,12 +154,12 @@ enum Source {
 
 fn remember(of: TypeId, source: Source, compute: impl FnOnce() -> Fingerprint) -> Fingerprint {
     static KNOWN: LazyLock<RwLock<HashMap<(TypeId, Source), Fingerprint>>> = LazyLock::new(RwLock::default);
-    if let Some(known) = KNOWN.read().unwrap_or_else(PoisonError::into_inner).get(&(of, source)) {
+    if let Some(known) = locks::read(&KNOWN).get(&(of, source)) {
         return *known;
     }
     // Not under the lock: it runs foreign `Deserialize` code, and types inside may come here too.
     let computed = compute();
-    *KNOWN.write().unwrap_or_else(PoisonError::into_inner).entry((of, source)).or_insert(computed)
+    *locks::write(&KNOWN).entry((of, source)).or_insert(computed)
 }
 
 /// One text per type for the rest of the process: as bounded as the types are.

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -457,7 +457,7 @@ impl FaultStore {
     }
 
     fn plans(&self) -> MutexGuard<'_, Plans> {
-        self.plans.lock().unwrap_or_else(PoisonError::into_inner)
+        crate::locks::lock(&self.plans)
     }
 
     async fn run<T>(&self, op: Op, call: impl Future<Output = Result<T>> + Send) -> Result<T> {

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
 use bytes::Bytes;
 use lru::LruCache;
@@ -148,7 +148,7 @@ impl Space {
 
     fn lock(&self, at: usize) -> MutexGuard<'_, Shard> {
         // A panic in between leaves a shard that is in order, if with one empty slot.
-        self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
+        crate::locks::lock(&self.shards[at])
     }
 
     fn is_over(&self) -> bool {

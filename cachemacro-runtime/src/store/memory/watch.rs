@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
@@ -64,7 +64,7 @@ impl Watch {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Waiters>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        crate::locks::lock(&self.waiting)
     }
 }
 

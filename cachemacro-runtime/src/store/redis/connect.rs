@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use deadpool_redis::{Connection, Manager, Pool, PoolConfig, Runtime, Timeouts};
@@ -20,6 +20,7 @@ use super::gate::Gate;
 use super::time::ServerTime;
 use super::{failure, script};
 use crate::error::{Error, ErrorKind, Result};
+use crate::locks::lock;
 
 /// The connections of one store.
 pub(super) struct Link {
@@ -307,8 +308,4 @@ impl Drop for Attempt {
 fn time_reply(reply: &Value) -> Option<i64> {
     let (seconds, micros): (i64, i64) = redis::from_redis_value_ref(reply).ok()?;
     seconds.checked_mul(1_000)?.checked_add(micros / 1_000)
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

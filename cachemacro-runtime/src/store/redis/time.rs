@@ -53,7 +53,7 @@ impl ServerTime {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Offset> {
-        self.offset.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        crate::locks::lock(&self.offset)
     }
 }
 
