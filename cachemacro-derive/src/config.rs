@@ -11,7 +11,7 @@ use syn::{GenericParam, Generics, ImplItem, Item as SynItem, ItemImpl, Meta, Pat
 
 use crate::attrs::{self, add_option, set_tokens, tokens_of};
 use crate::errors::{Errors, code};
-use crate::item::Item;
+use crate::item::{Item, unwrap_type};
 use crate::mentions::mentions_parameter;
 use crate::options::{self, Macro, Options, Value};
 use crate::sites::Sites;
@@ -210,10 +210,7 @@ impl TraitImpl {
         let TraitImpl { self_ty, generics, attrs, .. } = self;
         let (params, _, clause) = generics.split_for_impl();
         // Where the type is defined elsewhere, the compiler underlines this.
-        let at = options.get("entry").and_then(|opt| match &opt.value {
-            Value::Entry(_, name) => Some(name.span()),
-            _ => None,
-        })?;
+        let at = model.function.as_ref()?.name.span();
         let self_ty: TokenStream =
             self_ty.to_token_stream().into_iter().map(|token| located_at(token, at)).collect();
         Some(quote_spanned!(at=> #(#attrs)* #(#[cfg(#when)])* impl #params #self_ty #clause { #entry }))
@@ -246,9 +243,7 @@ impl TraitImpl {
 /// What a type is that cannot have functions of its own outside of where it is defined, as far as the spelling tells.
 fn foreign(ty: &Type) -> Option<String> {
     const HOLDERS: &[&str] = &["Arc", "Box", "Option", "Pin", "Rc", "Vec"];
-    match ty {
-        Type::Group(group) => foreign(&group.elem),
-        Type::Paren(paren) => foreign(&paren.elem),
+    match unwrap_type(ty) {
         Type::Path(path) => {
             let last = path.path.segments.last().filter(|last| !last.arguments.is_none())?;
             HOLDERS.iter().find(|holder| last.ident == holder).map(|holder| format!("`{holder}`"))

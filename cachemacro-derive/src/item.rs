@@ -1,7 +1,7 @@
 //! The annotated function: its signature parsed, its body kept as the tokens that the user wrote.
 //!
 //! Three forms of function have a future to put a cache in front of: `async fn`; what `#[async_trait]` makes of one
-//! before the attributes of its methods are expanded; and `fn … -> impl Future`.
+//! before the attributes of its methods are expanded, or a hand that boxes its future; and `fn … -> impl Future`.
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
@@ -35,7 +35,7 @@ pub(crate) struct Item {
 pub(crate) enum Form {
     /// `async fn f() -> T { … }`
     Async,
-    /// `fn f() -> Pin<Box<dyn Future<Output = T>>> { Box::pin(async move { … }) }`, from `#[async_trait]`.
+    /// `fn f() -> Pin<Box<dyn Future<Output = T>>> { Box::pin(async move { … }) }`, as `#[async_trait]` writes it.
     Boxed {
         /// `Box::pin`
         pin: TokenStream,
@@ -252,7 +252,7 @@ fn form(sig: &Signature, body: &Group, args: &mut [Arg]) -> (Form, Type) {
     }
 }
 
-/// A type, out of such groups and of parentheses.
+/// A type, out of groups without delimiters and of parentheses.
 pub(crate) fn unwrap_type(ty: &Type) -> &Type {
     match ty {
         Type::Group(group) => unwrap_type(&group.elem),
@@ -424,7 +424,7 @@ pub(crate) fn has_impl_trait(ty: &Type) -> bool {
     finder.0
 }
 
-/// The tokens of the whole item, for when it cannot be understood.
+/// The item as the user wrote it, after a mistake.
 pub(crate) fn untouched(item: &Item) -> TokenStream {
     let Item { attrs, vis, sig, body, .. } = item;
     quote!(#(#attrs)* #vis #sig #body)

@@ -4,6 +4,7 @@
 use proc_macro2::{Ident, Span};
 use syn::{Expr, Pat, Path, Type, Visibility};
 
+use crate::item::names_in;
 use crate::template::Part;
 
 /// A `#[cached]` function.
@@ -146,6 +147,13 @@ pub(crate) struct Value {
     /// Whether bare names of arguments in it are borrowed.
     pub(crate) borrows: bool,
     pub(crate) span: Span,
+}
+
+impl Value {
+    /// The names that its closure binds.
+    pub(crate) fn bound(&self) -> Vec<Ident> {
+        self.lets.iter().flat_map(|bound| names_in(&bound.pat)).collect()
+    }
 }
 
 /// One parameter of an inlined closure.

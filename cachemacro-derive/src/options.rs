@@ -158,8 +158,6 @@ impl Opt {
 #[derive(Clone, Default)]
 pub(crate) struct Options {
     opts: Vec<Opt>,
-    /// The whole attribute's span, for what is missing.
-    pub(crate) span: Option<Span>,
     /// The attribute's path, where another attribute of the same function took it along.
     pub(crate) taken: Option<Path>,
     /// Whether some could not be read.
@@ -209,7 +207,8 @@ impl Options {
 
     /// Where to underline what is missing altogether.
     pub(crate) fn span(&self) -> Span {
-        self.span.unwrap_or_else(Span::call_site)
+        let last = self.taken.as_ref().and_then(|path| path.segments.last());
+        last.map_or_else(Span::call_site, |last| last.ident.span())
     }
 
     pub(crate) const fn of_trait(&self) -> Option<&OfTrait> {

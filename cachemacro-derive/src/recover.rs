@@ -66,7 +66,6 @@ fn stacked(first: (Macro, Options), item: &mut Item, errors: &Errors) -> Vec<(Ma
             return false;
         }
         let mut options = options::parse(this, tokens_of(&attr.meta), errors);
-        options.span = attr.path().segments.last().map(|last| last.ident.span());
         options.taken = Some(attr.path().clone());
         attributes.push((this, options));
         false

@@ -5,7 +5,7 @@
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt;
-use syn::{Expr, GenericParam, LitStr, Member};
+use syn::{Expr, GenericParam, LitStr};
 
 use crate::errors::{Errors, similar};
 use crate::item::Item;
@@ -156,9 +156,7 @@ fn is_name_only_in_templates(name: &str) -> bool {
 fn base(expr: &Expr) -> Option<&Ident> {
     match expr {
         Expr::Path(path) => path.path.get_ident(),
-        Expr::Field(field) => match &field.member {
-            Member::Named(_) | Member::Unnamed(_) => base(&field.base),
-        },
+        Expr::Field(field) => base(&field.base),
         Expr::MethodCall(call) => base(&call.receiver),
         Expr::Index(index) => base(&index.expr),
         Expr::Await(awaited) => base(&awaited.base),

@@ -42,14 +42,12 @@ pub(crate) fn argument(name: &Ident, item: &Item, place: Place) -> TokenStream {
 
 /// The value as one expression. `loaded` is what closures over the loaded value get.
 pub(crate) fn value(value: &Value, item: &Item, place: Place, loaded: Option<&Ident>) -> TokenStream {
-    let bound: Vec<Ident> = value.lets.iter().flat_map(|bound| names_in(&bound.pat)).collect();
-    let expr = fitted(&value.expr, item, place, &bound, value.borrows);
-    let lets: Vec<&Let> = value.lets.iter().collect();
+    let expr = fitted_value(value, item, place);
     let mixed = Span::mixed_site();
-    if lets.is_empty() && value.ty.is_none() && !value.returns {
+    if value.lets.is_empty() && value.ty.is_none() && !value.returns {
         return expr.to_token_stream();
     }
-    let lets = bindings(&lets, item, place, loaded);
+    let lets = bindings(&value.lets, item, place, loaded);
     match (&value.ty, value.returns) {
         (Some(ty), true) => quote_spanned!(mixed=> (|| -> #ty { #lets #expr })()),
         (None, true) => quote_spanned!(mixed=> (|| { #lets #expr })()),
@@ -102,7 +100,7 @@ fn fit_passed(expr: &mut Expr, item: &Item) {
 }
 
 /// All bindings at once, because one may have the name of what another stands for.
-fn bindings(lets: &[&Let], item: &Item, place: Place, loaded: Option<&Ident>) -> TokenStream {
+fn bindings(lets: &[Let], item: &Item, place: Place, loaded: Option<&Ident>) -> TokenStream {
     let mixed = Span::mixed_site();
     let from: Vec<TokenStream> = lets
         .iter()
@@ -127,6 +125,11 @@ fn bindings(lets: &[&Let], item: &Item, place: Place, loaded: Option<&Ident>) ->
     let annotation =
         lets.iter().any(|bound| bound.ty.is_some()).then(|| quote_spanned!(mixed=> : (#(#types),*)));
     quote_spanned!(mixed=> let (#(#pats),*) #annotation = (#(#from),*);)
+}
+
+/// The value's expression, without what its closure binds, with names as the place needs them.
+pub(crate) fn fitted_value(value: &Value, item: &Item, place: Place) -> Expr {
+    fitted(&value.expr, item, place, &value.bound(), value.borrows)
 }
 
 /// The expression with names as the place needs them.
@@ -323,7 +326,7 @@ impl Visit<'_> for Opaque<'_> {
 }
 
 /// Whether the expression means `name`, or may where its syntax is not known, and not a binding of its own by that name.
-pub(crate) fn means(expr: &Expr, name: &Ident) -> bool {
+fn means(expr: &Expr, name: &Ident) -> bool {
     let mut fitted = expr.clone();
     Dereference { names: &[name], locals: Vec::new() }.visit_expr_mut(&mut fitted);
     if fitted.to_token_stream().to_string() != expr.to_token_stream().to_string() {
@@ -336,7 +339,7 @@ pub(crate) fn means(expr: &Expr, name: &Ident) -> bool {
 
 /// The arguments that a value mentions, those apart whose names its closure binds itself.
 pub(crate) fn arguments_in(value: &Value, item: &Item) -> Vec<Ident> {
-    let bound: Vec<Ident> = value.lets.iter().flat_map(|bound| names_in(&bound.pat)).collect();
+    let bound = value.bound();
     let names = item.names().filter(|name| !bound.contains(name) && means(&value.expr, name));
     names.cloned().collect()
 }

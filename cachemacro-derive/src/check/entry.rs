@@ -1,17 +1,16 @@
 //! The rules of `entry`.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::{Visibility, parse_quote};
 
 use super::values::plain;
 use super::{Checker, inside, says_self};
-use crate::item::names_in;
 use crate::mentions::{find, leaving};
 use crate::model::{EntryFn, EntryParts, Key, RulesModel, Source, Tag, Value};
 use crate::options;
 use crate::template::Part;
-use crate::values::{arguments_in, arguments_said, means};
+use crate::values::{arguments_in, arguments_said};
 
 impl Checker<'_> {
     pub(super) fn entry_function(&self, entry: &EntryParts, rules: &RulesModel) -> Option<EntryFn> {
@@ -100,9 +99,8 @@ impl Checker<'_> {
     fn rules_are_constant(&self, rules: &RulesModel) {
         for value in rules.all() {
             let tokens = value.expr.to_token_stream();
-            let own: Vec<Ident> = value.lets.iter().flat_map(|bound| names_in(&bound.pat)).collect();
-            let names = self.item.names().filter(|name| !own.contains(name) && means(&value.expr, name));
-            for name in names.map(ToString::to_string).chain(["self".to_owned()]) {
+            let names = arguments_in(value, self.item);
+            for name in names.iter().map(ToString::to_string).chain(["self".to_owned()]) {
                 if let Some(token) = find(tokens.clone(), &name) {
                     self.errors.push(
                         token.span(),

@@ -132,7 +132,7 @@ impl Checker<'_> {
             None => self.tags().into_iter().partition(|tag| !is_late_tag(tag)),
         };
         let late_ttl = self.loaded_ttl().or_else(|| self.ttl().filter(is_late));
-        let target = if let Some(entry) = self.entry_expr() {
+        let (target, ttl, tags) = if let Some(entry) = self.entry_expr() {
             self.entry_stands_alone(&[
                 "prefix",
                 "key",
@@ -145,23 +145,11 @@ impl Checker<'_> {
                 "jitter",
                 "cache",
             ]);
-            return Some(Write::Put(Box::new(Put {
-                target: PutTarget::Entry(Box::new(entry)),
-                condition: self.put_condition(),
-                ttl: None,
-                tags: Vec::new(),
-                unless,
-            })));
+            (PutTarget::Entry(Box::new(entry)), None, Vec::new())
         } else {
-            self.written_parts(tags)
+            (PutTarget::Parts(Box::new(self.written_parts(tags)?)), late_ttl, late_tags)
         };
-        Some(Write::Put(Box::new(Put {
-            target: PutTarget::Parts(Box::new(target?)),
-            condition: self.put_condition(),
-            ttl: late_ttl,
-            tags: late_tags,
-            unless,
-        })))
+        Some(Write::Put(Box::new(Put { target, condition: self.put_condition(), ttl, tags, unless })))
     }
 
     fn put_condition(&self) -> Option<Expr> {
@@ -322,9 +310,9 @@ fn is_empty_list(expr: &Expr) -> bool {
 
 /// Whether a value is known only after the body.
 pub(crate) fn is_late(value: &Value) -> bool {
-    let bound = || value.lets.iter().flat_map(|bound| names_in(&bound.pat));
     value.lets.iter().any(|bound| matches!(bound.from, crate::model::Source::Loaded))
-        || mentions(value.expr.to_token_stream(), "result") && bound().all(|name| name != "result")
+        || mentions(value.expr.to_token_stream(), "result")
+            && value.bound().iter().all(|name| name != "result")
 }
 
 pub(crate) fn is_late_tag(tag: &Tag) -> bool {

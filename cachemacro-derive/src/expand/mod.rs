@@ -33,7 +33,7 @@ use syn::{Expr, Path, Type, parse_quote};
 
 use self::underscore::Renamed;
 use crate::check::value_span;
-use crate::item::{Body, Form, Item, names_in, pointing_at};
+use crate::item::{Body, Form, Item, pointing_at};
 use crate::model::{Cached, EntryParts, Key, Policy, RulesModel, StoresErr, Tag, Time, TypePart, Value};
 use crate::own;
 use crate::template::{Hole, Part};
@@ -394,8 +394,7 @@ impl<'a> Expander<'a> {
             let given = value(rule, self.item, place, loaded);
             return quote_spanned!(span=> #private::#function(#given));
         }
-        let bound: Vec<Ident> = rule.lets.iter().flat_map(|bound| names_in(&bound.pat)).collect();
-        let given = values::fitted(&rule.expr, self.item, place, &bound, rule.borrows);
+        let given = values::fitted_value(rule, self.item, place);
         let expr = Expr::Verbatim(quote_spanned!(span=> #private::#function(#given)));
         value(&Value { expr, borrows: false, ..rule.clone() }, self.item, Place::Function, loaded)
     }
@@ -440,12 +439,9 @@ impl<'a> Expander<'a> {
                 let inner = wrapped(inner.clone());
                 quote_spanned!(mixed=> #pin(async move { #(#bound)* #inner }))
             }
-            Form::Future { inner: Some(inner) } => {
-                let (_, inner) = hinted(inner.clone());
-                quote_spanned!(mixed=> #facade::__private::later(async move { #inner }))
-            }
-            Form::Future { inner: None } => {
-                let (_, inner) = hinted(quote_spanned!(mixed=> (move || #body)().await));
+            Form::Future { inner } => {
+                let inner = inner.clone().unwrap_or_else(|| quote_spanned!(mixed=> (move || #body)().await));
+                let (_, inner) = hinted(inner);
                 quote_spanned!(mixed=> #facade::__private::later(async move { #inner }))
             }
             Form::Sync => body.stream(),

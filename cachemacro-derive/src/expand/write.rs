@@ -163,8 +163,8 @@ impl Writer<'_> {
         }
     }
 
-    /// What follows evicts as one attribute. Gives the number by which to go on with it later.
-    fn begin_evicts(&mut self, cache: Option<&syn::Expr>, attribute: &WriteAttr) -> usize {
+    /// What follows evicts as one attribute.
+    fn begin_evicts(&mut self, cache: Option<&syn::Expr>, attribute: &WriteAttr) {
         let mixed = Span::mixed_site();
         let private = self.expander.private.clone();
         let WriteAttr { before, on_err, .. } = attribute;
@@ -180,7 +180,6 @@ impl Writer<'_> {
             .evict(#cache, #private::When { before: #before, on_err: #on_err })
         });
         self.groups += 1;
-        self.groups - 1
     }
 
     fn evict(&mut self, write: &Write) {
@@ -200,7 +199,7 @@ impl Writer<'_> {
                 let mut after = std::mem::take(&mut self.after);
                 let key = self.late_key(parts, &mut after);
                 self.after = after;
-                self.late(&quote_spanned!(mixed=> .evict_key(#key)));
+                self.late(&quote_spanned!(mixed=> .evict_key(#key)), None);
             }
             Write::EvictKey(parts) => {
                 let name = self.name("key");
@@ -218,7 +217,7 @@ impl Writer<'_> {
                 let tags = self.late_tags(&late, &mut after);
                 self.after = after;
                 if let Some(tags) = tags {
-                    self.late(&quote_spanned!(mixed=> .evict_tags(#tags)));
+                    self.late(&quote_spanned!(mixed=> .evict_tags(#tags)), None);
                 }
             }
             Write::EvictPrefix(prefix) => self.calls.extend(quote_spanned!(mixed=> .evict_prefix(#prefix))),
@@ -228,17 +227,22 @@ impl Writer<'_> {
     fn early_or_late(&mut self, value: &Value, call: TokenStream) {
         if is_late(value) {
             self.after.mentioned.extend(values::arguments_in(value, self.item));
-            self.late(&call);
+            self.late(&call, None);
         } else {
             self.calls.extend(call);
         }
     }
 
-    /// A call on `writes_` when the result is there, for the current group.
-    fn late(&mut self, call: &TokenStream) {
+    /// A call on `writes_` when the result is there, for the current group, where `when` holds.
+    fn late(&mut self, call: &TokenStream, when: Option<&Ident>) {
         let mixed = Span::mixed_site();
         let group = self.groups - 1;
-        self.after.statements.extend(quote_spanned!(mixed=> let writes_ = writes_.select(#group)#call;));
+        let call = quote_spanned!(mixed=> writes_.select(#group)#call);
+        let call = match when {
+            Some(when) => quote_spanned!(mixed=> if #when { #call } else { writes_ }),
+            None => call,
+        };
+        self.after.statements.extend(quote_spanned!(mixed=> let writes_ = #call;));
     }
 
     fn put(&mut self, put: &Put, attribute: &WriteAttr) {
@@ -319,14 +323,8 @@ impl Writer<'_> {
         when: Option<&Ident>,
         attribute: &WriteAttr,
     ) {
-        let mixed = Span::mixed_site();
-        let group = self.begin_evicts(cache, attribute);
-        let call = quote_spanned!(mixed=> writes_.select(#group)#call);
-        let call = match when {
-            Some(when) => quote_spanned!(mixed=> if #when { #call } else { writes_ }),
-            None => call,
-        };
-        self.after.statements.extend(quote_spanned!(mixed=> let writes_ = #call;));
+        self.begin_evicts(cache, attribute);
+        self.late(call, when);
     }
 
     /// What of a put depends on the result.
