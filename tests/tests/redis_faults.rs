@@ -492,6 +492,19 @@ mod waiting {
     /// Shorter than the shortest time after which a waiter looks for itself.
     const SOON: Duration = Duration::from_millis(400);
 
+    /// A waiter that nobody wakes is late every time; on a busy machine one that is woken may be, now and then.
+    async fn is_soon(mut wait: impl AsyncFnMut(u32) -> Duration) {
+        let mut late = Vec::new();
+        for attempt in 0..5 {
+            let waited = wait(attempt).await;
+            if waited < SOON {
+                return;
+            }
+            late.push(waited);
+        }
+        panic!("always late: {late:?}");
+    }
+
     #[tokio::test]
     async fn a_fill_a_release_and_an_evict_wake_those_who_wait() {
         let server = RedisServer::start();
@@ -499,37 +512,32 @@ mod waiting {
         let other = patient(&server.url());
         other.connect().await.expect("connected");
         for what in ["fill", "release", "evict", "flush"] {
-            other.lease(request(what, 7)).await.expect("lease");
-            let waited = waits(&sleeper, what, async {
-                match what {
-                    "fill" => {
-                        let bytes = value(&other, 1);
-                        let fill = Fill {
-                            key: what,
-                            token: 7,
-                            bytes,
-                            life: LIFE,
-                            unlink_refused: false,
-                            check: &[],
-                        };
-                        assert!(other.fill(fill).await.expect("fill").accepted);
-                    }
-                    "release" => assert!(other.release(what, 7).await.expect("release")),
-                    "evict" => drop(other.evict(&[what.into()]).await.expect("evict")),
-                    _ => {
-                        redis::cmd("FLUSHALL")
-                            .exec_async(&mut server.client().await)
-                            .await
-                            .expect("FLUSHALL");
-                    }
-                }
+            is_soon(async |attempt| {
+                let key = &format!("{what} {attempt}");
+                other.lease(request(key, 7)).await.expect("lease");
+                let waited = waits(&sleeper, key, change(&server, &other, what, key)).await;
+                let early = waited < Duration::from_millis(40);
+                assert!(!early, "{what}: woken before it happened, after {waited:?}");
+                waited
             })
             .await;
-            assert!(
-                waited >= Duration::from_millis(40),
-                "{what}: woken before it happened, after {waited:?}"
-            );
-            assert!(waited < SOON, "{what}: woken after {waited:?}");
+        }
+    }
+
+    /// One of the ways in which a lease ends.
+    async fn change(server: &RedisServer, store: &RedisStore, what: &str, key: &str) {
+        match what {
+            "fill" => {
+                let bytes = value(store, 1);
+                let fill = Fill { key, token: 7, bytes, life: LIFE, unlink_refused: false, check: &[] };
+                assert!(store.fill(fill).await.expect("fill").accepted);
+            }
+            "release" => assert!(store.release(key, 7).await.expect("release")),
+            "evict" => drop(store.evict(&[key.into()]).await.expect("evict")),
+            _ => {
+                let flush = redis::cmd("FLUSHALL").exec_async(&mut server.client().await).await;
+                flush.expect("FLUSHALL");
+            }
         }
     }
 
@@ -565,10 +573,13 @@ mod waiting {
         let server = RedisServer::start();
         let store = pushed(&server, &server.url()).await;
         store.set("k", value(&store, 1), LIFE).await.expect("set");
-        let began = Instant::now();
-        store.changed("k", DEADLINE).await;
-        store.changed("missing", DEADLINE).await;
-        assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+        is_soon(async |_| {
+            let began = Instant::now();
+            store.changed("k", DEADLINE).await;
+            store.changed("missing", DEADLINE).await;
+            began.elapsed()
+        })
+        .await;
     }
 
     #[tokio::test]
@@ -576,21 +587,28 @@ mod waiting {
         let server = RedisServer::start();
         let store = pushed(&server, &server.url()).await;
         store.set("k", value(&store, 1), LIFE).await.expect("set");
-        let lease = LeaseRequest { seen: 1, live: Duration::from_millis(100), ..request("k", 7) };
-        assert!(matches!(store.lease(lease).await.expect("lease").outcome, LeaseOutcome::Taken));
-        let began = Instant::now();
-        store.changed("k", DEADLINE).await;
-        assert!(began.elapsed() < SOON, "nobody writes when a lease lapses in place: {:?}", began.elapsed());
+        // Nobody writes when a lease lapses in place.
+        is_soon(async |attempt| {
+            let token = u64::from(attempt) + 7;
+            let lease = LeaseRequest { seen: 1, live: Duration::from_millis(100), ..request("k", token) };
+            assert!(matches!(store.lease(lease).await.expect("lease").outcome, LeaseOutcome::Taken));
+            let began = Instant::now();
+            store.changed("k", DEADLINE).await;
+            began.elapsed()
+        })
+        .await;
     }
 
     #[tokio::test]
     async fn a_lost_connection_wakes_those_who_wait() {
-        let server = RedisServer::start();
-        let proxy = FaultProxy::start(&server.address());
-        let store = pushed(&server, &proxy.url()).await;
-        store.lease(request("k", 7)).await.expect("lease");
-        let waited = waits(&store, "k", async { proxy.cut() }).await;
-        assert!(waited < SOON, "{waited:?}");
+        is_soon(async |_| {
+            let server = RedisServer::start();
+            let proxy = FaultProxy::start(&server.address());
+            let store = pushed(&server, &proxy.url()).await;
+            store.lease(request("k", 7)).await.expect("lease");
+            waits(&store, "k", async { proxy.cut() }).await
+        })
+        .await;
     }
 
     #[tokio::test]
@@ -615,7 +633,7 @@ mod waiting {
         for _ in 0..10 {
             let began = Instant::now();
             store.changed("k", DEADLINE).await;
-            assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+            assert!(began.elapsed() < DEADLINE / 2, "{:?}", began.elapsed());
         }
     }
 

@@ -421,24 +421,21 @@ async fn a_prefix_is_evicted_in_steps_that_do_not_hold_the_server_up() {
     }
     let make = "for i = 1, 5000 do redis.call('SET', 'mine:' .. i, 'x') end";
     run::<()>(&mut client, &["EVAL", make, "0"]).await;
-    run::<()>(&mut client, &["CONFIG", "SET", "slowlog-log-slower-than", "5000"]).await;
-    run::<()>(&mut client, &["SLOWLOG", "RESET"]).await;
     run::<()>(&mut client, &["CONFIG", "RESETSTAT"]).await;
     assert_eq!(store.evict_prefix("mine:").await.expect("evicted"), 5_000);
     assert_eq!(run::<i64>(&mut client, &["DBSIZE"]).await, 1_000_000);
     let stats: String = run(&mut client, &["INFO", "commandstats"]).await;
-    for name in ["scan", "unlink"] {
+    // How many commands shared the work is what bounds each: a thousand keys are looked at, or 500 removed.
+    for (name, least) in [("scan", 900), ("unlink", 10)] {
         let line = stats.lines().find(|line| line.starts_with(&format!("cmdstat_{name}:"))).expect("it ran");
-        let per_call: f64 = line
-            .split("usec_per_call=")
+        let calls: u64 = line
+            .split("calls=")
             .nth(1)
             .and_then(|rest| rest.split(',').next()?.parse().ok())
-            .expect("a time");
-        assert!(per_call < 2_500.0, "{name} takes {per_call} µs on average");
+            .expect("a number of calls");
+        assert!(calls >= least, "{name} was called {calls} times");
     }
-    // The machine itself may take the CPU away in the middle of a step, but not again and again.
-    let slow: usize = run(&mut client, &["SLOWLOG", "LEN"]).await;
-    assert!(slow <= 20, "{slow} of more than a thousand steps took over 5 ms");
+    assert!(!stats.contains("cmdstat_keys:"), "KEYS would look at all of them in one go");
 }
 
 #[tokio::test]
