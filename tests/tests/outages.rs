@@ -28,16 +28,15 @@ fn cache(server: &RedisServer) -> Cache {
 struct Traffic {
     cache: Cache,
     over: Arc<AtomicBool>,
-    calls: Arc<AtomicU64>,
     tasks: Vec<tokio::task::JoinHandle<Duration>>,
 }
 
 impl Traffic {
     fn start(cache: &Cache) -> Self {
-        let (over, calls) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let over = Arc::new(AtomicBool::new(false));
         let tasks = (0..16_u64)
             .map(|task| {
-                let (cache, over, calls) = (cache.clone(), over.clone(), calls.clone());
+                let (cache, over) = (cache.clone(), over.clone());
                 tokio::spawn(async move {
                     let mut longest = Duration::ZERO;
                     let mut round = 0;
@@ -51,13 +50,12 @@ impl Traffic {
                             read_once(&cache, number).await;
                         }
                         longest = longest.max(began.elapsed());
-                        calls.fetch_add(1, Ordering::SeqCst);
                     }
                     longest
                 })
             })
             .collect();
-        Self { cache: cache.clone(), over, calls, tasks }
+        Self { cache: cache.clone(), over, tasks }
     }
 
     /// Waits until reads are answered from the store again and loads are stored.
@@ -76,7 +74,6 @@ impl Traffic {
             let longest = ended(task).await;
             assert!(longest < BOUND, "a call took {longest:?}");
         }
-        assert!(self.calls.load(Ordering::SeqCst) > 1_000);
     }
 }
 
