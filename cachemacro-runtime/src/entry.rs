@@ -391,15 +391,6 @@ impl<T: Value> Entry<T> {
     /// # Errors
     /// Where the entry could not be read, or the arguments cannot be a key.
     pub async fn lookup(&self) -> Result<Lookup<T>> {
-        let nothing = || {
-            let vacancy = Vacancy { entry: self.clone(), held: None, forced: false, began: Instant::now() };
-            Lookup::Vacant(vacancy)
-        };
-        Ok(self.seek(false).await?.unwrap_or_else(nothing))
-    }
-
-    /// [`lookup`](Self::lookup); `Ok(None)` where it is stored that there is no value, if that counts.
-    pub(crate) async fn seek(&self, none_counts: bool) -> Result<Option<Lookup<T>>> {
         let target = self.target()?;
         let began = Instant::now();
         let vacancy = |held: Option<Held>, forced| {
@@ -407,7 +398,7 @@ impl<T: Value> Entry<T> {
                 let background = held.keep_in_background(target.deadline());
                 (held, background)
             });
-            Some(Lookup::Vacant(Vacancy { entry: self.clone(), held, forced, began }))
+            Lookup::Vacant(Vacancy { entry: self.clone(), held, forced, began })
         };
         if self.cache.is_bypassed() {
             return Ok(vacancy(None, false));
@@ -422,14 +413,10 @@ impl<T: Value> Entry<T> {
         let mut looks = 0;
         loop {
             let Miss { reason, seen } = match target.look(self.expected()).await? {
-                Looked::Usable(usable) if none_counts && usable.header.has(header::NONE) => {
-                    target.record(Event::Hit);
-                    return Ok(None);
-                }
                 Looked::Usable(usable) => match self.decode(&usable) {
                     Some(value) => {
                         target.record(Event::Hit);
-                        return Ok(Some(Lookup::Hit(value)));
+                        return Ok(Lookup::Hit(value));
                     }
                     None => Miss { reason: MissReason::Undecodable, seen: usable.header.fill_id },
                 },
@@ -592,13 +579,6 @@ pub(crate) fn lacks_tag() -> Error {
 /// Whether it says neither `None` nor `Err`.
 fn is_value(header: &Header) -> bool {
     !header.has(header::NONE) && !header.has(header::ERROR)
-}
-
-impl<T> Vacancy<T> {
-    /// The lease, if it is had.
-    pub(crate) fn into_held(self) -> Option<Held> {
-        self.held.map(|(held, _background)| held)
-    }
 }
 
 impl<T: Value> Vacancy<T> {

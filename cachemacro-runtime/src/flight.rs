@@ -44,6 +44,13 @@ pub(crate) enum Landed {
     Err(Shared),
 }
 
+impl Landed {
+    /// What a load that did not fail shares; `None` is that there is no value.
+    pub(crate) fn of<V: Clone + Send + Sync + 'static>(loaded: Option<&V>) -> Self {
+        loaded.map_or(Self::None, |value| Self::Value(Arc::new(value.clone())))
+    }
+}
+
 /// What a follower is told.
 pub(crate) enum Verdict {
     /// Take this.

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join_all, select_all};
 
 use crate::cache::Cache;
 use crate::chunks::MOST_ENTRIES;
@@ -210,6 +210,8 @@ pub(crate) struct Pauses {
 impl Pauses {
     const FIRST: Duration = Duration::from_millis(5);
     const LONGEST: Duration = Duration::from_millis(100);
+    /// Of more, the first are watched: who holds many gives them back together.
+    const MOST_WATCHED: usize = 64;
 
     pub(crate) fn new(wait: Duration) -> Self {
         Self { end: tokio::time::Instant::now() + wait.min(NEVER), next: Self::FIRST }
@@ -217,6 +219,12 @@ impl Pauses {
 
     /// Pauses until the entry may have changed; false where the wait is over.
     pub(crate) async fn wait(&mut self, target: &Target, remaining: Duration) -> bool {
+        self.wait_for_any(&[(target, remaining)]).await
+    }
+
+    /// Pauses until one of these entries may have changed, each of whose leases remains so long.
+    pub(crate) async fn wait_for_any(&mut self, leased: &[(&Target, Duration)]) -> bool {
+        let Some((target, _)) = leased.first() else { return false };
         let left = self.end.saturating_duration_since(tokio::time::Instant::now());
         if left.is_zero() {
             return false;
@@ -229,7 +237,11 @@ impl Pauses {
             self.next = self.next.mul_f64(1.5).min(Self::LONGEST);
             jittered.min(left)
         };
-        store.changed(&target.full, pause.min(remaining.max(Self::FIRST))).await;
+        let changes = leased
+            .iter()
+            .take(Self::MOST_WATCHED)
+            .map(|(target, remaining)| store.changed(&target.full, pause.min((*remaining).max(Self::FIRST))));
+        select_all(changes).await;
         true
     }
 }

@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::Instrument as _;
@@ -54,15 +53,9 @@ where
     let began = tokio::time::Instant::now();
     // A store that did not answer the read is not asked again: the call loads and shares within the process.
     let mut may_store = miss.reason != MissReason::StoreFailed;
-    let late_tags = entry.has_late_tags(&rules);
-    let seat = {
-        let flights = &target.cache.core().flights;
-        let tags = target.tags.iter().map(|tag| tag.hash);
-        flights.join(&target.full, tags, late_tags, Mode::current().max_age())
-    };
-    let lead = match seat {
+    let lead = match target.join(entry.has_late_tags(&rules)) {
         Seat::Lead(lead) => lead,
-        Seat::Follow(follow) => match follow.wait(call.patience()).await {
+        Seat::Follow(follow) => match follow.wait(target.patience()).await {
             Waited::Told(Verdict::Lead(lead)) => lead,
             Waited::Told(Verdict::Share(landed)) => {
                 // Not a `match`, which would hold what was shared, perhaps not `Send`, over the await.
@@ -89,9 +82,20 @@ struct Call<'a, O, V> {
     outcome: O,
 }
 
-/// What a load that did not fail shares; `None` is that there is none.
-fn landed<V: Value>(loaded: Option<&V>) -> Landed {
-    loaded.map_or(Landed::None, |value| Landed::Value(Arc::new(value.clone())))
+impl Target {
+    /// A seat in this process's flight of the entry.
+    pub(crate) fn join(&self, late_tags: bool) -> Seat {
+        let flights = &self.cache.core().flights;
+        let tags = self.tags.iter().map(|tag| tag.hash);
+        flights.join(&self.full, tags, late_tags, Mode::current().max_age())
+    }
+
+    /// How long to wait for a load of this process: also where other processes' loads are not waited for.
+    pub(crate) fn patience(&self) -> Patience {
+        let waits = [self.wait(), self.cache.core().settings.wait];
+        let wait = waits.into_iter().find(|wait| !wait.is_zero()).unwrap_or(DEFAULT_WAIT);
+        Patience { wait, longest: self.deadline() }
+    }
 }
 
 /// What [`Outcome::split`] took apart.
@@ -126,13 +130,6 @@ impl<O, V: Value> Call<'_, O, V> {
             Ok(Looked::Miss(miss)) => Err(miss),
             Err(_) => Err(Miss { reason: MissReason::StoreFailed, seen: 0 }),
         }
-    }
-
-    /// How long to wait for a load of this process: also where other processes' loads are not waited for.
-    fn patience(&self) -> Patience {
-        let waits = [self.target.wait(), self.target.cache.core().settings.wait];
-        let wait = waits.into_iter().find(|wait| !wait.is_zero()).unwrap_or(DEFAULT_WAIT);
-        Patience { wait, longest: self.target.deadline() }
     }
 
     /// What the leader shares, as this function would have returned it.
@@ -205,7 +202,7 @@ impl<O, V: Value> Call<'_, O, V> {
             Split::None(_) => None,
         };
         if lead.has_followers() {
-            lead.share_load(&landed(loaded.as_ref()));
+            lead.share_load(&Landed::of(loaded.as_ref()));
         }
         let prepared = held.as_ref().and_then(|_| self.entry.prepare(self.target, &rules, loaded.as_ref()));
         drop(rules);
@@ -222,7 +219,7 @@ impl<O, V: Value> Call<'_, O, V> {
             (None, _) => Stored::Refused,
         };
         if stored == Stored::Held && lead.has_followers() {
-            lead.share_fill(&landed(loaded.as_ref()));
+            lead.share_fill(&Landed::of(loaded.as_ref()));
         }
         lead.hand_on();
         unsplit(self.outcome, loaded)
@@ -234,7 +231,7 @@ impl<O, V: Value> Call<'_, O, V> {
         O: Outcome<R, Value = V>,
     {
         let landed = match self.outcome.value_of(&found) {
-            Some(value) => Some(landed(Some(value))),
+            Some(value) => Some(Landed::of(Some(value))),
             None if self.outcome.is_err(&found) => self.outcome.share_err(&found).map(Landed::Err),
             None => Some(Landed::None),
         };

@@ -6,28 +6,32 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
+use futures_util::future::{FutureExt as _, join_all};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use serde::Serialize;
 
 use crate::cache::Cache;
 use crate::chunks::{MOST_TAGS, chunks};
-use crate::entry::{Entry, Lookup};
+use crate::entry::Entry;
 use crate::evict::log_failed;
+use crate::flight::{Follow, Landed, Lead, Seat, Verdict, Waited};
 use crate::header;
-use crate::lease::{self, Answer, Held, Turns, Wanted};
-use crate::lookup::{Looked, Target};
+use crate::lease::{self, Answer, Held, Pauses, Turns, Wanted};
+use crate::load::MOST_LOOKS;
+use crate::lookup::{Looked, Target, Usable};
 use crate::mode::{Loading, Mode};
 use crate::outcome::Value;
 use crate::rules::NoRules;
 use crate::stats::{Counters, Event, MissReason};
-use crate::store::{FillId, LeaseKind, VersionKey};
+use crate::store::{FillId, LeaseKind, Version, VersionKey};
 use crate::storing::{fill_all, finish_puts, to_capture};
 
 impl Cache {
     /// The values of many ids under one prefix, in any order; ids that `load` does not know are not in the map.
     ///
-    /// `load` is called with the ids that are missing, once; what another process is loading meanwhile is waited
-    /// for, and loaded in a second call only if it does not come within the cache's `wait`.
+    /// `load` is called with the ids that are missing, once. What another caller is loading meanwhile is waited for; what
+    /// it does not bring, because its load fails or takes longer than the cache's `wait`, is loaded in a later call,
+    /// which may begin before an earlier one has ended. Nobody waits for one id until others are loaded.
     ///
     /// The store is asked about 256 ids in one round trip, and stores 256 values or about 1 MiB in one. After one that
     /// failed it is not asked again, and the rest is loaded and not stored.
@@ -100,22 +104,41 @@ impl Cache {
         T: Value,
         F: Future<Output = Result<HashMap<K, T>, E>>,
     {
-        let mut batch = Batch::new(ids, entry);
-        batch.read(self).await;
-        batch.lease(self).await;
-        let own = batch.take(|wanted| !matches!(wanted.state, State::Busy));
-        batch.load(self, own, &mut load).await?;
-        batch.wait().await;
-        let left = batch.take(|_| true);
-        batch.load(self, left, &mut load).await?;
-        Ok(batch.values)
+        let mut batch = Batch::new(self, ids, entry);
+        Box::pin(batch.read()).await;
+        let follows = batch.join().into_iter().map(|(missing, follow)| missing.told(follow));
+        let (mut follows, mut loads) = (follows.collect::<FuturesUnordered<_>>(), FuturesUnordered::new());
+        loop {
+            Box::pin(batch.lease()).await;
+            let mut ready = batch.take(Missing::is_ready);
+            if !ready.is_empty() {
+                // Before `load` is called: it may read at once, and not only when it is awaited.
+                ready.iter_mut().filter_map(|missing| missing.lead.as_mut()).for_each(Lead::loading);
+                let ids = ready.iter().map(|missing| missing.id.clone()).collect();
+                loads.push(load_together(self, ready, load(ids)));
+            }
+            tokio::select! {
+                Some(loaded) = loads.next() => batch.values.extend(loaded?),
+                Some(told) = follows.next() => {
+                    let more = std::iter::from_fn(|| follows.next().now_or_never().flatten());
+                    for (missing, waited) in std::iter::once(told).chain(more) {
+                        batch.told(missing, waited);
+                    }
+                }
+                () = batch.changed(), if batch.is_waiting() => {}
+                else => return Ok(batch.values),
+            }
+        }
     }
 }
 
 /// The ids of one call on their way to values.
-struct Batch<K, T> {
+struct Batch<'a, K, T> {
+    cache: &'a Cache,
     missing: Vec<Missing<K, T>>,
     values: HashMap<K, T>,
+    began: tokio::time::Instant,
+    pauses: Pauses,
 }
 
 /// An id without a value.
@@ -123,6 +146,10 @@ struct Missing<K, T> {
     id: K,
     entry: Entry<T>,
     state: State,
+    /// This call is to find a value for the other callers in this process too. Dropped after the lease.
+    lead: Option<Lead>,
+    /// How often a value was found and could not be used.
+    looks: u32,
 }
 
 enum State {
@@ -132,22 +159,28 @@ enum State {
     Held(Held),
     /// This call is to load it whatever is there, and to store it like a put.
     Refresh(Option<Held>),
-    /// Another caller is loading it.
-    Busy,
+    /// Another process is loading it, whose lease remains so long.
+    Busy { seen: FillId, remaining: Duration },
     /// This call is to load it, and cannot store it.
     Unstored,
 }
 
-impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
-    fn new(ids: impl IntoIterator<Item = K>, entry: impl Fn(&K) -> Entry<T>) -> Self {
-        let mut missing: HashMap<K, Entry<T>> = HashMap::new();
+impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
+    fn new(cache: &'a Cache, ids: impl IntoIterator<Item = K>, entry: impl Fn(&K) -> Entry<T>) -> Self {
+        let mut entries: HashMap<K, Entry<T>> = HashMap::new();
         for id in ids {
             let made = entry(&id);
-            missing.entry(id).or_insert(made);
+            entries.entry(id).or_insert(made);
         }
-        let missing =
-            missing.into_iter().map(|(id, entry)| Missing { id, entry, state: State::Seen(0) }).collect();
-        Self { missing, values: HashMap::new() }
+        let wait = entries.values().filter_map(|entry| Some(entry.target().ok()?.wait())).max();
+        let missing = |(id, entry)| Missing { id, entry, state: State::Seen(0), lead: None, looks: 0 };
+        Self {
+            cache,
+            missing: entries.into_iter().map(missing).collect(),
+            values: HashMap::new(),
+            began: tokio::time::Instant::now(),
+            pauses: Pauses::new(wait.unwrap_or_default()),
+        }
     }
 
     /// Takes out those for which `which` holds.
@@ -158,25 +191,28 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
     }
 
     /// Nothing is read. What is there stays until it is replaced.
-    async fn refresh(&mut self, cache: &Cache) {
-        let (within, others) =
-            self.take(|_| true).into_iter().partition(|missing| missing.within(cache).is_some());
-        self.put_back(others, || State::Unstored);
-        for missing in &within {
+    async fn refresh(&mut self) {
+        let cache = self.cache;
+        let wanted = self.take(|missing| missing.within(cache).is_some());
+        for missing in &wanted {
             missing.record(Event::Miss(MissReason::TooOld));
         }
-        self.acquire(cache, within, LeaseKind::Put).await;
+        // This task is loading or putting this very key: it would come between.
+        let (own, wanted) = wanted.into_iter().partition(Missing::is_own);
+        self.missing.extend(own);
+        self.missing.iter_mut().for_each(|missing| missing.state = State::Unstored);
+        self.acquire(wanted, LeaseKind::Put).await;
     }
 
     /// Reads all, in one request unless they are very many. What cannot be read is loaded and not stored; after a
     /// request that failed no more are sent.
-    async fn read(&mut self, cache: &Cache) {
+    async fn read(&mut self) {
         if Mode::current() == Mode::Refresh {
-            return self.refresh(cache).await;
+            return self.refresh().await;
         }
-        let (within, others): (Vec<_>, _) =
-            self.take(|_| true).into_iter().partition(|missing| missing.within(cache).is_some());
-        self.put_back(others, || State::Unstored);
+        let cache = self.cache;
+        let within = self.take(|missing| missing.within(cache).is_some());
+        self.missing.iter_mut().for_each(|missing| missing.state = State::Unstored);
         let keys: Vec<&str> =
             within.iter().filter_map(|missing| Some(&*missing.within(cache)?.full)).collect();
         let settled = cache.settle(&keys).await.inspect_err(|error| cache.core().failed(error));
@@ -192,27 +228,64 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
     }
 
     fn looked(&mut self, mut missing: Missing<K, T>, looked: Option<Looked>) {
-        match looked {
+        let (reason, state) = match looked {
             Some(Looked::Usable(usable)) => {
-                if let Some(value) = missing.entry.decode(&usable) {
+                if let Ok(row) = missing.row(&usable) {
                     missing.record(Event::Hit);
-                    self.values.insert(missing.id, value);
+                    self.values.extend(row.map(|row| (missing.id, row)));
                     return;
                 }
-                if usable.header.has(header::NONE) {
-                    // It is known that there is no row.
-                    missing.record(Event::Hit);
-                    return;
+                (MissReason::Undecodable, State::Seen(usable.header.fill_id))
+            }
+            Some(Looked::Miss(miss)) => (miss.reason, State::Seen(miss.seen)),
+            None => (MissReason::StoreFailed, State::Unstored),
+        };
+        missing.record(Event::Miss(reason));
+        missing.state = state;
+        self.missing.push(missing);
+    }
+
+    /// Joins this process's flights. Those that others lead are taken out.
+    fn join(&mut self) -> Vec<(Missing<K, T>, Follow)> {
+        let mut follows = Vec::new();
+        for mut missing in std::mem::take(&mut self.missing) {
+            if !matches!(missing.state, State::Refresh(_))
+                && let Some(target) = missing.within(self.cache)
+            {
+                if missing.is_own() {
+                    // This task is loading or putting this very key: it would wait for itself.
+                    missing.state = State::Unstored;
+                } else {
+                    match target.join(missing.entry.has_late_tags(&NoRules)) {
+                        Seat::Lead(lead) => missing.lead = Some(lead),
+                        Seat::Follow(follow) => {
+                            follows.push((missing, follow));
+                            continue;
+                        }
+                    }
                 }
-                missing.record(Event::Miss(MissReason::Undecodable));
-                missing.state = State::Seen(usable.header.fill_id);
             }
-            Some(Looked::Miss(miss)) => {
-                missing.record(Event::Miss(miss.reason));
-                missing.state = State::Seen(miss.seen);
+            self.missing.push(missing);
+        }
+        follows
+    }
+
+    /// How the wait for another caller in this process ended.
+    fn told(&mut self, mut missing: Missing<K, T>, waited: Waited) {
+        match waited {
+            Waited::Told(Verdict::Share(Landed::Value(shared))) if shared.is::<T>() => {
+                missing.record(Event::SharedLoad);
+                self.values.extend(shared.downcast_ref().map(|row: &T| (missing.id, row.clone())));
+                return;
             }
-            None => {
-                missing.record(Event::Miss(MissReason::StoreFailed));
+            Waited::Told(Verdict::Share(Landed::None)) => {
+                missing.record(Event::SharedLoad);
+                return;
+            }
+            Waited::Told(Verdict::Share(_) | Verdict::Alone) => missing.state = State::Unstored,
+            Waited::Told(Verdict::Lead(lead)) => missing.lead = Some(lead),
+            Waited::Over(lead) => {
+                missing.lead = Some(lead);
                 missing.state = State::Unstored;
             }
         }
@@ -220,111 +293,90 @@ impl<K: Eq + Hash + Clone, T: Value> Batch<K, T> {
     }
 
     /// Asks for one lease each for what was looked for and not found.
-    async fn lease(&mut self, cache: &Cache) {
-        let wanted = self.take(|missing| matches!(missing.state, State::Seen(_)));
-        self.acquire(cache, wanted, LeaseKind::Load).await;
+    async fn lease(&mut self) {
+        loop {
+            let mut wanted = self.take(|missing| matches!(missing.state, State::Seen(_)));
+            if wanted.is_empty() {
+                return;
+            }
+            wanted.iter_mut().filter_map(|missing| missing.lead.as_mut()).for_each(Lead::reading);
+            self.acquire(wanted, LeaseKind::Load).await;
+        }
     }
 
     /// Asks for one lease each, in one request unless they are very many; after one that failed no more are sent.
-    async fn acquire(&mut self, cache: &Cache, wanted: Vec<Missing<K, T>>, kind: LeaseKind) {
-        // This task is loading or putting this very key: it would wait for itself, or come between.
-        let (own, wanted) = wanted.into_iter().partition(Missing::is_own);
-        self.put_back(own, || State::Unstored);
+    async fn acquire(&mut self, wanted: Vec<Missing<K, T>>, kind: LeaseKind) {
+        let cache = self.cache;
         let mut turns = Turns::new(cache);
         let mut failed = false;
-        for mut chunk in chunks(wanted, MOST_TAGS, Missing::tags) {
+        for chunk in chunks(wanted, MOST_TAGS, Missing::tags) {
             turns.renew(cache, self.missing.iter().filter_map(Missing::held)).await;
             let answers = if failed { Vec::new() } else { ask(cache, &chunk, kind).await };
             failed |= answers.iter().any(|answer| matches!(answer, Answer::Failed));
             let mut answers = answers.into_iter();
-            for missing in &mut chunk {
+            for mut missing in chunk {
                 missing.state = match (answers.next().unwrap_or(Answer::Failed), kind) {
                     (Answer::Held(held), LeaseKind::Put) => State::Refresh(Some(held)),
                     (_, LeaseKind::Put) => State::Refresh(None),
                     (Answer::Held(held), _) => State::Held(held),
-                    // What was found a moment ago is waited for: the first look gets it.
-                    (Answer::Busy(_) | Answer::Found(..), _) => State::Busy,
+                    (Answer::Busy(remaining), _) => State::Busy { seen: missing.seen(), remaining },
+                    (Answer::Found(bytes, versions), _) => {
+                        self.found(missing, bytes, versions).await;
+                        continue;
+                    }
                     (Answer::Failed, _) => State::Unstored,
                 };
+                self.missing.push(missing);
             }
-            self.missing.append(&mut chunk);
         }
     }
 
-    fn put_back(&mut self, missing: Vec<Missing<K, T>>, state: impl Fn() -> State) {
-        self.missing.extend(missing.into_iter().map(|missing| Missing { state: state(), ..missing }));
-    }
-
-    /// Loads these together and stores those whose lease is held.
-    async fn load<E, F>(
-        &mut self,
-        cache: &Cache,
-        wanted: Vec<Missing<K, T>>,
-        load: &mut impl FnMut(Vec<K>) -> F,
-    ) -> Result<(), E>
-    where
-        F: Future<Output = Result<HashMap<K, T>, E>>,
-    {
-        if wanted.is_empty() {
-            return Ok(());
-        }
-        let ids = wanted.iter().map(|missing| missing.id.clone()).collect();
-        let held: Vec<&Held> = wanted.iter().filter_map(Missing::held).collect();
-        let targets = || wanted.iter().filter_map(|missing| missing.entry.target().ok());
-        let deadline = targets().map(Target::deadline).max().unwrap_or_default();
-        let keys = targets().map(|target| (target.cache.core().id, target.full.clone())).collect();
-        let loading = Loading::current().with_all(keys);
-        let counted = Counted::of(cache, &wanted);
-        counted.record(Event::Load);
-        let began = Instant::now();
-        let loaded = lease::keep(&held, deadline, loading.scope(load(ids))).await;
-        drop(held);
-        let took = began.elapsed();
-        counted.load_took(took);
-        let mut loaded = loaded.inspect_err(|_| counted.record(Event::LoadFailed))?;
-        let (mut fills, mut puts) = (Vec::new(), Vec::new());
-        for missing in wanted {
-            let value = loaded.remove(&missing.id);
-            match (missing.state, missing.entry.target()) {
-                (State::Held(held), Ok(target)) => {
-                    // Without a value to store, dropping the lease gives it back.
-                    if let Some(prepared) = missing.entry.prepare(target, &NoRules, value.as_ref()) {
-                        fills.push((target.clone(), held, prepared));
+    /// A value that another process stored meanwhile.
+    async fn found(&mut self, mut missing: Missing<K, T>, bytes: bytes::Bytes, versions: Vec<Version>) {
+        let versions: Vec<_> = versions.into_iter().map(Some).collect();
+        let looked = match missing.entry.target() {
+            Ok(target) => target.verify(bytes, &versions, missing.entry.expected()).await.ok(),
+            Err(_) => None,
+        };
+        missing.looks += 1;
+        missing.state = match looked {
+            Some(Looked::Usable(usable)) => {
+                if let Ok(row) = missing.row(&usable) {
+                    if let Some(mut lead) = missing.lead {
+                        let age = self.cache.core().store.now().since(usable.header.stored_at);
+                        lead.share_read(&Landed::of(row.as_ref()), age);
+                        lead.hand_on();
                     }
+                    self.values.extend(row.map(|row| (missing.id, row)));
+                    return;
                 }
-                (State::Refresh(held), Ok(target)) => {
-                    let prepared = missing.entry.prepare(target, &NoRules, value.as_ref());
-                    puts.push((target.clone(), held, prepared));
-                }
-                _ => {}
+                State::Seen(usable.header.fill_id)
             }
-            if let Some(value) = value {
-                self.values.insert(missing.id, value);
-            }
+            Some(Looked::Miss(miss)) => State::Seen(miss.seen),
+            None => State::Unstored,
+        };
+        if missing.looks >= MOST_LOOKS {
+            missing.state = State::Unstored;
         }
-        fill_all(cache, fills, took, false).await;
-        if let Err(error) = finish_puts(cache, puts, took).await {
-            log_failed(&error);
-        }
-        Ok(())
+        self.missing.push(missing);
     }
 
-    /// Waits for what others are loading; what does not come is this call's to load.
-    async fn wait(&mut self) {
-        let missing = std::mem::take(&mut self.missing);
-        let lookups = join_all(missing.iter().map(|missing| missing.entry.seek(true))).await;
-        for (mut missing, lookup) in missing.into_iter().zip(lookups) {
-            missing.state = match lookup {
-                Ok(Some(Lookup::Hit(value))) => {
-                    self.values.insert(missing.id, value);
-                    continue;
-                }
-                // It is known that there is no row.
-                Ok(None) => continue,
-                Ok(Some(Lookup::Vacant(vacancy))) => vacancy.into_held().map_or(State::Unstored, State::Held),
-                Err(_) => State::Unstored,
-            };
-            self.missing.push(missing);
+    fn is_waiting(&self) -> bool {
+        self.missing.iter().any(|missing| missing.leased(self.began).is_some())
+    }
+
+    /// Waits until any of those that other processes are loading may have changed, or its wait is over. Holds no lease
+    /// meanwhile but for loads under way: two batches that did would never get all.
+    async fn changed(&mut self) {
+        let leased: Vec<_> = self.missing.iter().filter_map(|missing| missing.leased(self.began)).collect();
+        if leased.iter().all(|(_, left)| !left.is_zero()) {
+            self.pauses.wait_for_any(&leased).await;
+        }
+        for missing in &mut self.missing {
+            if let State::Busy { seen, .. } = missing.state {
+                let is_over = missing.leased(self.began).is_none_or(|(_, left)| left.is_zero());
+                missing.state = if is_over { State::Unstored } else { State::Seen(seen) };
+            }
         }
     }
 }
@@ -351,12 +403,106 @@ impl<K, T: Value> Missing<K, T> {
         self.entry.target().is_ok_and(|target| Loading::contains(target.cache.core().id, &target.full))
     }
 
+    /// Whether this call is to load it.
+    fn is_ready(&self) -> bool {
+        matches!(self.state, State::Held(_) | State::Refresh(_) | State::Unstored)
+    }
+
+    fn seen(&self) -> FillId {
+        if let State::Seen(seen) = self.state { seen } else { 0 }
+    }
+
     fn held(&self) -> Option<&Held> {
         match &self.state {
             State::Held(held) | State::Refresh(Some(held)) => Some(held),
             _ => None,
         }
     }
+
+    /// How long a call that began then waits for the process that holds the lease.
+    fn leased(&self, began: tokio::time::Instant) -> Option<(&Target, Duration)> {
+        let State::Busy { remaining, .. } = self.state else { return None };
+        let target = self.entry.target().ok()?;
+        Some((target, remaining.min(target.wait().saturating_sub(began.elapsed()))))
+    }
+
+    /// The value, or that it is known that there is none; `Err` where it cannot be used.
+    fn row(&self, usable: &Usable) -> Result<Option<T>, ()> {
+        if usable.header.has(header::NONE) {
+            return Ok(None);
+        }
+        self.entry.decode(usable).map(Some).ok_or(())
+    }
+
+    /// Waits for the caller that leads.
+    async fn told(self, follow: Follow) -> (Self, Waited) {
+        let waited = match self.entry.target() {
+            Ok(target) => follow.wait(target.patience()).await,
+            Err(_) => Waited::Told(Verdict::Alone),
+        };
+        (self, waited)
+    }
+}
+
+/// Loads these together, shares them with this process and stores those whose lease is held.
+async fn load_together<K: Eq + Hash, T: Value, E>(
+    cache: &Cache,
+    wanted: Vec<Missing<K, T>>,
+    load: impl Future<Output = Result<HashMap<K, T>, E>>,
+) -> Result<HashMap<K, T>, E> {
+    let held: Vec<&Held> = wanted.iter().filter_map(Missing::held).collect();
+    let targets = || wanted.iter().filter_map(|missing| missing.entry.target().ok());
+    let deadline = targets().map(Target::deadline).max().unwrap_or_default();
+    let keys = targets().map(|target| (target.cache.core().id, target.full.clone())).collect();
+    let loading = Loading::current().with_all(keys);
+    let counted = Counted::of(cache, &wanted);
+    counted.record(Event::Load);
+    let began = Instant::now();
+    let loaded = lease::keep(&held, deadline, loading.scope(load)).await;
+    drop(held);
+    let took = began.elapsed();
+    counted.load_took(took);
+    let mut loaded = match loaded {
+        Ok(loaded) => loaded,
+        Err(failure) => {
+            counted.record(Event::LoadFailed);
+            wanted.into_iter().filter_map(|missing| missing.lead).for_each(Lead::scatter);
+            return Err(failure);
+        }
+    };
+    let (mut fills, mut puts) = (Vec::new(), Vec::new());
+    let (mut leads, mut values) = (Vec::new(), HashMap::new());
+    for missing in wanted {
+        let value = loaded.remove(&missing.id);
+        if let Some(mut lead) = missing.lead {
+            if lead.has_followers() {
+                lead.share_load(&Landed::of(value.as_ref()));
+            }
+            lead.close();
+            leads.push(lead);
+        }
+        match (missing.state, missing.entry.target()) {
+            (State::Held(held), Ok(target)) => {
+                // Without a value to store, dropping the lease gives it back.
+                if let Some(prepared) = missing.entry.prepare(target, &NoRules, value.as_ref()) {
+                    fills.push((target.clone(), held, prepared));
+                }
+            }
+            (State::Refresh(held), Ok(target)) => {
+                let prepared = missing.entry.prepare(target, &NoRules, value.as_ref());
+                puts.push((target.clone(), held, prepared));
+            }
+            _ => {}
+        }
+        values.extend(value.map(|value| (missing.id, value)));
+    }
+    fill_all(cache, fills, took, false).await;
+    if let Err(error) = finish_puts(cache, puts, took).await {
+        log_failed(&error);
+    }
+    // Who joined during the load looks for what was stored.
+    leads.into_iter().for_each(Lead::hand_on);
+    Ok(values)
 }
 
 /// The cache and the sites for which a load counts, each once.
@@ -422,10 +568,7 @@ async fn ask<K, T: Value>(cache: &Cache, chunk: &[Missing<K, T>], kind: LeaseKin
         .collect();
     let wanted: Vec<_> = captures
         .iter()
-        .map(|(target, capture, missing)| {
-            let seen = if let State::Seen(seen) = missing.state { seen } else { 0 };
-            Wanted { key: &target.full, seen, kind, capture }
-        })
+        .map(|(target, capture, missing)| Wanted { key: &target.full, seen: missing.seen(), kind, capture })
         .collect();
     lease::acquire_many(cache, &wanted).await
 }

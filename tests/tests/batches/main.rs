@@ -1,5 +1,7 @@
 //! Many entries in one call: one read, one load of what is missing, one lease each.
 
+mod shared;
+
 use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -259,11 +261,17 @@ async fn a_batch_waits_for_what_others_load_and_loads_the_rest(rig: Rig) {
     let (here, there, rows) = (rig.process(), rig.process(), Rows::new());
     for other in [&here, &there] {
         let single = Halted::start(other, AfterQuery, |stops| rows.read_one(other, 1, stops)).await;
-        let batch =
-            Halted::start(&here, Before(Op::Changed), |stops| rows.read(&here, [1, 2, 3], stops)).await;
-        assert_eq!(rows.queried(), [vec![1], vec![2, 3]]);
+        let batch = rows.read(&here, [1, 2, 3], Stops::default());
+        let mut queried = Vec::new();
+        wait_for("the rest is loaded", || {
+            queried.append(&mut rows.queried());
+            queried.len() == 2
+        })
+        .await;
+        assert_eq!(queried, [vec![1], vec![2, 3]]);
+        assert!(!batch.is_finished());
         assert_eq!(single.end().await, 10);
-        assert_eq!(batch.end().await, of([(1, 10), (2, 20), (3, 30)]));
+        assert_eq!(ended(batch).await, of([(1, 10), (2, 20), (3, 30)]));
         assert!(rows.queried().is_empty());
         here.cache.evict_prefix("row").await.expect("evicted");
     }
@@ -272,16 +280,13 @@ async fn a_batch_waits_for_what_others_load_and_loads_the_rest(rig: Rig) {
 async fn others_wait_for_what_a_batch_loads(rig: Rig) {
     let (here, there, rows) = (rig.process(), rig.process(), Rows::new());
     let batch = Halted::start(&here, AfterQuery, |stops| rows.read(&here, [1, 2, 3], stops)).await;
-    let mut singles = Vec::new();
-    for (id, other) in [(1, &here), (2, &there)] {
-        singles
-            .push(Halted::start(other, Before(Op::Changed), |stops| rows.read_one(other, id, stops)).await);
-    }
+    let waiting = Halted::start(&there, Before(Op::Changed), |stops| rows.read_one(&there, 2, stops)).await;
+    let singles = [tokio::spawn(waiting.end()), rows.follow_one(&here, 1).await];
     let overlapping = Halted::start(&there, BeforeQuery, |stops| rows.read(&there, [3, 4], stops)).await;
     let overlapping = tokio::spawn(overlapping.end());
     assert_eq!(batch.end().await, of([(1, 10), (2, 20), (3, 30)]));
-    for (single, row) in singles.into_iter().zip([10, 20]) {
-        assert_eq!(single.end().await, row);
+    for (single, row) in singles.into_iter().zip([20, 10]) {
+        assert_eq!(ended(single).await, row);
     }
     assert_eq!(ended(overlapping).await, of([(3, 30), (4, 40)]));
     assert_eq!(rows.queried(), [vec![1, 2, 3], vec![4]]);
