@@ -129,6 +129,31 @@ async fn leases_are_given_back_side_by_side(rig: Rig) {
     }
 }
 
+/// While the store does not keep up, what is dropped must not fill the memory: a lease that is not given back lapses.
+async fn no_more_leases_are_queued_than_a_store_will_soon_take_back(rig: Rig) {
+    const MANY: u32 = 3_000;
+    let process = filled(&rig).await;
+    let gate = process.faults.gate(Op::Release);
+    let (begun, cache) = (tokio::sync::Semaphore::new(0), &process.cache);
+    {
+        let load = async |_| {
+            begun.add_permits(1);
+            std::future::pending().await
+        };
+        let mut batch = Box::pin(cache.get_or_load_many::<u32, u32, _>("free", 0..MANY, load));
+        let begun = async { drop(begun.acquire().await.expect("open")) };
+        tokio::select! {
+            _ = &mut batch => panic!("it never ends"),
+            () = begun => {}
+        }
+    }
+    timeout(DEADLINE, gate.reached()).await.expect("they are given back");
+    gate.open();
+    process.cache.shutdown().await;
+    let released = process.faults.count(Op::Release);
+    assert!((64..=1_024 + 64).contains(&released), "{released} of {MANY}");
+}
+
 async fn a_read_waits_for_no_evict_that_came_after_it(rig: Rig) {
     let process = filled(&rig).await;
     let first = dropped(&process, Left::Tag).await;
@@ -156,5 +181,6 @@ on_both_stores!(
     many_are_waited_for_where_one_of_them_is_concerned,
     an_evict_waits_for_no_scan_and_no_release,
     leases_are_given_back_side_by_side,
+    no_more_leases_are_queued_than_a_store_will_soon_take_back,
     a_read_waits_for_no_evict_that_came_after_it,
 );

@@ -9,7 +9,7 @@ use cachemacro::store::faults::Op;
 use cachemacro::{Cache, Entry, EntryRules, ErrorKind, Lookup, MissReason, Mode, Policy, mode, scope};
 use cachemacro_tests::halt::Point::{AfterQuery, Before};
 use cachemacro_tests::halt::{Halted, Stops, Table, ended};
-use cachemacro_tests::{Process, Rig, namespace, on_both_stores};
+use cachemacro_tests::{Process, RedisServer, Rig, namespace, on_both_stores};
 use futures_util::FutureExt as _;
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -323,6 +323,15 @@ on_both_stores!(
     older_values_than_a_reader_accepts_are_loaded_anew,
     shutting_down_finishes_what_dropped_calls_left,
 );
+
+#[tokio::test]
+async fn clearing_a_server_needs_a_namespace() {
+    let cache = Cache::builder().redis(RedisServer::shared().url()).build().expect("acceptable settings");
+    let key = namespace();
+    cache.set(&key, &1, &1).await.expect("set");
+    assert_eq!(cache.clear().await.expect_err("refused").kind(), ErrorKind::Config);
+    assert_eq!(cache.get::<i32>(&key, &1).await.expect("the store answers"), Some(1), "nothing went");
+}
 
 #[tokio::test]
 async fn a_cache_that_was_shut_down_runs_functions() {

@@ -3,10 +3,12 @@
 use bytes::{Bytes, BytesMut};
 use cachemacro::codec::{Json, Postcard};
 use cachemacro::header::{self, COMPRESSED, ERROR, Header, NONE, PENDING, Parts, SEALED, Stamp};
+use cachemacro::store::faults::Op;
 use cachemacro::{Entry, EntryRules, Mode, Policy, Stats, Ttl, mode};
 use cachemacro_tests::monitor::Watched;
-use cachemacro_tests::{Process, RedisServer, Rig, on_both_stores};
+use cachemacro_tests::{DEADLINE, Process, RedisServer, Rig, on_both_stores};
 use std::time::Duration;
+use tokio::time::timeout;
 
 use cachemacro::MissReason::{
     self, Absent, Malformed, OtherCodec, OtherKey, OtherSchema, Pending, TagEvicted, Undecodable,
@@ -156,6 +158,29 @@ async fn what_another_deploy_stored_is_replaced(rig: Rig) {
         .await;
 }
 
+/// Two deploys that take each other's values for unusable must not keep a caller of either busy for ever.
+async fn a_key_that_others_keep_storing_unusably_is_given_up_on(rig: Rig) {
+    let (here, other) = (rig.process(), rig.process());
+    let foreign = other.cache.entry::<Vec<u32>>("row", &7);
+    let gates: Vec<_> = (0..9).map(|_| here.faults.gate(Op::Lease)).collect();
+    let reader = entry(&here);
+    let read = async {
+        timeout(DEADLINE, reader.get_or_load(async || VALUE.to_owned())).await.expect("it gives up")
+    };
+    let store = async {
+        for gate in gates {
+            gate.reached().await;
+            foreign.set(&vec![1, 2, 3]).await.expect("set");
+            gate.open();
+        }
+    };
+    tokio::select! {
+        value = read => assert_eq!(value, VALUE),
+        () = store => panic!("it never gives up"),
+    }
+    assert_eq!((here.faults.count(Op::Lease), here.cache.stats().total.fills), (3, 0));
+}
+
 async fn a_damaged_tag_version_is_a_miss_and_replaced(rig: Rig) {
     let process = rig.process();
     let [tag, any] = version_keys(&rig, &process).await;
@@ -183,6 +208,7 @@ async fn a_damaged_tag_version_is_a_miss_and_replaced(rig: Rig) {
 }
 
 on_both_stores!(
+    a_key_that_others_keep_storing_unusably_is_given_up_on,
     damaged_and_foreign_bytes_are_replaced,
     every_flipped_bit_is_harmless,
     an_entry_under_another_key_is_not_used,

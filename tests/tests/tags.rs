@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use cachemacro::header::MAX_STAMPS;
 use cachemacro::store::faults::Op;
 use cachemacro::{Cache, Entry, EntryRules, Ttl, cache_put, cached, scope};
 use cachemacro_tests::monitor::Watched;
@@ -161,6 +162,18 @@ async fn what_one_value_says_of_itself_does_not_reach_another(rig: Rig) {
 /// A moment, as entries live.
 const MOMENT: Duration = Duration::from_millis(50);
 
+async fn what_has_more_tags_than_an_entry_can_carry_is_not_stored(rig: Rig) {
+    let process = rig.process();
+    for (tags, fills) in [(MAX_STAMPS, 1), (MAX_STAMPS + 1, 1)] {
+        let names = (0..tags).map(|tag| format!("tag {tag}"));
+        let entry = process.cache.entry::<u64>("row", &tags).with_tags(names);
+        assert_eq!(entry.get_or_load(async || 7).await, 7);
+        assert_eq!(entry.get().await.expect("the store answers").is_some(), tags == MAX_STAMPS, "{tags}");
+        assert_eq!(process.cache.stats().total.fills, fills, "{tags}");
+    }
+    assert_eq!(process.cache.stats().total.too_large, 1);
+}
+
 async fn a_short_lived_entry_never_shortens_what_a_tag_knows_of_a_long_lived_one(rig: Rig) {
     let process = rig.process();
     let late = EntryRules::none().tags(|_: &u32| vec!["shared".to_owned()]);
@@ -191,6 +204,7 @@ async fn a_short_lived_entry_never_shortens_what_a_tag_knows_of_a_long_lived_one
 }
 
 on_both_stores!(
+    what_has_more_tags_than_an_entry_can_carry_is_not_stored,
     a_tag_takes_all_of_many_members_and_nothing_else,
     what_one_value_says_of_itself_does_not_reach_another,
     a_short_lived_entry_never_shortens_what_a_tag_knows_of_a_long_lived_one,
