@@ -78,6 +78,14 @@ enum At {
     Stop(Arc<Stop>),
 }
 
+/// Waits until someone stands at the gate.
+///
+/// # Panics
+/// Where nobody does within the [`DEADLINE`].
+pub async fn reached(gate: &Gate) {
+    timeout(DEADLINE, gate.reached()).await.expect("someone comes to the gate");
+}
+
 impl<T> Halted<T> {
     /// Starts an operation of `process` and waits until it stops, or has ended without coming to `point`.
     pub async fn start(

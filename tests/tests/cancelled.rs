@@ -5,7 +5,7 @@ use std::pin::pin;
 use cachemacro::__private::{Plain, When, Writes, write};
 use cachemacro::store::faults::{Gate, Op};
 use cachemacro::{Entry, Lookup, MissReason};
-use cachemacro_tests::halt::soon;
+use cachemacro_tests::halt::{reached, soon};
 use cachemacro_tests::{DEADLINE, Process, Rig, on_both_stores};
 use futures_util::FutureExt as _;
 use tokio::time::timeout;
@@ -36,7 +36,7 @@ async fn dropped(process: &Process, left: Left) -> Gate {
         let mut call = pin!(write(writes, body, |(), writes| writes));
         assert!(call.as_mut().now_or_never().is_none());
     }
-    timeout(DEADLINE, gate.reached()).await.expect("the evict is sent");
+    reached(&gate).await;
     gate
 }
 
@@ -105,7 +105,7 @@ async fn an_evict_waits_for_no_scan_and_no_release(rig: Rig) {
     };
     let release = process.faults.gate(Op::Release);
     drop(vacancy);
-    timeout(DEADLINE, release.reached()).await.expect("the lease is given back");
+    reached(&release).await;
     let scan = dropped(&process, Left::Prefix).await;
     // Both stand at their gates, and this one goes through.
     dropped(&process, Left::Key).await.open();
@@ -125,7 +125,7 @@ async fn leases_are_given_back_side_by_side(rig: Rig) {
     let gates: Vec<_> = vacancies.iter().map(|_| process.faults.gate(Op::Release)).collect();
     vacancies.clear();
     for gate in &gates {
-        timeout(DEADLINE, gate.reached()).await.expect("none waits for another");
+        reached(gate).await;
     }
 }
 
@@ -147,7 +147,7 @@ async fn no_more_leases_are_queued_than_a_store_will_soon_take_back(rig: Rig) {
             () = begun => {}
         }
     }
-    timeout(DEADLINE, gate.reached()).await.expect("they are given back");
+    reached(&gate).await;
     gate.open();
     process.cache.shutdown().await;
     let released = process.faults.count(Op::Release);
@@ -168,7 +168,7 @@ async fn a_read_waits_for_no_evict_that_came_after_it(rig: Rig) {
         assert!(call.as_mut().now_or_never().is_none());
     }
     first.open();
-    timeout(DEADLINE, later.reached()).await.expect("the evict is sent");
+    reached(&later).await;
     assert_eq!(
         timeout(DEADLINE, read).await.expect("in time").expect("no evict was waited for in vain"),
         None

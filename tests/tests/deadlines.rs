@@ -7,6 +7,7 @@ use std::time::Duration;
 use cachemacro::__private::{NoRules, Plain, Writes, write};
 use cachemacro::store::faults::Op;
 use cachemacro::{Cache, Entry, Lookup, cache_config, cache_put, cached};
+use cachemacro_tests::halt::reached;
 use cachemacro_tests::{DEADLINE, Process, Rig, on_both_stores, wait_for};
 use futures_util::FutureExt as _;
 use tokio::sync::Semaphore;
@@ -170,7 +171,7 @@ async fn a_read_waits_a_second_at_most_for_evicts_of_dropped_calls() {
         let mut call = pin!(write(writes.evict_entry(&row), body, |(), writes| writes));
         assert!(call.as_mut().now_or_never().is_none());
     }
-    gate.reached().await;
+    reached(&gate).await;
     let began = tokio::time::Instant::now();
     assert_eq!(row.get_or_load(async || 2).await, 2);
     let many = process.cache.get_or_load_many("row", [7], async |_| HashMap::from([(7, 3)])).await;

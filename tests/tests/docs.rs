@@ -218,8 +218,10 @@ async fn the_rights_that_the_guide_names_are_enough() {
     set_user.exec_async(&mut admin).await.expect("the rule is one");
 
     let url = format!("redis://shop:PASSWORD@{}", server.address());
-    let build =
-        || Cache::builder().redis(url.clone()).namespace("shop").build().expect("acceptable settings");
+    let build = || {
+        let settings = Cache::builder().redis(url.clone()).namespace("shop").command_timeout(DEADLINE);
+        settings.build().expect("acceptable settings")
+    };
     let (cache, other) = (build(), build());
     let entry = |cache: &Cache| cache.entry::<u32>("number", &7).with_tags(["numbers"]);
 

@@ -7,6 +7,9 @@ use cachemacro_tests::{DEADLINE, FaultProxy, RedisServer, namespace, wait_until}
 use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
 
+/// After so long without an answer there is none.
+const SILENCE: Duration = Duration::from_secs(1);
+
 async fn connect(url: &str, response: Duration) -> redis::RedisResult<MultiplexedConnection> {
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(response))
@@ -84,7 +87,7 @@ async fn a_restart_keeps_the_port_and_loses_the_data() {
 #[tokio::test]
 async fn a_paused_server_answers_nothing_until_it_is_resumed() {
     let server = RedisServer::start();
-    let mut connection = connect(&server.url(), Duration::from_millis(200)).await.expect("connected");
+    let mut connection = connect(&server.url(), SILENCE).await.expect("connected");
     server.pause();
     assert!(ping(&mut connection).await.expect_err("silent").is_timeout());
     server.resume();
@@ -114,13 +117,13 @@ async fn the_proxy_passes_cuts_and_refuses() {
 #[tokio::test]
 async fn the_proxy_delays_and_swallows() {
     let proxy = FaultProxy::start(&RedisServer::shared().address());
-    let mut connection = connect(&proxy.url(), Duration::from_millis(600)).await.expect("passed");
+    let mut connection = connect(&proxy.url(), SILENCE).await.expect("passed");
     proxy.delay(Duration::from_millis(50));
     let began = std::time::Instant::now();
     assert_eq!(ping(&mut connection).await.expect("late"), "PONG");
     assert!(began.elapsed() >= Duration::from_millis(100), "a delay each way");
     proxy.black_hole();
-    let mut silent = connect(&proxy.url(), Duration::from_millis(200)).await;
+    let mut silent = connect(&proxy.url(), SILENCE).await;
     assert!(silent.as_mut().is_err_and(|error| error.is_timeout()));
     assert!(ping(&mut connection).await.expect_err("swallowed").is_timeout());
     proxy.pass();
@@ -133,7 +136,7 @@ async fn a_lost_reply_leaves_the_request_done() {
     let proxy = FaultProxy::start(&RedisServer::shared().address());
     let ns = namespace();
     for (n, loss) in [Loss::Silence, Loss::Close].into_iter().enumerate() {
-        let mut connection = connect(&proxy.url(), Duration::from_millis(300)).await.expect("passed");
+        let mut connection = connect(&proxy.url(), SILENCE).await.expect("passed");
         proxy.lose_reply_to(ns.as_bytes(), loss);
         assert_eq!(ping(&mut connection).await.expect("another request is not touched"), "PONG");
         let key = format!("{ns}:{n}");

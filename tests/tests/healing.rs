@@ -5,6 +5,7 @@ use cachemacro::codec::{Json, Postcard};
 use cachemacro::header::{self, COMPRESSED, ERROR, Header, NONE, PENDING, Parts, SEALED, Stamp};
 use cachemacro::store::faults::Op;
 use cachemacro::{Entry, EntryRules, Mode, Policy, Stats, Ttl, mode};
+use cachemacro_tests::halt::reached;
 use cachemacro_tests::monitor::Watched;
 use cachemacro_tests::{DEADLINE, Process, RedisServer, Rig, on_both_stores};
 use std::time::Duration;
@@ -169,7 +170,7 @@ async fn a_key_that_others_keep_storing_unusably_is_given_up_on(rig: Rig) {
     };
     let store = async {
         for gate in gates {
-            gate.reached().await;
+            reached(&gate).await;
             foreign.set(&vec![1, 2, 3]).await.expect("set");
             gate.open();
         }

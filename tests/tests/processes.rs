@@ -43,7 +43,8 @@ async fn the_lease_of_a_killed_process_lapses() {
     worker.send(&format!("hold {key}")).await;
     worker.expect("held").await;
     worker.kill().await;
-    let store = RedisStore::new(RedisConfig::new(server.url())).expect("the URL is well-formed");
+    let store = RedisStore::new(RedisConfig::new(server.url()).command_timeout(DEADLINE))
+        .expect("the URL is well-formed");
     let mut token = 1;
     let mut busy = 0;
     wait_until("the lease is free", DEADLINE, async || {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use cachemacro::store::faults::Op;
 use cachemacro::{Cache, Entry, EntryRules, ErrorKind, MissReason, Mode, Policy, Ttl, cached, mode};
 use cachemacro_tests::halt::Point::{AfterQuery, Before, BeforeQuery};
-use cachemacro_tests::halt::{Halted, Stops, ended};
+use cachemacro_tests::halt::{Halted, Stops, ended, reached};
 use cachemacro_tests::{Process, Rig, on_both_stores, wait_for};
 use tokio::task::JoinHandle;
 
@@ -205,7 +205,7 @@ async fn the_leases_of_a_batch_are_renewed_together(rig: Rig) {
     let rows = Rows::new();
     let stuck = process.faults.gate(Op::Renew);
     let batch = Halted::start(&process, AfterQuery, |stops| rows.read(&process, 1..=9, stops)).await;
-    stuck.reached().await;
+    reached(&stuck).await;
     wait_for("the others do not wait for it", || process.faults.count(Op::Renew) >= 9).await;
     stuck.open();
     assert_eq!(batch.end().await.len(), 9);
@@ -220,11 +220,11 @@ async fn leases_are_renewed_while_others_are_asked_for_and_while_they_wait_to_be
     for least in [512, 88] {
         let [first, second, third] = gates.next().expect("one for each");
         first.open();
-        second.reached().await;
+        reached(&second).await;
         let before = faults.count(Op::Renew);
         tokio::time::sleep(BRIEF).await;
         second.open();
-        third.reached().await;
+        reached(&third).await;
         assert!(faults.count(Op::Renew) - before >= least);
         third.open();
     }

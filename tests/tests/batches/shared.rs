@@ -7,7 +7,7 @@ use std::sync::Arc;
 use cachemacro::ErrorKind;
 use cachemacro::store::faults::Op;
 use cachemacro_tests::halt::Point::{AfterQuery, Before, BeforeQuery};
-use cachemacro_tests::halt::{Halted, Stops, ended, soon};
+use cachemacro_tests::halt::{Halted, Stops, ended, reached, soon};
 use cachemacro_tests::wait::DEADLINE;
 use cachemacro_tests::{Process, Rig, on_both_stores, wait_for};
 use futures_util::future::join_all;
@@ -129,7 +129,7 @@ async fn a_batch_that_fails_lets_those_who_follow_load(rig: Rig) {
         let failing = async |_: Vec<u64>| Err::<HashMap<u64, u64>, _>("no connection");
         cache.try_get_or_load_many([1, 2], |id| entry(&cache, *id), failing).await
     });
-    gate.reached().await;
+    reached(&gate).await;
     let (single, batch) = (rows.follow_one(&process, 1).await, rows.follow_many(&process, [1, 2]).await);
     gate.open();
     assert_eq!(ended(failing).await, Err("no connection"));
