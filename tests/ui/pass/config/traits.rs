@@ -1,5 +1,5 @@
 //! `#[cache_config]` above and below `#[async_trait]`, on traits, and entries of trait methods.
-#![allow(async_fn_in_trait)]
+#![allow(async_fn_in_trait, reason = "that the future is `Send` is for the caller to see here")]
 
 use async_trait::async_trait;
 use cachemacro::{Cache, cache_config, cache_evict, cached};

@@ -21,7 +21,7 @@ async fn items(id: u64) -> u64 {
 
 #[cached]
 async fn inner_attribute(id: u64) -> u64 {
-    #![allow(unused_variables)]
+    #![allow(unused_variables, reason = "an attribute within the body, which must stay in force")]
     const ONE: u64 = 1;
     let unused = 7;
     id + ONE
@@ -52,7 +52,7 @@ fn future(id: u64) -> impl Future<Output = u64> + Send {
 
 #[cache_evict(tags = ["items"])]
 async fn evicting(id: u64) -> u64 {
-    #![allow(unused_variables)]
+    #![allow(unused_variables, reason = "an attribute within the body, which must stay in force")]
     use std::cmp::max;
     let unused = 7;
     max(id, 7)

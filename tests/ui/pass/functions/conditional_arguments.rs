@@ -9,7 +9,7 @@ async fn both(
     a: u32,
     #[cfg(any())] missing: NoSuchType,
     #[cfg(not(any()))] b: u32,
-    #[allow(unused_variables)] c: u32,
+    #[allow(unused_variables, reason = "an attribute of an argument, which must stay")] c: u32,
 ) -> u32 {
     CALLS.add();
     a + b

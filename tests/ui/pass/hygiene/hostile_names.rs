@@ -1,5 +1,12 @@
 //! Modules that shadow the prelude, `std`, and whatever an expansion might mean.
-#![allow(non_upper_case_globals, non_camel_case_types, dead_code, unused_macros, unused_imports)]
+#![allow(
+    non_upper_case_globals,
+    non_camel_case_types,
+    dead_code,
+    unused_macros,
+    unused_imports,
+    reason = "the names are there to be in the way"
+)]
 
 mod hostile {
     pub mod std {}

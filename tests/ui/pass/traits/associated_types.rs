@@ -1,4 +1,4 @@
-#![allow(async_fn_in_trait)]
+#![allow(async_fn_in_trait, reason = "that the future is `Send` is for the caller to see here")]
 
 use async_trait::async_trait;
 use cachemacro::{Value, cache_config, cache_put, cached};

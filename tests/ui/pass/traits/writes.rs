@@ -1,5 +1,5 @@
 //! Puts and evicts in traits, native and boxed, and on functions that give a future.
-#![allow(async_fn_in_trait)]
+#![allow(async_fn_in_trait, reason = "that the future is `Send` is for the caller to see here")]
 
 use std::sync::Arc;
 
