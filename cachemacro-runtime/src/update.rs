@@ -1,8 +1,5 @@
 //! Atomic read-modify-write: the change is computed here and stored if nobody was faster, else repeated.
 
-use std::collections::HashMap;
-use std::fmt;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::entry::Entry;
@@ -10,7 +7,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::header::{self, Header, MAX_STAMPS};
 use crate::key::Key;
 use crate::lease::draw;
-use crate::locks::lock;
 use crate::lookup::{Expected, Looked, Miss, Target};
 use crate::outcome::Value;
 use crate::rules::NoRules;
@@ -18,44 +14,13 @@ use crate::stats::{Event, MissReason};
 use crate::store::Increment;
 use crate::storing::to_capture;
 
+mod queue;
+
+pub(crate) use self::queue::Updates;
+
 /// How often an update is repeated. Updates of one process queue up, so each round lost is another process's
 /// update that went through.
 const MOST_ROUNDS: u32 = 100;
-
-/// The keys that are being updated in this process.
-#[derive(Default)]
-pub(crate) struct Updates(Mutex<HashMap<Arc<str>, Arc<tokio::sync::Mutex<()>>>>);
-
-impl fmt::Debug for Updates {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Updates").finish_non_exhaustive()
-    }
-}
-
-/// A place in the queue of a key; the last one to leave removes the queue.
-struct Queued<'a> {
-    updates: &'a Updates,
-    key: Arc<str>,
-    queue: Arc<tokio::sync::Mutex<()>>,
-}
-
-impl Updates {
-    fn queue(&self, key: &Arc<str>) -> Queued<'_> {
-        let mut queues = lock(&self.0);
-        let queue = queues.entry(key.clone()).or_default().clone();
-        Queued { updates: self, key: key.clone(), queue }
-    }
-}
-
-impl Drop for Queued<'_> {
-    fn drop(&mut self) {
-        let mut queues = lock(&self.updates.0);
-        // The map's own and this one.
-        if Arc::strong_count(&self.queue) == 2 {
-            queues.remove(&self.key);
-        }
-    }
-}
 
 impl<T: Value> Entry<T> {
     /// Replaces the value by what `change` makes of it (`None`: there is none), atomically: where another writer
@@ -86,7 +51,7 @@ impl<T: Value> Entry<T> {
         let core = target.cache.core().clone();
         let queued = core.updates.queue(&target.full);
         // Only a courtesy: it spares repeated rounds. Whoever is first may never be polled again.
-        let _turn = tokio::time::timeout(target.wait(), queued.queue.lock()).await;
+        let _turn = tokio::time::timeout(target.wait(), queued.turn()).await;
         let capture = to_capture(target, self.has_late_tags(&NoRules));
         let expected = self.stored();
         for round in 0..MOST_ROUNDS {
