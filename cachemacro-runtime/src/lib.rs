@@ -16,6 +16,7 @@ mod events;
 mod evict;
 mod flight;
 pub mod header;
+mod increment;
 mod key;
 mod lease;
 mod load;

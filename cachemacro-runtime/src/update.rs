@@ -4,14 +4,10 @@ use std::time::Duration;
 
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
-use crate::header::{self, Header, MAX_STAMPS};
-use crate::key::Key;
-use crate::lease::draw;
 use crate::lookup::{Expected, Looked, Miss, Target};
 use crate::outcome::Value;
 use crate::rules::NoRules;
 use crate::stats::{Event, MissReason};
-use crate::store::Increment;
 use crate::storing::to_capture;
 
 mod queue;
@@ -20,7 +16,7 @@ pub(crate) use self::queue::Updates;
 
 /// How often an update is repeated. Updates of one process queue up, so each round lost is another process's
 /// update that went through.
-const MOST_ROUNDS: u32 = 100;
+pub(crate) const MOST_ROUNDS: u32 = 100;
 
 impl<T: Value> Entry<T> {
     /// Replaces the value by what `change` makes of it (`None`: there is none), atomically: where another writer
@@ -91,15 +87,13 @@ impl<T: Value> Entry<T> {
             let pause = Duration::from_micros(u64::from(round) * 100).mul_f64(rand::random_range(0.0..1.0));
             tokio::time::sleep(pause).await;
         }
-        let error = Error::new(ErrorKind::Contention, "others changed the entry each time");
-        target.failed(&error);
-        Err(error)
+        Err(contention(target))
     }
 }
 
 impl<T: Value> Entry<T> {
     /// The target of an operation that makes no sense without a cache.
-    fn updatable(&self) -> Result<&Target> {
+    pub(crate) fn updatable(&self) -> Result<&Target> {
         if self.cache().is_disabled() {
             return Err(Error::new(ErrorKind::Config, "the cache is disabled: there is nothing to update"));
         }
@@ -107,62 +101,14 @@ impl<T: Value> Entry<T> {
     }
 
     /// What is stored, however old: what a mode does not let a reader see must not be lost either.
-    fn stored(&self) -> Expected {
+    pub(crate) fn stored(&self) -> Expected {
         Expected { max_age: None, ..self.expected() }
     }
 }
 
-impl Entry<i64> {
-    /// Adds `by` to a number, atomically and in one round trip (three where the entry has tags), creating it with
-    /// `by` where it is missing. Returns the sum. The TTL counts from the creation.
-    ///
-    /// ```
-    /// # use cachemacro_runtime as cachemacro;
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
-    /// let visits = cachemacro::Cache::memory().entry::<i64>("visits", &"home");
-    /// assert_eq!(visits.increment(1).await?, 1);
-    /// assert_eq!(visits.increment(2).await?, 3);
-    /// assert_eq!(visits.get().await?, Some(3));
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// Where the store failed; [`ErrorKind::WrongType`] where the entry was not made by `increment`, or the sum is no
-    /// `i64`; [`ErrorKind::Config`] where the cache is disabled.
-    pub async fn increment(&self, by: i64) -> Result<i64> {
-        let target = self.updatable()?;
-        let core = target.cache.core();
-        if target.tags.len() > MAX_STAMPS {
-            return Err(Error::new(ErrorKind::TooLarge, "the number has more tags than an entry can carry"));
-        }
-        target.settle().await?;
-        let stamps = target.stamps_now().await?;
-        let outdated = if target.tags.is_empty() {
-            0
-        } else {
-            match target.look(self.stored()).await? {
-                Looked::Miss(Miss { reason: MissReason::TagEvicted | MissReason::TagLacking, seen }) => seen,
-                // Whatever else the reader may have against it, the store decides.
-                Looked::Miss(_) | Looked::Usable(_) => 0,
-            }
-        };
-        let life = target.ttl().life(!stamps.is_empty());
-        let now = core.store.now();
-        let header = Header {
-            codec: header::DECIMAL,
-            fill_id: draw(),
-            key_hash: Key::header_hash(&target.full),
-            stored_at: now,
-            fresh_until: now.plus(life),
-            gone_at: now.plus(life),
-            ..Header::default()
-        };
-        let fresh = header::assemble(header, &stamps, &[]).into();
-        let increment = Increment { key: &target.full, by, fresh, life, outdated };
-        let sum = target.timed(core.store.increment(increment)).await?;
-        core.flights.detach(&target.full);
-        target.record(Event::Put);
-        Ok(sum)
-    }
+/// Counts that others were faster in every round.
+pub(crate) fn contention(target: &Target) -> Error {
+    let error = Error::new(ErrorKind::Contention, "others changed the entry each time");
+    target.failed(&error);
+    error
 }

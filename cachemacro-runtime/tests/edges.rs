@@ -12,7 +12,8 @@ use cachemacro_runtime::private::{NoRules, Plain, When, Writes, write};
 use cachemacro_runtime::store::faults::{FaultStore, Op};
 use cachemacro_runtime::store::memory::MemoryStore;
 use cachemacro_runtime::store::{
-    Fill, Increment, Lease, LeaseKind, LeaseOutcome, LeaseRequest, Read, Store, VersionKey,
+    Fill, Increment, IncrementOutcome, Lease, LeaseKind, LeaseOutcome, LeaseRequest, OtherStamps, Read,
+    Store, VersionKey,
 };
 use cachemacro_runtime::{
     Cache, Clock, Entry, EntryRules, ErrorKind, Lookup, MissReason, Mode, Policy, mode,
@@ -258,7 +259,8 @@ async fn debug_output_shows_no_key() {
     let lease = Lease { versions: vec![], outcome: LeaseOutcome::Found(bytes.clone()) };
     let check = std::slice::from_ref(&version);
     let fill = Fill { key, token: 1, bytes: bytes.clone(), life: HOUR, unlink_refused: false, check };
-    let increment = Increment { key, by: 1, fresh: bytes, life: HOUR, outdated: 0 };
+    let found = IncrementOutcome::Found(bytes.clone());
+    let increment = Increment { key, by: 1, fresh: bytes, life: HOUR, others: OtherStamps::Unknown };
     for shown in [
         format!("{entry:?}"),
         format!("{vacancy:?}"),
@@ -268,6 +270,7 @@ async fn debug_output_shows_no_key() {
         format!("{request:?}"),
         format!("{lease:?}"),
         format!("{fill:?}"),
+        format!("{found:?}"),
         format!("{increment:?}"),
     ] {
         assert!(!shown.contains("hunter2"), "{shown}");

@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use cachemacro_runtime::store::{
-    Fill, FillId, Filled, Increment, Lease, LeaseRequest, Read, Store, StoreHealth, TagKeys, Token, Version,
-    VersionKey,
+    Fill, FillId, Filled, Increment, IncrementOutcome, Lease, LeaseRequest, Read, Store, StoreHealth,
+    TagKeys, Token, Version, VersionKey,
 };
 use cachemacro_runtime::{Result, Timestamp};
 
@@ -92,7 +92,7 @@ impl Store for Unfenced {
         self.0.compare_and_set(key, seen, bytes, life).await
     }
 
-    async fn increment(&self, increment: Increment<'_>) -> Result<i64> {
+    async fn increment(&self, increment: Increment<'_>) -> Result<IncrementOutcome> {
         self.0.increment(increment).await
     }
 

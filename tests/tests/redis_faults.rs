@@ -8,7 +8,9 @@ use bytes::Bytes;
 use cachemacro_runtime::header::{Header, assemble};
 use cachemacro_runtime::store::faults::{FaultStore, Op};
 use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
-use cachemacro_runtime::store::{Fill, LeaseKind, LeaseOutcome, LeaseRequest, Store, TagKeys, VersionKey};
+use cachemacro_runtime::store::{
+    Fill, LeaseKind, LeaseOutcome, LeaseRequest, OtherStamps, Store, TagKeys, VersionKey,
+};
 use cachemacro_runtime::{Cache, Error, ErrorKind, Lookup, Policy, Result};
 use cachemacro_tests::proxy::Loss;
 use cachemacro_tests::{DEADLINE, FaultProxy, RedisServer, namespace, wait_until};
@@ -57,7 +59,7 @@ async fn each_operation(store: &RedisStore) -> Vec<(&'static str, Result<()>)> {
         by: 1,
         fresh: bytes.clone(),
         life: LIFE,
-        outdated: 0,
+        others: OtherStamps::Unknown,
     };
     let mut results = Vec::new();
     macro_rules! record {

@@ -8,7 +8,8 @@ use cachemacro_runtime::ErrorKind;
 use cachemacro_runtime::header::{DECIMAL, FIXED, Header, PENDING, Stamp, assemble};
 use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
 use cachemacro_runtime::store::{
-    Fill, Increment, Lease, LeaseKind, LeaseOutcome, LeaseRequest, Store, TagKeys, VersionKey,
+    Fill, Increment, IncrementOutcome, Lease, LeaseKind, LeaseOutcome, LeaseRequest, OtherStamps, Store,
+    TagKeys, VersionKey,
 };
 use cachemacro_tests::{DEADLINE, RedisServer, namespace, wait_until};
 use redis::aio::MultiplexedConnection;
@@ -95,8 +96,8 @@ async fn another_type_under_an_entrys_key_is_healed_by_every_writer() {
                 }
                 "increment" => {
                     let fresh = decimal(&store, 1);
-                    let add = Increment { key: &key, by: 5, fresh, life: LIFE, outdated: 0 };
-                    assert_eq!(store.increment(add).await.expect("increment"), 5);
+                    let add = Increment { key: &key, by: 5, fresh, life: LIFE, others: OtherStamps::Unknown };
+                    assert_eq!(store.increment(add).await.expect("increment"), IncrementOutcome::Added(5));
                 }
                 "set" => store.set(&key, value(&store, 1), LIFE).await.expect("set"),
                 lease => {
@@ -199,8 +200,9 @@ async fn forgotten_scripts_are_sent_again_and_nobody_notices() {
     run::<()>(&mut client, &flush).await;
     assert!(store.compare_and_set(&key, 1, decimal_with(&store, 2, b"40"), LIFE).await.expect("cas"));
     run::<()>(&mut client, &flush).await;
-    let add = Increment { key: &key, by: 2, fresh: decimal(&store, 3), life: LIFE, outdated: 0 };
-    assert_eq!(store.increment(add).await.expect("increment"), 42);
+    let add =
+        Increment { key: &key, by: 2, fresh: decimal(&store, 3), life: LIFE, others: OtherStamps::Unknown };
+    assert_eq!(store.increment(add).await.expect("increment"), IncrementOutcome::Added(42));
     run::<()>(&mut client, &flush).await;
     let put = LeaseRequest { seen: 3, ..request(&key, 8, LeaseKind::Put, &[]) };
     assert!(matches!(store.lease(put).await.expect("lease").outcome, LeaseOutcome::Taken));
@@ -322,7 +324,13 @@ async fn no_command_is_newer_than_the_oldest_supported_server() {
     store.release("k", 8).await.expect("release");
     store.compare_and_set("k", 1, decimal_with(&store, 2, b"1"), LIFE).await.expect("cas");
     store
-        .increment(Increment { key: "k", by: 1, fresh: decimal(&store, 3), life: LIFE, outdated: 0 })
+        .increment(Increment {
+            key: "k",
+            by: 1,
+            fresh: decimal(&store, 3),
+            life: LIFE,
+            others: OtherStamps::Unknown,
+        })
         .await
         .expect("increment");
     store.read("k", &versions).await.expect("read");
@@ -405,7 +413,7 @@ async fn an_increment_without_a_whole_header_is_refused_before_it_is_sent() {
     let store = store_on(RedisServer::shared());
     let key = namespace();
     let fresh = Bytes::from_static(&[0; FIXED - 1]);
-    let add = Increment { key: &key, by: 1, fresh, life: LIFE, outdated: 0 };
+    let add = Increment { key: &key, by: 1, fresh, life: LIFE, others: OtherStamps::Unknown };
     assert_eq!(store.increment(add).await.expect_err("refused").kind(), ErrorKind::Encode);
     assert_eq!(store.read(&key, &[]).await.expect("read").entry, None);
 }
@@ -488,8 +496,8 @@ async fn a_user_with_few_rights_suffices() {
     store.read(key, &versions).await.expect("read");
     store.read_head(key, FIXED, &versions).await.expect("head");
     assert!(store.compare_and_set(key, 1, decimal_with(&store, 2, b"1"), LIFE).await.expect("cas"));
-    let add = Increment { key, by: 1, fresh: decimal(&store, 3), life: LIFE, outdated: 0 };
-    assert_eq!(store.increment(add).await.expect("increment"), 2);
+    let add = Increment { key, by: 1, fresh: decimal(&store, 3), life: LIFE, others: OtherStamps::Unknown };
+    assert_eq!(store.increment(add).await.expect("increment"), IncrementOutcome::Added(2));
     store.set(key, value(&store, 1), LIFE).await.expect("set");
     assert_eq!(store.evict(&[key.into()]).await.expect("evict"), [true]);
     store

@@ -4,10 +4,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use cachemacro_runtime::header::{DECIMAL, Header, PUT, Parts, assemble};
+use cachemacro_runtime::header::{DECIMAL, FIXED, Header, PUT, Parts, Stamp, assemble};
 use cachemacro_runtime::store::memory::MemoryStore;
 use cachemacro_runtime::store::{
-    Fill, Increment, LeaseKind, LeaseOutcome, LeaseRequest, Store, TagKeys, VersionKey,
+    Fill, Increment, IncrementOutcome, LeaseKind, LeaseOutcome, LeaseRequest, OtherStamps, Store, TagKeys,
+    VersionKey,
 };
 use cachemacro_runtime::{Clock, ErrorKind};
 use proptest::collection::vec;
@@ -25,7 +26,7 @@ enum Step {
     Fill { key: usize, token: u64, value: Value, unlink_refused: bool },
     Set { key: usize, value: Value },
     CompareAndSet { key: usize, seen: u64, value: Value },
-    Increment { key: usize, by: i64, outdated: u64, value: Value },
+    Increment { key: usize, by: i64, others: Others, value: Value },
     Evict { keys: Vec<usize>, now: bool },
     EvictPrefix,
     Garbage { key: usize, life: Millis },
@@ -38,8 +39,18 @@ enum Step {
 struct Value {
     fill_id: u64,
     number: Option<i64>,
+    /// Of its stamp; zero: it has none.
+    version: u64,
     readable: Millis,
     life: Millis,
+}
+
+/// What an increment knows of an entry with a stamp of this version, as in [`Value`].
+#[derive(Debug, Clone, Copy)]
+enum Others {
+    Unknown,
+    Valid(u64),
+    Outdated(u64),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -53,7 +64,7 @@ struct Lease {
 enum Content {
     Garbage,
     Pending(Lease),
-    Value { fill_id: u64, number: Option<i64>, gone_at: Millis, lease: Option<Lease> },
+    Value { fill_id: u64, number: Option<i64>, version: u64, gone_at: Millis, lease: Option<Lease> },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -67,6 +78,14 @@ enum Asked {
     Taken,
     Found(u64),
     Busy(Millis),
+}
+
+#[derive(Debug, PartialEq)]
+enum Added {
+    Sum(i64),
+    /// A value with another stamp, of this fill id.
+    Found(u64),
+    WrongType,
 }
 
 #[derive(Default)]
@@ -91,8 +110,8 @@ impl Model {
     }
 
     fn store(&mut self, key: usize, value: Value) {
-        let Value { fill_id, number, readable, life } = value;
-        let content = Content::Value { fill_id, number, gone_at: self.now + readable, lease: None };
+        let Value { fill_id, number, version, readable, life } = value;
+        let content = Content::Value { fill_id, number, version, gone_at: self.now + readable, lease: None };
         self.put(key, content, self.now + life);
     }
 
@@ -160,19 +179,32 @@ impl Model {
         }
     }
 
-    fn increment(&mut self, key: usize, by: i64, outdated: u64, value: Value) -> Option<i64> {
-        let current = self.readable(key).filter(|(fill_id, _)| outdated == 0 || *fill_id != outdated);
-        let Some((_, number)) = current else {
-            self.store(key, Value { number: Some(by), ..value });
-            return Some(by);
+    fn increment(&mut self, key: usize, by: i64, others: Others, value: Value) -> Added {
+        let fresh = Value { number: Some(by), ..value };
+        let (number, version) = match self.cells.get(&key).map(|cell| cell.content) {
+            Some(Content::Value { number, version, gone_at, .. }) if self.now < gone_at => (number, version),
+            _ => {
+                self.store(key, fresh);
+                return Added::Sum(by);
+            }
         };
-        let sum = number?.checked_add(by)?;
+        if version != value.version {
+            match others {
+                Others::Valid(valid) if valid == version => {}
+                Others::Outdated(outdated) if outdated == version => {
+                    self.store(key, fresh);
+                    return Added::Sum(by);
+                }
+                _ => return Added::Found(self.readable(key).unwrap().0),
+            }
+        }
+        let Some(sum) = number.and_then(|number| number.checked_add(by)) else { return Added::WrongType };
         if let Some(Cell { content: Content::Value { fill_id, number, lease, .. }, .. }) =
             self.cells.get_mut(&key)
         {
             (*fill_id, *number, *lease) = (value.fill_id, Some(sum), None);
         }
-        Some(sum)
+        Added::Sum(sum)
     }
 
     fn capture(&mut self, key: usize, life: Millis) {
@@ -205,6 +237,11 @@ fn tag(key: usize) -> TagKeys {
     TagKeys { tag: version(format!("t{key}")), any: version("any".to_owned()) }
 }
 
+/// One of this version; none where it is zero.
+fn stamps(version: u64) -> Vec<Stamp> {
+    (version != 0).then_some(Stamp { tag: 1, version }).into_iter().collect()
+}
+
 const fn millis(time: Millis) -> Duration {
     Duration::from_millis(time)
 }
@@ -228,7 +265,7 @@ impl Run {
 
     fn bytes(&self, value: Value) -> bytes::Bytes {
         let payload = value.number.map_or("payload".to_owned(), |number| number.to_string());
-        assemble(self.header(value), &[], payload.as_bytes()).into()
+        assemble(self.header(value), &stamps(value.version), payload.as_bytes()).into()
     }
 
     async fn step(&mut self, step: Step) {
@@ -292,7 +329,7 @@ impl Run {
                     self.model.store(at, value);
                 }
             }
-            Step::Increment { key: at, by, outdated, value } => self.increment(at, by, outdated, value).await,
+            Step::Increment { key: at, by, others, value } => self.increment(at, by, others, value).await,
             Step::Evict { keys, now } => {
                 let names: Vec<_> = keys.iter().copied().map(key).collect();
                 let expected: Vec<_> = keys
@@ -331,17 +368,30 @@ impl Run {
         }
     }
 
-    async fn increment(&mut self, at: usize, by: i64, outdated: u64, value: Value) {
+    async fn increment(&mut self, at: usize, by: i64, others: Others, value: Value) {
         let (key, life) = (key(at), millis(value.life));
         let decimal = Value { number: Some(0), ..value };
-        let fresh = assemble(self.header(decimal), &[], b"").into();
-        let increment = Increment { key: &key, by, fresh, life, outdated };
-        match (self.store.increment(increment).await, self.model.increment(at, by, outdated, value)) {
-            (Ok(sum), expected) => assert_eq!(Some(sum), expected),
-            (Err(error), expected) => {
-                assert_eq!((error.kind(), expected), (ErrorKind::WrongType, None));
+        let fresh = assemble(self.header(decimal), &stamps(value.version), b"").into();
+        let bytes = |version| assemble(Header::default(), &stamps(version), b"").split_off(FIXED);
+        let known = match others {
+            Others::Unknown => None,
+            Others::Valid(version) | Others::Outdated(version) => Some(bytes(version)),
+        };
+        let known = match (others, &known) {
+            (Others::Valid(_), Some(stamps)) => OtherStamps::Valid(stamps),
+            (Others::Outdated(_), Some(stamps)) => OtherStamps::Outdated(stamps),
+            _ => OtherStamps::Unknown,
+        };
+        let increment = Increment { key: &key, by, fresh, life, others: known };
+        let added = match self.store.increment(increment).await {
+            Ok(IncrementOutcome::Added(sum)) => Added::Sum(sum),
+            Ok(IncrementOutcome::Found(bytes)) => Added::Found(Header::parse(&bytes).unwrap().fill_id),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WrongType);
+                Added::WrongType
             }
-        }
+        };
+        assert_eq!(added, self.model.increment(at, by, others, value));
     }
 
     /// Compares everything that can be seen of the store with the model.
@@ -372,6 +422,7 @@ impl Run {
             lease => Content::Value {
                 fill_id: header.fill_id,
                 number: std::str::from_utf8(parts.payload).unwrap().parse().ok(),
+                version: parts.stamps().next().map_or(0, |stamp| stamp.version),
                 gone_at: header.gone_at.millis() - self.start,
                 lease,
             },
@@ -390,17 +441,19 @@ fn value() -> impl Strategy<Value = Value> {
         1 => Just(Some(i64::MAX)),
         1 => Just(Some(i64::MIN)),
     ];
-    (1..5_u64, number, time(), time()).prop_map(|(fill_id, number, readable, life)| Value {
-        fill_id,
-        number,
-        readable,
-        life,
+    (1..5_u64, number, 0..3_u64, time(), time()).prop_map(|(fill_id, number, version, readable, life)| {
+        Value { fill_id, number, version, readable, life }
     })
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let kind = prop_oneof![Just(LeaseKind::Load), Just(LeaseKind::Refresh), Just(LeaseKind::Put)];
     let (key, token, seen) = (0..KEYS, 0..4_u64, 0..5_u64);
+    let others = prop_oneof![
+        Just(Others::Unknown),
+        (0..3_u64).prop_map(Others::Valid),
+        (0..3_u64).prop_map(Others::Outdated),
+    ];
     prop_oneof![
         3 => time().prop_map(Step::Pass),
         6 => (key.clone(), kind, 1..4_u64, seen.clone(), time())
@@ -410,10 +463,10 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (key.clone(), token, value(), any::<bool>())
             .prop_map(|(key, token, value, unlink_refused)| Step::Fill { key, token, value, unlink_refused }),
         1 => (key.clone(), value()).prop_map(|(key, value)| Step::Set { key, value }),
-        2 => (key.clone(), seen.clone(), value())
+        2 => (key.clone(), seen, value())
             .prop_map(|(key, seen, value)| Step::CompareAndSet { key, seen, value }),
-        2 => (key.clone(), -2..3_i64, seen, value())
-            .prop_map(|(key, by, outdated, value)| Step::Increment { key, by, outdated, value }),
+        3 => (key.clone(), -2..3_i64, others, value())
+            .prop_map(|(key, by, others, value)| Step::Increment { key, by, others, value }),
         1 => (vec(key.clone(), 0..3), any::<bool>()).prop_map(|(keys, now)| Step::Evict { keys, now }),
         1 => Just(Step::EvictPrefix),
         1 => (key.clone(), time()).prop_map(|(key, life)| Step::Garbage { key, life }),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cachemacro::store::faults::Op;
 use cachemacro::{Cache, Entry, EntryRules, ErrorKind, Ttl};
-use cachemacro_tests::halt::Point::{AfterQuery, Before};
+use cachemacro_tests::halt::Point::{After, AfterQuery, Before};
 use cachemacro_tests::halt::{Halted, Stops, Table, ended};
 use cachemacro_tests::{Process, RedisServer, Rig, Worker, namespace, on_both_stores};
 use futures_util::FutureExt as _;
@@ -122,6 +122,94 @@ async fn an_evicted_tag_is_not_revived_by_a_change(rig: Rig) {
     assert_eq!(entry(&there).get().await.expect("the store answers"), None);
 }
 
+async fn an_increment_never_counts_on_top_of_what_its_reader_would_not_get(rig: Rig) {
+    let (here, there) = (rig.process(), rig.process());
+    let untagged = |process: &Process| process.cache.entry::<i64>("count", &7);
+    let get = async |entry: Entry<i64>| entry.get().await.expect("the store answers");
+    // A tag that the handle does not name was evicted.
+    assert_eq!(counter(&here).increment(5).await.expect("added"), 5);
+    assert_eq!(untagged(&there).increment(1).await.expect("added"), 6, "the tag holds");
+    there.cache.evict_tags(["tag"]).await.expect("evicted");
+    assert_eq!(untagged(&here).increment(1).await.expect("added"), 1, "it begins anew");
+    assert_eq!(untagged(&there).increment(1).await.expect("added"), 2);
+    assert_eq!(get(untagged(&there)).await, Some(2));
+    // The handle names a tag that the entry lacks.
+    assert_eq!(get(counter(&here)).await, None);
+    assert_eq!(counter(&here).increment(1).await.expect("added"), 1, "it begins anew");
+    assert_eq!(get(counter(&there)).await, Some(1));
+    // The entry has that tag and others.
+    let twice = counter(&here).with_tags(["tag", "other tag"]);
+    assert_eq!(twice.increment(3).await.expect("added"), 3);
+    assert_eq!(counter(&there).increment(1).await.expect("added"), 4);
+    assert_eq!(get(twice.clone()).await, Some(4), "it keeps its tags");
+    there.cache.evict_tags(["other tag"]).await.expect("evicted");
+    assert_eq!(counter(&here).increment(1).await.expect("added"), 1, "it begins anew");
+    assert_eq!(get(counter(&there)).await, Some(1));
+    // Nor on top of a number that was not made by `increment`: what was evicted is no reason to refuse.
+    twice.set(&9).await.expect("set");
+    assert_eq!(untagged(&here).increment(1).await.expect_err("it holds").kind(), ErrorKind::WrongType);
+    there.cache.evict_tags(["other tag"]).await.expect("evicted");
+    assert_eq!(untagged(&here).increment(1).await.expect("added"), 1);
+    assert_eq!(get(untagged(&there)).await, Some(1));
+}
+
+async fn an_increment_beside_an_evict_counts_before_it_or_after_it(rig: Rig) {
+    let (here, there) = (rig.process(), rig.process());
+    let untagged = here.cache.entry::<i64>("count", &7);
+    for (at, entry) in [counter(&here), untagged].into_iter().enumerate() {
+        for point in [Before(Op::Capture), After(Op::Capture), Before(Op::Increment), After(Op::Increment)] {
+            counter(&here).delete().await.expect("deleted");
+            assert_eq!(counter(&here).increment(5).await.expect("added"), 5);
+            let increment = Halted::start(&here, point, |_| {
+                let entry = entry.clone();
+                tokio::spawn(async move { entry.increment(1).await })
+            })
+            .await;
+            there.cache.evict_tags(["tag"]).await.expect("evicted");
+            let sum = increment.end().await.expect("added");
+            let stored = entry.get().await.expect("the store answers");
+            assert!([(6, None), (1, Some(1))].contains(&(sum, stored)), "{at} {point:?}: {sum} {stored:?}");
+        }
+    }
+}
+
+async fn an_increment_judges_what_it_found_by_versions_of_now(rig: Rig) {
+    let (here, there) = (rig.process(), rig.process());
+    // What another process counts after the evict stays; what was evicted before is replaced by what can be read.
+    for (more, sum) in [(None, 1), (Some(10), 11)] {
+        counter(&here).increment(5).await.expect("added");
+        there.cache.evict_tags(["tag"]).await.expect("evicted");
+        let increment = Halted::start(&here, Before(Op::Increment), |_| {
+            let entry = counter(&here);
+            tokio::spawn(async move { entry.increment(1).await })
+        })
+        .await;
+        // Evicted once more: the versions that were captured are from before.
+        there.cache.evict_tags(["tag"]).await.expect("evicted");
+        if let Some(more) = more {
+            assert_eq!(counter(&there).increment(more).await.expect("added"), more);
+        }
+        assert_eq!(increment.end().await.expect("added"), sum);
+        assert_eq!(counter(&there).get().await.expect("the store answers"), Some(sum));
+    }
+}
+
+async fn an_increment_takes_one_request_and_one_for_its_tags(rig: Rig) {
+    let process = rig.process();
+    let all = [Op::Read, Op::Versions, Op::Capture, Op::Increment];
+    let count = || all.into_iter().map(|op| process.faults.count(op)).sum::<u64>();
+    let requests = async |entry: Entry<i64>| {
+        let before = count();
+        entry.increment(1).await.expect("added");
+        count() - before
+    };
+    let untagged = process.cache.entry::<i64>("count", &1);
+    let tagged = process.cache.entry::<i64>("count", &2).with_tags(["tag"]);
+    for _ in 0..2 {
+        assert_eq!((requests(untagged.clone()).await, requests(tagged.clone()).await), (1, 2));
+    }
+}
+
 async fn tags_that_the_value_names_go_with_a_change(rig: Rig) {
     let process = rig.process();
     let rules = EntryRules::none().tags(|value: &u64| vec![format!("value {value}")]);
@@ -175,6 +263,10 @@ on_both_stores!(
     an_update_whose_round_was_lost_sees_the_newer_value,
     a_change_is_not_overwritten_by_a_load_from_before_it,
     an_evicted_tag_is_not_revived_by_a_change,
+    an_increment_never_counts_on_top_of_what_its_reader_would_not_get,
+    an_increment_beside_an_evict_counts_before_it_or_after_it,
+    an_increment_judges_what_it_found_by_versions_of_now,
+    an_increment_takes_one_request_and_one_for_its_tags,
     tags_that_the_value_names_go_with_a_change,
     what_cannot_be_changed_says_why_and_stays,
     an_update_whose_reply_was_lost_says_that_it_may_have_happened,

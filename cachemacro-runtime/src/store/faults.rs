@@ -14,8 +14,8 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::{
-    Fill, FillId, Filled, Increment, Lease, LeaseRequest, Read, Store, StoreHealth, TagKeys, Token, Version,
-    VersionKey,
+    Fill, FillId, Filled, Increment, IncrementOutcome, Lease, LeaseRequest, Read, Store, StoreHealth,
+    TagKeys, Token, Version, VersionKey,
 };
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
@@ -608,7 +608,7 @@ impl Store for FaultStore {
         self.run(Op::CompareAndSet, self.inner.compare_and_set(key, seen, bytes, life)).await
     }
 
-    async fn increment(&self, increment: Increment<'_>) -> Result<i64> {
+    async fn increment(&self, increment: Increment<'_>) -> Result<IncrementOutcome> {
         self.run(Op::Increment, self.inner.increment(increment)).await
     }
 

@@ -299,14 +299,13 @@ pub struct Filled {
 /// # use cachemacro_runtime as cachemacro;
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
 /// use cachemacro::{Timestamp, header::{DECIMAL, Header, assemble}};
-/// use cachemacro::store::{Increment, Store, memory::MemoryStore};
+/// use cachemacro::store::{Increment, IncrementOutcome, OtherStamps, Store, memory::MemoryStore};
 /// use std::time::Duration;
 ///
 /// let header = Header { codec: DECIMAL, fill_id: 9, gone_at: Timestamp(u64::MAX), ..Header::default() };
-/// let fresh = assemble(header, &[], &[]).into();
-/// let increment =
-///     Increment { key: "visits:home", by: 2, fresh, life: Duration::from_secs(60), outdated: 0 };
-/// assert_eq!(MemoryStore::new().increment(increment).await?, 2);
+/// let (fresh, life) = (assemble(header, &[], &[]).into(), Duration::from_secs(60));
+/// let increment = Increment { key: "visits:home", by: 2, fresh, life, others: OtherStamps::Unknown };
+/// assert_eq!(MemoryStore::new().increment(increment).await?, IncrementOutcome::Added(2));
 /// # Ok(())
 /// # }
 /// ```
@@ -321,8 +320,72 @@ pub struct Increment<'a> {
     pub fresh: Bytes,
     /// How long a new entry lives; an existing one keeps its expiry.
     pub life: Duration,
-    /// An entry with this fill id counts as missing (the caller found its stamps outdated); zero: none.
-    pub outdated: FillId,
+    /// What the caller found out about an entry with other stamps than those in `fresh`.
+    pub others: OtherStamps<'a>,
+}
+
+/// What an [`Increment`] makes of an entry with other stamps than a new one would have: bytes as they are in an entry.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::{Timestamp, header::{DECIMAL, FIXED, Header, Stamp, assemble}};
+/// use cachemacro::store::{Increment, IncrementOutcome, OtherStamps, Store, memory::MemoryStore};
+/// use std::time::Duration;
+///
+/// let header = Header { codec: DECIMAL, fill_id: 9, gone_at: Timestamp(u64::MAX), ..Header::default() };
+/// let tagged = assemble(header, &[Stamp { tag: 1, version: 7 }], b"40");
+/// let (store, life) = (MemoryStore::new(), Duration::from_secs(60));
+/// store.set("visits:home", tagged.clone().into(), life).await?;
+///
+/// let others = OtherStamps::Valid(&tagged[FIXED..FIXED + 16]);
+/// let increment = Increment { key: "visits:home", by: 2, fresh: assemble(header, &[], &[]).into(), life, others };
+/// assert_eq!(store.increment(increment.clone()).await?, IncrementOutcome::Added(42));
+/// let others = OtherStamps::Outdated(&tagged[FIXED..FIXED + 16]);
+/// assert_eq!(store.increment(Increment { others, ..increment }).await?, IncrementOutcome::Added(2));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OtherStamps<'a> {
+    /// It is left and returned.
+    Unknown,
+    /// With these it counts: they hold.
+    Valid(&'a [u8]),
+    /// With these it counts as missing: a tag was evicted, or the entry lacks one.
+    Outdated(&'a [u8]),
+}
+
+/// What became of an [`Increment`].
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::{Timestamp, header::{DECIMAL, Header, Stamp, assemble}};
+/// use cachemacro::store::{Increment, IncrementOutcome, OtherStamps, Store, memory::MemoryStore};
+/// use std::time::Duration;
+///
+/// let header = Header { codec: DECIMAL, fill_id: 9, gone_at: Timestamp(u64::MAX), ..Header::default() };
+/// let fresh = assemble(header, &[Stamp { tag: 1, version: 7 }], &[]).into();
+/// let (life, others) = (Duration::from_secs(60), OtherStamps::Unknown);
+/// let tagged = Increment { key: "visits:home", by: 2, fresh, life, others };
+/// let untagged = Increment { fresh: assemble(header, &[], &[]).into(), ..tagged.clone() };
+///
+/// let store = MemoryStore::new();
+/// assert_eq!(store.increment(tagged).await?, IncrementOutcome::Added(2));
+/// match store.increment(untagged).await? {
+///     IncrementOutcome::Found(bytes) => assert_eq!(Header::parse(&bytes).unwrap().stamps, 1),
+///     IncrementOutcome::Added(_) => panic!("its tag may have been evicted"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub enum IncrementOutcome {
+    /// The sum.
+    Added(i64),
+    /// A readable value with [other stamps](OtherStamps) is there: the whole entry, left as it was.
+    Found(Bytes),
 }
 
 // Keys and values may be secrets: only their lengths are shown.
@@ -363,6 +426,15 @@ impl fmt::Debug for Fill<'_> {
             .field("unlink_refused", &self.unlink_refused)
             .field("check", &self.check.len())
             .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for IncrementOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            IncrementOutcome::Added(_) => f.write_str("Added"),
+            IncrementOutcome::Found(bytes) => write!(f, "Found({} bytes)", bytes.len()),
+        }
     }
 }
 

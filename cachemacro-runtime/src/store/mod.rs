@@ -21,8 +21,8 @@ pub mod redis;
 
 pub(crate) use self::messages::{Captures, given_life};
 pub use self::messages::{
-    Fill, FillId, Filled, Increment, Lease, LeaseKind, LeaseOutcome, LeaseRequest, Read, StoreHealth,
-    TagKeys, Token, Version, VersionKey,
+    Fill, FillId, Filled, Increment, IncrementOutcome, Lease, LeaseKind, LeaseOutcome, LeaseRequest,
+    OtherStamps, Read, StoreHealth, TagKeys, Token, Version, VersionKey,
 };
 
 /// Where bytes live.
@@ -389,22 +389,22 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     async fn compare_and_set(&self, key: &str, seen: FillId, bytes: Bytes, life: Duration) -> Result<bool>;
 
     /// Adds to a decimal payload (codec [`crate::header::DECIMAL`]), creating the entry with `by` where it is
-    /// missing, and clears any lease. Exact for every `i64`.
+    /// missing, and clears any lease. Exact for every `i64`. A readable value with other stamps than a new entry's,
+    /// whatever its codec, is left and returned, unless the caller [knows](Increment::others) of them.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// use cachemacro::{Timestamp, header::{DECIMAL, Header, assemble}};
-    /// use cachemacro::store::{Increment, Store, memory::MemoryStore};
+    /// use cachemacro::store::{Increment, IncrementOutcome, OtherStamps, Store, memory::MemoryStore};
     /// use std::time::Duration;
     ///
     /// let header = Header { codec: DECIMAL, fill_id: 9, gone_at: Timestamp(u64::MAX), ..Header::default() };
-    /// let fresh = assemble(header, &[], &[]).into();
-    /// let increment =
-    ///     Increment { key: "visits:home", by: 2, fresh, life: Duration::from_secs(60), outdated: 0 };
+    /// let (fresh, life) = (assemble(header, &[], &[]).into(), Duration::from_secs(60));
+    /// let increment = Increment { key: "visits:home", by: 2, fresh, life, others: OtherStamps::Unknown };
     /// let store = MemoryStore::new();
-    /// assert_eq!(store.increment(increment.clone()).await?, 2);
-    /// assert_eq!(store.increment(increment).await?, 4);
+    /// assert_eq!(store.increment(increment.clone()).await?, IncrementOutcome::Added(2));
+    /// assert_eq!(store.increment(increment).await?, IncrementOutcome::Added(4));
     /// # Ok(())
     /// # }
     /// ```
@@ -412,7 +412,7 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// [`WrongType`](crate::ErrorKind::WrongType) where a readable value of another codec is there or the sum
     /// does not fit; the entry is left as it was.
-    async fn increment(&self, increment: Increment<'_>) -> Result<i64>;
+    async fn increment(&self, increment: Increment<'_>) -> Result<IncrementOutcome>;
 
     /// Removes entries, pending ones too; tells for each whether a readable value was there.
     ///

@@ -1,12 +1,16 @@
 //! Adding to a decimal entry, exactly.
 
 use cachemacro_runtime::header::{DECIMAL, FIXED, Header, NONE, Parts, Stamp, assemble};
-use cachemacro_runtime::store::{FillId, Increment, LeaseKind};
+use cachemacro_runtime::store::{FillId, Increment, IncrementOutcome, LeaseKind, OtherStamps};
 use cachemacro_runtime::{ErrorKind, Result};
 
 use super::{Env, LONG, SHORT, assert_taken, race};
 
+/// What the additions of these tests stamp a new entry with.
 const STAMP: Stamp = Stamp { tag: 3, version: 4 };
+
+/// Of another version.
+const OTHER: Stamp = Stamp { tag: 3, version: 5 };
 
 fn header(env: &Env, fill_id: FillId) -> Header {
     let now = env.store.now();
@@ -14,19 +18,36 @@ fn header(env: &Env, fill_id: FillId) -> Header {
 }
 
 async fn add(env: &Env, key: &str, by: i64, fill_id: FillId) -> Result<i64> {
-    add_unless(env, key, by, fill_id, 0).await
+    match add_knowing(env, key, by, fill_id, OtherStamps::Unknown).await? {
+        IncrementOutcome::Added(sum) => Ok(sum),
+        IncrementOutcome::Found(_) => panic!("its stamps are those of a new entry"),
+    }
 }
 
-async fn add_unless(env: &Env, key: &str, by: i64, fill_id: FillId, outdated: FillId) -> Result<i64> {
+async fn add_knowing(
+    env: &Env,
+    key: &str,
+    by: i64,
+    fill_id: FillId,
+    others: OtherStamps<'_>,
+) -> Result<IncrementOutcome> {
     let fresh = assemble(header(env, fill_id), &[STAMP], b"").into();
-    env.store.increment(Increment { key, by, fresh, life: LONG, outdated }).await
+    env.store.increment(Increment { key, by, fresh, life: LONG, others }).await
 }
 
-/// Stores a decimal entry, whose life is twice [`LONG`] and which has two stamps.
+/// Stores a decimal entry, whose life is twice [`LONG`].
 async fn set_decimal(env: &Env, key: &str, fill_id: FillId, payload: &[u8]) {
-    let header = Header { schema: 99, gone_at: env.store.now().plus(2 * LONG), ..header(env, fill_id) };
-    let bytes = assemble(header, &[STAMP, STAMP], payload);
-    env.store.set(key, bytes.into(), 2 * LONG).await.unwrap();
+    set_stamped(env, key, Header { schema: 99, ..header(env, fill_id) }, &[STAMP], payload).await;
+}
+
+async fn set_stamped(env: &Env, key: &str, header: Header, stamps: &[Stamp], payload: &[u8]) {
+    let header = Header { gone_at: env.store.now().plus(2 * LONG), ..header };
+    env.store.set(key, assemble(header, stamps, payload).into(), 2 * LONG).await.unwrap();
+}
+
+/// The bytes of these stamps.
+fn bytes_of(stamps: &[Stamp]) -> Vec<u8> {
+    assemble(Header::default(), stamps, b"").split_off(FIXED)
 }
 
 async fn payload(env: &Env, key: &str) -> Vec<u8> {
@@ -62,7 +83,8 @@ pub(super) async fn an_addition_keeps_expiry_stamps_and_times_and_renames_the_va
     let entry = env.entry(&key).await.unwrap();
     let parts = Parts::parse(&entry).unwrap();
     assert_eq!(parts.header, Header { fill_id: 6, payload: 3, ..before });
-    assert_eq!((parts.stamps().count(), parts.payload), (2, &b"993"[..]));
+    assert_eq!(parts.stamps().collect::<Vec<_>>(), [STAMP]);
+    assert_eq!(parts.payload, b"993");
     env.assert_life(&key, 2 * LONG).await;
 }
 
@@ -105,17 +127,16 @@ pub(super) async fn a_sum_that_does_not_fit_is_refused_and_changes_nothing(env: 
 }
 
 pub(super) async fn a_value_of_another_codec_is_refused_and_left(env: &Env) {
-    let key = env.key("k");
-    env.set(&key, 5).await;
-    assert_wrong_type(env, &key, 1).await;
     let key = env.key("looks like a number");
-    let json = Header { codec: 4, ..header(env, 5) };
-    env.store.set(&key, assemble(json, &[], b"5").into(), LONG).await.unwrap();
+    set_stamped(env, &key, Header { codec: 4, ..header(env, 5) }, &[STAMP], b"5").await;
     assert_wrong_type(env, &key, 1).await;
     let key = env.key("none");
-    let none = Header { flags: NONE, ..header(env, 5) };
-    env.store.set(&key, assemble(none, &[], b"").into(), LONG).await.unwrap();
+    set_stamped(env, &key, Header { flags: NONE, ..header(env, 5) }, &[STAMP], b"").await;
     assert_wrong_type(env, &key, 1).await;
+    let (key, others) = (env.key("other stamps"), bytes_of(&[OTHER]));
+    set_stamped(env, &key, Header { codec: 4, ..header(env, 5) }, &[OTHER], b"5").await;
+    let error = add_knowing(env, &key, 1, 6, OtherStamps::Valid(&others)).await.expect_err("no number");
+    assert_eq!(error.kind(), ErrorKind::WrongType);
 }
 
 pub(super) async fn a_payload_that_is_no_number_is_refused_and_left(env: &Env) {
@@ -139,17 +160,58 @@ pub(super) async fn a_payload_that_is_no_number_is_refused_and_left(env: &Env) {
     }
 }
 
-pub(super) async fn an_outdated_value_counts_as_missing(env: &Env) {
+pub(super) async fn a_value_with_other_stamps_is_returned_and_left(env: &Env) {
+    let others: [&[Stamp]; 4] = [&[], &[OTHER], &[STAMP, OTHER], &[OTHER, STAMP]];
+    for (at, stamps) in others.into_iter().enumerate() {
+        for codec in [DECIMAL, 4] {
+            let key = env.key(&format!("{at} {codec}"));
+            set_stamped(env, &key, Header { codec, ..header(env, 5) }, stamps, b"100").await;
+            assert_taken(&env.lease(&key, LeaseKind::Load, 1, 5).await);
+            let before = env.entry(&key).await.unwrap();
+            let third = bytes_of(&[Stamp { tag: 3, version: 6 }]);
+            for known in [OtherStamps::Unknown, OtherStamps::Valid(&third), OtherStamps::Outdated(&third)] {
+                let outcome = add_knowing(env, &key, 1, 6, known).await.unwrap();
+                assert_eq!(outcome, IncrementOutcome::Found(before.clone()), "{stamps:?} {known:?}");
+                assert_eq!(env.entry(&key).await.unwrap(), before, "with its lease");
+            }
+        }
+    }
+}
+
+pub(super) async fn a_value_with_other_stamps_that_hold_is_added_to_and_keeps_them(env: &Env) {
     let key = env.key("k");
-    set_decimal(env, &key, 5, b"100").await;
-    assert_eq!(add_unless(env, &key, 1, 6, 4).await.unwrap(), 101, "another is outdated");
-    assert_eq!(add_unless(env, &key, 1, 7, 6).await.unwrap(), 1);
-    let header = env.header(&key).await;
-    assert_eq!((header.stamps, header.schema), (1, 0), "a fresh entry");
-    env.assert_life(&key, LONG).await;
-    let other = env.key("other codec");
-    env.set(&other, 5).await;
-    assert_eq!(add_unless(env, &other, 3, 6, 5).await.unwrap(), 3);
+    let stamps = [OTHER, STAMP];
+    set_stamped(env, &key, header(env, 5), &stamps, b"100").await;
+    let others = bytes_of(&stamps);
+    for sum in [101, 102] {
+        let outcome = add_knowing(env, &key, 1, 6, OtherStamps::Valid(&others)).await.unwrap();
+        assert_eq!(outcome, IncrementOutcome::Added(sum));
+    }
+    let entry = env.entry(&key).await.unwrap();
+    assert_eq!(Parts::parse(&entry).unwrap().stamps().collect::<Vec<_>>(), stamps);
+    env.assert_life(&key, 2 * LONG).await;
+}
+
+pub(super) async fn a_value_with_other_stamps_that_are_outdated_counts_as_missing(env: &Env) {
+    for stamps in [&[][..], &[OTHER], &[OTHER, STAMP]] {
+        for codec in [DECIMAL, 4] {
+            let key = env.key(&format!("{codec} {}", stamps.len()));
+            set_stamped(env, &key, Header { codec, schema: 99, ..header(env, 5) }, stamps, b"100").await;
+            let others = bytes_of(stamps);
+            for sum in [1, 2] {
+                let outcome = add_knowing(env, &key, 1, 6, OtherStamps::Outdated(&others)).await.unwrap();
+                assert_eq!(
+                    outcome,
+                    IncrementOutcome::Added(sum),
+                    "a fresh entry, which the next one adds to"
+                );
+            }
+            let entry = env.entry(&key).await.unwrap();
+            let parts = Parts::parse(&entry).unwrap();
+            assert_eq!((parts.header.schema, parts.stamps().collect::<Vec<_>>()), (0, vec![STAMP]));
+            env.assert_life(&key, LONG).await;
+        }
+    }
 }
 
 pub(super) async fn pending_gone_and_foreign_entries_are_replaced(env: &Env) {

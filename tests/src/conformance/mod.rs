@@ -312,7 +312,9 @@ macro_rules! __conformance_cases {
                 a_sum_that_does_not_fit_is_refused_and_changes_nothing
                 a_value_of_another_codec_is_refused_and_left
                 a_payload_that_is_no_number_is_refused_and_left
-                an_outdated_value_counts_as_missing
+                a_value_with_other_stamps_is_returned_and_left
+                a_value_with_other_stamps_that_hold_is_added_to_and_keeps_them
+                a_value_with_other_stamps_that_are_outdated_counts_as_missing
                 pending_gone_and_foreign_entries_are_replaced
                 an_addition_ends_any_lease
                 a_thousand_racing_additions_all_count;

@@ -11,7 +11,10 @@ use super::space::Slot;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::header::{DECIMAL, FIXED, Header, PENDING, PUT, STAMP};
-use crate::store::{Fill, FillId, Increment, LeaseKind, LeaseOutcome, LeaseRequest, Token, Version};
+use crate::store::{
+    Fill, FillId, Increment, IncrementOutcome, LeaseKind, LeaseOutcome, LeaseRequest, OtherStamps, Token,
+    Version,
+};
 
 /// The header of a well-formed entry; anything else counts as missing.
 fn header(slot: Option<&Slot>) -> Option<Header> {
@@ -106,29 +109,44 @@ pub(super) fn compare_and_set(
     current == seen
 }
 
-pub(super) fn increment(slot: &mut Option<Slot>, now: Timestamp, increment: &Increment<'_>) -> Result<i64> {
+pub(super) fn increment(
+    slot: &mut Option<Slot>,
+    now: Timestamp,
+    increment: &Increment<'_>,
+) -> Result<IncrementOutcome> {
     let fresh = Header::parse(&increment.fresh)
         .ok()
         .filter(|fresh| fresh.codec == DECIMAL && fresh.total_len() == increment.fresh.len())
         .ok_or_else(|| Error::new(ErrorKind::Encode, "the header for a new decimal entry is not one"))?;
-    let value = readable(slot.as_ref(), now)
-        .filter(|value| increment.outdated == 0 || value.fill_id != increment.outdated);
-    let (header, stamps, sum, expires) = match (value, &*slot) {
+    let fresh_stamps = &increment.fresh[FIXED..];
+    let current = match (readable(slot.as_ref(), now), &*slot) {
         (Some(value), Some(slot)) => {
             let (stamps, payload) = slot.bytes[FIXED..].split_at(usize::from(value.stamps) * STAMP);
+            let counts = match increment.others {
+                _ if stamps == fresh_stamps => true,
+                OtherStamps::Valid(valid) if stamps == valid => true,
+                OtherStamps::Outdated(outdated) if stamps == outdated => false,
+                _ => return Ok(IncrementOutcome::Found(slot.bytes.clone())),
+            };
+            counts.then_some((value, stamps, payload, slot.expires))
+        }
+        _ => None,
+    };
+    let (header, stamps, sum, expires) = match current {
+        Some((value, stamps, payload, expires)) => {
             let sum = decimal(&value, payload)
                 .ok_or_else(|| Error::new(ErrorKind::WrongType, "the entry does not hold a decimal number"))?
                 .checked_add(increment.by)
                 .ok_or_else(|| Error::new(ErrorKind::WrongType, "the sum does not fit into 64 bits"))?;
-            (Header { fill_id: fresh.fill_id, ..without_lease(value) }, stamps, sum, slot.expires)
+            (Header { fill_id: fresh.fill_id, ..without_lease(value) }, stamps, sum, expires)
         }
-        _ => (fresh, &increment.fresh[FIXED..], increment.by, now.plus(increment.life)),
+        None => (fresh, fresh_stamps, increment.by, now.plus(increment.life)),
     };
     let text = sum.to_string();
     let header = Header { payload: u32::try_from(text.len()).unwrap_or(u32::MAX), ..header };
     let bytes = [&header.to_bytes()[..], stamps, text.as_bytes()].concat();
     *slot = Some(Slot { bytes: bytes.into(), expires });
-    Ok(sum)
+    Ok(IncrementOutcome::Added(sum))
 }
 
 fn decimal(header: &Header, payload: &[u8]) -> Option<i64> {

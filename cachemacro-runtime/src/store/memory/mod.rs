@@ -15,8 +15,8 @@ use bytes::Bytes;
 use self::space::{Slot, Space};
 use self::watch::Watch;
 use super::{
-    Captures, Fill, FillId, Filled, Increment, Lease, LeaseOutcome, LeaseRequest, Read, Store, StoreHealth,
-    TagKeys, Token, Version, VersionKey, given_life,
+    Captures, Fill, FillId, Filled, Increment, IncrementOutcome, Lease, LeaseOutcome, LeaseRequest, Read,
+    Store, StoreHealth, TagKeys, Token, Version, VersionKey, given_life,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::error::Result;
@@ -360,10 +360,13 @@ impl Store for MemoryStore {
         Ok(stored)
     }
 
-    async fn increment(&self, increment: Increment<'_>) -> Result<i64> {
-        let sum = self.space.update(increment.key, |slot, now| entry::increment(slot, now, &increment))?;
-        self.watch.wake(increment.key);
-        Ok(sum)
+    async fn increment(&self, increment: Increment<'_>) -> Result<IncrementOutcome> {
+        let outcome =
+            self.space.update(increment.key, |slot, now| entry::increment(slot, now, &increment))?;
+        if matches!(outcome, IncrementOutcome::Added(_)) {
+            self.watch.wake(increment.key);
+        }
+        Ok(outcome)
     }
 
     async fn evict(&self, keys: &[String]) -> Result<Vec<bool>> {

@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 
 use super::*;
 use crate::header::{DECIMAL, Header, assemble};
-use crate::store::LeaseKind;
+use crate::store::{LeaseKind, OtherStamps};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -58,8 +58,8 @@ async fn a_waiter_is_woken_by_every_change_of_its_entry() {
     assert_wakes(true, "increment", async |store| {
         let header = Header { codec: DECIMAL, ..Header::default() };
         let fresh = assemble(header, &[], b"").into();
-        let increment = Increment { key: "k", by: 1, fresh, life: MINUTE, outdated: 0 };
-        assert_eq!(store.increment(increment).await.unwrap(), 1);
+        let increment = Increment { key: "k", by: 1, fresh, life: MINUTE, others: OtherStamps::Unknown };
+        assert_eq!(store.increment(increment).await.unwrap(), IncrementOutcome::Added(1));
     })
     .await;
     assert_wakes(true, "evict", async |store| assert_eq!(store.evict(&keys).await.unwrap(), [false])).await;

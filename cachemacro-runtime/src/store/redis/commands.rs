@@ -14,8 +14,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::header::FIXED;
 use crate::options::NEVER;
 use crate::store::{
-    Captures, Fill, FillId, Filled, Increment, Lease, LeaseKind, LeaseRequest, Read, TagKeys, Token, Version,
-    VersionKey, given_life,
+    Captures, Fill, FillId, Filled, Increment, IncrementOutcome, Lease, LeaseKind, LeaseRequest, OtherStamps,
+    Read, TagKeys, Token, Version, VersionKey, given_life,
 };
 
 /// About how many keys one step of a scan looks at: well below a millisecond of the server's time.
@@ -180,18 +180,22 @@ impl Commands {
         self.verdict(script::CAS.call(key).id(seen).bytes(bytes).number(millis(life)), Resend::Never).await
     }
 
-    pub(super) async fn increment(&self, increment: &Increment<'_>) -> Result<i64> {
+    pub(super) async fn increment(&self, increment: &Increment<'_>) -> Result<IncrementOutcome> {
         if increment.fresh.len() < FIXED {
             return Err(Error::new(ErrorKind::Encode, "a new decimal entry needs a whole header"));
         }
-        let call = script::INCREMENT
+        let mut call = script::INCREMENT
             .call(increment.key)
             .number(increment.by)
             .bytes(increment.fresh.as_ref())
-            .number(millis(increment.life))
-            .id(increment.outdated);
+            .number(millis(increment.life));
+        call = match increment.others {
+            OtherStamps::Unknown => call,
+            OtherStamps::Valid(stamps) => call.bytes(&b"V"[..]).bytes(stamps),
+            OtherStamps::Outdated(stamps) => call.bytes(&b"O"[..]).bytes(stamps),
+        };
         let mut replies = self.run(&[call], None, Resend::Never).await?;
-        reply::sum(replies.pop().ok_or_else(failure::unexpected)?)?.ok_or_else(|| {
+        reply::increment(replies.pop().ok_or_else(failure::unexpected)?)?.ok_or_else(|| {
             Error::new(ErrorKind::WrongType, "no decimal number, or the sum does not fit an i64")
         })
     }

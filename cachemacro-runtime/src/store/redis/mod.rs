@@ -27,8 +27,8 @@ use self::push::Pushes;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{
-    Fill, FillId, Filled, Increment, Lease, LeaseRequest, Read, Store, StoreHealth, TagKeys, Token, Version,
-    VersionKey,
+    Fill, FillId, Filled, Increment, IncrementOutcome, Lease, LeaseRequest, Read, Store, StoreHealth,
+    TagKeys, Token, Version, VersionKey,
 };
 
 pub use self::config::RedisConfig;
@@ -157,7 +157,7 @@ impl Store for RedisStore {
         self.commands.compare_and_set(key, seen, &bytes, life).await
     }
 
-    async fn increment(&self, increment: Increment<'_>) -> Result<i64> {
+    async fn increment(&self, increment: Increment<'_>) -> Result<IncrementOutcome> {
         self.commands.increment(&increment).await
     }
 

@@ -7,7 +7,7 @@ use redis::Value;
 
 use super::failure;
 use crate::error::Result;
-use crate::store::{LeaseOutcome, Version};
+use crate::store::{IncrementOutcome, LeaseOutcome, Version};
 
 /// The elements of an array that must have so many.
 pub(super) fn array(value: Value, length: usize) -> Result<Vec<Value>> {
@@ -98,8 +98,8 @@ pub(super) fn lease(value: Value) -> Result<LeaseOutcome> {
 }
 
 /// What `increment.lua` returns; `None` where it refused.
-pub(super) fn sum(value: Value) -> Result<Option<i64>> {
-    let parts = match value {
+pub(super) fn increment(value: Value) -> Result<Option<IncrementOutcome>> {
+    let mut parts = match value {
         Value::Array(parts) => parts,
         Value::ServerError(error) => return Err(failure::replied(&error)),
         _ => return Err(failure::unexpected()),
@@ -109,8 +109,12 @@ pub(super) fn sum(value: Value) -> Result<Option<i64>> {
         [Value::Int(1), _, Value::BulkString(text)] => std::str::from_utf8(text)
             .ok()
             .and_then(|text| text.parse().ok())
-            .map(Some)
+            .map(|sum| Some(IncrementOutcome::Added(sum)))
             .ok_or_else(failure::unexpected),
+        [Value::Int(2), _, Value::BulkString(_)] => {
+            let entry = string(parts.swap_remove(2))?.ok_or_else(failure::unexpected)?;
+            Ok(Some(IncrementOutcome::Found(entry)))
+        }
         _ => Err(failure::unexpected()),
     }
 }
@@ -136,7 +140,7 @@ mod tests {
         };
         for value in shapes() {
             assert!(lease(value.clone()).is_err(), "{value:?}");
-            assert!(sum(value.clone()).is_err(), "{value:?}");
+            assert!(increment(value.clone()).is_err(), "{value:?}");
             assert!(verdict(value.clone()).is_err(), "{value:?}");
             assert!(captured(value.clone(), 4).is_err(), "{value:?}");
             assert!(evicted(value.clone(), 4).is_err(), "{value:?}");

@@ -1,0 +1,104 @@
+//! Adding to a number in the store itself. Never onto a value that a read would not return because of its tags.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::entry::Entry;
+use crate::error::{Error, ErrorKind, Result};
+use crate::header::{self, FIXED, Header, MAX_STAMPS, STAMP, Stamp};
+use crate::key::Key;
+use crate::lease::draw;
+use crate::lookup::{Looked, Target};
+use crate::stats::{Event, MissReason};
+use crate::store::{Increment, IncrementOutcome, OtherStamps};
+use crate::update::{MOST_ROUNDS, contention};
+
+impl Entry<i64> {
+    /// Adds `by` to a number, atomically and in one round trip (two where the entry has tags; more where what is
+    /// stored has others), creating it with `by` where there is none that [`get`](Self::get) would return. Returns the
+    /// sum. The TTL counts from the creation.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let visits = cachemacro::Cache::memory().entry::<i64>("visits", &"home");
+    /// assert_eq!(visits.increment(1).await?, 1);
+    /// assert_eq!(visits.increment(2).await?, 3);
+    /// assert_eq!(visits.get().await?, Some(3));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the store failed; [`ErrorKind::WrongType`] where the entry was not made by `increment`, or the sum is no
+    /// `i64`; [`ErrorKind::Contention`] where others changed the entry's tags 100 times; [`ErrorKind::Config`] where
+    /// the cache is disabled.
+    pub async fn increment(&self, by: i64) -> Result<i64> {
+        let target = self.updatable()?;
+        let core = target.cache.core();
+        if target.tags.len() > MAX_STAMPS {
+            return Err(Error::new(ErrorKind::TooLarge, "the number has more tags than an entry can carry"));
+        }
+        target.settle().await?;
+        let mut found = None;
+        for _ in 0..MOST_ROUNDS {
+            // After the entry was found, so that what is made in its place does not go with an evict from before.
+            let stamps = target.stamps_now().await?;
+            let judged = match found {
+                Some(entry) => Some(self.judge(target, entry, &stamps).await?),
+                None => None,
+            };
+            let others = match &judged {
+                None => OtherStamps::Unknown,
+                Some((stamps, true)) => OtherStamps::Valid(stamps),
+                Some((stamps, false)) => OtherStamps::Outdated(stamps),
+            };
+            let life = target.ttl().life(!stamps.is_empty());
+            let increment =
+                Increment { key: &target.full, by, fresh: fresh(target, &stamps, life), life, others };
+            match target.timed(core.store.increment(increment)).await? {
+                IncrementOutcome::Added(sum) => {
+                    core.flights.detach(&target.full);
+                    target.record(Event::Put);
+                    return Ok(sum);
+                }
+                IncrementOutcome::Found(entry) => found = Some(entry),
+            }
+        }
+        Err(contention(target))
+    }
+}
+
+impl Entry<i64> {
+    /// The bytes of a found entry's stamps, and whether a number that has them counts, going by these stamps of now.
+    async fn judge(&self, target: &Target, entry: Bytes, now: &[Stamp]) -> Result<(Bytes, bool)> {
+        let header = Header::parse(&entry)
+            .ok()
+            .filter(|header| header.total_len() == entry.len())
+            .ok_or_else(|| Error::new(ErrorKind::Store, "what the store found is no entry"))?;
+        let stamps = entry.slice(FIXED..FIXED + usize::from(header.stamps) * STAMP);
+        let versions: Vec<_> = now.iter().map(|stamp| Some(stamp.version)).collect();
+        let counts = match target.verify(entry, &versions, self.stored()).await? {
+            Looked::Miss(miss) => !matches!(miss.reason, MissReason::TagEvicted | MissReason::TagLacking),
+            Looked::Usable(_) => true,
+        };
+        // Whatever else a reader may have against it, the store decides.
+        Ok((stamps, counts))
+    }
+}
+
+/// Header and stamps of a number that is not there yet.
+fn fresh(target: &Target, stamps: &[Stamp], life: Duration) -> Bytes {
+    let now = target.cache.core().store.now();
+    let header = Header {
+        codec: header::DECIMAL,
+        fill_id: draw(),
+        key_hash: Key::header_hash(&target.full),
+        stored_at: now,
+        fresh_until: now.plus(life),
+        gone_at: now.plus(life),
+        ..Header::default()
+    };
+    header::assemble(header, stamps, &[]).into()
+}
