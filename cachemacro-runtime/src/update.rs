@@ -8,6 +8,7 @@ use crate::lookup::{Expected, Looked, Miss, Target};
 use crate::outcome::Value;
 use crate::rules::NoRules;
 use crate::stats::{Event, MissReason};
+use crate::store::{Version, VersionKey};
 use crate::storing::to_capture;
 
 mod queue;
@@ -51,9 +52,8 @@ impl<T: Value> Entry<T> {
         let capture = to_capture(target, self.has_late_tags(&NoRules));
         let expected = self.stored();
         for round in 0..MOST_ROUNDS {
-            // Before the value is read, as before a load.
-            let captured = target.capture_now(&capture).await?;
-            let (current, seen) = match target.look(expected).await? {
+            let (looked, captured) = target.look_to_change(expected, &capture).await?;
+            let (current, seen) = match looked {
                 Looked::Usable(usable) => {
                     let seen = usable.header.fill_id;
                     (self.decode(&usable), seen)
@@ -103,6 +103,35 @@ impl<T: Value> Entry<T> {
     /// What is stored, however old: what a mode does not let a reader see must not be lost either.
     pub(crate) fn stored(&self) -> Expected {
         Expected { max_age: None, ..self.expected() }
+    }
+}
+
+impl Target {
+    /// What is stored, and the captured versions to store under what is made of it.
+    async fn look_to_change(
+        &self,
+        expected: Expected,
+        capture: &[VersionKey],
+    ) -> Result<(Looked, Vec<Version>)> {
+        self.settle().await?;
+        // Before the value is read, as before a load.
+        let mut captured = self.capture_now(capture).await?;
+        let read = self.timed(self.cache.core().store.read(&self.full, &self.tags)).await?;
+        let looked = self.found(read.entry, &read.versions, expected).await?;
+        let moved = read.versions.iter().zip(&captured).any(|(now, before)| *now != Some(*before));
+        match looked {
+            // A tag was evicted in between: no reader would see what is stored under these versions.
+            Looked::Usable(_) if moved => {
+                // The value is a newer one, and its stamps are the versions that were read with it.
+                for (captured, now) in captured.iter_mut().zip(read.versions.into_iter().flatten()) {
+                    *captured = now;
+                }
+            }
+            // What is made of nothing is not older than versions from after the look.
+            Looked::Miss(_) if moved => captured = self.capture_now(capture).await?,
+            Looked::Usable(_) | Looked::Miss(_) => {}
+        }
+        Ok((looked, captured))
     }
 }
 

@@ -6,6 +6,7 @@ use cachemacro::store::faults::Op;
 use cachemacro::{Cache, Entry, EntryRules, ErrorKind, Ttl};
 use cachemacro_tests::halt::Point::{After, AfterQuery, Before};
 use cachemacro_tests::halt::{Halted, Stops, Table, ended};
+use cachemacro_tests::schedule::around;
 use cachemacro_tests::{Process, RedisServer, Rig, Worker, namespace, on_both_stores};
 use futures_util::FutureExt as _;
 use futures_util::future::{join_all, try_join_all};
@@ -157,7 +158,7 @@ async fn an_increment_beside_an_evict_counts_before_it_or_after_it(rig: Rig) {
     let (here, there) = (rig.process(), rig.process());
     let untagged = here.cache.entry::<i64>("count", &7);
     for (at, entry) in [counter(&here), untagged].into_iter().enumerate() {
-        for point in [Before(Op::Capture), After(Op::Capture), Before(Op::Increment), After(Op::Increment)] {
+        for point in around(&[Op::Capture, Op::Increment]) {
             counter(&here).delete().await.expect("deleted");
             assert_eq!(counter(&here).increment(5).await.expect("added"), 5);
             let increment = Halted::start(&here, point, |_| {
@@ -170,6 +171,50 @@ async fn an_increment_beside_an_evict_counts_before_it_or_after_it(rig: Rig) {
             let stored = entry.get().await.expect("the store answers");
             assert!([(6, None), (1, Some(1))].contains(&(sum, stored)), "{at} {point:?}: {sum} {stored:?}");
         }
+    }
+}
+
+async fn an_update_beside_an_evict_counts_before_it_or_after_it(rig: Rig) {
+    let (here, there) = (rig.process(), rig.process());
+    let late = here.cache.entry::<u64>("row", &7);
+    let late = late.with_rules(EntryRules::none().tags(|_| vec!["tag".to_owned()]));
+    for (at, entry) in [entry(&here), late].into_iter().enumerate() {
+        for point in around(&[Op::Capture, Op::Read, Op::Versions, Op::CompareAndSet]) {
+            entry.set(&5).await.expect("set");
+            let update = Halted::start(&here, point, |_| {
+                let entry = entry.clone();
+                tokio::spawn(async move { entry.update(|value| value.unwrap_or(0) + 1).await })
+            })
+            .await;
+            there.cache.evict_tags(["tag"]).await.expect("evicted");
+            let updated = update.end().await.expect("updated");
+            let stored = entry.get().await.expect("the store answers");
+            assert!(
+                [(6, None), (1, Some(1))].contains(&(updated, stored)),
+                "{at} {point:?}: {updated} {stored:?}"
+            );
+        }
+    }
+}
+
+async fn an_update_stores_under_versions_that_its_look_found(rig: Rig) {
+    let (here, there) = (rig.process(), rig.process());
+    let (tagged, untagged) = (entry(&there), there.cache.entry::<u64>("row", &7));
+    for (at, (found, updated)) in
+        [(None, 1), (Some(tagged), 101), (Some(untagged), 1)].into_iter().enumerate()
+    {
+        entry(&here).delete().await.expect("deleted");
+        let update = Halted::start(&here, After(Op::Capture), |_| {
+            let entry = entry(&here);
+            tokio::spawn(async move { entry.update(|value| value.unwrap_or(0) + 1).await })
+        })
+        .await;
+        there.cache.evict_tags(["tag"]).await.expect("evicted");
+        if let Some(found) = found {
+            found.set(&100).await.expect("set");
+        }
+        assert_eq!(update.end().await.expect("updated"), updated, "{at}");
+        assert_eq!(entry(&there).get().await.expect("the store answers"), Some(updated), "{at}");
     }
 }
 
@@ -265,6 +310,8 @@ on_both_stores!(
     an_evicted_tag_is_not_revived_by_a_change,
     an_increment_never_counts_on_top_of_what_its_reader_would_not_get,
     an_increment_beside_an_evict_counts_before_it_or_after_it,
+    an_update_beside_an_evict_counts_before_it_or_after_it,
+    an_update_stores_under_versions_that_its_look_found,
     an_increment_judges_what_it_found_by_versions_of_now,
     an_increment_takes_one_request_and_one_for_its_tags,
     tags_that_the_value_names_go_with_a_change,
