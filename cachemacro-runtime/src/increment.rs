@@ -1,4 +1,5 @@
-//! Adding to a number in the store itself. Never onto a value that a read would not return because of its tags.
+//! Adding to a number, in the store itself where nothing depends on the sum. Never onto a value that a read would not
+//! return because of its tags.
 
 use std::time::Duration;
 
@@ -19,6 +20,10 @@ impl Entry<i64> {
     /// stored has others), creating it with `by` where there is none that [`get`](Self::get) would return. Returns the
     /// sum. The TTL counts from the creation.
     ///
+    /// Where the entry has [rules](Self::with_rules), it is an [`update`](Self::update) instead, so that each sum follows
+    /// them: it is stored as `set` stores it, where only handles with rules can increment it, its TTL counts from the
+    /// sum, and one that the rules forbid is refused.
+    ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
@@ -32,9 +37,12 @@ impl Entry<i64> {
     ///
     /// # Errors
     /// Where the store failed; [`ErrorKind::WrongType`] where the entry was not made by `increment`, or the sum is no
-    /// `i64`; [`ErrorKind::Contention`] where others changed the entry's tags 100 times; [`ErrorKind::Config`] where
-    /// the cache is disabled.
+    /// `i64`; [`ErrorKind::Encode`] where the entry's rules forbid to store it; [`ErrorKind::Contention`] where others
+    /// changed the entry's tags, or under rules the entry, 100 times; [`ErrorKind::Config`] where the cache is disabled.
     pub async fn increment(&self, by: i64) -> Result<i64> {
+        if !self.rules().is_none() {
+            return self.try_update(|number| sum(number.unwrap_or(0), by)).await;
+        }
         let target = self.updatable()?;
         let core = target.cache.core();
         if target.tags.len() > MAX_STAMPS {
@@ -86,6 +94,12 @@ impl Entry<i64> {
         // Whatever else a reader may have against it, the store decides.
         Ok((stamps, counts))
     }
+}
+
+fn sum(number: i64, by: i64) -> Result<i64> {
+    number
+        .checked_add(by)
+        .ok_or_else(|| Error::new(ErrorKind::WrongType, "the sum does not fit into 64 bits"))
 }
 
 /// Header and stamps of a number that is not there yet.

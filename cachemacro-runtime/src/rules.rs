@@ -99,6 +99,10 @@ impl<V> EntryRules<V> {
         Self { unless: None, ttl: None, tags: None }
     }
 
+    pub(crate) const fn is_none(&self) -> bool {
+        self.unless.is_none() && self.ttl.is_none() && self.tags.is_none()
+    }
+
     /// Values for which `unless` is true are not stored.
     ///
     /// ```

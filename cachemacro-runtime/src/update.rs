@@ -44,6 +44,11 @@ impl<T: Value> Entry<T> {
     /// [`is_ambiguous`](Error::is_ambiguous)); [`ErrorKind::Contention`] where others were faster 100 times.
     /// [`ErrorKind::Config`] where the cache is disabled: there is nothing to update.
     pub async fn update(&self, mut change: impl FnMut(Option<T>) -> T) -> Result<T> {
+        self.try_update(|current| Ok(change(current))).await
+    }
+
+    /// [`update`](Self::update) with a change that can fail: then nothing changes.
+    pub(crate) async fn try_update(&self, mut change: impl FnMut(Option<T>) -> Result<T>) -> Result<T> {
         let target = self.updatable()?;
         let core = target.cache.core().clone();
         let queued = core.updates.queue(&target.full);
@@ -66,7 +71,7 @@ impl<T: Value> Entry<T> {
                 }
                 Looked::Miss(miss) => (None, miss.seen),
             };
-            let value = change(current);
+            let value = change(current).inspect_err(|error| target.failed(error))?;
             let prepared = self.try_prepare(target, &NoRules, &value);
             let Some(prepared) = prepared.inspect_err(|error| target.failed(error))? else {
                 return Err(Error::new(

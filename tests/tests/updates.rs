@@ -21,14 +21,20 @@ fn entry(process: &Process) -> Entry<u64> {
 
 async fn a_thousand_racing_increments_all_count(rig: Rig) {
     let processes = [rig.process(), rig.process(), rig.process()];
-    let calls = (0..1_000).map(|n| {
-        let counter = counter(&processes[n % 3]);
-        async move { counter.increment(1).await }
-    });
-    let mut sums = try_join_all(calls).await.expect("the store answers");
-    sums.sort_unstable();
-    assert_eq!(sums, (1..=1_000).collect::<Vec<i64>>(), "each sum is told once");
-    assert_eq!(counter(&processes[0]).get().await.expect("the store answers"), Some(1_000));
+    for (id, rules) in
+        [EntryRules::none(), EntryRules::none().tags(|_| vec!["late".to_owned()])].into_iter().enumerate()
+    {
+        let counter =
+            |n: usize| processes[n % 3].cache.entry::<i64>("count", &id).with_tags(["tag"]).with_rules(rules);
+        let calls = (0..1_000).map(|n| {
+            let counter = counter(n);
+            async move { counter.increment(1).await }
+        });
+        let mut sums = try_join_all(calls).await.expect("the store answers");
+        sums.sort_unstable();
+        assert_eq!(sums, (1..=1_000).collect::<Vec<i64>>(), "each sum is told once");
+        assert_eq!(counter(0).get().await.expect("the store answers"), Some(1_000));
+    }
 }
 
 async fn a_thousand_racing_updates_all_count(rig: Rig) {
@@ -266,6 +272,38 @@ async fn tags_that_the_value_names_go_with_a_change(rig: Rig) {
     assert_eq!(entry.get().await.expect("the store answers"), None);
 }
 
+async fn an_increment_follows_the_rules(rig: Rig) {
+    let process = rig.process();
+    let rules = EntryRules::none()
+        .tags(|sum| vec![format!("sum {sum}")])
+        .ttl(|sum| Ttl::millis(u64::try_from(*sum).unwrap_or(0) * 60_000))
+        .unless(|sum| *sum == 13);
+    let plain = process.cache.entry::<i64>("count", &7);
+    let entry = plain.clone().with_rules(rules);
+    let get = async || entry.get().await.expect("the store answers");
+    assert_eq!(entry.increment(1).await.expect("added"), 1);
+    assert_eq!(entry.increment(1).await.expect("added"), 2);
+    process.cache.evict_tags(["sum 1"]).await.expect("evicted");
+    assert_eq!(get().await, Some(2));
+    let left = entry.ttl().await.expect("the store answers").expect("it is there");
+    assert!(Duration::from_secs(100) < left && left <= Duration::from_mins(2), "{left:?}");
+    process.cache.evict_tags(["sum 2"]).await.expect("evicted");
+    assert_eq!(get().await, None);
+    // What is not to be stored, by either rule, changes nothing; nor does a sum that does not fit.
+    assert_eq!(entry.increment(12).await.expect("it begins anew"), 12);
+    for (by, kind) in [(1, ErrorKind::Encode), (-12, ErrorKind::Encode), (i64::MAX, ErrorKind::WrongType)] {
+        assert_eq!(entry.increment(by).await.expect_err("refused").kind(), kind, "{by}");
+        assert_eq!(get().await, Some(12));
+    }
+    assert_eq!(process.cache.stats().total.errors_of(ErrorKind::WrongType), 1);
+    // What was counted without rules goes on with them.
+    plain.delete().await.expect("deleted");
+    assert_eq!(plain.increment(5).await.expect("added"), 5);
+    assert_eq!(entry.increment(1).await.expect("added"), 6);
+    process.cache.evict_tags(["sum 6"]).await.expect("evicted");
+    assert_eq!(plain.get().await.expect("the store answers"), None);
+}
+
 async fn what_cannot_be_changed_says_why_and_stays(rig: Rig) {
     let process = rig.process();
     let cache = &process.cache;
@@ -315,6 +353,7 @@ on_both_stores!(
     an_increment_judges_what_it_found_by_versions_of_now,
     an_increment_takes_one_request_and_one_for_its_tags,
     tags_that_the_value_names_go_with_a_change,
+    an_increment_follows_the_rules,
     what_cannot_be_changed_says_why_and_stays,
     an_update_whose_reply_was_lost_says_that_it_may_have_happened,
     a_cache_that_is_disabled_has_nothing_to_change,

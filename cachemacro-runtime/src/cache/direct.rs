@@ -200,8 +200,8 @@ impl Cache {
     /// ```
     ///
     /// # Errors
-    /// Those of [`Entry::increment`]: the store failed, the entry was not made by `increment`, the sum is no `i64`, or
-    /// the cache is disabled.
+    /// Those of [`Entry::increment`]: the store failed, the entry was not made by `increment`, the sum is no `i64`,
+    /// others changed the entry's tags 100 times, or the cache is disabled.
     pub async fn increment(&self, prefix: &str, key: &(impl Serialize + ?Sized), by: i64) -> Result<i64> {
         let number: Entry<i64> = self.entry(prefix, key);
         number.increment(by).await

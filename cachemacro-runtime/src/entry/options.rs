@@ -84,7 +84,7 @@ impl<T: Value> Entry<T> {
         self.with(|target| target.policy = policy)
     }
 
-    /// The same entry with rules about its values, which loads, `set` and `update` follow.
+    /// The same entry with rules about its values, which loads, `set`, `update` and `increment` follow.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
