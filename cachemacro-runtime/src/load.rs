@@ -242,25 +242,32 @@ impl<O, V: Value> Call<'_, O, V> {
         found
     }
 
-    /// A load that failed. Awaits nothing, so that the future is `Send` also where the error is not.
-    fn land_err<R>(&self, mut lead: Lead, held: Option<Held>, took: Duration, failure: R) -> R
+    /// A load that failed. Awaits nothing, so that the future is `Send` also where the error is not: what is stored is
+    /// stored behind the caller's back, and whoever comes meanwhile follows.
+    fn land_err<R>(&self, lead: Lead, held: Option<Held>, took: Duration, failure: R) -> R
     where
         O: Outcome<R, Value = V>,
     {
-        if let Some(held) = held
-            && let Some(prepared) = self.entry.prepare_err(self.target, self.outcome, &failure)
-        {
+        let filling = held.and_then(|held| {
+            let prepared = self.entry.prepare_err(self.target, self.outcome, &failure)?;
+            Some((held, prepared))
+        });
+        let mut lead = Some(lead);
+        if let Some(leading) = lead.take_if(|lead| lead.has_followers()) {
+            match self.outcome.share_err(&failure) {
+                Some(shared) => lead.insert(leading).share_load(&Landed::Err(shared)),
+                None => leading.scatter(),
+            }
+        }
+        if let Some((held, prepared)) = filling {
             let target = self.target.clone();
-            tokio::spawn(async move { prepared.fill(&target, held, took, false, false).await });
+            tokio::spawn(async move {
+                prepared.fill(&target, held, took, false, false).await;
+                lead.map(Lead::hand_on)
+            });
+        } else if let Some(lead) = lead {
+            lead.hand_on();
         }
-        if lead.has_followers() {
-            let Some(shared) = self.outcome.share_err(&failure) else {
-                lead.scatter();
-                return failure;
-            };
-            lead.share_load(&Landed::Err(shared));
-        }
-        lead.hand_on();
         failure
     }
 

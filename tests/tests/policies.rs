@@ -1,13 +1,16 @@
 //! What is stored, for how long and for whom: modes, conditions, sizes, TTLs, absent rows and errors.
 
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use cachemacro::__private::{NoRules, Opt, Outcome, Plain, Res, Shareable, When, Writes, load, write};
 use cachemacro::header::{COMPRESSED, Header};
 use cachemacro::store::faults::Op;
-use cachemacro::{Entry, EntryRules, ErrorKind, MissReason, Mode, Policy, Ttl, mode};
-use cachemacro_tests::{Process, Rig, on_both_stores};
+use cachemacro::{Cache, Entry, EntryRules, ErrorKind, MissReason, Mode, Policy, Ttl, cached, mode};
+use cachemacro_tests::halt::{ended, reached};
+use cachemacro_tests::{Process, Rig, on_both_stores, wait_for};
 
 const MINUTE: Duration = Duration::from_mins(1);
 const DAY: Duration = Duration::from_hours(24);
@@ -297,6 +300,40 @@ async fn an_error_is_never_stored_unless_the_site_says_so(rig: Rig) {
     assert_eq!((stats.failed_loads, stats.fills), (1, 1));
 }
 
+#[cached(prefix = "failing", key = "{id}", cache = cache, cache_err, wait = "0s", entry = failing_entry)]
+async fn failing(cache: &Cache, id: u32, loads: &AtomicU32) -> Result<u32, String> {
+    loads.fetch_add(1, Ordering::SeqCst);
+    Err("no".to_owned())
+}
+
+/// It is stored behind the back of its caller, and whoever calls meanwhile waits for it, however short its patience.
+async fn an_error_that_is_stored_is_loaded_once(rig: Rig) {
+    let (process, loads) = (rig.process(), Arc::new(AtomicU32::new(0)));
+    let no = || Err("no".to_owned());
+    for _ in 0..3 {
+        assert_eq!(failing(&process.cache, 7, &loads).await, no());
+    }
+    assert_eq!(loads.load(Ordering::SeqCst), 1);
+    failing_entry(&process.cache, 7).delete().await.expect("evicted");
+    let fill = process.faults.gate(Op::Fill);
+    assert_eq!(failing(&process.cache, 7, &loads).await, no());
+    reached(&fill).await;
+    let pending = || process.cache.stats().total.misses_for(MissReason::Pending);
+    let before = pending();
+    let others: Vec<_> = (0..3)
+        .map(|_| {
+            let (cache, loads) = (process.cache.clone(), loads.clone());
+            tokio::spawn(async move { failing(&cache, 7, &loads).await })
+        })
+        .collect();
+    wait_for("they find that it is not stored yet", || pending() == before + 3).await;
+    fill.open();
+    for other in others {
+        assert_eq!(ended(other).await, no());
+    }
+    assert_eq!(loads.load(Ordering::SeqCst), 2, "once before the evict and once after it");
+}
+
 async fn what_its_rules_refuse_is_returned_and_not_stored(rig: Rig) {
     let process = rig.process();
     let entry = entry(&process).with_rules(EntryRules::none().unless(|value| *value == 0));
@@ -343,6 +380,7 @@ on_both_stores!(
     jitter_spreads_ttls_by_its_part_of_them,
     an_absent_row_is_stored_where_the_site_says_so,
     an_error_is_never_stored_unless_the_site_says_so,
+    an_error_that_is_stored_is_loaded_once,
     what_its_rules_refuse_is_returned_and_not_stored,
     arguments_that_cannot_be_a_key_run_the_function_uncached,
 );
