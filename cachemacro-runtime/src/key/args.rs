@@ -51,11 +51,21 @@ pub(super) fn write_key<T: Serialize + ?Sized>(out: &mut String, value: &T) -> R
 
 /// Whether `T` is text whatever its value, so that no value of it could be confused with a number.
 fn is_text<T: ?Sized>() -> bool {
-    let name = std::any::type_name::<T>().trim_start_matches('&');
-    matches!(name, "str" | "alloc::string::String")
-        || ["alloc::borrow::Cow<str", "alloc::boxed::Box<str", "alloc::sync::Arc<str", "alloc::rc::Rc<str"]
-            .iter()
-            .any(|known| name.starts_with(known))
+    names_text(std::any::type_name::<T>())
+}
+
+// The whole name: `Box<str` also begins the name of a box of what the crate `stripe` defines.
+fn names_text(name: &str) -> bool {
+    matches!(
+        name.trim_start_matches('&'),
+        "str"
+            | "alloc::string::String"
+            | "alloc::boxed::Box<str>"
+            | "alloc::sync::Arc<str>"
+            | "alloc::rc::Rc<str>"
+            | "alloc::borrow::Cow<str>"
+            | "alloc::borrow::Cow<'_, str>"
+    )
 }
 
 /// Where in the key a value stands, which decides how it must be told from its neighbours.
@@ -382,5 +392,44 @@ impl ser::SerializeMap for Map<'_> {
         self.out.push_str(&self.entries.join(","));
         self.out.push(']');
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+    use std::rc::Rc;
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn text_in_every_holder_is_the_same_part() {
+        fn key<T: Serialize>(value: &T) -> String {
+            let mut key = String::new();
+            write_key(&mut key, value).expect("text can be a key");
+            key
+        }
+        for text in ["1", "true", "", ".Red", "(a)", "it"] {
+            let plain = key(&text);
+            assert_eq!(key(&text.to_owned()), plain);
+            assert_eq!(key(&Box::<str>::from(text)), plain);
+            assert_eq!(key(&&text), plain);
+            assert_eq!(key(&Cow::Borrowed(text)), plain);
+            assert_eq!(key(&Arc::<str>::from(text)), plain);
+            assert_eq!(key(&Rc::<str>::from(text)), plain);
+        }
+    }
+
+    #[test]
+    fn a_name_that_only_begins_like_texts_is_not_texts() {
+        for holder in ["alloc::boxed::Box", "alloc::sync::Arc", "alloc::rc::Rc", "alloc::borrow::Cow"] {
+            for held in ["stripe::Amount", "structs::Loose", "str::Loose", "strange::Id<str>"] {
+                assert!(!names_text(&format!("{holder}<{held}>")), "{held}");
+            }
+        }
+        for name in ["alloc::borrow::Cow<'_, stripe::Amount>", "strange::Id", "alloc::string::Strings"] {
+            assert!(!names_text(name), "{name}");
+        }
     }
 }
