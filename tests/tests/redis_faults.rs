@@ -236,6 +236,38 @@ async fn a_cut_connection_is_replaced_and_repeatable_calls_do_not_notice() {
     }
 }
 
+/// Scans hold pooled connections for as long as they take, which no read and no evict may have to wait for.
+#[tokio::test]
+async fn lost_connections_are_replaced_while_scans_hold_the_whole_pool() {
+    let server = RedisServer::start();
+    let proxy = FaultProxy::start(&server.address());
+    let config = RedisConfig::new(proxy.url()).command_timeout(LIFE).pool_size(2);
+    let store = Arc::new(RedisStore::new(config).expect("config"));
+    store.connect().await.expect("connected");
+    let mut scans = Vec::new();
+    for scan in 1..=2 {
+        proxy.lose_reply_to(b"SCAN", Loss::Silence);
+        let store = Arc::clone(&store);
+        scans.push(tokio::spawn(async move { store.evict_prefix("any").await }));
+        wait_until("a scan is on its way", DEADLINE, async || proxy.lost() == scan).await;
+    }
+    let mut admin = server.client().await;
+    let list: String = redis::cmd("CLIENT").arg("LIST").query_async(&mut admin).await.expect("CLIENT LIST");
+    let shared: Vec<_> = list
+        .lines()
+        .filter(|client| !client.contains("cmd=scan") && !client.contains("cmd=client"))
+        .filter_map(|client| client.split_whitespace().next()?.strip_prefix("id="))
+        .collect();
+    assert_eq!(shared.len(), 2, "{list}");
+    for id in shared {
+        let mut kill = redis::cmd("CLIENT");
+        kill.arg("KILL").arg("ID").arg(id).exec_async(&mut admin).await.expect("CLIENT KILL");
+    }
+    recovers(&store).await;
+    store.evict(&["any".to_owned()]).await.expect("evicts work, too");
+    assert!(scans.iter().all(|scan| !scan.is_finished()), "they hold the pool all the time");
+}
+
 /// The token of an unanswered lease is never sent a second time: the server sees it once.
 #[tokio::test]
 async fn a_lease_whose_reply_was_lost_is_not_had_and_not_asked_for_again() {

@@ -1,5 +1,6 @@
-//! Connections: a pool that opens them, a few of them shared by all tasks, and the rules for replacing one.
+//! Connections: a few that all tasks share, a pool for what needs one to itself, and the rules for replacing one.
 //!
+//! The shared ones are none of the pool's: reads and evicts go on, and reconnect, while scans hold all of it.
 //! Opening runs in a task of its own, so that a caller who gives up does not abandon the attempt; whoever needs
 //! the same connection waits for that one attempt. Attempts are spaced by a jittered backoff after a failure and
 //! by a budget always. Knows no command but those that set a connection up.
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use deadpool_redis::{Connection, Manager, Pool, PoolConfig, Runtime, Timeouts};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, ConnectionInfo, Pipeline, Value};
+use redis::{AsyncConnectionConfig, Client, ConnectionInfo, Pipeline, Value};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -24,6 +25,9 @@ use crate::locks::lock;
 
 /// The connections of one store.
 pub(super) struct Link {
+    /// Opens the shared connections.
+    client: Client,
+    config: AsyncConnectionConfig,
     pool: Pool,
     slots: Box<[Mutex<Slot>]>,
     next_slot: AtomicUsize,
@@ -57,8 +61,9 @@ impl Link {
         let connection = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(config.connect_timeout))
             .set_response_timeout(None);
-        let manager =
-            Manager::new_with_config(info, connection).map_err(|error| failure::unreachable(&error))?;
+        let client = Client::open(info.clone()).map_err(|error| failure::unreachable(&error))?;
+        let manager = Manager::new_with_config(info, connection.clone())
+            .map_err(|error| failure::unreachable(&error))?;
         let mut pool = PoolConfig::new(config.pool_size);
         pool.timeouts = Timeouts {
             wait: Some(config.pool_wait),
@@ -71,6 +76,8 @@ impl Link {
             .build()
             .map_err(|_| Error::new(ErrorKind::Config, "the connection pool could not be built"))?;
         Ok(Self {
+            client,
+            config: connection,
             pool,
             slots: (0..config.handles).map(|_| Mutex::new(Slot::Empty)).collect(),
             next_slot: AtomicUsize::new(0),
@@ -199,19 +206,15 @@ impl Link {
         })
     }
 
-    /// How long one attempt may take, the wait for the pool included.
-    fn attempt_limit(&self) -> Duration {
-        self.connect_timeout + self.pool_wait
-    }
-
     /// How long to wait for an attempt, which ends before that unless its runtime stopped.
     fn longest_wait(&self) -> Duration {
-        self.attempt_limit() * 2
+        self.connect_timeout * 2
     }
 
     /// Opens a connection, loads the scripts and learns the server's time.
     async fn establish(&self) -> Result<MultiplexedConnection> {
-        let mut connection = Connection::take(self.checkout().await?);
+        let connecting = self.client.get_multiplexed_async_connection_with_config(&self.config);
+        let mut connection = connecting.await.map_err(|error| failure::unreachable(&error))?;
         let mut setup = Pipeline::with_capacity(8);
         setup.cmd("TIME");
         for script in script::all() {
@@ -261,7 +264,7 @@ struct Attempt {
 
 impl Attempt {
     async fn run(mut self) {
-        let established = timeout(self.link.attempt_limit(), self.link.establish())
+        let established = timeout(self.link.connect_timeout, self.link.establish())
             .await
             .unwrap_or_else(|_| Err(Error::new(ErrorKind::Connect, "redis did not answer while connecting")));
         let mut gate = lock(&self.link.gate);
