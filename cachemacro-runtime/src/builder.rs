@@ -447,7 +447,7 @@ impl CacheBuilder {
         self
     }
 
-    /// How many pooled connections serve what needs one to itself, such as scans. Default: 4.
+    /// How many pooled connections serve what needs one to itself, such as scans: 1 to 10,000. Default: 4.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;

@@ -60,7 +60,9 @@ fn a_wrong_value_names_its_variable_and_what_it_accepts_and_is_not_shown() {
         ("CACHEMACRO_COMMAND_TIMEOUT", "0s", "`250ms`"),
         ("CACHEMACRO_POOL_WAIT", "s3cret", "`250ms`"),
         ("CACHEMACRO_POOL_SIZE", "s3cret", "from 1"),
-        ("CACHEMACRO_POOL_SIZE", "0", "from 1"),
+        ("CACHEMACRO_POOL_SIZE", "0", "from 1 to 10_000"),
+        ("CACHEMACRO_POOL_SIZE", "10_001", "from 1 to 10_000"),
+        ("CACHEMACRO_POOL_SIZE", "1000000000000000000", "from 1 to 10_000"),
     ];
     for (name, value, accepts) in table {
         let error = cache(&[(name, value)]).expect_err(name);
@@ -183,7 +185,11 @@ fn the_builder_refuses_what_cannot_work() {
         redis("redis://").command_timeout(Duration::ZERO).build().expect_err("zero").kind(),
         ErrorKind::Config
     );
-    assert_eq!(redis("redis://h").pool_size(0).build().expect_err("zero").kind(), ErrorKind::Config);
+    for size in [0, 10_001, usize::MAX] {
+        let error = redis("redis://h").pool_size(size).build().expect_err("zero or very many");
+        assert_eq!(error.kind(), ErrorKind::Config, "{size}");
+    }
+    assert!(redis("redis://h").pool_size(10_000).build().is_ok());
 }
 
 #[tokio::test]

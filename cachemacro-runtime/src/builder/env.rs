@@ -8,6 +8,8 @@ use crate::codec::BuiltinCodec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::escape;
 use crate::options::Ttl;
+#[cfg(feature = "redis")]
+use crate::store::redis::MOST;
 
 impl CacheBuilder {
     /// Takes over what the environment says (the table in the README); what is not set there stays as it is.
@@ -108,8 +110,12 @@ impl CacheBuilder {
             env.some_duration("CACHEMACRO_CONNECT_TIMEOUT", &mut self.redis.connect_timeout)?;
             env.some_duration("CACHEMACRO_COMMAND_TIMEOUT", &mut self.redis.command_timeout)?;
             env.some_duration("CACHEMACRO_POOL_WAIT", &mut self.redis.pool_wait)?;
-            let parse = |text: &str| from_one(text).map(Some);
-            env.parse("CACHEMACRO_POOL_SIZE", "a number from 1", parse, &mut self.redis.pool_size)?;
+            env.parse(
+                "CACHEMACRO_POOL_SIZE",
+                "a number from 1 to 10_000",
+                |text| number(text).filter(|size| (1..=MOST).contains(size)).map(Some),
+                &mut self.redis.pool_size,
+            )?;
         }
         Ok(self)
     }

@@ -9,7 +9,9 @@ use redis::{ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The longest time that a setting takes: more would overflow when added to others, or is not what was meant.
-const LONGEST: Duration = Duration::from_hours(1);
+pub(crate) const LONGEST: Duration = Duration::from_hours(1);
+/// The most connections that a setting takes: room is made for all of them at once.
+pub(crate) const MOST: usize = 10_000;
 
 /// How to reach one Redis or Valkey server, and how long to wait for it.
 ///
@@ -117,7 +119,7 @@ impl RedisConfig {
         self
     }
 
-    /// How many pooled connections serve what needs one to itself, such as scans. Default: 4.
+    /// How many pooled connections serve what needs one to itself, such as scans: 1 to 10,000. Default: 4.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -133,7 +135,7 @@ impl RedisConfig {
         self
     }
 
-    /// Over how many connections, shared by all tasks, ordinary commands are spread. Default: 2.
+    /// Over how many connections, shared by all tasks, ordinary commands are spread: 1 to 10,000. Default: 2.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -223,8 +225,8 @@ impl RedisConfig {
             }
         }
         for (setting, value) in [("pool size", self.pool_size), ("number of handles", self.handles)] {
-            if value == 0 {
-                return Err(refused(format!("the {setting} must be at least 1")));
+            if !(1..=MOST).contains(&value) {
+                return Err(refused(format!("the {setting} must be from 1 to {MOST}")));
             }
         }
         let info = parse(&self.url)?;
@@ -368,6 +370,10 @@ mod tests {
             config().pool_wait(Duration::MAX),
             config().keepalive(Duration::MAX),
             config().user_timeout(Duration::MAX),
+            config().pool_size(usize::MAX),
+            config().pool_size(MOST + 1),
+            config().handles(usize::MAX),
+            config().handles(MOST + 1),
         ] {
             assert_eq!(config.connection_info().expect_err("refused").kind(), ErrorKind::Config);
         }

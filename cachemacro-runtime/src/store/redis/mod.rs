@@ -31,6 +31,7 @@ use crate::store::{
     TagKeys, Token, Version, VersionKey,
 };
 
+pub(crate) use self::config::MOST;
 pub use self::config::RedisConfig;
 
 /// A [`Store`] on Redis 6.2 or later, or Valkey.
