@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A point in time of a store's clock: milliseconds since the Unix epoch.
 ///
@@ -70,18 +70,25 @@ impl Timestamp {
 /// clock.advance(Duration::from_secs(60));
 /// assert_eq!(clock.now().since(before), Duration::from_secs(60));
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Clock(Source);
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 enum Source {
-    #[default]
-    System,
+    System { began: Timestamp, at: Instant },
     Manual(Arc<AtomicU64>),
 }
 
+impl Default for Clock {
+    /// [`Clock::system`].
+    fn default() -> Self {
+        Self::system()
+    }
+}
+
 impl Clock {
-    /// The system's clock.
+    /// The system's clock as it is now. From then on it goes on steadily, also where the system's is set to another time:
+    /// entries live neither longer nor shorter for that.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -89,8 +96,8 @@ impl Clock {
     ///
     /// assert!(Clock::system().now() > Timestamp(1_700_000_000_000), "it is later than 2023");
     /// ```
-    pub const fn system() -> Self {
-        Self(Source::System)
+    pub fn system() -> Self {
+        Self(Source::System { began: Timestamp(system_millis()), at: Instant::now() })
     }
 
     /// A clock that stands still until [`advance`](Self::advance) moves it. Clones share the time.
@@ -118,7 +125,7 @@ impl Clock {
     /// ```
     pub fn now(&self) -> Timestamp {
         match &self.0 {
-            Source::System => Timestamp(system_millis()),
+            Source::System { began, at } => began.plus(at.elapsed()),
             Source::Manual(millis) => Timestamp(millis.load(Ordering::SeqCst)),
         }
     }
@@ -144,7 +151,7 @@ impl Clock {
     /// On the system's clock, which nobody moves.
     pub fn advance(&self, by: Duration) {
         match &self.0 {
-            Source::System => panic!("Clock::advance works on Clock::manual() only"),
+            Source::System { .. } => panic!("Clock::advance works on Clock::manual() only"),
             Source::Manual(millis) => {
                 millis.fetch_add(u64::try_from(by.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
             }
@@ -156,4 +163,19 @@ fn system_millis() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_systems_clock_goes_by_what_elapsed_and_not_by_what_the_system_says_later() {
+        let at = Instant::now().checked_sub(Duration::from_secs(5)).expect("the machine is up for longer");
+        // The system's clock was far behind when this one began.
+        let clock = Clock(Source::System { began: Timestamp(1_000), at });
+        let now = clock.now();
+        assert!((6_000..60_000).contains(&now.millis()), "{now:?}");
+        assert!(clock.clone().now() >= now, "clones share the time");
+    }
 }
