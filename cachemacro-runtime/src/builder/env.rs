@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key::escape;
 use crate::options::Ttl;
 #[cfg(feature = "redis")]
-use crate::store::redis::MOST;
+use crate::store::redis::{LONGEST, MOST};
 
 impl CacheBuilder {
     /// Takes over what the environment says (the table in the README); what is not set there stays as it is.
@@ -148,8 +148,9 @@ impl Env<'_> {
 
     #[cfg(feature = "redis")]
     fn some_duration(&self, name: &str, into: &mut Option<Duration>) -> Result<()> {
-        let parse = |text: &str| parse_duration(text).filter(|duration| !duration.is_zero()).map(Some);
-        self.parse(name, "a duration above zero such as `250ms` or `10s`", parse, into)
+        let accepted = |duration: &Duration| !duration.is_zero() && *duration <= LONGEST;
+        let parse = |text: &str| parse_duration(text).filter(accepted).map(Some);
+        self.parse(name, "a duration above zero and up to `1h` such as `250ms` or `10s`", parse, into)
     }
 
     // The value itself may be a secret and is not shown.

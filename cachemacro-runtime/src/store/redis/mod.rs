@@ -31,8 +31,8 @@ use crate::store::{
     TagKeys, Token, Version, VersionKey,
 };
 
-pub(crate) use self::config::MOST;
 pub use self::config::RedisConfig;
+pub(crate) use self::config::{LONGEST, MOST};
 
 /// A [`Store`] on Redis 6.2 or later, or Valkey.
 ///
