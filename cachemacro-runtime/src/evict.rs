@@ -252,18 +252,34 @@ impl Evict {
         // The store's error first: that one may pass if the evict is tried again.
         done.and(Err(error))
     }
+
+    /// Sends ahead what [`send`](Self::send) sends in any case: tags and failures count only then.
+    pub(crate) async fn send_ahead(&self) {
+        if self.targets.is_empty() {
+            return;
+        }
+        if let Err(error) = self.cache.core().remove(&self.targets, self.site.as_deref(), false).await {
+            tracing::debug!(kind = %error.kind(), "an evict failed and will be tried again");
+        }
+    }
 }
 
 impl Core {
     /// Removes the targets, counting for a site too, then lets no caller join a flight from before. Tries all, returns the first error.
     pub(crate) async fn evict(&self, targets: &Targets, site: Option<&Counters>) -> Result<u64> {
+        self.remove(targets, site, true).await
+    }
+
+    /// [`evict`](Self::evict); where it is not the `last` time, tags and failures do not count.
+    async fn remove(&self, targets: &Targets, site: Option<&Counters>, last: bool) -> Result<u64> {
         let mut removed = 0;
         let astray = || Error::new(ErrorKind::Config, "the environment does not give a cache to evict from");
         let mut failed = self.settings.astray.then(astray).inspect(|error| self.failed_at(site, error));
         // Tags first: a cancelled call has then evicted what covers most.
         if !targets.tags.is_empty() {
             match self.timed_at(site, self.store.evict_tags(&targets.tags)).await {
-                Ok(()) => self.record_at(site, Event::TagEvict(targets.tags.len() as u64)),
+                Ok(()) if last => self.record_at(site, Event::TagEvict(targets.tags.len() as u64)),
+                Ok(()) => {}
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
@@ -284,7 +300,9 @@ impl Core {
         match failed {
             None => Ok(removed),
             Some(error) => {
-                self.record_at(site, Event::FailedEvict);
+                if last {
+                    self.record_at(site, Event::FailedEvict);
+                }
                 Err(error)
             }
         }

@@ -247,8 +247,10 @@ where
 {
     let guard = writes.guard();
     for group in writes.evicts.iter().filter(|group| group.when.before) {
-        // What fails here is tried again after the body, and counts as failed only if it fails then.
-        run(group, |error| tracing::debug!(kind = %error.kind(), "an evict before the body failed")).await;
+        // All of it is sent again after the body, and counts as failed only if it fails then.
+        for evict in group.all() {
+            evict.send_ahead().await;
+        }
     }
     // Outside the cache nothing is stored, but what is there gets outdated all the same.
     for put in writes.puts.iter_mut().filter(|put| !put.target.cache.is_bypassed()) {
@@ -270,7 +272,7 @@ where
     }
     let mut failed = None;
     for group in writes.evicts.iter().filter(|group| !is_err || group.when.before || group.when.on_err) {
-        failed = failed.or(run(group, log_failed).await);
+        failed = failed.or(run(group).await);
     }
     for put in std::mem::take(&mut writes.puts) {
         if is_err && !put.on_err {
@@ -295,14 +297,14 @@ where
 }
 
 /// Sends the evicts of one attribute. Tries all, gives the first error.
-async fn run(group: &Group, log: fn(&Error)) -> Option<Error> {
+async fn run(group: &Group) -> Option<Error> {
     let mut failed = None;
     for evict in group.all() {
         if evict.targets().is_empty() && !evict.has_failed() {
             continue;
         }
         if let Err(error) = evict.send().await {
-            log(&error);
+            log_failed(&error);
             failed = failed.or(Some(error));
         }
     }

@@ -7,6 +7,7 @@
 //! | `on_evict_error = "return"` | `a_failed_evict_is_returned_where_the_caller_asked_for_it` |
 //! | the function's own error goes before | `the_functions_own_error_goes_before_that_of_an_evict` |
 //! | the evicts after one that failed are sent | `the_others_of_one_function_are_sent_all_the_same` |
+//! | one sent ahead of the body does not count | `one_before_the_body_and_again_after_it_counts_once` |
 //! | a failed evict is counted | `by_default_a_failed_evict_is_counted_and_the_value_returned` |
 
 use cachemacro::store::faults::Op;
@@ -69,6 +70,11 @@ async fn evict_before(id: u32, outcome: Outcome, bodies: &Calls) -> Outcome {
     outcome
 }
 
+#[cache_evict(entry = row_entry(id), tags = ["rows"], before)]
+async fn evict_all_before(id: u32) -> u32 {
+    id
+}
+
 #[cache_evict(entry = row_entry(id), on_err = "evict", on_evict_error = "return")]
 async fn evict_in_any_case(id: u32, outcome: Outcome) -> Outcome {
     outcome
@@ -129,7 +135,7 @@ async fn a_failed_evict_is_returned_where_the_caller_asked_for_it(rig: Rig) {
         process.faults.fail_next(Op::Evict, 1, ErrorKind::Store);
         let before = bodies.count();
         assert_eq!(evict_before(7, Ok(8), &bodies).await, Ok(8));
-        assert_eq!((bodies.count(), failed(&process), stored().await), (before + 1, 4, None));
+        assert_eq!((bodies.count(), failed(&process), stored().await), (before + 1, 3, None));
     })
     .await;
 }
@@ -144,15 +150,35 @@ async fn the_functions_own_error_goes_before_that_of_an_evict(rig: Rig) {
         assert_eq!(put_or_evict(7, Err(Failure::Own)).await, Err(Failure::Own));
         assert_eq!(failed(&process), 2);
         assert_eq!(evict_before(7, Err(Failure::Own), &bodies).await, Err(Failure::Own));
-        assert_eq!(failed(&process), 4, "before and after");
+        assert_eq!(failed(&process), 3, "before and after are one evict");
         assert_eq!(stored().await, Some(7), "none was done");
         // Without `on_err` there is nothing to evict.
         assert_eq!(evict(7, Err(Failure::Own), &bodies).await, Err(Failure::Own));
         assert_eq!(put(7, Err(Failure::Own), &bodies).await, Err(Failure::Own));
-        assert_eq!(failed(&process), 4);
+        assert_eq!(failed(&process), 3);
         process.faults.heal();
         assert_eq!(put_or_evict(7, Err(Failure::Own)).await, Err(Failure::Own));
-        assert_eq!((failed(&process), stored().await), (4, None));
+        assert_eq!((failed(&process), stored().await), (3, None));
+    })
+    .await;
+}
+
+async fn one_before_the_body_and_again_after_it_counts_once(rig: Rig) {
+    let process = rig.process();
+    let counted = || {
+        let total = process.cache.stats().total;
+        (total.evicts, total.tag_evicts, total.failed_evicts)
+    };
+    scope(process.cache.clone(), async {
+        row(7).await.expect("a row");
+        assert_eq!(evict_all_before(7).await, 7);
+        assert_eq!(counted(), (1, 1, 0));
+        process.faults.fail_next(Op::EvictTags, 1, ErrorKind::Store);
+        assert_eq!(evict_all_before(7).await, 7);
+        assert_eq!(counted(), (1, 2, 0), "done at the second time");
+        process.faults.fail_next(Op::EvictTags, 2, ErrorKind::Store);
+        assert_eq!(evict_all_before(7).await, 7);
+        assert_eq!(counted(), (1, 2, 1), "failed twice");
     })
     .await;
 }
@@ -201,6 +227,7 @@ async fn the_others_of_one_function_are_sent_all_the_same(rig: Rig) {
 }
 
 on_both_stores!(
+    one_before_the_body_and_again_after_it_counts_once,
     a_failed_evict_is_returned_where_the_caller_asked_for_it,
     the_functions_own_error_goes_before_that_of_an_evict,
     by_default_a_failed_evict_is_counted_and_the_value_returned,
