@@ -184,17 +184,24 @@ impl Target {
         }
     }
 
-    /// Reads header and stamps only; `None` where a read would be a miss. The payload is not checked.
+    /// Reads header and stamps only; `None` where a read would be a miss. Of the payload only the length is checked.
     pub(crate) async fn peek(&self, expected: Expected) -> Result<Option<Header>> {
         let core = self.cache.core();
         self.settle().await?;
         let mut length = header::FIXED + HEAD_STAMPS * header::STAMP;
         loop {
             let read = self.timed(core.store.read_head(&self.full, length, &self.tags)).await?;
-            let Some(bytes) = read.entry else { return Ok(None) };
+            let Some(bytes) = read.start else { return Ok(None) };
             let Ok(header) = Header::parse(&bytes) else { return Ok(None) };
             if refused(&header, &self.full, core.store.now(), expected).is_some() {
                 return Ok(None);
+            }
+            if read.length != header.total_len() {
+                // Cut off, or written anew meanwhile: a read of all of it tells.
+                return Ok(match self.look(expected).await? {
+                    Looked::Usable(usable) => Some(usable.header),
+                    Looked::Miss(_) => None,
+                });
             }
             let end = header::FIXED + usize::from(header.stamps) * header::STAMP;
             if end > length {

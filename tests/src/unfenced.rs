@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use cachemacro_runtime::store::{
-    Fill, FillId, Filled, Increment, IncrementOutcome, Lease, LeaseRequest, Read, Store, StoreHealth,
+    Fill, FillId, Filled, Head, Increment, IncrementOutcome, Lease, LeaseRequest, Read, Store, StoreHealth,
     TagKeys, Token, Version, VersionKey,
 };
 use cachemacro_runtime::{Result, Timestamp};
@@ -56,7 +56,7 @@ impl Store for Unfenced {
         self.0.read_many(keys, versions).await
     }
 
-    async fn read_head(&self, key: &str, length: usize, versions: &[VersionKey]) -> Result<Read> {
+    async fn read_head(&self, key: &str, length: usize, versions: &[VersionKey]) -> Result<Head> {
         self.0.read_head(key, length, versions).await
     }
 

@@ -32,6 +32,9 @@ async fn heals(
     reader.delete().await.expect("evicted");
     assert_eq!(entry(process).get_or_load(async || VALUE.to_owned()).await, VALUE, "{what}");
     damage().await;
+    if reason != Undecodable {
+        assert!(!reader.has().await.expect("the store answers"), "{what}: there is nothing to get");
+    }
     let before = process.cache.stats().total;
     let read = reader.get_or_load(async || "anew".to_owned()).await;
     let after = process.cache.stats().total;

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::{
-    Fill, FillId, Filled, Increment, IncrementOutcome, Lease, LeaseRequest, Read, Store, StoreHealth,
+    Fill, FillId, Filled, Head, Increment, IncrementOutcome, Lease, LeaseRequest, Read, Store, StoreHealth,
     TagKeys, Token, Version, VersionKey,
 };
 use crate::clock::Timestamp;
@@ -564,7 +564,7 @@ impl Store for FaultStore {
         self.run(Op::ReadMany, self.inner.read_many(keys, versions)).await
     }
 
-    async fn read_head(&self, key: &str, length: usize, versions: &[VersionKey]) -> Result<Read> {
+    async fn read_head(&self, key: &str, length: usize, versions: &[VersionKey]) -> Result<Head> {
         self.run(Op::ReadHead, self.inner.read_head(key, length, versions)).await
     }
 

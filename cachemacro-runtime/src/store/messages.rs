@@ -83,6 +83,28 @@ pub struct Read {
     pub versions: Vec<Option<Version>>,
 }
 
+/// What [`Store::read_head`](super::Store::read_head) found.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::store::{Head, Store, memory::MemoryStore};
+///
+/// let Head { start, length, versions } = MemoryStore::new().read_head("user:7", 96, &[]).await?;
+/// assert!(start.is_none() && length == 0 && versions.is_empty());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Default)]
+pub struct Head {
+    /// The first bytes of the entry as stored; `None` where there is nothing under the key.
+    pub start: Option<Bytes>,
+    /// How long all of the entry is, or one that was written between.
+    pub length: usize,
+    /// As in [`Read`].
+    pub versions: Vec<Option<Version>>,
+}
+
 /// Who asks for a lease, which decides what it may displace.
 ///
 /// ```
@@ -394,6 +416,15 @@ impl fmt::Debug for Read {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let length = self.entry.as_ref().map(Bytes::len);
         f.debug_struct("Read").field("bytes", &length).field("versions", &self.versions).finish()
+    }
+}
+
+impl fmt::Debug for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Head")
+            .field("length", &self.length)
+            .field("versions", &self.versions)
+            .finish_non_exhaustive()
     }
 }
 

@@ -21,7 +21,7 @@ pub mod redis;
 
 pub(crate) use self::messages::{Captures, given_life};
 pub use self::messages::{
-    Fill, FillId, Filled, Increment, IncrementOutcome, Lease, LeaseKind, LeaseOutcome, LeaseRequest,
+    Fill, FillId, Filled, Head, Increment, IncrementOutcome, Lease, LeaseKind, LeaseOutcome, LeaseRequest,
     OtherStamps, Read, StoreHealth, TagKeys, Token, Version, VersionKey,
 };
 
@@ -132,7 +132,7 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
         versions: &[VersionKey],
     ) -> Result<(Vec<Option<Bytes>>, Vec<Option<Version>>)>;
 
-    /// The first `length` bytes of an entry and some versions: enough for `has`, `ttl` and metadata.
+    /// The first `length` bytes of an entry, how long it is, and some versions: enough for `has`, `ttl` and metadata.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -147,12 +147,12 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     ///
     /// let store = MemoryStore::new();
     /// store.set("user:7", entry(b"Ada"), Duration::from_secs(60)).await?;
-    /// let head = store.read_head("user:7", 96, &[]).await?.entry;
-    /// assert_eq!(head.map(|bytes| bytes.len()), Some(96));
+    /// let head = store.read_head("user:7", 96, &[]).await?;
+    /// assert_eq!((head.start.map(|bytes| bytes.len()), head.length), (Some(96), 96 + "Ada".len()));
     /// # Ok(())
     /// # }
     /// ```
-    async fn read_head(&self, key: &str, length: usize, versions: &[VersionKey]) -> Result<Read>;
+    async fn read_head(&self, key: &str, length: usize, versions: &[VersionKey]) -> Result<Head>;
 
     /// Some versions, in the same order.
     ///

@@ -58,11 +58,13 @@ pub(super) async fn a_head_is_the_first_bytes_at_most_all(env: &Env) {
     let created = env.store.capture(std::slice::from_ref(&version), LONG).await.unwrap();
     for length in [1, FIXED, FIXED + 16, value.len(), value.len() + 100] {
         let read = env.store.read_head(&key, length, std::slice::from_ref(&version)).await.unwrap();
-        assert_eq!(read.entry.unwrap(), value[..length.min(value.len())]);
+        assert_eq!(read.start.unwrap(), value[..length.min(value.len())]);
+        assert_eq!(read.length, value.len(), "of all of it");
         assert_eq!(read.versions, [Some(created[0])]);
     }
     let missing = env.store.read_head(&env.key("missing"), FIXED, &[]).await.unwrap();
-    assert!(missing.entry.is_none_or(|bytes| bytes.is_empty()));
+    assert!(missing.start.is_none_or(|bytes| bytes.is_empty()));
+    assert_eq!(missing.length, 0);
 }
 
 pub(super) async fn versions_are_read_in_the_order_of_their_keys(env: &Env) {

@@ -15,8 +15,8 @@ use bytes::Bytes;
 use self::space::{Slot, Space};
 use self::watch::Watch;
 use super::{
-    Captures, Fill, FillId, Filled, Increment, IncrementOutcome, Lease, LeaseOutcome, LeaseRequest, Read,
-    Store, StoreHealth, TagKeys, Token, Version, VersionKey, given_life,
+    Captures, Fill, FillId, Filled, Head, Increment, IncrementOutcome, Lease, LeaseOutcome, LeaseRequest,
+    Read, Store, StoreHealth, TagKeys, Token, Version, VersionKey, given_life,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::error::Result;
@@ -302,9 +302,13 @@ impl Store for MemoryStore {
         Ok((keys.iter().map(|key| self.get(key)).collect(), self.versions_of(versions)))
     }
 
-    async fn read_head(&self, key: &str, length: usize, versions: &[VersionKey]) -> Result<Read> {
-        let entry = self.get(key).map(|bytes| bytes.slice(..length.min(bytes.len())));
-        Ok(Read { entry, versions: self.versions_of(versions) })
+    async fn read_head(&self, key: &str, length: usize, versions: &[VersionKey]) -> Result<Head> {
+        let entry = self.get(key);
+        Ok(Head {
+            length: entry.as_ref().map_or(0, Bytes::len),
+            start: entry.map(|bytes| bytes.slice(..length.min(bytes.len()))),
+            versions: self.versions_of(versions),
+        })
     }
 
     async fn versions(&self, keys: &[VersionKey]) -> Result<Vec<Option<Version>>> {

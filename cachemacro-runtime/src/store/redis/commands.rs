@@ -14,8 +14,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::header::FIXED;
 use crate::options::NEVER;
 use crate::store::{
-    Captures, Fill, FillId, Filled, Increment, IncrementOutcome, Lease, LeaseKind, LeaseRequest, OtherStamps,
-    Read, TagKeys, Token, Version, VersionKey, given_life,
+    Captures, Fill, FillId, Filled, Head, Increment, IncrementOutcome, Lease, LeaseKind, LeaseRequest,
+    OtherStamps, Read, TagKeys, Token, Version, VersionKey, given_life,
 };
 
 /// About how many keys one step of a scan looks at: well below a millisecond of the server's time.
@@ -81,20 +81,22 @@ impl Commands {
         Ok((entries.into_iter().map(reply::string).collect::<Result<_>>()?, versions))
     }
 
-    pub(super) async fn read_head(&self, key: &str, length: usize, versions: &[VersionKey]) -> Result<Read> {
-        let mut pipeline = Pipeline::with_capacity(2);
+    pub(super) async fn read_head(&self, key: &str, length: usize, versions: &[VersionKey]) -> Result<Head> {
+        let mut pipeline = Pipeline::with_capacity(3);
         pipeline.cmd("GETRANGE").arg(key).arg(0).arg(length.saturating_sub(1));
+        pipeline.cmd("STRLEN").arg(key);
         if !versions.is_empty() {
             pipeline.add_command(mget(versions));
         }
         let mut replies = self.many(&pipeline, Resend::WhereBroken).await?.into_iter();
-        let entry = reply::string(replies.next().ok_or_else(failure::unexpected)?)?;
+        let start = reply::string(replies.next().ok_or_else(failure::unexpected)?)?;
+        let length = reply::length(&replies.next().ok_or_else(failure::unexpected)?)?;
         let versions = match replies.next() {
             Some(value) => reply::versions(value, versions.len())?,
             None => Vec::new(),
         };
         // GETRANGE tells a missing key as an empty string.
-        Ok(Read { entry: entry.filter(|bytes| !bytes.is_empty()), versions })
+        Ok(Head { start: start.filter(|bytes| !bytes.is_empty()), length, versions })
     }
 
     pub(super) async fn versions(&self, keys: &[VersionKey]) -> Result<Vec<Option<Version>>> {

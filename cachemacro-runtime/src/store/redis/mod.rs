@@ -27,7 +27,7 @@ use self::push::Pushes;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{
-    Fill, FillId, Filled, Increment, IncrementOutcome, Lease, LeaseRequest, Read, Store, StoreHealth,
+    Fill, FillId, Filled, Head, Increment, IncrementOutcome, Lease, LeaseRequest, Read, Store, StoreHealth,
     TagKeys, Token, Version, VersionKey,
 };
 
@@ -112,7 +112,7 @@ impl Store for RedisStore {
         self.commands.read_many(keys, versions).await
     }
 
-    async fn read_head(&self, key: &str, length: usize, versions: &[VersionKey]) -> Result<Read> {
+    async fn read_head(&self, key: &str, length: usize, versions: &[VersionKey]) -> Result<Head> {
         self.commands.read_head(key, length, versions).await
     }
 

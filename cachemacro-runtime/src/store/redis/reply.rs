@@ -45,6 +45,14 @@ pub(super) fn string(value: Value) -> Result<Option<Bytes>> {
     }
 }
 
+/// How long a string is; zero where the key is missing, or holds another type.
+pub(super) fn length(value: &Value) -> Result<usize> {
+    match value {
+        Value::ServerError(error) if error.code() == "WRONGTYPE" => Ok(0),
+        value => usize::try_from(integer(value)?).map_err(|_| failure::unexpected()),
+    }
+}
+
 /// A version: eight bytes that are not all zero.
 pub(super) fn version(value: &Value) -> Option<Version> {
     match value {
