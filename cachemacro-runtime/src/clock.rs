@@ -130,7 +130,7 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock forward, by whole milliseconds.
+    /// Moves a manual clock forward, by whole milliseconds, at most to the end of time.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -153,7 +153,7 @@ impl Clock {
         match &self.0 {
             Source::System { .. } => panic!("Clock::advance works on Clock::manual() only"),
             Source::Manual(millis) => {
-                millis.fetch_add(u64::try_from(by.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
+                millis.update(Ordering::SeqCst, Ordering::SeqCst, |now| Timestamp(now).plus(by).millis());
             }
         }
     }
@@ -168,6 +168,15 @@ fn system_millis() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_is_moved_never_goes_back() {
+        let clock = Clock::manual();
+        clock.advance(Duration::MAX);
+        assert_eq!(clock.now(), Timestamp(u64::MAX));
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(clock.now(), Timestamp(u64::MAX));
+    }
 
     #[test]
     fn the_systems_clock_goes_by_what_elapsed_and_not_by_what_the_system_says_later() {
