@@ -1,5 +1,5 @@
-//! Locks that a panic does not take along. No user code runs under any of them, so what a poisoned one holds is
-//! consistent.
+//! Locks that a panic does not take along. No user code runs under any of them, not even a subscriber to what is logged,
+//! so what a poisoned one holds is consistent.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 

@@ -1,17 +1,26 @@
 //! What is logged: what an operator should know, once, at a level that fits; never a key, a value, a URL or a password.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use cachemacro::__private::{Plain, When, Writes, write};
+use cachemacro::store::Store;
 use cachemacro::store::faults::Op;
+use cachemacro::store::redis::{RedisConfig, RedisStore};
 use cachemacro::{Cache, Entry, ErrorKind, Mode, cache_evict, cache_put, cached, mode, scope};
 use cachemacro_tests::halt::Point::{self, After, Before};
 use cachemacro_tests::halt::{Halted, Stops, Table, ended};
 use cachemacro_tests::log::Line;
 use cachemacro_tests::{DEADLINE, Log, Process, RedisServer, Rig, namespace, wait_until};
+use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
-use tracing::Level;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
 
 /// In every key, value, tag, error and password of these tests.
 const SECRET: &str = "hush";
@@ -263,6 +272,86 @@ fn a_caller_that_goes_away_is_no_error_and_alarms_nobody() {
             assert_eq!(log.alarms(), [], "{point:?}");
         }
     }
+}
+
+/// A subscriber that uses the store it is told of.
+struct Nosy {
+    store: Arc<RedisStore>,
+    told: mpsc::Sender<String>,
+    busy: AtomicBool,
+}
+
+impl Visit for &Nosy {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            // Nobody may listen any more.
+            let _ = self.told.send(format!("{value:?}"));
+        }
+    }
+}
+
+impl Subscriber for Nosy {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("cachemacro")
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        if !self.busy.swap(true, Ordering::SeqCst) {
+            // One read for each shared connection.
+            for _ in 0..2 {
+                let _ = self.store.read("k", &[]).now_or_never();
+            }
+            let _ = self.store.changed("k", DEADLINE).now_or_never();
+            self.busy.store(false, Ordering::SeqCst);
+        }
+        event.record(&mut &*self);
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+#[test]
+fn a_subscriber_may_use_the_store_that_logs() {
+    let mut server = RedisServer::start();
+    let store = Arc::new(RedisStore::new(RedisConfig::new(server.url())).expect("acceptable settings"));
+    let (told, lines) = mpsc::channel();
+    let nosy = Nosy { store: Arc::clone(&store), told, busy: AtomicBool::new(false) };
+    // On a thread of its own: a lock that it waits for in vain holds up that thread alone.
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        tracing::subscriber::with_default(nosy, || {
+            runtime.expect("a runtime can be built").block_on(async {
+                loop {
+                    let _ = store.read("k", &[]).await;
+                    store.changed("k", Duration::from_millis(5)).await;
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            });
+        });
+    });
+    let expect = |message: &str| loop {
+        let line = lines.recv_timeout(DEADLINE).unwrap_or_else(|_| panic!("never told: {message}"));
+        if line == message {
+            break;
+        }
+    };
+    expect("connected to redis");
+    expect("redis wakes waiters by push");
+    server.stop();
+    expect("could not connect to redis");
+    expect("still could not connect to redis");
+    server.restart();
+    expect("redis answers again");
 }
 
 #[test]

@@ -268,25 +268,27 @@ impl Attempt {
             .await
             .unwrap_or_else(|_| Err(Error::new(ErrorKind::Connect, "redis did not answer while connecting")));
         let mut gate = lock(&self.link.gate);
+        let was_calm = gate.is_calm();
+        match &established {
+            Ok(_) => gate.succeeded(),
+            Err(error) => gate.failed(Instant::now(), error),
+        }
+        drop(gate);
         match established {
             Ok(connection) => {
-                if gate.is_calm() {
+                self.link.ever_open.store(true, Ordering::Relaxed);
+                self.opened = Some(connection);
+                if was_calm {
                     tracing::debug!(connection = self.slot, "connected to redis");
                 } else {
                     tracing::info!(connection = self.slot, "redis answers again");
                 }
-                gate.succeeded();
-                self.link.ever_open.store(true, Ordering::Relaxed);
-                drop(gate);
-                self.opened = Some(connection);
+            }
+            Err(error) if was_calm => {
+                tracing::warn!(connection = self.slot, %error, "could not connect to redis");
             }
             Err(error) => {
-                if gate.is_calm() {
-                    tracing::warn!(connection = self.slot, %error, "could not connect to redis");
-                } else {
-                    tracing::debug!(connection = self.slot, %error, "still could not connect to redis");
-                }
-                gate.failed(Instant::now(), &error);
+                tracing::debug!(connection = self.slot, %error, "still could not connect to redis");
             }
         }
     }

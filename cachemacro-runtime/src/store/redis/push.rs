@@ -115,20 +115,21 @@ impl Pushes {
         if !matches!(&*state, State::Opening { since: mine } if *mine == since) || link.is_closed() {
             return;
         }
-        let failure = match result {
+        let off_for = |pause| State::Off { until: Instant::now() + pause };
+        match result {
             Ok(Ok(connection)) => {
-                tracing::debug!("redis wakes waiters by push");
                 *state = State::Open { connection, opened: since };
-                return;
+                drop(state);
+                tracing::debug!("redis wakes waiters by push");
             }
             Ok(Err(error)) if !failure::is_broken(&error) => {
+                *state = off_for(AFTER_REFUSAL);
+                drop(state);
                 let error = failure::unreachable(&error);
                 tracing::debug!(%error, "redis does not wake waiters by push; they poll");
-                AFTER_REFUSAL
             }
-            _ => AFTER_FAILURE,
-        };
-        *state = State::Off { until: Instant::now() + failure };
+            _ => *state = off_for(AFTER_FAILURE),
+        }
     }
 
     async fn establish(&self, info: ConnectionInfo) -> RedisResult<MultiplexedConnection> {
