@@ -154,7 +154,8 @@ impl CacheBuilder {
         self
     }
 
-    /// Keeps entries in a store of your own, or in one that injects faults.
+    /// Keeps entries in a store of your own, or in one that injects faults. It comes with its own settings: `capacity`,
+    /// `clock`, and those of connections, are for the stores that the builder makes.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -354,7 +355,7 @@ impl CacheBuilder {
         self
     }
 
-    /// How many bytes the in-memory store may hold. Default: 64 MiB.
+    /// How many bytes the in-memory store may hold; without effect on others. Default: 64 MiB.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -375,7 +376,7 @@ impl CacheBuilder {
         self
     }
 
-    /// The clock of the in-memory store, for tests that move it.
+    /// The clock of the in-memory store, for tests that move it; without effect on others.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -396,7 +397,7 @@ impl CacheBuilder {
         self
     }
 
-    /// How long connecting may take. Default: 1 second.
+    /// How long connecting to [`redis`](Self::redis) may take; without effect on other stores. Default: 1 second.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -413,7 +414,7 @@ impl CacheBuilder {
         self
     }
 
-    /// How long the server may take to answer one command. Default: 250 ms.
+    /// How long [`redis`](Self::redis) may take to answer one command; without effect on other stores. Default: 250 ms.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -430,7 +431,8 @@ impl CacheBuilder {
         self
     }
 
-    /// How long a scan may wait for a pooled connection. Default: 250 ms.
+    /// How long a scan of [`redis`](Self::redis) may wait for a pooled connection, and a call for a reconnect; without
+    /// effect on other stores. Default: 250 ms.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -447,7 +449,8 @@ impl CacheBuilder {
         self
     }
 
-    /// How many pooled connections serve what needs one to itself, such as scans: 1 to 10,000. Default: 4.
+    /// How many pooled connections to [`redis`](Self::redis) serve what needs one to itself, such as scans: 1 to 10,000;
+    /// without effect on other stores. Default: 4.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
