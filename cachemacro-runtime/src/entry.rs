@@ -540,8 +540,10 @@ impl<T: Value> Entry<T> {
         if self.cache.is_bypassed() {
             return Ok(None);
         }
+        let header = target.peek(self.expected()).await?;
+        // Now, and by a server's time: a first request teaches it.
         let now = self.cache.core().store.now();
-        Ok(target.peek(self.expected()).await?.map(|header| Meta {
+        Ok(header.map(|header| Meta {
             age: now.since(header.stored_at),
             ttl: header.fresh_until.since(now),
             load_time: Duration::from_millis(header.load_millis.into()),

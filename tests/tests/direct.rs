@@ -334,6 +334,23 @@ async fn clearing_a_server_needs_a_namespace() {
 }
 
 #[tokio::test]
+async fn age_and_ttl_are_as_of_the_answer() {
+    let rig = Rig::memory();
+    let process = rig.process();
+    let entry = process.cache.entry::<u64>("row", &7).with_ttl(MINUTE);
+    entry.set(&1).await.expect("set");
+    let gate = process.faults.gate(Op::ReadHead);
+    let late = async {
+        gate.reached().await;
+        rig.in_memory().1.advance(Duration::from_secs(20));
+        gate.open();
+    };
+    let (meta, ()) = tokio::join!(entry.meta(), late);
+    let meta = meta.expect("the store answers").expect("it is there");
+    assert_eq!((meta.age, meta.ttl), (Duration::from_secs(20), Duration::from_secs(40)));
+}
+
+#[tokio::test]
 async fn a_cache_that_was_shut_down_runs_functions() {
     let rig = Rig::redis();
     let cache = Cache::builder().redis(rig.url()).namespace(rig.namespace()).build().expect("acceptable");
