@@ -320,8 +320,11 @@ impl Target {
         self.timed(self.cache.core().store.capture(keys, VERSION_LIFE)).await
     }
 
-    /// Stamps of the known tags as of now, for a value that is yet to be made.
+    /// Stamps of the known tags as of now, for a value that is yet to be made. From then on the store's time is known.
     pub(crate) async fn stamps_now(&self) -> Result<Vec<Stamp>> {
+        if self.tags.is_empty() {
+            self.cache.core().store.time().await.inspect_err(|error| self.failed(error))?;
+        }
         capture(self, &self.tags).await
     }
 }

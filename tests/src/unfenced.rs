@@ -40,6 +40,10 @@ impl Store for Unfenced {
         self.0.now()
     }
 
+    async fn time(&self) -> Result<Timestamp> {
+        self.0.time().await
+    }
+
     async fn connect(&self) -> Result<()> {
         self.0.connect().await
     }

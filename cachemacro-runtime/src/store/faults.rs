@@ -548,6 +548,10 @@ impl Store for FaultStore {
         self.inner.now()
     }
 
+    async fn time(&self) -> Result<Timestamp> {
+        self.inner.time().await
+    }
+
     async fn connect(&self) -> Result<()> {
         self.run(Op::Connect, self.inner.connect()).await
     }

@@ -71,6 +71,23 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// ```
     fn now(&self) -> Timestamp;
 
+    /// [`now`](Self::now), never a guess from before the first connection: where this client does not know the store's
+    /// time yet, it asks first.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Clock, store::{Store, memory::MemoryStore}};
+    ///
+    /// let clock = Clock::manual();
+    /// assert_eq!(MemoryStore::builder().clock(clock.clone()).build().time().await?, clock.now());
+    /// # Ok(())
+    /// # }
+    /// ```
+    async fn time(&self) -> Result<Timestamp> {
+        Ok(self.now())
+    }
+
     /// Opens what needs opening and waits for it; every other method does so on its own.
     ///
     /// ```

@@ -96,6 +96,15 @@ impl Store for RedisStore {
         self.commands.link.time.now()
     }
 
+    async fn time(&self) -> Result<Timestamp> {
+        let link = &self.commands.link;
+        if !link.time.is_learned() {
+            // Whoever connects asks for it.
+            link.acquire().await?;
+        }
+        Ok(link.time.now())
+    }
+
     async fn connect(&self) -> Result<()> {
         self.commands.link.acquire_all().await
     }

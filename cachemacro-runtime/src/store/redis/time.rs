@@ -32,6 +32,11 @@ impl ServerTime {
         self.at(Instant::now())
     }
 
+    /// Whether a server told it.
+    pub(super) fn is_learned(&self) -> bool {
+        self.lock().learned
+    }
+
     fn at(&self, instant: Instant) -> Timestamp {
         let micros = self.lock().micros.saturating_add(self.local(instant));
         Timestamp(u64::try_from(micros / 1_000).unwrap_or(0))
