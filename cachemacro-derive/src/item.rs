@@ -204,17 +204,13 @@ fn arg(input: &FnArg) -> Option<Arg> {
     Some(Arg { cfg, pat: (**pat).clone(), ty: (**ty).clone(), names: names_in(pat) })
 }
 
-/// The names that a pattern binds, in order, each once.
+/// The names that a pattern binds, in order, each once. `T` is one like any other: that it stands for a constant no
+/// syntax tells, and an argument left out of the key would be shared.
 pub(crate) fn names_in(pat: &Pat) -> Vec<Ident> {
     struct Names(Vec<Ident>);
     impl<'ast> Visit<'ast> for Names {
         fn visit_pat_ident(&mut self, pat: &'ast syn::PatIdent) {
-            // `None` in a pattern is a constant. One that binds a name in capitals trips a lint anyway.
-            let binds = pat.by_ref.is_some()
-                || pat.mutability.is_some()
-                || pat.subpat.is_some()
-                || !pat.ident.to_string().starts_with(char::is_uppercase);
-            if binds && !self.0.contains(&pat.ident) {
+            if !self.0.contains(&pat.ident) {
                 self.0.push(pat.ident.clone());
             }
             visit::visit_pat_ident(self, pat);

@@ -1,3 +1,4 @@
+mod capitals;
 mod closures;
 mod functions_and_expressions;
 mod own_names;
