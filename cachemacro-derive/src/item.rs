@@ -12,7 +12,7 @@ use syn::visit::{self, Visit};
 use syn::visit_mut::{self, VisitMut};
 use syn::{
     Attribute, Block, Expr, FnArg, GenericArgument, Item as SynItem, Pat, PatType, PathArguments, Receiver,
-    ReceiverKind, ReturnType, Signature, Stmt, Token, Type, TypeParamBound, Visibility,
+    ReceiverKind, ReturnType, Signature, Stmt, Token, Type, TypeParamBound, Visibility, parse_quote,
 };
 
 use crate::errors::{similar, there_are};
@@ -223,7 +223,7 @@ pub(crate) fn names_in(pat: &Pat) -> Vec<Ident> {
 
 fn form(sig: &Signature, body: &Group, args: &mut [Arg]) -> (Form, Type) {
     let returned = match &sig.output {
-        ReturnType::Default => syn::parse_quote!(()),
+        ReturnType::Default => parse_quote!(()),
         ReturnType::Type(_, ty) => unwrap_type(ty).clone(),
     };
     if sig.asyncness.is_some() {
@@ -339,16 +339,21 @@ fn bound_anew(inner: TokenStream, args: &mut [Arg]) -> (Vec<Stmt>, TokenStream) 
     let mut rest = TokenStream::new();
     for stmt in stmts {
         let arg = args.iter_mut().find(|arg| binds(&stmt, arg));
-        match (&stmt, arg) {
-            (Stmt::Local(local), Some(arg)) => {
-                arg.names = names_in(&local.pat);
-                arg.pat = local.pat.clone();
-                bound.push(stmt);
-            }
-            _ => stmt.to_tokens(&mut rest),
+        if let (Stmt::Local(local), Some(arg)) = (&stmt, arg) {
+            arg.pat = if is_unnamed(&local.pat) { parse_quote!(_) } else { local.pat.clone() };
+            arg.names = names_in(&arg.pat);
+            bound.push(stmt);
+        } else {
+            stmt.to_tokens(&mut rest);
         }
     }
     (bound, rest)
+}
+
+/// Whether `#[async_trait]` made this name, `__arg1`, of a `_`, which is no part of a key.
+fn is_unnamed(pat: &Pat) -> bool {
+    let Pat::Ident(pat) = pat else { return false };
+    pat.ident.to_string().starts_with("__arg") && pat.ident.span().source_text().as_deref() == Some("_")
 }
 
 /// Whether a statement is `#[async_trait]`'s for this argument.
