@@ -16,6 +16,7 @@ use syn::{
 };
 
 use crate::errors::{similar, there_are};
+use crate::mentions::mentions;
 
 /// The annotated function.
 pub(crate) struct Item {
@@ -330,24 +331,36 @@ fn boxed_block(tokens: TokenStream) -> Option<(TokenStream, TokenStream)> {
 }
 
 /// Moves the statements in which `#[async_trait]` binds arguments anew, `let x = x;` and `let (a, b) = __arg1;`, out of
-/// the block, so that options can mention what they bind, and count as a use of it.
+/// the block, so that options can mention what they bind, and count as a use of it. They are the first in it.
 fn bound_anew(inner: TokenStream, args: &mut [Arg]) -> (Vec<Stmt>, TokenStream) {
     let Ok(stmts) = syn::parse::Parser::parse2(Block::parse_within, inner.clone()) else {
         return (Vec::new(), inner);
     };
     let mut bound = Vec::new();
     let mut rest = TokenStream::new();
+    let mut first = true;
     for stmt in stmts {
-        let arg = args.iter_mut().find(|arg| binds(&stmt, arg));
+        let arg = args.iter_mut().find(|arg| first && binds(&stmt, arg));
         if let (Stmt::Local(local), Some(arg)) = (&stmt, arg) {
             arg.pat = if is_unnamed(&local.pat) { parse_quote!(_) } else { local.pat.clone() };
             arg.names = names_in(&arg.pat);
             bound.push(stmt);
         } else {
+            first &= is_before_arguments(&stmt);
             stmt.to_tokens(&mut rest);
         }
     }
     (bound, rest)
+}
+
+/// Whether a statement is one that `#[async_trait]` puts before those of the arguments: `let __self = self;`, and the `if`
+/// that tells the block its type.
+fn is_before_arguments(stmt: &Stmt) -> bool {
+    match stmt {
+        Stmt::Local(local) => matches!(&local.pat, Pat::Ident(pat) if pat.ident == "__self"),
+        Stmt::Expr(Expr::If(hint), _) => mentions(hint.cond.to_token_stream(), "__ret"),
+        _ => false,
+    }
 }
 
 /// Whether `#[async_trait]` made this name, `__arg1`, of a `_`, which is no part of a key.
