@@ -4,12 +4,13 @@
 //! become `(*name)`. Either way a name that stands bare in a tuple, or in the call of an `entry` function, is
 //! borrowed, so that the body can still move it.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
+use syn::parse::ParseStream;
 use syn::visit::{self, Visit};
 use syn::visit_mut::{self, VisitMut};
-use syn::{Expr, parse_quote, parse_quote_spanned};
+use syn::{Expr, Token, parse_quote, parse_quote_spanned};
 
 use crate::item::{Item, names_in, pointing_at};
 use crate::mentions::mentions;
@@ -217,6 +218,38 @@ impl Dereference<'_> {
     }
 }
 
+/// What macros are given.
+impl Dereference<'_> {
+    /// `"{} {n}", id, n = page` or `id; 3`
+    fn list(&mut self, input: ParseStream<'_>) -> syn::Result<TokenStream> {
+        let mut fitted = TokenStream::new();
+        while !input.is_empty() {
+            let mut expr: Expr = input.parse()?;
+            match &mut expr {
+                Expr::Assign(named) => self.visit_expr_mut(&mut named.right),
+                other => self.visit_expr_mut(other),
+            }
+            expr.to_tokens(&mut fitted);
+            if !input.is_empty() {
+                fitted.extend([input.parse::<TokenTree>()?]);
+            }
+        }
+        Ok(fitted)
+    }
+
+    /// `kind, Some(n) if n > id`
+    fn matches(&mut self, input: ParseStream<'_>) -> syn::Result<TokenStream> {
+        let mut expr: Expr = input.parse()?;
+        self.visit_expr_mut(&mut expr);
+        let comma: Token![,] = input.parse()?;
+        let pat: TokenStream = input.parse()?;
+        let mut arm: syn::Arm = syn::parse2(quote!(#pat => ()))?;
+        self.visit_arm_mut(&mut arm);
+        let pat = &arm.pat;
+        Ok(quote!(#expr #comma #pat))
+    }
+}
+
 impl VisitMut for Dereference<'_> {
     fn visit_expr_mut(&mut self, expr: &mut Expr) {
         if let Expr::Reference(reference) = expr
@@ -299,8 +332,20 @@ impl VisitMut for Dereference<'_> {
     /// Items see none of these names.
     fn visit_item_mut(&mut self, _: &mut syn::Item) {}
 
-    /// A macro's tokens are left alone.
-    fn visit_macro_mut(&mut self, _: &mut syn::Macro) {}
+    /// Of macros, those are seen into that are known to take expressions. What others make of a name, no syntax tells.
+    fn visit_macro_mut(&mut self, mac: &mut syn::Macro) {
+        let name = mac.path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default();
+        let fitted = match name.as_str() {
+            "format" | "format_args" | "vec" => {
+                mac.parse_body_with(|input: ParseStream<'_>| self.list(input))
+            }
+            "matches" => mac.parse_body_with(|input: ParseStream<'_>| self.matches(input)),
+            _ => return,
+        };
+        if let Ok(fitted) = fitted {
+            mac.tokens = fitted;
+        }
+    }
 }
 
 /// Looks for a name where no syntax tells what it is.
