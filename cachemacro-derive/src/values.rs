@@ -182,19 +182,29 @@ fn borrow_if_bare(expr: &mut Expr, names: &[&Ident]) {
     }
 }
 
-/// Borrows the bare arguments of the call that gives an entry.
+/// Borrows the bare arguments of the call that gives an entry, which the entry's own setters may follow.
 pub(crate) fn borrow_in_call(expr: &Expr, item: &Item) -> Expr {
     let names: Vec<&Ident> = item.names().collect();
     let mut expr = expr.clone();
-    let call = match &mut expr {
-        Expr::Call(call) => Some(&mut call.args),
-        Expr::MethodCall(call) => Some(&mut call.args),
-        _ => None,
-    };
-    for argument in call.into_iter().flatten() {
-        borrow_if_bare(argument, &names);
-    }
+    borrow_arguments(&mut expr, &names);
     expr
+}
+
+fn borrow_arguments(expr: &mut Expr, names: &[&Ident]) {
+    match expr {
+        Expr::Call(call) => call.args.iter_mut().for_each(|argument| borrow_if_bare(argument, names)),
+        Expr::MethodCall(call) => {
+            let is_setter = |setters: &[&str]| setters.iter().any(|setter| call.method == setter);
+            let takes_values = is_setter(&["with_ttl", "with_codec", "with_policy", "with_rules"]);
+            if takes_values || is_setter(&["with_tags"]) {
+                borrow_arguments(&mut call.receiver, names);
+            }
+            if !takes_values {
+                call.args.iter_mut().for_each(|argument| borrow_if_bare(argument, names));
+            }
+        }
+        _ => {}
+    }
 }
 
 /// `id` to `(*id)`.

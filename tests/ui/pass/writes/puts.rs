@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use cachemacro::{Cache, cache_put, cached};
+use cachemacro::{Cache, cache_evict, cache_put, cached};
 use cachemacro_tests::attributes::{Calls, assert_send, run};
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +71,17 @@ impl Service {
     async fn store(&mut self, id: String, value: String) -> String {
         drop(id);
         value
+    }
+
+    #[cache_put(entry = self.own_entry(id).with_tags(tags).with_ttl(ttl))]
+    async fn store_tagged(&self, id: String, tags: Vec<String>, ttl: Duration, value: String) -> String {
+        drop((id, tags, ttl));
+        value
+    }
+
+    #[cache_evict(entry = self.own_entry(id).with_tags(["x"]))]
+    async fn forget(&self, id: String) {
+        drop(id);
     }
 
     #[cache_put(prefix = "own", key = "{result}", cache = self.cache, tags = ["{self.cache:?}"])]
@@ -160,6 +171,15 @@ fn runs() {
         service.store("1".to_owned(), "x".to_owned()).await;
         assert_eq!(service.own_entry("1".to_owned()).get().await.unwrap().as_deref(), Some("x"));
         let own = service.cache.clone();
+        let (tags, ttl) = (vec!["t".to_owned()], Duration::from_secs(9));
+        service.store_tagged("2".to_owned(), tags, ttl, "x".to_owned()).await;
+        let second = service.own_entry("2".to_owned());
+        assert!(second.ttl().await.unwrap().unwrap() <= ttl);
+        own.evict_tags(["t"]).await.unwrap();
+        assert!(!second.has().await.unwrap());
+        service.own("2".to_owned()).await;
+        service.forget("2".to_owned()).await;
+        assert!(!second.has().await.unwrap());
         cache.set("own", "x", &"elsewhere".to_owned()).await.unwrap();
         own.set("own", "x", &"old".to_owned()).await.unwrap();
         own.set("own", "y", &"another".to_owned()).await.unwrap();
