@@ -4,3 +4,4 @@ mod none_and_err;
 mod policies;
 mod rules;
 mod schemas;
+mod tagged;
