@@ -290,10 +290,10 @@ pub fn cache_put(options: TokenStream, item: TokenStream) -> TokenStream {
 /// | `on_evict_error` | `"return"`: a failed evict is what the function returns, where its error can be made from `cachemacro::Error` | `"log"`: it is logged and counted |
 /// | `crate` | path to the facade | `::cachemacro` |
 ///
-/// In `key`, `tags`, `entry` and `entries`, `result` is the value inside what the function returned (an argument of that
-/// name must then be renamed); where there is none, what mentions it does nothing. Arguments mentioned beside it are
-/// cloned. Whatever the function returns will do: it need not be cacheable, and may be an `impl Trait`, of which `result`
-/// then knows nothing.
+/// In `key`, `tags`, `entry` and `entries`, `result` is the value inside what the function returned (an argument of
+/// that name must then be renamed); where there is none, what mentions it does nothing. Arguments mentioned beside it
+/// are cloned. Whatever the function returns will do, but for `!`: it need not be cacheable, and may be an `impl
+/// Trait`, of which `result` then knows nothing.
 #[proc_macro_attribute]
 pub fn cache_evict(options: TokenStream, item: TokenStream) -> TokenStream {
     recover::expand(Macro::Evict, options.into(), item.into()).into()

@@ -17,7 +17,7 @@ use syn::{Expr, ExprLit, GenericParam, Lit, Path, Token, Type};
 
 use self::values::plain;
 use crate::errors::{Errors, listed};
-use crate::item::{Form, Item, argument_of, boxed_output, has_impl_trait, pointing_at};
+use crate::item::{Form, Item, argument_of, boxed_output, has_impl_trait, pointing_at, unwrap_type};
 use crate::mentions::mentions;
 use crate::model::{Cached, EntryParts, Key, RulesModel, StoresErr, Tag, TypePart, Value};
 use crate::options::{self, Macro, Options, unwrapped};
@@ -36,6 +36,7 @@ pub(crate) struct Checker<'a> {
 pub(crate) fn cached(options: &Options, item: &Item, errors: &Errors) -> Cached {
     let check = Checker { this: Macro::Cached, options, item, errors };
     check.has_future();
+    check.returns();
     check.return_type();
     check.owned_value();
     check.no_other_attribute();
@@ -125,6 +126,18 @@ impl Checker<'_> {
         }
     }
 
+    /// Whatever an attribute does follows the function's return.
+    pub(crate) fn returns(&self) {
+        if matches!(self.item.ret, Type::Never(_)) {
+            let message = format!(
+                "`{}` never returns, so there is nothing to do when it has: leave `{}` out",
+                self.item.name(),
+                self.attribute()
+            );
+            self.errors.at(&self.item.ret, message);
+        }
+    }
+
     pub(crate) fn return_type(&self) {
         if !matches!(self.item.form, Form::Sync) && has_impl_trait(&self.item.ret) {
             let message = format!(
@@ -142,7 +155,13 @@ impl Checker<'_> {
             fn visit_type_reference(&mut self, reference: &'ast syn::TypeReference) {
                 let is_static =
                     reference.lifetime.as_ref().is_some_and(|lifetime| lifetime.ident == "static");
-                if !is_static {
+                // Nothing reads text or a slice back as one that lives for ever; a type may have its own way to.
+                let is_text = match unwrap_type(&reference.elem) {
+                    Type::Slice(_) => true,
+                    Type::Path(ty) => ty.path.is_ident("str"),
+                    _ => false,
+                };
+                if !is_static || is_text {
                     self.0.get_or_insert_with(|| reference.to_token_stream());
                 }
             }

@@ -28,6 +28,7 @@ pub(crate) fn writing(attributes: &[(Macro, Options)], item: &Item, errors: &Err
         let check = Checker { this: *this, options, item, errors };
         if at == 0 {
             check.has_future();
+            check.returns();
             if writing.puts {
                 check.return_type();
                 check.owned_value();
