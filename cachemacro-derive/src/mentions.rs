@@ -38,10 +38,15 @@ pub(crate) fn find(tokens: TokenStream, name: &str) -> Option<TokenTree> {
 
 /// Whether a type or const parameter is mentioned, alone or as in `T::Out`.
 pub(crate) fn mentions_parameter(tokens: TokenStream, name: &Ident) -> bool {
-    tokens.into_iter().any(|token| match token {
-        TokenTree::Ident(ident) => ident == *name,
-        TokenTree::Group(group) => mentions_parameter(group.stream(), name),
-        TokenTree::Literal(_) | TokenTree::Punct(_) => false,
+    find_parameter(tokens, &name.to_string()).is_some()
+}
+
+/// The first token that mentions a type or const parameter, or `Self`.
+pub(crate) fn find_parameter(tokens: TokenStream, name: &str) -> Option<Ident> {
+    tokens.into_iter().find_map(|token| match token {
+        TokenTree::Ident(ident) => (ident == name).then_some(ident),
+        TokenTree::Group(group) => find_parameter(group.stream(), name),
+        TokenTree::Literal(_) | TokenTree::Punct(_) => None,
     })
 }
 

@@ -3,11 +3,11 @@
 use proc_macro2::Span;
 use quote::ToTokens;
 use syn::spanned::Spanned;
-use syn::{Expr, ExprLit, Lit};
+use syn::{Expr, ExprLit, GenericParam, Lit};
 
 use super::Checker;
 use crate::duration;
-use crate::mentions::find;
+use crate::mentions::{find, find_parameter};
 use crate::model::{Policy, Time};
 use crate::options;
 
@@ -99,16 +99,37 @@ impl Checker<'_> {
                 );
                 None
             }
-            other => {
-                let named =
-                    self.item.names().find_map(|name| find(other.to_token_stream(), &name.to_string()));
-                if let Some(argument) = named {
-                    self.errors.push(argument.span(), format!("`{name}` is the same for every call and cannot depend on arguments: write a constant"));
-                    return None;
-                }
-                Some(Time::Expr(Box::new(other.clone())))
+            other => self.is_constant(name, other).then(|| Time::Expr(Box::new(other.clone()))),
+        }
+    }
+
+    /// Whether an expression can be evaluated when the program is compiled, once for all types.
+    fn is_constant(&self, option: &str, expr: &Expr) -> bool {
+        let tokens = expr.to_token_stream();
+        let named = self.item.names().find_map(|name| find(tokens.clone(), &name.to_string()));
+        if let Some(argument) = named.or_else(|| find(tokens.clone(), "self")) {
+            let message = format!(
+                "`{option}` is the same for every call and cannot depend on arguments: write a constant"
+            );
+            self.errors.push(argument.span(), message);
+            return false;
+        }
+        let parameters = self.item.sig.generics.params.iter().filter_map(|param| match param {
+            GenericParam::Type(param) => Some(param.ident.to_string()),
+            GenericParam::Const(param) => Some(param.ident.to_string()),
+            GenericParam::Lifetime(_) => None,
+        });
+        for name in parameters.chain(["Self".to_owned()]) {
+            if let Some(token) = find_parameter(tokens.clone(), &name) {
+                let instead = if name == "Self" { "name the type instead, or write" } else { "write" };
+                let message = format!(
+                    "`{option}` is the same for every type and cannot depend on `{name}`: {instead} a constant"
+                );
+                self.errors.push(token.span(), message);
+                return false;
             }
         }
+        true
     }
 
     fn jitter(&self) -> Option<u8> {
@@ -135,7 +156,11 @@ impl Checker<'_> {
         let expr = self.options.expr("version")?;
         match expr {
             Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) if number.base10_parse::<u32>().is_ok() => {}
-            Expr::Path(_) | Expr::Macro(_) => {}
+            Expr::Path(_) | Expr::Macro(_) => {
+                if !self.is_constant("version", expr) {
+                    return None;
+                }
+            }
             other => {
                 self.errors.at(other, "`version` is a number from 0 to 4294967295: `version = 1`");
                 return None;
