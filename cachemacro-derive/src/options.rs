@@ -236,7 +236,9 @@ pub(crate) fn parse(this: Macro, tokens: TokenStream, errors: &Errors) -> Option
             }
             if !input.is_empty() && input.parse::<Token![,]>().is_err() {
                 errors.push(input.span(), "expected a comma before the next option");
-                skip_to_next(input)?;
+                if !is_option(input) {
+                    skip_to_next(input)?;
+                }
             }
         }
         Ok(())
@@ -286,15 +288,20 @@ fn add(options: &mut Options, opt: Opt, errors: &Errors) {
     }
 }
 
-/// Past what cannot be read: to the next option that has a known name, if there is one.
+/// Whether an option follows: a known name, or another with a value.
+fn is_option(input: ParseStream<'_>) -> bool {
+    let ahead = input.fork();
+    let Ok(name) = ahead.call(Ident::parse_any) else { return false };
+    let has_value = ahead.peek(Token![=]) && !ahead.peek(Token![==]) && !ahead.peek(Token![=>]);
+    has_value || SPECS.iter().any(|spec| name == spec.name)
+}
+
+/// Past what cannot be read: to the next option, if there is one.
 fn skip_to_next(input: ParseStream<'_>) -> syn::Result<()> {
     while !input.is_empty() {
         if input.peek(Token![,]) {
             input.parse::<Token![,]>()?;
-            let ahead = input.fork();
-            let known =
-                ahead.call(Ident::parse_any).is_ok_and(|name| SPECS.iter().any(|spec| name == spec.name));
-            if known || input.is_empty() {
+            if input.is_empty() || is_option(input) {
                 return Ok(());
             }
         } else {

@@ -13,7 +13,7 @@ use crate::sites::Piece;
 
 mod grammar;
 
-use grammar::{Raw, split};
+use grammar::{Raw, Wrong, split};
 
 /// A piece of a template.
 #[derive(Clone)]
@@ -45,15 +45,15 @@ pub(crate) struct Scope<'a> {
 
 /// Reads a template. What is wrong with it is reported.
 pub(crate) fn parse(lit: &LitStr, scope: &Scope<'_>, errors: &Errors) -> Option<Vec<Part>> {
-    let raw = match split(&lit.value()) {
-        Ok(raw) => raw,
-        Err(message) => {
-            errors.push(lit.span(), message);
-            return None;
-        }
-    };
-    let mut parts = Vec::new();
     let mut good = true;
+    let raw = split(&lit.value()).unwrap_or_else(|Wrong { messages, parts }| {
+        good = false;
+        for message in messages {
+            errors.push(lit.span(), message);
+        }
+        parts
+    });
+    let mut parts = Vec::new();
     for (at, part) in raw.iter().enumerate() {
         match part {
             Raw::Text(text) => parts.push(Part::Text(text.clone())),

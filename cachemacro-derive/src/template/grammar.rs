@@ -7,21 +7,38 @@ pub(super) enum Raw {
     Hole { expr: String, debug: bool },
 }
 
+/// What is wrong with a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Wrong {
+    /// All that can be told of it, in order.
+    pub(super) messages: Vec<String>,
+    /// The parts that can be read all the same.
+    pub(super) parts: Vec<Raw>,
+}
+
 /// Splits a template. `{{` and `}}` are braces.
-pub(super) fn split(template: &str) -> Result<Vec<Raw>, String> {
+pub(super) fn split(template: &str) -> Result<Vec<Raw>, Wrong> {
     let mut parts = Vec::new();
+    let mut messages = Vec::new();
     let mut text = String::new();
     let mut chars = template.chars().peekable();
     while let Some(c) = chars.next() {
         match c {
             '{' if chars.next_if_eq(&'{').is_some() => text.push('{'),
             '}' if chars.next_if_eq(&'}').is_some() => text.push('}'),
-            '}' => return Err("a `}` that nothing opened: write `}}` for a brace".to_owned()),
+            '}' => messages.push("a `}` that nothing opened: write `}}` for a brace".to_owned()),
             '{' => {
                 if !text.is_empty() {
                     parts.push(Raw::Text(std::mem::take(&mut text)));
                 }
-                parts.push(hole(&mut chars)?);
+                match inside(&mut chars) {
+                    Ok(inside) => parts.extend(hole(&inside, &mut messages)),
+                    Err(message) => {
+                        // Where the next placeholder begins is not known.
+                        messages.push(message);
+                        return Err(Wrong { messages, parts });
+                    }
+                }
             }
             other => text.push(other),
         }
@@ -29,14 +46,13 @@ pub(super) fn split(template: &str) -> Result<Vec<Raw>, String> {
     if !text.is_empty() {
         parts.push(Raw::Text(text));
     }
-    Ok(parts)
+    if messages.is_empty() { Ok(parts) } else { Err(Wrong { messages, parts }) }
 }
 
 /// What follows an opening brace, up to the closing one. Quotes and brackets are looked through.
-fn hole(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<Raw, String> {
+fn inside(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<String, String> {
     let mut inside = String::new();
     let mut quoted = false;
-    let mut depth = 0usize;
     loop {
         let Some(c) = chars.next() else {
             return Err(if quoted {
@@ -60,36 +76,38 @@ fn hole(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<Raw, Str
                 inside.pop();
                 continue;
             }
-            '(' | '[' => depth += 1,
-            ')' | ']' => depth = depth.saturating_sub(1),
             '{' => {
                 return Err(format!("a `{{` inside the placeholder `{{{inside}`: write `{{{{` for a brace"));
             }
-            '}' => break,
+            '}' => return Ok(inside),
             _ => {}
         }
         inside.push(c);
     }
-    let (expr, debug) = match format_colon(&inside) {
-        None => (inside.trim(), false),
-        Some(at) if inside[at + 1..].trim() == "?" => (inside[..at].trim(), true),
-        Some(at) => {
-            return Err(format!(
-                "`:{}` is no format of a key: there are `{{{1}}}` and `{{{1}:?}}`",
-                &inside[at + 1..],
-                inside[..at].trim()
-            ));
-        }
+}
+
+/// A placeholder, of what is between its braces.
+fn hole(inside: &str, messages: &mut Vec<String>) -> Option<Raw> {
+    let (expr, format) = match format_colon(inside) {
+        None => (inside.trim(), ""),
+        Some(at) => (inside[..at].trim(), &inside[at + 1..]),
     };
     if expr.is_empty() {
-        return Err("an empty placeholder: name an argument, as in `{id}`".to_owned());
+        messages.push("an empty placeholder: name an argument, as in `{id}`".to_owned());
+        return None;
+    }
+    let debug = format.trim() == "?";
+    if !debug && format_colon(inside).is_some() {
+        messages
+            .push(format!("`:{format}` is no format of a key: there are `{{{expr}}}` and `{{{expr}:?}}`"));
     }
     if let Some(odd) = odd_character(expr) {
-        return Err(format!(
+        messages.push(format!(
             "a placeholder holds an argument, a field or a method call; `{odd}` belongs to none of them"
         ));
+        return None;
     }
-    Ok(Raw::Hole { expr: expr.to_owned(), debug })
+    Some(Raw::Hole { expr: expr.to_owned(), debug })
 }
 
 /// Whether the last word is `r`.
@@ -179,9 +197,18 @@ mod tests {
             ("{a{b}", "inside the placeholder"),
             ("{a + 1}", "belongs to none"),
         ] {
-            let error = split(template).expect_err(template);
-            assert!(error.contains(message), "{template}: {error}");
+            let Wrong { messages, .. } = split(template).expect_err(template);
+            assert!(messages[0].contains(message), "{template}: {messages:?}");
         }
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_said() {
+        let Wrong { messages, parts } = split("{a}:{b:>3}:{}}:{c").expect_err("four mistakes");
+        let said = ["no format", "empty placeholder", "nothing opened", "not closed"];
+        assert_eq!(messages.len(), said.len(), "{messages:?}");
+        assert!(messages.iter().zip(said).all(|(message, said)| message.contains(said)), "{messages:?}");
+        assert_eq!(parts, [hole("a"), text(":"), hole("b"), text(":"), text(":")]);
     }
 
     #[test]
