@@ -8,6 +8,7 @@ use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::parse::ParseStream;
+use syn::punctuated::Punctuated;
 use syn::visit::{self, Visit};
 use syn::visit_mut::{self, VisitMut};
 use syn::{Expr, Token, parse_quote, parse_quote_spanned};
@@ -160,13 +161,23 @@ fn is_bare<'a>(expr: &'a Expr, names: &[&Ident]) -> Option<&'a Ident> {
     }
 }
 
-/// Borrows the arguments among the elements of a tuple or array.
+/// Borrows the arguments among the elements of a tuple or array, and of a `vec!` of nothing else.
 fn borrow_bare(expr: &mut Expr, names: &[&Ident]) {
     let elements = match expr {
         Expr::Tuple(tuple) => &mut tuple.elems,
         Expr::Array(array) => &mut array.elems,
         Expr::Paren(paren) => return borrow_bare(&mut paren.expr, names),
         Expr::Group(group) => return borrow_bare(&mut group.expr, names),
+        Expr::Macro(call) if call.mac.path.is_ident("vec") => {
+            let elements = call.mac.parse_body_with(Punctuated::<Expr, Token![,]>::parse_terminated);
+            let bare =
+                |elements: &Punctuated<Expr, _>| elements.iter().all(|one| is_bare(one, names).is_some());
+            if let Some(mut elements) = elements.ok().filter(bare) {
+                elements.iter_mut().for_each(|element| borrow_if_bare(element, names));
+                call.mac.tokens = elements.to_token_stream();
+            }
+            return;
+        }
         _ => return,
     };
     for element in elements {

@@ -22,6 +22,12 @@ async fn list(n: i8) -> i8 {
     n
 }
 
+#[cached(prefix = "owned", key = (id, vec![name, other]), entry = owned_entry)]
+async fn owned(id: u8, name: String, other: String) -> usize {
+    CALLS.add();
+    usize::from(id) + (name + &other).len()
+}
+
 #[cached(
     prefix = "matched",
     key = (matches!(n, 1..=3), matches!(kind, Some(n) if n > limit && n > 3), format!("{}", { let n = n; n })),
@@ -53,8 +59,10 @@ fn runs() {
             list(-3).await;
             matched(3, Some(9), 8).await;
             own("ab".to_owned()).await;
+            owned(1, "a".to_owned(), "b".to_owned()).await;
         }
-        assert_eq!(CALLS.count(), 5);
+        assert_eq!(CALLS.count(), 6);
+        assert_eq!(owned_entry(1, "a".to_owned(), "b".to_owned()).key().unwrap().as_str(), "owned:1:[a,b]");
         assert_eq!(choice_entry(false).key().unwrap().as_str(), "choice:2");
         assert!(choice_entry(true).has().await.unwrap());
         assert_eq!(cast_entry(1, 22, "x".to_owned()).key().unwrap().as_str(), "cast:221x");
