@@ -159,7 +159,7 @@ use crate::options::Macro;
 /// trait's `impl` it needs [`#[cache_config]`](macro@cache_config) on the `impl`, which makes it an inherent function.
 /// With `entry`, closures over the value cannot mention arguments, because puts apply them too. In the generated function
 /// arguments are references. Expressions are made to fit; what stands in a call of a macro is only in `format!`,
-/// `format_args!`, `vec!` and `matches!`: for another write `{ let flag = flag; my_macro!(flag) }`.
+/// `format_args!`, `vec!` and `matches!`: for another write `{ let on = flag; my_macro!(on) }`.
 ///
 /// ```
 /// use cachemacro::{Entry, cached};
@@ -224,11 +224,11 @@ pub fn cached(options: TokenStream, item: TokenStream) -> TokenStream {
 /// | `on_evict_error` | `"return"`: a failed evict is what the function returns, where its error can be made from `cachemacro::Error` | `"log"`: it is logged and counted |
 /// | `crate` | path to the facade | `::cachemacro` |
 ///
-/// Arguments that stand bare in the call of an entry function are borrowed, so that the body can move them. A function of your
-/// own takes them by reference, `fn by_hand(id: &u64) -> Entry<User>`, or is given `{ id }`. In `key`, `tags`, `ttl` and
-/// `entry`, `result` is the value inside what the function returned (an argument of that name must then be renamed); a put that
-/// learns its key from it evicts that key after the body and stores nothing. `self` is there beside `result` only in functions
-/// that take `&self`.
+/// Arguments that stand bare in the call of an entry function are borrowed, so that the body can move them. So a function
+/// of your own in its place takes them by reference: `fn by_hand(id: &u64) -> Entry<User>`. In `key`, `tags`, `ttl` and
+/// `entry`, `result` is the value inside what the function returned (an argument of that name must then be renamed); a put
+/// that learns its key from it evicts that key after the body and stores nothing. `self` is there beside `result` only in
+/// functions that take `&self`.
 ///
 /// `prefix` and `key` in a trait or a generic `impl` write the entry of the function in the same `impl`, and evict
 /// that of a function of this prefix elsewhere; entries of other generic functions need `entry`.
