@@ -516,6 +516,9 @@ impl CacheBuilder {
         if settings.lease < Duration::from_millis(30) {
             return Err(wrong("a lease lives 30 ms at least"));
         }
+        if settings.deadline.is_zero() {
+            return Err(wrong("the deadline of a load must not be zero"));
+        }
         if settings.max_value == 0 || settings.max_value > MAX_VALUE {
             return Err(wrong("the largest value is between 1 byte and 256 MiB"));
         }
@@ -547,6 +550,11 @@ impl CacheBuilder {
 
     #[cfg(feature = "redis")]
     fn open_redis(&self) -> Result<Arc<dyn Store>> {
+        Ok(Arc::new(RedisStore::new(self.redis_config()?)?))
+    }
+
+    #[cfg(feature = "redis")]
+    fn redis_config(&self) -> Result<RedisConfig> {
         let RedisSettings { url, url_from, connect_timeout, command_timeout, pool_wait, pool_size } =
             &self.redis;
         let Some(url) = url else {
@@ -570,7 +578,7 @@ impl CacheBuilder {
         if let Some(size) = pool_size {
             config = config.pool_size(*size);
         }
-        Ok(Arc::new(RedisStore::new(config)?))
+        Ok(config)
     }
 }
 

@@ -169,7 +169,8 @@ type Change = fn(CacheBuilder) -> CacheBuilder;
 
 #[test]
 fn the_builder_refuses_what_cannot_work() {
-    let refused: [(&str, Change); 7] = [
+    let refused: [(&str, Change); 8] = [
+        ("deadline", |builder| builder.deadline(Duration::ZERO)),
         ("jitter", |builder| builder.jitter(101)),
         ("lease", |builder| builder.lease(Duration::from_millis(29))),
         ("value", |builder| builder.max_value(0)),

@@ -77,8 +77,18 @@ impl CacheBuilder {
             parse_percent,
             &mut self.settings.jitter,
         )?;
-        env.duration("CACHEMACRO_WAIT", &mut self.settings.wait)?;
-        env.duration("CACHEMACRO_DEADLINE", &mut self.settings.deadline)?;
+        env.parse(
+            "CACHEMACRO_WAIT",
+            "a duration such as `250ms` or `10s`",
+            parse_duration,
+            &mut self.settings.wait,
+        )?;
+        env.parse(
+            "CACHEMACRO_DEADLINE",
+            "a duration above zero such as `250ms` or `10s`",
+            |text| parse_duration(text).filter(|deadline| !deadline.is_zero()),
+            &mut self.settings.deadline,
+        )?;
         if let Some(codec) = env.get("CACHEMACRO_CODEC") {
             let names: Vec<_> = BuiltinCodec::ALL.iter().map(|codec| format!("`{}`", codec.name())).collect();
             self.settings.codec =
@@ -97,6 +107,8 @@ impl CacheBuilder {
             some_number,
             &mut self.settings.compress_over,
         )?;
+        #[cfg(not(feature = "compression"))]
+        env.lacks("CACHEMACRO_COMPRESS_OVER", "compression")?;
         env.parse("CACHEMACRO_CAPACITY", "a number of bytes from 1", from_one, &mut self.capacity)?;
         env.parse("CACHEMACRO_DISABLED", "`0` or `1`", parse_switch, &mut self.settings.disabled)?;
         #[cfg(feature = "redis")]
@@ -116,6 +128,11 @@ impl CacheBuilder {
                 |text| number(text).filter(|size| (1..=MOST).contains(size)).map(Some),
                 &mut self.redis.pool_size,
             )?;
+        }
+        // Each process would keep to itself what all are to share. `REDIS_URL` may be there for other purposes.
+        #[cfg(not(feature = "redis"))]
+        if !matches!(self.choice, Choice::Memory) {
+            env.lacks("CACHEMACRO_REDIS_URL", "redis")?;
         }
         Ok(self)
     }
@@ -142,15 +159,23 @@ impl Env<'_> {
         Ok(())
     }
 
-    fn duration(&self, name: &str, into: &mut Duration) -> Result<()> {
-        self.parse(name, "a duration such as `250ms` or `10s`", parse_duration, into)
-    }
-
     #[cfg(feature = "redis")]
     fn some_duration(&self, name: &str, into: &mut Option<Duration>) -> Result<()> {
         let accepted = |duration: &Duration| !duration.is_zero() && *duration <= LONGEST;
         let parse = |text: &str| parse_duration(text).filter(accepted).map(Some);
         self.parse(name, "a duration above zero and up to `1h` such as `250ms` or `10s`", parse, into)
+    }
+
+    /// Refuses what means something only with a feature that is not built in.
+    #[cfg(not(all(feature = "redis", feature = "compression")))]
+    fn lacks(&self, name: &str, feature: &str) -> Result<()> {
+        match self.get(name) {
+            None => Ok(()),
+            Some(_) => Err(Error::new(
+                ErrorKind::Config,
+                format!("{name} needs the `{feature}` feature, which is not built in"),
+            )),
+        }
     }
 
     // The value itself may be a secret and is not shown.
@@ -195,4 +220,82 @@ fn from_one(text: &str) -> Option<usize> {
 #[expect(clippy::option_option, reason = "the outer says whether it parsed, the inner is the setting")]
 fn some_number<N: FromStr>(text: &str) -> Option<Option<N>> {
     number(text).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(variables: &[(&str, &str)]) -> Result<CacheBuilder> {
+        let value = |name: &str| variables.iter().find(|(known, _)| *known == name);
+        CacheBuilder::default().env_from(|name| value(name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn every_variable_sets_what_it_is_for() {
+        let codec = *BuiltinCodec::ALL.last().expect("one is built in");
+        let builder = env(&[
+            ("CACHEMACRO_STORE", "memory"),
+            ("CACHEMACRO_NAMESPACE", "shop"),
+            ("CACHEMACRO_TTL", "61s"),
+            ("CACHEMACRO_JITTER", "17%"),
+            ("CACHEMACRO_WAIT", "62s"),
+            ("CACHEMACRO_DEADLINE", "63s"),
+            ("CACHEMACRO_CODEC", codec.name()),
+            ("CACHEMACRO_MAX_VALUE", "64"),
+            ("CACHEMACRO_CAPACITY", "65"),
+            ("CACHEMACRO_DISABLED", "1"),
+        ])
+        .expect("acceptable");
+        let settings = &builder.settings;
+        assert!(matches!(builder.choice, Choice::Memory));
+        assert_eq!(settings.namespace, "shop");
+        assert_eq!((settings.ttl, settings.jitter), (Ttl::For(Duration::from_secs(61)), 17));
+        assert_eq!(settings.wait, Duration::from_secs(62));
+        assert_eq!(settings.deadline, Duration::from_secs(63));
+        assert_eq!((settings.codec, settings.max_value, builder.capacity), (codec, 64, 65));
+        assert!(settings.disabled);
+    }
+
+    #[cfg(feature = "compression")]
+    #[test]
+    fn compression_has_a_variable() {
+        let builder = env(&[("CACHEMACRO_COMPRESS_OVER", "66")]).expect("acceptable");
+        assert_eq!(builder.settings.compress_over, Some(66));
+    }
+
+    #[cfg(feature = "redis")]
+    #[test]
+    fn the_variables_of_redis_reach_its_store() {
+        use crate::store::redis::RedisConfig;
+
+        let builder = env(&[
+            ("CACHEMACRO_REDIS_URL", "redis://h"),
+            ("CACHEMACRO_CONNECT_TIMEOUT", "67s"),
+            ("CACHEMACRO_COMMAND_TIMEOUT", "68s"),
+            ("CACHEMACRO_POOL_WAIT", "69s"),
+            ("CACHEMACRO_POOL_SIZE", "70"),
+        ])
+        .expect("acceptable");
+        let seconds = Duration::from_secs;
+        let expected =
+            RedisConfig::new("redis://h").connect_timeout(seconds(67)).command_timeout(seconds(68));
+        let expected = expected.pool_wait(seconds(69)).pool_size(70);
+        let config = builder.redis_config().expect("acceptable");
+        assert_eq!(format!("{config:?}"), format!("{expected:?}"));
+    }
+
+    #[cfg(not(feature = "redis"))]
+    #[test]
+    fn a_variable_of_a_feature_that_is_not_built_in_is_refused() {
+        let url = ("CACHEMACRO_REDIS_URL", "redis://h");
+        assert!(env(&[url]).expect_err("no redis").to_string().contains("`redis` feature"));
+        assert!(env(&[url, ("CACHEMACRO_STORE", "memory")]).is_ok(), "nobody asked for it");
+        assert!(env(&[("REDIS_URL", "redis://h")]).is_ok(), "it may be somebody else's");
+        #[cfg(not(feature = "compression"))]
+        {
+            let error = env(&[("CACHEMACRO_COMPRESS_OVER", "1")]).expect_err("no compression");
+            assert!(error.to_string().contains("`compression` feature"), "{error}");
+        }
+    }
 }

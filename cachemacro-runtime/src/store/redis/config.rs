@@ -312,6 +312,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn connections_are_kept_alive_and_dead_ones_noticed() {
+        let config = RedisConfig::new("redis://h").keepalive(Duration::from_secs(9));
+        let info = config.user_timeout(Duration::from_secs(7)).connection_info().expect("acceptable");
+        let tcp = info.tcp_settings();
+        assert!(tcp.nodelay());
+        assert!(tcp.keepalive().is_some_and(|alive| format!("{alive:?}").contains("9s")), "{tcp:?}");
+        #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+        assert_eq!(tcp.user_timeout(), Some(Duration::from_secs(7)));
+    }
+
+    #[test]
     fn urls_of_one_server_are_accepted() {
         for url in [
             "redis://localhost",
