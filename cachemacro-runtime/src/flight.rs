@@ -75,8 +75,8 @@ struct Flight {
     key: Arc<str>,
     tags: Vec<u64>,
     late_tags: bool,
-    /// Its followers are left over from a leader that panicked.
-    after_panic: bool,
+    /// Its followers are left over from a leader that panicked, or whose failure was its own.
+    after_failure: bool,
     state: Mutex<State>,
 }
 
@@ -154,7 +154,7 @@ impl Flights {
             return Seat::Follow(follow);
         }
         let state = Mutex::new(State::new());
-        let flight = Arc::new(Flight { key: key.into(), tags, late_tags, after_panic: false, state });
+        let flight = Arc::new(Flight { key: key.into(), tags, late_tags, after_failure: false, state });
         shard.open(&flight);
         Seat::Lead(Lead::new(self.clone(), flight))
     }
@@ -195,7 +195,7 @@ impl Flights {
     }
 
     /// Lets those left over form a flight together, or join one whose load has not begun.
-    fn reseat(self: &Arc<Self>, from: &Flight, mut waiters: Vec<Waiter>, after_panic: bool) {
+    fn reseat(self: &Arc<Self>, from: &Flight, mut waiters: Vec<Waiter>, after_failure: bool) {
         waiters.retain(Waiter::is_there);
         if waiters.is_empty() {
             return;
@@ -209,7 +209,7 @@ impl Flights {
                 return;
             }
         }
-        let next = from.successor(waiters, after_panic);
+        let next = from.successor(waiters, after_failure);
         shard.open(&next);
         drop(shard);
         Lead::new(self.clone(), next).promote();
@@ -285,12 +285,12 @@ impl Flight {
     }
 
     /// The next flight of the same key, with these waiters in it from the start.
-    fn successor(&self, waiters: Vec<Waiter>, after_panic: bool) -> Arc<Flight> {
+    fn successor(&self, waiters: Vec<Waiter>, after_failure: bool) -> Arc<Flight> {
         let next = Arc::new(Flight {
             key: self.key.clone(),
             tags: self.tags.clone(),
             late_tags: self.late_tags,
-            after_panic,
+            after_failure,
             state: Mutex::new(State::new()),
         });
         next.seat(&mut lock(&next.state), waiters, 0);
@@ -389,6 +389,21 @@ impl Lead {
         self.end_scattered();
     }
 
+    /// A failure that is none of the others': they try once more together, and then side by side. One after the other
+    /// would take as long as there are callers.
+    pub(crate) fn fail(mut self) {
+        self.end_failed();
+    }
+
+    fn end_failed(&mut self) {
+        if self.flight.after_failure {
+            self.end_scattered();
+        } else {
+            let waiters = self.end();
+            self.flights.reseat(&self.flight, waiters, true);
+        }
+    }
+
     fn end_scattered(&mut self) {
         for waiter in self.end() {
             let _ = waiter.tell.send(Verdict::Alone);
@@ -434,13 +449,11 @@ impl Drop for Lead {
         if self.landed {
             return;
         }
-        let panicked = std::thread::panicking();
-        if panicked && self.flight.after_panic {
-            // The next one would likely panic too: one after the other would take as long as there are callers.
-            self.end_scattered();
+        if std::thread::panicking() {
+            self.end_failed();
         } else {
             let waiters = self.end();
-            self.flights.reseat(&self.flight, waiters, panicked);
+            self.flights.reseat(&self.flight, waiters, false);
         }
     }
 }

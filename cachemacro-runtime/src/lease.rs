@@ -201,7 +201,7 @@ impl Drop for Background {
 }
 
 /// The pauses between requests for a lease that another process holds, until the wait is over.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Pauses {
     end: tokio::time::Instant,
     next: Duration,
@@ -210,11 +210,19 @@ pub(crate) struct Pauses {
 impl Pauses {
     const FIRST: Duration = Duration::from_millis(5);
     const LONGEST: Duration = Duration::from_millis(100);
-    /// Of more, the first are watched: who holds many gives them back together.
-    const MOST_WATCHED: usize = 64;
 
     pub(crate) fn new(wait: Duration) -> Self {
         Self { end: tokio::time::Instant::now() + wait.min(NEVER), next: Self::FIRST }
+    }
+
+    /// How much of the wait is left.
+    pub(crate) fn left(&self) -> Duration {
+        self.end.saturating_duration_since(tokio::time::Instant::now())
+    }
+
+    /// The next pause is as long as theirs.
+    pub(crate) fn follow(&mut self, others: &Self) {
+        self.next = others.next;
     }
 
     /// Pauses until the entry may have changed; false where the wait is over.
@@ -225,7 +233,7 @@ impl Pauses {
     /// Pauses until one of these entries may have changed, each of whose leases remains so long.
     pub(crate) async fn wait_for_any(&mut self, leased: &[(&Target, Duration)]) -> bool {
         let Some((target, _)) = leased.first() else { return false };
-        let left = self.end.saturating_duration_since(tokio::time::Instant::now());
+        let left = self.left();
         if left.is_zero() {
             return false;
         }
@@ -239,7 +247,6 @@ impl Pauses {
         };
         let changes = leased
             .iter()
-            .take(Self::MOST_WATCHED)
             .map(|(target, remaining)| store.changed(&target.full, pause.min((*remaining).max(Self::FIRST))));
         select_all(changes).await;
         true

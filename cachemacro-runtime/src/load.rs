@@ -53,24 +53,33 @@ where
     let began = tokio::time::Instant::now();
     // A store that did not answer the read is not asked again: the call loads and shares within the process.
     let mut may_store = miss.reason != MissReason::StoreFailed;
-    let lead = match target.join(entry.has_late_tags(&rules)) {
-        Seat::Lead(lead) => lead,
-        Seat::Follow(follow) => match follow.wait(target.patience()).await {
-            Waited::Told(Verdict::Lead(lead)) => lead,
+    let mut joined_again = false;
+    let lead = loop {
+        let follow = match target.join(entry.has_late_tags(&rules)) {
+            Seat::Lead(lead) => break lead,
+            Seat::Follow(follow) => follow,
+        };
+        match follow.wait(target.patience()).await {
+            Waited::Told(Verdict::Lead(lead)) => break lead,
             Waited::Told(Verdict::Share(landed)) => {
                 // Not a `match`, which would hold what was shared, perhaps not `Send`, over the await.
                 if let Some(shared) = call.take(&landed) {
                     target.record(Event::SharedLoad);
                     return shared;
                 }
-                return call.run(None, body).await.0;
+                // A batch found no row, and this function returns no `Option`, or the like: once more, with those who
+                // return the same, then alone.
+                if joined_again {
+                    return call.run(None, body).await.0;
+                }
+                joined_again = true;
             }
             Waited::Told(Verdict::Alone) => return call.run(None, body).await.0,
             Waited::Over(lead) => {
                 may_store = false;
-                lead
+                break lead;
             }
-        },
+        }
     };
     call.lead(lead, miss.seen, began, may_store, rules, body).await
 }

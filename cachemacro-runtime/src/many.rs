@@ -1,30 +1,30 @@
 //! Many entries in one call: one read, one load of what is missing, one lease each.
 
+mod missing;
+mod steps;
+
 use std::collections::HashMap;
 use std::future::Future;
 use std::hash::Hash;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use futures_util::future::{FutureExt as _, join_all};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use serde::Serialize;
+use tokio::task::unconstrained;
 
+use self::missing::{Missing, State};
+use self::steps::{Done, Step, ask_all, step};
 use crate::cache::Cache;
 use crate::chunks::{MOST_TAGS, chunks};
 use crate::entry::Entry;
-use crate::evict::log_failed;
 use crate::flight::{Follow, Landed, Lead, Seat, Verdict, Waited};
-use crate::header;
-use crate::lease::{self, Answer, Held, Pauses, Turns, Wanted};
-use crate::load::MOST_LOOKS;
-use crate::lookup::{Looked, Target, Usable};
-use crate::mode::{Loading, Mode};
+use crate::lease::Pauses;
+use crate::lookup::{Looked, Target};
+use crate::mode::Mode;
 use crate::outcome::Value;
 use crate::rules::NoRules;
-use crate::stats::{Counters, Event, MissReason};
-use crate::store::{FillId, LeaseKind, Version, VersionKey};
-use crate::storing::{fill_all, finish_puts, to_capture};
+use crate::stats::{Event, MissReason};
+use crate::store::{LeaseKind, VersionKey};
 
 impl Cache {
     /// The values of many ids under one prefix, in any order; ids that `load` does not know are not in the map.
@@ -106,26 +106,36 @@ impl Cache {
     {
         let mut batch = Batch::new(self, ids, entry);
         Box::pin(batch.read()).await;
-        let follows = batch.join().into_iter().map(|(missing, follow)| missing.told(follow));
-        let (mut follows, mut loads) = (follows.collect::<FuturesUnordered<_>>(), FuturesUnordered::new());
+        batch.join();
+        Box::pin(batch.ask()).await;
+        let (mut steps, mut follows) = (FuturesUnordered::new(), FuturesUnordered::new());
         loop {
-            Box::pin(batch.lease()).await;
-            let mut ready = batch.take(Missing::is_ready);
-            if !ready.is_empty() {
+            follows.extend(batch.follows.drain(..).map(|(missing, follow)| missing.told(follow)));
+            let seen = batch.take(|missing| matches!(missing.state, State::Seen(_)));
+            if !seen.is_empty() {
+                steps.push(step(self, Step::Ask(seen)));
+            }
+            let busy = batch.take(|missing| matches!(missing.state, State::Busy { .. }));
+            for group in chunks(busy, MOST_TAGS, |_| 0) {
+                steps.push(step(self, Step::Wait(group)));
+            }
+            if !batch.missing.is_empty() {
                 // Before `load` is called: it may read at once, and not only when it is awaited.
-                ready.iter_mut().filter_map(|missing| missing.lead.as_mut()).for_each(Lead::loading);
-                let ids = ready.iter().map(|missing| missing.id.clone()).collect();
-                loads.push(load_together(self, ready, load(ids)));
+                let leads = batch.missing.iter_mut().filter_map(|missing| missing.lead.as_mut());
+                leads.for_each(Lead::loading);
+                let ids = batch.missing.iter().map(|missing| missing.id.clone()).collect();
+                steps.push(step(self, Step::Load(std::mem::take(&mut batch.missing), load(ids))));
             }
             tokio::select! {
-                Some(loaded) = loads.next() => batch.values.extend(loaded?),
-                Some(told) = follows.next() => {
-                    let more = std::iter::from_fn(|| follows.next().now_or_never().flatten());
-                    for (missing, waited) in std::iter::once(told).chain(more) {
+                Some(done) = steps.next() => batch.done(done?),
+                // All that were told together, so that what is left to load is loaded together: a task's budget for
+                // being polled must not end in between.
+                Some(told) = unconstrained(follows.next()) => {
+                    let more = || unconstrained(follows.next()).now_or_never().flatten();
+                    for (missing, waited) in std::iter::once(told).chain(std::iter::from_fn(more)) {
                         batch.told(missing, waited);
                     }
                 }
-                () = batch.changed(), if batch.is_waiting() => {}
                 else => return Ok(batch.values),
             }
         }
@@ -136,33 +146,9 @@ impl Cache {
 struct Batch<'a, K, T> {
     cache: &'a Cache,
     missing: Vec<Missing<K, T>>,
+    /// Those that other callers in this process lead, from now on.
+    follows: Vec<(Missing<K, T>, Follow)>,
     values: HashMap<K, T>,
-    began: tokio::time::Instant,
-    pauses: Pauses,
-}
-
-/// An id without a value.
-struct Missing<K, T> {
-    id: K,
-    entry: Entry<T>,
-    state: State,
-    /// This call is to find a value for the other callers in this process too. Dropped after the lease.
-    lead: Option<Lead>,
-    /// How often a value was found and could not be used.
-    looks: u32,
-}
-
-enum State {
-    /// This value was seen and could not be used; zero: none.
-    Seen(FillId),
-    /// This call is to load it and store it.
-    Held(Held),
-    /// This call is to load it whatever is there, and to store it like a put.
-    Refresh(Option<Held>),
-    /// Another process is loading it, whose lease remains so long.
-    Busy { seen: FillId, remaining: Duration },
-    /// This call is to load it, and cannot store it.
-    Unstored,
 }
 
 impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
@@ -172,14 +158,15 @@ impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
             let made = entry(&id);
             entries.entry(id).or_insert(made);
         }
-        let wait = entries.values().filter_map(|entry| Some(entry.target().ok()?.wait())).max();
-        let missing = |(id, entry)| Missing { id, entry, state: State::Seen(0), lead: None, looks: 0 };
+        let missing = |(id, entry): (K, Entry<T>)| {
+            let pauses = Pauses::new(entry.target().map(Target::wait).unwrap_or_default());
+            Missing { id, entry, state: State::Seen(0), lead: None, looks: 0, pauses, joined_again: false }
+        };
         Self {
             cache,
             missing: entries.into_iter().map(missing).collect(),
+            follows: Vec::new(),
             values: HashMap::new(),
-            began: tokio::time::Instant::now(),
-            pauses: Pauses::new(wait.unwrap_or_default()),
         }
     }
 
@@ -201,7 +188,8 @@ impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
         let (own, wanted) = wanted.into_iter().partition(Missing::is_own);
         self.missing.extend(own);
         self.missing.iter_mut().for_each(|missing| missing.state = State::Unstored);
-        self.acquire(wanted, LeaseKind::Put).await;
+        let asked = ask_all(self.cache, wanted, LeaseKind::Put).await;
+        self.done(asked);
     }
 
     /// Reads all, in one request unless they are very many. What cannot be read is loaded and not stored; after a
@@ -245,29 +233,30 @@ impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
         self.missing.push(missing);
     }
 
-    /// Joins this process's flights. Those that others lead are taken out.
-    fn join(&mut self) -> Vec<(Missing<K, T>, Follow)> {
-        let mut follows = Vec::new();
-        for mut missing in std::mem::take(&mut self.missing) {
-            if !matches!(missing.state, State::Refresh(_))
-                && let Some(target) = missing.within(self.cache)
-            {
-                if missing.is_own() {
-                    // This task is loading or putting this very key: it would wait for itself.
-                    missing.state = State::Unstored;
-                } else {
-                    match target.join(missing.entry.has_late_tags(&NoRules)) {
-                        Seat::Lead(lead) => missing.lead = Some(lead),
-                        Seat::Follow(follow) => {
-                            follows.push((missing, follow));
-                            continue;
-                        }
-                    }
+    /// Joins this process's flights.
+    fn join(&mut self) {
+        for missing in std::mem::take(&mut self.missing) {
+            if matches!(missing.state, State::Refresh(_)) {
+                self.missing.push(missing);
+            } else {
+                self.join_one(missing);
+            }
+        }
+    }
+
+    fn join_one(&mut self, mut missing: Missing<K, T>) {
+        if let Some(target) = missing.within(self.cache) {
+            if missing.is_own() {
+                // This task is loading or putting this very key: it would wait for itself.
+                missing.state = State::Unstored;
+            } else {
+                match target.join(missing.entry.has_late_tags(&NoRules)) {
+                    Seat::Lead(lead) => missing.lead = Some(lead),
+                    Seat::Follow(follow) => return self.follows.push((missing, follow)),
                 }
             }
-            self.missing.push(missing);
         }
-        follows
+        self.missing.push(missing);
     }
 
     /// How the wait for another caller in this process ended.
@@ -282,6 +271,11 @@ impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
                 missing.record(Event::SharedLoad);
                 return;
             }
+            // An error is not this call's. Once more together with the others, then alone.
+            Waited::Told(Verdict::Share(_)) if !missing.joined_again => {
+                missing.joined_again = true;
+                return self.join_one(missing);
+            }
             Waited::Told(Verdict::Share(_) | Verdict::Alone) => missing.state = State::Unstored,
             Waited::Told(Verdict::Lead(lead)) => missing.lead = Some(lead),
             Waited::Over(lead) => {
@@ -293,243 +287,15 @@ impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
     }
 
     /// Asks for one lease each for what was looked for and not found.
-    async fn lease(&mut self) {
-        loop {
-            let mut wanted = self.take(|missing| matches!(missing.state, State::Seen(_)));
-            if wanted.is_empty() {
-                return;
-            }
-            wanted.iter_mut().filter_map(|missing| missing.lead.as_mut()).for_each(Lead::reading);
-            self.acquire(wanted, LeaseKind::Load).await;
-        }
+    async fn ask(&mut self) {
+        let wanted = self.take(|missing| matches!(missing.state, State::Seen(_)));
+        let asked = ask_all(self.cache, wanted, LeaseKind::Load).await;
+        self.done(asked);
     }
 
-    /// Asks for one lease each, in one request unless they are very many; after one that failed no more are sent.
-    async fn acquire(&mut self, wanted: Vec<Missing<K, T>>, kind: LeaseKind) {
-        let cache = self.cache;
-        let mut turns = Turns::new(cache);
-        let mut failed = false;
-        for chunk in chunks(wanted, MOST_TAGS, Missing::tags) {
-            turns.renew(cache, self.missing.iter().filter_map(Missing::held)).await;
-            let answers = if failed { Vec::new() } else { ask(cache, &chunk, kind).await };
-            failed |= answers.iter().any(|answer| matches!(answer, Answer::Failed));
-            let mut answers = answers.into_iter();
-            for mut missing in chunk {
-                missing.state = match (answers.next().unwrap_or(Answer::Failed), kind) {
-                    (Answer::Held(held), LeaseKind::Put) => State::Refresh(Some(held)),
-                    (_, LeaseKind::Put) => State::Refresh(None),
-                    (Answer::Held(held), _) => State::Held(held),
-                    (Answer::Busy(remaining), _) => State::Busy { seen: missing.seen(), remaining },
-                    (Answer::Found(bytes, versions), _) => {
-                        self.found(missing, bytes, versions).await;
-                        continue;
-                    }
-                    (Answer::Failed, _) => State::Unstored,
-                };
-                self.missing.push(missing);
-            }
-        }
-    }
-
-    /// A value that another process stored meanwhile.
-    async fn found(&mut self, mut missing: Missing<K, T>, bytes: bytes::Bytes, versions: Vec<Version>) {
-        let versions: Vec<_> = versions.into_iter().map(Some).collect();
-        let looked = match missing.entry.target() {
-            Ok(target) => target.verify(bytes, &versions, missing.entry.expected()).await.ok(),
-            Err(_) => None,
-        };
-        missing.looks += 1;
-        missing.state = match looked {
-            Some(Looked::Usable(usable)) => {
-                if let Ok(row) = missing.row(&usable) {
-                    if let Some(mut lead) = missing.lead {
-                        let age = self.cache.core().store.now().since(usable.header.stored_at);
-                        lead.share_read(&Landed::of(row.as_ref()), age);
-                        lead.hand_on();
-                    }
-                    self.values.extend(row.map(|row| (missing.id, row)));
-                    return;
-                }
-                State::Seen(usable.header.fill_id)
-            }
-            Some(Looked::Miss(miss)) => State::Seen(miss.seen),
-            None => State::Unstored,
-        };
-        if missing.looks >= MOST_LOOKS {
-            missing.state = State::Unstored;
-        }
-        self.missing.push(missing);
-    }
-
-    fn is_waiting(&self) -> bool {
-        self.missing.iter().any(|missing| missing.leased(self.began).is_some())
-    }
-
-    /// Waits until any of those that other processes are loading may have changed, or its wait is over. Holds no lease
-    /// meanwhile but for loads under way: two batches that did would never get all.
-    async fn changed(&mut self) {
-        let leased: Vec<_> = self.missing.iter().filter_map(|missing| missing.leased(self.began)).collect();
-        if leased.iter().all(|(_, left)| !left.is_zero()) {
-            self.pauses.wait_for_any(&leased).await;
-        }
-        for missing in &mut self.missing {
-            if let State::Busy { seen, .. } = missing.state {
-                let is_over = missing.leased(self.began).is_none_or(|(_, left)| left.is_zero());
-                missing.state = if is_over { State::Unstored } else { State::Seen(seen) };
-            }
-        }
-    }
-}
-
-impl<K, T: Value> Missing<K, T> {
-    /// The target, unless caching is off or the entry is another cache's, where its evicts go.
-    fn within(&self, cache: &Cache) -> Option<&Target> {
-        self.entry.active().filter(|target| target.cache.core().id == cache.core().id)
-    }
-
-    fn record(&self, event: Event) {
-        if let Some(target) = self.entry.active() {
-            target.record(event);
-        }
-    }
-
-    /// How many tags are known before the load.
-    fn tags(&self) -> usize {
-        self.entry.target().map_or(0, |target| target.tags.len())
-    }
-
-    /// Whether this task is loading or putting it.
-    fn is_own(&self) -> bool {
-        self.entry.target().is_ok_and(|target| Loading::contains(target.cache.core().id, &target.full))
-    }
-
-    /// Whether this call is to load it.
-    fn is_ready(&self) -> bool {
-        matches!(self.state, State::Held(_) | State::Refresh(_) | State::Unstored)
-    }
-
-    fn seen(&self) -> FillId {
-        if let State::Seen(seen) = self.state { seen } else { 0 }
-    }
-
-    fn held(&self) -> Option<&Held> {
-        match &self.state {
-            State::Held(held) | State::Refresh(Some(held)) => Some(held),
-            _ => None,
-        }
-    }
-
-    /// How long a call that began then waits for the process that holds the lease.
-    fn leased(&self, began: tokio::time::Instant) -> Option<(&Target, Duration)> {
-        let State::Busy { remaining, .. } = self.state else { return None };
-        let target = self.entry.target().ok()?;
-        Some((target, remaining.min(target.wait().saturating_sub(began.elapsed()))))
-    }
-
-    /// The value, or that it is known that there is none; `Err` where it cannot be used.
-    fn row(&self, usable: &Usable) -> Result<Option<T>, ()> {
-        if usable.header.has(header::NONE) {
-            return Ok(None);
-        }
-        self.entry.decode(usable).map(Some).ok_or(())
-    }
-
-    /// Waits for the caller that leads.
-    async fn told(self, follow: Follow) -> (Self, Waited) {
-        let waited = match self.entry.target() {
-            Ok(target) => follow.wait(target.patience()).await,
-            Err(_) => Waited::Told(Verdict::Alone),
-        };
-        (self, waited)
-    }
-}
-
-/// Loads these together, shares them with this process and stores those whose lease is held.
-async fn load_together<K: Eq + Hash, T: Value, E>(
-    cache: &Cache,
-    wanted: Vec<Missing<K, T>>,
-    load: impl Future<Output = Result<HashMap<K, T>, E>>,
-) -> Result<HashMap<K, T>, E> {
-    let held: Vec<&Held> = wanted.iter().filter_map(Missing::held).collect();
-    let targets = || wanted.iter().filter_map(|missing| missing.entry.target().ok());
-    let deadline = targets().map(Target::deadline).max().unwrap_or_default();
-    let keys = targets().map(|target| (target.cache.core().id, target.full.clone())).collect();
-    let loading = Loading::current().with_all(keys);
-    let counted = Counted::of(cache, &wanted);
-    counted.record(Event::Load);
-    let began = Instant::now();
-    let loaded = lease::keep(&held, deadline, loading.scope(load)).await;
-    drop(held);
-    let took = began.elapsed();
-    counted.load_took(took);
-    let mut loaded = match loaded {
-        Ok(loaded) => loaded,
-        Err(failure) => {
-            counted.record(Event::LoadFailed);
-            wanted.into_iter().filter_map(|missing| missing.lead).for_each(Lead::scatter);
-            return Err(failure);
-        }
-    };
-    let (mut fills, mut puts) = (Vec::new(), Vec::new());
-    let (mut leads, mut values) = (Vec::new(), HashMap::new());
-    for missing in wanted {
-        let value = loaded.remove(&missing.id);
-        if let Some(mut lead) = missing.lead {
-            if lead.has_followers() {
-                lead.share_load(&Landed::of(value.as_ref()));
-            }
-            lead.close();
-            leads.push(lead);
-        }
-        match (missing.state, missing.entry.target()) {
-            (State::Held(held), Ok(target)) => {
-                // Without a value to store, dropping the lease gives it back.
-                if let Some(prepared) = missing.entry.prepare(target, &NoRules, value.as_ref()) {
-                    fills.push((target.clone(), held, prepared));
-                }
-            }
-            (State::Refresh(held), Ok(target)) => {
-                let prepared = missing.entry.prepare(target, &NoRules, value.as_ref());
-                puts.push((target.clone(), held, prepared));
-            }
-            _ => {}
-        }
-        values.extend(value.map(|value| (missing.id, value)));
-    }
-    fill_all(cache, fills, took, false).await;
-    if let Err(error) = finish_puts(cache, puts, took).await {
-        log_failed(&error);
-    }
-    // Who joined during the load looks for what was stored.
-    leads.into_iter().for_each(Lead::hand_on);
-    Ok(values)
-}
-
-/// The cache and the sites for which a load counts, each once.
-struct Counted {
-    cache: Cache,
-    sites: Vec<Arc<Counters>>,
-}
-
-impl Counted {
-    fn of<K, T: Value>(cache: &Cache, loaded: &[Missing<K, T>]) -> Self {
-        let mut sites: Vec<Arc<Counters>> = Vec::new();
-        for (_, site) in loaded.iter().filter_map(|missing| missing.within(cache)?.site.as_ref()) {
-            if !sites.iter().any(|known| Arc::ptr_eq(known, site)) {
-                sites.push(site.clone());
-            }
-        }
-        Self { cache: cache.clone(), sites }
-    }
-
-    fn record(&self, event: Event) {
-        self.cache.core().stats.record(event);
-        self.sites.iter().for_each(|site| site.record(event));
-    }
-
-    fn load_took(&self, time: Duration) {
-        self.cache.core().stats.load_took(time);
-        self.sites.iter().for_each(|site| site.load_took(time));
+    fn done(&mut self, done: Done<K, T>) {
+        self.missing.extend(done.missing);
+        self.values.extend(done.values);
     }
 }
 
@@ -555,20 +321,4 @@ async fn look<K, T: Value>(cache: &Cache, chunk: &[Missing<K, T>]) -> Option<Vec
         async move { target.found(entry, &own, missing.entry.expected()).await.ok() }
     });
     Some(join_all(looks).await)
-}
-
-/// One request for a lease each.
-async fn ask<K, T: Value>(cache: &Cache, chunk: &[Missing<K, T>], kind: LeaseKind) -> Vec<Answer> {
-    let captures: Vec<_> = chunk
-        .iter()
-        .filter_map(|missing| {
-            let target = missing.entry.target().ok()?;
-            Some((target, to_capture(target, missing.entry.has_late_tags(&NoRules)), missing))
-        })
-        .collect();
-    let wanted: Vec<_> = captures
-        .iter()
-        .map(|(target, capture, missing)| Wanted { key: &target.full, seen: missing.seen(), kind, capture })
-        .collect();
-    lease::acquire_many(cache, &wanted).await
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use cachemacro::ErrorKind;
 use cachemacro::store::faults::Op;
@@ -136,6 +137,118 @@ async fn a_batch_that_fails_lets_those_who_follow_load(rig: Rig) {
     assert_eq!((ended(single).await, ended(batch).await), (10, of([(1, 10), (2, 20)])));
 }
 
+/// A batch that is about to load this id fails, or finds no row; how often the row is then queried for these callers.
+async fn queries_after(rig: &Rig, found: Result<HashMap<u64, u64>, &'static str>, batches: bool) -> usize {
+    let (process, rows) = (rig.process(), Rows::new());
+    let gate = process.faults.gate(Op::LeaseMany);
+    let (cache, expected) = (process.cache.clone(), found.clone());
+    let leader = tokio::spawn(async move {
+        let load = async |_: Vec<u64>| found.clone();
+        cache.try_get_or_load_many([7], |id| entry(&cache, *id), load).await
+    });
+    reached(&gate).await;
+    if batches {
+        let mut followers = Vec::new();
+        for _ in 0..100 {
+            followers.push(rows.follow_many(&process, [7]).await);
+        }
+        gate.open();
+        for follower in followers {
+            ended(follower).await;
+        }
+    } else {
+        let mut followers = Vec::new();
+        for _ in 0..100 {
+            followers.push(rows.follow_one(&process, 7).await);
+        }
+        gate.open();
+        for follower in followers {
+            assert_eq!(ended(follower).await, 70);
+        }
+    }
+    assert_eq!(ended(leader).await, expected);
+    rows.queried().len()
+}
+
+async fn what_a_batch_cannot_share_is_loaded_once_for_all_who_waited(rig: Rig) {
+    assert_eq!(queries_after(&rig, Err("no connection"), false).await, 1, "the failure is the batch's own");
+    rig.process().cache.evict_prefix("row").await.expect("evicted");
+    assert_eq!(queries_after(&rig, Err("no connection"), true).await, 1, "for other batches too");
+    rig.process().cache.evict_prefix("row").await.expect("evicted");
+    // That there is none cannot be returned where a row must be.
+    assert_eq!(queries_after(&rig, Ok(HashMap::new()), false).await, 1);
+    rig.process().cache.evict_prefix("row").await.expect("evicted");
+    assert_eq!(queries_after(&rig, Ok(HashMap::new()), true).await, 0, "a batch returns it as it is");
+}
+
+/// Batches that always fail must not do so one after the other.
+async fn batches_that_all_fail_end_together(rig: Rig) {
+    let process = rig.process();
+    let (queries, gate) = (Arc::new(AtomicU32::new(0)), process.faults.gate(Op::LeaseMany));
+    let batches: Vec<_> = (0..50)
+        .map(|_| {
+            let (cache, queries) = (process.cache.clone(), queries.clone());
+            tokio::spawn(async move {
+                let load = |_: Vec<u64>| {
+                    let queries = queries.clone();
+                    async move {
+                        queries.fetch_add(1, Ordering::SeqCst);
+                        // All who load side by side meet here.
+                        wait_for("the others do not wait for this one", || {
+                            let begun = queries.load(Ordering::SeqCst);
+                            begun < 3 || begun == 50
+                        })
+                        .await;
+                        Err::<HashMap<u64, u64>, _>("no connection")
+                    }
+                };
+                cache.try_get_or_load_many([7], |id| entry(&cache, *id), load).await
+            })
+        })
+        .collect();
+    reached(&gate).await;
+    wait_for("all have missed", || process.cache.stats().total.misses() == 50).await;
+    gate.open();
+    for batch in batches {
+        assert_eq!(ended(batch).await, Err("no connection"));
+    }
+}
+
+/// More than a task may be told at once before it yields to others.
+async fn what_many_flights_hand_on_is_loaded_together(rig: Rig) {
+    let (process, rows) = (rig.process(), Rows::new());
+    let gate = process.faults.gate(Op::LeaseMany);
+    let leader = rows.read(&process, 0..1_000, Stops::default());
+    reached(&gate).await;
+    let follower = rows.follow_many(&process, 0..1_000).await;
+    wait_for("it has joined all flights", || process.cache.stats().total.misses() == 2_000).await;
+    leader.abort();
+    assert!(leader.await.is_err_and(|error| error.is_cancelled()));
+    assert_eq!(ended(follower).await.len(), 100, "rows from 100 on do not exist");
+    assert_eq!(rows.queried().len(), 1);
+}
+
+async fn a_load_goes_on_while_a_batch_asks_for_leases(rig: Rig) {
+    let [here, there] = [(); 2].map(|()| rig.process_with(|builder| builder.wait(2 * DEADLINE)));
+    let rows = Rows::new();
+    let other = Halted::start(&there, AfterQuery, |stops| rows.read_one(&there, 1, stops)).await;
+    let first = here.faults.gate(Op::LeaseMany);
+    let again = here.faults.gate(Op::LeaseMany);
+    let batch = rows.read(&here, [1, 2], Stops::default());
+    reached(&first).await;
+    let fill = here.faults.gate(Op::FillMany);
+    first.open();
+    // What it holds is loaded, and about to be stored.
+    reached(&fill).await;
+    other.abort().await;
+    reached(&again).await;
+    fill.open();
+    wait_for("it is stored while the batch asks", || here.cache.stats().total.fills == 1).await;
+    assert!(!batch.is_finished());
+    again.open();
+    assert_eq!(ended(batch).await, of([(1, 10), (2, 20)]));
+}
+
 async fn a_batch_that_is_dropped_hands_on(rig: Rig) {
     // Who waited for the lease or the leader in vain would not be in time.
     let (process, rows) = (rig.process_with(|builder| builder.wait(2 * DEADLINE)), Rows::new());
@@ -240,6 +353,10 @@ on_both_stores!(
     many_batches_of_a_row_that_does_not_exist_are_two_loads,
     without_the_store_many_batches_are_two_loads,
     a_batch_that_fails_lets_those_who_follow_load,
+    what_a_batch_cannot_share_is_loaded_once_for_all_who_waited,
+    batches_that_all_fail_end_together,
+    what_many_flights_hand_on_is_loaded_together,
+    a_load_goes_on_while_a_batch_asks_for_leases,
     a_batch_that_is_dropped_hands_on,
     two_ids_of_one_entry_are_one_load,
     batches_that_wait_for_the_same_ids_do_not_wait_for_each_other,

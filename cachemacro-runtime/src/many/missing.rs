@@ -1,0 +1,135 @@
+//! An id of a batch that has no value yet, and how far the search for one has come.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::cache::Cache;
+use crate::entry::Entry;
+use crate::flight::{Follow, Landed, Lead, Verdict, Waited};
+use crate::header;
+use crate::lease::{Held, Pauses};
+use crate::load::MOST_LOOKS;
+use crate::lookup::{Looked, Target, Usable};
+use crate::mode::Loading;
+use crate::outcome::Value;
+use crate::stats::Event;
+use crate::store::{FillId, Version};
+
+/// An id without a value.
+pub(super) struct Missing<K, T> {
+    pub(super) id: K,
+    pub(super) entry: Entry<T>,
+    pub(super) state: State,
+    /// This call is to find a value for the other callers in this process too. Dropped after the lease.
+    pub(super) lead: Option<Lead>,
+    /// How often a value was found and could not be used.
+    pub(super) looks: u32,
+    pub(super) pauses: Pauses,
+    /// What another caller shared could not be taken, so it has joined a second flight.
+    pub(super) joined_again: bool,
+}
+
+pub(super) enum State {
+    /// This value was seen and could not be used; zero: none.
+    Seen(FillId),
+    /// This call is to load it and store it.
+    Held(Held),
+    /// This call is to load it whatever is there, and to store it like a put.
+    Refresh(Option<Held>),
+    /// Another process is loading it, whose lease remains so long.
+    Busy { seen: FillId, remaining: Duration },
+    /// This call is to load it, and cannot store it.
+    Unstored,
+}
+
+impl<K, T: Value> Missing<K, T> {
+    /// The target, unless caching is off or the entry is another cache's, where its evicts go.
+    pub(super) fn within(&self, cache: &Cache) -> Option<&Target> {
+        self.entry.active().filter(|target| target.cache.core().id == cache.core().id)
+    }
+
+    pub(super) fn record(&self, event: Event) {
+        if let Some(target) = self.entry.active() {
+            target.record(event);
+        }
+    }
+
+    /// How many tags are known before the load.
+    pub(super) fn tags(&self) -> usize {
+        self.entry.target().map_or(0, |target| target.tags.len())
+    }
+
+    /// Whether this task is loading or putting it.
+    pub(super) fn is_own(&self) -> bool {
+        self.entry.target().is_ok_and(|target| Loading::contains(target.cache.core().id, &target.full))
+    }
+
+    pub(super) fn seen(&self) -> FillId {
+        if let State::Seen(seen) = self.state { seen } else { 0 }
+    }
+
+    pub(super) fn held(&self) -> Option<&Held> {
+        match &self.state {
+            State::Held(held) | State::Refresh(Some(held)) => Some(held),
+            _ => None,
+        }
+    }
+
+    /// How long to wait for the process that holds the lease.
+    pub(super) fn leased(&self) -> Option<(&Target, Duration)> {
+        let State::Busy { remaining, .. } = self.state else { return None };
+        Some((self.entry.target().ok()?, remaining.min(self.pauses.left())))
+    }
+
+    /// A value that another process stored meanwhile, or `None` where it says that there is none; `Err` where it cannot be
+    /// used.
+    pub(super) async fn found(
+        mut self,
+        bytes: Bytes,
+        versions: Vec<Version>,
+    ) -> Result<(K, Option<T>), Self> {
+        let versions: Vec<_> = versions.into_iter().map(Some).collect();
+        let looked = match self.entry.target() {
+            Ok(target) => target.verify(bytes, &versions, self.entry.expected()).await.ok(),
+            Err(_) => None,
+        };
+        self.looks += 1;
+        self.state = match looked {
+            Some(Looked::Usable(usable)) => {
+                if let Ok(row) = self.row(&usable) {
+                    if let Some(mut lead) = self.lead {
+                        let age = self.entry.cache().core().store.now().since(usable.header.stored_at);
+                        lead.share_read(&Landed::of(row.as_ref()), age);
+                        lead.hand_on();
+                    }
+                    return Ok((self.id, row));
+                }
+                State::Seen(usable.header.fill_id)
+            }
+            Some(Looked::Miss(miss)) => State::Seen(miss.seen),
+            None => State::Unstored,
+        };
+        if self.looks >= MOST_LOOKS {
+            self.state = State::Unstored;
+        }
+        Err(self)
+    }
+
+    /// The value, or that it is known that there is none; `Err` where it cannot be used.
+    pub(super) fn row(&self, usable: &Usable) -> Result<Option<T>, ()> {
+        if usable.header.has(header::NONE) {
+            return Ok(None);
+        }
+        self.entry.decode(usable).map(Some).ok_or(())
+    }
+
+    /// Waits for the caller that leads.
+    pub(super) async fn told(self, follow: Follow) -> (Self, Waited) {
+        let waited = match self.entry.target() {
+            Ok(target) => follow.wait(target.patience()).await,
+            Err(_) => Waited::Told(Verdict::Alone),
+        };
+        (self, waited)
+    }
+}
