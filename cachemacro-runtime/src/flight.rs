@@ -299,7 +299,8 @@ impl Flight {
 }
 
 /// The one caller that looks, loads and fills for all, or one that took over and loads beside it. Dropped before it
-/// landed, it hands on; where it panicked, and so did the one before it, all load side by side.
+/// landed, it hands on. Where it panicked, or failed in a way that is its own, and so did the one before it, all load side
+/// by side.
 pub(crate) struct Lead {
     flights: Arc<Flights>,
     flight: Arc<Flight>,
