@@ -41,7 +41,7 @@ impl<K: Eq + Hash, T> Done<K, T> {
     }
 }
 
-/// Takes a step. Each is boxed, so that the many who wait are small.
+/// Takes a step. The larger ones are boxed: their size is not paid for by those who wait.
 pub(super) async fn step<K, T, E, F>(cache: &Cache, step: Step<K, T, F>) -> Result<Done<K, T>, E>
 where
     K: Eq + Hash,
