@@ -143,7 +143,7 @@ pub(crate) fn fitted(expr: &Expr, item: &Item, place: Place, bound: &[Ident], bo
     }
     if place == Place::Entry {
         let owned: Vec<&Ident> = names.into_iter().filter(|name| !item.is_reference(name)).collect();
-        Dereference { names: &owned, locals: Vec::new() }.visit_expr_mut(&mut expr);
+        Dereference::of(&owned).visit_expr_mut(&mut expr);
     }
     expr
 }
@@ -223,9 +223,15 @@ struct Dereference<'a> {
     names: &'a [&'a Ident],
     /// What the expression itself binds, where it is seen.
     locals: Vec<Ident>,
+    /// Whether any of the names was there.
+    changed: bool,
 }
 
-impl Dereference<'_> {
+impl<'n> Dereference<'n> {
+    fn of(names: &'n [&'n Ident]) -> Self {
+        Self { names, locals: Vec::new(), changed: false }
+    }
+
     fn argument<'a>(&self, expr: &'a Expr) -> Option<&'a Ident> {
         let locals: Vec<&Ident> = self.locals.iter().collect();
         is_bare(expr, self.names).filter(|name| !is_among(name, &locals))
@@ -279,11 +285,13 @@ impl VisitMut for Dereference<'_> {
         {
             // `&*id` is `id`.
             *expr = parse_quote!(#name);
+            self.changed = true;
             return;
         }
         if let Some(name) = self.argument(expr) {
             let span = pointing_at(name);
             *expr = parse_quote_spanned!(span=> (*#name));
+            self.changed = true;
             return;
         }
         visit_mut::visit_expr_mut(self, expr);
@@ -356,15 +364,18 @@ impl VisitMut for Dereference<'_> {
     /// Of macros, those are seen into that are known to take expressions. What others make of a name, no syntax tells.
     fn visit_macro_mut(&mut self, mac: &mut syn::Macro) {
         let name = mac.path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default();
+        let outside = std::mem::take(&mut self.changed);
         let fitted = match name.as_str() {
             "format" | "format_args" | "vec" => {
                 mac.parse_body_with(|input: ParseStream<'_>| self.list(input))
             }
             "matches" => mac.parse_body_with(|input: ParseStream<'_>| self.matches(input)),
-            _ => return,
+            _ => Ok(TokenStream::new()),
         };
-        if let Ok(fitted) = fitted {
-            mac.tokens = fitted;
+        match fitted {
+            Ok(fitted) if self.changed => mac.tokens = fitted,
+            // As it was written: not parsed, or without any of the names.
+            _ => self.changed = outside,
         }
     }
 }
@@ -393,14 +404,12 @@ impl Visit<'_> for Opaque<'_> {
 
 /// Whether the expression means `name`, or may where its syntax is not known, and not a binding of its own by that name.
 fn means(expr: &Expr, name: &Ident) -> bool {
-    let mut fitted = expr.clone();
-    Dereference { names: &[name], locals: Vec::new() }.visit_expr_mut(&mut fitted);
-    if fitted.to_token_stream().to_string() != expr.to_token_stream().to_string() {
-        return true;
-    }
+    let names = [name];
+    let mut dereference = Dereference::of(&names);
+    dereference.visit_expr_mut(&mut expr.clone());
     let mut opaque = Opaque(name, false);
     opaque.visit_expr(expr);
-    opaque.1
+    dereference.changed || opaque.1
 }
 
 /// The arguments that a value mentions, those apart whose names its closure binds itself.

@@ -6,3 +6,4 @@ mod own_names;
 mod raw_names;
 mod skip;
 mod templates;
+mod unmentioned;
