@@ -12,7 +12,7 @@ use proc_macro2::{Ident, Span};
 use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::punctuated::Punctuated;
-use syn::visit::Visit;
+use syn::visit::{self, Visit};
 use syn::{Expr, ExprLit, GenericParam, Lit, Path, Token, Type};
 
 use self::values::plain;
@@ -23,6 +23,30 @@ use crate::model::{Cached, EntryParts, Key, RulesModel, StoresErr, Tag, TypePart
 use crate::options::{self, Macro, Options, unwrapped};
 use crate::own;
 use crate::template::{self, Part, Scope};
+
+/// Types that hold what they are generic over. Another type's parameter may be a mark only, as `PhantomData`'s is.
+const HOLDERS: &[&str] = &[
+    "Arc",
+    "BTreeMap",
+    "BTreeSet",
+    "BinaryHeap",
+    "Box",
+    "Cell",
+    "Cow",
+    "HashMap",
+    "HashSet",
+    "LinkedList",
+    "Mutex",
+    "Option",
+    "Rc",
+    "RefCell",
+    "Result",
+    "Reverse",
+    "RwLock",
+    "Vec",
+    "VecDeque",
+    "Wrapping",
+];
 
 /// What the checks of one attribute have in common.
 pub(crate) struct Checker<'a> {
@@ -150,8 +174,26 @@ impl Checker<'_> {
 
     /// What is cached lives on when the arguments are gone.
     pub(crate) fn owned_value(&self) {
-        struct Borrowed(Option<proc_macro2::TokenStream>);
+        #[derive(Default)]
+        struct Borrowed {
+            found: Option<proc_macro2::TokenStream>,
+            /// Within the parameters of a type that need not hold them.
+            marks: bool,
+        }
         impl<'ast> Visit<'ast> for Borrowed {
+            fn visit_qself(&mut self, qself: &'ast syn::QSelf) {
+                let outside = std::mem::replace(&mut self.marks, true);
+                visit::visit_qself(self, qself);
+                self.marks = outside;
+            }
+
+            fn visit_path_segment(&mut self, segment: &'ast syn::PathSegment) {
+                let outside = self.marks;
+                self.marks |= !HOLDERS.iter().any(|holder| segment.ident == holder);
+                visit::visit_path_segment(self, segment);
+                self.marks = outside;
+            }
+
             fn visit_type_reference(&mut self, reference: &'ast syn::TypeReference) {
                 let is_static =
                     reference.lifetime.as_ref().is_some_and(|lifetime| lifetime.ident == "static");
@@ -161,22 +203,22 @@ impl Checker<'_> {
                     Type::Path(ty) => ty.path.is_ident("str"),
                     _ => false,
                 };
-                if !is_static || is_text {
-                    self.0.get_or_insert_with(|| reference.to_token_stream());
+                if !is_static || is_text && !self.marks {
+                    self.found.get_or_insert_with(|| reference.to_token_stream());
                 }
             }
 
             fn visit_lifetime(&mut self, lifetime: &'ast syn::Lifetime) {
                 if lifetime.ident != "static" {
-                    self.0.get_or_insert_with(|| lifetime.to_token_stream());
+                    self.found.get_or_insert_with(|| lifetime.to_token_stream());
                 }
             }
 
             fn visit_type_fn_ptr(&mut self, _: &'ast syn::TypeFnPtr) {}
         }
-        let mut borrowed = Borrowed(None);
+        let mut borrowed = Borrowed::default();
         borrowed.visit_type(inside(&self.item.ret));
-        if let Some(tokens) = borrowed.0 {
+        if let Some(tokens) = borrowed.found {
             self.errors.at(
                 tokens,
                 "a cached value must own all it has: return `String` instead of `&str`, `Vec<T>` instead of `&[T]`",

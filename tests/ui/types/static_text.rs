@@ -11,4 +11,9 @@ async fn g(id: u32) -> &'static [u8] {
     &[1]
 }
 
+#[cached()]
+async fn h(id: u32) -> std::collections::HashMap<u32, (u32, Box<&'static str>)> {
+    [(id, (id, Box::new("x")))].into()
+}
+
 fn main() {}

@@ -1,5 +1,6 @@
-//! What the runtime's serde can hold: shared pointers, maps, tuples, nested options.
+//! What the runtime's serde can hold: shared pointers, maps, tuples, nested options, marks of a borrowed type.
 use std::collections::HashMap;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use cachemacro::cached;
@@ -25,6 +26,34 @@ async fn inner_result(id: u32) -> Result<Result<u32, String>, ()> {
     Ok(Err(id.to_string()))
 }
 
+/// What it is of is no part of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(bound = "")]
+struct Id<T>(u32, PhantomData<fn() -> T>);
+
+#[cached]
+async fn marked(id: u32) -> Vec<(u32, PhantomData<&'static str>)> {
+    vec![(id, PhantomData)]
+}
+
+#[cached]
+async fn identified(id: u32) -> Result<Option<Id<&'static [u8]>>, String> {
+    Ok(Some(Id(id, PhantomData)))
+}
+
+trait Named {
+    type Name;
+}
+
+impl Named for &'static str {
+    type Name = String;
+}
+
+#[cached]
+async fn projected(id: u32) -> Option<<&'static str as Named>::Name> {
+    Some(id.to_string())
+}
+
 #[test]
 fn runs() {
     run(async {
@@ -33,6 +62,9 @@ fn runs() {
             assert_eq!(map(1).await["x"].0, 1);
             assert_eq!(twice(0).await, Some(None));
             assert_eq!(inner_result(1).await, Ok(Err("1".to_owned())));
+            assert_eq!(projected(1).await.as_deref(), Some("1"));
+            assert_eq!(marked(1).await, [(1, PhantomData)]);
+            assert_eq!(identified(1).await, Ok(Some(Id(1, PhantomData))));
         }
         assert_eq!(twice_entry(0).get().await.unwrap(), Some(None));
     });
