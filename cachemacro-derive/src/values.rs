@@ -264,12 +264,14 @@ impl Dereference<'_> {
         Ok(fitted)
     }
 
-    /// `kind, Some(n) if n > id`
+    /// `kind, Some(n) if n > id` and maybe a comma
     fn matches(&mut self, input: ParseStream<'_>) -> syn::Result<TokenStream> {
         let mut expr: Expr = input.parse()?;
         self.visit_expr_mut(&mut expr);
         let comma: Token![,] = input.parse()?;
-        let pat: TokenStream = input.parse()?;
+        let mut pat: Vec<TokenTree> = input.parse::<TokenStream>()?.into_iter().collect();
+        pat.pop_if(|last| matches!(last, TokenTree::Punct(punct) if punct.as_char() == ','));
+        let pat = TokenStream::from_iter(pat);
         let mut arm: syn::Arm = syn::parse2(quote!(#pat => ()))?;
         self.visit_arm_mut(&mut arm);
         let pat = &arm.pat;

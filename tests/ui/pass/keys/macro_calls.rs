@@ -38,6 +38,12 @@ async fn matched(n: u8, kind: Option<u8>, limit: u8) -> u8 {
     n + kind.unwrap_or_default() + limit
 }
 
+#[cached(prefix = "comma", key = matches!(n as u32, 1 | 2,), entry = comma_entry)]
+async fn comma(n: u8) -> u8 {
+    CALLS.add();
+    n
+}
+
 macro_rules! own {
     ($name:ident => $($format:tt)*) => {
         format!($($format)*, $name.len())
@@ -59,9 +65,10 @@ fn runs() {
             list(-3).await;
             matched(3, Some(9), 8).await;
             own("ab".to_owned()).await;
+            comma(2).await;
             owned(1, "a".to_owned(), "b".to_owned()).await;
         }
-        assert_eq!(CALLS.count(), 6);
+        assert_eq!(CALLS.count(), 7);
         assert_eq!(owned_entry(1, "a".to_owned(), "b".to_owned()).key().unwrap().as_str(), "owned:1:[a,b]");
         assert_eq!(choice_entry(false).key().unwrap().as_str(), "choice:2");
         assert!(choice_entry(true).has().await.unwrap());
@@ -71,6 +78,7 @@ fn runs() {
         assert_eq!(matched_entry(3, Some(9), 8).key().unwrap().as_str(), "matched:true:true:3");
         assert_eq!(matched_entry(4, Some(9), 9).key().unwrap().as_str(), "matched:false:false:4");
         assert!(matched_entry(3, Some(9), 8).has().await.unwrap());
+        assert_eq!(comma_entry(1).get().await.unwrap(), Some(2));
         assert!(own_entry("ab".to_owned()).has().await.unwrap());
     });
 }
