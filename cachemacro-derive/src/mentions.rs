@@ -80,14 +80,28 @@ fn is_joint(token: &TokenTree) -> bool {
     matches!(token, TokenTree::Punct(punct) if punct.spacing() == Spacing::Joint)
 }
 
-/// Whether a literal's text has `{name…}` in it.
+/// Whether a literal's text has `{name…}`, `{…:name$}` or `{…:.name$}` in it.
 fn in_format_string(literal: &str, name: &str) -> bool {
     literal.contains('"')
         && literal.match_indices('{').any(|(at, _)| {
-            let inside = literal[at + 1..].trim_start();
+            let hole = &literal[at + 1..];
+            let inside = hole.trim_start();
             let inside = inside.strip_prefix("r#").unwrap_or(inside);
             inside.strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with(['}', ':', '.', '$']))
+                || is_width_or_precision(hole, name)
         })
+}
+
+/// Whether `name$` stands behind the colon of a placeholder.
+fn is_width_or_precision(hole: &str, name: &str) -> bool {
+    let hole = hole.split('}').next().unwrap_or_default();
+    let spec = hole.split_once(':').map_or("", |(_, spec)| spec);
+    spec.match_indices('$').any(|(at, _)| {
+        let before = &spec[..at];
+        let start = before.trim_end_matches(|c: char| c == '_' || c.is_alphanumeric()).len();
+        // `0width$` is filled with zeros.
+        before[start..].trim_start_matches('0') == name
+    })
 }
 
 /// What in an expression acts on the function around it.
@@ -140,6 +154,10 @@ mod tests {
         assert!(mentioned("vec![f(id)]", "id"));
         assert!(mentioned(r#"format!("x:{id}")"#, "id"));
         assert!(mentioned(r#"format!("x:{id:?}")"#, "id"));
+        assert!(mentioned(r#"format!("{x:id$}")"#, "id"));
+        assert!(mentioned(r#"format!("{:>+08.id$}")"#, "id"));
+        assert!(mentioned(r#"format!("{0:#0id$.prec$?}", x)"#, "id"));
+        assert!(mentioned(r#"format!("{x:width$.id$}")"#, "id"));
         assert!(mentioned("&text[..id]", "id"));
         assert!(mentioned("text[1..id.len()]", "id"));
         assert!(mentioned("text[..=id]", "id"));
@@ -164,5 +182,6 @@ mod tests {
         assert!(!mentioned("user::id(1)", "id"));
         assert!(!mentioned("::id", "id"));
         assert!(!mentioned(r#"format!("id {idx}")"#, "id"));
+        assert!(!mentioned(r#"format!("{x:idx$.an_id$} id$")"#, "id"));
     }
 }

@@ -44,6 +44,13 @@ async fn comma(n: u8) -> u8 {
     n
 }
 
+/// Widths and precisions are arguments too.
+#[cached(prefix = "wide", key = format!("{id:>0width$}-{:.prec$}", 0.125), entry = wide_entry)]
+async fn wide(id: u8, width: usize, prec: usize) -> usize {
+    CALLS.add();
+    usize::from(id) + width + prec
+}
+
 macro_rules! own {
     ($name:ident => $($format:tt)*) => {
         format!($($format)*, $name.len())
@@ -66,9 +73,10 @@ fn runs() {
             matched(3, Some(9), 8).await;
             own("ab".to_owned()).await;
             comma(2).await;
+            wide(7, 3, 1).await;
             owned(1, "a".to_owned(), "b".to_owned()).await;
         }
-        assert_eq!(CALLS.count(), 7);
+        assert_eq!(CALLS.count(), 8);
         assert_eq!(owned_entry(1, "a".to_owned(), "b".to_owned()).key().unwrap().as_str(), "owned:1:[a,b]");
         assert_eq!(choice_entry(false).key().unwrap().as_str(), "choice:2");
         assert!(choice_entry(true).has().await.unwrap());
@@ -79,6 +87,8 @@ fn runs() {
         assert_eq!(matched_entry(4, Some(9), 9).key().unwrap().as_str(), "matched:false:false:4");
         assert!(matched_entry(3, Some(9), 8).has().await.unwrap());
         assert_eq!(comma_entry(1).get().await.unwrap(), Some(2));
+        assert_eq!(wide_entry(7, 3, 1).key().unwrap().as_str(), "wide:007-0.1");
+        assert!(wide_entry(7, 3, 1).has().await.unwrap());
         assert!(own_entry("ab".to_owned()).has().await.unwrap());
     });
 }
