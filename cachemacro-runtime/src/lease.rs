@@ -30,8 +30,8 @@ pub(crate) struct Wanted<'a> {
 /// What became of it.
 pub(crate) enum Answer {
     Held(Held),
-    /// An entry, and the captured versions.
-    Found(bytes::Bytes, Vec<Version>),
+    /// An entry, and the captured versions as a read would tell them.
+    Found(bytes::Bytes, Vec<Option<Version>>),
     Busy(Duration),
     /// The store failed; counted already.
     Failed,
@@ -142,7 +142,7 @@ impl Held {
             }
             LeaseOutcome::Found(bytes) => {
                 self.spent = true;
-                Answer::Found(bytes, lease.versions)
+                Answer::Found(bytes, lease.versions.into_iter().map(Some).collect())
             }
             LeaseOutcome::Busy(remaining) => {
                 self.spent = true;

@@ -326,7 +326,6 @@ impl<O, V: Value> Call<'_, O, V> {
                 Answer::Failed => return Begin::Load(None),
                 Answer::Found(bytes, versions) => {
                     looks += 1;
-                    let versions: Vec<_> = versions.into_iter().map(Some).collect();
                     match target.verify(bytes, &versions, self.entry.expected()).await {
                         Ok(Looked::Usable(usable)) => {
                             if let Some(found) = self.entry.revive(target, self.outcome, &usable) {

@@ -216,21 +216,16 @@ impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
     }
 
     fn looked(&mut self, mut missing: Missing<K, T>, looked: Option<Looked>) {
-        let (reason, state) = match looked {
-            Some(Looked::Usable(usable)) => {
-                if let Ok(row) = missing.row(&usable) {
-                    missing.record(Event::Hit);
-                    self.values.extend(row.map(|row| (missing.id, row)));
-                    return;
-                }
-                (MissReason::Undecodable, State::Seen(usable.header.fill_id))
+        match missing.judge(looked) {
+            Ok((row, _)) => {
+                missing.record(Event::Hit);
+                self.values.extend(row.map(|row| (missing.id, row)));
             }
-            Some(Looked::Miss(miss)) => (miss.reason, State::Seen(miss.seen)),
-            None => (MissReason::StoreFailed, State::Unstored),
-        };
-        missing.record(Event::Miss(reason));
-        missing.state = state;
-        self.missing.push(missing);
+            Err(reason) => {
+                missing.record(Event::Miss(reason));
+                self.missing.push(missing);
+            }
+        }
     }
 
     /// Joins this process's flights.

@@ -1,6 +1,8 @@
 //! Evicts and leases that dropped calls left to do: who waits for them, and who does not.
 
+use std::collections::HashMap;
 use std::pin::pin;
+use std::time::Duration;
 
 use cachemacro::__private::{Plain, When, Writes, write};
 use cachemacro::store::faults::{Gate, Op};
@@ -174,6 +176,20 @@ async fn a_read_waits_for_no_evict_that_came_after_it(rig: Rig) {
         None
     );
     assert!(later.is_reached());
+}
+
+/// What a call that was dropped is to evict may be just what is read. The server does not answer.
+#[tokio::test(start_paused = true)]
+async fn a_read_waits_a_second_at_most() {
+    let process = filled(&Rig::memory()).await;
+    let gate = dropped(&process, Left::Key).await;
+    let began = tokio::time::Instant::now();
+    assert_eq!(row(&process).get_or_load(async || 2).await, 2);
+    let many = process.cache.get_or_load_many("row", [1], async |_| HashMap::from([(1, 3)])).await;
+    assert_eq!(many[&1], 3);
+    assert_eq!(began.elapsed(), Duration::from_secs(2), "a second each");
+    assert_eq!(process.cache.stats().total.misses_for(MissReason::StoreFailed), 2);
+    gate.open();
 }
 
 on_both_stores!(

@@ -1,4 +1,4 @@
-//! Waits and leases end: what `wait`, `deadline` and the limits within the cache are good for.
+//! Leases end, and sites wait and spread TTLs as they say: what `wait`, `deadline` and `jitter` are good for.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -7,9 +7,7 @@ use std::time::Duration;
 use cachemacro::__private::{NoRules, Plain, Writes, write};
 use cachemacro::store::faults::Op;
 use cachemacro::{Cache, Entry, Lookup, cache_config, cache_put, cached};
-use cachemacro_tests::halt::reached;
 use cachemacro_tests::{DEADLINE, Process, Rig, on_both_stores, wait_for};
-use futures_util::FutureExt as _;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -155,31 +153,6 @@ async fn a_site_spreads_its_ttls_as_far_as_it_says(rig: Rig) {
     }
     let (shortest, longest) = range(&|id| exact_entry(cache, id)).await;
     assert!(shortest > 99 * MINUTE && longest <= 100 * MINUTE, "{shortest:?} {longest:?}");
-}
-
-/// What a call that was dropped is to evict may be just what is read. The server does not answer.
-#[tokio::test(start_paused = true)]
-async fn a_read_waits_a_second_at_most_for_evicts_of_dropped_calls() {
-    let process = Rig::memory().process();
-    process.faults.set_sync_evict(false);
-    let row = process.cache.entry::<u64>("row", &7);
-    row.set(&1).await.expect("set");
-    let gate = process.faults.gate(Op::Evict);
-    {
-        let body = pin!(std::future::pending::<()>());
-        let writes = Writes::new(Plain).evict(Some(&process.cache), cachemacro::__private::When::default());
-        let mut call = pin!(write(writes.evict_entry(&row), body, |(), writes| writes));
-        assert!(call.as_mut().now_or_never().is_none());
-    }
-    reached(&gate).await;
-    let began = tokio::time::Instant::now();
-    assert_eq!(row.get_or_load(async || 2).await, 2);
-    let many = process.cache.get_or_load_many("row", [7], async |_| HashMap::from([(7, 3)])).await;
-    assert_eq!(many[&7], 3);
-    assert_eq!(began.elapsed(), Duration::from_secs(2), "a second each");
-    let stats = process.cache.stats().total;
-    assert_eq!(stats.misses_for(cachemacro::MissReason::StoreFailed), 2);
-    gate.open();
 }
 
 on_both_stores!(

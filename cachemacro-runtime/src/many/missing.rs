@@ -5,15 +5,16 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::cache::Cache;
+use crate::clock::Timestamp;
 use crate::entry::Entry;
 use crate::flight::{Follow, Landed, Lead, Verdict, Waited};
 use crate::header;
 use crate::lease::{Held, Pauses};
 use crate::load::MOST_LOOKS;
-use crate::lookup::{Looked, Target, Usable};
+use crate::lookup::{Looked, Target};
 use crate::mode::Loading;
 use crate::outcome::Value;
-use crate::stats::Event;
+use crate::stats::{Event, MissReason};
 use crate::store::{FillId, Version};
 
 /// An id without a value.
@@ -87,41 +88,46 @@ impl<K, T: Value> Missing<K, T> {
     pub(super) async fn found(
         mut self,
         bytes: Bytes,
-        versions: Vec<Version>,
+        versions: &[Option<Version>],
     ) -> Result<(K, Option<T>), Self> {
-        let versions: Vec<_> = versions.into_iter().map(Some).collect();
         let looked = match self.entry.target() {
-            Ok(target) => target.verify(bytes, &versions, self.entry.expected()).await.ok(),
+            Ok(target) => target.verify(bytes, versions, self.entry.expected()).await.ok(),
             Err(_) => None,
         };
         self.looks += 1;
-        self.state = match looked {
-            Some(Looked::Usable(usable)) => {
-                if let Ok(row) = self.row(&usable) {
-                    if let Some(mut lead) = self.lead {
-                        let age = self.entry.cache().core().store.now().since(usable.header.stored_at);
-                        lead.share_read(&Landed::of(row.as_ref()), age);
-                        lead.hand_on();
-                    }
-                    return Ok((self.id, row));
-                }
-                State::Seen(usable.header.fill_id)
+        if let Ok((row, stored_at)) = self.judge(looked) {
+            if let Some(mut lead) = self.lead {
+                let age = self.entry.cache().core().store.now().since(stored_at);
+                lead.share_read(&Landed::of(row.as_ref()), age);
+                lead.hand_on();
             }
-            Some(Looked::Miss(miss)) => State::Seen(miss.seen),
-            None => State::Unstored,
-        };
+            return Ok((self.id, row));
+        }
         if self.looks >= MOST_LOOKS {
             self.state = State::Unstored;
         }
         Err(self)
     }
 
-    /// The value, or that it is known that there is none; `Err` where it cannot be used.
-    pub(super) fn row(&self, usable: &Usable) -> Result<Option<T>, ()> {
-        if usable.header.has(header::NONE) {
-            return Ok(None);
-        }
-        self.entry.decode(usable).map(Some).ok_or(())
+    /// The value that a look found, or that it is known that there is none, and when it was stored. Where it cannot be
+    /// used or nothing could be read, why, and the state says how to go on.
+    pub(super) fn judge(&mut self, looked: Option<Looked>) -> Result<(Option<T>, Timestamp), MissReason> {
+        let (reason, state) = match looked {
+            Some(Looked::Usable(usable)) => {
+                let header = &usable.header;
+                if header.has(header::NONE) {
+                    return Ok((None, header.stored_at));
+                }
+                if let Some(value) = self.entry.decode(&usable) {
+                    return Ok((Some(value), header.stored_at));
+                }
+                (MissReason::Undecodable, State::Seen(header.fill_id))
+            }
+            Some(Looked::Miss(miss)) => (miss.reason, State::Seen(miss.seen)),
+            None => (MissReason::StoreFailed, State::Unstored),
+        };
+        self.state = state;
+        Err(reason)
     }
 
     /// Waits for the caller that leads.

@@ -80,7 +80,7 @@ pub(super) async fn ask_all<K: Eq + Hash, T: Value>(
                 (Answer::Held(held), _) => State::Held(held),
                 (Answer::Busy(remaining), _) => State::Busy { seen: missing.seen(), remaining },
                 (Answer::Found(bytes, versions), _) => {
-                    match missing.found(bytes, versions).await {
+                    match missing.found(bytes, &versions).await {
                         Ok((id, row)) => done.values.extend(row.map(|row| (id, row))),
                         Err(missing) => done.missing.push(missing),
                     }
