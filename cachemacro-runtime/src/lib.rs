@@ -2,57 +2,43 @@
 //!
 //! Use the `cachemacro` crate, which re-exports this one beside the attributes.
 //!
-//! A call goes `load` → `entry` → (`flight` → `lease`) → `store` → `header` → `codec` and back. Stores and codecs know
-//! nothing of what is above them; flights know no stores, leases no values.
+//! Folders are layers: each may use those below it in the table of `ARCHITECTURE.md`, and none above. A call goes
+//! `private` → `calls` → `engine` → `store` → `format` and back.
 
-mod builder;
-mod cache;
-mod chunks;
-mod clock;
-pub mod codec;
-mod entry;
-mod error;
-mod events;
-mod evict;
-mod flight;
-pub mod header;
-mod increment;
+mod api;
+mod calls;
+mod engine;
+mod format;
+mod ground;
 mod key;
-mod lease;
-mod load;
-mod locks;
-mod lookup;
-mod many;
-mod mode;
-mod options;
-mod outcome;
-mod pending;
-mod prepared;
-#[doc(hidden)]
-pub mod private;
-mod registry;
-mod rules;
-pub mod schema;
-mod site;
-mod stats;
+#[cfg(test)]
+mod layers;
+mod observe;
+mod policy;
+mod private;
 pub mod store;
-mod storing;
-mod tags;
-mod update;
-mod write;
 
-pub use builder::CacheBuilder;
-pub use cache::{Cache, Health};
-pub use clock::{Clock, Timestamp};
-pub use codec::{BuiltinCodec, Codec};
-pub use entry::{Entry, Lookup, Meta, Vacancy};
-pub use error::{Error, ErrorKind, Result};
-pub use evict::Evict;
+/// What generated code calls: not part of the public interface.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::private::*;
+}
+
+pub use api::builder::CacheBuilder;
+pub use api::cache::{Cache, Health};
+pub use api::entry::Meta;
+pub use api::lookup::{Lookup, Vacancy};
+pub use api::registry::{current, scope, set_global};
+pub use engine::entry::Entry;
+pub use engine::evict::Evict;
+pub use format::codec::{BuiltinCodec, Codec};
+pub use format::schema::CacheSchema;
+pub use format::{codec, header, schema};
+pub use ground::clock::{Clock, Timestamp};
+pub use ground::error::{Error, ErrorKind, Result};
 pub use key::{Key, escape};
-pub use mode::{Mode, mode};
-pub use options::{Policy, Ttl};
-pub use outcome::Value;
-pub use registry::{current, scope, set_global};
-pub use rules::EntryRules;
-pub use schema::CacheSchema;
-pub use stats::{CacheStats, Histogram, MissReason, Stats};
+pub use observe::stats::{CacheStats, Histogram, MissReason, Stats};
+pub use policy::mode::{Mode, mode};
+pub use policy::outcome::Value;
+pub use policy::rules::EntryRules;
+pub use policy::ttl::{Policy, Ttl};

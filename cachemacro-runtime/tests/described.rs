@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use cachemacro_derive::CacheSchema;
-use cachemacro_runtime::private::{Kind as _, PlainShape};
+use cachemacro_runtime::__private::{Kind as _, PlainShape};
 use cachemacro_runtime::schema::{CacheSchema, Fingerprint, described, fingerprint_of};
 use serde::{Deserialize, Serialize};
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cachemacro_runtime::private::{NoRules, Plain, When, Writes, write};
+use cachemacro_runtime::__private::{NoRules, Plain, When, Writes, write};
 use cachemacro_runtime::store::faults::{FaultStore, Op};
 use cachemacro_runtime::store::memory::MemoryStore;
 use cachemacro_runtime::store::{

@@ -17,6 +17,3 @@ pub use cachemacro_derive::{CacheSchema, cache_config, cache_evict, cache_put, c
 
 #[doc(inline)]
 pub use cachemacro_runtime::*;
-
-#[doc(hidden)]
-pub use cachemacro_runtime::private as __private;

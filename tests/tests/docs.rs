@@ -84,7 +84,7 @@ fn links(lines: &[&str]) -> Vec<String> {
 #[test]
 fn the_readme_lists_every_variable_and_no_other() {
     let starts = ["CACHEMACRO_", "REDIS_URL"];
-    let builder = variables(&read("cachemacro-runtime/src/builder/env.rs"), &starts);
+    let builder = variables(&read("cachemacro-runtime/src/api/builder/env.rs"), &starts);
     assert_eq!(variables(&read("README.md"), &starts), builder);
     assert!(variables(&read("docs/operations.md"), &starts).is_subset(&builder));
 }
@@ -114,7 +114,7 @@ fn the_readme_lists_every_option_and_what_is_not_available_yet() {
 #[test]
 fn the_guide_explains_every_counter_miss_and_kind_of_codec() {
     let operations = read("docs/operations.md");
-    let stats = read("cachemacro-runtime/src/stats.rs");
+    let stats = read("cachemacro-runtime/src/observe/stats.rs");
     let (_, counters) = stats.split_once("counters! {\n").expect("the counters are declared there");
     let (counters, _) = counters.split_once("\n}").expect("the declaration ends");
     let counters: Vec<&str> = counters

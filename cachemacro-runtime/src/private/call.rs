@@ -3,11 +3,10 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::entry::Entry;
-use crate::load::load;
-use crate::outcome::{Outcome, Value};
-use crate::rules::{NoRules, Rules};
-use crate::write::{Writes, write};
+use crate::calls::load::load;
+use crate::engine::entry::Entry;
+use crate::policy::outcome::{Outcome, Value};
+use crate::policy::rules::{NoRules, Rules};
 
 /// All that is known before the body runs.
 #[derive(Debug)]
@@ -41,29 +40,5 @@ impl<V: Value, O, X> Call<V, O, X> {
         F: Future<Output = R>,
     {
         load(self.entry, self.outcome, self.rules, body)
-    }
-}
-
-impl<'a, R, O: Outcome<R>> Writes<'a, R, O> {
-    /// The closure, seen as what [`run`](Self::run) takes.
-    pub fn after<A>(&self, after: A) -> A
-    where
-        A: FnOnce(&O::Value, Writes<'a, R, O>) -> Writes<'a, R, O>,
-    {
-        after
-    }
-
-    /// How the function's return type is taken apart.
-    pub const fn outcome(&self) -> O {
-        self.outcome
-    }
-
-    /// Runs `body`, then writes. Not an `async fn`, see [`Call::load`].
-    pub fn run<F, A>(self, body: Pin<&mut F>, after: A) -> impl Future<Output = R>
-    where
-        F: Future<Output = R>,
-        A: FnOnce(&O::Value, Writes<'a, R, O>) -> Writes<'a, R, O>,
-    {
-        write(self, body, after)
     }
 }

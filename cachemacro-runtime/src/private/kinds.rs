@@ -9,11 +9,11 @@ use std::sync::Arc;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::explain::CanStoreErr;
-use crate::codec::{BuiltinCodec, CodecFor};
-use crate::error::Result as CacheResult;
-use crate::outcome::{Outcome, Shared, Split};
-use crate::schema::fingerprint_of;
+use super::bounds::CanStoreErr;
+use crate::format::codec::{BuiltinCodec, CodecFor};
+use crate::format::schema::fingerprint_of;
+use crate::ground::error::Result as CacheResult;
+use crate::policy::outcome::{Outcome, Shared, Split};
 
 /// What is done with an error of type `E`, besides returning it.
 pub trait Errors<E>: Copy + Send + Sync + fmt::Debug {

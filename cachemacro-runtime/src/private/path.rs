@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::fmt::Display;
 
 use crate::key::KeyBuilder;
-use crate::site::Site;
+use crate::policy::site::Site;
 
 /// The beginning of a key: the function's path, the types of its `impl`, and `Self` in traits. `inside` is a closure
 /// in the function.

@@ -11,10 +11,11 @@ use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
 
-use super::explain::{CanClone, CanDeserialize, CanSerialize, CanShare, CanStoreErr, NotNested, ReturnsErr};
+use super::bounds::{CanClone, CanDeserialize, CanSerialize, CanShare, CanStoreErr, NotNested};
+use super::explain::ReturnsErr;
 use super::kinds::{Opaque, Opt, Refused, Res, ResOpt, Shareable, Storing};
-use crate::outcome::{Plain, Value};
-use crate::schema::{CacheSchema, Fingerprint, described, fingerprint_of};
+use crate::format::schema::{CacheSchema, Fingerprint, described, fingerprint_of};
+use crate::policy::outcome::{Plain, Value};
 
 macro_rules! shapes {
     ($($(#[$doc:meta])* $name:ident<$($inside:ident),+>;)+) => {$(

@@ -1,66 +1,20 @@
 //! What a store is asked, and what it answers.
 
+use crate::format::ids::FillId;
+use crate::format::ids::Token;
+use crate::format::ids::Version;
+use crate::format::stamps::VersionKey;
 use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-/// A tag's version: random, never zero. A missing version equals nothing.
-pub type Version = u64;
-/// Names one stored value: random, never zero. Zero says "none seen".
-pub type FillId = u64;
-/// Names one holder of a lease: random, never zero.
-pub type Token = u64;
-
-/// The key of a version: of one tag, or of all tags of one bucket (the any-tag version).
-///
-/// ```
-/// # use cachemacro_runtime as cachemacro;
-/// use cachemacro::store::VersionKey;
-///
-/// let key = VersionKey { text: "{shop:tag:7}:users".to_owned(), hash: 7 };
-/// assert!(!format!("{key:?}").contains("users"), "keys may be secrets");
-/// ```
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct VersionKey {
-    /// The key in the store. Tags of one bucket and their any-tag version share a cluster slot.
-    pub text: String,
-    /// The first 64 bits that identify the tag in an entry's stamps.
-    pub hash: u64,
-}
-
-impl fmt::Debug for VersionKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VersionKey")
-            .field("hash", &format_args!("{:016x}", self.hash))
-            .finish_non_exhaustive()
-    }
-}
-
 /// How long a version lives that is asked to live so long: twice that, so that most captures need not write, and
 /// beyond the longest life of a tagged entry.
 pub(crate) fn given_life(asked: Duration) -> Duration {
     const LEAST: Duration = Duration::from_hours(60 * 24);
     LEAST.max(asked.saturating_mul(2))
-}
-
-/// A tag to evict: its own version and its bucket's any-tag version, unlinked in one command.
-///
-/// ```
-/// # use cachemacro_runtime as cachemacro;
-/// use cachemacro::store::{TagKeys, VersionKey};
-///
-/// let key = |name: &str, hash| VersionKey { text: format!("{{shop:tag:7}}:{name}"), hash };
-/// let users = TagKeys { tag: key("users", 7), any: key("*", 8) };
-/// assert_ne!(users.tag, users.any);
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct TagKeys {
-    /// The tag's own version.
-    pub tag: VersionKey,
-    /// The any-tag version of the tag's bucket.
-    pub any: VersionKey,
 }
 
 /// What [`Store::read`](super::Store::read) found.

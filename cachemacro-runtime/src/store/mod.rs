@@ -10,20 +10,24 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::clock::Timestamp;
-use crate::error::Result;
+use crate::ground::clock::Timestamp;
+use crate::ground::error::Result;
 
-pub mod faults;
+mod layers;
 pub mod memory;
 mod messages;
+mod protocol;
 #[cfg(feature = "redis")]
 pub mod redis;
 
+pub use self::layers::faults;
 pub(crate) use self::messages::{Captures, given_life};
 pub use self::messages::{
-    Fill, FillId, Filled, Head, Increment, IncrementOutcome, Lease, LeaseKind, LeaseOutcome, LeaseRequest,
-    OtherStamps, Read, StoreHealth, TagKeys, Token, Version, VersionKey,
+    Fill, Filled, Head, Increment, IncrementOutcome, Lease, LeaseKind, LeaseOutcome, LeaseRequest,
+    OtherStamps, Read, StoreHealth,
 };
+pub use crate::format::ids::{FillId, Token, Version};
+pub use crate::format::stamps::{TagKeys, VersionKey};
 
 /// Where bytes live.
 ///
@@ -405,7 +409,7 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// ```
     async fn compare_and_set(&self, key: &str, seen: FillId, bytes: Bytes, life: Duration) -> Result<bool>;
 
-    /// Adds to a decimal payload (codec [`crate::header::DECIMAL`]), creating the entry with `by` where it is
+    /// Adds to a decimal payload (codec [`crate::format::header::DECIMAL`]), creating the entry with `by` where it is
     /// missing, and clears any lease. Exact for every `i64`. A readable value with other stamps than a new entry's,
     /// whatever its codec, is left and returned, unless the caller [knows](Increment::others) of them.
     ///

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use cachemacro_runtime::private::{Fallible, NoRules, When, Writes, write};
+use cachemacro_runtime::__private::{Fallible, NoRules, When, Writes, write};
 use cachemacro_runtime::store::Store;
 use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
 use cachemacro_runtime::{Cache, Entry, EntryRules, Lookup};

@@ -3,7 +3,6 @@
 //! Bounded by bytes; what is used least goes first. Losing a key, whichever, only ever causes a miss. Each
 //! method is atomic per key; nothing is locked across an await.
 
-mod entry;
 mod space;
 mod watch;
 
@@ -12,14 +11,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use self::space::{Slot, Space};
+use self::space::Space;
 use self::watch::Watch;
 use super::{
     Captures, Fill, FillId, Filled, Head, Increment, IncrementOutcome, Lease, LeaseOutcome, LeaseRequest,
     Read, Store, StoreHealth, TagKeys, Token, Version, VersionKey, given_life,
 };
-use crate::clock::{Clock, Timestamp};
-use crate::error::Result;
+use crate::ground::clock::{Clock, Timestamp};
+use crate::ground::error::Result;
+use crate::store::protocol::{self, Slot};
 
 /// What a store holds unless told otherwise: 64 MiB.
 pub const DEFAULT_CAPACITY: usize = 64 << 20;
@@ -224,7 +224,7 @@ impl MemoryStore {
     }
 
     fn version(&self, key: &VersionKey) -> Option<Version> {
-        entry::version(self.space.get(&key.text).as_ref())
+        protocol::version(self.space.get(&key.text).as_ref())
     }
 
     fn versions_of(&self, keys: &[VersionKey]) -> Vec<Option<Version>> {
@@ -238,16 +238,16 @@ impl MemoryStore {
     ) -> Vec<Version> {
         let extended = given_life(life);
         keys.into_iter()
-            .map(|key| self.space.update(&key.text, |slot, now| entry::capture(slot, now, life, extended)))
+            .map(|key| self.space.update(&key.text, |slot, now| protocol::capture(slot, now, life, extended)))
             .collect()
     }
 
     fn lease_one(&self, request: &LeaseRequest<'_>) -> LeaseOutcome {
-        self.space.update(request.key, |slot, now| entry::lease(slot, now, request))
+        self.space.update(request.key, |slot, now| protocol::lease(slot, now, request))
     }
 
     fn fill_one(&self, fill: &Fill<'_>) -> Filled {
-        let accepted = self.space.update(fill.key, |slot, now| entry::fill(slot, now, fill));
+        let accepted = self.space.update(fill.key, |slot, now| protocol::fill(slot, now, fill));
         if accepted || fill.unlink_refused {
             self.watch.wake(fill.key);
         }
@@ -255,7 +255,7 @@ impl MemoryStore {
     }
 
     fn release_one(&self, key: &str, token: Token) -> bool {
-        let released = self.space.update(key, |slot, _| entry::release(slot, token));
+        let released = self.space.update(key, |slot, _| protocol::release(slot, token));
         if released {
             self.watch.wake(key);
         }
@@ -263,7 +263,7 @@ impl MemoryStore {
     }
 
     fn evict_one(&self, key: &str) -> bool {
-        let readable = self.space.update(key, |slot, now| entry::is_readable(slot.take().as_ref(), now));
+        let readable = self.space.update(key, |slot, now| protocol::is_readable(slot.take().as_ref(), now));
         self.watch.wake(key);
         readable
     }
@@ -335,7 +335,7 @@ impl Store for MemoryStore {
     }
 
     async fn renew(&self, key: &str, token: Token, live: Duration) -> Result<bool> {
-        Ok(self.space.update(key, |slot, now| entry::renew(slot, now, token, live)))
+        Ok(self.space.update(key, |slot, now| protocol::renew(slot, now, token, live)))
     }
 
     async fn release(&self, key: &str, token: Token) -> Result<bool> {
@@ -357,7 +357,8 @@ impl Store for MemoryStore {
     }
 
     async fn compare_and_set(&self, key: &str, seen: FillId, bytes: Bytes, life: Duration) -> Result<bool> {
-        let stored = self.space.update(key, |slot, now| entry::compare_and_set(slot, now, seen, bytes, life));
+        let stored =
+            self.space.update(key, |slot, now| protocol::compare_and_set(slot, now, seen, bytes, life));
         if stored {
             self.watch.wake(key);
         }
@@ -366,7 +367,7 @@ impl Store for MemoryStore {
 
     async fn increment(&self, increment: Increment<'_>) -> Result<IncrementOutcome> {
         let outcome =
-            self.space.update(increment.key, |slot, now| entry::increment(slot, now, &increment))?;
+            self.space.update(increment.key, |slot, now| protocol::increment(slot, now, &increment))?;
         if matches!(outcome, IncrementOutcome::Added(_)) {
             self.watch.wake(increment.key);
         }

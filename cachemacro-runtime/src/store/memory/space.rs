@@ -5,16 +5,16 @@
 //! store is in use: every operation removes a few that are due, from its own shard and now and then from
 //! another.
 
+use crate::store::protocol::Slot;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
-use bytes::Bytes;
 use lru::LruCache;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::clock::{Clock, Timestamp};
+use crate::ground::clock::{Clock, Timestamp};
 
 /// What a key costs besides its text and bytes: list and map nodes, expiry index, reference counts.
 pub(super) const OVERHEAD: usize = 200;
@@ -27,14 +27,6 @@ const SWEEP: usize = 4;
 const VISIT: usize = 32;
 /// How many due keys that removes.
 const SWEEP_VISITED: usize = 64;
-
-/// What is under one key.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Slot {
-    pub(super) bytes: Bytes,
-    /// From this time on the key is gone.
-    pub(super) expires: Timestamp,
-}
 
 /// The keys and what is under them.
 pub(super) struct Space {
@@ -148,7 +140,7 @@ impl Space {
 
     fn lock(&self, at: usize) -> MutexGuard<'_, Shard> {
         // A panic in between leaves a shard that is in order, if with one empty slot.
-        crate::locks::lock(&self.shards[at])
+        crate::ground::sync::lock(&self.shards[at])
     }
 
     fn is_over(&self) -> bool {
@@ -286,6 +278,8 @@ fn weigh(key: &str, slot: &Slot) -> usize {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use bytes::Bytes;
 
     use super::*;
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::FutureExt;
 
 use super::*;
-use crate::header::{DECIMAL, Header, assemble};
+use crate::format::header::{DECIMAL, Header, assemble};
 use crate::store::{LeaseKind, OtherStamps};
 
 const MINUTE: Duration = Duration::from_mins(1);

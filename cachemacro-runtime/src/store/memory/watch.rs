@@ -64,7 +64,7 @@ impl Watch {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Waiters>> {
-        crate::locks::lock(&self.waiting)
+        crate::ground::sync::lock(&self.waiting)
     }
 }
 

@@ -10,12 +10,14 @@ use tokio::time::timeout;
 use super::connect::Link;
 use super::script::{self, Call};
 use super::{failure, reply};
-use crate::error::{Error, ErrorKind, Result};
-use crate::header::FIXED;
-use crate::options::NEVER;
+use crate::format::header::FIXED;
+use crate::format::ids::{FillId, Token, Version};
+use crate::format::stamps::{TagKeys, VersionKey};
+use crate::ground::clock::NEVER;
+use crate::ground::error::{Error, ErrorKind, Result};
 use crate::store::{
-    Captures, Fill, FillId, Filled, Head, Increment, IncrementOutcome, Lease, LeaseKind, LeaseRequest,
-    OtherStamps, Read, TagKeys, Token, Version, VersionKey, given_life,
+    Captures, Fill, Filled, Head, Increment, IncrementOutcome, Lease, LeaseKind, LeaseRequest, OtherStamps,
+    Read, given_life,
 };
 
 /// About how many keys one step of a scan looks at: well below a millisecond of the server's time.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
 use redis::{ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::ground::error::{Error, ErrorKind, Result};
 
 /// The longest time that a setting takes: more would overflow when added to others, or is not what was meant.
 pub(crate) const LONGEST: Duration = Duration::from_hours(1);

@@ -20,8 +20,8 @@ use super::config::RedisConfig;
 use super::gate::Gate;
 use super::time::ServerTime;
 use super::{failure, script};
-use crate::error::{Error, ErrorKind, Result};
-use crate::locks::lock;
+use crate::ground::error::{Error, ErrorKind, Result};
+use crate::ground::sync::lock;
 
 /// The connections of one store.
 pub(super) struct Link {

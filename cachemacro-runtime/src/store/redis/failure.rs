@@ -6,7 +6,7 @@ use std::time::Duration;
 use deadpool_redis::{PoolError, TimeoutType};
 use redis::{ErrorKind as Redis, RedisError, ServerError};
 
-use crate::error::{Error, ErrorKind};
+use crate::ground::error::{Error, ErrorKind};
 
 /// No answer within `waited`.
 pub(super) fn timed_out(waited: Duration) -> Error {

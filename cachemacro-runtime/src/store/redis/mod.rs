@@ -24,11 +24,12 @@ use bytes::Bytes;
 use self::commands::Commands;
 use self::connect::Link;
 use self::push::Pushes;
-use crate::clock::Timestamp;
-use crate::error::{Error, ErrorKind, Result};
+use crate::format::ids::{FillId, Token, Version};
+use crate::format::stamps::{TagKeys, VersionKey};
+use crate::ground::clock::Timestamp;
+use crate::ground::error::{Error, ErrorKind, Result};
 use crate::store::{
-    Fill, FillId, Filled, Head, Increment, IncrementOutcome, Lease, LeaseRequest, Read, Store, StoreHealth,
-    TagKeys, Token, Version, VersionKey,
+    Fill, Filled, Head, Increment, IncrementOutcome, Lease, LeaseRequest, Read, Store, StoreHealth,
 };
 
 pub use self::config::RedisConfig;

@@ -21,9 +21,9 @@ use tokio::time::{sleep, timeout};
 use super::config::{RedisConfig, with_resp3};
 use super::connect::Link;
 use super::{failure, reply};
-use crate::error::{Error, Result};
-use crate::header::{FIXED, Header};
-use crate::locks::lock;
+use crate::format::header::{FIXED, Header};
+use crate::ground::error::{Error, Result};
+use crate::ground::sync::lock;
 
 /// The longest wait for a push before the caller looks for itself.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);

@@ -6,8 +6,9 @@ use bytes::Bytes;
 use redis::Value;
 
 use super::failure;
-use crate::error::Result;
-use crate::store::{IncrementOutcome, LeaseOutcome, Version};
+use crate::format::ids::Version;
+use crate::ground::error::Result;
+use crate::store::{IncrementOutcome, LeaseOutcome};
 
 /// The elements of an array that must have so many.
 pub(super) fn array(value: Value, length: usize) -> Result<Vec<Value>> {

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::clock::Timestamp;
+use crate::ground::clock::Timestamp;
 
 /// Follows the server's clock. Every reply that tells the time bounds the offset from both sides (it was
 /// taken between sending and receiving); the estimate moves only as far as a bound demands. What a reply told
@@ -58,7 +58,7 @@ impl ServerTime {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Offset> {
-        crate::locks::lock(&self.offset)
+        crate::ground::sync::lock(&self.offset)
     }
 }
 

@@ -1,0 +1,301 @@
+//! Settings from the environment, each understood or refused by its name.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::{CacheBuilder, Choice, MAX_VALUE};
+use crate::format::codec::BuiltinCodec;
+use crate::ground::error::{Error, ErrorKind, Result};
+use crate::key::escape;
+use crate::policy::ttl::Ttl;
+#[cfg(feature = "redis")]
+use crate::store::redis::{LONGEST, MOST};
+
+impl CacheBuilder {
+    /// Takes over what the environment says (the table in the README); what is not set there stays as it is.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// // What is said here holds where the environment is silent.
+    /// let cache = cachemacro::Cache::builder().namespace("shop").jitter(10).env()?.build()?;
+    /// # Ok::<(), cachemacro::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`], naming the variable and what it accepts.
+    pub fn env(self) -> Result<Self> {
+        // What is no text is understood by no variable, rather than taken for not set.
+        self.env_from(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+    }
+
+    /// [`env`](Self::env) from another source than the process's environment.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::Cache;
+    ///
+    /// let set = |value: &'static str| {
+    ///     move |name: &str| (name == "CACHEMACRO_TTL").then(|| value.to_owned())
+    /// };
+    /// assert!(Cache::builder().env_from(set("90s")).is_ok());
+    /// let error = Cache::builder().env_from(set("soon")).unwrap_err();
+    /// assert!(error.to_string().contains("CACHEMACRO_TTL"));
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`], naming the variable and what it accepts.
+    pub fn env_from(mut self, get: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let env = Env(&get);
+        if let Some(store) = env.get("CACHEMACRO_STORE") {
+            self.choice = match store.as_str() {
+                "auto" => Choice::Auto,
+                "memory" => Choice::Memory,
+                #[cfg(feature = "redis")]
+                "redis" => Choice::Redis,
+                #[cfg(not(feature = "redis"))]
+                "redis" => {
+                    return Err(Env::wrong(
+                        "CACHEMACRO_STORE",
+                        "`memory` (the `redis` feature is not built in)",
+                    ));
+                }
+                _ => return Err(Env::wrong("CACHEMACRO_STORE", "`auto`, `memory` or `redis`")),
+            };
+        }
+        if let Some(namespace) = env.get("CACHEMACRO_NAMESPACE") {
+            self.settings.namespace = escape(&namespace);
+        }
+        env.parse(
+            "CACHEMACRO_TTL",
+            "a duration from 1 ms on such as `5m`, or `never`",
+            parse_ttl,
+            &mut self.settings.ttl,
+        )?;
+        env.parse(
+            "CACHEMACRO_JITTER",
+            "a percentage from `0%` to `100%`",
+            parse_percent,
+            &mut self.settings.jitter,
+        )?;
+        env.parse(
+            "CACHEMACRO_WAIT",
+            "a duration such as `250ms` or `10s`",
+            parse_duration,
+            &mut self.settings.wait,
+        )?;
+        env.parse(
+            "CACHEMACRO_DEADLINE",
+            "a duration above zero such as `250ms` or `10s`",
+            |text| parse_duration(text).filter(|deadline| !deadline.is_zero()),
+            &mut self.settings.deadline,
+        )?;
+        if let Some(codec) = env.get("CACHEMACRO_CODEC") {
+            let names: Vec<_> = BuiltinCodec::ALL.iter().map(|codec| format!("`{}`", codec.name())).collect();
+            self.settings.codec =
+                codec.parse().map_err(|_| Env::wrong("CACHEMACRO_CODEC", &names.join(" or ")))?;
+        }
+        env.parse(
+            "CACHEMACRO_MAX_VALUE",
+            "a number of bytes from 1 to 268_435_456",
+            |text| number(text).filter(|bytes| (1..=MAX_VALUE).contains(bytes)),
+            &mut self.settings.max_value,
+        )?;
+        #[cfg(feature = "compression")]
+        env.parse(
+            "CACHEMACRO_COMPRESS_OVER",
+            "a number of bytes",
+            some_number,
+            &mut self.settings.compress_over,
+        )?;
+        #[cfg(not(feature = "compression"))]
+        env.lacks("CACHEMACRO_COMPRESS_OVER", "compression")?;
+        env.parse("CACHEMACRO_CAPACITY", "a number of bytes from 1", from_one, &mut self.capacity)?;
+        env.parse("CACHEMACRO_DISABLED", "`0` or `1`", parse_switch, &mut self.settings.disabled)?;
+        #[cfg(feature = "redis")]
+        {
+            for name in ["REDIS_URL", "CACHEMACRO_REDIS_URL"] {
+                if let Some(url) = env.get(name) {
+                    self.redis.url = Some(url);
+                    self.redis.url_from = Some(name);
+                }
+            }
+            env.some_duration("CACHEMACRO_CONNECT_TIMEOUT", &mut self.redis.connect_timeout)?;
+            env.some_duration("CACHEMACRO_COMMAND_TIMEOUT", &mut self.redis.command_timeout)?;
+            env.some_duration("CACHEMACRO_POOL_WAIT", &mut self.redis.pool_wait)?;
+            env.parse(
+                "CACHEMACRO_POOL_SIZE",
+                "a number from 1 to 10_000",
+                |text| number(text).filter(|size| (1..=MOST).contains(size)).map(Some),
+                &mut self.redis.pool_size,
+            )?;
+        }
+        // Each process would keep to itself what all are to share. `REDIS_URL` may be there for other purposes.
+        #[cfg(not(feature = "redis"))]
+        if !matches!(self.choice, Choice::Memory) {
+            env.lacks("CACHEMACRO_REDIS_URL", "redis")?;
+        }
+        Ok(self)
+    }
+}
+
+/// Variables by name; empty ones count as not set.
+struct Env<'a>(&'a dyn Fn(&str) -> Option<String>);
+
+impl Env<'_> {
+    fn get(&self, name: &str) -> Option<String> {
+        (self.0)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
+    fn parse<T>(
+        &self,
+        name: &str,
+        accepts: &str,
+        parse: impl Fn(&str) -> Option<T>,
+        into: &mut T,
+    ) -> Result<()> {
+        if let Some(value) = self.get(name) {
+            *into = parse(&value).ok_or_else(|| Self::wrong(name, accepts))?;
+        }
+        Ok(())
+    }
+
+    #[cfg(feature = "redis")]
+    fn some_duration(&self, name: &str, into: &mut Option<Duration>) -> Result<()> {
+        let accepted = |duration: &Duration| !duration.is_zero() && *duration <= LONGEST;
+        let parse = |text: &str| parse_duration(text).filter(accepted).map(Some);
+        self.parse(name, "a duration above zero and up to `1h` such as `250ms` or `10s`", parse, into)
+    }
+
+    /// Refuses what means something only with a feature that is not built in.
+    #[cfg(not(all(feature = "redis", feature = "compression")))]
+    fn lacks(&self, name: &str, feature: &str) -> Result<()> {
+        match self.get(name) {
+            None => Ok(()),
+            Some(_) => Err(Error::new(
+                ErrorKind::Config,
+                format!("{name} needs the `{feature}` feature, which is not built in"),
+            )),
+        }
+    }
+
+    // The value itself may be a secret and is not shown.
+    fn wrong(name: &str, accepts: &str) -> Error {
+        Error::new(
+            ErrorKind::Config,
+            format!("{name} has a value that is not understood; it takes {accepts}"),
+        )
+    }
+}
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    if text == "0" { Some(Duration::ZERO) } else { humantime::parse_duration(text).ok() }
+}
+
+fn parse_ttl(text: &str) -> Option<Ttl> {
+    let ttl = if text == "never" { Some(Ttl::Never) } else { parse_duration(text).map(Ttl::For) };
+    ttl.filter(|ttl| ttl.stores())
+}
+
+fn parse_percent(text: &str) -> Option<u8> {
+    text.trim_end_matches('%').trim_end().parse().ok().filter(|percent| *percent <= 100)
+}
+
+fn parse_switch(text: &str) -> Option<bool> {
+    match text {
+        "1" | "true" | "yes" | "on" => Some(true),
+        "0" | "false" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+fn number<N: FromStr>(text: &str) -> Option<N> {
+    text.replace('_', "").parse().ok()
+}
+
+fn from_one(text: &str) -> Option<usize> {
+    number(text).filter(|number| *number > 0)
+}
+
+#[cfg(feature = "compression")]
+#[expect(clippy::option_option, reason = "the outer says whether it parsed, the inner is the setting")]
+fn some_number<N: FromStr>(text: &str) -> Option<Option<N>> {
+    number(text).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(variables: &[(&str, &str)]) -> Result<CacheBuilder> {
+        let value = |name: &str| variables.iter().find(|(known, _)| *known == name);
+        CacheBuilder::default().env_from(|name| value(name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn every_variable_sets_what_it_is_for() {
+        let codec = *BuiltinCodec::ALL.last().expect("one is built in");
+        let builder = env(&[
+            ("CACHEMACRO_STORE", "memory"),
+            ("CACHEMACRO_NAMESPACE", "shop"),
+            ("CACHEMACRO_TTL", "61s"),
+            ("CACHEMACRO_JITTER", "17%"),
+            ("CACHEMACRO_WAIT", "62s"),
+            ("CACHEMACRO_DEADLINE", "63s"),
+            ("CACHEMACRO_CODEC", codec.name()),
+            ("CACHEMACRO_MAX_VALUE", "64"),
+            ("CACHEMACRO_CAPACITY", "65"),
+            ("CACHEMACRO_DISABLED", "1"),
+        ])
+        .expect("acceptable");
+        let settings = &builder.settings;
+        assert!(matches!(builder.choice, Choice::Memory));
+        assert_eq!(settings.namespace, "shop");
+        assert_eq!((settings.ttl, settings.jitter), (Ttl::For(Duration::from_secs(61)), 17));
+        assert_eq!(settings.wait, Duration::from_secs(62));
+        assert_eq!(settings.deadline, Duration::from_secs(63));
+        assert_eq!((settings.codec, settings.max_value, builder.capacity), (codec, 64, 65));
+        assert!(settings.disabled);
+    }
+
+    #[cfg(feature = "compression")]
+    #[test]
+    fn compression_has_a_variable() {
+        let builder = env(&[("CACHEMACRO_COMPRESS_OVER", "66")]).expect("acceptable");
+        assert_eq!(builder.settings.compress_over, Some(66));
+    }
+
+    #[cfg(feature = "redis")]
+    #[test]
+    fn the_variables_of_redis_reach_its_store() {
+        use crate::store::redis::RedisConfig;
+
+        let builder = env(&[
+            ("CACHEMACRO_REDIS_URL", "redis://h"),
+            ("CACHEMACRO_CONNECT_TIMEOUT", "67s"),
+            ("CACHEMACRO_COMMAND_TIMEOUT", "68s"),
+            ("CACHEMACRO_POOL_WAIT", "69s"),
+            ("CACHEMACRO_POOL_SIZE", "70"),
+        ])
+        .expect("acceptable");
+        let seconds = Duration::from_secs;
+        let expected =
+            RedisConfig::new("redis://h").connect_timeout(seconds(67)).command_timeout(seconds(68));
+        let expected = expected.pool_wait(seconds(69)).pool_size(70);
+        let config = builder.redis_config().expect("acceptable");
+        assert_eq!(format!("{config:?}"), format!("{expected:?}"));
+    }
+
+    #[cfg(not(feature = "redis"))]
+    #[test]
+    fn a_variable_of_a_feature_that_is_not_built_in_is_refused() {
+        let url = ("CACHEMACRO_REDIS_URL", "redis://h");
+        assert!(env(&[url]).expect_err("no redis").to_string().contains("`redis` feature"));
+        assert!(env(&[url, ("CACHEMACRO_STORE", "memory")]).is_ok(), "nobody asked for it");
+        assert!(env(&[("REDIS_URL", "redis://h")]).is_ok(), "it may be somebody else's");
+        #[cfg(not(feature = "compression"))]
+        {
+            let error = env(&[("CACHEMACRO_COMPRESS_OVER", "1")]).expect_err("no compression");
+            assert!(error.to_string().contains("`compression` feature"), "{error}");
+        }
+    }
+}

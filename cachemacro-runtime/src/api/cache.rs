@@ -1,0 +1,336 @@
+//! The handle that everything goes through.
+
+use crate::engine::core::Core;
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::api::events::Events;
+use crate::engine::entry::Entry;
+use crate::engine::evict::Evict;
+use crate::engine::settings::Settings;
+use crate::ground::error::{Error, ErrorKind, Result};
+use crate::key::Key;
+use crate::observe::stats::CacheStats;
+use crate::policy::outcome::Value;
+use crate::store::{Store, StoreHealth};
+
+/// A cache: a store with everything around it. Cheap to clone; clones are the same cache.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::Cache;
+///
+/// let cache = Cache::memory();
+/// let user = cache.entry::<String>("user", &42);
+/// assert_eq!(user.get().await?, None);
+/// user.set(&"Ada".to_owned()).await?;
+/// assert_eq!(user.get().await?.as_deref(), Some("Ada"));
+/// assert!(user.delete().await?);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Cache {
+    shared: Arc<Shared>,
+}
+
+/// What clones of a cache share.
+struct Shared {
+    core: Arc<Core>,
+    events: Events,
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("store", &self.core().store.kind())
+            .field("namespace", &self.core().settings.namespace)
+            .field("disabled", &self.core().settings.disabled)
+            .field("flights", &self.core().flights)
+            .field("deferred", &self.core().deferred)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a cache and its store are, from [`Cache::health`].
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// let cache = cachemacro::Cache::builder().memory().namespace("my shop").build()?;
+/// let health = cache.health().await?;
+/// assert_eq!((health.namespace.as_str(), health.disabled), ("my%20shop", false));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Health {
+    /// What the store says of itself.
+    pub store: StoreHealth,
+    /// The namespace, percent-encoded.
+    pub namespace: String,
+    /// Whether caching is turned off.
+    pub disabled: bool,
+}
+
+impl Cache {
+    pub(crate) fn with_store(store: Arc<dyn Store>, settings: Settings) -> Self {
+        if store.kind() == "redis" && settings.namespace.is_empty() {
+            tracing::warn!(
+                "no namespace is set: other applications on the same Redis could share entries with this one"
+            );
+        }
+        tracing::info!(store = store.kind(), disabled = settings.disabled, "cache made");
+        let core = Arc::new(Core::new(store, settings));
+        Self { shared: Arc::new(Shared { core, events: Events::default() }) }
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.shared.core
+    }
+
+    /// Whether caching is turned off: functions run, nothing is read or stored. Evicts are sent all the same.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::Cache;
+    ///
+    /// assert!(!Cache::memory().is_disabled());
+    /// assert!(Cache::builder().memory().disabled(true).build()?.is_disabled());
+    /// # Ok::<(), cachemacro::Error>(())
+    /// ```
+    pub fn is_disabled(&self) -> bool {
+        self.core().settings.disabled
+    }
+
+    /// The entry of `key` under `prefix`, for values of type `T`; see [`Key::new`] for what a key can be. The entry
+    /// of an attributed function comes from its `entry` function instead.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// let cache = cachemacro::Cache::memory();
+    /// let price = cache.entry::<u64>("price", &("CHF", 7)).with_ttl(Duration::from_secs(30));
+    /// price.set(&1200).await?;
+    /// assert_eq!(cache.get::<u64>("price", &("CHF", 7)).await?, Some(1200), "the same entry");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn entry<T: Value>(&self, prefix: &str, key: &(impl Serialize + ?Sized)) -> Entry<T> {
+        Entry::new(self.core().clone(), None, Key::new(prefix, key))
+    }
+
+    /// Collects evicts, to send together by [`run`](Evict::run).
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory();
+    /// cache.set("user", &7, &"Ada".to_owned()).await?;
+    /// assert_eq!(cache.evict().key("user", &7).key("user", &8).run().await?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn evict(&self) -> Evict {
+        Evict::new(self.core().clone())
+    }
+
+    /// Evicts all entries that carry one of these tags: constant time, however many there are. Tags are taken as they
+    /// are; [`escape`](crate::escape) what a template would have encoded.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory();
+    /// for page in 1..=3 {
+    ///     cache.entry("page", &page).with_tags(["pages"]).set(&page).await?;
+    /// }
+    /// cache.evict_tags(["pages"]).await?;
+    /// assert_eq!(cache.get::<u32>("page", &2).await?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the store failed: the entries may still be served.
+    pub async fn evict_tags<S: AsRef<str>>(&self, tags: impl IntoIterator<Item = S>) -> Result<()> {
+        self.evict().tags(tags).run().await.map(drop)
+    }
+
+    /// Evicts all entries under a prefix and tells how many there were, those that were being loaded included. Scans the server's keys: costs time in
+    /// proportion to all of them; a tag costs nothing.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory();
+    /// cache.set("user", &1, &"Ada".to_owned()).await?;
+    /// cache.set("users", &1, &1).await?;
+    /// assert_eq!(cache.evict_prefix("user").await?, 1); // not what begins with `users`
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the store failed: some entries may still be there.
+    pub async fn evict_prefix(&self, prefix: &str) -> Result<u64> {
+        self.evict().prefix(prefix).run().await
+    }
+
+    /// Removes everything in this cache's namespace, tag versions included. Tells how many keys went.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory();
+    /// cache.set("user", &1, &"Ada".to_owned()).await?;
+    /// cache.set("page", &1, &3).await?;
+    /// assert_eq!(cache.clear().await?, 2);
+    /// assert_eq!(cache.get::<i32>("page", &1).await?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the store failed: some entries may still be there. [`ErrorKind::Config`] on a server without a
+    /// namespace: what else is in it may not be this cache's to remove.
+    pub async fn clear(&self) -> Result<u64> {
+        let core = self.core();
+        let namespace = core.namespace();
+        let prefixes = if namespace.is_empty() {
+            if core.store.kind() != "memory" {
+                return Err(Error::new(ErrorKind::Config, "`clear` needs a namespace on a shared store"));
+            }
+            vec![String::new()]
+        } else {
+            vec![format!("{{{namespace}:tag:"), format!("{namespace}:")]
+        };
+        core.evict(&crate::engine::removals::Removals { prefixes, ..Default::default() }, None).await
+    }
+
+    /// What is evicted whenever an event of type `E` is [emitted](Self::emit).
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// struct UserRenamed { id: u64 }
+    ///
+    /// let cache = cachemacro::Cache::memory();
+    /// cache.on(|event: &UserRenamed, evict| evict.key("user", &event.id).tags(["user-lists"]));
+    ///
+    /// cache.set("user", &7, &"Ada".to_owned()).await?;
+    /// cache.emit(&UserRenamed { id: 7 }).await?;
+    /// assert_eq!(cache.get::<String>("user", &7).await?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on<E: Any + Send + Sync>(&self, handler: impl Fn(&E, Evict) -> Evict + Send + Sync + 'static) {
+        self.shared.events.on(handler);
+    }
+
+    /// Evicts what the handlers of this event's type ask for, together. Returns how many entries went, not counting
+    /// those of tags. An event without handlers does nothing.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// struct StockChanged { product: u64 }
+    ///
+    /// let cache = cachemacro::Cache::memory();
+    /// cache.on(|event: &StockChanged, evict| evict.key("stock", &event.product));
+    /// cache.set("stock", &7, &12).await?;
+    /// assert_eq!(cache.emit(&StockChanged { product: 7 }).await?, 1);
+    /// assert_eq!(cache.emit(&"an event that nobody waits for").await?, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the store failed: the entries may still be served.
+    pub async fn emit<E: Any + Send + Sync>(&self, event: &E) -> Result<u64> {
+        self.shared.events.collect(event, self.evict()).run().await
+    }
+
+    /// What happened so far, in total and for each annotated function that was called.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let cache = cachemacro::Cache::memory();
+    /// for _ in 0..10 {
+    ///     cache.get_or_load("answer", &(), async || 42).await;
+    /// }
+    /// let total = cache.stats().total;
+    /// assert_eq!((total.loads, total.hits), (1, 9));
+    /// assert_eq!(total.hit_rate(), 0.9);
+    /// # }
+    /// ```
+    pub fn stats(&self) -> CacheStats {
+        self.core().snapshot()
+    }
+
+    /// Asks the store whether it is there. Functions run without it, so this is for dashboards, not for a probe that
+    /// would take the service out of rotation.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let health = cachemacro::Cache::memory().health().await?;
+    /// assert_eq!((health.store.kind, health.store.server), ("memory", None));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where it does not answer within its timeouts.
+    pub async fn health(&self) -> Result<Health> {
+        Ok(Health {
+            store: self.core().store.health().await?,
+            namespace: self.core().namespace().to_owned(),
+            disabled: self.is_disabled(),
+        })
+    }
+
+    /// Connects, which every other call does on its own when it needs to. Call it at start to fail early, or to have
+    /// the first request find a connection.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory(); // on Redis, this opens the connections
+    /// cache.connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the store cannot be reached within the connect timeout.
+    pub async fn connect(&self) -> Result<()> {
+        self.core().store.connect().await
+    }
+
+    /// Finishes what dropped calls left to do, then closes the store's connections. Cached calls after it run their
+    /// functions; direct ones may fail.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory();
+    /// cache.get_or_load("answer", &(), async || 42).await;
+    /// cache.shutdown().await; // last, when no request is served any more
+    /// assert_eq!(cache.get_or_load("question", &(), async || 6 * 7).await, 42);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn shutdown(&self) {
+        self.core().drain().await;
+        self.core().store.close().await;
+    }
+}

@@ -1,0 +1,264 @@
+//! What can be done with the typed handle to one cached value.
+
+use crate::engine::evict::Evict;
+use std::future::Future;
+use std::time::Duration;
+
+use crate::engine::entry::{Entry, is_value};
+use crate::engine::fill::finish_set;
+use crate::engine::read::Looked;
+use crate::ground::error::Result;
+use crate::key::Key;
+use crate::observe::stats::{Event, MissReason};
+use crate::policy::mode::Mode;
+use crate::policy::outcome::{Fallible, Plain, Value};
+use crate::policy::rules::NoRules;
+
+/// What is known of a stored value without decoding it.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use std::time::Duration;
+///
+/// let user = cachemacro::Cache::memory().entry::<String>("user", &7);
+/// user.get_or_load(async || "Ada".to_owned()).await;
+/// let meta = user.meta().await?.expect("it was stored");
+/// assert!(meta.age < meta.ttl && meta.load_time < Duration::from_secs(60));
+/// assert!(meta.size < 10, "bytes as stored");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Meta {
+    /// How long ago the value was stored.
+    pub age: Duration,
+    /// How long it stays fresh.
+    pub ttl: Duration,
+    /// How long its load took, to the millisecond.
+    pub load_time: Duration,
+    /// How many tags it carries.
+    pub tags: usize,
+    /// How many bytes its encoded, perhaps compressed form has.
+    pub size: usize,
+}
+
+impl<T: Value> Entry<T> {
+    /// The entry's key, without the namespace; `None` where the arguments cannot be a key.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// let user = cachemacro::Cache::memory().entry::<String>("user", &("eu", 7));
+    /// assert_eq!(user.key().map(|key| key.as_str()), Some("user:eu:7"));
+    /// ```
+    pub fn key(&self) -> Option<&Key> {
+        self.raw.as_ref().ok().map(|raw| &raw.key)
+    }
+
+    /// The value, if it is there and fresh; a stored `None` or `Err` is not a value.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let user = cachemacro::Cache::memory().entry::<String>("user", &7);
+    /// assert_eq!(user.get().await?, None);
+    /// user.set(&"Ada".to_owned()).await?;
+    /// assert_eq!(user.get().await?.as_deref(), Some("Ada"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the store failed, or the arguments cannot be a key.
+    pub async fn get(&self) -> Result<Option<T>> {
+        let raw = self.raw()?;
+        if self.core().is_bypassed() {
+            return Ok(None);
+        }
+        if Mode::current() == Mode::Refresh {
+            raw.record(Event::Miss(MissReason::TooOld));
+            return Ok(None);
+        }
+        match raw.look(self.expected()).await? {
+            Looked::Usable(usable) => {
+                let value = self.decode(&usable);
+                // That there is none was known.
+                let known = value.is_some() || !is_value(&usable.header);
+                raw.record(if known { Event::Hit } else { Event::Miss(MissReason::Undecodable) });
+                Ok(value)
+            }
+            Looked::Miss(miss) => {
+                raw.record(Event::Miss(miss.reason));
+                Ok(None)
+            }
+        }
+    }
+
+    /// The value; where there is none, `load` runs once for all callers in the fleet, and its value is stored.
+    /// Whatever breaks in the cache, `load` runs.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let answer = cachemacro::Cache::memory().entry::<u32>("answer", &());
+    /// assert_eq!(answer.get_or_load(async || 42).await, 42);
+    /// assert_eq!(answer.get_or_load(async || unreachable!("it is stored")).await, 42);
+    /// # }
+    /// ```
+    pub async fn get_or_load<F: Future<Output = T>>(&self, load: impl FnOnce() -> F) -> T {
+        let body = std::pin::pin!(async move { load().await });
+        crate::calls::load::load(Some(self.clone()), Plain, NoRules, body).await
+    }
+
+    /// The same with a load that can fail. An `Err` is returned, not stored, and not shared: callers that wait for a
+    /// load that fails load side by side.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let port = cachemacro::Cache::memory().entry::<u16>("port", &"http");
+    /// let failed = port.try_get_or_load(async || "eighty".parse::<u16>()).await;
+    /// assert!(failed.is_err());
+    /// assert_eq!(port.try_get_or_load(async || "80".parse::<u16>()).await, Ok(80));
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// What `load` returned; the cache has none of its own.
+    pub async fn try_get_or_load<E, F>(&self, load: impl FnOnce() -> F) -> std::result::Result<T, E>
+    where
+        F: Future<Output = std::result::Result<T, E>>,
+    {
+        let body = std::pin::pin!(async move { load().await });
+        crate::calls::load::load(Some(self.clone()), Fallible, NoRules, body).await
+    }
+
+    /// Stores a value, whatever was there; see [`Cache::set`]. A value that is not to be stored (TTL of zero, or
+    /// the rules say so) removes what was there.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let user = cachemacro::Cache::memory().entry::<String>("user", &7);
+    /// user.set(&"Ada".to_owned()).await?;
+    /// user.set(&"Ada Lovelace".to_owned()).await?;
+    /// assert_eq!(user.get().await?.as_deref(), Some("Ada Lovelace"));
+    /// user.clone().with_ttl(std::time::Duration::ZERO).set(&"Augusta".to_owned()).await?;
+    /// assert_eq!(user.get().await?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the store failed, or the value cannot be encoded or is too large: then what was there is removed.
+    pub async fn set(&self, value: &T) -> Result<()> {
+        let raw = self.keyed()?;
+        // Outside the cache nothing is stored, but what is there gets outdated all the same.
+        let prepared =
+            if self.core().is_bypassed() { Ok(None) } else { self.try_prepare(raw, &NoRules, value) };
+        finish_set(raw, prepared).await
+    }
+
+    /// Whether a fresh value is there, without decoding it; a stored `None` or `Err` is not a value.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let user = cachemacro::Cache::memory().entry::<String>("user", &7);
+    /// assert!(!user.has().await?);
+    /// user.set(&"Ada".to_owned()).await?;
+    /// assert!(user.has().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the store failed, or the arguments cannot be a key.
+    pub async fn has(&self) -> Result<bool> {
+        let raw = self.raw()?;
+        if self.core().is_bypassed() {
+            return Ok(false);
+        }
+        Ok(raw.peek(self.expected()).await?.is_some_and(|header| is_value(&header)))
+    }
+
+    /// How long what is stored stays fresh, to the millisecond; `None` where there is nothing.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// let user = cachemacro::Cache::memory().entry::<String>("user", &7);
+    /// assert_eq!(user.ttl().await?, None);
+    /// user.clone().with_ttl(Duration::from_secs(60)).set(&"Ada".to_owned()).await?;
+    /// assert!(user.ttl().await?.is_some_and(|left| left <= Duration::from_secs(60)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the store failed, or the arguments cannot be a key.
+    pub async fn ttl(&self) -> Result<Option<Duration>> {
+        Ok(self.meta().await?.map(|meta| meta.ttl))
+    }
+
+    /// Age, expiry and size of what is stored, be it a value, a `None` or an `Err`, without reading it whole; `None`
+    /// where there is nothing.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// let cache = cachemacro::Cache::memory();
+    /// let user = cache.entry::<String>("user", &7).with_ttl(Duration::from_secs(60)).with_tags(["users"]);
+    /// assert_eq!(user.meta().await?, None);
+    ///
+    /// user.set(&"Ada".to_owned()).await?;
+    /// let meta = user.meta().await?.expect("it was stored");
+    /// assert!(meta.ttl <= Duration::from_secs(60) && meta.tags == 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the store failed, or the arguments cannot be a key.
+    pub async fn meta(&self) -> Result<Option<Meta>> {
+        let raw = self.raw()?;
+        if self.core().is_bypassed() {
+            return Ok(None);
+        }
+        let header = raw.peek(self.expected()).await?;
+        // Now, and by a server's time: a first request teaches it.
+        let now = self.core().store.now();
+        Ok(header.map(|header| Meta {
+            age: now.since(header.stored_at),
+            ttl: header.fresh_until.since(now),
+            load_time: Duration::from_millis(header.load_millis.into()),
+            tags: header.stamps.into(),
+            size: header.payload as usize,
+        }))
+    }
+
+    /// Removes the entry. Tells whether a value was there.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let user = cachemacro::Cache::memory().entry::<String>("user", &7);
+    /// user.set(&"Ada".to_owned()).await?;
+    /// assert!(user.delete().await?);
+    /// assert!(!user.delete().await?, "it is gone already");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the store failed: the entry may still be there.
+    pub async fn delete(&self) -> Result<bool> {
+        self.keyed()?;
+        Ok(Evict::new(self.core().clone()).counted(self.counters()).entry(self).run().await? > 0)
+    }
+}

@@ -1,0 +1,140 @@
+//! What an entry can be given besides its key. Each setter gives the entry back; none touches the store.
+
+use crate::engine::entry::Entry;
+use crate::format::codec::{Codec, CodecFor};
+use crate::format::schema::Fingerprint;
+use crate::policy::outcome::Value;
+use crate::policy::rules::EntryRules;
+use crate::policy::ttl::{Policy, Ttl};
+
+impl<T: Value> Entry<T> {
+    /// The same entry with this TTL. Zero or under 1 ms: values are not stored.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// let n = cachemacro::Cache::memory().entry("n", &1).with_ttl(Duration::from_secs(30));
+    /// n.set(&7).await?;
+    /// assert!(n.ttl().await?.is_some_and(|left| left <= Duration::from_secs(30)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_ttl(self, ttl: impl Into<Ttl>) -> Self {
+        self.with(|raw| raw.ttl = Some(ttl.into()))
+    }
+
+    /// The same entry with these tags besides those that it has.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory();
+    /// let user = cache.entry("user", &7).with_tags(["users", "org:3"]);
+    /// user.set(&"Ada".to_owned()).await?;
+    /// cache.evict_tags(["org:3"]).await?;
+    /// assert_eq!(user.get().await?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_tags<S: AsRef<str>>(self, tags: impl IntoIterator<Item = S>) -> Self {
+        self.with(|raw| tags.into_iter().for_each(|tag| raw.tag(tag.as_ref())))
+    }
+
+    /// The same entry with another codec than the cache's. Values that were stored with that one are misses.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, codec::Json};
+    ///
+    /// let cache = Cache::memory();
+    /// let user = cache.entry("user", &7).with_codec::<Json>();
+    /// user.set(&"Ada".to_owned()).await?;
+    /// assert_eq!(user.get().await?.as_deref(), Some("Ada"));
+    /// assert!(!cache.has::<String>("user", &7).await?, "that would be bincode");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_codec<C: Codec>(mut self) -> Self {
+        self.codec = Some(CodecFor::of::<C>());
+        self
+    }
+
+    /// The same entry with these options, in place of those of its site.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, Policy, Ttl};
+    ///
+    /// let policy = Policy { ttl: Some(Ttl::millis(2_000)), jitter: Some(10), ..Policy::DEFAULT };
+    /// let n = Cache::memory().entry("n", &1).with_policy(policy);
+    /// n.set(&7).await?;
+    /// assert!(n.ttl().await?.is_some_and(|left| left.as_millis() <= 2_200));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_policy(self, policy: Policy) -> Self {
+        self.with(|raw| raw.policy = policy)
+    }
+
+    /// The same entry with rules about its values, which loads, `set`, `update` and `increment` follow.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, EntryRules};
+    ///
+    /// let rules = EntryRules::none().unless(Vec::is_empty).tags(|rows: &Vec<u64>| {
+    ///     rows.iter().map(|row| format!("row:{row}")).collect()
+    /// });
+    /// let cache = Cache::memory();
+    /// let page = cache.entry::<Vec<u64>>("page", &1).with_rules(rules);
+    ///
+    /// page.get_or_load(async || vec![]).await;
+    /// assert!(!page.has().await?, "an empty page is not stored");
+    /// page.get_or_load(async || vec![7, 8]).await;
+    /// cache.evict_tags(["row:8"]).await?;
+    /// assert!(!page.has().await?, "the page showed row 8");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_rules(mut self, rules: EntryRules<T>) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// The same entry with another source of its schema fingerprint: `schema::described::<T>` for a type that derives
+    /// [`CacheSchema`](crate::CacheSchema), as attributed functions have it.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// # use cachemacro_derive::CacheSchema;
+    /// use cachemacro::{Cache, CacheSchema, schema::described};
+    ///
+    /// #[derive(Clone, serde::Serialize, serde::Deserialize, CacheSchema)]
+    /// # #[cachemacro(crate = ::cachemacro_runtime)]
+    /// struct Note {
+    ///     text: String,
+    /// }
+    ///
+    /// let note = Cache::memory().entry::<Note>("note", &1).with_schema(described::<Note>);
+    /// note.set(&Note { text: "milk".to_owned() }).await?;
+    /// assert!(note.has().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_schema(mut self, schema: fn() -> Fingerprint) -> Self {
+        self.schema = schema;
+        self
+    }
+}

@@ -1,0 +1,118 @@
+//! Many evicts as one: entries, tags and prefixes, collected first and sent together.
+
+use serde::Serialize;
+
+use crate::engine::entry::Entry;
+use crate::engine::evict::Evict;
+use crate::ground::error::Result;
+use crate::key::Key;
+use crate::policy::outcome::Value;
+
+impl Evict {
+    /// One entry. It is evicted from this cache, whichever cache the handle came from.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory();
+    /// let user = cache.entry::<String>("user", &7);
+    /// user.set(&"Ada".to_owned()).await?;
+    /// assert_eq!(cache.evict().entry(&user).run().await?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn entry<T: Value>(mut self, entry: &Entry<T>) -> Self {
+        self.add_entry(entry);
+        self
+    }
+
+    /// Many entries.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory();
+    /// let users = [7, 8, 9].map(|id| cache.entry::<String>("user", &id));
+    /// users[0].set(&"Ada".to_owned()).await?;
+    /// users[1].set(&"Grace".to_owned()).await?;
+    /// assert_eq!(cache.evict().entries(&users).run().await?, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn entries<'a, T: Value>(self, entries: impl IntoIterator<Item = &'a Entry<T>>) -> Self {
+        entries.into_iter().fold(self, Self::entry)
+    }
+
+    /// The entry of `key` under `prefix`; see [`Key::new`].
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory();
+    /// cache.set("user", &("eu", 7), &"Ada".to_owned()).await?;
+    /// assert_eq!(cache.evict().key("user", &("eu", 7)).run().await?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn key<K: Serialize + ?Sized>(mut self, prefix: &str, key: &K) -> Self {
+        self.add_key(Key::new(prefix, key));
+        self
+    }
+
+    /// All entries that carry one of these tags: constant time, however many there are.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory();
+    /// let user = cache.entry::<String>("user", &7).with_tags(["users"]);
+    /// user.set(&"Ada".to_owned()).await?;
+    /// assert_eq!(cache.evict().tags(["users", "lists"]).run().await?, 0, "those of tags are not counted");
+    /// assert!(!user.has().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn tags<S: AsRef<str>>(mut self, tags: impl IntoIterator<Item = S>) -> Self {
+        self.add_tags(tags);
+        self
+    }
+
+    /// All entries under a prefix. Scans the server's keys: costs time in proportion to all of them. Of a prefix over
+    /// 165 bytes only the beginning counts, as in keys.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory();
+    /// cache.set("user", &7, &"Ada".to_owned()).await?;
+    /// cache.set("user", &8, &"Grace".to_owned()).await?;
+    /// assert_eq!(cache.evict().prefix("user").run().await?, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn prefix(mut self, prefix: &str) -> Self {
+        self.add_prefix(prefix);
+        self
+    }
+
+    /// Sends the evicts. Returns how many entries went: with a value, where they were named; with a value or being
+    /// loaded, under a prefix. Those of tags are not counted.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory();
+    /// cache.set("user", &7, &"Ada".to_owned()).await?;
+    /// let gone = cache.evict().key("user", &7).key("user", &8).run().await?;
+    /// assert_eq!(gone, 1, "nothing was under the other key");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the store could not be reached or refused; the other evicts have been tried all the same. Else
+    /// [`ErrorKind::Key`](crate::ErrorKind::Key), where a key or tag could not be built.
+    pub async fn run(self) -> Result<u64> {
+        self.send().await
+    }
+}

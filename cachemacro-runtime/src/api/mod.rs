@@ -1,0 +1,12 @@
+//! The public nouns and their verbs; each method is a line or two.
+
+pub(crate) mod builder;
+pub(crate) mod cache;
+pub(crate) mod direct;
+pub(crate) mod entry;
+pub(crate) mod entry_options;
+pub(crate) mod events;
+pub(crate) mod evict;
+pub(crate) mod lookup;
+pub(crate) mod many;
+pub(crate) mod registry;

@@ -1,0 +1,253 @@
+//! Many entries in one call: one read, one load of what is missing, one lease each.
+
+mod missing;
+mod steps;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use futures_util::future::{FutureExt as _, join_all};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::task::unconstrained;
+
+use self::missing::{Missing, State};
+use self::steps::{Done, Step, ask_all, step};
+use crate::engine::chunks::{MOST_TAGS, chunks};
+use crate::engine::core::Core;
+use crate::engine::entry::Entry;
+use crate::engine::flight::{Follow, Landed, Lead, Seat, Verdict, Waited};
+use crate::engine::lease::Pauses;
+use crate::engine::raw::RawEntry;
+use crate::engine::read::Looked;
+use crate::format::stamps::VersionKey;
+use crate::observe::stats::{Event, MissReason};
+use crate::policy::mode::Mode;
+use crate::policy::outcome::Value;
+use crate::policy::rules::NoRules;
+use crate::store::LeaseKind;
+
+/// Runs `load` for the ids that are missing; see [`Cache::try_get_or_load_many`](crate::Cache::try_get_or_load_many).
+pub(crate) async fn load_many<K, T, E, F>(
+    core: &Arc<Core>,
+    ids: impl IntoIterator<Item = K>,
+    entry: impl Fn(&K) -> Entry<T>,
+    mut load: impl FnMut(Vec<K>) -> F,
+) -> Result<HashMap<K, T>, E>
+where
+    K: Eq + Hash + Clone,
+    T: Value,
+    F: Future<Output = Result<HashMap<K, T>, E>>,
+{
+    let mut batch = Batch::new(core, ids, entry);
+    Box::pin(batch.read()).await;
+    batch.join();
+    Box::pin(batch.ask()).await;
+    let (mut steps, mut follows) = (FuturesUnordered::new(), FuturesUnordered::new());
+    loop {
+        follows.extend(batch.follows.drain(..).map(|(missing, follow)| missing.told(follow)));
+        let seen = batch.take(|missing| matches!(missing.state, State::Seen(_)));
+        if !seen.is_empty() {
+            steps.push(step(core, Step::Ask(seen)));
+        }
+        let busy = batch.take(|missing| matches!(missing.state, State::Busy { .. }));
+        for group in chunks(busy, MOST_TAGS, |_| 0) {
+            steps.push(step(core, Step::Wait(group)));
+        }
+        if !batch.missing.is_empty() {
+            // Before `load` is called: it may read at once, and not only when it is awaited.
+            let leads = batch.missing.iter_mut().filter_map(|missing| missing.lead.as_mut());
+            leads.for_each(Lead::loading);
+            let ids = batch.missing.iter().map(|missing| missing.id.clone()).collect();
+            steps.push(step(core, Step::Load(std::mem::take(&mut batch.missing), load(ids))));
+        }
+        tokio::select! {
+            Some(done) = steps.next() => batch.done(done?),
+            // All that were told together, so that what is left to load is loaded together: a task's budget for
+            // being polled must not end in between.
+            Some(told) = unconstrained(follows.next()) => {
+                let more = || unconstrained(follows.next()).now_or_never().flatten();
+                for (missing, waited) in std::iter::once(told).chain(std::iter::from_fn(more)) {
+                    batch.told(missing, waited);
+                }
+            }
+            else => return Ok(batch.values),
+        }
+    }
+}
+
+/// The ids of one call on their way to values.
+struct Batch<'a, K, T> {
+    core: &'a Arc<Core>,
+    missing: Vec<Missing<K, T>>,
+    /// Those that other callers in this process lead, from now on.
+    follows: Vec<(Missing<K, T>, Follow)>,
+    values: HashMap<K, T>,
+}
+
+impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
+    fn new(core: &'a Arc<Core>, ids: impl IntoIterator<Item = K>, entry: impl Fn(&K) -> Entry<T>) -> Self {
+        let mut entries: HashMap<K, Entry<T>> = HashMap::new();
+        for id in ids {
+            let made = entry(&id);
+            entries.entry(id).or_insert(made);
+        }
+        let missing = |(id, entry): (K, Entry<T>)| {
+            let pauses = Pauses::new(entry.raw().map(RawEntry::wait).unwrap_or_default());
+            Missing { id, entry, state: State::Seen(0), lead: None, looks: 0, pauses, joined_again: false }
+        };
+        Self {
+            core,
+            missing: entries.into_iter().map(missing).collect(),
+            follows: Vec::new(),
+            values: HashMap::new(),
+        }
+    }
+
+    /// Takes out those for which `which` holds.
+    fn take(&mut self, which: impl Fn(&Missing<K, T>) -> bool) -> Vec<Missing<K, T>> {
+        let (taken, left) = std::mem::take(&mut self.missing).into_iter().partition(which);
+        self.missing = left;
+        taken
+    }
+
+    /// Nothing is read. What is there stays until it is replaced.
+    async fn refresh(&mut self) {
+        let core = self.core;
+        let wanted = self.take(|missing| missing.within(core).is_some());
+        for missing in &wanted {
+            missing.record(Event::Miss(MissReason::TooOld));
+        }
+        // This task is loading or putting this very key: it would come between.
+        let (own, wanted) = wanted.into_iter().partition(Missing::is_own);
+        self.missing.extend(own);
+        self.missing.iter_mut().for_each(|missing| missing.state = State::Unstored);
+        let asked = ask_all(self.core, wanted, LeaseKind::Put).await;
+        self.done(asked);
+    }
+
+    /// Reads all, in one request unless they are very many. What cannot be read is loaded and not stored; after a
+    /// request that failed no more are sent.
+    async fn read(&mut self) {
+        if Mode::current() == Mode::Refresh {
+            return self.refresh().await;
+        }
+        let core = self.core;
+        let within = self.take(|missing| missing.within(core).is_some());
+        self.missing.iter_mut().for_each(|missing| missing.state = State::Unstored);
+        let keys: Vec<&str> =
+            within.iter().filter_map(|missing| Some(&*missing.within(core)?.full)).collect();
+        let settled = core.settle(&keys).await.inspect_err(|error| core.failed(error));
+        let mut answers = settled.is_ok();
+        for chunk in chunks(within, MOST_TAGS, Missing::tags) {
+            let looks = if answers { look(core, &chunk).await } else { None };
+            answers = looks.is_some();
+            let mut looks = looks.unwrap_or_default().into_iter();
+            for missing in chunk {
+                self.looked(missing, looks.next().flatten());
+            }
+        }
+    }
+
+    fn looked(&mut self, mut missing: Missing<K, T>, looked: Option<Looked>) {
+        match missing.judge(looked) {
+            Ok((row, _)) => {
+                missing.record(Event::Hit);
+                self.values.extend(row.map(|row| (missing.id, row)));
+            }
+            Err(reason) => {
+                missing.record(Event::Miss(reason));
+                self.missing.push(missing);
+            }
+        }
+    }
+
+    /// Joins this process's flights.
+    fn join(&mut self) {
+        for missing in std::mem::take(&mut self.missing) {
+            if matches!(missing.state, State::Refresh(_)) {
+                self.missing.push(missing);
+            } else {
+                self.join_one(missing);
+            }
+        }
+    }
+
+    fn join_one(&mut self, mut missing: Missing<K, T>) {
+        if let Some(raw) = missing.within(self.core) {
+            if missing.is_own() {
+                // This task is loading or putting this very key: it would wait for itself.
+                missing.state = State::Unstored;
+            } else {
+                match raw.join(missing.entry.has_late_tags(&NoRules)) {
+                    Seat::Lead(lead) => missing.lead = Some(lead),
+                    Seat::Follow(follow) => return self.follows.push((missing, follow)),
+                }
+            }
+        }
+        self.missing.push(missing);
+    }
+
+    /// How the wait for another caller in this process ended.
+    fn told(&mut self, mut missing: Missing<K, T>, waited: Waited) {
+        match waited {
+            Waited::Told(Verdict::Share(Landed::Value(shared))) if shared.is::<T>() => {
+                missing.record(Event::SharedLoad);
+                self.values.extend(shared.downcast_ref().map(|row: &T| (missing.id, row.clone())));
+                return;
+            }
+            Waited::Told(Verdict::Share(Landed::None)) => {
+                missing.record(Event::SharedLoad);
+                return;
+            }
+            // An error is not this call's. Once more together with the others, then alone.
+            Waited::Told(Verdict::Share(_)) if !missing.joined_again => {
+                missing.joined_again = true;
+                return self.join_one(missing);
+            }
+            Waited::Told(Verdict::Share(_) | Verdict::Alone) => missing.state = State::Unstored,
+            Waited::Told(Verdict::Lead(lead)) => missing.lead = Some(lead),
+            Waited::Over(lead) => {
+                missing.lead = Some(lead);
+                missing.state = State::Unstored;
+            }
+        }
+        self.missing.push(missing);
+    }
+
+    /// Asks for one lease each for what was looked for and not found.
+    async fn ask(&mut self) {
+        let wanted = self.take(|missing| matches!(missing.state, State::Seen(_)));
+        let asked = ask_all(self.core, wanted, LeaseKind::Load).await;
+        self.done(asked);
+    }
+
+    fn done(&mut self, done: Done<K, T>) {
+        self.missing.extend(done.missing);
+        self.values.extend(done.values);
+    }
+}
+
+/// One read for all of these; `None` where the store failed, for all or for the stamps of one.
+async fn look<K, T: Value>(core: &Arc<Core>, chunk: &[Missing<K, T>]) -> Option<Vec<Option<Looked>>> {
+    let removals: Vec<&RawEntry> = chunk.iter().filter_map(|missing| missing.entry.raw().ok()).collect();
+    let keys: Vec<String> = removals.iter().map(|raw| raw.full.to_string()).collect();
+    let mut tags: Vec<VersionKey> = Vec::new();
+    let mut places: HashMap<&VersionKey, usize> = HashMap::new();
+    for tag in removals.iter().flat_map(|raw| &raw.tags) {
+        places.entry(tag).or_insert_with(|| {
+            tags.push(tag.clone());
+            tags.len() - 1
+        });
+    }
+    let (entries, versions) = core.timed(core.store.read_many(&keys, &tags)).await.ok()?;
+    let mut entries = entries.into_iter();
+    let looks = chunk.iter().zip(&removals).map(|(missing, raw)| {
+        let entry = entries.next().flatten();
+        let version = |tag| places.get(tag).and_then(|at| versions.get(*at).copied().flatten());
+        let own: Vec<_> = raw.tags.iter().map(version).collect();
+        async move { raw.found(entry, &own, missing.entry.expected()).await.ok() }
+    });
+    Some(join_all(looks).await)
+}

@@ -1,0 +1,220 @@
+//! What goes on beside each other in one batch: asking for leases, waiting for other processes, loading.
+
+use crate::engine::core::Core;
+use std::collections::HashMap;
+use std::future::Future;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::missing::{Missing, State};
+use crate::engine::chunks::{MOST_TAGS, chunks};
+use crate::engine::evict::log_failed;
+use crate::engine::fill::{fill_all, finish_puts};
+use crate::engine::flight::{Landed, Lead};
+use crate::engine::lease;
+use crate::engine::lease::{Answer, Held, Renewals, Wanted};
+use crate::engine::loading::Loading;
+use crate::engine::raw::RawEntry;
+use crate::engine::raw::to_capture;
+use crate::observe::stats::{Counters, Event};
+use crate::policy::outcome::Value;
+use crate::policy::rules::NoRules;
+use crate::store::LeaseKind;
+
+/// What goes on beside the other things of one call.
+pub(super) enum Step<K, T, F> {
+    /// Asks for a lease each.
+    Ask(Vec<Missing<K, T>>),
+    /// Waits for other processes.
+    Wait(Vec<Missing<K, T>>),
+    Load(Vec<Missing<K, T>>, F),
+}
+
+/// What became of a step: ids that got further, and values.
+pub(super) struct Done<K, T> {
+    pub(super) missing: Vec<Missing<K, T>>,
+    pub(super) values: HashMap<K, T>,
+}
+
+impl<K: Eq + Hash, T> Done<K, T> {
+    pub(super) fn nothing() -> Self {
+        Self { missing: Vec::new(), values: HashMap::new() }
+    }
+}
+
+/// Takes a step. The larger ones are boxed: their size is not paid for by those who wait.
+pub(super) async fn step<K, T, E, F>(core: &Arc<Core>, step: Step<K, T, F>) -> Result<Done<K, T>, E>
+where
+    K: Eq + Hash,
+    T: Value,
+    F: Future<Output = Result<HashMap<K, T>, E>>,
+{
+    match step {
+        Step::Ask(wanted) => Ok(Box::pin(ask_all(core, wanted, LeaseKind::Load)).await),
+        Step::Wait(busy) => Ok(Done { missing: wait_for_any(busy).await, ..Done::nothing() }),
+        Step::Load(wanted, load) => {
+            let values = Box::pin(load_together(core, wanted, load)).await?;
+            Ok(Done { values, ..Done::nothing() })
+        }
+    }
+}
+
+/// Asks for one lease each, in one request unless they are very many; after one that failed no more are sent.
+pub(super) async fn ask_all<K: Eq + Hash, T: Value>(
+    core: &Arc<Core>,
+    mut wanted: Vec<Missing<K, T>>,
+    kind: LeaseKind,
+) -> Done<K, T> {
+    let mut done = Done::nothing();
+    wanted.iter_mut().filter_map(|missing| missing.lead.as_mut()).for_each(Lead::reading);
+    let mut renewals = Renewals::new(core);
+    let mut failed = false;
+    for chunk in chunks(wanted, MOST_TAGS, Missing::tags) {
+        renewals.renew(core, done.missing.iter().filter_map(Missing::held)).await;
+        let answers = if failed { Vec::new() } else { ask(core, &chunk, kind).await };
+        failed |= answers.iter().any(|answer| matches!(answer, Answer::Failed));
+        let mut answers = answers.into_iter();
+        for mut missing in chunk {
+            missing.state = match (answers.next().unwrap_or(Answer::Failed), kind) {
+                (Answer::Held(held), LeaseKind::Put) => State::Refresh(Some(held)),
+                (_, LeaseKind::Put) => State::Refresh(None),
+                (Answer::Held(held), _) => State::Held(held),
+                (Answer::Busy(remaining), _) => State::Busy { seen: missing.seen(), remaining },
+                (Answer::Found(bytes, versions), _) => {
+                    match missing.found(bytes, &versions).await {
+                        Ok((id, row)) => done.values.extend(row.map(|row| (id, row))),
+                        Err(missing) => done.missing.push(missing),
+                    }
+                    continue;
+                }
+                (Answer::Failed, _) => State::Unstored,
+            };
+            done.missing.push(missing);
+        }
+    }
+    done
+}
+
+/// Waits until any of those that other processes are loading may have changed, or the wait for one of them is over. No
+/// lease is held meanwhile but for loads under way: two batches that did would never get all.
+async fn wait_for_any<K, T: Value>(mut busy: Vec<Missing<K, T>>) -> Vec<Missing<K, T>> {
+    let leased: Vec<_> = busy.iter().filter_map(Missing::leased).collect();
+    let Some(mut pauses) = busy.first().map(|missing| missing.pauses.clone()) else { return busy };
+    if leased.iter().all(|(_, left)| !left.is_zero()) {
+        pauses.wait_for_any(&leased).await;
+    }
+    for missing in &mut busy {
+        missing.pauses.follow(&pauses);
+        if let State::Busy { seen, .. } = missing.state {
+            let is_over = missing.pauses.left().is_zero();
+            missing.state = if is_over { State::Unstored } else { State::Seen(seen) };
+        }
+    }
+    busy
+}
+
+/// One request for a lease each.
+async fn ask<K, T: Value>(core: &Arc<Core>, chunk: &[Missing<K, T>], kind: LeaseKind) -> Vec<Answer> {
+    let captures: Vec<_> = chunk
+        .iter()
+        .filter_map(|missing| {
+            let raw = missing.entry.raw().ok()?;
+            Some((raw, to_capture(raw, missing.entry.has_late_tags(&NoRules)), missing))
+        })
+        .collect();
+    let wanted: Vec<_> = captures
+        .iter()
+        .map(|(raw, capture, missing)| Wanted { key: &raw.full, seen: missing.seen(), kind, capture })
+        .collect();
+    lease::acquire_many(core, &wanted).await
+}
+
+/// Loads these together, shares them with this process and stores those whose lease is held.
+async fn load_together<K: Eq + Hash, T: Value, E>(
+    core: &Arc<Core>,
+    wanted: Vec<Missing<K, T>>,
+    load: impl Future<Output = Result<HashMap<K, T>, E>>,
+) -> Result<HashMap<K, T>, E> {
+    let held: Vec<&Held> = wanted.iter().filter_map(Missing::held).collect();
+    let removals = || wanted.iter().filter_map(|missing| missing.entry.raw().ok());
+    let deadline = removals().map(RawEntry::deadline).max().unwrap_or_default();
+    let keys = removals().map(|raw| (raw.core.id, raw.full.clone())).collect();
+    let loading = Loading::current().with_all(keys);
+    let counted = Counted::of(core, &wanted);
+    counted.record(Event::Load);
+    let began = Instant::now();
+    let loaded = lease::keep(&held, deadline, loading.scope(load)).await;
+    drop(held);
+    let took = began.elapsed();
+    counted.load_took(took);
+    let mut loaded = match loaded {
+        Ok(loaded) => loaded,
+        Err(failure) => {
+            counted.record(Event::LoadFailed);
+            wanted.into_iter().filter_map(|missing| missing.lead).for_each(Lead::fail);
+            return Err(failure);
+        }
+    };
+    let (mut fills, mut puts) = (Vec::new(), Vec::new());
+    let (mut leads, mut values) = (Vec::new(), HashMap::new());
+    for missing in wanted {
+        let value = loaded.remove(&missing.id);
+        if let Some(mut lead) = missing.lead {
+            if lead.has_followers() {
+                lead.share_load(&Landed::of(value.as_ref()));
+            }
+            lead.close();
+            leads.push(lead);
+        }
+        match (missing.state, missing.entry.raw()) {
+            (State::Held(held), Ok(raw)) => {
+                // Without a value to store, dropping the lease gives it back.
+                if let Some(prepared) = missing.entry.prepare(raw, &NoRules, value.as_ref()) {
+                    fills.push((raw.clone(), held, prepared));
+                }
+            }
+            (State::Refresh(held), Ok(raw)) => {
+                let prepared = missing.entry.prepare(raw, &NoRules, value.as_ref());
+                puts.push((raw.clone(), held, prepared));
+            }
+            _ => {}
+        }
+        values.extend(value.map(|value| (missing.id, value)));
+    }
+    fill_all(core, fills, took, false).await;
+    if let Err(error) = finish_puts(core, puts, took).await {
+        log_failed(&error);
+    }
+    // Who joined during the load looks for what was stored.
+    leads.into_iter().for_each(Lead::hand_on);
+    Ok(values)
+}
+
+/// The cache and the sites for which a load counts, each once.
+struct Counted {
+    core: Arc<Core>,
+    sites: Vec<Arc<Counters>>,
+}
+
+impl Counted {
+    fn of<K, T: Value>(core: &Arc<Core>, loaded: &[Missing<K, T>]) -> Self {
+        let mut sites: Vec<Arc<Counters>> = Vec::new();
+        for (_, site) in loaded.iter().filter_map(|missing| missing.within(core)?.site.as_ref()) {
+            if !sites.iter().any(|known| Arc::ptr_eq(known, site)) {
+                sites.push(site.clone());
+            }
+        }
+        Self { core: core.clone(), sites }
+    }
+
+    fn record(&self, event: Event) {
+        self.core.stats.record(event);
+        self.sites.iter().for_each(|site| site.record(event));
+    }
+
+    fn load_took(&self, time: Duration) {
+        self.core.stats.load_took(time);
+        self.sites.iter().for_each(|site| site.load_took(time));
+    }
+}

@@ -1,0 +1,146 @@
+//! Atomic read-modify-write: the change is computed here and stored if nobody was faster, else repeated.
+
+use std::time::Duration;
+
+use crate::engine::entry::Entry;
+use crate::engine::raw::RawEntry;
+use crate::engine::raw::to_capture;
+use crate::engine::read::{Expected, Looked, Miss};
+use crate::format::ids::Version;
+use crate::format::stamps::VersionKey;
+use crate::ground::error::{Error, ErrorKind, Result};
+use crate::observe::stats::{Event, MissReason};
+use crate::policy::outcome::Value;
+use crate::policy::rules::NoRules;
+
+/// How often an update is repeated. Updates of one process queue up, so each round lost is another process's
+/// update that went through.
+pub(crate) const MOST_ROUNDS: u32 = 100;
+
+impl<T: Value> Entry<T> {
+    /// Replaces the value by what `change` makes of it (`None`: there is none), atomically: where another writer
+    /// comes between, `change` runs again on the newer value. Returns what was stored. Clears any lease, so a load
+    /// that is under way does not overwrite it.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cart = cachemacro::Cache::memory().entry::<Vec<String>>("cart", &7);
+    /// cart.update(|items| {
+    ///     let mut items = items.unwrap_or_default();
+    ///     items.push("tea".to_owned());
+    ///     items
+    /// })
+    /// .await?;
+    /// assert_eq!(cart.get().await?, Some(vec!["tea".to_owned()]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the store failed or the value cannot be encoded (nothing changed, unless the error
+    /// [`is_ambiguous`](Error::is_ambiguous)); [`ErrorKind::Contention`] where others were faster 100 times.
+    /// [`ErrorKind::Config`] where the cache is disabled: there is nothing to update.
+    pub async fn update(&self, mut change: impl FnMut(Option<T>) -> T) -> Result<T> {
+        self.try_update(|current| Ok(change(current))).await
+    }
+
+    /// [`update`](Self::update) with a change that can fail: then nothing changes.
+    pub(crate) async fn try_update(&self, mut change: impl FnMut(Option<T>) -> Result<T>) -> Result<T> {
+        let raw = self.updatable()?;
+        let core = raw.core.clone();
+        let queued = core.turns.queue(&raw.full);
+        // Only a courtesy: it spares repeated rounds. Whoever is first may never be polled again.
+        let _turn = tokio::time::timeout(raw.wait(), queued.turn()).await;
+        let capture = to_capture(raw, self.has_late_tags(&NoRules));
+        let expected = self.stored();
+        for round in 0..MOST_ROUNDS {
+            let (looked, captured) = raw.look_to_change(expected, &capture).await?;
+            let (current, seen) = match looked {
+                Looked::Usable(usable) => {
+                    let seen = usable.header.fill_id;
+                    (self.decode(&usable), seen)
+                }
+                // What is expired or damaged may be no value to the store any more; then nothing was seen.
+                Looked::Miss(Miss { reason: MissReason::Expired | MissReason::Malformed, .. })
+                    if round % 2 == 1 =>
+                {
+                    (None, 0)
+                }
+                Looked::Miss(miss) => (None, miss.seen),
+            };
+            let value = change(current).inspect_err(|error| raw.failed(error))?;
+            let prepared = self.try_prepare(raw, &NoRules, &value);
+            let Some(prepared) = prepared.inspect_err(|error| raw.failed(error))? else {
+                return Err(Error::new(
+                    ErrorKind::Encode,
+                    "an update's value must be storable: its TTL or rules forbid it",
+                ));
+            };
+            // Where one of the value's tags may have been evicted since, `current` may be what that was to remove.
+            let Some(stamps) = prepared.stamps(raw, &captured).await? else { continue };
+            let (bytes, life) = prepared.assemble(raw, &stamps, Duration::ZERO);
+            let length = bytes.len();
+            if raw.timed(core.store.compare_and_set(&raw.full, seen, bytes, life)).await? {
+                core.flights.detach(&raw.full);
+                raw.record(Event::Put);
+                raw.record(Event::BytesWritten(length));
+                return Ok(value);
+            }
+            let pause = Duration::from_micros(u64::from(round) * 100).mul_f64(rand::random_range(0.0..1.0));
+            tokio::time::sleep(pause).await;
+        }
+        Err(contention(raw))
+    }
+}
+
+impl<T: Value> Entry<T> {
+    /// The raw of an operation that makes no sense without a cache.
+    pub(crate) fn updatable(&self) -> Result<&RawEntry> {
+        if self.core().settings.disabled {
+            return Err(Error::new(ErrorKind::Config, "the cache is disabled: there is nothing to update"));
+        }
+        self.raw()
+    }
+
+    /// What is stored, however old: what a mode does not let a reader see must not be lost either.
+    pub(crate) fn stored(&self) -> Expected {
+        Expected { max_age: None, ..self.expected() }
+    }
+}
+
+impl RawEntry {
+    /// What is stored, and the captured versions to store under what is made of it.
+    async fn look_to_change(
+        &self,
+        expected: Expected,
+        capture: &[VersionKey],
+    ) -> Result<(Looked, Vec<Version>)> {
+        self.settle().await?;
+        // Before the value is read, as before a load.
+        let mut captured = self.capture_now(capture).await?;
+        let read = self.timed(self.core.store.read(&self.full, &self.tags)).await?;
+        let looked = self.found(read.entry, &read.versions, expected).await?;
+        let moved = read.versions.iter().zip(&captured).any(|(now, before)| *now != Some(*before));
+        match looked {
+            // A tag was evicted in between: no reader would see what is stored under these versions.
+            Looked::Usable(_) if moved => {
+                // The value is a newer one, and its stamps are the versions that were read with it.
+                for (captured, now) in captured.iter_mut().zip(read.versions.into_iter().flatten()) {
+                    *captured = now;
+                }
+            }
+            // What is made of nothing is not older than versions from after the look.
+            Looked::Miss(_) if moved => captured = self.capture_now(capture).await?,
+            Looked::Usable(_) | Looked::Miss(_) => {}
+        }
+        Ok((looked, captured))
+    }
+}
+
+/// Counts that others were faster in every round.
+pub(crate) fn contention(raw: &RawEntry) -> Error {
+    let error = Error::new(ErrorKind::Contention, "others changed the entry each time");
+    raw.failed(&error);
+    error
+}

@@ -1,0 +1,188 @@
+//! One call of a function that writes: its body always runs, and the cache follows its success.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::engine::core::Core;
+use crate::engine::evict::{Evict, log_failed};
+use crate::engine::fill::finish_put;
+use crate::engine::lease::{self, Held};
+use crate::engine::loading::Loading;
+use crate::engine::prepare::Prepared;
+use crate::engine::raw::RawEntry;
+use crate::engine::removals::Removals;
+use crate::ground::error::Error;
+use crate::observe::stats::{Counters, Event};
+use crate::policy::outcome::Outcome;
+use crate::policy::site::Site;
+
+/// When the evicts of one attribute happen, besides after success.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct When {
+    /// Before the body too, and after it whatever became of it.
+    pub before: bool,
+    /// After an `Err` too.
+    pub on_err: bool,
+}
+
+/// What one function does to the cache.
+pub(crate) struct Effects<'a, R, O: Outcome<R>> {
+    pub(crate) outcome: O,
+    pub(crate) puts: Vec<Put<'a, O::Value>>,
+    pub(crate) evicts: Vec<Group>,
+    /// Hands a failed evict to the caller.
+    pub(crate) on_failed: Option<fn(Error) -> R>,
+}
+
+/// Encodes what the body returned, `None` being a `None`.
+pub(crate) type Prepare<'a, V> = Box<dyn Fn(Option<&V>) -> Option<Prepared> + Send + 'a>;
+
+/// A value to write through.
+pub(crate) struct Put<'a, V> {
+    pub(crate) raw: RawEntry,
+    pub(crate) late_tags: bool,
+    pub(crate) on_err: bool,
+    pub(crate) prepare: Prepare<'a, V>,
+    pub(crate) held: Option<Held>,
+}
+
+/// The evicts of one attribute, one for each cache.
+pub(crate) struct Group {
+    pub(crate) when: When,
+    /// In the attribute's own cache.
+    pub(crate) own: Evict,
+    /// In other caches, which entries are of.
+    pub(crate) others: Vec<Evict>,
+}
+
+impl Group {
+    fn all(&self) -> impl Iterator<Item = &Evict> {
+        std::iter::once(&self.own).chain(&self.others)
+    }
+
+    /// What is evicted from `cache`.
+    pub(crate) fn within(&mut self, core: &Arc<Core>, site: Option<&'static Site>) -> &mut Evict {
+        let same = |evict: &Evict| evict.core().id == core.id;
+        if same(&self.own) {
+            return &mut self.own;
+        }
+        let at = self.others.iter().position(same).unwrap_or_else(|| {
+            self.others.push(evict_at(site, core.clone()));
+            self.others.len() - 1
+        });
+        &mut self.others[at]
+    }
+}
+
+/// No evicts yet, which are to count for this site too.
+pub(crate) fn evict_at(site: Option<&'static Site>, core: Arc<Core>) -> Evict {
+    let counters = site.map(|site| core.site_counters(site));
+    Evict::new(core).counted(counters)
+}
+
+impl<R, O: Outcome<R>> Effects<'_, R, O> {
+    /// What must go whatever becomes of the body, in case it wrote before it was dropped or panicked.
+    fn guard(&self) -> Guard {
+        let puts = self.puts.iter().map(|put| {
+            let counters = put.raw.site.as_ref().map(|(_, counters)| counters.clone());
+            (put.raw.core.clone(), Removals::key(&put.raw.full), counters)
+        });
+        let evicts = self.evicts.iter().flat_map(Group::all);
+        let evicts =
+            evicts.map(|evict| (evict.core().clone(), evict.removals().clone(), evict.site().cloned()));
+        Guard(puts.chain(evicts).collect())
+    }
+}
+
+/// Evicts from its destructor, unless told that the evicts were done.
+struct Guard(Vec<(Arc<Core>, Removals, Option<Arc<Counters>>)>);
+
+impl Guard {
+    fn disarm(mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        for (core, removals, site) in self.0.drain(..) {
+            core.evict_later(removals, site);
+        }
+    }
+}
+
+/// Runs `body`, then puts and evicts. `after` adds what mentions the value inside the result; it is not called
+/// where there is none.
+pub(crate) async fn write<'a, R, O, F, A>(mut effects: Effects<'a, R, O>, body: Pin<&mut F>, after: A) -> R
+where
+    O: Outcome<R>,
+    F: Future<Output = R>,
+    A: FnOnce(&O::Value, Effects<'a, R, O>) -> Effects<'a, R, O>,
+{
+    let guard = effects.guard();
+    for group in effects.evicts.iter().filter(|group| group.when.before) {
+        // All of it is sent again after the body, and counts as failed only if it fails then.
+        for evict in group.all() {
+            evict.send_ahead().await;
+        }
+    }
+    // Outside the cache nothing is stored, but what is there gets outdated all the same.
+    for put in effects.puts.iter_mut().filter(|put| !put.raw.core.is_bypassed()) {
+        put.held = lease::acquire_for_put(&put.raw, put.late_tags).await;
+    }
+    let mut loading = Loading::current();
+    for put in &effects.puts {
+        loading = loading.with(put.raw.core.id, put.raw.full.clone());
+    }
+    let held: Vec<&Held> = effects.puts.iter().filter_map(|put| put.held.as_ref()).collect();
+    let deadline = effects.puts.iter().map(|put| put.raw.deadline()).max().unwrap_or_default();
+    let began = Instant::now();
+    let returned = lease::keep(&held, deadline, loading.scope(body)).await;
+    drop(held);
+    let took = began.elapsed();
+    let is_err = effects.outcome.is_err(&returned);
+    if !is_err && let Some(value) = effects.outcome.value_of(&returned) {
+        effects = after(value, effects);
+    }
+    let mut failed = None;
+    for group in effects.evicts.iter().filter(|group| !is_err || group.when.before || group.when.on_err) {
+        failed = failed.or(run(group).await);
+    }
+    for put in std::mem::take(&mut effects.puts) {
+        if is_err && !put.on_err {
+            // Dropping the lease leaves what is stored as it was.
+            continue;
+        }
+        let prepared = if is_err { None } else { (put.prepare)(effects.outcome.value_of(&returned)) };
+        match finish_put(&put.raw, put.held, prepared, took).await {
+            Ok(true) => put.raw.record(Event::Put),
+            Ok(false) => {}
+            Err(error) => {
+                log_failed(&error);
+                failed = failed.or(Some(error));
+            }
+        }
+    }
+    guard.disarm();
+    match (failed, effects.on_failed) {
+        (Some(error), Some(make)) if !is_err => make(error),
+        _ => returned,
+    }
+}
+
+/// Sends the evicts of one attribute. Tries all, gives the first error.
+async fn run(group: &Group) -> Option<Error> {
+    let mut failed = None;
+    for evict in group.all() {
+        if evict.removals().is_empty() && !evict.has_failed() {
+            continue;
+        }
+        if let Err(error) = evict.send().await {
+            log_failed(&error);
+            failed = failed.or(Some(error));
+        }
+    }
+    failed
+}

@@ -1,0 +1,156 @@
+//! What the calls of one cache share.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
+use std::time::{Duration, Instant};
+
+use crate::engine::deferred::Deferred;
+use crate::engine::flight::Flights;
+use crate::engine::settings::Settings;
+use crate::engine::turns::Turns;
+use crate::ground::clock::NEVER;
+use crate::ground::error::{Error, Result};
+use crate::ground::sync;
+use crate::key::Key;
+use crate::observe::site::SiteId;
+use crate::observe::stats::{CacheStats, Counters, Event};
+use crate::policy::mode::Mode;
+use crate::policy::site::Site;
+use crate::store::Store;
+
+/// The store of a cache with everything around it.
+pub(crate) struct Core {
+    /// Tells this cache from others of the process.
+    pub(crate) id: u64,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) settings: Settings,
+    pub(crate) flights: Arc<Flights>,
+    /// What dropped calls left to do.
+    pub(crate) deferred: Deferred,
+    pub(crate) stats: Counters,
+    /// Whose turn it is to update a key.
+    pub(crate) turns: Turns,
+    sites: RwLock<HashMap<SiteId, Arc<Counters>>>,
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core").field("id", &self.id).field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+impl Core {
+    pub(crate) fn new(store: Arc<dyn Store>, settings: Settings) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            store,
+            settings,
+            flights: Flights::new(),
+            deferred: Deferred::default(),
+            stats: Counters::default(),
+            turns: Turns::default(),
+            sites: RwLock::default(),
+        }
+    }
+
+    /// Escaped; empty: none.
+    pub(crate) fn namespace(&self) -> &str {
+        &self.settings.namespace
+    }
+
+    /// Whether calls of the current task neither read nor store here.
+    pub(crate) fn is_bypassed(&self) -> bool {
+        self.settings.disabled || Mode::current() == Mode::Bypass
+    }
+
+    /// The key in the store.
+    pub(crate) fn full_key(&self, key: &Key) -> String {
+        self.full_text(key.as_str())
+    }
+
+    /// The text of a key, or its beginning, behind the namespace.
+    pub(crate) fn full_text(&self, text: &str) -> String {
+        let namespace = self.namespace();
+        let mut full = String::with_capacity(namespace.len() + 1 + text.len());
+        if !namespace.is_empty() {
+            full.push_str(namespace);
+            full.push(':');
+        }
+        full.push_str(text);
+        full
+    }
+
+    /// The counters of one site.
+    pub(crate) fn site_counters(&self, site: &'static Site) -> Arc<Counters> {
+        if let Some(counters) = sync::read(&self.sites).get(&site.id()) {
+            return counters.clone();
+        }
+        let mut sites = sync::write(&self.sites);
+        sites.entry(site.id()).or_default().clone()
+    }
+
+    /// What was counted so far, in total and by site.
+    pub(crate) fn snapshot(&self) -> CacheStats {
+        let sites = sync::read(&self.sites);
+        let mut ids: Vec<SiteId> = sites.keys().copied().collect();
+        ids.sort_unstable();
+        let sites = ids.iter().enumerate().map(|(at, id)| (SiteId::name(at, &ids), sites[id].snapshot()));
+        CacheStats::new(self.stats.snapshot(), sites.collect())
+    }
+
+    /// Awaits one operation of the store, timing it and counting its error.
+    pub(crate) async fn timed<T>(&self, operation: impl Future<Output = Result<T>>) -> Result<T> {
+        self.timed_at(None, operation).await
+    }
+
+    /// Like [`timed`](Self::timed); counts for `site` as well.
+    pub(crate) async fn timed_at<T>(
+        &self,
+        site: Option<&Counters>,
+        operation: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let began = Instant::now();
+        let result = operation.await;
+        let took = began.elapsed();
+        self.counters(site).for_each(|counters| counters.store_took(took));
+        if let Err(error) = &result {
+            self.failed_at(site, error);
+        }
+        result
+    }
+
+    /// Counts an error that the caller deals with by going on.
+    pub(crate) fn failed(&self, error: &Error) {
+        self.failed_at(None, error);
+    }
+
+    /// Like [`failed`](Self::failed); counts for `site` as well.
+    pub(crate) fn failed_at(&self, site: Option<&Counters>, error: &Error) {
+        self.record_at(site, Event::Error(error.kind()));
+        tracing::debug!(kind = %error.kind(), "the cache failed");
+    }
+
+    /// Counts what happened, for a site too.
+    pub(crate) fn record_at(&self, site: Option<&Counters>, event: Event) {
+        self.counters(site).for_each(|counters| counters.record(event));
+    }
+
+    /// What counts for this site: its own counters and those of the whole cache.
+    pub(crate) fn counters<'a>(&'a self, site: Option<&'a Counters>) -> impl Iterator<Item = &'a Counters> {
+        std::iter::once(&self.stats).chain(site)
+    }
+
+    /// `ttl` spread by jitter.
+    pub(crate) fn spread(&self, ttl: Duration, jitter: Option<u8>) -> Duration {
+        let percent = u32::from(jitter.unwrap_or(self.settings.jitter)).min(100);
+        if percent == 0 {
+            return ttl;
+        }
+        let part = rand::random_range(-1.0..=1.0) * f64::from(percent) / 100.0;
+        ttl.min(NEVER).mul_f64(1.0 + part).max(Duration::from_millis(1))
+    }
+}

@@ -1,0 +1,14 @@
+//! What a dropped or panicked call left to do at the store: evicts, and leases to give back.
+//!
+//! A destructor cannot wait, may run outside a runtime, and what it spawns during shutdown never runs. So it
+//! queues, and a task drains: its own if there is a runtime, else the next call's. A read waits until no evict is
+//! queued that may concern its entry, so this process never reads what a cancelled write was to remove. A call never
+//! drains by itself: it might not be polled to the end, and others would wait for it.
+//!
+//! There are three queues, and none waits for another: evicts of keys and tags, which take one round trip; evicts of
+//! prefixes, which scan; and leases, for which no read waits.
+
+mod drain;
+mod queue;
+
+pub(crate) use self::queue::Deferred;

@@ -1,0 +1,204 @@
+//! The type of the typed handle to one cached value, and what reads and encodes with it. Its public verbs are in
+//! [`crate::api::entry`].
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::IntoDeserializer;
+use serde::de::value::Error as DecimalError;
+
+use crate::engine::core::Core;
+use crate::engine::raw::RawEntry;
+use crate::engine::read::{Expected, Usable};
+use crate::format::codec::{CodecFor, codec_id};
+use crate::format::header::{self, Header};
+use crate::format::schema::{Fingerprint, fingerprint_of};
+use crate::ground::error::{Error, ErrorKind, Result};
+use crate::key::Key;
+use crate::observe::stats::Counters;
+use crate::policy::mode::Mode;
+use crate::policy::outcome::{Outcome, Value};
+use crate::policy::rules::{EntryRules, Rules};
+use crate::policy::site::Site;
+
+/// A typed, owned handle to one entry: its key, tags, TTL, codec and cache. Cheap to clone.
+///
+/// It comes from the `entry` function of an attributed function, or from [`Cache::entry`].
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::Cache;
+/// use std::time::Duration;
+///
+/// let cache = Cache::memory();
+/// let price = cache.entry::<u64>("price", &("CHF", 7)).with_ttl(Duration::from_secs(30)).with_tags(["prices"]);
+///
+/// assert_eq!(price.get_or_load(async || 1200).await, 1200);
+/// cache.evict_tags(["prices"]).await?;
+/// assert_eq!(price.get().await?, None);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Entry<T> {
+    pub(crate) raw: std::result::Result<RawEntry, NoKey>,
+    core: Arc<Core>,
+    pub(crate) codec: Option<CodecFor<T>>,
+    pub(crate) schema: fn() -> Fingerprint,
+    pub(crate) rules: EntryRules<T>,
+}
+
+/// The arguments cannot be a key.
+#[derive(Debug, Clone)]
+pub(crate) struct NoKey {
+    why: Arc<str>,
+    site: Option<Arc<Counters>>,
+}
+
+impl<T> Clone for Entry<T> {
+    fn clone(&self) -> Self {
+        Self {
+            raw: self.raw.clone(),
+            core: self.core.clone(),
+            codec: self.codec,
+            schema: self.schema,
+            rules: self.rules,
+        }
+    }
+}
+
+impl<T> fmt::Debug for Entry<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry").field("key", &self.raw.as_ref().map(|raw| &raw.key)).finish_non_exhaustive()
+    }
+}
+
+impl<T: Value> Entry<T> {
+    pub(crate) fn new(core: Arc<Core>, site: Option<&'static Site>, key: Result<Key>) -> Self {
+        let raw = match key {
+            Ok(key) => Ok(RawEntry::new(core.clone(), site, key)),
+            Err(error) => {
+                let why = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                Err(NoKey { why: why.into(), site: site.map(|site| core.site_counters(site)) })
+            }
+        };
+        Self { raw, core, codec: None, schema: fingerprint_of::<T>, rules: EntryRules::none() }
+    }
+
+    pub(crate) fn with(mut self, change: impl FnOnce(&mut RawEntry)) -> Self {
+        if let Ok(raw) = &mut self.raw {
+            change(raw);
+        }
+        self
+    }
+
+    pub(crate) fn raw(&self) -> Result<&RawEntry> {
+        let raw = self.keyed()?;
+        if raw.lacks_tag { Err(lacks_tag()) } else { Ok(raw) }
+    }
+
+    /// The raw of what only needs the key.
+    pub(crate) fn keyed(&self) -> Result<&RawEntry> {
+        self.raw.as_ref().map_err(|no_key| {
+            Error::new(ErrorKind::Key, "the arguments cannot be a key").with_source(no_key.why.to_string())
+        })
+    }
+
+    /// Counts that there is no raw.
+    pub(crate) fn failed(&self, error: &Error) {
+        self.core.failed_at(self.counters().as_deref(), error);
+    }
+
+    /// The counters of the annotated function.
+    pub(crate) fn counters(&self) -> Option<Arc<Counters>> {
+        match &self.raw {
+            Ok(raw) => raw.site.as_ref().map(|(_, counters)| counters.clone()),
+            Err(no_key) => no_key.site.clone(),
+        }
+    }
+
+    /// The raw, unless caching is off for this call.
+    pub(crate) fn active(&self) -> Option<&RawEntry> {
+        if self.core.is_bypassed() {
+            return None;
+        }
+        self.raw().inspect_err(|error| self.failed(error)).ok()
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    pub(crate) fn rules(&self) -> &EntryRules<T> {
+        &self.rules
+    }
+
+    /// Whether values may name tags, by the call's rules or by the entry's.
+    pub(crate) fn has_late_tags(&self, rules: &impl Rules<T>) -> bool {
+        rules.has_tags() || self.rules.has_tags()
+    }
+
+    pub(crate) fn codec(&self) -> CodecFor<T> {
+        self.codec.unwrap_or_else(|| CodecFor::builtin(self.core.settings.codec))
+    }
+
+    /// The part of the value's type that no change of shape can be seen in, unless `version` says that its author
+    /// looks after it.
+    pub(crate) fn unseen(&self) -> Option<&'static str> {
+        let looked_after = self.raw.as_ref().is_ok_and(|raw| raw.policy.version != 0);
+        if looked_after { None } else { (self.schema)().unseen() }
+    }
+
+    pub(crate) fn schema_hash(&self) -> u64 {
+        let version = self.raw.as_ref().map_or(0, |raw| raw.policy.version);
+        (self.schema)().mix(version)
+    }
+
+    pub(crate) fn expected(&self) -> Expected {
+        Expected {
+            codec: self.codec().id(),
+            error_codec: codec_id(self.core.settings.codec),
+            schema: self.schema_hash(),
+            max_age: Mode::current().max_age(),
+        }
+    }
+
+    /// What is stored, as the function would have returned it; `None` where that cannot be done.
+    pub(crate) fn revive<R, O: Outcome<R, Value = T>>(
+        &self,
+        raw: &RawEntry,
+        outcome: O,
+        usable: &Usable,
+    ) -> Option<R> {
+        let settings = &raw.core.settings;
+        if usable.header.has(header::NONE) {
+            return outcome.none();
+        }
+        if usable.header.has(header::ERROR) {
+            return outcome.decode_err(&usable.payload(settings.max_value)?, settings.codec);
+        }
+        self.decode(usable).map(|value| outcome.wrap(value))
+    }
+
+    pub(crate) fn decode(&self, usable: &Usable) -> Option<T> {
+        if !is_value(&usable.header) {
+            return None;
+        }
+        let payload = usable.payload(self.core.settings.max_value)?;
+        if usable.header.codec == header::DECIMAL {
+            let number: i64 = std::str::from_utf8(&payload).ok()?.parse().ok()?;
+            return T::deserialize(IntoDeserializer::<DecimalError>::into_deserializer(number)).ok();
+        }
+        self.codec().decode(&payload).inspect_err(|error| self.failed(error)).ok()
+    }
+}
+
+/// Why an entry is not stored under the wrong tag.
+pub(crate) fn lacks_tag() -> Error {
+    Error::new(ErrorKind::Key, "one of the entry's tags could not be built")
+}
+
+/// Whether it says neither `None` nor `Err`.
+pub(crate) fn is_value(header: &Header) -> bool {
+    !header.has(header::NONE) && !header.has(header::ERROR)
+}

@@ -1,0 +1,421 @@
+//! A prepared value into the store: an entry's bytes, under a lease or by force, with stamps that still hold.
+
+use crate::engine::core::Core;
+use crate::ground::clock::VERSION_LIFE;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+
+use crate::engine::chunks::{MOST_BYTES, chunks};
+use crate::engine::lease::{Held, Renewals};
+use crate::engine::prepare::Prepared;
+use crate::engine::raw::RawEntry;
+use crate::engine::removals::Removals;
+use crate::format::header;
+use crate::format::header::{Header, Stamp};
+use crate::format::ids::Version;
+use crate::format::ids::draw;
+use crate::format::stamps::VersionKey;
+use crate::format::stamps::{BUCKETS, all_any_keys, any_key, tag_keys};
+use crate::ground::error::Result;
+use crate::key::Key;
+use crate::observe::stats::Event;
+use crate::policy::ttl::Ttl;
+use crate::store::{Fill, Filled};
+
+/// What became of an attempt to store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stored {
+    /// Stored, and the stamps still held after the flight had closed.
+    Held,
+    /// Stored, but a tag was evicted meanwhile, or nobody looked.
+    Unproven,
+    /// An evict, a put or another loader came between; the store did as it was told for that case.
+    Refused,
+    /// A tag may have been evicted since the load began; nothing was sent.
+    Moved,
+    /// The store failed.
+    Failed,
+}
+
+impl Stored {
+    pub(crate) const fn is_stored(self) -> bool {
+        matches!(self, Stored::Held | Stored::Unproven)
+    }
+}
+
+impl Prepared {
+    /// The entry's bytes and how long it lives.
+    pub(crate) fn assemble(
+        &self,
+        raw: &RawEntry,
+        stamps: &[Stamp],
+        load_time: Duration,
+    ) -> (Bytes, Duration) {
+        let core = &raw.core;
+        let tagged = !stamps.is_empty();
+        let life = match self.ttl {
+            Ttl::Never => self.ttl.life(tagged),
+            // Spread, but still not longer than tag versions live.
+            Ttl::For(ttl) => Ttl::For(core.spread(ttl, raw.policy.jitter)).life(tagged),
+        };
+        let now = core.store.now();
+        let header = Header {
+            flags: self.flags,
+            codec: self.codec,
+            fill_id: draw(),
+            key_hash: Key::header_hash(&raw.full),
+            schema: self.schema,
+            stored_at: now,
+            fresh_until: now.plus(life),
+            gone_at: now.plus(life),
+            load_millis: u32::try_from(load_time.as_millis()).unwrap_or(u32::MAX),
+            ..Header::default()
+        };
+        (header::assemble(header, stamps, &self.payload).into(), life)
+    }
+
+    /// The stamps: captured versions of the known tags, and versions read now of those that the value names.
+    /// `None` where any tag of their buckets may have been evicted since the capture.
+    pub(crate) async fn stamps(&self, raw: &RawEntry, captured: &[u64]) -> Result<Option<Vec<Stamp>>> {
+        let mut stamps = known_stamps(raw, captured);
+        if self.tags.is_empty() {
+            return Ok(Some(stamps));
+        }
+        let core = &raw.core;
+        let namespace = raw.core.namespace();
+        let known = stamps.len();
+        stamps = self.with_late_tags(raw, stamps).await?;
+        let mut buckets: Vec<u64> = stamps[known..].iter().map(|stamp| stamp.tag % BUCKETS).collect();
+        buckets.sort_unstable();
+        buckets.dedup();
+        let any: Vec<VersionKey> = buckets.iter().map(|&bucket| any_key(namespace, bucket)).collect();
+        let now = raw.timed(core.store.versions(&any)).await?;
+        let moved = buckets.iter().zip(now).any(|(&bucket, now)| has_moved(raw, captured, bucket, now));
+        Ok((!moved).then_some(stamps))
+    }
+
+    /// About how many bytes the entry will have.
+    fn weight(&self, raw: &RawEntry) -> usize {
+        header::FIXED + (raw.tags.len() + self.tags.len()) * header::STAMP + self.payload.len()
+    }
+
+    /// The versions of the tags that the value names and the entry did not.
+    fn late_tags(&self, raw: &RawEntry) -> Vec<VersionKey> {
+        let namespace = raw.core.namespace();
+        let mut keys: Vec<VersionKey> = self.tags.iter().map(|tag| tag_keys(namespace, tag).tag).collect();
+        keys.retain(|key| raw.tags.iter().all(|tag| tag.hash != key.hash));
+        keys.sort_unstable_by_key(|key| key.hash);
+        keys.dedup();
+        keys
+    }
+
+    /// These stamps and those of the tags that the value names, for a value that counts as loaded right now.
+    async fn with_late_tags(&self, raw: &RawEntry, mut stamps: Vec<Stamp>) -> Result<Vec<Stamp>> {
+        stamps.extend(capture(raw, &self.late_tags(raw)).await?);
+        Ok(stamps)
+    }
+
+    /// Stores under a lease. `check`: whether to tell that the stamps held, for followers that joined late.
+    pub(crate) async fn fill(
+        &self,
+        raw: &RawEntry,
+        held: Held,
+        load_time: Duration,
+        unlink_refused: bool,
+        check: bool,
+    ) -> Stored {
+        let (held, stamps) = match self.ready(raw, held).await {
+            Ok(ready) => ready,
+            Err(stored) => return stored,
+        };
+        let (bytes, life) = self.assemble(raw, &stamps, load_time);
+        let keys: Vec<VersionKey> = if check {
+            stamps
+                .iter()
+                .map(|stamp| crate::format::stamps::version_key(raw.core.namespace(), stamp.tag))
+                .collect()
+        } else {
+            Vec::new()
+        };
+        let length = bytes.len();
+        let fill = Fill { key: &raw.full, token: held.token(), bytes, life, unlink_refused, check: &keys };
+        let Ok(filled) = raw.timed(raw.core.store.fill(fill)).await else {
+            // Dropping the lease gives it back, in case the fill did not happen.
+            return Stored::Failed;
+        };
+        held.spend();
+        raw.filled(&filled, length);
+        let holds = || stamps.iter().zip(&filled.versions).all(|(stamp, now)| *now == Some(stamp.version));
+        match filled.accepted {
+            true if check && holds() => Stored::Held,
+            true => Stored::Unproven,
+            false => Stored::Refused,
+        }
+    }
+
+    /// The lease and the stamps to fill with; else what became of the attempt.
+    async fn ready(&self, raw: &RawEntry, held: Held) -> std::result::Result<(Held, Vec<Stamp>), Stored> {
+        match self.stamps(raw, &held.versions).await {
+            Ok(Some(stamps)) => Ok((held, stamps)),
+            Ok(None) => {
+                raw.record(Event::RefusedFill);
+                held.give_back().await;
+                Err(Stored::Moved)
+            }
+            Err(_) => Err(Stored::Failed),
+        }
+    }
+}
+
+/// Whether any tag of this bucket may have been evicted since the capture, going by the any-tag version now.
+fn has_moved(raw: &RawEntry, captured: &[Version], bucket: u64, now: Option<Version>) -> bool {
+    let before = usize::try_from(bucket).ok().and_then(|at| captured.get(raw.tags.len() + at));
+    now.is_none() || now.as_ref() != before
+}
+
+/// A value to store under its lease.
+pub(crate) type Filling = (RawEntry, Held, Prepared);
+
+/// Stores many values that were loaded together, in as few requests as their size allows, and tells what became of
+/// each. After one that failed no more are sent. Leases that wait for their turn are renewed.
+pub(crate) async fn fill_all(
+    core: &Arc<Core>,
+    fills: Vec<Filling>,
+    load_time: Duration,
+    unlink_refused: bool,
+) -> Vec<(RawEntry, Stored)> {
+    let mut renewals = Renewals::new(core);
+    let mut done = Vec::with_capacity(fills.len());
+    let mut left = chunks(fills, MOST_BYTES, |(raw, _, prepared)| prepared.weight(raw)).into_iter();
+    while let Some(chunk) = left.next() {
+        let waiting = chunk.iter().chain(left.as_slice().iter().flatten()).map(|(_, held, _)| held);
+        renewals.renew(core, waiting).await;
+        let removals: Vec<RawEntry> = chunk.iter().map(|(raw, ..)| raw.clone()).collect();
+        let Ok(stored) = fill_some(core, chunk, load_time, unlink_refused).await else {
+            done.extend(removals.into_iter().map(|raw| (raw, Stored::Failed)));
+            break;
+        };
+        done.extend(removals.into_iter().zip(stored));
+    }
+    // Dropping their leases gives them back.
+    done.extend(left.flatten().map(|(raw, ..)| (raw, Stored::Failed)));
+    done
+}
+
+/// One chunk of them.
+async fn fill_some(
+    core: &Arc<Core>,
+    chunk: Vec<Filling>,
+    load_time: Duration,
+    unlink_refused: bool,
+) -> Result<Vec<Stored>> {
+    let stamps = stamps_all(core, &chunk).await?;
+    let mut stored = vec![Stored::Moved; chunk.len()];
+    let (mut ready, mut moved) = (Vec::with_capacity(chunk.len()), Vec::new());
+    for (at, ((raw, held, prepared), stamps)) in chunk.into_iter().zip(stamps).enumerate() {
+        let Some(stamps) = stamps else {
+            raw.record(Event::RefusedFill);
+            moved.push(held.give_back());
+            continue;
+        };
+        let (bytes, life) = prepared.assemble(&raw, &stamps, load_time);
+        ready.push((at, raw, held, bytes, life));
+    }
+    join_all(moved).await;
+    if ready.is_empty() {
+        return Ok(stored);
+    }
+    let fills: Vec<Fill<'_>> = ready
+        .iter()
+        .map(|(_, raw, held, bytes, life)| Fill {
+            key: &raw.full,
+            token: held.token(),
+            bytes: bytes.clone(),
+            life: *life,
+            unlink_refused,
+            check: &[],
+        })
+        .collect();
+    let filled = core.timed(core.store.fill_many(&fills)).await?;
+    drop(fills);
+    for ((at, raw, held, bytes, _), filled) in ready.into_iter().zip(filled) {
+        held.spend();
+        raw.filled(&filled, bytes.len());
+        stored[at] = if filled.accepted { Stored::Unproven } else { Stored::Refused };
+    }
+    Ok(stored)
+}
+
+/// [`Prepared::stamps`] of many values, with two requests at most for all of them.
+async fn stamps_all(core: &Arc<Core>, chunk: &[Filling]) -> Result<Vec<Option<Vec<Stamp>>>> {
+    let late: Vec<_> = chunk.iter().map(|(raw, _, prepared)| prepared.late_tags(raw)).collect();
+    let mut keys: Vec<VersionKey> = late.iter().flatten().cloned().collect();
+    keys.sort_unstable_by_key(|key| key.hash);
+    keys.dedup();
+    let (mut versions, mut any) = (HashMap::new(), Vec::new());
+    if !keys.is_empty() {
+        let captured = core.timed(core.store.capture(&keys, VERSION_LIFE)).await?;
+        versions.extend(keys.iter().map(|key| key.hash).zip(captured));
+        // After the capture of the tags: see `evict_tags` of the stores.
+        any = core.timed(core.store.versions(&all_any_keys(core.namespace()))).await?;
+    }
+    let stamps = chunk.iter().zip(late).map(|((raw, held, _), late)| {
+        let mut stamps = known_stamps(raw, &held.versions);
+        for tag in late.into_iter().map(|key| key.hash) {
+            let bucket = tag % BUCKETS;
+            let now = usize::try_from(bucket).ok().and_then(|at| any.get(at).copied().flatten());
+            if has_moved(raw, &held.versions, bucket, now) {
+                return None;
+            }
+            stamps.push(Stamp { tag, version: *versions.get(&tag)? });
+        }
+        Some(stamps)
+    });
+    Ok(stamps.collect())
+}
+
+/// The stamps of the tags that were known before the load.
+fn known_stamps(raw: &RawEntry, captured: &[Version]) -> Vec<Stamp> {
+    let tags = raw.tags.iter().zip(captured);
+    tags.map(|(tag, &version)| Stamp { tag: tag.hash, version }).collect()
+}
+
+/// Stamps of these tags as of now.
+async fn capture(raw: &RawEntry, keys: &[VersionKey]) -> Result<Vec<Stamp>> {
+    let versions = raw.capture_now(keys).await?;
+    Ok(keys.iter().zip(versions).map(|(key, version)| Stamp { tag: key.hash, version }).collect())
+}
+
+impl RawEntry {
+    /// The TTL of this call, the site or the cache.
+    pub(crate) fn ttl(&self) -> Ttl {
+        self.ttl.or(self.policy.ttl).unwrap_or(self.core.settings.ttl)
+    }
+
+    /// Counts a fill.
+    fn filled(&self, filled: &Filled, length: usize) {
+        if filled.accepted {
+            self.record(Event::Fill);
+            self.record(Event::BytesWritten(length));
+        } else {
+            self.record(Event::RefusedFill);
+        }
+    }
+
+    /// These versions as of now.
+    pub(crate) async fn capture_now(&self, keys: &[VersionKey]) -> Result<Vec<Version>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.timed(self.core.store.capture(keys, VERSION_LIFE)).await
+    }
+
+    /// Stamps of the known tags as of now, for a value that is yet to be made. From then on the store's time is known.
+    pub(crate) async fn stamps_now(&self) -> Result<Vec<Stamp>> {
+        if self.tags.is_empty() {
+            self.core.store.time().await.inspect_err(|error| self.failed(error))?;
+        }
+        capture(self, &self.tags).await
+    }
+}
+
+/// Stores a put's value under its lease, or removes what is there: where it is not to be stored, the lease was not
+/// had, or another writer came between. Then callers join no flight from before. Tells whether it was stored.
+///
+/// # Errors
+/// Where an old value may still be there.
+pub(crate) async fn finish_put(
+    raw: &RawEntry,
+    held: Option<Held>,
+    prepared: Option<Prepared>,
+    took: Duration,
+) -> Result<bool> {
+    let stored = match (held, prepared) {
+        (Some(held), Some(prepared)) => prepared.fill(raw, held, took, true, false).await,
+        (held, _) => {
+            if let Some(held) = held {
+                held.spend();
+            }
+            Stored::Moved
+        }
+    };
+    match stored {
+        Stored::Held | Stored::Unproven | Stored::Refused => {
+            raw.core.flights.detach(&raw.full);
+            Ok(stored.is_stored())
+        }
+        Stored::Moved | Stored::Failed => raw.evict().await.map(|_| false),
+    }
+}
+
+/// [`finish_put`] for many values that were loaded together.
+///
+/// # Errors
+/// Where an old value may still be there.
+pub(crate) async fn finish_puts(
+    core: &Arc<Core>,
+    puts: Vec<(RawEntry, Option<Held>, Option<Prepared>)>,
+    took: Duration,
+) -> Result<()> {
+    let (mut fills, mut evicts) = (Vec::with_capacity(puts.len()), Removals::default());
+    for (raw, held, prepared) in puts {
+        match (held, prepared) {
+            (Some(held), Some(prepared)) => fills.push((raw, held, prepared)),
+            (held, _) => {
+                if let Some(held) = held {
+                    held.spend();
+                }
+                evicts.keys.push(raw.full.to_string());
+            }
+        }
+    }
+    for (raw, stored) in fill_all(core, fills, took, true).await {
+        match stored {
+            Stored::Held | Stored::Unproven | Stored::Refused => core.flights.detach(&raw.full),
+            Stored::Moved | Stored::Failed => evicts.keys.push(raw.full.to_string()),
+        }
+    }
+    if evicts.is_empty() { Ok(()) } else { core.evict(&evicts, None).await.map(drop) }
+}
+
+/// Stores a value whatever is there, or removes what is there where it is not to be or cannot be stored.
+///
+/// # Errors
+/// Where the value could not be encoded, or the store failed.
+pub(crate) async fn finish_set(raw: &RawEntry, prepared: Result<Option<Prepared>>) -> Result<()> {
+    let set = match prepared {
+        Ok(None) => Ok(false),
+        Ok(Some(prepared)) => set(raw, &prepared).await.map(|()| true),
+        Err(error) => {
+            raw.failed(&error);
+            Err(error)
+        }
+    };
+    match set {
+        Ok(true) => {
+            raw.record(Event::Put);
+            raw.core.flights.detach(&raw.full);
+            Ok(())
+        }
+        Ok(false) => raw.evict().await.map(drop),
+        Err(error) => {
+            // The first error is the one that matters; the evict counts and detaches on its own.
+            let _ = raw.evict().await;
+            Err(error)
+        }
+    }
+}
+
+async fn set(raw: &RawEntry, prepared: &Prepared) -> Result<()> {
+    let core = &raw.core;
+    let stamps = prepared.with_late_tags(raw, raw.stamps_now().await?).await?;
+    let (bytes, life) = prepared.assemble(raw, &stamps, Duration::ZERO);
+    let length = bytes.len();
+    raw.timed(core.store.set(&raw.full, bytes, life)).await?;
+    raw.record(Event::BytesWritten(length));
+    Ok(())
+}

@@ -1,0 +1,353 @@
+//! Loaders of one key in the whole fleet: one holds the lease, kept alive while its load is polled.
+//!
+//! Knows no values. A token is drawn for each attempt and sent once.
+
+use crate::engine::core::Core;
+use crate::format::ids::draw;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::future::{join_all, select_all};
+
+use crate::engine::chunks::MOST_ENTRIES;
+use crate::engine::raw::RawEntry;
+use crate::engine::raw::to_capture;
+use crate::format::ids::{FillId, Token, Version};
+use crate::format::stamps::VersionKey;
+use crate::ground::clock::NEVER;
+use crate::ground::clock::VERSION_LIFE;
+use crate::ground::error::{Error, ErrorKind};
+use crate::store::{Lease, LeaseKind, LeaseOutcome, LeaseRequest};
+
+/// What a lease is asked for.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) seen: FillId,
+    pub(crate) kind: LeaseKind,
+    pub(crate) capture: &'a [VersionKey],
+}
+
+/// What became of it.
+pub(crate) enum Answer {
+    Held(Held),
+    /// An entry, and the captured versions as a read would tell them.
+    Found(bytes::Bytes, Vec<Option<Version>>),
+    Busy(Duration),
+    /// The store failed; counted already.
+    Failed,
+}
+
+/// A held lease. Dropped before it was spent, it is given back.
+pub(crate) struct Held {
+    core: Arc<Core>,
+    key: String,
+    token: Token,
+    /// The captured versions, in the order of the request.
+    pub(crate) versions: Vec<Version>,
+    spent: bool,
+}
+
+// Keys may be secrets.
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Held").field("spent", &self.spent).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Wanted<'a> {
+    /// A load's lease.
+    pub(crate) fn load(raw: &'a RawEntry, seen: FillId, capture: &'a [VersionKey]) -> Self {
+        Self { key: &raw.full, seen, kind: LeaseKind::Load, capture }
+    }
+
+    fn request(&self, token: Token, live: Duration) -> LeaseRequest<'_> {
+        LeaseRequest {
+            key: self.key,
+            token,
+            seen: self.seen,
+            kind: self.kind,
+            live,
+            capture: self.capture,
+            version_life: VERSION_LIFE,
+        }
+    }
+}
+
+/// Asks for a lease.
+pub(crate) async fn acquire(raw: &RawEntry, wanted: Wanted<'_>) -> Answer {
+    let core = &raw.core;
+    let mut held = Held::attempt(&raw.core, wanted.key);
+    let request = wanted.request(held.token, core.settings.lease);
+    match raw.timed(core.store.lease(request)).await {
+        Ok(lease) => held.answered(lease),
+        Err(error) => {
+            held.failed(&error);
+            Answer::Failed
+        }
+    }
+}
+
+/// Takes a put's lease, whoever holds it; `None` where the store failed.
+pub(crate) async fn acquire_for_put(raw: &RawEntry, late_tags: bool) -> Option<Held> {
+    let capture = to_capture(raw, late_tags);
+    let wanted = Wanted { key: &raw.full, seen: 0, kind: LeaseKind::Put, capture: &capture };
+    match acquire(raw, wanted).await {
+        Answer::Held(held) => Some(held),
+        Answer::Found(..) | Answer::Busy(_) | Answer::Failed => None,
+    }
+}
+
+/// Asks for many leases in one round trip.
+pub(crate) async fn acquire_many(core: &Arc<Core>, wanted: &[Wanted<'_>]) -> Vec<Answer> {
+    let mut attempts: Vec<Held> = wanted.iter().map(|wanted| Held::attempt(core, wanted.key)).collect();
+    let requests: Vec<_> = wanted
+        .iter()
+        .zip(&attempts)
+        .map(|(wanted, held)| wanted.request(held.token, core.settings.lease))
+        .collect();
+    match core.timed(core.store.lease_many(&requests)).await {
+        Ok(leases) => attempts.into_iter().zip(leases).map(|(held, lease)| held.answered(lease)).collect(),
+        Err(error) => {
+            for held in &mut attempts {
+                held.failed(&error);
+            }
+            attempts.into_iter().map(|_| Answer::Failed).collect()
+        }
+    }
+}
+
+impl Held {
+    /// A lease under a fresh token. Until the answer is known it counts as held: a caller that is dropped while it
+    /// waits gives back what the server may have granted.
+    fn attempt(core: &Arc<Core>, key: &str) -> Self {
+        Self { core: core.clone(), key: key.to_owned(), token: draw(), versions: Vec::new(), spent: false }
+    }
+
+    /// The lease is not had; what the server may have granted all the same goes back.
+    fn failed(&mut self, error: &Error) {
+        self.spent = error.kind() == ErrorKind::Connect;
+    }
+
+    fn answered(mut self, lease: Lease) -> Answer {
+        match lease.outcome {
+            LeaseOutcome::Taken => {
+                self.versions = lease.versions;
+                Answer::Held(self)
+            }
+            LeaseOutcome::Found(bytes) => {
+                self.spent = true;
+                Answer::Found(bytes, lease.versions.into_iter().map(Some).collect())
+            }
+            LeaseOutcome::Busy(remaining) => {
+                self.spent = true;
+                Answer::Busy(remaining)
+            }
+        }
+    }
+
+    pub(crate) const fn token(&self) -> Token {
+        self.token
+    }
+
+    /// The lease was used up by a fill, or is not to be given back.
+    pub(crate) fn spend(mut self) {
+        self.spent = true;
+    }
+
+    /// Renews the lease from a task of its own, until what is returned is dropped or `deadline` has passed.
+    pub(crate) fn keep_in_background(&self, deadline: Duration) -> Background {
+        Background(tokio::spawn(Keeper::of(&[self], deadline).renew()).abort_handle())
+    }
+
+    /// Gives the lease back without a value.
+    pub(crate) async fn give_back(mut self) {
+        let core = self.core.clone();
+        let released = core.timed(core.store.release(&self.key, self.token)).await;
+        // An unanswered release is tried once more from the queue.
+        self.spent = released.is_ok();
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if !self.spent && !self.core.store.release_now(&self.key, self.token) {
+            self.core.release_later(std::mem::take(&mut self.key), self.token);
+        }
+    }
+}
+
+/// Polls `body` and renews these leases beside it, until `deadline` has passed since the call.
+pub(crate) async fn keep<F: Future>(leases: &[&Held], deadline: Duration, body: F) -> F::Output {
+    if leases.is_empty() {
+        return body.await;
+    }
+    Keeper::of(leases, deadline).run(body).await
+}
+
+/// A task that renews a lease; dropping this ends it.
+#[derive(Debug)]
+pub(crate) struct Background(tokio::task::AbortHandle);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The pauses between requests for a lease that another process holds, until the wait is over.
+#[derive(Debug, Clone)]
+pub(crate) struct Pauses {
+    end: tokio::time::Instant,
+    next: Duration,
+}
+
+impl Pauses {
+    const FIRST: Duration = Duration::from_millis(5);
+    const LONGEST: Duration = Duration::from_millis(100);
+
+    pub(crate) fn new(wait: Duration) -> Self {
+        Self { end: tokio::time::Instant::now() + wait.min(NEVER), next: Self::FIRST }
+    }
+
+    /// How much of the wait is left.
+    pub(crate) fn left(&self) -> Duration {
+        self.end.saturating_duration_since(tokio::time::Instant::now())
+    }
+
+    /// The next pause is as long as theirs.
+    pub(crate) fn follow(&mut self, others: &Self) {
+        self.next = others.next;
+    }
+
+    /// Pauses until the entry may have changed; false where the wait is over.
+    pub(crate) async fn wait(&mut self, raw: &RawEntry, remaining: Duration) -> bool {
+        self.wait_for_any(&[(raw, remaining)]).await
+    }
+
+    /// Pauses until one of these entries may have changed, each of whose leases remains so long.
+    pub(crate) async fn wait_for_any(&mut self, leased: &[(&RawEntry, Duration)]) -> bool {
+        let Some((raw, _)) = leased.first() else { return false };
+        let left = self.left();
+        if left.is_zero() {
+            return false;
+        }
+        let store = &raw.core.store;
+        let pause = if store.tells_changes() {
+            left
+        } else {
+            let jittered = self.next.mul_f64(rand::random_range(0.5..1.5));
+            self.next = self.next.mul_f64(1.5).min(Self::LONGEST);
+            jittered.min(left)
+        };
+        let changes = leased
+            .iter()
+            .map(|(raw, remaining)| store.changed(&raw.full, pause.min((*remaining).max(Self::FIRST))));
+        select_all(changes).await;
+        true
+    }
+}
+
+/// Paces the renewals: one every third of a lease's life.
+pub(crate) struct Renewals {
+    every: Duration,
+    next: tokio::time::Instant,
+}
+
+impl Renewals {
+    pub(crate) fn new(core: &Arc<Core>) -> Self {
+        let every = core.settings.lease / 3;
+        Self { every, next: tokio::time::Instant::now() + every }
+    }
+
+    /// Renews these if it is time to.
+    pub(crate) async fn renew(&mut self, core: &Arc<Core>, leases: impl Iterator<Item = &Held>) {
+        if tokio::time::Instant::now() >= self.next {
+            self.pass();
+            let leases: Vec<_> = leases.map(|held| (held.key.as_str(), held.token)).collect();
+            // What was lost is found out by the fill.
+            let _ = renew_all(core, &leases).await;
+        }
+    }
+
+    async fn wait(&mut self) {
+        tokio::time::sleep_until(self.next).await;
+        self.pass();
+    }
+
+    fn pass(&mut self) {
+        self.next = tokio::time::Instant::now() + self.every;
+    }
+}
+
+/// Renews leases, many at a time; tells of each whether it may still be held. What failed is tried again at the next
+/// turn, if the lease lives that long.
+async fn renew_all(core: &Arc<Core>, leases: &[(impl AsRef<str>, Token)]) -> Vec<bool> {
+    let mut kept = Vec::with_capacity(leases.len());
+    for some in leases.chunks(MOST_ENTRIES) {
+        let renewals = some
+            .iter()
+            .map(|(key, token)| core.timed(core.store.renew(key.as_ref(), *token, core.settings.lease)));
+        let renewed = join_all(renewals).await;
+        let failed = renewed.iter().all(Result::is_err);
+        kept.extend(renewed.into_iter().map(|renewed| renewed.unwrap_or(true)));
+        if failed {
+            break;
+        }
+    }
+    kept.resize(leases.len(), true);
+    kept
+}
+
+/// Renews leases.
+struct Keeper {
+    core: Arc<Core>,
+    leases: Vec<(String, Token)>,
+    deadline: Duration,
+}
+
+impl Keeper {
+    fn of(leases: &[&Held], deadline: Duration) -> Self {
+        let core = leases[0].core.clone();
+        let leases = leases.iter().map(|held| (held.key.clone(), held.token)).collect();
+        Self { core, leases, deadline }
+    }
+
+    async fn run<F: Future>(self, body: F) -> F::Output {
+        let mut body = std::pin::pin!(body);
+        let mut this = Some(self);
+        // Made when the body first waits: what is ready at once needs no timer.
+        let mut renewing: Option<Pin<Box<dyn Future<Output = ()> + Send>>> = None;
+        std::future::poll_fn(|context| {
+            if let Poll::Ready(output) = body.as_mut().poll(context) {
+                return Poll::Ready(output);
+            }
+            if let Some(keeper) = this.take() {
+                renewing = Some(Box::pin(keeper.renew()));
+            }
+            if renewing.as_mut().is_some_and(|renewing| renewing.as_mut().poll(context).is_ready()) {
+                renewing = None;
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Renews until the deadline or until no lease is held any more.
+    async fn renew(mut self) {
+        let end = tokio::time::Instant::now() + self.deadline.min(NEVER);
+        let mut renewals = Renewals::new(&self.core);
+        while !self.leases.is_empty() {
+            renewals.wait().await;
+            if tokio::time::Instant::now() >= end {
+                return;
+            }
+            let mut kept = renew_all(&self.core, &self.leases).await.into_iter();
+            self.leases.retain(|_| kept.next().unwrap_or(true));
+        }
+    }
+}

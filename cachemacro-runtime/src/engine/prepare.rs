@@ -1,0 +1,194 @@
+//! From a returned value to what is to be stored: rules, codec, compression, limits.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+use crate::engine::entry::{Entry, lacks_tag};
+use crate::engine::raw::RawEntry;
+use crate::format::codec::{BuiltinCodec, codec_id};
+use crate::format::header;
+use crate::format::header::MAX_STAMPS;
+use crate::ground::error::{Error, ErrorKind, Result};
+use crate::ground::sync::lock;
+use crate::key::FAILED_TAG;
+use crate::observe::site::SiteId;
+use crate::observe::stats::Event;
+use crate::policy::outcome::{Outcome, Value};
+use crate::policy::rules::Rules;
+use crate::policy::site::Site;
+use crate::policy::ttl::Ttl;
+
+/// An encoded value and what its rules said.
+pub(crate) struct Prepared {
+    pub(crate) payload: Vec<u8>,
+    pub(crate) flags: u8,
+    pub(crate) codec: u8,
+    pub(crate) schema: u64,
+    pub(crate) ttl: Ttl,
+    /// Tags that the value named.
+    pub(crate) tags: Vec<String>,
+}
+
+impl<T: Value> Entry<T> {
+    /// Encodes a value; `None` where it is not to be stored, which is counted.
+    fn prepare_value(&self, raw: &RawEntry, rules: &impl Rules<T>, value: &T) -> Option<Prepared> {
+        counted(raw, self.try_prepare(raw, rules, value))
+    }
+
+    /// Encodes a value; `Ok(None)` where its rules say that it is not stored.
+    pub(crate) fn try_prepare(
+        &self,
+        raw: &RawEntry,
+        rules: &impl Rules<T>,
+        value: &T,
+    ) -> Result<Option<Prepared>> {
+        let own = self.rules();
+        if rules.unless(value) || own.unless(value) {
+            return Ok(None);
+        }
+        let ttl = rules.ttl(value).or_else(|| own.ttl(value));
+        let ttl = ttl.unwrap_or_else(|| raw.ttl());
+        if !ttl.stores() {
+            return Ok(None);
+        }
+        if let Some(unseen) = self.unseen() {
+            warn_unseen(raw.site.as_ref().map(|(site, _)| *site), unseen);
+        }
+        let codec = self.codec();
+        let mut payload = Vec::new();
+        codec.encode(value, &mut payload)?;
+        let mut tags = rules.tags(value);
+        tags.extend(own.tags(value));
+        self.prepared(raw, payload, 0, codec.id(), ttl, tags).map(Some)
+    }
+
+    /// Encodes what was loaded or written, `None` being that there is none.
+    pub(crate) fn prepare(
+        &self,
+        raw: &RawEntry,
+        rules: &impl Rules<T>,
+        value: Option<&T>,
+    ) -> Option<Prepared> {
+        match value {
+            Some(value) => self.prepare_value(raw, rules, value),
+            None => self.prepare_none(raw),
+        }
+    }
+
+    /// An entry that says `None`, where the site stores it.
+    fn prepare_none(&self, raw: &RawEntry) -> Option<Prepared> {
+        let ttl = raw.policy.none_ttl.unwrap_or_else(|| raw.ttl());
+        let prepared = if raw.policy.cache_none && ttl.stores() {
+            self.prepared(raw, Vec::new(), header::NONE, self.codec().id(), ttl, Vec::new()).map(Some)
+        } else {
+            Ok(None)
+        };
+        counted(raw, prepared)
+    }
+
+    /// Encodes an `Err` with the cache's own codec, where the site stores it.
+    pub(crate) fn prepare_err<R, O: Outcome<R, Value = T>>(
+        &self,
+        raw: &RawEntry,
+        outcome: O,
+        failure: &R,
+    ) -> Option<Prepared> {
+        let ttl = raw.ttl();
+        if !raw.policy.cache_err || !ttl.stores() {
+            return None;
+        }
+        let codec: BuiltinCodec = raw.core.settings.codec;
+        let payload = outcome.encode_err(failure, codec)?;
+        let prepared = payload.and_then(|payload| {
+            self.prepared(raw, payload, header::ERROR, codec_id(codec), ttl, Vec::new()).map(Some)
+        });
+        counted(raw, prepared)
+    }
+
+    fn prepared(
+        &self,
+        raw: &RawEntry,
+        payload: Vec<u8>,
+        flags: u8,
+        codec: u8,
+        ttl: Ttl,
+        tags: Vec<String>,
+    ) -> Result<Prepared> {
+        if raw.lacks_tag || tags.iter().any(|tag| tag == FAILED_TAG) {
+            return Err(lacks_tag());
+        }
+        let settings = &raw.core.settings;
+        if payload.len() > settings.max_value {
+            return Err(Error::new(ErrorKind::TooLarge, "the encoded value is over the size limit"));
+        }
+        if raw.tags.len() + tags.len() > MAX_STAMPS {
+            return Err(Error::new(ErrorKind::TooLarge, "the value has more tags than an entry can carry"));
+        }
+        let (payload, flags) = compressed(settings, payload, flags);
+        Ok(Prepared { payload, flags, codec, schema: self.schema_hash(), ttl, tags })
+    }
+}
+
+/// Warns, once per site, that a change of the value's type could go unnoticed.
+fn warn_unseen(site: Option<&Site>, unseen: &'static str) {
+    if is_news(site.map(Site::id), unseen) {
+        tracing::warn!(
+            site = site.map_or("entry", Site::function),
+            unseen,
+            "a change of this part of the value's type between deploys would go unnoticed: \
+             derive `CacheSchema`, or give the site a `version` and raise it with each change"
+        );
+    }
+}
+
+/// Whether this process has not warned of it yet.
+fn is_news(site: Option<SiteId>, unseen: &'static str) -> bool {
+    static WARNED: Mutex<BTreeSet<(Option<SiteId>, &str)>> = Mutex::new(BTreeSet::new());
+    lock(&WARNED).insert((site, unseen))
+}
+
+/// Counts why a value is not stored.
+fn counted(raw: &RawEntry, prepared: Result<Option<Prepared>>) -> Option<Prepared> {
+    match &prepared {
+        Ok(Some(_)) => {}
+        Ok(None) => raw.record(Event::NotStored),
+        Err(error) => {
+            let too_large = error.kind() == ErrorKind::TooLarge;
+            raw.record(if too_large { Event::TooLarge } else { Event::NotStored });
+            raw.failed(error);
+        }
+    }
+    prepared.ok().flatten()
+}
+
+#[cfg(feature = "compression")]
+fn compressed(settings: &crate::engine::settings::Settings, payload: Vec<u8>, flags: u8) -> (Vec<u8>, u8) {
+    if settings.compress_over.is_some_and(|over| payload.len() > over)
+        && let Some(smaller) = crate::format::codec::compress::compress(&payload)
+    {
+        return (smaller, flags | header::COMPRESSED);
+    }
+    (payload, flags)
+}
+
+#[cfg(not(feature = "compression"))]
+fn compressed(_settings: &crate::engine::settings::Settings, payload: Vec<u8>, flags: u8) -> (Vec<u8>, u8) {
+    (payload, flags)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::ttl::Policy;
+
+    #[test]
+    fn each_site_warns_once_of_what_it_does_not_see() {
+        let sites = [(7, 5), (9, 5)].map(|place| Site::new("app", "get", place, Policy::DEFAULT));
+        for site in &sites {
+            assert!(is_news(Some(site.id()), "field"));
+            assert!(!is_news(Some(site.id()), "field"));
+            assert!(is_news(Some(site.id()), "another field"));
+        }
+        assert!(is_news(None, "field"));
+    }
+}

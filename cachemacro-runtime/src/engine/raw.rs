@@ -1,0 +1,107 @@
+//! An entry without its type: its keys, tags and options, and the cache it is in.
+
+use crate::engine::core::Core;
+use crate::format::stamps::VersionKey;
+use crate::format::stamps::all_any_keys;
+use crate::format::stamps::tag_keys;
+use crate::ground::error::{Error, Result};
+use crate::key::FAILED_TAG;
+use crate::key::Key;
+use crate::observe::stats::Counters;
+use crate::observe::stats::Event;
+use crate::policy::site::Site;
+use crate::policy::ttl::Policy;
+use crate::policy::ttl::Ttl;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// An entry without its type.
+#[derive(Clone)]
+pub(crate) struct RawEntry {
+    pub(crate) core: Arc<Core>,
+    /// The annotated function, if it is one, and its counters.
+    pub(crate) site: Option<(&'static Site, Arc<Counters>)>,
+    pub(crate) key: Key,
+    /// The key in the store.
+    pub(crate) full: Arc<str>,
+    /// Versions of the tags that are known before the load.
+    pub(crate) tags: Vec<VersionKey>,
+    pub(crate) policy: Policy,
+    /// The TTL of this call.
+    pub(crate) ttl: Option<Ttl>,
+    /// A tag could not be built: evicts go through, and nothing is read or stored.
+    pub(crate) lacks_tag: bool,
+}
+
+impl RawEntry {
+    pub(crate) fn new(core: Arc<Core>, site: Option<&'static Site>, key: Key) -> Self {
+        let full = core.full_key(&key).into();
+        let policy = site.map_or(Policy::DEFAULT, |site| site.policy);
+        let site = site.map(|site| (site, core.site_counters(site)));
+        Self { core, site, key, full, tags: Vec::new(), policy, ttl: None, lacks_tag: false }
+    }
+
+    /// Adds a tag; naming one twice is naming it once.
+    pub(crate) fn tag(&mut self, tag: &str) {
+        if tag == FAILED_TAG {
+            self.lacks_tag = true;
+            return;
+        }
+        let key = tag_keys(self.core.namespace(), tag).tag;
+        if !self.tags.contains(&key) {
+            self.tags.push(key);
+        }
+    }
+
+    /// The function's name, for logs.
+    pub(crate) fn name(&self) -> &'static str {
+        self.site.as_ref().map_or("entry", |(site, _)| site.function())
+    }
+
+    pub(crate) fn record(&self, event: Event) {
+        tracing::trace!(site = self.name(), ?event, "cache");
+        self.core.record_at(self.counters(), event);
+    }
+
+    /// The counters of the annotated function.
+    pub(crate) fn counters(&self) -> Option<&Counters> {
+        self.site.as_ref().map(|(_, counters)| &**counters)
+    }
+
+    /// Counts an error that the caller deals with by going on.
+    pub(crate) fn failed(&self, error: &Error) {
+        self.core.failed_at(self.counters(), error);
+    }
+
+    /// Awaits one operation of the store, timing it and counting its error, for the site too.
+    pub(crate) async fn timed<T>(&self, operation: impl Future<Output = Result<T>>) -> Result<T> {
+        self.core.timed_at(self.counters(), operation).await
+    }
+
+    pub(crate) fn load_took(&self, time: Duration) {
+        self.core.counters(self.counters()).for_each(|counters| counters.load_took(time));
+    }
+
+    pub(crate) fn wait(&self) -> Duration {
+        self.policy.wait.unwrap_or(self.core.settings.wait)
+    }
+
+    pub(crate) fn deadline(&self) -> Duration {
+        self.policy.deadline.unwrap_or(self.core.settings.deadline)
+    }
+
+    /// Waits for evicts of dropped calls that may be about the entry.
+    pub(crate) async fn settle(&self) -> Result<()> {
+        self.core.settle(&[&self.full]).await.inspect_err(|error| self.failed(error))
+    }
+}
+
+/// The versions that a load must capture before it begins: those of the known tags, then, where the value names
+/// tags, all any-tag versions.
+pub(crate) fn to_capture(raw: &RawEntry, late_tags: bool) -> Vec<VersionKey> {
+    let mut capture = raw.tags.clone();
+    if late_tags {
+        capture.extend(all_any_keys(raw.core.namespace()));
+    }
+    capture
+}

@@ -1,0 +1,214 @@
+//! Reads: an entry's bytes and whether they may be used.
+//!
+//! Knows headers, stamps and versions; knows no types. What a codec makes of the payload is its caller's.
+
+use crate::engine::raw::RawEntry;
+use crate::format::stamps;
+use std::borrow::Cow;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::format::header;
+use crate::format::header::{Header, Parts, Stamp};
+use crate::format::ids::{FillId, Version};
+use crate::format::stamps::{Stamped, version_key};
+use crate::ground::clock::Timestamp;
+use crate::ground::error::Result;
+use crate::key::Key;
+use crate::observe::stats::{Event, MissReason};
+
+/// How many stamps a look at the header alone brings along.
+const HEAD_STAMPS: usize = 16;
+
+/// How often a value that others keep storing in an unusable form is looked at before the call gives up on it.
+pub(crate) const MOST_LOOKS: u32 = 3;
+
+/// What a reader can make use of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Expected {
+    pub(crate) codec: u8,
+    /// The codec of stored errors.
+    pub(crate) error_codec: u8,
+    pub(crate) schema: u64,
+    /// How long ago the value may have been stored.
+    pub(crate) max_age: Option<Duration>,
+}
+
+/// What a read found.
+pub(crate) enum Looked {
+    Usable(Usable),
+    Miss(Miss),
+}
+
+/// Why there is nothing, and which value was there all the same.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Miss {
+    pub(crate) reason: MissReason,
+    pub(crate) seen: FillId,
+}
+
+/// A value whose header, stamps and checksum are right.
+#[derive(Clone)]
+pub(crate) struct Usable {
+    pub(crate) header: Header,
+    bytes: Bytes,
+}
+
+impl Usable {
+    /// The payload, inflated if need be; `None` where that cannot be done.
+    pub(crate) fn payload(&self, limit: usize) -> Option<Cow<'_, [u8]>> {
+        let start = header::FIXED + usize::from(self.header.stamps) * header::STAMP;
+        let payload = &self.bytes[start..];
+        if !self.header.has(header::COMPRESSED) {
+            return Some(Cow::Borrowed(payload));
+        }
+        #[cfg(feature = "compression")]
+        return crate::format::codec::compress::decompress(payload, limit).ok().map(Cow::Owned);
+        #[cfg(not(feature = "compression"))]
+        {
+            let _ = limit;
+            None
+        }
+    }
+
+    pub(crate) fn stamps(&self) -> impl Iterator<Item = Stamp> + Clone + '_ {
+        let end = header::FIXED + usize::from(self.header.stamps) * header::STAMP;
+        header::read_stamps(&self.bytes[header::FIXED..end])
+    }
+}
+
+impl RawEntry {
+    /// Reads the entry and says whether it may be used.
+    pub(crate) async fn look(&self, expected: Expected) -> Result<Looked> {
+        let core = &self.core;
+        self.settle().await?;
+        let read = self.timed(core.store.read(&self.full, &self.tags)).await?;
+        self.found(read.entry, &read.versions, expected).await
+    }
+
+    /// Says whether what a read found, if anything, may be used.
+    pub(crate) async fn found(
+        &self,
+        entry: Option<Bytes>,
+        versions: &[Option<Version>],
+        expected: Expected,
+    ) -> Result<Looked> {
+        match entry {
+            Some(bytes) => self.verify(bytes, versions, expected).await,
+            None => Ok(Looked::Miss(Miss { reason: MissReason::Absent, seen: 0 })),
+        }
+    }
+
+    /// Reads header and stamps only; `None` where a read would be a miss. Of the payload only the length is checked.
+    pub(crate) async fn peek(&self, expected: Expected) -> Result<Option<Header>> {
+        let core = &self.core;
+        self.settle().await?;
+        let mut length = header::FIXED + HEAD_STAMPS * header::STAMP;
+        loop {
+            let read = self.timed(core.store.read_head(&self.full, length, &self.tags)).await?;
+            let Some(bytes) = read.start else { return Ok(None) };
+            let Ok(header) = Header::parse(&bytes) else { return Ok(None) };
+            if refused(&header, &self.full, core.store.now(), expected).is_some() {
+                return Ok(None);
+            }
+            if read.length != header.total_len() {
+                // Cut off, or written anew meanwhile: a read of all of it tells.
+                return Ok(match self.look(expected).await? {
+                    Looked::Usable(usable) => Some(usable.header),
+                    Looked::Miss(_) => None,
+                });
+            }
+            let end = header::FIXED + usize::from(header.stamps) * header::STAMP;
+            if end > length {
+                length = end;
+                continue;
+            }
+            let Some(stamps) = bytes.get(header::FIXED..end) else { return Ok(None) };
+            let outdated = self.stamped(header::read_stamps(stamps), &read.versions).await?;
+            return Ok(outdated.is_none().then_some(header));
+        }
+    }
+
+    /// Says whether these bytes, read together with the versions of the named tags, may be used.
+    pub(crate) async fn verify(
+        &self,
+        bytes: Bytes,
+        versions: &[Option<Version>],
+        expected: Expected,
+    ) -> Result<Looked> {
+        self.record(Event::BytesRead(bytes.len()));
+        let now = self.core.store.now();
+        let header = match check(&bytes, &self.full, now, expected) {
+            Ok(header) => header,
+            Err(miss) => return Ok(Looked::Miss(miss)),
+        };
+        let usable = Usable { header, bytes };
+        Ok(match self.stamped(usable.stamps(), versions).await? {
+            None => Looked::Usable(usable),
+            Some(reason) => Looked::Miss(Miss { reason, seen: header.fill_id }),
+        })
+    }
+
+    /// Compares stamps with versions, reading those of tags that were not named.
+    pub(crate) async fn stamped(
+        &self,
+        stamps: impl Iterator<Item = Stamp> + Clone,
+        versions: &[Option<Version>],
+    ) -> Result<Option<MissReason>> {
+        let core = &self.core;
+        Ok(match stamps::compare(stamps.clone(), &self.tags, versions) {
+            Stamped::Valid => None,
+            Stamped::Outdated => Some(MissReason::TagEvicted),
+            Stamped::Lacking => Some(MissReason::TagLacking),
+            Stamped::Unread(hashes) => {
+                let keys: Vec<_> =
+                    hashes.into_iter().map(|hash| version_key(self.core.namespace(), hash)).collect();
+                let versions = self.timed(core.store.versions(&keys)).await?;
+                let named = stamps.filter(|stamp| keys.iter().any(|key| key.hash == stamp.tag));
+                (stamps::compare(named, &keys, &versions) != Stamped::Valid).then_some(MissReason::TagEvicted)
+            }
+        })
+    }
+}
+
+/// Everything that an entry's own bytes say.
+fn check(bytes: &[u8], key: &str, now: Timestamp, expected: Expected) -> Result<Header, Miss> {
+    let Ok(Parts { header, .. }) = Parts::parse(bytes) else {
+        let seen = Header::parse(bytes).map_or(0, |header| header.fill_id);
+        return Err(Miss { reason: MissReason::Malformed, seen });
+    };
+    match refused(&header, key, now, expected) {
+        None => Ok(header),
+        // A pending entry holds no value, so none was seen.
+        Some(reason @ MissReason::Pending) => Err(Miss { reason, seen: 0 }),
+        Some(reason) => Err(Miss { reason, seen: header.fill_id }),
+    }
+}
+
+/// Why the value under this header may not be used, going by the header alone.
+fn refused(header: &Header, key: &str, now: Timestamp, expected: Expected) -> Option<MissReason> {
+    if header.has(header::PENDING) {
+        return Some(MissReason::Pending);
+    }
+    if now >= header.gone_at || now >= header.fresh_until {
+        return Some(MissReason::Expired);
+    }
+    if expected.max_age.is_some_and(|age| now.since(header.stored_at) > age) {
+        return Some(MissReason::TooOld);
+    }
+    if header.key_hash != Key::header_hash(key) {
+        return Some(MissReason::OtherKey);
+    }
+    if header.codec == header::DECIMAL {
+        // Its shape is always the same, and no fingerprint covers it.
+        return None;
+    }
+    if header.codec != if header.has(header::ERROR) { expected.error_codec } else { expected.codec } {
+        return Some(MissReason::OtherCodec);
+    }
+    if header.schema != expected.schema {
+        return Some(MissReason::OtherSchema);
+    }
+    header.has(header::SEALED).then_some(MissReason::Undecodable)
+}

@@ -1,0 +1,47 @@
+//! What a cache is told when it is built, checked by then.
+
+use std::time::Duration;
+
+use crate::format::codec::BuiltinCodec;
+use crate::policy::ttl::Ttl;
+
+/// How long callers wait for another's load where nothing else is said.
+pub(crate) const DEFAULT_WAIT: Duration = Duration::from_secs(10);
+
+/// What a [`Cache`] is told when it is built.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// Escaped; empty: none.
+    pub(crate) namespace: String,
+    pub(crate) ttl: Ttl,
+    pub(crate) jitter: u8,
+    pub(crate) wait: Duration,
+    pub(crate) deadline: Duration,
+    pub(crate) lease: Duration,
+    pub(crate) codec: BuiltinCodec,
+    pub(crate) max_value: usize,
+    #[cfg_attr(not(feature = "compression"), expect(dead_code, reason = "used where values are compressed"))]
+    pub(crate) compress_over: Option<usize>,
+    pub(crate) disabled: bool,
+    /// The environment could not be read. Caching is off and every evict fails, because other processes may use a
+    /// store that this one cannot name.
+    pub(crate) unresolved: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            namespace: String::new(),
+            ttl: Ttl::For(Duration::from_mins(5)),
+            jitter: 0,
+            wait: DEFAULT_WAIT,
+            deadline: Duration::from_mins(1),
+            lease: Duration::from_secs(3),
+            codec: BuiltinCodec::default(),
+            max_value: 1 << 20,
+            compress_over: None,
+            disabled: false,
+            unresolved: false,
+        }
+    }
+}

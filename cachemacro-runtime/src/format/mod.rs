@@ -1,0 +1,7 @@
+//! An entry's bytes: header, stamps, codecs, schema fingerprints. Nothing here moves them.
+
+pub mod codec;
+pub mod header;
+pub(crate) mod ids;
+pub mod schema;
+pub(crate) mod stamps;

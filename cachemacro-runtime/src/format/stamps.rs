@@ -1,0 +1,167 @@
+//! Tag versions: which keys hold them, and what they say about an entry.
+//!
+//! A tag is known by the 64-bit hash of its text. Its version lives under a key made of that hash alone, so the
+//! stamps of an entry suffice to check it. Two tags with one hash would be evicted together, which is safe.
+
+use std::fmt;
+use std::fmt::Write as _;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::format::header::Stamp;
+use crate::format::ids::Version;
+
+/// The key of a version: of one tag, or of all tags of one bucket (the any-tag version).
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::store::VersionKey;
+///
+/// let key = VersionKey { text: "{shop:tag:7}:users".to_owned(), hash: 7 };
+/// assert!(!format!("{key:?}").contains("users"), "keys may be secrets");
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct VersionKey {
+    /// The key in the store. Tags of one bucket and their any-tag version share a cluster slot.
+    pub text: String,
+    /// The first 64 bits that identify the tag in an entry's stamps.
+    pub hash: u64,
+}
+
+impl fmt::Debug for VersionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VersionKey")
+            .field("hash", &format_args!("{:016x}", self.hash))
+            .finish_non_exhaustive()
+    }
+}
+
+/// A tag to evict: its own version and its bucket's any-tag version, unlinked in one command.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::store::{TagKeys, VersionKey};
+///
+/// let key = |name: &str, hash| VersionKey { text: format!("{{shop:tag:7}}:{name}"), hash };
+/// let users = TagKeys { tag: key("users", 7), any: key("*", 8) };
+/// assert_ne!(users.tag, users.any);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TagKeys {
+    /// The tag's own version.
+    pub tag: VersionKey,
+    /// The any-tag version of the tag's bucket.
+    pub any: VersionKey,
+}
+
+/// How many any-tag versions there are.
+pub(crate) const BUCKETS: u64 = 64;
+
+/// The keys of a tag's versions.
+pub(crate) fn tag_keys(namespace: &str, tag: &str) -> TagKeys {
+    let hash = xxh3_64(tag.as_bytes());
+    TagKeys { tag: version_key(namespace, hash), any: any_key(namespace, hash % BUCKETS) }
+}
+
+/// The key of the version of the tag with this hash.
+pub(crate) fn version_key(namespace: &str, hash: u64) -> VersionKey {
+    let mut text = slot(namespace, hash % BUCKETS);
+    let _ = write!(text, ":{hash:016x}");
+    VersionKey { text, hash }
+}
+
+/// The any-tag version of the bucket that a tag belongs to.
+pub(crate) fn any_key(namespace: &str, bucket: u64) -> VersionKey {
+    VersionKey { text: slot(namespace, bucket), hash: bucket }
+}
+
+/// The any-tag versions of all buckets, in order.
+pub(crate) fn all_any_keys(namespace: &str) -> Vec<VersionKey> {
+    (0..BUCKETS).map(|bucket| any_key(namespace, bucket)).collect()
+}
+
+/// The bucket's cluster hash tag; entries' keys never begin with a brace.
+fn slot(namespace: &str, bucket: u64) -> String {
+    if namespace.is_empty() {
+        format!("{{tag:{bucket:02}}}")
+    } else {
+        format!("{{{namespace}:tag:{bucket:02}}}")
+    }
+}
+
+/// What the versions say about an entry's stamps.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Stamped {
+    /// Every stamp equals its tag's version now.
+    Valid,
+    /// A tag was evicted, or its version lost.
+    Outdated,
+    /// The entry lacks a tag that the reader names.
+    Lacking,
+    /// It also carries tags that the reader did not name; their versions must be read.
+    Unread(Vec<u64>),
+}
+
+/// Compares an entry's stamps with the versions of the tags that the reader named.
+pub(crate) fn compare(
+    stamps: impl Iterator<Item = Stamp> + Clone,
+    named: &[VersionKey],
+    versions: &[Option<Version>],
+) -> Stamped {
+    for key in named {
+        if !stamps.clone().any(|stamp| stamp.tag == key.hash) {
+            return Stamped::Lacking;
+        }
+    }
+    let mut unread = Vec::new();
+    for stamp in stamps {
+        match named.iter().position(|key| key.hash == stamp.tag) {
+            Some(at) if versions.get(at).copied().flatten() == Some(stamp.version) => {}
+            Some(_) => return Stamped::Outdated,
+            None => unread.push(stamp.tag),
+        }
+    }
+    if unread.is_empty() { Stamped::Valid } else { Stamped::Unread(unread) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamps(of: &[(u64, u64)]) -> Vec<Stamp> {
+        of.iter().map(|&(tag, version)| Stamp { tag, version }).collect()
+    }
+
+    fn named(of: &[u64]) -> Vec<VersionKey> {
+        of.iter().map(|&hash| version_key("ns", hash)).collect()
+    }
+
+    #[test]
+    fn a_tag_and_its_any_tag_version_share_a_slot() {
+        let keys = tag_keys("shop", "org:7");
+        let slot = |key: &str| key[..=key.find('}').expect("a hash tag")].to_owned();
+        assert_eq!(slot(&keys.tag.text), slot(&keys.any.text));
+        assert_eq!(keys.tag, version_key("shop", keys.tag.hash));
+    }
+
+    #[test]
+    fn stamps_are_valid_only_while_every_version_is_equal() {
+        let entry = stamps(&[(1, 10), (2, 20)]);
+        let both = named(&[1, 2]);
+        assert_eq!(compare(entry.iter().copied(), &both, &[Some(10), Some(20)]), Stamped::Valid);
+        assert_eq!(compare(entry.iter().copied(), &both, &[Some(10), Some(21)]), Stamped::Outdated);
+        assert_eq!(compare(entry.iter().copied(), &both, &[None, Some(20)]), Stamped::Outdated);
+    }
+
+    #[test]
+    fn a_tag_that_the_entry_lacks_makes_it_unusable() {
+        let entry = stamps(&[(1, 10)]);
+        assert_eq!(compare(entry.iter().copied(), &named(&[1, 2]), &[Some(10), Some(20)]), Stamped::Lacking);
+    }
+
+    #[test]
+    fn tags_that_the_reader_did_not_name_are_left_to_a_second_look() {
+        let entry = stamps(&[(1, 10), (2, 20)]);
+        assert_eq!(compare(entry.iter().copied(), &named(&[1]), &[Some(10)]), Stamped::Unread(vec![2]));
+    }
+}

@@ -1,0 +1,5 @@
+//! What everything stands on: errors, time, locks.
+
+pub(crate) mod clock;
+pub(crate) mod error;
+pub(crate) mod sync;

@@ -1,0 +1,570 @@
+//! Keys: readable, and equal only for equal arguments.
+//!
+//! A key is `prefix:parts`. Text that comes from arguments is percent-encoded (`%`, `:`, `{`, `}`, blanks and
+//! control bytes; see the table in the guide), so what an argument contains can never look like structure. Marks
+//! that no encoded text can contain start with `%` and a character that is no hexadecimal digit:
+//!
+//! | mark | meaning |
+//! |------|---------|
+//! | `%N` | `None` |
+//! | `%S` | `Some`, where what follows is an `Option` again |
+//! | `%T…:` | type and const parameters of the function |
+//! | `%~…` | the tail was over the length limit: 128 bits of SHA-256 over the whole key |
+//!
+//! Knows nothing of stores, codecs or namespaces.
+
+use std::fmt::{self, Debug, Write as _};
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::ground::error::{Error, ErrorKind, Result};
+use crate::key::part::{KeyPart, Printed};
+
+mod args;
+pub(crate) mod part;
+
+/// Longest key, in bytes, without namespace; a longer one keeps its beginning and ends in a hash.
+const MAX_KEY: usize = 200;
+/// What of a longer key is kept.
+const KEPT: usize = MAX_KEY - 2 - 32;
+/// Why types cannot be part of a key: two closures in one function print alike.
+const NAMELESS: &str = "a type parameter is a closure or made of one, and closures have no names to be told apart by: pass \
+                        a named function, or take a `fn` pointer or a `Box<dyn Fn>` and let another argument tell which";
+
+/// The key of an entry within its cache: prefix and parts, without the namespace.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::Key;
+///
+/// let key = Key::new("user", &("eu", 7))?;
+/// assert_eq!(key.as_str(), "user:eu:7");
+/// assert!(!format!("{key:?}").contains("eu"), "only a hash is printed: keys may be secrets");
+/// # Ok::<(), cachemacro::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Key {
+    text: String,
+}
+
+impl Key {
+    /// A key from a prefix and one serializable value.
+    ///
+    /// A tuple at the top gives one part per element, so `("user", (7, 3))` is the key of
+    /// `#[cached(prefix = "user", key = "{org}:{id}")]` called with 7 and 3. With one element alone it is `(7)`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Key`] where `value` cannot be serialized.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::Key;
+    ///
+    /// assert_eq!(Key::new("user", &42)?.as_str(), "user:42");
+    /// assert_eq!(Key::new("user", &("a:b", Some(1)))?.as_str(), "user:a%3Ab:1");
+    /// assert_eq!(Key::new("user", &(42,))?.as_str(), "user:(42)");
+    /// # Ok::<(), cachemacro::Error>(())
+    /// ```
+    pub fn new<T: Serialize + ?Sized>(prefix: &str, value: &T) -> Result<Self> {
+        KeyBuilder::new(prefix).value(value).finish()
+    }
+
+    /// The key as text, without the namespace.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// assert_eq!(cachemacro::Key::new("user", "Ada L")?.as_str(), "user:Ada%20L");
+    /// # Ok::<(), cachemacro::Error>(())
+    /// ```
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The hash that the entry's header carries, over namespace and key.
+    pub(crate) fn header_hash(full: &str) -> u64 {
+        xxh3_64(full.as_bytes())
+    }
+}
+
+impl Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Key").field("hash", &format_args!("{:016x}", xxh3_64(self.text.as_bytes()))).finish()
+    }
+}
+
+/// Builds a [`Key`] part by part; what generated code calls.
+#[derive(Clone)]
+pub struct KeyBuilder {
+    text: String,
+    /// Whether the next argument of a default key is the first.
+    first: bool,
+    failed: Option<String>,
+    /// Where the types stand in the text.
+    types: std::ops::Range<usize>,
+}
+
+impl Debug for KeyBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyBuilder").finish_non_exhaustive()
+    }
+}
+
+impl KeyBuilder {
+    /// A key under `prefix`.
+    pub fn new(prefix: &str) -> Self {
+        let mut text = String::with_capacity(64);
+        write_text(&mut text, prefix, None);
+        text.push(':');
+        let types = text.len()..text.len();
+        Self { text, first: true, failed: None, types }
+    }
+
+    /// Names of type and const parameters; before any part.
+    #[must_use]
+    pub fn types(mut self, names: &str) -> Self {
+        if names_closure(names) {
+            self.failed = Some(NAMELESS.to_owned());
+        }
+        self.text.push_str("%T");
+        write_text(&mut self.text, names, None);
+        self.text.push(':');
+        self.types.end = self.text.len();
+        self
+    }
+
+    /// The same key without the types, where it has some: what a site elsewhere is called by this prefix and key.
+    #[must_use]
+    pub fn without_types(&self) -> Option<Self> {
+        if self.types.is_empty() {
+            return None;
+        }
+        let mut plain = self.clone();
+        plain.text.drain(self.types.clone());
+        plain.types.end = plain.types.start;
+        plain.failed.take_if(|why| why == NAMELESS);
+        Some(plain)
+    }
+
+    /// Whether a closure is among the types, so that nothing is ever stored under this key.
+    pub(crate) fn is_nameless(&self) -> bool {
+        self.failed.as_deref() == Some(NAMELESS)
+    }
+
+    /// Literal text of a template.
+    #[must_use]
+    pub fn literal(mut self, text: &str) -> Self {
+        write_literal(&mut self.text, text);
+        self
+    }
+
+    /// A placeholder printed with `Display`. `stop` is the character of the template that follows it, if any;
+    /// it is encoded in the value, so that the value's end is known.
+    #[must_use]
+    pub fn display<T: Printed + ?Sized>(mut self, value: &T, stop: Option<char>) -> Self {
+        write_formatted(&mut self.text, format_args!("{value}"), stop, &mut self.failed);
+        self
+    }
+
+    /// A placeholder printed with `Debug` (`{x:?}`).
+    #[must_use]
+    pub fn debug<T: Debug + ?Sized>(mut self, value: &T, stop: Option<char>) -> Self {
+        write_formatted(&mut self.text, format_args!("{value:?}"), stop, &mut self.failed);
+        self
+    }
+
+    /// One argument of a default key.
+    #[must_use]
+    pub fn arg<T: KeyPart + ?Sized>(mut self, value: &T) -> Self {
+        if !std::mem::take(&mut self.first) {
+            self.text.push(':');
+        }
+        if let Err(error) = args::write_arg(&mut self.text, value) {
+            self.failed = Some(error.to_string());
+        }
+        self
+    }
+
+    /// The whole value of a key expression.
+    #[must_use]
+    pub fn value<T: KeyPart + ?Sized>(mut self, value: &T) -> Self {
+        if let Err(error) = args::write_key(&mut self.text, value) {
+            self.failed = Some(error.to_string());
+        }
+        self
+    }
+
+    /// The key.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Key`] where a part could not be written.
+    pub fn finish(self) -> Result<Key> {
+        match self.failed {
+            Some(reason) => {
+                Err(Error::new(ErrorKind::Key, "the arguments cannot be a key").with_source(reason))
+            }
+            None => Ok(Key { text: shorten(self.text) }),
+        }
+    }
+}
+
+/// What a tag that could not be built is called. Where it turns up nothing is stored, and an evict has failed: the tag
+/// that was meant is not known.
+pub(crate) const FAILED_TAG: &str = "\0cachemacro: a tag that could not be built";
+
+/// Builds a tag from a template; the same encoding as in keys, without a prefix.
+#[derive(Clone)]
+pub struct TagBuilder(KeyBuilder);
+
+impl Debug for TagBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TagBuilder").finish_non_exhaustive()
+    }
+}
+
+impl Default for TagBuilder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl TagBuilder {
+    /// An empty tag.
+    pub const fn new() -> Self {
+        Self(KeyBuilder { text: String::new(), first: true, failed: None, types: 0..0 })
+    }
+
+    /// Literal text.
+    #[must_use]
+    pub fn literal(mut self, text: &str) -> Self {
+        self.0.text.push_str(text);
+        self
+    }
+
+    /// A placeholder printed with `Display`; see [`KeyBuilder::display`].
+    #[must_use]
+    pub fn display<T: Printed + ?Sized>(self, value: &T, stop: Option<char>) -> Self {
+        Self(self.0.display(value, stop))
+    }
+
+    /// A placeholder printed with `Debug`; see [`KeyBuilder::debug`].
+    #[must_use]
+    pub fn debug<T: Debug + ?Sized>(self, value: &T, stop: Option<char>) -> Self {
+        Self(self.0.debug(value, stop))
+    }
+
+    /// The tag as text; where a part could not be printed, [`FAILED_TAG`].
+    pub fn finish(self) -> String {
+        if self.0.failed.is_some() { FAILED_TAG.to_owned() } else { self.0.text }
+    }
+}
+
+/// Percent-encodes text the way templates encode what they interpolate, so that
+/// `evict_tags([format!("org:{}", escape(&org))])` names the tag of `tags = ["org:{org}"]`.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// assert_eq!(cachemacro::escape("a:b c"), "a%3Ab%20c");
+/// ```
+pub fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    write_text(&mut out, text, None);
+    out
+}
+
+/// What the keys of all entries under `prefix` begin with; where it is so long that keys are cut within it, those of
+/// prefixes with the same beginning do too.
+pub(crate) fn scan_text(prefix: &str) -> String {
+    let mut text = escape(prefix);
+    text.push(':');
+    cut(&mut text, KEPT);
+    text
+}
+
+/// Whether a closure is among types. What is declared inside one has a name.
+fn names_closure(types: &str) -> bool {
+    types.split("{{closure}}").skip(1).any(|rest| !rest.starts_with(['.', ':']))
+}
+
+/// Whether interpolated text may not contain `c` as it is.
+fn is_special(c: char) -> bool {
+    matches!(c, '%' | ':' | '{' | '}') || c.is_whitespace() || c.is_control()
+}
+
+fn write_encoded(out: &mut String, c: char) {
+    let mut buffer = [0; 4];
+    for byte in c.encode_utf8(&mut buffer).bytes() {
+        let _ = write!(out, "%{byte:02X}");
+    }
+}
+
+fn write_text(out: &mut String, text: &str, stop: Option<char>) {
+    for c in text.chars() {
+        if is_special(c) || Some(c) == stop { write_encoded(out, c) } else { out.push(c) }
+    }
+}
+
+/// Literal text of a template keeps its colons; what would clash with marks or cluster hash tags is encoded.
+fn write_literal(out: &mut String, text: &str) {
+    for c in text.chars() {
+        if is_special(c) && c != ':' { write_encoded(out, c) } else { out.push(c) }
+    }
+}
+
+fn write_formatted(
+    out: &mut String,
+    text: fmt::Arguments<'_>,
+    stop: Option<char>,
+    failed: &mut Option<String>,
+) {
+    struct Encoder<'a>(&'a mut String, Option<char>);
+    impl fmt::Write for Encoder<'_> {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            write_text(self.0, text, self.1);
+            Ok(())
+        }
+    }
+    if Encoder(out, stop).write_fmt(text).is_err() {
+        *failed = Some("its Display or Debug returned an error".to_owned());
+    }
+}
+
+/// Cuts text to so many bytes at most, between characters.
+fn cut(text: &mut String, most: usize) {
+    let mut end = most.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+}
+
+fn shorten(text: String) -> String {
+    if text.len() <= MAX_KEY {
+        return text;
+    }
+    let digest = Sha256::digest(text.as_bytes());
+    let mut short = text;
+    cut(&mut short, KEPT);
+    short.push_str("%~");
+    for byte in &digest[..16] {
+        let _ = write!(short, "{byte:02x}");
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, HashMap};
+
+    use proptest::prelude::*;
+    use serde::Deserialize;
+
+    use super::*;
+
+    fn key(value: &(impl Serialize + ?Sized)) -> String {
+        Key::new("p", value).expect("can be a key").as_str().to_owned()
+    }
+
+    #[test]
+    fn a_key_without_types_is_the_one_of_a_site_that_has_none() {
+        let typed = KeyBuilder::new("p").types("a.B<u8>").types("3").literal("x:").display("y", None);
+        let plain = typed.without_types().expect("it has types").finish().expect("text can be a key");
+        let other = KeyBuilder::new("p").literal("x:").display("y", None);
+        assert_eq!(plain, other.clone().finish().expect("text can be a key"));
+        assert!(other.without_types().is_none());
+        assert_ne!(typed.finish().expect("text can be a key"), plain);
+    }
+
+    #[test]
+    fn closures_have_no_names_and_what_is_declared_in_one_has() {
+        let typed = |names: &str| KeyBuilder::new("p").types(names).display("x", None);
+        for names in ["app.f.{{closure}}", "(app.f.{{closure}},)", "&app.B<app.{{closure}}.{{closure}}>"] {
+            let key = typed(names);
+            assert!(key.is_nameless(), "{names}");
+            let plain = key.without_types().expect("it has types");
+            assert!(key.finish().is_err() && plain.finish().is_ok(), "{names}");
+        }
+        assert!(typed("app.main.{{closure}}.Local<u8>").finish().is_ok());
+    }
+
+    fn args(of: &[&str]) -> String {
+        let built = of.iter().fold(KeyBuilder::new("p"), |key, arg| key.arg(*arg));
+        built.finish().expect("text can be a key").as_str().to_owned()
+    }
+
+    #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+    struct Filter {
+        country: Option<String>,
+        words: Vec<String>,
+        page: u32,
+    }
+
+    #[derive(Serialize)]
+    #[serde(untagged)]
+    enum Loose {
+        Number(i64),
+        Text(String),
+        Truth(bool),
+        Real(f64),
+        Color(Color),
+    }
+
+    #[derive(Serialize)]
+    enum Color {
+        Red,
+        Mix(u8, u8),
+    }
+
+    #[derive(Serialize)]
+    struct UserId(String);
+
+    struct Broken;
+
+    impl Serialize for Broken {
+        fn serialize<S: serde::Serializer>(&self, _: S) -> std::result::Result<S::Ok, S::Error> {
+            Err(serde::ser::Error::custom("no key"))
+        }
+    }
+
+    #[test]
+    fn keys_are_readable() {
+        assert_eq!(key(&42), "p:42");
+        assert_eq!(key("Ada"), "p:Ada");
+        assert_eq!(key(&UserId("ada".into())), "p:ada");
+        assert_eq!(key(&(7, "Ada")), "p:7:Ada");
+        assert_eq!(key(&Color::Red), "p:.Red");
+        let filter = Filter { country: Some("CH".into()), words: vec!["a,b".into()], page: 2 };
+        assert_eq!(key(&filter), "p:(country=CH,words=[a%2Cb],page=2)");
+    }
+
+    #[test]
+    fn nothing_none_and_empty_differ() {
+        let keys = [
+            key(&()),
+            key(&None::<&str>),
+            key(&Some("")),
+            key(&Some("%N")),
+            key(&Some(None::<&str>)),
+            key("None"),
+        ];
+        for (at, one) in keys.iter().enumerate() {
+            assert!(!keys[at + 1..].contains(one), "{one} twice in {keys:?}");
+        }
+        assert_ne!(key(&vec![""; 0]), key(&vec![""]));
+        assert_ne!(key(&HashMap::<u8, u8>::new()), key(&Vec::<u8>::new()));
+    }
+
+    #[test]
+    fn what_an_untagged_enum_holds_is_told_apart() {
+        let keys = [
+            key(&Loose::Number(1)),
+            key(&Loose::Text("1".into())),
+            key(&Loose::Real(1.0)),
+            key(&Loose::Text("1.0".into())),
+            key(&Loose::Truth(true)),
+            key(&Loose::Text("true".into())),
+            key(&Loose::Color(Color::Red)),
+            key(&Loose::Text(".Red".into())),
+            key(&Loose::Color(Color::Mix(1, 2))),
+            key(&Loose::Text("'1".into())),
+            key(&Loose::Text("()".into())),
+        ];
+        for (at, one) in keys.iter().enumerate() {
+            assert!(!keys[at + 1..].contains(one), "{one} twice in {keys:?}");
+        }
+    }
+
+    #[test]
+    fn the_order_of_a_map_does_not_matter() {
+        let sorted: BTreeMap<_, _> = (0..50).map(|n| (n, n)).collect();
+        let hashed: HashMap<_, _> = sorted.clone().into_iter().collect();
+        assert_eq!(key(&sorted), key(&hashed));
+    }
+
+    #[test]
+    fn an_argument_that_serde_refuses_is_an_error() {
+        assert_eq!(Key::new("p", &Broken).map_err(|error| error.kind()), Err(ErrorKind::Key));
+    }
+
+    #[test]
+    fn a_key_over_the_limit_keeps_its_beginning_and_stays_unique() {
+        let long = |last: char| key(&format!("{}{last}", "ä".repeat(300)));
+        assert_ne!(long('a'), long('b'));
+        assert_eq!(long('a'), long('a'));
+        assert!(long('a').starts_with("p:ää") && long('a').len() <= MAX_KEY);
+    }
+
+    #[test]
+    fn the_stop_of_a_template_is_encoded_in_values() {
+        let dashed = |a: &str, b: &str| {
+            let key = KeyBuilder::new("p").display(a, Some('-')).literal("-").display(b, None);
+            key.finish().expect("text can be a key").as_str().to_owned()
+        };
+        assert_eq!(dashed("a", "b"), "p:a-b");
+        assert_ne!(dashed("a-b", "c"), dashed("a", "b-c"));
+    }
+
+    #[test]
+    fn a_prefix_cannot_reach_into_the_key() {
+        let split = |prefix: &str, key: &str| Key::new(prefix, key).expect("text can be a key");
+        assert_ne!(split("a:b", "c"), split("a", "b:c"));
+    }
+
+    /// Text that is likely to look like structure.
+    fn hostile() -> impl Strategy<Value = String> {
+        proptest::collection::vec(
+            prop_oneof![
+                Just("%".to_owned()),
+                Just("%N".to_owned()),
+                Just("%3A".to_owned()),
+                Just(":".to_owned()),
+                Just(",".to_owned()),
+                Just("'".to_owned()),
+                Just("(".to_owned()),
+                Just("]".to_owned()),
+                Just("=".to_owned()),
+                Just("{".to_owned()),
+                Just(".".to_owned()),
+                Just("-".to_owned()),
+                Just(" ".to_owned()),
+                Just("\0".to_owned()),
+                Just("1".to_owned()),
+                Just("true".to_owned()),
+                "\\PC{0,3}",
+            ],
+            0..6,
+        )
+        .prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn arguments_are_equal_where_their_keys_are(a in hostile(), b in hostile(), c in hostile(), d in hostile()) {
+            prop_assert_eq!((&a, &b) == (&c, &d), args(&[&a, &b]) == args(&[&c, &d]));
+            prop_assert_eq!((&a, &b) == (&c, &d), key(&(&a, &b)) == key(&(&c, &d)));
+            prop_assert_ne!(key(&Some(&a)), key(&None::<&str>));
+        }
+
+        #[test]
+        fn lists_and_structs_are_equal_where_their_keys_are(
+            a in proptest::collection::vec(hostile(), 0..3),
+            b in proptest::collection::vec(hostile(), 0..3),
+            x in proptest::option::of(hostile()),
+            y in proptest::option::of(hostile()),
+        ) {
+            prop_assert_eq!(a == b, key(&a) == key(&b));
+            let one = Filter { country: x, words: a, page: 1 };
+            let other = Filter { country: y, words: b, page: 1 };
+            prop_assert_eq!(one == other, key(&one) == key(&other));
+        }
+
+        #[test]
+        fn a_number_is_never_taken_for_text(number: i64, text in hostile()) {
+            prop_assert_ne!(key(&Loose::Number(number)), key(&Loose::Text(text.clone())));
+            prop_assert_ne!(key(&Loose::Number(number)), key(&Loose::Text(number.to_string())));
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What an annotated function is called in stats and logs.
+
+use std::fmt::Write as _;
+
+/// What tells a site from all others. The function and what is generated beside it are one site, and so are all
+/// instances of a generic function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct SiteId {
+    pub(crate) module: &'static str,
+    pub(crate) function: &'static str,
+    /// Of the attribute: methods of two types may have one name.
+    pub(crate) line: u32,
+    pub(crate) column: u32,
+}
+
+impl SiteId {
+    /// `users::get`; where another site in `sites`, which are sorted, has that name, `users::get:12`, and where it is
+    /// on the same line, `users::get:12:5`.
+    pub(crate) fn name(at: usize, sites: &[Self]) -> String {
+        let Self { module, function, line, column } = sites[at];
+        let around = [at.checked_sub(1), Some(at + 1)].into_iter().flatten().filter_map(|at| sites.get(at));
+        let mut name = format!("{module}::{function}");
+        let named: Vec<&Self> =
+            around.filter(|other| (other.module, other.function) == (module, function)).collect();
+        if !named.is_empty() {
+            let _ = write!(name, ":{line}");
+        }
+        if named.iter().any(|other| other.line == line) {
+            let _ = write!(name, ":{column}");
+        }
+        name
+    }
+
+    /// Such a name without line and column.
+    pub(crate) fn plain(name: &str) -> &str {
+        match name.rsplit_once(':') {
+            Some((before, number)) if number.parse::<u32>().is_ok() => Self::plain(before),
+            _ => name,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_says_as_much_as_tells_it_from_others() {
+        let id = |module, function, line, column| SiteId { module, function, line, column };
+        let mut sites = [
+            id("app", "get", 30, 5),
+            id("app", "get", 7, 5),
+            id("app", "get", 30, 9),
+            id("app", "put", 7, 5),
+            id("app::old", "get", 7, 5),
+        ];
+        sites.sort_unstable();
+        let names: Vec<String> = (0..sites.len()).map(|at| SiteId::name(at, &sites)).collect();
+        assert_eq!(names, ["app::get:7", "app::get:30:5", "app::get:30:9", "app::put", "app::old::get"]);
+        let plain: Vec<&str> = names.iter().map(|name| SiteId::plain(name)).collect();
+        assert_eq!(plain, ["app::get", "app::get", "app::get", "app::put", "app::old::get"]);
+    }
+}

@@ -1,0 +1,7 @@
+//! What a function decides about its entries: statically, by type, by value, by task.
+
+pub(crate) mod mode;
+pub(crate) mod outcome;
+pub(crate) mod rules;
+pub(crate) mod site;
+pub(crate) mod ttl;

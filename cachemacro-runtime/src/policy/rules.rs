@@ -1,0 +1,257 @@
+//! What depends on the loaded value: whether it is stored, how long, and under which tags.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use crate::policy::ttl::Ttl;
+
+/// What depends on the loaded value. Not asked about `None` and `Err`.
+pub trait Rules<V> {
+    /// Whether the value is returned without being stored.
+    fn unless(&self, value: &V) -> bool {
+        let _ = value;
+        false
+    }
+
+    /// The value's TTL, where it decides it.
+    fn ttl(&self, value: &V) -> Option<Ttl> {
+        let _ = value;
+        None
+    }
+
+    /// The tags that the value names.
+    fn tags(&self, value: &V) -> Vec<String> {
+        let _ = value;
+        Vec::new()
+    }
+
+    /// Whether [`tags`](Self::tags) may name any: then the load is guarded against evicts of every tag.
+    fn has_tags(&self) -> bool {
+        false
+    }
+}
+
+/// Nothing depends on the value.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoRules;
+
+impl<V> Rules<V> for NoRules {}
+
+/// Rules without captured arguments, which an [`Entry`](crate::Entry) carries, so that puts apply them too.
+/// [`Entry::with_rules`](crate::Entry::with_rules) has an example.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::{EntryRules, Ttl};
+///
+/// struct Page { rows: Vec<u64> }
+///
+/// let rules = EntryRules::none()
+///     .unless(|page: &Page| page.rows.is_empty())
+///     .ttl(|page| Ttl::millis(if page.rows.len() < 100 { 5_000 } else { 60_000 }))
+///     .tags(|page| page.rows.iter().map(|row| format!("row:{row}")).collect());
+/// ```
+pub struct EntryRules<V> {
+    unless: Option<fn(&V) -> bool>,
+    ttl: Option<fn(&V) -> Ttl>,
+    tags: Option<fn(&V) -> Vec<String>>,
+}
+
+impl<V> Clone for EntryRules<V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<V> Copy for EntryRules<V> {}
+
+impl<V> Default for EntryRules<V> {
+    fn default() -> Self {
+        Self::none()
+    }
+}
+
+impl<V> fmt::Debug for EntryRules<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EntryRules")
+            .field("unless", &self.unless.is_some())
+            .field("ttl", &self.ttl.is_some())
+            .field("tags", &self.tags.is_some())
+            .finish()
+    }
+}
+
+impl<V> EntryRules<V> {
+    /// No rules.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, EntryRules};
+    ///
+    /// let n = Cache::memory().entry::<u32>("n", &1).with_rules(EntryRules::none());
+    /// n.set(&0).await?;
+    /// assert!(n.has().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub const fn none() -> Self {
+        Self { unless: None, ttl: None, tags: None }
+    }
+
+    pub(crate) const fn is_none(&self) -> bool {
+        self.unless.is_none() && self.ttl.is_none() && self.tags.is_none()
+    }
+
+    /// Values for which `unless` is true are not stored.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, EntryRules};
+    ///
+    /// let found = Cache::memory().entry("search", &"tea").with_rules(EntryRules::none().unless(Vec::is_empty));
+    /// found.set(&vec!["earl grey".to_owned()]).await?;
+    /// found.set(&vec![]).await?;
+    /// assert!(!found.has().await?, "neither the empty list nor the outdated one");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub const fn unless(mut self, unless: fn(&V) -> bool) -> Self {
+        self.unless = Some(unless);
+        self
+    }
+
+    /// The TTL comes from the value, for example from the expiry that a token carries.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, EntryRules, Ttl};
+    ///
+    /// let rules = EntryRules::none().ttl(|token: &(String, u64)| Ttl::millis(token.1));
+    /// let token = Cache::memory().entry("token", &7).with_rules(rules);
+    /// token.set(&("secret".to_owned(), 30_000)).await?;
+    /// assert!(token.ttl().await?.is_some_and(|left| left.as_secs() <= 30));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub const fn ttl(mut self, ttl: fn(&V) -> Ttl) -> Self {
+        self.ttl = Some(ttl);
+        self
+    }
+
+    /// Tags come from the value.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, EntryRules};
+    ///
+    /// let rules = EntryRules::none().tags(|ids: &Vec<u64>| ids.iter().map(|id| format!("user:{id}")).collect());
+    /// let cache = Cache::memory();
+    /// let team = cache.entry("team", &1).with_rules(rules);
+    /// team.set(&vec![7, 8]).await?;
+    /// cache.evict_tags(["user:8"]).await?;
+    /// assert!(!team.has().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub const fn tags(mut self, tags: fn(&V) -> Vec<String>) -> Self {
+        self.tags = Some(tags);
+        self
+    }
+}
+
+impl<V> Rules<V> for EntryRules<V> {
+    fn unless(&self, value: &V) -> bool {
+        self.unless.is_some_and(|unless| unless(value))
+    }
+
+    fn ttl(&self, value: &V) -> Option<Ttl> {
+        self.ttl.map(|ttl| ttl(value))
+    }
+
+    fn tags(&self, value: &V) -> Vec<String> {
+        self.tags.map(|tags| tags(value)).unwrap_or_default()
+    }
+
+    fn has_tags(&self) -> bool {
+        self.tags.is_some()
+    }
+}
+
+/// Rules of one call, which may capture its arguments.
+pub struct CallRules<V, U, T, G> {
+    unless: U,
+    ttl: T,
+    tags: G,
+    has_tags: bool,
+    value: PhantomData<fn(&V)>,
+}
+
+impl<V, U, T, G> fmt::Debug for CallRules<V, U, T, G> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallRules").finish_non_exhaustive()
+    }
+}
+
+/// [`CallRules`] before any rule was added.
+pub type NoCallRules<V> = CallRules<V, fn(&V) -> bool, fn(&V) -> Option<Ttl>, fn(&V) -> Vec<String>>;
+
+impl<V> NoCallRules<V> {
+    /// No rules yet.
+    pub fn new() -> Self {
+        Self { unless: |_| false, ttl: |_| None, tags: |_| Vec::new(), has_tags: false, value: PhantomData }
+    }
+}
+
+impl<V> Default for NoCallRules<V> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<V, U, T, G> CallRules<V, U, T, G> {
+    /// Values for which `unless` is true are not stored.
+    pub fn unless<F: Fn(&V) -> bool>(self, unless: F) -> CallRules<V, F, T, G> {
+        CallRules { unless, ttl: self.ttl, tags: self.tags, has_tags: self.has_tags, value: PhantomData }
+    }
+
+    /// The TTL comes from the value.
+    pub fn ttl(self, ttl: impl Fn(&V) -> Ttl) -> CallRules<V, U, impl Fn(&V) -> Option<Ttl>, G> {
+        let ttl = move |value: &V| Some(ttl(value));
+        CallRules { unless: self.unless, ttl, tags: self.tags, has_tags: self.has_tags, value: PhantomData }
+    }
+
+    /// Tags come from the value.
+    pub fn tags<F: Fn(&V) -> Vec<String>>(self, tags: F) -> CallRules<V, U, T, F> {
+        CallRules { unless: self.unless, ttl: self.ttl, tags, has_tags: true, value: PhantomData }
+    }
+}
+
+impl<V, U, T, G> Rules<V> for CallRules<V, U, T, G>
+where
+    U: Fn(&V) -> bool,
+    T: Fn(&V) -> Option<Ttl>,
+    G: Fn(&V) -> Vec<String>,
+{
+    fn unless(&self, value: &V) -> bool {
+        (self.unless)(value)
+    }
+
+    fn ttl(&self, value: &V) -> Option<Ttl> {
+        (self.ttl)(value)
+    }
+
+    fn tags(&self, value: &V) -> Vec<String> {
+        (self.tags)(value)
+    }
+
+    fn has_tags(&self) -> bool {
+        self.has_tags
+    }
+}

@@ -1,0 +1,51 @@
+//! One annotated function: its name and static options.
+
+use crate::observe::site::SiteId;
+use std::error::Error as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::ground::error::Error;
+use crate::policy::ttl::Policy;
+
+/// One annotated function. Generated code has one static of it per function, and one more for each function that is
+/// generated beside it.
+#[derive(Debug)]
+pub struct Site {
+    id: SiteId,
+    pub(crate) policy: Policy,
+    warned: AtomicBool,
+}
+
+impl Site {
+    /// A site in `module`, called `function`, whose attribute is at this place.
+    pub const fn new(
+        module: &'static str,
+        function: &'static str,
+        (line, column): (u32, u32),
+        policy: Policy,
+    ) -> Self {
+        Self { id: SiteId { module, function, line, column }, policy, warned: AtomicBool::new(false) }
+    }
+
+    /// The module that the function is in.
+    pub(crate) const fn module(&self) -> &'static str {
+        self.id.module
+    }
+
+    /// The function's name.
+    pub(crate) const fn function(&self) -> &'static str {
+        self.id.function
+    }
+
+    pub(crate) const fn id(&self) -> SiteId {
+        self.id
+    }
+
+    /// Says once why calls run uncached. For reasons that hold no values.
+    pub(crate) fn warn_uncached(&self, error: &Error) {
+        if !self.warned.swap(true, Ordering::Relaxed) {
+            let why = error.source().map(ToString::to_string).unwrap_or_default();
+            tracing::warn!(module = self.id.module, function = self.id.function, why, "calls run uncached");
+        }
+    }
+}

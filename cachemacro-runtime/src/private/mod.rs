@@ -1,0 +1,184 @@
+//! What generated code calls. Not part of the public interface: it changes without notice, and the attributes' crate
+//! is pinned to exactly this version.
+
+use std::fmt::{self, Debug, Display};
+use std::future::Future;
+
+use crate::api::cache::Cache;
+use crate::engine::entry::Entry;
+use crate::policy::outcome::Value;
+
+mod args;
+mod bounds;
+mod call;
+mod explain;
+mod kinds;
+mod path;
+mod probe;
+mod writes;
+
+pub use self::args::EntryArg;
+pub use self::bounds::{CanClone, CanDeserialize, CanSerialize, CanShare, CanStoreErr, NotNested};
+pub use self::call::{Call, call, call_when};
+pub use self::explain::{
+    CarriesError, GivesTags, GivesTtl, ReturnsErr, Same, StoresNone, carry, held, same, stores_none, strings,
+    ttl,
+};
+pub use self::kinds::{Errors, Never, Opaque, Opt, Refused, Res, ResOpt, Shareable, Storing};
+pub use self::path::{key, key_in_trait, key_under};
+pub use self::probe::{
+    DefaultStoringKind, Flat, Kind, NestedShape, OptShape, PlainShape, Probe, ResOptShape, ResShape,
+    Returning, Shape, StoringKind,
+};
+pub use self::writes::{GivesEntries, Writes, write};
+pub use crate::__cachemacro_site as site;
+pub use crate::calls::load::load;
+pub use crate::calls::write::When;
+pub use crate::format::schema;
+pub use crate::key::part::{KeyPart, Printed};
+pub use crate::key::{KeyBuilder, TagBuilder};
+pub use crate::policy::outcome::{Fallible, Outcome, Plain, Shared, Split};
+pub use crate::policy::rules::{CallRules, EntryRules, NoCallRules, NoRules, Rules};
+pub use crate::policy::site::Site;
+pub use crate::policy::ttl::{Policy, Ttl};
+
+/// The entry of one call of a site, in the scoped or the global cache.
+pub fn entry<V: Value>(site: &'static Site, key: KeyBuilder) -> Entry<V> {
+    entry_in(&crate::api::registry::current(), site, key)
+}
+
+/// The entry of one call of a site, in the cache that its attribute names.
+pub fn entry_in<V: Value>(cache: &Cache, site: &'static Site, key: KeyBuilder) -> Entry<V> {
+    let nameless = key.is_nameless();
+    let key = key.finish();
+    if let Err(error) = &key
+        && nameless
+        && !cache.is_disabled()
+    {
+        site.warn_uncached(error);
+    }
+    Entry::new(cache.core().clone(), Some(site), key)
+}
+
+/// A cache given by an expression.
+pub const fn cache(cache: &Cache) -> Option<&Cache> {
+    Some(cache)
+}
+
+/// Tells an async block the type that it gives, which a function's signature does not.
+pub const fn hint<R>() -> Option<R> {
+    None
+}
+
+/// The future as it is. A function whose body is nothing but an async block would be told to become an `async fn`.
+pub const fn later<F: Future>(future: F) -> F {
+    future
+}
+
+/// Rules of one call about what the function returns.
+pub fn rules_for<R, O: Outcome<R>>(_outcome: O) -> NoCallRules<O::Value> {
+    NoCallRules::new()
+}
+
+/// An argument as `Display` prints it, for when it is gone.
+pub fn display_text<T: Printed + ?Sized>(argument: &T) -> PrintedText {
+    PrintedText::new(format_args!("{argument}"))
+}
+
+/// An argument as `Debug` prints it, for when it is gone.
+pub fn debug_text<T: Debug + ?Sized>(argument: &T) -> PrintedText {
+    PrintedText::new(format_args!("{argument:?}"))
+}
+
+/// What was printed; fails to print where the argument did.
+#[derive(Debug, Clone, Default)]
+pub struct PrintedText(Option<String>);
+
+impl PrintedText {
+    fn new(text: fmt::Arguments<'_>) -> Self {
+        let mut printed = String::new();
+        let done = fmt::Write::write_fmt(&mut printed, text);
+        Self(done.is_ok().then_some(printed))
+    }
+}
+
+impl Display for PrintedText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_deref().ok_or(fmt::Error)?)
+    }
+}
+
+/// One tag among several.
+pub fn string(tag: impl Into<String>) -> String {
+    tag.into()
+}
+
+/// The static of one annotated function.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __cachemacro_site {
+    ($function:literal $(at $place:tt)?) => {
+        $crate::__private::site!($function $(at $place)?, $crate::__private::Policy::DEFAULT)
+    };
+    ($function:literal, $policy:expr) => {
+        $crate::__private::site!($function at (::core::line!(), ::core::column!()), $policy)
+    };
+    ($function:literal at $place:tt, $policy:expr) => {{
+        // Beside it, `$policy` is the user's: a name that nobody else has.
+        static __CACHEMACRO_SITE: $crate::__private::Site =
+            $crate::__private::Site::new(::core::module_path!(), $function, $place, $policy);
+        &__CACHEMACRO_SITE
+    }};
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Level, Metadata, Subscriber};
+
+    use crate::api::cache::Cache;
+    use crate::key::KeyBuilder;
+    use crate::private::entry_in;
+
+    /// Counts warnings.
+    #[derive(Default)]
+    struct Warnings(Arc<AtomicUsize>);
+
+    impl Subscriber for Warnings {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            *metadata.level() == Level::WARN
+        }
+
+        fn event(&self, _: &Event<'_>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
+
+    #[test]
+    fn a_site_warns_once_that_closures_are_not_cached() {
+        let warnings = Warnings::default();
+        let count = warnings.0.clone();
+        let cache = Cache::memory();
+        tracing::subscriber::with_default(warnings, || {
+            let site = crate::private::site!("f");
+            let key = || KeyBuilder::new("p").types("app.f.{{closure}}").arg(&1);
+            for _ in 0..3 {
+                assert!(entry_in::<u8>(&cache, site, key()).key().is_none());
+            }
+            assert!(entry_in::<u8>(&cache, site, KeyBuilder::new("p").arg(&1)).key().is_some());
+        });
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+    }
+}

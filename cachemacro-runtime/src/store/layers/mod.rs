@@ -1,0 +1,3 @@
+//! Stores around a store.
+
+pub mod faults;
