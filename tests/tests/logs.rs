@@ -1,4 +1,6 @@
 //! What is logged: what an operator should know, once, at a level that fits; never a key, a value, a URL or a password.
+//!
+//! A binary of its own: where code first runs unwatched, its callsites may be off for good (`Log::watch`).
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! A process of the fleet in `tests/processes.rs`: asks for leases on one store, as many at once as it is told.
+//! A process of the fleet in `tests/redis/processes.rs`: asks for leases on one store, as many at once as it is told.
 //!
 //! `race KEY TASKS` says `taken COUNT`; `hold KEY` takes the lease, says `held` and never gives it back.
 

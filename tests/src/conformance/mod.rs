@@ -353,7 +353,7 @@ macro_rules! __conformance_cases {
 
 /// Makes a module of tests, one per case of the suite, each on an [`Env`](crate::conformance::Env) of its own.
 ///
-/// `store_conformance!(memory, async || Env::new(Memory::new()));`, as `tests/store_conformance.rs` has it.
+/// `store_conformance!(memory, async || Env::new(Memory::new()));`, as `tests/protocol/store_conformance.rs` has it.
 #[macro_export]
 macro_rules! store_conformance {
     ($suite:ident, $make:expr) => {

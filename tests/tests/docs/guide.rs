@@ -189,7 +189,7 @@ fn the_tests_that_the_guide_names_are_there() {
     let quoted = consistency.split('`').skip(1).step_by(2);
     let quoted = quoted.filter(|word| Path::new(word).extension().is_some_and(|end| end == "rs"));
     for name in quoted {
-        let path = if name.contains('/') { name.to_owned() } else { format!("tests/tests/{name}") };
+        let path = if name.contains('/') { name.to_owned() } else { format!("tests/tests/protocol/{name}") };
         assert!(root().join(&path).exists(), "docs/consistency.md names {path}");
     }
 }

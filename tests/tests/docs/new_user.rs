@@ -9,7 +9,7 @@ use cachemacro_tests::without_settings;
 
 /// The code blocks of the section "Your first cached function", each with its language.
 fn steps() -> Vec<(String, String)> {
-    let readme = include_str!("../../README.md");
+    let readme = include_str!("../../../README.md");
     let (_, section) = readme.split_once("## Your first cached function").expect("the section is there");
     let (section, _) = section.split_once("\n## ").expect("another one follows");
     let (mut blocks, mut block) = (Vec::new(), None);

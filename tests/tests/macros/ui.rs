@@ -1,7 +1,7 @@
 //! What the attributes refuse, and the messages with which they refuse it.
 //!
 //! Cases are grouped by topic under `tests/ui`. `TRYBUILD=overwrite` writes the messages anew; each is then to be read
-//! as a user would. What is accepted is in `must_compile.rs`.
+//! as a user would. What is accepted is in `main.rs`.
 
 #[test]
 fn mistakes_are_explained_where_they_are_made() {

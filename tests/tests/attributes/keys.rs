@@ -167,7 +167,11 @@ mod same_names {
                 assert!(entry.has().await.unwrap(), "{}", key(entry));
                 assert!(entries[at + 1..].iter().all(|other| key(other) != key(entry)), "{}", key(entry));
             }
-            assert!(key(&entries[0]).ends_with("<keys.same_names.S%20as%20Repo>:1"), "{}", key(&entries[0]));
+            assert!(
+                key(&entries[0]).ends_with("<attributes.keys.same_names.S%20as%20Repo>:1"),
+                "{}",
+                key(&entries[0])
+            );
         });
     }
 

@@ -169,7 +169,11 @@ async fn hits_misses_and_errors_are_the_sites_and_add_up(rig: Rig) {
         "{:?}",
         stats.sites
     );
-    assert_eq!(stats.site("measures::quick").map(|site| site.hits), Some(2), "by its module's path too");
+    assert_eq!(
+        stats.site(concat!(module_path!(), "::quick")).map(|site| site.hits),
+        Some(2),
+        "by its module's path too"
+    );
     let sum = |count: fn(&Stats) -> u64| stats.sites.iter().map(|(_, site)| count(site)).sum::<u64>();
     let counts: [fn(&Stats) -> u64; 6] = [
         |stats| stats.hits,

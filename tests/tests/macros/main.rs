@@ -1,7 +1,9 @@
 //! What the attributes accept: every case compiles without a warning, runs, and asserts what came of it.
 //!
 //! Each case is a module under `tests/ui/pass`, as a user might write it, in one program because linking one for each
-//! would take minutes.
+//! would take minutes. A case that names itself from the crate's root begins with its topic: `crate::hygiene::…`.
+//!
+//! What they refuse is in `ui.rs`.
 
 #![cfg_attr(not(clippy), deny(warnings))]
 #![allow(
@@ -11,24 +13,26 @@
 )]
 #![expect(unreachable_pub, reason = "cases are written as in a library")]
 
-#[path = "../ui/pass/config/mod.rs"]
+#[path = "../../ui/pass/config/mod.rs"]
 mod config;
-#[path = "../ui/pass/entries/mod.rs"]
+#[path = "../../ui/pass/entries/mod.rs"]
 mod entries;
-#[path = "../ui/pass/functions/mod.rs"]
+#[path = "../../ui/pass/functions/mod.rs"]
 mod functions;
-#[path = "../ui/pass/hygiene/mod.rs"]
+#[path = "../../ui/pass/hygiene/mod.rs"]
 mod hygiene;
-#[path = "../ui/pass/keys/mod.rs"]
+#[path = "../../ui/pass/keys/mod.rs"]
 mod keys;
-#[path = "../ui/pass/methods/mod.rs"]
+#[path = "../../ui/pass/methods/mod.rs"]
 mod methods;
-#[path = "../ui/pass/traits/mod.rs"]
+#[path = "../../ui/pass/traits/mod.rs"]
 mod traits;
-#[path = "../ui/pass/values/mod.rs"]
+#[path = "../../ui/pass/values/mod.rs"]
 mod values;
-#[path = "../ui/pass/writes/mod.rs"]
+#[path = "../../ui/pass/writes/mod.rs"]
 mod writes;
+
+mod ui;
 
 #[test]
 fn every_case_is_among_them() {

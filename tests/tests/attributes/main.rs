@@ -1,0 +1,9 @@
+//! What users meet: attributed functions, the direct interface, settings, and what is counted and measured.
+
+mod calls;
+mod direct;
+mod global;
+mod keys;
+mod measures;
+mod settings;
+mod stats;

@@ -1,0 +1,7 @@
+//! Documentation and examples say what is so: the guide, the rustdoc, the README's first steps, every example.
+
+mod airports;
+mod examples;
+mod guide;
+mod new_user;
+mod rustdoc;

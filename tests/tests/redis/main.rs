@@ -1,0 +1,9 @@
+//! Real servers: the Redis store on one, processes that share one, and servers that fail, lose data or hold garbage.
+
+mod conformance;
+mod faults;
+mod harness;
+mod healing;
+mod outages;
+mod processes;
+mod store;
