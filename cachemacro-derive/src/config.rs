@@ -9,30 +9,30 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::visit_mut::{self, VisitMut};
 use syn::{GenericParam, Generics, ImplItem, Item as SynItem, ItemImpl, Meta, Path, TraitItem, Type};
 
-use crate::attrs::{self, add_option, set_tokens, tokens_of};
-use crate::errors::{Errors, code};
-use crate::item::{Item, unwrap_type};
-use crate::mentions::mentions_parameter;
-use crate::options::{self, Macro, Options, Value};
-use crate::sites::Sites;
+use crate::check::overlap::KeyShapes;
+use crate::syntax::attrs::{self, add_option, set_tokens, tokens_of};
+use crate::syntax::item::{Item, unwrap_type};
+use crate::syntax::options::{self, Given, Macro, Options};
+use crate::tokens::errors::{Errors, code};
+use crate::tokens::mentions::mentions_parameter;
 use crate::{check, expand};
 
 /// Rewrites an `impl` or trait.
 pub(crate) fn rewrite(options: TokenStream, tokens: TokenStream) -> TokenStream {
     let errors = Errors::default();
     let defaults = options::parse(Macro::Config, options, &errors);
-    let mut sites = Sites::default();
+    let mut keys = KeyShapes::default();
     let item = match syn::parse2::<SynItem>(tokens.clone()) {
         Ok(SynItem::Impl(mut item)) => {
-            let inherent = rewrite_impl(&mut item, &defaults, &mut sites, &errors);
+            let inherent = rewrite_impl(&mut item, &defaults, &mut keys, &errors);
             quote!(#item #inherent)
         }
         Ok(SynItem::Trait(mut item)) => {
             for member in &mut item.items {
                 let TraitItem::Fn(method) = member else { continue };
                 attrs::each(&mut method.attrs, &mut |meta, _| inherit(meta, &defaults));
-                for site in sites_of(&mut method.attrs.clone(), &*method) {
-                    sites.look_at(&site.options, &site.function, &errors);
+                for one in annotated(&mut method.attrs.clone(), &*method) {
+                    keys.look_at(&one.options, &one.function, &errors);
                 }
             }
             item.into_token_stream()
@@ -55,7 +55,12 @@ pub(crate) fn rewrite(options: TokenStream, tokens: TokenStream) -> TokenStream 
 }
 
 /// Rewrites the attributes of an `impl`. Gives the functions that its entries come from, where it is a trait's.
-fn rewrite_impl(item: &mut ItemImpl, defaults: &Options, sites: &mut Sites, errors: &Errors) -> TokenStream {
+fn rewrite_impl(
+    item: &mut ItemImpl,
+    defaults: &Options,
+    keys: &mut KeyShapes,
+    errors: &Errors,
+) -> TokenStream {
     let around = item.trait_.as_ref().map(|(path, _)| TraitImpl {
         path: path.clone(),
         self_ty: (*item.self_ty).clone(),
@@ -76,9 +81,9 @@ fn rewrite_impl(item: &mut ItemImpl, defaults: &Options, sites: &mut Sites, erro
         if let Some(around) = &around {
             attrs::each(&mut method.attrs, &mut |meta, _| around.mark(meta, &moved));
         }
-        for site in sites_of(&mut method.attrs.clone(), &*method) {
-            sites.look_at(&site.options, &site.function, errors);
-            inherent.extend(around.as_ref().and_then(|around| around.moved_entry(&site)));
+        for one in annotated(&mut method.attrs.clone(), &*method) {
+            keys.look_at(&one.options, &one.function, errors);
+            inherent.extend(around.as_ref().and_then(|around| around.moved_entry(&one)));
         }
     }
     inherent
@@ -116,7 +121,7 @@ fn applies(name: &str, this: Macro, options: &Options) -> bool {
 }
 
 /// One `#[cached]` on a function.
-struct Site {
+struct Annotated {
     options: Options,
     function: Item,
     /// The predicates of the `cfg_attr`s that it stands under.
@@ -124,18 +129,18 @@ struct Site {
 }
 
 /// The `#[cached]` attributes of a function. Their mistakes are reported when they are expanded themselves.
-fn sites_of(attrs: &mut [syn::Attribute], function: impl ToTokens) -> Vec<Site> {
-    let mut sites = Vec::new();
+fn annotated(attrs: &mut [syn::Attribute], function: impl ToTokens) -> Vec<Annotated> {
+    let mut found = Vec::new();
     attrs::each(attrs, &mut |meta, when| {
         if Macro::of(meta.path()) != Some(Macro::Cached) {
             return;
         }
         let options = options::parse(Macro::Cached, tokens_of(meta), &Errors::default());
         if let Ok(function) = syn::parse2::<Item>(function.to_token_stream()) {
-            sites.push(Site { options, function, when: when.to_vec() });
+            found.push(Annotated { options, function, when: when.to_vec() });
         }
     });
-    sites
+    found
 }
 
 fn prefix_of(options: &Options) -> Option<String> {
@@ -155,7 +160,7 @@ impl TraitImpl {
     fn moved(&self, meta: &mut Meta, errors: &Errors) -> Option<String> {
         Macro::of(meta.path()).filter(|this| *this == Macro::Cached)?;
         let options = options::parse(Macro::Cached, tokens_of(meta), &Errors::default());
-        let Value::Entry(_, name) = &options.get("entry")?.value else { return None };
+        let Given::Entry(_, name) = &options.get("entry")?.value else { return None };
         let of = code(&self.self_ty);
         let message = if let Some(param) = self.loose_parameter() {
             format!(
@@ -171,7 +176,7 @@ impl TraitImpl {
             return prefix_of(&options);
         };
         errors.push(name.span(), message);
-        set_tokens(meta, &crate::recover::TAKEN.parse().unwrap_or_default());
+        set_tokens(meta, &options::TAKEN.parse().unwrap_or_default());
         None
     }
 
@@ -201,8 +206,8 @@ impl TraitImpl {
     }
 
     /// The function that `entry` names, in an inherent `impl`.
-    fn moved_entry(&self, site: &Site) -> Option<TokenStream> {
-        let Site { options, function, when } = site;
+    fn moved_entry(&self, site: &Annotated) -> Option<TokenStream> {
+        let Annotated { options, function, when } = site;
         options.of_trait()?;
         let model = check::cached(options, function, &Errors::default());
         let entry = expand::entry_function(&model, function)?;

@@ -3,26 +3,19 @@
 //! Attribute tokens become spanned options, options and function a checked model, the model a handful of lines that
 //! call the runtime. Nothing here knows of Redis or serde.
 
-mod attrs;
 mod check;
 mod config;
-mod duration;
-mod errors;
 mod expand;
-mod item;
-mod mentions;
 mod model;
-mod options;
-mod own;
-mod recover;
+mod pipeline;
 mod schema;
-mod sites;
-mod template;
+mod syntax;
+mod tokens;
 mod values;
 
 use proc_macro::TokenStream;
 
-use crate::options::Macro;
+use crate::syntax::options::Macro;
 
 /// Puts a cache in front of a function.
 ///
@@ -178,7 +171,7 @@ use crate::options::Macro;
 /// ```
 #[proc_macro_attribute]
 pub fn cached(options: TokenStream, item: TokenStream) -> TokenStream {
-    recover::expand(Macro::Cached, options.into(), item.into()).into()
+    pipeline::expand(Macro::Cached, options.into(), item.into()).into()
 }
 
 /// Writes what a function returns to the cache.
@@ -236,7 +229,7 @@ pub fn cached(options: TokenStream, item: TokenStream) -> TokenStream {
 /// Several `#[cache_put]` and `#[cache_evict]` on one function are one write with one guard.
 #[proc_macro_attribute]
 pub fn cache_put(options: TokenStream, item: TokenStream) -> TokenStream {
-    recover::expand(Macro::Put, options.into(), item.into()).into()
+    pipeline::expand(Macro::Put, options.into(), item.into()).into()
 }
 
 /// Evicts from the cache when a function succeeded.
@@ -296,7 +289,7 @@ pub fn cache_put(options: TokenStream, item: TokenStream) -> TokenStream {
 /// Trait`, of which `result` then knows nothing.
 #[proc_macro_attribute]
 pub fn cache_evict(options: TokenStream, item: TokenStream) -> TokenStream {
-    recover::expand(Macro::Evict, options.into(), item.into()).into()
+    pipeline::expand(Macro::Evict, options.into(), item.into()).into()
 }
 
 /// Sets defaults for the attributes inside an `impl` or trait.
@@ -377,6 +370,6 @@ pub fn cache_config(options: TokenStream, item: TokenStream) -> TokenStream {
 /// }
 /// ```
 #[proc_macro_derive(CacheSchema, attributes(cachemacro))]
-pub fn cache_schema(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
+pub fn cache_schema(input: TokenStream) -> TokenStream {
     schema::derive(input.into()).into()
 }

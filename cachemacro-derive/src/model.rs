@@ -4,8 +4,10 @@
 use proc_macro2::{Ident, Span};
 use syn::{Expr, Pat, Path, Type, Visibility};
 
-use crate::item::names_in;
-use crate::template::Part;
+use crate::syntax::duration::Time;
+use crate::syntax::item::names_in;
+use crate::syntax::options::OfTrait;
+use crate::syntax::template::Part;
 
 /// A `#[cached]` function.
 pub(crate) struct Cached {
@@ -47,8 +49,7 @@ pub(crate) struct WriteAttr {
     pub(crate) writes: Vec<Write>,
 }
 
-/// One thing that an attribute does to the cache. Which of them mention `result`, and so are late, is told by their
-/// tokens.
+/// One thing that an attribute does to the cache.
 pub(crate) enum Write {
     Put(Box<Put>),
     Evict(Value),
@@ -73,13 +74,14 @@ pub(crate) enum PutTarget {
     Parts(Box<EntryParts>),
 }
 
-/// The `impl` that an attribute stands in, for code that stands outside of it.
-#[derive(Clone)]
-pub(crate) struct OfTrait {
-    /// The trait as the `impl` spells it.
-    pub(crate) path: String,
-    /// Line and column of the attribute.
-    pub(crate) place: (u32, u32),
+impl PutTarget {
+    /// Whether it is known only after the body.
+    pub(crate) fn is_late(&self) -> bool {
+        match self {
+            PutTarget::Entry(entry) => entry.late,
+            PutTarget::Parts(parts) => parts.key.is_late(),
+        }
+    }
 }
 
 /// Everything that makes an `Entry`.
@@ -109,15 +111,6 @@ pub(crate) struct Policy {
     pub(crate) version: Option<Expr>,
 }
 
-/// A length of time.
-#[derive(Clone)]
-pub(crate) enum Time {
-    Millis(u64),
-    Never,
-    /// A constant `Duration`.
-    Expr(Box<Expr>),
-}
-
 /// What tells two instantiations apart.
 pub(crate) enum TypePart {
     Type(Ident),
@@ -134,6 +127,17 @@ pub(crate) enum Key {
     Value(Box<Value>),
 }
 
+impl Key {
+    /// Whether it is known only after the body.
+    pub(crate) fn is_late(&self) -> bool {
+        match self {
+            Key::Template(parts) => has_late_hole(parts),
+            Key::Value(value) => value.late,
+            Key::Args(_) => false,
+        }
+    }
+}
+
 /// An expression of the user's.
 #[derive(Clone)]
 pub(crate) struct Value {
@@ -146,6 +150,8 @@ pub(crate) struct Value {
     pub(crate) returns: bool,
     /// Whether bare names of arguments in it are borrowed.
     pub(crate) borrows: bool,
+    /// Whether it is known only after the body.
+    pub(crate) late: bool,
     pub(crate) span: Span,
 }
 
@@ -181,6 +187,20 @@ pub(crate) enum Tag {
     One(Value),
     /// An expression that gives tags.
     Many(Value),
+}
+
+impl Tag {
+    /// Whether it is known only after the body.
+    pub(crate) fn is_late(&self) -> bool {
+        match self {
+            Tag::Template(parts) => has_late_hole(parts),
+            Tag::One(value) | Tag::Many(value) => value.late,
+        }
+    }
+}
+
+fn has_late_hole(parts: &[Part]) -> bool {
+    parts.iter().any(|part| matches!(part, Part::Hole(hole) if hole.late))
 }
 
 /// Closures over the loaded value.

@@ -13,10 +13,10 @@ use syn::visit::{self, Visit};
 use syn::visit_mut::{self, VisitMut};
 use syn::{Expr, Token, parse_quote, parse_quote_spanned};
 
-use crate::item::{Item, names_in, pointing_at};
-use crate::mentions::mentions;
 use crate::model::{Let, Source, Value};
-use crate::template::{Hole, Part};
+use crate::syntax::item::{Item, names_in, pointing_at};
+use crate::syntax::template::{Hole, Part};
+use crate::tokens::mentions::mentions;
 
 /// Where an expression is put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub(crate) fn argument(name: &Ident, item: &Item, place: Place) -> TokenStream {
 }
 
 /// The value as one expression. `loaded` is what closures over the loaded value get.
-pub(crate) fn value(value: &Value, item: &Item, place: Place, loaded: Option<&Ident>) -> TokenStream {
+pub(crate) fn placed(value: &Value, item: &Item, place: Place, loaded: Option<&Ident>) -> TokenStream {
     let expr = fitted_value(value, item, place);
     let mixed = Span::mixed_site();
     if value.lets.is_empty() && value.ty.is_none() && !value.returns {
@@ -65,7 +65,7 @@ pub(crate) fn value_by_reference(
     place: Place,
     loaded: Option<&Ident>,
 ) -> TokenStream {
-    let tokens = value(of, item, place, loaded);
+    let tokens = placed(of, item, place, loaded);
     let binds_less = matches!(of.expr, Expr::Binary(_) | Expr::Cast(_) | Expr::Range(_));
     if binds_less && of.lets.is_empty() { reference(quote!((#tokens))) } else { reference(tokens) }
 }

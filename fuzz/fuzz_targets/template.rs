@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 
 // A macro crate cannot be linked; the grammar knows nothing of it.
-#[path = "../../cachemacro-derive/src/template/grammar.rs"]
+#[path = "../../cachemacro-derive/src/syntax/template/grammar.rs"]
 mod grammar;
 
 fuzz_target!(|template: &str| {

@@ -4,18 +4,19 @@ use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::{Visibility, parse_quote};
 
+use super::Checker;
+use super::own::says_self;
 use super::values::plain;
-use super::{Checker, inside, says_self};
-use crate::mentions::{find, leaving};
 use crate::model::{EntryFn, EntryParts, Key, RulesModel, Source, Tag, Value};
-use crate::options;
-use crate::template::Part;
+use crate::syntax::options;
+use crate::syntax::template::Part;
+use crate::tokens::mentions::{find, leaving};
 use crate::values::{arguments_in, arguments_said};
 
 impl Checker<'_> {
     pub(super) fn entry_function(&self, entry: &EntryParts, rules: &RulesModel) -> Option<EntryFn> {
         let opt = self.options.get("entry")?;
-        let options::Value::Entry(vis, name) = &opt.value else { return None };
+        let options::Given::Entry(vis, name) = &opt.value else { return None };
         if self.item.is_async_trait() && self.options.of_trait().is_none() {
             self.errors.push(
                 name.span(),
@@ -59,7 +60,7 @@ impl Checker<'_> {
                 other => other.clone(),
             },
             name: name.clone(),
-            value: self.options.ty("value").cloned().unwrap_or_else(|| inside(&self.item.ret).clone()),
+            value: self.options.ty("value").cloned().unwrap_or_else(|| self.item.value_type().clone()),
             takes_self: used.iter().any(|used| used == "self"),
             takes,
         })

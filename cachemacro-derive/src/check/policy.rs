@@ -6,13 +6,13 @@ use syn::spanned::Spanned;
 use syn::{Expr, ExprLit, GenericParam, Lit};
 
 use super::Checker;
-use crate::duration;
-use crate::mentions::{find, find_parameter};
-use crate::model::{Policy, Time};
-use crate::options;
+use crate::model::Policy;
+use crate::syntax::duration::{self, Time};
+use crate::syntax::options;
+use crate::tokens::mentions::{find, find_parameter};
 
 impl Checker<'_> {
-    pub(crate) fn prefix(&self) -> Option<Expr> {
+    pub(super) fn prefix(&self) -> Option<Expr> {
         let expr = self.options.expr("prefix")?;
         match expr {
             Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
@@ -38,7 +38,7 @@ impl Checker<'_> {
         Some(expr.clone())
     }
 
-    pub(crate) fn policy(&self) -> Policy {
+    pub(super) fn policy(&self) -> Policy {
         let options = self.options;
         let none_ttl = self.time("none_ttl");
         if let Some(ttl) =

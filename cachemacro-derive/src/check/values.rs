@@ -6,15 +6,59 @@ use syn::spanned::Spanned;
 use syn::{Expr, ExprClosure, Pat, Type, parse_quote};
 
 use super::Checker;
-use crate::errors::code;
-use crate::item::unwrap_type;
-use crate::mentions::{leaving, mentions};
+use super::own::template_says_self;
 use crate::model::{Let, Source, Value};
-use crate::options::{self, unwrapped};
+use crate::syntax::item::{names_in, unwrap_type};
+use crate::syntax::options::{self, Macro, unwrapped};
+use crate::syntax::template::{self, Part, Scope};
+use crate::tokens::errors::code;
+use crate::tokens::mentions::{leaving, mentions};
 
 impl Checker<'_> {
+    pub(super) fn condition(&self) -> Option<Expr> {
+        let expr = self.options.expr("condition")?;
+        if let Expr::Closure(closure) = expr {
+            self.errors.push(
+                closure.inputs_begin.span,
+                "`condition` is an expression over the arguments, without `|…|`: `condition = id > 0`",
+            );
+            return None;
+        }
+        Some(expr.clone())
+    }
+
+    pub(super) fn unless(&self) -> Option<Value> {
+        self.over_loaded(self.options.expr("unless")?, "unless")
+    }
+
+    /// `ttl` as a closure over the loaded value.
+    pub(super) fn loaded_ttl(&self) -> Option<Value> {
+        match self.options.expr("ttl")? {
+            expr @ Expr::Closure(_) => self.over_loaded(expr, "ttl"),
+            _ => None,
+        }
+    }
+
+    /// `ttl` as an expression over the arguments.
+    pub(super) fn ttl(&self) -> Option<Value> {
+        match self.options.expr("ttl")? {
+            Expr::Closure(_) | Expr::Lit(_) => None,
+            other => Some(plain(other)),
+        }
+    }
+
+    pub(super) fn template(&self, text: &syn::LitStr, option: &'static str) -> Option<Vec<Part>> {
+        let inherited = self.options.get(option).is_some_and(|opt| opt.inherited);
+        if inherited && self.item.receiver.is_none() && template_says_self(&text.value()) {
+            // Said already, where the function is.
+            return None;
+        }
+        let scope = Scope { item: self.item, result: self.this != Macro::Cached, option };
+        template::parse(text, &scope, self.errors)
+    }
+
     /// An expression over the arguments; a closure or function gets references to all of them.
-    pub(crate) fn over_arguments(&self, expr: &Expr, option: &'static str) -> Option<Value> {
+    pub(super) fn over_arguments(&self, expr: &Expr, option: &'static str) -> Option<Value> {
         match expr {
             Expr::Closure(closure) => self.inlined(closure, option),
             Expr::Path(path) if self.is_function(path) => {
@@ -39,6 +83,7 @@ impl Checker<'_> {
                     ty: None,
                     returns: false,
                     borrows: false,
+                    late: false,
                     span: expr.span(),
                 })
             }
@@ -99,7 +144,7 @@ impl Checker<'_> {
     }
 
     /// A closure over what the function returned.
-    pub(crate) fn over_loaded(&self, expr: &Expr, option: &'static str) -> Option<Value> {
+    pub(super) fn over_loaded(&self, expr: &Expr, option: &'static str) -> Option<Value> {
         match expr {
             Expr::Closure(closure) => {
                 if closure.inputs.len() != 1 {
@@ -126,6 +171,7 @@ impl Checker<'_> {
                     ty: None,
                     returns: false,
                     borrows: false,
+                    late: true,
                     span: path.span(),
                 })
             }
@@ -170,12 +216,17 @@ impl Checker<'_> {
             syn::ReturnType::Type(_, ty) => Some((**ty).clone()),
             syn::ReturnType::Default => None,
         };
+        let is_loaded = |bound: &Let| matches!(bound.from, Source::Loaded);
+        let binds =
+            |name: &str| lets.iter().flat_map(|bound| names_in(&bound.pat)).any(|bound| bound == name);
+        let late = lets.iter().any(is_loaded) || says_result(&closure.body) && !binds("result");
         Some(Value {
             lets,
             expr: unwrapped((*closure.body).clone()),
             ty,
             returns: leaving.returns,
             borrows: true,
+            late,
             span: closure.span(),
         })
     }
@@ -202,6 +253,18 @@ fn counted(number: usize, what: &str) -> String {
 }
 
 /// An expression that is no closure.
-pub(crate) fn plain(expr: &Expr) -> Value {
-    Value { lets: Vec::new(), expr: expr.clone(), ty: None, returns: false, borrows: true, span: expr.span() }
+pub(super) fn plain(expr: &Expr) -> Value {
+    Value {
+        lets: Vec::new(),
+        expr: expr.clone(),
+        ty: None,
+        returns: false,
+        borrows: true,
+        late: says_result(expr),
+        span: expr.span(),
+    }
+}
+
+fn says_result(expr: &Expr) -> bool {
+    mentions(expr.to_token_stream(), "result")
 }

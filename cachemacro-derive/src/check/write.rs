@@ -4,14 +4,15 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::ToTokens;
 use syn::{Expr, ExprLit, Lit, Type};
 
+use super::tags::list;
 use super::values::plain;
-use super::{Checker, facade, inside, list};
-use crate::errors::Errors;
-use crate::item::{Form, Item, names_in};
-use crate::mentions::{find, mentions};
+use super::{Checker, facade};
 use crate::model::{EntryParts, Key, Put, PutTarget, Tag, Value, Write, WriteAttr, Writing};
-use crate::options::{self, Macro, Options};
-use crate::template::Part;
+use crate::syntax::item::{Form, Item, names_in};
+use crate::syntax::options::{self, Macro, Options};
+use crate::syntax::template::Part;
+use crate::tokens::errors::Errors;
+use crate::tokens::mentions::{find, mentions};
 
 /// The model of a function that writes to the cache: all its attributes together, so that one guard covers them.
 pub(crate) fn writing(attributes: &[(Macro, Options)], item: &Item, errors: &Errors) -> Writing {
@@ -86,7 +87,7 @@ impl Checker<'_> {
         let late = ["entry", "entries", "key", "tags", "ttl", "unless"];
         for opt in late.iter().filter_map(|name| self.options.get(name)) {
             let own = match &opt.value {
-                options::Value::Expr(expr) => closure_names(expr),
+                options::Given::Expr(expr) => closure_names(expr),
                 _ => Vec::new(),
             };
             let said = find(opt.tokens.clone(), "result").filter(|_| own.iter().all(|name| name != "result"));
@@ -115,7 +116,7 @@ impl Checker<'_> {
     }
 
     fn put(&self) -> Option<Write> {
-        if matches!(inside(&self.item.ret), Type::Tuple(unit) if unit.elems.is_empty())
+        if matches!(self.item.value_type(), Type::Tuple(unit) if unit.elems.is_empty())
             && !matches!(self.item.form, Form::Sync)
         {
             self.errors.push(
@@ -130,9 +131,9 @@ impl Checker<'_> {
         };
         let (tags, late_tags): (Vec<Tag>, Vec<Tag>) = match self.loaded_tags() {
             Some(tags) => (Vec::new(), vec![Tag::Many(tags)]),
-            None => self.tags().into_iter().partition(|tag| !is_late_tag(tag)),
+            None => self.tags().into_iter().partition(|tag| !tag.is_late()),
         };
-        let late_ttl = self.loaded_ttl().or_else(|| self.ttl().filter(is_late));
+        let late_ttl = self.loaded_ttl().or_else(|| self.ttl().filter(|ttl| ttl.late));
         let (target, ttl, tags) = if let Some(entry) = self.entry_expr() {
             self.entry_stands_alone(&[
                 "prefix",
@@ -204,7 +205,7 @@ impl Checker<'_> {
             types: Vec::new(),
             key: self.key()?,
             tags,
-            ttl: self.ttl().filter(|ttl| !is_late(ttl)),
+            ttl: self.ttl().filter(|ttl| !ttl.late),
             codec: self.options.ty("codec").cloned(),
         })
     }
@@ -309,51 +310,12 @@ fn is_empty_list(expr: &Expr) -> bool {
     list(expr).is_some_and(|elements| elements.is_empty())
 }
 
-/// Whether a value is known only after the body.
-pub(crate) fn is_late(value: &Value) -> bool {
-    value.lets.iter().any(|bound| matches!(bound.from, crate::model::Source::Loaded))
-        || mentions(value.expr.to_token_stream(), "result")
-            && value.bound().iter().all(|name| name != "result")
-}
-
-pub(crate) fn is_late_tag(tag: &Tag) -> bool {
-    match tag {
-        Tag::Template(parts) => is_late_template(parts),
-        Tag::One(value) | Tag::Many(value) => is_late(value),
-    }
-}
-
-fn is_late_template(parts: &[Part]) -> bool {
-    parts.iter().any(|part| matches!(part, Part::Hole(hole) if mentions(hole.expr.clone(), "result")))
-}
-
-pub(crate) fn is_late_key(key: &Key) -> bool {
-    match key {
-        Key::Template(parts) => is_late_template(parts),
-        Key::Value(value) => is_late(value),
-        Key::Args(_) => false,
-    }
-}
-
-/// Whether an entry is known only after the body.
-pub(crate) fn is_late_entry(parts: &EntryParts) -> bool {
-    is_late_key(&parts.key)
-}
-
-/// Whether what a put writes to is known only after the body.
-pub(crate) fn is_late_put(put: &Put) -> bool {
-    match &put.target {
-        PutTarget::Entry(entry) => is_late(entry),
-        PutTarget::Parts(parts) => is_late_entry(parts),
-    }
-}
-
 /// An expression that is late, and where to underline it if it is a placeholder.
 type LatePart = (TokenStream, Option<Span>);
 
 /// What is late: expressions, and the placeholders that mention `result`.
 fn late_parts(write: &Write) -> Vec<LatePart> {
-    let of = |value: &Value| is_late(value).then(|| (value.expr.to_token_stream(), None));
+    let of = |value: &Value| value.late.then(|| (value.expr.to_token_stream(), None));
     match write {
         Write::Put(put) => {
             let target = match &put.target {
@@ -366,7 +328,7 @@ fn late_parts(write: &Write) -> Vec<LatePart> {
         Write::Evict(entry) | Write::EvictAll(entry) => of(entry).into_iter().collect(),
         Write::EvictKey(parts) => late_parts_of_key(&parts.key),
         Write::EvictTags(tags) => {
-            tags.iter().filter(|tag| is_late_tag(tag)).flat_map(late_parts_of_tag).collect()
+            tags.iter().filter(|tag| tag.is_late()).flat_map(late_parts_of_tag).collect()
         }
         Write::EvictPrefix(_) => Vec::new(),
     }
@@ -375,7 +337,7 @@ fn late_parts(write: &Write) -> Vec<LatePart> {
 fn late_parts_of_key(key: &Key) -> Vec<LatePart> {
     match key {
         Key::Template(parts) => parts.iter().filter_map(late_hole).collect(),
-        Key::Value(value) if is_late(value) => vec![(value.expr.to_token_stream(), None)],
+        Key::Value(value) if value.late => vec![(value.expr.to_token_stream(), None)],
         Key::Value(_) | Key::Args(_) => Vec::new(),
     }
 }
@@ -389,9 +351,7 @@ fn late_parts_of_tag(tag: &Tag) -> Vec<LatePart> {
 
 fn late_hole(part: &Part) -> Option<LatePart> {
     match part {
-        Part::Hole(hole) if mentions(hole.expr.clone(), "result") => {
-            Some((hole.expr.clone(), Some(hole.span)))
-        }
+        Part::Hole(hole) if hole.late => Some((hole.expr.clone(), Some(hole.span))),
         _ => None,
     }
 }

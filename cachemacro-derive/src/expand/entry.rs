@@ -8,9 +8,9 @@ use syn::{GenericParam, Generics, Lifetime, Pat, Type, parse_quote};
 
 use super::Expander;
 use super::underscore::Renamed;
-use crate::item::{Arg, Item, unwrap_type};
-use crate::mentions::mentions_parameter;
 use crate::model::{Cached, EntryFn};
+use crate::syntax::item::{Arg, Item, unwrap_type};
+use crate::tokens::mentions::mentions_parameter;
 use crate::values::Place;
 
 /// The function; with a body that is never run, where compiling has failed already.
@@ -55,7 +55,7 @@ pub(crate) fn function(model: &Cached, function: &EntryFn, item: &Item, failed: 
         )
     };
     let doc = format!("The cache entry of `{}`.", item.name());
-    let attrs = crate::attrs::of_entry(&item.attrs);
+    let attrs = crate::syntax::attrs::of_entry(&item.attrs);
     quote_spanned! {mixed=>
         #(#attrs)*
         #[doc = #doc]

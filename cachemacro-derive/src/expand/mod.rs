@@ -24,20 +24,22 @@
 //! because a pattern would take a constant of the user's for one.
 
 pub(crate) mod entry;
+mod function;
+mod key;
+mod policy;
 mod underscore;
 pub(crate) mod write;
 
-use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::{Expr, Path, Type, parse_quote};
 
-use self::underscore::Renamed;
-use crate::check::value_span;
-use crate::item::{Body, Form, Item, pointing_at};
-use crate::model::{Cached, EntryParts, Key, Policy, RulesModel, StoresErr, Tag, Time, TypePart, Value};
-use crate::own;
-use crate::template::{Hole, Part};
-use crate::values::{self, Place, reference, value};
+use self::key::template_chain;
+use crate::model::{Cached, EntryParts, RulesModel, StoresErr, Tag, Value};
+use crate::syntax::item::{Item, pointing_at};
+use crate::syntax::own;
+use crate::syntax::template::Part;
+use crate::values::{self, Place, placed, reference};
 
 /// What all of an expansion needs.
 pub(crate) struct Expander<'a> {
@@ -57,7 +59,7 @@ pub(crate) fn cached(model: &Cached, item: &Item) -> TokenStream {
 }
 
 impl<'a> Expander<'a> {
-    pub(crate) fn new(item: &'a Item, facade: &Path) -> Self {
+    pub(super) fn new(item: &'a Item, facade: &Path) -> Self {
         let mixed = Span::mixed_site();
         Self { item, facade: quote_spanned!(mixed=> #facade), private: Ident::new("cachemacro_", mixed) }
     }
@@ -99,7 +101,7 @@ impl<'a> Expander<'a> {
     }
 
     /// What a block of an expansion begins with: a short name for the runtime's interface, and its `traits`.
-    pub(crate) fn imports(&self, traits: &[&str]) -> TokenStream {
+    pub(super) fn imports(&self, traits: &[&str]) -> TokenStream {
         let mixed = Span::mixed_site();
         let (facade, private) = (&self.facade, &self.private);
         let traits = traits.iter().map(|name| Ident::new(name, mixed));
@@ -107,7 +109,7 @@ impl<'a> Expander<'a> {
     }
 
     /// `let shape_ = …;`: what the return type is.
-    pub(crate) fn shape(&self) -> TokenStream {
+    pub(super) fn shape(&self) -> TokenStream {
         let mixed = Span::mixed_site();
         let private = &self.private;
         // What an `impl Trait` hides is no `Result` and no `Option` to anyone.
@@ -121,7 +123,7 @@ impl<'a> Expander<'a> {
         let mixed = Span::mixed_site();
         let private = &self.private;
         let ret = &self.item.ret;
-        let span = value_span(self.item);
+        let span = self.item.value_span();
         let kind = if let Some(stores) = &model.stores_err {
             let span = stores.span.resolved_at(mixed);
             quote_spanned!(span=> shape_.storing_kind())
@@ -143,7 +145,7 @@ impl<'a> Expander<'a> {
     }
 
     /// `let site_ = …; let key_ = …; let entry_ = …;`
-    pub(crate) fn entry(
+    pub(super) fn entry(
         &self,
         parts: &EntryParts,
         rules: Option<&RulesModel>,
@@ -156,7 +158,7 @@ impl<'a> Expander<'a> {
     }
 
     /// `let entry_ = …;`, where `site_` and `key_` are there.
-    pub(crate) fn entry_of_key(
+    pub(super) fn entry_of_key(
         &self,
         parts: &EntryParts,
         rules: Option<&RulesModel>,
@@ -195,7 +197,7 @@ impl<'a> Expander<'a> {
     }
 
     /// `let cache_ = …;`, or another `name`: a reference to what the expression gives.
-    pub(crate) fn cache(&self, name: &Ident, cache: &Expr, place: Place) -> TokenStream {
+    pub(super) fn cache(&self, name: &Ident, cache: &Expr, place: Place) -> TokenStream {
         let mixed = Span::mixed_site();
         let cache = match values::fitted(cache, self.item, place, &[], false) {
             Expr::Reference(cache) => cache.to_token_stream(),
@@ -204,105 +206,12 @@ impl<'a> Expander<'a> {
         quote_spanned!(mixed=> let #name = #cache;)
     }
 
-    /// `let site_ = …; let key_ = …;`
-    pub(crate) fn key(&self, parts: &EntryParts, place: Place) -> TokenStream {
-        let mixed = Span::mixed_site();
-        let private = &self.private;
-        let name = self.item.name();
-        let place_of_site = place_of_site(parts);
-        let policy = policy(&parts.policy, private).map(|policy| quote_spanned!(mixed=> , #policy));
-        let (types, conditional_types) = self.types(&parts.types, place);
-        let (chain, conditional) = match &parts.key {
-            Key::Template(template) => {
-                (template_chain(&values::template(template, self.item, place)), TokenStream::new())
-            }
-            Key::Value(key) => {
-                let key = values::value_by_reference(key, self.item, place, None);
-                (quote_spanned!(mixed=> .value(#key)), TokenStream::new())
-            }
-            Key::Args(args) => self.arguments(args, place),
-        };
-        let begin = self.key_begin(parts);
-        quote_spanned! {mixed=>
-            let site_ = #private::site!(#name #place_of_site #policy);
-            let key_ = #begin #types #conditional_types #chain;
-            #conditional
-        }
-    }
-
-    /// The key's prefix, and what its function is in.
-    pub(crate) fn key_begin(&self, parts: &EntryParts) -> TokenStream {
-        let mixed = Span::mixed_site();
-        let private = &self.private;
-        match (&parts.of_trait, &parts.prefix) {
-            (None, None) => quote_spanned!(mixed=> #private::key(site_, &|| ())),
-            (None, Some(prefix)) => quote_spanned!(mixed=> #private::key_under(#prefix, &|| ())),
-            (Some(of_trait), prefix) => {
-                let prefix = option(prefix.as_ref());
-                let path = &of_trait.path;
-                quote_spanned!(mixed=> #private::key_in_trait::<Self>(site_, #prefix, #path))
-            }
-        }
-    }
-
-    /// One call per type, those apart that are there under a condition: they end the statement, and begin another.
-    fn types(&self, types: &[TypePart], place: Place) -> (TokenStream, TokenStream) {
-        let mixed = Span::mixed_site();
-        let (mut chain, mut statements) = (TokenStream::new(), TokenStream::new());
-        for part in types {
-            let call = self.type_part(part, place);
-            match part {
-                TypePart::Arg(at, _) if !self.item.args[*at].cfg.is_empty() => {
-                    let cfg = &self.item.args[*at].cfg;
-                    statements.extend(quote_spanned!(mixed=> ; #(#cfg)* let key_ = key_ #call));
-                }
-                _ if statements.is_empty() => chain.extend(call),
-                _ => statements.extend(quote_spanned!(mixed=> ; let key_ = key_ #call)),
-            }
-        }
-        if !statements.is_empty() {
-            statements.extend(quote_spanned!(mixed=> ; let key_ = key_));
-        }
-        (chain, statements)
-    }
-
-    fn type_part(&self, part: &TypePart, place: Place) -> TokenStream {
-        let mixed = Span::mixed_site();
-        match part {
-            TypePart::Type(name) => quote_spanned!(mixed=> .of_type::<#name>()),
-            TypePart::Const(name) => quote_spanned!(mixed=> .of_const(#name)),
-            TypePart::Arg(_, name) => {
-                let argument = values::argument(name, self.item, place);
-                quote_spanned!(mixed=> .of_val(#argument))
-            }
-        }
-    }
-
-    /// One call per argument; from the first on that is there under a condition, one statement.
-    fn arguments(&self, args: &[(usize, Ident)], place: Place) -> (TokenStream, TokenStream) {
-        let mixed = Span::mixed_site();
-        let conditional =
-            args.iter().position(|(at, _)| !self.item.args[*at].cfg.is_empty()).unwrap_or(args.len());
-        let (first, rest) = args.split_at(conditional);
-        let call = |name: &Ident| {
-            let argument = values::argument(name, self.item, place);
-            quote_spanned!(mixed=> .arg(#argument))
-        };
-        let chain = first.iter().map(|(_, name)| call(name)).collect();
-        let statements = rest.iter().map(|(at, name)| {
-            let cfg = &self.item.args[*at].cfg;
-            let call = call(name);
-            quote_spanned!(mixed=> #(#cfg)* let key_ = key_ #call;)
-        });
-        (chain, statements.collect())
-    }
-
     /// The tags as an array or whatever expression gives them.
-    pub(crate) fn tags(&self, tags: &[Tag], place: Place) -> Option<TokenStream> {
+    pub(super) fn tags(&self, tags: &[Tag], place: Place) -> Option<TokenStream> {
         let mixed = Span::mixed_site();
         match tags {
             [] => None,
-            [Tag::Many(tags)] => Some(value(tags, self.item, place, None)),
+            [Tag::Many(tags)] => Some(placed(tags, self.item, place, None)),
             tags => {
                 let plain = tags.iter().all(|tag| plain_tag(tag).is_some());
                 let tags = tags.iter().map(|tag| self.tag(tag, place, plain));
@@ -327,7 +236,7 @@ impl<'a> Expander<'a> {
                 quote_spanned!(mixed=> #private::TagBuilder::new() #chain.finish())
             }
             Tag::One(tag) | Tag::Many(tag) => {
-                let tag = value(tag, self.item, place, None);
+                let tag = placed(tag, self.item, place, None);
                 quote_spanned!(mixed=> #private::string(#tag))
             }
         }
@@ -375,7 +284,7 @@ impl<'a> Expander<'a> {
     }
 
     /// What an option gives, as the runtime takes it; the expression is underlined if it is something else.
-    pub(crate) fn given(
+    pub(super) fn given(
         &self,
         option: &str,
         rule: &Value,
@@ -385,18 +294,18 @@ impl<'a> Expander<'a> {
         let function = match option {
             "ttl" => "ttl",
             "tags" => "strings",
-            _ => return value(rule, self.item, place, loaded),
+            _ => return placed(rule, self.item, place, loaded),
         };
         let span = pointing_at(&rule.expr);
         let function = Ident::new(function, span);
         let private = Ident::new(&self.private.to_string(), span);
         if rule.lets.is_empty() || rule.ty.is_some() || rule.returns {
-            let given = value(rule, self.item, place, loaded);
+            let given = placed(rule, self.item, place, loaded);
             return quote_spanned!(span=> #private::#function(#given));
         }
         let given = values::fitted_value(rule, self.item, place);
         let expr = Expr::Verbatim(quote_spanned!(span=> #private::#function(#given)));
-        value(&Value { expr, borrows: false, ..rule.clone() }, self.item, Place::Function, loaded)
+        placed(&Value { expr, borrows: false, ..rule.clone() }, self.item, Place::Function, loaded)
     }
 
     /// Rules that may mention arguments.
@@ -407,76 +316,16 @@ impl<'a> Expander<'a> {
         let chain = self.rules(rules, true);
         quote_spanned!(mixed=> #private::rules_for::<#ret, _>(outcome_)#chain)
     }
-
-    /// The function: `before`, then the body pinned as `body_`, then `call`.
-    pub(crate) fn function(&self, before: &TokenStream, call: &TokenStream) -> TokenStream {
-        let mixed = Span::mixed_site();
-        let Item { attrs, vis, sig, form, body, .. } = self.item;
-        let span = body.span();
-        let mut renamed = Renamed::new(self.item, before, &body.stream());
-        let (sig, before) = (renamed.signature(sig), renamed.tokens(before.clone()));
-        let wrapped = |inner: TokenStream| {
-            let block = braced(inner, span);
-            quote_spanned! {mixed=>
-                #before
-                let body_ = ::core::pin::pin!(async move #block);
-                #call
-            }
-        };
-        let hinted = |body: TokenStream| {
-            let hint = self.hint();
-            let Body { attrs, items, rest } = Body::of(body);
-            let inner = wrapped(quote!(#items #hint #rest));
-            (attrs, inner)
-        };
-        let facade = &self.facade;
-        let body = match form {
-            Form::Async => {
-                let (attrs, inner) = hinted(body.stream());
-                quote!(#attrs #inner)
-            }
-            Form::Boxed { pin, bound, inner } => {
-                let inner = wrapped(inner.clone());
-                quote_spanned!(mixed=> #pin(async move { #(#bound)* #inner }))
-            }
-            Form::Future { inner } => {
-                let inner = inner.clone().unwrap_or_else(|| quote_spanned!(mixed=> (move || #body)().await));
-                let (_, inner) = hinted(inner);
-                quote_spanned!(mixed=> #facade::__private::later(async move { #inner }))
-            }
-            Form::Sync => body.stream(),
-        };
-        let body = braced(body, span);
-        quote!(#(#attrs)* #vis #sig #body)
-    }
-
-    /// The first statement of an async block, after the items that it begins with, which tells it the type that it gives, as a function's signature would.
-    fn hint(&self) -> TokenStream {
-        let span = pointing_at(&self.item.ret);
-        let facade = &self.facade;
-        let ret = self.item.ret_with(&parse_quote!(_));
-        quote_spanned! {span=>
-            if let ::core::option::Option::Some(returned_) = #facade::__private::hint::<#ret>() {
-                return returned_;
-            }
-        }
-    }
-}
-
-fn braced(inner: TokenStream, span: Span) -> TokenTree {
-    let mut block = Group::new(Delimiter::Brace, inner);
-    block.set_span(span);
-    TokenTree::Group(block)
 }
 
 /// `let when_ = …;`, or another `name`.
-pub(crate) fn condition_named(name: &Ident, condition: &Expr) -> TokenStream {
+pub(super) fn condition_named(name: &Ident, condition: &Expr) -> TokenStream {
     let mixed = Span::mixed_site();
     quote_spanned!(mixed=> let #name: ::core::primitive::bool = #condition;)
 }
 
 /// A value, and the statements that it needs, where `when` holds.
-pub(crate) fn if_so(when: &Ident, statements: &TokenStream, value: &TokenStream) -> TokenStream {
+pub(super) fn if_so(when: &Ident, statements: &TokenStream, value: &TokenStream) -> TokenStream {
     let mixed = Span::mixed_site();
     quote_spanned! {mixed=>
         if #when {
@@ -488,7 +337,7 @@ pub(crate) fn if_so(when: &Ident, statements: &TokenStream, value: &TokenStream)
     }
 }
 
-pub(crate) fn option(value: Option<&impl ToTokens>) -> TokenStream {
+pub(super) fn option(value: Option<&impl ToTokens>) -> TokenStream {
     let mixed = Span::mixed_site();
     value.map_or_else(
         || quote_spanned!(mixed=> ::core::option::Option::None),
@@ -497,7 +346,7 @@ pub(crate) fn option(value: Option<&impl ToTokens>) -> TokenStream {
 }
 
 /// Where to underline tags that are no strings.
-pub(crate) fn tags_span(tags: &[Tag]) -> Span {
+pub(super) fn tags_span(tags: &[Tag]) -> Span {
     match tags {
         [Tag::One(value) | Tag::Many(value)] => value.span.resolved_at(Span::mixed_site()),
         _ => Span::mixed_site(),
@@ -513,67 +362,6 @@ fn plain_tag(tag: &Tag) -> Option<&str> {
         },
         _ => None,
     }
-}
-
-/// `.literal("user-").display(&id, None)`
-pub(crate) fn template_chain(parts: &[Part]) -> TokenStream {
-    let mixed = Span::mixed_site();
-    parts
-        .iter()
-        .map(|part| match part {
-            Part::Text(text) => quote_spanned!(mixed=> .literal(#text)),
-            Part::Hole(Hole { expr, debug, stop, span }) => {
-                let method = Ident::new(if *debug { "debug" } else { "display" }, span.resolved_at(mixed));
-                let value = reference(expr);
-                let stop = option(stop.as_ref());
-                quote_spanned!(mixed=> .#method(#value, #stop))
-            }
-        })
-        .collect()
-}
-
-/// Where the attribute stands, for code that stands elsewhere.
-pub(crate) fn place_of_site(parts: &EntryParts) -> Option<TokenStream> {
-    let mixed = Span::mixed_site();
-    let (line, column) = parts.of_trait.as_ref()?.place;
-    Some(quote_spanned!(mixed=> at (#line, #column)))
-}
-
-fn policy(policy: &Policy, private: &Ident) -> Option<TokenStream> {
-    let mixed = Span::mixed_site();
-    let some = |value: TokenStream| quote_spanned!(mixed=> ::core::option::Option::Some(#value));
-    let ttl = |time: &Time| match time {
-        Time::Millis(millis) => quote_spanned!(mixed=> #private::Ttl::millis(#millis)),
-        Time::Never => quote_spanned!(mixed=> #private::Ttl::Never),
-        Time::Expr(expr) => quote_spanned!(mixed=> #private::Ttl::For(#expr)),
-    };
-    let duration = |time: &Time| match time {
-        Time::Millis(millis) => quote_spanned!(mixed=> ::core::time::Duration::from_millis(#millis)),
-        Time::Never => quote_spanned!(mixed=> ::core::time::Duration::MAX),
-        Time::Expr(expr) => expr.to_token_stream(),
-    };
-    let Policy { ttl: fresh, cache_none, none_ttl, cache_err, jitter, wait, deadline, version } = policy;
-    let fields = [
-        fresh.as_ref().map(|time| ("ttl", some(ttl(time)))),
-        cache_none.then(|| ("cache_none", quote!(true))),
-        none_ttl.as_ref().map(|time| ("none_ttl", some(ttl(time)))),
-        cache_err.then(|| ("cache_err", quote!(true))),
-        jitter.map(|percent| ("jitter", some(percent.to_token_stream()))),
-        wait.as_ref().map(|time| ("wait", some(duration(time)))),
-        deadline.as_ref().map(|time| ("deadline", some(duration(time)))),
-        version.as_ref().map(|version| ("version", version.to_token_stream())),
-    ];
-    let all = fields.iter().all(Option::is_some);
-    let fields: Vec<TokenStream> = fields
-        .into_iter()
-        .flatten()
-        .map(|(name, value)| {
-            let name = Ident::new(name, mixed);
-            quote_spanned!(mixed=> #name: #value)
-        })
-        .collect();
-    let rest = (!all).then(|| quote_spanned!(mixed=> , ..#private::Policy::DEFAULT));
-    (!fields.is_empty()).then(|| quote_spanned!(mixed=> #private::Policy { #(#fields),* #rest }))
 }
 
 /// The function that `entry` names.

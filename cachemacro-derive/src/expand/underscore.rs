@@ -7,8 +7,8 @@ use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use syn::visit_mut::{self, VisitMut};
 use syn::{FieldPat, FnArg, Pat, PatIdent, Signature, Token};
 
-use crate::item::Item;
-use crate::mentions::mentions;
+use crate::syntax::item::Item;
+use crate::tokens::mentions::mentions;
 
 /// New names for arguments, by their old ones.
 pub(super) struct Renamed(Vec<(String, Ident)>);

@@ -24,13 +24,12 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::parse_quote;
 
-use super::{Expander, condition_named, if_so, option, place_of_site, tags_span, template_chain};
-use crate::check::value_span;
-use crate::check::write::{is_late, is_late_entry, is_late_put, is_late_tag};
-use crate::item::{Item, pointing_at};
-use crate::mentions::mentions;
+use super::key::{place_of_site, template_chain};
+use super::{Expander, condition_named, if_so, option, tags_span};
 use crate::model::{EntryParts, Key, Put, PutTarget, Tag, Value, Write, WriteAttr, Writing};
-use crate::template::{Hole, Part};
+use crate::syntax::item::{Item, pointing_at};
+use crate::syntax::template::{Hole, Part};
+use crate::tokens::mentions::mentions;
 use crate::values::{self, Place, reference};
 
 /// The function.
@@ -100,7 +99,7 @@ impl Writer<'_> {
         let private = &self.expander.private;
         let ret = self.item.ret_with(&parse_quote!(_));
         let outcome = if model.puts {
-            let span = value_span(self.item);
+            let span = self.item.value_span();
             quote_spanned!(span=> shape_.kind())
         } else {
             quote_spanned!(mixed=> shape_.look())
@@ -191,11 +190,11 @@ impl Writer<'_> {
                 self.early_or_late(entry, quote_spanned!(mixed=> .evict_entry(#entry_ref)));
             }
             Write::EvictAll(entries) => {
-                let all = values::value(entries, self.item, Place::Function, None);
+                let all = values::placed(entries, self.item, Place::Function, None);
                 let method = Ident::new("evict_entries", entries.span.resolved_at(mixed));
                 self.early_or_late(entries, quote_spanned!(mixed=> .#method(#all)));
             }
-            Write::EvictKey(parts) if is_late_entry(parts) => {
+            Write::EvictKey(parts) if parts.key.is_late() => {
                 let mut after = std::mem::take(&mut self.after);
                 let key = self.late_key(parts, &mut after);
                 self.after = after;
@@ -208,7 +207,7 @@ impl Writer<'_> {
                 self.calls.extend(quote_spanned!(mixed=> .evict_key(#name)));
             }
             Write::EvictTags(tags) => {
-                let (late, early): (Vec<Tag>, Vec<Tag>) = tags.iter().cloned().partition(is_late_tag);
+                let (late, early): (Vec<Tag>, Vec<Tag>) = tags.iter().cloned().partition(Tag::is_late);
                 if let Some(tags) = self.expander.tags(&early, Place::Function) {
                     let method = Ident::new("evict_tags", tags_span(&early));
                     self.calls.extend(quote_spanned!(mixed=> .#method(#tags)));
@@ -225,7 +224,7 @@ impl Writer<'_> {
     }
 
     fn early_or_late(&mut self, value: &Value, call: TokenStream) {
-        if is_late(value) {
+        if value.late {
             self.after.mentioned.extend(values::arguments_in(value, self.item));
             self.late(&call, None);
         } else {
@@ -251,7 +250,7 @@ impl Writer<'_> {
         let on_err = attribute.on_err;
         let when = put.condition.as_ref().map(|condition| {
             let name = self.name("when");
-            let statements = if is_late_put(put) { &mut self.after.captures } else { &mut self.before };
+            let statements = if put.target.is_late() { &mut self.after.captures } else { &mut self.before };
             statements.extend(condition_named(&name, condition));
             name
         });
@@ -262,7 +261,7 @@ impl Writer<'_> {
                 let ret = &self.item.ret;
                 let call = values::borrow_in_call(&entry.expr, self.item);
                 let held = quote_spanned!(span=> #private::held::<#ret, _>(outcome_, #call));
-                if is_late(entry) {
+                if entry.late {
                     self.after.statements.extend(quote_spanned!(mixed=> let outcome_ = writes_.outcome();));
                     self.after.mentioned.extend(values::arguments_in(entry, self.item));
                     let call = quote_spanned!(mixed=> .evict_entry(&#held));
@@ -273,7 +272,7 @@ impl Writer<'_> {
                     None => option(Some(&held)),
                 }
             }
-            PutTarget::Parts(parts) if is_late_entry(parts) => {
+            PutTarget::Parts(parts) if parts.key.is_late() => {
                 let mut after = std::mem::take(&mut self.after);
                 after.when = when.cloned();
                 let key = self.late_key(parts, &mut after);
@@ -388,7 +387,7 @@ impl Writer<'_> {
         let parts: Vec<Part> = template
             .iter()
             .map(|part| match part {
-                Part::Hole(hole) if !mentions(hole.expr.clone(), "result") => {
+                Part::Hole(hole) if !hole.late => {
                     let name = self.name("text");
                     let method = if hole.debug { "debug_text" } else { "display_text" };
                     let method = Ident::new(method, hole.span.resolved_at(mixed));

@@ -92,7 +92,7 @@ fn the_readme_lists_every_variable_and_no_other() {
 #[test]
 fn the_readme_lists_every_option_and_what_is_not_available_yet() {
     let readme = read("README.md");
-    let options = read("cachemacro-derive/src/options.rs");
+    let options = read("cachemacro-derive/src/syntax/options.rs");
     let names: Vec<&str> =
         options.split("spec(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
     assert!(names.contains(&"cache_none"), "{names:?}");

@@ -5,33 +5,22 @@ use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::{Expr, ExprLit, Lit, LitStr, Stmt, Type, UnOp};
 
-use crate::errors::Errors;
-use crate::item::{Item, unwrap_type};
-use crate::options::{Options, Value};
-use crate::template::pieces;
-
-/// What a key is made of, as far as it can be told without running anything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Piece {
-    /// Literal text.
-    Char(char),
-    /// What an argument prints, which never has a colon in it.
-    Part,
-    /// Any number of parts.
-    Parts,
-}
+use crate::syntax::item::{Item, unwrap_type};
+use crate::syntax::options::{Given, Options};
+use crate::syntax::template::{Piece, pieces};
+use crate::tokens::errors::Errors;
 
 /// The keys of one `impl` or trait.
 #[derive(Default)]
-pub(crate) struct Sites(Vec<Site>);
+pub(crate) struct KeyShapes(Vec<KeyShape>);
 
-struct Site {
+struct KeyShape {
     prefix: String,
     function: Ident,
     key: Vec<Piece>,
 }
 
-impl Sites {
+impl KeyShapes {
     /// Two functions of one prefix must not make the same key. Two of one name are there under conditions.
     pub(crate) fn look_at(&mut self, options: &Options, item: &Item, errors: &Errors) {
         let Some(prefix) = options.expr("prefix") else { return };
@@ -45,7 +34,7 @@ impl Sites {
             .0
             .iter()
             .find(|other| other.prefix == prefix && other.function != function && overlap(&other.key, &key));
-        if let Some(Site { function: other, .. }) = other {
+        if let Some(KeyShape { function: other, .. }) = other {
             let expr = options.expr("key");
             let example = match expr {
                 Some(expr) if text(expr).is_none() => "key = (\"by-name\", name)",
@@ -60,7 +49,7 @@ impl Sites {
                 None => errors.push(function.span(), message),
             }
         }
-        self.0.push(Site { prefix, function, key });
+        self.0.push(KeyShape { prefix, function, key });
     }
 }
 
@@ -81,7 +70,7 @@ fn key(options: &Options, item: &Item) -> Option<Vec<Piece>> {
         None if item.args.iter().any(|arg| !arg.cfg.is_empty()) => Some(vec![Piece::Parts]),
         None => {
             let skipped = match options.get("skip").map(|opt| &opt.value) {
-                Some(Value::Names(names)) => names.as_slice(),
+                Some(Given::Names(names)) => names.as_slice(),
                 _ => &[],
             };
             let is_skipped = |name: &Ident| skipped.iter().any(|other| other.unraw() == name.unraw());
@@ -112,7 +101,7 @@ fn expression(expr: &Expr, item: &Item) -> Vec<Piece> {
         Expr::Tuple(tuple) if !tuple.elems.is_empty() => joined(tuple.elems.iter().map(element)),
         Expr::Path(path) => {
             let name = path.path.get_ident().map(Ident::unraw);
-            let named = |arg: &&crate::item::Arg| arg.ident().map(Ident::unraw) == name;
+            let named = |arg: &&crate::syntax::item::Arg| arg.ident().map(Ident::unraw) == name;
             let arg = name.as_ref().and_then(|_| item.args.iter().find(named));
             arg.map_or_else(|| vec![Piece::Parts], |arg| of_type(&arg.ty))
         }

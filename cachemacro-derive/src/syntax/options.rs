@@ -9,8 +9,7 @@ use syn::parse::{ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::{Expr, ExprLit, Lit, LitBool, Path, Token, Type, Visibility, parenthesized};
 
-use crate::errors::{Errors, code, listed, similar};
-use crate::model::OfTrait;
+use crate::tokens::errors::{Errors, code, listed, similar};
 
 /// One of the four attributes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +39,7 @@ impl Macro {
 
 /// What an option's value looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum Syntax {
     /// `ttl = expression`
     Expr,
     /// `cache_none` or `cache_none = false`
@@ -57,7 +56,7 @@ enum Form {
 
 struct Spec {
     name: &'static str,
-    form: Form,
+    syntax: Syntax,
     takes: &'static [Macro],
     usage: &'static str,
 }
@@ -68,43 +67,46 @@ const READ: &[Macro] = &[Macro::Cached, Macro::Config];
 const WRITE: &[Macro] = &[Macro::Put, Macro::Evict, Macro::Config];
 
 const SPECS: &[Spec] = &[
-    spec("prefix", Form::Expr, ALL, r#"prefix = "user""#),
-    spec("key", Form::Expr, &[Macro::Cached, Macro::Put, Macro::Evict], r#"key = "{id}""#),
-    spec("skip", Form::Names, &[Macro::Cached], "skip(pool)"),
-    spec("ttl", Form::Expr, STORE, r#"ttl = "5m""#),
-    spec("tags", Form::Expr, ALL, r#"tags = ["users", "org:{org}"]"#),
-    spec("condition", Form::Expr, STORE, "condition = id > 0"),
-    spec("unless", Form::Expr, STORE, "unless = |value| value.is_empty()"),
-    spec("cache_none", Form::Flag, STORE, "cache_none = true"),
-    spec("none_ttl", Form::Expr, STORE, r#"none_ttl = "10s""#),
-    spec("cache_err", Form::Flag, READ, "cache_err = true"),
-    spec("jitter", Form::Expr, STORE, r#"jitter = "10%""#),
-    spec("wait", Form::Expr, READ, r#"wait = "5s""#),
-    spec("deadline", Form::Expr, READ, r#"deadline = "60s""#),
-    spec("stale", Form::Expr, READ, r#"stale = "1h""#),
-    spec("max_age", Form::Expr, READ, r#"max_age = "1d""#),
-    spec("refresh", Form::Expr, READ, r#"refresh = "80%""#),
-    spec("local", Form::Expr, READ, r#"local = "10s""#),
-    spec("validate", Form::Flag, READ, "validate = true"),
-    spec("codec", Form::Type, STORE, "codec = Json"),
-    spec("version", Form::Expr, STORE, "version = 1"),
-    spec("cache", Form::Expr, ALL, "cache = self.cache"),
-    spec("entry", Form::Entry, &[Macro::Cached, Macro::Put, Macro::Evict], "entry = user_entry"),
-    spec("entries", Form::Expr, &[Macro::Evict], "entries = ids.iter().map(user_entry)"),
-    spec("all", Form::Flag, &[Macro::Evict], "all"),
-    spec("before", Form::Flag, &[Macro::Evict], "before"),
-    spec("on_err", Form::Expr, WRITE, r#"on_err = "evict""#),
-    spec("on_evict_error", Form::Expr, WRITE, r#"on_evict_error = "return""#),
-    spec("value", Form::Type, &[Macro::Cached], "value = Vec<User>"),
-    spec("crate", Form::Path, ALL, "crate = my_crate::cachemacro"),
+    spec("prefix", Syntax::Expr, ALL, r#"prefix = "user""#),
+    spec("key", Syntax::Expr, &[Macro::Cached, Macro::Put, Macro::Evict], r#"key = "{id}""#),
+    spec("skip", Syntax::Names, &[Macro::Cached], "skip(pool)"),
+    spec("ttl", Syntax::Expr, STORE, r#"ttl = "5m""#),
+    spec("tags", Syntax::Expr, ALL, r#"tags = ["users", "org:{org}"]"#),
+    spec("condition", Syntax::Expr, STORE, "condition = id > 0"),
+    spec("unless", Syntax::Expr, STORE, "unless = |value| value.is_empty()"),
+    spec("cache_none", Syntax::Flag, STORE, "cache_none = true"),
+    spec("none_ttl", Syntax::Expr, STORE, r#"none_ttl = "10s""#),
+    spec("cache_err", Syntax::Flag, READ, "cache_err = true"),
+    spec("jitter", Syntax::Expr, STORE, r#"jitter = "10%""#),
+    spec("wait", Syntax::Expr, READ, r#"wait = "5s""#),
+    spec("deadline", Syntax::Expr, READ, r#"deadline = "60s""#),
+    spec("stale", Syntax::Expr, READ, r#"stale = "1h""#),
+    spec("max_age", Syntax::Expr, READ, r#"max_age = "1d""#),
+    spec("refresh", Syntax::Expr, READ, r#"refresh = "80%""#),
+    spec("local", Syntax::Expr, READ, r#"local = "10s""#),
+    spec("validate", Syntax::Flag, READ, "validate = true"),
+    spec("codec", Syntax::Type, STORE, "codec = Json"),
+    spec("version", Syntax::Expr, STORE, "version = 1"),
+    spec("cache", Syntax::Expr, ALL, "cache = self.cache"),
+    spec("entry", Syntax::Entry, &[Macro::Cached, Macro::Put, Macro::Evict], "entry = user_entry"),
+    spec("entries", Syntax::Expr, &[Macro::Evict], "entries = ids.iter().map(user_entry)"),
+    spec("all", Syntax::Flag, &[Macro::Evict], "all"),
+    spec("before", Syntax::Flag, &[Macro::Evict], "before"),
+    spec("on_err", Syntax::Expr, WRITE, r#"on_err = "evict""#),
+    spec("on_evict_error", Syntax::Expr, WRITE, r#"on_evict_error = "return""#),
+    spec("value", Syntax::Type, &[Macro::Cached], "value = Vec<User>"),
+    spec("crate", Syntax::Path, ALL, "crate = my_crate::cachemacro"),
 ];
 
 /// Options that are known, and not available yet.
 pub(crate) const LATER: &[&str] = &["stale", "max_age", "refresh", "local", "validate"];
 
-const fn spec(name: &'static str, form: Form, takes: &'static [Macro], usage: &'static str) -> Spec {
-    Spec { name, form, takes, usage }
+const fn spec(name: &'static str, syntax: Syntax, takes: &'static [Macro], usage: &'static str) -> Spec {
+    Spec { name, syntax, takes, usage }
 }
+
+/// What stands in an attribute that another one took along, on an item that is there only to use its name.
+pub(crate) const TAKEN: &str = "__taken";
 
 /// Whether an attribute takes an option.
 pub(crate) fn takes(this: Macro, name: &str) -> bool {
@@ -118,7 +120,7 @@ pub(crate) fn usage(name: &str) -> &'static str {
 
 /// The value of an option.
 #[derive(Clone)]
-pub(crate) enum Value {
+pub(crate) enum Given {
     Expr(Box<Expr>),
     Flag(bool),
     Names(Vec<Ident>),
@@ -131,7 +133,7 @@ pub(crate) enum Value {
 #[derive(Clone)]
 pub(crate) struct Opt {
     pub(crate) name: Ident,
-    pub(crate) value: Value,
+    pub(crate) value: Given,
     /// The tokens of the value.
     pub(crate) tokens: TokenStream,
     /// Whether `#[cache_config]` set it.
@@ -152,6 +154,15 @@ impl Opt {
         let Opt { name, tokens, .. } = self;
         quote!(#name = #tokens)
     }
+}
+
+/// The `impl` that an attribute stands in, for code that stands outside of it.
+#[derive(Clone)]
+pub(crate) struct OfTrait {
+    /// The trait as the `impl` spells it.
+    pub(crate) path: String,
+    /// Line and column of the attribute.
+    pub(crate) place: (u32, u32),
 }
 
 /// The options of one attribute, by name.
@@ -182,25 +193,25 @@ impl Options {
     /// The expression of an option, without the groups that macro fragments come in.
     pub(crate) fn expr(&self, name: &str) -> Option<&Expr> {
         match &self.get(name)?.value {
-            Value::Expr(expr) => Some(expr),
+            Given::Expr(expr) => Some(expr),
             _ => None,
         }
     }
 
     pub(crate) fn flag(&self, name: &str) -> bool {
-        matches!(self.get(name).map(|opt| &opt.value), Some(Value::Flag(true)))
+        matches!(self.get(name).map(|opt| &opt.value), Some(Given::Flag(true)))
     }
 
     pub(crate) fn ty(&self, name: &str) -> Option<&Type> {
         match &self.get(name)?.value {
-            Value::Type(ty) => Some(ty),
+            Given::Type(ty) => Some(ty),
             _ => None,
         }
     }
 
     pub(crate) fn path(&self, name: &str) -> Option<&Path> {
         match &self.get(name)?.value {
-            Value::Path(path) => Some(path),
+            Given::Path(path) => Some(path),
             _ => None,
         }
     }
@@ -327,7 +338,7 @@ fn option(this: Macro, input: ParseStream<'_>, errors: &Errors) -> syn::Result<O
         errors.at(&entry, format!("an option has a name: write `entry = {}`", code(&entry)));
         let tokens = entry.to_token_stream();
         let name = Ident::new("entry", Span::call_site());
-        return Ok(Some(Opt { name, value: Value::Expr(Box::new(entry)), tokens, inherited: false }));
+        return Ok(Some(Opt { name, value: Given::Expr(Box::new(entry)), tokens, inherited: false }));
     }
     let name = input.call(Ident::parse_any).map_err(|error| {
         syn::Error::new(error.span(), format!("expected an option such as `{}`", usage(example(this))))
@@ -427,100 +438,105 @@ fn unknown_value(input: ParseStream<'_>) -> syn::Result<()> {
     Ok(())
 }
 
+/// The value of an option, and its tokens.
 fn value(
     this: Macro,
     spec: &Spec,
     name: &Ident,
     input: ParseStream<'_>,
-) -> syn::Result<(Value, TokenStream)> {
-    let missing = || syn::Error::new(name.span(), format!("`{}` needs a value: `{}`", spec.name, spec.usage));
-    if spec.form == Form::Names {
-        if !input.peek(syn::token::Paren) {
-            return Err(syn::Error::new(
-                name.span(),
-                format!("`{0}` takes a list: `{1}`", spec.name, spec.usage),
-            ));
-        }
-        let content;
-        parenthesized!(content in input);
-        let names = Punctuated::<Ident, Token![,]>::parse_terminated_with(&content, Ident::parse_any)
-            .map_err(|error| {
-                syn::Error::new(
-                    error.span(),
-                    format!("`{0}` takes names of arguments: `{1}`", spec.name, spec.usage),
-                )
-            })?;
-        let tokens = names.to_token_stream();
-        return Ok((Value::Names(names.into_iter().collect()), tokens));
+) -> syn::Result<(Given, TokenStream)> {
+    if spec.syntax == Syntax::Names {
+        return names(spec, name, input);
     }
-    if !input.peek(Token![=]) {
-        if spec.form == Form::Flag && (input.is_empty() || input.peek(Token![,])) {
-            return Ok((Value::Flag(true), quote!(true)));
-        }
-        if input.peek(syn::token::Paren) || input.peek(syn::token::Bracket) {
-            return Err(syn::Error::new(
-                name.span(),
-                format!("`{}` is written with an equals sign: `{}`", spec.name, spec.usage),
-            ));
-        }
-        return Err(missing());
+    if spec.syntax == Syntax::Flag && (input.is_empty() || input.peek(Token![,])) {
+        return Ok((Given::Flag(true), quote!(true)));
     }
-    input.parse::<Token![=]>()?;
-    if input.is_empty() || input.peek(Token![,]) {
-        return Err(missing());
-    }
-    match spec.form {
-        Form::Flag => {
-            let value: Expr = input.parse()?;
-            match unwrapped(value.clone()) {
-                Expr::Lit(ExprLit { lit: Lit::Bool(LitBool { value: flag, .. }), .. }) => {
-                    Ok((Value::Flag(flag), value.to_token_stream()))
-                }
-                _ => Err(syn::Error::new_spanned(value, format!("`{}` is `true` or `false`", spec.name))),
-            }
-        }
-        Form::Entry if this == Macro::Cached => entry_name(input, spec),
-        Form::Expr | Form::Entry => {
-            let value: Expr = input.parse().map_err(|error| {
-                syn::Error::new(
-                    error.span(),
-                    format!("{error} in `{0}`, which looks like `{1}`", spec.name, spec.usage),
-                )
-            })?;
-            let tokens = value.to_token_stream();
-            Ok((Value::Expr(Box::new(unwrapped(value))), tokens))
-        }
-        Form::Type => {
-            let ty: Type = input.parse().map_err(|error| {
-                syn::Error::new(error.span(), format!("`{}` is a type: `{}`", spec.name, spec.usage))
-            })?;
-            let tokens = ty.to_token_stream();
-            Ok((Value::Type(Box::new(ty)), tokens))
-        }
-        Form::Path => {
-            let path = input.call(Path::parse_mod_style).map_err(|error| {
-                syn::Error::new(error.span(), format!("`{}` is a path: `{}`", spec.name, spec.usage))
-            })?;
-            let tokens = path.to_token_stream();
-            Ok((Value::Path(path), tokens))
-        }
-        Form::Names => unreachable!("lists were read above"),
+    equals_sign(spec, name, input)?;
+    match spec.syntax {
+        Syntax::Flag => flag(spec, input),
+        Syntax::Entry if this == Macro::Cached => entry_name(spec, input),
+        Syntax::Type => ty(spec, input),
+        Syntax::Path => path(spec, input),
+        Syntax::Expr | Syntax::Entry | Syntax::Names => expr(spec, input),
     }
 }
 
-fn entry_name(input: ParseStream<'_>, spec: &Spec) -> syn::Result<(Value, TokenStream)> {
-    let vis: Visibility = input.parse()?;
-    let name = input.parse::<Ident>();
-    match name {
-        Ok(name) if input.is_empty() || input.peek(Token![,]) => {
-            let tokens = name.to_token_stream();
-            Ok((Value::Entry(vis, name), tokens))
-        }
-        Ok(_) | Err(_) => Err(syn::Error::new(
-            input.span(),
-            format!("in `#[cached]`, `entry` is the name of the function to generate: `{}`", spec.usage),
-        )),
+/// The `=` between an option and its value.
+fn equals_sign(spec: &Spec, name: &Ident, input: ParseStream<'_>) -> syn::Result<()> {
+    let missing = || syn::Error::new(name.span(), format!("`{}` needs a value: `{}`", spec.name, spec.usage));
+    if input.peek(syn::token::Paren) || input.peek(syn::token::Bracket) {
+        let message = format!("`{}` is written with an equals sign: `{}`", spec.name, spec.usage);
+        return Err(syn::Error::new(name.span(), message));
     }
+    if !input.peek(Token![=]) {
+        return Err(missing());
+    }
+    input.parse::<Token![=]>()?;
+    if input.is_empty() || input.peek(Token![,]) { Err(missing()) } else { Ok(()) }
+}
+
+fn names(spec: &Spec, name: &Ident, input: ParseStream<'_>) -> syn::Result<(Given, TokenStream)> {
+    if !input.peek(syn::token::Paren) {
+        let message = format!("`{}` takes a list: `{}`", spec.name, spec.usage);
+        return Err(syn::Error::new(name.span(), message));
+    }
+    let content;
+    parenthesized!(content in input);
+    let names = Punctuated::<Ident, Token![,]>::parse_terminated_with(&content, Ident::parse_any);
+    let names = names.map_err(|error| {
+        let message = format!("`{}` takes names of arguments: `{}`", spec.name, spec.usage);
+        syn::Error::new(error.span(), message)
+    })?;
+    let tokens = names.to_token_stream();
+    Ok((Given::Names(names.into_iter().collect()), tokens))
+}
+
+fn flag(spec: &Spec, input: ParseStream<'_>) -> syn::Result<(Given, TokenStream)> {
+    let value: Expr = input.parse()?;
+    match unwrapped(value.clone()) {
+        Expr::Lit(ExprLit { lit: Lit::Bool(LitBool { value: flag, .. }), .. }) => {
+            Ok((Given::Flag(flag), value.to_token_stream()))
+        }
+        _ => Err(syn::Error::new_spanned(value, format!("`{}` is `true` or `false`", spec.name))),
+    }
+}
+
+fn expr(spec: &Spec, input: ParseStream<'_>) -> syn::Result<(Given, TokenStream)> {
+    let value: Expr = input.parse().map_err(|error| {
+        let message = format!("{error} in `{}`, which looks like `{}`", spec.name, spec.usage);
+        syn::Error::new(error.span(), message)
+    })?;
+    let tokens = value.to_token_stream();
+    Ok((Given::Expr(Box::new(unwrapped(value))), tokens))
+}
+
+fn ty(spec: &Spec, input: ParseStream<'_>) -> syn::Result<(Given, TokenStream)> {
+    let ty: Type = input.parse().map_err(|error| {
+        syn::Error::new(error.span(), format!("`{}` is a type: `{}`", spec.name, spec.usage))
+    })?;
+    let tokens = ty.to_token_stream();
+    Ok((Given::Type(Box::new(ty)), tokens))
+}
+
+fn path(spec: &Spec, input: ParseStream<'_>) -> syn::Result<(Given, TokenStream)> {
+    let path = input.call(Path::parse_mod_style).map_err(|error| {
+        syn::Error::new(error.span(), format!("`{}` is a path: `{}`", spec.name, spec.usage))
+    })?;
+    let tokens = path.to_token_stream();
+    Ok((Given::Path(path), tokens))
+}
+
+/// The name of the function to generate, which may have a visibility of its own.
+fn entry_name(spec: &Spec, input: ParseStream<'_>) -> syn::Result<(Given, TokenStream)> {
+    let vis: Visibility = input.parse()?;
+    let name = input.parse::<Ident>().ok().filter(|_| input.is_empty() || input.peek(Token![,]));
+    let Some(name) = name else {
+        let message =
+            format!("in `#[cached]`, `entry` is the name of the function to generate: `{}`", spec.usage);
+        return Err(syn::Error::new(input.span(), message));
+    };
+    let tokens = name.to_token_stream();
+    Ok((Given::Entry(vis, name), tokens))
 }
 
 /// Without the groups that macro fragments come in, and without needless parentheses around literals.

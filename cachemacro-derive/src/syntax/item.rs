@@ -15,8 +15,8 @@ use syn::{
     ReceiverKind, ReturnType, Signature, Stmt, Token, Type, TypeParamBound, Visibility, parse_quote,
 };
 
-use crate::errors::{similar, there_are};
-use crate::mentions::mentions;
+use crate::tokens::errors::{similar, there_are};
+use crate::tokens::mentions::mentions;
 
 /// The annotated function.
 pub(crate) struct Item {
@@ -109,6 +109,17 @@ impl Item {
             None if known.is_empty() => format!("{message}, which has none"),
             None => format!("{message}: {}", there_are(known)),
         }
+    }
+
+    /// What is in `Result` and `Option`, as far as the spelling tells.
+    pub(crate) fn value_type(&self) -> &Type {
+        let in_result = argument_of(&self.ret, |name| name.ends_with("Result")).unwrap_or(&self.ret);
+        argument_of(in_result, |name| name == "Option").unwrap_or(in_result)
+    }
+
+    /// Where to point for a mistake in the value.
+    pub(crate) fn value_span(&self) -> Span {
+        pointing_at(self.value_type())
     }
 
     /// Whether an argument's name is a reference in the function itself.

@@ -1,9 +1,18 @@
 //! Lengths of time as text: `"250ms"`, `"1h30m"`, `"never"`.
 
-use crate::model::Time;
+use syn::Expr;
 
 const UNITS: &[(&str, u64)] =
     &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000), ("w", 604_800_000)];
+
+/// A length of time.
+#[derive(Clone)]
+pub(crate) enum Time {
+    Millis(u64),
+    Never,
+    /// A constant `Duration`.
+    Expr(Box<Expr>),
+}
 
 /// Reads a length of time; the error says what to write instead.
 pub(crate) fn parse(text: &str) -> Result<Time, String> {

@@ -3,8 +3,8 @@
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::quote_spanned;
 
-use crate::item::{Item, pointing_at};
-use crate::mentions::mentions;
+use crate::syntax::item::{Item, pointing_at};
+use crate::tokens::mentions::mentions;
 
 /// The name of the clone, where `tokens` need one.
 pub(crate) fn needs_clone(item: &Item, tokens: &TokenStream) -> Option<Ident> {

@@ -7,9 +7,9 @@ use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::{Expr, GenericParam, LitStr};
 
-use crate::errors::{Errors, similar};
-use crate::item::Item;
-use crate::sites::Piece;
+use crate::syntax::item::Item;
+use crate::tokens::errors::{Errors, similar};
+use crate::tokens::mentions::mentions;
 
 mod grammar;
 
@@ -29,6 +29,8 @@ pub(crate) struct Hole {
     pub(crate) expr: TokenStream,
     /// `{x:?}`
     pub(crate) debug: bool,
+    /// Whether it mentions what the function returned.
+    pub(crate) late: bool,
     /// The character that follows it, if any.
     pub(crate) stop: Option<char>,
     pub(crate) span: Span,
@@ -63,7 +65,8 @@ pub(crate) fn parse(lit: &LitStr, scope: &Scope<'_>, errors: &Errors) -> Option<
                     continue;
                 };
                 let (stop, clash) = end(raw.get(at + 1));
-                parts.push(Part::Hole(Hole { expr, debug: *debug, stop, span: lit.span() }));
+                let late = scope.result && mentions(expr.clone(), "result");
+                parts.push(Part::Hole(Hole { expr, debug: *debug, late, stop, span: lit.span() }));
                 if clash {
                     parts.push(Part::Text(":".to_owned()));
                 }
@@ -85,6 +88,17 @@ fn end(next: Option<&Raw>) -> (Option<char>, bool) {
     let encoded = |c: char| matches!(c, '%' | '{' | '}') || c.is_whitespace() || c.is_control();
     let clash = next.is_some_and(|c| c.is_ascii_alphanumeric() || encoded(c));
     (if clash { Some(':') } else { next }, clash)
+}
+
+/// What a key is made of, as far as it can be told without running anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Piece {
+    /// Literal text.
+    Char(char),
+    /// What an argument prints, which never has a colon in it.
+    Part,
+    /// Any number of parts.
+    Parts,
 }
 
 /// What the key of a template is made of, where it can be read.

@@ -1,17 +1,16 @@
-//! From an attribute's tokens to what replaces them, whatever is wrong with them: after a mistake, every diagnostic
-//! and the function as the user wrote it, and the function that `entry` names, so that one typo stays one error.
+//! From an attribute's tokens to what replaces them: parse, check, expand.
+//!
+//! Whatever is wrong, the user's function is still there. After a mistake the output is every diagnostic, the function
+//! as the user wrote it, and the function that `entry` names, so that one typo stays one error.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::quote;
 
-use crate::attrs::tokens_of;
-use crate::errors::Errors;
-use crate::item::{Item, untouched};
-use crate::options::{self, Macro, Options};
+use crate::syntax::attrs::tokens_of;
+use crate::syntax::item::{Item, untouched};
+use crate::syntax::options::{self, Macro, Options, TAKEN};
+use crate::tokens::errors::Errors;
 use crate::{check, expand};
-
-/// What stands in an attribute that another one took along, on an item that is there only to use its name.
-pub(crate) const TAKEN: &str = "__taken";
 
 /// One attribute on one function.
 pub(crate) fn expand(this: Macro, options: TokenStream, tokens: TokenStream) -> TokenStream {
@@ -78,8 +77,7 @@ fn not_a_function(this: Macro, tokens: &TokenStream, error: syn::Error) -> syn::
     if is_function {
         return error;
     }
-    let span =
-        tokens.clone().into_iter().next().map_or_else(proc_macro2::Span::call_site, |token| token.span());
+    let span = tokens.clone().into_iter().next().map_or_else(Span::call_site, |token| token.span());
     syn::Error::new(span, format!("`#[{}]` goes on a function", this.name()))
 }
 

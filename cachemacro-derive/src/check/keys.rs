@@ -1,0 +1,97 @@
+//! What the key is made of.
+
+use proc_macro2::{Ident, Span};
+use syn::ext::IdentExt;
+use syn::{Expr, ExprLit, GenericParam, Lit};
+
+use super::Checker;
+use crate::model::{Key, TypePart};
+use crate::syntax::options;
+use crate::syntax::template::Part;
+use crate::tokens::errors::listed;
+
+impl Checker<'_> {
+    /// What tells instantiations apart: type parameters, const parameters, `impl Trait`.
+    pub(super) fn types(&self) -> Vec<TypePart> {
+        let generics = self.item.sig.generics.params.iter().filter_map(|param| match param {
+            GenericParam::Type(param) => Some(TypePart::Type(param.ident.clone())),
+            GenericParam::Const(param) => Some(TypePart::Const(param.ident.clone())),
+            GenericParam::Lifetime(_) => None,
+        });
+        let anonymous = self.item.args.iter().enumerate().filter(|(_, arg)| arg.has_impl_trait());
+        let anonymous =
+            anonymous.flat_map(|(at, arg)| arg.names.iter().map(move |name| TypePart::Arg(at, name.clone())));
+        generics.chain(anonymous).collect()
+    }
+
+    pub(super) fn default_key(&self) -> Key {
+        let skipped: &[Ident] = match self.options.get("skip").map(|opt| &opt.value) {
+            Some(options::Given::Names(names)) => names,
+            _ => &[],
+        };
+        for name in skipped {
+            if name == "self" {
+                self.errors
+                    .push(name.span(), "`self` is never part of the default key: leave it out of `skip`");
+            } else if self.item.find(&name.to_string()).is_none() {
+                let message =
+                    self.item.no_argument(&name.unraw().to_string(), &[], |name| format!("`{name}`"));
+                self.errors.push(name.span(), message);
+            }
+        }
+        let args = self.item.args.iter().enumerate();
+        let names = args.flat_map(|(at, arg)| arg.names.iter().map(move |name| (at, name.clone())));
+        let is_skipped = |name: &Ident| skipped.iter().any(|skipped| skipped.unraw() == name.unraw());
+        Key::Args(names.filter(|(_, name)| !is_skipped(name)).collect())
+    }
+
+    /// The key that the option `key` gives.
+    pub(super) fn key(&self) -> Option<Key> {
+        let expr = self.options.expr("key")?;
+        if let Some(skip) = self.options.get("skip") {
+            self.errors.push(
+                skip.span(),
+                "`skip` is for the default key, and `key` replaces that: remove one of them",
+            );
+        }
+        match expr {
+            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
+                let parts = self.template(text, "key")?;
+                self.no_name_is_text(&parts, text.span());
+                Some(Key::Template(parts))
+            }
+            Expr::Lit(other) => {
+                self.errors.at(
+                    other,
+                    "`key` is a template such as `\"{id}\"`, a closure, a function, or an expression over the arguments",
+                );
+                None
+            }
+            Expr::Macro(call) if call.mac.path.is_ident("concat") => {
+                self.errors.at(
+                    expr,
+                    "placeholders in `concat!` would stay as they are: write the template as one literal",
+                );
+                None
+            }
+            other => self.over_arguments(other, "key").map(|value| Key::Value(Box::new(value))),
+        }
+    }
+
+    /// A template without placeholders does not say the names of arguments.
+    fn no_name_is_text(&self, parts: &[Part], span: Span) {
+        let [Part::Text(text)] = parts else { return };
+        let is_name = |part: &&str| self.item.find(part).is_some();
+        let said: Vec<&str> = text.split(':').filter(is_name).collect();
+        if said.is_empty() {
+            return;
+        }
+        let meant: Vec<String> = text
+            .split(':')
+            .map(|part| if is_name(&part) { format!("{{{part}}}") } else { part.to_owned() })
+            .collect();
+        let are = if said.len() == 1 { "is" } else { "are" };
+        let message = format!("{} here {are} text: write `{}`", listed(said), meant.join(":"));
+        self.errors.push(span, message);
+    }
+}

@@ -1,0 +1,83 @@
+//! The tags, in each of the forms that they are written in.
+
+use syn::punctuated::Punctuated;
+use syn::{Expr, ExprLit, Lit, Token};
+
+use super::Checker;
+use super::values::plain;
+use crate::model::{Tag, Value};
+use crate::syntax::options::{self, unwrapped};
+
+impl Checker<'_> {
+    /// `tags` as a closure over the loaded value: one with one parameter.
+    pub(super) fn loaded_tags(&self) -> Option<Value> {
+        match self.options.expr("tags")? {
+            expr @ Expr::Closure(closure) if closure.inputs.len() == 1 => self.over_loaded(expr, "tags"),
+            _ => None,
+        }
+    }
+
+    /// `tags` over the arguments.
+    pub(super) fn tags(&self) -> Vec<Tag> {
+        let Some(expr) = self.options.expr("tags") else { return Vec::new() };
+        match list(expr) {
+            Some(elements) => {
+                elements.into_iter().filter_map(|element| self.tag(unwrapped(element))).collect()
+            }
+            None => match expr {
+                Expr::Closure(closure) if closure.inputs.len() == 1 => Vec::new(),
+                Expr::Closure(_) => self.over_arguments(expr, "tags").map(Tag::Many).into_iter().collect(),
+                Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
+                    self.errors
+                        .push(text.span(), format!("`tags` is a list: write `tags = [{}]`", text.token()));
+                    Vec::new()
+                }
+                Expr::Lit(other) => {
+                    self.errors.at(other, format!("`tags` is a list: `{}`", options::usage("tags")));
+                    Vec::new()
+                }
+                other => vec![Tag::Many(plain(other))],
+            },
+        }
+    }
+
+    fn tag(&self, element: Expr) -> Option<Tag> {
+        match element {
+            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
+                if text.value().is_empty() {
+                    self.errors.push(text.span(), "an empty tag: write a word, or leave it out");
+                    return None;
+                }
+                self.template(&text, "tags").map(Tag::Template)
+            }
+            Expr::Lit(other) => {
+                self.errors.at(other, "a tag is a string: `\"users\"`, `\"org:{org}\"`");
+                None
+            }
+            Expr::Closure(closure) => {
+                self.errors.push(
+                    closure.inputs_begin.span,
+                    "a closure gives all tags: write `tags = |value| …` without a list around it",
+                );
+                None
+            }
+            other => Some(Tag::One(plain(&other))),
+        }
+    }
+}
+
+/// The elements of `[a, b]`, `&[a, b]` and `vec![a, b]`.
+pub(super) fn list(expr: &Expr) -> Option<Vec<Expr>> {
+    match expr {
+        Expr::Array(array) => Some(array.elems.iter().cloned().collect()),
+        Expr::Reference(reference) => list(&reference.expr),
+        Expr::Group(group) => list(&group.expr),
+        Expr::Macro(call) if call.mac.path.is_ident("vec") => {
+            let parser = Punctuated::<Expr, Token![,]>::parse_terminated;
+            syn::parse::Parser::parse2(parser, call.mac.tokens.clone())
+                .ok()
+                .map(|elems| elems.into_iter().collect())
+        }
+        _ => None,
+    }
+}

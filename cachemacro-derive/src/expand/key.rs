@@ -1,0 +1,129 @@
+//! The key: what it begins with, and what of the arguments it is made of.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::quote_spanned;
+
+use super::policy::policy;
+use super::{Expander, option};
+use crate::model::{EntryParts, Key, TypePart};
+use crate::syntax::template::{Hole, Part};
+use crate::values::{self, Place, reference};
+
+impl Expander<'_> {
+    /// `let site_ = …; let key_ = …;`
+    pub(super) fn key(&self, parts: &EntryParts, place: Place) -> TokenStream {
+        let mixed = Span::mixed_site();
+        let private = &self.private;
+        let name = self.item.name();
+        let place_of_site = place_of_site(parts);
+        let policy = policy(&parts.policy, private).map(|policy| quote_spanned!(mixed=> , #policy));
+        let (types, conditional_types) = self.types(&parts.types, place);
+        let (chain, conditional) = match &parts.key {
+            Key::Template(template) => {
+                (template_chain(&values::template(template, self.item, place)), TokenStream::new())
+            }
+            Key::Value(key) => {
+                let key = values::value_by_reference(key, self.item, place, None);
+                (quote_spanned!(mixed=> .value(#key)), TokenStream::new())
+            }
+            Key::Args(args) => self.arguments(args, place),
+        };
+        let begin = self.key_begin(parts);
+        quote_spanned! {mixed=>
+            let site_ = #private::site!(#name #place_of_site #policy);
+            let key_ = #begin #types #conditional_types #chain;
+            #conditional
+        }
+    }
+
+    /// The key's prefix, and what its function is in.
+    pub(super) fn key_begin(&self, parts: &EntryParts) -> TokenStream {
+        let mixed = Span::mixed_site();
+        let private = &self.private;
+        match (&parts.of_trait, &parts.prefix) {
+            (None, None) => quote_spanned!(mixed=> #private::key(site_, &|| ())),
+            (None, Some(prefix)) => quote_spanned!(mixed=> #private::key_under(#prefix, &|| ())),
+            (Some(of_trait), prefix) => {
+                let prefix = option(prefix.as_ref());
+                let path = &of_trait.path;
+                quote_spanned!(mixed=> #private::key_in_trait::<Self>(site_, #prefix, #path))
+            }
+        }
+    }
+
+    /// One call per type, those apart that are there under a condition: they end the statement, and begin another.
+    fn types(&self, types: &[TypePart], place: Place) -> (TokenStream, TokenStream) {
+        let mixed = Span::mixed_site();
+        let (mut chain, mut statements) = (TokenStream::new(), TokenStream::new());
+        for part in types {
+            let call = self.type_part(part, place);
+            match part {
+                TypePart::Arg(at, _) if !self.item.args[*at].cfg.is_empty() => {
+                    let cfg = &self.item.args[*at].cfg;
+                    statements.extend(quote_spanned!(mixed=> ; #(#cfg)* let key_ = key_ #call));
+                }
+                _ if statements.is_empty() => chain.extend(call),
+                _ => statements.extend(quote_spanned!(mixed=> ; let key_ = key_ #call)),
+            }
+        }
+        if !statements.is_empty() {
+            statements.extend(quote_spanned!(mixed=> ; let key_ = key_));
+        }
+        (chain, statements)
+    }
+
+    fn type_part(&self, part: &TypePart, place: Place) -> TokenStream {
+        let mixed = Span::mixed_site();
+        match part {
+            TypePart::Type(name) => quote_spanned!(mixed=> .of_type::<#name>()),
+            TypePart::Const(name) => quote_spanned!(mixed=> .of_const(#name)),
+            TypePart::Arg(_, name) => {
+                let argument = values::argument(name, self.item, place);
+                quote_spanned!(mixed=> .of_val(#argument))
+            }
+        }
+    }
+
+    /// One call per argument; from the first on that is there under a condition, one statement.
+    fn arguments(&self, args: &[(usize, Ident)], place: Place) -> (TokenStream, TokenStream) {
+        let mixed = Span::mixed_site();
+        let conditional =
+            args.iter().position(|(at, _)| !self.item.args[*at].cfg.is_empty()).unwrap_or(args.len());
+        let (first, rest) = args.split_at(conditional);
+        let call = |name: &Ident| {
+            let argument = values::argument(name, self.item, place);
+            quote_spanned!(mixed=> .arg(#argument))
+        };
+        let chain = first.iter().map(|(_, name)| call(name)).collect();
+        let statements = rest.iter().map(|(at, name)| {
+            let cfg = &self.item.args[*at].cfg;
+            let call = call(name);
+            quote_spanned!(mixed=> #(#cfg)* let key_ = key_ #call;)
+        });
+        (chain, statements.collect())
+    }
+}
+
+/// `.literal("user-").display(&id, None)`
+pub(super) fn template_chain(parts: &[Part]) -> TokenStream {
+    let mixed = Span::mixed_site();
+    parts
+        .iter()
+        .map(|part| match part {
+            Part::Text(text) => quote_spanned!(mixed=> .literal(#text)),
+            Part::Hole(Hole { expr, debug, stop, span, .. }) => {
+                let method = Ident::new(if *debug { "debug" } else { "display" }, span.resolved_at(mixed));
+                let value = reference(expr);
+                let stop = option(stop.as_ref());
+                quote_spanned!(mixed=> .#method(#value, #stop))
+            }
+        })
+        .collect()
+}
+
+/// Where the attribute stands, for code that stands elsewhere.
+pub(super) fn place_of_site(parts: &EntryParts) -> Option<TokenStream> {
+    let mixed = Span::mixed_site();
+    let (line, column) = parts.of_trait.as_ref()?.place;
+    Some(quote_spanned!(mixed=> at (#line, #column)))
+}
