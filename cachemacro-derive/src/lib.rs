@@ -15,6 +15,7 @@ mod values;
 
 use proc_macro::TokenStream;
 
+use crate::pipeline::guarded;
 use crate::syntax::options::Macro;
 
 /// Puts a cache in front of a function.
@@ -171,7 +172,7 @@ use crate::syntax::options::Macro;
 /// ```
 #[proc_macro_attribute]
 pub fn cached(options: TokenStream, item: TokenStream) -> TokenStream {
-    pipeline::expand(Macro::Cached, options.into(), item.into()).into()
+    attribute(Macro::Cached, options, item)
 }
 
 /// Writes what a function returns to the cache.
@@ -229,7 +230,7 @@ pub fn cached(options: TokenStream, item: TokenStream) -> TokenStream {
 /// Several `#[cache_put]` and `#[cache_evict]` on one function are one write with one guard.
 #[proc_macro_attribute]
 pub fn cache_put(options: TokenStream, item: TokenStream) -> TokenStream {
-    pipeline::expand(Macro::Put, options.into(), item.into()).into()
+    attribute(Macro::Put, options, item)
 }
 
 /// Evicts from the cache when a function succeeded.
@@ -289,7 +290,7 @@ pub fn cache_put(options: TokenStream, item: TokenStream) -> TokenStream {
 /// Trait`, of which `result` then knows nothing.
 #[proc_macro_attribute]
 pub fn cache_evict(options: TokenStream, item: TokenStream) -> TokenStream {
-    pipeline::expand(Macro::Evict, options.into(), item.into()).into()
+    attribute(Macro::Evict, options, item)
 }
 
 /// Sets defaults for the attributes inside an `impl` or trait.
@@ -346,7 +347,7 @@ pub fn cache_evict(options: TokenStream, item: TokenStream) -> TokenStream {
 /// inherent `impl`, where they are `pub(crate)` unless the option says `entry = pub name`.
 #[proc_macro_attribute]
 pub fn cache_config(options: TokenStream, item: TokenStream) -> TokenStream {
-    config::rewrite(options.into(), item.into()).into()
+    guarded(&item.into(), |item| config::rewrite(options.into(), item)).into()
 }
 
 /// Describes the shape of a type whose `Deserialize` cannot be walked through, so that entries written by an older or newer
@@ -371,5 +372,11 @@ pub fn cache_config(options: TokenStream, item: TokenStream) -> TokenStream {
 /// ```
 #[proc_macro_derive(CacheSchema, attributes(cachemacro))]
 pub fn cache_schema(input: TokenStream) -> TokenStream {
-    schema::derive(input.into()).into()
+    let input = proc_macro2::TokenStream::from(input);
+    guarded(&proc_macro2::TokenStream::new(), |_| schema::derive(input)).into()
+}
+
+/// One of the attributes of functions.
+fn attribute(this: Macro, options: TokenStream, item: TokenStream) -> TokenStream {
+    guarded(&item.into(), |item| pipeline::expand(this, options.into(), item)).into()
 }

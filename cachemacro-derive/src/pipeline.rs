@@ -1,7 +1,11 @@
 //! From an attribute's tokens to what replaces them: parse, check, expand.
 //!
 //! Whatever is wrong, the user's function is still there. After a mistake the output is every diagnostic, the function
-//! as the user wrote it, and the function that `entry` names, so that one typo stays one error.
+//! as the user wrote it, and the function that `entry` names, so that one typo stays one error. After a panic of the
+//! macro itself it is one diagnostic and the function.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
@@ -11,6 +15,24 @@ use crate::syntax::item::{Item, untouched};
 use crate::syntax::options::{self, Macro, Options, TAKEN};
 use crate::tokens::errors::Errors;
 use crate::{check, expand};
+
+/// What `expand` gives. Where it panics, that is a bug of this crate: the user is told so, and keeps `item`.
+pub(crate) fn guarded(item: &TokenStream, expand: impl FnOnce(TokenStream) -> TokenStream) -> TokenStream {
+    catch_unwind(AssertUnwindSafe(|| expand(item.clone()))).unwrap_or_else(|panic| {
+        let report = concat!(env!("CARGO_PKG_REPOSITORY"), "/issues");
+        let said = words_of(&*panic);
+        let message = format!(
+            "this is a bug in cachemacro, please report it with the code that shows it at {report}: {said}"
+        );
+        let error = syn::Error::new(Span::call_site(), message).into_compile_error();
+        quote!(#error #item)
+    })
+}
+
+fn words_of(panic: &(dyn Any + Send)) -> &str {
+    let literal = panic.downcast_ref::<&str>().copied();
+    literal.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic without words")
+}
 
 /// One attribute on one function.
 pub(crate) fn expand(this: Macro, options: TokenStream, tokens: TokenStream) -> TokenStream {
@@ -121,5 +143,16 @@ async fn user(id: u64) -> Result<Option<User>, Error> {
         assert_eq!(text, expected);
         // The signature, the body and the closing brace are the user's.
         assert!(text.lines().count() - 3 <= 15, "{text}");
+    }
+
+    #[test]
+    fn a_panic_of_the_macro_asks_for_a_report_and_keeps_the_item() {
+        let item = quote!(
+            async fn user(id: u64) {}
+        );
+        let text = guarded(&item, |_| panic!("no {}", "key")).to_string();
+        assert!(text.contains("this is a bug in cachemacro, please report it"), "{text}");
+        assert!(text.contains(": no key"), "{text}");
+        assert!(text.ends_with(&item.to_string()), "{text}");
     }
 }
