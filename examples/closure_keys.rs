@@ -73,6 +73,6 @@ async fn main() {
         expression("acme", &asked).await;
         everything("acme", Some(2), trace).await;
     }
-    let stats = cachemacro::current().stats().total;
+    let stats = cachemacro::Cache::current().stats().total;
     println!("{} loads, {} hits", stats.loads, stats.hits);
 }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use cachemacro::{Cache, Codec, Entry, Error, ErrorKind, MissReason, Result, cached, scope};
+use cachemacro::{Cache, Codec, Entry, Error, ErrorKind, MissReason, Result, cached};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -52,22 +52,23 @@ async fn product(id: u32) -> Product {
 #[tokio::main]
 async fn main() -> Result<()> {
     let cache = Cache::memory();
-    scope(cache.clone(), async {
-        let loaded = product(7).await;
-        let hit = product(7).await;
-        println!("what was loaded and what was cached are equal: {}", loaded == hit);
+    cache
+        .scope(async {
+            let loaded = product(7).await;
+            let hit = product(7).await;
+            println!("what was loaded and what was cached are equal: {}", loaded == hit);
 
-        let mut bytes = Vec::new();
-        Pretty::encode(&hit, &mut bytes)?;
-        println!("{}", String::from_utf8_lossy(&bytes));
+            let mut bytes = Vec::new();
+            Pretty::encode(&hit, &mut bytes)?;
+            println!("{}", String::from_utf8_lossy(&bytes));
 
-        // A change of codec never misreads old bytes: another codec sees a miss, and its next fill replaces them.
-        let other: Entry<String> = cache.entry("product", "7");
-        println!("the same key under bincode: {:?}", other.get().await?);
-        let total = cache.stats().total;
-        println!("misses because of the codec: {}", total.misses_for(MissReason::OtherCodec));
-        println!("{} load, {} hit", total.loads, total.hits);
-        Ok(())
-    })
-    .await
+            // A change of codec never misreads old bytes: another codec sees a miss, and its next fill replaces them.
+            let other: Entry<String> = cache.entry("product", "7");
+            println!("the same key under bincode: {:?}", other.get().await?);
+            let total = cache.stats().total;
+            println!("misses because of the codec: {}", total.misses_for(MissReason::OtherCodec));
+            println!("{} load, {} hit", total.loads, total.hits);
+            Ok(())
+        })
+        .await
 }

@@ -2,7 +2,7 @@
 //!
 //! Where many functions write, or the news comes from a queue, the writers need not know who caches what.
 
-use cachemacro::{Cache, cached, scope};
+use cachemacro::{Cache, cached};
 
 struct OrderPlaced {
     customer: u64,
@@ -14,7 +14,7 @@ struct PricesChanged;
 /// The one place that knows which entries depend on what.
 fn subscribe(cache: &Cache) {
     cache.on(|event: &OrderPlaced, evict| {
-        let evict = evict.key("orders", &event.customer);
+        let evict = evict.key("orders", event.customer);
         event.products.iter().fold(evict, |evict, product| evict.key("stock", product))
     });
     // Several handlers of one event run together, in one round trip.
@@ -53,20 +53,21 @@ async fn read_all() {
 async fn main() -> cachemacro::Result<()> {
     let cache = Cache::memory();
     subscribe(&cache);
-    scope(cache.clone(), async {
-        println!("cold:");
-        read_all().await;
-        println!("warm:");
-        read_all().await;
+    cache
+        .scope(async {
+            println!("cold:");
+            read_all().await;
+            println!("warm:");
+            read_all().await;
 
-        let evicted = cache.emit(&OrderPlaced { customer: 1, products: vec![11] }).await?;
-        println!("customer 1 ordered product 11, {evicted} entries and a tag evicted:");
-        read_all().await;
+            let evicted = cache.emit(&OrderPlaced { customer: 1, products: vec![11] }).await?;
+            println!("customer 1 ordered product 11, {evicted} entries and a tag evicted:");
+            read_all().await;
 
-        let evicted = cache.emit(&PricesChanged).await?;
-        println!("prices changed, {evicted} entries and a tag evicted:");
-        read_all().await;
-        Ok(())
-    })
-    .await
+            let evicted = cache.emit(&PricesChanged).await?;
+            println!("prices changed, {evicted} entries and a tag evicted:");
+            read_all().await;
+            Ok(())
+        })
+        .await
 }

@@ -12,10 +12,10 @@
 //! | `in_impl = true` | methods need nothing; the receiver is in the key where the key says so |
 //! | `#[once]` | a key without arguments: `key = "all"` |
 //! | `#[concurrent_cached(redis = true, map_error = …)]` | `REDIS_URL`; the function's error type stays as it is |
-//! | `USER.write().await.cache_remove(&key)` | `user_entry(org, id).delete().await?`, or `#[cache_evict]` |
-//! | `user_prime_cache(…)` | `mode(Mode::Refresh, user(…))` |
-//! | `user_no_cache(…)` | `mode(Mode::Bypass, user(…))` |
-//! | `force_refresh = { flag }` | `skip(flag)`, and the caller's `mode(Mode::Refresh, …)` |
+//! | `USER.write().await.cache_remove(&key)` | `user_entry(org, id).evict().await?`, or `#[cache_evict]` |
+//! | `user_prime_cache(…)` | `Mode::Refresh.scope(user(…))` |
+//! | `user_no_cache(…)` | `Mode::Bypass.scope(user(…))` |
+//! | `force_refresh = { flag }` | `skip(flag)`, and the caller's `Mode::Refresh.scope(…)` |
 //! | `with_cached_flag = true` | `Cache::stats()`, `Entry::has` |
 //! | `max_size = 1_000` per function | bytes for the whole cache: `CACHEMACRO_CAPACITY`, or the server's `maxmemory` |
 //!
@@ -24,7 +24,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use cachemacro::{Cache, Mode, cache_evict, cached, mode, scope};
+use cachemacro::{Cache, Mode, cache_evict, cached};
 
 type Lookup<T> = Result<T, String>;
 
@@ -85,25 +85,26 @@ impl Shop {
 
 #[tokio::main]
 async fn main() -> Result<(), String> {
-    scope(Cache::memory(), async {
-        println!("{}", user("acme", 7).await?);
-        println!("{}", user("acme", 7).await?);
-        rename("acme", 7).await?;
-        println!("{}", user("acme", 7).await?);
+    Cache::memory()
+        .scope(async {
+            println!("{}", user("acme", 7).await?);
+            println!("{}", user("acme", 7).await?);
+            rename("acme", 7).await?;
+            println!("{}", user("acme", 7).await?);
 
-        // user_no_cache, user_prime_cache
-        println!("past the cache:   {}", mode(Mode::Bypass, user("acme", 7)).await?);
-        println!("as it was:        {}", user("acme", 7).await?);
-        println!("loaded anew:      {}", mode(Mode::Refresh, user("acme", 7)).await?);
-        println!("and kept:         {}", user("acme", 7).await?);
+            // user_no_cache, user_prime_cache
+            println!("past the cache:   {}", Mode::Bypass.scope(user("acme", 7)).await?);
+            println!("as it was:        {}", user("acme", 7).await?);
+            println!("loaded anew:      {}", Mode::Refresh.scope(user("acme", 7)).await?);
+            println!("and kept:         {}", user("acme", 7).await?);
 
-        println!("{:?}", score(1).await);
-        println!("{:?}", score(1).await);
-        println!("{:?}", score(1).await);
+            println!("{:?}", score(1).await);
+            println!("{:?}", score(1).await);
+            println!("{:?}", score(1).await);
 
-        println!("rates {:?}, again {:?}", rates().await, rates().await);
-        println!("price {}, again {}", Shop.price(5, &[1, 2]).await, Shop.price(5, &[3]).await);
-        Ok(())
-    })
-    .await
+            println!("rates {:?}, again {:?}", rates().await, rates().await);
+            println!("price {}, again {}", Shop.price(5, &[1, 2]).await, Shop.price(5, &[3]).await);
+            Ok(())
+        })
+        .await
 }

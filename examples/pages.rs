@@ -5,7 +5,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use cachemacro::{Cache, cache_config, cache_evict, cached, escape};
+use cachemacro::{Cache, Key, cache_config, cache_evict, cached};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ impl Filter {
 
 /// What `"pages:{result.author}"` names: templates encode what they interpolate, so that no text reaches beyond its place.
 fn pages_of(author: &str) -> String {
-    format!("pages:{}", escape(author))
+    format!("pages:{}", Key::escape(author))
 }
 
 struct Blog {

@@ -4,7 +4,7 @@
 //! `REDIS_URL=redis://127.0.0.1 cargo run --example quickstart` keeps them in Redis or Valkey. Same code, same
 //! numbers.
 
-use cachemacro::{Cache, cache_evict, cache_put, cached, set_global};
+use cachemacro::{Cache, cache_evict, cache_put, cached};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
@@ -36,7 +36,7 @@ async fn delete_user(id: u64) {
 async fn main() -> cachemacro::Result<()> {
     // Optional: without it, the first call makes a cache from the environment.
     let cache = Cache::builder().namespace("quickstart").env()?.build()?;
-    set_global(cache.clone()).expect("nothing was cached before");
+    Cache::set_global(cache.clone()).expect("nothing was cached before");
     // Users that an earlier run of this program left in Redis are gone from here on.
     cache.evict_tags(["users"]).await?;
 

@@ -1,7 +1,7 @@
 //! Testing code that caches: each test has its own cache, moves its own clock, breaks its own store.
 //!
 //! `cargo test --example testing` runs the tests below side by side; `cargo run --example testing` runs them once
-//! and prints what they show. `scope` gives the functions inside it a cache, so the code under test stays as it is.
+//! and prints what they show. `Cache::scope` gives the functions inside it a cache, so the code under test stays as it is.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cachemacro::store::faults::FaultStore;
 use cachemacro::store::memory::MemoryStore;
-use cachemacro::{Cache, Clock, ErrorKind, Mode, cached, mode, scope};
+use cachemacro::{Cache, Clock, ErrorKind, Mode, cached};
 
 /// The code under test. It knows nothing of tests.
 #[cached(prefix = "quote", key = "{symbol}", ttl = "30s")]
@@ -32,26 +32,28 @@ impl Exchange {
 async fn a_second_call_is_a_hit() {
     let exchange = Exchange::default();
     // A new, empty cache: nothing from other tests is in it, whatever they do meanwhile.
-    scope(Cache::memory(), async {
-        assert_eq!(quote("ACME", &exchange).await, 1);
-        assert_eq!(quote("ACME", &exchange).await, 1);
-        assert_eq!(quote("INIT", &exchange).await, 2);
-    })
-    .await;
+    Cache::memory()
+        .scope(async {
+            assert_eq!(quote("ACME", &exchange).await, 1);
+            assert_eq!(quote("ACME", &exchange).await, 1);
+            assert_eq!(quote("INIT", &exchange).await, 2);
+        })
+        .await;
 }
 
 async fn a_quote_is_loaded_anew_after_half_a_minute() -> cachemacro::Result<()> {
     let exchange = Exchange::default();
     let clock = Clock::manual();
     let cache = Cache::builder().memory().clock(clock.clone()).build()?;
-    scope(cache, async {
-        assert_eq!(quote("ACME", &exchange).await, 1);
-        clock.advance(Duration::from_secs(29));
-        assert_eq!(quote("ACME", &exchange).await, 1);
-        clock.advance(Duration::from_secs(2));
-        assert_eq!(quote("ACME", &exchange).await, 2);
-    })
-    .await;
+    cache
+        .scope(async {
+            assert_eq!(quote("ACME", &exchange).await, 1);
+            clock.advance(Duration::from_secs(29));
+            assert_eq!(quote("ACME", &exchange).await, 1);
+            clock.advance(Duration::from_secs(2));
+            assert_eq!(quote("ACME", &exchange).await, 2);
+        })
+        .await;
     Ok(())
 }
 
@@ -59,27 +61,29 @@ async fn a_store_that_is_down_costs_hits_and_nothing_else() -> cachemacro::Resul
     let exchange = Exchange::default();
     let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
     let cache = Cache::builder().store(store.clone()).build()?;
-    scope(cache.clone(), async {
-        store.fail_all(ErrorKind::Connect);
-        assert_eq!(quote("ACME", &exchange).await, 1);
-        assert_eq!(quote("ACME", &exchange).await, 2);
-        store.heal();
-        assert_eq!(quote("ACME", &exchange).await, 3);
-        assert_eq!(quote("ACME", &exchange).await, 3);
-    })
-    .await;
+    cache
+        .scope(async {
+            store.fail_all(ErrorKind::Connect);
+            assert_eq!(quote("ACME", &exchange).await, 1);
+            assert_eq!(quote("ACME", &exchange).await, 2);
+            store.heal();
+            assert_eq!(quote("ACME", &exchange).await, 3);
+            assert_eq!(quote("ACME", &exchange).await, 3);
+        })
+        .await;
     assert!(cache.stats().total.errors_of(ErrorKind::Connect) > 0);
     Ok(())
 }
 
 async fn a_test_can_look_past_the_cache() {
     let exchange = Exchange::default();
-    scope(Cache::memory(), async {
-        assert_eq!(quote("ACME", &exchange).await, 1);
-        assert_eq!(mode(Mode::Bypass, quote("ACME", &exchange)).await, 2);
-        assert_eq!(quote("ACME", &exchange).await, 1);
-    })
-    .await;
+    Cache::memory()
+        .scope(async {
+            assert_eq!(quote("ACME", &exchange).await, 1);
+            assert_eq!(Mode::Bypass.scope(quote("ACME", &exchange)).await, 2);
+            assert_eq!(quote("ACME", &exchange).await, 1);
+        })
+        .await;
 }
 
 #[tokio::main]

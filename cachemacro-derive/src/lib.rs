@@ -38,7 +38,7 @@ use crate::syntax::options::Macro;
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<()> {
 /// user(1, 7).await?; // runs
 /// user(1, 7).await?; // does not
-/// # let runs = cachemacro::current().stats().total.loads;
+/// # let runs = cachemacro::Cache::current().stats().total.loads;
 /// assert_eq!(runs, 1);
 /// # Ok(())
 /// # }
@@ -264,7 +264,7 @@ pub fn cache_put(options: TokenStream, item: TokenStream) -> TokenStream {
 /// delete(7).await?;
 /// assert!(!post_entry(7).has().await.unwrap());
 /// # posts_of("ada", 1).await?;
-/// # assert_eq!(cachemacro::current().stats().total.loads, 3);
+/// # assert_eq!(cachemacro::Cache::current().stats().total.loads, 3);
 /// # Ok(())
 /// # }
 /// ```

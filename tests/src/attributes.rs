@@ -11,7 +11,7 @@ use cachemacro::Cache;
 /// Where `future` does.
 pub fn run<F: Future>(future: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.expect("a runtime can be built").block_on(cachemacro::scope(Cache::memory(), future))
+    runtime.expect("a runtime can be built").block_on(Cache::memory().scope(future))
 }
 
 /// Counts how often a body ran.

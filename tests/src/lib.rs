@@ -50,7 +50,7 @@ mod guide {
 /// `async unsafe fn`. Unsafe code is forbidden in this workspace; a doc test is a crate of its own.
 ///
 /// ```
-/// use cachemacro::{Cache, cache_evict, cache_put, cached, scope};
+/// use cachemacro::{Cache, cache_evict, cache_put, cached};
 ///
 /// #[cached(prefix = "byte", key = "{address}", entry = byte_entry)]
 /// async unsafe fn byte(address: usize) -> Option<u8> {
@@ -85,7 +85,7 @@ mod guide {
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let cache = Cache::memory();
-/// scope(cache.clone(), async {
+/// cache.scope(async {
 ///     assert_eq!(assert_send(unsafe { byte(7) }).await, Some(7));
 ///     assert_eq!(assert_send(unsafe { write(7, 9) }).await, Ok(Some(9)));
 ///     assert_eq!(unsafe { byte(7) }.await, Some(9), "written through");

@@ -121,7 +121,7 @@ impl Pair {
 
     /// The row's entry, with the tag `tag 7`.
     pub fn entry(&self, process: &Process) -> Entry<Row> {
-        let entry = process.cache.entry("row", &7);
+        let entry = process.cache.entry("row", 7);
         if self.late {
             entry.with_rules(EntryRules::none().tags(|row: &Row| vec![format!("tag {}", row.0)]))
         } else {

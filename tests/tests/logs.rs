@@ -13,7 +13,7 @@ use cachemacro::__private::{Plain, When, Writes, write};
 use cachemacro::store::Store;
 use cachemacro::store::faults::Op;
 use cachemacro::store::redis::{RedisConfig, RedisStore};
-use cachemacro::{Cache, Entry, ErrorKind, Mode, cache_evict, cache_put, cached, mode, scope};
+use cachemacro::{Cache, Entry, ErrorKind, Mode, cache_evict, cache_put, cached};
 use cachemacro_tests::halt::Point::{self, After, Before};
 use cachemacro_tests::halt::{Halted, Stops, Table, ended};
 use cachemacro_tests::log::Line;
@@ -64,7 +64,7 @@ async fn everything(cache: &Cache) {
         row("hush-bad").await.expect_err("no row");
         late(1).await;
     }
-    mode(Mode::Refresh, row("hush-key")).await.expect("a row");
+    Mode::Refresh.scope(row("hush-key")).await.expect("a row");
     put("hush-key").await.expect("a row");
     put("hush-bad").await.expect_err("no row");
     evict("hush-key").await;
@@ -92,7 +92,7 @@ fn what_goes_well_alarms_nobody_and_tells_no_keys_or_values_in_memory() {
     let log = Log::default();
     log.watch(async {
         let cache = Cache::memory();
-        scope(cache.clone(), everything(&cache)).await;
+        cache.scope(everything(&cache)).await;
     });
     assert_discreet(&log.lines(), "hush");
     assert_eq!(log.alarms(), []);
@@ -113,7 +113,7 @@ fn what_goes_well_alarms_nobody_and_tells_no_keys_or_values_on_redis() {
     let server = RedisServer::with_args(&["--requirepass", "hush-password"]);
     log.watch(async {
         let cache = in_namespace(&format!("redis://:hush-password@{}", server.address()));
-        scope(cache.clone(), everything(&cache)).await;
+        cache.scope(everything(&cache)).await;
         assert_eq!(cache.stats().total.errors(), 0);
         cache.shutdown().await;
     });
@@ -161,7 +161,7 @@ fn a_connection_that_breaks_and_heals_is_told_without_where_it_leads() {
         read().await;
         server.stop();
         read().await;
-        cache.delete("hush", &SECRET).await.expect_err("nobody is there");
+        cache.evict_key("hush", SECRET).await.expect_err("nobody is there");
         server.restart();
         wait_until("it serves again", DEADLINE, async || {
             read().await;
@@ -195,32 +195,34 @@ fn a_failed_evict_is_warned_of_by_its_kind() {
         log.watch(async {
             let rig = if redis { Rig::redis() } else { Rig::memory() };
             let process = rig.process();
-            scope(process.cache.clone(), async {
-                row("hush-key").await.expect("a row");
-                process.faults.fail_next(Op::Evict, 1, ErrorKind::Io);
-                assert_eq!(evict("hush-key").await, "hush-key");
-                let failed = log.found(Level::WARN, "an evict did not reach the store");
-                assert_eq!(failed.len(), 1, "{:?}", log.alarms());
-                assert!(failed[0].text.contains("kind=io"), "{failed:?}");
-                // A put that can neither store nor evict.
-                process.faults.fail_next(Op::Fill, 1, ErrorKind::Timeout);
-                process.faults.fail_next(Op::Evict, 1, ErrorKind::Io);
-                put("hush-key").await.expect("a row");
-                assert_eq!(log.alarms().len(), 2, "{:?}", log.alarms());
-                // Who calls directly is told, and decides what to log.
-                process.faults.fail_next(Op::Evict, 1, ErrorKind::Io);
-                row_entry("hush-key").delete().await.expect_err("no answer");
-                assert_eq!(log.alarms().len(), 2, "{:?}", log.alarms());
-                // What costs a load and nothing more alarms nobody.
-                for op in [Op::Read, Op::Lease, Op::Fill, Op::Capture, Op::Release] {
-                    process.faults.fail_next(op, 1, ErrorKind::Io);
-                    row("hush-other").await.expect("a row");
-                    late(1).await;
-                }
-                assert_eq!(log.alarms().len(), 2, "{:?}", log.alarms());
-                assert!(!log.found(Level::DEBUG, "the cache failed kind=io").is_empty());
-            })
-            .await;
+            process
+                .cache
+                .scope(async {
+                    row("hush-key").await.expect("a row");
+                    process.faults.fail_next(Op::Evict, 1, ErrorKind::Io);
+                    assert_eq!(evict("hush-key").await, "hush-key");
+                    let failed = log.found(Level::WARN, "an evict did not reach the store");
+                    assert_eq!(failed.len(), 1, "{:?}", log.alarms());
+                    assert!(failed[0].text.contains("kind=io"), "{failed:?}");
+                    // A put that can neither store nor evict.
+                    process.faults.fail_next(Op::Fill, 1, ErrorKind::Timeout);
+                    process.faults.fail_next(Op::Evict, 1, ErrorKind::Io);
+                    put("hush-key").await.expect("a row");
+                    assert_eq!(log.alarms().len(), 2, "{:?}", log.alarms());
+                    // Who calls directly is told, and decides what to log.
+                    process.faults.fail_next(Op::Evict, 1, ErrorKind::Io);
+                    row_entry("hush-key").evict().await.expect_err("no answer");
+                    assert_eq!(log.alarms().len(), 2, "{:?}", log.alarms());
+                    // What costs a load and nothing more alarms nobody.
+                    for op in [Op::Read, Op::Lease, Op::Fill, Op::Capture, Op::Release] {
+                        process.faults.fail_next(op, 1, ErrorKind::Io);
+                        row("hush-other").await.expect("a row");
+                        late(1).await;
+                    }
+                    assert_eq!(log.alarms().len(), 2, "{:?}", log.alarms());
+                    assert!(!log.found(Level::DEBUG, "the cache failed kind=io").is_empty());
+                })
+                .await;
         });
         assert_discreet(&log.lines(), "hush");
     }
@@ -246,7 +248,7 @@ fn drop_at(redis: bool, point: Point, start: fn(&Process, Stops) -> tokio::task:
 }
 
 fn number(process: &Process) -> Entry<u64> {
-    process.cache.entry("hush-number", &7).with_tags(["hush-tag"])
+    process.cache.entry("hush-number", 7).with_tags(["hush-tag"])
 }
 
 #[test]
@@ -404,7 +406,7 @@ async fn looked_after(id: u32) -> Account {
 #[test]
 fn a_type_with_parts_that_no_fingerprint_sees_is_warned_of_once_for_each_site() {
     let log = Log::default();
-    log.watch(scope(Cache::memory(), async {
+    log.watch(Cache::memory().scope(async {
         for id in 0..3 {
             unseen(id).await;
             unseen_elsewhere(id).await;

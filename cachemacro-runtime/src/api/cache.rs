@@ -25,11 +25,11 @@ use crate::store::{Store, StoreHealth};
 /// use cachemacro::Cache;
 ///
 /// let cache = Cache::memory();
-/// let user = cache.entry::<String>("user", &42);
+/// let user = cache.entry::<String>("user", 42);
 /// assert_eq!(user.get().await?, None);
 /// user.set(&"Ada".to_owned()).await?;
 /// assert_eq!(user.get().await?.as_deref(), Some("Ada"));
-/// assert!(user.delete().await?);
+/// assert!(user.evict().await?);
 /// # Ok(())
 /// # }
 /// ```
@@ -117,13 +117,13 @@ impl Cache {
     /// use std::time::Duration;
     ///
     /// let cache = cachemacro::Cache::memory();
-    /// let price = cache.entry::<u64>("price", &("CHF", 7)).with_ttl(Duration::from_secs(30));
+    /// let price = cache.entry::<u64>("price", ("CHF", 7)).with_ttl(Duration::from_secs(30));
     /// price.set(&1200).await?;
-    /// assert_eq!(cache.get::<u64>("price", &("CHF", 7)).await?, Some(1200), "the same entry");
+    /// assert_eq!(cache.get::<u64>("price", ("CHF", 7)).await?, Some(1200), "the same entry");
     /// # Ok(())
     /// # }
     /// ```
-    pub fn entry<T: Value>(&self, prefix: &str, key: &(impl Serialize + ?Sized)) -> Entry<T> {
+    pub fn entry<T: Value>(&self, prefix: &str, key: impl Serialize) -> Entry<T> {
         Entry::new(self.core().clone(), None, Key::new(prefix, key))
     }
 
@@ -133,8 +133,8 @@ impl Cache {
     /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// let cache = cachemacro::Cache::memory();
-    /// cache.set("user", &7, &"Ada".to_owned()).await?;
-    /// assert_eq!(cache.evict().key("user", &7).key("user", &8).run().await?, 1);
+    /// cache.set("user", 7, &"Ada".to_owned()).await?;
+    /// assert_eq!(cache.evict().key("user", 7).key("user", 8).run().await?, 1);
     /// # Ok(())
     /// # }
     /// ```
@@ -153,7 +153,7 @@ impl Cache {
     ///     cache.entry("page", &page).with_tags(["pages"]).set(&page).await?;
     /// }
     /// cache.evict_tags(["pages"]).await?;
-    /// assert_eq!(cache.get::<u32>("page", &2).await?, None);
+    /// assert_eq!(cache.get::<u32>("page", 2).await?, None);
     /// # Ok(())
     /// # }
     /// ```
@@ -171,8 +171,8 @@ impl Cache {
     /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// let cache = cachemacro::Cache::memory();
-    /// cache.set("user", &1, &"Ada".to_owned()).await?;
-    /// cache.set("users", &1, &1).await?;
+    /// cache.set("user", 1, &"Ada".to_owned()).await?;
+    /// cache.set("users", 1, &1).await?;
     /// assert_eq!(cache.evict_prefix("user").await?, 1); // not what begins with `users`
     /// # Ok(())
     /// # }
@@ -190,10 +190,10 @@ impl Cache {
     /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// let cache = cachemacro::Cache::memory();
-    /// cache.set("user", &1, &"Ada".to_owned()).await?;
-    /// cache.set("page", &1, &3).await?;
+    /// cache.set("user", 1, &"Ada".to_owned()).await?;
+    /// cache.set("page", 1, &3).await?;
     /// assert_eq!(cache.clear().await?, 2);
-    /// assert_eq!(cache.get::<i32>("page", &1).await?, None);
+    /// assert_eq!(cache.get::<i32>("page", 1).await?, None);
     /// # Ok(())
     /// # }
     /// ```
@@ -225,9 +225,9 @@ impl Cache {
     /// let cache = cachemacro::Cache::memory();
     /// cache.on(|event: &UserRenamed, evict| evict.key("user", &event.id).tags(["user-lists"]));
     ///
-    /// cache.set("user", &7, &"Ada".to_owned()).await?;
+    /// cache.set("user", 7, &"Ada".to_owned()).await?;
     /// cache.emit(&UserRenamed { id: 7 }).await?;
-    /// assert_eq!(cache.get::<String>("user", &7).await?, None);
+    /// assert_eq!(cache.get::<String>("user", 7).await?, None);
     /// # Ok(())
     /// # }
     /// ```
@@ -245,7 +245,7 @@ impl Cache {
     ///
     /// let cache = cachemacro::Cache::memory();
     /// cache.on(|event: &StockChanged, evict| evict.key("stock", &event.product));
-    /// cache.set("stock", &7, &12).await?;
+    /// cache.set("stock", 7, &12).await?;
     /// assert_eq!(cache.emit(&StockChanged { product: 7 }).await?, 1);
     /// assert_eq!(cache.emit(&"an event that nobody waits for").await?, 0);
     /// # Ok(())
@@ -265,7 +265,7 @@ impl Cache {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
     /// let cache = cachemacro::Cache::memory();
     /// for _ in 0..10 {
-    ///     cache.get_or_load("answer", &(), async || 42).await;
+    ///     cache.get_or_load("answer", (), async || 42).await;
     /// }
     /// let total = cache.stats().total;
     /// assert_eq!((total.loads, total.hits), (1, 9));
@@ -323,9 +323,9 @@ impl Cache {
     /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// let cache = cachemacro::Cache::memory();
-    /// cache.get_or_load("answer", &(), async || 42).await;
+    /// cache.get_or_load("answer", (), async || 42).await;
     /// cache.shutdown().await; // last, when no request is served any more
-    /// assert_eq!(cache.get_or_load("question", &(), async || 6 * 7).await, 42);
+    /// assert_eq!(cache.get_or_load("question", (), async || 6 * 7).await, 42);
     /// # Ok(())
     /// # }
     /// ```

@@ -18,16 +18,16 @@ impl Cache {
     /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// let cache = cachemacro::Cache::memory();
-    /// cache.set("user", &42, &"Ada".to_owned()).await?;
-    /// assert_eq!(cache.get::<String>("user", &42).await?.as_deref(), Some("Ada"));
-    /// assert_eq!(cache.get::<String>("user", &43).await?, None);
+    /// cache.set("user", 42, &"Ada".to_owned()).await?;
+    /// assert_eq!(cache.get::<String>("user", 42).await?.as_deref(), Some("Ada"));
+    /// assert_eq!(cache.get::<String>("user", 43).await?, None);
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
     /// Where the store failed, or `key` cannot be a key.
-    pub async fn get<T: Value>(&self, prefix: &str, key: &(impl Serialize + ?Sized)) -> Result<Option<T>> {
+    pub async fn get<T: Value>(&self, prefix: &str, key: impl Serialize) -> Result<Option<T>> {
         self.entry(prefix, key).get().await
     }
 
@@ -41,15 +41,15 @@ impl Cache {
     /// let cache = cachemacro::Cache::memory();
     /// let area = async |width: u32, height: u32| width * height; // expensive
     ///
-    /// assert_eq!(cache.get_or_load("area", &(3, 4), || area(3, 4)).await, 12);
-    /// assert_eq!(cache.get::<u32>("area", &(3, 4)).await?, Some(12));
+    /// assert_eq!(cache.get_or_load("area", (3, 4), || area(3, 4)).await, 12);
+    /// assert_eq!(cache.get::<u32>("area", (3, 4)).await?, Some(12));
     /// # Ok(())
     /// # }
     /// ```
     pub async fn get_or_load<T: Value, F: Future<Output = T>>(
         &self,
         prefix: &str,
-        key: &(impl Serialize + ?Sized),
+        key: impl Serialize,
         load: impl FnOnce() -> F,
     ) -> T {
         self.entry(prefix, key).get_or_load(load).await
@@ -64,7 +64,7 @@ impl Cache {
     /// use cachemacro::{Cache, Lookup};
     ///
     /// let cache = Cache::memory();
-    /// let square: u32 = match cache.lookup("square", &12).await? {
+    /// let square: u32 = match cache.lookup("square", 12).await? {
     ///     Lookup::Hit(square) => square,
     ///     Lookup::Vacant(vacancy) => {
     ///         let square = 12 * 12; // expensive
@@ -72,14 +72,14 @@ impl Cache {
     ///         square
     ///     }
     /// };
-    /// assert_eq!(cache.get("square", &12).await?, Some(square));
+    /// assert_eq!(cache.get("square", 12).await?, Some(square));
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
     /// Where the entry could not be read, or `key` cannot be a key.
-    pub async fn lookup<T: Value>(&self, prefix: &str, key: &(impl Serialize + ?Sized)) -> Result<Lookup<T>> {
+    pub async fn lookup<T: Value>(&self, prefix: &str, key: impl Serialize) -> Result<Lookup<T>> {
         self.entry(prefix, key).lookup().await
     }
 
@@ -89,17 +89,17 @@ impl Cache {
     /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// let cache = cachemacro::Cache::memory();
-    /// assert!(!cache.has::<String>("user", &42).await?);
-    /// cache.set("user", &42, &"Ada".to_owned()).await?;
-    /// assert!(cache.has::<String>("user", &42).await?);
-    /// assert!(!cache.has::<u64>("user", &42).await?, "it is no number");
+    /// assert!(!cache.has::<String>("user", 42).await?);
+    /// cache.set("user", 42, &"Ada".to_owned()).await?;
+    /// assert!(cache.has::<String>("user", 42).await?);
+    /// assert!(!cache.has::<u64>("user", 42).await?, "it is no number");
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
     /// Where the store failed, or `key` cannot be a key.
-    pub async fn has<T: Value>(&self, prefix: &str, key: &(impl Serialize + ?Sized)) -> Result<bool> {
+    pub async fn has<T: Value>(&self, prefix: &str, key: impl Serialize) -> Result<bool> {
         self.entry::<T>(prefix, key).has().await
     }
 
@@ -113,8 +113,8 @@ impl Cache {
     /// use std::time::Duration;
     ///
     /// let cache = Cache::builder().memory().ttl(Duration::from_secs(60)).build()?;
-    /// cache.set("user", &42, &"Ada".to_owned()).await?;
-    /// let left = cache.ttl::<String>("user", &42).await?.expect("it was stored");
+    /// cache.set("user", 42, &"Ada".to_owned()).await?;
+    /// let left = cache.ttl::<String>("user", 42).await?.expect("it was stored");
     /// assert!(left > Duration::ZERO && left <= Duration::from_secs(60));
     /// # Ok(())
     /// # }
@@ -122,11 +122,7 @@ impl Cache {
     ///
     /// # Errors
     /// Where the store failed, or `key` cannot be a key.
-    pub async fn ttl<T: Value>(
-        &self,
-        prefix: &str,
-        key: &(impl Serialize + ?Sized),
-    ) -> Result<Option<Duration>> {
+    pub async fn ttl<T: Value>(&self, prefix: &str, key: impl Serialize) -> Result<Option<Duration>> {
         self.entry::<T>(prefix, key).ttl().await
     }
 
@@ -138,21 +134,16 @@ impl Cache {
     /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// let cache = cachemacro::Cache::memory();
-    /// cache.set("user", &42, &"Ada".to_owned()).await?;
-    /// cache.set("user", &42, &"Ada Lovelace".to_owned()).await?;
-    /// assert_eq!(cache.get::<String>("user", &42).await?.as_deref(), Some("Ada Lovelace"));
+    /// cache.set("user", 42, &"Ada".to_owned()).await?;
+    /// cache.set("user", 42, &"Ada Lovelace".to_owned()).await?;
+    /// assert_eq!(cache.get::<String>("user", 42).await?.as_deref(), Some("Ada Lovelace"));
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
     /// Where the store failed, or the value cannot be encoded or is too large.
-    pub async fn set<T: Value>(
-        &self,
-        prefix: &str,
-        key: &(impl Serialize + ?Sized),
-        value: &T,
-    ) -> Result<()> {
+    pub async fn set<T: Value>(&self, prefix: &str, key: impl Serialize, value: &T) -> Result<()> {
         self.entry(prefix, key).set(value).await
     }
 
@@ -168,8 +159,8 @@ impl Cache {
     ///     items.push("tea".to_owned());
     ///     items
     /// };
-    /// cache.update("cart", &7, add_tea).await?;
-    /// assert_eq!(cache.update("cart", &7, add_tea).await?, ["tea", "tea"]);
+    /// cache.update("cart", 7, add_tea).await?;
+    /// assert_eq!(cache.update("cart", 7, add_tea).await?, ["tea", "tea"]);
     /// # Ok(())
     /// # }
     /// ```
@@ -180,7 +171,7 @@ impl Cache {
     pub async fn update<T: Value>(
         &self,
         prefix: &str,
-        key: &(impl Serialize + ?Sized),
+        key: impl Serialize,
         change: impl FnMut(Option<T>) -> T,
     ) -> Result<T> {
         self.entry(prefix, key).update(change).await
@@ -193,9 +184,9 @@ impl Cache {
     /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// let cache = cachemacro::Cache::memory();
-    /// assert_eq!(cache.increment("visits", &"home", 1).await?, 1);
-    /// assert_eq!(cache.increment("visits", &"home", 2).await?, 3);
-    /// assert_eq!(cache.get::<i64>("visits", &"home").await?, Some(3));
+    /// assert_eq!(cache.increment("visits", "home", 1).await?, 1);
+    /// assert_eq!(cache.increment("visits", "home", 2).await?, 3);
+    /// assert_eq!(cache.get::<i64>("visits", "home").await?, Some(3));
     /// # Ok(())
     /// # }
     /// ```
@@ -203,27 +194,27 @@ impl Cache {
     /// # Errors
     /// Those of [`Entry::increment`]: the store failed, the entry was not made by `increment`, the sum is no `i64`,
     /// others changed the entry's tags 100 times, or the cache is disabled.
-    pub async fn increment(&self, prefix: &str, key: &(impl Serialize + ?Sized), by: i64) -> Result<i64> {
+    pub async fn increment(&self, prefix: &str, key: impl Serialize, by: i64) -> Result<i64> {
         let number: Entry<i64> = self.entry(prefix, key);
         number.increment(by).await
     }
 
-    /// Removes an entry. Tells whether a value was there.
+    /// Evicts an entry. Tells whether a value was there.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// let cache = cachemacro::Cache::memory();
-    /// cache.set("user", &42, &"Ada".to_owned()).await?;
-    /// assert!(cache.delete("user", &42).await?);
-    /// assert!(!cache.delete("user", &42).await?, "it is gone already");
+    /// cache.set("user", 42, &"Ada".to_owned()).await?;
+    /// assert!(cache.evict_key("user", 42).await?);
+    /// assert!(!cache.evict_key("user", 42).await?, "it is gone already");
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
     /// Where the store failed: the entry may still be there.
-    pub async fn delete(&self, prefix: &str, key: &(impl Serialize + ?Sized)) -> Result<bool> {
+    pub async fn evict_key(&self, prefix: &str, key: impl Serialize) -> Result<bool> {
         Ok(self.evict().key(prefix, key).run().await? > 0)
     }
 }

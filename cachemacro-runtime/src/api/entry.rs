@@ -21,7 +21,7 @@ use crate::policy::rules::NoRules;
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
 /// use std::time::Duration;
 ///
-/// let user = cachemacro::Cache::memory().entry::<String>("user", &7);
+/// let user = cachemacro::Cache::memory().entry::<String>("user", 7);
 /// user.get_or_load(async || "Ada".to_owned()).await;
 /// let meta = user.meta().await?.expect("it was stored");
 /// assert!(meta.age < meta.ttl && meta.load_time < Duration::from_secs(60));
@@ -49,7 +49,7 @@ impl<T: Value> Entry<T> {
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
-    /// let user = cachemacro::Cache::memory().entry::<String>("user", &("eu", 7));
+    /// let user = cachemacro::Cache::memory().entry::<String>("user", ("eu", 7));
     /// assert_eq!(user.key().map(|key| key.as_str()), Some("user:eu:7"));
     /// ```
     pub fn key(&self) -> Option<&Key> {
@@ -61,7 +61,7 @@ impl<T: Value> Entry<T> {
     /// ```
     /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
-    /// let user = cachemacro::Cache::memory().entry::<String>("user", &7);
+    /// let user = cachemacro::Cache::memory().entry::<String>("user", 7);
     /// assert_eq!(user.get().await?, None);
     /// user.set(&"Ada".to_owned()).await?;
     /// assert_eq!(user.get().await?.as_deref(), Some("Ada"));
@@ -101,7 +101,7 @@ impl<T: Value> Entry<T> {
     /// ```
     /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-    /// let answer = cachemacro::Cache::memory().entry::<u32>("answer", &());
+    /// let answer = cachemacro::Cache::memory().entry::<u32>("answer", ());
     /// assert_eq!(answer.get_or_load(async || 42).await, 42);
     /// assert_eq!(answer.get_or_load(async || unreachable!("it is stored")).await, 42);
     /// # }
@@ -117,7 +117,7 @@ impl<T: Value> Entry<T> {
     /// ```
     /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-    /// let port = cachemacro::Cache::memory().entry::<u16>("port", &"http");
+    /// let port = cachemacro::Cache::memory().entry::<u16>("port", "http");
     /// let failed = port.try_get_or_load(async || "eighty".parse::<u16>()).await;
     /// assert!(failed.is_err());
     /// assert_eq!(port.try_get_or_load(async || "80".parse::<u16>()).await, Ok(80));
@@ -140,7 +140,7 @@ impl<T: Value> Entry<T> {
     /// ```
     /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
-    /// let user = cachemacro::Cache::memory().entry::<String>("user", &7);
+    /// let user = cachemacro::Cache::memory().entry::<String>("user", 7);
     /// user.set(&"Ada".to_owned()).await?;
     /// user.set(&"Ada Lovelace".to_owned()).await?;
     /// assert_eq!(user.get().await?.as_deref(), Some("Ada Lovelace"));
@@ -165,7 +165,7 @@ impl<T: Value> Entry<T> {
     /// ```
     /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
-    /// let user = cachemacro::Cache::memory().entry::<String>("user", &7);
+    /// let user = cachemacro::Cache::memory().entry::<String>("user", 7);
     /// assert!(!user.has().await?);
     /// user.set(&"Ada".to_owned()).await?;
     /// assert!(user.has().await?);
@@ -190,7 +190,7 @@ impl<T: Value> Entry<T> {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// use std::time::Duration;
     ///
-    /// let user = cachemacro::Cache::memory().entry::<String>("user", &7);
+    /// let user = cachemacro::Cache::memory().entry::<String>("user", 7);
     /// assert_eq!(user.ttl().await?, None);
     /// user.clone().with_ttl(Duration::from_secs(60)).set(&"Ada".to_owned()).await?;
     /// assert!(user.ttl().await?.is_some_and(|left| left <= Duration::from_secs(60)));
@@ -213,7 +213,7 @@ impl<T: Value> Entry<T> {
     /// use std::time::Duration;
     ///
     /// let cache = cachemacro::Cache::memory();
-    /// let user = cache.entry::<String>("user", &7).with_ttl(Duration::from_secs(60)).with_tags(["users"]);
+    /// let user = cache.entry::<String>("user", 7).with_ttl(Duration::from_secs(60)).with_tags(["users"]);
     /// assert_eq!(user.meta().await?, None);
     ///
     /// user.set(&"Ada".to_owned()).await?;
@@ -242,22 +242,22 @@ impl<T: Value> Entry<T> {
         }))
     }
 
-    /// Removes the entry. Tells whether a value was there.
+    /// Evicts the entry. Tells whether a value was there.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
-    /// let user = cachemacro::Cache::memory().entry::<String>("user", &7);
+    /// let user = cachemacro::Cache::memory().entry::<String>("user", 7);
     /// user.set(&"Ada".to_owned()).await?;
-    /// assert!(user.delete().await?);
-    /// assert!(!user.delete().await?, "it is gone already");
+    /// assert!(user.evict().await?);
+    /// assert!(!user.evict().await?, "it is gone already");
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
     /// Where the store failed: the entry may still be there.
-    pub async fn delete(&self) -> Result<bool> {
+    pub async fn evict(&self) -> Result<bool> {
         self.keyed()?;
         Ok(Evict::new(self.core().clone()).counted(self.counters()).entry(self).run().await? > 0)
     }

@@ -15,7 +15,7 @@ impl<T: Value> Entry<T> {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// use std::time::Duration;
     ///
-    /// let n = cachemacro::Cache::memory().entry("n", &1).with_ttl(Duration::from_secs(30));
+    /// let n = cachemacro::Cache::memory().entry("n", 1).with_ttl(Duration::from_secs(30));
     /// n.set(&7).await?;
     /// assert!(n.ttl().await?.is_some_and(|left| left <= Duration::from_secs(30)));
     /// # Ok(())
@@ -32,7 +32,7 @@ impl<T: Value> Entry<T> {
     /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// let cache = cachemacro::Cache::memory();
-    /// let user = cache.entry("user", &7).with_tags(["users", "org:3"]);
+    /// let user = cache.entry("user", 7).with_tags(["users", "org:3"]);
     /// user.set(&"Ada".to_owned()).await?;
     /// cache.evict_tags(["org:3"]).await?;
     /// assert_eq!(user.get().await?, None);
@@ -52,10 +52,10 @@ impl<T: Value> Entry<T> {
     /// use cachemacro::{Cache, codec::Json};
     ///
     /// let cache = Cache::memory();
-    /// let user = cache.entry("user", &7).with_codec::<Json>();
+    /// let user = cache.entry("user", 7).with_codec::<Json>();
     /// user.set(&"Ada".to_owned()).await?;
     /// assert_eq!(user.get().await?.as_deref(), Some("Ada"));
-    /// assert!(!cache.has::<String>("user", &7).await?, "that would be bincode");
+    /// assert!(!cache.has::<String>("user", 7).await?, "that would be bincode");
     /// # Ok(())
     /// # }
     /// ```
@@ -73,7 +73,7 @@ impl<T: Value> Entry<T> {
     /// use cachemacro::{Cache, Policy, Ttl};
     ///
     /// let policy = Policy { ttl: Some(Ttl::millis(2_000)), jitter: Some(10), ..Policy::DEFAULT };
-    /// let n = Cache::memory().entry("n", &1).with_policy(policy);
+    /// let n = Cache::memory().entry("n", 1).with_policy(policy);
     /// n.set(&7).await?;
     /// assert!(n.ttl().await?.is_some_and(|left| left.as_millis() <= 2_200));
     /// # Ok(())
@@ -95,7 +95,7 @@ impl<T: Value> Entry<T> {
     ///     rows.iter().map(|row| format!("row:{row}")).collect()
     /// });
     /// let cache = Cache::memory();
-    /// let page = cache.entry::<Vec<u64>>("page", &1).with_rules(rules);
+    /// let page = cache.entry::<Vec<u64>>("page", 1).with_rules(rules);
     ///
     /// page.get_or_load(async || vec![]).await;
     /// assert!(!page.has().await?, "an empty page is not stored");
@@ -126,7 +126,7 @@ impl<T: Value> Entry<T> {
     ///     text: String,
     /// }
     ///
-    /// let note = Cache::memory().entry::<Note>("note", &1).with_schema(described::<Note>);
+    /// let note = Cache::memory().entry::<Note>("note", 1).with_schema(described::<Note>);
     /// note.set(&Note { text: "milk".to_owned() }).await?;
     /// assert!(note.has().await?);
     /// # Ok(())

@@ -15,7 +15,7 @@ impl Evict {
     /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// let cache = cachemacro::Cache::memory();
-    /// let user = cache.entry::<String>("user", &7);
+    /// let user = cache.entry::<String>("user", 7);
     /// user.set(&"Ada".to_owned()).await?;
     /// assert_eq!(cache.evict().entry(&user).run().await?, 1);
     /// # Ok(())
@@ -49,12 +49,12 @@ impl Evict {
     /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// let cache = cachemacro::Cache::memory();
-    /// cache.set("user", &("eu", 7), &"Ada".to_owned()).await?;
-    /// assert_eq!(cache.evict().key("user", &("eu", 7)).run().await?, 1);
+    /// cache.set("user", ("eu", 7), &"Ada".to_owned()).await?;
+    /// assert_eq!(cache.evict().key("user", ("eu", 7)).run().await?, 1);
     /// # Ok(())
     /// # }
     /// ```
-    pub fn key<K: Serialize + ?Sized>(mut self, prefix: &str, key: &K) -> Self {
+    pub fn key(mut self, prefix: &str, key: impl Serialize) -> Self {
         self.add_key(Key::new(prefix, key));
         self
     }
@@ -65,7 +65,7 @@ impl Evict {
     /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// let cache = cachemacro::Cache::memory();
-    /// let user = cache.entry::<String>("user", &7).with_tags(["users"]);
+    /// let user = cache.entry::<String>("user", 7).with_tags(["users"]);
     /// user.set(&"Ada".to_owned()).await?;
     /// assert_eq!(cache.evict().tags(["users", "lists"]).run().await?, 0, "those of tags are not counted");
     /// assert!(!user.has().await?);
@@ -84,8 +84,8 @@ impl Evict {
     /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// let cache = cachemacro::Cache::memory();
-    /// cache.set("user", &7, &"Ada".to_owned()).await?;
-    /// cache.set("user", &8, &"Grace".to_owned()).await?;
+    /// cache.set("user", 7, &"Ada".to_owned()).await?;
+    /// cache.set("user", 8, &"Grace".to_owned()).await?;
     /// assert_eq!(cache.evict().prefix("user").run().await?, 2);
     /// # Ok(())
     /// # }
@@ -102,8 +102,8 @@ impl Evict {
     /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// let cache = cachemacro::Cache::memory();
-    /// cache.set("user", &7, &"Ada".to_owned()).await?;
-    /// let gone = cache.evict().key("user", &7).key("user", &8).run().await?;
+    /// cache.set("user", 7, &"Ada".to_owned()).await?;
+    /// let gone = cache.evict().key("user", 7).key("user", 8).run().await?;
     /// assert_eq!(gone, 1, "nothing was under the other key");
     /// # Ok(())
     /// # }

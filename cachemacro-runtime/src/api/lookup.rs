@@ -27,7 +27,7 @@ use crate::policy::rules::NoRules;
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
 /// use cachemacro::{Cache, Lookup};
 ///
-/// match Cache::memory().lookup::<String>("user", &7).await? {
+/// match Cache::memory().lookup::<String>("user", 7).await? {
 ///     Lookup::Hit(name) => println!("{name}"),
 ///     Lookup::Vacant(vacancy) => assert!(vacancy.fill(&"Ada".to_owned()).await?),
 /// }
@@ -52,9 +52,9 @@ pub enum Lookup<T> {
 /// use cachemacro::{Cache, Lookup};
 ///
 /// let cache = Cache::memory();
-/// let Lookup::Vacant(vacancy) = cache.lookup::<u32>("n", &1).await? else { panic!("nothing was stored") };
+/// let Lookup::Vacant(vacancy) = cache.lookup::<u32>("n", 1).await? else { panic!("nothing was stored") };
 /// drop(vacancy); // the load failed, say
-/// let Lookup::Vacant(vacancy) = cache.lookup::<u32>("n", &1).await? else { panic!("nothing was stored") };
+/// let Lookup::Vacant(vacancy) = cache.lookup::<u32>("n", 1).await? else { panic!("nothing was stored") };
 /// assert!(vacancy.fill(&7).await?);
 /// # Ok(())
 /// # }
@@ -77,7 +77,7 @@ impl<T: Value> Entry<T> {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// use cachemacro::{Cache, Lookup};
     ///
-    /// let entry = Cache::memory().entry::<u32>("square", &12);
+    /// let entry = Cache::memory().entry::<u32>("square", 12);
     /// let square = match entry.lookup().await? {
     ///     Lookup::Hit(square) => square,
     ///     Lookup::Vacant(vacancy) => {
@@ -157,11 +157,11 @@ impl<T: Value> Vacancy<T> {
     /// use cachemacro::{Cache, Lookup};
     ///
     /// let cache = Cache::memory();
-    /// let Lookup::Vacant(vacancy) = cache.lookup::<u32>("n", &1).await? else { panic!("nothing was stored") };
+    /// let Lookup::Vacant(vacancy) = cache.lookup::<u32>("n", 1).await? else { panic!("nothing was stored") };
     /// let loaded = 7; // as it was before somebody
-    /// cache.delete("n", &1).await?; // changed it
+    /// cache.evict_key("n", 1).await?; // changed it
     /// assert!(!vacancy.fill(&loaded).await?, "refused: it would be outdated");
-    /// assert_eq!(cache.get::<u32>("n", &1).await?, None);
+    /// assert_eq!(cache.get::<u32>("n", 1).await?, None);
     /// # Ok(())
     /// # }
     /// ```

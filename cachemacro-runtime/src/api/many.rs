@@ -32,7 +32,7 @@ impl Cache {
     ///
     /// let found = cache.get_or_load_many("square", [2, 3], squares).await;
     /// assert_eq!((found[&2], found[&3]), (4, 9));
-    /// assert_eq!(cache.get::<u64>("square", &3).await.ok().flatten(), Some(9));
+    /// assert_eq!(cache.get::<u64>("square", 3).await.ok().flatten(), Some(9));
     /// # }
     /// ```
     pub async fn get_or_load_many<K, T, F>(

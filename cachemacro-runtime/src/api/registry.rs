@@ -13,60 +13,62 @@ tokio::task_local! {
     static SCOPED: Cache;
 }
 
-/// Makes `cache` the one that attributed functions use.
-///
-/// # Errors
-/// Gives `cache` back where a global cache is set already, or was made from the environment by an earlier call.
-///
-/// ```
-/// # use cachemacro_runtime as cachemacro;
-/// use cachemacro::{Cache, set_global};
-///
-/// assert!(set_global(Cache::memory()).is_ok());
-/// assert!(set_global(Cache::memory()).is_err());
-/// ```
-pub fn set_global(cache: Cache) -> std::result::Result<(), Cache> {
-    GLOBAL.set(cache)
-}
+impl Cache {
+    /// Makes `cache` the one that attributed functions use.
+    ///
+    /// # Errors
+    /// Gives `cache` back where a global cache is set already, or was made from the environment by an earlier call.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::Cache;
+    ///
+    /// assert!(Cache::set_global(Cache::memory()).is_ok());
+    /// assert!(Cache::set_global(Cache::memory()).is_err());
+    /// ```
+    pub fn set_global(cache: Self) -> std::result::Result<(), Self> {
+        GLOBAL.set(cache)
+    }
 
-/// Runs `future` with `cache` as the one that attributed functions use, so that tests run side by side, each with
-/// its own. Tasks spawned inside it do not inherit it; wrap them too.
-///
-/// ```
-/// # use cachemacro_runtime as cachemacro;
-/// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// use cachemacro::{Cache, current, scope};
-///
-/// let cache = Cache::memory();
-/// scope(cache.clone(), async {
-///     current().entry::<u32>("n", &1).set(&7).await.expect("memory does not fail");
-/// }).await;
-/// assert_eq!(cache.entry::<u32>("n", &1).get().await.expect("memory does not fail"), Some(7));
-/// # }
-/// ```
-pub async fn scope<F: Future>(cache: Cache, future: F) -> F::Output {
-    SCOPED.scope(cache, future).await
-}
+    /// Runs `future` with this cache as the one that attributed functions use, so that tests run side by side, each with
+    /// its own. Tasks spawned inside it do not inherit it; wrap them too.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use cachemacro::Cache;
+    ///
+    /// let cache = Cache::memory();
+    /// cache.scope(async {
+    ///     Cache::current().entry::<u32>("n", 1).set(&7).await.expect("memory does not fail");
+    /// }).await;
+    /// assert_eq!(cache.entry::<u32>("n", 1).get().await.expect("memory does not fail"), Some(7));
+    /// # }
+    /// ```
+    pub fn scope<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
+        SCOPED.scope(self.clone(), future)
+    }
 
-/// The cache that attributed functions use here: the scoped one, else the global one, which is made from the
-/// environment at first use where nobody set it. Where the environment is wrong, the error is logged once and
-/// caching is off and evicts fail, since nobody knows where to send them.
-///
-/// ```
-/// # use cachemacro_runtime as cachemacro;
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
-/// use cachemacro::{Cache, current, scope};
-///
-/// scope(Cache::memory(), async {
-///     current().set("n", &1, &7).await?;
-///     assert_eq!(current().get::<i32>("n", &1).await?, Some(7));
-///     Ok::<(), cachemacro::Error>(())
-/// }).await?;
-/// # Ok(())
-/// # }
-/// ```
-pub fn current() -> Cache {
-    SCOPED.try_with(Clone::clone).unwrap_or_else(|_| global().clone())
+    /// The cache that attributed functions use here: the scoped one, else the global one, which is made from the
+    /// environment at first use where nobody set it. Where the environment is wrong, the error is logged once and
+    /// caching is off and evicts fail, since nobody knows where to send them.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::Cache;
+    ///
+    /// Cache::memory().scope(async {
+    ///     Cache::current().set("n", 1, &7).await?;
+    ///     assert_eq!(Cache::current().get::<i32>("n", 1).await?, Some(7));
+    ///     Ok::<(), cachemacro::Error>(())
+    /// }).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn current() -> Self {
+        SCOPED.try_with(Clone::clone).unwrap_or_else(|_| global().clone())
+    }
 }
 
 fn global() -> &'static Cache {
@@ -87,10 +89,10 @@ mod tests {
     #[tokio::test]
     async fn without_a_cache_functions_run_and_no_evict_is_reported_as_done() {
         let cache = CacheBuilder::unresolved().build().expect("the defaults are acceptable");
-        let entry = cache.entry::<u32>("n", &1).with_tags(["t"]);
+        let entry = cache.entry::<u32>("n", 1).with_tags(["t"]);
         assert_eq!(entry.get_or_load(async || 1).await, 1);
         assert_eq!(entry.get_or_load(async || 2).await, 2);
-        assert_eq!(entry.delete().await.expect_err("from where?").kind(), ErrorKind::Config);
+        assert_eq!(entry.evict().await.expect_err("from where?").kind(), ErrorKind::Config);
         assert_eq!(cache.evict_tags(["t"]).await.expect_err("from where?").kind(), ErrorKind::Config);
         cache.core().evict_later(crate::engine::removals::Removals::key("n:1"), None);
         cache.shutdown().await;

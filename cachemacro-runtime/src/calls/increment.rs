@@ -29,7 +29,7 @@ impl Entry<i64> {
     /// ```
     /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
-    /// let visits = cachemacro::Cache::memory().entry::<i64>("visits", &"home");
+    /// let visits = cachemacro::Cache::memory().entry::<i64>("visits", "home");
     /// assert_eq!(visits.increment(1).await?, 1);
     /// assert_eq!(visits.increment(2).await?, 3);
     /// assert_eq!(visits.get().await?, Some(3));

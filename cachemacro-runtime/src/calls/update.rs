@@ -25,7 +25,7 @@ impl<T: Value> Entry<T> {
     /// ```
     /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
-    /// let cart = cachemacro::Cache::memory().entry::<Vec<String>>("cart", &7);
+    /// let cart = cachemacro::Cache::memory().entry::<Vec<String>>("cart", 7);
     /// cart.update(|items| {
     ///     let mut items = items.unwrap_or_default();
     ///     items.push("tea".to_owned());

@@ -32,7 +32,7 @@ use crate::policy::site::Site;
 /// use std::time::Duration;
 ///
 /// let cache = Cache::memory();
-/// let price = cache.entry::<u64>("price", &("CHF", 7)).with_ttl(Duration::from_secs(30)).with_tags(["prices"]);
+/// let price = cache.entry::<u64>("price", ("CHF", 7)).with_ttl(Duration::from_secs(30)).with_tags(["prices"]);
 ///
 /// assert_eq!(price.get_or_load(async || 1200).await, 1200);
 /// cache.evict_tags(["prices"]).await?;

@@ -18,9 +18,9 @@ use crate::policy::outcome::Value;
 /// # use cachemacro_runtime as cachemacro;
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
 /// let cache = cachemacro::Cache::memory();
-/// let entry = cache.entry::<u32>("user", &7).with_tags(["users"]);
+/// let entry = cache.entry::<u32>("user", 7).with_tags(["users"]);
 /// entry.set(&1).await?;
-/// cache.entry::<u32>("page", &1).set(&2).await?;
+/// cache.entry::<u32>("page", 1).set(&2).await?;
 ///
 /// let evicted = cache.evict().entry(&entry).tags(["users"]).prefix("page").run().await?;
 /// assert_eq!(evicted, 2);

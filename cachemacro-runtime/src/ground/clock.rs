@@ -147,9 +147,9 @@ impl Clock {
     ///
     /// let clock = Clock::manual();
     /// let cache = Cache::builder().memory().clock(clock.clone()).build()?;
-    /// cache.entry("n", &1).with_ttl(Duration::from_secs(5)).set(&7).await?;
+    /// cache.entry("n", 1).with_ttl(Duration::from_secs(5)).set(&7).await?;
     /// clock.advance(Duration::from_secs(6));
-    /// assert_eq!(cache.get::<i32>("n", &1).await?, None);
+    /// assert_eq!(cache.get::<i32>("n", 1).await?, None);
     /// # Ok(())
     /// # }
     /// ```

@@ -39,7 +39,7 @@ const NAMELESS: &str = "a type parameter is a closure or made of one, and closur
 /// # use cachemacro_runtime as cachemacro;
 /// use cachemacro::Key;
 ///
-/// let key = Key::new("user", &("eu", 7))?;
+/// let key = Key::new("user", ("eu", 7))?;
 /// assert_eq!(key.as_str(), "user:eu:7");
 /// assert!(!format!("{key:?}").contains("eu"), "only a hash is printed: keys may be secrets");
 /// # Ok::<(), cachemacro::Error>(())
@@ -62,13 +62,24 @@ impl Key {
     /// # use cachemacro_runtime as cachemacro;
     /// use cachemacro::Key;
     ///
-    /// assert_eq!(Key::new("user", &42)?.as_str(), "user:42");
-    /// assert_eq!(Key::new("user", &("a:b", Some(1)))?.as_str(), "user:a%3Ab:1");
-    /// assert_eq!(Key::new("user", &(42,))?.as_str(), "user:(42)");
+    /// assert_eq!(Key::new("user", 42)?.as_str(), "user:42");
+    /// assert_eq!(Key::new("user", ("a:b", Some(1)))?.as_str(), "user:a%3Ab:1");
+    /// assert_eq!(Key::new("user", (42,))?.as_str(), "user:(42)");
     /// # Ok::<(), cachemacro::Error>(())
     /// ```
-    pub fn new<T: Serialize + ?Sized>(prefix: &str, value: &T) -> Result<Self> {
-        KeyBuilder::new(prefix).value(value).finish()
+    pub fn new(prefix: &str, value: impl Serialize) -> Result<Self> {
+        KeyBuilder::new(prefix).value(&value).finish()
+    }
+
+    /// Percent-encodes text the way templates encode what they interpolate, so that
+    /// `evict_tags([format!("org:{}", Key::escape(&org))])` names the tag of `tags = ["org:{org}"]`.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// assert_eq!(cachemacro::Key::escape("a:b c"), "a%3Ab%20c");
+    /// ```
+    pub fn escape(text: &str) -> String {
+        escape(text)
     }
 
     /// The key as text, without the namespace.
@@ -260,14 +271,8 @@ impl TagBuilder {
     }
 }
 
-/// Percent-encodes text the way templates encode what they interpolate, so that
-/// `evict_tags([format!("org:{}", escape(&org))])` names the tag of `tags = ["org:{org}"]`.
-///
-/// ```
-/// # use cachemacro_runtime as cachemacro;
-/// assert_eq!(cachemacro::escape("a:b c"), "a%3Ab%20c");
-/// ```
-pub fn escape(text: &str) -> String {
+/// Percent-encodes text the way templates encode what they interpolate.
+fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     write_text(&mut out, text, None);
     out

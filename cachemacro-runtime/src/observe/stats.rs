@@ -15,7 +15,7 @@ use crate::observe::site::SiteId;
 /// use cachemacro::{Cache, MissReason};
 ///
 /// let cache = Cache::memory();
-/// assert_eq!(cache.get::<u32>("n", &1).await?, None);
+/// assert_eq!(cache.get::<u32>("n", 1).await?, None);
 /// assert_eq!(cache.stats().total.misses_for(MissReason::Absent), 1);
 /// # Ok(())
 /// # }
@@ -96,7 +96,7 @@ impl MissReason {
 /// # use cachemacro_runtime as cachemacro;
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
 /// let cache = cachemacro::Cache::memory();
-/// cache.get_or_load("answer", &(), async || 42).await;
+/// cache.get_or_load("answer", (), async || 42).await;
 /// let loads = cache.stats().total.load_time;
 /// println!("{} loads, half of them within {:?}", loads.count(), loads.quantile(0.5));
 /// assert_eq!(loads.count(), 1);
@@ -116,8 +116,8 @@ impl Histogram {
     /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
     /// let cache = cachemacro::Cache::memory();
-    /// cache.get_or_load("n", &1, async || 7).await;
-    /// cache.get_or_load("n", &2, async || 8).await;
+    /// cache.get_or_load("n", 1, async || 7).await;
+    /// cache.get_or_load("n", 2, async || 8).await;
     /// assert_eq!(cache.stats().total.load_time.count(), 2);
     /// # }
     /// ```
@@ -135,7 +135,7 @@ impl Histogram {
     ///
     /// let cache = cachemacro::Cache::memory();
     /// assert_eq!(cache.stats().total.load_time.quantile(0.99), Duration::ZERO, "nothing was loaded");
-    /// cache.get_or_load("n", &1, async || 7).await;
+    /// cache.get_or_load("n", 1, async || 7).await;
     /// let times = cache.stats().total.load_time;
     /// assert!(times.quantile(0.99) >= Duration::from_micros(1));
     /// # }
@@ -224,8 +224,8 @@ macro_rules! counters {
         /// # use cachemacro_runtime as cachemacro;
         /// # #[tokio::main(flavor = "current_thread")] async fn main() {
         /// let cache = cachemacro::Cache::memory();
-        /// cache.entry::<u32>("answer", &()).get_or_load(async || 42).await;
-        /// cache.entry::<u32>("answer", &()).get_or_load(async || 42).await;
+        /// cache.entry::<u32>("answer", ()).get_or_load(async || 42).await;
+        /// cache.entry::<u32>("answer", ()).get_or_load(async || 42).await;
         /// let total = cache.stats().total;
         /// assert_eq!((total.hits, total.misses(), total.loads), (1, 1, 1));
         /// # }
@@ -296,8 +296,8 @@ impl Stats {
     /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// let cache = cachemacro::Cache::memory();
-    /// cache.get::<u32>("n", &1).await?;
-    /// cache.get::<u32>("n", &2).await?;
+    /// cache.get::<u32>("n", 1).await?;
+    /// cache.get::<u32>("n", 2).await?;
     /// assert_eq!(cache.stats().total.misses(), 2);
     /// # Ok(())
     /// # }
@@ -311,10 +311,10 @@ impl Stats {
     /// ```
     /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
-    /// use cachemacro::{Cache, MissReason, Mode, mode};
+    /// use cachemacro::{Cache, MissReason, Mode};
     ///
     /// let cache = Cache::memory();
-    /// mode(Mode::Refresh, cache.get::<u32>("n", &1)).await?;
+    /// Mode::Refresh.scope(cache.get::<u32>("n", 1)).await?;
     /// let total = cache.stats().total;
     /// assert_eq!((total.misses_for(MissReason::TooOld), total.misses_for(MissReason::Absent)), (1, 0));
     /// # Ok(())
@@ -330,7 +330,7 @@ impl Stats {
     /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// let cache = cachemacro::Cache::builder().memory().max_value(10).build()?;
-    /// assert!(cache.set("text", &1, &"x".repeat(20)).await.is_err());
+    /// assert!(cache.set("text", 1, &"x".repeat(20)).await.is_err());
     /// assert_eq!(cache.stats().total.errors(), 1);
     /// # Ok(())
     /// # }
@@ -350,7 +350,7 @@ impl Stats {
     /// let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
     /// let cache = Cache::builder().store(store.clone()).build()?;
     /// store.fail_all(ErrorKind::Connect);
-    /// assert!(cache.get::<u32>("n", &1).await.is_err());
+    /// assert!(cache.get::<u32>("n", 1).await.is_err());
     /// assert_eq!(cache.stats().total.errors_of(ErrorKind::Connect), 1);
     /// # Ok(())
     /// # }
@@ -367,7 +367,7 @@ impl Stats {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
     /// let cache = cachemacro::Cache::memory();
     /// for _ in 0..4 {
-    ///     cache.get_or_load("answer", &(), async || 42).await;
+    ///     cache.get_or_load("answer", (), async || 42).await;
     /// }
     /// assert_eq!(cache.stats().total.hit_rate(), 0.75);
     /// # }
@@ -418,7 +418,7 @@ impl Counters {
 /// # use cachemacro_runtime as cachemacro;
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
 /// let cache = cachemacro::Cache::memory();
-/// cache.get_or_load("n", &1, async || 7).await;
+/// cache.get_or_load("n", 1, async || 7).await;
 /// let stats = cache.stats();
 /// assert_eq!(stats.total.loads, 1);
 /// assert!(stats.sites.is_empty(), "no annotated function was called");
@@ -445,7 +445,7 @@ impl CacheStats {
     /// #     pub use cachemacro_runtime::*;
     /// # }
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-    /// use cachemacro::{Cache, cached, scope};
+    /// use cachemacro::{Cache, cached};
     ///
     /// #[cached(crate = cachemacro)]
     /// async fn square(n: u64) -> u64 {
@@ -453,7 +453,7 @@ impl CacheStats {
     /// }
     ///
     /// let cache = Cache::memory();
-    /// scope(cache.clone(), square(7)).await;
+    /// cache.scope(square(7)).await;
     /// assert_eq!(cache.stats().site("square").map(|site| site.loads), Some(1));
     /// # }
     /// ```

@@ -3,18 +3,18 @@
 use std::future::Future;
 use std::time::Duration;
 
-/// How cached calls behave inside [`mode`]. It is about values that can be loaded again: `update` and `increment` work
+/// How cached calls behave inside [`scope`](Self::scope). It is about values that can be loaded again: `update` and `increment` work
 /// on what is stored whatever the mode.
 ///
 /// ```
 /// # use cachemacro_runtime as cachemacro;
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
-/// use cachemacro::{Cache, Mode, mode};
+/// use cachemacro::{Cache, Mode};
 ///
 /// let cache = Cache::memory();
-/// cache.set("n", &1, &7).await?;
-/// assert_eq!(mode(Mode::Bypass, cache.get::<i32>("n", &1)).await?, None);
-/// assert_eq!(cache.get::<i32>("n", &1).await?, Some(7));
+/// cache.set("n", 1, &7).await?;
+/// assert_eq!(Mode::Bypass.scope(cache.get::<i32>("n", 1)).await?, None);
+/// assert_eq!(cache.get::<i32>("n", 1).await?, Some(7));
 /// # Ok(())
 /// # }
 /// ```
@@ -37,6 +37,24 @@ tokio::task_local! {
 }
 
 impl Mode {
+    /// Runs `future` with its cached calls in this mode. Tasks spawned inside it are not affected.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use cachemacro::{Cache, Mode};
+    ///
+    /// let cache = Cache::memory();
+    /// let entry = cache.entry::<u32>("n", 1);
+    /// entry.get_or_load(async || 1).await;
+    /// assert_eq!(Mode::Refresh.scope(entry.get_or_load(async || 2)).await, 2);
+    /// assert_eq!(entry.get_or_load(async || 3).await, 2);
+    /// # }
+    /// ```
+    pub fn scope<F: Future>(self, future: F) -> impl Future<Output = F::Output> + use<F> {
+        MODE.scope(self, future)
+    }
+
     /// How long ago a value may have been stored to be read.
     pub(crate) fn max_age(self) -> Option<Duration> {
         if let Mode::MaxAge(age) = self { Some(age) } else { None }
@@ -46,22 +64,4 @@ impl Mode {
     pub(crate) fn current() -> Self {
         MODE.try_with(|mode| *mode).unwrap_or_default()
     }
-}
-
-/// Runs `future` with its cached calls in another [`Mode`]. Tasks spawned inside it are not affected.
-///
-/// ```
-/// # use cachemacro_runtime as cachemacro;
-/// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// use cachemacro::{Cache, Mode, mode};
-///
-/// let cache = Cache::memory();
-/// let entry = cache.entry::<u32>("n", &1);
-/// entry.get_or_load(async || 1).await;
-/// assert_eq!(mode(Mode::Refresh, entry.get_or_load(async || 2)).await, 2);
-/// assert_eq!(entry.get_or_load(async || 3).await, 2);
-/// # }
-/// ```
-pub async fn mode<F: Future>(mode: Mode, future: F) -> F::Output {
-    MODE.scope(mode, future).await
 }

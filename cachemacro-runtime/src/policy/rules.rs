@@ -89,7 +89,7 @@ impl<V> EntryRules<V> {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// use cachemacro::{Cache, EntryRules};
     ///
-    /// let n = Cache::memory().entry::<u32>("n", &1).with_rules(EntryRules::none());
+    /// let n = Cache::memory().entry::<u32>("n", 1).with_rules(EntryRules::none());
     /// n.set(&0).await?;
     /// assert!(n.has().await?);
     /// # Ok(())
@@ -110,7 +110,7 @@ impl<V> EntryRules<V> {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// use cachemacro::{Cache, EntryRules};
     ///
-    /// let found = Cache::memory().entry("search", &"tea").with_rules(EntryRules::none().unless(Vec::is_empty));
+    /// let found = Cache::memory().entry("search", "tea").with_rules(EntryRules::none().unless(Vec::is_empty));
     /// found.set(&vec!["earl grey".to_owned()]).await?;
     /// found.set(&vec![]).await?;
     /// assert!(!found.has().await?, "neither the empty list nor the outdated one");
@@ -131,7 +131,7 @@ impl<V> EntryRules<V> {
     /// use cachemacro::{Cache, EntryRules, Ttl};
     ///
     /// let rules = EntryRules::none().ttl(|token: &(String, u64)| Ttl::millis(token.1));
-    /// let token = Cache::memory().entry("token", &7).with_rules(rules);
+    /// let token = Cache::memory().entry("token", 7).with_rules(rules);
     /// token.set(&("secret".to_owned(), 30_000)).await?;
     /// assert!(token.ttl().await?.is_some_and(|left| left.as_secs() <= 30));
     /// # Ok(())
@@ -152,7 +152,7 @@ impl<V> EntryRules<V> {
     ///
     /// let rules = EntryRules::none().tags(|ids: &Vec<u64>| ids.iter().map(|id| format!("user:{id}")).collect());
     /// let cache = Cache::memory();
-    /// let team = cache.entry("team", &1).with_rules(rules);
+    /// let team = cache.entry("team", 1).with_rules(rules);
     /// team.set(&vec![7, 8]).await?;
     /// cache.evict_tags(["user:8"]).await?;
     /// assert!(!team.has().await?);

@@ -78,7 +78,7 @@ impl From<Duration> for Ttl {
 /// use std::time::Duration;
 ///
 /// let policy = Policy { ttl: Some(Ttl::millis(500)), wait: Some(Duration::from_secs(1)), ..Policy::DEFAULT };
-/// let entry = Cache::memory().entry::<u32>("answer", &()).with_policy(policy);
+/// let entry = Cache::memory().entry::<u32>("answer", ()).with_policy(policy);
 /// entry.set(&42).await?;
 /// assert!(entry.ttl().await? <= Some(Duration::from_millis(500)));
 /// # Ok(())

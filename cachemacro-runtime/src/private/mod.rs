@@ -44,7 +44,7 @@ pub use crate::policy::ttl::{Policy, Ttl};
 
 /// The entry of one call of a site, in the scoped or the global cache.
 pub fn entry<V: Value>(site: &'static Site, key: KeyBuilder) -> Entry<V> {
-    entry_in(&crate::api::registry::current(), site, key)
+    entry_in(&Cache::current(), site, key)
 }
 
 /// The entry of one call of a site, in the cache that its attribute names.

@@ -6,7 +6,6 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::api::cache::Cache;
-use crate::api::registry::current;
 use crate::calls::write::{self as calls, Effects, Group, Put, When, evict_at};
 use crate::engine::entry::Entry;
 use crate::engine::evict::Evict;
@@ -84,7 +83,7 @@ impl<'a, R, O: Outcome<R>> Writes<'a, R, O> {
 
     /// Begins the evicts of one attribute, in the given cache, else the scoped or the global one.
     pub fn evict(mut self, cache: Option<&Cache>, when: When) -> Self {
-        let own = evict_at(self.site, cache.cloned().unwrap_or_else(current).core().clone());
+        let own = evict_at(self.site, cache.cloned().unwrap_or_else(Cache::current).core().clone());
         self.current = self.effects.evicts.len();
         self.effects.evicts.push(Group { when, own, others: Vec::new() });
         self

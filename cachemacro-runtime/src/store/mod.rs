@@ -47,8 +47,8 @@ pub use crate::format::stamps::{TagKeys, VersionKey};
 ///
 /// let store: Arc<dyn Store> = Arc::new(MemoryStore::new()); // or one of your own
 /// let (one, other) = (Cache::builder().store(store.clone()), Cache::builder().store(store));
-/// one.build()?.set("user", &7, &"Ada".to_owned()).await?;
-/// assert!(other.build()?.has::<String>("user", &7).await?, "they share what is stored");
+/// one.build()?.set("user", 7, &"Ada".to_owned()).await?;
+/// assert!(other.build()?.has::<String>("user", 7).await?, "they share what is stored");
 /// # Ok(())
 /// # }
 /// ```

@@ -15,9 +15,7 @@ use cachemacro_runtime::store::{
     Fill, Increment, IncrementOutcome, Lease, LeaseKind, LeaseOutcome, LeaseRequest, OtherStamps, Read,
     Store, VersionKey,
 };
-use cachemacro_runtime::{
-    Cache, Clock, Entry, EntryRules, ErrorKind, Lookup, MissReason, Mode, Policy, mode,
-};
+use cachemacro_runtime::{Cache, Clock, Entry, EntryRules, ErrorKind, Lookup, MissReason, Mode, Policy};
 use futures_util::FutureExt as _;
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -30,7 +28,7 @@ fn over(store: &Arc<MemoryStore>) -> Cache {
 async fn the_longest_durations_are_as_good_as_any() {
     let cache = Cache::builder().memory().wait(Duration::MAX).deadline(Duration::MAX).lease(Duration::MAX);
     let cache = cache.ttl(Duration::MAX).jitter(100).build().expect("acceptable settings");
-    let entry = cache.entry::<u32>("n", &1);
+    let entry = cache.entry::<u32>("n", 1);
     let slow = async || {
         tokio::task::yield_now().await;
         7
@@ -63,7 +61,7 @@ async fn a_spread_of_more_than_everything_is_everything() {
 #[tokio::test]
 async fn an_update_heals_a_truncated_entry() {
     let store = Arc::new(MemoryStore::new());
-    let entry = over(&store).entry::<u32>("n", &1);
+    let entry = over(&store).entry::<u32>("n", 1);
     entry.set(&1).await.expect("memory does not fail");
     let whole = store.read("n:1", &[]).await.expect("memory does not fail").entry.expect("it is there");
     store.put_raw("n:1", whole.slice(..whole.len() - 1), HOUR);
@@ -76,7 +74,7 @@ async fn an_update_heals_a_truncated_entry() {
 async fn an_update_replaces_an_expired_entry_that_a_loader_holds_the_lease_of() {
     let clock = Clock::manual();
     let store = Arc::new(MemoryStore::builder().clock(clock.clone()).build());
-    let entry = over(&store).entry::<u32>("n", &1).with_ttl(Duration::from_secs(1));
+    let entry = over(&store).entry::<u32>("n", 1).with_ttl(Duration::from_secs(1));
     entry.set(&1).await.expect("memory does not fail");
     let request = LeaseRequest {
         key: "n:1",
@@ -97,7 +95,7 @@ async fn an_update_replaces_an_expired_entry_that_a_loader_holds_the_lease_of() 
 async fn an_update_stores_nothing_older_than_an_evict_of_a_tag_that_its_value_names() {
     let cache = Cache::memory();
     let rules = EntryRules::none().tags(|_: &u32| vec!["t".to_owned()]);
-    let entry = cache.entry::<u32>("n", &1).with_rules(rules);
+    let entry = cache.entry::<u32>("n", 1).with_rules(rules);
     entry.set(&1).await.expect("memory does not fail");
     let mut seen = Vec::new();
     let update = entry.update(|n| {
@@ -115,10 +113,10 @@ async fn an_update_stores_nothing_older_than_an_evict_of_a_tag_that_its_value_na
 async fn a_counter_goes_on_whatever_age_a_reader_accepts() {
     let clock = Clock::manual();
     let cache = Cache::builder().memory().clock(clock.clone()).build().expect("acceptable settings");
-    let counter = cache.entry::<i64>("n", &1).with_tags(["t"]);
+    let counter = cache.entry::<i64>("n", 1).with_tags(["t"]);
     counter.increment(1).await.expect("memory does not fail");
     clock.advance(Duration::from_secs(2));
-    let sum = mode(Mode::MaxAge(Duration::from_secs(1)), counter.increment(1)).await;
+    let sum = Mode::MaxAge(Duration::from_secs(1)).scope(counter.increment(1)).await;
     assert_eq!(sum.expect("memory does not fail"), 2);
     cache.evict_tags(["t"]).await.expect("memory does not fail");
     assert_eq!(counter.increment(1).await.expect("memory does not fail"), 1);
@@ -128,40 +126,41 @@ async fn a_counter_goes_on_whatever_age_a_reader_accepts() {
 async fn an_update_loses_nothing_whatever_age_a_reader_accepts() {
     let clock = Clock::manual();
     let cache = Cache::builder().memory().clock(clock.clone()).build().expect("acceptable settings");
-    let cart = cache.entry::<Vec<u32>>("cart", &1);
+    let cart = cache.entry::<Vec<u32>>("cart", 1);
     cart.set(&vec![1, 2]).await.expect("memory does not fail");
     clock.advance(Duration::from_secs(2));
     let add = cart.update(|items| [items.unwrap_or_default(), vec![3]].concat());
-    let items = mode(Mode::MaxAge(Duration::from_secs(1)), add).await;
+    let items = Mode::MaxAge(Duration::from_secs(1)).scope(add).await;
     assert_eq!(items.expect("memory does not fail"), [1, 2, 3]);
 }
 
 #[tokio::test]
 async fn a_counter_with_more_tags_than_an_entry_carries_is_an_error() {
-    let counter = Cache::memory().entry::<i64>("n", &1).with_tags((0..1_025).map(|tag| tag.to_string()));
+    let counter = Cache::memory().entry::<i64>("n", 1).with_tags((0..1_025).map(|tag| tag.to_string()));
     assert_eq!(counter.increment(1).await.expect_err("too many tags").kind(), ErrorKind::TooLarge);
 }
 
 #[tokio::test]
 async fn by_hand_a_refresh_finds_nothing_and_may_fill() {
     let cache = Cache::memory();
-    let entry = cache.entry::<u32>("n", &1);
+    let entry = cache.entry::<u32>("n", 1);
     entry.set(&1).await.expect("memory does not fail");
     let refresh = async |value: u32| {
-        mode(Mode::Refresh, async {
-            assert_eq!(entry.get().await.expect("memory does not fail"), None);
-            let Lookup::Vacant(vacancy) = entry.lookup().await.expect("memory does not fail") else {
-                panic!("what is stored is not read")
-            };
-            vacancy.fill(&value).await.expect("memory does not fail")
-        })
-        .await
+        Mode::Refresh
+            .scope(async {
+                assert_eq!(entry.get().await.expect("memory does not fail"), None);
+                let Lookup::Vacant(vacancy) = entry.lookup().await.expect("memory does not fail") else {
+                    panic!("what is stored is not read")
+                };
+                vacancy.fill(&value).await.expect("memory does not fail")
+            })
+            .await
     };
     assert!(refresh(2).await);
     assert_eq!(entry.get().await.expect("memory does not fail"), Some(2));
     assert_eq!(cache.stats().total.misses_for(MissReason::TooOld), 2);
     // One that is overtaken leaves nothing rather than the older value.
-    let vacancy = mode(Mode::Refresh, entry.lookup()).await.expect("memory does not fail");
+    let vacancy = Mode::Refresh.scope(entry.lookup()).await.expect("memory does not fail");
     assert!(refresh(3).await);
     let Lookup::Vacant(vacancy) = vacancy else { panic!("what is stored is not read") };
     assert!(!vacancy.fill(&4).await.expect("memory does not fail"));
@@ -177,7 +176,7 @@ async fn a_batch_in_refresh_mode_loads_anew_and_stores() {
     assert_eq!(cache.get_or_load_many("n", [1], load(1)).await[&1], 1);
     let refreshed = {
         let cache = cache.clone();
-        mode(Mode::Refresh, async move { cache.get_or_load_many("n", [1, 2], load(2)).await })
+        Mode::Refresh.scope(async move { cache.get_or_load_many("n", [1, 2], load(2)).await })
     };
     assert_eq!(tokio::spawn(refreshed).await.expect("it does not panic")[&1], 2);
     assert_eq!(cache.get_or_load_many("n", [1, 2], load(3)).await, HashMap::from([(1, 2), (2, 2)]));
@@ -217,9 +216,9 @@ async fn has_says_what_get_finds() {
 
 #[tokio::test]
 async fn a_set_that_bypasses_the_cache_evicts() {
-    let entry: Entry<u32> = Cache::memory().entry("n", &1);
+    let entry: Entry<u32> = Cache::memory().entry("n", 1);
     entry.set(&1).await.expect("memory does not fail");
-    mode(Mode::Bypass, entry.set(&2)).await.expect("memory does not fail");
+    Mode::Bypass.scope(entry.set(&2)).await.expect("memory does not fail");
     assert_eq!(entry.get().await.expect("memory does not fail"), None);
 }
 
@@ -240,9 +239,9 @@ async fn a_prefix_is_evicted_however_long_it_is() {
 #[tokio::test]
 async fn debug_output_shows_no_key() {
     let cache = Cache::memory();
-    let entry = cache.entry::<u32>("user", &"hunter2");
+    let entry = cache.entry::<u32>("user", "hunter2");
     let vacancy = entry.lookup().await.expect("memory does not fail");
-    let evict = cache.evict().entry(&entry).key("user", &"hunter2").tags(["hunter2"]);
+    let evict = cache.evict().entry(&entry).key("user", "hunter2").tags(["hunter2"]);
     let bytes = Bytes::from_static(b"hunter2");
     let key = "hunter2";
     let version = VersionKey { text: key.to_owned(), hash: 1 };
@@ -302,7 +301,7 @@ async fn a_value_that_its_type_refuses_is_a_miss_and_counted_as_an_error() {
         }
     }
     let cache = Cache::memory();
-    let entry = cache.entry::<Even>("n", &1);
+    let entry = cache.entry::<Even>("n", 1);
     entry.set(&Even(1)).await.expect("memory does not fail");
     assert_eq!(entry.get_or_load(async || Even(2)).await.0, 2);
     let total = cache.stats().total;
@@ -317,7 +316,7 @@ async fn a_lease_that_may_have_been_granted_is_given_back() {
     // One command of several went wrong, perhaps not the one that takes the lease.
     for kind in [ErrorKind::Store, ErrorKind::Timeout, ErrorKind::Connect] {
         store.fail_next(Op::Lease, 1, kind);
-        assert_eq!(cache.entry::<u32>("n", &1).get_or_load(async || 1).await, 1);
+        assert_eq!(cache.entry::<u32>("n", 1).get_or_load(async || 1).await, 1);
     }
     // It empties the queue first. Where there was no connection, nothing was sent.
     cache.shutdown().await;
@@ -327,12 +326,12 @@ async fn a_lease_that_may_have_been_granted_is_given_back() {
 #[tokio::test]
 async fn a_put_counts_where_it_was_stored_and_a_lookup_says_why_it_missed() {
     let cache = Cache::memory();
-    let entry = cache.entry::<u32>("n", &1);
+    let entry = cache.entry::<u32>("n", 1);
     let put = async |evicted: bool| {
         let writes = Writes::new(Plain).put(Some(entry.clone()), NoRules, false);
         let body = std::pin::pin!(async {
             if evicted {
-                entry.delete().await.expect("memory does not fail");
+                entry.evict().await.expect("memory does not fail");
             }
             1
         });
@@ -378,7 +377,7 @@ async fn a_batch_stores_nothing_for_entries_of_another_cache() {
         async |ids: Vec<u32>| Ok::<_, ()>(ids.into_iter().map(|id| (id, id)).collect::<HashMap<_, _>>());
     let loaded = own.try_get_or_load_many([1], entry, load).await;
     assert_eq!(loaded, Ok(HashMap::from([(1, 1)])));
-    assert_eq!((own.get::<u32>("n", &1).await.ok(), entry(&1).get().await.ok()), (Some(None), Some(None)));
+    assert_eq!((own.get::<u32>("n", 1).await.ok(), entry(&1).get().await.ok()), (Some(None), Some(None)));
 }
 
 #[tokio::test]

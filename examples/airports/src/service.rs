@@ -8,7 +8,7 @@
 //! - `places:DE` is on what depends on which airports Germany has and where they are, whatever their names:
 //!   statistics, distances. Only deleting one evicts it.
 
-use cachemacro::{Cache, cache_config, cache_evict, cache_put, cached, escape};
+use cachemacro::{Cache, Key, cache_config, cache_evict, cache_put, cached};
 
 use crate::error::{Error, Result};
 use crate::model::{Airport, Distance, Filter, Neighbor, Page, Statistics, Vicinity};
@@ -191,7 +191,7 @@ impl Airports {
 
 /// The tag of a list of airports of one country, or of all.
 fn names(country: Option<&str>) -> String {
-    format!("names:{}", escape(country.unwrap_or("any")))
+    format!("names:{}", Key::escape(country.unwrap_or("any")))
 }
 
 /// The tags of distances: one for each country that they lead to.
@@ -199,6 +199,6 @@ fn places(distances: &[Distance]) -> Vec<String> {
     let mut countries: Vec<&str> = distances.iter().map(|near| near.country.as_str()).collect();
     countries.sort_unstable();
     countries.dedup();
-    let tags = countries.into_iter().map(|country| format!("places:{}", escape(country)));
+    let tags = countries.into_iter().map(|country| format!("places:{}", Key::escape(country)));
     tags.chain(["airports".to_owned()]).collect()
 }

@@ -47,7 +47,7 @@ async fn stampede(url: &str, namespace: &str, tasks: usize) -> Outcome {
         let (cache, loads) = (cache.clone(), loads.clone());
         tokio::spawn(async move {
             cache
-                .get_or_load("stampede", &1, async || {
+                .get_or_load("stampede", 1, async || {
                     loads.fetch_add(1, Ordering::SeqCst);
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     std::process::id()
@@ -71,8 +71,8 @@ async fn count(url: &str, namespace: &str, times: usize) -> Outcome {
     let calls = (0..times).map(|_| {
         let cache = cache.clone();
         tokio::spawn(async move {
-            cache.entry::<i64>("incremented", &1).increment(1).await?;
-            cache.entry::<u64>("updated", &1).update(|count| count.unwrap_or(0) + 1).await?;
+            cache.entry::<i64>("incremented", 1).increment(1).await?;
+            cache.entry::<u64>("updated", 1).update(|count| count.unwrap_or(0) + 1).await?;
             Ok::<_, cachemacro_runtime::Error>(())
         })
     });

@@ -27,7 +27,7 @@ fn main() {
             assert_eq!(row(7).await, 14);
             assert_eq!(other(7).await, 7);
         }
-        cachemacro::current().health().await
+        cachemacro::Cache::current().health().await
     });
     say(format_args!("bodies {}", BODIES.count()));
     for line in log.lines().iter().filter(|line| line.level <= Level::INFO) {

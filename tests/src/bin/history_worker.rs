@@ -88,7 +88,7 @@ struct Process {
 
 impl Process {
     fn entry(&self, row: u64) -> Entry<Row> {
-        let entry = self.cache.entry("row", &row);
+        let entry = self.cache.entry("row", row);
         if row.is_multiple_of(2) {
             entry.with_tags([tag(row)])
         } else {
@@ -222,7 +222,7 @@ impl Process {
                 if row == 0 {
                     self.cache.evict_prefix("row").await?;
                 } else {
-                    self.entry(row).delete().await?;
+                    self.entry(row).evict().await?;
                 }
                 return Ok(written);
             }

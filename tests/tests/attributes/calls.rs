@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::future::pending;
 use std::time::Duration;
 
-use cachemacro::{Cache, cache_config, cache_evict, cache_put, cached, scope};
+use cachemacro::{Cache, cache_config, cache_evict, cache_put, cached};
 use cachemacro_tests::attributes::{Calls, run};
 use proptest::prelude::*;
 
@@ -114,7 +114,7 @@ mod evaluation {
             assert_eq!(steps(), ["tag", "ttl", "body", "tag", "ttl", "ttl", "body"]);
             assert!(first_entry([7]).has().await.unwrap());
             assert_eq!(unconditional(&[7]).await, [7]);
-            cachemacro::current().evict_tags(["7:7"]).await.unwrap();
+            cachemacro::Cache::current().evict_tags(["7:7"]).await.unwrap();
             first(&[7]).await;
             assert_eq!(steps(), ["tag", "ttl", "body"]);
         });
@@ -323,8 +323,8 @@ mod cancellation {
     fn a_body_that_panics_evicts_all_the_same() {
         run(async {
             c(2).await;
-            let cache = cachemacro::current();
-            let task = tokio::spawn(scope(cache, panicking(2)));
+            let cache = cachemacro::Cache::current();
+            let task = tokio::spawn(cache.scope(panicking(2)));
             assert!(task.await.unwrap_err().is_panic());
             assert!(!c_entry(2).has().await.unwrap());
         });
@@ -455,7 +455,7 @@ mod nameless {
     }
 
     fn key_errors() -> u64 {
-        let errors = cachemacro::current().stats().total.errors_by_kind;
+        let errors = cachemacro::Cache::current().stats().total.errors_by_kind;
         let at = cachemacro::ErrorKind::ALL.iter().position(|kind| *kind == cachemacro::ErrorKind::Key);
         errors[at.expect("it is among all")]
     }
@@ -484,7 +484,7 @@ mod nameless {
                 assert_eq!(apply(hundredfold, 1).await, 100);
             }
             assert!(apply_entry(&next, 1).has().await.unwrap());
-            assert_eq!(cachemacro::current().stats().total.loads, 2);
+            assert_eq!(cachemacro::Cache::current().stats().total.loads, 2);
         });
     }
 
@@ -492,12 +492,13 @@ mod nameless {
     #[tokio::test]
     async fn a_type_declared_inside_a_closure_has_a_name() {
         struct Local;
-        cachemacro::scope(Cache::memory(), async {
-            made::<Local>(1).await;
-            assert!(made::<Local>(1).await[0].ends_with("Local"));
-            assert_eq!((cachemacro::current().stats().total.loads, key_errors()), (1, 0));
-        })
-        .await;
+        Cache::memory()
+            .scope(async {
+                made::<Local>(1).await;
+                assert!(made::<Local>(1).await[0].ends_with("Local"));
+                assert_eq!((cachemacro::Cache::current().stats().total.loads, key_errors()), (1, 0));
+            })
+            .await;
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cachemacro::__private::{Plain, When, Writes, write};
 use cachemacro::store::faults::Op;
-use cachemacro::{Cache, Entry, EntryRules, ErrorKind, Lookup, MissReason, Mode, Policy, mode, scope};
+use cachemacro::{Cache, Entry, EntryRules, ErrorKind, Lookup, MissReason, Mode, Policy};
 use cachemacro_tests::halt::Point::{AfterQuery, Before};
 use cachemacro_tests::halt::{Halted, Stops, Table, ended};
 use cachemacro_tests::{Process, RedisServer, Rig, namespace, on_both_stores};
@@ -15,12 +15,12 @@ use futures_util::FutureExt as _;
 const MINUTE: Duration = Duration::from_mins(1);
 
 fn entry(process: &Process) -> Entry<u64> {
-    process.cache.entry("row", &7).with_tags(["tag"])
+    process.cache.entry("row", 7).with_tags(["tag"])
 }
 
 async fn whether_a_value_is_there_is_told_without_reading_or_decoding_it(rig: Rig) {
     let process = rig.process();
-    let entry = process.cache.entry::<Vec<u8>>("large", &7).with_tags(["tag"]).with_ttl(MINUTE);
+    let entry = process.cache.entry::<Vec<u8>>("large", 7).with_tags(["tag"]).with_ttl(MINUTE);
     assert!(!entry.has().await.expect("the store answers"));
     assert_eq!((entry.ttl().await.expect("the store answers"), entry.meta().await.expect("…")), (None, None));
     entry.set(&vec![7; 100_000]).await.expect("set");
@@ -31,7 +31,7 @@ async fn whether_a_value_is_there_is_told_without_reading_or_decoding_it(rig: Ri
     assert!(meta.age < MINUTE / 2 && meta.ttl <= ttl && meta.tags == 1 && meta.size > 100_000, "{meta:?}");
     assert_eq!((process.faults.count(Op::Read), process.cache.stats().total.bytes_read), (0, 0));
     // A lease is not a value, and one in place changes nothing.
-    let other = process.cache.entry::<u8>("other", &1);
+    let other = process.cache.entry::<u8>("other", 1);
     let vacancy = other.lookup().await.expect("the store answers");
     assert!(!other.has().await.expect("the store answers"));
     drop(vacancy);
@@ -39,7 +39,7 @@ async fn whether_a_value_is_there_is_told_without_reading_or_decoding_it(rig: Ri
     assert!(!entry.clone().with_tags(["more"]).has().await.expect("the store answers"));
     let versioned = Policy { version: 1, ..Policy::DEFAULT };
     assert!(!entry.clone().with_policy(versioned).has().await.expect("the store answers"));
-    assert!(!process.cache.entry::<String>("large", &7).has().await.expect("the store answers"));
+    assert!(!process.cache.entry::<String>("large", 7).has().await.expect("the store answers"));
     process.cache.evict_tags(["tag"]).await.expect("evicted");
     assert!(!entry.has().await.expect("the store answers"));
     assert_eq!(entry.ttl().await.expect("the store answers"), None);
@@ -49,7 +49,7 @@ async fn tags_that_the_reader_did_not_name_are_checked_all_the_same(rig: Rig) {
     let (process, table) = (rig.process(), Table::default());
     let rules = EntryRules::none().tags(|value: &u64| (0..40).map(|n| format!("{value} {n}")).collect());
     let written = entry(&process).with_rules(rules);
-    let plain = process.cache.entry::<u64>("row", &7);
+    let plain = process.cache.entry::<u64>("row", 7);
     assert_eq!(ended(table.read(&written, Stops::default())).await, 1);
     for reader in [&written, &entry(&process), &plain] {
         assert_eq!(reader.get().await.expect("the store answers"), Some(1));
@@ -84,9 +84,9 @@ async fn a_lookup_is_a_hit_or_the_right_to_fill(rig: Rig) {
     assert!(vacancy.fill(&1).await.expect("a small value"));
     let Lookup::Hit(1) = waiting.end().await.expect("the store answers") else { panic!("it was filled") };
     // An evict takes the right away.
-    entry(&here).delete().await.expect("evicted");
+    entry(&here).evict().await.expect("evicted");
     let Ok(Lookup::Vacant(vacancy)) = entry(&here).lookup().await else { panic!("nothing is there") };
-    entry(&there).delete().await.expect("evicted");
+    entry(&there).evict().await.expect("evicted");
     assert!(!vacancy.fill(&2).await.expect("a small value"));
     assert_eq!(entry(&there).get().await.expect("the store answers"), None);
     // So does one of a tag, in effect.
@@ -108,23 +108,23 @@ async fn who_waited_long_enough_gets_a_vacancy_in_name_only(rig: Rig) {
 async fn many_evicts_are_sent_together_and_counted(rig: Rig) {
     let process = rig.process();
     let cache = &process.cache;
-    let entries: Vec<Entry<u64>> = (0..5_u64).map(|id| cache.entry("row", &id)).collect();
+    let entries: Vec<Entry<u64>> = (0..5_u64).map(|id| cache.entry("row", id)).collect();
     for entry in &entries {
         entry.set(&1).await.expect("set");
     }
-    let tagged = cache.entry::<u64>("tagged", &1).with_tags(["tag"]);
+    let tagged = cache.entry::<u64>("tagged", 1).with_tags(["tag"]);
     tagged.set(&1).await.expect("set");
     for id in 0..3_u64 {
         cache.set("page", &id, &id).await.expect("set");
     }
-    cache.set("pages", &1, &1_u64).await.expect("set");
-    let evict = cache.evict().entries(&entries[..2]).entry(&entries[2]).key("row", &3).key("row", &99);
+    cache.set("pages", 1, &1_u64).await.expect("set");
+    let evict = cache.evict().entries(&entries[..2]).entry(&entries[2]).key("row", 3).key("row", 99);
     let evicted = evict.tags(["tag", "unknown"]).prefix("page").run().await.expect("evicted");
     assert_eq!(evicted, 4 + 3, "four rows and three pages; what tags remove is not counted");
     assert_eq!((process.faults.count(Op::Evict), process.faults.count(Op::EvictTags)), (1, 1));
     assert_eq!(tagged.get().await.expect("the store answers"), None);
     assert_eq!(entries[4].get().await.expect("the store answers"), Some(1));
-    assert_eq!(cache.get::<u64>("pages", &1).await.expect("the store answers"), Some(1), "not the prefix");
+    assert_eq!(cache.get::<u64>("pages", 1).await.expect("the store answers"), Some(1), "not the prefix");
     let stats = cache.stats().total;
     assert_eq!((stats.evicts, stats.tag_evicts, stats.failed_evicts), (7, 2, 0));
 }
@@ -134,14 +134,14 @@ async fn a_prefix_covers_every_key_under_it(rig: Rig) {
     let cache = &process.cache;
     let long = "x".repeat(5_000);
     let entries = [
-        cache.entry::<u64>("all", &()),
-        cache.entry::<u64>("all", &""),
-        cache.entry::<u64>("all", &(1, 2)),
+        cache.entry::<u64>("all", ()),
+        cache.entry::<u64>("all", ""),
+        cache.entry::<u64>("all", (1, 2)),
         cache.entry::<u64>("all", &Some("a:b*")),
         cache.entry::<u64>("all", &long),
     ];
     let others =
-        [cache.entry::<u64>("al", &"l"), cache.entry::<u64>("all*", &1), cache.entry::<u64>("call", &())];
+        [cache.entry::<u64>("al", "l"), cache.entry::<u64>("all*", 1), cache.entry::<u64>("call", ())];
     for entry in entries.iter().chain(&others) {
         entry.set(&1).await.expect("set");
     }
@@ -159,7 +159,7 @@ async fn an_evict_that_failed_is_told_and_the_others_are_tried(rig: Rig) {
     let process = rig.process();
     let cache = &process.cache;
     entry(&process).set(&1).await.expect("set");
-    let other = cache.entry::<u64>("other", &1);
+    let other = cache.entry::<u64>("other", 1);
     other.set(&1).await.expect("set");
     process.faults.fail_next(Op::EvictTags, 1, ErrorKind::Io);
     let error = cache.evict().tags(["tag"]).entry(&other).run().await.expect_err("no answer");
@@ -171,11 +171,11 @@ async fn an_evict_that_failed_is_told_and_the_others_are_tried(rig: Rig) {
 
 async fn deleting_tells_whether_a_value_was_there(rig: Rig) {
     let process = rig.process();
-    assert!(!entry(&process).delete().await.expect("the store answers"));
+    assert!(!entry(&process).evict().await.expect("the store answers"));
     entry(&process).set(&1).await.expect("set");
-    assert!(entry(&process).delete().await.expect("the store answers"));
+    assert!(entry(&process).evict().await.expect("the store answers"));
     let vacancy = entry(&process).lookup().await.expect("the store answers");
-    assert!(!entry(&process).delete().await.expect("the store answers"), "a lease is no value");
+    assert!(!entry(&process).evict().await.expect("the store answers"), "a lease is no value");
     drop(vacancy);
 }
 
@@ -187,7 +187,7 @@ async fn clearing_removes_what_is_in_the_namespace_and_nothing_else(rig: Rig) {
         entry(process).set(&1).await.expect("set");
     }
     let load = Halted::start(&process, AfterQuery, |stops| {
-        Table::default().read(&process.cache.entry("loading", &1), stops)
+        Table::default().read(&process.cache.entry("loading", 1), stops)
     })
     .await;
     // An entry, a lease and the version of a tag.
@@ -209,10 +209,10 @@ struct Imported;
 async fn an_event_evicts_what_its_handlers_say(rig: Rig) {
     let process = rig.process();
     let cache = &process.cache;
-    cache.on(|event: &Renamed, evict| evict.key("row", &event.id));
+    cache.on(|event: &Renamed, evict| evict.key("row", event.id));
     cache.on(|_: &Renamed, evict| evict.tags(["lists"]));
     cache.on(|_: &Imported, evict| evict.prefix("row"));
-    let list = cache.entry::<u64>("list", &1).with_tags(["lists"]);
+    let list = cache.entry::<u64>("list", 1).with_tags(["lists"]);
     list.set(&1).await.expect("set");
     for id in 0..3_u64 {
         cache.set("row", &id, &id).await.expect("set");
@@ -235,13 +235,13 @@ async fn an_event_evicts_what_its_handlers_say(rig: Rig) {
 
 async fn a_task_has_the_cache_of_its_scope(rig: Rig) {
     let (one, two) = (rig.process_with(|builder| builder.namespace("one")), rig.process());
-    let name = async || cachemacro::current().health().await.expect("the store answers").namespace;
+    let name = async || cachemacro::Cache::current().health().await.expect("the store answers").namespace;
     let (first, second) = tokio::join!(
-        scope(one.cache.clone(), async {
+        one.cache.scope(async {
             tokio::task::yield_now().await;
-            (name().await, scope(two.cache.clone(), name()).await, name().await)
+            (name().await, two.cache.scope(name()).await, name().await)
         }),
-        scope(two.cache.clone(), name()),
+        two.cache.scope(name()),
     );
     assert_eq!(first, ("one".to_owned(), rig.namespace().to_owned(), "one".to_owned()));
     assert_eq!(second, rig.namespace());
@@ -267,7 +267,7 @@ async fn what_is_set_counts_as_loaded_at_the_call(rig: Rig) {
 async fn older_values_than_a_reader_accepts_are_loaded_anew(rig: Rig) {
     let process = rig.process();
     entry(&process).set(&1).await.expect("set");
-    let read = |age| mode(Mode::MaxAge(age), async { entry(&process).get_or_load(async || 2).await });
+    let read = |age| Mode::MaxAge(age).scope(async { entry(&process).get_or_load(async || 2).await });
     assert_eq!(read(MINUTE).await, 1);
     if rig.is_redis() {
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -287,10 +287,10 @@ async fn shutting_down_finishes_what_dropped_calls_left(rig: Rig) {
     } else {
         rig.process()
     };
-    let (row, paged) = (entry(&here), here.cache.entry::<u64>("page", &1));
+    let (row, paged) = (entry(&here), here.cache.entry::<u64>("page", 1));
     row.set(&1).await.expect("set");
     paged.set(&1).await.expect("set");
-    let tagged = here.cache.entry::<u64>("tagged", &1).with_tags(["other"]);
+    let tagged = here.cache.entry::<u64>("tagged", 1).with_tags(["other"]);
     tagged.set(&1).await.expect("set");
     here.faults.set_sync_evict(false);
     let evict = Writes::new(Plain).evict(Some(&here.cache), When::default());
@@ -302,8 +302,8 @@ async fn shutting_down_finishes_what_dropped_calls_left(rig: Rig) {
     assert_eq!(entry(&there).get().await.expect("the store answers"), Some(1), "queued");
     here.cache.shutdown().await;
     assert_eq!(entry(&there).get().await.expect("the store answers"), None);
-    assert_eq!(there.cache.get::<u64>("page", &1).await.expect("the store answers"), None);
-    assert_eq!(there.cache.get::<u64>("tagged", &1).await.expect("the store answers"), None);
+    assert_eq!(there.cache.get::<u64>("page", 1).await.expect("the store answers"), None);
+    assert_eq!(there.cache.get::<u64>("tagged", 1).await.expect("the store answers"), None);
     assert_eq!(here.cache.stats().total.failed_evicts, 0);
 }
 
@@ -337,7 +337,7 @@ async fn clearing_a_server_needs_a_namespace() {
 async fn age_and_ttl_are_as_of_the_answer() {
     let rig = Rig::memory();
     let process = rig.process();
-    let entry = process.cache.entry::<u64>("row", &7).with_ttl(MINUTE);
+    let entry = process.cache.entry::<u64>("row", 7).with_ttl(MINUTE);
     entry.set(&1).await.expect("set");
     let gate = process.faults.gate(Op::ReadHead);
     let late = async {
@@ -354,8 +354,8 @@ async fn age_and_ttl_are_as_of_the_answer() {
 async fn a_cache_that_was_shut_down_runs_functions() {
     let rig = Rig::redis();
     let cache = Cache::builder().redis(rig.url()).namespace(rig.namespace()).build().expect("acceptable");
-    assert_eq!(cache.get_or_load("row", &7, async || 1).await, 1);
+    assert_eq!(cache.get_or_load("row", 7, async || 1).await, 1);
     cache.shutdown().await;
-    assert_eq!(cache.get_or_load("row", &7, async || 2).await, 2);
-    assert!(cache.delete("row", &7).await.is_err());
+    assert_eq!(cache.get_or_load("row", 7, async || 2).await, 2);
+    assert!(cache.evict_key("row", 7).await.is_err());
 }

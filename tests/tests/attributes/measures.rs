@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cachemacro::store::faults::Op;
-use cachemacro::{CacheStats, ErrorKind, MissReason, Stats, cache_put, cached, scope};
+use cachemacro::{CacheStats, ErrorKind, MissReason, Stats, cache_put, cached};
 use cachemacro_tests::{Process, Rig, on_both_stores};
 
 /// What a slow load takes at least.
@@ -54,49 +54,53 @@ fn asked(process: &Process) -> u64 {
 
 async fn the_bytes_of_entries_are_counted_where_they_were_read_and_written(rig: Rig) {
     let process = rig.process();
-    scope(process.cache.clone(), async {
-        slow(1).await;
-        slow(2).await;
-        quick(1).await;
-        let (large, small) = (stored(&rig, "slow:1").await, stored(&rig, "quick:1").await);
-        assert!(large > 1_000 && small < large, "{large} {small}");
-        let stats = process.cache.stats();
-        assert_eq!((site(&stats, "slow").bytes_written, site(&stats, "slow").bytes_read), (2 * large, 0));
-        assert_eq!((site(&stats, "quick").bytes_written, site(&stats, "quick").bytes_read), (small, 0));
-        assert_eq!(stats.total.bytes_written, 2 * large + small);
-        for _ in 0..3 {
+    process
+        .cache
+        .scope(async {
             slow(1).await;
+            slow(2).await;
             quick(1).await;
-        }
-        // Direct calls on its entry are the function's.
-        slow_entry(1).get().await.expect("the store answers").expect("it is there");
-        let stats = process.cache.stats();
-        assert_eq!(site(&stats, "slow").bytes_read, 4 * large);
-        assert_eq!(site(&stats, "quick").bytes_read, 3 * small);
-        assert_eq!(stats.total.bytes_read, 4 * large + 3 * small);
-        assert_eq!(stats.total.bytes_written, 2 * large + small, "reading writes nothing");
-        // So are puts and sets of it.
-        write(1).await;
-        slow_entry(2).set(&value()).await.expect("set");
-        let stats = process.cache.stats();
-        let of_site = site(&stats, "slow");
-        assert_eq!((of_site.bytes_written, of_site.puts), (4 * large, 2));
-        assert_eq!((stats.total.bytes_written, stats.total.puts), (4 * large + small, 2));
-    })
-    .await;
+            let (large, small) = (stored(&rig, "slow:1").await, stored(&rig, "quick:1").await);
+            assert!(large > 1_000 && small < large, "{large} {small}");
+            let stats = process.cache.stats();
+            assert_eq!((site(&stats, "slow").bytes_written, site(&stats, "slow").bytes_read), (2 * large, 0));
+            assert_eq!((site(&stats, "quick").bytes_written, site(&stats, "quick").bytes_read), (small, 0));
+            assert_eq!(stats.total.bytes_written, 2 * large + small);
+            for _ in 0..3 {
+                slow(1).await;
+                quick(1).await;
+            }
+            // Direct calls on its entry are the function's.
+            slow_entry(1).get().await.expect("the store answers").expect("it is there");
+            let stats = process.cache.stats();
+            assert_eq!(site(&stats, "slow").bytes_read, 4 * large);
+            assert_eq!(site(&stats, "quick").bytes_read, 3 * small);
+            assert_eq!(stats.total.bytes_read, 4 * large + 3 * small);
+            assert_eq!(stats.total.bytes_written, 2 * large + small, "reading writes nothing");
+            // So are puts and sets of it.
+            write(1).await;
+            slow_entry(2).set(&value()).await.expect("set");
+            let stats = process.cache.stats();
+            let of_site = site(&stats, "slow");
+            assert_eq!((of_site.bytes_written, of_site.puts), (4 * large, 2));
+            assert_eq!((stats.total.bytes_written, stats.total.puts), (4 * large + small, 2));
+        })
+        .await;
 }
 
 async fn the_time_of_loads_is_measured(rig: Rig) {
     let process = rig.process();
-    scope(process.cache.clone(), async {
-        for _ in 0..3 {
-            slow(1).await;
-            slow(2).await;
-            quick(1).await;
-            failing(1).await.expect_err("it fails");
-        }
-    })
-    .await;
+    process
+        .cache
+        .scope(async {
+            for _ in 0..3 {
+                slow(1).await;
+                slow(2).await;
+                quick(1).await;
+                failing(1).await.expect_err("it fails");
+            }
+        })
+        .await;
     let stats = process.cache.stats();
     for (name, loads) in [("slow", 2), ("quick", 1), ("failing", 3)] {
         let of_site = site(&stats, name);
@@ -109,53 +113,57 @@ async fn the_time_of_loads_is_measured(rig: Rig) {
     let least = site(&stats, "slow").load_time.quantile(0.0);
     assert!(least >= SLOW, "each took that long: {least:?}");
     // The entry tells it too.
-    let meta = scope(process.cache.clone(), async { slow_entry(1).meta().await }).await;
+    let meta = process.cache.scope(async { slow_entry(1).meta().await }).await;
     assert!(meta.expect("the store answers").expect("it is there").load_time >= SLOW);
 }
 
 async fn the_time_of_the_stores_answers_is_measured(rig: Rig) {
     let process = rig.process();
-    scope(process.cache.clone(), async {
-        quick(1).await;
-        quick(1).await;
-        let stats = process.cache.stats();
-        assert_eq!(stats.total.store_time.count(), 2 + 1 + 1, "two reads, a lease and a fill");
-        assert_eq!(asked(&process), 4);
-        assert_eq!(site(&stats, "quick").store_time.count(), 4);
-        slow(1).await;
-        write(1).await;
-        let stats = process.cache.stats();
-        assert_eq!(site(&stats, "quick").store_time.count(), 4);
-        assert_eq!(site(&stats, "slow").store_time.count(), 3 + 2, "read, lease, fill; lease, fill");
-        assert_eq!(stats.total.store_time.count(), asked(&process));
-        // The time is the store's, not the load's.
-        process.faults.delay(Op::Read, 3 * SLOW);
-        slow(1).await;
-        process.faults.heal();
-        let stats = process.cache.stats();
-        assert!(site(&stats, "slow").store_time.quantile(1.0) >= 3 * SLOW);
-        assert!(stats.total.store_time.quantile(1.0) >= 3 * SLOW);
-        assert_eq!(site(&stats, "slow").load_time.count(), 1);
-    })
-    .await;
+    process
+        .cache
+        .scope(async {
+            quick(1).await;
+            quick(1).await;
+            let stats = process.cache.stats();
+            assert_eq!(stats.total.store_time.count(), 2 + 1 + 1, "two reads, a lease and a fill");
+            assert_eq!(asked(&process), 4);
+            assert_eq!(site(&stats, "quick").store_time.count(), 4);
+            slow(1).await;
+            write(1).await;
+            let stats = process.cache.stats();
+            assert_eq!(site(&stats, "quick").store_time.count(), 4);
+            assert_eq!(site(&stats, "slow").store_time.count(), 3 + 2, "read, lease, fill; lease, fill");
+            assert_eq!(stats.total.store_time.count(), asked(&process));
+            // The time is the store's, not the load's.
+            process.faults.delay(Op::Read, 3 * SLOW);
+            slow(1).await;
+            process.faults.heal();
+            let stats = process.cache.stats();
+            assert!(site(&stats, "slow").store_time.quantile(1.0) >= 3 * SLOW);
+            assert!(stats.total.store_time.quantile(1.0) >= 3 * SLOW);
+            assert_eq!(site(&stats, "slow").load_time.count(), 1);
+        })
+        .await;
 }
 
 async fn hits_misses_and_errors_are_the_sites_and_add_up(rig: Rig) {
     let process = rig.process();
-    scope(process.cache.clone(), async {
-        slow(1).await;
-        process.cache.evict_tags(["slow"]).await.expect("evicted");
-        slow(1).await;
-        for _ in 0..3 {
+    process
+        .cache
+        .scope(async {
+            slow(1).await;
+            process.cache.evict_tags(["slow"]).await.expect("evicted");
+            slow(1).await;
+            for _ in 0..3 {
+                quick(1).await;
+            }
+            failing(1).await.expect_err("it fails");
+            process.faults.fail_next(Op::Read, 1, ErrorKind::Io);
             quick(1).await;
-        }
-        failing(1).await.expect_err("it fails");
-        process.faults.fail_next(Op::Read, 1, ErrorKind::Io);
-        quick(1).await;
-        process.faults.fail_next(Op::Lease, 1, ErrorKind::Timeout);
-        slow(2).await;
-    })
-    .await;
+            process.faults.fail_next(Op::Lease, 1, ErrorKind::Timeout);
+            slow(2).await;
+        })
+        .await;
     let stats = process.cache.stats();
     let (slow, quick, failing) = (site(&stats, "slow"), site(&stats, "quick"), site(&stats, "failing"));
     assert_eq!((slow.hits, slow.misses(), slow.fills), (0, 3, 2));

@@ -92,7 +92,7 @@ async fn accepted_values_do_what_they_say() {
     .expect("acceptable");
     let health = cache.health().await.expect("memory is there");
     assert_eq!((health.store.kind, &*health.namespace), ("memory", "shop%3A%201"));
-    let entry = cache.entry::<String>("a", &1);
+    let entry = cache.entry::<String>("a", 1);
     entry.set(&"é".repeat(499)).await.expect("set");
     assert!(entry.ttl().await.expect("memory answers").is_some_and(|ttl| ttl > Duration::from_mins(89)));
     assert_eq!(
@@ -106,13 +106,13 @@ async fn accepted_values_do_what_they_say() {
 #[tokio::test]
 async fn ttl_jitter_and_switches_take_every_form() {
     for (text, ttl) in [("90s", 90_000), ("2m", 120_000), ("1h", 3_600_000), ("  1500ms ", 1_500)] {
-        let entry = cache(&[("CACHEMACRO_TTL", text)]).expect(text).entry::<u8>("a", &1);
+        let entry = cache(&[("CACHEMACRO_TTL", text)]).expect(text).entry::<u8>("a", 1);
         entry.set(&1).await.expect("set");
         let told = entry.ttl().await.expect("memory answers").expect("it is there");
         let ttl = Duration::from_millis(ttl);
         assert!(told <= ttl && told + Duration::from_secs(1) > ttl, "{text}: {told:?}");
     }
-    let never = cache(&[("CACHEMACRO_TTL", "never")]).expect("never").entry::<u8>("a", &1);
+    let never = cache(&[("CACHEMACRO_TTL", "never")]).expect("never").entry::<u8>("a", 1);
     never.set(&1).await.expect("set");
     assert!(
         never.ttl().await.expect("memory answers").is_some_and(|ttl| ttl > Duration::from_hours(24 * 365))

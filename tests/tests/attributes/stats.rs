@@ -2,16 +2,14 @@
 
 use async_trait::async_trait;
 use cachemacro::store::faults::Op;
-use cachemacro::{
-    Error, ErrorKind, Lookup, Stats, cache_config, cache_evict, cache_put, cached, current, scope,
-};
+use cachemacro::{Cache, Error, ErrorKind, Lookup, Stats, cache_config, cache_evict, cache_put, cached};
 use cachemacro_tests::attributes::run;
 use cachemacro_tests::{Process, Rig, on_both_stores};
 use futures_util::FutureExt as _;
 
 /// How often the cache ran each function whose name ends in this, by what it is called in the stats.
 fn loads(name: &str) -> Vec<(String, u64)> {
-    let sites = current().stats().sites.into_iter();
+    let sites = Cache::current().stats().sites.into_iter();
     let module = concat!(module_path!(), "::");
     let named = sites.filter_map(|(site, stats)| Some((site.strip_prefix(module)?.to_owned(), stats.loads)));
     named.filter(|(site, _)| site.split(':').any(|part| part == name)).collect()
@@ -56,7 +54,7 @@ mod names {
             let sites = loads("plain");
             assert_eq!(sites.iter().map(|(_, loads)| *loads).collect::<Vec<_>>(), [1, 2], "{sites:?}");
             assert!(lines(&sites).iter().all(|line| *line < before), "{sites:?}");
-            let stats = current().stats();
+            let stats = Cache::current().stats();
             assert_eq!(stats.site("names::plain").map(|site| (site.loads, site.hits)), Some((1, 1)));
             assert_eq!(stats.site(&sites[1].0).map(|site| site.loads), Some(2));
         });
@@ -169,7 +167,7 @@ mod names {
             One.moved(1).await;
             One::moved_entry(1).get().await.expect("memory does not fail");
             assert_eq!(loads("moved"), [("names::moved".to_owned(), 1)], "there is no other of the name");
-            let site = current().stats().site("names::moved").map(|site| (site.loads, site.hits));
+            let site = Cache::current().stats().site("names::moved").map(|site| (site.loads, site.hits));
             assert_eq!(site, Some((1, 1)));
         });
     }
@@ -222,11 +220,11 @@ mod counts {
     }
 
     fn at(name: &str) -> Stats {
-        current().stats().site(&format!("counts::{name}")).expect("it was called").clone()
+        Cache::current().stats().site(&format!("counts::{name}")).expect("it was called").clone()
     }
 
     async fn with(process: Process, test: impl Future<Output = ()>) {
-        scope(process.cache, test).await;
+        process.cache.scope(test).await;
     }
 
     async fn evicts_count_for_the_function_that_evicts(rig: Rig) {
@@ -244,7 +242,7 @@ mod counts {
             forget_all().await.expect_err("as told");
             let stats = at("forget_all");
             assert_eq!((stats.failed_evicts, stats.errors_of(ErrorKind::Io)), (1, 1));
-            let total = current().stats().total;
+            let total = Cache::current().stats().total;
             assert_eq!((total.evicts, total.tag_evicts, total.failed_evicts), (2, 2, 1));
         })
         .await;
@@ -258,7 +256,11 @@ mod counts {
                 c(1).await;
                 assert!(forget_and_hang().now_or_never().is_none());
                 assert!(!c_entry(1).has().await.expect("the store answers"));
-                assert_eq!((at("forget_and_hang").evicts, current().stats().total.evicts), (1, 1), "{round}");
+                assert_eq!(
+                    (at("forget_and_hang").evicts, Cache::current().stats().total.evicts),
+                    (1, 1),
+                    "{round}"
+                );
             })
             .await;
         }
@@ -268,13 +270,13 @@ mod counts {
         let process = rig.process();
         with(process, async {
             c(1).await;
-            assert!(c_entry(1).delete().await.expect("the store answers"));
+            assert!(c_entry(1).evict().await.expect("the store answers"));
             assert_eq!(at("c").evicts, 1);
             put(Some(2)).await;
             assert_eq!(at("c").puts, 1);
             // Evicts, because there is nothing to store.
             put(None).await;
-            assert_eq!((at("c").evicts, current().stats().total.evicts), (2, 2));
+            assert_eq!((at("c").evicts, Cache::current().stats().total.evicts), (2, 2));
         })
         .await;
     }
@@ -326,7 +328,7 @@ mod counts {
             assert_eq!(at("odd").errors_of(ErrorKind::Encode), 4);
             assert_eq!(keyless(NoKey).await, 1);
             assert_eq!(at("keyless").errors_of(ErrorKind::Key), 1);
-            assert_eq!(current().stats().total.errors(), 6);
+            assert_eq!(Cache::current().stats().total.errors(), 6);
         })
         .await;
     }

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cachemacro_runtime::{Cache, ErrorKind, MissReason, Mode, mode};
+use cachemacro_runtime::{Cache, ErrorKind, MissReason, Mode};
 use cachemacro_tests::{DEADLINE, RedisServer, wait_until};
 use redis::aio::MultiplexedConnection;
 
@@ -223,7 +223,7 @@ async fn the_rights_that_the_guide_names_are_enough() {
         settings.build().expect("acceptable settings")
     };
     let (cache, other) = (build(), build());
-    let entry = |cache: &Cache| cache.entry::<u32>("number", &7).with_tags(["numbers"]);
+    let entry = |cache: &Cache| cache.entry::<u32>("number", 7).with_tags(["numbers"]);
 
     // A load, a caller in another process that waits for it, and a hit.
     let (begun, mut begins) = tokio::sync::oneshot::channel();
@@ -254,24 +254,24 @@ async fn the_rights_that_the_guide_names_are_enough() {
     assert!(entry.has().await.expect("it may"));
     entry.set(&3).await.expect("it may");
     // Its lease outlives what is stored, so the key's expiry is raised.
-    let short = cache.entry::<u32>("number", &8).with_ttl(Duration::from_secs(2));
+    let short = cache.entry::<u32>("number", 8).with_ttl(Duration::from_secs(2));
     short.set(&3).await.expect("it may");
-    mode(Mode::Refresh, short.get_or_load(async || 4)).await;
+    Mode::Refresh.scope(short.get_or_load(async || 4)).await;
     redis::cmd("SCRIPT").arg("FLUSH").exec_async(&mut admin).await.expect("the server forgets its scripts");
     entry.update(|number| number.unwrap_or(0) + 1).await.expect("it may");
-    assert_eq!(cache.entry::<i64>("count", &()).increment(2).await.expect("it may"), 2);
+    assert_eq!(cache.entry::<i64>("count", ()).increment(2).await.expect("it may"), 2);
     cache.evict_tags(["numbers"]).await.expect("it may");
-    entry.delete().await.expect("it may");
+    entry.evict().await.expect("it may");
     cache.evict_prefix("number").await.expect("it may");
     cache.health().await.expect("it may");
     cache.clear().await.expect("it may");
-    assert!(cache.entry::<u32>("number", &7).get().await.expect("it may").is_none());
+    assert!(cache.entry::<u32>("number", 7).get().await.expect("it may").is_none());
 
     let denied: Vec<redis::Value> =
         redis::cmd("ACL").arg("LOG").query_async(&mut admin).await.expect("the log can be read");
     assert!(denied.is_empty(), "{denied:#?}");
     let foreign = Cache::builder().redis(url).namespace("other").build().expect("acceptable settings");
-    let refused = foreign.entry::<u32>("number", &7).get().await;
+    let refused = foreign.entry::<u32>("number", 7).get().await;
     assert_eq!(
         refused.map_err(|error| error.kind()),
         Err(ErrorKind::Store),

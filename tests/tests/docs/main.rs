@@ -4,4 +4,6 @@ mod airports;
 mod examples;
 mod guide;
 mod new_user;
+mod public_api;
 mod rustdoc;
+mod sources;

@@ -44,11 +44,11 @@ async fn dropped(process: &Process, left: Left) -> Gate {
 
 /// The entry that is to go. It carries a tag that its readers do not name.
 fn row(process: &Process) -> Entry<u32> {
-    process.cache.entry("row", &1)
+    process.cache.entry("row", 1)
 }
 
 fn other(process: &Process) -> Entry<u32> {
-    process.cache.entry("other", &1)
+    process.cache.entry("other", 1)
 }
 
 /// A process without the means to evict at once, in which both entries are stored.
@@ -102,7 +102,7 @@ async fn many_are_waited_for_where_one_of_them_is_concerned(rig: Rig) {
 
 async fn an_evict_waits_for_no_scan_and_no_release(rig: Rig) {
     let process = filled(&rig).await;
-    let Ok(Lookup::Vacant(vacancy)) = process.cache.entry::<u32>("free", &1).lookup().await else {
+    let Ok(Lookup::Vacant(vacancy)) = process.cache.entry::<u32>("free", 1).lookup().await else {
         panic!("nothing is there")
     };
     let release = process.faults.gate(Op::Release);

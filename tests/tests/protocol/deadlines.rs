@@ -144,7 +144,7 @@ async fn a_site_spreads_its_ttls_as_far_as_it_says(rig: Rig) {
         Spread::row(cache, id).await;
         exact(cache, id).await;
     }
-    let put = |id: u64| cache.entry("spread put", &id);
+    let put = |id: u64| cache.entry("spread put", id);
     let spread: [&dyn Fn(u64) -> Entry<u64>; 3] =
         [&|id| spread_entry(cache, id), &|id| Spread::entry(cache, id), &put];
     for entry in spread {

@@ -11,7 +11,7 @@
 //! | a failed evict is counted | `by_default_a_failed_evict_is_counted_and_the_value_returned` |
 
 use cachemacro::store::faults::Op;
-use cachemacro::{ErrorKind, cache_evict, cache_put, cached, scope};
+use cachemacro::{ErrorKind, cache_evict, cache_put, cached};
 use cachemacro_tests::attributes::Calls;
 use cachemacro_tests::{Process, Rig, on_both_stores};
 
@@ -105,62 +105,66 @@ async fn stored() -> Option<u32> {
 
 async fn a_failed_evict_is_returned_where_the_caller_asked_for_it(rig: Rig) {
     let (process, bodies) = (rig.process(), Calls::new());
-    scope(process.cache.clone(), async {
-        row(7).await.expect("a row");
-        process.faults.fail_next(Op::Evict, 1, ErrorKind::Store);
-        assert_eq!(evict(7, Ok(8), &bodies).await, FAILED);
-        assert_eq!((bodies.count(), failed(&process), stored().await), (1, 1, Some(7)));
-        assert_eq!(evict(7, Ok(8), &bodies).await, Ok(8), "one that was done is not told");
-        assert_eq!((failed(&process), stored().await), (1, None));
+    process
+        .cache
+        .scope(async {
+            row(7).await.expect("a row");
+            process.faults.fail_next(Op::Evict, 1, ErrorKind::Store);
+            assert_eq!(evict(7, Ok(8), &bodies).await, FAILED);
+            assert_eq!((bodies.count(), failed(&process), stored().await), (1, 1, Some(7)));
+            assert_eq!(evict(7, Ok(8), &bodies).await, Ok(8), "one that was done is not told");
+            assert_eq!((failed(&process), stored().await), (1, None));
 
-        // Neither stored nor evicted.
-        row(7).await.expect("a row");
-        process.faults.fail_next(Op::Lease, 1, ErrorKind::Io);
-        process.faults.fail_next(Op::Evict, 1, ErrorKind::Store);
-        assert_eq!(put(7, Ok(8), &bodies).await, FAILED);
-        assert_eq!((bodies.count(), failed(&process), stored().await), (3, 2, Some(7)));
-        // Evicted instead of stored: that is no failed evict.
-        process.faults.fail_next(Op::Fill, 1, ErrorKind::Io);
-        assert_eq!(put(7, Ok(8), &bodies).await, Ok(8));
-        assert_eq!((failed(&process), stored().await), (2, None));
+            // Neither stored nor evicted.
+            row(7).await.expect("a row");
+            process.faults.fail_next(Op::Lease, 1, ErrorKind::Io);
+            process.faults.fail_next(Op::Evict, 1, ErrorKind::Store);
+            assert_eq!(put(7, Ok(8), &bodies).await, FAILED);
+            assert_eq!((bodies.count(), failed(&process), stored().await), (3, 2, Some(7)));
+            // Evicted instead of stored: that is no failed evict.
+            process.faults.fail_next(Op::Fill, 1, ErrorKind::Io);
+            assert_eq!(put(7, Ok(8), &bodies).await, Ok(8));
+            assert_eq!((failed(&process), stored().await), (2, None));
 
-        // One whose answer was lost may have been done.
-        row(7).await.expect("a row");
-        process.faults.lose_reply_next(Op::Evict);
-        assert_eq!(evict(7, Ok(8), &bodies).await, Err(Failure::Cache(ErrorKind::Timeout)));
-        assert_eq!((failed(&process), stored().await), (3, None));
+            // One whose answer was lost may have been done.
+            row(7).await.expect("a row");
+            process.faults.lose_reply_next(Op::Evict);
+            assert_eq!(evict(7, Ok(8), &bodies).await, Err(Failure::Cache(ErrorKind::Timeout)));
+            assert_eq!((failed(&process), stored().await), (3, None));
 
-        // The one before the body: the body runs all the same, and the one after it makes up for it.
-        row(7).await.expect("a row");
-        process.faults.fail_next(Op::Evict, 1, ErrorKind::Store);
-        let before = bodies.count();
-        assert_eq!(evict_before(7, Ok(8), &bodies).await, Ok(8));
-        assert_eq!((bodies.count(), failed(&process), stored().await), (before + 1, 3, None));
-    })
-    .await;
+            // The one before the body: the body runs all the same, and the one after it makes up for it.
+            row(7).await.expect("a row");
+            process.faults.fail_next(Op::Evict, 1, ErrorKind::Store);
+            let before = bodies.count();
+            assert_eq!(evict_before(7, Ok(8), &bodies).await, Ok(8));
+            assert_eq!((bodies.count(), failed(&process), stored().await), (before + 1, 3, None));
+        })
+        .await;
 }
 
 async fn the_functions_own_error_goes_before_that_of_an_evict(rig: Rig) {
     let (process, bodies) = (rig.process(), Calls::new());
-    scope(process.cache.clone(), async {
-        row(7).await.expect("a row");
-        process.faults.fail(Op::Evict, ErrorKind::Store);
-        assert_eq!(evict_in_any_case(7, Err(Failure::Own)).await, Err(Failure::Own));
-        assert_eq!(failed(&process), 1);
-        assert_eq!(put_or_evict(7, Err(Failure::Own)).await, Err(Failure::Own));
-        assert_eq!(failed(&process), 2);
-        assert_eq!(evict_before(7, Err(Failure::Own), &bodies).await, Err(Failure::Own));
-        assert_eq!(failed(&process), 3, "before and after are one evict");
-        assert_eq!(stored().await, Some(7), "none was done");
-        // Without `on_err` there is nothing to evict.
-        assert_eq!(evict(7, Err(Failure::Own), &bodies).await, Err(Failure::Own));
-        assert_eq!(put(7, Err(Failure::Own), &bodies).await, Err(Failure::Own));
-        assert_eq!(failed(&process), 3);
-        process.faults.heal();
-        assert_eq!(put_or_evict(7, Err(Failure::Own)).await, Err(Failure::Own));
-        assert_eq!((failed(&process), stored().await), (3, None));
-    })
-    .await;
+    process
+        .cache
+        .scope(async {
+            row(7).await.expect("a row");
+            process.faults.fail(Op::Evict, ErrorKind::Store);
+            assert_eq!(evict_in_any_case(7, Err(Failure::Own)).await, Err(Failure::Own));
+            assert_eq!(failed(&process), 1);
+            assert_eq!(put_or_evict(7, Err(Failure::Own)).await, Err(Failure::Own));
+            assert_eq!(failed(&process), 2);
+            assert_eq!(evict_before(7, Err(Failure::Own), &bodies).await, Err(Failure::Own));
+            assert_eq!(failed(&process), 3, "before and after are one evict");
+            assert_eq!(stored().await, Some(7), "none was done");
+            // Without `on_err` there is nothing to evict.
+            assert_eq!(evict(7, Err(Failure::Own), &bodies).await, Err(Failure::Own));
+            assert_eq!(put(7, Err(Failure::Own), &bodies).await, Err(Failure::Own));
+            assert_eq!(failed(&process), 3);
+            process.faults.heal();
+            assert_eq!(put_or_evict(7, Err(Failure::Own)).await, Err(Failure::Own));
+            assert_eq!((failed(&process), stored().await), (3, None));
+        })
+        .await;
 }
 
 async fn one_before_the_body_and_again_after_it_counts_once(rig: Rig) {
@@ -169,61 +173,71 @@ async fn one_before_the_body_and_again_after_it_counts_once(rig: Rig) {
         let total = process.cache.stats().total;
         (total.evicts, total.tag_evicts, total.failed_evicts)
     };
-    scope(process.cache.clone(), async {
-        row(7).await.expect("a row");
-        assert_eq!(evict_all_before(7).await, 7);
-        assert_eq!(counted(), (1, 1, 0));
-        process.faults.fail_next(Op::EvictTags, 1, ErrorKind::Store);
-        assert_eq!(evict_all_before(7).await, 7);
-        assert_eq!(counted(), (1, 2, 0), "done at the second time");
-        process.faults.fail_next(Op::EvictTags, 2, ErrorKind::Store);
-        assert_eq!(evict_all_before(7).await, 7);
-        assert_eq!(counted(), (1, 2, 1), "failed twice");
-    })
-    .await;
+    process
+        .cache
+        .scope(async {
+            row(7).await.expect("a row");
+            assert_eq!(evict_all_before(7).await, 7);
+            assert_eq!(counted(), (1, 1, 0));
+            process.faults.fail_next(Op::EvictTags, 1, ErrorKind::Store);
+            assert_eq!(evict_all_before(7).await, 7);
+            assert_eq!(counted(), (1, 2, 0), "done at the second time");
+            process.faults.fail_next(Op::EvictTags, 2, ErrorKind::Store);
+            assert_eq!(evict_all_before(7).await, 7);
+            assert_eq!(counted(), (1, 2, 1), "failed twice");
+        })
+        .await;
 }
 
 async fn by_default_a_failed_evict_is_counted_and_the_value_returned(rig: Rig) {
     let process = rig.process();
-    scope(process.cache.clone(), async {
-        row(7).await.expect("a row");
-        process.faults.fail(Op::Evict, ErrorKind::Store);
-        assert_eq!(evict_quietly(7).await, 8);
-        assert_eq!((failed(&process), stored().await), (1, Some(7)));
-        process.faults.fail_next(Op::Fill, 1, ErrorKind::Io);
-        assert_eq!(put_quietly(7, Ok(8)).await, Ok(8));
-        assert_eq!((failed(&process), stored().await), (2, Some(7)));
-        assert_eq!(process.cache.stats().total.errors_of(ErrorKind::Store), 2);
-        process.faults.heal();
-        assert_eq!(evict_quietly(7).await, 8);
-        assert_eq!((failed(&process), stored().await), (2, None));
-    })
-    .await;
+    process
+        .cache
+        .scope(async {
+            row(7).await.expect("a row");
+            process.faults.fail(Op::Evict, ErrorKind::Store);
+            assert_eq!(evict_quietly(7).await, 8);
+            assert_eq!((failed(&process), stored().await), (1, Some(7)));
+            process.faults.fail_next(Op::Fill, 1, ErrorKind::Io);
+            assert_eq!(put_quietly(7, Ok(8)).await, Ok(8));
+            assert_eq!((failed(&process), stored().await), (2, Some(7)));
+            assert_eq!(process.cache.stats().total.errors_of(ErrorKind::Store), 2);
+            process.faults.heal();
+            assert_eq!(evict_quietly(7).await, 8);
+            assert_eq!((failed(&process), stored().await), (2, None));
+        })
+        .await;
 }
 
 async fn the_others_of_one_function_are_sent_all_the_same(rig: Rig) {
     let process = rig.process();
     let fails = |op| process.faults.fail_next(op, 1, ErrorKind::Store);
-    scope(process.cache.clone(), async {
-        for op in [Op::Evict, Op::EvictTags] {
-            row(7).await.expect("a row");
-            other(7).await;
-            fails(op);
-            assert_eq!(all_of_them(7).await, FAILED, "{op:?}");
-            assert_eq!(stored().await, None, "{op:?}: the tag or the entry");
-            assert_eq!(other_entry(7).get().await.expect("the store answers"), Some(7), "{op:?}: the put");
-            other_entry(7).delete().await.expect("evicted");
-        }
-        assert_eq!(failed(&process), 2);
-        // The first error of several is told, each is counted.
-        fails(Op::EvictTags);
-        process.faults.fail(Op::Evict, ErrorKind::Io);
-        process.faults.fail_next(Op::Lease, 1, ErrorKind::Timeout);
-        let told = all_of_them(7).await;
-        assert!([FAILED, Err(Failure::Cache(ErrorKind::Io))].contains(&told), "{told:?}");
-        assert_eq!(failed(&process), 5);
-    })
-    .await;
+    process
+        .cache
+        .scope(async {
+            for op in [Op::Evict, Op::EvictTags] {
+                row(7).await.expect("a row");
+                other(7).await;
+                fails(op);
+                assert_eq!(all_of_them(7).await, FAILED, "{op:?}");
+                assert_eq!(stored().await, None, "{op:?}: the tag or the entry");
+                assert_eq!(
+                    other_entry(7).get().await.expect("the store answers"),
+                    Some(7),
+                    "{op:?}: the put"
+                );
+                other_entry(7).evict().await.expect("evicted");
+            }
+            assert_eq!(failed(&process), 2);
+            // The first error of several is told, each is counted.
+            fails(Op::EvictTags);
+            process.faults.fail(Op::Evict, ErrorKind::Io);
+            process.faults.fail_next(Op::Lease, 1, ErrorKind::Timeout);
+            let told = all_of_them(7).await;
+            assert!([FAILED, Err(Failure::Cache(ErrorKind::Io))].contains(&told), "{told:?}");
+            assert_eq!(failed(&process), 5);
+        })
+        .await;
 }
 
 on_both_stores!(

@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use cachemacro::__private::{Fallible, NoRules, Plain, When, Writes, write};
 use cachemacro::store::faults::Op;
-use cachemacro::{Entry, EntryRules, MissReason, Mode, Policy, mode};
+use cachemacro::{Entry, EntryRules, MissReason, Mode, Policy};
 use cachemacro_tests::halt::Point::{After, AfterQuery, Before, BeforeQuery};
 use cachemacro_tests::halt::{Halted, Stops, Table, ended, reached, soon};
 use cachemacro_tests::monitor::Watched;
@@ -37,7 +37,7 @@ use cachemacro_tests::{FaultProxy, Process, RedisServer, Rig, on_both_stores};
 use tokio::task::JoinHandle;
 
 fn entry(process: &Process) -> Entry<u64> {
-    process.cache.entry("row", &7).with_tags(["tag"])
+    process.cache.entry("row", 7).with_tags(["tag"])
 }
 
 /// A reader that has found nothing and, were it let, has joined the flight.
@@ -57,7 +57,7 @@ async fn who_came_before_the_load_takes_it_whatever_became_of_the_fill(rig: Rig)
     let leader = tokio::spawn(leader.end());
     reached(&fill).await;
     table.write();
-    entry(&there).delete().await.expect("evicted");
+    entry(&there).evict().await.expect("evicted");
     fill.open();
     assert_eq!((ended(leader).await, ended(follower).await), (1, 1));
     assert_eq!(table.queries(), 1);
@@ -68,7 +68,7 @@ async fn who_came_after_the_load_began_does_not_take_it_where_the_fill_is_refuse
     let (here, there, table) = (rig.process(), rig.process(), Table::default());
     let leader = Halted::start(&here, AfterQuery, |stops| table.read(&entry(&here), stops)).await;
     table.write();
-    entry(&there).delete().await.expect("evicted");
+    entry(&there).evict().await.expect("evicted");
     let follower = follow(&here, &table, &entry(&here)).await;
     assert_eq!(leader.end().await, 1);
     assert_eq!(ended(follower).await, 2);
@@ -97,7 +97,7 @@ async fn who_came_after_the_read_was_sent_does_not_take_what_it_found(rig: Rig) 
     gate.open();
     reached(&answered).await;
     table.write();
-    entry(&there).delete().await.expect("evicted");
+    entry(&there).evict().await.expect("evicted");
     let follower = follow(&here, &table, &entry(&here)).await;
     answered.open();
     assert_eq!(ended(leader).await, 1);
@@ -132,7 +132,7 @@ async fn who_comes_after_the_fill_was_sent_does_not_join(rig: Rig) {
     let leader = tokio::spawn(leader.end());
     reached(&filled).await;
     table.write();
-    entry(&there).delete().await.expect("evicted");
+    entry(&there).evict().await.expect("evicted");
     let late = follow(&here, &table, &entry(&here)).await;
     filled.open();
     assert_eq!((ended(leader).await, ended(waiting).await), (1, 1));
@@ -174,7 +174,7 @@ async fn who_starts_after_an_evict_never_joins_the_flight_from_before_it(rig: Ri
             "late tag" => entry.with_rules(EntryRules::none().tags(|_| vec!["late".to_owned()])),
             _ => entry.with_tags(["tag"]),
         };
-        cache.on(move |_: &Changed, evict| evict.key("row", &at));
+        cache.on(move |_: &Changed, evict| evict.key("row", at));
         let read = |stops| table.read_as(&entry, stops, u64::cast_signed);
         let leader = Halted::start(&here, AfterQuery, read).await;
         let misses = || cache.stats().total.misses();
@@ -185,7 +185,7 @@ async fn who_starts_after_an_evict_never_joins_the_flight_from_before_it(rig: Ri
         let evicts = |when| Writes::new(Fallible).evict(Some(cache), when).evict_entry(&entry);
         let failing = pin!(async { Err::<i64, _>("after it wrote") });
         match how {
-            "key" => entry.delete().await.map(drop),
+            "key" => entry.evict().await.map(drop),
             "tag" => cache.evict_tags(["tag"]).await,
             "prefix" => cache.evict_prefix("row").await.map(drop),
             "set" => entry.set(&new).await,
@@ -215,7 +215,7 @@ async fn who_starts_after_an_evict_never_joins_the_flight_from_before_it(rig: Ri
                 Ok(())
             }
             "refresh" => {
-                assert_eq!(mode(Mode::Refresh, entry.get_or_load(async || new)).await, new);
+                assert_eq!(Mode::Refresh.scope(entry.get_or_load(async || new)).await, new);
                 Ok(())
             }
             _ => {
@@ -248,7 +248,7 @@ async fn who_names_a_tag_that_the_leader_does_not_takes_only_a_later_load(rig: R
     assert_eq!(ended(follower).await, 2);
 
     // Found by the leader.
-    entry(&here).delete().await.expect("evicted");
+    entry(&here).evict().await.expect("evicted");
     let there = rig.process();
     let other = Halted::start(&there, AfterQuery, |stops| table.read(&entry(&there), stops)).await;
     let leader = Halted::start(&here, Before(Op::Changed), |stops| table.read(&entry(&here), stops)).await;
@@ -317,7 +317,7 @@ async fn a_lease_request_is_never_sent_twice() {
         // The kind of a load's lease, which no other request carries.
         proxy.lose_reply_to(b"\r\n$1\r\nL\r\n", loss);
         for round in 0..2 {
-            assert_eq!(cache.get_or_load("row", &7, async || round).await, round, "{loss:?}");
+            assert_eq!(cache.get_or_load("row", 7, async || round).await, round, "{loss:?}");
             assert_eq!(proxy.lost(), 1);
         }
         let key = format!("{namespace}:row:7");
@@ -352,7 +352,7 @@ async fn an_entry_from_before_its_site_had_a_tag_is_not_used(rig: Rig) {
 async fn a_tag_that_the_value_names_can_be_evicted_during_the_load(rig: Rig) {
     let (here, there, table) = (rig.process(), rig.process(), Table::default());
     let rules = EntryRules::none().tags(|_| vec!["late".to_owned()]);
-    let entry = |process: &Process| process.cache.entry("row", &7).with_rules(rules);
+    let entry = |process: &Process| process.cache.entry("row", 7).with_rules(rules);
     for (round, point) in [AfterQuery, Before(Op::Capture), After(Op::Capture)].into_iter().enumerate() {
         let leader = Halted::start(&here, point, |stops| table.read(&entry(&here), stops)).await;
         let old = table.write() - 1;
@@ -395,7 +395,7 @@ async fn a_put_hands_its_value_to_readers_and_none_of_an_older_load(rig: Rig) {
     assert_eq!(table.queries(), queries, "the put's value was stored");
 
     // A load that starts during a put takes its lease over; then the put stores nothing.
-    entry(&here).delete().await.expect("evicted");
+    entry(&here).evict().await.expect("evicted");
     let put = Halted::start(&there, AfterQuery, |stops| {
         let (table, entry) = (table.clone(), entry(&there));
         tokio::spawn(async move {
@@ -428,7 +428,7 @@ async fn who_takes_young_values_only_does_not_take_an_old_one_that_the_leader_fo
         let misses = here.cache.stats().total.misses();
         let (entry, table) = (entry(&here), table.clone());
         let read = async move { entry.get_or_load(async || table.query()).await };
-        followers.push(tokio::spawn(mode(Mode::MaxAge(Duration::from_secs(max_age)), read)));
+        followers.push(tokio::spawn(Mode::MaxAge(Duration::from_secs(max_age)).scope(read)));
         soon("the follower reads", || here.cache.stats().total.misses() > misses).await;
     }
     assert_eq!(other.end().await, 1);

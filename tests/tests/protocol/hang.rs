@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 fn entry(process: &Process) -> Entry<u64> {
-    process.cache.entry("row", &7).with_tags(["tag"])
+    process.cache.entry("row", 7).with_tags(["tag"])
 }
 
 async fn in_time<T>(future: impl Future<Output = T>) -> T {
@@ -47,7 +47,7 @@ fn alive() -> usize {
 
 /// How many tasks there are once the connections are open.
 async fn tasks_at_rest(rig: &Rig, process: &Process) -> usize {
-    let warm = process.cache.entry::<u8>("warm", &1);
+    let warm = process.cache.entry::<u8>("warm", 1);
     // Someone waits for a busy lease, which opens what waiting needs.
     let Ok(Lookup::Vacant(vacancy)) = warm.lookup().await else { panic!("nothing is there") };
     let mut waiter = pin!(warm.get_or_load(async || 2));
@@ -79,7 +79,7 @@ async fn follow(process: &Process, table: &Table, entry: &Entry<u64>) -> JoinHan
 
 async fn a_body_that_reaches_its_own_key_runs_it_unstored(rig: Rig) {
     let process = rig.process();
-    let (one, two) = (process.cache.entry::<u32>("one", &1), process.cache.entry::<u32>("two", &2));
+    let (one, two) = (process.cache.entry::<u32>("one", 1), process.cache.entry::<u32>("two", 2));
     let inner = || one.get_or_load(async || 1);
     let outer = one.get_or_load(async || two.get_or_load(async || inner().await + 10).await + 100);
     assert_eq!(in_time(outer).await, 111);
@@ -88,7 +88,7 @@ async fn a_body_that_reaches_its_own_key_runs_it_unstored(rig: Rig) {
 
     // The same in a put.
     let put = Writes::new(Plain).put(Some(one.clone()), NoRules, false);
-    one.delete().await.expect("evicted");
+    one.evict().await.expect("evicted");
     let body = pin!(async { one.get_or_load(async || 2).await + 1 });
     assert_eq!(in_time(write(put, body, |_, writes| writes)).await, 3);
     assert_eq!(one.get().await.expect("the store answers"), Some(3));
@@ -96,7 +96,7 @@ async fn a_body_that_reaches_its_own_key_runs_it_unstored(rig: Rig) {
 
 async fn a_body_that_looks_its_own_key_up_gets_a_vacancy(rig: Rig) {
     let process = rig.process();
-    let one = process.cache.entry::<u32>("one", &1);
+    let one = process.cache.entry::<u32>("one", 1);
     let outer = one.get_or_load(async || match one.lookup().await.expect("the store answers") {
         Lookup::Hit(_) => panic!("nothing is there"),
         Lookup::Vacant(vacancy) => {
@@ -115,13 +115,13 @@ async fn a_body_that_reaches_its_own_key_among_many_runs_it_unstored(rig: Rig) {
         calls.fetch_add(1, Ordering::SeqCst);
         ids.into_iter().map(|id| (id, id * 2)).collect()
     };
-    let outer = cache.get_or_load("many", &1_u32, async || {
+    let outer = cache.get_or_load("many", 1_u32, async || {
         let inner = cache.get_or_load_many::<u32, u32, _>("many", [1, 2], double).await;
         inner[&1] + inner[&2]
     });
     assert_eq!((in_time(outer).await, calls.load(Ordering::SeqCst)), (6, 1));
-    assert_eq!(cache.get::<u32>("many", &1_u32).await.expect("the store answers"), Some(6));
-    assert_eq!(cache.get::<u32>("many", &2_u32).await.expect("the store answers"), Some(4));
+    assert_eq!(cache.get::<u32>("many", 1_u32).await.expect("the store answers"), Some(6));
+    assert_eq!(cache.get::<u32>("many", 2_u32).await.expect("the store answers"), Some(4));
 
     // The same the other way round.
     cache.clear().await.expect("cleared");
@@ -135,7 +135,7 @@ async fn a_body_that_reaches_its_own_key_among_many_runs_it_unstored(rig: Rig) {
 
 async fn two_functions_that_call_each_other_end_after_the_wait(rig: Rig) {
     let process = rig.process_with(|builder| builder.wait(Duration::from_millis(50)));
-    let entries = [process.cache.entry::<u32>("pair", &0), process.cache.entry::<u32>("pair", &1)];
+    let entries = [process.cache.entry::<u32>("pair", 0), process.cache.entry::<u32>("pair", 1)];
     let both = Arc::new(Barrier::new(2));
     let calls = [(0, 1), (1, 0)].map(|(mine, other)| {
         let (entries, both) = (entries.clone(), both.clone());
@@ -157,7 +157,7 @@ async fn a_leader_that_is_never_polled_again_costs_the_others_their_wait(rig: Ri
     let settings = |builder: cachemacro::CacheBuilder| builder.wait(WAIT).lease(Duration::from_millis(100));
     let (here, there) = (rig.process_with(settings), rig.process_with(settings));
     let loads = AtomicU32::new(0);
-    let stuck = here.cache.entry::<u32>("stuck", &1);
+    let stuck = here.cache.entry::<u32>("stuck", 1);
     let mut leader = Box::pin(stuck.get_or_load(async || {
         loads.fetch_add(1, Ordering::SeqCst);
         std::future::pending().await
@@ -176,7 +176,7 @@ async fn a_leader_that_is_never_polled_again_costs_the_others_their_wait(rig: Ri
     assert!(followers.iter().all(|value| *value == followers[0]), "{followers:?}");
     assert_eq!(loads.load(Ordering::SeqCst), 2);
     // In another process: the same, until the lease has lapsed for want of renewal.
-    let other = there.cache.entry::<u32>("stuck", &1);
+    let other = there.cache.entry::<u32>("stuck", 1);
     let mut round = 200;
     wait_until("a load elsewhere is stored", DEADLINE, async || {
         if !rig.is_redis() {
@@ -208,7 +208,7 @@ async fn a_leader_dropped_at_any_point_hands_on_and_leaves_nothing(rig: Rig) {
                 assert_eq!(ended(follower).await, 1, "{point:?}");
             }
             assert_nothing_is_left(&rig, &process, tasks).await;
-            entry(&process).delete().await.expect("evicted");
+            entry(&process).evict().await.expect("evicted");
         }
     }
 }
@@ -224,7 +224,7 @@ async fn followers_that_are_dropped_leave_nothing(rig: Rig) {
     leader.abort().await;
     assert_eq!(ended(stays).await, 1, "who was to lead is gone, so the next one does");
     let leader = Halted::start(&process, AfterQuery, |stops| {
-        table.read(&process.cache.entry("row", &7).with_tags(["other"]), stops)
+        table.read(&process.cache.entry("row", 7).with_tags(["other"]), stops)
     })
     .await;
     assert_eq!(leader.end().await, 1);
@@ -458,7 +458,7 @@ async fn a_load_that_outlives_its_lease_keeps_it() {
     assert_eq!((one, other), (1, 1));
 
     // The same for one that is loaded by hand.
-    first.delete().await.expect("evicted");
+    first.evict().await.expect("evicted");
     let Ok(Lookup::Vacant(vacancy)) = first.lookup().await else { panic!("nothing is there") };
     wait_for("it was renewed", || here.faults.count(Op::Renew) >= 10).await;
     assert!(vacancy.fill(&3).await.expect("a small value"));

@@ -25,7 +25,7 @@ use cachemacro_tests::{DEADLINE, Process, Rig, on_both_stores, wait_until};
 use tokio::task::JoinHandle;
 
 fn entry(process: &Process) -> Entry<u64> {
-    process.cache.entry("row", &7).with_tags(["tag"])
+    process.cache.entry("row", 7).with_tags(["tag"])
 }
 
 /// The same entry, with a tag that only the value names.
@@ -146,7 +146,7 @@ async fn a_load_whose_fill_failed_is_returned_and_its_lease_given_back(rig: Rig)
         let next = impatient(entry(&there));
         assert_eq!(ended(table.read(&next, Stops::default())).await, 1, "{how}");
         assert_eq!(next.get().await.expect("the store answers"), Some(1), "{how}");
-        next.delete().await.expect("evicted");
+        next.evict().await.expect("evicted");
     }
 }
 
@@ -169,7 +169,7 @@ async fn who_joined_late_is_served_where_the_fill_failed(rig: Rig) {
         let stored = kind == ErrorKind::Timeout;
         assert_eq!(table.queries(), if stored { 1 } else { 2 }, "{how}: they went on together");
         assert_eq!(entry.get().await.expect("the store answers"), Some(1), "{how}");
-        entry.delete().await.expect("evicted");
+        entry.evict().await.expect("evicted");
     }
 }
 
@@ -177,7 +177,7 @@ async fn who_joined_late_is_served_where_the_fill_failed(rig: Rig) {
 type Grid = BTreeMap<(u8, u8), u32>;
 
 fn grid(process: &Process) -> Entry<Grid> {
-    impatient(process.cache.entry("grid", &7).with_codec::<Json>())
+    impatient(process.cache.entry("grid", 7).with_codec::<Json>())
 }
 
 async fn what_cannot_be_encoded_is_returned_counted_and_evicted(rig: Rig) {

@@ -19,7 +19,7 @@ fn call<F>(
 where
     F: Future<Output = u32> + Send,
 {
-    let (entry, loads) = (process.cache.entry::<u32>("row", &7), loads.clone());
+    let (entry, loads) = (process.cache.entry::<u32>("row", 7), loads.clone());
     tokio::spawn(async move { entry.get_or_load(|| load(loads.fetch_add(1, Ordering::SeqCst))).await })
 }
 

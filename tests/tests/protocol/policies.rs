@@ -8,7 +8,7 @@ use std::time::Duration;
 use cachemacro::__private::{NoRules, Opt, Outcome, Plain, Res, Shareable, When, Writes, load, write};
 use cachemacro::header::{COMPRESSED, Header};
 use cachemacro::store::faults::Op;
-use cachemacro::{Cache, Entry, EntryRules, ErrorKind, MissReason, Mode, Policy, Ttl, cached, mode};
+use cachemacro::{Cache, Entry, EntryRules, ErrorKind, MissReason, Mode, Policy, Ttl, cached};
 use cachemacro_tests::halt::{ended, reached};
 use cachemacro_tests::{Process, Rig, on_both_stores, wait_for};
 
@@ -16,7 +16,7 @@ const MINUTE: Duration = Duration::from_mins(1);
 const DAY: Duration = Duration::from_hours(24);
 
 fn entry(process: &Process) -> Entry<u32> {
-    process.cache.entry("row", &7).with_tags(["tag"])
+    process.cache.entry("row", 7).with_tags(["tag"])
 }
 
 /// Everything that reads or writes an entry.
@@ -47,24 +47,25 @@ async fn a_bypass_leaves_the_store_alone_and_still_evicts(rig: Rig) {
     let entry = entry(&process);
     entry.set(&1).await.expect("set");
     let before = asked(&process);
-    mode(Mode::Bypass, async {
-        assert_eq!(entry.get_or_load(async || 2).await, 2);
-        assert_eq!(entry.get().await.expect("nothing is asked"), None);
-        assert!(!entry.has().await.expect("nothing is asked"));
-        // Inside another mode the inner one holds.
-        assert_eq!(mode(Mode::Normal, entry.get_or_load(async || 3)).await, 1);
-        // A task of its own is not bypassed.
-        let spawned = tokio::spawn({
-            let entry = entry.clone();
-            async move { entry.get_or_load(async || 4).await }
-        });
-        assert_eq!(spawned.await.expect("no panic"), 1);
-    })
-    .await;
+    Mode::Bypass
+        .scope(async {
+            assert_eq!(entry.get_or_load(async || 2).await, 2);
+            assert_eq!(entry.get().await.expect("nothing is asked"), None);
+            assert!(!entry.has().await.expect("nothing is asked"));
+            // Inside another mode the inner one holds.
+            assert_eq!(Mode::Normal.scope(entry.get_or_load(async || 3)).await, 1);
+            // A task of its own is not bypassed.
+            let spawned = tokio::spawn({
+                let entry = entry.clone();
+                async move { entry.get_or_load(async || 4).await }
+            });
+            assert_eq!(spawned.await.expect("no panic"), 1);
+        })
+        .await;
     assert_eq!(asked(&process), before + 2, "the two reads outside the bypass");
     assert_eq!(entry.get().await.expect("the store answers"), Some(1));
     let put = Writes::new(Plain).put(Some(entry.clone()), NoRules, false);
-    mode(Mode::Bypass, write(put, pin!(async { 5 }), |_, writes| writes)).await;
+    Mode::Bypass.scope(write(put, pin!(async { 5 }), |_, writes| writes)).await;
     assert_eq!(entry.get().await.expect("the store answers"), None, "outdated, so evicted");
 }
 
@@ -72,20 +73,20 @@ async fn a_refresh_loads_anew_and_stores(rig: Rig) {
     let process = rig.process();
     let entry = entry(&process);
     assert_eq!(entry.get_or_load(async || 1).await, 1);
-    assert_eq!(mode(Mode::Refresh, entry.get_or_load(async || 2)).await, 2);
+    assert_eq!(Mode::Refresh.scope(entry.get_or_load(async || 2)).await, 2);
     assert_eq!(entry.get_or_load(async || 3).await, 2);
     // A body that reaches its own key does not come between.
     let inner = async || entry.get_or_load(async || 20).await + 1;
-    assert_eq!(mode(Mode::Refresh, entry.get_or_load(inner)).await, 21);
+    assert_eq!(Mode::Refresh.scope(entry.get_or_load(inner)).await, 21);
     assert_eq!(entry.get_or_load(async || 3).await, 21);
     entry.set(&2).await.expect("set");
     // One that fails leaves what is there.
-    let failed = mode(Mode::Refresh, entry.try_get_or_load(async || Err("no"))).await;
+    let failed = Mode::Refresh.scope(entry.try_get_or_load(async || Err("no"))).await;
     assert_eq!(failed, Err("no"));
     assert_eq!(entry.get_or_load(async || 4).await, 2);
     // One that finds no row removes it.
     let mut body = pin!(async { None });
-    let gone = mode(Mode::Refresh, load(Some(entry.clone()), Opt, NoRules, body.as_mut())).await;
+    let gone = Mode::Refresh.scope(load(Some(entry.clone()), Opt, NoRules, body.as_mut())).await;
     assert_eq!((gone, entry.get().await.expect("the store answers")), (None, None));
 }
 
@@ -124,14 +125,14 @@ async fn a_disabled_cache_runs_functions_and_evicts(rig: Rig) {
     outdated("a put and an evict of a tag", 2).await;
     entry.set(&3).await.expect("evicted");
     outdated("a set", 2).await;
-    entry.delete().await.expect("evicted");
+    entry.evict().await.expect("evicted");
     outdated("a delete", 2).await;
     assert_eq!(asked(&process), 0, "nothing else is asked of the store");
 }
 
 async fn what_is_over_the_size_limit_is_returned_and_not_stored(rig: Rig) {
     let process = rig.process_with(|builder| builder.max_value(100));
-    let entry = process.cache.entry::<Vec<u8>>("large", &7);
+    let entry = process.cache.entry::<Vec<u8>>("large", 7);
     let value = |length: usize| vec![7; length];
     // One byte of the hundred is its length.
     assert_eq!(entry.get_or_load(async || value(100)).await.len(), 100);
@@ -202,7 +203,7 @@ async fn a_ttl_of_nothing_is_not_stored(rig: Rig) {
 
 async fn the_ttl_is_the_values_the_calls_the_sites_or_the_caches(rig: Rig) {
     let process = rig.process_with(|builder| builder.ttl(MINUTE));
-    let base = || process.cache.entry::<u32>("row", &7);
+    let base = || process.cache.entry::<u32>("row", 7);
     let site = Policy { ttl: Some(Ttl::For(2 * MINUTE)), ..Policy::DEFAULT };
     let rules = EntryRules::none().ttl(|minutes: &u32| Ttl::For(*minutes * MINUTE));
     for (what, entry, minutes) in [
@@ -211,7 +212,7 @@ async fn the_ttl_is_the_values_the_calls_the_sites_or_the_caches(rig: Rig) {
         ("the call's", base().with_policy(site).with_ttl(3 * MINUTE), 3),
         ("the value's", base().with_policy(site).with_ttl(3 * MINUTE).with_rules(rules), 4),
     ] {
-        entry.delete().await.expect("evicted");
+        entry.evict().await.expect("evicted");
         entry.get_or_load(async || 4).await;
         let ttl = entry.ttl().await.expect("the store answers").expect("it is there");
         let full = minutes * MINUTE;
@@ -221,10 +222,10 @@ async fn the_ttl_is_the_values_the_calls_the_sites_or_the_caches(rig: Rig) {
 
 async fn never_is_a_long_time_and_with_tags_thirty_days(rig: Rig) {
     let process = rig.process();
-    let never = process.cache.entry::<u32>("row", &8).with_ttl(Ttl::Never);
+    let never = process.cache.entry::<u32>("row", 8).with_ttl(Ttl::Never);
     let tagged = entry(&process).with_ttl(Ttl::Never);
-    let longer = process.cache.entry::<u32>("row", &9).with_tags(["tag"]).with_ttl(90 * DAY);
-    let late = process.cache.entry::<u32>("row", &10).with_ttl(Ttl::Never);
+    let longer = process.cache.entry::<u32>("row", 9).with_tags(["tag"]).with_ttl(90 * DAY);
+    let late = process.cache.entry::<u32>("row", 10).with_ttl(Ttl::Never);
     let late = late.with_rules(EntryRules::none().tags(|_| vec!["late".to_owned()]));
     for entry in [&never, &tagged, &longer, &late] {
         entry.get_or_load(async || 1).await;
@@ -270,7 +271,7 @@ async fn an_absent_row_is_stored_where_the_site_says_so(rig: Rig) {
     let plain = entry(&process);
     assert_eq!(call(&plain, Opt, None).await, None);
     assert_eq!(call(&plain, Opt, Some(1)).await, Some(1), "it was not stored");
-    plain.delete().await.expect("evicted");
+    plain.evict().await.expect("evicted");
 
     let policy = Policy { cache_none: true, none_ttl: Some(Ttl::For(MINUTE)), ..Policy::DEFAULT };
     let entry = plain.clone().with_policy(policy);
@@ -314,7 +315,7 @@ async fn an_error_that_is_stored_is_loaded_once(rig: Rig) {
         assert_eq!(failing(&process.cache, 7, &loads).await, no());
     }
     assert_eq!(loads.load(Ordering::SeqCst), 1);
-    failing_entry(&process.cache, 7).delete().await.expect("evicted");
+    failing_entry(&process.cache, 7).evict().await.expect("evicted");
     let fill = process.faults.gate(Op::Fill);
     assert_eq!(failing(&process.cache, 7, &loads).await, no());
     reached(&fill).await;
@@ -360,8 +361,8 @@ async fn arguments_that_cannot_be_a_key_run_the_function_uncached(rig: Rig) {
     }
     assert_eq!(entry.get().await.expect_err("no key").kind(), ErrorKind::Key);
     assert_eq!(entry.set(&1).await.expect_err("no key").kind(), ErrorKind::Key);
-    assert_eq!(entry.delete().await.expect_err("no key").kind(), ErrorKind::Key);
-    let error = process.cache.evict().entry(&entry).key("row", &1).run().await.expect_err("no key");
+    assert_eq!(entry.evict().await.expect_err("no key").kind(), ErrorKind::Key);
+    let error = process.cache.evict().entry(&entry).key("row", 1).run().await.expect_err("no key");
     assert_eq!(error.kind(), ErrorKind::Key);
     assert_eq!(process.faults.count(Op::Evict), 1, "the other one is evicted all the same");
     assert!(process.cache.stats().total.errors_of(ErrorKind::Key) >= 2);

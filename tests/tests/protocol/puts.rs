@@ -31,7 +31,7 @@ async fn put(entry: Entry<u64>, row: Arc<AtomicU64>, value: u64, mut dice: Dice)
 /// Rounds of two puts, and on every third one a reader among them. How many left a value.
 async fn rounds(processes: &[Process; 2], rounds: u64) -> u64 {
     let row = Arc::new(AtomicU64::new(0));
-    let entries = processes.each_ref().map(|process| process.cache.entry::<u64>("row", &7));
+    let entries = processes.each_ref().map(|process| process.cache.entry::<u64>("row", 7));
     let (mut left, mut stored) = ([0, 0], 0);
     for round in 0..rounds {
         let mut dice = Dice::new(round);

@@ -140,7 +140,7 @@ impl Scene {
                 _ => {
                     let written = body.await;
                     return match kind {
-                        Kind::Delete => entry.delete().await.map(drop),
+                        Kind::Delete => entry.evict().await.map(drop),
                         Kind::EvictTag => cache.evict_tags(["tag 7"]).await,
                         Kind::EvictPrefix => cache.evict_prefix("row").await.map(drop),
                         Kind::Clear => cache.clear().await.map(drop),

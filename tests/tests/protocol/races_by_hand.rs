@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use cachemacro::__private::{NoRules, Plain, Writes, write};
 use cachemacro::store::faults::{Gate, Op};
-use cachemacro::{ErrorKind, Lookup, Mode, Result, mode};
+use cachemacro::{ErrorKind, Lookup, Mode, Result};
 use cachemacro_tests::halt::Point::{self, AfterQuery, BeforeQuery};
 use cachemacro_tests::halt::{Halted, Stops, Table, ended};
 use cachemacro_tests::schedule::{LOAD_POINTS, NEW, OLD, ORDERS, Order, Pair, Row, around, play_all};
@@ -136,7 +136,7 @@ impl Scene {
         match self.schedule.reader {
             Reader::Waiting => self.pair.read(loading, Stops::default()),
             Reader::Refresh => {
-                tokio::spawn(async move { mode(Mode::Refresh, entry.get_or_load(query)).await })
+                tokio::spawn(async move { Mode::Refresh.scope(entry.get_or_load(query)).await })
             }
             Reader::ByHand => tokio::spawn(async move {
                 match entry.lookup().await.expect("the store answers") {
@@ -172,12 +172,12 @@ impl Scene {
             }
             let written = (7, table.write());
             match kind {
-                Kind::Delete => entry.delete().await.map(drop),
+                Kind::Delete => entry.evict().await.map(drop),
                 Kind::EvictTag => cache.evict_tags(["tag 7"]).await,
                 Kind::Set => entry.set(&written).await,
                 Kind::Update => entry.update(|_| written).await.map(drop),
                 _ => {
-                    mode(Mode::Refresh, entry.get_or_load(async || (7, table.query()))).await;
+                    Mode::Refresh.scope(entry.get_or_load(async || (7, table.query()))).await;
                     Ok(())
                 }
             }
@@ -264,7 +264,7 @@ async fn a_renewal_never_brings_a_lease_back(rig: Rig) {
             let loading = rig.process_with(|builder| builder.lease(lease));
             let (writing, table) = (rig.process(), Table::default());
             let entry = |process: &Process| {
-                process.cache.entry::<u64>("row", &(before, at)).with_tags([format!("tag {before} {at}")])
+                process.cache.entry::<u64>("row", (before, at)).with_tags([format!("tag {before} {at}")])
             };
             let renewal = if before { Some(loading.faults.gate(Op::Renew)) } else { None };
             let renewed = loading.faults.gate_after(Op::Renew);
@@ -273,7 +273,7 @@ async fn a_renewal_never_brings_a_lease_back(rig: Rig) {
             reached(renewal.as_ref().unwrap_or(&renewed)).await;
             let new = table.write();
             match how {
-                "delete" => entry(&writing).delete().await.map(drop),
+                "delete" => entry(&writing).evict().await.map(drop),
                 "set" => entry(&writing).set(&new).await,
                 "tag" => writing.cache.evict_tags([format!("tag {before} {at}")]).await,
                 _ => {
@@ -308,7 +308,7 @@ async fn no_load_overwrites_an_increment(rig: Rig) {
             let namespace = format!("{}-{at}-{add_at:?}", rig.namespace());
             let process = || rig.process_with(|builder| builder.namespace(&namespace));
             let (loading, adding, table) = (process(), process(), Table::default());
-            let entry = |process: &Process| process.cache.entry::<i64>("count", &7).with_tags(["tag"]);
+            let entry = |process: &Process| process.cache.entry::<i64>("count", 7).with_tags(["tag"]);
             let load = || {
                 Halted::start(&loading, load_at, |stops| table.read_as(&entry(&loading), stops, |_| LOADED))
             };

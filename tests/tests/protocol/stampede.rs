@@ -66,7 +66,7 @@ where
                 loads.one(wait_for("all have missed", all_missed)).await;
                 make()
             });
-            load(Some(cache.entry("burst", &1)), outcome, NoRules, body).await
+            load(Some(cache.entry("burst", 1)), outcome, NoRules, body).await
         })
     });
     let returned = join_all(callers).await;
@@ -77,7 +77,7 @@ async fn one_cold_key(rig: &Rig) {
     let process = rig.process();
     let loads = Arc::new(AtomicUsize::new(0));
     let callers = (0..CALLERS).map(|_| {
-        let (entry, loads) = (process.cache.entry::<usize>("cold", &1), loads.clone());
+        let (entry, loads) = (process.cache.entry::<usize>("cold", 1), loads.clone());
         tokio::spawn(async move {
             entry
                 .get_or_load(async || {
@@ -180,7 +180,7 @@ where
                 loads.one(tokio::time::sleep(takes)).await;
                 value.clone()
             });
-            assert_eq!(load(Some(cache.entry("wave", &1)), outcome, NoRules, body).await, value);
+            assert_eq!(load(Some(cache.entry("wave", 1)), outcome, NoRules, body).await, value);
             began.elapsed()
         })
     });
@@ -219,7 +219,7 @@ async fn a_load_longer_than_the_wait_is_shared_all_the_same() {
 async fn a_leader_that_waited_for_another_process_is_not_left_as_it_loads() {
     let rig = Rig::memory();
     let (here, there) = (rig.process_with(|builder| builder.wait(2 * WAIT)), rig.process());
-    let Ok(Lookup::Vacant(_busy)) = there.cache.entry::<u32>("wave", &1).lookup().await else {
+    let Ok(Lookup::Vacant(_busy)) = there.cache.entry::<u32>("wave", 1).lookup().await else {
         panic!("nothing is there")
     };
     let (loads, took) = waves(&here, Plain, WAIT / 2, 7_u32).await;
@@ -235,7 +235,7 @@ async fn without_waiting_for_other_processes_callers_share_within_theirs() {
     assert_eq!(loads.seen(), (1, 1, 1));
 
     here.cache.clear().await.expect("cleared");
-    let Ok(Lookup::Vacant(_busy)) = there.cache.entry::<u32>("wave", &1).lookup().await else {
+    let Ok(Lookup::Vacant(_busy)) = there.cache.entry::<u32>("wave", 1).lookup().await else {
         panic!("nothing is there")
     };
     let (loads, took) = waves(&here, Plain, WAIT, 7_u32).await;
@@ -254,7 +254,7 @@ async fn an_error_that_cannot_be_cloned_has_all_others_load_side_by_side(rig: Ri
         let (cache, loads) = (process.cache.clone(), loads.clone());
         tokio::spawn(async move {
             cache
-                .entry::<u32>("burst", &1)
+                .entry::<u32>("burst", 1)
                 .try_get_or_load(async || {
                     let first = loads.total.load(Ordering::SeqCst) == 0;
                     let together = || {

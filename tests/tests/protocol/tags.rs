@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cachemacro::header::MAX_STAMPS;
 use cachemacro::store::faults::Op;
-use cachemacro::{Cache, Entry, EntryRules, Ttl, cache_put, cached, scope};
+use cachemacro::{Cache, Entry, EntryRules, Ttl, cache_put, cached};
 use cachemacro_tests::monitor::Watched;
 use cachemacro_tests::{DEADLINE, Process, RedisServer, Rig, on_both_stores, wait_until};
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ const HOUR: Duration = Duration::from_hours(1);
 
 /// An entry with the tag of all and one of every tenth.
 fn member(cache: &Cache, id: u32) -> Entry<u32> {
-    cache.entry("member", &id).with_tags(["all".to_owned(), format!("tenth {}", id / 10)])
+    cache.entry("member", id).with_tags(["all".to_owned(), format!("tenth {}", id / 10)])
 }
 
 /// Reads so many entries, loading what is missing. How many were.
@@ -118,40 +118,42 @@ async fn what_one_value_says_of_itself_does_not_reach_another(rig: Rig) {
     let process = rig.process();
     let ttl = async |id| news_entry(id).ttl().await.expect("the store answers").expect("it is there");
     let is_about = |told: Duration, full: Duration| told <= full && told + MINUTE / 2 > full;
-    scope(process.cache.clone(), async {
-        for round in 0..2 {
-            for id in 0..6 {
-                if round == 0 {
-                    news(id).await;
-                } else {
-                    publish(id).await;
+    process
+        .cache
+        .scope(async {
+            for round in 0..2 {
+                for id in 0..6 {
+                    if round == 0 {
+                        news(id).await;
+                    } else {
+                        publish(id).await;
+                    }
                 }
+                for id in 0..6 {
+                    let full = if id % 2 == 0 { HOUR } else { MINUTE };
+                    assert!(is_about(ttl(id).await, full), "{id}: {:?}", ttl(id).await);
+                    let tags = news_entry(id).meta().await.expect("the store answers").expect("…").tags;
+                    assert_eq!(tags, if id % 2 == 0 { 1 } else { 2 }, "{id}");
+                }
+                process.cache.evict_tags(["short"]).await.expect("evicted");
+                for id in 0..6 {
+                    assert_eq!(news_entry(id).has().await.expect("the store answers"), id % 2 == 0, "{id}");
+                }
+                process.cache.evict_tags(["long"]).await.expect("evicted");
             }
-            for id in 0..6 {
-                let full = if id % 2 == 0 { HOUR } else { MINUTE };
-                assert!(is_about(ttl(id).await, full), "{id}: {:?}", ttl(id).await);
-                let tags = news_entry(id).meta().await.expect("the store answers").expect("…").tags;
-                assert_eq!(tags, if id % 2 == 0 { 1 } else { 2 }, "{id}");
+            // The same where the arguments say it.
+            for (id, seconds) in [(1, 60), (2, 3_600), (3, 60)] {
+                page(id, seconds).await;
             }
-            process.cache.evict_tags(["short"]).await.expect("evicted");
-            for id in 0..6 {
-                assert_eq!(news_entry(id).has().await.expect("the store answers"), id % 2 == 0, "{id}");
-            }
-            process.cache.evict_tags(["long"]).await.expect("evicted");
-        }
-        // The same where the arguments say it.
-        for (id, seconds) in [(1, 60), (2, 3_600), (3, 60)] {
-            page(id, seconds).await;
-        }
-        process.cache.evict_tags(["page:1"]).await.expect("evicted");
-        let left = async |id: u32| process.cache.entry::<u32>("page", &id).ttl().await.expect("…");
-        assert_eq!(left(1).await, None);
-        assert!(left(2).await.is_some_and(|ttl| is_about(ttl, HOUR)));
-        assert!(left(3).await.is_some_and(|ttl| is_about(ttl, MINUTE)));
-    })
-    .await;
+            process.cache.evict_tags(["page:1"]).await.expect("evicted");
+            let left = async |id: u32| process.cache.entry::<u32>("page", &id).ttl().await.expect("…");
+            assert_eq!(left(1).await, None);
+            assert!(left(2).await.is_some_and(|ttl| is_about(ttl, HOUR)));
+            assert!(left(3).await.is_some_and(|ttl| is_about(ttl, MINUTE)));
+        })
+        .await;
     // Nor do those of a handle reach what it was made from.
-    let plain = process.cache.entry::<u32>("plain", &1);
+    let plain = process.cache.entry::<u32>("plain", 1);
     let special = plain.clone().with_ttl(MINUTE).with_tags(["special"]);
     special.set(&1).await.expect("set");
     plain.set(&2).await.expect("set");

@@ -12,11 +12,11 @@ use futures_util::FutureExt as _;
 use futures_util::future::{join_all, try_join_all};
 
 fn counter(process: &Process) -> Entry<i64> {
-    process.cache.entry("count", &7).with_tags(["tag"])
+    process.cache.entry("count", 7).with_tags(["tag"])
 }
 
 fn entry(process: &Process) -> Entry<u64> {
-    process.cache.entry("row", &7).with_tags(["tag"])
+    process.cache.entry("row", 7).with_tags(["tag"])
 }
 
 async fn a_thousand_racing_increments_all_count(rig: Rig) {
@@ -66,8 +66,8 @@ async fn a_thousand_racing_changes_from_four_processes_all_count() {
         worker.finish().await;
     }
     let cache = Cache::builder().redis(url).namespace(&namespace).build().expect("acceptable settings");
-    assert_eq!(cache.get::<i64>("incremented", &1).await.expect("the store answers"), Some(1_000));
-    assert_eq!(cache.get::<u64>("updated", &1).await.expect("the store answers"), Some(1_000));
+    assert_eq!(cache.get::<i64>("incremented", 1).await.expect("the store answers"), Some(1_000));
+    assert_eq!(cache.get::<u64>("updated", 1).await.expect("the store answers"), Some(1_000));
 }
 
 async fn an_update_whose_round_was_lost_sees_the_newer_value(rig: Rig) {
@@ -86,7 +86,7 @@ async fn an_update_whose_round_was_lost_sees_the_newer_value(rig: Rig) {
         tokio::spawn(async move { entry.update(|value| value.unwrap_or(0) + 1).await })
     })
     .await;
-    entry(&there).delete().await.expect("evicted");
+    entry(&there).evict().await.expect("evicted");
     assert_eq!(update.end().await.expect("updated"), 1);
 }
 
@@ -131,7 +131,7 @@ async fn an_evicted_tag_is_not_revived_by_a_change(rig: Rig) {
 
 async fn an_increment_never_counts_on_top_of_what_its_reader_would_not_get(rig: Rig) {
     let (here, there) = (rig.process(), rig.process());
-    let untagged = |process: &Process| process.cache.entry::<i64>("count", &7);
+    let untagged = |process: &Process| process.cache.entry::<i64>("count", 7);
     let get = async |entry: Entry<i64>| entry.get().await.expect("the store answers");
     // A tag that the handle does not name was evicted.
     assert_eq!(counter(&here).increment(5).await.expect("added"), 5);
@@ -162,10 +162,10 @@ async fn an_increment_never_counts_on_top_of_what_its_reader_would_not_get(rig: 
 
 async fn an_increment_beside_an_evict_counts_before_it_or_after_it(rig: Rig) {
     let (here, there) = (rig.process(), rig.process());
-    let untagged = here.cache.entry::<i64>("count", &7);
+    let untagged = here.cache.entry::<i64>("count", 7);
     for (at, entry) in [counter(&here), untagged].into_iter().enumerate() {
         for point in around(&[Op::Capture, Op::Increment]) {
-            counter(&here).delete().await.expect("deleted");
+            counter(&here).evict().await.expect("deleted");
             assert_eq!(counter(&here).increment(5).await.expect("added"), 5);
             let increment = Halted::start(&here, point, |_| {
                 let entry = entry.clone();
@@ -182,7 +182,7 @@ async fn an_increment_beside_an_evict_counts_before_it_or_after_it(rig: Rig) {
 
 async fn an_update_beside_an_evict_counts_before_it_or_after_it(rig: Rig) {
     let (here, there) = (rig.process(), rig.process());
-    let late = here.cache.entry::<u64>("row", &7);
+    let late = here.cache.entry::<u64>("row", 7);
     let late = late.with_rules(EntryRules::none().tags(|_| vec!["tag".to_owned()]));
     for (at, entry) in [entry(&here), late].into_iter().enumerate() {
         for point in around(&[Op::Capture, Op::Read, Op::Versions, Op::CompareAndSet]) {
@@ -205,11 +205,11 @@ async fn an_update_beside_an_evict_counts_before_it_or_after_it(rig: Rig) {
 
 async fn an_update_stores_under_versions_that_its_look_found(rig: Rig) {
     let (here, there) = (rig.process(), rig.process());
-    let (tagged, untagged) = (entry(&there), there.cache.entry::<u64>("row", &7));
+    let (tagged, untagged) = (entry(&there), there.cache.entry::<u64>("row", 7));
     for (at, (found, updated)) in
         [(None, 1), (Some(tagged), 101), (Some(untagged), 1)].into_iter().enumerate()
     {
-        entry(&here).delete().await.expect("deleted");
+        entry(&here).evict().await.expect("deleted");
         let update = Halted::start(&here, After(Op::Capture), |_| {
             let entry = entry(&here);
             tokio::spawn(async move { entry.update(|value| value.unwrap_or(0) + 1).await })
@@ -254,8 +254,8 @@ async fn an_increment_takes_one_request_and_one_for_its_tags(rig: Rig) {
         entry.increment(1).await.expect("added");
         count() - before
     };
-    let untagged = process.cache.entry::<i64>("count", &1);
-    let tagged = process.cache.entry::<i64>("count", &2).with_tags(["tag"]);
+    let untagged = process.cache.entry::<i64>("count", 1);
+    let tagged = process.cache.entry::<i64>("count", 2).with_tags(["tag"]);
     for _ in 0..2 {
         assert_eq!((requests(untagged.clone()).await, requests(tagged.clone()).await), (1, 2));
     }
@@ -264,7 +264,7 @@ async fn an_increment_takes_one_request_and_one_for_its_tags(rig: Rig) {
 async fn tags_that_the_value_names_go_with_a_change(rig: Rig) {
     let process = rig.process();
     let rules = EntryRules::none().tags(|value: &u64| vec![format!("value {value}")]);
-    let entry = process.cache.entry("row", &7).with_rules(rules);
+    let entry = process.cache.entry("row", 7).with_rules(rules);
     assert_eq!(entry.update(|_| 1).await.expect("updated"), 1);
     process.cache.evict_tags(["value 2"]).await.expect("evicted");
     assert_eq!(entry.get().await.expect("the store answers"), Some(1));
@@ -278,7 +278,7 @@ async fn an_increment_follows_the_rules(rig: Rig) {
         .tags(|sum| vec![format!("sum {sum}")])
         .ttl(|sum| Ttl::millis(u64::try_from(*sum).unwrap_or(0) * 60_000))
         .unless(|sum| *sum == 13);
-    let plain = process.cache.entry::<i64>("count", &7);
+    let plain = process.cache.entry::<i64>("count", 7);
     let entry = plain.clone().with_rules(rules);
     let get = async || entry.get().await.expect("the store answers");
     assert_eq!(entry.increment(1).await.expect("added"), 1);
@@ -297,7 +297,7 @@ async fn an_increment_follows_the_rules(rig: Rig) {
     }
     assert_eq!(process.cache.stats().total.errors_of(ErrorKind::WrongType), 1);
     // What was counted without rules goes on with them.
-    plain.delete().await.expect("deleted");
+    plain.evict().await.expect("deleted");
     assert_eq!(plain.increment(5).await.expect("added"), 5);
     assert_eq!(entry.increment(1).await.expect("added"), 6);
     process.cache.evict_tags(["sum 6"]).await.expect("evicted");
@@ -308,18 +308,18 @@ async fn what_cannot_be_changed_says_why_and_stays(rig: Rig) {
     let process = rig.process();
     let cache = &process.cache;
     // Not made by `increment`.
-    cache.entry::<i64>("typed", &1).set(&5).await.expect("set");
-    let error = cache.entry::<i64>("typed", &1).increment(1).await.expect_err("another codec");
+    cache.entry::<i64>("typed", 1).set(&5).await.expect("set");
+    let error = cache.entry::<i64>("typed", 1).increment(1).await.expect_err("another codec");
     assert_eq!(error.kind(), ErrorKind::WrongType);
-    assert_eq!(cache.get::<i64>("typed", &1).await.expect("the store answers"), Some(5));
+    assert_eq!(cache.get::<i64>("typed", 1).await.expect("the store answers"), Some(5));
     // The sum does not fit.
-    let full = cache.entry::<i64>("full", &1);
+    let full = cache.entry::<i64>("full", 1);
     assert_eq!(full.increment(i64::MAX).await.expect("added"), i64::MAX);
     assert_eq!(full.increment(1).await.expect_err("too much").kind(), ErrorKind::WrongType);
     assert_eq!(full.increment(-1).await.expect("subtracted"), i64::MAX - 1);
     assert_eq!(full.increment(i64::MIN).await.expect("subtracted"), -2);
     // Nothing may be stored.
-    let error = cache.entry::<u64>("row", &1).with_ttl(Ttl::millis(0)).update(|_| 1).await;
+    let error = cache.entry::<u64>("row", 1).with_ttl(Ttl::millis(0)).update(|_| 1).await;
     assert_eq!(error.expect_err("a TTL of zero").kind(), ErrorKind::Encode);
 }
 

@@ -2,11 +2,11 @@
 
 use cachemacro::__private::{KeyBuilder, Plain, When, Writes, write};
 use cachemacro::store::faults::Op;
-use cachemacro::{Cache, Entry, Error, ErrorKind, cache_evict, cache_put, cached, scope};
+use cachemacro::{Cache, Entry, Error, ErrorKind, cache_evict, cache_put, cached};
 use cachemacro_tests::{Rig, on_both_stores};
 
 fn row(cache: &Cache, id: u32) -> Entry<u32> {
-    cache.entry("row", &id)
+    cache.entry("row", id)
 }
 
 /// Something that has no key.
@@ -38,24 +38,26 @@ mod many {
 
     pub(super) async fn many_entries_of_one_cache_go_in_one_evict(rig: Rig) {
         let process = rig.process();
-        scope(process.cache.clone(), async {
-            for late in [false, true] {
-                for id in [0, 250, 499, 500] {
-                    many(id).await;
+        process
+            .cache
+            .scope(async {
+                for late in [false, true] {
+                    for id in [0, 250, 499, 500] {
+                        many(id).await;
+                    }
+                    let before = process.faults.count(Op::Evict);
+                    if late {
+                        forget_late(500).await;
+                    } else {
+                        forget(500).await;
+                    }
+                    assert_eq!(process.faults.count(Op::Evict) - before, 1, "late: {late}");
+                    for (id, left) in [(0, false), (250, false), (499, false), (500, true)] {
+                        assert_eq!(many_entry(id).has().await.expect("the store answers"), left, "{id}");
+                    }
                 }
-                let before = process.faults.count(Op::Evict);
-                if late {
-                    forget_late(500).await;
-                } else {
-                    forget(500).await;
-                }
-                assert_eq!(process.faults.count(Op::Evict) - before, 1, "late: {late}");
-                for (id, left) in [(0, false), (250, false), (499, false), (500, true)] {
-                    assert_eq!(many_entry(id).has().await.expect("the store answers"), left, "{id}");
-                }
-            }
-        })
-        .await;
+            })
+            .await;
     }
 
     #[tokio::test]
@@ -88,22 +90,24 @@ mod errors {
 
     pub(super) async fn an_evict_that_is_made_up_for_is_no_failure(rig: Rig) {
         let process = rig.process();
-        scope(process.cache.clone(), async {
-            process.faults.fail_next(Op::Evict, 1, ErrorKind::Io);
-            row(&process.cache, 1).set(&1).await.expect("the store answers");
-            write_row(1).await.expect("the evict after the body succeeded");
-            assert_eq!(row(&process.cache, 1).get().await.expect("the store answers"), None);
+        process
+            .cache
+            .scope(async {
+                process.faults.fail_next(Op::Evict, 1, ErrorKind::Io);
+                row(&process.cache, 1).set(&1).await.expect("the store answers");
+                write_row(1).await.expect("the evict after the body succeeded");
+                assert_eq!(row(&process.cache, 1).get().await.expect("the store answers"), None);
 
-            process.faults.fail_next(Op::Evict, 2, ErrorKind::Io);
-            let failed = write_row(1).await.expect_err("neither evict succeeded");
-            assert_eq!(failed.kind(), ErrorKind::Io);
-        })
-        .await;
+                process.faults.fail_next(Op::Evict, 2, ErrorKind::Io);
+                let failed = write_row(1).await.expect_err("neither evict succeeded");
+                assert_eq!(failed.kind(), ErrorKind::Io);
+            })
+            .await;
     }
 
     pub(super) async fn a_failing_store_is_told_before_a_key_that_cannot_be_built(rig: Rig) {
         let process = rig.process();
-        let evict = || process.cache.evict().key("row", &NoKey).key("row", &1);
+        let evict = || process.cache.evict().key("row", &NoKey).key("row", 1);
         row(&process.cache, 1).set(&1).await.expect("the store answers");
         process.faults.fail_next(Op::Evict, 1, ErrorKind::Io);
         assert_eq!(evict().run().await.expect_err("neither").kind(), ErrorKind::Io);
@@ -169,45 +173,49 @@ mod tags {
     pub(super) async fn nothing_is_stored_under_a_tag_that_cannot_be_built(rig: Rig) {
         let process = rig.process();
         let bad = Org(None);
-        scope(process.cache.clone(), async {
-            for _ in 0..2 {
-                assert_eq!(tagged(1, bad).await, 1);
-            }
-            let stats = || process.cache.stats().total;
-            assert_eq!((process.faults.count(Op::Lease), stats().errors_of(ErrorKind::Key)), (0, 2));
-            let entry = tagged_entry(1, bad);
-            assert_eq!(entry.get().await.expect_err("no tag").kind(), ErrorKind::Key);
-
-            // What is there already is outdated all the same.
-            let good = tagged_entry(1, Org(Some(1)));
-            for write in 0..3 {
-                assert_eq!(tagged(1, Org(Some(1))).await, 1);
-                assert!(good.has().await.expect("the store answers"), "{write}");
-                match write {
-                    0 => assert_eq!(put(1, bad).await, 101),
-                    1 => assert_eq!(put_late(1, bad).await, 201),
-                    _ => assert_eq!(entry.set(&1).await.expect_err("no tag").kind(), ErrorKind::Key),
+        process
+            .cache
+            .scope(async {
+                for _ in 0..2 {
+                    assert_eq!(tagged(1, bad).await, 1);
                 }
-                assert!(!good.has().await.expect("the store answers"), "{write}");
-            }
-            tagged(1, Org(Some(1))).await;
-            assert!(entry.delete().await.expect("its key is known"));
-        })
-        .await;
+                let stats = || process.cache.stats().total;
+                assert_eq!((process.faults.count(Op::Lease), stats().errors_of(ErrorKind::Key)), (0, 2));
+                let entry = tagged_entry(1, bad);
+                assert_eq!(entry.get().await.expect_err("no tag").kind(), ErrorKind::Key);
+
+                // What is there already is outdated all the same.
+                let good = tagged_entry(1, Org(Some(1)));
+                for write in 0..3 {
+                    assert_eq!(tagged(1, Org(Some(1))).await, 1);
+                    assert!(good.has().await.expect("the store answers"), "{write}");
+                    match write {
+                        0 => assert_eq!(put(1, bad).await, 101),
+                        1 => assert_eq!(put_late(1, bad).await, 201),
+                        _ => assert_eq!(entry.set(&1).await.expect_err("no tag").kind(), ErrorKind::Key),
+                    }
+                    assert!(!good.has().await.expect("the store answers"), "{write}");
+                }
+                tagged(1, Org(Some(1))).await;
+                assert!(entry.evict().await.expect("its key is known"));
+            })
+            .await;
     }
 
     pub(super) async fn an_evict_of_a_tag_that_cannot_be_built_has_failed(rig: Rig) {
         let process = rig.process();
-        scope(process.cache.clone(), async {
-            forget(Org(Some(1))).await.expect("the store answers");
-            forget_late(Org(Some(1))).await.expect("the store answers");
-            assert_eq!(process.faults.count(Op::EvictTags), 2);
-            assert_eq!(forget(Org(None)).await.expect_err("no tag").kind(), ErrorKind::Key);
-            assert_eq!(forget_late(Org(None)).await.expect_err("no tag").kind(), ErrorKind::Key);
-            let stats = process.cache.stats().total;
-            assert_eq!((stats.tag_evicts, stats.failed_evicts), (2, 2));
-        })
-        .await;
+        process
+            .cache
+            .scope(async {
+                forget(Org(Some(1))).await.expect("the store answers");
+                forget_late(Org(Some(1))).await.expect("the store answers");
+                assert_eq!(process.faults.count(Op::EvictTags), 2);
+                assert_eq!(forget(Org(None)).await.expect_err("no tag").kind(), ErrorKind::Key);
+                assert_eq!(forget_late(Org(None)).await.expect_err("no tag").kind(), ErrorKind::Key);
+                let stats = process.cache.stats().total;
+                assert_eq!((stats.tag_evicts, stats.failed_evicts), (2, 2));
+            })
+            .await;
     }
 }
 

@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use cachemacro::codec::{Json, Postcard};
 use cachemacro::header::{self, COMPRESSED, ERROR, Header, NONE, PENDING, Parts, SEALED, Stamp};
 use cachemacro::store::faults::Op;
-use cachemacro::{Entry, EntryRules, Mode, Policy, Stats, Ttl, mode};
+use cachemacro::{Entry, EntryRules, Mode, Policy, Stats, Ttl};
 use cachemacro_tests::halt::reached;
 use cachemacro_tests::monitor::Watched;
 use cachemacro_tests::{DEADLINE, Process, RedisServer, Rig, on_both_stores};
@@ -18,7 +18,7 @@ use cachemacro::MissReason::{
 const VALUE: &str = "the value";
 
 fn entry(process: &Process) -> Entry<String> {
-    process.cache.entry("row", &7).with_tags(["tag"])
+    process.cache.entry("row", 7).with_tags(["tag"])
 }
 
 /// Has the value stored, lets `damage` happen to it, and looks what becomes of the next reads.
@@ -29,7 +29,7 @@ async fn heals(
     reader: Entry<String>,
     damage: impl AsyncFnOnce(),
 ) {
-    reader.delete().await.expect("evicted");
+    reader.evict().await.expect("evicted");
     assert_eq!(entry(process).get_or_load(async || VALUE.to_owned()).await, VALUE, "{what}");
     damage().await;
     if reason != Undecodable {
@@ -139,7 +139,7 @@ async fn every_flipped_bit_is_harmless(rig: Rig) {
 async fn an_entry_under_another_key_is_not_used(rig: Rig) {
     let process = rig.process();
     heals(&process, "a copy", OtherKey, entry(&process), async || {
-        let other = process.cache.entry("row", &8).with_tags(["tag"]);
+        let other = process.cache.entry("row", 8).with_tags(["tag"]);
         other.set(&"another's".to_owned()).await.expect("set");
         let bytes = rig.raw("row:8").await.expect("it is stored");
         rig.put_raw("row:7", bytes).await;
@@ -156,7 +156,7 @@ async fn what_another_deploy_stored_is_replaced(rig: Rig) {
     heals(&process, "other codec", OtherCodec, entry(&process).with_codec::<Postcard>(), nothing).await;
 
     // Another type under the same key: the reader of each sees the other's as another schema.
-    let number = process.cache.entry::<u64>("row", &7).with_tags(["tag"]);
+    let number = process.cache.entry::<u64>("row", 7).with_tags(["tag"]);
     assert_eq!(number.get_or_load(async || 5).await, 5);
     heals(&process, "other type", OtherSchema, entry(&process), async || number.set(&6).await.expect("set"))
         .await;
@@ -165,7 +165,7 @@ async fn what_another_deploy_stored_is_replaced(rig: Rig) {
 /// Two deploys that take each other's values for unusable must not keep a caller of either busy for ever.
 async fn a_key_that_others_keep_storing_unusably_is_given_up_on(rig: Rig) {
     let (here, other) = (rig.process(), rig.process());
-    let foreign = other.cache.entry::<Vec<u32>>("row", &7);
+    let foreign = other.cache.entry::<Vec<u32>>("row", 7);
     let gates: Vec<_> = (0..9).map(|_| here.faults.gate(Op::Lease)).collect();
     let reader = entry(&here);
     let read = async {
@@ -199,11 +199,11 @@ async fn a_damaged_tag_version_is_a_miss_and_replaced(rig: Rig) {
     }
     // The same for a tag that only the value names.
     let rules = EntryRules::none().tags(|_: &u64| vec!["tag".to_owned()]);
-    let late = process.cache.entry("late", &7).with_rules(rules);
+    let late = process.cache.entry("late", 7).with_rules(rules);
     for damage in damages {
         put(&any, damage).await;
         put(&tag, damage).await;
-        late.delete().await.expect("evicted");
+        late.evict().await.expect("evicted");
         assert_eq!(late.get_or_load(async || 1).await, 1);
         assert_eq!(late.get().await.expect("the store answers"), Some(1), "{damage:?}: healed");
         process.cache.evict_tags(["tag"]).await.expect("evicted");
@@ -258,7 +258,7 @@ async fn entries_that_were_renamed_and_copied_are_replaced() {
     let process = rig.process();
     let key = |id: u32| format!("{}:row:{id}", rig.namespace());
     let mut client = RedisServer::shared().client().await;
-    let other = process.cache.entry("row", &8).with_tags(["tag"]);
+    let other = process.cache.entry("row", 8).with_tags(["tag"]);
     for (command, replaces) in [("RENAME", false), ("COPY", true)] {
         heals(&process, command, OtherKey, entry(&process), async || {
             other.set(&"another's".to_owned()).await.expect("set");
@@ -277,11 +277,11 @@ async fn entries_that_were_renamed_and_copied_are_replaced() {
 async fn a_value_past_its_time_is_replaced() {
     let rig = Rig::memory();
     let process = rig.process();
-    let entry = process.cache.entry::<u32>("row", &7).with_ttl(Duration::from_mins(1));
+    let entry = process.cache.entry::<u32>("row", 7).with_ttl(Duration::from_mins(1));
     assert_eq!(entry.get_or_load(async || 1).await, 1);
     rig.in_memory().1.advance(Duration::from_secs(59));
     assert_eq!(entry.get_or_load(async || 2).await, 1);
-    assert_eq!(mode(Mode::MaxAge(Duration::from_secs(10)), entry.get_or_load(async || 3)).await, 3);
+    assert_eq!(Mode::MaxAge(Duration::from_secs(10)).scope(entry.get_or_load(async || 3)).await, 3);
     assert_eq!(process.cache.stats().total.misses_for(MissReason::TooOld), 1);
     rig.in_memory().1.advance(Duration::from_mins(1));
     assert_eq!(entry.get_or_load(async || 4).await, 4);
@@ -297,19 +297,19 @@ async fn no_option_is_newer_than_the_oldest_supported_server() {
     let process = rig.process();
     let watched = Watched::start(rig.url()).await;
     let cache = &process.cache;
-    let late = cache.entry("late", &7).with_rules(EntryRules::none().tags(|_: &u64| vec!["tag".into()]));
+    let late = cache.entry("late", 7).with_rules(EntryRules::none().tags(|_: &u64| vec!["tag".into()]));
     for round in 0..2_u64 {
         entry(&process).get_or_load(async || VALUE.to_owned()).await;
         late.get_or_load(async || round).await;
         entry(&process).update(|_| VALUE.to_owned()).await.expect("updated");
-        cache.entry::<i64>("count", &1).with_tags(["tag"]).increment(1).await.expect("added");
+        cache.entry::<i64>("count", 1).with_tags(["tag"]).increment(1).await.expect("added");
         entry(&process).meta().await.expect("the store answers");
         entry(&process).lookup().await.expect("the store answers");
         let double = async |ids: Vec<u64>| ids.into_iter().map(|id| (id, id * 2)).collect();
         cache.get_or_load_many::<u64, u64, _>("many", [1, 2, 3], double).await;
-        cache.set("plain", &1, &2).await.expect("set");
+        cache.set("plain", 1, &2).await.expect("set");
         cache.evict_tags(["tag"]).await.expect("evicted");
-        cache.delete("plain", &1).await.expect("evicted");
+        cache.evict_key("plain", 1).await.expect("evicted");
         cache.evict_prefix("many").await.expect("evicted");
     }
     let commands = watched.commands().await;

@@ -98,7 +98,7 @@ async fn read_once(cache: &Cache, number: u64) {
 }
 
 async fn write_once(cache: &Cache, round: u64, number: u64) {
-    let written = cache.entry::<u64>("written", &(round % 3));
+    let written = cache.entry::<u64>("written", round % 3);
     let read = cache.entry::<u64>("number", &number);
     let writes = Writes::new(Fallible).put(Some(written), NoRules, false);
     let writes = writes.evict(Some(cache), When::default()).evict_entry(&read);
@@ -185,20 +185,20 @@ async fn a_service_starts_while_redis_is_down_and_connects_once_it_is_up() {
     assert!(cache.health().await.is_err());
     let began = Instant::now();
     for round in 0..20 {
-        assert_eq!(cache.get_or_load("row", &7, async || round).await, round, "nothing can be stored");
+        assert_eq!(cache.get_or_load("row", 7, async || round).await, round, "nothing can be stored");
     }
     assert!(began.elapsed() < BOUND, "twenty calls took {:?}", began.elapsed());
     let stats = cache.stats().total;
     assert_eq!((stats.loads, stats.hits, stats.fills), (20, 0, 0));
     assert_eq!(stats.misses_for(MissReason::StoreFailed), 20);
     assert!(stats.errors_of(ErrorKind::Connect) >= 20, "{stats:?}");
-    assert!(cache.delete("row", &7).await.is_err(), "an evict that did not happen is told");
+    assert!(cache.evict_key("row", 7).await.is_err(), "an evict that did not happen is told");
     assert_eq!(cache.stats().total.failed_evicts, 1);
     server.restart();
     let began = Instant::now();
     while cache.stats().total.hits == 0 {
         assert!(began.elapsed() < BOUND, "it never connected");
-        assert_eq!(cache.get_or_load("row", &7, async || 99).await, 99);
+        assert_eq!(cache.get_or_load("row", 7, async || 99).await, 99);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert!(cache.health().await.is_ok());
@@ -213,7 +213,7 @@ async fn a_burst_on_a_silent_server_is_answered_by_two_loads_in_bounded_time() {
     let loads = AtomicU64::new(0);
     let began = Instant::now();
     let calls = (0..500).map(|_| {
-        cache.get_or_load("row", &7, async || {
+        cache.get_or_load("row", 7, async || {
             loads.fetch_add(1, Ordering::SeqCst);
             let all_missed = || cache.stats().total.misses_for(MissReason::StoreFailed) == 500;
             wait_for("all have found that the server is silent", all_missed).await;
@@ -249,7 +249,7 @@ async fn evicts_left_by_dropped_calls_do_not_hold_reads_up_for_long() {
     let began = Instant::now();
     while cache.stats().total.hits == 0 {
         assert!(began.elapsed() < BOUND, "the cache does not come back");
-        assert_eq!(cache.get_or_load("other", &0, async || 0_u64).await, 0);
+        assert_eq!(cache.get_or_load("other", 0, async || 0_u64).await, 0);
     }
     wait_for("none is queued any more", || format!("{cache:?}").contains("evicts: 0")).await;
 }

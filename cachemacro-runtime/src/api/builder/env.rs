@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{CacheBuilder, Choice, MAX_VALUE};
 use crate::format::codec::BuiltinCodec;
 use crate::ground::error::{Error, ErrorKind, Result};
-use crate::key::escape;
+use crate::key::Key;
 use crate::policy::ttl::Ttl;
 #[cfg(feature = "redis")]
 use crate::store::redis::{LONGEST, MOST};
@@ -63,7 +63,7 @@ impl CacheBuilder {
             };
         }
         if let Some(namespace) = env.get("CACHEMACRO_NAMESPACE") {
-            self.settings.namespace = escape(&namespace);
+            self.settings.namespace = Key::escape(&namespace);
         }
         env.parse(
             "CACHEMACRO_TTL",

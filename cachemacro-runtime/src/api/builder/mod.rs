@@ -9,7 +9,7 @@ use crate::api::cache::Cache;
 use crate::format::codec::BuiltinCodec;
 use crate::ground::clock::Clock;
 use crate::ground::error::{Error, ErrorKind, Result};
-use crate::key::escape;
+use crate::key::Key;
 use crate::policy::ttl::Ttl;
 use crate::store::Store;
 use crate::store::memory::{DEFAULT_CAPACITY, MemoryStore};
@@ -131,7 +131,7 @@ impl CacheBuilder {
     /// let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
     /// let cache = Cache::builder().store(store.clone()).build()?;
     /// store.fail_all(ErrorKind::Connect);
-    /// assert_eq!(cache.get_or_load("n", &1, async || 7).await, 7, "functions run without the store");
+    /// assert_eq!(cache.get_or_load("n", 1, async || 7).await, 7, "functions run without the store");
     /// # Ok(())
     /// # }
     /// ```
@@ -153,7 +153,7 @@ impl CacheBuilder {
     /// # }
     /// ```
     pub fn namespace(mut self, namespace: &str) -> Self {
-        self.settings.namespace = escape(namespace);
+        self.settings.namespace = Key::escape(namespace);
         self
     }
 
@@ -166,8 +166,8 @@ impl CacheBuilder {
     /// use std::time::Duration;
     ///
     /// let cache = Cache::builder().memory().ttl(Duration::from_secs(60)).build()?;
-    /// cache.set("n", &1, &7).await?;
-    /// assert!(cache.ttl::<i32>("n", &1).await?.is_some_and(|left| left <= Duration::from_secs(60)));
+    /// cache.set("n", 1, &7).await?;
+    /// assert!(cache.ttl::<i32>("n", 1).await?.is_some_and(|left| left <= Duration::from_secs(60)));
     ///
     /// let endless = Cache::builder().memory().ttl(Ttl::Never).build()?;
     /// # Ok(())
@@ -187,8 +187,8 @@ impl CacheBuilder {
     /// use std::time::Duration;
     ///
     /// let cache = Cache::builder().memory().ttl(Duration::from_secs(100)).jitter(10).build()?;
-    /// cache.set("n", &1, &7).await?;
-    /// let ttl = cache.ttl::<i32>("n", &1).await?.expect("it was stored");
+    /// cache.set("n", 1, &7).await?;
+    /// let ttl = cache.ttl::<i32>("n", 1).await?.expect("it was stored");
     /// assert!((80..=110).contains(&ttl.as_secs()));
     /// assert!(Cache::builder().memory().jitter(101).build().is_err());
     /// # Ok(())
@@ -214,8 +214,8 @@ impl CacheBuilder {
     /// #   .clock(cachemacro::Clock::manual())
     ///     .wait(Duration::ZERO)
     ///     .build()?;
-    /// let first = cache.lookup::<u32>("n", &1).await?; // holds the right to fill
-    /// let Lookup::Vacant(second) = cache.lookup::<u32>("n", &1).await? else { panic!("nothing is there") };
+    /// let first = cache.lookup::<u32>("n", 1).await?; // holds the right to fill
+    /// let Lookup::Vacant(second) = cache.lookup::<u32>("n", 1).await? else { panic!("nothing is there") };
     /// assert!(!second.fill(&7).await?, "not waited, not stored");
     /// # Ok(())
     /// # }
@@ -267,7 +267,7 @@ impl CacheBuilder {
     /// use cachemacro::{BuiltinCodec, Cache};
     ///
     /// let cache = Cache::builder().memory().codec(BuiltinCodec::Json).build()?;
-    /// let user = cache.entry::<String>("user", &7);
+    /// let user = cache.entry::<String>("user", 7);
     /// user.set(&"Ada".to_owned()).await?;
     /// assert_eq!(user.meta().await?.map(|meta| meta.size), Some(r#""Ada""#.len()));
     /// # Ok(())
@@ -287,9 +287,9 @@ impl CacheBuilder {
     /// use cachemacro::{Cache, ErrorKind};
     ///
     /// let cache = Cache::builder().memory().max_value(1000).build()?;
-    /// let error = cache.set("text", &1, &"x".repeat(2000)).await.unwrap_err();
+    /// let error = cache.set("text", 1, &"x".repeat(2000)).await.unwrap_err();
     /// assert_eq!(error.kind(), ErrorKind::TooLarge);
-    /// let text = cache.get_or_load("text", &2, async || "x".repeat(2000)).await;
+    /// let text = cache.get_or_load("text", 2, async || "x".repeat(2000)).await;
     /// assert_eq!((text.len(), cache.stats().total.too_large), (2000, 1));
     /// # Ok(())
     /// # }
@@ -307,7 +307,7 @@ impl CacheBuilder {
     /// use cachemacro::Cache;
     ///
     /// let cache = Cache::builder().memory().compress_over(512).build()?;
-    /// let text = cache.entry::<String>("text", &1);
+    /// let text = cache.entry::<String>("text", 1);
     /// text.set(&"x".repeat(2000)).await?;
     /// assert!(text.meta().await?.is_some_and(|meta| meta.size < 100), "bytes as stored");
     /// # Ok(())
@@ -330,8 +330,8 @@ impl CacheBuilder {
     /// for page in 0..100 {
     ///     cache.set("page", &page, &"x".repeat(1000)).await?;
     /// }
-    /// assert!(!cache.has::<String>("page", &0).await?, "dropped to make room");
-    /// assert!(cache.has::<String>("page", &99).await?);
+    /// assert!(!cache.has::<String>("page", 0).await?, "dropped to make room");
+    /// assert!(cache.has::<String>("page", 99).await?);
     /// # Ok(())
     /// # }
     /// ```
@@ -350,9 +350,9 @@ impl CacheBuilder {
     ///
     /// let clock = Clock::manual();
     /// let cache = Cache::builder().memory().clock(clock.clone()).ttl(Duration::from_secs(60)).build()?;
-    /// cache.set("n", &1, &7).await?;
+    /// cache.set("n", 1, &7).await?;
     /// clock.advance(Duration::from_secs(61));
-    /// assert_eq!(cache.get::<i32>("n", &1).await?, None, "expired");
+    /// assert_eq!(cache.get::<i32>("n", 1).await?, None, "expired");
     /// # Ok(())
     /// # }
     /// ```
@@ -439,9 +439,9 @@ impl CacheBuilder {
     /// use cachemacro::Cache;
     ///
     /// let cache = Cache::builder().memory().disabled(true).build()?;
-    /// cache.set("n", &1, &7).await?;
-    /// assert_eq!(cache.get::<i32>("n", &1).await?, None);
-    /// assert_eq!(cache.get_or_load("n", &1, async || 8).await, 8);
+    /// cache.set("n", 1, &7).await?;
+    /// assert_eq!(cache.get::<i32>("n", 1).await?, None);
+    /// assert_eq!(cache.get_or_load("n", 1, async || 8).await, 8);
     /// # Ok(())
     /// # }
     /// ```
@@ -589,9 +589,9 @@ impl Cache {
     /// use cachemacro::Cache;
     ///
     /// let (one, other) = (Cache::memory(), Cache::memory());
-    /// one.set("n", &1, &7).await?;
-    /// assert_eq!(one.clone().get::<i32>("n", &1).await?, Some(7), "clones are the same cache");
-    /// assert_eq!(other.get::<i32>("n", &1).await?, None);
+    /// one.set("n", 1, &7).await?;
+    /// assert_eq!(one.clone().get::<i32>("n", 1).await?, Some(7), "clones are the same cache");
+    /// assert_eq!(other.get::<i32>("n", 1).await?, None);
     /// # Ok(())
     /// # }
     /// ```

@@ -29,7 +29,7 @@ use crate::ground::error::Result;
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
 /// use cachemacro::{Cache, codec::Bincode};
 ///
-/// let user = Cache::memory().entry("user", &7).with_codec::<Bincode>();
+/// let user = Cache::memory().entry("user", 7).with_codec::<Bincode>();
 /// user.set(&("Ada".to_owned(), 36_u8)).await?;
 /// assert_eq!(user.meta().await?.map(|meta| meta.size), Some(5), "bytes: length, name, age");
 /// # Ok(())

@@ -15,7 +15,7 @@ use crate::ground::error::Result;
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
 /// use cachemacro::{Cache, codec::Json};
 ///
-/// let any = Cache::memory().entry("any", &1).with_codec::<Json>();
+/// let any = Cache::memory().entry("any", 1).with_codec::<Json>();
 /// any.set(&serde_json::json!({ "name": "Ada", "tags": ["poet", 1815] })).await?;
 /// assert_eq!(any.get().await?.map(|value| value["tags"][1] == 1815), Some(true));
 /// # Ok(())

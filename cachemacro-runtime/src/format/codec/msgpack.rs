@@ -19,7 +19,7 @@ use crate::ground::error::Result;
 /// use cachemacro::{Cache, codec::MessagePack};
 /// use std::collections::BTreeMap;
 ///
-/// let ages = Cache::memory().entry("ages", &()).with_codec::<MessagePack>();
+/// let ages = Cache::memory().entry("ages", ()).with_codec::<MessagePack>();
 /// ages.set(&BTreeMap::from([("Ada".to_owned(), 36)])).await?;
 /// assert_eq!(ages.get().await?.map(|ages| ages["Ada"]), Some(36));
 /// # Ok(())

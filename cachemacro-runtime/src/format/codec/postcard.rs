@@ -15,7 +15,7 @@ use crate::ground::error::Result;
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
 /// use cachemacro::{Cache, codec::Postcard};
 ///
-/// let user = Cache::memory().entry("user", &7).with_codec::<Postcard>();
+/// let user = Cache::memory().entry("user", 7).with_codec::<Postcard>();
 /// user.set(&("Ada".to_owned(), 36_u8)).await?;
 /// assert_eq!(user.get().await?, Some(("Ada".to_owned(), 36)));
 /// # Ok(())

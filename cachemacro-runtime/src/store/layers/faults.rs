@@ -237,8 +237,8 @@ impl FaultStore {
     ///
     /// let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new()))); // kept, to plan faults
     /// let cache = Cache::builder().store(store.clone()).build()?;
-    /// cache.set("n", &1, &7).await?;
-    /// assert_eq!(cache.get::<i32>("n", &1).await?, Some(7));
+    /// cache.set("n", 1, &7).await?;
+    /// assert_eq!(cache.get::<i32>("n", 1).await?, Some(7));
     /// # Ok(())
     /// # }
     /// ```
@@ -296,8 +296,8 @@ impl FaultStore {
     /// let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
     /// let cache = Cache::builder().store(store.clone()).build()?;
     /// store.fail_all(ErrorKind::Connect);
-    /// assert!(cache.get::<u32>("n", &1).await.is_err());
-    /// assert_eq!(cache.get_or_load("n", &1, async || 7).await, 7);
+    /// assert!(cache.get::<u32>("n", 1).await.is_err());
+    /// assert_eq!(cache.get_or_load("n", 1, async || 7).await, 7);
     /// # Ok(())
     /// # }
     /// ```

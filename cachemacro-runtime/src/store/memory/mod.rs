@@ -155,7 +155,7 @@ impl MemoryStore {
     /// use std::sync::Arc;
     ///
     /// let store = Arc::new(MemoryStore::new());
-    /// Cache::builder().store(store.clone()).build()?.set("n", &1, &7).await?;
+    /// Cache::builder().store(store.clone()).build()?.set("n", 1, &7).await?;
     /// assert_eq!(store.len(), 1);
     /// # Ok(())
     /// # }
@@ -185,7 +185,7 @@ impl MemoryStore {
     /// use std::sync::Arc;
     ///
     /// let store = Arc::new(MemoryStore::new());
-    /// Cache::builder().store(store.clone()).build()?.set("n", &1, &7).await?;
+    /// Cache::builder().store(store.clone()).build()?.set("n", 1, &7).await?;
     /// assert!(store.weight() > 100 && store.weight() < 1_000);
     /// # Ok(())
     /// # }

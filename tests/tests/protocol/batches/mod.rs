@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cachemacro::store::faults::Op;
-use cachemacro::{Cache, Entry, EntryRules, ErrorKind, MissReason, Mode, Policy, Ttl, cached, mode};
+use cachemacro::{Cache, Entry, EntryRules, ErrorKind, MissReason, Mode, Policy, Ttl, cached};
 use cachemacro_tests::halt::Point::{AfterQuery, Before, BeforeQuery};
 use cachemacro_tests::halt::{Halted, Stops, ended, reached};
 use cachemacro_tests::{Process, Rig, on_both_stores, wait_for};
@@ -98,7 +98,7 @@ impl Rows {
 }
 
 fn entry(cache: &Cache, id: u64) -> Entry<u64> {
-    cache.entry("row", &id).with_tags([format!("tag {}", id % 2)])
+    cache.entry("row", id).with_tags([format!("tag {}", id % 2)])
 }
 
 fn of(pairs: impl IntoIterator<Item = (u64, u64)>) -> HashMap<u64, u64> {
@@ -166,7 +166,7 @@ async fn many_rows_with_tags_of_their_own_need_few_round_trips(rig: Rig) {
 
     // The same anew, in as few.
     let before = counts(&process, each);
-    mode(Mode::Refresh, doubles(ids(), user, &process)).await;
+    Mode::Refresh.scope(doubles(ids(), user, &process)).await;
     assert_eq!(counts(&process, each), [before[0], before[1] + 5, before[2] + 5]);
     assert_eq!(counts(&process, [Op::Read, Op::Lease, Op::Fill]), [0; 3]);
     assert_eq!(cache.stats().total.fills, 3_302);
@@ -306,7 +306,7 @@ async fn an_evict_during_a_batch_load_refuses_that_fill_and_no_other(rig: Rig) {
     let (here, there, rows) = (rig.process(), rig.process(), Rows::new());
     let batch = Halted::start(&here, AfterQuery, |stops| rows.read(&here, 1..=4, stops)).await;
     rows.write(11);
-    entry(&there.cache, 1).delete().await.expect("evicted");
+    entry(&there.cache, 1).evict().await.expect("evicted");
     there.cache.evict_tags(["tag 0"]).await.expect("evicted");
     assert_eq!(batch.end().await, of((1..=4).map(|id| (id, id * 10))));
     assert_eq!(here.cache.stats().total.refused_fills, 1);
@@ -368,10 +368,10 @@ async fn modes_hold_for_batches(rig: Rig) {
         async move { Ok::<_, Infallible>(loaded) }
     };
     let batch = || cache.try_get_or_load_many([1, 2], |id| entry(cache, *id), load);
-    let Ok(bypassed) = mode(Mode::Bypass, batch()).await;
+    let Ok(bypassed) = Mode::Bypass.scope(batch()).await;
     assert_eq!(bypassed, of([(1, 11), (2, 22)]));
     assert_eq!(entry(cache, 1).get().await.expect("the store answers"), Some(10), "not stored");
-    let Ok(refreshed) = mode(Mode::Refresh, batch()).await;
+    let Ok(refreshed) = Mode::Refresh.scope(batch()).await;
     assert_eq!(refreshed, of([(1, 11), (2, 22)]));
     assert_eq!(rows.queried(), [vec![1, 2], vec![1, 2]]);
     let Ok(read) = batch().await;
@@ -450,7 +450,7 @@ async fn a_refresh_in_a_refresh_of_the_same_key_leaves_the_outer_one_its_lease(r
         assert_eq!(inner, doubled([1, 2]));
         11
     };
-    assert_eq!(mode(Mode::Refresh, entry(cache, 1).get_or_load(|| outer)).await, 11);
+    assert_eq!(Mode::Refresh.scope(entry(cache, 1).get_or_load(|| outer)).await, 11);
     assert_eq!(entry(cache, 1).get().await.expect("the store answers"), Some(11));
     assert_eq!(entry(cache, 2).get().await.expect("the store answers"), Some(4));
     let stats = cache.stats().total;
@@ -466,7 +466,7 @@ async fn a_refresh_that_cannot_store_removes_what_is_there(rig: Rig) {
         doubles(ids(), row, &process).await;
         process.faults.fail_next(op, 1, ErrorKind::Timeout);
         let evicts = process.faults.count(Op::Evict);
-        mode(Mode::Refresh, doubles(ids(), row, &process)).await;
+        Mode::Refresh.scope(doubles(ids(), row, &process)).await;
         assert_eq!(process.faults.count(Op::Evict), evicts + 1, "{op:?}: all at once");
         for id in ids() {
             assert_eq!(row(&id).get().await.expect("the store answers"), None, "{op:?}");
@@ -475,11 +475,11 @@ async fn a_refresh_that_cannot_store_removes_what_is_there(rig: Rig) {
     // So does one that an evict or another writer came between.
     doubles(ids(), row, &process).await;
     let load = async |ids: Vec<u64>| {
-        row(&1).delete().await.expect("evicted");
+        row(&1).evict().await.expect("evicted");
         row(&3).set(&99).await.expect("set");
         Ok::<_, Infallible>(ids.into_iter().map(|id| (id, id * 3)).collect::<HashMap<_, _>>())
     };
-    let Ok(_) = mode(Mode::Refresh, cache.try_get_or_load_many(ids(), row, load)).await;
+    let Ok(_) = Mode::Refresh.scope(cache.try_get_or_load_many(ids(), row, load)).await;
     for (id, left) in [(0, Some(0)), (1, None), (2, Some(6)), (3, None)] {
         assert_eq!(row(&id).get().await.expect("the store answers"), left, "{id}");
     }

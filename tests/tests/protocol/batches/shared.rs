@@ -72,7 +72,7 @@ async fn who_came_after_a_batch_load_began_does_not_take_it_where_the_fill_is_re
     let (here, there, rows) = (rig.process(), rig.process(), Rows::new());
     let leader = Halted::start(&here, AfterQuery, |stops| rows.read(&here, [1, 2], stops)).await;
     rows.write(11);
-    entry(&there.cache, 1).delete().await.expect("evicted");
+    entry(&there.cache, 1).evict().await.expect("evicted");
     let (single, batch) = (rows.follow_one(&here, 1).await, rows.follow_many(&here, [1, 2]).await);
     assert_eq!(leader.end().await, of([(1, 10), (2, 20)]));
     assert_eq!((ended(single).await, ended(batch).await), (11, of([(1, 11), (2, 20)])));
@@ -83,7 +83,7 @@ async fn who_starts_after_an_evict_never_joins_a_batch_from_before_it(rig: Rig) 
     let leader =
         Halted::start(&process, Before(Op::LeaseMany), |stops| rows.read(&process, [1, 2], stops)).await;
     rows.write(11);
-    entry(&process.cache, 1).delete().await.expect("evicted");
+    entry(&process.cache, 1).evict().await.expect("evicted");
     process.cache.evict_tags(["tag 0"]).await.expect("evicted");
     let open = || process.cache.stats().total.shared_loads;
     let batch = rows.read(&process, [1, 2], Stops::default());

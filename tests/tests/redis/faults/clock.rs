@@ -81,7 +81,7 @@ async fn what_is_stored_first_of_all_is_dated_by_the_servers_clock() {
         let serving = tokio::spawn(serve(listener, millis, Arc::clone(&sent)));
         let cache = Cache::builder().store(Arc::new(patient(&format!("redis://{address}"))));
         let cache = cache.build().expect("acceptable settings");
-        let entry = cache.entry::<i64>("n", &1).with_ttl(LIFE);
+        let entry = cache.entry::<i64>("n", 1).with_ttl(LIFE);
         match operation {
             "set" => entry.set(&1).await.expect("set"),
             // This server's answer to it is no sum.

@@ -91,8 +91,8 @@ async fn who_is_told_of_changes_seldom_asks_meanwhile() {
         let settings = Cache::builder().store(store).namespace("told").lease(LIFE);
         settings.wait(Duration::from_secs(1)).build().expect("acceptable settings")
     };
-    let here = cache(waiting.clone()).entry::<u32>("row", &7);
-    let there = cache(Arc::new(patient(&server.url()))).entry::<u32>("row", &7);
+    let here = cache(waiting.clone()).entry::<u32>("row", 7);
+    let there = cache(Arc::new(patient(&server.url()))).entry::<u32>("row", 7);
     let Ok(Lookup::Vacant(vacancy)) = there.lookup().await else { panic!("nothing is there") };
     assert_eq!(here.get_or_load(async || 1).await, 1, "it waited in vain");
     // At first, after half a second at the earliest, and at the end. Who polls asks ten times and more.

@@ -63,7 +63,7 @@ fn runs() {
         users.user(1).await;
         assert_eq!(users.user_entry(1).key().unwrap().as_str(), "users:1");
         assert_eq!(
-            users.cache.get::<u32>("users", &1).await.unwrap(),
+            users.cache.get::<u32>("users", 1).await.unwrap(),
             None,
             "it is stored with another codec"
         );
@@ -85,7 +85,7 @@ fn runs() {
         assert!(!users.user_entry(1).has().await.unwrap());
         assert!(users.user_entry(2).has().await.unwrap(), "nor one by entry");
         users.user(1).await;
-        let tagged = users.cache.entry::<u32>("elsewhere", &1).with_tags(["users", "tenant:7"]);
+        let tagged = users.cache.entry::<u32>("elsewhere", 1).with_tags(["users", "tenant:7"]);
         tagged.set(&1).await.unwrap();
         users.evict_all().await;
         assert!(!users.user_entry(1).has().await.unwrap());

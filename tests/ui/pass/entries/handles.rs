@@ -1,7 +1,7 @@
 //! What an entry is good for besides evicting it.
 use std::time::Duration;
 
-use cachemacro::{Cache, Entry, Lookup, cached, scope};
+use cachemacro::{Cache, Entry, Lookup, cached};
 use cachemacro_tests::attributes::{Calls, run};
 
 static CALLS: Calls = Calls::new();
@@ -47,7 +47,7 @@ fn runs() {
         assert_eq!(entry.get_or_load(async || "loaded".to_owned()).await, "loaded");
         assert_eq!(name(4).await.as_deref(), Some("loaded"));
         assert!(entry.ttl().await.unwrap().unwrap() <= Duration::from_secs(60));
-        assert!(entry.delete().await.unwrap());
+        assert!(entry.evict().await.unwrap());
         match entry.lookup().await.unwrap() {
             Lookup::Vacant(vacancy) => assert!(vacancy.fill(&"filled".to_owned()).await.unwrap()),
             Lookup::Hit(hit) => panic!("{hit}"),
@@ -59,12 +59,13 @@ fn runs() {
         inner(1).await;
         assert!(inner_entry(1).has().await.unwrap());
         let before = CALLS.count();
-        scope(Cache::memory(), async {
-            of_scope(1).await;
-            of_scope(1).await;
-            assert!(of_scope_entry(1).has().await.unwrap());
-        })
-        .await;
+        Cache::memory()
+            .scope(async {
+                of_scope(1).await;
+                of_scope(1).await;
+                assert!(of_scope_entry(1).has().await.unwrap());
+            })
+            .await;
         assert!(!of_scope_entry(1).has().await.unwrap(), "another cache");
         assert_eq!(CALLS.count(), before + 1);
     });

@@ -92,14 +92,14 @@ fn runs() {
             "a template, not its text"
         );
         assert_eq!(from_templates(2, 2).await, 4);
-        cachemacro::current().evict_tags(["page:2"]).await.unwrap();
+        cachemacro::Cache::current().evict_tags(["page:2"]).await.unwrap();
         assert!(!templates_entry(1, 2).has().await.unwrap());
         assert_eq!(literals_entry(1, 2).key().unwrap().as_str(), "literals:1:2");
         assert_eq!(fragments_entry("AB").key().unwrap().as_str(), "fragments:ab");
         assert_ne!(from_literals(1, 3).await, 3);
         evict(1, 2).await;
         assert!(!literals_entry(1, 2).has().await.unwrap());
-        cachemacro::current().evict_tags(["id:1"]).await.unwrap();
+        cachemacro::Cache::current().evict_tags(["id:1"]).await.unwrap();
         assert!(!literals_entry(1, 3).has().await.unwrap());
         assert!(mine_entry(1).has().await.unwrap());
     });

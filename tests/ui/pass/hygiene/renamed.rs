@@ -40,6 +40,6 @@ fn runs() {
         assert_eq!((of(1).await, put(1).await, of(1).await), (1, 2, 2));
         assert_eq!(through_a_renamed_import(1).await, 1);
         assert_eq!(Service.of(1).await, 1);
-        assert_eq!(cachemacro::current().get::<u8>("service", &1).await.unwrap(), Some(1));
+        assert_eq!(cachemacro::Cache::current().get::<u8>("service", 1).await.unwrap(), Some(1));
     });
 }

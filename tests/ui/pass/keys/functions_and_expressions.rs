@@ -70,11 +70,11 @@ fn runs() {
         one("a".to_owned(), 1).await;
         assert!(one_entry("a".to_owned()).has().await.unwrap());
         call("a".to_owned(), 1).await;
-        assert_eq!(cachemacro::current().get("call", "a/1").await.unwrap(), Some(2usize));
+        assert_eq!(cachemacro::Cache::current().get("call", "a/1").await.unwrap(), Some(2usize));
         text("a".to_owned(), 1).await;
         assert!(text_entry("a".to_owned(), 1).has().await.unwrap());
         constant().await;
-        assert_eq!(cachemacro::current().get("constant", "always").await.unwrap(), Some(1u8));
+        assert_eq!(cachemacro::Cache::current().get("constant", "always").await.unwrap(), Some(1u8));
         branch(0).await;
         assert_eq!(branch_entry(0).key().unwrap().as_str(), "branch:%N");
         assert!(branch_entry(0).has().await.unwrap());

@@ -58,6 +58,6 @@ fn runs() {
         assert_eq!(raw("a-", 1).await, "a-1");
         assert_eq!(raw_entry("a-", 1).key().unwrap().as_str(), "t:a%2D-1");
         constant(&Cache::memory()).await;
-        assert_eq!(cachemacro::current().get("t", "constant").await.unwrap(), Some(1u8));
+        assert_eq!(cachemacro::Cache::current().get("t", "constant").await.unwrap(), Some(1u8));
     });
 }

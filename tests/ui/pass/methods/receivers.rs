@@ -92,7 +92,7 @@ fn tag(of: &str) -> String {
 #[test]
 fn rules() {
     run(async {
-        let cache = cachemacro::current();
+        let cache = cachemacro::Cache::current();
         let mut service = Service { tenant: "rules".to_owned(), loads: 0 };
         let loads = || cache.stats().total.loads;
         assert_send(Arc::new(service.clone()).counted_with_rules(1)).await;

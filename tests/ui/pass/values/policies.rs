@@ -128,7 +128,7 @@ async fn by_argument(cache: &Cache, id: u32) -> u32 {
 #[test]
 fn runs() {
     run(async {
-        let cache = cachemacro::current();
+        let cache = cachemacro::Cache::current();
         everything(1).await;
         let left = everything_entry(1).ttl().await.unwrap().unwrap();
         assert!(left > Duration::from_secs(5_300) && left <= Duration::from_secs(5_400));
@@ -181,12 +181,12 @@ fn runs() {
         by_argument(&own, 1).await;
         for key in ["1", "ref:1", "method:1", "arg:1"] {
             let entry = match key.split_once(':') {
-                None => own.entry::<u32>("own", &1),
-                Some((word, id)) => own.entry::<u32>("own", &(word, id)),
+                None => own.entry::<u32>("own", 1),
+                Some((word, id)) => own.entry::<u32>("own", (word, id)),
             };
             assert_eq!(entry.get().await.unwrap(), Some(1), "{key}");
         }
         assert!(by_argument_entry(&own, 1).has().await.unwrap());
-        assert_eq!(cache.get::<u32>("own", &1).await.unwrap(), None);
+        assert_eq!(cache.get::<u32>("own", 1).await.unwrap(), None);
     });
 }

@@ -80,7 +80,7 @@ impl Service {
 #[test]
 fn runs() {
     run(async {
-        let cache = cachemacro::current();
+        let cache = cachemacro::Cache::current();
         assert_send(with_arguments(1, "A".to_owned())).await;
         with_arguments(1, "A".to_owned()).await;
         assert_eq!(CALLS.count(), 1);

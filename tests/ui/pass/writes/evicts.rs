@@ -186,7 +186,7 @@ fn runs() {
         on_err(true).await.unwrap_err();
         assert_eq!(left().await, [0, 2, 3]);
         let mut service = Service { cache: Cache::memory() };
-        let (own, current) = (service.cache.clone(), cachemacro::current());
+        let (own, current) = (service.cache.clone(), cachemacro::Cache::current());
         for tag in ["t:1", "r:1"] {
             let [here, there] =
                 [&own, &current].map(|cache| cache.entry::<u32>("tagged", tag).with_tags([tag]));
@@ -196,7 +196,7 @@ fn runs() {
             assert!(!here.has().await.unwrap(), "{tag}: its own cache's");
             assert!(there.has().await.unwrap(), "{tag}: not the scoped one's");
         }
-        let [here, there] = [&own, &current].map(|cache| cache.entry::<u32>("tagged", &7).with_tags(["7:7"]));
+        let [here, there] = [&own, &current].map(|cache| cache.entry::<u32>("tagged", 7).with_tags(["7:7"]));
         here.set(&1).await.unwrap();
         there.set(&1).await.unwrap();
         assert_eq!(service.late_self().await, 7);

@@ -121,7 +121,7 @@ async fn name_of(org: u32, id: u32) -> Option<String> {
 #[test]
 fn runs() {
     run(async {
-        let cache = cachemacro::current();
+        let cache = cachemacro::Cache::current();
         user(1, 1).await.unwrap();
         assert_send(rename(1, 1, "a".to_owned())).await.unwrap();
         assert_eq!(name_of(1, 1).await.as_deref(), Some("a"));

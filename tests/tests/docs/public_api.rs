@@ -1,0 +1,201 @@
+//! The public interface as checked-in text, so that every change to it is seen. `UPDATE_API=1` writes it anew.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use quote::ToTokens;
+use syn::{Attribute, Fields, Item, ItemImpl, TraitItem, UseTree};
+
+use crate::sources::{Sources, is_public, self_type};
+
+/// An item as one line, the way rustfmt would space it.
+fn line(item: Item) -> String {
+    let file = syn::File { shebang: None, frontmatter: None, attrs: Vec::new(), items: vec![item] };
+    let text = prettyplease::unparse(&file);
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    text.replace("( ", "(")
+        .replace(", )", ")")
+        .replace(" )", ")")
+        .replace(" ,)", ")")
+        .replace("<'_ >", "<'_>")
+}
+
+/// What the signature of a function says, without its body.
+fn signature(sig: &syn::Signature) -> String {
+    let sig = sig.to_token_stream();
+    let item: Item = syn::parse_quote!(trait It { #sig; });
+    let text = line(item);
+    text.trim_start_matches("trait It {").trim_end_matches('}').trim().trim_end_matches(';').to_owned()
+}
+
+/// The attributes that users of an item can tell: what is derived, and whether it can grow.
+fn kept(attrs: &[Attribute]) -> Vec<Attribute> {
+    let tells = |attr: &&Attribute| {
+        ["derive", "non_exhaustive", "must_use"].iter().any(|name| attr.path().is_ident(name))
+    };
+    attrs.iter().filter(tells).cloned().collect()
+}
+
+fn public_fields(fields: &mut Fields) {
+    if let Fields::Named(named) = fields {
+        named.named = std::mem::take(&mut named.named)
+            .into_iter()
+            .filter(|field| is_public(&field.vis))
+            .map(|field| syn::Field { attrs: Vec::new(), ..field })
+            .collect();
+    }
+    if let Fields::Unnamed(unnamed) = fields
+        && unnamed.unnamed.iter().all(|field| !is_public(&field.vis))
+    {
+        *fields = Fields::Unit;
+    }
+}
+
+/// A definition as users see it.
+fn shown(item: &Item) -> Vec<String> {
+    match item {
+        Item::Fn(item) => vec![signature(&item.sig)],
+        Item::Struct(item) => {
+            let mut item = item.clone();
+            item.attrs = kept(&item.attrs);
+            public_fields(&mut item.fields);
+            vec![line(Item::Struct(item))]
+        }
+        Item::Enum(item) => {
+            let mut item = item.clone();
+            item.attrs = kept(&item.attrs);
+            item.variants.iter_mut().for_each(|variant| variant.attrs.clear());
+            vec![line(Item::Enum(item))]
+        }
+        Item::Trait(item) => {
+            let mut head = item.clone();
+            head.attrs = kept(&item.attrs);
+            let methods = std::mem::take(&mut head.items);
+            let mut lines = vec![line(Item::Trait(head))];
+            for method in &methods {
+                if let TraitItem::Fn(method) = method {
+                    let provided = if method.default.is_some() { "provided " } else { "" };
+                    lines.push(format!("    {provided}{}", signature(&method.sig)));
+                }
+            }
+            lines
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// `impl<T> Debug for Entry<T>`.
+fn header(block: &ItemImpl) -> Option<String> {
+    block.trait_.as_ref()?;
+    let mut block = block.clone();
+    block.items.clear();
+    block.attrs.clear();
+    Some(line(Item::Impl(block)).trim_end_matches("{}").trim().to_owned())
+}
+
+/// All that is public, one line each.
+fn listing(sources: &Sources) -> String {
+    let mut lines: Vec<(String, usize, String)> = Vec::new();
+    for (path, item) in sources.definitions() {
+        for (at, text) in shown(item).into_iter().enumerate() {
+            lines.push((path.clone(), at, if at == 0 { format!("{path}: {text}") } else { text }));
+        }
+    }
+    for (name, _, method) in sources.methods() {
+        let text = format!("{name}::{}", signature(&method.sig));
+        lines.push((format!("{name}::{}", method.sig.ident), 0, text));
+    }
+    let types = sources.types();
+    for block in sources.impls() {
+        if let (Some(name), Some(header)) =
+            (self_type(block).filter(|name| types.contains(name)), header(block))
+        {
+            lines.push((format!("{name} impl"), 0, header));
+        }
+    }
+    lines.sort();
+    let mut text = String::new();
+    for (_, _, line) in lines {
+        let _ = writeln!(text, "{line}");
+    }
+    text
+}
+
+/// The names that a crate's root re-exports from other crates.
+fn re_exports(root: &Path) -> String {
+    fn names(tree: &UseTree, found: &mut BTreeSet<String>) {
+        match tree {
+            UseTree::Path(path) => names(&path.tree, found),
+            UseTree::Name(name) => drop(found.insert(name.ident.to_string())),
+            UseTree::Rename(name) => drop(found.insert(name.rename.to_string())),
+            UseTree::Group(group) => group.items.iter().for_each(|tree| names(tree, found)),
+            UseTree::Glob(_) => drop(found.insert("*".to_owned())),
+        }
+    }
+    let text = fs::read_to_string(root).expect("the facade is there");
+    let mut found = BTreeSet::new();
+    for item in syn::parse_file(&text).expect("it is Rust").items {
+        if let Item::Use(item) = item
+            && is_public(&item.vis)
+        {
+            names(&item.tree, &mut found);
+        }
+    }
+    found.into_iter().fold(String::new(), |text, name| text + "pub use " + &name + "\n")
+}
+
+/// The features in a manifest, by name.
+fn features(manifest: &Path) -> String {
+    let text = fs::read_to_string(manifest).expect("a manifest is there");
+    let section = text.split("[features]").nth(1).unwrap_or_default().split("\n[").next().unwrap_or_default();
+    let names = section.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name.trim());
+    names.fold(String::new(), |text, name| text + "feature " + name + "\n")
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+#[test]
+fn the_public_interface_is_what_is_checked_in() {
+    let root = repository();
+    let runtime = listing(&Sources::of(&root.join("cachemacro-runtime")));
+    let facade =
+        re_exports(&root.join("cachemacro/src/lib.rs")) + &features(&root.join("cachemacro/Cargo.toml"));
+    for (name, now) in [("cachemacro.txt", facade), ("cachemacro-runtime.txt", runtime)] {
+        let path = root.join("docs/api").join(name);
+        if env::var_os("UPDATE_API").is_some() {
+            fs::write(&path, &now).expect("the listing can be written");
+        }
+        let before = fs::read_to_string(&path).unwrap_or_default();
+        let (old, new): (BTreeSet<&str>, BTreeSet<&str>) = (before.lines().collect(), now.lines().collect());
+        let gone: Vec<&&str> = old.difference(&new).collect();
+        let added: Vec<&&str> = new.difference(&old).collect();
+        assert!(
+            before == now,
+            "docs/api/{name} is not what the sources say.\ngone: {gone:#?}\nadded: {added:#?}\n\
+             If the change is meant: UPDATE_API=1 cargo test -p cachemacro-tests --all-features --test docs public_api"
+        );
+    }
+}
+
+#[test]
+fn whatever_becomes_public_is_in_the_listing() {
+    let before = "pub struct A { pub x: u8, y: u8 } impl A { pub fn f(&self) {} fn g() {} } enum Own { V }";
+    let all = listing(&Sources::of_text(before));
+    assert_eq!(all, "A: pub struct A { pub x: u8, }\nA::fn f(&self)\n");
+    for more in [
+        "impl A { pub fn h(self) -> u8 { 1 } }",
+        "pub enum B { V }",
+        "pub trait T { fn f(&self) {} }",
+        "impl Clone for A { fn clone(&self) -> A { todo!() } }",
+        "pub fn free() {}",
+    ] {
+        assert_ne!(listing(&Sources::of_text(&format!("{before} {more}"))), all, "{more}");
+    }
+    for less in ["impl A { fn h(self) {} }", "#[doc(hidden)] pub struct C;", "impl Own { pub fn f() {} }"] {
+        assert_eq!(listing(&Sources::of_text(&format!("{before} {less}"))), all, "{less}");
+    }
+}
