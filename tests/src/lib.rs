@@ -33,18 +33,28 @@ pub use worker::Worker;
 mod guide {
     #[doc = include_str!("../../docs/README.md")]
     mod index {}
+    #[doc = include_str!("../../docs/attributes.md")]
+    mod attributes {}
     #[doc = include_str!("../../docs/keys.md")]
     mod keys {}
     #[doc = include_str!("../../docs/tags.md")]
     mod tags {}
-    #[doc = include_str!("../../docs/consistency.md")]
-    mod consistency {}
+    #[doc = include_str!("../../docs/direct.md")]
+    mod direct {}
     #[doc = include_str!("../../docs/testing.md")]
     mod testing {}
-    #[doc = include_str!("../../docs/operations.md")]
-    mod operations {}
     #[doc = include_str!("../../docs/migrating.md")]
     mod migrating {}
+    #[doc = include_str!("../../docs/comparison.md")]
+    mod comparison {}
+    #[doc = include_str!("../../docs/configuration.md")]
+    mod configuration {}
+    #[doc = include_str!("../../docs/operations.md")]
+    mod operations {}
+    #[doc = include_str!("../../docs/codecs.md")]
+    mod codecs {}
+    #[doc = include_str!("../../docs/consistency.md")]
+    mod consistency {}
 }
 
 /// `async unsafe fn`. Unsafe code is forbidden in this workspace; a doc test is a crate of its own.
@@ -85,7 +95,7 @@ mod guide {
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let cache = Cache::memory();
-/// cache.scope(async {
+/// cache.clone().scope(async {
 ///     assert_eq!(assert_send(unsafe { byte(7) }).await, Some(7));
 ///     assert_eq!(assert_send(unsafe { write(7, 9) }).await, Ok(Some(9)));
 ///     assert_eq!(unsafe { byte(7) }.await, Some(9), "written through");

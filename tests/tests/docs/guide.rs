@@ -18,11 +18,15 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
+/// Where the repository's files are on the web: what is read outside a clone links to them there.
+const REPOSITORY: &str = "https://github.com/cachemacro/cachemacro/blob/main/";
+
 /// README and guide, by path.
 fn pages() -> Vec<(String, String)> {
     let guide = fs::read_dir(root().join("docs")).expect("the guide is there").filter_map(|file| {
         let name = file.ok()?.file_name().into_string().ok()?;
-        (Path::new(&name).extension()? == "md").then(|| format!("docs/{name}"))
+        let is_page = Path::new(&name).extension()? == "md" && name != "SUMMARY.md";
+        is_page.then(|| format!("docs/{name}"))
     });
     let mut paths: Vec<String> = guide.chain(["README.md".to_owned()]).collect();
     paths.sort();
@@ -82,31 +86,34 @@ fn links(lines: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn the_readme_lists_every_variable_and_no_other() {
+fn the_guide_lists_every_variable_and_no_other() {
     let starts = ["CACHEMACRO_", "REDIS_URL"];
     let builder = variables(&read("cachemacro-runtime/src/api/builder/env.rs"), &starts);
-    assert_eq!(variables(&read("README.md"), &starts), builder);
-    assert!(variables(&read("docs/operations.md"), &starts).is_subset(&builder));
+    assert_eq!(variables(&read("docs/configuration.md"), &starts), builder);
+    for (path, text) in pages() {
+        let others: Vec<String> = variables(&text, &starts).difference(&builder).cloned().collect();
+        assert!(others.iter().all(|name| name == "CACHEMACRO_TEST_SERVER"), "{path} names {others:?}");
+    }
 }
 
 #[test]
-fn the_readme_lists_every_option_and_what_is_not_available_yet() {
-    let readme = read("README.md");
+fn the_guide_lists_every_option_and_what_is_not_available_yet() {
+    let guide = read("docs/attributes.md");
     let options = read("cachemacro-derive/src/syntax/options.rs");
     let names: Vec<&str> =
         options.split("spec(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
     assert!(names.contains(&"cache_none"), "{names:?}");
     for name in names {
         let listed = [format!("`{name}`"), format!("`{name}("), format!("`{name} = "), format!(", {name}`")];
-        assert!(listed.iter().any(|form| readme.contains(form)), "README.md does not list `{name}`");
+        assert!(listed.iter().any(|form| guide.contains(form)), "docs/attributes.md does not list `{name}`");
     }
     let later = options.split_once("LATER: &[&str] = &[").and_then(|(_, rest)| rest.split_once("];"));
     let (later, _) = later.expect("options that are not there yet are listed");
-    let row = readme.lines().find(|line| line.contains("not available yet: ")).expect("a row says so");
+    let row = guide.lines().find(|line| line.contains("not available yet: ")).expect("a row says so");
     for name in later.split('"').skip(1).step_by(2) {
         assert!(
             row.contains(&format!("`{name}`")),
-            "README.md does not say that `{name}` is not available yet"
+            "docs/attributes.md does not say that `{name}` is not available yet"
         );
     }
 }
@@ -145,11 +152,16 @@ fn every_link_leads_somewhere() {
     for (path, text) in pages() {
         let folder = root().join(Path::new(&path).parent().expect("a page is in a folder"));
         for target in links(&prose(&text).0) {
-            if target.starts_with("https://") {
-                continue;
-            }
             let (file, heading) = target.split_once('#').unwrap_or((&target, ""));
-            let file = if file.is_empty() { root().join(&path) } else { folder.join(file) };
+            let file = match file.strip_prefix(REPOSITORY) {
+                Some(file) => root().join(file),
+                None if file.starts_with("https://") => continue,
+                None if file.is_empty() => root().join(&path),
+                None => {
+                    assert!(path != "README.md", "{target}: dead where the crate's page shows the README");
+                    folder.join(file)
+                }
+            };
             assert!(file.exists(), "{path}: {target}");
             if !heading.is_empty() {
                 let page = fs::read_to_string(&file).expect("a page");
@@ -160,6 +172,23 @@ fn every_link_leads_somewhere() {
             }
         }
     }
+}
+
+#[test]
+fn the_first_page_is_short_and_the_book_has_every_page() {
+    assert!(read("README.md").lines().count() <= 300);
+    let summary = read("docs/SUMMARY.md");
+    let (lines, _) = prose(&summary);
+    let listed: BTreeSet<String> = links(&lines).into_iter().map(|page| format!("docs/{page}")).collect();
+    let there: BTreeSet<String> =
+        pages().into_iter().map(|(path, _)| path).filter(|path| path != "README.md").collect();
+    assert_eq!(listed, there);
+    let index = read("docs/README.md");
+    for page in there.iter().filter_map(|path| path.strip_prefix("docs/")).filter(|page| *page != "README.md")
+    {
+        assert!(index.contains(&format!("({page})")), "docs/README.md does not name {page}");
+    }
+    assert!(read("docs/book.toml").contains("src         = \".\""));
 }
 
 #[test]
