@@ -9,8 +9,8 @@ use crate::engine::raw::to_capture;
 use crate::engine::read::Looked;
 use crate::engine::read::MOST_LOOKS;
 use crate::engine::read::Miss;
-use crate::observe::stats::Event;
-use crate::observe::stats::MissReason;
+use crate::observe::event::Event;
+use crate::observe::reason::MissReason;
 use crate::policy::mode::Mode;
 use std::time::Instant;
 

@@ -14,7 +14,8 @@ use crate::format::header::{FIXED, Header, MAX_STAMPS, STAMP, Stamp};
 use crate::format::ids::draw;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::key::Key;
-use crate::observe::stats::{Event, MissReason};
+use crate::observe::event::Event;
+use crate::observe::reason::MissReason;
 use crate::store::{Increment, IncrementOutcome, OtherStamps};
 
 impl Entry<i64> {
@@ -40,7 +41,7 @@ impl Entry<i64> {
     /// # Errors
     /// Where the store failed; [`ErrorKind::WrongType`] where the entry was not made by `increment`, or the sum is no
     /// `i64`; [`ErrorKind::Encode`] where the entry's rules forbid to store it; [`ErrorKind::Contention`] where others
-    /// changed the entry's tags, or under rules the entry, 100 times; [`ErrorKind::Config`] where the cache is disabled.
+    /// changed the entry's tags, or under rules the entry, 100 times; [`ErrorKind::Disabled`] where the cache is.
     pub async fn increment(&self, by: i64) -> Result<i64> {
         if !self.rules().is_none() {
             return self.try_update(|number| sum(number.unwrap_or(0), by)).await;
@@ -85,7 +86,7 @@ impl Entry<i64> {
         let header = Header::parse(&entry)
             .ok()
             .filter(|header| header.total_len() == entry.len())
-            .ok_or_else(|| Error::new(ErrorKind::Store, "what the store found is no entry"))?;
+            .ok_or_else(|| Error::new(ErrorKind::Refused, "what the store found is no entry"))?;
         let stamps = entry.slice(FIXED..FIXED + usize::from(header.stamps) * STAMP);
         let versions: Vec<_> = now.iter().map(|stamp| Some(stamp.version)).collect();
         let counts = match raw.verify(entry, &versions, self.stored()).await? {

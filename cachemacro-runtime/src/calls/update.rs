@@ -9,7 +9,8 @@ use crate::engine::read::{Expected, Looked, Miss};
 use crate::format::ids::Version;
 use crate::format::stamps::VersionKey;
 use crate::ground::error::{Error, ErrorKind, Result};
-use crate::observe::stats::{Event, MissReason};
+use crate::observe::event::Event;
+use crate::observe::reason::MissReason;
 use crate::policy::outcome::Value;
 use crate::policy::rules::NoRules;
 
@@ -40,7 +41,7 @@ impl<T: Value> Entry<T> {
     /// # Errors
     /// Where the store failed or the value cannot be encoded (nothing changed, unless the error
     /// [`is_ambiguous`](Error::is_ambiguous)); [`ErrorKind::Contention`] where others were faster 100 times.
-    /// [`ErrorKind::Config`] where the cache is disabled: there is nothing to update.
+    /// [`ErrorKind::Disabled`] where the cache is: there is nothing to update.
     pub async fn update(&self, mut change: impl FnMut(Option<T>) -> T) -> Result<T> {
         self.try_update(|current| Ok(change(current))).await
     }
@@ -98,7 +99,7 @@ impl<T: Value> Entry<T> {
     /// The raw of an operation that makes no sense without a cache.
     pub(crate) fn updatable(&self) -> Result<&RawEntry> {
         if self.core().settings.disabled {
-            return Err(Error::new(ErrorKind::Config, "the cache is disabled: there is nothing to update"));
+            return Err(Error::new(ErrorKind::Disabled, "the cache is disabled: there is nothing to update"));
         }
         self.raw()
     }

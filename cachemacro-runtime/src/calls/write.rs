@@ -14,7 +14,8 @@ use crate::engine::prepare::Prepared;
 use crate::engine::raw::RawEntry;
 use crate::engine::removals::Removals;
 use crate::ground::error::Error;
-use crate::observe::stats::{Counters, Event};
+use crate::observe::event::Event;
+use crate::observe::stats::Counters;
 use crate::policy::outcome::Outcome;
 use crate::policy::site::Site;
 

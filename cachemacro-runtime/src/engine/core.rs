@@ -15,8 +15,9 @@ use crate::ground::clock::NEVER;
 use crate::ground::error::{Error, Result};
 use crate::ground::sync;
 use crate::key::Key;
+use crate::observe::event::{Event, Observation, Observer as _};
 use crate::observe::site::SiteId;
-use crate::observe::stats::{CacheStats, Counters, Event};
+use crate::observe::stats::{CacheStats, Counters};
 use crate::policy::mode::Mode;
 use crate::policy::site::Site;
 use crate::store::Store;
@@ -30,7 +31,8 @@ pub(crate) struct Core {
     pub(crate) flights: Arc<Flights>,
     /// What dropped calls left to do.
     pub(crate) deferred: Deferred,
-    pub(crate) stats: Counters,
+    /// Of what belongs to no site.
+    stats: Counters,
     /// Whose turn it is to update a key.
     pub(crate) turns: Turns,
     sites: RwLock<HashMap<SiteId, Arc<Counters>>>,
@@ -90,7 +92,8 @@ impl Core {
             return counters.clone();
         }
         let mut sites = sync::write(&self.sites);
-        sites.entry(site.id()).or_default().clone()
+        let at = || Arc::new(Counters::at(site.id()));
+        sites.entry(site.id()).or_insert_with(at).clone()
     }
 
     /// What was counted so far, in total and by site.
@@ -99,7 +102,7 @@ impl Core {
         let mut ids: Vec<SiteId> = sites.keys().copied().collect();
         ids.sort_unstable();
         let sites = ids.iter().enumerate().map(|(at, id)| (SiteId::name(at, &ids), sites[id].snapshot()));
-        CacheStats::new(self.stats.snapshot(), sites.collect())
+        CacheStats::sum(self.stats.snapshot(), sites.collect())
     }
 
     /// Awaits one operation of the store, timing it and counting its error.
@@ -107,7 +110,7 @@ impl Core {
         self.timed_at(None, operation).await
     }
 
-    /// Like [`timed`](Self::timed); counts for `site` as well.
+    /// Like [`timed`](Self::timed), at a site.
     pub(crate) async fn timed_at<T>(
         &self,
         site: Option<&Counters>,
@@ -116,7 +119,7 @@ impl Core {
         let began = Instant::now();
         let result = operation.await;
         let took = began.elapsed();
-        self.counters(site).for_each(|counters| counters.store_took(took));
+        self.tell(site, Observation::of(Event::StoreCall).took(took));
         if let Err(error) = &result {
             self.failed_at(site, error);
         }
@@ -128,20 +131,28 @@ impl Core {
         self.failed_at(None, error);
     }
 
-    /// Like [`failed`](Self::failed); counts for `site` as well.
+    /// Like [`failed`](Self::failed), at a site.
     pub(crate) fn failed_at(&self, site: Option<&Counters>, error: &Error) {
         self.record_at(site, Event::Error(error.kind()));
         tracing::debug!(kind = %error.kind(), "the cache failed");
     }
 
-    /// Counts what happened, for a site too.
+    /// Tells what happened, at this site or at none.
     pub(crate) fn record_at(&self, site: Option<&Counters>, event: Event) {
-        self.counters(site).for_each(|counters| counters.record(event));
+        self.tell(site, Observation::of(event));
     }
 
-    /// What counts for this site: its own counters and those of the whole cache.
-    pub(crate) fn counters<'a>(&'a self, site: Option<&'a Counters>) -> impl Iterator<Item = &'a Counters> {
-        std::iter::once(&self.stats).chain(site)
+    /// Tells that a function returned after this time.
+    pub(crate) fn loaded(&self, site: Option<&Counters>, took: Duration) {
+        self.tell(site, Observation::of(Event::Loaded).took(took));
+    }
+
+    /// Each event is counted once: at its site, or at none. Totals are sums.
+    fn tell(&self, site: Option<&Counters>, seen: Observation<'_>) {
+        let counters = site.unwrap_or(&self.stats);
+        let seen = seen.at(counters.site());
+        counters.event(&seen);
+        self.settings.observers.tell(&seen);
     }
 
     /// `ttl` spread by jitter.

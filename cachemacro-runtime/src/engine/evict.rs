@@ -9,7 +9,8 @@ use crate::engine::removals::Removals;
 use crate::format::stamps::tag_keys;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::key::{FAILED_TAG, Key, scan_text};
-use crate::observe::stats::{Counters, Event};
+use crate::observe::event::Event;
+use crate::observe::stats::Counters;
 use crate::policy::outcome::Value;
 
 /// A collection of evicts, run at once by [`run`](Self::run).

@@ -22,7 +22,7 @@ use crate::format::stamps::VersionKey;
 use crate::format::stamps::{BUCKETS, all_any_keys, any_key, tag_keys};
 use crate::ground::error::Result;
 use crate::key::Key;
-use crate::observe::stats::Event;
+use crate::observe::event::Event;
 use crate::policy::ttl::Ttl;
 use crate::store::{Fill, Filled};
 

@@ -7,8 +7,8 @@ use crate::format::stamps::tag_keys;
 use crate::ground::error::{Error, Result};
 use crate::key::FAILED_TAG;
 use crate::key::Key;
+use crate::observe::event::Event;
 use crate::observe::stats::Counters;
-use crate::observe::stats::Event;
 use crate::policy::site::Site;
 use crate::policy::ttl::Policy;
 use crate::policy::ttl::Ttl;
@@ -79,7 +79,7 @@ impl RawEntry {
     }
 
     pub(crate) fn load_took(&self, time: Duration) {
-        self.core.counters(self.counters()).for_each(|counters| counters.load_took(time));
+        self.core.loaded(self.counters(), time);
     }
 
     pub(crate) fn wait(&self) -> Duration {

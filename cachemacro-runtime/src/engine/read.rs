@@ -16,7 +16,8 @@ use crate::format::stamps::{Stamped, version_key};
 use crate::ground::clock::Timestamp;
 use crate::ground::error::Result;
 use crate::key::Key;
-use crate::observe::stats::{Event, MissReason};
+use crate::observe::event::Event;
+use crate::observe::reason::MissReason;
 
 /// How many stamps a look at the header alone brings along.
 const HEAD_STAMPS: usize = 16;

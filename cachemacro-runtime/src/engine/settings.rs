@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::format::codec::BuiltinCodec;
+use crate::observe::event::Observers;
 use crate::policy::ttl::Ttl;
 
 /// How long callers wait for another's load where nothing else is said.
@@ -23,6 +24,8 @@ pub(crate) struct Settings {
     #[cfg_attr(not(feature = "compression"), expect(dead_code, reason = "used where values are compressed"))]
     pub(crate) compress_over: Option<usize>,
     pub(crate) disabled: bool,
+    /// Besides the counters.
+    pub(crate) observers: Observers,
     /// The environment could not be read. Caching is off and every evict fails, because other processes may use a
     /// store that this one cannot name.
     pub(crate) unresolved: bool,
@@ -41,6 +44,7 @@ impl Default for Settings {
             max_value: 1 << 20,
             compress_over: None,
             disabled: false,
+            observers: Observers::default(),
             unresolved: false,
         }
     }

@@ -54,7 +54,7 @@ pub enum ErrorKind {
     /// The connection broke while an answer was due. A write may or may not have happened.
     Io,
     /// The store answered with an error of its own (out of memory, read only, no permission, …).
-    Store,
+    Refused,
     /// The value could not be turned into bytes.
     Encode,
     /// The bytes are not a value of this type. Reads take it as a miss.
@@ -67,22 +67,25 @@ pub enum ErrorKind {
     Contention,
     /// The entry holds something that this operation does not work on.
     WrongType,
+    /// Caching is turned off, so there is nothing to work on.
+    Disabled,
 }
 
 impl ErrorKind {
-    /// All kinds, in the order of [`Stats::errors_by_kind`](crate::Stats::errors_by_kind).
-    pub const ALL: [ErrorKind; 11] = [
+    /// All kinds there are so far.
+    pub const ALL: &'static [ErrorKind] = &[
         ErrorKind::Config,
         ErrorKind::Connect,
         ErrorKind::Timeout,
         ErrorKind::Io,
-        ErrorKind::Store,
+        ErrorKind::Refused,
         ErrorKind::Encode,
         ErrorKind::Decode,
         ErrorKind::Key,
         ErrorKind::TooLarge,
         ErrorKind::Contention,
         ErrorKind::WrongType,
+        ErrorKind::Disabled,
     ];
 
     /// The kind as a short lower-case word, for metrics and logs.
@@ -100,13 +103,14 @@ impl ErrorKind {
             ErrorKind::Connect => "connect",
             ErrorKind::Timeout => "timeout",
             ErrorKind::Io => "io",
-            ErrorKind::Store => "store",
+            ErrorKind::Refused => "refused",
             ErrorKind::Encode => "encode",
             ErrorKind::Decode => "decode",
             ErrorKind::Key => "key",
             ErrorKind::TooLarge => "too_large",
             ErrorKind::Contention => "contention",
             ErrorKind::WrongType => "wrong_type",
+            ErrorKind::Disabled => "disabled",
         }
     }
 
@@ -128,8 +132,8 @@ impl Error {
     /// # use cachemacro_runtime as cachemacro;
     /// use cachemacro::{Error, ErrorKind};
     ///
-    /// let error = Error::new(ErrorKind::Store, "the disk is full");
-    /// assert_eq!(error.to_string(), "store: the disk is full");
+    /// let error = Error::new(ErrorKind::Refused, "the disk is full");
+    /// assert_eq!(error.to_string(), "refused: the disk is full");
     /// ```
     pub fn new(kind: ErrorKind, context: impl Into<Cow<'static, str>>) -> Self {
         Self { kind, context: context.into(), source: None }
@@ -186,7 +190,7 @@ impl Error {
             ErrorKind::Connect
                 | ErrorKind::Timeout
                 | ErrorKind::Io
-                | ErrorKind::Store
+                | ErrorKind::Refused
                 | ErrorKind::Contention
         )
     }

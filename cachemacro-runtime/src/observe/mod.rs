@@ -1,4 +1,7 @@
 //! What happened, and who is told.
 
+pub(crate) mod event;
+pub(crate) mod histogram;
+pub(crate) mod reason;
 pub(crate) mod site;
 pub(crate) mod stats;

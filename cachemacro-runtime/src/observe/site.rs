@@ -1,19 +1,73 @@
-//! What an annotated function is called in stats and logs.
+//! Which function: its module, its name, and where its attribute stands.
 
 use std::fmt::Write as _;
 
-/// What tells a site from all others. The function and what is generated beside it are one site, and so are all
-/// instances of a generic function.
+/// Tells an annotated function from all others. The function and what is generated beside it are one site, and so are
+/// all instances of a generic function.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::{Observation, Observer};
+///
+/// struct Print;
+///
+/// impl Observer for Print {
+///     fn event(&self, seen: &Observation<'_>) {
+///         if let Some(site) = seen.site {
+///             println!("{}::{}, line {}: {}", site.module(), site.function(), site.line(), seen.event.as_str());
+///         }
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct SiteId {
-    pub(crate) module: &'static str,
-    pub(crate) function: &'static str,
+pub struct SiteId {
+    module: &'static str,
+    function: &'static str,
     /// Of the attribute: methods of two types may have one name.
-    pub(crate) line: u32,
-    pub(crate) column: u32,
+    line: u32,
+    column: u32,
 }
 
 impl SiteId {
+    /// A function in `module` whose attribute stands at this line and column.
+    pub(crate) const fn new(
+        module: &'static str,
+        function: &'static str,
+        (line, column): (u32, u32),
+    ) -> Self {
+        Self { module, function, line, column }
+    }
+
+    /// The path of the module that the function is in: `shop::users`. See [`SiteId`] for an example.
+    ///
+    /// ```
+    /// # use cachemacro_runtime::SiteId;
+    /// let module = |site: &SiteId| site.module();
+    /// ```
+    pub const fn module(&self) -> &'static str {
+        self.module
+    }
+
+    /// The function's name. See [`SiteId`] for an example.
+    ///
+    /// ```
+    /// # use cachemacro_runtime::SiteId;
+    /// let function = |site: &SiteId| site.function();
+    /// ```
+    pub const fn function(&self) -> &'static str {
+        self.function
+    }
+
+    /// The line of the attribute, which tells methods of one name in one module apart.
+    ///
+    /// ```
+    /// # use cachemacro_runtime::SiteId;
+    /// let line = |site: &SiteId| site.line();
+    /// ```
+    pub const fn line(&self) -> u32 {
+        self.line
+    }
+
     /// `users::get`; where another site in `sites`, which are sorted, has that name, `users::get:12`, and where it is
     /// on the same line, `users::get:12:5`.
     pub(crate) fn name(at: usize, sites: &[Self]) -> String {

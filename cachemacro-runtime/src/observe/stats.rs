@@ -1,216 +1,19 @@
 //! What happened, counted per site and in total.
 
-use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use crate::ground::error::ErrorKind;
+use crate::observe::event::{Event, Observation, Observer};
+use crate::observe::histogram::{AtomicHistogram, Histogram};
+use crate::observe::reason::MissReason;
 use crate::observe::site::SiteId;
-
-/// Why a read found nothing usable.
-///
-/// ```
-/// # use cachemacro_runtime as cachemacro;
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
-/// use cachemacro::{Cache, MissReason};
-///
-/// let cache = Cache::memory();
-/// assert_eq!(cache.get::<u32>("n", 1).await?, None);
-/// assert_eq!(cache.stats().total.misses_for(MissReason::Absent), 1);
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum MissReason {
-    /// Nothing under the key.
-    Absent,
-    /// Only a lease: someone is loading.
-    Pending,
-    /// Past its TTL.
-    Expired,
-    /// One of its tags was evicted, or the tag's version lost.
-    TagEvicted,
-    /// It was stored without a tag that the site names by now.
-    TagLacking,
-    /// Foreign, truncated or damaged bytes.
-    Malformed,
-    /// Stored under another key.
-    OtherKey,
-    /// Stored by another codec.
-    OtherCodec,
-    /// The value's type has changed shape, or `version` was raised.
-    OtherSchema,
-    /// The codec could not decode it, or a capability it needs is not built in.
-    Undecodable,
-    /// Older than `Mode::MaxAge` allows, or skipped by `Mode::Refresh`.
-    TooOld,
-    /// The store did not answer.
-    StoreFailed,
-}
-
-impl MissReason {
-    /// All reasons, in the order of [`Stats::misses_by_reason`].
-    pub const ALL: [MissReason; 12] = [
-        MissReason::Absent,
-        MissReason::Pending,
-        MissReason::Expired,
-        MissReason::TagEvicted,
-        MissReason::TagLacking,
-        MissReason::Malformed,
-        MissReason::OtherKey,
-        MissReason::OtherCodec,
-        MissReason::OtherSchema,
-        MissReason::Undecodable,
-        MissReason::TooOld,
-        MissReason::StoreFailed,
-    ];
-
-    /// The reason as a short lower-case word, for metrics and logs.
-    ///
-    /// ```
-    /// # use cachemacro_runtime as cachemacro;
-    /// assert_eq!(cachemacro::MissReason::TagEvicted.as_str(), "tag_evicted");
-    /// ```
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            MissReason::Absent => "absent",
-            MissReason::Pending => "pending",
-            MissReason::Expired => "expired",
-            MissReason::TagEvicted => "tag_evicted",
-            MissReason::TagLacking => "tag_lacking",
-            MissReason::Malformed => "malformed",
-            MissReason::OtherKey => "other_key",
-            MissReason::OtherCodec => "other_codec",
-            MissReason::OtherSchema => "other_schema",
-            MissReason::Undecodable => "undecodable",
-            MissReason::TooOld => "too_old",
-            MissReason::StoreFailed => "store_failed",
-        }
-    }
-}
-
-/// How long something took, as counts in buckets that double: the first is under 1 µs, the last open.
-///
-/// ```
-/// # use cachemacro_runtime as cachemacro;
-/// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// let cache = cachemacro::Cache::memory();
-/// cache.get_or_load("answer", (), async || 42).await;
-/// let loads = cache.stats().total.load_time;
-/// println!("{} loads, half of them within {:?}", loads.count(), loads.quantile(0.5));
-/// assert_eq!(loads.count(), 1);
-/// # }
-/// ```
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Histogram {
-    buckets: [u64; Histogram::BUCKETS],
-}
-
-impl Histogram {
-    const BUCKETS: usize = 32;
-
-    /// How many were recorded.
-    ///
-    /// ```
-    /// # use cachemacro_runtime as cachemacro;
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-    /// let cache = cachemacro::Cache::memory();
-    /// cache.get_or_load("n", 1, async || 7).await;
-    /// cache.get_or_load("n", 2, async || 8).await;
-    /// assert_eq!(cache.stats().total.load_time.count(), 2);
-    /// # }
-    /// ```
-    pub fn count(&self) -> u64 {
-        self.buckets.iter().sum()
-    }
-
-    /// The upper bound of the bucket in which the `q` quantile lies (0.5: the median), so at most twice the true
-    /// value; zero where nothing was recorded.
-    ///
-    /// ```
-    /// # use cachemacro_runtime as cachemacro;
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-    /// use std::time::Duration;
-    ///
-    /// let cache = cachemacro::Cache::memory();
-    /// assert_eq!(cache.stats().total.load_time.quantile(0.99), Duration::ZERO, "nothing was loaded");
-    /// cache.get_or_load("n", 1, async || 7).await;
-    /// let times = cache.stats().total.load_time;
-    /// assert!(times.quantile(0.99) >= Duration::from_micros(1));
-    /// # }
-    /// ```
-    pub fn quantile(&self, q: f64) -> Duration {
-        let count = self.count();
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a rank among counts; off by one at 2^53 does not matter"
-        )]
-        let rank = ((count as f64 * q.clamp(0.0, 1.0)).ceil() as u64).max(1);
-        let mut seen = 0;
-        for (at, bucket) in self.buckets.iter().enumerate() {
-            seen += bucket;
-            if seen >= rank {
-                return Duration::from_micros(1 << at);
-            }
-        }
-        Duration::ZERO
-    }
-}
-
-impl fmt::Debug for Histogram {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Histogram")
-            .field("count", &self.count())
-            .field("p50", &self.quantile(0.5))
-            .field("p99", &self.quantile(0.99))
-            .finish()
-    }
-}
-
-#[derive(Debug, Default)]
-struct AtomicHistogram([AtomicU64; Histogram::BUCKETS]);
-
-impl AtomicHistogram {
-    fn record(&self, took: Duration) {
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let at = (u64::BITS - micros.leading_zeros()) as usize;
-        self.0[at.min(Histogram::BUCKETS - 1)].fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn snapshot(&self) -> Histogram {
-        Histogram { buckets: std::array::from_fn(|at| self.0[at].load(Ordering::Relaxed)) }
-    }
-}
-
-/// Something that is counted.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Event {
-    Hit,
-    Miss(MissReason),
-    Load,
-    LoadFailed,
-    SharedLoad,
-    Fill,
-    RefusedFill,
-    NotStored,
-    TooLarge,
-    Evict(u64),
-    TagEvict(u64),
-    Put,
-    Error(ErrorKind),
-    FailedEvict,
-    BytesRead(usize),
-    BytesWritten(usize),
-}
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
-        /// Counters of one site, or of a whole cache.
+        /// Counters of one site, or of what has none.
         #[derive(Debug, Default)]
         pub(crate) struct Counters {
+            site: Option<SiteId>,
             $($name: AtomicU64,)*
             misses: [AtomicU64; MissReason::ALL.len()],
             errors: [AtomicU64; ErrorKind::ALL.len()],
@@ -234,10 +37,8 @@ macro_rules! counters {
         #[non_exhaustive]
         pub struct Stats {
             $($(#[$doc])* pub $name: u64,)*
-            /// Misses, in the order of [`MissReason::ALL`].
-            pub misses_by_reason: [u64; MissReason::ALL.len()],
-            /// Errors, in the order of [`ErrorKind::ALL`].
-            pub errors_by_kind: [u64; ErrorKind::ALL.len()],
+            misses: [u64; MissReason::ALL.len()],
+            errors: [u64; ErrorKind::ALL.len()],
             /// How long the users' functions took.
             pub load_time: Histogram,
             /// How long the store's round trips took.
@@ -248,11 +49,26 @@ macro_rules! counters {
             pub(crate) fn snapshot(&self) -> Stats {
                 Stats {
                     $($name: self.$name.load(Ordering::Relaxed),)*
-                    misses_by_reason: std::array::from_fn(|at| self.misses[at].load(Ordering::Relaxed)),
-                    errors_by_kind: std::array::from_fn(|at| self.errors[at].load(Ordering::Relaxed)),
+                    misses: std::array::from_fn(|at| self.misses[at].load(Ordering::Relaxed)),
+                    errors: std::array::from_fn(|at| self.errors[at].load(Ordering::Relaxed)),
                     load_time: self.load_time.snapshot(),
                     store_time: self.store_time.snapshot(),
                 }
+            }
+        }
+
+        impl Stats {
+            /// With what `other` counted.
+            fn add(&mut self, other: &Self) {
+                $(self.$name += other.$name;)*
+                for (count, more) in self.misses.iter_mut().zip(other.misses) {
+                    *count += more;
+                }
+                for (count, more) in self.errors.iter_mut().zip(other.errors) {
+                    *count += more;
+                }
+                self.load_time.add(&other.load_time);
+                self.store_time.add(&other.store_time);
             }
         }
     };
@@ -303,7 +119,7 @@ impl Stats {
     /// # }
     /// ```
     pub fn misses(&self) -> u64 {
-        self.misses_by_reason.iter().sum()
+        self.misses.iter().sum()
     }
 
     /// Misses for one reason.
@@ -321,7 +137,38 @@ impl Stats {
     /// # }
     /// ```
     pub fn misses_for(&self, reason: MissReason) -> u64 {
-        self.misses_by_reason[reason as usize]
+        self.misses[reason as usize]
+    }
+
+    /// Misses by reason, those that never happened included.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory();
+    /// cache.get::<u32>("n", 1).await?;
+    /// for (reason, count) in cache.stats().total.misses_by_reason() {
+    ///     assert_eq!(count, u64::from(reason == cachemacro::MissReason::Absent), "{}", reason.as_str());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn misses_by_reason(&self) -> impl Iterator<Item = (MissReason, u64)> + '_ {
+        MissReason::ALL.iter().map(|&reason| (reason, self.misses_for(reason)))
+    }
+
+    /// Errors by kind, those that never happened included.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let cache = cachemacro::Cache::memory();
+    /// cache.get_or_load("n", 1, async || 7).await;
+    /// assert!(cache.stats().total.errors_by_kind().all(|(_, count)| count == 0));
+    /// # }
+    /// ```
+    pub fn errors_by_kind(&self) -> impl Iterator<Item = (ErrorKind, u64)> + '_ {
+        ErrorKind::ALL.iter().map(|&kind| (kind, self.errors_of(kind)))
     }
 
     /// All errors of the store, of codecs and of keys.
@@ -336,7 +183,7 @@ impl Stats {
     /// # }
     /// ```
     pub fn errors(&self) -> u64 {
-        self.errors_by_kind.iter().sum()
+        self.errors.iter().sum()
     }
 
     /// Errors of one kind.
@@ -356,7 +203,7 @@ impl Stats {
     /// # }
     /// ```
     pub fn errors_of(&self, kind: ErrorKind) -> u64 {
-        self.errors_by_kind[kind.index()]
+        self.errors[kind.index()]
     }
 
     /// Hits among all reads, from 0 to 1; zero where there were none. A call that another caller's load answered
@@ -380,9 +227,10 @@ impl Stats {
     }
 }
 
-impl Counters {
-    pub(crate) fn record(&self, event: Event) {
-        let (counter, by) = match event {
+/// The counters are the first observer: each counts what happened at its site, or at none.
+impl Observer for Counters {
+    fn event(&self, seen: &Observation<'_>) {
+        let (counter, by) = match seen.event {
             Event::Hit => (&self.hits, 1),
             Event::Miss(reason) => (&self.misses[reason as usize], 1),
             Event::Load => (&self.loads, 1),
@@ -399,16 +247,22 @@ impl Counters {
             Event::FailedEvict => (&self.failed_evicts, 1),
             Event::BytesRead(bytes) => (&self.bytes_read, bytes as u64),
             Event::BytesWritten(bytes) => (&self.bytes_written, bytes as u64),
+            Event::Loaded => return self.load_time.record(seen.took.unwrap_or_default()),
+            Event::StoreCall => return self.store_time.record(seen.took.unwrap_or_default()),
         };
         counter.fetch_add(by, Ordering::Relaxed);
     }
+}
 
-    pub(crate) fn load_took(&self, time: Duration) {
-        self.load_time.record(time);
+impl Counters {
+    /// The counters of a site.
+    pub(crate) fn at(site: SiteId) -> Self {
+        Self { site: Some(site), ..Self::default() }
     }
 
-    pub(crate) fn store_took(&self, time: Duration) {
-        self.store_time.record(time);
+    /// The site that they count for.
+    pub(crate) fn site(&self) -> Option<&SiteId> {
+        self.site.as_ref()
     }
 }
 
@@ -427,7 +281,7 @@ impl Counters {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct CacheStats {
-    /// Everything.
+    /// Everything: the sum over all sites and of what belongs to none.
     pub total: Stats,
     /// Each annotated function that was called, by module path and function name: `app::users::get`. Where methods of
     /// several types in one module share a name, each has the line of its attribute behind it: `app::users::get:12`.
@@ -465,7 +319,12 @@ impl CacheStats {
         self.sites.iter().find(|(site, _)| named(site)).map(|(_, stats)| stats)
     }
 
-    pub(crate) const fn new(total: Stats, sites: Vec<(String, Stats)>) -> Self {
+    /// The sum of what was counted at no site and at each.
+    pub(crate) fn sum(unsited: Stats, sites: Vec<(String, Stats)>) -> Self {
+        let mut total = unsited;
+        for (_, stats) in &sites {
+            total.add(stats);
+        }
         Self { total, sites }
     }
 }
@@ -477,12 +336,12 @@ mod tests {
     #[test]
     fn every_reason_and_kind_is_counted_under_its_own_index() {
         let counters = Counters::default();
-        for reason in MissReason::ALL {
-            counters.record(Event::Miss(reason));
+        for &reason in MissReason::ALL {
+            counters.event(&Observation::of(Event::Miss(reason)));
             assert_eq!(counters.snapshot().misses_for(reason), 1, "{}", reason.as_str());
         }
-        for kind in ErrorKind::ALL {
-            counters.record(Event::Error(kind));
+        for &kind in ErrorKind::ALL {
+            counters.event(&Observation::of(Event::Error(kind)));
             assert_eq!(counters.snapshot().errors_of(kind), 1, "{kind}");
         }
     }
@@ -491,7 +350,7 @@ mod tests {
     fn a_site_is_found_by_its_whole_name() {
         let site = |name: &str, hits: u64| {
             let counters = Counters::default();
-            (0..hits).for_each(|_| counters.record(Event::Hit));
+            (0..hits).for_each(|_| counters.event(&Observation::of(Event::Hit)));
             (name.to_owned(), counters.snapshot())
         };
         let sites = vec![
@@ -500,28 +359,11 @@ mod tests {
             site("app::old::get_user:7", 3),
             site("app::old::get_user:9:1", 4),
         ];
-        let stats = CacheStats::new(Counters::default().snapshot(), sites);
+        let stats = CacheStats::sum(Counters::default().snapshot(), sites);
         assert_eq!(stats.site("get_user").map(|site| site.hits), Some(2));
         assert_eq!(stats.site("old::get_user").map(|site| site.hits), Some(3));
         assert_eq!(stats.site("get_user:7").map(|site| site.hits), Some(3));
         assert_eq!(stats.site("old::get_user:9:1").map(|site| site.hits), Some(4));
         assert_eq!(stats.site("user"), None);
-    }
-
-    #[test]
-    fn a_quantile_is_at_most_twice_the_true_value() {
-        let histogram = AtomicHistogram::default();
-        for micros in 1..=1000 {
-            histogram.record(Duration::from_micros(micros));
-        }
-        let snapshot = histogram.snapshot();
-        assert_eq!(snapshot.count(), 1000);
-        for (q, exact) in [(0.5, 500), (0.99, 990)] {
-            let told = snapshot.quantile(q);
-            assert!(
-                told >= Duration::from_micros(exact) && told <= Duration::from_micros(2 * exact),
-                "{told:?}"
-            );
-        }
     }
 }

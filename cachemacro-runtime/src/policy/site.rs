@@ -21,20 +21,20 @@ impl Site {
     pub const fn new(
         module: &'static str,
         function: &'static str,
-        (line, column): (u32, u32),
+        place: (u32, u32),
         policy: Policy,
     ) -> Self {
-        Self { id: SiteId { module, function, line, column }, policy, warned: AtomicBool::new(false) }
+        Self { id: SiteId::new(module, function, place), policy, warned: AtomicBool::new(false) }
     }
 
     /// The module that the function is in.
     pub(crate) const fn module(&self) -> &'static str {
-        self.id.module
+        self.id.module()
     }
 
     /// The function's name.
     pub(crate) const fn function(&self) -> &'static str {
-        self.id.function
+        self.id.function()
     }
 
     pub(crate) const fn id(&self) -> SiteId {
@@ -45,7 +45,12 @@ impl Site {
     pub(crate) fn warn_uncached(&self, error: &Error) {
         if !self.warned.swap(true, Ordering::Relaxed) {
             let why = error.source().map(ToString::to_string).unwrap_or_default();
-            tracing::warn!(module = self.id.module, function = self.id.function, why, "calls run uncached");
+            tracing::warn!(
+                module = self.id.module(),
+                function = self.id.function(),
+                why,
+                "calls run uncached"
+            );
         }
     }
 }

@@ -37,7 +37,7 @@ pub use crate::format::stamps::{TagKeys, VersionKey};
 ///
 /// Whatever gives a [`Result`] fails where the store could not be reached ([`Connect`](crate::ErrorKind::Connect)), did
 /// not answer in time ([`Timeout`](crate::ErrorKind::Timeout)) or broke off ([`Io`](crate::ErrorKind::Io)): the last two
-/// may have taken effect. [`Store`](crate::ErrorKind::Store) says that the store refused.
+/// may have taken effect. [`Refused`](crate::ErrorKind::Refused) says that the store refused.
 ///
 /// ```
 /// # use cachemacro_runtime as cachemacro;

@@ -5,5 +5,6 @@ mod direct;
 mod global;
 mod keys;
 mod measures;
+mod observers;
 mod settings;
 mod stats;

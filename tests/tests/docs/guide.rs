@@ -130,7 +130,7 @@ fn the_guide_explains_every_counter_miss_and_kind_of_codec() {
         .filter(|word| !word.contains(' '))
         .collect();
     assert!(counters.contains(&"refused_fills"), "{counters:?}");
-    let reasons = MissReason::ALL.map(MissReason::as_str);
+    let reasons = MissReason::ALL.iter().map(|reason| reason.as_str());
     let further = ["misses_by_reason", "errors_by_kind", "load_time", "store_time"];
     for name in counters.into_iter().chain(reasons).chain(further) {
         assert!(operations.contains(&format!("`{name}`")), "docs/operations.md does not explain `{name}`");
@@ -303,7 +303,7 @@ async fn the_rights_that_the_guide_names_are_enough() {
     let refused = foreign.entry::<u32>("number", 7).get().await;
     assert_eq!(
         refused.map_err(|error| error.kind()),
-        Err(ErrorKind::Store),
+        Err(ErrorKind::Refused),
         "other namespaces are out of reach"
     );
 }

@@ -30,7 +30,7 @@ impl From<cachemacro::Error> for Failure {
 
 type Outcome = Result<u32, Failure>;
 
-const FAILED: Outcome = Err(Failure::Cache(ErrorKind::Store));
+const FAILED: Outcome = Err(Failure::Cache(ErrorKind::Refused));
 
 #[cached(prefix = "row", key = "{id}", tags = ["rows"], entry = row_entry)]
 async fn row(id: u32) -> Result<u32, Failure> {
@@ -109,7 +109,7 @@ async fn a_failed_evict_is_returned_where_the_caller_asked_for_it(rig: Rig) {
         .cache
         .scope(async {
             row(7).await.expect("a row");
-            process.faults.fail_next(Op::Evict, 1, ErrorKind::Store);
+            process.faults.fail_next(Op::Evict, 1, ErrorKind::Refused);
             assert_eq!(evict(7, Ok(8), &bodies).await, FAILED);
             assert_eq!((bodies.count(), failed(&process), stored().await), (1, 1, Some(7)));
             assert_eq!(evict(7, Ok(8), &bodies).await, Ok(8), "one that was done is not told");
@@ -118,7 +118,7 @@ async fn a_failed_evict_is_returned_where_the_caller_asked_for_it(rig: Rig) {
             // Neither stored nor evicted.
             row(7).await.expect("a row");
             process.faults.fail_next(Op::Lease, 1, ErrorKind::Io);
-            process.faults.fail_next(Op::Evict, 1, ErrorKind::Store);
+            process.faults.fail_next(Op::Evict, 1, ErrorKind::Refused);
             assert_eq!(put(7, Ok(8), &bodies).await, FAILED);
             assert_eq!((bodies.count(), failed(&process), stored().await), (3, 2, Some(7)));
             // Evicted instead of stored: that is no failed evict.
@@ -134,7 +134,7 @@ async fn a_failed_evict_is_returned_where_the_caller_asked_for_it(rig: Rig) {
 
             // The one before the body: the body runs all the same, and the one after it makes up for it.
             row(7).await.expect("a row");
-            process.faults.fail_next(Op::Evict, 1, ErrorKind::Store);
+            process.faults.fail_next(Op::Evict, 1, ErrorKind::Refused);
             let before = bodies.count();
             assert_eq!(evict_before(7, Ok(8), &bodies).await, Ok(8));
             assert_eq!((bodies.count(), failed(&process), stored().await), (before + 1, 3, None));
@@ -148,7 +148,7 @@ async fn the_functions_own_error_goes_before_that_of_an_evict(rig: Rig) {
         .cache
         .scope(async {
             row(7).await.expect("a row");
-            process.faults.fail(Op::Evict, ErrorKind::Store);
+            process.faults.fail(Op::Evict, ErrorKind::Refused);
             assert_eq!(evict_in_any_case(7, Err(Failure::Own)).await, Err(Failure::Own));
             assert_eq!(failed(&process), 1);
             assert_eq!(put_or_evict(7, Err(Failure::Own)).await, Err(Failure::Own));
@@ -179,10 +179,10 @@ async fn one_before_the_body_and_again_after_it_counts_once(rig: Rig) {
             row(7).await.expect("a row");
             assert_eq!(evict_all_before(7).await, 7);
             assert_eq!(counted(), (1, 1, 0));
-            process.faults.fail_next(Op::EvictTags, 1, ErrorKind::Store);
+            process.faults.fail_next(Op::EvictTags, 1, ErrorKind::Refused);
             assert_eq!(evict_all_before(7).await, 7);
             assert_eq!(counted(), (1, 2, 0), "done at the second time");
-            process.faults.fail_next(Op::EvictTags, 2, ErrorKind::Store);
+            process.faults.fail_next(Op::EvictTags, 2, ErrorKind::Refused);
             assert_eq!(evict_all_before(7).await, 7);
             assert_eq!(counted(), (1, 2, 1), "failed twice");
         })
@@ -195,13 +195,13 @@ async fn by_default_a_failed_evict_is_counted_and_the_value_returned(rig: Rig) {
         .cache
         .scope(async {
             row(7).await.expect("a row");
-            process.faults.fail(Op::Evict, ErrorKind::Store);
+            process.faults.fail(Op::Evict, ErrorKind::Refused);
             assert_eq!(evict_quietly(7).await, 8);
             assert_eq!((failed(&process), stored().await), (1, Some(7)));
             process.faults.fail_next(Op::Fill, 1, ErrorKind::Io);
             assert_eq!(put_quietly(7, Ok(8)).await, Ok(8));
             assert_eq!((failed(&process), stored().await), (2, Some(7)));
-            assert_eq!(process.cache.stats().total.errors_of(ErrorKind::Store), 2);
+            assert_eq!(process.cache.stats().total.errors_of(ErrorKind::Refused), 2);
             process.faults.heal();
             assert_eq!(evict_quietly(7).await, 8);
             assert_eq!((failed(&process), stored().await), (2, None));
@@ -211,7 +211,7 @@ async fn by_default_a_failed_evict_is_counted_and_the_value_returned(rig: Rig) {
 
 async fn the_others_of_one_function_are_sent_all_the_same(rig: Rig) {
     let process = rig.process();
-    let fails = |op| process.faults.fail_next(op, 1, ErrorKind::Store);
+    let fails = |op| process.faults.fail_next(op, 1, ErrorKind::Refused);
     process
         .cache
         .scope(async {

@@ -49,7 +49,12 @@ const OF_FILLS: [Fault; 4] = [
 ];
 
 const OF_LEASES: [Fault; 3] = [
-    ("the lease fails", false, |faults| faults.fail_next(Op::Lease, 1, ErrorKind::Store), ErrorKind::Store),
+    (
+        "the lease fails",
+        false,
+        |faults| faults.fail_next(Op::Lease, 1, ErrorKind::Refused),
+        ErrorKind::Refused,
+    ),
     (
         "nobody is there",
         true,

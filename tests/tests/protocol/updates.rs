@@ -336,8 +336,8 @@ async fn an_update_whose_reply_was_lost_says_that_it_may_have_happened(rig: Rig)
 
 async fn a_cache_that_is_disabled_has_nothing_to_change(rig: Rig) {
     let process = rig.process_with(|builder| builder.disabled(true));
-    assert_eq!(entry(&process).update(|_| 1).await.expect_err("disabled").kind(), ErrorKind::Config);
-    assert_eq!(counter(&process).increment(1).await.expect_err("disabled").kind(), ErrorKind::Config);
+    assert_eq!(entry(&process).update(|_| 1).await.expect_err("disabled").kind(), ErrorKind::Disabled);
+    assert_eq!(counter(&process).increment(1).await.expect_err("disabled").kind(), ErrorKind::Disabled);
 }
 
 on_both_stores!(

@@ -46,7 +46,8 @@ async fn heals(
 }
 
 fn misses(stats: &Stats) -> String {
-    let all = MissReason::ALL.map(|reason| format!("{} {}", reason.as_str(), stats.misses_for(reason)));
+    let by_reason = stats.misses_by_reason().map(|(reason, count)| format!("{} {count}", reason.as_str()));
+    let all: Vec<String> = by_reason.collect();
     all.join(", ")
 }
 

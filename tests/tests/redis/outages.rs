@@ -137,7 +137,7 @@ async fn flushes_in_the_middle_of_traffic_cost_nobody_an_error() {
     traffic.flows().await;
     traffic.stop().await;
     let stats = cache.stats().total;
-    assert_eq!((stats.failed_evicts, stats.errors_of(ErrorKind::Store)), (0, 0));
+    assert_eq!((stats.failed_evicts, stats.errors_of(ErrorKind::Refused)), (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -510,6 +510,6 @@ async fn a_user_with_few_rights_suffices() {
     assert!(store.health().await.expect("health").server.is_some());
     assert_eq!(
         store.set("other:k", value(&store, 1), LIFE).await.expect_err("not its key").kind(),
-        ErrorKind::Store
+        ErrorKind::Refused
     );
 }

@@ -10,6 +10,7 @@ use crate::format::codec::BuiltinCodec;
 use crate::ground::clock::Clock;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::key::Key;
+use crate::observe::event::Observer;
 use crate::policy::ttl::Ttl;
 use crate::store::Store;
 use crate::store::memory::{DEFAULT_CAPACITY, MemoryStore};
@@ -427,6 +428,29 @@ impl CacheBuilder {
     #[cfg(feature = "redis")]
     pub fn pool_size(mut self, size: usize) -> Self {
         self.redis.pool_size = Some(size);
+        self
+    }
+
+    /// Tells `observer` of each event as it happens, with its site and how long it took; see [`Observer`]. Several can be
+    /// added.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::{Cache, Observation, Observer};
+    ///
+    /// struct Print;
+    ///
+    /// impl Observer for Print {
+    ///     fn event(&self, seen: &Observation<'_>) {
+    ///         println!("{}", seen.event.as_str());
+    ///     }
+    /// }
+    ///
+    /// let cache = Cache::builder().memory().observer(Print).build()?;
+    /// # Ok::<(), cachemacro::Error>(())
+    /// ```
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.settings.observers.add(observer);
         self
     }
 

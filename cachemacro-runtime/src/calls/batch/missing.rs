@@ -16,7 +16,8 @@ use crate::engine::read::MOST_LOOKS;
 use crate::format::header;
 use crate::format::ids::{FillId, Version};
 use crate::ground::clock::Timestamp;
-use crate::observe::stats::{Event, MissReason};
+use crate::observe::event::Event;
+use crate::observe::reason::MissReason;
 use crate::policy::outcome::Value;
 
 /// An id without a value.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::hash::Hash;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::missing::{Missing, State};
 use crate::engine::chunks::{MOST_TAGS, chunks};
@@ -17,7 +17,8 @@ use crate::engine::lease::{Answer, Held, Renewals, Wanted};
 use crate::engine::loading::Loading;
 use crate::engine::raw::RawEntry;
 use crate::engine::raw::to_capture;
-use crate::observe::stats::{Counters, Event};
+use crate::observe::event::Event;
+use crate::observe::stats::Counters;
 use crate::policy::outcome::Value;
 use crate::policy::rules::NoRules;
 use crate::store::LeaseKind;
@@ -141,17 +142,17 @@ async fn load_together<K: Eq + Hash, T: Value, E>(
     let deadline = removals().map(RawEntry::deadline).max().unwrap_or_default();
     let keys = removals().map(|raw| (raw.core.id, raw.full.clone())).collect();
     let loading = Loading::current().with_all(keys);
-    let counted = Counted::of(core, &wanted);
-    counted.record(Event::Load);
+    let site = site_of(core, &wanted);
+    core.record_at(site.as_deref(), Event::Load);
     let began = Instant::now();
     let loaded = lease::keep(&held, deadline, loading.scope(load)).await;
     drop(held);
     let took = began.elapsed();
-    counted.load_took(took);
+    core.loaded(site.as_deref(), took);
     let mut loaded = match loaded {
         Ok(loaded) => loaded,
         Err(failure) => {
-            counted.record(Event::LoadFailed);
+            core.record_at(site.as_deref(), Event::LoadFailed);
             wanted.into_iter().filter_map(|missing| missing.lead).for_each(Lead::fail);
             return Err(failure);
         }
@@ -191,30 +192,9 @@ async fn load_together<K: Eq + Hash, T: Value, E>(
     Ok(values)
 }
 
-/// The cache and the sites for which a load counts, each once.
-struct Counted {
-    core: Arc<Core>,
-    sites: Vec<Arc<Counters>>,
-}
-
-impl Counted {
-    fn of<K, T: Value>(core: &Arc<Core>, loaded: &[Missing<K, T>]) -> Self {
-        let mut sites: Vec<Arc<Counters>> = Vec::new();
-        for (_, site) in loaded.iter().filter_map(|missing| missing.within(core)?.site.as_ref()) {
-            if !sites.iter().any(|known| Arc::ptr_eq(known, site)) {
-                sites.push(site.clone());
-            }
-        }
-        Self { core: core.clone(), sites }
-    }
-
-    fn record(&self, event: Event) {
-        self.core.stats.record(event);
-        self.sites.iter().for_each(|site| site.record(event));
-    }
-
-    fn load_took(&self, time: Duration) {
-        self.core.stats.load_took(time);
-        self.sites.iter().for_each(|site| site.load_took(time));
-    }
+/// The site that a load of many counts for: the one that all ids have, else none.
+fn site_of<K, T: Value>(core: &Arc<Core>, loaded: &[Missing<K, T>]) -> Option<Arc<Counters>> {
+    let mut sites = loaded.iter().map(|missing| missing.within(core)?.site.as_ref().map(|(_, site)| site));
+    let first = sites.next()??;
+    sites.all(|site| site.is_some_and(|site| Arc::ptr_eq(site, first))).then(|| first.clone())
 }

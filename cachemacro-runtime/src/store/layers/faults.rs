@@ -712,13 +712,13 @@ mod tests {
     #[tokio::test]
     async fn failures_last_until_healed_and_hit_their_operation_only() {
         let (store, _) = faulty();
-        store.fail(Op::Read, ErrorKind::Store);
-        assert_eq!(store.read("k", &[]).await.unwrap_err().kind(), ErrorKind::Store);
-        assert_eq!(store.read("k", &[]).await.unwrap_err().kind(), ErrorKind::Store);
+        store.fail(Op::Read, ErrorKind::Refused);
+        assert_eq!(store.read("k", &[]).await.unwrap_err().kind(), ErrorKind::Refused);
+        assert_eq!(store.read("k", &[]).await.unwrap_err().kind(), ErrorKind::Refused);
         store.versions(&[]).await.unwrap();
         store.fail_all(ErrorKind::Connect);
         assert_eq!(store.versions(&[]).await.unwrap_err().kind(), ErrorKind::Connect);
-        assert_eq!(store.read("k", &[]).await.unwrap_err().kind(), ErrorKind::Store, "the nearer plan");
+        assert_eq!(store.read("k", &[]).await.unwrap_err().kind(), ErrorKind::Refused, "the nearer plan");
         assert_eq!(store.health().await.unwrap_err().kind(), ErrorKind::Connect);
         store.heal();
         store.read("k", &[]).await.unwrap();

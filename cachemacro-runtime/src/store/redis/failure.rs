@@ -15,18 +15,18 @@ pub(super) fn timed_out(waited: Duration) -> Error {
 
 /// The server answered with something that this command never answers.
 pub(super) fn unexpected() -> Error {
-    Error::new(ErrorKind::Store, "redis gave an answer of an unexpected shape")
+    Error::new(ErrorKind::Refused, "redis gave an answer of an unexpected shape")
 }
 
 /// An error that arrived as a reply.
 pub(super) fn replied(error: &ServerError) -> Error {
-    Error::new(ErrorKind::Store, refusal(error.code()))
+    Error::new(ErrorKind::Refused, refusal(error.code()))
 }
 
 /// A command that failed on an open connection.
 pub(super) fn failed(error: &RedisError) -> Error {
     if let Some(code) = error.code() {
-        return Error::new(ErrorKind::Store, refusal(code));
+        return Error::new(ErrorKind::Refused, refusal(code));
     }
     match error.kind() {
         Redis::Io => Error::new(ErrorKind::Io, io_text("the connection to redis broke", error)),

@@ -423,7 +423,7 @@ async fn a_servers_refusal_is_told_without_key_and_value() {
     let server = RedisServer::with_args(&["--maxmemory", "100kb", "--maxmemory-policy", "noeviction"]);
     let store = patient(&server.url());
     let error = store.set(SECRET, SECRET.as_bytes().to_vec().into(), LIFE).await.expect_err("out of memory");
-    assert_eq!(error.kind(), ErrorKind::Store);
+    assert_eq!(error.kind(), ErrorKind::Refused);
     assert!(error.to_string().contains("OOM"), "{error}");
     assert!(!shown(&error).contains(SECRET), "{}", shown(&error));
     let error = store.lease(request(SECRET, 1)).await.expect_err("out of memory");

@@ -1,0 +1,216 @@
+//! What happens, as it happens, and who is told.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::ground::error::ErrorKind;
+use crate::observe::reason::MissReason;
+use crate::observe::site::SiteId;
+
+/// Something that happened in a cache.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::{Event, MissReason};
+///
+/// assert_eq!(Event::Miss(MissReason::Expired).as_str(), "miss");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A read was answered from the store.
+    Hit,
+    /// A read was not.
+    Miss(MissReason),
+    /// A function begins to run, by the cache.
+    Load,
+    /// It has returned; [`Observation::took`] says after how long.
+    Loaded,
+    /// It returned an `Err`.
+    LoadFailed,
+    /// A call was answered by another caller's load in this process.
+    SharedLoad,
+    /// A value was stored under a lease: after a load, or by a put.
+    Fill,
+    /// A value was not stored because an evict, a put or another loader came between.
+    RefusedFill,
+    /// A value was not to be stored: `None`, `unless`, a TTL of zero, an unusable encoding.
+    NotStored,
+    /// A value is over the size limit, or has too many tags, and was not stored.
+    TooLarge,
+    /// So many entries were evicted, one by one or by prefix.
+    Evict(u64),
+    /// So many tags were evicted.
+    TagEvict(u64),
+    /// An evict did not reach the store.
+    FailedEvict,
+    /// A value was written through, or updated.
+    Put,
+    /// The store, a codec or a key failed, and the call went on.
+    Error(ErrorKind),
+    /// Bytes of an entry were read.
+    BytesRead(usize),
+    /// Bytes of an entry were written.
+    BytesWritten(usize),
+    /// One request to the store was answered, or failed; [`Observation::took`] says after how long.
+    StoreCall,
+}
+
+impl Event {
+    /// The event as a short lower-case word, for metrics and logs.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// assert_eq!(cachemacro::Event::TagEvict(2).as_str(), "tag_evict");
+    /// ```
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Event::Hit => "hit",
+            Event::Miss(_) => "miss",
+            Event::Load => "load",
+            Event::Loaded => "loaded",
+            Event::LoadFailed => "load_failed",
+            Event::SharedLoad => "shared_load",
+            Event::Fill => "fill",
+            Event::RefusedFill => "refused_fill",
+            Event::NotStored => "not_stored",
+            Event::TooLarge => "too_large",
+            Event::Evict(_) => "evict",
+            Event::TagEvict(_) => "tag_evict",
+            Event::FailedEvict => "failed_evict",
+            Event::Put => "put",
+            Event::Error(_) => "error",
+            Event::BytesRead(_) => "bytes_read",
+            Event::BytesWritten(_) => "bytes_written",
+            Event::StoreCall => "store_call",
+        }
+    }
+}
+
+/// An [`Event`] with where it happened and how long it took.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::{Event, Observation};
+///
+/// let seen = Observation::of(Event::Hit);
+/// assert!(seen.site.is_none() && seen.took.is_none());
+/// ```
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Observation<'a> {
+    /// What happened.
+    pub event: Event,
+    /// The annotated function; `None` for direct calls.
+    pub site: Option<&'a SiteId>,
+    /// How long it took, for [`Event::Loaded`] and [`Event::StoreCall`].
+    pub took: Option<Duration>,
+}
+
+impl<'a> Observation<'a> {
+    /// An event at no site, that took no time.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::{Event, Observation};
+    ///
+    /// assert_eq!(Observation::of(Event::Put).event, Event::Put);
+    /// ```
+    pub const fn of(event: Event) -> Self {
+        Self { event, site: None, took: None }
+    }
+
+    pub(crate) const fn at(self, site: Option<&'a SiteId>) -> Self {
+        Self { site, ..self }
+    }
+
+    pub(crate) const fn took(self, time: Duration) -> Self {
+        Self { took: Some(time), ..self }
+    }
+}
+
+/// Who is told of each event of a cache as it happens, by [`CacheBuilder::observer`](crate::CacheBuilder::observer). The
+/// cache's own counters are one.
+///
+/// It is called on the task of the call, under no lock; it may use the cache, whose events it then hears too. A panic
+/// in it is caught and logged once.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::{Cache, Event, Observation, Observer};
+/// use std::sync::{Arc, atomic::{AtomicU64, Ordering}};
+///
+/// #[derive(Default)]
+/// struct Misses(AtomicU64);
+///
+/// impl Observer for Misses {
+///     fn event(&self, seen: &Observation<'_>) {
+///         if let Event::Miss(reason) = seen.event {
+///             println!("{:?} missed: {}", seen.site, reason.as_str());
+///             self.0.fetch_add(1, Ordering::Relaxed);
+///         }
+///     }
+/// }
+///
+/// let misses = Arc::new(Misses::default());
+/// let cache = Cache::builder().memory().observer(misses.clone()).build()?;
+/// cache.get_or_load("n", 1, async || 7).await;
+/// cache.get_or_load("n", 1, async || 7).await;
+/// assert_eq!(misses.0.load(Ordering::Relaxed), 1);
+/// # Ok(())
+/// # }
+/// ```
+pub trait Observer: Send + Sync + 'static {
+    /// Something happened.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::{Observation, Observer};
+    ///
+    /// struct Print;
+    ///
+    /// impl Observer for Print {
+    ///     fn event(&self, seen: &Observation<'_>) {
+    ///         println!("{}", seen.event.as_str());
+    ///     }
+    /// }
+    /// ```
+    fn event(&self, seen: &Observation<'_>);
+}
+
+impl<O: Observer + ?Sized> Observer for Arc<O> {
+    fn event(&self, seen: &Observation<'_>) {
+        (**self).event(seen);
+    }
+}
+
+/// The observers that users added.
+#[derive(Clone, Default)]
+pub(crate) struct Observers(Vec<Arc<dyn Observer>>);
+
+impl fmt::Debug for Observers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} observers", self.0.len())
+    }
+}
+
+impl Observers {
+    pub(crate) fn add(&mut self, observer: impl Observer) {
+        self.0.push(Arc::new(observer));
+    }
+
+    /// Tells each of them. None can make the call fail that is observed.
+    pub(crate) fn tell(&self, seen: &Observation<'_>) {
+        static PANICKED: AtomicBool = AtomicBool::new(false);
+        for observer in &self.0 {
+            let told = catch_unwind(AssertUnwindSafe(|| observer.event(seen)));
+            if told.is_err() && !PANICKED.swap(true, Ordering::Relaxed) {
+                tracing::warn!("an observer of the cache panicked; calls go on without it");
+            }
+        }
+    }
+}
