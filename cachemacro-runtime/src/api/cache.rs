@@ -127,14 +127,14 @@ impl Cache {
         Entry::new(self.core().clone(), None, Key::new(prefix, key))
     }
 
-    /// Collects evicts, to send together by [`run`](Evict::run).
+    /// Evicts to collect, which are sent together when they are awaited.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// let cache = cachemacro::Cache::memory();
     /// cache.set("user", 7, &"Ada".to_owned()).await?;
-    /// assert_eq!(cache.evict().key("user", 7).key("user", 8).run().await?, 1);
+    /// assert_eq!(cache.evict().key("user", 7).key("user", 8).await?, 1);
     /// # Ok(())
     /// # }
     /// ```

@@ -1,5 +1,7 @@
 //! Many evicts as one: entries, tags and prefixes, collected first and sent together.
 
+use std::pin::Pin;
+
 use serde::Serialize;
 
 use crate::engine::entry::Entry;
@@ -17,7 +19,7 @@ impl Evict {
     /// let cache = cachemacro::Cache::memory();
     /// let user = cache.entry::<String>("user", 7);
     /// user.set(&"Ada".to_owned()).await?;
-    /// assert_eq!(cache.evict().entry(&user).run().await?, 1);
+    /// assert_eq!(cache.evict().entry(&user).await?, 1);
     /// # Ok(())
     /// # }
     /// ```
@@ -35,7 +37,7 @@ impl Evict {
     /// let users = [7, 8, 9].map(|id| cache.entry::<String>("user", &id));
     /// users[0].set(&"Ada".to_owned()).await?;
     /// users[1].set(&"Grace".to_owned()).await?;
-    /// assert_eq!(cache.evict().entries(&users).run().await?, 2);
+    /// assert_eq!(cache.evict().entries(&users).await?, 2);
     /// # Ok(())
     /// # }
     /// ```
@@ -50,7 +52,7 @@ impl Evict {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// let cache = cachemacro::Cache::memory();
     /// cache.set("user", ("eu", 7), &"Ada".to_owned()).await?;
-    /// assert_eq!(cache.evict().key("user", ("eu", 7)).run().await?, 1);
+    /// assert_eq!(cache.evict().key("user", ("eu", 7)).await?, 1);
     /// # Ok(())
     /// # }
     /// ```
@@ -67,7 +69,7 @@ impl Evict {
     /// let cache = cachemacro::Cache::memory();
     /// let user = cache.entry::<String>("user", 7).with_tags(["users"]);
     /// user.set(&"Ada".to_owned()).await?;
-    /// assert_eq!(cache.evict().tags(["users", "lists"]).run().await?, 0, "those of tags are not counted");
+    /// assert_eq!(cache.evict().tags(["users", "lists"]).await?, 0, "those of tags are not counted");
     /// assert!(!user.has().await?);
     /// # Ok(())
     /// # }
@@ -86,7 +88,7 @@ impl Evict {
     /// let cache = cachemacro::Cache::memory();
     /// cache.set("user", 7, &"Ada".to_owned()).await?;
     /// cache.set("user", 8, &"Grace".to_owned()).await?;
-    /// assert_eq!(cache.evict().prefix("user").run().await?, 2);
+    /// assert_eq!(cache.evict().prefix("user").await?, 2);
     /// # Ok(())
     /// # }
     /// ```
@@ -114,5 +116,25 @@ impl Evict {
     /// [`ErrorKind::Key`](crate::ErrorKind::Key), where a key or tag could not be built.
     pub async fn run(self) -> Result<u64> {
         self.send().await
+    }
+}
+
+/// Awaiting the evicts sends them, as [`run`](Evict::run) does.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// let cache = cachemacro::Cache::memory();
+/// cache.set("user", 7, &"Ada".to_owned()).await?;
+/// assert_eq!(cache.evict().key("user", 7).tags(["user-lists"]).await?, 1);
+/// # Ok(())
+/// # }
+/// ```
+impl IntoFuture for Evict {
+    type Output = Result<u64>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Result<u64>> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
     }
 }

@@ -13,7 +13,7 @@ use crate::observe::event::Event;
 use crate::observe::stats::Counters;
 use crate::policy::outcome::Value;
 
-/// A collection of evicts, run at once by [`run`](Self::run).
+/// Evicts of entries, tags and prefixes: collected first, and sent together when they are awaited.
 ///
 /// ```
 /// # use cachemacro_runtime as cachemacro;
@@ -23,13 +23,13 @@ use crate::policy::outcome::Value;
 /// entry.set(&1).await?;
 /// cache.entry::<u32>("page", 1).set(&2).await?;
 ///
-/// let evicted = cache.evict().entry(&entry).tags(["users"]).prefix("page").run().await?;
+/// let evicted = cache.evict().entry(&entry).tags(["users"]).prefix("page").await?;
 /// assert_eq!(evicted, 2);
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug, Clone)]
-#[must_use = "evicts are sent by `run`"]
+#[must_use = "evicts are sent when they are awaited"]
 pub struct Evict {
     core: Arc<Core>,
     removals: Removals,

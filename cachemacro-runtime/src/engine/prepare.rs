@@ -161,7 +161,7 @@ fn counted(raw: &RawEntry, prepared: Result<Option<Prepared>>) -> Option<Prepare
     prepared.ok().flatten()
 }
 
-#[cfg(feature = "compression")]
+#[cfg(feature = "lz4")]
 fn compressed(settings: &crate::engine::settings::Settings, payload: Vec<u8>, flags: u8) -> (Vec<u8>, u8) {
     if settings.compress_over.is_some_and(|over| payload.len() > over)
         && let Some(smaller) = crate::format::codec::compress::compress(&payload)
@@ -171,7 +171,7 @@ fn compressed(settings: &crate::engine::settings::Settings, payload: Vec<u8>, fl
     (payload, flags)
 }
 
-#[cfg(not(feature = "compression"))]
+#[cfg(not(feature = "lz4"))]
 fn compressed(_settings: &crate::engine::settings::Settings, payload: Vec<u8>, flags: u8) -> (Vec<u8>, u8) {
     (payload, flags)
 }

@@ -64,9 +64,9 @@ impl Usable {
         if !self.header.has(header::COMPRESSED) {
             return Some(Cow::Borrowed(payload));
         }
-        #[cfg(feature = "compression")]
+        #[cfg(feature = "lz4")]
         return crate::format::codec::compress::decompress(payload, limit).ok().map(Cow::Owned);
-        #[cfg(not(feature = "compression"))]
+        #[cfg(not(feature = "lz4"))]
         {
             let _ = limit;
             None

@@ -249,8 +249,8 @@ fn a_codec_of_ones_own_takes_part() {
     assert_eq!(codec.decode(&out).expect("decodes"), [1, 2]);
 }
 
-#[cfg(feature = "compression")]
-mod compression {
+#[cfg(feature = "lz4")]
+mod lz4 {
     use cachemacro_runtime::codec::compress::{compress, decompress};
     use proptest::prelude::*;
 

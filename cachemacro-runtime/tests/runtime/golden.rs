@@ -140,7 +140,7 @@ fn a_json_entry_is_read_and_written_as_it_always_was() {
 }
 
 /// Read only: how well LZ4 compresses may improve.
-#[cfg(feature = "compression")]
+#[cfg(feature = "lz4")]
 #[test]
 fn a_compressed_payload_is_read_as_it_always_was() {
     let golden = from_hex(include_str!("golden/lz4.hex"));

@@ -100,15 +100,15 @@ impl CacheBuilder {
             |text| number(text).filter(|bytes| (1..=MAX_VALUE).contains(bytes)),
             &mut self.settings.max_value,
         )?;
-        #[cfg(feature = "compression")]
+        #[cfg(feature = "lz4")]
         env.parse(
             "CACHEMACRO_COMPRESS_OVER",
             "a number of bytes",
             some_number,
             &mut self.settings.compress_over,
         )?;
-        #[cfg(not(feature = "compression"))]
-        env.lacks("CACHEMACRO_COMPRESS_OVER", "compression")?;
+        #[cfg(not(feature = "lz4"))]
+        env.lacks("CACHEMACRO_COMPRESS_OVER", "lz4")?;
         env.parse("CACHEMACRO_CAPACITY", "a number of bytes from 1", from_one, &mut self.capacity)?;
         env.parse("CACHEMACRO_DISABLED", "`0` or `1`", parse_switch, &mut self.settings.disabled)?;
         #[cfg(feature = "redis")]
@@ -167,7 +167,7 @@ impl Env<'_> {
     }
 
     /// Refuses what means something only with a feature that is not built in.
-    #[cfg(not(all(feature = "redis", feature = "compression")))]
+    #[cfg(not(all(feature = "redis", feature = "lz4")))]
     fn lacks(&self, name: &str, feature: &str) -> Result<()> {
         match self.get(name) {
             None => Ok(()),
@@ -216,7 +216,7 @@ fn from_one(text: &str) -> Option<usize> {
     number(text).filter(|number| *number > 0)
 }
 
-#[cfg(feature = "compression")]
+#[cfg(feature = "lz4")]
 #[expect(clippy::option_option, reason = "the outer says whether it parsed, the inner is the setting")]
 fn some_number<N: FromStr>(text: &str) -> Option<Option<N>> {
     number(text).map(Some)
@@ -257,7 +257,7 @@ mod tests {
         assert!(settings.disabled);
     }
 
-    #[cfg(feature = "compression")]
+    #[cfg(feature = "lz4")]
     #[test]
     fn compression_has_a_variable() {
         let builder = env(&[("CACHEMACRO_COMPRESS_OVER", "66")]).expect("acceptable");
@@ -292,10 +292,10 @@ mod tests {
         assert!(env(&[url]).expect_err("no redis").to_string().contains("`redis` feature"));
         assert!(env(&[url, ("CACHEMACRO_STORE", "memory")]).is_ok(), "nobody asked for it");
         assert!(env(&[("REDIS_URL", "redis://h")]).is_ok(), "it may be somebody else's");
-        #[cfg(not(feature = "compression"))]
+        #[cfg(not(feature = "lz4"))]
         {
-            let error = env(&[("CACHEMACRO_COMPRESS_OVER", "1")]).expect_err("no compression");
-            assert!(error.to_string().contains("`compression` feature"), "{error}");
+            let error = env(&[("CACHEMACRO_COMPRESS_OVER", "1")]).expect_err("it is not compiled in");
+            assert!(error.to_string().contains("`lz4` feature"), "{error}");
         }
     }
 }

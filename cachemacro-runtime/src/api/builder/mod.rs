@@ -314,7 +314,7 @@ impl CacheBuilder {
     /// # Ok(())
     /// # }
     /// ```
-    #[cfg(feature = "compression")]
+    #[cfg(feature = "lz4")]
     pub fn compress_over(mut self, bytes: usize) -> Self {
         self.settings.compress_over = Some(bytes);
         self
@@ -329,7 +329,7 @@ impl CacheBuilder {
     ///
     /// let cache = Cache::builder().memory().capacity(16 << 10).build()?;
     /// for page in 0..100 {
-    ///     cache.set("page", &page, &"x".repeat(1000)).await?;
+    ///     cache.set("page", page, &"x".repeat(1000)).await?;
     /// }
     /// assert!(!cache.has::<String>("page", 0).await?, "dropped to make room");
     /// assert!(cache.has::<String>("page", 99).await?);

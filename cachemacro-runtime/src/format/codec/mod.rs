@@ -19,7 +19,7 @@ use crate::ground::error::{Error, ErrorKind, Result};
 
 #[cfg(feature = "bincode")]
 mod bincode;
-#[cfg(feature = "compression")]
+#[cfg(feature = "lz4")]
 pub mod compress;
 mod guard;
 #[cfg(feature = "json")]

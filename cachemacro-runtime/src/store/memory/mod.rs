@@ -72,7 +72,7 @@ impl MemoryStoreBuilder {
     /// let store = Arc::new(MemoryStore::builder().capacity(16 << 10).build());
     /// let cache = Cache::builder().store(store.clone()).build()?;
     /// for page in 0..100 {
-    ///     cache.set("page", &page, &"x".repeat(1000)).await?;
+    ///     cache.set("page", page, &"x".repeat(1000)).await?;
     /// }
     /// assert!(store.weight() <= 16 << 10);
     /// # Ok(())
