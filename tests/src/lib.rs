@@ -8,6 +8,7 @@ pub mod conformance;
 pub mod dice;
 pub mod halt;
 pub mod log;
+pub mod long;
 pub mod monitor;
 pub mod programs;
 pub mod proxy;
@@ -21,6 +22,7 @@ pub mod worker;
 
 pub use dice::Dice;
 pub use log::Log;
+pub use long::{is_long, rounds};
 pub use programs::{Program, without_settings};
 pub use proxy::FaultProxy;
 pub use rig::{LONG, Process, Rig};

@@ -223,6 +223,14 @@ fn the_tests_that_the_guide_names_are_there() {
     }
 }
 
+#[test]
+fn the_readme_names_the_minimum_rust_version() {
+    let manifest = read("Cargo.toml");
+    let version = manifest.lines().find_map(|line| line.strip_prefix("rust-version")?.split('"').nth(1));
+    let version = version.expect("the workspace names it");
+    assert!(read("README.md").contains(&format!("\nRust {version} or later")), "README.md: Rust {version}");
+}
+
 /// How many keys the server tracks for clients that are to be told of a change.
 async fn tracked_keys(admin: &mut MultiplexedConnection) -> u64 {
     let stats: String = redis::cmd("INFO").arg("stats").query_async(admin).await.expect("the server answers");

@@ -3,7 +3,7 @@
 //! While it goes on, the server loses keys, as one short of memory does. The same history on a store without the
 //! fence must be found out, so that the check is known to see what it looks for.
 
-use cachemacro_tests::{Dice, RedisServer, Worker, namespace};
+use cachemacro_tests::{Dice, RedisServer, Worker, namespace, rounds};
 
 const PROCESSES: u64 = 3;
 
@@ -66,7 +66,7 @@ async fn lose_keys(mut server: redis::aio::MultiplexedConnection, mut dice: Dice
 
 #[tokio::test]
 async fn a_random_history_in_several_processes_has_no_stale_read() {
-    for seed in [1, 2] {
+    for seed in 1..=rounds(2) {
         let seen = history(seed, 200, "fenced").await;
         assert_eq!(seen.stale, 0, "seed {seed}: {seen:?}");
         assert!(seen.reads > 2_000 && seen.hits > 300 && seen.refused > 100, "seed {seed}: {seen:?}");

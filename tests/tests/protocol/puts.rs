@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use cachemacro::__private::{NoRules, Plain, Writes, write};
 use cachemacro::Entry;
-use cachemacro_tests::{Dice, Process, RedisServer, Rig};
+use cachemacro_tests::{Dice, Process, RedisServer, Rig, rounds};
 use tokio::task::{JoinSet, yield_now};
 
 /// Lets other tasks run for a few polls.
@@ -29,11 +29,11 @@ async fn put(entry: Entry<u64>, row: Arc<AtomicU64>, value: u64, mut dice: Dice)
 }
 
 /// Rounds of two puts, and on every third one a reader among them. How many left a value.
-async fn rounds(processes: &[Process; 2], rounds: u64) -> u64 {
+async fn race(processes: &[Process; 2], count: u64) -> u64 {
     let row = Arc::new(AtomicU64::new(0));
     let entries = processes.each_ref().map(|process| process.cache.entry::<u64>("row", 7));
     let (mut left, mut stored) = ([0, 0], 0);
-    for round in 0..rounds {
+    for round in 0..count {
         let mut dice = Dice::new(round);
         let mut tasks = JoinSet::new();
         for at in [0, 1] {
@@ -64,27 +64,27 @@ async fn rounds(processes: &[Process; 2], rounds: u64) -> u64 {
             stored += u64::from(found.is_some());
         }
     }
-    assert!(left.iter().all(|&left| left > rounds / 5), "either order came up: {left:?}");
+    assert!(left.iter().all(|&left| left > count / 5), "either order came up: {left:?}");
     stored / 2
 }
 
 #[tokio::test]
 async fn two_puts_leave_the_current_value_or_nothing_in_memory() {
     let rig = Rig::memory();
-    let stored = rounds(&[rig.process(), rig.process()], 10_000).await;
+    let stored = race(&[rig.process(), rig.process()], rounds(10_000)).await;
     assert!(stored > 1_000, "{stored}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_puts_on_several_threads_leave_the_current_value_or_nothing_in_memory() {
     let rig = Rig::memory();
-    rounds(&[rig.process(), rig.process()], 2_000).await;
+    race(&[rig.process(), rig.process()], rounds(2_000)).await;
 }
 
 #[tokio::test]
 async fn two_puts_leave_the_current_value_or_nothing_on_redis() {
     let server = RedisServer::start();
     let rig = Rig::at(&server.url());
-    let stored = rounds(&[rig.process(), rig.process()], 10_000).await;
+    let stored = race(&[rig.process(), rig.process()], rounds(10_000)).await;
     assert!(stored > 0, "at times one of them comes first and last");
 }

@@ -11,6 +11,7 @@ use cachemacro_runtime::store::{
     VersionKey,
 };
 use cachemacro_runtime::{Clock, ErrorKind};
+use cachemacro_tests::rounds;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -476,8 +477,13 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// How many sequences are tried.
+fn cases() -> u32 {
+    u32::try_from(rounds(1_000)).expect("some thousands")
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     #[test]
     fn any_sequence_of_operations_does_what_the_model_says(steps in vec(step(), 1..60)) {
