@@ -2,7 +2,7 @@
 #![no_main]
 
 use cachemacro_runtime::Key;
-use cachemacro_runtime::private::KeyBuilder;
+use cachemacro_runtime::__private::KeyBuilder;
 use libfuzzer_sys::{arbitrary, fuzz_target};
 
 #[derive(Debug, Clone, PartialEq, arbitrary::Arbitrary, serde::Serialize)]
