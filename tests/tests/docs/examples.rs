@@ -1,10 +1,21 @@
 //! Every program in `examples/` does what it says, run as a process of its own.
 
+use cachemacro_tests::programs::Answer;
 use cachemacro_tests::{Program, RedisServer};
 
 /// The programs that a test below runs.
-const RUN: [&str; 8] =
-    ["quickstart", "closure_keys", "custom_codec", "injection", "pages", "events", "migration", "testing"];
+const RUN: [&str; 10] = [
+    "quickstart",
+    "closure_keys",
+    "custom_codec",
+    "injection",
+    "pages",
+    "tags",
+    "web",
+    "events",
+    "migration",
+    "testing",
+];
 
 fn output(name: &str) -> String {
     Program::example(name).output()
@@ -117,6 +128,35 @@ ada    page 1: Numbers, Engines
 -- bob published; ada's page is still a hit: 6 loads, 5 hits
 "
     );
+}
+
+#[test]
+fn tags_evict_what_carries_them_and_nothing_else() {
+    assert_eq!(
+        output("tags"),
+        "\
+red 3  blue 1  green 1  at first: 9 loads, 0 hits
+red 3  blue 1  green 1  again: 0 loads, 9 hits
+red 3  blue 2  green 1  Fay joined blue: 3 loads, 6 hits
+red 2  blue 2  green 2  Cyd went from red to green: 6 loads, 3 hits
+red 2  blue 2  green 2  all pages evicted, no number: 6 loads, 3 hits
+"
+    );
+}
+
+#[test]
+fn web_answers_from_the_cache_and_writes_through_it() {
+    let served = Program::example("web").arg("0").serve();
+    let name = |answer: Answer| answer.json()["name"].as_str().map(str::to_owned);
+    assert_eq!(served.get("/users/3").status, 404);
+    for _ in 0..2 {
+        assert_eq!(name(served.get("/users/1")).as_deref(), Some("Ada"));
+    }
+    assert_eq!(name(served.send("PUT", "/users/1", "Ada Lovelace")).as_deref(), Some("Ada Lovelace"));
+    assert_eq!(name(served.get("/users/1")).as_deref(), Some("Ada Lovelace"));
+    assert_eq!(served.get("/stats").body, "2 hits, 2 misses, 0 errors\n");
+    assert_eq!(served.get("/health").body, "memory");
+    assert!(served.interrupt().success());
 }
 
 #[test]
