@@ -148,8 +148,63 @@ fn the_readme_names_every_example() {
 }
 
 #[test]
+fn the_index_of_the_examples_lists_every_one_and_its_command() {
+    let index = read("examples/README.md");
+    let mut listed = BTreeSet::new();
+    for folder in ["examples", "examples/airports"] {
+        let manifest = read(&format!("{folder}/Cargo.toml"));
+        for example in manifest.split("[[example]]").skip(1) {
+            let name = example.split('"').nth(1).expect("an example has a name");
+            let features =
+                example.split_once("required-features = [\"").map(|(_, rest)| rest.split('"').next());
+            let flag =
+                features.flatten().map_or_else(String::new, |feature| format!(" --features {feature}"));
+            let row = index.lines().find(|line| line.starts_with(&format!("| [`{name}`](")));
+            let row = row.unwrap_or_else(|| panic!("examples/README.md does not list `{name}`"));
+            assert!(row.contains(&format!("`cargo run --example {name}{flag}`")), "{row}");
+            listed.insert(name.to_owned());
+        }
+    }
+    let rows = index.lines().filter_map(|line| line.strip_prefix("| [`")?.split('`').next());
+    assert_eq!(rows.map(str::to_owned).collect::<BTreeSet<_>>(), listed, "it lists those that there are");
+}
+
+/// What the checks on the project's servers run, and what people are told to run: `./scripts/…`, `.ci/…`.
+fn scripts_named_in(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| c.is_whitespace() || "`'\"(),;".contains(c));
+    let words = words.map(|word| word.trim_start_matches("./").trim_end_matches(['.', ':']));
+    let named = words.filter(|word| word.starts_with("scripts/") || word.starts_with(".ci/"));
+    named.map(str::to_owned).collect()
+}
+
+#[test]
+fn every_script_that_is_named_is_there_and_none_is_unknown() {
+    let workflows = fs::read_dir(root().join(".github/workflows")).expect("there are workflows");
+    let workflows =
+        workflows.map(|file| format!(".github/workflows/{}", file.expect("a file").file_name().display()));
+    let mut run = BTreeSet::new();
+    for path in workflows {
+        let named = scripts_named_in(&read(&path));
+        assert!(!named.is_empty(), "{path} calls no script");
+        run.extend(named);
+    }
+    let mut told = run.clone();
+    for path in ["CONTRIBUTING.md", "RELEASING.md", "README.md", ".ci/run"] {
+        told.extend(scripts_named_in(&read(path)));
+    }
+    for name in &told {
+        assert!(root().join(name).is_file(), "{name} is named and not there");
+    }
+    for script in fs::read_dir(root().join("scripts")).expect("there are scripts") {
+        let name = format!("scripts/{}", script.expect("a file").file_name().display());
+        assert!(told.contains(&name), "nobody is told of {name}");
+    }
+}
+
+#[test]
 fn every_link_leads_somewhere() {
-    for (path, text) in pages() {
+    let more = ["CONTRIBUTING.md", "RELEASING.md", "SECURITY.md", "CHANGELOG.md", "examples/README.md"];
+    for (path, text) in pages().into_iter().chain(more.map(|path| (path.to_owned(), read(path)))) {
         let folder = root().join(Path::new(&path).parent().expect("a page is in a folder"));
         for target in links(&prose(&text).0) {
             let (file, heading) = target.split_once('#').unwrap_or((&target, ""));
