@@ -13,7 +13,8 @@ use crate::check::overlap::KeyShapes;
 use crate::syntax::attrs::{self, add_option, set_tokens, tokens_of};
 use crate::syntax::item::{Item, unwrap_type};
 use crate::syntax::options::{self, Given, Macro, Options};
-use crate::tokens::errors::{Errors, code};
+use crate::tokens::code::code;
+use crate::tokens::errors::Errors;
 use crate::tokens::mentions::mentions_parameter;
 use crate::{check, expand};
 

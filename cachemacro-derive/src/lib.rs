@@ -96,10 +96,10 @@ use crate::syntax::options::Macro;
 /// | `prefix` | string | module path and function name |
 /// | `key` | see [below](#keys) | every argument but `self` |
 /// | `skip(a, b)` | arguments left out of the default key | none |
-/// | `ttl` | `"250ms"` `"5m"` `"1h30m"` `"never"` · `Duration` expression over the arguments · closure over the loaded value. Zero or under 1 ms: not stored. A tagged `never` is 30 days | the cache's |
-/// | `tags` | list of templates `["users", "org:{org}"]` · expression, or closure over all arguments, giving strings · closure with one parameter, the loaded value | none |
+/// | `ttl` | `"250ms"` `"5m"` `"1h30m"` `"never"` · `Duration` expression over the arguments and [`result`](#the-value). Zero or under 1 ms: not stored. A tagged `never` is 30 days | the cache's |
+/// | `tags` | list of templates and expressions over the arguments and `result`, `["users", "org:{result.org}"]` · expression giving strings · closure over the arguments | none |
 /// | `condition` | expression over the arguments; false leaves the cache alone | `true` |
-/// | `unless` | closure over the value; true returns it unstored | never |
+/// | `unless` | expression over the arguments and `result`; true returns the value unstored | never |
 /// | `cache_none` | whether `None` is stored | `false` |
 /// | `none_ttl` | how long `None` is stored; says that it is | the TTL |
 /// | `cache_err` | whether `Err` is stored; the error must be serde's | `false` |
@@ -116,9 +116,47 @@ use crate::syntax::options::Macro;
 /// `stale`, `max_age`, `refresh`, `local` and `validate` are known, and not available yet.
 ///
 /// Everything is checked where it stands, and all mistakes are reported at once. Options are evaluated once a call,
-/// before the body: `condition`; then, unless it is false, the key, `cache`, `tags`, `ttl`. Closures over the value are called
-/// when it is loaded, and not for `Err` or `None`; they see clones of the arguments that they mention, because the body has
-/// moved those, and of a `self` that is no reference; with `&mut self` they cannot mention it.
+/// before the body: `condition`; then, unless it is false, the key, `cache`, `tags`, `ttl`. What mentions `result`, and
+/// `unless`, is asked when there is a value.
+///
+/// # The value
+///
+/// One rule for all options of `#[cached]`, [`#[cache_put]`](macro@cache_put) and [`#[cache_evict]`](macro@cache_evict):
+/// **`result` names the value that was loaded or returned; closures take the arguments by position.**
+///
+/// ```
+/// use cachemacro::cached;
+/// use std::time::Duration;
+///
+/// # #[derive(Clone, serde::Serialize, serde::Deserialize)]
+/// # struct Page { org: u32, is_draft: bool, premium: bool }
+/// #[cached(
+///     key = "{id}",
+///     tags = ["pages", "org:{result.org}", "page:{id}"],
+///     ttl = if result.premium { Duration::from_mins(1) } else { Duration::from_hours(1) },
+///     unless = result.is_draft,
+/// )]
+/// async fn page(id: u64) -> Option<Page> {
+///     Some(Page { org: 7, is_draft: false, premium: true }) // SELECT
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// page(1).await;
+/// cachemacro::current().evict_tags(["org:7"]).await?;
+/// page(1).await;
+/// assert_eq!(cachemacro::current().stats().total.loads, 2);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// `result` is a reference to what is inside `Result` and `Option`. What mentions it is asked after the body, once, and not
+/// for `Err` or `None`; it cannot `.await`. It sees clones of the arguments that it mentions, because the body has taken
+/// those, and of a `self` that is no reference; with `&mut self` it cannot mention `self`. Tags that do not mention
+/// `result` are made before the body, also in the same list. A key, `condition` and `cache` are needed before the
+/// body, so they cannot mention it.
+///
+/// Closures are a form of `key` and `tags`, and always take references to all arguments in their order, `self` apart. `ttl`
+/// and `unless` are expressions. An argument called `result` must be renamed where an option mentions `result`.
 ///
 /// # Keys
 ///
@@ -151,7 +189,8 @@ use crate::syntax::options::Macro;
 /// user_entry` for another). It takes the arguments that key, tags, TTL and cache use, owned or borrowed, in the function's order, and
 /// `&self` where they use it. `#[cache_put]` and `#[cache_evict]` take it, and so does the direct interface. In a
 /// trait's `impl` it needs [`#[cache_config]`](macro@cache_config) on the `impl`, which makes it an inherent function.
-/// With `entry`, closures over the value cannot mention arguments, because puts apply them too. In the generated function
+/// With `entry`, what mentions `result`, and `unless`, cannot mention arguments, because puts through the entry ask the same
+/// and know none; a tag of arguments is a tag of its own. In the generated function
 /// arguments are references. Expressions are made to fit; what stands in a call of a macro is only in `format!`,
 /// `format_args!`, `vec!` and `matches!`: for another write `{ let on = flag; my_macro!(on) }`.
 ///
@@ -189,7 +228,7 @@ pub fn cached(options: TokenStream, item: TokenStream) -> TokenStream {
 ///     Ok(None) // SELECT
 /// }
 ///
-/// #[cache_put(entry = name_entry(id), unless = |name| name.is_empty())]
+/// #[cache_put(entry = name_entry(id), unless = result.is_empty())]
 /// async fn rename(id: u64, name: String) -> Result<String> {
 ///     Ok(name) // UPDATE
 /// }
@@ -212,17 +251,18 @@ pub fn cached(options: TokenStream, item: TokenStream) -> TokenStream {
 /// | `prefix`, `key` | the same without an `entry` function | |
 /// | `ttl`, `tags` | as in [`#[cached]`](macro@cached), beside `prefix` and `key` | the cache's; none |
 /// | `condition` | expression over the arguments; false leaves the cache alone | `true` |
-/// | `unless` | closure over the value; true evicts instead | never |
+/// | `unless` | expression over the arguments and `result`; true evicts instead | never |
 /// | `cache_none`, `none_ttl`, `jitter`, `codec`, `version`, `cache` | as in `#[cached]`, beside `prefix` and `key` | |
 /// | `on_err` | `"evict"`: an `Err` evicts, where a failed write may have happened | `"keep"` |
 /// | `on_evict_error` | `"return"`: a failed evict is what the function returns, where its error can be made from `cachemacro::Error` | `"log"`: it is logged and counted |
 /// | `crate` | path to the facade | `::cachemacro` |
 ///
 /// Arguments that stand bare in the call of an entry function are borrowed, so that the body can move them. So a function
-/// of your own in its place takes them by reference: `fn by_hand(id: &u64) -> Entry<User>`. In `key`, `tags`, `ttl` and
-/// `entry`, `result` is the value inside what the function returned (an argument of that name must then be renamed); a put
-/// that learns its key from it evicts that key after the body and stores nothing. `self` is there beside `result` only in
-/// functions that take `&self`.
+/// of your own in its place takes them by reference: `fn by_hand(id: &u64) -> Entry<User>`.
+///
+/// [`result`](macro@cached#the-value) is the value inside what the function returned, in `key`, `tags`, `ttl`, `unless` and
+/// `entry`. A put that learns its key from it evicts that key after the body and stores nothing. `self` is there beside
+/// `result`, and in `unless`, only in functions that take `&self`.
 ///
 /// `prefix` and `key` in a trait or a generic `impl` write the entry of the function in the same `impl`, and evict
 /// that of a function of this prefix elsewhere; entries of other generic functions need `entry`.
@@ -284,9 +324,8 @@ pub fn cache_put(options: TokenStream, item: TokenStream) -> TokenStream {
 /// | `on_evict_error` | `"return"`: a failed evict is what the function returns, where its error can be made from `cachemacro::Error` | `"log"`: it is logged and counted |
 /// | `crate` | path to the facade | `::cachemacro` |
 ///
-/// In `key`, `tags`, `entry` and `entries`, `result` is the value inside what the function returned (an argument of
-/// that name must then be renamed); where there is none, what mentions it does nothing. Arguments mentioned beside it
-/// are cloned. Whatever the function returns will do, but for `!`: it need not be cacheable, and may be an `impl
+/// In `key`, `tags`, `entry` and `entries`, [`result`](macro@cached#the-value) is the value inside what the function
+/// returned; where there is none, what mentions it does nothing. Arguments mentioned beside it are cloned. Whatever the function returns will do, but for `!`: it need not be cacheable, and may be an `impl
 /// Trait`, of which `result` then knows nothing.
 #[proc_macro_attribute]
 pub fn cache_evict(options: TokenStream, item: TokenStream) -> TokenStream {

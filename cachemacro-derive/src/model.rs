@@ -63,10 +63,7 @@ pub(crate) enum Write {
 pub(crate) struct Put {
     pub(crate) target: PutTarget,
     pub(crate) condition: Option<Expr>,
-    /// What of it is known only after the body.
-    pub(crate) ttl: Option<Value>,
-    pub(crate) tags: Vec<Tag>,
-    pub(crate) unless: Option<Value>,
+    pub(crate) rules: RulesModel,
 }
 
 pub(crate) enum PutTarget {
@@ -150,7 +147,7 @@ pub(crate) struct Value {
     pub(crate) returns: bool,
     /// Whether bare names of arguments in it are borrowed.
     pub(crate) borrows: bool,
-    /// Whether it is known only after the body.
+    /// Whether it mentions `result`, and so is known only after the body.
     pub(crate) late: bool,
     pub(crate) span: Span,
 }
@@ -167,16 +164,8 @@ impl Value {
 pub(crate) struct Let {
     pub(crate) pat: Pat,
     pub(crate) ty: Option<Type>,
-    pub(crate) from: Source,
-}
-
-/// What a closure's parameter stands for.
-#[derive(Clone)]
-pub(crate) enum Source {
-    /// An argument, by index.
-    Arg(usize),
-    /// The value inside what the function returned.
-    Loaded,
+    /// The argument that it stands for, by index.
+    pub(crate) arg: usize,
 }
 
 /// A tag, or several.
@@ -203,21 +192,18 @@ fn has_late_hole(parts: &[Part]) -> bool {
     parts.iter().any(|part| matches!(part, Part::Hole(hole) if hole.late))
 }
 
-/// Closures over the loaded value.
+/// What is asked when there is a value: whether it is stored, how long, and under which further tags.
 #[derive(Default)]
 pub(crate) struct RulesModel {
     pub(crate) unless: Option<Value>,
+    /// Mentions `result`; so does each of the tags.
     pub(crate) ttl: Option<Value>,
-    pub(crate) tags: Option<Value>,
+    pub(crate) tags: Vec<Tag>,
 }
 
 impl RulesModel {
     pub(crate) fn is_empty(&self) -> bool {
-        self.unless.is_none() && self.ttl.is_none() && self.tags.is_none()
-    }
-
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Value> {
-        [&self.unless, &self.ttl, &self.tags].into_iter().flatten()
+        self.unless.is_none() && self.ttl.is_none() && self.tags.is_empty()
     }
 }
 

@@ -146,6 +146,35 @@ async fn user(id: u64) -> Result<Option<User>, Error> {
     }
 
     #[test]
+    fn what_mentions_the_result_is_asked_with_it_and_the_rest_before_the_body() {
+        let text = expanded(
+            quote!(
+                prefix = "user",
+                ttl = if result.premium { LONG } else { SHORT },
+                tags = ["users", "org:{result.org}", "doc:{id}", "{id}:{result.name}"],
+                unless = result.is_draft
+            ),
+            quote! {
+                async fn user(id: u64) -> User {
+                    body()
+                }
+            },
+        );
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        let text = lines.join(" ");
+        for part in [
+            r#".with_tags([ cachemacro_::string("users"), cachemacro_::TagBuilder::new() .literal("doc:")"#,
+            ".unless(|result| result.is_draft)",
+            ".ttl(|result| cachemacro_::ttl( if result.premium { LONG } else { SHORT }, ))",
+            ".tags({ let text_1 = cachemacro_::display_text(&id); move |__result| cachemacro_::strings([",
+            ".display(&__result.org, ::core::option::Option::None)",
+        ] {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
+        assert_eq!(text.matches("move").count(), 2, "one closure keeps a text, and the body is one: {text}");
+    }
+
+    #[test]
     fn a_panic_of_the_macro_asks_for_a_report_and_keeps_the_item() {
         let item = quote!(
             async fn user(id: u64) {}

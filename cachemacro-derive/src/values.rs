@@ -9,11 +9,10 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::parse::ParseStream;
 use syn::punctuated::Punctuated;
-use syn::visit::{self, Visit};
 use syn::visit_mut::{self, VisitMut};
 use syn::{Expr, Token, parse_quote, parse_quote_spanned};
 
-use crate::model::{Let, Source, Value};
+use crate::model::{Let, Value};
 use crate::syntax::item::{Item, names_in, pointing_at};
 use crate::syntax::template::{Hole, Part};
 use crate::tokens::mentions::mentions;
@@ -42,14 +41,14 @@ pub(crate) fn argument(name: &Ident, item: &Item, place: Place) -> TokenStream {
     }
 }
 
-/// The value as one expression. `loaded` is what closures over the loaded value get.
-pub(crate) fn placed(value: &Value, item: &Item, place: Place, loaded: Option<&Ident>) -> TokenStream {
+/// The value as one expression.
+pub(crate) fn placed(value: &Value, item: &Item, place: Place) -> TokenStream {
     let expr = fitted_value(value, item, place);
     let mixed = Span::mixed_site();
     if value.lets.is_empty() && value.ty.is_none() && !value.returns {
         return expr.to_token_stream();
     }
-    let lets = bindings(&value.lets, item, place, loaded);
+    let lets = bindings(&value.lets, item, place);
     match (&value.ty, value.returns) {
         (Some(ty), true) => quote_spanned!(mixed=> (|| -> #ty { #lets #expr })()),
         (None, true) => quote_spanned!(mixed=> (|| { #lets #expr })()),
@@ -59,13 +58,8 @@ pub(crate) fn placed(value: &Value, item: &Item, place: Place, loaded: Option<&I
 }
 
 /// A reference to the value.
-pub(crate) fn value_by_reference(
-    of: &Value,
-    item: &Item,
-    place: Place,
-    loaded: Option<&Ident>,
-) -> TokenStream {
-    let tokens = placed(of, item, place, loaded);
+pub(crate) fn by_reference(of: &Value, item: &Item, place: Place) -> TokenStream {
+    let tokens = placed(of, item, place);
     let binds_less = matches!(of.expr, Expr::Binary(_) | Expr::Cast(_) | Expr::Range(_));
     if binds_less && of.lets.is_empty() { reference(quote!((#tokens))) } else { reference(tokens) }
 }
@@ -102,17 +96,11 @@ fn fit_passed(expr: &mut Expr, item: &Item) {
 }
 
 /// All bindings at once, because one may have the name of what another stands for.
-fn bindings(lets: &[Let], item: &Item, place: Place, loaded: Option<&Ident>) -> TokenStream {
+fn bindings(lets: &[Let], item: &Item, place: Place) -> TokenStream {
     let mixed = Span::mixed_site();
-    let from: Vec<TokenStream> = lets
-        .iter()
-        .map(|bound| match bound.from {
-            Source::Arg(at) => {
-                item.args[at].ident().map(|name| argument(name, item, place)).unwrap_or_default()
-            }
-            Source::Loaded => loaded.map(ToTokens::to_token_stream).unwrap_or_default(),
-        })
-        .collect();
+    let name = |bound: &Let| item.args[bound.arg].ident();
+    let from = lets.iter().map(|bound| name(bound).map(|name| argument(name, item, place)));
+    let from: Vec<TokenStream> = from.map(Option::unwrap_or_default).collect();
     let pats = lets.iter().map(|bound| &bound.pat);
     if let ([bound], [from]) = (lets, from.as_slice()) {
         let pat = &bound.pat;
@@ -181,15 +169,32 @@ fn borrow_bare(expr: &mut Expr, names: &[&Ident]) {
         _ => return,
     };
     for element in elements {
+        if is_field_of_result(element) {
+            *element = borrowed(element);
+        }
         borrow_if_bare(element, names);
         borrow_bare(element, names);
     }
 }
 
+/// `&` before the expression.
+pub(crate) fn borrowed(expr: &Expr) -> Expr {
+    let span = pointing_at(expr);
+    parse_quote_spanned!(span=> &#expr)
+}
+
+/// `result.name`, which cannot be moved out of the value.
+pub(crate) fn is_field_of_result(expr: &Expr) -> bool {
+    let Expr::Field(field) = expr else { return false };
+    match &*field.base {
+        Expr::Path(path) => path.path.get_ident().is_some_and(|name| name.unraw() == "result"),
+        base => is_field_of_result(base),
+    }
+}
+
 fn borrow_if_bare(expr: &mut Expr, names: &[&Ident]) {
-    if let Some(name) = is_bare(expr, names) {
-        let span = pointing_at(name);
-        *expr = parse_quote_spanned!(span=> &#name);
+    if is_bare(expr, names).is_some() {
+        *expr = borrowed(expr);
     }
 }
 
@@ -225,16 +230,25 @@ struct Dereference<'a> {
     locals: Vec<Ident>,
     /// Whether any of the names was there.
     changed: bool,
+    /// Whether one may be there, where no syntax tells what it is.
+    hidden: bool,
 }
 
 impl<'n> Dereference<'n> {
     fn of(names: &'n [&'n Ident]) -> Self {
-        Self { names, locals: Vec::new(), changed: false }
+        Self { names, locals: Vec::new(), changed: false, hidden: false }
     }
 
     fn argument<'a>(&self, expr: &'a Expr) -> Option<&'a Ident> {
         let locals: Vec<&Ident> = self.locals.iter().collect();
         is_bare(expr, self.names).filter(|name| !is_among(name, &locals))
+    }
+
+    /// Looks for the names where no syntax tells what they are.
+    fn look(&mut self, tokens: &TokenStream) {
+        let locals: Vec<&Ident> = self.locals.iter().collect();
+        let mut names = self.names.iter().filter(|name| !is_among(name, &locals));
+        self.hidden |= names.any(|name| mentions(tokens.clone(), &name.to_string()));
     }
 
     /// Visits something whose names are not seen outside of it.
@@ -295,6 +309,9 @@ impl VisitMut for Dereference<'_> {
             *expr = parse_quote_spanned!(span=> (*#name));
             self.changed = true;
             return;
+        }
+        if let Expr::Verbatim(tokens) = expr {
+            self.look(tokens);
         }
         visit_mut::visit_expr_mut(self, expr);
     }
@@ -365,6 +382,7 @@ impl VisitMut for Dereference<'_> {
 
     /// Of macros, those are seen into that are known to take expressions. What others make of a name, no syntax tells.
     fn visit_macro_mut(&mut self, mac: &mut syn::Macro) {
+        self.look(&mac.tokens);
         let name = mac.path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default();
         let outside = std::mem::take(&mut self.changed);
         let fitted = match name.as_str() {
@@ -382,43 +400,25 @@ impl VisitMut for Dereference<'_> {
     }
 }
 
-/// Looks for a name where no syntax tells what it is.
-struct Opaque<'a>(&'a Ident, bool);
-
-impl Opaque<'_> {
-    fn look(&mut self, tokens: &TokenStream) {
-        self.1 |= mentions(tokens.clone(), &self.0.to_string());
-    }
-}
-
-impl Visit<'_> for Opaque<'_> {
-    fn visit_macro(&mut self, mac: &syn::Macro) {
-        self.look(&mac.tokens);
-    }
-
-    fn visit_expr(&mut self, expr: &Expr) {
-        match expr {
-            Expr::Verbatim(tokens) => self.look(tokens),
-            other => visit::visit_expr(self, other),
-        }
-    }
-}
-
 /// Whether the expression means `name`, or may where its syntax is not known, and not a binding of its own by that name.
 fn means(expr: &Expr, name: &Ident) -> bool {
     let names = [name];
     let mut dereference = Dereference::of(&names);
     dereference.visit_expr_mut(&mut expr.clone());
-    let mut opaque = Opaque(name, false);
-    opaque.visit_expr(expr);
-    dereference.changed || opaque.1
+    dereference.changed || dereference.hidden
 }
 
-/// The arguments that a value mentions, those apart whose names its closure binds itself.
+/// Whether the expression mentions the value that the function returns, and not a binding of its own called `result`.
+pub(crate) fn says_result(expr: &Expr) -> bool {
+    means(expr, &Ident::new("result", Span::call_site()))
+}
+
+/// The arguments that a value needs: those that its closure's parameters stand for, and those that it mentions.
 pub(crate) fn arguments_in(value: &Value, item: &Item) -> Vec<Ident> {
     let bound = value.bound();
-    let names = item.names().filter(|name| !bound.contains(name) && means(&value.expr, name));
-    names.cloned().collect()
+    let stood_for = value.lets.iter().filter_map(|bound| item.args[bound.arg].ident());
+    let said = item.names().filter(|name| !bound.contains(name) && means(&value.expr, name));
+    stood_for.chain(said).cloned().collect()
 }
 
 /// The arguments that tokens mention.

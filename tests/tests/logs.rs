@@ -42,7 +42,7 @@ async fn evict(id: &str) -> String {
     id.to_owned()
 }
 
-#[cached(prefix = "many-hushes", key = (id, SECRET), tags = |value| [format!("hush {value}")])]
+#[cached(prefix = "many-hushes", key = (id, SECRET), tags = [format!("hush {result}")])]
 async fn late(id: u32) -> u32 {
     id
 }

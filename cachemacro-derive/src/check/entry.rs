@@ -7,10 +7,10 @@ use syn::{Visibility, parse_quote};
 use super::Checker;
 use super::own::says_self;
 use super::values::plain;
-use crate::model::{EntryFn, EntryParts, Key, RulesModel, Source, Tag, Value};
+use crate::model::{EntryFn, EntryParts, Key, RulesModel, Tag, Value};
 use crate::syntax::options;
 use crate::syntax::template::Part;
-use crate::tokens::mentions::{find, leaving};
+use crate::tokens::mentions::leaving;
 use crate::values::{arguments_in, arguments_said};
 
 impl Checker<'_> {
@@ -76,11 +76,7 @@ impl Checker<'_> {
         }
         let tokens = value.expr.to_token_stream();
         let said = arguments_in(value, self.item).iter().map(ToString::to_string).collect::<Vec<_>>();
-        let stood_for = value.lets.iter().filter_map(|bound| match bound.from {
-            Source::Arg(at) => self.item.args[at].ident().map(ToString::to_string),
-            Source::Loaded => None,
-        });
-        said.into_iter().chain(stood_for).chain(says_self(tokens).then(|| "self".to_owned())).collect()
+        said.into_iter().chain(says_self(tokens).then(|| "self".to_owned())).collect()
     }
 
     /// The names that a template mentions.
@@ -94,21 +90,5 @@ impl Checker<'_> {
             Part::Text(_) => None,
         });
         holes.flat_map(said).collect()
-    }
-
-    /// With `entry`, a put applies the rules too, and it knows no arguments.
-    fn rules_are_constant(&self, rules: &RulesModel) {
-        for value in rules.all() {
-            let tokens = value.expr.to_token_stream();
-            let names = arguments_in(value, self.item);
-            for name in names.iter().map(ToString::to_string).chain(["self".to_owned()]) {
-                if let Some(token) = find(tokens.clone(), &name) {
-                    self.errors.push(
-                        token.span(),
-                        format!("with `entry`, a closure over the value serves puts too, and cannot mention `{name}`"),
-                    );
-                }
-            }
-        }
     }
 }

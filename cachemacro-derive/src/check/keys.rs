@@ -6,7 +6,7 @@ use syn::{Expr, ExprLit, GenericParam, Lit};
 
 use super::Checker;
 use crate::model::{Key, TypePart};
-use crate::syntax::options;
+use crate::syntax::options::{self, Macro};
 use crate::syntax::template::Part;
 use crate::tokens::errors::listed;
 
@@ -74,6 +74,7 @@ impl Checker<'_> {
                 );
                 None
             }
+            other if self.this == Macro::Cached && !self.is_early(other, "key") => None,
             other => self.over_arguments(other, "key").map(|value| Key::Value(Box::new(value))),
         }
     }

@@ -5,6 +5,7 @@
 
 mod entry;
 mod keys;
+mod late;
 pub(crate) mod overlap;
 mod own;
 mod owned;
@@ -18,7 +19,7 @@ use proc_macro2::{Ident, Span};
 use syn::punctuated::Punctuated;
 use syn::{Path, Token};
 
-use crate::model::{Cached, EntryParts, RulesModel, StoresErr};
+use crate::model::{Cached, EntryParts, StoresErr};
 use crate::syntax::item::Item;
 use crate::syntax::options::{self, Macro, Options};
 use crate::tokens::errors::Errors;
@@ -40,16 +41,19 @@ pub(crate) fn cached(options: &Options, item: &Item, errors: &Errors) -> Cached 
     check.owned_value();
     check.no_other_attribute();
     check.defaults_have_self();
-    let rules = RulesModel { unless: check.unless(), ttl: check.loaded_ttl(), tags: check.loaded_tags() };
+    check.result_is_no_argument();
+    let (policy, cache, prefix) = (check.policy(), check.cache(), check.prefix());
+    let key = check.key().unwrap_or_else(|| check.default_key());
+    let (rules, ttl, tags) = check.rules();
     let entry = EntryParts {
-        policy: check.policy(),
-        cache: options.expr("cache").cloned(),
+        policy,
+        cache,
         of_trait: options.of_trait().cloned(),
-        prefix: check.prefix(),
+        prefix,
         types: check.types(),
-        key: check.key().unwrap_or_else(|| check.default_key()),
-        tags: check.tags(),
-        ttl: check.ttl(),
+        key,
+        tags,
+        ttl,
         codec: options.ty("codec").cloned(),
     };
     let function = check.entry_function(&entry, &rules);

@@ -4,20 +4,10 @@ use syn::punctuated::Punctuated;
 use syn::{Expr, ExprLit, Lit, Token};
 
 use super::Checker;
-use super::values::plain;
-use crate::model::{Tag, Value};
+use crate::model::Tag;
 use crate::syntax::options::{self, unwrapped};
 
 impl Checker<'_> {
-    /// `tags` as a closure over the loaded value: one with one parameter.
-    pub(super) fn loaded_tags(&self) -> Option<Value> {
-        match self.options.expr("tags")? {
-            expr @ Expr::Closure(closure) if closure.inputs.len() == 1 => self.over_loaded(expr, "tags"),
-            _ => None,
-        }
-    }
-
-    /// `tags` over the arguments.
     pub(super) fn tags(&self) -> Vec<Tag> {
         let Some(expr) = self.options.expr("tags") else { return Vec::new() };
         match list(expr) {
@@ -25,7 +15,6 @@ impl Checker<'_> {
                 elements.into_iter().filter_map(|element| self.tag(unwrapped(element))).collect()
             }
             None => match expr {
-                Expr::Closure(closure) if closure.inputs.len() == 1 => Vec::new(),
                 Expr::Closure(_) => self.over_arguments(expr, "tags").map(Tag::Many).into_iter().collect(),
                 Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
                     self.errors
@@ -36,7 +25,7 @@ impl Checker<'_> {
                     self.errors.at(other, format!("`tags` is a list: `{}`", options::usage("tags")));
                     Vec::new()
                 }
-                other => vec![Tag::Many(plain(other))],
+                other => vec![Tag::Many(self.expression(other, "tags"))],
             },
         }
     }
@@ -57,11 +46,11 @@ impl Checker<'_> {
             Expr::Closure(closure) => {
                 self.errors.push(
                     closure.inputs_begin.span,
-                    "a closure gives all tags: write `tags = |value| …` without a list around it",
+                    "a closure gives all tags: write `tags = |…| …` without a list around it",
                 );
                 None
             }
-            other => Some(Tag::One(plain(&other))),
+            other => Some(Tag::One(self.expression(&other, "tags"))),
         }
     }
 }

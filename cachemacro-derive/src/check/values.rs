@@ -1,4 +1,7 @@
 //! The user's expressions and closures.
+//!
+//! One rule for all options: `result` is the value that was loaded or returned, and closures take the arguments by
+//! position. So the options that are about the value, `unless` and `ttl`, are expressions and no closures.
 
 use proc_macro2::{Ident, Span};
 use quote::{ToTokens, format_ident};
@@ -7,12 +10,13 @@ use syn::{Expr, ExprClosure, Pat, Type, parse_quote};
 
 use super::Checker;
 use super::own::template_says_self;
-use crate::model::{Let, Source, Value};
-use crate::syntax::item::{names_in, unwrap_type};
+use crate::model::{Let, Value};
+use crate::syntax::item::unwrap_type;
 use crate::syntax::options::{self, Macro, unwrapped};
 use crate::syntax::template::{self, Part, Scope};
-use crate::tokens::errors::code;
-use crate::tokens::mentions::{leaving, mentions};
+use crate::tokens::code::code;
+use crate::tokens::mentions::{find, leaving, mentions, renamed};
+use crate::values::says_result;
 
 impl Checker<'_> {
     pub(super) fn condition(&self) -> Option<Expr> {
@@ -24,27 +28,42 @@ impl Checker<'_> {
             );
             return None;
         }
-        Some(expr.clone())
+        self.is_early(expr, "condition").then(|| expr.clone())
     }
 
     pub(super) fn unless(&self) -> Option<Value> {
-        self.over_loaded(self.options.expr("unless")?, "unless")
-    }
-
-    /// `ttl` as a closure over the loaded value.
-    pub(super) fn loaded_ttl(&self) -> Option<Value> {
-        match self.options.expr("ttl")? {
-            expr @ Expr::Closure(_) => self.over_loaded(expr, "ttl"),
-            _ => None,
+        match self.options.expr("unless")? {
+            Expr::Closure(closure) => {
+                self.no_closure(closure, "unless");
+                None
+            }
+            Expr::Path(path) if self.is_function(path) => {
+                let message = format!(
+                    "`unless` is an expression, and the value in it is called `result`: write `unless = {}(result)`",
+                    code(path)
+                );
+                self.errors.at(path, message);
+                None
+            }
+            expr => Some(self.after_body(plain(expr), "unless")),
         }
     }
 
-    /// `ttl` as an expression over the arguments.
+    /// `ttl` where it is not text.
     pub(super) fn ttl(&self) -> Option<Value> {
         match self.options.expr("ttl")? {
-            Expr::Closure(_) | Expr::Lit(_) => None,
-            other => Some(plain(other)),
+            Expr::Lit(_) => None,
+            Expr::Closure(closure) => {
+                self.no_closure(closure, "ttl");
+                None
+            }
+            other => Some(self.expression(other, "ttl")),
         }
+    }
+
+    pub(super) fn cache(&self) -> Option<Expr> {
+        let expr = self.options.expr("cache")?;
+        self.is_early(expr, "cache").then(|| expr.clone())
     }
 
     pub(super) fn template(&self, text: &syn::LitStr, option: &'static str) -> Option<Vec<Part>> {
@@ -53,7 +72,8 @@ impl Checker<'_> {
             // Said already, where the function is.
             return None;
         }
-        let scope = Scope { item: self.item, result: self.this != Macro::Cached, option };
+        let early = self.this == Macro::Cached && option == "key";
+        let scope = Scope { item: self.item, result: !early, option };
         template::parse(text, &scope, self.errors)
     }
 
@@ -65,7 +85,7 @@ impl Checker<'_> {
                 let names: Vec<Ident> = (0..self.item.args.len())
                     .map(|at| format_ident!("argument_{}", at, span = Span::mixed_site()))
                     .collect();
-                let lets = names.iter().enumerate().map(|(at, name)| Let {
+                let lets = names.iter().enumerate().map(|(arg, name)| Let {
                     pat: Pat::Ident(syn::PatIdent {
                         attrs: Vec::new(),
                         by_ref: None,
@@ -74,7 +94,7 @@ impl Checker<'_> {
                         subpat: None,
                     }),
                     ty: None,
-                    from: Source::Arg(at),
+                    arg,
                 });
                 let lets = self.whole(lets.collect(), expr.span())?;
                 Some(Value {
@@ -87,8 +107,42 @@ impl Checker<'_> {
                     span: expr.span(),
                 })
             }
-            other => Some(plain(other)),
+            other => Some(self.expression(other, option)),
         }
+    }
+
+    /// An expression over the arguments and `result`.
+    pub(super) fn expression(&self, expr: &Expr, option: &str) -> Value {
+        let value = plain(expr);
+        if value.late { self.after_body(value, option) } else { value }
+    }
+
+    /// A value that is asked for when the body has run, in a closure.
+    fn after_body(&self, value: Value, option: &str) -> Value {
+        let leaving = leaving(&value.expr);
+        if leaving.awaits {
+            let message = format!("`{option}` is asked when the body has run, and cannot `.await` there");
+            self.errors.push(value.span, message);
+        }
+        Value { returns: leaving.returns, ..value }
+    }
+
+    /// Whether an option that is needed before the body mentions no `result`.
+    pub(super) fn is_early(&self, expr: &Expr, option: &str) -> bool {
+        // An argument of that name is reported elsewhere.
+        if !says_result(expr) || self.item.find("result").is_some() {
+            return true;
+        }
+        let instead = match option {
+            "key" => ": it is made of arguments",
+            "condition" => {
+                ": what depends on the value goes into `unless`, as in `unless = result.is_empty()`"
+            }
+            _ => "",
+        };
+        let at = find(expr.to_token_stream(), "result").map_or_else(|| expr.span(), |token| token.span());
+        self.errors.push(at, format!("`{option}` is needed before there is a `result`{instead}"));
+        false
     }
 
     /// Whether a path is a function's and not an argument's or constant's.
@@ -103,96 +157,93 @@ impl Checker<'_> {
     /// A closure over all arguments.
     fn inlined(&self, closure: &ExprClosure, option: &'static str) -> Option<Value> {
         let args = &self.item.args;
-        if closure.inputs.len() != args.len() {
-            let names: Vec<String> = args
-                .iter()
-                .map(|arg| arg.ident().map_or_else(|| "_".to_owned(), ToString::to_string))
-                .collect();
-            let message = format!(
-                "this closure takes {}, but `{}` has {} (`self` not counted): write `|{}| …`",
-                counted(closure.inputs.len(), "parameter"),
-                self.item.name(),
-                counted(args.len(), "argument"),
-                names.join(", ")
-            );
-            self.errors.push(closure.inputs_begin.span, message);
+        if option == "tags" && self.takes_value(closure) || closure.inputs.len() != args.len() {
+            self.errors.push(closure.inputs_begin.span, self.other_parameters(closure, option));
             return None;
         }
-        let lets = closure.inputs.iter().enumerate().map(|(at, pat)| {
-            let (pat, ty) = self.typed(pat, "the arguments");
-            Let { pat, ty, from: Source::Arg(at) }
+        let lets = closure.inputs.iter().enumerate().map(|(arg, pat)| {
+            let (pat, ty) = self.typed(pat);
+            Let { pat, ty, arg }
         });
         let lets = lets.filter(|bound| !is_unused(&bound.pat, &closure.body));
         let lets = self.whole(lets.collect(), closure.span())?;
         self.closed(closure, lets, option)
     }
 
-    /// Parameters stand for whole arguments, which those are not that the function takes apart.
+    /// Which parameters a closure should have.
+    fn other_parameters(&self, closure: &ExprClosure, option: &'static str) -> String {
+        let args = &self.item.args;
+        let about_value = option == "tags" && closure.inputs.len() == 1;
+        let value = about_value
+            .then(|| format!("the value is called `result`: write `{}`", of_result(closure, option)));
+        let (name, takes) = (self.item.name(), counted(args.len(), "argument"));
+        let names = args.iter().map(|arg| arg.ident().map_or_else(|| "_".to_owned(), ToString::to_string));
+        let names = names.collect::<Vec<_>>().join(", ");
+        match value {
+            Some(value) if args.is_empty() => {
+                format!("a closure takes the arguments, and `{name}` has none (`self` not counted); {value}")
+            }
+            Some(value) => format!(
+                "a closure takes the arguments, and `{name}` has {takes} (`self` not counted): write `|{names}| …`; {value}"
+            ),
+            None => format!(
+                "this closure takes {}, but `{name}` has {takes} (`self` not counted): write `|{names}| …`",
+                counted(closure.inputs.len(), "parameter")
+            ),
+        }
+    }
+
+    /// Whether the one parameter of a closure is called, or has the type, as if it were the value.
+    fn takes_value(&self, closure: &ExprClosure) -> bool {
+        let mut inputs = closure.inputs.iter();
+        let (Some(input), None) = (inputs.next(), inputs.next()) else { return false };
+        let own = self.item.value_type();
+        let is_arguments =
+            |ty: &Type| self.item.args.iter().any(|arg| code(by_value(&arg.ty)) == code(by_value(ty)));
+        match input {
+            Pat::Type(typed) => code(by_value(&typed.ty)) == code(own) && !is_arguments(&typed.ty),
+            Pat::Ident(pat) => {
+                ["result", "value"].iter().any(|name| pat.ident == name && self.item.find(name).is_none())
+            }
+            Pat::Struct(pat) => {
+                let is =
+                    |ty: &Type| matches!(by_value(ty), Type::Path(ty) if last(&ty.path) == last(&pat.path));
+                is(own) && !self.item.args.iter().any(|arg| is(&arg.ty))
+            }
+            _ => false,
+        }
+    }
+
+    /// For options that are expressions.
+    fn no_closure(&self, closure: &ExprClosure, option: &'static str) {
+        let message = format!(
+            "`{option}` is an expression over the arguments and `result`, which is the value: write `{}`",
+            of_result(closure, option)
+        );
+        self.errors.push(closure.inputs_begin.span, message);
+    }
+
+    /// A closure's parameters name whole arguments; an argument that is a pattern has no name.
     fn whole(&self, lets: Vec<Let>, span: Span) -> Option<Vec<Let>> {
-        let apart = lets
-            .iter()
-            .find(|bound| matches!(bound.from, Source::Arg(at) if self.item.args[at].ident().is_none()));
-        if apart.is_some() {
+        if lets.iter().any(|bound| self.item.args[bound.arg].ident().is_none()) {
             self.errors.push(
                 span,
-                "an argument that the function takes apart cannot be had whole: write `_` for it and name its parts, \
-                 or use a template",
+                "this argument is a pattern, so the closure cannot take it as a whole: write `_` for it, and use the \
+                 pattern's names in a template",
             );
             return None;
         }
         Some(lets)
     }
 
-    /// A closure over what the function returned.
-    pub(super) fn over_loaded(&self, expr: &Expr, option: &'static str) -> Option<Value> {
-        match expr {
-            Expr::Closure(closure) => {
-                if closure.inputs.len() != 1 {
-                    let message = format!(
-                        "this closure takes {}, but `{option}` gives it one, the loaded value: write `|value| …`",
-                        counted(closure.inputs.len(), "parameter")
-                    );
-                    self.errors.push(closure.inputs_begin.span, message);
-                    return None;
-                }
-                let (pat, ty) = self.typed(&closure.inputs[0], "the loaded value");
-                let lets = if is_unused(&pat, &closure.body) {
-                    Vec::new()
-                } else {
-                    vec![Let { pat, ty, from: Source::Loaded }]
-                };
-                self.closed(closure, lets, option)
-            }
-            Expr::Path(path) => {
-                let name = format_ident!("value_", span = Span::mixed_site());
-                Some(Value {
-                    lets: vec![Let { pat: parse_quote!(#name), ty: None, from: Source::Loaded }],
-                    expr: parse_quote!(#path(#name)),
-                    ty: None,
-                    returns: false,
-                    borrows: false,
-                    late: true,
-                    span: path.span(),
-                })
-            }
-            other => {
-                self.errors.at(
-                    other,
-                    format!("`{option}` is a closure over the loaded value: `{}`", options::usage(option)),
-                );
-                None
-            }
-        }
-    }
-
     /// A parameter and its type, which can only be a reference.
-    fn typed(&self, pat: &Pat, to: &str) -> (Pat, Option<Type>) {
+    fn typed(&self, pat: &Pat) -> (Pat, Option<Type>) {
         let Pat::Type(typed) = pat else { return (pat.clone(), None) };
         if !matches!(unwrap_type(&typed.ty), Type::Reference(_) | Type::Infer(_)) {
             let ty = code(&typed.ty);
             self.errors.at(
                 &typed.ty,
-                format!("parameters are references to {to}: leave the type out, or write `&{ty}`"),
+                format!("parameters are references to the arguments: leave the type out, or write `&{ty}`"),
             );
         }
         ((*typed.pat).clone(), Some((*typed.ty).clone()))
@@ -216,20 +267,50 @@ impl Checker<'_> {
             syn::ReturnType::Type(_, ty) => Some((**ty).clone()),
             syn::ReturnType::Default => None,
         };
-        let is_loaded = |bound: &Let| matches!(bound.from, Source::Loaded);
-        let binds =
-            |name: &str| lets.iter().flat_map(|bound| names_in(&bound.pat)).any(|bound| bound == name);
-        let late = lets.iter().any(is_loaded) || says_result(&closure.body) && !binds("result");
-        Some(Value {
+        let value = Value {
             lets,
-            expr: unwrapped((*closure.body).clone()),
             ty,
             returns: leaving.returns,
-            borrows: true,
-            late,
             span: closure.span(),
-        })
+            late: says_result(&Expr::Closure(closure.clone())),
+            ..plain(&unwrapped((*closure.body).clone()))
+        };
+        Some(if value.late { self.after_body(value, option) } else { value })
     }
+}
+
+/// What to write instead of a closure over the value: its body with `result` for the parameter, where that is short.
+fn of_result(closure: &ExprClosure, option: &str) -> String {
+    let example = match option {
+        "ttl" => "ttl = if result.premium { … } else { … }",
+        "tags" => "tags = [\"org:{result.org}\"]",
+        _ => options::usage(option),
+    };
+    let parameter = match closure.inputs.iter().collect::<Vec<_>>().as_slice() {
+        [Pat::Ident(pat)] => Some(pat.ident.to_string()),
+        [Pat::Type(typed)] => match &*typed.pat {
+            Pat::Ident(pat) => Some(pat.ident.to_string()),
+            _ => None,
+        },
+        [Pat::Wild(_)] => Some("_".to_owned()),
+        _ => None,
+    };
+    let result = Ident::new("result", Span::call_site());
+    let body = parameter.map(|name| code(renamed(closure.body.to_token_stream(), &name, &result)));
+    let is_short = |body: &String| body.chars().count() <= 80 && !matches!(&*closure.body, Expr::Block(_));
+    body.filter(is_short).map_or_else(|| example.to_owned(), |body| format!("{option} = {body}"))
+}
+
+/// `T` of `&T`.
+fn by_value(ty: &Type) -> &Type {
+    match unwrap_type(ty) {
+        Type::Reference(reference) => by_value(&reference.elem),
+        other => other,
+    }
+}
+
+fn last(path: &syn::Path) -> Option<&Ident> {
+    path.segments.last().map(|last| &last.ident)
 }
 
 /// A name that says it is not used, and is not.
@@ -263,8 +344,4 @@ pub(super) fn plain(expr: &Expr) -> Value {
         late: says_result(expr),
         span: expr.span(),
     }
-}
-
-fn says_result(expr: &Expr) -> bool {
-    mentions(expr.to_token_stream(), "result")
 }

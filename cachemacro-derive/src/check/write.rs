@@ -1,18 +1,13 @@
 //! The rules of `#[cache_put]` and `#[cache_evict]`.
 
-use proc_macro2::{Ident, Span, TokenStream};
-use quote::ToTokens;
 use syn::{Expr, ExprLit, Lit, Type};
 
 use super::tags::list;
-use super::values::plain;
 use super::{Checker, facade};
-use crate::model::{EntryParts, Key, Put, PutTarget, Tag, Value, Write, WriteAttr, Writing};
-use crate::syntax::item::{Form, Item, names_in};
+use crate::model::{EntryParts, Put, PutTarget, RulesModel, Tag, Value, Write, WriteAttr, Writing};
+use crate::syntax::item::{Form, Item};
 use crate::syntax::options::{self, Macro, Options};
-use crate::syntax::template::Part;
 use crate::tokens::errors::Errors;
-use crate::tokens::mentions::{find, mentions};
 
 /// The model of a function that writes to the cache: all its attributes together, so that one guard covers them.
 pub(crate) fn writing(attributes: &[(Macro, Options)], item: &Item, errors: &Errors) -> Writing {
@@ -50,7 +45,7 @@ pub(crate) fn writing(attributes: &[(Macro, Options)], item: &Item, errors: &Err
         writing.attributes.push(WriteAttr {
             before: options.flag("before"),
             on_err: check.evicts_on_err(),
-            cache: options.expr("cache").cloned(),
+            cache: if *this == Macro::Evict { check.cache() } else { None },
             writes,
         });
     }
@@ -79,30 +74,6 @@ impl Checker<'_> {
         self.word("on_err", ["evict", "keep"]).as_deref() == Some("evict")
     }
 
-    /// Where an argument is called `result`, options must not say which they mean.
-    fn result_is_no_argument(&self) {
-        if self.item.find("result").is_none() {
-            return;
-        }
-        let late = ["entry", "entries", "key", "tags", "ttl", "unless"];
-        for opt in late.iter().filter_map(|name| self.options.get(name)) {
-            let own = match &opt.value {
-                options::Given::Expr(expr) => closure_names(expr),
-                _ => Vec::new(),
-            };
-            let said = find(opt.tokens.clone(), "result").filter(|_| own.iter().all(|name| name != "result"));
-            if let Some(token) = said {
-                let name = self.item.name();
-                self.errors.push(
-                    token.span(),
-                    format!(
-                        "`result` is what `{name}` returns, and one of its arguments too: rename the argument"
-                    ),
-                );
-            }
-        }
-    }
-
     /// Options that say what the entry says already.
     fn entry_stands_alone(&self, others: &[&'static str]) {
         for name in others {
@@ -124,17 +95,8 @@ impl Checker<'_> {
                 "a `#[cache_put]` function returns the value that it writes, and this one returns none: return it, or use `#[cache_evict]`",
             );
         }
-        let unless = match self.options.expr("unless") {
-            Some(expr @ (Expr::Closure(_) | Expr::Path(_))) => self.over_loaded(expr, "unless"),
-            Some(expr) => self.of_result(expr, "unless"),
-            None => None,
-        };
-        let (tags, late_tags): (Vec<Tag>, Vec<Tag>) = match self.loaded_tags() {
-            Some(tags) => (Vec::new(), vec![Tag::Many(tags)]),
-            None => self.tags().into_iter().partition(|tag| !tag.is_late()),
-        };
-        let late_ttl = self.loaded_ttl().or_else(|| self.ttl().filter(|ttl| ttl.late));
-        let (target, ttl, tags) = if let Some(entry) = self.entry_expr() {
+        let (rules, ttl, tags) = self.rules();
+        let (target, rules) = if let Some(entry) = self.entry_expr() {
             self.entry_stands_alone(&[
                 "prefix",
                 "key",
@@ -147,38 +109,15 @@ impl Checker<'_> {
                 "jitter",
                 "cache",
             ]);
-            (PutTarget::Entry(Box::new(entry)), None, Vec::new())
+            (PutTarget::Entry(Box::new(entry)), RulesModel { unless: rules.unless, ..RulesModel::default() })
         } else {
-            (PutTarget::Parts(Box::new(self.written_parts(tags)?)), late_ttl, late_tags)
+            (PutTarget::Parts(Box::new(self.written_parts(ttl, tags)?)), rules)
         };
-        Some(Write::Put(Box::new(Put { target, condition: self.put_condition(), ttl, tags, unless })))
-    }
-
-    fn put_condition(&self) -> Option<Expr> {
-        let condition = self.condition()?;
-        if let Some(token) =
-            find(condition.to_token_stream(), "result").filter(|_| self.item.find("result").is_none())
-        {
-            self.errors.push(
-                token.span(),
-                "`condition` is asked before there is a `result`: use `unless = |value| …` for what depends on the value",
-            );
-            return None;
-        }
-        Some(condition)
-    }
-
-    /// An expression that mentions `result`.
-    fn of_result(&self, expr: &Expr, option: &'static str) -> Option<Value> {
-        if mentions(expr.to_token_stream(), "result") {
-            return Some(plain(expr));
-        }
-        self.errors.at(expr, format!("`{option}` is a closure over the value: `{}`", options::usage(option)));
-        None
+        Some(Write::Put(Box::new(Put { target, condition: self.condition(), rules })))
     }
 
     /// `prefix`, `key` and what goes with them.
-    fn written_parts(&self, tags: Vec<Tag>) -> Option<EntryParts> {
+    fn written_parts(&self, ttl: Option<Value>, tags: Vec<Tag>) -> Option<EntryParts> {
         let has_prefix = self.options.has("prefix");
         let has_key = self.options.has("key");
         let message = match (self.this, has_prefix, has_key) {
@@ -199,19 +138,19 @@ impl Checker<'_> {
         }
         Some(EntryParts {
             policy: self.policy(),
-            cache: self.options.expr("cache").cloned(),
+            cache: if self.this == Macro::Put { self.cache() } else { None },
             of_trait: self.options.of_trait().cloned(),
             prefix: Some(self.prefix()?),
             types: Vec::new(),
             key: self.key()?,
             tags,
-            ttl: self.ttl().filter(|ttl| !ttl.late),
+            ttl,
             codec: self.options.ty("codec").cloned(),
         })
     }
 
     fn entry_expr(&self) -> Option<Value> {
-        self.options.expr("entry").map(plain)
+        self.options.expr("entry").map(|entry| self.expression(entry, "entry"))
     }
 
     fn evicts(&self) -> Vec<Write> {
@@ -238,7 +177,7 @@ impl Checker<'_> {
                 self.errors.push(all, "`all` needs the `prefix` to evict: `prefix = \"user\", all`");
             }
         } else if options.has("key") || options.get("prefix").is_some_and(|prefix| !prefix.inherited) {
-            writes.extend(self.written_parts(Vec::new()).map(|parts| Write::EvictKey(Box::new(parts))));
+            writes.extend(self.written_parts(None, Vec::new()).map(|parts| Write::EvictKey(Box::new(parts))));
         }
         if let Some(entries) = options.expr("entries") {
             if let Expr::Closure(closure) = entries {
@@ -247,13 +186,10 @@ impl Checker<'_> {
                     "`entries` is an iterator of entries: `entries = ids.iter().map(user_entry)`",
                 );
             } else {
-                writes.push(Write::EvictAll(plain(entries)));
+                writes.push(Write::EvictAll(self.expression(entries, "entries")));
             }
         }
-        let tags = match self.loaded_tags() {
-            Some(tags) => vec![Tag::Many(tags)],
-            None => self.tags(),
-        };
+        let tags = self.tags();
         if !tags.is_empty() {
             writes.push(Write::EvictTags(tags));
         }
@@ -270,88 +206,9 @@ impl Checker<'_> {
         }
         writes
     }
-
-    /// What waits for `result` outlives the arguments.
-    fn late_parts_can_be(&self, write: &Write) {
-        let late = late_parts(write);
-        if self.options.flag("before")
-            && let Some((tokens, span)) = late.first()
-        {
-            let span = span.or(find(tokens.clone(), "result").map(|token| token.span()));
-            self.errors.push(
-                span.unwrap_or_else(|| self.options.span()),
-                "`before` evicts before there is a `result`: evict what mentions it with another `#[cache_evict]`",
-            );
-        }
-        if self.item.receiver.is_some() && !self.item.self_is_shared() {
-            for (tokens, span) in late {
-                if let Some(token) = find(tokens, "self") {
-                    self.errors.push(
-                        span.unwrap_or_else(|| token.span()),
-                        "after the body, `self` is there only in functions that take `&self`: name what is needed before, \
-                         or write it without `result`",
-                    );
-                }
-            }
-        }
-    }
-}
-
-/// The names that a closure gives its parameters.
-fn closure_names(expr: &Expr) -> Vec<Ident> {
-    match expr {
-        Expr::Closure(closure) => closure.inputs.iter().flat_map(names_in).collect(),
-        _ => Vec::new(),
-    }
 }
 
 /// `[]`, also as `&[]` and `vec![]`.
 fn is_empty_list(expr: &Expr) -> bool {
     list(expr).is_some_and(|elements| elements.is_empty())
-}
-
-/// An expression that is late, and where to underline it if it is a placeholder.
-type LatePart = (TokenStream, Option<Span>);
-
-/// What is late: expressions, and the placeholders that mention `result`.
-fn late_parts(write: &Write) -> Vec<LatePart> {
-    let of = |value: &Value| value.late.then(|| (value.expr.to_token_stream(), None));
-    match write {
-        Write::Put(put) => {
-            let target = match &put.target {
-                PutTarget::Entry(entry) => of(entry).into_iter().collect(),
-                PutTarget::Parts(parts) => late_parts_of_key(&parts.key),
-            };
-            let rules = put.ttl.iter().chain(&put.unless).map(|rule| (rule.expr.to_token_stream(), None));
-            target.into_iter().chain(rules).chain(put.tags.iter().flat_map(late_parts_of_tag)).collect()
-        }
-        Write::Evict(entry) | Write::EvictAll(entry) => of(entry).into_iter().collect(),
-        Write::EvictKey(parts) => late_parts_of_key(&parts.key),
-        Write::EvictTags(tags) => {
-            tags.iter().filter(|tag| tag.is_late()).flat_map(late_parts_of_tag).collect()
-        }
-        Write::EvictPrefix(_) => Vec::new(),
-    }
-}
-
-fn late_parts_of_key(key: &Key) -> Vec<LatePart> {
-    match key {
-        Key::Template(parts) => parts.iter().filter_map(late_hole).collect(),
-        Key::Value(value) if value.late => vec![(value.expr.to_token_stream(), None)],
-        Key::Value(_) | Key::Args(_) => Vec::new(),
-    }
-}
-
-fn late_parts_of_tag(tag: &Tag) -> Vec<LatePart> {
-    match tag {
-        Tag::Template(parts) => parts.iter().filter_map(late_hole).collect(),
-        Tag::One(value) | Tag::Many(value) => vec![(value.expr.to_token_stream(), None)],
-    }
-}
-
-fn late_hole(part: &Part) -> Option<LatePart> {
-    match part {
-        Part::Hole(hole) if hole.late => Some((hole.expr.clone(), Some(hole.span))),
-        _ => None,
-    }
 }

@@ -23,7 +23,7 @@ impl Expander<'_> {
                 (template_chain(&values::template(template, self.item, place)), TokenStream::new())
             }
             Key::Value(key) => {
-                let key = values::value_by_reference(key, self.item, place, None);
+                let key = values::by_reference(key, self.item, place);
                 (quote_spanned!(mixed=> .value(#key)), TokenStream::new())
             }
             Key::Args(args) => self.arguments(args, place),
@@ -111,9 +111,11 @@ pub(super) fn template_chain(parts: &[Part]) -> TokenStream {
         .iter()
         .map(|part| match part {
             Part::Text(text) => quote_spanned!(mixed=> .literal(#text)),
-            Part::Hole(Hole { expr, debug, stop, span, .. }) => {
+            Part::Hole(Hole { expr, debug, late, stop, span }) => {
                 let method = Ident::new(if *debug { "debug" } else { "display" }, span.resolved_at(mixed));
-                let value = reference(expr);
+                // `result` is a reference already.
+                let is_result = *late && expr.clone().into_iter().nth(1).is_none();
+                let value = if is_result { expr.clone() } else { reference(expr) };
                 let stop = option(stop.as_ref());
                 quote_spanned!(mixed=> .#method(#value, #stop))
             }

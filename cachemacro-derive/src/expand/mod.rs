@@ -26,6 +26,7 @@
 pub(crate) mod entry;
 mod function;
 mod key;
+mod late;
 mod policy;
 mod underscore;
 pub(crate) mod write;
@@ -37,7 +38,6 @@ use syn::{Expr, Path, Type, parse_quote};
 use self::key::template_chain;
 use crate::model::{Cached, EntryParts, RulesModel, StoresErr, Tag, Value};
 use crate::syntax::item::{Item, pointing_at};
-use crate::syntax::own;
 use crate::syntax::template::Part;
 use crate::values::{self, Place, placed, reference};
 
@@ -75,17 +75,17 @@ impl<'a> Expander<'a> {
         let shape = self.shape();
         let (named, outcome) = self.outcome(model);
         let entry = self.entry(&model.entry, None, Place::Function, None);
-        let (entry, call) = match &model.condition {
-            Some(condition) => {
-                let when = format_ident!("when_", span = mixed);
-                let condition = condition_named(&when, condition);
-                let entry = if_so(&when, &entry, &quote_spanned!(mixed=> entry_));
+        let when = model.condition.is_some().then(|| format_ident!("when_", span = mixed));
+        let (entry, call) = match (&when, &model.condition) {
+            (Some(when), Some(condition)) => {
+                let condition = condition_named(when, condition);
+                let entry = if_so(when, &entry, &quote_spanned!(mixed=> entry_));
                 (quote_spanned!(mixed=> #condition let entry_ = #entry;), quote_spanned!(mixed=> call_when))
             }
-            None => (entry, quote_spanned!(mixed=> call)),
+            _ => (entry, quote_spanned!(mixed=> call)),
         };
         let rules = (!model.rules.is_empty()).then(|| {
-            let rules = self.call_rules(&model.rules);
+            let rules = self.call_rules(&model.rules, when.as_ref());
             quote_spanned!(mixed=> .rules(#rules))
         });
         let before = quote_spanned! {mixed=>
@@ -182,7 +182,7 @@ impl<'a> Expander<'a> {
             quote_spanned!(mixed=> .#method(#tags))
         });
         let ttl = parts.ttl.as_ref().map(|ttl| {
-            let ttl = self.given("ttl", ttl, place, None);
+            let ttl = self.given("ttl", ttl, place);
             quote_spanned!(mixed=> .with_ttl(#ttl))
         });
         let codec = parts.codec.as_ref().map(|codec| quote_spanned!(mixed=> .with_codec::<#codec>()));
@@ -211,7 +211,7 @@ impl<'a> Expander<'a> {
         let mixed = Span::mixed_site();
         match tags {
             [] => None,
-            [Tag::Many(tags)] => Some(placed(tags, self.item, place, None)),
+            [Tag::Many(tags)] => Some(placed(tags, self.item, place)),
             tags => {
                 let plain = tags.iter().all(|tag| plain_tag(tag).is_some());
                 let tags = tags.iter().map(|tag| self.tag(tag, place, plain));
@@ -236,7 +236,7 @@ impl<'a> Expander<'a> {
                 quote_spanned!(mixed=> #private::TagBuilder::new() #chain.finish())
             }
             Tag::One(tag) | Tag::Many(tag) => {
-                let tag = placed(tag, self.item, place, None);
+                let tag = placed(tag, self.item, place);
                 quote_spanned!(mixed=> #private::string(#tag))
             }
         }
@@ -247,73 +247,35 @@ impl<'a> Expander<'a> {
         let mixed = Span::mixed_site();
         let private = &self.private;
         let stored = stored.map(|stored| quote_spanned!(mixed=> ::<#stored>));
-        let chain = self.rules(rules, false);
+        let chain = self.rules(rules, None);
         quote_spanned!(mixed=> #private::EntryRules #stored::none() #chain)
     }
 
-    /// `.unless(|value_| …).ttl(|value_| …)`; each closure with clones of what it mentions, if it may.
-    fn rules(&self, rules: &RulesModel, captures: bool) -> TokenStream {
-        let mixed = Span::mixed_site();
-        let all = [("unless", &rules.unless), ("ttl", &rules.ttl), ("tags", &rules.tags)];
-        let all = all.into_iter().filter_map(|(option, rule)| Some((option, rule.as_ref()?)));
-        all.map(|(option, rule)| {
-            let name = format_ident!("value_", span = mixed);
-            let body = self.given(option, rule, Place::Function, Some(&name));
-            let name = if rule.lets.is_empty() { quote!(_) } else { name.to_token_stream() };
-            let mut closure = quote_spanned!(mixed=> |#name| #body);
-            if captures {
-                closure = self.capturing(rule, &closure);
-            }
-            let method = Ident::new(option, mixed);
-            quote_spanned!(mixed=> .#method(#closure))
-        })
-        .collect()
-    }
-
-    /// The closure with clones of the arguments, and of the `self`, that its rule mentions: the body moves them.
-    fn capturing(&self, rule: &Value, closure: &TokenStream) -> TokenStream {
-        let mixed = Span::mixed_site();
-        let mut clones = values::clones(&values::arguments_in(rule, self.item));
-        let said = rule.expr.to_token_stream();
-        let mut closure = closure.clone();
-        if let Some(own) = own::needs_clone(self.item, &said) {
-            clones.extend(own::clone(self.item, &own, &said));
-            closure = own::replaced(closure, &own);
-        }
-        if clones.is_empty() { closure } else { quote_spanned!(mixed=> { #clones move #closure }) }
-    }
-
     /// What an option gives, as the runtime takes it; the expression is underlined if it is something else.
-    pub(super) fn given(
-        &self,
-        option: &str,
-        rule: &Value,
-        place: Place,
-        loaded: Option<&Ident>,
-    ) -> TokenStream {
+    fn given(&self, option: &str, rule: &Value, place: Place) -> TokenStream {
         let function = match option {
             "ttl" => "ttl",
             "tags" => "strings",
-            _ => return placed(rule, self.item, place, loaded),
+            _ => return placed(rule, self.item, place),
         };
         let span = pointing_at(&rule.expr);
         let function = Ident::new(function, span);
         let private = Ident::new(&self.private.to_string(), span);
         if rule.lets.is_empty() || rule.ty.is_some() || rule.returns {
-            let given = placed(rule, self.item, place, loaded);
+            let given = placed(rule, self.item, place);
             return quote_spanned!(span=> #private::#function(#given));
         }
         let given = values::fitted_value(rule, self.item, place);
         let expr = Expr::Verbatim(quote_spanned!(span=> #private::#function(#given)));
-        placed(&Value { expr, borrows: false, ..rule.clone() }, self.item, Place::Function, loaded)
+        placed(&Value { expr, borrows: false, ..rule.clone() }, self.item, Place::Function)
     }
 
-    /// Rules that may mention arguments.
-    fn call_rules(&self, rules: &RulesModel) -> TokenStream {
+    /// Rules that may mention arguments; `when` is the condition under which they are asked.
+    fn call_rules(&self, rules: &RulesModel, when: Option<&Ident>) -> TokenStream {
         let mixed = Span::mixed_site();
         let private = &self.private;
         let ret = &self.item.ret;
-        let chain = self.rules(rules, true);
+        let chain = self.rules(rules, when);
         quote_spanned!(mixed=> #private::rules_for::<#ret, _>(outcome_)#chain)
     }
 }

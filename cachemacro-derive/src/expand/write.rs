@@ -24,12 +24,10 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::parse_quote;
 
-use super::key::{place_of_site, template_chain};
+use super::late::{self, Late};
 use super::{Expander, condition_named, if_so, option, tags_span};
-use crate::model::{EntryParts, Key, Put, PutTarget, Tag, Value, Write, WriteAttr, Writing};
+use crate::model::{EntryParts, Put, PutTarget, Tag, Value, Write, WriteAttr, Writing};
 use crate::syntax::item::{Item, pointing_at};
-use crate::syntax::template::{Hole, Part};
-use crate::tokens::mentions::mentions;
 use crate::values::{self, Place, reference};
 
 /// The function.
@@ -40,6 +38,7 @@ pub(crate) fn writing(model: &Writing, item: &Item) -> TokenStream {
         before: TokenStream::new(),
         calls: TokenStream::new(),
         after: Late::default(),
+        statements: TokenStream::new(),
         groups: 0,
         made_up: 0,
     };
@@ -53,41 +52,14 @@ struct Writer<'a> {
     before: TokenStream,
     /// Calls on `writes_` before the body.
     calls: TokenStream,
-    /// What is done when the result is there.
+    /// What is kept for after the body.
     after: Late,
+    /// Statements when the result is there, each making a new `writes_`.
+    statements: TokenStream,
     /// Groups of evicts so far.
     groups: usize,
     /// Names made up so far.
     made_up: usize,
-}
-
-/// Code that runs when the arguments are gone.
-#[derive(Default)]
-struct Late {
-    /// Statements that keep what is needed of them.
-    captures: TokenStream,
-    /// Arguments that are mentioned, and cloned.
-    mentioned: Vec<Ident>,
-    /// Statements, each making a new `writes_`.
-    statements: TokenStream,
-    /// The condition of what is being added.
-    when: Option<Ident>,
-}
-
-impl Late {
-    /// `.ttl(move |result| …)`, with what it captures.
-    fn rule(self, option: &str, given: &TokenStream) -> TokenStream {
-        let mixed = Span::mixed_site();
-        let method = Ident::new(option, mixed);
-        let captures = self.captures;
-        let clones = values::clones(&self.mentioned);
-        let result = parameter(given);
-        let closure = quote_spanned!(mixed=> move |#result| #given);
-        if captures.is_empty() && clones.is_empty() {
-            return quote_spanned!(mixed=> .#method(#closure));
-        }
-        quote_spanned!(mixed=> .#method({ #captures #clones #closure }))
-    }
 }
 
 impl Writer<'_> {
@@ -110,7 +82,7 @@ impl Writer<'_> {
             let span = at.resolved_at(mixed);
             quote_spanned!(span=> .return_errors(#private::carry::<#ret>))
         });
-        let Writer { before, calls, after, groups, .. } = &self;
+        let Writer { before, calls, after, statements, groups, .. } = &self;
         let name = self.item.name();
         let site = (*groups > 0).then(|| quote_spanned!(mixed=> .at(#private::site!(#name))));
         let taken = model.taken.iter().map(|path| quote!(#[#path(__taken)] const _: () = ();));
@@ -125,19 +97,17 @@ impl Writer<'_> {
                 #private::Writes::<#ret, _>::new(outcome_) #site #returns #calls
             };
         };
-        if after.statements.is_empty() {
+        if statements.is_empty() {
             let call = quote_spanned!(mixed=> writes_.run(body_, |_, writes_| writes_).await);
             return self.expander.function(&begin, &call);
         }
-        let Late { captures, mentioned, statements, .. } = after;
-        let clones = values::clones(mentioned);
-        let result = result();
+        let (result, statements) = late::with_result(statements);
+        let keep = after.keep();
         let late_imports = self.expander.imports(&[]);
         let end = quote_spanned! {mixed=>
             let after_ = writes_.after({
                 #late_imports
-                #captures
-                #clones
+                #keep
                 move |#result, writes_| {
                     #statements
                     writes_
@@ -190,14 +160,12 @@ impl Writer<'_> {
                 self.early_or_late(entry, quote_spanned!(mixed=> .evict_entry(#entry_ref)));
             }
             Write::EvictAll(entries) => {
-                let all = values::placed(entries, self.item, Place::Function, None);
+                let all = values::placed(entries, self.item, Place::Function);
                 let method = Ident::new("evict_entries", entries.span.resolved_at(mixed));
                 self.early_or_late(entries, quote_spanned!(mixed=> .#method(#all)));
             }
             Write::EvictKey(parts) if parts.key.is_late() => {
-                let mut after = std::mem::take(&mut self.after);
-                let key = self.late_key(parts, &mut after);
-                self.after = after;
+                let key = self.expander.late_key(parts, &mut self.after);
                 self.late(&quote_spanned!(mixed=> .evict_key(#key)), None);
             }
             Write::EvictKey(parts) => {
@@ -212,10 +180,7 @@ impl Writer<'_> {
                     let method = Ident::new("evict_tags", tags_span(&early));
                     self.calls.extend(quote_spanned!(mixed=> .#method(#tags)));
                 }
-                let mut after = std::mem::take(&mut self.after);
-                let tags = self.late_tags(&late, &mut after);
-                self.after = after;
-                if let Some(tags) = tags {
+                if let Some(tags) = self.expander.late_tags(&late, &mut self.after) {
                     self.late(&quote_spanned!(mixed=> .evict_tags(#tags)), None);
                 }
             }
@@ -225,7 +190,7 @@ impl Writer<'_> {
 
     fn early_or_late(&mut self, value: &Value, call: TokenStream) {
         if value.late {
-            self.after.mentioned.extend(values::arguments_in(value, self.item));
+            self.after.needs(value, self.item);
             self.late(&call, None);
         } else {
             self.calls.extend(call);
@@ -241,7 +206,7 @@ impl Writer<'_> {
             Some(when) => quote_spanned!(mixed=> if #when { #call } else { writes_ }),
             None => call,
         };
-        self.after.statements.extend(quote_spanned!(mixed=> let writes_ = #call;));
+        self.statements.extend(quote_spanned!(mixed=> let writes_ = #call;));
     }
 
     fn put(&mut self, put: &Put, attribute: &WriteAttr) {
@@ -262,8 +227,8 @@ impl Writer<'_> {
                 let call = values::borrow_in_call(&entry.expr, self.item);
                 let held = quote_spanned!(span=> #private::held::<#ret, _>(outcome_, #call));
                 if entry.late {
-                    self.after.statements.extend(quote_spanned!(mixed=> let outcome_ = writes_.outcome();));
-                    self.after.mentioned.extend(values::arguments_in(entry, self.item));
+                    self.statements.extend(quote_spanned!(mixed=> let outcome_ = writes_.outcome();));
+                    self.after.needs(entry, self.item);
                     let call = quote_spanned!(mixed=> .evict_entry(&#held));
                     return self.late_put(None, &call, when, attribute);
                 }
@@ -273,11 +238,9 @@ impl Writer<'_> {
                 }
             }
             PutTarget::Parts(parts) if parts.key.is_late() => {
-                let mut after = std::mem::take(&mut self.after);
-                after.when = when.cloned();
-                let key = self.late_key(parts, &mut after);
-                after.when = None;
-                self.after = after;
+                self.after.when = when.cloned();
+                let key = self.expander.late_key(parts, &mut self.after);
+                self.after.when = None;
                 let call = quote_spanned!(mixed=> .evict_key(#key));
                 return self.late_put(parts.cache.as_ref(), &call, when, attribute);
             }
@@ -330,123 +293,17 @@ impl Writer<'_> {
     fn rules(&mut self, put: &Put, when: Option<&Ident>) -> TokenStream {
         let mixed = Span::mixed_site();
         let private = self.expander.private.clone();
-        let none = || Late { when: when.cloned(), ..Late::default() };
-        let mut chain = TokenStream::new();
-        for (option, rule) in [("unless", &put.unless), ("ttl", &put.ttl)] {
-            if let Some(rule) = rule {
-                let mut late = none();
-                let given = self.late_value(option, rule, &mut late);
-                chain.extend(late.rule(option, &given));
-            }
-        }
-        let mut late = none();
-        if let Some(tags) = self.late_tags(&put.tags, &mut late) {
-            let is_list = matches!(put.tags.as_slice(), [Tag::Many(_)]);
-            let tags = if is_list { tags } else { quote_spanned!(mixed=> #private::strings(#tags)) };
-            chain.extend(late.rule("tags", &tags));
-        }
-        if chain.is_empty() {
+        if put.rules.is_empty() {
             return quote_spanned!(mixed=> #private::NoRules);
         }
         let name = self.name("rules");
-        let ret = &self.item.ret;
-        self.before
-            .extend(quote_spanned!(mixed=> let #name = #private::rules_for::<#ret, _>(outcome_)#chain;));
+        let rules = self.expander.call_rules(&put.rules, when);
+        self.before.extend(quote_spanned!(mixed=> let #name = #rules;));
         name.to_token_stream()
-    }
-
-    fn late_key(&mut self, parts: &EntryParts, late: &mut Late) -> TokenStream {
-        let mixed = Span::mixed_site();
-        let private = self.expander.private.clone();
-        let chain = match &parts.key {
-            Key::Template(template) => self.late_chain(template, late),
-            Key::Value(value) => {
-                let value = self.late_value("key", value, late);
-                let value = reference(&value);
-                quote_spanned!(mixed=> .value(#value))
-            }
-            Key::Args(_) => TokenStream::new(),
-        };
-        let begin = self.expander.key_begin(parts);
-        let site = parts.of_trait.is_some().then(|| {
-            let (name, place) = (self.item.name(), place_of_site(parts));
-            quote_spanned!(mixed=> let site_ = #private::site!(#name #place);)
-        });
-        quote_spanned!(mixed=> { #site #begin #chain })
-    }
-
-    fn late_value(&self, option: &str, value: &Value, late: &mut Late) -> TokenStream {
-        late.mentioned.extend(values::arguments_in(value, self.item));
-        self.expander.given(option, value, Place::Function, Some(&result()))
-    }
-
-    /// A template of which some placeholders mention `result`; the others are printed before the body.
-    fn late_chain(&mut self, template: &[Part], late: &mut Late) -> TokenStream {
-        let mixed = Span::mixed_site();
-        let private = self.expander.private.clone();
-        let parts: Vec<Part> = template
-            .iter()
-            .map(|part| match part {
-                Part::Hole(hole) if !hole.late => {
-                    let name = self.name("text");
-                    let method = if hole.debug { "debug_text" } else { "display_text" };
-                    let method = Ident::new(method, hole.span.resolved_at(mixed));
-                    let value = reference(&hole.expr);
-                    let mut text = quote_spanned!(mixed=> #private::#method(#value));
-                    if let Some(when) = &late.when {
-                        text = quote_spanned!(mixed=> if #when { #text } else { ::core::default::Default::default() });
-                    }
-                    late.captures.extend(quote_spanned!(mixed=> let #name = #text;));
-                    Part::Hole(Hole { expr: name.to_token_stream(), debug: false, ..hole.clone() })
-                }
-                other => {
-                    if let Part::Hole(hole) = other {
-                        late.mentioned.extend(values::arguments_said(&hole.expr, self.item));
-                    }
-                    other.clone()
-                }
-            })
-            .collect();
-        template_chain(&parts)
-    }
-
-    fn late_tags(&mut self, tags: &[Tag], late: &mut Late) -> Option<TokenStream> {
-        let mixed = Span::mixed_site();
-        let private = self.expander.private.clone();
-        match tags {
-            [] => None,
-            [Tag::Many(value)] => Some(self.late_value("tags", value, late)),
-            tags => {
-                let tags: Vec<TokenStream> = tags
-                    .iter()
-                    .map(|tag| match tag {
-                        Tag::Template(parts) => {
-                            let chain = self.late_chain(parts, late);
-                            quote_spanned!(mixed=> #private::TagBuilder::new() #chain.finish())
-                        }
-                        Tag::One(value) | Tag::Many(value) => {
-                            let value = self.late_value("tag", value, late);
-                            quote_spanned!(mixed=> #private::string(#value))
-                        }
-                    })
-                    .collect();
-                Some(quote_spanned!(mixed=> [#(#tags),*]))
-            }
-        }
     }
 
     fn name(&mut self, what: &str) -> Ident {
         self.made_up += 1;
         format_ident!("{what}_{}", self.made_up, span = Span::mixed_site())
     }
-}
-
-/// What closures over the value are given, under the name that options know it by.
-fn result() -> Ident {
-    Ident::new("result", Span::call_site())
-}
-
-/// `result`, or `_` where nothing mentions it.
-fn parameter(body: &TokenStream) -> TokenStream {
-    if mentions(body.clone(), "result") { result().to_token_stream() } else { quote!(_) }
 }

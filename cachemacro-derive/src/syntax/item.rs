@@ -99,6 +99,14 @@ impl Item {
         self.names().find(|ident| ident.unraw() == name)
     }
 
+    /// What is said where an option mentions `result`, and an argument is called so.
+    pub(crate) fn two_results(&self) -> String {
+        format!(
+            "`result` is the value that `{}` returns, and one of its arguments too: rename the argument",
+            self.name()
+        )
+    }
+
     /// What is said of a name that is no argument's, nor among `others`.
     pub(crate) fn no_argument(&self, name: &str, others: &[&str], shown: impl Fn(&str) -> String) -> String {
         let known: Vec<String> = self.names().map(|name| name.unraw().to_string()).collect();

@@ -9,7 +9,8 @@ use syn::parse::{ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::{Expr, ExprLit, Lit, LitBool, Path, Token, Type, Visibility, parenthesized};
 
-use crate::tokens::errors::{Errors, code, listed, similar};
+use crate::tokens::code::code;
+use crate::tokens::errors::{Errors, listed, similar};
 
 /// One of the four attributes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +74,7 @@ const SPECS: &[Spec] = &[
     spec("ttl", Syntax::Expr, STORE, r#"ttl = "5m""#),
     spec("tags", Syntax::Expr, ALL, r#"tags = ["users", "org:{org}"]"#),
     spec("condition", Syntax::Expr, STORE, "condition = id > 0"),
-    spec("unless", Syntax::Expr, STORE, "unless = |value| value.is_empty()"),
+    spec("unless", Syntax::Expr, STORE, "unless = result.is_empty()"),
     spec("cache_none", Syntax::Flag, STORE, "cache_none = true"),
     spec("none_ttl", Syntax::Expr, STORE, r#"none_ttl = "10s""#),
     spec("cache_err", Syntax::Flag, READ, "cache_err = true"),

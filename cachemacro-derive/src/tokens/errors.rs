@@ -39,24 +39,6 @@ impl Errors {
     }
 }
 
-/// Code as it is written by hand.
-pub(crate) fn code(tokens: impl ToTokens) -> String {
-    let mut text = tokens.to_token_stream().to_string();
-    for (from, to) in [
-        (" :: ", "::"),
-        (" (", "("),
-        (" . ", "."),
-        (" ,", ","),
-        ("& ", "&"),
-        (" <", "<"),
-        ("< ", "<"),
-        (" >", ">"),
-    ] {
-        text = text.replace(from, to);
-    }
-    text
-}
-
 /// The candidate that `word` is most probably a misspelling of.
 pub(crate) fn similar<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
@@ -113,12 +95,6 @@ mod tests {
         assert_eq!(similar("tag", words), Some("tags"));
         assert_eq!(similar("perfix", words), Some("prefix"));
         assert_eq!(similar("expires", words), None);
-    }
-
-    #[test]
-    fn code_reads_as_it_is_written() {
-        assert_eq!(code(quote::quote!(Self::entry(&id, a.b))), "Self::entry(&id, a.b)");
-        assert_eq!(code(quote::quote!(&Vec<Option<u8>>)), "&Vec<Option<u8>>");
     }
 
     #[test]

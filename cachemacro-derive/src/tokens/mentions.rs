@@ -3,7 +3,7 @@
 //! Tokens and not syntax are searched, because names hide in macro calls and in the literals of `format!`. What looks
 //! like a mention and is none costs an argument too many, never one too few.
 
-use proc_macro2::{Ident, Spacing, TokenStream, TokenTree};
+use proc_macro2::{Group, Ident, Spacing, TokenStream, TokenTree};
 use syn::ext::IdentExt;
 use syn::visit::{self, Visit};
 use syn::{Expr, ExprAsync, ExprClosure, ExprReturn, ExprTry, Item};
@@ -34,6 +34,32 @@ pub(crate) fn find(tokens: TokenStream, name: &str) -> Option<TokenTree> {
         }
     }
     None
+}
+
+/// The tokens with the name `new`, as it is known where that stands, where `name` is mentioned.
+pub(crate) fn renamed(tokens: TokenStream, name: &str, new: &Ident) -> TokenStream {
+    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+    let is_mention =
+        |at: usize, ident: &Ident| *ident == name && !is_member(&tokens[..at]) && !is_in_path(&tokens, at);
+    let with_new = tokens.iter().enumerate().map(|(at, token)| {
+        let mut changed: TokenTree = match token {
+            TokenTree::Ident(ident) if is_mention(at, ident) => {
+                return Ident::new(&new.to_string(), new.span().located_at(ident.span())).into();
+            }
+            TokenTree::Group(group) => {
+                Group::new(group.delimiter(), renamed(group.stream(), name, new)).into()
+            }
+            TokenTree::Literal(literal) if in_format_string(&literal.to_string(), name) => {
+                let ends = ["}", ":", "."].map(|end| (format!("{{{name}{end}"), format!("{{{new}{end}")));
+                let text = ends.iter().fold(literal.to_string(), |text, (old, new)| text.replace(old, new));
+                text.parse().map_or_else(|_| token.clone(), TokenTree::Literal)
+            }
+            other => return other.clone(),
+        };
+        changed.set_span(token.span());
+        changed
+    });
+    with_new.collect()
 }
 
 /// Whether a type or const parameter is mentioned, alone or as in `T::Out`.
@@ -142,7 +168,10 @@ pub(crate) fn leaving(expr: &Expr) -> Leaving {
 
 #[cfg(test)]
 mod tests {
+    use proc_macro2::Span;
+
     use super::*;
+    use crate::tokens::code::code;
 
     fn mentioned(tokens: &str, name: &str) -> bool {
         mentions(tokens.parse().expect("tokens"), name)
@@ -162,6 +191,14 @@ mod tests {
         assert!(mentioned("text[1..id.len()]", "id"));
         assert!(mentioned("text[..=id]", "id"));
         assert!(mentioned("K { other: id }", "id"));
+    }
+
+    #[test]
+    fn a_mention_gets_another_name_wherever_it_hides() {
+        let tokens = r#"value.value() + f(value::x, [format!("{value}:{valued}", a.value)])"#;
+        let new = renamed(tokens.parse().expect("tokens"), "value", &Ident::new("result", Span::call_site()));
+        let expected = r#"result.value() + f(value::x, [format!("{result}:{valued}", a.value)])"#;
+        assert_eq!(code(new), expected);
     }
 
     #[test]

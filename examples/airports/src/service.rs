@@ -137,7 +137,7 @@ impl Airports {
     ///
     /// The one in the middle is looked up in here and not handed over: what a load uses must be read by the load, or
     /// it could be older than an evict that came before.
-    #[cached(prefix = "near", key = "{icao}:{radius}", ttl = "1h", tags = |distances| places(distances))]
+    #[cached(prefix = "near", key = "{icao}:{radius}", ttl = "1h", tags = places(result))]
     async fn distances(&self, icao: &str, radius: u32) -> Result<Vec<Distance>> {
         let center = self.lookup(icao).await?;
         let mut near = self.repository.within(center.point(), f64::from(radius)).await?;
@@ -154,7 +154,7 @@ impl Airports {
         prefix = "statistics",
         key = "{country}",
         tags = ["airports", "places:{country}"],
-        unless = |statistics| statistics.airports == 0
+        unless = result.airports == 0
     )]
     pub async fn statistics(&self, country: &str) -> Result<Statistics> {
         self.repository.statistics(country).await

@@ -5,7 +5,7 @@
 use cachemacro::{cache_evict, cache_put, cached};
 
 /// Cached.
-#[cached(prefix = "forbidden", key = |_, b| b.len(), unless = |n| *n == 0, tags = ["a:{a}"], entry = sum_entry)]
+#[cached(prefix = "forbidden", key = |_, b| b.len(), unless = *result == 0, tags = ["a:{a}"], entry = sum_entry)]
 pub async fn sum(a: usize, b: &str) -> usize {
     a + b.len()
 }

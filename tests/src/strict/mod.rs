@@ -67,7 +67,7 @@ pub async fn plain(id: u64) -> Result<Option<User>, Failure> {
     ttl = "5m",
     tags = ["users", "org:{org}"],
     condition = id > 0,
-    unless = |user| user.name.is_empty(),
+    unless = result.name.is_empty(),
     none_ttl = "1s",
     cache_err,
     jitter = "5%",
@@ -85,16 +85,16 @@ pub async fn user(org: u32, id: u64, names: &[String]) -> Result<Option<User>, F
 #[cached(
     prefix = "closures",
     key = |first, _, third| (first, third.len()),
-    unless = |length: &usize| *length > limit,
-    ttl = |length| Duration::from_secs(*length as u64),
-    tags = |length| [format!("length:{length}"), format!("first:{first}")]
+    unless = *result > limit,
+    ttl = Duration::from_secs(*result as u64),
+    tags = ["length:{result}", "first:{first}"]
 )]
 pub async fn closures(first: String, limit: usize, third: Vec<u8>) -> usize {
     first.len() + limit + third.len()
 }
 
 /// Rules that an entry carries.
-#[cached(unless = |text| text.is_empty(), ttl = |_| Duration::from_secs(1), tags = |text| [text.clone()], entry = ruled_entry)]
+#[cached(unless = result.is_empty(), ttl = Duration::from_secs(1), tags = [result.clone()], entry = ruled_entry)]
 pub async fn ruled(id: &str, suffix: Cow<'_, str>) -> String {
     format!("{id}{suffix}")
 }
@@ -193,7 +193,7 @@ pub async fn unused_write(_id: u64, _name: String) -> u8 {
 ///
 /// # Errors
 /// Never.
-#[cache_put(entry = user_entry(org, id, names), condition = id > 0, unless = |user| user.name == forbidden, on_err = "evict")]
+#[cache_put(entry = user_entry(org, id, names), condition = id > 0, unless = result.name == forbidden, on_err = "evict")]
 #[cache_put(prefix = "by-name", key = "{result.name}")]
 #[cache_put(prefix = "by-id", key = "{id}", ttl = "1m", tags = ["users", "name:{result.name}"])]
 #[cache_evict(tags = ["lists", "{org}:{result.id}"], entry = tuple_entry(forbidden, None), on_evict_error = "return")]

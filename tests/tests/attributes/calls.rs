@@ -32,7 +32,7 @@ mod evaluation {
         cache = step("cache", cache),
         tags = [step("tag", "a"), step("other tag", "b")],
         ttl = step("ttl", Duration::from_mins(1)),
-        unless = |_| step("unless", false)
+        unless = step("unless", false)
     )]
     async fn load(id: u32, cache: &Cache) -> u32 {
         let _ = cache;
@@ -46,7 +46,7 @@ mod evaluation {
         cache = step("cache", cache),
         tags = [step("tag", "a")],
         ttl = step("ttl", Duration::from_mins(1)),
-        unless = |_| step("unless", false)
+        unless = step("unless", false)
     )]
     #[cache_evict(tags = [step("early", "x"), step("late", if *result > 0 { "y" } else { "z" })])]
     async fn write(id: u32, cache: &Cache) -> u32 {
@@ -74,10 +74,71 @@ mod evaluation {
     }
 
     #[cached(
+        prefix = "asked",
+        key = "{id}",
+        tags = [step("early", "a".to_owned()), step("late", format!("of:{result}"))],
+        ttl = step("ttl", Duration::from_secs(u64::from(*result))),
+        unless = step("unless", *result > 100)
+    )]
+    async fn asked(id: u32) -> Result<Option<u32>, u32> {
+        answer(id)
+    }
+
+    #[cache_put(
+        prefix = "asked",
+        key = "{id}",
+        tags = [step("early", "a".to_owned()), step("late", format!("of:{result}"))],
+        ttl = step("ttl", Duration::from_secs(u64::from(*result))),
+        unless = step("unless", *result > 100)
+    )]
+    #[cache_evict(tags = [step("other", format!("by:{result}"))])]
+    async fn told(id: u32) -> Result<Option<u32>, u32> {
+        answer(id)
+    }
+
+    fn answer(id: u32) -> Result<Option<u32>, u32> {
+        match step("body", id) {
+            0 => Ok(None),
+            1 => Err(id),
+            other => Ok(Some(other)),
+        }
+    }
+
+    #[test]
+    fn what_mentions_the_result_is_asked_once_when_there_is_one() {
+        run(async {
+            for (id, expected) in [
+                (0, vec!["early", "body"]),
+                (1, vec!["early", "body"]),
+                (7, vec!["early", "body", "late", "ttl", "unless"]),
+                (7, vec!["early"]),
+                (101, vec!["early", "body", "unless"]),
+            ] {
+                let _ = asked(id).await;
+                let mut seen = steps();
+                let from = seen.iter().position(|step| *step == "body").map_or(seen.len(), |body| body + 1);
+                seen[from..].sort_unstable();
+                assert_eq!(seen, expected, "{id}");
+            }
+            for (id, expected) in [
+                (0, vec!["early", "body"]),
+                (1, vec!["early", "body"]),
+                (7, vec!["early", "body", "late", "other", "ttl", "unless"]),
+                (101, vec!["early", "body", "other", "unless"]),
+            ] {
+                let _ = told(id).await;
+                let mut seen = steps();
+                seen[2..].sort_unstable();
+                assert_eq!(seen, expected, "{id}");
+            }
+        });
+    }
+
+    #[cached(
         prefix = "conditional",
         condition = !ids.is_empty(),
         key = ids[0],
-        tags = [step("tag", format!("id:{}", ids[0]))],
+        tags = [step("tag", format!("id:{}", ids[0])), format!("{}:{}", ids[0], result[0])],
         ttl = step("ttl", Duration::from_secs(ids[0]))
     )]
     async fn first(ids: &[u64]) -> Vec<u64> {

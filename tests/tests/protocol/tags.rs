@@ -96,8 +96,8 @@ fn news_of(id: u32) -> News {
     prefix = "news",
     key = "{id}",
     jitter = "0%",
-    ttl = |news| Duration::from_secs(news.seconds),
-    tags = |news: &News| news.topics.clone(),
+    ttl = Duration::from_secs(result.seconds),
+    tags = result.topics,
     entry = news_entry
 )]
 async fn news(id: u32) -> News {

@@ -10,7 +10,7 @@ async fn delete(result: u64) -> Result<u64, String> {
     Ok(result + 1)
 }
 
-#[cache_put(prefix = "p", key = "{result}", tags = ["of:{result}"], unless = |result| *result == 0)]
+#[cache_put(prefix = "p", key = "{result}", tags = ["of:{result}"], unless = *result == 0)]
 #[cache_evict(tags = [format!("x:{result}")])]
 async fn put(result: u64) -> u64 {
     result

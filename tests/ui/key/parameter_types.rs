@@ -10,9 +10,4 @@ async fn g(id: u64, name: String) -> usize {
     name.len() + id as usize
 }
 
-#[cached(unless = |value: Vec<u8>| value.is_empty())]
-async fn h(id: u64) -> Vec<u8> {
-    vec![id as u8]
-}
-
 fn main() {}

@@ -1,21 +1,21 @@
 use cachemacro::{cache_evict, cache_put, cached};
 
-#[cached(tags = |value| format!("of:{value}"))]
+#[cached(tags = |id| format!("of:{id}:{result}"))]
 async fn f(id: u32) -> u32 {
     id
 }
 
-#[cached(tags = |value| [*value], entry = g_entry)]
+#[cached(tags = Some(*result), entry = g_entry)]
 async fn g(id: u32) -> u32 {
     id
 }
 
-#[cache_put(prefix = "g", key = "{id}", tags = |value| format!("of:{value}"))]
+#[cache_put(prefix = "g", key = "{id}", tags = format!("of:{result}"))]
 async fn h(id: u32) -> u32 {
     id
 }
 
-#[cache_evict(tags = |value| format!("of:{value}"))]
+#[cache_evict(tags = result.to_string())]
 async fn i(id: u32) -> u32 {
     id
 }

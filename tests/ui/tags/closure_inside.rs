@@ -1,6 +1,6 @@
 use cachemacro::cached;
 
-#[cached(tags = [|user| "x"])]
+#[cached(tags = [|id, name| "x"])]
 async fn f(id: u32, name: String) -> Option<u32> {
     let _ = name;
     Some(id)

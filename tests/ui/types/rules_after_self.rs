@@ -8,22 +8,22 @@ struct Service {
 }
 
 impl Service {
-    #[cached(key = "{id}", unless = |text| text.len() > self.limit)]
+    #[cached(key = "{id}", unless = result.len() > self.limit)]
     async fn exclusive(&mut self, id: u32) -> String {
         id.to_string()
     }
 
-    #[cached(key = "{id}", tags = |_| [self.limit.to_string()])]
+    #[cached(key = "{id}", tags = [format!("{}:{result}", self.limit)])]
     async fn pinned(self: Pin<&mut Self>, id: u32) -> String {
         id.to_string()
     }
 
-    #[cached(key = "{id}", tags = |_| [self.limit.to_string()])]
+    #[cached(key = "{id}", tags = [format!("{}:{result}", self.limit)])]
     async fn not_clone(self, id: u32) -> String {
         id.to_string()
     }
 
-    #[cached(key = "{id}", tags = |_| [format!("{self:p}")])]
+    #[cached(key = "{id}", tags = [format!("{self:p}:{result}")])]
     async fn in_text(self: Arc<Self>, id: u32) -> String {
         id.to_string()
     }

@@ -9,7 +9,7 @@ use syn::{Expr, GenericParam, LitStr};
 
 use crate::syntax::item::Item;
 use crate::tokens::errors::{Errors, similar};
-use crate::tokens::mentions::mentions;
+use crate::tokens::mentions::{mentions, renamed};
 
 mod grammar;
 
@@ -29,17 +29,20 @@ pub(crate) struct Hole {
     pub(crate) expr: TokenStream,
     /// `{x:?}`
     pub(crate) debug: bool,
-    /// Whether it mentions what the function returned.
+    /// Whether it mentions what the function returned, which `expr` calls [`RESULT`].
     pub(crate) late: bool,
     /// The character that follows it, if any.
     pub(crate) stop: Option<char>,
     pub(crate) span: Span,
 }
 
+/// What placeholders call the value that the function returned: a name that only the macro knows.
+pub(crate) const RESULT: &str = "__result";
+
 /// What a placeholder may mention.
 pub(crate) struct Scope<'a> {
     pub(crate) item: &'a Item,
-    /// Whether `{result…}` is what the function returned.
+    /// Whether there is a `result`, the value that was loaded or returned.
     pub(crate) result: bool,
     /// The option, for messages.
     pub(crate) option: &'static str,
@@ -65,7 +68,7 @@ pub(crate) fn parse(lit: &LitStr, scope: &Scope<'_>, errors: &Errors) -> Option<
                     continue;
                 };
                 let (stop, clash) = end(raw.get(at + 1));
-                let late = scope.result && mentions(expr.clone(), "result");
+                let late = mentions(expr.clone(), RESULT);
                 parts.push(Part::Hole(Hole { expr, debug: *debug, late, stop, span: lit.span() }));
                 if clash {
                     parts.push(Part::Text(":".to_owned()));
@@ -138,11 +141,18 @@ fn placeholder(text: &str, lit: &LitStr, scope: &Scope<'_>, errors: &Errors) -> 
         unfit();
         return None;
     };
+    if mentions(expr.to_token_stream(), "result")
+        && let Some(message) = complaint_of_result(scope)
+    {
+        errors.push(lit.span(), message);
+        return None;
+    }
     if let Some(message) = complaint(&base.unraw().to_string(), text, scope) {
         errors.push(lit.span(), message);
         return None;
     }
-    Some(relocate(expr.to_token_stream(), lit.span(), scope))
+    let value = Ident::new(RESULT, Span::mixed_site());
+    Some(relocate(renamed(expr.to_token_stream(), "result", &value), lit.span(), scope))
 }
 
 /// Names that are keywords, such as `type`, as they are written in Rust: `r#type`.
@@ -178,6 +188,18 @@ fn base(expr: &Expr) -> Option<&Ident> {
     }
 }
 
+/// What is wrong with a placeholder that mentions `result`.
+fn complaint_of_result(scope: &Scope<'_>) -> Option<String> {
+    let Scope { item, result, option } = scope;
+    if item.find("result").is_some() {
+        Some(item.two_results())
+    } else if !result {
+        Some(format!("`{option}` is needed before there is a `result`: it is made of arguments"))
+    } else {
+        None
+    }
+}
+
 /// What is wrong with a placeholder's name.
 fn complaint(base: &str, text: &str, scope: &Scope<'_>) -> Option<String> {
     let item = scope.item;
@@ -186,13 +208,7 @@ fn complaint(base: &str, text: &str, scope: &Scope<'_>) -> Option<String> {
         "self" if item.receiver.is_none() => {
             Some(format!("`{{{text}}}` needs `self`, which `{name}` does not take"))
         }
-        "self" => None,
-        "result" if scope.result => None,
-        "result" if item.find(base).is_none() => Some(
-            "`result` is what a `#[cache_put]` or `#[cache_evict]` function returned: in `#[cached]`, use a closure over \
-             the value, as in `tags = |value| …`"
-                .to_owned(),
-        ),
+        "self" | "result" => None,
         _ if item.find(base).is_some() => None,
         _ => {
             let others: &[&str] = if scope.result { &["result"] } else { &[] };
@@ -243,7 +259,6 @@ fn relocate(tokens: TokenStream, at: Span, scope: &Scope<'_>) -> TokenStream {
                 let name = ident.to_string();
                 let own = match (&scope.item.receiver, name.as_str()) {
                     (Some(receiver), "self") => Some(receiver.self_token.span),
-                    (_, "result") if scope.result => Some(Span::call_site()),
                     _ => scope.item.find(&name).map(Ident::span),
                 };
                 ident.set_span(own.map_or(other, |own| own.located_at(at)));

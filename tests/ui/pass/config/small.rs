@@ -126,14 +126,14 @@ struct Limited {
 }
 
 /// Rules that hold for every function, unless it has its own.
-#[cache_config(prefix = "limited", condition = self.open, unless = |value| *value == 0)]
+#[cache_config(prefix = "limited", condition = self.open, unless = *result == 0)]
 impl Limited {
     #[cached(key = "load:{id}", entry = load_entry)]
     async fn load(&self, id: u32) -> u32 {
         id.min(self.most)
     }
 
-    #[cached(key = "own:{id}", condition = id != 3, unless = |value| *value == 2, entry = own_entry)]
+    #[cached(key = "own:{id}", condition = id != 3, unless = *result == 2, entry = own_entry)]
     async fn own(&self, id: u32) -> u32 {
         id
     }

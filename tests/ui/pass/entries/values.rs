@@ -34,7 +34,7 @@ impl<T: Clone + Send + Sync + serde::Serialize + serde::de::DeserializeOwned + '
 }
 
 /// A closure over the value may bind a name that an argument has.
-#[cached(key = "{id}", entry = lists_entry, unless = |ids| ids.iter().any(|id| *id == 0))]
+#[cached(key = "{id}", entry = lists_entry, unless = result.iter().any(|id| *id == 0))]
 async fn lists(id: u32) -> Vec<u32> {
     vec![id]
 }

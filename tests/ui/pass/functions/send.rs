@@ -42,7 +42,7 @@ async fn holding(id: u32) -> u32 {
     *held
 }
 
-#[cached(key = "x", unless = |n| *n > limit.get())]
+#[cached(key = "x", unless = *result > limit.get())]
 async fn rules_hold_what_they_mention(limit: Cell<u32>) -> u32 {
     std::future::ready(()).await;
     limit.get()

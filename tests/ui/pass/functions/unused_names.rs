@@ -24,7 +24,7 @@ async fn by_text(_id: u64) -> u64 {
     7
 }
 
-#[cached(key = |_id| _id + 1, tags = |_| [format!("id:{_id}")])]
+#[cached(key = |_id| _id + 1, tags = [format!("id:{_id}"), format!("{_id}:{result}")])]
 async fn by_closure(_id: u64) -> u64 {
     7
 }

@@ -56,19 +56,19 @@ mod hostile {
 
     #[::cachemacro::cached(
         prefix = "hostile", key = "{outcome}:{site}:{body}", tags = ["all", "x:{outcome}"], entry = free_entry,
-        unless = |value| *value == 100, ttl = "1m", jitter = "5%", cache_none, condition = outcome < 10,
+        unless = *result == 100, ttl = "1m", jitter = "5%", cache_none, condition = outcome < 10,
     )]
     pub async fn free(outcome: u8, site: u8, body: u8, writes: u8) -> ::core::option::Option<u8> {
         let when = outcome;
         ::core::option::Option::Some(when + site + body + writes + SITE + key + entry)
     }
 
-    #[::cachemacro::cached(tags = |value| [::std::string::ToString::to_string(value)], ttl = |_| ::core::time::Duration::from_secs(1))]
+    #[::cachemacro::cached(tags = [::std::string::ToString::to_string(result)], ttl = ::core::time::Duration::from_secs(1))]
     pub async fn rules(rules: u8, value: u8, returned: u8) -> u8 {
         rules + value + returned
     }
 
-    #[::cachemacro::cache_put(entry = free_entry(outcome, site, body), unless = |v| *v == outcome)]
+    #[::cachemacro::cache_put(entry = free_entry(outcome, site, body), unless = *result == outcome)]
     #[::cachemacro::cache_evict(tags = ["x:{result}", "y:{after}"], prefix = "p", key = "{result}:{outcome}")]
     pub async fn write(outcome: u8, site: u8, body: u8, after: u8) -> u8 {
         outcome + site + body + after

@@ -4,7 +4,7 @@ mod bare {
 
     #[::cachemacro::cached(
         prefix = "bare", key = |id, name| (id, name.len()), tags = ["all", "n:{name}"], ttl = "1m", cache_none,
-        unless = |value| *value == 7, entry = cached_entry,
+        unless = *result == 7, entry = cached_entry,
     )]
     pub(super) async fn cached(id: u32, name: ::std::string::String) -> ::std::option::Option<u32> {
         let _ = name;

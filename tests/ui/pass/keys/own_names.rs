@@ -63,13 +63,13 @@ async fn block(id: u32, page: u32, kind: Option<u32>) -> u32 {
     id + page + kind.unwrap_or_default()
 }
 
-#[cached(prefix = "own", key = &text[..size], entry = sliced_entry, unless = |value| value.is_empty())]
+#[cached(prefix = "own", key = &text[..size], entry = sliced_entry, unless = result.is_empty())]
 async fn sliced(text: String, size: usize) -> String {
     CALLS.add();
     text[..size].to_owned()
 }
 
-#[cached(prefix = "own-range", key = text, unless = |value| value[..name.len()].is_empty())]
+#[cached(prefix = "own-range", key = text, unless = result[..name.len()].is_empty())]
 async fn cut(text: &str, name: String) -> String {
     CALLS.add();
     format!("{text}{}", name + "x")

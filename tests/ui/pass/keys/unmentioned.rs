@@ -11,12 +11,12 @@ impl Db {
     }
 }
 
-#[cached(prefix = "closure", key = id, tags = |u| vec![format!("n:{}", u.len())])]
+#[cached(prefix = "closure", key = id, tags = vec![format!("n:{}", result.len())])]
 async fn tags(db: Db, id: u64) -> String {
     format!("{}{id}", consumed(db).await)
 }
 
-#[cached(prefix = "unless", key = id, unless = |u| !matches!(u.len(), 1..=3))]
+#[cached(prefix = "unless", key = id, unless = !matches!(result.len(), 1..=3))]
 async fn unless(db: Db, id: u64) -> String {
     format!("{}{id}", consumed(db).await)
 }

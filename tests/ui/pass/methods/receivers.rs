@@ -58,18 +58,18 @@ impl Service {
         self.loads
     }
 
-    #[cached(key = "{id}", unless = |text| text.len() > self.tenant.len() + 9, tags = |_| [self.tenant.clone()])]
+    #[cached(key = "{id}", unless = result.len() > self.tenant.len() + 9, tags = [self.tenant.clone(), format!("is:{result}")])]
     async fn counted_with_rules(self: Arc<Self>, id: u32) -> String {
         self.tenant.clone() + &id.to_string()
     }
 
-    #[cached(prefix = "owned", key = "{id}", tags = |_| [self::tag(&self.tenant)], ttl = |_| self.ttl())]
+    #[cached(prefix = "owned", key = "{id}", tags = [self::tag(&self.tenant), tag(&result.to_string())], ttl = self.ttl())]
     async fn owned_with_rules(self, id: u32) -> u32 {
         drop(self);
         id
     }
 
-    #[cached(prefix = "exclusive", key = "{id}", tags = |_| [self::tag("x")])]
+    #[cached(prefix = "exclusive", key = "{id}", tags = [self::tag("x")])]
     async fn exclusive_with_rules(&mut self, id: u32) -> u32 {
         id
     }

@@ -29,7 +29,7 @@ struct A(u32);
 
 #[async_trait]
 impl Source for A {
-    #[cached(prefix = "a", key = "{self.0}:{id}:{name}", tags = ["a:{id}"], unless = |n| *n > id)]
+    #[cached(prefix = "a", key = "{self.0}:{id}:{name}", tags = ["a:{id}"], unless = *result > id)]
     async fn required(&self, id: u32, name: &str) -> Result<u32, String> {
         CALLS.add();
         let length = u32::try_from(name.len()).map_err(|error| error.to_string())?;

@@ -48,7 +48,7 @@ trait Boxed {
 
 #[async_trait]
 impl Boxed for A {
-    #[cache_put(entry = n_entry(id), unless = |v| v == "secret")]
+    #[cache_put(entry = n_entry(id), unless = result == "secret")]
     #[cache_evict(tags = ["{id}:{result}", "x:{value}"])]
     async fn put(self: Arc<Self>, (id, value): (u32, String), _: &str) -> String {
         let _ = id;

@@ -14,13 +14,13 @@ struct Article {
     words: usize,
 }
 
-#[cached(unless = |article| article.title == title, tags = |article| [format!("words:{}", article.words)])]
+#[cached(unless = result.title == title, tags = ["words:{result.words}"])]
 async fn with_arguments(id: u32, title: String) -> Option<Article> {
     CALLS.add();
     Some(Article { id, title: title.to_lowercase(), words: 3 })
 }
 
-#[cached(unless = |text| *text == name, ttl = |_| Duration::from_secs(name.len() as u64), tags = |_| [name.clone()])]
+#[cached(unless = *result == name, ttl = Duration::from_secs(name.len() as u64), tags = [name.clone()])]
 async fn one_argument_in_all(name: String) -> String {
     CALLS.add();
     name + "!"
@@ -29,18 +29,21 @@ async fn one_argument_in_all(name: String) -> String {
 #[cache_put(
     prefix = "rules",
     key = "{name}",
-    unless = |text| *text == name,
-    ttl = |_| Duration::from_secs(name.len() as u64),
-    tags = |_| [name.clone()]
+    unless = *result == name,
+    ttl = Duration::from_secs(name.len() as u64),
+    tags = [name.clone()]
 )]
 async fn put_with_one_argument_in_all(name: String) -> String {
     name + "!"
 }
 
 #[cached(
-    unless = |article: &Article| article.title.is_empty(),
-    ttl = |article| if article.words > 10 { Ttl::Never } else { Ttl::from(Duration::from_secs(1)) },
-    tags = |Article { id, words, .. }| vec![format!("article:{id}"), format!("words:{words}")],
+    unless = result.title.is_empty(),
+    ttl = if result.words > 10 { Ttl::Never } else { Ttl::from(Duration::from_secs(1)) },
+    tags = {
+        let Article { id, words, .. } = result;
+        vec![format!("article:{id}"), format!("words:{words}")]
+    },
     entry = article_entry,
 )]
 async fn article(id: u32, words: usize) -> Result<Article, String> {
@@ -48,17 +51,17 @@ async fn article(id: u32, words: usize) -> Result<Article, String> {
     Ok(Article { id, title: "x".to_owned(), words })
 }
 
-#[cached(unless = Vec::is_empty, ttl = |_| Duration::from_secs(7), tags = |_| ["lists"])]
+#[cached(unless = Vec::is_empty(result), ttl = Duration::from_secs(7), tags = ["lists"])]
 async fn list(length: usize) -> Vec<u8> {
     CALLS.add();
     vec![0; length]
 }
 
-#[cached(unless = |n: &u32| {
-    if *n == 0 {
+#[cached(unless = {
+    if *result == 0 {
         return true;
     }
-    n.checked_sub(limit).is_some()
+    result.checked_sub(limit).is_some()
 })]
 async fn early(n: u32, limit: u32) -> u32 {
     CALLS.add();
@@ -70,7 +73,7 @@ struct Service {
 }
 
 impl Service {
-    #[cached(unless = |text| text.len() > self.limit)]
+    #[cached(unless = result.len() > self.limit)]
     async fn text(&self, text: &str) -> String {
         CALLS.add();
         text.to_owned()

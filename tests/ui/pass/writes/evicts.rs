@@ -76,7 +76,7 @@ async fn mixed(owner: String) -> Result<usize, ()> {
     Ok(length)
 }
 
-#[cache_evict(entry = n_entry(id + u32::from(*result)), tags = |result| [format!("{name}{result}")])]
+#[cache_evict(entry = n_entry(id + u32::from(*result)), tags = [format!("{name}{result}")])]
 async fn expression(id: u32, name: String) -> u8 {
     drop(name);
     u8::try_from(id).unwrap()

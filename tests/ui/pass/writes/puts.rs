@@ -13,7 +13,7 @@ pub struct User {
     name: String,
 }
 
-#[cached(prefix = "user", key = "{org}:{id}", tags = ["org:{org}"], unless = |user| user.name.is_empty(), entry = user_entry)]
+#[cached(prefix = "user", key = "{org}:{id}", tags = ["org:{org}"], unless = result.name.is_empty(), entry = user_entry)]
 async fn user(org: u32, id: u32) -> Result<Option<User>, String> {
     CALLS.add();
     Ok(Some(User { id, org, name: "loaded".to_owned() }))
@@ -27,7 +27,7 @@ async fn rename(org: u32, id: u32, name: String) -> Result<User, String> {
     Ok(User { id, org, name })
 }
 
-#[cache_put(entry = user_entry(&org, id), condition = id != 2, unless = |user| user.name == "secret")]
+#[cache_put(entry = user_entry(&org, id), condition = id != 2, unless = result.name == "secret")]
 async fn perhaps(org: u32, id: u32, name: &str) -> Option<User> {
     (!name.is_empty()).then(|| User { id, org, name: name.to_owned() })
 }
@@ -38,8 +38,8 @@ async fn by_key(org: u32, id: u32, name: String) -> Result<User, String> {
 }
 
 #[cache_put(
-    prefix = "user", key = (org, id), ttl = |user| Duration::from_secs(user.name.len() as u64),
-    tags = |user: &User| [format!("org:{org}"), format!("name:{}", user.name)], unless = |user| user.name == forbidden,
+    prefix = "user", key = (org, id), ttl = Duration::from_secs(result.name.len() as u64),
+    tags = [format!("org:{org}"), format!("name:{}", result.name)], unless = result.name == forbidden,
 )]
 async fn with_rules(org: u32, id: u32, forbidden: String) -> User {
     User { id, org, name: forbidden.replace('x', "y") }

@@ -18,7 +18,7 @@ async fn list(page: u32) -> Vec<u32> {
 
 /// Two puts and two evicts under one guard.
 #[cache_put(entry = one_entry(id))]
-#[cache_put(entry = length_entry(name), unless = |value| value.len() > 3)]
+#[cache_put(entry = length_entry(name), unless = result.len() > 3)]
 #[cache_evict(tags = ["lists"], before)]
 #[cachemacro::cache_evict(prefix = "list", key = "{result.len()}", on_err = "evict")]
 #[must_use]

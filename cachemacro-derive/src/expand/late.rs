@@ -1,0 +1,182 @@
+//! What waits for the value: closures that get it as `result`, each with what it needs of the arguments, because the
+//! body has taken those.
+//!
+//! ```text
+//! tags = ["org:{result.org}", "{id}:{result.id}"]     =>     .tags({
+//!                                                                let text_1 = cachemacro_::display_text(&id);
+//!                                                                move |result| cachemacro_::strings([…])
+//!                                                            })
+//! ```
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+
+use super::Expander;
+use super::key::{place_of_site, template_chain};
+use crate::model::{EntryParts, Key, RulesModel, Tag, Value};
+use crate::syntax::item::Item;
+use crate::syntax::own;
+use crate::syntax::template::{Hole, Part, RESULT};
+use crate::tokens::mentions::{find, mentions, renamed};
+use crate::values::{self, Place, reference};
+
+/// What one closure keeps for after the body.
+#[derive(Default)]
+pub(super) struct Late {
+    /// Statements that keep what was made of the arguments.
+    pub(super) captures: TokenStream,
+    /// Arguments that are mentioned, and cloned.
+    mentioned: Vec<Ident>,
+    /// The condition of what is being added.
+    pub(super) when: Option<Ident>,
+    /// How many texts are kept.
+    texts: usize,
+}
+
+impl Late {
+    pub(super) fn needs(&mut self, value: &Value, item: &Item) {
+        self.mentioned.extend(values::arguments_in(value, item));
+    }
+
+    /// The statements before the closure.
+    pub(super) fn keep(&self) -> TokenStream {
+        let (captures, clones) = (&self.captures, values::clones(&self.mentioned));
+        quote!(#captures #clones)
+    }
+}
+
+impl Expander<'_> {
+    /// `.unless(|result| …).ttl(|result| …).tags(|result| …)`, as far as there are such rules.
+    pub(super) fn rules(&self, rules: &RulesModel, when: Option<&Ident>) -> TokenStream {
+        let none = || Late { when: when.cloned(), ..Late::default() };
+        let mut chain = TokenStream::new();
+        for (option, rule) in [("unless", &rules.unless), ("ttl", &rules.ttl)] {
+            let Some(rule) = rule else { continue };
+            let mut late = none();
+            let given = self.late_value(option, rule, &mut late);
+            chain.extend(self.rule(option, &given, rule.late, &late));
+        }
+        let mut late = none();
+        if let Some(given) = self.late_tags(&rules.tags, &mut late) {
+            let (mixed, private) = (Span::mixed_site(), &self.private);
+            let is_list = matches!(rules.tags.as_slice(), [Tag::Many(_)]);
+            let given = if is_list { given } else { quote_spanned!(mixed=> #private::strings(#given)) };
+            chain.extend(self.rule("tags", &given, true, &late));
+        }
+        chain
+    }
+
+    /// `.ttl(|result| …)`, with what it keeps.
+    fn rule(&self, option: &str, given: &TokenStream, says_result: bool, late: &Late) -> TokenStream {
+        let mixed = Span::mixed_site();
+        let method = Ident::new(option, mixed);
+        let (result, given) = if says_result { with_result(given) } else { (quote!(_), given.clone()) };
+        let mut closure = quote_spanned!(mixed=> |#result| #given);
+        let mut keep = late.keep();
+        if let Some(own) = own::needs_clone(self.item, &given) {
+            keep.extend(own::clone(self.item, &own, &given));
+            closure = own::replaced(closure, &own);
+        }
+        if keep.is_empty() {
+            return quote_spanned!(mixed=> .#method(#closure));
+        }
+        quote_spanned!(mixed=> .#method({ #keep move #closure }))
+    }
+
+    fn late_value(&self, option: &str, value: &Value, late: &mut Late) -> TokenStream {
+        late.needs(value, self.item);
+        if option.starts_with("tag") && values::is_field_of_result(&value.expr) {
+            let value = Value { expr: values::borrowed(&value.expr), ..value.clone() };
+            return self.given(option, &value, Place::Function);
+        }
+        self.given(option, value, Place::Function)
+    }
+
+    pub(super) fn late_key(&self, parts: &EntryParts, late: &mut Late) -> TokenStream {
+        let mixed = Span::mixed_site();
+        let private = &self.private;
+        let chain = match &parts.key {
+            Key::Template(template) => self.late_chain(template, late),
+            Key::Value(value) => {
+                let value = self.late_value("key", value, late);
+                let value = reference(&value);
+                quote_spanned!(mixed=> .value(#value))
+            }
+            Key::Args(_) => TokenStream::new(),
+        };
+        let begin = self.key_begin(parts);
+        let site = parts.of_trait.is_some().then(|| {
+            let (name, place) = (self.item.name(), place_of_site(parts));
+            quote_spanned!(mixed=> let site_ = #private::site!(#name #place);)
+        });
+        quote_spanned!(mixed=> { #site #begin #chain })
+    }
+
+    /// Tags that mention `result`, as an array or whatever expression gives them.
+    pub(super) fn late_tags(&self, tags: &[Tag], late: &mut Late) -> Option<TokenStream> {
+        let mixed = Span::mixed_site();
+        let private = &self.private;
+        match tags {
+            [] => None,
+            [Tag::Many(value)] => Some(self.late_value("tags", value, late)),
+            tags => {
+                let tags: Vec<TokenStream> = tags
+                    .iter()
+                    .map(|tag| match tag {
+                        Tag::Template(parts) => {
+                            let chain = self.late_chain(parts, late);
+                            quote_spanned!(mixed=> #private::TagBuilder::new() #chain.finish())
+                        }
+                        Tag::One(value) | Tag::Many(value) => {
+                            let value = self.late_value("tag", value, late);
+                            quote_spanned!(mixed=> #private::string(#value))
+                        }
+                    })
+                    .collect();
+                Some(quote_spanned!(mixed=> [#(#tags),*]))
+            }
+        }
+    }
+
+    /// A template of which some placeholders mention `result`; the others are printed before the body.
+    fn late_chain(&self, template: &[Part], late: &mut Late) -> TokenStream {
+        let mixed = Span::mixed_site();
+        let private = &self.private;
+        let parts: Vec<Part> = template
+            .iter()
+            .map(|part| match part {
+                Part::Hole(hole) if !hole.late => {
+                    late.texts += 1;
+                    let name = format_ident!("text_{}", late.texts, span = mixed);
+                    let method = if hole.debug { "debug_text" } else { "display_text" };
+                    let method = Ident::new(method, hole.span.resolved_at(mixed));
+                    let value = reference(&hole.expr);
+                    let mut text = quote_spanned!(mixed=> #private::#method(#value));
+                    if let Some(when) = &late.when {
+                        text = quote_spanned!(mixed=> if #when { #text } else { ::core::default::Default::default() });
+                    }
+                    late.captures.extend(quote_spanned!(mixed=> let #name = #text;));
+                    Part::Hole(Hole { expr: name.to_token_stream(), debug: false, ..hole.clone() })
+                }
+                Part::Hole(hole) => {
+                    late.mentioned.extend(values::arguments_said(&hole.expr, self.item));
+                    Part::Hole(hole.clone())
+                }
+                text @ Part::Text(_) => text.clone(),
+            })
+            .collect();
+        template_chain(&parts)
+    }
+}
+
+/// The parameter that is the value, and the code with it: `result` as an expression mentions it, so that it is the same
+/// name whatever macro that came through; `_` where nothing does.
+pub(super) fn with_result(code: &TokenStream) -> (TokenStream, TokenStream) {
+    if let Some(said) = find(code.clone(), "result") {
+        let result = Ident::new("result", said.span());
+        return (result.to_token_stream(), renamed(code.clone(), RESULT, &result));
+    }
+    let in_templates = mentions(code.clone(), RESULT);
+    let result = in_templates.then(|| Ident::new(RESULT, Span::mixed_site()).to_token_stream());
+    (result.unwrap_or_else(|| quote!(_)), code.clone())
+}
