@@ -427,13 +427,13 @@ pub(crate) fn arguments_said(tokens: &TokenStream, item: &Item) -> Vec<Ident> {
 }
 
 /// The statements that clone what is mentioned when the body has moved the arguments.
-pub(crate) fn clones(names: &[Ident]) -> TokenStream {
+pub(crate) fn clones(names: &[Ident], private: &Ident) -> TokenStream {
     let mixed = Span::mixed_site();
     let each_once = names.iter().enumerate().filter(|(at, name)| !names[..*at].contains(name));
     each_once
         .map(|(_, name)| {
             let from = reference(name);
-            quote_spanned!(mixed=> let #name = ::core::clone::Clone::clone(#from);)
+            quote_spanned!(mixed=> let #name = #private::kept(#from);)
         })
         .collect()
 }

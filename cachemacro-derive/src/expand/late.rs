@@ -39,8 +39,8 @@ impl Late {
     }
 
     /// The statements before the closure.
-    pub(super) fn keep(&self) -> TokenStream {
-        let (captures, clones) = (&self.captures, values::clones(&self.mentioned));
+    pub(super) fn keep(&self, private: &Ident) -> TokenStream {
+        let (captures, clones) = (&self.captures, values::clones(&self.mentioned, private));
         quote!(#captures #clones)
     }
 }
@@ -72,9 +72,9 @@ impl Expander<'_> {
         let method = Ident::new(option, mixed);
         let (result, given) = if says_result { with_result(given) } else { (quote!(_), given.clone()) };
         let mut closure = quote_spanned!(mixed=> |#result| #given);
-        let mut keep = late.keep();
+        let mut keep = late.keep(&self.private);
         if let Some(own) = own::needs_clone(self.item, &given) {
-            keep.extend(own::clone(self.item, &own, &given));
+            keep.extend(own::clone(self.item, &own, &given, &self.private));
             closure = own::replaced(closure, &own);
         }
         if keep.is_empty() {

@@ -267,7 +267,7 @@ impl<'a> Expander<'a> {
         }
         let given = values::fitted_value(rule, self.item, place);
         let expr = Expr::Verbatim(quote_spanned!(span=> #private::#function(#given)));
-        placed(&Value { expr, borrows: false, ..rule.clone() }, self.item, Place::Function)
+        placed(&Value { expr, borrows: false, ..rule.clone() }, self.item, place)
     }
 
     /// Rules that may mention arguments; `when` is the condition under which they are asked.

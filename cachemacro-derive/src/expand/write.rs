@@ -102,7 +102,7 @@ impl Writer<'_> {
             return self.expander.function(&begin, &call);
         }
         let (result, statements) = late::with_result(statements);
-        let keep = after.keep();
+        let keep = after.keep(private);
         let late_imports = self.expander.imports(&[]);
         let end = quote_spanned! {mixed=>
             let after_ = writes_.after({

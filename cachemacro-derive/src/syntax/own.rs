@@ -12,11 +12,11 @@ pub(crate) fn needs_clone(item: &Item, tokens: &TokenStream) -> Option<Ident> {
     needs.then(|| Ident::new("self_", Span::mixed_site()))
 }
 
-/// `let self_ = self.clone();`
-pub(crate) fn clone(item: &Item, name: &Ident, tokens: &TokenStream) -> Option<TokenStream> {
+/// `let self_ = kept(&self);`
+pub(crate) fn clone(item: &Item, name: &Ident, tokens: &TokenStream, private: &Ident) -> Option<TokenStream> {
     let at = pointing_at(&find(tokens)?);
     let own = Ident::new("self", item.receiver.as_ref()?.self_token.span.located_at(at));
-    Some(quote_spanned!(at=> let #name = ::core::clone::Clone::clone(&#own);))
+    Some(quote_spanned!(at=> let #name = #private::kept(&#own);))
 }
 
 /// The tokens with the clone's name instead of `self`.

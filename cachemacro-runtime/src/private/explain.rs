@@ -56,6 +56,17 @@ impl<T, E: From<Error>> CarriesError for Result<T, E> {
     }
 }
 
+/// What an option uses after the body, which has taken it.
+#[diagnostic::on_unimplemented(
+    message = "an option uses this after the body, so `{Self}` is cloned for it",
+    label = "`{Self}` is not `Clone`",
+    note = "derive `Clone`, or give what the option needs as an argument of its own"
+)]
+pub trait Kept: Clone {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Clone> Kept for T {}
+
 /// What `ttl` gives.
 #[diagnostic::on_unimplemented(
     message = "`ttl` gives a `Duration`, not `{Self}`",
@@ -74,7 +85,7 @@ impl<T: Into<Ttl>> GivesTtl for T {
     }
 }
 
-/// What a closure for `tags` gives.
+/// What an expression or closure for `tags` gives.
 #[diagnostic::on_unimplemented(
     message = "`tags` gives a list of strings, not `{Self}`",
     label = "these are no tags",
@@ -92,12 +103,17 @@ impl<I: IntoIterator<Item: AsRef<str>>> GivesTags for I {
     }
 }
 
-/// A TTL, as an expression or closure gives it.
+/// A clone for after the body.
+pub fn kept<T: Kept>(of: &T) -> T {
+    of.clone()
+}
+
+/// A TTL, as an expression gives it.
 pub fn ttl<T: GivesTtl>(ttl: T) -> Ttl {
     ttl.into_ttl()
 }
 
-/// Tags, as a closure gives them.
+/// Tags, as an expression or closure gives them.
 pub fn strings<T: GivesTags>(tags: T) -> Vec<String> {
     tags.into_tags()
 }

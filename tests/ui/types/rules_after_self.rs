@@ -29,4 +29,18 @@ impl Service {
     }
 }
 
+struct Db;
+
+#[cached(key = "{id}", tags = [format!("{}:{result}", db.name())])]
+async fn argument(db: Db, id: u32) -> u32 {
+    drop(db);
+    id
+}
+
+impl Db {
+    fn name(&self) -> &str {
+        "db"
+    }
+}
+
 fn main() {}
