@@ -142,9 +142,9 @@ use crate::syntax::options::Macro;
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
 /// page(1).await;
-/// cachemacro::current().evict_tags(["org:7"]).await?;
+/// cachemacro::Cache::current().evict_tags(["org:7"]).await?;
 /// page(1).await;
-/// assert_eq!(cachemacro::current().stats().total.loads, 2);
+/// assert_eq!(cachemacro::Cache::current().stats().total.loads, 2);
 /// # Ok(())
 /// # }
 /// ```

@@ -21,8 +21,8 @@ pub use self::args::EntryArg;
 pub use self::bounds::{CanClone, CanDeserialize, CanSerialize, CanShare, CanStoreErr, NotNested};
 pub use self::call::{Call, call, call_when};
 pub use self::explain::{
-    CarriesError, GivesTags, GivesTtl, Kept, ReturnsErr, Same, StoresNone, carry, held, kept, same, stores_none,
-    strings, ttl,
+    CarriesError, GivesTags, GivesTtl, Kept, ReturnsErr, Same, StoresNone, carry, held, kept, same,
+    stores_none, strings, ttl,
 };
 pub use self::kinds::{Errors, Never, Opaque, Opt, Refused, Res, ResOpt, Shareable, Storing};
 pub use self::path::{key, key_in_trait, key_under};

@@ -162,7 +162,7 @@ async fn lives(id: u32) -> Duration {
 #[test]
 fn tags_ttl_and_unless_follow_the_value() {
     run(async {
-        let cache = cachemacro::current();
+        let cache = cachemacro::Cache::current();
         for id in 0..5 {
             assert_send(load(id)).await.unwrap();
         }
@@ -188,7 +188,7 @@ fn tags_ttl_and_unless_follow_the_value() {
 #[test]
 fn tags_of_arguments_and_value_stand_in_one_list() {
     run(async {
-        let cache = cachemacro::current();
+        let cache = cachemacro::Cache::current();
         for tag in ["mixed", "by:a", "a:o0", "a-2", "o0", "l2"] {
             for _ in 0..2 {
                 assert_send(mixed(2, "a".to_owned())).await;
@@ -216,7 +216,7 @@ fn tags_of_arguments_and_value_stand_in_one_list() {
 #[test]
 fn closures_take_the_arguments_by_position() {
     run(async {
-        let cache = cachemacro::current();
+        let cache = cachemacro::Cache::current();
         for tag in ["n:1", "x:x1"] {
             closure(1, "x".to_owned()).await;
             let before = cache.stats().total.loads;
@@ -246,7 +246,7 @@ fn closures_take_the_arguments_by_position() {
 #[test]
 fn puts_and_evicts_know_the_value() {
     run(async {
-        let cache = cachemacro::current();
+        let cache = cachemacro::Cache::current();
         put(1, "x".to_owned()).await;
         assert!(lives(1).await <= Duration::from_mins(1));
         put(1, String::new()).await;
@@ -269,7 +269,7 @@ fn puts_and_evicts_know_the_value() {
             evict(5, "x".into()).await.unwrap();
             assert!(!entry.has().await.unwrap(), "{tag}");
         }
-        let key = cache.entry::<u32>("document", &(5, "x"));
+        let key = cache.entry::<u32>("document", (5, "x"));
         key.set(&1).await.unwrap();
         evict(5, "x".into()).await.unwrap();
         assert!(!key.has().await.unwrap());
@@ -279,7 +279,7 @@ fn puts_and_evicts_know_the_value() {
 #[test]
 fn other_results_are_none() {
     run(async {
-        let cache = cachemacro::current();
+        let cache = cachemacro::Cache::current();
         let loads = || cache.stats().total.loads;
         for (dry, expected) in [(true, 2), (false, 3)] {
             for _ in 0..2 {
