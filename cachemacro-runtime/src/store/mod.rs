@@ -2,7 +2,7 @@
 //! and no policy; of an entry it reads the fixed part of the header ([`crate::header`]) and nothing else.
 //!
 //! Every method is one round trip on Redis, and each is atomic for the key it writes. Implementations pass
-//! the conformance suite (`tests/tests/store_conformance.rs`).
+//! the conformance suite (`tests/tests/protocol/store_conformance.rs`).
 
 use std::fmt;
 use std::time::Duration;
