@@ -8,7 +8,7 @@
 //! | `None`, `Some(x)` | `%N`, `x` |
 //! | unit, unit struct | `()` |
 //! | enum variant | `.Name`, with what it holds in parentheses |
-//! | sequence | `[a,b]` |
+//! | sequence | `[a,b]`; a `HashSet`'s elements sorted |
 //! | map | `[k=v,…]`, sorted |
 //! | tuple | `(a,b)`; at the top `a:b`, with one element `(a)` |
 //! | struct | `(field=a,other=b)` |
@@ -18,7 +18,7 @@ use std::fmt::{self, Display, Write as _};
 
 use serde::ser::{self, Serialize};
 
-use super::{write_encoded, write_text};
+use super::text::{write_encoded, write_text};
 
 /// Why a value cannot be a key.
 #[derive(Debug)]
@@ -41,17 +41,45 @@ impl ser::Error for Unkeyable {
 
 /// One argument among several: a tuple is one part.
 pub(super) fn write_arg<T: Serialize + ?Sized>(out: &mut String, value: &T) -> Result<(), Unkeyable> {
-    value.serialize(Writer { out, place: Place { text: is_text::<T>(), ..Place::ARGUMENT } })
+    value.serialize(Writer { out, place: Place { known: Known::of::<T>(), ..Place::ARGUMENT } })
 }
 
 /// A whole key: a tuple is as many parts as it has elements.
 pub(super) fn write_key<T: Serialize + ?Sized>(out: &mut String, value: &T) -> Result<(), Unkeyable> {
-    value.serialize(Writer { out, place: Place { text: is_text::<T>(), top: true, ..Place::ARGUMENT } })
+    value.serialize(Writer { out, place: Place { known: Known::of::<T>(), top: true, ..Place::ARGUMENT } })
 }
 
-/// Whether `T` is text whatever its value, so that no value of it could be confused with a number.
-fn is_text<T: ?Sized>() -> bool {
-    names_text(std::any::type_name::<T>())
+/// What the name of a value's type tells, and serde does not.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Known {
+    /// It is text whatever its value, so that no value of it could be confused with a number.
+    Text,
+    /// Its elements come in an order that says nothing: equal sets are equal keys.
+    Set,
+    Nothing,
+}
+
+impl Known {
+    fn of<T: ?Sized>() -> Self {
+        let name = std::any::type_name::<T>();
+        if names_text(name) {
+            Known::Text
+        } else if names_set(name) {
+            Known::Set
+        } else {
+            Known::Nothing
+        }
+    }
+}
+
+fn names_set(name: &str) -> bool {
+    let mut name = name.trim_start_matches('&');
+    for holder in ["alloc::boxed::Box<", "alloc::sync::Arc<", "alloc::rc::Rc<", "core::option::Option<"] {
+        name = name.strip_prefix(holder).unwrap_or(name).trim_start_matches('&');
+    }
+    ["std::collections::hash::set::HashSet<", "hashbrown::set::HashSet<"]
+        .iter()
+        .any(|set| name.starts_with(set))
 }
 
 // The whole name: `Box<str` also begins the name of a box of what the crate `stripe` defines.
@@ -70,7 +98,6 @@ fn names_text(name: &str) -> bool {
 
 /// Where in the key a value stands, which decides how it must be told from its neighbours.
 #[derive(Clone, Copy)]
-#[expect(clippy::struct_excessive_bools, reason = "four independent facts, each named")]
 struct Place {
     /// A tuple here is the list of parts.
     top: bool,
@@ -78,12 +105,12 @@ struct Place {
     nested: bool,
     /// Right inside `Some`.
     optional: bool,
-    /// The type says that this is text.
-    text: bool,
+    /// What the type's name says.
+    known: Known,
 }
 
 impl Place {
-    const ARGUMENT: Place = Place { top: false, nested: false, optional: false, text: false };
+    const ARGUMENT: Place = Place { top: false, nested: false, optional: false, known: Known::Nothing };
     const NESTED: Place = Place { nested: true, ..Place::ARGUMENT };
     /// An element of a tuple at the top.
     const PART: Place = Place::ARGUMENT;
@@ -97,16 +124,20 @@ struct Writer<'a> {
 type Done = Result<(), Unkeyable>;
 
 impl Writer<'_> {
+    fn is_text(&self) -> bool {
+        self.place.known == Known::Text
+    }
+
     fn print(self, value: impl Display) {
         let _ = write!(self.out, "{value}");
     }
 
     fn text(self, text: &str) {
         let mut rest = text.chars();
-        if !self.place.text && is_ambiguous(text) || self.place.nested && text.is_empty() {
+        if !self.is_text() && is_ambiguous(text) || self.place.nested && text.is_empty() {
             self.out.push('\'');
         } else if let Some(first @ ('.' | '\'' | '(' | '[')) = text.chars().next()
-            && (!self.place.text || self.place.nested)
+            && (!self.is_text() || self.place.nested)
         {
             write_encoded(self.out, first);
             rest.next();
@@ -126,7 +157,7 @@ impl Writer<'_> {
 
     fn variant(&mut self, name: &str) {
         self.out.push('.');
-        Writer { out: self.out, place: Place { text: true, ..Place::NESTED } }.text(name);
+        Writer { out: self.out, place: Place { known: Known::Text, ..Place::NESTED } }.text(name);
     }
 }
 
@@ -200,7 +231,7 @@ impl<'a> ser::Serializer for Writer<'a> {
         if self.place.optional {
             self.out.push_str("%S");
         }
-        let place = Place { optional: true, top: false, text: is_text::<T>(), ..self.place };
+        let place = Place { optional: true, top: false, known: Known::of::<T>(), ..self.place };
         value.serialize(Writer { out: self.out, place })
     }
 
@@ -220,7 +251,7 @@ impl<'a> ser::Serializer for Writer<'a> {
     }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _name: &'static str, value: &T) -> Done {
-        value.serialize(Writer { out: self.out, place: Place { text: is_text::<T>(), ..self.place } })
+        value.serialize(Writer { out: self.out, place: Place { known: Known::of::<T>(), ..self.place } })
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -232,19 +263,21 @@ impl<'a> ser::Serializer for Writer<'a> {
     ) -> Done {
         self.variant(variant);
         self.out.push('(');
-        value.serialize(Writer { out: self.out, place: Place { text: is_text::<T>(), ..Place::NESTED } })?;
+        value
+            .serialize(Writer { out: self.out, place: Place { known: Known::of::<T>(), ..Place::NESTED } })?;
         self.out.push(')');
         Ok(())
     }
 
     fn serialize_seq(self, _len: Option<usize>) -> Result<List<'a>, Unkeyable> {
-        Ok(List::open(self.out, "[", "]"))
+        let sorted = (self.place.known == Known::Set).then(Vec::new);
+        Ok(List { sorted, ..List::open(self.out, "[", "]") })
     }
 
     fn serialize_tuple(self, len: usize) -> Result<List<'a>, Unkeyable> {
         // One element alone would be the same as without the tuple around it.
         Ok(if self.place.top && len > 1 {
-            List { out: self.out, separator: ':', close: "", first: true, place: Place::PART }
+            List { out: self.out, separator: ':', close: "", first: true, place: Place::PART, sorted: None }
         } else {
             List::open(self.out, "(", ")")
         })
@@ -292,26 +325,39 @@ struct List<'a> {
     close: &'static str,
     first: bool,
     place: Place,
+    /// The elements so far, where they are to be sorted.
+    sorted: Option<Vec<String>>,
 }
 
 impl<'a> List<'a> {
     fn open(out: &'a mut String, open: &str, close: &'static str) -> Self {
         out.push_str(open);
-        Self { out, separator: ',', close, first: true, place: Place::NESTED }
+        Self { out, separator: ',', close, first: true, place: Place::NESTED, sorted: None }
     }
 
     fn element<T: Serialize + ?Sized>(&mut self, name: Option<&'static str>, value: &T) -> Done {
+        if let Some(sorted) = &mut self.sorted {
+            let mut element = String::new();
+            let place = Place { known: Known::of::<T>(), ..self.place };
+            value.serialize(Writer { out: &mut element, place })?;
+            sorted.push(element);
+            return Ok(());
+        }
         if !std::mem::take(&mut self.first) {
             self.out.push(self.separator);
         }
         if let Some(name) = name {
-            Writer { out: self.out, place: Place { text: true, ..Place::NESTED } }.text(name);
+            Writer { out: self.out, place: Place { known: Known::Text, ..Place::NESTED } }.text(name);
             self.out.push('=');
         }
-        value.serialize(Writer { out: self.out, place: Place { text: is_text::<T>(), ..self.place } })
+        value.serialize(Writer { out: self.out, place: Place { known: Known::of::<T>(), ..self.place } })
     }
 
     fn close(self) {
+        if let Some(mut elements) = self.sorted {
+            elements.sort_unstable();
+            self.out.push_str(&elements.join(","));
+        }
         self.out.push_str(self.close);
     }
 }
@@ -370,7 +416,7 @@ impl ser::SerializeMap for Map<'_> {
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Done {
         let mut text = String::new();
-        key.serialize(Writer { out: &mut text, place: Place { text: is_text::<T>(), ..Place::NESTED } })?;
+        key.serialize(Writer { out: &mut text, place: Place { known: Known::of::<T>(), ..Place::NESTED } })?;
         text.push('=');
         self.key = Some(text);
         Ok(())
@@ -378,8 +424,10 @@ impl ser::SerializeMap for Map<'_> {
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
         let mut entry = self.key.take().ok_or(Unkeyable("a map's value came before its key"))?;
-        value
-            .serialize(Writer { out: &mut entry, place: Place { text: is_text::<T>(), ..Place::NESTED } })?;
+        value.serialize(Writer {
+            out: &mut entry,
+            place: Place { known: Known::of::<T>(), ..Place::NESTED },
+        })?;
         self.entries.push(entry);
         Ok(())
     }

@@ -13,22 +13,19 @@
 //!
 //! Knows nothing of stores, codecs or namespaces.
 
-use std::fmt::{self, Debug, Write as _};
+use std::fmt::{self, Debug};
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::key::part::{KeyPart, Printed};
+use crate::key::text::{KEPT, cut, shorten, write_formatted, write_literal, write_text};
 
 mod args;
 pub(crate) mod part;
+mod text;
 
-/// Longest key, in bytes, without namespace; a longer one keeps its beginning and ends in a hash.
-const MAX_KEY: usize = 200;
-/// What of a longer key is kept.
-const KEPT: usize = MAX_KEY - 2 - 32;
 /// Why types cannot be part of a key: two closures in one function print alike.
 const NAMELESS: &str = "a type parameter is a closure or made of one, and closures have no names to be told apart by: pass \
                         a named function, or take a `fn` pointer or a `Box<dyn Fn>` and let another argument tell which";
@@ -292,72 +289,6 @@ fn names_closure(types: &str) -> bool {
     types.split("{{closure}}").skip(1).any(|rest| !rest.starts_with(['.', ':']))
 }
 
-/// Whether interpolated text may not contain `c` as it is.
-fn is_special(c: char) -> bool {
-    matches!(c, '%' | ':' | '{' | '}') || c.is_whitespace() || c.is_control()
-}
-
-fn write_encoded(out: &mut String, c: char) {
-    let mut buffer = [0; 4];
-    for byte in c.encode_utf8(&mut buffer).bytes() {
-        let _ = write!(out, "%{byte:02X}");
-    }
-}
-
-fn write_text(out: &mut String, text: &str, stop: Option<char>) {
-    for c in text.chars() {
-        if is_special(c) || Some(c) == stop { write_encoded(out, c) } else { out.push(c) }
-    }
-}
-
-/// Literal text of a template keeps its colons; what would clash with marks or cluster hash tags is encoded.
-fn write_literal(out: &mut String, text: &str) {
-    for c in text.chars() {
-        if is_special(c) && c != ':' { write_encoded(out, c) } else { out.push(c) }
-    }
-}
-
-fn write_formatted(
-    out: &mut String,
-    text: fmt::Arguments<'_>,
-    stop: Option<char>,
-    failed: &mut Option<String>,
-) {
-    struct Encoder<'a>(&'a mut String, Option<char>);
-    impl fmt::Write for Encoder<'_> {
-        fn write_str(&mut self, text: &str) -> fmt::Result {
-            write_text(self.0, text, self.1);
-            Ok(())
-        }
-    }
-    if Encoder(out, stop).write_fmt(text).is_err() {
-        *failed = Some("its Display or Debug returned an error".to_owned());
-    }
-}
-
-/// Cuts text to so many bytes at most, between characters.
-fn cut(text: &mut String, most: usize) {
-    let mut end = most.min(text.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.truncate(end);
-}
-
-fn shorten(text: String) -> String {
-    if text.len() <= MAX_KEY {
-        return text;
-    }
-    let digest = Sha256::digest(text.as_bytes());
-    let mut short = text;
-    cut(&mut short, KEPT);
-    short.push_str("%~");
-    for byte in &digest[..16] {
-        let _ = write!(short, "{byte:02x}");
-    }
-    short
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, HashMap};
@@ -365,6 +296,7 @@ mod tests {
     use proptest::prelude::*;
     use serde::Deserialize;
 
+    use super::text::MAX_KEY;
     use super::*;
 
     fn key(value: &(impl Serialize + ?Sized)) -> String {
@@ -571,5 +503,32 @@ mod tests {
             prop_assert_ne!(key(&Loose::Number(number)), key(&Loose::Text(text.clone())));
             prop_assert_ne!(key(&Loose::Number(number)), key(&Loose::Text(number.to_string())));
         }
+    }
+
+    #[test]
+    fn equal_hash_sets_are_equal_keys_wherever_they_stand() {
+        use std::collections::{BTreeSet, HashSet};
+        use std::sync::Arc;
+
+        #[derive(Serialize)]
+        struct Filter {
+            tags: HashSet<String>,
+            page: u32,
+        }
+        // Each set has a hasher of its own, so their orders differ.
+        let set = || (0..50).map(|n| format!("tag {n}")).collect::<HashSet<_>>();
+        let (one, other) = (set(), set());
+        assert_eq!(key(&one), key(&other));
+        assert_eq!(key(&&one), key(&Arc::new(other.clone())));
+        assert_eq!(key(&(1, &one)), key(&(1, &other)));
+        assert_eq!(key(&Some(one.clone())), key(&Some(other.clone())));
+        let filter = |tags: &HashSet<String>| key(&Filter { tags: tags.clone(), page: 1 });
+        assert_eq!(filter(&one), filter(&other));
+        let numbers: HashSet<u32> = [10, 9].into();
+        assert_eq!(key(&numbers), "p:[10,9]", "as text");
+        assert_ne!(key(&numbers), key(&HashSet::from([10, 91])));
+        assert_ne!(key(&HashSet::from(["a,b"])), key(&HashSet::from(["a", "b"])));
+        assert_eq!(key(&BTreeSet::from([1, 2])), "p:[1,2]");
+        assert_eq!(key(&vec![2, 1]), "p:[2,1]", "the order of a list says something");
     }
 }

@@ -25,6 +25,7 @@ mod probe;
 mod samples;
 mod shape;
 mod tracer;
+mod walk;
 
 pub use describe::{CacheSchema, Schema};
 #[doc(hidden)]
@@ -123,7 +124,7 @@ impl Fingerprint {
 /// ```
 pub fn fingerprint_of<T: DeserializeOwned + 'static>() -> Fingerprint {
     remember(TypeId::of::<T>(), Source::Traced, || {
-        let (hash, unseen) = tracer::trace::<T>();
+        let (hash, unseen) = walk::trace::<T>();
         Fingerprint { hash, unseen: unseen.map(|path| leak(&format!("{}: {path}", type_name::<T>()))) }
     })
 }

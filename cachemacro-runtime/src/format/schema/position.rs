@@ -14,11 +14,15 @@ use super::tracer::{Refusal, Tracer, Visit};
 /// One place in the type that is walked.
 #[derive(Clone, Copy)]
 pub(super) struct Position<'t> {
-    pub(super) tracer: &'t Tracer,
-    pub(super) slot: usize,
+    tracer: &'t Tracer,
+    slot: usize,
 }
 
-impl Position<'_> {
+impl<'t> Position<'t> {
+    pub(super) fn at(tracer: &'t Tracer, slot: usize) -> Self {
+        Self { tracer, slot }
+    }
+
     fn sample<V, T: Copy>(self, name: &'static str, samples: &[T]) -> T {
         samples[self.tracer.leaf(self.slot, type_name::<V>(), name).min(samples.len() - 1)]
     }
@@ -140,7 +144,7 @@ impl<'de> Deserializer<'de> for Position<'_> {
     ) -> Result<V::Value, Refusal> {
         self.enter::<V, _>(Kind::Newtype(name), |visit| {
             let inside = self.tracer.child(visit.part, None, 0);
-            self.tracer.visit(inside, |position| visitor.visit_newtype_struct(position))
+            self.tracer.visit(inside, || visitor.visit_newtype_struct(Position::at(self.tracer, inside)))
         })
     }
 
@@ -150,7 +154,7 @@ impl<'de> Deserializer<'de> for Position<'_> {
             if visit.least || !self.tracer.is_open(inside) {
                 return visitor.visit_none();
             }
-            self.tracer.visit(inside, |position| visitor.visit_some(position))
+            self.tracer.visit(inside, || visitor.visit_some(Position::at(self.tracer, inside)))
         })
     }
 
@@ -296,7 +300,8 @@ impl<'de> MapAccess<'de> for &mut Fields<'_> {
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Refusal> {
         let field = self.handed.take().ok_or(Refusal::No)?;
-        self.tracer.visit(self.slot(field), |position| seed.deserialize(position))
+        let slot = self.slot(field);
+        self.tracer.visit(slot, || seed.deserialize(Position::at(self.tracer, slot)))
     }
 }
 
@@ -330,7 +335,7 @@ impl<'de> SeqAccess<'de> for Elements<'_> {
             return Ok(None);
         }
         self.next += 1;
-        self.tracer.visit(slot, |position| seed.deserialize(position)).map(Some)
+        self.tracer.visit(slot, || seed.deserialize(Position::at(self.tracer, slot))).map(Some)
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -354,11 +359,11 @@ impl<'de> MapAccess<'de> for Entries<'_> {
             return Ok(None);
         }
         self.left -= 1;
-        self.tracer.visit(self.key, |position| seed.deserialize(position)).map(Some)
+        self.tracer.visit(self.key, || seed.deserialize(Position::at(self.tracer, self.key))).map(Some)
     }
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Refusal> {
-        self.tracer.visit(self.value, |position| seed.deserialize(position))
+        self.tracer.visit(self.value, || seed.deserialize(Position::at(self.tracer, self.value)))
     }
 }
 
@@ -397,7 +402,7 @@ impl<'de> VariantAccess<'de> for Choice<'_> {
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Refusal> {
         self.holds(Payload::Newtype);
         let inside = self.tracer.child(self.visit.part, Some(self.variant), 0);
-        self.tracer.visit(inside, |position| seed.deserialize(position))
+        self.tracer.visit(inside, || seed.deserialize(Position::at(self.tracer, inside)))
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Refusal> {

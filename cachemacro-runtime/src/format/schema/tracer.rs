@@ -1,56 +1,16 @@
-//! The passes that walk a type, and what a refusal means.
-//!
-//! One pass drives `Deserialize` once, with the samples and variants that are next in turn. Each pass must learn
-//! something (a new part, a variant explored, a sample refused), or it was the last.
-//!
-//! Where one place holds now this, now that (the content behind a tag, which is an enum without payloads), such enums go
-//! around until a whole round has brought nothing new.
-//!
-//! Recursion ends because a part that is met inside itself gets the least that it takes: no option, no element, a
-//! variant that is known to be made.
+//! What is learned while a type is walked, and what a refusal means.
 
 use std::cell::RefCell;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use serde::de::{self, DeserializeOwned};
+use serde::de;
 
-use super::position::Position;
 use super::shape::{Kind, PartId, Payload, Slot, SlotId, State};
 
 /// A trace that takes longer than this many steps ends, and what it did not reach is unseen.
-const MAX_STEPS: usize = 1 << 20;
+pub(super) const MAX_STEPS: usize = 1 << 20;
 /// Elements of an array that are told apart; what lies beyond shares the last one. (Tuples are shorter.)
 const MAX_ELEMENTS: usize = 64;
-
-/// The fingerprint of `T`, and the way to the first place that could not be seen.
-pub(super) fn trace<T: DeserializeOwned>() -> (u64, Option<String>) {
-    let tracer = Tracer::default();
-    let root = tracer.new_slot();
-    let mut quiet = 0;
-    let failure = loop {
-        let before = tracer.progress();
-        // A type's `Deserialize` may not be ready for samples. Its bug must not become ours.
-        let pass = catch_unwind(AssertUnwindSafe(|| {
-            tracer.visit(root, |position| T::deserialize(position).map(drop))
-        }));
-        if pass.is_err() {
-            break Some("panicked at a sample value");
-        }
-        let mut state = tracer.state.borrow_mut();
-        if state.steps > MAX_STEPS {
-            break Some("too large to be walked");
-        }
-        quiet = if state.progress == before { quiet + 1 } else { 0 };
-        if quiet >= state.round() {
-            break None;
-        }
-        state.pass += 1;
-    };
-    let state = tracer.state.into_inner();
-    let unseen = failure.map(String::from).or_else(|| state.unseen(root));
-    (state.hash(root), unseen)
-}
 
 /// Why a walk did not come back with a value.
 #[derive(Debug)]
@@ -86,7 +46,7 @@ impl de::Error for Refusal {
 /// The state, shared by all positions of a walk. Never borrowed while foreign code runs.
 #[derive(Debug, Default)]
 pub(super) struct Tracer {
-    state: RefCell<State>,
+    pub(super) state: RefCell<State>,
 }
 
 /// What a compound part is walked with.
@@ -99,7 +59,7 @@ pub(super) struct Visit {
 }
 
 impl Tracer {
-    fn progress(&self) -> usize {
+    pub(super) fn progress(&self) -> usize {
         self.state.borrow().progress
     }
 
@@ -110,21 +70,21 @@ impl Tracer {
         state.progress += 1;
     }
 
-    fn new_slot(&self) -> SlotId {
+    pub(super) fn new_slot(&self) -> SlotId {
         let mut state = self.state.borrow_mut();
         state.slots.push(Slot::default());
         state.slots.len() - 1
     }
 
     /// Walks one place, and decides what a refusal means for it.
-    pub(super) fn visit<'t, T>(
-        &'t self,
+    pub(super) fn visit<T>(
+        &self,
         slot: SlotId,
-        walk: impl FnOnce(Position<'t>) -> Result<T, Refusal>,
+        walk: impl FnOnce() -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
         let before = self.progress();
         let least = self.state.borrow().least;
-        let refusal = match walk(Position { tracer: self, slot }) {
+        let refusal = match walk() {
             Ok(value) => return Ok(value),
             Err(refusal) => refusal,
         };

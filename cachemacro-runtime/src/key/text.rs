@@ -1,0 +1,76 @@
+//! How text stands in a key: encoded so that nothing is ambiguous, and cut so that nothing is too long.
+
+use std::fmt::{self, Write as _};
+
+use sha2::{Digest, Sha256};
+
+/// Longest key, in bytes, without namespace; a longer one keeps its beginning and ends in a hash.
+pub(super) const MAX_KEY: usize = 200;
+/// What of a longer key is kept.
+pub(super) const KEPT: usize = MAX_KEY - 2 - 32;
+
+/// Whether interpolated text may not contain `c` as it is.
+fn is_special(c: char) -> bool {
+    matches!(c, '%' | ':' | '{' | '}') || c.is_whitespace() || c.is_control()
+}
+
+pub(super) fn write_encoded(out: &mut String, c: char) {
+    let mut buffer = [0; 4];
+    for byte in c.encode_utf8(&mut buffer).bytes() {
+        let _ = write!(out, "%{byte:02X}");
+    }
+}
+
+pub(super) fn write_text(out: &mut String, text: &str, stop: Option<char>) {
+    for c in text.chars() {
+        if is_special(c) || Some(c) == stop { write_encoded(out, c) } else { out.push(c) }
+    }
+}
+
+/// Literal text of a template keeps its colons; what would clash with marks or cluster hash tags is encoded.
+pub(super) fn write_literal(out: &mut String, text: &str) {
+    for c in text.chars() {
+        if is_special(c) && c != ':' { write_encoded(out, c) } else { out.push(c) }
+    }
+}
+
+pub(super) fn write_formatted(
+    out: &mut String,
+    text: fmt::Arguments<'_>,
+    stop: Option<char>,
+    failed: &mut Option<String>,
+) {
+    struct Encoder<'a>(&'a mut String, Option<char>);
+    impl fmt::Write for Encoder<'_> {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            write_text(self.0, text, self.1);
+            Ok(())
+        }
+    }
+    if Encoder(out, stop).write_fmt(text).is_err() {
+        *failed = Some("its Display or Debug returned an error".to_owned());
+    }
+}
+
+/// Cuts text to so many bytes at most, between characters.
+pub(super) fn cut(text: &mut String, most: usize) {
+    let mut end = most.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+}
+
+pub(super) fn shorten(text: String) -> String {
+    if text.len() <= MAX_KEY {
+        return text;
+    }
+    let digest = Sha256::digest(text.as_bytes());
+    let mut short = text;
+    cut(&mut short, KEPT);
+    short.push_str("%~");
+    for byte in &digest[..16] {
+        let _ = write!(short, "{byte:02x}");
+    }
+    short
+}
