@@ -1,8 +1,8 @@
 //! `#[cache_config]`: defaults for the attributes inside an `impl` or trait.
 //!
-//! The attributes inside are rewritten before they are expanded: what they do not say themselves is added as
-//! `__inherited(…)`, whose tokens keep their place, so that a mistake in a default is underlined where the default
-//! stands. A function that `entry` names in a trait's `impl` moves into an inherent one.
+//! The attributes inside are rewritten before they are expanded: each gets the defaults that it does not override, as
+//! `__inherited(…)`. The tokens keep their spans, so that a mistake in a default is underlined at the default. In a
+//! trait's `impl`, the functions that `entry` names move into an inherent `impl`.
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
@@ -55,7 +55,7 @@ pub(crate) fn rewrite(options: TokenStream, tokens: TokenStream) -> TokenStream 
     quote!(#errors #item)
 }
 
-/// Rewrites the attributes of an `impl`. Gives the functions that its entries come from, where it is a trait's.
+/// Rewrites the attributes of an `impl`. Returns the entry functions that move out of it, if it is a trait's.
 fn rewrite_impl(
     item: &mut ItemImpl,
     defaults: &Options,
@@ -101,7 +101,7 @@ fn inherit(meta: &mut Meta, defaults: &Options) {
     }
 }
 
-/// Whether a default is for this attribute. With `entry`, the entry has most of what the defaults say.
+/// Whether a default applies to this attribute. Most do not apply beside `entry`, because the entry has them itself.
 fn applies(name: &str, this: Macro, options: &Options) -> bool {
     if !options::takes(this, name) || options.has(name) {
         return false;
@@ -129,7 +129,7 @@ struct Annotated {
     when: Vec<TokenStream>,
 }
 
-/// The `#[cached]` attributes of a function. Their mistakes are reported when they are expanded themselves.
+/// The `#[cached]` attributes of a function. Mistakes in them are ignored here: their own expansion reports them.
 fn annotated(attrs: &mut [syn::Attribute], function: impl ToTokens) -> Vec<Annotated> {
     let mut found = Vec::new();
     attrs::each(attrs, &mut |meta, when| {
@@ -157,7 +157,7 @@ struct TraitImpl {
 }
 
 impl TraitImpl {
-    /// The prefix of an attribute whose entry comes from a function that is moved.
+    /// The prefix of an attribute whose entry function is moved. Reports where it cannot be moved.
     fn moved(&self, meta: &mut Meta, errors: &Errors) -> Option<String> {
         Macro::of(meta.path()).filter(|this| *this == Macro::Cached)?;
         let options = options::parse(Macro::Cached, tokens_of(meta), &Errors::default());
@@ -181,8 +181,8 @@ impl TraitImpl {
         None
     }
 
-    /// Tells an attribute which trait it is in, because the function that its entry comes from will not be; and those
-    /// that write to such an entry by prefix and key.
+    /// Tells an attribute which trait it is in, so that its keys are those of the entry function, which is outside of the
+    /// trait. Attributes that write by prefix and key to such an entry are told too.
     fn mark(&self, meta: &mut Meta, moved: &[String]) {
         let Some(this) = Macro::of(meta.path()) else { return };
         let options = options::parse(this, tokens_of(meta), &Errors::default());
@@ -195,7 +195,7 @@ impl TraitImpl {
         }
     }
 
-    /// A parameter that the type does not have.
+    /// A type or const parameter of the `impl` that its type does not mention, so that an inherent `impl` cannot have it.
     fn loose_parameter(&self) -> Option<&syn::Ident> {
         let names = self.generics.params.iter().filter_map(|param| match param {
             GenericParam::Type(param) => Some(&param.ident),
@@ -215,14 +215,14 @@ impl TraitImpl {
         let entry = self.with_associated_types(entry);
         let TraitImpl { self_ty, generics, attrs, .. } = self;
         let (params, _, clause) = generics.split_for_impl();
-        // Where the type is defined elsewhere, the compiler underlines this.
+        // If the type is defined in another crate, the compiler's error underlines these tokens.
         let at = model.function.as_ref()?.name.span();
         let self_ty: TokenStream =
             self_ty.to_token_stream().into_iter().map(|token| located_at(token, at)).collect();
         Some(quote_spanned!(at=> #(#attrs)* #(#[cfg(#when)])* impl #params #self_ty #clause { #entry }))
     }
 
-    /// `Self::Id` of the trait, which an inherent `impl` must ask for by the trait's name.
+    /// Writes `Self::Id` as `<Self as Trait>::Id`, because associated types have no short form in an inherent `impl`.
     fn with_associated_types(&self, function: TokenStream) -> TokenStream {
         struct Associated<'a>(&'a Path);
         impl VisitMut for Associated<'_> {
@@ -246,7 +246,7 @@ impl TraitImpl {
     }
 }
 
-/// What a type is that cannot have functions of its own outside of where it is defined, as far as the spelling tells.
+/// Names a type that surely is foreign, such as `Arc<…>`, and so can have no inherent functions; by its spelling.
 fn foreign(ty: &Type) -> Option<String> {
     const HOLDERS: &[&str] = &["Arc", "Box", "Option", "Pin", "Rc", "Vec"];
     match unwrap_type(ty) {

@@ -1,5 +1,5 @@
-//! What is to be generated: every choice made, every name checked. [`crate::expand`] turns it into tokens and cannot
-//! fail.
+//! What is to be generated. Every choice is made and every name checked, also what waits for `result` (`late`), so that
+//! [`crate::expand`] asks nothing and cannot fail.
 
 use proc_macro2::{Ident, Span};
 use syn::{Expr, Pat, Path, Type, Visibility};
@@ -17,25 +17,25 @@ pub(crate) struct Cached {
     pub(crate) rules: RulesModel,
     pub(crate) stores_none: Option<Span>,
     pub(crate) stores_err: Option<StoresErr>,
-    /// The function to generate, too.
+    /// The entry function to generate beside it.
     pub(crate) function: Option<EntryFn>,
 }
 
-/// `cache_err`.
+/// Errors are stored: `cache_err`.
 pub(crate) struct StoresErr {
     pub(crate) span: Span,
-    /// Whether it is a default, which functions without an `Err` may have too.
+    /// Whether `#[cache_config]` set it. Then it does not apply to functions that return no `Result`.
     pub(crate) inherited: bool,
 }
 
 /// A function under `#[cache_put]` and `#[cache_evict]` attributes.
 pub(crate) struct Writing {
     pub(crate) facade: Path,
-    /// Whether there is a put among them, so that the return type must be a value.
+    /// Whether there is a put among them, so that the return type must be cacheable.
     pub(crate) puts: bool,
     pub(crate) return_errors: Option<Span>,
-    /// The paths of the attributes that this one took along. They are mentioned once more, so that their imports are
-    /// used.
+    /// The paths of the attributes below, which the first one expands together with itself. The expansion mentions them
+    /// once, so that their imports do not become unused.
     pub(crate) taken: Vec<Path>,
     pub(crate) attributes: Vec<WriteAttr>,
 }
@@ -81,11 +81,11 @@ impl PutTarget {
     }
 }
 
-/// Everything that makes an `Entry`.
+/// Everything that an `Entry` is made of.
 pub(crate) struct EntryParts {
     pub(crate) policy: Policy,
     pub(crate) cache: Option<Expr>,
-    /// The trait whose `impl` the function is in, where the key must be the same outside of it.
+    /// The trait whose `impl` the function is in, if its entry function is outside of that `impl`.
     pub(crate) of_trait: Option<OfTrait>,
     pub(crate) prefix: Option<Expr>,
     pub(crate) types: Vec<TypePart>,
@@ -108,18 +108,18 @@ pub(crate) struct Policy {
     pub(crate) version: Option<Expr>,
 }
 
-/// What tells two instantiations apart.
+/// A type or constant that is part of the key, because it tells two instantiations of a function apart.
 pub(crate) enum TypePart {
     Type(Ident),
     Const(Ident),
-    /// The type of an argument that is `impl Trait`: its index, and the name that it, or a part of it, goes by.
+    /// The type of an argument that is `impl Trait`: the argument's index, and a name that its pattern binds.
     Arg(usize, Ident),
 }
 
 /// How the arguments make up the key.
 pub(crate) enum Key {
     Template(Vec<Part>),
-    /// Arguments: the index, and the name that the argument, or a part of it, goes by.
+    /// Arguments: the index, and a name that the argument's pattern binds.
     Args(Vec<(usize, Ident)>),
     Value(Box<Value>),
 }
@@ -135,17 +135,17 @@ impl Key {
     }
 }
 
-/// An expression of the user's.
+/// An expression of the user's. A closure is stored as its body and `lets`.
 #[derive(Clone)]
 pub(crate) struct Value {
-    /// What a closure's parameters stand for; empty where it is no closure.
+    /// The closure's parameters; empty if it is no closure.
     pub(crate) lets: Vec<Let>,
     pub(crate) expr: Expr,
     /// The closure's own return type.
     pub(crate) ty: Option<Type>,
     /// Whether it says `return` or `?`, which must not leave the function around it.
     pub(crate) returns: bool,
-    /// Whether bare names of arguments in it are borrowed.
+    /// Whether arguments that stand bare in a tuple or array of it are borrowed.
     pub(crate) borrows: bool,
     /// Whether it mentions `result`, and so is known only after the body.
     pub(crate) late: bool,
@@ -153,7 +153,7 @@ pub(crate) struct Value {
 }
 
 impl Value {
-    /// The names that its closure binds.
+    /// The names that the closure's parameters bind.
     pub(crate) fn bound(&self) -> Vec<Ident> {
         self.lets.iter().flat_map(|bound| names_in(&bound.pat)).collect()
     }
@@ -192,11 +192,11 @@ fn has_late_hole(parts: &[Part]) -> bool {
     parts.iter().any(|part| matches!(part, Part::Hole(hole) if hole.late))
 }
 
-/// What is asked when there is a value: whether it is stored, how long, and under which further tags.
+/// What is asked about the value, after the body: whether it is stored, how long, and under which further tags.
 #[derive(Default)]
 pub(crate) struct RulesModel {
     pub(crate) unless: Option<Value>,
-    /// Mentions `result`; so does each of the tags.
+    /// Mentions `result`, as each of the tags does. `unless` need not.
     pub(crate) ttl: Option<Value>,
     pub(crate) tags: Vec<Tag>,
 }
@@ -207,11 +207,11 @@ impl RulesModel {
     }
 }
 
-/// A generated function that gives the entry.
+/// The function that `entry` names.
 pub(crate) struct EntryFn {
     pub(crate) vis: Visibility,
     pub(crate) name: Ident,
-    /// What is stored, as far as the spelling tells.
+    /// The type of the value: the option `value`, or a guess by the spelling of the return type, which the expansion proves.
     pub(crate) value: Type,
     /// Whether it takes `&self`.
     pub(crate) takes_self: bool,

@@ -16,7 +16,7 @@ use crate::syntax::options::{self, Macro, Options, TAKEN};
 use crate::tokens::errors::Errors;
 use crate::{check, expand};
 
-/// What `expand` gives. Where it panics, that is a bug of this crate: the user is told so, and keeps `item`.
+/// Calls `expand`. A panic in it is a bug of this crate: the output is then an error that asks for a report, and `item`.
 pub(crate) fn guarded(item: &TokenStream, expand: impl FnOnce(TokenStream) -> TokenStream) -> TokenStream {
     catch_unwind(AssertUnwindSafe(|| expand(item.clone()))).unwrap_or_else(|panic| {
         let report = concat!(env!("CARGO_PKG_REPOSITORY"), "/issues");
@@ -34,7 +34,7 @@ fn words_of(panic: &(dyn Any + Send)) -> &str {
     literal.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic without words")
 }
 
-/// One attribute on one function.
+/// Expands one attribute on one function.
 pub(crate) fn expand(this: Macro, options: TokenStream, tokens: TokenStream) -> TokenStream {
     if options.to_string() == TAKEN {
         return tokens;
@@ -74,7 +74,7 @@ fn cached(options: &Options, item: &Item, errors: Errors) -> TokenStream {
     quote!(#errors #function #entry)
 }
 
-/// This attribute and those below it, which it takes along.
+/// This attribute, and the `#[cache_put]`s and `#[cache_evict]`s below it, which it removes and expands with itself.
 fn stacked(first: (Macro, Options), item: &mut Item, errors: &Errors) -> Vec<(Macro, Options)> {
     let mut attributes = vec![first];
     item.attrs.retain(|attr| {
@@ -166,8 +166,8 @@ async fn user(id: u64) -> Result<Option<User>, Error> {
             r#".with_tags([ cachemacro_::string("users"), cachemacro_::TagBuilder::new() .literal("doc:")"#,
             ".unless(|result| result.is_draft)",
             ".ttl(|result| cachemacro_::ttl( if result.premium { LONG } else { SHORT }, ))",
-            ".tags({ let text_1 = cachemacro_::display_text(&id); move |__result| cachemacro_::strings([",
-            ".display(&__result.org, ::core::option::Option::None)",
+            ".tags({ let text_1 = cachemacro_::display_text(&id); move |result| cachemacro_::strings([",
+            ".display(&result.org, ::core::option::Option::None)",
         ] {
             assert!(text.contains(part), "{part} is not in {text}");
         }

@@ -27,7 +27,7 @@ fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
     let facade = facade(&input.attrs)?;
     let schema = quote!(#facade::schema);
     let parts = match &input.data {
-        // What is stored is the other type.
+        // With `from`, serde stores the other type, so the shape is that one's.
         Data::Struct(_) | Data::Enum(_) if let Some(from) = read_from(&input.attrs)? => {
             quote!(schema.part("", "", |schema| (&&&#schema::Probe::<#from>::NEW).describe(schema));)
         }
@@ -127,7 +127,8 @@ fn facade(attributes: &[Attribute]) -> syn::Result<Path> {
     Ok(facade.unwrap_or_else(|| parse_quote!(::cachemacro)))
 }
 
-/// What the `#[serde(…)]` attributes say, token by token: how a whole stream is printed may differ between compilers.
+/// The text of the `#[serde(…)]` attributes, printed token by token: how a whole stream is printed may differ between
+/// compilers.
 fn serde_attributes(attributes: &[Attribute]) -> String {
     let mut text = String::new();
     for list in serde_lists(attributes) {

@@ -1,7 +1,7 @@
 //! The user's expressions, made to fit where they are put.
 //!
-//! In the function arguments are what they are; in the function that `entry` generates they are references, so names
-//! become `(*name)`. Either way a name that stands bare in a tuple, or in the call of an `entry` function, is
+//! In the function, arguments have their own types. In the function that `entry` names they are references, so `name`
+//! becomes `(*name)` there. In both, an argument that stands bare in a tuple, or in the call of an entry function, is
 //! borrowed, so that the body can still move it.
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
@@ -26,14 +26,14 @@ pub(crate) enum Place {
     Entry,
 }
 
-/// A reference to something, underlined like it.
+/// `&` before the tokens, with their span.
 pub(crate) fn reference(to: impl ToTokens) -> TokenStream {
     let span = pointing_at(&to);
     let to = to.to_token_stream();
     quote_spanned!(span=> &#to)
 }
 
-/// A reference to an argument, of the same type wherever it is.
+/// A reference to an argument; it has the same type in the function and in the entry function.
 pub(crate) fn argument(name: &Ident, item: &Item, place: Place) -> TokenStream {
     match place {
         Place::Entry if !item.is_reference(name) => name.to_token_stream(),
@@ -41,7 +41,7 @@ pub(crate) fn argument(name: &Ident, item: &Item, place: Place) -> TokenStream {
     }
 }
 
-/// The value as one expression.
+/// The value as one expression: a closure becomes a block that binds its parameters.
 pub(crate) fn placed(value: &Value, item: &Item, place: Place) -> TokenStream {
     let expr = fitted_value(value, item, place);
     let mixed = Span::mixed_site();
@@ -64,8 +64,8 @@ pub(crate) fn by_reference(of: &Value, item: &Item, place: Place) -> TokenStream
     if binds_less && of.lets.is_empty() { reference(quote!((#tokens))) } else { reference(tokens) }
 }
 
-/// The placeholders as the place needs them: what they begin with is dereferenced by itself, and what is passed to
-/// methods is not.
+/// The template with its placeholders fitted to the place. Method calls dereference what a placeholder begins with, so only
+/// the arguments of methods and indexes change.
 pub(crate) fn template(parts: &[Part], item: &Item, place: Place) -> Vec<Part> {
     let fitted = |part: &Part| match part {
         Part::Hole(hole) if place == Place::Entry => {
@@ -95,7 +95,7 @@ fn fit_passed(expr: &mut Expr, item: &Item) {
     }
 }
 
-/// All bindings at once, because one may have the name of what another stands for.
+/// `let (page, id) = (&id, &page);`: one statement, because a parameter may have the name of another argument.
 fn bindings(lets: &[Let], item: &Item, place: Place) -> TokenStream {
     let mixed = Span::mixed_site();
     let name = |bound: &Let| item.args[bound.arg].ident();
@@ -117,12 +117,12 @@ fn bindings(lets: &[Let], item: &Item, place: Place) -> TokenStream {
     quote_spanned!(mixed=> let (#(#pats),*) #annotation = (#(#from),*);)
 }
 
-/// The value's expression, without what its closure binds, with names as the place needs them.
+/// The value's expression, fitted to the place. Names that its closure binds are left alone.
 pub(crate) fn fitted_value(value: &Value, item: &Item, place: Place) -> Expr {
     fitted(&value.expr, item, place, &value.bound(), value.borrows)
 }
 
-/// The expression with names as the place needs them.
+/// The expression, fitted to the place. Names in `bound` are left alone.
 pub(crate) fn fitted(expr: &Expr, item: &Item, place: Place, bound: &[Ident], borrows: bool) -> Expr {
     let mut expr = expr.clone();
     let names: Vec<&Ident> = item.names().filter(|name| !bound.contains(name)).collect();
@@ -136,7 +136,7 @@ pub(crate) fn fitted(expr: &Expr, item: &Item, place: Place, bound: &[Ident], bo
     expr
 }
 
-/// Whether it is one of them, written with `r#` or without.
+/// Whether a name is among `names`, written with `r#` or without.
 fn is_among(name: &Ident, names: &[&Ident]) -> bool {
     names.iter().any(|one| one.unraw() == name.unraw())
 }
@@ -149,7 +149,8 @@ fn is_bare<'a>(expr: &'a Expr, names: &[&Ident]) -> Option<&'a Ident> {
     }
 }
 
-/// Borrows the arguments among the elements of a tuple or array, and of a `vec!` of nothing else.
+/// Borrows arguments, and fields of `result`, that are elements of a tuple or array; and the arguments of a `vec!` that has
+/// only arguments.
 fn borrow_bare(expr: &mut Expr, names: &[&Ident]) {
     let elements = match expr {
         Expr::Tuple(tuple) => &mut tuple.elems,
@@ -183,7 +184,7 @@ pub(crate) fn borrowed(expr: &Expr) -> Expr {
     parse_quote_spanned!(span=> &#expr)
 }
 
-/// `result.name`, which cannot be moved out of the value.
+/// Whether an expression is a field of the value, as in `result.name`, which cannot be moved out of it.
 pub(crate) fn is_field_of_result(expr: &Expr) -> bool {
     let Expr::Field(field) = expr else { return false };
     match &*field.base {
@@ -198,7 +199,7 @@ fn borrow_if_bare(expr: &mut Expr, names: &[&Ident]) {
     }
 }
 
-/// Borrows the bare arguments of the call that gives an entry, which the entry's own setters may follow.
+/// Borrows the bare arguments in the call of an entry function, which calls such as `.with_tags(…)` may follow.
 pub(crate) fn borrow_in_call(expr: &Expr, item: &Item) -> Expr {
     let names: Vec<&Ident> = item.names().collect();
     let mut expr = expr.clone();
@@ -223,14 +224,14 @@ fn borrow_arguments(expr: &mut Expr, names: &[&Ident]) {
     }
 }
 
-/// `id` to `(*id)`.
+/// Rewrites `id` to `(*id)`.
 struct Dereference<'a> {
     names: &'a [&'a Ident],
-    /// What the expression itself binds, where it is seen.
+    /// The names that the expression itself binds, in the current scope.
     locals: Vec<Ident>,
-    /// Whether any of the names was there.
+    /// Whether one of the names was found.
     changed: bool,
-    /// Whether one may be there, where no syntax tells what it is.
+    /// Whether one of the names is among the tokens of a macro call, where it may be anything.
     hidden: bool,
 }
 
@@ -244,14 +245,14 @@ impl<'n> Dereference<'n> {
         is_bare(expr, self.names).filter(|name| !is_among(name, &locals))
     }
 
-    /// Looks for the names where no syntax tells what they are.
+    /// Looks for the names among tokens whose syntax is not known.
     fn look(&mut self, tokens: &TokenStream) {
         let locals: Vec<&Ident> = self.locals.iter().collect();
         let mut names = self.names.iter().filter(|name| !is_among(name, &locals));
         self.hidden |= names.any(|name| mentions(tokens.clone(), &name.to_string()));
     }
 
-    /// Visits something whose names are not seen outside of it.
+    /// Visits a scope. The names that it binds are forgotten afterwards.
     fn within(&mut self, visit: impl FnOnce(&mut Self)) {
         let outside = self.locals.len();
         visit(self);
@@ -259,7 +260,7 @@ impl<'n> Dereference<'n> {
     }
 }
 
-/// What macros are given.
+/// The arguments of macro calls.
 impl Dereference<'_> {
     /// `"{} {n}", id, n = page` or `id; 3`
     fn list(&mut self, input: ParseStream<'_>) -> syn::Result<TokenStream> {
@@ -377,10 +378,10 @@ impl VisitMut for Dereference<'_> {
         });
     }
 
-    /// Items see none of these names.
+    /// An item does not see the names of the function around it.
     fn visit_item_mut(&mut self, _: &mut syn::Item) {}
 
-    /// Of macros, those are seen into that are known to take expressions. What others make of a name, no syntax tells.
+    /// Only the arguments of `format!`, `format_args!`, `vec!` and `matches!` are rewritten; other macros may have any syntax.
     fn visit_macro_mut(&mut self, mac: &mut syn::Macro) {
         self.look(&mac.tokens);
         let name = mac.path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default();
@@ -394,13 +395,14 @@ impl VisitMut for Dereference<'_> {
         };
         match fitted {
             Ok(fitted) if self.changed => mac.tokens = fitted,
-            // As it was written: not parsed, or without any of the names.
+            // The tokens stay as they are: they could not be parsed, or mention none of the names.
             _ => self.changed = outside,
         }
     }
 }
 
-/// Whether the expression means `name`, or may where its syntax is not known, and not a binding of its own by that name.
+/// Whether the expression mentions the variable `name`, or may do so inside a macro call. A binding of its own by that name
+/// does not count.
 fn means(expr: &Expr, name: &Ident) -> bool {
     let names = [name];
     let mut dereference = Dereference::of(&names);
@@ -413,7 +415,7 @@ pub(crate) fn says_result(expr: &Expr) -> bool {
     means(expr, &Ident::new("result", Span::call_site()))
 }
 
-/// The arguments that a value needs: those that its closure's parameters stand for, and those that it mentions.
+/// The arguments that a value needs: those that its closure takes, and those that it mentions.
 pub(crate) fn arguments_in(value: &Value, item: &Item) -> Vec<Ident> {
     let bound = value.bound();
     let stood_for = value.lets.iter().filter_map(|bound| item.args[bound.arg].ident());
@@ -426,7 +428,7 @@ pub(crate) fn arguments_said(tokens: &TokenStream, item: &Item) -> Vec<Ident> {
     item.names().filter(|name| mentions(tokens.clone(), &name.to_string())).cloned().collect()
 }
 
-/// The statements that clone what is mentioned when the body has moved the arguments.
+/// The statements that clone arguments for after the body, which moves them.
 pub(crate) fn clones(names: &[Ident], private: &Ident) -> TokenStream {
     let mixed = Span::mixed_site();
     let each_once = names.iter().enumerate().filter(|(at, name)| !names[..*at].contains(name));

@@ -1,4 +1,4 @@
-//! The rules of `entry`.
+//! The function that `entry` names: which arguments it takes, and what it cannot do.
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
@@ -66,7 +66,7 @@ impl Checker<'_> {
         })
     }
 
-    /// The names that a value shared with the `entry` function needs.
+    /// The arguments, and `self`, that an option needs whose value the `entry` function computes too.
     fn shared(&self, value: &Value, option: &str) -> Vec<String> {
         if leaving(&value.expr).awaits {
             self.errors.push(
@@ -79,7 +79,7 @@ impl Checker<'_> {
         said.into_iter().chain(says_self(tokens).then(|| "self".to_owned())).collect()
     }
 
-    /// The names that a template mentions.
+    /// The arguments, and `self`, that a template mentions.
     fn said_in(&self, parts: &[Part]) -> Vec<String> {
         let said = |tokens: &TokenStream| {
             let own = says_self(tokens.clone()).then(|| "self".to_owned());

@@ -1,4 +1,4 @@
-//! What the key is made of.
+//! The key: from the option `key`, or from all arguments.
 
 use proc_macro2::{Ident, Span};
 use syn::ext::IdentExt;
@@ -11,7 +11,8 @@ use crate::syntax::template::Part;
 use crate::tokens::errors::listed;
 
 impl Checker<'_> {
-    /// What tells instantiations apart: type parameters, const parameters, `impl Trait`.
+    /// The parts of the key that tell instantiations of a generic function apart: type parameters, const parameters, and
+    /// the types of arguments that are `impl Trait`.
     pub(super) fn types(&self) -> Vec<TypePart> {
         let generics = self.item.sig.generics.params.iter().filter_map(|param| match param {
             GenericParam::Type(param) => Some(TypePart::Type(param.ident.clone())),
@@ -79,7 +80,7 @@ impl Checker<'_> {
         }
     }
 
-    /// A template without placeholders does not say the names of arguments.
+    /// A template without placeholders that consists of arguments' names is a mistake: its braces are missing.
     fn no_name_is_text(&self, parts: &[Part], span: Span) {
         let [Part::Text(text)] = parts else { return };
         let is_name = |part: &&str| self.item.find(part).is_some();

@@ -1,5 +1,7 @@
-//! What waits for `result`: it is asked when the body has run and has taken the arguments, by a put through the entry
-//! too.
+//! What waits for `result`, and what it may mention.
+//!
+//! It is evaluated after the body, which has taken the arguments and maybe `self`. With `entry`, a put evaluates it too,
+//! and a put has none of the function's arguments.
 
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
@@ -15,7 +17,7 @@ use crate::syntax::template::{Hole, Part};
 use crate::tokens::mentions::find;
 use crate::values::{arguments_in, arguments_said, says_result};
 
-/// What is asked about the value; a TTL and tags that are known before it.
+/// What is asked about the value; then the TTL and the tags that are known before the body.
 type Rules = (RulesModel, Option<Value>, Vec<Tag>);
 
 impl Checker<'_> {
@@ -29,8 +31,7 @@ impl Checker<'_> {
         (RulesModel { unless, ttl: late_ttl, tags: late_tags }, ttl, tags)
     }
 
-    /// Where an argument is called `result`, options must not leave open which is meant. Templates are looked at when
-    /// they are read.
+    /// An option cannot mention `result` where an argument is called so too. Templates are checked where they are parsed.
     pub(super) fn result_is_no_argument(&self) {
         if self.item.find("result").is_none() {
             return;
@@ -47,7 +48,8 @@ impl Checker<'_> {
         }
     }
 
-    /// When the value is there, the body has taken a `self` that is no shared reference. A clone can stand in for it.
+    /// Rules run after the body, which has taken `self` unless it is a shared reference. Then they use a clone of it, which
+    /// an exclusive reference does not have.
     pub(super) fn rules_can_have_self(&self, rules: &RulesModel) {
         let Some(receiver) = self.item.receiver.as_ref().filter(|_| !self.item.self_is_shared()) else {
             return;
@@ -70,7 +72,7 @@ impl Checker<'_> {
         }
     }
 
-    /// With `entry`, puts ask the same about the value, and they know no arguments.
+    /// With `entry`, the rules cannot mention arguments: puts apply them too, and have no arguments of this function.
     pub(super) fn rules_are_constant(&self, rules: &RulesModel) {
         for value in rules.unless.iter().chain(&rules.ttl) {
             self.value_is_constant(value, "");
@@ -113,7 +115,8 @@ impl Checker<'_> {
         );
     }
 
-    /// What of a write waits for `result` does not come before the body, and outlives `self`.
+    /// Parts of a write that wait for `result` cannot be evicted before the body, and cannot use a `self` that the body
+    /// takes.
     pub(super) fn late_parts_can_be(&self, write: &Write) {
         let late = late_parts(write);
         if self.options.flag("before")
@@ -141,10 +144,10 @@ impl Checker<'_> {
 
 const ONE_OF_TAGS: &str = ", give it a tag of its own";
 
-/// Something that waits for `result`.
+/// An expression or placeholder that waits for `result`.
 struct LatePart {
     tokens: TokenStream,
-    /// Where to underline it, if it is a placeholder.
+    /// The template, which is underlined if this is a placeholder.
     span: Option<Span>,
 }
 
@@ -178,7 +181,7 @@ fn of_late(value: &Value) -> Vec<LatePart> {
     if value.late { vec![LatePart::of_value(value)] } else { Vec::new() }
 }
 
-/// `unless` waits whether it mentions `result` or not.
+/// All rules are evaluated after the body, `unless` even where it does not mention `result`.
 fn of_rules(rules: &RulesModel) -> Vec<LatePart> {
     let values = rules.unless.iter().chain(&rules.ttl).map(LatePart::of_value);
     values.chain(rules.tags.iter().flat_map(of_tag)).collect()
@@ -199,7 +202,7 @@ fn of_tag(tag: &Tag) -> Vec<LatePart> {
     }
 }
 
-/// The other placeholders of the template are printed before the body.
+/// The placeholders that mention `result`. The others are printed before the body.
 fn late_holes(parts: &[Part]) -> Vec<LatePart> {
     holes(parts).filter(|hole| hole.late).map(LatePart::of_hole).collect()
 }

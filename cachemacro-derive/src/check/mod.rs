@@ -1,7 +1,7 @@
 //! Options and item to model: each rule a function, each mistake reported where it is.
 //!
-//! A model comes out in any case; what was wrong is left out of it, so that a function that `entry` names can be
-//! generated although another option is mistaken.
+//! The result is a model in any case. Options with mistakes are left out of it, so that the signature of the function that
+//! `entry` names can be generated although another option is wrong.
 
 mod entry;
 mod keys;
@@ -24,7 +24,7 @@ use crate::syntax::item::Item;
 use crate::syntax::options::{self, Macro, Options};
 use crate::tokens::errors::Errors;
 
-/// What the checks of one attribute have in common.
+/// The input of all checks of one attribute.
 pub(crate) struct Checker<'a> {
     pub(crate) this: Macro,
     pub(crate) options: &'a Options,
@@ -64,7 +64,7 @@ pub(crate) fn cached(options: &Options, item: &Item, errors: &Errors) -> Cached 
     Cached {
         facade: facade(options),
         condition: check.condition(),
-        // As a default, it is for the functions that can return `None`.
+        // A default of `#[cache_config]` applies only to the functions that can return `None`, so it needs no proof.
         stores_none: ["none_ttl", "cache_none"]
             .iter()
             .filter_map(|name| options.get(name))
@@ -80,7 +80,7 @@ pub(crate) fn cached(options: &Options, item: &Item, errors: &Errors) -> Cached 
     }
 }
 
-/// Where the facade is.
+/// The path to the facade: the option `crate`, else `::cachemacro`.
 pub(crate) fn facade(options: &Options) -> Path {
     options.path("crate").cloned().unwrap_or_else(|| {
         let name = Ident::new("cachemacro", Span::mixed_site());

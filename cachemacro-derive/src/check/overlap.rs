@@ -21,7 +21,8 @@ struct KeyShape {
 }
 
 impl KeyShapes {
-    /// Two functions of one prefix must not make the same key. Two of one name are there under conditions.
+    /// Reports a function that could make the same key as an earlier one of the same prefix. Functions of one name are not
+    /// compared: only one of them exists, the others are under `#[cfg]`.
     pub(crate) fn look_at(&mut self, options: &Options, item: &Item, errors: &Errors) {
         let Some(prefix) = options.expr("prefix") else { return };
         let prefix = match text(prefix) {
@@ -60,7 +61,7 @@ fn text(expr: &Expr) -> Option<&LitStr> {
     }
 }
 
-/// The key of a function; nothing where its template is mistaken.
+/// The shape of a function's key; `None` if its template cannot be parsed.
 fn key(options: &Options, item: &Item) -> Option<Vec<Piece>> {
     match options.expr("key") {
         Some(expr) => match text(expr) {
@@ -84,7 +85,8 @@ fn joined(parts: impl Iterator<Item = Vec<Piece>>) -> Vec<Piece> {
     parts.collect::<Vec<_>>().join(&Piece::Char(':'))
 }
 
-/// A key expression. A tuple has as many parts as elements; what may be one is any number of parts.
+/// The shape of a key expression. A tuple has as many parts as elements. An expression that may be a tuple, such as a
+/// function call, counts as any number of parts.
 fn expression(expr: &Expr, item: &Item) -> Vec<Piece> {
     match expr {
         Expr::Paren(paren) => expression(&paren.expr, item),
@@ -96,7 +98,7 @@ fn expression(expr: &Expr, item: &Item) -> Vec<Piece> {
             Some(Stmt::Expr(last, None)) => expression(last, item),
             _ => vec![Piece::Parts],
         },
-        // One element alone has parentheses.
+        // A tuple of one element is one part, in parentheses.
         Expr::Tuple(tuple) if tuple.elems.len() == 1 => vec![Piece::Part],
         Expr::Tuple(tuple) if !tuple.elems.is_empty() => joined(tuple.elems.iter().map(element)),
         Expr::Path(path) => {
@@ -117,7 +119,7 @@ fn gives_one_part(method: &Ident) -> bool {
     ["to_string", "to_lowercase", "to_uppercase", "len", "count"].iter().any(|known| method == known)
 }
 
-/// One element of a tuple. Text that serde's encoding might change counts as an argument.
+/// The shape of one element of a tuple. A literal that the key's encoding might change counts as an argument.
 fn element(expr: &Expr) -> Vec<Piece> {
     let Expr::Lit(ExprLit { lit, .. }) = expr else { return vec![Piece::Part] };
     let text = match lit {
@@ -151,7 +153,7 @@ fn of_type(ty: &Type) -> Vec<Piece> {
 }
 
 impl Piece {
-    /// Whether it may print this character, and nothing at all.
+    /// Whether this piece may absorb `piece` (a wildcard against a literal).
     fn may_print(self, piece: Piece) -> bool {
         match (self, piece) {
             (Piece::Part, Piece::Char(c)) => c != ':',
@@ -161,10 +163,10 @@ impl Piece {
     }
 }
 
-/// Whether some text is a key of both. Encoding changes text one to one, so it need not be looked at.
+/// Whether some text matches both shapes. The encoding of keys is injective, so it does not matter here.
 fn overlap(one: &[Piece], other: &[Piece]) -> bool {
     let may_be_empty = |piece: Option<&Piece>| matches!(piece, Some(Piece::Part | Piece::Parts));
-    // `row[at]`: whether what begins at `from` in the one and at `at` in the other does. `below` is the row of `from + 1`.
+    // `row[at]`: whether some text matches both `one[from..]` and `other[at..]`. `below` is the row of `from + 1`.
     let mut below = vec![false; other.len() + 1];
     for from in (0..=one.len()).rev() {
         let mut row = vec![false; other.len() + 1];

@@ -1,4 +1,4 @@
-//! Where `self` is mentioned, and by which defaults.
+//! Mentions of `self`, in options and in defaults of `#[cache_config]`.
 
 use proc_macro2::TokenStream;
 
@@ -6,7 +6,7 @@ use super::Checker;
 use crate::tokens::mentions::mentions;
 
 impl Checker<'_> {
-    /// Inherited options that mention `self` need one.
+    /// A default that mentions `self` is a mistake in a function that takes none.
     pub(super) fn defaults_have_self(&self) {
         if self.item.receiver.is_some() {
             return;

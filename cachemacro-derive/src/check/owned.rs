@@ -8,7 +8,8 @@ use syn::visit::{self, Visit};
 use super::Checker;
 use crate::syntax::item::unwrap_type;
 
-/// Types that hold what they are generic over. Another type's parameter may be a mark only, as `PhantomData`'s is.
+/// Types known to own a value of their parameter. For any other type the parameter may be a marker, as `PhantomData`'s is,
+/// so a `&'static str` in it proves nothing.
 const HOLDERS: &[&str] = &[
     "Arc",
     "BTreeMap",
@@ -33,7 +34,7 @@ const HOLDERS: &[&str] = &[
 ];
 
 impl Checker<'_> {
-    /// What is cached lives on when the arguments are gone.
+    /// The cached type cannot borrow, because values live on when the arguments are gone.
     pub(super) fn owned_value(&self) {
         let mut borrowed = Borrowed::default();
         borrowed.visit_type(self.item.value_type());
@@ -46,11 +47,11 @@ impl Checker<'_> {
     }
 }
 
-/// The first reference or lifetime in a type.
+/// Finds the first reference or lifetime in a type that a cached value cannot have.
 #[derive(Default)]
 struct Borrowed {
     found: Option<TokenStream>,
-    /// Within the parameters of a type that need not hold them.
+    /// Whether the visitor is inside the parameters of a type that may use them as markers only.
     marks: bool,
 }
 
@@ -70,7 +71,7 @@ impl<'ast> Visit<'ast> for Borrowed {
 
     fn visit_type_reference(&mut self, reference: &'ast syn::TypeReference) {
         let is_static = reference.lifetime.as_ref().is_some_and(|lifetime| lifetime.ident == "static");
-        // Nothing reads text or a slice back as one that lives for ever; a type may have its own way to.
+        // `&'static str` and `&'static [T]` cannot be deserialized; a reference to another type may have an implementation.
         let is_text = match unwrap_type(&reference.elem) {
             Type::Slice(_) => true,
             Type::Path(ty) => ty.path.is_ident("str"),

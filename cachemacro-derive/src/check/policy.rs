@@ -103,7 +103,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Whether an expression can be evaluated when the program is compiled, once for all types.
+    /// Whether an expression is a constant: it mentions no argument, no type parameter and no `result`.
     fn is_constant(&self, option: &str, expr: &Expr) -> bool {
         let tokens = expr.to_token_stream();
         let named = self.item.names().find_map(|name| find(tokens.clone(), &name.to_string()));
@@ -112,6 +112,13 @@ impl Checker<'_> {
                 "`{option}` is the same for every call and cannot depend on arguments: write a constant"
             );
             self.errors.push(argument.span(), message);
+            return false;
+        }
+        if let Some(result) = find(tokens.clone(), "result") {
+            let message = format!(
+                "`{option}` is the same for every call and cannot depend on `result`: write a constant"
+            );
+            self.errors.push(result.span(), message);
             return false;
         }
         let parameters = self.item.sig.generics.params.iter().filter_map(|param| match param {

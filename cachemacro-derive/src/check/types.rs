@@ -39,7 +39,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Whatever an attribute does follows the function's return.
+    /// A function that never returns has no value, and no moment after which to write or evict.
     pub(super) fn returns(&self) {
         if matches!(self.item.ret, Type::Never(_)) {
             let message = format!(

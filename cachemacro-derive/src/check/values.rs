@@ -49,7 +49,7 @@ impl Checker<'_> {
         }
     }
 
-    /// `ttl` where it is not text.
+    /// The TTL where it is an expression; text is part of the policy.
     pub(super) fn ttl(&self) -> Option<Value> {
         match self.options.expr("ttl")? {
             Expr::Lit(_) => None,
@@ -69,7 +69,7 @@ impl Checker<'_> {
     pub(super) fn template(&self, text: &syn::LitStr, option: &'static str) -> Option<Vec<Part>> {
         let inherited = self.options.get(option).is_some_and(|opt| opt.inherited);
         if inherited && self.item.receiver.is_none() && template_says_self(&text.value()) {
-            // Said already, where the function is.
+            // `defaults_have_self` has reported it, at the function.
             return None;
         }
         let early = self.this == Macro::Cached && option == "key";
@@ -77,7 +77,7 @@ impl Checker<'_> {
         template::parse(text, &scope, self.errors)
     }
 
-    /// An expression over the arguments; a closure or function gets references to all of them.
+    /// A key or tags: a closure or function that takes references to all arguments, or an expression.
     pub(super) fn over_arguments(&self, expr: &Expr, option: &'static str) -> Option<Value> {
         match expr {
             Expr::Closure(closure) => self.inlined(closure, option),
@@ -117,7 +117,7 @@ impl Checker<'_> {
         if value.late { self.after_body(value, option) } else { value }
     }
 
-    /// A value that is asked for when the body has run, in a closure.
+    /// A value that is evaluated in a closure after the body.
     fn after_body(&self, value: Value, option: &str) -> Value {
         let leaving = leaving(&value.expr);
         if leaving.awaits {
@@ -127,9 +127,9 @@ impl Checker<'_> {
         Value { returns: leaving.returns, ..value }
     }
 
-    /// Whether an option that is needed before the body mentions no `result`.
+    /// Checks that an option which is needed before the body does not mention `result`.
     pub(super) fn is_early(&self, expr: &Expr, option: &str) -> bool {
-        // An argument of that name is reported elsewhere.
+        // Where an argument is called `result`, `result_is_no_argument` reports it.
         if !says_result(expr) || self.item.find("result").is_some() {
             return true;
         }
@@ -145,7 +145,7 @@ impl Checker<'_> {
         false
     }
 
-    /// Whether a path is a function's and not an argument's or constant's.
+    /// Whether a path is taken for a function: it is no argument, and its last name is not capitalized like a constant.
     fn is_function(&self, path: &syn::ExprPath) -> bool {
         let last = path.path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default();
         let local = path.path.get_ident().is_some_and(|name| {
@@ -154,7 +154,7 @@ impl Checker<'_> {
         !local && !last.starts_with(char::is_uppercase)
     }
 
-    /// A closure over all arguments.
+    /// A closure over all arguments, as a block that binds its parameters.
     fn inlined(&self, closure: &ExprClosure, option: &'static str) -> Option<Value> {
         let args = &self.item.args;
         if option == "tags" && self.takes_value(closure) || closure.inputs.len() != args.len() {
@@ -170,7 +170,7 @@ impl Checker<'_> {
         self.closed(closure, lets, option)
     }
 
-    /// Which parameters a closure should have.
+    /// What is said of a closure whose parameters are not the arguments.
     fn other_parameters(&self, closure: &ExprClosure, option: &'static str) -> String {
         let args = &self.item.args;
         let about_value = option == "tags" && closure.inputs.len() == 1;
@@ -193,7 +193,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Whether the one parameter of a closure is called, or has the type, as if it were the value.
+    /// Whether the only parameter of a closure is meant to be the value: by its name, or by its type.
     fn takes_value(&self, closure: &ExprClosure) -> bool {
         let mut inputs = closure.inputs.iter();
         let (Some(input), None) = (inputs.next(), inputs.next()) else { return false };
@@ -214,7 +214,7 @@ impl Checker<'_> {
         }
     }
 
-    /// For options that are expressions.
+    /// Reports a closure in an option that is an expression.
     fn no_closure(&self, closure: &ExprClosure, option: &'static str) {
         let message = format!(
             "`{option}` is an expression over the arguments and `result`, which is the value: write `{}`",
@@ -313,7 +313,7 @@ fn last(path: &syn::Path) -> Option<&Ident> {
     path.segments.last().map(|last| &last.ident)
 }
 
-/// A name that says it is not used, and is not.
+/// Whether a closure's parameter is `_`, or begins with an underscore and is not mentioned.
 fn is_unused(pat: &Pat, expr: &Expr) -> bool {
     match pat {
         Pat::Wild(_) => true,

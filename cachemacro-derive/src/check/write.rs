@@ -74,7 +74,7 @@ impl Checker<'_> {
         self.word("on_err", ["evict", "keep"]).as_deref() == Some("evict")
     }
 
-    /// Options that say what the entry says already.
+    /// Beside `entry`, reports the options that the entry has itself.
     fn entry_stands_alone(&self, others: &[&'static str]) {
         for name in others {
             if let Some(opt) = self.options.get(name).filter(|opt| !opt.inherited) {
@@ -195,7 +195,7 @@ impl Checker<'_> {
         }
         let tried = ["entry", "key", "prefix", "entries", "tags", "all"];
         let tried = tried.iter().filter_map(|name| options.get(name)).find(|opt| !opt.inherited);
-        // `tags = []` and `all = false` are no mistakes of their own.
+        // `tags = []` and `all = false` are no mistakes in themselves, but they evict nothing.
         let nothing = tried.filter(|opt| opt.is("tags") && options.expr("tags").is_some_and(is_empty_list));
         let nothing = nothing.or(tried.filter(|opt| opt.is("all") && !options.flag("all")));
         if writes.is_empty() && !options.mistaken && (tried.is_none() || nothing.is_some()) {

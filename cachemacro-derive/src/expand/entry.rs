@@ -1,4 +1,4 @@
-//! The function that `entry` names: arguments to `Entry`.
+//! The function that `entry` names. It takes arguments and returns the `Entry` that the cached function uses for them.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote_spanned};
@@ -13,7 +13,7 @@ use crate::syntax::item::{Arg, Item, unwrap_type};
 use crate::tokens::mentions::mentions_parameter;
 use crate::values::Place;
 
-/// The function; with a body that is never run, where compiling has failed already.
+/// The function. After a mistake (`failed`) its body is `unreachable!()`: the program does not compile anyway.
 pub(crate) fn function(model: &Cached, function: &EntryFn, item: &Item, failed: bool) -> TokenStream {
     let mixed = Span::mixed_site();
     let facade = &model.facade;
@@ -72,7 +72,7 @@ struct Parameter {
     binding: TokenStream,
 }
 
-/// One parameter, and the statement that makes a reference of it.
+/// One parameter, and the statement that binds the argument's name to a reference.
 fn parameter(
     at: usize,
     arg: &Arg,
@@ -93,7 +93,7 @@ fn parameter(
         Type::Reference(reference) => &reference.elem,
         other => other,
     };
-    // Where the type is to be inferred from the argument, it must stand there as it is.
+    // A type that mentions a type parameter is taken as `&T`, so that the parameter can be inferred from the argument.
     if arg.has_impl_trait() || says_generic(target, generics) {
         let target = match target {
             Type::ImplTrait(_) | Type::TraitObject(_) => quote_spanned!(mixed=> (#target)),
@@ -113,7 +113,7 @@ fn parameter(
     }
 }
 
-/// Lifetimes that the function left out, which an argument that is `impl Trait` must name.
+/// Names for elided lifetimes: `impl EntryArg<Name<'_>>` does not compile in argument position.
 #[derive(Default)]
 struct Named(Vec<Lifetime>);
 
@@ -151,7 +151,7 @@ impl VisitMut for Named {
         }
     }
 
-    /// What these leave out is bound inside them.
+    /// Elided lifetimes of these types are bound inside them.
     fn visit_type_fn_ptr_mut(&mut self, _: &mut syn::TypeFnPtr) {}
     fn visit_parenthesized_generic_arguments_mut(&mut self, _: &mut syn::ParenthesizedGenericArguments) {}
 }
@@ -187,7 +187,7 @@ fn says_generic(ty: &Type, generics: &Generics) -> bool {
     })
 }
 
-/// The generics without the lifetimes that nothing says any more.
+/// The generics without the lifetimes that no parameter mentions any more.
 fn needed(generics: &Generics, args: &[&Arg], value: &Type) -> Generics {
     struct Lifetimes(Vec<Ident>);
     impl<'ast> Visit<'ast> for Lifetimes {
@@ -199,7 +199,7 @@ fn needed(generics: &Generics, args: &[&Arg], value: &Type) -> Generics {
     let mut said = Lifetimes(Vec::new());
     for arg in args {
         said.visit_type(match unwrap_type(&arg.ty) {
-            // The reference itself is taken off.
+            // The parameter's type is without the outer reference, so its lifetime is not mentioned.
             Type::Reference(reference) => &reference.elem,
             other => other,
         });

@@ -51,7 +51,8 @@ impl Expander<'_> {
         quote!(#(#attrs)* #vis #sig #body)
     }
 
-    /// The first statement of an async block, after the items that it begins with, which tells it the type that it gives, as a function's signature would.
+    /// The first statement of the async block, after its leading items. It tells the compiler the block's type, so that `?`
+    /// and coercions work in it as they do in a function.
     fn hint(&self) -> TokenStream {
         let span = pointing_at(&self.item.ret);
         let facade = &self.facade;

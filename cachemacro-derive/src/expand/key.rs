@@ -36,7 +36,7 @@ impl Expander<'_> {
         }
     }
 
-    /// The key's prefix, and what its function is in.
+    /// The beginning of the key: its prefix, and the type or trait that the function is in.
     pub(super) fn key_begin(&self, parts: &EntryParts) -> TokenStream {
         let mixed = Span::mixed_site();
         let private = &self.private;
@@ -51,7 +51,8 @@ impl Expander<'_> {
         }
     }
 
-    /// One call per type, those apart that are there under a condition: they end the statement, and begin another.
+    /// The types that are part of the key: calls in a chain, then statements. From the first argument under `#[cfg]` on, each
+    /// type is a statement of its own, because a call in a chain cannot have an attribute.
     fn types(&self, types: &[TypePart], place: Place) -> (TokenStream, TokenStream) {
         let mixed = Span::mixed_site();
         let (mut chain, mut statements) = (TokenStream::new(), TokenStream::new());
@@ -84,7 +85,7 @@ impl Expander<'_> {
         }
     }
 
-    /// One call per argument; from the first on that is there under a condition, one statement.
+    /// The arguments that are part of the key: calls in a chain, then statements, as in [`types`](Self::types).
     fn arguments(&self, args: &[(usize, Ident)], place: Place) -> (TokenStream, TokenStream) {
         let mixed = Span::mixed_site();
         let conditional =
@@ -123,7 +124,7 @@ pub(super) fn template_chain(parts: &[Part]) -> TokenStream {
         .collect()
 }
 
-/// Where the attribute stands, for code that stands elsewhere.
+/// Line and column of the attribute, so that the function and its moved entry function share one site.
 pub(super) fn place_of_site(parts: &EntryParts) -> Option<TokenStream> {
     let mixed = Span::mixed_site();
     let (line, column) = parts.of_trait.as_ref()?.place;

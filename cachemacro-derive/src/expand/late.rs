@@ -1,5 +1,7 @@
-//! What waits for the value: closures that get it as `result`, each with what it needs of the arguments, because the
-//! body has taken those.
+//! What waits for the value: closures that take it as `result`.
+//!
+//! The body takes the arguments, so a closure keeps clones of those that it mentions, and the text of placeholders that
+//! do not mention `result`.
 //!
 //! ```text
 //! tags = ["org:{result.org}", "{id}:{result.id}"]     =>     .tags({
@@ -20,16 +22,16 @@ use crate::syntax::template::{Hole, Part, RESULT};
 use crate::tokens::mentions::{find, mentions, renamed};
 use crate::values::{self, Place, reference};
 
-/// What one closure keeps for after the body.
+/// What one closure keeps of the arguments for after the body.
 #[derive(Default)]
 pub(super) struct Late {
-    /// Statements that keep what was made of the arguments.
+    /// Statements that compute something from the arguments before the body.
     pub(super) captures: TokenStream,
-    /// Arguments that are mentioned, and cloned.
+    /// The arguments that are mentioned; they are cloned.
     mentioned: Vec<Ident>,
-    /// The condition of what is being added.
+    /// The variable of the `condition` under which `captures` are computed.
     pub(super) when: Option<Ident>,
-    /// How many texts are kept.
+    /// How many texts are kept so far, to give each a name.
     texts: usize,
 }
 
@@ -46,7 +48,7 @@ impl Late {
 }
 
 impl Expander<'_> {
-    /// `.unless(|result| …).ttl(|result| …).tags(|result| …)`, as far as there are such rules.
+    /// `.unless(|result| …).ttl(|result| …).tags(|result| …)`: one call for each rule that there is.
     pub(super) fn rules(&self, rules: &RulesModel, when: Option<&Ident>) -> TokenStream {
         let none = || Late { when: when.cloned(), ..Late::default() };
         let mut chain = TokenStream::new();
@@ -138,7 +140,7 @@ impl Expander<'_> {
         }
     }
 
-    /// A template of which some placeholders mention `result`; the others are printed before the body.
+    /// The calls of a template that mentions `result`. Its other placeholders are printed before the body.
     fn late_chain(&self, template: &[Part], late: &mut Late) -> TokenStream {
         let mixed = Span::mixed_site();
         let private = &self.private;
@@ -169,14 +171,14 @@ impl Expander<'_> {
     }
 }
 
-/// The parameter that is the value, and the code with it: `result` as an expression mentions it, so that it is the same
-/// name whatever macro that came through; `_` where nothing does.
+/// The closure's parameter, and the code that uses it.
+///
+/// Where an expression mentions `result`, the parameter is that token, so that both resolve alike whatever macro the
+/// expression came through. Placeholders use the same name.
 pub(super) fn with_result(code: &TokenStream) -> (TokenStream, TokenStream) {
-    if let Some(said) = find(code.clone(), "result") {
-        let result = Ident::new("result", said.span());
-        return (result.to_token_stream(), renamed(code.clone(), RESULT, &result));
-    }
-    let in_templates = mentions(code.clone(), RESULT);
-    let result = in_templates.then(|| Ident::new(RESULT, Span::mixed_site()).to_token_stream());
-    (result.unwrap_or_else(|| quote!(_)), code.clone())
+    let said = find(code.clone(), "result").map(|said| said.span());
+    let in_template = || mentions(code.clone(), RESULT).then(Span::mixed_site);
+    let Some(span) = said.or_else(in_template) else { return (quote!(_), code.clone()) };
+    let result = Ident::new("result", span);
+    (result.to_token_stream(), renamed(code.clone(), RESULT, &result))
 }

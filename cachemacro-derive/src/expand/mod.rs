@@ -20,8 +20,8 @@
 //! }
 //! ```
 //!
-//! Locals resolve at the macro (`mixed_site`), so they and the user's never meet; their names end in an underscore
-//! because a pattern would take a constant of the user's for one.
+//! Locals of the expansion resolve at the macro (`mixed_site`), so they never clash with the user's. Their names end in an
+//! underscore, because a pattern `call` would match a constant `call` of the user's instead of binding a variable.
 
 pub(crate) mod entry;
 mod function;
@@ -41,7 +41,7 @@ use crate::syntax::item::{Item, pointing_at};
 use crate::syntax::template::Part;
 use crate::values::{self, Place, placed, reference};
 
-/// What all of an expansion needs.
+/// The function to expand, and the paths that its expansion uses.
 pub(crate) struct Expander<'a> {
     pub(crate) item: &'a Item,
     pub(crate) facade: TokenStream,
@@ -100,7 +100,7 @@ impl<'a> Expander<'a> {
         self.function(&before, &quote_spanned!(mixed=> call_.load(body_).await))
     }
 
-    /// What a block of an expansion begins with: a short name for the runtime's interface, and its `traits`.
+    /// The first statement of a generated block: imports the runtime's interface under a short name, and `traits`.
     pub(super) fn imports(&self, traits: &[&str]) -> TokenStream {
         let mixed = Span::mixed_site();
         let (facade, private) = (&self.facade, &self.private);
@@ -112,13 +112,13 @@ impl<'a> Expander<'a> {
     pub(super) fn shape(&self) -> TokenStream {
         let mixed = Span::mixed_site();
         let private = &self.private;
-        // What an `impl Trait` hides is no `Result` and no `Option` to anyone.
+        // Behind an `impl Trait` nobody sees a `Result` or an `Option`, so `()` can stand for it.
         let ret = self.item.ret_with(&parse_quote!(()));
         quote_spanned!(mixed=> let shape_ = (&&&#private::Probe::<#ret>::NEW).shape();)
     }
 
-    /// How what is inside is cached: statements that name and check it, where it is needed more than once, and the
-    /// expression.
+    /// The `Outcome` of the return type: statements that bind and check it, where it is needed more than once, and the
+    /// expression that gives it.
     fn outcome(&self, model: &Cached) -> (TokenStream, TokenStream) {
         let mixed = Span::mixed_site();
         let private = &self.private;
@@ -157,7 +157,7 @@ impl<'a> Expander<'a> {
         quote!(#key #entry)
     }
 
-    /// `let entry_ = …;`, where `site_` and `key_` are there.
+    /// `let entry_ = …;`, after `site_` and `key_`.
     pub(super) fn entry_of_key(
         &self,
         parts: &EntryParts,
@@ -168,7 +168,7 @@ impl<'a> Expander<'a> {
         let mixed = Span::mixed_site();
         let private = &self.private;
         let turbofish = stored.map(|stored| quote_spanned!(mixed=> ::<#stored>));
-        // A statement of its own, so that what the expression gives is not taken for the `Cache` itself.
+        // A statement of its own, so that a mistake in the type is reported at the expression.
         let cache_span = parts.cache.as_ref().map_or(mixed, pointing_at);
         let cache_name = Ident::new("cache_", cache_span);
         let cache = parts.cache.as_ref().map(|cache| self.cache(&cache_name, cache, place));
@@ -206,7 +206,7 @@ impl<'a> Expander<'a> {
         quote_spanned!(mixed=> let #name = #cache;)
     }
 
-    /// The tags as an array or whatever expression gives them.
+    /// The tags: an array, or the user's expression.
     pub(super) fn tags(&self, tags: &[Tag], place: Place) -> Option<TokenStream> {
         let mixed = Span::mixed_site();
         match tags {
@@ -242,7 +242,7 @@ impl<'a> Expander<'a> {
         }
     }
 
-    /// Rules that capture nothing, for an entry.
+    /// The rules that an entry carries, as function pointers: they capture nothing.
     fn entry_rules(&self, rules: &RulesModel, stored: Option<&Type>) -> TokenStream {
         let mixed = Span::mixed_site();
         let private = &self.private;
@@ -251,7 +251,8 @@ impl<'a> Expander<'a> {
         quote_spanned!(mixed=> #private::EntryRules #stored::none() #chain)
     }
 
-    /// What an option gives, as the runtime takes it; the expression is underlined if it is something else.
+    /// The value of an option, converted to the type that the runtime takes. If it has another type, the user's expression is
+    /// underlined.
     fn given(&self, option: &str, rule: &Value, place: Place) -> TokenStream {
         let function = match option {
             "ttl" => "ttl",
@@ -270,7 +271,7 @@ impl<'a> Expander<'a> {
         placed(&Value { expr, borrows: false, ..rule.clone() }, self.item, place)
     }
 
-    /// Rules that may mention arguments; `when` is the condition under which they are asked.
+    /// The rules of one call, which may capture arguments, under the condition `when`.
     fn call_rules(&self, rules: &RulesModel, when: Option<&Ident>) -> TokenStream {
         let mixed = Span::mixed_site();
         let private = &self.private;
@@ -280,13 +281,13 @@ impl<'a> Expander<'a> {
     }
 }
 
-/// `let when_ = …;`, or another `name`.
+/// `let when_ = …;`, with any `name`.
 pub(super) fn condition_named(name: &Ident, condition: &Expr) -> TokenStream {
     let mixed = Span::mixed_site();
     quote_spanned!(mixed=> let #name: ::core::primitive::bool = #condition;)
 }
 
-/// A value, and the statements that it needs, where `when` holds.
+/// `if when_ { …; Some(value) } else { None }`
 pub(super) fn if_so(when: &Ident, statements: &TokenStream, value: &TokenStream) -> TokenStream {
     let mixed = Span::mixed_site();
     quote_spanned! {mixed=>
@@ -307,7 +308,7 @@ pub(super) fn option(value: Option<&impl ToTokens>) -> TokenStream {
     )
 }
 
-/// Where to underline tags that are no strings.
+/// The span of the method that takes the tags: a single expression is underlined if it gives no strings.
 pub(super) fn tags_span(tags: &[Tag]) -> Span {
     match tags {
         [Tag::One(value) | Tag::Many(value)] => value.span.resolved_at(Span::mixed_site()),
@@ -315,7 +316,7 @@ pub(super) fn tags_span(tags: &[Tag]) -> Span {
     }
 }
 
-/// The text of a tag that is nothing else.
+/// The text of a tag without placeholders.
 fn plain_tag(tag: &Tag) -> Option<&str> {
     match tag {
         Tag::Template(parts) => match parts.as_slice() {
@@ -332,7 +333,7 @@ pub(crate) fn entry_function(model: &Cached, item: &Item) -> Option<TokenStream>
     Some(entry::function(model, function, item, false))
 }
 
-/// The same after a mistake: its signature, so that what calls it is not a mistake too.
+/// The entry function with its signature only, emitted when an option is wrong, so that its callers cause no further errors.
 pub(crate) fn entry_signature(model: &Cached, item: &Item) -> Option<TokenStream> {
     let function = model.function.as_ref().filter(|_| model.entry.of_trait.is_none())?;
     Some(entry::function(model, function, item, true))

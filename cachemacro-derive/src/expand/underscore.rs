@@ -1,4 +1,4 @@
-//! Arguments whose names say that they are not used, which the key then uses.
+//! Arguments that begin with an underscore because the body does not use them, and that the key uses.
 //!
 //! `async fn f(_id: u64)` becomes `async fn f(id: u64)`, because clippy's `used_underscore_binding` would blame the user
 //! for what the expansion does. Where the body or a literal mentions the name, it stays.
@@ -14,7 +14,7 @@ use crate::tokens::mentions::mentions;
 pub(super) struct Renamed(Vec<(String, Ident)>);
 
 impl Renamed {
-    /// Of the arguments that `generated` uses and the user's own tokens, `body`, do not.
+    /// New names for the arguments that `generated` mentions and the user's `body` does not.
     pub(super) fn new(item: &Item, generated: &TokenStream, body: &TokenStream) -> Self {
         let names = item.names().map(|name| (name, name.to_string())).filter(|(_, old)| {
             old.starts_with('_')
@@ -83,7 +83,7 @@ impl VisitMut for Renamed {
     }
 }
 
-/// The name without underscores, where it is one and no other argument has it.
+/// The name without its underscores, or `argument_…` if that is no identifier or another argument's name.
 fn renamed(name: &Ident, item: &Item) -> Ident {
     let text = name.to_string();
     let bare = text.trim_start_matches('_');
@@ -92,7 +92,7 @@ fn renamed(name: &Ident, item: &Item) -> Ident {
     Ident::new(&new, name.span().resolved_at(Span::mixed_site()))
 }
 
-/// Whether every mention is a variable: no field, no path, no text.
+/// Whether every mention of `name` is a variable that can be renamed, and none a field, a path or part of a format string.
 fn can_be_replaced(tokens: &TokenStream, name: &str) -> bool {
     let tokens: Vec<TokenTree> = tokens.clone().into_iter().collect();
     let is = |at: Option<usize>, of: &str| {

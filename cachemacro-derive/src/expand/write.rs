@@ -17,8 +17,8 @@
 //! }
 //! ```
 //!
-//! What mentions `result` goes into the last closure, or into a put's rules, with clones of the arguments that it
-//! mentions.
+//! Evicts that mention `result` are added in the closure that `run` takes; what a put asks about its value is in the put's
+//! rules. Both keep clones of the arguments that they mention (see [`late`]).
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
@@ -52,13 +52,13 @@ struct Writer<'a> {
     before: TokenStream,
     /// Calls on `writes_` before the body.
     calls: TokenStream,
-    /// What is kept for after the body.
+    /// What the closure that `run` takes keeps of the arguments.
     after: Late,
-    /// Statements when the result is there, each making a new `writes_`.
+    /// The statements of that closure. Each binds a new `writes_`.
     statements: TokenStream,
-    /// Groups of evicts so far.
+    /// How many groups of evicts there are so far; each `.evict(…)` begins one.
     groups: usize,
-    /// Names made up so far.
+    /// How many names were made up so far.
     made_up: usize,
 }
 
@@ -132,7 +132,7 @@ impl Writer<'_> {
         }
     }
 
-    /// What follows evicts as one attribute.
+    /// Begins the group of evicts of one attribute.
     fn begin_evicts(&mut self, cache: Option<&syn::Expr>, attribute: &WriteAttr) {
         let mixed = Span::mixed_site();
         let private = self.expander.private.clone();
@@ -197,7 +197,7 @@ impl Writer<'_> {
         }
     }
 
-    /// A call on `writes_` when the result is there, for the current group, where `when` holds.
+    /// Adds a call on `writes_` after the body, for the current group, if `when` is true.
     fn late(&mut self, call: &TokenStream, when: Option<&Ident>) {
         let mixed = Span::mixed_site();
         let group = self.groups - 1;
@@ -250,7 +250,8 @@ impl Writer<'_> {
         self.calls.extend(quote_spanned!(mixed=> .put(#entry, #rules, #on_err)));
     }
 
-    /// A put by prefix and key, which also evicts what a site elsewhere is called by them.
+    /// A put by prefix and key. It also evicts the key that a function outside this generic `impl` gives the same entry: the
+    /// one without type parts.
     fn put_parts(&mut self, parts: &EntryParts, put: &Put, when: Option<&Ident>, attribute: &WriteAttr) {
         let mixed = Span::mixed_site();
         let on_err = attribute.on_err;
@@ -277,7 +278,7 @@ impl Writer<'_> {
         self.calls.extend(quote_spanned!(mixed=> .evict_namesake(#plain)));
     }
 
-    /// A put that does not know its key before the body evicts it after.
+    /// A put whose key mentions `result`: it evicts that key after the body.
     fn late_put(
         &mut self,
         cache: Option<&syn::Expr>,
@@ -289,7 +290,7 @@ impl Writer<'_> {
         self.late(call, when);
     }
 
-    /// What of a put depends on the result.
+    /// The rules of a put, bound to a name before the body.
     fn rules(&mut self, put: &Put, when: Option<&Ident>) -> TokenStream {
         let mixed = Span::mixed_site();
         let private = self.expander.private.clone();

@@ -51,7 +51,7 @@ pub(crate) fn set_tokens(meta: &mut Meta, tokens: &TokenStream) {
     *meta = parse_quote!(#path(#tokens));
 }
 
-/// One more option at the end.
+/// Adds an option at the end.
 pub(crate) fn add_option(meta: &mut Meta, option: &TokenStream) {
     let own = tokens_of(meta);
     let ends_in_comma =
@@ -60,8 +60,8 @@ pub(crate) fn add_option(meta: &mut Meta, option: &TokenStream) {
     set_tokens(meta, &quote!(#own #comma #option));
 }
 
-/// Which of a function's attributes are on the function that its entry comes from too: when it is there, and which
-/// lints it may trip. What is cached of a deprecated function is evicted as before, so that entries are not deprecated.
+/// The attributes that the entry function gets from the cached function: `cfg`, and those about lints. Not `deprecated`:
+/// entries of a deprecated function are still evicted.
 pub(crate) fn of_entry(attrs: &[Attribute]) -> Vec<Attribute> {
     attrs.iter().filter_map(|attr| meta_of_entry(&attr.meta)).map(|meta| parse_quote!(#[#meta])).collect()
 }
@@ -74,7 +74,7 @@ fn meta_of_entry(meta: &Meta) -> Option<Meta> {
     let tokens = tokens_of(meta);
     match meta.path().get_ident()?.to_string().as_str() {
         "cfg" | "allow" => Some(meta.clone()),
-        // Whether the lint is tripped there as well is not known.
+        // The lint may not fire in the entry function, and then `expect` would warn.
         "expect" => Some(parse_quote!(allow(#tokens))),
         _ => None,
     }

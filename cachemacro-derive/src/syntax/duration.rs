@@ -27,7 +27,7 @@ pub(crate) fn parse(text: &str) -> Result<Time, String> {
     if rest.starts_with('-') {
         return Err(format!("{shown}: it cannot be negative"));
     }
-    // What was meant, where it differs from what was written.
+    // The text as it should have been written, for the message.
     let mut meant = String::new();
     let mut is_meant = true;
     let mut missing = "";
@@ -70,7 +70,7 @@ pub(crate) fn parse(text: &str) -> Result<Time, String> {
     }
 }
 
-/// The unit that is left out after what was read so far: the next smaller one, seconds at first.
+/// The unit to suggest where one is missing: the next smaller one than the unit before, or seconds.
 fn smaller(so_far: &str) -> (&'static str, u64) {
     let at = UNITS.iter().rposition(|(name, _)| {
         so_far.strip_suffix(name).is_some_and(|number| number.ends_with(|c: char| c.is_ascii_digit()))
@@ -78,7 +78,7 @@ fn smaller(so_far: &str) -> (&'static str, u64) {
     UNITS[at.map_or(1, |at| at.saturating_sub(1))]
 }
 
-/// What someone who wrote this unit meant.
+/// The unit that was probably meant, as in `min` for `m`.
 fn likely(unit: &str) -> Option<(&'static str, u64)> {
     let likely = match unit.to_lowercase().trim_end_matches('s') {
         "m" | "msec" | "milli" | "millisecond" if unit.len() > 1 => Some("ms"),

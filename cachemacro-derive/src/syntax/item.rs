@@ -1,7 +1,8 @@
 //! The annotated function: its signature parsed, its body kept as the tokens that the user wrote.
 //!
-//! Three forms of function have a future to put a cache in front of: `async fn`; what `#[async_trait]` makes of one
-//! before the attributes of its methods are expanded, or a hand that boxes its future; and `fn … -> impl Future`.
+//! Three forms of function have a future to put a cache in front of: `async fn`; `fn` with a body `Box::pin(async move
+//! { … })`, which `#[async_trait]` makes of an `async fn` before the attributes on it are expanded; and `fn … -> impl
+//! Future`.
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
@@ -20,12 +21,12 @@ use crate::tokens::mentions::mentions;
 
 /// The annotated function.
 pub(crate) struct Item {
-    /// What stays on the function.
+    /// The other attributes of the function.
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) vis: Visibility,
     pub(crate) sig: Signature,
     pub(crate) form: Form,
-    /// What the future gives.
+    /// The output of the future.
     pub(crate) ret: Type,
     pub(crate) receiver: Option<Receiver>,
     pub(crate) args: Vec<Arg>,
@@ -40,21 +41,21 @@ pub(crate) enum Form {
     Boxed {
         /// `Box::pin`
         pin: TokenStream,
-        /// Statements that bind the arguments anew.
+        /// The statements with which `#[async_trait]` binds the arguments again, such as `let id = id;`.
         bound: Vec<Stmt>,
-        /// What is in the async block.
+        /// The contents of the async block.
         inner: TokenStream,
     },
     /// `fn f() -> impl Future<Output = T> { … }`
     Future {
-        /// What is in the async block, where the body is nothing else.
+        /// The contents of the async block, if the body is nothing else.
         inner: Option<TokenStream>,
     },
-    /// None of these. The function stays as it is.
+    /// No future: a mistake.
     Sync,
 }
 
-/// One argument, `self` apart.
+/// One argument other than `self`.
 pub(crate) struct Arg {
     pub(crate) cfg: Vec<Attribute>,
     pub(crate) pat: Pat,
@@ -64,7 +65,7 @@ pub(crate) struct Arg {
 }
 
 impl Arg {
-    /// The argument's name, where it is not taken apart.
+    /// The argument's name, unless it is a pattern such as `(a, b)`.
     pub(crate) fn ident(&self) -> Option<&Ident> {
         match &self.pat {
             Pat::Ident(pat) if pat.subpat.is_none() => Some(&pat.ident),
@@ -76,7 +77,7 @@ impl Arg {
         has_impl_trait(&self.ty)
     }
 
-    /// Whether what the function sees are references already.
+    /// Whether the argument's names are references in the function itself.
     fn is_reference(&self) -> bool {
         matches!(unwrap_type(&self.ty), Type::Reference(_)) && !matches!(self.pat, Pat::Reference(_))
     }
@@ -93,13 +94,13 @@ impl Item {
         self.args.iter().flat_map(|arg| &arg.names)
     }
 
-    /// The argument's own token for `name`, which knows where it can be seen.
+    /// The token of the argument called `name`. Its span has the hygiene with which the argument is visible.
     pub(crate) fn find(&self, name: &str) -> Option<&Ident> {
         let name = name.trim_start_matches("r#");
         self.names().find(|ident| ident.unraw() == name)
     }
 
-    /// What is said where an option mentions `result`, and an argument is called so.
+    /// The message where an option mentions `result` and an argument is called so.
     pub(crate) fn two_results(&self) -> String {
         format!(
             "`result` is the value that `{}` returns, and one of its arguments too: rename the argument",
@@ -107,7 +108,7 @@ impl Item {
         )
     }
 
-    /// What is said of a name that is no argument's, nor among `others`.
+    /// The message for a name that is neither an argument's nor among `others`.
     pub(crate) fn no_argument(&self, name: &str, others: &[&str], shown: impl Fn(&str) -> String) -> String {
         let known: Vec<String> = self.names().map(|name| name.unraw().to_string()).collect();
         let known: Vec<&str> = known.iter().map(String::as_str).chain(others.iter().copied()).collect();
@@ -119,7 +120,7 @@ impl Item {
         }
     }
 
-    /// What is in `Result` and `Option`, as far as the spelling tells.
+    /// The type inside `Result` and `Option`, by the spelling of the return type.
     pub(crate) fn value_type(&self) -> &Type {
         let in_result = argument_of(&self.ret, |name| name.ends_with("Result")).unwrap_or(&self.ret);
         argument_of(in_result, |name| name == "Option").unwrap_or(in_result)
@@ -135,7 +136,7 @@ impl Item {
         self.args.iter().any(|arg| arg.names.contains(name) && arg.is_reference())
     }
 
-    /// What the future gives, with `other` in place of each `impl Trait`, which has no name in a body.
+    /// The output of the future, with `other` in place of each `impl Trait`, which cannot be written in a body.
     pub(crate) fn ret_with(&self, other: &Type) -> Type {
         struct Named<'a>(&'a Type);
         impl VisitMut for Named<'_> {
@@ -151,7 +152,7 @@ impl Item {
         ret
     }
 
-    /// Whether `#[async_trait]` made this of an `async fn`. It gives the future a lifetime of its name.
+    /// Whether `#[async_trait]` made this of an `async fn`: the future then has a lifetime `'async_trait`.
     pub(crate) fn is_async_trait(&self) -> bool {
         struct Named(bool);
         impl<'ast> Visit<'ast> for Named {
@@ -164,7 +165,7 @@ impl Item {
         named.0
     }
 
-    /// Whether `self` is a shared reference, which can be had twice.
+    /// Whether `self` is a shared reference, which the body and an option can both use.
     pub(crate) fn self_is_shared(&self) -> bool {
         match self.receiver.as_ref().map(|receiver| &receiver.kind) {
             Some(ReceiverKind::Reference(_, _, mutable)) => mutable.is_none(),
@@ -224,8 +225,8 @@ fn arg(input: &FnArg) -> Option<Arg> {
     Some(Arg { cfg, pat: (**pat).clone(), ty: (**ty).clone(), names: names_in(pat) })
 }
 
-/// The names that a pattern binds, in order, each once. `T` is one like any other: that it stands for a constant no
-/// syntax tells, and an argument left out of the key would be shared.
+/// The names that a pattern binds, in order, each once. A capitalized name counts too, although it may be a constant: if it
+/// is an argument and were left out of the key, calls would share entries.
 pub(crate) fn names_in(pat: &Pat) -> Vec<Ident> {
     struct Names(Vec<Ident>);
     impl<'ast> Visit<'ast> for Names {
@@ -349,8 +350,8 @@ fn boxed_block(tokens: TokenStream) -> Option<(TokenStream, TokenStream)> {
     }
 }
 
-/// Moves the statements in which `#[async_trait]` binds arguments anew, `let x = x;` and `let (a, b) = __arg1;`, out of
-/// the block, so that options can mention what they bind, and count as a use of it. They are the first in it.
+/// Moves the leading statements with which `#[async_trait]` binds arguments again, `let x = x;` and `let (a, b) = __arg1;`,
+/// out of the block, so that options can mention the names that they bind.
 fn bound_anew(inner: TokenStream, args: &mut [Arg]) -> (Vec<Stmt>, TokenStream) {
     let Ok(stmts) = syn::parse::Parser::parse2(Block::parse_within, inner.clone()) else {
         return (Vec::new(), inner);
@@ -372,8 +373,8 @@ fn bound_anew(inner: TokenStream, args: &mut [Arg]) -> (Vec<Stmt>, TokenStream) 
     (bound, rest)
 }
 
-/// Whether a statement is one that `#[async_trait]` puts before those of the arguments: `let __self = self;`, and the `if`
-/// that tells the block its type.
+/// Whether a statement is one that `#[async_trait]` puts before those: `let __self = self;`, or the `if` that tells the
+/// block its type.
 fn is_before_arguments(stmt: &Stmt) -> bool {
     match stmt {
         Stmt::Local(local) => matches!(&local.pat, Pat::Ident(pat) if pat.ident == "__self"),
@@ -382,13 +383,13 @@ fn is_before_arguments(stmt: &Stmt) -> bool {
     }
 }
 
-/// Whether `#[async_trait]` made this name, `__arg1`, of a `_`, which is no part of a key.
+/// Whether `#[async_trait]` wrote this `__arg1` for a `_`. Such an argument is no part of the key.
 fn is_unnamed(pat: &Pat) -> bool {
     let Pat::Ident(pat) = pat else { return false };
     pat.ident.to_string().starts_with("__arg") && pat.ident.span().source_text().as_deref() == Some("_")
 }
 
-/// Whether a statement is `#[async_trait]`'s for this argument.
+/// Whether this is the statement with which `#[async_trait]` binds `arg` again.
 fn binds(stmt: &Stmt, arg: &Arg) -> bool {
     let (Stmt::Local(local), Some(name)) = (stmt, arg.ident()) else { return false };
     let Some(init) = &local.init else { return false };
@@ -423,7 +424,7 @@ impl Body {
             loop {
                 let ahead = input.fork();
                 match ahead.parse::<SynItem>() {
-                    // A call of a macro is a statement, or the value.
+                    // A macro call is a statement or the block's value, not an item.
                     Ok(SynItem::Macro(call)) if call.ident.is_none() => break,
                     Ok(_) => {}
                     Err(_) => break,

@@ -1,6 +1,7 @@
-//! Attribute tokens to options, each with the span that it will be underlined at.
+//! Attribute tokens to options.
 //!
-//! Knows which options there are, what each looks like and which attribute takes it; not what they mean together.
+//! `SPECS` lists all options, the syntax of each, and the attributes that take it. What options mean together is not known
+//! here.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote};
@@ -47,7 +48,7 @@ enum Syntax {
     Flag,
     /// `skip(a, b)`
     Names,
-    /// `entry = name`, or an expression in the attributes that write
+    /// `entry = name` in `#[cached]`, `entry = expression` in the other attributes
     Entry,
     /// `codec = Type`
     Type,
@@ -99,14 +100,15 @@ const SPECS: &[Spec] = &[
     spec("crate", Syntax::Path, ALL, "crate = my_crate::cachemacro"),
 ];
 
-/// Options that are known, and not available yet.
+/// Options that are reserved and not available yet.
 pub(crate) const LATER: &[&str] = &["stale", "max_age", "refresh", "local", "validate"];
 
 const fn spec(name: &'static str, syntax: Syntax, takes: &'static [Macro], usage: &'static str) -> Spec {
     Spec { name, syntax, takes, usage }
 }
 
-/// What stands in an attribute that another one took along, on an item that is there only to use its name.
+/// The option of an attribute that an attribute above it expanded already: it stands on an empty item, so that the import of
+/// its name is used.
 pub(crate) const TAKEN: &str = "__taken";
 
 /// Whether an attribute takes an option.
@@ -114,7 +116,7 @@ pub(crate) fn takes(this: Macro, name: &str) -> bool {
     SPECS.iter().any(|spec| spec.name == name && spec.takes.contains(&this))
 }
 
-/// How an option is written.
+/// An example of an option.
 pub(crate) fn usage(name: &str) -> &'static str {
     SPECS.iter().find(|spec| spec.name == name).map_or("", |spec| spec.usage)
 }
@@ -157,7 +159,7 @@ impl Opt {
     }
 }
 
-/// The `impl` that an attribute stands in, for code that stands outside of it.
+/// The trait's `impl` that an attribute is in. The entry function, which is outside of it, needs it for the same key and site.
 #[derive(Clone)]
 pub(crate) struct OfTrait {
     /// The trait as the `impl` spells it.
@@ -170,11 +172,11 @@ pub(crate) struct OfTrait {
 #[derive(Clone, Default)]
 pub(crate) struct Options {
     opts: Vec<Opt>,
-    /// The attribute's path, where another attribute of the same function took it along.
+    /// The attribute's path, if an attribute above it expands it with itself.
     pub(crate) taken: Option<Path>,
-    /// Whether some could not be read.
+    /// Whether some options could not be parsed.
     pub(crate) mistaken: bool,
-    /// The trait whose `impl` this is in, where `#[cache_config]` moved the function that `entry` names out of it.
+    /// Set if `#[cache_config]` moves the entry function out of a trait's `impl`.
     of_trait: Option<OfTrait>,
 }
 
@@ -217,7 +219,7 @@ impl Options {
         }
     }
 
-    /// Where to underline what is missing altogether.
+    /// Where to underline a mistake that is about no single option: the attribute.
     pub(crate) fn span(&self) -> Span {
         let last = self.taken.as_ref().and_then(|path| path.segments.last());
         last.map_or_else(Span::call_site, |last| last.ident.span())
@@ -228,7 +230,7 @@ impl Options {
     }
 }
 
-/// Reads the options of an attribute. What cannot be read is reported and left out.
+/// Parses the options of an attribute. Options that cannot be parsed are reported and left out.
 pub(crate) fn parse(this: Macro, tokens: TokenStream, errors: &Errors) -> Options {
     let mut options = Options::default();
     let before = errors.len();
@@ -262,7 +264,7 @@ pub(crate) fn parse(this: Macro, tokens: TokenStream, errors: &Errors) -> Option
     options
 }
 
-/// What `#[cache_config]` added. It stands last.
+/// Parses what `#[cache_config]` added, at the end of the options. Returns whether there was such an addition.
 fn from_config(
     this: Macro,
     input: ParseStream<'_>,
@@ -308,7 +310,7 @@ fn is_option(input: ParseStream<'_>) -> bool {
     has_value || SPECS.iter().any(|spec| name == spec.name)
 }
 
-/// Past what cannot be read: to the next option, if there is one.
+/// Skips tokens that cannot be parsed, up to the next option.
 fn skip_to_next(input: ParseStream<'_>) -> syn::Result<()> {
     while !input.is_empty() {
         if input.peek(Token![,]) {
@@ -361,7 +363,7 @@ fn option(this: Macro, input: ParseStream<'_>, errors: &Errors) -> syn::Result<O
     Ok(Some(Opt { name, value, tokens, inherited: false }))
 }
 
-/// `user_entry(id)` or `self.user_entry(id)` where an option is expected.
+/// Parses `user_entry(id)` or `self.user_entry(id)` where `entry = ` was forgotten.
 fn bare_entry(this: Macro, input: ParseStream<'_>) -> Option<Expr> {
     let name = input.fork().call(Ident::parse_any).ok()?;
     let misspelt = SPECS.iter().any(|spec| name == spec.name) || likely(this, &name.to_string()).is_some();
@@ -393,7 +395,7 @@ fn options_of(this: Macro) -> impl Iterator<Item = &'static str> {
 
 /// The option that was probably meant.
 fn likely(this: Macro, name: &str) -> Option<&'static str> {
-    // What other caches call it.
+    // The names of such options in other caches.
     let foreign = match name {
         "expire" | "expires" | "expiry" | "time" | "timeout" | "time_to_live" => Some("ttl"),
         "name" | "namespace" | "cache_name" => Some("prefix"),
@@ -422,7 +424,7 @@ fn misplaced(this: Macro, spec: &Spec) -> String {
     format!("`{}` is an option of {takers}, not of `#[{}]`", spec.name, this.name())
 }
 
-/// Reads past the value of an option that does not exist.
+/// Skips the value of an unknown option.
 fn unknown_value(input: ParseStream<'_>) -> syn::Result<()> {
     if input.parse::<Option<Token![=]>>()?.is_some() {
         let ahead = input.fork();
@@ -540,7 +542,7 @@ fn entry_name(spec: &Spec, input: ParseStream<'_>) -> syn::Result<(Given, TokenS
     Ok((Given::Entry(vis, name), tokens))
 }
 
-/// Without the groups that macro fragments come in, and without needless parentheses around literals.
+/// The expression without the invisible groups of macro fragments, and without parentheses around a literal.
 pub(crate) fn unwrapped(expr: Expr) -> Expr {
     match expr {
         Expr::Group(group) => unwrapped(*group.expr),

@@ -1,4 +1,4 @@
-//! `self` in closures over the value, when the body has taken it: they get a clone, by another name.
+//! `self` in code that runs after the body has taken it. Such code uses a clone, by another name.
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::quote_spanned;
@@ -6,7 +6,7 @@ use quote::quote_spanned;
 use crate::syntax::item::{Item, pointing_at};
 use crate::tokens::mentions::mentions;
 
-/// The name of the clone, where `tokens` need one.
+/// The name of the clone, if `tokens` need one.
 pub(crate) fn needs_clone(item: &Item, tokens: &TokenStream) -> Option<Ident> {
     let needs = !item.self_is_shared() && find(tokens).is_some();
     needs.then(|| Ident::new("self_", Span::mixed_site()))
@@ -36,7 +36,7 @@ pub(crate) fn replaced(tokens: TokenStream, name: &Ident) -> TokenStream {
     tokens.collect()
 }
 
-/// Where `self` is mentioned, and not as the beginning of a path.
+/// The first mention of `self`, other than in a path such as `self::module`.
 pub(crate) fn find(tokens: &TokenStream) -> Option<TokenTree> {
     tokens.clone().into_iter().zip(positions(tokens)).find_map(|(token, is_self)| match &token {
         TokenTree::Group(group) => find(&group.stream()),
@@ -45,7 +45,7 @@ pub(crate) fn find(tokens: &TokenStream) -> Option<TokenTree> {
     })
 }
 
-/// Text such as `"{self}"`, in which no other name can take its place.
+/// A format string such as `"{self}"`, in which the name cannot be replaced.
 pub(crate) fn in_text(tokens: &TokenStream) -> Option<TokenTree> {
     tokens.clone().into_iter().find_map(|token| match &token {
         TokenTree::Group(group) => in_text(&group.stream()),
@@ -54,7 +54,7 @@ pub(crate) fn in_text(tokens: &TokenStream) -> Option<TokenTree> {
     })
 }
 
-/// Of each token, whether it is `self`.
+/// For each token, whether it is `self`, other than in a path.
 fn positions(tokens: &TokenStream) -> Vec<bool> {
     let tokens: Vec<TokenTree> = tokens.clone().into_iter().collect();
     let is = |at: usize, of: char| matches!(tokens.get(at), Some(TokenTree::Punct(punct)) if punct.as_char() == of);

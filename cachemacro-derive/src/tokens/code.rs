@@ -10,17 +10,17 @@ pub(crate) fn code(tokens: impl ToTokens) -> String {
     text.done
 }
 
-/// What the next token stands behind.
+/// What precedes the next token, which decides whether a space comes between.
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
 enum Behind {
-    /// Nothing, an opening bracket, or a word or sign that leaves no space.
+    /// Nothing, an opening bracket, or a sign without a space after it.
     #[default]
     Tight,
-    /// A name, a literal, or something closed.
+    /// A name, a literal, or a closing bracket.
     Value,
-    /// A word that an expression follows, such as `if`.
+    /// A keyword that an expression follows, such as `if`.
     Word,
-    /// A sign between two expressions.
+    /// A sign with a space after it.
     Sign,
 }
 
@@ -28,9 +28,9 @@ enum Behind {
 struct Text {
     done: String,
     behind: Behind,
-    /// How many `<` of types are open.
+    /// How many `<` of generic types are open.
     angles: usize,
-    /// Whether the parameters of a closure are.
+    /// Whether a `|` of a closure's parameters is open.
     parameters: bool,
 }
 
@@ -112,7 +112,7 @@ impl Text {
             }
             "||" if leads => (self.behind != Behind::Tight, Behind::Sign),
             "'" => (self.behind != Behind::Tight, Behind::Tight),
-            // A macro's, or a prefix.
+            // Behind a name, `!` calls a macro.
             "!" if !leads => (false, Behind::Value),
             "&" | "&&" | "*" | "-" | "!" if leads => (self.behind != Behind::Tight, Behind::Tight),
             _ => (true, Behind::Sign),

@@ -1,4 +1,4 @@
-//! A bag of mistakes: all of them are reported in one compile, each where it was made.
+//! The list of mistakes. All of them are reported in one compile, each with its span.
 
 use std::cell::RefCell;
 
@@ -10,17 +10,17 @@ use quote::ToTokens;
 pub(crate) struct Errors(RefCell<Vec<syn::Error>>);
 
 impl Errors {
-    /// A mistake at `span`. `message` says what is wrong and what to write instead.
+    /// Adds a mistake at `span`. `message` says what is wrong and what to write instead.
     pub(crate) fn push(&self, span: Span, message: impl Into<String>) {
         self.add(syn::Error::new(span, message.into()));
     }
 
-    /// A mistake that stretches over `tokens`.
+    /// Adds a mistake that underlines all of `tokens`.
     pub(crate) fn at(&self, tokens: impl ToTokens, message: impl Into<String>) {
         self.add(syn::Error::new_spanned(tokens, message.into()));
     }
 
-    /// What a parser said.
+    /// Adds an error of a parser.
     pub(crate) fn add(&self, error: syn::Error) {
         self.0.borrow_mut().push(error);
     }
@@ -49,7 +49,7 @@ pub(crate) fn similar<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
         .map(|(_, candidate)| candidate)
 }
 
-/// How many letters must be changed, added, removed or swapped with their neighbour.
+/// The edit distance of two words: letters changed, added, removed, or swapped with their neighbour.
 fn distance(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.chars().collect();
     let b: Vec<char> = b.chars().collect();

@@ -1,7 +1,7 @@
 //! Which names the user's tokens mention.
 //!
-//! Tokens and not syntax are searched, because names hide in macro calls and in the literals of `format!`. What looks
-//! like a mention and is none costs an argument too many, never one too few.
+//! Tokens are searched and not syntax, because names also occur in macro calls and in the literals of `format!`. A token that
+//! only looks like a mention makes a generated function take one argument too many; no mention is missed.
 
 use proc_macro2::{Group, Ident, Spacing, TokenStream, TokenTree};
 use syn::ext::IdentExt;
@@ -36,7 +36,7 @@ pub(crate) fn find(tokens: TokenStream, name: &str) -> Option<TokenTree> {
     None
 }
 
-/// The tokens with the name `new`, as it is known where that stands, where `name` is mentioned.
+/// The tokens with `new` in place of each mention of `name`. The new tokens have the hygiene of `new`.
 pub(crate) fn renamed(tokens: TokenStream, name: &str, new: &Ident) -> TokenStream {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
     let is_mention =
@@ -76,7 +76,7 @@ pub(crate) fn find_parameter(tokens: TokenStream, name: &str) -> Option<Ident> {
     })
 }
 
-/// Whether what follows is a field or method: behind one dot, and not behind `..`.
+/// Whether the token after `before` is a field or method: it follows one dot, and not `..`.
 fn is_member(before: &[TokenTree]) -> bool {
     match before {
         [.., first, last] if is_dot(last) => !(is_dot(first) && is_joint(first)),
@@ -130,7 +130,7 @@ fn is_width_or_precision(hole: &str, name: &str) -> bool {
     })
 }
 
-/// What in an expression acts on the function around it.
+/// What in an expression acts on the function that it stands in.
 #[derive(Default)]
 pub(crate) struct Leaving {
     /// `return` or `?`.
@@ -153,7 +153,7 @@ impl<'ast> Visit<'ast> for Leaving {
         visit::visit_expr_await(self, expr);
     }
 
-    // What is in these leaves them and not the function.
+    // A `return` or `.await` inside these does not concern the function.
     fn visit_expr_closure(&mut self, _: &'ast ExprClosure) {}
     fn visit_expr_async(&mut self, _: &'ast ExprAsync) {}
     fn visit_item(&mut self, _: &'ast Item) {}

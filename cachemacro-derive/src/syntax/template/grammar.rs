@@ -1,4 +1,4 @@
-//! The whole grammar of templates, on text alone: it answers whatever the text is, and never panics. Knows no tokens.
+//! The grammar of templates. It works on text and knows no tokens, accepts any text, and never panics.
 
 /// A piece of a template, as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,9 +10,9 @@ pub(super) enum Raw {
 /// What is wrong with a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Wrong {
-    /// All that can be told of it, in order.
+    /// All mistakes that were found, in order.
     pub(super) messages: Vec<String>,
-    /// The parts that can be read all the same.
+    /// The parts without mistakes.
     pub(super) parts: Vec<Raw>,
 }
 
@@ -34,7 +34,7 @@ pub(super) fn split(template: &str) -> Result<Vec<Raw>, Wrong> {
                 match inside(&mut chars) {
                     Ok(inside) => parts.extend(hole(&inside, &mut messages)),
                     Err(message) => {
-                        // Where the next placeholder begins is not known.
+                        // The end of this placeholder is not known, so neither is the rest of the template.
                         messages.push(message);
                         return Err(Wrong { messages, parts });
                     }
@@ -49,7 +49,7 @@ pub(super) fn split(template: &str) -> Result<Vec<Raw>, Wrong> {
     if messages.is_empty() { Ok(parts) } else { Err(Wrong { messages, parts }) }
 }
 
-/// What follows an opening brace, up to the closing one. Quotes and brackets are looked through.
+/// Reads the text after an opening brace, up to the closing one. A brace inside quotes does not close it.
 fn inside(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<String, String> {
     let mut inside = String::new();
     let mut quoted = false;
@@ -86,7 +86,7 @@ fn inside(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<String
     }
 }
 
-/// A placeholder, of what is between its braces.
+/// Reads a placeholder from the text between its braces.
 fn hole(inside: &str, messages: &mut Vec<String>) -> Option<Raw> {
     let (expr, format) = match format_colon(inside) {
         None => (inside.trim(), ""),
@@ -116,8 +116,8 @@ fn ends_in_r(text: &str) -> bool {
     text.strip_suffix('r').is_some_and(|before| !before.ends_with(is_part_of_a_word))
 }
 
-/// A character that does not occur in arguments, fields and method calls. Such are refused before the compiler's
-/// lexer sees them, which reports what it does not know in its own way.
+/// The first character that cannot occur in arguments, fields and method calls. It is refused here, because the compiler's
+/// lexer would report it without saying where.
 fn odd_character(expr: &str) -> Option<char> {
     let mut quoted = false;
     let mut chars = expr.chars();

@@ -25,30 +25,30 @@ pub(crate) enum Part {
 /// A placeholder.
 #[derive(Clone)]
 pub(crate) struct Hole {
-    /// What it prints; names resolve where the arguments are, and the literal is underlined.
+    /// The expression that it prints. Names have the hygiene of the arguments, and mistakes underline the literal.
     pub(crate) expr: TokenStream,
-    /// `{x:?}`
+    /// Whether it is `{x:?}`.
     pub(crate) debug: bool,
-    /// Whether it mentions what the function returned, which `expr` calls [`RESULT`].
+    /// Whether it mentions `result`, which `expr` calls [`RESULT`].
     pub(crate) late: bool,
-    /// The character that follows it, if any.
+    /// The character that ends it, if any. The value's text has this character encoded.
     pub(crate) stop: Option<char>,
     pub(crate) span: Span,
 }
 
-/// What placeholders call the value that the function returned: a name that only the macro knows.
+/// The name of the value in placeholders' expressions: the user's `result`, under a name that cannot clash.
 pub(crate) const RESULT: &str = "__result";
 
-/// What a placeholder may mention.
+/// What a template's placeholders may mention.
 pub(crate) struct Scope<'a> {
     pub(crate) item: &'a Item,
     /// Whether there is a `result`, the value that was loaded or returned.
     pub(crate) result: bool,
-    /// The option, for messages.
+    /// The option that the template is in, for messages.
     pub(crate) option: &'static str,
 }
 
-/// Reads a template. What is wrong with it is reported.
+/// Parses a template. Returns `None` after reporting a mistake.
 pub(crate) fn parse(lit: &LitStr, scope: &Scope<'_>, errors: &Errors) -> Option<Vec<Part>> {
     let mut good = true;
     let raw = split(&lit.value()).unwrap_or_else(|Wrong { messages, parts }| {
@@ -79,32 +79,33 @@ pub(crate) fn parse(lit: &LitStr, scope: &Scope<'_>, errors: &Errors) -> Option<
     good.then_some(parts)
 }
 
-/// The character that ends a placeholder, and whether it is a colon put there because what follows cannot.
+/// The character that ends the placeholder, and whether it is a colon we insert because the next character could also be
+/// part of a value.
 fn end(next: Option<&Raw>) -> (Option<char>, bool) {
     let next = match next {
         Some(Raw::Text(text)) => text.chars().next(),
         Some(Raw::Hole { .. }) => Some('{'),
         None => None,
     };
-    // What a value may hold itself, encoding aside, cannot end it: a colon between can.
-    // What is encoded in literal text as well looks there like in a value.
+    // A letter or digit could be part of the value. A character that is encoded in literal text looks there as it does in
+    // a value.
     let encoded = |c: char| matches!(c, '%' | '{' | '}') || c.is_whitespace() || c.is_control();
     let clash = next.is_some_and(|c| c.is_ascii_alphanumeric() || encoded(c));
     (if clash { Some(':') } else { next }, clash)
 }
 
-/// What a key is made of, as far as it can be told without running anything.
+/// A piece of a key's shape, as far as it is known without evaluating anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Piece {
     /// Literal text.
     Char(char),
-    /// What an argument prints, which never has a colon in it.
+    /// The text of an argument: any, without a colon.
     Part,
-    /// Any number of parts.
+    /// Any text: any number of parts and colons between them.
     Parts,
 }
 
-/// What the key of a template is made of, where it can be read.
+/// The shape of a template's keys; `None` if it cannot be parsed.
 pub(crate) fn pieces(template: &str) -> Option<Vec<Piece>> {
     let raw = split(template).ok()?;
     let mut pieces = Vec::new();
@@ -155,7 +156,7 @@ fn placeholder(text: &str, lit: &LitStr, scope: &Scope<'_>, errors: &Errors) -> 
     Some(relocate(renamed(expr.to_token_stream(), "result", &value), lit.span(), scope))
 }
 
-/// Names that are keywords, such as `type`, as they are written in Rust: `r#type`.
+/// Writes names that are keywords, such as `type`, as `r#type`.
 fn raw_names(tokens: TokenStream) -> TokenStream {
     tokens
         .into_iter()
@@ -176,7 +177,7 @@ fn is_name_only_in_templates(name: &str) -> bool {
     !has_a_meaning && !name.starts_with("r#") && syn::parse_str::<Ident>(name).is_err()
 }
 
-/// `a` of `a.b.c(d)[e]`.
+/// The name that a placeholder begins with: `a` of `a.b.c(d)[e]`.
 fn base(expr: &Expr) -> Option<&Ident> {
     match expr {
         Expr::Path(path) => path.path.get_ident(),
@@ -188,7 +189,7 @@ fn base(expr: &Expr) -> Option<&Ident> {
     }
 }
 
-/// What is wrong with a placeholder that mentions `result`.
+/// The message for a placeholder that mentions `result`, if it may not.
 fn complaint_of_result(scope: &Scope<'_>) -> Option<String> {
     let Scope { item, result, option } = scope;
     if item.find("result").is_some() {
@@ -200,7 +201,7 @@ fn complaint_of_result(scope: &Scope<'_>) -> Option<String> {
     }
 }
 
-/// What is wrong with a placeholder's name.
+/// The message for a placeholder that begins with a name which is not available.
 fn complaint(base: &str, text: &str, scope: &Scope<'_>) -> Option<String> {
     let item = scope.item;
     let name = item.name();
@@ -227,7 +228,7 @@ fn starts_capital(name: &str) -> bool {
     name.starts_with(char::is_uppercase)
 }
 
-/// What to write for a parameter of the function or of what is around it, or for a constant.
+/// What to write instead of a type parameter, a const parameter or a constant.
 fn instead_of(name: &str, scope: &Scope<'_>) -> String {
     let is_key = scope.option == "key";
     let expression =
@@ -248,9 +249,9 @@ fn instead_of(name: &str, scope: &Scope<'_>) -> String {
     }
 }
 
-/// Tokens that underline the literal, and resolve where the arguments do whatever macro the literal came through.
+/// Gives tokens the position of the literal and the hygiene of the arguments, whatever macro the literal came through.
 fn relocate(tokens: TokenStream, at: Span, scope: &Scope<'_>) -> TokenStream {
-    // Marked as the macro's own, so that the compiler does not suggest to write a field where the literal is.
+    // Other tokens count as the macro's own, so that the compiler does not suggest edits inside the literal.
     let other = at.resolved_at(Span::mixed_site());
     tokens
         .into_iter()
