@@ -138,7 +138,7 @@ mod evaluation {
         prefix = "conditional",
         condition = !ids.is_empty(),
         key = ids[0],
-        tags = [step("tag", format!("id:{}", ids[0])), format!("{}:{}", ids[0], result[0])],
+        tags = [step("tag", format!("id:{}", ids[0])), "{ids[0]}:{result[0]}"],
         ttl = step("ttl", Duration::from_secs(ids[0]))
     )]
     async fn first(ids: &[u64]) -> Vec<u64> {
