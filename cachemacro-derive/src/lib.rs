@@ -105,7 +105,7 @@ use crate::syntax::options::Macro;
 /// | `cache_err` | whether `Err` is stored; the error must be serde's | `false` |
 /// | `jitter` | `"10%"`: TTLs are spread by this much, up and down | the cache's |
 /// | `wait` | how long to wait for another's load; `"0s"`: not for other processes' | the cache's |
-/// | `deadline` | how long a load may take before others may load too | the cache's |
+/// | `lease_limit` | how long a load may keep others from loading; it does not end the load | the cache's |
 /// | `codec` | type of a codec, such as `cachemacro::codec::Json` | the cache's |
 /// | `version` | number, raised by hand where old values are to be misses | 0 |
 /// | `cache` | expression giving a `&Cache`, such as `self.cache` | the scoped cache, else the global one |

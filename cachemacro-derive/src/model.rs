@@ -104,7 +104,7 @@ pub(crate) struct Policy {
     pub(crate) cache_err: bool,
     pub(crate) jitter: Option<u8>,
     pub(crate) wait: Option<Time>,
-    pub(crate) deadline: Option<Time>,
+    pub(crate) lease_limit: Option<Time>,
     pub(crate) version: Option<Expr>,
 }
 

@@ -51,15 +51,19 @@ impl Checker<'_> {
             _ => None,
         };
         let wait = self.time("wait");
-        let deadline = self.time("deadline");
-        for (name, time) in [("wait", &wait), ("deadline", &deadline)] {
+        let lease_limit = self.time("lease_limit");
+        for (name, time) in [("wait", &wait), ("lease_limit", &lease_limit)] {
             if matches!(time, Some(Time::Never)) {
                 let span = options.expr(name).map_or_else(Span::call_site, Spanned::span);
-                self.errors.push(span, format!("`{name}` must end: every wait has a deadline"));
+                self.errors
+                    .push(span, format!("`{name}` cannot be `\"never\"`, because every wait must end"));
             }
         }
-        if let (Some(Time::Millis(0)), Some(expr)) = (&deadline, options.expr("deadline")) {
-            self.errors.at(expr, "a load cannot take no time: write a longer `deadline`, such as `\"60s\"`");
+        if let (Some(Time::Millis(0)), Some(expr)) = (&lease_limit, options.expr("lease_limit")) {
+            self.errors.at(
+                expr,
+                "with a limit of zero no load could keep its lease: write a longer one, such as `\"60s\"`",
+            );
         }
         Policy {
             ttl,
@@ -68,7 +72,7 @@ impl Checker<'_> {
             cache_err: options.flag("cache_err"),
             jitter: self.jitter(),
             wait,
-            deadline,
+            lease_limit,
             version: self.version(),
         }
     }

@@ -19,7 +19,7 @@ pub(super) fn policy(policy: &Policy, private: &Ident) -> Option<TokenStream> {
         Time::Never => quote_spanned!(mixed=> ::core::time::Duration::MAX),
         Time::Expr(expr) => expr.to_token_stream(),
     };
-    let Policy { ttl: fresh, cache_none, none_ttl, cache_err, jitter, wait, deadline, version } = policy;
+    let Policy { ttl: fresh, cache_none, none_ttl, cache_err, jitter, wait, lease_limit, version } = policy;
     let fields = [
         fresh.as_ref().map(|time| ("ttl", some(ttl(time)))),
         cache_none.then(|| ("cache_none", quote!(true))),
@@ -27,7 +27,7 @@ pub(super) fn policy(policy: &Policy, private: &Ident) -> Option<TokenStream> {
         cache_err.then(|| ("cache_err", quote!(true))),
         jitter.map(|percent| ("jitter", some(percent.to_token_stream()))),
         wait.as_ref().map(|time| ("wait", some(duration(time)))),
-        deadline.as_ref().map(|time| ("deadline", some(duration(time)))),
+        lease_limit.as_ref().map(|time| ("lease_limit", some(duration(time)))),
         version.as_ref().map(|version| ("version", version.to_token_stream())),
     ];
     let all = fields.iter().all(Option::is_some);

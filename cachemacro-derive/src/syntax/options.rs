@@ -81,7 +81,7 @@ const SPECS: &[Spec] = &[
     spec("cache_err", Syntax::Flag, READ, "cache_err = true"),
     spec("jitter", Syntax::Expr, STORE, r#"jitter = "10%""#),
     spec("wait", Syntax::Expr, READ, r#"wait = "5s""#),
-    spec("deadline", Syntax::Expr, READ, r#"deadline = "60s""#),
+    spec("lease_limit", Syntax::Expr, READ, r#"lease_limit = "60s""#),
     spec("stale", Syntax::Expr, READ, r#"stale = "1h""#),
     spec("max_age", Syntax::Expr, READ, r#"max_age = "1d""#),
     spec("refresh", Syntax::Expr, READ, r#"refresh = "80%""#),
@@ -398,6 +398,7 @@ fn likely(this: Macro, name: &str) -> Option<&'static str> {
     // The names of such options in other caches.
     let foreign = match name {
         "expire" | "expires" | "expiry" | "time" | "timeout" | "time_to_live" => Some("ttl"),
+        "deadline" | "lease" | "lock_timeout" => Some("lease_limit"),
         "name" | "namespace" | "cache_name" => Some("prefix"),
         "convert" | "key_fn" => Some("key"),
         "only_if" | "when" => Some("condition"),

@@ -43,7 +43,7 @@ pub enum Lookup<T> {
     Vacant(Vacancy<T>),
 }
 
-/// The right to fill an entry, from [`Entry::lookup`]. It lasts for the entry's `deadline`, kept alive by a task of its
+/// The right to fill an entry, from [`Entry::lookup`]. It lasts for the entry's `lease_limit`, kept alive by a task of its
 /// own. Dropping it gives it back, so that the next caller may load.
 ///
 /// ```
@@ -98,7 +98,7 @@ impl<T: Value> Entry<T> {
         let began = Instant::now();
         let vacancy = |held: Option<Held>, forced| {
             let held = held.map(|held| {
-                let background = held.keep_in_background(raw.deadline());
+                let background = held.keep_in_background(raw.lease_limit());
                 (held, background)
             });
             Lookup::Vacant(Vacancy { entry: self.clone(), held, forced, began })

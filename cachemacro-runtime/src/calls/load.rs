@@ -106,7 +106,7 @@ impl RawEntry {
     pub(crate) fn patience(&self) -> Patience {
         let waits = [self.wait(), self.core.settings.wait];
         let wait = waits.into_iter().find(|wait| !wait.is_zero()).unwrap_or(DEFAULT_WAIT);
-        Patience { wait, longest: self.deadline() }
+        Patience { wait, longest: self.lease_limit() }
     }
 }
 
@@ -171,7 +171,7 @@ impl<O, V: Value> Call<'_, O, V> {
         let span = tracing::debug_span!("cache_load", site = raw.name(), stored = held.is_some());
         let body = loading.scope(body.instrument(span));
         let returned = match held {
-            Some(held) => lease::keep(&[held], raw.deadline(), body).await,
+            Some(held) => lease::keep(&[held], raw.lease_limit(), body).await,
             None => body.await,
         };
         let took = began.elapsed();

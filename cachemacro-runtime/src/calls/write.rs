@@ -138,9 +138,9 @@ where
         loading = loading.with(put.raw.core.id, put.raw.full.clone());
     }
     let held: Vec<&Held> = effects.puts.iter().filter_map(|put| put.held.as_ref()).collect();
-    let deadline = effects.puts.iter().map(|put| put.raw.deadline()).max().unwrap_or_default();
+    let limit = effects.puts.iter().map(|put| put.raw.lease_limit()).max().unwrap_or_default();
     let began = Instant::now();
-    let returned = lease::keep(&held, deadline, loading.scope(body)).await;
+    let returned = lease::keep(&held, limit, loading.scope(body)).await;
     drop(held);
     let took = began.elapsed();
     let is_err = effects.outcome.is_err(&returned);

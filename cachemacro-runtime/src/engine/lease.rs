@@ -159,9 +159,9 @@ impl Held {
         self.spent = true;
     }
 
-    /// Renews the lease from a task of its own, until what is returned is dropped or `deadline` has passed.
-    pub(crate) fn keep_in_background(&self, deadline: Duration) -> Background {
-        Background(tokio::spawn(Keeper::of(&[self], deadline).renew()).abort_handle())
+    /// Renews the lease from a task of its own, until what is returned is dropped or `limit` has passed.
+    pub(crate) fn keep_in_background(&self, limit: Duration) -> Background {
+        Background(tokio::spawn(Keeper::of(&[self], limit).renew()).abort_handle())
     }
 
     /// Gives the lease back without a value.
@@ -181,12 +181,12 @@ impl Drop for Held {
     }
 }
 
-/// Polls `body` and renews these leases beside it, until `deadline` has passed since the call.
-pub(crate) async fn keep<F: Future>(leases: &[&Held], deadline: Duration, body: F) -> F::Output {
+/// Polls `body` and renews these leases beside it, until `limit` has passed since the call.
+pub(crate) async fn keep<F: Future>(leases: &[&Held], limit: Duration, body: F) -> F::Output {
     if leases.is_empty() {
         return body.await;
     }
-    Keeper::of(leases, deadline).run(body).await
+    Keeper::of(leases, limit).run(body).await
 }
 
 /// A task that renews a lease; dropping this ends it.
@@ -307,14 +307,14 @@ async fn renew_all(core: &Arc<Core>, leases: &[(impl AsRef<str>, Token)]) -> Vec
 struct Keeper {
     core: Arc<Core>,
     leases: Vec<(String, Token)>,
-    deadline: Duration,
+    limit: Duration,
 }
 
 impl Keeper {
-    fn of(leases: &[&Held], deadline: Duration) -> Self {
+    fn of(leases: &[&Held], limit: Duration) -> Self {
         let core = leases[0].core.clone();
         let leases = leases.iter().map(|held| (held.key.clone(), held.token)).collect();
-        Self { core, leases, deadline }
+        Self { core, leases, limit }
     }
 
     async fn run<F: Future>(self, body: F) -> F::Output {
@@ -337,9 +337,9 @@ impl Keeper {
         .await
     }
 
-    /// Renews until the deadline or until no lease is held any more.
+    /// Renews until the limit or until no lease is held any more.
     async fn renew(mut self) {
-        let end = tokio::time::Instant::now() + self.deadline.min(NEVER);
+        let end = tokio::time::Instant::now() + self.limit.min(NEVER);
         let mut renewals = Renewals::new(&self.core);
         while !self.leases.is_empty() {
             renewals.wait().await;

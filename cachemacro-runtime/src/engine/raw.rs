@@ -86,8 +86,8 @@ impl RawEntry {
         self.policy.wait.unwrap_or(self.core.settings.wait)
     }
 
-    pub(crate) fn deadline(&self) -> Duration {
-        self.policy.deadline.unwrap_or(self.core.settings.deadline)
+    pub(crate) fn lease_limit(&self) -> Duration {
+        self.policy.lease_limit.unwrap_or(self.core.settings.lease_limit)
     }
 
     /// Waits for evicts of dropped calls that may be about the entry.

@@ -99,8 +99,9 @@ pub struct Policy {
     /// How long to wait for another caller's load before one of those who wait loads for all, without storing. Zero:
     /// other processes' loads are not waited for; those of this process are, for as long as the cache waits.
     pub wait: Option<Duration>,
-    /// How long a load may keep its lease. It is not ended then, but others may load, and its value may not be stored.
-    pub deadline: Option<Duration>,
+    /// How long a load may keep its lease, and so keep others from loading. It does not end the load: after it others may
+    /// load too, and the late value may not be stored.
+    pub lease_limit: Option<Duration>,
     /// Mixed into the schema fingerprint: raise it where values of before must be misses.
     pub version: u32,
 }
@@ -114,7 +115,7 @@ impl Policy {
         cache_err: false,
         jitter: None,
         wait: None,
-        deadline: None,
+        lease_limit: None,
         version: 0,
     };
 }

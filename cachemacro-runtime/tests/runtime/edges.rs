@@ -26,7 +26,7 @@ fn over(store: &Arc<MemoryStore>) -> Cache {
 
 #[tokio::test]
 async fn the_longest_durations_are_as_good_as_any() {
-    let cache = Cache::builder().memory().wait(Duration::MAX).deadline(Duration::MAX).lease(Duration::MAX);
+    let cache = Cache::builder().memory().wait(Duration::MAX).lease_limit(Duration::MAX).lease(Duration::MAX);
     let cache = cache.ttl(Duration::MAX).jitter(100).build().expect("acceptable settings");
     let entry = cache.entry::<u32>("n", 1);
     let slow = async || {

@@ -72,7 +72,7 @@ pub async fn plain(id: u64) -> Result<Option<User>, Failure> {
     cache_err,
     jitter = "5%",
     wait = "1s",
-    deadline = "10s",
+    lease_limit = "10s",
     version = 2,
     codec = cachemacro::codec::Json,
     entry = user_entry

@@ -46,7 +46,7 @@ fn a_wrong_value_names_its_variable_and_what_it_accepts_and_is_not_shown() {
         ("CACHEMACRO_JITTER", "101%", "`0%` to `100%`"),
         ("CACHEMACRO_JITTER", "-1", "`0%` to `100%`"),
         ("CACHEMACRO_WAIT", "s3cret", "`250ms`"),
-        ("CACHEMACRO_DEADLINE", "-5s", "`250ms`"),
+        ("CACHEMACRO_LEASE_LIMIT", "-5s", "`250ms`"),
         ("CACHEMACRO_CODEC", "s3cret", "bincode"),
         ("CACHEMACRO_MAX_VALUE", "s3cret", "bytes"),
         ("CACHEMACRO_MAX_VALUE", "0", "bytes"),
@@ -170,7 +170,7 @@ type Change = fn(CacheBuilder) -> CacheBuilder;
 #[test]
 fn the_builder_refuses_what_cannot_work() {
     let refused: [(&str, Change); 8] = [
-        ("deadline", |builder| builder.deadline(Duration::ZERO)),
+        ("lease limit", |builder| builder.lease_limit(Duration::ZERO)),
         ("jitter", |builder| builder.jitter(101)),
         ("lease", |builder| builder.lease(Duration::from_millis(29))),
         ("value", |builder| builder.max_value(0)),

@@ -1,4 +1,4 @@
-//! Leases end, and sites wait and spread TTLs as they say: what `wait`, `deadline` and `jitter` are good for.
+//! Leases end, and sites wait and spread TTLs as they say: what `wait`, `lease_limit` and `jitter` are good for.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -21,7 +21,7 @@ enum Holder {
     Batch,
     Vacancy,
     Put,
-    /// An annotated function, whose own deadline holds.
+    /// An annotated function, whose own limit holds.
     Site,
 }
 
@@ -56,18 +56,18 @@ async fn hold(holder: Holder, process: &Process, name: &str, over: &Semaphore) {
     }
 }
 
-#[cached(prefix = "hurried", key = "{name}", cache = cache, deadline = "1ms")]
+#[cached(prefix = "hurried", key = "{name}", cache = cache, lease_limit = "1ms")]
 async fn hurried(cache: &Cache, name: &str, over: &Semaphore) -> u64 {
     over.acquire().await.expect("open").forget();
     1
 }
 
-async fn a_lease_past_its_deadline_is_not_renewed(rig: Rig) {
+async fn a_lease_past_its_limit_is_not_renewed(rig: Rig) {
     for holder in [Holder::Load, Holder::Batch, Holder::Vacancy, Holder::Put, Holder::Site] {
-        let deadline = Duration::from_millis(1);
+        let limit = Duration::from_millis(1);
         let brief = rig.process_with(|builder| {
             let builder = builder.lease(SHORT);
-            if holder == Holder::Site { builder } else { builder.deadline(deadline) }
+            if holder == Holder::Site { builder } else { builder.lease_limit(limit) }
         });
         let patient = rig.process_with(|builder| builder.lease(SHORT));
         let over = Semaphore::new(0);
@@ -156,7 +156,7 @@ async fn a_site_spreads_its_ttls_as_far_as_it_says(rig: Rig) {
 }
 
 on_both_stores!(
-    a_lease_past_its_deadline_is_not_renewed,
+    a_lease_past_its_limit_is_not_renewed,
     a_site_waits_as_long_as_it_says,
     a_site_spreads_its_ttls_as_far_as_it_says,
 );

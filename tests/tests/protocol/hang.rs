@@ -465,9 +465,9 @@ async fn a_load_that_outlives_its_lease_keeps_it() {
 }
 
 #[tokio::test]
-async fn a_load_past_its_deadline_loses_its_lease() {
+async fn a_load_past_its_lease_limit_loses_its_lease() {
     let rig = Rig::redis();
-    let here = rig.process_with(|builder| builder.lease(SHORT).deadline(Duration::from_millis(1)));
+    let here = rig.process_with(|builder| builder.lease(SHORT).lease_limit(Duration::from_millis(1)));
     let there = rig.process();
     let (begun, over) = (tokio::sync::Semaphore::new(0), tokio::sync::Semaphore::new(0));
     let first = entry(&here);

@@ -1,6 +1,6 @@
 use cachemacro::cached;
 
-#[cached(wait = "never", deadline = "never")]
+#[cached(wait = "never", lease_limit = "never")]
 async fn f(id: u32, name: String) -> Option<u32> {
     let _ = name;
     Some(id)

@@ -84,10 +84,10 @@ impl CacheBuilder {
             &mut self.settings.wait,
         )?;
         env.parse(
-            "CACHEMACRO_DEADLINE",
+            "CACHEMACRO_LEASE_LIMIT",
             "a duration above zero such as `250ms` or `10s`",
-            |text| parse_duration(text).filter(|deadline| !deadline.is_zero()),
-            &mut self.settings.deadline,
+            |text| parse_duration(text).filter(|limit| !limit.is_zero()),
+            &mut self.settings.lease_limit,
         )?;
         if let Some(codec) = env.get("CACHEMACRO_CODEC") {
             let names: Vec<_> = BuiltinCodec::ALL.iter().map(|codec| format!("`{}`", codec.name())).collect();
@@ -240,7 +240,7 @@ mod tests {
             ("CACHEMACRO_TTL", "61s"),
             ("CACHEMACRO_JITTER", "17%"),
             ("CACHEMACRO_WAIT", "62s"),
-            ("CACHEMACRO_DEADLINE", "63s"),
+            ("CACHEMACRO_LEASE_LIMIT", "63s"),
             ("CACHEMACRO_CODEC", codec.name()),
             ("CACHEMACRO_MAX_VALUE", "64"),
             ("CACHEMACRO_CAPACITY", "65"),
@@ -252,7 +252,7 @@ mod tests {
         assert_eq!(settings.namespace, "shop");
         assert_eq!((settings.ttl, settings.jitter), (Ttl::For(Duration::from_secs(61)), 17));
         assert_eq!(settings.wait, Duration::from_secs(62));
-        assert_eq!(settings.deadline, Duration::from_secs(63));
+        assert_eq!(settings.lease_limit, Duration::from_secs(63));
         assert_eq!((settings.codec, settings.max_value, builder.capacity), (codec, 64, 65));
         assert!(settings.disabled);
     }

@@ -226,8 +226,8 @@ impl CacheBuilder {
         self
     }
 
-    /// How long a load may keep its lease. It is not ended then, but others may load, and its value may not be stored.
-    /// Default: 60 seconds.
+    /// How long a load may keep its lease, and so keep others from loading. It does not end the load: after it others may
+    /// load too, and the late value may not be stored. Default: 60 seconds.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -235,11 +235,11 @@ impl CacheBuilder {
     /// use std::time::Duration;
     ///
     /// // No load of this application takes longer than five seconds.
-    /// let cache = Cache::builder().memory().deadline(Duration::from_secs(5)).build()?;
+    /// let cache = Cache::builder().memory().lease_limit(Duration::from_secs(5)).build()?;
     /// # Ok::<(), cachemacro::Error>(())
     /// ```
-    pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.settings.deadline = deadline;
+    pub fn lease_limit(mut self, limit: Duration) -> Self {
+        self.settings.lease_limit = limit;
         self
     }
 
@@ -504,8 +504,8 @@ impl CacheBuilder {
         if settings.lease < Duration::from_millis(30) {
             return Err(wrong("a lease lives 30 ms at least"));
         }
-        if settings.deadline.is_zero() {
-            return Err(wrong("the deadline of a load must not be zero"));
+        if settings.lease_limit.is_zero() {
+            return Err(wrong("the lease limit must not be zero"));
         }
         if settings.max_value == 0 || settings.max_value > MAX_VALUE {
             return Err(wrong("the largest value is between 1 byte and 256 MiB"));

@@ -138,14 +138,14 @@ async fn load_together<K: Eq + Hash, T: Value, E>(
     load: impl Future<Output = Result<HashMap<K, T>, E>>,
 ) -> Result<HashMap<K, T>, E> {
     let held: Vec<&Held> = wanted.iter().filter_map(Missing::held).collect();
-    let removals = || wanted.iter().filter_map(|missing| missing.entry.raw().ok());
-    let deadline = removals().map(RawEntry::deadline).max().unwrap_or_default();
-    let keys = removals().map(|raw| (raw.core.id, raw.full.clone())).collect();
+    let entries = || wanted.iter().filter_map(|missing| missing.entry.raw().ok());
+    let limit = entries().map(RawEntry::lease_limit).max().unwrap_or_default();
+    let keys = entries().map(|raw| (raw.core.id, raw.full.clone())).collect();
     let loading = Loading::current().with_all(keys);
     let site = site_of(core, &wanted);
     core.record_at(site.as_deref(), Event::Load);
     let began = Instant::now();
-    let loaded = lease::keep(&held, deadline, loading.scope(load)).await;
+    let loaded = lease::keep(&held, limit, loading.scope(load)).await;
     drop(held);
     let took = began.elapsed();
     core.loaded(site.as_deref(), took);

@@ -38,7 +38,7 @@ impl A {
     prefix = "b",
     jitter = "1%",
     wait = "1s",
-    deadline = "2s",
+    lease_limit = "2s",
     version = 1,
     cache_none = true,
     on_err = "evict"

@@ -8,7 +8,7 @@ const SITE: Duration = Duration::from_secs(2);
 const DEFAULT: Duration = Duration::from_secs(3);
 const POLICY: u32 = 4;
 
-#[cached(prefix = "constants", wait = SITE, deadline = DEFAULT, version = POLICY, ttl = SITE, entry = id_entry)]
+#[cached(prefix = "constants", wait = SITE, lease_limit = DEFAULT, version = POLICY, ttl = SITE, entry = id_entry)]
 async fn id(id: u64) -> u64 {
     id
 }

@@ -15,7 +15,7 @@ const PREFIX: &str = "from-a-constant";
     ttl = "1h30m",
     jitter = "0%",
     wait = "0s",
-    deadline = Duration::from_secs(30),
+    lease_limit = Duration::from_secs(30),
     version = VERSION,
     codec = codec::Json,
     cache_none,

@@ -1,6 +1,6 @@
 use cachemacro::cached;
 
-#[cached(deadline = "0s")]
+#[cached(lease_limit = "0s")]
 async fn f(id: u32, name: String) -> Option<u32> {
     let _ = name;
     Some(id)
