@@ -72,7 +72,7 @@ impl<T: Value> Entry<T> {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// use cachemacro::{Cache, Policy, Ttl};
     ///
-    /// let policy = Policy { ttl: Some(Ttl::millis(2_000)), jitter: Some(10), ..Policy::DEFAULT };
+    /// let policy = Policy::new().ttl(Ttl::millis(2_000)).jitter(10);
     /// let n = Cache::memory().entry("n", 1).with_policy(policy);
     /// n.set(&7).await?;
     /// assert!(n.ttl().await?.is_some_and(|left| left.as_millis() <= 2_200));

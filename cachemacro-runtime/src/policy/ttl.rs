@@ -15,8 +15,9 @@ use crate::ground::clock::{NEVER, TAGGED_NEVER};
 /// assert!(!Ttl::from(Duration::ZERO).stores());
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Ttl {
-    /// So long. Under one millisecond: the value is not stored.
+    /// Fresh for this long. A duration under one millisecond means: do not store.
     For(Duration),
     /// Until it is evicted or the store drops it. A tagged entry lives 30 days at most, because tag versions
     /// must outlive it.
@@ -77,7 +78,7 @@ impl From<Duration> for Ttl {
 /// use cachemacro::{Cache, Policy, Ttl};
 /// use std::time::Duration;
 ///
-/// let policy = Policy { ttl: Some(Ttl::millis(500)), wait: Some(Duration::from_secs(1)), ..Policy::DEFAULT };
+/// let policy = Policy::new().ttl(Ttl::millis(500)).wait(Duration::from_secs(1));
 /// let entry = Cache::memory().entry::<u32>("answer", ()).with_policy(policy);
 /// entry.set(&42).await?;
 /// assert!(entry.ttl().await? <= Some(Duration::from_millis(500)));
@@ -90,14 +91,15 @@ pub struct Policy {
     pub ttl: Option<Ttl>,
     /// Whether `None` is stored.
     pub cache_none: bool,
-    /// How long, where it differs from `ttl`.
+    /// How long a stored `None` stays fresh, where that differs from `ttl`.
     pub none_ttl: Option<Ttl>,
     /// Whether `Err` is stored.
     pub cache_err: bool,
-    /// By what part of itself a TTL is spread: 10 is ±10 %.
+    /// Jitter in percent: with 10, each TTL is made up to 10 % longer or shorter at random.
     pub jitter: Option<u8>,
-    /// How long to wait for another caller's load before one of those who wait loads for all, without storing. Zero:
-    /// other processes' loads are not waited for; those of this process are, for as long as the cache waits.
+    /// How long to wait for another caller's load. After that one of those who wait loads for all of them, and what it
+    /// loads is not stored. Zero: loads of other processes are not waited for; those of this process are, for as long as
+    /// the cache waits.
     pub wait: Option<Duration>,
     /// How long a load may keep its lease, and so keep others from loading. It does not end the load: after it others may
     /// load too, and the late value may not be stored.
@@ -118,6 +120,129 @@ impl Policy {
         lease_limit: None,
         version: 0,
     };
+
+    /// All defaults, to set options on.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::{Policy, Ttl};
+    ///
+    /// const SESSIONS: Policy = Policy::new().ttl(Ttl::millis(60_000)).jitter(10);
+    /// assert_eq!((SESSIONS.jitter, SESSIONS.wait), (Some(10), None));
+    /// ```
+    pub const fn new() -> Self {
+        Self::DEFAULT
+    }
+
+    /// How long a value stays fresh.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::{Policy, Ttl};
+    ///
+    /// const POLICY: Policy = Policy::new().ttl(Ttl::millis(500));
+    /// assert_eq!(POLICY.ttl, Some(Ttl::millis(500)));
+    /// ```
+    #[must_use]
+    pub const fn ttl(mut self, ttl: Ttl) -> Self {
+        self.ttl = Some(ttl);
+        self
+    }
+
+    /// Whether `None` is stored. Without this it is not.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// assert!(cachemacro::Policy::new().cache_none(true).cache_none);
+    /// ```
+    #[must_use]
+    pub const fn cache_none(mut self, cache_none: bool) -> Self {
+        self.cache_none = cache_none;
+        self
+    }
+
+    /// How long a stored `None` stays fresh, where that differs from [`ttl`](Self::ttl).
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::{Policy, Ttl};
+    ///
+    /// let policy = Policy::new().cache_none(true).ttl(Ttl::Never).none_ttl(Ttl::millis(1_000));
+    /// assert_eq!(policy.none_ttl, Some(Ttl::millis(1_000)));
+    /// ```
+    #[must_use]
+    pub const fn none_ttl(mut self, none_ttl: Ttl) -> Self {
+        self.none_ttl = Some(none_ttl);
+        self
+    }
+
+    /// Whether `Err` is stored. Without this it is not. The direct calls, whose errors need not be serializable, never store one.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// assert!(cachemacro::Policy::new().cache_err(true).cache_err);
+    /// ```
+    #[must_use]
+    pub const fn cache_err(mut self, cache_err: bool) -> Self {
+        self.cache_err = cache_err;
+        self
+    }
+
+    /// Jitter in percent: with 10, each TTL is made up to 10 % longer or shorter at random.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// assert_eq!(cachemacro::Policy::new().jitter(10).jitter, Some(10));
+    /// ```
+    #[must_use]
+    pub const fn jitter(mut self, jitter: u8) -> Self {
+        self.jitter = Some(jitter);
+        self
+    }
+
+    /// How long to wait for another caller's load; see [`Policy::wait`](#structfield.wait).
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::Policy;
+    /// use std::time::Duration;
+    ///
+    /// let policy = Policy::new().wait(Duration::from_secs(1));
+    /// assert_eq!(policy.wait, Some(Duration::from_secs(1)));
+    /// ```
+    #[must_use]
+    pub const fn wait(mut self, wait: Duration) -> Self {
+        self.wait = Some(wait);
+        self
+    }
+
+    /// How long a load may keep its lease; see [`Policy::deadline`](#structfield.deadline).
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::Policy;
+    /// use std::time::Duration;
+    ///
+    /// let policy = Policy::new().lease_limit(Duration::from_secs(20));
+    /// assert_eq!(policy.deadline, Some(Duration::from_secs(20)));
+    /// ```
+    #[must_use]
+    pub const fn lease_limit(mut self, limit: Duration) -> Self {
+        self.lease_limit = Some(limit);
+        self
+    }
+
+    /// The number to raise where values of before must be misses.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// assert_eq!(cachemacro::Policy::new().version(2).version, 2);
+    /// ```
+    #[must_use]
+    pub const fn version(mut self, version: u32) -> Self {
+        self.version = version;
+        self
+    }
 }
 
 impl Default for Policy {

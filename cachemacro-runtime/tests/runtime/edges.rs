@@ -46,7 +46,7 @@ async fn the_longest_durations_are_as_good_as_any() {
 
 #[tokio::test]
 async fn a_spread_of_more_than_everything_is_everything() {
-    let policy = Policy { jitter: Some(255), ..Policy::DEFAULT };
+    let policy = Policy::new().jitter(255);
     let mut ttls = Vec::new();
     for id in 0..50 {
         let entry = Cache::memory().entry::<u32>("n", &id).with_policy(policy).with_ttl(HOUR);
@@ -185,7 +185,7 @@ async fn a_batch_in_refresh_mode_loads_anew_and_stores() {
 #[tokio::test]
 async fn a_batch_takes_a_stored_none_for_an_answer() {
     let cache = Cache::memory();
-    let policy = Policy { cache_none: true, ..Policy::DEFAULT };
+    let policy = Policy::new().cache_none(true);
     let entry = |id: &u32| cache.entry::<u32>("n", id).with_policy(policy);
     let mut asked = Vec::new();
     for _ in 0..2 {
@@ -202,7 +202,7 @@ async fn a_batch_takes_a_stored_none_for_an_answer() {
 #[tokio::test]
 async fn has_says_what_get_finds() {
     let cache = Cache::memory();
-    let policy = Policy { cache_none: true, ..Policy::DEFAULT };
+    let policy = Policy::new().cache_none(true);
     let entry = |id: &u32| cache.entry::<u32>("n", id).with_policy(policy);
     let none = async |_: Vec<u32>| Ok::<_, ()>(HashMap::<u32, u32>::new());
     cache.try_get_or_load_many([1], entry, none).await.expect("no load fails");
@@ -383,7 +383,7 @@ async fn a_batch_stores_nothing_for_entries_of_another_cache() {
 #[tokio::test]
 async fn batches_at_once_ask_once_for_a_row_that_is_not_there() {
     let cache = Cache::memory();
-    let policy = Policy { cache_none: true, ..Policy::DEFAULT };
+    let policy = Policy::new().cache_none(true);
     let loads = AtomicU32::new(0);
     let batch = || {
         cache.try_get_or_load_many(

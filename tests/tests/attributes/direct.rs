@@ -37,7 +37,7 @@ async fn whether_a_value_is_there_is_told_without_reading_or_decoding_it(rig: Ri
     drop(vacancy);
     // What a read would not use is not there.
     assert!(!entry.clone().with_tags(["more"]).has().await.expect("the store answers"));
-    let versioned = Policy { version: 1, ..Policy::DEFAULT };
+    let versioned = Policy::new().version(1);
     assert!(!entry.clone().with_policy(versioned).has().await.expect("the store answers"));
     assert!(!process.cache.entry::<String>("large", 7).has().await.expect("the store answers"));
     process.cache.evict_tags(["tag"]).await.expect("evicted");

@@ -140,7 +140,7 @@ async fn who_comes_after_the_fill_was_sent_does_not_join(rig: Rig) {
 }
 
 /// Waits for no other process, so a reader that does not join the flight loads at once.
-const IMPATIENT: Policy = Policy { wait: Some(Duration::ZERO), ..Policy::DEFAULT };
+const IMPATIENT: Policy = Policy::new().wait(Duration::ZERO);
 
 /// Everything that ends what loads from before it may say.
 const EVICTS: [&str; 14] = [

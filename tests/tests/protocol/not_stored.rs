@@ -35,7 +35,7 @@ fn late(process: &Process) -> Entry<u64> {
 
 /// Waits for no other process: what is busy is loaded and not stored.
 fn impatient<T: cachemacro::Value>(entry: Entry<T>) -> Entry<T> {
-    entry.with_policy(Policy { wait: Some(Duration::ZERO), ..Policy::DEFAULT })
+    entry.with_policy(Policy::new().wait(Duration::ZERO))
 }
 
 /// A fault that has a value not stored; whether it strikes only where the value names tags; what is counted.

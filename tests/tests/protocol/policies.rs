@@ -204,7 +204,7 @@ async fn a_ttl_of_nothing_is_not_stored(rig: Rig) {
 async fn the_ttl_is_the_values_the_calls_the_sites_or_the_caches(rig: Rig) {
     let process = rig.process_with(|builder| builder.ttl(MINUTE));
     let base = || process.cache.entry::<u32>("row", 7);
-    let site = Policy { ttl: Some(Ttl::For(2 * MINUTE)), ..Policy::DEFAULT };
+    let site = Policy::new().ttl(Ttl::For(2 * MINUTE));
     let rules = EntryRules::none().ttl(|minutes: &u32| Ttl::For(*minutes * MINUTE));
     for (what, entry, minutes) in [
         ("the cache's", base(), 1),
@@ -255,9 +255,9 @@ async fn jitter_spreads_ttls_by_its_part_of_them(rig: Rig) {
     let (shortest, longest) = spread(Policy::DEFAULT).await;
     assert!(shortest >= 89 * MINUTE && longest <= 110 * MINUTE, "{shortest:?} {longest:?}");
     assert!(shortest < 93 * MINUTE && longest > 107 * MINUTE, "{shortest:?} {longest:?}");
-    let (shortest, longest) = spread(Policy { jitter: Some(0), ..Policy::DEFAULT }).await;
+    let (shortest, longest) = spread(Policy::new().jitter(0)).await;
     assert!(shortest > 99 * MINUTE && longest <= 100 * MINUTE, "{shortest:?} {longest:?}");
-    let (shortest, longest) = spread(Policy { jitter: Some(50), ..Policy::DEFAULT }).await;
+    let (shortest, longest) = spread(Policy::new().jitter(50)).await;
     assert!(shortest < 65 * MINUTE && longest > 135 * MINUTE, "{shortest:?} {longest:?}");
 }
 
@@ -273,7 +273,7 @@ async fn an_absent_row_is_stored_where_the_site_says_so(rig: Rig) {
     assert_eq!(call(&plain, Opt, Some(1)).await, Some(1), "it was not stored");
     plain.evict().await.expect("evicted");
 
-    let policy = Policy { cache_none: true, none_ttl: Some(Ttl::For(MINUTE)), ..Policy::DEFAULT };
+    let policy = Policy::new().cache_none(true).none_ttl(Ttl::For(MINUTE));
     let entry = plain.clone().with_policy(policy);
     assert_eq!(call(&entry, Opt, None).await, None);
     assert_eq!(call(&entry, Opt, Some(1)).await, None, "it was");

@@ -150,7 +150,7 @@ async fn an_entry_under_another_key_is_not_used(rig: Rig) {
 
 async fn what_another_deploy_stored_is_replaced(rig: Rig) {
     let process = rig.process();
-    let versioned = Policy { version: 1, ..Policy::DEFAULT };
+    let versioned = Policy::new().version(1);
     let nothing = async || {};
     heals(&process, "version raised", OtherSchema, entry(&process).with_policy(versioned), nothing).await;
     heals(&process, "other codec", OtherCodec, entry(&process).with_codec::<Json>(), nothing).await;

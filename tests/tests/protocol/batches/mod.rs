@@ -242,7 +242,7 @@ async fn rows_that_do_not_exist_are_not_in_the_map_and_leave_no_lease(rig: Rig) 
 
 async fn where_none_is_stored_a_row_that_does_not_exist_is_looked_for_once(rig: Rig) {
     let process = rig.process();
-    let none = Policy { cache_none: true, none_ttl: Some(Ttl::millis(60_000)), ..Policy::DEFAULT };
+    let none = Policy::new().cache_none(true).none_ttl(Ttl::millis(60_000));
     let rows = Rows::new();
     for _ in 0..3 {
         let load = |ids: Vec<u64>| {

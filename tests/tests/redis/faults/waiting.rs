@@ -99,7 +99,7 @@ async fn who_is_told_of_changes_seldom_asks_meanwhile() {
     let asked = waiting.count(Op::Lease);
     assert!(asked <= 4, "{asked}");
 
-    let here = here.with_policy(Policy { wait: Some(DEADLINE), ..Policy::DEFAULT });
+    let here = here.with_policy(Policy::new().wait(DEADLINE));
     let load = async || panic!("it is filled meanwhile");
     let fill = async {
         wait_until("someone waits", DEADLINE, async || waiting.count(Op::Lease) > asked).await;
