@@ -27,7 +27,7 @@ pub mod __private {
 pub use api::builder::CacheBuilder;
 pub use api::cache::{Cache, Health};
 pub use api::entry::Meta;
-pub use api::lookup::{Lookup, Vacancy};
+pub use api::lookup::{Filled, Hit, Lookup, Vacancy};
 pub use engine::entry::Entry;
 pub use engine::evict::Evict;
 pub use format::codec::{BuiltinCodec, Codec};

@@ -64,11 +64,11 @@ impl Cache {
     /// use cachemacro::{Cache, Lookup};
     ///
     /// let cache = Cache::memory();
-    /// let square: u32 = match cache.lookup("square", 12).await? {
-    ///     Lookup::Hit(square) => square,
+    /// let square = match cache.lookup::<u32>("square", 12).await? {
+    ///     Lookup::Hit(square) => square.into_value(),
     ///     Lookup::Vacant(vacancy) => {
     ///         let square = 12 * 12; // expensive
-    ///         assert!(vacancy.fill(&square).await?, "nobody came between");
+    ///         assert!(vacancy.fill(&square).await?.is_stored(), "nobody came between");
     ///         square
     ///     }
     /// };

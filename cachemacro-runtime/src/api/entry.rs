@@ -7,6 +7,8 @@ use std::time::Duration;
 use crate::engine::entry::{Entry, is_value};
 use crate::engine::fill::finish_set;
 use crate::engine::read::Looked;
+use crate::format::header::Header;
+use crate::ground::clock::Timestamp;
 use crate::ground::error::Result;
 use crate::key::Key;
 use crate::observe::event::Event;
@@ -43,6 +45,19 @@ pub struct Meta {
     pub tags: usize,
     /// How many bytes its encoded, perhaps compressed form has.
     pub size: usize,
+}
+
+impl Meta {
+    /// What a header says, seen at `now` of the server's clock.
+    pub(crate) fn of(header: &Header, now: Timestamp) -> Self {
+        Self {
+            age: now.since(header.stored_at),
+            ttl: header.fresh_until.since(now),
+            load_time: Duration::from_millis(header.load_millis.into()),
+            tags: header.stamps.into(),
+            size: header.payload as usize,
+        }
+    }
 }
 
 impl<T: Value> Entry<T> {
@@ -84,7 +99,7 @@ impl<T: Value> Entry<T> {
         match raw.look(self.expected()).await? {
             Looked::Usable(usable) => {
                 let value = self.decode(&usable);
-                // That there is none was known.
+                // A stored `None` is a hit: the cache knew that there is no value.
                 let known = value.is_some() || !is_value(&usable.header);
                 raw.record(if known { Event::Hit } else { Event::Miss(MissReason::Undecodable) });
                 Ok(value)
@@ -232,15 +247,9 @@ impl<T: Value> Entry<T> {
             return Ok(None);
         }
         let header = raw.peek(self.expected()).await?;
-        // Now, and by a server's time: a first request teaches it.
+        // After the read: a first request teaches the server's time.
         let now = self.core().store.now();
-        Ok(header.map(|header| Meta {
-            age: now.since(header.stored_at),
-            ttl: header.fresh_until.since(now),
-            load_time: Duration::from_millis(header.load_millis.into()),
-            tags: header.stamps.into(),
-            size: header.payload as usize,
-        }))
+        Ok(header.map(|header| Meta::of(&header, now)))
     }
 
     /// Evicts the entry. Tells whether a value was there.

@@ -44,6 +44,30 @@ impl<T: Value> Entry<T> {
         self.with(|raw| tags.into_iter().for_each(|tag| raw.tag(tag.as_ref())))
     }
 
+    /// The same entry, whose values may bring tags that are not known before they are loaded, for
+    /// [`Vacancy::fill_with`](crate::Vacancy::fill_with). Loads are then guarded against evicts of every tag: the
+    /// versions of 64 groups of tags are captured with each lease, and a fill that brings tags takes two more requests.
+    /// [Rules](Self::with_rules) that name tags do the same by themselves.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, Lookup, Ttl};
+    ///
+    /// let cache = Cache::memory();
+    /// let page = cache.entry::<u32>("page", 1).with_late_tags();
+    /// let Lookup::Vacant(vacancy) = page.lookup().await? else { panic!("nothing was stored") };
+    /// cache.evict_tags(["tea:7"]).await?; // while it is loaded
+    /// assert!(!vacancy.fill_with(&7, Ttl::Never, ["tea:7"]).await?.is_stored());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_late_tags(mut self) -> Self {
+        self.late_tags = true;
+        self
+    }
+
     /// The same entry with another codec than the cache's. Values that were stored with that one are misses.
     ///
     /// ```

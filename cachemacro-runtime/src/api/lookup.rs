@@ -1,24 +1,25 @@
 //! Cache-aside by hand: a hit, or the right to fill.
 
-use crate::engine::lease;
-use crate::engine::lease::Answer;
-use crate::engine::lease::Wanted;
-use crate::engine::lease::acquire_for_put;
+use std::fmt;
+use std::ops::Deref;
+use std::time::Instant;
+
+use crate::api::entry::Meta;
+use crate::engine::entry::Entry;
+use crate::engine::lease::{self, Answer, Background, Held, Wanted, acquire_for_put};
 use crate::engine::loading::Loading;
-use crate::engine::raw::to_capture;
-use crate::engine::read::Looked;
-use crate::engine::read::MOST_LOOKS;
-use crate::engine::read::Miss;
+use crate::engine::prepare::Prepared;
+use crate::engine::raw::{RawEntry, to_capture};
+use crate::engine::read::{Looked, MOST_LOOKS, Miss};
+use crate::format::header::Header;
+use crate::format::stamps::tag_keys;
+use crate::ground::error::{Error, ErrorKind, Result};
 use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
 use crate::policy::mode::Mode;
-use std::time::Instant;
-
-use crate::engine::entry::Entry;
-use crate::engine::lease::{Background, Held};
-use crate::ground::error::Result;
 use crate::policy::outcome::Value;
-use crate::policy::rules::NoRules;
+use crate::policy::rules::{NoCallRules, NoRules};
+use crate::policy::ttl::Ttl;
 
 /// What [`Entry::lookup`] found.
 ///
@@ -28,8 +29,8 @@ use crate::policy::rules::NoRules;
 /// use cachemacro::{Cache, Lookup};
 ///
 /// match Cache::memory().lookup::<String>("user", 7).await? {
-///     Lookup::Hit(name) => println!("{name}"),
-///     Lookup::Vacant(vacancy) => assert!(vacancy.fill(&"Ada".to_owned()).await?),
+///     Lookup::Hit(name) => println!("{}, stored {:?} ago", *name, name.meta().age),
+///     Lookup::Vacant(vacancy) => assert!(vacancy.fill(&"Ada".to_owned()).await?.is_stored()),
 /// }
 /// # Ok(())
 /// # }
@@ -38,13 +39,118 @@ use crate::policy::rules::NoRules;
 #[expect(clippy::large_enum_variant, reason = "made once a call and taken apart at once")]
 pub enum Lookup<T> {
     /// A value.
-    Hit(T),
+    Hit(Hit<T>),
     /// None, and the right to store one.
     Vacant(Vacancy<T>),
 }
 
+/// A value that [`Entry::lookup`] found, and what is known of it, from one read. It derefs to the value.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::{Cache, Lookup};
+///
+/// let cache = Cache::memory();
+/// cache.set("user", 7, &"Ada".to_owned()).await?;
+/// let Lookup::Hit(name) = cache.lookup::<String>("user", 7).await? else { panic!("it was stored") };
+/// assert_eq!(name.len(), 3);
+/// assert!(name.meta().age < name.meta().ttl);
+/// assert_eq!(name.into_value(), "Ada");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Hit<T> {
+    value: T,
+    meta: Meta,
+}
+
+impl<T> Hit<T> {
+    /// The value.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, Lookup};
+    ///
+    /// let cache = Cache::memory();
+    /// cache.set("n", 1, &7_u32).await?;
+    /// let Lookup::Hit(n) = cache.lookup::<u32>("n", 1).await? else { panic!("it was stored") };
+    /// assert_eq!(n.into_value(), 7);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn into_value(self) -> T {
+        self.value
+    }
+
+    /// Age, expiry and size of the value, as of the read.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, Lookup};
+    ///
+    /// let page = Cache::memory().entry::<u32>("page", 1).with_tags(["pages"]);
+    /// page.set(&7).await?;
+    /// let Lookup::Hit(found) = page.lookup().await? else { panic!("it was stored") };
+    /// assert_eq!((found.meta().tags, found.meta().ttl > found.meta().age), (1, true));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub const fn meta(&self) -> &Meta {
+        &self.meta
+    }
+}
+
+impl<T> Deref for Hit<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+/// What became of the value that a [`Vacancy`] was filled with.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::{Cache, Filled, Lookup};
+///
+/// let cache = Cache::memory();
+/// let Lookup::Vacant(vacancy) = cache.lookup::<u32>("n", 1).await? else { panic!("nothing was stored") };
+/// assert_eq!(vacancy.fill(&7).await?, Filled::Stored);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[must_use = "a value that was refused is not in the cache"]
+pub enum Filled {
+    /// It was stored.
+    Stored,
+    /// It was not stored: an evict, a put or another load came between, the vacancy held no lease, the entry's TTL or
+    /// rules forbid it, or the store failed. The value is as good as any other to its caller.
+    Refused,
+}
+
+impl Filled {
+    /// Whether the value was stored.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::Filled;
+    ///
+    /// assert!(Filled::Stored.is_stored() && !Filled::Refused.is_stored());
+    /// ```
+    pub const fn is_stored(self) -> bool {
+        matches!(self, Self::Stored)
+    }
+}
+
 /// The right to fill an entry, from [`Entry::lookup`]. It lasts for the entry's `lease_limit`, kept alive by a task of its
-/// own. Dropping it gives it back, so that the next caller may load.
+/// own. Dropping it gives the right back, so that the next caller may load.
 ///
 /// ```
 /// # use cachemacro_runtime as cachemacro;
@@ -55,22 +161,52 @@ pub enum Lookup<T> {
 /// let Lookup::Vacant(vacancy) = cache.lookup::<u32>("n", 1).await? else { panic!("nothing was stored") };
 /// drop(vacancy); // the load failed, say
 /// let Lookup::Vacant(vacancy) = cache.lookup::<u32>("n", 1).await? else { panic!("nothing was stored") };
-/// assert!(vacancy.fill(&7).await?);
+/// assert!(vacancy.fill(&7).await?.is_stored());
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
+#[must_use = "a vacancy that is dropped gives the right to fill back"]
 pub struct Vacancy<T> {
     entry: Entry<T>,
     held: Option<(Held, Background)>,
-    /// Taken by force, as a put's: it may have displaced a load, whose value is not to outlive a refused fill.
+    /// The lease was taken by force, as a put's is. It may have displaced a load, whose value must not stay where this
+    /// fill is refused.
     forced: bool,
+    reason: Option<MissReason>,
     began: Instant,
+}
+
+impl<T> fmt::Debug for Vacancy<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Vacancy")
+            .field("entry", &self.entry)
+            .field("held", &self.held.is_some())
+            .field("reason", &self.reason)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a lookup by hand ends with.
+enum Ending<T> {
+    /// A value, with its header.
+    Hit(T, Header),
+    /// No value.
+    Vacant(Vacant),
+}
+
+/// No value, and a lease where it could be had.
+struct Vacant {
+    held: Option<Held>,
+    /// The lease was taken by force.
+    forced: bool,
+    /// Why there was no value; `None` where nothing was looked for.
+    reason: Option<MissReason>,
 }
 
 impl<T: Value> Entry<T> {
     /// The value, or the right to store one: for cache-aside by hand. Waits while another caller holds the right,
-    /// at most the entry's `wait`; then the vacancy can be filled in name only.
+    /// at most the entry's `wait`; after that it returns a vacancy without a lease: `fill` stores nothing and returns
+    /// [`Filled::Refused`].
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -79,10 +215,10 @@ impl<T: Value> Entry<T> {
     ///
     /// let entry = Cache::memory().entry::<u32>("square", 12);
     /// let square = match entry.lookup().await? {
-    ///     Lookup::Hit(square) => square,
+    ///     Lookup::Hit(square) => square.into_value(),
     ///     Lookup::Vacant(vacancy) => {
     ///         let square = 12 * 12;
-    ///         assert!(vacancy.fill(&square).await?);
+    ///         assert!(vacancy.fill(&square).await?.is_stored());
     ///         square
     ///     }
     /// };
@@ -96,21 +232,32 @@ impl<T: Value> Entry<T> {
     pub async fn lookup(&self) -> Result<Lookup<T>> {
         let raw = self.raw()?;
         let began = Instant::now();
-        let vacancy = |held: Option<Held>, forced| {
-            let held = held.map(|held| {
-                let background = held.keep_in_background(raw.lease_limit());
-                (held, background)
-            });
-            Lookup::Vacant(Vacancy { entry: self.clone(), held, forced, began })
-        };
+        Ok(match self.search(raw).await? {
+            Ending::Hit(value, header) => {
+                Lookup::Hit(Hit { value, meta: Meta::of(&header, raw.core.store.now()) })
+            }
+            Ending::Vacant(Vacant { held, forced, reason }) => {
+                let held = held.map(|held| {
+                    let background = held.keep_in_background(raw.lease_limit());
+                    (held, background)
+                });
+                Lookup::Vacant(Vacancy { entry: self.clone(), held, forced, reason, began })
+            }
+        })
+    }
+
+    /// Looks for the value and, where there is none, for the lease.
+    async fn search(&self, raw: &RawEntry) -> Result<Ending<T>> {
         if self.core().is_bypassed() {
-            return Ok(vacancy(None, false));
+            return Ok(Ending::Vacant(Vacant { held: None, forced: false, reason: None }));
         }
+        // This task is loading or putting this very key: it would wait for itself.
         let own = || Loading::contains(raw.core.id, &raw.full);
         if Mode::current() == Mode::Refresh {
-            raw.record(Event::Miss(MissReason::TooOld));
+            let reason = MissReason::TooOld;
+            raw.record(Event::Miss(reason));
             let held = if own() { None } else { acquire_for_put(raw, self.has_late_tags(&NoRules)).await };
-            return Ok(vacancy(held, true));
+            return Ok(Ending::Vacant(Vacant { held, forced: true, reason: Some(reason) }));
         }
         let mut pause = lease::Pauses::new(raw.wait());
         let mut looks = 0;
@@ -119,7 +266,7 @@ impl<T: Value> Entry<T> {
                 Looked::Usable(usable) => match self.decode(&usable) {
                     Some(value) => {
                         raw.record(Event::Hit);
-                        return Ok(Lookup::Hit(value));
+                        return Ok(Ending::Hit(value, usable.header));
                     }
                     None => Miss { reason: MissReason::Undecodable, seen: usable.header.fill_id },
                 },
@@ -127,10 +274,9 @@ impl<T: Value> Entry<T> {
             };
             let vacant = |held| {
                 raw.record(Event::Miss(reason));
-                vacancy(held, false)
+                Ending::Vacant(Vacant { held, forced: false, reason: Some(reason) })
             };
             if own() {
-                // This task is loading or putting this very key: it would wait for itself.
                 return Ok(vacant(None));
             }
             let capture = to_capture(raw, self.has_late_tags(&NoRules));
@@ -149,18 +295,57 @@ impl<T: Value> Entry<T> {
 }
 
 impl<T: Value> Vacancy<T> {
+    /// Whether a lease came with it. Without one `fill` stores nothing: another caller is loading still, the store
+    /// does not answer, or caching is off.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, Lookup, Policy};
+    /// use std::time::Duration;
+    ///
+    /// let entry = Cache::memory().entry::<u32>("n", 1).with_policy(Policy::new().wait(Duration::ZERO));
+    /// let Lookup::Vacant(first) = entry.lookup().await? else { panic!("nothing was stored") };
+    /// let Lookup::Vacant(second) = entry.lookup().await? else { panic!("nothing was stored") };
+    /// assert!(first.is_held() && !second.is_held());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub const fn is_held(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Why there was no value to return; `None` where nothing was looked for, because caching is off for this call.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, Lookup, MissReason, Mode};
+    ///
+    /// let entry = Cache::memory().entry::<u32>("n", 1);
+    /// let Lookup::Vacant(vacancy) = entry.lookup().await? else { panic!("nothing was stored") };
+    /// assert_eq!(vacancy.reason(), Some(MissReason::Absent));
+    /// let Lookup::Vacant(vacancy) = Mode::Bypass.scope(entry.lookup()).await? else { panic!("not asked") };
+    /// assert_eq!(vacancy.reason(), None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub const fn reason(&self) -> Option<MissReason> {
+        self.reason
+    }
+
     /// Stores the value, unless an evict, a put or another loader came between. Tells whether it was stored.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
-    /// use cachemacro::{Cache, Lookup};
+    /// use cachemacro::{Cache, Filled, Lookup};
     ///
     /// let cache = Cache::memory();
     /// let Lookup::Vacant(vacancy) = cache.lookup::<u32>("n", 1).await? else { panic!("nothing was stored") };
     /// let loaded = 7; // as it was before somebody
     /// cache.evict_key("n", 1).await?; // changed it
-    /// assert!(!vacancy.fill(&loaded).await?, "refused: it would be outdated");
+    /// assert_eq!(vacancy.fill(&loaded).await?, Filled::Refused, "it would be outdated");
     /// assert_eq!(cache.get::<u32>("n", 1).await?, None);
     /// # Ok(())
     /// # }
@@ -168,11 +353,63 @@ impl<T: Value> Vacancy<T> {
     ///
     /// # Errors
     /// Where the value cannot be encoded or is too large.
-    pub async fn fill(self, value: &T) -> Result<bool> {
+    pub async fn fill(self, value: &T) -> Result<Filled> {
+        let prepared = self.entry.try_prepare(self.entry.raw()?, &NoRules, value);
+        self.finish(prepared).await
+    }
+
+    /// [`fill`](Self::fill) with a TTL and tags that are known only now, as from the headers of a response. The TTL
+    /// replaces the entry's; the tags come on top of the entry's, which must be made
+    /// [`with_late_tags`](Entry::with_late_tags) to take any: evicts of a tag count from the lookup on.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, Lookup, Ttl};
+    ///
+    /// let cache = Cache::memory();
+    /// let page = cache.entry::<String>("page", "/teas").with_late_tags();
+    /// let Lookup::Vacant(vacancy) = page.lookup().await? else { panic!("nothing was stored") };
+    /// let (body, max_age, tags) = ("…".to_owned(), 30_000, ["tea:7", "tea:8"]); // a response
+    /// assert!(vacancy.fill_with(&body, Ttl::millis(max_age), tags).await?.is_stored());
+    ///
+    /// cache.evict_tags(["tea:8"]).await?;
+    /// assert_eq!(page.get().await?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the value cannot be encoded or is too large. [`ErrorKind::Config`] where a tag is neither among the
+    /// entry's nor expected.
+    pub async fn fill_with<S: AsRef<str>>(
+        self,
+        value: &T,
+        ttl: impl Into<Ttl>,
+        tags: impl IntoIterator<Item = S>,
+    ) -> Result<Filled> {
         let raw = self.entry.raw()?;
-        let prepared = self.entry.try_prepare(raw, &NoRules, value);
+        let ttl = ttl.into();
+        let tags: Vec<String> = tags.into_iter().map(|tag| tag.as_ref().to_owned()).collect();
+        let is_known = |tag: &String| raw.tags.contains(&tag_keys(raw.core.namespace(), tag).tag);
+        if !self.entry.has_late_tags(&NoRules) && !tags.iter().all(is_known) {
+            // G1: the tag's version was not captured before the load, so an evict since then would go unnoticed.
+            let error = Error::new(ErrorKind::Config, "tags that come with the value need `with_late_tags`");
+            raw.failed(&error);
+            return Err(error);
+        }
+        let rules = NoCallRules::new().ttl(move |_| ttl).tags(move |_| tags.clone());
+        let prepared = self.entry.try_prepare(raw, &rules, value);
+        self.finish(prepared).await
+    }
+
+    async fn finish(self, prepared: Result<Option<Prepared>>) -> Result<Filled> {
+        let raw = self.entry.raw()?;
         let prepared = prepared.inspect_err(|error| raw.failed(error))?;
-        let (Some((held, _background)), Some(prepared)) = (self.held, prepared) else { return Ok(false) };
-        Ok(prepared.fill(raw, held, self.began.elapsed(), self.forced, false).await.is_stored())
+        let (Some((held, _background)), Some(prepared)) = (self.held, prepared) else {
+            return Ok(Filled::Refused);
+        };
+        let stored = prepared.fill(raw, held, self.began.elapsed(), self.forced, false).await;
+        Ok(if stored.is_stored() { Filled::Stored } else { Filled::Refused })
     }
 }

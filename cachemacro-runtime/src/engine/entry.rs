@@ -46,6 +46,8 @@ pub struct Entry<T> {
     pub(crate) codec: Option<CodecFor<T>>,
     pub(crate) schema: fn() -> Fingerprint,
     pub(crate) rules: EntryRules<T>,
+    /// Values may bring tags of their own, so loads are guarded against evicts of every tag.
+    pub(crate) late_tags: bool,
 }
 
 /// The arguments cannot be a key.
@@ -63,6 +65,7 @@ impl<T> Clone for Entry<T> {
             codec: self.codec,
             schema: self.schema,
             rules: self.rules,
+            late_tags: self.late_tags,
         }
     }
 }
@@ -82,7 +85,14 @@ impl<T: Value> Entry<T> {
                 Err(NoKey { why: why.into(), site: site.map(|site| core.site_counters(site)) })
             }
         };
-        Self { raw, core, codec: None, schema: fingerprint_of::<T>, rules: EntryRules::none() }
+        Self {
+            raw,
+            core,
+            codec: None,
+            schema: fingerprint_of::<T>,
+            rules: EntryRules::none(),
+            late_tags: false,
+        }
     }
 
     pub(crate) fn with(mut self, change: impl FnOnce(&mut RawEntry)) -> Self {
@@ -135,7 +145,7 @@ impl<T: Value> Entry<T> {
 
     /// Whether values may name tags, by the call's rules or by the entry's.
     pub(crate) fn has_late_tags(&self, rules: &impl Rules<T>) -> bool {
-        rules.has_tags() || self.rules.has_tags()
+        self.late_tags || rules.has_tags() || self.rules.has_tags()
     }
 
     pub(crate) fn codec(&self) -> CodecFor<T> {

@@ -216,7 +216,7 @@ impl Policy {
         self
     }
 
-    /// How long a load may keep its lease; see [`Policy::deadline`](#structfield.deadline).
+    /// How long a load may keep its lease; see [`Policy::lease_limit`](#structfield.lease_limit).
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -224,7 +224,7 @@ impl Policy {
     /// use std::time::Duration;
     ///
     /// let policy = Policy::new().lease_limit(Duration::from_secs(20));
-    /// assert_eq!(policy.deadline, Some(Duration::from_secs(20)));
+    /// assert_eq!(policy.lease_limit, Some(Duration::from_secs(20)));
     /// ```
     #[must_use]
     pub const fn lease_limit(mut self, limit: Duration) -> Self {

@@ -36,7 +36,8 @@ async fn the_longest_durations_are_as_good_as_any() {
     assert_eq!(entry.get_or_load(slow).await, 7);
     assert_eq!(entry.get().await.expect("memory does not fail"), Some(7));
     entry.update(|n| n.unwrap_or_default() + 1).await.expect("it is stored");
-    let Lookup::Hit(8) = entry.lookup().await.expect("memory does not fail") else { panic!("it is there") };
+    let Lookup::Hit(hit) = entry.lookup().await.expect("memory does not fail") else { panic!("it is there") };
+    assert_eq!(*hit, 8);
     let found = cache.get_or_load_many("n", [2], async |ids: Vec<u32>| {
         tokio::task::yield_now().await;
         ids.into_iter().map(|id| (id, id)).collect::<HashMap<_, u32>>()
@@ -152,7 +153,7 @@ async fn by_hand_a_refresh_finds_nothing_and_may_fill() {
                 let Lookup::Vacant(vacancy) = entry.lookup().await.expect("memory does not fail") else {
                     panic!("what is stored is not read")
                 };
-                vacancy.fill(&value).await.expect("memory does not fail")
+                vacancy.fill(&value).await.expect("memory does not fail").is_stored()
             })
             .await
     };
@@ -163,7 +164,7 @@ async fn by_hand_a_refresh_finds_nothing_and_may_fill() {
     let vacancy = Mode::Refresh.scope(entry.lookup()).await.expect("memory does not fail");
     assert!(refresh(3).await);
     let Lookup::Vacant(vacancy) = vacancy else { panic!("what is stored is not read") };
-    assert!(!vacancy.fill(&4).await.expect("memory does not fail"));
+    assert!(!vacancy.fill(&4).await.expect("memory does not fail").is_stored());
     assert_eq!(entry.get().await.expect("memory does not fail"), None);
 }
 

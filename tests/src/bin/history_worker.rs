@@ -180,10 +180,10 @@ impl Process {
 
     async fn read_by_hand(&self, row: u64, lag: Duration) -> Outcome {
         let read = async || match self.entry(row).lookup().await? {
-            Lookup::Hit(row) => Ok(Some(row)),
+            Lookup::Hit(row) => Ok(Some(row.into_value())),
             Lookup::Vacant(vacancy) => {
                 let loaded = self.query(row, lag).await?;
-                vacancy.fill(&loaded).await?;
+                let _ = vacancy.fill(&loaded).await?;
                 Ok(Some(loaded))
             }
         };

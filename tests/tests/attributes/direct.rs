@@ -81,18 +81,19 @@ async fn a_lookup_is_a_hit_or_the_right_to_fill(rig: Rig) {
         tokio::spawn(async move { entry.lookup().await })
     })
     .await;
-    assert!(vacancy.fill(&1).await.expect("a small value"));
-    let Lookup::Hit(1) = waiting.end().await.expect("the store answers") else { panic!("it was filled") };
+    assert!(vacancy.fill(&1).await.expect("a small value").is_stored());
+    let Lookup::Hit(hit) = waiting.end().await.expect("the store answers") else { panic!("it was filled") };
+    assert_eq!(*hit, 1);
     // An evict takes the right away.
     entry(&here).evict().await.expect("evicted");
     let Ok(Lookup::Vacant(vacancy)) = entry(&here).lookup().await else { panic!("nothing is there") };
     entry(&there).evict().await.expect("evicted");
-    assert!(!vacancy.fill(&2).await.expect("a small value"));
+    assert!(!vacancy.fill(&2).await.expect("a small value").is_stored());
     assert_eq!(entry(&there).get().await.expect("the store answers"), None);
     // So does one of a tag, in effect.
     let Ok(Lookup::Vacant(vacancy)) = entry(&here).lookup().await else { panic!("nothing is there") };
     there.cache.evict_tags(["tag"]).await.expect("evicted");
-    vacancy.fill(&3).await.expect("a small value");
+    assert!(vacancy.fill(&3).await.expect("a small value").is_stored());
     assert_eq!(entry(&there).get().await.expect("the store answers"), None);
 }
 
@@ -100,8 +101,8 @@ async fn who_waited_long_enough_gets_a_vacancy_in_name_only(rig: Rig) {
     let (here, there) = (rig.process(), rig.process_with(|builder| builder.wait(Duration::from_millis(30))));
     let Ok(Lookup::Vacant(held)) = entry(&here).lookup().await else { panic!("nothing is there") };
     let Ok(Lookup::Vacant(name_only)) = entry(&there).lookup().await else { panic!("nothing is there") };
-    assert!(!name_only.fill(&1).await.expect("a small value"));
-    assert!(held.fill(&2).await.expect("a small value"));
+    assert!(!name_only.fill(&1).await.expect("a small value").is_stored());
+    assert!(held.fill(&2).await.expect("a small value").is_stored());
     assert_eq!(entry(&there).get().await.expect("the store answers"), Some(2));
 }
 

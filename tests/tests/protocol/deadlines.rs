@@ -98,7 +98,7 @@ async fn a_site_waits_as_long_as_it_says(rig: Rig) {
     // The cache's own wait is longer than any test.
     assert_eq!(timeout(DEADLINE, impatient(&here.cache, 7)).await, Ok(14));
     assert_eq!((here.faults.count(Op::Changed), here.cache.stats().total.fills), (0, 0));
-    assert!(held.fill(&14).await.expect("a small value"));
+    assert!(held.fill(&14).await.expect("a small value").is_stored());
 }
 
 const MINUTE: Duration = Duration::from_mins(1);

@@ -100,7 +100,10 @@ async fn a_body_that_looks_its_own_key_up_gets_a_vacancy(rig: Rig) {
     let outer = one.get_or_load(async || match one.lookup().await.expect("the store answers") {
         Lookup::Hit(_) => panic!("nothing is there"),
         Lookup::Vacant(vacancy) => {
-            assert!(!vacancy.fill(&1).await.expect("a small value"), "the load's own value is stored");
+            assert!(
+                !vacancy.fill(&1).await.expect("a small value").is_stored(),
+                "the load's own value is stored"
+            );
             2
         }
     });
@@ -461,7 +464,7 @@ async fn a_load_that_outlives_its_lease_keeps_it() {
     first.evict().await.expect("evicted");
     let Ok(Lookup::Vacant(vacancy)) = first.lookup().await else { panic!("nothing is there") };
     wait_for("it was renewed", || here.faults.count(Op::Renew) >= 10).await;
-    assert!(vacancy.fill(&3).await.expect("a small value"));
+    assert!(vacancy.fill(&3).await.expect("a small value").is_stored());
 }
 
 #[tokio::test]

@@ -140,10 +140,10 @@ impl Scene {
             }
             Reader::ByHand => tokio::spawn(async move {
                 match entry.lookup().await.expect("the store answers") {
-                    Lookup::Hit(row) => row,
+                    Lookup::Hit(row) => row.into_value(),
                     Lookup::Vacant(vacancy) => {
                         let row = query().await;
-                        vacancy.fill(&row).await.expect("a small value");
+                        let _ = vacancy.fill(&row).await.expect("a small value");
                         row
                     }
                 }

@@ -217,7 +217,7 @@ impl CacheBuilder {
     ///     .build()?;
     /// let first = cache.lookup::<u32>("n", 1).await?; // holds the right to fill
     /// let Lookup::Vacant(second) = cache.lookup::<u32>("n", 1).await? else { panic!("nothing is there") };
-    /// assert!(!second.fill(&7).await?, "not waited, not stored");
+    /// assert!(!second.fill(&7).await?.is_stored(), "not waited, not stored");
     /// # Ok(())
     /// # }
     /// ```

@@ -49,8 +49,8 @@ fn runs() {
         assert!(entry.ttl().await.unwrap().unwrap() <= Duration::from_secs(60));
         assert!(entry.evict().await.unwrap());
         match entry.lookup().await.unwrap() {
-            Lookup::Vacant(vacancy) => assert!(vacancy.fill(&"filled".to_owned()).await.unwrap()),
-            Lookup::Hit(hit) => panic!("{hit}"),
+            Lookup::Vacant(vacancy) => assert!(vacancy.fill(&"filled".to_owned()).await.unwrap().is_stored()),
+            Lookup::Hit(hit) => panic!("{}", *hit),
         }
         assert_eq!(name(4).await.as_deref(), Some("filled"));
         let short = name_entry(5).with_ttl(Duration::ZERO);
