@@ -6,9 +6,9 @@ use quote::{ToTokens, quote, quote_spanned};
 use crate::model::Policy;
 use crate::syntax::duration::Time;
 
+/// `Policy::new().ttl(…).jitter(…)`; `None` where nothing is set.
 pub(super) fn policy(policy: &Policy, private: &Ident) -> Option<TokenStream> {
     let mixed = Span::mixed_site();
-    let some = |value: TokenStream| quote_spanned!(mixed=> ::core::option::Option::Some(#value));
     let ttl = |time: &Time| match time {
         Time::Millis(millis) => quote_spanned!(mixed=> #private::Ttl::millis(#millis)),
         Time::Never => quote_spanned!(mixed=> #private::Ttl::Never),
@@ -20,25 +20,23 @@ pub(super) fn policy(policy: &Policy, private: &Ident) -> Option<TokenStream> {
         Time::Expr(expr) => expr.to_token_stream(),
     };
     let Policy { ttl: fresh, cache_none, none_ttl, cache_err, jitter, wait, lease_limit, version } = policy;
-    let fields = [
-        fresh.as_ref().map(|time| ("ttl", some(ttl(time)))),
+    let setters = [
+        fresh.as_ref().map(|time| ("ttl", ttl(time))),
         cache_none.then(|| ("cache_none", quote!(true))),
-        none_ttl.as_ref().map(|time| ("none_ttl", some(ttl(time)))),
+        none_ttl.as_ref().map(|time| ("none_ttl", ttl(time))),
         cache_err.then(|| ("cache_err", quote!(true))),
-        jitter.map(|percent| ("jitter", some(percent.to_token_stream()))),
-        wait.as_ref().map(|time| ("wait", some(duration(time)))),
-        lease_limit.as_ref().map(|time| ("lease_limit", some(duration(time)))),
+        jitter.map(|percent| ("jitter", percent.to_token_stream())),
+        wait.as_ref().map(|time| ("wait", duration(time))),
+        lease_limit.as_ref().map(|time| ("lease_limit", duration(time))),
         version.as_ref().map(|version| ("version", version.to_token_stream())),
     ];
-    let all = fields.iter().all(Option::is_some);
-    let fields: Vec<TokenStream> = fields
+    let setters: Vec<TokenStream> = setters
         .into_iter()
         .flatten()
         .map(|(name, value)| {
             let name = Ident::new(name, mixed);
-            quote_spanned!(mixed=> #name: #value)
+            quote_spanned!(mixed=> .#name(#value))
         })
         .collect();
-    let rest = (!all).then(|| quote_spanned!(mixed=> , ..#private::Policy::DEFAULT));
-    (!fields.is_empty()).then(|| quote_spanned!(mixed=> #private::Policy { #(#fields),* #rest }))
+    (!setters.is_empty()).then(|| quote_spanned!(mixed=> #private::Policy::new() #(#setters)*))
 }

@@ -86,6 +86,7 @@ impl From<Duration> for Ttl {
 /// # }
 /// ```
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Policy {
     /// How long a value stays fresh.
     pub ttl: Option<Ttl>,
