@@ -5,18 +5,15 @@ use std::ops::Deref;
 use std::time::Instant;
 
 use crate::api::entry::Meta;
+use crate::calls::lookup::{Sought, Vacant, lookup};
 use crate::engine::entry::Entry;
-use crate::engine::lease::{self, Answer, Background, Held, Wanted, acquire_for_put};
-use crate::engine::loading::Loading;
+use crate::engine::lease::{Background, Held};
 use crate::engine::prepare::Prepared;
-use crate::engine::raw::{RawEntry, to_capture};
-use crate::engine::read::{Looked, MOST_LOOKS, Miss};
-use crate::format::header::Header;
+use crate::engine::read::Found;
 use crate::format::stamps::tag_keys;
+use crate::ground::clock::Timestamp;
 use crate::ground::error::{Error, ErrorKind, Result};
-use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
-use crate::policy::mode::Mode;
 use crate::policy::outcome::Value;
 use crate::policy::rules::{NoCallRules, NoRules};
 use crate::policy::ttl::Ttl;
@@ -67,6 +64,11 @@ pub struct Hit<T> {
 }
 
 impl<T> Hit<T> {
+    /// As seen at `now` of the server's clock.
+    fn new(found: Found<T>, now: Timestamp) -> Self {
+        Self { value: found.value, meta: Meta::of(&found.header, now) }
+    }
+
     /// The value.
     ///
     /// ```
@@ -186,23 +188,6 @@ impl<T> fmt::Debug for Vacancy<T> {
     }
 }
 
-/// What a lookup by hand ends with.
-enum Ending<T> {
-    /// A value, with its header.
-    Hit(T, Header),
-    /// No value.
-    Vacant(Vacant),
-}
-
-/// No value, and a lease where it could be had.
-struct Vacant {
-    held: Option<Held>,
-    /// The lease was taken by force.
-    forced: bool,
-    /// Why there was no value; `None` where nothing was looked for.
-    reason: Option<MissReason>,
-}
-
 impl<T: Value> Entry<T> {
     /// The value, or the right to store one: for cache-aside by hand. Waits while another caller holds the right,
     /// at most the entry's `wait`; after that it returns a vacancy without a lease: `fill` stores nothing and returns
@@ -230,71 +215,25 @@ impl<T: Value> Entry<T> {
     /// # Errors
     /// Where the entry could not be read, or the arguments cannot be a key.
     pub async fn lookup(&self) -> Result<Lookup<T>> {
-        let raw = self.raw()?;
         let began = Instant::now();
-        Ok(match self.search(raw).await? {
-            Ending::Hit(value, header) => {
-                Lookup::Hit(Hit { value, meta: Meta::of(&header, raw.core.store.now()) })
-            }
-            Ending::Vacant(Vacant { held, forced, reason }) => {
-                let held = held.map(|held| {
-                    let background = held.keep_in_background(raw.lease_limit());
-                    (held, background)
-                });
-                Lookup::Vacant(Vacancy { entry: self.clone(), held, forced, reason, began })
-            }
+        Ok(match lookup(self).await? {
+            Sought::Found(found) => Lookup::Hit(Hit::new(found, self.core().store.now())),
+            Sought::Vacant(vacant) => Lookup::Vacant(Vacancy::new(self.clone(), vacant, began)?),
         })
-    }
-
-    /// Looks for the value and, where there is none, for the lease.
-    async fn search(&self, raw: &RawEntry) -> Result<Ending<T>> {
-        if self.core().is_bypassed() {
-            return Ok(Ending::Vacant(Vacant { held: None, forced: false, reason: None }));
-        }
-        // This task is loading or putting this very key: it would wait for itself.
-        let own = || Loading::contains(raw.core.id, &raw.full);
-        if Mode::current() == Mode::Refresh {
-            let reason = MissReason::TooOld;
-            raw.record(Event::Miss(reason));
-            let held = if own() { None } else { acquire_for_put(raw, self.has_late_tags(&NoRules)).await };
-            return Ok(Ending::Vacant(Vacant { held, forced: true, reason: Some(reason) }));
-        }
-        let mut pause = lease::Pauses::new(raw.wait());
-        let mut looks = 0;
-        loop {
-            let Miss { reason, seen } = match raw.look(self.expected()).await? {
-                Looked::Usable(usable) => match self.decode(&usable) {
-                    Some(value) => {
-                        raw.record(Event::Hit);
-                        return Ok(Ending::Hit(value, usable.header));
-                    }
-                    None => Miss { reason: MissReason::Undecodable, seen: usable.header.fill_id },
-                },
-                Looked::Miss(miss) => miss,
-            };
-            let vacant = |held| {
-                raw.record(Event::Miss(reason));
-                Ending::Vacant(Vacant { held, forced: false, reason: Some(reason) })
-            };
-            if own() {
-                return Ok(vacant(None));
-            }
-            let capture = to_capture(raw, self.has_late_tags(&NoRules));
-            match lease::acquire(raw, Wanted::load(raw, seen, &capture)).await {
-                Answer::Held(held) => return Ok(vacant(Some(held))),
-                Answer::Found(..) if looks < MOST_LOOKS => looks += 1,
-                Answer::Found(..) | Answer::Failed => return Ok(vacant(None)),
-                Answer::Busy(remaining) => {
-                    if !pause.wait(raw, remaining).await {
-                        return Ok(vacant(None));
-                    }
-                }
-            }
-        }
     }
 }
 
 impl<T: Value> Vacancy<T> {
+    fn new(entry: Entry<T>, vacant: Vacant, began: Instant) -> Result<Self> {
+        let Vacant { held, forced, reason } = vacant;
+        let limit = entry.raw()?.lease_limit();
+        let held = held.map(|held| {
+            let background = held.keep_in_background(limit);
+            (held, background)
+        });
+        Ok(Self { entry, held, forced, reason, began })
+    }
+
     /// Whether a lease came with it. Without one `fill` stores nothing: another caller is loading still, the store
     /// does not answer, or caching is off.
     ///

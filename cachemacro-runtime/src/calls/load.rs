@@ -1,6 +1,32 @@
-//! One call of a cached function: look, take a seat, take the lease, load, fill, share.
+//! One call of a cached function, from the first read to the last fill.
+//!
+//! ```text
+//! look ──hit──▶ the value
+//!  │ miss
+//!  ▼
+//! join ──taken──▶ follow ──told──▶ take what the leader shares: (a), (b) or (c)
+//!  │ led            │ handed on: lead
+//!  │                │ overdue: lead, without a search ─────┐
+//!  ▼                ▼                                      │
+//! search ──value──▶ share (b) ─────────────────────┐       │
+//!  │ lease, or none                                │       │
+//!  ▼                                               │       │
+//! run ◀────────────────────────────────────────────┼───────┘
+//!  │ └──Err──▶ share (a), or scatter ──────────────┤
+//!  │ value or None                                 │
+//!  ▼                                               │
+//! share (a)                                        │
+//!  ▼                                               │
+//! fill ──accepted, stamps hold──▶ share (c) ───────┤
+//!  └──refused or failed────────────────────────────┤
+//!                                                  ▼
+//!                                    hand on to who is left over
+//! ```
+//!
+//! What a leader shares is told at [`flight`](crate::engine::flight). Three calls leave the picture: one whose key its
+//! own task is loading or putting, and one that was shared twice what it cannot return, run alone and unstored; under
+//! [`Mode::Refresh`] a call neither looks nor joins, and stores like a put.
 
-use crate::engine::read::MOST_LOOKS;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
@@ -10,15 +36,12 @@ use tracing::Instrument as _;
 use crate::engine::entry::Entry;
 use crate::engine::evict::log_failed;
 use crate::engine::fill::{Stored, finish_put};
-use crate::engine::flight::{Landed, Lead, Patience, Seat, Verdict, Waited};
-use crate::engine::lease;
-use crate::engine::lease::{Answer, Held, Pauses, Wanted};
+use crate::engine::flight::{Landed, Lead, Seat, Verdict, Waited};
+use crate::engine::lease::{self, Held};
 use crate::engine::loading::Loading;
 use crate::engine::raw::RawEntry;
-use crate::engine::raw::to_capture;
-use crate::engine::read::{Looked, Miss};
-use crate::engine::settings::DEFAULT_WAIT;
-use crate::format::ids::FillId;
+use crate::engine::read::{Found, Miss};
+use crate::engine::search::{End, Search};
 use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
 use crate::policy::mode::Mode;
@@ -38,91 +61,55 @@ where
 {
     let Some(entry) = &entry else { return body.await };
     let Some(raw) = entry.active() else { return body.await };
-    let call = Call { entry, raw, outcome };
-    // This task is loading or putting this very key: it would wait for itself, or come between.
-    let own = || Loading::contains(raw.core.id, &raw.full);
+    let late_tags = entry.has_late_tags(&rules);
+    let mut call = Call { entry, raw, outcome, late_tags, search: None, joined_again: false };
     if Mode::current() == Mode::Refresh {
         raw.record(Event::Miss(MissReason::TooOld));
-        return if own() { call.run(None, body).await.0 } else { call.refresh(rules, body).await };
+        return if raw.is_own() { call.run(None, body).await.0 } else { call.refresh(rules, body).await };
     }
     let miss = match call.look().await {
         Ok(hit) => return hit,
         Err(miss) => miss,
     };
     raw.record(Event::Miss(miss.reason));
-    if own() {
+    if raw.is_own() {
         return call.run(None, body).await.0;
     }
-    let began = tokio::time::Instant::now();
     // A store that did not answer the read is not asked again: the call loads and shares within the process.
-    let mut may_store = miss.reason != MissReason::StoreFailed;
-    let mut joined_again = false;
-    let lead = loop {
-        let follow = match raw.join(entry.has_late_tags(&rules)) {
-            Seat::Lead(lead) => break lead,
-            Seat::Follow(follow) => follow,
-        };
-        match follow.wait(raw.patience()).await {
-            Waited::Told(Verdict::Lead(lead)) => break lead,
-            Waited::Told(Verdict::Share(landed)) => {
-                // Not a `match`, which would hold what was shared, perhaps not `Send`, over the await.
-                if let Some(shared) = call.take(&landed) {
-                    raw.record(Event::SharedLoad);
-                    return shared;
-                }
-                // A batch found no row, and this function returns no `Option`, or the like: once more, with those who
-                // return the same, then alone.
-                if joined_again {
-                    return call.run(None, body).await.0;
-                }
-                joined_again = true;
-            }
-            Waited::Told(Verdict::Alone) => return call.run(None, body).await.0,
-            Waited::Over(lead) => {
-                may_store = false;
-                break lead;
-            }
-        }
+    if miss.reason != MissReason::StoreFailed {
+        call.search = Some(Search::after(miss, raw, entry.expected(), late_tags));
+    }
+    let lead = match call.join().await {
+        Ok(lead) => lead,
+        Err(shared) => return shared,
     };
-    call.lead(lead, miss.seen, began, may_store, rules, body).await
+    match lead {
+        Some(lead) => call.lead(lead, rules, body).await,
+        None => call.run(None, body).await.0,
+    }
 }
 
-/// What the steps of one call need.
+/// What one call takes along from step to step.
 struct Call<'a, O, V> {
     entry: &'a Entry<V>,
     raw: &'a RawEntry,
     outcome: O,
-}
-
-impl RawEntry {
-    /// A seat in this process's flight of the entry.
-    pub(crate) fn join(&self, late_tags: bool) -> Seat {
-        let flights = &self.core.flights;
-        let tags = self.tags.iter().map(|tag| tag.hash);
-        flights.join(&self.full, tags, late_tags, Mode::current().max_age())
-    }
-
-    /// How long to wait for a load of this process: also where other processes' loads are not waited for.
-    pub(crate) fn patience(&self) -> Patience {
-        let waits = [self.wait(), self.core.settings.wait];
-        let wait = waits.into_iter().find(|wait| !wait.is_zero()).unwrap_or(DEFAULT_WAIT);
-        Patience { wait, longest: self.lease_limit() }
-    }
+    /// Whether the value names tags.
+    late_tags: bool,
+    /// Leads to a value or a lease; `None` where the call is not to store.
+    search: Option<Search>,
+    /// What another caller shared could not be taken, so the call has joined a second flight.
+    joined_again: bool,
 }
 
 /// What [`Outcome::split`] took apart.
 fn unsplit<V, R, O: Outcome<R, Value = V>>(outcome: O, loaded: Option<V>) -> R {
     match loaded {
         Some(value) => outcome.wrap(value),
-        None => outcome.none().unwrap_or_else(|| unreachable!("what splits off `None` can make it")),
+        None => outcome
+            .none()
+            .unwrap_or_else(|| unreachable!("an outcome whose `split` returns `None` must implement `none`")),
     }
-}
-
-/// How the search for a lease ended.
-enum Begin<R> {
-    /// A value was there by then, stored so long ago.
-    Found(R, Duration),
-    Load(Option<Held>),
 }
 
 impl<O, V: Value> Call<'_, O, V> {
@@ -131,16 +118,46 @@ impl<O, V: Value> Call<'_, O, V> {
     where
         O: Outcome<R, Value = V>,
     {
-        match self.raw.look(self.entry.expected()).await {
-            Ok(Looked::Usable(usable)) => match self.entry.revive(self.raw, self.outcome, &usable) {
-                Some(hit) => {
-                    self.raw.record(Event::Hit);
-                    Ok(hit)
+        let Ok(looked) = self.raw.look(self.entry.expected()).await else {
+            return Err(Miss { reason: MissReason::StoreFailed, seen: 0 });
+        };
+        let found = looked.decoded(|usable| self.entry.revive(self.raw, self.outcome, usable))?;
+        self.raw.record(Event::Hit);
+        Ok(found.value)
+    }
+
+    /// Takes a seat in this process's flight and, where another caller leads, follows. `Ok(Some)`: leads; `Ok(None)`:
+    /// loads alone; `Err`: takes what another caller shared.
+    async fn join<R>(&mut self) -> Result<Option<Lead>, R>
+    where
+        O: Outcome<R, Value = V>,
+    {
+        loop {
+            let follow = match self.raw.join(self.late_tags) {
+                Seat::Lead(lead) => return Ok(Some(lead)),
+                Seat::Follow(follow) => follow,
+            };
+            match follow.wait(self.raw.patience()).await {
+                Waited::Told(Verdict::Lead(lead)) => return Ok(Some(lead)),
+                Waited::Told(Verdict::Alone) => return Ok(None),
+                Waited::Told(Verdict::Share(landed)) => {
+                    // Not a `match`, which would hold what was shared, perhaps not `Send`, over the await.
+                    if let Some(shared) = self.take(&landed) {
+                        self.raw.record(Event::SharedLoad);
+                        return Err(shared);
+                    }
+                    // A batch found no row, and this function returns no `Option`, or the like: once more, with those
+                    // who return the same, then alone.
+                    if self.joined_again {
+                        return Ok(None);
+                    }
+                    self.joined_again = true;
                 }
-                None => Err(Miss { reason: MissReason::Undecodable, seen: usable.header.fill_id }),
-            },
-            Ok(Looked::Miss(miss)) => Err(miss),
-            Err(_) => Err(Miss { reason: MissReason::StoreFailed, seen: 0 }),
+                Waited::Over(lead) => {
+                    self.search = None;
+                    return Ok(Some(lead));
+                }
+            }
         }
     }
 
@@ -183,32 +200,27 @@ impl<O, V: Value> Call<'_, O, V> {
     }
 
     /// Leads a flight to its end.
-    async fn lead<R, X, F>(
-        &self,
-        mut lead: Lead,
-        seen: FillId,
-        began: tokio::time::Instant,
-        may_store: bool,
-        rules: X,
-        body: Pin<&mut F>,
-    ) -> R
+    async fn lead<R, X, F>(mut self, mut lead: Lead, rules: X, body: Pin<&mut F>) -> R
     where
         O: Outcome<R, Value = V>,
         X: Rules<V>,
         F: Future<Output = R>,
     {
-        let held = if may_store {
-            let late_tags = self.entry.has_late_tags(&rules);
-            match self.begin(&mut lead, seen, began, late_tags).await {
-                Begin::Found(found, age) => return self.land_found(lead, found, age),
-                Begin::Load(held) => held,
+        let (entry, raw, outcome) = (self.entry, self.raw, self.outcome);
+        let end = match &mut self.search {
+            Some(search) => {
+                search.find(raw, Some(&mut lead), |usable| entry.revive(raw, outcome, usable)).await
             }
-        } else {
-            None
+            None => End::Unheld,
+        };
+        let held = match end {
+            End::Found(found) => return self.land_found(lead, found),
+            End::Held(held) => Some(held),
+            End::Unheld => None,
         };
         lead.loading();
         let (returned, took) = self.run(held.as_ref(), body).await;
-        let loaded = match self.outcome.split(returned) {
+        let loaded = match outcome.split(returned) {
             Split::Err(failure) => return self.land_err(lead, held, took, failure),
             Split::Value(value) => Some(value),
             Split::None(_) => None,
@@ -216,13 +228,13 @@ impl<O, V: Value> Call<'_, O, V> {
         if lead.has_followers() {
             lead.share_load(&Landed::of(loaded.as_ref()));
         }
-        let prepared = held.as_ref().and_then(|_| self.entry.prepare(self.raw, &rules, loaded.as_ref()));
+        let prepared = held.as_ref().and_then(|_| entry.prepare(raw, &rules, loaded.as_ref()));
         drop(rules);
         let stored = match (held, prepared) {
             (Some(held), Some(prepared)) => {
                 lead.close();
                 let check = lead.has_followers();
-                prepared.fill(self.raw, held, took, false, check).await
+                prepared.fill(raw, held, took, false, check).await
             }
             (Some(held), None) => {
                 held.give_back().await;
@@ -234,21 +246,22 @@ impl<O, V: Value> Call<'_, O, V> {
             lead.share_fill(&Landed::of(loaded.as_ref()));
         }
         lead.hand_on();
-        unsplit(self.outcome, loaded)
+        unsplit(outcome, loaded)
     }
 
     /// A value that another process stored meanwhile.
-    fn land_found<R>(&self, mut lead: Lead, found: R, age: Duration) -> R
+    fn land_found<R>(&self, mut lead: Lead, found: Found<R>) -> R
     where
         O: Outcome<R, Value = V>,
     {
+        let Found { value: found, header } = found;
         let landed = match self.outcome.value_of(&found) {
             Some(value) => Some(Landed::of(Some(value))),
             None if self.outcome.is_err(&found) => self.outcome.share_err(&found).map(Landed::Err),
             None => Some(Landed::None),
         };
         if let Some(landed) = landed {
-            lead.share_read(&landed, age);
+            lead.share_read(&landed, self.raw.core.store.now().since(header.stored_at));
         }
         lead.hand_on();
         found
@@ -290,8 +303,7 @@ impl<O, V: Value> Call<'_, O, V> {
         X: Rules<V>,
         F: Future<Output = R>,
     {
-        let late_tags = self.entry.has_late_tags(&rules);
-        let held = lease::acquire_for_put(self.raw, late_tags).await;
+        let held = lease::acquire_for_put(self.raw, self.late_tags).await;
         let (returned, took) = self.run(held.as_ref(), body).await;
         let loaded = match self.outcome.split(returned) {
             // Dropping the lease leaves what is stored as it was.
@@ -305,52 +317,5 @@ impl<O, V: Value> Call<'_, O, V> {
             log_failed(&error);
         }
         unsplit(self.outcome, loaded)
-    }
-
-    /// Looks for the lease until it is held, a value is found, the wait is over or the store fails.
-    async fn begin<R>(
-        &self,
-        lead: &mut Lead,
-        mut seen: FillId,
-        began: tokio::time::Instant,
-        late_tags: bool,
-    ) -> Begin<R>
-    where
-        O: Outcome<R, Value = V>,
-    {
-        let raw = self.raw;
-        let capture = to_capture(raw, late_tags);
-        let mut pauses = Pauses::new(raw.wait().saturating_sub(began.elapsed()));
-        let mut looks = 0;
-        loop {
-            lead.reading();
-            match lease::acquire(raw, Wanted::load(raw, seen, &capture)).await {
-                Answer::Held(held) => return Begin::Load(Some(held)),
-                Answer::Failed => return Begin::Load(None),
-                Answer::Found(bytes, versions) => {
-                    looks += 1;
-                    match raw.verify(bytes, &versions, self.entry.expected()).await {
-                        Ok(Looked::Usable(usable)) => {
-                            if let Some(found) = self.entry.revive(raw, self.outcome, &usable) {
-                                let stored_at = usable.header.stored_at;
-                                let age = raw.core.store.now().since(stored_at);
-                                return Begin::Found(found, age);
-                            }
-                            seen = usable.header.fill_id;
-                        }
-                        Ok(Looked::Miss(miss)) => seen = miss.seen,
-                        Err(_) => return Begin::Load(None),
-                    }
-                    if looks >= MOST_LOOKS {
-                        return Begin::Load(None);
-                    }
-                }
-                Answer::Busy(remaining) => {
-                    if !pauses.wait(raw, remaining).await {
-                        return Begin::Load(None);
-                    }
-                }
-            }
-        }
     }
 }

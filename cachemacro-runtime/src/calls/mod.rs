@@ -3,5 +3,6 @@
 pub(crate) mod batch;
 pub(crate) mod increment;
 pub(crate) mod load;
+pub(crate) mod lookup;
 pub(crate) mod update;
 pub(crate) mod write;

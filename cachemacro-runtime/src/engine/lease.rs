@@ -65,6 +65,11 @@ impl<'a> Wanted<'a> {
         Self { key: &raw.full, seen, kind: LeaseKind::Load, capture }
     }
 
+    /// A put's lease, whoever holds it.
+    pub(crate) fn put(raw: &'a RawEntry, capture: &'a [VersionKey]) -> Self {
+        Self { key: &raw.full, seen: 0, kind: LeaseKind::Put, capture }
+    }
+
     fn request(&self, token: Token, live: Duration) -> LeaseRequest<'_> {
         LeaseRequest {
             key: self.key,
@@ -95,8 +100,7 @@ pub(crate) async fn acquire(raw: &RawEntry, wanted: Wanted<'_>) -> Answer {
 /// Takes a put's lease, whoever holds it; `None` where the store failed.
 pub(crate) async fn acquire_for_put(raw: &RawEntry, late_tags: bool) -> Option<Held> {
     let capture = to_capture(raw, late_tags);
-    let wanted = Wanted { key: &raw.full, seen: 0, kind: LeaseKind::Put, capture: &capture };
-    match acquire(raw, wanted).await {
+    match acquire(raw, Wanted::put(raw, &capture)).await {
         Answer::Held(held) => Some(held),
         Answer::Found(..) | Answer::Busy(_) | Answer::Failed => None,
     }

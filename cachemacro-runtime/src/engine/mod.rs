@@ -13,5 +13,6 @@ pub(crate) mod prepare;
 pub(crate) mod raw;
 pub(crate) mod read;
 pub(crate) mod removals;
+pub(crate) mod search;
 pub(crate) mod settings;
 pub(crate) mod turns;

@@ -1,6 +1,9 @@
 //! An entry without its type: its keys, tags and options, and the cache it is in.
 
 use crate::engine::core::Core;
+use crate::engine::flight::{Patience, Seat};
+use crate::engine::loading::Loading;
+use crate::engine::settings::DEFAULT_WAIT;
 use crate::format::stamps::VersionKey;
 use crate::format::stamps::all_any_keys;
 use crate::format::stamps::tag_keys;
@@ -9,6 +12,7 @@ use crate::key::FAILED_TAG;
 use crate::key::Key;
 use crate::observe::event::Event;
 use crate::observe::stats::Counters;
+use crate::policy::mode::Mode;
 use crate::policy::site::Site;
 use crate::policy::ttl::Policy;
 use crate::policy::ttl::Ttl;
@@ -88,6 +92,25 @@ impl RawEntry {
 
     pub(crate) fn lease_limit(&self) -> Duration {
         self.policy.lease_limit.unwrap_or(self.core.settings.lease_limit)
+    }
+
+    /// Whether the current task is loading or putting this very key: waiting for that would be waiting for itself, and
+    /// storing would come between.
+    pub(crate) fn is_own(&self) -> bool {
+        Loading::contains(self.core.id, &self.full)
+    }
+
+    /// A seat in this process's flight of the entry.
+    pub(crate) fn join(&self, late_tags: bool) -> Seat {
+        let tags = self.tags.iter().map(|tag| tag.hash);
+        self.core.flights.join(&self.full, tags, late_tags, Mode::current().max_age())
+    }
+
+    /// How long to wait for a load of this process: also where other processes' loads are not waited for.
+    pub(crate) fn patience(&self) -> Patience {
+        let waits = [self.wait(), self.core.settings.wait];
+        let wait = waits.into_iter().find(|wait| !wait.is_zero()).unwrap_or(DEFAULT_WAIT);
+        Patience { wait, longest: self.lease_limit() }
     }
 
     /// Waits for evicts of dropped calls that may be about the entry.

@@ -14,16 +14,13 @@ use crate::format::header::{Header, Parts, Stamp};
 use crate::format::ids::{FillId, Version};
 use crate::format::stamps::{Stamped, version_key};
 use crate::ground::clock::Timestamp;
-use crate::ground::error::Result;
+use crate::ground::error::Error;
 use crate::key::Key;
 use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
 
 /// How many stamps a look at the header alone brings along.
 const HEAD_STAMPS: usize = 16;
-
-/// How often a value that others keep storing in an unusable form is looked at before the call gives up on it.
-pub(crate) const MOST_LOOKS: u32 = 3;
 
 /// What a reader can make use of.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +39,13 @@ pub(crate) enum Looked {
     Miss(Miss),
 }
 
-/// Why there is nothing, and which value was there all the same.
+/// A value that was decoded, and the header it was stored under.
+pub(crate) struct Found<V> {
+    pub(crate) value: V,
+    pub(crate) header: Header,
+}
+
+/// Why the read is a miss, and the fill id of the value it turned down; zero: there was none.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Miss {
     pub(crate) reason: MissReason,
@@ -54,6 +57,19 @@ pub(crate) struct Miss {
 pub(crate) struct Usable {
     pub(crate) header: Header,
     bytes: Bytes,
+}
+
+impl Looked {
+    /// What `decode` makes of it. A payload that cannot be decoded is a miss.
+    pub(crate) fn decoded<V>(self, decode: impl FnOnce(&Usable) -> Option<V>) -> Result<Found<V>, Miss> {
+        match self {
+            Looked::Miss(miss) => Err(miss),
+            Looked::Usable(usable) => match decode(&usable) {
+                Some(value) => Ok(Found { value, header: usable.header }),
+                None => Err(Miss { reason: MissReason::Undecodable, seen: usable.header.fill_id }),
+            },
+        }
+    }
 }
 
 impl Usable {
@@ -81,7 +97,7 @@ impl Usable {
 
 impl RawEntry {
     /// Reads the entry and says whether it may be used.
-    pub(crate) async fn look(&self, expected: Expected) -> Result<Looked> {
+    pub(crate) async fn look(&self, expected: Expected) -> Result<Looked, Error> {
         let core = &self.core;
         self.settle().await?;
         let read = self.timed(core.store.read(&self.full, &self.tags)).await?;
@@ -94,7 +110,7 @@ impl RawEntry {
         entry: Option<Bytes>,
         versions: &[Option<Version>],
         expected: Expected,
-    ) -> Result<Looked> {
+    ) -> Result<Looked, Error> {
         match entry {
             Some(bytes) => self.verify(bytes, versions, expected).await,
             None => Ok(Looked::Miss(Miss { reason: MissReason::Absent, seen: 0 })),
@@ -102,7 +118,7 @@ impl RawEntry {
     }
 
     /// Reads header and stamps only; `None` where a read would be a miss. Of the payload only the length is checked.
-    pub(crate) async fn peek(&self, expected: Expected) -> Result<Option<Header>> {
+    pub(crate) async fn peek(&self, expected: Expected) -> Result<Option<Header>, Error> {
         let core = &self.core;
         self.settle().await?;
         let mut length = header::FIXED + HEAD_STAMPS * header::STAMP;
@@ -137,7 +153,7 @@ impl RawEntry {
         bytes: Bytes,
         versions: &[Option<Version>],
         expected: Expected,
-    ) -> Result<Looked> {
+    ) -> Result<Looked, Error> {
         self.record(Event::BytesRead(bytes.len()));
         let now = self.core.store.now();
         let header = match check(&bytes, &self.full, now, expected) {
@@ -156,7 +172,7 @@ impl RawEntry {
         &self,
         stamps: impl Iterator<Item = Stamp> + Clone,
         versions: &[Option<Version>],
-    ) -> Result<Option<MissReason>> {
+    ) -> Result<Option<MissReason>, Error> {
         let core = &self.core;
         Ok(match stamps::compare(stamps.clone(), &self.tags, versions) {
             Stamped::Valid => None,

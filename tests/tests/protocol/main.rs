@@ -7,6 +7,7 @@ mod failed_evicts;
 mod followers;
 mod hang;
 mod history;
+mod lookups;
 mod not_stored;
 mod panics;
 mod policies;

@@ -1,24 +1,20 @@
 //! An id of a batch that has no value yet, and how far the search for one has come.
 
-use crate::engine::core::Core;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
+use crate::engine::core::Core;
 use crate::engine::entry::Entry;
 use crate::engine::flight::{Follow, Landed, Lead, Verdict, Waited};
-use crate::engine::lease::{Held, Pauses};
-use crate::engine::loading::Loading;
+use crate::engine::lease::{Answer, Held};
 use crate::engine::raw::RawEntry;
-use crate::engine::read::Looked;
-use crate::engine::read::MOST_LOOKS;
+use crate::engine::read::{Found, Looked, Usable};
+use crate::engine::search::{End, Search, Step};
 use crate::format::header;
-use crate::format::ids::{FillId, Version};
-use crate::ground::clock::Timestamp;
 use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
 use crate::policy::outcome::Value;
+use crate::policy::rules::NoRules;
 
 /// An id without a value.
 pub(super) struct Missing<K, T> {
@@ -27,28 +23,32 @@ pub(super) struct Missing<K, T> {
     pub(super) state: State,
     /// This call is to find a value for the other callers in this process too. Dropped after the lease.
     pub(super) lead: Option<Lead>,
-    /// How often a value was found and could not be used.
-    pub(super) looks: u32,
-    pub(super) pauses: Pauses,
     /// What another caller shared could not be taken, so it has joined a second flight.
     pub(super) joined_again: bool,
 }
 
 pub(super) enum State {
-    /// This value was seen and could not be used; zero: none.
-    Seen(FillId),
+    /// This call is to load it, and not to store it.
+    Unstored,
+    /// This call is to ask for the lease.
+    Ask(Search),
+    /// Another process is loading it, whose lease remains so long.
+    Busy(Search, Duration),
     /// This call is to load it and store it.
     Held(Held),
     /// This call is to load it whatever is there, and to store it like a put.
     Refresh(Option<Held>),
-    /// Another process is loading it, whose lease remains so long.
-    Busy { seen: FillId, remaining: Duration },
-    /// This call is to load it, and cannot store it.
-    Unstored,
 }
 
+/// What is stored under an id; `None`: it is known that there is nothing.
+pub(super) struct Row<T>(pub(super) Option<T>);
+
 impl<K, T: Value> Missing<K, T> {
-    /// The raw, unless caching is off or the entry is another cache's, where its evicts go.
+    pub(super) fn new(id: K, entry: Entry<T>) -> Self {
+        Self { id, entry, state: State::Unstored, lead: None, joined_again: false }
+    }
+
+    /// The raw entry, unless caching is off or the entry is another cache's, where its evicts go.
     pub(super) fn within(&self, core: &Arc<Core>) -> Option<&RawEntry> {
         self.entry.active().filter(|raw| raw.core.id == core.id)
     }
@@ -64,13 +64,13 @@ impl<K, T: Value> Missing<K, T> {
         self.entry.raw().map_or(0, |raw| raw.tags.len())
     }
 
-    /// Whether this task is loading or putting it.
-    pub(super) fn is_own(&self) -> bool {
-        self.entry.raw().is_ok_and(|raw| Loading::contains(raw.core.id, &raw.full))
+    pub(super) fn has_late_tags(&self) -> bool {
+        self.entry.has_late_tags(&NoRules)
     }
 
-    pub(super) fn seen(&self) -> FillId {
-        if let State::Seen(seen) = self.state { seen } else { 0 }
+    /// Whether this task is loading or putting it.
+    pub(super) fn is_own(&self) -> bool {
+        self.entry.raw().is_ok_and(RawEntry::is_own)
     }
 
     pub(super) fn held(&self) -> Option<&Held> {
@@ -80,57 +80,78 @@ impl<K, T: Value> Missing<K, T> {
         }
     }
 
-    /// How long to wait for the process that holds the lease.
-    pub(super) fn leased(&self) -> Option<(&RawEntry, Duration)> {
-        let State::Busy { remaining, .. } = self.state else { return None };
-        Some((self.entry.raw().ok()?, remaining.min(self.pauses.left())))
+    /// The search that waits for the process which holds the lease, and how long that lease remains.
+    pub(super) fn waiting(&mut self) -> Option<(&RawEntry, &mut Search, Duration)> {
+        let State::Busy(search, remaining) = &mut self.state else { return None };
+        Some((self.entry.raw().ok()?, search, *remaining))
     }
 
-    /// A value that another process stored meanwhile, or `None` where it says that there is none; `Err` where it cannot be
-    /// used.
-    pub(super) async fn found(
-        mut self,
-        bytes: Bytes,
-        versions: &[Option<Version>],
-    ) -> Result<(K, Option<T>), Self> {
-        let looked = match self.entry.raw() {
-            Ok(raw) => raw.verify(bytes, versions, self.entry.expected()).await.ok(),
-            Err(_) => None,
+    /// It has waited: asks again, unless the wait is over.
+    pub(super) fn waited(&mut self) {
+        if let State::Busy(search, _) = std::mem::replace(&mut self.state, State::Unstored)
+            && !search.is_over()
+        {
+            self.state = State::Ask(search);
+        }
+    }
+
+    /// What the first read found. Where that cannot be used or nothing could be read, why, and the state says how to go
+    /// on.
+    pub(super) fn looked(&mut self, looked: Option<Looked>) -> Result<Row<T>, MissReason> {
+        let (Some(looked), Ok(raw)) = (looked, self.entry.raw()) else { return Err(MissReason::StoreFailed) };
+        let miss = match looked.decoded(|usable| self.decode(usable)) {
+            Ok(found) => return Ok(found.value),
+            Err(miss) => miss,
         };
-        self.looks += 1;
-        if let Ok((row, stored_at)) = self.judge(looked) {
-            if let Some(mut lead) = self.lead {
-                let age = self.entry.core().store.now().since(stored_at);
-                lead.share_read(&Landed::of(row.as_ref()), age);
-                lead.hand_on();
-            }
-            return Ok((self.id, row));
+        self.state = State::Ask(Search::after(miss, raw, self.entry.expected(), self.has_late_tags()));
+        Err(miss.reason)
+    }
+
+    fn decode(&self, usable: &Usable) -> Option<Row<T>> {
+        if usable.header.has(header::NONE) {
+            return Some(Row(None));
         }
-        if self.looks >= MOST_LOOKS {
-            self.state = State::Unstored;
-        }
+        self.entry.decode(usable).map(|value| Row(Some(value)))
+    }
+
+    /// What another process stored meanwhile; else the state says how to go on.
+    pub(super) async fn answered(mut self, answer: Answer) -> Result<(K, Row<T>), Self> {
+        self.state = match (std::mem::replace(&mut self.state, State::Unstored), answer) {
+            (State::Ask(search), answer) => match self.search(search, answer).await {
+                Ok(found) => return Ok(self.found(found)),
+                Err(state) => state,
+            },
+            (State::Refresh(_), Answer::Held(held)) => State::Refresh(Some(held)),
+            (state, _) => state,
+        };
         Err(self)
     }
 
-    /// The value that a look found, or that it is known that there is none, and when it was stored. Where it cannot be
-    /// used or nothing could be read, why, and the state says how to go on.
-    pub(super) fn judge(&mut self, looked: Option<Looked>) -> Result<(Option<T>, Timestamp), MissReason> {
-        let (reason, state) = match looked {
-            Some(Looked::Usable(usable)) => {
-                let header = &usable.header;
-                if header.has(header::NONE) {
-                    return Ok((None, header.stored_at));
-                }
-                if let Some(value) = self.entry.decode(&usable) {
-                    return Ok((Some(value), header.stored_at));
-                }
-                (MissReason::Undecodable, State::Seen(header.fill_id))
-            }
-            Some(Looked::Miss(miss)) => (miss.reason, State::Seen(miss.seen)),
-            None => (MissReason::StoreFailed, State::Unstored),
+    /// One step of the search.
+    async fn search(&self, mut search: Search, answer: Answer) -> Result<Found<Row<T>>, State> {
+        let Ok(raw) = self.entry.raw() else { return Err(State::Unstored) };
+        let step = match search.answered(raw, answer).await {
+            Step::End(end) => search.decoded(end, |usable| self.decode(usable)),
+            Step::Pause(remaining) => Step::Pause(remaining),
+            Step::Ask => Step::Ask,
         };
-        self.state = state;
-        Err(reason)
+        match step {
+            Step::End(End::Found(found)) => Ok(found),
+            Step::End(End::Held(held)) => Err(State::Held(held)),
+            Step::End(End::Unheld) => Err(State::Unstored),
+            Step::Pause(remaining) => Err(State::Busy(search, remaining)),
+            Step::Ask => Err(State::Ask(search)),
+        }
+    }
+
+    /// Shares what was found with the other callers in this process.
+    fn found(self, found: Found<Row<T>>) -> (K, Row<T>) {
+        if let Some(mut lead) = self.lead {
+            let age = self.entry.core().store.now().since(found.header.stored_at);
+            lead.share_read(&Landed::of(found.value.0.as_ref()), age);
+            lead.hand_on();
+        }
+        (self.id, found.value)
     }
 
     /// Waits for the caller that leads.

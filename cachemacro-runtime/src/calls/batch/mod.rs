@@ -12,13 +12,12 @@ use futures_util::future::{FutureExt as _, join_all};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::task::unconstrained;
 
-use self::missing::{Missing, State};
+use self::missing::{Missing, Row, State};
 use self::steps::{Done, Step, ask_all, step};
 use crate::engine::chunks::{MOST_TAGS, chunks};
 use crate::engine::core::Core;
 use crate::engine::entry::Entry;
 use crate::engine::flight::{Follow, Landed, Lead, Seat, Verdict, Waited};
-use crate::engine::lease::Pauses;
 use crate::engine::raw::RawEntry;
 use crate::engine::read::Looked;
 use crate::format::stamps::VersionKey;
@@ -26,8 +25,6 @@ use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
 use crate::policy::mode::Mode;
 use crate::policy::outcome::Value;
-use crate::policy::rules::NoRules;
-use crate::store::LeaseKind;
 
 /// Runs `load` for the ids that are missing; see [`Cache::try_get_or_load_many`](crate::Cache::try_get_or_load_many).
 pub(crate) async fn load_many<K, T, E, F>(
@@ -48,11 +45,11 @@ where
     let (mut steps, mut follows) = (FuturesUnordered::new(), FuturesUnordered::new());
     loop {
         follows.extend(batch.follows.drain(..).map(|(missing, follow)| missing.told(follow)));
-        let seen = batch.take(|missing| matches!(missing.state, State::Seen(_)));
-        if !seen.is_empty() {
-            steps.push(step(core, Step::Ask(seen)));
+        let wanted = batch.take(|missing| matches!(missing.state, State::Ask(_)));
+        if !wanted.is_empty() {
+            steps.push(step(core, Step::Ask(wanted)));
         }
-        let busy = batch.take(|missing| matches!(missing.state, State::Busy { .. }));
+        let busy = batch.take(|missing| matches!(missing.state, State::Busy(..)));
         for group in chunks(busy, MOST_TAGS, |_| 0) {
             steps.push(step(core, Step::Wait(group)));
         }
@@ -94,13 +91,9 @@ impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
             let made = entry(&id);
             entries.entry(id).or_insert(made);
         }
-        let missing = |(id, entry): (K, Entry<T>)| {
-            let pauses = Pauses::new(entry.raw().map(RawEntry::wait).unwrap_or_default());
-            Missing { id, entry, state: State::Seen(0), lead: None, looks: 0, pauses, joined_again: false }
-        };
         Self {
             core,
-            missing: entries.into_iter().map(missing).collect(),
+            missing: entries.into_iter().map(|(id, entry)| Missing::new(id, entry)).collect(),
             follows: Vec::new(),
             values: HashMap::new(),
         }
@@ -116,15 +109,16 @@ impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
     /// Nothing is read. What is there stays until it is replaced.
     async fn refresh(&mut self) {
         let core = self.core;
-        let wanted = self.take(|missing| missing.within(core).is_some());
+        let mut wanted = self.take(|missing| missing.within(core).is_some());
         for missing in &wanted {
             missing.record(Event::Miss(MissReason::TooOld));
         }
         // This task is loading or putting this very key: it would come between.
-        let (own, wanted) = wanted.into_iter().partition(Missing::is_own);
-        self.missing.extend(own);
-        self.missing.iter_mut().for_each(|missing| missing.state = State::Unstored);
-        let asked = ask_all(self.core, wanted, LeaseKind::Put).await;
+        self.missing.extend(wanted.extract_if(.., |missing| missing.is_own()));
+        for missing in &mut wanted {
+            missing.state = State::Refresh(None);
+        }
+        let asked = ask_all(self.core, wanted).await;
         self.done(asked);
     }
 
@@ -136,7 +130,6 @@ impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
         }
         let core = self.core;
         let within = self.take(|missing| missing.within(core).is_some());
-        self.missing.iter_mut().for_each(|missing| missing.state = State::Unstored);
         let keys: Vec<&str> =
             within.iter().filter_map(|missing| Some(&*missing.within(core)?.full)).collect();
         let settled = core.settle(&keys).await.inspect_err(|error| core.failed(error));
@@ -152,8 +145,8 @@ impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
     }
 
     fn looked(&mut self, mut missing: Missing<K, T>, looked: Option<Looked>) {
-        match missing.judge(looked) {
-            Ok((row, _)) => {
+        match missing.looked(looked) {
+            Ok(Row(row)) => {
                 missing.record(Event::Hit);
                 self.values.extend(row.map(|row| (missing.id, row)));
             }
@@ -181,7 +174,7 @@ impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
                 // This task is loading or putting this very key: it would wait for itself.
                 missing.state = State::Unstored;
             } else {
-                match raw.join(missing.entry.has_late_tags(&NoRules)) {
+                match raw.join(missing.has_late_tags()) {
                     Seat::Lead(lead) => missing.lead = Some(lead),
                     Seat::Follow(follow) => return self.follows.push((missing, follow)),
                 }
@@ -219,8 +212,8 @@ impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
 
     /// Asks for one lease each for what was looked for and not found.
     async fn ask(&mut self) {
-        let wanted = self.take(|missing| matches!(missing.state, State::Seen(_)));
-        let asked = ask_all(self.core, wanted, LeaseKind::Load).await;
+        let wanted = self.take(|missing| matches!(missing.state, State::Ask(_)));
+        let asked = ask_all(self.core, wanted).await;
         self.done(asked);
     }
 
@@ -232,11 +225,11 @@ impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
 
 /// One read for all of these; `None` where the store failed, for all or for the stamps of one.
 async fn look<K, T: Value>(core: &Arc<Core>, chunk: &[Missing<K, T>]) -> Option<Vec<Option<Looked>>> {
-    let removals: Vec<&RawEntry> = chunk.iter().filter_map(|missing| missing.entry.raw().ok()).collect();
-    let keys: Vec<String> = removals.iter().map(|raw| raw.full.to_string()).collect();
+    let raws: Vec<&RawEntry> = chunk.iter().filter_map(|missing| missing.entry.raw().ok()).collect();
+    let keys: Vec<String> = raws.iter().map(|raw| raw.full.to_string()).collect();
     let mut tags: Vec<VersionKey> = Vec::new();
     let mut places: HashMap<&VersionKey, usize> = HashMap::new();
-    for tag in removals.iter().flat_map(|raw| &raw.tags) {
+    for tag in raws.iter().flat_map(|raw| &raw.tags) {
         places.entry(tag).or_insert_with(|| {
             tags.push(tag.clone());
             tags.len() - 1
@@ -244,7 +237,7 @@ async fn look<K, T: Value>(core: &Arc<Core>, chunk: &[Missing<K, T>]) -> Option<
     }
     let (entries, versions) = core.timed(core.store.read_many(&keys, &tags)).await.ok()?;
     let mut entries = entries.into_iter();
-    let looks = chunk.iter().zip(&removals).map(|(missing, raw)| {
+    let looks = chunk.iter().zip(&raws).map(|(missing, raw)| {
         let entry = entries.next().flatten();
         let version = |tag| places.get(tag).and_then(|at| versions.get(*at).copied().flatten());
         let own: Vec<_> = raw.tags.iter().map(version).collect();

@@ -7,7 +7,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::missing::{Missing, State};
+use super::missing::{Missing, Row, State};
 use crate::engine::chunks::{MOST_TAGS, chunks};
 use crate::engine::evict::log_failed;
 use crate::engine::fill::{fill_all, finish_puts};
@@ -15,13 +15,12 @@ use crate::engine::flight::{Landed, Lead};
 use crate::engine::lease;
 use crate::engine::lease::{Answer, Held, Renewals, Wanted};
 use crate::engine::loading::Loading;
-use crate::engine::raw::RawEntry;
-use crate::engine::raw::to_capture;
+use crate::engine::raw::{RawEntry, to_capture};
+use crate::engine::search::Search;
 use crate::observe::event::Event;
 use crate::observe::stats::Counters;
 use crate::policy::outcome::Value;
 use crate::policy::rules::NoRules;
-use crate::store::LeaseKind;
 
 /// What goes on beside the other things of one call.
 pub(super) enum Step<K, T, F> {
@@ -52,7 +51,7 @@ where
     F: Future<Output = Result<HashMap<K, T>, E>>,
 {
     match step {
-        Step::Ask(wanted) => Ok(Box::pin(ask_all(core, wanted, LeaseKind::Load)).await),
+        Step::Ask(wanted) => Ok(Box::pin(ask_all(core, wanted)).await),
         Step::Wait(busy) => Ok(Done { missing: wait_for_any(busy).await, ..Done::nothing() }),
         Step::Load(wanted, load) => {
             let values = Box::pin(load_together(core, wanted, load)).await?;
@@ -65,7 +64,6 @@ where
 pub(super) async fn ask_all<K: Eq + Hash, T: Value>(
     core: &Arc<Core>,
     mut wanted: Vec<Missing<K, T>>,
-    kind: LeaseKind,
 ) -> Done<K, T> {
     let mut done = Done::nothing();
     wanted.iter_mut().filter_map(|missing| missing.lead.as_mut()).for_each(Lead::reading);
@@ -73,25 +71,14 @@ pub(super) async fn ask_all<K: Eq + Hash, T: Value>(
     let mut failed = false;
     for chunk in chunks(wanted, MOST_TAGS, Missing::tags) {
         renewals.renew(core, done.missing.iter().filter_map(Missing::held)).await;
-        let answers = if failed { Vec::new() } else { ask(core, &chunk, kind).await };
+        let answers = if failed { Vec::new() } else { ask(core, &chunk).await };
         failed |= answers.iter().any(|answer| matches!(answer, Answer::Failed));
         let mut answers = answers.into_iter();
-        for mut missing in chunk {
-            missing.state = match (answers.next().unwrap_or(Answer::Failed), kind) {
-                (Answer::Held(held), LeaseKind::Put) => State::Refresh(Some(held)),
-                (_, LeaseKind::Put) => State::Refresh(None),
-                (Answer::Held(held), _) => State::Held(held),
-                (Answer::Busy(remaining), _) => State::Busy { seen: missing.seen(), remaining },
-                (Answer::Found(bytes, versions), _) => {
-                    match missing.found(bytes, &versions).await {
-                        Ok((id, row)) => done.values.extend(row.map(|row| (id, row))),
-                        Err(missing) => done.missing.push(missing),
-                    }
-                    continue;
-                }
-                (Answer::Failed, _) => State::Unstored,
-            };
-            done.missing.push(missing);
+        for missing in chunk {
+            match missing.answered(answers.next().unwrap_or(Answer::Failed)).await {
+                Ok((id, Row(row))) => done.values.extend(row.map(|row| (id, row))),
+                Err(missing) => done.missing.push(missing),
+            }
         }
     }
     done
@@ -100,33 +87,23 @@ pub(super) async fn ask_all<K: Eq + Hash, T: Value>(
 /// Waits until any of those that other processes are loading may have changed, or the wait for one of them is over. No
 /// lease is held meanwhile but for loads under way: two batches that did would never get all.
 async fn wait_for_any<K, T: Value>(mut busy: Vec<Missing<K, T>>) -> Vec<Missing<K, T>> {
-    let leased: Vec<_> = busy.iter().filter_map(Missing::leased).collect();
-    let Some(mut pauses) = busy.first().map(|missing| missing.pauses.clone()) else { return busy };
-    if leased.iter().all(|(_, left)| !left.is_zero()) {
-        pauses.wait_for_any(&leased).await;
-    }
-    for missing in &mut busy {
-        missing.pauses.follow(&pauses);
-        if let State::Busy { seen, .. } = missing.state {
-            let is_over = missing.pauses.left().is_zero();
-            missing.state = if is_over { State::Unstored } else { State::Seen(seen) };
-        }
-    }
+    let mut waiting: Vec<_> = busy.iter_mut().filter_map(Missing::waiting).collect();
+    Search::pause_any(&mut waiting).await;
+    busy.iter_mut().for_each(Missing::waited);
     busy
 }
 
 /// One request for a lease each.
-async fn ask<K, T: Value>(core: &Arc<Core>, chunk: &[Missing<K, T>], kind: LeaseKind) -> Vec<Answer> {
-    let captures: Vec<_> = chunk
-        .iter()
-        .filter_map(|missing| {
-            let raw = missing.entry.raw().ok()?;
-            Some((raw, to_capture(raw, missing.entry.has_late_tags(&NoRules)), missing))
-        })
-        .collect();
+async fn ask<K, T: Value>(core: &Arc<Core>, chunk: &[Missing<K, T>]) -> Vec<Answer> {
+    let raws = chunk.iter().filter_map(|missing| Some((missing, missing.entry.raw().ok()?)));
+    let captures: Vec<_> =
+        raws.map(|(missing, raw)| (missing, raw, to_capture(raw, missing.has_late_tags()))).collect();
     let wanted: Vec<_> = captures
         .iter()
-        .map(|(raw, capture, missing)| Wanted { key: &raw.full, seen: missing.seen(), kind, capture })
+        .map(|(missing, raw, capture)| match &missing.state {
+            State::Ask(search) => search.wanted(raw, capture),
+            _ => Wanted::put(raw, capture),
+        })
         .collect();
     lease::acquire_many(core, &wanted).await
 }
@@ -138,9 +115,9 @@ async fn load_together<K: Eq + Hash, T: Value, E>(
     load: impl Future<Output = Result<HashMap<K, T>, E>>,
 ) -> Result<HashMap<K, T>, E> {
     let held: Vec<&Held> = wanted.iter().filter_map(Missing::held).collect();
-    let entries = || wanted.iter().filter_map(|missing| missing.entry.raw().ok());
-    let limit = entries().map(RawEntry::lease_limit).max().unwrap_or_default();
-    let keys = entries().map(|raw| (raw.core.id, raw.full.clone())).collect();
+    let raws = || wanted.iter().filter_map(|missing| missing.entry.raw().ok());
+    let limit = raws().map(RawEntry::lease_limit).max().unwrap_or_default();
+    let keys = raws().map(|raw| (raw.core.id, raw.full.clone())).collect();
     let loading = Loading::current().with_all(keys);
     let site = site_of(core, &wanted);
     core.record_at(site.as_deref(), Event::Load);

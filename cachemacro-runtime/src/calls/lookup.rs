@@ -1,0 +1,80 @@
+//! One lookup by hand: look, then search; the load is the caller's.
+
+use crate::engine::entry::Entry;
+use crate::engine::lease::{Held, acquire_for_put};
+use crate::engine::raw::RawEntry;
+use crate::engine::read::Found;
+use crate::engine::search::{End, Search};
+use crate::ground::error::Result;
+use crate::observe::event::Event;
+use crate::observe::reason::MissReason;
+use crate::policy::mode::Mode;
+use crate::policy::outcome::Value;
+use crate::policy::rules::NoRules;
+
+/// What a lookup comes to.
+pub(crate) enum Sought<T> {
+    Found(Found<T>),
+    Vacant(Vacant),
+}
+
+/// No value.
+pub(crate) struct Vacant {
+    /// The right to store one.
+    pub(crate) held: Option<Held>,
+    /// The lease was taken by force, as a put's: it may have displaced a load, whose value is not to outlive a refused
+    /// fill.
+    pub(crate) forced: bool,
+    /// Why there is no value; `None` where the cache was not asked.
+    pub(crate) reason: Option<MissReason>,
+}
+
+/// Looks for a value, and where there is none for the right to store one.
+///
+/// # Errors
+/// Where the entry could not be read, or the arguments cannot be a key.
+pub(crate) async fn lookup<T: Value>(entry: &Entry<T>) -> Result<Sought<T>> {
+    let raw = entry.raw()?;
+    let sought = if raw.core.is_bypassed() {
+        Sought::Vacant(Vacant { held: None, forced: false, reason: None })
+    } else if Mode::current() == Mode::Refresh {
+        Sought::Vacant(refresh(entry, raw).await)
+    } else {
+        seek(entry, raw).await?
+    };
+    match &sought {
+        Sought::Found(_) => raw.record(Event::Hit),
+        Sought::Vacant(vacant) => {
+            if let Some(reason) = vacant.reason {
+                raw.record(Event::Miss(reason));
+            }
+        }
+    }
+    Ok(sought)
+}
+
+/// Whatever is stored, the right to replace it.
+async fn refresh<T: Value>(entry: &Entry<T>, raw: &RawEntry) -> Vacant {
+    let late_tags = entry.has_late_tags(&NoRules);
+    let held = if raw.is_own() { None } else { acquire_for_put(raw, late_tags).await };
+    Vacant { held, forced: true, reason: Some(MissReason::TooOld) }
+}
+
+async fn seek<T: Value>(entry: &Entry<T>, raw: &RawEntry) -> Result<Sought<T>> {
+    let expected = entry.expected();
+    let miss = match raw.look(expected).await?.decoded(|usable| entry.decode(usable)) {
+        Ok(found) => return Ok(Sought::Found(found)),
+        Err(miss) => miss,
+    };
+    let vacant = |held, reason| Ok(Sought::Vacant(Vacant { held, forced: false, reason: Some(reason) }));
+    if raw.is_own() {
+        // It would wait for itself.
+        return vacant(None, miss.reason);
+    }
+    let mut search = Search::after(miss, raw, expected, entry.has_late_tags(&NoRules));
+    match search.find(raw, None, |usable| entry.decode(usable)).await {
+        End::Found(found) => Ok(Sought::Found(found)),
+        End::Held(held) => vacant(Some(held), search.reason()),
+        End::Unheld => vacant(None, search.reason()),
+    }
+}

@@ -1,0 +1,162 @@
+//! The search for an entry's value or, where there is none, for the right to store one: ask for the lease, wait while
+//! another process holds it, ask again.
+//!
+//! It follows a read that was a miss, and is one machine for every kind of call: [`Search::find`] drives one, with a
+//! flight's lead or without; a batch drives many and sends their requests together. Knows no types of values: whether a payload can be decoded is its caller's to say.
+
+use std::time::Duration;
+
+use crate::engine::flight::Lead;
+use crate::engine::lease::{self, Answer, Held, Pauses, Wanted};
+use crate::engine::raw::{RawEntry, to_capture};
+use crate::engine::read::{Expected, Found, Looked, Miss, Usable};
+use crate::format::stamps::VersionKey;
+use crate::observe::reason::MissReason;
+
+/// How many values that others keep storing in an unusable form are looked at before the search gives up.
+const MOST_LOOKS: u32 = 3;
+
+/// How far the search for one entry has come.
+#[derive(Debug, Clone)]
+pub(crate) struct Search {
+    expected: Expected,
+    /// Whether values name tags, so that the lease must capture all any-tag versions.
+    late_tags: bool,
+    /// Why the last value that was looked at is of no use, and which one that was.
+    miss: Miss,
+    /// How many values came instead of the lease and were turned down.
+    turned_down: u32,
+    pauses: Pauses,
+}
+
+/// How a search ended. A stale value, to be served while this or another caller refreshes it, will be an answer beside
+/// these three.
+pub(crate) enum End<V> {
+    /// A value that another caller stored meanwhile.
+    Found(V),
+    /// The right to load and store.
+    Held(Held),
+    /// To be loaded and not stored: the wait is over, the store failed, or others keep storing what cannot be used.
+    Unheld,
+}
+
+/// What is next.
+pub(crate) enum Step<V> {
+    End(End<V>),
+    /// Another process holds the lease, for at most so long: pause, then ask again.
+    Pause(Duration),
+    /// Ask again at once.
+    Ask,
+}
+
+impl Search {
+    /// Begins where the first read was a miss. From now on it waits for other processes' loads, as long as the entry's
+    /// `wait`.
+    pub(crate) fn after(miss: Miss, raw: &RawEntry, expected: Expected, late_tags: bool) -> Self {
+        Self { expected, late_tags, miss, turned_down: 0, pauses: Pauses::new(raw.wait()) }
+    }
+
+    /// Why the last value that was looked at is of no use.
+    pub(crate) const fn reason(&self) -> MissReason {
+        self.miss.reason
+    }
+
+    /// The versions that a lease must capture before the load.
+    fn capture(&self, raw: &RawEntry) -> Vec<VersionKey> {
+        to_capture(raw, self.late_tags)
+    }
+
+    /// What to ask for next.
+    pub(crate) fn wanted<'a>(&self, raw: &'a RawEntry, capture: &'a [VersionKey]) -> Wanted<'a> {
+        Wanted::load(raw, self.miss.seen, capture)
+    }
+
+    /// What the answer to the request means. A value that came with it is judged by these very bytes.
+    pub(crate) async fn answered(&mut self, raw: &RawEntry, answer: Answer) -> Step<Usable> {
+        match answer {
+            Answer::Held(held) => Step::End(End::Held(held)),
+            Answer::Failed => Step::End(End::Unheld),
+            Answer::Busy(remaining) => Step::Pause(remaining),
+            Answer::Found(bytes, versions) => match raw.verify(bytes, &versions, self.expected).await {
+                Ok(Looked::Usable(usable)) => Step::End(End::Found(usable)),
+                Ok(Looked::Miss(miss)) => self.turn_down(miss),
+                Err(_) => Step::End(End::Unheld),
+            },
+        }
+    }
+
+    /// What `decode` makes of the end; a value that it makes nothing of is no end yet.
+    pub(crate) fn decoded<V>(
+        &mut self,
+        end: End<Usable>,
+        decode: impl FnOnce(&Usable) -> Option<V>,
+    ) -> Step<Found<V>> {
+        match end {
+            End::Held(held) => Step::End(End::Held(held)),
+            End::Unheld => Step::End(End::Unheld),
+            End::Found(usable) => match Looked::Usable(usable).decoded(decode) {
+                Ok(found) => Step::End(End::Found(found)),
+                Err(miss) => self.turn_down(miss),
+            },
+        }
+    }
+
+    /// A value that came instead of the lease is of no use: asks for the right to replace it, unless others have stored
+    /// such values too often.
+    fn turn_down<V>(&mut self, miss: Miss) -> Step<V> {
+        self.miss = miss;
+        self.turned_down += 1;
+        if self.turned_down < MOST_LOOKS { Step::Ask } else { Step::End(End::Unheld) }
+    }
+
+    /// Drives the search to its end; `decode` says whether a value's payload is of use. The lead hears of each request
+    /// before it is sent.
+    pub(crate) async fn find<V>(
+        &mut self,
+        raw: &RawEntry,
+        mut lead: Option<&mut Lead>,
+        decode: impl Fn(&Usable) -> Option<V>,
+    ) -> End<Found<V>> {
+        loop {
+            let end = self.next(raw, lead.as_deref_mut()).await;
+            if let Step::End(end) = self.decoded(end, &decode) {
+                return end;
+            }
+        }
+    }
+
+    /// Asks until the search ends, or a value is there whose bytes are right.
+    async fn next(&mut self, raw: &RawEntry, mut lead: Option<&mut Lead>) -> End<Usable> {
+        let capture = self.capture(raw);
+        loop {
+            if let Some(lead) = &mut lead {
+                lead.reading();
+            }
+            let answer = lease::acquire(raw, self.wanted(raw, &capture)).await;
+            match self.answered(raw, answer).await {
+                Step::End(end) => return end,
+                Step::Pause(remaining) if self.pauses.wait(raw, remaining).await => {}
+                Step::Pause(_) => return End::Unheld,
+                Step::Ask => {}
+            }
+        }
+    }
+
+    /// Pauses until any of these searches may go on, each of an entry whose lease remains so long.
+    pub(crate) async fn pause_any(waiting: &mut [(&RawEntry, &mut Self, Duration)]) {
+        let leased: Vec<_> =
+            waiting.iter().map(|(raw, search, left)| (*raw, (*left).min(search.pauses.left()))).collect();
+        let Some(mut pauses) = waiting.first().map(|(_, search, _)| search.pauses.clone()) else { return };
+        if leased.iter().all(|(_, left)| !left.is_zero()) {
+            pauses.wait_for_any(&leased).await;
+        }
+        for (_, search, _) in waiting {
+            search.pauses.follow(&pauses);
+        }
+    }
+
+    /// Whether the wait for other processes is over.
+    pub(crate) fn is_over(&self) -> bool {
+        self.pauses.left().is_zero()
+    }
+}
