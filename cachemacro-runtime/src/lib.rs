@@ -30,6 +30,7 @@ pub use api::entry::Meta;
 pub use api::lookup::{Filled, Hit, Lookup, Vacancy};
 pub use engine::entry::Entry;
 pub use engine::evict::Evict;
+pub use engine::removals::Removals;
 pub use format::codec::{BuiltinCodec, Codec};
 pub use format::schema::CacheSchema;
 pub use format::{codec, header, schema};

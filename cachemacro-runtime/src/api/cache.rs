@@ -9,8 +9,9 @@ use serde::Serialize;
 
 use crate::api::events::Events;
 use crate::engine::entry::Entry;
-use crate::engine::evict::Evict;
+use crate::engine::evict::{Attempt, Evict};
 use crate::engine::settings::Settings;
+use crate::engine::targets::Targets;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::key::Key;
 use crate::observe::stats::CacheStats;
@@ -212,7 +213,7 @@ impl Cache {
         } else {
             vec![format!("{{{namespace}:tag:"), format!("{namespace}:")]
         };
-        core.evict(&crate::engine::removals::Removals { prefixes, ..Default::default() }, None).await
+        core.remove(&Targets { prefixes, ..Targets::default() }, None, Attempt::Final).await
     }
 
     /// What is evicted whenever an event of type `E` is [emitted](Self::emit).

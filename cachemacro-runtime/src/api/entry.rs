@@ -172,7 +172,7 @@ impl<T: Value> Entry<T> {
         let raw = self.keyed()?;
         // Outside the cache nothing is stored, but what is there gets outdated all the same.
         let prepared =
-            if self.core().is_bypassed() { Ok(None) } else { self.try_prepare(raw, &NoRules, value) };
+            if self.core().puts_evict() { Ok(None) } else { self.try_prepare(raw, &NoRules, value) };
         finish_set(raw, prepared).await
     }
 

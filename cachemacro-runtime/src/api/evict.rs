@@ -5,7 +5,8 @@ use std::pin::Pin;
 use serde::Serialize;
 
 use crate::engine::entry::Entry;
-use crate::engine::evict::Evict;
+use crate::engine::evict::{Evict, not_built};
+use crate::engine::removals::Removals;
 use crate::ground::error::Result;
 use crate::key::Key;
 use crate::policy::outcome::Value;
@@ -97,8 +98,45 @@ impl Evict {
         self
     }
 
+    /// What other evicts name, as they were kept as [`Removals`].
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, Removals};
+    ///
+    /// let cache = Cache::memory();
+    /// cache.set("user", 7, &"Ada".to_owned()).await?;
+    /// let kept = Removals::new().key("user", 7)?;
+    /// assert_eq!(cache.evict().all_of(&kept).tags(["user-lists"]).await?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn all_of(mut self, removals: &Removals) -> Self {
+        self.add_all(removals.clone());
+        self
+    }
+
+    /// The evicts as plain data, to keep or to send elsewhere.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::{Cache, Removals};
+    ///
+    /// let evict = Cache::memory().evict().key("user", 7).tags(["user-lists"]);
+    /// assert_eq!(*evict.removals()?, Removals::new().key("user", 7)?.tags(["user-lists"]));
+    /// # Ok::<(), cachemacro::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Key`](crate::ErrorKind::Key), where a key or tag could not be built: something would be missing.
+    pub fn removals(&self) -> Result<&Removals> {
+        if self.has_failed() { Err(not_built()) } else { Ok(self.built()) }
+    }
+
     /// Sends the evicts. Returns how many entries went: with a value, where they were named; with a value or being
-    /// loaded, under a prefix. Those of tags are not counted.
+    /// loaded, under a prefix. Those of tags are not counted, nor are those that are [collected](crate::Cache::collect)
+    /// instead.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;

@@ -133,7 +133,7 @@ pub enum Filled {
     /// It was stored.
     Stored,
     /// It was not stored: an evict, a put or another load came between, the vacancy held no lease, the entry's TTL or
-    /// rules forbid it, or the store failed. The value is as good as any other to its caller.
+    /// rules forbid it, the task has written in a [`collect`](crate::Cache::collect), or the store failed. The value is as good as any other to its caller.
     Refused,
 }
 
@@ -348,6 +348,10 @@ impl<T: Value> Vacancy<T> {
         let (Some((held, _background)), Some(prepared)) = (self.held, prepared) else {
             return Ok(Filled::Refused);
         };
+        if raw.core.has_written() {
+            // What was loaded may be rolled back.
+            return Ok(Filled::Refused);
+        }
         let stored = prepared.fill(raw, held, self.began.elapsed(), self.forced, false).await;
         Ok(if stored.is_stored() { Filled::Stored } else { Filled::Refused })
     }

@@ -10,3 +10,4 @@ pub(crate) mod evict;
 pub(crate) mod lookup;
 pub(crate) mod many;
 pub(crate) mod registry;
+pub(crate) mod removals;

@@ -94,7 +94,8 @@ mod tests {
         assert_eq!(entry.get_or_load(async || 2).await, 2);
         assert_eq!(entry.evict().await.expect_err("from where?").kind(), ErrorKind::Config);
         assert_eq!(cache.evict_tags(["t"]).await.expect_err("from where?").kind(), ErrorKind::Config);
-        cache.core().evict_later(crate::engine::removals::Removals::key("n:1"), None);
+        let key = entry.key().expect("a number can be a key");
+        cache.core().evict_later(&crate::engine::removals::Removals::of(key), None);
         cache.shutdown().await;
         let total = cache.stats().total;
         assert_eq!((total.failed_evicts, total.evicts), (3, 0));

@@ -225,7 +225,7 @@ impl<O, V: Value> Call<'_, O, V> {
             Split::Value(value) => Some(value),
             Split::None(_) => None,
         };
-        if lead.has_followers() {
+        if lead.has_followers() && !self.raw.core.has_written() {
             lead.share_load(&Landed::of(loaded.as_ref()));
         }
         let prepared = held.as_ref().and_then(|_| entry.prepare(raw, &rules, loaded.as_ref()));

@@ -88,11 +88,10 @@ impl<R, O: Outcome<R>> Effects<'_, R, O> {
     fn guard(&self) -> Guard {
         let puts = self.puts.iter().map(|put| {
             let counters = put.raw.site.as_ref().map(|(_, counters)| counters.clone());
-            (put.raw.core.clone(), Removals::key(&put.raw.full), counters)
+            (put.raw.core.clone(), Removals::of(&put.raw.key), counters)
         });
         let evicts = self.evicts.iter().flat_map(Group::all);
-        let evicts =
-            evicts.map(|evict| (evict.core().clone(), evict.removals().clone(), evict.site().cloned()));
+        let evicts = evicts.map(|evict| (evict.core().clone(), evict.built().clone(), evict.site().cloned()));
         Guard(puts.chain(evicts).collect())
     }
 }
@@ -109,7 +108,7 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         for (core, removals, site) in self.0.drain(..) {
-            core.evict_later(removals, site);
+            core.evict_later(&removals, site);
         }
     }
 }
@@ -130,7 +129,7 @@ where
         }
     }
     // Outside the cache nothing is stored, but what is there gets outdated all the same.
-    for put in effects.puts.iter_mut().filter(|put| !put.raw.core.is_bypassed()) {
+    for put in effects.puts.iter_mut().filter(|put| !put.raw.core.puts_evict()) {
         put.held = lease::acquire_for_put(&put.raw, put.late_tags).await;
     }
     let mut loading = Loading::current();
@@ -177,7 +176,7 @@ where
 async fn run(group: &Group) -> Option<Error> {
     let mut failed = None;
     for evict in group.all() {
-        if evict.removals().is_empty() && !evict.has_failed() {
+        if evict.is_idle() {
             continue;
         }
         if let Err(error) = evict.send().await {

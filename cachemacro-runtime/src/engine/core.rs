@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
+use crate::engine::collecting::Collecting;
 use crate::engine::deferred::Deferred;
 use crate::engine::flight::Flights;
 use crate::engine::settings::Settings;
@@ -66,7 +67,17 @@ impl Core {
 
     /// Whether calls of the current task neither read nor store here.
     pub(crate) fn is_bypassed(&self) -> bool {
-        self.settings.disabled || Mode::current() == Mode::Bypass
+        self.settings.disabled || Mode::current() == Mode::Bypass || self.has_written()
+    }
+
+    /// Whether what the current task loads may be rolled back: it has collected evicts of this cache.
+    pub(crate) fn has_written(&self) -> bool {
+        Collecting::has_written(self.id)
+    }
+
+    /// Whether puts of the current task store nothing here and evict instead.
+    pub(crate) fn puts_evict(&self) -> bool {
+        self.is_bypassed() || Collecting::is_on(self.id)
     }
 
     /// The key in the store.

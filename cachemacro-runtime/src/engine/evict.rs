@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use crate::engine::collecting::Collecting;
 use crate::engine::core::Core;
 use crate::engine::entry::Entry;
 use crate::engine::raw::RawEntry;
 use crate::engine::removals::Removals;
-use crate::format::stamps::tag_keys;
+use crate::engine::targets::Targets;
 use crate::ground::error::{Error, ErrorKind, Result};
-use crate::key::{FAILED_TAG, Key, scan_text};
+use crate::key::{FAILED_TAG, Key};
 use crate::observe::event::Event;
 use crate::observe::stats::Counters;
 use crate::policy::outcome::Value;
@@ -35,7 +36,7 @@ pub struct Evict {
     removals: Removals,
     /// A key or tag could not be built.
     failed: bool,
-    /// Where it counts besides the cache.
+    /// The site that the evicts are counted for, besides the cache.
     site: Option<Arc<Counters>>,
 }
 
@@ -46,30 +47,33 @@ impl Evict {
 
     pub(crate) fn add_entry<T: Value>(&mut self, entry: &Entry<T>) {
         match entry.keyed() {
-            Ok(raw) => self.removals.keys.push(self.core.full_key(&raw.key)),
+            Ok(raw) => self.removals.add_key(&raw.key),
             Err(_) => self.failed = true,
         }
     }
 
     pub(crate) fn add_key(&mut self, key: Result<Key>) {
         match key {
-            Ok(key) => self.removals.keys.push(self.core.full_key(&key)),
+            Ok(key) => self.removals.add_key(&key),
             Err(_) => self.failed = true,
         }
     }
 
     pub(crate) fn add_tags<S: AsRef<str>>(&mut self, tags: impl IntoIterator<Item = S>) {
-        let namespace = self.core.namespace();
         for tag in tags {
             match tag.as_ref() {
                 FAILED_TAG => self.failed = true,
-                tag => self.removals.tags.push(tag_keys(namespace, tag)),
+                tag => drop(self.removals.tags.insert(tag.to_owned())),
             }
         }
     }
 
     pub(crate) fn add_prefix(&mut self, prefix: &str) {
-        self.removals.prefixes.push(self.core.full_text(&scan_text(prefix)));
+        self.removals.prefixes.insert(prefix.to_owned());
+    }
+
+    pub(crate) fn add_all(&mut self, removals: Removals) {
+        self.removals.add_all(removals);
     }
 
     /// Counts for this site too.
@@ -81,12 +85,18 @@ impl Evict {
         self.site.as_ref()
     }
 
-    /// Whether a key or tag could not be built, which `run` tells.
+    /// Whether there is nothing to send and nothing to tell.
+    pub(crate) fn is_idle(&self) -> bool {
+        !self.failed && !self.removals.has_any()
+    }
+
+    /// Whether a key or tag could not be built.
     pub(crate) const fn has_failed(&self) -> bool {
         self.failed
     }
 
-    pub(crate) fn removals(&self) -> &Removals {
+    /// What could be built.
+    pub(crate) const fn built(&self) -> &Removals {
         &self.removals
     }
 
@@ -101,7 +111,7 @@ impl Evict {
         if !self.failed {
             return done;
         }
-        let error = Error::new(ErrorKind::Key, "a key or tag to evict could not be built");
+        let error = not_built();
         core.failed_at(site, &error);
         if done.is_ok() {
             core.record_at(site, Event::FailedEvict);
@@ -110,63 +120,97 @@ impl Evict {
         done.and(Err(error))
     }
 
-    /// Sends ahead what [`send`](Self::send) sends in any case: tags and failures count only then.
+    /// Sends ahead what [`send`](Self::send) sends in any case.
     pub(crate) async fn send_ahead(&self) {
-        if self.removals.is_empty() {
+        let removals = &self.removals;
+        if !removals.has_any() || self.core.collects(removals) {
             return;
         }
-        if let Err(error) = self.core.remove(&self.removals, self.site.as_deref(), false).await {
+        let targets = self.core.targets(removals);
+        if let Err(error) = self.core.remove(&targets, self.site.as_deref(), Attempt::Ahead).await {
             tracing::debug!(kind = %error.kind(), "an evict failed and will be tried again");
         }
     }
 }
 
+/// Why not all is evicted that was to be.
+pub(crate) fn not_built() -> Error {
+    Error::new(ErrorKind::Key, "a key or tag to evict could not be built")
+}
+
+/// Which of the times that the same evicts are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    /// They are sent again in any case: tags and failures do not count.
+    Ahead,
+    /// This one decides.
+    Final,
+}
+
 impl RawEntry {
     /// Evicts the entry.
     pub(crate) async fn evict(&self) -> Result<u64> {
-        self.core.evict(&Removals::key(&self.full), self.counters()).await
+        self.core.evict(&Removals::of(&self.key), self.counters()).await
     }
 }
 
 impl Core {
-    /// Removes what `removals` names, counting for a site too, then lets no caller join a flight from before. Tries all, returns the first error.
+    /// Removes what `removals` names, counting for a site too, and tells how many entries went; where the task collects
+    /// evicts, adds them to those and tells 0. Tries all, returns the first error.
     pub(crate) async fn evict(&self, removals: &Removals, site: Option<&Counters>) -> Result<u64> {
-        self.remove(removals, site, true).await
+        if self.collects(removals) {
+            return Ok(0);
+        }
+        self.remove(&self.targets(removals), site, Attempt::Final).await
     }
 
-    /// [`evict`](Self::evict); where it is not the `last` time, tags and failures do not count.
-    async fn remove(&self, removals: &Removals, site: Option<&Counters>, last: bool) -> Result<u64> {
+    /// Takes these evicts where the task collects those of this cache; tells whether it does.
+    pub(crate) fn collects(&self, removals: &Removals) -> bool {
+        Collecting::collect(self.id, removals)
+    }
+
+    /// Removes `targets`, then lets no caller join a flight from before. Tries all, returns the first error.
+    pub(crate) async fn remove(
+        &self,
+        targets: &Targets,
+        site: Option<&Counters>,
+        attempt: Attempt,
+    ) -> Result<u64> {
         let mut removed = 0;
         let unresolved =
             || Error::new(ErrorKind::Config, "the environment does not give a cache to evict from");
+        // G7: what may be cached elsewhere is not reported as evicted.
         let mut failed =
             self.settings.unresolved.then(unresolved).inspect(|error| self.failed_at(site, error));
         // Tags first: a cancelled call has then evicted what covers most.
-        if !removals.tags.is_empty() {
-            match self.timed_at(site, self.store.evict_tags(&removals.tags)).await {
-                Ok(()) if last => self.record_at(site, Event::TagEvict(removals.tags.len() as u64)),
+        if !targets.tags.is_empty() {
+            match self.timed_at(site, self.store.evict_tags(&targets.tags)).await {
+                Ok(()) if attempt == Attempt::Final => {
+                    self.record_at(site, Event::TagEvict(targets.tags.len() as u64));
+                }
                 Ok(()) => {}
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
-        if !removals.keys.is_empty() {
-            match self.timed_at(site, self.store.evict(&removals.keys)).await {
+        if !targets.keys.is_empty() {
+            match self.timed_at(site, self.store.evict(&targets.keys)).await {
                 Ok(existed) => removed += how_many(&existed),
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
-        for prefix in &removals.prefixes {
+        for prefix in &targets.prefixes {
             match self.timed_at(site, self.store.evict_prefix(prefix)).await {
                 Ok(count) => removed += count,
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
-        self.detach(removals);
+        // G1: also where the store failed, so that no later caller takes what was loaded before.
+        self.detach(targets);
         self.record_at(site, Event::Evict(removed));
         match failed {
             None => Ok(removed),
             Some(error) => {
-                if last {
+                if attempt == Attempt::Final {
                     self.record_at(site, Event::FailedEvict);
                 }
                 Err(error)
@@ -175,26 +219,26 @@ impl Core {
     }
 
     /// Evicts keys and tags without waiting, where the store can; tells whether it did.
-    pub(crate) fn evict_now(&self, removals: &Removals, site: Option<&Counters>) -> bool {
+    pub(crate) fn evict_now(&self, targets: &Targets, site: Option<&Counters>) -> bool {
         if self.settings.unresolved {
             return false;
         }
-        let Some(existed) = self.store.evict_now(&removals.keys, &removals.tags) else { return false };
-        self.record_at(site, Event::TagEvict(removals.tags.len() as u64));
+        let Some(existed) = self.store.evict_now(&targets.keys, &targets.tags) else { return false };
+        self.record_at(site, Event::TagEvict(targets.tags.len() as u64));
         self.record_at(site, Event::Evict(how_many(&existed)));
         true
     }
 
-    /// Callers from now on join no flight that these evicts concern.
-    pub(crate) fn detach(&self, removals: &Removals) {
-        for key in &removals.keys {
+    /// G1: callers from now on join no flight that these evicts concern.
+    pub(crate) fn detach(&self, targets: &Targets) {
+        for key in &targets.keys {
             self.flights.detach(key);
         }
-        if !removals.tags.is_empty() {
-            let hashes: Vec<u64> = removals.tags.iter().map(|tag| tag.tag.hash).collect();
+        if !targets.tags.is_empty() {
+            let hashes: Vec<u64> = targets.tags.iter().map(|tag| tag.tag.hash).collect();
             self.flights.detach_tags(&hashes);
         }
-        for prefix in &removals.prefixes {
+        for prefix in &targets.prefixes {
             self.flights.detach_prefix(prefix);
         }
     }

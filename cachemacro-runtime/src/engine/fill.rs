@@ -369,17 +369,17 @@ pub(crate) async fn finish_puts(
                 if let Some(held) = held {
                     held.spend();
                 }
-                evicts.keys.push(raw.full.to_string());
+                evicts.add_key(&raw.key);
             }
         }
     }
     for (raw, stored) in fill_all(core, fills, took, true).await {
         match stored {
             Stored::Held | Stored::Unproven | Stored::Refused => core.flights.detach(&raw.full),
-            Stored::Moved | Stored::Failed => evicts.keys.push(raw.full.to_string()),
+            Stored::Moved | Stored::Failed => evicts.add_key(&raw.key),
         }
     }
-    if evicts.is_empty() { Ok(()) } else { core.evict(&evicts, None).await.map(drop) }
+    if evicts.has_any() { core.evict(&evicts, None).await.map(drop) } else { Ok(()) }
 }
 
 /// Stores a value whatever is there, or removes what is there where it is not to be or cannot be stored.

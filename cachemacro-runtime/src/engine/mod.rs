@@ -1,6 +1,7 @@
 //! One step of a call, on one entry, with the state that all calls of a cache share.
 
 pub(crate) mod chunks;
+pub(crate) mod collecting;
 pub(crate) mod core;
 pub(crate) mod deferred;
 pub(crate) mod entry;
@@ -15,4 +16,5 @@ pub(crate) mod read;
 pub(crate) mod removals;
 pub(crate) mod search;
 pub(crate) mod settings;
+pub(crate) mod targets;
 pub(crate) mod turns;

@@ -70,6 +70,8 @@ impl<T: Value> Entry<T> {
         value: Option<&T>,
     ) -> Option<Prepared> {
         match value {
+            // What was loaded may be rolled back: the body has written in a transaction.
+            _ if raw.core.has_written() => None,
             Some(value) => self.prepare_value(raw, rules, value),
             None => self.prepare_none(raw),
         }
@@ -94,7 +96,7 @@ impl<T: Value> Entry<T> {
         failure: &R,
     ) -> Option<Prepared> {
         let ttl = raw.ttl();
-        if !raw.policy.cache_err || !ttl.stores() {
+        if !raw.policy.cache_err || !ttl.stores() || raw.core.has_written() {
             return None;
         }
         let codec: BuiltinCodec = raw.core.settings.codec;

@@ -1,15 +1,42 @@
-//! Evicts as plain data: what to remove, not how.
+//! Evicts as plain data: what to remove, not from which store. The public verbs are in [`crate::api::removals`].
 
+use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::format::stamps::TagKeys;
+use serde::{Deserialize, Serialize};
 
-/// What to remove from a store.
-#[derive(Clone, Default)]
-pub(crate) struct Removals {
-    pub(crate) keys: Vec<String>,
-    pub(crate) tags: Vec<TagKeys>,
-    pub(crate) prefixes: Vec<String>,
+use crate::key::Key;
+
+/// Evicts as plain data: keys, tags and prefixes, by the names that they have in the application. It holds no cache, no
+/// store and no namespace, so it can be kept, serialized, sent to another process, and [applied](crate::Cache::apply)
+/// there, for example from an outbox table once a transaction has committed.
+///
+/// As JSON it is `{"keys": ["user:7"], "tags": ["users"], "prefixes": []}`, where each part may be missing. An unknown
+/// part is refused: it could be an evict that a later version knows.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use cachemacro::{Cache, Removals};
+///
+/// let cache = Cache::memory();
+/// cache.set("user", 7, &"Ada".to_owned()).await?;
+///
+/// let removals = Removals::new().key("user", 7)?.tags(["user-lists"]);
+/// let row = serde_json::to_string(&removals)?; // written with the change it belongs to
+///
+/// let read: Removals = serde_json::from_str(&row)?; // later, perhaps elsewhere
+/// assert_eq!(cache.apply(&read).await?, 1);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[must_use = "what is removed nowhere stays cached"]
+pub struct Removals {
+    pub(crate) keys: BTreeSet<String>,
+    pub(crate) tags: BTreeSet<String>,
+    pub(crate) prefixes: BTreeSet<String>,
 }
 
 // Keys may be secrets.
@@ -24,17 +51,24 @@ impl fmt::Debug for Removals {
 }
 
 impl Removals {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.keys.is_empty() && self.tags.is_empty() && self.prefixes.is_empty()
+    pub(crate) fn has_any(&self) -> bool {
+        !(self.keys.is_empty() && self.tags.is_empty() && self.prefixes.is_empty())
     }
 
-    pub(crate) fn extend(&mut self, more: Self) {
+    /// One entry.
+    pub(crate) fn of(key: &Key) -> Self {
+        let mut removals = Self::default();
+        removals.add_key(key);
+        removals
+    }
+
+    pub(crate) fn add_key(&mut self, key: &Key) {
+        self.keys.insert(key.as_str().to_owned());
+    }
+
+    pub(crate) fn add_all(&mut self, more: Self) {
         self.keys.extend(more.keys);
         self.tags.extend(more.tags);
         self.prefixes.extend(more.prefixes);
-    }
-
-    pub(crate) fn key(key: &str) -> Self {
-        Self { keys: vec![key.to_owned()], ..Self::default() }
     }
 }

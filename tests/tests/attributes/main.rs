@@ -7,5 +7,6 @@ mod keys;
 mod lookups;
 mod measures;
 mod observers;
+mod removals;
 mod settings;
 mod stats;

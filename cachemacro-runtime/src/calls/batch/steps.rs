@@ -139,7 +139,7 @@ async fn load_together<K: Eq + Hash, T: Value, E>(
     for missing in wanted {
         let value = loaded.remove(&missing.id);
         if let Some(mut lead) = missing.lead {
-            if lead.has_followers() {
+            if lead.has_followers() && !core.has_written() {
                 lead.share_load(&Landed::of(value.as_ref()));
             }
             lead.close();

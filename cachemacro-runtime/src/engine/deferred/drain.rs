@@ -7,8 +7,9 @@ use futures_util::future::join_all;
 
 use super::queue::{Deferred, Evicting, Evicts, by_site};
 use crate::engine::core::Core;
-use crate::engine::evict::log_failed;
+use crate::engine::evict::{Attempt, log_failed};
 use crate::engine::removals::Removals;
+use crate::engine::targets::Targets;
 use crate::format::ids::Token;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::sync::lock;
@@ -47,7 +48,9 @@ impl Core {
             return;
         }
         let merged = by_site(&batch.jobs);
-        let sent = merged.iter().map(|Evicting { removals, site }| self.evict(removals, site.as_deref()));
+        let sent = merged
+            .iter()
+            .map(|Evicting { targets, site }| self.remove(targets, site.as_deref(), Attempt::Final));
         for error in join_all(sent).await.into_iter().filter_map(Result::err) {
             log_failed(&error);
         }
@@ -75,20 +78,24 @@ impl Core {
 }
 
 impl Core {
-    /// Evicts from a destructor, counting for a site too.
-    pub(crate) fn evict_later(self: &Arc<Self>, mut removals: Removals, site: Option<Arc<Counters>>) {
-        let scans = Removals { prefixes: std::mem::take(&mut removals.prefixes), ..Removals::default() };
-        if !removals.is_empty() {
-            let at_once = self.evict_now(&removals, site.as_deref());
-            self.detach(&removals);
+    /// Evicts from a destructor, counting for a site too; where the task collects evicts, adds to those.
+    pub(crate) fn evict_later(self: &Arc<Self>, removals: &Removals, site: Option<Arc<Counters>>) {
+        if self.collects(removals) {
+            return;
+        }
+        let mut targets = self.targets(removals);
+        let scans = Targets { prefixes: std::mem::take(&mut targets.prefixes), ..Targets::default() };
+        if !targets.is_empty() {
+            let at_once = self.evict_now(&targets, site.as_deref());
+            self.detach(&targets);
             if !at_once {
-                self.deferred.evicts.push(Evicting { removals, site: site.clone() });
+                self.deferred.evicts.push(Evicting { targets, site: site.clone() });
                 self.spawn(Drain::Evicts);
             }
         }
         if !scans.is_empty() {
             self.detach(&scans);
-            self.deferred.scans.push(Evicting { removals: scans, site });
+            self.deferred.scans.push(Evicting { targets: scans, site });
             self.spawn(Drain::Scans);
         }
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::engine::removals::Removals;
+use crate::engine::targets::Targets;
 use crate::format::ids::Token;
 use crate::ground::sync::lock;
 use crate::observe::stats::Counters;
@@ -65,7 +65,7 @@ impl<J> Drop for Batch<'_, J> {
 
 /// What one call was to evict, and the site where that counts.
 pub(super) struct Evicting {
-    pub(super) removals: Removals,
+    pub(super) targets: Targets,
     pub(super) site: Option<Arc<Counters>>,
 }
 
@@ -84,14 +84,14 @@ pub(super) struct Evicts {
 impl Evicts {
     pub(super) fn push(&self, evict: Evicting) {
         let mut about = lock(&self.about);
-        about.add(&evict.removals);
+        about.add(&evict.targets);
         lock(&self.queue.jobs).push(evict);
         self.pushed.fetch_add(1, Ordering::SeqCst);
     }
 
     pub(super) fn done(&self, batch: &mut Batch<'_, Evicting>) {
         let mut about = lock(&self.about);
-        batch.jobs.iter().for_each(|evict| about.remove(&evict.removals));
+        batch.jobs.iter().for_each(|evict| about.remove(&evict.targets));
         self.done.fetch_add(batch.jobs.len() as u64, Ordering::SeqCst);
         batch.jobs.clear();
     }
@@ -125,17 +125,17 @@ pub(super) struct Outstanding {
 }
 
 impl Outstanding {
-    fn add(&mut self, removals: &Removals) {
-        for (counts, names) in [(&mut self.keys, &removals.keys), (&mut self.prefixes, &removals.prefixes)] {
+    fn add(&mut self, targets: &Targets) {
+        for (counts, names) in [(&mut self.keys, &targets.keys), (&mut self.prefixes, &targets.prefixes)] {
             for name in names {
                 *counts.entry(name.clone()).or_default() += 1;
             }
         }
-        self.tags += removals.tags.len();
+        self.tags += targets.tags.len();
     }
 
-    fn remove(&mut self, removals: &Removals) {
-        for (counts, names) in [(&mut self.keys, &removals.keys), (&mut self.prefixes, &removals.prefixes)] {
+    fn remove(&mut self, targets: &Targets) {
+        for (counts, names) in [(&mut self.keys, &targets.keys), (&mut self.prefixes, &targets.prefixes)] {
             for name in names {
                 match counts.get_mut(name) {
                     Some(count) if *count > 1 => *count -= 1,
@@ -143,7 +143,7 @@ impl Outstanding {
                 }
             }
         }
-        self.tags -= removals.tags.len();
+        self.tags -= targets.tags.len();
     }
 
     /// Whether the entry of this key may have to go. Which tags it carries is not known before it is read.
@@ -157,16 +157,16 @@ impl Outstanding {
 /// One evict for each site.
 pub(super) fn by_site(evicts: &[Evicting]) -> Vec<Evicting> {
     let mut merged: Vec<Evicting> = Vec::new();
-    for Evicting { removals, site } in evicts {
+    for Evicting { targets, site } in evicts {
         let id = |site: &Option<Arc<Counters>>| site.as_ref().map(Arc::as_ptr);
         match merged.iter_mut().find(|other| id(&other.site) == id(site)) {
-            Some(other) => other.removals.extend(removals.clone()),
-            None => merged.push(Evicting { removals: removals.clone(), site: site.clone() }),
+            Some(other) => other.targets.extend(targets.clone()),
+            None => merged.push(Evicting { targets: targets.clone(), site: site.clone() }),
         }
     }
-    for Evicting { removals, .. } in &mut merged {
-        removals.prefixes.sort_unstable();
-        removals.prefixes.dedup();
+    for Evicting { targets, .. } in &mut merged {
+        targets.prefixes.sort_unstable();
+        targets.prefixes.dedup();
     }
     merged
 }

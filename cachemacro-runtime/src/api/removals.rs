@@ -1,0 +1,196 @@
+//! Evicts as plain data: what is put into them, and how a cache collects and applies them.
+
+use std::future::Future;
+
+use serde::Serialize;
+
+use crate::api::cache::Cache;
+use crate::calls::collect::collect;
+use crate::engine::entry::Entry;
+use crate::engine::removals::Removals;
+use crate::ground::error::Result;
+use crate::key::Key;
+use crate::policy::outcome::Value;
+
+impl Removals {
+    /// Nothing yet.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// assert!(cachemacro::Removals::new().is_empty());
+    /// ```
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the entry of `key` under `prefix`; see [`Key::new`].
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// let removals = cachemacro::Removals::new().key("user", 7)?.key("user", ("eu", 7))?;
+    /// assert_eq!(removals.len(), 2);
+    /// # Ok::<(), cachemacro::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Key`](crate::ErrorKind::Key) where `key` cannot be a key.
+    pub fn key(mut self, prefix: &str, key: impl Serialize) -> Result<Self> {
+        self.add_key(&Key::new(prefix, key)?);
+        Ok(self)
+    }
+
+    /// Adds one entry, of whichever cache the handle is.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::{Cache, Removals};
+    ///
+    /// let user = Cache::memory().entry::<String>("user", 7);
+    /// assert_eq!(Removals::new().entry(&user)?, Removals::new().key("user", 7)?);
+    /// # Ok::<(), cachemacro::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Key`](crate::ErrorKind::Key) where the entry's arguments cannot be a key.
+    pub fn entry<T: Value>(mut self, entry: &Entry<T>) -> Result<Self> {
+        self.add_key(&entry.keyed()?.key);
+        Ok(self)
+    }
+
+    /// Adds all entries that carry one of these tags. Tags are taken as they are; [`Key::escape`] what a template would
+    /// have encoded.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// let removals = cachemacro::Removals::new().tags(["users", "org:3"]).tags(["users"]);
+    /// assert_eq!(removals.len(), 2, "the same twice is the same once");
+    /// ```
+    pub fn tags<S: AsRef<str>>(mut self, tags: impl IntoIterator<Item = S>) -> Self {
+        self.tags.extend(tags.into_iter().map(|tag| tag.as_ref().to_owned()));
+        self
+    }
+
+    /// Adds all entries under a prefix; see [`Evict::prefix`](crate::Evict::prefix).
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, Removals};
+    ///
+    /// let cache = Cache::memory();
+    /// cache.set("user", 7, &"Ada".to_owned()).await?;
+    /// cache.set("user", 8, &"Grace".to_owned()).await?;
+    /// assert_eq!(cache.apply(&Removals::new().prefix("user")).await?, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn prefix(mut self, prefix: &str) -> Self {
+        self.prefixes.insert(prefix.to_owned());
+        self
+    }
+
+    /// Adds what `more` names.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::Removals;
+    ///
+    /// let mut all = Removals::new().tags(["users"]);
+    /// all.merge(Removals::new().tags(["users", "pages"]));
+    /// assert_eq!(all, Removals::new().tags(["pages", "users"]));
+    /// ```
+    pub fn merge(&mut self, more: Self) {
+        self.add_all(more);
+    }
+
+    /// Whether nothing is named.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// assert!(!cachemacro::Removals::new().prefix("user").is_empty());
+    /// ```
+    pub fn is_empty(&self) -> bool {
+        !self.has_any()
+    }
+
+    /// How many keys, tags and prefixes are named.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// assert_eq!(cachemacro::Removals::new().tags(["users", "pages"]).prefix("user").len(), 3);
+    /// ```
+    pub fn len(&self) -> usize {
+        self.keys.len() + self.tags.len() + self.prefixes.len()
+    }
+}
+
+impl Cache {
+    /// Evicts what `removals` name, from this cache, in its namespace. Returns how many entries went, as
+    /// [`Evict::run`](crate::Evict::run) does.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, Removals};
+    ///
+    /// let cache = Cache::memory();
+    /// cache.set("user", 7, &"Ada".to_owned()).await?;
+    /// let removals = Removals::new().key("user", 7)?.tags(["user-lists"]);
+    /// assert_eq!(cache.apply(&removals).await?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the store failed: the entries may still be served. Applying the same again is harmless.
+    pub async fn apply(&self, removals: &Removals) -> Result<u64> {
+        self.core().evict(removals, None).await
+    }
+
+    /// Runs `future` and collects what it evicts from this cache instead of evicting it, to be
+    /// [applied](Self::apply) once the transaction that `future` wrote in has committed. Where it was rolled back, drop
+    /// the removals: nothing has changed.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::Cache;
+    ///
+    /// let cache = Cache::memory();
+    /// cache.set("user", 7, &"Ada".to_owned()).await?;
+    ///
+    /// let (renamed, removals) = cache.collect(async {
+    ///     // BEGIN; UPDATE users …; COMMIT
+    ///     cache.evict_key("user", 7).await?; // as an attribute on the update would
+    ///     Ok::<bool, cachemacro::Error>(true)
+    /// }).await;
+    /// assert_eq!(cache.get::<String>("user", 7).await?.as_deref(), Some("Ada"), "not evicted yet");
+    /// if renamed? {
+    ///     cache.apply(&removals).await?;
+    /// }
+    /// assert_eq!(cache.get::<String>("user", 7).await?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Collected is what the current task evicts from this cache or a clone of it: by attributes, by
+    /// [`evict`](Self::evict), [`evict_tags`](Self::evict_tags) and their like, by an [`Entry`], by [`emit`](Self::emit),
+    /// and by calls that are dropped inside. What a put, [`set`](Self::set) or `#[cache_put]`, would have stored is not
+    /// stored, and its key is collected, since the value may be rolled back. Collected evicts count as done, in
+    /// [`stats`](Self::stats) and in what calls return, only when they are applied.
+    ///
+    /// Not collected: evicts from other caches, in tasks that `future` spawns, and [`clear`](Self::clear). `update` and
+    /// `increment` go through too: they work on what is stored, not on what was loaded.
+    ///
+    /// Until something is collected, cached reads inside work as always. **From then on they neither read nor store**, whatever
+    /// their key: what the task sees may be rolled back. Their functions run, as with [`Mode::Bypass`](crate::Mode::Bypass).
+    /// Under an isolation level that reads from a snapshot, wrap the whole in that mode: what is loaded may be older
+    /// than the load.
+    ///
+    /// Scopes can be nested; the innermost one for this cache collects, and reads in those around it are held back too. Where the
+    /// returned future is dropped, or `future` panics, what it had collected is evicted, since it may have committed.
+    pub fn collect<F: Future>(&self, future: F) -> impl Future<Output = (F::Output, Removals)> + use<F> {
+        // Boxed: it would be part of each future around it, several times over.
+        collect(self.core().clone(), Box::pin(future))
+    }
+}
