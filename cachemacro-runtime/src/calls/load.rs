@@ -199,6 +199,18 @@ impl<O, V: Value> Call<'_, O, V> {
         (returned, took)
     }
 
+    /// Searches for a value that came meanwhile, or for the lease.
+    async fn search<R>(&mut self, lead: &mut Lead) -> End<Found<R>>
+    where
+        O: Outcome<R, Value = V>,
+    {
+        let (entry, raw, outcome) = (self.entry, self.raw, self.outcome);
+        match &mut self.search {
+            Some(search) => search.find(raw, Some(lead), |usable| entry.revive(raw, outcome, usable)).await,
+            None => End::Unheld,
+        }
+    }
+
     /// Leads a flight to its end.
     async fn lead<R, X, F>(mut self, mut lead: Lead, rules: X, body: Pin<&mut F>) -> R
     where
@@ -207,13 +219,8 @@ impl<O, V: Value> Call<'_, O, V> {
         F: Future<Output = R>,
     {
         let (entry, raw, outcome) = (self.entry, self.raw, self.outcome);
-        let end = match &mut self.search {
-            Some(search) => {
-                search.find(raw, Some(&mut lead), |usable| entry.revive(raw, outcome, usable)).await
-            }
-            None => End::Unheld,
-        };
-        let held = match end {
+        // Not in a variable, which would hold the value, perhaps not `Send`, over the awaits below.
+        let held = match self.search(&mut lead).await {
             End::Found(found) => return self.land_found(lead, found),
             End::Held(held) => Some(held),
             End::Unheld => None,
