@@ -7,6 +7,7 @@ use std::time::Instant;
 use crate::api::entry::Meta;
 use crate::calls::lookup::{Sought, Vacant, lookup};
 use crate::engine::entry::Entry;
+use crate::engine::fill::{Check, OnRefusal};
 use crate::engine::lease::{Background, Held};
 use crate::engine::prepare::Prepared;
 use crate::engine::read::Found;
@@ -171,9 +172,7 @@ impl Filled {
 pub struct Vacancy<T> {
     entry: Entry<T>,
     held: Option<(Held, Background)>,
-    /// The lease was taken by force, as a put's is. It may have displaced a load, whose value must not stay where this
-    /// fill is refused.
-    forced: bool,
+    on_refusal: OnRefusal,
     reason: Option<MissReason>,
     began: Instant,
 }
@@ -225,13 +224,13 @@ impl<T: Value> Entry<T> {
 
 impl<T: Value> Vacancy<T> {
     fn new(entry: Entry<T>, vacant: Vacant, began: Instant) -> Result<Self> {
-        let Vacant { held, forced, reason } = vacant;
+        let Vacant { held, on_refusal, reason } = vacant;
         let limit = entry.raw()?.lease_limit();
         let held = held.map(|held| {
             let background = held.keep_in_background(limit);
             (held, background)
         });
-        Ok(Self { entry, held, forced, reason, began })
+        Ok(Self { entry, held, on_refusal, reason, began })
     }
 
     /// Whether a lease came with it. Without one `fill` stores nothing: another caller is loading still, the store
@@ -352,7 +351,7 @@ impl<T: Value> Vacancy<T> {
             // What was loaded may be rolled back.
             return Ok(Filled::Refused);
         }
-        let stored = prepared.fill(raw, held, self.began.elapsed(), self.forced, false).await;
+        let stored = prepared.fill(raw, held, self.began.elapsed(), self.on_refusal, Check::Skip).await;
         Ok(if stored.is_stored() { Filled::Stored } else { Filled::Refused })
     }
 }

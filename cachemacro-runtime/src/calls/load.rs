@@ -35,7 +35,7 @@ use tracing::Instrument as _;
 
 use crate::engine::entry::Entry;
 use crate::engine::evict::log_failed;
-use crate::engine::fill::{Stored, finish_put};
+use crate::engine::fill::{Check, OnRefusal, Stored, finish_put};
 use crate::engine::flight::{Landed, Lead, Seat, Verdict, Waited};
 use crate::engine::lease::{self, Held};
 use crate::engine::loading::Loading;
@@ -240,8 +240,8 @@ impl<O, V: Value> Call<'_, O, V> {
         let stored = match (held, prepared) {
             (Some(held), Some(prepared)) => {
                 lead.close();
-                let check = lead.has_followers();
-                prepared.fill(raw, held, took, false, check).await
+                let check = if lead.has_followers() { Check::Stamps } else { Check::Skip };
+                prepared.fill(raw, held, took, OnRefusal::Leave, check).await
             }
             (Some(held), None) => {
                 held.give_back().await;
@@ -294,7 +294,7 @@ impl<O, V: Value> Call<'_, O, V> {
         if let Some((held, prepared)) = filling {
             let raw = self.raw.clone();
             tokio::spawn(async move {
-                prepared.fill(&raw, held, took, false, false).await;
+                prepared.fill(&raw, held, took, OnRefusal::Leave, Check::Skip).await;
                 lead.map(Lead::hand_on)
             });
         } else if let Some(lead) = lead {

@@ -1,6 +1,7 @@
 //! One lookup by hand: look, then search; the load is the caller's.
 
 use crate::engine::entry::Entry;
+use crate::engine::fill::OnRefusal;
 use crate::engine::lease::{Held, acquire_for_put};
 use crate::engine::raw::RawEntry;
 use crate::engine::read::Found;
@@ -22,9 +23,9 @@ pub(crate) enum Sought<T> {
 pub(crate) struct Vacant {
     /// The right to store one.
     pub(crate) held: Option<Held>,
-    /// The lease was taken by force, as a put's: it may have displaced a load, whose value is not to outlive a refused
-    /// fill.
-    pub(crate) forced: bool,
+    /// What the fill does to the entry where the lease is lost by then. One that was taken by force, as a put's is, may
+    /// have displaced a load, whose value must not stay.
+    pub(crate) on_refusal: OnRefusal,
     /// Why there is no value; `None` where the cache was not asked.
     pub(crate) reason: Option<MissReason>,
 }
@@ -36,7 +37,7 @@ pub(crate) struct Vacant {
 pub(crate) async fn lookup<T: Value>(entry: &Entry<T>) -> Result<Sought<T>> {
     let raw = entry.raw()?;
     let sought = if raw.core.is_bypassed() {
-        Sought::Vacant(Vacant { held: None, forced: false, reason: None })
+        Sought::Vacant(Vacant { held: None, on_refusal: OnRefusal::Leave, reason: None })
     } else if Mode::current() == Mode::Refresh {
         Sought::Vacant(refresh(entry, raw).await)
     } else {
@@ -57,7 +58,7 @@ pub(crate) async fn lookup<T: Value>(entry: &Entry<T>) -> Result<Sought<T>> {
 async fn refresh<T: Value>(entry: &Entry<T>, raw: &RawEntry) -> Vacant {
     let late_tags = entry.has_late_tags(&NoRules);
     let held = if raw.is_own() { None } else { acquire_for_put(raw, late_tags).await };
-    Vacant { held, forced: true, reason: Some(MissReason::TooOld) }
+    Vacant { held, on_refusal: OnRefusal::Unlink, reason: Some(MissReason::TooOld) }
 }
 
 async fn seek<T: Value>(entry: &Entry<T>, raw: &RawEntry) -> Result<Sought<T>> {
@@ -66,7 +67,9 @@ async fn seek<T: Value>(entry: &Entry<T>, raw: &RawEntry) -> Result<Sought<T>> {
         Ok(found) => return Ok(Sought::Found(found)),
         Err(miss) => miss,
     };
-    let vacant = |held, reason| Ok(Sought::Vacant(Vacant { held, forced: false, reason: Some(reason) }));
+    let vacant = |held, reason| {
+        Ok(Sought::Vacant(Vacant { held, on_refusal: OnRefusal::Leave, reason: Some(reason) }))
+    };
     if raw.is_own() {
         // It would wait for itself.
         return vacant(None, miss.reason);

@@ -19,7 +19,7 @@ use crate::format::header::{Header, Stamp};
 use crate::format::ids::Version;
 use crate::format::ids::draw;
 use crate::format::stamps::VersionKey;
-use crate::format::stamps::{BUCKETS, all_any_keys, any_key, tag_keys};
+use crate::format::stamps::{BUCKETS, all_any_keys, any_key, tag_keys, version_key};
 use crate::ground::error::Result;
 use crate::key::Key;
 use crate::observe::event::Event;
@@ -41,9 +41,30 @@ pub(crate) enum Stored {
     Failed,
 }
 
+/// What becomes of an entry whose lease was lost by the time of the fill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnRefusal {
+    /// It stays: whoever has taken the lease since stores a newer value.
+    Leave,
+    /// It goes. A put that was overtaken cannot tell whose value is newer.
+    Unlink,
+}
+
+/// Whether a fill tells if its stamps held, for followers that joined late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Check {
+    Skip,
+    Stamps,
+}
+
 impl Stored {
     pub(crate) const fn is_stored(self) -> bool {
         matches!(self, Stored::Held | Stored::Unproven)
+    }
+
+    /// Whether the store has answered for the entry, so that a put has nothing left to remove.
+    const fn is_settled(self) -> bool {
+        matches!(self, Stored::Held | Stored::Unproven | Stored::Refused)
     }
 }
 
@@ -119,29 +140,28 @@ impl Prepared {
         Ok(stamps)
     }
 
-    /// Stores under a lease. `check`: whether to tell that the stamps held, for followers that joined late.
+    /// Stores under a lease.
     pub(crate) async fn fill(
         &self,
         raw: &RawEntry,
         held: Held,
         load_time: Duration,
-        unlink_refused: bool,
-        check: bool,
+        on_refusal: OnRefusal,
+        check: Check,
     ) -> Stored {
         let (held, stamps) = match self.ready(raw, held).await {
             Ok(ready) => ready,
             Err(stored) => return stored,
         };
         let (bytes, life) = self.assemble(raw, &stamps, load_time);
-        let keys: Vec<VersionKey> = if check {
-            stamps
-                .iter()
-                .map(|stamp| crate::format::stamps::version_key(raw.core.namespace(), stamp.tag))
-                .collect()
-        } else {
-            Vec::new()
+        let keys: Vec<VersionKey> = match check {
+            Check::Skip => Vec::new(),
+            Check::Stamps => {
+                stamps.iter().map(|stamp| version_key(raw.core.namespace(), stamp.tag)).collect()
+            }
         };
         let length = bytes.len();
+        let unlink_refused = on_refusal == OnRefusal::Unlink;
         let fill = Fill { key: &raw.full, token: held.token(), bytes, life, unlink_refused, check: &keys };
         let Ok(filled) = raw.timed(raw.core.store.fill(fill)).await else {
             // Dropping the lease gives it back, in case the fill did not happen.
@@ -151,7 +171,7 @@ impl Prepared {
         raw.filled(&filled, length);
         let holds = || stamps.iter().zip(&filled.versions).all(|(stamp, now)| *now == Some(stamp.version));
         match filled.accepted {
-            true if check && holds() => Stored::Held,
+            true if check == Check::Stamps && holds() => Stored::Held,
             true => Stored::Unproven,
             false => Stored::Refused,
         }
@@ -178,31 +198,60 @@ fn has_moved(raw: &RawEntry, captured: &[Version], bucket: u64, now: Option<Vers
 }
 
 /// A value to store under its lease.
-pub(crate) type Filling = (RawEntry, Held, Prepared);
+pub(crate) struct Filling {
+    pub(crate) raw: RawEntry,
+    pub(crate) held: Held,
+    pub(crate) prepared: Prepared,
+}
+
+/// A put to finish: a value to store under its lease, or without one of the two nothing that may stay.
+pub(crate) struct Putting {
+    pub(crate) raw: RawEntry,
+    pub(crate) held: Option<Held>,
+    pub(crate) prepared: Option<Prepared>,
+}
+
+/// A value whose stamps are known: bytes to send, and its place among the values of its request.
+struct Ready {
+    at: usize,
+    raw: RawEntry,
+    held: Held,
+    bytes: Bytes,
+    life: Duration,
+}
+
+/// What became of one of many values.
+pub(crate) struct Attempted {
+    pub(crate) raw: RawEntry,
+    pub(crate) stored: Stored,
+}
 
 /// Stores many values that were loaded together, in as few requests as their size allows, and tells what became of
 /// each. After one that failed no more are sent. Leases that wait for their turn are renewed.
 pub(crate) async fn fill_all(
     core: &Arc<Core>,
-    fills: Vec<Filling>,
+    fillings: Vec<Filling>,
     load_time: Duration,
-    unlink_refused: bool,
-) -> Vec<(RawEntry, Stored)> {
+    on_refusal: OnRefusal,
+) -> Vec<Attempted> {
     let mut renewals = Renewals::new(core);
-    let mut done = Vec::with_capacity(fills.len());
-    let mut left = chunks(fills, MOST_BYTES, |(raw, _, prepared)| prepared.weight(raw)).into_iter();
+    let mut done = Vec::with_capacity(fillings.len());
+    let weight = |filling: &Filling| filling.prepared.weight(&filling.raw);
+    let mut left = chunks(fillings, MOST_BYTES, weight).into_iter();
     while let Some(chunk) = left.next() {
-        let waiting = chunk.iter().chain(left.as_slice().iter().flatten()).map(|(_, held, _)| held);
-        renewals.renew(core, waiting).await;
-        let removals: Vec<RawEntry> = chunk.iter().map(|(raw, ..)| raw.clone()).collect();
-        let Ok(stored) = fill_some(core, chunk, load_time, unlink_refused).await else {
-            done.extend(removals.into_iter().map(|raw| (raw, Stored::Failed)));
+        let waiting = chunk.iter().chain(left.as_slice().iter().flatten());
+        renewals.renew(core, waiting.map(|filling| &filling.held)).await;
+        let raws: Vec<RawEntry> = chunk.iter().map(|filling| filling.raw.clone()).collect();
+        let stored = fill_some(core, chunk, load_time, on_refusal).await;
+        let failed = stored.is_err();
+        let stored = stored.unwrap_or_else(|_| vec![Stored::Failed; raws.len()]);
+        done.extend(raws.into_iter().zip(stored).map(|(raw, stored)| Attempted { raw, stored }));
+        if failed {
             break;
-        };
-        done.extend(removals.into_iter().zip(stored));
+        }
     }
     // Dropping their leases gives them back.
-    done.extend(left.flatten().map(|(raw, ..)| (raw, Stored::Failed)));
+    done.extend(left.flatten().map(|filling| Attempted { raw: filling.raw, stored: Stored::Failed }));
     done
 }
 
@@ -211,19 +260,20 @@ async fn fill_some(
     core: &Arc<Core>,
     chunk: Vec<Filling>,
     load_time: Duration,
-    unlink_refused: bool,
+    on_refusal: OnRefusal,
 ) -> Result<Vec<Stored>> {
     let stamps = stamps_all(core, &chunk).await?;
     let mut stored = vec![Stored::Moved; chunk.len()];
     let (mut ready, mut moved) = (Vec::with_capacity(chunk.len()), Vec::new());
-    for (at, ((raw, held, prepared), stamps)) in chunk.into_iter().zip(stamps).enumerate() {
+    for (at, (filling, stamps)) in chunk.into_iter().zip(stamps).enumerate() {
+        let Filling { raw, held, prepared } = filling;
         let Some(stamps) = stamps else {
             raw.record(Event::RefusedFill);
             moved.push(held.give_back());
             continue;
         };
         let (bytes, life) = prepared.assemble(&raw, &stamps, load_time);
-        ready.push((at, raw, held, bytes, life));
+        ready.push(Ready { at, raw, held, bytes, life });
     }
     join_all(moved).await;
     if ready.is_empty() {
@@ -231,28 +281,28 @@ async fn fill_some(
     }
     let fills: Vec<Fill<'_>> = ready
         .iter()
-        .map(|(_, raw, held, bytes, life)| Fill {
-            key: &raw.full,
-            token: held.token(),
-            bytes: bytes.clone(),
-            life: *life,
-            unlink_refused,
+        .map(|ready| Fill {
+            key: &ready.raw.full,
+            token: ready.held.token(),
+            bytes: ready.bytes.clone(),
+            life: ready.life,
+            unlink_refused: on_refusal == OnRefusal::Unlink,
             check: &[],
         })
         .collect();
     let filled = core.timed(core.store.fill_many(&fills)).await?;
     drop(fills);
-    for ((at, raw, held, bytes, _), filled) in ready.into_iter().zip(filled) {
-        held.spend();
-        raw.filled(&filled, bytes.len());
-        stored[at] = if filled.accepted { Stored::Unproven } else { Stored::Refused };
+    for (ready, filled) in ready.into_iter().zip(filled) {
+        ready.held.spend();
+        ready.raw.filled(&filled, ready.bytes.len());
+        stored[ready.at] = if filled.accepted { Stored::Unproven } else { Stored::Refused };
     }
     Ok(stored)
 }
 
 /// [`Prepared::stamps`] of many values, with two requests at most for all of them.
 async fn stamps_all(core: &Arc<Core>, chunk: &[Filling]) -> Result<Vec<Option<Vec<Stamp>>>> {
-    let late: Vec<_> = chunk.iter().map(|(raw, _, prepared)| prepared.late_tags(raw)).collect();
+    let late: Vec<_> = chunk.iter().map(|filling| filling.prepared.late_tags(&filling.raw)).collect();
     let mut keys: Vec<VersionKey> = late.iter().flatten().cloned().collect();
     keys.sort_unstable_by_key(|key| key.hash);
     keys.dedup();
@@ -263,7 +313,7 @@ async fn stamps_all(core: &Arc<Core>, chunk: &[Filling]) -> Result<Vec<Option<Ve
         // After the capture of the tags: see `evict_tags` of the stores.
         any = core.timed(core.store.versions(&all_any_keys(core.namespace()))).await?;
     }
-    let stamps = chunk.iter().zip(late).map(|((raw, held, _), late)| {
+    let stamps = chunk.iter().zip(late).map(|(Filling { raw, held, .. }, late)| {
         let mut stamps = known_stamps(raw, &held.versions);
         for tag in late.into_iter().map(|key| key.hash) {
             let bucket = tag % BUCKETS;
@@ -335,36 +385,31 @@ pub(crate) async fn finish_put(
     took: Duration,
 ) -> Result<bool> {
     let stored = match (held, prepared) {
-        (Some(held), Some(prepared)) => prepared.fill(raw, held, took, true, false).await,
+        (Some(held), Some(prepared)) => prepared.fill(raw, held, took, OnRefusal::Unlink, Check::Skip).await,
         (held, _) => {
+            // The entry is removed, and the lease with it.
             if let Some(held) = held {
                 held.spend();
             }
             Stored::Moved
         }
     };
-    match stored {
-        Stored::Held | Stored::Unproven | Stored::Refused => {
-            raw.core.flights.detach(&raw.full);
-            Ok(stored.is_stored())
-        }
-        Stored::Moved | Stored::Failed => raw.evict().await.map(|_| false),
+    if stored.is_settled() {
+        raw.core.flights.detach(&raw.full);
+        return Ok(stored.is_stored());
     }
+    raw.evict().await.map(|_| false)
 }
 
 /// [`finish_put`] for many values that were loaded together.
 ///
 /// # Errors
 /// Where an old value may still be there.
-pub(crate) async fn finish_puts(
-    core: &Arc<Core>,
-    puts: Vec<(RawEntry, Option<Held>, Option<Prepared>)>,
-    took: Duration,
-) -> Result<()> {
-    let (mut fills, mut evicts) = (Vec::with_capacity(puts.len()), Removals::default());
-    for (raw, held, prepared) in puts {
+pub(crate) async fn finish_puts(core: &Arc<Core>, puts: Vec<Putting>, took: Duration) -> Result<()> {
+    let (mut fillings, mut evicts) = (Vec::with_capacity(puts.len()), Removals::default());
+    for Putting { raw, held, prepared } in puts {
         match (held, prepared) {
-            (Some(held), Some(prepared)) => fills.push((raw, held, prepared)),
+            (Some(held), Some(prepared)) => fillings.push(Filling { raw, held, prepared }),
             (held, _) => {
                 if let Some(held) = held {
                     held.spend();
@@ -373,10 +418,11 @@ pub(crate) async fn finish_puts(
             }
         }
     }
-    for (raw, stored) in fill_all(core, fills, took, true).await {
-        match stored {
-            Stored::Held | Stored::Unproven | Stored::Refused => core.flights.detach(&raw.full),
-            Stored::Moved | Stored::Failed => evicts.add_key(&raw.key),
+    for Attempted { raw, stored } in fill_all(core, fillings, took, OnRefusal::Unlink).await {
+        if stored.is_settled() {
+            core.flights.detach(&raw.full);
+        } else {
+            evicts.add_key(&raw.key);
         }
     }
     if evicts.has_any() { core.evict(&evicts, None).await.map(drop) } else { Ok(()) }

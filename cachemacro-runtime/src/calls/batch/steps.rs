@@ -10,7 +10,7 @@ use std::time::Instant;
 use super::missing::{Missing, Row, State};
 use crate::engine::chunks::{MOST_TAGS, chunks};
 use crate::engine::evict::log_failed;
-use crate::engine::fill::{fill_all, finish_puts};
+use crate::engine::fill::{Filling, OnRefusal, Putting, fill_all, finish_puts};
 use crate::engine::flight::{Landed, Lead};
 use crate::engine::lease;
 use crate::engine::lease::{Answer, Held, Renewals, Wanted};
@@ -149,18 +149,18 @@ async fn load_together<K: Eq + Hash, T: Value, E>(
             (State::Held(held), Ok(raw)) => {
                 // Without a value to store, dropping the lease gives it back.
                 if let Some(prepared) = missing.entry.prepare(raw, &NoRules, value.as_ref()) {
-                    fills.push((raw.clone(), held, prepared));
+                    fills.push(Filling { raw: raw.clone(), held, prepared });
                 }
             }
             (State::Refresh(held), Ok(raw)) => {
                 let prepared = missing.entry.prepare(raw, &NoRules, value.as_ref());
-                puts.push((raw.clone(), held, prepared));
+                puts.push(Putting { raw: raw.clone(), held, prepared });
             }
             _ => {}
         }
         values.extend(value.map(|value| (missing.id, value)));
     }
-    fill_all(core, fills, took, false).await;
+    fill_all(core, fills, took, OnRefusal::Leave).await;
     if let Err(error) = finish_puts(core, puts, took).await {
         log_failed(&error);
     }
