@@ -14,3 +14,23 @@ pub(crate) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
 pub(crate) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// The locks of what loom explores: std's, and loom's in its models (`scripts/loom`).
+pub(crate) mod modelled {
+    #[cfg(all(test, loom))]
+    pub(crate) use loom::sync::{Mutex, MutexGuard};
+    #[cfg(not(all(test, loom)))]
+    pub(crate) use std::sync::{Mutex, MutexGuard};
+
+    use std::sync::PoisonError;
+
+    /// Lets another thread go on where loom plays the orders, which knows of no step but locks. Nothing otherwise.
+    pub(crate) fn step() {
+        #[cfg(all(test, loom))]
+        loom::thread::yield_now();
+    }
+
+    pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+        mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

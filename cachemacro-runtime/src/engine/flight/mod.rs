@@ -7,30 +7,32 @@
 //! * (b) what a read found, if it joined before that read was sent and what was found is not too old for it;
 //! * (c) what was filled, if it joined before the flight closed, the fill was accepted and its stamps held.
 //!
-//! Whoever is left over forms the next flight together. Patience is the flight's, not its callers': when it ends, one
+//! These rules are what G1 needs of a flight: nobody is given what was loaded before it asked, unless the store vouches for
+//! it. Whoever is left over forms the next flight together (G5). Patience is the flight's, not its callers': when it ends, one
 //! follower takes over and loads beside the leader, and the others have twice the patience, with both. So the loads at
-//! once grow with the logarithm of how long a load takes, and whoever joins an overdue flight takes over at once.
+//! once grow with the logarithm of how long a load takes, and whoever joins an overdue flight takes over at once (G9).
 //! Knows no store, no lease, no types of values.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use crate::ground::clock::NEVER;
-use crate::ground::sync::lock;
+use crate::ground::sync::modelled::{Mutex, MutexGuard, lock, step};
 use crate::policy::outcome::Shared;
 
-const SHARDS: usize = 16;
+/// loom explores the orders in which threads take locks: of one shard, so that a key is always in the same.
+const SHARDS: usize = if cfg!(all(test, loom)) { 1 } else { 16 };
 
 /// What a leader that has waited for other processes has left, at most, to begin its load.
 const BEGINNING: Duration = Duration::from_secs(1);
 
-/// How many waiters are kept before those that left are looked for.
+/// How long the list of waiters may be before those that were dropped are removed from it for the first time.
 const FEW: usize = 16;
 
 /// What callers of one flight share.
@@ -75,7 +77,7 @@ struct Flight {
     key: Arc<str>,
     tags: Vec<u64>,
     late_tags: bool,
-    /// Its followers are left over from a leader that panicked, or whose failure was its own.
+    /// Its followers are left over from a leader that panicked, or whose error could not be shared.
     after_failure: bool,
     state: Mutex<State>,
 }
@@ -90,8 +92,8 @@ struct State {
     /// How often it was taken over.
     takeovers: u32,
     waiters: Vec<Waiter>,
-    /// With so many waiters, those that left are looked for.
-    many: usize,
+    /// Once the list is this long, waiters that were dropped are removed from it; then the limit doubles.
+    sweep_at: usize,
 }
 
 struct Waiter {
@@ -238,7 +240,7 @@ impl State {
             since: Instant::now(),
             takeovers: 0,
             waiters: Vec::new(),
-            many: FEW,
+            sweep_at: FEW,
         }
     }
 
@@ -267,9 +269,9 @@ impl Flight {
         let place = Arc::new(Place { flight: Mutex::new(Arc::downgrade(self)), moved: Notify::new() });
         let mut state = lock(&self.state);
         let joined = state.tick;
-        if state.waiters.len() >= state.many {
+        if state.waiters.len() >= state.sweep_at {
             state.waiters.retain(Waiter::is_there);
-            state.many = FEW.max(2 * state.waiters.len());
+            state.sweep_at = FEW.max(2 * state.waiters.len());
         }
         state.waiters.push(Waiter { joined, max_age, tell, place: place.clone() });
         Follow { told, place, flights: flights.clone() }
@@ -299,8 +301,8 @@ impl Flight {
 }
 
 /// The one caller that looks, loads and fills for all, or one that took over and loads beside it. Dropped before it
-/// landed, it hands on. Where it panicked, or failed in a way that is its own, and so did the one before it, all load side
-/// by side.
+/// landed, it hands on. If two leaders in a row panic or fail with an error that cannot be shared, the followers stop
+/// queueing and each loads alone.
 pub(crate) struct Lead {
     flights: Arc<Flights>,
     flight: Arc<Flight>,
@@ -329,7 +331,8 @@ impl Lead {
 
     /// The load is about to begin: who joined until now may take what it returns.
     pub(crate) fn loading(&mut self) {
-        // In one go: who is handed on to this flight in between would come after the tick, and miss (a).
+        // Tick and flag under one lock: a waiter moved here between the two would join after the tick and lose its claim
+        // under (a).
         let mut state = lock(&self.flight.state);
         state.tick += 1;
         self.load_tick = state.tick;
@@ -351,12 +354,14 @@ impl Lead {
     /// Gives what a read found, stored so long ago, to those under (b).
     pub(crate) fn share_read(&mut self, found: &Landed, age: Duration) {
         let read = self.read_tick;
+        // G1, rule (b).
         self.share(found, |waiter| waiter.joined < read && waiter.max_age.is_none_or(|most| age <= most));
     }
 
     /// Gives what was loaded to those under (a).
     pub(crate) fn share_load(&mut self, loaded: &Landed) {
         let load = self.load_tick;
+        // G1, rule (a).
         self.share(loaded, |waiter| waiter.joined < load);
     }
 
@@ -373,6 +378,7 @@ impl Lead {
             state.waiters = left;
             served
         };
+        step();
         for waiter in served {
             // A follower that left meanwhile needs nothing.
             let _ = waiter.tell.send(Verdict::Share(landed.clone()));
@@ -385,13 +391,13 @@ impl Lead {
         self.flights.reseat(&self.flight, waiters, false);
     }
 
-    /// A failure that cannot be shared: all load side by side.
+    /// The load failed with an error that cannot be shared: each follower loads alone.
     pub(crate) fn scatter(mut self) {
         self.end_scattered();
     }
 
-    /// A failure that is none of the others': they try once more together, and then side by side. One after the other
-    /// would take as long as there are callers.
+    /// The load failed with an error that is not the followers': they try once more together, and if that fails too, each
+    /// alone. One after the other would take as long as there are callers.
     pub(crate) fn fail(mut self) {
         self.end_failed();
     }
@@ -411,7 +417,8 @@ impl Lead {
         }
     }
 
-    /// Closes the flight and takes out who is left over. Whom a load beside this one will serve stays.
+    /// Closes the flight and takes out who is left over. Waiters that another running load can still serve stay in the
+    /// flight.
     fn end(&mut self) -> Vec<Waiter> {
         self.landed = true;
         self.close();
@@ -436,6 +443,7 @@ impl Lead {
                 // Nobody is left. Someone may join until the flight is closed: dropping hands on to them.
                 return;
             };
+            step();
             match first.tell.send(Verdict::Lead(lead)) {
                 Ok(()) => return,
                 Err(Verdict::Lead(back)) => lead = back,
@@ -446,6 +454,7 @@ impl Lead {
 }
 
 impl Drop for Lead {
+    // G9: who waits for a leader that was dropped or panicked is handed on.
     fn drop(&mut self) {
         if self.landed {
             return;
@@ -544,5 +553,7 @@ impl Follow {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, loom))]
+mod models;
+#[cfg(all(test, not(loom)))]
 mod tests;
