@@ -163,10 +163,10 @@ async fn user(id: u64) -> Result<Option<User>, Error> {
         let lines: Vec<&str> = text.lines().map(str::trim).collect();
         let text = lines.join(" ");
         for part in [
-            r#".with_tags([ cachemacro_::string("users"), cachemacro_::TagBuilder::new() .literal("doc:")"#,
+            r#".with_built_tags([ cachemacro_::string("users"), cachemacro_::TagBuilder::new() .literal("doc:")"#,
             ".unless(|result| result.is_draft)",
             ".ttl(|result| cachemacro_::ttl( if result.premium { LONG } else { SHORT }, ))",
-            ".tags({ let text_1 = cachemacro_::display_text(&id); move |result| cachemacro_::strings([",
+            ".built_tags({ let text_1 = cachemacro_::display_text(&id); move |result| cachemacro_::tags([",
             ".display(&result.org, ::core::option::Option::None)",
         ] {
             assert!(text.contains(part), "{part} is not in {text}");

@@ -11,7 +11,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("calls", &["engine", "store", "policy", "format", "key", "observe", "ground"]),
     ("engine", &["store", "policy", "format", "key", "observe", "ground"]),
     ("store", &["format", "observe", "ground"]),
-    ("policy", &["format", "observe", "ground"]),
+    ("policy", &["format", "key", "observe", "ground"]),
     ("format", &["ground"]),
     ("key", &["ground"]),
     ("observe", &["ground"]),

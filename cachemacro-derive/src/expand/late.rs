@@ -4,9 +4,9 @@
 //! do not mention `result`.
 //!
 //! ```text
-//! tags = ["org:{result.org}", "{id}:{result.id}"]     =>     .tags({
+//! tags = ["org:{result.org}", "{id}:{result.id}"]     =>     .built_tags({
 //!                                                                let text_1 = cachemacro_::display_text(&id);
-//!                                                                move |result| cachemacro_::strings([…])
+//!                                                                move |result| cachemacro_::tags([…])
 //!                                                            })
 //! ```
 
@@ -61,9 +61,10 @@ impl Expander<'_> {
         let mut late = none();
         if let Some(given) = self.late_tags(&rules.tags, &mut late) {
             let (mixed, private) = (Span::mixed_site(), &self.private);
-            let is_list = matches!(rules.tags.as_slice(), [Tag::Many(_)]);
-            let given = if is_list { given } else { quote_spanned!(mixed=> #private::strings(#given)) };
-            chain.extend(self.rule("tags", &given, true, &late));
+            let is_text = matches!(rules.tags.as_slice(), [Tag::Many(_)]);
+            let given = if is_text { given } else { quote_spanned!(mixed=> #private::tags(#given)) };
+            let method = if is_text { "tags" } else { "built_tags" };
+            chain.extend(self.rule(method, &given, true, &late));
         }
         chain
     }

@@ -178,7 +178,7 @@ impl<'a> Expander<'a> {
             quote_spanned!(mixed=> #private::entry #turbofish (site_, key_))
         };
         let tags = self.tags(&parts.tags, place).map(|tags| {
-            let method = Ident::new("with_tags", tags_span(&parts.tags));
+            let method = tags_method("with", &parts.tags);
             quote_spanned!(mixed=> .#method(#tags))
         });
         let ttl = parts.ttl.as_ref().map(|ttl| {
@@ -308,12 +308,16 @@ pub(super) fn option(value: Option<&impl ToTokens>) -> TokenStream {
     )
 }
 
-/// The span of the method that takes the tags: a single expression is underlined if it gives no strings.
-pub(super) fn tags_span(tags: &[Tag]) -> Span {
-    match tags {
+/// The method that takes the tags, as [`Expander::tags`] gives them: text, or tags that the runtime has built and that may
+/// have failed. A single expression is underlined if it gives no strings.
+pub(super) fn tags_method(verb: &str, tags: &[Tag]) -> Ident {
+    let span = match tags {
         [Tag::One(value) | Tag::Many(value)] => value.span.resolved_at(Span::mixed_site()),
         _ => Span::mixed_site(),
-    }
+    };
+    let is_text = matches!(tags, [Tag::Many(_)]) || tags.iter().all(|tag| plain_tag(tag).is_some());
+    let tags = if is_text { "tags" } else { "built_tags" };
+    Ident::new(&format!("{verb}_{tags}"), span)
 }
 
 /// The text of a tag without placeholders.

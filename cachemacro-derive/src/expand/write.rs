@@ -25,7 +25,7 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::parse_quote;
 
 use super::late::{self, Late};
-use super::{Expander, condition_named, if_so, option, tags_span};
+use super::{Expander, condition_named, if_so, option, tags_method};
 use crate::model::{EntryParts, Put, PutTarget, Tag, Value, Write, WriteAttr, Writing};
 use crate::syntax::item::{Item, pointing_at};
 use crate::values::{self, Place, reference};
@@ -177,11 +177,12 @@ impl Writer<'_> {
             Write::EvictTags(tags) => {
                 let (late, early): (Vec<Tag>, Vec<Tag>) = tags.iter().cloned().partition(Tag::is_late);
                 if let Some(tags) = self.expander.tags(&early, Place::Function) {
-                    let method = Ident::new("evict_tags", tags_span(&early));
+                    let method = tags_method("evict", &early);
                     self.calls.extend(quote_spanned!(mixed=> .#method(#tags)));
                 }
                 if let Some(tags) = self.expander.late_tags(&late, &mut self.after) {
-                    self.late(&quote_spanned!(mixed=> .evict_tags(#tags)), None);
+                    let method = tags_method("evict", &late);
+                    self.late(&quote_spanned!(mixed=> .#method(#tags)), None);
                 }
             }
             Write::EvictPrefix(prefix) => self.calls.extend(quote_spanned!(mixed=> .evict_prefix(#prefix))),

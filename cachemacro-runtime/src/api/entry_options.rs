@@ -3,6 +3,7 @@
 use crate::engine::entry::Entry;
 use crate::format::codec::{Codec, CodecFor};
 use crate::format::schema::Fingerprint;
+use crate::key::tag::Tag;
 use crate::policy::outcome::Value;
 use crate::policy::rules::EntryRules;
 use crate::policy::ttl::{Policy, Ttl};
@@ -42,6 +43,13 @@ impl<T: Value> Entry<T> {
     #[must_use]
     pub fn with_tags<S: AsRef<str>>(self, tags: impl IntoIterator<Item = S>) -> Self {
         self.with(|raw| tags.into_iter().for_each(|tag| raw.tag(tag.as_ref())))
+    }
+
+    /// The same entry with tags that templates built.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_built_tags(self, tags: impl IntoIterator<Item = Tag>) -> Self {
+        self.with(|raw| tags.into_iter().for_each(|tag| raw.built_tag(tag)))
     }
 
     /// The same entry, whose values may bring tags that are not known before they are loaded, for

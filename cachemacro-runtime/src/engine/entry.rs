@@ -15,6 +15,7 @@ use crate::format::header::{self, Header};
 use crate::format::schema::{Fingerprint, fingerprint_of};
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::key::Key;
+use crate::key::failure::KeyFailure;
 use crate::observe::stats::Counters;
 use crate::policy::mode::Mode;
 use crate::policy::outcome::{Outcome, Value};
@@ -53,7 +54,7 @@ pub struct Entry<T> {
 /// The arguments cannot be a key.
 #[derive(Debug, Clone)]
 pub(crate) struct NoKey {
-    why: Arc<str>,
+    error: Error,
     site: Option<Arc<Counters>>,
 }
 
@@ -80,10 +81,7 @@ impl<T: Value> Entry<T> {
     pub(crate) fn new(core: Arc<Core>, site: Option<&'static Site>, key: Result<Key>) -> Self {
         let raw = match key {
             Ok(key) => Ok(RawEntry::new(core.clone(), site, key)),
-            Err(error) => {
-                let why = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-                Err(NoKey { why: why.into(), site: site.map(|site| core.site_counters(site)) })
-            }
+            Err(error) => Err(NoKey { error, site: site.map(|site| core.site_counters(site)) }),
         };
         Self {
             raw,
@@ -104,14 +102,15 @@ impl<T: Value> Entry<T> {
 
     pub(crate) fn raw(&self) -> Result<&RawEntry> {
         let raw = self.keyed()?;
-        if raw.lacks_tag { Err(lacks_tag()) } else { Ok(raw) }
+        match &raw.lacks_tag {
+            None => Ok(raw),
+            Some(failure) => Err(lacks_tag(failure)),
+        }
     }
 
     /// The raw of what only needs the key.
     pub(crate) fn keyed(&self) -> Result<&RawEntry> {
-        self.raw.as_ref().map_err(|no_key| {
-            Error::new(ErrorKind::Key, "the arguments cannot be a key").with_source(no_key.why.to_string())
-        })
+        self.raw.as_ref().map_err(|no_key| no_key.error.clone())
     }
 
     /// Counts that there is no raw.
@@ -204,8 +203,8 @@ impl<T: Value> Entry<T> {
 }
 
 /// Why an entry is not stored under the wrong tag.
-pub(crate) fn lacks_tag() -> Error {
-    Error::new(ErrorKind::Key, "one of the entry's tags could not be built")
+pub(crate) fn lacks_tag(failure: &KeyFailure) -> Error {
+    Error::new(ErrorKind::Key, "one of the entry's tags could not be built").with_source(failure.clone())
 }
 
 /// Whether it says neither `None` nor `Err`.

@@ -9,7 +9,8 @@ use crate::engine::raw::RawEntry;
 use crate::engine::removals::Removals;
 use crate::engine::targets::Targets;
 use crate::ground::error::{Error, ErrorKind, Result};
-use crate::key::{FAILED_TAG, Key};
+use crate::key::Key;
+use crate::key::tag::Tag;
 use crate::observe::event::Event;
 use crate::observe::stats::Counters;
 use crate::policy::outcome::Value;
@@ -60,10 +61,15 @@ impl Evict {
     }
 
     pub(crate) fn add_tags<S: AsRef<str>>(&mut self, tags: impl IntoIterator<Item = S>) {
+        self.removals.tags.extend(tags.into_iter().map(|tag| tag.as_ref().to_owned()));
+    }
+
+    /// Adds tags that may not have been built.
+    pub(crate) fn add_built_tags(&mut self, tags: impl IntoIterator<Item = Tag>) {
         for tag in tags {
-            match tag.as_ref() {
-                FAILED_TAG => self.failed = true,
-                tag => drop(self.removals.tags.insert(tag.to_owned())),
+            match tag.into_text() {
+                Ok(tag) => drop(self.removals.tags.insert(tag)),
+                Err(_) => self.failed = true,
             }
         }
     }

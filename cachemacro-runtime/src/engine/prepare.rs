@@ -8,9 +8,10 @@ use crate::engine::raw::RawEntry;
 use crate::format::codec::{BuiltinCodec, codec_id};
 use crate::format::header;
 use crate::format::header::MAX_STAMPS;
+use crate::format::payload;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::sync::lock;
-use crate::key::FAILED_TAG;
+use crate::key::tag::Tag;
 use crate::observe::event::Event;
 use crate::observe::site::SiteId;
 use crate::policy::outcome::{Outcome, Value};
@@ -18,7 +19,7 @@ use crate::policy::rules::Rules;
 use crate::policy::site::Site;
 use crate::policy::ttl::Ttl;
 
-/// An encoded value and what its rules said.
+/// A value's bytes as they are stored, and what its rules said.
 pub(crate) struct Prepared {
     pub(crate) payload: Vec<u8>,
     pub(crate) flags: u8,
@@ -27,6 +28,15 @@ pub(crate) struct Prepared {
     pub(crate) ttl: Ttl,
     /// Tags that the value named.
     pub(crate) tags: Vec<String>,
+}
+
+/// What a codec made of a value, and what its rules said.
+struct Encoded {
+    payload: Vec<u8>,
+    flags: u8,
+    codec: u8,
+    ttl: Ttl,
+    tags: Vec<Tag>,
 }
 
 impl<T: Value> Entry<T> {
@@ -59,7 +69,7 @@ impl<T: Value> Entry<T> {
         codec.encode(value, &mut payload)?;
         let mut tags = rules.tags(value);
         tags.extend(own.tags(value));
-        self.prepared(raw, payload, 0, codec.id(), ttl, tags).map(Some)
+        self.prepared(raw, Encoded { payload, flags: 0, codec: codec.id(), ttl, tags }).map(Some)
     }
 
     /// Encodes what was loaded or written, `None` being that there is none.
@@ -81,7 +91,9 @@ impl<T: Value> Entry<T> {
     fn prepare_none(&self, raw: &RawEntry) -> Option<Prepared> {
         let ttl = raw.policy.none_ttl.unwrap_or_else(|| raw.ttl());
         let prepared = if raw.policy.cache_none && ttl.stores() {
-            self.prepared(raw, Vec::new(), header::NONE, self.codec().id(), ttl, Vec::new()).map(Some)
+            let codec = self.codec().id();
+            let none = Encoded { payload: Vec::new(), flags: header::NONE, codec, ttl, tags: Vec::new() };
+            self.prepared(raw, none).map(Some)
         } else {
             Ok(None)
         };
@@ -102,23 +114,23 @@ impl<T: Value> Entry<T> {
         let codec: BuiltinCodec = raw.core.settings.codec;
         let payload = outcome.encode_err(failure, codec)?;
         let prepared = payload.and_then(|payload| {
-            self.prepared(raw, payload, header::ERROR, codec_id(codec), ttl, Vec::new()).map(Some)
+            let codec = codec_id(codec);
+            let error = Encoded { payload, flags: header::ERROR, codec, ttl, tags: Vec::new() };
+            self.prepared(raw, error).map(Some)
         });
         counted(raw, prepared)
     }
 
-    fn prepared(
-        &self,
-        raw: &RawEntry,
-        payload: Vec<u8>,
-        flags: u8,
-        codec: u8,
-        ttl: Ttl,
-        tags: Vec<String>,
-    ) -> Result<Prepared> {
-        if raw.lacks_tag || tags.iter().any(|tag| tag == FAILED_TAG) {
-            return Err(lacks_tag());
+    /// Packs an encoded value, unless it or its tags are beyond the limits.
+    fn prepared(&self, raw: &RawEntry, encoded: Encoded) -> Result<Prepared> {
+        let Encoded { payload, flags, codec, ttl, tags } = encoded;
+        if let Some(failure) = &raw.lacks_tag {
+            return Err(lacks_tag(failure));
         }
+        let tags: Vec<String> = tags
+            .into_iter()
+            .map(|tag| tag.into_text().map_err(|failure| lacks_tag(&failure)))
+            .collect::<Result<_>>()?;
         let settings = &raw.core.settings;
         if payload.len() > settings.max_value {
             return Err(Error::new(ErrorKind::TooLarge, "the encoded value is over the size limit"));
@@ -126,8 +138,9 @@ impl<T: Value> Entry<T> {
         if raw.tags.len() + tags.len() > MAX_STAMPS {
             return Err(Error::new(ErrorKind::TooLarge, "the value has more tags than an entry can carry"));
         }
-        let (payload, flags) = compressed(settings, payload, flags);
-        Ok(Prepared { payload, flags, codec, schema: self.schema_hash(), ttl, tags })
+        let packed = payload::pack(payload, settings.compress_over);
+        let flags = flags | packed.flags;
+        Ok(Prepared { payload: packed.bytes, flags, codec, schema: self.schema_hash(), ttl, tags })
     }
 }
 
@@ -161,21 +174,6 @@ fn counted(raw: &RawEntry, prepared: Result<Option<Prepared>>) -> Option<Prepare
         }
     }
     prepared.ok().flatten()
-}
-
-#[cfg(feature = "lz4")]
-fn compressed(settings: &crate::engine::settings::Settings, payload: Vec<u8>, flags: u8) -> (Vec<u8>, u8) {
-    if settings.compress_over.is_some_and(|over| payload.len() > over)
-        && let Some(smaller) = crate::format::codec::compress::compress(&payload)
-    {
-        return (smaller, flags | header::COMPRESSED);
-    }
-    (payload, flags)
-}
-
-#[cfg(not(feature = "lz4"))]
-fn compressed(_settings: &crate::engine::settings::Settings, payload: Vec<u8>, flags: u8) -> (Vec<u8>, u8) {
-    (payload, flags)
 }
 
 #[cfg(test)]

@@ -8,8 +8,9 @@ use crate::format::stamps::VersionKey;
 use crate::format::stamps::all_any_keys;
 use crate::format::stamps::tag_keys;
 use crate::ground::error::{Error, Result};
-use crate::key::FAILED_TAG;
 use crate::key::Key;
+use crate::key::failure::KeyFailure;
+use crate::key::tag::Tag;
 use crate::observe::event::Event;
 use crate::observe::stats::Counters;
 use crate::policy::mode::Mode;
@@ -33,8 +34,8 @@ pub(crate) struct RawEntry {
     pub(crate) policy: Policy,
     /// The TTL of this call.
     pub(crate) ttl: Option<Ttl>,
-    /// A tag could not be built: evicts go through, and nothing is read or stored.
-    pub(crate) lacks_tag: bool,
+    /// Why a tag could not be built: evicts go through, and nothing is read or stored.
+    pub(crate) lacks_tag: Option<KeyFailure>,
 }
 
 impl RawEntry {
@@ -42,18 +43,22 @@ impl RawEntry {
         let full = core.full_key(&key).into();
         let policy = site.map_or(Policy::DEFAULT, |site| site.policy);
         let site = site.map(|site| (site, core.site_counters(site)));
-        Self { core, site, key, full, tags: Vec::new(), policy, ttl: None, lacks_tag: false }
+        Self { core, site, key, full, tags: Vec::new(), policy, ttl: None, lacks_tag: None }
     }
 
     /// Adds a tag; naming one twice is naming it once.
     pub(crate) fn tag(&mut self, tag: &str) {
-        if tag == FAILED_TAG {
-            self.lacks_tag = true;
-            return;
-        }
         let key = tag_keys(self.core.namespace(), tag).tag;
         if !self.tags.contains(&key) {
             self.tags.push(key);
+        }
+    }
+
+    /// Adds a tag that may not have been built.
+    pub(crate) fn built_tag(&mut self, tag: Tag) {
+        match tag.into_text() {
+            Ok(tag) => self.tag(&tag),
+            Err(failure) => self.lacks_tag = Some(failure),
         }
     }
 

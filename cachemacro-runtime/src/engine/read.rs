@@ -12,6 +12,7 @@ use bytes::Bytes;
 use crate::format::header;
 use crate::format::header::{Header, Parts, Stamp};
 use crate::format::ids::{FillId, Version};
+use crate::format::payload;
 use crate::format::stamps::{Stamped, version_key};
 use crate::ground::clock::Timestamp;
 use crate::ground::error::Error;
@@ -73,20 +74,10 @@ impl Looked {
 }
 
 impl Usable {
-    /// The payload, inflated if need be; `None` where that cannot be done.
+    /// What the codec wrote; `None` where that is longer than `limit` or cannot be told.
     pub(crate) fn payload(&self, limit: usize) -> Option<Cow<'_, [u8]>> {
         let start = header::FIXED + usize::from(self.header.stamps) * header::STAMP;
-        let payload = &self.bytes[start..];
-        if !self.header.has(header::COMPRESSED) {
-            return Some(Cow::Borrowed(payload));
-        }
-        #[cfg(feature = "lz4")]
-        return crate::format::codec::compress::decompress(payload, limit).ok().map(Cow::Owned);
-        #[cfg(not(feature = "lz4"))]
-        {
-            let _ = limit;
-            None
-        }
+        payload::unpack(&self.bytes[start..], &self.header, limit)
     }
 
     pub(crate) fn stamps(&self) -> impl Iterator<Item = Stamp> + Clone + '_ {

@@ -21,7 +21,6 @@ pub(crate) struct Settings {
     pub(crate) lease: Duration,
     pub(crate) codec: BuiltinCodec,
     pub(crate) max_value: usize,
-    #[cfg_attr(not(feature = "lz4"), expect(dead_code, reason = "used where values are compressed"))]
     pub(crate) compress_over: Option<usize>,
     pub(crate) disabled: bool,
     /// Besides the counters.

@@ -3,5 +3,6 @@
 pub mod codec;
 pub mod header;
 pub(crate) mod ids;
+pub(crate) mod payload;
 pub mod schema;
 pub(crate) mod stamps;

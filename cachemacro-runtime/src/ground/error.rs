@@ -5,13 +5,15 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 /// The result of a cache operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a cache operation failed.
 ///
-/// Attributed functions never see one: whatever breaks in the cache, they run. The direct API returns it.
+/// Attributed functions never see one: whatever breaks in the cache, they run. The direct API returns it. Cheap to
+/// clone.
 ///
 /// ```
 /// # use cachemacro_runtime as cachemacro;
@@ -21,10 +23,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// assert_eq!(error.kind(), ErrorKind::Timeout);
 /// assert!(error.is_transient());
 /// ```
+#[derive(Clone)]
 pub struct Error {
     kind: ErrorKind,
     context: Cow<'static, str>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 /// What kind of failure an [`Error`] is.
@@ -152,7 +155,7 @@ impl Error {
     /// ```
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
+        self.source = Some(source.into().into());
         self
     }
 

@@ -19,16 +19,15 @@ use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::ground::error::{Error, ErrorKind, Result};
+use crate::key::failure::KeyFailure;
 use crate::key::part::{KeyPart, Printed};
 use crate::key::text::{KEPT, cut, shorten, write_formatted, write_literal, write_text};
 
 mod args;
+pub(crate) mod failure;
 pub(crate) mod part;
+pub(crate) mod tag;
 mod text;
-
-/// Why types cannot be part of a key: two closures in one function print alike.
-const NAMELESS: &str = "a type parameter is a closure or made of one, and closures have no names to be told apart by: pass \
-                        a named function, or take a `fn` pointer or a `Box<dyn Fn>` and let another argument tell which";
 
 /// The key of an entry within its cache: prefix and parts, without the namespace.
 ///
@@ -108,7 +107,7 @@ pub struct KeyBuilder {
     text: String,
     /// Whether the next argument of a default key is the first.
     first: bool,
-    failed: Option<String>,
+    failed: Option<KeyFailure>,
     /// Where the types stand in the text.
     types: std::ops::Range<usize>,
 }
@@ -129,11 +128,22 @@ impl KeyBuilder {
         Self { text, first: true, failed: None, types }
     }
 
+    /// Without a prefix.
+    const fn empty() -> Self {
+        Self { text: String::new(), first: true, failed: None, types: 0..0 }
+    }
+
+    fn print(&mut self, text: fmt::Arguments<'_>, stop: Option<char>) {
+        if let Err(error) = write_formatted(&mut self.text, text, stop) {
+            self.failed = Some(error.into());
+        }
+    }
+
     /// Names of type and const parameters; before any part.
     #[must_use]
     pub fn types(mut self, names: &str) -> Self {
         if names_closure(names) {
-            self.failed = Some(NAMELESS.to_owned());
+            self.failed = Some(KeyFailure::Nameless);
         }
         self.text.push_str("%T");
         write_text(&mut self.text, names, None);
@@ -142,7 +152,8 @@ impl KeyBuilder {
         self
     }
 
-    /// The same key without the types, where it has some: what a site elsewhere is called by this prefix and key.
+    /// The key that a function outside this generic `impl` gives the same entry: without the type part. `None` where
+    /// the key has none.
     #[must_use]
     pub fn without_types(&self) -> Option<Self> {
         if self.types.is_empty() {
@@ -151,13 +162,13 @@ impl KeyBuilder {
         let mut plain = self.clone();
         plain.text.drain(self.types.clone());
         plain.types.end = plain.types.start;
-        plain.failed.take_if(|why| why == NAMELESS);
+        plain.failed.take_if(|why| *why == KeyFailure::Nameless);
         Some(plain)
     }
 
     /// Whether a closure is among the types, so that nothing is ever stored under this key.
     pub(crate) fn is_nameless(&self) -> bool {
-        self.failed.as_deref() == Some(NAMELESS)
+        self.failed == Some(KeyFailure::Nameless)
     }
 
     /// Literal text of a template.
@@ -171,14 +182,14 @@ impl KeyBuilder {
     /// it is encoded in the value, so that the value's end is known.
     #[must_use]
     pub fn display<T: Printed + ?Sized>(mut self, value: &T, stop: Option<char>) -> Self {
-        write_formatted(&mut self.text, format_args!("{value}"), stop, &mut self.failed);
+        self.print(format_args!("{value}"), stop);
         self
     }
 
     /// A placeholder printed with `Debug` (`{x:?}`).
     #[must_use]
     pub fn debug<T: Debug + ?Sized>(mut self, value: &T, stop: Option<char>) -> Self {
-        write_formatted(&mut self.text, format_args!("{value:?}"), stop, &mut self.failed);
+        self.print(format_args!("{value:?}"), stop);
         self
     }
 
@@ -189,7 +200,7 @@ impl KeyBuilder {
             self.text.push(':');
         }
         if let Err(error) = args::write_arg(&mut self.text, value) {
-            self.failed = Some(error.to_string());
+            self.failed = Some(KeyFailure::Unserializable(error.to_string()));
         }
         self
     }
@@ -198,7 +209,7 @@ impl KeyBuilder {
     #[must_use]
     pub fn value<T: KeyPart + ?Sized>(mut self, value: &T) -> Self {
         if let Err(error) = args::write_key(&mut self.text, value) {
-            self.failed = Some(error.to_string());
+            self.failed = Some(KeyFailure::Unserializable(error.to_string()));
         }
         self
     }
@@ -214,57 +225,6 @@ impl KeyBuilder {
             }
             None => Ok(Key { text: shorten(self.text) }),
         }
-    }
-}
-
-/// What a tag that could not be built is called. Where it turns up nothing is stored, and an evict has failed: the tag
-/// that was meant is not known.
-pub(crate) const FAILED_TAG: &str = "\0cachemacro: a tag that could not be built";
-
-/// Builds a tag from a template; the same encoding as in keys, without a prefix.
-#[derive(Clone)]
-pub struct TagBuilder(KeyBuilder);
-
-impl Debug for TagBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TagBuilder").finish_non_exhaustive()
-    }
-}
-
-impl Default for TagBuilder {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl TagBuilder {
-    /// An empty tag.
-    pub const fn new() -> Self {
-        Self(KeyBuilder { text: String::new(), first: true, failed: None, types: 0..0 })
-    }
-
-    /// Literal text.
-    #[must_use]
-    pub fn literal(mut self, text: &str) -> Self {
-        self.0.text.push_str(text);
-        self
-    }
-
-    /// A placeholder printed with `Display`; see [`KeyBuilder::display`].
-    #[must_use]
-    pub fn display<T: Printed + ?Sized>(self, value: &T, stop: Option<char>) -> Self {
-        Self(self.0.display(value, stop))
-    }
-
-    /// A placeholder printed with `Debug`; see [`KeyBuilder::debug`].
-    #[must_use]
-    pub fn debug<T: Debug + ?Sized>(self, value: &T, stop: Option<char>) -> Self {
-        Self(self.0.debug(value, stop))
-    }
-
-    /// The tag as text; where a part could not be printed, [`FAILED_TAG`].
-    pub fn finish(self) -> String {
-        if self.0.failed.is_some() { FAILED_TAG.to_owned() } else { self.0.text }
     }
 }
 

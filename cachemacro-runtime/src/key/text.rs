@@ -34,12 +34,8 @@ pub(super) fn write_literal(out: &mut String, text: &str) {
     }
 }
 
-pub(super) fn write_formatted(
-    out: &mut String,
-    text: fmt::Arguments<'_>,
-    stop: Option<char>,
-    failed: &mut Option<String>,
-) {
+/// What an argument prints, encoded; fails where it does.
+pub(super) fn write_formatted(out: &mut String, text: fmt::Arguments<'_>, stop: Option<char>) -> fmt::Result {
     struct Encoder<'a>(&'a mut String, Option<char>);
     impl fmt::Write for Encoder<'_> {
         fn write_str(&mut self, text: &str) -> fmt::Result {
@@ -47,9 +43,7 @@ pub(super) fn write_formatted(
             Ok(())
         }
     }
-    if Encoder(out, stop).write_fmt(text).is_err() {
-        *failed = Some("its Display or Debug returned an error".to_owned());
-    }
+    Encoder(out, stop).write_fmt(text)
 }
 
 /// Cuts text to so many bytes at most, between characters.

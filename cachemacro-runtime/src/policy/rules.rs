@@ -3,6 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use crate::key::tag::Tag;
 use crate::policy::ttl::Ttl;
 
 /// What depends on the loaded value. Not asked about `None` and `Err`.
@@ -20,7 +21,7 @@ pub trait Rules<V> {
     }
 
     /// The tags that the value names.
-    fn tags(&self, value: &V) -> Vec<String> {
+    fn tags(&self, value: &V) -> Vec<Tag> {
         let _ = value;
         Vec::new()
     }
@@ -54,8 +55,22 @@ impl<V> Rules<V> for NoRules {}
 pub struct EntryRules<V> {
     unless: Option<fn(&V) -> bool>,
     ttl: Option<fn(&V) -> Ttl>,
-    tags: Option<fn(&V) -> Vec<String>>,
+    tags: Option<TagsOf<V>>,
 }
+
+/// Tags as a user's function gives them, or as generated code builds them.
+enum TagsOf<V> {
+    Strings(fn(&V) -> Vec<String>),
+    Built(fn(&V) -> Vec<Tag>),
+}
+
+impl<V> Clone for TagsOf<V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<V> Copy for TagsOf<V> {}
 
 impl<V> Clone for EntryRules<V> {
     fn clone(&self) -> Self {
@@ -161,7 +176,15 @@ impl<V> EntryRules<V> {
     /// ```
     #[must_use]
     pub const fn tags(mut self, tags: fn(&V) -> Vec<String>) -> Self {
-        self.tags = Some(tags);
+        self.tags = Some(TagsOf::Strings(tags));
+        self
+    }
+
+    /// Tags come from the value, built from templates.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn built_tags(mut self, tags: fn(&V) -> Vec<Tag>) -> Self {
+        self.tags = Some(TagsOf::Built(tags));
         self
     }
 }
@@ -175,8 +198,12 @@ impl<V> Rules<V> for EntryRules<V> {
         self.ttl.map(|ttl| ttl(value))
     }
 
-    fn tags(&self, value: &V) -> Vec<String> {
-        self.tags.map(|tags| tags(value)).unwrap_or_default()
+    fn tags(&self, value: &V) -> Vec<Tag> {
+        match self.tags {
+            None => Vec::new(),
+            Some(TagsOf::Strings(tags)) => tags(value).into_iter().map(Tag::from).collect(),
+            Some(TagsOf::Built(tags)) => tags(value),
+        }
     }
 
     fn has_tags(&self) -> bool {
@@ -200,7 +227,7 @@ impl<V, U, T, G> fmt::Debug for CallRules<V, U, T, G> {
 }
 
 /// [`CallRules`] before any rule was added.
-pub type NoCallRules<V> = CallRules<V, fn(&V) -> bool, fn(&V) -> Option<Ttl>, fn(&V) -> Vec<String>>;
+pub type NoCallRules<V> = CallRules<V, fn(&V) -> bool, fn(&V) -> Option<Ttl>, fn(&V) -> Vec<Tag>>;
 
 impl<V> NoCallRules<V> {
     /// No rules yet.
@@ -228,7 +255,12 @@ impl<V, U, T, G> CallRules<V, U, T, G> {
     }
 
     /// Tags come from the value.
-    pub fn tags<F: Fn(&V) -> Vec<String>>(self, tags: F) -> CallRules<V, U, T, F> {
+    pub fn tags(self, tags: impl Fn(&V) -> Vec<String>) -> CallRules<V, U, T, impl Fn(&V) -> Vec<Tag>> {
+        self.built_tags(move |value| tags(value).into_iter().map(Tag::from).collect())
+    }
+
+    /// Tags come from the value, built from templates.
+    pub fn built_tags<F: Fn(&V) -> Vec<Tag>>(self, tags: F) -> CallRules<V, U, T, F> {
         CallRules { unless: self.unless, ttl: self.ttl, tags, has_tags: true, value: PhantomData }
     }
 }
@@ -237,7 +269,7 @@ impl<V, U, T, G> Rules<V> for CallRules<V, U, T, G>
 where
     U: Fn(&V) -> bool,
     T: Fn(&V) -> Option<Ttl>,
-    G: Fn(&V) -> Vec<String>,
+    G: Fn(&V) -> Vec<Tag>,
 {
     fn unless(&self, value: &V) -> bool {
         (self.unless)(value)
@@ -247,7 +279,7 @@ where
         (self.ttl)(value)
     }
 
-    fn tags(&self, value: &V) -> Vec<String> {
+    fn tags(&self, value: &V) -> Vec<Tag> {
         (self.tags)(value)
     }
 

@@ -35,8 +35,9 @@ pub use crate::__cachemacro_site as site;
 pub use crate::calls::load::load;
 pub use crate::calls::write::When;
 pub use crate::format::schema;
+pub use crate::key::KeyBuilder;
 pub use crate::key::part::{KeyPart, Printed};
-pub use crate::key::{KeyBuilder, TagBuilder};
+pub use crate::key::tag::{Tag, TagBuilder};
 pub use crate::policy::outcome::{Fallible, Outcome, Plain, Shared, Split};
 pub use crate::policy::rules::{CallRules, EntryRules, NoCallRules, NoRules, Rules};
 pub use crate::policy::site::Site;
@@ -109,8 +110,13 @@ impl Display for PrintedText {
 }
 
 /// One tag among several.
-pub fn string(tag: impl Into<String>) -> String {
-    tag.into()
+pub fn string(tag: impl Into<String>) -> Tag {
+    Tag::from(tag.into())
+}
+
+/// Several tags.
+pub fn tags<const N: usize>(tags: [Tag; N]) -> Vec<Tag> {
+    tags.into()
 }
 
 /// The static of one annotated function.

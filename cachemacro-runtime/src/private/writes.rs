@@ -11,6 +11,7 @@ use crate::engine::entry::Entry;
 use crate::engine::evict::Evict;
 use crate::ground::error::Error;
 use crate::key::KeyBuilder;
+use crate::key::tag::Tag;
 use crate::policy::outcome::{Outcome, Value};
 use crate::policy::rules::Rules;
 use crate::policy::site::Site;
@@ -138,6 +139,11 @@ impl<'a, R, O: Outcome<R>> Writes<'a, R, O> {
     /// Evicts tags.
     pub fn evict_tags<S: AsRef<str>>(self, tags: impl IntoIterator<Item = S>) -> Self {
         self.change(|evict| evict.add_tags(tags))
+    }
+
+    /// Evicts tags that templates built.
+    pub fn evict_built_tags(self, tags: impl IntoIterator<Item = Tag>) -> Self {
+        self.change(|evict| evict.add_built_tags(tags))
     }
 
     /// Evicts everything under a prefix.

@@ -1,0 +1,33 @@
+//! Why a key or a tag could not be built.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// Why a key or a tag could not be built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum KeyFailure {
+    /// A closure is among the types: two closures in one function print alike.
+    Nameless,
+    /// A part could not be serialized or printed.
+    Unserializable(String),
+}
+
+impl fmt::Display for KeyFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nameless => {
+                "a type parameter is a closure or made of one, and closures have no names to be told apart by: pass \
+                 a named function, or take a `fn` pointer or a `Box<dyn Fn>` and let another argument tell which"
+            }
+            Self::Unserializable(why) => why,
+        })
+    }
+}
+
+impl StdError for KeyFailure {}
+
+impl From<fmt::Error> for KeyFailure {
+    fn from(_: fmt::Error) -> Self {
+        Self::Unserializable("its Display or Debug returned an error".to_owned())
+    }
+}
