@@ -75,7 +75,7 @@ where
     if raw.is_own() {
         return call.run(None, body).await.0;
     }
-    // A store that did not answer the read is not asked again: the call loads and shares within the process.
+    // G6: a store that did not answer the read is not asked again: the call loads and shares within the process.
     if miss.reason != MissReason::StoreFailed {
         call.search = Some(Search::after(miss, raw, entry.expected(), late_tags));
     }
@@ -153,6 +153,7 @@ impl<O, V: Value> Call<'_, O, V> {
                     }
                     self.joined_again = true;
                 }
+                // G9: the wait has an end. G5: what is loaded beside the leader is not stored.
                 Waited::Over(lead) => {
                     self.search = None;
                     return Ok(Some(lead));
@@ -239,6 +240,7 @@ impl<O, V: Value> Call<'_, O, V> {
         drop(rules);
         let stored = match (held, prepared) {
             (Some(held), Some(prepared)) => {
+                // G1, rule (c): nobody joins after the stamps are read that the fill tells of.
                 lead.close();
                 let check = if lead.has_followers() { Check::Stamps } else { Check::Skip };
                 prepared.fill(raw, held, took, OnRefusal::Leave, check).await

@@ -121,6 +121,7 @@ where
     F: Future<Output = R>,
     A: FnOnce(&O::Value, Effects<'a, R, O>) -> Effects<'a, R, O>,
 {
+    // G7: a caller that hangs up between the write and the evict does not lose the evict.
     let guard = effects.guard();
     for group in effects.evicts.iter().filter(|group| group.when.before) {
         // All of it is sent again after the body, and counts as failed only if it fails then.
@@ -128,6 +129,7 @@ where
             evict.send_ahead().await;
         }
     }
+    // G4: by force, and before the body: of two puts the one that took its lease last may store.
     // Outside the cache nothing is stored, but what is there gets outdated all the same.
     for put in effects.puts.iter_mut().filter(|put| !put.raw.core.puts_evict()) {
         put.held = lease::acquire_for_put(&put.raw, put.late_tags).await;

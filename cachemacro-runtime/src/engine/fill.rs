@@ -161,6 +161,8 @@ impl Prepared {
             }
         };
         let length = bytes.len();
+        // G1: the store takes the value only where the entry still carries this token. G4: a put that was overtaken leaves
+        // nothing.
         let unlink_refused = on_refusal == OnRefusal::Unlink;
         let fill = Fill { key: &raw.full, token: held.token(), bytes, life, unlink_refused, check: &keys };
         let Ok(filled) = raw.timed(raw.core.store.fill(fill)).await else {
@@ -193,6 +195,7 @@ impl Prepared {
 
 /// Whether any tag of this bucket may have been evicted since the capture, going by the any-tag version now.
 fn has_moved(raw: &RawEntry, captured: &[Version], bucket: u64, now: Option<Version>) -> bool {
+    // G1: a tag that the value names may have been evicted since the load began.
     let before = usize::try_from(bucket).ok().and_then(|at| captured.get(raw.tags.len() + at));
     now.is_none() || now.as_ref() != before
 }
@@ -398,6 +401,7 @@ pub(crate) async fn finish_put(
         raw.core.flights.detach(&raw.full);
         return Ok(stored.is_stored());
     }
+    // G4: without a fill that the store answered, the entry goes: it may be older than what was written.
     raw.evict().await.map(|_| false)
 }
 

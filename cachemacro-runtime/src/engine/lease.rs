@@ -126,6 +126,7 @@ pub(crate) async fn acquire_many(core: &Arc<Core>, wanted: &[Wanted<'_>]) -> Vec
 }
 
 impl Held {
+    // G1: a token is sent once, so a request whose reply was lost cannot let a later fill through.
     /// A lease under a fresh token. Until the answer is known it counts as held: a caller that is dropped while it
     /// waits gives back what the server may have granted.
     fn attempt(core: &Arc<Core>, key: &str) -> Self {
@@ -178,6 +179,7 @@ impl Held {
 }
 
 impl Drop for Held {
+    // G9: a load that was dropped or panicked keeps nobody else from loading.
     fn drop(&mut self) {
         if !self.spent && !self.core.store.release_now(&self.key, self.token) {
             self.core.release_later(std::mem::take(&mut self.key), self.token);

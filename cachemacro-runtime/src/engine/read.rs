@@ -152,6 +152,7 @@ impl RawEntry {
             Err(miss) => return Ok(Looked::Miss(miss)),
         };
         let usable = Usable { header, bytes };
+        // G1: an evicted tag has another version, or none.
         Ok(match self.stamped(usable.stamps(), versions).await? {
             None => Looked::Usable(usable),
             Some(reason) => Looked::Miss(Miss { reason, seen: header.fill_id }),
@@ -205,6 +206,7 @@ fn refused(header: &Header, key: &str, now: Timestamp, expected: Expected) -> Op
     if expected.max_age.is_some_and(|age| now.since(header.stored_at) > age) {
         return Some(MissReason::TooOld);
     }
+    // G8: from here on, whose bytes these are.
     if header.key_hash != Key::header_hash(key) {
         return Some(MissReason::OtherKey);
     }

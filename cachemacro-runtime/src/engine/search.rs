@@ -75,6 +75,7 @@ impl Search {
     pub(crate) async fn answered(&mut self, raw: &RawEntry, answer: Answer) -> Step<Usable> {
         match answer {
             Answer::Held(held) => Step::End(End::Held(held)),
+            // G6: the call loads all the same.
             Answer::Failed => Step::End(End::Unheld),
             Answer::Busy(remaining) => Step::Pause(remaining),
             Answer::Found(bytes, versions) => match raw.verify(bytes, &versions, self.expected).await {
