@@ -3,11 +3,19 @@
 //! # Where to look
 //! - On functions: [`macro@cached`], [`macro@cache_put`], [`macro@cache_evict`]; on an `impl`: [`macro@cache_config`].
 //! - By hand: [`Cache`] and what its builder, [`CacheBuilder`], sets; one entry as an [`Entry`]; cache-aside by
-//!   [`Lookup`] and [`Vacancy`]; evicts together by [`Evict`].
+//!   [`Lookup`] and [`Vacancy`]; evicts together by [`Evict`], and as plain data by [`Removals`].
 //! - What happened: [`CacheStats`], [`Stats`], [`MissReason`], [`Health`], [`Error`] and its [`ErrorKind`].
 //! - What is stored how: [`codec`], [`macro@CacheSchema`], [`store`].
 
 pub use cachemacro_derive::{CacheSchema, cache_config, cache_evict, cache_put, cached};
 
 #[doc(inline)]
-pub use cachemacro_runtime::*;
+pub use cachemacro_runtime::{
+    BuiltinCodec, Cache, CacheBuilder, CacheSchema, CacheStats, Clock, Codec, Entry, EntryRules, Error,
+    ErrorKind, Event, Evict, Filled, Health, Histogram, Hit, Key, Lookup, Meta, MissReason, Mode,
+    Observation, Observer, Policy, Removals, Result, SiteId, Stats, Timestamp, Ttl, Vacancy, Value, codec,
+    header, schema, store,
+};
+
+#[doc(hidden)]
+pub use cachemacro_runtime::__private;

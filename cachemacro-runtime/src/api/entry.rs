@@ -72,6 +72,31 @@ impl<T: Value> Entry<T> {
         self.raw.as_ref().ok().map(|raw| &raw.key)
     }
 
+    /// Whether the entry's arguments can be a key, and its tags could be built. Functions run where they cannot; a service
+    /// that checks at start fails there instead.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::{Cache, ErrorKind};
+    ///
+    /// let cache = Cache::memory();
+    /// assert!(cache.entry::<String>("user", 7).check().is_ok());
+    ///
+    /// struct Opaque;
+    /// impl serde::Serialize for Opaque {
+    ///     fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+    ///         Err(serde::ser::Error::custom("no key"))
+    ///     }
+    /// }
+    /// assert_eq!(cache.entry::<String>("user", Opaque).check().unwrap_err().kind(), ErrorKind::Key);
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Key`](crate::ErrorKind::Key), with why as its source.
+    pub fn check(&self) -> Result<()> {
+        self.raw().map(drop)
+    }
+
     /// The value, if it is there and fresh; a stored `None` or `Err` is not a value.
     ///
     /// ```
