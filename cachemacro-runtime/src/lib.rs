@@ -27,6 +27,7 @@ pub mod __private {
 pub use api::builder::CacheBuilder;
 pub use api::cache::{Cache, Health};
 pub use api::entry::Meta;
+pub use api::keyspace::Keyspace;
 pub use api::lookup::{Filled, Hit, Lookup, Vacancy};
 pub use engine::entry::Entry;
 pub use engine::evict::Evict;

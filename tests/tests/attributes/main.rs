@@ -4,6 +4,7 @@ mod calls;
 mod direct;
 mod global;
 mod keys;
+mod keyspaces;
 mod lookups;
 mod measures;
 mod observers;

@@ -75,6 +75,24 @@ where
     }
 }
 
+/// Reads many entries without loading what is missing. What cannot be read counts as missing.
+pub(crate) async fn get_many<K, T>(
+    core: &Arc<Core>,
+    ids: impl IntoIterator<Item = K>,
+    entry: impl Fn(&K) -> Entry<T>,
+) -> HashMap<K, T>
+where
+    K: Eq + Hash + Clone,
+    T: Value,
+{
+    if Mode::current() == Mode::Refresh {
+        return HashMap::new();
+    }
+    let mut batch = Batch::new(core, ids, entry);
+    Box::pin(batch.read()).await;
+    batch.values
+}
+
 /// The ids of one call on their way to values.
 struct Batch<'a, K, T> {
     core: &'a Arc<Core>,
