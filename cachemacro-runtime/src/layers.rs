@@ -44,7 +44,7 @@ fn used(code: &str) -> BTreeSet<String> {
 }
 
 /// The items of a group such as `a::b, c::{d, e}}`, up to the brace that closes it.
-fn split_group(group: &str) -> Vec<&str> {
+pub(crate) fn split_group(group: &str) -> Vec<&str> {
     let (mut depth, mut from, mut items) = (0_usize, 0, Vec::new());
     for (at, c) in group.char_indices() {
         match c {
@@ -65,12 +65,16 @@ fn split_group(group: &str) -> Vec<&str> {
 }
 
 /// The code without comments, and without what stands behind `#[cfg(test)]`, which ends a file.
-fn code(text: &str) -> String {
+pub(crate) fn code(text: &str) -> String {
     let own = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
-    own.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+    own.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .map(|line| line.split(" // ").next().unwrap_or_default())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
-fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+pub(crate) fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("the sources are there") {
         let path = entry.expect("a folder can be read").path();
         if path.is_dir() {

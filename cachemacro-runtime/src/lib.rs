@@ -7,6 +7,8 @@
 
 mod api;
 mod calls;
+#[cfg(test)]
+mod circles;
 mod engine;
 mod format;
 mod ground;

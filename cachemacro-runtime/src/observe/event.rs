@@ -27,7 +27,7 @@ pub enum Event {
     Miss(MissReason),
     /// A function begins to run, by the cache.
     Load,
-    /// It has returned; [`Observation::took`] says after how long.
+    /// It has returned; [`took`](field@Observation::took) says after how long.
     Loaded,
     /// It returned an `Err`.
     LoadFailed,
@@ -55,7 +55,7 @@ pub enum Event {
     BytesRead(usize),
     /// Bytes of an entry were written.
     BytesWritten(usize),
-    /// One request to the store was answered, or failed; [`Observation::took`] says after how long.
+    /// One request to the store was answered, or failed; [`took`](field@Observation::took) says after how long.
     StoreCall,
 }
 

@@ -15,14 +15,13 @@ pub(crate) struct Module {
     /// Where it is in the sources.
     pub(crate) path: Vec<String>,
     pub(crate) items: Vec<Item>,
-    public: bool,
 }
 
 /// The whole crate, without what is hidden or for tests.
 pub(crate) struct Sources {
     pub(crate) modules: Vec<Module>,
-    /// Re-exported from a module that is not public: where it is, and the path that users write.
-    exported: BTreeMap<Vec<String>, Vec<String>>,
+    /// Re-exports, of any module: where something is, and the paths at which it is shown as well.
+    exported: BTreeMap<Vec<String>, Vec<Vec<String>>>,
 }
 
 impl Sources {
@@ -30,7 +29,7 @@ impl Sources {
     pub(crate) fn of(crate_folder: &Path) -> Self {
         let mut sources = Self { modules: Vec::new(), exported: BTreeMap::new() };
         let source = crate_folder.join("src");
-        sources.add(Vec::new(), true, &source.join("lib.rs"), &source);
+        sources.add(Vec::new(), &source.join("lib.rs"), &source);
         sources
     }
 
@@ -38,12 +37,12 @@ impl Sources {
     pub(crate) fn of_text(text: &str) -> Self {
         let mut sources = Self { modules: Vec::new(), exported: BTreeMap::new() };
         let items = syn::parse_file(text).expect("it is Rust").items;
-        sources.modules.push(Module { path: Vec::new(), public: true, items });
+        sources.modules.push(Module { path: Vec::new(), items });
         sources
     }
 
     /// Adds the module in `file`, whose children are in `folder`.
-    fn add(&mut self, path: Vec<String>, public: bool, file: &Path, folder: &Path) {
+    fn add(&mut self, path: Vec<String>, file: &Path, folder: &Path) {
         let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let parsed = syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         for item in &parsed.items {
@@ -53,51 +52,72 @@ impl Sources {
                     let folder = folder.join(&name);
                     let beside = folder.with_extension("rs");
                     let file: PathBuf = if beside.exists() { beside } else { folder.join("mod.rs") };
-                    self.add([&path[..], &[name]].concat(), public && is_public(&module.vis), &file, &folder);
+                    self.add([&path[..], &[name]].concat(), &file, &folder);
                 }
-                Item::Use(used) if public && is_public(&used.vis) && is_documented(&used.attrs) => {
+                Item::Use(used) if is_public(&used.vis) && is_documented(&used.attrs) => {
                     self.export(&path, path.clone(), &used.tree);
                 }
                 _ => {}
             }
         }
-        self.modules.push(Module { path, public, items: parsed.items });
+        self.modules.push(Module { path, items: parsed.items });
     }
 
-    /// Notes what `tree`, read from `from` on, makes public in the module `at`.
+    /// Notes what `tree`, read from `from` on, shows in the module `at`.
     fn export(&mut self, at: &[String], mut from: Vec<String>, tree: &UseTree) {
         match tree {
             UseTree::Path(path) => {
                 if path.ident == "crate" {
                     from.clear();
+                } else if path.ident == "super" {
+                    from.pop();
                 } else if path.ident != "self" {
                     from.push(path.ident.to_string());
                 }
                 self.export(at, from, &path.tree);
             }
-            UseTree::Name(name) => {
-                let name = name.ident.to_string();
-                let shown = [at, std::slice::from_ref(&name)].concat();
-                self.exported.insert([&from[..], &[name]].concat(), shown);
-            }
+            UseTree::Name(name) => self.show(at, from, name.ident.to_string(), name.ident.to_string()),
+            UseTree::Rename(name) => self.show(at, from, name.ident.to_string(), name.rename.to_string()),
             UseTree::Group(group) => group.items.iter().for_each(|tree| self.export(at, from.clone(), tree)),
-            UseTree::Glob(_) | UseTree::Rename(_) => panic!("{from:?}: re-exports are named one by one"),
+            UseTree::Glob(_) => panic!("{from:?}: re-exports are named one by one"),
         }
     }
 
-    /// The path by which users reach `name` of a module, if they can.
+    fn show(&mut self, at: &[String], from: Vec<String>, name: String, shown: String) {
+        self.exported.entry([from, vec![name]].concat()).or_default().push([at, &[shown]].concat());
+    }
+
+    /// The shortest path by which users reach `name` of a module, if they can.
     pub(crate) fn public_path(&self, module: &Module, name: &str) -> Option<String> {
         let full = [&module.path[..], &[name.to_owned()]].concat();
+        let mut found = Vec::new();
+        let all = full.len();
+        self.reach(full, all, &mut BTreeSet::new(), &mut found);
+        found.into_iter().min_by_key(Vec::len).map(|path| path.join("::"))
+    }
+
+    /// Finds the paths of an item that lead through public modules only, its re-exports' too. What the first `open`
+    /// segments of `full` name is public in its module, and so is all that follows them.
+    fn reach(
+        &self,
+        full: Vec<String>,
+        open: usize,
+        seen: &mut BTreeSet<Vec<String>>,
+        found: &mut Vec<Vec<String>>,
+    ) {
+        if !seen.insert(full.clone()) {
+            return;
+        }
         // The item itself, or a module around it that is re-exported as a whole and in which all is public down to it.
-        for length in (1..=full.len()).rev() {
-            if let Some(shown) = self.exported.get(&full[..length]) {
-                return Some([shown, &full[length..]].concat().join("::"));
+        for length in (0..=full.len()).rev() {
+            for also in self.exported.get(&full[..length]).into_iter().flatten() {
+                self.reach([also, &full[length..]].concat(), also.len(), seen, found);
             }
-            if length < full.len() && !self.is_public_module(&full[..length]) {
-                break;
+            if length < open && !self.is_public_module(&full[..length]) {
+                return;
             }
         }
-        module.public.then(|| full.join("::"))
+        found.push(full);
     }
 
     /// Whether the module's own declaration is public.

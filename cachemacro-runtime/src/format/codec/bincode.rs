@@ -18,8 +18,9 @@ use bincode::serde::{encode_into_writer, seed_decode_from_slice};
 use serde::Serialize;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer};
 
+use super::contract::Codec;
+use super::failures::{broken, trailing, unencodable};
 use super::guard::decode_guarded;
-use super::{Codec, broken, trailing, unencodable};
 use crate::ground::error::Result;
 
 /// The bincode 2 codec (standard configuration: little endian, variable-length integers); id 1.

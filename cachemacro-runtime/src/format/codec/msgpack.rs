@@ -7,8 +7,9 @@ use rmp_serde::decode::Error as DecodeError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::contract::Codec;
+use super::failures::{broken, trailing, unencodable};
 use super::guard::decode_guarded;
-use super::{Codec, broken, trailing, unencodable};
 use crate::ground::error::Result;
 
 /// The `MessagePack` codec, structures as maps with named fields; id 3.

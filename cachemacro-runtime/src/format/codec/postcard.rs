@@ -4,8 +4,9 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::contract::Codec;
+use super::failures::{broken, trailing, unencodable};
 use super::guard::decode_guarded;
-use super::{Codec, broken, trailing, unencodable};
 use crate::ground::error::Result;
 
 /// The postcard 1 codec; id 2.

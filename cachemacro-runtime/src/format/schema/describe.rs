@@ -9,7 +9,9 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::{fingerprint_of, write_number, write_word};
+use super::fingerprint::{Fingerprint, Source, remembered};
+use super::walk::fingerprint_of;
+use super::words::{write_number, write_word};
 
 /// A type that tells its shape, instead of having it guessed from its `Deserialize`.
 ///
@@ -95,14 +97,6 @@ impl std::fmt::Debug for Xxh3Debug {
 }
 
 impl Schema {
-    pub(super) fn new() -> Self {
-        Self::default()
-    }
-
-    pub(super) fn finish(self) -> (u64, Option<String>) {
-        (self.hasher.0.digest(), self.unseen)
-    }
-
     /// A word of the description: a primitive's name, a container's.
     ///
     /// ```
@@ -200,6 +194,23 @@ impl Schema {
             self.unseen = Some(format!("{} ({what})", self.way.join(".")));
         }
     }
+}
+
+/// The fingerprint of `T` as its [`CacheSchema`] describes it; computed at the first call and remembered.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::schema::described;
+///
+/// assert_ne!(described::<Option<u8>>(), described::<Vec<u8>>());
+/// assert_eq!(described::<Box<u8>>().hash(), described::<u8>().hash(), "serde writes them alike");
+/// ```
+pub fn described<T: CacheSchema + 'static>() -> Fingerprint {
+    remembered::<T>(Source::Described, || {
+        let mut schema = Schema::default();
+        T::describe(&mut schema);
+        (schema.hasher.0.digest(), schema.unseen)
+    })
 }
 
 macro_rules! primitives {

@@ -8,19 +8,24 @@ use serde::de::{
 };
 
 use super::samples::{self, Any};
-use super::shape::{Kind, Payload};
+use super::shape::{Kind, Payload, SlotId};
 use super::tracer::{Refusal, Tracer, Visit};
 
 /// One place in the type that is walked.
 #[derive(Clone, Copy)]
 pub(super) struct Position<'t> {
     tracer: &'t Tracer,
-    slot: usize,
+    slot: SlotId,
 }
 
 impl<'t> Position<'t> {
-    pub(super) fn at(tracer: &'t Tracer, slot: usize) -> Self {
-        Self { tracer, slot }
+    /// Walks the place `slot` with a deserializer of it.
+    pub(super) fn visit<T>(
+        tracer: &'t Tracer,
+        slot: SlotId,
+        walk: impl FnOnce(Self) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        tracer.visit(slot, || walk(Self { tracer, slot }))
     }
 
     fn sample<V, T: Copy>(self, name: &'static str, samples: &[T]) -> T {
@@ -144,7 +149,7 @@ impl<'de> Deserializer<'de> for Position<'_> {
     ) -> Result<V::Value, Refusal> {
         self.enter::<V, _>(Kind::Newtype(name), |visit| {
             let inside = self.tracer.child(visit.part, None, 0);
-            self.tracer.visit(inside, || visitor.visit_newtype_struct(Position::at(self.tracer, inside)))
+            Position::visit(self.tracer, inside, |position| visitor.visit_newtype_struct(position))
         })
     }
 
@@ -154,7 +159,7 @@ impl<'de> Deserializer<'de> for Position<'_> {
             if visit.least || !self.tracer.is_open(inside) {
                 return visitor.visit_none();
             }
-            self.tracer.visit(inside, || visitor.visit_some(Position::at(self.tracer, inside)))
+            Position::visit(self.tracer, inside, |position| visitor.visit_some(position))
         })
     }
 
@@ -300,8 +305,7 @@ impl<'de> MapAccess<'de> for &mut Fields<'_> {
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Refusal> {
         let field = self.handed.take().ok_or(Refusal::No)?;
-        let slot = self.slot(field);
-        self.tracer.visit(slot, || seed.deserialize(Position::at(self.tracer, slot)))
+        Position::visit(self.tracer, self.slot(field), |position| seed.deserialize(position))
     }
 }
 
@@ -335,7 +339,7 @@ impl<'de> SeqAccess<'de> for Elements<'_> {
             return Ok(None);
         }
         self.next += 1;
-        self.tracer.visit(slot, || seed.deserialize(Position::at(self.tracer, slot))).map(Some)
+        Position::visit(self.tracer, slot, |position| seed.deserialize(position)).map(Some)
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -359,11 +363,11 @@ impl<'de> MapAccess<'de> for Entries<'_> {
             return Ok(None);
         }
         self.left -= 1;
-        self.tracer.visit(self.key, || seed.deserialize(Position::at(self.tracer, self.key))).map(Some)
+        Position::visit(self.tracer, self.key, |position| seed.deserialize(position)).map(Some)
     }
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Refusal> {
-        self.tracer.visit(self.value, || seed.deserialize(Position::at(self.tracer, self.value)))
+        Position::visit(self.tracer, self.value, |position| seed.deserialize(position))
     }
 }
 
@@ -402,7 +406,7 @@ impl<'de> VariantAccess<'de> for Choice<'_> {
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Refusal> {
         self.holds(Payload::Newtype);
         let inside = self.tracer.child(self.visit.part, Some(self.variant), 0);
-        self.tracer.visit(inside, || seed.deserialize(Position::at(self.tracer, inside)))
+        Position::visit(self.tracer, inside, |position| seed.deserialize(position))
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Refusal> {

@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 
 use serde::de::DeserializeOwned;
 
-use super::{CacheSchema, Schema};
+use super::describe::{CacheSchema, Schema};
 
 /// Stands for `T` without a value of it.
 pub struct Probe<T: ?Sized>(PhantomData<fn() -> Box<T>>);

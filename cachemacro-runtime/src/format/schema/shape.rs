@@ -8,7 +8,8 @@ use std::collections::HashMap;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::{samples, write_number, write_word};
+use super::samples;
+use super::words::{write_number, write_word};
 
 pub(super) type SlotId = usize;
 pub(super) type PartId = usize;

@@ -1,4 +1,7 @@
-//! What is learned while a type is walked, and what a refusal means.
+//! What one pass over a type learns at each place, and what a refusal there means.
+//!
+//! Recursion ends because a part that is met inside itself gets the least that it takes: no option, no element, a
+//! variant that is known to be made.
 
 use std::cell::RefCell;
 use std::fmt;

@@ -1,23 +1,41 @@
-//! The passes that walk a type, and what a refusal means.
+//! The passes that walk a type.
 //!
 //! One pass drives `Deserialize` once, with the samples and variants that are next in turn. Each pass must learn
 //! something (a new part, a variant explored, a sample refused), or it was the last.
 //!
 //! Where one place holds now this, now that (the content behind a tag, which is an enum without payloads), such enums go
 //! around until a whole round has brought nothing new.
-//!
-//! Recursion ends because a part that is met inside itself gets the least that it takes: no option, no element, a
-//! variant that is known to be made.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::de::DeserializeOwned;
 
+use super::fingerprint::{Fingerprint, Source, remembered};
 use super::position::Position;
 use super::tracer::{MAX_STEPS, Tracer};
 
-/// The fingerprint of `T`, and the way to the first place that could not be seen.
-pub(super) fn trace<T: DeserializeOwned>() -> (u64, Option<String>) {
+/// The fingerprint of `T` as its `Deserialize` shows it; computed at the first call and remembered.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::schema::fingerprint_of;
+///
+/// #[derive(serde::Deserialize)]
+/// struct Note {
+///     text: String,
+///     #[serde(flatten)]
+///     rest: std::collections::HashMap<String, String>,
+/// }
+///
+/// assert_eq!(fingerprint_of::<Vec<u8>>().unseen(), None);
+/// assert!(fingerprint_of::<Note>().unseen().unwrap().contains("Note"));
+/// ```
+pub fn fingerprint_of<T: DeserializeOwned + 'static>() -> Fingerprint {
+    remembered::<T>(Source::Traced, trace::<T>)
+}
+
+/// The hash of `T`'s shape, and the way to the first place that could not be seen.
+fn trace<T: DeserializeOwned>() -> (u64, Option<String>) {
     let tracer = Tracer::default();
     let root = tracer.new_slot();
     let mut quiet = 0;
@@ -25,7 +43,7 @@ pub(super) fn trace<T: DeserializeOwned>() -> (u64, Option<String>) {
         let before = tracer.progress();
         // A type's `Deserialize` may not be ready for samples. Its bug must not become ours.
         let pass = catch_unwind(AssertUnwindSafe(|| {
-            tracer.visit(root, || T::deserialize(Position::at(&tracer, root)).map(drop))
+            Position::visit(&tracer, root, |position| T::deserialize(position).map(drop))
         }));
         if pass.is_err() {
             break Some("panicked at a sample value");

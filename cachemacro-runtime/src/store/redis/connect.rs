@@ -165,7 +165,7 @@ impl Link {
     /// Joins the attempt to open this connection, or starts one where that is allowed now.
     fn open(self: &Arc<Self>, index: usize) -> Result<watch::Receiver<()>> {
         if self.is_closed() {
-            return Err(super::closed());
+            return Err(failure::closed());
         }
         let now = Instant::now();
         let mut slot = self.slot(index);

@@ -8,6 +8,11 @@ use redis::{ErrorKind as Redis, RedisError, ServerError};
 
 use crate::ground::error::{Error, ErrorKind};
 
+/// The store was closed by its owner.
+pub(super) fn closed() -> Error {
+    Error::new(ErrorKind::Connect, "the redis store is closed")
+}
+
 /// No answer within `waited`.
 pub(super) fn timed_out(waited: Duration) -> Error {
     Error::new(ErrorKind::Timeout, format!("no answer from redis within {} ms", waited.as_millis()))

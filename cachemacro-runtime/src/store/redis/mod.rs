@@ -27,7 +27,7 @@ use self::push::Pushes;
 use crate::format::ids::{FillId, Token, Version};
 use crate::format::stamps::{TagKeys, VersionKey};
 use crate::ground::clock::Timestamp;
-use crate::ground::error::{Error, ErrorKind, Result};
+use crate::ground::error::Result;
 use crate::store::{
     Fill, Filled, Head, Increment, IncrementOutcome, Lease, LeaseRequest, Read, Store, StoreHealth,
 };
@@ -202,9 +202,4 @@ impl Store for RedisStore {
         self.commands.link.close();
         self.pushes.close();
     }
-}
-
-/// The store was closed by its owner.
-fn closed() -> Error {
-    Error::new(ErrorKind::Connect, "the redis store is closed")
 }

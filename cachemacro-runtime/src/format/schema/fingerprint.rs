@@ -1,0 +1,115 @@
+//! The fingerprint itself, and those that this process knows.
+
+use std::any::{TypeId, type_name};
+use std::collections::HashMap;
+use std::sync::{LazyLock, RwLock};
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::ground::sync;
+
+/// The fingerprint of a type.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::schema::fingerprint_of;
+/// use serde::Deserialize;
+///
+/// mod before {
+///     #[derive(serde::Deserialize)]
+///     pub struct User { pub id: u64, pub karma: u64 }
+/// }
+/// mod after {
+///     #[derive(serde::Deserialize)]
+///     pub struct User { pub karma: u64, pub id: u64 }
+/// }
+///
+/// assert_ne!(fingerprint_of::<before::User>().hash(), fingerprint_of::<after::User>().hash());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint {
+    hash: u64,
+    unseen: Option<&'static str>,
+}
+
+impl Fingerprint {
+    /// The 64 bits.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::schema::fingerprint_of;
+    ///
+    /// assert_eq!(fingerprint_of::<Vec<u8>>().hash(), fingerprint_of::<Vec<u8>>().hash());
+    /// assert_ne!(fingerprint_of::<Vec<u8>>().hash(), fingerprint_of::<Vec<u16>>().hash());
+    /// ```
+    pub const fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// The first place in the type that could not be seen, if any: the type, and the way from it to the field.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::schema::fingerprint_of;
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// #[serde(untagged)]
+    /// enum Id {
+    ///     Number(u64),
+    ///     Name(String),
+    /// }
+    ///
+    /// assert_eq!(fingerprint_of::<(u8, String)>().unseen(), None);
+    /// assert!(fingerprint_of::<Id>().unseen().is_some());
+    /// ```
+    pub const fn unseen(&self) -> Option<&'static str> {
+        self.unseen
+    }
+
+    /// The 64 bits for the entry's header: the fingerprint and the `version` of the site.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::schema::fingerprint_of;
+    ///
+    /// let user = fingerprint_of::<(u64, String)>();
+    /// assert_ne!(user.mix(0), user.mix(1), "what version 0 stored is a miss for version 1");
+    /// ```
+    pub fn mix(&self, version: u32) -> u64 {
+        let mut bytes = [0; 12];
+        bytes[..8].copy_from_slice(&self.hash.to_le_bytes());
+        bytes[8..].copy_from_slice(&version.to_le_bytes());
+        xxh3_64(&bytes)
+    }
+}
+
+/// What shows the shape of a type.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Source {
+    /// Its `Deserialize`.
+    Traced,
+    /// Its `CacheSchema`.
+    Described,
+}
+
+/// The fingerprint of `T` from this source, computed at the first call: the 64 bits, and the way to the first place that
+/// could not be seen.
+pub(super) fn remembered<T: 'static>(
+    source: Source,
+    compute: impl FnOnce() -> (u64, Option<String>),
+) -> Fingerprint {
+    static KNOWN: LazyLock<RwLock<HashMap<(TypeId, Source), Fingerprint>>> = LazyLock::new(RwLock::default);
+    let of = (TypeId::of::<T>(), source);
+    if let Some(known) = sync::read(&KNOWN).get(&of) {
+        return *known;
+    }
+    // Not under the lock: it runs foreign `Deserialize` code, and types inside may come here too.
+    let (hash, unseen) = compute();
+    let unseen = unseen.map(|path| leak(&format!("{}: {path}", type_name::<T>())));
+    *sync::write(&KNOWN).entry(of).or_insert(Fingerprint { hash, unseen })
+}
+
+/// One text per type for the rest of the process: as bounded as the types are.
+fn leak(text: &str) -> &'static str {
+    Box::leak(text.into())
+}
