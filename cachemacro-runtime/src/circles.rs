@@ -55,7 +55,7 @@ fn add_paths(mut path: Module, text: &str, found: &mut Vec<Module>) {
 fn paths(code: &str, begins: &BTreeSet<&str>) -> Vec<(Module, bool)> {
     let mut found = Vec::new();
     let mut before = "";
-    for (at, _) in code.match_indices(|c| is_word(c)) {
+    for (at, _) in code.match_indices(is_word) {
         // The beginnings of words, unless the word goes on a path, a field access or a macro's own crate.
         let front = &code[..at];
         if front.ends_with(is_word) {
@@ -82,8 +82,7 @@ fn target(from: &[String], path: &[String], known: &BTreeSet<&Module>) -> Module
     let (mut base, mut rest) = match path[0].as_str() {
         "crate" => (Module::new(), &path[1..]),
         "self" => (from.to_vec(), &path[1..]),
-        "super" => (from.to_vec(), path),
-        // A module that is declared here.
+        // `super`, or a module that is declared here.
         _ => (from.to_vec(), path),
     };
     while rest.first().is_some_and(|first| first == "super") {
@@ -125,7 +124,9 @@ fn circles(mut needs: Needs) -> Needs {
         let needed: BTreeSet<Module> = needs.values().flatten().cloned().collect();
         needs.retain(|module, needed_here| !needed_here.is_empty() && needed.contains(module));
         let modules: BTreeSet<Module> = needs.keys().cloned().collect();
-        needs.values_mut().for_each(|needed| needed.retain(|module| modules.contains(module)));
+        for needed in needs.values_mut() {
+            needed.retain(|module| modules.contains(module));
+        }
         if needs.len() == left {
             return needs;
         }

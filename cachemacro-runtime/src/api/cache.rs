@@ -15,6 +15,7 @@ use crate::engine::targets::Targets;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::key::Key;
 use crate::observe::stats::CacheStats;
+use crate::observe::warning::Warning;
 use crate::policy::outcome::Value;
 use crate::store::{Store, StoreHealth};
 
@@ -77,17 +78,17 @@ pub struct Health {
     pub namespace: String,
     /// Whether caching is turned off.
     pub disabled: bool,
+    /// What is wrong though calls go on; empty where nothing is.
+    pub warnings: Vec<Warning>,
 }
 
 impl Cache {
     pub(crate) fn with_store(store: Arc<dyn Store>, settings: Settings) -> Self {
-        if store.kind() == "redis" && settings.namespace.is_empty() {
-            tracing::warn!(
-                "no namespace is set: other applications on the same Redis could share entries with this one"
-            );
-        }
-        tracing::info!(store = store.kind(), disabled = settings.disabled, "cache made");
         let core = Arc::new(Core::new(store, settings));
+        if core.lacks_namespace() {
+            tracing::warn!("{}", Warning::NoNamespace);
+        }
+        tracing::info!(store = core.store.kind(), disabled = core.settings.disabled, "cache made");
         Self { shared: Arc::new(Shared { core, events: Events::default() }) }
     }
 
@@ -144,7 +145,7 @@ impl Cache {
     }
 
     /// Evicts all entries that carry one of these tags: constant time, however many there are. Tags are taken as they
-    /// are; [`escape`](crate::escape) what a template would have encoded.
+    /// are; [`escape`](Key::escape) what a template would have encoded.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -296,7 +297,27 @@ impl Cache {
             store: self.core().store.health().await?,
             namespace: self.core().namespace().to_owned(),
             disabled: self.is_disabled(),
+            warnings: self.warnings(),
         })
+    }
+
+    /// What is wrong though calls go on: no namespace on a server, caching that is off, evicts that failed, values that
+    /// are never stored. Told by settings and counters, without asking the store; [`health`](Self::health) has it too.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, ErrorKind, Warning};
+    ///
+    /// let cache = Cache::builder().memory().max_value(100).build()?;
+    /// assert!(cache.warnings().is_empty());
+    /// cache.get_or_load("text", 1, async || "x".repeat(200)).await;
+    /// assert_eq!(cache.warnings(), [Warning::NotStored { count: 1, why: ErrorKind::TooLarge }]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn warnings(&self) -> Vec<Warning> {
+        self.core().warnings()
     }
 
     /// Connects, which every other call does on its own when it needs to. Call it at start to fail early, or to have

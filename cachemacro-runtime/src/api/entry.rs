@@ -175,7 +175,7 @@ impl<T: Value> Entry<T> {
         crate::calls::load::load(Some(self.clone()), Fallible, NoRules, body).await
     }
 
-    /// Stores a value, whatever was there; see [`Cache::set`]. A value that is not to be stored (TTL of zero, or
+    /// Stores a value, whatever was there; see [`Cache::set`](crate::Cache::set). A value that is not to be stored (TTL of zero, or
     /// the rules say so) removes what was there.
     ///
     /// ```

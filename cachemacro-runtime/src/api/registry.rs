@@ -76,7 +76,7 @@ fn global() -> &'static Cache {
         Ok(cache) => cache,
         Err(error) => {
             tracing::error!(%error, "the environment does not give a cache: caching is off");
-            CacheBuilder::unresolved().build().expect("the defaults are acceptable")
+            CacheBuilder::unresolved(&error).build().expect("the defaults are acceptable")
         }
     })
 }
@@ -84,11 +84,13 @@ fn global() -> &'static Cache {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ground::error::ErrorKind;
+    use crate::ground::error::{Error, ErrorKind};
+    use crate::observe::warning::Warning;
 
     #[tokio::test]
     async fn without_a_cache_functions_run_and_no_evict_is_reported_as_done() {
-        let cache = CacheBuilder::unresolved().build().expect("the defaults are acceptable");
+        let error = Error::new(ErrorKind::Config, "CACHEMACRO_TTL is not accepted");
+        let cache = CacheBuilder::unresolved(&error).build().expect("the defaults are acceptable");
         let entry = cache.entry::<u32>("n", 1).with_tags(["t"]);
         assert_eq!(entry.get_or_load(async || 1).await, 1);
         assert_eq!(entry.get_or_load(async || 2).await, 2);
@@ -99,5 +101,8 @@ mod tests {
         cache.shutdown().await;
         let total = cache.stats().total;
         assert_eq!((total.failed_evicts, total.evicts), (3, 0));
+        let warnings = cache.warnings();
+        assert_eq!(warnings[0], Warning::Unresolved("config: CACHEMACRO_TTL is not accepted".to_owned()));
+        assert_eq!(warnings[1..], [Warning::FailedEvicts { count: 3, last: ErrorKind::Config }]);
     }
 }

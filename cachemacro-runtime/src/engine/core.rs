@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
@@ -13,12 +13,14 @@ use crate::engine::flight::Flights;
 use crate::engine::settings::Settings;
 use crate::engine::turns::Turns;
 use crate::ground::clock::NEVER;
-use crate::ground::error::{Error, Result};
+use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::sync;
 use crate::key::Key;
 use crate::observe::event::{Event, Observation, Observer as _};
+use crate::observe::reason::MissReason;
 use crate::observe::site::SiteId;
 use crate::observe::stats::{CacheStats, Counters};
+use crate::observe::warning::Warning;
 use crate::policy::mode::Mode;
 use crate::policy::site::Site;
 use crate::store::Store;
@@ -34,6 +36,8 @@ pub(crate) struct Core {
     pub(crate) deferred: Deferred,
     /// Of what belongs to no site.
     stats: Counters,
+    /// Why an evict failed last: the place of the kind in [`ErrorKind::ALL`].
+    last_failed_evict: AtomicUsize,
     /// Whose turn it is to update a key.
     pub(crate) turns: Turns,
     sites: RwLock<HashMap<SiteId, Arc<Counters>>>,
@@ -55,6 +59,7 @@ impl Core {
             flights: Flights::new(),
             deferred: Deferred::default(),
             stats: Counters::default(),
+            last_failed_evict: AtomicUsize::new(0),
             turns: Turns::default(),
             sites: RwLock::default(),
         }
@@ -116,6 +121,41 @@ impl Core {
         CacheStats::sum(self.stats.snapshot(), sites.collect())
     }
 
+    /// Whether entries could be shared with other applications by mistake.
+    pub(crate) fn lacks_namespace(&self) -> bool {
+        self.store.kind() == "redis" && self.namespace().is_empty()
+    }
+
+    /// What is wrong though calls go on, by what was set and what was counted.
+    pub(crate) fn warnings(&self) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        if self.lacks_namespace() {
+            warnings.push(Warning::NoNamespace);
+        }
+        match &self.settings.unresolved {
+            Some(why) => warnings.push(Warning::Unresolved(why.clone())),
+            None if self.settings.disabled => warnings.push(Warning::Disabled),
+            None => {}
+        }
+        let total = self.snapshot().total;
+        if total.failed_evicts > 0 {
+            let last = ErrorKind::ALL[self.last_failed_evict.load(Ordering::Relaxed)];
+            warnings.push(Warning::FailedEvicts { count: total.failed_evicts, last });
+        }
+        for (count, why) in
+            [(total.errors_of(ErrorKind::Encode), ErrorKind::Encode), (total.too_large, ErrorKind::TooLarge)]
+        {
+            if count > 0 {
+                warnings.push(Warning::NotStored { count, why });
+            }
+        }
+        let undecodable = total.misses_for(MissReason::Undecodable);
+        if undecodable > 0 {
+            warnings.push(Warning::Undecodable(undecodable));
+        }
+        warnings
+    }
+
     /// Awaits one operation of the store, timing it and counting its error.
     pub(crate) async fn timed<T>(&self, operation: impl Future<Output = Result<T>>) -> Result<T> {
         self.timed_at(None, operation).await
@@ -162,6 +202,9 @@ impl Core {
     fn tell(&self, site: Option<&Counters>, seen: Observation<'_>) {
         let counters = site.unwrap_or(&self.stats);
         let seen = seen.at(counters.site());
+        if let Event::FailedEvict(kind) = seen.event {
+            self.last_failed_evict.store(kind.index(), Ordering::Relaxed);
+        }
         counters.event(&seen);
         self.settings.observers.tell(&seen);
     }

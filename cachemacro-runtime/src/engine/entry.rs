@@ -24,7 +24,7 @@ use crate::policy::site::Site;
 
 /// A typed, owned handle to one entry: its key, tags, TTL, codec and cache. Cheap to clone.
 ///
-/// It comes from the `entry` function of an attributed function, or from [`Cache::entry`].
+/// It comes from the `entry` function of an attributed function, or from [`Cache::entry`](crate::Cache::entry).
 ///
 /// ```
 /// # use cachemacro_runtime as cachemacro;

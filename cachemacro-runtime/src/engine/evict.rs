@@ -120,7 +120,7 @@ impl Evict {
         let error = not_built();
         core.failed_at(site, &error);
         if done.is_ok() {
-            core.record_at(site, Event::FailedEvict);
+            core.record_at(site, Event::FailedEvict(error.kind()));
         }
         // The store's error first: that one may pass if the evict is tried again.
         done.and(Err(error))
@@ -187,7 +187,7 @@ impl Core {
             || Error::new(ErrorKind::Config, "the environment does not give a cache to evict from");
         // G7: what may be cached elsewhere is not reported as evicted.
         let mut failed =
-            self.settings.unresolved.then(unresolved).inspect(|error| self.failed_at(site, error));
+            self.settings.unresolved.is_some().then(unresolved).inspect(|error| self.failed_at(site, error));
         // Tags first: a cancelled call has then evicted what covers most.
         if !targets.tags.is_empty() {
             match self.timed_at(site, self.store.evict_tags(&targets.tags)).await {
@@ -217,7 +217,7 @@ impl Core {
             None => Ok(removed),
             Some(error) => {
                 if attempt == Attempt::Final {
-                    self.record_at(site, Event::FailedEvict);
+                    self.record_at(site, Event::FailedEvict(error.kind()));
                 }
                 Err(error)
             }
@@ -226,7 +226,7 @@ impl Core {
 
     /// Evicts keys and tags without waiting, where the store can; tells whether it did.
     pub(crate) fn evict_now(&self, targets: &Targets, site: Option<&Counters>) -> bool {
-        if self.settings.unresolved {
+        if self.settings.unresolved.is_some() {
             return false;
         }
         let Some(existed) = self.store.evict_now(&targets.keys, &targets.tags) else { return false };

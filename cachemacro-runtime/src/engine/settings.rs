@@ -25,9 +25,9 @@ pub(crate) struct Settings {
     pub(crate) disabled: bool,
     /// Besides the counters.
     pub(crate) observers: Observers,
-    /// The environment could not be read. Caching is off and every evict fails, because other processes may use a
+    /// Why the environment could not be read, where it could not. Caching is off and every evict fails, because other processes may use a
     /// store that this one cannot name.
-    pub(crate) unresolved: bool,
+    pub(crate) unresolved: Option<String>,
 }
 
 impl Default for Settings {
@@ -44,7 +44,7 @@ impl Default for Settings {
             compress_over: None,
             disabled: false,
             observers: Observers::default(),
-            unresolved: false,
+            unresolved: None,
         }
     }
 }

@@ -45,8 +45,8 @@ pub enum Event {
     Evict(u64),
     /// So many tags were evicted.
     TagEvict(u64),
-    /// An evict did not reach the store.
-    FailedEvict,
+    /// An evict did not reach the store, or its key or tag could not be built.
+    FailedEvict(ErrorKind),
     /// A value was written through, or updated.
     Put,
     /// The store, a codec or a key failed, and the call went on.
@@ -80,7 +80,7 @@ impl Event {
             Event::TooLarge => "too_large",
             Event::Evict(_) => "evict",
             Event::TagEvict(_) => "tag_evict",
-            Event::FailedEvict => "failed_evict",
+            Event::FailedEvict(_) => "failed_evict",
             Event::Put => "put",
             Event::Error(_) => "error",
             Event::BytesRead(_) => "bytes_read",

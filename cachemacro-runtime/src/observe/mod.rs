@@ -5,3 +5,4 @@ pub(crate) mod histogram;
 pub(crate) mod reason;
 pub(crate) mod site;
 pub(crate) mod stats;
+pub(crate) mod warning;

@@ -244,7 +244,7 @@ impl Observer for Counters {
             Event::TagEvict(count) => (&self.tag_evicts, count),
             Event::Put => (&self.puts, 1),
             Event::Error(kind) => (&self.errors[kind.index()], 1),
-            Event::FailedEvict => (&self.failed_evicts, 1),
+            Event::FailedEvict(_) => (&self.failed_evicts, 1),
             Event::BytesRead(bytes) => (&self.bytes_read, bytes as u64),
             Event::BytesWritten(bytes) => (&self.bytes_written, bytes as u64),
             Event::Loaded => return self.load_time.record(seen.took.unwrap_or_default()),

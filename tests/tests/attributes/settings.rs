@@ -2,11 +2,14 @@
 
 use std::collections::HashMap;
 use std::error::Error as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cachemacro::codec::BuiltinCodec;
 use cachemacro::header::Header;
-use cachemacro::{Cache, CacheBuilder, Error, ErrorKind, Result, Ttl};
+use cachemacro::store::faults::{FaultStore, Op};
+use cachemacro::store::memory::MemoryStore;
+use cachemacro::{Cache, CacheBuilder, Error, ErrorKind, Result, Ttl, Warning};
 use cachemacro_tests::{RedisServer, Rig, namespace};
 
 /// A builder that was told these variables.
@@ -210,4 +213,30 @@ async fn compression_starts_where_the_environment_says() {
         let header = Header::parse(&bytes).expect("an entry");
         assert_eq!(header.has(cachemacro::header::COMPRESSED), compressed, "{length}");
     }
+}
+
+#[tokio::test]
+async fn what_is_wrong_though_calls_go_on_is_told_without_a_log() {
+    let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
+    let cache = Cache::builder().store(store.clone()).build().expect("acceptable settings");
+    assert_eq!(cache.warnings(), []);
+    store.fail_next(Op::Evict, 1, ErrorKind::Io);
+    cache.evict_key("n", 1).await.expect_err("as told");
+    store.fail_next(Op::Evict, 1, ErrorKind::Timeout);
+    cache.evict_key("n", 1).await.expect_err("as told");
+    let failed = [Warning::FailedEvicts { count: 2, last: ErrorKind::Timeout }];
+    assert_eq!(cache.warnings(), failed);
+    assert_eq!(cache.health().await.expect("memory answers").warnings, failed);
+    store.fail(Op::Health, ErrorKind::Io);
+    cache.health().await.expect_err("as told");
+    assert_eq!(cache.warnings(), failed, "told without the store");
+}
+
+#[test]
+fn a_missing_namespace_and_caching_that_is_off_are_told_without_a_log() {
+    let redis = || Cache::builder().redis("redis://nowhere.invalid");
+    let warnings = |builder: CacheBuilder| builder.build().expect("acceptable settings").warnings();
+    assert_eq!(warnings(redis()), [Warning::NoNamespace]);
+    assert_eq!(warnings(redis().namespace("shop")), []);
+    assert_eq!(warnings(redis().namespace("shop").disabled(true)), [Warning::Disabled]);
 }

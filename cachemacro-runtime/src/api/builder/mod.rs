@@ -475,9 +475,9 @@ impl CacheBuilder {
     }
 
     /// What stands in for a cache where the environment gives none: functions run, and no evict is reported as done.
-    pub(crate) fn unresolved() -> Self {
+    pub(crate) fn unresolved(error: &Error) -> Self {
         let mut builder = Self::default().memory().disabled(true);
-        builder.settings.unresolved = true;
+        builder.settings.unresolved = Some(error.to_string());
         builder
     }
 

@@ -1,0 +1,92 @@
+//! What is wrong with a cache though its calls go on.
+
+use std::fmt;
+
+use crate::ground::error::ErrorKind;
+
+/// Something that is wrong with a cache though its calls go on, from [`Cache::warnings`](crate::Cache::warnings).
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::{Cache, Warning};
+///
+/// let cache = Cache::builder().memory().disabled(true).build()?;
+/// for warning in cache.warnings() {
+///     println!("{}: {warning}", warning.as_str());
+/// }
+/// assert_eq!(cache.warnings(), [Warning::Disabled]);
+/// # Ok::<(), cachemacro::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// A server that other applications may use, and no namespace that tells their entries from this one's.
+    NoNamespace,
+    /// Caching is turned off.
+    Disabled,
+    /// The environment could not be read, for the reason that the text says. Caching is off, and every evict fails.
+    Unresolved(String),
+    /// Evicts did not reach the store: what they were about may be served until its TTL ends.
+    FailedEvicts {
+        /// How many.
+        count: u64,
+        /// Why the last of them failed.
+        last: ErrorKind,
+    },
+    /// Values were returned and not stored, because they cannot be encoded or are too large.
+    NotStored {
+        /// How many.
+        count: u64,
+        /// [`ErrorKind::Encode`] or [`ErrorKind::TooLarge`].
+        why: ErrorKind,
+    },
+    /// So many reads found a value that the codec could not bring back: they never hit. Formats that are not
+    /// self-describing, such as bincode, do not bring back every type.
+    Undecodable(u64),
+}
+
+impl Warning {
+    /// The warning as a short lower-case word, for metrics and logs.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// assert_eq!(cachemacro::Warning::NoNamespace.as_str(), "no_namespace");
+    /// ```
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Warning::NoNamespace => "no_namespace",
+            Warning::Disabled => "disabled",
+            Warning::Unresolved(_) => "unresolved",
+            Warning::FailedEvicts { .. } => "failed_evicts",
+            Warning::NotStored { .. } => "not_stored",
+            Warning::Undecodable(_) => "undecodable",
+        }
+    }
+}
+
+/// A sentence for who operates the service; no secrets.
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Warning::NoNamespace => {
+                f.write_str("no namespace is set: other applications on the same server could share entries with this one")
+            }
+            Warning::Disabled => f.write_str("caching is turned off: functions run, nothing is read or stored"),
+            Warning::Unresolved(why) => {
+                write!(f, "the environment does not give a cache, so caching is off and every evict fails: {why}")
+            }
+            Warning::FailedEvicts { count, last } => write!(
+                f,
+                "{count} evicts did not reach the store, the last for the reason `{last}`: stale values may be served until \
+                 their TTL"
+            ),
+            Warning::NotStored { count, why } => {
+                write!(f, "{count} values were returned and not stored, for the reason `{why}`: their functions run each time")
+            }
+            Warning::Undecodable(count) => write!(
+                f,
+                "{count} reads found a value that the codec could not bring back: choose a self-describing codec for its type"
+            ),
+        }
+    }
+}
