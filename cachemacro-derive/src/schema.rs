@@ -26,13 +26,17 @@ pub(crate) fn derive(input: TokenStream) -> TokenStream {
 fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
     let facade = facade(&input.attrs)?;
     let schema = quote!(#facade::schema);
-    let parts = match &input.data {
-        // With `from`, serde stores the other type, so the shape is that one's.
-        Data::Struct(_) | Data::Enum(_) if let Some(from) = read_from(&input.attrs)? => {
+    // With `from`, serde stores the other type, so the shape is that one's.
+    let from = match &input.data {
+        Data::Struct(_) | Data::Enum(_) => read_from(&input.attrs)?,
+        Data::Union(_) => None,
+    };
+    let parts = match (&input.data, &from) {
+        (_, Some(from)) => {
             quote!(schema.part("", "", |schema| (&&&#schema::Probe::<#from>::NEW).describe(schema));)
         }
-        Data::Struct(data) => fields(&schema, &data.fields),
-        Data::Enum(data) => data
+        (Data::Struct(data), None) => fields(&schema, &data.fields),
+        (Data::Enum(data), None) => data
             .variants
             .iter()
             .map(|variant| {
@@ -48,7 +52,7 @@ fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
                 }
             })
             .collect(),
-        Data::Union(data) => {
+        (Data::Union(data), None) => {
             return Err(Error::new(
                 data.union_token.span,
                 "`CacheSchema` describes structs and enums, not unions",

@@ -34,10 +34,10 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             namespace: String::new(),
-            ttl: Ttl::For(Duration::from_mins(5)),
+            ttl: Ttl::For(Duration::from_secs(5 * 60)),
             jitter: 0,
             wait: DEFAULT_WAIT,
-            lease_limit: Duration::from_mins(1),
+            lease_limit: Duration::from_secs(60),
             lease: Duration::from_secs(3),
             codec: BuiltinCodec::default(),
             max_value: 1 << 20,

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The time that stands for "never" where one is needed: clocks can add it without overflow.
-pub(crate) const NEVER: Duration = Duration::from_hours(100 * 365 * 24);
+pub(crate) const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 /// The TTL of a tagged entry that never expires.
-pub(crate) const TAGGED_NEVER: Duration = Duration::from_hours(30 * 24);
+pub(crate) const TAGGED_NEVER: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// How long captured versions must live: as long as any tagged entry may.
 pub(crate) const VERSION_LIFE: Duration = TAGGED_NEVER;
 
@@ -160,7 +160,9 @@ impl Clock {
         match &self.0 {
             Source::System { .. } => panic!("Clock::advance works on Clock::manual() only"),
             Source::Manual(millis) => {
-                millis.update(Ordering::SeqCst, Ordering::SeqCst, |now| Timestamp(now).plus(by).millis());
+                let later = |now| Some(Timestamp(now).plus(by).millis());
+                // A change that is never declined.
+                let _ = millis.fetch_update(Ordering::SeqCst, Ordering::SeqCst, later);
             }
         }
     }

@@ -13,7 +13,7 @@ use bytes::Bytes;
 /// How long a version lives that is asked to live so long: twice that, so that most captures need not write, and
 /// beyond the longest life of a tagged entry.
 pub(crate) fn given_life(asked: Duration) -> Duration {
-    const LEAST: Duration = Duration::from_hours(60 * 24);
+    const LEAST: Duration = Duration::from_secs(60 * 24 * 60 * 60);
     LEAST.max(asked.saturating_mul(2))
 }
 

@@ -18,7 +18,7 @@ use cachemacro_runtime::store::{
 use cachemacro_runtime::{Cache, Clock, Entry, EntryRules, ErrorKind, Lookup, MissReason, Mode, Policy};
 use futures_util::FutureExt as _;
 
-const HOUR: Duration = Duration::from_hours(1);
+const HOUR: Duration = Duration::from_secs(60 * 60);
 
 fn over(store: &Arc<MemoryStore>) -> Cache {
     Cache::builder().store(store.clone()).build().expect("acceptable settings")

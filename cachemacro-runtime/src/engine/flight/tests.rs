@@ -7,7 +7,7 @@ use super::*;
 
 const SOON: Duration = Duration::from_secs(5);
 
-const LONG: Duration = Duration::from_hours(1);
+const LONG: Duration = Duration::from_secs(60 * 60);
 
 fn within(wait: Duration) -> Patience {
     Patience { wait, longest: LONG }

@@ -680,7 +680,7 @@ mod tests {
     use super::*;
     use crate::store::memory::MemoryStore;
 
-    const MINUTE: Duration = Duration::from_mins(1);
+    const MINUTE: Duration = Duration::from_secs(60);
 
     fn faulty() -> (Arc<FaultStore>, Arc<MemoryStore>) {
         let inner = Arc::new(MemoryStore::new());

@@ -284,7 +284,7 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
-    const HOUR: Duration = Duration::from_hours(1);
+    const HOUR: Duration = Duration::from_secs(60 * 60);
 
     fn space(capacity: usize) -> (Space, Clock) {
         let clock = Clock::manual();

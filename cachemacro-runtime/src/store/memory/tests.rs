@@ -9,7 +9,7 @@ use super::*;
 use crate::format::header::{DECIMAL, Header, assemble};
 use crate::store::{LeaseKind, OtherStamps};
 
-const MINUTE: Duration = Duration::from_mins(1);
+const MINUTE: Duration = Duration::from_secs(60);
 
 fn value(store: &MemoryStore, fill_id: FillId) -> Bytes {
     let header = Header { fill_id, gone_at: store.now().plus(MINUTE), ..Header::default() };

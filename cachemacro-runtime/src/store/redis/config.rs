@@ -9,7 +9,7 @@ use redis::{ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
 use crate::ground::error::{Error, ErrorKind, Result};
 
 /// The longest time that a setting takes: more would overflow when added to others, or is not what was meant.
-pub(crate) const LONGEST: Duration = Duration::from_hours(1);
+pub(crate) const LONGEST: Duration = Duration::from_secs(60 * 60);
 /// The most connections that a setting takes: room is made for all of them at once.
 pub(crate) const MOST: usize = 10_000;
 

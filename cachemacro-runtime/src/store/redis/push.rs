@@ -30,7 +30,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// The longest pause between two looks where there is no push.
 const LONGEST_PAUSE: Duration = Duration::from_millis(60);
 /// How long a server that refused tracking is not asked again.
-const AFTER_REFUSAL: Duration = Duration::from_mins(1);
+const AFTER_REFUSAL: Duration = Duration::from_secs(60);
 /// How long none is opened after a connection failed; what serves the commands comes first.
 const AFTER_FAILURE: Duration = Duration::from_millis(500);
 
