@@ -13,8 +13,8 @@ pub use cachemacro_derive::{CacheSchema, cache_config, cache_evict, cache_put, c
 pub use cachemacro_runtime::{
     BuiltinCodec, Cache, CacheBuilder, CacheSchema, CacheStats, Clock, Codec, Entry, EntryRules, Error,
     ErrorKind, Event, Evict, Filled, Health, Histogram, Hit, Key, Keyspace, Lookup, Meta, MissReason, Mode,
-    Observation, Observer, Policy, Removals, Result, SiteId, Stats, Timestamp, Ttl, Vacancy, Value, codec,
-    header, schema, store,
+    Observation, Observer, Policy, Removals, Result, SiteId, Stats, Timestamp, Ttl, Vacancy, Value, Warning,
+    codec, header, schema, store,
 };
 
 #[doc(hidden)]
