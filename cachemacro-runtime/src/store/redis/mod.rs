@@ -67,7 +67,7 @@ impl RedisStore {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] where the URL or a setting is not acceptable.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) where the URL or a setting is not acceptable.
     pub fn new(config: RedisConfig) -> Result<Self> {
         let info = config.connection_info()?;
         let pushes = Arc::new(Pushes::new(&config, &info));
