@@ -1,7 +1,8 @@
 //! Holds the imports of this crate's files against each other: no two of them need each other, be it through others.
 //!
 //! A file needs another where it names a path into it: `crate::…`, `super::…`, `self::…`, or one that begins with a module
-//! that the file declares. That a folder's `mod.rs` re-exports its own children is no need. Tests and comments do not count.
+//! that the file declares. That a folder's `mod.rs` re-exports its own children is no need of the folder's; who takes what
+//! it re-exports needs the child. Tests and comments do not count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -77,8 +78,8 @@ fn paths(code: &str, begins: &BTreeSet<&str>) -> Vec<(Module, bool)> {
     found
 }
 
-/// The module that `path` leads into, as read in `from`.
-fn target(from: &[String], path: &[String], known: &BTreeSet<&Module>) -> Module {
+/// The module that `path` leads into, as read in `from`, and the name that is taken from there.
+fn target(from: &[String], path: &[String], known: &BTreeSet<&Module>) -> (Module, Option<String>) {
     let (mut base, mut rest) = match path[0].as_str() {
         "crate" => (Module::new(), &path[1..]),
         "self" => (from.to_vec(), &path[1..]),
@@ -90,30 +91,47 @@ fn target(from: &[String], path: &[String], known: &BTreeSet<&Module>) -> Module
         rest = &rest[1..];
     }
     base.extend_from_slice(rest);
+    let mut name = None;
     while !base.is_empty() && !known.contains(&base) {
-        base.pop();
+        name = base.pop();
     }
-    base
+    (base, name)
 }
 
 /// What each of these files needs, told by path below `src` and text.
 fn needs(sources: &[(&Path, String)]) -> Needs {
     let modules: Vec<Module> = sources.iter().map(|(file, _)| module(file)).collect();
     let known: BTreeSet<&Module> = modules.iter().collect();
-    let needed = |own: &Module, text: &str| {
+    // Each path of a file: where it leads, what it takes from there, and whether that is a re-export of a child's.
+    let read = |own: &Module, text: &str| -> Vec<(Module, Option<String>, bool)> {
         let code = code(text);
         let mut begins = children(&code);
         begins.extend(["crate", "self", "super"]);
-        let targets =
-            paths(&code, &begins).into_iter().map(|(path, exported)| (target(own, &path, &known), exported));
-        targets
-            .filter(|(target, exported)| {
-                !target.is_empty() && target != own && !(*exported && target.starts_with(own))
-            })
-            .map(|(target, _)| target)
-            .collect()
+        let told = paths(&code, &begins).into_iter().map(|(path, exported)| {
+            let (module, name) = target(own, &path, &known);
+            let exported = exported && module.starts_with(own) && module != *own;
+            (module, name, exported)
+        });
+        told.filter(|(module, ..)| !module.is_empty()).collect()
     };
-    modules.iter().zip(sources).map(|(own, (_, text))| (own.clone(), needed(own, text))).collect()
+    let read: Vec<_> = modules.iter().zip(sources).map(|(own, (_, text))| (own, read(own, text))).collect();
+    let exports: BTreeMap<(&Module, &str), &Module> = read
+        .iter()
+        .flat_map(|(own, paths)| {
+            paths.iter().map(move |(module, name, exported)| (*own, module, name, *exported))
+        })
+        .filter_map(|(own, module, name, exported)| {
+            Some(((own, name.as_deref().filter(|_| exported)?), module))
+        })
+        .collect();
+    let needed = |own: &Module, paths: &[(Module, Option<String>, bool)]| {
+        let taken = paths.iter().filter(|(.., exported)| !exported).map(|(module, name, _)| {
+            let child = name.as_deref().and_then(|name| exports.get(&(module, name)));
+            child.copied().unwrap_or(module).clone()
+        });
+        taken.filter(|module| module != own).collect()
+    };
+    read.iter().map(|(own, paths)| ((*own).clone(), needed(own, paths))).collect()
 }
 
 /// What is left when all that needs nothing, and all that nobody needs, is taken away again and again: circles, and what
@@ -183,6 +201,14 @@ fn a_circle_is_found_however_its_paths_are_written() {
         ("c/four.rs", "use crate::b::Three;"),
     ];
     assert_eq!(found(&three), ["a::one", "a::two", "b"]);
+    // Through what a folder re-exports.
+    let exported = [
+        ("a/mod.rs", "mod one;\nmod two;\npub use self::one::One;"),
+        ("a/one.rs", "use super::two::Two;"),
+        ("a/two.rs", "use crate::b::three;"),
+        ("b.rs", "use crate::a::One;"),
+    ];
+    assert_eq!(found(&exported), ["a::one", "a::two", "b"]);
     // A folder that works with what its children give it.
     for works in
         ["mod one;\nfn f() { one::run() }", "mod one;\nuse self::one::One;", "mod one;\nuse one::One;"]

@@ -8,9 +8,10 @@ use crate::engine::entry::Entry;
 use crate::engine::raw::RawEntry;
 use crate::engine::removals::Removals;
 use crate::engine::targets::Targets;
+use crate::format::stamps::tag_keys;
 use crate::ground::error::{Error, ErrorKind, Result};
-use crate::key::Key;
 use crate::key::tag::Tag;
+use crate::key::{Key, scan_text};
 use crate::observe::event::Event;
 use crate::observe::stats::Counters;
 use crate::policy::outcome::Value;
@@ -161,6 +162,16 @@ impl RawEntry {
 }
 
 impl Core {
+    /// Where `removals` are in this cache's store.
+    pub(crate) fn targets(&self, removals: &Removals) -> Targets {
+        let Removals { keys, tags, prefixes } = removals;
+        Targets {
+            keys: keys.iter().map(|key| self.full_text(key)).collect(),
+            tags: tags.iter().map(|tag| tag_keys(self.namespace(), tag)).collect(),
+            prefixes: prefixes.iter().map(|prefix| self.full_text(&scan_text(prefix))).collect(),
+        }
+    }
+
     /// Removes what `removals` names, counting for a site too, and tells how many entries went; where the task collects
     /// evicts, adds them to those and tells 0. Tries all, returns the first error.
     pub(crate) async fn evict(&self, removals: &Removals, site: Option<&Counters>) -> Result<u64> {
@@ -212,7 +223,9 @@ impl Core {
         }
         // G1: also where the store failed, so that no later caller takes what was loaded before.
         self.detach(targets);
-        self.record_at(site, Event::Evict(removed));
+        if removed > 0 {
+            self.record_at(site, Event::Evict(removed));
+        }
         match failed {
             None => Ok(removed),
             Some(error) => {
@@ -230,8 +243,13 @@ impl Core {
             return false;
         }
         let Some(existed) = self.store.evict_now(&targets.keys, &targets.tags) else { return false };
-        self.record_at(site, Event::TagEvict(targets.tags.len() as u64));
-        self.record_at(site, Event::Evict(how_many(&existed)));
+        let (tags, removed) = (targets.tags.len() as u64, how_many(&existed));
+        if tags > 0 {
+            self.record_at(site, Event::TagEvict(tags));
+        }
+        if removed > 0 {
+            self.record_at(site, Event::Evict(removed));
+        }
         true
     }
 

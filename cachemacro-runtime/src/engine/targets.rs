@@ -2,12 +2,9 @@
 
 use std::fmt;
 
-use crate::engine::core::Core;
-use crate::engine::removals::Removals;
-use crate::format::stamps::{TagKeys, tag_keys};
-use crate::key::scan_text;
+use crate::format::stamps::TagKeys;
 
-/// What to remove from a store: [`Removals`] in the namespace of one cache.
+/// What to remove from a store: [`Removals`](crate::Removals) in the namespace of one cache.
 #[derive(Clone, Default)]
 pub(crate) struct Targets {
     pub(crate) keys: Vec<String>,
@@ -35,17 +32,5 @@ impl Targets {
         self.keys.extend(more.keys);
         self.tags.extend(more.tags);
         self.prefixes.extend(more.prefixes);
-    }
-}
-
-impl Core {
-    /// Where `removals` are in this cache's store.
-    pub(crate) fn targets(&self, removals: &Removals) -> Targets {
-        let Removals { keys, tags, prefixes } = removals;
-        Targets {
-            keys: keys.iter().map(|key| self.full_text(key)).collect(),
-            tags: tags.iter().map(|tag| tag_keys(self.namespace(), tag)).collect(),
-            prefixes: prefixes.iter().map(|prefix| self.full_text(&scan_text(prefix))).collect(),
-        }
     }
 }
