@@ -54,7 +54,7 @@ impl Entry<i64> {
         raw.settle().await?;
         let mut found = None;
         for _ in 0..MOST_ROUNDS {
-            // After the entry was found, so that what is made in its place does not go with an evict from before.
+            // Read after the entry was found: a number made in its place is not removed by an evict from before.
             let stamps = raw.stamps_now().await?;
             let judged = match found {
                 Some(entry) => Some(self.judge(raw, entry, &stamps).await?),
@@ -81,7 +81,7 @@ impl Entry<i64> {
 }
 
 impl Entry<i64> {
-    /// The bytes of a found entry's stamps, and whether a number that has them counts, going by these stamps of now.
+    /// The bytes of a found entry's stamps, and whether the number still counts, compared with the tags' versions now.
     async fn judge(&self, raw: &RawEntry, entry: Bytes, now: &[Stamp]) -> Result<(Bytes, bool)> {
         let header = Header::parse(&entry)
             .ok()
@@ -93,7 +93,7 @@ impl Entry<i64> {
             Looked::Miss(miss) => !matches!(miss.reason, MissReason::TagEvicted | MissReason::TagLacking),
             Looked::Usable(_) => true,
         };
-        // Whatever else a reader may have against it, the store decides.
+        // A reader's other objections (expired, no number) are the store's to decide, in its script.
         Ok((stamps, counts))
     }
 }

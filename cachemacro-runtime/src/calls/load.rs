@@ -102,7 +102,7 @@ struct Call<'a, O, V> {
     joined_again: bool,
 }
 
-/// What [`Outcome::split`] took apart.
+/// The function's return value, put together again from what [`Outcome::split`] took apart.
 fn unsplit<V, R, O: Outcome<R, Value = V>>(outcome: O, loaded: Option<V>) -> R {
     match loaded {
         Some(value) => outcome.wrap(value),

@@ -13,13 +13,13 @@ use crate::policy::mode::Mode;
 use crate::policy::outcome::Value;
 use crate::policy::rules::NoRules;
 
-/// What a lookup comes to.
+/// What a lookup ends with.
 pub(crate) enum Sought<T> {
     Found(Found<T>),
     Vacant(Vacant),
 }
 
-/// No value.
+/// There is no value to use.
 pub(crate) struct Vacant {
     /// The right to store one.
     pub(crate) held: Option<Held>,
@@ -54,13 +54,14 @@ pub(crate) async fn lookup<T: Value>(entry: &Entry<T>) -> Result<Sought<T>> {
     Ok(sought)
 }
 
-/// Whatever is stored, the right to replace it.
+/// Under [`Mode::Refresh`]: the right to replace whatever is stored.
 async fn refresh<T: Value>(entry: &Entry<T>, raw: &RawEntry) -> Vacant {
     let late_tags = entry.has_late_tags(&NoRules);
     let held = if raw.is_own() { None } else { acquire_for_put(raw, late_tags).await };
     Vacant { held, on_refusal: OnRefusal::Unlink, reason: Some(MissReason::TooOld) }
 }
 
+/// Reads, then searches.
 async fn seek<T: Value>(entry: &Entry<T>, raw: &RawEntry) -> Result<Sought<T>> {
     let expected = entry.expected();
     let miss = match raw.look(expected).await?.decoded(|usable| entry.decode(usable)) {
@@ -71,7 +72,7 @@ async fn seek<T: Value>(entry: &Entry<T>, raw: &RawEntry) -> Result<Sought<T>> {
         Ok(Sought::Vacant(Vacant { held, on_refusal: OnRefusal::Leave, reason: Some(reason) }))
     };
     if raw.is_own() {
-        // It would wait for itself.
+        // G9: this task is loading or putting this very key, and would wait for itself.
         return vacant(None, miss.reason);
     }
     let mut search = Search::after(miss, raw, expected, entry.has_late_tags(&NoRules));

@@ -51,7 +51,8 @@ impl<T: Value> Entry<T> {
         let raw = self.updatable()?;
         let core = raw.core.clone();
         let queued = core.turns.queue(&raw.full);
-        // Only a courtesy: it spares repeated rounds. Whoever is first may never be polled again.
+        // Best effort. Waiting in line saves rounds, but the one in front may have been dropped, so the wait has an end
+        // and the update is right without it.
         let _turn = tokio::time::timeout(raw.wait(), queued.turn()).await;
         let capture = to_capture(raw, self.has_late_tags(&NoRules));
         let expected = self.stored();
@@ -62,7 +63,7 @@ impl<T: Value> Entry<T> {
                     let seen = usable.header.fill_id;
                     (self.decode(&usable), seen)
                 }
-                // What is expired or damaged may be no value to the store any more; then nothing was seen.
+                // An expired or damaged value may be none to the store: every second round claims to have seen nothing.
                 Looked::Miss(Miss { reason: MissReason::Expired | MissReason::Malformed, .. })
                     if round % 2 == 1 =>
                 {
@@ -78,7 +79,7 @@ impl<T: Value> Entry<T> {
                     "an update's value must be storable: its TTL or rules forbid it",
                 ));
             };
-            // Where one of the value's tags may have been evicted since, `current` may be what that was to remove.
+            // G1: one of the value's tags may have been evicted since, so `current` may be what that evict removed.
             let Some(stamps) = prepared.stamps(raw, &captured).await? else { continue };
             let (bytes, life) = prepared.assemble(raw, &stamps, Duration::ZERO);
             let length = bytes.len();
@@ -96,7 +97,7 @@ impl<T: Value> Entry<T> {
 }
 
 impl<T: Value> Entry<T> {
-    /// The raw of an operation that makes no sense without a cache.
+    /// The raw entry, for an operation that makes no sense without a cache.
     pub(crate) fn updatable(&self) -> Result<&RawEntry> {
         if self.core().settings.disabled {
             return Err(Error::new(ErrorKind::Disabled, "the cache is disabled: there is nothing to update"));
@@ -104,7 +105,7 @@ impl<T: Value> Entry<T> {
         self.raw()
     }
 
-    /// What is stored, however old: what a mode does not let a reader see must not be lost either.
+    /// Takes what is stored, however old: an update must not lose a value that `Mode::MaxAge` hides from readers.
     pub(crate) fn stored(&self) -> Expected {
         Expected { max_age: None, ..self.expected() }
     }
@@ -118,7 +119,7 @@ impl RawEntry {
         capture: &[VersionKey],
     ) -> Result<(Looked, Vec<Version>)> {
         self.settle().await?;
-        // Before the value is read, as before a load.
+        // G1: before the value is read, as before a load.
         let mut captured = self.capture_now(capture).await?;
         let read = self.timed(self.core.store.read(&self.full, &self.tags)).await?;
         let looked = self.found(read.entry, &read.versions, expected).await?;
@@ -131,7 +132,7 @@ impl RawEntry {
                     *captured = now;
                 }
             }
-            // What is made of nothing is not older than versions from after the look.
+            // A value made from nothing cannot be outdated by evicts from before now.
             Looked::Miss(_) if moved => captured = self.capture_now(capture).await?,
             Looked::Usable(_) | Looked::Miss(_) => {}
         }
@@ -139,7 +140,7 @@ impl RawEntry {
     }
 }
 
-/// Counts that others were faster in every round.
+/// The error where others were faster in every round; counted.
 pub(crate) fn contention(raw: &RawEntry) -> Error {
     let error = Error::new(ErrorKind::Contention, "others changed the entry each time");
     raw.failed(&error);

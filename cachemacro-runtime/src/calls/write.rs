@@ -19,7 +19,7 @@ use crate::observe::stats::Counters;
 use crate::policy::outcome::Outcome;
 use crate::policy::site::Site;
 
-/// When the evicts of one attribute happen, besides after success.
+/// When the evicts of one attribute are sent, besides after success.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct When {
     /// Before the body too, and after it whatever became of it.
@@ -33,11 +33,11 @@ pub(crate) struct Effects<'a, R, O: Outcome<R>> {
     pub(crate) outcome: O,
     pub(crate) puts: Vec<Put<'a, O::Value>>,
     pub(crate) evicts: Vec<Group>,
-    /// Hands a failed evict to the caller.
+    /// Makes the caller's error of a failed evict (`on_evict_error = "return"`).
     pub(crate) on_failed: Option<fn(Error) -> R>,
 }
 
-/// Encodes what the body returned, `None` being a `None`.
+/// Encodes the value that the body returned; `None`: it returned a `None`.
 pub(crate) type Prepare<'a, V> = Box<dyn Fn(Option<&V>) -> Option<Prepared> + Send + 'a>;
 
 /// A value to write through.
@@ -54,7 +54,7 @@ pub(crate) struct Group {
     pub(crate) when: When,
     /// In the attribute's own cache.
     pub(crate) own: Evict,
-    /// In other caches, which entries are of.
+    /// In the caches of entries that belong to others.
     pub(crate) others: Vec<Evict>,
 }
 
@@ -63,7 +63,7 @@ impl Group {
         std::iter::once(&self.own).chain(&self.others)
     }
 
-    /// What is evicted from `cache`.
+    /// The evicts that go to this cache.
     pub(crate) fn within(&mut self, core: &Arc<Core>, site: Option<&'static Site>) -> &mut Evict {
         let same = |evict: &Evict| evict.core().id == core.id;
         if same(&self.own) {
@@ -77,14 +77,14 @@ impl Group {
     }
 }
 
-/// No evicts yet, which are to count for this site too.
+/// An empty set of evicts, counted for this site.
 pub(crate) fn evict_at(site: Option<&'static Site>, core: Arc<Core>) -> Evict {
     let counters = site.map(|site| core.site_counters(site));
     Evict::new(core).counted(counters)
 }
 
 impl<R, O: Outcome<R>> Effects<'_, R, O> {
-    /// What must go whatever becomes of the body, in case it wrote before it was dropped or panicked.
+    /// A guard with all that the body may have outdated, in case it wrote before it was dropped or panicked.
     fn guard(&self) -> Guard {
         let puts = self.puts.iter().map(|put| {
             let counters = put.raw.site.as_ref().map(|(_, counters)| counters.clone());
@@ -96,7 +96,7 @@ impl<R, O: Outcome<R>> Effects<'_, R, O> {
     }
 }
 
-/// Evicts from its destructor, unless told that the evicts were done.
+/// Evicts when it is dropped, unless it was disarmed.
 struct Guard(Vec<(Arc<Core>, Removals, Option<Arc<Counters>>)>);
 
 impl Guard {

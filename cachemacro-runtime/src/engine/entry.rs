@@ -51,7 +51,7 @@ pub struct Entry<T> {
     pub(crate) late_tags: bool,
 }
 
-/// The arguments cannot be a key.
+/// Why the arguments cannot be a key, and the site that errors count for.
 #[derive(Debug, Clone)]
 pub(crate) struct NoKey {
     error: Error,
@@ -108,12 +108,12 @@ impl<T: Value> Entry<T> {
         }
     }
 
-    /// The raw of what only needs the key.
+    /// The raw entry, for what needs the key alone and not the tags.
     pub(crate) fn keyed(&self) -> Result<&RawEntry> {
         self.raw.as_ref().map_err(|no_key| no_key.error.clone())
     }
 
-    /// Counts that there is no raw.
+    /// Counts an error of the entry, also where it has no key.
     pub(crate) fn failed(&self, error: &Error) {
         self.core.failed_at(self.counters().as_deref(), error);
     }
@@ -126,7 +126,7 @@ impl<T: Value> Entry<T> {
         }
     }
 
-    /// The raw, unless caching is off for this call.
+    /// The raw entry, unless caching is off for this call or key or tags could not be built, which is counted.
     pub(crate) fn active(&self) -> Option<&RawEntry> {
         if self.core.is_bypassed() {
             return None;
@@ -151,8 +151,8 @@ impl<T: Value> Entry<T> {
         self.codec.unwrap_or_else(|| CodecFor::builtin(self.core.settings.codec))
     }
 
-    /// The part of the value's type that no change of shape can be seen in, unless `version` says that its author
-    /// looks after it.
+    /// A part of the value's type whose changes the fingerprint cannot see; `None` where there is none, or a `version`
+    /// tells deploys apart.
     pub(crate) fn unseen(&self) -> Option<&'static str> {
         let looked_after = self.raw.as_ref().is_ok_and(|raw| raw.policy.version != 0);
         if looked_after { None } else { (self.schema)().unseen() }
@@ -202,12 +202,12 @@ impl<T: Value> Entry<T> {
     }
 }
 
-/// Why an entry is not stored under the wrong tag.
+/// The error of an entry one of whose tags could not be built: it is neither read nor stored.
 pub(crate) fn lacks_tag(failure: &KeyFailure) -> Error {
     Error::new(ErrorKind::Key, "one of the entry's tags could not be built").with_source(failure.clone())
 }
 
-/// Whether it says neither `None` nor `Err`.
+/// Whether a value is stored under this header, neither a `None` nor an `Err`.
 pub(crate) fn is_value(header: &Header) -> bool {
     !header.has(header::NONE) && !header.has(header::ERROR)
 }

@@ -80,7 +80,7 @@ impl Prepared {
         let tagged = !stamps.is_empty();
         let life = match self.ttl {
             Ttl::Never => self.ttl.life(tagged),
-            // Spread, but still not longer than tag versions live.
+            // Jitter must not make it longer than tag versions live.
             Ttl::For(ttl) => Ttl::For(core.spread(ttl, raw.policy.jitter)).life(tagged),
         };
         let now = core.store.now();
@@ -359,7 +359,7 @@ impl RawEntry {
         }
     }
 
-    /// These versions as of now.
+    /// Captures these versions now, creating those that are missing.
     pub(crate) async fn capture_now(&self, keys: &[VersionKey]) -> Result<Vec<Version>> {
         if keys.is_empty() {
             return Ok(Vec::new());

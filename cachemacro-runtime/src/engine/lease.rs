@@ -23,7 +23,7 @@ use crate::ground::clock::VERSION_LIFE;
 use crate::ground::error::{Error, ErrorKind};
 use crate::store::{Lease, LeaseKind, LeaseOutcome, LeaseRequest};
 
-/// What a lease is asked for.
+/// A lease to ask for.
 #[derive(Clone, Copy)]
 pub(crate) struct Wanted<'a> {
     pub(crate) key: &'a str,
@@ -32,10 +32,10 @@ pub(crate) struct Wanted<'a> {
     pub(crate) capture: &'a [VersionKey],
 }
 
-/// What became of it.
+/// What became of the request for a lease.
 pub(crate) enum Answer {
     Held(Held),
-    /// An entry, and the captured versions as a read would tell them.
+    /// Another value than the one that was seen: the entry's bytes, and the captured versions as a read would tell them.
     Found(bytes::Bytes, Vec<Option<Version>>),
     Busy(Duration),
     /// The store failed; counted already.
@@ -133,7 +133,8 @@ impl Held {
         Self { core: core.clone(), key: key.to_owned(), token: draw(), versions: Vec::new(), spent: false }
     }
 
-    /// The lease is not had; what the server may have granted all the same goes back.
+    /// The request failed. A lease that the server may have granted all the same is given back on drop, unless nothing
+    /// was sent.
     fn failed(&mut self, error: &Error) {
         self.spent = error.kind() == ErrorKind::Connect;
     }
@@ -159,7 +160,7 @@ impl Held {
         self.token
     }
 
-    /// The lease was used up by a fill, or is not to be given back.
+    /// Nothing is left to give back: a fill has used the lease up, or the entry goes with it.
     pub(crate) fn spend(mut self) {
         self.spent = true;
     }
@@ -225,7 +226,7 @@ impl Pauses {
         self.end.saturating_duration_since(tokio::time::Instant::now())
     }
 
-    /// The next pause is as long as theirs.
+    /// Makes the next pause as long as theirs.
     pub(crate) fn follow(&mut self, others: &Self) {
         self.next = others.next;
     }
@@ -275,7 +276,7 @@ impl Renewals {
         if tokio::time::Instant::now() >= self.next {
             self.pass();
             let leases: Vec<_> = leases.map(|held| (held.key.as_str(), held.token)).collect();
-            // What was lost is found out by the fill.
+            // A lease that was lost is noticed at the fill.
             let _ = renew_all(core, &leases).await;
         }
     }
@@ -309,7 +310,7 @@ async fn renew_all(core: &Arc<Core>, leases: &[(impl AsRef<str>, Token)]) -> Vec
     kept
 }
 
-/// Renews leases.
+/// Renews leases until a limit, or until none is held.
 struct Keeper {
     core: Arc<Core>,
     leases: Vec<(String, Token)>,

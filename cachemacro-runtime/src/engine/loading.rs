@@ -8,7 +8,7 @@ use std::sync::Arc;
 pub(crate) struct Loading(Option<Arc<LoadingKeys>>);
 
 struct LoadingKeys {
-    /// With the number of the cache; sorted.
+    /// Each with its cache's number; sorted.
     keys: Box<[(u64, Arc<str>)]>,
     outer: Loading,
 }

@@ -1,12 +1,13 @@
 //! An entry without its type: its keys, tags and options, and the cache it is in.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use crate::engine::core::Core;
 use crate::engine::flight::{Patience, Seat};
 use crate::engine::loading::Loading;
 use crate::engine::settings::DEFAULT_WAIT;
-use crate::format::stamps::VersionKey;
-use crate::format::stamps::all_any_keys;
-use crate::format::stamps::tag_keys;
+use crate::format::stamps::{VersionKey, all_any_keys, tag_keys};
 use crate::ground::error::{Error, Result};
 use crate::key::Key;
 use crate::key::failure::KeyFailure;
@@ -15,16 +16,13 @@ use crate::observe::event::Event;
 use crate::observe::stats::Counters;
 use crate::policy::mode::Mode;
 use crate::policy::site::Site;
-use crate::policy::ttl::Policy;
-use crate::policy::ttl::Ttl;
-use std::sync::Arc;
-use std::time::Duration;
+use crate::policy::ttl::{Policy, Ttl};
 
 /// An entry without its type.
 #[derive(Clone)]
 pub(crate) struct RawEntry {
     pub(crate) core: Arc<Core>,
-    /// The annotated function, if it is one, and its counters.
+    /// The annotated function that the entry comes from, and its counters; `None` for an entry made by hand.
     pub(crate) site: Option<(&'static Site, Arc<Counters>)>,
     pub(crate) key: Key,
     /// The key in the store.
@@ -82,7 +80,7 @@ impl RawEntry {
         self.core.failed_at(self.counters(), error);
     }
 
-    /// Awaits one operation of the store, timing it and counting its error, for the site too.
+    /// Awaits one operation of the store, timing it and counting its error for the site.
     pub(crate) async fn timed<T>(&self, operation: impl Future<Output = Result<T>>) -> Result<T> {
         self.core.timed_at(self.counters(), operation).await
     }
@@ -111,7 +109,8 @@ impl RawEntry {
         self.core.flights.join(&self.full, tags, late_tags, Mode::current().max_age())
     }
 
-    /// How long to wait for a load of this process: also where other processes' loads are not waited for.
+    /// How long to follow a load of this process. It is `wait`, or a default where `wait` is zero: that only says not to
+    /// wait for other processes.
     pub(crate) fn patience(&self) -> Patience {
         let waits = [self.wait(), self.core.settings.wait];
         let wait = waits.into_iter().find(|wait| !wait.is_zero()).unwrap_or(DEFAULT_WAIT);

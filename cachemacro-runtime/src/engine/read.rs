@@ -23,14 +23,14 @@ use crate::observe::reason::MissReason;
 /// How many stamps a look at the header alone brings along.
 const HEAD_STAMPS: usize = 16;
 
-/// What a reader can make use of.
+/// What a value must look like for the reader to use it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Expected {
     pub(crate) codec: u8,
     /// The codec of stored errors.
     pub(crate) error_codec: u8,
     pub(crate) schema: u64,
-    /// How long ago the value may have been stored.
+    /// How long ago the value may have been stored at most.
     pub(crate) max_age: Option<Duration>,
 }
 
@@ -121,7 +121,7 @@ impl RawEntry {
                 return Ok(None);
             }
             if read.length != header.total_len() {
-                // Cut off, or written anew meanwhile: a read of all of it tells.
+                // The entry is cut off, or was written anew between the two replies: a full read tells.
                 return Ok(match self.look(expected).await? {
                     Looked::Usable(usable) => Some(usable.header),
                     Looked::Miss(_) => None,
@@ -206,12 +206,12 @@ fn refused(header: &Header, key: &str, now: Timestamp, expected: Expected) -> Op
     if expected.max_age.is_some_and(|age| now.since(header.stored_at) > age) {
         return Some(MissReason::TooOld);
     }
-    // G8: from here on, whose bytes these are.
+    // G8: bytes of another key, codec or schema are not decoded.
     if header.key_hash != Key::header_hash(key) {
         return Some(MissReason::OtherKey);
     }
     if header.codec == header::DECIMAL {
-        // Its shape is always the same, and no fingerprint covers it.
+        // A number in decimal has no fingerprint, as its shape is always the same.
         return None;
     }
     if header.codec != if header.has(header::ERROR) { expected.error_codec } else { expected.codec } {

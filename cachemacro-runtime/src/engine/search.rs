@@ -2,7 +2,8 @@
 //! another process holds it, ask again.
 //!
 //! It follows a read that was a miss, and is one machine for every kind of call: [`Search::find`] drives one, with a
-//! flight's lead or without; a batch drives many and sends their requests together. Knows no types of values: whether a payload can be decoded is its caller's to say.
+//! flight's lead or without; a batch drives many and sends their requests together. Knows no types of values: whether a
+//! payload can be decoded is its caller's to say.
 
 use std::time::Duration;
 

@@ -12,7 +12,7 @@ use crate::ground::sync::lock;
 #[derive(Default)]
 pub(crate) struct Turns(Mutex<HashMap<Arc<str>, Queue>>);
 
-/// Those who update one key, one of whom has the turn.
+/// The updates of one key, one of which has the turn.
 #[derive(Default)]
 struct Queue {
     turn: Arc<tokio::sync::Mutex<()>>,
@@ -83,7 +83,7 @@ mod tests {
     fn a_queue_goes_though_one_who_left_has_not_let_go_of_it_yet() {
         let (turns, key) = (Turns::default(), Arc::from("key"));
         let queued = turns.queue(&key);
-        // What the other of two who leave at once holds while its fields are dropped.
+        // Of two who leave at once, one still holds this while its fields are dropped.
         let _held = queued.turn.clone();
         drop(queued);
         assert_eq!(keys(&turns), 0);

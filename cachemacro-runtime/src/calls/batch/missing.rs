@@ -21,22 +21,23 @@ pub(super) struct Missing<K, T> {
     pub(super) id: K,
     pub(super) entry: Entry<T>,
     pub(super) state: State,
-    /// This call is to find a value for the other callers in this process too. Dropped after the lease.
+    /// This call leads the flight of the entry: it finds a value for the other callers in this process too. Dropped after
+    /// the lease.
     pub(super) lead: Option<Lead>,
     /// What another caller shared could not be taken, so it has joined a second flight.
     pub(super) joined_again: bool,
 }
 
 pub(super) enum State {
-    /// This call is to load it, and not to store it.
+    /// This call loads it, and does not store it.
     Unstored,
-    /// This call is to ask for the lease.
+    /// This call asks for the lease next.
     Ask(Search),
-    /// Another process is loading it, whose lease remains so long.
+    /// Another process is loading it, and its lease lapses after this time.
     Busy(Search, Duration),
-    /// This call is to load it and store it.
+    /// This call loads and stores it.
     Held(Held),
-    /// This call is to load it whatever is there, and to store it like a put.
+    /// This call loads it whatever is stored, and stores it like a put.
     Refresh(Option<Held>),
 }
 
@@ -80,13 +81,13 @@ impl<K, T: Value> Missing<K, T> {
         }
     }
 
-    /// The search that waits for the process which holds the lease, and how long that lease remains.
+    /// Where another process holds the lease: the search that waits for it, and when the lease lapses.
     pub(super) fn waiting(&mut self) -> Option<(&RawEntry, &mut Search, Duration)> {
         let State::Busy(search, remaining) = &mut self.state else { return None };
         Some((self.entry.raw().ok()?, search, *remaining))
     }
 
-    /// It has waited: asks again, unless the wait is over.
+    /// After a pause: asks again, unless the wait is over.
     pub(super) fn waited(&mut self) {
         if let State::Busy(search, _) = std::mem::replace(&mut self.state, State::Unstored)
             && !search.is_over()

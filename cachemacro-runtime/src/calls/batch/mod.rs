@@ -97,7 +97,7 @@ where
 struct Batch<'a, K, T> {
     core: &'a Arc<Core>,
     missing: Vec<Missing<K, T>>,
-    /// Those that other callers in this process lead, from now on.
+    /// Ids whose flights other callers in this process lead.
     follows: Vec<(Missing<K, T>, Follow)>,
     values: HashMap<K, T>,
 }
@@ -124,14 +124,14 @@ impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
         taken
     }
 
-    /// Nothing is read. What is there stays until it is replaced.
+    /// Under [`Mode::Refresh`] nothing is read; what is stored stays until it is replaced.
     async fn refresh(&mut self) {
         let core = self.core;
         let mut wanted = self.take(|missing| missing.within(core).is_some());
         for missing in &wanted {
             missing.record(Event::Miss(MissReason::TooOld));
         }
-        // This task is loading or putting this very key: it would come between.
+        // This task is loading or putting this very key, and storing would come between.
         self.missing.extend(wanted.extract_if(.., |missing| missing.is_own()));
         for missing in &mut wanted {
             missing.state = State::Refresh(None);
@@ -228,7 +228,7 @@ impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
         self.missing.push(missing);
     }
 
-    /// Asks for one lease each for what was looked for and not found.
+    /// Asks for a lease for each id that was read and not found.
     async fn ask(&mut self) {
         let wanted = self.take(|missing| matches!(missing.state, State::Ask(_)));
         let asked = ask_all(self.core, wanted).await;

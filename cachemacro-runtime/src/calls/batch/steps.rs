@@ -1,6 +1,5 @@
-//! What goes on beside each other in one batch: asking for leases, waiting for other processes, loading.
+//! The steps of a batch, several of which run at a time: asking for leases, waiting for other processes, loading.
 
-use crate::engine::core::Core;
 use std::collections::HashMap;
 use std::future::Future;
 use std::hash::Hash;
@@ -9,11 +8,11 @@ use std::time::Instant;
 
 use super::missing::{Missing, Row, State};
 use crate::engine::chunks::{MOST_TAGS, chunks};
+use crate::engine::core::Core;
 use crate::engine::evict::log_failed;
 use crate::engine::fill::{Filling, OnRefusal, Putting, fill_all, finish_puts};
 use crate::engine::flight::{Landed, Lead};
-use crate::engine::lease;
-use crate::engine::lease::{Answer, Held, Renewals, Wanted};
+use crate::engine::lease::{self, Answer, Held, Renewals, Wanted};
 use crate::engine::loading::Loading;
 use crate::engine::raw::{RawEntry, to_capture};
 use crate::engine::search::Search;
@@ -22,7 +21,7 @@ use crate::observe::stats::Counters;
 use crate::policy::outcome::Value;
 use crate::policy::rules::NoRules;
 
-/// What goes on beside the other things of one call.
+/// A step of some ids, which other ids do not wait for.
 pub(super) enum Step<K, T, F> {
     /// Asks for a lease each.
     Ask(Vec<Missing<K, T>>),
@@ -31,7 +30,7 @@ pub(super) enum Step<K, T, F> {
     Load(Vec<Missing<K, T>>, F),
 }
 
-/// What became of a step: ids that got further, and values.
+/// What came of a step: ids that have no value yet, and values.
 pub(super) struct Done<K, T> {
     pub(super) missing: Vec<Missing<K, T>>,
     pub(super) values: HashMap<K, T>,
@@ -43,7 +42,7 @@ impl<K: Eq + Hash, T> Done<K, T> {
     }
 }
 
-/// Takes a step. The larger ones are boxed: their size is not paid for by those who wait.
+/// Takes a step. The larger ones are boxed, so that a step that waits stays small.
 pub(super) async fn step<K, T, E, F>(core: &Arc<Core>, step: Step<K, T, F>) -> Result<Done<K, T>, E>
 where
     K: Eq + Hash,
