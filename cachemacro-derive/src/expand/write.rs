@@ -30,7 +30,7 @@ use crate::model::{EntryParts, Put, PutTarget, Tag, Value, Write, WriteAttr, Wri
 use crate::syntax::item::{Item, pointing_at};
 use crate::values::{self, Place, reference};
 
-/// The function.
+/// The function with its body run between what it puts and what it evicts.
 pub(crate) fn writing(model: &Writing, item: &Item) -> TokenStream {
     let writer = Writer {
         expander: Expander::new(item, &model.facade),

@@ -13,7 +13,7 @@ use crate::key::Key;
 use crate::policy::outcome::Value;
 
 impl Removals {
-    /// Nothing yet.
+    /// No evicts yet.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;

@@ -80,9 +80,9 @@ pub struct Header {
     pub codec: u8,
     /// Names this value.
     pub fill_id: FillId,
-    /// Who may fill; zero: nobody.
+    /// The lease holder's token, the only one whose fill is accepted; 0: no lease.
     pub token: Token,
-    /// Until when.
+    /// When the lease lapses, by the server's clock.
     pub lease_deadline: Timestamp,
     /// Hash of the entry's key.
     pub key_hash: u64,
@@ -104,7 +104,7 @@ pub struct Header {
     pub load_millis: u32,
     /// How many bytes follow the stamps.
     pub payload: u32,
-    /// See the module.
+    /// XXH3 of all other fields but the lease's, of stamps and payload; 0 for decimal entries.
     pub checksum: u64,
 }
 

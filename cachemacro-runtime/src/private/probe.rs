@@ -92,14 +92,14 @@ probed! {
 /// An inherent method of the same name is tried before this trait; this trait on a reference comes last, and
 /// requires what is not there, which is how the user learns of it.
 pub trait Kind: Sized {
-    /// How.
+    /// The `Outcome` that caches this shape.
     type Kind;
     /// What must be fit to be cached.
     type Inside;
     /// Whether an error hides inside an option.
     type Nesting;
 
-    /// How.
+    /// The `Outcome` that caches this shape.
     fn kind(self) -> Self::Kind
     where
         Self::Nesting: NotNested,
@@ -165,7 +165,7 @@ impl<T: Value, E: Any + Clone + Send + Sync> ResOptShape<T, E> {
 
 /// How a value of a shape is cached where errors are stored too (`cache_err`); otherwise as [`Kind`].
 pub trait StoringKind: Sized {
-    /// How.
+    /// The `Outcome` that caches this shape.
     type Kind;
     /// What must be fit to be cached.
     type Inside;
@@ -174,7 +174,7 @@ pub trait StoringKind: Sized {
     /// Whether there is an error at all.
     type Returns;
 
-    /// How.
+    /// The `Outcome` that caches this shape.
     fn storing_kind(self) -> Self::Kind
     where
         Self::Returns: ReturnsErr,
@@ -190,7 +190,7 @@ impl ReturnsErr for Returning {}
 
 /// The same where `cache_err` is a default: a return type without errors is cached as [`Kind`] says.
 pub trait DefaultStoringKind: Sized {
-    /// How.
+    /// The `Outcome` that caches this shape.
     type Kind;
     /// What must be fit to be cached.
     type Inside;
@@ -199,7 +199,7 @@ pub trait DefaultStoringKind: Sized {
     /// Whether what is returned is more than an error inside an option.
     type Returns;
 
-    /// How.
+    /// The `Outcome` that caches this shape.
     fn storing_kind(self) -> Self::Kind
     where
         Self::Returns: ReturnsErr,
