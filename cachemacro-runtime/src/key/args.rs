@@ -41,34 +41,34 @@ impl ser::Error for Unkeyable {
 
 /// One argument among several: a tuple is one part.
 pub(super) fn write_arg<T: Serialize + ?Sized>(out: &mut String, value: &T) -> Result<(), Unkeyable> {
-    value.serialize(Writer { out, place: Place { known: Known::of::<T>(), ..Place::ARGUMENT } })
+    value.serialize(Writer { out, place: Place { of: TypeName::of::<T>(), ..Place::ARGUMENT } })
 }
 
 /// A whole key: a tuple is as many parts as it has elements.
 pub(super) fn write_key<T: Serialize + ?Sized>(out: &mut String, value: &T) -> Result<(), Unkeyable> {
-    value.serialize(Writer { out, place: Place { known: Known::of::<T>(), top: true, ..Place::ARGUMENT } })
+    value.serialize(Writer { out, place: Place { of: TypeName::of::<T>(), top: true, ..Place::ARGUMENT } })
 }
 
-/// What the name of a value's type tells, and serde does not.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Known {
-    /// It is text whatever its value, so that no value of it could be confused with a number.
-    Text,
-    /// Its elements come in an order that says nothing: equal sets are equal keys.
-    Set,
-    Nothing,
-}
+/// The name of a value's type, which tells what serde does not. It is looked at only where that matters.
+#[derive(Clone, Copy)]
+struct TypeName(&'static str);
 
-impl Known {
+impl TypeName {
+    /// The type of names that are written by themselves, such as a field's.
+    const TEXT: Self = Self("str");
+
     fn of<T: ?Sized>() -> Self {
-        let name = std::any::type_name::<T>();
-        if names_text(name) {
-            Known::Text
-        } else if names_set(name) {
-            Known::Set
-        } else {
-            Known::Nothing
-        }
+        Self(std::any::type_name::<T>())
+    }
+
+    /// Whether it is text whatever its value, so that no value of it could be confused with a number.
+    fn is_text(self) -> bool {
+        names_text(self.0)
+    }
+
+    /// Whether its elements come in an order that says nothing: equal sets are equal keys.
+    fn is_set(self) -> bool {
+        names_set(self.0)
     }
 }
 
@@ -105,12 +105,11 @@ struct Place {
     nested: bool,
     /// Right inside `Some`.
     optional: bool,
-    /// What the type's name says.
-    known: Known,
+    of: TypeName,
 }
 
 impl Place {
-    const ARGUMENT: Place = Place { top: false, nested: false, optional: false, known: Known::Nothing };
+    const ARGUMENT: Place = Place { top: false, nested: false, optional: false, of: TypeName("") };
     const NESTED: Place = Place { nested: true, ..Place::ARGUMENT };
     /// An element of a tuple at the top.
     const PART: Place = Place::ARGUMENT;
@@ -125,7 +124,7 @@ type Done = Result<(), Unkeyable>;
 
 impl Writer<'_> {
     fn is_text(&self) -> bool {
-        self.place.known == Known::Text
+        self.place.of.is_text()
     }
 
     fn print(self, value: impl Display) {
@@ -157,7 +156,7 @@ impl Writer<'_> {
 
     fn variant(&mut self, name: &str) {
         self.out.push('.');
-        Writer { out: self.out, place: Place { known: Known::Text, ..Place::NESTED } }.text(name);
+        Writer { out: self.out, place: Place { of: TypeName::TEXT, ..Place::NESTED } }.text(name);
     }
 }
 
@@ -231,7 +230,7 @@ impl<'a> ser::Serializer for Writer<'a> {
         if self.place.optional {
             self.out.push_str("%S");
         }
-        let place = Place { optional: true, top: false, known: Known::of::<T>(), ..self.place };
+        let place = Place { optional: true, top: false, of: TypeName::of::<T>(), ..self.place };
         value.serialize(Writer { out: self.out, place })
     }
 
@@ -251,7 +250,7 @@ impl<'a> ser::Serializer for Writer<'a> {
     }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _name: &'static str, value: &T) -> Done {
-        value.serialize(Writer { out: self.out, place: Place { known: Known::of::<T>(), ..self.place } })
+        value.serialize(Writer { out: self.out, place: Place { of: TypeName::of::<T>(), ..self.place } })
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -264,13 +263,13 @@ impl<'a> ser::Serializer for Writer<'a> {
         self.variant(variant);
         self.out.push('(');
         value
-            .serialize(Writer { out: self.out, place: Place { known: Known::of::<T>(), ..Place::NESTED } })?;
+            .serialize(Writer { out: self.out, place: Place { of: TypeName::of::<T>(), ..Place::NESTED } })?;
         self.out.push(')');
         Ok(())
     }
 
     fn serialize_seq(self, _len: Option<usize>) -> Result<List<'a>, Unkeyable> {
-        let sorted = (self.place.known == Known::Set).then(Vec::new);
+        let sorted = self.place.of.is_set().then(Vec::new);
         Ok(List { sorted, ..List::open(self.out, "[", "]") })
     }
 
@@ -338,7 +337,7 @@ impl<'a> List<'a> {
     fn element<T: Serialize + ?Sized>(&mut self, name: Option<&'static str>, value: &T) -> Done {
         if let Some(sorted) = &mut self.sorted {
             let mut element = String::new();
-            let place = Place { known: Known::of::<T>(), ..self.place };
+            let place = Place { of: TypeName::of::<T>(), ..self.place };
             value.serialize(Writer { out: &mut element, place })?;
             sorted.push(element);
             return Ok(());
@@ -347,10 +346,10 @@ impl<'a> List<'a> {
             self.out.push(self.separator);
         }
         if let Some(name) = name {
-            Writer { out: self.out, place: Place { known: Known::Text, ..Place::NESTED } }.text(name);
+            Writer { out: self.out, place: Place { of: TypeName::TEXT, ..Place::NESTED } }.text(name);
             self.out.push('=');
         }
-        value.serialize(Writer { out: self.out, place: Place { known: Known::of::<T>(), ..self.place } })
+        value.serialize(Writer { out: self.out, place: Place { of: TypeName::of::<T>(), ..self.place } })
     }
 
     fn close(self) {
@@ -416,7 +415,7 @@ impl ser::SerializeMap for Map<'_> {
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Done {
         let mut text = String::new();
-        key.serialize(Writer { out: &mut text, place: Place { known: Known::of::<T>(), ..Place::NESTED } })?;
+        key.serialize(Writer { out: &mut text, place: Place { of: TypeName::of::<T>(), ..Place::NESTED } })?;
         text.push('=');
         self.key = Some(text);
         Ok(())
@@ -426,7 +425,7 @@ impl ser::SerializeMap for Map<'_> {
         let mut entry = self.key.take().ok_or(Unkeyable("a map's value came before its key"))?;
         value.serialize(Writer {
             out: &mut entry,
-            place: Place { known: Known::of::<T>(), ..Place::NESTED },
+            place: Place { of: TypeName::of::<T>(), ..Place::NESTED },
         })?;
         self.entries.push(entry);
         Ok(())
