@@ -38,7 +38,7 @@ pub struct Evict {
     removals: Removals,
     /// A key or tag could not be built.
     failed: bool,
-    /// The site that the evicts are counted for, besides the cache.
+    /// The site that the evicts are counted at; `None`: at no site.
     site: Option<Arc<Counters>>,
 }
 
@@ -83,7 +83,7 @@ impl Evict {
         self.removals.add_all(removals);
     }
 
-    /// Counts for this site too.
+    /// The same, counted at this site.
     pub(crate) fn counted(self, site: Option<Arc<Counters>>) -> Self {
         Self { site, ..self }
     }
@@ -172,7 +172,7 @@ impl Core {
         }
     }
 
-    /// Removes what `removals` names, counting for a site too, and tells how many entries went; where the task collects
+    /// Removes what `removals` names, counting at a site, and tells how many entries went; where the task collects
     /// evicts, adds them to those and tells 0. Tries all, returns the first error.
     pub(crate) async fn evict(&self, removals: &Removals, site: Option<&Counters>) -> Result<u64> {
         if self.collects(removals) {
@@ -223,9 +223,7 @@ impl Core {
         }
         // G1: also where the store failed, so that no later caller takes what was loaded before.
         self.detach(targets);
-        if removed > 0 {
-            self.record_at(site, Event::Evict(removed));
-        }
+        self.removed(site, removed);
         match failed {
             None => Ok(removed),
             Some(error) => {
@@ -243,14 +241,18 @@ impl Core {
             return false;
         }
         let Some(existed) = self.store.evict_now(&targets.keys, &targets.tags) else { return false };
-        let (tags, removed) = (targets.tags.len() as u64, how_many(&existed));
-        if tags > 0 {
-            self.record_at(site, Event::TagEvict(tags));
+        if !targets.tags.is_empty() {
+            self.record_at(site, Event::TagEvict(targets.tags.len() as u64));
         }
-        if removed > 0 {
-            self.record_at(site, Event::Evict(removed));
-        }
+        self.removed(site, how_many(&existed));
         true
+    }
+
+    /// Counts entries that are gone, if any.
+    fn removed(&self, site: Option<&Counters>, entries: u64) {
+        if entries > 0 {
+            self.record_at(site, Event::Evict(entries));
+        }
     }
 
     /// G1: callers from now on join no flight that these evicts concern.

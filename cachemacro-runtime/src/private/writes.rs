@@ -42,7 +42,7 @@ impl<'a, R, O: Outcome<R>> Writes<'a, R, O> {
         Self { effects, current: 0, site: None }
     }
 
-    /// Evicts count for this site too. Puts, and what they evict instead, count for that of their entry.
+    /// Evicts count at this site. Puts, and what they evict instead, count for that of their entry.
     pub fn at(mut self, site: &'static Site) -> Self {
         self.site = Some(site);
         self

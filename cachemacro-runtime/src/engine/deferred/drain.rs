@@ -78,7 +78,7 @@ impl Core {
 }
 
 impl Core {
-    /// Evicts from a destructor, counting for a site too; where the task collects evicts, adds to those.
+    /// Evicts from a destructor, counting at a site; where the task collects evicts, adds to those.
     pub(crate) fn evict_later(self: &Arc<Self>, removals: &Removals, site: Option<Arc<Counters>>) {
         if self.collects(removals) {
             return;
