@@ -40,7 +40,7 @@ async fn main() -> cachemacro::Result<()> {
     // Users that an earlier run of this program left in Redis are gone from here on.
     cache.evict_tags(["users"]).await?;
 
-    println!("The cache is in {}.\n", cache.health().await?.store.kind);
+    println!("The cache is in {}.\n", cache.health().await?.store.name);
     println!("{:<26}{:<16}{:>7}{:>6}{:>8}", "", "user 1", "queries", "hits", "misses");
 
     report("first call: a miss", get_user(1).await, &cache);

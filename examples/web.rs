@@ -53,7 +53,7 @@ async fn put(
 /// `GET /health`: for the orchestrator that asks. A store that is down makes calls slower and breaks none, so decide
 /// whether that is a reason to restart.
 async fn health(State(cache): State<Cache>) -> Result<&'static str, StatusCode> {
-    cache.health().await.map(|health| health.store.kind).map_err(|_| StatusCode::SERVICE_UNAVAILABLE)
+    cache.health().await.map(|health| health.store.name).map_err(|_| StatusCode::SERVICE_UNAVAILABLE)
 }
 
 /// `GET /stats`

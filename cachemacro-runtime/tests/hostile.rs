@@ -9,6 +9,7 @@ use std::hint::black_box;
 
 use cachemacro_runtime::codec::CodecFor;
 use cachemacro_runtime::header::{Header, Parts, Stamp, assemble, read_stamps};
+use cachemacro_runtime::store::{FillId, Version};
 use cachemacro_runtime::{BuiltinCodec, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -113,13 +114,10 @@ impl Random {
 }
 
 fn header(random: &mut Random, codec: u8) -> Header {
-    Header {
-        flags: random.byte(),
-        codec,
-        fill_id: random.next(),
-        gone_at: Timestamp(random.next()),
-        ..Header::default()
-    }
+    let flags = random.byte();
+    let fill_id = FillId::new(random.next());
+    let gone_at = Timestamp(random.next());
+    Header::new().with_flags(flags).with_codec(codec).with_fill_id(fill_id).with_gone_at(gone_at)
 }
 
 /// Decodes, and says how many bytes that allocated, one after the other.
@@ -148,7 +146,7 @@ fn a_million_hostile_entries_cost_no_panic_and_no_memory() {
         let mut entry = Vec::new();
         for round in 0..per_codec {
             let seed = &seeds[random.below(seeds.len())];
-            let stamps = vec![Stamp { tag: random.next(), version: random.next() }; random.below(3)];
+            let stamps = vec![Stamp::new(random.next(), Version::new(random.next())); random.below(3)];
             match round % 4 {
                 // Hostile from the first byte.
                 0 => {

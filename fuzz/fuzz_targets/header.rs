@@ -24,7 +24,7 @@ fuzz_target!(|bytes: &[u8]| {
 
     // A checksum is hard to guess, so try the same bytes as stamps and payload of an intact entry too.
     let stamps: Vec<Stamp> = read_stamps(bytes).take(3).collect();
-    let entry = assemble(Header { flags: 0, codec: 1, ..Header::default() }, &stamps, bytes);
+    let entry = assemble(Header::new().with_codec(1), &stamps, bytes);
     let parts = Parts::parse(&entry).expect("just assembled");
     assert_eq!((parts.stamps().collect::<Vec<_>>(), parts.payload), (stamps, bytes));
 });

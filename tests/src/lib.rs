@@ -1,10 +1,8 @@
-//! What the integration tests share: real servers, a proxy that injects faults, worker processes, waiting, and
-//! the suite that every store passes.
+//! What the integration tests share: real servers, a proxy that injects faults, worker processes, and waiting.
 //!
 //! Nothing here sleeps for luck: a test states a condition and a deadline ([`wait_until`]).
 
 pub mod attributes;
-pub mod conformance;
 pub mod dice;
 pub mod halt;
 pub mod log;
@@ -15,6 +13,7 @@ pub mod proxy;
 pub mod rig;
 pub mod schedule;
 pub mod server;
+pub mod single;
 pub mod strict;
 pub mod unfenced;
 pub mod wait;
@@ -27,6 +26,7 @@ pub use programs::{Program, without_settings};
 pub use proxy::FaultProxy;
 pub use rig::{LONG, Process, Rig};
 pub use server::RedisServer;
+pub use single::Single;
 pub use wait::{DEADLINE, namespace, wait_for, wait_until};
 pub use worker::Worker;
 
@@ -53,6 +53,8 @@ mod guide {
     mod configuration {}
     #[doc = include_str!("../../docs/operations.md")]
     mod operations {}
+    #[doc = include_str!("../../docs/stores.md")]
+    mod stores {}
     #[doc = include_str!("../../docs/codecs.md")]
     mod codecs {}
     #[doc = include_str!("../../docs/consistency.md")]

@@ -12,6 +12,7 @@ use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
 use cachemacro_runtime::{Cache, CacheBuilder, Clock};
 
 use crate::server::RedisServer;
+use crate::single::Single;
 use crate::wait::namespace;
 
 /// Longer than any test takes: where a test is not about a deadline, none may end first on a busy machine.
@@ -107,7 +108,7 @@ impl Rig {
     /// # Panics
     /// Where the store does not answer, or the key holds no string.
     pub async fn raw(&self, key: &str) -> Option<Bytes> {
-        self.store().read(&format!("{}:{key}", self.namespace), &[]).await.expect("the store answers").entry
+        self.store().entry(&format!("{}:{key}", self.namespace)).await.expect("the store answers")
     }
 
     /// Puts bytes under a key of this namespace, as a foreign client could.

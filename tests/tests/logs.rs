@@ -10,14 +10,13 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use cachemacro::__private::{Plain, When, Writes, write};
-use cachemacro::store::Store;
 use cachemacro::store::faults::Op;
 use cachemacro::store::redis::{RedisConfig, RedisStore};
 use cachemacro::{Cache, Entry, ErrorKind, Mode, cache_evict, cache_put, cached};
 use cachemacro_tests::halt::Point::{self, After, Before};
 use cachemacro_tests::halt::{Halted, Stops, Table, ended};
 use cachemacro_tests::log::Line;
-use cachemacro_tests::{DEADLINE, Log, Process, RedisServer, Rig, namespace, wait_until};
+use cachemacro_tests::{DEADLINE, Log, Process, RedisServer, Rig, Single, namespace, wait_until};
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 use tracing::field::{Field, Visit};
@@ -311,7 +310,7 @@ impl Subscriber for Nosy {
         if !self.busy.swap(true, Ordering::SeqCst) {
             // One read for each shared connection.
             for _ in 0..2 {
-                let _ = self.store.read("k", &[]).now_or_never();
+                let _ = self.store.entry("k").now_or_never();
             }
             let _ = self.store.changed("k", DEADLINE).now_or_never();
             self.busy.store(false, Ordering::SeqCst);
@@ -336,7 +335,7 @@ fn a_subscriber_may_use_the_store_that_logs() {
         tracing::subscriber::with_default(nosy, || {
             runtime.expect("a runtime can be built").block_on(async {
                 loop {
-                    let _ = store.read("k", &[]).await;
+                    let _ = store.entry("k").await;
                     store.changed("k", Duration::from_millis(5)).await;
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }

@@ -17,7 +17,7 @@ use crate::key::Key;
 use crate::observe::stats::CacheStats;
 use crate::observe::warning::Warning;
 use crate::policy::outcome::Value;
-use crate::store::{Store, StoreHealth};
+use crate::store::{AnyStore, StoreHealth};
 
 /// A cache: a store with everything around it. Cheap to clone; clones are the same cache.
 ///
@@ -49,7 +49,7 @@ struct Shared {
 impl fmt::Debug for Cache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cache")
-            .field("store", &self.core().store.kind())
+            .field("store", &self.core().store.about().name)
             .field("namespace", &self.core().settings.namespace)
             .field("disabled", &self.core().settings.disabled)
             .field("flights", &self.core().flights)
@@ -83,12 +83,12 @@ pub struct Health {
 }
 
 impl Cache {
-    pub(crate) fn with_store(store: Arc<dyn Store>, settings: Settings) -> Self {
+    pub(crate) fn with_store(store: AnyStore, settings: Settings) -> Self {
         let core = Arc::new(Core::new(store, settings));
         if core.lacks_namespace() {
             tracing::warn!("{}", Warning::NoNamespace);
         }
-        tracing::info!(store = core.store.kind(), disabled = core.settings.disabled, "cache made");
+        tracing::info!(store = core.store.about().name, disabled = core.settings.disabled, "cache made");
         Self { shared: Arc::new(Shared { core, events: Events::default() }) }
     }
 
@@ -207,7 +207,7 @@ impl Cache {
         let core = self.core();
         let namespace = core.namespace();
         let prefixes = if namespace.is_empty() {
-            if core.store.kind() != "memory" {
+            if core.store.about().shared {
                 return Err(Error::new(ErrorKind::Config, "`clear` needs a namespace on a shared store"));
             }
             vec![String::new()]
@@ -285,7 +285,7 @@ impl Cache {
     /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// let health = cachemacro::Cache::memory().health().await?;
-    /// assert_eq!((health.store.kind, health.store.server), ("memory", None));
+    /// assert_eq!((health.store.name, health.store.server), ("memory", None));
     /// # Ok(())
     /// # }
     /// ```

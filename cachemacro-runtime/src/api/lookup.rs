@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::api::entry::Meta;
 use crate::calls::lookup::{Sought, Vacant, lookup};
 use crate::engine::entry::Entry;
-use crate::engine::fill::{Check, OnRefusal};
+use crate::engine::fill::Check;
 use crate::engine::lease::{Background, Held};
 use crate::engine::prepare::Prepared;
 use crate::engine::read::Found;
@@ -18,6 +18,7 @@ use crate::observe::reason::MissReason;
 use crate::policy::outcome::Value;
 use crate::policy::rules::{NoCallRules, NoRules};
 use crate::policy::ttl::Ttl;
+use crate::store::OnRefusal;
 
 /// What [`Entry::lookup`] found.
 ///

@@ -11,7 +11,7 @@ use crate::engine::raw::RawEntry;
 use crate::engine::read::Looked;
 use crate::format::header;
 use crate::format::header::{FIXED, Header, MAX_STAMPS, STAMP, Stamp};
-use crate::format::ids::draw;
+use crate::format::ids::FillId;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::key::Key;
 use crate::observe::event::Event;
@@ -66,7 +66,8 @@ impl Entry<i64> {
                 Some((stamps, false)) => OtherStamps::Outdated(stamps),
             };
             let life = raw.ttl().life(!stamps.is_empty());
-            let increment = Increment { key: &raw.full, by, fresh: fresh(raw, &stamps, life), life, others };
+            let increment =
+                Increment::new(&raw.full, by, fresh(raw, &stamps, life), life).with_others(others);
             match raw.timed(core.store.increment(increment)).await? {
                 IncrementOutcome::Added(sum) => {
                     core.flights.detach(&raw.full);
@@ -109,7 +110,7 @@ fn fresh(raw: &RawEntry, stamps: &[Stamp], life: Duration) -> Bytes {
     let now = raw.core.store.now();
     let header = Header {
         codec: header::DECIMAL,
-        fill_id: draw(),
+        fill_id: FillId::random(),
         key_hash: Key::header_hash(&raw.full),
         stored_at: now,
         fresh_until: now.plus(life),

@@ -35,18 +35,20 @@ use tracing::Instrument as _;
 
 use crate::engine::entry::Entry;
 use crate::engine::evict::log_failed;
-use crate::engine::fill::{Check, OnRefusal, Stored, finish_put};
+use crate::engine::fill::{Check, Stored, finish_put};
 use crate::engine::flight::{Landed, Lead, Seat, Verdict, Waited};
 use crate::engine::lease::{self, Held};
 use crate::engine::loading::Loading;
 use crate::engine::raw::RawEntry;
 use crate::engine::read::{Found, Miss};
 use crate::engine::search::{End, Search};
+use crate::format::ids::FillId;
 use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
 use crate::policy::mode::Mode;
 use crate::policy::outcome::{Outcome, Split, Value};
 use crate::policy::rules::Rules;
+use crate::store::OnRefusal;
 
 /// Runs `body` through the cache.
 ///
@@ -119,7 +121,7 @@ impl<O, V: Value> Call<'_, O, V> {
         O: Outcome<R, Value = V>,
     {
         let Ok(looked) = self.raw.look(self.entry.expected()).await else {
-            return Err(Miss { reason: MissReason::StoreFailed, seen: 0 });
+            return Err(Miss { reason: MissReason::StoreFailed, seen: FillId::NONE });
         };
         let found = looked.decoded(|usable| self.entry.revive(self.raw, self.outcome, usable))?;
         self.raw.record(Event::Hit);

@@ -1,7 +1,6 @@
 //! One lookup by hand: look, then search; the load is the caller's.
 
 use crate::engine::entry::Entry;
-use crate::engine::fill::OnRefusal;
 use crate::engine::lease::{Held, acquire_for_put};
 use crate::engine::raw::RawEntry;
 use crate::engine::read::Found;
@@ -12,6 +11,7 @@ use crate::observe::reason::MissReason;
 use crate::policy::mode::Mode;
 use crate::policy::outcome::Value;
 use crate::policy::rules::NoRules;
+use crate::store::OnRefusal;
 
 /// What a lookup ends with.
 pub(crate) enum Sought<T> {

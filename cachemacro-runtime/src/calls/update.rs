@@ -6,13 +6,14 @@ use crate::engine::entry::Entry;
 use crate::engine::raw::RawEntry;
 use crate::engine::raw::to_capture;
 use crate::engine::read::{Expected, Looked, Miss};
-use crate::format::ids::Version;
+use crate::format::ids::{FillId, Version};
 use crate::format::stamps::VersionKey;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
 use crate::policy::outcome::Value;
 use crate::policy::rules::NoRules;
+use crate::store::{Guard, ReadRequest, Write};
 
 /// How often an update is repeated. Updates of one process queue up, so each round lost is another process's
 /// update that went through.
@@ -67,7 +68,7 @@ impl<T: Value> Entry<T> {
                 Looked::Miss(Miss { reason: MissReason::Expired | MissReason::Malformed, .. })
                     if round % 2 == 1 =>
                 {
-                    (None, 0)
+                    (None, FillId::NONE)
                 }
                 Looked::Miss(miss) => (None, miss.seen),
             };
@@ -83,7 +84,8 @@ impl<T: Value> Entry<T> {
             let Some(stamps) = prepared.stamps(raw, &captured).await? else { continue };
             let (bytes, life) = prepared.assemble(raw, &stamps, Duration::ZERO);
             let length = bytes.len();
-            if raw.timed(core.store.compare_and_set(&raw.full, seen, bytes, life)).await? {
+            let write = Write::new(&raw.full, bytes, life).with_guard(Guard::Seen(seen));
+            if raw.timed(core.store.write_one(write)).await?.accepted {
                 core.flights.detach(&raw.full);
                 raw.record(Event::Put);
                 raw.record(Event::BytesWritten(length));
@@ -121,14 +123,16 @@ impl RawEntry {
         self.settle().await?;
         // G1: before the value is read, as before a load.
         let mut captured = self.capture_now(capture).await?;
-        let read = self.timed(self.core.store.read(&self.full, &self.tags)).await?;
-        let looked = self.found(read.entry, &read.versions, expected).await?;
-        let moved = read.versions.iter().zip(&captured).any(|(now, before)| *now != Some(*before));
+        let keys = [&*self.full];
+        let request = ReadRequest::new(&keys).with_versions(&self.tags);
+        let (entry, versions) = self.timed(self.core.store.read(request)).await?.into_one();
+        let looked = self.found(entry, &versions, expected).await?;
+        let moved = versions.iter().zip(&captured).any(|(now, before)| *now != Some(*before));
         match looked {
             // A tag was evicted in between: no reader would see what is stored under these versions.
             Looked::Usable(_) if moved => {
                 // The value is a newer one, and its stamps are the versions that were read with it.
-                for (captured, now) in captured.iter_mut().zip(read.versions.into_iter().flatten()) {
+                for (captured, now) in captured.iter_mut().zip(versions.into_iter().flatten()) {
                     *captured = now;
                 }
             }

@@ -23,13 +23,13 @@ use crate::observe::stats::{CacheStats, Counters};
 use crate::observe::warning::Warning;
 use crate::policy::mode::Mode;
 use crate::policy::site::Site;
-use crate::store::Store;
+use crate::store::AnyStore;
 
 /// The store of a cache with everything around it.
 pub(crate) struct Core {
     /// Tells this cache from others of the process.
     pub(crate) id: u64,
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store: AnyStore,
     pub(crate) settings: Settings,
     pub(crate) flights: Arc<Flights>,
     /// What dropped calls left to do.
@@ -50,7 +50,7 @@ impl fmt::Debug for Core {
 }
 
 impl Core {
-    pub(crate) fn new(store: Arc<dyn Store>, settings: Settings) -> Self {
+    pub(crate) fn new(store: AnyStore, settings: Settings) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
@@ -123,7 +123,7 @@ impl Core {
 
     /// Whether entries could be shared with other applications by mistake.
     pub(crate) fn lacks_namespace(&self) -> bool {
-        self.store.kind() == "redis" && self.namespace().is_empty()
+        self.store.about().shared && self.namespace().is_empty()
     }
 
     /// What is wrong though calls go on, by what was set and what was counted.
@@ -157,8 +157,11 @@ impl Core {
     }
 
     /// Awaits one operation of the store, timing it and counting its error.
-    pub(crate) async fn timed<T>(&self, operation: impl Future<Output = Result<T>>) -> Result<T> {
-        self.timed_at(None, operation).await
+    pub(crate) fn timed<T>(
+        &self,
+        operation: impl Future<Output = Result<T>>,
+    ) -> impl Future<Output = Result<T>> {
+        self.timed_at(None, operation)
     }
 
     /// Like [`timed`](Self::timed), at a site.

@@ -15,6 +15,7 @@ use crate::key::{Key, scan_text};
 use crate::observe::event::Event;
 use crate::observe::stats::Counters;
 use crate::policy::outcome::Value;
+use crate::store::EvictRequest;
 
 /// Evicts of entries, tags and prefixes: collected first, and sent together when they are awaited.
 ///
@@ -199,19 +200,15 @@ impl Core {
         // G7: what may be cached elsewhere is not reported as evicted.
         let mut failed =
             self.settings.unresolved.is_some().then(unresolved).inspect(|error| self.failed_at(site, error));
-        // Tags first: a cancelled call has then evicted what covers most.
-        if !targets.tags.is_empty() {
-            match self.timed_at(site, self.store.evict_tags(&targets.tags)).await {
-                Ok(()) if attempt == Attempt::Final => {
-                    self.record_at(site, Event::TagEvict(targets.tags.len() as u64));
+        if !targets.keys.is_empty() || !targets.tags.is_empty() {
+            let keys = text_of(&targets.keys);
+            match self.timed_at(site, self.store.evict(EvictRequest::new(&keys, &targets.tags))).await {
+                Ok(existed) => {
+                    removed += how_many(&existed);
+                    if attempt == Attempt::Final && !targets.tags.is_empty() {
+                        self.record_at(site, Event::TagEvict(targets.tags.len() as u64));
+                    }
                 }
-                Ok(()) => {}
-                Err(error) => failed = failed.or(Some(error)),
-            }
-        }
-        if !targets.keys.is_empty() {
-            match self.timed_at(site, self.store.evict(&targets.keys)).await {
-                Ok(existed) => removed += how_many(&existed),
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
@@ -240,7 +237,9 @@ impl Core {
         if self.settings.unresolved.is_some() {
             return false;
         }
-        let Some(existed) = self.store.evict_now(&targets.keys, &targets.tags) else { return false };
+        let Some(immediate) = self.store.immediate() else { return false };
+        let keys = text_of(&targets.keys);
+        let existed = immediate.evict(EvictRequest::new(&keys, &targets.tags));
         if !targets.tags.is_empty() {
             self.record_at(site, Event::TagEvict(targets.tags.len() as u64));
         }
@@ -268,6 +267,10 @@ impl Core {
             self.flights.detach_prefix(prefix);
         }
     }
+}
+
+fn text_of(keys: &[String]) -> Vec<&str> {
+    keys.iter().map(String::as_str).collect()
 }
 
 fn how_many(existed: &[bool]) -> u64 {

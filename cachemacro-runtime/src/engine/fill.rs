@@ -16,15 +16,14 @@ use crate::engine::raw::RawEntry;
 use crate::engine::removals::Removals;
 use crate::format::header;
 use crate::format::header::{Header, Stamp};
-use crate::format::ids::Version;
-use crate::format::ids::draw;
+use crate::format::ids::{FillId, Version};
 use crate::format::stamps::VersionKey;
 use crate::format::stamps::{BUCKETS, all_any_keys, any_key, tag_keys, version_key};
 use crate::ground::error::Result;
 use crate::key::Key;
 use crate::observe::event::Event;
 use crate::policy::ttl::Ttl;
-use crate::store::{Fill, Filled};
+use crate::store::{Few, Guard, OnRefusal, Write, Written};
 
 /// What became of an attempt to store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,15 +38,6 @@ pub(crate) enum Stored {
     Moved,
     /// The store failed.
     Failed,
-}
-
-/// What becomes of an entry whose lease was lost by the time of the fill.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OnRefusal {
-    /// It stays: whoever has taken the lease since stores a newer value.
-    Leave,
-    /// It goes. A put that was overtaken cannot tell whose value is newer.
-    Unlink,
 }
 
 /// Whether a fill tells if its stamps held, for followers that joined late.
@@ -87,7 +77,7 @@ impl Prepared {
         let header = Header {
             flags: self.flags,
             codec: self.codec,
-            fill_id: draw(),
+            fill_id: FillId::random(),
             key_hash: Key::header_hash(&raw.full),
             schema: self.schema,
             stored_at: now,
@@ -101,7 +91,7 @@ impl Prepared {
 
     /// The stamps: captured versions of the known tags, and versions read now of those that the value names.
     /// `None` where any tag of their buckets may have been evicted since the capture.
-    pub(crate) async fn stamps(&self, raw: &RawEntry, captured: &[u64]) -> Result<Option<Vec<Stamp>>> {
+    pub(crate) async fn stamps(&self, raw: &RawEntry, captured: &[Version]) -> Result<Option<Vec<Stamp>>> {
         let mut stamps = known_stamps(raw, captured);
         if self.tags.is_empty() {
             return Ok(Some(stamps));
@@ -163,9 +153,8 @@ impl Prepared {
         let length = bytes.len();
         // G1: the store takes the value only where the entry still carries this token. G4: a put that was overtaken leaves
         // nothing.
-        let unlink_refused = on_refusal == OnRefusal::Unlink;
-        let fill = Fill { key: &raw.full, token: held.token(), bytes, life, unlink_refused, check: &keys };
-        let Ok(filled) = raw.timed(raw.core.store.fill(fill)).await else {
+        let write = write_under(&raw.full, &held, bytes, life).with_on_refusal(on_refusal).with_check(&keys);
+        let Ok(filled) = raw.timed(raw.core.store.write_one(write)).await else {
             // Dropping the lease gives it back, in case the fill did not happen.
             return Stored::Failed;
         };
@@ -191,6 +180,11 @@ impl Prepared {
             Err(_) => Err(Stored::Failed),
         }
     }
+}
+
+/// A fill: stored only where the lease is still held.
+fn write_under<'a>(key: &'a str, held: &Held, bytes: Bytes, life: Duration) -> Write<'a> {
+    Write::new(key, bytes, life).with_guard(Guard::Lease(held.token()))
 }
 
 /// Whether any tag of this bucket may have been evicted since the capture, going by the any-tag version now.
@@ -282,18 +276,13 @@ async fn fill_some(
     if ready.is_empty() {
         return Ok(stored);
     }
-    let fills: Vec<Fill<'_>> = ready
+    let fills: Vec<Write<'_>> = ready
         .iter()
-        .map(|ready| Fill {
-            key: &ready.raw.full,
-            token: ready.held.token(),
-            bytes: ready.bytes.clone(),
-            life: ready.life,
-            unlink_refused: on_refusal == OnRefusal::Unlink,
-            check: &[],
+        .map(|Ready { raw, held, bytes, life, .. }| {
+            write_under(&raw.full, held, bytes.clone(), *life).with_on_refusal(on_refusal)
         })
         .collect();
-    let filled = core.timed(core.store.fill_many(&fills)).await?;
+    let filled = core.timed(core.store.write(&fills)).await?;
     drop(fills);
     for (ready, filled) in ready.into_iter().zip(filled) {
         ready.held.spend();
@@ -309,11 +298,11 @@ async fn stamps_all(core: &Arc<Core>, chunk: &[Filling]) -> Result<Vec<Option<Ve
     let mut keys: Vec<VersionKey> = late.iter().flatten().cloned().collect();
     keys.sort_unstable_by_key(|key| key.hash);
     keys.dedup();
-    let (mut versions, mut any) = (HashMap::new(), Vec::new());
+    let (mut versions, mut any) = (HashMap::new(), Few::default());
     if !keys.is_empty() {
         let captured = core.timed(core.store.capture(&keys, VERSION_LIFE)).await?;
         versions.extend(keys.iter().map(|key| key.hash).zip(captured));
-        // After the capture of the tags: see `evict_tags` of the stores.
+        // After the capture of the tags: see `versions_to_remove` of the protocol.
         any = core.timed(core.store.versions(&all_any_keys(core.namespace()))).await?;
     }
     let stamps = chunk.iter().zip(late).map(|(Filling { raw, held, .. }, late)| {
@@ -350,7 +339,7 @@ impl RawEntry {
     }
 
     /// Counts a fill.
-    fn filled(&self, filled: &Filled, length: usize) {
+    fn filled(&self, filled: &Written, length: usize) {
         if filled.accepted {
             self.record(Event::Fill);
             self.record(Event::BytesWritten(length));
@@ -465,7 +454,7 @@ async fn set(raw: &RawEntry, prepared: &Prepared) -> Result<()> {
     let stamps = prepared.with_late_tags(raw, raw.stamps_now().await?).await?;
     let (bytes, life) = prepared.assemble(raw, &stamps, Duration::ZERO);
     let length = bytes.len();
-    raw.timed(core.store.set(&raw.full, bytes, life)).await?;
+    raw.timed(core.store.write_one(Write::new(&raw.full, bytes, life))).await?;
     raw.record(Event::BytesWritten(length));
     Ok(())
 }

@@ -3,7 +3,6 @@
 //! Knows no values. A token is drawn for each attempt and sent once.
 
 use crate::engine::core::Core;
-use crate::format::ids::draw;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -11,7 +10,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::future::{join_all, select_all};
+use futures_util::future::select_all;
 
 use crate::engine::chunks::MOST_ENTRIES;
 use crate::engine::raw::RawEntry;
@@ -21,7 +20,7 @@ use crate::format::stamps::VersionKey;
 use crate::ground::clock::NEVER;
 use crate::ground::clock::VERSION_LIFE;
 use crate::ground::error::{Error, ErrorKind};
-use crate::store::{Lease, LeaseKind, LeaseOutcome, LeaseRequest};
+use crate::store::{Changes, HeldLease, Keep, Lease, LeaseKind, LeaseOutcome, LeaseRequest};
 
 /// A lease to ask for.
 #[derive(Clone, Copy)]
@@ -67,19 +66,13 @@ impl<'a> Wanted<'a> {
 
     /// A put's lease, whoever holds it.
     pub(crate) fn put(raw: &'a RawEntry, capture: &'a [VersionKey]) -> Self {
-        Self { key: &raw.full, seen: 0, kind: LeaseKind::Put, capture }
+        Self { key: &raw.full, seen: FillId::NONE, kind: LeaseKind::Put, capture }
     }
 
     fn request(&self, token: Token, live: Duration) -> LeaseRequest<'_> {
-        LeaseRequest {
-            key: self.key,
-            token,
-            seen: self.seen,
-            kind: self.kind,
-            live,
-            capture: self.capture,
-            version_life: VERSION_LIFE,
-        }
+        LeaseRequest::new(self.key, token, self.kind, live)
+            .with_seen(self.seen)
+            .with_capture(self.capture, VERSION_LIFE)
     }
 }
 
@@ -88,7 +81,7 @@ pub(crate) async fn acquire(raw: &RawEntry, wanted: Wanted<'_>) -> Answer {
     let core = &raw.core;
     let mut held = Held::attempt(&raw.core, wanted.key);
     let request = wanted.request(held.token, core.settings.lease);
-    match raw.timed(core.store.lease(request)).await {
+    match raw.timed(core.store.lease_one(request)).await {
         Ok(lease) => held.answered(lease),
         Err(error) => {
             held.failed(&error);
@@ -114,7 +107,7 @@ pub(crate) async fn acquire_many(core: &Arc<Core>, wanted: &[Wanted<'_>]) -> Vec
         .zip(&attempts)
         .map(|(wanted, held)| wanted.request(held.token, core.settings.lease))
         .collect();
-    match core.timed(core.store.lease_many(&requests)).await {
+    match core.timed(core.store.lease(&requests)).await {
         Ok(leases) => attempts.into_iter().zip(leases).map(|(held, lease)| held.answered(lease)).collect(),
         Err(error) => {
             for held in &mut attempts {
@@ -130,7 +123,13 @@ impl Held {
     /// A lease under a fresh token. Until the answer is known it counts as held: a caller that is dropped while it
     /// waits gives back what the server may have granted.
     fn attempt(core: &Arc<Core>, key: &str) -> Self {
-        Self { core: core.clone(), key: key.to_owned(), token: draw(), versions: Vec::new(), spent: false }
+        Self {
+            core: core.clone(),
+            key: key.to_owned(),
+            token: Token::random(),
+            versions: Vec::new(),
+            spent: false,
+        }
     }
 
     /// The request failed. A lease that the server may have granted all the same is given back on drop, unless nothing
@@ -149,15 +148,19 @@ impl Held {
                 self.spent = true;
                 Answer::Found(bytes, lease.versions.into_iter().map(Some).collect())
             }
-            LeaseOutcome::Busy(remaining) => {
+            LeaseOutcome::Busy { left } => {
                 self.spent = true;
-                Answer::Busy(remaining)
+                Answer::Busy(left)
             }
         }
     }
 
     pub(crate) const fn token(&self) -> Token {
         self.token
+    }
+
+    fn as_held(&self) -> HeldLease<'_> {
+        HeldLease::new(&self.key, self.token)
     }
 
     /// Nothing is left to give back: a fill has used the lease up, or the entry goes with it.
@@ -173,7 +176,7 @@ impl Held {
     /// Gives the lease back without a value.
     pub(crate) async fn give_back(mut self) {
         let core = self.core.clone();
-        let released = core.timed(core.store.release(&self.key, self.token)).await;
+        let released = core.timed(core.store.keep(&[self.as_held()], Keep::Release)).await;
         // An unanswered release is tried once more from the queue.
         self.spent = released.is_ok();
     }
@@ -182,8 +185,12 @@ impl Held {
 impl Drop for Held {
     // G9: a load that was dropped or panicked keeps nobody else from loading.
     fn drop(&mut self) {
-        if !self.spent && !self.core.store.release_now(&self.key, self.token) {
-            self.core.release_later(std::mem::take(&mut self.key), self.token);
+        if self.spent {
+            return;
+        }
+        match self.core.store.immediate() {
+            Some(immediate) => drop(immediate.release(self.as_held())),
+            None => self.core.release_later(std::mem::take(&mut self.key), self.token),
         }
     }
 }
@@ -243,18 +250,23 @@ impl Pauses {
         if left.is_zero() {
             return false;
         }
-        let store = &raw.core.store;
-        let pause = if store.tells_changes() {
+        let changes = raw.core.store.changes();
+        let pause = if changes.is_some_and(Changes::are_told) {
             left
         } else {
             let jittered = self.next.mul_f64(rand::random_range(0.5..1.5));
             self.next = self.next.mul_f64(1.5).min(Self::LONGEST);
             jittered.min(left)
         };
-        let changes = leased
-            .iter()
-            .map(|(raw, remaining)| store.changed(&raw.full, pause.min((*remaining).max(Self::FIRST))));
-        select_all(changes).await;
+        let pause_for = |remaining: &Duration| pause.min((*remaining).max(Self::FIRST));
+        if let Some(changes) = changes {
+            let changed =
+                leased.iter().map(|(raw, remaining)| changes.changed(&raw.full, pause_for(remaining)));
+            select_all(changed).await;
+        } else {
+            let shortest = leased.iter().map(|(_, remaining)| pause_for(remaining)).min();
+            tokio::time::sleep(shortest.unwrap_or(pause)).await;
+        }
         true
     }
 }
@@ -296,14 +308,10 @@ impl Renewals {
 async fn renew_all(core: &Arc<Core>, leases: &[(impl AsRef<str>, Token)]) -> Vec<bool> {
     let mut kept = Vec::with_capacity(leases.len());
     for some in leases.chunks(MOST_ENTRIES) {
-        let renewals = some
-            .iter()
-            .map(|(key, token)| core.timed(core.store.renew(key.as_ref(), *token, core.settings.lease)));
-        let renewed = join_all(renewals).await;
-        let failed = renewed.iter().all(Result::is_err);
-        kept.extend(renewed.into_iter().map(|renewed| renewed.unwrap_or(true)));
-        if failed {
-            break;
+        let held: Vec<_> = some.iter().map(|(key, token)| HeldLease::new(key.as_ref(), *token)).collect();
+        match core.timed(core.store.keep(&held, Keep::Renew(core.settings.lease))).await {
+            Ok(renewed) => kept.extend(renewed),
+            Err(_) => break,
         }
     }
     kept.resize(leases.len(), true);

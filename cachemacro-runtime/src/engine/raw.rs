@@ -81,8 +81,11 @@ impl RawEntry {
     }
 
     /// Awaits one operation of the store, timing it and counting its error for the site.
-    pub(crate) async fn timed<T>(&self, operation: impl Future<Output = Result<T>>) -> Result<T> {
-        self.core.timed_at(self.counters(), operation).await
+    pub(crate) fn timed<T>(
+        &self,
+        operation: impl Future<Output = Result<T>>,
+    ) -> impl Future<Output = Result<T>> {
+        self.core.timed_at(self.counters(), operation)
     }
 
     pub(crate) fn load_took(&self, time: Duration) {

@@ -19,6 +19,7 @@ use crate::ground::error::Error;
 use crate::key::Key;
 use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
+use crate::store::ReadRequest;
 
 /// How many stamps a look at the header alone brings along.
 const HEAD_STAMPS: usize = 16;
@@ -46,7 +47,7 @@ pub(crate) struct Found<V> {
     pub(crate) header: Header,
 }
 
-/// Why the read is a miss, and the fill id of the value it turned down; zero: there was none.
+/// Why the read is a miss, and the fill id of the value it turned down; none where there was none.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Miss {
     pub(crate) reason: MissReason,
@@ -91,8 +92,10 @@ impl RawEntry {
     pub(crate) async fn look(&self, expected: Expected) -> Result<Looked, Error> {
         let core = &self.core;
         self.settle().await?;
-        let read = self.timed(core.store.read(&self.full, &self.tags)).await?;
-        self.found(read.entry, &read.versions, expected).await
+        let keys = [&*self.full];
+        let request = ReadRequest::new(&keys).with_versions(&self.tags);
+        let (entry, versions) = self.timed(core.store.read(request)).await?.into_one();
+        self.found(entry, &versions, expected).await
     }
 
     /// Says whether what a read found, if anything, may be used.
@@ -104,7 +107,7 @@ impl RawEntry {
     ) -> Result<Looked, Error> {
         match entry {
             Some(bytes) => self.verify(bytes, versions, expected).await,
-            None => Ok(Looked::Miss(Miss { reason: MissReason::Absent, seen: 0 })),
+            None => Ok(Looked::Miss(Miss { reason: MissReason::Absent, seen: FillId::NONE })),
         }
     }
 
@@ -114,13 +117,15 @@ impl RawEntry {
         self.settle().await?;
         let mut length = header::FIXED + HEAD_STAMPS * header::STAMP;
         loop {
-            let read = self.timed(core.store.read_head(&self.full, length, &self.tags)).await?;
-            let Some(bytes) = read.start else { return Ok(None) };
-            let Ok(header) = Header::parse(&bytes) else { return Ok(None) };
+            let keys = [&*self.full];
+            let request = ReadRequest::new(&keys).with_versions(&self.tags).with_first(length);
+            let read = self.timed(core.store.read(request)).await?;
+            let Some(head) = read.entries.into_first().flatten() else { return Ok(None) };
+            let Ok(header) = Header::parse(&head.bytes) else { return Ok(None) };
             if refused(&header, &self.full, core.store.now(), expected).is_some() {
                 return Ok(None);
             }
-            if read.length != header.total_len() {
+            if head.length != header.total_len() {
                 // The entry is cut off, or was written anew between the two replies: a full read tells.
                 return Ok(match self.look(expected).await? {
                     Looked::Usable(usable) => Some(usable.header),
@@ -132,7 +137,7 @@ impl RawEntry {
                 length = end;
                 continue;
             }
-            let Some(stamps) = bytes.get(header::FIXED..end) else { return Ok(None) };
+            let Some(stamps) = head.bytes.get(header::FIXED..end) else { return Ok(None) };
             let outdated = self.stamped(header::read_stamps(stamps), &read.versions).await?;
             return Ok(outdated.is_none().then_some(header));
         }
@@ -184,13 +189,13 @@ impl RawEntry {
 /// Everything that an entry's own bytes say.
 fn check(bytes: &[u8], key: &str, now: Timestamp, expected: Expected) -> Result<Header, Miss> {
     let Ok(Parts { header, .. }) = Parts::parse(bytes) else {
-        let seen = Header::parse(bytes).map_or(0, |header| header.fill_id);
+        let seen = Header::parse(bytes).map_or(FillId::NONE, |header| header.fill_id);
         return Err(Miss { reason: MissReason::Malformed, seen });
     };
     match refused(&header, key, now, expected) {
         None => Ok(header),
         // A pending entry holds no value, so none was seen.
-        Some(reason @ MissReason::Pending) => Err(Miss { reason, seen: 0 }),
+        Some(reason @ MissReason::Pending) => Err(Miss { reason, seen: FillId::NONE }),
         Some(reason) => Err(Miss { reason, seen: header.fill_id }),
     }
 }

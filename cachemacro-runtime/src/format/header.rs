@@ -33,6 +33,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::format::ids::{FillId, Token, Version};
 use crate::ground::clock::Timestamp;
+use crate::ground::setters::setters;
 
 /// The first bytes of every entry.
 pub const MAGIC: [u8; 4] = *b"cmac";
@@ -68,44 +69,52 @@ const LEASE_FLAGS: u8 = PUT;
 /// # use cachemacro_runtime as cachemacro;
 /// use cachemacro::header::{self, Header};
 ///
-/// let header = Header { flags: header::NONE, load_millis: 12, ..Header::default() };
+/// let header = Header::new().with_flags(header::NONE).with_load_millis(12);
 /// assert!(header.has(header::NONE));
 /// assert_eq!(Header::parse(&header.to_bytes()), Ok(header));
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Header {
-    /// See the constants of this module.
+    /// Bits: [`PENDING`], [`PUT`], [`NONE`], [`ERROR`], [`COMPRESSED`], [`SEALED`].
     pub flags: u8,
-    /// Which codec wrote the payload.
+    /// The [id](crate::codec::Codec::id) of the codec that wrote the payload, or [`DECIMAL`].
     pub codec: u8,
-    /// Names this value.
+    /// Names this value; none while it is pending.
     pub fill_id: FillId,
-    /// The lease holder's token, the only one whose fill is accepted; 0: no lease.
+    /// The lease holder's token, the only one whose fill is accepted; none: nobody holds the lease.
     pub token: Token,
     /// When the lease lapses, by the server's clock.
     pub lease_deadline: Timestamp,
-    /// Hash of the entry's key.
+    /// The first 64 bits of a hash of the entry's key: under another key it is no value (G8).
     pub key_hash: u64,
     /// Fingerprint of the value's type.
     pub schema: u64,
-    /// Reserved.
+    /// Reserved; zero.
     pub epoch: u32,
     /// Which key sealed the payload; zero: none.
     pub sealing_key: u16,
-    /// How many stamps follow.
+    /// How many stamps follow; [`assemble`] sets it.
     pub stamps: u16,
-    /// When the value was stored.
+    /// When the value was stored, by the server's clock.
     pub stored_at: Timestamp,
-    /// Until when it is fresh.
+    /// From this time on the value is stale.
     pub fresh_until: Timestamp,
-    /// When it may no longer be read at all.
+    /// From this time on the value may not be read at all.
     pub gone_at: Timestamp,
     /// How long its load took, in milliseconds.
     pub load_millis: u32,
-    /// How many bytes follow the stamps.
+    /// How many bytes follow the stamps; [`assemble`] sets it.
     pub payload: u32,
-    /// XXH3 of all other fields but the lease's, of stamps and payload; 0 for decimal entries.
+    /// XXH3 of all other fields but the lease's, of stamps and payload; zero for decimal entries. [`assemble`] sets it.
     pub checksum: u64,
+}
+
+impl Default for Header {
+    /// [`Header::new`].
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// Why bytes are not an entry.
@@ -118,6 +127,7 @@ pub struct Header {
 /// assert_eq!(Header::parse(&[0; 96]), Err(Malformed::Magic));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Malformed {
     /// Shorter than the fixed part, more stamps than an entry carries, or another length than the header says.
     Length,
@@ -125,7 +135,7 @@ pub enum Malformed {
     Magic,
     /// A future or past format, which may use the reserved byte.
     Format,
-    /// A bit flipped.
+    /// The checksum does not fit: a bit flipped.
     Checksum,
 }
 
@@ -134,12 +144,14 @@ pub enum Malformed {
 /// ```
 /// # use cachemacro_runtime as cachemacro;
 /// use cachemacro::header::{Header, Parts, Stamp, assemble};
+/// use cachemacro::store::Version;
 ///
-/// let stamp = Stamp { tag: 1, version: 2 };
+/// let stamp = Stamp::new(1, Version::new(2));
 /// let entry = assemble(Header::default(), &[stamp], b"value");
 /// assert_eq!(Parts::parse(&entry).unwrap().stamps().next(), Some(stamp));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stamp {
     /// Hash of the tag.
     pub tag: u64,
@@ -147,14 +159,99 @@ pub struct Stamp {
     pub version: Version,
 }
 
+impl Stamp {
+    /// The stamp of the tag with this hash.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::{header::Stamp, store::Version};
+    ///
+    /// let stamp = Stamp::new(1, Version::new(2));
+    /// assert_eq!((stamp.tag, stamp.version.get()), (1, 2));
+    /// ```
+    pub const fn new(tag: u64, version: Version) -> Self {
+        Self { tag, version }
+    }
+}
+
 impl Header {
+    /// A header whose fields are all zero: neither pending nor readable, under no lease.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::{Timestamp, header::Header, store::{FillId, Token}};
+    ///
+    /// const HEADER: Header = Header::new().with_codec(1).with_fill_id(FillId::new(9));
+    /// assert!(HEADER.with_gone_at(Timestamp(1)).is_readable(Timestamp(0)));
+    /// assert!(HEADER.with_lease(Token::new(7), Timestamp(1)).is_leased(Timestamp(0)));
+    /// ```
+    pub const fn new() -> Self {
+        Self {
+            flags: 0,
+            codec: 0,
+            fill_id: FillId::NONE,
+            token: Token::NONE,
+            lease_deadline: Timestamp(0),
+            key_hash: 0,
+            schema: 0,
+            epoch: 0,
+            sealing_key: 0,
+            stamps: 0,
+            stored_at: Timestamp(0),
+            fresh_until: Timestamp(0),
+            gone_at: Timestamp(0),
+            load_millis: 0,
+            payload: 0,
+            checksum: 0,
+        }
+    }
+
+    setters! {
+        /// With these [`flags`](Self::flags).
+        with_flags(flags: u8);
+        /// With this [`codec`](Self::codec).
+        with_codec(codec: u8);
+        /// With this [`fill_id`](Self::fill_id).
+        with_fill_id(fill_id: FillId);
+        /// With this [`key_hash`](Self::key_hash).
+        with_key_hash(key_hash: u64);
+        /// With this [`schema`](Self::schema).
+        with_schema(schema: u64);
+        /// With this [`sealing_key`](Self::sealing_key).
+        with_sealing_key(sealing_key: u16);
+        /// With this [`stored_at`](Self::stored_at).
+        with_stored_at(stored_at: Timestamp);
+        /// With this [`fresh_until`](Self::fresh_until).
+        with_fresh_until(fresh_until: Timestamp);
+        /// With this [`gone_at`](Self::gone_at).
+        with_gone_at(gone_at: Timestamp);
+        /// With this [`load_millis`](Self::load_millis).
+        with_load_millis(load_millis: u32);
+    }
+
+    /// Leased to the holder of `token` until `deadline`.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::{Timestamp, header::Header, store::Token};
+    ///
+    /// let header = Header::new().with_lease(Token::new(7), Timestamp(3_000));
+    /// assert!(header.is_leased(Timestamp(2_999)) && !header.is_leased(Timestamp(3_000)));
+    /// ```
+    #[must_use]
+    pub const fn with_lease(mut self, token: Token, deadline: Timestamp) -> Self {
+        self.token = token;
+        self.lease_deadline = deadline;
+        self
+    }
+
     /// Reads the fixed part. Says nothing about what follows it.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
     /// use cachemacro::header::{Header, assemble};
     ///
-    /// let entry = assemble(Header { codec: 1, ..Header::default() }, &[], b"value");
+    /// let entry = assemble(Header::new().with_codec(1), &[], b"value");
     /// let header = Header::parse(&entry).unwrap();
     /// assert_eq!((header.codec, header.payload), (1, 5));
     /// ```
@@ -175,8 +272,8 @@ impl Header {
         Ok(Self {
             flags: fixed[5],
             codec: fixed[6],
-            fill_id: u64_at(fixed, 8),
-            token: u64_at(fixed, 16),
+            fill_id: FillId::new(u64_at(fixed, 8)),
+            token: Token::new(u64_at(fixed, 16)),
             lease_deadline: Timestamp(u64_at(fixed, 24)),
             key_hash: u64_at(fixed, 32),
             schema: u64_at(fixed, 40),
@@ -207,8 +304,8 @@ impl Header {
         out[4] = FORMAT;
         out[5] = self.flags;
         out[6] = self.codec;
-        out[8..16].copy_from_slice(&self.fill_id.to_le_bytes());
-        out[16..24].copy_from_slice(&self.token.to_le_bytes());
+        out[8..16].copy_from_slice(&self.fill_id.to_bytes());
+        out[16..24].copy_from_slice(&self.token.to_bytes());
         out[24..32].copy_from_slice(&self.lease_deadline.0.to_le_bytes());
         out[32..40].copy_from_slice(&self.key_hash.to_le_bytes());
         out[40..48].copy_from_slice(&self.schema.to_le_bytes());
@@ -228,15 +325,15 @@ impl Header {
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
-    /// use cachemacro::{Timestamp, header::{Header, PENDING}};
+    /// use cachemacro::{Timestamp, header::{Header, PENDING}, store::Token};
     ///
-    /// let header = Header::pending(7, Timestamp(3_000), false);
+    /// let header = Header::pending(Token::new(7), Timestamp(3_000), false);
     /// assert!(header.has(PENDING) && header.is_leased(Timestamp(2_999)));
     /// assert!(!header.is_leased(Timestamp(3_000)));
     /// ```
-    pub fn pending(token: Token, deadline: Timestamp, put: bool) -> Self {
+    pub const fn pending(token: Token, deadline: Timestamp, put: bool) -> Self {
         let flags = if put { PENDING | PUT } else { PENDING };
-        Self { flags, token, lease_deadline: deadline, ..Self::default() }
+        Self::new().with_flags(flags).with_lease(token, deadline)
     }
 
     /// Whether all of `flag` is set.
@@ -245,7 +342,7 @@ impl Header {
     /// # use cachemacro_runtime as cachemacro;
     /// use cachemacro::header::{COMPRESSED, Header, NONE};
     ///
-    /// let header = Header { flags: COMPRESSED, ..Header::default() };
+    /// let header = Header::new().with_flags(COMPRESSED);
     /// assert!(header.has(COMPRESSED) && !header.has(COMPRESSED | NONE));
     /// ```
     pub const fn has(&self, flag: u8) -> bool {
@@ -258,7 +355,8 @@ impl Header {
     /// # use cachemacro_runtime as cachemacro;
     /// use cachemacro::header::Header;
     ///
-    /// let header = Header { stamps: 2, payload: 100, ..Header::default() };
+    /// let mut header = Header::new();
+    /// (header.stamps, header.payload) = (2, 100);
     /// assert_eq!(header.total_len(), 96 + 2 * 16 + 100);
     /// ```
     pub const fn total_len(&self) -> usize {
@@ -271,7 +369,7 @@ impl Header {
     /// # use cachemacro_runtime as cachemacro;
     /// use cachemacro::{Timestamp, header::Header};
     ///
-    /// let header = Header { gone_at: Timestamp(5_000), ..Header::default() };
+    /// let header = Header::new().with_gone_at(Timestamp(5_000));
     /// assert!(header.is_readable(Timestamp(4_999)) && !header.is_readable(Timestamp(5_000)));
     /// ```
     pub fn is_readable(&self, now: Timestamp) -> bool {
@@ -282,14 +380,14 @@ impl Header {
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
-    /// use cachemacro::{Timestamp, header::Header};
+    /// use cachemacro::{Timestamp, header::Header, store::Token};
     ///
-    /// let header = Header { token: 7, lease_deadline: Timestamp(3_000), ..Header::default() };
+    /// let header = Header::new().with_lease(Token::new(7), Timestamp(3_000));
     /// assert!(header.is_leased(Timestamp(0)));
     /// assert!(!Header::default().is_leased(Timestamp(0)), "nobody holds it");
     /// ```
     pub fn is_leased(&self, now: Timestamp) -> bool {
-        self.token != 0 && now < self.lease_deadline
+        !self.token.is_none() && now < self.lease_deadline
     }
 }
 
@@ -304,6 +402,7 @@ impl Header {
 /// assert_eq!((parts.header.payload, parts.payload), (5, &b"value"[..]));
 /// ```
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Parts<'a> {
     /// The fixed part.
     pub header: Header,
@@ -345,10 +444,10 @@ impl<'a> Parts<'a> {
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
-    /// use cachemacro::header::{Header, Parts, Stamp, assemble};
+    /// use cachemacro::{header::{Header, Parts, Stamp, assemble}, store::Version};
     ///
-    /// let entry = assemble(Header::default(), &[Stamp { tag: 1, version: 2 }], b"value");
-    /// assert_eq!(Parts::parse(&entry).unwrap().stamps().map(|stamp| stamp.version).sum::<u64>(), 2);
+    /// let entry = assemble(Header::default(), &[Stamp::new(1, Version::new(2))], b"value");
+    /// assert_eq!(Parts::parse(&entry).unwrap().stamps().map(|stamp| stamp.tag).sum::<u64>(), 1);
     /// ```
     pub fn stamps(&self) -> impl Iterator<Item = Stamp> + Clone + 'a {
         read_stamps(self.stamps)
@@ -360,13 +459,14 @@ impl<'a> Parts<'a> {
 /// ```
 /// # use cachemacro_runtime as cachemacro;
 /// use cachemacro::header::{FIXED, Header, STAMP, Stamp, assemble, read_stamps};
+/// use cachemacro::store::Version;
 ///
-/// let entry = assemble(Header::default(), &[Stamp { tag: 1, version: 2 }], b"value");
+/// let entry = assemble(Header::default(), &[Stamp::new(1, Version::new(2))], b"value");
 /// assert_eq!(read_stamps(&entry[FIXED..FIXED + STAMP]).count(), 1);
 /// ```
 pub fn read_stamps(bytes: &[u8]) -> impl Iterator<Item = Stamp> + Clone + '_ {
     let (stamps, _) = bytes.as_chunks::<STAMP>();
-    stamps.iter().map(|stamp| Stamp { tag: u64_at(stamp, 0), version: u64_at(stamp, 8) })
+    stamps.iter().map(|stamp| Stamp::new(u64_at(stamp, 0), Version::new(u64_at(stamp, 8))))
 }
 
 /// A whole entry: `header` with its stamp count, payload length and checksum filled in, stamps, payload.
@@ -390,7 +490,7 @@ pub fn assemble(mut header: Header, stamps: &[Stamp], payload: &[u8]) -> Vec<u8>
     out.extend_from_slice(&[0; FIXED]);
     for stamp in stamps {
         out.extend_from_slice(&stamp.tag.to_le_bytes());
-        out.extend_from_slice(&stamp.version.to_le_bytes());
+        out.extend_from_slice(&stamp.version.to_bytes());
     }
     header.checksum = if header.codec == DECIMAL { 0 } else { checksum(&header, &out[FIXED..], payload) };
     out[..FIXED].copy_from_slice(&header.to_bytes());
@@ -401,7 +501,7 @@ pub fn assemble(mut header: Header, stamps: &[Stamp], payload: &[u8]) -> Vec<u8>
 fn checksum(header: &Header, stamps: &[u8], payload: &[u8]) -> u64 {
     let covered = Header {
         flags: header.flags & !LEASE_FLAGS,
-        token: 0,
+        token: Token::NONE,
         lease_deadline: Timestamp(0),
         checksum: 0,
         ..*header

@@ -1,13 +1,88 @@
-//! The random numbers that name values, leases and tag versions.
+//! The random numbers that name values, leases and tag versions: three types, so that none is taken for another.
 
-/// A tag's version: random, never zero. A missing version equals nothing.
-pub type Version = u64;
-/// Names one stored value: random, never zero. Zero says "none seen".
-pub type FillId = u64;
-/// Names one holder of a lease: random, never zero.
-pub type Token = u64;
+/// What the three have in common. In the store they are eight bytes, the lowest first.
+macro_rules! id {
+    ($(#[$doc:meta])+ $name:ident, $none:literal) => {
+        $(#[$doc])+
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+        pub struct $name(u64);
 
-/// A random number that is not zero.
-pub(crate) fn draw() -> u64 {
-    rand::random_range(1..=u64::MAX)
+        impl $name {
+            #[doc = $none]
+            pub const NONE: Self = Self(0);
+
+            /// The one of this number.
+            pub const fn new(number: u64) -> Self {
+                Self(number)
+            }
+
+            /// Its number.
+            pub const fn get(self) -> u64 {
+                self.0
+            }
+
+            /// Whether it is [`NONE`](Self::NONE).
+            pub const fn is_none(self) -> bool {
+                self.0 == 0
+            }
+
+            /// A new one, never [`NONE`](Self::NONE) and, by chance, like no other.
+            pub fn random() -> Self {
+                Self(rand::random_range(1..=u64::MAX))
+            }
+
+            /// The bytes that stand for it in the store.
+            pub const fn to_bytes(self) -> [u8; 8] {
+                self.0.to_le_bytes()
+            }
+
+            /// The one that these bytes stand for.
+            pub const fn from_bytes(bytes: [u8; 8]) -> Self {
+                Self(u64::from_le_bytes(bytes))
+            }
+        }
+    };
+}
+
+id! {
+    /// A tag's version. It is random: a counter that was lost and began anew would revive what was evicted (G1).
+    ///
+    /// A version that is missing, which reads tell as `None`, equals nothing.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::Version;
+    ///
+    /// let version = Version::random();
+    /// assert!(!version.is_none());
+    /// assert_eq!(Version::new(version.get()), version);
+    /// assert_eq!(Version::new(7).to_bytes(), [7, 0, 0, 0, 0, 0, 0, 0]);
+    /// ```
+    Version, "No version. A store never tells it as one: eight zero bytes under a version's key are as good as none."
+}
+
+id! {
+    /// Names one stored value: each value that is stored gets a new one.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::FillId;
+    ///
+    /// assert_ne!(FillId::random(), FillId::NONE);
+    /// assert!(FillId::default().is_none());
+    /// ```
+    FillId, "No value: nothing was seen, or what was seen is pending."
+}
+
+id! {
+    /// Names one holder of a lease: each request for one brings a new one.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::Token;
+    ///
+    /// assert_eq!(Token::from_bytes(Token::new(7).to_bytes()), Token::new(7));
+    /// assert_ne!(Token::random(), Token::NONE);
+    /// ```
+    Token, "Nobody's: what carries it is not leased, and no write is accepted for it."
 }

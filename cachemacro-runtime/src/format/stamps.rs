@@ -17,15 +17,31 @@ use crate::format::ids::Version;
 /// # use cachemacro_runtime as cachemacro;
 /// use cachemacro::store::VersionKey;
 ///
-/// let key = VersionKey { text: "{shop:tag:7}:users".to_owned(), hash: 7 };
+/// let key = VersionKey::new("{shop:tag:7}:users", 7);
+/// assert_eq!((key.text.len(), key.hash), (18, 7));
 /// assert!(!format!("{key:?}").contains("users"), "keys may be secrets");
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct VersionKey {
     /// The key in the store. Tags of one bucket and their any-tag version share a cluster slot.
     pub text: String,
     /// The first 64 bits that identify the tag in an entry's stamps.
     pub hash: u64,
+}
+
+impl VersionKey {
+    /// The key `text` of the version that `hash` stands for in stamps.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::VersionKey;
+    ///
+    /// assert_eq!(VersionKey::new("{shop:tag:7}:users", 7).text, "{shop:tag:7}:users");
+    /// ```
+    pub fn new(text: impl Into<String>, hash: u64) -> Self {
+        Self { text: text.into(), hash }
+    }
 }
 
 impl fmt::Debug for VersionKey {
@@ -42,16 +58,32 @@ impl fmt::Debug for VersionKey {
 /// # use cachemacro_runtime as cachemacro;
 /// use cachemacro::store::{TagKeys, VersionKey};
 ///
-/// let key = |name: &str, hash| VersionKey { text: format!("{{shop:tag:7}}:{name}"), hash };
-/// let users = TagKeys { tag: key("users", 7), any: key("*", 8) };
+/// let key = |name: &str, hash| VersionKey::new(format!("{{shop:tag:7}}:{name}"), hash);
+/// let users = TagKeys::new(key("users", 7), key("*", 8));
 /// assert_ne!(users.tag, users.any);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct TagKeys {
     /// The tag's own version.
     pub tag: VersionKey,
     /// The any-tag version of the tag's bucket.
     pub any: VersionKey,
+}
+
+impl TagKeys {
+    /// The tag whose version is under `tag`, in the bucket whose any-tag version is under `any`.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::{TagKeys, VersionKey};
+    ///
+    /// let keys = TagKeys::new(VersionKey::new("{tag:07}:users", 7), VersionKey::new("{tag:07}", 7));
+    /// assert_eq!(keys.any.text, "{tag:07}");
+    /// ```
+    pub const fn new(tag: VersionKey, any: VersionKey) -> Self {
+        Self { tag, any }
+    }
 }
 
 /// How many any-tag versions there are.
@@ -129,7 +161,11 @@ mod tests {
     use super::*;
 
     fn stamps(of: &[(u64, u64)]) -> Vec<Stamp> {
-        of.iter().map(|&(tag, version)| Stamp { tag, version }).collect()
+        of.iter().map(|&(tag, version)| Stamp::new(tag, Version::new(version))).collect()
+    }
+
+    fn versions(of: &[u64]) -> Vec<Option<Version>> {
+        of.iter().map(|&version| (version != 0).then_some(Version::new(version))).collect()
     }
 
     fn named(of: &[u64]) -> Vec<VersionKey> {
@@ -148,20 +184,20 @@ mod tests {
     fn stamps_are_valid_only_while_every_version_is_equal() {
         let entry = stamps(&[(1, 10), (2, 20)]);
         let both = named(&[1, 2]);
-        assert_eq!(compare(entry.iter().copied(), &both, &[Some(10), Some(20)]), Stamped::Valid);
-        assert_eq!(compare(entry.iter().copied(), &both, &[Some(10), Some(21)]), Stamped::Outdated);
-        assert_eq!(compare(entry.iter().copied(), &both, &[None, Some(20)]), Stamped::Outdated);
+        assert_eq!(compare(entry.iter().copied(), &both, &versions(&[10, 20])), Stamped::Valid);
+        assert_eq!(compare(entry.iter().copied(), &both, &versions(&[10, 21])), Stamped::Outdated);
+        assert_eq!(compare(entry.iter().copied(), &both, &versions(&[0, 20])), Stamped::Outdated);
     }
 
     #[test]
     fn a_tag_that_the_entry_lacks_makes_it_unusable() {
         let entry = stamps(&[(1, 10)]);
-        assert_eq!(compare(entry.iter().copied(), &named(&[1, 2]), &[Some(10), Some(20)]), Stamped::Lacking);
+        assert_eq!(compare(entry.iter().copied(), &named(&[1, 2]), &versions(&[10, 20])), Stamped::Lacking);
     }
 
     #[test]
     fn tags_that_the_reader_did_not_name_are_left_to_a_second_look() {
         let entry = stamps(&[(1, 10), (2, 20)]);
-        assert_eq!(compare(entry.iter().copied(), &named(&[1]), &[Some(10)]), Stamped::Unread(vec![2]));
+        assert_eq!(compare(entry.iter().copied(), &named(&[1]), &versions(&[10])), Stamped::Unread(vec![2]));
     }
 }

@@ -2,4 +2,5 @@
 
 pub(crate) mod clock;
 pub(crate) mod error;
+pub(crate) mod setters;
 pub(crate) mod sync;

@@ -7,13 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use cachemacro_runtime::__private::{NoRules, Plain, When, Writes, write};
 use cachemacro_runtime::store::faults::{FaultStore, Op};
 use cachemacro_runtime::store::memory::MemoryStore;
 use cachemacro_runtime::store::{
-    Fill, Increment, IncrementOutcome, Lease, LeaseKind, LeaseOutcome, LeaseRequest, OtherStamps, Read,
-    Store, VersionKey,
+    Cursor, EvictRequest, Excerpt, Few, HeldLease, Increment, IncrementOutcome, Keep, Lease, LeaseKind,
+    LeaseOutcome, LeaseRequest, Page, Raw, Read, ReadRequest, Store, TagKeys, Token, VersionKey, Write,
+    pass_on,
 };
 use cachemacro_runtime::{Cache, Clock, Entry, EntryRules, ErrorKind, Lookup, MissReason, Mode, Policy};
 use futures_util::FutureExt as _;
@@ -64,7 +66,8 @@ async fn an_update_heals_a_truncated_entry() {
     let store = Arc::new(MemoryStore::new());
     let entry = over(&store).entry::<u32>("n", 1);
     entry.set(&1).await.expect("memory does not fail");
-    let whole = store.read("n:1", &[]).await.expect("memory does not fail").entry.expect("it is there");
+    let read = store.read(ReadRequest::new(&["n:1"])).await.expect("memory does not fail");
+    let whole = read.into_entry().expect("it is there");
     store.put_raw("n:1", whole.slice(..whole.len() - 1), HOUR);
     let updated = entry.update(|n| n.unwrap_or(10) + 1).await;
     assert_eq!(updated.expect("nothing usable is there"), 11);
@@ -77,16 +80,8 @@ async fn an_update_replaces_an_expired_entry_that_a_loader_holds_the_lease_of() 
     let store = Arc::new(MemoryStore::builder().clock(clock.clone()).build());
     let entry = over(&store).entry::<u32>("n", 1).with_ttl(Duration::from_secs(1));
     entry.set(&1).await.expect("memory does not fail");
-    let request = LeaseRequest {
-        key: "n:1",
-        token: 7,
-        seen: 0,
-        kind: LeaseKind::Put,
-        live: HOUR,
-        capture: &[],
-        version_life: HOUR,
-    };
-    store.lease(request).await.expect("memory does not fail");
+    let request = LeaseRequest::new("n:1", Token::new(7), LeaseKind::Put, HOUR);
+    store.lease(&[request]).await.expect("memory does not fail");
     clock.advance(Duration::from_secs(2));
     let updated = entry.update(|n| n.unwrap_or(10) + 1).await;
     assert_eq!(updated.expect("nothing usable is there"), 11);
@@ -245,22 +240,14 @@ async fn debug_output_shows_no_key() {
     let evict = cache.evict().entry(&entry).key("user", "hunter2").tags(["hunter2"]);
     let bytes = Bytes::from_static(b"hunter2");
     let key = "hunter2";
-    let version = VersionKey { text: key.to_owned(), hash: 1 };
-    let read = Read { entry: Some(bytes.clone()), versions: vec![] };
-    let request = LeaseRequest {
-        key,
-        token: 1,
-        seen: 0,
-        kind: LeaseKind::Load,
-        live: HOUR,
-        capture: std::slice::from_ref(&version),
-        version_life: HOUR,
-    };
-    let lease = Lease { versions: vec![], outcome: LeaseOutcome::Found(bytes.clone()) };
-    let check = std::slice::from_ref(&version);
-    let fill = Fill { key, token: 1, bytes: bytes.clone(), life: HOUR, unlink_refused: false, check };
+    let versions = [VersionKey::new(key, 1)];
+    let tags = [TagKeys::new(versions[0].clone(), versions[0].clone())];
+    let read = Read::new(Few::from_iter([Some(Excerpt::whole(bytes.clone()))]), Few::default());
+    let request = LeaseRequest::new(key, Token::new(1), LeaseKind::Load, HOUR).with_capture(&versions, HOUR);
+    let lease = Lease::new(vec![], LeaseOutcome::Found(bytes.clone()));
+    let write = Write::new(key, bytes.clone(), HOUR).with_check(&versions);
     let found = IncrementOutcome::Found(bytes.clone());
-    let increment = Increment { key, by: 1, fresh: bytes, life: HOUR, others: OtherStamps::Unknown };
+    let increment = Increment::new(key, 1, bytes.clone(), HOUR);
     for shown in [
         format!("{entry:?}"),
         format!("{vacancy:?}"),
@@ -269,7 +256,12 @@ async fn debug_output_shows_no_key() {
         format!("{read:?}"),
         format!("{request:?}"),
         format!("{lease:?}"),
-        format!("{fill:?}"),
+        format!("{write:?}"),
+        format!("{:?}", ReadRequest::new(&[key]).with_versions(&versions)),
+        format!("{:?}", EvictRequest::new(&[key], &tags)),
+        format!("{:?}", HeldLease::new(key, Token::new(1))),
+        format!("{:?}", Page::new(vec![bytes.clone()], Some(Cursor::default()))),
+        format!("{:?}", Raw::new(bytes.clone(), None)),
         format!("{found:?}"),
         format!("{increment:?}"),
     ] {
@@ -309,11 +301,28 @@ async fn a_value_that_its_type_refuses_is_a_miss_and_counted_as_an_error() {
     assert_eq!((total.misses_for(MissReason::Undecodable), total.errors_of(ErrorKind::Decode)), (1, 1));
 }
 
+/// Counts the leases that are given back, of which one request may name many.
+#[derive(Debug)]
+struct GivenBack(Arc<FaultStore>, AtomicU32);
+
+#[async_trait]
+impl Store for GivenBack {
+    pass_on!(self.0: about, now, read, capture, lease, write, evict, evict_prefix, health);
+
+    async fn keep(&self, leases: &[HeldLease<'_>], how: Keep) -> cachemacro_runtime::Result<Vec<bool>> {
+        if how == Keep::Release {
+            self.1.fetch_add(u32::try_from(leases.len()).expect("a few"), Ordering::Relaxed);
+        }
+        self.0.keep(leases, how).await
+    }
+}
+
 #[tokio::test]
 async fn a_lease_that_may_have_been_granted_is_given_back() {
     let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
-    store.set_sync_evict(false);
-    let cache = Cache::builder().store(store.clone()).build().expect("acceptable settings");
+    store.set_immediate(false);
+    let given_back = Arc::new(GivenBack(store.clone(), AtomicU32::new(0)));
+    let cache = Cache::builder().store(given_back.clone()).build().expect("acceptable settings");
     // One command of several went wrong, perhaps not the one that takes the lease.
     for kind in [ErrorKind::Refused, ErrorKind::Timeout, ErrorKind::Connect] {
         store.fail_next(Op::Lease, 1, kind);
@@ -321,7 +330,7 @@ async fn a_lease_that_may_have_been_granted_is_given_back() {
     }
     // It empties the queue first. Where there was no connection, nothing was sent.
     cache.shutdown().await;
-    assert_eq!(store.count(Op::Release), 2);
+    assert_eq!(given_back.1.load(Ordering::Relaxed), 2);
 }
 
 #[tokio::test]
@@ -355,7 +364,7 @@ async fn a_put_counts_where_it_was_stored_and_a_lookup_says_why_it_missed() {
 #[tokio::test]
 async fn the_evicts_of_many_cancelled_calls_are_sent_together() {
     let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
-    store.set_sync_evict(false);
+    store.set_immediate(false);
     let cache = Cache::builder().store(store.clone()).build().expect("acceptable settings");
     let entry = |id: u32| cache.entry::<u32>("n", &id);
     for id in 0..100 {

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use cachemacro_runtime::codec::CodecFor;
 use cachemacro_runtime::header::{COMPRESSED, Header, NONE, Parts, Stamp, assemble};
+use cachemacro_runtime::store::{FillId, Token, Version};
 use cachemacro_runtime::{BuiltinCodec, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -40,28 +41,24 @@ fn user() -> User {
 }
 
 fn header(codec: u8) -> Header {
-    Header {
-        flags: 0,
-        codec,
-        fill_id: 0x0102_0304_0506_0708,
-        token: 0x1112_1314_1516_1718,
-        lease_deadline: Timestamp(1_700_000_003_000),
-        key_hash: 0x2122_2324_2526_2728,
-        schema: 0x3132_3334_3536_3738,
-        epoch: 0x4142_4344,
-        sealing_key: 0,
-        stored_at: Timestamp(1_700_000_000_000),
-        fresh_until: Timestamp(1_700_000_300_000),
-        gone_at: Timestamp(1_700_000_600_000),
-        load_millis: 37,
-        ..Header::default()
-    }
+    let mut header = Header::new()
+        .with_codec(codec)
+        .with_fill_id(FillId::new(0x0102_0304_0506_0708))
+        .with_lease(Token::new(0x1112_1314_1516_1718), Timestamp(1_700_000_003_000))
+        .with_key_hash(0x2122_2324_2526_2728)
+        .with_schema(0x3132_3334_3536_3738)
+        .with_stored_at(Timestamp(1_700_000_000_000))
+        .with_fresh_until(Timestamp(1_700_000_300_000))
+        .with_gone_at(Timestamp(1_700_000_600_000))
+        .with_load_millis(37);
+    header.epoch = 0x4142_4344;
+    header
 }
 
 fn stamps() -> [Stamp; 2] {
     [
-        Stamp { tag: 0x5152_5354_5556_5758, version: 0x6162_6364_6566_6768 },
-        Stamp { tag: 0x7172_7374_7576_7778, version: 0x8182_8384_8586_8788 },
+        Stamp::new(0x5152_5354_5556_5758, Version::new(0x6162_6364_6566_6768)),
+        Stamp::new(0x7172_7374_7576_7778, Version::new(0x8182_8384_8586_8788)),
     ]
 }
 
@@ -91,14 +88,16 @@ fn a_header_is_read_and_written_as_it_always_was() {
 
     let golden = from_hex(golden);
     let parts = Parts::parse(&golden).expect("intact");
-    assert_eq!(parts.header, Header { stamps: 2, checksum: parts.header.checksum, ..none });
+    (none.stamps, none.checksum) = (2, parts.header.checksum);
+    assert_eq!(parts.header, none);
     assert_eq!(parts.stamps().collect::<Vec<_>>(), stamps());
     assert!(parts.payload.is_empty());
 }
 
 #[test]
 fn a_pending_header_is_written_as_it_always_was() {
-    let bytes = Header::pending(0x1112_1314_1516_1718, Timestamp(1_700_000_003_000), true).to_bytes();
+    let bytes =
+        Header::pending(Token::new(0x1112_1314_1516_1718), Timestamp(1_700_000_003_000), true).to_bytes();
     assert_eq!(to_hex(&bytes), include_str!("golden/pending.hex"));
 }
 

@@ -70,7 +70,7 @@ async fn serve(port: u16, database: Option<PathBuf>) -> Result<(), Failure> {
     }
 
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
-    let kind = cache.health().await.map_or("not reachable yet", |health| health.store.kind);
+    let kind = cache.health().await.map_or("not reachable yet", |health| health.store.name);
     println!("cache: {kind}");
     println!("listening on http://{}", listener.local_addr()?);
     std::io::stdout().flush()?;

@@ -34,7 +34,7 @@ fn main() {
         say(format_args!("log {line}"));
     }
     match health {
-        Ok(health) => say(format_args!("health {} disabled={}", health.store.kind, health.disabled)),
+        Ok(health) => say(format_args!("health {} disabled={}", health.store.name, health.disabled)),
         Err(error) => say(format_args!("health {error}")),
     }
 }

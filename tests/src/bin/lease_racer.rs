@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
 use cachemacro_runtime::store::{LeaseKind, LeaseOutcome, LeaseRequest, Store, Token};
+use cachemacro_tests::Single;
 use cachemacro_tests::worker::{commands, say};
 
 #[tokio::main]
@@ -17,11 +18,11 @@ async fn main() {
     let store = Arc::new(RedisStore::new(config).expect("the URL is well-formed"));
     store.connect().await.expect("the server is there");
     say("ready");
-    let mut next = Token::from(std::process::id()) << 32;
+    let mut next = u64::from(std::process::id()) << 32;
     for command in commands() {
         match command.split(' ').collect::<Vec<_>>()[..] {
             ["race", key, tasks] => {
-                let tasks: Token = tasks.parse().expect("a number of tasks");
+                let tasks: u64 = tasks.parse().expect("a number of tasks");
                 let racers: Vec<_> = (next..next + tasks).map(|token| ask(&store, key, token)).collect();
                 next += tasks;
                 let mut taken = 0;
@@ -39,18 +40,11 @@ async fn main() {
     }
 }
 
-fn ask(store: &Arc<RedisStore>, key: &str, token: Token) -> tokio::task::JoinHandle<bool> {
+fn ask(store: &Arc<RedisStore>, key: &str, token: u64) -> tokio::task::JoinHandle<bool> {
     let (store, key) = (Arc::clone(store), key.to_owned());
     tokio::spawn(async move {
-        let request = LeaseRequest {
-            key: &key,
-            token,
-            seen: 0,
-            kind: LeaseKind::Load,
-            live: Duration::from_secs(3),
-            capture: &[],
-            version_life: Duration::from_secs(3),
-        };
-        matches!(store.lease(request).await.expect("answered").outcome, LeaseOutcome::Taken)
+        let live = Duration::from_secs(3);
+        let request = LeaseRequest::new(&key, Token::new(token), LeaseKind::Load, live);
+        matches!(store.lease_one(request).await.expect("answered").outcome, LeaseOutcome::Taken)
     })
 }

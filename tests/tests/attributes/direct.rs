@@ -163,7 +163,7 @@ async fn an_evict_that_failed_is_told_and_the_others_are_tried(rig: Rig) {
     let other = cache.entry::<u64>("other", 1);
     other.set(&1).await.expect("set");
     process.faults.fail_next(Op::EvictTags, 1, ErrorKind::Io);
-    let error = cache.evict().tags(["tag"]).entry(&other).run().await.expect_err("no answer");
+    let error = cache.evict().tags(["tag"]).prefix("other").run().await.expect_err("no answer");
     assert_eq!(error.kind(), ErrorKind::Io);
     assert_eq!(other.get().await.expect("the store answers"), None, "this one was sent");
     assert_eq!(entry(&process).get().await.expect("the store answers"), Some(1), "and this was not");
@@ -293,7 +293,7 @@ async fn shutting_down_finishes_what_dropped_calls_left(rig: Rig) {
     paged.set(&1).await.expect("set");
     let tagged = here.cache.entry::<u64>("tagged", 1).with_tags(["other"]);
     tagged.set(&1).await.expect("set");
-    here.faults.set_sync_evict(false);
+    here.faults.set_immediate(false);
     let evict = Writes::new(Plain).evict(Some(&here.cache), When::default());
     let evict = evict.evict_entry(&row).evict_tags(["other"]).evict_prefix("page");
     let mut call = Box::pin(async { write(evict, pin!(pending::<()>()), |(), writes| writes).await });

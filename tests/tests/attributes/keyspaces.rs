@@ -41,10 +41,10 @@ async fn many_are_read_in_one_round_trip_and_nothing_is_loaded(rig: Rig) {
     assert!(users.evict(&1).await.expect("evicted"));
     let found = users.get_many(0..20).await;
     assert_eq!(found, HashMap::from([(0, vec![1]), (2, vec![1])]));
-    assert_eq!((process.faults.count(Op::ReadMany), process.faults.count(Op::LeaseMany)), (1, 0));
+    assert_eq!((process.faults.count(Op::Read), process.faults.count(Op::Lease)), (1, 0));
     assert_eq!(Mode::Bypass.scope(users.get_many([0])).await, HashMap::new());
     assert_eq!(Mode::Refresh.scope(users.get_many([0])).await, HashMap::new());
-    process.faults.fail_next(Op::ReadMany, 1, ErrorKind::Io);
+    process.faults.fail_next(Op::Read, 1, ErrorKind::Io);
     assert_eq!(users.get_many([0]).await, HashMap::new(), "the failure is counted");
     assert_eq!(process.cache.stats().total.errors_of(ErrorKind::Io), 1);
 

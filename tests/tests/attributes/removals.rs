@@ -300,7 +300,7 @@ async fn what_was_being_loaded_when_its_task_wrote_is_not_stored(rig: Rig) {
 async fn what_a_task_loaded_when_it_wrote_is_not_shared(rig: Rig) {
     let process = rig.process();
     for many in [false, true] {
-        let gate = process.faults.gate(if many { Op::LeaseMany } else { Op::Lease });
+        let gate = process.faults.gate(Op::Lease);
         let (cache, writes) = (process.cache.clone(), async |id: u32| {
             change(7).await;
             id

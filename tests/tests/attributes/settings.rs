@@ -94,7 +94,7 @@ async fn accepted_values_do_what_they_say() {
     ])
     .expect("acceptable");
     let health = cache.health().await.expect("memory is there");
-    assert_eq!((health.store.kind, &*health.namespace), ("memory", "shop%3A%201"));
+    assert_eq!((health.store.name, &*health.namespace), ("memory", "shop%3A%201"));
     let entry = cache.entry::<String>("a", 1);
     entry.set(&"é".repeat(499)).await.expect("set");
     assert!(entry.ttl().await.expect("memory answers").is_some_and(|ttl| ttl > Duration::from_mins(89)));
@@ -147,13 +147,13 @@ async fn the_urls_own_variable_goes_before_the_common_one() {
         variables.push(("CACHEMACRO_COMMAND_TIMEOUT", "10s"));
         let cache = cache(&variables).expect("acceptable");
         cache.connect().await.expect("the server is there");
-        assert_eq!(cache.health().await.expect("the server answers").store.kind, "redis");
+        assert_eq!(cache.health().await.expect("the server answers").store.name, "redis");
     }
 }
 
 #[tokio::test]
 async fn memory_is_taken_only_where_it_is_not_forbidden() {
-    let health = async |cache: Cache| cache.health().await.expect("it is there").store.kind;
+    let health = async |cache: Cache| cache.health().await.expect("it is there").store.name;
     assert_eq!(health(cache(&[]).expect("acceptable")).await, "memory");
     assert_eq!(health(cache(&[("CACHEMACRO_STORE", "auto")]).expect("acceptable")).await, "memory");
     let error = cache(&[("CACHEMACRO_STORE", "redis")]).expect_err("no URL");

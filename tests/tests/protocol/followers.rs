@@ -33,7 +33,7 @@ use cachemacro_tests::halt::Point::{After, AfterQuery, Before, BeforeQuery};
 use cachemacro_tests::halt::{Halted, Stops, Table, ended, reached, soon};
 use cachemacro_tests::monitor::Watched;
 use cachemacro_tests::proxy::Loss;
-use cachemacro_tests::{FaultProxy, Process, RedisServer, Rig, on_both_stores};
+use cachemacro_tests::{FaultProxy, Process, RedisServer, Rig, Single, on_both_stores};
 use tokio::task::JoinHandle;
 
 fn entry(process: &Process) -> Entry<u64> {
@@ -226,7 +226,7 @@ async fn who_starts_after_an_evict_never_joins_the_flight_from_before_it(rig: Ri
         }
         .expect("evicted");
         if lost {
-            rig.store().evict(&[format!("{namespace}:row:{at}")]).await.expect("the store answers");
+            rig.store().evict_one(&format!("{namespace}:row:{at}")).await.expect("the store answers");
         }
         assert_eq!(ended(read(Stops::default())).await, 2, "{how}");
         assert!(leader.stands(), "{how}: the reader did not wait for the leader");

@@ -11,7 +11,7 @@ use cachemacro::{Cache, Entry, ErrorKind, Lookup, MissReason};
 use cachemacro_tests::halt::Point::{self, After, AfterQuery, Before, BeforeQuery};
 use cachemacro_tests::halt::{Halted, Stops, Table, ended, soon};
 use cachemacro_tests::schedule::LOAD_POINTS;
-use cachemacro_tests::{DEADLINE, Process, Rig, on_both_stores, wait_for, wait_until};
+use cachemacro_tests::{DEADLINE, Process, Rig, Single, on_both_stores, wait_for, wait_until};
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use tokio::sync::Barrier;
@@ -30,9 +30,10 @@ async fn in_time<T>(future: impl Future<Output = T>) -> T {
 async fn assert_nothing_is_left(rig: &Rig, process: &Process, tasks: usize) {
     let key = format!("{}:row:7", rig.namespace());
     wait_until("nothing is left behind", DEADLINE, async || {
-        let lease = rig.store().read(&key, &[]).await.expect("the store answers").entry;
-        let leased = lease
-            .is_some_and(|bytes| cachemacro::header::Header::parse(&bytes).expect("an entry").token != 0);
+        let lease = rig.store().entry(&key).await.expect("the store answers");
+        let leased = lease.is_some_and(|bytes| {
+            !cachemacro::header::Header::parse(&bytes).expect("an entry").token.is_none()
+        });
         let shown = format!("{:?}", process.cache);
         let waiting = !rig.is_redis() && !format!("{:?}", rig.in_memory().0).contains("waiters: 0");
         !leased && !waiting && shown.contains("open: 0") && shown.contains("evicts: 0") && alive() == tasks
@@ -345,7 +346,7 @@ async fn a_writer_dropped_after_its_write_evicts_all_the_same(rig: Rig) {
     let (here, there, table) = (rig.process(), rig.process(), Table::default());
     let tasks = tasks_at_rest(&rig, &here).await;
     for at_once in [true, false] {
-        here.faults.set_sync_evict(at_once);
+        here.faults.set_immediate(at_once);
         for writer in WRITERS {
             for point in writer.points() {
                 let old = ended(table.read(&entry(&here), Stops::default())).await;
@@ -374,7 +375,7 @@ async fn a_writer_dropped_after_its_write_evicts_all_the_same(rig: Rig) {
 async fn a_writer_that_panics_after_its_write_evicts_all_the_same(rig: Rig) {
     let (here, table) = (rig.process(), Table::default());
     for at_once in [true, false] {
-        here.faults.set_sync_evict(at_once);
+        here.faults.set_immediate(at_once);
         for writer in WRITERS {
             let old = ended(table.read(&entry(&here), Stops::default())).await;
             let panicked = tokio::spawn(writer.run(&here, &table, Stops::default(), true)).await;
@@ -520,7 +521,7 @@ fn a_writer_dropped_outside_a_runtime_evicts_before_the_next_read() {
     for at_once in [true, false] {
         let (rig, table, runtime) = (Rig::memory(), Table::default(), runtime());
         let here = rig.process();
-        here.faults.set_sync_evict(at_once);
+        here.faults.set_immediate(at_once);
         assert_eq!(runtime.block_on(async { ended(table.read(&entry(&here), Stops::default())).await }), 1);
         drop(begun(&runtime, &here.cache, &table));
         assert_eq!(runtime.block_on(async { ended(table.read(&entry(&here), Stops::default())).await }), 2);
@@ -531,7 +532,7 @@ fn a_writer_dropped_outside_a_runtime_evicts_before_the_next_read() {
 fn a_writer_that_ends_with_its_runtime_evicts_before_the_next_read() {
     let (rig, table) = (Rig::memory(), Table::default());
     let here = rig.process();
-    here.faults.set_sync_evict(false);
+    here.faults.set_immediate(false);
     let first = runtime();
     assert_eq!(first.block_on(async { ended(table.read(&entry(&here), Stops::default())).await }), 1);
     let writer = begun(&first, &here.cache, &table);

@@ -50,10 +50,10 @@ async fn a_lookup_that_waited_asks_for_the_lease_again_without_a_second_read(rig
 
 /// What `call` returns, and how often it asks for a lease, while another deploy stores what `call` cannot use before each
 /// of its requests.
-async fn asked<T>(rig: &Rig, lease: Op, call: impl AsyncFnOnce(&Process) -> T) -> (T, u64) {
+async fn asked<T>(rig: &Rig, call: impl AsyncFnOnce(&Process) -> T) -> (T, u64) {
     let (here, other) = (rig.process(), rig.process());
     let foreign = other.cache.entry::<Vec<u32>>("row", 7);
-    let gates: Vec<_> = (0..9).map(|_| here.faults.gate(lease)).collect();
+    let gates: Vec<_> = (0..9).map(|_| here.faults.gate(Op::Lease)).collect();
     let store = async {
         for gate in gates {
             reached(&gate).await;
@@ -65,12 +65,12 @@ async fn asked<T>(rig: &Rig, lease: Op, call: impl AsyncFnOnce(&Process) -> T) -
         ended = timeout(DEADLINE, call(&here)) => ended.expect("it gives up"),
         () = store => panic!("it never gives up"),
     };
-    (ended, here.faults.count(lease))
+    (ended, here.faults.count(Op::Lease))
 }
 
 async fn a_key_that_others_keep_storing_unusably_is_given_up_on_by_every_kind_of_call(rig: Rig) {
     let load = async |here: &Process| entry(here).get_or_load(async || VALUE.to_owned()).await;
-    assert_eq!(asked(&rig, Op::Lease, load).await, (VALUE.to_owned(), 3));
+    assert_eq!(asked(&rig, load).await, (VALUE.to_owned(), 3));
 
     let batch = async |here: &Process| {
         let load = async |ids: Vec<u32>| {
@@ -78,10 +78,10 @@ async fn a_key_that_others_keep_storing_unusably_is_given_up_on_by_every_kind_of
         };
         here.cache.try_get_or_load_many([7_u32], |_| entry(here), load).await
     };
-    assert_eq!(asked(&rig, Op::LeaseMany, batch).await, (Ok(HashMap::from([(7, VALUE.to_owned())])), 3));
+    assert_eq!(asked(&rig, batch).await, (Ok(HashMap::from([(7, VALUE.to_owned())])), 3));
 
     let lookup = async |here: &Process| entry(here).lookup().await.expect("the store answers");
-    let (Lookup::Vacant(vacancy), 3) = asked(&rig, Op::Lease, lookup).await else { panic!("three looks") };
+    let (Lookup::Vacant(vacancy), 3) = asked(&rig, lookup).await else { panic!("three looks") };
     assert!(!vacancy.is_held());
 }
 

@@ -20,18 +20,15 @@ fn entry(process: &Process) -> Entry<u32> {
 }
 
 /// Everything that reads or writes an entry.
-const OPS: [Op; 14] = [
+const OPS: [Op; 11] = [
     Op::Read,
-    Op::ReadMany,
     Op::ReadHead,
     Op::Versions,
     Op::Capture,
     Op::Lease,
-    Op::LeaseMany,
     Op::Renew,
     Op::Release,
     Op::Fill,
-    Op::FillMany,
     Op::Set,
     Op::CompareAndSet,
     Op::Increment,

@@ -51,15 +51,14 @@ const KINDS: [Kind; 6] =
 impl Reader {
     fn points(self, late: bool) -> Vec<Point> {
         let (read, body): (&[Op], _) = match self {
-            Reader::ByHand => (&[Op::Read, Op::Lease], true),
-            Reader::Batch => (&[Op::ReadMany, Op::LeaseMany], true),
+            Reader::ByHand | Reader::Batch => (&[Op::Read, Op::Lease], true),
             Reader::Refresh => (&[Op::Lease], true),
             Reader::Waiting => (&[Op::Changed], false),
         };
         let mut points = around(read);
         if body {
             points.extend([BeforeQuery, AfterQuery]);
-            points.extend(around(if self == Reader::Batch { &[Op::FillMany] } else { &[Op::Fill] }));
+            points.extend(around(&[Op::Fill]));
             points.extend(around(if late { &[Op::Capture, Op::Versions] } else { &[] }));
         }
         points

@@ -1,16 +1,19 @@
-//! The conformance suite on the in-memory store, whose clock the tests move.
+//! The conformance suite on stores in this process, whose clock the tests move: the one in memory, and those that show what
+//! the protocol and the trait bring along.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::future::{Ready, ready};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cachemacro_runtime::Clock;
-use cachemacro_runtime::store::Store;
+use cachemacro_runtime::store::conformance::{Env, Subject};
 use cachemacro_runtime::store::faults::FaultStore;
 use cachemacro_runtime::store::memory::MemoryStore;
-use cachemacro_tests::conformance::{Backend, Env};
-use cachemacro_tests::store_conformance;
+use cachemacro_runtime::store::protocol::{Backend, Protocol, Slot, Step};
+use cachemacro_runtime::store::{About, Few, Store, StoreHealth, Write, Written, pass_on};
+use cachemacro_runtime::{Clock, Result, Timestamp, store_conformance};
 
 struct Memory {
     clock: Clock,
@@ -29,10 +32,15 @@ impl Memory {
         let memory = Self::new();
         Self { store: Arc::new(FaultStore::new(memory.store)), ..memory }
     }
+
+    fn without_what_is_provided() -> Self {
+        let memory = Self::new();
+        Self { store: Arc::new(Required(memory.store)), ..memory }
+    }
 }
 
 #[async_trait]
-impl Backend for Memory {
+impl Subject for Memory {
     fn store(&self) -> Arc<dyn Store> {
         Arc::clone(&self.store)
     }
@@ -50,5 +58,80 @@ impl Backend for Memory {
     }
 }
 
+/// A store that brings the required methods alone: what is provided is made of them.
+#[derive(Debug)]
+struct Required(Arc<dyn Store>);
+
+#[async_trait]
+impl Store for Required {
+    pass_on!(self.0: about, now, read, capture, lease, keep, evict, evict_prefix, health);
+
+    async fn write(&self, writes: &[Write<'_>]) -> Result<Vec<Written>> {
+        // Somebody else may run in between, as on a server.
+        tokio::task::yield_now().await;
+        self.0.write(writes).await
+    }
+}
+
+/// A map that takes each step twice, as one that compares and swaps does where another writer came between: at first on
+/// what is not there any more.
+#[derive(Debug)]
+struct Twice {
+    clock: Clock,
+    slots: Mutex<HashMap<String, Slot>>,
+    before: Mutex<HashMap<String, Slot>>,
+}
+
+impl Backend for Twice {
+    fn about(&self) -> About {
+        About::new("twice")
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    async fn get(&self, keys: &[&str]) -> Result<Few<Option<Slot>>> {
+        let (slots, now) = (self.slots.lock().unwrap(), self.now());
+        Ok(keys.iter().map(|key| slots.get(*key).filter(|slot| slot.is_alive(now)).cloned()).collect())
+    }
+
+    async fn update(&self, key: &str, step: &mut Step<'_>) -> Result<()> {
+        let (mut slots, mut before, now) =
+            (self.slots.lock().unwrap(), self.before.lock().unwrap(), self.now());
+        let mut outdated = before.get(key).filter(|slot| slot.is_alive(now)).cloned();
+        step(&mut outdated, now);
+        let mut slot = slots.remove(key).filter(|slot| slot.is_alive(now));
+        if let Some(slot) = &slot {
+            before.insert(key.to_owned(), slot.clone());
+        }
+        step(&mut slot, now);
+        slots.extend(slot.map(|slot| (key.to_owned(), slot)));
+        Ok(())
+    }
+
+    async fn remove_prefix(&self, prefix: &str) -> Result<u64> {
+        let (mut slots, now) = (self.slots.lock().unwrap(), self.now());
+        let removed = slots.extract_if(|key, _| key.starts_with(prefix));
+        Ok(removed.filter(|(_, slot)| slot.is_alive(now)).count() as u64)
+    }
+
+    async fn health(&self) -> Result<StoreHealth> {
+        Ok(StoreHealth::new("twice", None, Duration::ZERO))
+    }
+}
+
+fn twice() -> Env {
+    let clock = Clock::manual();
+    let map = Twice { clock: clock.clone(), slots: Mutex::default(), before: Mutex::default() };
+    let pass = move |time| -> Ready<()> {
+        clock.advance(time);
+        ready(())
+    };
+    Env::over(Protocol::new(map), pass)
+}
+
 store_conformance!(memory, async || Env::new(Memory::new()));
 store_conformance!(faultless, async || Env::new(Memory::behind_no_faults()));
+store_conformance!(required, async || Env::new(Memory::without_what_is_provided()));
+store_conformance!(steps_taken_twice, async || twice());

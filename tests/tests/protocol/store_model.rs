@@ -7,11 +7,11 @@ use std::time::Duration;
 use cachemacro_runtime::header::{DECIMAL, FIXED, Header, PUT, Parts, Stamp, assemble};
 use cachemacro_runtime::store::memory::MemoryStore;
 use cachemacro_runtime::store::{
-    Fill, Increment, IncrementOutcome, LeaseKind, LeaseOutcome, LeaseRequest, OtherStamps, Store, TagKeys,
-    VersionKey,
+    EvictRequest, FillId, Guard, Increment, IncrementOutcome, LeaseKind, LeaseOutcome, LeaseRequest,
+    OnRefusal, OtherStamps, Store, TagKeys, Token, Version, VersionKey, Write,
 };
 use cachemacro_runtime::{Clock, ErrorKind};
-use cachemacro_tests::rounds;
+use cachemacro_tests::{Single, rounds};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -234,13 +234,16 @@ fn key(key: usize) -> String {
 }
 
 fn tag(key: usize) -> TagKeys {
-    let version = |text| VersionKey { text, hash: 0 };
-    TagKeys { tag: version(format!("t{key}")), any: version("any".to_owned()) }
+    TagKeys::new(VersionKey::new(format!("t{key}"), 0), VersionKey::new("any", 0))
 }
 
 /// One of this version; none where it is zero.
 fn stamps(version: u64) -> Vec<Stamp> {
-    (version != 0).then_some(Stamp { tag: 1, version }).into_iter().collect()
+    (version != 0).then_some(Stamp::new(1, Version::new(version))).into_iter().collect()
+}
+
+fn fill_id(entry: &[u8]) -> u64 {
+    Header::parse(entry).unwrap().fill_id.get()
 }
 
 const fn millis(time: Millis) -> Duration {
@@ -256,12 +259,10 @@ impl Run {
     }
 
     fn header(&self, value: Value) -> Header {
-        Header {
-            codec: if value.number.is_some() { DECIMAL } else { 1 },
-            fill_id: value.fill_id,
-            gone_at: self.store.now().plus(millis(value.readable)),
-            ..Header::default()
-        }
+        Header::new()
+            .with_codec(if value.number.is_some() { DECIMAL } else { 1 })
+            .with_fill_id(FillId::new(value.fill_id))
+            .with_gone_at(self.store.now().plus(millis(value.readable)))
     }
 
     fn bytes(&self, value: Value) -> bytes::Bytes {
@@ -277,19 +278,13 @@ impl Run {
             }
             Step::Lease { key: at, kind, token, seen, live } => {
                 let key = key(at);
-                let request = LeaseRequest {
-                    key: &key,
-                    token,
-                    seen,
-                    kind,
-                    live: millis(live),
-                    capture: &[],
-                    version_life: Duration::ZERO,
-                };
-                let asked = match self.store.lease(request).await.unwrap().outcome {
+                let request = LeaseRequest::new(&key, Token::new(token), kind, millis(live));
+                let request = request.with_seen(FillId::new(seen));
+                let asked = match self.store.lease_one(request).await.unwrap().outcome {
                     LeaseOutcome::Taken => Asked::Taken,
-                    LeaseOutcome::Found(bytes) => Asked::Found(Header::parse(&bytes).unwrap().fill_id),
-                    LeaseOutcome::Busy(left) => Asked::Busy(u64::try_from(left.as_millis()).unwrap()),
+                    LeaseOutcome::Found(bytes) => Asked::Found(fill_id(&bytes)),
+                    LeaseOutcome::Busy { left, .. } => Asked::Busy(u64::try_from(left.as_millis()).unwrap()),
+                    other => panic!("{other:?}"),
                 };
                 assert_eq!(asked, self.model.lease(at, kind, token, seen, live));
             }
@@ -309,9 +304,11 @@ impl Run {
             }
             Step::Fill { key: at, token, value, unlink_refused } => {
                 let (key, bytes, life) = (key(at), self.bytes(value), millis(value.life));
-                let fill = Fill { key: &key, token, bytes, life, unlink_refused, check: &[] };
+                let on_refusal = if unlink_refused { OnRefusal::Unlink } else { OnRefusal::Leave };
+                let fill = Write::new(&key, bytes, life).with_guard(Guard::Lease(Token::new(token)));
                 let held = self.model.holds(at, token);
-                assert_eq!(self.store.fill(fill).await.unwrap().accepted, held);
+                let filled = self.store.write_one(fill.with_on_refusal(on_refusal)).await.unwrap();
+                assert_eq!(filled.accepted, held);
                 if held {
                     self.model.store(at, value);
                 } else if unlink_refused {
@@ -333,6 +330,8 @@ impl Run {
             Step::Increment { key: at, by, others, value } => self.increment(at, by, others, value).await,
             Step::Evict { keys, now } => {
                 let names: Vec<_> = keys.iter().copied().map(key).collect();
+                let names: Vec<_> = names.iter().map(String::as_str).collect();
+                let request = EvictRequest::new(&names, &[]);
                 let expected: Vec<_> = keys
                     .iter()
                     .map(|at| {
@@ -341,11 +340,12 @@ impl Run {
                         existed
                     })
                     .collect();
-                if now {
-                    assert_eq!(self.store.evict_now(&names, &[]), Some(expected));
+                let evicted = if now {
+                    self.store.immediate().unwrap().evict(request)
                 } else {
-                    assert_eq!(self.store.evict(&names).await.unwrap(), expected);
-                }
+                    self.store.evict(request).await.unwrap()
+                };
+                assert_eq!(evicted, expected);
             }
             Step::EvictPrefix => {
                 let evicted = self.store.evict_prefix(&key(0)).await.unwrap();
@@ -356,7 +356,7 @@ impl Run {
                 self.model.put(at, Content::Garbage, self.model.now + life);
             }
             Step::Capture { key: at, life } => {
-                let version = self.store.capture(&[tag(at).tag], millis(life)).await.unwrap()[0];
+                let version = self.store.capture(&[tag(at).tag], millis(life)).await.unwrap()[0].get();
                 let known = self.seen_versions.insert(at, version);
                 let existed = self.model.versions.contains_key(&at);
                 assert_eq!(known == Some(version), existed);
@@ -383,10 +383,11 @@ impl Run {
             (Others::Outdated(_), Some(stamps)) => OtherStamps::Outdated(stamps),
             _ => OtherStamps::Unknown,
         };
-        let increment = Increment { key: &key, by, fresh, life, others: known };
+        let increment = Increment::new(&key, by, fresh, life).with_others(known);
         let added = match self.store.increment(increment).await {
             Ok(IncrementOutcome::Added(sum)) => Added::Sum(sum),
-            Ok(IncrementOutcome::Found(bytes)) => Added::Found(Header::parse(&bytes).unwrap().fill_id),
+            Ok(IncrementOutcome::Found(bytes)) => Added::Found(fill_id(&bytes)),
+            Ok(other) => panic!("{other:?}"),
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::WrongType);
                 Added::WrongType
@@ -398,7 +399,7 @@ impl Run {
     /// Compares everything that can be seen of the store with the model.
     async fn compare(&self) {
         for at in 0..KEYS {
-            let entry = self.store.read(&key(at), &[]).await.unwrap().entry;
+            let entry = self.store.entry(&key(at)).await.unwrap();
             let life = self.store.life_left(&key(at)).map(|life| self.clock.now().plus(life).millis());
             let content = entry.as_deref().map(|bytes| self.content(bytes));
             let cell =
@@ -413,17 +414,17 @@ impl Run {
     fn content(&self, bytes: &[u8]) -> Content {
         let Ok(parts) = Parts::parse(bytes) else { return Content::Garbage };
         let header = parts.header;
-        let lease = (header.token != 0).then(|| Lease {
-            token: header.token,
+        let lease = (!header.token.is_none()).then(|| Lease {
+            token: header.token.get(),
             deadline: header.lease_deadline.millis() - self.start,
             put: header.has(PUT),
         });
         match lease {
             Some(lease) if header.has(cachemacro_runtime::header::PENDING) => Content::Pending(lease),
             lease => Content::Value {
-                fill_id: header.fill_id,
+                fill_id: header.fill_id.get(),
                 number: std::str::from_utf8(parts.payload).unwrap().parse().ok(),
-                version: parts.stamps().next().map_or(0, |stamp| stamp.version),
+                version: parts.stamps().next().map_or(0, |stamp| stamp.version.get()),
                 gone_at: header.gone_at.millis() - self.start,
                 lease,
             },

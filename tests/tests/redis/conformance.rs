@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cachemacro_runtime::store::Store;
+use cachemacro_runtime::store::conformance::{Env, Subject};
 use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
-use cachemacro_tests::conformance::{Backend, Env};
-use cachemacro_tests::{RedisServer, store_conformance};
+use cachemacro_runtime::store_conformance;
+use cachemacro_tests::RedisServer;
 
 struct Redis {
     server: &'static RedisServer,
@@ -24,7 +25,7 @@ impl Redis {
 }
 
 #[async_trait]
-impl Backend for Redis {
+impl Subject for Redis {
     fn store(&self) -> Arc<dyn Store> {
         Arc::<RedisStore>::clone(&self.store)
     }

@@ -7,7 +7,7 @@ use cachemacro::store::faults::Op;
 use cachemacro::{Entry, EntryRules, Mode, Policy, Stats, Ttl};
 use cachemacro_tests::halt::reached;
 use cachemacro_tests::monitor::Watched;
-use cachemacro_tests::{DEADLINE, Process, RedisServer, Rig, on_both_stores};
+use cachemacro_tests::{DEADLINE, Process, RedisServer, Rig, Single, on_both_stores};
 use std::time::Duration;
 use tokio::time::timeout;
 

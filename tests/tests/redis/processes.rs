@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
-use cachemacro_runtime::store::{LeaseKind, LeaseOutcome, LeaseRequest, Store};
-use cachemacro_tests::{DEADLINE, RedisServer, Worker, namespace, wait_until};
+use cachemacro_runtime::store::{LeaseKind, LeaseOutcome, LeaseRequest, Token};
+use cachemacro_tests::{DEADLINE, RedisServer, Single, Worker, namespace, wait_until};
 
 async fn racer(server: &RedisServer) -> Worker {
     let mut worker = Worker::spawn(env!("CARGO_BIN_EXE_lease_racer"), &[&server.url()], &[]);
@@ -50,18 +50,10 @@ async fn the_lease_of_a_killed_process_lapses() {
     wait_until("the lease is free", DEADLINE, async || {
         token += 1;
         let live = Duration::from_secs(3);
-        let request = LeaseRequest {
-            key: &key,
-            token,
-            seen: 0,
-            kind: LeaseKind::Load,
-            live,
-            capture: &[],
-            version_life: live,
-        };
-        match store.lease(request).await.map(|lease| lease.outcome) {
+        let request = LeaseRequest::new(&key, Token::new(token), LeaseKind::Load, live);
+        match store.lease_one(request).await.map(|lease| lease.outcome) {
             Ok(LeaseOutcome::Taken) => true,
-            Ok(LeaseOutcome::Busy(left)) => {
+            Ok(LeaseOutcome::Busy { left, .. }) => {
                 busy += 1;
                 assert!(left <= live);
                 store.changed(&key, left).await;

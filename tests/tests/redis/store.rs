@@ -8,10 +8,10 @@ use cachemacro_runtime::ErrorKind;
 use cachemacro_runtime::header::{DECIMAL, FIXED, Header, PENDING, Stamp, assemble};
 use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
 use cachemacro_runtime::store::{
-    Fill, Increment, IncrementOutcome, Lease, LeaseKind, LeaseOutcome, LeaseRequest, OtherStamps, Store,
-    TagKeys, VersionKey,
+    Cursor, FillId, Guard, Increment, IncrementOutcome, LeaseKind, LeaseOutcome, LeaseRequest, OnRefusal,
+    ReadRequest, Store, TagKeys, Token, Version, VersionKey, Write,
 };
-use cachemacro_tests::{DEADLINE, RedisServer, namespace, wait_until};
+use cachemacro_tests::{DEADLINE, RedisServer, Single, namespace, wait_until};
 use redis::aio::MultiplexedConnection;
 
 const LIFE: Duration = Duration::from_mins(1);
@@ -28,30 +28,30 @@ async fn run<T: redis::FromRedisValue>(client: &mut MultiplexedConnection, line:
 
 fn value(store: &RedisStore, fill_id: u64) -> Bytes {
     let gone_at = store.now().plus(LIFE);
-    let header = Header { codec: 1, fill_id, fresh_until: gone_at, gone_at, ..Header::default() };
-    assemble(header, &[Stamp { tag: 1, version: 2 }], b"payload").into()
+    let header = Header::new().with_codec(1).with_fill_id(FillId::new(fill_id));
+    let header = header.with_fresh_until(gone_at).with_gone_at(gone_at);
+    assemble(header, &[Stamp::new(1, Version::new(2))], b"payload").into()
 }
 
 fn decimal(store: &RedisStore, fill_id: u64) -> Bytes {
-    let header = Header { codec: DECIMAL, fill_id, gone_at: store.now().plus(LIFE), ..Header::default() };
-    assemble(header, &[], b"").into()
+    decimal_with(store, fill_id, b"")
 }
 
 fn version_key(namespace: &str, name: &str) -> VersionKey {
-    VersionKey { text: format!("{namespace}:v:{name}"), hash: 1 }
+    VersionKey::new(format!("{namespace}:v:{name}"), 1)
 }
 
 fn request<'a>(key: &'a str, token: u64, kind: LeaseKind, capture: &'a [VersionKey]) -> LeaseRequest<'a> {
-    LeaseRequest { key, token, seen: 0, kind, live: LEASE, capture, version_life: LIFE }
+    LeaseRequest::new(key, Token::new(token), kind, LEASE).with_capture(capture, LIFE)
 }
 
 async fn take(store: &RedisStore, key: &str, token: u64) {
-    let lease = store.lease(request(key, token, LeaseKind::Load, &[])).await.expect("answered");
+    let lease = store.lease_one(request(key, token, LeaseKind::Load, &[])).await.expect("answered");
     assert!(matches!(lease.outcome, LeaseOutcome::Taken), "{:?}", lease.outcome);
 }
 
-fn fill(key: &str, token: u64, bytes: Bytes) -> Fill<'_> {
-    Fill { key, token, bytes, life: LIFE, unlink_refused: false, check: &[] }
+fn fill(key: &str, token: u64, bytes: Bytes) -> Write<'_> {
+    Write::new(key, bytes, LIFE).with_guard(Guard::Lease(Token::new(token)))
 }
 
 /// A command for each type that is not a string.
@@ -72,12 +72,19 @@ async fn another_type_under_an_entrys_key_reads_as_missing() {
     let versions = [version_key(&key, "tag")];
     for foreign in other_types(&key) {
         run::<redis::Value>(&mut client, &foreign).await;
-        assert_eq!(store.read(&key, &[]).await.expect("read").entry, None, "{foreign:?}");
-        assert_eq!(store.read(&key, &versions).await.expect("read").entry, None);
-        let head = store.read_head(&key, FIXED, &versions).await.expect("head");
-        assert_eq!((head.start, head.length), (None, 0), "{foreign:?}");
-        assert_eq!(store.read_many(std::slice::from_ref(&key), &versions).await.expect("read").0, [None]);
-        assert_eq!(store.evict(std::slice::from_ref(&key)).await.expect("evict"), [false]);
+        assert_eq!(store.entry(&key).await.expect("read"), None, "{foreign:?}");
+        let keys = [&*key];
+        let request = ReadRequest::new(&keys).with_versions(&versions);
+        assert_eq!(*store.read(request).await.expect("read").entries, [None]);
+        assert_eq!(
+            *store.read(request.with_first(FIXED)).await.expect("head").entries,
+            [None],
+            "{foreign:?}"
+        );
+        assert_eq!(*store.read(ReadRequest::new(&[&key, &key])).await.expect("read").entries, [None, None]);
+        let inspect = store.inspect().expect("it can be looked into");
+        assert_eq!(inspect.raw(key.as_bytes()).await.expect("raw"), None);
+        assert!(!store.evict_one(&key).await.expect("evict"));
         assert_eq!(run::<i64>(&mut client, &["EXISTS", &key]).await, 0, "and an evict removes it");
     }
 }
@@ -97,7 +104,7 @@ async fn another_type_under_an_entrys_key_is_healed_by_every_writer() {
                 }
                 "increment" => {
                     let fresh = decimal(&store, 1);
-                    let add = Increment { key: &key, by: 5, fresh, life: LIFE, others: OtherStamps::Unknown };
+                    let add = Increment::new(&key, 5, fresh, LIFE);
                     assert_eq!(store.increment(add).await.expect("increment"), IncrementOutcome::Added(5));
                 }
                 "set" => store.set(&key, value(&store, 1), LIFE).await.expect("set"),
@@ -107,7 +114,7 @@ async fn another_type_under_an_entrys_key_is_healed_by_every_writer() {
                         "refresh" => LeaseKind::Refresh,
                         _ => LeaseKind::Put,
                     };
-                    let lease = store.lease(request(&key, 7, kind, &[])).await.expect("lease");
+                    let lease = store.lease_one(request(&key, 7, kind, &[])).await.expect("lease");
                     assert!(matches!(lease.outcome, LeaseOutcome::Taken));
                 }
             }
@@ -125,10 +132,10 @@ async fn another_type_under_an_entrys_key_accepts_no_token() {
         run::<redis::Value>(&mut client, &foreign).await;
         assert!(!store.renew(&key, 7, LEASE).await.expect("renew"));
         assert!(!store.release(&key, 7).await.expect("release"));
-        assert!(!store.fill(fill(&key, 7, value(&store, 1))).await.expect("fill").accepted);
+        assert!(!store.write_one(fill(&key, 7, value(&store, 1))).await.expect("fill").accepted);
         assert_eq!(run::<i64>(&mut client, &["EXISTS", &key]).await, 1, "a load's refused fill leaves it");
-        let put = Fill { unlink_refused: true, ..fill(&key, 7, value(&store, 1)) };
-        assert!(!store.fill(put).await.expect("fill").accepted);
+        let put = fill(&key, 7, value(&store, 1)).with_on_refusal(OnRefusal::Unlink);
+        assert!(!store.write_one(put).await.expect("fill").accepted);
         assert_eq!(run::<i64>(&mut client, &["EXISTS", &key]).await, 0, "a put's unlinks it");
     }
 }
@@ -143,12 +150,13 @@ async fn another_type_under_a_versions_key_is_missing_and_replaced_by_a_capture(
         run::<redis::Value>(&mut client, &["DEL", &text]).await;
         run::<redis::Value>(&mut client, &foreign).await;
         assert_eq!(store.versions(&keys).await.expect("versions"), [None]);
-        assert_eq!(store.read("none", &keys).await.expect("read").versions, [None]);
+        let read = store.read(ReadRequest::new(&["none"]).with_versions(&keys)).await.expect("read");
+        assert_eq!(*read.versions, [None]);
         let version = store.capture(&keys, LIFE).await.expect("capture")[0];
         assert_eq!(store.versions(&keys).await.expect("versions"), [Some(version)]);
         run::<redis::Value>(&mut client, &["DEL", &text]).await;
         run::<redis::Value>(&mut client, &foreign).await;
-        let tag = TagKeys { tag: keys[0].clone(), any: version_key(&ns, "any") };
+        let tag = TagKeys::new(keys[0].clone(), version_key(&ns, "any"));
         store.evict_tags(&[tag]).await.expect("evicted");
         assert_eq!(run::<i64>(&mut client, &["EXISTS", &text]).await, 0);
     }
@@ -161,18 +169,8 @@ async fn a_version_that_never_expires_stays_so() {
     let keys = [version_key(&ns, "tag")];
     run::<redis::Value>(&mut client, &["SET", &keys[0].text, "8 bytes!"]).await;
     let captured = store.capture(&keys, LIFE).await.expect("capture");
-    assert_eq!(captured, [u64::from_le_bytes(*b"8 bytes!")]);
+    assert_eq!(captured, [Version::from_bytes(*b"8 bytes!")]);
     assert_eq!(run::<i64>(&mut client, &["PTTL", &keys[0].text]).await, -1);
-}
-
-#[tokio::test]
-async fn a_version_of_zeros_is_no_version() {
-    let (store, mut client, ns) =
-        (store_on(RedisServer::shared()), RedisServer::shared().client().await, namespace());
-    let keys = [version_key(&ns, "tag")];
-    run::<redis::Value>(&mut client, &["SET", &keys[0].text, "\0\0\0\0\0\0\0\0"]).await;
-    assert_eq!(store.versions(&keys).await.expect("versions"), [None]);
-    assert_ne!(store.capture(&keys, LIFE).await.expect("capture")[0], 0);
 }
 
 /// Every operation that runs a script, each right after the server forgot all of them.
@@ -186,31 +184,29 @@ async fn forgotten_scripts_are_sent_again_and_nobody_notices() {
     let flush = ["SCRIPT", "FLUSH"];
 
     run::<()>(&mut client, &flush).await;
-    let Lease { versions: captured, outcome } =
-        store.lease(request(&key, 7, LeaseKind::Load, &versions)).await.expect("lease");
-    assert!(matches!(outcome, LeaseOutcome::Taken), "{outcome:?}");
+    let lease = store.lease_one(request(&key, 7, LeaseKind::Load, &versions)).await.expect("lease");
+    assert!(matches!(lease.outcome, LeaseOutcome::Taken), "{lease:?}");
+    let captured = lease.versions;
     run::<()>(&mut client, &flush).await;
     assert_eq!(store.capture(&versions, LIFE).await.expect("capture"), captured);
     run::<()>(&mut client, &flush).await;
     assert!(store.renew(&key, 7, LEASE).await.expect("renew"));
     run::<()>(&mut client, &flush).await;
-    let filled =
-        store.fill(Fill { check: &versions, ..fill(&key, 7, value(&store, 1)) }).await.expect("fill");
+    let filled = store.write_one(fill(&key, 7, value(&store, 1)).with_check(&versions)).await.expect("fill");
     assert!(filled.accepted);
     assert_eq!(filled.versions, captured.iter().copied().map(Some).collect::<Vec<_>>());
     run::<()>(&mut client, &flush).await;
     assert!(store.compare_and_set(&key, 1, decimal_with(&store, 2, b"40"), LIFE).await.expect("cas"));
     run::<()>(&mut client, &flush).await;
-    let add =
-        Increment { key: &key, by: 2, fresh: decimal(&store, 3), life: LIFE, others: OtherStamps::Unknown };
+    let add = Increment::new(&key, 2, decimal(&store, 3), LIFE);
     assert_eq!(store.increment(add).await.expect("increment"), IncrementOutcome::Added(42));
     run::<()>(&mut client, &flush).await;
-    let put = LeaseRequest { seen: 3, ..request(&key, 8, LeaseKind::Put, &[]) };
-    assert!(matches!(store.lease(put).await.expect("lease").outcome, LeaseOutcome::Taken));
+    let put = request(&key, 8, LeaseKind::Put, &[]).with_seen(FillId::new(3));
+    assert!(matches!(store.lease_one(put).await.expect("lease").outcome, LeaseOutcome::Taken));
     run::<()>(&mut client, &flush).await;
     assert!(store.release(&key, 8).await.expect("release"));
     run::<()>(&mut client, &flush).await;
-    assert_eq!(store.evict(std::slice::from_ref(&key)).await.expect("evict"), [true]);
+    assert!(store.evict_one(&key).await.expect("evict"));
     let calls: String = run(&mut client, &["INFO", "errorstats"]).await;
     assert!(calls.contains("errorstat_NOSCRIPT:count=10"), "each was asked by its hash first: {calls}");
 }
@@ -228,7 +224,7 @@ async fn of_a_pipeline_only_what_the_server_did_not_know_is_sent_again() {
     run::<()>(&mut client, &["CONFIG", "RESETSTAT"]).await;
     let requests: Vec<_> =
         (1..).zip(&keys).map(|(token, key)| request(key, token, LeaseKind::Load, &versions)).collect();
-    for lease in store.lease_many(&requests).await.expect("leases") {
+    for lease in store.lease(&requests).await.expect("leases") {
         assert!(matches!(lease.outcome, LeaseOutcome::Taken), "{:?}", lease.outcome);
     }
     let stats: String = run(&mut client, &["INFO", "commandstats"]).await;
@@ -237,8 +233,8 @@ async fn of_a_pipeline_only_what_the_server_did_not_know_is_sent_again() {
 }
 
 fn decimal_with(store: &RedisStore, fill_id: u64, payload: &[u8]) -> Bytes {
-    let header = Header { codec: DECIMAL, fill_id, gone_at: store.now().plus(LIFE), ..Header::default() };
-    assemble(header, &[], payload).into()
+    let header = Header::new().with_codec(DECIMAL).with_fill_id(FillId::new(fill_id));
+    assemble(header.with_gone_at(store.now().plus(LIFE)), &[], payload).into()
 }
 
 #[tokio::test]
@@ -253,11 +249,17 @@ async fn scripts_flushed_in_the_middle_of_traffic_cost_nobody_an_error() {
                 let versions = [version_key(&ns, "shared")];
                 for round in 1..=100_u64 {
                     let key = format!("{ns}:{task}:{round}");
-                    let lease =
-                        store.lease(request(&key, round, LeaseKind::Load, &versions)).await.expect("lease");
+                    let lease = store
+                        .lease_one(request(&key, round, LeaseKind::Load, &versions))
+                        .await
+                        .expect("lease");
                     assert!(matches!(lease.outcome, LeaseOutcome::Taken), "{:?}", lease.outcome);
                     assert!(
-                        store.fill(fill(&key, round, value(&store, round))).await.expect("fill").accepted
+                        store
+                            .write_one(fill(&key, round, value(&store, round)))
+                            .await
+                            .expect("fill")
+                            .accepted
                     );
                 }
             })
@@ -283,7 +285,7 @@ async fn a_server_that_forbids_loading_scripts_still_serves() {
     let store =
         RedisStore::new(RedisConfig::new(url).command_timeout(DEADLINE)).expect("the URL is well-formed");
     take(&store, "k", 7).await;
-    assert!(store.fill(fill("k", 7, value(&store, 1))).await.expect("fill").accepted);
+    assert!(store.write_one(fill("k", 7, value(&store, 1))).await.expect("fill").accepted);
 }
 
 #[tokio::test]
@@ -294,8 +296,9 @@ async fn the_hot_path_sends_one_command_and_checks_nothing_out() {
     store.set("k", value(&store, 1), LIFE).await.expect("set");
     run::<()>(&mut client, &["CONFIG", "RESETSTAT"]).await;
     for _ in 0..100 {
-        store.read("k", &[]).await.expect("read");
-        store.read("k", &[version_key("ns", "tag")]).await.expect("read");
+        store.entry("k").await.expect("read");
+        let tags = [version_key("ns", "tag")];
+        store.read(ReadRequest::new(&["k"]).with_versions(&tags)).await.expect("read");
     }
     let stats: String = run(&mut client, &["INFO", "commandstats"]).await;
     let mut seen: Vec<&str> = stats.lines().filter_map(|line| line.strip_prefix("cmdstat_")).collect();
@@ -309,38 +312,34 @@ async fn the_hot_path_sends_one_command_and_checks_nothing_out() {
 async fn no_command_is_newer_than_the_oldest_supported_server() {
     let server = RedisServer::start();
     let (store, mut client) = (store_on(&server), server.client().await);
-    let tag = TagKeys { tag: version_key("ns", "tag"), any: version_key("ns", "any") };
+    let tag = TagKeys::new(version_key("ns", "tag"), version_key("ns", "any"));
     let versions = [tag.tag.clone()];
     store.connect().await.expect("connected");
     run::<()>(&mut client, &["CONFIG", "RESETSTAT"]).await;
-    store.lease(request("k", 7, LeaseKind::Load, &versions)).await.expect("lease");
+    store.lease_one(request("k", 7, LeaseKind::Load, &versions)).await.expect("lease");
     wait_until("the waiter is tracked", DEADLINE, async || {
         store.changed("k", Duration::from_millis(20)).await;
         run::<String>(&mut client, &["CLIENT", "LIST"]).await.contains("flags=t")
     })
     .await;
     store.renew("k", 7, LEASE).await.expect("renew");
-    store.fill(Fill { check: &versions, ..fill("k", 7, value(&store, 1)) }).await.expect("fill");
-    store.lease(LeaseRequest { seen: 1, ..request("k", 8, LeaseKind::Refresh, &[]) }).await.expect("lease");
+    store.write_one(fill("k", 7, value(&store, 1)).with_check(&versions)).await.expect("fill");
+    let refresh = request("k", 8, LeaseKind::Refresh, &[]).with_seen(FillId::new(1));
+    store.lease_one(refresh).await.expect("lease");
     store.release("k", 8).await.expect("release");
     store.compare_and_set("k", 1, decimal_with(&store, 2, b"1"), LIFE).await.expect("cas");
-    store
-        .increment(Increment {
-            key: "k",
-            by: 1,
-            fresh: decimal(&store, 3),
-            life: LIFE,
-            others: OtherStamps::Unknown,
-        })
-        .await
-        .expect("increment");
-    store.read("k", &versions).await.expect("read");
-    store.read("k", &[]).await.expect("read");
-    store.read_head("k", FIXED, &versions).await.expect("head");
+    store.increment(Increment::new("k", 1, decimal(&store, 3), LIFE)).await.expect("increment");
+    let read = ReadRequest::new(&["k"]).with_versions(&versions);
+    store.read(read).await.expect("read");
+    store.entry("k").await.expect("read");
+    store.read(read.with_first(FIXED)).await.expect("head");
     store.set("k", value(&store, 1), LIFE).await.expect("set");
-    store.evict(&["k".into()]).await.expect("evict");
+    store.evict_one("k").await.expect("evict");
     store.evict_tags(&[tag]).await.expect("evict");
     store.evict_prefix("k").await.expect("evict");
+    let inspect = store.inspect().expect("it can be looked into");
+    inspect.scan("k", &Cursor::default()).await.expect("scan");
+    inspect.raw(b"k").await.expect("raw");
     store.health().await.expect("health");
 
     let stats: String = run(&mut client, &["INFO", "commandstats"]).await;
@@ -378,7 +377,10 @@ async fn a_lease_sets_a_pending_header_that_expires_with_it() {
     take(&store, &key, 0x0102_0304_0506_0708).await;
     let raw: Vec<u8> = run(&mut client, &["GET", &key]).await;
     let header = Header::parse(&raw).expect("a header");
-    assert_eq!(raw, Header::pending(0x0102_0304_0506_0708, header.lease_deadline, false).to_bytes());
+    assert_eq!(
+        raw,
+        Header::pending(Token::new(0x0102_0304_0506_0708), header.lease_deadline, false).to_bytes()
+    );
     assert!(header.has(PENDING));
     let left: i64 = run(&mut client, &["PTTL", &key]).await;
     assert!((1..=3_000).contains(&left), "{left}");
@@ -414,9 +416,9 @@ async fn an_increment_without_a_whole_header_is_refused_before_it_is_sent() {
     let store = store_on(RedisServer::shared());
     let key = namespace();
     let fresh = Bytes::from_static(&[0; FIXED - 1]);
-    let add = Increment { key: &key, by: 1, fresh, life: LIFE, others: OtherStamps::Unknown };
+    let add = Increment::new(&key, 1, fresh, LIFE);
     assert_eq!(store.increment(add).await.expect_err("refused").kind(), ErrorKind::Encode);
-    assert_eq!(store.read(&key, &[]).await.expect("read").entry, None);
+    assert_eq!(store.entry(&key).await.expect("read"), None);
 }
 
 /// A million foreign keys: the scan goes in steps, and no step holds the server up.
@@ -451,7 +453,7 @@ async fn a_prefix_is_evicted_in_steps_that_do_not_hold_the_server_up() {
 async fn health_names_the_server() {
     let store = store_on(RedisServer::shared());
     let health = store.health().await.expect("there");
-    assert_eq!(health.kind, "redis");
+    assert_eq!(health.name, "redis");
     let server = health.server.expect("it may be asked");
     assert!(server.starts_with("redis ") || server.starts_with("valkey "), "{server}");
 }
@@ -465,8 +467,8 @@ async fn a_unix_socket_serves_as_well() {
     let store =
         RedisStore::new(RedisConfig::new(format!("unix://{path}?db=3"))).expect("the URL is well-formed");
     take(&store, "k", 7).await;
-    assert!(store.fill(fill("k", 7, value(&store, 1))).await.expect("fill").accepted);
-    assert!(store.read("k", &[]).await.expect("read").entry.is_some());
+    assert!(store.write_one(fill("k", 7, value(&store, 1))).await.expect("fill").accepted);
+    assert!(store.entry("k").await.expect("read").is_some());
 }
 
 /// What an ACL has to allow, on the application's own keys.
@@ -484,7 +486,7 @@ async fn a_user_with_few_rights_suffices() {
         RedisStore::new(RedisConfig::new(url).command_timeout(DEADLINE)).expect("the URL is well-formed");
     let versions = [version_key("app", "tag")];
     let key = "app:k";
-    store.lease(request(key, 7, LeaseKind::Load, &versions)).await.expect("lease");
+    store.lease_one(request(key, 7, LeaseKind::Load, &versions)).await.expect("lease");
     wait_until("the waiter is tracked", DEADLINE, async || {
         store.changed(key, Duration::from_millis(20)).await;
         run::<String>(&mut client, &["CLIENT", "LIST"]).await.contains("flags=t")
@@ -492,21 +494,23 @@ async fn a_user_with_few_rights_suffices() {
     .await;
     assert!(store.renew(key, 7, LEASE).await.expect("renew"));
     assert!(
-        store.fill(Fill { check: &versions, ..fill(key, 7, value(&store, 1)) }).await.expect("fill").accepted
+        store.write_one(fill(key, 7, value(&store, 1)).with_check(&versions)).await.expect("fill").accepted
     );
-    store.read(key, &versions).await.expect("read");
-    store.read_head(key, FIXED, &versions).await.expect("head");
+    let keys = [key];
+    let read = ReadRequest::new(&keys).with_versions(&versions);
+    store.read(read).await.expect("read");
+    store.read(read.with_first(FIXED)).await.expect("head");
     assert!(store.compare_and_set(key, 1, decimal_with(&store, 2, b"1"), LIFE).await.expect("cas"));
-    let add = Increment { key, by: 1, fresh: decimal(&store, 3), life: LIFE, others: OtherStamps::Unknown };
+    let add = Increment::new(key, 1, decimal(&store, 3), LIFE);
     assert_eq!(store.increment(add).await.expect("increment"), IncrementOutcome::Added(2));
     store.set(key, value(&store, 1), LIFE).await.expect("set");
-    assert_eq!(store.evict(&[key.into()]).await.expect("evict"), [true]);
-    store
-        .evict_tags(&[TagKeys { tag: versions[0].clone(), any: version_key("app", "any") }])
-        .await
-        .expect("evict");
+    assert!(store.evict_one(key).await.expect("evict"));
+    store.evict_tags(&[TagKeys::new(versions[0].clone(), version_key("app", "any"))]).await.expect("evict");
     store.evict_prefix("app:").await.expect("evict");
     store.evict_prefix("app:").await.expect("a pooled connection that was used before");
+    let inspect = store.inspect().expect("it can be looked into");
+    inspect.scan("app:", &Cursor::default()).await.expect("scan");
+    inspect.raw(b"app:k").await.expect("raw");
     assert!(store.health().await.expect("health").server.is_some());
     assert_eq!(
         store.set("other:k", value(&store, 1), LIFE).await.expect_err("not its key").kind(),

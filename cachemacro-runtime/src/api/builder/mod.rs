@@ -12,10 +12,10 @@ use crate::ground::error::{Error, ErrorKind, Result};
 use crate::key::Key;
 use crate::observe::event::Observer;
 use crate::policy::ttl::Ttl;
-use crate::store::Store;
 use crate::store::memory::{DEFAULT_CAPACITY, MemoryStore};
 #[cfg(feature = "redis")]
 use crate::store::redis::{RedisConfig, RedisStore};
+use crate::store::{AnyStore, Store};
 
 mod env;
 
@@ -27,7 +27,7 @@ enum Choice {
     Memory,
     #[cfg(feature = "redis")]
     Redis,
-    Given(Arc<dyn Store>),
+    Given(AnyStore),
 }
 
 /// Builds a [`Cache`]. Setters take any value; [`build`](Self::build) checks them.
@@ -94,7 +94,7 @@ impl CacheBuilder {
     /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// let cache = cachemacro::Cache::builder().memory().build()?;
-    /// assert_eq!(cache.health().await?.store.kind, "memory");
+    /// assert_eq!(cache.health().await?.store.name, "memory");
     /// # Ok(())
     /// # }
     /// ```
@@ -119,25 +119,24 @@ impl CacheBuilder {
         self
     }
 
-    /// Keeps entries in a store of your own, or in one that injects faults. It comes with its own settings: `capacity`,
+    /// Keeps entries in a store of your own. It comes with its own settings: `capacity`,
     /// `clock`, and those of connections, are for the stores that the builder makes.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
-    /// use cachemacro::{Cache, ErrorKind};
-    /// use cachemacro::store::{faults::FaultStore, memory::MemoryStore};
+    /// use cachemacro::{Cache, store::memory::MemoryStore};
     /// use std::sync::Arc;
     ///
-    /// let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
-    /// let cache = Cache::builder().store(store.clone()).build()?;
-    /// store.fail_all(ErrorKind::Connect);
-    /// assert_eq!(cache.get_or_load("n", 1, async || 7).await, 7, "functions run without the store");
+    /// let store = Arc::new(MemoryStore::new());
+    /// let (one, other) = (Cache::builder().store(store.clone()), Cache::builder().store(store));
+    /// one.build()?.set("n", &1, &7).await?;
+    /// assert_eq!(other.build()?.get::<i32>("n", &1).await?, Some(7), "they share what is stored");
     /// # Ok(())
     /// # }
     /// ```
     pub fn store(mut self, store: Arc<dyn Store>) -> Self {
-        self.choice = Choice::Given(store);
+        self.choice = Choice::Given(AnyStore::Other(store));
         self
     }
 
@@ -521,9 +520,10 @@ impl CacheBuilder {
     }
 
     #[cfg_attr(not(feature = "redis"), expect(clippy::unnecessary_wraps, reason = "opening Redis can fail"))]
-    fn open(&self) -> Result<Arc<dyn Store>> {
-        let memory = || -> Arc<dyn Store> {
-            Arc::new(MemoryStore::builder().capacity(self.capacity).clock(self.clock.clone()).build())
+    fn open(&self) -> Result<AnyStore> {
+        let memory = || {
+            let store = MemoryStore::builder().capacity(self.capacity).clock(self.clock.clone()).build();
+            AnyStore::Memory(Arc::new(store))
         };
         match &self.choice {
             Choice::Given(store) => Ok(store.clone()),
@@ -537,8 +537,8 @@ impl CacheBuilder {
     }
 
     #[cfg(feature = "redis")]
-    fn open_redis(&self) -> Result<Arc<dyn Store>> {
-        Ok(Arc::new(RedisStore::new(self.redis_config()?)?))
+    fn open_redis(&self) -> Result<AnyStore> {
+        Ok(AnyStore::Other(Arc::new(RedisStore::new(self.redis_config()?)?)))
     }
 
     #[cfg(feature = "redis")]

@@ -25,6 +25,7 @@ use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
 use crate::policy::mode::Mode;
 use crate::policy::outcome::Value;
+use crate::store::ReadRequest;
 
 /// Runs `load` for the ids that are missing; see [`Cache::try_get_or_load_many`](crate::Cache::try_get_or_load_many).
 pub(crate) async fn load_many<K, T, E, F>(
@@ -244,7 +245,7 @@ impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
 /// One read for all of these; `None` where the store failed, for all or for the stamps of one.
 async fn look<K, T: Value>(core: &Arc<Core>, chunk: &[Missing<K, T>]) -> Option<Vec<Option<Looked>>> {
     let raws: Vec<&RawEntry> = chunk.iter().filter_map(|missing| missing.entry.raw().ok()).collect();
-    let keys: Vec<String> = raws.iter().map(|raw| raw.full.to_string()).collect();
+    let keys: Vec<&str> = raws.iter().map(|raw| &*raw.full).collect();
     let mut tags: Vec<VersionKey> = Vec::new();
     let mut places: HashMap<&VersionKey, usize> = HashMap::new();
     for tag in raws.iter().flat_map(|raw| &raw.tags) {
@@ -253,10 +254,10 @@ async fn look<K, T: Value>(core: &Arc<Core>, chunk: &[Missing<K, T>]) -> Option<
             tags.len() - 1
         });
     }
-    let (entries, versions) = core.timed(core.store.read_many(&keys, &tags)).await.ok()?;
-    let mut entries = entries.into_iter();
+    let read = core.timed(core.store.read(ReadRequest::new(&keys).with_versions(&tags))).await.ok()?;
+    let (mut entries, versions) = (read.entries.into_iter(), read.versions);
     let looks = chunk.iter().zip(&raws).map(|(missing, raw)| {
-        let entry = entries.next().flatten();
+        let entry = entries.next().flatten().map(|excerpt| excerpt.bytes);
         let version = |tag| places.get(tag).and_then(|at| versions.get(*at).copied().flatten());
         let own: Vec<_> = raw.tags.iter().map(version).collect();
         async move { raw.found(entry, &own, missing.entry.expected()).await.ok() }

@@ -10,7 +10,7 @@ use super::missing::{Missing, Row, State};
 use crate::engine::chunks::{MOST_TAGS, chunks};
 use crate::engine::core::Core;
 use crate::engine::evict::log_failed;
-use crate::engine::fill::{Filling, OnRefusal, Putting, fill_all, finish_puts};
+use crate::engine::fill::{Filling, Putting, fill_all, finish_puts};
 use crate::engine::flight::{Landed, Lead};
 use crate::engine::lease::{self, Answer, Held, Renewals, Wanted};
 use crate::engine::loading::Loading;
@@ -20,6 +20,7 @@ use crate::observe::event::Event;
 use crate::observe::stats::Counters;
 use crate::policy::outcome::Value;
 use crate::policy::rules::NoRules;
+use crate::store::OnRefusal;
 
 /// A step of some ids, which other ids do not wait for.
 pub(super) enum Step<K, T, F> {

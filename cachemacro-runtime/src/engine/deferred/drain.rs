@@ -14,6 +14,7 @@ use crate::format::ids::Token;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::sync::lock;
 use crate::observe::stats::Counters;
+use crate::store::{HeldLease, Keep};
 
 /// How many leases may be queued before they are left to lapse.
 const MOST_RELEASES: usize = 1024;
@@ -65,11 +66,11 @@ impl Core {
         let mut batch = queue.take();
         while !batch.jobs.is_empty() {
             let at = batch.jobs.len().saturating_sub(RELEASES_AT_ONCE);
-            let releases =
-                batch.jobs[at..].iter().map(|(key, token)| self.timed(self.store.release(key, *token)));
-            let failed = join_all(releases).await.into_iter().find_map(Result::err);
+            let leases: Vec<_> =
+                batch.jobs[at..].iter().map(|(key, token)| HeldLease::new(key, *token)).collect();
+            let released = self.timed(self.store.keep(&leases, Keep::Release)).await;
             batch.jobs.truncate(at);
-            if let Some(error) = failed {
+            if let Err(error) = released {
                 tracing::debug!(kind = %error.kind(), "a lease could not be given back; it lapses");
                 batch.jobs.clear();
             }

@@ -13,13 +13,21 @@ use bytes::Bytes;
 
 use self::space::Space;
 use self::watch::Watch;
-use super::{
-    Captures, Fill, FillId, Filled, Head, Increment, IncrementOutcome, Lease, LeaseOutcome, LeaseRequest,
-    Read, Store, StoreHealth, TagKeys, Token, Version, VersionKey, given_life,
-};
+use crate::format::stamps::VersionKey;
 use crate::ground::clock::{Clock, Timestamp};
 use crate::ground::error::Result;
-use crate::store::protocol::{self, Slot};
+use crate::pass_on;
+use crate::store::contract::{Changes, Immediate, Inspect, Store};
+use crate::store::messages::about::{About, StoreHealth};
+use crate::store::messages::evict::EvictRequest;
+use crate::store::messages::few::Few;
+use crate::store::messages::inspect::{Cursor, Page, Raw};
+use crate::store::messages::lease::HeldLease;
+use crate::store::messages::read::{Excerpt, Read, ReadRequest};
+use crate::store::protocol::{self, Backend, Change, Protocol, Slot, Step};
+
+/// The name that logs and health show.
+const NAME: &str = "memory";
 
 /// What a store holds unless told otherwise: 64 MiB.
 pub const DEFAULT_CAPACITY: usize = 64 << 20;
@@ -39,6 +47,12 @@ pub const DEFAULT_CAPACITY: usize = 64 << 20;
 /// ```
 #[derive(Debug)]
 pub struct MemoryStore {
+    protocol: Protocol<Memory>,
+}
+
+/// The keys, and who waits for them.
+#[derive(Debug)]
+struct Memory {
     space: Space,
     watch: Watch,
 }
@@ -110,7 +124,8 @@ impl MemoryStoreBuilder {
     /// assert!(MemoryStore::builder().capacity(1 << 20).build().is_empty());
     /// ```
     pub fn build(self) -> MemoryStore {
-        MemoryStore { space: Space::new(self.capacity, self.clock), watch: Watch::default() }
+        let memory = Memory { space: Space::new(self.capacity, self.clock), watch: Watch::default() };
+        MemoryStore { protocol: Protocol::new(memory) }
     }
 }
 
@@ -161,7 +176,7 @@ impl MemoryStore {
     /// # }
     /// ```
     pub fn len(&self) -> usize {
-        self.space.len()
+        self.memory().space.len()
     }
 
     /// Whether no key is held.
@@ -191,7 +206,7 @@ impl MemoryStore {
     /// # }
     /// ```
     pub fn weight(&self) -> usize {
-        self.space.weight()
+        self.memory().space.weight()
     }
 
     /// How many bytes the store holds at most.
@@ -203,189 +218,96 @@ impl MemoryStore {
     /// assert_eq!(MemoryStore::new().capacity(), 64 * 1024 * 1024);
     /// ```
     pub const fn capacity(&self) -> usize {
-        self.space.capacity()
+        self.memory().space.capacity()
     }
 
-    /// Puts any bytes under a key, as a foreign client could. For tests.
-    #[doc(hidden)]
-    pub fn put_raw(&self, key: &str, bytes: Bytes, life: Duration) {
-        self.space.update(key, |slot, now| *slot = Some(Slot { bytes, expires: now.plus(life) }));
-        self.watch.wake(key);
+    /// Puts any bytes under a key, as a foreign client could.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::memory::MemoryStore;
+    /// use std::time::Duration;
+    ///
+    /// let store = MemoryStore::new();
+    /// store.put_raw("user:7", "foreign".into(), Duration::from_secs(60));
+    /// assert_eq!(store.len(), 1);
+    /// ```
+    #[cfg(any(test, feature = "test-util"))]
+    pub fn put_raw(&self, key: &str, mut bytes: Bytes, life: Duration) {
+        self.memory().change(key, &mut |slot, now| {
+            *slot = Some(Slot::new(std::mem::take(&mut bytes), now.plus(life)));
+            Change::Entry
+        });
     }
 
-    /// How long a key has left; `None` where there is none. For tests.
-    #[doc(hidden)]
+    /// How long a key has left; `None` where there is none.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::memory::MemoryStore;
+    ///
+    /// assert_eq!(MemoryStore::new().life_left("user:7"), None);
+    /// ```
+    #[cfg(any(test, feature = "test-util"))]
     pub fn life_left(&self, key: &str) -> Option<Duration> {
-        self.space.get(key).map(|slot| slot.expires.since(self.now()))
+        self.memory().space.get(key).map(|slot| slot.expires.since(self.memory().now()))
     }
 
-    fn get(&self, key: &str) -> Option<Bytes> {
-        self.space.get(key).map(|slot| slot.bytes)
+    /// [`Store::read`], at once.
+    pub(crate) fn look(&self, request: ReadRequest<'_>) -> Read {
+        let space = &self.memory().space;
+        let entry = |key: &str| Some(Excerpt::first_of(space.get(key)?.bytes, request.first));
+        let entries = match request.keys {
+            [key] => Few::one(entry(key)),
+            keys => keys.iter().map(|key| entry(key)).collect(),
+        };
+        let version = |key: &VersionKey| protocol::version(space.get(&key.text).as_ref());
+        Read::new(entries, request.versions.iter().map(version).collect())
     }
 
-    fn version(&self, key: &VersionKey) -> Option<Version> {
-        protocol::version(self.space.get(&key.text).as_ref())
-    }
-
-    fn versions_of(&self, keys: &[VersionKey]) -> Vec<Option<Version>> {
-        keys.iter().map(|key| self.version(key)).collect()
-    }
-
-    fn capture_all<'a>(
-        &self,
-        keys: impl IntoIterator<Item = &'a VersionKey>,
-        life: Duration,
-    ) -> Vec<Version> {
-        let extended = given_life(life);
-        keys.into_iter()
-            .map(|key| self.space.update(&key.text, |slot, now| protocol::capture(slot, now, life, extended)))
-            .collect()
-    }
-
-    fn lease_one(&self, request: &LeaseRequest<'_>) -> LeaseOutcome {
-        self.space.update(request.key, |slot, now| protocol::lease(slot, now, request))
-    }
-
-    fn fill_one(&self, fill: &Fill<'_>) -> Filled {
-        let accepted = self.space.update(fill.key, |slot, now| protocol::fill(slot, now, fill));
-        if accepted || fill.unlink_refused {
-            self.watch.wake(fill.key);
-        }
-        Filled { accepted, versions: self.versions_of(fill.check) }
-    }
-
-    fn release_one(&self, key: &str, token: Token) -> bool {
-        let released = self.space.update(key, |slot, _| protocol::release(slot, token));
-        if released {
-            self.watch.wake(key);
-        }
-        released
-    }
-
-    fn evict_one(&self, key: &str) -> bool {
-        let readable = self.space.update(key, |slot, now| protocol::is_readable(slot.take().as_ref(), now));
-        self.watch.wake(key);
-        readable
-    }
-
-    fn evict_tag(&self, tag: &TagKeys) {
-        // In this order: a load whose tags come from its value reads the tag's version first and the any-tag
-        // version last, so it cannot see the tag's new version beside the old any-tag version.
-        self.space.update(&tag.any.text, |slot, _| *slot = None);
-        self.space.update(&tag.tag.text, |slot, _| *slot = None);
+    const fn memory(&self) -> &Memory {
+        self.protocol.backend()
     }
 }
 
 #[async_trait]
 impl Store for MemoryStore {
-    fn kind(&self) -> &'static str {
-        "memory"
+    async fn read(&self, request: ReadRequest<'_>) -> Result<Read> {
+        Ok(self.look(request))
+    }
+
+    pass_on!(self.protocol: about, now, capture, lease, keep, write, evict, evict_prefix, health);
+    pass_on!(self.protocol: time, connect, close, increment, changes, immediate, inspect);
+}
+
+impl Memory {
+    /// Takes a step on one key and wakes those whom it concerns.
+    fn change(&self, key: &str, step: &mut Step<'_>) {
+        if self.space.update(key, step) == Change::Entry {
+            self.watch.wake(key);
+        }
+    }
+}
+
+impl Backend for Memory {
+    fn about(&self) -> About {
+        About::new(NAME)
     }
 
     fn now(&self) -> Timestamp {
         self.space.clock().now()
     }
 
-    async fn connect(&self) -> Result<()> {
+    async fn get(&self, keys: &[&str]) -> Result<Few<Option<Slot>>> {
+        Ok(keys.iter().map(|key| self.space.get(key)).collect())
+    }
+
+    async fn update(&self, key: &str, step: &mut Step<'_>) -> Result<()> {
+        self.change(key, step);
         Ok(())
     }
 
-    async fn read(&self, key: &str, versions: &[VersionKey]) -> Result<Read> {
-        Ok(Read { entry: self.get(key), versions: self.versions_of(versions) })
-    }
-
-    async fn read_many(
-        &self,
-        keys: &[String],
-        versions: &[VersionKey],
-    ) -> Result<(Vec<Option<Bytes>>, Vec<Option<Version>>)> {
-        Ok((keys.iter().map(|key| self.get(key)).collect(), self.versions_of(versions)))
-    }
-
-    async fn read_head(&self, key: &str, length: usize, versions: &[VersionKey]) -> Result<Head> {
-        let entry = self.get(key);
-        Ok(Head {
-            length: entry.as_ref().map_or(0, Bytes::len),
-            start: entry.map(|bytes| bytes.slice(..length.min(bytes.len()))),
-            versions: self.versions_of(versions),
-        })
-    }
-
-    async fn versions(&self, keys: &[VersionKey]) -> Result<Vec<Option<Version>>> {
-        Ok(self.versions_of(keys))
-    }
-
-    async fn capture(&self, keys: &[VersionKey], life: Duration) -> Result<Vec<Version>> {
-        Ok(self.capture_all(keys, life))
-    }
-
-    async fn lease(&self, request: LeaseRequest<'_>) -> Result<Lease> {
-        let versions = self.capture_all(request.capture, request.version_life);
-        Ok(Lease { versions, outcome: self.lease_one(&request) })
-    }
-
-    async fn lease_many(&self, requests: &[LeaseRequest<'_>]) -> Result<Vec<Lease>> {
-        let captures = Captures::of(requests);
-        let captured = self.capture_all(captures.keys.iter().copied(), captures.life);
-        Ok(requests
-            .iter()
-            .zip(captures.hand_out(&captured))
-            .map(|(request, versions)| Lease { versions, outcome: self.lease_one(request) })
-            .collect())
-    }
-
-    async fn renew(&self, key: &str, token: Token, live: Duration) -> Result<bool> {
-        Ok(self.space.update(key, |slot, now| protocol::renew(slot, now, token, live)))
-    }
-
-    async fn release(&self, key: &str, token: Token) -> Result<bool> {
-        Ok(self.release_one(key, token))
-    }
-
-    async fn fill(&self, fill: Fill<'_>) -> Result<Filled> {
-        Ok(self.fill_one(&fill))
-    }
-
-    async fn fill_many(&self, fills: &[Fill<'_>]) -> Result<Vec<Filled>> {
-        Ok(fills.iter().map(|fill| self.fill_one(fill)).collect())
-    }
-
-    async fn set(&self, key: &str, bytes: Bytes, life: Duration) -> Result<()> {
-        self.space.update(key, |slot, now| *slot = Some(Slot { bytes, expires: now.plus(life) }));
-        self.watch.wake(key);
-        Ok(())
-    }
-
-    async fn compare_and_set(&self, key: &str, seen: FillId, bytes: Bytes, life: Duration) -> Result<bool> {
-        let stored =
-            self.space.update(key, |slot, now| protocol::compare_and_set(slot, now, seen, bytes, life));
-        if stored {
-            self.watch.wake(key);
-        }
-        Ok(stored)
-    }
-
-    async fn increment(&self, increment: Increment<'_>) -> Result<IncrementOutcome> {
-        let outcome =
-            self.space.update(increment.key, |slot, now| protocol::increment(slot, now, &increment))?;
-        if matches!(outcome, IncrementOutcome::Added(_)) {
-            self.watch.wake(increment.key);
-        }
-        Ok(outcome)
-    }
-
-    async fn evict(&self, keys: &[String]) -> Result<Vec<bool>> {
-        Ok(keys.iter().map(|key| self.evict_one(key)).collect())
-    }
-
-    async fn evict_tags(&self, tags: &[TagKeys]) -> Result<()> {
-        for tag in tags {
-            self.evict_tag(tag);
-        }
-        Ok(())
-    }
-
-    async fn evict_prefix(&self, prefix: &str) -> Result<u64> {
+    async fn remove_prefix(&self, prefix: &str) -> Result<u64> {
         let removed = self.space.remove_prefix(prefix);
         for key in &removed {
             self.watch.wake(key);
@@ -393,25 +315,76 @@ impl Store for MemoryStore {
         Ok(removed.len() as u64)
     }
 
-    fn evict_now(&self, keys: &[String], tags: &[TagKeys]) -> Option<Vec<bool>> {
-        for tag in tags {
-            self.evict_tag(tag);
-        }
-        Some(keys.iter().map(|key| self.evict_one(key)).collect())
+    async fn health(&self) -> Result<StoreHealth> {
+        Ok(StoreHealth::new(NAME, None, Duration::ZERO))
     }
 
-    fn release_now(&self, key: &str, token: Token) -> bool {
-        self.release_one(key, token);
-        true
+    fn changes(&self) -> Option<&dyn Changes> {
+        Some(self)
+    }
+
+    fn immediate(&self) -> Option<&dyn Immediate> {
+        Some(self)
+    }
+
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        Some(self)
+    }
+}
+
+impl Immediate for Memory {
+    fn evict(&self, request: EvictRequest<'_>) -> Vec<bool> {
+        let remove = |key: &str| {
+            let mut readable = false;
+            self.change(key, &mut |slot, now| {
+                let change = Change::of_removal(slot.as_ref());
+                readable = protocol::evict(slot, now);
+                change
+            });
+            readable
+        };
+        for key in request.tags.iter().flat_map(protocol::versions_to_remove) {
+            remove(&key.text);
+        }
+        request.keys.iter().map(|key| remove(key)).collect()
+    }
+
+    fn release(&self, lease: HeldLease<'_>) -> bool {
+        let mut held = false;
+        self.change(lease.key, &mut |slot, _| {
+            held = protocol::release(slot, lease.token);
+            if held { Change::Entry } else { Change::Nothing }
+        });
+        held
+    }
+}
+
+#[async_trait]
+impl Changes for Memory {
+    fn are_told(&self) -> bool {
+        // Not those from before the wait began.
+        false
     }
 
     async fn changed(&self, key: &str, at_most: Duration) {
         // Ends by the change or by the time; which of them is the caller's to find out.
         let _ = tokio::time::timeout(at_most, self.watch.changed(key)).await;
     }
+}
 
-    async fn health(&self) -> Result<StoreHealth> {
-        Ok(StoreHealth::new(self.kind(), None, Duration::ZERO))
+#[async_trait]
+impl Inspect for Memory {
+    /// Each step looks at one shard; the cursor is its number in decimal.
+    async fn scan(&self, prefix: &str, cursor: &Cursor) -> Result<Page> {
+        let at = std::str::from_utf8(&cursor.bytes).ok().and_then(|at| at.parse().ok()).unwrap_or(0);
+        let keys = self.space.keys(at, prefix).into_iter().map(|key| Bytes::copy_from_slice(key.as_bytes()));
+        let next = (at + 1 < self.space.shards()).then(|| Cursor::new((at + 1).to_string()));
+        Ok(Page::new(keys.collect(), next))
+    }
+
+    async fn raw(&self, key: &[u8]) -> Result<Option<Raw>> {
+        let slot = std::str::from_utf8(key).ok().and_then(|key| self.space.get(key));
+        Ok(slot.map(|slot| Raw::new(slot.bytes, Some(slot.expires.since(self.now())))))
     }
 }
 

@@ -5,7 +5,6 @@
 //! store is in use: every operation removes a few that are due, from its own shard and now and then from
 //! another.
 
-use crate::store::protocol::Slot;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,6 +14,7 @@ use lru::LruCache;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::ground::clock::{Clock, Timestamp};
+use crate::store::protocol::Slot;
 
 /// What a key costs besides its text and bytes: list and map nodes, expiry index, reference counts.
 pub(super) const OVERHEAD: usize = 200;
@@ -82,7 +82,7 @@ impl Space {
         let at = self.shard_of(key);
         let mut shard = self.lock(at);
         let now = self.clock.now();
-        let found = shard.slots.get(key).filter(|slot| now < slot.expires).cloned();
+        let found = shard.slots.get(key).filter(|slot| slot.is_alive(now)).cloned();
         self.tidy(at, shard, now);
         found
     }
@@ -93,10 +93,10 @@ impl Space {
         let mut shard = self.lock(at);
         let now = self.clock.now();
         let before = shard.weight;
-        let mut slot = shard.take(key).filter(|slot| now < slot.expires);
+        let mut slot = shard.take(key).filter(|slot| slot.is_alive(now));
         let answer = change(&mut slot, now);
         // What exceeds the capacity on its own would first push out everything else.
-        match slot.filter(|slot| now < slot.expires && weigh(key, slot) <= self.capacity) {
+        match slot.filter(|slot| slot.is_alive(now) && weigh(key, slot) <= self.capacity) {
             Some(slot) => shard.put(key, slot),
             None => shard.remove(key),
         }
@@ -109,6 +109,21 @@ impl Space {
         answer
     }
 
+    /// How many parts the keys are in.
+    pub(super) fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// The keys of one part that begin with `prefix`, or none where there is no such part.
+    pub(super) fn keys(&self, part: usize, prefix: &str) -> Vec<Arc<str>> {
+        if part >= self.shards() {
+            return Vec::new();
+        }
+        let shard = self.lock(part);
+        let now = self.clock.now();
+        shard.matching(prefix, now).filter(|(_, alive)| *alive).map(|(key, _)| Arc::clone(key)).collect()
+    }
+
     /// Removes every key that begins with `prefix`, one shard at a time, and tells which.
     pub(super) fn remove_prefix(&self, prefix: &str) -> Vec<Arc<str>> {
         let mut removed = Vec::new();
@@ -116,12 +131,8 @@ impl Space {
             let mut shard = self.lock(at);
             let now = self.clock.now();
             let before = shard.weight;
-            let matching: Vec<(Arc<str>, bool)> = shard
-                .slots
-                .iter()
-                .filter(|(key, _)| key.starts_with(prefix))
-                .map(|(key, slot)| (Arc::clone(key), now < slot.expires))
-                .collect();
+            let matching: Vec<(Arc<str>, bool)> =
+                shard.matching(prefix, now).map(|(key, alive)| (Arc::clone(key), alive)).collect();
             for (key, alive) in matching {
                 shard.remove(&key);
                 if alive {
@@ -225,11 +236,19 @@ impl Shard {
         Self { slots: LruCache::unbounded(), due: BTreeSet::new(), weight: 0, operations: 0 }
     }
 
+    /// The keys that begin with `prefix`, each with whether it has not expired.
+    fn matching<'a>(&'a self, prefix: &'a str, now: Timestamp) -> impl Iterator<Item = (&'a Arc<str>, bool)> {
+        self.slots
+            .iter()
+            .filter(move |(key, _)| key.starts_with(prefix))
+            .map(move |(key, slot)| (key, slot.is_alive(now)))
+    }
+
     /// Takes the bytes out, so that they can be changed in place; the key stays, and counts as used.
     fn take(&mut self, key: &str) -> Option<Slot> {
         let slot = self.slots.get_mut(key)?;
         self.weight -= slot.bytes.len();
-        Some(Slot { bytes: std::mem::take(&mut slot.bytes), expires: slot.expires })
+        Some(Slot::new(std::mem::take(&mut slot.bytes), slot.expires))
     }
 
     fn put(&mut self, key: &str, slot: Slot) {
@@ -293,7 +312,7 @@ mod tests {
 
     fn put(space: &Space, key: &str, len: usize, life: Duration) {
         let bytes = Bytes::from(vec![1; len]);
-        space.update(key, |slot, now| *slot = Some(Slot { bytes, expires: now.plus(life) }));
+        space.update(key, |slot, now| *slot = Some(Slot::new(bytes, now.plus(life))));
     }
 
     fn has(space: &Space, key: &str) -> bool {

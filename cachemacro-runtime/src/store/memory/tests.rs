@@ -2,43 +2,72 @@
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 
-use super::*;
+use super::MemoryStore;
 use crate::format::header::{DECIMAL, Header, assemble};
-use crate::store::{LeaseKind, OtherStamps};
+use crate::format::ids::{FillId, Token, Version};
+use crate::format::stamps::{TagKeys, VersionKey};
+use crate::store::contract::Store;
+use crate::store::messages::evict::EvictRequest;
+use crate::store::messages::increment::{Increment, IncrementOutcome};
+use crate::store::messages::lease::{HeldLease, Keep, LeaseKind, LeaseOutcome, LeaseRequest};
+use crate::store::messages::read::ReadRequest;
+use crate::store::messages::write::{Guard, OnRefusal, Write};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn value(store: &MemoryStore, fill_id: FillId) -> Bytes {
-    let header = Header { fill_id, gone_at: store.now().plus(MINUTE), ..Header::default() };
-    assemble(header, &[], b"value").into()
+fn value(store: &MemoryStore, fill_id: u64) -> Bytes {
+    let header = Header::new().with_fill_id(FillId::new(fill_id));
+    assemble(header.with_gone_at(store.now().plus(MINUTE)), &[], b"value").into()
 }
 
-fn lease(store: &MemoryStore, key: &str, token: Token, seen: FillId) {
-    let request = LeaseRequest {
-        key,
-        token,
-        seen,
-        kind: LeaseKind::Load,
-        live: MINUTE,
-        capture: &[],
-        version_life: MINUTE,
-    };
-    assert!(matches!(store.lease_one(&request), LeaseOutcome::Taken));
+async fn lease(store: &MemoryStore, token: u64, seen: u64) {
+    let request = LeaseRequest::new("k", Token::new(token), LeaseKind::Load, MINUTE);
+    let leases = store.lease(&[request.with_seen(FillId::new(seen))]).await.unwrap();
+    assert_eq!(leases[0].outcome, LeaseOutcome::Taken);
 }
 
-fn fill(store: &MemoryStore, key: &str, token: Token, unlink_refused: bool) -> bool {
-    let bytes = value(store, 9);
-    store.fill_one(&Fill { key, token, bytes, life: MINUTE, unlink_refused, check: &[] }).accepted
+async fn keep(store: &MemoryStore, token: u64, how: Keep) -> bool {
+    store.keep(&[HeldLease::new("k", Token::new(token))], how).await.unwrap() == [true]
 }
+
+async fn write(store: &MemoryStore, write: Write<'_>) -> bool {
+    store.write(&[write]).await.unwrap()[0].accepted
+}
+
+async fn set(store: &MemoryStore, key: &str, fill_id: u64) -> bool {
+    write(store, Write::new(key, value(store, fill_id), MINUTE)).await
+}
+
+async fn fill(store: &MemoryStore, token: u64, on_refusal: OnRefusal) -> bool {
+    let fill = Write::new("k", value(store, 9), MINUTE).with_guard(Guard::Lease(Token::new(token)));
+    write(store, fill.with_on_refusal(on_refusal)).await
+}
+
+async fn compare_and_set(store: &MemoryStore, seen: u64) -> bool {
+    let guard = Guard::Seen(FillId::new(seen));
+    write(store, Write::new("k", value(store, 2), MINUTE).with_guard(guard)).await
+}
+
+async fn read(store: &MemoryStore) -> Bytes {
+    store.read(ReadRequest::new(&["k"])).await.unwrap().into_entry().unwrap()
+}
+
+fn changed(store: &MemoryStore, at_most: Duration) -> impl Future<Output = ()> + Send + '_ {
+    store.changes().unwrap().changed("k", at_most)
+}
+
+const EVICT: EvictRequest<'_> = EvictRequest::new(&["k"], &[]);
 
 /// Asserts whether one who waits for `k` is woken by what `change` does.
 async fn assert_wakes(expected: bool, what: &str, change: impl AsyncFnOnce(&MemoryStore)) {
     let store = MemoryStore::new();
-    lease(&store, "k", 1, 0);
-    let mut waiter = pin!(store.changed("k", MINUTE));
+    lease(&store, 1, 0).await;
+    let mut waiter = pin!(changed(&store, MINUTE));
     assert!(waiter.as_mut().now_or_never().is_none());
     change(&store).await;
     assert_eq!(waiter.as_mut().now_or_never().is_some(), expected, "{what}");
@@ -46,54 +75,52 @@ async fn assert_wakes(expected: bool, what: &str, change: impl AsyncFnOnce(&Memo
 
 #[tokio::test]
 async fn a_waiter_is_woken_by_every_change_of_its_entry() {
-    let keys = ["k".to_owned()];
-    assert_wakes(true, "fill", async |store| assert!(fill(store, "k", 1, false))).await;
-    assert_wakes(true, "refused put", async |store| assert!(!fill(store, "k", 2, true))).await;
-    assert_wakes(true, "release", async |store| assert!(store.release("k", 1).await.unwrap())).await;
-    assert_wakes(true, "set", async |store| store.set("k", value(store, 2), MINUTE).await.unwrap()).await;
-    assert_wakes(true, "compare and set", async |store| {
-        assert!(store.compare_and_set("k", 0, value(store, 2), MINUTE).await.unwrap());
+    assert_wakes(true, "fill", async |store| assert!(fill(store, 1, OnRefusal::Leave).await)).await;
+    assert_wakes(true, "refused put", async |store| assert!(!fill(store, 2, OnRefusal::Unlink).await)).await;
+    assert_wakes(true, "release", async |store| assert!(keep(store, 1, Keep::Release).await)).await;
+    assert_wakes(true, "release at once", async |store| {
+        assert!(store.immediate().unwrap().release(HeldLease::new("k", Token::new(1))));
     })
     .await;
+    assert_wakes(true, "set", async |store| assert!(set(store, "k", 2).await)).await;
+    assert_wakes(true, "compare and set", async |store| assert!(compare_and_set(store, 0).await)).await;
     assert_wakes(true, "increment", async |store| {
-        let header = Header { codec: DECIMAL, ..Header::default() };
-        let fresh = assemble(header, &[], b"").into();
-        let increment = Increment { key: "k", by: 1, fresh, life: MINUTE, others: OtherStamps::Unknown };
+        let fresh = assemble(Header::new().with_codec(DECIMAL), &[], b"").into();
+        let increment = Increment::new("k", 1, fresh, MINUTE);
         assert_eq!(store.increment(increment).await.unwrap(), IncrementOutcome::Added(1));
     })
     .await;
-    assert_wakes(true, "evict", async |store| assert_eq!(store.evict(&keys).await.unwrap(), [false])).await;
-    assert_wakes(true, "evict now", async |store| assert_eq!(store.evict_now(&keys, &[]), Some(vec![false])))
-        .await;
-    assert_wakes(true, "prefix", async |store| assert_eq!(store.evict_prefix("k").await.unwrap(), 1)).await;
+    assert_wakes(true, "evict", async |store| {
+        assert_eq!(store.evict(EVICT).await.unwrap(), [false]);
+    })
+    .await;
+    assert_wakes(true, "evict at once", async |store| {
+        assert_eq!(store.immediate().unwrap().evict(EVICT), [false]);
+    })
+    .await;
+    assert_wakes(true, "prefix", async |store| {
+        assert_eq!(store.evict_prefix("k").await.unwrap(), 1);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_waiter_sleeps_through_what_changes_nothing_for_it() {
-    assert_wakes(false, "another key", async |store| {
-        store.set("other", value(store, 2), MINUTE).await.unwrap();
-    })
-    .await;
-    assert_wakes(false, "refused fill", async |store| assert!(!fill(store, "k", 2, false))).await;
-    assert_wakes(false, "refused release", async |store| assert!(!store.release("k", 2).await.unwrap()))
+    assert_wakes(false, "another key", async |store| assert!(set(store, "other", 2).await)).await;
+    assert_wakes(false, "refused fill", async |store| assert!(!fill(store, 2, OnRefusal::Leave).await)).await;
+    assert_wakes(false, "refused release", async |store| assert!(!keep(store, 2, Keep::Release).await)).await;
+    assert_wakes(false, "refused compare and set", async |store| assert!(!compare_and_set(store, 3).await))
         .await;
-    assert_wakes(false, "refused compare and set", async |store| {
-        assert!(!store.compare_and_set("k", 3, value(store, 2), MINUTE).await.unwrap());
-    })
-    .await;
-    assert_wakes(false, "busy lease", async |store| {
-        assert!(store.renew("k", 1, MINUTE).await.unwrap());
-    })
-    .await;
+    assert_wakes(false, "busy lease", async |store| assert!(keep(store, 1, Keep::Renew(MINUTE)).await)).await;
 }
 
 #[tokio::test]
 async fn all_waiters_of_a_key_are_woken_together_and_later_ones_wait_for_the_next_change() {
     let store = MemoryStore::new();
-    let (mut one, mut two) = (pin!(store.changed("k", MINUTE)), pin!(store.changed("k", MINUTE)));
+    let (mut one, mut two) = (pin!(changed(&store, MINUTE)), pin!(changed(&store, MINUTE)));
     assert!(one.as_mut().now_or_never().is_none() && two.as_mut().now_or_never().is_none());
     store.put_raw("k", Bytes::new(), MINUTE);
-    let mut later = pin!(store.changed("k", MINUTE));
+    let mut later = pin!(changed(&store, MINUTE));
     assert!(later.as_mut().now_or_never().is_none());
     assert!(one.as_mut().now_or_never().is_some() && two.as_mut().now_or_never().is_some());
     assert!(later.as_mut().now_or_never().is_none());
@@ -105,19 +132,19 @@ async fn all_waiters_of_a_key_are_woken_together_and_later_ones_wait_for_the_nex
 async fn a_wait_ends_by_its_time_and_leaves_nothing_behind() {
     let store = MemoryStore::new();
     let start = tokio::time::Instant::now();
-    store.changed("k", MINUTE).await;
+    changed(&store, MINUTE).await;
     assert_eq!(start.elapsed(), MINUTE);
-    assert!(store.watch.is_empty(), "timed out");
+    assert!(store.memory().watch.is_empty(), "timed out");
     {
-        let mut one = Box::pin(store.changed("k", MINUTE));
-        let mut two = Box::pin(store.changed("k", MINUTE));
+        let mut one = Box::pin(changed(&store, MINUTE));
+        let mut two = Box::pin(changed(&store, MINUTE));
         assert!(one.as_mut().now_or_never().is_none() && two.as_mut().now_or_never().is_none());
         drop(one);
-        assert!(!store.watch.is_empty());
+        assert!(!store.memory().watch.is_empty());
         store.put_raw("k", Bytes::new(), MINUTE);
         assert!(two.as_mut().now_or_never().is_some(), "the other's leaving is not a change, and hides none");
     }
-    assert!(store.watch.is_empty(), "dropped and woken");
+    assert!(store.memory().watch.is_empty(), "dropped and woken");
 }
 
 #[tokio::test]
@@ -125,46 +152,54 @@ async fn what_a_reader_holds_does_not_change_under_it() {
     let store = MemoryStore::new();
     let stored = value(&store, 5);
     let copy = stored.to_vec();
-    store.set("k", stored, MINUTE).await.unwrap();
-    let held = store.read("k", &[]).await.unwrap().entry.unwrap();
-    lease(&store, "k", 1, 5);
+    assert!(write(&store, Write::new("k", stored, MINUTE)).await);
+    let held = read(&store).await;
+    lease(&store, 1, 5).await;
     assert_eq!(held, copy);
-    let leased = store.read("k", &[]).await.unwrap().entry.unwrap();
-    assert_eq!(Header::parse(&leased).unwrap().token, 1);
-    assert!(store.release("k", 1).await.unwrap());
-    assert_eq!(Header::parse(&leased).unwrap().token, 1);
-    assert_eq!(store.read("k", &[]).await.unwrap().entry.unwrap(), copy);
+    let leased = read(&store).await;
+    assert_eq!(Header::parse(&leased).unwrap().token, Token::new(1));
+    assert!(keep(&store, 1, Keep::Release).await);
+    assert_eq!(Header::parse(&leased).unwrap().token, Token::new(1));
+    assert_eq!(read(&store).await, copy);
 }
 
 #[tokio::test]
 async fn a_header_that_nobody_holds_is_rewritten_in_place() {
     let store = MemoryStore::new();
-    store.set("k", value(&store, 5), MINUTE).await.unwrap();
-    let address = || store.get("k").unwrap().as_ptr();
+    assert!(set(&store, "k", 5).await);
+    let address = || store.memory().space.get("k").unwrap().bytes.as_ptr();
     let before = address();
-    lease(&store, "k", 1, 5);
+    lease(&store, 1, 5).await;
     assert_eq!(address(), before, "not copied, however large the value");
 }
 
+/// By `Store::evict` and by the immediate one.
 #[test]
 fn an_evicted_tags_version_never_outlives_nor_precedes_its_any_tag_version() {
     let store = MemoryStore::new();
-    let key = |text: &str| VersionKey { text: text.to_owned(), hash: 0 };
-    let tag = TagKeys { tag: key("tag"), any: key("any") };
+    let tag = TagKeys::new(VersionKey::new("tag", 0), VersionKey::new("any", 0));
+    let evict = EvictRequest::new(&[], std::slice::from_ref(&tag));
+    let version =
+        |key: &VersionKey| store.look(ReadRequest::of_versions(std::slice::from_ref(key))).versions[0];
     let ended = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            for _ in 0..100_000 {
-                store.capture_all(&[tag.tag.clone(), tag.any.clone()], MINUTE);
-                store.evict_tag(&tag);
+            for round in 0..100_000 {
+                let captured = store.capture(&[tag.tag.clone(), tag.any.clone()], MINUTE).now_or_never();
+                captured.unwrap().unwrap();
+                if round % 2 == 0 {
+                    store.evict(evict).now_or_never().unwrap().unwrap();
+                } else {
+                    store.immediate().unwrap().evict(evict);
+                }
             }
             ended.store(true, Ordering::SeqCst);
         });
         while !ended.load(Ordering::SeqCst) {
-            let any = store.version(&tag.any);
-            if any.is_some() && store.version(&tag.tag).is_none() {
+            let any = version(&tag.any);
+            if any.is_some() && version(&tag.tag).is_none() {
                 // The same any-tag version before and after: it was there while the tag's was not.
-                assert_ne!(store.version(&tag.any), any, "a late tag would pass with its new version");
+                assert_ne!(version(&tag.any), any, "a late tag would pass with its new version");
             }
         }
     });
@@ -173,12 +208,13 @@ fn an_evicted_tags_version_never_outlives_nor_precedes_its_any_tag_version() {
 #[tokio::test]
 async fn losing_any_key_is_a_miss() {
     let store = MemoryStore::builder().capacity(0).build();
-    lease(&store, "k", 1, 0);
-    assert!(!fill(&store, "k", 1, false), "the lease is lost, and so is the fill");
-    let key = [VersionKey { text: "v".to_owned(), hash: 0 }];
+    lease(&store, 1, 0).await;
+    assert!(!fill(&store, 1, OnRefusal::Leave).await, "the lease is lost, and so is the fill");
+    let key = [VersionKey::new("v", 0)];
     let first = store.capture(&key, MINUTE).await.unwrap();
-    assert_eq!(store.versions(&key).await.unwrap(), [None]);
+    let none: [Option<Version>; 1] = [None];
+    assert_eq!(*store.read(ReadRequest::of_versions(&key)).await.unwrap().versions, none);
     assert_ne!(store.capture(&key, MINUTE).await.unwrap(), first, "a lost version never comes back");
-    store.set("k", value(&store, 1), MINUTE).await.unwrap();
-    assert_eq!(store.evict(&["k".to_owned()]).await.unwrap(), [false]);
+    assert!(set(&store, "k", 1).await);
+    assert_eq!(store.evict(EVICT).await.unwrap(), [false]);
 }

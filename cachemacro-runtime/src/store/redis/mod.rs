@@ -11,7 +11,9 @@ mod failure;
 mod gate;
 mod push;
 mod reply;
+mod scan;
 mod script;
+mod send;
 mod time;
 
 use std::fmt;
@@ -19,21 +21,29 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 
 use self::commands::Commands;
 use self::connect::Link;
 use self::push::Pushes;
-use crate::format::ids::{FillId, Token, Version};
-use crate::format::stamps::{TagKeys, VersionKey};
+use self::send::Sender;
+use crate::format::ids::Version;
+use crate::format::stamps::VersionKey;
 use crate::ground::clock::Timestamp;
 use crate::ground::error::Result;
-use crate::store::{
-    Fill, Filled, Head, Increment, IncrementOutcome, Lease, LeaseRequest, Read, Store, StoreHealth,
-};
+use crate::store::contract::{Changes, Inspect, Store};
+use crate::store::messages::about::{About, StoreHealth};
+use crate::store::messages::evict::EvictRequest;
+use crate::store::messages::increment::{Increment, IncrementOutcome};
+use crate::store::messages::inspect::{Cursor, Page, Raw};
+use crate::store::messages::lease::{HeldLease, Keep, Lease, LeaseRequest};
+use crate::store::messages::read::{Read, ReadRequest};
+use crate::store::messages::write::{Write, Written};
 
 pub use self::config::RedisConfig;
 pub(crate) use self::config::{LONGEST, MOST};
+
+/// The name that logs and health show.
+const NAME: &str = "redis";
 
 /// A [`Store`] on Redis 6.2 or later, or Valkey.
 ///
@@ -72,8 +82,12 @@ impl RedisStore {
         let info = config.connection_info()?;
         let pushes = Arc::new(Pushes::new(&config, &info));
         let link = Arc::new(Link::new(&config, info)?);
-        let commands = Commands { link, command_timeout: config.command_timeout };
+        let commands = Commands { sender: Sender { link, command_timeout: config.command_timeout } };
         Ok(Self { config, commands, pushes })
+    }
+
+    const fn link(&self) -> &Arc<Link> {
+        &self.commands.sender.link
     }
 }
 
@@ -81,7 +95,7 @@ impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore")
             .field("config", &self.config)
-            .field("link", &self.commands.link)
+            .field("link", self.link())
             .field("pushes", &self.pushes)
             .finish_non_exhaustive()
     }
@@ -89,16 +103,50 @@ impl fmt::Debug for RedisStore {
 
 #[async_trait]
 impl Store for RedisStore {
-    fn kind(&self) -> &'static str {
-        "redis"
+    fn about(&self) -> About {
+        About::new(NAME).with_shared(true)
     }
 
     fn now(&self) -> Timestamp {
-        self.commands.link.time.now()
+        self.link().time.now()
+    }
+
+    async fn read(&self, request: ReadRequest<'_>) -> Result<Read> {
+        self.commands.read(request).await
+    }
+
+    async fn capture(&self, versions: &[VersionKey], life: Duration) -> Result<Vec<Version>> {
+        self.commands.capture(versions, life).await
+    }
+
+    async fn lease(&self, requests: &[LeaseRequest<'_>]) -> Result<Vec<Lease>> {
+        self.commands.lease(requests).await
+    }
+
+    async fn keep(&self, leases: &[HeldLease<'_>], how: Keep) -> Result<Vec<bool>> {
+        self.commands.keep(leases, how).await
+    }
+
+    async fn write(&self, writes: &[Write<'_>]) -> Result<Vec<Written>> {
+        self.commands.write(writes).await
+    }
+
+    async fn evict(&self, request: EvictRequest<'_>) -> Result<Vec<bool>> {
+        self.commands.evict(request).await
+    }
+
+    async fn evict_prefix(&self, prefix: &str) -> Result<u64> {
+        scan::evict_prefix(&self.commands.sender, prefix).await
+    }
+
+    async fn health(&self) -> Result<StoreHealth> {
+        let began = Instant::now();
+        let server = self.commands.server().await?;
+        Ok(StoreHealth::new(NAME, server, began.elapsed()))
     }
 
     async fn time(&self) -> Result<Timestamp> {
-        let link = &self.commands.link;
+        let link = self.link();
         if !link.time.is_learned() {
             // Whoever connects asks for it.
             link.acquire().await?;
@@ -107,99 +155,45 @@ impl Store for RedisStore {
     }
 
     async fn connect(&self) -> Result<()> {
-        self.commands.link.acquire_all().await
+        self.link().acquire_all().await
     }
 
-    async fn read(&self, key: &str, versions: &[VersionKey]) -> Result<Read> {
-        self.commands.read(key, versions).await
-    }
-
-    async fn read_many(
-        &self,
-        keys: &[String],
-        versions: &[VersionKey],
-    ) -> Result<(Vec<Option<Bytes>>, Vec<Option<Version>>)> {
-        self.commands.read_many(keys, versions).await
-    }
-
-    async fn read_head(&self, key: &str, length: usize, versions: &[VersionKey]) -> Result<Head> {
-        self.commands.read_head(key, length, versions).await
-    }
-
-    async fn versions(&self, keys: &[VersionKey]) -> Result<Vec<Option<Version>>> {
-        self.commands.versions(keys).await
-    }
-
-    async fn capture(&self, keys: &[VersionKey], life: Duration) -> Result<Vec<Version>> {
-        self.commands.capture(keys, life).await
-    }
-
-    async fn lease(&self, request: LeaseRequest<'_>) -> Result<Lease> {
-        let mut leases = self.commands.lease_many(std::slice::from_ref(&request)).await?;
-        leases.pop().ok_or_else(failure::unexpected)
-    }
-
-    async fn lease_many(&self, requests: &[LeaseRequest<'_>]) -> Result<Vec<Lease>> {
-        self.commands.lease_many(requests).await
-    }
-
-    async fn renew(&self, key: &str, token: Token, live: Duration) -> Result<bool> {
-        self.commands.renew(key, token, live).await
-    }
-
-    async fn release(&self, key: &str, token: Token) -> Result<bool> {
-        self.commands.release(key, token).await
-    }
-
-    async fn fill(&self, fill: Fill<'_>) -> Result<Filled> {
-        let mut filled = self.commands.fill_many(std::slice::from_ref(&fill)).await?;
-        filled.pop().ok_or_else(failure::unexpected)
-    }
-
-    async fn fill_many(&self, fills: &[Fill<'_>]) -> Result<Vec<Filled>> {
-        self.commands.fill_many(fills).await
-    }
-
-    async fn set(&self, key: &str, bytes: Bytes, life: Duration) -> Result<()> {
-        self.commands.set(key, &bytes, life).await
-    }
-
-    async fn compare_and_set(&self, key: &str, seen: FillId, bytes: Bytes, life: Duration) -> Result<bool> {
-        self.commands.compare_and_set(key, seen, &bytes, life).await
+    async fn close(&self) {
+        self.link().close();
+        self.pushes.close();
     }
 
     async fn increment(&self, increment: Increment<'_>) -> Result<IncrementOutcome> {
         self.commands.increment(&increment).await
     }
 
-    async fn evict(&self, keys: &[String]) -> Result<Vec<bool>> {
-        self.commands.evict(keys).await
+    fn changes(&self) -> Option<&dyn Changes> {
+        Some(self)
     }
 
-    async fn evict_tags(&self, tags: &[TagKeys]) -> Result<()> {
-        self.commands.evict_tags(tags).await
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        Some(self)
     }
+}
 
-    async fn evict_prefix(&self, prefix: &str) -> Result<u64> {
-        self.commands.evict_prefix(prefix).await
-    }
-
-    async fn changed(&self, key: &str, at_most: Duration) {
-        self.pushes.changed(&self.commands.link, key, at_most).await;
-    }
-
-    fn tells_changes(&self) -> bool {
+#[async_trait]
+impl Changes for RedisStore {
+    fn are_told(&self) -> bool {
         self.pushes.are_open()
     }
 
-    async fn health(&self) -> Result<StoreHealth> {
-        let began = Instant::now();
-        let server = self.commands.server().await?;
-        Ok(StoreHealth::new("redis", server, began.elapsed()))
+    async fn changed(&self, key: &str, at_most: Duration) {
+        self.pushes.changed(self.link(), key, at_most).await;
+    }
+}
+
+#[async_trait]
+impl Inspect for RedisStore {
+    async fn scan(&self, prefix: &str, cursor: &Cursor) -> Result<Page> {
+        scan::scan(&self.commands.sender, prefix, cursor).await
     }
 
-    async fn close(&self) {
-        self.commands.link.close();
-        self.pushes.close();
+    async fn raw(&self, key: &[u8]) -> Result<Option<Raw>> {
+        scan::raw(&self.commands.sender, key).await
     }
 }

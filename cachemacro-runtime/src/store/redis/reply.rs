@@ -8,7 +8,8 @@ use redis::Value;
 use super::failure;
 use crate::format::ids::Version;
 use crate::ground::error::Result;
-use crate::store::{IncrementOutcome, LeaseOutcome};
+use crate::store::messages::increment::IncrementOutcome;
+use crate::store::messages::lease::LeaseOutcome;
 
 /// The elements of an array that must have so many.
 pub(super) fn array(value: Value, length: usize) -> Result<Vec<Value>> {
@@ -59,7 +60,7 @@ pub(super) fn version(value: &Value) -> Option<Version> {
     match value {
         Value::BulkString(bytes) => {
             let raw: [u8; 8] = bytes.as_slice().try_into().ok()?;
-            Some(u64::from_le_bytes(raw)).filter(|version| *version != 0)
+            Some(Version::from_bytes(raw)).filter(|version| !version.is_none())
         }
         _ => None,
     }
@@ -100,7 +101,7 @@ pub(super) fn lease(value: Value) -> Result<LeaseOutcome> {
         }
         (Some(Value::Int(3)), 3) => {
             let left = u64::try_from(integer(&parts[2])?).map_err(|_| failure::unexpected())?;
-            Ok(LeaseOutcome::Busy(Duration::from_millis(left)))
+            Ok(LeaseOutcome::busy(Duration::from_millis(left)))
         }
         _ => Err(failure::unexpected()),
     }
@@ -159,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_version_is_eight_bytes_and_not_zero() {
-        assert_eq!(version(&Value::BulkString(7_u64.to_le_bytes().to_vec())), Some(7));
+        assert_eq!(version(&Value::BulkString(7_u64.to_le_bytes().to_vec())), Some(Version::new(7)));
         assert_eq!(version(&Value::BulkString(vec![0; 8])), None);
         assert_eq!(version(&Value::BulkString(vec![1; 7])), None);
         assert_eq!(version(&Value::Nil), None);

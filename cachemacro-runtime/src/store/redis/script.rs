@@ -71,8 +71,8 @@ impl<'a> Call<'a> {
     }
 
     /// A token, version or fill id: compared as raw bytes in Lua, whose numbers are too short for it.
-    pub(super) fn id(self, id: u64) -> Self {
-        self.bytes(id.to_le_bytes().to_vec())
+    pub(super) fn id(self, id: [u8; 8]) -> Self {
+        self.bytes(id.to_vec())
     }
 
     pub(super) fn number(self, number: impl Into<i128>) -> Self {

@@ -176,7 +176,7 @@ impl Server {
             let stats = cache.stats().total;
             (self.airports.repository().queries(), stats.hits, stats.misses())
         };
-        let store = cache.health().await?.store.kind;
+        let store = cache.health().await?.store.name;
         let (queries, hits, misses) = count();
         let mut times = self.send(callers, pace, requests).await?;
         times.sort_unstable();

@@ -45,7 +45,7 @@ impl Rows {
 async fn who_came_before_a_batch_load_takes_its_rows(rig: Rig) {
     let (process, rows) = (rig.process(), Rows::new());
     let leader =
-        Halted::start(&process, Before(Op::LeaseMany), |stops| rows.read(&process, [1, 2, 100], stops)).await;
+        Halted::start(&process, Before(Op::Lease), |stops| rows.read(&process, [1, 2, 100], stops)).await;
     let single = rows.follow_one(&process, 1).await;
     let overlapping = rows.follow_many(&process, [2, 4, 100]).await;
     soon("it loads what nobody else does", || rows.queries.lock().unwrap().len() == 1).await;
@@ -80,8 +80,7 @@ async fn who_came_after_a_batch_load_began_does_not_take_it_where_the_fill_is_re
 
 async fn who_starts_after_an_evict_never_joins_a_batch_from_before_it(rig: Rig) {
     let (process, rows) = (rig.process(), Rows::new());
-    let leader =
-        Halted::start(&process, Before(Op::LeaseMany), |stops| rows.read(&process, [1, 2], stops)).await;
+    let leader = Halted::start(&process, Before(Op::Lease), |stops| rows.read(&process, [1, 2], stops)).await;
     rows.write(11);
     entry(&process.cache, 1).evict().await.expect("evicted");
     process.cache.evict_tags(["tag 0"]).await.expect("evicted");
@@ -124,7 +123,7 @@ async fn without_the_store_many_batches_are_two_loads(rig: Rig) {
 
 async fn a_batch_that_fails_lets_those_who_follow_load(rig: Rig) {
     let (process, rows) = (rig.process(), Rows::new());
-    let gate = process.faults.gate(Op::LeaseMany);
+    let gate = process.faults.gate(Op::Lease);
     let cache = process.cache.clone();
     let failing = tokio::spawn(async move {
         let failing = async |_: Vec<u64>| Err::<HashMap<u64, u64>, _>("no connection");
@@ -140,7 +139,7 @@ async fn a_batch_that_fails_lets_those_who_follow_load(rig: Rig) {
 /// A batch that is about to load this id fails, or finds no row; how often the row is then queried for these callers.
 async fn queries_after(rig: &Rig, found: Result<HashMap<u64, u64>, &'static str>, batches: bool) -> usize {
     let (process, rows) = (rig.process(), Rows::new());
-    let gate = process.faults.gate(Op::LeaseMany);
+    let gate = process.faults.gate(Op::Lease);
     let (cache, expected) = (process.cache.clone(), found.clone());
     let leader = tokio::spawn(async move {
         let load = async |_: Vec<u64>| found.clone();
@@ -184,7 +183,7 @@ async fn what_a_batch_cannot_share_is_loaded_once_for_all_who_waited(rig: Rig) {
 /// Batches that always fail must not do so one after the other.
 async fn batches_that_all_fail_end_together(rig: Rig) {
     let process = rig.process();
-    let (queries, gate) = (Arc::new(AtomicU32::new(0)), process.faults.gate(Op::LeaseMany));
+    let (queries, gate) = (Arc::new(AtomicU32::new(0)), process.faults.gate(Op::Lease));
     let batches: Vec<_> = (0..50)
         .map(|_| {
             let (cache, queries) = (process.cache.clone(), queries.clone());
@@ -217,7 +216,7 @@ async fn batches_that_all_fail_end_together(rig: Rig) {
 /// More than a task may be told at once before it yields to others.
 async fn what_many_flights_hand_on_is_loaded_together(rig: Rig) {
     let (process, rows) = (rig.process(), Rows::new());
-    let gate = process.faults.gate(Op::LeaseMany);
+    let gate = process.faults.gate(Op::Lease);
     let leader = rows.read(&process, 0..1_000, Stops::default());
     reached(&gate).await;
     let follower = rows.follow_many(&process, 0..1_000).await;
@@ -232,11 +231,11 @@ async fn a_load_goes_on_while_a_batch_asks_for_leases(rig: Rig) {
     let [here, there] = [(); 2].map(|()| rig.process_with(|builder| builder.wait(2 * DEADLINE)));
     let rows = Rows::new();
     let other = Halted::start(&there, AfterQuery, |stops| rows.read_one(&there, 1, stops)).await;
-    let first = here.faults.gate(Op::LeaseMany);
-    let again = here.faults.gate(Op::LeaseMany);
+    let first = here.faults.gate(Op::Lease);
+    let again = here.faults.gate(Op::Lease);
     let batch = rows.read(&here, [1, 2], Stops::default());
     reached(&first).await;
-    let fill = here.faults.gate(Op::FillMany);
+    let fill = here.faults.gate(Op::Fill);
     first.open();
     // What it holds is loaded, and about to be stored.
     reached(&fill).await;
@@ -252,7 +251,7 @@ async fn a_load_goes_on_while_a_batch_asks_for_leases(rig: Rig) {
 async fn a_batch_that_is_dropped_hands_on(rig: Rig) {
     // Who waited for the lease or the leader in vain would not be in time.
     let (process, rows) = (rig.process_with(|builder| builder.wait(2 * DEADLINE)), Rows::new());
-    for point in [Before(Op::LeaseMany), BeforeQuery, AfterQuery] {
+    for point in [Before(Op::Lease), BeforeQuery, AfterQuery] {
         let batch = Halted::start(&process, point, |stops| rows.read(&process, [1, 2], stops)).await;
         let (single, follower) =
             (rows.follow_one(&process, 1).await, rows.follow_many(&process, [1, 2]).await);

@@ -12,11 +12,12 @@ use cachemacro_runtime::header::{Header, assemble};
 use cachemacro_runtime::store::faults::{FaultStore, Op};
 use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
 use cachemacro_runtime::store::{
-    Fill, LeaseKind, LeaseOutcome, LeaseRequest, OtherStamps, Store, TagKeys, VersionKey,
+    Cursor, FillId, Guard, Increment, LeaseKind, LeaseOutcome, LeaseRequest, OnRefusal, ReadRequest, Store,
+    TagKeys, Token, VersionKey, Write,
 };
 use cachemacro_runtime::{Cache, Error, ErrorKind, Lookup, Policy, Result};
 use cachemacro_tests::proxy::Loss;
-use cachemacro_tests::{DEADLINE, FaultProxy, RedisServer, namespace, wait_until};
+use cachemacro_tests::{DEADLINE, FaultProxy, RedisServer, Single, namespace, wait_until};
 
 const LIFE: Duration = Duration::from_mins(1);
 /// More than any single call may take: connecting, then a command, each with its default deadline, on a machine
@@ -34,36 +35,29 @@ fn patient(url: &str) -> RedisStore {
 }
 
 fn value(store: &RedisStore, fill_id: u64) -> Bytes {
-    let header = Header { codec: 1, fill_id, gone_at: store.now().plus(LIFE), ..Header::default() };
-    assemble(header, &[], b"payload").into()
+    let header = Header::new().with_codec(1).with_fill_id(FillId::new(fill_id));
+    assemble(header.with_gone_at(store.now().plus(LIFE)), &[], b"payload").into()
 }
 
 fn request(key: &str, token: u64) -> LeaseRequest<'_> {
-    let live = Duration::from_secs(3);
-    LeaseRequest { key, token, seen: 0, kind: LeaseKind::Load, live, capture: &[], version_life: LIFE }
+    LeaseRequest::new(key, Token::new(token), LeaseKind::Load, Duration::from_secs(3))
+}
+
+fn fill(key: &str, token: u64, bytes: Bytes) -> Write<'_> {
+    Write::new(key, bytes, LIFE).with_guard(Guard::Lease(Token::new(token)))
 }
 
 /// Every operation, one after another, each within its deadline.
 async fn each_operation(store: &RedisStore) -> Vec<(&'static str, Result<()>)> {
     let key = namespace();
-    let versions = [VersionKey { text: format!("{key}:v"), hash: 1 }];
-    let tag = TagKeys { tag: versions[0].clone(), any: versions[0].clone() };
+    let versions = [VersionKey::new(format!("{key}:v"), 1)];
+    let tag = TagKeys::new(versions[0].clone(), versions[0].clone());
     let bytes = value(store, 1);
-    let fill = Fill {
-        key: &key,
-        token: 1,
-        bytes: bytes.clone(),
-        life: LIFE,
-        unlink_refused: true,
-        check: &versions,
-    };
-    let add = cachemacro_runtime::store::Increment {
-        key: &key,
-        by: 1,
-        fresh: bytes.clone(),
-        life: LIFE,
-        others: OtherStamps::Unknown,
-    };
+    let fill = fill(&key, 1, bytes.clone()).with_on_refusal(OnRefusal::Unlink).with_check(&versions);
+    let add = Increment::new(&key, 1, bytes.clone(), LIFE);
+    let keys = [&*key];
+    let read = ReadRequest::new(&keys).with_versions(&versions);
+    let inspect = store.inspect().expect("it can be looked into");
     let mut results = Vec::new();
     macro_rules! record {
         ($($name:literal: $call:expr;)*) => {$(
@@ -73,20 +67,22 @@ async fn each_operation(store: &RedisStore) -> Vec<(&'static str, Result<()>)> {
     }
     record! {
         "connect": store.connect();
-        "read": store.read(&key, &versions);
-        "read_head": store.read_head(&key, 96, &versions);
+        "read": store.read(read);
+        "read_head": store.read(read.with_first(96));
         "versions": store.versions(&versions);
         "capture": store.capture(&versions, LIFE);
-        "lease": store.lease(request(&key, 1));
+        "lease": store.lease_one(request(&key, 1));
         "renew": store.renew(&key, 1, LIFE);
-        "fill": store.fill(fill);
+        "fill": store.write_one(fill);
         "release": store.release(&key, 1);
         "set": store.set(&key, bytes.clone(), LIFE);
         "compare_and_set": store.compare_and_set(&key, 1, bytes, LIFE);
         "increment": store.increment(add);
-        "evict": store.evict(std::slice::from_ref(&key));
+        "evict": store.evict_one(&key);
         "evict_tags": store.evict_tags(std::slice::from_ref(&tag));
         "evict_prefix": store.evict_prefix(&key);
+        "scan": inspect.scan(&key, &Cursor::default());
+        "raw": inspect.raw(key.as_bytes());
         "health": store.health();
     }
     results
@@ -94,7 +90,7 @@ async fn each_operation(store: &RedisStore) -> Vec<(&'static str, Result<()>)> {
 
 /// The store serves again, which it does on its own once the server does.
 async fn recovers(store: &RedisStore) {
-    wait_until("the store serves again", DEADLINE, async || store.read("any", &[]).await.is_ok()).await;
+    wait_until("the store serves again", DEADLINE, async || store.entry("any").await.is_ok()).await;
 }
 
 #[tokio::test]
@@ -103,7 +99,7 @@ async fn a_store_opens_nothing_before_it_is_used() {
     let store = patient(&proxy.url());
     tokio::task::yield_now().await;
     assert_eq!(proxy.accepted(), 0);
-    store.read("k", &[]).await.expect("read");
+    store.entry("k").await.expect("read");
     assert!(proxy.accepted() >= 1);
 }
 
@@ -115,7 +111,7 @@ async fn a_thousand_first_callers_share_the_connections() {
     let callers: Vec<_> = (0..1_000)
         .map(|_| {
             let store = Arc::clone(&store);
-            tokio::spawn(async move { store.read("k", &[]).await.map(drop) })
+            tokio::spawn(async move { store.entry("k").await.map(drop) })
         })
         .collect();
     for caller in callers {
@@ -147,7 +143,7 @@ async fn on_a_silent_server_every_call_ends_within_its_deadline() {
     store.connect().await.expect("connected");
     server.pause();
     let began = Instant::now();
-    let error = store.read("k", &[]).await.expect_err("silence");
+    let error = store.entry("k").await.expect_err("silence");
     assert_eq!(error.kind(), ErrorKind::Timeout);
     assert!(error.is_ambiguous());
     assert!(began.elapsed() < CALL);
@@ -182,12 +178,12 @@ async fn while_attempts_fail_callers_wait_for_none_of_them() {
     // An attempt takes two seconds here, and the wait for it a quarter of one.
     let config = RedisConfig::new(proxy.url()).connect_timeout(Duration::from_secs(2));
     let store = RedisStore::new(config).expect("config");
-    store.read("k", &[]).await.expect_err("nothing answers");
+    store.entry("k").await.expect_err("nothing answers");
     let mut longest = Duration::ZERO;
     let began = Instant::now();
     while proxy.accepted() < 4 && began.elapsed() < DEADLINE {
         let call = Instant::now();
-        let error = store.read("k", &[]).await.expect_err("nothing answers");
+        let error = store.entry("k").await.expect_err("nothing answers");
         assert_eq!(error.kind(), ErrorKind::Connect);
         longest = longest.max(call.elapsed());
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -209,7 +205,7 @@ async fn attempts_to_connect_are_few_however_many_callers_there_are() {
             let store = Arc::clone(&store);
             tokio::spawn(async move {
                 while began.elapsed() < Duration::from_secs(2) {
-                    assert!(store.read("k", &[]).await.is_err());
+                    assert!(store.entry("k").await.is_err());
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
             })
@@ -231,9 +227,9 @@ async fn a_cut_connection_is_replaced_and_repeatable_calls_do_not_notice() {
         proxy.cut();
         let key = namespace();
         match operation {
-            "read" => drop(store.read(&key, &[]).await.expect("a read is sent again")),
-            "evict" => drop(store.evict(&[key]).await.expect("an evict is sent again")),
-            _ => drop(store.capture(&[VersionKey { text: key, hash: 1 }], LIFE).await.expect("sent again")),
+            "read" => drop(store.entry(&key).await.expect("a read is sent again")),
+            "evict" => drop(store.evict_one(&key).await.expect("an evict is sent again")),
+            _ => drop(store.capture(&[VersionKey::new(key, 1)], LIFE).await.expect("sent again")),
         }
         assert!(proxy.accepted() > 2, "on another connection");
     }
@@ -267,7 +263,7 @@ async fn lost_connections_are_replaced_while_scans_hold_the_whole_pool() {
         kill.arg("KILL").arg("ID").arg(id).exec_async(&mut admin).await.expect("CLIENT KILL");
     }
     recovers(&store).await;
-    store.evict(&["any".to_owned()]).await.expect("evicts work, too");
+    store.evict_one("any").await.expect("evicts work, too");
     let error = store.evict_prefix("other").await.expect_err("the pool is no larger");
     assert!(error.to_string().contains("no pooled connection"), "{error}");
     assert!(scans.iter().all(|scan| !scan.is_finished()), "they hold the pool all the time");
@@ -283,7 +279,7 @@ async fn a_lease_whose_reply_was_lost_is_not_had_and_not_asked_for_again() {
         store.connect().await.expect("connected");
         let token = 0x7EAD_BEEF_CAFE_F00D_u64;
         proxy.lose_reply_to(&token.to_le_bytes(), loss);
-        let error = store.lease(request("k", token)).await.expect_err("unanswered");
+        let error = store.lease_one(request("k", token)).await.expect_err("unanswered");
         assert!(error.is_ambiguous(), "{error}");
         assert_eq!(proxy.lost(), 1);
         let stats: String = redis::cmd("INFO")
@@ -294,7 +290,10 @@ async fn a_lease_whose_reply_was_lost_is_not_had_and_not_asked_for_again() {
         assert!(stats.contains("cmdstat_evalsha:calls=1,"), "{loss:?}: {stats}");
         // It did run, so others wait for its end; a new attempt draws a new token.
         wait_until("the store is back", DEADLINE, async || {
-            matches!(store.lease(request("k", 2)).await.map(|lease| lease.outcome), Ok(LeaseOutcome::Busy(_)))
+            matches!(
+                store.lease_one(request("k", 2)).await.map(|lease| lease.outcome),
+                Ok(LeaseOutcome::Busy { .. })
+            )
         })
         .await;
     }
@@ -328,14 +327,12 @@ async fn a_restart_in_the_middle_of_traffic_is_survived() {
                 while !*stopped.borrow() {
                     token += 1;
                     let key = format!("k{}", token % 7);
-                    let _ = store.read(&key, &[]).await;
+                    let _ = store.entry(&key).await;
                     if let Ok(LeaseOutcome::Taken) =
-                        store.lease(request(&key, token)).await.map(|it| it.outcome)
+                        store.lease_one(request(&key, token)).await.map(|it| it.outcome)
                     {
                         let bytes = value(&store, token);
-                        let fill =
-                            Fill { key: &key, token, bytes, life: LIFE, unlink_refused: false, check: &[] };
-                        let _ = store.fill(fill).await;
+                        let _ = store.write_one(fill(&key, token, bytes)).await;
                     }
                 }
             })
@@ -374,9 +371,9 @@ async fn a_caller_who_gives_up_does_not_abandon_the_connection() {
     proxy.delay(Duration::from_millis(30));
     let config = RedisConfig::new(proxy.url()).connect_timeout(DEADLINE).command_timeout(DEADLINE).handles(1);
     let store = RedisStore::new(config).expect("config");
-    let early = tokio::time::timeout(Duration::from_millis(5), store.read("k", &[])).await;
+    let early = tokio::time::timeout(Duration::from_millis(5), store.entry("k")).await;
     assert!(early.is_err(), "it gave up");
-    store.read("k", &[]).await.expect("read");
+    store.entry("k").await.expect("read");
     assert_eq!(proxy.accepted(), 1, "the second caller found the first one's connection");
 }
 
@@ -426,7 +423,7 @@ async fn a_servers_refusal_is_told_without_key_and_value() {
     assert_eq!(error.kind(), ErrorKind::Refused);
     assert!(error.to_string().contains("OOM"), "{error}");
     assert!(!shown(&error).contains(SECRET), "{}", shown(&error));
-    let error = store.lease(request(SECRET, 1)).await.expect_err("out of memory");
+    let error = store.lease_one(request(SECRET, 1)).await.expect_err("out of memory");
     assert!(!error.is_ambiguous() && !shown(&error).contains(SECRET), "{}", shown(&error));
-    store.evict(&[SECRET.into()]).await.expect("evicts need no memory");
+    store.evict_one(SECRET).await.expect("evicts need no memory");
 }

@@ -6,7 +6,7 @@ use super::*;
 async fn pushed(server: &RedisServer, url: &str) -> RedisStore {
     let store = patient(url);
     let mut client = server.client().await;
-    store.lease(request("warm", 1)).await.expect("lease");
+    store.lease_one(request("warm", 1)).await.expect("lease");
     wait_until("a connection tracks", DEADLINE, async || {
         store.changed("warm", Duration::from_millis(20)).await;
         let list: String =
@@ -56,7 +56,7 @@ async fn a_fill_a_release_and_an_evict_wake_those_who_wait() {
     for what in ["fill", "release", "evict", "flush"] {
         is_soon(async |attempt| {
             let key = &format!("{what} {attempt}");
-            other.lease(request(key, 7)).await.expect("lease");
+            other.lease_one(request(key, 7)).await.expect("lease");
             let waited = waits(&sleeper, key, change(&server, &other, what, key)).await;
             let early = waited < Duration::from_millis(40);
             assert!(!early, "{what}: woken before it happened, after {waited:?}");
@@ -71,11 +71,10 @@ async fn change(server: &RedisServer, store: &RedisStore, what: &str, key: &str)
     match what {
         "fill" => {
             let bytes = value(store, 1);
-            let fill = Fill { key, token: 7, bytes, life: LIFE, unlink_refused: false, check: &[] };
-            assert!(store.fill(fill).await.expect("fill").accepted);
+            assert!(store.write_one(fill(key, 7, bytes)).await.expect("fill").accepted);
         }
         "release" => assert!(store.release(key, 7).await.expect("release")),
-        "evict" => drop(store.evict(&[key.into()]).await.expect("evict")),
+        "evict" => drop(store.evict_one(key).await.expect("evict")),
         _ => {
             let flush = redis::cmd("FLUSHALL").exec_async(&mut server.client().await).await;
             flush.expect("FLUSHALL");
@@ -132,8 +131,9 @@ async fn a_wait_ends_with_the_lease_it_is_for() {
     // Nobody writes when a lease lapses in place.
     is_soon(async |attempt| {
         let token = u64::from(attempt) + 7;
-        let lease = LeaseRequest { seen: 1, live: Duration::from_millis(100), ..request("k", token) };
-        assert!(matches!(store.lease(lease).await.expect("lease").outcome, LeaseOutcome::Taken));
+        let mut lease = request("k", token).with_seen(FillId::new(1));
+        lease.live = Duration::from_millis(100);
+        assert!(matches!(store.lease_one(lease).await.expect("lease").outcome, LeaseOutcome::Taken));
         let began = Instant::now();
         store.changed("k", DEADLINE).await;
         began.elapsed()
@@ -147,7 +147,7 @@ async fn a_lost_connection_wakes_those_who_wait() {
         let server = RedisServer::start();
         let proxy = FaultProxy::start(&server.address());
         let store = pushed(&server, &proxy.url()).await;
-        store.lease(request("k", 7)).await.expect("lease");
+        store.lease_one(request("k", 7)).await.expect("lease");
         waits(&store, "k", async { proxy.cut() }).await
     })
     .await;
@@ -158,7 +158,9 @@ async fn pushes_that_get_lost_delay_a_waiter_but_do_not_strand_it() {
     let server = RedisServer::start();
     let proxy = FaultProxy::start(&server.address());
     let store = pushed(&server, &proxy.url()).await;
-    store.lease(LeaseRequest { live: LIFE, ..request("k", 7) }).await.expect("lease");
+    let mut lease = request("k", 7);
+    lease.live = LIFE;
+    store.lease_one(lease).await.expect("lease");
     let waited = waits(&store, "k", async { proxy.black_hole() }).await;
     assert!(waited < Duration::from_secs(5), "{waited:?}");
 }
@@ -174,7 +176,7 @@ async fn where_tracking_is_forbidden_waiting_is_polling() {
     let store = patient(&proxy.url().replace("redis://", "redis://app:pw@"));
     store.connect().await.expect("connected");
     let shared = proxy.accepted();
-    store.lease(request("k", 7)).await.expect("lease");
+    store.lease_one(request("k", 7)).await.expect("lease");
     for _ in 0..30 {
         let began = Instant::now();
         store.changed("k", DEADLINE).await;
@@ -188,7 +190,7 @@ async fn with_pushes_off_no_connection_is_opened_for_them() {
     let proxy = FaultProxy::start(&RedisServer::shared().address());
     let config = RedisConfig::new(proxy.url()).push(false).handles(1);
     let store = RedisStore::new(config).expect("config");
-    store.read("k", &[]).await.expect("read");
+    store.entry("k").await.expect("read");
     store.changed("k", DEADLINE).await;
     store.changed("k", DEADLINE).await;
     assert_eq!(proxy.accepted(), 1);

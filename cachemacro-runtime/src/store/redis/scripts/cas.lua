@@ -1,5 +1,5 @@
 -- Stores a value where the fill id is still the one seen (zero: where nothing is readable).
--- KEYS: entry. ARGV: fill id seen, the whole entry, its life in ms. Returns {1 or 0, now}.
+-- KEYS: entry. ARGV: fill id seen, the whole entry, its life in ms, 1 to unlink where refused. Returns {1 or 0, now}.
 local key, seen = KEYS[1], ARGV[1]
 local now = now_ms()
 local entry = open(key)
@@ -7,8 +7,11 @@ local current = NOBODY
 if readable(entry, now) then
   current = entry.fill
 end
-if current ~= seen then
-  return {0, now}
+if current == seen then
+  redis.call('SET', key, ARGV[2], 'PX', ARGV[3])
+  return {1, now}
 end
-redis.call('SET', key, ARGV[2], 'PX', ARGV[3])
-return {1, now}
+if ARGV[4] == '1' then
+  redis.call('UNLINK', key)
+end
+return {0, now}

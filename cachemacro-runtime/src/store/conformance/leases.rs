@@ -1,10 +1,11 @@
 //! Who gets a lease, from whom, and over what.
 
-use cachemacro_runtime::header::{PENDING, PUT};
-use cachemacro_runtime::store::LeaseKind::{Load, Put, Refresh};
-use cachemacro_runtime::store::{Lease, LeaseOutcome, LeaseRequest};
+use crate::format::header::{PENDING, PUT};
+use crate::format::ids::{FillId, Token, Version};
+use crate::store::messages::lease::LeaseKind::{Load, Put, Refresh};
+use crate::store::messages::lease::{Lease, LeaseOutcome, LeaseRequest};
 
-use super::{Env, LONG, SHORT, assert_busy, assert_found, assert_taken, put_fill, race};
+use super::{Env, LONG, SHORT, assert_busy, assert_found, assert_taken, race};
 
 pub(super) async fn a_lease_on_nothing_leaves_a_pending_header(env: &Env) {
     for (name, kind, flags) in
@@ -13,7 +14,7 @@ pub(super) async fn a_lease_on_nothing_leaves_a_pending_header(env: &Env) {
         let key = env.key(name);
         assert_taken(&env.lease(&key, kind, 7, 0).await);
         let header = env.header(&key).await;
-        assert_eq!((header.flags, header.token, header.fill_id), (flags, 7, 0));
+        assert_eq!((header.flags, header.token, header.fill_id), (flags, Token::new(7), FillId::NONE));
         let left = header.lease_deadline.since(env.store.now());
         assert!(left <= LONG && left > LONG / 2, "{left:?}");
         assert_eq!(env.entry(&key).await.unwrap().len(), header.total_len());
@@ -26,11 +27,11 @@ pub(super) async fn a_held_lease_is_busy_for_what_is_left_of_it(env: &Env) {
     env.take(&key, 1).await;
     for kind in [Load, Refresh] {
         match env.lease(&key, kind, 2, 0).await {
-            LeaseOutcome::Busy(left) => assert!(left <= LONG && left > LONG / 2, "{left:?}"),
+            LeaseOutcome::Busy { left } => assert!(left <= LONG && left > LONG / 2, "{left:?}"),
             other => panic!("{kind:?} got {other:?}"),
         }
     }
-    assert_eq!(env.header(&key).await.token, 1, "asking changes nothing");
+    assert_eq!(env.header(&key).await.token, Token::new(1), "asking changes nothing");
 }
 
 pub(super) async fn a_lease_over_a_seen_value_leaves_the_value_readable(env: &Env) {
@@ -40,7 +41,7 @@ pub(super) async fn a_lease_over_a_seen_value_leaves_the_value_readable(env: &En
         assert_taken(&env.lease(&key, kind, 9, 5).await);
         let entry = env.entry(&key).await.unwrap();
         let header = env.header(&key).await;
-        assert_eq!((header.token, header.has(PUT), header.has(PENDING)), (9, kind == Put, false));
+        assert_eq!((header.token, header.has(PUT), header.has(PENDING)), (Token::new(9), kind == Put, false));
         assert!(header.is_leased(env.store.now()) && header.is_readable(env.store.now()));
         assert_eq!(entry[32..], value[32..], "nothing but the lease's fields changed");
         assert_eq!(entry[..5], value[..5]);
@@ -55,7 +56,7 @@ pub(super) async fn a_lease_held_over_a_value_is_busy_for_those_who_saw_it(env: 
         assert_taken(&env.lease(&key, holder, 1, 5).await);
         assert_busy(&env.lease(&key, Load, 2, 5).await);
         assert_busy(&env.lease(&key, Refresh, 3, 5).await);
-        assert_eq!(env.header(&key).await.token, 1);
+        assert_eq!(env.header(&key).await.token, Token::new(1));
     }
 }
 
@@ -67,7 +68,7 @@ pub(super) async fn another_value_than_the_seen_one_is_found_instead_of_a_lease(
             assert_found(&env.lease(&key, kind, 1, seen).await, &value);
         }
     }
-    assert_eq!(env.header(&key).await.token, 0, "no lease was taken");
+    assert_eq!(env.header(&key).await.token, Token::NONE, "no lease was taken");
 }
 
 pub(super) async fn fill_ids_and_tokens_are_compared_in_all_their_64_bits(env: &Env) {
@@ -104,8 +105,8 @@ pub(super) async fn a_put_takes_the_lease_whatever_is_there(env: &Env) {
     env.set(&key, 5).await;
     assert_taken(&env.lease(&key, Put, 6, 0).await);
     assert_taken(&env.lease(&key, Put, 7, 4).await);
-    assert_eq!(env.header(&key).await.fill_id, 5, "the old value stays readable");
-    assert!(env.store.fill(put_fill(&key, 7, env.value(8))).await.unwrap().accepted);
+    assert_eq!(env.header(&key).await.fill_id, FillId::new(5), "the old value stays readable");
+    assert!(env.fill_put(&key, 7, 8).await);
 }
 
 pub(super) async fn a_load_takes_over_a_puts_lease(env: &Env) {
@@ -113,16 +114,16 @@ pub(super) async fn a_load_takes_over_a_puts_lease(env: &Env) {
     assert_taken(&env.lease(&pending, Put, 1, 0).await);
     assert_taken(&env.lease(&pending, Load, 2, 0).await);
     let header = env.header(&pending).await;
-    assert_eq!((header.token, header.has(PUT)), (2, false), "it is a load's now");
+    assert_eq!((header.token, header.has(PUT)), (Token::new(2), false), "it is a load's now");
     assert_busy(&env.lease(&pending, Load, 3, 0).await);
-    assert!(!env.store.fill(put_fill(&pending, 1, env.value(9))).await.unwrap().accepted);
+    assert!(!env.fill_put(&pending, 1, 9).await);
 
     let value = env.key("value");
     env.set(&value, 5).await;
     assert_taken(&env.lease(&value, Put, 1, 0).await);
     assert_taken(&env.lease(&value, Load, 2, 5).await);
     let header = env.header(&value).await;
-    assert_eq!((header.token, header.has(PUT), header.fill_id), (2, false, 5));
+    assert_eq!((header.token, header.has(PUT), header.fill_id), (Token::new(2), false, FillId::new(5)));
     assert_busy(&env.lease(&value, Load, 3, 5).await);
 }
 
@@ -148,17 +149,21 @@ pub(super) async fn a_lapsed_puts_lease_is_free_for_a_refresh(env: &Env) {
 
 pub(super) async fn a_value_past_its_end_is_missing_though_its_key_lives(env: &Env) {
     let key = env.key("k");
-    env.store.set(&key, env.value_gone_after(5, SHORT), LONG).await.unwrap();
+    env.set_bytes(&key, env.value_gone_after(5, SHORT), LONG).await;
     env.pass(SHORT).await;
     assert_taken(&env.lease_for(&key, Load, 1, 0, SHORT).await);
     let header = env.header(&key).await;
-    assert_eq!((header.flags, header.token, header.fill_id), (PENDING, 1, 0), "no way back to the value");
+    assert_eq!(
+        (header.flags, header.token, header.fill_id),
+        (PENDING, Token::new(1), FillId::NONE),
+        "no way back to the value"
+    );
     assert!(env.life_left(&key).await.unwrap() <= SHORT, "the pending header lives as long as its lease");
 }
 
 pub(super) async fn a_lease_outlasts_the_value_it_was_taken_over(env: &Env) {
     let key = env.key("k");
-    env.store.set(&key, env.value_gone_after(5, SHORT), SHORT).await.unwrap();
+    env.set_bytes(&key, env.value_gone_after(5, SHORT), SHORT).await;
     assert_taken(&env.lease(&key, Load, 1, 5).await);
     env.assert_life(&key, LONG).await;
     env.pass(SHORT).await;
@@ -174,7 +179,7 @@ pub(super) async fn a_lease_never_shortens_a_values_life(env: &Env) {
     assert_taken(&env.lease_for(&key, Load, 1, 5, SHORT).await);
     env.assert_life(&key, LONG).await;
     env.pass(SHORT).await;
-    assert_eq!(env.header(&key).await.fill_id, 5);
+    assert_eq!(env.header(&key).await.fill_id, FillId::new(5));
 }
 
 pub(super) async fn a_lapsed_pending_lease_vanishes_and_its_holder_cannot_harm_the_next(env: &Env) {
@@ -189,7 +194,7 @@ pub(super) async fn a_lapsed_pending_lease_vanishes_and_its_holder_cannot_harm_t
     assert!(!env.renew(&key, 1, LONG).await);
     assert_busy(&env.lease(&key, Load, 3, 0).await);
     assert!(env.fill(&key, 2, 20).await, "the successor was not disturbed");
-    assert_eq!(env.header(&key).await.fill_id, 20);
+    assert_eq!(env.header(&key).await.fill_id, FillId::new(20));
 }
 
 pub(super) async fn a_lapsed_lease_over_a_value_passes_to_another_token(env: &Env) {
@@ -218,8 +223,8 @@ pub(super) async fn of_sixteen_racers_exactly_one_gets_the_lease(env: &Env) {
         let taken: Vec<_> =
             (1..).zip(&outcomes).filter(|(_, it)| matches!(it, LeaseOutcome::Taken)).collect();
         assert_eq!(taken.len(), 1, "{outcomes:?}");
-        assert_eq!(env.header(&key).await.token, taken[0].0);
-        assert_eq!(outcomes.iter().filter(|it| matches!(it, LeaseOutcome::Busy(_))).count(), 15);
+        assert_eq!(env.header(&key).await.token, Token::new(taken[0].0));
+        assert_eq!(outcomes.iter().filter(|it| matches!(it, LeaseOutcome::Busy { .. })).count(), 15);
     }
 }
 
@@ -240,29 +245,24 @@ pub(super) async fn of_racing_puts_the_last_holds_the_lease(env: &Env) {
 
 pub(super) async fn a_lease_captures_versions_and_creates_those_that_are_missing(env: &Env) {
     let keys = ["old", "new"].map(|name| env.version_key(name));
-    let old = env.store.capture(&keys[..1], LONG).await.unwrap()[0];
+    let old = env.capture(&keys[..1], LONG).await[0];
     let key = env.key("k");
-    let request = LeaseRequest {
-        key: &key,
-        token: 1,
-        seen: 0,
-        kind: Load,
-        live: LONG,
-        capture: &keys,
-        version_life: LONG,
+    let ask = async |token| {
+        let request = LeaseRequest::new(&key, Token::new(token), Load, LONG).with_capture(&keys, LONG);
+        env.store.lease(&[request]).await.unwrap().pop().unwrap()
     };
-    let Lease { versions, outcome } = env.store.lease(request.clone()).await.unwrap();
+    let Lease { versions, outcome } = ask(1).await;
     assert_taken(&outcome);
     assert_eq!(versions[0], old);
-    assert_eq!(env.store.versions(&keys).await.unwrap(), [Some(old), Some(versions[1])]);
+    assert_eq!(env.versions(&keys).await, [Some(old), Some(versions[1])]);
 
-    let busy = env.store.lease(LeaseRequest { token: 2, ..request.clone() }).await.unwrap();
+    let busy = ask(2).await;
     assert_busy(&busy.outcome);
     assert_eq!(busy.versions, versions, "captured whatever becomes of the lease");
 
     env.evict(&key).await;
     let value = env.set(&key, 5).await;
-    let found = env.store.lease(LeaseRequest { token: 3, ..request }).await.unwrap();
+    let found = ask(3).await;
     assert_found(&found.outcome, &value);
     assert_eq!(found.versions, versions);
 }
@@ -275,34 +275,28 @@ pub(super) async fn many_leases_are_decided_one_by_one_with_versions_captured_on
     let capture = ["a", "b"].map(|name| env.version_key(name));
     let requests: Vec<_> = (1..)
         .zip(&keys)
-        .map(|(token, key)| LeaseRequest {
-            key,
-            token,
-            seen: 0,
-            kind: Load,
-            live: LONG,
-            capture: &capture,
-            version_life: LONG,
+        .map(|(token, key)| {
+            LeaseRequest::new(key, Token::new(token), Load, LONG).with_capture(&capture, LONG)
         })
         .collect();
-    let leases = env.store.lease_many(&requests).await.unwrap();
+    let leases = env.store.lease(&requests).await.unwrap();
     let [free, held, filled, put] = &leases[..] else { panic!("four answers, not {}", leases.len()) };
     assert_taken(&free.outcome);
     assert_busy(&held.outcome);
     assert_found(&filled.outcome, &value);
     assert_taken(&put.outcome);
-    let versions: Vec<_> = env.store.versions(&capture).await.unwrap().into_iter().flatten().collect();
+    let versions: Vec<_> = env.versions(&capture).await.into_iter().flatten().collect();
     assert!(versions.len() == 2 && leases.iter().all(|lease| lease.versions == versions));
     assert!(env.fill(&keys[0], 1, 10).await && env.fill(&keys[1], 100, 11).await);
     assert!(env.fill(&keys[3], 4, 12).await);
-    assert!(env.store.lease_many(&[]).await.unwrap().is_empty());
+    assert!(env.store.lease(&[]).await.unwrap().is_empty());
 }
 
 pub(super) async fn many_leases_capture_each_its_own_versions(env: &Env) {
     let version = |name: &str| env.version_key(name);
     // So many that a store may capture them in steps.
     let many: Vec<_> = (0..1_200).map(|number| version(&format!("v{number}"))).collect();
-    env.backend.put_raw(&version("shared").text, &7_u64.to_le_bytes(), SHORT).await;
+    env.put_raw_for(&version("shared").text, Version::new(7).to_bytes(), SHORT).await;
     let captures = [
         vec![version("shared"), version("a")],
         vec![],
@@ -314,24 +308,18 @@ pub(super) async fn many_leases_capture_each_its_own_versions(env: &Env) {
     let lives = [SHORT / 2, LONG, SHORT, LONG];
     let requests: Vec<_> = (1..)
         .zip(keys.iter().zip(&captures).zip(lives))
-        .map(|(token, ((key, capture), version_life))| LeaseRequest {
-            key,
-            token,
-            seen: 0,
-            kind: Load,
-            live: LONG,
-            capture,
-            version_life,
+        .map(|(token, ((key, capture), life))| {
+            LeaseRequest::new(key, Token::new(token), Load, LONG).with_capture(capture, life)
         })
         .collect();
-    let leases = env.store.lease_many(&requests).await.unwrap();
+    let leases = env.store.lease(&requests).await.unwrap();
     assert_eq!(leases.len(), 4);
     for (lease, capture) in leases.iter().zip(&captures) {
-        let stored: Vec<_> = env.store.versions(capture).await.unwrap().into_iter().flatten().collect();
+        let stored: Vec<_> = env.versions(capture).await.into_iter().flatten().collect();
         assert_eq!(stored.len(), capture.len(), "all are there");
         assert!(lease.versions == stored, "in the order of the request");
     }
-    assert_eq!(leases[0].versions[0], 7);
+    assert_eq!(leases[0].versions[0], Version::new(7));
     leases[..3].iter().for_each(|lease| assert_taken(&lease.outcome));
     assert_busy(&leases[3].outcome);
     assert!(

@@ -1,7 +1,10 @@
 //! What a fill may replace.
 
-use cachemacro_runtime::store::LeaseKind::{Load, Put, Refresh};
-use cachemacro_runtime::store::{Fill, LeaseRequest};
+use crate::format::ids::{FillId, Token};
+use crate::store::messages::lease::LeaseKind::{Load, Put, Refresh};
+use crate::store::messages::lease::LeaseRequest;
+use crate::store::messages::read::ReadRequest;
+use crate::store::messages::write::Write;
 
 use super::{Env, LONG, SHORT, assert_taken, load_fill, put_fill};
 
@@ -9,14 +12,14 @@ pub(super) async fn a_fill_under_its_lease_is_stored_for_its_life(env: &Env) {
     let key = env.key("k");
     env.take(&key, 1).await;
     let value = env.value(10);
-    assert!(env.store.fill(load_fill(&key, 1, value.clone())).await.unwrap().accepted);
+    assert!(env.write(load_fill(&key, 1, value.clone())).await);
     assert_eq!(env.entry(&key).await, Some(value));
     env.assert_life(&key, LONG).await;
 
     let key = env.key("short");
     env.take(&key, 1).await;
-    let fill = Fill { life: SHORT, ..load_fill(&key, 1, env.value(10)) };
-    assert!(env.store.fill(fill).await.unwrap().accepted);
+    let fill = Write { life: SHORT, ..load_fill(&key, 1, env.value(10)) };
+    assert!(env.write(fill).await);
     assert!(env.life_left(&key).await.unwrap() <= SHORT, "the lease's longer life is over");
     env.pass(SHORT).await;
     assert_eq!(env.entry(&key).await, None);
@@ -27,7 +30,7 @@ pub(super) async fn a_lease_fills_once(env: &Env) {
     env.take(&key, 1).await;
     assert!(env.fill(&key, 1, 10).await);
     assert!(!env.fill(&key, 1, 11).await);
-    assert_eq!(env.header(&key).await.fill_id, 10);
+    assert_eq!(env.header(&key).await.fill_id, FillId::new(10));
 }
 
 pub(super) async fn a_fill_without_a_lease_is_refused(env: &Env) {
@@ -40,7 +43,7 @@ pub(super) async fn a_fill_without_a_lease_is_refused(env: &Env) {
     for token in [0, 1] {
         assert!(!env.fill(&key, token, 10).await, "{token}: zero is nobody's token");
     }
-    assert_eq!(env.header(&key).await.fill_id, 5);
+    assert_eq!(env.header(&key).await.fill_id, FillId::new(5));
 }
 
 pub(super) async fn a_fill_replaces_the_value_its_lease_was_taken_over(env: &Env) {
@@ -49,7 +52,7 @@ pub(super) async fn a_fill_replaces_the_value_its_lease_was_taken_over(env: &Env
         env.set(&key, 5).await;
         assert_taken(&env.lease(&key, kind, 1, 5).await);
         let value = env.value(6);
-        assert!(env.store.fill(put_fill(&key, 1, value.clone())).await.unwrap().accepted);
+        assert!(env.write(put_fill(&key, 1, value.clone())).await);
         assert_eq!(env.entry(&key).await, Some(value));
     }
 }
@@ -65,12 +68,12 @@ pub(super) async fn a_refused_load_leaves_what_is_there(env: &Env) {
 pub(super) async fn a_refused_put_unlinks_what_is_there(env: &Env) {
     let value = env.key("value");
     env.set(&value, 5).await;
-    assert!(!env.store.fill(put_fill(&value, 1, env.value(10))).await.unwrap().accepted);
+    assert!(!env.fill_put(&value, 1, 10).await);
     assert_eq!(env.entry(&value).await, None);
 
     let pending = env.key("pending");
     env.take(&pending, 1).await;
-    assert!(!env.store.fill(put_fill(&pending, 2, env.value(10))).await.unwrap().accepted);
+    assert!(!env.fill_put(&pending, 2, 10).await);
     assert_eq!(env.entry(&pending).await, None);
     assert!(!env.fill(&pending, 1, 11).await, "the other lease went with it");
 }
@@ -99,23 +102,23 @@ pub(super) async fn of_two_puts_the_one_that_lost_its_lease_removes_the_value(en
     let key = env.key("k");
     assert_taken(&env.lease(&key, Put, 1, 0).await);
     assert_taken(&env.lease(&key, Put, 2, 0).await);
-    assert!(env.store.fill(put_fill(&key, 2, env.value(20))).await.unwrap().accepted);
-    assert!(!env.store.fill(put_fill(&key, 1, env.value(10))).await.unwrap().accepted);
+    assert!(env.fill_put(&key, 2, 20).await);
+    assert!(!env.fill_put(&key, 1, 10).await);
     assert_eq!(env.entry(&key).await, None, "nobody knows which was the last to write");
 }
 
 pub(super) async fn a_fill_reads_the_versions_it_names(env: &Env) {
     let keys = ["a", "missing", "b"].map(|name| env.version_key(name));
-    let created = env.store.capture(&[keys[0].clone(), keys[2].clone()], LONG).await.unwrap();
+    let created = env.capture(&[keys[0].clone(), keys[2].clone()], LONG).await;
     let expected = [Some(created[0]), None, Some(created[1])];
     let key = env.key("k");
     env.take(&key, 1).await;
     for accepted in [true, false] {
-        let fill = Fill { check: &keys, ..load_fill(&key, 1, env.value(10)) };
-        let filled = env.store.fill(fill).await.unwrap();
-        assert_eq!((filled.accepted, &filled.versions[..]), (accepted, &expected[..]));
+        let fill = load_fill(&key, 1, env.value(10)).with_check(&keys);
+        let filled = env.store.write(&[fill]).await.unwrap();
+        assert_eq!((filled[0].accepted, &filled[0].versions[..]), (accepted, &expected[..]));
     }
-    assert_eq!(env.store.versions(&keys[1..2]).await.unwrap(), [None], "checking creates nothing");
+    assert_eq!(env.versions(&keys[1..2]).await, [None], "checking creates nothing");
 }
 
 pub(super) async fn many_fills_are_decided_one_by_one(env: &Env) {
@@ -127,43 +130,36 @@ pub(super) async fn many_fills_are_decided_one_by_one(env: &Env) {
     env.set(&keys[3], 5).await;
     assert_taken(&env.lease(&keys[3], Refresh, 4, 5).await);
     let checks = ["a", "b"].map(|name| env.version_key(name));
-    let versions = env.store.capture(&checks, LONG).await.unwrap();
+    let versions = env.capture(&checks, LONG).await;
     let fills = [
-        Fill { check: &checks, ..load_fill(&keys[0], 1, env.value(10)) },
-        Fill { check: &checks[1..], ..load_fill(&keys[1], 2, env.value(11)) },
+        load_fill(&keys[0], 1, env.value(10)).with_check(&checks),
+        load_fill(&keys[1], 2, env.value(11)).with_check(&checks[1..]),
         put_fill(&keys[2], 3, env.value(12)),
-        Fill { check: &checks[..1], ..load_fill(&keys[3], 4, env.value(13)) },
+        load_fill(&keys[3], 4, env.value(13)).with_check(&checks[..1]),
     ];
-    let filled = env.store.fill_many(&fills).await.unwrap();
+    let filled = env.store.write(&fills).await.unwrap();
     let accepted: Vec<_> = filled.iter().map(|filled| filled.accepted).collect();
     assert_eq!(accepted, [true, false, false, true]);
     let read: Vec<_> = filled.into_iter().map(|filled| filled.versions).collect();
     let (a, b) = (Some(versions[0]), Some(versions[1]));
     assert_eq!(read, [vec![a, b], vec![b], vec![], vec![a]]);
-    assert_eq!(env.header(&keys[0]).await.fill_id, 10);
-    assert_eq!(env.header(&keys[1]).await.fill_id, 5);
+    assert_eq!(env.header(&keys[0]).await.fill_id, FillId::new(10));
+    assert_eq!(env.header(&keys[1]).await.fill_id, FillId::new(5));
     assert_eq!(env.entry(&keys[2]).await, None);
-    assert_eq!(env.header(&keys[3]).await.fill_id, 13);
-    assert!(env.store.fill_many(&[]).await.unwrap().is_empty());
+    assert_eq!(env.header(&keys[3]).await.fill_id, FillId::new(13));
+    assert!(env.store.write(&[]).await.unwrap().is_empty());
 }
 
 pub(super) async fn a_tag_evicted_during_the_load_no_longer_equals_its_stamp(env: &Env) {
     let key = env.key("k");
     let tag = env.tag("t");
     let capture = [tag.tag.clone()];
-    let request = LeaseRequest {
-        key: &key,
-        token: 1,
-        seen: 0,
-        kind: Load,
-        live: LONG,
-        capture: &capture,
-        version_life: LONG,
-    };
-    let stamp = env.store.lease(request.clone()).await.unwrap().versions[0];
-    env.store.evict_tags(&[tag]).await.unwrap();
+    let request = LeaseRequest::new(&key, Token::new(1), Load, LONG).with_capture(&capture, LONG);
+    let stamp = env.store.lease(&[request]).await.unwrap()[0].versions[0];
+    env.evict_tags(&[tag]).await;
     assert!(env.fill(&key, 1, 10).await, "the lease is the key's, not the tag's");
-    assert_eq!(env.store.read(&key, &capture).await.unwrap().versions, [None]);
-    let request = LeaseRequest { token: 2, seen: 10, ..request };
-    assert_ne!(env.store.lease(request).await.unwrap().versions[0], stamp, "and never comes back");
+    let read = env.store.read(ReadRequest::new(&[&key]).with_versions(&capture)).await.unwrap();
+    assert_eq!(*read.versions, [None]);
+    let request = LeaseRequest { token: Token::new(2), seen: FillId::new(10), ..request };
+    assert_ne!(env.store.lease(&[request]).await.unwrap()[0].versions[0], stamp, "and never comes back");
 }

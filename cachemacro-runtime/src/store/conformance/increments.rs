@@ -1,23 +1,26 @@
 //! Adding to a decimal entry, exactly.
 
-use cachemacro_runtime::header::{DECIMAL, FIXED, Header, NONE, Parts, Stamp, assemble};
-use cachemacro_runtime::store::{FillId, Increment, IncrementOutcome, LeaseKind, OtherStamps};
-use cachemacro_runtime::{ErrorKind, Result};
+use crate::format::header::{DECIMAL, FIXED, Header, NONE, Parts, Stamp, assemble};
+use crate::format::ids::{FillId, Token, Version};
+use crate::ground::clock::Timestamp;
+use crate::ground::error::{ErrorKind, Result};
+use crate::store::messages::increment::{Increment, IncrementOutcome, OtherStamps};
+use crate::store::messages::lease::LeaseKind;
 
 use super::{Env, LONG, SHORT, assert_taken, race};
 
 /// What the additions of these tests stamp a new entry with.
-const STAMP: Stamp = Stamp { tag: 3, version: 4 };
+const STAMP: Stamp = Stamp::new(3, Version::new(4));
 
 /// Of another version.
-const OTHER: Stamp = Stamp { tag: 3, version: 5 };
+const OTHER: Stamp = Stamp::new(3, Version::new(5));
 
-fn header(env: &Env, fill_id: FillId) -> Header {
-    let now = env.store.now();
+fn header(env: &Env, fill_id: u64) -> Header {
+    let (now, fill_id) = (env.store.now(), FillId::new(fill_id));
     Header { codec: DECIMAL, fill_id, stored_at: now, gone_at: now.plus(LONG), ..Header::default() }
 }
 
-async fn add(env: &Env, key: &str, by: i64, fill_id: FillId) -> Result<i64> {
+async fn add(env: &Env, key: &str, by: i64, fill_id: u64) -> Result<i64> {
     match add_knowing(env, key, by, fill_id, OtherStamps::Unknown).await? {
         IncrementOutcome::Added(sum) => Ok(sum),
         IncrementOutcome::Found(_) => panic!("its stamps are those of a new entry"),
@@ -28,21 +31,21 @@ async fn add_knowing(
     env: &Env,
     key: &str,
     by: i64,
-    fill_id: FillId,
+    fill_id: u64,
     others: OtherStamps<'_>,
 ) -> Result<IncrementOutcome> {
     let fresh = assemble(header(env, fill_id), &[STAMP], b"").into();
-    env.store.increment(Increment { key, by, fresh, life: LONG, others }).await
+    env.store.increment(Increment::new(key, by, fresh, LONG).with_others(others)).await
 }
 
 /// Stores a decimal entry, whose life is twice [`LONG`].
-async fn set_decimal(env: &Env, key: &str, fill_id: FillId, payload: &[u8]) {
+async fn set_decimal(env: &Env, key: &str, fill_id: u64, payload: &[u8]) {
     set_stamped(env, key, Header { schema: 99, ..header(env, fill_id) }, &[STAMP], payload).await;
 }
 
 async fn set_stamped(env: &Env, key: &str, header: Header, stamps: &[Stamp], payload: &[u8]) {
     let header = Header { gone_at: env.store.now().plus(2 * LONG), ..header };
-    env.store.set(key, assemble(header, stamps, payload).into(), 2 * LONG).await.unwrap();
+    env.set_bytes(key, assemble(header, stamps, payload).into(), 2 * LONG).await;
 }
 
 /// The bytes of these stamps.
@@ -68,7 +71,10 @@ pub(super) async fn the_first_addition_creates_the_entry(env: &Env) {
     assert_eq!(add(env, &key, 42, 7).await.unwrap(), 42);
     let entry = env.entry(&key).await.unwrap();
     let parts = Parts::parse(&entry).unwrap();
-    assert_eq!((parts.header.codec, parts.header.fill_id, parts.header.token), (DECIMAL, 7, 0));
+    assert_eq!(
+        (parts.header.codec, parts.header.fill_id, parts.header.token),
+        (DECIMAL, FillId::new(7), Token::NONE)
+    );
     assert_eq!(parts.stamps().collect::<Vec<_>>(), [STAMP]);
     assert_eq!(parts.payload, b"42");
     assert!(parts.header.is_readable(env.store.now()));
@@ -82,7 +88,7 @@ pub(super) async fn an_addition_keeps_expiry_stamps_and_times_and_renames_the_va
     assert_eq!(add(env, &key, 1_000, 6).await.unwrap(), 993);
     let entry = env.entry(&key).await.unwrap();
     let parts = Parts::parse(&entry).unwrap();
-    assert_eq!(parts.header, Header { fill_id: 6, payload: 3, ..before });
+    assert_eq!(parts.header, Header { fill_id: FillId::new(6), payload: 3, ..before });
     assert_eq!(parts.stamps().collect::<Vec<_>>(), [STAMP]);
     assert_eq!(parts.payload, b"993");
     env.assert_life(&key, 2 * LONG).await;
@@ -168,7 +174,7 @@ pub(super) async fn a_value_with_other_stamps_is_returned_and_left(env: &Env) {
             set_stamped(env, &key, Header { codec, ..header(env, 5) }, stamps, b"100").await;
             assert_taken(&env.lease(&key, LeaseKind::Load, 1, 5).await);
             let before = env.entry(&key).await.unwrap();
-            let third = bytes_of(&[Stamp { tag: 3, version: 6 }]);
+            let third = bytes_of(&[Stamp::new(3, Version::new(6))]);
             for known in [OtherStamps::Unknown, OtherStamps::Valid(&third), OtherStamps::Outdated(&third)] {
                 let outcome = add_knowing(env, &key, 1, 6, known).await.unwrap();
                 assert_eq!(outcome, IncrementOutcome::Found(before.clone()), "{stamps:?} {known:?}");
@@ -222,7 +228,7 @@ pub(super) async fn pending_gone_and_foreign_entries_are_replaced(env: &Env) {
 
     let gone = env.key("gone");
     let value = Header { gone_at: env.store.now().plus(SHORT), ..header(env, 5) };
-    env.store.set(&gone, assemble(value, &[], b"100").into(), LONG).await.unwrap();
+    env.set_bytes(&gone, assemble(value, &[], b"100").into(), LONG).await;
     env.pass(SHORT).await;
     assert_eq!(add(env, &gone, 2, 6).await.unwrap(), 2);
 
@@ -241,11 +247,11 @@ pub(super) async fn an_addition_ends_any_lease(env: &Env) {
     let key = env.key("k");
     set_decimal(env, &key, 5, b"1").await;
     for kind in [LeaseKind::Load, LeaseKind::Put] {
-        let seen = env.header(&key).await.fill_id;
+        let seen = env.header(&key).await.fill_id.get();
         assert_taken(&env.lease(&key, kind, 1, seen).await);
         add(env, &key, 1, seen + 1).await.unwrap();
         let header = env.header(&key).await;
-        assert_eq!((header.flags, header.token, header.lease_deadline.millis()), (0, 0, 0));
+        assert_eq!((header.flags, header.token, header.lease_deadline), (0, Token::NONE, Timestamp(0)));
         assert!(!env.fill(&key, 1, 10).await);
     }
 }

@@ -1,12 +1,15 @@
-//! Waiting for an entry to change.
+//! Waiting for an entry to change, where the store tells of changes.
 
 use std::time::{Duration, Instant};
+
+use crate::format::ids::FillId;
 
 use super::{Env, LONG, SHORT};
 
 pub(super) async fn a_wait_ends_by_its_time_at_the_latest(env: &Env) {
+    let Some(changes) = env.store.changes() else { return };
     let (key, start) = (env.key("k"), Instant::now());
-    let wait = env.store.changed(&key, Duration::from_millis(50));
+    let wait = changes.changed(&key, Duration::from_millis(50));
     tokio::time::timeout(LONG / 2, wait).await.expect("nothing changed, and the wait ends all the same");
     assert!(start.elapsed() < LONG / 2);
 }
@@ -17,8 +20,9 @@ pub(super) async fn one_who_waits_for_a_fill_gets_to_see_it(env: &Env) {
     let waiter = tokio::spawn({
         let (env, key) = (env.clone(), key.clone());
         async move {
-            while env.header(&key).await.fill_id != 10 {
-                env.store.changed(&key, SHORT).await;
+            let Some(changes) = env.store.changes() else { return };
+            while env.header(&key).await.fill_id != FillId::new(10) {
+                changes.changed(&key, SHORT).await;
             }
         }
     });

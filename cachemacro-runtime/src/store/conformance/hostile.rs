@@ -1,8 +1,9 @@
 //! Bytes that are no entry count as missing, whatever they claim, and are healed by the next writer.
 
+use crate::format::header::{FIXED, Header};
+use crate::format::ids::{FillId, Token};
+use crate::store::messages::lease::LeaseKind::{Load, Put, Refresh};
 use bytes::Bytes;
-use cachemacro_runtime::header::{FIXED, Header};
-use cachemacro_runtime::store::LeaseKind::{Load, Put, Refresh};
 
 use super::{Env, LONG, assert_taken};
 
@@ -13,9 +14,9 @@ const CLAIMED: u64 = 5;
 fn hostile(env: &Env) -> Vec<(&'static str, Vec<u8>)> {
     let deadline = env.store.now().plus(LONG);
     let whole = env.value(CLAIMED);
-    let header = Header { token: CLAIMED, lease_deadline: deadline, ..Header::parse(&whole).unwrap() };
+    let header = Header::parse(&whole).unwrap().with_lease(Token::new(CLAIMED), deadline);
     let leased = [&header.to_bytes()[..], &whole[FIXED..]].concat();
-    let pending = Header::pending(CLAIMED, deadline, false).to_bytes();
+    let pending = Header::pending(Token::new(CLAIMED), deadline, false).to_bytes();
     let with = |at: usize, byte: u8| {
         let mut bytes = leased.clone();
         bytes[at] = byte;
@@ -60,7 +61,7 @@ pub(super) async fn hostile_bytes_hold_no_lease_and_no_value(env: &Env) {
             assert_taken(&env.lease(&key, kind, 1, 0).await);
             assert_eq!(env.entry(&key).await.unwrap().len(), FIXED, "{what}");
             assert!(env.fill(&key, 1, 10).await, "{what}");
-            assert_eq!(env.header(&key).await.fill_id, 10, "{what}: healed");
+            assert_eq!(env.header(&key).await.fill_id, FillId::new(10), "{what}: healed");
         }
     }
 }
@@ -80,9 +81,9 @@ pub(super) async fn hostile_bytes_compare_as_nothing(env: &Env) {
     for (what, bytes) in hostile(env) {
         let key = env.key(what);
         env.put_raw(&key, &bytes).await;
-        assert!(!env.store.compare_and_set(&key, CLAIMED, env.value(10), LONG).await.unwrap(), "{what}");
-        assert!(env.store.compare_and_set(&key, 0, env.value(10), LONG).await.unwrap(), "{what}");
-        assert_eq!(env.header(&key).await.fill_id, 10, "{what}");
+        assert!(!env.compare_and_set(&key, CLAIMED, 10).await, "{what}");
+        assert!(env.compare_and_set(&key, 0, 10).await, "{what}");
+        assert_eq!(env.header(&key).await.fill_id, FillId::new(10), "{what}");
     }
 }
 

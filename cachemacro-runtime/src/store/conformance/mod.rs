@@ -1,0 +1,640 @@
+//! What every store must do, as one suite that runs against any of them. Behind the feature `conformance`.
+//!
+//! A case gets an [`Env`]: a store, fresh keys, and the few things that a case needs besides the store's own
+//! methods (time that passes, foreign bytes under a key, a key's remaining life), which whoever tests a store brings
+//! as a [`Subject`]; for a store made by [`Protocol`], [`Env::over`] knows them. Of the capabilities, those are tested that the
+//! store has.
+//!
+//! [`store_conformance!`](crate::store_conformance) makes one test of each case; [`all`] runs them one after the other.
+//!
+//! Cases do not care whose clock it is: they let half a second pass to outlive a life, and within a minute all of them end.
+//! So a clock that the test moves makes them quick, and one that nobody moves serves as well.
+
+mod changes;
+mod evicts;
+mod fills;
+mod hostile;
+mod increments;
+mod inspections;
+mod leases;
+mod reads;
+mod sets;
+mod tenures;
+mod versions;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::format::header::{Header, Stamp, assemble};
+use crate::format::ids::{FillId, Token, Version};
+use crate::format::stamps::{TagKeys, VersionKey};
+use crate::ground::clock::Timestamp;
+use crate::store::contract::Store;
+use crate::store::messages::evict::EvictRequest;
+use crate::store::messages::lease::{HeldLease, Keep, LeaseKind, LeaseOutcome, LeaseRequest};
+use crate::store::messages::read::ReadRequest;
+use crate::store::messages::write::{Guard, OnRefusal, Write};
+use crate::store::protocol::{Backend, Change, Protocol, Slot};
+
+/// A life that cases outlive by [`Env::pass`]; long enough for the few commands they send before.
+const SHORT: Duration = Duration::from_millis(500);
+/// A life that no case outlives.
+const LONG: Duration = Duration::from_secs(60);
+/// What passes besides the time that is to pass: clocks tell whole milliseconds.
+const A_LITTLE: Duration = Duration::from_millis(20);
+
+/// What a case needs of a store besides its methods.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// use async_trait::async_trait;
+/// use cachemacro::store::{Store, conformance::{Env, Subject, run}, memory::MemoryStore};
+/// use std::{sync::Arc, time::Duration};
+///
+/// struct Memory(cachemacro::Clock, Arc<MemoryStore>);
+///
+/// #[async_trait]
+/// impl Subject for Memory {
+///     fn store(&self) -> Arc<dyn Store> {
+///         self.1.clone()
+///     }
+///
+///     async fn pass(&self, time: Duration) {
+///         self.0.advance(time);
+///     }
+///
+///     async fn put_raw(&self, key: &str, bytes: &[u8], life: Duration) {
+///         self.1.put_raw(key, bytes.to_vec().into(), life);
+///     }
+///
+///     async fn life_left(&self, key: &str) -> Option<Duration> {
+///         self.1.life_left(key)
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let clock = cachemacro::Clock::manual();
+/// let store = MemoryStore::builder().clock(clock.clone()).build();
+/// run("a_lease_fills_once", &Env::new(Memory(clock, Arc::new(store)))).await;
+/// # }
+/// ```
+#[async_trait]
+pub trait Subject: Send + Sync + 'static {
+    /// The store under test.
+    fn store(&self) -> Arc<dyn Store>;
+
+    /// Lets a little more than `time` pass for the store.
+    async fn pass(&self, time: Duration);
+
+    /// Puts bytes under a key, as a foreign client might.
+    async fn put_raw(&self, key: &str, bytes: &[u8], life: Duration);
+
+    /// How long a key has left; `None` where there is none.
+    async fn life_left(&self, key: &str) -> Option<Duration>;
+}
+
+/// A store under test, with keys of its own.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::store::conformance::Env;
+///
+/// fn assert_shared_by_racers<T: Clone + Send + Sync>() {}
+/// assert_shared_by_racers::<Env>();
+/// ```
+#[derive(Clone)]
+pub struct Env {
+    subject: Arc<dyn Subject>,
+    store: Arc<dyn Store>,
+    space: String,
+}
+
+impl fmt::Debug for Env {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Env").field("store", &self.store).field("space", &self.space).finish_non_exhaustive()
+    }
+}
+
+/// A store over a map, which shows what is under its keys.
+struct Over<B, P> {
+    store: Arc<Protocol<B>>,
+    pass: P,
+}
+
+#[async_trait]
+impl<B, P, F> Subject for Over<B, P>
+where
+    B: Backend,
+    P: Fn(Duration) -> F + Send + Sync + 'static,
+    F: Future<Output = ()> + Send,
+{
+    fn store(&self) -> Arc<dyn Store> {
+        Arc::<Protocol<B>>::clone(&self.store)
+    }
+
+    async fn pass(&self, time: Duration) {
+        (self.pass)(time + A_LITTLE).await;
+    }
+
+    async fn put_raw(&self, key: &str, bytes: &[u8], life: Duration) {
+        let bytes = Bytes::copy_from_slice(bytes);
+        let put = &mut |slot: &mut Option<Slot>, now: Timestamp| {
+            *slot = Some(Slot::new(bytes.clone(), now.plus(life)));
+            Change::Entry
+        };
+        self.store.backend().update(key, put).await.expect("update");
+    }
+
+    async fn life_left(&self, key: &str) -> Option<Duration> {
+        let mut left = None;
+        let look = &mut |slot: &mut Option<Slot>, now: Timestamp| {
+            left = slot.as_ref().map(|slot| slot.expires.since(now));
+            Change::Nothing
+        };
+        self.store.backend().update(key, look).await.expect("update");
+        left
+    }
+}
+
+impl Env {
+    /// An environment on a store, whose keys no other environment uses.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::conformance::{Env, Subject, run};
+    ///
+    /// async fn check(store: impl Subject) {
+    ///     run("a_lease_fills_once", &Env::new(store)).await;
+    /// }
+    /// ```
+    pub fn new(subject: impl Subject) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos());
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let space = format!("conformance:{}:{started}:{number}", std::process::id());
+        Self { store: subject.store(), subject: Arc::new(subject), space }
+    }
+
+    /// An environment on a store made of a map. `pass` lets time pass: `tokio::time::sleep`, or what moves the store's clock.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::conformance::{Env, run};
+    /// use cachemacro::store::protocol::{Backend, Protocol};
+    ///
+    /// async fn check(map: impl Backend) {
+    ///     run("a_lease_fills_once", &Env::over(Protocol::new(map), tokio::time::sleep)).await;
+    /// }
+    /// ```
+    pub fn over<B, P, F>(store: Protocol<B>, pass: P) -> Self
+    where
+        B: Backend,
+        P: Fn(Duration) -> F + Send + Sync + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        Self::new(Over { store: Arc::new(store), pass })
+    }
+
+    /// Lets a little more than `time` pass for the store.
+    async fn pass(&self, time: Duration) {
+        self.subject.pass(time).await;
+    }
+
+    /// An entry's key.
+    fn key(&self, name: &str) -> String {
+        format!("{}:{name}", self.space)
+    }
+
+    /// A version's key; all share one slot of a cluster.
+    fn version_key(&self, name: &str) -> VersionKey {
+        let hash = name.bytes().fold(0, |hash: u64, byte| hash.wrapping_mul(31) + u64::from(byte));
+        VersionKey::new(format!("{{{}}}:version:{name}", self.space), hash)
+    }
+
+    /// A tag of the one bucket there is.
+    fn tag(&self, name: &str) -> TagKeys {
+        TagKeys::new(self.version_key(name), self.version_key("any"))
+    }
+
+    async fn put_raw(&self, key: &str, bytes: impl AsRef<[u8]>) {
+        self.put_raw_for(key, bytes, LONG).await;
+    }
+
+    async fn put_raw_for(&self, key: &str, bytes: impl AsRef<[u8]>, life: Duration) {
+        self.subject.put_raw(key, bytes.as_ref(), life).await;
+    }
+
+    async fn life_left(&self, key: &str) -> Option<Duration> {
+        self.subject.life_left(key).await
+    }
+
+    /// Asserts that a key's remaining life is `life`, give or take what a slow machine does to it.
+    async fn assert_life(&self, key: &str, life: Duration) {
+        let left = self.life_left(key).await.expect("the key is there");
+        let least = life.saturating_sub(Duration::from_secs(20));
+        assert!(least <= left && left <= life, "{left:?} left instead of {life:?}");
+    }
+
+    /// A value that is readable for [`LONG`].
+    fn value(&self, fill_id: u64) -> Bytes {
+        self.value_gone_after(fill_id, LONG)
+    }
+
+    fn value_gone_after(&self, fill_id: u64, life: Duration) -> Bytes {
+        let now = self.store.now();
+        let header = Header {
+            codec: 1,
+            fill_id: FillId::new(fill_id),
+            key_hash: 77,
+            schema: 88,
+            stored_at: now,
+            fresh_until: now.plus(life),
+            gone_at: now.plus(life),
+            ..Header::default()
+        };
+        let stamp = Stamp::new(5, Version::new(6));
+        assemble(header, &[stamp], format!("value {fill_id}").as_bytes()).into()
+    }
+
+    /// Carries out one write; tells whether it was accepted.
+    async fn write(&self, write: Write<'_>) -> bool {
+        let [written] = &self.store.write(&[write]).await.expect("write")[..] else { panic!("one answer") };
+        written.accepted
+    }
+
+    /// Stores these bytes whatever is there.
+    async fn set_bytes(&self, key: &str, bytes: Bytes, life: Duration) {
+        assert!(self.write(Write::new(key, bytes, life)).await, "always");
+    }
+
+    /// Stores a value that is readable for [`LONG`].
+    async fn set(&self, key: &str, fill_id: u64) -> Bytes {
+        let value = self.value(fill_id);
+        self.set_bytes(key, value.clone(), LONG).await;
+        value
+    }
+
+    async fn entry(&self, key: &str) -> Option<Bytes> {
+        self.store.read(ReadRequest::new(&[key])).await.expect("read").into_entry()
+    }
+
+    async fn entries(&self, keys: &[String]) -> Vec<Option<Bytes>> {
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let read = self.store.read(ReadRequest::new(&keys)).await.expect("read");
+        read.entries.into_iter().map(|excerpt| Some(excerpt?.bytes)).collect()
+    }
+
+    /// The header under a key.
+    async fn header(&self, key: &str) -> Header {
+        let entry = self.entry(key).await.expect("an entry is there");
+        Header::parse(&entry).expect("it is well-formed")
+    }
+
+    async fn capture(&self, keys: &[VersionKey], life: Duration) -> Vec<Version> {
+        self.store.capture(keys, life).await.expect("capture")
+    }
+
+    async fn versions(&self, keys: &[VersionKey]) -> Vec<Option<Version>> {
+        self.store.read(ReadRequest::of_versions(keys)).await.expect("read").versions.to_vec()
+    }
+
+    async fn lease(&self, key: &str, kind: LeaseKind, token: u64, seen: u64) -> LeaseOutcome {
+        self.lease_for(key, kind, token, seen, LONG).await
+    }
+
+    async fn lease_for(
+        &self,
+        key: &str,
+        kind: LeaseKind,
+        token: u64,
+        seen: u64,
+        live: Duration,
+    ) -> LeaseOutcome {
+        let request = LeaseRequest::new(key, Token::new(token), kind, live).with_seen(FillId::new(seen));
+        self.store.lease(&[request]).await.expect("lease").pop().expect("one answer").outcome
+    }
+
+    /// Takes a load's lease that is free, over nothing.
+    async fn take(&self, key: &str, token: u64) {
+        assert_taken(&self.lease(key, LeaseKind::Load, token, 0).await);
+    }
+
+    /// Fills as a load does.
+    async fn fill(&self, key: &str, token: u64, fill_id: u64) -> bool {
+        self.write(load_fill(key, token, self.value(fill_id))).await
+    }
+
+    /// Fills as a put does.
+    async fn fill_put(&self, key: &str, token: u64, fill_id: u64) -> bool {
+        self.write(put_fill(key, token, self.value(fill_id))).await
+    }
+
+    async fn compare_and_set(&self, key: &str, seen: u64, fill_id: u64) -> bool {
+        self.write(changed_since(key, seen, self.value(fill_id))).await
+    }
+
+    async fn evict(&self, key: &str) -> bool {
+        self.store.evict(EvictRequest::new(&[key], &[])).await.expect("evict") == [true]
+    }
+
+    async fn evict_keys(&self, keys: &[String]) -> Vec<bool> {
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        self.store.evict(EvictRequest::new(&keys, &[])).await.expect("evict")
+    }
+
+    async fn evict_tags(&self, tags: &[TagKeys]) {
+        assert!(self.store.evict(EvictRequest::new(&[], tags)).await.expect("evict").is_empty());
+    }
+
+    async fn evict_prefix(&self, prefix: &str) -> u64 {
+        self.store.evict_prefix(prefix).await.expect("evict")
+    }
+
+    async fn renew(&self, key: &str, token: u64, live: Duration) -> bool {
+        self.keep(key, token, Keep::Renew(live)).await
+    }
+
+    async fn release(&self, key: &str, token: u64) -> bool {
+        self.keep(key, token, Keep::Release).await
+    }
+
+    async fn keep(&self, key: &str, token: u64, how: Keep) -> bool {
+        self.store.keep(&[HeldLease::new(key, Token::new(token))], how).await.expect("keep") == [true]
+    }
+}
+
+fn load_fill(key: &str, token: u64, bytes: Bytes) -> Write<'_> {
+    Write::new(key, bytes, LONG).with_guard(Guard::Lease(Token::new(token)))
+}
+
+fn put_fill(key: &str, token: u64, bytes: Bytes) -> Write<'_> {
+    load_fill(key, token, bytes).with_on_refusal(OnRefusal::Unlink)
+}
+
+fn changed_since(key: &str, seen: u64, bytes: Bytes) -> Write<'_> {
+    Write::new(key, bytes, LONG).with_guard(Guard::Seen(FillId::new(seen)))
+}
+
+#[track_caller]
+fn assert_taken(outcome: &LeaseOutcome) {
+    assert!(matches!(outcome, LeaseOutcome::Taken), "expected the lease, got {outcome:?}");
+}
+
+#[track_caller]
+fn assert_busy(outcome: &LeaseOutcome) {
+    assert!(matches!(outcome, LeaseOutcome::Busy { .. }), "expected a busy lease, got {outcome:?}");
+}
+
+#[track_caller]
+fn assert_found(outcome: &LeaseOutcome, value: &Bytes) {
+    match outcome {
+        LeaseOutcome::Found(found) => assert_eq!(found, value, "the whole entry, as it is"),
+        other => panic!("expected the other value, got {other:?}"),
+    }
+}
+
+/// Runs `n` tasks that start together, and gives their results in the order of their numbers.
+async fn race<T, F>(n: u64, task: impl Fn(u64) -> F) -> Vec<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let barrier = Arc::new(tokio::sync::Barrier::new(usize::try_from(n).expect("a few")));
+    let tasks: Vec<_> = (0..n)
+        .map(|number| {
+            let (barrier, task) = (Arc::clone(&barrier), task(number));
+            tokio::spawn(async move {
+                barrier.wait().await;
+                task.await
+            })
+        })
+        .collect();
+    let mut results = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        results.push(task.await.expect("no racer panics"));
+    }
+    results
+}
+
+/// Calls a macro with every case, by module. A case that is missing here is reported as dead code.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_cases {
+    ([$($callback:tt)+] $($args:tt)*) => {
+        $($callback)+! {
+            [$($args)*]
+            reads:
+                a_missing_key_reads_as_nothing
+                a_value_reads_back_as_it_was_set
+                any_bytes_survive_in_keys_and_payloads
+                many_are_read_in_the_order_of_their_keys
+                reading_nothing_is_nothing
+                a_head_is_the_first_bytes_at_most_all
+                versions_are_read_in_the_order_of_their_keys
+                a_key_is_gone_after_its_life
+                many_heads_are_read_at_once
+                a_store_tells_its_name_time_and_health;
+            leases:
+                a_lease_on_nothing_leaves_a_pending_header
+                a_held_lease_is_busy_for_what_is_left_of_it
+                a_lease_over_a_seen_value_leaves_the_value_readable
+                a_lease_held_over_a_value_is_busy_for_those_who_saw_it
+                another_value_than_the_seen_one_is_found_instead_of_a_lease
+                fill_ids_and_tokens_are_compared_in_all_their_64_bits
+                another_value_is_found_even_under_a_held_lease
+                a_put_takes_the_lease_whatever_is_there
+                a_load_takes_over_a_puts_lease
+                a_refresh_does_not_take_over_a_puts_lease
+                a_lapsed_puts_lease_is_free_for_a_refresh
+                a_value_past_its_end_is_missing_though_its_key_lives
+                a_lease_outlasts_the_value_it_was_taken_over
+                a_lease_never_shortens_a_values_life
+                a_lapsed_pending_lease_vanishes_and_its_holder_cannot_harm_the_next
+                a_lapsed_lease_over_a_value_passes_to_another_token
+                of_sixteen_racers_exactly_one_gets_the_lease
+                of_racing_puts_the_last_holds_the_lease
+                a_lease_captures_versions_and_creates_those_that_are_missing
+                many_leases_are_decided_one_by_one_with_versions_captured_once
+                many_leases_capture_each_its_own_versions;
+            tenures:
+                a_renewed_lease_outlives_its_first_deadline
+                a_lease_over_a_value_is_renewed_with_the_value_in_place
+                renewing_never_shortens_a_values_life
+                only_the_holder_renews
+                an_evicted_lease_is_not_renewed
+                a_released_pending_lease_leaves_nothing
+                a_lease_released_over_a_value_leaves_the_value
+                only_the_holder_releases
+                many_leases_are_kept_one_by_one
+                an_immediate_release_is_done_when_it_returns;
+            fills:
+                a_fill_under_its_lease_is_stored_for_its_life
+                a_lease_fills_once
+                a_fill_without_a_lease_is_refused
+                a_fill_replaces_the_value_its_lease_was_taken_over
+                a_refused_load_leaves_what_is_there
+                a_refused_put_unlinks_what_is_there
+                an_evict_voids_the_lease_before_it
+                an_evict_voids_the_lease_over_a_value_too
+                of_two_puts_the_one_that_lost_its_lease_removes_the_value
+                a_fill_reads_the_versions_it_names
+                many_fills_are_decided_one_by_one
+                a_tag_evicted_during_the_load_no_longer_equals_its_stamp;
+            sets:
+                a_set_ends_any_lease
+                compare_and_set_stores_over_the_value_that_was_seen
+                compare_and_set_over_nothing_expects_nothing
+                pending_and_gone_entries_compare_as_nothing
+                compare_and_set_ends_the_lease_over_the_value
+                a_refused_compare_and_set_may_unlink_what_is_there
+                writes_of_all_guards_are_decided_one_by_one
+                of_racing_compare_and_sets_one_wins;
+            increments:
+                the_first_addition_creates_the_entry
+                an_addition_keeps_expiry_stamps_and_times_and_renames_the_value
+                sums_cross_zero_and_change_their_length
+                sums_are_exact_up_to_the_limits_of_64_bits
+                a_sum_that_does_not_fit_is_refused_and_changes_nothing
+                a_value_of_another_codec_is_refused_and_left
+                a_payload_that_is_no_number_is_refused_and_left
+                a_value_with_other_stamps_is_returned_and_left
+                a_value_with_other_stamps_that_hold_is_added_to_and_keeps_them
+                a_value_with_other_stamps_that_are_outdated_counts_as_missing
+                pending_gone_and_foreign_entries_are_replaced
+                an_addition_ends_any_lease
+                a_thousand_racing_additions_all_count;
+            evicts:
+                an_evict_tells_for_each_key_whether_a_value_was_there
+                evicting_nothing_does_nothing
+                many_keys_are_evicted_at_once
+                keys_and_tags_are_evicted_in_one_request
+                an_immediate_evict_is_done_when_it_returns
+                a_tags_evict_removes_its_version_and_its_buckets_alone
+                many_tags_are_evicted_at_once
+                a_prefix_takes_every_key_that_begins_with_it_and_counts_them
+                a_prefix_with_pattern_characters_means_them_literally
+                a_prefix_voids_leases_too;
+            versions:
+                a_captured_version_stays_until_it_is_evicted
+                versions_are_captured_in_the_order_of_their_keys
+                racing_captures_create_a_version_once
+                a_version_lives_sixty_days_or_twice_what_is_asked
+                a_capture_never_shortens_a_version
+                a_version_that_would_die_too_soon_is_prolonged
+                eight_zero_bytes_are_no_version
+                what_is_no_version_is_replaced_by_a_capture;
+            hostile:
+                hostile_bytes_are_read_as_they_are
+                hostile_bytes_hold_no_lease_and_no_value
+                hostile_bytes_accept_no_token
+                hostile_bytes_compare_as_nothing
+                hostile_bytes_are_evicted_as_if_they_were_not_there
+                hostile_bytes_are_replaced_by_a_set
+                what_only_a_decoder_can_tell_is_the_decoders_to_tell;
+            inspections:
+                a_scan_tells_every_key_under_a_prefix
+                what_is_under_a_key_is_shown_with_its_life;
+            changes:
+                a_wait_ends_by_its_time_at_the_latest
+                one_who_waits_for_a_fill_gets_to_see_it;
+        }
+    };
+}
+
+/// Makes a module of tests, one for each case of the [conformance suite](crate::store::conformance), each on an
+/// [`Env`](crate::store::conformance::Env) of its own.
+///
+/// `store_conformance!(mine, async || Env::over(Protocol::new(MyMap::default()), tokio::time::sleep));` in a file of tests is all
+/// that a store made of a map needs.
+#[macro_export]
+macro_rules! store_conformance {
+    ($suite:ident, $make:expr) => {
+        mod $suite {
+            use super::*;
+
+            $crate::__conformance_cases!([$crate::__conformance_tests] $make);
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_tests {
+    ([$make:expr] $($module:ident: $($case:ident)*;)*) => {
+        $($(
+            #[test]
+            fn $case() {
+                $crate::store::conformance::test(stringify!($case), $make);
+            }
+        )*)*
+    };
+}
+
+macro_rules! dispatch {
+    ([$case:ident $env:ident] $($module:ident: $($name:ident)*;)*) => {
+        match $case {
+            $($(stringify!($name) => Box::pin($module::$name($env)).await,)*)*
+            unknown => panic!("no case is called {unknown}"),
+        }
+    };
+}
+
+macro_rules! names {
+    ([] $($module:ident: $($name:ident)*;)*) => {
+        &[$($(stringify!($name)),*),*]
+    };
+}
+
+/// The names of all cases.
+pub const CASES: &[&str] = crate::__conformance_cases!([names]);
+
+/// Runs one case, by its name.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::store::conformance::{CASES, Env, run};
+///
+/// async fn check(env: &Env) {
+///     assert!(CASES.contains(&"a_lease_fills_once"));
+///     run("a_lease_fills_once", env).await;
+/// }
+/// ```
+///
+/// # Panics
+/// Where the store does not do what the case says.
+pub async fn run(case: &str, env: &Env) {
+    crate::__conformance_cases!([dispatch] case env);
+}
+
+/// Runs all cases one after the other, each on an environment of its own.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::store::conformance::{Env, all};
+/// use cachemacro::store::protocol::{Backend, Protocol};
+///
+/// async fn check<B: Backend>(map: impl Fn() -> B) {
+///     all(async || Env::over(Protocol::new(map()), tokio::time::sleep)).await;
+/// }
+/// ```
+///
+/// # Panics
+/// Where the store does not do what a case says, which is logged as an event.
+pub async fn all(make: impl AsyncFn() -> Env) {
+    for case in CASES {
+        tracing::info!(case, "a store is tested");
+        run(case, &make().await).await;
+    }
+}
+
+/// Runs one case on a runtime of its own.
+#[doc(hidden)]
+pub fn test(case: &str, make: impl AsyncFnOnce() -> Env) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.expect("a runtime").block_on(async { run(case, &make().await).await });
+}

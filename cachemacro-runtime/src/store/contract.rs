@@ -1,0 +1,314 @@
+//! What a store does: the one trait that everything above it knows.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::format::header::Header;
+use crate::format::ids::Version;
+use crate::format::stamps::VersionKey;
+use crate::ground::clock::Timestamp;
+use crate::ground::error::{Error, ErrorKind, Result};
+use crate::store::messages::about::{About, StoreHealth};
+use crate::store::messages::evict::EvictRequest;
+use crate::store::messages::increment::{Increment, IncrementOutcome};
+use crate::store::messages::inspect::{Cursor, Page, Raw};
+use crate::store::messages::lease::{HeldLease, Keep, Lease, LeaseRequest};
+use crate::store::messages::read::{Read, ReadRequest};
+use crate::store::messages::write::{Guard, Write, Written};
+use crate::store::protocol::steps::{self, Slot};
+
+/// How often an addition that is made of a read and a write is repeated where others write in between.
+const MOST_ROUNDS: u32 = 100;
+
+/// Where bytes live.
+///
+/// Keys arrive complete, namespace included. A key that holds something else than a well-formed entry (another
+/// Redis type, too short, other magic or version, another length than the header says) counts as missing
+/// everywhere and is replaced or unlinked by the next writer. Each operation is atomic for each key it writes, and takes one
+/// round trip for all that it is asked. Dropping a future gives the operation up; it may have taken effect.
+///
+/// There are three ways to a store: this trait, [`Backend`](crate::store::protocol::Backend) for one over any map that changes a
+/// key atomically, and [`pass_on`](crate::store::pass_on) for one around another. Whichever, it passes the
+/// [conformance suite](https://github.com/cachemacro/cachemacro/blob/main/docs/stores.md).
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::header::{DECIMAL, FIXED, Header, assemble};
+/// use cachemacro::store::{
+///     EvictRequest, FillId, Guard, HeldLease, Increment, IncrementOutcome, Keep, LeaseKind, LeaseOutcome, LeaseRequest, ReadRequest, Store, TagKeys, Token,
+///     VersionKey, Write, memory::MemoryStore,
+/// };
+/// use std::time::Duration;
+///
+/// let store = MemoryStore::new();
+/// store.connect().await?; // or let the first operation do it
+/// let (now, minute) = (store.time().await?, Duration::from_secs(60));
+/// assert!(store.now() >= now);
+/// assert_eq!(store.about().name, store.health().await?.name);
+///
+/// // A miss: the lease, and the versions of the entry's tags from before the load.
+/// let users = TagKeys::new(VersionKey::new("{tag:07}:users", 7), VersionKey::new("{tag:07}", 7));
+/// let (tags, token) = ([users.tag.clone()], Token::random());
+/// let request = LeaseRequest::new("user:7", token, LeaseKind::Load, Duration::from_secs(3)).with_capture(&tags, minute);
+/// let leases = store.lease(&[request]).await?;
+/// assert!(matches!(leases[0].outcome, LeaseOutcome::Taken));
+/// assert_eq!(store.capture(&tags, minute).await?, leases[0].versions, "made once");
+///
+/// // The load goes on for longer; its value is stored under the lease, which that ends.
+/// let held = [HeldLease::new("user:7", token)];
+/// assert_eq!(store.keep(&held, Keep::Renew(minute)).await?, [true]);
+/// let header = Header::new().with_fill_id(FillId::random()).with_gone_at(now.plus(minute));
+/// let entry = assemble(header, &[], b"Ada");
+/// let fill = Write::new("user:7", entry.clone().into(), minute).with_guard(Guard::Lease(token));
+/// assert!(store.write(&[fill]).await?[0].accepted);
+/// assert_eq!(store.keep(&held, Keep::Release).await?, [false]);
+///
+/// // A hit: the entry, all of it or the header alone, and the versions to compare its stamps with.
+/// let read = store.read(ReadRequest::new(&["user:7"]).with_versions(&tags)).await?;
+/// assert_eq!(*read.versions, [Some(leases[0].versions[0])]);
+/// assert_eq!(read.into_entry(), Some(entry.into()));
+/// let head = store.read(ReadRequest::new(&["user:7"]).with_first(FIXED)).await?;
+/// assert_eq!(head.into_entry().map(|bytes| bytes.len()), Some(FIXED));
+///
+/// // Evicts.
+/// assert_eq!(store.evict(EvictRequest::new(&["user:7"], &[users])).await?, [true]);
+/// assert_eq!(*store.read(ReadRequest::of_versions(&tags)).await?.versions, [None]);
+/// assert_eq!(store.evict_prefix("user:").await?, 0);
+///
+/// // A counter.
+/// let fresh = assemble(header.with_codec(DECIMAL), &[], &[]);
+/// let add = Increment::new("visits", 2, fresh.into(), minute);
+/// assert_eq!(store.increment(add).await?, IncrementOutcome::Added(2));
+///
+/// // What only some stores can do.
+/// assert!(store.changes().is_some() && store.immediate().is_some() && store.inspect().is_some());
+/// store.close().await;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// What gives a [`Result`] fails where the store could not be reached ([`Connect`](ErrorKind::Connect)), did
+/// not answer in time ([`Timeout`](ErrorKind::Timeout)) or broke off ([`Io`](ErrorKind::Io)): the last two
+/// may have taken effect. [`Refused`](ErrorKind::Refused) says that the store refused.
+#[async_trait]
+pub trait Store: Send + Sync + fmt::Debug + 'static {
+    /// What this store is. It is asked often: no time may be spent on it.
+    fn about(&self) -> About;
+
+    /// The store's time, in milliseconds since the Unix epoch, as far as this client knows it.
+    fn now(&self) -> Timestamp;
+
+    /// Reads entries and versions. See [`ReadRequest`].
+    ///
+    /// # Errors
+    /// Where the store failed.
+    async fn read(&self, request: ReadRequest<'_>) -> Result<Read>;
+
+    /// Reads versions and creates those that are missing, each [at random](Version::random), in the order of the keys. Each lives
+    /// at least `life` from now, and is never shortened; how long a store should let it live,
+    /// [`version_life`](crate::store::protocol::version_life) says.
+    ///
+    /// # Errors
+    /// Where the store failed.
+    async fn capture(&self, versions: &[VersionKey], life: Duration) -> Result<Vec<Version>>;
+
+    /// Captures versions, then asks for a lease for each request, in their order. All versions are captured before the first
+    /// lease is taken (G1); one that several requests name is captured once, for the longest of their lives. See
+    /// [`LeaseRequest`].
+    ///
+    /// # Errors
+    /// Where the store failed: leases may have been taken.
+    async fn lease(&self, requests: &[LeaseRequest<'_>]) -> Result<Vec<Lease>>;
+
+    /// Renews leases or gives them back. Tells of each whether it was held until now. See [`Keep`].
+    ///
+    /// # Errors
+    /// Where the store failed.
+    async fn keep(&self, leases: &[HeldLease<'_>], how: Keep) -> Result<Vec<bool>>;
+
+    /// Stores values, each where its guard holds, in their order; then reads the versions that they name. See [`Write`].
+    ///
+    /// # Errors
+    /// Where the store failed.
+    async fn write(&self, writes: &[Write<'_>]) -> Result<Vec<Written>>;
+
+    /// Removes the versions of tags, then entries, pending ones too. Tells of each entry whether a readable value was there. See
+    /// [`EvictRequest`].
+    ///
+    /// # Errors
+    /// Where the store failed: what was to be evicted may still be there.
+    async fn evict(&self, request: EvictRequest<'_>) -> Result<Vec<bool>>;
+
+    /// Removes every key that begins with `prefix`, and tells how many. It may take many round trips, and time in
+    /// proportion to all keys.
+    ///
+    /// # Errors
+    /// Where the store failed: some of them may be gone.
+    async fn evict_prefix(&self, prefix: &str) -> Result<u64>;
+
+    /// Asks the store whether it is there.
+    ///
+    /// # Errors
+    /// Where it is not.
+    async fn health(&self) -> Result<StoreHealth>;
+
+    /// [`now`](Self::now), never a guess from before the first connection: where this client does not know the store's
+    /// time yet, it asks first.
+    ///
+    /// # Errors
+    /// Where it cannot be asked.
+    async fn time(&self) -> Result<Timestamp> {
+        Ok(self.now())
+    }
+
+    /// Opens what needs opening and waits for it; every other method does so on its own.
+    ///
+    /// # Errors
+    /// Where it cannot be opened.
+    async fn connect(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Closes what is open. Calls after it may fail.
+    async fn close(&self) {}
+
+    /// Adds to a decimal payload (codec [`DECIMAL`](crate::header::DECIMAL)), creating the entry with `by` where it is
+    /// missing, and ends any lease. Exact for every `i64`. A readable value with other stamps than a new entry's,
+    /// whatever its codec, is left and returned, unless the caller [knows](Increment::others) of them. See [`Increment`].
+    ///
+    /// A store that can add by itself overrides this: here it is a read and a guarded write, repeated where others came between.
+    ///
+    /// # Errors
+    /// [`WrongType`](ErrorKind::WrongType) where a readable value of another codec is there or the sum
+    /// does not fit: the entry is left as it was. [`Contention`](ErrorKind::Contention) where others were faster each time.
+    async fn increment(&self, increment: Increment<'_>) -> Result<IncrementOutcome> {
+        for round in 0..MOST_ROUNDS {
+            let read = self.read(ReadRequest::new(&[increment.key])).await?;
+            let now = self.now();
+            let mut slot = read.into_entry().map(|bytes| {
+                let gone_at = Header::parse(&bytes).map_or(Timestamp::default(), |header| header.gone_at);
+                Slot::new(bytes, gone_at)
+            });
+            let seen = steps::seen(slot.as_ref(), now);
+            let outcome = steps::increment(&mut slot, now, &increment)?;
+            let (IncrementOutcome::Added(_), Some(slot)) = (&outcome, slot) else { return Ok(outcome) };
+            let life = slot.expires.since(now);
+            let write = Write::new(increment.key, slot.bytes, life).with_guard(Guard::Seen(seen));
+            if self.write(&[write]).await?.first().is_some_and(|written| written.accepted) {
+                return Ok(outcome);
+            }
+            // Those that lost a round do not meet again in the next.
+            let pause = Duration::from_micros(u64::from(round) * 100).mul_f64(rand::random_range(0.0..1.0));
+            tokio::time::sleep(pause).await;
+        }
+        Err(Error::new(ErrorKind::Contention, "others wrote the entry each time"))
+    }
+
+    /// Who tells of changes, where the store can: those who wait for a lease are woken then, and need not look again and again.
+    fn changes(&self) -> Option<&dyn Changes> {
+        None
+    }
+
+    /// Who acts without waiting, where the store can: destructors leave nothing to a task then.
+    fn immediate(&self) -> Option<&dyn Immediate> {
+        None
+    }
+
+    /// Who shows what is stored, where the store can: for tools.
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        None
+    }
+}
+
+/// A store that tells of changes. From [`Store::changes`].
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::store::{Store, Write, memory::MemoryStore};
+/// use std::time::Duration;
+///
+/// let (store, minute) = (MemoryStore::new(), Duration::from_secs(60));
+/// let changes = store.changes().expect("it tells of them");
+/// assert!(!changes.are_told(), "not of those from before the wait");
+/// let write = [Write::new("user:7", "Ada".into(), minute)];
+/// let ((), written) = tokio::join!(changes.changed("user:7", minute), store.write(&write));
+/// written?; // and the other did not wait for a minute
+/// # Ok(())
+/// # }
+/// ```
+#[async_trait]
+pub trait Changes: Send + Sync {
+    /// Whether every change is told, for now, one that came just before the wait included. Who waits then gives
+    /// [`changed`](Self::changed) all the time there is, else short times after which it looks for itself.
+    fn are_told(&self) -> bool;
+
+    /// Waits until the entry may have changed, at most `at_most`. Waking early is allowed.
+    async fn changed(&self, key: &str, at_most: Duration);
+}
+
+/// A store that acts without waiting. From [`Store::immediate`].
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::store::{EvictRequest, HeldLease, LeaseKind, LeaseRequest, Store, Token, memory::MemoryStore};
+/// use std::time::Duration;
+///
+/// let (store, token) = (MemoryStore::new(), Token::random());
+/// store.lease(&[LeaseRequest::new("user:7", token, LeaseKind::Load, Duration::from_secs(3))]).await?;
+/// let immediate = store.immediate().expect("in memory nothing needs waiting");
+/// assert!(immediate.release(HeldLease::new("user:7", token)));
+/// assert_eq!(immediate.evict(EvictRequest::new(&["user:7"], &[])), [false]);
+/// # Ok(())
+/// # }
+/// ```
+pub trait Immediate: Send + Sync {
+    /// [`Store::evict`], done when it returns.
+    fn evict(&self, request: EvictRequest<'_>) -> Vec<bool>;
+
+    /// Gives a lease back, done when it returns. Tells whether it was held until now.
+    fn release(&self, lease: HeldLease<'_>) -> bool;
+}
+
+/// A store that shows what is in it. From [`Store::inspect`].
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::store::{Cursor, Store, Write, memory::MemoryStore};
+/// use std::time::Duration;
+///
+/// let store = MemoryStore::new();
+/// store.write(&[Write::new("user:7", "Ada".into(), Duration::from_secs(60))]).await?;
+/// let inspect = store.inspect().expect("it can be looked into");
+/// let (mut found, mut next) = (Vec::new(), Some(Cursor::default()));
+/// while let Some(cursor) = next {
+///     let page = inspect.scan("user:", &cursor).await?;
+///     found.extend(page.keys);
+///     next = page.next;
+/// }
+/// assert_eq!(found, ["user:7"]);
+/// assert_eq!(inspect.raw(b"user:7").await?.map(|raw| raw.bytes), Some("Ada".into()));
+/// # Ok(())
+/// # }
+/// ```
+#[async_trait]
+pub trait Inspect: Send + Sync {
+    /// One step of a scan for keys that begin with `prefix`. From the [first](Cursor::default) cursor to where there is no next
+    /// one, every key is told that was there all the time; a step may tell none.
+    ///
+    /// # Errors
+    /// Where the store failed.
+    async fn scan(&self, prefix: &str, cursor: &Cursor) -> Result<Page>;
+
+    /// The bytes under one key and how long they have left; `None` where there are none.
+    ///
+    /// # Errors
+    /// Where the store failed.
+    async fn raw(&self, key: &[u8]) -> Result<Option<Raw>>;
+}

@@ -1,0 +1,90 @@
+//! What a store says of itself.
+
+use std::time::Duration;
+
+/// What a store is, from [`Store::about`](crate::store::Store::about).
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::store::{About, Store, memory::MemoryStore};
+///
+/// assert_eq!(MemoryStore::new().about(), About::new("memory"));
+/// assert!(About::new("disk").with_shared(true).shared);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct About {
+    /// The store's name, as logs and health show it: `memory`, `redis`.
+    pub name: &'static str,
+    /// Whether others may use the same store: other processes, other applications. A cache on a shared store wants a
+    /// namespace, and without one does not clear it.
+    pub shared: bool,
+}
+
+impl About {
+    /// A store of this name that nobody else uses.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::About;
+    ///
+    /// const ABOUT: About = About::new("heap");
+    /// assert_eq!((ABOUT.name, ABOUT.shared), ("heap", false));
+    /// ```
+    pub const fn new(name: &'static str) -> Self {
+        Self { name, shared: false }
+    }
+
+    /// Says whether others may use it.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::About;
+    ///
+    /// assert!(About::new("sql").with_shared(true).shared);
+    /// ```
+    #[must_use]
+    pub const fn with_shared(mut self, shared: bool) -> Self {
+        self.shared = shared;
+        self
+    }
+}
+
+/// How a store is, from [`Store::health`](crate::store::Store::health).
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::store::{Store, memory::MemoryStore};
+///
+/// let health = MemoryStore::new().health().await?;
+/// assert_eq!((health.name, health.server), ("memory", None));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoreHealth {
+    /// The store's name: `memory`, `redis`.
+    pub name: &'static str,
+    /// The server's own name and version, where there is one.
+    pub server: Option<String>,
+    /// How long the check took.
+    pub latency: Duration,
+}
+
+impl StoreHealth {
+    /// A report of the store of this name.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::StoreHealth;
+    /// use std::time::Duration;
+    ///
+    /// let health = StoreHealth::new("disk", Some("ext4".to_owned()), Duration::from_millis(2));
+    /// assert_eq!(health.latency.as_millis(), 2);
+    /// ```
+    pub const fn new(name: &'static str, server: Option<String>, latency: Duration) -> Self {
+        Self { name, server, latency }
+    }
+}

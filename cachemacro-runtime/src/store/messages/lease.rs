@@ -1,0 +1,312 @@
+//! Asking for leases, renewing them and giving them back.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::format::ids::{FillId, Token, Version};
+use crate::format::stamps::VersionKey;
+use crate::ground::setters::setters;
+
+/// Who asks for a lease, which decides what it may displace. A store that does not know a kind answers
+/// [`Busy`](LeaseOutcome::Busy).
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::store::{LeaseKind, LeaseOutcome, LeaseRequest, Store, Token, memory::MemoryStore};
+/// use std::time::Duration;
+///
+/// let store = MemoryStore::new();
+/// let ask = |token, kind| LeaseRequest::new("user:7", Token::new(token), kind, Duration::from_secs(3));
+/// store.lease(&[ask(1, LeaseKind::Load)]).await?;
+/// let put = store.lease(&[ask(2, LeaseKind::Put)]).await?;
+/// assert!(matches!(put[0].outcome, LeaseOutcome::Taken), "by force");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LeaseKind {
+    /// A load that found nothing usable: gets a free lease or a put's.
+    Load,
+    /// A refresh of a value that is still usable: gets a free lease only.
+    Refresh,
+    /// A put: takes the lease by force, whoever holds it.
+    Put,
+}
+
+/// The right to fill one entry, asked for.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::store::{FillId, LeaseKind, LeaseRequest, Token};
+/// use std::time::Duration;
+///
+/// let request = LeaseRequest::new("user:7", Token::random(), LeaseKind::Load, Duration::from_secs(3));
+/// assert_eq!((request.seen, request.capture.len()), (FillId::NONE, 0));
+/// assert!(!format!("{request:?}").contains("user"), "keys may be secrets");
+/// ```
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct LeaseRequest<'a> {
+    /// The entry's key.
+    pub key: &'a str,
+    /// A fresh random token; it is sent once and never again (G1): of a request whose answer was lost, nobody knows
+    /// whether it displaced a value since.
+    pub token: Token,
+    /// The value that the caller saw and could not use. Any other one is [found](LeaseOutcome::Found) instead of a lease.
+    pub seen: FillId,
+    /// Who asks.
+    pub kind: LeaseKind,
+    /// How long the lease lives unless it is renewed.
+    pub live: Duration,
+    /// Versions to capture before the lease is taken, creating those that are missing.
+    pub capture: &'a [VersionKey],
+    /// How long the captured versions must live at least.
+    pub version_life: Duration,
+}
+
+impl<'a> LeaseRequest<'a> {
+    /// A request by one who saw no value and captures no versions.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::{LeaseKind, LeaseRequest, Token};
+    /// use std::time::Duration;
+    ///
+    /// let request = LeaseRequest::new("user:7", Token::random(), LeaseKind::Load, Duration::from_secs(3));
+    /// assert_eq!(request.key, "user:7");
+    /// ```
+    pub const fn new(key: &'a str, token: Token, kind: LeaseKind, live: Duration) -> Self {
+        let seen = FillId::NONE;
+        Self { key, token, seen, kind, live, capture: &[], version_life: Duration::ZERO }
+    }
+
+    setters! {
+        /// By one who saw this value.
+        with_seen(seen: FillId);
+    }
+
+    /// Captures these versions, each of which is to live so long at least.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::{LeaseKind, LeaseRequest, Token, VersionKey};
+    /// use std::time::Duration;
+    ///
+    /// let (tags, minute) = ([VersionKey::new("{tag:07}:users", 7)], Duration::from_secs(60));
+    /// let request = LeaseRequest::new("user:7", Token::random(), LeaseKind::Load, minute);
+    /// assert_eq!(request.with_capture(&tags, minute).version_life, minute);
+    /// ```
+    #[must_use]
+    pub const fn with_capture(mut self, capture: &'a [VersionKey], life: Duration) -> Self {
+        self.capture = capture;
+        self.version_life = life;
+        self
+    }
+}
+
+/// The versions that some requests capture, each once.
+pub(crate) struct Captures<'a> {
+    pub(crate) keys: Vec<&'a VersionKey>,
+    /// The longest of the lives that are asked for.
+    pub(crate) life: Duration,
+    /// For each request, where its versions are among `keys`.
+    places: Vec<Vec<usize>>,
+}
+
+impl<'a> Captures<'a> {
+    pub(crate) fn of(requests: &[LeaseRequest<'a>]) -> Self {
+        let mut keys = Vec::new();
+        let mut known = HashMap::new();
+        let mut place = |key: &'a VersionKey| {
+            *known.entry(key.text.as_str()).or_insert_with(|| {
+                keys.push(key);
+                keys.len() - 1
+            })
+        };
+        let places =
+            requests.iter().map(|request| request.capture.iter().map(&mut place).collect()).collect();
+        let life = requests.iter().map(|request| request.version_life).max().unwrap_or_default();
+        Self { keys, life, places }
+    }
+
+    /// For each request its own of the versions that were captured for `keys`.
+    pub(crate) fn hand_out(&self, captured: &[Version]) -> impl Iterator<Item = Vec<Version>> {
+        self.places.iter().map(|places| places.iter().map(|&at| captured[at]).collect())
+    }
+}
+
+/// The answer to a [`LeaseRequest`].
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::store::{LeaseKind, LeaseOutcome, LeaseRequest, Store, Token, memory::MemoryStore};
+/// use std::time::Duration;
+///
+/// let request = LeaseRequest::new("user:7", Token::random(), LeaseKind::Load, Duration::from_secs(3));
+/// let leases = MemoryStore::new().lease(&[request]).await?;
+/// assert!(leases[0].versions.is_empty() && matches!(leases[0].outcome, LeaseOutcome::Taken));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Lease {
+    /// The captured versions, in the order of the request.
+    pub versions: Vec<Version>,
+    /// What became of the request.
+    pub outcome: LeaseOutcome,
+}
+
+impl Lease {
+    /// An answer.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::{Lease, LeaseOutcome};
+    ///
+    /// assert!(Lease::new(Vec::new(), LeaseOutcome::Taken).versions.is_empty());
+    /// ```
+    pub const fn new(versions: Vec<Version>, outcome: LeaseOutcome) -> Self {
+        Self { versions, outcome }
+    }
+}
+
+/// What became of a [`LeaseRequest`].
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::store::{LeaseKind, LeaseOutcome, LeaseRequest, Store, Token, memory::MemoryStore};
+/// use std::time::Duration;
+///
+/// let (store, live) = (MemoryStore::new(), Duration::from_secs(3));
+/// let ask = |token| LeaseRequest::new("user:7", Token::new(token), LeaseKind::Load, live);
+/// let leases = store.lease(&[ask(1), ask(2)]).await?;
+/// match leases[1].outcome {
+///     LeaseOutcome::Busy { left, .. } => assert!(left <= live),
+///     _ => panic!("another holds it"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LeaseOutcome {
+    /// The caller holds the lease.
+    Taken,
+    /// A readable value with another fill id than the one seen is there by now: the whole entry.
+    Found(Bytes),
+    /// Another holds the lease.
+    #[non_exhaustive]
+    Busy {
+        /// For at most so long, unless it renews.
+        left: Duration,
+    },
+}
+
+impl LeaseOutcome {
+    /// Another holds the lease, for at most so long unless it renews.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::LeaseOutcome;
+    /// use std::time::Duration;
+    ///
+    /// assert!(matches!(LeaseOutcome::busy(Duration::from_secs(3)), LeaseOutcome::Busy { .. }));
+    /// ```
+    pub const fn busy(left: Duration) -> Self {
+        Self::Busy { left }
+    }
+}
+
+/// A lease that was taken, by which its holder refers to it.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::store::{HeldLease, Token};
+///
+/// let held = HeldLease::new("user:7", Token::new(1));
+/// assert!(!format!("{held:?}").contains("user"), "keys may be secrets");
+/// ```
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct HeldLease<'a> {
+    /// The entry's key.
+    pub key: &'a str,
+    /// The token of the request that was granted.
+    pub token: Token,
+}
+
+impl<'a> HeldLease<'a> {
+    /// The lease of `key` that was granted to `token`.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::{HeldLease, Token};
+    ///
+    /// assert_eq!(HeldLease::new("user:7", Token::new(1)).token, Token::new(1));
+    /// ```
+    pub const fn new(key: &'a str, token: Token) -> Self {
+        Self { key, token }
+    }
+}
+
+/// What is to become of held leases. A store that does not know it leaves them, and answers `false`.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::store::{HeldLease, Keep, LeaseKind, LeaseRequest, Store, Token, memory::MemoryStore};
+/// use std::time::Duration;
+///
+/// let (store, live) = (MemoryStore::new(), Duration::from_secs(3));
+/// store.lease(&[LeaseRequest::new("user:7", Token::new(1), LeaseKind::Load, live)]).await?;
+/// let held = [HeldLease::new("user:7", Token::new(1)), HeldLease::new("user:8", Token::new(2))];
+/// assert_eq!(store.keep(&held, Keep::Renew(live)).await?, [true, false]);
+/// assert_eq!(store.keep(&held, Keep::Release).await?, [true, false]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Keep {
+    /// They live so long from now.
+    Renew(Duration),
+    /// They are given back without a value: a pending entry goes, a value stays.
+    Release,
+}
+
+// Keys and values may be secrets: only how many and how long they are is shown.
+
+impl fmt::Debug for LeaseRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LeaseRequest")
+            .field("kind", &self.kind)
+            .field("seen", &self.seen)
+            .field("live", &self.live)
+            .field("capture", &self.capture.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for LeaseOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LeaseOutcome::Taken => f.write_str("Taken"),
+            LeaseOutcome::Found(bytes) => write!(f, "Found({} bytes)", bytes.len()),
+            LeaseOutcome::Busy { left } => write!(f, "Busy({left:?})"),
+        }
+    }
+}
+
+impl fmt::Debug for HeldLease<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeldLease").finish_non_exhaustive()
+    }
+}

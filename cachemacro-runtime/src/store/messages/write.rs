@@ -1,0 +1,168 @@
+//! Storing values, each where its guard holds.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::format::ids::{FillId, Token, Version};
+use crate::format::stamps::VersionKey;
+use crate::ground::setters::setters;
+
+/// What must hold for a value to be stored. A store that does not know a guard refuses.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::header::{Header, assemble};
+/// use cachemacro::store::{FillId, Guard, Store, Token, Write, memory::MemoryStore};
+/// use cachemacro::Timestamp;
+/// use std::time::Duration;
+///
+/// let value = |id| assemble(Header::new().with_fill_id(FillId::new(id)).with_gone_at(Timestamp(u64::MAX)), &[], b"Ada");
+/// let write = |id, guard| Write::new("user:7", value(id).into(), Duration::from_secs(60)).with_guard(guard);
+/// let writes = [
+///     write(1, Guard::Lease(Token::new(7))),   // nobody holds a lease
+///     write(2, Guard::Seen(FillId::NONE)),     // nothing is there
+///     write(3, Guard::Seen(FillId::new(2))),   // the value above is there
+///     write(4, Guard::Seen(FillId::new(2))),   // not any more
+///     write(5, Guard::Always),
+/// ];
+/// let written = MemoryStore::new().write(&writes).await?;
+/// assert_eq!(written.iter().map(|written| written.accepted).collect::<Vec<_>>(), [false, true, true, false, true]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Guard {
+    /// Whatever is there.
+    Always,
+    /// The entry still carries this token: no evict, put or other loader came between.
+    Lease(Token),
+    /// The value that is readable there is still this one; [`FillId::NONE`]: nothing readable is there.
+    Seen(FillId),
+}
+
+/// What becomes of the entry where the guard does not hold.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::store::{Guard, OnRefusal, Store, Token, Write, memory::MemoryStore};
+/// use std::time::Duration;
+///
+/// let store = MemoryStore::new();
+/// let write = |value: &'static str| Write::new("user:7", value.into(), Duration::from_secs(60));
+/// let put = write("late").with_guard(Guard::Lease(Token::new(1))).with_on_refusal(OnRefusal::Unlink);
+/// store.write(&[write("Ada"), put]).await?;
+/// assert!(store.is_empty(), "nobody knows which of the two is the current value");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnRefusal {
+    /// It stays as it is.
+    Leave,
+    /// It is removed, with any lease on it: for puts (G4).
+    Unlink,
+}
+
+/// A value to store.
+///
+/// Storing ends any lease of the entry.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::store::{Guard, OnRefusal, Token, Write};
+/// use std::time::Duration;
+///
+/// let write = Write::new("user:7", "Ada".into(), Duration::from_secs(60));
+/// assert_eq!((write.guard, write.on_refusal, write.check.len()), (Guard::Always, OnRefusal::Leave, 0));
+/// assert!(!format!("{write:?}").contains("Ada"), "values may be secrets");
+/// ```
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Write<'a> {
+    /// The entry's key.
+    pub key: &'a str,
+    /// Header, stamps and payload.
+    pub bytes: Bytes,
+    /// How long the key lives.
+    pub life: Duration,
+    /// What must hold for it.
+    pub guard: Guard,
+    /// What becomes of the entry where it does not.
+    pub on_refusal: OnRefusal,
+    /// Versions to read in the same round trip, not before the value is stored.
+    pub check: &'a [VersionKey],
+}
+
+impl<'a> Write<'a> {
+    /// Stores these bytes whatever is there.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::Write;
+    /// use std::time::Duration;
+    ///
+    /// assert_eq!(Write::new("user:7", "Ada".into(), Duration::from_secs(60)).bytes.len(), 3);
+    /// ```
+    pub const fn new(key: &'a str, bytes: Bytes, life: Duration) -> Self {
+        Self { key, bytes, life, guard: Guard::Always, on_refusal: OnRefusal::Leave, check: &[] }
+    }
+
+    setters! {
+        /// Only where this holds.
+        with_guard(guard: Guard);
+        /// Does this where the guard does not hold.
+        with_on_refusal(on_refusal: OnRefusal);
+        /// Reads these versions too.
+        with_check(check: &'a [VersionKey]);
+    }
+}
+
+/// What became of a [`Write`].
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::store::Written;
+///
+/// assert!(Written::new(true, Vec::new()).accepted);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Written {
+    /// Whether the value was stored.
+    pub accepted: bool,
+    /// The versions named by [`Write::check`], in the same order.
+    pub versions: Vec<Option<Version>>,
+}
+
+impl Written {
+    /// An answer.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::Written;
+    ///
+    /// assert_eq!(Written::new(false, vec![None]).versions.len(), 1);
+    /// ```
+    pub const fn new(accepted: bool, versions: Vec<Option<Version>>) -> Self {
+        Self { accepted, versions }
+    }
+}
+
+// Keys and values may be secrets: only how many and how long they are is shown.
+impl fmt::Debug for Write<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Write")
+            .field("bytes", &self.bytes.len())
+            .field("life", &self.life)
+            .field("guard", &self.guard)
+            .field("on_refusal", &self.on_refusal)
+            .field("check", &self.check.len())
+            .finish_non_exhaustive()
+    }
+}
