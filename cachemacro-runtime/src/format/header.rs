@@ -78,7 +78,7 @@ const LEASE_FLAGS: u8 = PUT;
 pub struct Header {
     /// Bits: [`PENDING`], [`PUT`], [`NONE`], [`ERROR`], [`COMPRESSED`], [`SEALED`].
     pub flags: u8,
-    /// The [id](crate::codec::Codec::id) of the codec that wrote the payload, or [`DECIMAL`].
+    /// The id of the codec that wrote the payload, or [`DECIMAL`].
     pub codec: u8,
     /// Names this value; none while it is pending.
     pub fill_id: FillId,

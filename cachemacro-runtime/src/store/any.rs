@@ -16,7 +16,7 @@ use crate::store::messages::lease::{Lease, LeaseRequest};
 use crate::store::messages::read::{Read, ReadRequest};
 use crate::store::messages::write::{Write, Written};
 
-/// A store. One in memory is read without a future on the heap: that would be a fifth of a hit's allocations.
+/// A store. One in memory is read without a future on the heap, which was one of the four allocations of a hit.
 #[derive(Clone)]
 pub(crate) enum AnyStore {
     Memory(Arc<MemoryStore>),

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cachemacro_runtime::store::conformance::{Env, Subject};
+use cachemacro_runtime::store::conformance::{Env, Subject, store_conformance};
 use cachemacro_runtime::store::faults::FaultStore;
 use cachemacro_runtime::store::memory::MemoryStore;
 use cachemacro_runtime::store::protocol::{Backend, Protocol, Slot, Step};
 use cachemacro_runtime::store::{About, Few, Store, StoreHealth, Write, Written, pass_on};
-use cachemacro_runtime::{Clock, Result, Timestamp, store_conformance};
+use cachemacro_runtime::{Clock, Result, Timestamp};
 
 struct Memory {
     clock: Clock,

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cachemacro_runtime::store::Store;
-use cachemacro_runtime::store::conformance::{Env, Subject};
+use cachemacro_runtime::store::conformance::{Env, Subject, store_conformance};
 use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
-use cachemacro_runtime::store_conformance;
 use cachemacro_tests::RedisServer;
 
 struct Redis {

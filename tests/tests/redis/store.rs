@@ -8,9 +8,10 @@ use cachemacro_runtime::ErrorKind;
 use cachemacro_runtime::header::{DECIMAL, FIXED, Header, PENDING, Stamp, assemble};
 use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
 use cachemacro_runtime::store::{
-    Cursor, FillId, Guard, Increment, IncrementOutcome, LeaseKind, LeaseOutcome, LeaseRequest, OnRefusal,
-    ReadRequest, Store, TagKeys, Token, Version, VersionKey, Write,
+    Cursor, EvictRequest, FillId, Guard, Increment, IncrementOutcome, LeaseKind, LeaseOutcome, LeaseRequest,
+    OnRefusal, ReadRequest, Store, TagKeys, Token, Version, VersionKey, Write,
 };
+use cachemacro_tests::monitor::Watched;
 use cachemacro_tests::{DEADLINE, RedisServer, Single, namespace, wait_until};
 use redis::aio::MultiplexedConnection;
 
@@ -305,6 +306,23 @@ async fn the_hot_path_sends_one_command_and_checks_nothing_out() {
     seen.retain(|line| !line.starts_with("config"));
     assert_eq!(seen.len(), 2, "{stats}");
     assert!(stats.contains("cmdstat_get:calls=100,") && stats.contains("cmdstat_mget:calls=100,"), "{stats}");
+}
+
+#[tokio::test]
+async fn of_what_is_evicted_together_tags_are_sent_first() {
+    let server = RedisServer::start();
+    let store = store_on(&server);
+    store.connect().await.expect("connected");
+    let tags = ["a", "b"].map(|name| TagKeys::new(version_key("ns", name), version_key("ns", "any")));
+    let watched = Watched::start(&server.url()).await;
+    let existed = store.evict(EvictRequest::new(&["k", "l"], &tags)).await.expect("evicted");
+    assert_eq!(existed, [false, false]);
+    let mut commands = watched.commands().await;
+    // What a script does is told too.
+    commands.retain(|command| ["UNLINK", "EVALSHA"].contains(&command[0].as_str()) && command.len() > 2);
+    let names: Vec<_> = commands.iter().map(|command| command[0].as_str()).collect();
+    assert_eq!(names, ["UNLINK", "EVALSHA"], "{commands:?}");
+    assert_eq!(commands[0][1..], ["ns:v:a", "ns:v:any", "ns:v:b", "ns:v:any"]);
 }
 
 /// The server itself tells since which version it knows each command that the store sends.

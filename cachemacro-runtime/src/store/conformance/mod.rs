@@ -5,7 +5,7 @@
 //! as a [`Subject`]; for a store made by [`Protocol`], [`Env::over`] knows them. Of the capabilities, those are tested that the
 //! store has.
 //!
-//! [`store_conformance!`](crate::store_conformance) makes one test of each case; [`all`] runs them one after the other.
+//! [`store_conformance!`] makes one test of each case; [`all`] runs them one after the other.
 //!
 //! Cases do not care whose clock it is: they let half a second pass to outlive a life, and within a minute all of them end.
 //! So a clock that the test moves makes them quick, and one that nobody moves serves as well.
@@ -40,6 +40,8 @@ use crate::store::messages::lease::{HeldLease, Keep, LeaseKind, LeaseOutcome, Le
 use crate::store::messages::read::ReadRequest;
 use crate::store::messages::write::{Guard, OnRefusal, Write};
 use crate::store::protocol::{Backend, Change, Protocol, Slot};
+
+pub use crate::store_conformance;
 
 /// A life that cases outlive by [`Env::pass`]; long enough for the few commands they send before.
 const SHORT: Duration = Duration::from_millis(500);

@@ -68,7 +68,8 @@ impl Op {
     const COUNT: usize = Op::Health as usize + 1;
 }
 
-/// Stops one call until it is opened, or dropped. From [`FaultStore::gate`] and [`FaultStore::gate_after`].
+/// Stops one call until it is opened, or dropped. From [`FaultStore::gate`](super::FaultStore::gate)
+/// and [`gate_after`](super::FaultStore::gate_after).
 ///
 /// ```
 /// # use cachemacro_runtime as cachemacro;

@@ -1,4 +1,4 @@
--- The versions under the keys, made where they are missing. None is ever shortened.
+-- The versions under the keys, made at random where they are missing: none comes back (G1). None is ever shortened.
 -- KEYS: versions. ARGV: life that each must have left at least, in ms; life to give; then a random version per key.
 -- Returns the versions.
 local life, give = tonumber(ARGV[1]), ARGV[2]

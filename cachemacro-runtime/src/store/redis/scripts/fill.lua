@@ -1,4 +1,4 @@
--- Stores a value where the lease is still held.
+-- Stores a value where the lease is still held (G1); a put's that is refused leaves nothing (G4).
 -- KEYS: entry. ARGV: token, the whole entry, its life in ms, 1 to unlink where refused. Returns {1 or 0, now}.
 local key, token = KEYS[1], ARGV[1]
 local now = now_ms()

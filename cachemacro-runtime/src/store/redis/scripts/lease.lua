@@ -7,10 +7,12 @@ local entry = open(key)
 local value = readable(entry, now)
 
 if kind ~= 'P' then
+  -- G1: what was stored since the caller looked is newer than what it saw.
   if value and entry.fill ~= seen then
     return {2, now, redis.call('GET', key)}
   end
   local live_lease = entry ~= nil and entry.token ~= NOBODY and entry.deadline > now
+  -- G5: one storable load at a time.
   if live_lease and (kind == 'R' or not entry.put) then
     return {3, now, entry.deadline - now}
   end
