@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::format::ids::FillId;
 
-use super::{Env, LONG, SHORT};
+use super::env::{Env, LONG, SHORT};
 
 pub(super) async fn a_wait_ends_by_its_time_at_the_latest(env: &Env) {
     let Some(changes) = env.store.changes() else { return };

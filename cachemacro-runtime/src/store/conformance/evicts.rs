@@ -4,7 +4,7 @@ use crate::store::messages::lease::LeaseKind::Load;
 
 use crate::store::messages::evict::EvictRequest;
 
-use super::{Env, LONG, SHORT, assert_taken};
+use super::env::{Env, LONG, SHORT, assert_taken};
 
 pub(super) async fn an_evict_tells_for_each_key_whether_a_value_was_there(env: &Env) {
     let keys =

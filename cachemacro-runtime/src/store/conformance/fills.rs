@@ -6,7 +6,7 @@ use crate::store::messages::lease::LeaseRequest;
 use crate::store::messages::read::ReadRequest;
 use crate::store::messages::write::Write;
 
-use super::{Env, LONG, SHORT, assert_taken, load_fill, put_fill};
+use super::env::{Env, LONG, SHORT, assert_taken, load_fill, put_fill};
 
 pub(super) async fn a_fill_under_its_lease_is_stored_for_its_life(env: &Env) {
     let key = env.key("k");

@@ -5,7 +5,7 @@ use crate::format::ids::{FillId, Token};
 use crate::store::messages::lease::LeaseKind::{Load, Put, Refresh};
 use bytes::Bytes;
 
-use super::{Env, LONG, assert_taken};
+use super::env::{Env, LONG, assert_taken};
 
 /// The fill id and the token that the hostile entries claim.
 const CLAIMED: u64 = 5;

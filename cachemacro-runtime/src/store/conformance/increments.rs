@@ -7,7 +7,7 @@ use crate::ground::error::{ErrorKind, Result};
 use crate::store::messages::increment::{Increment, IncrementOutcome, OtherStamps};
 use crate::store::messages::lease::LeaseKind;
 
-use super::{Env, LONG, SHORT, assert_taken, race};
+use super::env::{Env, LONG, SHORT, assert_taken, race};
 
 /// What the additions of these tests stamp a new entry with.
 const STAMP: Stamp = Stamp::new(3, Version::new(4));

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::store::messages::inspect::Cursor;
 
-use super::{Env, LONG};
+use super::env::{Env, LONG};
 
 pub(super) async fn a_scan_tells_every_key_under_a_prefix(env: &Env) {
     let Some(inspect) = env.store.inspect() else { return };

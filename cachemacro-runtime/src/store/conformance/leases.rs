@@ -5,7 +5,7 @@ use crate::format::ids::{FillId, Token, Version};
 use crate::store::messages::lease::LeaseKind::{Load, Put, Refresh};
 use crate::store::messages::lease::{Lease, LeaseOutcome, LeaseRequest};
 
-use super::{Env, LONG, SHORT, assert_busy, assert_found, assert_taken, race};
+use super::env::{Env, LONG, SHORT, assert_busy, assert_found, assert_taken, race};
 
 pub(super) async fn a_lease_on_nothing_leaves_a_pending_header(env: &Env) {
     for (name, kind, flags) in

@@ -4,7 +4,7 @@ use crate::format::header::{FIXED, Header, assemble};
 use crate::format::ids::{FillId, Version};
 use crate::store::messages::read::{Excerpt, ReadRequest};
 
-use super::{Env, LONG, SHORT};
+use super::env::{Env, LONG, SHORT};
 
 pub(super) async fn a_missing_key_reads_as_nothing(env: &Env) {
     let read = env.store.read(ReadRequest::new(&[&env.key("k")])).await.unwrap();

@@ -5,7 +5,7 @@ use crate::store::messages::lease::LeaseKind::Load;
 use crate::format::ids::{FillId, Token};
 use crate::store::messages::write::{OnRefusal, Write};
 
-use super::{Env, LONG, SHORT, assert_taken, changed_since, load_fill, put_fill, race};
+use super::env::{Env, LONG, SHORT, assert_taken, changed_since, load_fill, put_fill, race};
 
 pub(super) async fn a_set_ends_any_lease(env: &Env) {
     let key = env.key("k");

@@ -6,7 +6,7 @@ use crate::store::messages::lease::LeaseKind::{Load, Put, Refresh};
 
 use crate::store::messages::lease::{HeldLease, Keep};
 
-use super::{Env, LONG, SHORT, assert_busy, assert_taken};
+use super::env::{Env, LONG, SHORT, assert_busy, assert_taken};
 
 pub(super) async fn a_renewed_lease_outlives_its_first_deadline(env: &Env) {
     let key = env.key("k");

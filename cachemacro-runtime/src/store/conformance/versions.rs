@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::format::ids::Version;
 
-use super::{Env, LONG, SHORT, race};
+use super::env::{Env, LONG, SHORT, race};
 
 /// In seconds.
 const DAY: u64 = 24 * 60 * 60;

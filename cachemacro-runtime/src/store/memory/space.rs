@@ -150,7 +150,7 @@ impl Space {
     }
 
     fn lock(&self, at: usize) -> MutexGuard<'_, Shard> {
-        // A panic in between leaves a shard that is in order, if with one empty slot.
+        // A panic while it was locked leaves a consistent shard, at worst with one empty slot.
         crate::ground::sync::lock(&self.shards[at])
     }
 

@@ -58,7 +58,7 @@ impl Watch {
         let waiters = waiting.entry(key.to_owned()).or_default();
         waiters.count += 1;
         let changed = Arc::clone(&waiters.changed);
-        // Counts from its creation, which must come before anyone can take the entry out to wake it.
+        // Made under the lock: it hears of every change from here on.
         let woken = Arc::clone(&changed).notified_owned();
         (Waiter { watch: self, key, changed }, woken)
     }

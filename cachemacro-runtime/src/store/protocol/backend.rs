@@ -32,7 +32,7 @@ pub enum Change {
 }
 
 impl Change {
-    /// What it is to remove this.
+    /// What removing this is.
     pub(crate) const fn of_removal(slot: Option<&Slot>) -> Self {
         if slot.is_some() { Self::Entry } else { Self::Nothing }
     }

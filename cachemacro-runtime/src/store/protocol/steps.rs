@@ -107,7 +107,7 @@ pub fn is_readable(slot: Option<&Slot>, now: Timestamp) -> bool {
     readable(slot, now).is_some()
 }
 
-/// The value that one sees who reads now.
+/// The fill id of the value that may be read now; none where there is no such value.
 ///
 /// ```
 /// # use cachemacro_runtime as cachemacro;
@@ -136,8 +136,8 @@ pub fn lease(slot: &mut Option<Slot>, now: Timestamp, request: &LeaseRequest<'_>
     let current = header(slot.as_ref());
     let value = current.filter(|header| header.is_readable(now));
     let put = request.kind == LeaseKind::Put;
-    // G1: what was stored since the caller looked is newer than what it saw. A lease over it would let an older load, whose
-    // request was under way for long, replace it.
+    // G1: what was stored since the caller looked is newer than what it saw. A request that was under way for long, or whose
+    // answer was lost, must not get a lease over it.
     if let (Some(value), Some(slot)) = (value, &*slot)
         && value.fill_id != request.seen
         && !put

@@ -57,7 +57,7 @@ enum Slot {
 
 impl Link {
     pub(super) fn new(config: &RedisConfig, info: ConnectionInfo) -> Result<Self> {
-        // Deadlines are set around each command; a second, shorter one inside would only hide them.
+        // The driver's own response timeout is off: each command has its deadline around it.
         let connection = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(config.connect_timeout))
             .set_response_timeout(None);
@@ -107,7 +107,8 @@ impl Link {
         if let Some(handle) = (0..self.slots.len()).find_map(|slot| self.open_handle(slot)) {
             return Ok(handle);
         }
-        // Only a first connection is worth its full time: when one was lost, callers have better things to do.
+        // The first connection is waited for in full. Where one was lost, callers wait for `pool_wait` at most, then go on
+        // without the cache (G6).
         let first = !self.ever_open.load(Ordering::Relaxed) && lock(&self.gate).is_calm();
         let patience = if first { self.longest_wait() } else { self.pool_wait };
         self.wait_for(turn, opening?, patience).await
@@ -170,7 +171,7 @@ impl Link {
         let now = Instant::now();
         let mut slot = self.slot(index);
         match &*slot {
-            // An attempt whose runtime stopped polling it ends here rather than never.
+            // An overdue attempt is replaced: the runtime that it was spawned on may have stopped.
             Slot::Opening { since, done, .. } if now.duration_since(*since) < self.longest_wait() => {
                 return Ok(done.clone());
             }
@@ -206,7 +207,7 @@ impl Link {
         })
     }
 
-    /// How long to wait for an attempt, which ends before that unless its runtime stopped.
+    /// How long to wait for an attempt. It ends before that, unless the runtime that it was spawned on stopped.
     fn longest_wait(&self) -> Duration {
         self.connect_timeout * 2
     }
@@ -252,8 +253,8 @@ impl fmt::Debug for Link {
     }
 }
 
-/// One attempt to open one shared connection. However it ends, even by being dropped, the slot is settled
-/// before those who wait are told.
+/// One attempt to open one shared connection. However it ends, even by being dropped, it leaves the slot open or empty
+/// before those who wait are told (G9).
 struct Attempt {
     link: Arc<Link>,
     slot: usize,

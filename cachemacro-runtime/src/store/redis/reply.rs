@@ -70,7 +70,7 @@ pub(super) fn versions(value: Value, length: usize) -> Result<Vec<Option<Version
     Ok(array(value, length)?.iter().map(version).collect())
 }
 
-/// The versions that the capture script made sure of.
+/// What `capture.lua` returns: the versions, none of them missing.
 pub(super) fn captured(value: Value, length: usize) -> Result<Vec<Version>> {
     array(value, length)?.iter().map(|value| version(value).ok_or_else(failure::unexpected)).collect()
 }
