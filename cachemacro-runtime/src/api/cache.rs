@@ -1,6 +1,5 @@
 //! The handle that everything goes through.
 
-use crate::engine::core::Core;
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
@@ -8,6 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::api::events::Events;
+use crate::engine::core::Core;
 use crate::engine::entry::Entry;
 use crate::engine::evict::{Attempt, Evict};
 use crate::engine::settings::Settings;

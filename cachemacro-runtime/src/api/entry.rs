@@ -1,10 +1,10 @@
 //! What can be done with the typed handle to one cached value.
 
-use crate::engine::evict::Evict;
 use std::future::Future;
 use std::time::Duration;
 
 use crate::engine::entry::{Entry, is_value};
+use crate::engine::evict::Evict;
 use crate::engine::fill::finish_set;
 use crate::engine::read::Looked;
 use crate::format::header::Header;

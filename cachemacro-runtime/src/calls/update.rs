@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use crate::engine::entry::Entry;
-use crate::engine::raw::RawEntry;
-use crate::engine::raw::to_capture;
+use crate::engine::raw::{RawEntry, to_capture};
 use crate::engine::read::{Expected, Looked, Miss};
 use crate::format::ids::{FillId, Version};
 use crate::format::stamps::VersionKey;

@@ -1,7 +1,5 @@
 //! A prepared value into the store: an entry's bytes, under a lease or by force, with stamps that still hold.
 
-use crate::engine::core::Core;
-use crate::ground::clock::VERSION_LIFE;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,15 +8,15 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 
 use crate::engine::chunks::{MOST_BYTES, chunks};
+use crate::engine::core::Core;
 use crate::engine::lease::{Held, Renewals};
 use crate::engine::prepare::Prepared;
 use crate::engine::raw::RawEntry;
 use crate::engine::removals::Removals;
-use crate::format::header;
-use crate::format::header::{Header, Stamp};
+use crate::format::header::{self, Header, Stamp};
 use crate::format::ids::{FillId, Version};
-use crate::format::stamps::VersionKey;
-use crate::format::stamps::{BUCKETS, all_any_keys, any_key, tag_keys, version_key};
+use crate::format::stamps::{BUCKETS, VersionKey, all_any_keys, any_key, tag_keys, version_key};
+use crate::ground::clock::VERSION_LIFE;
 use crate::ground::error::Result;
 use crate::key::Key;
 use crate::observe::event::Event;

@@ -2,7 +2,6 @@
 //!
 //! Knows no values. A token is drawn for each attempt and sent once.
 
-use crate::engine::core::Core;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -13,12 +12,11 @@ use std::time::Duration;
 use futures_util::future::select_all;
 
 use crate::engine::chunks::MOST_ENTRIES;
-use crate::engine::raw::RawEntry;
-use crate::engine::raw::to_capture;
+use crate::engine::core::Core;
+use crate::engine::raw::{RawEntry, to_capture};
 use crate::format::ids::{FillId, Token, Version};
 use crate::format::stamps::VersionKey;
-use crate::ground::clock::NEVER;
-use crate::ground::clock::VERSION_LIFE;
+use crate::ground::clock::{NEVER, VERSION_LIFE};
 use crate::ground::error::{Error, ErrorKind};
 use crate::store::{Changes, HeldLease, Keep, Lease, LeaseKind, LeaseOutcome, LeaseRequest};
 

@@ -2,18 +2,16 @@
 //!
 //! Knows headers, stamps and versions; knows no types. What a codec makes of the payload is its caller's.
 
-use crate::engine::raw::RawEntry;
-use crate::format::stamps;
 use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::format::header;
-use crate::format::header::{Header, Parts, Stamp};
+use crate::engine::raw::RawEntry;
+use crate::format::header::{self, Header, Parts, Stamp};
 use crate::format::ids::{FillId, Version};
 use crate::format::payload;
-use crate::format::stamps::{Stamped, version_key};
+use crate::format::stamps::{self, Stamped, version_key};
 use crate::ground::clock::Timestamp;
 use crate::ground::error::Error;
 use crate::key::Key;

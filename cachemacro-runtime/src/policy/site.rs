@@ -1,10 +1,10 @@
 //! One annotated function: its name and static options.
 
-use crate::observe::site::SiteId;
 use std::error::Error as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::ground::error::Error;
+use crate::observe::site::SiteId;
 use crate::policy::ttl::Policy;
 
 /// One annotated function. Generated code has one static of it per function, and one more for each function that is

@@ -1,6 +1,9 @@
 //! Bytes that are not what they should be are a miss, counted by its reason, and replaced by the next fill.
 
 use bytes::{Bytes, BytesMut};
+use cachemacro::MissReason::{
+    self, Absent, Malformed, OtherCodec, OtherKey, OtherSchema, Pending, TagEvicted, Undecodable,
+};
 use cachemacro::codec::{Json, Postcard};
 use cachemacro::header::{self, COMPRESSED, ERROR, Header, NONE, PENDING, Parts, SEALED, Stamp};
 use cachemacro::store::faults::Op;
@@ -10,10 +13,6 @@ use cachemacro_tests::monitor::Watched;
 use cachemacro_tests::{DEADLINE, Process, RedisServer, Rig, Single, on_both_stores};
 use std::time::Duration;
 use tokio::time::timeout;
-
-use cachemacro::MissReason::{
-    self, Absent, Malformed, OtherCodec, OtherKey, OtherSchema, Pending, TagEvicted, Undecodable,
-};
 
 const VALUE: &str = "the value";
 

@@ -13,7 +13,7 @@ use crate::tokens::mentions::{mentions, renamed};
 
 mod grammar;
 
-use grammar::{Raw, Wrong, split};
+use self::grammar::{Raw, Wrong, split};
 
 /// A piece of a template.
 #[derive(Clone)]

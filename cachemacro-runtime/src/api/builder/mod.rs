@@ -1,11 +1,11 @@
 //! Settings, checked before anything is opened.
 
-use crate::engine::settings::Settings;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::cache::Cache;
+use crate::engine::settings::Settings;
 use crate::format::codec::BuiltinCodec;
 use crate::ground::clock::Clock;
 use crate::ground::error::{Error, ErrorKind, Result};

@@ -1,11 +1,11 @@
 //! Bytes that are no entry count as missing, whatever they claim, and are healed by the next writer.
 
-use crate::format::header::{FIXED, Header};
-use crate::format::ids::{FillId, Token};
-use crate::store::messages::lease::LeaseKind::{Load, Put, Refresh};
 use bytes::Bytes;
 
 use super::env::{Env, LONG, assert_taken};
+use crate::format::header::{FIXED, Header};
+use crate::format::ids::{FillId, Token};
+use crate::store::messages::lease::LeaseKind::{Load, Put, Refresh};
 
 /// The fill id and the token that the hostile entries claim.
 const CLAIMED: u64 = 5;
