@@ -18,26 +18,34 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("ground", &[]),
 ];
 
-/// The first segments of all paths that begin with `crate::` in code outside of tests: imports, also grouped ones, and
-/// paths in expressions. Comments and strings do not count.
-fn used(code: &str) -> BTreeSet<String> {
+/// Macros are exported at the crate's root, wherever they are written.
+const MACROS: &[&str] = &["pass_on", "store_conformance", "__conformance_cases", "__cachemacro_site"];
+
+/// The first segments, below the crate's root, of all paths in code outside of tests that begin with `crate::`, or with
+/// as many `super::` as `file` has folders and modules above it: imports, also grouped ones, and paths in expressions.
+/// Comments and strings do not count.
+fn used(file: &Path, code: &str) -> BTreeSet<String> {
+    let is_folder = file.file_stem().is_some_and(|stem| stem == "mod");
+    let up = "super::".repeat(file.components().count() - usize::from(is_folder));
     let mut found = BTreeSet::new();
-    let mut rest = code;
-    while let Some(at) = rest.find("crate::") {
-        let before = rest[..at].chars().next_back();
-        rest = &rest[at + "crate::".len()..];
-        // `$crate::` and `some_crate::` are other crates' paths, or this one's as seen from there.
-        if before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '$') {
-            continue;
-        }
-        let names: Vec<&str> = match rest.strip_prefix('{') {
-            Some(group) => split_group(group),
-            None => vec![rest],
-        };
-        for name in names {
-            let name: String =
-                name.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-            found.insert(name);
+    for root in ["crate::", &up] {
+        let mut rest = code;
+        while let Some(at) = rest.find(root) {
+            let before = rest[..at].chars().next_back();
+            rest = &rest[at + root.len()..];
+            // `$crate::` and `some_crate::` are other crates' paths, or this one's as seen from there.
+            if before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '$') {
+                continue;
+            }
+            let names: Vec<&str> = match rest.strip_prefix('{') {
+                Some(group) => split_group(group),
+                None => vec![rest],
+            };
+            for name in names {
+                let name: String =
+                    name.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                found.insert(name);
+            }
         }
     }
     found
@@ -91,11 +99,18 @@ fn upward(file: &Path, text: &str) -> Vec<String> {
     let Some((_, below)) = LAYERS.iter().find(|(name, _)| *name == layer) else {
         return vec![format!("{}: `{layer}` is not in the table of layers", file.display())];
     };
-    used(&code(text))
+    let is_layer = |name: &str| LAYERS.iter().any(|(known, _)| *known == name);
+    used(file, &code(text))
         .into_iter()
-        .filter(|name| LAYERS.iter().any(|(known, _)| known == name))
-        .filter(|name| name != layer && !below.contains(&name.as_str()))
-        .map(|name| format!("{}: `{layer}` uses `{name}`", file.display()))
+        .filter(|name| name != layer && !below.contains(&name.as_str()) && !MACROS.contains(&name.as_str()))
+        .map(|name| {
+            if is_layer(&name) {
+                format!("{}: `{layer}` uses `{name}`", file.display())
+            } else {
+                // What the crate's root shows may be from any layer.
+                format!("{}: `crate::{name}` is not where `{name}` is defined", file.display())
+            }
+        })
         .collect()
 }
 
@@ -122,12 +137,19 @@ fn an_arrow_that_goes_up_is_found_in_every_form() {
         "use crate::{ground::sync, calls::load::load};",
         "fn f() { crate::private::key(); }",
         "pub(crate) use crate::\n    api::cache::Cache;",
+        "use super::super::api::cache::Cache;",
+        "use super::super::{api::cache::Cache, ground::sync};",
+        // From where the public surface shows it, not from where it is.
+        "use crate::Cache;",
+        "fn f() -> super::super::Cache {}",
     ] {
         assert_eq!(wrong(text).len(), 1, "{text}");
     }
     for text in [
         "use crate::store::Store;",
         "use crate::engine::raw::RawEntry;",
+        "use super::raw::RawEntry;",
+        "use crate::pass_on;",
         "// crate::api::cache::Cache",
         "macro_rules! m { () => { $crate::api::X } }",
         "#[cfg(test)]\nmod tests { use crate::api::cache::Cache; }",

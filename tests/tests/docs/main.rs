@@ -3,6 +3,7 @@
 mod airports;
 mod examples;
 mod guide;
+mod habits;
 mod new_user;
 mod public_api;
 mod rustdoc;
