@@ -4,7 +4,9 @@
 //! - On functions: [`macro@cached`], [`macro@cache_put`], [`macro@cache_evict`]; on an `impl`: [`macro@cache_config`].
 //! - By hand: [`Cache`] and what its builder, [`CacheBuilder`], sets; one entry as an [`Entry`], all under a prefix as a [`Keyspace`]; cache-aside by
 //!   [`Lookup`] and [`Vacancy`]; evicts together by [`Evict`], and as plain data by [`Removals`].
-//! - What happened: [`CacheStats`], [`Stats`], [`MissReason`], [`Health`], [`Error`] and its [`ErrorKind`].
+//! - For the calls of one task: [`Mode`]. For what depends on the value: [`EntryRules`].
+//! - What happened: [`CacheStats`], [`Stats`], [`MissReason`], [`Health`] and its [`Warning`]s, [`Observer`], [`Error`] and its
+//!   [`ErrorKind`].
 //! - What is stored how: [`codec`], [`macro@CacheSchema`], [`store`].
 
 pub use cachemacro_derive::{CacheSchema, cache_config, cache_evict, cache_put, cached};

@@ -152,7 +152,7 @@ impl Cache {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// let cache = cachemacro::Cache::memory();
     /// for page in 1..=3 {
-    ///     cache.entry("page", &page).with_tags(["pages"]).set(&page).await?;
+    ///     cache.entry("page", page).with_tags(["pages"]).set(&page).await?;
     /// }
     /// cache.evict_tags(["pages"]).await?;
     /// assert_eq!(cache.get::<u32>("page", 2).await?, None);
@@ -225,7 +225,7 @@ impl Cache {
     /// struct UserRenamed { id: u64 }
     ///
     /// let cache = cachemacro::Cache::memory();
-    /// cache.on(|event: &UserRenamed, evict| evict.key("user", &event.id).tags(["user-lists"]));
+    /// cache.on(|event: &UserRenamed, evict| evict.key("user", event.id).tags(["user-lists"]));
     ///
     /// cache.set("user", 7, &"Ada".to_owned()).await?;
     /// cache.emit(&UserRenamed { id: 7 }).await?;
@@ -246,7 +246,7 @@ impl Cache {
     /// struct StockChanged { product: u64 }
     ///
     /// let cache = cachemacro::Cache::memory();
-    /// cache.on(|event: &StockChanged, evict| evict.key("stock", &event.product));
+    /// cache.on(|event: &StockChanged, evict| evict.key("stock", event.product));
     /// cache.set("stock", 7, &12).await?;
     /// assert_eq!(cache.emit(&StockChanged { product: 7 }).await?, 1);
     /// assert_eq!(cache.emit(&"an event that nobody waits for").await?, 0);

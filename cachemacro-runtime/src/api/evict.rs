@@ -35,7 +35,7 @@ impl Evict {
     /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// let cache = cachemacro::Cache::memory();
-    /// let users = [7, 8, 9].map(|id| cache.entry::<String>("user", &id));
+    /// let users = [7, 8, 9].map(|id| cache.entry::<String>("user", id));
     /// users[0].set(&"Ada".to_owned()).await?;
     /// users[1].set(&"Grace".to_owned()).await?;
     /// assert_eq!(cache.evict().entries(&users).await?, 2);

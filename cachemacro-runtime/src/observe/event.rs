@@ -23,13 +23,13 @@ use crate::observe::site::SiteId;
 pub enum Event {
     /// A read was answered from the store.
     Hit,
-    /// A read was not.
+    /// A read was not answered from the store, for this reason.
     Miss(MissReason),
-    /// A function begins to run, by the cache.
+    /// The cache begins to run a function.
     Load,
-    /// It has returned; [`took`](field@Observation::took) says after how long.
+    /// The function has returned; [`took`](field@Observation::took) says after how long.
     Loaded,
-    /// It returned an `Err`.
+    /// The function returned an `Err`.
     LoadFailed,
     /// A call was answered by another caller's load in this process.
     SharedLoad,
@@ -41,9 +41,9 @@ pub enum Event {
     NotStored,
     /// A value is over the size limit, or has too many tags, and was not stored.
     TooLarge,
-    /// So many entries were evicted, one by one or by prefix.
+    /// This many entries were evicted, one by one or by prefix.
     Evict(u64),
-    /// So many tags were evicted.
+    /// This many tags were evicted.
     TagEvict(u64),
     /// An evict did not reach the store, or its key or tag could not be built.
     FailedEvict(ErrorKind),
@@ -51,9 +51,9 @@ pub enum Event {
     Put,
     /// The store, a codec or a key failed, and the call went on.
     Error(ErrorKind),
-    /// Bytes of an entry were read.
+    /// This many bytes of an entry were read.
     BytesRead(usize),
-    /// Bytes of an entry were written.
+    /// This many bytes of an entry were written.
     BytesWritten(usize),
     /// One request to the store was answered, or failed; [`took`](field@Observation::took) says after how long.
     StoreCall,
@@ -135,8 +135,12 @@ impl<'a> Observation<'a> {
 /// Who is told of each event of a cache as it happens, by [`CacheBuilder::observer`](crate::CacheBuilder::observer). The
 /// cache's own counters are one.
 ///
-/// It is called on the task of the call, under no lock; it may use the cache, whose events it then hears too. A panic
-/// in it is caught and logged once.
+/// **An observer must not block.** It runs on the task of the call, which goes on once it has returned: about three times for
+/// a hit, more for a miss. Count, or hand over to a channel that never waits (`try_send`); what is written, sent or awaited in it
+/// slows down every call, hits too, and holds up the runtime's thread.
+///
+/// It is called under no lock. It may use the cache, whose events it then hears too. A panic in it is caught, and the first one of
+/// the process is logged.
 ///
 /// ```
 /// # use cachemacro_runtime as cachemacro;
@@ -165,7 +169,7 @@ impl<'a> Observation<'a> {
 /// # }
 /// ```
 pub trait Observer: Send + Sync + 'static {
-    /// Something happened.
+    /// Something happened. Returns soon: the call that is observed waits for it.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -209,7 +213,9 @@ impl Observers {
         for observer in &self.0 {
             let told = catch_unwind(AssertUnwindSafe(|| observer.event(seen)));
             if told.is_err() && !PANICKED.swap(true, Ordering::Relaxed) {
-                tracing::warn!("an observer of the cache panicked; calls go on without it");
+                tracing::warn!(
+                    "an observer of the cache panicked; the call goes on, and no further panic of one is logged"
+                );
             }
         }
     }

@@ -21,14 +21,14 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Mode {
-    /// As their attributes say.
+    /// Calls do as their attributes say.
     #[default]
     Normal,
     /// The cache is neither read nor written; evicts and puts still evict.
     Bypass,
     /// What is stored is not read, but loaded anew and stored: `get` finds nothing, `lookup` gives a vacancy.
     Refresh,
-    /// What is stored is read only if it was stored so long ago at most.
+    /// A value is read only if it was stored no longer ago than this; else it is loaded anew and stored.
     MaxAge(Duration),
 }
 
@@ -55,7 +55,7 @@ impl Mode {
         MODE.scope(self, future)
     }
 
-    /// How long ago a value may have been stored to be read.
+    /// The greatest age at which a value may be read.
     pub(crate) fn max_age(self) -> Option<Duration> {
         if let Mode::MaxAge(age) = self { Some(age) } else { None }
     }

@@ -130,7 +130,10 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Where the store failed.
     async fn keep(&self, leases: &[HeldLease<'_>], how: Keep) -> Result<Vec<bool>>;
 
-    /// Stores values, each where its guard holds, in their order; then reads the versions that they name. See [`Write`].
+    /// Stores values, each where its guard holds; then reads the versions that they name. See [`Write`].
+    ///
+    /// A batch names a key once. Of two writes of one key, a store may carry out either first: one on Redis sends what is under a
+    /// guard again, behind the others, where the server had forgotten the script.
     ///
     /// # Errors
     /// Where the store failed.

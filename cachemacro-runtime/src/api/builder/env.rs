@@ -12,7 +12,8 @@ use crate::policy::ttl::Ttl;
 use crate::store::redis::{LONGEST, MOST};
 
 impl CacheBuilder {
-    /// Takes over what the environment says (the table in the README); what is not set there stays as it is.
+    /// Takes over what the environment says ([all variables](https://github.com/cachemacro/cachemacro/blob/main/docs/configuration.md));
+    /// what is not set there stays as it is.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;

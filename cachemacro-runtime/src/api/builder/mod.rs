@@ -130,8 +130,8 @@ impl CacheBuilder {
     ///
     /// let store = Arc::new(MemoryStore::new());
     /// let (one, other) = (Cache::builder().store(store.clone()), Cache::builder().store(store));
-    /// one.build()?.set("n", &1, &7).await?;
-    /// assert_eq!(other.build()?.get::<i32>("n", &1).await?, Some(7), "they share what is stored");
+    /// one.build()?.set("n", 1, &7).await?;
+    /// assert_eq!(other.build()?.get::<i32>("n", 1).await?, Some(7), "they share what is stored");
     /// # Ok(())
     /// # }
     /// ```
@@ -430,8 +430,8 @@ impl CacheBuilder {
         self
     }
 
-    /// Tells `observer` of each event as it happens, with its site and how long it took; see [`Observer`]. Several can be
-    /// added.
+    /// Tells `observer` of each event as it happens, with its site and how long it took. It runs on the task of the call and
+    /// must not block; see [`Observer`]. Several can be added.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -589,8 +589,8 @@ impl Cache {
         CacheBuilder::default()
     }
 
-    /// A cache as the environment describes it (the table in the README): Redis where `CACHEMACRO_REDIS_URL` or
-    /// `REDIS_URL` is set, else in memory. Opens no connection yet.
+    /// A cache as the environment describes it ([all variables](https://github.com/cachemacro/cachemacro/blob/main/docs/configuration.md)):
+    /// Redis where `CACHEMACRO_REDIS_URL` or `REDIS_URL` is set, else in memory. Opens no connection yet.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;

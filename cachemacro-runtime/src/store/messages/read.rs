@@ -27,7 +27,7 @@ pub struct ReadRequest<'a> {
     pub keys: &'a [&'a str],
     /// The keys of versions to read besides.
     pub versions: &'a [VersionKey],
-    /// How many bytes of each entry are wanted, from its beginning; `None`: all.
+    /// How many bytes of each entry are wanted, from its beginning, one at least; `None`: all.
     pub first: Option<usize>,
 }
 
@@ -69,7 +69,7 @@ impl<'a> ReadRequest<'a> {
         with_versions(versions: &'a [VersionKey]);
     }
 
-    /// Only the [first](Self::first) bytes of each entry: enough for `has`, `ttl` and metadata.
+    /// Only the [first](Self::first) `length` bytes of each entry, one at least: enough for `has`, `ttl` and metadata.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;

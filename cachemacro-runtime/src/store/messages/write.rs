@@ -20,16 +20,18 @@ use crate::ground::setters::setters;
 /// use std::time::Duration;
 ///
 /// let value = |id| assemble(Header::new().with_fill_id(FillId::new(id)).with_gone_at(Timestamp(u64::MAX)), &[], b"Ada");
-/// let write = |id, guard| Write::new("user:7", value(id).into(), Duration::from_secs(60)).with_guard(guard);
+/// let write = |id, guard| [Write::new("user:7", value(id).into(), Duration::from_secs(60)).with_guard(guard)];
 /// let writes = [
-///     write(1, Guard::Lease(Token::new(7))),   // nobody holds a lease
-///     write(2, Guard::Seen(FillId::NONE)),     // nothing is there
-///     write(3, Guard::Seen(FillId::new(2))),   // the value above is there
-///     write(4, Guard::Seen(FillId::new(2))),   // not any more
-///     write(5, Guard::Always),
+///     (write(1, Guard::Lease(Token::new(7))), false),   // nobody holds a lease
+///     (write(2, Guard::Seen(FillId::NONE)), true),      // nothing is there
+///     (write(3, Guard::Seen(FillId::new(2))), true),    // the value above is there
+///     (write(4, Guard::Seen(FillId::new(2))), false),   // not any more
+///     (write(5, Guard::Always), true),
 /// ];
-/// let written = MemoryStore::new().write(&writes).await?;
-/// assert_eq!(written.iter().map(|written| written.accepted).collect::<Vec<_>>(), [false, true, true, false, true]);
+/// let store = MemoryStore::new();
+/// for (write, accepted) in writes {
+///     assert_eq!(store.write(&write).await?[0].accepted, accepted);
+/// }
 /// # Ok(())
 /// # }
 /// ```
