@@ -92,6 +92,7 @@ proptest! {
         }
     }
 
+    /// Upholds G8.
     #[test]
     fn a_byte_too_many_or_too_few_is_an_error(value in sample(), extra in any::<u8>()) {
         for &codec in BuiltinCodec::ALL {
@@ -138,6 +139,7 @@ fn a_list_nests_as_deep_as_the_limit_allows_and_no_deeper() {
     }
 }
 
+/// Upholds G8.
 #[test]
 fn a_megabyte_of_nesting_does_not_overflow_a_small_stack() {
     // What tokio's workers have by default is twice as much.
@@ -170,6 +172,7 @@ fn a_megabyte_of_nesting_does_not_overflow_a_small_stack() {
         .expect("no panic");
 }
 
+/// Upholds G8.
 #[test]
 fn a_claimed_count_of_empty_elements_costs_no_time() {
     let start = Instant::now();

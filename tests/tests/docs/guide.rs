@@ -267,14 +267,62 @@ fn every_code_block_is_compiled_or_says_that_it_is_no_rust() {
     assert_eq!(read("cachemacro/README.md"), read("README.md"));
 }
 
+/// The test file that a word of `docs/consistency.md` names, if it names one.
+fn test_file(word: &str) -> Option<String> {
+    let is_source = Path::new(word).extension().is_some_and(|end| end == "rs");
+    is_source
+        .then(|| if word.contains('/') { word.to_owned() } else { format!("tests/tests/protocol/{word}") })
+}
+
 #[test]
 fn the_tests_that_the_guide_names_are_there() {
     let consistency = read("docs/consistency.md");
-    let quoted = consistency.split('`').skip(1).step_by(2);
-    let quoted = quoted.filter(|word| Path::new(word).extension().is_some_and(|end| end == "rs"));
-    for name in quoted {
-        let path = if name.contains('/') { name.to_owned() } else { format!("tests/tests/protocol/{name}") };
+    for path in consistency.split('`').skip(1).step_by(2).filter_map(test_file) {
         assert!(root().join(&path).exists(), "docs/consistency.md names {path}");
+    }
+}
+
+/// The guarantees that this version gives. G2 and G3 are about a local tier.
+const GUARANTEES: [&str; 7] = ["G1", "G4", "G5", "G6", "G7", "G8", "G9"];
+
+/// Whether a comment names this guarantee.
+fn names(text: &str, guarantee: &str) -> bool {
+    let comments = text.lines().filter_map(|line| line.split_once("//").or_else(|| line.split_once("--")));
+    comments.flat_map(|(_, said)| said.split(|c: char| !c.is_alphanumeric())).any(|word| word == guarantee)
+}
+
+/// The text of all files in a folder of the runtime's sources.
+fn texts(folder: &str) -> String {
+    fn add(folder: &Path, text: &mut String) {
+        for entry in fs::read_dir(folder).expect("the sources are there") {
+            let path = entry.expect("a folder can be read").path();
+            if path.is_dir() && !path.ends_with("conformance") {
+                add(&path, text);
+            } else if path.is_file() && !path.ends_with("tests.rs") {
+                *text += &fs::read_to_string(&path).expect("a source can be read");
+            }
+        }
+    }
+    let mut text = String::new();
+    add(&root().join("cachemacro-runtime/src").join(folder), &mut text);
+    text
+}
+
+#[test]
+fn every_guarantee_is_named_where_it_is_decided_and_on_the_tests_that_would_fail() {
+    let consistency = read("docs/consistency.md");
+    let (sources, suite) = (texts("."), texts("store/conformance"));
+    for guarantee in GUARANTEES {
+        assert!(names(&sources, guarantee), "no line of code says that it decides {guarantee}");
+        let section = consistency.split("\n### ").find(|section| section.starts_with(guarantee));
+        let section = section.and_then(|section| section.split("\n## ").next()).unwrap_or_default();
+        let tests: BTreeSet<String> = section.split('`').skip(1).step_by(2).filter_map(test_file).collect();
+        assert!(!tests.is_empty(), "docs/consistency.md names no test of {guarantee}");
+        for test in tests {
+            // What runs the conformance suite has its cases.
+            let text = if test.ends_with("conformance.rs") { suite.clone() } else { read(&test) };
+            assert!(names(&text, guarantee), "{test}: no test says that it upholds {guarantee}");
+        }
     }
 }
 

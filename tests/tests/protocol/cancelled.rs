@@ -60,6 +60,7 @@ async fn filled(rig: &Rig) -> Process {
     process
 }
 
+/// Upholds G7.
 async fn a_read_waits_for_evicts_that_may_concern_it_and_no_others(rig: Rig) {
     for left in [Left::Key, Left::Tag, Left::Prefix] {
         let process = filled(&rig).await;
@@ -88,6 +89,7 @@ async fn a_read_waits_for_evicts_that_may_concern_it_and_no_others(rig: Rig) {
     }
 }
 
+/// Upholds G7.
 async fn many_are_waited_for_where_one_of_them_is_concerned(rig: Rig) {
     let process = filled(&rig).await;
     let gate = dropped(&process, Left::Key).await;
@@ -184,6 +186,7 @@ async fn a_read_waits_for_no_evict_that_came_after_it(rig: Rig) {
 }
 
 /// What a call that was dropped is to evict may be just what is read. The server does not answer.
+/// Upholds G9.
 #[tokio::test(start_paused = true)]
 async fn a_read_waits_a_second_at_most() {
     let process = filled(&Rig::memory()).await;

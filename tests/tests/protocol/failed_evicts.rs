@@ -103,6 +103,7 @@ async fn stored() -> Option<u32> {
     row_entry(7).get().await.expect("the store answers")
 }
 
+/// Upholds G7.
 async fn a_failed_evict_is_returned_where_the_caller_asked_for_it(rig: Rig) {
     let (process, bodies) = (rig.process(), Calls::new());
     process
@@ -189,6 +190,7 @@ async fn one_before_the_body_and_again_after_it_counts_once(rig: Rig) {
         .await;
 }
 
+/// Upholds G7.
 async fn by_default_a_failed_evict_is_counted_and_the_value_returned(rig: Rig) {
     let process = rig.process();
     process
@@ -209,6 +211,7 @@ async fn by_default_a_failed_evict_is_counted_and_the_value_returned(rig: Rig) {
         .await;
 }
 
+/// Upholds G7.
 async fn the_others_of_one_function_are_sent_all_the_same(rig: Rig) {
     let process = rig.process();
     let fails = |op| process.faults.fail_next(op, 1, ErrorKind::Refused);

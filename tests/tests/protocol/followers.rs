@@ -64,6 +64,7 @@ async fn who_came_before_the_load_takes_it_whatever_became_of_the_fill(rig: Rig)
     assert_eq!(here.cache.stats().total.refused_fills, 1);
 }
 
+/// Upholds G1.
 async fn who_came_after_the_load_began_does_not_take_it_where_the_fill_is_refused(rig: Rig) {
     let (here, there, table) = (rig.process(), rig.process(), Table::default());
     let leader = Halted::start(&here, AfterQuery, |stops| table.read(&entry(&here), stops)).await;
@@ -87,6 +88,7 @@ async fn who_came_before_the_read_takes_what_it_found(rig: Rig) {
     assert_eq!((table.queries(), here.faults.count(Op::Lease)), (1, 2), "nobody asked beside the leader");
 }
 
+/// Upholds G1.
 async fn who_came_after_the_read_was_sent_does_not_take_what_it_found(rig: Rig) {
     let (here, there, table) = (rig.process(), rig.process(), Table::default());
     let gate = here.faults.gate(Op::Lease);
@@ -113,6 +115,7 @@ async fn who_came_before_the_fill_takes_it_where_the_stamps_held(rig: Rig) {
     assert_eq!(here.cache.stats().total.shared_loads, 1);
 }
 
+/// Upholds G1.
 async fn who_came_before_the_fill_does_not_take_it_where_a_stamp_did_not_hold(rig: Rig) {
     let (here, there, table) = (rig.process(), rig.process(), Table::default());
     let leader = Halted::start(&here, AfterQuery, |stops| table.read(&entry(&here), stops)).await;
@@ -123,6 +126,7 @@ async fn who_came_before_the_fill_does_not_take_it_where_a_stamp_did_not_hold(ri
     assert_eq!(ended(follower).await, 2);
 }
 
+/// Upholds G1.
 async fn who_comes_after_the_fill_was_sent_does_not_join(rig: Rig) {
     let (here, there, table) = (rig.process(), rig.process(), Table::default());
     // Someone waits, so that the leader looks whether the stamps held.
@@ -163,6 +167,7 @@ const EVICTS: [&str; 14] = [
 /// The row was changed.
 struct Changed;
 
+/// Upholds G1.
 async fn who_starts_after_an_evict_never_joins_the_flight_from_before_it(rig: Rig) {
     // What was written may be lost; then whoever reads finds nothing and would join, were it let.
     for (at, (how, lost)) in EVICTS.into_iter().flat_map(|how| [(how, false), (how, true)]).enumerate() {
@@ -236,6 +241,7 @@ async fn who_starts_after_an_evict_never_joins_the_flight_from_before_it(rig: Ri
     }
 }
 
+/// Upholds G1.
 async fn who_names_a_tag_that_the_leader_does_not_takes_only_a_later_load(rig: Rig) {
     let (here, table) = (rig.process(), Table::default());
     let more = entry(&here).with_tags(["more"]);
@@ -300,6 +306,7 @@ async fn a_lease_whose_answer_was_lost_is_given_back_and_asked_for_anew(rig: Rig
     assert_eq!(table.queries(), 2);
 }
 
+/// Upholds G1.
 #[tokio::test]
 async fn a_lease_request_is_never_sent_twice() {
     let server = RedisServer::shared();
@@ -332,6 +339,7 @@ async fn a_lease_request_is_never_sent_twice() {
     }
 }
 
+/// Upholds G1.
 async fn an_entry_from_before_its_site_had_a_tag_is_not_used(rig: Rig) {
     let (old_deploy, new_deploy, table) = (rig.process(), rig.process(), Table::default());
     assert_eq!(ended(table.read(&entry(&old_deploy), Stops::default())).await, 1);
@@ -349,6 +357,7 @@ async fn an_entry_from_before_its_site_had_a_tag_is_not_used(rig: Rig) {
     assert_eq!(ended(table.read(&entry(&old_deploy), Stops::default())).await, 3);
 }
 
+/// Upholds G1.
 async fn a_tag_that_the_value_names_can_be_evicted_during_the_load(rig: Rig) {
     let (here, there, table) = (rig.process(), rig.process(), Table::default());
     let rules = EntryRules::none().tags(|_| vec!["late".to_owned()]);
@@ -367,6 +376,7 @@ async fn a_tag_that_the_value_names_can_be_evicted_during_the_load(rig: Rig) {
     }
 }
 
+/// Upholds G1.
 async fn a_put_keyed_by_its_result_evicts_what_was_loaded_meanwhile(rig: Rig) {
     let (here, there, table) = (rig.process(), rig.process(), Table::default());
     let leader = Halted::start(&here, AfterQuery, |stops| table.read(&entry(&here), stops)).await;
@@ -384,6 +394,7 @@ async fn a_put_keyed_by_its_result_evicts_what_was_loaded_meanwhile(rig: Rig) {
     assert_eq!(ended(table.read(&entry(&there), Stops::default())).await, 2);
 }
 
+/// Upholds G1.
 async fn a_put_hands_its_value_to_readers_and_none_of_an_older_load(rig: Rig) {
     let (here, there, table) = (rig.process(), rig.process(), Table::default());
     let leader = Halted::start(&here, AfterQuery, |stops| table.read(&entry(&here), stops)).await;

@@ -78,6 +78,7 @@ async fn follow(process: &Process, table: &Table, entry: &Entry<u64>) -> JoinHan
     reader
 }
 
+/// Upholds G9.
 async fn a_body_that_reaches_its_own_key_runs_it_unstored(rig: Rig) {
     let process = rig.process();
     let (one, two) = (process.cache.entry::<u32>("one", 1), process.cache.entry::<u32>("two", 2));
@@ -137,6 +138,7 @@ async fn a_body_that_reaches_its_own_key_among_many_runs_it_unstored(rig: Rig) {
     assert_eq!((outer[&1], outer[&2]), (6, 7));
 }
 
+/// Upholds G9.
 async fn two_functions_that_call_each_other_end_after_the_wait(rig: Rig) {
     let process = rig.process_with(|builder| builder.wait(Duration::from_millis(50)));
     let entries = [process.cache.entry::<u32>("pair", 0), process.cache.entry::<u32>("pair", 1)];
@@ -156,6 +158,7 @@ async fn two_functions_that_call_each_other_end_after_the_wait(rig: Rig) {
     }
 }
 
+/// Upholds G9.
 async fn a_leader_that_is_never_polled_again_costs_the_others_their_wait(rig: Rig) {
     const WAIT: Duration = Duration::from_millis(300);
     let settings = |builder: cachemacro::CacheBuilder| builder.wait(WAIT).lease(Duration::from_millis(100));
@@ -195,6 +198,7 @@ async fn a_leader_that_is_never_polled_again_costs_the_others_their_wait(rig: Ri
     drop(leader);
 }
 
+/// Upholds G9.
 async fn a_leader_dropped_at_any_point_hands_on_and_leaves_nothing(rig: Rig) {
     let process = rig.process();
     let tasks = tasks_at_rest(&rig, &process).await;
@@ -235,6 +239,7 @@ async fn followers_that_are_dropped_leave_nothing(rig: Rig) {
     assert_nothing_is_left(&rig, &process, tasks).await;
 }
 
+/// Upholds G9.
 async fn a_panicking_load_lets_the_others_go_on(rig: Rig) {
     let process = rig.process();
     let tasks = tasks_at_rest(&rig, &process).await;
@@ -257,6 +262,7 @@ async fn a_panicking_load_lets_the_others_go_on(rig: Rig) {
     assert_eq!(entry(&process).get().await.expect("the store answers"), Some(1), "stored by now");
 }
 
+/// Upholds G9.
 async fn a_failing_load_lets_the_others_go_on(rig: Rig) {
     let process = rig.process();
     let tasks = tasks_at_rest(&rig, &process).await;
@@ -268,6 +274,7 @@ async fn a_failing_load_lets_the_others_go_on(rig: Rig) {
     assert_eq!(failing.get().await.expect("the store answers"), None);
 }
 
+/// Upholds G9.
 async fn a_vacancy_that_is_dropped_leaves_nothing(rig: Rig) {
     let process = rig.process();
     let tasks = tasks_at_rest(&rig, &process).await;
@@ -278,6 +285,7 @@ async fn a_vacancy_that_is_dropped_leaves_nothing(rig: Rig) {
     assert_nothing_is_left(&rig, &process, tasks).await;
 }
 
+/// Upholds G9.
 async fn many_callers_whose_lease_request_is_lost_are_all_answered(rig: Rig) {
     let process = rig.process();
     let tasks = tasks_at_rest(&rig, &process).await;
@@ -342,6 +350,7 @@ impl Writer {
     }
 }
 
+/// Upholds G7.
 async fn a_writer_dropped_after_its_write_evicts_all_the_same(rig: Rig) {
     let (here, there, table) = (rig.process(), rig.process(), Table::default());
     let tasks = tasks_at_rest(&rig, &here).await;
@@ -372,6 +381,7 @@ async fn a_writer_dropped_after_its_write_evicts_all_the_same(rig: Rig) {
     }
 }
 
+/// Upholds G7.
 async fn a_writer_that_panics_after_its_write_evicts_all_the_same(rig: Rig) {
     let (here, table) = (rig.process(), Table::default());
     for at_once in [true, false] {
@@ -385,6 +395,7 @@ async fn a_writer_that_panics_after_its_write_evicts_all_the_same(rig: Rig) {
     }
 }
 
+/// Upholds G7.
 async fn an_evict_that_a_dropped_writer_left_and_that_fails_is_counted(rig: Rig) {
     let (here, table) = (rig.process(), Table::default());
     here.faults.fail(Op::Evict, ErrorKind::Io);
@@ -417,6 +428,7 @@ on_both_stores!(
 /// A lease so short that the load of a test outlives it.
 const SHORT: Duration = Duration::from_millis(90);
 
+/// Upholds G9.
 #[tokio::test(start_paused = true)]
 async fn a_leader_that_is_never_polled_again_does_not_starve_callers_of_little_patience() {
     const WAIT: Duration = Duration::from_secs(1);
@@ -468,6 +480,7 @@ async fn a_load_that_outlives_its_lease_keeps_it() {
     assert!(vacancy.fill(&3).await.expect("a small value").is_stored());
 }
 
+/// Upholds G9.
 #[tokio::test]
 async fn a_load_past_its_lease_limit_loses_its_lease() {
     let rig = Rig::redis();
@@ -516,6 +529,7 @@ fn begun(
     writer
 }
 
+/// Upholds G7.
 #[test]
 fn a_writer_dropped_outside_a_runtime_evicts_before_the_next_read() {
     for at_once in [true, false] {
@@ -528,6 +542,7 @@ fn a_writer_dropped_outside_a_runtime_evicts_before_the_next_read() {
     }
 }
 
+/// Upholds G7.
 #[test]
 fn a_writer_that_ends_with_its_runtime_evicts_before_the_next_read() {
     let (rig, table) = (Rig::memory(), Table::default());
@@ -542,6 +557,7 @@ fn a_writer_that_ends_with_its_runtime_evicts_before_the_next_read() {
     assert_eq!(second.block_on(async { ended(table.read(&entry(&here), Stops::default())).await }), 2);
 }
 
+/// Upholds G7.
 #[test]
 fn an_evict_under_way_when_its_runtime_ends_is_done_before_the_next_read() {
     let (rig, table) = (Rig::memory(), Table::default());

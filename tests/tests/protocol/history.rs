@@ -64,6 +64,7 @@ async fn lose_keys(mut server: redis::aio::MultiplexedConnection, mut dice: Dice
     }
 }
 
+/// Upholds G1.
 #[tokio::test]
 async fn a_random_history_in_several_processes_has_no_stale_read() {
     for seed in 1..=rounds(2) {

@@ -77,6 +77,7 @@ fn put(entry: &Entry<u64>, stops: Stops, value: u64) -> JoinHandle<Result<u64>> 
     })
 }
 
+/// Upholds G4.
 async fn a_put_whose_cache_work_fails_leaves_nothing(rig: Rig) {
     for (how, names_tags, fault, kind) in OF_FILLS.into_iter().chain(OF_LEASES) {
         let process = rig.process();
@@ -95,6 +96,7 @@ async fn a_put_whose_cache_work_fails_leaves_nothing(rig: Rig) {
     }
 }
 
+/// Upholds G7.
 async fn a_put_that_can_neither_store_nor_evict_says_so(rig: Rig) {
     for (how, names_tags, fault, kind) in OF_FILLS.into_iter().chain(OF_LEASES) {
         let process = rig.process();
@@ -116,6 +118,7 @@ async fn a_put_that_can_neither_store_nor_evict_says_so(rig: Rig) {
     }
 }
 
+/// Upholds G4.
 async fn a_put_that_another_one_overtook_leaves_nothing(rig: Rig) {
     let (here, there) = (rig.process(), rig.process());
     entry(&here).set(&1).await.expect("set");
@@ -133,6 +136,7 @@ async fn a_put_that_another_one_overtook_leaves_nothing(rig: Rig) {
     }
 }
 
+/// Upholds G6.
 async fn a_load_whose_fill_failed_is_returned_and_its_lease_given_back(rig: Rig) {
     for (how, names_tags, fault, kind) in OF_FILLS {
         let (here, there, table) = (rig.process(), rig.process(), Table::default());

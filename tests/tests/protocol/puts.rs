@@ -68,6 +68,7 @@ async fn race(processes: &[Process; 2], count: u64) -> u64 {
     stored / 2
 }
 
+/// Upholds G4.
 #[tokio::test]
 async fn two_puts_leave_the_current_value_or_nothing_in_memory() {
     let rig = Rig::memory();
@@ -75,12 +76,14 @@ async fn two_puts_leave_the_current_value_or_nothing_in_memory() {
     assert!(stored > 1_000, "{stored}");
 }
 
+/// Upholds G4.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_puts_on_several_threads_leave_the_current_value_or_nothing_in_memory() {
     let rig = Rig::memory();
     race(&[rig.process(), rig.process()], rounds(2_000)).await;
 }
 
+/// Upholds G4.
 #[tokio::test]
 async fn two_puts_leave_the_current_value_or_nothing_on_redis() {
     let server = RedisServer::start();

@@ -215,21 +215,25 @@ async fn on_redis(late: bool) {
     play(Rig::at(&server.url()), &schedules, forget).await;
 }
 
+/// Upholds G1.
 #[tokio::test]
 async fn no_schedule_of_a_load_and_a_write_lets_an_old_value_be_read_in_memory() {
     in_memory(false).await;
 }
 
+/// Upholds G1.
 #[tokio::test]
 async fn no_schedule_of_a_load_and_a_write_lets_an_old_value_be_read_on_redis() {
     on_redis(false).await;
 }
 
+/// Upholds G1.
 #[tokio::test]
 async fn nor_does_one_where_the_tags_come_from_the_value_in_memory() {
     in_memory(true).await;
 }
 
+/// Upholds G1.
 #[tokio::test]
 async fn nor_does_one_where_the_tags_come_from_the_value_on_redis() {
     on_redis(true).await;

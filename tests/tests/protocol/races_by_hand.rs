@@ -257,6 +257,7 @@ async fn reached(gate: &Gate) {
 }
 
 /// A lease that is being renewed when a write comes: neither the renewal nor what it belongs to outlives that.
+/// Upholds G1.
 async fn a_renewal_never_brings_a_lease_back(rig: Rig) {
     for before in [true, false] {
         for (at, how) in ["delete", "set", "put", "tag"].into_iter().enumerate() {
@@ -299,6 +300,7 @@ async fn a_renewal_never_brings_a_lease_back(rig: Rig) {
 }
 
 /// An increment is no value that a load may replace: what was counted is kept, or told not to be countable.
+/// Upholds G1.
 async fn no_load_overwrites_an_increment(rig: Rig) {
     const LOADED: i64 = -100;
     let orders = LOAD_POINTS.into_iter().flat_map(|point| ORDERS.map(|order| (point, order)));

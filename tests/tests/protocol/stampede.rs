@@ -95,6 +95,7 @@ async fn one_cold_key(rig: &Rig) {
     assert_eq!((stats.loads, stats.fills, stats.refused_fills), (1, 1, 0));
 }
 
+/// Upholds G5.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_thousand_tasks_on_one_cold_key_load_once_in_memory() {
     for _ in 0..5 {
@@ -102,6 +103,7 @@ async fn a_thousand_tasks_on_one_cold_key_load_once_in_memory() {
     }
 }
 
+/// Upholds G5.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_thousand_tasks_on_one_cold_key_load_once_on_redis() {
     for _ in 0..5 {
@@ -132,6 +134,7 @@ async fn four_processes_with_250_tasks_each_load_one_cold_key_once() {
     assert_eq!((loads, values.len()), (1, 1), "{values:?}");
 }
 
+/// Upholds G5.
 async fn an_absent_row_is_looked_for_twice_at_most(rig: Rig) {
     let process = rig.process();
     let (rows, loads) = burst(&process, Opt, || None::<u32>).await;
@@ -154,6 +157,7 @@ async fn a_value_over_the_size_limit_is_shared_by_all_who_waited(rig: Rig) {
     assert_eq!(process.cache.stats().total.too_large, loads.seen().0 as u64);
 }
 
+/// Upholds G6.
 async fn a_failing_store_costs_a_burst_two_loads(rig: Rig) {
     let process = rig.process();
     process.faults.fail_all(cachemacro::ErrorKind::Timeout);
@@ -193,6 +197,7 @@ where
 const WAITERS: u32 = 200;
 const WAIT: Duration = Duration::from_millis(100);
 
+/// Upholds G5.
 #[tokio::test(start_paused = true)]
 async fn a_load_longer_than_the_wait_is_shared_all_the_same() {
     for times in [1, 2, 3, 4, 10, 100] {

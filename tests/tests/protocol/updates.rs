@@ -90,6 +90,7 @@ async fn an_update_whose_round_was_lost_sees_the_newer_value(rig: Rig) {
     assert_eq!(update.end().await.expect("updated"), 1);
 }
 
+/// Upholds G1.
 async fn a_change_is_not_overwritten_by_a_load_from_before_it(rig: Rig) {
     for how in ["update", "increment"] {
         let (here, table) = (rig.process(), Table::default());
@@ -106,6 +107,7 @@ async fn a_change_is_not_overwritten_by_a_load_from_before_it(rig: Rig) {
     }
 }
 
+/// Upholds G1.
 async fn an_evicted_tag_is_not_revived_by_a_change(rig: Rig) {
     let (here, there) = (rig.process(), rig.process());
     assert_eq!(counter(&here).increment(5).await.expect("added"), 5);
@@ -129,6 +131,7 @@ async fn an_evicted_tag_is_not_revived_by_a_change(rig: Rig) {
     assert_eq!(entry(&there).get().await.expect("the store answers"), None);
 }
 
+/// Upholds G1.
 async fn an_increment_never_counts_on_top_of_what_its_reader_would_not_get(rig: Rig) {
     let (here, there) = (rig.process(), rig.process());
     let untagged = |process: &Process| process.cache.entry::<i64>("count", 7);

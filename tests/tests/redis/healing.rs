@@ -70,6 +70,7 @@ async fn version_keys(rig: &Rig, process: &Process) -> [String; 2] {
 
 type Damage = fn(&Bytes) -> Bytes;
 
+/// Upholds G8.
 async fn damaged_and_foreign_bytes_are_replaced(rig: Rig) {
     let process = rig.process();
     let damages: [(&str, MissReason, Damage); 17] = [
@@ -113,6 +114,7 @@ async fn damaged_and_foreign_bytes_are_replaced(rig: Rig) {
     .await;
 }
 
+/// Upholds G8.
 async fn every_flipped_bit_is_harmless(rig: Rig) {
     let process = rig.process();
     let entry = entry(&process);
@@ -136,6 +138,7 @@ async fn every_flipped_bit_is_harmless(rig: Rig) {
     assert!(kept <= (17 * 8 + 1) / step + 1, "{kept} of {}", kept + replaced);
 }
 
+/// Upholds G8.
 async fn an_entry_under_another_key_is_not_used(rig: Rig) {
     let process = rig.process();
     heals(&process, "a copy", OtherKey, entry(&process), async || {
@@ -147,6 +150,7 @@ async fn an_entry_under_another_key_is_not_used(rig: Rig) {
     .await;
 }
 
+/// Upholds G8.
 async fn what_another_deploy_stored_is_replaced(rig: Rig) {
     let process = rig.process();
     let versioned = Policy::new().version(1);
@@ -163,6 +167,7 @@ async fn what_another_deploy_stored_is_replaced(rig: Rig) {
 }
 
 /// Two deploys that take each other's values for unusable must not keep a caller of either busy for ever.
+/// Upholds G6.
 async fn a_key_that_others_keep_storing_unusably_is_given_up_on(rig: Rig) {
     let (here, other) = (rig.process(), rig.process());
     let foreign = other.cache.entry::<Vec<u32>>("row", 7);
@@ -185,6 +190,7 @@ async fn a_key_that_others_keep_storing_unusably_is_given_up_on(rig: Rig) {
     assert_eq!((here.faults.count(Op::Lease), here.cache.stats().total.fills), (3, 0));
 }
 
+/// Upholds G8.
 async fn a_damaged_tag_version_is_a_miss_and_replaced(rig: Rig) {
     let process = rig.process();
     let [tag, any] = version_keys(&rig, &process).await;
@@ -252,6 +258,7 @@ async fn a_key_of_another_redis_type_is_replaced() {
     }
 }
 
+/// Upholds G8.
 #[tokio::test]
 async fn entries_that_were_renamed_and_copied_are_replaced() {
     let rig = Rig::redis();

@@ -116,6 +116,7 @@ async fn run(server: &mut MultiplexedConnection, command: &str) {
     cmd.exec_async(server).await.expect("the server obeys");
 }
 
+/// Upholds G6.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn flushes_in_the_middle_of_traffic_cost_nobody_an_error() {
     let server = RedisServer::start();
@@ -140,6 +141,7 @@ async fn flushes_in_the_middle_of_traffic_cost_nobody_an_error() {
     assert_eq!((stats.failed_evicts, stats.errors_of(ErrorKind::Refused)), (0, 0));
 }
 
+/// Upholds G6.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_in_the_middle_of_traffic_costs_nobody_an_error() {
     let mut server = RedisServer::start();
@@ -160,6 +162,7 @@ async fn a_restart_in_the_middle_of_traffic_costs_nobody_an_error() {
     assert!(cache.stats().total.errors_of(ErrorKind::Connect) > 0);
 }
 
+/// Upholds G6.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_falls_silent_in_the_middle_of_traffic_costs_nobody_an_error() {
     let server = RedisServer::start();
@@ -178,6 +181,7 @@ async fn a_server_that_falls_silent_in_the_middle_of_traffic_costs_nobody_an_err
     traffic.stop().await;
 }
 
+/// Upholds G6.
 #[tokio::test]
 async fn a_service_starts_while_redis_is_down_and_connects_once_it_is_up() {
     let mut server = RedisServer::start();
@@ -206,6 +210,7 @@ async fn a_service_starts_while_redis_is_down_and_connects_once_it_is_up() {
     assert!(cache.health().await.is_ok());
 }
 
+/// Upholds G6.
 #[tokio::test]
 async fn a_burst_on_a_silent_server_is_answered_by_two_loads_in_bounded_time() {
     let server = RedisServer::start();

@@ -12,6 +12,7 @@ async fn racer(server: &RedisServer) -> Worker {
     worker
 }
 
+/// Upholds G5.
 #[tokio::test]
 async fn of_four_processes_with_many_tasks_each_one_task_gets_the_lease() {
     let server = RedisServer::shared();
@@ -35,6 +36,7 @@ async fn of_four_processes_with_many_tasks_each_one_task_gets_the_lease() {
     }
 }
 
+/// Upholds G9.
 #[tokio::test]
 async fn the_lease_of_a_killed_process_lapses() {
     let server = RedisServer::shared();

@@ -45,6 +45,7 @@ async fn shared(follow: Follow) -> Option<u32> {
     }
 }
 
+/// Upholds G1.
 #[tokio::test]
 async fn who_joined_before_the_load_takes_what_was_loaded_and_who_came_later_does_not() {
     let flights = Flights::new();
@@ -59,6 +60,7 @@ async fn who_joined_before_the_load_takes_what_was_loaded_and_who_came_later_doe
     assert_eq!(flights.len(), 0);
 }
 
+/// Upholds G1.
 #[tokio::test]
 async fn who_joined_before_the_read_takes_what_it_found_and_who_came_later_does_not() {
     let flights = Flights::new();
@@ -72,6 +74,7 @@ async fn who_joined_before_the_read_takes_what_it_found_and_who_came_later_does_
     assert!(matches!(told(late).await, Verdict::Lead(_)));
 }
 
+/// Upholds G1.
 #[tokio::test]
 async fn who_joined_before_the_fill_takes_what_was_filled_and_nobody_joins_after() {
     let flights = Flights::new();
@@ -118,6 +121,7 @@ async fn those_left_over_join_a_flight_whose_load_has_not_begun() {
     assert_eq!(shared(late).await, Some(2));
 }
 
+/// Upholds G9.
 #[tokio::test]
 async fn a_leader_that_is_dropped_hands_on_past_followers_that_left() {
     let flights = Flights::new();
@@ -152,6 +156,7 @@ fn panics(leader: Lead) {
     .expect_err("it panicked");
 }
 
+/// Upholds G9.
 #[tokio::test]
 async fn a_leader_that_panics_hands_on_once() {
     let flights = Flights::new();
@@ -167,6 +172,7 @@ async fn a_leader_that_panics_hands_on_once() {
     assert_eq!(flights.len(), 0);
 }
 
+/// Upholds G1.
 #[tokio::test]
 async fn nobody_joins_a_flight_that_an_evict_detached() {
     let flights = Flights::new();
@@ -320,6 +326,7 @@ async fn of_many_whose_time_is_up_at_once_one_takes_over() {
     assert_eq!(waiting.iter().filter(|waits| !waits.is_finished()).count(), 1, "who took over still loads");
 }
 
+/// Upholds G9.
 #[tokio::test(start_paused = true)]
 async fn who_joins_an_overdue_flight_takes_over_at_once() {
     let flights = Flights::new();
@@ -568,6 +575,7 @@ impl History {
 }
 
 proptest::proptest! {
+    /// Upholds G1 and G9.
     #[test]
     fn in_no_history_is_anyone_left_waiting_or_given_what_was_loaded_before_an_evict_that_it_came_after(
         steps in proptest::collection::vec((0..16_u8, proptest::num::usize::ANY), 1..200),

@@ -33,6 +33,7 @@ pub(super) async fn a_lease_fills_once(env: &Env) {
     assert_eq!(env.header(&key).await.fill_id, FillId::new(10));
 }
 
+/// Upholds G1.
 pub(super) async fn a_fill_without_a_lease_is_refused(env: &Env) {
     let key = env.key("k");
     for token in [0, 1] {
@@ -65,6 +66,7 @@ pub(super) async fn a_refused_load_leaves_what_is_there(env: &Env) {
     assert_eq!(env.entry(&key).await, Some(value));
 }
 
+/// Upholds G4.
 pub(super) async fn a_refused_put_unlinks_what_is_there(env: &Env) {
     let value = env.key("value");
     env.set(&value, 5).await;
@@ -78,6 +80,7 @@ pub(super) async fn a_refused_put_unlinks_what_is_there(env: &Env) {
     assert!(!env.fill(&pending, 1, 11).await, "the other lease went with it");
 }
 
+/// Upholds G1.
 pub(super) async fn an_evict_voids_the_lease_before_it(env: &Env) {
     let key = env.key("k");
     env.take(&key, 1).await;
@@ -89,6 +92,7 @@ pub(super) async fn an_evict_voids_the_lease_before_it(env: &Env) {
     assert!(env.fill(&key, 2, 20).await);
 }
 
+/// Upholds G1.
 pub(super) async fn an_evict_voids_the_lease_over_a_value_too(env: &Env) {
     let key = env.key("k");
     env.set(&key, 5).await;
@@ -98,6 +102,7 @@ pub(super) async fn an_evict_voids_the_lease_over_a_value_too(env: &Env) {
     assert_eq!(env.entry(&key).await, None);
 }
 
+/// Upholds G4.
 pub(super) async fn of_two_puts_the_one_that_lost_its_lease_removes_the_value(env: &Env) {
     let key = env.key("k");
     assert_taken(&env.lease(&key, Put, 1, 0).await);
@@ -150,6 +155,7 @@ pub(super) async fn many_fills_are_decided_one_by_one(env: &Env) {
     assert!(env.store.write(&[]).await.unwrap().is_empty());
 }
 
+/// Upholds G1.
 pub(super) async fn a_tag_evicted_during_the_load_no_longer_equals_its_stamp(env: &Env) {
     let key = env.key("k");
     let tag = env.tag("t");

@@ -53,6 +53,7 @@ pub(super) async fn hostile_bytes_are_read_as_they_are(env: &Env) {
     }
 }
 
+/// Upholds G8.
 pub(super) async fn hostile_bytes_hold_no_lease_and_no_value(env: &Env) {
     for (what, bytes) in hostile(env) {
         for kind in [Load, Refresh, Put] {

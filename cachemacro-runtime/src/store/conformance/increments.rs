@@ -198,6 +198,7 @@ pub(super) async fn a_value_with_other_stamps_that_hold_is_added_to_and_keeps_th
     env.assert_life(&key, 2 * LONG).await;
 }
 
+/// Upholds G1.
 pub(super) async fn a_value_with_other_stamps_that_are_outdated_counts_as_missing(env: &Env) {
     for stamps in [&[][..], &[OTHER], &[OTHER, STAMP]] {
         for codec in [DECIMAL, 4] {

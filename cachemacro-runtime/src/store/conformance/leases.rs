@@ -60,6 +60,7 @@ pub(super) async fn a_lease_held_over_a_value_is_busy_for_those_who_saw_it(env: 
     }
 }
 
+/// Upholds G1.
 pub(super) async fn another_value_than_the_seen_one_is_found_instead_of_a_lease(env: &Env) {
     let key = env.key("k");
     let value = env.set(&key, 5).await;
@@ -93,6 +94,7 @@ pub(super) async fn another_value_is_found_even_under_a_held_lease(env: &Env) {
     assert!(env.fill(&key, 1, 6).await, "its holder is not disturbed");
 }
 
+/// Upholds G4.
 pub(super) async fn a_put_takes_the_lease_whatever_is_there(env: &Env) {
     let key = env.key("k");
     assert_taken(&env.lease(&key, Put, 1, 0).await);
@@ -182,6 +184,7 @@ pub(super) async fn a_lease_never_shortens_a_values_life(env: &Env) {
     assert_eq!(env.header(&key).await.fill_id, FillId::new(5));
 }
 
+/// Upholds G9.
 pub(super) async fn a_lapsed_pending_lease_vanishes_and_its_holder_cannot_harm_the_next(env: &Env) {
     let key = env.key("k");
     assert_taken(&env.lease_for(&key, Load, 1, 0, SHORT).await);
@@ -209,6 +212,7 @@ pub(super) async fn a_lapsed_lease_over_a_value_passes_to_another_token(env: &En
     assert!(env.fill(&key, 2, 20).await);
 }
 
+/// Upholds G5.
 pub(super) async fn of_sixteen_racers_exactly_one_gets_the_lease(env: &Env) {
     for seen in [0, 5] {
         let key = env.key(&format!("seen {seen}"));

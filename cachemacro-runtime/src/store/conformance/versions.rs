@@ -12,6 +12,7 @@ const DAY: u64 = 24 * 60 * 60;
 const MANY_DAYS: Duration = Duration::from_secs(59 * DAY);
 const YEAR: Duration = Duration::from_secs(365 * DAY);
 
+/// Upholds G1.
 pub(super) async fn a_captured_version_stays_until_it_is_evicted(env: &Env) {
     let tag = env.tag("t");
     let keys = [tag.tag.clone()];
@@ -74,6 +75,7 @@ pub(super) async fn a_version_that_would_die_too_soon_is_prolonged(env: &Env) {
     assert!(env.life_left(&keys[0].text).await.unwrap() > YEAR + MANY_DAYS);
 }
 
+/// Upholds G1.
 pub(super) async fn eight_zero_bytes_are_no_version(env: &Env) {
     let keys = [env.version_key("v")];
     env.put_raw(&keys[0].text, Version::NONE.to_bytes()).await;

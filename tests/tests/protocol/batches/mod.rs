@@ -304,6 +304,7 @@ async fn what_does_not_come_in_time_is_loaded_and_not_stored(rig: Rig) {
     assert_eq!((here.cache.stats().total.fills, there.cache.stats().total.fills), (1, 1));
 }
 
+/// Upholds G1.
 async fn an_evict_during_a_batch_load_refuses_that_fill_and_no_other(rig: Rig) {
     let (here, there, rows) = (rig.process(), rig.process(), Rows::new());
     let batch = Halted::start(&here, AfterQuery, |stops| rows.read(&here, 1..=4, stops)).await;
@@ -331,6 +332,7 @@ async fn a_batch_load_that_fails_leaves_no_lease(rig: Rig) {
     assert_eq!(queried, BTreeSet::from([1, 2]));
 }
 
+/// Upholds G9.
 async fn a_batch_load_that_is_dropped_leaves_no_lease(rig: Rig) {
     let (here, rows) = (rig.process(), Rows::new());
     for point in [Before(Op::Lease), BeforeQuery, AfterQuery] {
@@ -345,6 +347,7 @@ async fn a_batch_load_that_is_dropped_leaves_no_lease(rig: Rig) {
     }
 }
 
+/// Upholds G6.
 async fn without_the_store_a_batch_is_one_load(rig: Rig) {
     let (process, rows) = (rig.process(), Rows::new());
     process.faults.fail_all(ErrorKind::Connect);

@@ -68,6 +68,7 @@ async fn who_came_after_a_batch_load_began_takes_what_was_stored(rig: Rig) {
     assert_eq!(rows.queried(), [vec![1, 2]]);
 }
 
+/// Upholds G1.
 async fn who_came_after_a_batch_load_began_does_not_take_it_where_the_fill_is_refused(rig: Rig) {
     let (here, there, rows) = (rig.process(), rig.process(), Rows::new());
     let leader = Halted::start(&here, AfterQuery, |stops| rows.read(&here, [1, 2], stops)).await;
@@ -78,6 +79,7 @@ async fn who_came_after_a_batch_load_began_does_not_take_it_where_the_fill_is_re
     assert_eq!((ended(single).await, ended(batch).await), (11, of([(1, 11), (2, 20)])));
 }
 
+/// Upholds G1.
 async fn who_starts_after_an_evict_never_joins_a_batch_from_before_it(rig: Rig) {
     let (process, rows) = (rig.process(), Rows::new());
     let leader = Halted::start(&process, Before(Op::Lease), |stops| rows.read(&process, [1, 2], stops)).await;
@@ -92,6 +94,7 @@ async fn who_starts_after_an_evict_never_joins_a_batch_from_before_it(rig: Rig) 
 }
 
 /// Rows that are not there are not stored, so only flights keep them from being looked for one after the other.
+/// Upholds G5.
 async fn many_batches_of_a_row_that_does_not_exist_are_two_loads(rig: Rig) {
     let (process, rows) = (rig.process(), Rows::new());
     let leader = Halted::start(&process, BeforeQuery, |stops| rows.read(&process, [100], stops)).await;
@@ -121,6 +124,7 @@ async fn without_the_store_many_batches_are_two_loads(rig: Rig) {
     assert_eq!(rows.queried(), [vec![1, 2], vec![1, 2]]);
 }
 
+/// Upholds G9.
 async fn a_batch_that_fails_lets_those_who_follow_load(rig: Rig) {
     let (process, rows) = (rig.process(), Rows::new());
     let gate = process.faults.gate(Op::Lease);
@@ -248,6 +252,7 @@ async fn a_load_goes_on_while_a_batch_asks_for_leases(rig: Rig) {
     assert_eq!(ended(batch).await, of([(1, 10), (2, 20)]));
 }
 
+/// Upholds G9.
 async fn a_batch_that_is_dropped_hands_on(rig: Rig) {
     // Who waited for the lease or the leader in vain would not be in time.
     let (process, rows) = (rig.process_with(|builder| builder.wait(2 * DEADLINE)), Rows::new());

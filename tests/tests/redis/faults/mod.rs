@@ -120,6 +120,7 @@ async fn a_thousand_first_callers_share_the_connections() {
     assert_eq!(proxy.accepted(), 2);
 }
 
+/// Upholds G6.
 #[tokio::test]
 async fn with_nobody_there_every_call_ends_with_a_connect_error() {
     let mut server = RedisServer::start();
@@ -136,6 +137,7 @@ async fn with_nobody_there_every_call_ends_with_a_connect_error() {
     recovers(&store).await;
 }
 
+/// Upholds G6.
 #[tokio::test]
 async fn on_a_silent_server_every_call_ends_within_its_deadline() {
     let server = RedisServer::start();
@@ -155,6 +157,7 @@ async fn on_a_silent_server_every_call_ends_within_its_deadline() {
     recovers(&store).await;
 }
 
+/// Upholds G6.
 #[tokio::test]
 async fn in_a_black_hole_every_call_ends_and_the_way_out_is_found() {
     let proxy = FaultProxy::start(&RedisServer::shared().address());
@@ -269,7 +272,7 @@ async fn lost_connections_are_replaced_while_scans_hold_the_whole_pool() {
     assert!(scans.iter().all(|scan| !scan.is_finished()), "they hold the pool all the time");
 }
 
-/// The token of an unanswered lease is never sent a second time: the server sees it once.
+/// The token of an unanswered lease is never sent a second time: the server sees it once. Upholds G1.
 #[tokio::test]
 async fn a_lease_whose_reply_was_lost_is_not_had_and_not_asked_for_again() {
     for loss in [Loss::Silence, Loss::Close] {
@@ -299,6 +302,7 @@ async fn a_lease_whose_reply_was_lost_is_not_had_and_not_asked_for_again() {
     }
 }
 
+/// Upholds G1.
 #[tokio::test]
 async fn writes_whose_reply_was_lost_are_not_sent_again() {
     let server = RedisServer::start();
