@@ -39,7 +39,7 @@ pub(crate) struct RawEntry {
 impl RawEntry {
     pub(crate) fn new(core: Arc<Core>, site: Option<&'static Site>, key: Key) -> Self {
         let full = core.full_key(&key).into();
-        let policy = site.map_or(Policy::DEFAULT, |site| site.policy);
+        let policy = site.map_or(Policy::new(), |site| site.policy);
         let site = site.map(|site| (site, core.site_counters(site)));
         Self { core, site, key, full, tags: Vec::new(), policy, ttl: None, lacks_tag: None }
     }

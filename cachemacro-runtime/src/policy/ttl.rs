@@ -110,18 +110,6 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// All defaults.
-    pub const DEFAULT: Policy = Policy {
-        ttl: None,
-        cache_none: false,
-        none_ttl: None,
-        cache_err: false,
-        jitter: None,
-        wait: None,
-        lease_limit: None,
-        version: 0,
-    };
-
     /// All defaults, to set options on.
     ///
     /// ```
@@ -132,7 +120,16 @@ impl Policy {
     /// assert_eq!((SESSIONS.jitter, SESSIONS.wait), (Some(10), None));
     /// ```
     pub const fn new() -> Self {
-        Self::DEFAULT
+        Self {
+            ttl: None,
+            cache_none: false,
+            none_ttl: None,
+            cache_err: false,
+            jitter: None,
+            wait: None,
+            lease_limit: None,
+            version: 0,
+        }
     }
 
     /// How long a value stays fresh.
@@ -248,6 +245,6 @@ impl Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self::DEFAULT
+        Self::new()
     }
 }

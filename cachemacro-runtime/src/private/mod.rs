@@ -124,7 +124,7 @@ pub fn tags<const N: usize>(tags: [Tag; N]) -> Vec<Tag> {
 #[macro_export]
 macro_rules! __cachemacro_site {
     ($function:literal $(at $place:tt)?) => {
-        $crate::__private::site!($function $(at $place)?, $crate::__private::Policy::DEFAULT)
+        $crate::__private::site!($function $(at $place)?, $crate::__private::Policy::new())
     };
     ($function:literal, $policy:expr) => {
         $crate::__private::site!($function at (::core::line!(), ::core::column!()), $policy)

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use quote::ToTokens;
-use syn::{Attribute, Fields, Item, ItemImpl, TraitItem, UseTree};
+use syn::{Attribute, Fields, ImplItem, Item, ItemImpl, TraitItem, UseTree};
 
-use crate::sources::{Sources, is_public, self_type};
+use crate::sources::{Sources, is_documented, is_public, self_type};
 
 /// An item as one line, the way rustfmt would space it.
 fn line(item: Item) -> String {
@@ -72,16 +72,34 @@ fn shown(item: &Item) -> Vec<String> {
         Item::Trait(item) => {
             let mut head = item.clone();
             head.attrs = kept(&item.attrs);
-            let methods = std::mem::take(&mut head.items);
+            let items = std::mem::take(&mut head.items);
             let mut lines = vec![line(Item::Trait(head))];
-            for method in &methods {
-                if let TraitItem::Fn(method) = method {
-                    let provided = if method.default.is_some() { "provided " } else { "" };
-                    lines.push(format!("    {provided}{}", signature(&method.sig)));
+            for item in &items {
+                match item {
+                    TraitItem::Fn(method) if is_documented(&method.attrs) => {
+                        let provided = if method.default.is_some() { "provided " } else { "" };
+                        lines.push(format!("    {provided}{}", signature(&method.sig)));
+                    }
+                    TraitItem::Const(item) if is_documented(&item.attrs) => {
+                        let (provided, name, of) = (item.default.is_some(), &item.ident, &item.ty);
+                        let provided = if provided { "provided " } else { "" };
+                        lines.push(format!("    {provided}const {name}: {}", of.to_token_stream()));
+                    }
+                    TraitItem::Type(item) => lines.push(format!("    type {}", item.ident)),
+                    _ => {}
                 }
             }
             lines
         }
+        Item::Const(item) => {
+            vec![line(Item::Const(syn::ItemConst { attrs: Vec::new(), ..item.clone() }))]
+        }
+        Item::Static(item) => {
+            vec![line(Item::Static(syn::ItemStatic { attrs: Vec::new(), ..item.clone() }))]
+        }
+        Item::Type(item) => vec![line(Item::Type(syn::ItemType { attrs: Vec::new(), ..item.clone() }))],
+        // Its arms are its documentation's to tell.
+        Item::Macro(_) => vec!["macro".to_owned()],
         _ => Vec::new(),
     }
 }
@@ -98,7 +116,7 @@ fn header(block: &ItemImpl) -> Option<String> {
 /// All that is public, one line each.
 fn listing(sources: &Sources) -> String {
     let mut lines: Vec<(String, usize, String)> = Vec::new();
-    for (path, item) in sources.definitions() {
+    for (path, item) in sources.definitions().chain(sources.values()) {
         for (at, text) in shown(item).into_iter().enumerate() {
             lines.push((path.clone(), at, if at == 0 { format!("{path}: {text}") } else { text }));
         }
@@ -108,6 +126,18 @@ fn listing(sources: &Sources) -> String {
         lines.push((format!("{name}::{}", method.sig.ident), 0, text));
     }
     let types = sources.types();
+    for block in sources.impls().filter(|block| block.trait_.is_none()) {
+        let Some(of) = self_type(block).filter(|of| types.contains(of)) else { continue };
+        for item in &block.items {
+            if let ImplItem::Const(item) = item
+                && is_public(&item.vis)
+                && is_documented(&item.attrs)
+            {
+                let name = format!("{of}::{}", item.ident);
+                lines.push((name.clone(), 0, format!("{name}: const {}", item.ty.to_token_stream())));
+            }
+        }
+    }
     for block in sources.impls() {
         if let (Some(name), Some(header)) =
             (self_type(block).filter(|name| types.contains(name)), header(block))
@@ -192,10 +222,22 @@ fn whatever_becomes_public_is_in_the_listing() {
         "pub trait T { fn f(&self) {} }",
         "impl Clone for A { fn clone(&self) -> A { todo!() } }",
         "pub fn free() {}",
+        "pub const C: u8 = 1;",
+        "pub static S: u8 = 1;",
+        "pub type T = A;",
+        "impl A { pub const C: u8 = 1; }",
+        "#[macro_export] macro_rules! m { () => {} }",
+        "pub trait T { const C: u8; }",
+        "pub trait T { type C; }",
     ] {
         assert_ne!(listing(&Sources::of_text(&format!("{before} {more}"))), all, "{more}");
     }
-    for less in ["impl A { fn h(self) {} }", "#[doc(hidden)] pub struct C;", "impl Own { pub fn f() {} }"] {
+    for less in [
+        "impl A { fn h(self) {} }",
+        "#[doc(hidden)] pub struct C;",
+        "impl Own { pub fn f() {} }",
+        "const C: u8 = 1;",
+    ] {
         assert_eq!(listing(&Sources::of_text(&format!("{before} {less}"))), all, "{less}");
     }
 }

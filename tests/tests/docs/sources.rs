@@ -143,6 +143,29 @@ impl Sources {
         })
     }
 
+    /// Each public constant, alias and macro, with the path by which users reach it.
+    pub(crate) fn values(&self) -> impl Iterator<Item = (String, &Item)> {
+        self.modules.iter().flat_map(move |module| {
+            module.items.iter().filter_map(move |item| {
+                let (name, vis, attrs) = match item {
+                    Item::Const(item) => (&item.ident, &item.vis, &item.attrs),
+                    Item::Static(item) => (&item.ident, &item.vis, &item.attrs),
+                    Item::Type(item) => (&item.ident, &item.vis, &item.attrs),
+                    // It is at the crate's root, wherever it is written.
+                    Item::Macro(made) => {
+                        let is_exported = made.attrs.iter().any(|attr| attr.path().is_ident("macro_export"));
+                        let name =
+                            made.ident.as_ref().filter(|_| is_exported && is_documented(&made.attrs))?;
+                        return Some((format!("{name}!"), item));
+                    }
+                    _ => return None,
+                };
+                let path = self.public_path(module, &name.to_string())?;
+                (is_public(vis) && is_documented(attrs)).then_some((path, item))
+            })
+        })
+    }
+
     /// The names of the public types, which can have methods anywhere in the crate.
     pub(crate) fn types(&self) -> BTreeSet<String> {
         let mut types: BTreeSet<String> = MADE_BY_MACROS.iter().map(|&name| name.to_owned()).collect();

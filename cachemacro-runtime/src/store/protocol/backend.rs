@@ -22,6 +22,7 @@ pub type Step<'a> = dyn FnMut(&mut Option<Slot>, Timestamp) -> Change + Send + '
 /// assert_ne!(Change::Nothing, Change::Entry);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Change {
     /// It left everything as it was: there is nothing to write.
     Nothing,
