@@ -69,7 +69,7 @@ impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Warning::NoNamespace => {
-                f.write_str("no namespace is set: other applications on the same server could share entries with this one")
+                f.write_str("no namespace is set, so other applications on the same server could share entries with this one: set CACHEMACRO_NAMESPACE, or the builder's `namespace`")
             }
             Warning::Disabled => f.write_str("caching is turned off: functions run, nothing is read or stored"),
             Warning::Unresolved(why) => {

@@ -60,4 +60,7 @@ fn the_first_steps_lead_to_a_program_that_runs() {
     let said = String::from_utf8_lossy(&run.stderr);
     assert!(run.status.success(), "{said}");
     assert_eq!(said, "");
+    let said = String::from_utf8_lossy(&run.stdout);
+    assert!(said.contains("hits: 1, loads: 1"), "{said}");
+    assert!(said.contains("INFO") && said.contains("memory"), "the log names the store: {said}");
 }
