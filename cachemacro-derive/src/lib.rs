@@ -133,7 +133,7 @@ use crate::syntax::options::Macro;
 /// #[cached(
 ///     key = "{id}",
 ///     tags = ["pages", "org:{result.org}", "page:{id}"],
-///     ttl = if result.premium { Duration::from_mins(1) } else { Duration::from_hours(1) },
+///     ttl = if result.premium { Duration::from_secs(60) } else { Duration::from_secs(3600) },
 ///     unless = result.is_draft,
 /// )]
 /// async fn page(id: u64) -> Option<Page> {

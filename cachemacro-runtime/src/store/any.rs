@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use crate::format::ids::Version;
 use crate::format::stamps::VersionKey;
@@ -16,7 +17,8 @@ use crate::store::messages::lease::{Lease, LeaseRequest};
 use crate::store::messages::read::{Read, ReadRequest};
 use crate::store::messages::write::{Write, Written};
 
-/// A store. One in memory is read without a future on the heap, which was one of the four allocations of a hit.
+/// A store, whose answers are as many as the questions: anybody may have written it. One in memory is read without a future on
+/// the heap, which was one of the four allocations of a hit.
 #[derive(Clone)]
 pub(crate) enum AnyStore {
     Memory(Arc<MemoryStore>),
@@ -37,6 +39,31 @@ impl AnyStore {
         Ok(self.read(ReadRequest::of_versions(keys)).await?.versions)
     }
 
+    /// [`Store::capture`], with a version for each key.
+    pub(crate) async fn capture(&self, keys: &[VersionKey], life: Duration) -> Result<Vec<Version>> {
+        let captured = (**self).capture(keys, life).await?;
+        if captured.len() == keys.len() { Ok(captured) } else { Err(unanswered()) }
+    }
+
+    /// [`Store::lease`], with an answer for each request.
+    pub(crate) async fn lease(&self, requests: &[LeaseRequest<'_>]) -> Result<Vec<Lease>> {
+        let leases = (**self).lease(requests).await?;
+        // G1: an entry without one of its stamps would outlive the evict of that tag.
+        let captured =
+            |(lease, request): (&Lease, &LeaseRequest<'_>)| lease.versions.len() == request.capture.len();
+        let whole = leases.len() == requests.len() && leases.iter().zip(requests).all(captured);
+        if whole { Ok(leases) } else { Err(unanswered()) }
+    }
+
+    /// [`Store::write`], with an answer for each value.
+    pub(crate) async fn write(&self, writes: &[Write<'_>]) -> Result<Vec<Written>> {
+        let written = (**self).write(writes).await?;
+        // G1: what was not checked has not held.
+        let checked = |(written, write): (&Written, &Write<'_>)| written.versions.len() == write.check.len();
+        let whole = written.len() == writes.len() && written.iter().zip(writes).all(checked);
+        if whole { Ok(written) } else { Err(unanswered()) }
+    }
+
     /// [`Store::lease`] of one entry.
     pub(crate) async fn lease_one(&self, request: LeaseRequest<'_>) -> Result<Lease> {
         self.lease(&[request]).await?.pop().ok_or_else(unanswered)
@@ -49,7 +76,7 @@ impl AnyStore {
 }
 
 fn unanswered() -> Error {
-    Error::new(ErrorKind::Refused, "the store gave fewer answers than it was asked for")
+    Error::new(ErrorKind::Refused, "the store did not give as many answers as it was asked for")
 }
 
 /// A read on its way. Written by hand, because it is part of every call's future.

@@ -1,5 +1,6 @@
 //! The protocol: what the cache promises while loads, writes, evicts and failures meet, on both stores.
 
+mod answers;
 mod batches;
 mod cancelled;
 mod deadlines;
