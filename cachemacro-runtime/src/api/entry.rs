@@ -152,7 +152,7 @@ impl<T: Value> Entry<T> {
         crate::calls::load::load(Some(self.clone()), Plain, NoRules, body).await
     }
 
-    /// The same with a load that can fail. An `Err` is returned, not stored, and not shared: callers that wait for a
+    /// [`get_or_load`](Self::get_or_load) with a load that can fail. An `Err` is returned, not stored, and not shared: callers that wait for a
     /// load that fails load side by side.
     ///
     /// ```

@@ -39,7 +39,7 @@ use crate::store::OnRefusal;
 pub enum Lookup<T> {
     /// A value.
     Hit(Hit<T>),
-    /// None, and the right to store one.
+    /// No value, and the right to store one.
     Vacant(Vacancy<T>),
 }
 
@@ -132,9 +132,9 @@ impl<T> Deref for Hit<T> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[must_use = "a value that was refused is not in the cache"]
 pub enum Filled {
-    /// It was stored.
+    /// The value was stored.
     Stored,
-    /// It was not stored: an evict, a put or another load came between, the vacancy held no lease, the entry's TTL or
+    /// The value was not stored: an evict, a put or another load came between, the vacancy held no lease, the entry's TTL or
     /// rules forbid it, the task has written in a [`collect`](crate::Cache::collect), or the store failed. The value is as good as any other to its caller.
     Refused,
 }

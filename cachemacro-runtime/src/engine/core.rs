@@ -34,7 +34,7 @@ pub(crate) struct Core {
     pub(crate) flights: Arc<Flights>,
     /// What dropped calls left to do.
     pub(crate) deferred: Deferred,
-    /// Of what belongs to no site.
+    /// Counts what belongs to no site.
     stats: Counters,
     /// Why an evict failed last: the place of the kind in [`ErrorKind::ALL`].
     last_failed_evict: AtomicUsize,
@@ -65,7 +65,7 @@ impl Core {
         }
     }
 
-    /// Escaped; empty: none.
+    /// The namespace, percent-encoded; empty where there is none.
     pub(crate) fn namespace(&self) -> &str {
         &self.settings.namespace
     }

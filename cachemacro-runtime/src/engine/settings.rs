@@ -12,7 +12,7 @@ pub(crate) const DEFAULT_WAIT: Duration = Duration::from_secs(10);
 /// What a [`Cache`] is told when it is built.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    /// Escaped; empty: none.
+    /// Percent-encoded; empty where there is none.
     pub(crate) namespace: String,
     pub(crate) ttl: Ttl,
     pub(crate) jitter: u8,
@@ -23,7 +23,7 @@ pub(crate) struct Settings {
     pub(crate) max_value: usize,
     pub(crate) compress_over: Option<usize>,
     pub(crate) disabled: bool,
-    /// Besides the counters.
+    /// Who is told of events, besides the counters.
     pub(crate) observers: Observers,
     /// Why the environment could not be read, where it could not. Caching is off and every evict fails, because other processes may use a
     /// store that this one cannot name.

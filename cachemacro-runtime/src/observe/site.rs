@@ -23,7 +23,7 @@ use std::fmt::Write as _;
 pub struct SiteId {
     module: &'static str,
     function: &'static str,
-    /// Of the attribute: methods of two types may have one name.
+    /// The attribute's line, because methods of two types may have one name.
     line: u32,
     column: u32,
 }

@@ -13,7 +13,7 @@ use crate::ground::error::{Error, ErrorKind, Result};
 use crate::store::contract::Store;
 use crate::store::memory::MemoryStore;
 use crate::store::messages::few::Few;
-use crate::store::messages::lease::{Lease, LeaseRequest};
+use crate::store::messages::lease::{HeldLease, Keep, Lease, LeaseRequest};
 use crate::store::messages::read::{Read, ReadRequest};
 use crate::store::messages::write::{Write, Written};
 
@@ -53,6 +53,12 @@ impl AnyStore {
             |(lease, request): (&Lease, &LeaseRequest<'_>)| lease.versions.len() == request.capture.len();
         let whole = leases.len() == requests.len() && leases.iter().zip(requests).all(captured);
         if whole { Ok(leases) } else { Err(unanswered()) }
+    }
+
+    /// [`Store::keep`], with an answer for each lease.
+    pub(crate) async fn keep(&self, leases: &[HeldLease<'_>], how: Keep) -> Result<Vec<bool>> {
+        let kept = (**self).keep(leases, how).await?;
+        if kept.len() == leases.len() { Ok(kept) } else { Err(unanswered()) }
     }
 
     /// [`Store::write`], with an answer for each value.

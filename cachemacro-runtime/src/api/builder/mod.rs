@@ -299,7 +299,7 @@ impl CacheBuilder {
         self
     }
 
-    /// Compresses encoded values over so many bytes with LZ4. Default: never.
+    /// Compresses encoded values of more than `bytes` bytes with LZ4. Default: never.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;

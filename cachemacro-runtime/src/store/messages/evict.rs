@@ -29,7 +29,7 @@ pub struct EvictRequest<'a> {
 }
 
 impl<'a> EvictRequest<'a> {
-    /// An evict of these.
+    /// An evict of these entries and tags.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;

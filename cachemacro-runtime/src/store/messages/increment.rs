@@ -57,7 +57,7 @@ impl<'a> Increment<'a> {
     }
 
     setters! {
-        /// By one who knows this of other stamps.
+        /// Says what the caller found out about other stamps.
         with_others(others: OtherStamps<'a>);
     }
 }

@@ -86,7 +86,7 @@ pub struct Raw {
 }
 
 impl Raw {
-    /// These bytes, for so long.
+    /// These bytes, which have `left` to live.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;

@@ -86,11 +86,11 @@ impl<'a> LeaseRequest<'a> {
     }
 
     setters! {
-        /// By one who saw this value.
+        /// Says which value the caller saw and could not use.
         with_seen(seen: FillId);
     }
 
-    /// Captures these versions, each of which is to live so long at least.
+    /// Captures these versions, each of which is to live at least `life` from now.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -205,13 +205,13 @@ pub enum LeaseOutcome {
     /// Another holds the lease.
     #[non_exhaustive]
     Busy {
-        /// For at most so long, unless it renews.
+        /// How long the lease has left unless its holder renews it.
         left: Duration,
     },
 }
 
 impl LeaseOutcome {
-    /// Another holds the lease, for at most so long unless it renews.
+    /// Another holds the lease, which has this long left unless it is renewed.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -276,9 +276,9 @@ impl<'a> HeldLease<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Keep {
-    /// They live so long from now.
+    /// The leases live this long from now.
     Renew(Duration),
-    /// They are given back without a value: a pending entry goes, a value stays.
+    /// The leases are given back without a value: a pending entry goes, a value stays.
     Release,
 }
 

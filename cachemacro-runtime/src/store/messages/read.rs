@@ -32,7 +32,7 @@ pub struct ReadRequest<'a> {
 }
 
 impl<'a> ReadRequest<'a> {
-    /// All of these entries.
+    /// Reads these entries, each of them whole.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -48,7 +48,7 @@ impl<'a> ReadRequest<'a> {
         Self { keys, versions: &[], first: None }
     }
 
-    /// These versions alone.
+    /// Reads these versions and no entries.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -65,7 +65,7 @@ impl<'a> ReadRequest<'a> {
     }
 
     setters! {
-        /// These [`versions`](Self::versions) too.
+        /// Reads these [`versions`](Self::versions) too.
         with_versions(versions: &'a [VersionKey]);
     }
 

@@ -38,7 +38,7 @@ use crate::ground::setters::setters;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Guard {
-    /// Whatever is there.
+    /// Nothing: the value replaces whatever is there.
     Always,
     /// The entry still carries this token: no evict, put or other loader came between.
     Lease(Token),
@@ -65,9 +65,9 @@ pub enum Guard {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnRefusal {
-    /// It stays as it is.
+    /// The entry stays as it is.
     Leave,
-    /// It is removed, with any lease on it: for puts (G4).
+    /// The entry is removed, with any lease on it: for puts (G4).
     Unlink,
 }
 
@@ -116,11 +116,11 @@ impl<'a> Write<'a> {
     }
 
     setters! {
-        /// Only where this holds.
+        /// Stores only where this holds.
         with_guard(guard: Guard);
-        /// Does this where the guard does not hold.
+        /// Says what becomes of the entry where the guard does not hold.
         with_on_refusal(on_refusal: OnRefusal);
-        /// Reads these versions too.
+        /// Reads these versions after the write, in the same round trip.
         with_check(check: &'a [VersionKey]);
     }
 }
