@@ -66,7 +66,10 @@ fn shown(item: &Item) -> Vec<String> {
         Item::Enum(item) => {
             let mut item = item.clone();
             item.attrs = kept(&item.attrs);
-            item.variants.iter_mut().for_each(|variant| variant.attrs.clear());
+            for variant in &mut item.variants {
+                variant.attrs.clear();
+                variant.fields.iter_mut().for_each(|field| field.attrs.clear());
+            }
             vec![line(Item::Enum(item))]
         }
         Item::Trait(item) => {
