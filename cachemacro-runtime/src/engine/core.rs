@@ -12,6 +12,7 @@ use crate::engine::deferred::Deferred;
 use crate::engine::flight::Flights;
 use crate::engine::settings::Settings;
 use crate::engine::turns::Turns;
+use crate::ground::background::Background;
 use crate::ground::clock::NEVER;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::sync;
@@ -34,6 +35,8 @@ pub(crate) struct Core {
     pub(crate) flights: Arc<Flights>,
     /// What dropped calls left to do.
     pub(crate) deferred: Deferred,
+    /// Does it, though the runtime of the call ends.
+    pub(crate) background: Background,
     /// Counts what belongs to no site.
     stats: Counters,
     /// Why an evict failed last: the place of the kind in [`ErrorKind::ALL`].
@@ -58,6 +61,7 @@ impl Core {
             settings,
             flights: Flights::new(),
             deferred: Deferred::default(),
+            background: Background::shared(),
             stats: Counters::default(),
             last_failed_evict: AtomicUsize::new(0),
             turns: Turns::default(),

@@ -1,5 +1,6 @@
-//! What everything stands on: errors, time, locks.
+//! What everything stands on: errors, time, locks, a thread in the background.
 
+pub(crate) mod background;
 pub(crate) mod clock;
 pub(crate) mod error;
 pub(crate) mod setters;

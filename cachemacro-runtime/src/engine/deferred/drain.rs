@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::runtime::Handle;
 
 use super::queue::{Deferred, Evicting, Evicts, by_site};
 use crate::engine::core::Core;
@@ -140,17 +141,20 @@ impl Core {
             .map_err(|_| Error::new(ErrorKind::Timeout, "evicts of cancelled calls are still outstanding"))
     }
 
-    /// Has a task drain a queue, if there is a runtime to run it.
+    /// Has a task drain a queue. What others may read until then is not left to a runtime that may end first; what only
+    /// this process has is drained where the caller is, by the caller's clock.
     fn spawn(self: &Arc<Self>, drain: Drain) {
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let core = self.clone();
-            runtime.spawn(async move {
-                match drain {
-                    Drain::Evicts => core.evict_queued(&core.deferred.evicts).await,
-                    Drain::Scans => core.evict_queued(&core.deferred.scans).await,
-                    Drain::Releases => core.release_queued().await,
-                }
-            });
+        let core = self.clone();
+        let drained = async move {
+            match drain {
+                Drain::Evicts => core.evict_queued(&core.deferred.evicts).await,
+                Drain::Scans => core.evict_queued(&core.deferred.scans).await,
+                Drain::Releases => core.release_queued().await,
+            }
+        };
+        match Handle::try_current() {
+            Ok(runtime) if !self.store.about().shared => drop(runtime.spawn(drained)),
+            _ => self.background.spawn(drained),
         }
     }
 }
