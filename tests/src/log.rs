@@ -38,12 +38,17 @@ impl Log {
     pub fn watch<F: Future>(&self, future: F) -> F::Output {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.expect("a runtime can be built");
-        let collector = Collector { log: self.clone(), spans: AtomicU64::new(0) };
-        tracing::subscriber::with_default(collector, || {
+        self.under(|| {
             let output = runtime.block_on(future);
             drop(runtime);
             output
         })
+    }
+
+    /// Runs `code` and collects what it logs on this thread.
+    pub fn under<T>(&self, code: impl FnOnce() -> T) -> T {
+        let collector = Collector { log: self.clone(), spans: AtomicU64::new(0) };
+        tracing::subscriber::with_default(collector, code)
     }
 
     /// What was logged so far.

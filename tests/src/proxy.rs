@@ -49,13 +49,23 @@ pub struct FaultProxy {
 
 #[derive(Debug)]
 struct Shared {
-    upstream: String,
+    upstream: Mutex<String>,
     mode: watch::Sender<Mode>,
     /// Counts the cuts; every connection from before the latest ends.
     cuts: watch::Sender<u64>,
     lose: Mutex<Option<(Vec<u8>, Loss)>>,
     lost: AtomicU64,
+    answers: Mutex<Vec<Answer>>,
+    answered: AtomicU64,
     accepted: AtomicU64,
+}
+
+/// What is answered instead of being passed on.
+#[derive(Debug)]
+struct Answer {
+    pattern: Vec<u8>,
+    error: String,
+    left: u64,
 }
 
 impl FaultProxy {
@@ -74,11 +84,13 @@ impl FaultProxy {
         listener.set_nonblocking(true).expect("a listener for the runtime");
         let address = listener.local_addr().expect("a bound listener has an address");
         let shared = Arc::new(Shared {
-            upstream: upstream.to_owned(),
+            upstream: Mutex::new(upstream.to_owned()),
             mode: watch::channel(Mode::Pass).0,
             cuts: watch::channel(0).0,
             lose: Mutex::new(None),
             lost: AtomicU64::new(0),
+            answers: Mutex::default(),
+            answered: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
         });
         runtime.spawn(accept(Arc::clone(&shared), address, listener));
@@ -118,7 +130,7 @@ impl FaultProxy {
 
     /// Forwards the next request that contains `pattern`, then loses the replies on that connection.
     pub fn lose_reply_to(&self, pattern: &[u8], loss: Loss) {
-        *self.lock_lose() = Some((pattern.to_vec(), loss));
+        *lock(&self.shared.lose) = Some((pattern.to_vec(), loss));
     }
 
     /// How many replies were lost that way so far.
@@ -126,13 +138,31 @@ impl FaultProxy {
         self.shared.lost.load(Ordering::SeqCst)
     }
 
+    /// Has the next commands that contain `pattern`, as many as `times`, answered with this error (`CODE and text`), in their
+    /// place among the others. They do not reach the server.
+    pub fn answer(&self, pattern: &[u8], error: &str, times: u64) {
+        let answer = Answer { pattern: pattern.to_vec(), error: error.to_owned(), left: times };
+        lock(&self.shared.answers).push(answer);
+    }
+
+    /// Passes commands on again that were to be answered.
+    pub fn answer_no_more(&self) {
+        lock(&self.shared.answers).clear();
+    }
+
+    /// How many commands were answered that way so far.
+    pub fn answered(&self) -> u64 {
+        self.shared.answered.load(Ordering::SeqCst)
+    }
+
+    /// Opens connections to another server from now on; those that are open stay as they are.
+    pub fn point_at(&self, upstream: &str) {
+        upstream.clone_into(&mut lock(&self.shared.upstream));
+    }
+
     /// How many connections were accepted so far.
     pub fn accepted(&self) -> u64 {
         self.shared.accepted.load(Ordering::SeqCst)
-    }
-
-    fn lock_lose(&self) -> std::sync::MutexGuard<'_, Option<(Vec<u8>, Loss)>> {
-        self.shared.lose.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -200,7 +230,8 @@ async fn serve(shared: Arc<Shared>, client: TcpStream) {
 async fn connect(shared: &Shared) -> Option<TcpStream> {
     let mut mode = shared.mode.subscribe();
     mode.wait_for(|mode| *mode != Mode::BlackHole).await.ok()?;
-    let server = TcpStream::connect(&shared.upstream).await.ok()?;
+    let upstream = lock(&shared.upstream).clone();
+    let server = TcpStream::connect(upstream).await.ok()?;
     server.set_nodelay(true).ok()?;
     Some(server)
 }
@@ -214,15 +245,17 @@ struct Link<'a> {
 
 impl Link<'_> {
     async fn requests(&self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
-        let mut recent = Vec::new();
+        let (mut recent, mut partial) = (Vec::new(), Vec::new());
         let mut chunk = vec![0; 64 * 1024];
         while let Ok(read @ 1..) = from.read(&mut chunk).await {
             if !self.may_pass().await {
                 continue;
             }
-            recent.extend_from_slice(&chunk[..read]);
+            partial.extend_from_slice(&chunk[..read]);
+            let passed = self.answer(&mut partial);
+            recent.extend_from_slice(&passed);
             self.arm_if_matched(&mut recent);
-            if to.write_all(&chunk[..read]).await.is_err() {
+            if to.write_all(&passed).await.is_err() {
                 return;
             }
         }
@@ -231,7 +264,7 @@ impl Link<'_> {
     async fn replies(&self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
         let mut chunk = vec![0; 64 * 1024];
         while let Ok(read @ 1..) = from.read(&mut chunk).await {
-            let losing = self.losing.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let losing = lock(&self.losing).take();
             if let Some(loss) = losing {
                 self.silent.store(true, Ordering::SeqCst);
                 self.shared.lost.fetch_add(1, Ordering::SeqCst);
@@ -256,14 +289,38 @@ impl Link<'_> {
         !self.silent.load(Ordering::SeqCst)
     }
 
+    /// Takes whole commands, for as many as are there, and puts in the place of those that are to be answered one that has
+    /// the server say it.
+    fn answer(&self, partial: &mut Vec<u8>) -> Vec<u8> {
+        let mut answers = lock(&self.shared.answers);
+        let (mut passed, mut at) = (Vec::with_capacity(partial.len()), 0);
+        while let Some(length) = command(&partial[at..]) {
+            let command = &partial[at..at + length];
+            at += length;
+            match answers.iter_mut().find(|answer| answer.left > 0 && contains(command, &answer.pattern)) {
+                Some(answer) => {
+                    answer.left -= 1;
+                    self.shared.answered.fetch_add(1, Ordering::SeqCst);
+                    let script = "return redis.error_reply(ARGV[1])";
+                    passed.extend(
+                        redis::cmd("EVAL").arg(script).arg(0).arg(&answer.error).get_packed_command(),
+                    );
+                }
+                None => passed.extend_from_slice(command),
+            }
+        }
+        partial.drain(..at);
+        passed
+    }
+
     fn arm_if_matched(&self, recent: &mut Vec<u8>) {
-        let mut armed = self.shared.lose.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut armed = lock(&self.shared.lose);
         let Some((pattern, loss)) = armed.as_ref() else {
             recent.clear();
             return;
         };
-        if recent.windows(pattern.len()).any(|bytes| bytes == pattern.as_slice()) {
-            *self.losing.lock().unwrap_or_else(PoisonError::into_inner) = Some(*loss);
+        if contains(recent, pattern) {
+            *lock(&self.losing) = Some(*loss);
             *armed = None;
             recent.clear();
         } else {
@@ -271,4 +328,39 @@ impl Link<'_> {
             recent.drain(..recent.len() - keep);
         }
     }
+}
+
+fn contains(bytes: &[u8], pattern: &[u8]) -> bool {
+    bytes.windows(pattern.len()).any(|part| part == pattern)
+}
+
+/// How long the first command is; `None` where not all of it is there. What is no array of strings is passed as it is.
+fn command(bytes: &[u8]) -> Option<usize> {
+    let (parts, mut at) = match number(bytes, b'*') {
+        Some(found) => found?,
+        None => return (!bytes.is_empty()).then_some(bytes.len()),
+    };
+    for _ in 0..parts {
+        let (length, from) = number(&bytes[at..], b'$')??;
+        at += from + length + 2;
+        if at > bytes.len() {
+            return None;
+        }
+    }
+    Some(at)
+}
+
+/// The number in the line behind `sign`, and where the next line begins. Outer `None`: another sign; inner: it is cut off.
+fn number(bytes: &[u8], sign: u8) -> Option<Option<(usize, usize)>> {
+    let Some(first) = bytes.first() else { return Some(None) };
+    if *first != sign {
+        return None;
+    }
+    let Some(end) = bytes.windows(2).position(|two| two == b"\r\n") else { return Some(None) };
+    let number = std::str::from_utf8(&bytes[1..end]).ok()?.parse().ok()?;
+    Some(Some((number, end + 2)))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

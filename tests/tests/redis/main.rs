@@ -6,4 +6,6 @@ mod harness;
 mod healing;
 mod outages;
 mod processes;
+mod refusals;
+mod runtimes;
 mod store;

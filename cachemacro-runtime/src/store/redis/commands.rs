@@ -189,7 +189,7 @@ impl Commands {
         }
         let chunks = || request.keys.chunks(EVICT_CHUNK);
         parts.extend(chunks().map(|keys| Part::Script(script::EVICT.call_many(keys.iter().copied()))));
-        let mut replies = self.sender.run(parts, Resend::WhereBroken).await?.into_iter();
+        let mut replies = self.sender.run(parts, Resend::UntilDone).await?.into_iter();
         if !request.tags.is_empty() {
             reply::done(&replies.next().ok_or_else(failure::unexpected)?)?;
         }

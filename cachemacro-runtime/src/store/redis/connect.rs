@@ -1,243 +1,298 @@
-//! Connections: a few that all tasks share, a pool for what needs one to itself, and the rules for replacing one.
+//! Connections: a few for each runtime, that all its tasks share, and a pool for what needs one to itself.
 //!
-//! The shared ones are none of the pool's: reads and evicts go on, and reconnect, while scans hold all of it.
-//! Opening runs in a task of its own, so that a caller who gives up does not abandon the attempt; whoever needs
-//! the same connection waits for that one attempt. Attempts are spaced by a jittered backoff after a failure and
-//! by a budget always. Knows no command but those that set a connection up.
+//! The shared ones are none of the pool's: reads and evicts go on, and reconnect, while scans hold all of it. Opening runs in a task
+//! of its own, so that a caller who gives up does not abandon the attempt; whoever needs the same connection waits for that
+//! one attempt. What a runtime opened ends with it, which is no failure.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use deadpool_redis::{Connection, Manager, Pool, PoolConfig, Runtime, Timeouts};
+use redis::ConnectionInfo;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ConnectionInfo, Pipeline, Value};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::config::RedisConfig;
-use super::gate::Gate;
-use super::time::ServerTime;
-use super::{failure, script};
+use super::dial::{Dialer, Permit};
+use super::gate::Closed;
+use super::pool::Pooled;
+use super::refusal::Fate;
+use super::runtimes::PerRuntime;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::sync::lock;
 
 /// The connections of one store.
 pub(super) struct Link {
-    /// Opens the shared connections.
-    client: Client,
-    config: AsyncConnectionConfig,
-    pool: Pool,
-    slots: Box<[Mutex<Slot>]>,
-    next_slot: AtomicUsize,
-    next_generation: AtomicU64,
-    pub(super) gate: Mutex<Gate>,
-    pub(super) time: ServerTime,
-    closed: AtomicBool,
+    pub(super) dialer: Arc<Dialer>,
+    pub(super) pooled: Pooled,
+    shared: PerRuntime<Slots>,
+    /// How many connections each runtime has.
+    width: usize,
     ever_open: AtomicBool,
-    connect_timeout: Duration,
-    command_timeout: Duration,
     pool_wait: Duration,
 }
 
-/// One shared connection.
+/// One shared connection, as it is handed out.
 #[derive(Clone)]
 pub(super) struct Handle {
     pub(super) connection: MultiplexedConnection,
-    slot: usize,
-    generation: u64,
+    slots: Arc<Slots>,
+    opened: Arc<Opened>,
+}
+
+/// The shared connections of one runtime.
+struct Slots {
+    slots: Box<[Mutex<Slot>]>,
+    next: AtomicUsize,
 }
 
 enum Slot {
     Empty,
-    Opening { generation: u64, since: Instant, done: watch::Receiver<()> },
-    Open(Handle),
+    Opening { since: Instant, done: watch::Receiver<()> },
+    Open(MultiplexedConnection, Arc<Opened>),
+}
+
+/// What is known of one connection.
+struct Opened {
+    slot: usize,
+    /// When it began to be opened.
+    since: Instant,
+    /// Whether it gave an answer that was of use.
+    useful: AtomicBool,
+}
+
+/// How long a caller waits for a connection.
+#[derive(Clone, Copy)]
+pub(super) enum Patience {
+    /// A reconnect takes a moment; while attempts fail there are better things to do (G6).
+    Short,
+    /// Until then, whatever fails: it has to be done.
+    Until(Instant),
+}
+
+impl Patience {
+    const fn is_long(self) -> bool {
+        matches!(self, Self::Until(_))
+    }
 }
 
 impl Link {
     pub(super) fn new(config: &RedisConfig, info: ConnectionInfo) -> Result<Self> {
-        // The driver's own response timeout is off: each command has its deadline around it.
-        let connection = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(config.connect_timeout))
-            .set_response_timeout(None);
-        let client = Client::open(info.clone()).map_err(|error| failure::unreachable(&error))?;
-        let manager = Manager::new_with_config(info, connection.clone())
-            .map_err(|error| failure::unreachable(&error))?;
-        let mut pool = PoolConfig::new(config.pool_size);
-        pool.timeouts = Timeouts {
-            wait: Some(config.pool_wait),
-            create: Some(config.connect_timeout),
-            recycle: Some(config.command_timeout),
-        };
-        let pool = Pool::builder(manager)
-            .config(pool)
-            .runtime(Runtime::Tokio1)
-            .build()
-            .map_err(|_| Error::new(ErrorKind::Config, "the connection pool could not be built"))?;
+        let dialer = Arc::new(Dialer::new(config, info.clone())?);
         Ok(Self {
-            client,
-            config: connection,
-            pool,
-            slots: (0..config.handles).map(|_| Mutex::new(Slot::Empty)).collect(),
-            next_slot: AtomicUsize::new(0),
-            next_generation: AtomicU64::new(1),
-            gate: Mutex::new(Gate::new(config.handles + 1)),
-            time: ServerTime::new(),
-            closed: AtomicBool::new(false),
+            pooled: Pooled::new(config, info, Arc::clone(&dialer))?,
+            dialer,
+            shared: PerRuntime::new(),
+            width: config.handles,
             ever_open: AtomicBool::new(false),
-            connect_timeout: config.connect_timeout,
-            command_timeout: config.command_timeout,
             pool_wait: config.pool_wait,
         })
     }
 
-    /// How many shared connections there are.
-    pub(super) fn width(&self) -> usize {
-        self.slots.len()
+    /// How many shared connections a runtime has.
+    pub(super) const fn width(&self) -> usize {
+        self.width
     }
 
-    /// A shared connection: the next in turn, another where that one is not open, else as soon as it is.
-    pub(super) async fn acquire(self: &Arc<Self>) -> Result<Handle> {
-        let turn = self.next_slot.fetch_add(1, Ordering::Relaxed) % self.slots.len();
-        if let Some(handle) = self.open_handle(turn) {
-            return Ok(handle);
+    /// A shared connection of this runtime: the next in turn, another where that one is not open, else as soon as it is.
+    pub(super) async fn acquire(self: &Arc<Self>, patience: Patience) -> Result<Handle> {
+        let slots = self.slots()?;
+        let turn = slots.next.fetch_add(1, Ordering::Relaxed) % self.width;
+        match self.open_handle(&slots, turn) {
+            Some(handle) => Ok(handle),
+            None => self.acquire_opened(&slots, turn, patience).await,
         }
-        let opening = self.open(turn);
-        if let Some(handle) = (0..self.slots.len()).find_map(|slot| self.open_handle(slot)) {
-            return Ok(handle);
-        }
-        // The first connection is waited for in full. Where one was lost, callers wait for `pool_wait` at most, then go on
-        // without the cache (G6).
-        let first = !self.ever_open.load(Ordering::Relaxed) && lock(&self.gate).is_calm();
-        let patience = if first { self.longest_wait() } else { self.pool_wait };
-        self.wait_for(turn, opening?, patience).await
     }
 
-    /// Opens every shared connection and waits for them.
+    /// Opens every shared connection of this runtime and waits for them.
     pub(super) async fn acquire_all(self: &Arc<Self>) -> Result<()> {
-        let openings: Vec<_> = (0..self.slots.len()).map(|slot| self.open(slot)).collect();
+        let slots = self.slots()?;
+        let openings: Vec<_> = (0..self.width).map(|slot| self.open(&slots, slot)).collect();
         for (slot, opening) in openings.into_iter().enumerate() {
-            self.wait_for(slot, opening?, self.longest_wait()).await?;
+            match opening {
+                Ok(opening) => drop(self.wait_for(&slots, slot, opening, self.longest_wait()).await?),
+                Err(closed) if closed.until.is_some() => return Err(closed.error),
+                Err(_) => {
+                    let patience = Patience::Until(Instant::now() + self.longest_wait());
+                    drop(self.acquire_opened(&slots, slot, patience).await?);
+                }
+            }
         }
         Ok(())
     }
 
-    /// A connection of the pool, for what needs one to itself.
-    pub(super) async fn checkout(&self) -> Result<Connection> {
-        let patience = self.pool_wait + self.connect_timeout + self.command_timeout;
-        match timeout(patience, self.pool.get()).await {
-            Ok(connection) => connection.map_err(|error| failure::no_connection(&error)),
-            Err(_) => {
-                Err(Error::new(ErrorKind::Connect, "no pooled connection to redis within its deadline"))
-            }
+    /// Takes note that a connection gave an answer that was of use.
+    pub(super) fn served(&self, handle: &Handle) {
+        let useful = &handle.opened.useful;
+        if !useful.load(Ordering::Relaxed) && !useful.swap(true, Ordering::Relaxed) {
+            self.dialer.succeeded();
         }
     }
 
-    /// Takes a connection that broke or went silent out of use. What others await on it goes on.
-    pub(super) fn retire(&self, handle: &Handle) {
-        let mut slot = self.slot(handle.slot);
-        if matches!(&*slot, Slot::Open(open) if open.generation == handle.generation) {
+    /// Takes a connection out of use that broke, went silent, or leads to where nothing can be done. What others await on
+    /// it goes on.
+    pub(super) fn retire(&self, handle: &Handle, fate: Fate, error: &Error) {
+        let opened = &handle.opened;
+        match fate {
+            Fate::Kept => return,
+            Fate::Replaced => {}
+            Fate::AllReplaced => self.dialer.outdate(opened.since),
+        }
+        let mut slot = handle.slots.slot(opened.slot);
+        if matches!(&*slot, Slot::Open(_, open) if Arc::ptr_eq(open, opened)) {
             *slot = Slot::Empty;
             drop(slot);
-            tracing::warn!(connection = handle.slot, "a redis connection failed and will be replaced");
+            if !opened.useful.load(Ordering::Relaxed) {
+                self.dialer.lost_unused(error);
+            }
+            tracing::warn!(connection = opened.slot, %error, "a redis connection failed and will be replaced");
         }
     }
 
     pub(super) fn close(&self) {
-        self.closed.store(true, Ordering::SeqCst);
-        self.pool.close();
-        for index in 0..self.slots.len() {
-            *self.slot(index) = Slot::Empty;
+        self.dialer.close();
+        self.pooled.close();
+        for slots in self.shared.all() {
+            for index in 0..self.width {
+                *slots.slot(index) = Slot::Empty;
+            }
         }
     }
 
-    pub(super) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::SeqCst)
+    /// Those of the caller's runtime.
+    fn slots(&self) -> Result<Arc<Slots>> {
+        self.shared.current(|| Slots {
+            slots: (0..self.width).map(|_| Mutex::new(Slot::Empty)).collect(),
+            next: AtomicUsize::new(0),
+        })
     }
 
-    fn open_handle(&self, slot: usize) -> Option<Handle> {
-        match &*self.slot(slot) {
-            Slot::Open(handle) => Some(handle.clone()),
+    fn open_handle(&self, slots: &Arc<Slots>, slot: usize) -> Option<Handle> {
+        match &*slots.slot(slot) {
+            Slot::Open(connection, opened) if self.dialer.is_current(opened.since) => Some(Handle {
+                connection: connection.clone(),
+                slots: Arc::clone(slots),
+                opened: Arc::clone(opened),
+            }),
             _ => None,
         }
     }
 
-    /// Joins the attempt to open this connection, or starts one where that is allowed now.
-    fn open(self: &Arc<Self>, index: usize) -> Result<watch::Receiver<()>> {
-        if self.is_closed() {
-            return Err(failure::closed());
-        }
+    fn any_open(&self, slots: &Arc<Slots>) -> Option<Handle> {
+        (0..self.width).find_map(|slot| self.open_handle(slots, slot))
+    }
+
+    async fn acquire_opened(
+        self: &Arc<Self>,
+        slots: &Arc<Slots>,
+        turn: usize,
+        patience: Patience,
+    ) -> Result<Handle> {
         let now = Instant::now();
-        let mut slot = self.slot(index);
+        // The first connection is waited for in full. Where one was lost, callers wait for `pool_wait` at most, then go on
+        // without the cache (G6).
+        let first = !self.ever_open.load(Ordering::Relaxed) && self.dialer.is_calm();
+        let short = now + if first { self.longest_wait() } else { self.pool_wait };
+        let deadline = match patience {
+            Patience::Short => short,
+            Patience::Until(deadline) if first => deadline.max(short),
+            Patience::Until(deadline) => deadline,
+        };
+        loop {
+            // Enlisted before it is asked whether anything may be tried.
+            let mut moved = pin!(self.dialer.moved.notified());
+            moved.as_mut().enable();
+            let opening = self.open(slots, turn);
+            if let Some(handle) = self.any_open(slots) {
+                return Ok(handle);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            let (error, may_wait) = match opening {
+                Ok(opening) => match self.wait_for(slots, turn, opening, left).await {
+                    Ok(handle) => return Ok(handle),
+                    Err(error) => {
+                        // Where nothing was tried because the runtime ends, it ends here.
+                        tokio::task::yield_now().await;
+                        (error, false)
+                    }
+                },
+                Err(Closed { error, until }) => {
+                    let is_crowd = until.is_none();
+                    if !self.dialer.is_closed() && (is_crowd || patience.is_long()) {
+                        let pause =
+                            until.map_or(left, |until| until.saturating_duration_since(Instant::now()));
+                        // Another's success opens the gate before its time.
+                        let _ = timeout(pause.min(left), moved).await;
+                    }
+                    (error, is_crowd)
+                }
+            };
+            if !(may_wait || patience.is_long()) || self.dialer.is_closed() || Instant::now() >= deadline {
+                return Err(error);
+            }
+        }
+    }
+
+    /// Joins the attempt to open this connection, or starts one where that is allowed now.
+    fn open(self: &Arc<Self>, slots: &Arc<Slots>, index: usize) -> Result<watch::Receiver<()>, Closed> {
+        let now = Instant::now();
+        let mut slot = slots.slot(index);
         match &*slot {
-            // An overdue attempt is replaced: the runtime that it was spawned on may have stopped.
-            Slot::Opening { since, done, .. } if now.duration_since(*since) < self.longest_wait() => {
+            // An overdue attempt is replaced: its runtime may have stood still.
+            Slot::Opening { since, done }
+                if now.duration_since(*since) < self.longest_wait() && self.dialer.is_current(*since) =>
+            {
                 return Ok(done.clone());
             }
-            Slot::Open(_) => return Ok(watch::channel(()).1),
+            Slot::Open(_, opened) if self.dialer.is_current(opened.since) => return Ok(watch::channel(()).1),
             _ => {}
         }
-        lock(&self.gate).admit(now)?;
+        let permit = self.dialer.admit()?;
         let (finished, done) = watch::channel(());
-        let generation = self.next_generation.fetch_add(1, Ordering::Relaxed);
-        *slot = Slot::Opening { generation, since: now, done: done.clone() };
+        *slot = Slot::Opening { since: now, done: done.clone() };
         drop(slot);
-        let attempt =
-            Attempt { link: Arc::clone(self), slot: index, generation, opened: None, _finished: finished };
+        let attempt = Attempt {
+            link: Arc::clone(self),
+            slots: Arc::clone(slots),
+            slot: index,
+            since: now,
+            opened: None,
+            _permit: permit,
+            _finished: finished,
+        };
         tokio::spawn(attempt.run());
         Ok(done)
     }
 
     async fn wait_for(
         &self,
+        slots: &Arc<Slots>,
         slot: usize,
         mut done: watch::Receiver<()>,
         patience: Duration,
     ) -> Result<Handle> {
         // The sender is dropped when the attempt is over, however it ended.
         let in_time = timeout(patience, done.changed()).await.is_ok();
-        if let Some(handle) = self.open_handle(slot) {
+        if let Some(handle) = self.open_handle(slots, slot) {
             return Ok(handle);
         }
         Err(if in_time {
-            lock(&self.gate).why()
+            self.dialer.why()
         } else {
             Error::new(ErrorKind::Connect, "still connecting to redis")
         })
     }
 
-    /// How long to wait for an attempt. It ends before that, unless the runtime that it was spawned on stopped.
+    /// How long to wait for an attempt. It ends before that, unless its runtime stands still.
     fn longest_wait(&self) -> Duration {
-        self.connect_timeout * 2
+        self.dialer.connect_timeout * 2
     }
+}
 
-    /// Opens a connection, loads the scripts and learns the server's time.
-    async fn establish(&self) -> Result<MultiplexedConnection> {
-        let connecting = self.client.get_multiplexed_async_connection_with_config(&self.config);
-        let mut connection = connecting.await.map_err(|error| failure::unreachable(&error))?;
-        let mut setup = Pipeline::with_capacity(8);
-        setup.cmd("TIME");
-        for script in script::all() {
-            setup.add_command(script.load());
-        }
-        let sent = Instant::now();
-        let replies = connection
-            .send_packed_commands(&setup, 0, setup.len())
-            .await
-            .map_err(|error| failure::unreachable(&error))?;
-        // A server may forbid SCRIPT LOAD; calls then carry their source. Without TIME nothing works.
-        match replies.first() {
-            Some(Value::ServerError(error)) => return Err(failure::replied(error)),
-            Some(reply) => {
-                let millis = time_reply(reply).ok_or_else(failure::unexpected)?;
-                self.time.observe(sent, Instant::now(), millis);
-            }
-            None => return Err(failure::unexpected()),
-        }
-        Ok(connection)
-    }
-
+impl Slots {
     fn slot(&self, index: usize) -> MutexGuard<'_, Slot> {
         lock(&self.slots[index])
     }
@@ -245,47 +300,38 @@ impl Link {
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let open = (0..self.slots.len()).filter(|slot| self.open_handle(*slot).is_some()).count();
+        let all = self.shared.all();
+        let open =
+            all.iter().map(|slots| (0..self.width).filter(|slot| self.open_handle(slots, *slot).is_some()));
         f.debug_struct("Link")
-            .field("handles", &self.slots.len())
-            .field("open", &open)
+            .field("handles", &self.width)
+            .field("runtimes", &all.len())
+            .field("open", &open.flatten().count())
             .finish_non_exhaustive()
     }
 }
 
-/// One attempt to open one shared connection. However it ends, even by being dropped, it leaves the slot open or empty
-/// before those who wait are told (G9).
+/// One attempt to open one shared connection. However it ends, even by being dropped with its runtime, it leaves the slot open
+/// or empty before those who wait are told (G9).
 struct Attempt {
     link: Arc<Link>,
+    slots: Arc<Slots>,
     slot: usize,
-    generation: u64,
+    since: Instant,
     opened: Option<MultiplexedConnection>,
+    _permit: Permit,
     _finished: watch::Sender<()>,
 }
 
 impl Attempt {
     async fn run(mut self) {
-        let established = timeout(self.link.connect_timeout, self.link.establish())
-            .await
-            .unwrap_or_else(|_| Err(Error::new(ErrorKind::Connect, "redis did not answer while connecting")));
-        let mut gate = lock(&self.link.gate);
-        let was_calm = gate.is_calm();
-        match &established {
-            Ok(_) => gate.succeeded(),
-            Err(error) => gate.failed(Instant::now(), error),
-        }
-        drop(gate);
-        match established {
+        match self.link.dialer.dial().await {
             Ok(connection) => {
                 self.link.ever_open.store(true, Ordering::Relaxed);
                 self.opened = Some(connection);
-                if was_calm {
-                    tracing::debug!(connection = self.slot, "connected to redis");
-                } else {
-                    tracing::info!(connection = self.slot, "redis answers again");
-                }
+                tracing::debug!(connection = self.slot, "connected to redis");
             }
-            Err(error) if was_calm => {
+            Err(error) if self.link.dialer.failed(&error) => {
                 tracing::warn!(connection = self.slot, %error, "could not connect to redis");
             }
             Err(error) => {
@@ -297,21 +343,16 @@ impl Attempt {
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        let mut slot = self.link.slot(self.slot);
-        if !matches!(&*slot, Slot::Opening { generation, .. } if *generation == self.generation) {
+        let mut slot = self.slots.slot(self.slot);
+        if !matches!(&*slot, Slot::Opening { since, .. } if *since == self.since) {
             return;
         }
         *slot = match self.opened.take() {
-            Some(connection) if !self.link.is_closed() => {
-                Slot::Open(Handle { connection, slot: self.slot, generation: self.generation })
+            Some(connection) if !self.link.dialer.is_closed() => {
+                let useful = AtomicBool::new(false);
+                Slot::Open(connection, Arc::new(Opened { slot: self.slot, since: self.since, useful }))
             }
             _ => Slot::Empty,
         };
     }
-}
-
-/// The milliseconds in a reply to `TIME`.
-fn time_reply(reply: &Value) -> Option<i64> {
-    let (seconds, micros): (i64, i64) = redis::from_redis_value_ref(reply).ok()?;
-    seconds.checked_mul(1_000)?.checked_add(micros / 1_000)
 }

@@ -3,10 +3,14 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use deadpool_redis::{PoolError, TimeoutType};
+use deadpool_redis::{HookError, PoolError, TimeoutType};
 use redis::{ErrorKind as Redis, RedisError, ServerError};
 
+use super::refusal::{Fate, Next, Refusal};
 use crate::ground::error::{Error, ErrorKind};
+
+/// What is said of a server that nothing can be evicted from.
+pub(super) const REPLICA: &str = "connected to a replica: nothing can be written there";
 
 /// The store was closed by its owner.
 pub(super) fn closed() -> Error {
@@ -25,13 +29,23 @@ pub(super) fn unexpected() -> Error {
 
 /// An error that arrived as a reply.
 pub(super) fn replied(error: &ServerError) -> Error {
-    Error::new(ErrorKind::Refused, refusal(error.code()))
+    Error::new(ErrorKind::Refused, Refusal::of(error).told(error.code()))
+}
+
+/// An error that arrived instead of the server's time on a new connection.
+pub(super) fn not_set_up(error: &ServerError) -> Error {
+    Error::new(ErrorKind::Connect, Refusal::of(error).told(error.code()))
+}
+
+/// The connection leads to a replica.
+pub(super) fn replica() -> Error {
+    Error::new(ErrorKind::Connect, REPLICA)
 }
 
 /// A command that failed on an open connection.
 pub(super) fn failed(error: &RedisError) -> Error {
     if let Some(code) = error.code() {
-        return Error::new(ErrorKind::Refused, refusal(code));
+        return Error::new(ErrorKind::Refused, told(error, code));
     }
     match error.kind() {
         Redis::Io => Error::new(ErrorKind::Io, io_text("the connection to redis broke", error)),
@@ -43,9 +57,10 @@ pub(super) fn failed(error: &RedisError) -> Error {
 /// A connection that could not be opened.
 pub(super) fn unreachable(error: &RedisError) -> Error {
     let text = if let Some(code) = error.code() {
-        refusal(code)
+        told(error, code)
     } else {
         match error.kind() {
+            // Also where it refused anyone: the driver keeps the server's own words to itself.
             Redis::AuthenticationFailed => "redis refused the user name or password".into(),
             Redis::RESP3NotSupported => "redis does not speak RESP3".into(),
             _ => io_text("could not connect to redis", error),
@@ -57,11 +72,16 @@ pub(super) fn unreachable(error: &RedisError) -> Error {
 /// A pool that gave no connection.
 pub(super) fn no_connection(error: &PoolError) -> Error {
     let text = match error {
-        PoolError::Backend(error) => return unreachable(error),
+        PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
+            return unreachable(error);
+        }
         PoolError::Timeout(TimeoutType::Wait) => "no pooled connection to redis came free in time",
         PoolError::Timeout(_) => "connecting to redis timed out",
         PoolError::Closed => "the redis store is closed",
-        PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => "could not connect to redis",
+        PoolError::PostCreateHook(HookError::Message(text)) => {
+            return Error::new(ErrorKind::Connect, text.clone());
+        }
+        PoolError::NoRuntimeSpecified => "could not connect to redis",
     };
     Error::new(ErrorKind::Connect, text)
 }
@@ -71,12 +91,19 @@ pub(super) fn is_broken(error: &RedisError) -> bool {
     matches!(error.kind(), Redis::Io | Redis::Parse) || error.is_unrecoverable_error()
 }
 
-fn refusal(code: &str) -> Cow<'static, str> {
-    if !code.is_empty() && code.len() <= 20 && code.bytes().all(|byte| byte.is_ascii_uppercase()) {
-        format!("redis refused the command ({code})").into()
-    } else {
-        "redis refused the command".into()
+/// Whether this error of a command would come again: the server does not know it, or does not allow it.
+pub(super) fn is_final(error: &RedisError) -> bool {
+    match error.code() {
+        Some(code) => {
+            let refusal = Refusal::by(code, error.detail().unwrap_or_default());
+            refusal.connection == Fate::Kept && refusal.request == Next::Never
+        }
+        None => error.kind() == Redis::RESP3NotSupported,
     }
+}
+
+fn told(error: &RedisError, code: &str) -> Cow<'static, str> {
+    Refusal::by(code, error.detail().unwrap_or_default()).told(code)
 }
 
 fn io_text(what: &'static str, error: &RedisError) -> Cow<'static, str> {

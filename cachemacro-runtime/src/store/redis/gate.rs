@@ -1,13 +1,14 @@
-//! When a connection may be attempted: a budget always, a growing jittered pause after failures.
+//! When a connection may be attempted: at once while attempts succeed, after a growing jittered pause once one failed, and never
+//! more than a budget at a time or within a second. Only what fails is charged to it.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::ground::error::{Error, ErrorKind, Result};
+use crate::ground::error::{Error, ErrorKind};
 
 const SECOND: Duration = Duration::from_secs(1);
-/// Attempts that one store makes at most in any second, whatever happens.
+/// Attempts of one store that fail at most in any second, those under way included, whatever happens.
 const PER_SECOND: usize = 10;
 /// The pause after the first failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -16,59 +17,99 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Gate {
-    /// When the latest attempts began, oldest first.
-    attempts: VecDeque<Instant>,
-    /// How many of them a second may see.
+    /// When the latest attempts failed, oldest first.
+    failed: VecDeque<Instant>,
+    under_way: usize,
     budget: usize,
+    /// Failures since a connection was last of use.
     failures: u32,
+    /// Connections that were lost before they were of use, since one was.
+    useless: usize,
+    connections: usize,
     not_before: Option<Instant>,
     last: Cow<'static, str>,
 }
 
+/// Why no attempt may start.
+#[derive(Debug)]
+pub(super) struct Closed {
+    pub(super) error: Error,
+    /// When one may; `None` where others are under way and one of them has to end first.
+    pub(super) until: Option<Instant>,
+}
+
 impl Gate {
-    /// A gate for so many connections, each of which may be opened once without waiting for another second.
+    /// A gate for a store that keeps so many connections for each runtime.
     pub(super) fn new(connections: usize) -> Self {
         Self {
-            attempts: VecDeque::new(),
+            failed: VecDeque::new(),
+            under_way: 0,
             budget: connections.max(PER_SECOND),
             failures: 0,
+            useless: 0,
+            connections,
             not_before: None,
             last: Cow::Borrowed(""),
         }
     }
 
-    /// Lets an attempt start now, or says why not.
-    pub(super) fn admit(&mut self, now: Instant) -> Result<()> {
-        if self.not_before.is_some_and(|earliest| now < earliest) {
-            return Err(self.why());
+    /// Lets an attempt start now, or says why not. One that started is [`ended`](Self::ended).
+    pub(super) fn admit(&mut self, now: Instant) -> Result<(), Closed> {
+        self.pause(now)?;
+        while self.failed.front().is_some_and(|at| now.saturating_duration_since(*at) >= SECOND) {
+            self.failed.pop_front();
         }
-        while self.attempts.front().is_some_and(|began| now.saturating_duration_since(*began) >= SECOND) {
-            self.attempts.pop_front();
+        if self.failed.len() + self.under_way >= self.budget {
+            let error = Error::new(ErrorKind::Connect, "too many connection attempts to redis at a time");
+            let until = if self.under_way > 0 { None } else { self.failed.front().map(|at| *at + SECOND) };
+            return Err(Closed { error, until });
         }
-        if self.attempts.len() >= self.budget {
-            return Err(Error::new(
-                ErrorKind::Connect,
-                "too many connection attempts to redis within a second",
-            ));
-        }
-        self.attempts.push_back(now);
+        self.under_way += 1;
         Ok(())
     }
 
-    pub(super) fn succeeded(&mut self) {
-        self.failures = 0;
-        self.not_before = None;
+    /// Whether it is closed after a failure, and until when.
+    pub(super) fn pause(&self, now: Instant) -> Result<(), Closed> {
+        match self.not_before {
+            Some(earliest) if now < earliest => Err(Closed { error: self.why(), until: Some(earliest) }),
+            _ => Ok(()),
+        }
     }
 
-    pub(super) fn failed(&mut self, now: Instant, error: &Error) {
+    /// An attempt is over, however it ended.
+    pub(super) fn ended(&mut self) {
+        self.under_way -= 1;
+    }
+
+    /// An attempt failed. Tells whether it is the first to.
+    pub(super) fn failed(&mut self, now: Instant, error: &Error) -> bool {
+        let first = self.is_calm();
         let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(8)).min(LONGEST_PAUSE);
         self.failures = self.failures.saturating_add(1);
+        self.failed.push_back(now);
         // Between half and all of the pause, so that a fleet does not come back in step.
         self.not_before = Some(now + pause.mul_f64(rand::random_range(0.5..=1.0)));
         self.last = Cow::Owned(error.context().to_owned());
+        first
     }
 
-    /// Whether the last attempt did not fail.
+    /// A connection gave an answer that was of use. Tells whether it is the first after failures.
+    pub(super) fn succeeded(&mut self) -> bool {
+        let first = !self.is_calm();
+        (self.failures, self.useless, self.not_before) = (0, 0, None);
+        first
+    }
+
+    /// A connection was lost before it was of use. One after another like that is a failure: opening them goes well and
+    /// helps nobody. What cuts one connection tends to cut all, which is none yet.
+    pub(super) fn lost_unused(&mut self, now: Instant, error: &Error) {
+        self.useless += 1;
+        if self.useless > self.connections {
+            self.failed(now, error);
+        }
+    }
+
+    /// Whether nothing failed since a connection was of use.
     pub(super) fn is_calm(&self) -> bool {
         self.failures == 0
     }
@@ -91,45 +132,92 @@ mod tests {
         Error::new(ErrorKind::Connect, "nobody listens")
     }
 
-    #[test]
-    fn no_more_than_the_budget_in_any_second() {
-        let start = Instant::now();
-        let mut gate = Gate::new(2);
-        let admitted: Vec<u64> =
-            (0..3_000).filter(|ms| gate.admit(start + Duration::from_millis(*ms)).is_ok()).collect();
-        assert_eq!(admitted.len(), 3 * PER_SECOND);
-        assert!(admitted.windows(PER_SECOND + 1).all(|some| some[PER_SECOND] - some[0] >= 1_000));
+    fn millis(millis: u64) -> Duration {
+        Duration::from_millis(millis)
     }
 
     #[test]
-    fn many_connections_may_all_be_opened_at_once() {
+    fn no_more_than_the_budget_fail_in_any_second() {
+        let start = Instant::now();
+        let mut gate = Gate::new(2);
+        let mut failed = Vec::new();
+        for ms in 0..3_000 {
+            let now = start + millis(ms);
+            // Each ends as soon as it began, and none makes the others pause.
+            if gate.admit(now).is_ok() {
+                gate.ended();
+                gate.failed(now, &refused());
+                gate.not_before = None;
+                failed.push(ms);
+            }
+        }
+        assert_eq!(failed.len(), 3 * PER_SECOND);
+        assert!(failed.windows(PER_SECOND + 1).all(|some| some[PER_SECOND] - some[0] >= 1_000));
+        assert_eq!(gate.admit(start + millis(2_999)).expect_err("closed").until, Some(start + millis(3_000)));
+    }
+
+    #[test]
+    fn what_succeeds_is_not_charged() {
+        let now = Instant::now();
+        let mut gate = Gate::new(2);
+        for _ in 0..1_000 {
+            gate.admit(now).expect("nothing failed");
+            gate.ended();
+            gate.succeeded();
+        }
+    }
+
+    #[test]
+    fn as_many_as_the_budget_are_under_way_at_once() {
         let mut gate = Gate::new(50);
         let now = Instant::now();
         assert!((0..50).all(|_| gate.admit(now).is_ok()));
+        let closed = gate.admit(now).expect_err("too many");
+        assert_eq!(closed.until, None, "one of them has to end");
+        gate.ended();
+        assert!(gate.admit(now).is_ok());
     }
 
     #[test]
     fn a_failure_closes_the_gate_for_a_while_and_tells_why() {
         let start = Instant::now();
         let mut gate = Gate::new(2);
-        gate.failed(start, &refused());
-        let error = gate.admit(start + Duration::from_millis(49)).expect_err("closed");
-        assert_eq!(error.kind(), ErrorKind::Connect);
-        assert!(error.to_string().contains("nobody listens"));
-        assert!(gate.admit(start + FIRST_PAUSE).is_ok());
+        assert!(gate.failed(start, &refused()), "the first");
+        assert!(!gate.failed(start, &refused()));
+        let closed = gate.admit(start + millis(49)).expect_err("closed");
+        assert_eq!(closed.error.kind(), ErrorKind::Connect);
+        assert!(closed.error.to_string().contains("nobody listens"));
+        assert!(gate.admit(closed.until.expect("a time")).is_ok());
     }
 
     #[test]
     fn the_pause_grows_up_to_its_limit_and_success_ends_it() {
         let start = Instant::now();
         let mut gate = Gate::new(2);
-        for _ in 0..40 {
-            gate.failed(start, &refused());
+        for ms in 0..40 {
+            gate.failed(start.checked_sub(millis(5_000 - ms)).expect("a time"), &refused());
         }
+        gate.failed(start, &refused());
         assert!(gate.admit(start + LONGEST_PAUSE.mul_f64(0.49)).is_err());
         assert!(gate.admit(start + LONGEST_PAUSE).is_ok());
         gate.failed(start, &refused());
-        gate.succeeded();
+        assert!(gate.succeeded(), "the first");
+        assert!(!gate.succeeded());
         assert!(gate.is_calm() && gate.admit(start).is_ok());
+    }
+
+    #[test]
+    fn connections_that_are_lost_one_after_another_without_being_of_use_are_failures() {
+        let now = Instant::now();
+        let mut gate = Gate::new(2);
+        for _ in 0..2 {
+            gate.lost_unused(now, &refused());
+            assert!(gate.admit(now).is_ok(), "what cut one may have cut all");
+        }
+        gate.lost_unused(now, &refused());
+        assert!(gate.admit(now).is_err());
+        gate.succeeded();
+        gate.lost_unused(now, &refused());
+        assert!(gate.admit(now).is_ok());
     }
 }

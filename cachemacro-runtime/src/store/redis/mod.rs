@@ -7,10 +7,14 @@
 mod commands;
 mod config;
 mod connect;
+mod dial;
 mod failure;
 mod gate;
+mod pool;
 mod push;
+mod refusal;
 mod reply;
+mod runtimes;
 mod scan;
 mod script;
 mod send;
@@ -23,7 +27,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 
 use self::commands::Commands;
-use self::connect::Link;
+use self::connect::{Link, Patience};
 use self::push::Pushes;
 use self::send::Sender;
 use crate::format::ids::Version;
@@ -108,7 +112,7 @@ impl Store for RedisStore {
     }
 
     fn now(&self) -> Timestamp {
-        self.link().time.now()
+        self.link().dialer.time.now()
     }
 
     async fn read(&self, request: ReadRequest<'_>) -> Result<Read> {
@@ -146,16 +150,16 @@ impl Store for RedisStore {
     }
 
     async fn time(&self) -> Result<Timestamp> {
-        let link = self.link();
-        if !link.time.is_learned() {
+        let Link { dialer, .. } = &**self.link();
+        if !dialer.time.is_learned() {
             // Whoever connects asks for it.
-            link.acquire().await?;
+            dialer.background.enter(self.link().acquire(Patience::Short)).await??;
         }
-        Ok(link.time.now())
+        Ok(dialer.time.now())
     }
 
     async fn connect(&self) -> Result<()> {
-        self.link().acquire_all().await
+        self.link().dialer.background.enter(self.link().acquire_all()).await?
     }
 
     async fn close(&self) {
@@ -183,7 +187,9 @@ impl Changes for RedisStore {
     }
 
     async fn changed(&self, key: &str, at_most: Duration) {
-        self.pushes.changed(self.link(), key, at_most).await;
+        let changed = self.pushes.changed(self.link(), key, at_most);
+        // Without a thread there is nothing to wait with, and the caller looks at once.
+        let _ = self.link().dialer.background.enter(changed).await;
     }
 }
 

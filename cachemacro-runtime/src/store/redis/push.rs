@@ -98,21 +98,29 @@ impl Pushes {
         let now = Instant::now();
         let mut state = lock(&self.state);
         match &*state {
-            State::Open { connection, opened } => return Some((connection.clone(), *opened)),
+            State::Open { connection, opened } if link.dialer.is_current(*opened) => {
+                return Some((connection.clone(), *opened));
+            }
             State::Opening { since } if now.duration_since(*since) < self.connect_timeout * 2 => return None,
             State::Off { until } if now < *until => return None,
-            _ if link.is_closed() || lock(&link.gate).admit(now).is_err() => return None,
-            _ => *state = State::Opening { since: now },
+            _ => {}
         }
+        let permit = link.dialer.admit().ok()?;
+        *state = State::Opening { since: now };
         drop(state);
-        tokio::spawn(Arc::clone(self).open(Arc::clone(link), info.clone(), now));
+        // Those who wait come from several runtimes, and the connection outlives each.
+        let opening = Arc::clone(self).open(Arc::clone(link), info.clone(), now);
+        link.dialer.background.spawn(async move {
+            opening.await;
+            drop(permit);
+        });
         None
     }
 
     async fn open(self: Arc<Self>, link: Arc<Link>, info: ConnectionInfo, since: Instant) {
         let result = timeout(self.connect_timeout, self.establish(info)).await;
         let mut state = lock(&self.state);
-        if !matches!(&*state, State::Opening { since: mine } if *mine == since) || link.is_closed() {
+        if !matches!(&*state, State::Opening { since: mine } if *mine == since) || link.dialer.is_closed() {
             return;
         }
         let off_for = |pause| State::Off { until: Instant::now() + pause };
@@ -122,7 +130,7 @@ impl Pushes {
                 drop(state);
                 tracing::debug!("redis wakes waiters by push");
             }
-            Ok(Err(error)) if !failure::is_broken(&error) => {
+            Ok(Err(error)) if failure::is_final(&error) => {
                 *state = off_for(AFTER_REFUSAL);
                 drop(state);
                 let error = failure::unreachable(&error);
@@ -164,7 +172,7 @@ impl Pushes {
             .map_err(|error| failure::failed(&error))?;
         let head = reply::string(replies.pop().ok_or_else(failure::unexpected)?)?.unwrap_or_default();
         reply::done(&replies.pop().ok_or_else(failure::unexpected)?)?;
-        let now = link.time.now();
+        let now = link.dialer.time.now();
         let leased = Header::parse(&head).ok().filter(|header| header.is_leased(now));
         Ok(leased.map(|header| header.lease_deadline.since(now)))
     }

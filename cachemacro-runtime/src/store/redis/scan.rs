@@ -1,50 +1,146 @@
 //! What goes through many keys, in steps on a pooled connection; and looking at one key as it is.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use deadpool_redis::Connection;
 use redis::aio::ConnectionLike as _;
-use redis::{Pipeline, Value};
+use redis::{Cmd, Pipeline, Value};
+use tokio::time::{sleep, timeout};
 
+use super::refusal::{Fate, Next, Refusal};
 use super::send::{Resend, Sender};
 use super::{failure, reply};
-use crate::ground::error::Result;
+use crate::ground::error::{Error, Result};
 use crate::store::messages::inspect::{Cursor, Page, Raw};
 
 /// About how many keys one step of a scan looks at: well below a millisecond of the server's time.
 const SCAN_STEP: usize = 1_000;
 /// How many keys one UNLINK names.
 const UNLINK_CHUNK: usize = 500;
+/// How often a removal begins again where its connection failed.
+const MOST_BEGINNINGS: u32 = 10;
+/// The pause before that.
+const PAUSE: Duration = Duration::from_millis(20);
 /// Where the server's scans begin and end.
 const START: &[u8] = b"0";
 
 /// Removes every key that begins with `prefix`, and tells how many.
 pub(super) async fn evict_prefix(sender: &Sender, prefix: &str) -> Result<u64> {
-    let mut connection = sender.link.checkout().await?;
-    let (mut cursor, mut removed) = (START.to_vec(), 0);
-    loop {
-        let (keys, next) = step(sender, &mut connection, prefix, &cursor).await?;
-        for chunk in keys.chunks(UNLINK_CHUNK) {
-            let mut unlink = redis::cmd("UNLINK");
-            unlink.arg(chunk);
-            let count = sender.in_time(connection.req_packed_command(&unlink)).await?;
-            removed += u64::try_from(reply::integer(&count)?).unwrap_or(0);
+    let mut sweep = Sweep { sender, prefix, removed: 0, deadline: sender.deadline() };
+    sender.link.dialer.background.enter(sweep.run()).await??;
+    Ok(sweep.removed)
+}
+
+/// The removal of everything under a prefix. Every answer gives the next step its deadline.
+struct Sweep<'a> {
+    sender: &'a Sender,
+    prefix: &'a str,
+    removed: u64,
+    deadline: Instant,
+}
+
+impl Sweep<'_> {
+    async fn run(&mut self) -> Result<()> {
+        for _ in 0..MOST_BEGINNINGS {
+            match self.once().await {
+                Err(failed) if failed.may_pass && Instant::now() < self.deadline => sleep(PAUSE).await,
+                result => return result.map_err(|failed| failed.error),
+            }
         }
-        if next == START {
-            return Ok(removed);
+        self.once().await.map_err(|failed| failed.error)
+    }
+
+    /// From the beginning to the end on one connection. G1: a cursor is good for its server only, and another connection may lead
+    /// to another one, so there it begins again.
+    async fn once(&mut self) -> Result<(), Failed> {
+        let checkout = self.sender.link.pooled.checkout(self.deadline).await;
+        let mut connection = Lent::new(checkout.map_err(Failed::later)?);
+        let mut cursor = START.to_vec();
+        loop {
+            let (keys, next) = step(self.sender, &mut connection, self.prefix, &cursor).await?;
+            self.deadline = self.sender.deadline();
+            for chunk in keys.chunks(UNLINK_CHUNK) {
+                let mut unlink = redis::cmd("UNLINK");
+                unlink.arg(chunk);
+                let count = connection.ask(self.sender, &unlink).await?;
+                self.removed += u64::try_from(reply::integer(&count)?).unwrap_or(0);
+                self.deadline = self.sender.deadline();
+            }
+            if next == START {
+                return Ok(());
+            }
+            cursor = next;
         }
-        cursor = next;
+    }
+}
+
+/// Why a step failed, and whether another connection may do better.
+struct Failed {
+    error: Error,
+    may_pass: bool,
+}
+
+impl Failed {
+    const fn later(error: Error) -> Self {
+        Self { error, may_pass: true }
+    }
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self { error, may_pass: false }
+    }
+}
+
+/// A connection of the pool. One that failed does not go back.
+struct Lent {
+    connection: Option<Connection>,
+    since: Instant,
+}
+
+impl Lent {
+    fn new(connection: Connection) -> Self {
+        Self { connection: Some(connection), since: Instant::now() }
+    }
+
+    async fn ask(&mut self, sender: &Sender, cmd: &Cmd) -> Result<Value, Failed> {
+        let Self { connection: Some(connection), since } = self else {
+            return Err(failure::unexpected().into());
+        };
+        let error = match timeout(sender.command_timeout, connection.req_packed_command(cmd)).await {
+            Ok(Ok(reply)) => match Refusal::in_reply(&reply, false) {
+                None => return Ok(reply),
+                Some((refusal, error)) if refusal.connection == Fate::Kept => {
+                    let may_pass = refusal.request != Next::Never;
+                    return Err(Failed { error: failure::replied(error), may_pass });
+                }
+                Some((refusal, error)) => {
+                    if refusal.connection == Fate::AllReplaced {
+                        sender.link.dialer.outdate(*since);
+                    }
+                    failure::replied(error)
+                }
+            },
+            Ok(Err(error)) => failure::failed(&error),
+            Err(_) => failure::timed_out(sender.command_timeout),
+        };
+        self.connection.take().map(Connection::take);
+        Err(Failed::later(error))
     }
 }
 
 /// One step of a scan.
 pub(super) async fn scan(sender: &Sender, prefix: &str, cursor: &Cursor) -> Result<Page> {
-    let mut connection = sender.link.checkout().await?;
-    let cursor = if cursor.bytes.is_empty() { START } else { &cursor.bytes };
-    let (keys, next) = step(sender, &mut connection, prefix, cursor).await?;
-    let next = (next != START).then(|| Cursor::new(next));
-    Ok(Page::new(keys.into_iter().map(Bytes::from).collect(), next))
+    let scan = async {
+        let mut connection = Lent::new(sender.link.pooled.checkout(Instant::now()).await?);
+        let cursor = if cursor.bytes.is_empty() { START } else { &cursor.bytes };
+        let step = step(sender, &mut connection, prefix, cursor).await;
+        let (keys, next) = step.map_err(|failed| failed.error)?;
+        let next = (next != START).then(|| Cursor::new(next));
+        Ok(Page::new(keys.into_iter().map(Bytes::from).collect(), next))
+    };
+    sender.link.dialer.background.enter(scan).await?
 }
 
 /// What is under one key.
@@ -63,16 +159,16 @@ pub(super) async fn raw(sender: &Sender, key: &[u8]) -> Result<Option<Raw>> {
 /// The keys that one SCAN tells, and its cursor.
 async fn step(
     sender: &Sender,
-    connection: &mut Connection,
+    connection: &mut Lent,
     prefix: &str,
     cursor: &[u8],
-) -> Result<(Vec<Vec<u8>>, Vec<u8>)> {
+) -> Result<(Vec<Vec<u8>>, Vec<u8>), Failed> {
     let mut scan = redis::cmd("SCAN");
     scan.arg(cursor).arg("MATCH").arg(pattern(prefix)).arg("COUNT").arg(SCAN_STEP);
-    let step = sender.in_time(connection.req_packed_command(&scan)).await?;
+    let step = connection.ask(sender, &scan).await?;
     let mut step = reply::array(step, 2)?;
     let (Some(Value::Array(keys)), Some(Value::BulkString(next))) = (step.pop(), step.pop()) else {
-        return Err(failure::unexpected());
+        return Err(failure::unexpected().into());
     };
     let key = |value| match value {
         Value::BulkString(key) => Ok(key),

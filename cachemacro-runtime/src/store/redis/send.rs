@@ -4,20 +4,31 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::{Cmd, Pipeline, Value};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-use super::connect::Link;
+use super::connect::{Link, Patience};
 use super::failure;
+use super::refusal::{Fate, Next, Refusal};
 use super::script::{self, Call};
-use crate::ground::error::Result;
+use crate::ground::error::{Error, Result};
 
-/// Whether a request may be sent a second time after the connection broke under it.
+/// The deadline of what has to be done, in command timeouts: one for a connection that went silent, one for another, and one
+/// for opening that and for pauses. `RedisConfig::command_timeout` tells of it.
+const TIMEOUTS: u32 = 3;
+/// The first pause before something is sent again to a server that cannot do it now; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+
+/// Whether a request may be sent a second time.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Resend {
     /// It carries a token or changes what is there: once and never again (G1).
     Never,
-    /// Twice is the same as once.
+    /// Twice is the same as once, and its caller can do without: only where that costs no time, because a connection broke, or
+    /// the server sends us elsewhere.
     WhereBroken,
+    /// Twice is the same as once, and it has to be done: also after a silence, a refusal that may pass, and while nothing can be
+    /// connected to, until its deadline.
+    UntilDone,
 }
 
 /// One command of a pipeline.
@@ -97,12 +108,9 @@ impl Sender {
         self.run(vec![Part::Script(call)], resend).await?.pop().ok_or_else(failure::unexpected)
     }
 
-    /// Awaits an answer of a pooled connection within the deadline.
-    pub(super) async fn in_time<T>(&self, answer: impl Future<Output = redis::RedisResult<T>>) -> Result<T> {
-        match timeout(self.command_timeout, answer).await {
-            Ok(answer) => answer.map_err(|error| failure::failed(&error)),
-            Err(_) => Err(failure::timed_out(self.command_timeout)),
-        }
+    /// When what has to be done counts as failed.
+    pub(super) fn deadline(&self) -> Instant {
+        Instant::now() + self.command_timeout * TIMEOUTS
     }
 
     /// Sends the pipeline of these parts and learns the server's time from the latest reply that tells it.
@@ -110,40 +118,123 @@ impl Sender {
         let sent = Instant::now();
         let replies = self.many(pipeline, resend).await?;
         if let Some(millis) = parts.iter().zip(&replies).rev().find_map(|(part, reply)| part.time_in(reply)) {
-            self.link.time.observe(sent, Instant::now(), millis);
+            self.link.dialer.time.observe(sent, Instant::now(), millis);
         }
         Ok(replies)
     }
 
     /// Sends and awaits, within the deadline, on a shared connection.
     async fn exchange(&self, request: &Request<'_>, resend: Resend) -> Result<Value> {
-        // What cuts one connection tends to cut all, so each may turn out to be broken before a new one is had.
-        let mut resends = if resend == Resend::WhereBroken { self.link.width() } else { 0 };
+        self.link.dialer.background.enter(self.deliver(request, resend)).await?
+    }
+
+    async fn deliver(&self, request: &Request<'_>, resend: Resend) -> Result<Value> {
+        let mut again = match resend {
+            Resend::Never => Again::Times(0),
+            // What cuts one connection tends to cut all, so each may turn out to be broken before a new one is had.
+            Resend::WhereBroken => Again::Times(self.link.width()),
+            Resend::UntilDone => Again::Until(self.deadline()),
+        };
+        // What became of it, where it was sent: that decides whether it may have been done.
+        let mut sent: Option<Error> = None;
+        let mut pause = FIRST_PAUSE;
         loop {
-            let mut handle = self.link.acquire().await?;
+            let mut handle = match self.link.acquire(again.patience()).await {
+                Ok(handle) => handle,
+                Err(error) => return Err(sent.unwrap_or(error)),
+            };
             let connection = &mut handle.connection;
+            let within = again.at_most(self.command_timeout);
             let answer = match request {
-                Request::One(cmd) => timeout(self.command_timeout, connection.send_packed_command(cmd)).await,
+                Request::One(cmd) => timeout(within, connection.send_packed_command(cmd)).await,
                 Request::Many(pipeline) => {
                     let answers = connection.send_packed_commands(pipeline, 0, pipeline.len());
-                    timeout(self.command_timeout, answers).await.map(|answers| answers.map(Value::Array))
+                    timeout(within, answers).await.map(|answers| answers.map(Value::Array))
                 }
             };
             match answer {
-                Ok(Ok(value)) => return Ok(value),
-                Ok(Err(error)) if failure::is_broken(&error) => {
-                    self.link.retire(&handle);
-                    if resends == 0 {
-                        return Err(failure::failed(&error));
+                Ok(Ok(value)) => {
+                    let refused = Refusal::in_reply(&value, matches!(request, Request::Many(_)));
+                    let Some((refusal, error)) = refused else {
+                        self.link.served(&handle);
+                        return Ok(value);
+                    };
+                    match refusal.connection {
+                        Fate::Kept => self.link.served(&handle),
+                        fate => self.link.retire(&handle, fate, &failure::replied(error)),
                     }
-                    resends -= 1;
+                    let repeats = match refusal.request {
+                        Next::Again => again.once_more(),
+                        Next::Later => again.is_patient() && again.once_more(),
+                        Next::Never => false,
+                    };
+                    if !repeats {
+                        // Each reply is told where it is read.
+                        return Ok(value);
+                    }
+                    if refusal.request == Next::Later {
+                        sleep(again.at_most(pause)).await;
+                        pause *= 2;
+                    }
                 }
-                Ok(Err(error)) => return Err(failure::failed(&error)),
+                Ok(Err(error)) => {
+                    let (told, broken) = (failure::failed(&error), failure::is_broken(&error));
+                    if broken {
+                        self.link.retire(&handle, Fate::Replaced, &told);
+                    }
+                    if !broken || !again.once_more() {
+                        return Err(told);
+                    }
+                    sent = Some(told);
+                }
                 Err(_) => {
-                    self.link.retire(&handle);
-                    return Err(failure::timed_out(self.command_timeout));
+                    let silence = failure::timed_out(within);
+                    self.link.retire(&handle, Fate::Replaced, &silence);
+                    if !again.is_patient() || !again.once_more() {
+                        return Err(silence);
+                    }
+                    sent = Some(silence);
                 }
             }
+        }
+    }
+}
+
+/// How often a request may still be sent again.
+#[derive(Clone, Copy)]
+enum Again {
+    Times(usize),
+    Until(Instant),
+}
+
+impl Again {
+    const fn is_patient(self) -> bool {
+        matches!(self, Self::Until(_))
+    }
+
+    /// Takes one more time, where there is one.
+    fn once_more(&mut self) -> bool {
+        match self {
+            Self::Times(0) => false,
+            Self::Times(left) => {
+                *left -= 1;
+                true
+            }
+            Self::Until(deadline) => Instant::now() < *deadline,
+        }
+    }
+
+    fn at_most(self, wait: Duration) -> Duration {
+        match self {
+            Self::Times(_) => wait,
+            Self::Until(deadline) => wait.min(deadline.saturating_duration_since(Instant::now())),
+        }
+    }
+
+    const fn patience(self) -> Patience {
+        match self {
+            Self::Times(_) => Patience::Short,
+            Self::Until(deadline) => Patience::Until(deadline),
         }
     }
 }

@@ -1,0 +1,235 @@
+//! Opening one connection: who may try, the set-up, and whether it leads to a primary.
+//!
+//! Opening looks the server's name up anew each time. A server that says that it is a replica is refused: what is evicted there
+//! is evicted nowhere. Knows no command but those that set a connection up.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, ConnectionInfo, Pipeline, Value};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use super::config::RedisConfig;
+use super::gate::{Closed, Gate};
+use super::time::ServerTime;
+use super::{failure, script};
+use crate::ground::background::Background;
+use crate::ground::error::{Error, ErrorKind, Result};
+use crate::ground::sync::lock;
+
+/// What all of a store's connections have in common.
+pub(super) struct Dialer {
+    client: Client,
+    config: AsyncConnectionConfig,
+    pub(super) connect_timeout: Duration,
+    gate: Mutex<Gate>,
+    /// Woken when an attempt ended, or a connection turned out to be of use.
+    pub(super) moved: Notify,
+    pub(super) time: ServerTime,
+    pub(super) background: Background,
+    began: Instant,
+    /// What was opened before is of no more use: nanoseconds since `began`.
+    outdated: AtomicU64,
+    closed: AtomicBool,
+}
+
+impl Dialer {
+    pub(super) fn new(config: &RedisConfig, info: ConnectionInfo) -> Result<Self> {
+        // The driver's own response timeout is off: each command has its deadline around it.
+        let connection = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(config.connect_timeout))
+            .set_response_timeout(None);
+        Ok(Self {
+            client: Client::open(info).map_err(|error| failure::unreachable(&error))?,
+            config: connection,
+            connect_timeout: config.connect_timeout,
+            gate: Mutex::new(Gate::new(config.handles + 1)),
+            moved: Notify::new(),
+            time: ServerTime::new(),
+            background: Background::shared(),
+            began: Instant::now(),
+            outdated: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    /// Leave for one attempt, or why there is none.
+    pub(super) fn admit(self: &Arc<Self>) -> Result<Permit, Closed> {
+        if self.is_closed() {
+            return Err(Closed { error: failure::closed(), until: None });
+        }
+        lock(&self.gate).admit(Instant::now())?;
+        Ok(Permit(Arc::clone(self)))
+    }
+
+    /// Whether attempts pause after a failure, and until when.
+    pub(super) fn pause(&self) -> Result<(), Closed> {
+        lock(&self.gate).pause(Instant::now())
+    }
+
+    /// Whether nothing failed lately.
+    pub(super) fn is_calm(&self) -> bool {
+        lock(&self.gate).is_calm()
+    }
+
+    /// The error for those whose attempt led to nothing.
+    pub(super) fn why(&self) -> Error {
+        lock(&self.gate).why()
+    }
+
+    /// A connection could not be opened. Tells whether it is the first.
+    pub(super) fn failed(&self, error: &Error) -> bool {
+        lock(&self.gate).failed(Instant::now(), error)
+    }
+
+    /// A connection gave an answer that was of use.
+    pub(super) fn succeeded(&self) {
+        if lock(&self.gate).succeeded() {
+            tracing::info!("redis answers again");
+        }
+        self.moved.notify_waiters();
+    }
+
+    /// A connection was lost before it was of use.
+    pub(super) fn lost_unused(&self, error: &Error) {
+        lock(&self.gate).lost_unused(Instant::now(), error);
+    }
+
+    /// Whether what began to be opened then may still be used.
+    pub(super) fn is_current(&self, opened: Instant) -> bool {
+        self.nanos(opened) >= self.outdated.load(Ordering::Relaxed)
+    }
+
+    /// Has everything that was opened so far replaced, where whoever found out uses something current.
+    pub(super) fn outdate(&self, opened: Instant) {
+        let outdated = self.outdated.load(Ordering::Relaxed);
+        if self.nanos(opened) >= outdated {
+            let now = self.nanos(Instant::now()).max(self.nanos(opened) + 1);
+            // Where another one was first, it saw the same.
+            let _ = self.outdated.compare_exchange(outdated, now, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.moved.notify_waiters();
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    /// Opens a connection within its deadline, whose driver runs on the caller's runtime.
+    pub(super) async fn dial(&self) -> Result<MultiplexedConnection> {
+        let silent = || Error::new(ErrorKind::Connect, "redis did not answer while connecting");
+        timeout(self.connect_timeout, self.establish()).await.unwrap_or_else(|_| Err(silent()))
+    }
+
+    /// Opens a connection, loads the scripts, learns the server's time and looks what the server is.
+    async fn establish(&self) -> Result<MultiplexedConnection> {
+        let connecting = self.client.get_multiplexed_async_connection_with_config(&self.config);
+        let mut connection = connecting.await.map_err(|error| failure::unreachable(&error))?;
+        let mut setup = Pipeline::with_capacity(10);
+        setup.cmd("TIME");
+        setup.cmd("INFO").arg("replication");
+        for script in script::all() {
+            setup.add_command(script.load());
+        }
+        let sent = Instant::now();
+        let replies = connection
+            .send_packed_commands(&setup, 0, setup.len())
+            .await
+            .map_err(|error| failure::unreachable(&error))?;
+        // A server may forbid SCRIPT LOAD; calls then carry their source. Without TIME nothing works.
+        match replies.first() {
+            Some(Value::ServerError(error)) => return Err(failure::not_set_up(error)),
+            Some(reply) => {
+                let millis = time_reply(reply).ok_or_else(failure::unexpected)?;
+                self.time.observe(sent, Instant::now(), millis);
+            }
+            None => return Err(failure::unexpected()),
+        }
+        match replies.get(1) {
+            Some(info) if is_replica(info) => Err(failure::replica()),
+            _ => Ok(connection),
+        }
+    }
+
+    fn nanos(&self, at: Instant) -> u64 {
+        // Never zero, which is before everything.
+        u64::try_from(at.saturating_duration_since(self.began).as_nanos())
+            .unwrap_or(u64::MAX)
+            .saturating_add(1)
+    }
+}
+
+impl fmt::Debug for Dialer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dialer").field("gate", &lock(&self.gate)).finish_non_exhaustive()
+    }
+}
+
+/// Leave for one attempt, until dropped.
+pub(super) struct Permit(Arc<Dialer>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        lock(&self.0.gate).ended();
+        self.0.moved.notify_waiters();
+    }
+}
+
+/// Whether this reply to `INFO replication` says that the server is a replica. It may be forbidden to ask.
+pub(super) fn is_replica(info: &Value) -> bool {
+    let text = match info {
+        Value::BulkString(bytes) => std::str::from_utf8(bytes).unwrap_or_default(),
+        Value::VerbatimString { text, .. } => text,
+        _ => return false,
+    };
+    text.lines().any(|line| matches!(line, "role:slave" | "role:replica"))
+}
+
+/// The milliseconds in a reply to `TIME`.
+fn time_reply(reply: &Value) -> Option<i64> {
+    let (seconds, micros): (i64, i64) = redis::from_redis_value_ref(reply).ok()?;
+    seconds.checked_mul(1_000)?.checked_add(micros / 1_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dialer() -> Dialer {
+        let config = RedisConfig::new("redis://localhost");
+        let info = config.connection_info().expect("a well-formed URL");
+        Dialer::new(&config, info).expect("config")
+    }
+
+    #[test]
+    fn what_was_opened_before_a_demotion_is_outdated_and_what_is_opened_after_it_is_not() {
+        let dialer = dialer();
+        let (before, also_before) = (Instant::now(), Instant::now());
+        assert!(dialer.is_current(before));
+        dialer.outdate(before);
+        assert!(!dialer.is_current(before) && !dialer.is_current(also_before));
+        std::thread::sleep(Duration::from_millis(1));
+        let after = Instant::now();
+        // A late answer on what is outdated says nothing of what came after it.
+        dialer.outdate(also_before);
+        assert!(dialer.is_current(after));
+        dialer.outdate(after);
+        assert!(!dialer.is_current(after));
+    }
+
+    #[test]
+    fn a_replica_is_told_by_its_role() {
+        let info = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+        assert!(is_replica(&info("# Replication\r\nrole:slave\r\nmaster_host:10.0.0.7\r\n")));
+        assert!(!is_replica(&info("# Replication\r\nrole:master\r\nconnected_slaves:1\r\n")));
+        assert!(!is_replica(&info("")) && !is_replica(&Value::Okay));
+    }
+}

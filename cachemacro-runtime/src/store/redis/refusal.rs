@@ -1,0 +1,187 @@
+//! What an error that came as a reply means: for its connection, for its request, and for whom it is reported to.
+//!
+//! An error by whose code the server says that it is not the right one, or not any more, has nothing to do with the request. The
+//! table is in `docs/operations.md` too.
+
+use std::borrow::Cow;
+
+use redis::{ServerError, Value};
+
+/// What becomes of the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It is as good as any.
+    Kept,
+    /// Another one may be better.
+    Replaced,
+    /// All that were opened before lead to a server that is none for us any more.
+    AllReplaced,
+}
+
+/// What becomes of a request that may be repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// It is sent again on another connection.
+    Again,
+    /// What has to be done is sent again after a pause; what the caller can do without is not.
+    Later,
+    /// It would be refused again.
+    Never,
+}
+
+/// What one code means.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    code: &'static str,
+    pub(super) connection: Fate,
+    pub(super) request: Next,
+    /// Behind the code, in the error; may be empty.
+    text: &'static str,
+}
+
+const fn row(code: &'static str, connection: Fate, request: Next, text: &'static str) -> Refusal {
+    Refusal { code, connection, request, text }
+}
+
+/// By code. `MAXCLIENTS` is none: the server says `ERR max number of clients reached`.
+const TABLE: &[Refusal] = &[
+    // Not here: whoever is asked is not the primary.
+    row("READONLY", Fate::AllReplaced, Next::Again, "the server is a replica"),
+    row("MASTERDOWN", Fate::AllReplaced, Next::Again, "the server is a replica without its primary"),
+    row("UNBLOCKED", Fate::AllReplaced, Next::Again, "the server became a replica"),
+    row("REDIRECT", Fate::AllReplaced, Next::Again, "another server is the primary"),
+    row("NOREPLICAS", Fate::Replaced, Next::Later, "too few replicas follow the server"),
+    row("NOGOODSLAVE", Fate::Replaced, Next::Later, "no replica can take over"),
+    row("CLUSTERDOWN", Fate::Replaced, Next::Later, "the cluster of the server is down"),
+    // Not any more: the server knows the connection no longer.
+    row("NOAUTH", Fate::Replaced, Next::Again, "the server asks for a password"),
+    row("WRONGPASS", Fate::Replaced, Next::Again, "wrong user name or password"),
+    row("DENIED", Fate::Replaced, Next::Later, "the server is in protected mode"),
+    row(MAX_CLIENTS, Fate::Replaced, Next::Later, "the server has its maximum of clients"),
+    // Not now.
+    row("LOADING", Fate::Kept, Next::Later, "the server is loading its data"),
+    row("BUSY", Fate::Kept, Next::Later, "the server is busy with a script"),
+    row("TRYAGAIN", Fate::Kept, Next::Later, "keys are being moved"),
+    row("MISCONF", Fate::Kept, Next::Later, "the server cannot save its data and takes no writes"),
+    // Never.
+    row("OOM", Fate::Kept, Next::Never, "the server is out of memory"),
+    row("NOPERM", Fate::Kept, Next::Never, "the user lacks a right"),
+    row("MOVED", Fate::Kept, Next::Never, "the server is part of a cluster"),
+    row("ASK", Fate::Kept, Next::Never, "the server is part of a cluster"),
+    row("CROSSSLOT", Fate::Kept, Next::Never, "the server is part of a cluster"),
+];
+
+const MAX_CLIENTS: &str = "MAXCLIENTS";
+
+/// Any other code.
+static OTHER: Refusal = row("", Fate::Kept, Next::Never, "");
+
+impl Refusal {
+    /// What this error means.
+    pub(super) fn of(error: &ServerError) -> &'static Self {
+        Self::by(error.code(), error.details().unwrap_or_default())
+    }
+
+    /// What the error means that this reply is, or that is among the replies of a pipeline: the one that is worst for the
+    /// connection.
+    pub(super) fn in_reply(reply: &Value, is_pipeline: bool) -> Option<(&'static Self, &ServerError)> {
+        let rank = |refusal: &Self| match (refusal.connection, refusal.request) {
+            (Fate::AllReplaced, _) => 3,
+            (Fate::Replaced, _) => 2,
+            (Fate::Kept, Next::Later) => 1,
+            (Fate::Kept, _) => 0,
+        };
+        match reply {
+            Value::ServerError(error) => Some((Self::of(error), error)),
+            Value::Array(replies) if is_pipeline => {
+                let errors = replies.iter().filter_map(|reply| match reply {
+                    Value::ServerError(error) => Some((Self::of(error), error)),
+                    _ => None,
+                });
+                errors.max_by_key(|(refusal, _)| rank(refusal))
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn by(code: &str, details: &str) -> &'static Self {
+        let known = |code: &str| TABLE.iter().find(|row| row.code == code);
+        if code != "ERR" {
+            return known(code).unwrap_or(&OTHER);
+        }
+        if details.starts_with("max number of clients reached") {
+            return known(MAX_CLIENTS).unwrap_or(&OTHER);
+        }
+        // Redis 6.2 wraps what a script's command said: `ERR Error running script (…): …: -READONLY You can't …`.
+        let wrapped = details.starts_with("Error running script").then(|| {
+            let mut words = details.split(' ').filter_map(|word| word.strip_prefix('-'));
+            words.find_map(known)
+        });
+        wrapped.flatten().unwrap_or(&OTHER)
+    }
+
+    /// The text of the error for whoever is told. A server's own text may quote commands and keys, so only its code passes.
+    pub(super) fn told(&self, code: &str) -> Cow<'static, str> {
+        let code = if self.code.is_empty() || self.code == MAX_CLIENTS { code } else { self.code };
+        let is_code = |code: &str| code.bytes().all(|byte| byte.is_ascii_uppercase());
+        let shown = !code.is_empty() && code.len() <= 20 && is_code(code);
+        let code = if shown { format!(" ({code})") } else { String::new() };
+        let colon = if self.text.is_empty() { "" } else { ": " };
+        format!("redis refused the command{code}{colon}{}", self.text).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(line: &str) -> Value {
+        redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).expect("it is the protocol")
+    }
+
+    fn found(line: &str) -> &'static Refusal {
+        Refusal::in_reply(&error(line), false).expect("an error").0
+    }
+
+    #[test]
+    fn each_code_is_found_plain_and_in_what_a_script_says() {
+        for row in TABLE.iter().filter(|row| row.code != MAX_CLIENTS) {
+            assert_eq!(found(&format!("{} some text", row.code)), row);
+            assert_eq!(found(&format!("{} You can't. script: 5ca1e, on @user_script:12.", row.code)), row);
+            let old = format!(
+                "ERR Error running script (call to f_5ca1e): @user_script:4: @user_script: 4: -{} No",
+                row.code
+            );
+            assert_eq!(found(&old), row);
+            assert!(row.told("ERR").contains(&format!("({}): {}", row.code, row.text)));
+        }
+        assert_eq!(found("ERR max number of clients reached").code, MAX_CLIENTS);
+    }
+
+    #[test]
+    fn what_only_quotes_a_code_is_not_taken_for_it() {
+        for line in [
+            "ERR unknown command -READONLY",
+            "ERR READONLY",
+            "WRONGTYPE READONLY",
+            "readonly x",
+            "READONLYX x",
+        ] {
+            assert_eq!(found(line), &OTHER, "{line}");
+        }
+        let quoted = Value::Array(vec![error("READONLY x")]);
+        assert!(Refusal::in_reply(&quoted, false).is_none(), "an element of one command's reply is no reply");
+    }
+
+    #[test]
+    fn among_the_replies_of_a_pipeline_the_worst_for_the_connection_counts() {
+        let of = |lines: &[&str]| {
+            let replies = Value::Array(lines.iter().map(|line| error(line)).chain([Value::Okay]).collect());
+            Refusal::in_reply(&replies, true).map(|(refusal, _)| refusal.code)
+        };
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&["NOSCRIPT x"]), Some(""));
+        assert_eq!(of(&["OOM x", "LOADING x", "OOM x"]), Some("LOADING"));
+        assert_eq!(of(&["NOAUTH x", "READONLY x", "LOADING x"]), Some("READONLY"));
+    }
+}
