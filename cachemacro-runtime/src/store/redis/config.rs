@@ -87,6 +87,9 @@ impl RedisConfig {
 
     /// How long one round trip may take. Default: 250 ms.
     ///
+    /// An evict may take three times as long in all: it is sent again where its connection went silent, and waits while no
+    /// connection can be had.
+    ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
     /// use cachemacro::store::redis::{RedisConfig, RedisStore};
@@ -135,7 +138,9 @@ impl RedisConfig {
         self
     }
 
-    /// Over how many connections, shared by all tasks, ordinary commands are spread: 1 to 10,000. Default: 2.
+    /// Over how many connections, shared by all tasks of a runtime, ordinary commands are spread: 1 to 10,000. Default: 2.
+    ///
+    /// Each tokio runtime that uses the store has as many of its own, which end with it.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;

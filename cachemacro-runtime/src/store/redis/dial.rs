@@ -47,7 +47,7 @@ impl Dialer {
             client: Client::open(info).map_err(|error| failure::unreachable(&error))?,
             config: connection,
             connect_timeout: config.connect_timeout,
-            gate: Mutex::new(Gate::new(config.handles + 1)),
+            gate: Mutex::new(Gate::new(config.handles + 1, config.connect_timeout, config.command_timeout)),
             moved: Notify::new(),
             time: ServerTime::new(),
             background: Background::shared(),
@@ -62,8 +62,8 @@ impl Dialer {
         if self.is_closed() {
             return Err(Closed { error: failure::closed(), until: None });
         }
-        lock(&self.gate).admit(Instant::now())?;
-        Ok(Permit(Arc::clone(self)))
+        let attempt = lock(&self.gate).admit(Instant::now())?;
+        Ok(Permit { dialer: Arc::clone(self), attempt })
     }
 
     /// Whether attempts pause after a failure, and until when.
@@ -133,27 +133,26 @@ impl Dialer {
     async fn establish(&self) -> Result<MultiplexedConnection> {
         let connecting = self.client.get_multiplexed_async_connection_with_config(&self.config);
         let mut connection = connecting.await.map_err(|error| failure::unreachable(&error))?;
-        let mut setup = Pipeline::with_capacity(10);
-        setup.cmd("TIME");
+        let mut setup = Pipeline::with_capacity(9);
         setup.cmd("INFO").arg("replication");
         for script in script::all() {
             setup.add_command(script.load());
         }
+        // By itself, because a server that refuses a connection answers what is sent first, and closes.
+        let (mut first, time) = (connection.clone(), redis::cmd("TIME"));
         let sent = Instant::now();
-        let replies = connection
-            .send_packed_commands(&setup, 0, setup.len())
-            .await
-            .map_err(|error| failure::unreachable(&error))?;
+        let asked = async { (first.send_packed_command(&time).await, Instant::now()) };
+        let ((time, received), replies) =
+            tokio::join!(asked, connection.send_packed_commands(&setup, 0, setup.len()));
         // A server may forbid SCRIPT LOAD; calls then carry their source. Without TIME nothing works.
-        match replies.first() {
-            Some(Value::ServerError(error)) => return Err(failure::not_set_up(error)),
-            Some(reply) => {
-                let millis = time_reply(reply).ok_or_else(failure::unexpected)?;
-                self.time.observe(sent, Instant::now(), millis);
+        match time.map_err(|error| failure::unreachable(&error))? {
+            Value::ServerError(error) => return Err(failure::not_set_up(&error)),
+            reply => {
+                let millis = time_reply(&reply).ok_or_else(failure::unexpected)?;
+                self.time.observe(sent, received, millis);
             }
-            None => return Err(failure::unexpected()),
         }
-        match replies.get(1) {
+        match replies.map_err(|error| failure::unreachable(&error))?.first() {
             Some(info) if is_replica(info) => Err(failure::replica()),
             _ => Ok(connection),
         }
@@ -174,12 +173,15 @@ impl fmt::Debug for Dialer {
 }
 
 /// Leave for one attempt, until dropped.
-pub(super) struct Permit(Arc<Dialer>);
+pub(super) struct Permit {
+    dialer: Arc<Dialer>,
+    attempt: u64,
+}
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        lock(&self.0.gate).ended();
-        self.0.moved.notify_waiters();
+        lock(&self.dialer.gate).ended(self.attempt);
+        self.dialer.moved.notify_waiters();
     }
 }
 

@@ -22,6 +22,11 @@ pub(super) fn timed_out(waited: Duration) -> Error {
     Error::new(ErrorKind::Timeout, format!("no answer from redis within {} ms", waited.as_millis()))
 }
 
+/// What was sent and not answered could not be sent again.
+pub(super) fn not_again(sent: &Error, why: &Error) -> Error {
+    Error::new(sent.kind(), format!("{}; not sent again: {}", sent.context(), why.context()))
+}
+
 /// The server answered with something that this command never answers.
 pub(super) fn unexpected() -> Error {
     Error::new(ErrorKind::Refused, "redis gave an answer of an unexpected shape")

@@ -1,5 +1,5 @@
-//! When a connection may be attempted: at once while attempts succeed, after a growing jittered pause once one failed, and never
-//! more than a budget at a time or within a second. Only what fails is charged to it.
+//! When a connection may be attempted: at once while attempts succeed; after a growing jittered pause, and few at a time, once one
+//! failed; never more than a budget at a time or within a second. Only what fails is charged to it.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -12,20 +12,28 @@ const SECOND: Duration = Duration::from_secs(1);
 const PER_SECOND: usize = 10;
 /// The pause after the first failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// The longest pause, and so about the longest time without hits after a server came back.
+/// The longest pause, and so about the longest time without hits after a server came back. Shorter where what has to be
+/// done does not wait for so long: it is given a chance within its deadline.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// Attempts at a time while they fail: one more than one, because one may be lost in silence.
+const WHILE_FAILING: usize = 2;
 
 #[derive(Debug)]
 pub(super) struct Gate {
     /// When the latest attempts failed, oldest first.
     failed: VecDeque<Instant>,
-    under_way: usize,
+    /// Which attempts are under way, since when.
+    under_way: Vec<(u64, Instant)>,
+    next: u64,
     budget: usize,
     /// Failures since a connection was last of use.
     failures: u32,
     /// Connections that were lost before they were of use, since one was.
     useless: usize,
     connections: usize,
+    longest_pause: Duration,
+    /// An attempt that takes longer is one of a runtime that stands still, and holds nobody up.
+    longest_attempt: Duration,
     not_before: Option<Instant>,
     last: Cow<'static, str>,
 }
@@ -39,33 +47,41 @@ pub(super) struct Closed {
 }
 
 impl Gate {
-    /// A gate for a store that keeps so many connections for each runtime.
-    pub(super) fn new(connections: usize) -> Self {
+    /// A gate for a store that keeps so many connections for each runtime, with its timeouts.
+    pub(super) fn new(connections: usize, connect: Duration, command: Duration) -> Self {
         Self {
             failed: VecDeque::new(),
-            under_way: 0,
+            under_way: Vec::new(),
+            next: 0,
             budget: connections.max(PER_SECOND),
             failures: 0,
             useless: 0,
             connections,
+            longest_pause: (command * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE),
+            longest_attempt: connect * 2,
             not_before: None,
             last: Cow::Borrowed(""),
         }
     }
 
-    /// Lets an attempt start now, or says why not. One that started is [`ended`](Self::ended).
-    pub(super) fn admit(&mut self, now: Instant) -> Result<(), Closed> {
+    /// Lets an attempt start now and names it, or says why not. One that started is [`ended`](Self::ended).
+    pub(super) fn admit(&mut self, now: Instant) -> Result<u64, Closed> {
         self.pause(now)?;
+        let longest = self.longest_attempt;
+        self.under_way.retain(|(_, since)| now.saturating_duration_since(*since) < longest);
+        let under_way = self.under_way.len();
         while self.failed.front().is_some_and(|at| now.saturating_duration_since(*at) >= SECOND) {
             self.failed.pop_front();
         }
-        if self.failed.len() + self.under_way >= self.budget {
+        let failing = !self.is_calm() && under_way >= WHILE_FAILING;
+        if failing || self.failed.len() + under_way >= self.budget {
             let error = Error::new(ErrorKind::Connect, "too many connection attempts to redis at a time");
-            let until = if self.under_way > 0 { None } else { self.failed.front().map(|at| *at + SECOND) };
+            let until = if under_way > 0 { None } else { self.failed.front().map(|at| *at + SECOND) };
             return Err(Closed { error, until });
         }
-        self.under_way += 1;
-        Ok(())
+        self.next += 1;
+        self.under_way.push((self.next, now));
+        Ok(self.next)
     }
 
     /// Whether it is closed after a failure, and until when.
@@ -77,14 +93,14 @@ impl Gate {
     }
 
     /// An attempt is over, however it ended.
-    pub(super) fn ended(&mut self) {
-        self.under_way -= 1;
+    pub(super) fn ended(&mut self, attempt: u64) {
+        self.under_way.retain(|(other, _)| *other != attempt);
     }
 
     /// An attempt failed. Tells whether it is the first to.
     pub(super) fn failed(&mut self, now: Instant, error: &Error) -> bool {
         let first = self.is_calm();
-        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(8)).min(LONGEST_PAUSE);
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(8)).min(self.longest_pause);
         self.failures = self.failures.saturating_add(1);
         self.failed.push_back(now);
         // Between half and all of the pause, so that a fleet does not come back in step.
@@ -132,6 +148,10 @@ mod tests {
         Error::new(ErrorKind::Connect, "nobody listens")
     }
 
+    fn gate(connections: usize) -> Gate {
+        Gate::new(connections, SECOND, SECOND)
+    }
+
     fn millis(millis: u64) -> Duration {
         Duration::from_millis(millis)
     }
@@ -139,13 +159,13 @@ mod tests {
     #[test]
     fn no_more_than_the_budget_fail_in_any_second() {
         let start = Instant::now();
-        let mut gate = Gate::new(2);
+        let mut gate = gate(2);
         let mut failed = Vec::new();
         for ms in 0..3_000 {
             let now = start + millis(ms);
             // Each ends as soon as it began, and none makes the others pause.
-            if gate.admit(now).is_ok() {
-                gate.ended();
+            if let Ok(attempt) = gate.admit(now) {
+                gate.ended(attempt);
                 gate.failed(now, &refused());
                 gate.not_before = None;
                 failed.push(ms);
@@ -159,29 +179,53 @@ mod tests {
     #[test]
     fn what_succeeds_is_not_charged() {
         let now = Instant::now();
-        let mut gate = Gate::new(2);
+        let mut gate = gate(2);
         for _ in 0..1_000 {
-            gate.admit(now).expect("nothing failed");
-            gate.ended();
+            let attempt = gate.admit(now).expect("nothing failed");
+            gate.ended(attempt);
             gate.succeeded();
         }
     }
 
     #[test]
     fn as_many_as_the_budget_are_under_way_at_once() {
-        let mut gate = Gate::new(50);
+        let mut gate = gate(50);
         let now = Instant::now();
-        assert!((0..50).all(|_| gate.admit(now).is_ok()));
+        let attempts: Vec<_> = (0..50).map(|_| gate.admit(now).expect("below the budget")).collect();
         let closed = gate.admit(now).expect_err("too many");
         assert_eq!(closed.until, None, "one of them has to end");
-        gate.ended();
+        gate.ended(attempts[7]);
         assert!(gate.admit(now).is_ok());
+        assert!(gate.admit(now).is_err());
+        assert!(gate.admit(now + 2 * SECOND).is_ok(), "what never ends holds nobody up for ever");
+    }
+
+    #[test]
+    fn while_attempts_fail_few_are_made_at_a_time() {
+        let start = Instant::now();
+        let mut gate = gate(50);
+        gate.failed(start, &refused());
+        let later = start + LONGEST_PAUSE;
+        assert!((0..WHILE_FAILING).all(|_| gate.admit(later).is_ok()));
+        assert_eq!(gate.admit(later).expect_err("too many").until, None);
+        gate.succeeded();
+        assert!(gate.admit(later).is_ok());
+    }
+
+    #[test]
+    fn what_waits_for_three_command_timeouts_sees_an_attempt() {
+        let start = Instant::now();
+        let mut gate = Gate::new(2, SECOND, millis(250));
+        for _ in 0..9 {
+            gate.failed(start, &refused());
+        }
+        assert!(gate.admit(start + millis(500)).is_ok());
     }
 
     #[test]
     fn a_failure_closes_the_gate_for_a_while_and_tells_why() {
         let start = Instant::now();
-        let mut gate = Gate::new(2);
+        let mut gate = gate(2);
         assert!(gate.failed(start, &refused()), "the first");
         assert!(!gate.failed(start, &refused()));
         let closed = gate.admit(start + millis(49)).expect_err("closed");
@@ -193,7 +237,7 @@ mod tests {
     #[test]
     fn the_pause_grows_up_to_its_limit_and_success_ends_it() {
         let start = Instant::now();
-        let mut gate = Gate::new(2);
+        let mut gate = gate(2);
         for ms in 0..40 {
             gate.failed(start.checked_sub(millis(5_000 - ms)).expect("a time"), &refused());
         }
@@ -209,7 +253,7 @@ mod tests {
     #[test]
     fn connections_that_are_lost_one_after_another_without_being_of_use_are_failures() {
         let now = Instant::now();
-        let mut gate = Gate::new(2);
+        let mut gate = gate(2);
         for _ in 0..2 {
             gate.lost_unused(now, &refused());
             assert!(gate.admit(now).is_ok(), "what cut one may have cut all");

@@ -133,7 +133,7 @@ impl Sender {
             Resend::Never => Again::Times(0),
             // What cuts one connection tends to cut all, so each may turn out to be broken before a new one is had.
             Resend::WhereBroken => Again::Times(self.link.width()),
-            Resend::UntilDone => Again::Until(self.deadline()),
+            Resend::UntilDone => Again::Until { began: Instant::now(), deadline: self.deadline() },
         };
         // What became of it, where it was sent: that decides whether it may have been done.
         let mut sent: Option<Error> = None;
@@ -141,10 +141,17 @@ impl Sender {
         loop {
             let mut handle = match self.link.acquire(again.patience()).await {
                 Ok(handle) => handle,
-                Err(error) => return Err(sent.unwrap_or(error)),
+                Err(error) => {
+                    return Err(match sent {
+                        Some(sent) => failure::not_again(&sent, &error),
+                        None => error,
+                    });
+                }
             };
             let connection = &mut handle.connection;
-            let within = again.at_most(self.command_timeout);
+            // What was not sent yet is, however late its connection came.
+            let within =
+                if sent.is_some() { again.at_most(self.command_timeout) } else { self.command_timeout };
             let answer = match request {
                 Request::One(cmd) => timeout(within, connection.send_packed_command(cmd)).await,
                 Request::Many(pipeline) => {
@@ -164,8 +171,8 @@ impl Sender {
                         fate => self.link.retire(&handle, fate, &failure::replied(error)),
                     }
                     let repeats = match refusal.request {
-                        Next::Again => again.once_more(),
-                        Next::Later => again.is_patient() && again.once_more(),
+                        Next::Again => again.once_more(Duration::ZERO),
+                        Next::Later => again.is_patient() && again.once_more(pause),
                         Next::Never => false,
                     };
                     if !repeats {
@@ -173,7 +180,7 @@ impl Sender {
                         return Ok(value);
                     }
                     if refusal.request == Next::Later {
-                        sleep(again.at_most(pause)).await;
+                        sleep(pause).await;
                         pause *= 2;
                     }
                 }
@@ -182,15 +189,15 @@ impl Sender {
                     if broken {
                         self.link.retire(&handle, Fate::Replaced, &told);
                     }
-                    if !broken || !again.once_more() {
+                    if !broken || !again.once_more(Duration::ZERO) {
                         return Err(told);
                     }
                     sent = Some(told);
                 }
                 Err(_) => {
-                    let silence = failure::timed_out(within);
+                    let silence = failure::timed_out(again.waited().unwrap_or(within));
                     self.link.retire(&handle, Fate::Replaced, &silence);
-                    if !again.is_patient() || !again.once_more() {
+                    if !again.is_patient() || !again.once_more(Duration::ZERO) {
                         return Err(silence);
                     }
                     sent = Some(silence);
@@ -204,37 +211,45 @@ impl Sender {
 #[derive(Clone, Copy)]
 enum Again {
     Times(usize),
-    Until(Instant),
+    Until { began: Instant, deadline: Instant },
 }
 
 impl Again {
     const fn is_patient(self) -> bool {
-        matches!(self, Self::Until(_))
+        matches!(self, Self::Until { .. })
     }
 
-    /// Takes one more time, where there is one.
-    fn once_more(&mut self) -> bool {
+    /// Takes one more time, where there is one after such a pause.
+    fn once_more(&mut self, pause: Duration) -> bool {
         match self {
             Self::Times(0) => false,
             Self::Times(left) => {
                 *left -= 1;
                 true
             }
-            Self::Until(deadline) => Instant::now() < *deadline,
+            Self::Until { deadline, .. } => Instant::now() + pause < *deadline,
         }
     }
 
     fn at_most(self, wait: Duration) -> Duration {
         match self {
             Self::Times(_) => wait,
-            Self::Until(deadline) => wait.min(deadline.saturating_duration_since(Instant::now())),
+            Self::Until { deadline, .. } => wait.min(deadline.saturating_duration_since(Instant::now())),
+        }
+    }
+
+    /// How long it took so far, where that is bounded in all.
+    fn waited(self) -> Option<Duration> {
+        match self {
+            Self::Times(_) => None,
+            Self::Until { began, .. } => Some(began.elapsed()),
         }
     }
 
     const fn patience(self) -> Patience {
         match self {
             Self::Times(_) => Patience::Short,
-            Self::Until(deadline) => Patience::Until(deadline),
+            Self::Until { deadline, .. } => Patience::Until(deadline),
         }
     }
 }
