@@ -7,7 +7,7 @@
 use std::fmt;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
 use redis::ConnectionInfo;
@@ -39,7 +39,6 @@ pub(super) struct Link {
 #[derive(Clone)]
 pub(super) struct Handle {
     pub(super) connection: MultiplexedConnection,
-    slots: Arc<Slots>,
     opened: Arc<Opened>,
 }
 
@@ -57,6 +56,7 @@ enum Slot {
 
 /// What is known of one connection.
 struct Opened {
+    slots: Weak<Slots>,
     slot: usize,
     /// When it began to be opened.
     since: Instant,
@@ -100,11 +100,23 @@ impl Link {
     /// A shared connection of this runtime: the next in turn, another where that one is not open, else as soon as it is.
     pub(super) async fn acquire(self: &Arc<Self>, patience: Patience) -> Result<Handle> {
         let slots = self.slots()?;
-        let turn = slots.next.fetch_add(1, Ordering::Relaxed) % self.width;
+        // The one that was not ready.
+        let turn = slots.next.load(Ordering::Relaxed) % self.width;
         match self.open_handle(&slots, turn) {
             Some(handle) => Ok(handle),
             None => self.acquire_opened(&slots, turn, patience).await,
         }
+    }
+
+    /// A shared connection of this runtime, where the next in turn is open: nothing is waited for.
+    ///
+    /// # Errors
+    /// Outside of any runtime.
+    pub(super) fn ready(&self) -> Result<Option<Handle>> {
+        self.shared.look(|slots| {
+            let turn = slots.next.fetch_add(1, Ordering::Relaxed).wrapping_add(1) % self.width;
+            self.open_handle(slots, turn)
+        })
     }
 
     /// Opens every shared connection of this runtime and waits for them.
@@ -141,7 +153,8 @@ impl Link {
             Fate::Replaced => {}
             Fate::AllReplaced => self.dialer.outdate(opened.since),
         }
-        let mut slot = handle.slots.slot(opened.slot);
+        let Some(slots) = opened.slots.upgrade() else { return };
+        let mut slot = slots.slot(opened.slot);
         if matches!(&*slot, Slot::Open(_, open) if Arc::ptr_eq(open, opened)) {
             *slot = Slot::Empty;
             drop(slot);
@@ -170,18 +183,16 @@ impl Link {
         })
     }
 
-    fn open_handle(&self, slots: &Arc<Slots>, slot: usize) -> Option<Handle> {
+    fn open_handle(&self, slots: &Slots, slot: usize) -> Option<Handle> {
         match &*slots.slot(slot) {
-            Slot::Open(connection, opened) if self.dialer.is_current(opened.since) => Some(Handle {
-                connection: connection.clone(),
-                slots: Arc::clone(slots),
-                opened: Arc::clone(opened),
-            }),
+            Slot::Open(connection, opened) if self.dialer.is_current(opened.since) => {
+                Some(Handle { connection: connection.clone(), opened: Arc::clone(opened) })
+            }
             _ => None,
         }
     }
 
-    fn any_open(&self, slots: &Arc<Slots>) -> Option<Handle> {
+    fn any_open(&self, slots: &Slots) -> Option<Handle> {
         (0..self.width).find_map(|slot| self.open_handle(slots, slot))
     }
 
@@ -269,7 +280,7 @@ impl Link {
 
     async fn wait_for(
         &self,
-        slots: &Arc<Slots>,
+        slots: &Slots,
         slot: usize,
         mut done: watch::Receiver<()>,
         patience: Duration,
@@ -348,10 +359,15 @@ impl Drop for Attempt {
             return;
         }
         *slot = match self.opened.take() {
-            Some(connection) if !self.link.dialer.is_closed() => {
-                let useful = AtomicBool::new(false);
-                Slot::Open(connection, Arc::new(Opened { slot: self.slot, since: self.since, useful }))
-            }
+            Some(connection) if !self.link.dialer.is_closed() => Slot::Open(
+                connection,
+                Arc::new(Opened {
+                    slots: Arc::downgrade(&self.slots),
+                    slot: self.slot,
+                    since: self.since,
+                    useful: AtomicBool::new(false),
+                }),
+            ),
             _ => Slot::Empty,
         };
     }

@@ -28,17 +28,22 @@ impl<T: Send + Sync + 'static> PerRuntime<T> {
         Self(Arc::default())
     }
 
+    /// Looks at what the caller's runtime has, if anything. It is locked meanwhile.
+    ///
+    /// # Errors
+    /// Outside of any runtime.
+    pub(super) fn look<R>(&self, look: impl FnOnce(&T) -> Option<R>) -> Result<Option<R>> {
+        let id = runtime()?.id();
+        Ok(read(&self.0).iter().find(|owned| owned.runtime == id).and_then(|owned| look(&owned.value)))
+    }
+
     /// What the caller's runtime has, made where it is new.
     ///
     /// # Errors
     /// Outside of any runtime.
     pub(super) fn current(&self, make: impl FnOnce() -> T) -> Result<Arc<T>> {
-        let runtime = Handle::try_current()
-            .map_err(|error| Error::new(ErrorKind::Connect, "no tokio runtime").with_source(error))?;
+        let runtime = runtime()?;
         let id = runtime.id();
-        if let Some(owned) = read(&self.0).iter().find(|owned| owned.runtime == id) {
-            return Ok(Arc::clone(&owned.value));
-        }
         let mut all = write(&self.0);
         if let Some(owned) = all.iter().find(|owned| owned.runtime == id) {
             return Ok(Arc::clone(&owned.value));
@@ -62,6 +67,11 @@ impl<T: Send + Sync + 'static> PerRuntime<T> {
     pub(super) fn all(&self) -> Vec<Arc<T>> {
         read(&self.0).iter().map(|owned| Arc::clone(&owned.value)).collect()
     }
+}
+
+fn runtime() -> Result<Handle> {
+    Handle::try_current()
+        .map_err(|error| Error::new(ErrorKind::Connect, "no tokio runtime").with_source(error))
 }
 
 impl<T> fmt::Debug for PerRuntime<T> {
@@ -115,7 +125,11 @@ mod tests {
     #[test]
     fn each_runtime_has_its_own_until_it_ends() {
         let (per, made) = (PerRuntime::new(), AtomicUsize::new(0));
-        let ask = || *per.current(|| made.fetch_add(1, Ordering::SeqCst)).expect("in a runtime");
+        let ask = || {
+            let has = *per.current(|| made.fetch_add(1, Ordering::SeqCst)).expect("in a runtime");
+            assert_eq!(per.look(|seen| Some(*seen)).expect("in a runtime"), Some(has));
+            has
+        };
         let (one, other) = (runtime(), runtime());
         assert_eq!(one.block_on(async { (ask(), ask()) }), (0, 0));
         assert_eq!(other.block_on(async { ask() }), 1);
@@ -124,7 +138,7 @@ mod tests {
         assert_eq!(kept(&per), 1);
         other.shutdown_background();
         assert_eq!(kept(&per), 0);
-        assert!(per.current(|| 7).is_err(), "outside of any");
+        assert!(per.current(|| 7).is_err() && per.look(|_| Some(7)).is_err(), "outside of any");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use redis::{Cmd, Pipeline, Value};
 use tokio::time::{sleep, timeout};
 
-use super::connect::{Link, Patience};
+use super::connect::{Handle, Link, Patience};
 use super::failure;
 use super::refusal::{Fate, Next, Refusal};
 use super::script::{self, Call};
@@ -125,10 +125,21 @@ impl Sender {
 
     /// Sends and awaits, within the deadline, on a shared connection.
     async fn exchange(&self, request: &Request<'_>, resend: Resend) -> Result<Value> {
-        self.link.dialer.background.enter(self.deliver(request, resend)).await?
+        match self.link.ready() {
+            Ok(ready) => self.deliver(request, resend, ready).await,
+            // On the heap, as is what opens connections: neither is part of what each call moves about.
+            Err(_) => {
+                Box::pin(self.link.dialer.background.enter(self.deliver(request, resend, None))).await?
+            }
+        }
     }
 
-    async fn deliver(&self, request: &Request<'_>, resend: Resend) -> Result<Value> {
+    async fn deliver(
+        &self,
+        request: &Request<'_>,
+        resend: Resend,
+        mut ready: Option<Handle>,
+    ) -> Result<Value> {
         let mut again = match resend {
             Resend::Never => Again::Times(0),
             // What cuts one connection tends to cut all, so each may turn out to be broken before a new one is had.
@@ -139,7 +150,11 @@ impl Sender {
         let mut sent: Option<Error> = None;
         let mut pause = FIRST_PAUSE;
         loop {
-            let mut handle = match self.link.acquire(again.patience()).await {
+            let acquired = match ready.take() {
+                Some(handle) => Ok(handle),
+                None => Box::pin(self.link.acquire(again.patience())).await,
+            };
+            let mut handle = match acquired {
                 Ok(handle) => handle,
                 Err(error) => {
                     return Err(match sent {
