@@ -205,7 +205,7 @@ fn refused(header: &Header, key: &str, now: Timestamp, expected: Expected) -> Op
     if header.has(header::PENDING) {
         return Some(MissReason::Pending);
     }
-    if now >= header.gone_at || now >= header.fresh_until {
+    if !header.is_readable(now) || now >= header.fresh_until {
         return Some(MissReason::Expired);
     }
     if expected.max_age.is_some_and(|age| now.since(header.stored_at) > age) {

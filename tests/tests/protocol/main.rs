@@ -2,9 +2,11 @@
 
 mod batches;
 mod cancelled;
+mod clocks;
 mod deadlines;
 mod failed_evicts;
 mod followers;
+mod forks;
 mod hang;
 mod history;
 mod lookups;

@@ -1,6 +1,8 @@
 //! Who gets a lease, from whom, and over what.
 
-use crate::format::header::{PENDING, PUT};
+use std::time::Duration;
+
+use crate::format::header::{FIXED, Header, LONGEST_LEASE, PENDING, PUT};
 use crate::format::ids::{FillId, Token, Version};
 use crate::store::messages::lease::LeaseKind::{Load, Put, Refresh};
 use crate::store::messages::lease::{Lease, LeaseOutcome, LeaseRequest};
@@ -125,6 +127,39 @@ pub(super) async fn a_load_takes_over_a_puts_lease(env: &Env) {
     let header = env.header(&value).await;
     assert_eq!((header.token, header.has(PUT), header.fill_id), (Token::new(2), false, FillId::new(5)));
     assert_busy(&env.lease(&value, Load, 3, 5).await);
+}
+
+pub(super) async fn a_lease_lives_a_minute_at_most(env: &Env) {
+    let key = env.key("k");
+    let at_most = async || {
+        let header = env.header(&key).await;
+        assert!(header.lease_deadline <= env.store.now().plus(LONGEST_LEASE), "{header:?}");
+        assert_busy(&env.lease(&key, Load, 9, 0).await);
+    };
+    assert_taken(&env.lease_for(&key, Load, 1, 0, Duration::MAX).await);
+    at_most().await;
+    assert!(env.renew(&key, 1, LONG * 60).await);
+    at_most().await;
+}
+
+pub(super) async fn a_lease_that_would_lapse_later_than_any_is_held_by_nobody(env: &Env) {
+    let (hour, now) = (LONG * 60, env.store.now());
+    for (kind, name) in [(Load, "load"), (Refresh, "refresh")] {
+        for deadline in [now.plus(hour), now.plus(Duration::MAX)] {
+            let pending = env.key(&format!("pending {name} {deadline:?}"));
+            env.put_raw_for(&pending, Header::pending(Token::new(1), deadline, false).to_bytes(), hour).await;
+            assert_taken(&env.lease(&pending, kind, 2, 0).await);
+            assert_busy(&env.lease(&pending, kind, 3, 0).await);
+            assert!(env.fill(&pending, 2, 20).await);
+
+            let over = env.key(&format!("over {name} {deadline:?}"));
+            let value = env.value(5);
+            let header = Header::parse(&value).unwrap().with_lease(Token::new(1), deadline);
+            env.put_raw_for(&over, [&header.to_bytes()[..], &value[FIXED..]].concat(), hour).await;
+            assert_taken(&env.lease(&over, kind, 2, 5).await);
+            assert_busy(&env.lease(&over, kind, 3, 5).await);
+        }
+    }
 }
 
 pub(super) async fn a_refresh_does_not_take_over_a_puts_lease(env: &Env) {

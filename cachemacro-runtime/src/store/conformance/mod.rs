@@ -54,6 +54,8 @@ macro_rules! __conformance_cases {
                 another_value_is_found_even_under_a_held_lease
                 a_put_takes_the_lease_whatever_is_there
                 a_load_takes_over_a_puts_lease
+                a_lease_lives_a_minute_at_most
+                a_lease_that_would_lapse_later_than_any_is_held_by_nobody
                 a_refresh_does_not_take_over_a_puts_lease
                 a_lapsed_puts_lease_is_free_for_a_refresh
                 a_value_past_its_end_is_missing_though_its_key_lives
@@ -140,6 +142,7 @@ macro_rules! __conformance_cases {
                 hostile_bytes_compare_as_nothing
                 hostile_bytes_are_evicted_as_if_they_were_not_there
                 hostile_bytes_are_replaced_by_a_set
+                a_value_from_the_future_is_none
                 what_only_a_decoder_can_tell_is_the_decoders_to_tell;
             inspections:
                 a_scan_tells_every_key_under_a_prefix

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::format::header::{DECIMAL, FIXED, Header, PENDING, PUT, STAMP};
+use crate::format::header::{DECIMAL, FIXED, Header, LONGEST_LEASE, PENDING, PUT, STAMP};
 use crate::format::ids::{FillId, Token, Version};
 use crate::format::stamps::{TagKeys, VersionKey};
 use crate::ground::clock::Timestamp;
@@ -155,7 +155,7 @@ pub fn lease(slot: &mut Option<Slot>, now: Timestamp, request: &LeaseRequest<'_>
             return LeaseOutcome::busy(holder.lease_deadline.since(now));
         }
     }
-    let deadline = now.plus(request.live);
+    let deadline = deadline(now, request.live);
     if let (Some(value), Some(slot)) = (value, slot.as_mut()) {
         let flags = if put { value.flags | PUT } else { value.flags & !PUT };
         rewrite(slot, &Header { flags, token: request.token, lease_deadline: deadline, ..value });
@@ -165,6 +165,11 @@ pub fn lease(slot: &mut Option<Slot>, now: Timestamp, request: &LeaseRequest<'_>
         *slot = Some(Slot::new(Bytes::copy_from_slice(&pending.to_bytes()), deadline));
     }
     LeaseOutcome::Taken
+}
+
+/// When a lease lapses that is to live so long.
+fn deadline(now: Timestamp, live: Duration) -> Timestamp {
+    now.plus(live.min(LONGEST_LEASE))
 }
 
 /// Lets a held lease live `live` from now; false where `token` does not hold it.
@@ -178,7 +183,7 @@ pub fn lease(slot: &mut Option<Slot>, now: Timestamp, request: &LeaseRequest<'_>
 /// ```
 pub fn renew(slot: &mut Option<Slot>, now: Timestamp, token: Token, live: Duration) -> bool {
     let (Some(header), Some(slot)) = (held(slot.as_ref(), token), slot.as_mut()) else { return false };
-    let deadline = now.plus(live);
+    let deadline = deadline(now, live);
     slot.expires = slot.expires.max(deadline);
     rewrite(slot, &Header { lease_deadline: deadline, ..header });
     true

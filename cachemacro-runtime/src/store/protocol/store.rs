@@ -101,10 +101,14 @@ impl<B: Backend> Protocol<B> {
         let mut captured = Vec::with_capacity(keys.len());
         for key in keys {
             let key = key.borrow();
-            // Drawn out here, because the step may be taken twice.
-            let fresh = Version::random();
+            // Kept out here, because the step may be taken twice; drawn where it is needed.
+            let mut drawn = None;
             let version = self.step(&key.text, |slot, now| {
                 let before = slot.clone();
+                let fresh = match steps::version(slot.as_ref()) {
+                    Some(there) => there,
+                    None => *drawn.get_or_insert_with(Version::random),
+                };
                 let version = steps::capture(slot, now, life, fresh);
                 (if *slot == before { Change::Nothing } else { Change::Quiet }, version)
             });

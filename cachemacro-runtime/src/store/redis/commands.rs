@@ -230,7 +230,7 @@ fn capture<'a>(keys: &[&'a VersionKey], life: Duration) -> impl Iterator<Item = 
             .call_many(keys.iter().map(|key| key.text.as_str()))
             .number(millis(life))
             .number(millis(give));
-        Part::Script(keys.iter().fold(call, |call, _| call.id(Version::random().to_bytes())))
+        Part::Script(Version::random_many(keys.len()).fold(call, |call, fresh| call.id(fresh.to_bytes())))
     })
 }
 

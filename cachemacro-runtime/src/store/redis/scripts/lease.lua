@@ -1,7 +1,7 @@
 -- Asks for the lease of an entry.
 -- KEYS: entry. ARGV: token, fill id seen, kind (L load, R refresh, P put), life of the lease in ms.
 -- Returns {1, now} taken, {2, now, entry} found, {3, now, ms left} busy.
-local key, token, seen, kind, live = KEYS[1], ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local key, token, seen, kind, live = KEYS[1], ARGV[1], ARGV[2], ARGV[3], math.min(tonumber(ARGV[4]), LONGEST_LEASE)
 local now = now_ms()
 local entry = open(key)
 local value = readable(entry, now)
@@ -11,9 +11,8 @@ if kind ~= 'P' then
   if value and entry.fill ~= seen then
     return {2, now, redis.call('GET', key)}
   end
-  local live_lease = entry ~= nil and entry.token ~= NOBODY and entry.deadline > now
   -- G5: one storable load at a time.
-  if live_lease and (kind == 'R' or not entry.put) then
+  if leased(entry, now) and (kind == 'R' or not entry.put) then
     return {3, now, entry.deadline - now}
   end
 end
