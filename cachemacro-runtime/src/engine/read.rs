@@ -2,6 +2,7 @@
 //!
 //! Knows headers, stamps and versions; knows no types. What a codec makes of the payload is its caller's.
 
+use crate::engine::flight::AsOf;
 use crate::engine::raw::RawEntry;
 use crate::format::stamps;
 use std::borrow::Cow;
@@ -90,12 +91,19 @@ impl Usable {
 impl RawEntry {
     /// Reads the entry and says whether it may be used.
     pub(crate) async fn look(&self, expected: Expected) -> Result<Looked, Error> {
+        Ok(self.look_as_of(expected).await?.0)
+    }
+
+    /// [`look`](Self::look), and what the read showed of the tags.
+    pub(crate) async fn look_as_of(&self, expected: Expected) -> Result<(Looked, AsOf), Error> {
         let core = &self.core;
         self.settle().await?;
+        let captures = core.flights.captures();
         let keys = [&*self.full];
         let request = ReadRequest::new(&keys).with_versions(&self.tags);
         let (entry, versions) = self.timed(core.store.read(request)).await?.into_one();
-        self.found(entry, &versions, expected).await
+        let looked = self.found(entry, &versions, expected).await?;
+        Ok((looked, AsOf::new(captures, versions)))
     }
 
     /// Says whether what a read found, if anything, may be used.

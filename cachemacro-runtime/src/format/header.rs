@@ -23,6 +23,8 @@
 //! | 88 | 8 | checksum |
 //! | 96 | 16 × n | stamps: tag hash, tag version |
 //!
+//! A pending header's stamps are the versions that the holder of the lease captured, and one stamp for all any-tag versions.
+//!
 //! Times are the server's, in milliseconds since the Unix epoch. The checksum (XXH3, 64 bit) covers every field
 //! but the lease's, which scripts change in place, and itself; then stamps and payload. A decimal entry has none
 //! (zero), because scripts rewrite it.
@@ -188,6 +190,14 @@ impl Stamp {
     /// ```
     pub const fn new(tag: u64, version: Version) -> Self {
         Self { tag, version }
+    }
+
+    /// The bytes that stand for it in an entry.
+    pub(crate) fn to_bytes(self) -> [u8; STAMP] {
+        let mut bytes = [0; STAMP];
+        bytes[..8].copy_from_slice(&self.tag.to_le_bytes());
+        bytes[8..].copy_from_slice(&self.version.to_bytes());
+        bytes
     }
 }
 
@@ -509,8 +519,7 @@ pub fn assemble(mut header: Header, stamps: &[Stamp], payload: &[u8]) -> Vec<u8>
     let mut out = Vec::with_capacity(header.total_len());
     out.extend_from_slice(&[0; FIXED]);
     for stamp in stamps {
-        out.extend_from_slice(&stamp.tag.to_le_bytes());
-        out.extend_from_slice(&stamp.version.to_bytes());
+        out.extend_from_slice(&stamp.to_bytes());
     }
     header.checksum = if header.codec == DECIMAL { 0 } else { checksum(&header, &out[FIXED..], payload) };
     out[..FIXED].copy_from_slice(&header.to_bytes());

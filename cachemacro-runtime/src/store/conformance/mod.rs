@@ -67,7 +67,15 @@ macro_rules! __conformance_cases {
                 of_racing_puts_the_last_holds_the_lease
                 a_lease_captures_versions_and_creates_those_that_are_missing
                 many_leases_are_decided_one_by_one_with_versions_captured_once
-                many_leases_capture_each_its_own_versions;
+                many_leases_capture_each_its_own_versions
+                a_pending_header_carries_the_versions_that_its_holder_captured
+                a_lease_under_outdated_versions_passes_to_who_captured_again_and_names_its_holder
+                a_lease_under_the_same_versions_passes_to_nobody
+                a_lease_passes_from_the_holder_that_is_named_and_no_other
+                a_lease_under_outdated_any_tag_versions_passes_once
+                a_lease_over_a_value_that_an_evict_outdated_passes_at_once
+                a_refresh_and_a_put_take_no_notice_of_outdated_versions
+                a_request_that_comes_too_late_gets_no_lease;
             tenures:
                 a_renewed_lease_outlives_its_first_deadline
                 a_lease_over_a_value_is_renewed_with_the_value_in_place

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use redis::{Cmd, Pipeline, Value};
 
-use super::script;
+use super::script::{self, Call};
 use super::send::{Part, Resend, Sender};
 use super::{failure, reply};
 use crate::format::header::FIXED;
@@ -95,16 +95,25 @@ impl Commands {
         if requests.is_empty() {
             return Ok(Vec::new());
         }
+        // Before the first answer the server's time is a guess.
+        let timed = self.sender.link.time.is_learned();
+        if let [request] = requests
+            && request.capture.len() <= CAPTURE_CHUNK
+        {
+            let call = lease(request, request.version_life, timed);
+            let reply = self.sender.call(call, Resend::Never).await?;
+            return Ok(vec![reply::lease(reply, request.capture.len())?]);
+        }
         let captures = Captures::of(requests);
-        // G1: versions first, so that an evict of a tag from here on is seen by what is stored under these leases.
-        let parts = capture(&captures.keys, captures.life).chain(requests.iter().map(lease));
-        let mut replies = self.sender.run(parts.collect(), Resend::Never).await?.into_iter();
-        let captured = captured(&mut replies, captures.keys.len())?;
-        captures
-            .hand_out(&captured)
-            .zip(replies)
-            .map(|(versions, value)| Ok(Lease::new(versions, reply::lease(value)?)))
-            .collect()
+        // G1: versions first, so that an evict of a tag from here on is seen by what is stored under these leases. Their lives are
+        // looked at once; each lease captures its own again, which is one step with taking it.
+        let mut parts: Vec<_> = capture(&captures.keys, captures.life).collect();
+        let captured = parts.len();
+        parts.extend(requests.iter().map(|request| Part::Script(lease(request, Duration::ZERO, timed))));
+        let mut replies = self.sender.run(parts, Resend::Never).await?.into_iter();
+        replies.by_ref().take(captured).try_for_each(|reply| reply::done(&reply))?;
+        let answered = requests.iter().zip(replies);
+        answered.map(|(request, value)| reply::lease(value, request.capture.len())).collect()
     }
 
     pub(super) async fn keep(&self, leases: &[HeldLease<'_>], how: Keep) -> Result<Vec<bool>> {
@@ -244,14 +253,33 @@ fn captured(replies: &mut impl Iterator<Item = Value>, keys: usize) -> Result<Ve
     Ok(captured)
 }
 
-fn lease<'a>(request: &LeaseRequest<'a>) -> Part<'a> {
+/// A request for a lease, whose versions are to live so long at least, or are known to.
+fn lease<'a>(request: &LeaseRequest<'a>, life: Duration, timed: bool) -> Call<'a> {
     let kind: &[u8] = match request.kind {
         LeaseKind::Load => b"L",
         LeaseKind::Refresh => b"R",
         LeaseKind::Put => b"P",
     };
-    let call = script::LEASE.call(request.key).id(request.token.to_bytes()).id(request.seen.to_bytes());
-    Part::Script(call.bytes(kind).number(millis(request.live)))
+    let keys = std::iter::once(request.key).chain(request.capture.iter().map(|key| key.text.as_str()));
+    let call = script::LEASE
+        .call_many(keys)
+        .id(request.token.to_bytes())
+        .id(request.seen.to_bytes())
+        .bytes(kind)
+        .number(millis(request.live))
+        .number(if timed { request.not_after.millis() } else { 0 })
+        .id(request.over.to_bytes());
+    if request.capture.is_empty() {
+        return call;
+    }
+    let known = request.known.min(request.capture.len());
+    let hashes: Vec<u8> = request.capture[..known].iter().flat_map(|key| key.hash.to_le_bytes()).collect();
+    let fresh: Vec<u8> = Version::random_many(request.capture.len()).flat_map(Version::to_bytes).collect();
+    call.number(if life.is_zero() { 0 } else { millis(life) })
+        .number(millis(version_life(request.version_life)))
+        .number(known as u64)
+        .bytes(hashes)
+        .bytes(fresh)
 }
 
 fn write<'a>(write: &'a Write<'_>) -> Part<'a> {

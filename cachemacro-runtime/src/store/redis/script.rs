@@ -14,7 +14,7 @@ macro_rules! script {
     };
 }
 
-pub(super) static LEASE: LazyLock<Script> = script!(true, "prelude.lua", "lease.lua");
+pub(super) static LEASE: LazyLock<Script> = script!(true, "prelude.lua", "stamps.lua", "lease.lua");
 pub(super) static RENEW: LazyLock<Script> = script!(true, "prelude.lua", "renew.lua");
 pub(super) static RELEASE: LazyLock<Script> = script!(true, "prelude.lua", "release.lua");
 pub(super) static FILL: LazyLock<Script> = script!(true, "prelude.lua", "fill.lua");
