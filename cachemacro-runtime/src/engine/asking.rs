@@ -85,7 +85,8 @@ impl Wanted {
 /// Asks for a lease.
 pub(crate) async fn acquire(raw: &RawEntry, wanted: Wanted) -> Answer {
     let site = raw.site.as_ref().map(|(_, counters)| counters.clone());
-    Asking::new(ask(raw.core.clone(), site, wanted)).await
+    let request = ask(raw.core.clone(), site, wanted);
+    if raw.core.store.acts_at_once() { request.await } else { Asking::new(request).await }
 }
 
 /// Takes a put's lease, whoever holds it; `None` where the store failed.

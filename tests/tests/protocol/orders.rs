@@ -150,6 +150,7 @@ async fn a_lease_that_a_cancelled_call_was_granted_later_is_given_back(rig: Rig)
     }
 }
 
+/// Where the store's clock goes on, the request is refused by then; where it stands, it is granted, after the first release.
 async fn a_lease_that_is_granted_after_its_request_failed_is_given_back(rig: Rig) {
     let patience = Duration::from_millis(300);
     for call in CALLS {
@@ -178,28 +179,3 @@ on_both_stores!(
     a_lease_that_a_cancelled_call_was_granted_later_is_given_back,
     a_lease_that_is_granted_after_its_request_failed_is_given_back,
 );
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_thousands_of_cancelled_calls_none_leaves_a_lease_on_redis() {
-    let rig = Rig::redis();
-    let process = rig.process();
-    let entry = |id: u32| process.cache.entry::<u32>("row", id).with_tags(["tag"]);
-    let mut calls = Vec::new();
-    for id in 0..3_000_u32 {
-        let entry = entry(id);
-        let patience = Duration::from_micros(u64::from(id % 60) * 10);
-        calls.push(tokio::spawn(async move {
-            let body = async || std::future::pending::<u32>().await;
-            assert!(tokio::time::timeout(patience, entry.get_or_load(body)).await.is_err());
-        }));
-        if calls.len() == 50 {
-            for call in calls.drain(..) {
-                call.await.expect("it does not panic");
-            }
-        }
-    }
-    for id in 0..3_000 {
-        wait_until("no lease is left", DEADLINE, async || rig.raw(&format!("row:{id}")).await.is_none())
-            .await;
-    }
-}

@@ -206,7 +206,7 @@ pub fn lease(
 }
 
 /// The stamps of a pending header: the versions that its holder captured, those of any tag as one.
-fn stamps_of(request: &LeaseRequest<'_>, captured: &[Version]) -> Vec<Stamp> {
+pub(crate) fn stamps_of(request: &LeaseRequest<'_>, captured: &[Version]) -> Vec<Stamp> {
     let known = request.known.min(request.capture.len()).min(captured.len());
     if known >= MAX_STAMPS {
         // More than a header carries: the lease is like that of an entry without tags.

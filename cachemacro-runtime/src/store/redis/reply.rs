@@ -185,7 +185,7 @@ mod tests {
             assert!(verdict(value.clone()).is_err(), "{value:?}");
             assert!(captured(value.clone(), 4).is_err(), "{value:?}");
             assert!(evicted(value.clone(), 4).is_err(), "{value:?}");
-            assert!(versions(value, 4).is_err());
+            assert!(versions(value, 7).is_err());
         }
     }
 

@@ -1,7 +1,7 @@
--- Captures versions, then asks for the lease of an entry. On one server that is one step; where the keys lie on several, capture
--- first and hand the versions over: what is decided here does not rely on the one step.
+-- Captures versions, then asks for the lease of an entry. Where the versions were captured before, their stamps are handed over
+-- instead: what is decided here does not rely on its being one step.
 -- KEYS: entry, then versions. ARGV: token, fill id seen, kind (L load, R refresh, P put), life of the lease in ms, time after which
--- the request is refused (0: none), token to take over from (zero: nobody's); then, of the versions: life that each must have left
+-- the request is refused (0: none), token to take over from (zero: nobody's), stamps of what was captured before; then, of the versions: life that each must have left
 -- at least, in ms (0: not looked at), life to give, how many are those of tags, the hashes of these tags, a random version for each.
 -- Returns {1, now, versions} taken, {2, now, versions, entry} found, {3, now, versions, ms left[, token]} busy (the token where the
 -- holder captured other versions), {4, now} too late.
@@ -14,11 +14,10 @@ if not_after ~= 0 and now > not_after then
 end
 
 -- G1: versions first, so that an evict of a tag from here on is seen by what is stored under this lease.
-local versions, stamps = {}, ''
-local count, known = #KEYS - 1, 0
+local versions, stamps = {}, ARGV[7]
+local count = #KEYS - 1
 if count > 0 then
-  local life, fresh = tonumber(ARGV[7]), ARGV[11]
-  known = tonumber(ARGV[9])
+  local life, give, known, hashes, fresh = tonumber(ARGV[8]), ARGV[9], tonumber(ARGV[10]), ARGV[11], ARGV[12]
   for first = 2, #KEYS, 1000 do
     for i, version in ipairs(redis.call('MGET', unpack(KEYS, first, math.min(first + 999, #KEYS)))) do
       versions[first + i - 2] = version
@@ -28,16 +27,16 @@ if count > 0 then
     local version = versions[i]
     if not version or #version ~= 8 or version == NOBODY then
       versions[i] = string.sub(fresh, 8 * i - 7, 8 * i)
-      redis.call('SET', KEYS[i + 1], versions[i], 'PX', ARGV[8])
+      redis.call('SET', KEYS[i + 1], versions[i], 'PX', give)
     elseif life > 0 then
       local left = redis.call('PTTL', KEYS[i + 1])
       if left >= 0 and left < life then
-        redis.call('PEXPIRE', KEYS[i + 1], ARGV[8])
+        redis.call('PEXPIRE', KEYS[i + 1], give)
       end
     end
   end
   if known < 1024 then
-    stamps = captured_stamps(versions, known, ARGV[10])
+    stamps = captured_stamps(versions, known, hashes)
   end
 end
 local told = table.concat(versions)
@@ -83,8 +82,9 @@ if value and not unreadable then
   raise_expiry(key, live)
 else
   if taken_over and not tag_outdated then
-    -- Any tag's evict justifies one takeover: where tags are evicted all the time, each load would be overtaken.
-    stamps = string.sub(stamps, 1, 16 * known)
+    -- Any tag's evict justifies one takeover: where tags are evicted all the time, each load would be overtaken. Its stamp is the
+    -- last one.
+    stamps = string.sub(stamps, 1, -17)
   end
   local pending = 'cmac\1' .. string.char(1 + put) .. '\0\0' .. NOBODY .. token .. deadline .. string.rep('\0', 22)
     .. struct.pack('<I2', #stamps / 16) .. string.rep('\0', 40) .. stamps
