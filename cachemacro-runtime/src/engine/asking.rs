@@ -85,8 +85,7 @@ impl Wanted {
 /// Asks for a lease.
 pub(crate) async fn acquire(raw: &RawEntry, wanted: Wanted) -> Answer {
     let site = raw.site.as_ref().map(|(_, counters)| counters.clone());
-    let request = ask(raw.core.clone(), site, wanted);
-    if raw.core.store.acts_at_once() { request.await } else { Asking::new(request).await }
+    Asking::new(ask(raw.core.clone(), site, wanted)).await
 }
 
 /// Takes a put's lease, whoever holds it; `None` where the store failed.
@@ -193,7 +192,7 @@ fn go_on(work: impl Future<Output = ()> + Send + 'static) {
     }
 }
 
-/// A request that goes on in a task of its own where its caller is dropped.
+/// A request that goes on in a task of its own where its caller is dropped. On the heap, which keeps callers' futures small.
 struct Asking<T: Send + 'static>(Option<Pin<Box<dyn Future<Output = T> + Send>>>);
 
 impl<T: Send + 'static> Asking<T> {

@@ -70,6 +70,7 @@ fn draw(bytes: &mut [u8]) {
     SysRng.try_fill_bytes(bytes).expect("the operating system gives random numbers");
 }
 
+#[cfg(feature = "redis")]
 impl Version {
     /// So many new ones, with one request to the operating system.
     pub(crate) fn random_many(count: usize) -> impl Iterator<Item = Self> {

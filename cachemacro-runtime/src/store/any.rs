@@ -32,11 +32,6 @@ impl AnyStore {
         }
     }
 
-    /// Whether operations are done when they are first polled, so that none is left under way.
-    pub(crate) const fn acts_at_once(&self) -> bool {
-        matches!(self, AnyStore::Memory(_))
-    }
-
     /// Versions alone.
     pub(crate) async fn versions(&self, keys: &[VersionKey]) -> Result<Few<Option<Version>>> {
         Ok(self.read(ReadRequest::of_versions(keys)).await?.versions)

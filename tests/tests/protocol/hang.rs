@@ -83,7 +83,7 @@ async fn a_body_that_reaches_its_own_key_runs_it_unstored(rig: Rig) {
     let (one, two) = (process.cache.entry::<u32>("one", 1), process.cache.entry::<u32>("two", 2));
     let inner = || one.get_or_load(async || 1);
     let outer = one.get_or_load(async || two.get_or_load(async || inner().await + 10).await + 100);
-    assert_eq!(in_time(outer).await, 111);
+    assert_eq!(Box::pin(in_time(outer)).await, 111);
     assert_eq!(process.cache.stats().total.loads, 3);
     assert_eq!(one.get().await.expect("the store answers"), Some(111), "the outer load is stored");
 

@@ -185,22 +185,19 @@ pub fn lease(
     }
     let put = request.kind == LeaseKind::Put;
     let deadline = deadline(now, request.live);
-    match (value.filter(|_| !unreadable), slot.as_mut()) {
-        (Some(value), Some(slot)) => {
-            let flags = if put { value.flags | PUT } else { value.flags & !PUT };
-            rewrite(slot, &Header { flags, token: request.token, lease_deadline: deadline, ..value });
-            slot.expires = slot.expires.max(deadline);
-        }
-        _ => {
-            let mut bytes = Header::pending(request.token, deadline, put);
-            // Any tag's evict justifies one takeover: where tags are evicted all the time, each load would be overtaken.
-            let marked = taken_over && !outdated.tag;
-            let stamps = stamps.iter().filter(|stamp| !(marked && stamp.tag == ANY_TAG));
-            let stamps: Vec<u8> = stamps.flat_map(|stamp| stamp.to_bytes()).collect();
-            bytes.stamps = u16::try_from(stamps.len() / STAMP).unwrap_or(0);
-            let bytes = [&bytes.to_bytes()[..], &stamps].concat();
-            *slot = Some(Slot::new(bytes.into(), deadline));
-        }
+    if let (Some(value), Some(slot)) = (value.filter(|_| !unreadable), slot.as_mut()) {
+        let flags = if put { value.flags | PUT } else { value.flags & !PUT };
+        rewrite(slot, &Header { flags, token: request.token, lease_deadline: deadline, ..value });
+        slot.expires = slot.expires.max(deadline);
+    } else {
+        // Any tag's evict justifies one takeover: where tags are evicted all the time, each load would be overtaken.
+        let marked = taken_over && !outdated.tag;
+        let stamps = stamps.iter().filter(|stamp| !(marked && stamp.tag == ANY_TAG));
+        let stamps: Vec<u8> = stamps.flat_map(|stamp| stamp.to_bytes()).collect();
+        let mut pending = Header::pending(request.token, deadline, put);
+        pending.stamps = u16::try_from(stamps.len() / STAMP).unwrap_or(0);
+        let bytes = [&pending.to_bytes()[..], &stamps].concat();
+        *slot = Some(Slot::new(bytes.into(), deadline));
     }
     LeaseOutcome::Taken
 }
