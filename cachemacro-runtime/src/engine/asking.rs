@@ -136,11 +136,9 @@ async fn ask_many(core: Arc<Core>, wanted: Vec<Wanted>) -> Vec<Answer> {
     answers.collect()
 }
 
-/// When the store refuses a request that is sent now; zero: it is not carried out once its future is gone. No later than a lease
-/// lapses that nobody gives back.
+/// When the store refuses a request that is sent now; zero: it is not carried out once its future is gone.
 fn time_of_refusal(core: &Core) -> Timestamp {
-    let patience = core.store.about().patience.map(|patience| patience.min(core.settings.lease));
-    patience.map_or(Timestamp(0), |patience| core.store.now().plus(patience))
+    core.store.about().patience.map_or(Timestamp(0), |patience| core.store.now().plus(patience))
 }
 
 /// What the answer means for the lease that was asked for.

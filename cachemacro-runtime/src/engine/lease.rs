@@ -41,7 +41,7 @@ impl Held {
     /// A lease under a fresh token. Until the answer is known it counts as held: whatever drops it gives back what the server
     /// may have granted.
     pub(crate) fn attempt(core: &Arc<Core>, key: Arc<str>) -> Self {
-        Self { core: core.clone(), key, token: Token::random(), versions: Vec::new(), spent: false }
+        Self { core: core.clone(), key, token: core.store.token(), versions: Vec::new(), spent: false }
     }
 
     /// The lease was granted, with these captured versions.
