@@ -23,7 +23,8 @@
 //!                                    hand on to who is left over
 //! ```
 //!
-//! What a leader shares is told at [`flight`](crate::engine::flight). Three calls leave the picture: one whose key its
+//! The flight that `join` finds is taken where the look does not show its load to be doomed: a tag was evicted since that load
+//! captured its versions. Else the call leads the next flight, and its search takes the lease over. What a leader shares is told at [`flight`](crate::engine::flight). Three calls leave the picture: one whose key its
 //! own task is loading or putting, and one that was shared twice what it cannot return, run alone and unstored; under
 //! [`Mode::Refresh`] a call neither looks nor joins, and stores like a put.
 
@@ -33,10 +34,11 @@ use std::time::{Duration, Instant};
 
 use tracing::Instrument as _;
 
+use crate::engine::asking;
 use crate::engine::entry::Entry;
 use crate::engine::evict::log_failed;
 use crate::engine::fill::{Check, Stored, finish_put};
-use crate::engine::flight::{Landed, Lead, Seat, Verdict, Waited};
+use crate::engine::flight::{AsOf, Landed, Lead, Seat, Verdict, Waited};
 use crate::engine::lease::{self, Held};
 use crate::engine::loading::Loading;
 use crate::engine::raw::RawEntry;
@@ -64,7 +66,7 @@ where
     let Some(entry) = &entry else { return body.await };
     let Some(raw) = entry.active() else { return body.await };
     let late_tags = entry.has_late_tags(&rules);
-    let mut call = Call { entry, raw, outcome, late_tags, search: None, joined_again: false };
+    let mut call = Call { entry, raw, outcome, late_tags, read: None, search: None, joined_again: false };
     if Mode::current() == Mode::Refresh {
         raw.record(Event::Miss(MissReason::TooOld));
         return if raw.is_own() { call.run(None, body).await.0 } else { call.refresh(rules, body).await };
@@ -98,6 +100,8 @@ struct Call<'a, O, V> {
     outcome: O,
     /// Whether the value names tags.
     late_tags: bool,
+    /// What the read showed of the tags.
+    read: Option<AsOf>,
     /// Leads to a value or a lease; `None` where the call is not to store.
     search: Option<Search>,
     /// What another caller shared could not be taken, so the call has joined a second flight.
@@ -116,14 +120,20 @@ fn unsplit<V, R, O: Outcome<R, Value = V>>(outcome: O, loaded: Option<V>) -> R {
 
 impl<O, V: Value> Call<'_, O, V> {
     /// The read that every call begins with.
-    async fn look<R>(&self) -> Result<R, Miss>
+    async fn look<R>(&mut self) -> Result<R, Miss>
     where
         O: Outcome<R, Value = V>,
     {
-        let Ok(looked) = self.raw.look(self.entry.expected()).await else {
+        let Ok((looked, read)) = self.raw.look_as_of(self.entry.expected()).await else {
             return Err(Miss { reason: MissReason::StoreFailed, seen: FillId::NONE });
         };
-        let found = looked.decoded(|usable| self.entry.revive(self.raw, self.outcome, usable))?;
+        let found = match looked.decoded(|usable| self.entry.revive(self.raw, self.outcome, usable)) {
+            Ok(found) => found,
+            Err(miss) => {
+                self.read = Some(read);
+                return Err(miss);
+            }
+        };
         self.raw.record(Event::Hit);
         Ok(found.value)
     }
@@ -135,7 +145,7 @@ impl<O, V: Value> Call<'_, O, V> {
         O: Outcome<R, Value = V>,
     {
         loop {
-            let follow = match self.raw.join(self.late_tags) {
+            let follow = match self.raw.join(self.late_tags, self.read.as_ref()) {
                 Seat::Lead(lead) => return Ok(Some(lead)),
                 Seat::Follow(follow) => follow,
             };
@@ -225,7 +235,10 @@ impl<O, V: Value> Call<'_, O, V> {
         // Not in a variable, which would hold the value, perhaps not `Send`, over the awaits below.
         let held = match self.search(&mut lead).await {
             End::Found(found) => return self.land_found(lead, found),
-            End::Held(held) => Some(held),
+            End::Held(held) => {
+                lead.captured(held.captured(&raw.tags));
+                Some(held)
+            }
             End::Unheld => None,
         };
         lead.loading();
@@ -314,7 +327,7 @@ impl<O, V: Value> Call<'_, O, V> {
         X: Rules<V>,
         F: Future<Output = R>,
     {
-        let held = lease::acquire_for_put(self.raw, self.late_tags).await;
+        let held = asking::acquire_for_put(self.raw, self.late_tags).await;
         let (returned, took) = self.run(held.as_ref(), body).await;
         let loaded = match self.outcome.split(returned) {
             // Dropping the lease leaves what is stored as it was.

@@ -1,7 +1,8 @@
 //! One lookup by hand: look, then search; the load is the caller's.
 
+use crate::engine::asking::acquire_for_put;
 use crate::engine::entry::Entry;
-use crate::engine::lease::{Held, acquire_for_put};
+use crate::engine::lease::Held;
 use crate::engine::raw::RawEntry;
 use crate::engine::read::Found;
 use crate::engine::search::{End, Search};

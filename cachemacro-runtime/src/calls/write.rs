@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::engine::asking;
 use crate::engine::core::Core;
 use crate::engine::evict::{Evict, log_failed};
 use crate::engine::fill::finish_put;
@@ -132,7 +133,7 @@ where
     // G4: by force, and before the body: of two puts the one that took its lease last may store.
     // Outside the cache nothing is stored, but what is there gets outdated all the same.
     for put in effects.puts.iter_mut().filter(|put| !put.raw.core.puts_evict()) {
-        put.held = lease::acquire_for_put(&put.raw, put.late_tags).await;
+        put.held = asking::acquire_for_put(&put.raw, put.late_tags).await;
     }
     let mut loading = Loading::current();
     for put in &effects.puts {

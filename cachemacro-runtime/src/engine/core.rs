@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
+
 use crate::engine::collecting::Collecting;
 use crate::engine::deferred::Deferred;
 use crate::engine::flight::Flights;
@@ -193,6 +195,15 @@ impl Core {
     pub(crate) fn failed_at(&self, site: Option<&Counters>, error: &Error) {
         self.record_at(site, Event::Error(error.kind()));
         tracing::debug!(kind = %error.kind(), "the cache failed");
+    }
+
+    /// Has a task finish what its caller does not wait for. What other processes may wait for is not left to a runtime that
+    /// may end first; what only this process has is done where the caller is, by the caller's clock.
+    pub(crate) fn go_on(&self, task: impl Future<Output = ()> + Send + 'static) {
+        match Handle::try_current() {
+            Ok(runtime) if !self.store.about().shared => drop(runtime.spawn(task)),
+            _ => self.background.spawn(task),
+        }
     }
 
     /// Tells what happened, at this site or at none.

@@ -14,7 +14,7 @@ use crate::engine::prepare::Prepared;
 use crate::engine::raw::RawEntry;
 use crate::engine::removals::Removals;
 use crate::format::header::{self, Header, Stamp};
-use crate::format::ids::{FillId, Version};
+use crate::format::ids::Version;
 use crate::format::stamps::{BUCKETS, VersionKey, all_any_keys, any_key, tag_keys, version_key};
 use crate::ground::clock::VERSION_LIFE;
 use crate::ground::error::Result;
@@ -75,7 +75,7 @@ impl Prepared {
         let header = Header {
             flags: self.flags,
             codec: self.codec,
-            fill_id: FillId::random(),
+            fill_id: core.store.fill_id(),
             key_hash: Key::header_hash(&raw.full),
             schema: self.schema,
             stored_at: now,

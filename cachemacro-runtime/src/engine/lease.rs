@@ -13,36 +13,16 @@ use futures_util::future::select_all;
 
 use crate::engine::chunks::MOST_ENTRIES;
 use crate::engine::core::Core;
-use crate::engine::raw::{RawEntry, to_capture};
-use crate::format::ids::{FillId, Token, Version};
+use crate::engine::raw::RawEntry;
+use crate::format::ids::{Token, Version};
 use crate::format::stamps::VersionKey;
-use crate::ground::clock::{NEVER, VERSION_LIFE};
-use crate::ground::error::{Error, ErrorKind};
-use crate::store::{Changes, HeldLease, Keep, Lease, LeaseKind, LeaseOutcome, LeaseRequest};
-
-/// A lease to ask for.
-#[derive(Clone, Copy)]
-pub(crate) struct Wanted<'a> {
-    pub(crate) key: &'a str,
-    pub(crate) seen: FillId,
-    pub(crate) kind: LeaseKind,
-    pub(crate) capture: &'a [VersionKey],
-}
-
-/// What became of the request for a lease.
-pub(crate) enum Answer {
-    Held(Held),
-    /// Another value than the one that was seen: the entry's bytes, and the captured versions as a read would tell them.
-    Found(bytes::Bytes, Vec<Option<Version>>),
-    Busy(Duration),
-    /// The store failed; counted already.
-    Failed,
-}
+use crate::ground::clock::NEVER;
+use crate::store::{Changes, HeldLease, Keep};
 
 /// A held lease. Dropped before it was spent, it is given back.
 pub(crate) struct Held {
     core: Arc<Core>,
-    key: String,
+    key: Arc<str>,
     token: Token,
     /// The captured versions, in the order of the request.
     pub(crate) versions: Vec<Version>,
@@ -56,101 +36,36 @@ impl fmt::Debug for Held {
     }
 }
 
-impl<'a> Wanted<'a> {
-    /// A load's lease.
-    pub(crate) fn load(raw: &'a RawEntry, seen: FillId, capture: &'a [VersionKey]) -> Self {
-        Self { key: &raw.full, seen, kind: LeaseKind::Load, capture }
-    }
-
-    /// A put's lease, whoever holds it.
-    pub(crate) fn put(raw: &'a RawEntry, capture: &'a [VersionKey]) -> Self {
-        Self { key: &raw.full, seen: FillId::NONE, kind: LeaseKind::Put, capture }
-    }
-
-    fn request(&self, token: Token, live: Duration) -> LeaseRequest<'_> {
-        LeaseRequest::new(self.key, token, self.kind, live)
-            .with_seen(self.seen)
-            .with_capture(self.capture, VERSION_LIFE)
-    }
-}
-
-/// Asks for a lease.
-pub(crate) async fn acquire(raw: &RawEntry, wanted: Wanted<'_>) -> Answer {
-    let core = &raw.core;
-    let mut held = Held::attempt(&raw.core, wanted.key);
-    let request = wanted.request(held.token, core.settings.lease);
-    match raw.timed(core.store.lease_one(request)).await {
-        Ok(lease) => held.answered(lease),
-        Err(error) => {
-            held.failed(&error);
-            Answer::Failed
-        }
-    }
-}
-
-/// Takes a put's lease, whoever holds it; `None` where the store failed.
-pub(crate) async fn acquire_for_put(raw: &RawEntry, late_tags: bool) -> Option<Held> {
-    let capture = to_capture(raw, late_tags);
-    match acquire(raw, Wanted::put(raw, &capture)).await {
-        Answer::Held(held) => Some(held),
-        Answer::Found(..) | Answer::Busy(_) | Answer::Failed => None,
-    }
-}
-
-/// Asks for many leases in one round trip.
-pub(crate) async fn acquire_many(core: &Arc<Core>, wanted: &[Wanted<'_>]) -> Vec<Answer> {
-    let mut attempts: Vec<Held> = wanted.iter().map(|wanted| Held::attempt(core, wanted.key)).collect();
-    let requests: Vec<_> = wanted
-        .iter()
-        .zip(&attempts)
-        .map(|(wanted, held)| wanted.request(held.token, core.settings.lease))
-        .collect();
-    match core.timed(core.store.lease(&requests)).await {
-        Ok(leases) => attempts.into_iter().zip(leases).map(|(held, lease)| held.answered(lease)).collect(),
-        Err(error) => {
-            for held in &mut attempts {
-                held.failed(&error);
-            }
-            attempts.into_iter().map(|_| Answer::Failed).collect()
-        }
-    }
-}
-
 impl Held {
     // G1: a token is sent once, so a request whose reply was lost cannot let a later fill through.
-    /// A lease under a fresh token. Until the answer is known it counts as held: a caller that is dropped while it
-    /// waits gives back what the server may have granted.
-    fn attempt(core: &Arc<Core>, key: &str) -> Self {
-        Self {
-            core: core.clone(),
-            key: key.to_owned(),
-            token: Token::random(),
-            versions: Vec::new(),
-            spent: false,
-        }
+    /// A lease under a fresh token. Until the answer is known it counts as held: whatever drops it gives back what the server
+    /// may have granted.
+    pub(crate) fn attempt(core: &Arc<Core>, key: Arc<str>) -> Self {
+        Self { core: core.clone(), key, token: core.store.token(), versions: Vec::new(), spent: false }
     }
 
-    /// The request failed. A lease that the server may have granted all the same is given back on drop, unless nothing
-    /// was sent.
-    fn failed(&mut self, error: &Error) {
-        self.spent = error.kind() == ErrorKind::Connect;
+    /// The lease was granted, with these captured versions.
+    pub(crate) fn taken(mut self, versions: Vec<Version>) -> Self {
+        self.versions = versions;
+        self
     }
 
-    fn answered(mut self, lease: Lease) -> Answer {
-        match lease.outcome {
-            LeaseOutcome::Taken => {
-                self.versions = lease.versions;
-                Answer::Held(self)
-            }
-            LeaseOutcome::Found(bytes) => {
-                self.spent = true;
-                Answer::Found(bytes, lease.versions.into_iter().map(Some).collect())
-            }
-            LeaseOutcome::Busy { left } => {
-                self.spent = true;
-                Answer::Busy(left)
-            }
-        }
+    /// The versions of tags that it captured, by the hashes of these tags.
+    pub(crate) fn captured<'a>(
+        &'a self,
+        tags: &'a [VersionKey],
+    ) -> impl Iterator<Item = (u64, Version)> + 'a {
+        tags.iter().map(|tag| tag.hash).zip(self.versions.iter().copied())
+    }
+
+    /// The same once more, to be given back a second time.
+    pub(crate) fn again(&self) -> Self {
+        let (core, key) = (self.core.clone(), self.key.clone());
+        Self { core, key, token: self.token, versions: Vec::new(), spent: false }
+    }
+
+    pub(crate) const fn core(&self) -> &Arc<Core> {
+        &self.core
     }
 
     pub(crate) const fn token(&self) -> Token {
@@ -188,7 +103,7 @@ impl Drop for Held {
         }
         match self.core.store.immediate() {
             Some(immediate) => drop(immediate.release(self.as_held())),
-            None => self.core.release_later(std::mem::take(&mut self.key), self.token),
+            None => self.core.release_later(self.key.to_string(), self.token),
         }
     }
 }
@@ -285,7 +200,7 @@ impl Renewals {
     pub(crate) async fn renew(&mut self, core: &Arc<Core>, leases: impl Iterator<Item = &Held>) {
         if tokio::time::Instant::now() >= self.next {
             self.pass();
-            let leases: Vec<_> = leases.map(|held| (held.key.as_str(), held.token)).collect();
+            let leases: Vec<_> = leases.map(|held| (&*held.key, held.token)).collect();
             // A lease that was lost is noticed at the fill.
             let _ = renew_all(core, &leases).await;
         }
@@ -319,7 +234,7 @@ async fn renew_all(core: &Arc<Core>, leases: &[(impl AsRef<str>, Token)]) -> Vec
 /// Renews leases until a limit, or until none is held.
 struct Keeper {
     core: Arc<Core>,
-    leases: Vec<(String, Token)>,
+    leases: Vec<(Arc<str>, Token)>,
     limit: Duration,
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::core::Core;
-use crate::engine::flight::{Patience, Seat};
+use crate::engine::flight::{AsOf, Patience, Seat};
 use crate::engine::loading::Loading;
 use crate::engine::settings::DEFAULT_WAIT;
 use crate::format::stamps::{VersionKey, all_any_keys, tag_keys};
@@ -106,10 +106,10 @@ impl RawEntry {
         Loading::contains(self.core.id, &self.full)
     }
 
-    /// A seat in this process's flight of the entry.
-    pub(crate) fn join(&self, late_tags: bool) -> Seat {
+    /// A seat in this process's flight of the entry, for a caller whose read showed this.
+    pub(crate) fn join(&self, late_tags: bool, read: Option<&AsOf>) -> Seat {
         let tags = self.tags.iter().map(|tag| tag.hash);
-        self.core.flights.join(&self.full, tags, late_tags, Mode::current().max_age())
+        self.core.flights.join(&self.full, tags, late_tags, Mode::current().max_age(), read)
     }
 
     /// How long to follow a load of this process. It is `wait`, or a default where `wait` is zero: that only says not to

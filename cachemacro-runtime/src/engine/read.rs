@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::engine::flight::AsOf;
 use crate::engine::raw::RawEntry;
 use crate::format::header::{self, Header, Parts, Stamp};
 use crate::format::ids::{FillId, Version};
@@ -88,12 +89,19 @@ impl Usable {
 impl RawEntry {
     /// Reads the entry and says whether it may be used.
     pub(crate) async fn look(&self, expected: Expected) -> Result<Looked, Error> {
+        Ok(self.look_as_of(expected).await?.0)
+    }
+
+    /// [`look`](Self::look), and what the read showed of the tags.
+    pub(crate) async fn look_as_of(&self, expected: Expected) -> Result<(Looked, AsOf), Error> {
         let core = &self.core;
         self.settle().await?;
+        let captures = core.flights.captures();
         let keys = [&*self.full];
         let request = ReadRequest::new(&keys).with_versions(&self.tags);
         let (entry, versions) = self.timed(core.store.read(request)).await?.into_one();
-        self.found(entry, &versions, expected).await
+        let looked = self.found(entry, &versions, expected).await?;
+        Ok((looked, AsOf::new(captures, versions)))
     }
 
     /// Says whether what a read found, if anything, may be used.
@@ -203,7 +211,7 @@ fn refused(header: &Header, key: &str, now: Timestamp, expected: Expected) -> Op
     if header.has(header::PENDING) {
         return Some(MissReason::Pending);
     }
-    if now >= header.gone_at || now >= header.fresh_until {
+    if !header.is_readable(now) || now >= header.fresh_until {
         return Some(MissReason::Expired);
     }
     if expected.max_age.is_some_and(|age| now.since(header.stored_at) > age) {

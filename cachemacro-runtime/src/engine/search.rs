@@ -7,11 +7,12 @@
 
 use std::time::Duration;
 
+use crate::engine::asking::{self, Answer, Capture, Wanted};
 use crate::engine::flight::Lead;
-use crate::engine::lease::{self, Answer, Held, Pauses, Wanted};
-use crate::engine::raw::{RawEntry, to_capture};
+use crate::engine::lease::{Held, Pauses};
+use crate::engine::raw::RawEntry;
 use crate::engine::read::{Expected, Found, Looked, Miss, Usable};
-use crate::format::stamps::VersionKey;
+use crate::format::ids::Token;
 use crate::observe::reason::MissReason;
 
 /// How many values that others keep storing in an unusable form are looked at before the search gives up.
@@ -25,8 +26,10 @@ pub(crate) struct Search {
     late_tags: bool,
     /// Why the last value that was looked at is of no use, and which one that was.
     miss: Miss,
-    /// How many values came instead of the lease and were turned down.
+    /// How many requests came to nothing: what was found could not be used, or they came too late.
     turned_down: u32,
+    /// A holder that captured other versions than the last request did, to take over from.
+    over: Token,
     pauses: Pauses,
 }
 
@@ -54,7 +57,7 @@ impl Search {
     /// Begins where the first read was a miss. From now on it waits for other processes' loads, as long as the entry's
     /// `wait`.
     pub(crate) fn after(miss: Miss, raw: &RawEntry, expected: Expected, late_tags: bool) -> Self {
-        Self { expected, late_tags, miss, turned_down: 0, pauses: Pauses::new(raw.wait()) }
+        Self { expected, late_tags, miss, turned_down: 0, over: Token::NONE, pauses: Pauses::new(raw.wait()) }
     }
 
     /// Why the last value that was looked at is of no use.
@@ -63,13 +66,13 @@ impl Search {
     }
 
     /// The versions that a lease must capture before the load.
-    fn capture(&self, raw: &RawEntry) -> Vec<VersionKey> {
-        to_capture(raw, self.late_tags)
+    pub(crate) fn capture(&self, raw: &RawEntry) -> Capture {
+        Capture::of(raw, self.late_tags)
     }
 
     /// What to ask for next.
-    pub(crate) fn wanted<'a>(&self, raw: &'a RawEntry, capture: &'a [VersionKey]) -> Wanted<'a> {
-        Wanted::load(raw, self.miss.seen, capture)
+    pub(crate) fn wanted(&self, raw: &RawEntry, capture: Capture) -> Wanted {
+        Wanted::load(raw, self.miss.seen, capture, self.over)
     }
 
     /// What the answer to the request means. A value that came with it is judged by these very bytes.
@@ -78,7 +81,14 @@ impl Search {
             Answer::Held(held) => Step::End(End::Held(held)),
             // G6: the call loads all the same.
             Answer::Failed => Step::End(End::Unheld),
-            Answer::Busy(remaining) => Step::Pause(remaining),
+            // Nobody could read what is stored under a lease that an evict made worthless: capture again at once, and ask
+            // again, so that it is no older capture that takes over.
+            Answer::Busy(_, Some(holder)) if holder != self.over => {
+                self.over = holder;
+                Step::Ask
+            }
+            Answer::Busy(remaining, _) => Step::Pause(remaining),
+            Answer::Late => self.give_up_or(Step::Ask),
             Answer::Found(bytes, versions) => match raw.verify(bytes, &versions, self.expected).await {
                 Ok(Looked::Usable(usable)) => Step::End(End::Found(usable)),
                 Ok(Looked::Miss(miss)) => self.turn_down(miss),
@@ -107,8 +117,13 @@ impl Search {
     /// such values too often.
     fn turn_down<V>(&mut self, miss: Miss) -> Step<V> {
         self.miss = miss;
+        self.give_up_or(Step::Ask)
+    }
+
+    /// Goes on, unless too many requests have led to nothing.
+    fn give_up_or<V>(&mut self, next: Step<V>) -> Step<V> {
         self.turned_down += 1;
-        if self.turned_down < MOST_LOOKS { Step::Ask } else { Step::End(End::Unheld) }
+        if self.turned_down < MOST_LOOKS { next } else { Step::End(End::Unheld) }
     }
 
     /// Drives the search to its end; `decode` says whether a value's payload is of use. The lead hears of each request
@@ -134,7 +149,7 @@ impl Search {
             if let Some(lead) = &mut lead {
                 lead.reading();
             }
-            let answer = lease::acquire(raw, self.wanted(raw, &capture)).await;
+            let answer = asking::acquire(raw, self.wanted(raw, capture.clone())).await;
             match self.answered(raw, answer).await {
                 Step::End(end) => return end,
                 Step::Pause(remaining) if self.pauses.wait(raw, remaining).await => {}

@@ -23,11 +23,25 @@
 //! | 88 | 8 | checksum |
 //! | 96 | 16 × n | stamps: tag hash, tag version |
 //!
+//! A pending header's stamps are the versions that the holder of the lease captured, and one stamp for all any-tag versions.
+//!
 //! Times are the server's, in milliseconds since the Unix epoch. The checksum (XXH3, 64 bit) covers every field
 //! but the lease's, which scripts change in place, and itself; then stamps and payload. A decimal entry has none
 //! (zero), because scripts rewrite it.
 //!
-//! Nothing here trusts a length before comparing it with the bytes that are there.
+//! Nothing here trusts a length before comparing it with the bytes that are there, nor a time that lies further ahead than
+//! its writer could have meant: the clock was set back since, or the bytes were damaged. Of the fields that are compared with
+//! the clock:
+//!
+//! | field | further ahead than | then |
+//! |---|---|---|
+//! | lease deadline | [`LONGEST_LEASE`] | nobody holds the lease |
+//! | stored at | now | no value is there: how old it is, and how long it may be read, is unknown |
+//! | fresh until, gone at | | they are as good as `stored at`, and the checksum covers them; the key expires by itself |
+//!
+//! [`TOLERANCE`] is added to each, for clocks that differ a little.
+
+use std::time::Duration;
 
 use xxhash_rust::xxh3::Xxh3;
 
@@ -45,6 +59,11 @@ pub const FIXED: usize = 96;
 pub const STAMP: usize = 16;
 /// Most stamps that one entry may carry.
 pub const MAX_STAMPS: usize = 1024;
+/// How long a lease lives at most before it is renewed; one that is asked for longer lives this long.
+pub const LONGEST_LEASE: Duration = Duration::from_secs(60);
+/// How much the clocks of those who write and read entries may differ.
+pub const TOLERANCE: Duration = Duration::from_secs(10);
+
 /// The codec id of decimal entries: the payload is an `i64` in decimal ASCII.
 pub const DECIMAL: u8 = 255;
 
@@ -171,6 +190,14 @@ impl Stamp {
     /// ```
     pub const fn new(tag: u64, version: Version) -> Self {
         Self { tag, version }
+    }
+
+    /// The bytes that stand for it in an entry.
+    pub(crate) fn to_bytes(self) -> [u8; STAMP] {
+        let mut bytes = [0; STAMP];
+        bytes[..8].copy_from_slice(&self.tag.to_le_bytes());
+        bytes[8..].copy_from_slice(&self.version.to_bytes());
+        bytes
     }
 }
 
@@ -363,7 +390,8 @@ impl Header {
         (FIXED + self.stamps as usize * STAMP).saturating_add(self.payload as usize)
     }
 
-    /// Whether a value is there that may still be read at `now`, stale or fresh.
+    /// Whether a value is there that may still be read at `now`, stale or fresh. One that was stored later than now, by more than
+    /// [`TOLERANCE`], is none: its times are those of another clock.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -373,10 +401,10 @@ impl Header {
     /// assert!(header.is_readable(Timestamp(4_999)) && !header.is_readable(Timestamp(5_000)));
     /// ```
     pub fn is_readable(&self, now: Timestamp) -> bool {
-        !self.has(PENDING) && now < self.gone_at
+        !self.has(PENDING) && now < self.gone_at && self.stored_at <= now.plus(TOLERANCE)
     }
 
-    /// Whether someone holds the lease at `now`.
+    /// Whether someone holds the lease at `now`. Where it would lapse later than any lease does, nobody does.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -387,7 +415,9 @@ impl Header {
     /// assert!(!Header::default().is_leased(Timestamp(0)), "nobody holds it");
     /// ```
     pub fn is_leased(&self, now: Timestamp) -> bool {
-        !self.token.is_none() && now < self.lease_deadline
+        // G9: a deadline of another clock keeps nobody waiting.
+        let latest = now.plus(LONGEST_LEASE + TOLERANCE);
+        !self.token.is_none() && now < self.lease_deadline && self.lease_deadline <= latest
     }
 }
 
@@ -489,8 +519,7 @@ pub fn assemble(mut header: Header, stamps: &[Stamp], payload: &[u8]) -> Vec<u8>
     let mut out = Vec::with_capacity(header.total_len());
     out.extend_from_slice(&[0; FIXED]);
     for stamp in stamps {
-        out.extend_from_slice(&stamp.tag.to_le_bytes());
-        out.extend_from_slice(&stamp.version.to_bytes());
+        out.extend_from_slice(&stamp.to_bytes());
     }
     header.checksum = if header.codec == DECIMAL { 0 } else { checksum(&header, &out[FIXED..], payload) };
     out[..FIXED].copy_from_slice(&header.to_bytes());

@@ -1,4 +1,12 @@
 //! The random numbers that name values, leases and tag versions: three types, so that none is taken for another.
+//!
+//! They are drawn from the operating system, one by one. A generator in this process's memory is copied by `fork` and by the
+//! image of a machine: both copies would draw the same numbers, and a token that two loads share lets the one that began
+//! before an evict store after it (G1). Nothing is drawn ahead either, for the same reason. Only for a store that lies in this
+//! process's memory, and is copied with the generator, is one in memory good enough: no two copies meet in one store.
+
+use rand::TryRng as _;
+use rand::rngs::SysRng;
 
 /// What the three have in common. In the store they are eight bytes, the lowest first.
 macro_rules! id {
@@ -26,9 +34,13 @@ macro_rules! id {
                 self.0 == 0
             }
 
-            /// A new one, never [`NONE`](Self::NONE) and, by chance, like no other.
+            /// A new one, never [`NONE`](Self::NONE) and, by chance, like no other, whichever process or restored machine
+            /// draws it.
+            ///
+            /// # Panics
+            /// Where the operating system gives no random numbers.
             pub fn random() -> Self {
-                Self(rand::random_range(1..=u64::MAX))
+                Self(drawn())
             }
 
             /// The bytes that stand for it in the store.
@@ -42,6 +54,52 @@ macro_rules! id {
             }
         }
     };
+}
+
+/// A random number that is not zero.
+fn drawn() -> u64 {
+    loop {
+        let mut number = [0; 8];
+        draw(&mut number);
+        if number != [0; 8] {
+            return u64::from_le_bytes(number);
+        }
+    }
+}
+
+fn draw(bytes: &mut [u8]) {
+    SysRng.try_fill_bytes(bytes).expect("the operating system gives random numbers");
+}
+
+/// A number for a store that lies in this process's memory: of this process's generator, at a thirtieth of the cost.
+fn drawn_in_process() -> u64 {
+    rand::random_range(1..=u64::MAX)
+}
+
+impl Token {
+    /// A new one for a store that lies in this process's memory.
+    pub(crate) fn in_process() -> Self {
+        Self(drawn_in_process())
+    }
+}
+
+impl FillId {
+    /// A new one for a store that lies in this process's memory.
+    pub(crate) fn in_process() -> Self {
+        Self(drawn_in_process())
+    }
+}
+
+#[cfg(feature = "redis")]
+impl Version {
+    /// So many new ones, with one request to the operating system.
+    pub(crate) fn random_many(count: usize) -> impl Iterator<Item = Self> {
+        let mut bytes = vec![0; 8 * count];
+        draw(&mut bytes);
+        let number =
+            move |at: usize| bytes[8 * at..].first_chunk().map_or(Self::NONE, |id| Self::from_bytes(*id));
+        (0..count).map(number).map(|version| if version.is_none() { Self::random() } else { version })
+    }
 }
 
 id! {

@@ -89,6 +89,10 @@ impl TagKeys {
 /// How many any-tag versions there are.
 pub(crate) const BUCKETS: u64 = 64;
 
+/// What stands for the tag in the stamp of all any-tag versions together, which pending headers carry. Those of the buckets are
+/// below it, those of tags are random.
+pub(crate) const ANY_TAG: u64 = BUCKETS;
+
 /// The keys of a tag's versions.
 pub(crate) fn tag_keys(namespace: &str, tag: &str) -> TagKeys {
     let hash = xxh3_64(tag.as_bytes());

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::format::ids::Version;
+use crate::format::ids::{FillId, Token, Version};
 use crate::format::stamps::VersionKey;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::store::contract::Store;
@@ -31,6 +31,22 @@ impl AnyStore {
         match self {
             AnyStore::Memory(store) => Reading::Memory(store, request),
             AnyStore::Other(store) => Reading::Other(store.read(request)),
+        }
+    }
+
+    /// A token for a lease here.
+    pub(crate) fn token(&self) -> Token {
+        match self {
+            AnyStore::Memory(_) => Token::in_process(),
+            AnyStore::Other(_) => Token::random(),
+        }
+    }
+
+    /// A name for a value that is to be stored here.
+    pub(crate) fn fill_id(&self) -> FillId {
+        match self {
+            AnyStore::Memory(_) => FillId::in_process(),
+            AnyStore::Other(_) => FillId::random(),
         }
     }
 

@@ -3,13 +3,17 @@
 mod answers;
 mod batches;
 mod cancelled;
+mod clocks;
 mod deadlines;
+mod doomed;
 mod failed_evicts;
 mod followers;
+mod forks;
 mod hang;
 mod history;
 mod lookups;
 mod not_stored;
+mod orders;
 mod panics;
 mod policies;
 mod puts;

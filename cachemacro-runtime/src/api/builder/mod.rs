@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::api::cache::Cache;
 use crate::engine::settings::Settings;
 use crate::format::codec::BuiltinCodec;
+use crate::format::header::LONGEST_LEASE;
 use crate::ground::clock::Clock;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::key::Key;
@@ -243,7 +244,7 @@ impl CacheBuilder {
     }
 
     /// How long a lease lives unless it is renewed, which happens three times in that span while the load is
-    /// polled. Default: 3 seconds. Shorter: a loader that died is replaced sooner, and more renewals are sent.
+    /// polled. Default: 3 seconds; a minute at most. Shorter: a loader that died is replaced sooner, and more renewals are sent.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -255,7 +256,7 @@ impl CacheBuilder {
     /// # Ok::<(), cachemacro::Error>(())
     /// ```
     pub fn lease(mut self, lease: Duration) -> Self {
-        self.settings.lease = lease;
+        self.settings.lease = lease.min(LONGEST_LEASE);
         self
     }
 

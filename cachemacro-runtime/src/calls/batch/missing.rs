@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::engine::asking::Answer;
 use crate::engine::core::Core;
 use crate::engine::entry::Entry;
-use crate::engine::flight::{Follow, Landed, Lead, Verdict, Waited};
-use crate::engine::lease::{Answer, Held};
+use crate::engine::flight::{AsOf, Follow, Landed, Lead, Verdict, Waited};
+use crate::engine::lease::Held;
 use crate::engine::raw::RawEntry;
 use crate::engine::read::{Found, Looked, Usable};
 use crate::engine::search::{End, Search, Step};
@@ -24,6 +25,8 @@ pub(super) struct Missing<K, T> {
     /// This call leads the flight of the entry: it finds a value for the other callers in this process too. Dropped after
     /// the lease.
     pub(super) lead: Option<Lead>,
+    /// What the read showed of the tags.
+    pub(super) read: Option<AsOf>,
     /// What another caller shared could not be taken, so it has joined a second flight.
     pub(super) joined_again: bool,
 }
@@ -46,7 +49,7 @@ pub(super) struct Row<T>(pub(super) Option<T>);
 
 impl<K, T: Value> Missing<K, T> {
     pub(super) fn new(id: K, entry: Entry<T>) -> Self {
-        Self { id, entry, state: State::Unstored, lead: None, joined_again: false }
+        Self { id, entry, state: State::Unstored, lead: None, read: None, joined_again: false }
     }
 
     /// The raw entry, unless caching is off or the entry is another cache's, where its evicts go.
@@ -98,12 +101,15 @@ impl<K, T: Value> Missing<K, T> {
 
     /// What the first read found. Where that cannot be used or nothing could be read, why, and the state says how to go
     /// on.
-    pub(super) fn looked(&mut self, looked: Option<Looked>) -> Result<Row<T>, MissReason> {
-        let (Some(looked), Ok(raw)) = (looked, self.entry.raw()) else { return Err(MissReason::StoreFailed) };
+    pub(super) fn looked(&mut self, looked: Option<(Looked, AsOf)>) -> Result<Row<T>, MissReason> {
+        let (Some((looked, read)), Ok(raw)) = (looked, self.entry.raw()) else {
+            return Err(MissReason::StoreFailed);
+        };
         let miss = match looked.decoded(|usable| self.decode(usable)) {
             Ok(found) => return Ok(found.value),
             Err(miss) => miss,
         };
+        self.read = Some(read);
         self.state = State::Ask(Search::after(miss, raw, self.entry.expected(), self.has_late_tags()));
         Err(miss.reason)
     }
@@ -138,7 +144,12 @@ impl<K, T: Value> Missing<K, T> {
         };
         match step {
             Step::End(End::Found(found)) => Ok(found),
-            Step::End(End::Held(held)) => Err(State::Held(held)),
+            Step::End(End::Held(held)) => {
+                if let Some(lead) = &self.lead {
+                    lead.captured(held.captured(&raw.tags));
+                }
+                Err(State::Held(held))
+            }
             Step::End(End::Unheld) => Err(State::Unstored),
             Step::Pause(remaining) => Err(State::Busy(search, remaining)),
             Step::Ask => Err(State::Ask(search)),

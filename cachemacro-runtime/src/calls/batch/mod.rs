@@ -17,7 +17,7 @@ use self::steps::{Done, Step, ask_all, step};
 use crate::engine::chunks::{MOST_TAGS, chunks};
 use crate::engine::core::Core;
 use crate::engine::entry::Entry;
-use crate::engine::flight::{Follow, Landed, Lead, Seat, Verdict, Waited};
+use crate::engine::flight::{AsOf, Follow, Landed, Lead, Seat, Verdict, Waited};
 use crate::engine::raw::RawEntry;
 use crate::engine::read::Looked;
 use crate::format::stamps::VersionKey;
@@ -25,7 +25,7 @@ use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
 use crate::policy::mode::Mode;
 use crate::policy::outcome::Value;
-use crate::store::ReadRequest;
+use crate::store::{Few, ReadRequest};
 
 /// Runs `load` for the ids that are missing; see [`Cache::try_get_or_load_many`](crate::Cache::try_get_or_load_many).
 pub(crate) async fn load_many<K, T, E, F>(
@@ -163,7 +163,7 @@ impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
         }
     }
 
-    fn looked(&mut self, mut missing: Missing<K, T>, looked: Option<Looked>) {
+    fn looked(&mut self, mut missing: Missing<K, T>, looked: Option<(Looked, AsOf)>) {
         match missing.looked(looked) {
             Ok(Row(row)) => {
                 missing.record(Event::Hit);
@@ -193,7 +193,7 @@ impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
                 // This task is loading or putting this very key: it would wait for itself.
                 missing.state = State::Unstored;
             } else {
-                match raw.join(missing.has_late_tags()) {
+                match raw.join(missing.has_late_tags(), missing.read.as_ref()) {
                     Seat::Lead(lead) => missing.lead = Some(lead),
                     Seat::Follow(follow) => return self.follows.push((missing, follow)),
                 }
@@ -243,7 +243,7 @@ impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
 }
 
 /// One read for all of these; `None` where the store failed, for all or for the stamps of one.
-async fn look<K, T: Value>(core: &Arc<Core>, chunk: &[Missing<K, T>]) -> Option<Vec<Option<Looked>>> {
+async fn look<K, T: Value>(core: &Arc<Core>, chunk: &[Missing<K, T>]) -> Option<Vec<Option<(Looked, AsOf)>>> {
     let raws: Vec<&RawEntry> = chunk.iter().filter_map(|missing| missing.entry.raw().ok()).collect();
     let keys: Vec<&str> = raws.iter().map(|raw| &*raw.full).collect();
     let mut tags: Vec<VersionKey> = Vec::new();
@@ -254,13 +254,17 @@ async fn look<K, T: Value>(core: &Arc<Core>, chunk: &[Missing<K, T>]) -> Option<
             tags.len() - 1
         });
     }
+    let captures = core.flights.captures();
     let read = core.timed(core.store.read(ReadRequest::new(&keys).with_versions(&tags))).await.ok()?;
     let (mut entries, versions) = (read.entries.into_iter(), read.versions);
     let looks = chunk.iter().zip(&raws).map(|(missing, raw)| {
         let entry = entries.next().flatten().map(|excerpt| excerpt.bytes);
         let version = |tag| places.get(tag).and_then(|at| versions.get(*at).copied().flatten());
-        let own: Vec<_> = raw.tags.iter().map(version).collect();
-        async move { raw.found(entry, &own, missing.entry.expected()).await.ok() }
+        let own: Few<_> = raw.tags.iter().map(version).collect();
+        async move {
+            let looked = raw.found(entry, &own, missing.entry.expected()).await.ok()?;
+            Some((looked, AsOf::new(captures, own)))
+        }
     });
     Some(join_all(looks).await)
 }

@@ -7,14 +7,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::missing::{Missing, Row, State};
+use crate::engine::asking::{Answer, Capture, Wanted, acquire_many};
 use crate::engine::chunks::{MOST_TAGS, chunks};
 use crate::engine::core::Core;
 use crate::engine::evict::log_failed;
 use crate::engine::fill::{Filling, Putting, fill_all, finish_puts};
 use crate::engine::flight::{Landed, Lead};
-use crate::engine::lease::{self, Answer, Held, Renewals, Wanted};
+use crate::engine::lease::{self, Held, Renewals};
 use crate::engine::loading::Loading;
-use crate::engine::raw::{RawEntry, to_capture};
+use crate::engine::raw::RawEntry;
 use crate::engine::search::Search;
 use crate::observe::event::Event;
 use crate::observe::stats::Counters;
@@ -96,16 +97,11 @@ async fn wait_for_any<K, T: Value>(mut busy: Vec<Missing<K, T>>) -> Vec<Missing<
 /// One request for a lease each.
 async fn ask<K, T: Value>(core: &Arc<Core>, chunk: &[Missing<K, T>]) -> Vec<Answer> {
     let raws = chunk.iter().filter_map(|missing| Some((missing, missing.entry.raw().ok()?)));
-    let captures: Vec<_> =
-        raws.map(|(missing, raw)| (missing, raw, to_capture(raw, missing.has_late_tags()))).collect();
-    let wanted: Vec<_> = captures
-        .iter()
-        .map(|(missing, raw, capture)| match &missing.state {
-            State::Ask(search) => search.wanted(raw, capture),
-            _ => Wanted::put(raw, capture),
-        })
-        .collect();
-    lease::acquire_many(core, &wanted).await
+    let wanted = raws.map(|(missing, raw)| match &missing.state {
+        State::Ask(search) => search.wanted(raw, search.capture(raw)),
+        _ => Wanted::put(raw, Capture::of(raw, missing.has_late_tags())),
+    });
+    acquire_many(core, wanted.collect()).await
 }
 
 /// Loads these together, shares them with this process and stores those whose lease is held.

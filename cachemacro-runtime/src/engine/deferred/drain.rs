@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::runtime::Handle;
 
 use super::queue::{Deferred, Evicting, Evicts, by_site};
 use crate::engine::core::Core;
@@ -141,8 +140,7 @@ impl Core {
             .map_err(|_| Error::new(ErrorKind::Timeout, "evicts of cancelled calls are still outstanding"))
     }
 
-    /// Has a task drain a queue. What others may read until then is not left to a runtime that may end first; what only
-    /// this process has is drained where the caller is, by the caller's clock.
+    /// Has a task drain a queue.
     fn spawn(self: &Arc<Self>, drain: Drain) {
         let core = self.clone();
         let drained = async move {
@@ -152,9 +150,6 @@ impl Core {
                 Drain::Releases => core.release_queued().await,
             }
         };
-        match Handle::try_current() {
-            Ok(runtime) if !self.store.about().shared => drop(runtime.spawn(drained)),
-            _ => self.background.spawn(drained),
-        }
+        self.go_on(drained);
     }
 }

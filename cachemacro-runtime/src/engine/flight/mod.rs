@@ -11,20 +11,25 @@
 //! it. Whoever is left over forms the next flight together (G5). Patience is the flight's, not its callers': when it ends, one
 //! follower takes over and loads beside the leader, and the others have twice the patience, with both. So the loads at
 //! once grow with the logarithm of how long a load takes, and whoever joins an overdue flight takes over at once (G9).
-//! Knows no store, no lease, no types of values.
+//! A flight also knows which versions of the tags its load captured. A caller whose read was sent later and shows others does
+//! not join it: nobody will be able to read what it stores, and no rule would give that caller what it loads. It opens the next
+//! one. Knows no store, no lease, no types of values.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep_until};
 
+use crate::format::ids::Version;
 use crate::ground::clock::NEVER;
 use crate::ground::sync::modelled::{Mutex, MutexGuard, lock, step};
 use crate::policy::outcome::Shared;
+use crate::store::Few;
 
 /// loom explores the orders in which threads take locks: of one shard, so that a key is always in the same.
 const SHARDS: usize = if cfg!(all(test, loom)) { 1 } else { 16 };
@@ -67,6 +72,23 @@ pub(crate) enum Verdict {
 pub(crate) struct Flights {
     shards: [Mutex<Shard>; SHARDS],
     hasher: RandomState,
+    /// How many leaders have captured versions so far: what came before a read and what after it.
+    captures: AtomicU64,
+}
+
+/// What a read showed of the versions of an entry's tags, and when it was sent.
+#[derive(Debug, Clone)]
+pub(crate) struct AsOf {
+    /// How many leaders had captured versions before.
+    captures: u64,
+    /// In the order of the tags.
+    versions: Few<Option<Version>>,
+}
+
+impl AsOf {
+    pub(crate) const fn new(captures: u64, versions: Few<Option<Version>>) -> Self {
+        Self { captures, versions }
+    }
 }
 
 /// Open flights by key: one for each set of tags that callers name, as a rule one.
@@ -94,6 +116,15 @@ struct State {
     waiters: Vec<Waiter>,
     /// Once the list is this long, waiters that were dropped are removed from it; then the limit doubles.
     sweep_at: usize,
+    captured: Option<Captured>,
+}
+
+/// The versions that a load captured.
+struct Captured {
+    /// Whose number it is among all captures.
+    number: u64,
+    /// By tag.
+    versions: Vec<(u64, Version)>,
 }
 
 struct Waiter {
@@ -125,12 +156,21 @@ impl fmt::Debug for Flights {
 
 impl Flights {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { shards: std::array::from_fn(|_| Mutex::default()), hasher: RandomState::new() })
+        Arc::new(Self {
+            shards: std::array::from_fn(|_| Mutex::default()),
+            hasher: RandomState::new(),
+            captures: AtomicU64::new(0),
+        })
     }
 
     /// How many flights are open.
     pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|shard| lock(shard).0.values().map(Vec::len).sum::<usize>()).sum()
+    }
+
+    /// How many leaders have captured versions: to be asked before a read is sent.
+    pub(crate) fn captures(&self) -> u64 {
+        self.captures.load(Ordering::SeqCst)
     }
 
     fn shard(&self, key: &str) -> MutexGuard<'_, Shard> {
@@ -140,18 +180,22 @@ impl Flights {
 
     /// Joins the open flight of `key`, or opens one. Who names other tags is in another flight: what is read or filled
     /// under these says nothing of those, and their evicts do not detach it. A follower takes nothing that was stored
-    /// longer than `max_age` ago.
+    /// longer than `max_age` ago. Nor does it follow a load whose captured versions its own read showed to be outdated.
     pub(crate) fn join(
         self: &Arc<Self>,
         key: &str,
         tags: impl Iterator<Item = u64>,
         late_tags: bool,
         max_age: Option<Duration>,
+        read: Option<&AsOf>,
     ) -> Seat {
-        let mut tags: Vec<u64> = tags.collect();
+        let named: Vec<u64> = tags.collect();
+        let mut tags = named.clone();
         tags.sort_unstable();
         let mut shard = self.shard(key);
-        if let Some(flight) = shard.find(key, &tags, late_tags) {
+        if let Some(flight) = shard.find(key, &tags, late_tags)
+            && !read.is_some_and(|read| lock(&flight.state).is_outdated(&named, read))
+        {
             let follow = Flight::enter(flight, self, max_age);
             return Seat::Follow(follow);
         }
@@ -241,7 +285,17 @@ impl State {
             takeovers: 0,
             waiters: Vec::new(),
             sweep_at: FEW,
+            captured: None,
         }
+    }
+
+    /// Whether this read, sent after the load had captured its versions, shows others of these tags.
+    fn is_outdated(&self, tags: &[u64], read: &AsOf) -> bool {
+        self.captured.as_ref().filter(|captured| captured.number <= read.captures).is_some_and(|captured| {
+            let differs =
+                |tag, now| captured.versions.iter().any(|&(of, then)| of == tag && now != Some(then));
+            tags.iter().zip(&*read.versions).any(|(&tag, &now)| differs(tag, now))
+        })
     }
 
     /// When a follower of this patience takes over.
@@ -327,6 +381,16 @@ impl Lead {
         let mut state = lock(&self.flight.state);
         state.tick += 1;
         self.read_tick = state.tick;
+    }
+
+    /// The load has captured these versions of tags.
+    pub(crate) fn captured(&self, versions: impl Iterator<Item = (u64, Version)>) {
+        let versions: Vec<_> = versions.collect();
+        if versions.is_empty() {
+            return;
+        }
+        let number = self.flights.captures.fetch_add(1, Ordering::SeqCst) + 1;
+        lock(&self.flight.state).captured = Some(Captured { number, versions });
     }
 
     /// The load is about to begin: who joined until now may take what it returns.

@@ -55,7 +55,7 @@ fn value(landed: &Landed) -> usize {
 }
 
 fn join(flights: &Arc<Flights>) -> Seat {
-    flights.join("key", iter::empty(), false, None)
+    flights.join("key", iter::empty(), false, None, None)
 }
 
 fn lead(flights: &Arc<Flights>) -> Lead {

@@ -18,14 +18,14 @@ fn value(of: u32) -> Landed {
 }
 
 fn lead(flights: &Arc<Flights>) -> Lead {
-    match flights.join("key", iter::empty(), false, None) {
+    match flights.join("key", iter::empty(), false, None, None) {
         Seat::Lead(lead) => lead,
         Seat::Follow(_) => panic!("a flight is open"),
     }
 }
 
 fn follow(flights: &Arc<Flights>) -> Follow {
-    match flights.join("key", iter::empty(), false, None) {
+    match flights.join("key", iter::empty(), false, None, None) {
         Seat::Follow(follow) => follow,
         Seat::Lead(_) => panic!("no flight is open"),
     }
@@ -176,7 +176,7 @@ async fn a_leader_that_panics_hands_on_once() {
 #[tokio::test]
 async fn nobody_joins_a_flight_that_an_evict_detached() {
     let flights = Flights::new();
-    let tagged = |tag| match flights.join(&format!("p:{tag}"), iter::once(tag), false, None) {
+    let tagged = |tag| match flights.join(&format!("p:{tag}"), iter::once(tag), false, None, None) {
         Seat::Lead(lead) => Some(lead),
         Seat::Follow(_) => None,
     };
@@ -193,11 +193,11 @@ async fn nobody_joins_a_flight_that_an_evict_detached() {
 #[tokio::test]
 async fn a_tag_that_comes_from_the_value_may_be_any() {
     let flights = Flights::new();
-    let Seat::Lead(_late) = flights.join("key", iter::empty(), true, None) else {
+    let Seat::Lead(_late) = flights.join("key", iter::empty(), true, None, None) else {
         panic!("no flight is open")
     };
     flights.detach_tags(&[7]);
-    assert!(matches!(flights.join("key", iter::empty(), true, None), Seat::Lead(_)));
+    assert!(matches!(flights.join("key", iter::empty(), true, None, None), Seat::Lead(_)));
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -416,7 +416,7 @@ async fn those_who_left_do_not_pile_up() {
 async fn what_a_read_found_is_not_for_those_for_whom_it_is_too_old() {
     let flights = Flights::new();
     let mut leader = lead(&flights);
-    let of_age = |max_age| match flights.join("key", iter::empty(), false, max_age) {
+    let of_age = |max_age| match flights.join("key", iter::empty(), false, max_age, None) {
         Seat::Follow(follow) => follow,
         Seat::Lead(_) => panic!("a flight is open"),
     };
@@ -431,7 +431,7 @@ async fn what_a_read_found_is_not_for_those_for_whom_it_is_too_old() {
 #[tokio::test]
 async fn who_is_left_over_joins_no_flight_under_other_tags() {
     let flights = Flights::new();
-    let tagged = || flights.join("key", iter::once(7), false, None);
+    let tagged = || flights.join("key", iter::once(7), false, None, None);
     let Seat::Lead(mut leader) = tagged() else { panic!("no flight is open") };
     leader.loading();
     let Seat::Follow(late) = tagged() else { panic!("a flight is open") };
@@ -448,7 +448,7 @@ async fn who_is_left_over_joins_no_flight_under_other_tags() {
 async fn callers_of_one_key_under_other_tags_fly_together_apart_from_the_rest() {
     let flights = Flights::new();
     let plain = lead(&flights);
-    let tagged = |tags: [u64; 2]| flights.join("key", tags.into_iter(), false, None);
+    let tagged = |tags: [u64; 2]| flights.join("key", tags.into_iter(), false, None, None);
     let Seat::Lead(mut leader) = tagged([7, 8]) else { panic!("the open flight says nothing of these tags") };
     let Seat::Follow(early) = tagged([8, 7]) else { panic!("a flight under these tags is open") };
     assert_eq!(flights.len(), 2);
@@ -501,7 +501,7 @@ impl History {
         self.now += 1;
         let now = self.now;
         match step {
-            0..4 => match flights.join("key", iter::empty(), false, None) {
+            0..4 => match flights.join("key", iter::empty(), false, None, None) {
                 Seat::Lead(lead) => self.leads(lead, true),
                 Seat::Follow(follow) => self.follows.push((now, Box::pin(follow.wait(within(SECOND))))),
             },

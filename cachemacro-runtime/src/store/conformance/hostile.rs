@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::env::{Env, LONG, assert_taken};
-use crate::format::header::{FIXED, Header};
+use crate::format::header::{FIXED, Header, TOLERANCE};
 use crate::format::ids::{FillId, Token};
 use crate::store::messages::lease::LeaseKind::{Load, Put, Refresh};
 
@@ -104,6 +104,26 @@ pub(super) async fn hostile_bytes_are_replaced_by_a_set(env: &Env) {
         let value = env.set(&key, 10).await;
         assert_eq!(env.entry(&key).await, Some(value), "{what}");
     }
+}
+
+/// The clock was set back since it was stored, or it is damaged: how long it may be read is unknown.
+pub(super) async fn a_value_from_the_future_is_none(env: &Env) {
+    let stored_in = |time| {
+        let whole = env.value(CLAIMED);
+        let header = Header::parse(&whole).unwrap().with_stored_at(env.store.now().plus(time));
+        [&header.to_bytes()[..], &whole[FIXED..]].concat()
+    };
+    let key = env.key("future");
+    env.put_raw(&key, stored_in(TOLERANCE + LONG)).await;
+    assert!(!env.compare_and_set(&key, CLAIMED, 10).await);
+    assert_taken(&env.lease(&key, Load, 1, 0).await);
+    assert!(env.fill(&key, 1, 10).await);
+    env.put_raw(&key, stored_in(TOLERANCE + LONG)).await;
+    assert!(!env.evict(&key).await, "as if it were not there");
+
+    let key = env.key("clocks that differ a little");
+    env.put_raw(&key, stored_in(TOLERANCE / 2)).await;
+    assert!(env.compare_and_set(&key, CLAIMED, 10).await);
 }
 
 /// A header may lie where only its reader can know (a wrong checksum, other codec or schema): it stays leasable

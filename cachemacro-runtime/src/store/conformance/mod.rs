@@ -54,6 +54,8 @@ macro_rules! __conformance_cases {
                 another_value_is_found_even_under_a_held_lease
                 a_put_takes_the_lease_whatever_is_there
                 a_load_takes_over_a_puts_lease
+                a_lease_lives_a_minute_at_most
+                a_lease_that_would_lapse_later_than_any_is_held_by_nobody
                 a_refresh_does_not_take_over_a_puts_lease
                 a_lapsed_puts_lease_is_free_for_a_refresh
                 a_value_past_its_end_is_missing_though_its_key_lives
@@ -65,7 +67,15 @@ macro_rules! __conformance_cases {
                 of_racing_puts_the_last_holds_the_lease
                 a_lease_captures_versions_and_creates_those_that_are_missing
                 many_leases_are_decided_one_by_one_with_versions_captured_once
-                many_leases_capture_each_its_own_versions;
+                many_leases_capture_each_its_own_versions
+                a_pending_header_carries_the_versions_that_its_holder_captured
+                a_lease_under_outdated_versions_passes_to_who_captured_again_and_names_its_holder
+                a_lease_under_the_same_versions_passes_to_nobody
+                a_lease_passes_from_the_holder_that_is_named_and_no_other
+                a_lease_under_outdated_any_tag_versions_passes_once
+                a_lease_over_a_value_that_an_evict_outdated_passes_at_once
+                a_refresh_and_a_put_take_no_notice_of_outdated_versions
+                a_request_that_comes_too_late_gets_no_lease;
             tenures:
                 a_renewed_lease_outlives_its_first_deadline
                 a_lease_over_a_value_is_renewed_with_the_value_in_place
@@ -140,6 +150,7 @@ macro_rules! __conformance_cases {
                 hostile_bytes_compare_as_nothing
                 hostile_bytes_are_evicted_as_if_they_were_not_there
                 hostile_bytes_are_replaced_by_a_set
+                a_value_from_the_future_is_none
                 what_only_a_decoder_can_tell_is_the_decoders_to_tell;
             inspections:
                 a_scan_tells_every_key_under_a_prefix

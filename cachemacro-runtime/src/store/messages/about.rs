@@ -19,6 +19,9 @@ pub struct About {
     /// Whether others may use the same store: other processes, other applications. A cache on a shared store wants a
     /// namespace, and without one does not clear it.
     pub shared: bool,
+    /// How long an operation may take until its caller is told that it failed, though it may still be carried out; `None`: what
+    /// has failed, or whose future was dropped, is carried out no more.
+    pub patience: Option<Duration>,
 }
 
 impl About {
@@ -32,7 +35,7 @@ impl About {
     /// assert_eq!((ABOUT.name, ABOUT.shared), ("heap", false));
     /// ```
     pub const fn new(name: &'static str) -> Self {
-        Self { name, shared: false }
+        Self { name, shared: false, patience: None }
     }
 
     /// Says whether others may use it.
@@ -46,6 +49,22 @@ impl About {
     #[must_use]
     pub const fn with_shared(mut self, shared: bool) -> Self {
         self.shared = shared;
+        self
+    }
+
+    /// Operations of a store that takes them to a server: each has failed after so long.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::About;
+    /// use std::time::Duration;
+    ///
+    /// let half_a_second = Duration::from_millis(500);
+    /// assert_eq!(About::new("rows").with_patience(half_a_second).patience, Some(half_a_second));
+    /// ```
+    #[must_use]
+    pub const fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = Some(patience);
         self
     }
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::format::ids::{FillId, Token, Version};
 use crate::format::stamps::VersionKey;
+use crate::ground::clock::Timestamp;
 use crate::ground::setters::setters;
 
 /// Who asks for a lease, which decides what it may displace. A store that does not know a kind answers
@@ -65,8 +66,16 @@ pub struct LeaseRequest<'a> {
     pub live: Duration,
     /// Versions to capture before the lease is taken, creating those that are missing.
     pub capture: &'a [VersionKey],
+    /// How many of these, the first ones, are versions of tags. The others are any-tag versions, and count as one.
+    pub known: usize,
     /// How long the captured versions must live at least.
     pub version_life: Duration,
+    /// The store's time after which the request is [refused](LeaseOutcome::Late); zero: none. So one that was given up cannot
+    /// be granted later than its caller waits to give back what it may have been granted.
+    pub not_after: Timestamp,
+    /// A holder that an earlier answer called [outdated](LeaseOutcome::Busy::outdated): where it still is, and captured other
+    /// versions than are captured for this request, its lease passes to this one.
+    pub over: Token,
 }
 
 impl<'a> LeaseRequest<'a> {
@@ -82,15 +91,30 @@ impl<'a> LeaseRequest<'a> {
     /// ```
     pub const fn new(key: &'a str, token: Token, kind: LeaseKind, live: Duration) -> Self {
         let seen = FillId::NONE;
-        Self { key, token, seen, kind, live, capture: &[], version_life: Duration::ZERO }
+        Self {
+            key,
+            token,
+            seen,
+            kind,
+            live,
+            capture: &[],
+            known: 0,
+            version_life: Duration::ZERO,
+            not_after: Timestamp(0),
+            over: Token::NONE,
+        }
     }
 
     setters! {
         /// Says which value the caller saw and could not use.
         with_seen(seen: FillId);
+        /// Refused after this time.
+        with_not_after(not_after: Timestamp);
+        /// Takes over from this holder, where it captured other versions.
+        with_over(over: Token);
     }
 
-    /// Captures these versions, each of which is to live at least `life` from now.
+    /// Captures these versions, all of tags, each of which is to live so long at least.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -104,8 +128,42 @@ impl<'a> LeaseRequest<'a> {
     #[must_use]
     pub const fn with_capture(mut self, capture: &'a [VersionKey], life: Duration) -> Self {
         self.capture = capture;
+        self.known = capture.len();
         self.version_life = life;
         self
+    }
+
+    /// Of the versions to capture only the first `known` are those of tags; the others are any-tag versions.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::{LeaseKind, LeaseRequest, Token, VersionKey};
+    /// use std::time::Duration;
+    ///
+    /// let (minute, key) = (Duration::from_secs(60), |text| VersionKey::new(text, 7));
+    /// let versions = [key("{tag:07}:users"), key("{tag:07}")];
+    /// let request = LeaseRequest::new("user:7", Token::random(), LeaseKind::Load, minute);
+    /// assert_eq!(request.with_capture(&versions, minute).with_known(1).known, 1);
+    /// ```
+    #[must_use]
+    pub const fn with_known(mut self, known: usize) -> Self {
+        self.known = known;
+        self
+    }
+
+    /// Whether it is too late for this request.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::{Timestamp, store::{LeaseKind, LeaseRequest, Token}};
+    /// use std::time::Duration;
+    ///
+    /// let request = LeaseRequest::new("user:7", Token::random(), LeaseKind::Load, Duration::from_secs(3));
+    /// assert!(!request.is_late(Timestamp(9_000)));
+    /// assert!(request.with_not_after(Timestamp(8_000)).is_late(Timestamp(8_001)));
+    /// ```
+    pub fn is_late(&self, now: Timestamp) -> bool {
+        self.not_after != Timestamp(0) && now > self.not_after
     }
 }
 
@@ -157,7 +215,7 @@ impl<'a> Captures<'a> {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Lease {
-    /// The captured versions, in the order of the request.
+    /// The captured versions, in the order of the request; none where it came too late.
     pub versions: Vec<Version>,
     /// What became of the request.
     pub outcome: LeaseOutcome,
@@ -207,7 +265,13 @@ pub enum LeaseOutcome {
     Busy {
         /// How long the lease has left unless its holder renews it.
         left: Duration,
+        /// The holder, where it captured another version of a tag than this request did: nobody could read what it stores, or,
+        /// where captures are not one step with taking a lease, this request's versions are the older ones. A request that
+        /// captures anew and [names it](LeaseRequest::with_over) takes the lease where the former is the case.
+        outdated: Option<Token>,
     },
+    /// The request came after [its time](LeaseRequest::not_after): no lease was taken.
+    Late,
 }
 
 impl LeaseOutcome {
@@ -221,7 +285,21 @@ impl LeaseOutcome {
     /// assert!(matches!(LeaseOutcome::busy(Duration::from_secs(3)), LeaseOutcome::Busy { .. }));
     /// ```
     pub const fn busy(left: Duration) -> Self {
-        Self::Busy { left }
+        Self::Busy { left, outdated: None }
+    }
+
+    /// The same, of a holder that captured other versions.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::{LeaseOutcome, Token};
+    /// use std::time::Duration;
+    ///
+    /// let busy = LeaseOutcome::outdated(Duration::from_secs(3), Token::new(7));
+    /// assert!(matches!(busy, LeaseOutcome::Busy { outdated: Some(_), .. }));
+    /// ```
+    pub const fn outdated(left: Duration, holder: Token) -> Self {
+        Self::Busy { left, outdated: Some(holder) }
     }
 }
 
@@ -300,7 +378,10 @@ impl fmt::Debug for LeaseOutcome {
         match self {
             LeaseOutcome::Taken => f.write_str("Taken"),
             LeaseOutcome::Found(bytes) => write!(f, "Found({} bytes)", bytes.len()),
-            LeaseOutcome::Busy { left } => write!(f, "Busy({left:?})"),
+            LeaseOutcome::Busy { left, outdated } => {
+                write!(f, "Busy({left:?}{})", if outdated.is_some() { ", outdated" } else { "" })
+            }
+            LeaseOutcome::Late => f.write_str("Late"),
         }
     }
 }

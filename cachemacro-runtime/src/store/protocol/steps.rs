@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::format::header::{DECIMAL, FIXED, Header, PENDING, PUT, STAMP};
+use crate::format::header::{
+    DECIMAL, FIXED, Header, LONGEST_LEASE, MAX_STAMPS, PENDING, PUT, STAMP, Stamp, read_stamps,
+};
 use crate::format::ids::{FillId, Token, Version};
-use crate::format::stamps::{TagKeys, VersionKey};
+use crate::format::stamps::{ANY_TAG, TagKeys, VersionKey};
 use crate::ground::clock::Timestamp;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::store::messages::increment::{Increment, IncrementOutcome, OtherStamps};
@@ -119,52 +121,132 @@ pub fn seen(slot: Option<&Slot>, now: Timestamp) -> FillId {
     readable(slot, now).map_or(FillId::NONE, |header| header.fill_id)
 }
 
-/// Asks for the lease.
+/// Asks for the lease, for a request whose versions were captured: those of [`LeaseRequest::capture`], in that order.
 ///
 /// ```
 /// # use cachemacro_runtime as cachemacro;
-/// use cachemacro::store::{LeaseKind, LeaseOutcome, LeaseRequest, Token, protocol::lease};
+/// use cachemacro::store::{LeaseKind, LeaseOutcome, LeaseRequest, Store, Token, Version, VersionKey, protocol::lease};
 /// use cachemacro::Timestamp;
 /// use std::time::Duration;
 ///
 /// let (mut slot, now, live) = (None, Timestamp(1_000), Duration::from_secs(3));
-/// let ask = |token| LeaseRequest::new("user:7", Token::new(token), LeaseKind::Load, live);
-/// assert_eq!(lease(&mut slot, now, &ask(1)), LeaseOutcome::Taken);
-/// assert_eq!(lease(&mut slot, now, &ask(2)), LeaseOutcome::busy(live));
+/// let tags = [VersionKey::new("{tag:07}:users", 7)];
+/// let ask = |token| LeaseRequest::new("user:7", Token::new(token), LeaseKind::Load, live).with_capture(&tags, live);
+/// let (before, after) = ([Version::new(1)], [Version::new(2)]);
+/// assert_eq!(lease(&mut slot, now, &ask(1), &before), LeaseOutcome::Taken);
+/// assert_eq!(lease(&mut slot, now, &ask(2), &before), LeaseOutcome::busy(live));
+/// // Since then the tag was evicted: nobody could read what the holder stores.
+/// assert_eq!(lease(&mut slot, now, &ask(2), &after), LeaseOutcome::outdated(live, Token::new(1)));
+/// assert_eq!(lease(&mut slot, now, &ask(3).with_over(Token::new(1)), &after), LeaseOutcome::Taken);
 /// ```
-pub fn lease(slot: &mut Option<Slot>, now: Timestamp, request: &LeaseRequest<'_>) -> LeaseOutcome {
+pub fn lease(
+    slot: &mut Option<Slot>,
+    now: Timestamp,
+    request: &LeaseRequest<'_>,
+    captured: &[Version],
+) -> LeaseOutcome {
+    if request.is_late(now) {
+        // G9: its caller may have given it up, and waits until now to give back what it was granted.
+        return LeaseOutcome::Late;
+    }
     let current = header(slot.as_ref());
     let value = current.filter(|header| header.is_readable(now));
-    let put = request.kind == LeaseKind::Put;
     // G1: what was stored since the caller looked is newer than what it saw. A request that was under way for long, or whose
     // answer was lost, must not get a lease over it.
     if let (Some(value), Some(slot)) = (value, &*slot)
         && value.fill_id != request.seen
-        && !put
+        && request.kind != LeaseKind::Put
     {
         return LeaseOutcome::Found(slot.bytes.clone());
     }
+    let stamps = stamps_of(request, captured);
+    let outdated = match (request.kind, &*slot, current) {
+        (LeaseKind::Load, Some(slot), Some(current)) => {
+            Outdated::of(read_stamps(stamps_in(slot, &current)), &stamps)
+        }
+        _ => Outdated::default(),
+    };
+    // Captured after it was read, so nobody can use it, nor what who holds its lease may store.
+    let unreadable = value.is_some() && outdated.tag;
+    let mut taken_over = false;
     if let Some(holder) = current.filter(|header| header.is_leased(now)) {
+        // Not by its first capture, which may be older than the holder's.
+        taken_over = outdated.is_any() && request.over == holder.token;
         let yields = match request.kind {
             LeaseKind::Put => true,
-            LeaseKind::Load => holder.has(PUT),
+            LeaseKind::Load => holder.has(PUT) || unreadable || taken_over,
             LeaseKind::Refresh => false,
         };
         if !yields {
             // G5: one storable load at a time.
-            return LeaseOutcome::busy(holder.lease_deadline.since(now));
+            let left = holder.lease_deadline.since(now);
+            return LeaseOutcome::Busy { left, outdated: outdated.is_any().then_some(holder.token) };
         }
     }
-    let deadline = now.plus(request.live);
-    if let (Some(value), Some(slot)) = (value, slot.as_mut()) {
+    let put = request.kind == LeaseKind::Put;
+    let deadline = deadline(now, request.live);
+    if let (Some(value), Some(slot)) = (value.filter(|_| !unreadable), slot.as_mut()) {
         let flags = if put { value.flags | PUT } else { value.flags & !PUT };
         rewrite(slot, &Header { flags, token: request.token, lease_deadline: deadline, ..value });
         slot.expires = slot.expires.max(deadline);
     } else {
-        let pending = Header::pending(request.token, deadline, put);
-        *slot = Some(Slot::new(Bytes::copy_from_slice(&pending.to_bytes()), deadline));
+        // Any tag's evict justifies one takeover: where tags are evicted all the time, each load would be overtaken.
+        let marked = taken_over && !outdated.tag;
+        let stamps = stamps.iter().filter(|stamp| !(marked && stamp.tag == ANY_TAG));
+        let stamps: Vec<u8> = stamps.flat_map(|stamp| stamp.to_bytes()).collect();
+        let mut pending = Header::pending(request.token, deadline, put);
+        pending.stamps = u16::try_from(stamps.len() / STAMP).unwrap_or(0);
+        let bytes = [&pending.to_bytes()[..], &stamps].concat();
+        *slot = Some(Slot::new(bytes.into(), deadline));
     }
     LeaseOutcome::Taken
+}
+
+/// The stamps of a pending header: the versions that its holder captured, those of any tag as one.
+pub(crate) fn stamps_of(request: &LeaseRequest<'_>, captured: &[Version]) -> Vec<Stamp> {
+    let known = request.known.min(request.capture.len()).min(captured.len());
+    if known >= MAX_STAMPS {
+        // More than a header carries: the lease is like that of an entry without tags.
+        return Vec::new();
+    }
+    let (tags, any) = captured.split_at(known);
+    let tags = request.capture.iter().zip(tags).map(|(key, &version)| Stamp::new(key.hash, version));
+    // Each is random, so their sum without carry changes with every one of them.
+    let digest = any.iter().fold(0, |digest, version| digest ^ version.get());
+    let digest = (!any.is_empty()).then_some(Stamp::new(ANY_TAG, Version::new(digest)));
+    tags.chain(digest).collect()
+}
+
+fn stamps_in<'a>(slot: &'a Slot, header: &Header) -> &'a [u8] {
+    &slot.bytes[FIXED..FIXED + usize::from(header.stamps) * STAMP]
+}
+
+/// Whether stamps carry other versions than were captured since, or before, of a tag or of any tag.
+#[derive(Debug, Clone, Copy, Default)]
+struct Outdated {
+    tag: bool,
+    any: bool,
+}
+
+impl Outdated {
+    fn of(stamps: impl Iterator<Item = Stamp>, captured: &[Stamp]) -> Self {
+        let mut outdated = Self::default();
+        for stamp in stamps {
+            let other = captured.iter().any(|own| own.tag == stamp.tag && own.version != stamp.version);
+            outdated.tag |= other && stamp.tag != ANY_TAG;
+            outdated.any |= other && stamp.tag == ANY_TAG;
+        }
+        outdated
+    }
+
+    const fn is_any(self) -> bool {
+        self.tag || self.any
+    }
+}
+
+/// When a lease lapses that is to live so long.
+fn deadline(now: Timestamp, live: Duration) -> Timestamp {
+    now.plus(live.min(LONGEST_LEASE))
 }
 
 /// Lets a held lease live `live` from now; false where `token` does not hold it.
@@ -178,7 +260,7 @@ pub fn lease(slot: &mut Option<Slot>, now: Timestamp, request: &LeaseRequest<'_>
 /// ```
 pub fn renew(slot: &mut Option<Slot>, now: Timestamp, token: Token, live: Duration) -> bool {
     let (Some(header), Some(slot)) = (held(slot.as_ref(), token), slot.as_mut()) else { return false };
-    let deadline = now.plus(live);
+    let deadline = deadline(now, live);
     slot.expires = slot.expires.max(deadline);
     rewrite(slot, &Header { lease_deadline: deadline, ..header });
     true
@@ -193,7 +275,7 @@ pub fn renew(slot: &mut Option<Slot>, now: Timestamp, token: Token, live: Durati
 /// use std::time::Duration;
 ///
 /// let (mut slot, token) = (None, Token::new(1));
-/// lease(&mut slot, Timestamp(0), &LeaseRequest::new("user:7", token, LeaseKind::Load, Duration::from_secs(3)));
+/// lease(&mut slot, Timestamp(0), &LeaseRequest::new("user:7", token, LeaseKind::Load, Duration::from_secs(3)), &[]);
 /// assert!(release(&mut slot, token));
 /// assert_eq!(slot, None);
 /// ```

@@ -101,10 +101,14 @@ impl<B: Backend> Protocol<B> {
         let mut captured = Vec::with_capacity(keys.len());
         for key in keys {
             let key = key.borrow();
-            // Drawn out here, because the step may be taken twice.
-            let fresh = Version::random();
+            // Kept out here, because the step may be taken twice; drawn where it is needed.
+            let mut drawn = None;
             let version = self.step(&key.text, |slot, now| {
                 let before = slot.clone();
+                let fresh = match steps::version(slot.as_ref()) {
+                    Some(there) => there,
+                    None => *drawn.get_or_insert_with(Version::random),
+                };
                 let version = steps::capture(slot, now, life, fresh);
                 (if *slot == before { Change::Nothing } else { Change::Quiet }, version)
             });
@@ -118,18 +122,19 @@ impl<B: Backend> Protocol<B> {
         let captured = self.capture_all(&captures.keys, captures.life).await?;
         let mut leases = Vec::with_capacity(requests.len());
         for (request, versions) in requests.iter().zip(captures.hand_out(&captured)) {
-            leases.push(Lease::new(versions, self.lease_one(request).await?));
+            leases.push(self.lease_one(request, versions).await?);
         }
         Ok(leases)
     }
 
-    async fn lease_one(&self, request: &LeaseRequest<'_>) -> Result<LeaseOutcome> {
-        self.step(request.key, |slot, now| {
-            let outcome = steps::lease(slot, now, request);
+    async fn lease_one(&self, request: &LeaseRequest<'_>, captured: Vec<Version>) -> Result<Lease> {
+        let asked = self.step(request.key, |slot, now| {
+            let outcome = steps::lease(slot, now, request, &captured);
             let taken = matches!(outcome, LeaseOutcome::Taken);
             (if taken { Change::Quiet } else { Change::Nothing }, outcome)
-        })
-        .await
+        });
+        let outcome = asked.await?;
+        Ok(Lease::new(if outcome == LeaseOutcome::Late { Vec::new() } else { captured }, outcome))
     }
 
     async fn remove(&self, key: &str) -> Result<bool> {
@@ -168,7 +173,7 @@ impl<B: Backend> Store for Protocol<B> {
         // G1: versions first, so that an evict of a tag from here on is seen by what is stored under these leases.
         if let [request] = requests {
             let versions = self.capture_all(request.capture, request.version_life).await?;
-            return Ok(vec![Lease::new(versions, self.lease_one(request).await?)]);
+            return Ok(vec![self.lease_one(request, versions).await?]);
         }
         // On the heap, so that one lease does not pay for its size.
         Box::pin(self.lease_many(requests)).await

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use redis::{Cmd, Pipeline, Value};
 
-use super::script;
+use super::script::{self, Call};
 use super::send::{Part, Resend, Sender};
 use super::{failure, reply};
 use crate::format::header::FIXED;
@@ -15,15 +15,21 @@ use crate::ground::error::{Error, ErrorKind, Result};
 use crate::store::messages::evict::EvictRequest;
 use crate::store::messages::few::Few;
 use crate::store::messages::increment::{Increment, IncrementOutcome, OtherStamps};
-use crate::store::messages::lease::{Captures, HeldLease, Keep, Lease, LeaseKind, LeaseRequest};
+use crate::store::messages::lease::{
+    Captures, HeldLease, Keep, Lease, LeaseKind, LeaseOutcome, LeaseRequest,
+};
 use crate::store::messages::read::{Excerpt, Read, ReadRequest};
 use crate::store::messages::write::{Guard, OnRefusal, Write, Written};
+use crate::store::protocol::steps::stamps_of;
 use crate::store::protocol::version_life;
 
 /// How many keys one script removes.
 const EVICT_CHUNK: usize = 500;
 /// How many versions one script captures.
 const CAPTURE_CHUNK: usize = 500;
+/// How many versions each of many leases captures in its own script; where one needs more, as those of any tag, another round trip
+/// costs less.
+const MOST_CAPTURED: usize = 16;
 
 /// The store's operations over its connections.
 #[derive(Debug)]
@@ -95,16 +101,53 @@ impl Commands {
         if requests.is_empty() {
             return Ok(Vec::new());
         }
+        // Before the first answer the server's time is a guess.
+        let timed = self.sender.link.dialer.time.is_learned();
+        if let [request] = requests
+            && request.capture.len() <= CAPTURE_CHUNK
+        {
+            let call = capturing(lease(request, timed, &[]), request, request.version_life);
+            let reply = self.sender.call(call, Resend::Never).await?;
+            return Ok(vec![reply::lease(reply, request.capture.len())?]);
+        }
         let captures = Captures::of(requests);
-        // G1: versions first, so that an evict of a tag from here on is seen by what is stored under these leases.
-        let parts = capture(&captures.keys, captures.life).chain(requests.iter().map(lease));
-        let mut replies = self.sender.run(parts.collect(), Resend::Never).await?.into_iter();
-        let captured = captured(&mut replies, captures.keys.len())?;
-        captures
-            .hand_out(&captured)
-            .zip(replies)
-            .map(|(versions, value)| Ok(Lease::new(versions, reply::lease(value)?)))
-            .collect()
+        if requests.iter().any(|request| request.capture.len() > MOST_CAPTURED) {
+            return self.lease_captured(requests, &captures, timed).await;
+        }
+        // G1: versions first, so that an evict of a tag from here on is seen by what is stored under these leases. Their lives are
+        // looked at once; each lease captures its own again, which is one step with taking it.
+        let mut parts: Vec<_> = capture(&captures.keys, captures.life).collect();
+        let captured = parts.len();
+        let again = |request| Part::Script(capturing(lease(request, timed, &[]), request, Duration::ZERO));
+        parts.extend(requests.iter().map(again));
+        let mut replies = self.sender.run(parts, Resend::Never).await?.into_iter();
+        replies.by_ref().take(captured).try_for_each(|reply| reply::done(&reply))?;
+        let answered = requests.iter().zip(replies);
+        answered.map(|(request, value)| reply::lease(value, request.capture.len())).collect()
+    }
+
+    /// The same in two round trips, where each request captures so many versions that they are read once for all.
+    async fn lease_captured(
+        &self,
+        requests: &[LeaseRequest<'_>],
+        captures: &Captures<'_>,
+        timed: bool,
+    ) -> Result<Vec<Lease>> {
+        let keys = &captures.keys;
+        let replies = self.sender.run(capture(keys, captures.life).collect(), Resend::WhereBroken).await?;
+        let captured = captured(&mut replies.into_iter(), keys.len())?;
+        let captured: Vec<_> = captures.hand_out(&captured).collect();
+        let parts = requests.iter().zip(&captured).map(|(request, captured)| {
+            let stamps: Vec<u8> =
+                stamps_of(request, captured).iter().flat_map(|stamp| stamp.to_bytes()).collect();
+            Part::Script(lease(request, timed, &stamps))
+        });
+        let replies = self.sender.run(parts.collect(), Resend::Never).await?;
+        let leases = replies.into_iter().zip(captured).map(|(value, captured)| {
+            let Lease { outcome, .. } = reply::lease(value, 0)?;
+            Ok(Lease::new(if outcome == LeaseOutcome::Late { Vec::new() } else { captured }, outcome))
+        });
+        leases.collect()
     }
 
     pub(super) async fn keep(&self, leases: &[HeldLease<'_>], how: Keep) -> Result<Vec<bool>> {
@@ -230,7 +273,7 @@ fn capture<'a>(keys: &[&'a VersionKey], life: Duration) -> impl Iterator<Item = 
             .call_many(keys.iter().map(|key| key.text.as_str()))
             .number(millis(life))
             .number(millis(give));
-        Part::Script(keys.iter().fold(call, |call, _| call.id(Version::random().to_bytes())))
+        Part::Script(Version::random_many(keys.len()).fold(call, |call, fresh| call.id(fresh.to_bytes())))
     })
 }
 
@@ -244,14 +287,38 @@ fn captured(replies: &mut impl Iterator<Item = Value>, keys: usize) -> Result<Ve
     Ok(captured)
 }
 
-fn lease<'a>(request: &LeaseRequest<'a>) -> Part<'a> {
+/// A request for a lease, with the stamps of what it captured before.
+fn lease<'a>(request: &LeaseRequest<'a>, timed: bool, stamps: &[u8]) -> Call<'a> {
     let kind: &[u8] = match request.kind {
         LeaseKind::Load => b"L",
         LeaseKind::Refresh => b"R",
         LeaseKind::Put => b"P",
     };
-    let call = script::LEASE.call(request.key).id(request.token.to_bytes()).id(request.seen.to_bytes());
-    Part::Script(call.bytes(kind).number(millis(request.live)))
+    script::LEASE
+        .call(request.key)
+        .id(request.token.to_bytes())
+        .id(request.seen.to_bytes())
+        .bytes(kind)
+        .number(millis(request.live))
+        .number(if timed { request.not_after.millis() } else { 0 })
+        .id(request.over.to_bytes())
+        .bytes(stamps.to_vec())
+}
+
+/// Has the script of this request capture its versions, which are to live so long at least; zero: they are known to.
+fn capturing<'a>(call: Call<'a>, request: &LeaseRequest<'a>, life: Duration) -> Call<'a> {
+    if request.capture.is_empty() {
+        return call;
+    }
+    let known = request.known.min(request.capture.len());
+    let hashes: Vec<u8> = request.capture[..known].iter().flat_map(|key| key.hash.to_le_bytes()).collect();
+    let fresh: Vec<u8> = Version::random_many(request.capture.len()).flat_map(Version::to_bytes).collect();
+    call.keys(request.capture.iter().map(|key| key.text.as_str()))
+        .number(if life.is_zero() { 0 } else { millis(life) })
+        .number(millis(version_life(request.version_life)))
+        .number(known as u64)
+        .bytes(hashes)
+        .bytes(fresh)
 }
 
 fn write<'a>(write: &'a Write<'_>) -> Part<'a> {

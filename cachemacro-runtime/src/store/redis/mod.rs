@@ -108,7 +108,8 @@ impl fmt::Debug for RedisStore {
 #[async_trait]
 impl Store for RedisStore {
     fn about(&self) -> About {
-        About::new(NAME).with_shared(true)
+        // A request waits for a connection, then for its answer.
+        About::new(NAME).with_shared(true).with_patience(self.config.pool_wait + self.config.command_timeout)
     }
 
     fn now(&self) -> Timestamp {

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use redis::Value;
 
 use super::failure;
-use crate::format::ids::Version;
+use crate::format::ids::{Token, Version};
 use crate::ground::error::Result;
 use crate::store::messages::increment::IncrementOutcome;
-use crate::store::messages::lease::LeaseOutcome;
+use crate::store::messages::lease::{Lease, LeaseOutcome};
 
 /// The elements of an array that must have so many.
 pub(super) fn array(value: Value, length: usize) -> Result<Vec<Value>> {
@@ -86,25 +86,43 @@ pub(super) fn evicted(value: Value, length: usize) -> Result<Vec<bool>> {
     array(existed, length)?.iter().map(|value| Ok(integer(value)? == 1)).collect()
 }
 
-/// What `lease.lua` returns.
-pub(super) fn lease(value: Value) -> Result<LeaseOutcome> {
+/// What `lease.lua` returns, having captured so many versions.
+pub(super) fn lease(value: Value, captured: usize) -> Result<Lease> {
     let mut parts = match value {
         Value::Array(parts) => parts,
         Value::ServerError(error) => return Err(failure::replied(&error)),
         _ => return Err(failure::unexpected()),
     };
-    match (parts.first(), parts.len()) {
-        (Some(Value::Int(1)), 2) => Ok(LeaseOutcome::Taken),
-        (Some(Value::Int(2)), 3) => {
-            let entry = parts.pop().ok_or_else(failure::unexpected)?;
-            Ok(LeaseOutcome::Found(string(entry)?.ok_or_else(failure::unexpected)?))
+    let outcome = match parts.as_mut_slice() {
+        [Value::Int(4), _] => return Ok(Lease::new(Vec::new(), LeaseOutcome::Late)),
+        [Value::Int(1), _, _] => LeaseOutcome::Taken,
+        [Value::Int(2), _, _, entry] => {
+            let entry = std::mem::replace(entry, Value::Nil);
+            LeaseOutcome::Found(string(entry)?.ok_or_else(failure::unexpected)?)
         }
-        (Some(Value::Int(3)), 3) => {
-            let left = u64::try_from(integer(&parts[2])?).map_err(|_| failure::unexpected())?;
-            Ok(LeaseOutcome::busy(Duration::from_millis(left)))
+        [Value::Int(3), _, _, left] => LeaseOutcome::busy(time_left(left)?),
+        [Value::Int(3), _, _, left, Value::BulkString(holder)] => {
+            let holder = holder.as_slice().try_into().map_err(|_| failure::unexpected())?;
+            LeaseOutcome::outdated(time_left(left)?, Token::from_bytes(holder))
         }
-        _ => Err(failure::unexpected()),
+        _ => return Err(failure::unexpected()),
+    };
+    Ok(Lease::new(versions_in(&parts[2], captured)?, outcome))
+}
+
+fn time_left(value: &Value) -> Result<Duration> {
+    u64::try_from(integer(value)?).map(Duration::from_millis).map_err(|_| failure::unexpected())
+}
+
+/// So many versions in one string, none of them missing.
+fn versions_in(value: &Value, length: usize) -> Result<Vec<Version>> {
+    let Value::BulkString(bytes) = value else { return Err(failure::unexpected()) };
+    let (versions, rest) = bytes.as_chunks();
+    if versions.len() != length || !rest.is_empty() {
+        return Err(failure::unexpected());
     }
+    let versions: Vec<_> = versions.iter().map(|bytes| Version::from_bytes(*bytes)).collect();
+    if versions.iter().any(|version| version.is_none()) { Err(failure::unexpected()) } else { Ok(versions) }
 }
 
 /// What `increment.lua` returns; `None` where it refused.
@@ -135,6 +153,7 @@ mod tests {
 
     #[test]
     fn replies_of_another_shape_are_errors_and_never_panics() {
+        let version = |byte| Value::BulkString(vec![byte; 8]);
         let shapes = || {
             [
                 Value::Nil,
@@ -143,18 +162,30 @@ mod tests {
                 Value::Array(vec![]),
                 Value::Array(vec![Value::Int(1)]),
                 Value::Array(vec![Value::Int(2), Value::Int(0), Value::Nil]),
-                Value::Array(vec![Value::Int(3), Value::Int(0), Value::Int(-5)]),
+                Value::Array(vec![Value::Int(1), Value::Int(0), Value::BulkString(vec![0; 8])]),
+                Value::Array(vec![Value::Int(1), Value::Int(0), Value::BulkString(vec![1; 9])]),
+                Value::Array(vec![Value::Int(1), Value::Int(0), Value::BulkString(vec![1; 16])]),
+                Value::Array(vec![Value::Int(3), Value::Int(0), version(1), Value::Int(-5)]),
+                Value::Array(vec![Value::Int(3), Value::Int(0), version(1), Value::Int(5), Value::Int(7)]),
+                Value::Array(vec![
+                    Value::Int(3),
+                    Value::Int(0),
+                    version(1),
+                    Value::Int(5),
+                    version(1),
+                    Value::Nil,
+                ]),
                 Value::Array(vec![Value::Int(1), Value::Int(0), Value::BulkString(b"9.5".to_vec())]),
                 Value::Map(vec![]),
             ]
         };
         for value in shapes() {
-            assert!(lease(value.clone()).is_err(), "{value:?}");
+            assert!(lease(value.clone(), 1).is_err(), "{value:?}");
             assert!(increment(value.clone()).is_err(), "{value:?}");
             assert!(verdict(value.clone()).is_err(), "{value:?}");
             assert!(captured(value.clone(), 4).is_err(), "{value:?}");
             assert!(evicted(value.clone(), 4).is_err(), "{value:?}");
-            assert!(versions(value, 4).is_err());
+            assert!(versions(value, 7).is_err());
         }
     }
 

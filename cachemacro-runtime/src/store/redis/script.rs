@@ -14,7 +14,7 @@ macro_rules! script {
     };
 }
 
-pub(super) static LEASE: LazyLock<Script> = script!(true, "prelude.lua", "lease.lua");
+pub(super) static LEASE: LazyLock<Script> = script!(true, "prelude.lua", "stamps.lua", "lease.lua");
 pub(super) static RENEW: LazyLock<Script> = script!(true, "prelude.lua", "renew.lua");
 pub(super) static RELEASE: LazyLock<Script> = script!(true, "prelude.lua", "release.lua");
 pub(super) static FILL: LazyLock<Script> = script!(true, "prelude.lua", "fill.lua");
@@ -49,7 +49,7 @@ impl Script {
     }
 
     pub(super) fn call<'a>(&'static self, key: &'a str) -> Call<'a> {
-        Call { script: self, keys: vec![key], args: Vec::with_capacity(4) }
+        Call { script: self, keys: vec![key], args: Vec::with_capacity(8) }
     }
 
     pub(super) fn call_many<'a>(&'static self, keys: impl IntoIterator<Item = &'a str>) -> Call<'a> {
@@ -67,6 +67,12 @@ pub(super) struct Call<'a> {
 impl<'a> Call<'a> {
     pub(super) fn bytes(mut self, arg: impl Into<Cow<'a, [u8]>>) -> Self {
         self.args.push(arg.into());
+        self
+    }
+
+    /// More keys.
+    pub(super) fn keys(mut self, keys: impl IntoIterator<Item = &'a str>) -> Self {
+        self.keys.extend(keys);
         self
     }
 

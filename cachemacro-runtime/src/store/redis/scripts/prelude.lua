@@ -1,6 +1,8 @@
 -- Common to all scripts that open an entry; offsets are those of header.rs, plus one.
 -- Tokens and fill ids are compared as the 8 raw bytes, because Lua's numbers hold 53 bits.
 local NOBODY = string.rep('\0', 8)
+-- How long a lease lives at most, and how much clocks may differ, in ms.
+local LONGEST_LEASE, TOLERANCE = 60000, 10000
 
 -- The server's time in milliseconds.
 local function now_ms()
@@ -30,13 +32,20 @@ local function open(key)
     fill = string.sub(head, 9, 16),
     token = string.sub(head, 17, 24),
     deadline = struct.unpack('<I8', head, 25),
+    stored = struct.unpack('<I8', head, 57),
     gone = struct.unpack('<I8', head, 73),
     body = 96 + 16 * stamps,
   }
 end
 
 local function readable(entry, now)
-  return entry ~= nil and not entry.pending and entry.gone > now
+  return entry ~= nil and not entry.pending and entry.gone > now and entry.stored <= now + TOLERANCE
+end
+
+-- G9: a deadline that lies later than that of any lease is of another clock, and keeps nobody waiting.
+local function leased(entry, now)
+  return entry ~= nil and entry.token ~= NOBODY and entry.deadline > now
+    and entry.deadline <= now + LONGEST_LEASE + TOLERANCE
 end
 
 local function holds(entry, token)
