@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::config::RedisConfig;
-use super::dial::{Dialer, Permit};
+use super::dial::{Dialer, Mark, Permit};
 use super::gate::Closed;
 use super::pool::Pooled;
 use super::refusal::Fate;
@@ -59,7 +59,7 @@ struct Opened {
     slots: Weak<Slots>,
     slot: usize,
     /// When it began to be opened.
-    since: Instant,
+    since: Mark,
     /// Whether it gave an answer that was of use.
     useful: AtomicBool,
 }
@@ -254,7 +254,8 @@ impl Link {
         match &*slot {
             // An overdue attempt is replaced: its runtime may have stood still.
             Slot::Opening { since, done }
-                if now.duration_since(*since) < self.longest_wait() && self.dialer.is_current(*since) =>
+                if now.duration_since(*since) < self.longest_wait()
+                    && self.dialer.is_current(self.dialer.mark(*since)) =>
             {
                 return Ok(done.clone());
             }
@@ -364,7 +365,7 @@ impl Drop for Attempt {
                 Arc::new(Opened {
                     slots: Arc::downgrade(&self.slots),
                     slot: self.slot,
-                    since: self.since,
+                    since: self.link.dialer.mark(self.since),
                     useful: AtomicBool::new(false),
                 }),
             ),

@@ -37,6 +37,10 @@ pub(super) struct Dialer {
     closed: AtomicBool,
 }
 
+/// A point in time, as nanoseconds since the store was made.
+#[derive(Clone, Copy)]
+pub(super) struct Mark(u64);
+
 impl Dialer {
     pub(super) fn new(config: &RedisConfig, info: ConnectionInfo) -> Result<Self> {
         // The driver's own response timeout is off: each command has its deadline around it.
@@ -99,16 +103,23 @@ impl Dialer {
         lock(&self.gate).lost_unused(Instant::now(), error);
     }
 
+    /// When something began to be opened, to be compared with what is outdated.
+    pub(super) fn mark(&self, opened: Instant) -> Mark {
+        // Never zero, which is before everything.
+        let nanos = opened.saturating_duration_since(self.began).as_nanos();
+        Mark(u64::try_from(nanos).unwrap_or(u64::MAX).saturating_add(1))
+    }
+
     /// Whether what began to be opened then may still be used.
-    pub(super) fn is_current(&self, opened: Instant) -> bool {
-        self.nanos(opened) >= self.outdated.load(Ordering::Relaxed)
+    pub(super) fn is_current(&self, opened: Mark) -> bool {
+        opened.0 >= self.outdated.load(Ordering::Relaxed)
     }
 
     /// Has everything that was opened so far replaced, where whoever found out uses something current.
-    pub(super) fn outdate(&self, opened: Instant) {
+    pub(super) fn outdate(&self, opened: Mark) {
         let outdated = self.outdated.load(Ordering::Relaxed);
-        if self.nanos(opened) >= outdated {
-            let now = self.nanos(Instant::now()).max(self.nanos(opened) + 1);
+        if opened.0 >= outdated {
+            let now = self.mark(Instant::now()).0.max(opened.0 + 1);
             // Where another one was first, it saw the same.
             let _ = self.outdated.compare_exchange(outdated, now, Ordering::Relaxed, Ordering::Relaxed);
         }
@@ -156,13 +167,6 @@ impl Dialer {
             Some(info) if is_replica(info) => Err(failure::replica()),
             _ => Ok(connection),
         }
-    }
-
-    fn nanos(&self, at: Instant) -> u64 {
-        // Never zero, which is before everything.
-        u64::try_from(at.saturating_duration_since(self.began).as_nanos())
-            .unwrap_or(u64::MAX)
-            .saturating_add(1)
     }
 }
 
@@ -214,12 +218,13 @@ mod tests {
     #[test]
     fn what_was_opened_before_a_demotion_is_outdated_and_what_is_opened_after_it_is_not() {
         let dialer = dialer();
-        let (before, also_before) = (Instant::now(), Instant::now());
+        let now = || dialer.mark(Instant::now());
+        let (before, also_before) = (now(), now());
         assert!(dialer.is_current(before));
         dialer.outdate(before);
         assert!(!dialer.is_current(before) && !dialer.is_current(also_before));
         std::thread::sleep(Duration::from_millis(1));
-        let after = Instant::now();
+        let after = now();
         // A late answer on what is outdated says nothing of what came after it.
         dialer.outdate(also_before);
         assert!(dialer.is_current(after));

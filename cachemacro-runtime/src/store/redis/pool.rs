@@ -46,7 +46,11 @@ impl Pooled {
                 Box::pin(primary(connection, Arc::clone(&checked)))
             }))
             .pre_recycle(Hook::sync_fn(move |_, metrics| {
-                if lives.is_current(metrics.created) { Ok(()) } else { Err(HookError::message("outdated")) }
+                if lives.is_current(lives.mark(metrics.created)) {
+                    Ok(())
+                } else {
+                    Err(HookError::message("outdated"))
+                }
             }))
             .build()
             .map_err(|_| Error::new(ErrorKind::Config, "the connection pool could not be built"))?;

@@ -98,7 +98,7 @@ impl Pushes {
         let now = Instant::now();
         let mut state = lock(&self.state);
         match &*state {
-            State::Open { connection, opened } if link.dialer.is_current(*opened) => {
+            State::Open { connection, opened } if link.dialer.is_current(link.dialer.mark(*opened)) => {
                 return Some((connection.clone(), *opened));
             }
             State::Opening { since } if now.duration_since(*since) < self.connect_timeout * 2 => return None,

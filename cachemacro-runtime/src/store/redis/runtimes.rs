@@ -141,17 +141,18 @@ mod tests {
         assert!(per.current(|| 7).is_err() && per.look(|_| Some(7)).is_err(), "outside of any");
     }
 
+    struct Asks(Arc<PerRuntime<usize>>);
+    impl Drop for Asks {
+        fn drop(&mut self) {
+            // The runtime may be found here; what is spawned on it now is dropped at once.
+            let _ = self.0.current(|| 1);
+        }
+    }
+
     #[test]
     fn a_runtime_that_is_ending_keeps_nothing() {
         let per = Arc::new(PerRuntime::new());
         let (runtime, asked) = (runtime(), Arc::clone(&per));
-        struct Asks(Arc<PerRuntime<usize>>);
-        impl Drop for Asks {
-            fn drop(&mut self) {
-                // The runtime may be found here; what is spawned on it now is dropped at once.
-                let _ = self.0.current(|| 1);
-            }
-        }
         runtime.block_on(async {
             tokio::spawn(async move {
                 let _asks = Asks(asked);

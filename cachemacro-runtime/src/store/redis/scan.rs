@@ -117,7 +117,7 @@ impl Lent {
                 }
                 Some((refusal, error)) => {
                     if refusal.connection == Fate::AllReplaced {
-                        sender.link.dialer.outdate(*since);
+                        sender.link.dialer.outdate(sender.link.dialer.mark(*since));
                     }
                     failure::replied(error)
                 }
