@@ -336,12 +336,12 @@ fn contains(bytes: &[u8], pattern: &[u8]) -> bool {
 
 /// How long the first command is; `None` where not all of it is there. What is no array of strings is passed as it is.
 fn command(bytes: &[u8]) -> Option<usize> {
-    let (parts, mut at) = match number(bytes, b'*') {
-        Some(found) => found?,
-        None => return (!bytes.is_empty()).then_some(bytes.len()),
-    };
+    if bytes.first().is_some_and(|first| *first != b'*') {
+        return Some(bytes.len());
+    }
+    let (parts, mut at) = number(bytes)?;
     for _ in 0..parts {
-        let (length, from) = number(&bytes[at..], b'$')??;
+        let (length, from) = number(&bytes[at..])?;
         at += from + length + 2;
         if at > bytes.len() {
             return None;
@@ -350,15 +350,11 @@ fn command(bytes: &[u8]) -> Option<usize> {
     Some(at)
 }
 
-/// The number in the line behind `sign`, and where the next line begins. Outer `None`: another sign; inner: it is cut off.
-fn number(bytes: &[u8], sign: u8) -> Option<Option<(usize, usize)>> {
-    let Some(first) = bytes.first() else { return Some(None) };
-    if *first != sign {
-        return None;
-    }
-    let Some(end) = bytes.windows(2).position(|two| two == b"\r\n") else { return Some(None) };
-    let number = std::str::from_utf8(&bytes[1..end]).ok()?.parse().ok()?;
-    Some(Some((number, end + 2)))
+/// The number in the line behind its sign, and where the next line begins; `None` where it is cut off.
+fn number(bytes: &[u8]) -> Option<(usize, usize)> {
+    let end = bytes.windows(2).position(|two| two == b"\r\n")?;
+    let number = std::str::from_utf8(bytes.get(1..end)?).ok()?.parse().ok()?;
+    Some((number, end + 2))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

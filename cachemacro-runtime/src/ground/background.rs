@@ -70,6 +70,10 @@ impl Background {
     ///
     /// # Errors
     /// Where there is neither.
+    #[cfg_attr(
+        not(feature = "redis"),
+        allow(dead_code, reason = "only a store with connections has need of it")
+    )]
     pub(crate) async fn enter<F: Future>(&self, future: F) -> Result<F::Output> {
         let home = if Handle::try_current().is_ok() { None } else { Some(self.handle()?) };
         let mut future = pin!(future);
