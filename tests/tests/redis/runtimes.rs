@@ -134,7 +134,7 @@ fn pooled_connections_and_pushes_outlive_the_runtime_that_needed_them_first() {
             store.evict_prefix("none such").await.expect("scanned");
             wait_until("waiters are woken by push", DEADLINE, async || {
                 store.changed("k", Duration::from_millis(5)).await;
-                store.changes().is_some_and(|changes| changes.are_told())
+                store.changes().is_some_and(cachemacro_runtime::store::Changes::are_told)
             })
             .await;
         });
