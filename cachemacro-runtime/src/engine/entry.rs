@@ -14,6 +14,7 @@ use crate::format::codec::{CodecFor, codec_id};
 use crate::format::header::{self, Header};
 use crate::format::schema::{Fingerprint, fingerprint_of};
 use crate::ground::error::{Error, ErrorKind, Result};
+use crate::ground::panics::caught;
 use crate::key::Key;
 use crate::key::failure::KeyFailure;
 use crate::observe::stats::Counters;
@@ -196,7 +197,8 @@ impl<T: Value> Entry<T> {
         let payload = usable.payload(self.core.settings.max_value)?;
         if usable.header.codec == header::DECIMAL {
             let number: i64 = std::str::from_utf8(&payload).ok()?.parse().ok()?;
-            return T::deserialize(IntoDeserializer::<DecimalError>::into_deserializer(number)).ok();
+            let read = || T::deserialize(IntoDeserializer::<DecimalError>::into_deserializer(number)).ok();
+            return caught(read).flatten();
         }
         self.codec().decode(&payload).inspect_err(|error| self.failed(error)).ok()
     }

@@ -9,6 +9,7 @@ use crate::format::codec::{BuiltinCodec, codec_id};
 use crate::format::header::{self, MAX_STAMPS};
 use crate::format::payload;
 use crate::ground::error::{Error, ErrorKind, Result};
+use crate::ground::panics::caught;
 use crate::ground::sync::lock;
 use crate::key::tag::Tag;
 use crate::observe::event::Event;
@@ -51,24 +52,31 @@ impl<T: Value> Entry<T> {
         rules: &impl Rules<T>,
         value: &T,
     ) -> Result<Option<Prepared>> {
-        let own = self.rules();
-        if rules.unless(value) || own.unless(value) {
-            return Ok(None);
-        }
-        let ttl = rules.ttl(value).or_else(|| own.ttl(value));
-        let ttl = ttl.unwrap_or_else(|| raw.ttl());
-        if !ttl.stores() {
-            return Ok(None);
-        }
+        let ruled = caught(|| self.ruled(raw, rules, value));
+        let ruled = ruled.ok_or_else(|| Error::new(ErrorKind::Encode, "a rule on the value panicked"))?;
+        let Some((ttl, tags)) = ruled else { return Ok(None) };
         if let Some(unseen) = self.unseen() {
             warn_unseen(raw.site.as_ref().map(|(site, _)| *site), unseen);
         }
         let codec = self.codec();
         let mut payload = Vec::new();
         codec.encode(value, &mut payload)?;
+        self.prepared(raw, Encoded { payload, flags: 0, codec: codec.id(), ttl, tags }).map(Some)
+    }
+
+    /// What the rules say of the value: how long it lives and under which tags; `None`: it is not stored.
+    fn ruled(&self, raw: &RawEntry, rules: &impl Rules<T>, value: &T) -> Option<(Ttl, Vec<Tag>)> {
+        let own = self.rules();
+        if rules.unless(value) || own.unless(value) {
+            return None;
+        }
+        let ttl = rules.ttl(value).or_else(|| own.ttl(value)).unwrap_or_else(|| raw.ttl());
+        if !ttl.stores() {
+            return None;
+        }
         let mut tags = rules.tags(value);
         tags.extend(own.tags(value));
-        self.prepared(raw, Encoded { payload, flags: 0, codec: codec.id(), ttl, tags }).map(Some)
+        Some((ttl, tags))
     }
 
     /// Encodes what was loaded or written, `None` being that there is none.

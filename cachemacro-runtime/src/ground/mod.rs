@@ -1,6 +1,7 @@
-//! What everything stands on: errors, time, locks.
+//! What everything stands on: errors, time, locks, caught panics.
 
 pub(crate) mod clock;
 pub(crate) mod error;
+pub(crate) mod panics;
 pub(crate) mod setters;
 pub(crate) mod sync;

@@ -18,6 +18,7 @@ use super::msgpack::MessagePack;
 #[cfg(feature = "postcard")]
 use super::postcard::Postcard;
 use crate::ground::error::{Error, ErrorKind, Result};
+use crate::ground::panics::caught;
 
 /// The codecs that come with the crate, to choose one by name from a setting.
 ///
@@ -227,9 +228,9 @@ impl<T> CodecFor<T> {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Encode`] where the format cannot hold the value.
+    /// [`ErrorKind::Encode`] where the format cannot hold the value, or its `Serialize` panics.
     pub fn encode(&self, value: &T, out: &mut Vec<u8>) -> Result<()> {
-        (self.encode)(value, out)
+        caught(|| (self.encode)(value, out)).unwrap_or_else(|| Err(panicked(ErrorKind::Encode, self.name)))
     }
 
     /// See [`Codec::decode`].
@@ -245,10 +246,15 @@ impl<T> CodecFor<T> {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Decode`] where the bytes are not one value.
+    /// [`ErrorKind::Decode`] where the bytes are not one value, or its `Deserialize` panics.
     pub fn decode(&self, bytes: &[u8]) -> Result<T> {
-        (self.decode)(bytes)
+        caught(|| (self.decode)(bytes)).unwrap_or_else(|| Err(panicked(ErrorKind::Decode, self.name)))
     }
+}
+
+/// The value's own code panicked.
+fn panicked(kind: ErrorKind, codec: &str) -> Error {
+    Error::new(kind, format!("the value's own code panicked under {codec}"))
 }
 
 impl<T> Clone for CodecFor<T> {
