@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::engine::collecting::Collecting;
 use crate::engine::deferred::Deferred;
 use crate::engine::flight::Flights;
+use crate::engine::readback::Readbacks;
 use crate::engine::settings::Settings;
 use crate::engine::turns::Turns;
 use crate::ground::clock::NEVER;
@@ -41,6 +42,8 @@ pub(crate) struct Core {
     /// Whose turn it is to update a key.
     pub(crate) turns: Turns,
     sites: RwLock<HashMap<SiteId, Arc<Counters>>>,
+    /// Which values come back from the store.
+    pub(crate) readbacks: Readbacks,
 }
 
 impl fmt::Debug for Core {
@@ -62,6 +65,7 @@ impl Core {
             last_failed_evict: AtomicUsize::new(0),
             turns: Turns::default(),
             sites: RwLock::default(),
+            readbacks: Readbacks::default(),
         }
     }
 
@@ -153,6 +157,7 @@ impl Core {
         if undecodable > 0 {
             warnings.push(Warning::Undecodable(undecodable));
         }
+        warnings.extend(self.readbacks.warnings());
         warnings
     }
 

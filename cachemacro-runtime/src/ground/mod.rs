@@ -5,3 +5,4 @@ pub(crate) mod error;
 pub(crate) mod panics;
 pub(crate) mod setters;
 pub(crate) mod sync;
+pub(crate) mod unstorable;

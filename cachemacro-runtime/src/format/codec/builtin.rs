@@ -6,9 +6,11 @@ use std::str::FromStr;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::audit::{Audit, Audited, Form, Skipped};
 #[cfg(feature = "bincode")]
 use super::bincode::Bincode;
 use super::contract::Codec;
+use super::failures::unstorable;
 #[cfg(feature = "json")]
 use super::json::Json;
 #[cfg(not(any(feature = "bincode", feature = "postcard", feature = "msgpack", feature = "json")))]
@@ -19,6 +21,7 @@ use super::msgpack::MessagePack;
 use super::postcard::Postcard;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::panics::caught;
+use crate::ground::unstorable::Unstorable;
 
 /// The codecs that come with the crate, to choose one by name from a setting.
 ///
@@ -118,7 +121,8 @@ impl FromStr for BuiltinCodec {
 pub struct CodecFor<T> {
     id: u8,
     name: &'static str,
-    encode: fn(&T, &mut Vec<u8>) -> Result<()>,
+    form: Form,
+    encode: fn(&Audited<'_, T>, &mut Vec<u8>) -> Result<()>,
     decode: fn(&[u8]) -> Result<T>,
 }
 
@@ -156,7 +160,7 @@ impl<T: Serialize + DeserializeOwned> CodecFor<T> {
                 "the ID of a codec of your own must be within 32..=254"
             );
         }
-        Self { id: C::ID, name: C::NAME, encode: C::encode::<T>, decode: C::decode::<T> }
+        Self { id: C::ID, name: C::NAME, form: C::FORM, encode: encode::<C, T>, decode: C::decode::<T> }
     }
 
     /// One of the crate's codecs for `T`.
@@ -228,9 +232,31 @@ impl<T> CodecFor<T> {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Encode`] where the format cannot hold the value, or its `Serialize` panics.
+    /// [`ErrorKind::Encode`] where the format would not bring the value back as it is, or its `Serialize` panics. The
+    /// source is an [`Unstorable`](crate::Unstorable) that says why.
     pub fn encode(&self, value: &T, out: &mut Vec<u8>) -> Result<()> {
-        caught(|| (self.encode)(value, out)).unwrap_or_else(|| Err(panicked(ErrorKind::Encode, self.name)))
+        self.encode_audited(value, out).map(drop)
+    }
+
+    /// [`encode`](Self::encode), and tells which fields were left out.
+    pub(crate) fn encode_audited(&self, value: &T, out: &mut Vec<u8>) -> Result<Vec<Skipped>> {
+        let audit = Audit::new(self.form);
+        let encoded = caught(|| (self.encode)(&audit.of(value), out));
+        let why = match &encoded {
+            // A `Serialize` that goes on after a refusal is refused all the same.
+            Some(Ok(())) => audit.refused(),
+            Some(Err(_)) => audit.refused().or(Some(Unstorable::Unencodable)),
+            None => Some(Unstorable::Panicked),
+        };
+        match (why, encoded) {
+            (Some(why), _) => Err(unstorable(self.name, why)),
+            (None, _) => Ok(audit.into_skipped()),
+        }
+    }
+
+    /// Whether the format has no names and no types in it, so that only a reader who knows the type can read it.
+    pub(crate) const fn is_compact(&self) -> bool {
+        self.form.compact
     }
 
     /// See [`Codec::decode`].
@@ -248,13 +274,14 @@ impl<T> CodecFor<T> {
     /// # Errors
     /// [`ErrorKind::Decode`] where the bytes are not one value, or its `Deserialize` panics.
     pub fn decode(&self, bytes: &[u8]) -> Result<T> {
-        caught(|| (self.decode)(bytes)).unwrap_or_else(|| Err(panicked(ErrorKind::Decode, self.name)))
+        caught(|| (self.decode)(bytes)).unwrap_or_else(|| {
+            Err(Error::new(ErrorKind::Decode, format!("the value's own code panicked under {}", self.name)))
+        })
     }
 }
 
-/// The value's own code panicked.
-fn panicked(kind: ErrorKind, codec: &str) -> Error {
-    Error::new(kind, format!("the value's own code panicked under {codec}"))
+fn encode<C: Codec, T: Serialize>(value: &Audited<'_, T>, out: &mut Vec<u8>) -> Result<()> {
+    C::encode(value, out)
 }
 
 impl<T> Clone for CodecFor<T> {

@@ -4,6 +4,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::audit::Form;
 use super::contract::Codec;
 use super::failures::{broken, trailing, unencodable};
 use super::guard::decode_guarded;
@@ -29,6 +30,7 @@ impl Codec for Json {
     const ID: u8 = 4;
     const NAME: &'static str = "json";
     const BUILTIN: bool = true;
+    const FORM: Form = Form::JSON;
 
     fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<()> {
         serde_json::to_writer(out, value).map_err(|_| unencodable(Self::NAME))
