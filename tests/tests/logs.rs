@@ -80,6 +80,40 @@ async fn everything(cache: &Cache) {
     cache.clear().await.expect("cleared");
 }
 
+/// An argument's text stays a secret; the function, the type and the remedy do not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Either {
+    Text(String),
+    Number(u64),
+}
+
+#[cached(prefix = "either", key = "{text}")]
+async fn either(text: &str) -> Either {
+    Either::Text(text.to_owned())
+}
+
+#[test]
+fn values_that_would_not_come_back_are_told_of_once_by_function_type_and_remedy() {
+    let log = Log::default();
+    log.watch(async {
+        let cache = Cache::memory();
+        let calls = async {
+            for _ in 0..3 {
+                either("hush-1").await;
+                either("hush-2").await;
+            }
+        };
+        cache.scope(calls).await;
+    });
+    let alarms = log.alarms();
+    let [warning] = &alarms[..] else { panic!("{alarms:?}") };
+    for part in ["logs::either", "logs::Either", "bincode", "could not be decoded", "MessagePack"] {
+        assert!(warning.text.contains(part), "{part}: {warning}");
+    }
+    assert_discreet(&log.lines(), "hush");
+}
+
 fn in_namespace(url: &str) -> Cache {
     // The server answers, however busy the machine is.
     let settings = Cache::builder().redis(url).namespace(&namespace()).command_timeout(DEADLINE);

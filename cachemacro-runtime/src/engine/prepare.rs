@@ -210,8 +210,11 @@ fn unreadable() -> Error {
     unstorable("what was encoded could not be decoded", Unstorable::Unreadable)
 }
 
+/// Why a value would not come back, where that is what is wrong. A codec's own error says no more than that it cannot hold
+/// it.
 fn why_unstorable(error: &Error) -> Option<Unstorable> {
-    error.source()?.downcast_ref().copied()
+    let why = error.source().and_then(|source| source.downcast_ref().copied());
+    why.or((error.kind() == ErrorKind::Encode).then_some(Unstorable::Unencodable))
 }
 
 /// Counts why a value is not stored.

@@ -35,6 +35,10 @@ pub struct Form {
 }
 
 /// What a format writes as null.
+#[cfg_attr(
+    not(all(feature = "msgpack", feature = "json")),
+    allow(dead_code, reason = "each is of one codec")
+)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Null {
     /// Nothing: a `Some` can always be told from `None`.
@@ -45,6 +49,10 @@ pub(crate) enum Null {
     UnitStruct,
 }
 
+#[cfg_attr(
+    not(all(feature = "bincode", feature = "postcard", feature = "msgpack", feature = "json")),
+    allow(dead_code, reason = "each is of one codec or two")
+)]
 impl Form {
     /// A codec of which nothing is known.
     pub(crate) const OWN: Self =

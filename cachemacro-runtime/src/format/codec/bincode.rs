@@ -1,5 +1,5 @@
 //! bincode 2: the default. Compact, not self-describing: types with `#[serde(untagged)]`, `#[serde(flatten)]`,
-//! `skip_serializing_if` or a `serde_json::Value` inside do not come back; use [`MessagePack`] or [`Json`] there.
+//! `skip_serializing_if` or a `serde_json::Value` inside do not come back and are not stored; use [`MessagePack`] or [`Json`] there.
 //!
 //! It no longer has maintainers (RUSTSEC-2025-0141), so it has a feature of its own and nothing else needs it.
 //! Its size limit is a compile-time constant and would be the same for nine bytes and nine megabytes. Decoding

@@ -10,7 +10,6 @@ use super::audit::{Audit, Audited, Form, Skipped};
 #[cfg(feature = "bincode")]
 use super::bincode::Bincode;
 use super::contract::Codec;
-use super::failures::unstorable;
 #[cfg(feature = "json")]
 use super::json::Json;
 #[cfg(not(any(feature = "bincode", feature = "postcard", feature = "msgpack", feature = "json")))]
@@ -233,7 +232,7 @@ impl<T> CodecFor<T> {
     ///
     /// # Errors
     /// [`ErrorKind::Encode`] where the format would not bring the value back as it is, or its `Serialize` panics. The
-    /// source is an [`Unstorable`](crate::Unstorable) that says why.
+    /// source, where there is one, is an [`Unstorable`](crate::Unstorable) that says why.
     pub fn encode(&self, value: &T, out: &mut Vec<u8>) -> Result<()> {
         self.encode_audited(value, out).map(drop)
     }
@@ -242,15 +241,11 @@ impl<T> CodecFor<T> {
     pub(crate) fn encode_audited(&self, value: &T, out: &mut Vec<u8>) -> Result<Vec<Skipped>> {
         let audit = Audit::new(self.form);
         let encoded = caught(|| (self.encode)(&audit.of(value), out));
-        let why = match &encoded {
+        match (audit.refused(), encoded) {
             // A `Serialize` that goes on after a refusal is refused all the same.
-            Some(Ok(())) => audit.refused(),
-            Some(Err(_)) => audit.refused().or(Some(Unstorable::Unencodable)),
-            None => Some(Unstorable::Panicked),
-        };
-        match (why, encoded) {
             (Some(why), _) => Err(unstorable(self.name, why)),
-            (None, _) => Ok(audit.into_skipped()),
+            (None, None) => Err(unstorable(self.name, Unstorable::Panicked)),
+            (None, Some(encoded)) => encoded.map(|()| audit.into_skipped()),
         }
     }
 
@@ -278,6 +273,11 @@ impl<T> CodecFor<T> {
             Err(Error::new(ErrorKind::Decode, format!("the value's own code panicked under {}", self.name)))
         })
     }
+}
+
+/// The format would not bring the value back as it is.
+fn unstorable(codec: &str, why: Unstorable) -> Error {
+    Error::new(ErrorKind::Encode, format!("{codec} would not bring this value back")).with_source(why)
 }
 
 fn encode<C: Codec, T: Serialize>(value: &Audited<'_, T>, out: &mut Vec<u8>) -> Result<()> {

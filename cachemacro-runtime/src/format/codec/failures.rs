@@ -2,12 +2,6 @@
 //! what it saw.
 
 use crate::ground::error::{Error, ErrorKind};
-use crate::ground::unstorable::Unstorable;
-
-/// The format would not bring the value back.
-pub(super) fn unstorable(codec: &str, why: Unstorable) -> Error {
-    Error::new(ErrorKind::Encode, format!("{codec} would not bring this value back")).with_source(why)
-}
 
 /// The format cannot hold the value.
 pub(super) fn unencodable(codec: &str) -> Error {

@@ -1,5 +1,5 @@
-//! JSON: readable with `redis-cli`. Map keys must be strings or numbers, NaN and infinities come back as errors (the entry
-//! is then a miss), `Some(None)` comes back as `None`.
+//! JSON: readable with `redis-cli`. Map keys must be text or numbers. NaN, infinities and `Some(None)` have no form of their
+//! own in it, so the audit that all codecs share refuses them.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -1,5 +1,5 @@
 //! `MessagePack` with named fields: self-describing, readable from any language, about half the size of JSON.
-//! `Some(None)` comes back as `None`, as in JSON.
+//! `Some(None)` has no form of its own, as in JSON, and is refused.
 
 use std::io::ErrorKind::UnexpectedEof;
 
