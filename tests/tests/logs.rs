@@ -10,6 +10,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use cachemacro::__private::{Plain, When, Writes, write};
+use cachemacro::codec::Json;
 use cachemacro::store::faults::Op;
 use cachemacro::store::redis::{RedisConfig, RedisStore};
 use cachemacro::{Cache, Entry, ErrorKind, Mode, cache_evict, cache_put, cached};
@@ -421,17 +422,18 @@ fn account(id: u32) -> Account {
     Account { id, details: Details { rest: BTreeMap::from([("owner".to_owned(), SECRET.to_owned())]) } }
 }
 
-#[cached]
+// bincode would not bring it back.
+#[cached(codec = Json)]
 async fn unseen(id: u32) -> Account {
     account(id)
 }
 
-#[cached]
+#[cached(codec = Json)]
 async fn unseen_elsewhere(id: u32) -> Account {
     account(id)
 }
 
-#[cached(version = 1)]
+#[cached(version = 1, codec = Json)]
 async fn looked_after(id: u32) -> Account {
     account(id)
 }

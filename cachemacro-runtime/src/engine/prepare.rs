@@ -67,9 +67,6 @@ impl<T: Value> Entry<T> {
         let ruled = caught(|| self.ruled(raw, rules, value));
         let ruled = ruled.ok_or_else(|| unstorable("a rule on the value panicked", Unstorable::Panicked))?;
         let Some((ttl, tags)) = ruled else { return Ok(None) };
-        if let Some(unseen) = self.unseen() {
-            warn_unseen(raw.site.as_ref().map(|(site, _)| *site), unseen);
-        }
         let readback = self.readback(raw);
         if readback.is_given_up() {
             return Err(unreadable());
@@ -84,6 +81,10 @@ impl<T: Value> Entry<T> {
                 return Err(unreadable());
             }
             readback.came_back(skipped);
+        }
+        // What is not stored needs no such warning.
+        if let Some(unseen) = self.unseen() {
+            warn_unseen(raw.site.as_ref().map(|(site, _)| *site), unseen);
         }
         self.prepared(raw, Encoded { payload, flags: 0, codec: codec.id(), ttl, tags }).map(Some)
     }
