@@ -10,6 +10,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use cachemacro::__private::{Plain, When, Writes, write};
+use cachemacro::codec::Json;
 use cachemacro::store::faults::Op;
 use cachemacro::store::redis::{RedisConfig, RedisStore};
 use cachemacro::{Cache, Entry, ErrorKind, Mode, cache_evict, cache_put, cached};
@@ -78,6 +79,40 @@ async fn everything(cache: &Cache) {
     cache.evict_tags(["hush-tag"]).await.expect("evicted");
     cache.health().await.expect("the store answers");
     cache.clear().await.expect("cleared");
+}
+
+/// An argument's text stays a secret; the function, the type and the remedy do not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Either {
+    Text(String),
+    Number(u64),
+}
+
+#[cached(prefix = "either", key = "{text}")]
+async fn either(text: &str) -> Either {
+    Either::Text(text.to_owned())
+}
+
+#[test]
+fn values_that_would_not_come_back_are_told_of_once_by_function_type_and_remedy() {
+    let log = Log::default();
+    log.watch(async {
+        let cache = Cache::memory();
+        let calls = async {
+            for _ in 0..3 {
+                either("hush-1").await;
+                either("hush-2").await;
+            }
+        };
+        cache.scope(calls).await;
+    });
+    let alarms = log.alarms();
+    let [warning] = &alarms[..] else { panic!("{alarms:?}") };
+    for part in ["logs::either", "logs::Either", "bincode", "could not be decoded", "MessagePack"] {
+        assert!(warning.text.contains(part), "{part}: {warning}");
+    }
+    assert_discreet(&log.lines(), "hush");
 }
 
 fn in_namespace(url: &str) -> Cache {
@@ -387,17 +422,18 @@ fn account(id: u32) -> Account {
     Account { id, details: Details { rest: BTreeMap::from([("owner".to_owned(), SECRET.to_owned())]) } }
 }
 
-#[cached]
+// bincode would not bring it back.
+#[cached(codec = Json)]
 async fn unseen(id: u32) -> Account {
     account(id)
 }
 
-#[cached]
+#[cached(codec = Json)]
 async fn unseen_elsewhere(id: u32) -> Account {
     account(id)
 }
 
-#[cached(version = 1)]
+#[cached(version = 1, codec = Json)]
 async fn looked_after(id: u32) -> Account {
     account(id)
 }

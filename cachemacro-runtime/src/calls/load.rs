@@ -45,6 +45,7 @@ use crate::engine::raw::RawEntry;
 use crate::engine::read::{Found, Miss};
 use crate::engine::search::{End, Search};
 use crate::format::ids::FillId;
+use crate::ground::panics::caught;
 use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
 use crate::policy::mode::Mode;
@@ -181,7 +182,8 @@ impl<O, V: Value> Call<'_, O, V> {
     {
         match landed {
             Landed::Value(shared) => {
-                shared.downcast_ref::<V>().cloned().map(|value| self.outcome.wrap(value))
+                let value = shared.downcast_ref::<V>()?;
+                caught(|| value.clone()).map(|value| self.outcome.wrap(value))
             }
             Landed::None => self.outcome.none(),
             Landed::Err(shared) => self.outcome.unshare_err(shared),
@@ -248,16 +250,18 @@ impl<O, V: Value> Call<'_, O, V> {
             Split::Value(value) => Some(value),
             Split::None(_) => None,
         };
-        if lead.has_followers() && !self.raw.core.has_written() {
-            lead.share_load(&Landed::of(loaded.as_ref()));
+        let mut lead = Some(lead);
+        if let Some(leading) = lead.take_if(|lead| lead.has_followers() && !raw.core.has_written()) {
+            lead = leading.share_clone(loaded.as_ref(), Lead::share_load);
         }
         let prepared = held.as_ref().and_then(|_| entry.prepare(raw, &rules, loaded.as_ref()));
         drop(rules);
         let stored = match (held, prepared) {
             (Some(held), Some(prepared)) => {
                 // G1, rule (c): nobody joins after the stamps are read that the fill tells of.
-                lead.close();
-                let check = if lead.has_followers() { Check::Stamps } else { Check::Skip };
+                lead.iter().for_each(Lead::close);
+                let followed = lead.as_ref().is_some_and(Lead::has_followers);
+                let check = if followed { Check::Stamps } else { Check::Skip };
                 prepared.fill(raw, held, took, OnRefusal::Leave, check).await
             }
             (Some(held), None) => {
@@ -266,10 +270,12 @@ impl<O, V: Value> Call<'_, O, V> {
             }
             (None, _) => Stored::Refused,
         };
-        if stored == Stored::Held && lead.has_followers() {
-            lead.share_fill(&Landed::of(loaded.as_ref()));
+        if let Some(leading) = lead.take_if(|lead| stored == Stored::Held && lead.has_followers()) {
+            lead = leading.share_clone(loaded.as_ref(), Lead::share_fill);
         }
-        lead.hand_on();
+        if let Some(lead) = lead {
+            lead.hand_on();
+        }
         unsplit(outcome, loaded)
     }
 
@@ -279,15 +285,16 @@ impl<O, V: Value> Call<'_, O, V> {
         O: Outcome<R, Value = V>,
     {
         let Found { value: found, header } = found;
-        let landed = match self.outcome.value_of(&found) {
-            Some(value) => Some(Landed::of(Some(value))),
-            None if self.outcome.is_err(&found) => self.outcome.share_err(&found).map(Landed::Err),
-            None => Some(Landed::None),
-        };
-        if let Some(landed) = landed {
-            lead.share_read(&landed, self.raw.core.store.now().since(header.stored_at));
+        let age = self.raw.core.store.now().since(header.stored_at);
+        let value = self.outcome.value_of(&found);
+        if value.is_none() && self.outcome.is_err(&found) {
+            if let Some(shared) = self.outcome.share_err(&found) {
+                lead.share_read(&Landed::Err(shared), age);
+            }
+            lead.hand_on();
+        } else if let Some(lead) = lead.share_clone(value, |lead, landed| lead.share_read(landed, age)) {
+            lead.hand_on();
         }
-        lead.hand_on();
         found
     }
 

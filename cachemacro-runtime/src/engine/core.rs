@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use crate::engine::collecting::Collecting;
 use crate::engine::deferred::Deferred;
 use crate::engine::flight::Flights;
+use crate::engine::readback::Readbacks;
 use crate::engine::settings::Settings;
 use crate::engine::turns::Turns;
 use crate::ground::background::Background;
@@ -46,6 +47,8 @@ pub(crate) struct Core {
     /// Whose turn it is to update a key.
     pub(crate) turns: Turns,
     sites: RwLock<HashMap<SiteId, Arc<Counters>>>,
+    /// Which values come back from the store.
+    pub(crate) readbacks: Readbacks,
 }
 
 impl fmt::Debug for Core {
@@ -68,6 +71,7 @@ impl Core {
             last_failed_evict: AtomicUsize::new(0),
             turns: Turns::default(),
             sites: RwLock::default(),
+            readbacks: Readbacks::default(),
         }
     }
 
@@ -159,6 +163,7 @@ impl Core {
         if undecodable > 0 {
             warnings.push(Warning::Undecodable(undecodable));
         }
+        warnings.extend(self.readbacks.warnings());
         warnings
     }
 

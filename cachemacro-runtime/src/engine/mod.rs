@@ -14,6 +14,7 @@ pub(crate) mod loading;
 pub(crate) mod prepare;
 pub(crate) mod raw;
 pub(crate) mod read;
+pub(crate) mod readback;
 pub(crate) mod removals;
 pub(crate) mod search;
 pub(crate) mod settings;

@@ -1,14 +1,17 @@
 //! An entry without its type: its keys, tags and options, and the cache it is in.
 
+use std::any::TypeId;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::core::Core;
 use crate::engine::flight::{AsOf, Patience, Seat};
 use crate::engine::loading::Loading;
+use crate::engine::readback::{Doubt, Named, Of, Readback};
 use crate::engine::settings::DEFAULT_WAIT;
 use crate::format::stamps::{VersionKey, all_any_keys, tag_keys};
 use crate::ground::error::{Error, Result};
+use crate::ground::unstorable::Unstorable;
 use crate::key::Key;
 use crate::key::failure::KeyFailure;
 use crate::key::tag::Tag;
@@ -73,6 +76,32 @@ impl RawEntry {
     /// The counters of the annotated function.
     pub(crate) fn counters(&self) -> Option<&Counters> {
         self.site.as_ref().map(|(_, counters)| &**counters)
+    }
+
+    /// What is known of values of this type, or of errors, under this codec at this place. `about` names type and codec.
+    pub(crate) fn readback(
+        &self,
+        value: TypeId,
+        codec: u8,
+        is_error: bool,
+        about: impl FnOnce() -> (&'static str, &'static str, Doubt),
+    ) -> Arc<Readback> {
+        let site = self.site.as_ref().map(|(site, _)| *site);
+        self.core.readbacks.of(Of { site: site.map(Site::id), value, codec, is_error }, || {
+            let place = match site {
+                Some(site) => format!("{}::{}", site.module(), site.function()),
+                // A prefix has no colon of its own.
+                None => self.key.as_str().split(':').next().unwrap_or_default().to_owned(),
+            };
+            let (value, codec, doubt) = about();
+            (Named { place, value, codec }, doubt)
+        })
+    }
+
+    /// Counts a value that is not stored because it would not come back.
+    pub(crate) fn refuse(&self, readback: &Readback, why: Unstorable) {
+        readback.refuse(why);
+        self.record(Event::Unstorable(why));
     }
 
     /// Counts an error that the caller deals with by going on.

@@ -10,6 +10,8 @@ pub(crate) enum KeyFailure {
     Nameless,
     /// A part could not be serialized or printed.
     Unserializable(String),
+    /// Code of an argument panicked while it was serialized or printed.
+    Panicked,
 }
 
 impl fmt::Display for KeyFailure {
@@ -20,11 +22,18 @@ impl fmt::Display for KeyFailure {
                  a named function, or take a `fn` pointer or a `Box<dyn Fn>` and let another argument tell which"
             }
             Self::Unserializable(why) => why,
+            Self::Panicked => "the code that serializes or prints an argument panicked",
         })
     }
 }
 
 impl StdError for KeyFailure {}
+
+impl KeyFailure {
+    pub(crate) fn unserializable(why: impl fmt::Display) -> Self {
+        Self::Unserializable(why.to_string())
+    }
+}
 
 impl From<fmt::Error> for KeyFailure {
     fn from(_: fmt::Error) -> Self {

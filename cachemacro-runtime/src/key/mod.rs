@@ -19,6 +19,7 @@ use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::ground::error::{Error, ErrorKind, Result};
+use crate::ground::panics::caught;
 use crate::key::failure::KeyFailure;
 use crate::key::part::{KeyPart, Printed};
 use crate::key::text::{KEPT, cut, shorten, write_formatted, write_literal, write_text};
@@ -133,10 +134,16 @@ impl KeyBuilder {
         Self { text: String::new(), first: true, failed: None, types: 0..0 }
     }
 
-    fn print(&mut self, text: fmt::Arguments<'_>, stop: Option<char>) {
-        if let Err(error) = write_formatted(&mut self.text, text, stop) {
-            self.failed = Some(error.into());
+    /// Adds what an argument prints or serializes to. Where that fails or panics there is no key, and calls run uncached.
+    fn written(&mut self, write: impl FnOnce(&mut String) -> Result<(), KeyFailure>) {
+        let written = caught(|| write(&mut self.text)).unwrap_or(Err(KeyFailure::Panicked));
+        if let Err(why) = written {
+            self.failed = Some(why);
         }
+    }
+
+    fn print(&mut self, text: fmt::Arguments<'_>, stop: Option<char>) {
+        self.written(|out| write_formatted(out, text, stop).map_err(KeyFailure::from));
     }
 
     /// Names of type and const parameters; before any part.
@@ -199,18 +206,14 @@ impl KeyBuilder {
         if !std::mem::take(&mut self.first) {
             self.text.push(':');
         }
-        if let Err(error) = args::write_arg(&mut self.text, value) {
-            self.failed = Some(KeyFailure::Unserializable(error.to_string()));
-        }
+        self.written(|out| args::write_arg(out, value).map_err(KeyFailure::unserializable));
         self
     }
 
     /// The whole value of a key expression.
     #[must_use]
     pub fn value<T: KeyPart + ?Sized>(mut self, value: &T) -> Self {
-        if let Err(error) = args::write_key(&mut self.text, value) {
-            self.failed = Some(KeyFailure::Unserializable(error.to_string()));
-        }
+        self.written(|out| args::write_key(out, value).map_err(KeyFailure::unserializable));
         self
     }
 

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::ground::error::ErrorKind;
+use crate::ground::unstorable::Unstorable;
 use crate::observe::event::{Event, Observation, Observer};
 use crate::observe::histogram::{AtomicHistogram, Histogram};
 use crate::observe::reason::MissReason;
@@ -17,6 +18,7 @@ macro_rules! counters {
             $($name: AtomicU64,)*
             misses: [AtomicU64; MissReason::ALL.len()],
             errors: [AtomicU64; ErrorKind::ALL.len()],
+            unstorable: [AtomicU64; Unstorable::ALL.len()],
             load_time: AtomicHistogram,
             store_time: AtomicHistogram,
         }
@@ -39,6 +41,7 @@ macro_rules! counters {
             $($(#[$doc])* pub $name: u64,)*
             misses: [u64; MissReason::ALL.len()],
             errors: [u64; ErrorKind::ALL.len()],
+            unstorable: [u64; Unstorable::ALL.len()],
             /// How long the users' functions took.
             pub load_time: Histogram,
             /// How long the store's round trips took.
@@ -51,6 +54,7 @@ macro_rules! counters {
                     $($name: self.$name.load(Ordering::Relaxed),)*
                     misses: std::array::from_fn(|at| self.misses[at].load(Ordering::Relaxed)),
                     errors: std::array::from_fn(|at| self.errors[at].load(Ordering::Relaxed)),
+                    unstorable: std::array::from_fn(|at| self.unstorable[at].load(Ordering::Relaxed)),
                     load_time: self.load_time.snapshot(),
                     store_time: self.store_time.snapshot(),
                 }
@@ -65,6 +69,9 @@ macro_rules! counters {
                     *count += more;
                 }
                 for (count, more) in self.errors.iter_mut().zip(other.errors) {
+                    *count += more;
+                }
+                for (count, more) in self.unstorable.iter_mut().zip(other.unstorable) {
                     *count += more;
                 }
                 self.load_time.add(&other.load_time);
@@ -206,6 +213,38 @@ impl Stats {
         self.errors[kind.index()]
     }
 
+    /// Values that were returned and not stored because they would not come back as they are, for one reason.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use cachemacro::{Cache, Unstorable, codec::Json};
+    ///
+    /// let cache = Cache::memory();
+    /// let found = cache.entry::<Option<Option<u8>>>("found", 1).with_codec::<Json>();
+    /// assert_eq!(found.get_or_load(async || Some(None)).await, Some(None), "JSON would bring back `None`");
+    /// assert_eq!(cache.stats().total.unstorable_for(Unstorable::EmptySome), 1);
+    /// # }
+    /// ```
+    pub fn unstorable_for(&self, why: Unstorable) -> u64 {
+        self.unstorable[why.index()]
+    }
+
+    /// Values that were returned and not stored because they would not come back as they are, by reason, those that never
+    /// happened included.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let cache = cachemacro::Cache::memory();
+    /// cache.get_or_load("n", 1, async || 7).await;
+    /// assert!(cache.stats().total.unstorable_by_reason().all(|(_, count)| count == 0));
+    /// # }
+    /// ```
+    pub fn unstorable_by_reason(&self) -> impl Iterator<Item = (Unstorable, u64)> + '_ {
+        Unstorable::ALL.iter().map(|&why| (why, self.unstorable_for(why)))
+    }
+
     /// Hits among all reads, from 0 to 1; zero where there were none. A call that another caller's load answered
     /// was a miss.
     ///
@@ -239,6 +278,7 @@ impl Observer for Counters {
             Event::Fill => (&self.fills, 1),
             Event::RefusedFill => (&self.refused_fills, 1),
             Event::NotStored => (&self.not_stored, 1),
+            Event::Unstorable(why) => (&self.unstorable[why.index()], 1),
             Event::TooLarge => (&self.too_large, 1),
             Event::Evict(count) => (&self.evicts, count),
             Event::TagEvict(count) => (&self.tag_evicts, count),
@@ -339,6 +379,10 @@ mod tests {
         for &reason in MissReason::ALL {
             counters.event(&Observation::of(Event::Miss(reason)));
             assert_eq!(counters.snapshot().misses_for(reason), 1, "{}", reason.as_str());
+        }
+        for &why in Unstorable::ALL {
+            counters.event(&Observation::of(Event::Unstorable(why)));
+            assert_eq!(counters.snapshot().unstorable_for(why), 1, "{why}");
         }
         for &kind in ErrorKind::ALL {
             counters.event(&Observation::of(Event::Error(kind)));

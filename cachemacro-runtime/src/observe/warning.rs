@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::ground::error::ErrorKind;
+use crate::ground::unstorable::Unstorable;
 
 /// Something that is wrong with a cache though its calls go on, from [`Cache::warnings`](crate::Cache::warnings).
 ///
@@ -43,6 +44,19 @@ pub enum Warning {
     /// So many reads found a value that the codec could not bring back: they never hit. Formats that are not
     /// self-describing, such as bincode, do not bring back every type.
     Undecodable(u64),
+    /// Values were returned and not stored, because they would not come back as they are.
+    Unstorable {
+        /// The function, with its module; of direct calls the prefix.
+        place: String,
+        /// Their type.
+        value: &'static str,
+        /// The codec's name.
+        codec: &'static str,
+        /// Why they would not.
+        why: Unstorable,
+        /// How many.
+        count: u64,
+    },
 }
 
 impl Warning {
@@ -60,6 +74,7 @@ impl Warning {
             Warning::FailedEvicts { .. } => "failed_evicts",
             Warning::NotStored { .. } => "not_stored",
             Warning::Undecodable(_) => "undecodable",
+            Warning::Unstorable { .. } => "unstorable",
         }
     }
 }
@@ -86,6 +101,11 @@ impl fmt::Display for Warning {
             Warning::Undecodable(count) => write!(
                 f,
                 "{count} reads found a value that the codec could not bring back: choose a self-describing codec for its type"
+            ),
+            Warning::Unstorable { place, value, codec, why, count } => write!(
+                f,
+                "{count} values of the type `{value}` at `{place}` were returned and not stored, under {codec}: {why}; {}",
+                why.remedy()
             ),
         }
     }

@@ -23,5 +23,7 @@ mod stampede;
 mod store_conformance;
 mod store_model;
 mod tags;
+mod unstorable;
 mod updates;
+mod values;
 mod writes;
