@@ -2,9 +2,9 @@
 //! report is a table in `docs/operations.md`, and each of its rows is played here through a proxy that answers so. Below, the
 //! same with real servers.
 //!
-//! Each mechanism was removed once, and the test beside it failed:
+//! Which mechanism each test is there for:
 //!
-//! | removed | test |
+//! | mechanism | test |
 //! |---|---|
 //! | a reply retires its connection | `each_reply_of_the_table_does_what_the_table_says` |
 //! | an evict is sent again after a refusal | the same |

@@ -1,9 +1,9 @@
 //! One cache and many runtimes that come and go, as those of tests do: no connection dies under another's caller, no evict is
 //! lost with the runtime that began it, and the end of a runtime is no failure.
 //!
-//! Each mechanism was removed once, and the test beside it failed:
+//! Which mechanism each test is there for:
 //!
-//! | removed | test |
+//! | mechanism | test |
 //! |---|---|
 //! | connections by runtime | `fifty_runtimes_in_a_row_lose_no_evict_and_find_what_is_stored` |
 //! | only failures are charged | the same, and `evicts_do_not_fail_while_connections_are_killed_all_the_time` |
