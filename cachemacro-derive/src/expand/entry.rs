@@ -9,6 +9,7 @@ use syn::{GenericParam, Generics, Lifetime, Pat, Type, parse_quote};
 use super::Expander;
 use super::underscore::Renamed;
 use crate::model::{Cached, EntryFn};
+use crate::syntax::binding::{again, again_in};
 use crate::syntax::item::{Arg, Item, unwrap_type};
 use crate::tokens::mentions::mentions_parameter;
 use crate::values::Place;
@@ -88,7 +89,7 @@ fn parameter(
         _ => None,
     };
     let name = whole.cloned().unwrap_or_else(|| format_ident!("argument_{}", at, span = mixed));
-    let pat = whole.map_or_else(|| by_reference(pat), ToTokens::to_token_stream);
+    let pat = whole.map_or_else(|| by_reference(pat), again);
     let target = match unwrap_type(&arg.ty) {
         Type::Reference(reference) => &reference.elem,
         other => other,
@@ -175,7 +176,7 @@ fn by_reference(pat: &Pat) -> TokenStream {
     }
     let mut pat = pat.clone();
     Plain.visit_pat_mut(&mut pat);
-    pat.to_token_stream()
+    again_in(&pat).to_token_stream()
 }
 
 /// Whether a type or const parameter occurs in a type.
