@@ -10,6 +10,7 @@ pub(crate) mod overlap;
 mod own;
 mod owned;
 mod policy;
+mod skipped;
 mod tags;
 mod types;
 mod values;
