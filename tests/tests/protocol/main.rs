@@ -2,6 +2,7 @@
 
 mod batches;
 mod cancelled;
+mod circles;
 mod deadlines;
 mod failed_evicts;
 mod followers;
