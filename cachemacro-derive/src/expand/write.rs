@@ -226,7 +226,7 @@ impl Writer<'_> {
                 let span = pointing_at(&entry.expr);
                 let ret = &self.item.ret;
                 let call = values::borrow_in_call(&entry.expr, self.item);
-                let held = quote_spanned!(span=> #private::held::<#ret, _>(outcome_, #call));
+                let held = quote_spanned!(span=> #private::held::<#ret, _, _>(outcome_, #call));
                 if entry.late {
                     self.statements.extend(quote_spanned!(mixed=> let outcome_ = writes_.outcome();));
                     self.after.needs(entry, self.item);

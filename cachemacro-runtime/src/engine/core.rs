@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
+use crate::engine::claims::{Claim, Claims};
 use crate::engine::collecting::Collecting;
 use crate::engine::deferred::Deferred;
 use crate::engine::flight::Flights;
@@ -41,6 +42,7 @@ pub(crate) struct Core {
     /// Whose turn it is to update a key.
     pub(crate) turns: Turns,
     sites: RwLock<HashMap<SiteId, Arc<Counters>>>,
+    claims: Claims,
 }
 
 impl fmt::Debug for Core {
@@ -62,6 +64,7 @@ impl Core {
             last_failed_evict: AtomicUsize::new(0),
             turns: Turns::default(),
             sites: RwLock::default(),
+            claims: Claims::default(),
         }
     }
 
@@ -112,6 +115,27 @@ impl Core {
         sites.entry(site.id()).or_insert_with(at).clone()
     }
 
+    /// Whether a site's keys are another's too, so that it runs uncached. `claim` is asked at its first call.
+    pub(crate) fn clashes(&self, counters: &Counters, claim: impl FnOnce() -> Option<Claim>) -> bool {
+        let Some(site) = counters.site() else { return false };
+        if let Some(clashes) = counters.clashes() {
+            return clashes;
+        }
+        let other = claim().and_then(|claim| self.claims.claim(*site, claim).err());
+        // Two first calls at once: one of them says so.
+        if counters.set_clashes(other.is_some())
+            && let Some(other) = other
+        {
+            tracing::error!(
+                function = %site,
+                like = %other,
+                "two functions make the same keys for values of their own, so calls of this one run uncached: \
+                 give one of them another `prefix`"
+            );
+        }
+        other.is_some()
+    }
+
     /// What was counted so far, in total and by site.
     pub(crate) fn snapshot(&self) -> CacheStats {
         let sites = sync::read(&self.sites);
@@ -149,6 +173,7 @@ impl Core {
                 warnings.push(Warning::NotStored { count, why });
             }
         }
+        warnings.extend(self.claims.clashes().iter().map(|site| Warning::SharedPrefix(site.to_string())));
         let undecodable = total.misses_for(MissReason::Undecodable);
         if undecodable > 0 {
             warnings.push(Warning::Undecodable(undecodable));

@@ -33,8 +33,8 @@ pub(crate) struct RawEntry {
     pub(crate) policy: Policy,
     /// The TTL of this call.
     pub(crate) ttl: Option<Ttl>,
-    /// Why a tag could not be built: evicts go through, and nothing is read or stored.
-    pub(crate) lacks_tag: Option<KeyFailure>,
+    /// Why a tag could not be built, or that the key is another function's too: evicts go through, and nothing is read or stored.
+    pub(crate) unusable: Option<KeyFailure>,
 }
 
 impl RawEntry {
@@ -42,7 +42,7 @@ impl RawEntry {
         let full = core.full_key(&key).into();
         let policy = site.map_or(Policy::DEFAULT, |site| site.policy);
         let site = site.map(|site| (site, core.site_counters(site)));
-        Self { core, site, key, full, tags: Vec::new(), policy, ttl: None, lacks_tag: None }
+        Self { core, site, key, full, tags: Vec::new(), policy, ttl: None, unusable: None }
     }
 
     /// Adds a tag; naming one twice is naming it once.
@@ -57,7 +57,7 @@ impl RawEntry {
     pub(crate) fn built_tag(&mut self, tag: Tag) {
         match tag.into_text() {
             Ok(tag) => self.tag(&tag),
-            Err(failure) => self.lacks_tag = Some(failure),
+            Err(failure) => self.unusable = Some(failure),
         }
     }
 

@@ -110,6 +110,10 @@ pub struct KeyBuilder {
     failed: Option<KeyFailure>,
     /// Where the types stand in the text.
     types: std::ops::Range<usize>,
+    /// What tells the function's keys from others': `""` for its default prefix, else the form of its keys under its own.
+    form: Option<&'static str>,
+    /// Where prefix and types of the `impl` end.
+    place: usize,
 }
 
 impl Debug for KeyBuilder {
@@ -125,18 +129,32 @@ impl KeyBuilder {
         write_text(&mut text, prefix, None);
         text.push(':');
         let types = text.len()..text.len();
-        Self { text, first: true, failed: None, types }
+        let place = text.len();
+        Self { text, first: true, failed: None, types, form: None, place }
     }
 
     /// Without a prefix.
     const fn empty() -> Self {
-        Self { text: String::new(), first: true, failed: None, types: 0..0 }
+        Self { text: String::new(), first: true, failed: None, types: 0..0, form: None, place: 0 }
     }
 
     fn print(&mut self, text: fmt::Arguments<'_>, stop: Option<char>) {
         if let Err(error) = write_formatted(&mut self.text, text, stop) {
             self.failed = Some(error.into());
         }
+    }
+
+    /// The form of the function's keys, as all of them have it; before any part and any type of the function itself.
+    #[must_use]
+    pub fn form(mut self, form: &'static str) -> Self {
+        self.form = Some(form);
+        self.place = self.text.len();
+        self
+    }
+
+    /// Where what begins all keys of the function ends, and their form.
+    pub(crate) fn claimed(&self) -> Option<(usize, &'static str)> {
+        self.form.map(|form| (self.place, form))
     }
 
     /// Names of type and const parameters; before any part.
