@@ -64,7 +64,7 @@ pub fn entry_in<V: Value>(cache: &Cache, site: &'static Site, key: KeyBuilder) -
     let entry = Entry::new(cache.core().clone(), Some(site), key);
     let Some((place, form)) = claimed else { return entry };
     entry.with(|raw| {
-        let claim = || claim::<V>(raw.key.as_str().get(..place)?, form);
+        let claim = || Some(claim::<V>(raw.key.as_str().get(..place)?, form));
         let clashes = raw.site.as_ref().is_some_and(|(_, counters)| raw.core.clashes(counters, claim));
         // Evicts go through: in another process this function may be the one that is cached.
         if clashes {
@@ -74,11 +74,11 @@ pub fn entry_in<V: Value>(cache: &Cache, site: &'static Site, key: KeyBuilder) -
 }
 
 /// What a function claims whose keys begin with `prefix`.
-fn claim<V: Value>(prefix: &str, form: &'static str) -> Option<Claim> {
-    Some(match form {
+fn claim<V: Value>(prefix: &str, form: &'static str) -> Claim {
+    match form {
         "" => Claim::Prefix(prefix.to_owned()),
         form => Claim::Form(prefix.to_owned(), form, schema::fingerprint_of::<V>().hash()),
-    })
+    }
 }
 
 /// A cache given by an expression.
