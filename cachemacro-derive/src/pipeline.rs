@@ -137,7 +137,7 @@ async fn user(id: u64) -> Result<Option<User>, Error> {
         ::cachemacro::__private::hint:: < Result < Option < User >, Error > > () { return
         returned_; } body() }
     );
-    call_.load(body_).await
+    return call_.load(body_).await;
 }
 ";
         assert_eq!(text, expected);

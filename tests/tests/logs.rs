@@ -2,6 +2,7 @@
 //!
 //! A binary of its own: where code first runs unwatched, its callsites may be off for good (`Log::watch`).
 
+use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::pin;
@@ -13,7 +14,7 @@ use cachemacro::__private::{Plain, When, Writes, write};
 use cachemacro::codec::Json;
 use cachemacro::store::faults::Op;
 use cachemacro::store::redis::{RedisConfig, RedisStore};
-use cachemacro::{Cache, Entry, ErrorKind, Mode, cache_evict, cache_put, cached};
+use cachemacro::{Cache, Entry, ErrorKind, Mode, Observation, Observer, cache_evict, cache_put, cached};
 use cachemacro_tests::halt::Point::{self, After, Before};
 use cachemacro_tests::halt::{Halted, Stops, Table, ended};
 use cachemacro_tests::log::Line;
@@ -456,4 +457,122 @@ fn a_type_with_parts_that_no_fingerprint_sees_is_warned_of_once_for_each_site() 
         assert!(warning.text.contains("Account") && warning.text.contains("details"), "{warning}");
     }
     assert_discreet(&log.lines(), "hush");
+}
+
+thread_local! {
+    /// The cache of the test, and whether it is being asked this moment.
+    static ASKED: (OnceCell<Cache>, Cell<bool>) = const { (OnceCell::new(), Cell::new(false)) };
+}
+
+/// Uses the cache of this thread in every way, to an end where the cache holds no lock.
+fn ask() {
+    ASKED.with(|(cache, asking)| {
+        let Some(cache) = cache.get().filter(|_| !asking.replace(true)) else { return };
+        let entry = row_entry("hush-key");
+        let asked = async {
+            let _ = (cache.stats(), cache.warnings(), entry.get().await);
+            let _ = (row("hush-key").await, entry.set(&SECRET.to_owned()).await);
+            let _ = (cache.evict_tags(["hush-tag"]).await, entry.evict().await);
+            let _ = cache.health().await;
+        };
+        // What would wait for another task is dropped where it is.
+        let _ = cache.scope(asked).now_or_never();
+        asking.set(false);
+    });
+}
+
+struct Asks;
+
+impl Subscriber for Asks {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        ask();
+        Id::from_u64(1)
+    }
+
+    fn event(&self, _: &Event<'_>) {
+        ask();
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn enter(&self, _: &Id) {
+        ask();
+    }
+
+    fn exit(&self, _: &Id) {
+        ask();
+    }
+}
+
+impl Observer for Asks {
+    fn event(&self, _: &Observation<'_>) {
+        ask();
+    }
+}
+
+/// A value of the user's, with code of the user's in all that the cache does with it.
+#[derive(Debug, PartialEq)]
+struct Asking(u32);
+
+impl Clone for Asking {
+    fn clone(&self) -> Self {
+        ask();
+        Self(self.0)
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        ask();
+    }
+}
+
+impl Serialize for Asking {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        ask();
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Asking {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        ask();
+        u32::deserialize(deserializer).map(Self)
+    }
+}
+
+#[cached(prefix = "asking", tags = ["hush-tag", "n:{result.0}"], unless = result.0 == 7)]
+async fn asking(n: u32) -> Asking {
+    tokio::task::yield_now().await;
+    Asking(n)
+}
+
+/// No user code runs, and nothing is logged, while the cache holds a lock: whoever is told may use it at once.
+#[test]
+fn subscribers_observers_and_values_may_use_the_cache_whenever_they_are_told() {
+    let (done, ended) = mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let cache = Cache::builder().memory().observer(Asks).build().expect("acceptable settings");
+        ASKED.with(|(asked, _)| asked.set(cache.clone()).is_ok());
+        tracing::subscriber::with_default(Asks, || {
+            runtime.block_on(cache.scope(async {
+                everything(&cache).await;
+                for _ in 0..2 {
+                    let all = (0..20).map(|n| asking(n % 8));
+                    assert_eq!(futures_util::future::join_all(all).await.len(), 20);
+                    drop(asking(1).now_or_never());
+                    cache.evict_tags(["n:1"]).await.expect("evicted");
+                }
+            }));
+            drop((runtime, cache));
+        });
+        let _ = done.send(());
+    });
+    ended.recv_timeout(DEADLINE).expect("somebody waits for a lock that its own thread holds");
 }

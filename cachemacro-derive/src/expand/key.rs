@@ -42,7 +42,10 @@ impl Expander<'_> {
         let private = &self.private;
         match (&parts.of_trait, &parts.prefix) {
             (None, None) => quote_spanned!(mixed=> #private::key(site_, &|| ())),
-            (None, Some(prefix)) => quote_spanned!(mixed=> #private::key_under(#prefix, &|| ())),
+            (None, Some(prefix)) => {
+                let form = parts.form.as_ref().map(|form| quote_spanned!(mixed=> .form(#form)));
+                quote_spanned!(mixed=> #private::key_under(#prefix, &|| ())#form)
+            }
             (Some(of_trait), prefix) => {
                 let prefix = option(prefix.as_ref());
                 let path = &of_trait.path;

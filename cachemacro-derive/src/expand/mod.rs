@@ -16,7 +16,7 @@
 //!         if let Some(returned_) = ::cachemacro::__private::hint::<Result<User, Error>>() { return returned_; }
 //!         body
 //!     });
-//!     call_.load(body_).await
+//!     return call_.load(body_).await
 //! }
 //! ```
 //!
@@ -97,13 +97,16 @@ impl<'a> Expander<'a> {
                 #private::#call(#outcome, entry_) #rules
             };
         };
-        self.function(&before, &quote_spanned!(mixed=> call_.load(body_).await))
+        self.function(&before, &quote_spanned!(mixed=> call_.load(body_)))
     }
 
     /// The first statement of a generated block: imports the runtime's interface under a short name, and `traits`.
     pub(super) fn imports(&self, traits: &[&str]) -> TokenStream {
         let mixed = Span::mixed_site();
         let (facade, private) = (&self.facade, &self.private);
+        if traits.is_empty() {
+            return quote_spanned!(mixed=> use #facade::__private as #private;);
+        }
         let traits = traits.iter().map(|name| Ident::new(name, mixed));
         quote_spanned!(mixed=> use #facade::__private::{self as #private #(, #traits as _)*};)
     }

@@ -150,7 +150,7 @@ impl<O, V: Value> Call<'_, O, V> {
                 Seat::Lead(lead) => return Ok(Some(lead)),
                 Seat::Follow(follow) => follow,
             };
-            match follow.wait(self.raw.patience()).await {
+            match self.raw.follow(follow).await {
                 Waited::Told(Verdict::Lead(lead)) => return Ok(Some(lead)),
                 Waited::Told(Verdict::Alone) => return Ok(None),
                 Waited::Told(Verdict::Share(landed)) => {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
+use crate::engine::claims::{Claim, Claims};
 use crate::engine::collecting::Collecting;
 use crate::engine::deferred::Deferred;
 use crate::engine::flight::Flights;
@@ -49,6 +50,7 @@ pub(crate) struct Core {
     sites: RwLock<HashMap<SiteId, Arc<Counters>>>,
     /// Which values come back from the store.
     pub(crate) readbacks: Readbacks,
+    claims: Claims,
 }
 
 impl fmt::Debug for Core {
@@ -72,6 +74,7 @@ impl Core {
             turns: Turns::default(),
             sites: RwLock::default(),
             readbacks: Readbacks::default(),
+            claims: Claims::default(),
         }
     }
 
@@ -122,6 +125,27 @@ impl Core {
         sites.entry(site.id()).or_insert_with(at).clone()
     }
 
+    /// Whether a site's keys are another's too, so that it runs uncached. `claim` is asked at its first call.
+    pub(crate) fn clashes(&self, counters: &Counters, claim: impl FnOnce() -> Option<Claim>) -> bool {
+        let Some(site) = counters.site() else { return false };
+        if let Some(clashes) = counters.clashes() {
+            return clashes;
+        }
+        let other = claim().and_then(|claim| self.claims.claim(*site, claim).err());
+        // Two first calls at once: one of them says so.
+        if counters.set_clashes(other.is_some())
+            && let Some(other) = other
+        {
+            tracing::error!(
+                function = %site,
+                like = %other,
+                "two functions make the same keys for values of their own, so calls of this one run uncached: \
+                 give one of them another `prefix`"
+            );
+        }
+        other.is_some()
+    }
+
     /// What was counted so far, in total and by site.
     pub(crate) fn snapshot(&self) -> CacheStats {
         let sites = sync::read(&self.sites);
@@ -159,6 +183,7 @@ impl Core {
                 warnings.push(Warning::NotStored { count, why });
             }
         }
+        warnings.extend(self.claims.clashes().iter().map(|site| Warning::SharedPrefix(site.to_string())));
         let undecodable = total.misses_for(MissReason::Undecodable);
         if undecodable > 0 {
             warnings.push(Warning::Undecodable(undecodable));

@@ -105,9 +105,9 @@ impl<T: Value> Entry<T> {
 
     pub(crate) fn raw(&self) -> Result<&RawEntry> {
         let raw = self.keyed()?;
-        match &raw.lacks_tag {
+        match &raw.unusable {
             None => Ok(raw),
-            Some(failure) => Err(lacks_tag(failure)),
+            Some(failure) => Err(unusable(failure)),
         }
     }
 
@@ -232,9 +232,13 @@ impl<T: Value> Entry<T> {
     }
 }
 
-/// The error of an entry one of whose tags could not be built: it is neither read nor stored.
-pub(crate) fn lacks_tag(failure: &KeyFailure) -> Error {
-    Error::new(ErrorKind::Key, "one of the entry's tags could not be built").with_source(failure.clone())
+/// The error of an entry that is neither read nor stored.
+pub(crate) fn unusable(failure: &KeyFailure) -> Error {
+    let what = match failure {
+        KeyFailure::Shared => "the entry's key is another function's too",
+        _ => "one of the entry's tags could not be built",
+    };
+    Error::new(ErrorKind::Key, what).with_source(failure.clone())
 }
 
 /// Whether a value is stored under this header, neither a `None` nor an `Err`.

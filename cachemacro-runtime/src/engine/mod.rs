@@ -2,6 +2,7 @@
 
 pub(crate) mod asking;
 pub(crate) mod chunks;
+pub(crate) mod claims;
 pub(crate) mod collecting;
 pub(crate) mod core;
 pub(crate) mod deferred;
@@ -20,3 +21,4 @@ pub(crate) mod search;
 pub(crate) mod settings;
 pub(crate) mod targets;
 pub(crate) mod turns;
+pub(crate) mod waiting;

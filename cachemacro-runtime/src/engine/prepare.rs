@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::error::Error as _;
 use std::sync::Mutex;
 
-use crate::engine::entry::{Entry, lacks_tag};
+use crate::engine::entry::{Entry, unusable};
 use crate::engine::raw::RawEntry;
 use crate::engine::readback::Doubt;
 use crate::format::codec::{BuiltinCodec, codec_id};
@@ -164,12 +164,12 @@ impl<T: Value> Entry<T> {
     /// Packs an encoded value, unless it or its tags are beyond the limits.
     fn prepared(&self, raw: &RawEntry, encoded: Encoded) -> Result<Prepared> {
         let Encoded { payload, flags, codec, ttl, tags } = encoded;
-        if let Some(failure) = &raw.lacks_tag {
-            return Err(lacks_tag(failure));
+        if let Some(failure) = &raw.unusable {
+            return Err(unusable(failure));
         }
         let tags: Vec<String> = tags
             .into_iter()
-            .map(|tag| tag.into_text().map_err(|failure| lacks_tag(&failure)))
+            .map(|tag| tag.into_text().map_err(|failure| unusable(&failure)))
             .collect::<Result<_>>()?;
         let settings = &raw.core.settings;
         if payload.len() > settings.max_value {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::core::Core;
-use crate::engine::flight::{AsOf, Patience, Seat};
+use crate::engine::flight::{AsOf, Follow, Patience, Seat, Verdict, Waited};
 use crate::engine::loading::Loading;
 use crate::engine::readback::{Doubt, Named, Of, Readback};
 use crate::engine::settings::DEFAULT_WAIT;
+use crate::engine::waiting::Waiting;
 use crate::format::stamps::{VersionKey, all_any_keys, tag_keys};
 use crate::ground::error::{Error, Result};
 use crate::ground::unstorable::Unstorable;
@@ -35,8 +36,8 @@ pub(crate) struct RawEntry {
     pub(crate) policy: Policy,
     /// The TTL of this call.
     pub(crate) ttl: Option<Ttl>,
-    /// Why a tag could not be built: evicts go through, and nothing is read or stored.
-    pub(crate) lacks_tag: Option<KeyFailure>,
+    /// Why a tag could not be built, or that the key is another function's too: evicts go through, and nothing is read or stored.
+    pub(crate) unusable: Option<KeyFailure>,
 }
 
 impl RawEntry {
@@ -44,7 +45,7 @@ impl RawEntry {
         let full = core.full_key(&key).into();
         let policy = site.map_or(Policy::new(), |site| site.policy);
         let site = site.map(|site| (site, core.site_counters(site)));
-        Self { core, site, key, full, tags: Vec::new(), policy, ttl: None, lacks_tag: None }
+        Self { core, site, key, full, tags: Vec::new(), policy, ttl: None, unusable: None }
     }
 
     /// Adds a tag; naming one twice is naming it once.
@@ -59,7 +60,7 @@ impl RawEntry {
     pub(crate) fn built_tag(&mut self, tag: Tag) {
         match tag.into_text() {
             Ok(tag) => self.tag(&tag),
-            Err(failure) => self.lacks_tag = Some(failure),
+            Err(failure) => self.unusable = Some(failure),
         }
     }
 
@@ -122,7 +123,7 @@ impl RawEntry {
     }
 
     pub(crate) fn wait(&self) -> Duration {
-        self.policy.wait.unwrap_or(self.core.settings.wait)
+        within_load(self.policy.wait.unwrap_or(self.core.settings.wait))
     }
 
     pub(crate) fn lease_limit(&self) -> Duration {
@@ -146,13 +147,30 @@ impl RawEntry {
     pub(crate) fn patience(&self) -> Patience {
         let waits = [self.wait(), self.core.settings.wait];
         let wait = waits.into_iter().find(|wait| !wait.is_zero()).unwrap_or(DEFAULT_WAIT);
-        Patience { wait, longest: self.lease_limit() }
+        Patience { wait: within_load(wait), longest: self.lease_limit() }
+    }
+
+    /// Waits for the leader of this entry's flight, unless that waits for a load of the current task.
+    pub(crate) async fn follow(&self, follow: Follow) -> Waited {
+        // G9: every wait ends, and one for itself is not begun.
+        let Some(_waiting) = Waiting::begin(self.core.id, &self.full) else {
+            return Waited::Told(Verdict::Alone);
+        };
+        follow.wait(self.patience()).await
     }
 
     /// Waits for evicts of dropped calls that may be about the entry.
     pub(crate) async fn settle(&self) -> Result<()> {
         self.core.settle(&[&self.full]).await.inspect_err(|error| self.failed(error))
     }
+}
+
+/// How long a call waits that the body of another load makes: it may be waited for itself, in a circle through other processes
+/// that nobody sees.
+const WAIT_WITHIN_LOAD: Duration = Duration::from_secs(1);
+
+fn within_load(wait: Duration) -> Duration {
+    if Loading::is_empty() { wait } else { wait.min(WAIT_WITHIN_LOAD) }
 }
 
 /// The versions that a load must capture before it begins: those of the known tags, then, where the value names

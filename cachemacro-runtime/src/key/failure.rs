@@ -8,6 +8,8 @@ use std::fmt;
 pub(crate) enum KeyFailure {
     /// A closure is among the types: two closures in one function print alike.
     Nameless,
+    /// Another function makes the same keys for values of its own.
+    Shared,
     /// A part could not be serialized or printed.
     Unserializable(String),
     /// Code of an argument panicked while it was serialized or printed.
@@ -19,8 +21,9 @@ impl fmt::Display for KeyFailure {
         f.write_str(match self {
             Self::Nameless => {
                 "a type parameter is a closure or made of one, and closures have no names to be told apart by: pass \
-                 a named function, or take a `fn` pointer or a `Box<dyn Fn>` and let another argument tell which"
+                 a named function, or `skip` the argument where its type does not matter"
             }
+            Self::Shared => "another function makes the same keys for values of its own: give one of them another `prefix`",
             Self::Unserializable(why) => why,
             Self::Panicked => "the code that serializes or prints an argument panicked",
         })

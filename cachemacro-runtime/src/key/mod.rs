@@ -111,6 +111,10 @@ pub struct KeyBuilder {
     failed: Option<KeyFailure>,
     /// Where the types stand in the text.
     types: std::ops::Range<usize>,
+    /// What tells the function's keys from others': `""` for its default prefix, else the form of its keys under its own.
+    form: Option<&'static str>,
+    /// Where prefix and types of the `impl` end.
+    place: usize,
 }
 
 impl Debug for KeyBuilder {
@@ -126,12 +130,13 @@ impl KeyBuilder {
         write_text(&mut text, prefix, None);
         text.push(':');
         let types = text.len()..text.len();
-        Self { text, first: true, failed: None, types }
+        let place = text.len();
+        Self { text, first: true, failed: None, types, form: None, place }
     }
 
     /// Without a prefix.
     const fn empty() -> Self {
-        Self { text: String::new(), first: true, failed: None, types: 0..0 }
+        Self { text: String::new(), first: true, failed: None, types: 0..0, form: None, place: 0 }
     }
 
     /// Adds what an argument prints or serializes to. Where that fails or panics there is no key, and calls run uncached.
@@ -144,6 +149,19 @@ impl KeyBuilder {
 
     fn print(&mut self, text: fmt::Arguments<'_>, stop: Option<char>) {
         self.written(|out| write_formatted(out, text, stop).map_err(KeyFailure::from));
+    }
+
+    /// The form of the function's keys, as all of them have it; before any part and any type of the function itself.
+    #[must_use]
+    pub fn form(mut self, form: &'static str) -> Self {
+        self.form = Some(form);
+        self.place = self.text.len();
+        self
+    }
+
+    /// Where what begins all keys of the function ends, and their form.
+    pub(crate) fn claimed(&self) -> Option<(usize, &'static str)> {
+        self.form.map(|form| (self.place, form))
     }
 
     /// Names of type and const parameters; before any part.

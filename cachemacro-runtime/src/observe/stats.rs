@@ -1,6 +1,6 @@
 //! What happened, counted per site and in total.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use crate::ground::error::ErrorKind;
 use crate::ground::unstorable::Unstorable;
@@ -15,6 +15,8 @@ macro_rules! counters {
         #[derive(Debug, Default)]
         pub(crate) struct Counters {
             site: Option<SiteId>,
+            /// Whether its keys are another site's: 1 for no, 2 for yes, 0 where nobody asked yet.
+            clashes: AtomicU8,
             $($name: AtomicU64,)*
             misses: [AtomicU64; MissReason::ALL.len()],
             errors: [AtomicU64; ErrorKind::ALL.len()],
@@ -298,6 +300,19 @@ impl Counters {
     /// The counters of a site.
     pub(crate) fn at(site: SiteId) -> Self {
         Self { site: Some(site), ..Self::default() }
+    }
+
+    /// Whether the site's keys are another's; `None` where that was not asked yet.
+    pub(crate) fn clashes(&self) -> Option<bool> {
+        match self.clashes.load(Ordering::Relaxed) {
+            0 => None,
+            state => Some(state == 2),
+        }
+    }
+
+    /// Whether this is the first answer.
+    pub(crate) fn set_clashes(&self, clashes: bool) -> bool {
+        self.clashes.swap(1 + u8::from(clashes), Ordering::Relaxed) == 0
     }
 
     /// The site that they count for.

@@ -41,6 +41,8 @@ pub enum Warning {
         /// [`ErrorKind::Encode`] or [`ErrorKind::TooLarge`].
         why: ErrorKind,
     },
+    /// A function, with the line of its attribute, that makes the same keys as another one and runs uncached for it.
+    SharedPrefix(String),
     /// So many reads found a value that the codec could not bring back: they never hit. Formats that are not
     /// self-describing, such as bincode, do not bring back every type.
     Undecodable(u64),
@@ -73,6 +75,7 @@ impl Warning {
             Warning::Unresolved(_) => "unresolved",
             Warning::FailedEvicts { .. } => "failed_evicts",
             Warning::NotStored { .. } => "not_stored",
+            Warning::SharedPrefix(_) => "shared_prefix",
             Warning::Undecodable(_) => "undecodable",
             Warning::Unstorable { .. } => "unstorable",
         }
@@ -98,6 +101,11 @@ impl fmt::Display for Warning {
             Warning::NotStored { count, why } => {
                 write!(f, "{count} values were returned and not stored, for the reason `{why}`: their functions run each time")
             }
+            Warning::SharedPrefix(function) => write!(
+                f,
+                "{function} makes the same keys as another function for values of its own, and runs uncached: give one of them \
+                 another `prefix`"
+            ),
             Warning::Undecodable(count) => write!(
                 f,
                 "{count} reads found a value that the codec could not bring back: choose a self-describing codec for its type"

@@ -3,6 +3,7 @@
 mod answers;
 mod batches;
 mod cancelled;
+mod circles;
 mod clocks;
 mod deadlines;
 mod doomed;

@@ -497,6 +497,13 @@ impl CacheBuilder {
     /// # Errors
     /// [`ErrorKind::Config`] where a setting is not acceptable.
     pub fn build(self) -> Result<Cache> {
+        let cache = self.build_silently()?;
+        cache.announce();
+        Ok(cache)
+    }
+
+    /// The cache, with nothing logged yet.
+    pub(crate) fn build_silently(self) -> Result<Cache> {
         let settings = &self.settings;
         if settings.jitter > 100 {
             return Err(wrong("jitter is a percentage from 0 to 100"));

@@ -171,7 +171,7 @@ impl<K, T: Value> Missing<K, T> {
     /// Waits for the caller that leads.
     pub(super) async fn told(self, follow: Follow) -> (Self, Waited) {
         let waited = match self.entry.raw() {
-            Ok(raw) => follow.wait(raw.patience()).await,
+            Ok(raw) => raw.follow(follow).await,
             Err(_) => Waited::Told(Verdict::Alone),
         };
         (self, waited)
