@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -49,7 +49,9 @@ pub struct FaultProxy {
 
 #[derive(Debug)]
 struct Shared {
-    upstream: String,
+    upstream: Mutex<String>,
+    /// The server of each open connection.
+    links: Mutex<Vec<String>>,
     mode: watch::Sender<Mode>,
     /// Counts the cuts; every connection from before the latest ends.
     cuts: watch::Sender<u64>,
@@ -74,7 +76,8 @@ impl FaultProxy {
         listener.set_nonblocking(true).expect("a listener for the runtime");
         let address = listener.local_addr().expect("a bound listener has an address");
         let shared = Arc::new(Shared {
-            upstream: upstream.to_owned(),
+            upstream: Mutex::new(upstream.to_owned()),
+            links: Mutex::default(),
             mode: watch::channel(Mode::Pass).0,
             cuts: watch::channel(0).0,
             lose: Mutex::new(None),
@@ -88,6 +91,16 @@ impl FaultProxy {
     /// `redis://127.0.0.1:port` of the proxy.
     pub fn url(&self) -> String {
         format!("redis://{}", self.address)
+    }
+
+    /// Leads new connections to another server (`host:port`). Those that are open stay where they are.
+    pub fn lead_to(&self, upstream: &str) {
+        upstream.clone_into(&mut lock(&self.shared.upstream));
+    }
+
+    /// How many connections to `upstream` (`host:port`) are open.
+    pub fn links_to(&self, upstream: &str) -> usize {
+        lock(&self.shared.links).iter().filter(|link| *link == upstream).count()
     }
 
     /// Passes everything on, at once. Connections that lost bytes stay silent.
@@ -118,7 +131,7 @@ impl FaultProxy {
 
     /// Forwards the next request that contains `pattern`, then loses the replies on that connection.
     pub fn lose_reply_to(&self, pattern: &[u8], loss: Loss) {
-        *self.lock_lose() = Some((pattern.to_vec(), loss));
+        *lock(&self.shared.lose) = Some((pattern.to_vec(), loss));
     }
 
     /// How many replies were lost that way so far.
@@ -130,10 +143,10 @@ impl FaultProxy {
     pub fn accepted(&self) -> u64 {
         self.shared.accepted.load(Ordering::SeqCst)
     }
+}
 
-    fn lock_lose(&self) -> std::sync::MutexGuard<'_, Option<(Vec<u8>, Loss)>> {
-        self.shared.lose.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for FaultProxy {
@@ -181,7 +194,7 @@ async fn serve(shared: Arc<Shared>, client: TcpStream) {
     // A cut is a reset, not an orderly end.
     let _ = client.set_zero_linger();
     let piped = async {
-        let Some(server) = connect(&shared).await else { return };
+        let Some((server, _listed)) = connect(&shared).await else { return };
         let (from_client, to_client) = client.into_split();
         let (from_server, to_server) = server.into_split();
         let link = Link { shared: &shared, silent: AtomicBool::new(false), losing: Mutex::new(None) };
@@ -197,12 +210,38 @@ async fn serve(shared: Arc<Shared>, client: TcpStream) {
 }
 
 /// Opens the upstream connection, in a black hole only once it is over.
-async fn connect(shared: &Shared) -> Option<TcpStream> {
+async fn connect(shared: &Shared) -> Option<(TcpStream, Listed<'_>)> {
     let mut mode = shared.mode.subscribe();
     mode.wait_for(|mode| *mode != Mode::BlackHole).await.ok()?;
-    let server = TcpStream::connect(&shared.upstream).await.ok()?;
+    let listed = Listed::new(shared);
+    let server = TcpStream::connect(&listed.upstream).await.ok()?;
     server.set_nodelay(true).ok()?;
-    Some(server)
+    Some((server, listed))
+}
+
+/// A connection in the list of those that are open.
+struct Listed<'a> {
+    shared: &'a Shared,
+    upstream: String,
+}
+
+impl<'a> Listed<'a> {
+    /// One to where the proxy leads now.
+    fn new(shared: &'a Shared) -> Self {
+        // Locked as long as it takes, so that whoever leads elsewhere finds all earlier connections in the list.
+        let upstream = lock(&shared.upstream);
+        lock(&shared.links).push(upstream.clone());
+        Self { shared, upstream: upstream.clone() }
+    }
+}
+
+impl Drop for Listed<'_> {
+    fn drop(&mut self) {
+        let mut links = lock(&self.shared.links);
+        if let Some(at) = links.iter().position(|link| *link == self.upstream) {
+            links.swap_remove(at);
+        }
+    }
 }
 
 struct Link<'a> {
@@ -231,7 +270,7 @@ impl Link<'_> {
     async fn replies(&self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
         let mut chunk = vec![0; 64 * 1024];
         while let Ok(read @ 1..) = from.read(&mut chunk).await {
-            let losing = self.losing.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let losing = lock(&self.losing).take();
             if let Some(loss) = losing {
                 self.silent.store(true, Ordering::SeqCst);
                 self.shared.lost.fetch_add(1, Ordering::SeqCst);
@@ -257,13 +296,13 @@ impl Link<'_> {
     }
 
     fn arm_if_matched(&self, recent: &mut Vec<u8>) {
-        let mut armed = self.shared.lose.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut armed = lock(&self.shared.lose);
         let Some((pattern, loss)) = armed.as_ref() else {
             recent.clear();
             return;
         };
         if recent.windows(pattern.len()).any(|bytes| bytes == pattern.as_slice()) {
-            *self.losing.lock().unwrap_or_else(PoisonError::into_inner) = Some(*loss);
+            *lock(&self.losing) = Some(*loss);
             *armed = None;
             recent.clear();
         } else {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 const RAISE: &str = "if tonumber(redis.call('GET', KEYS[1]) or 0) < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end";
 
 /// What is cached: which row it is, and when its load began.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
     /// The kind of row.
     pub kind: Kind,
@@ -17,8 +17,6 @@ pub struct Row {
     pub id: u64,
     /// The stamp of its load, or of the write that put it.
     pub stamp: u64,
-    /// As many bytes as a test wants an entry to have.
-    pub padding: String,
 }
 
 /// How rows are cached.

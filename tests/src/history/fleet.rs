@@ -16,10 +16,9 @@ use crate::worker::Worker;
 pub struct Plan {
     /// How many tasks.
     pub tasks: usize,
-    /// How many rows there are of each kind. Half of all calls, or more, are about the first eight.
+    /// How many rows there are of each kind. Half of all calls or more are about the first eight, where evicts meet loads;
+    /// what happens to the others stays to be seen.
     pub rows: u64,
-    /// How many bytes more than it needs a row has.
-    pub padding: usize,
     /// How long a task rests between two calls, on average, in milliseconds.
     pub rest_millis: u64,
     /// Whether the store waits longer than any test for an answer, instead of as long as by default.
@@ -30,7 +29,7 @@ pub struct Plan {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { tasks: 32, rows: 8, padding: 0, rest_millis: 20, patient: false, fenced: true }
+        Self { tasks: 32, rows: 1_000, rest_millis: 20, patient: false, fenced: true }
     }
 }
 

@@ -6,4 +6,5 @@ mod harness;
 mod healing;
 mod outages;
 mod processes;
+mod soak;
 mod store;

@@ -37,7 +37,7 @@ fn main() -> Result<()> {
         let cache = builder(url, &plan)?.namespace(namespace).build()?;
         cache.connect().await?;
         let database = Database::connect(database).await;
-        let rows = Rows { cache, database, padding: plan.padding };
+        let rows = Rows { cache, database };
         play(rows, tally, &plan, Dice::new(seed.parse()?)).await
     })
 }

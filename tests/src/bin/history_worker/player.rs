@@ -12,11 +12,8 @@ use cachemacro_tests::history::{Incident, Kind, Plan, Row};
 use tokio::time::sleep;
 
 use crate::patience::Patience;
-use crate::rows::Rows;
+use crate::rows::{HOT, Rows};
 use crate::tally::{Call, Tally};
-
-/// So many rows of each kind are what most calls are about.
-const HOT: u64 = 8;
 
 /// Counters that are incremented, and those that are updated.
 const COUNTERS: [&str; 4] = ["incremented:0", "incremented:1", "updated:0", "updated:1"];
@@ -86,8 +83,8 @@ impl Player {
                 84..90 => self.evict(kind, id).await?,
                 90..95 => self.evict_tag(kind, id).await?,
                 95..98 => self.evict_one_of_each(id).await?,
-                98 => self.change_all(kind).await?,
-                _ => self.evict_all(kind).await?,
+                98 => self.change_many(kind).await?,
+                _ => self.evict_prefix().await?,
             }
         }
         Ok(())
@@ -375,26 +372,33 @@ impl Player {
         Ok(())
     }
 
-    async fn change_all(&mut self, kind: Kind) -> Result<()> {
+    async fn change_many(&mut self, kind: Kind) -> Result<()> {
         let rows = self.rows.clone();
-        let call = Call::begin("change all", kind.prefix().to_owned());
-        if let Some(changed) = self.call(&call, rows.change_all(kind)).await
+        let call = Call::begin("change many", kind.prefix().to_owned());
+        if let Some(changed) = self.call(&call, rows.change_many(kind)).await
             && let Some(stamp) = self.acknowledged(&call, changed)
         {
-            self.rows.database.raise_all(kind, stamp).await?;
+            match kind {
+                Kind::Plain | Kind::Tagged => self.rows.database.raise_all(kind, stamp).await?,
+                Kind::Late => {
+                    for id in 0..HOT {
+                        self.rows.database.raise(kind, id, stamp).await?;
+                    }
+                }
+            }
         }
         Ok(())
     }
 
-    async fn evict_all(&mut self, kind: Kind) -> Result<()> {
+    async fn evict_prefix(&mut self) -> Result<()> {
         let cache = self.rows.cache.clone();
         let stamp = self.rows.database.stamp().await?;
-        let call = Call::begin("evict_prefix", kind.prefix().to_owned());
-        let evict = async { Ok(cache.evict_prefix(kind.prefix()).await?) };
+        let call = Call::begin("evict_prefix", Kind::Plain.prefix().to_owned());
+        let evict = async { Ok(cache.evict_prefix(Kind::Plain.prefix()).await?) };
         if let Some(evicted) = self.call(&call, evict).await
             && self.acknowledged(&call, evicted).is_some()
         {
-            self.rows.database.raise_all(kind, stamp).await?;
+            self.rows.database.raise_all(Kind::Plain, stamp).await?;
         }
         Ok(())
     }
