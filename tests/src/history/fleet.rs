@@ -29,7 +29,7 @@ pub struct Plan {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { tasks: 32, rows: 1_000, rest_millis: 20, patient: false, fenced: true }
+        Self { tasks: 32, rows: 1_000, rest_millis: 30, patient: false, fenced: true }
     }
 }
 
@@ -122,10 +122,14 @@ impl Fleet {
         loads
     }
 
-    /// Ends the processes. `kept` tells whether the store kept all it was given.
+    /// Ends the processes. `kept` tells whether the store kept all that it was given.
     pub async fn report(mut self, kept: bool) -> Report {
+        // One of them sees all counters.
+        let count = if kept { "count kept" } else { "count lost" };
+        self.workers[0].send(count).await;
+        self.workers[0].expect("counted").await;
         let mut total = Report::default();
-        for report in self.ask::<Report>(if kept { "report kept" } else { "report lost" }).await {
+        for report in self.ask::<Report>("report").await {
             total.add(report);
         }
         for worker in self.workers {

@@ -2,7 +2,7 @@
 //! `cachemacro_tests::history`.
 //!
 //! Arguments: the cache's URL, the database's URL, the namespace, a seed, and the plan as JSON. It says `ready` and waits
-//! for `play`; from then on it answers `counts`, `stop`, `load` and `report`.
+//! for `play`; from then on it answers `counts`, `stop`, `load`, `count` and `report`.
 
 mod patience;
 mod player;
@@ -77,9 +77,12 @@ async fn play(rows: Rows, tally: Arc<Tally>, plan: &Plan, mut dice: Dice) -> Res
                 say("stopped");
             }
             "load" => say(format_args!("load {}", serde_json::to_string(&player.load_each().await)?)),
-            what @ ("report kept" | "report lost") => {
-                player.check_counters(what == "report kept").await?;
-                say(format_args!("{what} {}", serde_json::to_string(&tally.report(&rows.cache))?));
+            count @ ("count kept" | "count lost") => {
+                player.check_counters(count == "count kept").await?;
+                say("counted");
+            }
+            "report" => {
+                say(format_args!("report {}", serde_json::to_string(&tally.report(&rows.cache))?));
                 return Ok(());
             }
             other => bail!("unknown command: {other}"),

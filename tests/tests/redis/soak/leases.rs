@@ -14,11 +14,20 @@ use tokio::time::sleep;
 /// Between two looks at the server.
 const PERIOD: Duration = Duration::from_millis(200);
 
-/// A lease that is there in so many looks that follow one another is held for longer than any load.
-const LOOKS: u32 = 6;
+/// A lease that was not renewed between so many looks that follow one another has no holder: holders renew theirs once a
+/// second. It lives for three, so no such lease lapses unseen.
+const LOOKS: u32 = 8;
 
 /// How long the last leases may take to go, which is longer than any lives.
 const LAST: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Lease {
+    key: String,
+    token: u64,
+    /// By the server's clock; renewing it moves it.
+    deadline: u64,
+}
 
 /// Who looks at the leases while a history goes on.
 pub(crate) struct Watch {
@@ -36,7 +45,7 @@ impl Watch {
 
     /// Every lease that stayed too long. Once it is over, those that are left are given the time to lapse.
     pub(crate) async fn left_behind(self) -> Vec<Incident> {
-        let mut seen: HashMap<(String, u64), (u32, u64)> = HashMap::new();
+        let mut seen: HashMap<Lease, (u32, u64)> = HashMap::new();
         let mut left = Vec::new();
         let mut since_over = Duration::ZERO;
         loop {
@@ -68,8 +77,8 @@ impl Watch {
         }
     }
 
-    /// The key and the token of each lease that has not lapsed.
-    async fn leases(&self) -> RedisResult<Vec<(String, u64)>> {
+    /// Those that have not lapsed.
+    async fn leases(&self) -> RedisResult<Vec<Lease>> {
         let config = AsyncConnectionConfig::new().set_response_timeout(Some(PERIOD * 2));
         let client = redis::Client::open(self.url.as_str())?;
         let mut server = client.get_multiplexed_async_connection_with_config(&config).await?;
@@ -84,7 +93,8 @@ impl Watch {
             if keys.is_empty() { Vec::new() } else { heads.query_async(&mut server).await? };
         let leases = keys.into_iter().zip(heads).filter_map(|(key, head)| {
             let header = Header::parse(&head).ok()?;
-            header.is_leased(now).then_some((key, header.token.get()))
+            let (token, deadline) = (header.token.get(), header.lease_deadline.millis());
+            header.is_leased(now).then_some(Lease { key, token, deadline })
         });
         Ok(leases.collect())
     }
@@ -107,7 +117,7 @@ impl Watch {
     }
 }
 
-fn incident((key, token): &(String, u64), since: u64, outcome: &str) -> Incident {
-    let outcome = format!("{outcome}: {token:x}");
-    Incident { call: "lease".to_owned(), about: key.clone(), began: since, ended: micros(), outcome }
+fn incident(lease: &Lease, since: u64, outcome: &str) -> Incident {
+    let outcome = format!("{outcome}: {:x}", lease.token);
+    Incident { call: "lease".to_owned(), about: lease.key.clone(), began: since, ended: micros(), outcome }
 }

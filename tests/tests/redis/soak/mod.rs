@@ -114,8 +114,10 @@ impl Outcome {
         }
         assert!(self.report.panics.is_empty(), "panics: {:#?}", self.report.panics);
         if is_long() {
-            let failed = &self.failed_evicts;
-            assert!(failed.is_empty(), "evicts that failed while the server answered: {}", shown(failed));
+            // To a busy machine an answer can be late, and then nothing was promised either.
+            let failed = self.failed_evicts.iter().filter(|evict| !evict.outcome.starts_with("timeout"));
+            let failed: Vec<_> = failed.cloned().collect();
+            assert!(failed.is_empty(), "evicts that failed while the server answered: {}", shown(&failed));
             assert!(self.slowest() <= LONGEST, "slow calls: {}", shown(&self.slow));
         }
     }
