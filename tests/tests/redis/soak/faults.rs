@@ -173,8 +173,9 @@ impl Scene {
         .await;
         proxy.lead_to(&next.address());
         self.seen.was_away(began);
-        let left = async || proxy.links_to(&former.address()) == 0 || self.seen.is_over();
-        wait_until("the demoted server is left", 3 * DEADLINE, left).await;
+        while proxy.links_to(&former.address()) > 0 && !self.seen.is_over() {
+            sleep(Duration::from_millis(5)).await;
+        }
         lock(&self.seen.demoted).push((began, micros()));
         self.servers.swap(0, 1);
     }
@@ -208,6 +209,13 @@ impl Seen {
     /// Whether no server answered during a part of this.
     pub(crate) fn is_away_in(&self, incident: &Incident) -> bool {
         overlaps(&lock(&self.away), incident)
+    }
+
+    /// How long the server had been back when this began.
+    pub(crate) fn since_back(&self, incident: &Incident) -> Option<Duration> {
+        let away = lock(&self.away);
+        let back = away.iter().map(|(_, ended)| *ended).filter(|ended| *ended <= incident.began).max()?;
+        Some(Duration::from_micros(incident.began - back))
     }
 
     /// Whether a demoted server could be read from during a part of this.
