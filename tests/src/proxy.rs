@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -50,14 +50,14 @@ pub struct FaultProxy {
 #[derive(Debug)]
 struct Shared {
     upstream: Mutex<String>,
-    /// The server of each open connection.
-    links: Mutex<Vec<String>>,
     mode: watch::Sender<Mode>,
     /// Counts the cuts; every connection from before the latest ends.
     cuts: watch::Sender<u64>,
     lose: Mutex<Option<(Vec<u8>, Loss)>>,
     lost: AtomicU64,
     accepted: AtomicU64,
+    /// The server of each open connection.
+    links: Mutex<Vec<String>>,
 }
 
 impl FaultProxy {
@@ -77,12 +77,12 @@ impl FaultProxy {
         let address = listener.local_addr().expect("a bound listener has an address");
         let shared = Arc::new(Shared {
             upstream: Mutex::new(upstream.to_owned()),
-            links: Mutex::default(),
             mode: watch::channel(Mode::Pass).0,
             cuts: watch::channel(0).0,
             lose: Mutex::new(None),
             lost: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
+            links: Mutex::default(),
         });
         runtime.spawn(accept(Arc::clone(&shared), address, listener));
         Self { shared, address, runtime: Some(runtime) }
@@ -91,16 +91,6 @@ impl FaultProxy {
     /// `redis://127.0.0.1:port` of the proxy.
     pub fn url(&self) -> String {
         format!("redis://{}", self.address)
-    }
-
-    /// Leads new connections to another server (`host:port`). Those that are open stay where they are.
-    pub fn lead_to(&self, upstream: &str) {
-        upstream.clone_into(&mut lock(&self.shared.upstream));
-    }
-
-    /// How many connections to `upstream` (`host:port`) are open.
-    pub fn links_to(&self, upstream: &str) -> usize {
-        lock(&self.shared.links).iter().filter(|link| *link == upstream).count()
     }
 
     /// Passes everything on, at once. Connections that lost bytes stay silent.
@@ -139,14 +129,20 @@ impl FaultProxy {
         self.shared.lost.load(Ordering::SeqCst)
     }
 
+    /// Opens connections to another server from now on; those that are open stay as they are.
+    pub fn point_at(&self, upstream: &str) {
+        upstream.clone_into(&mut lock(&self.shared.upstream));
+    }
+
     /// How many connections were accepted so far.
     pub fn accepted(&self) -> u64 {
         self.shared.accepted.load(Ordering::SeqCst)
     }
-}
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    /// How many connections to `upstream` (`host:port`) are open.
+    pub fn links_to(&self, upstream: &str) -> usize {
+        lock(&self.shared.links).iter().filter(|link| *link == upstream).count()
+    }
 }
 
 impl Drop for FaultProxy {
@@ -226,9 +222,9 @@ struct Listed<'a> {
 }
 
 impl<'a> Listed<'a> {
-    /// One to where the proxy leads now.
+    /// One to where the proxy points now.
     fn new(shared: &'a Shared) -> Self {
-        // Locked as long as it takes, so that whoever leads elsewhere finds all earlier connections in the list.
+        // Locked as long as it takes, so that whoever points elsewhere finds all earlier connections in the list.
         let upstream = lock(&shared.upstream);
         lock(&shared.links).push(upstream.clone());
         Self { shared, upstream: upstream.clone() }
@@ -310,4 +306,8 @@ impl Link<'_> {
             recent.drain(..recent.len() - keep);
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

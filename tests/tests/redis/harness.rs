@@ -115,11 +115,11 @@ async fn the_proxy_passes_cuts_and_refuses() {
 }
 
 #[tokio::test]
-async fn the_proxy_leads_new_connections_elsewhere_and_keeps_the_others() {
+async fn the_proxy_points_new_connections_elsewhere_and_keeps_the_others() {
     let (former, next) = (RedisServer::start(), RedisServer::start());
     let proxy = FaultProxy::start(&former.address());
     let mut kept = connect(&proxy.url(), DEADLINE).await.expect("passed");
-    proxy.lead_to(&next.address());
+    proxy.point_at(&next.address());
     let mut new = connect(&proxy.url(), DEADLINE).await.expect("passed");
     for (connection, server) in [(&mut kept, &former), (&mut new, &next)] {
         let port: Vec<String> =

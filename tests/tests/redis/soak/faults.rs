@@ -171,7 +171,7 @@ impl Scene {
             info(&mut next_client, "role").await == "master"
         })
         .await;
-        proxy.lead_to(&next.address());
+        proxy.point_at(&next.address());
         self.seen.was_away(began);
         while proxy.links_to(&former.address()) > 0 && !self.seen.is_over() {
             sleep(Duration::from_millis(5)).await;
