@@ -3,6 +3,7 @@
 pub(crate) mod chunks;
 pub(crate) mod collecting;
 pub(crate) mod core;
+pub(crate) mod decoded;
 pub(crate) mod deferred;
 pub(crate) mod entry;
 pub(crate) mod evict;

@@ -12,6 +12,7 @@ mod args;
 mod bounds;
 mod call;
 mod explain;
+mod hit;
 mod kinds;
 mod path;
 mod probe;
@@ -24,6 +25,7 @@ pub use self::explain::{
     CarriesError, GivesTags, GivesTtl, Kept, ReturnsErr, Same, StoresNone, carry, held, kept, same,
     stores_none, strings, ttl,
 };
+pub use self::hit::{Arguments, hit};
 pub use self::kinds::{Errors, Never, Opaque, Opt, Refused, Res, ResOpt, Shareable, Storing};
 pub use self::path::{key, key_in_trait, key_under};
 pub use self::probe::{
@@ -35,9 +37,9 @@ pub use crate::__cachemacro_site as site;
 pub use crate::calls::load::load;
 pub use crate::calls::write::When;
 pub use crate::format::schema;
-pub use crate::key::KeyBuilder;
 pub use crate::key::part::{KeyPart, Printed};
 pub use crate::key::tag::{Tag, TagBuilder};
+pub use crate::key::{CompactKey, KeyBuilder};
 pub use crate::policy::outcome::{Fallible, Outcome, Plain, Shared, Split};
 pub use crate::policy::rules::{CallRules, EntryRules, NoCallRules, NoRules, Rules};
 pub use crate::policy::site::Site;
@@ -59,6 +61,14 @@ pub fn entry_in<V: Value>(cache: &Cache, site: &'static Site, key: KeyBuilder) -
         site.warn_uncached(error);
     }
     Entry::new(cache.core().clone(), Some(site), key)
+}
+
+/// The entry of one call of a site, in the cache that its attribute names, if any.
+pub fn entry_at<V: Value>(cache: Option<&Cache>, site: &'static Site, key: KeyBuilder) -> Entry<V> {
+    match cache {
+        Some(cache) => entry_in(cache, site, key),
+        None => entry(site, key),
+    }
 }
 
 /// A cache given by an expression.
