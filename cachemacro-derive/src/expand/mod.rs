@@ -186,24 +186,20 @@ impl<'a> Expander<'a> {
         let named = cache.is_some().then_some(&name);
         let site = self.site(parts);
         let key = self.key_of_site(parts, Place::Function);
-        let entry = self.entry_in(named, parts, None, Place::Function, None);
-        match self.fast(parts) {
-            // Nothing that the user wrote for the key is run, so nobody sees that the cache comes before it.
-            Some(fast) => {
-                let private = &self.private;
-                let given = match named {
-                    Some(name) => quote_spanned!(mixed=> #private::cache(#name)),
-                    None => option(None::<&Ident>),
-                };
-                let opened = quote_spanned!(mixed=> #private::entry_at(given_, site_, key_));
-                let entry = self.entry_with(&opened, parts, None, Place::Function);
-                quote_spanned!(mixed=> #site #cache let given_ = #given; #fast #key #entry)
-            }
-            None => quote_spanned! {mixed=>
+        let Some(fast) = self.fast(parts) else {
+            let entry = self.entry_in(named, parts, None, Place::Function, None);
+            return quote_spanned! {mixed=>
                 #site #key #cache #entry
                 let arguments_ = ::core::option::Option::None;
-            },
-        }
+            };
+        };
+        // Nothing that the user wrote for the key is run, so nobody sees that the cache comes before it.
+        let private = &self.private;
+        let given = named
+            .map_or_else(|| option(None::<&Ident>), |name| quote_spanned!(mixed=> #private::cache(#name)));
+        let opened = quote_spanned!(mixed=> #private::entry_at(given_, site_, key_));
+        let entry = self.entry_with(&opened, parts, None, Place::Function);
+        quote_spanned!(mixed=> #site #cache let given_ = #given; #fast #key #entry)
     }
 
     /// `let entry_ = …;`, after `site_`, `key_` and the cache that is called `cache`.
@@ -218,10 +214,10 @@ impl<'a> Expander<'a> {
         let mixed = Span::mixed_site();
         let private = &self.private;
         let turbofish = stored.map(|stored| quote_spanned!(mixed=> ::<#stored>));
-        let opened = match cache {
-            Some(cache) => quote_spanned!(mixed=> #private::entry_in #turbofish (#cache, site_, key_)),
-            None => quote_spanned!(mixed=> #private::entry #turbofish (site_, key_)),
-        };
+        let opened = cache.map_or_else(
+            || quote_spanned!(mixed=> #private::entry #turbofish (site_, key_)),
+            |cache| quote_spanned!(mixed=> #private::entry_in #turbofish (#cache, site_, key_)),
+        );
         let rules = rules.filter(|rules| !rules.is_empty()).map(|rules| self.entry_rules(rules, stored));
         self.entry_with(&opened, parts, rules.as_ref(), place)
     }

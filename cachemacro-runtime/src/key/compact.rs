@@ -162,17 +162,15 @@ struct Feed<'a>(&'a mut CompactKey);
 
 impl<'a> Feed<'a> {
     #[inline]
-    fn number(self, kind: u8, bytes: [u8; 8]) -> Done {
+    fn number(self, kind: u8, bytes: [u8; 8]) {
         let mut part = [kind; 9];
         part[1..].copy_from_slice(&bytes);
         self.0.push(&part);
-        Ok(())
     }
 
-    fn wide(self, kind: u8, bytes: [u8; 16]) -> Done {
+    fn wide(self, kind: u8, bytes: [u8; 16]) {
         self.0.push(&[kind]);
         self.0.push(&bytes);
-        Ok(())
     }
 
     fn begin(self, kind: u8, name: &'static str) -> List<'a> {
@@ -210,62 +208,76 @@ impl<'a> ser::Serializer for Feed<'a> {
     type SerializeStructVariant = List<'a>;
 
     fn serialize_bool(self, value: bool) -> Done {
-        self.number(1, u64::from(value).to_le_bytes())
+        self.number(1, u64::from(value).to_le_bytes());
+        Ok(())
     }
 
     fn serialize_i8(self, value: i8) -> Done {
-        self.number(2, i64::from(value).to_le_bytes())
+        self.number(2, i64::from(value).to_le_bytes());
+        Ok(())
     }
 
     fn serialize_i16(self, value: i16) -> Done {
-        self.number(2, i64::from(value).to_le_bytes())
+        self.number(2, i64::from(value).to_le_bytes());
+        Ok(())
     }
 
     fn serialize_i32(self, value: i32) -> Done {
-        self.number(2, i64::from(value).to_le_bytes())
+        self.number(2, i64::from(value).to_le_bytes());
+        Ok(())
     }
 
     #[inline]
     fn serialize_i64(self, value: i64) -> Done {
-        self.number(2, value.to_le_bytes())
+        self.number(2, value.to_le_bytes());
+        Ok(())
     }
 
     fn serialize_i128(self, value: i128) -> Done {
-        self.wide(3, value.to_le_bytes())
+        self.wide(3, value.to_le_bytes());
+        Ok(())
     }
 
     fn serialize_u8(self, value: u8) -> Done {
-        self.number(4, u64::from(value).to_le_bytes())
+        self.number(4, u64::from(value).to_le_bytes());
+        Ok(())
     }
 
     fn serialize_u16(self, value: u16) -> Done {
-        self.number(4, u64::from(value).to_le_bytes())
+        self.number(4, u64::from(value).to_le_bytes());
+        Ok(())
     }
 
     #[inline]
     fn serialize_u32(self, value: u32) -> Done {
-        self.number(4, u64::from(value).to_le_bytes())
+        self.number(4, u64::from(value).to_le_bytes());
+        Ok(())
     }
 
     #[inline]
     fn serialize_u64(self, value: u64) -> Done {
-        self.number(4, value.to_le_bytes())
+        self.number(4, value.to_le_bytes());
+        Ok(())
     }
 
     fn serialize_u128(self, value: u128) -> Done {
-        self.wide(5, value.to_le_bytes())
+        self.wide(5, value.to_le_bytes());
+        Ok(())
     }
 
     fn serialize_f32(self, value: f32) -> Done {
-        self.number(6, u64::from(value.to_bits()).to_le_bytes())
+        self.number(6, u64::from(value.to_bits()).to_le_bytes());
+        Ok(())
     }
 
     fn serialize_f64(self, value: f64) -> Done {
-        self.number(7, value.to_bits().to_le_bytes())
+        self.number(7, value.to_bits().to_le_bytes());
+        Ok(())
     }
 
     fn serialize_char(self, value: char) -> Done {
-        self.number(8, u64::from(value).to_le_bytes())
+        self.number(8, u64::from(value).to_le_bytes());
+        Ok(())
     }
 
     #[inline]
@@ -387,9 +399,8 @@ impl List<'_> {
         value.serialize(Feed(self.0))
     }
 
-    fn close(self) -> Done {
+    fn close(self) {
         self.0.push(&[END]);
-        Ok(())
     }
 }
 
@@ -404,7 +415,8 @@ macro_rules! elements {
             }
 
             fn end(self) -> Done {
-                self.close()
+                self.close();
+                Ok(())
             }
         }
     )*};
@@ -424,7 +436,8 @@ macro_rules! fields {
             }
 
             fn end(self) -> Done {
-                self.close()
+                self.close();
+                Ok(())
             }
         }
     )*};
@@ -445,7 +458,8 @@ impl ser::SerializeMap for List<'_> {
     }
 
     fn end(self) -> Done {
-        self.close()
+        self.close();
+        Ok(())
     }
 }
 

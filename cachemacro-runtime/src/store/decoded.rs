@@ -22,20 +22,29 @@ const SHARDS: usize = 64;
 
 /// Whether what is under a key is still what it was when someone asked.
 #[derive(Debug)]
-pub(crate) struct Unchanged(AtomicBool);
+pub(crate) struct Unchanged {
+    holds: AtomicBool,
+    /// Whether a value that hangs on it was taken since someone last asked.
+    used: AtomicBool,
+}
 
 impl Unchanged {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self(AtomicBool::new(true)))
+        Arc::new(Self { holds: AtomicBool::new(true), used: AtomicBool::new(false) })
     }
 
     pub(crate) fn ends(&self) {
-        self.0.store(false, Ordering::Release);
+        self.holds.store(false, Ordering::Release);
+    }
+
+    /// Whether a value that hangs on it was taken since this was last asked.
+    pub(crate) fn was_used(&self) -> bool {
+        self.used.swap(false, Ordering::Relaxed)
     }
 
     #[inline]
     fn holds(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.holds.load(Ordering::Acquire)
     }
 }
 
@@ -78,6 +87,13 @@ impl AnyDecoded {
     /// What it weighs besides the value itself, in bytes.
     pub(crate) fn overhead(&self) -> usize {
         self.key.len() + size_of_val(self) + self.versions.len() * size_of::<Arc<Unchanged>>()
+    }
+
+    fn use_it(&self) {
+        self.used.store(true, Ordering::Relaxed);
+        for version in &self.versions {
+            version.used.store(true, Ordering::Relaxed);
+        }
     }
 
     #[inline]
@@ -123,7 +139,7 @@ impl DecodedTable {
             }
             let value = found.value.downcast_ref::<V>()?;
             if !found.used.load(Ordering::Relaxed) {
-                found.used.store(true, Ordering::Relaxed);
+                found.use_it();
             }
             if found.plain {
                 return Some(value.clone());

@@ -3,6 +3,7 @@
 mod batches;
 mod cancelled;
 mod deadlines;
+mod decoded;
 mod failed_evicts;
 mod followers;
 mod hang;

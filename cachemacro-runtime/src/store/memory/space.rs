@@ -74,9 +74,11 @@ struct Held {
 }
 
 impl Held {
-    /// Whether one of the decoded values was taken since this was last asked.
+    /// Whether a decoded value that hangs on the bytes was taken since this was last asked.
     fn was_used(&self) -> bool {
-        self.decoded.iter().fold(false, |used, decoded| decoded.was_used() || used)
+        let version = self.unchanged.as_ref().is_some_and(|unchanged| unchanged.was_used());
+        let decoded = self.decoded.iter().filter(|decoded| decoded.was_used()).count();
+        version || decoded > 0
     }
 
     /// What the decoded values weigh, taking each for as large as the bytes.
@@ -167,7 +169,9 @@ impl Space {
         shard.weight = shard.weight - was + is;
         self.account(before, shard.weight);
         // Under the lock, so that whoever changes the bytes finds it in the table.
-        gone.iter().for_each(|gone| self.decoded.remove(gone));
+        for gone in &gone {
+            self.decoded.remove(gone);
+        }
         gone.extend(self.decoded.insert(decoded));
         shard.gone.append(&mut gone);
         while self.is_over() && shard.slots.len() > 1 {
@@ -399,7 +403,9 @@ impl Shard {
         if let Some(unchanged) = held.unchanged {
             unchanged.ends();
         }
-        held.decoded.iter().for_each(|decoded| self.decoded.remove(decoded));
+        for decoded in &held.decoded {
+            self.decoded.remove(decoded);
+        }
         self.gone.extend(held.decoded);
     }
 
