@@ -67,7 +67,19 @@ impl Cache {
     /// # }
     /// ```
     pub fn current() -> Self {
-        SCOPED.try_with(Clone::clone).unwrap_or_else(|_| global().clone())
+        Self::with_current(Clone::clone)
+    }
+
+    /// Does something with the cache that attributed functions use here.
+    #[inline]
+    pub(crate) fn with_current<R>(use_: impl FnOnce(&Self) -> R) -> R {
+        let mut use_ = Some(use_);
+        let scoped = SCOPED.try_with(|cache| use_.take().map(|use_| use_(cache)));
+        match (scoped, use_) {
+            (Ok(Some(done)), _) => done,
+            (_, Some(use_)) => use_(global()),
+            _ => unreachable!("it was used in the scope alone"),
+        }
     }
 }
 

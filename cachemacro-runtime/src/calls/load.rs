@@ -57,7 +57,29 @@ use crate::store::OnRefusal;
 ///
 /// A hit returns what is stored and never polls `body`. Without an `entry`, the site's condition being false, the cache
 /// is left alone. Whatever breaks in the cache, `body` runs.
-pub async fn load<R, O, X, F>(entry: Option<Entry<O::Value>>, outcome: O, rules: X, body: Pin<&mut F>) -> R
+pub fn load<R, O, X, F>(
+    entry: Option<Entry<O::Value>>,
+    outcome: O,
+    rules: X,
+    body: Pin<&mut F>,
+) -> impl Future<Output = R>
+where
+    O: Outcome<R>,
+    O::Value: Value,
+    X: Rules<O::Value>,
+    F: Future<Output = R>,
+{
+    load_known(entry, None, outcome, rules, body)
+}
+
+/// Like [`load`], and keeps what a hit decodes under these arguments.
+pub(crate) async fn load_known<R, O, X, F>(
+    entry: Option<Entry<O::Value>>,
+    arguments: Option<Box<[u8]>>,
+    outcome: O,
+    rules: X,
+    body: Pin<&mut F>,
+) -> R
 where
     O: Outcome<R>,
     O::Value: Value,
@@ -72,7 +94,7 @@ where
         raw.record(Event::Miss(MissReason::TooOld));
         return if raw.is_own() { call.run(None, body).await.0 } else { call.refresh(rules, body).await };
     }
-    let miss = match call.look().await {
+    let miss = match call.look(arguments.as_deref()).await {
         Ok(hit) => return hit,
         Err(miss) => miss,
     };
@@ -121,14 +143,21 @@ fn unsplit<V, R, O: Outcome<R, Value = V>>(outcome: O, loaded: Option<V>) -> R {
 
 impl<O, V: Value> Call<'_, O, V> {
     /// The read that every call begins with.
-    async fn look<R>(&mut self) -> Result<R, Miss>
+    async fn look<R>(&mut self, arguments: Option<&[u8]>) -> Result<R, Miss>
     where
         O: Outcome<R, Value = V>,
     {
         let Ok((looked, read)) = self.raw.look_as_of(self.entry.expected()).await else {
             return Err(Miss { reason: MissReason::StoreFailed, seen: FillId::NONE });
         };
-        let found = match looked.decoded(|usable| self.entry.revive(self.raw, self.outcome, usable)) {
+        let looked = looked.decoded(|usable| {
+            let found = self.entry.revive(self.raw, self.outcome, usable)?;
+            if let Some(arguments) = arguments {
+                self.raw.keep_decoded(usable, arguments, self.outcome.value_of(&found));
+            }
+            Some(found)
+        });
+        let found = match looked {
             Ok(found) => found,
             Err(miss) => {
                 self.read = Some(read);

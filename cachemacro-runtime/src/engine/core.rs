@@ -117,6 +117,19 @@ impl Core {
 
     /// The counters of one site.
     pub(crate) fn site_counters(&self, site: &'static Site) -> Arc<Counters> {
+        self.with_counters(site, Arc::clone)
+    }
+
+    /// Does something with the counters of one site.
+    #[inline]
+    pub(crate) fn with_counters<R>(&self, site: &'static Site, use_: impl FnOnce(&Arc<Counters>) -> R) -> R {
+        match site.counters_of(self.id, || self.registered_counters(site)) {
+            Some(counters) => use_(counters),
+            None => use_(&self.registered_counters(site)),
+        }
+    }
+
+    fn registered_counters(&self, site: &'static Site) -> Arc<Counters> {
         if let Some(counters) = sync::read(&self.sites).get(&site.id()) {
             return counters.clone();
         }

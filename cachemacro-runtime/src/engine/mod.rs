@@ -5,6 +5,7 @@ pub(crate) mod chunks;
 pub(crate) mod claims;
 pub(crate) mod collecting;
 pub(crate) mod core;
+pub(crate) mod decoded;
 pub(crate) mod deferred;
 pub(crate) mod entry;
 pub(crate) mod evict;

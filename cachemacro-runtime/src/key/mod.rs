@@ -25,10 +25,13 @@ use crate::key::part::{KeyPart, Printed};
 use crate::key::text::{KEPT, cut, shorten, write_formatted, write_literal, write_text};
 
 mod args;
+mod compact;
 pub(crate) mod failure;
 pub(crate) mod part;
 pub(crate) mod tag;
 mod text;
+
+pub use self::compact::CompactKey;
 
 /// The key of an entry within its cache: prefix and parts, without the namespace.
 ///

@@ -8,16 +8,17 @@ use crate::observe::event::{Event, Observation, Observer};
 use crate::observe::histogram::{AtomicHistogram, Histogram};
 use crate::observe::reason::MissReason;
 use crate::observe::site::SiteId;
+use crate::observe::spread::SpreadCounter;
 
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+    ($($(#[$doc:meta])* $name:ident: $counter:ty),* $(,)?) => {
         /// Counters of one site, or of what has none.
         #[derive(Debug, Default)]
         pub(crate) struct Counters {
             site: Option<SiteId>,
             /// Whether its keys are another site's: 1 for no, 2 for yes, 0 where nobody asked yet.
             clashes: AtomicU8,
-            $($name: AtomicU64,)*
+            $($name: $counter,)*
             misses: [AtomicU64; MissReason::ALL.len()],
             errors: [AtomicU64; ErrorKind::ALL.len()],
             unstorable: [AtomicU64; Unstorable::ALL.len()],
@@ -85,33 +86,33 @@ macro_rules! counters {
 
 counters! {
     /// Reads answered from the store.
-    hits,
+    hits: SpreadCounter,
     /// The users' functions run by the cache.
-    loads,
+    loads: AtomicU64,
     /// Loads that returned `Err`.
-    failed_loads,
+    failed_loads: AtomicU64,
     /// Calls answered by another caller's load in this process.
-    shared_loads,
+    shared_loads: AtomicU64,
     /// Values stored under a lease: after a load, or by a put.
-    fills,
+    fills: AtomicU64,
     /// Values not stored because an evict, a put or another loader came between.
-    refused_fills,
+    refused_fills: AtomicU64,
     /// Values that were not to be stored: `None`, `unless`, a TTL of zero, an unusable encoding.
-    not_stored,
+    not_stored: AtomicU64,
     /// Values returned but not stored because they are over the size limit.
-    too_large,
+    too_large: AtomicU64,
     /// Entries evicted one by one or by prefix.
-    evicts,
+    evicts: AtomicU64,
     /// Tags evicted.
-    tag_evicts,
+    tag_evicts: AtomicU64,
     /// Values written through.
-    puts,
+    puts: AtomicU64,
     /// Evicts that did not reach the store.
-    failed_evicts,
+    failed_evicts: AtomicU64,
     /// Bytes of entries read.
-    bytes_read,
+    bytes_read: AtomicU64,
     /// Bytes of entries written.
-    bytes_written,
+    bytes_written: AtomicU64,
 }
 
 impl Stats {
@@ -272,7 +273,7 @@ impl Stats {
 impl Observer for Counters {
     fn event(&self, seen: &Observation<'_>) {
         let (counter, by) = match seen.event {
-            Event::Hit => (&self.hits, 1),
+            Event::Hit => return self.hits.fetch_add(1, Ordering::Relaxed),
             Event::Miss(reason) => (&self.misses[reason as usize], 1),
             Event::Load => (&self.loads, 1),
             Event::LoadFailed => (&self.failed_loads, 1),

@@ -14,6 +14,7 @@ mod args;
 mod bounds;
 mod call;
 mod explain;
+mod hit;
 mod kinds;
 mod path;
 mod probe;
@@ -26,6 +27,7 @@ pub use self::explain::{
     CarriesError, GivesTags, GivesTtl, Holds, Kept, ReturnsErr, Same, StoresNone, carry, held, kept, same,
     stores_none, strings, ttl,
 };
+pub use self::hit::{Arguments, hit};
 pub use self::kinds::{Errors, Never, Opaque, Opt, Refused, Res, ResOpt, Shareable, Storing};
 pub use self::path::{key, key_in_trait, key_under};
 pub use self::probe::{
@@ -37,9 +39,9 @@ pub use crate::__cachemacro_site as site;
 pub use crate::calls::load::load;
 pub use crate::calls::write::When;
 pub use crate::format::schema;
-pub use crate::key::KeyBuilder;
 pub use crate::key::part::{KeyPart, Printed};
 pub use crate::key::tag::{Tag, TagBuilder};
+pub use crate::key::{CompactKey, KeyBuilder};
 pub use crate::policy::outcome::{Fallible, Outcome, Plain, Shared, Split};
 pub use crate::policy::rules::{CallRules, EntryRules, NoCallRules, NoRules, Rules};
 pub use crate::policy::site::Site;
@@ -78,6 +80,14 @@ fn claim<V: Value>(prefix: &str, form: &'static str) -> Claim {
     match form {
         "" => Claim::Prefix(prefix.to_owned()),
         form => Claim::Form(prefix.to_owned(), form, schema::fingerprint_of::<V>().hash()),
+    }
+}
+
+/// The entry of one call of a site, in the cache that its attribute names, if any.
+pub fn entry_at<V: Value>(cache: Option<&Cache>, site: &'static Site, key: KeyBuilder) -> Entry<V> {
+    match cache {
+        Some(cache) => entry_in(cache, site, key),
+        None => entry(site, key),
     }
 }
 

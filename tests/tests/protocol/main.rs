@@ -6,6 +6,7 @@ mod cancelled;
 mod circles;
 mod clocks;
 mod deadlines;
+mod decoded;
 mod doomed;
 mod failed_evicts;
 mod followers;

@@ -137,7 +137,7 @@ impl CacheBuilder {
     /// # }
     /// ```
     pub fn store(mut self, store: Arc<dyn Store>) -> Self {
-        self.choice = Choice::Given(AnyStore::Other(store));
+        self.choice = Choice::Given(AnyStore::of(store));
         self
     }
 

@@ -22,6 +22,14 @@ pub(crate) struct Deferred {
     pub(super) settled: tokio::sync::Notify,
 }
 
+impl Deferred {
+    /// Whether no evict is outstanding.
+    #[inline]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.evicts.outstanding() == 0 && self.scans.outstanding() == 0
+    }
+}
+
 impl fmt::Debug for Deferred {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let evicts = self.evicts.outstanding() + self.scans.outstanding();
