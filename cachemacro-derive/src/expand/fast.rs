@@ -16,13 +16,14 @@ impl Expander<'_> {
         let mixed = Span::mixed_site();
         let private = &self.private;
         let writes = self.writes(parts)?;
-        let (hit, known) = if self.item.is_sync() {
-            (quote_spanned!(mixed=> #private::local_hit), quote_spanned!(mixed=> site_, outcome_))
+        let hit = if self.item.is_sync() {
+            let parts = quote_spanned!(mixed=> { let to_ = #private::parts(site_, &|| ()); #writes to_ });
+            quote_spanned!(mixed=> local_hit(site_, outcome_, #parts))
         } else {
-            (quote_spanned!(mixed=> #private::hit), quote_spanned!(mixed=> site_, given_, outcome_))
+            quote_spanned!(mixed=> hit(site_, given_, outcome_, &|| (), |to_| { let _ = &to_; #writes }))
         };
         Some(quote_spanned! {mixed=>
-            let arguments_ = match #hit(#known, &|| (), |to_| { let _ = &to_; #writes }) {
+            let arguments_ = match #private::#hit {
                 ::core::result::Result::Ok(hit_) => return hit_,
                 ::core::result::Result::Err(arguments_) => arguments_,
             };
@@ -37,7 +38,9 @@ impl Expander<'_> {
         match &parts.prefix {
             None | Some(Expr::Lit(_)) => {}
             // A constant, or an argument.
-            Some(Expr::Path(prefix)) => writes.extend(quote_spanned!(mixed=> to_.display(#prefix);)),
+            Some(Expr::Path(prefix)) => {
+                writes.extend(self.written(&quote_spanned!(mixed=> to_.display(#prefix))))
+            }
             Some(_) => return None,
         }
         match &parts.key {
@@ -47,13 +50,14 @@ impl Expander<'_> {
                     return None;
                 }
                 let key = values::by_reference(key, self.item, place);
-                writes.extend(quote_spanned!(mixed=> to_.arg(#key);));
+                writes.extend(self.written(&quote_spanned!(mixed=> to_.arg(#key))));
             }
             Key::Args(args) => {
                 for (at, name) in args {
                     let cfg = &self.item.args[*at].cfg;
                     let argument = values::argument(name, self.item, place);
-                    writes.extend(quote_spanned!(mixed=> #(#cfg)* to_.arg(#argument);));
+                    let written = self.written(&quote_spanned!(mixed=> to_.arg(#argument)));
+                    writes.extend(quote_spanned!(mixed=> #(#cfg)* #written));
                 }
             }
         }
@@ -67,6 +71,13 @@ impl Expander<'_> {
         Some(writes)
     }
 
+    /// A part as a statement. A sync function's parts are values, each with one more than that before.
+    fn written(&self, part: &TokenStream) -> TokenStream {
+        let mixed = Span::mixed_site();
+        let bound = self.item.is_sync().then(|| quote_spanned!(mixed=> let to_ =));
+        quote_spanned!(mixed=> #bound #part;)
+    }
+
     fn holes(&self, template: &[Part]) -> Option<TokenStream> {
         let mixed = Span::mixed_site();
         let mut writes = TokenStream::new();
@@ -77,7 +88,7 @@ impl Expander<'_> {
             }
             let value = reference(&expr);
             let method = if debug { quote!(debug) } else { quote!(display) };
-            writes.extend(quote_spanned!(mixed=> to_.#method(#value);));
+            writes.extend(self.written(&quote_spanned!(mixed=> to_.#method(#value))));
         }
         Some(writes)
     }

@@ -213,8 +213,10 @@ impl<'a> Expander<'a> {
             };
         };
         if self.item.is_sync() {
+            let private = &self.private;
             let entry = self.entry_in(None, parts, None, Place::Function, None);
-            return quote_spanned!(mixed=> #site #fast #key #entry);
+            let parts = quote_spanned!(mixed=> #[allow(unused_imports)] use #private::Parts as _;);
+            return quote_spanned!(mixed=> #site #parts #fast #key #entry);
         }
         // Nothing that the user wrote for the key is run, so nobody sees that the cache comes before it.
         let private = &self.private;

@@ -360,15 +360,15 @@ impl Core {
     pub(crate) fn kept<V: Any, R>(
         &self,
         site: &'static Site,
-        write: impl Fn(&mut Parts<'_>),
+        parts: &impl Parts,
         make: impl FnOnce(&Stored<V>) -> Option<R>,
     ) -> Result<R, Option<Placed>> {
         let table = self.local();
         if self.takes_kept() {
             // G6: an argument, or a clone, that panics.
             let found = caught(|| {
-                let hash = parts::hash(table.hasher(), &write)?;
-                let query = Query::new(hash | 1, |bytes: &[u8]| parts::equal(bytes, &write));
+                let hash = parts::hash(table.hasher(), parts)?;
+                let query = Query::new(hash | 1, |bytes: &[u8]| parts::equal(bytes, parts));
                 match table.get(query, |stored, _| make(stored)) {
                     Look::Found(found) => Some(found),
                     _ => None,
@@ -380,17 +380,17 @@ impl Core {
                 return Ok(found);
             }
         }
-        Err(self.placed(write))
+        Err(self.placed(parts))
     }
 
     #[cold]
-    fn placed(&self, write: impl Fn(&mut Parts<'_>)) -> Option<Placed> {
+    fn placed(&self, parts: &impl Parts) -> Option<Placed> {
         if self.is_bypassed() {
             return None;
         }
         let placed = caught(|| {
-            let hash = parts::hash(self.local().hasher(), &write)? | 1;
-            Some(Placed { hash, bytes: parts::written(&write)? })
+            let hash = parts::hash(self.local().hasher(), parts)? | 1;
+            Some(Placed { hash, bytes: parts::written(parts)? })
         });
         placed.flatten()
     }
