@@ -133,7 +133,7 @@ impl<'a> Expander<'a> {
     }
 
     /// The traits that say how a return type is kept: in any case, where errors are too, and where that is a default.
-    const fn kinds(&self) -> (&'static str, &'static str, &'static str) {
+    pub(super) const fn kinds(&self) -> (&'static str, &'static str, &'static str) {
         if self.item.is_sync() {
             ("LocalKind", "LocalStoringKind", "DefaultLocalStoringKind")
         } else {

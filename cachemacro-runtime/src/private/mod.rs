@@ -39,7 +39,7 @@ pub use self::probe::{
     DefaultStoringKind, Flat, Kind, NestedShape, OptShape, PlainShape, Probe, ResOptShape, ResShape,
     Returning, Shape, StoringKind,
 };
-pub use self::writes::{GivesEntries, Writes, write};
+pub use self::writes::{Evictable, Evicting, GivesEntries, HoldsHere, Writes, held_here, write};
 pub use crate::__cachemacro_site as site;
 pub use crate::calls::load::load;
 pub use crate::calls::write::When;
