@@ -42,6 +42,8 @@ mod guide {
     mod keys {}
     #[doc = include_str!("../../docs/tags.md")]
     mod tags {}
+    #[doc = include_str!("../../docs/sync.md")]
+    mod sync {}
     #[doc = include_str!("../../docs/direct.md")]
     mod direct {}
     #[doc = include_str!("../../docs/testing.md")]

@@ -17,7 +17,7 @@ impl Expander<'_> {
         let private = &self.private;
         let writes = self.writes(parts)?;
         let hit = if self.item.is_sync() {
-            let parts = quote_spanned!(mixed=> { let to_ = #private::parts(site_, &|| ()); #writes to_ });
+            let parts = quote_spanned!(mixed=> &{ let to_ = #private::parts(site_, &|| ()); #writes to_ });
             quote_spanned!(mixed=> local_hit(site_, outcome_, #parts))
         } else {
             quote_spanned!(mixed=> hit(site_, given_, outcome_, &|| (), |to_| { let _ = &to_; #writes }))
@@ -39,7 +39,7 @@ impl Expander<'_> {
             None | Some(Expr::Lit(_)) => {}
             // A constant, or an argument.
             Some(Expr::Path(prefix)) => {
-                writes.extend(self.written(&quote_spanned!(mixed=> to_.display(#prefix))))
+                writes.extend(self.written(&quote_spanned!(mixed=> to_.display(#prefix))));
             }
             Some(_) => return None,
         }
