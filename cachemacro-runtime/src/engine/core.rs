@@ -212,9 +212,19 @@ impl Core {
         self.settings.observers.tell(&seen);
     }
 
+    /// What [`spread`](Self::spread) makes of `ttl` at most.
+    pub(crate) fn longest(&self, ttl: Duration, jitter: Option<u8>) -> Duration {
+        ttl.saturating_add(ttl.min(NEVER) * self.jitter(jitter) / 100)
+    }
+
+    /// In percent.
+    fn jitter(&self, jitter: Option<u8>) -> u32 {
+        u32::from(jitter.unwrap_or(self.settings.jitter)).min(100)
+    }
+
     /// `ttl` spread by jitter.
     pub(crate) fn spread(&self, ttl: Duration, jitter: Option<u8>) -> Duration {
-        let percent = u32::from(jitter.unwrap_or(self.settings.jitter)).min(100);
+        let percent = self.jitter(jitter);
         if percent == 0 {
             return ttl;
         }

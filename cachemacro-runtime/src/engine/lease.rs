@@ -18,7 +18,6 @@ use crate::engine::raw::to_capture;
 use crate::format::ids::{FillId, Token, Version};
 use crate::format::stamps::VersionKey;
 use crate::ground::clock::NEVER;
-use crate::ground::clock::VERSION_LIFE;
 use crate::ground::error::{Error, ErrorKind};
 use crate::store::{Changes, HeldLease, Keep, Lease, LeaseKind, LeaseOutcome, LeaseRequest};
 
@@ -29,6 +28,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) seen: FillId,
     pub(crate) kind: LeaseKind,
     pub(crate) capture: &'a [VersionKey],
+    /// How long those must live at least.
+    pub(crate) version_life: Duration,
 }
 
 /// What became of the request for a lease.
@@ -61,18 +62,20 @@ impl fmt::Debug for Held {
 impl<'a> Wanted<'a> {
     /// A load's lease.
     pub(crate) fn load(raw: &'a RawEntry, seen: FillId, capture: &'a [VersionKey]) -> Self {
-        Self { key: &raw.full, seen, kind: LeaseKind::Load, capture }
+        let version_life = raw.version_life();
+        Self { key: &raw.full, seen, kind: LeaseKind::Load, capture, version_life }
     }
 
     /// A put's lease, whoever holds it.
     pub(crate) fn put(raw: &'a RawEntry, capture: &'a [VersionKey]) -> Self {
-        Self { key: &raw.full, seen: FillId::NONE, kind: LeaseKind::Put, capture }
+        let version_life = raw.version_life();
+        Self { key: &raw.full, seen: FillId::NONE, kind: LeaseKind::Put, capture, version_life }
     }
 
     fn request(&self, token: Token, live: Duration) -> LeaseRequest<'_> {
         LeaseRequest::new(self.key, token, self.kind, live)
             .with_seen(self.seen)
-            .with_capture(self.capture, VERSION_LIFE)
+            .with_capture(self.capture, self.version_life)
     }
 }
 

@@ -18,3 +18,4 @@ pub(crate) mod search;
 pub(crate) mod settings;
 pub(crate) mod targets;
 pub(crate) mod turns;
+pub(crate) mod versions;

@@ -19,4 +19,5 @@ mod store_conformance;
 mod store_model;
 mod tags;
 mod updates;
+mod version_lives;
 mod writes;

@@ -1,6 +1,5 @@
 //! A store made of a map: each operation as steps on its keys.
 
-use std::borrow::Borrow;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -94,13 +93,12 @@ impl<B: Backend> Protocol<B> {
         Ok(self.0.get(&keys).await?.iter().map(|slot| steps::version(slot.as_ref())).collect())
     }
 
-    async fn capture_all<K>(&self, keys: &[K], life: Duration) -> Result<Vec<Version>>
-    where
-        K: Borrow<VersionKey> + Sync,
-    {
+    async fn capture_all(
+        &self,
+        keys: impl ExactSizeIterator<Item = (&VersionKey, Duration)> + Send,
+    ) -> Result<Vec<Version>> {
         let mut captured = Vec::with_capacity(keys.len());
-        for key in keys {
-            let key = key.borrow();
+        for (key, life) in keys {
             // Drawn out here, because the step may be taken twice.
             let fresh = Version::random();
             let version = self.step(&key.text, |slot, now| {
@@ -115,7 +113,8 @@ impl<B: Backend> Protocol<B> {
 
     async fn lease_many(&self, requests: &[LeaseRequest<'_>]) -> Result<Vec<Lease>> {
         let captures = Captures::of(requests);
-        let captured = self.capture_all(&captures.keys, captures.life).await?;
+        let keys = captures.keys.iter().copied().zip(captures.lives.iter().copied());
+        let captured = self.capture_all(keys).await?;
         let mut leases = Vec::with_capacity(requests.len());
         for (request, versions) in requests.iter().zip(captures.hand_out(&captured)) {
             leases.push(Lease::new(versions, self.lease_one(request).await?));
@@ -161,13 +160,14 @@ impl<B: Backend> Store for Protocol<B> {
     }
 
     async fn capture(&self, versions: &[VersionKey], life: Duration) -> Result<Vec<Version>> {
-        self.capture_all(versions, life).await
+        self.capture_all(versions.iter().map(|key| (key, life))).await
     }
 
     async fn lease(&self, requests: &[LeaseRequest<'_>]) -> Result<Vec<Lease>> {
         // G1: versions first, so that an evict of a tag from here on is seen by what is stored under these leases.
         if let [request] = requests {
-            let versions = self.capture_all(request.capture, request.version_life).await?;
+            let keys = request.capture.iter().map(|key| (key, request.version_life));
+            let versions = self.capture_all(keys).await?;
             return Ok(vec![Lease::new(versions, self.lease_one(request).await?)]);
         }
         // On the heap, so that one lease does not pay for its size.

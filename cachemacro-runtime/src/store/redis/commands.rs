@@ -86,8 +86,8 @@ impl Commands {
         if versions.is_empty() {
             return Ok(Vec::new());
         }
-        let keys: Vec<_> = versions.iter().collect();
-        let replies = self.sender.run(capture(&keys, life).collect(), Resend::WhereBroken).await?;
+        let keys: Vec<_> = versions.iter().map(|key| (key, life)).collect();
+        let replies = self.sender.run(capture(&keys).collect(), Resend::WhereBroken).await?;
         captured(&mut replies.into_iter(), keys.len())
     }
 
@@ -97,7 +97,8 @@ impl Commands {
         }
         let captures = Captures::of(requests);
         // G1: versions first, so that an evict of a tag from here on is seen by what is stored under these leases.
-        let parts = capture(&captures.keys, captures.life).chain(requests.iter().map(lease));
+        let keys: Vec<_> = captures.keys.iter().copied().zip(captures.lives.iter().copied()).collect();
+        let parts = capture(&keys).chain(requests.iter().map(lease));
         let mut replies = self.sender.run(parts.collect(), Resend::Never).await?.into_iter();
         let captured = captured(&mut replies, captures.keys.len())?;
         captures
@@ -223,14 +224,13 @@ fn add_keys(cmd: &mut Cmd, versions: &[VersionKey]) {
     }
 }
 
-fn capture<'a>(keys: &[&'a VersionKey], life: Duration) -> impl Iterator<Item = Part<'a>> {
-    let give = version_life(life);
-    keys.chunks(CAPTURE_CHUNK).map(move |keys| {
-        let call = script::CAPTURE
-            .call_many(keys.iter().map(|key| key.text.as_str()))
-            .number(millis(life))
-            .number(millis(give));
-        Part::Script(keys.iter().fold(call, |call, _| call.id(Version::random().to_bytes())))
+fn capture<'a>(keys: &[(&'a VersionKey, Duration)]) -> impl Iterator<Item = Part<'a>> {
+    keys.chunks(CAPTURE_CHUNK).map(|keys| {
+        let call = script::CAPTURE.call_many(keys.iter().map(|(key, _)| key.text.as_str()));
+        Part::Script(keys.iter().fold(call, |call, (_, life)| {
+            let give = version_life(*life);
+            call.number(millis(*life)).number(millis(give)).id(Version::random().to_bytes())
+        }))
     })
 }
 
