@@ -33,7 +33,7 @@ pub(crate) struct Core {
     pub(crate) settings: Settings,
     pub(crate) flights: Arc<Flights>,
     /// What dropped calls left to do.
-    pub(crate) deferred: Deferred,
+    pub(crate) deferred: Deferred<Self>,
     /// Of what belongs to no site.
     stats: Counters,
     /// Why an evict failed last: the place of the kind in [`ErrorKind::ALL`].
@@ -54,10 +54,10 @@ impl Core {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
+            deferred: Deferred::of(&store, &settings.namespace),
             store,
             settings,
             flights: Flights::new(),
-            deferred: Deferred::default(),
             stats: Counters::default(),
             last_failed_evict: AtomicUsize::new(0),
             turns: Turns::default(),

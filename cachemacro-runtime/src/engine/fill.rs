@@ -8,7 +8,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::join_all;
 
-use crate::engine::chunks::{MOST_BYTES, chunks};
 use crate::engine::lease::{Held, Renewals};
 use crate::engine::prepare::Prepared;
 use crate::engine::raw::RawEntry;
@@ -19,9 +18,11 @@ use crate::format::header::{Header, Stamp};
 use crate::format::ids::{FillId, Version};
 use crate::format::stamps::VersionKey;
 use crate::format::stamps::{BUCKETS, all_any_keys, any_key, tag_keys, version_key};
+use crate::ground::chunks::{MOST_BYTES, MOST_ENTRIES, chunks};
 use crate::ground::error::Result;
 use crate::key::Key;
 use crate::observe::event::Event;
+use crate::observe::stats::Counters;
 use crate::policy::ttl::Ttl;
 use crate::store::{Few, Guard, OnRefusal, Write, Written};
 
@@ -236,7 +237,7 @@ pub(crate) async fn fill_all(
     let mut renewals = Renewals::new(core);
     let mut done = Vec::with_capacity(fillings.len());
     let weight = |filling: &Filling| filling.prepared.weight(&filling.raw);
-    let mut left = chunks(fillings, MOST_BYTES, weight).into_iter();
+    let mut left = chunks(fillings, MOST_ENTRIES, MOST_BYTES, weight).collect::<Vec<_>>().into_iter();
     while let Some(chunk) = left.next() {
         let waiting = chunk.iter().chain(left.as_slice().iter().flatten());
         renewals.renew(core, waiting.map(|filling| &filling.held)).await;
@@ -377,11 +378,16 @@ pub(crate) async fn finish_put(
     raw.evict().await.map(|_| false)
 }
 
-/// [`finish_put`] for many values that were loaded together.
+/// [`finish_put`] for many values that were loaded together. What is evicted instead counts at this site.
 ///
 /// # Errors
 /// Where an old value may still be there.
-pub(crate) async fn finish_puts(core: &Arc<Core>, puts: Vec<Putting>, took: Duration) -> Result<()> {
+pub(crate) async fn finish_puts(
+    core: &Arc<Core>,
+    puts: Vec<Putting>,
+    took: Duration,
+    site: Option<&Counters>,
+) -> Result<()> {
     let (mut fillings, mut evicts) = (Vec::with_capacity(puts.len()), Removals::default());
     for Putting { raw, held, prepared } in puts {
         match (held, prepared) {
@@ -401,7 +407,7 @@ pub(crate) async fn finish_puts(core: &Arc<Core>, puts: Vec<Putting>, took: Dura
             evicts.add_key(&raw.key);
         }
     }
-    if evicts.has_any() { core.evict(&evicts, None).await.map(drop) } else { Ok(()) }
+    if evicts.has_any() { core.evict(&evicts, site).await.map(drop) } else { Ok(()) }
 }
 
 /// Stores a value whatever is there, or removes what is there where it is not to be or cannot be stored.

@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use futures_util::future::select_all;
 
-use crate::engine::chunks::MOST_ENTRIES;
 use crate::engine::raw::RawEntry;
 use crate::engine::raw::to_capture;
 use crate::format::ids::{FillId, Token, Version};
 use crate::format::stamps::VersionKey;
+use crate::ground::chunks::MOST_ENTRIES;
 use crate::ground::clock::NEVER;
 use crate::ground::error::{Error, ErrorKind};
 use crate::store::{Changes, HeldLease, Keep, Lease, LeaseKind, LeaseOutcome, LeaseRequest};

@@ -1,6 +1,5 @@
 //! One step of a call, on one entry, with the state that all calls of a cache share.
 
-pub(crate) mod chunks;
 pub(crate) mod collecting;
 pub(crate) mod core;
 pub(crate) mod deferred;

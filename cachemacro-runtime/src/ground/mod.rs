@@ -1,5 +1,6 @@
 //! What everything stands on: errors, time, locks.
 
+pub(crate) mod chunks;
 pub(crate) mod clock;
 pub(crate) mod error;
 pub(crate) mod setters;

@@ -12,6 +12,7 @@ mod not_stored;
 mod panics;
 mod policies;
 mod puts;
+mod queued_evicts;
 mod races;
 mod races_by_hand;
 mod stampede;

@@ -19,6 +19,9 @@ pub struct About {
     /// Whether others may use the same store: other processes, other applications. A cache on a shared store wants a
     /// namespace, and without one does not clear it.
     pub shared: bool,
+    /// Where the store's data are: two stores that tell the same number here, in one process, are two ways to one place.
+    /// `None` where the store is a place of its own.
+    pub identity: Option<u64>,
 }
 
 impl About {
@@ -32,7 +35,7 @@ impl About {
     /// assert_eq!((ABOUT.name, ABOUT.shared), ("heap", false));
     /// ```
     pub const fn new(name: &'static str) -> Self {
-        Self { name, shared: false }
+        Self { name, shared: false, identity: None }
     }
 
     /// Says whether others may use it.
@@ -46,6 +49,23 @@ impl About {
     #[must_use]
     pub const fn with_shared(mut self, shared: bool) -> Self {
         self.shared = shared;
+        self
+    }
+
+    /// Says where the data are, as a hash of what names the place, without secrets. Caches that are on one place and in one
+    /// namespace know each other's evicts that are still to be sent.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::About;
+    ///
+    /// let about = |host| About::new("sql").with_identity(xxhash_rust::xxh3::xxh3_64(host));
+    /// assert_eq!(about(b"db1:5432/shop"), about(b"db1:5432/shop"));
+    /// assert_ne!(about(b"db1:5432/shop"), about(b"db2:5432/shop"));
+    /// ```
+    #[must_use]
+    pub const fn with_identity(mut self, identity: u64) -> Self {
+        self.identity = Some(identity);
         self
     }
 }

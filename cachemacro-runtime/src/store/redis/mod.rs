@@ -63,6 +63,7 @@ pub struct RedisStore {
     config: RedisConfig,
     commands: Commands,
     pushes: Arc<Pushes>,
+    identity: u64,
 }
 
 impl RedisStore {
@@ -80,10 +81,11 @@ impl RedisStore {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) where the URL or a setting is not acceptable.
     pub fn new(config: RedisConfig) -> Result<Self> {
         let info = config.connection_info()?;
+        let identity = config::identity(&info);
         let pushes = Arc::new(Pushes::new(&config, &info));
         let link = Arc::new(Link::new(&config, info)?);
         let commands = Commands { sender: Sender { link, command_timeout: config.command_timeout } };
-        Ok(Self { config, commands, pushes })
+        Ok(Self { config, commands, pushes, identity })
     }
 
     const fn link(&self) -> &Arc<Link> {
@@ -104,7 +106,7 @@ impl fmt::Debug for RedisStore {
 #[async_trait]
 impl Store for RedisStore {
     fn about(&self) -> About {
-        About::new(NAME).with_shared(true)
+        About::new(NAME).with_shared(true).with_identity(self.identity)
     }
 
     fn now(&self) -> Timestamp {
