@@ -6,4 +6,5 @@ mod harness;
 mod healing;
 mod outages;
 mod processes;
+mod sizes;
 mod store;

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use crate::format::ids::Version;
 use crate::format::stamps::VersionKey;
+use crate::ground::chunks::MOST_EVICTS;
 use crate::ground::clock::Timestamp;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::store::contract::{Changes, Immediate, Inspect, Store};
@@ -98,7 +99,8 @@ impl<B: Backend> Protocol<B> {
         keys: impl ExactSizeIterator<Item = (&VersionKey, Duration)> + Send,
     ) -> Result<Vec<Version>> {
         let mut captured = Vec::with_capacity(keys.len());
-        for (key, life) in keys {
+        for (at, (key, life)) in keys.enumerate() {
+            let_others_in(at).await;
             // Drawn out here, because the step may be taken twice.
             let fresh = Version::random();
             let version = self.step(&key.text, |slot, now| {
@@ -137,6 +139,13 @@ impl<B: Backend> Protocol<B> {
             (change, steps::evict(slot, now))
         })
         .await
+    }
+}
+
+/// Before a step of a long operation: lets other tasks run now and then, which a map that answers at once never would.
+async fn let_others_in(step: usize) {
+    if step > 0 && step.is_multiple_of(2 * MOST_EVICTS) {
+        tokio::task::yield_now().await;
     }
 }
 
@@ -216,11 +225,13 @@ impl<B: Backend> Store for Protocol<B> {
     }
 
     async fn evict(&self, request: EvictRequest<'_>) -> Result<Vec<bool>> {
-        for key in request.tags.iter().flat_map(steps::versions_to_remove) {
+        for (at, key) in request.tags.iter().flat_map(steps::versions_to_remove).enumerate() {
+            let_others_in(at).await;
             self.remove(&key.text).await?;
         }
         let mut existed = Vec::with_capacity(request.keys.len());
-        for key in request.keys {
+        for (at, key) in request.keys.iter().enumerate() {
+            let_others_in(at).await;
             existed.push(self.remove(key).await?);
         }
         Ok(existed)

@@ -4,24 +4,26 @@ use std::time::Duration;
 
 use redis::{Cmd, Pipeline, Value};
 
+use super::reads::Families;
 use super::script;
 use super::send::{Part, Resend, Sender};
 use super::{failure, reply};
 use crate::format::header::FIXED;
 use crate::format::ids::Version;
 use crate::format::stamps::VersionKey;
+use crate::ground::chunks::MOST_BYTES;
 use crate::ground::clock::NEVER;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::store::messages::evict::EvictRequest;
-use crate::store::messages::few::Few;
 use crate::store::messages::increment::{Increment, IncrementOutcome, OtherStamps};
 use crate::store::messages::lease::{Captures, HeldLease, Keep, Lease, LeaseKind, LeaseRequest};
-use crate::store::messages::read::{Excerpt, Read, ReadRequest};
 use crate::store::messages::write::{Guard, OnRefusal, Write, Written};
 use crate::store::protocol::version_life;
 
 /// How many keys one script removes.
 const EVICT_CHUNK: usize = 500;
+/// More than any value has bytes, and exact as a number of Lua.
+const WHATEVER: u64 = 1 << 52;
 /// How many versions one script captures.
 const CAPTURE_CHUNK: usize = 500;
 
@@ -29,57 +31,13 @@ const CAPTURE_CHUNK: usize = 500;
 #[derive(Debug)]
 pub(super) struct Commands {
     pub(super) sender: Sender,
+    /// What is known of how large entries are.
+    pub(super) families: Families,
 }
 
 impl Commands {
-    pub(super) async fn read(&self, request: ReadRequest<'_>) -> Result<Read> {
-        match (request.first, request.keys, request.versions) {
-            (_, [], []) => Ok(Read::default()),
-            (Some(first), ..) => self.read_heads(request, first).await,
-            (None, [key], []) => {
-                let mut get = redis::cmd("GET");
-                get.arg(*key);
-                let entry = reply::string(self.sender.one(&get, Resend::WhereBroken).await?)?;
-                Ok(Read::new(Few::one(entry.map(Excerpt::whole)), Few::default()))
-            }
-            (None, keys, versions) => {
-                // MGET tells nil for a key of another type.
-                let mut mget = redis::cmd("MGET");
-                mget.arg(keys);
-                add_keys(&mut mget, versions);
-                let found = self.sender.one(&mget, Resend::WhereBroken).await?;
-                let mut found = reply::array(found, keys.len() + versions.len())?.into_iter();
-                let entries = found.by_ref().take(keys.len());
-                let entries = entries.map(|value| Ok(reply::string(value)?.map(Excerpt::whole)));
-                let entries = entries.collect::<Result<_>>()?;
-                Ok(Read::new(entries, found.map(|value| reply::version(&value)).collect()))
-            }
-        }
-    }
-
-    /// The first bytes of entries, and versions.
-    async fn read_heads(&self, request: ReadRequest<'_>, first: usize) -> Result<Read> {
-        let mut pipeline = Pipeline::with_capacity(2 * request.keys.len() + 1);
-        for &key in request.keys {
-            pipeline.cmd("GETRANGE").arg(key).arg(0).arg(first.saturating_sub(1));
-            pipeline.cmd("STRLEN").arg(key);
-        }
-        if !request.versions.is_empty() {
-            pipeline.add_command(mget(request.versions));
-        }
-        let mut replies = self.sender.many(&pipeline, Resend::WhereBroken).await?.into_iter();
-        let mut next = || replies.next().ok_or_else(failure::unexpected);
-        let mut head = |_| {
-            let (bytes, length) = (reply::string(next()?)?, reply::length(&next()?)?);
-            // GETRANGE tells a missing key as an empty string.
-            Ok(bytes.filter(|bytes| !bytes.is_empty()).map(|bytes| Excerpt::new(bytes, length)))
-        };
-        let entries = request.keys.iter().map(&mut head).collect::<Result<_>>()?;
-        let versions = match request.versions {
-            [] => Vec::new(),
-            versions => reply::versions(next()?, versions.len())?,
-        };
-        Ok(Read::new(entries, versions.into()))
+    pub(super) fn new(sender: Sender) -> Self {
+        Self { sender, families: Families::default() }
     }
 
     pub(super) async fn capture(&self, versions: &[VersionKey], life: Duration) -> Result<Vec<Version>> {
@@ -87,7 +45,7 @@ impl Commands {
             return Ok(Vec::new());
         }
         let keys: Vec<_> = versions.iter().map(|key| (key, life)).collect();
-        let replies = self.sender.run(capture(&keys).collect(), Resend::WhereBroken).await?;
+        let replies = self.run(capture(&keys).collect(), Resend::WhereBroken).await?;
         captured(&mut replies.into_iter(), keys.len())
     }
 
@@ -98,13 +56,22 @@ impl Commands {
         let captures = Captures::of(requests);
         // G1: versions first, so that an evict of a tag from here on is seen by what is stored under these leases.
         let keys: Vec<_> = captures.keys.iter().copied().zip(captures.lives.iter().copied()).collect();
-        let parts = capture(&keys).chain(requests.iter().map(lease));
-        let mut replies = self.sender.run(parts.collect(), Resend::Never).await?.into_iter();
+        // Of one, the value is told whatever its size: it cannot be split.
+        let most = if requests.len() == 1 { WHATEVER } else { (MOST_BYTES / requests.len()) as u64 };
+        let parts = capture(&keys).chain(requests.iter().map(|request| lease(request, most)));
+        let mut replies = self.run(parts.collect(), Resend::Never).await?.into_iter();
         let captured = captured(&mut replies, captures.keys.len())?;
+        let outcomes = replies.map(reply::lease).collect::<Result<Vec<_>>>()?;
+        let large = requests.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_none());
+        let large: Vec<&str> = large.map(|(request, _)| request.key).collect();
+        let mut found = self.found(&large).await?;
         captures
             .hand_out(&captured)
-            .zip(replies)
-            .map(|(versions, value)| Ok(Lease::new(versions, reply::lease(value)?)))
+            .zip(outcomes)
+            .map(|(versions, outcome)| {
+                let outcome = outcome.or_else(|| found.next()).ok_or_else(failure::unexpected)?;
+                Ok(Lease::new(versions, outcome))
+            })
             .collect()
     }
 
@@ -119,7 +86,7 @@ impl Commands {
                 Keep::Release => script::RELEASE.call(lease.key).id(token),
             })
         });
-        let replies = self.sender.run(parts.collect(), Resend::WhereBroken).await?;
+        let replies = self.run(parts.collect(), Resend::WhereBroken).await?;
         replies.into_iter().map(reply::verdict).collect()
     }
 
@@ -137,7 +104,7 @@ impl Commands {
         if checked > 0 {
             parts.push(Part::Read(check));
         }
-        let mut replies = self.sender.run(parts, Resend::Never).await?;
+        let mut replies = self.run(parts, Resend::Never).await?;
         let mut versions = match checked {
             0 => Vec::new(),
             _ => reply::versions(replies.pop().ok_or_else(failure::unexpected)?, checked)?,
@@ -179,20 +146,21 @@ impl Commands {
         if request.keys.is_empty() && request.tags.is_empty() {
             return Ok(Vec::new());
         }
-        let mut parts = Vec::with_capacity(1 + request.keys.len().div_ceil(EVICT_CHUNK));
         // Tags first: what is cut off behind them covers least. Not by the script, whose keys may lie in other slots.
-        if !request.tags.is_empty() {
+        let unlinks = request.tags.chunks(EVICT_CHUNK).map(|tags| {
             let mut unlink = redis::cmd("UNLINK");
-            for tag in request.tags {
+            for tag in tags {
                 unlink.arg(&tag.tag.text).arg(&tag.any.text);
             }
-            parts.push(Part::Command(unlink));
-        }
+            Part::Command(unlink)
+        });
+        let mut parts: Vec<_> = unlinks.collect();
+        let unlinks = parts.len();
         let chunks = || request.keys.chunks(EVICT_CHUNK);
         parts.extend(chunks().map(|keys| Part::Script(script::EVICT.call_many(keys.iter().copied()))));
-        let mut replies = self.sender.run(parts, Resend::WhereBroken).await?.into_iter();
-        if !request.tags.is_empty() {
-            reply::done(&replies.next().ok_or_else(failure::unexpected)?)?;
+        let mut replies = self.run(parts, Resend::WhereBroken).await?.into_iter();
+        for unlinked in replies.by_ref().take(unlinks) {
+            reply::done(&unlinked)?;
         }
         let mut existed = Vec::with_capacity(request.keys.len());
         for (value, keys) in replies.zip(chunks()) {
@@ -212,13 +180,7 @@ impl Commands {
     }
 }
 
-fn mget(versions: &[VersionKey]) -> Cmd {
-    let mut mget = redis::cmd("MGET");
-    add_keys(&mut mget, versions);
-    mget
-}
-
-fn add_keys(cmd: &mut Cmd, versions: &[VersionKey]) {
+pub(super) fn add_keys(cmd: &mut Cmd, versions: &[VersionKey]) {
     for version in versions {
         cmd.arg(&version.text);
     }
@@ -244,14 +206,14 @@ fn captured(replies: &mut impl Iterator<Item = Value>, keys: usize) -> Result<Ve
     Ok(captured)
 }
 
-fn lease<'a>(request: &LeaseRequest<'a>) -> Part<'a> {
+fn lease<'a>(request: &LeaseRequest<'a>, most: u64) -> Part<'a> {
     let kind: &[u8] = match request.kind {
         LeaseKind::Load => b"L",
         LeaseKind::Refresh => b"R",
         LeaseKind::Put => b"P",
     };
     let call = script::LEASE.call(request.key).id(request.token.to_bytes()).id(request.seen.to_bytes());
-    Part::Script(call.bytes(kind).number(millis(request.live)))
+    Part::Script(call.bytes(kind).number(millis(request.live)).number(most))
 }
 
 fn write<'a>(write: &'a Write<'_>) -> Part<'a> {

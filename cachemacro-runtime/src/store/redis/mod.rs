@@ -9,7 +9,9 @@ mod config;
 mod connect;
 mod failure;
 mod gate;
+mod groups;
 mod push;
+mod reads;
 mod reply;
 mod scan;
 mod script;
@@ -84,7 +86,7 @@ impl RedisStore {
         let identity = config::identity(&info);
         let pushes = Arc::new(Pushes::new(&config, &info));
         let link = Arc::new(Link::new(&config, info)?);
-        let commands = Commands { sender: Sender { link, command_timeout: config.command_timeout } };
+        let commands = Commands::new(Sender { link, command_timeout: config.command_timeout });
         Ok(Self { config, commands, pushes, identity })
     }
 

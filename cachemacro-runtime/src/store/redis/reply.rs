@@ -86,22 +86,23 @@ pub(super) fn evicted(value: Value, length: usize) -> Result<Vec<bool>> {
     array(existed, length)?.iter().map(|value| Ok(integer(value)? == 1)).collect()
 }
 
-/// What `lease.lua` returns.
-pub(super) fn lease(value: Value) -> Result<LeaseOutcome> {
+/// What `lease.lua` returns; `None` where a value was found that is too large for the reply.
+pub(super) fn lease(value: Value) -> Result<Option<LeaseOutcome>> {
     let mut parts = match value {
         Value::Array(parts) => parts,
         Value::ServerError(error) => return Err(failure::replied(&error)),
         _ => return Err(failure::unexpected()),
     };
     match (parts.first(), parts.len()) {
-        (Some(Value::Int(1)), 2) => Ok(LeaseOutcome::Taken),
+        (Some(Value::Int(1)), 2) => Ok(Some(LeaseOutcome::Taken)),
+        (Some(Value::Int(2)), 2) => Ok(None),
         (Some(Value::Int(2)), 3) => {
             let entry = parts.pop().ok_or_else(failure::unexpected)?;
-            Ok(LeaseOutcome::Found(string(entry)?.ok_or_else(failure::unexpected)?))
+            Ok(Some(LeaseOutcome::Found(string(entry)?.ok_or_else(failure::unexpected)?)))
         }
         (Some(Value::Int(3)), 3) => {
             let left = u64::try_from(integer(&parts[2])?).map_err(|_| failure::unexpected())?;
-            Ok(LeaseOutcome::busy(Duration::from_millis(left)))
+            Ok(Some(LeaseOutcome::busy(Duration::from_millis(left))))
         }
         _ => Err(failure::unexpected()),
     }

@@ -1,6 +1,6 @@
 -- Asks for the lease of an entry.
--- KEYS: entry. ARGV: token, fill id seen, kind (L load, R refresh, P put), life of the lease in ms.
--- Returns {1, now} taken, {2, now, entry} found, {3, now, ms left} busy.
+-- KEYS: entry. ARGV: token, fill id seen, kind (L load, R refresh, P put), life of the lease in ms, bytes that a reply may carry.
+-- Returns {1, now} taken, {2, now, entry} found, {2, now} found and too large for the reply, {3, now, ms left} busy.
 local key, token, seen, kind, live = KEYS[1], ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local now = now_ms()
 local entry = open(key)
@@ -9,6 +9,9 @@ local value = readable(entry, now)
 if kind ~= 'P' then
   -- G1: what was stored since the caller looked is newer than what it saw.
   if value and entry.fill ~= seen then
+    if redis.call('STRLEN', key) > tonumber(ARGV[5]) then
+      return {2, now}
+    end
     return {2, now, redis.call('GET', key)}
   end
   local live_lease = entry ~= nil and entry.token ~= NOBODY and entry.deadline > now
