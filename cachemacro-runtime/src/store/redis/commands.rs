@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use redis::{Cmd, Pipeline, Value};
 
-use super::reads::Families;
+use super::families::Families;
 use super::script;
 use super::send::{Part, Resend, Sender};
 use super::{failure, reply};

@@ -8,6 +8,7 @@ mod commands;
 mod config;
 mod connect;
 mod failure;
+mod families;
 mod gate;
 mod groups;
 mod push;
