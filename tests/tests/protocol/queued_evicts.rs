@@ -1,12 +1,11 @@
 //! Evicts that cancelled calls left to do, when they are many, when they fail, and when several caches are on one place.
 //!
-//! Each mechanism was removed once, and the test beside it failed:
+//! What was removed once, and the test that failed:
 //!
 //! | removed | test |
 //! |---|---|
 //! | each evict that failed counts, not each request | `each_queued_evict_that_failed_counts_once_at_its_site` |
 //! | those whose names were refused are told from those whose were not | `what_was_refused_is_told_from_what_was_not` |
-//! | a task drains all that comes while it runs | `one_task_sends_what_many_cancelled_calls_left` |
 //! | caches on one place share the queue | `a_cache_knows_what_another_one_on_its_server_left_to_evict` |
 //! | what is sent goes through the cache that it was left in | `a_cache_that_was_shut_down_sends_nothing_of_others` |
 

@@ -1,14 +1,13 @@
 //! How long tag versions live: as long as the longest-lived entry that carries them, whatever way that was stored, and not
 //! much longer.
 //!
-//! Each mechanism was removed once, and the test beside it failed:
+//! What was removed once, and the test that failed:
 //!
 //! | removed | test |
 //! |---|---|
 //! | what is captured lives by the entry's TTL | `a_version_outlives_its_entry_and_not_by_much` |
 //! | a value that lives longer than was known before its load prolongs | `a_version_outlives_an_entry_whose_value_says_its_ttl` |
 //! | each version of a batch has the life of its own entries | `in_a_batch_each_tag_has_the_life_of_its_own_entries` |
-//! | no version is shortened | `a_versions_life_follows_the_longest_ttl_and_is_never_shortened` |
 
 use std::convert::Infallible;
 use std::time::Duration;

@@ -1,14 +1,11 @@
 //! Requests of any size: what users name in one call, and what comes back, goes in as many requests as it needs, each with a
 //! deadline of its own, and what others send gets in between.
 //!
-//! Each mechanism was removed once, and the test beside it failed:
+//! What was removed once, and the test that failed:
 //!
 //! | removed | test |
 //! |---|---|
-//! | evicts go a few at a time | `an_evict_of_very_many_keys_is_done_and_holds_nobody_up` |
-//! | replies are bounded by what the entries measure | `many_large_values_are_read_with_the_usual_deadlines` |
 //! | what is found instead of a lease counts too | `many_large_values_are_found_instead_of_leases` |
-//! | requests are bounded in the store too | `the_store_takes_requests_of_any_size` |
 
 use std::collections::HashMap;
 use std::convert::Infallible;
