@@ -8,4 +8,5 @@ mod outages;
 mod processes;
 mod refusals;
 mod runtimes;
+mod sizes;
 mod store;
