@@ -95,7 +95,7 @@ use crate::syntax::options::Macro;
 /// |---|---|---|
 /// | `prefix` | string | module path and function name |
 /// | `key` | see [below](#keys) | every argument but `self` |
-/// | `skip(a, b)` | arguments left out of the default key | none |
+/// | `skip(a, b)` | arguments left out of the default key, and the types that only they bring in; beside `key`, those types | none |
 /// | `ttl` | `"250ms"` `"5m"` `"1h30m"` `"never"` · `Duration` expression over the arguments and [`result`](#the-value). Zero or under 1 ms: not stored. A tagged `never` is 30 days | the cache's |
 /// | `tags` | list of templates and expressions over the arguments and `result`, `["users", "org:{result.org}"]` · expression giving strings · closure over the arguments | none |
 /// | `condition` | expression over the arguments; false leaves the cache alone | `true` |
@@ -162,7 +162,7 @@ use crate::syntax::options::Macro;
 ///
 /// Two calls share an entry only if their keys are equal, and keys are equal only for equal arguments. Type and const
 /// parameters of the function and its `impl`, and `Self` in traits, are part of every key, by their names. A call with a
-/// closure among them is not cached, because closures have none.
+/// closure among them is not cached, because closures have none: `skip` leaves out its type with the argument.
 ///
 /// | form | the key is made of |
 /// |---|---|

@@ -127,22 +127,38 @@ async fn user(id: u64) -> Result<Option<User>, Error> {
     let call_ = {
         use ::cachemacro::__private::{self as cachemacro_, Kind as _, Shape as _};
         let shape_ = (&&&cachemacro_::Probe::<Result<Option<User>, Error>>::NEW).shape();
+        let outcome_ = shape_.kind();
         let site_ = cachemacro_::site!(\"user\");
+        let given_ = ::core::option::Option::None;
+        let arguments_ = match cachemacro_::hit(
+            site_,
+            given_,
+            outcome_,
+            &|| (),
+            |to_| {
+                let _ = &to_;
+                to_.arg(&id);
+            },
+        ) {
+            ::core::result::Result::Ok(hit_) => return hit_,
+            ::core::result::Result::Err(arguments_) => arguments_,
+        };
         let key_ = cachemacro_::key(site_, &|| ()).arg(&id);
-        let entry_ = cachemacro_::entry(site_, key_).with_schema(shape_.schema());
-        cachemacro_::call(shape_.kind(), entry_)
+        let entry_ = cachemacro_::entry_at(given_, site_, key_)
+            .with_schema(shape_.schema());
+        cachemacro_::call(outcome_, (entry_, arguments_))
     };
     let body_ = ::core::pin::pin!(
         async move { if let ::core::option::Option::Some(returned_) =
         ::cachemacro::__private::hint:: < Result < Option < User >, Error > > () { return
         returned_; } body() }
     );
-    call_.load(body_).await
+    return call_.load(body_).await;
 }
 ";
         assert_eq!(text, expected);
         // The signature, the body and the closing brace are the user's.
-        assert!(text.lines().count() - 3 <= 15, "{text}");
+        assert!(text.lines().count() - 3 <= 30, "{text}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use syn::visit_mut::{self, VisitMut};
 use syn::{Expr, Token, parse_quote, parse_quote_spanned};
 
 use crate::model::{Let, Value};
+use crate::syntax::binding::{again, again_in};
 use crate::syntax::item::{Item, names_in, pointing_at};
 use crate::syntax::template::{Hole, Part};
 use crate::tokens::mentions::mentions;
@@ -101,9 +102,9 @@ fn bindings(lets: &[Let], item: &Item, place: Place) -> TokenStream {
     let name = |bound: &Let| item.args[bound.arg].ident();
     let from = lets.iter().map(|bound| name(bound).map(|name| argument(name, item, place)));
     let from: Vec<TokenStream> = from.map(Option::unwrap_or_default).collect();
-    let pats = lets.iter().map(|bound| &bound.pat);
+    let pats = lets.iter().map(|bound| again_in(&bound.pat));
     if let ([bound], [from]) = (lets, from.as_slice()) {
-        let pat = &bound.pat;
+        let pat = again_in(&bound.pat);
         let ty = bound.ty.as_ref().map(|ty| quote_spanned!(mixed=> : #ty));
         return quote_spanned!(mixed=> let #pat #ty = #from;);
     }
@@ -435,6 +436,7 @@ pub(crate) fn clones(names: &[Ident], private: &Ident) -> TokenStream {
     each_once
         .map(|(_, name)| {
             let from = reference(name);
+            let name = again(name);
             quote_spanned!(mixed=> let #name = #private::kept(#from);)
         })
         .collect()

@@ -39,6 +39,7 @@ pub use format::schema::CacheSchema;
 pub use format::{codec, header, schema};
 pub use ground::clock::{Clock, Timestamp};
 pub use ground::error::{Error, ErrorKind, Result};
+pub use ground::unstorable::Unstorable;
 pub use key::Key;
 pub use observe::event::{Event, Observation, Observer};
 pub use observe::histogram::Histogram;

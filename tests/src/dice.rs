@@ -24,6 +24,14 @@ impl Dice {
         self.roll() % limit
     }
 
+    /// One of these.
+    ///
+    /// # Panics
+    /// Where there is none.
+    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[usize::try_from(self.below(from.len() as u64)).expect("it is below a length")]
+    }
+
     /// Another stream, for another task.
     #[must_use]
     pub const fn split(&mut self) -> Self {

@@ -5,6 +5,7 @@
 pub mod attributes;
 pub mod dice;
 pub mod halt;
+pub mod history;
 pub mod log;
 pub mod long;
 pub mod monitor;

@@ -58,6 +58,8 @@ struct Shared {
     answers: Mutex<Vec<Answer>>,
     answered: AtomicU64,
     accepted: AtomicU64,
+    /// The server of each open connection.
+    links: Mutex<Vec<String>>,
 }
 
 /// What is answered instead of being passed on.
@@ -92,6 +94,7 @@ impl FaultProxy {
             answers: Mutex::default(),
             answered: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
+            links: Mutex::default(),
         });
         runtime.spawn(accept(Arc::clone(&shared), address, listener));
         Self { shared, address, runtime: Some(runtime) }
@@ -164,6 +167,11 @@ impl FaultProxy {
     pub fn accepted(&self) -> u64 {
         self.shared.accepted.load(Ordering::SeqCst)
     }
+
+    /// How many connections to `upstream` (`host:port`) are open.
+    pub fn links_to(&self, upstream: &str) -> usize {
+        lock(&self.shared.links).iter().filter(|link| *link == upstream).count()
+    }
 }
 
 impl Drop for FaultProxy {
@@ -211,7 +219,7 @@ async fn serve(shared: Arc<Shared>, client: TcpStream) {
     // A cut is a reset, not an orderly end.
     let _ = client.set_zero_linger();
     let piped = async {
-        let Some(server) = connect(&shared).await else { return };
+        let Some((server, _listed)) = connect(&shared).await else { return };
         let (from_client, to_client) = client.into_split();
         let (from_server, to_server) = server.into_split();
         let link = Link { shared: &shared, silent: AtomicBool::new(false), losing: Mutex::new(None) };
@@ -227,13 +235,38 @@ async fn serve(shared: Arc<Shared>, client: TcpStream) {
 }
 
 /// Opens the upstream connection, in a black hole only once it is over.
-async fn connect(shared: &Shared) -> Option<TcpStream> {
+async fn connect(shared: &Shared) -> Option<(TcpStream, Listed<'_>)> {
     let mut mode = shared.mode.subscribe();
     mode.wait_for(|mode| *mode != Mode::BlackHole).await.ok()?;
-    let upstream = lock(&shared.upstream).clone();
-    let server = TcpStream::connect(upstream).await.ok()?;
+    let listed = Listed::new(shared);
+    let server = TcpStream::connect(&listed.upstream).await.ok()?;
     server.set_nodelay(true).ok()?;
-    Some(server)
+    Some((server, listed))
+}
+
+/// A connection in the list of those that are open.
+struct Listed<'a> {
+    shared: &'a Shared,
+    upstream: String,
+}
+
+impl<'a> Listed<'a> {
+    /// One to where the proxy points now.
+    fn new(shared: &'a Shared) -> Self {
+        // Locked as long as it takes, so that whoever points elsewhere finds all earlier connections in the list.
+        let upstream = lock(&shared.upstream);
+        lock(&shared.links).push(upstream.clone());
+        Self { shared, upstream: upstream.clone() }
+    }
+}
+
+impl Drop for Listed<'_> {
+    fn drop(&mut self) {
+        let mut links = lock(&self.shared.links);
+        if let Some(at) = links.iter().position(|link| *link == self.upstream) {
+            links.swap_remove(at);
+        }
+    }
 }
 
 struct Link<'a> {

@@ -7,7 +7,7 @@ use syn::{Visibility, parse_quote};
 use super::Checker;
 use super::own::says_self;
 use super::values::plain;
-use crate::model::{EntryFn, EntryParts, Key, RulesModel, Tag, Value};
+use crate::model::{EntryFn, EntryParts, Key, RulesModel, Tag, TypePart, Value};
 use crate::syntax::options;
 use crate::syntax::template::Part;
 use crate::tokens::mentions::leaving;
@@ -49,8 +49,10 @@ impl Checker<'_> {
         }
         used.extend(entry.ttl.iter().flat_map(|value| self.shared(value, "ttl")));
         used.extend(entry.cache.iter().flat_map(|cache| self.shared(&plain(cache), "cache")));
-        let takes = self.item.args.iter().enumerate().filter(|(_, arg)| {
-            arg.has_impl_trait() || arg.names.iter().any(|name| used.iter().any(|used| name == used))
+        let is_type =
+            |at: usize| entry.types.iter().any(|part| matches!(part, TypePart::Arg(of, _) if *of == at));
+        let takes = self.item.args.iter().enumerate().filter(|(at, arg)| {
+            is_type(*at) || arg.names.iter().any(|name| used.iter().any(|used| name == used))
         });
         let takes = takes.map(|(at, _)| at).collect();
         Some(EntryFn {

@@ -1,36 +1,48 @@
 //! The key: from the option `key`, or from all arguments.
 
 use proc_macro2::{Ident, Span};
+use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::{Expr, ExprLit, GenericParam, Lit};
 
-use super::Checker;
+use super::{Checker, skipped};
 use crate::model::{Key, TypePart};
+use crate::syntax::item::Arg;
 use crate::syntax::options::{self, Macro};
 use crate::syntax::template::Part;
 use crate::tokens::errors::listed;
+use crate::tokens::mentions::mentions;
 
 impl Checker<'_> {
     /// The parts of the key that tell instantiations of a generic function apart: type parameters, const parameters, and
-    /// the types of arguments that are `impl Trait`.
+    /// the types of arguments that are `impl Trait`. Those that only skipped arguments bring in are none.
     pub(super) fn types(&self) -> Vec<TypePart> {
+        let left_out = skipped::parameters(self.item, self.skipped());
         let generics = self.item.sig.generics.params.iter().filter_map(|param| match param {
+            GenericParam::Type(param) if left_out.contains(&param.ident) => None,
             GenericParam::Type(param) => Some(TypePart::Type(param.ident.clone())),
             GenericParam::Const(param) => Some(TypePart::Const(param.ident.clone())),
             GenericParam::Lifetime(_) => None,
         });
-        let anonymous = self.item.args.iter().enumerate().filter(|(_, arg)| arg.has_impl_trait());
+        let is_part = |arg: &Arg| arg.has_impl_trait() && !skipped::is_skipped(arg, self.skipped());
+        let anonymous = self.item.args.iter().enumerate().filter(|(_, arg)| is_part(arg));
         let anonymous =
             anonymous.flat_map(|(at, arg)| arg.names.iter().map(move |name| TypePart::Arg(at, name.clone())));
         generics.chain(anonymous).collect()
     }
 
-    pub(super) fn default_key(&self) -> Key {
-        let skipped: &[Ident] = match self.options.get("skip").map(|opt| &opt.value) {
+    /// The names in `skip`.
+    fn skipped(&self) -> &[Ident] {
+        match self.options.get("skip").map(|opt| &opt.value) {
             Some(options::Given::Names(names)) => names,
             _ => &[],
-        };
-        for name in skipped {
+        }
+    }
+
+    /// Whether every name in `skip` is an argument.
+    fn skips_arguments(&self) -> bool {
+        let before = self.errors.len();
+        for name in self.skipped() {
             if name == "self" {
                 self.errors
                     .push(name.span(), "`self` is never part of the default key: leave it out of `skip`");
@@ -40,6 +52,35 @@ impl Checker<'_> {
                 self.errors.push(name.span(), message);
             }
         }
+        self.errors.len() == before
+    }
+
+    /// Beside `key`, `skip` leaves out types: those of arguments that are generic, and that `key` does not mention.
+    fn skips_types(&self, key: &Expr) {
+        if !self.skips_arguments() {
+            return;
+        }
+        for name in self.skipped() {
+            let mentioned = mentions(key.to_token_stream(), &name.unraw().to_string());
+            let arg =
+                self.item.args.iter().find(|arg| arg.names.iter().any(|one| one.unraw() == name.unraw()));
+            if mentioned {
+                let message =
+                    format!("`{name}` is skipped here, and part of the `key`: remove it from one of them");
+                self.errors.push(name.span(), message);
+            } else if arg.is_some_and(|arg| !skipped::is_generic(arg, self.item)) {
+                let message = format!(
+                    "`key` replaces the default key, so that `{name}` is no part of it, and its type is not generic: \
+                     leave `{name}` out of `skip`"
+                );
+                self.errors.push(name.span(), message);
+            }
+        }
+    }
+
+    pub(super) fn default_key(&self) -> Key {
+        self.skips_arguments();
+        let skipped = self.skipped();
         let args = self.item.args.iter().enumerate();
         let names = args.flat_map(|(at, arg)| arg.names.iter().map(move |name| (at, name.clone())));
         let is_skipped = |name: &Ident| skipped.iter().any(|skipped| skipped.unraw() == name.unraw());
@@ -49,12 +90,7 @@ impl Checker<'_> {
     /// The key that the option `key` gives.
     pub(super) fn key(&self) -> Option<Key> {
         let expr = self.options.expr("key")?;
-        if let Some(skip) = self.options.get("skip") {
-            self.errors.push(
-                skip.span(),
-                "`skip` is for the default key, and `key` replaces that: remove one of them",
-            );
-        }
+        self.skips_types(expr);
         match expr {
             Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
                 let parts = self.template(text, "key")?;

@@ -10,6 +10,7 @@ pub(crate) mod overlap;
 mod own;
 mod owned;
 mod policy;
+mod skipped;
 mod tags;
 mod types;
 mod values;
@@ -45,12 +46,15 @@ pub(crate) fn cached(options: &Options, item: &Item, errors: &Errors) -> Cached 
     let (policy, cache, prefix) = (check.policy(), check.cache(), check.prefix());
     let key = check.key().unwrap_or_else(|| check.default_key());
     let (rules, ttl, tags) = check.rules();
+    let types = check.types();
+    let form = (prefix.is_some() && types.is_empty()).then(|| overlap::form(options, item)).flatten();
     let entry = EntryParts {
         policy,
         cache,
         of_trait: options.of_trait().cloned(),
         prefix,
-        types: check.types(),
+        form,
+        types,
         key,
         tags,
         ttl,

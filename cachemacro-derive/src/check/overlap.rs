@@ -81,6 +81,19 @@ fn key(options: &Options, item: &Item) -> Option<Vec<Piece>> {
     }
 }
 
+/// The form of a function's key as text, in which `\u{1}` stands for a part; `None` if the key may have any number of parts.
+pub(super) fn form(options: &Options, item: &Item) -> Option<String> {
+    key(options, item)?
+        .into_iter()
+        .map(|piece| match piece {
+            Piece::Char(c) => Some(c),
+            Piece::Part => Some('\u{1}'),
+            Piece::Parts => None,
+        })
+        .collect::<Option<String>>()
+        .filter(|form| !form.is_empty())
+}
+
 fn joined(parts: impl Iterator<Item = Vec<Piece>>) -> Vec<Piece> {
     parts.collect::<Vec<_>>().join(&Piece::Char(':'))
 }

@@ -50,6 +50,8 @@ impl Checker<'_> {
             Some(Expr::Lit(_)) => self.time("ttl"),
             _ => None,
         };
+        self.stores_for_some_time("ttl", ttl.as_ref());
+        self.stores_for_some_time("none_ttl", none_ttl.as_ref());
         let wait = self.time("wait");
         let lease_limit = self.time("lease_limit");
         for (name, time) in [("wait", &wait), ("lease_limit", &lease_limit)] {
@@ -74,6 +76,22 @@ impl Checker<'_> {
             wait,
             lease_limit,
             version: self.version(),
+        }
+    }
+
+    /// Zero for every value is a mistake, although a computed zero says that one value is not stored.
+    fn stores_for_some_time(&self, name: &str, time: Option<&Time>) {
+        if let (Some(Time::Millis(0)), Some(expr)) = (time, self.options.expr(name)) {
+            let message = if name == "none_ttl" {
+                "with a TTL of zero no `None` is stored: leave `none_ttl` out".to_owned()
+            } else {
+                format!(
+                    "with a TTL of zero nothing is ever stored: leave `#[{}]` out, or say when with `condition = …` (by the \
+                     arguments) or `unless = …` (by the result)",
+                    self.this.name()
+                )
+            };
+            self.errors.at(expr, message);
         }
     }
 

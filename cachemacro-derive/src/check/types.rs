@@ -1,5 +1,6 @@
 //! What the function returns, and whether it has a future.
 
+use proc_macro2::{Ident, TokenStream, TokenTree};
 use syn::Type;
 
 use super::Checker;
@@ -18,7 +19,12 @@ impl Checker<'_> {
                 }
                 _ => None,
             };
-            if boxed_output(&self.item.ret).is_some() {
+            if let Some(attr) = self.rewritten() {
+                let message = format!(
+                    "{attr} above `{attribute}` has taken the `async` away: swap the two, `{attribute}` first"
+                );
+                self.errors.push(self.item.sig.ident.span(), message);
+            } else if boxed_output(&self.item.ret).is_some() {
                 let message = format!(
                     "`{attribute}` sees into a boxed future only where the body is `Box::pin(async move {{ … }})` and nothing \
                      else: write that, {first}, or {second}"
@@ -37,6 +43,29 @@ impl Checker<'_> {
                 self.errors.push(self.item.sig.fn_token.span, message);
             }
         }
+    }
+
+    /// The attribute above this one that made a function that blocks of an `async fn`, as `#[tokio::test]` does.
+    fn rewritten(&self) -> Option<&'static str> {
+        let body = self.item.body.stream();
+        // What the user wrote is where it stands; what an attribute wrote stands where the attribute does.
+        let blocks = named(body.clone(), "block_on")?;
+        if blocks.span().source_text().as_deref() == Some("block_on") {
+            return None;
+        }
+        let is_test = || {
+            self.item
+                .attrs
+                .iter()
+                .any(|attr| attr.path().segments.last().is_some_and(|last| last.ident == "test"))
+        };
+        Some(if named(body.clone(), "tokio").is_some() {
+            if is_test() { "`#[tokio::test]`" } else { "`#[tokio::main]`" }
+        } else if named(body, "actix_web").is_some() {
+            "`#[actix_web::main]`"
+        } else {
+            "another attribute"
+        })
     }
 
     /// A function that never returns has no value, and no moment after which to write or evict.
@@ -60,4 +89,13 @@ impl Checker<'_> {
             self.errors.at(&self.item.ret, message);
         }
     }
+}
+
+/// The first token of this name, in a path too.
+fn named(tokens: TokenStream, name: &str) -> Option<Ident> {
+    tokens.into_iter().find_map(|token| match token {
+        TokenTree::Ident(ident) => (ident == name).then_some(ident),
+        TokenTree::Group(group) => named(group.stream(), name),
+        TokenTree::Literal(_) | TokenTree::Punct(_) => None,
+    })
 }

@@ -3,7 +3,7 @@
 use syn::{Expr, ExprLit, Lit, Type};
 
 use super::tags::list;
-use super::{Checker, facade};
+use super::{Checker, facade, overlap};
 use crate::model::{EntryParts, Put, PutTarget, RulesModel, Tag, Value, Write, WriteAttr, Writing};
 use crate::syntax::item::{Form, Item};
 use crate::syntax::options::{self, Macro, Options};
@@ -141,6 +141,7 @@ impl Checker<'_> {
             cache: if self.this == Macro::Put { self.cache() } else { None },
             of_trait: self.options.of_trait().cloned(),
             prefix: Some(self.prefix()?),
+            form: (self.this == Macro::Put).then(|| overlap::form(self.options, self.item)).flatten(),
             types: Vec::new(),
             key: self.key()?,
             tags,

@@ -4,11 +4,12 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote_spanned};
 use syn::visit::{self, Visit};
 use syn::visit_mut::{self, VisitMut};
-use syn::{GenericParam, Generics, Lifetime, Pat, Type, parse_quote};
+use syn::{GenericParam, Generics, Lifetime, Pat, Type, WherePredicate, parse_quote};
 
 use super::Expander;
 use super::underscore::Renamed;
-use crate::model::{Cached, EntryFn};
+use crate::model::{Cached, EntryFn, TypePart};
+use crate::syntax::binding::{again, again_in};
 use crate::syntax::item::{Arg, Item, unwrap_type};
 use crate::tokens::mentions::mentions_parameter;
 use crate::values::Place;
@@ -39,7 +40,7 @@ pub(crate) fn function(model: &Cached, function: &EntryFn, item: &Item, failed: 
         .collect();
     let inputs = parameters.iter().map(|parameter| &parameter.input);
     let lets = parameters.iter().map(|parameter| &parameter.binding);
-    let mut generics = needed(&item.sig.generics, &args, value);
+    let mut generics = needed(&told(&item.sig.generics, &model.entry.types), &args, value);
     lifetimes.declare(&mut generics);
     let (_, _, clause) = generics.split_for_impl();
     let body = if failed {
@@ -88,7 +89,7 @@ fn parameter(
         _ => None,
     };
     let name = whole.cloned().unwrap_or_else(|| format_ident!("argument_{}", at, span = mixed));
-    let pat = whole.map_or_else(|| by_reference(pat), ToTokens::to_token_stream);
+    let pat = whole.map_or_else(|| by_reference(pat), again);
     let target = match unwrap_type(&arg.ty) {
         Type::Reference(reference) => &reference.elem,
         other => other,
@@ -175,7 +176,7 @@ fn by_reference(pat: &Pat) -> TokenStream {
     }
     let mut pat = pat.clone();
     Plain.visit_pat_mut(&mut pat);
-    pat.to_token_stream()
+    again_in(&pat).to_token_stream()
 }
 
 /// Whether a type or const parameter occurs in a type.
@@ -185,6 +186,28 @@ fn says_generic(ty: &Type, generics: &Generics) -> bool {
         GenericParam::Const(param) => mentions_parameter(ty.to_token_stream(), &param.ident),
         GenericParam::Lifetime(_) => false,
     })
+}
+
+/// The generics without the types that are part of no key: no argument could tell the compiler which they are.
+fn told(generics: &Generics, types: &[TypePart]) -> Generics {
+    let is_gone =
+        |name: &Ident| !types.iter().any(|part| matches!(part, TypePart::Type(told) if told == name));
+    let gone: Vec<Ident> = generics.type_params().map(|param| param.ident.clone()).filter(is_gone).collect();
+    if gone.is_empty() {
+        return generics.clone();
+    }
+    let mut generics = generics.clone();
+    let says_gone = |predicate: &WherePredicate| {
+        gone.iter().any(|gone| mentions_parameter(predicate.to_token_stream(), gone))
+    };
+    if let Some(clause) = &mut generics.where_clause {
+        clause.predicates =
+            clause.predicates.iter().filter(|predicate| !says_gone(predicate)).cloned().collect();
+    }
+    let params = generics.params.into_iter();
+    generics.params =
+        params.filter(|param| !matches!(param, GenericParam::Type(of) if gone.contains(&of.ident))).collect();
+    generics
 }
 
 /// The generics without the lifetimes that no parameter mentions any more.

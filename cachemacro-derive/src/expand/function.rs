@@ -6,28 +6,34 @@ use syn::parse_quote;
 
 use super::Expander;
 use super::underscore::Renamed;
-use crate::syntax::item::{Body, Form, Item, pointing_at};
+use crate::syntax::item::{Arg, Body, Form, Item, pointing_at};
 
 impl Expander<'_> {
-    /// The function: `before`, then the body pinned as `body_`, then `call`.
+    /// The function: `before`, then the body pinned as `body_`, then `call`, awaited. It says `return`, because
+    /// `clippy::implicit_return` would ask it of the user.
     pub(super) fn function(&self, before: &TokenStream, call: &TokenStream) -> TokenStream {
         let mixed = Span::mixed_site();
         let Item { attrs, vis, sig, form, body, .. } = self.item;
         let span = body.span();
         let mut renamed = Renamed::new(self.item, before, &body.stream());
         let (sig, before) = (renamed.signature(sig), renamed.tokens(before.clone()));
+        // `pin!` has the body's span: clippy overlooks the `unsafe` of a `pin!` that stands in the user's source only, and
+        // would report `unsafe_derive_deserialize` for the type that the method is on.
         let wrapped = |inner: TokenStream| {
             let block = braced(inner, span);
+            let block = quote_spanned!(mixed=> async move #block);
+            let pinned = quote_spanned!(span=> ::core::pin::pin!(#block));
             quote_spanned! {mixed=>
                 #before
-                let body_ = ::core::pin::pin!(async move #block);
-                #call
+                let body_ = #pinned;
+                return #call.await
             }
         };
+        let reads = self.reads();
         let hinted = |body: TokenStream| {
             let hint = self.hint();
             let Body { attrs, items, rest } = Body::of(body);
-            let inner = wrapped(quote!(#items #hint #rest));
+            let inner = wrapped(quote!(#items #hint #reads #rest));
             (attrs, inner)
         };
         let facade = &self.facade;
@@ -37,18 +43,31 @@ impl Expander<'_> {
                 quote!(#attrs #inner)
             }
             Form::Boxed { pin, bound, inner } => {
-                let inner = wrapped(inner.clone());
-                quote_spanned!(mixed=> #pin(async move { #(#bound)* #inner }))
+                let inner = wrapped(quote!(#reads #inner));
+                quote_spanned!(mixed=> return #pin(async move { #(#bound)* #inner }))
             }
             Form::Future { inner } => {
-                let inner = inner.clone().unwrap_or_else(|| quote_spanned!(mixed=> (move || #body)().await));
-                let (_, inner) = hinted(inner);
-                quote_spanned!(mixed=> #facade::__private::later(async move { #inner }))
+                let made = || quote_spanned!(mixed=> (move || { #reads #body })().await);
+                let (_, inner) = hinted(inner.clone().unwrap_or_else(made));
+                quote_spanned!(mixed=> return #facade::__private::later(async move { #inner }))
             }
             Form::Sync => body.stream(),
         };
         let body = braced(body, span);
         quote!(#(#attrs)* #vis #sig #body)
+    }
+
+    /// Statements of the block that the body is in: they read the arguments that the body may change. Otherwise, where it
+    /// changes one before it reads it, the compiler would say that the value was captured for nothing.
+    fn reads(&self) -> TokenStream {
+        let mixed = Span::mixed_site();
+        let own = self.item.changes_self().map(|own| quote_spanned!(mixed=> let _ = &#own;));
+        let read = |arg: &Arg| {
+            let (cfg, names) = (&arg.cfg, arg.changes());
+            let cfg = quote!(#(#cfg)*);
+            quote_spanned!(mixed=> #(#cfg let _ = &#names;)*)
+        };
+        own.into_iter().chain(self.item.args.iter().map(read)).collect()
     }
 
     /// The first statement of the async block, after its leading items. It tells the compiler the block's type, so that `?`

@@ -12,11 +12,23 @@ use crate::values::{self, Place, reference};
 impl Expander<'_> {
     /// `let site_ = …; let key_ = …;`
     pub(super) fn key(&self, parts: &EntryParts, place: Place) -> TokenStream {
+        let (site, key) = (self.site(parts), self.key_of_site(parts, place));
+        quote_spanned!(Span::mixed_site()=> #site #key)
+    }
+
+    /// `let site_ = …;`
+    pub(super) fn site(&self, parts: &EntryParts) -> TokenStream {
         let mixed = Span::mixed_site();
         let private = &self.private;
         let name = self.item.name();
         let place_of_site = place_of_site(parts);
         let policy = policy(&parts.policy, private).map(|policy| quote_spanned!(mixed=> , #policy));
+        quote_spanned!(mixed=> let site_ = #private::site!(#name #place_of_site #policy);)
+    }
+
+    /// `let key_ = …;`
+    pub(super) fn key_of_site(&self, parts: &EntryParts, place: Place) -> TokenStream {
+        let mixed = Span::mixed_site();
         let (types, conditional_types) = self.types(&parts.types, place);
         let (chain, conditional) = match &parts.key {
             Key::Template(template) => {
@@ -30,7 +42,6 @@ impl Expander<'_> {
         };
         let begin = self.key_begin(parts);
         quote_spanned! {mixed=>
-            let site_ = #private::site!(#name #place_of_site #policy);
             let key_ = #begin #types #conditional_types #chain;
             #conditional
         }
@@ -42,7 +53,10 @@ impl Expander<'_> {
         let private = &self.private;
         match (&parts.of_trait, &parts.prefix) {
             (None, None) => quote_spanned!(mixed=> #private::key(site_, &|| ())),
-            (None, Some(prefix)) => quote_spanned!(mixed=> #private::key_under(#prefix, &|| ())),
+            (None, Some(prefix)) => {
+                let form = parts.form.as_ref().map(|form| quote_spanned!(mixed=> .form(#form)));
+                quote_spanned!(mixed=> #private::key_under(#prefix, &|| ())#form)
+            }
             (Some(of_trait), prefix) => {
                 let prefix = option(prefix.as_ref());
                 let path = &of_trait.path;

@@ -7,16 +7,22 @@
 //!     let call_ = {
 //!         use ::cachemacro::__private::{self as cachemacro_, Kind as _, Shape as _};
 //!         let shape_ = (&&&cachemacro_::Probe::<Result<User, Error>>::NEW).shape();
+//!         let outcome_ = shape_.kind();
 //!         let site_ = cachemacro_::site!("user");
+//!         let given_ = None;
+//!         let arguments_ = match cachemacro_::hit(site_, given_, outcome_, &|| (), |to_| to_.arg(&id)) {
+//!             Ok(hit_) => return hit_,
+//!             Err(arguments_) => arguments_,
+//!         };
 //!         let key_ = cachemacro_::key(site_, &|| ()).arg(&id);
-//!         let entry_ = cachemacro_::entry(site_, key_).with_schema(shape_.schema());
-//!         cachemacro_::call(shape_.kind(), entry_)
+//!         let entry_ = cachemacro_::entry_at(given_, site_, key_).with_schema(shape_.schema());
+//!         cachemacro_::call(outcome_, (entry_, arguments_))
 //!     };
 //!     let body_ = ::core::pin::pin!(async move {
 //!         if let Some(returned_) = ::cachemacro::__private::hint::<Result<User, Error>>() { return returned_; }
 //!         body
 //!     });
-//!     call_.load(body_).await
+//!     return call_.load(body_).await
 //! }
 //! ```
 //!
@@ -24,6 +30,7 @@
 //! underscore, because a pattern `call` would match a constant `call` of the user's instead of binding a variable.
 
 pub(crate) mod entry;
+mod fast;
 mod function;
 mod key;
 mod late;
@@ -73,16 +80,17 @@ impl<'a> Expander<'a> {
             None => self.imports(&["Kind", "Shape"]),
         };
         let shape = self.shape();
-        let (named, outcome) = self.outcome(model);
-        let entry = self.entry(&model.entry, None, Place::Function, None);
+        let named = self.outcome(model);
+        let entry = self.known_entry(&model.entry);
         let when = model.condition.is_some().then(|| format_ident!("when_", span = mixed));
         let (entry, call) = match (&when, &model.condition) {
             (Some(when), Some(condition)) => {
                 let condition = condition_named(when, condition);
-                let entry = if_so(when, &entry, &quote_spanned!(mixed=> entry_));
-                (quote_spanned!(mixed=> #condition let entry_ = #entry;), quote_spanned!(mixed=> call_when))
+                let entry = if_so(when, &entry, &quote_spanned!(mixed=> (entry_, arguments_)));
+                let entry = quote_spanned!(mixed=> #condition let known_ = #entry;);
+                (entry, quote_spanned!(mixed=> call_when(outcome_, known_)))
             }
-            _ => (entry, quote_spanned!(mixed=> call)),
+            _ => (entry, quote_spanned!(mixed=> call(outcome_, (entry_, arguments_)))),
         };
         let rules = (!model.rules.is_empty()).then(|| {
             let rules = self.call_rules(&model.rules, when.as_ref());
@@ -94,16 +102,19 @@ impl<'a> Expander<'a> {
                 #shape
                 #named
                 #entry
-                #private::#call(#outcome, entry_) #rules
+                #private::#call #rules
             };
         };
-        self.function(&before, &quote_spanned!(mixed=> call_.load(body_).await))
+        self.function(&before, &quote_spanned!(mixed=> call_.load(body_)))
     }
 
     /// The first statement of a generated block: imports the runtime's interface under a short name, and `traits`.
     pub(super) fn imports(&self, traits: &[&str]) -> TokenStream {
         let mixed = Span::mixed_site();
         let (facade, private) = (&self.facade, &self.private);
+        if traits.is_empty() {
+            return quote_spanned!(mixed=> use #facade::__private as #private;);
+        }
         let traits = traits.iter().map(|name| Ident::new(name, mixed));
         quote_spanned!(mixed=> use #facade::__private::{self as #private #(, #traits as _)*};)
     }
@@ -117,9 +128,8 @@ impl<'a> Expander<'a> {
         quote_spanned!(mixed=> let shape_ = (&&&#private::Probe::<#ret>::NEW).shape();)
     }
 
-    /// The `Outcome` of the return type: statements that bind and check it, where it is needed more than once, and the
-    /// expression that gives it.
-    fn outcome(&self, model: &Cached) -> (TokenStream, TokenStream) {
+    /// `let outcome_ = …;`: the `Outcome` of the return type, checked.
+    fn outcome(&self, model: &Cached) -> TokenStream {
         let mixed = Span::mixed_site();
         let private = &self.private;
         let ret = &self.item.ret;
@@ -138,10 +148,7 @@ impl<'a> Expander<'a> {
             let guess = &function.value;
             quote_spanned!(span=> #private::same::<#guess, #ret, _>(outcome_);)
         });
-        if none.is_none() && proof.is_none() && model.rules.is_empty() {
-            return (TokenStream::new(), kind);
-        }
-        (quote_spanned!(mixed=> let outcome_ = #kind; #none #proof), quote_spanned!(mixed=> outcome_))
+        quote_spanned!(mixed=> let outcome_ = #kind; #none #proof)
     }
 
     /// `let site_ = …; let key_ = …; let entry_ = …;`
@@ -166,17 +173,67 @@ impl<'a> Expander<'a> {
         stored: Option<&Type>,
     ) -> TokenStream {
         let mixed = Span::mixed_site();
+        // A statement of its own, so that a mistake in the type is reported at the expression.
+        let name = cache_name(parts);
+        let cache = parts.cache.as_ref().map(|cache| self.cache(&name, cache, place));
+        let named = cache.is_some().then_some(&name);
+        let entry = self.entry_in(named, parts, rules, place, stored);
+        quote_spanned!(mixed=> #cache #entry)
+    }
+
+    /// `let site_ = …;`, the function's return where there is a hit, and `let arguments_ = …; let key_ = …; let entry_ = …;`.
+    fn known_entry(&self, parts: &EntryParts) -> TokenStream {
+        let mixed = Span::mixed_site();
+        let name = cache_name(parts);
+        let cache = parts.cache.as_ref().map(|cache| self.cache(&name, cache, Place::Function));
+        let named = cache.is_some().then_some(&name);
+        let site = self.site(parts);
+        let key = self.key_of_site(parts, Place::Function);
+        let Some(fast) = self.fast(parts) else {
+            let entry = self.entry_in(named, parts, None, Place::Function, None);
+            return quote_spanned! {mixed=>
+                #site #key #cache #entry
+                let arguments_ = ::core::option::Option::None;
+            };
+        };
+        // Nothing that the user wrote for the key is run, so nobody sees that the cache comes before it.
+        let private = &self.private;
+        let given = named
+            .map_or_else(|| option(None::<&Ident>), |name| quote_spanned!(mixed=> #private::cache(#name)));
+        let opened = quote_spanned!(mixed=> #private::entry_at(given_, site_, key_));
+        let entry = self.entry_with(&opened, parts, None, Place::Function);
+        quote_spanned!(mixed=> #site #cache let given_ = #given; #fast #key #entry)
+    }
+
+    /// `let entry_ = …;`, after `site_`, `key_` and the cache that is called `cache`.
+    fn entry_in(
+        &self,
+        cache: Option<&Ident>,
+        parts: &EntryParts,
+        rules: Option<&RulesModel>,
+        place: Place,
+        stored: Option<&Type>,
+    ) -> TokenStream {
+        let mixed = Span::mixed_site();
         let private = &self.private;
         let turbofish = stored.map(|stored| quote_spanned!(mixed=> ::<#stored>));
-        // A statement of its own, so that a mistake in the type is reported at the expression.
-        let cache_span = parts.cache.as_ref().map_or(mixed, pointing_at);
-        let cache_name = Ident::new("cache_", cache_span);
-        let cache = parts.cache.as_ref().map(|cache| self.cache(&cache_name, cache, place));
-        let entry = if cache.is_some() {
-            quote_spanned!(mixed=> #private::entry_in #turbofish (#cache_name, site_, key_))
-        } else {
-            quote_spanned!(mixed=> #private::entry #turbofish (site_, key_))
-        };
+        let opened = cache.map_or_else(
+            || quote_spanned!(mixed=> #private::entry #turbofish (site_, key_)),
+            |cache| quote_spanned!(mixed=> #private::entry_in #turbofish (#cache, site_, key_)),
+        );
+        let rules = rules.filter(|rules| !rules.is_empty()).map(|rules| self.entry_rules(rules, stored));
+        self.entry_with(&opened, parts, rules.as_ref(), place)
+    }
+
+    /// `let entry_ = …;`: the entry that `opened` gives, with what its parts say.
+    fn entry_with(
+        &self,
+        opened: &TokenStream,
+        parts: &EntryParts,
+        rules: Option<&TokenStream>,
+        place: Place,
+    ) -> TokenStream {
+        let mixed = Span::mixed_site();
         let tags = self.tags(&parts.tags, place).map(|tags| {
             let method = tags_method("with", &parts.tags);
             quote_spanned!(mixed=> .#method(#tags))
@@ -186,13 +243,9 @@ impl<'a> Expander<'a> {
             quote_spanned!(mixed=> .with_ttl(#ttl))
         });
         let codec = parts.codec.as_ref().map(|codec| quote_spanned!(mixed=> .with_codec::<#codec>()));
-        let rules = rules.filter(|rules| !rules.is_empty()).map(|rules| {
-            let rules = self.entry_rules(rules, stored);
-            quote_spanned!(mixed=> .with_rules(#rules))
-        });
+        let rules = rules.map(|rules| quote_spanned!(mixed=> .with_rules(#rules)));
         quote_spanned! {mixed=>
-            #cache
-            let entry_ = #entry.with_schema(shape_.schema()) #tags #ttl #codec #rules;
+            let entry_ = #opened.with_schema(shape_.schema()) #tags #ttl #codec #rules;
         }
     }
 
@@ -279,6 +332,11 @@ impl<'a> Expander<'a> {
         let chain = self.rules(rules, when);
         quote_spanned!(mixed=> #private::rules_for::<#ret, _>(outcome_)#chain)
     }
+}
+
+/// What the cache is called that the attribute names, at its place.
+fn cache_name(parts: &EntryParts) -> Ident {
+    Ident::new("cache_", parts.cache.as_ref().map_or_else(Span::mixed_site, pointing_at))
 }
 
 /// `let when_ = …;`, with any `name`.

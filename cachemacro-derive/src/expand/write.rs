@@ -13,7 +13,7 @@
 //!             .evict_tags(["users"])
 //!     };
 //!     let body_ = ::core::pin::pin!(async move { … body });
-//!     writes_.run(body_, |_, writes_| writes_).await
+//!     return writes_.run(body_, |_, writes_| writes_).await
 //! }
 //! ```
 //!
@@ -98,7 +98,7 @@ impl Writer<'_> {
             };
         };
         if statements.is_empty() {
-            let call = quote_spanned!(mixed=> writes_.run(body_, |_, writes_| writes_).await);
+            let call = quote_spanned!(mixed=> writes_.run(body_, |_, writes_| writes_));
             return self.expander.function(&begin, &call);
         }
         let (result, statements) = late::with_result(statements);
@@ -114,7 +114,7 @@ impl Writer<'_> {
                 }
             });
         };
-        let call = quote_spanned!(mixed=> writes_.run(body_, after_).await);
+        let call = quote_spanned!(mixed=> writes_.run(body_, after_));
         self.expander.function(&quote!(#begin #end), &call)
     }
 
@@ -226,7 +226,7 @@ impl Writer<'_> {
                 let span = pointing_at(&entry.expr);
                 let ret = &self.item.ret;
                 let call = values::borrow_in_call(&entry.expr, self.item);
-                let held = quote_spanned!(span=> #private::held::<#ret, _>(outcome_, #call));
+                let held = quote_spanned!(span=> #private::held::<#ret, _, _>(outcome_, #call));
                 if entry.late {
                     self.statements.extend(quote_spanned!(mixed=> let outcome_ = writes_.outcome();));
                     self.after.needs(entry, self.item);

@@ -77,6 +77,22 @@ impl Arg {
         has_impl_trait(&self.ty)
     }
 
+    /// The names that are bound with `mut`.
+    pub(crate) fn changes(&self) -> Vec<&Ident> {
+        struct Changes<'a>(Vec<&'a Ident>);
+        impl<'ast> Visit<'ast> for Changes<'ast> {
+            fn visit_pat_ident(&mut self, pat: &'ast syn::PatIdent) {
+                if pat.by_ref.is_none() && pat.mutability.is_some() {
+                    self.0.push(&pat.ident);
+                }
+                visit::visit_pat_ident(self, pat);
+            }
+        }
+        let mut changes = Changes(Vec::new());
+        changes.visit_pat(&self.pat);
+        changes.0
+    }
+
     /// Whether the argument's names are references in the function itself.
     fn is_reference(&self) -> bool {
         matches!(unwrap_type(&self.ty), Type::Reference(_)) && !matches!(self.pat, Pat::Reference(_))
@@ -163,6 +179,14 @@ impl Item {
         let mut named = Named(false);
         named.visit_return_type(&self.sig.output);
         named.0
+    }
+
+    /// `self`, where it is taken as `mut self`.
+    pub(crate) fn changes_self(&self) -> Option<Token![self]> {
+        self.receiver
+            .as_ref()
+            .filter(|receiver| receiver.mutability.is_some())
+            .map(|receiver| receiver.self_token)
     }
 
     /// Whether `self` is a shared reference, which the body and an option can both use.

@@ -3,6 +3,7 @@
 //! Each file knows one piece of syntax. What the pieces mean together is for [`crate::check`].
 
 pub(crate) mod attrs;
+pub(crate) mod binding;
 pub(crate) mod duration;
 pub(crate) mod item;
 pub(crate) mod options;

@@ -397,12 +397,15 @@ fn options_of(this: Macro) -> impl Iterator<Item = &'static str> {
 fn likely(this: Macro, name: &str) -> Option<&'static str> {
     // The names of such options in other caches.
     let foreign = match name {
-        "expire" | "expires" | "expiry" | "time" | "timeout" | "time_to_live" => Some("ttl"),
+        "expire" | "expires" | "expiry" | "time" | "timeout" | "time_to_live" | "ex" | "px"
+        | "expiration" | "expire_after" => Some("ttl"),
         "deadline" | "lease" | "lock_timeout" => Some("lease_limit"),
-        "name" | "namespace" | "cache_name" => Some("prefix"),
-        "convert" | "key_fn" => Some("key"),
+        "name" | "namespace" | "cache_name" | "cacheNames" | "cache_names" | "key_prefix"
+        | "cache_prefix_block" => Some("prefix"),
+        "convert" | "key_fn" | "keyGenerator" | "key_generator" => Some("key"),
         "only_if" | "when" => Some("condition"),
-        "all_entries" => Some("all"),
+        "all_entries" | "allEntries" => Some("all"),
+        "beforeInvocation" | "before_invocation" => Some("before"),
         "ignore" | "exclude" => Some("skip"),
         "serializer" | "format" => Some("codec"),
         "tag" | "group" => Some("tags"),
@@ -411,7 +414,42 @@ fn likely(this: Macro, name: &str) -> Option<&'static str> {
     similar(name, options_of(this)).or(foreign.filter(|name| options_of(this).any(|known| known == *name)))
 }
 
+/// What to write here instead of an option of another cache's attribute that has none like it.
+fn elsewhere(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "result" => "`Err` is not stored unless you write `cache_err`: leave `result` out",
+        "option" => "`None` is not stored unless you write `cache_none`: leave `option` out",
+        "sync_writes" | "sync_lock" | "sync_writes_buckets" | "sync" => {
+            "calls for one key always share one load: leave it out"
+        }
+        "in_impl" => "methods need no option: leave `in_impl` out",
+        "size" | "max_size" | "capacity" | "max_capacity" => {
+            "a cache in memory has one size for all: `Cache::builder().capacity(bytes)`, or leave it out"
+        }
+        "unbound" => "a cache in memory has one size for all: leave `unbound` out",
+        "time_refresh" | "refresh_ttl" | "time_to_idle" | "tti" | "sliding" => {
+            "reads do not make a value live longer: leave it out, and write a longer `ttl`"
+        }
+        "with_cached_flag" => {
+            "`Entry::lookup` tells a hit from a miss: write `entry = …` and ask the entry, and leave it out"
+        }
+        "map_error" => "what fails in the cache never fails the call: leave `map_error` out",
+        "ty" | "type" | "create" => {
+            "the cache is chosen when the program starts, or by `cache = …`: leave it out"
+        }
+        "redis" | "disk" => "the cache is chosen when the program starts, as by `REDIS_URL`: leave it out",
+        "result_fallback" => "leave it out: a value is not served past its `ttl`",
+        "connection" | "conn" | "pool" | "client" | "cacheManager" | "cache_manager" => {
+            "the cache holds its connections: leave it out, or write `cache = …`"
+        }
+        _ => return None,
+    })
+}
+
 fn unknown(this: Macro, name: &str) -> String {
+    if let Some(instead) = elsewhere(name) {
+        return format!("`{name}` is no option of `#[{}]`: {instead}", this.name());
+    }
     match likely(this, name) {
         Some(guess) => format!("unknown option `{name}`: did you mean `{guess}`, as in `{}`?", usage(guess)),
         None => format!("unknown option `{name}`: `#[{}]` takes {}", this.name(), listed(options_of(this))),

@@ -85,11 +85,16 @@ pub struct Health {
 impl Cache {
     pub(crate) fn with_store(store: AnyStore, settings: Settings) -> Self {
         let core = Arc::new(Core::new(store, settings));
+        Self { shared: Arc::new(Shared { core, events: Events::default() }) }
+    }
+
+    /// Logs that the cache was made.
+    pub(crate) fn announce(&self) {
+        let core = self.core();
         if core.lacks_namespace() {
             tracing::warn!("{}", Warning::NoNamespace);
         }
         tracing::info!(store = core.store.about().name, disabled = core.settings.disabled, "cache made");
-        Self { shared: Arc::new(Shared { core, events: Events::default() }) }
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {

@@ -67,25 +67,100 @@ impl Cache {
     /// # }
     /// ```
     pub fn current() -> Self {
-        SCOPED.try_with(Clone::clone).unwrap_or_else(|_| global().clone())
+        Self::with_current(Clone::clone)
+    }
+
+    /// Does something with the cache that attributed functions use here.
+    #[inline]
+    pub(crate) fn with_current<R>(use_: impl FnOnce(&Self) -> R) -> R {
+        let mut use_ = Some(use_);
+        let scoped = SCOPED.try_with(|cache| use_.take().map(|use_| use_(cache)));
+        match (scoped, use_) {
+            (Ok(Some(done)), _) => done,
+            (_, Some(use_)) => use_(global()),
+            _ => unreachable!("it was used in the scope alone"),
+        }
     }
 }
 
 fn global() -> &'static Cache {
-    GLOBAL.get_or_init(|| match Cache::from_env() {
-        Ok(cache) => cache,
-        Err(error) => {
+    global_in(&GLOBAL)
+}
+
+/// The cache in `cell`, which is made from the environment if nobody set it. Nothing is logged before the cell is full, because
+/// whoever is told may ask for the cache.
+fn global_in(cell: &OnceCell<Cache>) -> &Cache {
+    let mut made = None;
+    let cache = cell.get_or_init(|| {
+        let built = CacheBuilder::default().env().and_then(CacheBuilder::build_silently);
+        let (cache, problem) = match built {
+            Ok(cache) => (cache, None),
+            Err(error) => {
+                let cache = CacheBuilder::unresolved(&error).build_silently();
+                (cache.expect("the defaults are acceptable"), Some(error))
+            }
+        };
+        made = Some(problem);
+        cache
+    });
+    if let Some(problem) = made {
+        if let Some(error) = problem {
             tracing::error!(%error, "the environment does not give a cache: caching is off");
-            CacheBuilder::unresolved(&error).build().expect("the defaults are acceptable")
         }
-    })
+        cache.announce();
+    }
+    cache
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, mpsc};
+    use std::time::Duration;
+
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Metadata, Subscriber};
+
     use super::*;
     use crate::ground::error::{Error, ErrorKind};
     use crate::observe::warning::Warning;
+
+    static ASKED: OnceCell<Cache> = OnceCell::new();
+
+    /// Asks for the current cache whenever something is logged.
+    struct Asks(Arc<AtomicUsize>);
+
+    impl Subscriber for Asks {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn event(&self, _: &Event<'_>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            global_in(&ASKED);
+        }
+
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
+
+    #[test]
+    fn a_subscriber_that_asks_for_the_global_cache_is_given_it_while_that_is_announced() {
+        let events = Arc::new(AtomicUsize::new(0));
+        let (asks, (done, ended)) = (Asks(events.clone()), mpsc::channel());
+        std::thread::spawn(move || {
+            tracing::subscriber::with_default(asks, || global_in(&ASKED));
+            let _ = done.send(());
+        });
+        ended.recv_timeout(Duration::from_secs(20)).expect("the first call must not wait for itself");
+        assert!(events.load(Ordering::Relaxed) > 0, "nothing was logged");
+    }
 
     #[tokio::test]
     async fn without_a_cache_functions_run_and_no_evict_is_reported_as_done() {

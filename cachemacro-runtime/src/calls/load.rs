@@ -45,6 +45,7 @@ use crate::engine::raw::RawEntry;
 use crate::engine::read::{Found, Miss};
 use crate::engine::search::{End, Search};
 use crate::format::ids::FillId;
+use crate::ground::panics::caught;
 use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
 use crate::policy::mode::Mode;
@@ -56,7 +57,29 @@ use crate::store::OnRefusal;
 ///
 /// A hit returns what is stored and never polls `body`. Without an `entry`, the site's condition being false, the cache
 /// is left alone. Whatever breaks in the cache, `body` runs.
-pub async fn load<R, O, X, F>(entry: Option<Entry<O::Value>>, outcome: O, rules: X, body: Pin<&mut F>) -> R
+pub fn load<R, O, X, F>(
+    entry: Option<Entry<O::Value>>,
+    outcome: O,
+    rules: X,
+    body: Pin<&mut F>,
+) -> impl Future<Output = R>
+where
+    O: Outcome<R>,
+    O::Value: Value,
+    X: Rules<O::Value>,
+    F: Future<Output = R>,
+{
+    load_known(entry, None, outcome, rules, body)
+}
+
+/// Like [`load`], and keeps what a hit decodes under these arguments.
+pub(crate) async fn load_known<R, O, X, F>(
+    entry: Option<Entry<O::Value>>,
+    arguments: Option<Box<[u8]>>,
+    outcome: O,
+    rules: X,
+    body: Pin<&mut F>,
+) -> R
 where
     O: Outcome<R>,
     O::Value: Value,
@@ -71,7 +94,7 @@ where
         raw.record(Event::Miss(MissReason::TooOld));
         return if raw.is_own() { call.run(None, body).await.0 } else { call.refresh(rules, body).await };
     }
-    let miss = match call.look().await {
+    let miss = match call.look(arguments.as_deref()).await {
         Ok(hit) => return hit,
         Err(miss) => miss,
     };
@@ -120,14 +143,21 @@ fn unsplit<V, R, O: Outcome<R, Value = V>>(outcome: O, loaded: Option<V>) -> R {
 
 impl<O, V: Value> Call<'_, O, V> {
     /// The read that every call begins with.
-    async fn look<R>(&mut self) -> Result<R, Miss>
+    async fn look<R>(&mut self, arguments: Option<&[u8]>) -> Result<R, Miss>
     where
         O: Outcome<R, Value = V>,
     {
         let Ok((looked, read)) = self.raw.look_as_of(self.entry.expected()).await else {
             return Err(Miss { reason: MissReason::StoreFailed, seen: FillId::NONE });
         };
-        let found = match looked.decoded(|usable| self.entry.revive(self.raw, self.outcome, usable)) {
+        let looked = looked.decoded(|usable| {
+            let found = self.entry.revive(self.raw, self.outcome, usable)?;
+            if let Some(arguments) = arguments {
+                self.raw.keep_decoded(usable, arguments, self.outcome.value_of(&found));
+            }
+            Some(found)
+        });
+        let found = match looked {
             Ok(found) => found,
             Err(miss) => {
                 self.read = Some(read);
@@ -149,7 +179,7 @@ impl<O, V: Value> Call<'_, O, V> {
                 Seat::Lead(lead) => return Ok(Some(lead)),
                 Seat::Follow(follow) => follow,
             };
-            match follow.wait(self.raw.patience()).await {
+            match self.raw.follow(follow).await {
                 Waited::Told(Verdict::Lead(lead)) => return Ok(Some(lead)),
                 Waited::Told(Verdict::Alone) => return Ok(None),
                 Waited::Told(Verdict::Share(landed)) => {
@@ -181,7 +211,8 @@ impl<O, V: Value> Call<'_, O, V> {
     {
         match landed {
             Landed::Value(shared) => {
-                shared.downcast_ref::<V>().cloned().map(|value| self.outcome.wrap(value))
+                let value = shared.downcast_ref::<V>()?;
+                caught(|| value.clone()).map(|value| self.outcome.wrap(value))
             }
             Landed::None => self.outcome.none(),
             Landed::Err(shared) => self.outcome.unshare_err(shared),
@@ -248,16 +279,18 @@ impl<O, V: Value> Call<'_, O, V> {
             Split::Value(value) => Some(value),
             Split::None(_) => None,
         };
-        if lead.has_followers() && !self.raw.core.has_written() {
-            lead.share_load(&Landed::of(loaded.as_ref()));
+        let mut lead = Some(lead);
+        if let Some(leading) = lead.take_if(|lead| lead.has_followers() && !raw.core.has_written()) {
+            lead = leading.share_clone(loaded.as_ref(), Lead::share_load);
         }
         let prepared = held.as_ref().and_then(|_| entry.prepare(raw, &rules, loaded.as_ref()));
         drop(rules);
         let stored = match (held, prepared) {
             (Some(held), Some(prepared)) => {
                 // G1, rule (c): nobody joins after the stamps are read that the fill tells of.
-                lead.close();
-                let check = if lead.has_followers() { Check::Stamps } else { Check::Skip };
+                lead.iter().for_each(Lead::close);
+                let followed = lead.as_ref().is_some_and(Lead::has_followers);
+                let check = if followed { Check::Stamps } else { Check::Skip };
                 prepared.fill(raw, held, took, OnRefusal::Leave, check).await
             }
             (Some(held), None) => {
@@ -266,10 +299,12 @@ impl<O, V: Value> Call<'_, O, V> {
             }
             (None, _) => Stored::Refused,
         };
-        if stored == Stored::Held && lead.has_followers() {
-            lead.share_fill(&Landed::of(loaded.as_ref()));
+        if let Some(leading) = lead.take_if(|lead| stored == Stored::Held && lead.has_followers()) {
+            lead = leading.share_clone(loaded.as_ref(), Lead::share_fill);
         }
-        lead.hand_on();
+        if let Some(lead) = lead {
+            lead.hand_on();
+        }
         unsplit(outcome, loaded)
     }
 
@@ -279,15 +314,16 @@ impl<O, V: Value> Call<'_, O, V> {
         O: Outcome<R, Value = V>,
     {
         let Found { value: found, header } = found;
-        let landed = match self.outcome.value_of(&found) {
-            Some(value) => Some(Landed::of(Some(value))),
-            None if self.outcome.is_err(&found) => self.outcome.share_err(&found).map(Landed::Err),
-            None => Some(Landed::None),
-        };
-        if let Some(landed) = landed {
-            lead.share_read(&landed, self.raw.core.store.now().since(header.stored_at));
+        let age = self.raw.core.store.now().since(header.stored_at);
+        let value = self.outcome.value_of(&found);
+        if value.is_none() && self.outcome.is_err(&found) {
+            if let Some(shared) = self.outcome.share_err(&found) {
+                lead.share_read(&Landed::Err(shared), age);
+            }
+            lead.hand_on();
+        } else if let Some(lead) = lead.share_clone(value, |lead, landed| lead.share_read(landed, age)) {
+            lead.hand_on();
         }
-        lead.hand_on();
         found
     }
 

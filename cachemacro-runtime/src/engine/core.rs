@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
+use crate::engine::claims::{Claim, Claims};
 use crate::engine::collecting::Collecting;
 use crate::engine::deferred::Deferred;
 use crate::engine::flight::Flights;
+use crate::engine::readback::Readbacks;
 use crate::engine::settings::Settings;
 use crate::engine::turns::Turns;
 use crate::ground::background::Background;
@@ -46,6 +48,9 @@ pub(crate) struct Core {
     /// Whose turn it is to update a key.
     pub(crate) turns: Turns,
     sites: RwLock<HashMap<SiteId, Arc<Counters>>>,
+    /// Which values come back from the store.
+    pub(crate) readbacks: Readbacks,
+    claims: Claims,
 }
 
 impl fmt::Debug for Core {
@@ -68,6 +73,8 @@ impl Core {
             last_failed_evict: AtomicUsize::new(0),
             turns: Turns::default(),
             sites: RwLock::default(),
+            readbacks: Readbacks::default(),
+            claims: Claims::default(),
         }
     }
 
@@ -110,12 +117,46 @@ impl Core {
 
     /// The counters of one site.
     pub(crate) fn site_counters(&self, site: &'static Site) -> Arc<Counters> {
+        self.with_counters(site, Arc::clone)
+    }
+
+    /// Does something with the counters of one site.
+    #[inline]
+    pub(crate) fn with_counters<R>(&self, site: &'static Site, use_: impl FnOnce(&Arc<Counters>) -> R) -> R {
+        match site.counters_of(self.id, || self.registered_counters(site)) {
+            Some(counters) => use_(counters),
+            None => use_(&self.registered_counters(site)),
+        }
+    }
+
+    fn registered_counters(&self, site: &'static Site) -> Arc<Counters> {
         if let Some(counters) = sync::read(&self.sites).get(&site.id()) {
             return counters.clone();
         }
         let mut sites = sync::write(&self.sites);
         let at = || Arc::new(Counters::at(site.id()));
         sites.entry(site.id()).or_insert_with(at).clone()
+    }
+
+    /// Whether a site's keys are another's too, so that it runs uncached. `claim` is asked at its first call.
+    pub(crate) fn clashes(&self, counters: &Counters, claim: impl FnOnce() -> Option<Claim>) -> bool {
+        let Some(site) = counters.site() else { return false };
+        if let Some(clashes) = counters.clashes() {
+            return clashes;
+        }
+        let other = claim().and_then(|claim| self.claims.claim(*site, claim).err());
+        // Two first calls at once: one of them says so.
+        if counters.set_clashes(other.is_some())
+            && let Some(other) = other
+        {
+            tracing::error!(
+                function = %site,
+                like = %other,
+                "two functions make the same keys for values of their own, so calls of this one run uncached: \
+                 give one of them another `prefix`"
+            );
+        }
+        other.is_some()
     }
 
     /// What was counted so far, in total and by site.
@@ -155,10 +196,12 @@ impl Core {
                 warnings.push(Warning::NotStored { count, why });
             }
         }
+        warnings.extend(self.claims.clashes().iter().map(|site| Warning::SharedPrefix(site.to_string())));
         let undecodable = total.misses_for(MissReason::Undecodable);
         if undecodable > 0 {
             warnings.push(Warning::Undecodable(undecodable));
         }
+        warnings.extend(self.readbacks.warnings());
         warnings
     }
 

@@ -1,6 +1,7 @@
 //! The type of the typed handle to one cached value, and what reads and encodes with it. Its public verbs are in
 //! [`crate::api::entry`].
 
+use std::any::{TypeId, type_name};
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,10 +11,12 @@ use serde::de::value::Error as DecimalError;
 use crate::engine::core::Core;
 use crate::engine::raw::RawEntry;
 use crate::engine::read::{Expected, Usable};
+use crate::engine::readback::{Doubt, Readback};
 use crate::format::codec::{CodecFor, codec_id};
 use crate::format::header::{self, Header};
 use crate::format::schema::{Fingerprint, fingerprint_of};
 use crate::ground::error::{Error, ErrorKind, Result};
+use crate::ground::panics::caught;
 use crate::key::Key;
 use crate::key::failure::KeyFailure;
 use crate::observe::stats::Counters;
@@ -102,9 +105,9 @@ impl<T: Value> Entry<T> {
 
     pub(crate) fn raw(&self) -> Result<&RawEntry> {
         let raw = self.keyed()?;
-        match &raw.lacks_tag {
+        match &raw.unusable {
             None => Ok(raw),
-            Some(failure) => Err(lacks_tag(failure)),
+            Some(failure) => Err(unusable(failure)),
         }
     }
 
@@ -189,6 +192,31 @@ impl<T: Value> Entry<T> {
         self.decode(usable).map(|value| outcome.wrap(value))
     }
 
+    /// A value whose header and checksum are right, and that the codec does not bring back: what is stored from now on
+    /// is read back before.
+    fn undecodable(&self, error: &Error) {
+        self.failed(error);
+        if let Ok(raw) = &self.raw {
+            self.readback(raw).doubt();
+        }
+    }
+
+    /// Whether values of this entry come back, as far as is known.
+    pub(crate) fn readback(&self, raw: &RawEntry) -> Arc<Readback> {
+        let codec = self.codec();
+        raw.readback(TypeId::of::<T>(), codec.id(), false, || {
+            let seen = (self.schema)();
+            let doubt = if codec.is_compact() && seen.asks_for_any() {
+                Doubt::Each
+            } else if seen.unseen().is_some() {
+                Doubt::Unseen
+            } else {
+                Doubt::None
+            };
+            (type_name::<T>(), codec.name(), doubt)
+        })
+    }
+
     pub(crate) fn decode(&self, usable: &Usable) -> Option<T> {
         if !is_value(&usable.header) {
             return None;
@@ -196,15 +224,21 @@ impl<T: Value> Entry<T> {
         let payload = usable.payload(self.core.settings.max_value)?;
         if usable.header.codec == header::DECIMAL {
             let number: i64 = std::str::from_utf8(&payload).ok()?.parse().ok()?;
-            return T::deserialize(IntoDeserializer::<DecimalError>::into_deserializer(number)).ok();
+            let read = || T::deserialize(IntoDeserializer::<DecimalError>::into_deserializer(number)).ok();
+            return caught(read).flatten();
         }
-        self.codec().decode(&payload).inspect_err(|error| self.failed(error)).ok()
+        let decoded = self.codec().decode(&payload);
+        decoded.inspect_err(|error| self.undecodable(error)).ok()
     }
 }
 
-/// The error of an entry one of whose tags could not be built: it is neither read nor stored.
-pub(crate) fn lacks_tag(failure: &KeyFailure) -> Error {
-    Error::new(ErrorKind::Key, "one of the entry's tags could not be built").with_source(failure.clone())
+/// The error of an entry that is neither read nor stored.
+pub(crate) fn unusable(failure: &KeyFailure) -> Error {
+    let what = match failure {
+        KeyFailure::Shared => "the entry's key is another function's too",
+        _ => "one of the entry's tags could not be built",
+    };
+    Error::new(ErrorKind::Key, what).with_source(failure.clone())
 }
 
 /// Whether a value is stored under this header, neither a `None` nor an `Err`.

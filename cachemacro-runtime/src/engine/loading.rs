@@ -44,6 +44,22 @@ impl Loading {
             .unwrap_or(false)
     }
 
+    /// Whether the current task is loading nothing.
+    pub(crate) fn is_empty() -> bool {
+        LOADING.try_with(|loading| loading.0.is_none()).unwrap_or(true)
+    }
+
+    /// All keys, each with its cache's number.
+    pub(crate) fn keys(&self) -> Vec<(u64, Arc<str>)> {
+        let mut keys = Vec::new();
+        let mut at = &self.0;
+        while let Some(node) = at {
+            keys.extend(node.keys.iter().cloned());
+            at = &node.outer.0;
+        }
+        keys
+    }
+
     /// Runs `body` as part of this load.
     pub(crate) async fn scope<F: Future>(self, body: F) -> F::Output {
         LOADING.scope(self, body).await

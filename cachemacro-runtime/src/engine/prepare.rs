@@ -1,15 +1,20 @@
 //! From a returned value to what is to be stored: rules, codec, compression, limits.
 
+use std::any::{TypeId, type_name};
 use std::collections::BTreeSet;
+use std::error::Error as _;
 use std::sync::Mutex;
 
-use crate::engine::entry::{Entry, lacks_tag};
+use crate::engine::entry::{Entry, unusable};
 use crate::engine::raw::RawEntry;
+use crate::engine::readback::Doubt;
 use crate::format::codec::{BuiltinCodec, codec_id};
 use crate::format::header::{self, MAX_STAMPS};
 use crate::format::payload;
 use crate::ground::error::{Error, ErrorKind, Result};
+use crate::ground::panics::caught;
 use crate::ground::sync::lock;
+use crate::ground::unstorable::Unstorable;
 use crate::key::tag::Tag;
 use crate::observe::event::Event;
 use crate::observe::site::SiteId;
@@ -44,31 +49,59 @@ impl<T: Value> Entry<T> {
         counted(raw, self.try_prepare(raw, rules, value))
     }
 
-    /// Encodes a value; `Ok(None)` where its rules say that it is not stored.
+    /// Encodes a value; `Ok(None)` where its rules say that it is not stored. Where it would not come back, that is told.
     pub(crate) fn try_prepare(
         &self,
         raw: &RawEntry,
         rules: &impl Rules<T>,
         value: &T,
     ) -> Result<Option<Prepared>> {
-        let own = self.rules();
-        if rules.unless(value) || own.unless(value) {
-            return Ok(None);
-        }
-        let ttl = rules.ttl(value).or_else(|| own.ttl(value));
-        let ttl = ttl.unwrap_or_else(|| raw.ttl());
-        if !ttl.stores() {
-            return Ok(None);
-        }
-        if let Some(unseen) = self.unseen() {
-            warn_unseen(raw.site.as_ref().map(|(site, _)| *site), unseen);
+        self.encoded(raw, rules, value).inspect_err(|error| {
+            if let Some(why) = why_unstorable(error) {
+                raw.refuse(&self.readback(raw), why);
+            }
+        })
+    }
+
+    fn encoded(&self, raw: &RawEntry, rules: &impl Rules<T>, value: &T) -> Result<Option<Prepared>> {
+        let ruled = caught(|| self.ruled(raw, rules, value));
+        let ruled = ruled.ok_or_else(|| unstorable("a rule on the value panicked", Unstorable::Panicked))?;
+        let Some((ttl, tags)) = ruled else { return Ok(None) };
+        let readback = self.readback(raw);
+        if readback.is_given_up() {
+            return Err(unreadable());
         }
         let codec = self.codec();
         let mut payload = Vec::new();
-        codec.encode(value, &mut payload)?;
+        let skipped = codec.encode_audited(value, &mut payload)?;
+        if payload.len() <= raw.core.settings.max_value && readback.wants(&skipped) {
+            // What is read back is dropped inside, which may panic too.
+            if caught(|| codec.decode(&payload).is_ok()) != Some(true) {
+                readback.failed();
+                return Err(unreadable());
+            }
+            readback.came_back(skipped);
+        }
+        // What is not stored needs no such warning.
+        if let Some(unseen) = self.unseen() {
+            warn_unseen(raw.site.as_ref().map(|(site, _)| *site), unseen);
+        }
+        self.prepared(raw, Encoded { payload, flags: 0, codec: codec.id(), ttl, tags }).map(Some)
+    }
+
+    /// What the rules say of the value: how long it lives and under which tags; `None`: it is not stored.
+    fn ruled(&self, raw: &RawEntry, rules: &impl Rules<T>, value: &T) -> Option<(Ttl, Vec<Tag>)> {
+        let own = self.rules();
+        if rules.unless(value) || own.unless(value) {
+            return None;
+        }
+        let ttl = rules.ttl(value).or_else(|| own.ttl(value)).unwrap_or_else(|| raw.ttl());
+        if !ttl.stores() {
+            return None;
+        }
         let mut tags = rules.tags(value);
         tags.extend(own.tags(value));
-        self.prepared(raw, Encoded { payload, flags: 0, codec: codec.id(), ttl, tags }).map(Some)
+        Some((ttl, tags))
     }
 
     /// Encodes what was loaded or written, `None` being that there is none.
@@ -112,23 +145,31 @@ impl<T: Value> Entry<T> {
         }
         let codec: BuiltinCodec = raw.core.settings.codec;
         let payload = outcome.encode_err(failure, codec)?;
+        let id = codec_id(codec);
         let prepared = payload.and_then(|payload| {
-            let codec = codec_id(codec);
-            let error = Encoded { payload, flags: header::ERROR, codec, ttl, tags: Vec::new() };
+            // Errors are few, and each is read back.
+            if caught(|| outcome.decode_err(&payload, codec).is_some()) != Some(true) {
+                return Err(unreadable());
+            }
+            let error = Encoded { payload, flags: header::ERROR, codec: id, ttl, tags: Vec::new() };
             self.prepared(raw, error).map(Some)
         });
+        if let Some(why) = prepared.as_ref().err().and_then(why_unstorable) {
+            let about = || (type_name::<R>(), codec.name(), Doubt::Each);
+            raw.refuse(&raw.readback(TypeId::of::<T>(), id, true, about), why);
+        }
         counted(raw, prepared)
     }
 
     /// Packs an encoded value, unless it or its tags are beyond the limits.
     fn prepared(&self, raw: &RawEntry, encoded: Encoded) -> Result<Prepared> {
         let Encoded { payload, flags, codec, ttl, tags } = encoded;
-        if let Some(failure) = &raw.lacks_tag {
-            return Err(lacks_tag(failure));
+        if let Some(failure) = &raw.unusable {
+            return Err(unusable(failure));
         }
         let tags: Vec<String> = tags
             .into_iter()
-            .map(|tag| tag.into_text().map_err(|failure| lacks_tag(&failure)))
+            .map(|tag| tag.into_text().map_err(|failure| unusable(&failure)))
             .collect::<Result<_>>()?;
         let settings = &raw.core.settings;
         if payload.len() > settings.max_value {
@@ -159,6 +200,22 @@ fn warn_unseen(site: Option<&Site>, unseen: &'static str) {
 fn is_news(site: Option<SiteId>, unseen: &'static str) -> bool {
     static WARNED: Mutex<BTreeSet<(Option<SiteId>, &str)>> = Mutex::new(BTreeSet::new());
     lock(&WARNED).insert((site, unseen))
+}
+
+/// The error of a value that would not come back.
+fn unstorable(what: &'static str, why: Unstorable) -> Error {
+    Error::new(ErrorKind::Encode, what).with_source(why)
+}
+
+fn unreadable() -> Error {
+    unstorable("what was encoded could not be decoded", Unstorable::Unreadable)
+}
+
+/// Why a value would not come back, where that is what is wrong. A codec's own error says no more than that it cannot hold
+/// it.
+fn why_unstorable(error: &Error) -> Option<Unstorable> {
+    let why = error.source().and_then(|source| source.downcast_ref().copied());
+    why.or((error.kind() == ErrorKind::Encode).then_some(Unstorable::Unencodable))
 }
 
 /// Counts why a value is not stored.

@@ -1,14 +1,18 @@
 //! An entry without its type: its keys, tags and options, and the cache it is in.
 
+use std::any::TypeId;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::core::Core;
-use crate::engine::flight::{AsOf, Patience, Seat};
+use crate::engine::flight::{AsOf, Follow, Patience, Seat, Verdict, Waited};
 use crate::engine::loading::Loading;
+use crate::engine::readback::{Doubt, Named, Of, Readback};
 use crate::engine::settings::DEFAULT_WAIT;
+use crate::engine::waiting::Waiting;
 use crate::format::stamps::{VersionKey, all_any_keys, tag_keys};
 use crate::ground::error::{Error, Result};
+use crate::ground::unstorable::Unstorable;
 use crate::key::Key;
 use crate::key::failure::KeyFailure;
 use crate::key::tag::Tag;
@@ -32,8 +36,8 @@ pub(crate) struct RawEntry {
     pub(crate) policy: Policy,
     /// The TTL of this call.
     pub(crate) ttl: Option<Ttl>,
-    /// Why a tag could not be built: evicts go through, and nothing is read or stored.
-    pub(crate) lacks_tag: Option<KeyFailure>,
+    /// Why a tag could not be built, or that the key is another function's too: evicts go through, and nothing is read or stored.
+    pub(crate) unusable: Option<KeyFailure>,
 }
 
 impl RawEntry {
@@ -41,7 +45,7 @@ impl RawEntry {
         let full = core.full_key(&key).into();
         let policy = site.map_or(Policy::new(), |site| site.policy);
         let site = site.map(|site| (site, core.site_counters(site)));
-        Self { core, site, key, full, tags: Vec::new(), policy, ttl: None, lacks_tag: None }
+        Self { core, site, key, full, tags: Vec::new(), policy, ttl: None, unusable: None }
     }
 
     /// Adds a tag; naming one twice is naming it once.
@@ -56,7 +60,7 @@ impl RawEntry {
     pub(crate) fn built_tag(&mut self, tag: Tag) {
         match tag.into_text() {
             Ok(tag) => self.tag(&tag),
-            Err(failure) => self.lacks_tag = Some(failure),
+            Err(failure) => self.unusable = Some(failure),
         }
     }
 
@@ -73,6 +77,32 @@ impl RawEntry {
     /// The counters of the annotated function.
     pub(crate) fn counters(&self) -> Option<&Counters> {
         self.site.as_ref().map(|(_, counters)| &**counters)
+    }
+
+    /// What is known of values of this type, or of errors, under this codec at this place. `about` names type and codec.
+    pub(crate) fn readback(
+        &self,
+        value: TypeId,
+        codec: u8,
+        is_error: bool,
+        about: impl FnOnce() -> (&'static str, &'static str, Doubt),
+    ) -> Arc<Readback> {
+        let site = self.site.as_ref().map(|(site, _)| *site);
+        self.core.readbacks.of(Of { site: site.map(Site::id), value, codec, is_error }, || {
+            let place = match site {
+                Some(site) => format!("{}::{}", site.module(), site.function()),
+                // A prefix has no colon of its own.
+                None => self.key.as_str().split(':').next().unwrap_or_default().to_owned(),
+            };
+            let (value, codec, doubt) = about();
+            (Named { place, value, codec }, doubt)
+        })
+    }
+
+    /// Counts a value that is not stored because it would not come back.
+    pub(crate) fn refuse(&self, readback: &Readback, why: Unstorable) {
+        readback.refuse(why);
+        self.record(Event::Unstorable(why));
     }
 
     /// Counts an error that the caller deals with by going on.
@@ -93,7 +123,7 @@ impl RawEntry {
     }
 
     pub(crate) fn wait(&self) -> Duration {
-        self.policy.wait.unwrap_or(self.core.settings.wait)
+        within_load(self.policy.wait.unwrap_or(self.core.settings.wait))
     }
 
     pub(crate) fn lease_limit(&self) -> Duration {
@@ -117,13 +147,30 @@ impl RawEntry {
     pub(crate) fn patience(&self) -> Patience {
         let waits = [self.wait(), self.core.settings.wait];
         let wait = waits.into_iter().find(|wait| !wait.is_zero()).unwrap_or(DEFAULT_WAIT);
-        Patience { wait, longest: self.lease_limit() }
+        Patience { wait: within_load(wait), longest: self.lease_limit() }
+    }
+
+    /// Waits for the leader of this entry's flight, unless that waits for a load of the current task.
+    pub(crate) async fn follow(&self, follow: Follow) -> Waited {
+        // G9: every wait ends, and one for itself is not begun.
+        let Some(_waiting) = Waiting::begin(self.core.id, &self.full) else {
+            return Waited::Told(Verdict::Alone);
+        };
+        follow.wait(self.patience()).await
     }
 
     /// Waits for evicts of dropped calls that may be about the entry.
     pub(crate) async fn settle(&self) -> Result<()> {
         self.core.settle(&[&self.full]).await.inspect_err(|error| self.failed(error))
     }
+}
+
+/// How long a call waits that the body of another load makes: it may be waited for itself, in a circle through other processes
+/// that nobody sees.
+const WAIT_WITHIN_LOAD: Duration = Duration::from_secs(1);
+
+fn within_load(wait: Duration) -> Duration {
+    if Loading::is_empty() { wait } else { wait.min(WAIT_WITHIN_LOAD) }
 }
 
 /// The versions that a load must capture before it begins: those of the known tags, then, where the value names

@@ -74,6 +74,10 @@ impl Looked {
 }
 
 impl Usable {
+    pub(crate) const fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
     /// What the codec wrote; `None` where that is longer than `limit` or cannot be told.
     pub(crate) fn payload(&self, limit: usize) -> Option<Cow<'_, [u8]>> {
         let start = header::FIXED + usize::from(self.header.stamps) * header::STAMP;

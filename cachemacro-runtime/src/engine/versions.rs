@@ -86,8 +86,8 @@ impl Prepared {
     /// Lets the versions that were captured before the load live as long as this value. Where that fails they lapse early.
     pub(crate) async fn prolong_versions(&self, raw: &RawEntry) {
         if let Some(life) = self.prolongs(raw) {
-            // Counted; the value is stored all the same.
-            let _ = raw.capture_now(&raw.tags, life).await;
+            // Counted; the value is stored all the same. On the heap, so that fills without it stay small.
+            let _ = Box::pin(raw.capture_now(&raw.tags, life)).await;
         }
     }
 }

@@ -48,6 +48,12 @@ impl Timestamp {
         Self(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
     }
 
+    /// This time less `duration`, in whole milliseconds, at least the epoch.
+    #[must_use]
+    pub(crate) fn minus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
+    }
+
     /// How long after `earlier` this is; zero where it is not after it.
     ///
     /// ```
@@ -60,6 +66,45 @@ impl Timestamp {
     /// ```
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// How far [`Clock::coarse`] may be behind: twice the step of the slowest kernel, once for each of two readings.
+pub(crate) const COARSENESS: Duration = Duration::from_millis(20);
+
+/// A reading of the system's coarse clock, which goes in steps of a kernel's tick.
+#[cfg(target_os = "linux")]
+#[derive(Debug, Clone, Copy)]
+struct Coarse(rustix::time::Timespec);
+
+#[cfg(target_os = "linux")]
+impl Coarse {
+    #[inline]
+    fn now() -> Self {
+        Self(rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse))
+    }
+
+    #[inline]
+    fn elapsed_millis(self) -> u64 {
+        let now = Self::now().0;
+        let millis = (now.tv_sec - self.0.tv_sec) * 1_000 + (now.tv_nsec - self.0.tv_nsec) / 1_000_000;
+        u64::try_from(millis).unwrap_or(0)
+    }
+}
+
+/// Elsewhere the clock is not coarse.
+#[cfg(not(target_os = "linux"))]
+#[derive(Debug, Clone, Copy)]
+struct Coarse(Instant);
+
+#[cfg(not(target_os = "linux"))]
+impl Coarse {
+    fn now() -> Self {
+        Self(Instant::now())
+    }
+
+    fn elapsed_millis(self) -> u64 {
+        u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
 
@@ -80,7 +125,7 @@ pub struct Clock(Source);
 
 #[derive(Debug, Clone)]
 enum Source {
-    System { began: Timestamp, at: Instant },
+    System { began: Timestamp, at: Instant, coarse: Coarse },
     Manual(Arc<AtomicU64>),
 }
 
@@ -102,7 +147,7 @@ impl Clock {
     /// assert!(Clock::system().now() > Timestamp(1_700_000_000_000), "it is later than 2023");
     /// ```
     pub fn system() -> Self {
-        Self(Source::System { began: Timestamp(system_millis()), at: Instant::now() })
+        Self(Source::System { began: Timestamp(system_millis()), at: Instant::now(), coarse: Coarse::now() })
     }
 
     /// A clock that stands still until [`advance`](Self::advance) moves it. Clones share the time.
@@ -130,7 +175,18 @@ impl Clock {
     /// ```
     pub fn now(&self) -> Timestamp {
         match &self.0 {
-            Source::System { began, at } => began.plus(at.elapsed()),
+            Source::System { began, at, .. } => began.plus(at.elapsed()),
+            Source::Manual(millis) => Timestamp(millis.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// The time now or up to [`COARSENESS`] before, at a tenth of what [`now`](Self::now) costs.
+    #[inline]
+    pub(crate) fn coarse(&self) -> Timestamp {
+        match &self.0 {
+            Source::System { began, coarse, .. } => {
+                Timestamp(began.0.saturating_add(coarse.elapsed_millis()))
+            }
             Source::Manual(millis) => Timestamp(millis.load(Ordering::SeqCst)),
         }
     }
@@ -189,7 +245,7 @@ mod tests {
     fn the_systems_clock_goes_by_what_elapsed_and_not_by_what_the_system_says_later() {
         let at = Instant::now().checked_sub(Duration::from_secs(5)).expect("the machine is up for longer");
         // The system's clock was far behind when this one began.
-        let clock = Clock(Source::System { began: Timestamp(1_000), at });
+        let clock = Clock(Source::System { began: Timestamp(1_000), at, coarse: Coarse::now() });
         let now = clock.now();
         assert!((6_000..60_000).contains(&now.millis()), "{now:?}");
         assert!(clock.clone().now() >= now, "clones share the time");

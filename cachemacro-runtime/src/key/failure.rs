@@ -8,8 +8,12 @@ use std::fmt;
 pub(crate) enum KeyFailure {
     /// A closure is among the types: two closures in one function print alike.
     Nameless,
+    /// Another function makes the same keys for values of its own.
+    Shared,
     /// A part could not be serialized or printed.
     Unserializable(String),
+    /// Code of an argument panicked while it was serialized or printed.
+    Panicked,
 }
 
 impl fmt::Display for KeyFailure {
@@ -17,14 +21,22 @@ impl fmt::Display for KeyFailure {
         f.write_str(match self {
             Self::Nameless => {
                 "a type parameter is a closure or made of one, and closures have no names to be told apart by: pass \
-                 a named function, or take a `fn` pointer or a `Box<dyn Fn>` and let another argument tell which"
+                 a named function, or `skip` the argument where its type does not matter"
             }
+            Self::Shared => "another function makes the same keys for values of its own: give one of them another `prefix`",
             Self::Unserializable(why) => why,
+            Self::Panicked => "the code that serializes or prints an argument panicked",
         })
     }
 }
 
 impl StdError for KeyFailure {}
+
+impl KeyFailure {
+    pub(crate) fn unserializable(why: impl fmt::Display) -> Self {
+        Self::Unserializable(why.to_string())
+    }
+}
 
 impl From<fmt::Error> for KeyFailure {
     fn from(_: fmt::Error) -> Self {

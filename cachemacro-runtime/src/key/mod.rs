@@ -19,15 +19,19 @@ use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::ground::error::{Error, ErrorKind, Result};
+use crate::ground::panics::caught;
 use crate::key::failure::KeyFailure;
 use crate::key::part::{KeyPart, Printed};
 use crate::key::text::{KEPT, cut, shorten, write_formatted, write_literal, write_text};
 
 mod args;
+mod compact;
 pub(crate) mod failure;
 pub(crate) mod part;
 pub(crate) mod tag;
 mod text;
+
+pub use self::compact::CompactKey;
 
 /// The key of an entry within its cache: prefix and parts, without the namespace.
 ///
@@ -110,6 +114,10 @@ pub struct KeyBuilder {
     failed: Option<KeyFailure>,
     /// Where the types stand in the text.
     types: std::ops::Range<usize>,
+    /// What tells the function's keys from others': `""` for its default prefix, else the form of its keys under its own.
+    form: Option<&'static str>,
+    /// Where prefix and types of the `impl` end.
+    place: usize,
 }
 
 impl Debug for KeyBuilder {
@@ -125,18 +133,38 @@ impl KeyBuilder {
         write_text(&mut text, prefix, None);
         text.push(':');
         let types = text.len()..text.len();
-        Self { text, first: true, failed: None, types }
+        let place = text.len();
+        Self { text, first: true, failed: None, types, form: None, place }
     }
 
     /// Without a prefix.
     const fn empty() -> Self {
-        Self { text: String::new(), first: true, failed: None, types: 0..0 }
+        Self { text: String::new(), first: true, failed: None, types: 0..0, form: None, place: 0 }
+    }
+
+    /// Adds what an argument prints or serializes to. Where that fails or panics there is no key, and calls run uncached.
+    fn written(&mut self, write: impl FnOnce(&mut String) -> Result<(), KeyFailure>) {
+        let written = caught(|| write(&mut self.text)).unwrap_or(Err(KeyFailure::Panicked));
+        if let Err(why) = written {
+            self.failed = Some(why);
+        }
     }
 
     fn print(&mut self, text: fmt::Arguments<'_>, stop: Option<char>) {
-        if let Err(error) = write_formatted(&mut self.text, text, stop) {
-            self.failed = Some(error.into());
-        }
+        self.written(|out| write_formatted(out, text, stop).map_err(KeyFailure::from));
+    }
+
+    /// The form of the function's keys, as all of them have it; before any part and any type of the function itself.
+    #[must_use]
+    pub fn form(mut self, form: &'static str) -> Self {
+        self.form = Some(form);
+        self.place = self.text.len();
+        self
+    }
+
+    /// Where what begins all keys of the function ends, and their form.
+    pub(crate) fn claimed(&self) -> Option<(usize, &'static str)> {
+        self.form.map(|form| (self.place, form))
     }
 
     /// Names of type and const parameters; before any part.
@@ -199,18 +227,14 @@ impl KeyBuilder {
         if !std::mem::take(&mut self.first) {
             self.text.push(':');
         }
-        if let Err(error) = args::write_arg(&mut self.text, value) {
-            self.failed = Some(KeyFailure::Unserializable(error.to_string()));
-        }
+        self.written(|out| args::write_arg(out, value).map_err(KeyFailure::unserializable));
         self
     }
 
     /// The whole value of a key expression.
     #[must_use]
     pub fn value<T: KeyPart + ?Sized>(mut self, value: &T) -> Self {
-        if let Err(error) = args::write_key(&mut self.text, value) {
-            self.failed = Some(KeyFailure::Unserializable(error.to_string()));
-        }
+        self.written(|out| args::write_key(out, value).map_err(KeyFailure::unserializable));
         self
     }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::ground::error::ErrorKind;
+use crate::ground::unstorable::Unstorable;
 use crate::observe::reason::MissReason;
 use crate::observe::site::SiteId;
 
@@ -39,6 +40,9 @@ pub enum Event {
     RefusedFill,
     /// A value was not to be stored: `None`, `unless`, a TTL of zero, an unusable encoding.
     NotStored,
+    /// A value was not stored because it would not come back as it is; counted as [`NotStored`](Self::NotStored) too,
+    /// unless a direct call returns it as an error.
+    Unstorable(Unstorable),
     /// A value is over the size limit, or has too many tags, and was not stored.
     TooLarge,
     /// This many entries were evicted, one by one or by prefix.
@@ -77,6 +81,7 @@ impl Event {
             Event::Fill => "fill",
             Event::RefusedFill => "refused_fill",
             Event::NotStored => "not_stored",
+            Event::Unstorable(_) => "unstorable",
             Event::TooLarge => "too_large",
             Event::Evict(_) => "evict",
             Event::TagEvict(_) => "tag_evict",

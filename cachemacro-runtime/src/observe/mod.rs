@@ -4,5 +4,6 @@ pub(crate) mod event;
 pub(crate) mod histogram;
 pub(crate) mod reason;
 pub(crate) mod site;
+pub(crate) mod spread;
 pub(crate) mod stats;
 pub(crate) mod warning;

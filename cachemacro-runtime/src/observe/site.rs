@@ -1,6 +1,6 @@
 //! Which function: its module, its name, and where its attribute stands.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 /// Tells an annotated function from all others. The function and what is generated beside it are one site, and so are
 /// all instances of a generic function.
@@ -91,6 +91,13 @@ impl SiteId {
             Some((before, number)) if number.parse::<u32>().is_ok() => Self::plain(before),
             _ => name,
         }
+    }
+}
+
+/// The function, and the line of its attribute: `users::get:12`.
+impl fmt::Display for SiteId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}::{}:{}", self.module, self.function, self.line)
     }
 }
 

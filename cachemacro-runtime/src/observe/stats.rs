@@ -1,22 +1,27 @@
 //! What happened, counted per site and in total.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use crate::ground::error::ErrorKind;
+use crate::ground::unstorable::Unstorable;
 use crate::observe::event::{Event, Observation, Observer};
 use crate::observe::histogram::{AtomicHistogram, Histogram};
 use crate::observe::reason::MissReason;
 use crate::observe::site::SiteId;
+use crate::observe::spread::SpreadCounter;
 
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+    ($($(#[$doc:meta])* $name:ident: $counter:ty),* $(,)?) => {
         /// Counters of one site, or of what has none.
         #[derive(Debug, Default)]
         pub(crate) struct Counters {
             site: Option<SiteId>,
-            $($name: AtomicU64,)*
+            /// Whether its keys are another site's: 1 for no, 2 for yes, 0 where nobody asked yet.
+            clashes: AtomicU8,
+            $($name: $counter,)*
             misses: [AtomicU64; MissReason::ALL.len()],
             errors: [AtomicU64; ErrorKind::ALL.len()],
+            unstorable: [AtomicU64; Unstorable::ALL.len()],
             load_time: AtomicHistogram,
             store_time: AtomicHistogram,
         }
@@ -39,6 +44,7 @@ macro_rules! counters {
             $($(#[$doc])* pub $name: u64,)*
             misses: [u64; MissReason::ALL.len()],
             errors: [u64; ErrorKind::ALL.len()],
+            unstorable: [u64; Unstorable::ALL.len()],
             /// How long the users' functions took.
             pub load_time: Histogram,
             /// How long the store's round trips took.
@@ -51,6 +57,7 @@ macro_rules! counters {
                     $($name: self.$name.load(Ordering::Relaxed),)*
                     misses: std::array::from_fn(|at| self.misses[at].load(Ordering::Relaxed)),
                     errors: std::array::from_fn(|at| self.errors[at].load(Ordering::Relaxed)),
+                    unstorable: std::array::from_fn(|at| self.unstorable[at].load(Ordering::Relaxed)),
                     load_time: self.load_time.snapshot(),
                     store_time: self.store_time.snapshot(),
                 }
@@ -67,6 +74,9 @@ macro_rules! counters {
                 for (count, more) in self.errors.iter_mut().zip(other.errors) {
                     *count += more;
                 }
+                for (count, more) in self.unstorable.iter_mut().zip(other.unstorable) {
+                    *count += more;
+                }
                 self.load_time.add(&other.load_time);
                 self.store_time.add(&other.store_time);
             }
@@ -76,33 +86,33 @@ macro_rules! counters {
 
 counters! {
     /// Reads answered from the store.
-    hits,
+    hits: SpreadCounter,
     /// The users' functions run by the cache.
-    loads,
+    loads: AtomicU64,
     /// Loads that returned `Err`.
-    failed_loads,
+    failed_loads: AtomicU64,
     /// Calls answered by another caller's load in this process.
-    shared_loads,
+    shared_loads: AtomicU64,
     /// Values stored under a lease: after a load, or by a put.
-    fills,
+    fills: AtomicU64,
     /// Values not stored because an evict, a put or another loader came between.
-    refused_fills,
+    refused_fills: AtomicU64,
     /// Values that were not to be stored: `None`, `unless`, a TTL of zero, an unusable encoding.
-    not_stored,
+    not_stored: AtomicU64,
     /// Values returned but not stored because they are over the size limit.
-    too_large,
+    too_large: AtomicU64,
     /// Entries evicted one by one or by prefix.
-    evicts,
+    evicts: AtomicU64,
     /// Tags evicted.
-    tag_evicts,
+    tag_evicts: AtomicU64,
     /// Values written through.
-    puts,
+    puts: AtomicU64,
     /// Evicts that did not reach the store.
-    failed_evicts,
+    failed_evicts: AtomicU64,
     /// Bytes of entries read.
-    bytes_read,
+    bytes_read: AtomicU64,
     /// Bytes of entries written.
-    bytes_written,
+    bytes_written: AtomicU64,
 }
 
 impl Stats {
@@ -206,6 +216,38 @@ impl Stats {
         self.errors[kind.index()]
     }
 
+    /// Values that were returned and not stored because they would not come back as they are, for one reason.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use cachemacro::{Cache, Unstorable, codec::Json};
+    ///
+    /// let cache = Cache::memory();
+    /// let found = cache.entry::<Option<Option<u8>>>("found", 1).with_codec::<Json>();
+    /// assert_eq!(found.get_or_load(async || Some(None)).await, Some(None), "JSON would bring back `None`");
+    /// assert_eq!(cache.stats().total.unstorable_for(Unstorable::EmptySome), 1);
+    /// # }
+    /// ```
+    pub fn unstorable_for(&self, why: Unstorable) -> u64 {
+        self.unstorable[why.index()]
+    }
+
+    /// Values that were returned and not stored because they would not come back as they are, by reason, those that never
+    /// happened included.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let cache = cachemacro::Cache::memory();
+    /// cache.get_or_load("n", 1, async || 7).await;
+    /// assert!(cache.stats().total.unstorable_by_reason().all(|(_, count)| count == 0));
+    /// # }
+    /// ```
+    pub fn unstorable_by_reason(&self) -> impl Iterator<Item = (Unstorable, u64)> + '_ {
+        Unstorable::ALL.iter().map(|&why| (why, self.unstorable_for(why)))
+    }
+
     /// Hits among all reads, from 0 to 1; zero where there were none. A call that another caller's load answered
     /// was a miss.
     ///
@@ -231,7 +273,7 @@ impl Stats {
 impl Observer for Counters {
     fn event(&self, seen: &Observation<'_>) {
         let (counter, by) = match seen.event {
-            Event::Hit => (&self.hits, 1),
+            Event::Hit => return self.hits.fetch_add(1, Ordering::Relaxed),
             Event::Miss(reason) => (&self.misses[reason as usize], 1),
             Event::Load => (&self.loads, 1),
             Event::LoadFailed => (&self.failed_loads, 1),
@@ -239,6 +281,7 @@ impl Observer for Counters {
             Event::Fill => (&self.fills, 1),
             Event::RefusedFill => (&self.refused_fills, 1),
             Event::NotStored => (&self.not_stored, 1),
+            Event::Unstorable(why) => (&self.unstorable[why.index()], 1),
             Event::TooLarge => (&self.too_large, 1),
             Event::Evict(count) => (&self.evicts, count),
             Event::TagEvict(count) => (&self.tag_evicts, count),
@@ -258,6 +301,19 @@ impl Counters {
     /// The counters of a site.
     pub(crate) fn at(site: SiteId) -> Self {
         Self { site: Some(site), ..Self::default() }
+    }
+
+    /// Whether the site's keys are another's; `None` where that was not asked yet.
+    pub(crate) fn clashes(&self) -> Option<bool> {
+        match self.clashes.load(Ordering::Relaxed) {
+            0 => None,
+            state => Some(state == 2),
+        }
+    }
+
+    /// Whether this is the first answer.
+    pub(crate) fn set_clashes(&self, clashes: bool) -> bool {
+        self.clashes.swap(1 + u8::from(clashes), Ordering::Relaxed) == 0
     }
 
     /// The site that they count for.
@@ -339,6 +395,10 @@ mod tests {
         for &reason in MissReason::ALL {
             counters.event(&Observation::of(Event::Miss(reason)));
             assert_eq!(counters.snapshot().misses_for(reason), 1, "{}", reason.as_str());
+        }
+        for &why in Unstorable::ALL {
+            counters.event(&Observation::of(Event::Unstorable(why)));
+            assert_eq!(counters.snapshot().unstorable_for(why), 1, "{why}");
         }
         for &kind in ErrorKind::ALL {
             counters.event(&Observation::of(Event::Error(kind)));

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::ground::error::ErrorKind;
+use crate::ground::unstorable::Unstorable;
 
 /// Something that is wrong with a cache though its calls go on, from [`Cache::warnings`](crate::Cache::warnings).
 ///
@@ -40,9 +41,24 @@ pub enum Warning {
         /// [`ErrorKind::Encode`] or [`ErrorKind::TooLarge`].
         why: ErrorKind,
     },
+    /// A function, with the line of its attribute, that makes the same keys as another one and runs uncached for it.
+    SharedPrefix(String),
     /// So many reads found a value that the codec could not bring back: they never hit. Formats that are not
     /// self-describing, such as bincode, do not bring back every type.
     Undecodable(u64),
+    /// Values were returned and not stored, because they would not come back as they are.
+    Unstorable {
+        /// The function, with its module; of direct calls the prefix.
+        place: String,
+        /// Their type.
+        value: &'static str,
+        /// The codec's name.
+        codec: &'static str,
+        /// Why they would not.
+        why: Unstorable,
+        /// How many.
+        count: u64,
+    },
 }
 
 impl Warning {
@@ -59,7 +75,9 @@ impl Warning {
             Warning::Unresolved(_) => "unresolved",
             Warning::FailedEvicts { .. } => "failed_evicts",
             Warning::NotStored { .. } => "not_stored",
+            Warning::SharedPrefix(_) => "shared_prefix",
             Warning::Undecodable(_) => "undecodable",
+            Warning::Unstorable { .. } => "unstorable",
         }
     }
 }
@@ -83,9 +101,19 @@ impl fmt::Display for Warning {
             Warning::NotStored { count, why } => {
                 write!(f, "{count} values were returned and not stored, for the reason `{why}`: their functions run each time")
             }
+            Warning::SharedPrefix(function) => write!(
+                f,
+                "{function} makes the same keys as another function for values of its own, and runs uncached: give one of them \
+                 another `prefix`"
+            ),
             Warning::Undecodable(count) => write!(
                 f,
                 "{count} reads found a value that the codec could not bring back: choose a self-describing codec for its type"
+            ),
+            Warning::Unstorable { place, value, codec, why, count } => write!(
+                f,
+                "{count} values of the type `{value}` at `{place}` were returned and not stored, under {codec}: {why}; {}",
+                why.remedy()
             ),
         }
     }

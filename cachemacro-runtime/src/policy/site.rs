@@ -2,9 +2,11 @@
 
 use std::error::Error as _;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crate::ground::error::Error;
 use crate::observe::site::SiteId;
+use crate::observe::stats::Counters;
 use crate::policy::ttl::Policy;
 
 /// One annotated function. Generated code has one static of it per function, and one more for each function that is
@@ -14,6 +16,8 @@ pub struct Site {
     id: SiteId,
     pub(crate) policy: Policy,
     warned: AtomicBool,
+    /// What the first cache that a call used counts here, with that cache's number.
+    counters: OnceLock<(u64, Arc<Counters>)>,
 }
 
 impl Site {
@@ -24,7 +28,12 @@ impl Site {
         place: (u32, u32),
         policy: Policy,
     ) -> Self {
-        Self { id: SiteId::new(module, function, place), policy, warned: AtomicBool::new(false) }
+        Self {
+            id: SiteId::new(module, function, place),
+            policy,
+            warned: AtomicBool::new(false),
+            counters: OnceLock::new(),
+        }
     }
 
     /// The module that the function is in.
@@ -39,6 +48,17 @@ impl Site {
 
     pub(crate) const fn id(&self) -> SiteId {
         self.id
+    }
+
+    /// What the cache of this number counts here, if it is the first that a call used; `new` makes it for that one.
+    #[inline]
+    pub(crate) fn counters_of(
+        &self,
+        cache: u64,
+        new: impl FnOnce() -> Arc<Counters>,
+    ) -> Option<&Arc<Counters>> {
+        let (first, counters) = self.counters.get_or_init(|| (cache, new()));
+        (*first == cache).then_some(counters)
     }
 
     /// Says once why calls run uncached. For reasons that hold no values.

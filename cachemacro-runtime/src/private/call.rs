@@ -3,10 +3,11 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::calls::load::load;
+use crate::calls::load::load_known;
 use crate::engine::entry::Entry;
 use crate::policy::outcome::{Outcome, Value};
 use crate::policy::rules::{NoRules, Rules};
+use crate::private::hit::Arguments;
 
 /// All that is known before the body runs.
 #[derive(Debug)]
@@ -14,22 +15,24 @@ pub struct Call<V, O, X> {
     entry: Option<Entry<V>>,
     outcome: O,
     rules: X,
+    arguments: Arguments,
 }
 
 /// A call without rules.
-pub const fn call<V: Value, O>(outcome: O, entry: Entry<V>) -> Call<V, O, NoRules> {
-    call_when(outcome, Some(entry))
+pub fn call<V: Value, O>(outcome: O, known: (Entry<V>, Arguments)) -> Call<V, O, NoRules> {
+    call_when(outcome, Some(known))
 }
 
 /// The same under a condition, without which there is no entry.
-pub const fn call_when<V: Value, O>(outcome: O, entry: Option<Entry<V>>) -> Call<V, O, NoRules> {
-    Call { entry, outcome, rules: NoRules }
+pub fn call_when<V: Value, O>(outcome: O, known: Option<(Entry<V>, Arguments)>) -> Call<V, O, NoRules> {
+    let (entry, arguments) = known.map_or((None, None), |(entry, arguments)| (Some(entry), arguments));
+    Call { entry, outcome, rules: NoRules, arguments }
 }
 
 impl<V: Value, O, X> Call<V, O, X> {
     /// The same with rules about the value.
     pub fn rules<Y>(self, rules: Y) -> Call<V, O, Y> {
-        Call { entry: self.entry, outcome: self.outcome, rules }
+        Call { entry: self.entry, outcome: self.outcome, rules, arguments: self.arguments }
     }
 
     /// Runs `body`, or gives what is cached. Not an `async fn`, whose future would hold the call once more.
@@ -39,6 +42,6 @@ impl<V: Value, O, X> Call<V, O, X> {
         X: Rules<V>,
         F: Future<Output = R>,
     {
-        load(self.entry, self.outcome, self.rules, body)
+        load_known(self.entry, self.arguments, self.outcome, self.rules, body)
     }
 }

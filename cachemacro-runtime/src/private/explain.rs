@@ -133,7 +133,25 @@ pub fn carry<R: CarriesError>(error: Error) -> R {
     R::carry(error)
 }
 
+/// An entry of what the function returns.
+#[diagnostic::on_unimplemented(
+    message = "the function returns a `{V}`, and the entry holds another type: `{Self}`",
+    label = "this is no entry of `{V}`",
+    note = "return what the entry holds, or name the entry of a function that returns a `{V}`; to evict it instead, write `#[cache_evict]`"
+)]
+pub trait Holds<V> {
+    /// The entry.
+    fn held(self) -> Entry<V>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<V> Holds<V> for Entry<V> {
+    fn held(self) -> Self {
+        self
+    }
+}
+
 /// An entry that a put writes: it holds what the function returns.
-pub const fn held<R, O: Outcome<R>>(_outcome: O, entry: Entry<O::Value>) -> Entry<O::Value> {
-    entry
+pub fn held<R, O: Outcome<R>, E: Holds<O::Value>>(_outcome: O, entry: E) -> Entry<O::Value> {
+    entry.held()
 }

@@ -13,6 +13,7 @@ use super::bounds::CanStoreErr;
 use crate::format::codec::{BuiltinCodec, CodecFor};
 use crate::format::schema::fingerprint_of;
 use crate::ground::error::Result as CacheResult;
+use crate::ground::panics::caught;
 use crate::policy::outcome::{Outcome, Shared, Split};
 
 /// What is done with an error of type `E`, besides returning it.
@@ -59,11 +60,12 @@ impl<E> Errors<E> for Opaque {
 
 impl<E: Any + Clone + Send + Sync> Errors<E> for Shareable {
     fn share(error: &E) -> Option<Shared> {
-        Some(Arc::new(error.clone()))
+        caught(|| Arc::new(error.clone()) as Shared)
     }
 
     fn unshare(shared: &Shared) -> Option<E> {
-        shared.downcast_ref::<E>().cloned()
+        let error = shared.downcast_ref::<E>()?;
+        caught(|| error.clone())
     }
 
     fn encode(_error: &E, _codec: BuiltinCodec) -> Option<CacheResult<Vec<u8>>> {

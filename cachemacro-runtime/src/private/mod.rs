@@ -5,13 +5,16 @@ use std::fmt::{self, Debug, Display};
 use std::future::Future;
 
 use crate::api::cache::Cache;
+use crate::engine::claims::Claim;
 use crate::engine::entry::Entry;
+use crate::key::failure::KeyFailure;
 use crate::policy::outcome::Value;
 
 mod args;
 mod bounds;
 mod call;
 mod explain;
+mod hit;
 mod kinds;
 mod path;
 mod probe;
@@ -21,9 +24,10 @@ pub use self::args::EntryArg;
 pub use self::bounds::{CanClone, CanDeserialize, CanSerialize, CanShare, CanStoreErr, NotNested};
 pub use self::call::{Call, call, call_when};
 pub use self::explain::{
-    CarriesError, GivesTags, GivesTtl, Kept, ReturnsErr, Same, StoresNone, carry, held, kept, same,
+    CarriesError, GivesTags, GivesTtl, Holds, Kept, ReturnsErr, Same, StoresNone, carry, held, kept, same,
     stores_none, strings, ttl,
 };
+pub use self::hit::{Arguments, hit};
 pub use self::kinds::{Errors, Never, Opaque, Opt, Refused, Res, ResOpt, Shareable, Storing};
 pub use self::path::{key, key_in_trait, key_under};
 pub use self::probe::{
@@ -35,9 +39,9 @@ pub use crate::__cachemacro_site as site;
 pub use crate::calls::load::load;
 pub use crate::calls::write::When;
 pub use crate::format::schema;
-pub use crate::key::KeyBuilder;
 pub use crate::key::part::{KeyPart, Printed};
 pub use crate::key::tag::{Tag, TagBuilder};
+pub use crate::key::{CompactKey, KeyBuilder};
 pub use crate::policy::outcome::{Fallible, Outcome, Plain, Shared, Split};
 pub use crate::policy::rules::{CallRules, EntryRules, NoCallRules, NoRules, Rules};
 pub use crate::policy::site::Site;
@@ -51,6 +55,7 @@ pub fn entry<V: Value>(site: &'static Site, key: KeyBuilder) -> Entry<V> {
 /// The entry of one call of a site, in the cache that its attribute names.
 pub fn entry_in<V: Value>(cache: &Cache, site: &'static Site, key: KeyBuilder) -> Entry<V> {
     let nameless = key.is_nameless();
+    let claimed = key.claimed();
     let key = key.finish();
     if let Err(error) = &key
         && nameless
@@ -58,7 +63,32 @@ pub fn entry_in<V: Value>(cache: &Cache, site: &'static Site, key: KeyBuilder) -
     {
         site.warn_uncached(error);
     }
-    Entry::new(cache.core().clone(), Some(site), key)
+    let entry = Entry::new(cache.core().clone(), Some(site), key);
+    let Some((place, form)) = claimed else { return entry };
+    entry.with(|raw| {
+        let claim = || Some(claim::<V>(raw.key.as_str().get(..place)?, form));
+        let clashes = raw.site.as_ref().is_some_and(|(_, counters)| raw.core.clashes(counters, claim));
+        // Evicts go through: in another process this function may be the one that is cached.
+        if clashes {
+            raw.unusable = Some(KeyFailure::Shared);
+        }
+    })
+}
+
+/// What a function claims whose keys begin with `prefix`.
+fn claim<V: Value>(prefix: &str, form: &'static str) -> Claim {
+    match form {
+        "" => Claim::Prefix(prefix.to_owned()),
+        form => Claim::Form(prefix.to_owned(), form, schema::fingerprint_of::<V>().hash()),
+    }
+}
+
+/// The entry of one call of a site, in the cache that its attribute names, if any.
+pub fn entry_at<V: Value>(cache: Option<&Cache>, site: &'static Site, key: KeyBuilder) -> Entry<V> {
+    match cache {
+        Some(cache) => entry_in(cache, site, key),
+        None => entry(site, key),
+    }
 }
 
 /// A cache given by an expression.

@@ -14,7 +14,7 @@ use crate::policy::site::Site;
 /// The beginning of a key: the function's path, the types of its `impl`, and `Self` in traits. `inside` is a closure
 /// in the function.
 pub fn key<F>(site: &Site, inside: &F) -> KeyBuilder {
-    key_under(&default_prefix(place_of(type_name::<F>()), site.function()), inside)
+    key_under(&default_prefix(place_of(type_name::<F>()), site.function()), inside).form("")
 }
 
 /// The same with `prefix` instead of the path.
@@ -34,7 +34,9 @@ pub fn key_in_trait<S: ?Sized>(site: &Site, prefix: Option<&str>, of_trait: &str
         Some(prefix) => Cow::Borrowed(prefix),
         None => Cow::Owned(default_prefix(&place, site.function())),
     };
-    KeyBuilder::new(&prefix).types(&readable(&place))
+    let is_own = matches!(&prefix, Cow::Owned(_));
+    let key = KeyBuilder::new(&prefix).types(&readable(&place));
+    if is_own { key.form("") } else { key }
 }
 
 impl KeyBuilder {

@@ -1,5 +1,6 @@
 //! The store of a cache: any, with one in memory known by its type.
 
+use std::any::Any;
 use std::fmt;
 use std::ops::Deref;
 use std::pin::Pin;
@@ -26,6 +27,12 @@ pub(crate) enum AnyStore {
 }
 
 impl AnyStore {
+    /// A store that a user made, which may be one in memory all the same.
+    pub(crate) fn of(store: Arc<dyn Store>) -> Self {
+        let any: Arc<dyn Any + Send + Sync> = Arc::clone(&store) as _;
+        any.downcast().map_or(AnyStore::Other(store), AnyStore::Memory)
+    }
+
     /// [`Store::read`].
     pub(crate) fn read<'a>(&'a self, request: ReadRequest<'a>) -> Reading<'a> {
         match self {

@@ -1,5 +1,6 @@
 //! What a store does: the one trait that everything above it knows.
 
+use std::any::Any;
 use std::fmt;
 use std::time::Duration;
 
@@ -95,7 +96,7 @@ const MOST_ROUNDS: u32 = 100;
 /// not answer in time ([`Timeout`](ErrorKind::Timeout)) or broke off ([`Io`](ErrorKind::Io)): the last two
 /// may have taken effect. [`Refused`](ErrorKind::Refused) says that the store refused.
 #[async_trait]
-pub trait Store: Send + Sync + fmt::Debug + 'static {
+pub trait Store: Any + Send + Sync + fmt::Debug {
     /// What this store is. It is asked often: no time may be spent on it.
     fn about(&self) -> About;
 

@@ -8,6 +8,7 @@ mod any;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod contract;
+mod decoded;
 mod layers;
 pub mod memory;
 mod messages;

@@ -94,6 +94,16 @@ proptest! {
 
     /// Upholds G8.
     #[test]
+    fn a_finite_number_comes_back_bit_for_bit(single in any::<u32>(), double in any::<u64>()) {
+        let (single, double) = (f32::from_bits(single), f64::from_bits(double));
+        prop_assume!(single.is_finite() && double.is_finite());
+        for &codec in BuiltinCodec::ALL {
+            let back = decode::<(f32, f64)>(codec, &encode(codec, &(single, double))).expect("decodes");
+            prop_assert_eq!((back.0.to_bits(), back.1.to_bits()), (single.to_bits(), double.to_bits()), "{}", codec);
+        }
+    }
+
+    #[test]
     fn a_byte_too_many_or_too_few_is_an_error(value in sample(), extra in any::<u8>()) {
         for &codec in BuiltinCodec::ALL {
             let mut bytes = encode(codec, &value);
@@ -129,13 +139,88 @@ fn ids_are_fixed_and_names_parse() {
     assert!(known.iter().all(|(name, _)| error.to_string().contains(name)), "{error}");
 }
 
+/// As a codec writes it, whatever a decoder would make of it.
+fn encode_unaudited<T: Serialize>(codec: BuiltinCodec, value: &T) -> Vec<u8> {
+    let mut out = Vec::new();
+    match codec {
+        #[cfg(feature = "bincode")]
+        BuiltinCodec::Bincode => cachemacro_runtime::codec::Bincode::encode(value, &mut out),
+        #[cfg(feature = "postcard")]
+        BuiltinCodec::Postcard => cachemacro_runtime::codec::Postcard::encode(value, &mut out),
+        #[cfg(feature = "msgpack")]
+        BuiltinCodec::MessagePack => cachemacro_runtime::codec::MessagePack::encode(value, &mut out),
+        #[cfg(feature = "json")]
+        BuiltinCodec::Json => cachemacro_runtime::codec::Json::encode(value, &mut out),
+        _ => unreachable!("one of the four"),
+    }
+    .expect("encodes");
+    out
+}
+
 #[test]
 fn a_list_nests_as_deep_as_the_limit_allows_and_no_deeper() {
     for &codec in BuiltinCodec::ALL {
-        let deep = encode(codec, &Chain::of(MAX_DEPTH / 2 - 1));
+        let deep = encode_unaudited(codec, &Chain::of(MAX_DEPTH / 2 - 1));
         assert!(decode::<Chain>(codec, &deep).is_ok() || codec.name() == "json", "{codec}");
-        let deeper = encode(codec, &Chain::of(MAX_DEPTH / 2));
+        let deeper = encode_unaudited(codec, &Chain::of(MAX_DEPTH / 2));
         assert_eq!(decode::<Chain>(codec, &deeper), Err(ErrorKind::Decode), "{codec}");
+    }
+}
+
+/// Every way to nest.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+enum Deep {
+    End,
+    Newtype(Box<Deep>),
+    Tuple(Box<Deep>, ()),
+    Struct { inner: Box<Deep> },
+    Option(Option<Box<Deep>>),
+    List(Vec<Deep>),
+    Map(BTreeMap<String, Deep>),
+    Pair(Box<(Deep, u8)>),
+    Named(Box<Named>),
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Named {
+    inner: Deep,
+}
+
+impl Deep {
+    fn around(self, way: usize) -> Self {
+        match way % 8 {
+            0 => Deep::Newtype(Box::new(self)),
+            1 => Deep::Tuple(Box::new(self), ()),
+            2 => Deep::Struct { inner: Box::new(self) },
+            3 => Deep::Option(Some(Box::new(self))),
+            4 => Deep::List(vec![self]),
+            5 => Deep::Map(BTreeMap::from([(String::new(), self)])),
+            6 => Deep::Pair(Box::new((self, 1))),
+            _ => Deep::Named(Box::new(Named { inner: self })),
+        }
+    }
+}
+
+/// Every value that is encoded is decoded, whatever it is nested in, and the deepest that is decoded is encoded.
+#[test]
+fn the_depth_at_which_encoding_ends_is_the_one_at_which_decoding_ends() {
+    for &codec in BuiltinCodec::ALL {
+        for way in 0..9 {
+            let mut refused = 0;
+            for levels in 0..MAX_DEPTH as usize + 3 {
+                let way = |level| if way == 8 { level } else { way };
+                let value = (0..levels).fold(Deep::End, |inner, level| inner.around(way(level)));
+                let mut bytes = Vec::new();
+                let encoded = CodecFor::<Deep>::builtin(codec).encode(&value, &mut bytes).is_ok();
+                let decodes = decode::<Deep>(codec, &encode_unaudited(codec, &value)).is_ok();
+                assert_eq!(encoded, decodes, "{codec}, {levels} levels of {}", way(0));
+                refused += usize::from(!encoded);
+                if refused == 3 {
+                    break;
+                }
+            }
+            assert_eq!(refused, 3, "{codec}");
+        }
     }
 }
 

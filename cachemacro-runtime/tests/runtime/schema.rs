@@ -504,3 +504,47 @@ fn large_types_take_little_time() {
     hash::<G>();
     assert!(start.elapsed() < std::time::Duration::from_secs(10), "{:?}", start.elapsed());
 }
+
+#[test]
+fn a_panic_at_a_sample_is_told_to_no_hook_and_hooks_stay() {
+    use std::panic::{catch_unwind, set_hook, take_hook};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    macro_rules! touchy {
+        ($($name:ident)*) => {$(
+            #[derive(Debug)]
+            struct $name;
+            impl<'de> Deserialize<'de> for $name {
+                fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                    let number = u8::deserialize(deserializer)?;
+                    panic!("no sample: {number}")
+                }
+            }
+        )*};
+    }
+    touchy! { First Second Third }
+    /// A hook that counts this thread's panics and passes on the others.
+    fn counting() -> Arc<AtomicUsize> {
+        let (told, here) = (Arc::new(AtomicUsize::new(0)), std::thread::current().id());
+        let (count, before) = (told.clone(), take_hook());
+        set_hook(Box::new(move |panic| {
+            if std::thread::current().id() == here {
+                count.fetch_add(1, Ordering::SeqCst);
+            } else {
+                before(panic);
+            }
+        }));
+        told
+    }
+
+    let first = counting();
+    assert!(fingerprint_of::<First>().unseen().is_some());
+    assert!(fingerprint_of::<Second>().unseen().is_some());
+    catch_unwind(|| panic!("on purpose")).expect_err("it panics");
+    assert_eq!(first.load(Ordering::SeqCst), 1, "this one only");
+    let second = counting();
+    assert!(fingerprint_of::<Third>().unseen().is_some());
+    catch_unwind(|| panic!("on purpose")).expect_err("it panics");
+    assert_eq!((first.load(Ordering::SeqCst), second.load(Ordering::SeqCst)), (1, 1));
+}

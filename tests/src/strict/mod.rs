@@ -18,6 +18,7 @@
 )]
 
 pub mod forbidden;
+pub mod restricted;
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -477,7 +477,7 @@ mod keys {
 mod nameless {
     use super::*;
 
-    #[cached(skip(f), entry = apply_entry)]
+    #[cached(key = "{id}", entry = apply_entry)]
     async fn apply(f: impl Fn(u64) -> u64 + Send, id: u64) -> u64 {
         f(id)
     }

@@ -1,6 +1,7 @@
 //! What users meet: attributed functions, the direct interface, settings, and what is counted and measured.
 
 mod calls;
+mod claims;
 mod direct;
 mod global;
 mod keys;

@@ -175,8 +175,8 @@ mod names {
     struct Of<T>(T);
 
     impl<T: Send + Sync> Of<T> {
-        #[cached(prefix = "generic", skip(other))]
-        async fn generic<U: Send>(&self, other: U) -> u32 {
+        #[cached(prefix = "generic")]
+        async fn generic<U: Send + serde::Serialize>(&self, other: U) -> u32 {
             let _ = (&self.0, other);
             1
         }

@@ -115,6 +115,23 @@ async fn the_proxy_passes_cuts_and_refuses() {
 }
 
 #[tokio::test]
+async fn the_proxy_points_new_connections_elsewhere_and_keeps_the_others() {
+    let (former, next) = (RedisServer::start(), RedisServer::start());
+    let proxy = FaultProxy::start(&former.address());
+    let mut kept = connect(&proxy.url(), DEADLINE).await.expect("passed");
+    proxy.point_at(&next.address());
+    let mut new = connect(&proxy.url(), DEADLINE).await.expect("passed");
+    for (connection, server) in [(&mut kept, &former), (&mut new, &next)] {
+        let port: Vec<String> =
+            redis::cmd("CONFIG").arg("GET").arg("port").query_async(connection).await.expect("CONFIG");
+        assert_eq!(port[1], server.port().to_string());
+        assert_eq!(proxy.links_to(&server.address()), 1);
+    }
+    drop(kept);
+    wait_until("the list is empty", DEADLINE, async || proxy.links_to(&former.address()) == 0).await;
+}
+
+#[tokio::test]
 async fn the_proxy_delays_and_swallows() {
     let proxy = FaultProxy::start(&RedisServer::shared().address());
     let mut connection = connect(&proxy.url(), SILENCE).await.expect("passed");

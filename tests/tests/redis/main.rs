@@ -9,4 +9,5 @@ mod processes;
 mod refusals;
 mod runtimes;
 mod sizes;
+mod soak;
 mod store;

@@ -137,7 +137,7 @@ impl CacheBuilder {
     /// # }
     /// ```
     pub fn store(mut self, store: Arc<dyn Store>) -> Self {
-        self.choice = Choice::Given(AnyStore::Other(store));
+        self.choice = Choice::Given(AnyStore::of(store));
         self
     }
 
@@ -497,6 +497,13 @@ impl CacheBuilder {
     /// # Errors
     /// [`ErrorKind::Config`] where a setting is not acceptable.
     pub fn build(self) -> Result<Cache> {
+        let cache = self.build_silently()?;
+        cache.announce();
+        Ok(cache)
+    }
+
+    /// The cache, with nothing logged yet.
+    pub(crate) fn build_silently(self) -> Result<Cache> {
         let settings = &self.settings;
         if settings.jitter > 100 {
             return Err(wrong("jitter is a percentage from 0 to 100"));

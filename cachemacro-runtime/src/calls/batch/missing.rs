@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::engine::asking::Answer;
 use crate::engine::core::Core;
 use crate::engine::entry::Entry;
-use crate::engine::flight::{AsOf, Follow, Landed, Lead, Verdict, Waited};
+use crate::engine::flight::{AsOf, Follow, Lead, Verdict, Waited};
 use crate::engine::lease::Held;
 use crate::engine::raw::RawEntry;
 use crate::engine::read::{Found, Looked, Usable};
@@ -158,10 +158,12 @@ impl<K, T: Value> Missing<K, T> {
 
     /// Shares what was found with the other callers in this process.
     fn found(self, found: Found<Row<T>>) -> (K, Row<T>) {
-        if let Some(mut lead) = self.lead {
+        if let Some(lead) = self.lead {
             let age = self.entry.core().store.now().since(found.header.stored_at);
-            lead.share_read(&Landed::of(found.value.0.as_ref()), age);
-            lead.hand_on();
+            let lead = lead.share_clone(found.value.0.as_ref(), |lead, landed| lead.share_read(landed, age));
+            if let Some(lead) = lead {
+                lead.hand_on();
+            }
         }
         (self.id, found.value)
     }
@@ -169,7 +171,7 @@ impl<K, T: Value> Missing<K, T> {
     /// Waits for the caller that leads.
     pub(super) async fn told(self, follow: Follow) -> (Self, Waited) {
         let waited = match self.entry.raw() {
-            Ok(raw) => follow.wait(raw.patience()).await,
+            Ok(raw) => raw.follow(follow).await,
             Err(_) => Waited::Told(Verdict::Alone),
         };
         (self, waited)

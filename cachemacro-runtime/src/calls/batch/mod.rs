@@ -21,6 +21,7 @@ use crate::engine::raw::RawEntry;
 use crate::engine::read::Looked;
 use crate::format::stamps::VersionKey;
 use crate::ground::chunks::{MOST_ENTRIES, MOST_TAGS, chunks};
+use crate::ground::panics::caught;
 use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
 use crate::policy::mode::Mode;
@@ -206,9 +207,12 @@ impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
     fn told(&mut self, mut missing: Missing<K, T>, waited: Waited) {
         match waited {
             Waited::Told(Verdict::Share(Landed::Value(shared))) if shared.is::<T>() => {
-                missing.record(Event::SharedLoad);
-                self.values.extend(shared.downcast_ref().map(|row: &T| (missing.id, row.clone())));
-                return;
+                if let Some(row) = shared.downcast_ref().and_then(|row: &T| caught(|| row.clone())) {
+                    missing.record(Event::SharedLoad);
+                    self.values.insert(missing.id, row);
+                    return;
+                }
+                missing.state = State::Unstored;
             }
             Waited::Told(Verdict::Share(Landed::None)) => {
                 missing.record(Event::SharedLoad);

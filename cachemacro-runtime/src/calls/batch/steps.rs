@@ -11,7 +11,7 @@ use crate::engine::asking::{Answer, Capture, Wanted, acquire_many};
 use crate::engine::core::Core;
 use crate::engine::evict::log_failed;
 use crate::engine::fill::{Filling, Putting, fill_all, finish_puts};
-use crate::engine::flight::{Landed, Lead};
+use crate::engine::flight::Lead;
 use crate::engine::lease::{self, Held, Renewals};
 use crate::engine::loading::Loading;
 use crate::engine::raw::RawEntry;
@@ -134,10 +134,11 @@ async fn load_together<K: Eq + Hash, T: Value, E>(
     let (mut leads, mut values) = (Vec::new(), HashMap::new());
     for missing in wanted {
         let value = loaded.remove(&missing.id);
-        if let Some(mut lead) = missing.lead {
-            if lead.has_followers() && !core.has_written() {
-                lead.share_load(&Landed::of(value.as_ref()));
-            }
+        let mut lead = missing.lead;
+        if let Some(leading) = lead.take_if(|lead| lead.has_followers() && !core.has_written()) {
+            lead = leading.share_clone(value.as_ref(), Lead::share_load);
+        }
+        if let Some(lead) = lead {
             lead.close();
             leads.push(lead);
         }

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+
 use super::queue::{Claim, Deferred, Evicting, Line, Merged, by_site, count_failed};
 use crate::engine::core::Core;
 use crate::engine::evict::log_failed;
@@ -34,46 +36,27 @@ const STALLED: Duration = Duration::from_millis(100);
 /// After how many events of one kind others are let in.
 const EVENTS_AT_ONCE: u64 = 256;
 
-/// Which queue a task drains.
+/// Which queue of evicts a task drains.
 #[derive(Clone, Copy)]
 enum Drain {
     Evicts,
     Scans,
-    Releases,
-}
-
-/// The right to drain one of them.
-enum Claimed {
-    Evicts(Claim<Evicting<Core>>),
-    Releases(Claim<(String, Token)>),
-}
-
-impl Claimed {
-    fn renew(self) -> Option<Self> {
-        match self {
-            Claimed::Evicts(claim) => claim.renew().map(Claimed::Evicts),
-            Claimed::Releases(claim) => claim.renew().map(Claimed::Releases),
-        }
-    }
 }
 
 impl Core {
     /// Does what is queued. An evict that fails is counted and logged, and not tried again.
     pub(crate) async fn drain(&self) {
         tokio::join!(
-            self.drain_one(Drain::Evicts),
-            self.drain_one(Drain::Scans),
-            self.drain_one(Drain::Releases)
+            self.evict_queued(self.line(Drain::Evicts)),
+            self.evict_queued(self.line(Drain::Scans)),
+            self.release_queued()
         );
     }
 
-    /// Does what is in one queue.
-    async fn drain_one(&self, drain: Drain) {
-        let Deferred { evicts, .. } = &self.deferred;
+    fn line(&self, drain: Drain) -> &Line<Self> {
         match drain {
-            Drain::Evicts => self.evict_queued(&evicts.named).await,
-            Drain::Scans => self.evict_queued(&evicts.scans).await,
-            Drain::Releases => self.release_queued().await,
+            Drain::Evicts => &self.deferred.evicts.named,
+            Drain::Scans => &self.deferred.evicts.scans,
         }
     }
 
@@ -180,7 +163,7 @@ impl Core {
         }
         jobs.push_back((key, token));
         drop(jobs);
-        self.start(Drain::Releases);
+        self.start_releasing();
     }
 
     /// Waits until no evict of a call that was dropped before is outstanding that may be about one of these keys.
@@ -210,35 +193,63 @@ impl Core {
                 }
             }
         };
-        tokio::time::timeout(SETTLE, all_done)
+        // On the heap, so that reads that wait for nothing do not pay for its size.
+        Box::pin(tokio::time::timeout(SETTLE, all_done))
             .await
             .map_err(|_| Error::new(ErrorKind::Timeout, "evicts of cancelled calls are still outstanding"))
     }
 
-    /// Has a task drain a queue, unless one does.
+    /// Has a task drain a queue of evicts, unless one does.
     fn start(self: &Arc<Self>, drain: Drain) {
-        let Deferred { evicts, releases } = &self.deferred;
-        let claim = match drain {
-            Drain::Evicts => evicts.named.queue.claim().map(Claimed::Evicts),
-            Drain::Scans => evicts.scans.queue.claim().map(Claimed::Evicts),
-            Drain::Releases => releases.claim().map(Claimed::Releases),
-        };
-        if claim.is_some() {
-            self.spawn(drain, claim);
+        if let Some(claim) = self.line(drain).queue.claim() {
+            self.spawn(drain, Some(claim));
         }
     }
 
-    /// Has a task drain a queue.
-    fn spawn(self: &Arc<Self>, drain: Drain, mut claim: Option<Claimed>) {
+    /// Has a task drain a queue of evicts.
+    fn spawn(self: &Arc<Self>, drain: Drain, mut claim: Option<Claim<Evicting<Self>>>) {
         let core = self.clone();
         self.go_on(async move {
             loop {
-                core.drain_one(drain).await;
-                claim = claim.and_then(Claimed::renew);
+                core.evict_queued(core.line(drain)).await;
+                claim = claim.and_then(Claim::renew);
                 if claim.is_none() {
                     return;
                 }
             }
         });
+    }
+
+    /// Has a task give leases back.
+    fn start_releasing(self: &Arc<Self>) {
+        let core = self.clone();
+        match Handle::try_current() {
+            // On the caller's runtime what it asks for next goes on the same connection, behind what is given back.
+            Ok(runtime) => {
+                let unless_done = Releasing { core, done: false };
+                drop(runtime.spawn(async move {
+                    // Whole, not only its fields.
+                    let mut unless_done = unless_done;
+                    unless_done.core.release_queued().await;
+                    unless_done.done = true;
+                }));
+            }
+            Err(_) => self.go_on(async move { core.release_queued().await }),
+        }
+    }
+}
+
+/// Leases being given back on a runtime, which may end before they are.
+struct Releasing {
+    core: Arc<Core>,
+    done: bool,
+}
+
+impl Drop for Releasing {
+    fn drop(&mut self) {
+        if !self.done {
+            let core = Arc::clone(&self.core);
+            self.core.background.spawn(async move { core.release_queued().await });
+        }
     }
 }

@@ -15,12 +15,19 @@ pub(crate) struct Deferred<C> {
     /// Those of all caches of this process on one namespace of one store.
     pub(super) evicts: Arc<Evicts<C>>,
     /// Leases of this cache to give back.
-    pub(super) releases: Arc<Queue<(String, Token)>>,
+    pub(super) releases: Queue<(String, Token)>,
 }
 
 impl<C> Deferred<C> {
     pub(super) fn new(evicts: Arc<Evicts<C>>) -> Self {
-        Self { evicts, releases: Arc::default() }
+        Self { evicts, releases: Queue::default() }
+    }
+
+    /// Whether no evict is outstanding.
+    #[inline]
+    pub(crate) fn is_idle(&self) -> bool {
+        let Evicts { named, scans, .. } = &*self.evicts;
+        named.outstanding() == 0 && scans.outstanding() == 0
     }
 }
 

@@ -27,6 +27,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::format::ids::Version;
 use crate::ground::clock::NEVER;
+use crate::ground::panics::caught;
 use crate::ground::sync::modelled::{Mutex, MutexGuard, lock, step};
 use crate::policy::outcome::Shared;
 use crate::store::Few;
@@ -52,9 +53,12 @@ pub(crate) enum Landed {
 }
 
 impl Landed {
-    /// What a load that did not fail shares; `None` is that there is no value.
-    pub(crate) fn of<V: Clone + Send + Sync + 'static>(loaded: Option<&V>) -> Self {
-        loaded.map_or(Self::None, |value| Self::Value(Arc::new(value.clone())))
+    /// What a load that did not fail shares, no `loaded` being that there is no value; `None` where cloning it panics.
+    fn of<V: Clone + Send + Sync + 'static>(loaded: Option<&V>) -> Option<Self> {
+        match loaded {
+            None => Some(Self::None),
+            Some(value) => caught(|| Self::Value(Arc::new(value.clone()))),
+        }
     }
 }
 
@@ -432,6 +436,22 @@ impl Lead {
     /// Gives what was filled, its stamps having held after the flight had closed, to those under (c): all.
     pub(crate) fn share_fill(&mut self, filled: &Landed) {
         self.share(filled, |_| true);
+    }
+
+    /// Gives a clone of what was loaded or found to those that `share` says. Where cloning it panics, nobody can be given
+    /// it: the flight is over, and each follower loads alone (one after the other would take as long as there are callers).
+    pub(crate) fn share_clone<V: Clone + Send + Sync + 'static>(
+        mut self,
+        loaded: Option<&V>,
+        share: impl FnOnce(&mut Self, &Landed),
+    ) -> Option<Self> {
+        // G9: a value that panics when it is cloned costs its followers their share, and nobody the value.
+        let Some(landed) = Landed::of(loaded) else {
+            self.scatter();
+            return None;
+        };
+        share(&mut self, &landed);
+        Some(self)
     }
 
     fn share(&mut self, landed: &Landed, may_take: impl Fn(&Waiter) -> bool) {

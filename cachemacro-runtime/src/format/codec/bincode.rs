@@ -1,5 +1,5 @@
 //! bincode 2: the default. Compact, not self-describing: types with `#[serde(untagged)]`, `#[serde(flatten)]`,
-//! `skip_serializing_if` or a `serde_json::Value` inside do not come back; use [`MessagePack`] or [`Json`] there.
+//! `skip_serializing_if` or a `serde_json::Value` inside do not come back and are not stored; use [`MessagePack`] or [`Json`] there.
 //!
 //! It no longer has maintainers (RUSTSEC-2025-0141), so it has a feature of its own and nothing else needs it.
 //! Its size limit is a compile-time constant and would be the same for nine bytes and nine megabytes. Decoding
@@ -18,6 +18,7 @@ use bincode::serde::{encode_into_writer, seed_decode_from_slice};
 use serde::Serialize;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer};
 
+use super::audit::Form;
 use super::contract::Codec;
 use super::failures::{broken, trailing, unencodable};
 use super::guard::decode_guarded;
@@ -45,6 +46,7 @@ impl Codec for Bincode {
     const ID: u8 = 1;
     const NAME: &'static str = "bincode";
     const BUILTIN: bool = true;
+    const FORM: Form = Form::COMPACT;
 
     fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<()> {
         encode_into_writer(value, Sink(out), CONFIG).map_err(|_| unencodable(Self::NAME))

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::audit::{Audit, Audited, Form, Skipped};
 #[cfg(feature = "bincode")]
 use super::bincode::Bincode;
 use super::contract::Codec;
@@ -18,6 +19,8 @@ use super::msgpack::MessagePack;
 #[cfg(feature = "postcard")]
 use super::postcard::Postcard;
 use crate::ground::error::{Error, ErrorKind, Result};
+use crate::ground::panics::caught;
+use crate::ground::unstorable::Unstorable;
 
 /// The codecs that come with the crate, to choose one by name from a setting.
 ///
@@ -117,7 +120,8 @@ impl FromStr for BuiltinCodec {
 pub struct CodecFor<T> {
     id: u8,
     name: &'static str,
-    encode: fn(&T, &mut Vec<u8>) -> Result<()>,
+    form: Form,
+    encode: fn(&Audited<'_, T>, &mut Vec<u8>) -> Result<()>,
     decode: fn(&[u8]) -> Result<T>,
 }
 
@@ -155,7 +159,7 @@ impl<T: Serialize + DeserializeOwned> CodecFor<T> {
                 "the ID of a codec of your own must be within 32..=254"
             );
         }
-        Self { id: C::ID, name: C::NAME, encode: C::encode::<T>, decode: C::decode::<T> }
+        Self { id: C::ID, name: C::NAME, form: C::FORM, encode: encode::<C, T>, decode: C::decode::<T> }
     }
 
     /// One of the crate's codecs for `T`.
@@ -227,9 +231,27 @@ impl<T> CodecFor<T> {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Encode`] where the format cannot hold the value.
+    /// [`ErrorKind::Encode`] where the format would not bring the value back as it is, or its `Serialize` panics. The
+    /// source, where there is one, is an [`Unstorable`](crate::Unstorable) that says why.
     pub fn encode(&self, value: &T, out: &mut Vec<u8>) -> Result<()> {
-        (self.encode)(value, out)
+        self.encode_audited(value, out).map(drop)
+    }
+
+    /// [`encode`](Self::encode), and tells which fields were left out.
+    pub(crate) fn encode_audited(&self, value: &T, out: &mut Vec<u8>) -> Result<Vec<Skipped>> {
+        let audit = Audit::new(self.form);
+        let encoded = caught(|| (self.encode)(&audit.of(value), out));
+        match (audit.refused(), encoded) {
+            // A `Serialize` that goes on after a refusal is refused all the same.
+            (Some(why), _) => Err(unstorable(self.name, why)),
+            (None, None) => Err(unstorable(self.name, Unstorable::Panicked)),
+            (None, Some(encoded)) => encoded.map(|()| audit.into_skipped()),
+        }
+    }
+
+    /// Whether the format has no names and no types in it, so that only a reader who knows the type can read it.
+    pub(crate) const fn is_compact(&self) -> bool {
+        self.form.compact
     }
 
     /// See [`Codec::decode`].
@@ -245,10 +267,21 @@ impl<T> CodecFor<T> {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Decode`] where the bytes are not one value.
+    /// [`ErrorKind::Decode`] where the bytes are not one value, or its `Deserialize` panics.
     pub fn decode(&self, bytes: &[u8]) -> Result<T> {
-        (self.decode)(bytes)
+        caught(|| (self.decode)(bytes)).unwrap_or_else(|| {
+            Err(Error::new(ErrorKind::Decode, format!("the value's own code panicked under {}", self.name)))
+        })
     }
+}
+
+/// The format would not bring the value back as it is.
+fn unstorable(codec: &str, why: Unstorable) -> Error {
+    Error::new(ErrorKind::Encode, format!("{codec} would not bring this value back")).with_source(why)
+}
+
+fn encode<C: Codec, T: Serialize>(value: &Audited<'_, T>, out: &mut Vec<u8>) -> Result<()> {
+    C::encode(value, out)
 }
 
 impl<T> Clone for CodecFor<T> {

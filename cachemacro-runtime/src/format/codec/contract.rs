@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::audit::Form;
 use crate::ground::error::Result;
 
 /// A way to turn values into bytes and back.
@@ -41,6 +42,8 @@ pub trait Codec: Send + Sync + 'static {
     const NAME: &'static str;
     #[doc(hidden)]
     const BUILTIN: bool = false;
+    #[doc(hidden)]
+    const FORM: Form = Form::OWN;
 
     /// Appends the bytes of `value` to `out`.
     ///

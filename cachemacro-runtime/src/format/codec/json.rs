@@ -1,9 +1,10 @@
-//! JSON: readable with `redis-cli`. Map keys must be strings or numbers, NaN and infinities come back as errors (the entry
-//! is then a miss), `Some(None)` comes back as `None`.
+//! JSON: readable with `redis-cli`. Map keys must be text or numbers. NaN, infinities and `Some(None)` have no form of their
+//! own in it, so the audit that all codecs share refuses them.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::audit::Form;
 use super::contract::Codec;
 use super::failures::{broken, trailing, unencodable};
 use super::guard::decode_guarded;
@@ -29,6 +30,7 @@ impl Codec for Json {
     const ID: u8 = 4;
     const NAME: &'static str = "json";
     const BUILTIN: bool = true;
+    const FORM: Form = Form::JSON;
 
     fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<()> {
         serde_json::to_writer(out, value).map_err(|_| unencodable(Self::NAME))

@@ -8,6 +8,7 @@
 //! the crate still builds, for those who bring a [`Codec`] of their own: the cache's codec then is `BuiltinCodec::None`,
 //! whose encoding and decoding fail with an error that names the features.
 
+mod audit;
 #[cfg(feature = "bincode")]
 mod bincode;
 mod builtin;
@@ -26,6 +27,9 @@ mod msgpack;
 #[cfg(feature = "postcard")]
 mod postcard;
 
+#[doc(hidden)]
+pub use self::audit::Form;
+pub(crate) use self::audit::Skipped;
 #[cfg(feature = "bincode")]
 pub use self::bincode::Bincode;
 pub(crate) use self::builtin::codec_id;

@@ -1,5 +1,5 @@
 //! `MessagePack` with named fields: self-describing, readable from any language, about half the size of JSON.
-//! `Some(None)` comes back as `None`, as in JSON.
+//! `Some(None)` has no form of its own, as in JSON, and is refused.
 
 use std::io::ErrorKind::UnexpectedEof;
 
@@ -7,6 +7,7 @@ use rmp_serde::decode::Error as DecodeError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::audit::Form;
 use super::contract::Codec;
 use super::failures::{broken, trailing, unencodable};
 use super::guard::decode_guarded;
@@ -33,6 +34,7 @@ impl Codec for MessagePack {
     const ID: u8 = 3;
     const NAME: &'static str = "msgpack";
     const BUILTIN: bool = true;
+    const FORM: Form = Form::MESSAGE_PACK;
 
     fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<()> {
         let mut serializer = rmp_serde::Serializer::new(out).with_struct_map();

@@ -4,6 +4,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::audit::Form;
 use super::contract::Codec;
 use super::failures::{broken, trailing, unencodable};
 use super::guard::decode_guarded;
@@ -29,6 +30,7 @@ impl Codec for Postcard {
     const ID: u8 = 2;
     const NAME: &'static str = "postcard";
     const BUILTIN: bool = true;
+    const FORM: Form = Form::COMPACT;
 
     fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<()> {
         postcard::to_extend(value, Sink(out)).map(drop).map_err(|_| unencodable(Self::NAME))

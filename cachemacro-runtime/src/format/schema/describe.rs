@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::fingerprint::{Fingerprint, Source, remembered};
+use super::fingerprint::{Described, Fingerprint, Source, remembered};
 use super::walk::fingerprint_of;
 use super::words::{write_number, write_word};
 
@@ -85,6 +85,7 @@ pub struct Schema {
     named: Vec<&'static str>,
     way: Vec<&'static str>,
     unseen: Option<String>,
+    any: bool,
 }
 
 #[derive(Default)]
@@ -141,7 +142,7 @@ impl Schema {
         }
         self.named.push(identity);
         self.word(name);
-        self.word(attributes);
+        self.attributes(attributes);
         parts(self);
         self.word("end");
     }
@@ -166,11 +167,18 @@ impl Schema {
     pub fn part(&mut self, name: &'static str, attributes: &str, inside: impl FnOnce(&mut Self)) {
         self.word("part");
         self.word(name);
-        self.word(attributes);
+        self.attributes(attributes);
         self.way.push(name);
         inside(self);
         self.way.pop();
         self.word("end");
+    }
+
+    /// Serde attributes, some of which make a type ask for any value. A name that only looks like one costs a second
+    /// look at each value and no more.
+    fn attributes(&mut self, attributes: &str) {
+        self.any |= ["flatten", "tag", "untagged"].iter().any(|asks| attributes.contains(asks));
+        self.word(attributes);
     }
 
     #[doc(hidden)]
@@ -178,6 +186,7 @@ impl Schema {
         let fingerprint = fingerprint_of::<T>();
         self.word("traced");
         self.hasher.0.update(&fingerprint.hash().to_le_bytes());
+        self.any |= fingerprint.asks_for_any();
         if let Some(inner) = fingerprint.unseen() {
             self.not_seen(inner);
         }
@@ -209,7 +218,7 @@ pub fn described<T: CacheSchema + 'static>() -> Fingerprint {
     remembered::<T>(Source::Described, || {
         let mut schema = Schema::default();
         T::describe(&mut schema);
-        (schema.hasher.0.digest(), schema.unseen)
+        Described { hash: schema.hasher.0.digest(), unseen: schema.unseen, any: schema.any }
     })
 }
 

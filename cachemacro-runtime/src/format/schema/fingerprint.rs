@@ -30,6 +30,7 @@ use crate::ground::sync;
 pub struct Fingerprint {
     hash: u64,
     unseen: Option<&'static str>,
+    any: bool,
 }
 
 impl Fingerprint {
@@ -66,6 +67,11 @@ impl Fingerprint {
         self.unseen
     }
 
+    /// Whether some part of the type asks a decoder for any value, so that only self-describing codecs bring it back.
+    pub(crate) const fn asks_for_any(&self) -> bool {
+        self.any
+    }
+
     /// The 64 bits for the entry's header: the fingerprint and the `version` of the site.
     ///
     /// ```
@@ -92,21 +98,26 @@ pub(super) enum Source {
     Described,
 }
 
-/// The fingerprint of `T` from this source, computed at the first call: the 64 bits, and the way to the first place that
-/// could not be seen.
-pub(super) fn remembered<T: 'static>(
-    source: Source,
-    compute: impl FnOnce() -> (u64, Option<String>),
-) -> Fingerprint {
+/// What a description of a type comes to.
+pub(super) struct Described {
+    pub(super) hash: u64,
+    /// The way to the first place that could not be seen.
+    pub(super) unseen: Option<String>,
+    /// Whether some part asks for any value.
+    pub(super) any: bool,
+}
+
+/// The fingerprint of `T` from this source, computed at the first call.
+pub(super) fn remembered<T: 'static>(source: Source, compute: impl FnOnce() -> Described) -> Fingerprint {
     static KNOWN: LazyLock<RwLock<HashMap<(TypeId, Source), Fingerprint>>> = LazyLock::new(RwLock::default);
     let of = (TypeId::of::<T>(), source);
     if let Some(known) = sync::read(&KNOWN).get(&of) {
         return *known;
     }
     // Not under the lock: it runs foreign `Deserialize` code, and types inside may come here too.
-    let (hash, unseen) = compute();
+    let Described { hash, unseen, any } = compute();
     let unseen = unseen.map(|path| leak(&format!("{}: {path}", type_name::<T>())));
-    *sync::write(&KNOWN).entry(of).or_insert(Fingerprint { hash, unseen })
+    *sync::write(&KNOWN).entry(of).or_insert(Fingerprint { hash, unseen, any })
 }
 
 /// One text per type for the rest of the process: as bounded as the types are.

@@ -16,6 +16,7 @@ mod position;
 mod probe;
 mod samples;
 mod shape;
+mod silence;
 mod tracer;
 mod walk;
 mod words;

@@ -240,6 +240,12 @@ impl State {
         write_all(names, &part.slots, hasher);
     }
 
+    /// Whether some part asks for any value, as flattened, untagged and internally tagged ones do.
+    pub(super) fn asks_for_any(&self) -> bool {
+        let any = |kind| matches!(kind, Kind::Leaf("any" | "json" | "json number" | "ignored"));
+        self.parts.iter().any(|part| part.opaque || any(part.kind))
+    }
+
     /// The way to the first place that could not be seen.
     pub(super) fn unseen(&self, root: SlotId) -> Option<String> {
         let mut way = Vec::new();

@@ -6,6 +6,7 @@
 mod space;
 mod watch;
 
+use std::any::Any;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,9 +14,10 @@ use bytes::Bytes;
 
 use self::space::Space;
 use self::watch::Watch;
+use crate::format::ids::Version;
 use crate::format::stamps::VersionKey;
 use crate::ground::chunks::MOST_EVICTS;
-use crate::ground::clock::{Clock, Timestamp};
+use crate::ground::clock::{COARSENESS, Clock, Timestamp};
 use crate::ground::error::Result;
 use crate::pass_on;
 use crate::store::contract::{Changes, Immediate, Inspect, Store};
@@ -75,7 +77,8 @@ pub struct MemoryStoreBuilder {
 }
 
 impl MemoryStoreBuilder {
-    /// How many bytes the store holds, keys and about 200 bytes of overhead per key included; 64 MiB by
+    /// How many bytes the store holds, keys, about 200 bytes of overhead per key and decoded values, each counted as
+    /// large as its bytes, included; 64 MiB by
     /// default. What alone is larger than this is not kept.
     ///
     /// ```
@@ -264,6 +267,40 @@ impl MemoryStore {
         };
         let version = |key: &VersionKey| protocol::version(space.get(&key.text).as_ref());
         Read::new(entries, request.versions.iter().map(version).collect())
+    }
+
+    /// A value that was decoded and is still valid, by the arguments of its call.
+    #[inline]
+    pub(crate) fn decoded<V: Any + Clone>(&self, arguments: &[u8]) -> Option<V> {
+        let space = &self.memory().space;
+        space.decoded().get(arguments, space.clock().coarse())
+    }
+
+    /// Keeps `value`, which was decoded from `bytes`, for calls with these arguments: until the bytes change, one of the
+    /// versions does, or `until` has come.
+    pub(crate) fn keep_decoded<V: Any + Send + Sync>(
+        &self,
+        key: &str,
+        bytes: &Bytes,
+        versions: impl Iterator<Item = (VersionKey, Version)>,
+        until: Timestamp,
+        arguments: &[u8],
+        value: V,
+    ) {
+        let space = &self.memory().space;
+        let (mut watched, mut until) = (Vec::new(), until);
+        for (version_key, version) in versions {
+            match space.watch(&version_key.text) {
+                Some((slot, unchanged)) if protocol::version(Some(&slot)) == Some(version) => {
+                    until = until.min(slot.expires);
+                    watched.push(unchanged);
+                }
+                _ => return,
+            }
+        }
+        // The clock that it is looked at with may be behind.
+        let until = until.minus(COARSENESS);
+        space.attach(key, bytes, space.decoded().decoded(arguments, until, watched, value));
     }
 
     const fn memory(&self) -> &Memory {

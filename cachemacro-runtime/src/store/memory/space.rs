@@ -10,10 +10,12 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
+use bytes::Bytes;
 use lru::LruCache;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::ground::clock::{Clock, Timestamp};
+use crate::store::decoded::{AnyDecoded, DecodedTable, Unchanged};
 use crate::store::protocol::Slot;
 
 /// What a key costs besides its text and bytes: list and map nodes, expiry index, reference counts.
@@ -27,6 +29,10 @@ const SWEEP: usize = 4;
 const VISIT: usize = 32;
 /// How many due keys that removes.
 const SWEEP_VISITED: usize = 64;
+/// How many decoded values one key may have: arguments that are written in several ways.
+const MOST_DECODED: usize = 4;
+/// How many keys whose decoded values are in use are passed over where one must go.
+const SPARED: usize = 16;
 
 /// The keys and what is under them.
 pub(super) struct Space {
@@ -34,27 +40,63 @@ pub(super) struct Space {
     capacity: usize,
     weight: AtomicUsize,
     clock: Clock,
+    /// What was decoded from the bytes here.
+    decoded: Arc<DecodedTable>,
     /// Random, so that nobody can choose keys that all fall into one shard.
     seed: u64,
 }
 
 struct Shard {
     /// Least recently used first to go.
-    slots: LruCache<Arc<str>, Slot>,
+    slots: LruCache<Arc<str>, Record>,
     /// The same keys by expiry.
     due: BTreeSet<(Timestamp, Arc<str>)>,
     weight: usize,
     operations: usize,
+    decoded: Arc<DecodedTable>,
+    /// What is to be dropped once the lock is.
+    gone: Vec<Arc<AnyDecoded>>,
+}
+
+/// What is under a key.
+struct Record {
+    slot: Slot,
+    /// What hangs on the bytes being what they are.
+    held: Option<Box<Held>>,
+}
+
+/// What must go when the bytes change.
+#[derive(Default)]
+struct Held {
+    decoded: Vec<Arc<AnyDecoded>>,
+    /// Of a version: told by it, values that carry its stamp are out of date.
+    unchanged: Option<Arc<Unchanged>>,
+}
+
+impl Held {
+    /// Whether a decoded value that hangs on the bytes was taken since this was last asked.
+    fn was_used(&self) -> bool {
+        let version = self.unchanged.as_ref().is_some_and(|unchanged| unchanged.was_used());
+        let decoded = self.decoded.iter().filter(|decoded| decoded.was_used()).count();
+        version || decoded > 0
+    }
+
+    /// What the decoded values weigh, taking each for as large as the bytes.
+    fn weight(&self, bytes: usize) -> usize {
+        self.decoded.iter().map(|decoded| decoded.overhead() + bytes).sum()
+    }
 }
 
 impl Space {
     pub(super) fn new(capacity: usize, clock: Clock) -> Self {
         let shards = (capacity / SHARD_CAPACITY).clamp(1, MAX_SHARDS);
+        let decoded = Arc::new(DecodedTable::new());
         Self {
-            shards: (0..shards).map(|_| Mutex::new(Shard::new())).collect(),
+            shards: (0..shards).map(|_| Mutex::new(Shard::new(Arc::clone(&decoded)))).collect(),
             capacity,
             weight: AtomicUsize::new(0),
             clock,
+            decoded,
             seed: rand::random(),
         }
     }
@@ -82,9 +124,61 @@ impl Space {
         let at = self.shard_of(key);
         let mut shard = self.lock(at);
         let now = self.clock.now();
-        let found = shard.slots.get(key).filter(|slot| slot.is_alive(now)).cloned();
+        let found =
+            shard.slots.get(key).map(|record| &record.slot).filter(|slot| slot.is_alive(now)).cloned();
         self.tidy(at, shard, now);
         found
+    }
+
+    /// What was decoded from the bytes here.
+    pub(super) fn decoded(&self) -> &DecodedTable {
+        &self.decoded
+    }
+
+    /// What is under `key`, and what tells that it is so still.
+    pub(super) fn watch(&self, key: &str) -> Option<(Slot, Arc<Unchanged>)> {
+        let mut shard = self.lock(self.shard_of(key));
+        let now = self.clock.now();
+        let record = shard.slots.get_mut(key).filter(|record| record.slot.is_alive(now))?;
+        let held = record.held.get_or_insert_default();
+        let unchanged = held.unchanged.get_or_insert_with(Unchanged::new);
+        Some((record.slot.clone(), Arc::clone(unchanged)))
+    }
+
+    /// Keeps what was decoded from `bytes`, if they are what is under `key` still.
+    pub(super) fn attach(&self, key: &str, bytes: &Bytes, decoded: Arc<AnyDecoded>) {
+        let at = self.shard_of(key);
+        let mut shard = self.lock(at);
+        let now = self.clock.now();
+        let before = shard.weight;
+        let Some(record) = shard.slots.get_mut(key).filter(|record| record.slot.is_alive(now)) else {
+            return;
+        };
+        // Of one address they are one, as both are held here.
+        if !is_unchanged(bytes, &record.slot.bytes) {
+            return;
+        }
+        let was = record.weight();
+        let held = record.held.get_or_insert_default();
+        let mut gone: Vec<_> = held.decoded.extract_if(.., |other| other.has_key_of(&decoded)).collect();
+        if held.decoded.len() >= MOST_DECODED {
+            gone.push(held.decoded.remove(0));
+        }
+        held.decoded.push(Arc::clone(&decoded));
+        let is = record.weight();
+        shard.weight = shard.weight - was + is;
+        self.account(before, shard.weight);
+        // Under the lock, so that whoever changes the bytes finds it in the table.
+        for gone in &gone {
+            self.decoded.remove(gone);
+        }
+        gone.extend(self.decoded.insert(decoded));
+        shard.gone.append(&mut gone);
+        while self.is_over() && shard.slots.len() > 1 {
+            self.pop(&mut shard);
+        }
+        self.tidy(at, shard, now);
+        self.make_room_beside(at);
     }
 
     /// Lets `change` replace, remove or create what is under `key`, in one atomic step at the time it is told.
@@ -94,10 +188,17 @@ impl Space {
         let now = self.clock.now();
         let before = shard.weight;
         let mut slot = shard.take(key).filter(|slot| slot.is_alive(now));
+        // A second reference to the bytes, so that they are not changed in place.
+        let was = shard.is_held(key).then(|| slot.clone());
         let answer = change(&mut slot, now);
         // What exceeds the capacity on its own would first push out everything else.
         match slot.filter(|slot| slot.is_alive(now) && weigh(key, slot) <= self.capacity) {
-            Some(slot) => shard.put(key, slot),
+            Some(slot) => {
+                if was.is_some_and(|was| !was.is_some_and(|was| is_still(&was, &slot))) {
+                    shard.release(key);
+                }
+                shard.put(key, slot);
+            }
             None => shard.remove(key),
         }
         self.account(before, shard.weight);
@@ -121,7 +222,8 @@ impl Space {
         }
         let shard = self.lock(part);
         let now = self.clock.now();
-        let alive = shard.slots.iter().filter(|(key, slot)| key.starts_with(prefix) && slot.is_alive(now));
+        let alive =
+            shard.slots.iter().filter(|(key, record)| key.starts_with(prefix) && record.slot.is_alive(now));
         alive.map(|(key, _)| Arc::clone(key)).collect()
     }
 
@@ -131,11 +233,12 @@ impl Space {
         let (now, before) = (self.clock.now(), shard.weight);
         let mut removed = Vec::with_capacity(keys.len());
         for key in keys {
-            let alive = shard.slots.peek(key).is_some_and(|slot| slot.is_alive(now));
+            let alive = shard.slots.peek(key).is_some_and(|record| record.slot.is_alive(now));
             shard.remove(key);
             removed.extend(alive.then_some(key));
         }
         self.account(before, shard.weight);
+        unlock(shard);
         removed
     }
 
@@ -177,6 +280,7 @@ impl Space {
             }
             let mut shard = self.lock((own + step) % self.shards.len());
             while self.is_over() && self.pop(&mut shard) {}
+            unlock(shard);
         }
     }
 
@@ -185,14 +289,19 @@ impl Space {
         self.sweep(&mut shard, now, SWEEP);
         shard.operations = shard.operations.wrapping_add(1);
         let operations = shard.operations;
-        drop(shard);
+        unlock(shard);
         if operations.is_multiple_of(VISIT) {
             let visited = (operations / VISIT) % self.shards.len();
             if visited != at {
                 match self.shards[visited].try_lock() {
-                    Ok(mut shard) => self.sweep(&mut shard, now, SWEEP_VISITED),
+                    Ok(mut shard) => {
+                        self.sweep(&mut shard, now, SWEEP_VISITED);
+                        unlock(shard);
+                    }
                     Err(TryLockError::Poisoned(shard)) => {
-                        self.sweep(&mut shard.into_inner(), now, SWEEP_VISITED);
+                        let mut shard = shard.into_inner();
+                        self.sweep(&mut shard, now, SWEEP_VISITED);
+                        unlock(shard);
                     }
                     // In use, so swept by its user.
                     Err(TryLockError::WouldBlock) => {}
@@ -226,59 +335,133 @@ impl fmt::Debug for Space {
     }
 }
 
+/// Unlocks a shard, then drops what was decoded from bytes that are gone: that runs code of the user's.
+fn unlock(mut shard: MutexGuard<'_, Shard>) {
+    let gone = std::mem::take(&mut shard.gone);
+    drop(shard);
+    drop(gone);
+}
+
+impl Record {
+    /// Bytes and what was decoded from them.
+    fn weight(&self) -> usize {
+        let bytes = self.slot.bytes.len();
+        bytes + self.held.as_ref().map_or(0, |held| held.weight(bytes))
+    }
+}
+
 impl Shard {
-    fn new() -> Self {
-        Self { slots: LruCache::unbounded(), due: BTreeSet::new(), weight: 0, operations: 0 }
+    fn new(decoded: Arc<DecodedTable>) -> Self {
+        Self {
+            slots: LruCache::unbounded(),
+            due: BTreeSet::new(),
+            weight: 0,
+            operations: 0,
+            decoded,
+            gone: Vec::new(),
+        }
     }
 
     /// Takes the bytes out, so that they can be changed in place; the key stays, and counts as used.
     fn take(&mut self, key: &str) -> Option<Slot> {
-        let slot = self.slots.get_mut(key)?;
-        self.weight -= slot.bytes.len();
-        Some(Slot::new(std::mem::take(&mut slot.bytes), slot.expires))
+        let record = self.slots.get_mut(key)?;
+        let was = record.weight();
+        let slot = Slot::new(std::mem::take(&mut record.slot.bytes), record.slot.expires);
+        self.weight = self.weight - was + record.weight();
+        Some(slot)
+    }
+
+    /// Whether something hangs on what is under `key`.
+    fn is_held(&self, key: &str) -> bool {
+        self.slots.peek(key).is_some_and(|record| record.held.is_some())
+    }
+
+    /// Removes what was decoded from the bytes under `key`, and tells who asked that a version fell.
+    fn release(&mut self, key: &str) {
+        let Some(record) = self.slots.peek_mut(key) else { return };
+        let was = record.weight();
+        if let Some(held) = record.held.take() {
+            self.weight = self.weight - was + record.weight();
+            self.end(*held);
+        }
+    }
+
+    /// G1: in the step that changes the bytes.
+    fn end(&mut self, held: Held) {
+        if let Some(unchanged) = held.unchanged {
+            unchanged.ends();
+        }
+        for decoded in &held.decoded {
+            self.decoded.remove(decoded);
+        }
+        self.gone.extend(held.decoded);
     }
 
     fn put(&mut self, key: &str, slot: Slot) {
-        if let Some((key, held)) = self.slots.get_key_value_mut(key) {
-            self.weight = self.weight - held.bytes.len() + slot.bytes.len();
-            if held.expires != slot.expires {
-                let mut due = (held.expires, Arc::clone(key));
+        if let Some((key, record)) = self.slots.get_key_value_mut(key) {
+            let (was, before) = (record.weight(), record.slot.expires);
+            if before != slot.expires {
+                let mut due = (before, Arc::clone(key));
                 self.due.remove(&due);
                 due.0 = slot.expires;
                 self.due.insert(due);
             }
-            *held = slot;
+            record.slot = slot;
+            self.weight = self.weight - was + record.weight();
         } else {
             let key: Arc<str> = key.into();
             self.weight += weigh(&key, &slot);
             self.due.insert((slot.expires, Arc::clone(&key)));
-            self.slots.put(key, slot);
+            self.slots.put(key, Record { slot, held: None });
         }
     }
 
     fn remove(&mut self, key: &str) {
-        if let Some((key, slot)) = self.slots.pop_entry(key) {
-            self.forget(key, &slot);
+        if let Some((key, record)) = self.slots.pop_entry(key) {
+            self.forget(key, record);
         }
     }
 
+    /// Lets go of what was used least lately. Uses of decoded values do not move a key to the front: that is made up for
+    /// here.
     fn pop(&mut self) -> bool {
+        for _ in 0..SPARED {
+            let Some((key, record)) = self.slots.peek_lru() else { return false };
+            if !record.held.as_ref().is_some_and(|held| held.was_used()) {
+                break;
+            }
+            let key = Arc::clone(key);
+            self.slots.promote(&key);
+        }
         let popped = self.slots.pop_lru();
         let found = popped.is_some();
-        if let Some((key, slot)) = popped {
-            self.forget(key, &slot);
+        if let Some((key, record)) = popped {
+            self.forget(key, record);
         }
         found
     }
 
-    fn forget(&mut self, key: Arc<str>, slot: &Slot) {
-        self.weight -= weigh(&key, slot);
-        self.due.remove(&(slot.expires, key));
+    fn forget(&mut self, key: Arc<str>, record: Record) {
+        self.weight -= key.len() + OVERHEAD + record.weight();
+        self.due.remove(&(record.slot.expires, key));
+        if let Some(held) = record.held {
+            self.end(*held);
+        }
     }
 }
 
 fn weigh(key: &str, slot: &Slot) -> usize {
     key.len() + slot.bytes.len() + OVERHEAD
+}
+
+/// Whether what hangs on a slot may stay: its bytes are what they were, for at least as long.
+fn is_still(was: &Slot, is: &Slot) -> bool {
+    is.expires >= was.expires && is_unchanged(&was.bytes, &is.bytes)
+}
+
+/// Whether two references, both held here, are to the same bytes; short ones are compared.
+fn is_unchanged(was: &Bytes, is: &Bytes) -> bool {
+    was.len() == is.len() && (was.as_ptr() == is.as_ptr() || was.len() <= size_of::<u64>() && was == is)
 }
 
 #[cfg(test)]
@@ -317,10 +500,11 @@ mod tests {
         let mut weight = 0;
         for at in 0..space.shards.len() {
             let shard = space.lock(at);
-            let own: usize = shard.slots.iter().map(|(key, slot)| weigh(key, slot)).sum();
+            let own: usize =
+                shard.slots.iter().map(|(key, record)| key.len() + OVERHEAD + record.weight()).sum();
             assert_eq!(own, shard.weight);
             assert_eq!(shard.due.len(), shard.slots.len());
-            for (key, slot) in &shard.slots {
+            for (key, Record { slot, .. }) in &shard.slots {
                 assert!(shard.due.contains(&(slot.expires, Arc::clone(key))), "{key} is not due");
             }
             weight += own;

@@ -62,7 +62,7 @@ impl LenAsTtl for str {
     }
 }
 
-#[cached(ttl = "0s")]
+#[cached(ttl = std::time::Duration::ZERO)]
 async fn never_stored(id: u32) -> u32 {
     CALLS.add();
     id

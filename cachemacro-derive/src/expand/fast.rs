@@ -1,0 +1,116 @@
+//! The short way of a hit: the arguments that key and tags mention, written without text, to a decoded value.
+
+use proc_macro2::{Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::Expr;
+
+use super::Expander;
+use crate::model::{EntryParts, Key, Tag, TypePart};
+use crate::syntax::template::{Hole, Part};
+use crate::values::{self, Place, reference};
+
+impl Expander<'_> {
+    /// `let arguments_ = …;`, after `site_`, `outcome_` and `given_`, the cache that the attribute names; returns from the function where
+    /// there is a hit. `None` where key or tags call something: that is run once, for the key's text.
+    pub(super) fn fast(&self, parts: &EntryParts) -> Option<TokenStream> {
+        let mixed = Span::mixed_site();
+        let private = &self.private;
+        let writes = self.writes(parts)?;
+        Some(quote_spanned! {mixed=>
+            let arguments_ = match #private::hit(site_, given_, outcome_, &|| (), |to_| { let _ = &to_; #writes }) {
+                ::core::result::Result::Ok(hit_) => return hit_,
+                ::core::result::Result::Err(arguments_) => arguments_,
+            };
+        })
+    }
+
+    /// Statements that write each argument of key and tags to `to_`.
+    fn writes(&self, parts: &EntryParts) -> Option<TokenStream> {
+        let mixed = Span::mixed_site();
+        let place = Place::Function;
+        let is_constant = |prefix: &Expr| matches!(prefix, Expr::Lit(_) | Expr::Path(_));
+        if !parts.prefix.as_ref().is_none_or(is_constant) {
+            return None;
+        }
+        let mut writes = TokenStream::new();
+        match &parts.key {
+            Key::Template(template) => writes.extend(self.holes(template)?),
+            Key::Value(key) => {
+                if !key.lets.is_empty() || key.returns || !is_plain(key.expr.to_token_stream()) {
+                    return None;
+                }
+                let key = values::by_reference(key, self.item, place);
+                writes.extend(quote_spanned!(mixed=> to_.arg(#key);));
+            }
+            Key::Args(args) => {
+                for (at, name) in args {
+                    let cfg = &self.item.args[*at].cfg;
+                    let argument = values::argument(name, self.item, place);
+                    writes.extend(quote_spanned!(mixed=> #(#cfg)* to_.arg(#argument);));
+                }
+            }
+        }
+        for tag in &parts.tags {
+            match tag {
+                Tag::Template(template) => writes.extend(self.holes(template)?),
+                Tag::One(_) | Tag::Many(_) => return None,
+            }
+        }
+        // The value of a const parameter is in the name of the function's instance, as its types are.
+        debug_assert!(
+            parts
+                .types
+                .iter()
+                .all(|part| matches!(part, TypePart::Type(_) | TypePart::Const(_) | TypePart::Arg(..)))
+        );
+        Some(writes)
+    }
+
+    fn holes(&self, template: &[Part]) -> Option<TokenStream> {
+        let mixed = Span::mixed_site();
+        let mut writes = TokenStream::new();
+        for part in values::template(template, self.item, Place::Function) {
+            let Part::Hole(Hole { expr, debug, late, .. }) = part else { continue };
+            if late || !is_plain(expr.clone()) {
+                return None;
+            }
+            let value = reference(&expr);
+            let method = if debug { quote!(debug) } else { quote!(display) };
+            writes.extend(quote_spanned!(mixed=> to_.#method(#value);));
+        }
+        Some(writes)
+    }
+}
+
+/// Whether these tokens name values and fields and call nothing, so that they say the same twice.
+fn is_plain(tokens: TokenStream) -> bool {
+    let mut after_name = false;
+    for token in tokens {
+        match token {
+            TokenTree::Ident(name) if name == "await" => return false,
+            TokenTree::Ident(_) => after_name = true,
+            TokenTree::Literal(_) => after_name = false,
+            TokenTree::Punct(punct) if matches!(punct.as_char(), '.' | '&' | ',') => after_name = false,
+            TokenTree::Group(group) if !after_name && is_plain(group.stream()) => {}
+            TokenTree::Group(_) | TokenTree::Punct(_) => return false,
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_calls_nothing_is_told_from_what_may() {
+        for plain in ["id", "user.id", "self.tenant.id", "(id, &user.name)", "&id", "pair.0", "()"] {
+            assert!(is_plain(plain.parse().expect("tokens")), "{plain}");
+        }
+        for other in
+            ["f(id)", "name.to_lowercase()", "ids[0]", "vec![id]", "x.await", "a + b", "*id", "|x| x", "a::B"]
+        {
+            assert!(!is_plain(other.parse().expect("tokens")), "{other}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Which keys each annotated function makes, so that two functions are not handed each other's values.
+//!
+//! Functions of one name in two blocks of one function have one path, so their default prefixes are equal. Two that are given one
+//! prefix and keys of one form, and return different types, replace each other's entries. The second one to be called is found
+//! here; it runs uncached, because no key of its own would be the same in a process that calls the two in the other order, and
+//! then neither values nor evicts would reach each other. To share a prefix for values of one type is what users may want.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Mutex;
+
+use crate::ground::sync::lock;
+use crate::observe::site::SiteId;
+
+/// What the functions of a cache claimed.
+#[derive(Debug, Default)]
+pub(crate) struct Claims(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    owners: HashMap<String, (SiteId, Claim)>,
+    clashes: Vec<SiteId>,
+}
+
+/// What a function claims.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// All keys that begin so: its default prefix.
+    Prefix(String),
+    /// All keys that begin so and have this form, for values of the type with this fingerprint.
+    Form(String, &'static str, u64),
+}
+
+impl Claim {
+    fn name(&self) -> String {
+        match self {
+            Self::Prefix(prefix) => prefix.clone(),
+            Self::Form(prefix, form, _) => format!("{prefix}{form}"),
+        }
+    }
+}
+
+impl Claims {
+    /// Claims for this site. `Err`: what another site claimed before, which is it.
+    pub(crate) fn claim(&self, site: SiteId, claim: Claim) -> Result<(), SiteId> {
+        let mut state = lock(&self.0);
+        let owner = match state.owners.entry(claim.name()) {
+            Entry::Vacant(vacant) => {
+                vacant.insert((site, claim));
+                return Ok(());
+            }
+            Entry::Occupied(owner) => owner.get().clone(),
+        };
+        let shares = matches!(&claim, Claim::Form(..)) && owner.1 == claim;
+        if owner.0 == site || shares {
+            return Ok(());
+        }
+        state.clashes.push(site);
+        Err(owner.0)
+    }
+
+    /// The sites that run uncached.
+    pub(crate) fn clashes(&self) -> Vec<SiteId> {
+        lock(&self.0).clashes.clone()
+    }
+}

@@ -1,0 +1,36 @@
+//! Panics in code that is not ours, and what becomes of them.
+
+use std::mem::forget;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// What foreign code returns; `None` where it panics. For code that leaves nothing of ours half changed.
+pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(returned) => Some(returned),
+        Err(payload) => {
+            // What it panicked with may panic when it is dropped.
+            if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+                forget(another);
+            }
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_ends_here_whatever_it_panics_with() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                std::panic::panic_any(Bomb);
+            }
+        }
+        assert_eq!(caught(|| 7), Some(7));
+        assert_eq!(caught(|| -> u8 { panic!("on purpose") }), None);
+        assert_eq!(caught(|| -> u8 { std::panic::panic_any(Bomb) }), None);
+    }
+}

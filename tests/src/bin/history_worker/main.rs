@@ -1,0 +1,96 @@
+//! One of several processes whose readers, writers and evicters share a cache and a database; see
+//! `cachemacro_tests::history`.
+//!
+//! Arguments: the cache's URL, the database's URL, the namespace, a seed, and the plan as JSON. It says `ready` and waits
+//! for `play`; from then on it answers `counts`, `stop`, `load`, `count` and `report`.
+
+mod patience;
+mod player;
+mod rows;
+mod tally;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context as _, Result, bail};
+use cachemacro::store::Store;
+use cachemacro::{Cache, CacheBuilder};
+use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
+use cachemacro_tests::history::{Database, Plan};
+use cachemacro_tests::unfenced::Unfenced;
+use cachemacro_tests::worker::{commands, say};
+use cachemacro_tests::{Dice, LONG};
+
+use crate::player::Player;
+use crate::rows::Rows;
+use crate::tally::Tally;
+
+fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let [url, database, namespace, seed, plan] = args[..] else { bail!("five arguments, please") };
+    let plan: Plan = serde_json::from_str(plan)?;
+    let tally = Arc::new(Tally::default());
+    tally.watch_panics();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        let cache = builder(url, &plan)?.namespace(namespace).build()?;
+        cache.connect().await?;
+        let database = Database::connect(database).await;
+        let rows = Rows { cache, database };
+        play(rows, tally, &plan, Dice::new(seed.parse()?)).await
+    })
+}
+
+fn builder(url: &str, plan: &Plan) -> Result<CacheBuilder> {
+    let mut config = RedisConfig::new(url);
+    if plan.patient {
+        config = config.connect_timeout(LONG).command_timeout(LONG).pool_wait(LONG);
+    }
+    let mut store: Arc<dyn Store> = Arc::new(RedisStore::new(config)?);
+    if !plan.fenced {
+        store = Arc::new(Unfenced(store));
+    }
+    Ok(Cache::builder().store(store))
+}
+
+async fn play(rows: Rows, tally: Arc<Tally>, plan: &Plan, mut dice: Dice) -> Result<()> {
+    say("ready");
+    if next_command().await? != "play" {
+        bail!("there is nothing to tell before the play");
+    }
+    let over = Arc::new(AtomicBool::new(false));
+    let player = Player::new(rows.clone(), tally.clone(), plan);
+    let start = |_| tokio::spawn(player.with(dice.split()).play(over.clone()));
+    let mut players: Vec<_> = (0..plan.tasks).map(start).collect();
+    loop {
+        match next_command().await?.as_str() {
+            "counts" => {
+                let counts = tally.report(&rows.cache).counts;
+                say(format_args!("counts {}", serde_json::to_string(&counts)?));
+            }
+            "stop" => {
+                over.store(true, Ordering::SeqCst);
+                for player in players.drain(..) {
+                    player.await.context("a player panicked")??;
+                }
+                say("stopped");
+            }
+            "load" => say(format_args!("load {}", serde_json::to_string(&player.load_each().await)?)),
+            count @ ("count kept" | "count lost") => {
+                player.check_counters(count == "count kept").await?;
+                say("counted");
+            }
+            "report" => {
+                say(format_args!("report {}", serde_json::to_string(&tally.report(&rows.cache))?));
+                return Ok(());
+            }
+            other => bail!("unknown command: {other}"),
+        }
+    }
+}
+
+/// Waits for the test's word.
+async fn next_command() -> Result<String> {
+    tokio::task::spawn_blocking(|| commands().next()).await?.context("the test is over")
+}

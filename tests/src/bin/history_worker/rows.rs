@@ -1,0 +1,164 @@
+//! Cached functions over the database: each way in which a row can be read, written and evicted by attribute.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use cachemacro::{Cache, Entry, cache_config, cache_evict, cache_put, cached};
+use cachemacro_tests::history::{Database, Kind, Row};
+use tokio::time::sleep;
+
+/// So many rows of each kind are what most calls are about.
+pub(crate) const HOT: u64 = 8;
+
+/// The database behind its cache.
+#[derive(Debug, Clone)]
+pub(crate) struct Rows {
+    /// The cache.
+    pub(crate) cache: Cache,
+    /// The database.
+    pub(crate) database: Database,
+}
+
+impl Rows {
+    /// Reads or writes a row: its stamp is of the beginning, and it takes its time to come back.
+    pub(crate) async fn query(&self, kind: Kind, id: u64, lag: Duration) -> Result<Row> {
+        let stamp = self.database.stamp().await?;
+        if !lag.is_zero() {
+            sleep(lag).await;
+        }
+        Ok(Row { kind, id, stamp })
+    }
+
+    /// Reads a row through its cached function.
+    pub(crate) async fn read(&self, kind: Kind, id: u64, lag: Duration) -> Result<Row> {
+        match kind {
+            Kind::Plain => self.plain(id, lag).await,
+            Kind::Tagged => self.tagged(id, lag).await,
+            Kind::Late => self.late(id, lag).await,
+        }
+    }
+
+    /// A row's entry.
+    pub(crate) fn entry(&self, kind: Kind, id: u64) -> Entry<Row> {
+        match kind {
+            Kind::Plain => self.plain_entry(id),
+            Kind::Tagged => self.tagged_entry(id),
+            Kind::Late => self.late_entry(id),
+        }
+    }
+
+    /// Writes a row and evicts it; a failed evict is returned.
+    pub(crate) async fn change(&self, kind: Kind, id: u64, lag: Duration) -> Result<Row> {
+        match kind {
+            Kind::Plain => self.change_plain(id, lag).await,
+            Kind::Tagged => self.change_tagged(id, lag).await,
+            Kind::Late => self.change_late(id, lag).await,
+        }
+    }
+
+    /// Writes a row and evicts it, before as well as after; a failed evict is logged and counted.
+    pub(crate) async fn change_quietly(&self, kind: Kind, id: u64, lag: Duration) -> Result<Row> {
+        match kind {
+            Kind::Plain => self.change_plain_quietly(id, lag).await,
+            Kind::Tagged => self.change_tagged_quietly(id, lag).await,
+            Kind::Late => self.change_late_quietly(id, lag).await,
+        }
+    }
+
+    /// Writes a row through; what could be neither stored nor evicted is returned as an error.
+    pub(crate) async fn put(&self, kind: Kind, id: u64, lag: Duration) -> Result<Row> {
+        match kind {
+            Kind::Plain => self.put_plain(id, lag).await,
+            Kind::Tagged => self.put_tagged(id, lag).await,
+            Kind::Late => self.put_late(id, lag).await,
+        }
+    }
+
+    /// Writes many rows of a kind and evicts them together: all of them, or the hot ones where they have nothing in
+    /// common. A failed evict is returned.
+    pub(crate) async fn change_many(&self, kind: Kind) -> Result<u64> {
+        match kind {
+            Kind::Plain => self.change_all_plain().await,
+            Kind::Tagged => self.change_all_tagged().await,
+            Kind::Late => self.change_hot_late().await,
+        }
+    }
+}
+
+#[cache_config(cache = self.cache)]
+impl Rows {
+    #[cached(prefix = "plain", key = "{id}", entry = plain_entry)]
+    async fn plain(&self, id: u64, lag: Duration) -> Result<Row> {
+        self.query(Kind::Plain, id, lag).await
+    }
+
+    #[cached(prefix = "tagged", key = "{id}", tags = ["tagged", "tagged:{id}"], entry = tagged_entry)]
+    async fn tagged(&self, id: u64, lag: Duration) -> Result<Row> {
+        self.query(Kind::Tagged, id, lag).await
+    }
+
+    #[cached(prefix = "late", key = "{id}", tags = ["late:{result.id}"], entry = late_entry)]
+    async fn late(&self, id: u64, lag: Duration) -> Result<Row> {
+        self.query(Kind::Late, id, lag).await
+    }
+
+    #[cache_evict(entry = self.plain_entry(id), on_evict_error = "return")]
+    async fn change_plain(&self, id: u64, lag: Duration) -> Result<Row> {
+        self.query(Kind::Plain, id, lag).await
+    }
+
+    #[cache_evict(tags = ["tagged:{id}"], on_evict_error = "return")]
+    async fn change_tagged(&self, id: u64, lag: Duration) -> Result<Row> {
+        self.query(Kind::Tagged, id, lag).await
+    }
+
+    #[cache_evict(tags = ["late:{result.id}"], on_evict_error = "return")]
+    async fn change_late(&self, id: u64, lag: Duration) -> Result<Row> {
+        self.query(Kind::Late, id, lag).await
+    }
+
+    #[cache_evict(entry = self.plain_entry(id), before)]
+    async fn change_plain_quietly(&self, id: u64, lag: Duration) -> Result<Row> {
+        self.query(Kind::Plain, id, lag).await
+    }
+
+    #[cache_evict(entry = self.tagged_entry(id), tags = ["tagged:{id}"], before)]
+    async fn change_tagged_quietly(&self, id: u64, lag: Duration) -> Result<Row> {
+        self.query(Kind::Tagged, id, lag).await
+    }
+
+    #[cache_evict(tags = ["late:{id}"], before)]
+    async fn change_late_quietly(&self, id: u64, lag: Duration) -> Result<Row> {
+        self.query(Kind::Late, id, lag).await
+    }
+
+    #[cache_put(entry = self.plain_entry(id), on_evict_error = "return")]
+    async fn put_plain(&self, id: u64, lag: Duration) -> Result<Row> {
+        self.query(Kind::Plain, id, lag).await
+    }
+
+    #[cache_put(entry = self.tagged_entry(id), on_evict_error = "return")]
+    async fn put_tagged(&self, id: u64, lag: Duration) -> Result<Row> {
+        self.query(Kind::Tagged, id, lag).await
+    }
+
+    #[cache_put(entry = self.late_entry(id), on_evict_error = "return")]
+    async fn put_late(&self, id: u64, lag: Duration) -> Result<Row> {
+        self.query(Kind::Late, id, lag).await
+    }
+
+    #[cache_evict(prefix = "plain", all, on_evict_error = "return")]
+    async fn change_all_plain(&self) -> Result<u64> {
+        self.database.stamp().await
+    }
+
+    #[cache_evict(tags = ["tagged"], on_evict_error = "return")]
+    async fn change_all_tagged(&self) -> Result<u64> {
+        self.database.stamp().await
+    }
+
+    #[cache_evict(entries = (0..HOT).map(|id| self.late_entry(id)), on_evict_error = "return")]
+    async fn change_hot_late(&self) -> Result<u64> {
+        self.database.stamp().await
+    }
+}

@@ -1,0 +1,130 @@
+//! The database of a history: rows that are worth their stamp, and floors.
+
+use anyhow::Result;
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, FromRedisValue, cmd};
+use serde::{Deserialize, Serialize};
+
+/// Raises a floor, or leaves it where it is as high.
+const RAISE: &str = "if tonumber(redis.call('GET', KEYS[1]) or 0) < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end";
+
+/// What is cached: which row it is, and when its load began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// The kind of row.
+    pub kind: Kind,
+    /// Its number among those of its kind.
+    pub id: u64,
+    /// The stamp of its load, or of the write that put it.
+    pub stamp: u64,
+}
+
+/// How rows are cached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    /// Without tags.
+    Plain,
+    /// With tags that are known before the load: one for each row, and one for all.
+    Tagged,
+    /// With a tag that comes from the loaded row.
+    Late,
+}
+
+impl Kind {
+    /// Each.
+    pub const ALL: [Self; 3] = [Self::Plain, Self::Tagged, Self::Late];
+
+    /// The prefix of its entries.
+    pub const fn prefix(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Tagged => "tagged",
+            Self::Late => "late",
+        }
+    }
+
+    /// A row's name: that of its entry, and its tag where it has one.
+    pub fn name(self, id: u64) -> String {
+        format!("{}:{id}", self.prefix())
+    }
+}
+
+/// A connection to the database. Clones share it.
+#[derive(Clone)]
+pub struct Database(MultiplexedConnection);
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Database").finish_non_exhaustive()
+    }
+}
+
+impl Database {
+    /// Connects to the server at `url`.
+    pub async fn connect(url: &str) -> Self {
+        Self(crate::server::connect(url).await)
+    }
+
+    async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T> {
+        Ok(command.query_async(&mut self.0.clone()).await?)
+    }
+
+    /// The stamp of what begins now.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn stamp(&self) -> Result<u64> {
+        self.add("clock").await
+    }
+
+    /// No read of this row that starts from now on may return a lower stamp.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn raise(&self, kind: Kind, id: u64, stamp: u64) -> Result<()> {
+        self.raise_floor(&kind.name(id), stamp).await
+    }
+
+    /// [`raise`](Self::raise) for all rows of a kind.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn raise_all(&self, kind: Kind, stamp: u64) -> Result<()> {
+        self.raise_floor(kind.prefix(), stamp).await
+    }
+
+    async fn raise_floor(&self, of: &str, stamp: u64) -> Result<()> {
+        self.ask(cmd("EVAL").arg(RAISE).arg(1).arg(format!("floor:{of}")).arg(stamp)).await
+    }
+
+    /// The lowest stamp that a read of each of these rows may return if it starts now.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn floors(&self, kind: Kind, ids: &[u64]) -> Result<Vec<u64>> {
+        let mut get = cmd("MGET");
+        get.arg(format!("floor:{}", kind.prefix()));
+        for id in ids {
+            get.arg(format!("floor:{}", kind.name(*id)));
+        }
+        let floors: Vec<Option<u64>> = self.ask(&get).await?;
+        let all = floors[0].unwrap_or(0);
+        Ok(floors[1..].iter().map(|floor| floor.unwrap_or(0).max(all)).collect())
+    }
+
+    /// Adds one to a counter and returns the sum.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn add(&self, counter: &str) -> Result<u64> {
+        self.ask(cmd("INCR").arg(counter)).await
+    }
+
+    /// A counter's number.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn count(&self, counter: &str) -> Result<u64> {
+        Ok(self.ask::<Option<u64>>(cmd("GET").arg(counter)).await?.unwrap_or(0))
+    }
+}

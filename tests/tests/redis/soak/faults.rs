@@ -1,0 +1,247 @@
+//! What is done to the server while a history goes on.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use cachemacro_tests::history::{Incident, micros};
+use cachemacro_tests::{DEADLINE, FaultProxy, RedisServer, wait_until};
+use redis::FromRedisValue;
+use redis::aio::MultiplexedConnection;
+use tokio::task::block_in_place;
+use tokio::time::sleep;
+
+/// After the server is back, so much longer may go by before a call has noticed: what was waiting ends with its
+/// timeout.
+const NOTICED: Duration = Duration::from_millis(300);
+
+/// Writes two megabytes under new keys. All that there is room for is written in half a second, faster than the server's
+/// clock of what was used lately ticks, so entries in use are dropped as well.
+const FILL: &str =
+    "for i = 1, 20 do redis.call('SET', 'other:' .. ARGV[1] .. ':' .. i, string.rep('x', 100000)) end";
+
+/// A fault, again and again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    None,
+    /// Every connection is closed by the server.
+    KilledClients,
+    /// No script is known any more.
+    ForgottenScripts,
+    /// All keys are gone.
+    LostData,
+    /// Connections stay open and nothing is answered for a second.
+    Silence,
+    /// Whatever was not used lately is dropped.
+    ShortMemory,
+    /// The process is killed; an empty one comes on the same port.
+    Crash,
+    /// Another server becomes the primary behind the same address, and the former one its replica; it keeps its
+    /// connections.
+    Demotion,
+}
+
+/// A span of time, by [`micros`].
+type Span = (u64, u64);
+
+/// The servers, and what happened to them.
+pub(crate) struct Scene {
+    fault: Fault,
+    /// The primary first.
+    servers: Vec<RedisServer>,
+    proxy: Option<FaultProxy>,
+    pub(crate) seen: Arc<Seen>,
+}
+
+/// What a fault did so far.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    times: AtomicU64,
+    /// When no server answered.
+    away: Mutex<Vec<Span>>,
+    /// When some connection led to a demoted server.
+    demoted: Mutex<Vec<Span>>,
+    over: AtomicBool,
+}
+
+impl Fault {
+    /// Whether the server still has all it was given.
+    pub(crate) const fn keeps_data(self) -> bool {
+        !matches!(self, Self::LostData | Self::ShortMemory | Self::Crash)
+    }
+
+    /// The servers before it.
+    pub(crate) async fn scene(self) -> Scene {
+        let primary = match self {
+            Self::ShortMemory => {
+                RedisServer::with_args(&["--maxmemory", "20mb", "--maxmemory-policy", "allkeys-lru"])
+            }
+            Self::Demotion => RedisServer::with_args(&["--repl-diskless-sync-delay", "0"]),
+            _ => RedisServer::start(),
+        };
+        let mut scene = Scene { fault: self, servers: vec![primary], proxy: None, seen: Arc::default() };
+        if self == Self::Demotion {
+            let replica = RedisServer::with_args(&["--repl-diskless-sync-delay", "0"]);
+            let port = scene.servers[0].port().to_string();
+            let _: String = ask(&mut replica.client().await, &["REPLICAOF", "127.0.0.1", &port]).await;
+            scene.proxy = Some(FaultProxy::start(&scene.servers[0].address()));
+            scene.servers.push(replica);
+        }
+        scene
+    }
+}
+
+impl Scene {
+    /// Where the cache is.
+    pub(crate) fn url(&self) -> String {
+        self.proxy.as_ref().map_or_else(|| self.servers[0].url(), FaultProxy::url)
+    }
+
+    /// Brings the fault about, again and again, until it is over; then the server is well.
+    pub(crate) async fn go_on(mut self) -> Self {
+        let mut primary = self.servers[0].client().await;
+        while !self.seen.is_over() {
+            match self.fault {
+                Fault::None => self.pause(100).await,
+                Fault::KilledClients => {
+                    let killed: u64 = ask(&mut primary, &["CLIENT", "KILL", "TYPE", "normal"]).await;
+                    self.seen.happened(u64::from(killed > 0));
+                    self.pause(100).await;
+                }
+                Fault::ForgottenScripts => {
+                    let _: String = ask(&mut primary, &["SCRIPT", "FLUSH"]).await;
+                    self.seen.happened(1);
+                    self.pause(50).await;
+                }
+                Fault::LostData => {
+                    let _: String = ask(&mut primary, &["FLUSHALL"]).await;
+                    self.seen.happened(1);
+                    self.pause(300).await;
+                }
+                Fault::ShortMemory => {
+                    let dropped = info(&mut primary, "evicted_keys").await;
+                    self.seen.times.store(dropped.parse().expect("a count"), Ordering::SeqCst);
+                    let _: Option<u64> = ask(&mut primary, &["EVAL", FILL, "0", &micros().to_string()]).await;
+                    self.pause(50).await;
+                }
+                Fault::Silence => {
+                    let began = micros();
+                    self.servers[0].pause();
+                    sleep(Duration::from_secs(1)).await;
+                    self.servers[0].resume();
+                    self.seen.was_away(began);
+                    self.pause(2_000).await;
+                }
+                Fault::Crash => {
+                    let began = micros();
+                    block_in_place(|| self.servers[0].restart());
+                    self.seen.was_away(began);
+                    self.pause(3_000).await;
+                }
+                Fault::Demotion => {
+                    self.demote().await;
+                    self.pause(2_000).await;
+                }
+            }
+        }
+        self
+    }
+
+    /// Waits, at most until it is over.
+    async fn pause(&self, millis: u64) {
+        let began = Instant::now();
+        while !self.seen.is_over() && began.elapsed() < Duration::from_millis(millis) {
+            sleep(Duration::from_millis(millis.min(20))).await;
+        }
+    }
+
+    /// Hands over to the replica once it has everything, so that no evict is lost.
+    async fn demote(&mut self) {
+        let [former, next] = &self.servers[..] else { return };
+        let proxy = self.proxy.as_ref().expect("it is behind a proxy");
+        let (mut former_client, mut next_client) = (former.client().await, next.client().await);
+        wait_until("the replica is in step", DEADLINE, async || {
+            info(&mut next_client, "master_link_status").await == "up"
+        })
+        .await;
+        let began = micros();
+        let port = next.port().to_string();
+        let _: String = ask(&mut former_client, &["FAILOVER", "TO", "127.0.0.1", &port]).await;
+        wait_until("the replica takes over", DEADLINE, async || {
+            info(&mut next_client, "role").await == "master"
+        })
+        .await;
+        proxy.point_at(&next.address());
+        self.seen.was_away(began);
+        while proxy.links_to(&former.address()) > 0 && !self.seen.is_over() {
+            sleep(Duration::from_millis(5)).await;
+        }
+        lock(&self.seen.demoted).push((began, micros()));
+        self.servers.swap(0, 1);
+    }
+}
+
+impl Seen {
+    /// How often the fault came about.
+    pub(crate) fn times(&self) -> u64 {
+        self.times.load(Ordering::SeqCst)
+    }
+
+    /// Ends the fault.
+    pub(crate) fn end(&self) {
+        self.over.store(true, Ordering::SeqCst);
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
+    }
+
+    fn happened(&self, times: u64) {
+        self.times.fetch_add(times, Ordering::SeqCst);
+    }
+
+    /// It is back, and was away since.
+    fn was_away(&self, since: u64) {
+        self.happened(1);
+        lock(&self.away).push((since, micros()));
+    }
+
+    /// Whether no server answered during a part of this.
+    pub(crate) fn is_away_in(&self, incident: &Incident) -> bool {
+        overlaps(&lock(&self.away), incident)
+    }
+
+    /// How long the server had been back when this began.
+    pub(crate) fn since_back(&self, incident: &Incident) -> Option<Duration> {
+        let away = lock(&self.away);
+        let back = away.iter().map(|(_, ended)| *ended).filter(|ended| *ended <= incident.began).max()?;
+        Some(Duration::from_micros(incident.began - back))
+    }
+
+    /// Whether a demoted server could be read from during a part of this.
+    pub(crate) fn is_demoted_in(&self, incident: &Incident) -> bool {
+        overlaps(&lock(&self.demoted), incident)
+    }
+}
+
+fn overlaps(spans: &[Span], incident: &Incident) -> bool {
+    let after = u64::try_from(NOTICED.as_micros()).expect("it is short");
+    spans.iter().any(|(began, ended)| incident.began <= ended + after && *began <= incident.ended)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn ask<T: FromRedisValue>(server: &mut MultiplexedConnection, words: &[&str]) -> T {
+    let mut command = redis::cmd(words[0]);
+    command.arg(&words[1..]);
+    command.query_async(server).await.unwrap_or_else(|error| panic!("{words:?}: {error}"))
+}
+
+/// A field of what the server says of itself.
+async fn info(server: &mut MultiplexedConnection, field: &str) -> String {
+    let info: String = ask(server, &["INFO"]).await;
+    let value = info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    value.unwrap_or_default().trim().to_owned()
+}

@@ -1,0 +1,282 @@
+//! Histories of three processes of 32 tasks each, each under another fault: no stale read, nothing lost or left behind,
+//! no error and no panic for a caller.
+//!
+//! A few seconds under some of the faults; a minute under each in a long run, where no call may take long either but
+//! where the server is silent. Each prints a line of what was done and seen (`--nocapture`).
+
+mod faults;
+mod leases;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use cachemacro_tests::history::{Counts, Fleet, Incident, Plan, Report};
+use cachemacro_tests::{DEADLINE, is_long};
+use tokio::sync::Mutex;
+
+use self::faults::{Fault, Seen};
+use self::leases::Watch;
+
+const WORKER: &str = env!("CARGO_BIN_EXE_history_worker");
+
+/// One history at a time: each keeps the machine busy.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// What no call may take while the server answers, with as much again for a machine that is busy. A lease that nobody
+/// holds costs three seconds.
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// How many incidents of each sort are shown.
+const SHOWN: usize = 5;
+
+/// How long a history goes on.
+fn length() -> Duration {
+    if is_long() { Duration::from_mins(1) } else { Duration::from_millis(1_500) }
+}
+
+/// What came of a history.
+struct Outcome {
+    fault: Fault,
+    times: u64,
+    counts: Counts,
+    /// Of connections to the primary.
+    stale: Vec<Incident>,
+    /// Of connections that a demoted server kept: nothing is promised of these.
+    stale_when_demoted: usize,
+    leases: Vec<Incident>,
+    unloadable: Vec<Incident>,
+    /// While the server answered.
+    failed_evicts: Vec<Incident>,
+    failed_evicts_while_away: usize,
+    slow: Vec<Incident>,
+    slowest_while_away: Duration,
+    report: Report,
+}
+
+impl Outcome {
+    fn new(fault: Fault, seen: &Seen, report: Report, leases: Vec<Incident>, loads: Vec<Incident>) -> Self {
+        let is_slow = |load: &Incident| took(load) > LONGEST || load.outcome != "loaded";
+        let (demoted, stale): (Vec<_>, _) =
+            report.stale.iter().cloned().partition(|read| seen.is_demoted_in(read));
+        let (away, mut failed): (Vec<_>, Vec<_>) =
+            report.failed_evicts.iter().cloned().partition(|evict| seen.is_away_in(evict));
+        let (slow_away, mut slow): (Vec<_>, Vec<_>) =
+            report.slow.iter().cloned().partition(|call| seen.is_away_in(call));
+        slow.sort_by_key(took);
+        for evict in &mut failed {
+            if let Some(since) = seen.since_back(evict) {
+                evict.outcome = format!("{} ({since:.1?} after the server was back)", evict.outcome);
+            }
+        }
+        Self {
+            fault,
+            times: seen.times(),
+            counts: report.counts.clone(),
+            stale,
+            stale_when_demoted: demoted.len(),
+            leases,
+            unloadable: loads.into_iter().filter(is_slow).collect(),
+            failed_evicts: failed,
+            failed_evicts_while_away: away.len(),
+            slow,
+            slowest_while_away: slow_away.iter().map(took).max().unwrap_or_default(),
+            report,
+        }
+    }
+
+    /// The longest call while the server answered.
+    fn slowest(&self) -> Duration {
+        match self.slow.last() {
+            Some(call) => took(call),
+            // None took so long that it was reported.
+            None => Duration::from_micros(self.counts.slowest).min(Duration::from_millis(250)),
+        }
+    }
+
+    /// How many calls were slow, by the prefix of what they were about.
+    fn slow_by_kind(&self) -> BTreeMap<&str, usize> {
+        let mut kinds = BTreeMap::new();
+        for call in &self.slow {
+            *kinds.entry(call.about.split(':').next().unwrap_or_default()).or_default() += 1;
+        }
+        kinds
+    }
+
+    /// Nothing of this may come about under any fault.
+    fn check(&self) {
+        let never = [
+            ("stale reads", &self.stale),
+            ("values of other rows", &self.report.strange),
+            ("counters that lost or repeated a change", &self.report.miscounted),
+            ("errors that a caller saw", &self.report.errors),
+        ];
+        for (what, incidents) in never {
+            assert!(incidents.is_empty(), "{what}: {}", shown(incidents));
+        }
+        assert!(self.report.panics.is_empty(), "panics: {:#?}", self.report.panics);
+        if is_long() {
+            assert!(self.leases.is_empty(), "leases that nobody holds: {}", shown(&self.leases));
+            let loads = &self.unloadable;
+            assert!(loads.is_empty(), "rows that cannot be loaded at once: {}", shown(loads));
+            // To a busy machine an answer can be late, and then nothing was promised either.
+            let failed = self.failed_evicts.iter().filter(|evict| !evict.outcome.starts_with("timeout"));
+            let failed: Vec<_> = failed.cloned().collect();
+            assert!(failed.is_empty(), "evicts that failed while the server answered: {}", shown(&failed));
+            assert!(self.slowest() <= LONGEST, "slow calls: {}", shown(&self.slow));
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Counts { calls, dropped, reads, hits, refused, evicts, .. } = &self.counts;
+        write!(
+            f,
+            "{:?} ×{}: calls {calls} dropped {dropped} | reads {reads} hits {hits} refused fills {refused} | evicts {evicts} \
+             failed {} (server away {}) | stale {} (demoted {}) strange {} miscounted {} | leases left {} unloadable {} | \
+             errors {} refusals {} panics {} | slowest {:?} (server away {:?}) slow {:?}",
+            self.fault,
+            self.times,
+            self.failed_evicts.len(),
+            self.failed_evicts_while_away,
+            self.stale.len(),
+            self.stale_when_demoted,
+            self.report.strange.len(),
+            self.report.miscounted.len(),
+            self.leases.len(),
+            self.unloadable.len(),
+            self.report.errors.len(),
+            self.report.refusals.len(),
+            self.report.panics.len(),
+            self.slowest(),
+            self.slowest_while_away,
+            self.slow_by_kind(),
+        )?;
+        for (what, incidents) in [
+            ("failed evicts", &self.failed_evicts),
+            ("refusals", &self.report.refusals),
+            ("slow", &self.slow),
+        ] {
+            if !incidents.is_empty() {
+                write!(f, "\n  {what}: {}", shown(incidents))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How many there are, and the last few.
+fn shown(incidents: &[Incident]) -> String {
+    let last = incidents.iter().rev().take(SHOWN);
+    let lines = last.fold(String::new(), |lines, incident| lines + "\n    " + &incident.to_string());
+    format!("{}{lines}", incidents.len())
+}
+
+fn took(incident: &Incident) -> Duration {
+    Duration::from_micros(incident.ended - incident.began)
+}
+
+/// Plays a history while the fault comes about at least so many `times`.
+async fn soak(fault: Fault, times: u64) {
+    let _turn = TURN.lock().await;
+    let scene = fault.scene().await;
+    let (url, seen) = (scene.url(), scene.seen.clone());
+    let mut fleet = Fleet::start(WORKER, &url, &Plan::default(), 1).await;
+    let (watch, watched) = Watch::new(url, fleet.namespace());
+    let watch = tokio::spawn(watch.left_behind());
+    let began = Instant::now();
+    let enough = |done: &Counts| {
+        seen.times() >= times && done.reads > 500 && done.hits > 100 && done.evicts > 100 && done.dropped > 50
+    };
+    let play = async {
+        tokio::time::sleep(length()).await;
+        while !enough(&fleet.counts().await) && began.elapsed() < length() + 2 * DEADLINE {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        seen.end();
+    };
+    let (scene, ()) = tokio::join!(scene.go_on(), play);
+    fleet.stop().await;
+    let played = began.elapsed();
+    let loads = fleet.load_each().await;
+    watched.store(true, Ordering::SeqCst);
+    let leases = watch.await.expect("the watch does not panic");
+    let report = fleet.report(fault.keeps_data()).await;
+    drop(scene);
+    let outcome = Outcome::new(fault, &seen, report, leases, loads);
+    eprintln!("{played:.1?} of {outcome}");
+    outcome.check();
+    assert!(enough(&outcome.counts), "too little was done, or the fault did not come about {times} times");
+}
+
+/// Upholds G1, G6 and G9.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_without_a_fault() {
+    if is_long() {
+        soak(Fault::None, 0).await;
+    }
+}
+
+/// Upholds G1, G6 and G9.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_while_all_connections_are_killed_again_and_again() {
+    soak(Fault::KilledClients, 5).await;
+}
+
+/// Upholds G1, G6 and G9.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_while_the_scripts_are_forgotten_again_and_again() {
+    if is_long() {
+        soak(Fault::ForgottenScripts, 10).await;
+    }
+}
+
+/// Upholds G1, G6 and G9.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_while_all_data_are_lost_again_and_again() {
+    soak(Fault::LostData, 3).await;
+}
+
+/// Upholds G1, G6 and G9.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_while_the_server_is_silent_for_a_second_again_and_again() {
+    if is_long() {
+        soak(Fault::Silence, 5).await;
+    }
+}
+
+/// Upholds G1, G6 and G9.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_while_the_server_is_short_of_memory() {
+    if is_long() {
+        soak(Fault::ShortMemory, 1_000).await;
+    }
+}
+
+/// Upholds G1, G6 and G9.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_while_the_server_crashes_again_and_again() {
+    if is_long() {
+        soak(Fault::Crash, 5).await;
+    }
+}
+
+/// Upholds G1, G6 and G9.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_while_the_primary_is_demoted_behind_its_address_again_and_again() {
+    if is_long() {
+        soak(Fault::Demotion, 5).await;
+    }
+}
+
+/// Upholds G1, G6 and G9.
+#[tokio::test]
+async fn a_history_without_the_fence_is_found_out() {
+    let _turn = TURN.lock().await;
+    let scene = Fault::None.scene().await;
+    let plan = Plan { fenced: false, ..Plan::default() };
+    let mut fleet = Fleet::start(WORKER, &scene.url(), &plan, 1).await;
+    fleet.until("a stale read is found", DEADLINE, |done| done.stale > 0).await;
+}
