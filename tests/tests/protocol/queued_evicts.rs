@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cachemacro::__private::{Plain, When, Writes, write};
-use cachemacro::store::faults::{FaultStore, Op};
+use cachemacro::store::faults::{FaultStore, Gate, Op};
 use cachemacro::{Cache, Entry, ErrorKind, cache_evict, cached};
 use cachemacro_tests::halt::{reached, soon};
 use cachemacro_tests::{DEADLINE, FaultProxy, Process, RedisServer, Rig, namespace, on_both_stores};
@@ -59,6 +59,14 @@ async fn cancel(process: &Process, ids: impl IntoIterator<Item = u32>) {
         .await;
 }
 
+/// What is queued from now on is sent together when the gate opens: an evict that was queued before stands at it, done.
+async fn held_up(process: &Process) -> Gate {
+    let gate = process.faults.gate_after(Op::Evict);
+    process.cache.scope(async { assert!(pin!(change(u32::MAX)).now_or_never().is_none()) }).await;
+    reached(&gate).await;
+    gate
+}
+
 /// How many evicts failed at each of the two sites, and in all.
 fn failed(process: &Process) -> [u64; 3] {
     let stats = process.cache.stats();
@@ -68,24 +76,34 @@ fn failed(process: &Process) -> [u64; 3] {
 
 async fn each_queued_evict_that_failed_counts_once_at_its_site(rig: Rig) {
     const MANY: u32 = 20_000;
+    let all = [u64::from(MANY), u64::from(MANY), 2 * u64::from(MANY)];
+    let mut processes = Vec::new();
     for kind in [ErrorKind::Timeout, ErrorKind::Refused] {
         let process = process(&rig);
+        let gate = held_up(&process).await;
         process.faults.fail(Op::Evict, kind);
         cancel(&process, (0..MANY).map(|id| id % 7_000)).await;
-        process.cache.shutdown().await;
-        assert_eq!(failed(&process), [u64::from(MANY), u64::from(MANY), 2 * u64::from(MANY)], "{kind}");
+        gate.open();
+        soon("all have failed", || failed(&process)[2] >= all[2]).await;
         if kind == ErrorKind::Timeout {
             // A store that does not answer is not asked again.
-            assert_eq!(process.faults.count(Op::Evict), 1);
+            assert_eq!(process.faults.count(Op::Evict), 1 + 1);
         }
+        processes.push(process);
+    }
+    for process in processes {
+        process.cache.shutdown().await;
+        assert_eq!(failed(&process), all);
     }
 }
 
 async fn what_was_refused_is_told_from_what_was_not(rig: Rig) {
     let process = process(&rig);
+    let gate = held_up(&process).await;
     // The first request is refused, which those who came by then have in common.
     process.faults.fail_next(Op::Evict, 1, ErrorKind::Refused);
     cancel(&process, (0..1_000).chain(0..1_000)).await;
+    gate.open();
     process.cache.shutdown().await;
     let [first, second, all] = failed(&process);
     assert!((512..=1_536).contains(&first), "{first}: of each id two");
