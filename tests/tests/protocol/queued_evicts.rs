@@ -74,6 +74,7 @@ fn failed(process: &Process) -> [u64; 3] {
     [at("change"), at("change_other"), stats.total.failed_evicts]
 }
 
+/// Upholds G7.
 async fn each_queued_evict_that_failed_counts_once_at_its_site(rig: Rig) {
     const MANY: u32 = 20_000;
     let all = [u64::from(MANY), u64::from(MANY), 2 * u64::from(MANY)];
@@ -162,6 +163,7 @@ fn drop_evict(entry: &Entry<u32>, cache: &Cache) {
     assert!(call.as_mut().now_or_never().is_none());
 }
 
+/// Upholds G7.
 #[tokio::test]
 async fn a_cache_knows_what_another_one_on_its_server_left_to_evict() {
     let server = RedisServer::shared();

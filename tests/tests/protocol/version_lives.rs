@@ -175,6 +175,7 @@ async fn in_a_batch_each_tag_has_the_life_of_its_own_entries(rig: Rig) {
     }
 }
 
+/// Upholds G1.
 async fn a_versions_life_follows_the_longest_ttl_and_is_never_shortened(rig: Rig) {
     let process = rig.process();
     let entry = |id: u32, ttl| process.cache.entry::<u32>("row", &id).with_ttl(ttl).with_tags(["t"]);

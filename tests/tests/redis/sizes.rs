@@ -64,6 +64,7 @@ fn beside<T>(server: &RedisServer, work: impl Future<Output = T>) -> (T, Duratio
     })
 }
 
+/// Upholds G7.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_evict_of_very_many_keys_is_done_and_holds_nobody_up() {
     const MANY: u32 = 300_000;
