@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ConnectionInfo, Pipeline, Value};
+use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, Pipeline, Value};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -43,13 +43,9 @@ pub(super) struct Mark(u64);
 
 impl Dialer {
     pub(super) fn new(config: &RedisConfig, info: ConnectionInfo) -> Result<Self> {
-        // The driver's own response timeout is off: each command has its deadline around it.
-        let connection = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(config.connect_timeout))
-            .set_response_timeout(None);
         Ok(Self {
             client: Client::open(info).map_err(|error| failure::unreachable(&error))?,
-            config: connection,
+            config: settings(config.connect_timeout),
             connect_timeout: config.connect_timeout,
             gate: Mutex::new(Gate::new(config.handles + 1, config.connect_timeout, config.command_timeout)),
             moved: Notify::new(),
@@ -136,8 +132,8 @@ impl Dialer {
 
     /// Opens a connection within its deadline, whose driver runs on the caller's runtime.
     pub(super) async fn dial(&self) -> Result<MultiplexedConnection> {
-        let silent = || Error::new(ErrorKind::Connect, "redis did not answer while connecting");
-        timeout(self.connect_timeout, self.establish()).await.unwrap_or_else(|_| Err(silent()))
+        let silent = |_| Err(Error::new(ErrorKind::Connect, failure::SILENT));
+        timeout(self.connect_timeout, self.establish()).await.unwrap_or_else(silent)
     }
 
     /// Opens a connection, loads the scripts, learns the server's time and looks what the server is.
@@ -145,7 +141,7 @@ impl Dialer {
         let connecting = self.client.get_multiplexed_async_connection_with_config(&self.config);
         let mut connection = connecting.await.map_err(|error| failure::unreachable(&error))?;
         let mut setup = Pipeline::with_capacity(9);
-        setup.cmd("INFO").arg("replication");
+        setup.add_command(ask_for_role());
         for script in script::all() {
             setup.add_command(script.load());
         }
@@ -187,6 +183,18 @@ impl Drop for Permit {
         lock(&self.dialer.gate).ended(self.attempt);
         self.dialer.moved.notify_waiters();
     }
+}
+
+/// The driver's settings for every connection. Its own response timeout is off: each command has its deadline around it.
+pub(super) fn settings(connect_timeout: Duration) -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new().set_connection_timeout(Some(connect_timeout)).set_response_timeout(None)
+}
+
+/// Asks whether the server is a replica.
+pub(super) fn ask_for_role() -> Cmd {
+    let mut info = redis::cmd("INFO");
+    info.arg("replication");
+    info
 }
 
 /// Whether this reply to `INFO replication` says that the server is a replica. It may be forbidden to ask.

@@ -9,6 +9,8 @@ use redis::{ErrorKind as Redis, RedisError, ServerError};
 use super::refusal::{Fate, Next, Refusal};
 use crate::ground::error::{Error, ErrorKind};
 
+/// What is said of a server that was reached and does not answer.
+pub(super) const SILENT: &str = "redis did not answer while connecting";
 /// What is said of a server that nothing can be evicted from.
 pub(super) const REPLICA: &str = "connected to a replica: nothing can be written there";
 

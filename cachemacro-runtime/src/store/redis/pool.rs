@@ -8,14 +8,14 @@ use deadpool_redis::{
     Connection, Hook, HookError, Manager, Metrics, Pool, PoolConfig, PoolError, Runtime, TimeoutType,
     Timeouts,
 };
+use redis::ConnectionInfo;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, ConnectionInfo};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use super::config::RedisConfig;
-use super::dial::{Dialer, is_replica};
-use super::failure;
+use super::dial::{Dialer, ask_for_role, is_replica};
+use super::{dial, failure};
 use crate::ground::error::{Error, ErrorKind, Result};
 
 pub(super) struct Pooled {
@@ -27,11 +27,8 @@ pub(super) struct Pooled {
 
 impl Pooled {
     pub(super) fn new(config: &RedisConfig, info: ConnectionInfo, dialer: Arc<Dialer>) -> Result<Self> {
-        let connection = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(config.connect_timeout))
-            .set_response_timeout(None);
-        let manager =
-            Manager::new_with_config(info, connection).map_err(|error| failure::unreachable(&error))?;
+        let manager = Manager::new_with_config(info, dial::settings(config.connect_timeout))
+            .map_err(|error| failure::unreachable(&error))?;
         let mut settings = PoolConfig::new(config.pool_size);
         settings.timeouts = Timeouts {
             wait: Some(config.pool_wait),
@@ -102,12 +99,10 @@ impl Pooled {
 
 /// Refuses a connection that leads to a replica.
 async fn primary(connection: &mut MultiplexedConnection, dialer: Arc<Dialer>) -> Result<(), HookError> {
-    let mut info = redis::cmd("INFO");
-    info.arg("replication");
-    match timeout(dialer.connect_timeout, connection.send_packed_command(&info)).await {
+    match timeout(dialer.connect_timeout, connection.send_packed_command(&ask_for_role())).await {
         Ok(Ok(info)) if is_replica(&info) => Err(HookError::message(failure::REPLICA)),
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(HookError::Backend(error)),
-        Err(_) => Err(HookError::message("redis did not answer while connecting")),
+        Err(_) => Err(HookError::message(failure::SILENT)),
     }
 }
