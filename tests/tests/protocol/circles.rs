@@ -72,6 +72,9 @@ async fn a_circle_within_one_process_is_broken_at_once() {
     }
 }
 
+/// How long a call may wait where circles are not seen.
+const WAIT: Duration = Duration::from_secs(10);
+
 /// Loads entry `id` by a task that the body of the entry before it spawns and awaits, until one runs that needs no other.
 fn load_by_spawning(process: Process, id: usize, of: usize, depth: usize) -> tokio::task::JoinHandle<usize> {
     tokio::spawn(async move {
@@ -88,12 +91,16 @@ fn load_by_spawning(process: Process, id: usize, of: usize, depth: usize) -> tok
 #[tokio::test(start_paused = true)]
 async fn a_circle_through_spawned_tasks_ends_with_wait() {
     for length in [1, 2, 3] {
-        let process = Rig::memory().process();
+        let process = Rig::memory().process_with(|builder| builder.wait(WAIT));
         let began = Instant::now();
         let loaded = timeout(10 * DEADLINE, load_by_spawning(process, 0, length, length)).await;
         assert_eq!(loaded.expect("a circle ends").expect("no load panics"), 0, "of the task that closes it");
-        // `wait` is 10 s, and up to a second more where the load has not begun.
-        assert!(began.elapsed() <= Duration::from_secs(11), "{length} loads waited {:?}", began.elapsed());
+        // Up to a second more where the load has not begun.
+        assert!(
+            began.elapsed() <= WAIT + Duration::from_secs(1),
+            "{length} loads waited {:?}",
+            began.elapsed()
+        );
     }
 }
 
@@ -119,7 +126,7 @@ async fn a_circle_through_two_processes_ends_within_seconds(rig: Rig) {
         let began = Instant::now();
         let loaded = circle(vec![rig.process(), rig.process()], batch).await;
         assert_values(&loaded);
-        // Without the bound both wait for `wait`, 10 s.
+        // Without the bound both wait for `wait`, longer than the deadline.
         assert!(began.elapsed() < Duration::from_secs(8), "waited {:?}", began.elapsed());
         for id in 0..2 {
             entry(&rig.process(), id).evict().await.expect("evicted");
