@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::{Arc, OnceLock, RwLock};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
@@ -15,6 +15,7 @@ use crate::engine::deferred::Deferred;
 use crate::engine::flight::Flights;
 use crate::engine::readback::Readbacks;
 use crate::engine::settings::Settings;
+use crate::engine::threads::Threads;
 use crate::engine::turns::Turns;
 use crate::ground::background::Background;
 use crate::ground::clock::NEVER;
@@ -29,6 +30,7 @@ use crate::observe::warning::Warning;
 use crate::policy::mode::Mode;
 use crate::policy::site::Site;
 use crate::store::AnyStore;
+use crate::store::local::LocalTable;
 
 /// The store of a cache with everything around it.
 pub(crate) struct Core {
@@ -51,6 +53,10 @@ pub(crate) struct Core {
     /// Which values come back from the store.
     pub(crate) readbacks: Readbacks,
     claims: Claims,
+    /// What sync functions keep; made by the first of them.
+    local: OnceLock<LocalTable>,
+    /// What threads of them are loading.
+    pub(crate) threads: Threads,
 }
 
 impl fmt::Debug for Core {
@@ -75,7 +81,22 @@ impl Core {
             sites: RwLock::default(),
             readbacks: Readbacks::default(),
             claims: Claims::default(),
+            local: OnceLock::new(),
+            threads: Threads::default(),
         }
+    }
+
+    /// What sync functions keep here.
+    #[inline]
+    pub(crate) fn local(&self) -> &LocalTable {
+        self.local.get_or_init(|| LocalTable::new(self.settings.local_capacity, self.settings.clock.clone()))
+    }
+
+    /// The same, if there is anything.
+    pub(crate) fn local_if_any(&self) -> Option<&LocalTable> {
+        // A load that was begun before is seen.
+        fence(Ordering::SeqCst);
+        self.local.get()
     }
 
     /// The namespace, percent-encoded; empty where there is none.
@@ -170,7 +191,8 @@ impl Core {
         let mut ids: Vec<SiteId> = sites.keys().copied().collect();
         ids.sort_unstable();
         let sites = ids.iter().enumerate().map(|(at, id)| (SiteId::name(at, &ids), sites[id].snapshot()));
-        CacheStats::sum(self.stats.snapshot(), sites.collect())
+        let local = self.local.get().map(LocalTable::stats).unwrap_or_default();
+        CacheStats::sum(self.stats.snapshot(), sites.collect(), local)
     }
 
     /// Whether entries could be shared with other applications by mistake.

@@ -333,6 +333,7 @@ impl Core {
 
     /// G1: callers from now on join no flight that these evicts concern.
     pub(crate) fn detach(&self, targets: &Targets) {
+        self.evict_here(targets);
         for key in &targets.keys {
             self.flights.detach(key);
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::format::codec::BuiltinCodec;
+use crate::ground::clock::Clock;
 use crate::observe::event::Observers;
 use crate::policy::ttl::Ttl;
 
@@ -23,6 +24,10 @@ pub(crate) struct Settings {
     pub(crate) max_value: usize,
     pub(crate) compress_over: Option<usize>,
     pub(crate) disabled: bool,
+    /// How many bytes the values of sync functions may weigh.
+    pub(crate) local_capacity: usize,
+    /// By which clock they expire.
+    pub(crate) clock: Clock,
     /// Who is told of events, besides the counters.
     pub(crate) observers: Observers,
     /// Why the environment could not be read, where it could not. Caching is off and every evict fails, because other processes may use a
@@ -43,6 +48,8 @@ impl Default for Settings {
             max_value: 1 << 20,
             compress_over: None,
             disabled: false,
+            local_capacity: 64 << 20,
+            clock: Clock::system(),
             observers: Observers::default(),
             unresolved: None,
         }

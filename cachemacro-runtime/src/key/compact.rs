@@ -12,6 +12,40 @@ use serde::ser::{self, Serialize};
 use crate::key::lists::list_parts;
 use crate::key::part::{KeyPart, Printed};
 
+/// What is given the bytes of arguments, one piece after the other.
+pub(super) trait Sink {
+    /// Bytes whose number the reader of what was before them knows.
+    fn push(&mut self, bytes: &[u8]);
+
+    /// One byte.
+    #[inline]
+    fn byte(&mut self, byte: u8) {
+        self.push(&[byte]);
+    }
+
+    /// Eight bytes.
+    #[inline]
+    fn word(&mut self, word: u64) {
+        self.push(&word.to_le_bytes());
+    }
+
+    /// Text behind its length.
+    #[inline]
+    fn text(&mut self, text: &str) {
+        self.word(text.len() as u64);
+        self.push(text.as_bytes());
+    }
+}
+
+/// Writes a value as serde sees it.
+///
+/// # Errors
+/// Where the value refuses.
+#[inline]
+pub(super) fn feed<S: Sink, T: Serialize + ?Sized>(sink: &mut S, value: &T) -> Result<(), Refused> {
+    value.serialize(Feed(sink))
+}
+
 /// How many bytes need no memory of their own.
 const INLINE: usize = 112;
 
@@ -66,7 +100,7 @@ impl CompactKey {
     /// An argument, as serde sees it.
     #[inline]
     pub fn arg<T: KeyPart + ?Sized>(&mut self, value: &T) {
-        if value.serialize(Feed(self)).is_err() {
+        if feed(self, value).is_err() {
             self.failed = true;
         }
     }
@@ -83,31 +117,12 @@ impl CompactKey {
         }
     }
 
-    #[inline]
-    fn push(&mut self, bytes: &[u8]) {
-        let end = self.length + bytes.len();
-        if self.spilled.is_empty()
-            && let Some(room) = self.inline.get_mut(self.length..end)
-        {
-            room.copy_from_slice(bytes);
-            self.length = end;
-        } else {
-            self.spill(bytes);
-        }
-    }
-
     #[cold]
     fn spill(&mut self, bytes: &[u8]) {
         if self.spilled.is_empty() {
             self.spilled.extend_from_slice(&self.inline[..self.length]);
         }
         self.spilled.extend_from_slice(bytes);
-    }
-
-    #[inline]
-    fn text(&mut self, text: &str) {
-        self.push(&(text.len() as u64).to_le_bytes());
-        self.push(text.as_bytes());
     }
 
     /// Printed text. It comes in pieces, so room for its length is left before it.
@@ -121,6 +136,21 @@ impl CompactKey {
         let all = if self.spilled.is_empty() { &mut self.inline[..] } else { &mut self.spilled[..] };
         if let Some(room) = all.get_mut(at..at + length.len()) {
             room.copy_from_slice(&length);
+        }
+    }
+}
+
+impl Sink for CompactKey {
+    #[inline]
+    fn push(&mut self, bytes: &[u8]) {
+        let end = self.length + bytes.len();
+        if self.spilled.is_empty()
+            && let Some(room) = self.inline.get_mut(self.length..end)
+        {
+            room.copy_from_slice(bytes);
+            self.length = end;
+        } else {
+            self.spill(bytes);
         }
     }
 }
@@ -140,7 +170,7 @@ impl fmt::Write for Printing<'_> {
 
 /// The value could not be written.
 #[derive(Debug)]
-struct Refused;
+pub(super) struct Refused;
 
 impl Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -159,19 +189,54 @@ impl ser::Error for Refused {
 type Done = Result<(), Refused>;
 
 /// Writes what serde sees: a byte for the kind, then what belongs to it.
-struct Feed<'a>(&'a mut CompactKey);
+struct Feed<'a, S>(&'a mut S);
 
-impl<'a> Feed<'a> {
+impl<'a, S: Sink> Feed<'a, S> {
     #[inline]
-    fn number<const N: usize>(self, kind: u8, bytes: [u8; N]) {
-        self.0.push(&[kind]);
-        self.0.push(&bytes);
+    fn number<N: Number>(self, kind: u8, number: N) {
+        self.0.byte(kind);
+        number.write(self.0);
     }
 
-    fn begin(self, kind: u8, name: &'static str) -> List<'a> {
-        self.0.push(&[kind]);
+    fn begin(self, kind: u8, name: &'static str) -> List<'a, S> {
+        self.0.byte(kind);
         self.0.text(name);
         List(self.0)
+    }
+}
+
+/// A number as it is written.
+trait Number {
+    fn write<S: Sink>(self, to: &mut S);
+}
+
+macro_rules! written {
+    ($($type:ty: $number:ident => $word:expr;)*) => {$(
+        impl Number for $type {
+            #[inline]
+            fn write<S: Sink>(self, to: &mut S) {
+                let $number = self;
+                to.word($word);
+            }
+        }
+    )*};
+}
+
+written! {
+    u64: number => number;
+    i64: number => number.cast_unsigned();
+    u32: number => u64::from(number);
+}
+
+impl Number for u128 {
+    fn write<S: Sink>(self, to: &mut S) {
+        to.push(&self.to_le_bytes());
+    }
+}
+
+impl Number for i128 {
+    fn write<S: Sink>(self, to: &mut S) {
+        to.push(&self.to_le_bytes());
     }
 }
 
@@ -180,7 +245,7 @@ macro_rules! numbers {
     ($($method:ident: $type:ty => $kind:literal, |$value:ident| $wide:expr;)*) => {$(
         #[inline]
         fn $method(self, $value: $type) -> Done {
-            self.number($kind, $wide.to_le_bytes());
+            self.number($kind, $wide);
             Ok(())
         }
     )*};
@@ -202,16 +267,16 @@ const VARIANT: u8 = 30;
 const MORE: u8 = 31;
 const END: u8 = 32;
 
-impl<'a> ser::Serializer for Feed<'a> {
+impl<'a, S: Sink> ser::Serializer for Feed<'a, S> {
     type Ok = ();
     type Error = Refused;
-    type SerializeSeq = List<'a>;
-    type SerializeTuple = List<'a>;
-    type SerializeTupleStruct = List<'a>;
-    type SerializeTupleVariant = List<'a>;
-    type SerializeMap = List<'a>;
-    type SerializeStruct = List<'a>;
-    type SerializeStructVariant = List<'a>;
+    type SerializeSeq = List<'a, S>;
+    type SerializeTuple = List<'a, S>;
+    type SerializeTupleStruct = List<'a, S>;
+    type SerializeTupleVariant = List<'a, S>;
+    type SerializeMap = List<'a, S>;
+    type SerializeStruct = List<'a, S>;
+    type SerializeStructVariant = List<'a, S>;
 
     numbers! {
         serialize_bool: bool => 1, |value| u64::from(value);
@@ -232,31 +297,31 @@ impl<'a> ser::Serializer for Feed<'a> {
 
     #[inline]
     fn serialize_str(self, value: &str) -> Done {
-        self.0.push(&[STR]);
+        self.0.byte(STR);
         self.0.text(value);
         Ok(())
     }
 
     fn serialize_bytes(self, value: &[u8]) -> Done {
-        self.0.push(&[BYTES]);
-        self.0.push(&(value.len() as u64).to_le_bytes());
+        self.0.byte(BYTES);
+        self.0.word(value.len() as u64);
         self.0.push(value);
         Ok(())
     }
 
     fn serialize_none(self) -> Done {
-        self.0.push(&[NONE]);
+        self.0.byte(NONE);
         Ok(())
     }
 
     #[inline]
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Done {
-        self.0.push(&[SOME]);
+        self.0.byte(SOME);
         value.serialize(self)
     }
 
     fn serialize_unit(self) -> Done {
-        self.0.push(&[UNIT]);
+        self.0.byte(UNIT);
         Ok(())
     }
 
@@ -270,7 +335,7 @@ impl<'a> ser::Serializer for Feed<'a> {
 
     #[inline]
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _name: &'static str, value: &T) -> Done {
-        self.0.push(&[NEWTYPE]);
+        self.0.byte(NEWTYPE);
         value.serialize(self)
     }
 
@@ -286,17 +351,17 @@ impl<'a> ser::Serializer for Feed<'a> {
         ser::SerializeTupleVariant::end(list)
     }
 
-    fn serialize_seq(self, _length: Option<usize>) -> Result<List<'a>, Refused> {
-        self.0.push(&[SEQUENCE]);
+    fn serialize_seq(self, _length: Option<usize>) -> Result<List<'a, S>, Refused> {
+        self.0.byte(SEQUENCE);
         Ok(List(self.0))
     }
 
-    fn serialize_tuple(self, _length: usize) -> Result<List<'a>, Refused> {
-        self.0.push(&[TUPLE]);
+    fn serialize_tuple(self, _length: usize) -> Result<List<'a, S>, Refused> {
+        self.0.byte(TUPLE);
         Ok(List(self.0))
     }
 
-    fn serialize_tuple_struct(self, name: &'static str, _length: usize) -> Result<List<'a>, Refused> {
+    fn serialize_tuple_struct(self, name: &'static str, _length: usize) -> Result<List<'a, S>, Refused> {
         Ok(self.begin(STRUCT, name))
     }
 
@@ -306,16 +371,16 @@ impl<'a> ser::Serializer for Feed<'a> {
         _index: u32,
         variant: &'static str,
         _length: usize,
-    ) -> Result<List<'a>, Refused> {
+    ) -> Result<List<'a, S>, Refused> {
         Ok(self.begin(VARIANT, variant))
     }
 
-    fn serialize_map(self, _length: Option<usize>) -> Result<List<'a>, Refused> {
-        self.0.push(&[MAP]);
+    fn serialize_map(self, _length: Option<usize>) -> Result<List<'a, S>, Refused> {
+        self.0.byte(MAP);
         Ok(List(self.0))
     }
 
-    fn serialize_struct(self, name: &'static str, _length: usize) -> Result<List<'a>, Refused> {
+    fn serialize_struct(self, name: &'static str, _length: usize) -> Result<List<'a, S>, Refused> {
         Ok(self.begin(STRUCT, name))
     }
 
@@ -325,31 +390,31 @@ impl<'a> ser::Serializer for Feed<'a> {
         _index: u32,
         variant: &'static str,
         _length: usize,
-    ) -> Result<List<'a>, Refused> {
+    ) -> Result<List<'a, S>, Refused> {
         Ok(self.begin(VARIANT, variant))
     }
 }
 
 /// Elements, fields or entries, one after the other.
-struct List<'a>(&'a mut CompactKey);
+struct List<'a, S>(&'a mut S);
 
-impl List<'_> {
+impl<S: Sink> List<'_, S> {
     fn element<T: Serialize + ?Sized>(&mut self, name: Option<&'static str>, value: &T) -> Done {
-        self.0.push(&[MORE]);
+        self.0.byte(MORE);
         if let Some(name) = name {
             self.0.text(name);
         }
-        value.serialize(Feed(self.0))
+        feed(self.0, value)
     }
 
     fn close(self) {
-        self.0.push(&[END]);
+        self.0.byte(END);
     }
 }
 
-list_parts!(List, Refused);
+list_parts!(List<S: Sink>, Refused);
 
-impl ser::SerializeMap for List<'_> {
+impl<S: Sink> ser::SerializeMap for List<'_, S> {
     type Ok = ();
     type Error = Refused;
 

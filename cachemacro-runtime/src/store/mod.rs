@@ -10,6 +10,7 @@ pub mod conformance;
 mod contract;
 mod decoded;
 mod layers;
+pub(crate) mod local;
 pub mod memory;
 mod messages;
 pub mod protocol;

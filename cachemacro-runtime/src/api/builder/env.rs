@@ -111,6 +111,12 @@ impl CacheBuilder {
         #[cfg(not(feature = "lz4"))]
         env.lacks("CACHEMACRO_COMPRESS_OVER", "lz4")?;
         env.parse("CACHEMACRO_CAPACITY", "a number of bytes from 1", from_one, &mut self.capacity)?;
+        env.parse(
+            "CACHEMACRO_LOCAL_CAPACITY",
+            "a number of bytes from 1",
+            from_one,
+            &mut self.settings.local_capacity,
+        )?;
         env.parse("CACHEMACRO_DISABLED", "`0` or `1`", parse_switch, &mut self.settings.disabled)?;
         #[cfg(feature = "redis")]
         {
@@ -245,6 +251,7 @@ mod tests {
             ("CACHEMACRO_CODEC", codec.name()),
             ("CACHEMACRO_MAX_VALUE", "64"),
             ("CACHEMACRO_CAPACITY", "65"),
+            ("CACHEMACRO_LOCAL_CAPACITY", "67"),
             ("CACHEMACRO_DISABLED", "1"),
         ])
         .expect("acceptable");
@@ -255,6 +262,7 @@ mod tests {
         assert_eq!(settings.wait, Duration::from_secs(62));
         assert_eq!(settings.lease_limit, Duration::from_secs(63));
         assert_eq!((settings.codec, settings.max_value, builder.capacity), (codec, 64, 65));
+        assert_eq!(settings.local_capacity, 67);
         assert!(settings.disabled);
     }
 
