@@ -10,6 +10,7 @@ use crate::model::Policy;
 use crate::syntax::duration::{self, Time};
 use crate::syntax::options;
 use crate::tokens::mentions::{find, find_parameter};
+use crate::values::{borrowed, is_owned_argument};
 
 impl Checker<'_> {
     pub(super) fn prefix(&self) -> Option<Expr> {
@@ -35,7 +36,8 @@ impl Checker<'_> {
                 return None;
             }
         }
-        Some(expr.clone())
+        // Text that the function owns is borrowed, so that the body can move it.
+        Some(if is_owned_argument(expr, self.item) { borrowed(expr) } else { expr.clone() })
     }
 
     pub(super) fn policy(&self) -> Policy {

@@ -37,7 +37,9 @@ impl Expander<'_> {
         match &parts.prefix {
             None | Some(Expr::Lit(_)) => {}
             // A constant, or an argument.
-            Some(Expr::Path(prefix)) => writes.extend(quote_spanned!(mixed=> to_.display(#prefix);)),
+            Some(prefix @ (Expr::Path(_) | Expr::Reference(_))) => {
+                writes.extend(quote_spanned!(mixed=> to_.display(#prefix);));
+            }
             Some(_) => return None,
         }
         match &parts.key {

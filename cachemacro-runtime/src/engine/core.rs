@@ -164,17 +164,30 @@ impl Core {
         sites.entry(site.id()).or_insert_with(at).clone()
     }
 
-    /// Whether a site's keys are another's too, so that it runs uncached. `claim` is asked at its first call.
-    pub(crate) fn clashes(&self, counters: &Counters, claim: impl FnOnce() -> Option<Claim>) -> bool {
+    /// Whether a site's keys are another's too, so that it runs uncached; where it has type parameters, the keys of the instance whose
+    /// keys begin with `instance`. `claim` is asked at its first call.
+    pub(crate) fn clashes(
+        &self,
+        counters: &Counters,
+        instance: Option<&str>,
+        claim: impl FnOnce() -> Option<Claim>,
+    ) -> bool {
         let Some(site) = counters.site() else { return false };
-        if let Some(clashes) = counters.clashes() {
+        let known = match instance {
+            Some(begin) => self.claims.of_instance(*site, begin),
+            None => counters.clashes(),
+        };
+        if let Some(clashes) = known {
             return clashes;
         }
         let other = claim().and_then(|claim| self.claims.claim(*site, claim).err());
+        let clashes = other.is_some();
+        let is_first = match instance {
+            Some(begin) => self.claims.set_instance(*site, begin, clashes),
+            None => counters.set_clashes(clashes),
+        };
         // Two first calls at once: one of them says so.
-        if counters.set_clashes(other.is_some())
-            && let Some(other) = other
-        {
+        if let Some(other) = other.filter(|_| is_first) {
             tracing::error!(
                 function = %site,
                 like = %other,
@@ -182,7 +195,7 @@ impl Core {
                  give one of them another `prefix`"
             );
         }
-        other.is_some()
+        clashes
     }
 
     /// What was counted so far, in total and by site.
