@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use crate::ground::error::ErrorKind;
 use crate::ground::unstorable::Unstorable;
+use crate::observe::breaker::BreakerState;
 use crate::observe::event::{Event, Observation, Observer};
 use crate::observe::histogram::{AtomicHistogram, Histogram};
 use crate::observe::reason::MissReason;
@@ -292,6 +293,8 @@ impl Observer for Counters {
             Event::BytesWritten(bytes) => (&self.bytes_written, bytes as u64),
             Event::Loaded => return self.load_time.record(seen.took.unwrap_or_default()),
             Event::StoreCall => return self.store_time.record(seen.took.unwrap_or_default()),
+            // The breaker counts for itself: several caches may share its store.
+            Event::Breaker(_) => return,
         };
         counter.fetch_add(by, Ordering::Relaxed);
     }
@@ -343,6 +346,10 @@ pub struct CacheStats {
     /// several types in one module share a name, each has the line of its attribute behind it: `app::users::get:12`.
     /// What an attribute evicts counts for its function, what a put does for the function of the entry.
     pub sites: Vec<(String, Stats)>,
+    /// The state of the breaker around the store, where there is one.
+    pub breaker: Option<BreakerState>,
+    /// How often that breaker opened.
+    pub breaker_trips: u64,
 }
 
 impl CacheStats {
@@ -381,7 +388,7 @@ impl CacheStats {
         for (_, stats) in &sites {
             total.add(stats);
         }
-        Self { total, sites }
+        Self { total, sites, breaker: None, breaker_trips: 0 }
     }
 }
 

@@ -351,7 +351,7 @@ fn ops_of_evict(request: EvictRequest<'_>) -> Vec<Op> {
 
 #[async_trait]
 impl Store for FaultStore {
-    pass_on!(self.inner: about, now, time, close, inspect);
+    pass_on!(self.inner: about, now, time, close, inspect, breaker);
 
     async fn connect(&self) -> Result<()> {
         self.run(&[Op::Connect], self.inner.connect()).await
