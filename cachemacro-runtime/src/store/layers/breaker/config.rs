@@ -95,7 +95,7 @@ impl BreakerConfig {
     }
 
     /// An answer that takes longer counts as a failure. Default: half of the command timeout for a store on Redis, never for
-    /// others. Evicts of prefixes may take longer.
+    /// others. What names more than 16 keys, and evicts of prefixes, may take longer.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;

@@ -28,6 +28,13 @@ use crate::store::messages::lease::{HeldLease, Keep, Lease, LeaseRequest};
 use crate::store::messages::read::{Read, ReadRequest};
 use crate::store::messages::write::{Write, Written};
 
+/// The most that a request names whose answer has to come in time: larger ones take several round trips.
+const SHORT: usize = 16;
+
+const fn is_short(names: usize) -> bool {
+    names <= SHORT
+}
+
 /// A circuit breaker around a store. The builder puts one around a store on Redis; one of your own gets it by hand.
 ///
 /// Requests that fail ([`Connect`](ErrorKind::Connect), [`Timeout`](ErrorKind::Timeout), [`Io`](ErrorKind::Io)) or whose
@@ -139,23 +146,23 @@ impl Store for BreakerStore {
     pass_on!(self.inner: about, now, health, connect, immediate, inspect);
 
     async fn read(&self, request: ReadRequest<'_>) -> Result<Read> {
-        self.guard(true, self.inner.read(request)).await
+        self.guard(is_short(request.keys.len() + request.versions.len()), self.inner.read(request)).await
     }
 
     async fn capture(&self, versions: &[VersionKey], life: Duration) -> Result<Vec<Version>> {
-        self.guard(true, self.inner.capture(versions, life)).await
+        self.guard(is_short(versions.len()), self.inner.capture(versions, life)).await
     }
 
     async fn lease(&self, requests: &[LeaseRequest<'_>]) -> Result<Vec<Lease>> {
-        self.guard(true, self.inner.lease(requests)).await
+        self.guard(is_short(requests.len()), self.inner.lease(requests)).await
     }
 
     async fn keep(&self, leases: &[HeldLease<'_>], how: Keep) -> Result<Vec<bool>> {
-        self.guard(true, self.inner.keep(leases, how)).await
+        self.guard(is_short(leases.len()), self.inner.keep(leases, how)).await
     }
 
     async fn write(&self, writes: &[Write<'_>]) -> Result<Vec<Written>> {
-        self.guard(true, self.inner.write(writes)).await
+        self.guard(is_short(writes.len()), self.inner.write(writes)).await
     }
 
     async fn increment(&self, increment: Increment<'_>) -> Result<IncrementOutcome> {
@@ -163,7 +170,7 @@ impl Store for BreakerStore {
     }
 
     async fn evict(&self, request: EvictRequest<'_>) -> Result<Vec<bool>> {
-        self.guard(true, self.inner.evict(request)).await
+        self.guard(is_short(request.keys.len() + request.tags.len()), self.inner.evict(request)).await
     }
 
     async fn evict_prefix(&self, prefix: &str) -> Result<u64> {
