@@ -22,6 +22,7 @@ use crate::ground::clock::NEVER;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::sync;
 use crate::key::Key;
+use crate::observe::breaker::BreakerState;
 use crate::observe::event::{Event, Observation, Observer as _};
 use crate::observe::reason::MissReason;
 use crate::observe::site::SiteId;
@@ -205,7 +206,22 @@ impl Core {
         ids.sort_unstable();
         let sites = ids.iter().enumerate().map(|(at, id)| (SiteId::name(at, &ids), sites[id].snapshot()));
         let local = self.local.get().map(LocalTable::stats).unwrap_or_default();
-        CacheStats::sum(self.stats.snapshot(), sites.collect(), local)
+        let mut stats = CacheStats::sum(self.stats.snapshot(), sites.collect(), local);
+        if let Some(breaker) = self.store.breaker() {
+            (stats.breaker, stats.breaker_trips) = (Some(breaker.state()), breaker.trips());
+        }
+        stats
+    }
+
+    /// Has observers told of what the store's breaker does.
+    pub(crate) fn watch_breaker(self: &Arc<Self>) {
+        let Some(breaker) = self.store.breaker() else { return };
+        let core = Arc::downgrade(self);
+        breaker.tell(move |state| {
+            let Some(core) = core.upgrade() else { return false };
+            core.record_at(None, Event::Breaker(state));
+            true
+        });
     }
 
     /// Whether entries could be shared with other applications by mistake.
@@ -228,6 +244,9 @@ impl Core {
         if total.failed_evicts > 0 {
             let last = ErrorKind::ALL[self.last_failed_evict.load(Ordering::Relaxed)];
             warnings.push(Warning::FailedEvicts { count: total.failed_evicts, last });
+        }
+        if self.store.breaker().is_some_and(|breaker| breaker.state() != BreakerState::Closed) {
+            warnings.push(Warning::BreakerOpen);
         }
         for (count, why) in
             [(total.errors_of(ErrorKind::Encode), ErrorKind::Encode), (total.too_large, ErrorKind::TooLarge)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::ground::error::ErrorKind;
 use crate::ground::unstorable::Unstorable;
+use crate::observe::breaker::BreakerState;
 use crate::observe::reason::MissReason;
 use crate::observe::site::SiteId;
 
@@ -61,6 +62,8 @@ pub enum Event {
     BytesWritten(usize),
     /// One request to the store was answered, or failed; [`took`](field@Observation::took) says after how long.
     StoreCall,
+    /// The breaker of the store moved to this state. Told in the background, at no site.
+    Breaker(BreakerState),
 }
 
 impl Event {
@@ -91,6 +94,7 @@ impl Event {
             Event::BytesRead(_) => "bytes_read",
             Event::BytesWritten(_) => "bytes_written",
             Event::StoreCall => "store_call",
+            Event::Breaker(_) => "breaker",
         }
     }
 }

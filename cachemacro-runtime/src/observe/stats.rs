@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use crate::ground::error::ErrorKind;
 use crate::ground::unstorable::Unstorable;
+use crate::observe::breaker::BreakerState;
 use crate::observe::event::{Event, Observation, Observer};
 use crate::observe::histogram::{AtomicHistogram, Histogram};
 use crate::observe::local::LocalStats;
@@ -328,6 +329,8 @@ impl Observer for Counters {
             Event::BytesWritten(bytes) => (&self.bytes_written, bytes as u64),
             Event::Loaded => return self.load_time.record(seen.took.unwrap_or_default()),
             Event::StoreCall => return self.store_time.record(seen.took.unwrap_or_default()),
+            // The breaker counts for itself: several caches may share its store.
+            Event::Breaker(_) => return,
         };
         counter.fetch_add(by, Ordering::Relaxed);
     }
@@ -384,6 +387,10 @@ pub struct CacheStats {
     pub sites: Vec<(String, Stats)>,
     /// The values that this process holds for sync functions.
     pub local: LocalStats,
+    /// The state of the breaker around the store, where there is one.
+    pub breaker: Option<BreakerState>,
+    /// How often that breaker opened.
+    pub breaker_trips: u64,
 }
 
 impl CacheStats {
@@ -422,7 +429,7 @@ impl CacheStats {
         for (_, stats) in &sites {
             total.add(stats);
         }
-        Self { total, direct, sites, local }
+        Self { total, direct, sites, local, breaker: None, breaker_trips: 0 }
     }
 }
 

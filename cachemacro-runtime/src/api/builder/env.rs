@@ -9,6 +9,8 @@ use crate::ground::error::{Error, ErrorKind, Result};
 use crate::key::Key;
 use crate::policy::ttl::Ttl;
 #[cfg(feature = "redis")]
+use crate::store::BreakerConfig;
+#[cfg(feature = "redis")]
 use crate::store::redis::{LONGEST, MOST};
 
 impl CacheBuilder {
@@ -120,6 +122,7 @@ impl CacheBuilder {
         env.parse("CACHEMACRO_DISABLED", "`0` or `1`", parse_switch, &mut self.settings.disabled)?;
         #[cfg(feature = "redis")]
         {
+            self.breaker_from(&env)?;
             for name in ["REDIS_URL", "CACHEMACRO_REDIS_URL"] {
                 if let Some(url) = env.get(name) {
                     self.redis.url = Some(url);
@@ -142,6 +145,35 @@ impl CacheBuilder {
             env.lacks("CACHEMACRO_REDIS_URL", "redis")?;
         }
         Ok(self)
+    }
+}
+
+#[cfg(feature = "redis")]
+impl CacheBuilder {
+    fn breaker_from(&mut self, env: &Env<'_>) -> Result<()> {
+        let mut guarded = !self.redis.unguarded;
+        env.parse("CACHEMACRO_BREAKER", "`0` or `1`", parse_switch, &mut guarded)?;
+        self.redis.unguarded = !guarded;
+        let mut set = self.redis.breaker;
+        let (mut failures, mut rate) = (None, None);
+        let from_one = |text: &str| number(text).filter(|number| *number > 0).map(Some);
+        env.parse("CACHEMACRO_BREAKER_FAILURES", "a number from 1", from_one, &mut failures)?;
+        let percent = |text: &str| parse_percent(text).filter(|percent| *percent > 0).map(Some);
+        env.parse("CACHEMACRO_BREAKER_RATE", "a percentage from `1%` to `100%`", percent, &mut rate)?;
+        set = failures.map_or(set, |failures| set.failures(failures));
+        set = rate.map_or(set, |rate| set.rate(rate));
+        for (name, setter) in [
+            ("CACHEMACRO_BREAKER_WINDOW", BreakerConfig::window as fn(BreakerConfig, Duration) -> _),
+            ("CACHEMACRO_BREAKER_SLOW", BreakerConfig::slow),
+            ("CACHEMACRO_BREAKER_PAUSE", BreakerConfig::pause),
+            ("CACHEMACRO_BREAKER_LONGEST_PAUSE", BreakerConfig::longest_pause),
+        ] {
+            let mut time = None;
+            env.some_duration(name, &mut time)?;
+            set = time.map_or(set, |time| setter(set, time));
+        }
+        self.redis.breaker = set;
+        Ok(())
     }
 }
 
@@ -292,6 +324,32 @@ mod tests {
         let expected = expected.pool_wait(seconds(69)).pool_size(70);
         let config = builder.redis_config().expect("acceptable");
         assert_eq!(format!("{config:?}"), format!("{expected:?}"));
+    }
+
+    #[cfg(feature = "redis")]
+    #[test]
+    fn the_variables_of_the_breaker_reach_it() {
+        let builder = env(&[
+            ("CACHEMACRO_BREAKER_FAILURES", "4"),
+            ("CACHEMACRO_BREAKER_RATE", "30%"),
+            ("CACHEMACRO_BREAKER_WINDOW", "71s"),
+            ("CACHEMACRO_BREAKER_SLOW", "72ms"),
+            ("CACHEMACRO_BREAKER_PAUSE", "73ms"),
+            ("CACHEMACRO_BREAKER_LONGEST_PAUSE", "74s"),
+        ])
+        .expect("acceptable");
+        let millis = Duration::from_millis;
+        let expected = BreakerConfig::new().failures(4).rate(30).window(millis(71_000)).slow(millis(72));
+        assert_eq!(builder.redis.breaker, expected.pause(millis(73)).longest_pause(millis(74_000)));
+        assert!(!builder.redis.unguarded);
+        assert!(env(&[("CACHEMACRO_BREAKER", "0")]).expect("acceptable").redis.unguarded);
+        for (name, value) in [
+            ("CACHEMACRO_BREAKER_FAILURES", "0"),
+            ("CACHEMACRO_BREAKER_RATE", "0%"),
+            ("CACHEMACRO_BREAKER_SLOW", "0"),
+        ] {
+            assert!(env(&[(name, value)]).expect_err("refused").to_string().contains(name));
+        }
     }
 
     #[cfg(not(feature = "redis"))]

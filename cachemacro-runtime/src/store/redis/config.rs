@@ -30,7 +30,7 @@ pub(crate) const MOST: usize = 10_000;
 pub struct RedisConfig {
     url: String,
     pub(super) connect_timeout: Duration,
-    pub(super) command_timeout: Duration,
+    pub(crate) command_timeout: Duration,
     pub(super) pool_wait: Duration,
     pub(super) pool_size: usize,
     pub(super) handles: usize,
