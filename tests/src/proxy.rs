@@ -31,8 +31,6 @@ pub enum Loss {
     Close,
     /// Every connection and the port are closed.
     Refuse,
-    /// Not this reply: it arrives. Then every connection and the port are closed.
-    RefuseAfter,
 }
 
 /// A proxy in front of one server.
@@ -313,16 +311,12 @@ impl Link<'_> {
         while let Ok(read @ 1..) = from.read(&mut chunk).await {
             let losing = lock(&self.losing).take();
             if let Some(loss) = losing {
-                if loss == Loss::RefuseAfter {
-                    // Before it is cut, so that it is on its way.
-                    let _ = to.write_all(&chunk[..read]).await;
-                }
                 self.silent.store(true, Ordering::SeqCst);
                 self.shared.lost.fetch_add(1, Ordering::SeqCst);
                 match loss {
                     Loss::Silence => {}
                     Loss::Close => return,
-                    Loss::Refuse | Loss::RefuseAfter => return self.shared.refuse(),
+                    Loss::Refuse => return self.shared.refuse(),
                 }
             }
             if self.may_pass().await && to.write_all(&chunk[..read]).await.is_err() {

@@ -155,6 +155,15 @@ mod tests {
     }
 
     #[test]
+    fn what_failed_in_a_later_part_may_have_been_done_in_part() {
+        for error in [closed(), not_again(&timed_out(Duration::ZERO), &closed()), unexpected()] {
+            let in_part = in_part(error.clone());
+            assert_ne!(in_part.kind(), ErrorKind::Connect);
+            assert!(in_part.context().contains(error.context()));
+        }
+    }
+
+    #[test]
     fn a_broken_connection_is_told_from_a_refusal() {
         let broken = RedisError::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
         assert!(is_broken(&broken));

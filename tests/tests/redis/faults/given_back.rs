@@ -95,34 +95,3 @@ async fn a_lease_whose_answer_is_lost_to_an_outage_is_given_back_after_it() {
         place.no_lease_is_left(asks).await;
     }
 }
-
-/// Upholds G9.
-#[tokio::test]
-async fn leases_that_a_batch_was_granted_are_no_leases_of_nobody_where_the_rest_of_it_fails() {
-    let proxy = FaultProxy::start(&RedisServer::shared().address());
-    let keys = [namespace(), namespace()];
-    let requests = [request(&keys[0], 1), request(&keys[1], 2)];
-
-    // A value that is too large to come with the leases, and is read when nobody is there any more.
-    let large = patient(&proxy.url());
-    let header = Header::new().with_codec(1).with_fill_id(FillId::new(1));
-    large.connect().await.expect("connected");
-    let header = header.with_gone_at(large.now().plus(LIFE));
-    let bytes = assemble(header, &[], &vec![7; 16 << 20]);
-    large.set(&keys[1], bytes.into(), LIFE).await.expect("stored");
-    let store = store(&proxy.url());
-    store.connect().await.expect("connected");
-    proxy.lose_reply_to(keys[0].as_bytes(), Loss::RefuseAfter);
-    let error = store.lease(&requests).await.expect_err("what was found cannot be read");
-    assert!(error.is_ambiguous(), "{error}");
-    proxy.pass();
-    recovers(&store).await;
-    large.evict_one(&keys[0]).await.ok();
-    wait_until("it is gone", DEADLINE, async || large.evict_one(&keys[1]).await.is_ok()).await;
-
-    // A script that the server has forgotten when it comes to the second of them.
-    proxy.answer(keys[1].as_bytes(), "NOSCRIPT No matching script", 1);
-    proxy.lose_reply_to(keys[0].as_bytes(), Loss::RefuseAfter);
-    let error = store.lease(&requests).await.expect_err("it cannot be sent with its source");
-    assert!(error.is_ambiguous(), "{error}");
-}
