@@ -130,7 +130,7 @@ impl Commands {
     async fn told(&self, requests: &[LeaseRequest<'_>], leased: Vec<Leased>) -> Result<Vec<Lease>> {
         let large = requests.iter().zip(&leased).filter(|(_, leased)| leased.outcome.is_none());
         let large: Vec<&str> = large.map(|(request, _)| request.key).collect();
-        let mut found = self.found(&large).await?;
+        let mut found = self.found(&large).await.map_err(failure::in_part)?;
         let leases = leased.into_iter().map(|Leased { versions, outcome }| {
             let outcome = outcome.or_else(|| found.next()).ok_or_else(failure::unexpected)?;
             Ok(Lease::new(versions, outcome))

@@ -29,6 +29,15 @@ pub(super) fn not_again(sent: &Error, why: &Error) -> Error {
     Error::new(sent.kind(), format!("{}; not sent again: {}", sent.context(), why.context()))
 }
 
+/// What was asked for in part failed in a later part. Where nothing of that was sent, the earlier one was all the same.
+pub(super) fn in_part(error: Error) -> Error {
+    if error.kind() == ErrorKind::Connect {
+        Error::new(ErrorKind::Io, format!("done in part: {}", error.context()))
+    } else {
+        error
+    }
+}
+
 /// The server answered with something that this command never answers.
 pub(super) fn unexpected() -> Error {
     Error::new(ErrorKind::Refused, "redis gave an answer of an unexpected shape")
@@ -142,6 +151,15 @@ mod tests {
                 assert!(!shown.contains("hunter2"), "{shown}");
                 assert!(shown.contains(code), "{shown}");
             }
+        }
+    }
+
+    #[test]
+    fn what_failed_in_a_later_part_may_have_been_done_in_part() {
+        for error in [closed(), not_again(&timed_out(Duration::ZERO), &closed()), unexpected()] {
+            let in_part = in_part(error.clone());
+            assert_ne!(in_part.kind(), ErrorKind::Connect);
+            assert!(in_part.context().contains(error.context()));
         }
     }
 

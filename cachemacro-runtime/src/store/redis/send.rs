@@ -97,7 +97,8 @@ impl Sender {
             again.push(part);
             places.push(at);
         }
-        for (at, reply) in places.into_iter().zip(self.timed(&again, &late, resend).await?) {
+        let late = self.timed(&again, &late, resend).await.map_err(failure::in_part)?;
+        for (at, reply) in places.into_iter().zip(late) {
             replies[at] = reply;
         }
         Ok(replies)

@@ -2,6 +2,7 @@
 //! again, the store finds back on its own, and nothing it says holds a secret.
 
 mod clock;
+mod given_back;
 mod silent;
 mod waiting;
 
