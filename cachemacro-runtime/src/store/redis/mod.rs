@@ -15,6 +15,8 @@ mod scan;
 mod script;
 mod send;
 mod time;
+#[allow(dead_code, unused_imports, reason = "the store uses it from its next change on")]
+mod wire;
 
 use std::fmt;
 use std::sync::Arc;

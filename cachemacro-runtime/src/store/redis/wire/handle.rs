@@ -1,0 +1,104 @@
+//! The handle of a connection: what its users ask of it.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::answer::{Answer, Waiting};
+use super::driver::{Driver, OnPush};
+use super::failure::{Broken, Unread};
+use super::frame::{Packed, Reply};
+use super::queue::Queue;
+use super::reads::{Found, MOST_KEYS, Wanted};
+
+/// How many keys one [`Wire::read`] takes.
+pub(in super::super) const MOST_READ: usize = MOST_KEYS;
+/// How many keys of one caller are gathered without an allocation.
+const FEW: usize = 8;
+
+/// The handle of a connection. Once it is dropped, the connection ends as soon as all was answered.
+pub(in super::super) struct Wire {
+    queue: Arc<Queue>,
+}
+
+impl Wire {
+    /// Drives a stream in a task of the current runtime. A reply that takes longer than `patience` ends the connection.
+    pub(in super::super) fn new<S>(stream: S, patience: Duration, on_push: OnPush) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let queue = Arc::<Queue>::default();
+        tokio::spawn(Driver::new(stream, Arc::clone(&queue), patience, on_push));
+        Self { queue }
+    }
+
+    /// Whether it takes nothing any more.
+    pub(in super::super) fn is_over(&self) -> bool {
+        self.queue.is_over()
+    }
+
+    /// Reads the strings under these keys, together with what others read: at most [`MOST_READ`] of them, in one go.
+    ///
+    /// # Errors
+    /// Where the connection ended or the server refuses.
+    pub(in super::super) async fn read<'a>(
+        &self,
+        keys: impl Iterator<Item = &'a [u8]> + Clone,
+    ) -> Result<Found, Unread> {
+        let ticket = {
+            let mut few = [Wanted::default(); FEW];
+            let mut count = 0;
+            for (place, key) in few.iter_mut().zip(keys.clone()) {
+                *place = Wanted::new(key);
+                count += 1;
+            }
+            let many: Vec<_>;
+            let wanted = if count == FEW {
+                many = keys.map(Wanted::new).collect();
+                &many
+            } else {
+                &few[..count]
+            };
+            poll_fn(|cx| self.queue.poll_join(wanted, cx)).await?
+        };
+        Found::when_answered(ticket).await
+    }
+
+    /// Sends commands in one go; gives a reply for each. Dropped before they are sent, they are not sent.
+    ///
+    /// # Errors
+    /// Where the connection ended. What the server refuses is a reply.
+    pub(in super::super) async fn call(&self, mut commands: Packed) -> Result<Vec<Reply>, Broken> {
+        let (waiting, answer) = Waiting::new();
+        poll_fn(|cx| self.queue.poll_post(&mut commands, &answer, cx)).await?;
+        drop(answer);
+        waiting.await
+    }
+
+    /// Has commands sent once there is room, whatever becomes of the caller after that.
+    ///
+    /// # Errors
+    /// Where the connection had ended already. What comes after is told to `answer`.
+    pub(in super::super) async fn post(
+        &self,
+        mut commands: Packed,
+        answer: Arc<dyn Answer>,
+    ) -> Result<(), Broken> {
+        poll_fn(|cx| self.queue.poll_post(&mut commands, &answer, cx)).await
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.queue.abandon();
+    }
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.queue.fmt(f)
+    }
+}
