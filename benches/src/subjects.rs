@@ -43,7 +43,7 @@ impl Subject {
             let () = redis.set(tag, &b"8 bytes!"[..]).await.expect("stored");
         }
         let info = client.get_connection_info();
-        let wire = open(info, LONG, Box::new(|_| {})).await.unwrap_or_else(|error| panic!("{error:?}"));
+        let wire = open(info, LONG, LONG, Box::new(|_| {})).await.unwrap_or_else(|error| panic!("{error:?}"));
         let wire = Arc::new(Wire2(wire));
         let cache = Cache::builder().redis(url).namespace(&format!("bench{note}")).build().expect("settings are right");
         let mut all = vec![Self::Redis(redis)];

@@ -38,7 +38,7 @@ pub(super) struct Driver<S> {
     stream: S,
     queue: Arc<Queue>,
     on_push: OnPush,
-    /// How long a reply may take.
+    /// How long a reply to reads may take.
     patience: Duration,
     outbox: Outbox,
     inbox: BytesMut,
@@ -159,10 +159,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             && let Some(call) = state.next_call()
         {
             served += 1;
-            let Outgoing { bytes, commands, answer, since } = call;
+            let Outgoing { bytes, commands, answer, due } = call;
             let what = What::Calls { answer, commands, replies: Vec::with_capacity(commands) };
             let begins = self.outbox.append(bytes);
-            self.expected.push_back(Expected { what, due: since + self.patience, begins });
+            self.expected.push_back(Expected { what, due, begins });
         }
         while self.batches < MOST_BATCHES
             && self.outbox.len() <= MOST_UNWRITTEN

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
 
 use super::answer::{Answer, Waiting};
 use super::driver::{Driver, OnPush};
@@ -22,6 +23,7 @@ const FEW: usize = 8;
 /// The handle of a connection. Once it is dropped, the connection ends as soon as all was answered.
 pub(in super::super) struct Wire {
     queue: Arc<Queue>,
+    patience: Duration,
 }
 
 impl Wire {
@@ -32,7 +34,7 @@ impl Wire {
     {
         let queue = Arc::<Queue>::default();
         tokio::spawn(Driver::new(stream, Arc::clone(&queue), patience, on_push));
-        Self { queue }
+        Self { queue, patience }
     }
 
     /// Whether it takes nothing any more.
@@ -71,10 +73,18 @@ impl Wire {
     ///
     /// # Errors
     /// Where the connection ended. What the server refuses is a reply.
-    pub(in super::super) async fn call(&self, mut commands: Packed) -> Result<Vec<Reply>, Broken> {
+    pub(in super::super) async fn call(&self, commands: Packed) -> Result<Vec<Reply>, Broken> {
+        self.call_within(commands, self.patience).await
+    }
+
+    /// [`call`](Self::call) for what may take longer than others, or less.
+    pub(in super::super) async fn call_within(
+        &self,
+        commands: Packed,
+        patience: Duration,
+    ) -> Result<Vec<Reply>, Broken> {
         let (waiting, answer) = Waiting::new();
-        poll_fn(|cx| self.queue.poll_post(&mut commands, &answer, cx)).await?;
-        drop(answer);
+        self.send(commands, patience, answer).await?;
         waiting.await
     }
 
@@ -84,10 +94,20 @@ impl Wire {
     /// Where the connection had ended already. What comes after is told to `answer`.
     pub(in super::super) async fn post(
         &self,
-        mut commands: Packed,
+        commands: Packed,
         answer: Arc<dyn Answer>,
     ) -> Result<(), Broken> {
-        poll_fn(|cx| self.queue.poll_post(&mut commands, &answer, cx)).await
+        self.send(commands, self.patience, answer).await
+    }
+
+    async fn send(
+        &self,
+        mut commands: Packed,
+        patience: Duration,
+        answer: Arc<dyn Answer>,
+    ) -> Result<(), Broken> {
+        let due = Instant::now() + patience;
+        poll_fn(|cx| self.queue.poll_post(&mut commands, due, &answer, cx)).await
     }
 }
 

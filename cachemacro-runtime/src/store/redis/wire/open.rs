@@ -27,9 +27,10 @@ pub(in super::super) enum Unopened {
     Refused(Reply),
 }
 
-/// Connects and says who we are.
+/// Connects and says who we are; an answer to that may take `connecting`.
 pub(in super::super) async fn open(
     info: &ConnectionInfo,
+    connecting: Duration,
     patience: Duration,
     on_push: OnPush,
 ) -> Result<Wire, Unopened> {
@@ -43,7 +44,7 @@ pub(in super::super) async fn open(
         }
         _ => return Err(io::Error::from(io::ErrorKind::Unsupported).into()),
     };
-    greet(&wire, info.redis_settings()).await?;
+    greet(&wire, info.redis_settings(), connecting).await?;
     Ok(wire)
 }
 
@@ -65,7 +66,7 @@ async fn tcp(host: &str, port: u16, settings: &TcpSettings) -> io::Result<TcpStr
     Ok(stream)
 }
 
-async fn greet(wire: &Wire, settings: &RedisConnectionInfo) -> Result<(), Unopened> {
+async fn greet(wire: &Wire, settings: &RedisConnectionInfo, connecting: Duration) -> Result<(), Unopened> {
     let mut greeting = Packed::default();
     let user = settings.username();
     let password = settings.password();
@@ -89,7 +90,7 @@ async fn greet(wire: &Wire, settings: &RedisConnectionInfo) -> Result<(), Unopen
     if greeting.commands() == 0 {
         return Ok(());
     }
-    for (at, reply) in wire.call(greeting).await?.into_iter().enumerate() {
+    for (at, reply) in wire.call_within(greeting, connecting).await?.into_iter().enumerate() {
         match reply {
             Reply::Error(_) if at < authentication && password.is_some() => {
                 return Err(Unopened::Unauthorized);

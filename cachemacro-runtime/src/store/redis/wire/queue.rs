@@ -21,8 +21,8 @@ pub(super) struct Outgoing {
     pub(super) bytes: Vec<u8>,
     pub(super) commands: usize,
     pub(super) answer: Arc<dyn Answer>,
-    /// Since when they wait.
-    pub(super) since: Instant,
+    /// When their replies are overdue.
+    pub(super) due: Instant,
 }
 
 /// What handle and driver of one connection share.
@@ -75,6 +75,7 @@ impl Queue {
     pub(super) fn poll_post(
         &self,
         commands: &mut Packed,
+        due: Instant,
         answer: &Arc<dyn Answer>,
         cx: &Context<'_>,
     ) -> Poll<Result<(), Broken>> {
@@ -88,12 +89,7 @@ impl Queue {
         }
         let (bytes, commands) = std::mem::take(commands).into_parts();
         state.call_bytes += bytes.len();
-        state.calls.push_back(Outgoing {
-            bytes,
-            commands,
-            answer: Arc::clone(answer),
-            since: Instant::now(),
-        });
+        state.calls.push_back(Outgoing { bytes, commands, answer: Arc::clone(answer), due });
         wake_driver(state);
         Poll::Ready(Ok(()))
     }
