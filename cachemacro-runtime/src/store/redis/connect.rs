@@ -11,23 +11,22 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use deadpool_redis::{Connection, Manager, Pool, PoolConfig, Runtime, Timeouts};
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ConnectionInfo, Pipeline, Value};
+use redis::{AsyncConnectionConfig, ConnectionInfo};
+use tokio::runtime;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::config::RedisConfig;
 use super::gate::Gate;
 use super::time::ServerTime;
-use super::{failure, script};
+use super::wire::{self, Packed, Wire};
+use super::{failure, reply, script};
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::sync::lock;
 
 /// The connections of one store.
 pub(super) struct Link {
-    /// Opens the shared connections.
-    client: Client,
-    config: AsyncConnectionConfig,
+    info: ConnectionInfo,
     pool: Pool,
     slots: Box<[Mutex<Slot>]>,
     next_slot: AtomicUsize,
@@ -44,9 +43,17 @@ pub(super) struct Link {
 /// One shared connection.
 #[derive(Clone)]
 pub(super) struct Handle {
-    pub(super) connection: MultiplexedConnection,
+    pub(super) wire: Arc<Wire>,
+    runtime: runtime::Id,
     slot: usize,
     generation: u64,
+}
+
+impl Handle {
+    /// Whether the connection is driven by the runtime of the caller.
+    pub(super) fn is_near(&self) -> bool {
+        runtime::Handle::try_current().is_ok_and(|here| here.id() == self.runtime)
+    }
 }
 
 enum Slot {
@@ -61,8 +68,7 @@ impl Link {
         let connection = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(config.connect_timeout))
             .set_response_timeout(None);
-        let client = Client::open(info.clone()).map_err(|error| failure::unreachable(&error))?;
-        let manager = Manager::new_with_config(info, connection.clone())
+        let manager = Manager::new_with_config(info.clone(), connection)
             .map_err(|error| failure::unreachable(&error))?;
         let mut pool = PoolConfig::new(config.pool_size);
         pool.timeouts = Timeouts {
@@ -76,8 +82,7 @@ impl Link {
             .build()
             .map_err(|_| Error::new(ErrorKind::Config, "the connection pool could not be built"))?;
         Ok(Self {
-            client,
-            config: connection,
+            info,
             pool,
             slots: (0..config.handles).map(|_| Mutex::new(Slot::Empty)).collect(),
             next_slot: AtomicUsize::new(0),
@@ -183,9 +188,16 @@ impl Link {
         let generation = self.next_generation.fetch_add(1, Ordering::Relaxed);
         *slot = Slot::Opening { generation, since: now, done: done.clone() };
         drop(slot);
-        let attempt =
-            Attempt { link: Arc::clone(self), slot: index, generation, opened: None, _finished: finished };
-        tokio::spawn(attempt.run());
+        let runtime = runtime::Handle::current();
+        let attempt = Attempt {
+            link: Arc::clone(self),
+            slot: index,
+            generation,
+            runtime: runtime.id(),
+            opened: None,
+            _finished: finished,
+        };
+        runtime.spawn(attempt.run());
         Ok(done)
     }
 
@@ -213,29 +225,25 @@ impl Link {
     }
 
     /// Opens a connection, loads the scripts and learns the server's time.
-    async fn establish(&self) -> Result<MultiplexedConnection> {
-        let connecting = self.client.get_multiplexed_async_connection_with_config(&self.config);
-        let mut connection = connecting.await.map_err(|error| failure::unreachable(&error))?;
-        let mut setup = Pipeline::with_capacity(8);
-        setup.cmd("TIME");
+    async fn establish(&self) -> Result<Wire> {
+        // The server pushes nothing to a connection that asked for nothing.
+        let wire = wire::open(&self.info, self.connect_timeout, self.command_timeout, Box::new(drop)).await;
+        let wire = wire.map_err(|error| failure::unopened(&error))?;
+        let mut setup = Packed::default();
+        setup.command(1).part("TIME");
         for script in script::all() {
-            setup.add_command(script.load());
+            script.load(&mut setup);
         }
         let sent = Instant::now();
-        let replies = connection
-            .send_packed_commands(&setup, 0, setup.len())
+        let replies = wire
+            .call_within(setup, self.connect_timeout)
             .await
-            .map_err(|error| failure::unreachable(&error))?;
+            .map_err(|broken| failure::unopened(&broken.into()))?;
         // A server may forbid SCRIPT LOAD; calls then carry their source. Without TIME nothing works.
-        match replies.first() {
-            Some(Value::ServerError(error)) => return Err(failure::replied(error)),
-            Some(reply) => {
-                let millis = time_reply(reply).ok_or_else(failure::unexpected)?;
-                self.time.observe(sent, Instant::now(), millis);
-            }
-            None => return Err(failure::unexpected()),
-        }
-        Ok(connection)
+        let time = replies.into_iter().next().ok_or_else(failure::unexpected)?;
+        let millis = reply::time(time)?;
+        self.time.observe(sent, Instant::now(), millis);
+        Ok(wire)
     }
 
     fn slot(&self, index: usize) -> MutexGuard<'_, Slot> {
@@ -259,7 +267,9 @@ struct Attempt {
     link: Arc<Link>,
     slot: usize,
     generation: u64,
-    opened: Option<MultiplexedConnection>,
+    /// Where it runs, and the connection then.
+    runtime: runtime::Id,
+    opened: Option<Wire>,
     _finished: watch::Sender<()>,
 }
 
@@ -302,16 +312,13 @@ impl Drop for Attempt {
             return;
         }
         *slot = match self.opened.take() {
-            Some(connection) if !self.link.is_closed() => {
-                Slot::Open(Handle { connection, slot: self.slot, generation: self.generation })
-            }
+            Some(wire) if !self.link.is_closed() => Slot::Open(Handle {
+                wire: Arc::new(wire),
+                runtime: self.runtime,
+                slot: self.slot,
+                generation: self.generation,
+            }),
             _ => Slot::Empty,
         };
     }
-}
-
-/// The milliseconds in a reply to `TIME`.
-fn time_reply(reply: &Value) -> Option<i64> {
-    let (seconds, micros): (i64, i64) = redis::from_redis_value_ref(reply).ok()?;
-    seconds.checked_mul(1_000)?.checked_add(micros / 1_000)
 }

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use deadpool_redis::{PoolError, TimeoutType};
-use redis::{ErrorKind as Redis, RedisError, ServerError};
+use redis::{ErrorKind as Redis, RedisError};
 
+use super::wire::{Broken, Cause, Unopened};
 use crate::ground::error::{Error, ErrorKind};
 
 /// The store was closed by its owner.
@@ -23,9 +24,42 @@ pub(super) fn unexpected() -> Error {
     Error::new(ErrorKind::Refused, "redis gave an answer of an unexpected shape")
 }
 
-/// An error that arrived as a reply.
-pub(super) fn replied(error: &ServerError) -> Error {
-    Error::new(ErrorKind::Refused, refusal(error.code()))
+/// An error that arrived as a reply: a code, and what may quote keys.
+pub(super) fn refused(line: &[u8]) -> Error {
+    Error::new(ErrorKind::Refused, refusal(code(line)))
+}
+
+/// The connection ended before the answer came, which may take `patience`.
+pub(super) fn broken(broken: Broken, patience: Duration) -> Error {
+    let what = "the connection to redis broke";
+    match broken.cause {
+        Cause::TimedOut => timed_out(patience),
+        Cause::Io(std::io::ErrorKind::TimedOut) => Error::new(ErrorKind::Io, format!("{what}: timed out")),
+        Cause::Io(_) | Cause::Eof => Error::new(ErrorKind::Io, what),
+        Cause::Malformed => Error::new(ErrorKind::Io, "redis sent bytes that are not its protocol"),
+        Cause::Closed => Error::new(ErrorKind::Io, "the connection to redis was closed"),
+        Cause::Stopped => Error::new(ErrorKind::Io, "the runtime of the connection to redis stopped"),
+    }
+}
+
+/// A connection of the store's own that could not be opened.
+pub(super) fn unopened(error: &Unopened) -> Error {
+    let what = "could not connect to redis";
+    let text = match error {
+        Unopened::Unreachable(error) => match error.kind() {
+            std::io::ErrorKind::ConnectionRefused => format!("{what}: nobody listens there").into(),
+            std::io::ErrorKind::TimedOut => format!("{what}: timed out").into(),
+            _ => what.into(),
+        },
+        Unopened::Broken(Broken { cause: Cause::TimedOut, .. }) => format!("{what}: timed out").into(),
+        Unopened::Broken(Broken { cause: Cause::Malformed, .. }) => {
+            "what answers there does not speak redis' protocol".into()
+        }
+        Unopened::Broken(_) => what.into(),
+        Unopened::Unauthorized => "redis refused the user name or password".into(),
+        Unopened::Refused(line) => refusal(code(line)),
+    };
+    Error::new(ErrorKind::Connect, text)
 }
 
 /// A command that failed on an open connection.
@@ -71,6 +105,12 @@ pub(super) fn is_broken(error: &RedisError) -> bool {
     matches!(error.kind(), Redis::Io | Redis::Parse) || error.is_unrecoverable_error()
 }
 
+/// The first word of an error.
+fn code(line: &[u8]) -> &str {
+    let end = line.iter().position(|byte| *byte == b' ').unwrap_or(line.len());
+    std::str::from_utf8(&line[..end]).unwrap_or_default()
+}
+
 fn refusal(code: &str) -> Cow<'static, str> {
     if !code.is_empty() && code.len() <= 20 && code.bytes().all(|byte| byte.is_ascii_uppercase()) {
         format!("redis refused the command ({code})").into()
@@ -101,9 +141,10 @@ mod tests {
             ("-hunter2 and more\r\n", "the command"),
         ] {
             let value = redis::parse_redis_value(line.as_bytes()).expect("it is the protocol");
-            let redis::Value::ServerError(error) = &value else { panic!("{value:?} is no error") };
-            let as_error = value.clone().extract_error().expect_err("an error");
-            for error in [replied(error), failed(&as_error), unreachable(&as_error)] {
+            let as_error = value.extract_error().expect_err("an error");
+            let own = line.trim_start_matches('-').trim_end().as_bytes();
+            let unopened = unopened(&Unopened::Refused(own.to_vec().into()));
+            for error in [refused(own), unopened, failed(&as_error), unreachable(&as_error)] {
                 let shown = format!("{error} {error:?}");
                 assert!(!shown.contains("hunter2"), "{shown}");
                 assert!(shown.contains(code), "{shown}");

@@ -5,9 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use deadpool_redis::Connection;
 use redis::aio::ConnectionLike as _;
-use redis::{Pipeline, Value};
 
 use super::send::{Resend, Sender};
+use super::wire::{Packed, Reply};
 use super::{failure, reply};
 use crate::ground::error::Result;
 use crate::store::messages::inspect::{Cursor, Page, Raw};
@@ -27,8 +27,10 @@ pub(super) async fn evict_prefix(sender: &Sender, prefix: &str) -> Result<u64> {
         let (keys, next) = step(sender, &mut connection, prefix, &cursor).await?;
         for chunk in keys.chunks(UNLINK_CHUNK) {
             let mut unlink = redis::cmd("UNLINK");
-            unlink.arg(chunk);
-            let count = sender.in_time(connection.req_packed_command(&unlink)).await?;
+            for key in chunk {
+                unlink.arg(key.as_ref());
+            }
+            let count = sender.in_time(connection.req_packed_command(&unlink)).await?.into();
             removed += u64::try_from(reply::integer(&count)?).unwrap_or(0);
         }
         if next == START {
@@ -44,15 +46,16 @@ pub(super) async fn scan(sender: &Sender, prefix: &str, cursor: &Cursor) -> Resu
     let cursor = if cursor.bytes.is_empty() { START } else { &cursor.bytes };
     let (keys, next) = step(sender, &mut connection, prefix, cursor).await?;
     let next = (next != START).then(|| Cursor::new(next));
-    Ok(Page::new(keys.into_iter().map(Bytes::from).collect(), next))
+    Ok(Page::new(keys, next))
 }
 
 /// What is under one key.
 pub(super) async fn raw(sender: &Sender, key: &[u8]) -> Result<Option<Raw>> {
-    let mut pipeline = Pipeline::with_capacity(2);
-    pipeline.cmd("GET").arg(key);
-    pipeline.cmd("PTTL").arg(key);
-    let mut replies = sender.many(&pipeline, Resend::WhereBroken).await?;
+    let both = |out: &mut Packed| {
+        out.command(2).part("GET").part(key);
+        out.command(2).part("PTTL").part(key);
+    };
+    let mut replies = sender.many(both, Resend::WhereBroken).await?;
     let left = reply::integer(&replies.pop().ok_or_else(failure::unexpected)?)?;
     let bytes = reply::string(replies.pop().ok_or_else(failure::unexpected)?)?;
     // Negative where the key does not expire, or went meanwhile.
@@ -66,19 +69,19 @@ async fn step(
     connection: &mut Connection,
     prefix: &str,
     cursor: &[u8],
-) -> Result<(Vec<Vec<u8>>, Vec<u8>)> {
+) -> Result<(Vec<Bytes>, Vec<u8>)> {
     let mut scan = redis::cmd("SCAN");
     scan.arg(cursor).arg("MATCH").arg(pattern(prefix)).arg("COUNT").arg(SCAN_STEP);
     let step = sender.in_time(connection.req_packed_command(&scan)).await?;
-    let mut step = reply::array(step, 2)?;
-    let (Some(Value::Array(keys)), Some(Value::BulkString(next))) = (step.pop(), step.pop()) else {
+    let mut step = reply::array(step.into(), 2)?;
+    let (Some(Reply::Array(keys)), Some(Reply::Bytes(next))) = (step.pop(), step.pop()) else {
         return Err(failure::unexpected());
     };
     let key = |value| match value {
-        Value::BulkString(key) => Ok(key),
+        Reply::Bytes(key) => Ok(key),
         _ => Err(failure::unexpected()),
     };
-    Ok((keys.into_iter().map(key).collect::<Result<_>>()?, next))
+    Ok((keys.into_iter().map(key).collect::<Result<_>>()?, next.into()))
 }
 
 /// A glob pattern of what begins with `prefix`, in which everything is taken literally.

@@ -54,6 +54,11 @@ impl Packed {
         self.part(&digits[start..])
     }
 
+    /// The next part of the command, a count in decimal.
+    pub(in super::super) fn count(&mut self, count: impl TryInto<i64>) -> &mut Self {
+        self.number(count.try_into().unwrap_or(i64::MAX))
+    }
+
     /// How many commands there are, each with a reply of its own.
     pub(in super::super) const fn commands(&self) -> usize {
         self.commands

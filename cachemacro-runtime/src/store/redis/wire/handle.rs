@@ -38,6 +38,7 @@ impl Wire {
     }
 
     /// Whether it takes nothing any more.
+    #[cfg(test)]
     pub(in super::super) fn is_over(&self) -> bool {
         self.queue.is_over()
     }
@@ -92,6 +93,7 @@ impl Wire {
     ///
     /// # Errors
     /// Where the connection had ended already. What comes after is told to `answer`.
+    #[cfg_attr(not(test), expect(dead_code, reason = "every fill is awaited so far"))]
     pub(in super::super) async fn post(
         &self,
         commands: Packed,

@@ -15,8 +15,6 @@ mod reads;
 #[cfg(test)]
 mod tests;
 
-pub(super) use self::answer::Answer;
-pub(super) use self::driver::OnPush;
 pub(super) use self::failure::{Broken, Cause, Unread};
 pub(super) use self::frame::{Packed, Reply};
 pub(super) use self::handle::{MOST_READ, Wire};

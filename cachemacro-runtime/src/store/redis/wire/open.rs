@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::select_ok;
 use redis::io::tcp::TcpSettings;
 use redis::io::tcp::socket2::SockRef;
@@ -21,10 +22,10 @@ pub(in super::super) enum Unopened {
     Unreachable(io::Error),
     /// It ended while it was set up.
     Broken(Broken),
-    /// The server's error, as a line, to user name and password.
+    /// The server does not know this user name with this password.
     Unauthorized,
     /// The server's error, as a line.
-    Refused(Reply),
+    Refused(Bytes),
 }
 
 /// Connects and says who we are; an answer to that may take `connecting`.
@@ -92,14 +93,21 @@ async fn greet(wire: &Wire, settings: &RedisConnectionInfo, connecting: Duration
     }
     for (at, reply) in wire.call_within(greeting, connecting).await?.into_iter().enumerate() {
         match reply {
-            Reply::Error(_) if at < authentication && password.is_some() => {
+            Reply::Error(line) if at < authentication && is_about_password(&line) => {
                 return Err(Unopened::Unauthorized);
             }
-            Reply::Error(_) => return Err(Unopened::Refused(reply)),
+            Reply::Error(line) => return Err(Unopened::Refused(line)),
             _ => {}
         }
     }
     Ok(())
+}
+
+/// Whether an error to a greeting is about user name and password, and not, say, about the number of clients.
+fn is_about_password(line: &[u8]) -> bool {
+    [&b"WRONGPASS"[..], b"ERR AUTH", b"ERR invalid password", b"ERR Client sent AUTH"]
+        .iter()
+        .any(|start| line.starts_with(start))
 }
 
 impl From<io::Error> for Unopened {

@@ -52,6 +52,7 @@ impl Queue {
         lock(&self.state)
     }
 
+    #[cfg(test)]
     pub(super) fn is_over(&self) -> bool {
         self.lock().over.is_some()
     }

@@ -14,8 +14,9 @@ use tokio::sync::mpsc;
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
+use super::answer::Answer;
 use super::frame::Scan;
-use super::{Answer, Broken, Cause, Packed, Reply, Unread, Wire};
+use super::{Broken, Cause, Packed, Reply, Unread, Wire};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 const LONG: Duration = Duration::from_secs(60);
