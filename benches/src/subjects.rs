@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cachemacro::store::redis::{RedisConfig, RedisStore};
 use cachemacro::{Cache, cached};
 use redis::AsyncCommands as _;
 use redis::aio::MultiplexedConnection;
@@ -45,7 +46,13 @@ impl Subject {
         let info = client.get_connection_info();
         let wire = open(info, LONG, LONG, Box::new(|_| {})).await.unwrap_or_else(|error| panic!("{error:?}"));
         let wire = Arc::new(Wire2(wire));
-        let cache = Cache::builder().redis(url).namespace(&format!("bench{note}")).build().expect("settings are right");
+        let config = RedisConfig::new(url).command_timeout(LONG).pool_wait(LONG);
+        let store = RedisStore::new(config).expect("a URL");
+        let cache = Cache::builder()
+            .store(Arc::new(store))
+            .namespace(&format!("bench{note}"))
+            .build()
+            .expect("settings are right");
         let mut all = vec![Self::Redis(redis)];
         all.extend([0, 3].map(|tags| Self::Wire { wire: Arc::clone(&wire), tags }));
         all.extend([0, 3].map(|tags| Self::Cached { cache: cache.clone(), tags }));
