@@ -144,7 +144,9 @@ impl Commands {
         if checked > 0 {
             parts.push(Part::read(move |out| {
                 out.command(1 + checked).part("MGET");
-                writes.iter().for_each(|write| add_keys(out, write.check));
+                for write in writes {
+                    add_keys(out, write.check);
+                }
             }));
         }
         let mut replies = self.sender.run(parts, Resend::Never).await?;

@@ -47,7 +47,7 @@ impl Sender {
                 Ok(found) => return Ok(found),
                 Err(Unread::Refused(line)) => return Err(failure::refused(&line)),
                 Err(Unread::Broken(broken)) => {
-                    self.broken(&handle, broken, Resend::WhereBroken, &mut resends)?
+                    self.broken(&handle, broken, Resend::WhereBroken, &mut resends)?;
                 }
             }
         }
@@ -139,13 +139,11 @@ impl Sender {
         if handle.is_near() {
             return Ok(answer.await);
         }
-        match timeout(self.command_timeout, answer).await {
-            Ok(answer) => Ok(answer),
-            Err(_) => {
-                self.link.retire(handle);
-                Err(failure::timed_out(self.command_timeout))
-            }
-        }
+        let answer = timeout(self.command_timeout, answer).await;
+        answer.map_err(|_| {
+            self.link.retire(handle);
+            failure::timed_out(self.command_timeout)
+        })
     }
 
     /// Takes a connection that ended out of use. `Ok` where the request is to be sent again.

@@ -9,7 +9,7 @@ use super::frame::Reply;
 use crate::ground::sync::lock;
 
 /// Who is told of the replies to commands, or why there are none. Called by the driver, which it must not hold up.
-pub(in super::super) trait Answer: Send + Sync {
+pub(crate) trait Answer: Send + Sync {
     /// Whether the commands are still to be sent.
     fn is_wanted(&self) -> bool;
 
@@ -63,13 +63,11 @@ impl Future for Waiting {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = lock(&self.0.0);
-        match std::mem::replace(&mut *state, State::Gone) {
-            State::Answered(replies) => Poll::Ready(replies),
-            _ => {
-                *state = State::Waits(cx.waker().clone());
-                Poll::Pending
-            }
+        if let State::Answered(replies) = std::mem::replace(&mut *state, State::Gone) {
+            return Poll::Ready(replies);
         }
+        *state = State::Waits(cx.waker().clone());
+        Poll::Pending
     }
 }
 

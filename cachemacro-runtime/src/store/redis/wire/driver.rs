@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
+use super::alarm::Alarm;
 use super::answer::Answer;
 use super::failure::{Broken, Cause};
 use super::frame::{self, Malformed, Reply, Scan, Span};
@@ -31,7 +32,7 @@ const LEAST_ROOM: usize = 4 * 1024;
 const MOST_ROOM: usize = 64 * 1024;
 
 /// Who is told of what the server sends unasked.
-pub(in super::super) type OnPush = Box<dyn Fn(Reply) + Send>;
+pub(crate) type OnPush = Box<dyn Fn(Reply) + Send>;
 
 /// Drives one connection until it breaks, or until nobody wants it any more and all was answered.
 pub(super) struct Driver<S> {
@@ -52,8 +53,7 @@ pub(super) struct Driver<S> {
     has_yielded: bool,
     /// Batches that were answered: their keys and the bytes of their reply.
     answered: Vec<(Arc<Batch>, usize, usize)>,
-    alarm: Pin<Box<Sleep>>,
-    is_alarm_set: bool,
+    alarm: Alarm,
     is_abandoned: bool,
     /// Why it ended, where it did by itself.
     cause: Cause,
@@ -98,8 +98,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             is_lone: true,
             has_yielded: false,
             answered: Vec::new(),
-            alarm: Box::pin(sleep_until(Instant::now())),
-            is_alarm_set: false,
+            alarm: Alarm::new(),
             is_abandoned: false,
             cause: Cause::Stopped,
         }
@@ -122,7 +121,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             let is_done = self.is_abandoned && self.expected.is_empty();
             let has_room = gathered == Gathered::Some && self.expected.len() < under_way;
             if !is_done && !has_room {
-                return self.poll_alarm(cx);
+                // The oldest is the first that is to be answered.
+                let due = self.expected.front().map(|oldest| oldest.due);
+                return self.alarm.poll(due, cx).map(|()| Cause::TimedOut);
             }
         }
     }
@@ -246,27 +247,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             }
         }
         Ok(())
-    }
-
-    /// Ends the connection where the oldest command is overdue.
-    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<Cause> {
-        if !self.is_alarm_set {
-            let Some(oldest) = self.expected.front() else { return Poll::Pending };
-            self.alarm.as_mut().reset(oldest.due);
-            self.is_alarm_set = true;
-        }
-        // It is left as it is while replies come, and looks for the oldest when it rings.
-        while self.alarm.as_mut().poll(cx).is_ready() {
-            let Some(oldest) = self.expected.front() else {
-                self.is_alarm_set = false;
-                return Poll::Pending;
-            };
-            if oldest.due <= Instant::now() {
-                return Poll::Ready(Cause::TimedOut);
-            }
-            self.alarm.as_mut().reset(oldest.due);
-        }
-        Poll::Pending
     }
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 /// Why a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) enum Cause {
+pub(crate) enum Cause {
     /// Nobody wanted it any more.
     Closed,
     /// The server closed it.
@@ -22,15 +22,15 @@ pub(in super::super) enum Cause {
 
 /// What was asked for was not answered, as the connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) struct Broken {
-    pub(in super::super) cause: Cause,
+pub(crate) struct Broken {
+    pub(crate) cause: Cause,
     /// Whether any of it may have reached the server. Where not, it was not done and will not be.
-    pub(in super::super) sent: bool,
+    pub(crate) sent: bool,
 }
 
 /// Why a read has no values.
 #[derive(Clone, PartialEq, Eq)]
-pub(in super::super) enum Unread {
+pub(crate) enum Unread {
     Broken(Broken),
     /// The server's error, as a line. It may quote keys.
     Refused(Bytes),

@@ -23,7 +23,7 @@ pub(super) struct Malformed;
 
 /// Commands as they are sent, one behind the other.
 #[derive(Default)]
-pub(in super::super) struct Packed {
+pub(crate) struct Packed {
     bytes: Vec<u8>,
     commands: usize,
     /// How many arguments of the last command are still to come.
@@ -32,7 +32,7 @@ pub(in super::super) struct Packed {
 
 impl Packed {
     /// Begins a command of so many parts, its name included.
-    pub(in super::super) fn command(&mut self, parts: usize) -> &mut Self {
+    pub(crate) fn command(&mut self, parts: usize) -> &mut Self {
         debug_assert_eq!(self.missing, 0, "the command before has all its parts");
         self.commands += 1;
         self.missing = parts;
@@ -41,26 +41,26 @@ impl Packed {
     }
 
     /// The next part of the command.
-    pub(in super::super) fn part(&mut self, part: impl AsRef<[u8]>) -> &mut Self {
+    pub(crate) fn part(&mut self, part: impl AsRef<[u8]>) -> &mut Self {
         self.missing -= 1;
         string(&mut self.bytes, part.as_ref());
         self
     }
 
     /// The next part of the command, a number in decimal.
-    pub(in super::super) fn number(&mut self, number: i64) -> &mut Self {
+    pub(crate) fn number(&mut self, number: i64) -> &mut Self {
         let mut digits = [0; 20];
         let start = decimal(number, &mut digits);
         self.part(&digits[start..])
     }
 
     /// The next part of the command, a count in decimal.
-    pub(in super::super) fn count(&mut self, count: impl TryInto<i64>) -> &mut Self {
+    pub(crate) fn count(&mut self, count: impl TryInto<i64>) -> &mut Self {
         self.number(count.try_into().unwrap_or(i64::MAX))
     }
 
     /// How many commands there are, each with a reply of its own.
-    pub(in super::super) const fn commands(&self) -> usize {
+    pub(crate) const fn commands(&self) -> usize {
         self.commands
     }
 
@@ -260,7 +260,7 @@ fn claimed(line: &[u8]) -> Result<Option<u64>, Malformed> {
 
 /// A reply.
 #[derive(Clone, PartialEq, Eq)]
-pub(in super::super) enum Reply {
+pub(crate) enum Reply {
     Nil,
     Int(i64),
     /// A status such as `OK`, or a number that is no integer, as text.

@@ -13,22 +13,22 @@ use super::driver::{Driver, OnPush};
 use super::failure::{Broken, Unread};
 use super::frame::{Packed, Reply};
 use super::queue::Queue;
-use super::reads::{Found, MOST_KEYS, Wanted};
+use super::reads::{Company, Found, MOST_KEYS, Wanted};
 
 /// How many keys one [`Wire::read`] takes.
-pub(in super::super) const MOST_READ: usize = MOST_KEYS;
+pub(crate) const MOST_READ: usize = MOST_KEYS;
 /// How many keys of one caller are gathered without an allocation.
 const FEW: usize = 8;
 
 /// The handle of a connection. Once it is dropped, the connection ends as soon as all was answered.
-pub(in super::super) struct Wire {
+pub(crate) struct Wire {
     queue: Arc<Queue>,
     patience: Duration,
 }
 
 impl Wire {
     /// Drives a stream in a task of the current runtime. A reply that takes longer than `patience` ends the connection.
-    pub(in super::super) fn new<S>(stream: S, patience: Duration, on_push: OnPush) -> Self
+    pub(crate) fn new<S>(stream: S, patience: Duration, on_push: OnPush) -> Self
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -39,7 +39,7 @@ impl Wire {
 
     /// Whether it takes nothing any more.
     #[cfg(test)]
-    pub(in super::super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.queue.is_over()
     }
 
@@ -47,8 +47,22 @@ impl Wire {
     ///
     /// # Errors
     /// Where the connection ended or the server refuses.
-    pub(in super::super) async fn read<'a>(
+    pub(crate) async fn read<'a>(
         &self,
+        keys: impl Iterator<Item = &'a [u8]> + Clone,
+    ) -> Result<Found, Unread> {
+        match self.read_in(Company::Any, keys.clone()).await {
+            // Maybe only another's keys are forbidden.
+            Err(Unread::Refused(line)) if line.starts_with(b"NOPERM") => {
+                self.read_in(Company::None, keys).await
+            }
+            read => read,
+        }
+    }
+
+    async fn read_in<'a>(
+        &self,
+        company: Company,
         keys: impl Iterator<Item = &'a [u8]> + Clone,
     ) -> Result<Found, Unread> {
         let ticket = {
@@ -65,7 +79,7 @@ impl Wire {
             } else {
                 &few[..count]
             };
-            poll_fn(|cx| self.queue.poll_join(wanted, cx)).await?
+            poll_fn(|cx| self.queue.poll_join(wanted, company, cx)).await?
         };
         Found::when_answered(ticket).await
     }
@@ -74,12 +88,12 @@ impl Wire {
     ///
     /// # Errors
     /// Where the connection ended. What the server refuses is a reply.
-    pub(in super::super) async fn call(&self, commands: Packed) -> Result<Vec<Reply>, Broken> {
+    pub(crate) async fn call(&self, commands: Packed) -> Result<Vec<Reply>, Broken> {
         self.call_within(commands, self.patience).await
     }
 
     /// [`call`](Self::call) for what may take longer than others, or less.
-    pub(in super::super) async fn call_within(
+    pub(crate) async fn call_within(
         &self,
         commands: Packed,
         patience: Duration,
@@ -94,11 +108,7 @@ impl Wire {
     /// # Errors
     /// Where the connection had ended already. What comes after is told to `answer`.
     #[cfg_attr(not(test), expect(dead_code, reason = "every fill is awaited so far"))]
-    pub(in super::super) async fn post(
-        &self,
-        commands: Packed,
-        answer: Arc<dyn Answer>,
-    ) -> Result<(), Broken> {
+    pub(crate) async fn post(&self, commands: Packed, answer: Arc<dyn Answer>) -> Result<(), Broken> {
         self.send(commands, self.patience, answer).await
     }
 

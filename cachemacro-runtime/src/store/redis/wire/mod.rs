@@ -3,6 +3,7 @@
 //!
 //! Knows no store, no script, and no entry.
 
+mod alarm;
 mod answer;
 mod driver;
 mod failure;

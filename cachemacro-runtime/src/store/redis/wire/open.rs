@@ -17,7 +17,7 @@ use super::handle::Wire;
 
 /// Why a connection could not be made.
 #[derive(Debug)]
-pub(in super::super) enum Unopened {
+pub(crate) enum Unopened {
     /// Nobody there, or not in the way the address says.
     Unreachable(io::Error),
     /// It ended while it was set up.
@@ -29,7 +29,7 @@ pub(in super::super) enum Unopened {
 }
 
 /// Connects and says who we are; an answer to that may take `connecting`.
-pub(in super::super) async fn open(
+pub(crate) async fn open(
     info: &ConnectionInfo,
     connecting: Duration,
     patience: Duration,

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::answer::Answer;
 use super::failure::{Broken, Cause};
 use super::frame::Packed;
-use super::reads::{Reads, Ticket, Wanted};
+use super::reads::{Company, Reads, Ticket, Wanted};
 use crate::ground::sync::lock;
 
 /// How many bytes of commands may wait to be sent. Who brings more waits until there is room; what is longer goes alone.
@@ -58,7 +58,12 @@ impl Queue {
     }
 
     /// Has keys read as soon as there is room.
-    pub(super) fn poll_join(&self, wanted: &[Wanted<'_>], cx: &Context<'_>) -> Poll<Result<Ticket, Broken>> {
+    pub(super) fn poll_join(
+        &self,
+        wanted: &[Wanted<'_>],
+        company: Company,
+        cx: &Context<'_>,
+    ) -> Poll<Result<Ticket, Broken>> {
         let mut state = self.lock();
         if let Some(cause) = state.over {
             return Poll::Ready(Err(Broken { cause, sent: false }));
@@ -67,7 +72,7 @@ impl Queue {
             state.outside.push(cx.waker().clone());
             return Poll::Pending;
         }
-        let ticket = state.reads.join(wanted, cx.waker());
+        let ticket = state.reads.join(wanted, company, cx.waker());
         wake_driver(state);
         Poll::Ready(Ok(ticket))
     }
@@ -110,8 +115,12 @@ impl Queue {
         let outside = std::mem::take(&mut state.outside);
         drop(state);
         let broken = Broken { cause, sent: false };
-        calls.into_iter().for_each(|call| call.answer.answer(Err(broken)));
-        batches.into_iter().for_each(|batch| batch.fail(broken));
+        for call in calls {
+            call.answer.answer(Err(broken));
+        }
+        for batch in batches {
+            batch.fail(broken);
+        }
         outside.into_iter().for_each(Waker::wake);
     }
 }

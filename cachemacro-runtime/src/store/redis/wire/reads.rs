@@ -52,6 +52,13 @@ impl<'a> Wanted<'a> {
     }
 }
 
+/// Whether a caller's keys may be read in one command with others'.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Company {
+    Any,
+    None,
+}
+
 /// What is the same for all who wait for one `MGET`.
 #[derive(Default)]
 pub(super) struct Batch {
@@ -156,7 +163,7 @@ impl Drop for Ticket {
 }
 
 /// What one caller's read found.
-pub(in super::super) struct Found(Ticket);
+pub(crate) struct Found(Ticket);
 
 impl Found {
     /// Waits for the reply.
@@ -169,13 +176,13 @@ impl Found {
     }
 
     /// What is under the key of this number among those that were asked for; `None` where there is no string.
-    pub(in super::super) fn bytes(&self, key: usize) -> Option<Bytes> {
+    pub(crate) fn bytes(&self, key: usize) -> Option<Bytes> {
         let (values, range) = self.range(key)?;
         Some(values.frame.slice(range))
     }
 
     /// The same, to look at.
-    pub(in super::super) fn slice(&self, key: usize) -> Option<&[u8]> {
+    pub(crate) fn slice(&self, key: usize) -> Option<&[u8]> {
         let (values, range) = self.range(key)?;
         values.frame.get(range)
     }
@@ -261,13 +268,15 @@ impl Reads {
     }
 
     /// Has these keys read, at most [`MOST_KEYS`] of them. The waker is told of the reply.
-    pub(super) fn join(&mut self, wanted: &[Wanted<'_>], waker: &Waker) -> Ticket {
+    pub(super) fn join(&mut self, wanted: &[Wanted<'_>], company: Company, waker: &Waker) -> Ticket {
         debug_assert!(wanted.len() <= MOST_KEYS, "as many as a batch takes");
         let bytes: usize = wanted.iter().map(|wanted| wanted.key.len()).sum();
         // A caller's keys lie in one batch. Those that are there already are counted again here.
         let is_over = self.hashes.len() + wanted.len() > self.most_keys.max(wanted.len())
             || self.keys.len() + bytes > MOST_BYTES.max(bytes);
-        if is_over && let Some(sealed) = self.seal() {
+        if (is_over || company == Company::None)
+            && let Some(sealed) = self.seal()
+        {
             self.full.push_back(sealed);
         }
         let places = if wanted.len() <= FEW {
@@ -288,7 +297,13 @@ impl Reads {
         waiting.push(Some(waker.clone()));
         let waker = waiting.len() - 1;
         drop(waiting);
-        Ticket { batch: Arc::clone(&gathering.batch), waker, places, is_registered: true }
+        let batch = Arc::clone(&gathering.batch);
+        if company == Company::None
+            && let Some(sealed) = self.seal()
+        {
+            self.full.push_back(sealed);
+        }
+        Ticket { batch, waker, places, is_registered: true }
     }
 
     /// The place of a key in the batch that gathers, where it is written once.

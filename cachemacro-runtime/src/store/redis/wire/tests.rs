@@ -228,6 +228,21 @@ async fn a_refused_read_is_told_to_all_of_its_batch() {
 }
 
 #[tokio::test]
+async fn who_may_not_read_a_key_keeps_nobody_else_from_reading() {
+    let (wire, mut server) = connected();
+    let (allowed, forbidden, ()) = tokio::join!(read(&wire, &["a"]), read(&wire, &["secret"]), async {
+        for _ in 0..3 {
+            match server.command().await.as_deref() {
+                Some("MGET a") => server.send(&values(&[Some("1")])).await,
+                _ => server.send("-NOPERM this user has no permissions to access one of the keys\r\n").await,
+            }
+        }
+    });
+    assert_eq!(allowed, Ok(vec![Some("1".to_owned())]));
+    assert!(matches!(forbidden, Err(Unread::Refused(_))), "{forbidden:?}");
+}
+
+#[tokio::test]
 async fn who_goes_away_before_the_flush_is_not_sent_and_disturbs_nobody() {
     let (wire, mut server) = connected();
     // One is under way, so that what follows waits behind the ready tasks.
@@ -350,8 +365,22 @@ async fn a_silent_server_ends_the_connection_after_the_patience_and_not_before()
         matches!(silent, Err(Unread::Broken(Broken { cause: Cause::TimedOut, sent: true }))),
         "{silent:?}"
     );
-    let waited = began.elapsed() - before;
+    let waited = began.elapsed().saturating_sub(before);
     assert!((250..300).contains(&waited.as_millis()), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_take_long_makes_nothing_else_wait_long() {
+    let (wire, mut server) = connected_within(Duration::from_millis(250));
+    let (setup, ()) = tokio::join!(wire.call_within(command("SETUP"), LONG), async {
+        server.command().await;
+        tokio::time::sleep(LONG / 2).await;
+        server.send("+OK\r\n").await;
+    });
+    assert_eq!(setup, Ok(vec![ok()]));
+    let began = tokio::time::Instant::now();
+    assert!(read(&wire, &["silent"]).await.is_err());
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
 }
 
 #[tokio::test]
