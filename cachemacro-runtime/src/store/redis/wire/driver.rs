@@ -72,13 +72,15 @@ enum What {
     Calls { answer: Arc<dyn Answer>, commands: usize, replies: Vec<Reply> },
 }
 
-/// Whether there is more to do right now.
+/// What was left in the queue.
 #[derive(PartialEq, Eq)]
 enum Gathered {
     /// All that waits for now, or it is being waited for.
     All,
-    /// There is more than may be under way.
-    Some,
+    /// There is more than the socket takes.
+    Unwritten,
+    /// There are more batches of reads than may be under way.
+    Unanswered,
     /// Nobody wants the connection any more, and nothing is under way.
     Over,
 }
@@ -114,13 +116,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             if let Poll::Ready(Err(error)) = self.outbox.poll_write(&mut self.stream, cx) {
                 return Poll::Ready(Cause::Io(error.kind()));
             }
-            let under_way = self.expected.len();
             if let Poll::Ready(cause) = self.receive(cx) {
                 return Poll::Ready(cause);
             }
-            let is_done = self.is_abandoned && self.expected.is_empty();
-            let has_room = gathered == Gathered::Some && self.expected.len() < under_way;
-            if !is_done && !has_room {
+            let goes_on = match gathered {
+                Gathered::Unwritten => self.outbox.len() <= MOST_UNWRITTEN,
+                Gathered::Unanswered => self.batches < MOST_BATCHES,
+                Gathered::All | Gathered::Over => self.is_abandoned && self.expected.is_empty(),
+            };
+            if !goes_on {
                 // The oldest is the first that is to be answered.
                 let due = self.expected.front().map(|oldest| oldest.due);
                 return self.alarm.poll(due, cx).map(|()| Cause::TimedOut);
@@ -144,7 +148,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             return Gathered::All;
         }
         if self.outbox.len() > MOST_UNWRITTEN {
-            return Gathered::Some;
+            return Gathered::Unwritten;
         }
         self.is_lone &= is_idle;
         if !self.is_lone && !self.has_yielded {
@@ -181,8 +185,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let gathered = if state.is_empty() {
             state.sleep(waker);
             Gathered::All
+        } else if self.outbox.len() > MOST_UNWRITTEN {
+            Gathered::Unwritten
         } else {
-            Gathered::Some
+            Gathered::Unanswered
         };
         let outside = state.outside();
         drop(state);

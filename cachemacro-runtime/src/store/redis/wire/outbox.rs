@@ -21,6 +21,8 @@ pub(super) struct Outbox {
     left: usize,
     /// How many bytes were ever written.
     written: u64,
+    /// Whether a stream that has a buffer of its own still holds some of it.
+    is_unflushed: bool,
     /// Room to be used again.
     spare: Vec<u8>,
 }
@@ -78,6 +80,7 @@ impl Outbox {
                 if written == 0 {
                     return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
                 }
+                self.is_unflushed = true;
                 self.at += written;
                 self.left -= written;
                 self.written += written as u64;
@@ -90,6 +93,10 @@ impl Outbox {
             if segment.capacity() <= KEPT {
                 self.spare = segment;
             }
+        }
+        if self.is_unflushed {
+            ready!(Pin::new(stream).poll_flush(cx))?;
+            self.is_unflushed = false;
         }
         Poll::Ready(Ok(()))
     }

@@ -461,6 +461,16 @@ async fn pushes_come_between_replies_and_go_to_their_listener() {
 }
 
 #[tokio::test]
+async fn a_stream_with_a_buffer_of_its_own_is_flushed() {
+    let (ours, stream) = duplex(1 << 16);
+    let wire = Wire::new(tokio::io::BufStream::new(ours), PATIENCE, Box::new(|_| {}));
+    let served = tokio::spawn(Server { stream, buffer: BytesMut::new() }.serve());
+    assert_eq!(read(&wire, &["k"]).await, Ok(vec![Some("k".to_owned())]));
+    drop(wire);
+    assert_eq!(served.await.expect("it served"), ["MGET k"]);
+}
+
+#[tokio::test]
 async fn large_commands_and_replies_go_both_ways_at_once() {
     let (ours, stream) = duplex(4 * 1024);
     let wire = Wire::new(ours, PATIENCE, Box::new(|_| {}));
