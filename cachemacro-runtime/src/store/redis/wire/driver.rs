@@ -30,6 +30,8 @@ const MOST_UNWRITTEN: usize = 256 * 1024;
 /// How much room a read from the socket is given at least, and at most beyond what has come already.
 const LEAST_ROOM: usize = 4 * 1024;
 const MOST_ROOM: usize = 64 * 1024;
+/// How much room is made at most for replies as long as those before.
+const MOST_USUAL: usize = 512 * 1024;
 
 /// Who is told of what the server sends unasked.
 pub(crate) type OnPush = Box<dyn Fn(Reply) + Send>;
@@ -44,6 +46,8 @@ pub(super) struct Driver<S> {
     outbox: Outbox,
     inbox: BytesMut,
     scan: Scan,
+    /// About how long replies were that came.
+    usual: usize,
     /// What replies are to come for, in order.
     expected: VecDeque<Expected>,
     batches: usize,
@@ -95,6 +99,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             outbox: Outbox::default(),
             inbox: BytesMut::new(),
             scan: Scan::default(),
+            usual: 0,
             expected: VecDeque::new(),
             batches: 0,
             is_lone: true,
@@ -207,7 +212,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             let missing = self.scan.wanted().saturating_sub(self.inbox.len());
             let room = missing.clamp(LEAST_ROOM, self.inbox.len().max(MOST_ROOM));
             if self.inbox.capacity() - self.inbox.len() < room {
-                self.inbox.reserve(room.max(MOST_ROOM / 4));
+                let usual = self.usual.saturating_sub(self.inbox.len()).clamp(LEAST_ROOM * 4, MOST_USUAL);
+                self.inbox.reserve(room.max(usual));
             }
             match pin!(self.stream.read_buf(&mut self.inbox)).poll(cx) {
                 Poll::Pending => return Poll::Pending,
@@ -222,6 +228,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     fn hand_out(&mut self) -> Result<(), Malformed> {
         while let Some(length) = self.scan.advance(&self.inbox)? {
             self.scan = Scan::default();
+            self.usual = length.max(self.usual - self.usual / 8);
             let frame = self.inbox.split_to(length).freeze();
             if frame::is_push(&frame) {
                 (self.on_push)(Reply::parse(&frame)?);
