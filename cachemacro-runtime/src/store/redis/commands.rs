@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use redis::{Cmd, Pipeline, Value};
-
 use super::script::{self, Call};
 use super::send::{Part, Resend, Sender};
+use super::wire::{MOST_READ, Packed, Reply};
 use super::{failure, reply};
 use crate::format::header::FIXED;
 use crate::format::ids::Version;
@@ -13,7 +12,6 @@ use crate::format::stamps::VersionKey;
 use crate::ground::clock::NEVER;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::store::messages::evict::EvictRequest;
-use crate::store::messages::few::Few;
 use crate::store::messages::increment::{Increment, IncrementOutcome, OtherStamps};
 use crate::store::messages::lease::{
     Captures, HeldLease, Keep, Lease, LeaseKind, LeaseOutcome, LeaseRequest,
@@ -39,41 +37,54 @@ pub(super) struct Commands {
 
 impl Commands {
     pub(super) async fn read(&self, request: ReadRequest<'_>) -> Result<Read> {
-        match (request.first, request.keys, request.versions) {
-            (_, [], []) => Ok(Read::default()),
-            (Some(first), ..) => self.read_heads(request, first).await,
-            (None, [key], []) => {
-                let mut get = redis::cmd("GET");
-                get.arg(*key);
-                let entry = reply::string(self.sender.one(&get, Resend::WhereBroken).await?)?;
-                Ok(Read::new(Few::one(entry.map(Excerpt::whole)), Few::default()))
-            }
-            (None, keys, versions) => {
+        let count = request.keys.len() + request.versions.len();
+        match request.first {
+            _ if count == 0 => Ok(Read::default()),
+            Some(first) => self.read_heads(request, first).await,
+            None if count > MOST_READ => self.read_many(request).await,
+            None => {
                 // MGET tells nil for a key of another type.
-                let mut mget = redis::cmd("MGET");
-                mget.arg(keys);
-                add_keys(&mut mget, versions);
-                let found = self.sender.one(&mget, Resend::WhereBroken).await?;
-                let mut found = reply::array(found, keys.len() + versions.len())?.into_iter();
-                let entries = found.by_ref().take(keys.len());
-                let entries = entries.map(|value| Ok(reply::string(value)?.map(Excerpt::whole)));
-                let entries = entries.collect::<Result<_>>()?;
-                Ok(Read::new(entries, found.map(|value| reply::version(&value)).collect()))
+                let names = Names { keys: request.keys.iter(), versions: request.versions.iter() };
+                let found = self.sender.read(names).await?;
+                let entries =
+                    (0..request.keys.len()).map(|key| found.bytes(key).map(Excerpt::whole)).collect();
+                let versions = (request.keys.len()..count).map(|key| reply::version_in(found.slice(key)?));
+                Ok(Read::new(entries, versions.collect()))
             }
         }
     }
 
+    /// More than goes together with what others read.
+    async fn read_many(&self, request: ReadRequest<'_>) -> Result<Read> {
+        let count = request.keys.len() + request.versions.len();
+        let mget = |out: &mut Packed| {
+            out.command(1 + count).part("MGET");
+            for key in request.keys {
+                out.part(key);
+            }
+            add_keys(out, request.versions);
+        };
+        let found = self.sender.one(mget, Resend::WhereBroken).await?;
+        let mut found = reply::array(found, count)?.into_iter();
+        let entries = found.by_ref().take(request.keys.len());
+        let entries = entries.map(|value| Ok(reply::string(value)?.map(Excerpt::whole)));
+        let entries = entries.collect::<Result<_>>()?;
+        Ok(Read::new(entries, found.map(|value| reply::version(&value)).collect()))
+    }
+
     /// The first bytes of entries, and versions.
     async fn read_heads(&self, request: ReadRequest<'_>, first: usize) -> Result<Read> {
-        let mut pipeline = Pipeline::with_capacity(2 * request.keys.len() + 1);
-        for &key in request.keys {
-            pipeline.cmd("GETRANGE").arg(key).arg(0).arg(first.saturating_sub(1));
-            pipeline.cmd("STRLEN").arg(key);
-        }
-        if !request.versions.is_empty() {
-            pipeline.add_command(mget(request.versions));
-        }
-        let mut replies = self.sender.many(&pipeline, Resend::WhereBroken).await?.into_iter();
+        let all = |out: &mut Packed| {
+            for &key in request.keys {
+                out.command(4).part("GETRANGE").part(key).number(0).count(first.saturating_sub(1));
+                out.command(2).part("STRLEN").part(key);
+            }
+            if !request.versions.is_empty() {
+                out.command(1 + request.versions.len()).part("MGET");
+                add_keys(out, request.versions);
+            }
+        };
+        let mut replies = self.sender.many(all, Resend::WhereBroken).await?.into_iter();
         let mut next = || replies.next().ok_or_else(failure::unexpected);
         let mut head = |_| {
             let (bytes, length) = (reply::string(next()?)?, reply::length(&next()?)?);
@@ -171,13 +182,14 @@ impl Commands {
         }
         let mut parts: Vec<_> = writes.iter().map(write).collect();
         // The versions come after the last write in the pipeline, so they are read after all were stored.
-        let mut check = redis::cmd("MGET");
-        for write in writes {
-            add_keys(&mut check, write.check);
-        }
         let checked: usize = writes.iter().map(|write| write.check.len()).sum();
         if checked > 0 {
-            parts.push(Part::Read(check));
+            parts.push(Part::read(move |out| {
+                out.command(1 + checked).part("MGET");
+                for write in writes {
+                    add_keys(out, write.check);
+                }
+            }));
         }
         let mut replies = self.sender.run(parts, Resend::Never).await?;
         let mut versions = match checked {
@@ -224,11 +236,12 @@ impl Commands {
         let mut parts = Vec::with_capacity(1 + request.keys.len().div_ceil(EVICT_CHUNK));
         // Tags first: what is cut off behind them covers least. Not by the script, whose keys may lie in other slots.
         if !request.tags.is_empty() {
-            let mut unlink = redis::cmd("UNLINK");
-            for tag in request.tags {
-                unlink.arg(&tag.tag.text).arg(&tag.any.text);
-            }
-            parts.push(Part::Command(unlink));
+            parts.push(Part::command(move |out| {
+                out.command(1 + 2 * request.tags.len()).part("UNLINK");
+                for tag in request.tags {
+                    out.part(&tag.tag.text).part(&tag.any.text);
+                }
+            }));
         }
         let chunks = || request.keys.chunks(EVICT_CHUNK);
         parts.extend(chunks().map(|keys| Part::Script(script::EVICT.call_many(keys.iter().copied()))));
@@ -245,24 +258,37 @@ impl Commands {
 
     /// The server's name and version, where it may be asked.
     pub(super) async fn server(&self) -> Result<Option<String>> {
-        let mut pipeline = Pipeline::with_capacity(2);
-        pipeline.cmd("PING");
-        pipeline.cmd("INFO").arg("server");
-        let replies = self.sender.many(&pipeline, Resend::WhereBroken).await?;
+        let both = |out: &mut Packed| {
+            out.command(1).part("PING");
+            out.command(2).part("INFO").part("server");
+        };
+        let replies = self.sender.many(both, Resend::WhereBroken).await?;
         reply::done(replies.first().ok_or_else(failure::unexpected)?)?;
         Ok(replies.get(1).and_then(server_name))
     }
 }
 
-fn mget(versions: &[VersionKey]) -> Cmd {
-    let mut mget = redis::cmd("MGET");
-    add_keys(&mut mget, versions);
-    mget
+/// The keys under which entries and versions are, one after the other.
+#[derive(Clone)]
+struct Names<'a> {
+    keys: std::slice::Iter<'a, &'a str>,
+    versions: std::slice::Iter<'a, VersionKey>,
 }
 
-fn add_keys(cmd: &mut Cmd, versions: &[VersionKey]) {
+impl<'a> Iterator for Names<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        match self.keys.next() {
+            Some(key) => Some(key.as_bytes()),
+            None => self.versions.next().map(|version| version.text.as_bytes()),
+        }
+    }
+}
+
+fn add_keys(out: &mut Packed, versions: &[VersionKey]) {
     for version in versions {
-        cmd.arg(&version.text);
+        out.part(&version.text);
     }
 }
 
@@ -278,7 +304,7 @@ fn capture<'a>(keys: &[&'a VersionKey], life: Duration) -> impl Iterator<Item = 
 }
 
 /// What [`capture`] captured of so many keys.
-fn captured(replies: &mut impl Iterator<Item = Value>, keys: usize) -> Result<Vec<Version>> {
+fn captured(replies: &mut impl Iterator<Item = Reply>, keys: usize) -> Result<Vec<Version>> {
     let mut captured = Vec::with_capacity(keys);
     while captured.len() < keys {
         let length = CAPTURE_CHUNK.min(keys - captured.len());
@@ -324,9 +350,14 @@ fn capturing<'a>(call: Call<'a>, request: &LeaseRequest<'a>, life: Duration) -> 
 fn write<'a>(write: &'a Write<'_>) -> Part<'a> {
     let (call, id) = match write.guard {
         Guard::Always => {
-            let mut set = redis::cmd("SET");
-            set.arg(write.key).arg(&write.bytes[..]).arg("PX").arg(millis(write.life));
-            return Part::Command(set);
+            return Part::command(move |out| {
+                out.command(5)
+                    .part("SET")
+                    .part(write.key)
+                    .part(&write.bytes)
+                    .part("PX")
+                    .count(millis(write.life));
+            });
         }
         Guard::Lease(token) => (script::FILL.call(write.key), token.to_bytes()),
         Guard::Seen(fill_id) => (script::CAS.call(write.key), fill_id.to_bytes()),
@@ -340,10 +371,9 @@ fn millis(life: Duration) -> u64 {
     u64::try_from(life.min(NEVER).as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
-fn server_name(info: &Value) -> Option<String> {
+fn server_name(info: &Reply) -> Option<String> {
     let text = match info {
-        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok()?,
-        Value::VerbatimString { text, .. } => text,
+        Reply::Bytes(bytes) => std::str::from_utf8(bytes).ok()?,
         _ => return None,
     };
     let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
@@ -366,13 +396,13 @@ mod tests {
 
     #[test]
     fn the_servers_name_is_found_in_its_info() {
-        let info = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+        let info = |text: &str| Reply::Bytes(text.as_bytes().to_vec().into());
         assert_eq!(
             server_name(&info("# Server\r\nredis_version:7.0.15\r\n")).as_deref(),
             Some("redis 7.0.15")
         );
         let valkey = "redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.0.1\r\n";
         assert_eq!(server_name(&info(valkey)).as_deref(), Some("valkey 8.0.1"));
-        assert_eq!(server_name(&Value::Nil), None);
+        assert_eq!(server_name(&Reply::Nil), None);
     }
 }

@@ -170,8 +170,8 @@ impl Pushes {
             .await
             .map_err(|_| failure::timed_out(self.command_timeout))?
             .map_err(|error| failure::failed(&error))?;
-        let head = reply::string(replies.pop().ok_or_else(failure::unexpected)?)?.unwrap_or_default();
-        reply::done(&replies.pop().ok_or_else(failure::unexpected)?)?;
+        let head = reply::string(replies.pop().ok_or_else(failure::unexpected)?.into())?.unwrap_or_default();
+        reply::done(&replies.pop().ok_or_else(failure::unexpected)?.into())?;
         let now = link.dialer.time.now();
         let leased = Header::parse(&head).ok().filter(|header| header.is_leased(now));
         Ok(leased.map(|header| header.lease_deadline.since(now)))
