@@ -105,10 +105,8 @@ async fn primary(connection: &mut MultiplexedConnection, dialer: Arc<Dialer>) ->
     let mut info = redis::cmd("INFO");
     info.arg("replication");
     match timeout(dialer.connect_timeout, connection.send_packed_command(&info)).await {
-        Ok(Ok(info)) => match is_replica(&info.into()) {
-            true => Err(HookError::message(failure::REPLICA)),
-            false => Ok(()),
-        },
+        Ok(Ok(info)) if is_replica(&info.clone().into()) => Err(HookError::message(failure::REPLICA)),
+        Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(HookError::Backend(error)),
         Err(_) => Err(HookError::message("redis did not answer while connecting")),
     }

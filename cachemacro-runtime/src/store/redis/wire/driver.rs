@@ -37,6 +37,7 @@ const MOST_USUAL: usize = 512 * 1024;
 pub(crate) type OnPush = Box<dyn Fn(Reply) + Send>;
 
 /// Drives one connection until it breaks, or until nobody wants it any more and all was answered.
+#[expect(clippy::struct_excessive_bools, reason = "they change independently of each other")]
 pub(super) struct Driver<S> {
     stream: S,
     queue: Arc<Queue>,
