@@ -11,7 +11,9 @@ use std::sync::{Arc, Mutex, Weak};
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
+use tracing::dispatcher::get_default;
 use tracing::instrument::WithSubscriber as _;
+use tracing::subscriber::NoSubscriber;
 
 use super::error::{Error, ErrorKind, Result};
 use super::sync::lock;
@@ -62,7 +64,13 @@ impl Background {
     /// there is no thread to be had, the caller's runtime runs it.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         if let Ok(handle) = self.handle().or_else(|_| Handle::try_current()) {
-            handle.spawn(task.with_current_subscriber());
+            // While an event is told there seems to be no subscriber; the task then has the process's.
+            let told = get_default(|subscriber| !subscriber.is::<NoSubscriber>());
+            if told {
+                handle.spawn(task.with_current_subscriber())
+            } else {
+                handle.spawn(task)
+            };
         }
     }
 

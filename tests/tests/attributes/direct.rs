@@ -298,10 +298,15 @@ async fn shutting_down_finishes_what_dropped_calls_left(rig: Rig) {
     let evict = evict.evict_entry(&row).evict_tags(["other"]).evict_prefix("page");
     let mut call = Box::pin(async { write(evict, pin!(pending::<()>()), |(), writes| writes).await });
     assert!(call.as_mut().now_or_never().is_none());
-    // Where no runtime is, nothing but the queue remembers it.
+    let gate = here.faults.gate(Op::Evict);
+    // Where no runtime is, what is left goes on in the background.
     std::thread::spawn(move || drop(call)).join().expect("dropping does not panic");
     assert_eq!(entry(&there).get().await.expect("the store answers"), Some(1), "queued");
-    here.cache.shutdown().await;
+    let shutdown = here.cache.shutdown();
+    tokio::pin!(shutdown);
+    assert!(shutdown.as_mut().now_or_never().is_none(), "it waits for what is under way");
+    gate.open();
+    shutdown.await;
     assert_eq!(entry(&there).get().await.expect("the store answers"), None);
     assert_eq!(there.cache.get::<u64>("page", 1).await.expect("the store answers"), None);
     assert_eq!(there.cache.get::<u64>("tagged", 1).await.expect("the store answers"), None);

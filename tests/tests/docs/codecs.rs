@@ -283,6 +283,7 @@ async fn rows() -> Vec<String> {
     ]
 }
 
+/// Upholds G6 and G8.
 #[tokio::test]
 async fn the_guides_table_says_of_each_codec_what_comes_back() {
     let guide = include_str!("../../../docs/codecs.md");

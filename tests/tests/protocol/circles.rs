@@ -58,6 +58,7 @@ fn assert_values(loaded: &[usize]) {
     assert!(loaded.iter().all(|value| own.contains(value)), "{loaded:?}");
 }
 
+/// Upholds G9.
 #[tokio::test(start_paused = true)]
 async fn a_circle_within_one_process_is_broken_at_once() {
     for (length, batch) in [(2, false), (2, true), (3, false), (5, true)] {
@@ -70,6 +71,7 @@ async fn a_circle_within_one_process_is_broken_at_once() {
     }
 }
 
+/// Upholds G9.
 async fn a_circle_through_two_processes_ends_within_seconds(rig: Rig) {
     for batch in [false, true] {
         let loaded = circle(vec![rig.process(), rig.process()], batch).await;
@@ -80,6 +82,7 @@ async fn a_circle_through_two_processes_ends_within_seconds(rig: Rig) {
     }
 }
 
+/// Upholds G9.
 async fn a_load_that_another_only_waits_for_is_no_circle(rig: Rig) {
     let process = rig.process();
     let loading = Arc::new(Barrier::new(2));

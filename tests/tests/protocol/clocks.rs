@@ -16,6 +16,7 @@ fn entry(process: &Process, id: u32) -> Entry<u32> {
     process.cache.entry("row", id)
 }
 
+/// Upholds G9.
 async fn a_lease_of_another_clock_keeps_nobody_waiting(rig: Rig) {
     let process = rig.process();
     for id in 1..=3 {
@@ -36,6 +37,7 @@ async fn a_lease_of_another_clock_keeps_nobody_waiting(rig: Rig) {
     }
 }
 
+/// Upholds G9.
 async fn a_value_from_the_future_is_loaded_anew(rig: Rig) {
     let process = rig.process();
     entry(&process, 1).set(&1).await.expect("the store answers");

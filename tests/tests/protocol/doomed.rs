@@ -34,6 +34,8 @@ async fn outdated_load(process: &Process, table: &Table) -> Halted<u64> {
 }
 
 /// Evicts the tag from a process of its own.
+///
+/// Upholds G5.
 async fn evict(rig: &Rig) {
     rig.process().cache.evict_tags(["tag"]).await.expect("evicted");
 }
@@ -42,6 +44,7 @@ async fn in_time<T>(call: impl Future<Output = T>) -> T {
     timeout(DEADLINE, call).await.expect("it does not wait for the load that the evict made worthless")
 }
 
+/// Upholds G5.
 async fn after_a_tags_evict_another_process_loads_at_once(rig: Rig) {
     let (here, there, table) = (rig.process(), rig.process(), Table::default());
     let outdated = outdated_load(&here, &table).await;
@@ -56,6 +59,7 @@ async fn after_a_tags_evict_another_process_loads_at_once(rig: Rig) {
     assert_eq!(row(&here.cache).get().await.expect("the store answers"), Some(version));
 }
 
+/// Upholds G5.
 async fn after_a_tags_evict_the_process_of_the_outdated_load_loads_at_once(rig: Rig) {
     for by_itself in [true, false] {
         let (here, table) = (rig.process(), Table::default());
@@ -75,6 +79,7 @@ async fn after_a_tags_evict_the_process_of_the_outdated_load_loads_at_once(rig: 
     }
 }
 
+/// Upholds G5.
 async fn batches_and_lookups_wait_for_no_outdated_load_either(rig: Rig) {
     let (here, there, table) = (rig.process(), rig.process(), Table::default());
     for batch in [true, false] {
@@ -101,6 +106,8 @@ async fn batches_and_lookups_wait_for_no_outdated_load_either(rig: Rig) {
 }
 
 /// A batch that loads, and another behind it.
+///
+/// Upholds G5.
 async fn a_batch_whose_tag_was_evicted_holds_no_batch_up(rig: Rig) {
     let (here, there, table) = (rig.process(), rig.process(), Table::default());
     let entry =
@@ -129,6 +136,7 @@ async fn a_batch_whose_tag_was_evicted_holds_no_batch_up(rig: Rig) {
     assert_eq!((here.cache.stats().total.fills, here.cache.stats().total.refused_fills), (2, 1));
 }
 
+/// Upholds G5.
 async fn a_value_that_an_evict_outdated_does_not_keep_its_loader_in_place(rig: Rig) {
     let (here, there, table) = (rig.process(), rig.process(), Table::default());
     row(&here.cache).set(&table.query()).await.expect("set");
@@ -143,6 +151,7 @@ async fn a_value_that_an_evict_outdated_does_not_keep_its_loader_in_place(rig: R
     assert_eq!(row(&here.cache).get().await.expect("the store answers"), Some(version));
 }
 
+/// Upholds G5.
 async fn an_evict_of_any_tag_overtakes_a_load_once(rig: Rig) {
     let late = EntryRules::none().tags(|_: &u64| vec!["late".to_owned()]);
     let entry = |process: &Process| process.cache.entry::<u64>("row", 7).with_rules(late);
@@ -228,6 +237,7 @@ impl Backend for Steps {
     }
 }
 
+/// Upholds G5.
 #[tokio::test]
 async fn an_older_capture_takes_no_lease_over() {
     let map = Steps(Arc::new(Shared {

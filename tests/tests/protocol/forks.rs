@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use cachemacro_tests::Worker;
 
+/// Upholds G1.
 #[tokio::test]
 async fn two_children_of_one_process_draw_different_ids() {
     let mut worker = Worker::spawn(env!("CARGO_BIN_EXE_fork_worker"), &[], &[]);
@@ -37,6 +38,7 @@ const GENERATORS: &[(&str, &str)] = &[
     ("store/redis/push.rs", "a pause"),
 ];
 
+/// Upholds G1.
 #[test]
 fn ids_are_drawn_from_the_operating_system_and_nothing_in_memory_makes_any() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cachemacro-runtime/src");

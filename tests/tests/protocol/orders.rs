@@ -120,6 +120,7 @@ fn start(cache: &Cache, call: Call) -> JoinHandle<()> {
     })
 }
 
+/// Upholds G9.
 async fn nothing_is_left(rig: &Rig) {
     wait_until("no lease is left", DEADLINE, async || {
         rig.raw("row:1").await.is_none() && rig.raw("row:2").await.is_none()
@@ -127,6 +128,7 @@ async fn nothing_is_left(rig: &Rig) {
     .await;
 }
 
+/// Upholds G9.
 async fn a_lease_that_a_cancelled_call_was_granted_later_is_given_back(rig: Rig) {
     for call in CALLS {
         let (cache, faults) = process(&rig, None);
@@ -151,6 +153,8 @@ async fn a_lease_that_a_cancelled_call_was_granted_later_is_given_back(rig: Rig)
 }
 
 /// Where the store's clock goes on, the request is refused by then; where it stands, it is granted, after the first release.
+///
+/// Upholds G9.
 async fn a_lease_that_is_granted_after_its_request_failed_is_given_back(rig: Rig) {
     let patience = Duration::from_millis(300);
     for call in CALLS {

@@ -45,6 +45,7 @@ fn count(process: &Process, why: Unstorable) -> u64 {
     process.cache.stats().total.unstorable_for(why)
 }
 
+/// Upholds G6.
 async fn a_function_whose_values_never_come_back_stores_none_and_says_so(rig: Rig) {
     let process = rig.process();
     process
@@ -83,6 +84,7 @@ struct Spare {
     id: u64,
 }
 
+/// Upholds G6.
 async fn a_field_that_only_later_values_leave_out_is_seen(rig: Rig) {
     let process = rig.process();
     let entry = |id: u64| process.cache.entry::<Spare>("spare", id);
@@ -120,6 +122,7 @@ async fn described(length: usize) -> Described {
     Described { list: vec![Kind::Unit; length] }
 }
 
+/// Upholds G6.
 async fn a_part_that_only_later_values_have_is_read_back_too(rig: Rig) {
     let process = rig.process();
     let entry = |length: usize| process.cache.entry::<Vec<Either>>("list", length);
@@ -149,6 +152,7 @@ impl TryFrom<u8> for Percent {
     }
 }
 
+/// Upholds G6.
 async fn a_place_whose_first_value_does_not_come_back_is_given_up(rig: Rig) {
     let process = rig.process();
     for (id, number) in [(1, 101), (1, 101), (2, 7), (2, 7)] {
@@ -160,6 +164,7 @@ async fn a_place_whose_first_value_does_not_come_back_is_given_up(rig: Rig) {
     assert_eq!(count(&process, Unstorable::Unreadable), 4);
 }
 
+/// Upholds G6.
 async fn what_only_a_read_finds_out_is_not_stored_again(rig: Rig) {
     let process = rig.process();
     let entry = process.cache.entry::<Percent>("percent", 1);
@@ -179,6 +184,7 @@ async fn what_only_a_read_finds_out_is_not_stored_again(rig: Rig) {
     assert_eq!(load(&entry, 8).await, Percent(7));
 }
 
+/// Upholds G6.
 async fn direct_calls_are_told_why(rig: Rig) {
     let process = rig.process();
     let entry = process.cache.entry::<Either>("either", 1);
@@ -216,6 +222,7 @@ async fn failing(id: u64) -> std::result::Result<u64, Either> {
     Err(Either::Number(id))
 }
 
+/// Upholds G6.
 async fn an_error_that_does_not_come_back_is_not_stored(rig: Rig) {
     let process = rig.process();
     let calls = async {
@@ -230,6 +237,7 @@ async fn an_error_that_does_not_come_back_is_not_stored(rig: Rig) {
     assert!(told(&process.cache)[0].1.contains("Either"), "{:?}", told(&process.cache));
 }
 
+/// Upholds G6.
 async fn an_option_inside_an_option_is_never_read_as_another(rig: Rig) {
     let process = rig.process_with(|builder| builder.codec(BuiltinCodec::Json));
     let found = process.cache.entry::<Option<Option<u8>>>("found", 1);
@@ -245,6 +253,7 @@ async fn an_option_inside_an_option_is_never_read_as_another(rig: Rig) {
     assert_eq!(load(Some(None)).await, None, "stored, and it says what was stored");
 }
 
+/// Upholds G6.
 async fn a_set_that_is_refused_leaves_nothing_old(rig: Rig) {
     let process = rig.process();
     let part = process.cache.entry::<f64>("part", 1).with_codec::<Json>();

@@ -58,6 +58,7 @@ fn bomb(process: &Process) -> Entry<Bomb> {
     process.cache.entry("bomb", 7)
 }
 
+/// Upholds G6.
 async fn a_serialize_that_panics_costs_the_store_and_not_the_caller(rig: Rig) {
     let process = rig.process();
     let entry = bomb(&process);
@@ -80,6 +81,7 @@ async fn a_serialize_that_panics_costs_the_store_and_not_the_caller(rig: Rig) {
     assert_eq!(process.cache.stats().total.failed_evicts, 0);
 }
 
+/// Upholds G6.
 async fn a_deserialize_that_panics_is_a_miss_and_is_loaded_again(rig: Rig) {
     let process = rig.process();
     let entry = bomb(&process);
@@ -121,6 +123,7 @@ async fn at_once(process: &Arc<Process>, callers: u64, loads: &Arc<AtomicUsize>)
     ended.into_iter().map(|ended| ended.expect("no panic reaches a caller")).collect()
 }
 
+/// Upholds G6.
 async fn a_clone_that_panics_leaves_each_caller_its_own_load(rig: Rig) {
     let process = Arc::new(rig.process());
     let loads = Arc::new(AtomicUsize::new(0));
@@ -134,6 +137,7 @@ async fn a_clone_that_panics_leaves_each_caller_its_own_load(rig: Rig) {
     assert_eq!(process.cache.get_or_load_many("many", [1, 2], row).await.len(), 2);
 }
 
+/// Upholds G6.
 async fn a_rule_that_panics_costs_the_store_and_not_the_caller(rig: Rig) {
     let process = rig.process();
     let rules: [EntryRules<u32>; 3] = [
@@ -180,6 +184,7 @@ async fn tagged(grenade: Grenade) -> u32 {
     1
 }
 
+/// Upholds G6.
 async fn an_argument_that_panics_in_a_key_or_tag_runs_uncached(rig: Rig) {
     let process = rig.process();
     let calls = async { [by_serde(Grenade).await, by_template(Grenade).await, tagged(Grenade).await] };

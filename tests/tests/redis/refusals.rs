@@ -81,6 +81,7 @@ fn tag(name: &str) -> TagKeys {
     TagKeys::new(key.clone(), key)
 }
 
+/// Upholds G7.
 #[tokio::test]
 async fn each_reply_of_the_table_does_what_the_table_says() {
     let rows = table();
@@ -145,6 +146,7 @@ fn expect_told(error: &Error, row: &Row, form: &str) {
     assert!(told.contains(&format!("({code})")) && told.contains(&row.text), "{form}: {told}");
 }
 
+/// Upholds G7.
 #[tokio::test]
 async fn what_is_refused_all_the_time_is_reported_with_its_code_and_within_its_deadline() {
     join_all(table().iter().map(plays_always)).await;
@@ -178,6 +180,7 @@ async fn plays_always(row: &Row) {
     assert_eq!(proxy.answered(), answered + 1, "{form}");
 }
 
+/// Upholds G7.
 #[tokio::test]
 async fn a_server_that_refuses_all_on_every_new_connection_is_not_flooded() {
     let proxy = FaultProxy::start(&RedisServer::shared().address());
@@ -243,6 +246,7 @@ impl Pair {
     }
 }
 
+/// Upholds G7.
 #[tokio::test]
 async fn a_primary_that_is_demoted_behind_its_address_is_left_for_the_new_one() {
     let pair = Pair::start();
@@ -264,6 +268,7 @@ async fn a_primary_that_is_demoted_behind_its_address_is_left_for_the_new_one() 
     store.entry("k").await.expect("read");
 }
 
+/// Upholds G7.
 #[tokio::test]
 async fn an_evict_finds_the_new_primary_by_itself_where_the_address_leads_there_already() {
     let pair = Pair::start();
@@ -292,6 +297,7 @@ async fn an_evict_finds_the_new_primary_by_itself_where_the_address_leads_there_
     }
 }
 
+/// Upholds G7.
 #[tokio::test]
 async fn one_answer_of_a_replica_retires_all_connections_to_it() {
     let pair = Pair::start();
@@ -312,6 +318,7 @@ async fn one_answer_of_a_replica_retires_all_connections_to_it() {
     wait_until("the old primary is left alone", DEADLINE, async || connections(&mut old).await == 0).await;
 }
 
+/// Upholds G7.
 #[tokio::test]
 async fn an_evict_of_a_prefix_is_not_done_on_a_replica() {
     let pair = Pair::start();
@@ -321,6 +328,7 @@ async fn an_evict_of_a_prefix_is_not_done_on_a_replica() {
     assert!(error.to_string().contains("replica"), "{error}");
 }
 
+/// Upholds G7.
 #[tokio::test]
 async fn after_a_password_was_changed_the_error_says_so_and_the_right_one_connects_again() {
     let server = RedisServer::with_args(&["--requirepass", "first"]);
@@ -338,6 +346,7 @@ async fn after_a_password_was_changed_the_error_says_so_and_the_right_one_connec
     wait_until("evicts are done again", DEADLINE, async || store.evict_one("k").await.is_ok()).await;
 }
 
+/// Upholds G7.
 #[tokio::test]
 async fn a_server_with_its_maximum_of_clients_is_told_and_connected_to_once_there_is_room() {
     let server = RedisServer::start();
@@ -357,6 +366,7 @@ async fn a_server_with_its_maximum_of_clients_is_told_and_connected_to_once_ther
     wait_until("evicts are done", DEADLINE, async || store.evict_one("k").await.is_ok()).await;
 }
 
+/// Upholds G7.
 #[tokio::test]
 async fn an_evict_waits_for_a_script_that_keeps_the_server_busy() {
     let server = RedisServer::start();

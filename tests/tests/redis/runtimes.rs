@@ -51,6 +51,7 @@ fn expect_all_done(cache: &Cache, times: u64) {
     assert_eq!(total.errors_by_kind().map(|(_, count)| count).sum::<u64>(), 0, "{total:?}");
 }
 
+/// Upholds G7.
 #[test]
 fn fifty_runtimes_in_a_row_lose_no_evict_and_find_what_is_stored() {
     let cache = cache(&RedisServer::shared().url());
@@ -60,6 +61,7 @@ fn fifty_runtimes_in_a_row_lose_no_evict_and_find_what_is_stored() {
     expect_all_done(&cache, 50);
 }
 
+/// Upholds G7.
 #[test]
 fn eight_threads_of_runtimes_at_once_lose_no_evict_and_find_what_is_stored() {
     let cache = cache(&RedisServer::shared().url());
@@ -76,6 +78,7 @@ fn eight_threads_of_runtimes_at_once_lose_no_evict_and_find_what_is_stored() {
     expect_all_done(&cache, 8 * 25);
 }
 
+/// Upholds G7.
 #[test]
 fn the_end_of_a_runtime_is_no_failure() {
     let log = Log::default();
@@ -108,6 +111,7 @@ async fn clients(server: &RedisServer) -> usize {
     list.lines().count() - 1
 }
 
+/// Upholds G7.
 #[test]
 fn connections_of_runtimes_that_ended_are_closed() {
     let server = RedisServer::start();
@@ -123,6 +127,7 @@ fn connections_of_runtimes_that_ended_are_closed() {
     assert!(shown.contains("runtimes: 0"), "{shown}");
 }
 
+/// Upholds G7.
 #[test]
 fn pooled_connections_and_pushes_outlive_the_runtime_that_needed_them_first() {
     let server = RedisServer::start();
@@ -142,6 +147,7 @@ fn pooled_connections_and_pushes_outlive_the_runtime_that_needed_them_first() {
     assert_eq!(proxy.accepted(), 2, "one pooled connection, one for pushes");
 }
 
+/// Upholds G7.
 #[test]
 fn an_evict_of_a_dropped_call_outlives_the_runtime_that_it_was_queued_in() {
     let cache = cache(&RedisServer::shared().url());
@@ -183,6 +189,7 @@ fn outside<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
+/// Upholds G7.
 #[test]
 fn a_caller_outside_any_runtime_is_served() {
     let store = RedisStore::new(RedisConfig::new(RedisServer::shared().url())).expect("config");
@@ -197,6 +204,7 @@ fn a_caller_outside_any_runtime_is_served() {
     outside(store.close());
 }
 
+/// Upholds G7.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn evicts_do_not_fail_while_connections_are_killed_all_the_time() {
     let server = RedisServer::start();
@@ -232,6 +240,7 @@ async fn evicts_do_not_fail_while_connections_are_killed_all_the_time() {
     }
 }
 
+/// Upholds G7.
 #[tokio::test]
 async fn an_evict_waits_until_a_server_that_restarts_is_back() {
     let mut server = RedisServer::start();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::runtime::Handle;
 
 use super::queue::{Deferred, Evicting, Evicts, by_site};
 use crate::engine::core::Core;
@@ -150,6 +151,32 @@ impl Core {
                 Drain::Releases => core.release_queued().await,
             }
         };
-        self.go_on(drained);
+        match (drain, Handle::try_current()) {
+            // On the caller's runtime what it asks for next goes on the same connection, behind what is given back.
+            (Drain::Releases, Ok(runtime)) => {
+                let unless_done = Releasing { core: self.clone(), done: false };
+                drop(runtime.spawn(async move {
+                    let mut unless_done = unless_done;
+                    drained.await;
+                    unless_done.done = true;
+                }));
+            }
+            _ => self.go_on(drained),
+        }
+    }
+}
+
+/// Leases being given back on a runtime, which may end before they are.
+struct Releasing {
+    core: Arc<Core>,
+    done: bool,
+}
+
+impl Drop for Releasing {
+    fn drop(&mut self) {
+        if !self.done {
+            let core = Arc::clone(&self.core);
+            self.core.background.spawn(async move { core.release_queued().await });
+        }
     }
 }

@@ -76,7 +76,8 @@ pub struct MemoryStoreBuilder {
 }
 
 impl MemoryStoreBuilder {
-    /// How many bytes the store holds, keys and about 200 bytes of overhead per key included; 64 MiB by
+    /// How many bytes the store holds, keys, about 200 bytes of overhead per key and decoded values, each counted as
+    /// large as its bytes, included; 64 MiB by
     /// default. What alone is larger than this is not kept.
     ///
     /// ```

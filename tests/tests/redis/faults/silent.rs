@@ -2,6 +2,7 @@
 
 use super::*;
 
+/// Upholds G7.
 #[tokio::test]
 async fn an_evict_on_a_connection_that_went_silent_is_sent_again_on_another() {
     let server = RedisServer::start();
@@ -24,6 +25,8 @@ async fn an_evict_on_a_connection_that_went_silent_is_sent_again_on_another() {
 }
 
 /// A server that stands still takes connections and answers nothing: no other one would help.
+///
+/// Upholds G7.
 #[tokio::test]
 async fn an_evict_in_a_black_hole_ends_within_its_deadline() {
     let proxy = FaultProxy::start(&RedisServer::shared().address());
@@ -40,6 +43,7 @@ async fn an_evict_in_a_black_hole_ends_within_its_deadline() {
     recovers(&store).await;
 }
 
+/// Upholds G7.
 #[tokio::test]
 async fn a_server_that_stands_still_for_less_than_the_deadline_fails_no_evict() {
     let server = RedisServer::start();
@@ -58,6 +62,8 @@ async fn a_server_that_stands_still_for_less_than_the_deadline_fails_no_evict() 
 }
 
 /// Its caller can run the function instead, and has waited long enough (G6).
+///
+/// Upholds G7.
 #[tokio::test]
 async fn a_read_on_a_connection_that_went_silent_is_not_sent_again() {
     let proxy = FaultProxy::start(&RedisServer::shared().address());
@@ -70,6 +76,7 @@ async fn a_read_on_a_connection_that_went_silent_is_not_sent_again() {
     assert_eq!(error.kind(), ErrorKind::Timeout);
 }
 
+/// Upholds G7.
 #[tokio::test]
 async fn an_evict_of_a_prefix_begins_again_where_its_connection_went_silent_or_broke() {
     for loss in [Loss::Silence, Loss::Close] {

@@ -211,6 +211,7 @@ async fn soak(fault: Fault, times: u64) {
     assert!(enough(&outcome.counts), "too little was done, or the fault did not come about {times} times");
 }
 
+/// Upholds G1, G6 and G9.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_history_without_a_fault() {
     if is_long() {
@@ -218,11 +219,13 @@ async fn a_history_without_a_fault() {
     }
 }
 
+/// Upholds G1, G6 and G9.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_history_while_all_connections_are_killed_again_and_again() {
     soak(Fault::KilledClients, 5).await;
 }
 
+/// Upholds G1, G6 and G9.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_history_while_the_scripts_are_forgotten_again_and_again() {
     if is_long() {
@@ -230,11 +233,13 @@ async fn a_history_while_the_scripts_are_forgotten_again_and_again() {
     }
 }
 
+/// Upholds G1, G6 and G9.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_history_while_all_data_are_lost_again_and_again() {
     soak(Fault::LostData, 3).await;
 }
 
+/// Upholds G1, G6 and G9.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_history_while_the_server_is_silent_for_a_second_again_and_again() {
     if is_long() {
@@ -242,6 +247,7 @@ async fn a_history_while_the_server_is_silent_for_a_second_again_and_again() {
     }
 }
 
+/// Upholds G1, G6 and G9.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_history_while_the_server_is_short_of_memory() {
     if is_long() {
@@ -249,6 +255,7 @@ async fn a_history_while_the_server_is_short_of_memory() {
     }
 }
 
+/// Upholds G1, G6 and G9.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_history_while_the_server_crashes_again_and_again() {
     if is_long() {
@@ -256,6 +263,7 @@ async fn a_history_while_the_server_crashes_again_and_again() {
     }
 }
 
+/// Upholds G1, G6 and G9.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_history_while_the_primary_is_demoted_behind_its_address_again_and_again() {
     if is_long() {
@@ -263,6 +271,7 @@ async fn a_history_while_the_primary_is_demoted_behind_its_address_again_and_aga
     }
 }
 
+/// Upholds G1, G6 and G9.
 #[tokio::test]
 async fn a_history_without_the_fence_is_found_out() {
     let _turn = TURN.lock().await;
