@@ -10,7 +10,7 @@ use super::wire::Reply;
 use crate::format::ids::{Token, Version};
 use crate::ground::error::Result;
 use crate::store::messages::increment::IncrementOutcome;
-use crate::store::messages::lease::{Lease, LeaseOutcome};
+use crate::store::messages::lease::LeaseOutcome;
 
 impl From<Value> for Reply {
     /// What came over a connection of the pool.
@@ -128,28 +128,37 @@ pub(super) fn evicted(value: Reply, length: usize) -> Result<Vec<bool>> {
     array(existed, length)?.iter().map(|value| Ok(integer(value)? == 1)).collect()
 }
 
+/// What `lease.lua` returned.
+pub(super) struct Leased {
+    /// The captured versions; none where the request came too late.
+    pub(super) versions: Vec<Version>,
+    /// `None` where a value was found that is too large for the reply.
+    pub(super) outcome: Option<LeaseOutcome>,
+}
+
 /// What `lease.lua` returns, having captured so many versions.
-pub(super) fn lease(value: Reply, captured: usize) -> Result<Lease> {
+pub(super) fn lease(value: Reply, captured: usize) -> Result<Leased> {
     let mut parts = match value {
         Reply::Array(parts) => parts,
         Reply::Error(line) => return Err(failure::refused(&line)),
         _ => return Err(failure::unexpected()),
     };
     let outcome = match parts.as_mut_slice() {
-        [Reply::Int(4), _] => return Ok(Lease::new(Vec::new(), LeaseOutcome::Late)),
-        [Reply::Int(1), _, _] => LeaseOutcome::Taken,
+        [Reply::Int(4), _] => return Ok(Leased { versions: Vec::new(), outcome: Some(LeaseOutcome::Late) }),
+        [Reply::Int(1), _, _] => Some(LeaseOutcome::Taken),
+        [Reply::Int(2), _, _] => None,
         [Reply::Int(2), _, _, entry] => {
             let entry = std::mem::replace(entry, Reply::Nil);
-            LeaseOutcome::Found(string(entry)?.ok_or_else(failure::unexpected)?)
+            Some(LeaseOutcome::Found(string(entry)?.ok_or_else(failure::unexpected)?))
         }
-        [Reply::Int(3), _, _, left] => LeaseOutcome::busy(time_left(left)?),
+        [Reply::Int(3), _, _, left] => Some(LeaseOutcome::busy(time_left(left)?)),
         [Reply::Int(3), _, _, left, Reply::Bytes(holder)] => {
             let holder = holder[..].try_into().map_err(|_| failure::unexpected())?;
-            LeaseOutcome::outdated(time_left(left)?, Token::from_bytes(holder))
+            Some(LeaseOutcome::outdated(time_left(left)?, Token::from_bytes(holder)))
         }
         _ => return Err(failure::unexpected()),
     };
-    Ok(Lease::new(versions_in(&parts[2], captured)?, outcome))
+    Ok(Leased { versions: versions_in(&parts[2], captured)?, outcome })
 }
 
 fn time_left(value: &Reply) -> Result<Duration> {

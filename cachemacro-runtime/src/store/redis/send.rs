@@ -8,8 +8,9 @@ use tokio::time::{sleep, timeout};
 
 use super::connect::{Handle, Link, Patience};
 use super::failure;
+use super::part::Part;
 use super::refusal::{Fate, Next, Refusal};
-use super::script::{self, Call};
+use super::script::Call;
 use super::wire::{Broken, Cause, Found, Packed, Reply, Unread, Wire};
 use crate::ground::error::{Error, Result};
 
@@ -30,16 +31,6 @@ pub(super) enum Resend {
     /// Twice is the same as once, and it has to be done: also after a silence, a refusal that may pass, and while nothing can be
     /// connected to, until its deadline.
     UntilDone,
-}
-
-/// One command of several.
-pub(super) enum Part<'a> {
-    /// A script. It is sent once more, with its source, where the server does not know it: then it did not run.
-    Script(Call<'a>),
-    /// A command that is sent once.
-    Command(Box<dyn Fn(&mut Packed) + Send + Sync + 'a>),
-    /// A read of what is there after the commands before it: it is sent once more after scripts that were.
-    Read(Box<dyn Fn(&mut Packed) + Send + Sync + 'a>),
 }
 
 /// What is sent in one go.
@@ -105,19 +96,9 @@ impl Sender {
             return Ok(replies);
         }
         tracing::debug!(scripts = unknown, "redis had forgotten scripts");
-        let again: Vec<_> = parts
-            .iter()
-            .enumerate()
-            .filter(|(at, part)| part.is_unknown(&replies[*at]) || matches!(part, Part::Read(_)))
-            .collect();
-        let by_source = |out: &mut Packed| {
-            for (_, part) in &again {
-                match part {
-                    Part::Script(call) => call.by_source(out),
-                    Part::Command(write) | Part::Read(write) => write(out),
-                }
-            }
-        };
+        let again: Vec<_> =
+            parts.iter().enumerate().filter(|(at, part)| part.is_sent_again(&replies[*at])).collect();
+        let by_source = |out: &mut Packed| again.iter().for_each(|(_, part)| part.write_again(out));
         let late = self.timed(again.iter().map(|(_, part)| *part), by_source, resend).await?;
         for ((at, _), reply) in again.iter().zip(late) {
             replies[*at] = reply;
@@ -323,35 +304,6 @@ impl Again {
         match self {
             Self::Times(_) => Patience::Short,
             Self::Until { deadline, .. } => Patience::Until(deadline),
-        }
-    }
-}
-
-impl<'a> Part<'a> {
-    pub(super) fn command(write: impl Fn(&mut Packed) + Send + Sync + 'a) -> Self {
-        Self::Command(Box::new(write))
-    }
-
-    pub(super) fn read(write: impl Fn(&mut Packed) + Send + Sync + 'a) -> Self {
-        Self::Read(Box::new(write))
-    }
-
-    fn write(&self, out: &mut Packed) {
-        match self {
-            Self::Script(call) => call.by_hash(out),
-            Self::Command(write) | Self::Read(write) => write(out),
-        }
-    }
-
-    /// Whether this reply says that the server does not know the script.
-    fn is_unknown(&self, reply: &Reply) -> bool {
-        matches!(self, Part::Script(_)) && script::is_unknown(reply)
-    }
-
-    fn time_in(&self, reply: &Reply) -> Option<i64> {
-        match self {
-            Part::Script(call) => call.time_in(reply),
-            Part::Command(_) | Part::Read(_) => None,
         }
     }
 }
