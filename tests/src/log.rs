@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::subscriber::NoSubscriber;
+use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 
 /// What was logged while a future ran. Clones are the same log.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +27,15 @@ impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.level, self.text)
     }
+}
+
+/// Runs `code` with a subscriber on this thread.
+///
+/// A second one is made beside it: where there is one alone, `tracing` asks that of the thread which first comes by an event
+/// whether anybody listens, for good, and another thread has none.
+pub fn under_subscriber<T>(subscriber: impl Subscriber + Send + Sync, code: impl FnOnce() -> T) -> T {
+    let _another = Dispatch::new(NoSubscriber::new());
+    tracing::subscriber::with_default(subscriber, code)
 }
 
 impl Log {
@@ -48,7 +58,7 @@ impl Log {
     /// Runs `code` and collects what it logs on this thread.
     pub fn under<T>(&self, code: impl FnOnce() -> T) -> T {
         let collector = Collector { log: self.clone(), spans: AtomicU64::new(0) };
-        tracing::subscriber::with_default(collector, code)
+        under_subscriber(collector, code)
     }
 
     /// What was logged so far.

@@ -140,6 +140,19 @@ impl RedisServer {
     }
 }
 
+/// Has a server carry out a command: words with a blank between them.
+///
+/// # Panics
+/// Where it refuses.
+pub async fn run(server: &mut MultiplexedConnection, command: &str) {
+    let mut words = command.split(' ');
+    let mut cmd = redis::cmd(words.next().unwrap_or_default());
+    words.for_each(|word| {
+        cmd.arg(word);
+    });
+    cmd.exec_async(server).await.expect("the server obeys");
+}
+
 /// A test's own connection to a server, with generous deadlines.
 ///
 /// # Panics

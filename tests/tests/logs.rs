@@ -17,13 +17,12 @@ use cachemacro::store::redis::{RedisConfig, RedisStore};
 use cachemacro::{Cache, Entry, ErrorKind, Mode, Observation, Observer, cache_evict, cache_put, cached};
 use cachemacro_tests::halt::Point::{self, After, Before};
 use cachemacro_tests::halt::{Halted, Stops, Table, ended};
-use cachemacro_tests::log::Line;
+use cachemacro_tests::log::{Line, under_subscriber};
 use cachemacro_tests::{DEADLINE, Log, Process, RedisServer, Rig, Single, namespace, wait_until};
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::subscriber::NoSubscriber;
 use tracing::{Event, Level, Metadata, Subscriber};
 
 /// In every key, value, tag, error and password of these tests.
@@ -370,12 +369,10 @@ fn a_subscriber_may_use_the_store_that_logs() {
     let store = Arc::new(RedisStore::new(RedisConfig::new(server.url())).expect("acceptable settings"));
     let (told, lines) = mpsc::channel();
     let nosy = Nosy { store: Arc::clone(&store), told, busy: AtomicBool::new(false) };
-    // Where there is one subscriber alone, `tracing` asks that of the thread which comes by first whether anybody listens.
-    let _another = tracing::Dispatch::new(NoSubscriber::new());
     // On a thread of its own: a lock that it waits for in vain holds up that thread alone.
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        tracing::subscriber::with_default(nosy, || {
+        under_subscriber(nosy, || {
             runtime.expect("a runtime can be built").block_on(async {
                 loop {
                     let _ = store.entry("k").await;
@@ -570,7 +567,7 @@ fn subscribers_observers_and_values_may_use_the_cache_whenever_they_are_told() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let cache = Cache::builder().memory().observer(Asks).build().expect("acceptable settings");
         ASKED.with(|(asked, _)| asked.set(cache.clone()).is_ok());
-        tracing::subscriber::with_default(Asks, || {
+        under_subscriber(Asks, || {
             runtime.block_on(cache.scope(async {
                 everything(&cache).await;
                 for _ in 0..2 {

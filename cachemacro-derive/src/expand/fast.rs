@@ -5,7 +5,7 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::Expr;
 
 use super::Expander;
-use crate::model::{EntryParts, Key, Tag, TypePart};
+use crate::model::{EntryParts, Key, Tag};
 use crate::syntax::template::{Hole, Part};
 use crate::values::{self, Place, reference};
 
@@ -24,15 +24,17 @@ impl Expander<'_> {
         })
     }
 
-    /// Statements that write each argument of key and tags to `to_`.
+    /// Statements that write to `to_` what of a call makes up key and tags.
     fn writes(&self, parts: &EntryParts) -> Option<TokenStream> {
         let mixed = Span::mixed_site();
         let place = Place::Function;
-        let is_constant = |prefix: &Expr| matches!(prefix, Expr::Lit(_) | Expr::Path(_));
-        if !parts.prefix.as_ref().is_none_or(is_constant) {
-            return None;
-        }
         let mut writes = TokenStream::new();
+        match &parts.prefix {
+            None | Some(Expr::Lit(_)) => {}
+            // A constant, or an argument.
+            Some(Expr::Path(prefix)) => writes.extend(quote_spanned!(mixed=> to_.display(#prefix);)),
+            Some(_) => return None,
+        }
         match &parts.key {
             Key::Template(template) => writes.extend(self.holes(template)?),
             Key::Value(key) => {
@@ -56,13 +58,7 @@ impl Expander<'_> {
                 Tag::One(_) | Tag::Many(_) => return None,
             }
         }
-        // The value of a const parameter is in the name of the function's instance, as its types are.
-        debug_assert!(
-            parts
-                .types
-                .iter()
-                .all(|part| matches!(part, TypePart::Type(_) | TypePart::Const(_) | TypePart::Arg(..)))
-        );
+        // Types and const parameters are in the name of the function's instance, which the runtime writes.
         Some(writes)
     }
 

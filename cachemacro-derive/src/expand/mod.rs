@@ -172,25 +172,19 @@ impl<'a> Expander<'a> {
         place: Place,
         stored: Option<&Type>,
     ) -> TokenStream {
-        let mixed = Span::mixed_site();
-        // A statement of its own, so that a mistake in the type is reported at the expression.
-        let name = cache_name(parts);
-        let cache = parts.cache.as_ref().map(|cache| self.cache(&name, cache, place));
-        let named = cache.is_some().then_some(&name);
-        let entry = self.entry_in(named, parts, rules, place, stored);
-        quote_spanned!(mixed=> #cache #entry)
+        let (cache, named) = self.cache_of(parts, place);
+        let entry = self.entry_in(named.as_ref(), parts, rules, place, stored);
+        quote_spanned!(Span::mixed_site()=> #cache #entry)
     }
 
     /// `let site_ = …;`, the function's return where there is a hit, and `let arguments_ = …; let key_ = …; let entry_ = …;`.
     fn known_entry(&self, parts: &EntryParts) -> TokenStream {
         let mixed = Span::mixed_site();
-        let name = cache_name(parts);
-        let cache = parts.cache.as_ref().map(|cache| self.cache(&name, cache, Place::Function));
-        let named = cache.is_some().then_some(&name);
+        let (cache, named) = self.cache_of(parts, Place::Function);
         let site = self.site(parts);
         let key = self.key_of_site(parts, Place::Function);
         let Some(fast) = self.fast(parts) else {
-            let entry = self.entry_in(named, parts, None, Place::Function, None);
+            let entry = self.entry_in(named.as_ref(), parts, None, Place::Function, None);
             return quote_spanned! {mixed=>
                 #site #key #cache #entry
                 let arguments_ = ::core::option::Option::None;
@@ -203,6 +197,16 @@ impl<'a> Expander<'a> {
         let opened = quote_spanned!(mixed=> #private::entry_at(given_, site_, key_));
         let entry = self.entry_with(&opened, parts, None, Place::Function);
         quote_spanned!(mixed=> #site #cache let given_ = #given; #fast #key #entry)
+    }
+
+    /// `let cache_ = …;` and that name, at its place, where the attribute names a cache. A statement of its own, so that a mistake
+    /// in the type is reported at the expression.
+    fn cache_of(&self, parts: &EntryParts, place: Place) -> (Option<TokenStream>, Option<Ident>) {
+        let bound = parts.cache.as_ref().map(|cache| {
+            let name = Ident::new("cache_", pointing_at(cache));
+            (self.cache(&name, cache, place), name)
+        });
+        bound.unzip()
     }
 
     /// `let entry_ = …;`, after `site_`, `key_` and the cache that is called `cache`.
@@ -332,11 +336,6 @@ impl<'a> Expander<'a> {
         let chain = self.rules(rules, when);
         quote_spanned!(mixed=> #private::rules_for::<#ret, _>(outcome_)#chain)
     }
-}
-
-/// What the cache is called that the attribute names, at its place.
-fn cache_name(parts: &EntryParts) -> Ident {
-    Ident::new("cache_", parts.cache.as_ref().map_or_else(Span::mixed_site, pointing_at))
 }
 
 /// `let when_ = …;`, with any `name`.

@@ -72,14 +72,8 @@ impl Cache {
 
     /// Does something with the cache that attributed functions use here.
     #[inline]
-    pub(crate) fn with_current<R>(use_: impl FnOnce(&Self) -> R) -> R {
-        let mut use_ = Some(use_);
-        let scoped = SCOPED.try_with(|cache| use_.take().map(|use_| use_(cache)));
-        match (scoped, use_) {
-            (Ok(Some(done)), _) => done,
-            (_, Some(use_)) => use_(global()),
-            _ => unreachable!("it was used in the scope alone"),
-        }
+    pub(crate) fn with_current<R>(use_: impl Fn(&Self) -> R) -> R {
+        SCOPED.try_with(&use_).unwrap_or_else(|_| use_(global()))
     }
 }
 
@@ -118,44 +112,25 @@ mod tests {
     use std::sync::{Arc, mpsc};
     use std::time::Duration;
 
-    use tracing::span::{Attributes, Id, Record};
-    use tracing::{Event, Metadata, Subscriber};
+    use tracing::Event;
 
     use super::*;
     use crate::ground::error::{Error, ErrorKind};
+    use crate::ground::told::hearing;
     use crate::observe::warning::Warning;
 
     static ASKED: OnceCell<Cache> = OnceCell::new();
 
-    /// Asks for the current cache whenever something is logged.
-    struct Asks(Arc<AtomicUsize>);
-
-    impl Subscriber for Asks {
-        fn enabled(&self, _: &Metadata<'_>) -> bool {
-            true
-        }
-
-        fn event(&self, _: &Event<'_>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-            global_in(&ASKED);
-        }
-
-        fn new_span(&self, _: &Attributes<'_>) -> Id {
-            Id::from_u64(1)
-        }
-
-        fn record(&self, _: &Id, _: &Record<'_>) {}
-        fn record_follows_from(&self, _: &Id, _: &Id) {}
-        fn enter(&self, _: &Id) {}
-        fn exit(&self, _: &Id) {}
-    }
-
     #[test]
     fn a_subscriber_that_asks_for_the_global_cache_is_given_it_while_that_is_announced() {
         let events = Arc::new(AtomicUsize::new(0));
-        let (asks, (done, ended)) = (Asks(events.clone()), mpsc::channel());
+        let (told, (done, ended)) = (events.clone(), mpsc::channel());
         std::thread::spawn(move || {
-            tracing::subscriber::with_default(asks, || global_in(&ASKED));
+            let ask = move |_: &Event<'_>| {
+                told.fetch_add(1, Ordering::Relaxed);
+                global_in(&ASKED);
+            };
+            hearing(ask, || global_in(&ASKED));
             let _ = done.send(());
         });
         ended.recv_timeout(Duration::from_secs(20)).expect("the first call must not wait for itself");

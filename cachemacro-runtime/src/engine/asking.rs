@@ -126,17 +126,11 @@ async fn ask_many(core: Arc<Core>, wanted: Vec<Wanted>) -> Vec<Answer> {
         .zip(&attempts)
         .map(|(wanted, held)| wanted.request(held.token(), core.settings.lease, not_after))
         .collect();
-    let mut leases = match core.timed(core.store.lease(&requests)).await {
+    let leases = match core.timed(core.store.lease(&requests)).await {
         Ok(leases) => leases.into_iter().map(Ok).collect(),
         Err(error) => vec![Err(error); attempts.len()],
-    }
-    .into_iter();
-    let answers = attempts.into_iter().map(|held| match leases.next() {
-        Some(lease) => answered(held, lease, not_after),
-        // Fewer answers than were asked for.
-        None => Answer::Failed,
-    });
-    answers.collect()
+    };
+    attempts.into_iter().zip(leases).map(|(held, lease)| answered(held, lease, not_after)).collect()
 }
 
 /// When the store refuses a request that is sent now; zero: it is not carried out once its future is gone.

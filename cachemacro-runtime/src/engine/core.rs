@@ -85,7 +85,12 @@ impl Core {
 
     /// Whether calls of the current task neither read nor store here.
     pub(crate) fn is_bypassed(&self) -> bool {
-        self.settings.disabled || Mode::current() == Mode::Bypass || self.has_written()
+        Mode::current() == Mode::Bypass || self.is_off()
+    }
+
+    /// Whether calls of the current task neither read nor store here, in whichever mode.
+    pub(crate) fn is_off(&self) -> bool {
+        self.settings.disabled || self.has_written()
     }
 
     /// Whether what the current task loads may be rolled back: it has collected evicts of this cache.

@@ -17,7 +17,7 @@ impl Core {
     /// Whether decoded values may be taken for calls of the current task.
     #[inline]
     pub(crate) fn keeps_decoded(&self) -> bool {
-        matches!(self.store, AnyStore::Memory(_)) && Mode::current() == Mode::Normal && !self.is_bypassed()
+        matches!(self.store, AnyStore::Memory(_)) && Mode::current() == Mode::Normal && !self.is_off()
     }
 
     /// The decoded value that a call of this site reads, `None` inside where that is a stored `None`.
@@ -49,7 +49,8 @@ impl RawEntry {
     /// Keeps what a hit decoded, so that the next call with these arguments need not. A value is cloned for it.
     pub(crate) fn keep_decoded<V: Value>(&self, usable: &Usable, arguments: &[u8], value: Option<&V>) {
         let AnyStore::Memory(store) = &self.core.store else { return };
-        if usable.header.has(header::ERROR) || value.is_none() && !usable.header.has(header::NONE) {
+        if value.is_none() && !usable.header.has(header::NONE) {
+            // An error.
             return;
         }
         // G6: a clone that panics is the user's; the value was read.

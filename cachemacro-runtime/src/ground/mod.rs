@@ -7,4 +7,6 @@ pub(crate) mod error;
 pub(crate) mod panics;
 pub(crate) mod setters;
 pub(crate) mod sync;
+#[cfg(test)]
+pub(crate) mod told;
 pub(crate) mod unstorable;

@@ -18,6 +18,7 @@ use std::fmt::{self, Display, Write as _};
 
 use serde::ser::{self, Serialize};
 
+use super::lists::list_parts;
 use super::text::{write_encoded, write_text};
 
 /// Why a value cannot be a key.
@@ -361,46 +362,7 @@ impl<'a> List<'a> {
     }
 }
 
-macro_rules! elements {
-    ($($part:ident: $method:ident),*) => {$(
-        impl ser::$part for List<'_> {
-            type Ok = ();
-            type Error = Unkeyable;
-
-            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
-                self.element(None, value)
-            }
-
-            fn end(self) -> Done {
-                self.close();
-                Ok(())
-            }
-        }
-    )*};
-}
-
-elements!(SerializeSeq: serialize_element, SerializeTuple: serialize_element,
-    SerializeTupleStruct: serialize_field, SerializeTupleVariant: serialize_field);
-
-macro_rules! fields {
-    ($($part:ident),*) => {$(
-        impl ser::$part for List<'_> {
-            type Ok = ();
-            type Error = Unkeyable;
-
-            fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Done {
-                self.element(Some(name), value)
-            }
-
-            fn end(self) -> Done {
-                self.close();
-                Ok(())
-            }
-        }
-    )*};
-}
-
-fields!(SerializeStruct, SerializeStructVariant);
+list_parts!(List, Unkeyable);
 
 /// A map, whose entries are sorted by their text so that its own order does not matter.
 struct Map<'a> {

@@ -9,6 +9,7 @@ use std::fmt::{self, Debug, Display, Write as _};
 
 use serde::ser::{self, Serialize};
 
+use crate::key::lists::list_parts;
 use crate::key::part::{KeyPart, Printed};
 
 /// How many bytes need no memory of their own.
@@ -162,13 +163,7 @@ struct Feed<'a>(&'a mut CompactKey);
 
 impl<'a> Feed<'a> {
     #[inline]
-    fn number(self, kind: u8, bytes: [u8; 8]) {
-        let mut part = [kind; 9];
-        part[1..].copy_from_slice(&bytes);
-        self.0.push(&part);
-    }
-
-    fn wide(self, kind: u8, bytes: [u8; 16]) {
+    fn number<const N: usize>(self, kind: u8, bytes: [u8; N]) {
         self.0.push(&[kind]);
         self.0.push(&bytes);
     }
@@ -180,7 +175,18 @@ impl<'a> Feed<'a> {
     }
 }
 
-/// The kinds.
+/// Numbers of all widths, as those of one kind are equal.
+macro_rules! numbers {
+    ($($method:ident: $type:ty => $kind:literal, |$value:ident| $wide:expr;)*) => {$(
+        #[inline]
+        fn $method(self, $value: $type) -> Done {
+            self.number($kind, $wide.to_le_bytes());
+            Ok(())
+        }
+    )*};
+}
+
+/// The kinds of what is no number.
 const STR: u8 = 20;
 const BYTES: u8 = 21;
 const NONE: u8 = 22;
@@ -207,77 +213,21 @@ impl<'a> ser::Serializer for Feed<'a> {
     type SerializeStruct = List<'a>;
     type SerializeStructVariant = List<'a>;
 
-    fn serialize_bool(self, value: bool) -> Done {
-        self.number(1, u64::from(value).to_le_bytes());
-        Ok(())
-    }
-
-    fn serialize_i8(self, value: i8) -> Done {
-        self.number(2, i64::from(value).to_le_bytes());
-        Ok(())
-    }
-
-    fn serialize_i16(self, value: i16) -> Done {
-        self.number(2, i64::from(value).to_le_bytes());
-        Ok(())
-    }
-
-    fn serialize_i32(self, value: i32) -> Done {
-        self.number(2, i64::from(value).to_le_bytes());
-        Ok(())
-    }
-
-    #[inline]
-    fn serialize_i64(self, value: i64) -> Done {
-        self.number(2, value.to_le_bytes());
-        Ok(())
-    }
-
-    fn serialize_i128(self, value: i128) -> Done {
-        self.wide(3, value.to_le_bytes());
-        Ok(())
-    }
-
-    fn serialize_u8(self, value: u8) -> Done {
-        self.number(4, u64::from(value).to_le_bytes());
-        Ok(())
-    }
-
-    fn serialize_u16(self, value: u16) -> Done {
-        self.number(4, u64::from(value).to_le_bytes());
-        Ok(())
-    }
-
-    #[inline]
-    fn serialize_u32(self, value: u32) -> Done {
-        self.number(4, u64::from(value).to_le_bytes());
-        Ok(())
-    }
-
-    #[inline]
-    fn serialize_u64(self, value: u64) -> Done {
-        self.number(4, value.to_le_bytes());
-        Ok(())
-    }
-
-    fn serialize_u128(self, value: u128) -> Done {
-        self.wide(5, value.to_le_bytes());
-        Ok(())
-    }
-
-    fn serialize_f32(self, value: f32) -> Done {
-        self.number(6, u64::from(value.to_bits()).to_le_bytes());
-        Ok(())
-    }
-
-    fn serialize_f64(self, value: f64) -> Done {
-        self.number(7, value.to_bits().to_le_bytes());
-        Ok(())
-    }
-
-    fn serialize_char(self, value: char) -> Done {
-        self.number(8, u64::from(value).to_le_bytes());
-        Ok(())
+    numbers! {
+        serialize_bool: bool => 1, |value| u64::from(value);
+        serialize_i8: i8 => 2, |value| i64::from(value);
+        serialize_i16: i16 => 2, |value| i64::from(value);
+        serialize_i32: i32 => 2, |value| i64::from(value);
+        serialize_i64: i64 => 2, |value| value;
+        serialize_i128: i128 => 3, |value| value;
+        serialize_u8: u8 => 4, |value| u64::from(value);
+        serialize_u16: u16 => 4, |value| u64::from(value);
+        serialize_u32: u32 => 4, |value| u64::from(value);
+        serialize_u64: u64 => 4, |value| value;
+        serialize_u128: u128 => 5, |value| value;
+        serialize_f32: f32 => 6, |value| value.to_bits();
+        serialize_f64: f64 => 7, |value| value.to_bits();
+        serialize_char: char => 8, |value| u32::from(value);
     }
 
     #[inline]
@@ -332,7 +282,7 @@ impl<'a> ser::Serializer for Feed<'a> {
         value: &T,
     ) -> Done {
         let mut list = self.begin(VARIANT, variant);
-        list.element(value)?;
+        list.element(None, value)?;
         ser::SerializeTupleVariant::end(list)
     }
 
@@ -378,24 +328,17 @@ impl<'a> ser::Serializer for Feed<'a> {
     ) -> Result<List<'a>, Refused> {
         Ok(self.begin(VARIANT, variant))
     }
-
-    fn is_human_readable(&self) -> bool {
-        true
-    }
 }
 
 /// Elements, fields or entries, one after the other.
 struct List<'a>(&'a mut CompactKey);
 
 impl List<'_> {
-    fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
+    fn element<T: Serialize + ?Sized>(&mut self, name: Option<&'static str>, value: &T) -> Done {
         self.0.push(&[MORE]);
-        value.serialize(Feed(self.0))
-    }
-
-    fn field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Done {
-        self.0.push(&[MORE]);
-        self.0.text(name);
+        if let Some(name) = name {
+            self.0.text(name);
+        }
         value.serialize(Feed(self.0))
     }
 
@@ -404,57 +347,18 @@ impl List<'_> {
     }
 }
 
-macro_rules! elements {
-    ($($part:ident: $method:ident),*) => {$(
-        impl ser::$part for List<'_> {
-            type Ok = ();
-            type Error = Refused;
-
-            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
-                self.element(value)
-            }
-
-            fn end(self) -> Done {
-                self.close();
-                Ok(())
-            }
-        }
-    )*};
-}
-
-elements!(SerializeSeq: serialize_element, SerializeTuple: serialize_element,
-    SerializeTupleStruct: serialize_field, SerializeTupleVariant: serialize_field);
-
-macro_rules! fields {
-    ($($part:ident),*) => {$(
-        impl ser::$part for List<'_> {
-            type Ok = ();
-            type Error = Refused;
-
-            fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Done {
-                self.field(name, value)
-            }
-
-            fn end(self) -> Done {
-                self.close();
-                Ok(())
-            }
-        }
-    )*};
-}
-
-fields!(SerializeStruct, SerializeStructVariant);
+list_parts!(List, Refused);
 
 impl ser::SerializeMap for List<'_> {
     type Ok = ();
     type Error = Refused;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Done {
-        self.element(key)
+        self.element(None, key)
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
-        self.element(value)
+        self.element(None, value)
     }
 
     fn end(self) -> Done {

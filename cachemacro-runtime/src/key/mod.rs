@@ -27,6 +27,7 @@ use crate::key::text::{KEPT, cut, shorten, write_formatted, write_literal, write
 mod args;
 mod compact;
 pub(crate) mod failure;
+mod lists;
 pub(crate) mod part;
 pub(crate) mod tag;
 mod text;

@@ -25,7 +25,8 @@ pub fn call<V: Value, O>(outcome: O, known: (Entry<V>, Arguments)) -> Call<V, O,
 
 /// The same under a condition, without which there is no entry.
 pub fn call_when<V: Value, O>(outcome: O, known: Option<(Entry<V>, Arguments)>) -> Call<V, O, NoRules> {
-    let (entry, arguments) = known.map_or((None, None), |(entry, arguments)| (Some(entry), arguments));
+    let (entry, arguments) = known.unzip();
+    let arguments = arguments.flatten();
     Call { entry, outcome, rules: NoRules, arguments }
 }
 

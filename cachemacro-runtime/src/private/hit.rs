@@ -20,7 +20,7 @@ pub fn hit<R, O, F>(
     cache: Option<&Cache>,
     outcome: O,
     inside: &F,
-    write: impl FnOnce(&mut CompactKey),
+    write: impl Fn(&mut CompactKey),
 ) -> Result<R, Arguments>
 where
     O: Outcome<R>,

@@ -172,42 +172,22 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use tracing::span::{Attributes, Id, Record};
-    use tracing::{Event, Level, Metadata, Subscriber};
+    use tracing::{Event, Level};
 
     use crate::api::cache::Cache;
+    use crate::ground::told::hearing;
     use crate::key::KeyBuilder;
     use crate::private::entry_in;
 
-    /// Counts warnings.
-    #[derive(Default)]
-    struct Warnings(Arc<AtomicUsize>);
-
-    impl Subscriber for Warnings {
-        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-            *metadata.level() == Level::WARN
-        }
-
-        fn event(&self, _: &Event<'_>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-
-        fn new_span(&self, _: &Attributes<'_>) -> Id {
-            Id::from_u64(1)
-        }
-
-        fn record(&self, _: &Id, _: &Record<'_>) {}
-        fn record_follows_from(&self, _: &Id, _: &Id) {}
-        fn enter(&self, _: &Id) {}
-        fn exit(&self, _: &Id) {}
-    }
-
     #[test]
     fn a_site_warns_once_that_closures_are_not_cached() {
-        let warnings = Warnings::default();
-        let count = warnings.0.clone();
+        let count = Arc::new(AtomicUsize::new(0));
+        let warned = count.clone();
+        let warn = move |event: &Event<'_>| {
+            warned.fetch_add(usize::from(*event.metadata().level() == Level::WARN), Ordering::Relaxed);
+        };
         let cache = Cache::memory();
-        tracing::subscriber::with_default(warnings, || {
+        hearing(warn, || {
             let site = crate::private::site!("f");
             let key = || KeyBuilder::new("p").types("app.f.{{closure}}").arg(&1);
             for _ in 0..3 {

@@ -190,6 +190,22 @@ async fn caches_namespaces_and_functions_share_no_decoded_value() {
     assert_eq!(row(&one, 5).await.version, old + 3);
 }
 
+/// Upholds G8: whatever makes up the key tells decoded values apart.
+#[tokio::test]
+async fn a_prefix_that_is_an_argument_tells_decoded_values_apart() {
+    #[cached(prefix = which, key = "{id}", cache = cache)]
+    async fn under(cache: &Cache, which: &str, id: u64) -> String {
+        format!("{which} {id}")
+    }
+    let (cache, _, _) = cache();
+    for _ in 0..3 {
+        for which in ["one", "other"] {
+            assert_eq!(under(&cache, which, 1).await, format!("{which} 1"));
+        }
+    }
+    assert_eq!(cache.stats().total.loads, 2);
+}
+
 /// What is used only through its decoded value is not what the store takes for unused.
 #[tokio::test]
 async fn what_is_in_use_stays_when_memory_is_short() {

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use cachemacro::__private::{Fallible, NoRules, Plain, When, Writes, write};
 use cachemacro::{Cache, CacheBuilder, ErrorKind, MissReason};
 use cachemacro_tests::halt::ended;
+use cachemacro_tests::server::run;
 use cachemacro_tests::{DEADLINE, RedisServer, namespace, rounds, wait_for};
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
-use redis::aio::MultiplexedConnection;
 
 /// What no call may take, with the default deadlines and a machine that is busy: reading, asking for a lease,
 /// storing and giving back each end within the command timeout or that for connecting.
@@ -105,15 +105,6 @@ async fn write_once(cache: &Cache, round: u64, number: u64) {
     let body = pin!(async { Ok::<_, String>(round) });
     assert_eq!(write(writes, body, |_, writes| writes).await, Ok(round));
     tokio::time::sleep(Duration::from_millis(1)).await;
-}
-
-async fn run(server: &mut MultiplexedConnection, command: &str) {
-    let mut words = command.split(' ');
-    let mut cmd = redis::cmd(words.next().expect("a command"));
-    words.for_each(|word| {
-        cmd.arg(word);
-    });
-    cmd.exec_async(server).await.expect("the server obeys");
 }
 
 /// Upholds G6.

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
 use cachemacro_runtime::store::{EvictRequest, LeaseKind, LeaseRequest, Store, TagKeys, Token, VersionKey};
 use cachemacro_runtime::{Error, ErrorKind};
+use cachemacro_tests::server::run;
 use cachemacro_tests::{DEADLINE, FaultProxy, RedisServer, Single as _, namespace, wait_until};
 use futures_util::future::join_all;
 use redis::aio::MultiplexedConnection;
@@ -203,15 +204,6 @@ async fn a_server_that_refuses_all_on_every_new_connection_is_not_flooded() {
     let seconds = began.elapsed().as_secs() + 1;
     let opened = proxy.accepted() - opened;
     assert!((2..=15 * seconds).contains(&opened), "{opened} in {seconds} s");
-}
-
-async fn run(client: &mut MultiplexedConnection, command: &str) {
-    let mut words = command.split(' ');
-    let mut cmd = redis::cmd(words.next().expect("a command"));
-    words.for_each(|word| {
-        cmd.arg(word);
-    });
-    cmd.exec_async(client).await.expect("the server obeys");
 }
 
 async fn connections(client: &mut MultiplexedConnection) -> usize {

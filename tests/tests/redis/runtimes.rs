@@ -9,6 +9,7 @@
 //! | only failures are charged | the same, and `evicts_do_not_fail_while_connections_are_killed_all_the_time` |
 //! | evicts wait for admission | `an_evict_waits_until_a_server_that_restarts_is_back` |
 //! | evicts of dropped calls are drained in the background | `an_evict_of_a_dropped_call_outlives_the_runtime_that_it_was_queued_in` |
+//! | leases are given back in the background where their runtime ends | `a_lease_given_up_as_its_runtime_ends_is_given_back` |
 //! | a runtime's connections go with it | `connections_of_runtimes_that_ended_are_closed` |
 //! | pooled connections are opened in the background | `pooled_connections_and_pushes_outlive_the_runtime_that_needed_them_first` |
 
@@ -19,7 +20,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use cachemacro::__private::{Plain, When, Writes, write};
-use cachemacro::Cache;
+use cachemacro::{Cache, Lookup};
 use cachemacro_runtime::store::Store;
 use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
 use cachemacro_tests::{DEADLINE, FaultProxy, Log, RedisServer, Single as _, namespace, rounds, wait_until};
@@ -172,6 +173,31 @@ fn an_evict_of_a_dropped_call_outlives_the_runtime_that_it_was_queued_in() {
 }
 
 /// Runs a future on a thread that belongs to no runtime.
+/// Upholds G9.
+#[test]
+fn a_lease_given_up_as_its_runtime_ends_is_given_back() {
+    let (server, namespace) = (RedisServer::shared(), namespace());
+    // A lease that is not given back lives much longer than this test waits.
+    let cache = Cache::builder().redis(server.url()).namespace(&namespace).lease(Duration::from_mins(1));
+    let cache = cache.build().expect("acceptable settings");
+    for id in 0..20_u64 {
+        runtime().block_on(async {
+            let vacant = cache.entry::<u64>("free", id).lookup().await.expect("the server answers");
+            assert!(matches!(&vacant, Lookup::Vacant(vacancy) if vacancy.is_held()));
+        });
+    }
+    runtime().block_on(async {
+        let mut client = server.client().await;
+        wait_until("all are given back", DEADLINE, async || {
+            let mut keys = redis::cmd("KEYS");
+            let left: Vec<String> =
+                keys.arg(format!("{namespace}:*")).query_async(&mut client).await.expect("KEYS");
+            left.is_empty()
+        })
+        .await;
+    });
+}
+
 fn outside<T>(future: impl Future<Output = T>) -> T {
     struct Unpark(std::thread::Thread);
     impl Wake for Unpark {

@@ -188,17 +188,16 @@ impl Flights {
     pub(crate) fn join(
         self: &Arc<Self>,
         key: &str,
-        tags: impl Iterator<Item = u64>,
+        named: impl Iterator<Item = u64> + Clone,
         late_tags: bool,
         max_age: Option<Duration>,
         read: Option<&AsOf>,
     ) -> Seat {
-        let named: Vec<u64> = tags.collect();
-        let mut tags = named.clone();
+        let mut tags: Vec<u64> = named.clone().collect();
         tags.sort_unstable();
         let mut shard = self.shard(key);
         if let Some(flight) = shard.find(key, &tags, late_tags)
-            && !read.is_some_and(|read| lock(&flight.state).is_outdated(&named, read))
+            && !read.is_some_and(|read| lock(&flight.state).is_outdated(named, read))
         {
             let follow = Flight::enter(flight, self, max_age);
             return Seat::Follow(follow);
@@ -294,11 +293,11 @@ impl State {
     }
 
     /// Whether this read, sent after the load had captured its versions, shows others of these tags.
-    fn is_outdated(&self, tags: &[u64], read: &AsOf) -> bool {
+    fn is_outdated(&self, tags: impl Iterator<Item = u64>, read: &AsOf) -> bool {
         self.captured.as_ref().filter(|captured| captured.number <= read.captures).is_some_and(|captured| {
             let differs =
                 |tag, now| captured.versions.iter().any(|&(of, then)| of == tag && now != Some(then));
-            tags.iter().zip(&*read.versions).any(|(&tag, &now)| differs(tag, now))
+            tags.zip(&*read.versions).any(|(tag, &now)| differs(tag, now))
         })
     }
 

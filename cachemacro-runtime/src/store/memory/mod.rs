@@ -78,8 +78,7 @@ pub struct MemoryStoreBuilder {
 
 impl MemoryStoreBuilder {
     /// How many bytes the store holds, keys, about 200 bytes of overhead per key and decoded values, each counted as
-    /// large as its bytes, included; 64 MiB by
-    /// default. What alone is larger than this is not kept.
+    /// large as its bytes, included; 64 MiB by default. What alone is larger than this is not kept.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;

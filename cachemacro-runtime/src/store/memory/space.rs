@@ -174,11 +174,7 @@ impl Space {
         }
         gone.extend(self.decoded.insert(decoded));
         shard.gone.append(&mut gone);
-        while self.is_over() && shard.slots.len() > 1 {
-            self.pop(&mut shard);
-        }
-        self.tidy(at, shard, now);
-        self.make_room_beside(at);
+        self.make_room(at, shard, now);
     }
 
     /// Lets `change` replace, remove or create what is under `key`, in one atomic step at the time it is told.
@@ -202,11 +198,7 @@ impl Space {
             None => shard.remove(key),
         }
         self.account(before, shard.weight);
-        while self.is_over() && shard.slots.len() > 1 {
-            self.pop(&mut shard);
-        }
-        self.tidy(at, shard, now);
-        self.make_room_beside(at);
+        self.make_room(at, shard, now);
         answer
     }
 
@@ -270,6 +262,15 @@ impl Space {
         let popped = shard.pop();
         self.account(before, shard.weight);
         popped
+    }
+
+    /// Ends an operation that may have made a shard heavier.
+    fn make_room(&self, at: usize, mut shard: MutexGuard<'_, Shard>, now: Timestamp) {
+        while self.is_over() && shard.slots.len() > 1 {
+            self.pop(&mut shard);
+        }
+        self.tidy(at, shard, now);
+        self.make_room_beside(at);
     }
 
     /// Takes from the other shards what a large entry needs beyond its own.

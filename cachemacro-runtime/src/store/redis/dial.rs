@@ -21,6 +21,9 @@ use crate::ground::background::Background;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::sync::lock;
 
+/// Asks whether the server is a replica.
+pub(super) const ASK_FOR_ROLE: [&str; 2] = ["INFO", "replication"];
+
 /// What all of a store's connections have in common.
 pub(super) struct Dialer {
     info: ConnectionInfo,
@@ -132,8 +135,8 @@ impl Dialer {
 
     /// Opens a connection within its deadline, whose driver runs on the caller's runtime.
     pub(super) async fn dial(&self) -> Result<Wire> {
-        let silent = || Error::new(ErrorKind::Connect, "redis did not answer while connecting");
-        timeout(self.connect_timeout, self.establish()).await.unwrap_or_else(|_| Err(silent()))
+        let silent = |_| Err(Error::new(ErrorKind::Connect, failure::SILENT));
+        timeout(self.connect_timeout, self.establish()).await.unwrap_or_else(silent)
     }
 
     /// Opens a connection, loads the scripts, learns the server's time and looks what the server is.
@@ -143,7 +146,10 @@ impl Dialer {
         let wire = wire.map_err(|error| failure::unopened(&error))?;
         let (mut time, mut setup) = (Packed::default(), Packed::default());
         time.command(1).part("TIME");
-        setup.command(2).part("INFO").part("replication");
+        setup.command(ASK_FOR_ROLE.len());
+        for part in ASK_FOR_ROLE {
+            setup.part(part);
+        }
         for script in script::all() {
             script.load(&mut setup);
         }

@@ -10,6 +10,8 @@ use super::refusal::{self, Fate, Next, Refusal};
 use super::wire::{Broken, Cause, Unopened};
 use crate::ground::error::{Error, ErrorKind};
 
+/// What is said of a server that was reached and does not answer.
+pub(super) const SILENT: &str = "redis did not answer while connecting";
 /// What is said of a server that nothing can be evicted from.
 pub(super) const REPLICA: &str = "connected to a replica: nothing can be written there";
 

@@ -12,15 +12,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use redis::aio::{MultiplexedConnection, SendError};
-use redis::{
-    AsyncConnectionConfig, Client, ConnectionInfo, Pipeline, PushInfo, PushKind, RedisResult, Value,
-};
+use redis::{Client, ConnectionInfo, Pipeline, PushInfo, PushKind, RedisResult, Value};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use super::config::{RedisConfig, with_resp3};
 use super::connect::Link;
-use super::{failure, reply};
+use super::{failure, pool, reply};
 use crate::format::header::{FIXED, Header};
 use crate::ground::error::{Error, Result};
 use crate::ground::sync::lock;
@@ -142,13 +140,10 @@ impl Pushes {
 
     async fn establish(&self, info: ConnectionInfo) -> RedisResult<MultiplexedConnection> {
         let waiting = Arc::clone(&self.waiting);
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.connect_timeout))
-            .set_response_timeout(None)
-            .set_push_sender(move |push: PushInfo| {
-                waiting.pushed(&push);
-                Ok::<(), SendError>(())
-            });
+        let config = pool::settings(self.connect_timeout).set_push_sender(move |push: PushInfo| {
+            waiting.pushed(&push);
+            Ok::<(), SendError>(())
+        });
         let mut connection =
             Client::open(info)?.get_multiplexed_async_connection_with_config(&config).await?;
         let mut tracking = redis::cmd("CLIENT");
