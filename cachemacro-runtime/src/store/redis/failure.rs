@@ -40,11 +40,11 @@ pub(super) fn refused(line: &[u8]) -> Error {
     Error::new(ErrorKind::Refused, line_told(line))
 }
 
-/// The connection ended before the answer came, which could take so long.
+/// There is no answer, which could take so long.
 pub(super) fn broken(broken: Broken, patience: Duration) -> Error {
     let what = "the connection to redis broke";
     match broken.cause {
-        Cause::TimedOut => timed_out(patience),
+        Cause::TimedOut | Cause::Crowded => timed_out(patience),
         Cause::Io(std::io::ErrorKind::TimedOut) => Error::new(ErrorKind::Io, format!("{what}: timed out")),
         Cause::Io(_) | Cause::Eof => Error::new(ErrorKind::Io, what),
         Cause::Malformed => Error::new(ErrorKind::Io, "redis sent bytes that are not its protocol"),

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::time::{sleep, timeout};
+use futures_util::future::{Either, select};
+use tokio::time::{sleep, timeout_at};
 
 use super::connect::{Handle, Link, Patience};
 use super::failure;
 use super::part::Part;
 use super::refusal::{Fate, Next, Refusal};
 use super::script::Call;
-use super::wire::{Broken, Cause, Found, Packed, Reply, Unread, Wire};
+use super::wire::{Asked, Broken, Cause, Doubtful, Found, Packed, Reply, Unread, Wire};
 use crate::ground::error::{Error, Result};
 
 /// The deadline of what has to be done, in command timeouts: one for a connection that went silent, one for another, and one
@@ -19,6 +20,9 @@ use crate::ground::error::{Error, Result};
 const TIMEOUTS: u32 = 3;
 /// The first pause before something is sent again to a server that cannot do it now; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
+
+/// What is told where the request has no time left. Its connection may have more patience.
+const LATE: Broken = Broken { cause: Cause::Crowded, sent: true };
 
 /// Whether a request may be sent a second time.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,7 +42,7 @@ trait Request: Sync {
     type Answer: Answer;
 
     /// Sends it over this connection, within its patience.
-    fn send(&self, wire: &Wire) -> impl Future<Output = Result<Self::Answer, Broken>> + Send;
+    fn send(&self, wire: &Wire) -> impl Future<Output = Asked<Result<Self::Answer, Broken>>> + Send;
 }
 
 trait Answer: Send {
@@ -158,6 +162,8 @@ impl Sender {
         };
         // What became of it, where it was sent: that decides whether it may have been done.
         let mut sent: Option<Error> = None;
+        // When it counts as failed, where that is before its connection finds so.
+        let mut until = None;
         let mut pause = FIRST_PAUSE;
         loop {
             let acquired = match ready.take() {
@@ -173,15 +179,26 @@ impl Sender {
                     });
                 }
             };
-            // What was not sent yet is, however late its connection came.
-            let within =
-                if sent.is_some() { again.at_most(self.command_timeout) } else { self.command_timeout };
-            let answer = if within < self.command_timeout {
-                // Not the connection's own patience, of which others have more.
-                let silence = Broken { cause: Cause::TimedOut, sent: true };
-                timeout(within, request.send(&handle.wire)).await.unwrap_or(Err(silence))
-            } else {
-                request.send(&handle.wire).await
+            let answer = match by(until, request.send(&handle.wire)).await {
+                Asked::Answered(answer) => answer,
+                Asked::Doubtful(doubtful) => {
+                    let silence = failure::timed_out(self.command_timeout);
+                    self.link.retire(&handle, Fate::Replaced, &silence);
+                    if resend != Resend::Never && again.once_more(Duration::ZERO) {
+                        let latest = again.deadline().or(until).unwrap_or(doubtful.due.into_std());
+                        until = Some(latest);
+                        let first = Box::pin(self.answer_or_another(doubtful, again.patience()));
+                        match timeout_at(latest.into(), first).await.unwrap_or(Ok(Err(LATE))) {
+                            Ok(answer) => answer,
+                            Err(another) => {
+                                (sent, ready) = (Some(silence), Some(another));
+                                continue;
+                            }
+                        }
+                    } else {
+                        doubtful.answer.await
+                    }
+                }
             };
             match answer {
                 Ok(answer) => {
@@ -208,41 +225,66 @@ impl Sender {
                     }
                 }
                 Err(broken) => {
-                    let told = failure::broken(broken, again.waited().unwrap_or(within));
-                    self.link.retire(&handle, Fate::Replaced, &told);
+                    let told = failure::broken(broken, again.waited().unwrap_or(self.command_timeout));
                     let repeats = match broken.cause {
-                        Cause::TimedOut => again.is_patient(),
+                        Cause::Crowded => again.is_patient(),
                         // What was not sent was not done, and is sent for the first time (G1).
-                        _ => resend != Resend::Never || !broken.sent,
+                        _ if !broken.sent => true,
+                        Cause::TimedOut => again.is_patient(),
+                        _ => resend != Resend::Never,
                     };
+                    if broken.cause != Cause::Crowded {
+                        self.link.retire(&handle, Fate::Replaced, &told);
+                    }
                     if !repeats || !again.once_more(Duration::ZERO) {
                         return Err(told);
                     }
                     if broken.sent {
                         sent = Some(told);
+                        until = again.deadline().or(until);
                     }
                 }
             }
         }
     }
+
+    /// The answer that may still come, or a connection to send it again on, whichever is there first. Where none is to be had, the
+    /// answer is all there is.
+    async fn answer_or_another<A>(&self, doubtful: Doubtful<A>, patience: Patience) -> Result<A, Handle> {
+        match select(doubtful.answer, Box::pin(self.link.acquire(patience))).await {
+            Either::Left((answer, _)) => Ok(answer),
+            Either::Right((Ok(another), _)) => Err(another),
+            Either::Right((Err(_), answer)) => Ok(answer.await),
+        }
+    }
+}
+
+/// Gives a request up then, where its connection has not done so before.
+async fn by<T>(
+    until: Option<Instant>,
+    asking: impl Future<Output = Asked<Result<T, Broken>>>,
+) -> Asked<Result<T, Broken>> {
+    let Some(until) = until else { return asking.await };
+    timeout_at(until.into(), asking).await.unwrap_or(Asked::Answered(Err(LATE)))
 }
 
 impl<'a, K: Iterator<Item = &'a [u8]> + Clone + Send + Sync> Request for Strings<K> {
     type Answer = Result<Found, Bytes>;
 
-    async fn send(&self, wire: &Wire) -> Result<Self::Answer, Broken> {
-        match wire.read(self.0.clone()).await {
+    async fn send(&self, wire: &Wire) -> Asked<Result<Self::Answer, Broken>> {
+        let answer = |read| match read {
             Ok(found) => Ok(Ok(found)),
             Err(Unread::Refused(line)) => Ok(Err(line)),
             Err(Unread::Broken(broken)) => Err(broken),
-        }
+        };
+        wire.read(self.0.clone()).await.map(answer)
     }
 }
 
 impl<W: Fn(&mut Packed) + Send + Sync> Request for Commands<W> {
     type Answer = Vec<Reply>;
 
-    async fn send(&self, wire: &Wire) -> Result<Vec<Reply>, Broken> {
+    async fn send(&self, wire: &Wire) -> Asked<Result<Vec<Reply>, Broken>> {
         let mut commands = Packed::default();
         (self.0)(&mut commands);
         wire.call(commands).await
@@ -285,10 +327,10 @@ impl Again {
         }
     }
 
-    fn at_most(self, wait: Duration) -> Duration {
+    const fn deadline(self) -> Option<Instant> {
         match self {
-            Self::Times(_) => wait,
-            Self::Until { deadline, .. } => wait.min(deadline.saturating_duration_since(Instant::now())),
+            Self::Times(_) => None,
+            Self::Until { deadline, .. } => Some(deadline),
         }
     }
 

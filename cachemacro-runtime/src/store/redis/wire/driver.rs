@@ -3,12 +3,15 @@
 //! Before it writes, it goes once behind the tasks that are ready to run, so that what they ask for goes along. Only where a
 //! lone caller is all there is, it writes at once: nothing is under way, the last flush served one caller, and nobody came
 //! while that was under way. Without the last condition two callers would go on sending one command each.
+//!
+//! Where a reply does not come in time, only its caller is told so. The connection takes nothing more, and ends once nobody waits
+//! for anything on it: what is under way has its own time, and is told that it may be in vain.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -60,6 +63,8 @@ pub(super) struct Driver<S> {
     answered: Vec<(Arc<Batch>, usize, usize)>,
     alarm: Alarm,
     is_abandoned: bool,
+    /// Whether a reply did not come in time.
+    is_silent: bool,
     /// Whether anything was asked for. Until then nothing is read: what a server that refuses a connection says first, is its
     /// answer to what it is asked first.
     has_asked: bool,
@@ -76,8 +81,57 @@ struct Expected {
 }
 
 enum What {
-    Batch { batch: Arc<Batch>, keys: usize, spans: Vec<Span> },
-    Calls { answer: Arc<dyn Answer>, commands: usize, replies: Vec<Reply> },
+    Batch {
+        batch: Arc<Batch>,
+        keys: usize,
+        spans: Vec<Span>,
+    },
+    Calls {
+        answer: Arc<dyn Answer>,
+        commands: usize,
+        replies: Vec<Reply>,
+    },
+    /// So many replies that nobody waits for any more.
+    Nothing {
+        replies: usize,
+    },
+}
+
+impl What {
+    /// Tells who waits that there will be no reply.
+    fn fail(self, broken: Broken) {
+        match self {
+            Self::Batch { batch, .. } => batch.fail(broken),
+            Self::Calls { answer, .. } => answer.answer(Err(broken)),
+            Self::Nothing { .. } => {}
+        }
+    }
+}
+
+impl Expected {
+    fn is_awaited(&self) -> bool {
+        !matches!(self.what, What::Nothing { .. })
+    }
+
+    fn give_up(&mut self) {
+        let replies = match &self.what {
+            What::Batch { .. } => 1,
+            What::Calls { commands, replies, .. } => commands - replies.len(),
+            What::Nothing { replies } => *replies,
+        };
+        // Also of what was not written: it may still be.
+        let broken = Broken { cause: Cause::TimedOut, sent: true };
+        std::mem::replace(&mut self.what, What::Nothing { replies }).fail(broken);
+    }
+
+    /// Tells who waits that the reply may not come.
+    fn doubt(&self) {
+        match &self.what {
+            What::Batch { batch, .. } => batch.doubt(self.due),
+            What::Calls { answer, .. } => answer.doubt(self.due),
+            What::Nothing { .. } => {}
+        }
+    }
 }
 
 /// What was left in the queue.
@@ -111,6 +165,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             answered: Vec::new(),
             alarm: Alarm::new(),
             is_abandoned: false,
+            is_silent: false,
             has_asked: false,
             cause: Cause::Stopped,
         }
@@ -139,10 +194,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 Gathered::All | Gathered::Over => self.is_abandoned && self.expected.is_empty(),
             };
             if !goes_on {
-                // The oldest is the first that is to be answered.
-                let due = self.expected.front().map(|oldest| oldest.due);
-                return self.alarm.poll(due, cx).map(|()| Cause::TimedOut);
+                return self.keep_time(cx);
             }
+        }
+    }
+
+    /// Gives up what is overdue; why the connection ended, once nobody waits any more.
+    fn keep_time(&mut self, cx: &mut Context<'_>) -> Poll<Cause> {
+        loop {
+            let due = if self.is_silent {
+                let awaited = self.expected.iter().filter(|expected| expected.is_awaited());
+                match awaited.map(|expected| expected.due).min() {
+                    None => return Poll::Ready(Cause::TimedOut),
+                    due => due,
+                }
+            } else {
+                // The oldest is the first that is to be answered.
+                self.expected.front().map(|oldest| oldest.due)
+            };
+            ready!(self.alarm.poll(due, cx));
+            let now = Instant::now();
+            if !self.is_silent {
+                self.is_silent = true;
+                // What was not sent goes elsewhere, as does what is asked from now on.
+                self.queue.end(Cause::TimedOut);
+                self.expected.iter().filter(|expected| expected.due > now).for_each(Expected::doubt);
+            }
+            let overdue = |expected: &&mut Expected| expected.due <= now && expected.is_awaited();
+            self.expected.iter_mut().filter(overdue).for_each(Expected::give_up);
         }
     }
 
@@ -268,6 +347,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                     self.expected.pop_front();
                 }
             }
+            What::Nothing { replies } => {
+                *replies -= 1;
+                if *replies == 0 {
+                    self.expected.pop_front();
+                }
+            }
         }
         Ok(())
     }
@@ -278,11 +363,7 @@ impl<S> Driver<S> {
     fn end(&mut self, cause: Cause) {
         self.queue.end(cause);
         for Expected { what, begins, .. } in self.expected.drain(..) {
-            let broken = Broken { cause, sent: begins < self.outbox.written() };
-            match what {
-                What::Batch { batch, .. } => batch.fail(broken),
-                What::Calls { answer, .. } => answer.answer(Err(broken)),
-            }
+            what.fail(Broken { cause, sent: begins < self.outbox.written() });
         }
     }
 }

@@ -14,8 +14,10 @@ pub(crate) enum Cause {
     Io(io::ErrorKind),
     /// The server sent what is not its protocol.
     Malformed,
-    /// The oldest command was not answered in time.
+    /// A command was not answered in time.
     TimedOut,
+    /// The connection goes on. There was no room in time for what was asked, or no time left once there was.
+    Crowded,
     /// The runtime that drove it stopped.
     Stopped,
 }

@@ -3,20 +3,24 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::answer::{Answer, Waiting};
+use super::asked::Asked;
 use super::driver::{Driver, OnPush};
-use super::failure::{Broken, Unread};
+use super::failure::{Broken, Cause, Unread};
 use super::frame::{Packed, Reply};
 use super::queue::Queue;
 use super::reads::{Company, Found, MOST_KEYS, Wanted};
 
 /// How many keys one [`Wire::read`] takes.
 pub(crate) const MOST_READ: usize = MOST_KEYS;
+/// What is told where the time for an answer was spent waiting for room.
+const CROWDED_SINCE_SENT: Broken = Broken { cause: Cause::Crowded, sent: true };
 /// How many keys of one caller are gathered without an allocation.
 const FEW: usize = 8;
 
@@ -27,7 +31,8 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// Drives a stream in a task of the current runtime. A reply that takes longer than `patience` ends the connection.
+    /// Drives a stream in a task of the current runtime. Where a reply takes longer than `patience`, nothing more is taken; what is
+    /// under way has its own time.
     pub(crate) fn new<S>(stream: S, patience: Duration, on_push: OnPush) -> Self
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -50,10 +55,10 @@ impl Wire {
     pub(crate) async fn read<'a>(
         &self,
         keys: impl Iterator<Item = &'a [u8]> + Clone,
-    ) -> Result<Found, Unread> {
+    ) -> Asked<Result<Found, Unread>> {
         match self.read_in(Company::Any, keys.clone()).await {
             // Maybe only another's keys are forbidden.
-            Err(Unread::Refused(line)) if line.starts_with(b"NOPERM") => {
+            Asked::Answered(Err(Unread::Refused(line))) if line.starts_with(b"NOPERM") => {
                 self.read_in(Company::None, keys).await
             }
             read => read,
@@ -64,8 +69,8 @@ impl Wire {
         &self,
         company: Company,
         keys: impl Iterator<Item = &'a [u8]> + Clone,
-    ) -> Result<Found, Unread> {
-        let ticket = {
+    ) -> Asked<Result<Found, Unread>> {
+        let entered = {
             let mut few = [Wanted::default(); FEW];
             let mut count = 0;
             for (place, key) in few.iter_mut().zip(keys.clone()) {
@@ -79,28 +84,49 @@ impl Wire {
             } else {
                 &few[..count]
             };
-            poll_fn(|cx| self.queue.poll_join(wanted, company, cx)).await?
+            self.enter(|cx| self.queue.poll_join(wanted, company, cx)).await
         };
-        Found::when_answered(ticket).await
+        match entered {
+            Ok((ticket, None)) => Found::told(ticket).await,
+            Ok((ticket, Some(due))) => Box::pin(timeout_at(due, Found::told(ticket)))
+                .await
+                .unwrap_or(Asked::Answered(Err(Unread::Broken(CROWDED_SINCE_SENT)))),
+            Err(broken) => Asked::Answered(Err(Unread::Broken(broken))),
+        }
     }
 
     /// Sends commands in one go; gives a reply for each. Dropped before they are sent, they are not sent.
     ///
     /// # Errors
     /// Where the connection ended. What the server refuses is a reply.
-    pub(crate) async fn call(&self, commands: Packed) -> Result<Vec<Reply>, Broken> {
-        self.call_within(commands, self.patience).await
+    pub(crate) async fn call(&self, commands: Packed) -> Asked<Result<Vec<Reply>, Broken>> {
+        self.call_for(commands, self.patience).await
     }
 
-    /// [`call`](Self::call) for what may take longer than others, or less.
+    /// [`call`](Self::call) for what may take longer than others. What is sent behind it is not given up before it.
+    ///
+    /// # Errors
+    /// As of `call`.
     pub(crate) async fn call_within(
         &self,
         commands: Packed,
         patience: Duration,
     ) -> Result<Vec<Reply>, Broken> {
+        self.call_for(commands, patience).await.answer().await
+    }
+
+    async fn call_for(&self, commands: Packed, patience: Duration) -> Asked<Result<Vec<Reply>, Broken>> {
+        if commands.commands() == 0 {
+            return Asked::Answered(Ok(Vec::new()));
+        }
         let (waiting, answer) = Waiting::new();
-        self.send(commands, patience, answer).await?;
-        waiting.await
+        match self.send(commands, patience, answer).await {
+            Ok(None) => waiting.told().await,
+            Ok(Some(due)) => Box::pin(timeout_at(due, waiting.told()))
+                .await
+                .unwrap_or(Asked::Answered(Err(CROWDED_SINCE_SENT))),
+            Err(broken) => Asked::Answered(Err(broken)),
+        }
     }
 
     /// Has commands sent once there is room, whatever becomes of the caller after that.
@@ -109,7 +135,7 @@ impl Wire {
     /// Where the connection had ended already. What comes after is told to `answer`.
     #[cfg_attr(not(test), expect(dead_code, reason = "every fill is awaited so far"))]
     pub(crate) async fn post(&self, commands: Packed, answer: Arc<dyn Answer>) -> Result<(), Broken> {
-        self.send(commands, self.patience, answer).await
+        self.send(commands, self.patience, answer).await.map(drop)
     }
 
     async fn send(
@@ -117,9 +143,23 @@ impl Wire {
         mut commands: Packed,
         patience: Duration,
         answer: Arc<dyn Answer>,
-    ) -> Result<(), Broken> {
-        let due = Instant::now() + patience;
-        poll_fn(|cx| self.queue.poll_post(&mut commands, due, &answer, cx)).await
+    ) -> Result<Option<Instant>, Broken> {
+        let entered = self.enter(|cx| self.queue.poll_post(&mut commands, patience, &answer, cx)).await;
+        entered.map(|((), due)| due)
+    }
+
+    /// Waits for room as long as for an answer. Whoever had to has until then for both: it is told where that was so.
+    async fn enter<T>(
+        &self,
+        mut enter: impl FnMut(&Context<'_>) -> Poll<Result<T, Broken>>,
+    ) -> Result<(T, Option<Instant>), Broken> {
+        if let Poll::Ready(entered) = poll_fn(|cx| Poll::Ready(enter(cx))).await {
+            return Ok((entered?, None));
+        }
+        let due = Instant::now() + self.patience;
+        let entered = Box::pin(timeout_at(due, poll_fn(|cx| enter(cx)))).await;
+        let entered = entered.unwrap_or(Err(Broken { cause: Cause::Crowded, sent: false }));
+        Ok((entered?, Some(due)))
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod alarm;
 mod answer;
+mod asked;
 mod driver;
 mod failure;
 mod frame;
@@ -16,6 +17,7 @@ mod reads;
 #[cfg(test)]
 mod tests;
 
+pub(super) use self::asked::{Asked, Doubtful};
 pub(super) use self::failure::{Broken, Cause, Unread};
 pub(super) use self::frame::{Packed, Reply};
 pub(super) use self::handle::{MOST_READ, Wire};

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -69,7 +70,7 @@ impl Queue {
             return Poll::Ready(Err(Broken { cause, sent: false }));
         }
         if !state.reads.has_room() {
-            state.outside.push(cx.waker().clone());
+            state.wait_outside(cx.waker());
             return Poll::Pending;
         }
         let ticket = state.reads.join(wanted, company, cx.waker());
@@ -77,11 +78,11 @@ impl Queue {
         Poll::Ready(Ok(ticket))
     }
 
-    /// Has commands sent as soon as there is room. They are taken then.
+    /// Has commands sent as soon as there is room. They are taken then, and their replies may take so long.
     pub(super) fn poll_post(
         &self,
         commands: &mut Packed,
-        due: Instant,
+        patience: Duration,
         answer: &Arc<dyn Answer>,
         cx: &Context<'_>,
     ) -> Poll<Result<(), Broken>> {
@@ -90,11 +91,12 @@ impl Queue {
             return Poll::Ready(Err(Broken { cause, sent: false }));
         }
         if state.call_bytes > 0 && state.call_bytes + commands.len() > MOST_BYTES {
-            state.outside.push(cx.waker().clone());
+            state.wait_outside(cx.waker());
             return Poll::Pending;
         }
         let (bytes, commands) = std::mem::take(commands).into_parts();
         state.call_bytes += bytes.len();
+        let due = Instant::now() + patience;
         state.calls.push_back(Outgoing { bytes, commands, answer: Arc::clone(answer), due });
         wake_driver(state);
         Poll::Ready(Ok(()))
@@ -146,6 +148,12 @@ impl State {
         match &mut self.driver {
             Some(known) => known.clone_from(driver),
             unknown => *unknown = Some(driver.clone()),
+        }
+    }
+
+    fn wait_outside(&mut self, waker: &Waker) {
+        if self.outside.last().is_none_or(|last| !last.will_wake(waker)) {
+            self.outside.push(waker.clone());
         }
     }
 

@@ -14,6 +14,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::asked::{Asked, Told};
 use super::failure::{Broken, Unread};
 use super::frame::{self, Malformed, Span, Strings};
 use crate::ground::sync::lock;
@@ -25,7 +26,7 @@ const MOST_BYTES: usize = 16 * 1024;
 /// How many bytes of values one batch is to bring, going by what the last ones brought, so that who asked for a small value
 /// does not wait for many large ones.
 const EXPECTED_BYTES: usize = 256 * 1024;
-/// The fewest keys that a batch takes, however large the values are.
+/// The fewest keys that a batch takes, however large the values are; the most until it is known how large they are.
 const FEWEST_KEYS: usize = 4;
 /// How many batches may wait to be sent; more callers than fit wait outside.
 const MOST_WAITING: usize = 32;
@@ -63,6 +64,8 @@ pub(super) enum Company {
 #[derive(Default)]
 pub(super) struct Batch {
     waiting: Mutex<Vec<Option<Waker>>>,
+    /// Until when the reply may come, where the connection went silent with what was asked before.
+    doubt: OnceLock<Instant>,
     reply: OnceLock<Result<Values, Unread>>,
 }
 
@@ -88,6 +91,15 @@ impl Batch {
     /// Tells those who wait that there will be no reply.
     pub(super) fn fail(&self, broken: Broken) {
         self.finish(Err(Unread::Broken(broken)));
+    }
+
+    /// Tells those who wait that there may be no reply, which is given up then.
+    pub(super) fn doubt(&self, due: Instant) {
+        if self.doubt.set(due).is_ok() {
+            // They keep their places.
+            let wakers: Vec<_> = lock(&self.waiting).iter_mut().filter_map(Option::take).collect();
+            wakers.into_iter().for_each(Waker::wake);
+        }
     }
 
     fn finish(&self, reply: Result<Values, Unread>) {
@@ -124,30 +136,45 @@ pub(super) struct Ticket {
     waker: usize,
     places: Places,
     is_registered: bool,
+    /// Whether it told that the reply is doubtful.
+    has_doubted: bool,
+}
+
+impl Ticket {
+    fn news(&mut self) -> Poll<Told<()>> {
+        if self.batch.reply.get().is_some() {
+            return Poll::Ready(Told::Answered(()));
+        }
+        match self.batch.doubt.get() {
+            Some(due) if !self.has_doubted => {
+                // The waker was used.
+                (self.has_doubted, self.is_registered) = (true, false);
+                Poll::Ready(Told::Doubtful(*due))
+            }
+            _ => Poll::Pending,
+        }
+    }
 }
 
 impl Future for Ticket {
-    type Output = ();
+    type Output = Told<()>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.batch.reply.get().is_some() {
-            return Poll::Ready(());
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Told<()>> {
+        if let Poll::Ready(told) = self.news() {
+            return Poll::Ready(told);
         }
         // The first poll is that in which the waker was left.
         if std::mem::take(&mut self.is_registered) {
             return Poll::Pending;
         }
-        let mut waiting = lock(&self.batch.waiting);
-        if self.batch.reply.get().is_some() {
-            return Poll::Ready(());
-        }
-        if let Some(waker) = waiting.get_mut(self.waker) {
+        if let Some(waker) = lock(&self.batch.waiting).get_mut(self.waker) {
             match waker {
                 Some(waker) => waker.clone_from(cx.waker()),
                 None => *waker = Some(cx.waker().clone()),
             }
         }
-        Poll::Pending
+        // It may have come before the waker was there.
+        self.news()
     }
 }
 
@@ -167,8 +194,17 @@ pub(crate) struct Found(Ticket);
 
 impl Found {
     /// Waits for the reply.
-    pub(super) async fn when_answered(mut ticket: Ticket) -> Result<Self, Unread> {
-        (&mut ticket).await;
+    pub(super) async fn told(mut ticket: Ticket) -> Asked<Result<Self, Unread>> {
+        match (&mut ticket).await {
+            Told::Answered(()) => Asked::Answered(Self::of(ticket)),
+            Told::Doubtful(due) => Asked::doubtful(due, async move {
+                while let Told::Doubtful(_) = (&mut ticket).await {}
+                Self::of(ticket)
+            }),
+        }
+    }
+
+    fn of(ticket: Ticket) -> Result<Self, Unread> {
         match ticket.batch.reply.get() {
             Some(Err(unread)) => Err(unread.clone()),
             _ => Ok(Self(ticket)),
@@ -233,8 +269,8 @@ pub(super) struct Reads {
     full: VecDeque<Sealed>,
     /// How many keys a batch takes now.
     most_keys: usize,
-    /// About how many bytes a value has.
-    value_bytes: usize,
+    /// About how many bytes a value has, once any was seen.
+    value_bytes: Option<usize>,
     spare: VecDeque<Arc<Batch>>,
     /// Room of batches that are used again.
     spare_spans: Vec<Vec<Span>>,
@@ -249,8 +285,8 @@ impl Default for Reads {
             ends: Vec::with_capacity(MOST_KEYS),
             table: [FREE; TABLE],
             full: VecDeque::new(),
-            most_keys: MOST_KEYS,
-            value_bytes: 0,
+            most_keys: FEWEST_KEYS,
+            value_bytes: None,
             spare: VecDeque::with_capacity(SPARE),
             spare_spans: Vec::with_capacity(SPARE),
         }
@@ -303,7 +339,7 @@ impl Reads {
         {
             self.full.push_back(sealed);
         }
-        Ticket { batch, waker, places, is_registered: true }
+        Ticket { batch, waker, places, is_registered: true, has_doubted: false }
     }
 
     /// The place of a key in the batch that gathers, where it is written once.
@@ -361,8 +397,10 @@ impl Reads {
 
     /// Takes note of a reply to so many keys, and its batch, to use it again once all its callers left.
     pub(super) fn answered(&mut self, batch: Arc<Batch>, keys: usize, bytes: usize) {
-        self.value_bytes = (self.value_bytes * 7 + bytes / keys.max(1)) / 8;
-        self.most_keys = (EXPECTED_BYTES / self.value_bytes.max(1)).clamp(FEWEST_KEYS, MOST_KEYS);
+        let value_bytes = bytes / keys.max(1);
+        let value_bytes = self.value_bytes.map_or(value_bytes, |before| (before * 7 + value_bytes) / 8);
+        self.value_bytes = Some(value_bytes);
+        self.most_keys = (EXPECTED_BYTES / value_bytes.max(1)).clamp(FEWEST_KEYS, MOST_KEYS);
         if bytes <= KEPT {
             self.keep(batch);
         }
@@ -386,6 +424,7 @@ impl Reads {
                     spans.clear();
                     self.spare_spans.push(spans);
                 }
+                own.doubt.take();
                 own.waiting.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
                 return batch;
             }

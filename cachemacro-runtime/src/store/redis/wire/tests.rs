@@ -12,11 +12,11 @@ use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::sync::mpsc;
 use tokio::task::yield_now;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::answer::Answer;
 use super::frame::Scan;
-use super::{Broken, Cause, Packed, Reply, Unread, Wire};
+use super::{Asked, Broken, Cause, Packed, Reply, Unread, Wire};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 const LONG: Duration = Duration::from_secs(60);
@@ -96,9 +96,13 @@ fn keys<'a>(keys: &'a [&'a str]) -> impl Iterator<Item = &'a [u8]> + Clone {
 }
 
 async fn read(wire: &Wire, asked: &[&str]) -> Result<Vec<Option<String>>, Unread> {
-    let found = wire.read(keys(asked)).await?;
+    let found = wire.read(keys(asked)).await.answer().await?;
     let text = |bytes: Bytes| String::from_utf8_lossy(&bytes).into_owned();
     Ok((0..asked.len()).map(|key| found.bytes(key).map(text)).collect())
+}
+
+async fn call(wire: &Wire, commands: Packed) -> Result<Vec<Reply>, Broken> {
+    wire.call(commands).await.answer().await
 }
 
 fn command(words: &str) -> Packed {
@@ -132,8 +136,7 @@ async fn reads_of_tasks_that_are_ready_together_are_one_command_with_each_key_on
         let (wire, server) = connected();
         let wire = Arc::new(wire);
         let served = serve_elsewhere(server);
-        // Until it is known that there are several, one may go alone.
-        for _ in 0..3 {
+        for _ in 0..6 {
             let readers = (0..30).map(|reader| {
                 let wire = Arc::clone(&wire);
                 tokio::spawn(async move {
@@ -151,8 +154,9 @@ async fn reads_of_tasks_that_are_ready_together_are_one_command_with_each_key_on
     };
     let served = tokio::spawn(on_the_worker).await.expect("no panic");
     let commands = served.join().expect("it served");
-    assert!(commands.len() <= 4, "{commands:?}");
-    assert_eq!(commands.last().expect("some").split(' ').count(), 1 + 10 + 2);
+    // Until it is known that there are several and how large values are, they go alone or few at a time.
+    let keys = commands[commands.len() - 3..].iter().map(|command| command.split(' ').count() - 1);
+    assert!(keys.eq([10 + 2; 3]), "{commands:?}");
 }
 
 #[tokio::test]
@@ -205,7 +209,7 @@ async fn a_caller_alone_is_sent_at_once_and_two_soon_go_together() {
 #[tokio::test]
 async fn commands_are_sent_before_the_reads_of_the_same_flush() {
     let (wire, mut server) = connected();
-    let (read, set, seen) = tokio::join!(read(&wire, &["k"]), wire.call(command("SET k v")), async {
+    let (read, set, seen) = tokio::join!(read(&wire, &["k"]), call(&wire, command("SET k v")), async {
         // The first flush may be the read's alone.
         let mut seen = Vec::new();
         for _ in 0..2 {
@@ -224,7 +228,7 @@ async fn a_reply_in_pieces_is_put_together_and_errors_are_replies() {
     let (wire, mut server) = connected();
     let mut two = command("EVALSHA x");
     two.command(1).part("PING");
-    let (replies, ()) = tokio::join!(wire.call(two), async {
+    let (replies, ()) = tokio::join!(call(&wire, two), async {
         server.command().await;
         for byte in "*3\r\n:1\r\n*-1\r\n$5\r\nhello\r\n-ERR no\r\n".bytes() {
             server.stream.write_all(&[byte]).await.expect("someone reads");
@@ -270,7 +274,7 @@ async fn who_goes_away_before_the_flush_is_not_sent_and_disturbs_nobody() {
     assert_eq!(server.command().await.as_deref(), Some("MGET first"));
     {
         let mut gone = Box::pin(read(&wire, &["gone"]));
-        let mut called = Box::pin(wire.call(command("DEL gone")));
+        let mut called = Box::pin(call(&wire, command("DEL gone")));
         poll_fn(|cx| Poll::Ready((gone.poll_unpin(cx).is_pending(), called.poll_unpin(cx).is_pending())))
             .await;
     }
@@ -349,7 +353,7 @@ async fn a_connection_that_ends_fails_everyone_and_says_what_was_sent() {
     let told = Arc::new(Told::default());
     let (first, second, third, ()) = tokio::join!(
         read(&wire, &["a"]),
-        wire.call(command("SET k v")),
+        call(&wire, command("SET k v")),
         wire.post(command("SET k w"), Arc::clone(&told) as Arc<dyn Answer>),
         async {
             server.command().await;
@@ -362,18 +366,18 @@ async fn a_connection_that_ends_fails_everyone_and_says_what_was_sent() {
     assert_eq!(third, Ok(()));
     assert!(told.failed.load(Ordering::SeqCst));
     assert!(wire.is_over());
-    let late = wire.call(command("PING")).await;
+    let late = call(&wire, command("PING")).await;
     assert_eq!(late, Err(Broken { cause: Cause::Eof, sent: false }));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_server_ends_the_connection_after_the_patience_and_not_before() {
+async fn a_reply_is_waited_for_as_long_as_the_patience_and_not_longer() {
     let (wire, mut server) = connected_within(Duration::from_millis(250));
-    let began = tokio::time::Instant::now();
+    let began = Instant::now();
     for _ in 0..3 {
         let (found, ()) = tokio::join!(read(&wire, &["slow"]), async {
             server.command().await;
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            sleep(Duration::from_millis(200)).await;
             server.send(&values(&[None])).await;
         });
         assert_eq!(found.expect("in time"), [None]);
@@ -389,15 +393,188 @@ async fn a_silent_server_ends_the_connection_after_the_patience_and_not_before()
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_reply_that_does_not_come_in_time_fails_its_caller_alone() {
+    let (wire, mut server) = connected_within(Duration::from_millis(250));
+    let (silent, late, read_late, after, ()) = tokio::join!(
+        call(&wire, command("SET silent v")),
+        async {
+            sleep(Duration::from_millis(100)).await;
+            let asked = wire.call(command("SET late v")).await;
+            let Asked::Doubtful(doubtful) = asked else { panic!("told as the connection went silent") };
+            doubtful.answer.await
+        },
+        async {
+            sleep(Duration::from_millis(200)).await;
+            let asked = wire.read(keys(&["late"])).await;
+            let Asked::Doubtful(doubtful) = asked else { panic!("told as the connection went silent") };
+            let left = doubtful.due.saturating_duration_since(Instant::now()).as_millis();
+            assert!((190..=200).contains(&left), "{left}");
+            doubtful.answer.await.map(|found| found.bytes(0))
+        },
+        async {
+            sleep(Duration::from_millis(252)).await;
+            call(&wire, command("SET after v")).await
+        },
+        async {
+            let commands = [server.command().await, server.command().await, server.command().await];
+            assert_eq!(commands.map(Option::unwrap_or_default), ["SET silent v", "SET late v", "MGET late"]);
+            sleep(Duration::from_millis(100)).await;
+            server.send("+SILENT\r\n+OK\r\n*1\r\n$1\r\nv\r\n").await;
+            assert_eq!(server.command().await, None, "it ends once nobody waits for anything on it");
+        }
+    );
+    assert_eq!(silent, Err(Broken { cause: Cause::TimedOut, sent: true }));
+    assert_eq!(late, Ok(vec![ok()]));
+    assert_eq!(read_late, Ok(Some("v".into())));
+    assert_eq!(after, Err(Broken { cause: Cause::TimedOut, sent: false }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_not_answered_either_is_told_so_at_its_own_time() {
+    let (wire, mut server) = connected_within(Duration::from_millis(250));
+    let began = Instant::now();
+    let waited = |start: u64| {
+        let wire = &wire;
+        async move {
+            sleep(Duration::from_millis(start)).await;
+            let answers = (call(wire, command("SET k v")).await, read(wire, &["k"]).now_or_never());
+            assert_eq!(answers.0, Err(Broken { cause: Cause::TimedOut, sent: true }));
+            began.elapsed().as_millis() as u64 - start
+        }
+    };
+    let waits = join_all([waited(0), waited(100), waited(240)]).await;
+    assert!(waits.iter().all(|waited| (250..260).contains(waited)), "{waits:?}");
+    for _ in 0..3 {
+        assert_eq!(server.command().await.as_deref(), Some("SET k v"));
+    }
+    assert_eq!(server.command().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_sent_when_a_connection_went_silent_is_told_so() {
+    let (ours, stream) = duplex(1 << 10);
+    let wire = Wire::new(ours, Duration::from_millis(250), Box::new(|_| {}));
+    let large = command(&format!("SET k {}", "v".repeat(300_000)));
+    let (sent, waiting, reading) = tokio::join!(
+        call(&wire, large),
+        async {
+            yield_now().await;
+            yield_now().await;
+            call(&wire, command("SET k v")).await
+        },
+        async {
+            yield_now().await;
+            yield_now().await;
+            read(&wire, &["k"]).await
+        }
+    );
+    let unsent = Broken { cause: Cause::TimedOut, sent: false };
+    assert_eq!(sent, Err(Broken { sent: true, ..unsent }));
+    assert_eq!((waiting, reading), (Err(unsent), Err(Unread::Broken(unsent))));
+    drop(stream);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_room_waits_no_longer_than_for_an_answer_and_the_connection_goes_on() {
+    let (ours, stream) = duplex(1 << 10);
+    let wire = Wire::new(ours, Duration::from_millis(250), Box::new(|_| {}));
+    let mut server = Server { stream, buffer: BytesMut::new() };
+    let large = || command(&format!("SET k {}", "v".repeat(3_000_000)));
+    let began = Instant::now();
+    let (first, second, late, later, ()) = tokio::join!(
+        wire.call_within(large(), LONG),
+        async {
+            sleep(Duration::from_millis(1)).await;
+            wire.call_within(large(), LONG).await
+        },
+        async {
+            sleep(Duration::from_millis(10)).await;
+            let late = call(&wire, large()).await;
+            (late, began.elapsed().as_millis())
+        },
+        async {
+            sleep(Duration::from_millis(100)).await;
+            let later = call(&wire, large()).await;
+            (later, began.elapsed().as_millis())
+        },
+        async {
+            sleep(Duration::from_millis(300)).await;
+            for _ in 0..2 {
+                server.command().await;
+            }
+            sleep(Duration::from_millis(100)).await;
+            server.send("+OK\r\n+OK\r\n").await;
+        }
+    );
+    assert_eq!((first, second), (Ok(vec![ok()]), Ok(vec![ok()])));
+    let crowded = |sent| Err(Broken { cause: Cause::Crowded, sent });
+    assert!((255..270).contains(&late.1) && (345..360).contains(&later.1), "{late:?} {later:?}");
+    assert_eq!((late.0, later.0), (crowded(false), crowded(true)));
+    let (after, ()) = tokio::join!(read(&wire, &["k"]), async {
+        // What had no time left was sent before that was known.
+        server.command().await;
+        assert_eq!(server.command().await.as_deref(), Some("MGET k"));
+        server.send("+OK\r\n").await;
+        server.send(&values(&[Some("v")])).await;
+    });
+    assert_eq!(after, Ok(vec![Some("v".to_owned())]));
+}
+
+#[tokio::test]
+async fn few_keys_go_together_until_it_is_known_how_large_values_are() {
+    let (wire, mut server) = connected();
+    let texts: Vec<String> = (0..10).map(|key| format!("key{key}")).collect();
+    let ask = |texts: &[String]| {
+        let all = texts.iter().map(|key| {
+            let (wire, key) = (&wire, key.clone());
+            async move { read(wire, &[&key]).await }
+        });
+        join_all(all.collect::<Vec<_>>())
+    };
+    let keys_of = |command: Option<String>| command.expect("sent").split(' ').count() - 1;
+    for (large, then) in [(false, 10), (true, 4)] {
+        let value = "v".repeat(if large { 1 << 20 } else { 10 });
+        let (found, together) = tokio::join!(ask(&texts), async {
+            let mut together = Vec::new();
+            while together.iter().sum::<usize>() < texts.len() {
+                let keys = keys_of(server.command().await);
+                server.send(&values(&vec![Some(value.as_str()); keys])).await;
+                together.push(keys);
+            }
+            together
+        });
+        assert!(found.into_iter().all(|found| found.is_ok()));
+        // What a reply showed is taken note of with the next flush.
+        let (noted, ()) = tokio::join!(read(&wire, &["k"]), async {
+            server.command().await;
+            server.send(&values(&[Some(value.as_str())])).await;
+        });
+        assert!(noted.is_ok());
+        assert!(large || together.iter().all(|keys| *keys <= 4), "{together:?}");
+        let mut first = 0;
+        let (_, ()) = tokio::join!(ask(&texts), async {
+            let mut left = texts.len();
+            while left > 0 {
+                let keys = keys_of(server.command().await);
+                server.send(&values(&vec![Some(value.as_str()); keys])).await;
+                first = first.max(keys);
+                left -= keys;
+            }
+        });
+        assert_eq!(first, then);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_may_take_long_makes_nothing_else_wait_long() {
     let (wire, mut server) = connected_within(Duration::from_millis(250));
     let (setup, ()) = tokio::join!(wire.call_within(command("SETUP"), LONG), async {
         server.command().await;
-        tokio::time::sleep(LONG / 2).await;
+        sleep(LONG / 2).await;
         server.send("+OK\r\n").await;
     });
     assert_eq!(setup, Ok(vec![ok()]));
-    let began = tokio::time::Instant::now();
+    let began = Instant::now();
     assert!(read(&wire, &["silent"]).await.is_err());
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
 }
@@ -415,7 +592,7 @@ async fn a_runtime_that_stops_fails_those_who_wait() {
         stop.recv().expect("told");
     });
     let (wire, _server) = wires.recv().await.expect("sent");
-    let waiting = tokio::spawn(async move { wire.call(command("PING")).await });
+    let waiting = tokio::spawn(async move { call(&wire, command("PING")).await });
     yield_now().await;
     go_on.send(()).expect("it waits");
     other.join().expect("it stopped");
@@ -437,7 +614,7 @@ async fn what_is_not_the_protocol_or_was_not_asked_for_ends_the_connection() {
         assert_eq!(found, Err(malformed), "{nonsense:?}");
     }
     let (wire, mut server) = connected();
-    let (asked, ()) = tokio::join!(wire.call(command("PING")), async {
+    let (asked, ()) = tokio::join!(call(&wire, command("PING")), async {
         server.command().await;
         server.send("+OK\r\n+OK\r\n").await;
     });
@@ -456,7 +633,7 @@ async fn what_a_server_says_before_it_closes_answers_what_it_is_asked_first() {
     for _ in 0..10 {
         yield_now().await;
     }
-    let (first, second) = tokio::join!(wire.call(command("TIME")), wire.call(command("INFO")));
+    let (first, second) = tokio::join!(call(&wire, command("TIME")), call(&wire, command("INFO")));
     assert_eq!(first, Ok(vec![Reply::Error("ERR max number of clients reached".into())]));
     assert!(second.is_err(), "{second:?}");
 }
@@ -496,7 +673,7 @@ async fn large_commands_and_replies_go_both_ways_at_once() {
     let large = "v".repeat(300_000);
     let calls = (0..20).map(|_| {
         let set = command(&format!("SET k {large}"));
-        wire.call(set)
+        call(&wire, set)
     });
     let asked = [large.as_str()];
     let reads = (0..20).map(|_| read(&wire, &asked));
