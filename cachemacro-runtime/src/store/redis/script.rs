@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use redis::{Cmd, ServerErrorKind, Value};
+use super::wire::{Packed, Reply};
 
 macro_rules! script {
     ($tells_time:expr, $($file:literal),+) => {
@@ -42,10 +42,9 @@ impl Script {
         Self { source, hash: redis::Script::new(source).get_hash().to_owned(), tells_time }
     }
 
-    pub(super) fn load(&self) -> Cmd {
-        let mut cmd = redis::cmd("SCRIPT");
-        cmd.arg("LOAD").arg(self.source);
-        cmd
+    /// Writes the command that makes the server remember it.
+    pub(super) fn load(&self, out: &mut Packed) {
+        out.command(3).part("SCRIPT").part("LOAD").part(self.source);
     }
 
     pub(super) fn call<'a>(&'static self, key: &'a str) -> Call<'a> {
@@ -85,14 +84,14 @@ impl<'a> Call<'a> {
         self.bytes(number.into().to_string().into_bytes())
     }
 
-    /// The call by hash.
-    pub(super) fn by_hash(&self) -> Cmd {
-        self.command("EVALSHA", &self.script.hash)
+    /// Writes the call by hash.
+    pub(super) fn by_hash(&self, out: &mut Packed) {
+        self.write(out, "EVALSHA", &self.script.hash);
     }
 
-    /// The call by source, which also makes the server remember it.
-    pub(super) fn by_source(&self) -> Cmd {
-        self.command("EVAL", self.script.source)
+    /// Writes the call by source, which also makes the server remember it.
+    pub(super) fn by_source(&self, out: &mut Packed) {
+        self.write(out, "EVAL", self.script.source);
     }
 
     /// How many keys it has.
@@ -107,30 +106,28 @@ impl<'a> Call<'a> {
     }
 
     /// The server's time in milliseconds, where this reply tells it.
-    pub(super) fn time_in(&self, reply: &Value) -> Option<i64> {
+    pub(super) fn time_in(&self, reply: &Reply) -> Option<i64> {
         match reply {
-            Value::Array(parts) if self.script.tells_time => match parts.get(1) {
-                Some(Value::Int(millis)) => Some(*millis),
+            Reply::Array(parts) if self.script.tells_time => match parts.get(1) {
+                Some(Reply::Int(millis)) => Some(*millis),
                 _ => None,
             },
             _ => None,
         }
     }
 
-    fn command(&self, name: &str, script: &str) -> Cmd {
-        let mut cmd = redis::cmd(name);
-        cmd.arg(script).arg(self.keys.len());
+    fn write(&self, out: &mut Packed, name: &str, script: &str) {
+        out.command(3 + self.keys.len() + self.args.len()).part(name).part(script).count(self.keys.len());
         for key in &self.keys {
-            cmd.arg(*key);
+            out.part(key);
         }
         for arg in &self.args {
-            cmd.arg(arg.as_ref());
+            out.part(arg);
         }
-        cmd
     }
 }
 
 /// Whether the reply says that the server does not know the script, and so did not run it.
-pub(super) fn is_unknown(reply: &Value) -> bool {
-    matches!(reply, Value::ServerError(error) if error.kind() == Some(ServerErrorKind::NoScript))
+pub(super) fn is_unknown(reply: &Reply) -> bool {
+    matches!(reply, Reply::Error(line) if line.starts_with(b"NOSCRIPT"))
 }
