@@ -11,6 +11,7 @@ mod doomed;
 mod failed_evicts;
 mod followers;
 mod forks;
+mod freshness;
 mod hang;
 mod history;
 mod lookups;
