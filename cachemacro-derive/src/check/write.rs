@@ -105,6 +105,8 @@ impl Checker<'_> {
                 "cache_none",
                 "none_ttl",
                 "jitter",
+                "stale",
+                "max_age",
                 "cache",
             ]);
             (PutTarget::Entry(Box::new(entry)), RulesModel { unless: rules.unless, ..RulesModel::default() })

@@ -57,7 +57,8 @@ impl RawEntry {
         let Some(value) = caught(|| value.cloned()) else { return };
         let namespace = self.core.namespace();
         let versions = usable.stamps().map(|stamp| (version_key(namespace, stamp.tag), stamp.version));
-        let until = usable.header.fresh_until.min(usable.header.gone_at);
+        let due = self.freshness().due_at(&usable.header);
+        let until = due.min(usable.header.fresh_until).min(usable.header.gone_at);
         store.keep_decoded(&self.full, usable.bytes(), versions, until, arguments, value);
     }
 }

@@ -22,7 +22,7 @@ use crate::key::Key;
 use crate::observe::event::Event;
 use crate::observe::stats::Counters;
 use crate::policy::ttl::Ttl;
-use crate::store::{Few, Guard, OnRefusal, Write, Written};
+use crate::store::{Few, OnRefusal, Write, Written};
 
 /// What became of an attempt to store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,11 +67,12 @@ impl Prepared {
     ) -> (Bytes, Duration) {
         let core = &raw.core;
         let tagged = !stamps.is_empty();
-        let life = match self.ttl {
-            Ttl::Never => self.ttl.life(tagged),
+        let fresh = match self.ttl {
+            Ttl::Never => self.ttl,
             // Jitter must not make it longer than tag versions live.
-            Ttl::For(ttl) => Ttl::For(core.spread(ttl, raw.policy.jitter)).life(tagged),
+            Ttl::For(ttl) => Ttl::For(core.spread(ttl, raw.policy.jitter)),
         };
+        let (fresh, life) = raw.lives(fresh, tagged, is_value(self.flags));
         let now = core.store.now();
         let header = Header {
             flags: self.flags,
@@ -80,7 +81,7 @@ impl Prepared {
             key_hash: Key::header_hash(&raw.full),
             schema: self.schema,
             stored_at: now,
-            fresh_until: now.plus(life),
+            fresh_until: now.plus(fresh),
             gone_at: now.plus(life),
             load_millis: u32::try_from(load_time.as_millis()).unwrap_or(u32::MAX),
             ..Header::default()
@@ -159,7 +160,7 @@ impl Prepared {
             // Dropping the lease gives it back, in case the fill did not happen.
             return Stored::Failed;
         };
-        held.spend();
+        held.filled();
         raw.filled(&filled, length);
         let holds = || stamps.iter().zip(&filled.versions).all(|(stamp, now)| *now == Some(stamp.version));
         match filled.accepted {
@@ -183,9 +184,14 @@ impl Prepared {
     }
 }
 
-/// A fill: stored only where the lease is still held.
+/// A fill: stored only where the lease is still held, and over the value that is refreshed.
 fn write_under<'a>(key: &'a str, held: &Held, bytes: Bytes, life: Duration) -> Write<'a> {
-    Write::new(key, bytes, life).with_guard(Guard::Lease(held.token()))
+    Write::new(key, bytes, life).with_guard(held.guard())
+}
+
+/// Whether a value is stored under these flags.
+const fn is_value(flags: u8) -> bool {
+    flags & (header::NONE | header::ERROR) == 0
 }
 
 /// Whether any tag of this bucket may have been evicted since the capture, going by the any-tag version now.
@@ -287,7 +293,7 @@ async fn fill_some(
     let filled = core.timed(core.store.write(&fills)).await?;
     drop(fills);
     for (ready, filled) in ready.into_iter().zip(filled) {
-        ready.held.spend();
+        ready.held.filled();
         ready.raw.filled(&filled, ready.bytes.len());
         stored[ready.at] = if filled.accepted { Stored::Unproven } else { Stored::Refused };
     }
@@ -331,6 +337,25 @@ fn known_stamps(raw: &RawEntry, captured: &[Version]) -> Vec<Stamp> {
 }
 
 impl RawEntry {
+    /// Removes the value that this lease is held over: what was loaded in its place is not to be stored.
+    pub(crate) async fn displace(&self, held: Held) {
+        let nothing = Header::default().with_flags(header::PENDING).to_bytes();
+        let write = write_under(&self.full, &held, Bytes::copy_from_slice(&nothing), Duration::ZERO);
+        if self.timed(self.core.store.write_one(write)).await.is_ok() {
+            held.filled();
+        }
+    }
+
+    /// How long what has this TTL is fresh, and how long it is there at all.
+    pub(crate) fn lives(&self, ttl: Ttl, tagged: bool, is_value: bool) -> (Duration, Duration) {
+        let fresh = ttl.life(tagged);
+        if !is_value {
+            return (fresh, fresh);
+        }
+        let (fresh, all) = self.freshness().lives(fresh);
+        (fresh, Ttl::For(all).life(tagged))
+    }
+
     /// The TTL of this call, the site or the cache.
     pub(crate) fn ttl(&self) -> Ttl {
         self.ttl.or(self.policy.ttl).unwrap_or(self.core.settings.ttl)

@@ -27,6 +27,10 @@ pub enum Event {
     Hit,
     /// A read was not answered from the store, for this reason.
     Miss(MissReason),
+    /// A call was answered with a stale value.
+    Stale,
+    /// A call was elected to load a value anew that is due or stale.
+    Refresh,
     /// The cache begins to run a function.
     Load,
     /// The function has returned; [`took`](field@Observation::took) says after how long.
@@ -77,6 +81,8 @@ impl Event {
         match self {
             Event::Hit => "hit",
             Event::Miss(_) => "miss",
+            Event::Stale => "stale",
+            Event::Refresh => "refresh",
             Event::Load => "load",
             Event::Loaded => "loaded",
             Event::LoadFailed => "load_failed",

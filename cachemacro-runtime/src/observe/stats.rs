@@ -107,6 +107,10 @@ macro_rules! counters {
 counters! {
     /// Reads answered from the store.
     hits: SpreadCounter,
+    /// Calls answered with a stale value.
+    stale: AtomicU64,
+    /// Calls elected to load a value anew that was due or stale.
+    refreshes: AtomicU64,
     /// The users' functions run by the cache.
     loads: AtomicU64,
     /// Loads that returned `Err`.
@@ -312,6 +316,8 @@ impl Observer for Counters {
         let (counter, by) = match seen.event {
             Event::Hit => return self.hits.fetch_add(1, Ordering::Relaxed),
             Event::Miss(reason) => (&self.misses[reason as usize], 1),
+            Event::Stale => (&self.stale, 1),
+            Event::Refresh => (&self.refreshes, 1),
             Event::Load => (&self.loads, 1),
             Event::LoadFailed => (&self.failed_loads, 1),
             Event::SharedLoad => (&self.shared_loads, 1),

@@ -11,6 +11,7 @@ mod doomed;
 mod failed_evicts;
 mod followers;
 mod forks;
+mod freshness;
 mod given_back;
 mod hang;
 mod history;

@@ -2,7 +2,7 @@ use cachemacro::cache_config;
 
 struct Users;
 
-#[cache_config(stale = "1h", ttl = "5m")]
+#[cache_config(local = "10s", ttl = "5m")]
 impl Users {}
 
 fn main() {}

@@ -81,6 +81,30 @@ impl CacheBuilder {
             &mut self.settings.jitter,
         )?;
         env.parse(
+            "CACHEMACRO_STALE",
+            "a duration such as `1h`",
+            parse_duration,
+            &mut self.settings.freshness.stale,
+        )?;
+        env.parse(
+            "CACHEMACRO_MAX_AGE",
+            "a duration from 1 ms on such as `1d`",
+            |text| parse_duration(text).filter(|age| *age >= Duration::from_millis(1)).map(Some),
+            &mut self.settings.freshness.max_age,
+        )?;
+        env.parse(
+            "CACHEMACRO_REFRESH",
+            "a percentage from `1%` to `100%`",
+            |text| parse_percent(text).filter(|percent| *percent > 0).map(Some),
+            &mut self.settings.freshness.refresh,
+        )?;
+        env.parse(
+            "CACHEMACRO_RETRY_AFTER",
+            "a duration such as `250ms` or `10s`",
+            parse_duration,
+            &mut self.settings.retry_after,
+        )?;
+        env.parse(
             "CACHEMACRO_WAIT",
             "a duration such as `250ms` or `10s`",
             parse_duration,
@@ -264,6 +288,7 @@ fn some_number<N: FromStr>(text: &str) -> Option<Option<N>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::freshness::Freshness;
 
     fn env(variables: &[(&str, &str)]) -> Result<CacheBuilder> {
         let value = |name: &str| variables.iter().find(|(known, _)| *known == name);
@@ -278,6 +303,10 @@ mod tests {
             ("CACHEMACRO_NAMESPACE", "shop"),
             ("CACHEMACRO_TTL", "61s"),
             ("CACHEMACRO_JITTER", "17%"),
+            ("CACHEMACRO_STALE", "57s"),
+            ("CACHEMACRO_MAX_AGE", "58s"),
+            ("CACHEMACRO_REFRESH", "59%"),
+            ("CACHEMACRO_RETRY_AFTER", "60s"),
             ("CACHEMACRO_WAIT", "62s"),
             ("CACHEMACRO_LEASE_LIMIT", "63s"),
             ("CACHEMACRO_CODEC", codec.name()),
@@ -291,6 +320,9 @@ mod tests {
         assert!(matches!(builder.choice, Choice::Memory));
         assert_eq!(settings.namespace, "shop");
         assert_eq!((settings.ttl, settings.jitter), (Ttl::For(Duration::from_secs(61)), 17));
+        let seconds = Duration::from_secs;
+        let freshness = Freshness { stale: seconds(57), max_age: Some(seconds(58)), refresh: Some(59) };
+        assert_eq!((settings.freshness, settings.retry_after), (freshness, seconds(60)));
         assert_eq!(settings.wait, Duration::from_secs(62));
         assert_eq!(settings.lease_limit, Duration::from_secs(63));
         assert_eq!((settings.codec, settings.max_value, builder.capacity), (codec, 64, 65));

@@ -21,6 +21,7 @@ use crate::store::{AnyStore, Store};
 use crate::store::{BreakerConfig, BreakerStore};
 
 mod env;
+mod freshness;
 
 /// Which store a cache uses.
 #[derive(Clone)]
@@ -583,6 +584,12 @@ impl CacheBuilder {
         }
         if !settings.ttl.stores() {
             return Err(wrong("the default TTL is 1 ms at least; `disabled` turns caching off"));
+        }
+        if settings.freshness.max_age.is_some_and(|age| age < Duration::from_millis(1)) {
+            return Err(wrong("the greatest age is 1 ms at least"));
+        }
+        if settings.freshness.refresh.is_some_and(|percent| !(1..=100).contains(&percent)) {
+            return Err(wrong("a refresh is due after a percentage from 1 to 100 of the TTL"));
         }
         if self.capacity == 0 {
             return Err(wrong("the capacity is 1 byte at least"));

@@ -176,7 +176,7 @@ impl Commands {
             .map(|(value, write)| {
                 let accepted = match write.guard {
                     Guard::Always => reply::done(&value).map(|()| true)?,
-                    Guard::Lease(_) | Guard::Seen(_) => reply::verdict(value)?,
+                    Guard::Lease(_) | Guard::Seen(_) | Guard::Unchanged { .. } => reply::verdict(value)?,
                 };
                 Ok(Written::new(accepted, versions.by_ref().take(write.check.len()).collect()))
             })
@@ -319,9 +319,14 @@ fn write<'a>(write: &'a Write<'_>) -> Part<'a> {
         }
         Guard::Lease(token) => (script::FILL.call(write.key), token.to_bytes()),
         Guard::Seen(fill_id) => (script::CAS.call(write.key), fill_id.to_bytes()),
+        Guard::Unchanged { seen, .. } => (script::REFILL.call(write.key), seen.to_bytes()),
     };
     let unlink = u8::from(write.on_refusal == OnRefusal::Unlink);
-    Part::Script(call.id(id).bytes(write.bytes.as_ref()).number(millis(write.life)).number(unlink))
+    let call = call.id(id).bytes(write.bytes.as_ref()).number(millis(write.life)).number(unlink);
+    Part::Script(match write.guard {
+        Guard::Unchanged { token, .. } => call.id(token.to_bytes()),
+        _ => call,
+    })
 }
 
 /// A life as the server takes it: at least a millisecond, and at most what does not overflow its clock.

@@ -18,14 +18,15 @@ pub(super) static LEASE: LazyLock<Script> = script!(true, "prelude.lua", "stamps
 pub(super) static RENEW: LazyLock<Script> = script!(true, "prelude.lua", "renew.lua");
 pub(super) static RELEASE: LazyLock<Script> = script!(true, "prelude.lua", "release.lua");
 pub(super) static FILL: LazyLock<Script> = script!(true, "prelude.lua", "fill.lua");
+pub(super) static REFILL: LazyLock<Script> = script!(true, "prelude.lua", "refill.lua");
 pub(super) static CAS: LazyLock<Script> = script!(true, "prelude.lua", "cas.lua");
 pub(super) static INCREMENT: LazyLock<Script> = script!(true, "prelude.lua", "increment.lua");
 pub(super) static EVICT: LazyLock<Script> = script!(true, "prelude.lua", "evict.lua");
 pub(super) static CAPTURE: LazyLock<Script> = script!(false, "capture.lua");
 
 /// All scripts, in the order in which a new connection loads them.
-pub(super) fn all() -> [&'static Script; 8] {
-    [&LEASE, &RENEW, &RELEASE, &FILL, &CAS, &INCREMENT, &EVICT, &CAPTURE]
+pub(super) fn all() -> [&'static Script; 9] {
+    [&LEASE, &RENEW, &RELEASE, &FILL, &REFILL, &CAS, &INCREMENT, &EVICT, &CAPTURE]
 }
 
 /// One script and its hash.

@@ -333,7 +333,7 @@ fn ops_of_writes(writes: &[Write<'_>]) -> Vec<Op> {
     for write in writes {
         let op = match write.guard {
             Guard::Always => Op::Set,
-            Guard::Lease(_) => Op::Fill,
+            Guard::Lease(_) | Guard::Unchanged { .. } => Op::Fill,
             Guard::Seen(_) => Op::CompareAndSet,
         };
         if !ops.contains(&op) {
