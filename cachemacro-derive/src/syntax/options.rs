@@ -101,7 +101,7 @@ const SPECS: &[Spec] = &[
 ];
 
 /// Options that are reserved and not available yet.
-pub(crate) const LATER: &[&str] = &["stale", "max_age", "refresh", "local", "validate"];
+pub(crate) const LATER: &[&str] = &["stale", "max_age", "refresh"];
 
 const fn spec(name: &'static str, syntax: Syntax, takes: &'static [Macro], usage: &'static str) -> Spec {
     Spec { name, syntax, takes, usage }

@@ -142,19 +142,28 @@ fn unsplit<V, R, O: Outcome<R, Value = V>>(outcome: O, loaded: Option<V>) -> R {
 }
 
 impl<O, V: Value> Call<'_, O, V> {
-    /// The read that every call begins with.
+    /// The read that every call begins with, of a copy in this process or at the store.
     async fn look<R>(&mut self, arguments: Option<&[u8]>) -> Result<R, Miss>
     where
         O: Outcome<R, Value = V>,
     {
-        let Ok((looked, read)) = self.raw.look_as_of(self.entry.expected()).await else {
+        let (raw, outcome) = (self.raw, self.outcome);
+        // G3: before the read is sent.
+        let local = self.entry.local_call(raw, arguments);
+        // Whoever knows the arguments looked for the copy before it came here.
+        if let Some(local) = local.as_ref().filter(|_| arguments.is_none())
+            && let Some(copy) = local.take(raw)
+            && let Some(found) = copy.map_or_else(|| outcome.none(), |value| Some(outcome.wrap(value)))
+        {
+            raw.core.hit_here(raw.counters());
+            return Ok(found);
+        }
+        let Ok((looked, read)) = raw.look_as_of(self.entry.expected()).await else {
             return Err(Miss { reason: MissReason::StoreFailed, seen: FillId::NONE });
         };
         let looked = looked.decoded(|usable| {
-            let found = self.entry.revive(self.raw, self.outcome, usable)?;
-            if let Some(arguments) = arguments {
-                self.raw.keep_decoded(usable, arguments, self.outcome.value_of(&found));
-            }
+            let found = self.entry.revive(raw, outcome, usable)?;
+            raw.keep_decoded(usable, arguments, local.as_ref(), outcome.value_of(&found));
             Some(found)
         });
         let found = match looked {
@@ -164,7 +173,7 @@ impl<O, V: Value> Call<'_, O, V> {
                 return Err(miss);
             }
         };
-        self.raw.record(Event::Hit);
+        raw.record(Event::Hit);
         Ok(found.value)
     }
 

@@ -21,6 +21,7 @@ use crate::ground::clock::NEVER;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::sync;
 use crate::key::Key;
+use crate::local::follow::LocalTier;
 use crate::observe::event::{Event, Observation, Observer as _};
 use crate::observe::reason::MissReason;
 use crate::observe::site::SiteId;
@@ -28,7 +29,7 @@ use crate::observe::stats::{CacheStats, Counters};
 use crate::observe::warning::Warning;
 use crate::policy::mode::Mode;
 use crate::policy::site::Site;
-use crate::store::AnyStore;
+use crate::store::{AnyStore, shared};
 
 /// The store of a cache with everything around it.
 pub(crate) struct Core {
@@ -37,6 +38,8 @@ pub(crate) struct Core {
     pub(crate) store: AnyStore,
     pub(crate) settings: Settings,
     pub(crate) flights: Arc<Flights>,
+    /// Decoded values of a store that others change too; one in memory holds its own.
+    pub(crate) local: Option<Arc<LocalTier>>,
     /// What dropped calls left to do.
     pub(crate) deferred: Deferred<Self>,
     /// Does it, though the runtime of the call ends.
@@ -65,6 +68,12 @@ impl Core {
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             deferred: Deferred::of(&store, &settings.namespace),
+            local: match &store {
+                AnyStore::Memory(_) => None,
+                AnyStore::Other(_) => {
+                    Some(shared(&store, &settings.namespace, || LocalTier::new(settings.clock.clone())))
+                }
+            },
             store,
             settings,
             flights: Flights::new(),
@@ -206,6 +215,9 @@ impl Core {
         if undecodable > 0 {
             warnings.push(Warning::Undecodable(undecodable));
         }
+        if let Some(why) = self.local.as_ref().and_then(|local| local.why_off()) {
+            warnings.push(Warning::LocalOff(why.to_string()));
+        }
         warnings.extend(self.readbacks.warnings());
         warnings
     }
@@ -262,6 +274,12 @@ impl Core {
     /// Tells that a function returned after this time.
     pub(crate) fn loaded(&self, site: Option<&Counters>, took: Duration) {
         self.tell(site, Observation::of(Event::Loaded).took(took));
+    }
+
+    /// A hit that asked no store.
+    #[inline]
+    pub(crate) fn hit_here(&self, site: Option<&Counters>) {
+        self.tell(site, Observation::of(Event::Hit).here());
     }
 
     /// Each event is counted once: at its site, or at none. Totals are sums.

@@ -331,10 +331,18 @@ impl Core {
         }
     }
 
-    /// G1: callers from now on join no flight that these evicts concern.
+    /// This process changed what is stored under this key: callers from now on join no flight of it (G1) and take no copy (G2).
+    pub(crate) fn changed(&self, key: &str) {
+        self.flights.detach(key);
+        if let Some(local) = &self.local {
+            local.forget(key);
+        }
+    }
+
+    /// Callers from now on join no flight that these evicts concern (G1), and take no copy (G2).
     pub(crate) fn detach(&self, targets: &Targets) {
         for key in &targets.keys {
-            self.flights.detach(key);
+            self.changed(key);
         }
         if !targets.tags.is_empty() {
             let hashes: Vec<u64> = targets.tags.iter().map(|tag| tag.tag.hash).collect();
@@ -342,6 +350,10 @@ impl Core {
         }
         for prefix in &targets.prefixes {
             self.flights.detach_prefix(prefix);
+        }
+        if let Some(local) = &self.local {
+            targets.tags.iter().for_each(|tag| local.forget(&tag.tag.text));
+            targets.prefixes.iter().for_each(|prefix| local.forget_prefix(prefix));
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::format::codec::BuiltinCodec;
+use crate::ground::clock::Clock;
 use crate::observe::event::Observers;
 use crate::policy::ttl::Ttl;
 
@@ -22,6 +23,10 @@ pub(crate) struct Settings {
     pub(crate) codec: BuiltinCodec,
     pub(crate) max_value: usize,
     pub(crate) compress_over: Option<usize>,
+    /// How long decoded values are taken without asking the store, where a site says nothing else.
+    pub(crate) local: Option<Duration>,
+    /// The time of the local tier.
+    pub(crate) clock: Clock,
     pub(crate) disabled: bool,
     /// Who is told of events, besides the counters.
     pub(crate) observers: Observers,
@@ -42,6 +47,8 @@ impl Default for Settings {
             codec: BuiltinCodec::default(),
             max_value: 1 << 20,
             compress_over: None,
+            local: None,
+            clock: Clock::system(),
             disabled: false,
             observers: Observers::default(),
             unresolved: None,

@@ -28,7 +28,7 @@ where
 {
     let look = |cache: &Cache| {
         let core = cache.core();
-        if !core.keeps_decoded() {
+        if !core.keeps_decoded(site) {
             return Err(None);
         }
         let mut key = CompactKey::new([core.id, std::ptr::from_ref(site) as usize as u64]);

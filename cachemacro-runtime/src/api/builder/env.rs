@@ -90,6 +90,12 @@ impl CacheBuilder {
             |text| parse_duration(text).filter(|limit| !limit.is_zero()),
             &mut self.settings.lease_limit,
         )?;
+        env.parse(
+            "CACHEMACRO_LOCAL",
+            "a duration above zero such as `10s`, or `off`",
+            parse_local,
+            &mut self.settings.local,
+        )?;
         if let Some(codec) = env.get("CACHEMACRO_CODEC") {
             let names: Vec<_> = BuiltinCodec::ALL.iter().map(|codec| format!("`{}`", codec.name())).collect();
             self.settings.codec =
@@ -197,6 +203,11 @@ fn parse_ttl(text: &str) -> Option<Ttl> {
     ttl.filter(|ttl| ttl.stores())
 }
 
+#[expect(clippy::option_option, reason = "the outer says whether it parsed, the inner is the setting")]
+fn parse_local(text: &str) -> Option<Option<Duration>> {
+    if text == "off" { Some(None) } else { parse_duration(text).filter(|ttl| !ttl.is_zero()).map(Some) }
+}
+
 fn parse_percent(text: &str) -> Option<u8> {
     text.trim_end_matches('%').trim_end().parse().ok().filter(|percent| *percent <= 100)
 }
@@ -242,6 +253,7 @@ mod tests {
             ("CACHEMACRO_JITTER", "17%"),
             ("CACHEMACRO_WAIT", "62s"),
             ("CACHEMACRO_LEASE_LIMIT", "63s"),
+            ("CACHEMACRO_LOCAL", "71s"),
             ("CACHEMACRO_CODEC", codec.name()),
             ("CACHEMACRO_MAX_VALUE", "64"),
             ("CACHEMACRO_CAPACITY", "65"),
@@ -254,6 +266,7 @@ mod tests {
         assert_eq!((settings.ttl, settings.jitter), (Ttl::For(Duration::from_secs(61)), 17));
         assert_eq!(settings.wait, Duration::from_secs(62));
         assert_eq!(settings.lease_limit, Duration::from_secs(63));
+        assert_eq!(settings.local, Some(Duration::from_secs(71)));
         assert_eq!((settings.codec, settings.max_value, builder.capacity), (codec, 64, 65));
         assert!(settings.disabled);
     }
