@@ -13,7 +13,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("api", &["calls", "engine", "local", "store", "policy", "format", "key", "observe", "ground"]),
     ("calls", &["engine", "local", "store", "policy", "format", "key", "observe", "ground"]),
     ("engine", &["local", "store", "policy", "format", "key", "observe", "ground"]),
-    ("local", &["store", "format", "observe", "ground"]),
+    ("local", &["store", "format", "key", "observe", "ground"]),
     ("store", &["format", "observe", "ground"]),
     ("policy", &["format", "key", "observe", "ground"]),
     ("format", &["ground"]),

@@ -14,9 +14,9 @@ pub use cachemacro_derive::{CacheSchema, cache_config, cache_evict, cache_put, c
 #[doc(inline)]
 pub use cachemacro_runtime::{
     BuiltinCodec, Cache, CacheBuilder, CacheSchema, CacheStats, Clock, Codec, Entry, EntryRules, Error,
-    ErrorKind, Event, Evict, Filled, Health, Histogram, Hit, Key, Keyspace, Lookup, Meta, MissReason, Mode,
-    Observation, Observer, Policy, Removals, Result, SiteId, Stats, Timestamp, Ttl, Unstorable, Vacancy,
-    Value, Warning, codec, header, schema, store,
+    ErrorKind, Event, Evict, Filled, Health, Histogram, Hit, Key, Keyspace, LocalEntry, LocalStats, Lookup,
+    Meta, MissReason, Mode, Observation, Observer, Policy, Removals, Result, SiteId, Stats, Timestamp, Ttl,
+    Unstorable, Vacancy, Value, Warning, codec, header, schema, store,
 };
 
 #[doc(hidden)]

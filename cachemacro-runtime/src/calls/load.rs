@@ -52,6 +52,10 @@ use crate::policy::mode::Mode;
 use crate::policy::outcome::{Outcome, Split, Value};
 use crate::policy::rules::Rules;
 use crate::store::OnRefusal;
+use crate::store::local::Placed;
+
+/// Up to so many bytes a value is read whole where a copy of it is to be confirmed: its header would cost as much.
+const SMALL: usize = 1 << 10;
 
 /// Runs `body` through the cache.
 ///
@@ -75,7 +79,7 @@ where
 /// Like [`load`], and keeps what a hit decodes under these arguments.
 pub(crate) async fn load_known<R, O, X, F>(
     entry: Option<Entry<O::Value>>,
-    arguments: Option<Box<[u8]>>,
+    arguments: Option<Placed>,
     outcome: O,
     rules: X,
     body: Pin<&mut F>,
@@ -94,7 +98,7 @@ where
         raw.record(Event::Miss(MissReason::TooOld));
         return if raw.is_own() { call.run(None, body).await.0 } else { call.refresh(rules, body).await };
     }
-    let miss = match call.look(arguments.as_deref()).await {
+    let miss = match call.look(arguments).await {
         Ok(hit) => return hit,
         Err(miss) => miss,
     };
@@ -143,27 +147,45 @@ fn unsplit<V, R, O: Outcome<R, Value = V>>(outcome: O, loaded: Option<V>) -> R {
 
 impl<O, V: Value> Call<'_, O, V> {
     /// The read that every call begins with, of a copy in this process or at the store.
-    async fn look<R>(&mut self, arguments: Option<&[u8]>) -> Result<R, Miss>
+    async fn look<R>(&mut self, arguments: Option<Placed>) -> Result<R, Miss>
     where
         O: Outcome<R, Value = V>,
     {
         let (raw, outcome) = (self.raw, self.outcome);
-        // G3: before the read is sent.
-        let local = self.entry.local_call(raw, arguments);
+        let as_returned =
+            |copy: Option<V>| copy.map_or_else(|| outcome.none(), |value| Some(outcome.wrap(value)));
         // Whoever knows the arguments looked for the copy before it came here.
-        if let Some(local) = local.as_ref().filter(|_| arguments.is_none())
-            && let Some(copy) = local.take(raw)
-            && let Some(found) = copy.map_or_else(|| outcome.none(), |value| Some(outcome.wrap(value)))
+        let (looked_here, mut known) = (arguments.is_some(), self.entry.known(raw, arguments));
+        if !looked_here
+            && let Some(copy) = known.as_ref().and_then(|known| known.copy(raw))
+            && let Some(found) = as_returned(copy)
         {
             raw.core.hit_here(raw.counters());
+            return Ok(found);
+        }
+        // G1: the store is asked whether that value is there still, and whether its tags hold.
+        if let Some(known) = &known
+            && let Some((fill_id, size)) = known.to_confirm::<V>(raw)
+            && size > SMALL
+            && let Ok(Some(header)) = Box::pin(raw.peek(self.entry.expected())).await
+            && header.fill_id == fill_id
+            && let Some(found) = known.confirmed(raw, fill_id).and_then(as_returned)
+        {
+            raw.record(Event::Hit);
             return Ok(found);
         }
         let Ok((looked, read)) = raw.look_as_of(self.entry.expected()).await else {
             return Err(Miss { reason: MissReason::StoreFailed, seen: FillId::NONE });
         };
         let looked = looked.decoded(|usable| {
+            let confirmed = known.as_ref().and_then(|known| known.confirmed(raw, usable.header.fill_id));
+            if let Some(found) = confirmed.and_then(as_returned) {
+                return Some(found);
+            }
             let found = self.entry.revive(raw, outcome, usable)?;
-            raw.keep_decoded(usable, arguments, local.as_ref(), outcome.value_of(&found));
+            if let Some(known) = known.take() {
+                known.keep(raw, usable, outcome.value_of(&found));
+            }
             Some(found)
         });
         let found = match looked {

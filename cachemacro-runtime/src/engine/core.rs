@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::{Arc, OnceLock, RwLock};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
@@ -15,6 +15,7 @@ use crate::engine::deferred::Deferred;
 use crate::engine::flight::Flights;
 use crate::engine::readback::Readbacks;
 use crate::engine::settings::Settings;
+use crate::engine::threads::Threads;
 use crate::engine::turns::Turns;
 use crate::ground::background::Background;
 use crate::ground::clock::NEVER;
@@ -29,6 +30,7 @@ use crate::observe::stats::{CacheStats, Counters};
 use crate::observe::warning::Warning;
 use crate::policy::mode::Mode;
 use crate::policy::site::Site;
+use crate::store::local::LocalTable;
 use crate::store::{AnyStore, shared};
 
 /// The store of a cache with everything around it.
@@ -39,7 +41,7 @@ pub(crate) struct Core {
     pub(crate) settings: Settings,
     pub(crate) flights: Arc<Flights>,
     /// Decoded values of a store that others change too; one in memory holds its own.
-    pub(crate) local: Option<Arc<LocalTier>>,
+    pub(crate) tier: Option<Arc<LocalTier>>,
     /// What dropped calls left to do.
     pub(crate) deferred: Deferred<Self>,
     /// Does it, though the runtime of the call ends.
@@ -54,6 +56,10 @@ pub(crate) struct Core {
     /// Which values come back from the store.
     pub(crate) readbacks: Readbacks,
     claims: Claims,
+    /// What sync functions keep; made by the first of them.
+    local: OnceLock<LocalTable>,
+    /// What threads of them are loading.
+    pub(crate) threads: Threads,
 }
 
 impl fmt::Debug for Core {
@@ -68,11 +74,12 @@ impl Core {
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             deferred: Deferred::of(&store, &settings.namespace),
-            local: match &store {
+            tier: match &store {
                 AnyStore::Memory(_) => None,
-                AnyStore::Other(_) => {
-                    Some(shared(&store, &settings.namespace, || LocalTier::new(settings.clock.clone())))
-                }
+                AnyStore::Other(_) => Some(shared(&store, &settings.namespace, || {
+                    let Settings { namespace, local_capacity, clock, .. } = &settings;
+                    LocalTier::new(namespace, *local_capacity, clock.clone())
+                })),
             },
             store,
             settings,
@@ -84,7 +91,22 @@ impl Core {
             sites: RwLock::default(),
             readbacks: Readbacks::default(),
             claims: Claims::default(),
+            local: OnceLock::new(),
+            threads: Threads::default(),
         }
+    }
+
+    /// What sync functions keep here.
+    #[inline]
+    pub(crate) fn local(&self) -> &LocalTable {
+        self.local.get_or_init(|| LocalTable::new(self.settings.local_capacity, self.settings.clock.clone()))
+    }
+
+    /// The same, if there is anything.
+    pub(crate) fn local_if_any(&self) -> Option<&LocalTable> {
+        // A load that was begun before is seen.
+        fence(Ordering::SeqCst);
+        self.local.get()
     }
 
     /// The namespace, percent-encoded; empty where there is none.
@@ -179,7 +201,9 @@ impl Core {
         let mut ids: Vec<SiteId> = sites.keys().copied().collect();
         ids.sort_unstable();
         let sites = ids.iter().enumerate().map(|(at, id)| (SiteId::name(at, &ids), sites[id].snapshot()));
-        CacheStats::sum(self.stats.snapshot(), sites.collect())
+        let here = self.local.get().map(LocalTable::stats).unwrap_or_default();
+        let local = self.tier.as_ref().map(|tier| tier.stats()).unwrap_or_default().and(here);
+        CacheStats::sum(self.stats.snapshot(), sites.collect(), local)
     }
 
     /// Whether entries could be shared with other applications by mistake.
@@ -215,7 +239,7 @@ impl Core {
         if undecodable > 0 {
             warnings.push(Warning::Undecodable(undecodable));
         }
-        if let Some(why) = self.local.as_ref().and_then(|local| local.why_off()) {
+        if let Some(why) = self.tier.as_ref().and_then(|tier| tier.why_off()) {
             warnings.push(Warning::LocalOff(why.to_string()));
         }
         warnings.extend(self.readbacks.warnings());

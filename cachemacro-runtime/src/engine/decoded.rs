@@ -2,9 +2,7 @@
 //! copies of what is in a store that others change too.
 
 use std::any::TypeId;
-use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::core::Core;
@@ -12,10 +10,12 @@ use crate::engine::entry::Entry;
 use crate::engine::raw::RawEntry;
 use crate::engine::read::Usable;
 use crate::format::header;
+use crate::format::ids::FillId;
 use crate::format::stamps::version_key;
 use crate::ground::clock::NEVER;
 use crate::ground::panics::caught;
-use crate::key::CompactKey;
+use crate::key::parts::{self, Parts};
+use crate::key::{CompactKey, prefix_of};
 use crate::local::follow::LocalTier;
 use crate::local::tier::{Begun, Keep};
 use crate::observe::event::Event;
@@ -24,9 +24,19 @@ use crate::policy::outcome::Value;
 use crate::policy::site::Site;
 use crate::policy::ttl::Policy;
 use crate::store::AnyStore;
+use crate::store::local::{Placed, Query};
 
 /// What arguments that were not written part by part begin with. No cache has such a number.
 const BY_KEY: u64 = u64::MAX;
+
+/// A copy of what is stored: `None` inside where that is a stored `None`.
+struct Copied<V> {
+    /// Names the value in the store.
+    fill_id: FillId,
+    /// How many bytes it has there.
+    size: usize,
+    value: Option<V>,
+}
 
 impl Core {
     /// How long copies are kept under this policy, where they are.
@@ -47,7 +57,8 @@ impl Core {
         keeps && Mode::current() == Mode::Normal && !self.is_off()
     }
 
-    /// The decoded value that a call of this site reads, `None` inside where that is a stored `None`.
+    /// The decoded value that a call of this site reads, `None` inside where that is a stored `None`. `write` writes what tells the
+    /// call from all others.
     ///
     /// # Errors
     /// The arguments, where there is none.
@@ -55,60 +66,93 @@ impl Core {
     pub(crate) fn decoded<V: Value>(
         &self,
         site: &'static Site,
-        arguments: &CompactKey,
-    ) -> Result<Option<V>, Option<Box<[u8]>>> {
-        let Some(bytes) = arguments.bytes() else { return Err(None) };
-        if let Some(value) = self.decoded_under::<Option<V>>(&site.policy, bytes) {
+        write: impl Fn(&mut Parts<'_>),
+    ) -> Result<Option<V>, Option<Placed>> {
+        let found = match (&self.store, &self.tier) {
+            (AnyStore::Memory(store), _) => {
+                let mut key = CompactKey::new();
+                // An argument that panics where it is written: the whole way says so.
+                if caught(|| parts::keep(&mut key, &write)) != Some(true) {
+                    return Err(None);
+                }
+                // G1: an evict of a dropped call may not be done yet.
+                let found =
+                    if self.deferred.is_idle() { store.decoded::<Option<V>>(key.bytes()) } else { None };
+                found.ok_or_else(|| Some(Placed { hash: 0, bytes: key.bytes().to_vec() }))
+            }
+            (AnyStore::Other(_), Some(tier)) => {
+                // G6: an argument, or a clone, that panics.
+                let found = caught(|| {
+                    let hash = parts::hash(tier.table().hasher(), &write)? | 1;
+                    self.copy(tier, &site.policy, Query::new(hash, |bytes| parts::equal(bytes, &write)))
+                });
+                found.flatten().ok_or_else(|| placed(tier, write))
+            }
+            (AnyStore::Other(_), None) => return Err(None),
+        };
+        if found.is_ok() {
             tracing::trace!(site = site.function(), event = ?Event::Hit, "cache");
             self.with_counters(site, |counters| self.hit_here(Some(counters)));
-            return Ok(value);
         }
-        Err(Some(bytes.into()))
+        found
     }
 
+    /// The copy that may be taken without asking the store.
     #[inline]
-    fn decoded_under<V: Clone + Send + Sync + 'static>(
+    #[expect(clippy::option_option, reason = "whether there is a copy, and what it is of")]
+    fn copy<V: Value>(
         &self,
+        tier: &LocalTier,
         policy: &Policy,
-        arguments: &[u8],
-    ) -> Option<V> {
-        // G1, G2: an evict of a dropped call may not be done yet.
-        if !self.deferred.is_idle() {
+        query: Query<impl Fn(&[u8]) -> bool>,
+    ) -> Option<Option<V>> {
+        // G2: an evict of a dropped call may not be done yet.
+        if policy.validate || !tier.is_on() || !self.deferred.is_idle() {
             return None;
         }
-        match (&self.store, &self.local) {
-            (AnyStore::Memory(store), _) => store.decoded(arguments),
-            (AnyStore::Other(_), Some(local)) if !policy.validate => local.get(arguments),
-            _ => None,
-        }
+        tier.get(query, |copied: &Copied<V>| Some(copied.value.clone()))
     }
 }
 
-/// What a call that may take copies has to do with them.
-pub(crate) struct LocalCall<'a> {
-    local: &'a LocalTier,
-    /// What its copy is known by.
-    arguments: Cow<'a, [u8]>,
-    ttl: Duration,
-    begun: Begun,
+/// Arguments to keep a copy under.
+#[cold]
+fn placed(tier: &LocalTier, write: impl Fn(&mut Parts<'_>)) -> Option<Placed> {
+    let placed = caught(|| {
+        let hash = parts::hash(tier.table().hasher(), &write)? | 1;
+        Some(Placed { hash, bytes: parts::written(&write)? })
+    });
+    placed.flatten()
+}
+
+/// A call whose value is kept decoded.
+pub(crate) struct Known<'a> {
+    placed: Placed,
+    /// Where copies are kept, for how long, and the request that is sent next.
+    copies: Option<(&'a LocalTier, Duration, Begun)>,
 }
 
 impl<T: Value> Entry<T> {
-    /// What this call has to do with copies, before its read is sent; `None` where nothing. `arguments` are those of its
-    /// function, where they are known.
-    pub(crate) fn local_call<'a>(
-        &self,
-        raw: &'a RawEntry,
-        arguments: Option<&'a [u8]>,
-    ) -> Option<LocalCall<'a>> {
-        let local = raw.core.local.as_deref()?;
+    /// What is kept of this call, before its read is sent; `None` where nothing. `arguments` are those of its function, where
+    /// they are known.
+    pub(crate) fn known<'a>(&self, raw: &'a RawEntry, arguments: Option<Placed>) -> Option<Known<'a>> {
+        let Some(tier) = raw.core.tier.as_deref() else {
+            return arguments.map(|placed| Known { placed, copies: None });
+        };
         let ttl = raw.core.local_ttl(&raw.policy)?;
         if Mode::current() != Mode::Normal {
             return None;
         }
-        local.follow(&raw.core.store, raw.core.namespace());
-        let arguments = arguments.map_or_else(|| self.by_key(raw).into(), Cow::Borrowed);
-        Some(LocalCall { local, arguments, ttl, begun: local.begin() })
+        tier.follow(&raw.core.store, raw.core.namespace());
+        if !tier.is_on() && !raw.policy.validate {
+            return None;
+        }
+        let placed = arguments.unwrap_or_else(|| {
+            let bytes = self.by_key(raw);
+            Placed { hash: tier.table().hash(&bytes), bytes }
+        });
+        let prefix = raw.core.full_text(prefix_of(&raw.key));
+        let begun = tier.begin(&raw.full, &prefix, raw.tags.iter().map(|tag| tag.hash));
+        Some(Known { placed, copies: Some((tier, ttl, begun)) })
     }
 
     /// The entry's key and all that makes its value another one: what a copy is known by whose arguments are not.
@@ -125,57 +169,64 @@ impl<T: Value> Entry<T> {
     }
 }
 
-impl LocalCall<'_> {
-    /// The copy, where it may be taken; `None` inside where a `None` is stored.
+impl Known<'_> {
+    /// The copy that may be taken without asking the store; `None` inside where a `None` is stored.
     #[expect(clippy::option_option, reason = "whether there is a copy, and what it is of")]
-    pub(crate) fn take<V: Value>(&self, raw: &RawEntry) -> Option<Option<V>> {
-        raw.core.decoded_under(&raw.policy, &self.arguments)
+    pub(crate) fn copy<V: Value>(&self, raw: &RawEntry) -> Option<Option<V>> {
+        let (tier, ..) = self.copies.as_ref()?;
+        // G6: a clone that panics is the user's.
+        caught(|| raw.core.copy(tier, &raw.policy, self.query())).flatten()
     }
 
-    /// Keeps what was read for this call. A value is cloned for it.
-    fn keep<V: Value>(&self, raw: &RawEntry, usable: &Usable, value: Option<V>) {
-        let namespace = raw.core.namespace();
-        let tags = usable.stamps().map(|stamp| version_key(namespace, stamp.tag).text.into());
-        let names = std::iter::once(Arc::clone(&raw.full)).chain(tags);
-        let fresh = usable.header.fresh_until.min(usable.header.gone_at).since(raw.core.store.now());
-        self.local.keep(self.begun, names, Keep { arguments: &self.arguments, ttl: self.ttl, fresh, value });
+    /// The value in the store that the copy is of, where the site wants it to be asked for, and how many bytes it has there.
+    pub(crate) fn to_confirm<V: Value>(&self, raw: &RawEntry) -> Option<(FillId, usize)> {
+        let (tier, ..) = self.copies.as_ref().filter(|_| raw.policy.validate)?;
+        tier.get(self.query(), |copied: &Copied<V>| Some((copied.fill_id, copied.size)))
     }
-}
 
-impl RawEntry {
-    /// Keeps what a hit decoded, so that the next call with these arguments need not. A value is cloned for it.
-    pub(crate) fn keep_decoded<V: Value>(
-        &self,
-        usable: &Usable,
-        arguments: Option<&[u8]>,
-        local: Option<&LocalCall<'_>>,
-        value: Option<&V>,
-    ) {
+    /// The copy of this very value, which the store has.
+    #[expect(clippy::option_option, reason = "whether there is a copy, and what it is of")]
+    pub(crate) fn confirmed<V: Value>(&self, raw: &RawEntry, fill_id: FillId) -> Option<Option<V>> {
+        let (tier, ..) = self.copies.as_ref().filter(|_| raw.policy.validate)?;
+        let same = |copied: &Copied<V>| (copied.fill_id == fill_id).then(|| copied.value.clone());
+        caught(|| tier.get(self.query(), same)).flatten()
+    }
+
+    fn query(&self) -> Query<impl Fn(&[u8]) -> bool> {
+        Query::new(self.placed.hash, |bytes| bytes == self.placed.bytes)
+    }
+
+    /// Keeps what was read for this call, so that the next one with these arguments need not decode it. A value is cloned for it.
+    pub(crate) fn keep<V: Value>(self, raw: &RawEntry, usable: &Usable, value: Option<&V>) {
         if value.is_none() && !usable.header.has(header::NONE) {
             // An error.
             return;
         }
-        match (&self.core.store, arguments, local) {
-            (AnyStore::Memory(store), Some(arguments), _) => {
-                let Some(value) = cloned(value) else { return };
-                let namespace = self.core.namespace();
+        // G6: a clone that panics is the user's; the value was read.
+        let Some(value) = caught(|| value.cloned()) else { return };
+        match (&raw.core.store, self.copies) {
+            (AnyStore::Memory(store), _) => {
+                let namespace = raw.core.namespace();
                 let versions =
                     usable.stamps().map(|stamp| (version_key(namespace, stamp.tag), stamp.version));
                 let until = usable.header.fresh_until.min(usable.header.gone_at);
-                store.keep_decoded(&self.full, usable.bytes(), versions, until, arguments, value);
+                store.keep_decoded(&raw.full, usable.bytes(), versions, until, &self.placed.bytes, value);
             }
-            (AnyStore::Other(_), _, Some(local)) => {
-                if let Some(value) = cloned(value) {
-                    local.keep(self, usable, value);
-                }
+            (AnyStore::Other(_), Some((tier, ttl, begun))) => {
+                let header = &usable.header;
+                let unnamed = usable.stamps().map(|stamp| stamp.tag);
+                let unnamed = unnamed.filter(|hash| raw.tags.iter().all(|tag| tag.hash != *hash));
+                let size = usable.bytes().len();
+                let keep = Keep {
+                    placed: self.placed,
+                    owner: raw.site.as_ref().map(|(site, _)| site.id()),
+                    ttl,
+                    fresh: header.fresh_until.min(header.gone_at).since(raw.core.store.now()),
+                    weight: size,
+                };
+                tier.keep(begun, unnamed, keep, Copied { fill_id: header.fill_id, size, value });
             }
-            _ => {}
+            (AnyStore::Other(_), None) => {}
         }
     }
-}
-
-/// G6: a clone that panics is the user's; the value was read.
-#[expect(clippy::option_option, reason = "whether it could be cloned, and what it is")]
-fn cloned<V: Value>(value: Option<&V>) -> Option<Option<V>> {
-    caught(|| value.cloned())
 }

@@ -25,9 +25,11 @@ pub(crate) struct Settings {
     pub(crate) compress_over: Option<usize>,
     /// How long decoded values are taken without asking the store, where a site says nothing else.
     pub(crate) local: Option<Duration>,
-    /// The time of the local tier.
-    pub(crate) clock: Clock,
     pub(crate) disabled: bool,
+    /// How many bytes local copies may weigh, and how many the values of sync functions.
+    pub(crate) local_capacity: usize,
+    /// By which clock they expire.
+    pub(crate) clock: Clock,
     /// Who is told of events, besides the counters.
     pub(crate) observers: Observers,
     /// Why the environment could not be read, where it could not. Caching is off and every evict fails, because other processes may use a
@@ -48,8 +50,9 @@ impl Default for Settings {
             max_value: 1 << 20,
             compress_over: None,
             local: None,
-            clock: Clock::system(),
             disabled: false,
+            local_capacity: 64 << 20,
+            clock: Clock::system(),
             observers: Observers::default(),
             unresolved: None,
         }

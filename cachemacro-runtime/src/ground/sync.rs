@@ -15,12 +15,12 @@ pub(crate) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The locks and counters of what loom explores: std's, and loom's in its models (`scripts/loom`).
+/// The locks of what loom explores: std's, and loom's in its models (`scripts/loom`).
 pub(crate) mod modelled {
     #[cfg(all(test, loom))]
-    pub(crate) use loom::sync::{Mutex, MutexGuard, atomic::AtomicU64};
+    pub(crate) use loom::sync::{Mutex, MutexGuard};
     #[cfg(not(all(test, loom)))]
-    pub(crate) use std::sync::{Mutex, MutexGuard, atomic::AtomicU64};
+    pub(crate) use std::sync::{Mutex, MutexGuard};
 
     use std::sync::PoisonError;
 

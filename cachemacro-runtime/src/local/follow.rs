@@ -37,8 +37,12 @@ struct Task {
 }
 
 impl LocalTier {
-    pub(crate) fn new(clock: Clock) -> Self {
-        Self { tier: Arc::new(Tier::new(clock)), task: Mutex::default(), background: Background::shared() }
+    pub(crate) fn new(namespace: &str, capacity: usize, clock: Clock) -> Self {
+        Self {
+            tier: Arc::new(Tier::new(namespace, capacity, clock)),
+            task: Mutex::default(),
+            background: Background::shared(),
+        }
     }
 
     /// Has the store tell of changes, unless it was asked to already.

@@ -4,8 +4,5 @@
 //! ([`Tracking`](crate::store::Tracking)), and what this process changes itself takes effect here before it returns. Knows no
 //! types of values, no codecs and no loads.
 
-pub(crate) mod cells;
 pub(crate) mod follow;
-#[cfg(all(test, loom))]
-mod models;
 pub(crate) mod tier;

@@ -1,25 +1,35 @@
 //! The copies, and whether they may be taken now.
+//!
+//! Whoever sends a request whose value is to be kept [begins](Tier::begin) before that. What it brings is refused where something
+//! was told of its key or of one of its tags since (G3); where all may have changed, whatever is under way is refused.
 
 use std::any::Any;
 use std::fmt;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::cells::{Cells, Sample};
+use crate::format::stamps::tag_of;
 use crate::ground::clock::{COARSENESS, Clock, Timestamp};
 use crate::ground::error::Error;
 use crate::ground::sync::lock;
-use crate::store::{DecodedTable, Unchanged};
+use crate::key::digest;
+use crate::observe::local::{Cause, LocalStats};
+use crate::observe::site::SiteId;
+use crate::store::local::{AnyKept, LocalTable, Look, Name, Pending, Placed, Query, Times};
 
 /// After so long without a word from the store nothing is taken. Its word is that of a heartbeat, so this is how long a change may go
-/// unheard that was not pushed.
+/// unheard that was not told.
 const SILENCE: Duration = Duration::from_secs(1);
+
+/// The greatest part of the capacity that one copy may have.
+const LARGEST: usize = 64;
 
 /// The copies of what is in one namespace of one store.
 pub(crate) struct Tier {
-    cells: Cells,
-    copies: DecodedTable,
+    table: LocalTable,
+    namespace: String,
+    largest: usize,
     clock: Clock,
     /// Until when copies may be taken, unless the store is heard of; zero: not at all.
     until: AtomicU64,
@@ -37,88 +47,105 @@ enum State {
     Off(Error),
 }
 
-/// When a request was sent, and what had been heard of by then.
-#[derive(Debug, Clone, Copy)]
+/// A request that is under way, and when it was sent.
+#[derive(Debug)]
 pub(crate) struct Begun {
-    since: Sample,
-    at: Timestamp,
+    pending: Pending,
+    sent: Timestamp,
 }
 
-/// A value to keep, and what it is known by.
-pub(crate) struct Keep<'a, V> {
-    /// What it is looked up by.
-    pub(crate) arguments: &'a [u8],
+/// How a value is kept.
+#[derive(Debug)]
+pub(crate) struct Keep {
+    pub(crate) placed: Placed,
+    pub(crate) owner: Option<SiteId>,
     /// How long it may be taken from when the request was sent.
     pub(crate) ttl: Duration,
     /// How long the entry is fresh from now.
     pub(crate) fresh: Duration,
-    pub(crate) value: V,
+    /// How many bytes it had in the store.
+    pub(crate) weight: usize,
 }
 
 impl Tier {
-    pub(crate) fn new(clock: Clock) -> Self {
+    pub(crate) fn new(namespace: &str, capacity: usize, clock: Clock) -> Self {
         Self {
-            cells: Cells::new(),
-            copies: DecodedTable::new(),
+            table: LocalTable::new(capacity, clock.clone()),
+            namespace: namespace.to_owned(),
+            largest: capacity / LARGEST,
             clock,
             until: AtomicU64::new(0),
             state: Mutex::default(),
         }
     }
 
-    /// The copy under `arguments`, where it may be taken.
+    pub(crate) const fn table(&self) -> &LocalTable {
+        &self.table
+    }
+
+    /// Whether copies may be taken without asking the store.
     #[inline]
-    pub(crate) fn get<V: Any + Clone>(&self, arguments: &[u8]) -> Option<V> {
-        let now = self.clock.coarse();
+    pub(crate) fn is_on(&self) -> bool {
         // G3: of a store that is not heard of nothing is taken, also where nobody had the time to notice.
-        if now.0 >= self.until.load(Ordering::Acquire) {
-            return None;
+        self.clock.coarse().0 < self.until.load(Ordering::Acquire)
+    }
+
+    /// What `make` makes of the copy that the query finds, if any.
+    #[inline]
+    pub(crate) fn get<V: Any, R>(
+        &self,
+        query: Query<impl Fn(&[u8]) -> bool>,
+        make: impl FnOnce(&V) -> Option<R>,
+    ) -> Option<R> {
+        match self.table.get(query, |value, _| make(value)) {
+            Look::Found(found) => Some(found),
+            _ => None,
         }
-        self.copies.get(arguments, now)
     }
 
-    /// To be called before a request is sent whose value is to be kept.
-    pub(crate) fn begin(&self) -> Begun {
-        Begun { since: self.cells.sample(), at: self.clock.now() }
+    /// To be called before a request is sent whose value, stored under this key, prefix and tags, is to be kept.
+    pub(crate) fn begin(&self, key: &str, prefix: &str, tags: impl IntoIterator<Item = u64>) -> Begun {
+        let sent = self.clock.now();
+        // What is stored may carry tags that nobody named.
+        let pending = self.table.begin(name(key), self.prefix(prefix), tags, true);
+        Begun { pending, sent }
     }
 
-    /// Keeps what a request brought that is stored under these names, those of its tags included; unless one of them changed
-    /// since.
+    /// Keeps what a request brought that is stored with these tags, unless one of its names changed since.
     pub(crate) fn keep<V: Any + Send + Sync>(
         &self,
         begun: Begun,
-        names: impl Iterator<Item = Arc<str>>,
-        keep: Keep<'_, V>,
-    ) {
-        let Some(cells) = names.map(|name| self.cells.cell(&name, begun.since)).collect::<Option<Vec<_>>>()
-        else {
-            return;
-        };
-        // Counted from when the request was sent: what changes later is told, or this bounds it. The clock that it is looked at
-        // with may be behind.
-        let ends = begun.at.plus(keep.ttl).min(self.clock.now().plus(keep.fresh)).minus(COARSENESS);
-        self.insert(keep.arguments, ends, cells, keep.value);
-    }
-
-    fn insert<V: Any + Send + Sync>(
-        &self,
-        arguments: &[u8],
-        ends: Timestamp,
-        cells: Vec<Arc<Unchanged>>,
+        unnamed: impl IntoIterator<Item = u64>,
+        keep: Keep,
         value: V,
     ) {
-        // What was there is dropped under no lock.
-        drop(self.copies.insert(self.copies.decoded(arguments, ends, cells, value)));
+        let Begun { mut pending, sent } = begun;
+        if keep.weight > self.largest || !self.table.add_tags(&mut pending, unnamed) {
+            return;
+        }
+        // Counted from when the request was sent: what changes later is told, or this bounds it.
+        let until = sent.plus(keep.ttl).min(self.clock.now().plus(keep.fresh));
+        let kept = AnyKept::new(keep.owner, Times { since: sent, until }, keep.weight, value);
+        self.table.keep(&pending, Some(keep.placed), kept);
     }
 
-    /// This process changed what is stored under this name, a key's or a tag's.
-    pub(crate) fn forget(&self, name: &str) {
-        self.cells.end(name.as_bytes());
+    /// This process changed what is stored under this key.
+    pub(crate) fn forget(&self, key: &str) {
+        self.table.evict(name(key));
     }
 
-    /// This process changed what is stored under names that begin so.
-    pub(crate) fn forget_prefix(&self, prefix: &str) {
-        self.cells.end_prefix(prefix);
+    /// This process evicted this tag.
+    pub(crate) fn forget_tag(&self, tag: u64) {
+        self.table.evict_tag(tag);
+    }
+
+    /// This process changed what is stored under this prefix, or under all.
+    pub(crate) fn forget_prefix(&self, prefix: Option<&String>) {
+        self.table.evict_prefix(prefix.map(|prefix| self.prefix(prefix)));
+    }
+
+    fn prefix(&self, text: &str) -> u64 {
+        self.table.hash(text.as_bytes())
     }
 
     /// Why the store does not tell of changes; `None` where it does, or was not asked.
@@ -133,6 +160,10 @@ impl Tier {
     pub(super) fn is_news(&self, why: &Error) -> bool {
         !matches!(&*lock(&self.state), State::Off(last) if last.kind() == why.kind())
     }
+
+    pub(crate) fn stats(&self) -> LocalStats {
+        self.table.stats()
+    }
 }
 
 /// What the store tells.
@@ -140,16 +171,21 @@ impl Tier {
     /// From now on it tells of every change.
     pub(super) fn begins(&self) {
         // What is under way was sent when nobody would have told.
-        self.empty();
+        self.table.empty(Cause::Untold);
         *lock(&self.state) = State::On;
     }
 
     pub(super) fn changed(&self, key: &[u8]) {
-        self.cells.end(key);
+        match (tag_of(&self.namespace, key), std::str::from_utf8(key)) {
+            (Some(tag), _) => self.table.evict_tag(tag),
+            (None, Ok(key)) => self.forget(key),
+            // No entry has such a key.
+            (None, Err(_)) => {}
+        }
     }
 
     pub(super) fn all_changed(&self) {
-        self.empty();
+        self.table.empty(Cause::Evicted);
     }
 
     pub(super) fn told_until(&self, moment: Instant) {
@@ -160,22 +196,17 @@ impl Tier {
     /// It tells of nothing any more.
     pub(super) fn ends(&self, why: Error) {
         self.until.store(0, Ordering::Release);
-        self.empty();
+        self.table.empty(Cause::Untold);
         *lock(&self.state) = State::Off(why);
     }
+}
 
-    /// Lets go of all copies and keeps nothing that is under way.
-    fn empty(&self) {
-        self.cells.end_prefix("");
-        drop(self.copies.clear());
-    }
+fn name(key: &str) -> Name {
+    Name(digest(key))
 }
 
 impl fmt::Debug for Tier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tier")
-            .field("cells", &self.cells)
-            .field("copies", &self.copies)
-            .finish_non_exhaustive()
+        f.debug_struct("Tier").field("table", &self.table).finish_non_exhaustive()
     }
 }

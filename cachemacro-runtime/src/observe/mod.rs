@@ -2,6 +2,7 @@
 
 pub(crate) mod event;
 pub(crate) mod histogram;
+pub(crate) mod local;
 pub(crate) mod reason;
 pub(crate) mod site;
 pub(crate) mod spread;

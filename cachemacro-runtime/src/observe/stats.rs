@@ -6,6 +6,7 @@ use crate::ground::error::ErrorKind;
 use crate::ground::unstorable::Unstorable;
 use crate::observe::event::{Event, Observation, Observer};
 use crate::observe::histogram::{AtomicHistogram, Histogram};
+use crate::observe::local::LocalStats;
 use crate::observe::reason::MissReason;
 use crate::observe::site::SiteId;
 use crate::observe::spread::SpreadCounter;
@@ -349,6 +350,8 @@ pub struct CacheStats {
     /// several types in one module share a name, each has the line of its attribute behind it: `app::users::get:12`.
     /// What an attribute evicts counts for its function, what a put does for the function of the entry.
     pub sites: Vec<(String, Stats)>,
+    /// The values that this process holds for sync functions.
+    pub local: LocalStats,
 }
 
 impl CacheStats {
@@ -382,12 +385,12 @@ impl CacheStats {
     }
 
     /// The sum of what was counted at no site and at each.
-    pub(crate) fn sum(unsited: Stats, sites: Vec<(String, Stats)>) -> Self {
+    pub(crate) fn sum(unsited: Stats, sites: Vec<(String, Stats)>, local: LocalStats) -> Self {
         let mut total = unsited;
         for (_, stats) in &sites {
             total.add(stats);
         }
-        Self { total, sites }
+        Self { total, sites, local }
     }
 }
 
@@ -425,7 +428,7 @@ mod tests {
             site("app::old::get_user:7", 3),
             site("app::old::get_user:9:1", 4),
         ];
-        let stats = CacheStats::sum(Counters::default().snapshot(), sites);
+        let stats = CacheStats::sum(Counters::default().snapshot(), sites, LocalStats::default());
         assert_eq!(stats.site("get_user").map(|site| site.hits), Some(2));
         assert_eq!(stats.site("old::get_user").map(|site| site.hits), Some(3));
         assert_eq!(stats.site("get_user:7").map(|site| site.hits), Some(3));

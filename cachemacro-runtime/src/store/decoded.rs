@@ -44,7 +44,7 @@ impl Unchanged {
     }
 
     #[inline]
-    pub(crate) fn holds(&self) -> bool {
+    fn holds(&self) -> bool {
         self.holds.load(Ordering::Acquire)
     }
 }
@@ -189,11 +189,6 @@ impl DecodedTable {
         if let Ok(place) = shard.find_entry(decoded.hash, |other| Arc::ptr_eq(other, decoded)) {
             place.remove();
         }
-    }
-
-    /// Removes all values, and gives them to be dropped.
-    pub(crate) fn clear(&self) -> Vec<Arc<AnyDecoded>> {
-        self.shards.iter().flat_map(|shard| std::mem::take(&mut *sync::write(shard))).collect()
     }
 
     #[inline]

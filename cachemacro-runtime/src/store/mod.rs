@@ -10,6 +10,7 @@ pub mod conformance;
 mod contract;
 mod decoded;
 mod layers;
+pub(crate) mod local;
 pub mod memory;
 mod messages;
 pub mod protocol;
@@ -19,7 +20,6 @@ mod shared;
 
 pub(crate) use self::any::AnyStore;
 pub use self::contract::{Changes, Immediate, Inspect, Listener, Store, Tracking};
-pub(crate) use self::decoded::{DecodedTable, Unchanged};
 #[doc(hidden)]
 pub use self::layers::Passed;
 #[cfg(any(test, feature = "test-util"))]

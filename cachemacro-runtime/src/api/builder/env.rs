@@ -90,12 +90,6 @@ impl CacheBuilder {
             |text| parse_duration(text).filter(|limit| !limit.is_zero()),
             &mut self.settings.lease_limit,
         )?;
-        env.parse(
-            "CACHEMACRO_LOCAL",
-            "a duration above zero such as `10s`, or `off`",
-            parse_local,
-            &mut self.settings.local,
-        )?;
         if let Some(codec) = env.get("CACHEMACRO_CODEC") {
             let names: Vec<_> = BuiltinCodec::ALL.iter().map(|codec| format!("`{}`", codec.name())).collect();
             self.settings.codec =
@@ -117,6 +111,7 @@ impl CacheBuilder {
         #[cfg(not(feature = "lz4"))]
         env.lacks("CACHEMACRO_COMPRESS_OVER", "lz4")?;
         env.parse("CACHEMACRO_CAPACITY", "a number of bytes from 1", from_one, &mut self.capacity)?;
+        self.local_from(&env)?;
         env.parse("CACHEMACRO_DISABLED", "`0` or `1`", parse_switch, &mut self.settings.disabled)?;
         #[cfg(feature = "redis")]
         {
@@ -142,6 +137,22 @@ impl CacheBuilder {
             env.lacks("CACHEMACRO_REDIS_URL", "redis")?;
         }
         Ok(self)
+    }
+
+    /// What is kept in this process.
+    fn local_from(&mut self, env: &Env<'_>) -> Result<()> {
+        env.parse(
+            "CACHEMACRO_LOCAL",
+            "a duration above zero such as `10s`, or `off`",
+            parse_local,
+            &mut self.settings.local,
+        )?;
+        env.parse(
+            "CACHEMACRO_LOCAL_CAPACITY",
+            "a number of bytes from 1",
+            from_one,
+            &mut self.settings.local_capacity,
+        )
     }
 }
 
@@ -257,6 +268,7 @@ mod tests {
             ("CACHEMACRO_CODEC", codec.name()),
             ("CACHEMACRO_MAX_VALUE", "64"),
             ("CACHEMACRO_CAPACITY", "65"),
+            ("CACHEMACRO_LOCAL_CAPACITY", "67"),
             ("CACHEMACRO_DISABLED", "1"),
         ])
         .expect("acceptable");
@@ -268,6 +280,7 @@ mod tests {
         assert_eq!(settings.lease_limit, Duration::from_secs(63));
         assert_eq!(settings.local, Some(Duration::from_secs(71)));
         assert_eq!((settings.codec, settings.max_value, builder.capacity), (codec, 64, 65));
+        assert_eq!(settings.local_capacity, 67);
         assert!(settings.disabled);
     }
 

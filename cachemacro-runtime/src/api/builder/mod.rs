@@ -357,7 +357,33 @@ impl CacheBuilder {
         self
     }
 
-    /// The clock of the in-memory store and of local copies, for tests that move it; without effect on a server's time.
+    /// How many bytes the values of sync functions may weigh in this process, keys and about 300 bytes of overhead for each included; 64
+    /// MiB by default. A value counts with its own size; what it holds elsewhere, as a `Vec` does, is not seen. Where they
+    /// weigh more, those that were not used for long go.
+    ///
+    /// ```
+    /// # mod cachemacro {
+    /// #     pub use cachemacro_derive::cached;
+    /// #     pub use cachemacro_runtime::*;
+    /// # }
+    /// use cachemacro::{Cache, cached};
+    ///
+    /// #[cached(crate = cachemacro)]
+    /// fn square(n: u64) -> u64 {
+    ///     n * n
+    /// }
+    ///
+    /// let cache = Cache::builder().memory().local_capacity(64 << 10).build()?;
+    /// cache.scope_sync(|| (0..10_000).for_each(|n| assert_eq!(square(n), n * n)));
+    /// assert!(cache.stats().local.bytes <= 64 << 10);
+    /// # Ok::<(), cachemacro::Error>(())
+    /// ```
+    pub fn local_capacity(mut self, bytes: usize) -> Self {
+        self.settings.local_capacity = bytes;
+        self
+    }
+
+    /// The clock of the in-memory store, of sync functions and of local copies, for tests that move it; without effect on a server's time.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -538,6 +564,9 @@ impl CacheBuilder {
         }
         if self.capacity == 0 {
             return Err(wrong("the capacity is 1 byte at least"));
+        }
+        if settings.local_capacity == 0 {
+            return Err(wrong("the local capacity is 1 byte at least; `disabled` turns caching off"));
         }
         let store = self.open()?;
         Ok(Cache::with_store(store, self.settings))

@@ -2,6 +2,7 @@
 
 mod faults;
 mod sites;
+mod validate;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
