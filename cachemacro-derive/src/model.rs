@@ -111,6 +111,9 @@ pub(crate) struct Policy {
     pub(crate) jitter: Option<u8>,
     pub(crate) wait: Option<Time>,
     pub(crate) lease_limit: Option<Time>,
+    /// Zero: not at all.
+    pub(crate) local: Option<Time>,
+    pub(crate) validate: bool,
     pub(crate) version: Option<Expr>,
 }
 

@@ -3,7 +3,7 @@
 //! Use the `cachemacro` crate, which re-exports this one beside the attributes.
 //!
 //! Folders are layers: each may use those below it in the table of `ARCHITECTURE.md`, and none above. A call goes
-//! `private` → `calls` → `engine` → `store` → `format` and back.
+//! `private` → `calls` → `engine` → (`local`) → `store` → `format` and back.
 
 mod api;
 mod calls;
@@ -15,6 +15,7 @@ mod ground;
 mod key;
 #[cfg(test)]
 mod layers;
+mod local;
 mod observe;
 mod policy;
 mod private;

@@ -100,9 +100,6 @@ const SPECS: &[Spec] = &[
     spec("crate", Syntax::Path, ALL, "crate = my_crate::cachemacro"),
 ];
 
-/// Options that are reserved and not available yet.
-pub(crate) const LATER: &[&str] = &["local", "validate"];
-
 const fn spec(name: &'static str, syntax: Syntax, takes: &'static [Macro], usage: &'static str) -> Spec {
     Spec { name, syntax, takes, usage }
 }
@@ -356,10 +353,6 @@ fn option(this: Macro, input: ParseStream<'_>, errors: &Errors) -> syn::Result<O
         errors.push(name.span(), misplaced(this, spec));
         return Ok(None);
     }
-    if LATER.contains(&spec.name) {
-        errors.push(name.span(), format!("`{}` is not available yet: leave it out", spec.name));
-        return Ok(None);
-    }
     Ok(Some(Opt { name, value, tokens, inherited: false }))
 }
 
@@ -387,10 +380,7 @@ const fn example(this: Macro) -> &'static str {
 }
 
 fn options_of(this: Macro) -> impl Iterator<Item = &'static str> {
-    SPECS
-        .iter()
-        .filter(move |spec| spec.takes.contains(&this) && !LATER.contains(&spec.name))
-        .map(|spec| spec.name)
+    SPECS.iter().filter(move |spec| spec.takes.contains(&this)).map(|spec| spec.name)
 }
 
 /// The option that was probably meant.

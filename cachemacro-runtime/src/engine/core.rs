@@ -23,6 +23,7 @@ use crate::ground::clock::NEVER;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::sync;
 use crate::key::Key;
+use crate::local::follow::LocalTier;
 use crate::observe::breaker::BreakerState;
 use crate::observe::event::{Event, Observation, Observer as _};
 use crate::observe::reason::MissReason;
@@ -31,8 +32,8 @@ use crate::observe::stats::{CacheStats, Counters};
 use crate::observe::warning::Warning;
 use crate::policy::mode::Mode;
 use crate::policy::site::Site;
-use crate::store::AnyStore;
 use crate::store::local::LocalTable;
+use crate::store::{AnyStore, shared};
 
 /// The store of a cache with everything around it.
 pub(crate) struct Core {
@@ -41,6 +42,8 @@ pub(crate) struct Core {
     pub(crate) store: AnyStore,
     pub(crate) settings: Settings,
     pub(crate) flights: Arc<Flights>,
+    /// Decoded values of a store that others change too; one in memory holds its own.
+    pub(crate) tier: Option<Arc<LocalTier>>,
     /// What dropped calls left to do.
     pub(crate) deferred: Deferred<Self>,
     /// Does it, though the runtime of the call ends.
@@ -75,6 +78,13 @@ impl Core {
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             deferred: Deferred::of(&store, &settings.namespace),
+            tier: match &store {
+                AnyStore::Memory(_) => None,
+                AnyStore::Other(_) => Some(shared(&store, &settings.namespace, || {
+                    let Settings { namespace, local_capacity, clock, .. } = &settings;
+                    LocalTier::new(namespace, *local_capacity, clock.clone())
+                })),
+            },
             store,
             settings,
             flights: Flights::new(),
@@ -209,7 +219,8 @@ impl Core {
         let mut ids: Vec<SiteId> = sites.keys().copied().collect();
         ids.sort_unstable();
         let sites = ids.iter().enumerate().map(|(at, id)| (SiteId::name(at, &ids), sites[id].snapshot()));
-        let local = self.local.get().map(LocalTable::stats).unwrap_or_default();
+        let here = self.local.get().map(LocalTable::stats).unwrap_or_default();
+        let local = self.tier.as_ref().map(|tier| tier.stats()).unwrap_or_default().and(here);
         let mut stats = CacheStats::sum(self.stats.snapshot(), sites.collect(), local);
         if let Some(breaker) = self.store.breaker() {
             (stats.breaker, stats.breaker_trips) = (Some(breaker.state()), breaker.trips());
@@ -263,6 +274,9 @@ impl Core {
         let undecodable = total.misses_for(MissReason::Undecodable);
         if undecodable > 0 {
             warnings.push(Warning::Undecodable(undecodable));
+        }
+        if let Some(why) = self.tier.as_ref().and_then(|tier| tier.why_off()) {
+            warnings.push(Warning::LocalOff(why.to_string()));
         }
         warnings.extend(self.readbacks.warnings());
         warnings
@@ -320,6 +334,12 @@ impl Core {
     /// Tells that a function returned after this time.
     pub(crate) fn loaded(&self, site: Option<&Counters>, took: Duration) {
         self.tell(site, Observation::of(Event::Loaded).took(took));
+    }
+
+    /// A hit that asked no store.
+    #[inline]
+    pub(crate) fn hit_here(&self, site: Option<&Counters>) {
+        self.tell(site, Observation::of(Event::Hit).here());
     }
 
     /// Each event is counted once: at its site, or at none. Totals are sums.

@@ -390,7 +390,7 @@ pub(crate) async fn finish_put(
         (held, _) => (Stored::Moved, held),
     };
     if stored.is_settled() {
-        raw.core.flights.detach(&raw.full);
+        raw.core.changed(&raw.full);
         return Ok(stored.is_stored());
     }
     // G4: without a fill that the store answered, the entry goes: it may be older than what was written.
@@ -424,7 +424,7 @@ pub(crate) async fn finish_puts(
     }
     for Attempted { raw, stored } in fill_all(core, fillings, took, OnRefusal::Unlink).await {
         if stored.is_settled() {
-            core.flights.detach(&raw.full);
+            core.changed(&raw.full);
         } else {
             evicts.add_key(&raw.key);
         }
@@ -453,7 +453,7 @@ pub(crate) async fn finish_set(raw: &RawEntry, prepared: Result<Option<Prepared>
     match set {
         Ok(true) => {
             raw.record(Event::Put);
-            raw.core.flights.detach(&raw.full);
+            raw.core.changed(&raw.full);
             Ok(())
         }
         Ok(false) => raw.evict().await.map(drop),

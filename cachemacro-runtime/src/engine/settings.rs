@@ -27,8 +27,10 @@ pub(crate) struct Settings {
     pub(crate) codec: BuiltinCodec,
     pub(crate) max_value: usize,
     pub(crate) compress_over: Option<usize>,
+    /// How long decoded values are taken without asking the store, where a site says nothing else.
+    pub(crate) local: Option<Duration>,
     pub(crate) disabled: bool,
-    /// How many bytes the values of sync functions may weigh.
+    /// How many bytes local copies may weigh, and how many the values of sync functions.
     pub(crate) local_capacity: usize,
     /// By which clock they expire.
     pub(crate) clock: Clock,
@@ -53,6 +55,7 @@ impl Default for Settings {
             codec: BuiltinCodec::default(),
             max_value: 1 << 20,
             compress_over: None,
+            local: None,
             disabled: false,
             local_capacity: 64 << 20,
             clock: Clock::system(),

@@ -34,7 +34,7 @@ pub(crate) mod parts;
 pub(crate) mod tag;
 mod text;
 
-pub use self::compact::CompactKey;
+pub(crate) use self::compact::CompactKey;
 
 /// The key of an entry within its cache: prefix and parts, without the namespace.
 ///

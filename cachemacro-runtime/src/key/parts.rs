@@ -1,6 +1,6 @@
 //! Arguments that are hashed, and compared with what was written of others, without being written themselves.
 //!
-//! The pieces are those of [`CompactKey`](super::CompactKey), except that printed text, whose length nobody knows before, ends with
+//! Each part tells its own length or kind; printed text, whose length nobody knows before, ends with
 //! a byte that no text contains. So equal bytes of one function are equal parts, and comparing is exact (G8).
 
 use std::any::type_name;
@@ -9,7 +9,7 @@ use std::hash::{BuildHasher, Hasher as _};
 
 use foldhash::fast::{FoldHasher, RandomState};
 
-use crate::key::compact::{Sink, feed};
+use crate::key::compact::{CompactKey, Sink, feed};
 use crate::key::part::{KeyPart, Printed};
 
 /// Ends printed text: no byte of UTF-8.
@@ -28,6 +28,7 @@ enum To<'a> {
     /// What is left of the other arguments, as long as all before was equal.
     Compare(Option<&'a [u8]>),
     Write(Vec<u8>),
+    Keep(&'a mut CompactKey),
 }
 
 impl Debug for Parts<'_> {
@@ -65,7 +66,21 @@ pub(crate) fn written(write: impl Fn(&mut Parts<'_>)) -> Option<Vec<u8>> {
     }
 }
 
+/// Adds the bytes that `write` writes to `key`; false where a part could not be written.
+#[inline]
+pub(crate) fn keep(key: &mut CompactKey, write: impl Fn(&mut Parts<'_>)) -> bool {
+    let mut parts = Parts { to: To::Keep(key), failed: false };
+    write(&mut parts);
+    !parts.failed
+}
+
 impl Parts<'_> {
+    /// A number that tells a cache from all others.
+    #[inline]
+    pub(crate) fn cache(&mut self, number: u64) {
+        self.word(number);
+    }
+
     /// A number that tells one function from all others, and the names of the types that `_inside`, a closure in it, was
     /// instantiated with. The address of a name stands for it: one address and length never have two names.
     #[inline]
@@ -112,6 +127,7 @@ impl Sink for Parts<'_> {
             To::Hash(hasher) => hasher.write(bytes),
             To::Compare(rest) => *rest = rest.and_then(|rest| rest.strip_prefix(bytes)),
             To::Write(all) => all.extend_from_slice(bytes),
+            To::Keep(key) => key.push(bytes),
         }
     }
 
@@ -126,6 +142,7 @@ impl Sink for Parts<'_> {
                 });
             }
             To::Write(all) => all.push(byte),
+            To::Keep(key) => key.byte(byte),
         }
     }
 
@@ -140,6 +157,7 @@ impl Sink for Parts<'_> {
                 });
             }
             To::Write(all) => all.extend_from_slice(&word.to_le_bytes()),
+            To::Keep(key) => key.word(word),
         }
     }
 }

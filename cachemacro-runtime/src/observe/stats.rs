@@ -55,14 +55,17 @@ macro_rules! counters {
 
         impl Counters {
             pub(crate) fn snapshot(&self) -> Stats {
-                Stats {
+                let mut stats = Stats {
                     $($name: self.$name.load(Ordering::Relaxed),)*
                     misses: std::array::from_fn(|at| self.misses[at].load(Ordering::Relaxed)),
                     errors: std::array::from_fn(|at| self.errors[at].load(Ordering::Relaxed)),
                     unstorable: std::array::from_fn(|at| self.unstorable[at].load(Ordering::Relaxed)),
                     load_time: self.load_time.snapshot(),
                     store_time: self.store_time.snapshot(),
-                }
+                };
+                // Each hit is counted in one place.
+                stats.hits += stats.local_hits;
+                stats
             }
         }
 
@@ -105,8 +108,10 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Reads answered from the store.
+    /// Reads answered from the store, or by a local copy.
     hits: SpreadCounter,
+    /// Reads answered by a decoded value in this process, without a look at the store. They are hits too.
+    local_hits: SpreadCounter,
     /// Calls answered with a stale value.
     stale: AtomicU64,
     /// Calls elected to load a value anew that was due or stale.
@@ -314,6 +319,7 @@ impl Stats {
 impl Observer for Counters {
     fn event(&self, seen: &Observation<'_>) {
         let (counter, by) = match seen.event {
+            Event::Hit if seen.local => return self.local_hits.fetch_add(1, Ordering::Relaxed),
             Event::Hit => return self.hits.fetch_add(1, Ordering::Relaxed),
             Event::Miss(reason) => (&self.misses[reason as usize], 1),
             Event::Stale => (&self.stale, 1),

@@ -137,12 +137,7 @@ impl CacheBuilder {
         #[cfg(not(feature = "lz4"))]
         env.lacks("CACHEMACRO_COMPRESS_OVER", "lz4")?;
         env.parse("CACHEMACRO_CAPACITY", "a number of bytes from 1", from_one, &mut self.capacity)?;
-        env.parse(
-            "CACHEMACRO_LOCAL_CAPACITY",
-            "a number of bytes from 1",
-            from_one,
-            &mut self.settings.local_capacity,
-        )?;
+        self.local_from(&env)?;
         env.parse("CACHEMACRO_DISABLED", "`0` or `1`", parse_switch, &mut self.settings.disabled)?;
         #[cfg(feature = "redis")]
         {
@@ -169,6 +164,22 @@ impl CacheBuilder {
             env.lacks("CACHEMACRO_REDIS_URL", "redis")?;
         }
         Ok(self)
+    }
+
+    /// What is kept in this process.
+    fn local_from(&mut self, env: &Env<'_>) -> Result<()> {
+        env.parse(
+            "CACHEMACRO_LOCAL",
+            "a duration above zero such as `10s`, or `off`",
+            parse_local,
+            &mut self.settings.local,
+        )?;
+        env.parse(
+            "CACHEMACRO_LOCAL_CAPACITY",
+            "a number of bytes from 1",
+            from_one,
+            &mut self.settings.local_capacity,
+        )
     }
 }
 
@@ -259,6 +270,11 @@ fn parse_ttl(text: &str) -> Option<Ttl> {
     ttl.filter(|ttl| ttl.stores())
 }
 
+#[expect(clippy::option_option, reason = "the outer says whether it parsed, the inner is the setting")]
+fn parse_local(text: &str) -> Option<Option<Duration>> {
+    if text == "off" { Some(None) } else { parse_duration(text).filter(|ttl| !ttl.is_zero()).map(Some) }
+}
+
 fn parse_percent(text: &str) -> Option<u8> {
     text.trim_end_matches('%').trim_end().parse().ok().filter(|percent| *percent <= 100)
 }
@@ -309,6 +325,7 @@ mod tests {
             ("CACHEMACRO_RETRY_AFTER", "60s"),
             ("CACHEMACRO_WAIT", "62s"),
             ("CACHEMACRO_LEASE_LIMIT", "63s"),
+            ("CACHEMACRO_LOCAL", "71s"),
             ("CACHEMACRO_CODEC", codec.name()),
             ("CACHEMACRO_MAX_VALUE", "64"),
             ("CACHEMACRO_CAPACITY", "65"),
@@ -325,6 +342,7 @@ mod tests {
         assert_eq!((settings.freshness, settings.retry_after), (freshness, seconds(60)));
         assert_eq!(settings.wait, Duration::from_secs(62));
         assert_eq!(settings.lease_limit, Duration::from_secs(63));
+        assert_eq!(settings.local, Some(Duration::from_secs(71)));
         assert_eq!((settings.codec, settings.max_value, builder.capacity), (codec, 64, 65));
         assert_eq!(settings.local_capacity, 67);
         assert!(settings.disabled);

@@ -55,7 +55,6 @@ pub struct CacheBuilder {
     settings: Settings,
     choice: Choice,
     capacity: usize,
-    clock: Clock,
     #[cfg(feature = "redis")]
     redis: RedisSettings,
 }
@@ -86,7 +85,6 @@ impl Default for CacheBuilder {
             settings: Settings::default(),
             choice: Choice::Auto,
             capacity: DEFAULT_CAPACITY,
-            clock: Clock::system(),
             #[cfg(feature = "redis")]
             redis: RedisSettings::default(),
         }
@@ -346,6 +344,24 @@ impl CacheBuilder {
         self
     }
 
+    /// How long decoded values are kept in this process and taken without asking the store, at sites that say nothing else (`local`
+    /// of the attribute, [`Policy::local`](crate::Policy#structfield.local)); zero: not at all, which is the default. What an evict elsewhere
+    /// removed may be read here until this process is told of it: see
+    /// [the guide](https://github.com/cachemacro/cachemacro/blob/main/docs/local.md). A store in memory does so in any case,
+    /// and exactly.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use std::time::Duration;
+    ///
+    /// let cache = cachemacro::Cache::builder().memory().local(Duration::from_secs(10)).build()?;
+    /// # Ok::<(), cachemacro::Error>(())
+    /// ```
+    pub fn local(mut self, ttl: Duration) -> Self {
+        self.settings.local = Some(ttl);
+        self
+    }
+
     /// How many bytes the values of sync functions may weigh in this process, keys and about 300 bytes of overhead for each included; 64
     /// MiB by default. A value counts with its own size; what it holds elsewhere, as a `Vec` does, is not seen. Where they
     /// weigh more, those that were not used for long go.
@@ -372,7 +388,7 @@ impl CacheBuilder {
         self
     }
 
-    /// The clock of the in-memory store and of sync functions, for tests that move it; without effect on other stores.
+    /// The clock of the in-memory store, of sync functions and of local copies, for tests that move it; without effect on a server's time.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -389,8 +405,7 @@ impl CacheBuilder {
     /// # }
     /// ```
     pub fn clock(mut self, clock: Clock) -> Self {
-        self.settings.clock = clock.clone();
-        self.clock = clock;
+        self.settings.clock = clock;
         self
     }
 
@@ -606,7 +621,8 @@ impl CacheBuilder {
     #[cfg_attr(not(feature = "redis"), expect(clippy::unnecessary_wraps, reason = "opening Redis can fail"))]
     fn open(&self) -> Result<AnyStore> {
         let memory = || {
-            let store = MemoryStore::builder().capacity(self.capacity).clock(self.clock.clone()).build();
+            let store =
+                MemoryStore::builder().capacity(self.capacity).clock(self.settings.clock.clone()).build();
             AnyStore::Memory(Arc::new(store))
         };
         match &self.choice {

@@ -11,6 +11,7 @@ use crate::engine::targets::Targets;
 use crate::format::ids::Token;
 use crate::ground::sync::lock;
 use crate::observe::stats::Counters;
+use crate::store::{AnyStore, shared};
 
 /// What is left to do by caches of type `C`.
 pub(crate) struct Deferred<C> {
@@ -21,8 +22,13 @@ pub(crate) struct Deferred<C> {
 }
 
 impl<C> Deferred<C> {
-    pub(super) fn new(evicts: Arc<Evicts<C>>) -> Self {
-        Self { evicts, releases: Arc::default() }
+    /// What a cache on this namespace of this store leaves to do. Its evicts are known to all caches of the process that are
+    /// on the same: what one of them left to evict, the others do not read either.
+    pub(crate) fn of(store: &AnyStore, namespace: &str) -> Self
+    where
+        C: Send + Sync + 'static,
+    {
+        Self { evicts: shared(store, namespace, Evicts::default), releases: Arc::default() }
     }
 
     /// Whether no evict is outstanding.

@@ -23,6 +23,7 @@ mod scan;
 mod script;
 mod send;
 mod time;
+mod tracking;
 mod wire;
 
 use std::fmt;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use redis::ConnectionInfo;
 
 use self::commands::Commands;
 use self::connect::{Link, Patience};
@@ -38,8 +40,8 @@ use self::send::Sender;
 use crate::format::ids::Version;
 use crate::format::stamps::VersionKey;
 use crate::ground::clock::Timestamp;
-use crate::ground::error::Result;
-use crate::store::contract::{Changes, Inspect, Store};
+use crate::ground::error::{Error, Result};
+use crate::store::contract::{Changes, Inspect, Listener, Store, Tracking};
 use crate::store::messages::about::{About, StoreHealth};
 use crate::store::messages::evict::EvictRequest;
 use crate::store::messages::increment::{Increment, IncrementOutcome};
@@ -72,6 +74,8 @@ pub struct RedisStore {
     config: RedisConfig,
     commands: Commands,
     pushes: Arc<Pushes>,
+    /// The server, spoken to so that it can push.
+    tracked: ConnectionInfo,
     identity: u64,
 }
 
@@ -92,9 +96,10 @@ impl RedisStore {
         let info = config.connection_info()?;
         let identity = config::identity(&info);
         let pushes = Arc::new(Pushes::new(&config, &info));
+        let tracked = config::with_resp3(&info);
         let link = Arc::new(Link::new(&config, info)?);
         let commands = Commands::new(Sender { link, command_timeout: config.command_timeout });
-        Ok(Self { config, commands, pushes, identity })
+        Ok(Self { config, commands, pushes, tracked, identity })
     }
 
     const fn link(&self) -> &Arc<Link> {
@@ -184,8 +189,20 @@ impl Store for RedisStore {
         Some(self)
     }
 
+    fn tracking(&self) -> Option<&dyn Tracking> {
+        Some(self)
+    }
+
     fn inspect(&self) -> Option<&dyn Inspect> {
         Some(self)
+    }
+}
+
+#[async_trait]
+impl Tracking for RedisStore {
+    async fn track(&self, prefixes: &[String], listener: Arc<dyn Listener>) -> Error {
+        let tracking = tracking::track(self.link(), self.tracked.clone(), prefixes, listener);
+        self.link().dialer.background.enter(tracking).await.unwrap_or_else(|error| error)
     }
 }
 

@@ -9,7 +9,7 @@ use deadpool_redis::{
     Timeouts,
 };
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, ConnectionInfo};
+use redis::{AsyncConnectionConfig, ConnectionInfo, RedisResult};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
@@ -104,13 +104,18 @@ impl Pooled {
 
 /// Refuses a connection that leads to a replica.
 async fn primary(connection: &mut MultiplexedConnection, dialer: Arc<Dialer>) -> Result<(), HookError> {
-    let [name, section] = ASK_FOR_ROLE;
-    let mut ask = redis::cmd(name);
-    ask.arg(section);
-    match timeout(dialer.connect_timeout, connection.send_packed_command(&ask)).await {
-        Ok(Ok(info)) if is_replica(&info.clone().into()) => Err(HookError::message(failure::REPLICA)),
-        Ok(Ok(_)) => Ok(()),
+    match timeout(dialer.connect_timeout, leads_to_replica(connection)).await {
+        Ok(Ok(true)) => Err(HookError::message(failure::REPLICA)),
+        Ok(Ok(false)) => Ok(()),
         Ok(Err(error)) => Err(HookError::Backend(error)),
         Err(_) => Err(HookError::message(failure::SILENT)),
     }
+}
+
+/// Whether this connection leads to a replica. It may be forbidden to ask.
+pub(super) async fn leads_to_replica(connection: &mut MultiplexedConnection) -> RedisResult<bool> {
+    let [name, section] = ASK_FOR_ROLE;
+    let mut ask = redis::cmd(name);
+    ask.arg(section);
+    Ok(is_replica(&connection.send_packed_command(&ask).await?.into()))
 }
