@@ -14,7 +14,8 @@ macro_rules! script {
     };
 }
 
-pub(super) static LEASE: LazyLock<Script> = script!(true, "prelude.lua", "stamps.lua", "lease.lua");
+pub(super) static LEASE: LazyLock<Script> =
+    script!(true, "prelude.lua", "stamps.lua", "versions.lua", "lease.lua");
 pub(super) static RENEW: LazyLock<Script> = script!(true, "prelude.lua", "renew.lua");
 pub(super) static RELEASE: LazyLock<Script> = script!(true, "prelude.lua", "release.lua");
 pub(super) static FILL: LazyLock<Script> = script!(true, "prelude.lua", "fill.lua");
@@ -22,7 +23,7 @@ pub(super) static REFILL: LazyLock<Script> = script!(true, "prelude.lua", "refil
 pub(super) static CAS: LazyLock<Script> = script!(true, "prelude.lua", "cas.lua");
 pub(super) static INCREMENT: LazyLock<Script> = script!(true, "prelude.lua", "increment.lua");
 pub(super) static EVICT: LazyLock<Script> = script!(true, "prelude.lua", "evict.lua");
-pub(super) static CAPTURE: LazyLock<Script> = script!(false, "capture.lua");
+pub(super) static CAPTURE: LazyLock<Script> = script!(false, "versions.lua", "capture.lua");
 
 /// All scripts, in the order in which a new connection loads them.
 pub(super) fn all() -> [&'static Script; 9] {
