@@ -297,7 +297,10 @@ impl<'a> Expander<'a> {
         let mixed = Span::mixed_site();
         match tags {
             [] => None,
-            [Tag::Many(tags)] => Some(self.taken(tags, place)),
+            [Tag::Many(tags)] => {
+                let tags = values::given_away(tags, self.item, place, true);
+                Some(self.given("early tags", &tags, place))
+            }
             tags => {
                 let plain = tags.iter().all(|tag| plain_tag(tag).is_some());
                 let tags = tags.iter().map(|tag| self.tag(tag, place, plain));
@@ -348,6 +351,7 @@ impl<'a> Expander<'a> {
         let function = match option {
             "ttl" => "ttl",
             "tags" => "strings",
+            "early tags" => "tags_of",
             _ => return placed(rule, self.item, place),
         };
         let span = pointing_at(&rule.expr);

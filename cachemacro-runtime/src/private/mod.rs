@@ -26,7 +26,7 @@ pub use self::bounds::{CanClone, CanDeserialize, CanSerialize, CanShare, CanStor
 pub use self::call::{Call, call, call_when};
 pub use self::explain::{
     CarriesError, GivesTags, GivesTtl, Holds, Kept, ReturnsErr, Same, StoresNone, carry, held, kept, same,
-    stores_none, strings, ttl,
+    stores_none, strings, tags_of, ttl,
 };
 pub use self::hit::{Arguments, hit};
 pub use self::kinds::{Errors, Never, Opaque, Opt, Refused, Res, ResOpt, Shareable, Storing};
