@@ -104,9 +104,16 @@ pub(crate) struct Policy {
     pub(crate) cache_none: bool,
     pub(crate) none_ttl: Option<Time>,
     pub(crate) cache_err: bool,
+    pub(crate) stale: Option<Time>,
+    pub(crate) max_age: Option<Time>,
+    /// In percent.
+    pub(crate) refresh: Option<u8>,
     pub(crate) jitter: Option<u8>,
     pub(crate) wait: Option<Time>,
     pub(crate) lease_limit: Option<Time>,
+    /// Zero: not at all.
+    pub(crate) local: Option<Time>,
+    pub(crate) validate: bool,
     pub(crate) version: Option<Expr>,
 }
 

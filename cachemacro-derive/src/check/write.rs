@@ -5,7 +5,7 @@ use syn::{Expr, ExprLit, Lit, Type};
 use super::tags::list;
 use super::{Checker, facade, overlap};
 use crate::model::{EntryParts, Put, PutTarget, RulesModel, Tag, Value, Write, WriteAttr, Writing};
-use crate::syntax::item::{Form, Item};
+use crate::syntax::item::Item;
 use crate::syntax::options::{self, Macro, Options};
 use crate::tokens::code::code;
 use crate::tokens::errors::Errors;
@@ -24,7 +24,7 @@ pub(crate) fn writing(attributes: &[(Macro, Options)], item: &Item, errors: &Err
     for (at, (this, options)) in attributes.iter().enumerate() {
         let check = Checker { this: *this, options, item, errors };
         if at == 0 {
-            check.has_future();
+            check.form_is_known();
             check.returns();
             if writing.puts {
                 check.return_type();
@@ -88,9 +88,7 @@ impl Checker<'_> {
     }
 
     fn put(&self) -> Option<Write> {
-        if matches!(self.item.value_type(), Type::Tuple(unit) if unit.elems.is_empty())
-            && !matches!(self.item.form, Form::Sync)
-        {
+        if matches!(self.item.value_type(), Type::Tuple(unit) if unit.elems.is_empty()) {
             self.errors.push(
                 self.item.sig.ident.span(),
                 "a `#[cache_put]` function returns the value that it writes, and this one returns none: return it, or use `#[cache_evict]`",
@@ -108,6 +106,8 @@ impl Checker<'_> {
                 "cache_none",
                 "none_ttl",
                 "jitter",
+                "stale",
+                "max_age",
                 "cache",
             ]);
             (PutTarget::Entry(Box::new(entry)), RulesModel { unless: rules.unless, ..RulesModel::default() })

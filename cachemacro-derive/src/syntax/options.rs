@@ -82,8 +82,8 @@ const SPECS: &[Spec] = &[
     spec("jitter", Syntax::Expr, STORE, r#"jitter = "10%""#),
     spec("wait", Syntax::Expr, READ, r#"wait = "5s""#),
     spec("lease_limit", Syntax::Expr, READ, r#"lease_limit = "60s""#),
-    spec("stale", Syntax::Expr, READ, r#"stale = "1h""#),
-    spec("max_age", Syntax::Expr, READ, r#"max_age = "1d""#),
+    spec("stale", Syntax::Expr, STORE, r#"stale = "1h""#),
+    spec("max_age", Syntax::Expr, STORE, r#"max_age = "1d""#),
     spec("refresh", Syntax::Expr, READ, r#"refresh = "80%""#),
     spec("local", Syntax::Expr, READ, r#"local = "10s""#),
     spec("validate", Syntax::Flag, READ, "validate = true"),
@@ -99,9 +99,6 @@ const SPECS: &[Spec] = &[
     spec("value", Syntax::Type, &[Macro::Cached], "value = Vec<User>"),
     spec("crate", Syntax::Path, ALL, "crate = my_crate::cachemacro"),
 ];
-
-/// Options that are reserved and not available yet.
-pub(crate) const LATER: &[&str] = &["stale", "max_age", "refresh", "local", "validate"];
 
 const fn spec(name: &'static str, syntax: Syntax, takes: &'static [Macro], usage: &'static str) -> Spec {
     Spec { name, syntax, takes, usage }
@@ -384,10 +381,6 @@ fn option(
         errors.push(name.span(), misplaced(this, spec));
         return Ok(None);
     }
-    if LATER.contains(&spec.name) {
-        errors.push(name.span(), format!("`{}` is not available yet: leave it out", spec.name));
-        return Ok(None);
-    }
     Ok(Some(Opt { name, value, tokens, inherited: false }))
 }
 
@@ -415,10 +408,7 @@ const fn example(this: Macro) -> &'static str {
 }
 
 fn options_of(this: Macro) -> impl Iterator<Item = &'static str> {
-    SPECS
-        .iter()
-        .filter(move |spec| spec.takes.contains(&this) && !LATER.contains(&spec.name))
-        .map(|spec| spec.name)
+    SPECS.iter().filter(move |spec| spec.takes.contains(&this)).map(|spec| spec.name)
 }
 
 /// The option that was probably meant.
@@ -470,7 +460,9 @@ fn elsewhere(name: &str) -> Option<&'static str> {
             "the cache is chosen when the program starts, or by `cache = …`: leave it out"
         }
         "redis" | "disk" => "the cache is chosen when the program starts, as by `REDIS_URL`: leave it out",
-        "result_fallback" => "leave it out: a value is not served past its `ttl`",
+        "result_fallback" => {
+            "write `stale = \"1h\"`, which serves a value past its `ttl` while its load fails"
+        }
         "connection" | "conn" | "pool" | "client" | "cacheManager" | "cache_manager" => {
             "the cache holds its connections: leave it out, or write `cache = …`"
         }
