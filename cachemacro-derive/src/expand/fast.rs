@@ -16,11 +16,11 @@ impl Expander<'_> {
         let mixed = Span::mixed_site();
         let private = &self.private;
         let writes = self.writes(parts)?;
+        let parts = quote_spanned!(mixed=> &{ let to_ = #private::parts(site_, &|| ()); #writes to_ });
         let hit = if self.item.is_sync() {
-            let parts = quote_spanned!(mixed=> &{ let to_ = #private::parts(site_, &|| ()); #writes to_ });
             quote_spanned!(mixed=> local_hit(site_, outcome_, #parts))
         } else {
-            quote_spanned!(mixed=> hit(site_, given_, outcome_, &|| (), |to_| { let _ = &to_; #writes }))
+            quote_spanned!(mixed=> hit(site_, given_, outcome_, #parts))
         };
         Some(quote_spanned! {mixed=>
             let arguments_ = match #private::#hit {
@@ -30,7 +30,7 @@ impl Expander<'_> {
         })
     }
 
-    /// Statements that write to `to_` what of a call makes up key and tags.
+    /// Statements that add to `to_` what of a call makes up key and tags.
     fn writes(&self, parts: &EntryParts) -> Option<TokenStream> {
         let mixed = Span::mixed_site();
         let place = Place::Function;
@@ -38,8 +38,8 @@ impl Expander<'_> {
         match &parts.prefix {
             None | Some(Expr::Lit(_)) => {}
             // A constant, or an argument.
-            Some(Expr::Path(prefix)) => {
-                writes.extend(self.written(&quote_spanned!(mixed=> to_.display(#prefix))));
+            Some(prefix @ (Expr::Path(_) | Expr::Reference(_))) => {
+                writes.extend(quote_spanned!(mixed=> let to_ = to_.display(#prefix);));
             }
             Some(_) => return None,
         }
@@ -50,14 +50,13 @@ impl Expander<'_> {
                     return None;
                 }
                 let key = values::by_reference(key, self.item, place);
-                writes.extend(self.written(&quote_spanned!(mixed=> to_.arg(#key))));
+                writes.extend(quote_spanned!(mixed=> let to_ = to_.arg(#key);));
             }
             Key::Args(args) => {
                 for (at, name) in args {
                     let cfg = &self.item.args[*at].cfg;
                     let argument = values::argument(name, self.item, place);
-                    let written = self.written(&quote_spanned!(mixed=> to_.arg(#argument)));
-                    writes.extend(quote_spanned!(mixed=> #(#cfg)* #written));
+                    writes.extend(quote_spanned!(mixed=> #(#cfg)* let to_ = to_.arg(#argument);));
                 }
             }
         }
@@ -71,13 +70,6 @@ impl Expander<'_> {
         Some(writes)
     }
 
-    /// A part as a statement. A sync function's parts are values, each with one more than that before.
-    fn written(&self, part: &TokenStream) -> TokenStream {
-        let mixed = Span::mixed_site();
-        let bound = self.item.is_sync().then(|| quote_spanned!(mixed=> let to_ =));
-        quote_spanned!(mixed=> #bound #part;)
-    }
-
     fn holes(&self, template: &[Part]) -> Option<TokenStream> {
         let mixed = Span::mixed_site();
         let mut writes = TokenStream::new();
@@ -88,7 +80,7 @@ impl Expander<'_> {
             }
             let value = reference(&expr);
             let method = if debug { quote!(debug) } else { quote!(display) };
-            writes.extend(self.written(&quote_spanned!(mixed=> to_.#method(#value))));
+            writes.extend(quote_spanned!(mixed=> let to_ = to_.#method(#value);));
         }
         Some(writes)
     }

@@ -10,6 +10,7 @@ use crate::format::stamps::VersionKey;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
+use crate::policy::freshness::Freshness;
 use crate::policy::outcome::Value;
 use crate::policy::rules::NoRules;
 use crate::store::{Guard, ReadRequest, Write};
@@ -84,8 +85,9 @@ impl<T: Value> Entry<T> {
             let (bytes, life) = prepared.assemble(raw, &stamps, Duration::ZERO);
             let length = bytes.len();
             let write = Write::new(&raw.full, bytes, life).with_guard(Guard::Seen(seen));
-            if raw.timed(core.store.write_one(write)).await?.accepted {
-                core.flights.detach(&raw.full);
+            let written = raw.timed(core.store.write_one(write));
+            if tokio::join!(prepared.prolong_versions(raw), written).1?.accepted {
+                core.changed(&raw.full);
                 raw.record(Event::Put);
                 raw.record(Event::BytesWritten(length));
                 return Ok(value);
@@ -106,9 +108,10 @@ impl<T: Value> Entry<T> {
         self.raw()
     }
 
-    /// Takes what is stored, however old: an update must not lose a value that `Mode::MaxAge` hides from readers.
+    /// Takes what is stored and fresh, however old: an update must not lose a value that `Mode::MaxAge` hides from readers. What is
+    /// stale is to be loaded anew, and an update would make it fresh.
     pub(crate) fn stored(&self) -> Expected {
-        Expected { max_age: None, ..self.expected() }
+        Expected { max_age: None, freshness: Freshness::default(), ..self.expected() }
     }
 }
 
@@ -121,7 +124,7 @@ impl RawEntry {
     ) -> Result<(Looked, Vec<Version>)> {
         self.settle().await?;
         // G1: before the value is read, as before a load.
-        let mut captured = self.capture_now(capture).await?;
+        let mut captured = self.capture_now(capture, self.version_life()).await?;
         let keys = [&*self.full];
         let request = ReadRequest::new(&keys).with_versions(&self.tags);
         let (entry, versions) = self.timed(self.core.store.read(request)).await?.into_one();
@@ -136,7 +139,9 @@ impl RawEntry {
                 }
             }
             // A value made from nothing cannot be outdated by evicts from before now.
-            Looked::Miss(_) if moved => captured = self.capture_now(capture).await?,
+            Looked::Miss(_) if moved => {
+                captured = self.capture_now(capture, self.version_life()).await?;
+            }
             Looked::Usable(_) | Looked::Miss(_) => {}
         }
         Ok((looked, captured))

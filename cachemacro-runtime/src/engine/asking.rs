@@ -12,11 +12,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use crate::engine::core::Core;
-use crate::engine::lease::Held;
-use crate::engine::raw::{RawEntry, to_capture};
+use crate::engine::lease::{Held, Refreshed};
+use crate::engine::raw::{RawEntry, refresh_key, to_capture};
 use crate::format::ids::{FillId, Token, Version};
 use crate::format::stamps::VersionKey;
-use crate::ground::clock::{Timestamp, VERSION_LIFE};
+use crate::ground::clock::Timestamp;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::observe::stats::Counters;
 use crate::store::{Lease, LeaseKind, LeaseOutcome, LeaseRequest};
@@ -40,11 +40,14 @@ pub(crate) struct Wanted {
 pub(crate) struct Capture {
     keys: Arc<[VersionKey]>,
     known: usize,
+    /// How long they must live at least.
+    life: Duration,
 }
 
 impl Capture {
     pub(crate) fn of(raw: &RawEntry, late_tags: bool) -> Self {
-        Self { keys: to_capture(raw, late_tags).into(), known: raw.tags.len() }
+        let keys = to_capture(raw, late_tags).into();
+        Self { keys, known: raw.tags.len(), life: raw.version_life() }
     }
 }
 
@@ -72,10 +75,16 @@ impl Wanted {
         Self { key: raw.full.clone(), seen: FillId::NONE, kind: LeaseKind::Put, capture, over: Token::NONE }
     }
 
+    /// The lease of a refresh of this value: that of a second key, where there never is a value.
+    pub(crate) fn refresh(raw: &RawEntry, value: Refreshed, capture: Capture) -> Self {
+        let (kind, key) = (LeaseKind::Load, refresh_key(&raw.full, value.seen));
+        Self { key, seen: FillId::NONE, kind, capture, over: Token::NONE }
+    }
+
     fn request(&self, token: Token, live: Duration, not_after: Timestamp) -> LeaseRequest<'_> {
         LeaseRequest::new(&self.key, token, self.kind, live)
             .with_seen(self.seen)
-            .with_capture(&self.capture.keys, VERSION_LIFE)
+            .with_capture(&self.capture.keys, self.capture.life)
             .with_known(self.capture.known)
             .with_not_after(not_after)
             .with_over(self.over)

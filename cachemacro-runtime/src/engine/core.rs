@@ -13,6 +13,7 @@ use crate::engine::claims::{Claim, Claims};
 use crate::engine::collecting::Collecting;
 use crate::engine::deferred::Deferred;
 use crate::engine::flight::Flights;
+use crate::engine::pacing::Pacing;
 use crate::engine::readback::Readbacks;
 use crate::engine::settings::Settings;
 use crate::engine::threads::Threads;
@@ -22,6 +23,8 @@ use crate::ground::clock::NEVER;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::sync;
 use crate::key::Key;
+use crate::local::follow::LocalTier;
+use crate::observe::breaker::BreakerState;
 use crate::observe::event::{Event, Observation, Observer as _};
 use crate::observe::reason::MissReason;
 use crate::observe::site::SiteId;
@@ -29,8 +32,8 @@ use crate::observe::stats::{CacheStats, Counters};
 use crate::observe::warning::Warning;
 use crate::policy::mode::Mode;
 use crate::policy::site::Site;
-use crate::store::AnyStore;
 use crate::store::local::LocalTable;
+use crate::store::{AnyStore, shared};
 
 /// The store of a cache with everything around it.
 pub(crate) struct Core {
@@ -39,8 +42,10 @@ pub(crate) struct Core {
     pub(crate) store: AnyStore,
     pub(crate) settings: Settings,
     pub(crate) flights: Arc<Flights>,
+    /// Decoded values of a store that others change too; one in memory holds its own.
+    pub(crate) tier: Option<Arc<LocalTier>>,
     /// What dropped calls left to do.
-    pub(crate) deferred: Deferred,
+    pub(crate) deferred: Deferred<Self>,
     /// Does it, though the runtime of the call ends.
     pub(crate) background: Background,
     /// Counts what belongs to no site.
@@ -49,6 +54,8 @@ pub(crate) struct Core {
     last_failed_evict: AtomicUsize,
     /// Whose turn it is to update a key.
     pub(crate) turns: Turns,
+    /// Which values nobody tries to load anew for a while.
+    pub(crate) pacing: Pacing,
     sites: RwLock<HashMap<SiteId, Arc<Counters>>>,
     /// Which values come back from the store.
     pub(crate) readbacks: Readbacks,
@@ -70,14 +77,22 @@ impl Core {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
+            deferred: Deferred::of(&store, &settings.namespace),
+            tier: match &store {
+                AnyStore::Memory(_) => None,
+                AnyStore::Other(_) => Some(shared(&store, &settings.namespace, || {
+                    let Settings { namespace, local_capacity, clock, .. } = &settings;
+                    LocalTier::new(namespace, *local_capacity, clock.clone())
+                })),
+            },
             store,
             settings,
             flights: Flights::new(),
-            deferred: Deferred::default(),
             background: Background::shared(),
             stats: Counters::default(),
             last_failed_evict: AtomicUsize::new(0),
             turns: Turns::default(),
+            pacing: Pacing::default(),
             sites: RwLock::default(),
             readbacks: Readbacks::default(),
             claims: Claims::default(),
@@ -166,17 +181,30 @@ impl Core {
         sites.entry(site.id()).or_insert_with(at).clone()
     }
 
-    /// Whether a site's keys are another's too, so that it runs uncached. `claim` is asked at its first call.
-    pub(crate) fn clashes(&self, counters: &Counters, claim: impl FnOnce() -> Option<Claim>) -> bool {
+    /// Whether a site's keys are another's too, so that it runs uncached; where it has type parameters, the keys of the instance whose
+    /// keys begin with `instance`. `claim` is asked at its first call.
+    pub(crate) fn clashes(
+        &self,
+        counters: &Counters,
+        instance: Option<&str>,
+        claim: impl FnOnce() -> Option<Claim>,
+    ) -> bool {
         let Some(site) = counters.site() else { return false };
-        if let Some(clashes) = counters.clashes() {
+        let known = match instance {
+            Some(begin) => self.claims.of_instance(*site, begin),
+            None => counters.clashes(),
+        };
+        if let Some(clashes) = known {
             return clashes;
         }
         let other = claim().and_then(|claim| self.claims.claim(*site, claim).err());
+        let clashes = other.is_some();
+        let is_first = match instance {
+            Some(begin) => self.claims.set_instance(*site, begin, clashes),
+            None => counters.set_clashes(clashes),
+        };
         // Two first calls at once: one of them says so.
-        if counters.set_clashes(other.is_some())
-            && let Some(other) = other
-        {
+        if let Some(other) = other.filter(|_| is_first) {
             tracing::error!(
                 function = %site,
                 like = %other,
@@ -184,7 +212,7 @@ impl Core {
                  give one of them another `prefix`"
             );
         }
-        other.is_some()
+        clashes
     }
 
     /// What was counted so far, in total and by site.
@@ -193,8 +221,24 @@ impl Core {
         let mut ids: Vec<SiteId> = sites.keys().copied().collect();
         ids.sort_unstable();
         let sites = ids.iter().enumerate().map(|(at, id)| (SiteId::name(at, &ids), sites[id].snapshot()));
-        let local = self.local.get().map(LocalTable::stats).unwrap_or_default();
-        CacheStats::sum(self.stats.snapshot(), sites.collect(), local)
+        let here = self.local.get().map(LocalTable::stats).unwrap_or_default();
+        let local = self.tier.as_ref().map(|tier| tier.stats()).unwrap_or_default().and(here);
+        let mut stats = CacheStats::sum(self.stats.snapshot(), sites.collect(), local);
+        if let Some(breaker) = self.store.breaker() {
+            (stats.breaker, stats.breaker_trips) = (Some(breaker.state()), breaker.trips());
+        }
+        stats
+    }
+
+    /// Has observers told of what the store's breaker does.
+    pub(crate) fn watch_breaker(self: &Arc<Self>) {
+        let Some(breaker) = self.store.breaker() else { return };
+        let core = Arc::downgrade(self);
+        breaker.tell(move |state| {
+            let Some(core) = core.upgrade() else { return false };
+            core.record_at(None, Event::Breaker(state));
+            true
+        });
     }
 
     /// Whether entries could be shared with other applications by mistake.
@@ -218,6 +262,9 @@ impl Core {
             let last = ErrorKind::ALL[self.last_failed_evict.load(Ordering::Relaxed)];
             warnings.push(Warning::FailedEvicts { count: total.failed_evicts, last });
         }
+        if self.store.breaker().is_some_and(|breaker| breaker.state() != BreakerState::Closed) {
+            warnings.push(Warning::BreakerOpen);
+        }
         for (count, why) in
             [(total.errors_of(ErrorKind::Encode), ErrorKind::Encode), (total.too_large, ErrorKind::TooLarge)]
         {
@@ -229,6 +276,9 @@ impl Core {
         let undecodable = total.misses_for(MissReason::Undecodable);
         if undecodable > 0 {
             warnings.push(Warning::Undecodable(undecodable));
+        }
+        if let Some(why) = self.tier.as_ref().and_then(|tier| tier.why_off()) {
+            warnings.push(Warning::LocalOff(why.to_string()));
         }
         warnings.extend(self.readbacks.warnings());
         warnings
@@ -289,6 +339,12 @@ impl Core {
         self.tell(site, Observation::of(Event::Loaded).took(took));
     }
 
+    /// A hit that asked no store.
+    #[inline]
+    pub(crate) fn hit_here(&self, site: Option<&Counters>) {
+        self.tell(site, Observation::of(Event::Hit).here());
+    }
+
     /// Each event is counted once: at its site, or at none. Totals are sums.
     #[inline]
     fn tell(&self, site: Option<&Counters>, seen: Observation<'_>) {
@@ -301,9 +357,19 @@ impl Core {
         self.settings.observers.tell(&seen);
     }
 
+    /// What [`spread`](Self::spread) makes of `ttl` at most.
+    pub(crate) fn longest(&self, ttl: Duration, jitter: Option<u8>) -> Duration {
+        ttl.saturating_add(ttl.min(NEVER) * self.jitter(jitter) / 100)
+    }
+
+    /// In percent.
+    fn jitter(&self, jitter: Option<u8>) -> u32 {
+        u32::from(jitter.unwrap_or(self.settings.jitter)).min(100)
+    }
+
     /// `ttl` spread by jitter.
     pub(crate) fn spread(&self, ttl: Duration, jitter: Option<u8>) -> Duration {
-        let percent = u32::from(jitter.unwrap_or(self.settings.jitter)).min(100);
+        let percent = self.jitter(jitter);
         if percent == 0 {
             return ttl;
         }

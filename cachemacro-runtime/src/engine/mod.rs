@@ -1,7 +1,6 @@
 //! One step of a call, on one entry, with the state that all calls of a cache share.
 
 pub(crate) mod asking;
-pub(crate) mod chunks;
 pub(crate) mod claims;
 pub(crate) mod collecting;
 pub(crate) mod core;
@@ -14,14 +13,17 @@ pub(crate) mod flight;
 pub(crate) mod lease;
 pub(crate) mod loading;
 pub(crate) mod local;
+pub(crate) mod pacing;
 pub(crate) mod prepare;
 pub(crate) mod raw;
 pub(crate) mod read;
 pub(crate) mod readback;
+pub(crate) mod refresh;
 pub(crate) mod removals;
 pub(crate) mod search;
 pub(crate) mod settings;
 pub(crate) mod targets;
 pub(crate) mod threads;
 pub(crate) mod turns;
+pub(crate) mod versions;
 pub(crate) mod waiting;

@@ -4,13 +4,11 @@
 //! them: wherever these bytes are equal, so is the text of the key. The reverse does not hold (two hash sets of the
 //! same elements differ in order), which costs a look in the store.
 
-use std::any::type_name;
-use std::fmt::{self, Debug, Display, Write as _};
+use std::fmt::{self, Debug, Display};
 
 use serde::ser::{self, Serialize};
 
 use crate::key::lists::list_parts;
-use crate::key::part::{KeyPart, Printed};
 
 /// What is given the bytes of arguments, one piece after the other.
 pub trait Sink {
@@ -49,14 +47,12 @@ pub(super) fn feed<S: Sink, T: Serialize + ?Sized>(sink: &mut S, value: &T) -> R
 /// How many bytes need no memory of their own.
 const INLINE: usize = 112;
 
-/// Arguments as bytes, part by part; what generated code calls.
-#[derive(Clone)]
-pub struct CompactKey {
+/// Arguments as bytes, the first of them on the stack.
+pub(crate) struct CompactKey {
     inline: [u8; INLINE],
     length: usize,
     /// All bytes, once they are more than [`INLINE`].
     spilled: Vec<u8>,
-    failed: bool,
 }
 
 impl Debug for CompactKey {
@@ -66,54 +62,19 @@ impl Debug for CompactKey {
 }
 
 impl CompactKey {
-    /// A key that begins with numbers which tell one function of one cache from all others.
+    /// No bytes yet.
     #[inline]
-    pub(crate) fn new(begin: [u64; 2]) -> Self {
-        let mut key = Self { inline: [0; INLINE], length: 0, spilled: Vec::new(), failed: false };
-        for number in begin {
-            key.push(&number.to_le_bytes());
-        }
-        key
+    pub(crate) fn new() -> Self {
+        Self { inline: [0; INLINE], length: 0, spilled: Vec::new() }
     }
 
-    /// The names of the types that `_inside`, a closure in the function, was instantiated with. The address of a name stands
-    /// for it: one address never has two names.
+    /// All bytes so far.
     #[inline]
-    pub(crate) fn types_of<F>(&mut self, _inside: &F) {
-        let name = type_name::<F>();
-        self.push(&(name.as_ptr() as usize as u64).to_le_bytes());
-        self.push(&(name.len() as u64).to_le_bytes());
-    }
-
-    /// A placeholder printed with `Display`.
-    #[inline]
-    pub fn display<T: Printed + ?Sized>(&mut self, value: &T) {
-        self.print(format_args!("{value}"));
-    }
-
-    /// A placeholder printed with `Debug`.
-    #[inline]
-    pub fn debug<T: Debug + ?Sized>(&mut self, value: &T) {
-        self.print(format_args!("{value:?}"));
-    }
-
-    /// An argument, as serde sees it.
-    #[inline]
-    pub fn arg<T: KeyPart + ?Sized>(&mut self, value: &T) {
-        if feed(self, value).is_err() {
-            self.failed = true;
-        }
-    }
-
-    /// The bytes; `None` where a part could not be written.
-    #[inline]
-    pub(crate) fn bytes(&self) -> Option<&[u8]> {
-        if self.failed {
-            None
-        } else if self.spilled.is_empty() {
-            self.inline.get(..self.length)
+    pub(crate) fn bytes(&self) -> &[u8] {
+        if self.spilled.is_empty() {
+            self.inline.get(..self.length).unwrap_or_default()
         } else {
-            Some(&self.spilled)
+            &self.spilled
         }
     }
 
@@ -123,20 +84,6 @@ impl CompactKey {
             self.spilled.extend_from_slice(&self.inline[..self.length]);
         }
         self.spilled.extend_from_slice(bytes);
-    }
-
-    /// Printed text. It comes in pieces, so room for its length is left before it.
-    fn print(&mut self, text: fmt::Arguments<'_>) {
-        let at = if self.spilled.is_empty() { self.length } else { self.spilled.len() };
-        self.push(&0_u64.to_le_bytes());
-        let mut printed = Printing { key: self, length: 0 };
-        let done = printed.write_fmt(text);
-        let length = printed.length.to_le_bytes();
-        self.failed |= done.is_err();
-        let all = if self.spilled.is_empty() { &mut self.inline[..] } else { &mut self.spilled[..] };
-        if let Some(room) = all.get_mut(at..at + length.len()) {
-            room.copy_from_slice(&length);
-        }
     }
 }
 
@@ -152,19 +99,6 @@ impl Sink for CompactKey {
         } else {
             self.spill(bytes);
         }
-    }
-}
-
-struct Printing<'a> {
-    key: &'a mut CompactKey,
-    length: u64,
-}
-
-impl fmt::Write for Printing<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.key.push(text.as_bytes());
-        self.length += text.len() as u64;
-        Ok(())
     }
 }
 
@@ -439,11 +373,11 @@ mod tests {
 
     use super::*;
     use crate::key::KeyBuilder;
+    use crate::key::parts::{Parts, keep};
 
-    fn compact(write: impl FnOnce(&mut CompactKey)) -> Vec<u8> {
-        let mut key = CompactKey::new([1, 2]);
-        write(&mut key);
-        key.bytes().expect("can be written").to_vec()
+    fn compact(write: impl Fn(&mut Parts<'_>)) -> Option<Vec<u8>> {
+        let mut key = CompactKey::new();
+        keep(&mut key, write).then(|| key.bytes().to_vec())
     }
 
     fn text<T: Serialize>(value: &T) -> String {
@@ -497,33 +431,19 @@ mod tests {
                 Err(serde::ser::Error::custom("no"))
             }
         }
-        impl Display for Broken {
-            fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
-                Err(fmt::Error)
-            }
-        }
-        let mut key = CompactKey::new([0, 0]);
-        key.arg(&Broken);
-        assert!(key.bytes().is_none());
-        let mut key = CompactKey::new([0, 0]);
-        key.display(&Broken);
-        assert!(key.bytes().is_none());
+        assert!(compact(|key| key.arg(&Broken)).is_none());
     }
 
     #[test]
     fn functions_instances_and_numbers_of_other_kinds_differ() {
-        fn of<T>(value: &T) -> Vec<u8>
-        where
-            T: Serialize,
-        {
+        fn of<T: Serialize>(value: &T) -> Option<Vec<u8>> {
             compact(|key| {
-                key.types_of(&|| size_of::<T>());
+                key.function(7, &|| size_of::<T>());
                 key.arg(value);
             })
         }
         assert_ne!(of(&1_u64), of(&1_i64));
         assert_ne!(of(&1_u64), of(&1_u32), "another instance of the function");
         assert_eq!(of(&1_u64), of(&1_u64));
-        assert_ne!(CompactKey::new([1, 2]).bytes(), CompactKey::new([2, 1]).bytes());
     }
 }

@@ -11,13 +11,16 @@ pub(crate) enum Cause {
     Replaced,
     /// Others needed the room.
     Room,
+    /// The store no longer told of changes.
+    Untold,
 }
 
 impl Cause {
-    pub(crate) const ALL: &'static [Cause] = &[Cause::Evicted, Cause::Expired, Cause::Replaced, Cause::Room];
+    pub(crate) const ALL: &'static [Cause] =
+        &[Cause::Evicted, Cause::Expired, Cause::Replaced, Cause::Room, Cause::Untold];
 }
 
-/// The values that this process holds decoded for sync functions, from [`CacheStats::local`](crate::CacheStats).
+/// The values that this process holds decoded, as local copies and for sync functions, from [`CacheStats::local`](crate::CacheStats).
 ///
 /// ```
 /// # use cachemacro_runtime as cachemacro;
@@ -31,7 +34,7 @@ pub struct LocalStats {
     pub entries: u64,
     /// What they weigh, in bytes: see [`CacheBuilder::local_capacity`](crate::CacheBuilder::local_capacity).
     pub bytes: u64,
-    /// How many left because they, a tag of theirs or their prefix were evicted.
+    /// How many left because they, a tag of theirs or their prefix were evicted, here or elsewhere.
     pub evicted: u64,
     /// How many left because their TTL was over.
     pub expired: u64,
@@ -39,11 +42,26 @@ pub struct LocalStats {
     pub replaced: u64,
     /// How many left because others needed the room.
     pub for_room: u64,
+    /// How many left because the store no longer told of changes.
+    pub untold: u64,
 }
 
 impl LocalStats {
     pub(crate) const fn new(entries: u64, bytes: u64, left: [u64; Cause::ALL.len()]) -> Self {
-        let [evicted, expired, replaced, for_room] = left;
-        Self { entries, bytes, evicted, expired, replaced, for_room }
+        let [evicted, expired, replaced, for_room, untold] = left;
+        Self { entries, bytes, evicted, expired, replaced, for_room, untold }
+    }
+
+    /// With those of another table.
+    pub(crate) const fn and(self, other: Self) -> Self {
+        Self {
+            entries: self.entries + other.entries,
+            bytes: self.bytes + other.bytes,
+            evicted: self.evicted + other.evicted,
+            expired: self.expired + other.expired,
+            replaced: self.replaced + other.replaced,
+            for_room: self.for_room + other.for_room,
+            untold: self.untold + other.untold,
+        }
     }
 }

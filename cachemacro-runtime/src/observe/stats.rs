@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use crate::ground::error::ErrorKind;
 use crate::ground::unstorable::Unstorable;
+use crate::observe::breaker::BreakerState;
 use crate::observe::event::{Event, Observation, Observer};
 use crate::observe::histogram::{AtomicHistogram, Histogram};
 use crate::observe::local::LocalStats;
@@ -12,7 +13,7 @@ use crate::observe::site::SiteId;
 use crate::observe::spread::SpreadCounter;
 
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident: $counter:ty),* $(,)?) => {
+    ($($(#[doc = $doc:expr])* $name:ident: $counter:ty),* $(,)?) => {
         /// Counters of one site, or of what has none.
         #[derive(Debug, Default)]
         pub(crate) struct Counters {
@@ -42,7 +43,7 @@ macro_rules! counters {
         #[derive(Debug, Clone, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct Stats {
-            $($(#[$doc])* pub $name: u64,)*
+            $($(#[doc = $doc])* pub $name: u64,)*
             misses: [u64; MissReason::ALL.len()],
             errors: [u64; ErrorKind::ALL.len()],
             unstorable: [u64; Unstorable::ALL.len()],
@@ -54,18 +55,39 @@ macro_rules! counters {
 
         impl Counters {
             pub(crate) fn snapshot(&self) -> Stats {
-                Stats {
+                let mut stats = Stats {
                     $($name: self.$name.load(Ordering::Relaxed),)*
                     misses: std::array::from_fn(|at| self.misses[at].load(Ordering::Relaxed)),
                     errors: std::array::from_fn(|at| self.errors[at].load(Ordering::Relaxed)),
                     unstorable: std::array::from_fn(|at| self.unstorable[at].load(Ordering::Relaxed)),
                     load_time: self.load_time.snapshot(),
                     store_time: self.store_time.snapshot(),
-                }
+                };
+                // Each hit is counted in one place.
+                stats.hits += stats.local_hits;
+                stats
             }
         }
 
         impl Stats {
+            /// Each count that is a field, in the order of the fields, so that an exporter forgets none. What is counted by
+            /// reason or kind, and times, are not among them.
+            ///
+            /// ```
+            /// let cache = cachemacro_runtime::Cache::memory();
+            /// for count in cache.stats().total.counts() {
+            ///     println!("{} {} # {}", count.name, count.value, count.help);
+            /// }
+            /// ```
+            pub fn counts(&self) -> impl Iterator<Item = Count> + use<> {
+                [$(Count {
+                    name: stringify!($name),
+                    help: concat!($($doc),*).trim_ascii(),
+                    value: self.$name,
+                },)*]
+                .into_iter()
+            }
+
             /// With what `other` counted.
             fn add(&mut self, other: &Self) {
                 $(self.$name += other.$name;)*
@@ -86,8 +108,14 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Reads answered from the store.
+    /// Reads answered from the store, or by a local copy.
     hits: SpreadCounter,
+    /// Reads answered by a decoded value in this process, without a look at the store. They are hits too.
+    local_hits: SpreadCounter,
+    /// Calls answered with a stale value.
+    stale: AtomicU64,
+    /// Calls elected to load a value anew that was due or stale.
+    refreshes: AtomicU64,
     /// The users' functions run by the cache.
     loads: AtomicU64,
     /// Loads that returned `Err`.
@@ -114,6 +142,23 @@ counters! {
     bytes_read: AtomicU64,
     /// Bytes of entries written.
     bytes_written: AtomicU64,
+}
+
+/// One count of [`Stats`], for what shows them all.
+///
+/// ```
+/// let counts: Vec<_> = cachemacro_runtime::Cache::memory().stats().total.counts().collect();
+/// assert_eq!((counts[0].name, counts[0].value), ("hits", 0));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Count {
+    /// The field's name.
+    pub name: &'static str,
+    /// What it counts, in a sentence.
+    pub help: &'static str,
+    /// How many so far.
+    pub value: u64,
 }
 
 impl Stats {
@@ -274,8 +319,11 @@ impl Stats {
 impl Observer for Counters {
     fn event(&self, seen: &Observation<'_>) {
         let (counter, by) = match seen.event {
+            Event::Hit if seen.local => return self.local_hits.fetch_add(1, Ordering::Relaxed),
             Event::Hit => return self.hits.fetch_add(1, Ordering::Relaxed),
             Event::Miss(reason) => (&self.misses[reason as usize], 1),
+            Event::Stale => (&self.stale, 1),
+            Event::Refresh => (&self.refreshes, 1),
             Event::Load => (&self.loads, 1),
             Event::LoadFailed => (&self.failed_loads, 1),
             Event::SharedLoad => (&self.shared_loads, 1),
@@ -293,6 +341,8 @@ impl Observer for Counters {
             Event::BytesWritten(bytes) => (&self.bytes_written, bytes as u64),
             Event::Loaded => return self.load_time.record(seen.took.unwrap_or_default()),
             Event::StoreCall => return self.store_time.record(seen.took.unwrap_or_default()),
+            // The breaker counts for itself: several caches may share its store.
+            Event::Breaker(_) => return,
         };
         counter.fetch_add(by, Ordering::Relaxed);
     }
@@ -333,19 +383,26 @@ impl Counters {
 /// let stats = cache.stats();
 /// assert_eq!(stats.total.loads, 1);
 /// assert!(stats.sites.is_empty(), "no annotated function was called");
+/// assert_eq!(stats.direct, stats.total);
 /// # }
 /// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct CacheStats {
-    /// Everything: the sum over all sites and of what belongs to none.
+    /// Everything: the sum of `sites` and `direct`.
     pub total: Stats,
+    /// What belongs to no annotated function: entries by hand, and work that many calls share.
+    pub direct: Stats,
     /// Each annotated function that was called, by module path and function name: `app::users::get`. Where methods of
     /// several types in one module share a name, each has the line of its attribute behind it: `app::users::get:12`.
     /// What an attribute evicts counts for its function, what a put does for the function of the entry.
     pub sites: Vec<(String, Stats)>,
     /// The values that this process holds for sync functions.
     pub local: LocalStats,
+    /// The state of the breaker around the store, where there is one.
+    pub breaker: Option<BreakerState>,
+    /// How often that breaker opened.
+    pub breaker_trips: u64,
 }
 
 impl CacheStats {
@@ -379,12 +436,12 @@ impl CacheStats {
     }
 
     /// The sum of what was counted at no site and at each.
-    pub(crate) fn sum(unsited: Stats, sites: Vec<(String, Stats)>, local: LocalStats) -> Self {
-        let mut total = unsited;
+    pub(crate) fn sum(direct: Stats, sites: Vec<(String, Stats)>, local: LocalStats) -> Self {
+        let mut total = direct.clone();
         for (_, stats) in &sites {
             total.add(stats);
         }
-        Self { total, sites, local }
+        Self { total, direct, sites, local, breaker: None, breaker_trips: 0 }
     }
 }
 

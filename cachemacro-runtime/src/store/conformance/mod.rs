@@ -97,6 +97,10 @@ macro_rules! __conformance_cases {
                 an_evict_voids_the_lease_before_it
                 an_evict_voids_the_lease_over_a_value_too
                 of_two_puts_the_one_that_lost_its_lease_removes_the_value
+                a_refresh_replaces_the_value_that_it_refreshes
+                a_refresh_replaces_no_other_value
+                a_refresh_is_stored_under_the_lease_that_it_saw
+                a_refresh_replaces_a_value_past_its_end
                 a_fill_reads_the_versions_it_names
                 many_fills_are_decided_one_by_one
                 a_tag_evicted_during_the_load_no_longer_equals_its_stamp;
@@ -138,7 +142,8 @@ macro_rules! __conformance_cases {
                 a_captured_version_stays_until_it_is_evicted
                 versions_are_captured_in_the_order_of_their_keys
                 racing_captures_create_a_version_once
-                a_version_lives_sixty_days_or_twice_what_is_asked
+                a_version_lives_as_long_as_is_asked_and_not_much_longer
+                of_many_leases_each_version_has_the_longest_life_that_was_asked_for_it
                 a_capture_never_shortens_a_version
                 a_version_that_would_die_too_soon_is_prolonged
                 eight_zero_bytes_are_no_version

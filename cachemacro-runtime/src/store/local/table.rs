@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -81,6 +82,11 @@ impl LocalTable {
     #[inline]
     pub(crate) const fn hasher(&self) -> &RandomState {
         &self.hasher
+    }
+
+    /// The hash of what is looked up as a whole. Never zero.
+    pub(crate) fn hash(&self, bytes: &[u8]) -> u64 {
+        self.hasher.hash_one(bytes) | 1
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -273,6 +279,15 @@ impl LocalTable {
             }
         }
         count
+    }
+
+    /// Lets go of everything, and refuses what is being fetched.
+    pub(crate) fn empty(&self, why: Cause) {
+        for shard in self.shards.iter() {
+            for kept in shard.evict_prefix(None) {
+                self.gone(&kept, why);
+            }
+        }
     }
 
     /// Lets go of what was not used for long, until the rest fits.

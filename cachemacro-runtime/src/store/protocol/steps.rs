@@ -18,8 +18,7 @@ use crate::store::messages::increment::{Increment, IncrementOutcome, OtherStamps
 use crate::store::messages::lease::{LeaseKind, LeaseOutcome, LeaseRequest};
 use crate::store::messages::write::{Guard, OnRefusal, Write};
 
-/// How long a version should live that is to live `asked` at least: twice that, so that most captures need not write, and
-/// 60 days at least, which is longer than any tagged entry lives.
+/// How long a version should live that is to live `asked` at least: twice that, so that most captures need not write.
 ///
 /// ```
 /// # use cachemacro_runtime as cachemacro;
@@ -27,11 +26,10 @@ use crate::store::messages::write::{Guard, OnRefusal, Write};
 /// use std::time::Duration;
 ///
 /// let day = Duration::from_secs(24 * 60 * 60);
-/// assert_eq!((version_life(day), version_life(day * 40)), (day * 60, day * 80));
+/// assert_eq!(version_life(day), day * 2);
 /// ```
-pub fn version_life(asked: Duration) -> Duration {
-    const LEAST: Duration = Duration::from_secs(60 * 24 * 60 * 60);
-    LEAST.max(asked.saturating_mul(2))
+pub const fn version_life(asked: Duration) -> Duration {
+    asked.saturating_mul(2)
 }
 
 /// What is under one key.
@@ -307,6 +305,9 @@ pub fn write(slot: &mut Option<Slot>, now: Timestamp, write: &Write<'_>) -> bool
         // G1, G4: an evict, a put or another loader that came between took the token away.
         Guard::Lease(token) => held(slot.as_ref(), token).is_some(),
         Guard::Seen(fill_id) => seen(slot.as_ref(), now) == fill_id,
+        // G1: a refresh was begun for this very value; a load or put that has begun since took the lease.
+        Guard::Unchanged { seen, token } => header(slot.as_ref())
+            .is_some_and(|now| !seen.is_none() && now.fill_id == seen && now.token == token),
     };
     if accepted {
         *slot = Some(Slot::new(write.bytes.clone(), now.plus(write.life)));

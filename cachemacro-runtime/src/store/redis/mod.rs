@@ -1,6 +1,6 @@
 //! The store on one Redis or Valkey server.
 //!
-//! Ordinary commands share a few connections, so that concurrent tasks pipeline; scans take one of a pool.
+//! Ordinary commands share a connection ([`wire`]), so that concurrent tasks' reads go together; scans take one of a pool.
 //! Connecting is lazy, every wait has a deadline, and what an error or a log line says never contains a key, a
 //! value, a password or a URL.
 
@@ -9,9 +9,13 @@ mod config;
 mod connect;
 mod dial;
 mod failure;
+mod families;
 mod gate;
+mod groups;
+mod part;
 mod pool;
 mod push;
+mod reads;
 mod refusal;
 mod reply;
 mod runtimes;
@@ -19,12 +23,15 @@ mod scan;
 mod script;
 mod send;
 mod time;
+mod tracking;
+mod wire;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use redis::ConnectionInfo;
 
 use self::commands::Commands;
 use self::connect::{Link, Patience};
@@ -33,8 +40,8 @@ use self::send::Sender;
 use crate::format::ids::Version;
 use crate::format::stamps::VersionKey;
 use crate::ground::clock::Timestamp;
-use crate::ground::error::Result;
-use crate::store::contract::{Changes, Inspect, Store};
+use crate::ground::error::{Error, Result};
+use crate::store::contract::{Changes, Inspect, Listener, Store, Tracking};
 use crate::store::messages::about::{About, StoreHealth};
 use crate::store::messages::evict::EvictRequest;
 use crate::store::messages::increment::{Increment, IncrementOutcome};
@@ -67,6 +74,9 @@ pub struct RedisStore {
     config: RedisConfig,
     commands: Commands,
     pushes: Arc<Pushes>,
+    /// The server, spoken to so that it can push.
+    tracked: ConnectionInfo,
+    identity: u64,
 }
 
 impl RedisStore {
@@ -84,10 +94,12 @@ impl RedisStore {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) where the URL or a setting is not acceptable.
     pub fn new(config: RedisConfig) -> Result<Self> {
         let info = config.connection_info()?;
+        let identity = config::identity(&info);
         let pushes = Arc::new(Pushes::new(&config, &info));
+        let tracked = config::with_resp3(&info);
         let link = Arc::new(Link::new(&config, info)?);
-        let commands = Commands { sender: Sender { link, command_timeout: config.command_timeout } };
-        Ok(Self { config, commands, pushes })
+        let commands = Commands::new(Sender { link, command_timeout: config.command_timeout });
+        Ok(Self { config, commands, pushes, tracked, identity })
     }
 
     const fn link(&self) -> &Arc<Link> {
@@ -109,7 +121,8 @@ impl fmt::Debug for RedisStore {
 impl Store for RedisStore {
     fn about(&self) -> About {
         // A request waits for a connection, then for its answer.
-        About::new(NAME).with_shared(true).with_patience(self.config.pool_wait + self.config.command_timeout)
+        let patience = self.config.pool_wait + self.config.command_timeout;
+        About::new(NAME).with_shared(true).with_identity(self.identity).with_patience(patience)
     }
 
     fn now(&self) -> Timestamp {
@@ -176,8 +189,20 @@ impl Store for RedisStore {
         Some(self)
     }
 
+    fn tracking(&self) -> Option<&dyn Tracking> {
+        Some(self)
+    }
+
     fn inspect(&self) -> Option<&dyn Inspect> {
         Some(self)
+    }
+}
+
+#[async_trait]
+impl Tracking for RedisStore {
+    async fn track(&self, prefixes: &[String], listener: Arc<dyn Listener>) -> Error {
+        let tracking = tracking::track(self.link(), self.tracked.clone(), prefixes, listener);
+        self.link().dialer.background.enter(tracking).await.unwrap_or_else(|error| error)
     }
 }
 
