@@ -5,7 +5,7 @@ use crate::syntax::options::Macro;
 
 /// Options of `#[cached]` that need a store, and why.
 const OF_STORES: &[(&str, &str)] = &[
-    ("cache", "a `Cache` that may be shared with other processes is asked by awaiting it"),
+    ("cache", "the scoped cache has them, or the global one, and no store is asked"),
     ("codec", "nothing is turned into bytes"),
     ("version", "values do not outlive the program, so there are none of an older version"),
     ("lease_limit", "no other process waits for its load"),
@@ -52,7 +52,8 @@ impl Checker<'_> {
         for option in ["prefix", "key"] {
             if let Some(opt) = self.options.get(option).filter(|opt| !opt.inherited) {
                 let message = format!(
-                    "`{name}` is a sync function and writes what another one keeps in this process, which `{option}` does not name:                      write `entry = …` with the function that its `entry` generates, or `async fn {name}`"
+                    "`{name}` is a sync function and writes what another one keeps in this process, which `{option}` does not name: \
+                     write `entry = …` with the function that its `entry` generates, or `async fn {name}`"
                 );
                 self.errors.push(opt.span(), message);
                 return;
@@ -65,7 +66,8 @@ impl Checker<'_> {
         if let Some(opt) = self.options.get("on_evict_error").filter(|opt| !opt.inherited) {
             let name = &self.item.sig.ident;
             let message = format!(
-                "a sync function does not wait for a server, so `{name}` cannot return what becomes of an evict there: it is logged                  and counted. Write `async fn {name}`, or leave `on_evict_error` out"
+                "a sync function does not wait for a server, so `{name}` cannot return what becomes of an evict there: it is logged \
+                 and counted. Write `async fn {name}`, or leave `on_evict_error` out"
             );
             self.errors.push(opt.span(), message);
         }

@@ -27,34 +27,35 @@ pub trait Parts: Sized {
     fn write<S: Sink>(&self, to: &mut S) -> bool;
 }
 
-/// What adds a part. Not of the trait, so that generated code need not import it.
-macro_rules! more_parts {
-    ($([$($generics:tt)*] $parts:ty;)+) => {$(
-        impl<$($generics)*> $parts {
-            /// With a placeholder printed with `Display`.
-            #[inline]
-            pub fn display<T: Printed + ?Sized>(self, value: &T) -> With<Self, Shown<'_, T>> {
-                With(self, Shown(value))
-            }
+/// Parts that more are added to. What they are made of is told to nobody, so that one mistake in them is one error.
+#[derive(Debug)]
+pub struct List<P>(P);
 
-            /// With a placeholder printed with `Debug`.
-            #[inline]
-            pub fn debug<T: Debug + ?Sized>(self, value: &T) -> With<Self, Debugged<'_, T>> {
-                With(self, Debugged(value))
-            }
+impl<P: Parts> List<P> {
+    /// With a placeholder printed with `Display`.
+    #[inline]
+    pub fn display<T: Printed + ?Sized>(self, value: &T) -> List<impl Parts> {
+        List(With(self.0, Shown(value)))
+    }
 
-            /// With an argument, as serde sees it.
-            #[inline]
-            pub fn arg<T: KeyPart + ?Sized>(self, value: &T) -> With<Self, Argument<'_, T>> {
-                With(self, Argument(value))
-            }
-        }
-    )+};
+    /// With a placeholder printed with `Debug`.
+    #[inline]
+    pub fn debug<T: Debug + ?Sized>(self, value: &T) -> List<impl Parts> {
+        List(With(self.0, Debugged(value)))
+    }
+
+    /// With an argument, as serde sees it.
+    #[inline]
+    pub fn arg<T: KeyPart + ?Sized>(self, value: &T) -> List<impl Parts> {
+        List(With(self.0, Argument(value)))
+    }
 }
 
-more_parts! {
-    [] Of;
-    [P, L] With<P, L>;
+impl<P: Parts> Parts for List<P> {
+    #[inline(always)]
+    fn write<S: Sink>(&self, to: &mut S) -> bool {
+        self.0.write(to)
+    }
 }
 
 /// The parts of a call in one cache of several.
@@ -73,7 +74,7 @@ impl<P: Parts> Parts for Within<'_, P> {
 }
 
 /// One part of a call's arguments.
-pub trait Part {
+trait Part {
     /// Writes it; false where that could not be done.
     fn write<S: Sink>(&self, to: &mut S) -> bool;
 }
@@ -89,25 +90,21 @@ pub struct Of {
 /// The beginning of a call's arguments. `_inside` is a closure in the function, whose type names those that the function was
 /// instantiated with.
 #[inline]
-pub(crate) fn of<F>(number: u64, _inside: &F) -> Of {
-    Of { number, name: type_name::<F>() }
+pub(crate) fn of<F>(number: u64, _inside: &F) -> List<Of> {
+    List(Of { number, name: type_name::<F>() })
 }
 
 /// Parts, and one more.
-#[derive(Debug)]
-pub struct With<P, L>(P, L);
+struct With<P, L>(P, L);
 
 /// A placeholder printed with `Display`.
-#[derive(Debug)]
-pub struct Shown<'a, T: ?Sized>(&'a T);
+struct Shown<'a, T: ?Sized>(&'a T);
 
 /// A placeholder printed with `Debug`.
-#[derive(Debug)]
-pub struct Debugged<'a, T: ?Sized>(&'a T);
+struct Debugged<'a, T: ?Sized>(&'a T);
 
 /// An argument.
-#[derive(Debug)]
-pub struct Argument<'a, T: ?Sized>(&'a T);
+struct Argument<'a, T: ?Sized>(&'a T);
 
 impl Parts for Of {
     #[inline(always)]
@@ -279,7 +276,7 @@ mod tests {
 
     use super::*;
 
-    fn begin() -> Of {
+    fn begin() -> List<Of> {
         of(7, &|| ())
     }
 
@@ -301,8 +298,7 @@ mod tests {
             list in proptest::collection::vec("[a:]{0,2}", 0..3),
         ) {
             let list = (m, list);
-            let of = begin();
-            let parts = |a: &'static str, n: &'static u64, b: &'static str| of.display(a).arg(n).debug(b).arg(a);
+            let parts = |a: &'static str, n: &'static u64, b: &'static str| begin().display(a).arg(n).debug(b).arg(a);
             // Leaked, as the parts of one type have one lifetime.
             let text = |text: String| -> &'static str { text.leak() };
             let (a, b, c, d) = (text(a), text(b), text(c), text(d));
@@ -312,7 +308,7 @@ mod tests {
             let other = same(&parts(a, n, b), &parts(a, next, b));
             prop_assert!(!other);
             let moved = format!("{a}{c}");
-            prop_assert_eq!(same(&of.display(a).display(c), &of.display(&moved).display("")), c.is_empty());
+            prop_assert_eq!(same(&begin().display(a).display(c), &begin().display(&moved).display("")), c.is_empty());
         }
     }
 

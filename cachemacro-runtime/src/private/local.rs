@@ -10,7 +10,7 @@ use crate::api::cache::Cache;
 use crate::calls::load_here::load_here;
 use crate::engine::local::LocalEntry;
 use crate::key::KeyBuilder;
-use crate::key::parts::{self, Of, Parts};
+use crate::key::parts::{self, List, Of, Parts};
 use crate::policy::outcome::{Outcome, Plain};
 use crate::policy::rules::{NoRules, Rules};
 use crate::policy::site::Site;
@@ -27,7 +27,7 @@ pub struct LocalArguments(Option<Placed>);
 
 /// The beginning of a call's arguments. `inside` is a closure in the function.
 #[inline]
-pub fn parts<F>(site: &'static Site, inside: &F) -> Of {
+pub fn parts<F>(site: &'static Site, inside: &F) -> List<Of> {
     parts::of(std::ptr::from_ref(site) as usize as u64, inside)
 }
 

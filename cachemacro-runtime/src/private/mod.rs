@@ -48,7 +48,7 @@ pub use crate::format::schema;
 pub use crate::key::KeyBuilder;
 pub use crate::key::compact::Sink;
 pub use crate::key::part::{KeyPart, Printed};
-pub use crate::key::parts::{Of, Part, Parts};
+pub use crate::key::parts::{List, Of, Parts};
 pub use crate::key::tag::{Tag, TagBuilder};
 pub use crate::policy::outcome::{Fallible, Outcome, Plain, Shared, Split};
 pub use crate::policy::rules::{CallRules, EntryRules, NoCallRules, NoRules, Rules};
