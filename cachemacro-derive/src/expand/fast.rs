@@ -16,20 +16,21 @@ impl Expander<'_> {
         let mixed = Span::mixed_site();
         let private = &self.private;
         let writes = self.writes(parts)?;
-        let (hit, known) = if self.item.is_sync() {
-            (quote_spanned!(mixed=> #private::local_hit), quote_spanned!(mixed=> site_, outcome_))
+        let parts = quote_spanned!(mixed=> &{ let to_ = #private::parts(site_, &|| ()); #writes to_ });
+        let hit = if self.item.is_sync() {
+            quote_spanned!(mixed=> local_hit(site_, outcome_, #parts))
         } else {
-            (quote_spanned!(mixed=> #private::hit), quote_spanned!(mixed=> site_, given_, outcome_))
+            quote_spanned!(mixed=> hit(site_, given_, outcome_, #parts))
         };
         Some(quote_spanned! {mixed=>
-            let arguments_ = match #hit(#known, &|| (), |to_| { let _ = &to_; #writes }) {
+            let arguments_ = match #private::#hit {
                 ::core::result::Result::Ok(hit_) => return hit_,
                 ::core::result::Result::Err(arguments_) => arguments_,
             };
         })
     }
 
-    /// Statements that write to `to_` what of a call makes up key and tags.
+    /// Statements that add to `to_` what of a call makes up key and tags.
     fn writes(&self, parts: &EntryParts) -> Option<TokenStream> {
         let mixed = Span::mixed_site();
         let place = Place::Function;
@@ -38,7 +39,7 @@ impl Expander<'_> {
             None | Some(Expr::Lit(_)) => {}
             // A constant, or an argument.
             Some(prefix @ (Expr::Path(_) | Expr::Reference(_))) => {
-                writes.extend(quote_spanned!(mixed=> to_.display(#prefix);));
+                writes.extend(quote_spanned!(mixed=> let to_ = to_.display(#prefix);));
             }
             Some(_) => return None,
         }
@@ -49,13 +50,13 @@ impl Expander<'_> {
                     return None;
                 }
                 let key = values::by_reference(key, self.item, place);
-                writes.extend(quote_spanned!(mixed=> to_.arg(#key);));
+                writes.extend(quote_spanned!(mixed=> let to_ = to_.arg(#key);));
             }
             Key::Args(args) => {
                 for (at, name) in args {
                     let cfg = &self.item.args[*at].cfg;
                     let argument = values::argument(name, self.item, place);
-                    writes.extend(quote_spanned!(mixed=> #(#cfg)* to_.arg(#argument);));
+                    writes.extend(quote_spanned!(mixed=> #(#cfg)* let to_ = to_.arg(#argument);));
                 }
             }
         }
@@ -79,7 +80,7 @@ impl Expander<'_> {
             }
             let value = reference(&expr);
             let method = if debug { quote!(debug) } else { quote!(display) };
-            writes.extend(quote_spanned!(mixed=> to_.#method(#value);));
+            writes.extend(quote_spanned!(mixed=> let to_ = to_.#method(#value);));
         }
         Some(writes)
     }

@@ -11,7 +11,7 @@ use serde::ser::{self, Serialize};
 use crate::key::lists::list_parts;
 
 /// What is given the bytes of arguments, one piece after the other.
-pub(super) trait Sink {
+pub trait Sink {
     /// Bytes whose number the reader of what was before them knows.
     fn push(&mut self, bytes: &[u8]);
 

@@ -94,7 +94,7 @@ impl Tier {
     #[inline]
     pub(crate) fn get<V: Any, R>(
         &self,
-        query: Query<impl Fn(&[u8]) -> bool>,
+        query: &Query<impl Fn(&[u8]) -> bool>,
         make: impl FnOnce(&V) -> Option<R>,
     ) -> Option<R> {
         match self.table.get(query, |value, _| make(value)) {
@@ -107,7 +107,7 @@ impl Tier {
     pub(crate) fn begin(&self, key: &str, prefix: &str, tags: impl IntoIterator<Item = u64>) -> Begun {
         let sent = self.clock.now();
         // What is stored may carry tags that nobody named.
-        let pending = self.table.begin(name(key), self.prefix(prefix), tags, true);
+        let pending = self.table.begin(name(key), self.prefix(prefix), tags, true, false);
         Begun { pending, sent }
     }
 
