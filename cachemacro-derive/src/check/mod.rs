@@ -3,6 +3,7 @@
 //! The result is a model in any case. Options with mistakes are left out of it, so that the signature of the function that
 //! `entry` names can be generated although another option is wrong.
 
+mod behind;
 mod entry;
 mod keys;
 mod late;
@@ -78,6 +79,7 @@ pub(crate) fn cached(options: &Options, item: &Item, errors: &Errors) -> Cached 
             .get("cache_err")
             .filter(|_| entry.policy.cache_err)
             .map(|opt| StoresErr { span: opt.span(), inherited: opt.inherited }),
+        behind: check.behind(),
         entry,
         rules,
         function,

@@ -101,7 +101,7 @@ impl Checker<'_> {
     }
 
     /// An option that is a length of time, or a constant `Duration`.
-    fn time(&self, name: &'static str) -> Option<Time> {
+    pub(super) fn time(&self, name: &'static str) -> Option<Time> {
         match self.options.expr(name)? {
             Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => match duration::parse(&text.value()) {
                 Ok(time) => Some(time),
@@ -131,7 +131,7 @@ impl Checker<'_> {
     }
 
     /// Whether an expression is a constant: it mentions no argument, no type parameter and no `result`.
-    fn is_constant(&self, option: &str, expr: &Expr) -> bool {
+    pub(super) fn is_constant(&self, option: &str, expr: &Expr) -> bool {
         let tokens = expr.to_token_stream();
         let named = self.item.names().find_map(|name| find(tokens.clone(), &name.to_string()));
         if let Some(argument) = named.or_else(|| find(tokens.clone(), "self")) {
@@ -181,12 +181,13 @@ impl Checker<'_> {
     /// The part of its TTL after which a value is loaded anew.
     fn refresh(&self) -> Option<u8> {
         let expr = self.options.expr("refresh")?;
-        let percent = percent(expr).filter(|percent| *percent > 0);
+        let percent = refresh_percent(expr).filter(|percent| *percent > 0);
         if percent.is_none() {
             self.errors.at(
                 expr,
                 format!(
-                    "`refresh` is the part of its TTL, from 1 % to 100 %, after which a value is loaded anew: `{}`",
+                    "`refresh` is the part of its TTL, from 1 % to 100 %, after which a value is loaded anew: `{}`, or \
+                     `refresh = \"80%, background\"`",
                     options::usage("refresh")
                 ),
             );
@@ -242,7 +243,21 @@ impl Checker<'_> {
 /// A whole percentage from 0 to 100.
 fn percent(expr: &Expr) -> Option<u8> {
     let Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) = expr else { return None };
+    percent_in(&text.value())
+}
+
+/// The same, perhaps before `, background`.
+fn refresh_percent(expr: &Expr) -> Option<u8> {
+    let Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) = expr else { return None };
     let text = text.value();
-    let number = text.strip_suffix('%')?.trim().parse::<u8>().ok()?;
+    match text.split_once(',') {
+        Some((percent, how)) if how.trim() == "background" => percent_in(percent),
+        Some(_) => None,
+        None => percent_in(&text),
+    }
+}
+
+fn percent_in(text: &str) -> Option<u8> {
+    let number = text.trim().strip_suffix('%')?.trim().parse::<u8>().ok()?;
     (number <= 100).then_some(number)
 }

@@ -14,11 +14,6 @@ pub(super) fn policy(policy: &Policy, private: &Ident) -> Option<TokenStream> {
         Time::Never => quote_spanned!(mixed=> #private::Ttl::Never),
         Time::Expr(expr) => quote_spanned!(mixed=> #private::Ttl::For(#expr)),
     };
-    let duration = |time: &Time| match time {
-        Time::Millis(millis) => quote_spanned!(mixed=> ::core::time::Duration::from_millis(#millis)),
-        Time::Never => quote_spanned!(mixed=> ::core::time::Duration::MAX),
-        Time::Expr(expr) => expr.to_token_stream(),
-    };
     let Policy { ttl: fresh, cache_none, none_ttl, cache_err, .. } = policy;
     let Policy { stale, max_age, refresh, jitter, wait, lease_limit, version, .. } = policy;
     let setters = [
@@ -43,4 +38,14 @@ pub(super) fn policy(policy: &Policy, private: &Ident) -> Option<TokenStream> {
         })
         .collect();
     (!setters.is_empty()).then(|| quote_spanned!(mixed=> #private::Policy::new() #(#setters)*))
+}
+
+/// A `Duration`.
+pub(super) fn duration(time: &Time) -> TokenStream {
+    let mixed = Span::mixed_site();
+    match time {
+        Time::Millis(millis) => quote_spanned!(mixed=> ::core::time::Duration::from_millis(#millis)),
+        Time::Never => quote_spanned!(mixed=> ::core::time::Duration::MAX),
+        Time::Expr(expr) => expr.to_token_stream(),
+    }
 }

@@ -85,6 +85,9 @@ const SPECS: &[Spec] = &[
     spec("stale", Syntax::Expr, STORE, r#"stale = "1h""#),
     spec("max_age", Syntax::Expr, STORE, r#"max_age = "1d""#),
     spec("refresh", Syntax::Expr, READ, r#"refresh = "80%""#),
+    spec("soft", Syntax::Expr, READ, r#"soft = "200ms""#),
+    spec("timeout", Syntax::Expr, READ, r#"timeout = "2s""#),
+    spec("on_timeout", Syntax::Expr, READ, "on_timeout = Err(Error::Late)"),
     spec("local", Syntax::Expr, READ, r#"local = "10s""#),
     spec("validate", Syntax::Flag, READ, "validate = true"),
     spec("codec", Syntax::Type, STORE, "codec = Json"),
@@ -397,8 +400,8 @@ fn options_of(this: Macro) -> impl Iterator<Item = &'static str> {
 fn likely(this: Macro, name: &str) -> Option<&'static str> {
     // The names of such options in other caches.
     let foreign = match name {
-        "expire" | "expires" | "expiry" | "time" | "timeout" | "time_to_live" | "ex" | "px"
-        | "expiration" | "expire_after" => Some("ttl"),
+        "expire" | "expires" | "expiry" | "time" | "time_to_live" | "ex" | "px" | "expiration"
+        | "expire_after" => Some("ttl"),
         "deadline" | "lease" | "lock_timeout" => Some("lease_limit"),
         "name" | "namespace" | "cache_name" | "cacheNames" | "cache_names" | "key_prefix"
         | "cache_prefix_block" => Some("prefix"),

@@ -49,6 +49,17 @@ impl Cache {
         SCOPED.scope(self.clone(), future)
     }
 
+    /// The future with the cache that is scoped here, wherever it is polled.
+    pub(crate) fn with_scoped<F: Future>(future: F) -> impl Future<Output = F::Output> + use<F> {
+        let scoped = SCOPED.try_with(Self::clone).ok();
+        async move {
+            match scoped {
+                Some(cache) => cache.scope(future).await,
+                None => future.await,
+            }
+        }
+    }
+
     /// The cache that attributed functions use here: the scoped one, else the global one, which is made from the
     /// environment at first use where nobody set it. Where the environment is wrong, the error is logged once and
     /// caching is off and evicts fail, since nobody knows where to send them.

@@ -36,6 +36,7 @@ pub use self::probe::{
 };
 pub use self::writes::{GivesEntries, Writes, write};
 pub use crate::__cachemacro_site as site;
+pub use crate::calls::behind::Behind;
 pub use crate::calls::load::load;
 pub use crate::calls::write::When;
 pub use crate::format::schema;

@@ -5,12 +5,13 @@
 //! | removed | test |
 //! |---|---|
 
+use std::collections::HashMap;
 use std::pin::pin;
 use std::time::Duration;
 
 use cachemacro::__private::{NoRules, Opt, Plain, Res, Shareable, Writes, load, write};
 use cachemacro::store::faults::Op;
-use cachemacro::{CacheBuilder, Entry, MissReason, Mode, Policy, Ttl};
+use cachemacro::{CacheBuilder, Entry, Lookup, MissReason, Mode, Policy, Ttl};
 use cachemacro_tests::aging::age;
 use cachemacro_tests::halt::Point::{AfterQuery, Before, BeforeQuery};
 use cachemacro_tests::halt::{Halted, Stops, Table, ended, reached};
@@ -338,7 +339,115 @@ async fn jitter_spreads_when_values_are_due(rig: Rig) {
     assert!((10..50).contains(&due), "{due} of 60 were due after 80 % of the TTL without jitter");
 }
 
+/// The rows 1, 2, … of these ages.
+async fn rows(rig: &Rig, process: &Process, ages: &[Duration]) {
+    for (id, by) in (1..).zip(ages) {
+        row(process, id).set(&id).await.expect("set");
+        age(&*rig.store(), &format!("{}:row:{id}", rig.namespace()), *by).await;
+    }
+}
+
+fn row(process: &Process, id: u64) -> Entry<u64> {
+    process.cache.entry("row", id).with_tags(["tag"]).with_policy(POLICY)
+}
+
+/// Reads the rows up to this one; tells which were loaded, by `load`.
+async fn batch(
+    process: &Process,
+    last: u64,
+    load: impl Fn(u64) -> Option<u64>,
+) -> (Result<Vec<(u64, u64)>, String>, Vec<u64>) {
+    let mut asked = Vec::new();
+    let loading = |ids: Vec<u64>| {
+        asked.extend(ids.iter().copied());
+        let loaded: Option<HashMap<u64, u64>> =
+            ids.into_iter().map(|id| load(id).map(|value| (id, value))).collect();
+        async move { loaded.ok_or_else(|| "no".to_owned()) }
+    };
+    let found = process.cache.try_get_or_load_many(1..=last, |id| row(process, *id), loading).await;
+    let sorted = found.map(|found| {
+        let mut found: Vec<_> = found.into_iter().collect();
+        found.sort_unstable();
+        found
+    });
+    asked.sort_unstable();
+    (sorted, asked)
+}
+
+/// Upholds G5.
+async fn a_batch_serves_what_ages_and_loads_anew_what_it_was_elected_for(rig: Rig) {
+    let (here, there) = (rig.process(), rig.process());
+    rows(&rig, &here, &[FRESH, DUE, STALE]).await;
+    let table = Table::default();
+    let other = Halted::start(&there, AfterQuery, |stops| table.read(&row(&there, 3), stops)).await;
+    let (found, loaded) = batch(&here, 4, |id| Some(10 * id)).await;
+    assert_eq!(found, Ok(vec![(1, 1), (2, 20), (3, 3), (4, 40)]));
+    assert_eq!(loaded, [2, 4], "another process loads the third one");
+    other.end().await;
+    let (found, loaded) = batch(&there, 4, |_| None).await;
+    assert_eq!((found, loaded), (Ok(vec![(1, 1), (2, 20), (3, 1), (4, 40)]), Vec::new()));
+    let stats = here.cache.stats().total;
+    assert_eq!((stats.hits, stats.stale, stats.refreshes, stats.misses_for(MissReason::Due)), (2, 1, 1, 1));
+}
+
+async fn a_batch_whose_load_fails_gives_the_old_values_unless_one_is_missing(rig: Rig) {
+    let process = rig.process();
+    rows(&rig, &process, &[FRESH, DUE, STALE]).await;
+    let (found, loaded) = batch(&process, 3, |_| None).await;
+    assert_eq!((found, loaded), (Ok(vec![(1, 1), (2, 2), (3, 3)]), vec![2, 3]));
+    let (found, loaded) = batch(&process, 3, |_| None).await;
+    assert_eq!((found, loaded), (Ok(vec![(1, 1), (2, 2), (3, 3)]), Vec::new()), "not again so soon");
+    let (found, loaded) = batch(&process, 4, |_| None).await;
+    assert_eq!((found, loaded), (Err("no".to_owned()), vec![4]));
+}
+
+async fn a_batch_removes_an_old_value_where_no_row_is_found_any_more(rig: Rig) {
+    let process = rig.process();
+    rows(&rig, &process, &[FRESH, STALE]).await;
+    let load = async |_: Vec<u64>| Ok::<_, String>(HashMap::new());
+    let found = process.cache.try_get_or_load_many([1, 2], |id| row(&process, *id), load).await;
+    assert_eq!(found, Ok(HashMap::from([(1, 1)])));
+    assert_eq!(row(&process, 2).get().await.expect("the store answers"), None);
+}
+
+async fn many_are_read_stale_and_none_is_loaded(rig: Rig) {
+    let process = rig.process_with(|builder| builder.ttl(MINUTE).stale(HOUR));
+    rows(&rig, &process, &[FRESH, STALE, SPARE]).await;
+    let found = process.cache.keyspace::<u64, u64>("row").get_many([1, 2, 3]).await;
+    assert_eq!(found, HashMap::from([(1, 1), (2, 2)]));
+    assert_eq!((process.faults.count(Op::Lease), process.cache.stats().total.stale), (0, 1));
+}
+
+async fn by_hand_one_caller_gets_the_right_to_refresh_and_the_others_the_old_value(rig: Rig) {
+    let (here, there, _) = aged(&rig, STALE).await;
+    let Lookup::Vacant(vacancy) = entry(&here).lookup().await.expect("the store answers") else {
+        panic!("nobody else loads")
+    };
+    assert_eq!((vacancy.old(), vacancy.reason(), vacancy.is_held()), (Some(&1), Some(MissReason::Due), true));
+    for process in [&here, &there] {
+        let Lookup::Hit(hit) = entry(process).lookup().await.expect("the store answers") else {
+            panic!("somebody loads")
+        };
+        assert_eq!((*hit, hit.meta().ttl), (1, Duration::ZERO));
+    }
+    assert!(vacancy.fill(&2).await.expect("a small value").is_stored());
+    assert_eq!((stored(&here).await, stored(&there).await), (Some(2), Some(2)));
+    // One that was overtaken by an evict stores nothing.
+    grow_older(&rig, STALE).await;
+    let Lookup::Vacant(vacancy) = entry(&here).lookup().await.expect("the store answers") else {
+        panic!("nobody else loads")
+    };
+    entry(&there).evict().await.expect("evicted");
+    assert!(!vacancy.fill(&2).await.expect("a small value").is_stored());
+    assert_eq!(stored(&here).await, None);
+}
+
 on_both_stores!(
+    a_batch_serves_what_ages_and_loads_anew_what_it_was_elected_for,
+    a_batch_whose_load_fails_gives_the_old_values_unless_one_is_missing,
+    a_batch_removes_an_old_value_where_no_row_is_found_any_more,
+    many_are_read_stale_and_none_is_loaded,
+    by_hand_one_caller_gets_the_right_to_refresh_and_the_others_the_old_value,
     a_value_that_ages_serves_while_one_caller_of_all_processes_loads_it_anew,
     a_value_that_was_refreshed_since_it_was_read_is_not_refreshed_again,
     a_value_that_is_young_is_served_and_not_loaded,
