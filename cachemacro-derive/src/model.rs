@@ -115,6 +115,7 @@ pub(crate) struct Policy {
     pub(crate) cache_none: bool,
     pub(crate) none_ttl: Option<Time>,
     pub(crate) cache_err: bool,
+    pub(crate) err_ttl: Option<Time>,
     pub(crate) stale: Option<Time>,
     pub(crate) max_age: Option<Time>,
     /// In percent.

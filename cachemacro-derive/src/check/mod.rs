@@ -75,9 +75,10 @@ pub(crate) fn cached(options: &Options, item: &Item, errors: &Errors) -> Cached 
             .filter_map(|name| options.get(name))
             .find(|opt| entry.policy.cache_none && !opt.inherited)
             .map(options::Opt::span),
-        stores_err: options
-            .get("cache_err")
-            .filter(|_| entry.policy.cache_err)
+        stores_err: ["err_ttl", "cache_err"]
+            .iter()
+            .filter_map(|name| options.get(name))
+            .find(|_| entry.policy.cache_err)
             .map(|opt| StoresErr { span: opt.span(), inherited: opt.inherited }),
         behind: check.behind(),
         entry,

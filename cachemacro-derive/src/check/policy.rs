@@ -40,11 +40,14 @@ impl Checker<'_> {
 
     pub(super) fn policy(&self) -> Policy {
         let options = self.options;
-        let none_ttl = self.time("none_ttl");
-        if let Some(ttl) =
-            options.get("none_ttl").filter(|_| options.has("cache_none") && !options.flag("cache_none"))
-        {
-            self.errors.push(ttl.span(), "`none_ttl` says how long `None` is stored, and `cache_none = false` that it is not: remove one of them");
+        let (none_ttl, err_ttl) = (self.time("none_ttl"), self.time("err_ttl"));
+        for (ttl, flag, what) in [("none_ttl", "cache_none", "None"), ("err_ttl", "cache_err", "Err")] {
+            if let Some(opt) = options.get(ttl).filter(|_| options.has(flag) && !options.flag(flag)) {
+                self.errors.push(
+                    opt.span(),
+                    format!("`{ttl}` says how long `{what}` is stored, and `{flag} = false` that it is not: remove one of them"),
+                );
+            }
         }
         let ttl = match options.expr("ttl") {
             Some(Expr::Lit(_)) => self.time("ttl"),
@@ -52,6 +55,7 @@ impl Checker<'_> {
         };
         self.stores_for_some_time("ttl", ttl.as_ref());
         self.stores_for_some_time("none_ttl", none_ttl.as_ref());
+        self.stores_for_some_time("err_ttl", err_ttl.as_ref());
         let (stale, max_age) = (self.time("stale"), self.time("max_age"));
         self.ages_in_order(ttl.as_ref(), stale.as_ref(), max_age.as_ref());
         let wait = self.time("wait");
@@ -73,7 +77,8 @@ impl Checker<'_> {
             ttl,
             cache_none: options.flag("cache_none") || options.has("none_ttl"),
             none_ttl,
-            cache_err: options.flag("cache_err"),
+            cache_err: options.flag("cache_err") || options.has("err_ttl"),
+            err_ttl,
             stale,
             max_age,
             refresh: self.refresh(),
@@ -89,6 +94,8 @@ impl Checker<'_> {
         if let (Some(Time::Millis(0)), Some(expr)) = (time, self.options.expr(name)) {
             let message = if name == "none_ttl" {
                 "with a TTL of zero no `None` is stored: leave `none_ttl` out".to_owned()
+            } else if name == "err_ttl" {
+                "with a TTL of zero no `Err` is stored: leave `err_ttl` out".to_owned()
             } else {
                 format!(
                     "with a TTL of zero nothing is ever stored: leave `#[{}]` out, or say when with `condition = …` (by the \

@@ -14,13 +14,14 @@ pub(super) fn policy(policy: &Policy, private: &Ident) -> Option<TokenStream> {
         Time::Never => quote_spanned!(mixed=> #private::Ttl::Never),
         Time::Expr(expr) => quote_spanned!(mixed=> #private::Ttl::For(#expr)),
     };
-    let Policy { ttl: fresh, cache_none, none_ttl, cache_err, .. } = policy;
+    let Policy { ttl: fresh, cache_none, none_ttl, cache_err, err_ttl, .. } = policy;
     let Policy { stale, max_age, refresh, jitter, wait, lease_limit, version, .. } = policy;
     let setters = [
         fresh.as_ref().map(|time| ("ttl", ttl(time))),
         cache_none.then(|| ("cache_none", quote!(true))),
         none_ttl.as_ref().map(|time| ("none_ttl", ttl(time))),
         cache_err.then(|| ("cache_err", quote!(true))),
+        err_ttl.as_ref().map(|time| ("err_ttl", ttl(time))),
         stale.as_ref().map(|time| ("stale", duration(time))),
         max_age.as_ref().map(|time| ("max_age", duration(time))),
         refresh.map(|percent| ("refresh", percent.to_token_stream())),

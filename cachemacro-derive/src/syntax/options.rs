@@ -79,6 +79,7 @@ const SPECS: &[Spec] = &[
     spec("cache_none", Syntax::Flag, STORE, "cache_none = true"),
     spec("none_ttl", Syntax::Expr, STORE, r#"none_ttl = "10s""#),
     spec("cache_err", Syntax::Flag, READ, "cache_err = true"),
+    spec("err_ttl", Syntax::Expr, READ, r#"err_ttl = "10s""#),
     spec("jitter", Syntax::Expr, STORE, r#"jitter = "10%""#),
     spec("wait", Syntax::Expr, READ, r#"wait = "5s""#),
     spec("lease_limit", Syntax::Expr, READ, r#"lease_limit = "60s""#),

@@ -12,6 +12,7 @@ pub(crate) mod fill;
 pub(crate) mod flight;
 pub(crate) mod lease;
 pub(crate) mod loading;
+pub(crate) mod negatives;
 pub(crate) mod pacing;
 pub(crate) mod prepare;
 pub(crate) mod raw;
