@@ -19,7 +19,6 @@ use crate::engine::raw::RawEntry;
 use crate::engine::read::Miss;
 use crate::ground::clock::NEVER;
 use crate::observe::event::Event;
-use crate::policy::freshness::Age;
 use crate::policy::mode::Mode;
 use crate::policy::outcome::{Outcome, Value};
 use crate::policy::rules::Rules;
@@ -101,9 +100,7 @@ where
     let stand_in = || {
         let old = old.as_deref()?;
         let value = entry.revive(raw, outcome, old)?;
-        if old.age != Age::Due {
-            raw.record(Event::Stale);
-        }
+        raw.served(old.age);
         Some(value)
     };
     if let Some(soft) = behind.soft.filter(|_| old.is_some()) {

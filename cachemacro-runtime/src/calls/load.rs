@@ -23,6 +23,9 @@
 //!                                    hand on to who is left over
 //! ```
 //!
+//! Where the look finds a value that is due or stale, the call asks for the right to refresh it. Elected, it leads a flight with that
+//! lease, and fills over that value; else it serves the value. Such a value, and one past its stale time, also stands in for a load that fails.
+//!
 //! The flight that `join` finds is taken where the look does not show its load to be doomed: a tag was evicted since that load
 //! captured its versions. Else the call leads the next flight, and its search takes the lease over. What a leader shares is told at [`flight`](crate::engine::flight). Three calls leave the picture: one whose key its
 //! own task is loading or putting, and one that was shared twice what it cannot return, run alone and unstored; under
@@ -260,8 +263,9 @@ impl<'a, O, V: Value> Call<'a, O, V> {
     where
         O: Outcome<R, Value = V>,
     {
-        let value = self.entry.revive(self.raw, self.outcome, self.state.spare.as_ref()?)?;
-        self.raw.record(Event::Stale);
+        let spare = self.state.spare.as_ref()?;
+        let value = self.entry.revive(self.raw, self.outcome, spare)?;
+        self.raw.served(spare.age);
         Some(value)
     }
 

@@ -66,13 +66,13 @@ async fn soft(source: Arc<Source>) -> u32 {
     source.query().await
 }
 
-#[cached(cache = source.cache, skip(source), ttl = "1m", timeout = "20ms", on_timeout = Err("late"))]
-async fn hard(source: Arc<Source>) -> Result<u32, &'static str> {
+#[cached(cache = source.cache, skip(source), ttl = "1m", timeout = "20ms", on_timeout = Err("late".to_owned()))]
+async fn hard(source: Arc<Source>) -> Result<u32, String> {
     Ok(source.query().await)
 }
 
 #[cached(cache = source.cache, skip(source), ttl = "1m", stale = "1h", timeout = "20ms")]
-async fn hard_or_stale(source: Arc<Source>) -> Result<u32, &'static str> {
+async fn hard_or_stale(source: Arc<Source>) -> Result<u32, String> {
     Ok(source.query().await)
 }
 
@@ -130,9 +130,9 @@ async fn after_the_hard_time_the_function_says_what_is_returned() {
     let source = Source::new();
     source.permits.acquire().await.expect("it is open").forget();
     let others: Vec<_> = (0..3).map(|_| tokio::spawn(hard(source.clone()))).collect();
-    assert_eq!(hard(source.clone()).await, Err("late"));
+    assert_eq!(hard(source.clone()).await, Err("late".to_owned()));
     for other in others {
-        assert_eq!(ended(other).await, Err("late"));
+        assert_eq!(ended(other).await, Err("late".to_owned()));
     }
     source.permits.add_permits(4);
     wait_for("it is stored", || source.stored() == 1).await;

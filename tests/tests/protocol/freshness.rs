@@ -4,18 +4,33 @@
 //!
 //! | removed | test |
 //! |---|---|
+//! | a refresh's fill is accepted only over its value | `a_refresh_that_an_evict_overtook_stores_nothing`, `races_by_hand.rs` |
+//! | … and only under the lease that it saw | `a_refresh_never_takes_over_a_puts_lease` |
+//! | a refresh does not begin beside a put | `a_refresh_never_takes_over_a_puts_lease` |
+//! | the header is looked at again once the lease is had | `a_value_that_was_refreshed_since_it_was_read_is_not_refreshed_again` |
+//! | what was captured is compared with the value's stamps | `a_value_whose_tag_was_evicted_since_it_was_read_is_not_refreshed` |
+//! | a refresh's lease is given back after the fill | `a_refresh_leaves_no_lease_behind` |
+//! | the lease of one that failed is left to lapse | `while_loads_fail_the_stale_value_serves_and_one_attempt_is_made_for_all` |
+//! | … and its process remembers | `while_loads_fail_the_stale_value_serves_and_one_attempt_is_made_for_all` |
+//! | who is told of an error is served its own old value | `while_loads_fail_a_follower_is_served_its_own_old_value` |
+//! | what a load no longer finds is removed | `a_load_that_finds_no_value_any_more_removes_the_old_one` |
+//! | … and left out of a batch | `a_batch_removes_an_old_value_where_no_row_is_found_any_more` |
+//! | whose wait is over is served the spare value | `whose_wait_for_a_load_is_over_takes_the_spare_value` |
+//! | past its stale time a value serves only where its load fails | `past_its_stale_time_a_value_serves_only_where_its_load_fails` |
+//! | `max_age` counts | `past_its_stale_time_a_value_serves_only_where_its_load_fails` |
 
 use std::collections::HashMap;
 use std::pin::pin;
 use std::time::Duration;
 
 use cachemacro::__private::{NoRules, Opt, Plain, Res, Shareable, Writes, load, write};
+use cachemacro::header::Header;
 use cachemacro::store::faults::Op;
 use cachemacro::{CacheBuilder, Entry, Lookup, MissReason, Mode, Policy, Ttl};
 use cachemacro_tests::aging::age;
-use cachemacro_tests::halt::Point::{AfterQuery, Before, BeforeQuery};
+use cachemacro_tests::halt::Point::{After, AfterQuery, Before, BeforeQuery};
 use cachemacro_tests::halt::{Halted, Stops, Table, ended, reached};
-use cachemacro_tests::{LONG, Process, Rig, on_both_stores, wait_for};
+use cachemacro_tests::{LONG, Process, Rig, Single, on_both_stores, wait_for};
 
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -95,6 +110,35 @@ async fn a_value_that_was_refreshed_since_it_was_read_is_not_refreshed_again(rig
     assert_eq!((table.queries(), here.cache.stats().total.refreshes), (2, 0));
 }
 
+/// Upholds G5.
+async fn a_value_whose_tag_was_evicted_since_it_was_read_is_not_refreshed(rig: Rig) {
+    let (here, there, table) = aged(&rig, STALE).await;
+    table.write();
+    let late = Halted::start(&here, After(Op::Read), |stops| table.read(&entry(&here), stops)).await;
+    there.cache.evict_tags(["tag"]).await.expect("evicted");
+    assert_eq!(late.end().await, 1, "its own read found it valid");
+    assert_eq!(table.queries(), 1, "the next reader loads it");
+    assert_eq!(read(&here, &table).await, 2);
+}
+
+async fn a_refresh_leaves_no_lease_behind(rig: Rig) {
+    let (here, _, table) = aged(&rig, STALE).await;
+    let bytes = rig.raw("row:7").await.expect("it is there");
+    let id = Header::parse(&bytes).expect("an entry").fill_id.get();
+    let lease = format!("{{{}:row:7}}:r:{id:016x}", rig.namespace());
+    let elected = Halted::start(&here, AfterQuery, |stops| table.read(&entry(&here), stops)).await;
+    assert!(rig.store().entry(&lease).await.expect("the store answers").is_some());
+    elected.end().await;
+    // Less than it would live.
+    for _ in 0..1_000 {
+        if rig.store().entry(&lease).await.expect("the store answers").is_none() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("it is there still");
+}
+
 async fn a_value_that_is_young_is_served_and_not_loaded(rig: Rig) {
     let (here, there, table) = aged(&rig, FRESH).await;
     assert_eq!((read(&here, &table).await, read(&there, &table).await), (1, 1));
@@ -103,13 +147,18 @@ async fn a_value_that_is_young_is_served_and_not_loaded(rig: Rig) {
 
 async fn while_loads_fail_the_stale_value_serves_and_one_attempt_is_made_for_all(rig: Rig) {
     for by in [DUE, STALE] {
-        let (here, there, _) = aged(&rig, by).await;
+        let patient = || rig.process_with(|builder| builder.retry_after(LONG));
+        let (here, there, table) = (patient(), patient(), Table::default());
+        read(&here, &table).await;
+        grow_older(&rig, by).await;
         assert_eq!(fail(&entry(&here)).await, Ok(1), "by whom it fails");
         let rests = || here.faults.count(Op::Renew) > 0;
         wait_for("it is known to all that it failed", rests).await;
+        let asked = here.faults.count(Op::Lease);
         for process in [&here, &there, &rig.process()] {
             assert_eq!(fail(&entry(process)).await, Ok(1));
         }
+        assert_eq!(here.faults.count(Op::Lease), asked, "it remembers");
         let loads = here.cache.stats().total.loads + there.cache.stats().total.loads;
         assert_eq!(loads, 2, "the first one, and one that failed");
         entry(&here).evict().await.expect("evicted");
@@ -245,6 +294,24 @@ async fn followers_of_a_failed_refresh_get_its_error_and_never_its_stale_value(r
     lease.open();
     assert_eq!(ended(elected).await, Ok::<u64, _>(1), "its own stale value");
     assert_eq!(ended(follower).await, Err("the leader's".to_owned()));
+}
+
+async fn while_loads_fail_a_follower_is_served_its_own_old_value(rig: Rig) {
+    let (here, _, _) = aged(&rig, SPARE).await;
+    let lease = here.faults.gate(Op::Lease);
+    let call = |here: &Process| {
+        let entry = entry(here);
+        tokio::spawn(async move { fail(&entry).await })
+    };
+    let leader = call(&here);
+    reached(&lease).await;
+    let misses = here.cache.stats().total.misses();
+    let follower = call(&here);
+    wait_for("it follows", || here.cache.stats().total.misses() > misses).await;
+    lease.open();
+    assert_eq!((ended(leader).await, ended(follower).await), (Ok(1), Ok(1)));
+    let stats = here.cache.stats().total;
+    assert_eq!((stats.failed_loads, stats.stale), (1, 2));
 }
 
 async fn followers_take_the_value_of_a_refresh(rig: Rig) {
@@ -450,6 +517,8 @@ on_both_stores!(
     by_hand_one_caller_gets_the_right_to_refresh_and_the_others_the_old_value,
     a_value_that_ages_serves_while_one_caller_of_all_processes_loads_it_anew,
     a_value_that_was_refreshed_since_it_was_read_is_not_refreshed_again,
+    a_value_whose_tag_was_evicted_since_it_was_read_is_not_refreshed,
+    a_refresh_leaves_no_lease_behind,
     a_value_that_is_young_is_served_and_not_loaded,
     while_loads_fail_the_stale_value_serves_and_one_attempt_is_made_for_all,
     after_a_while_the_load_is_tried_again,
@@ -459,6 +528,7 @@ on_both_stores!(
     a_refresh_that_an_evict_overtook_stores_nothing,
     a_refresh_never_takes_over_a_puts_lease,
     followers_of_a_failed_refresh_get_its_error_and_never_its_stale_value,
+    while_loads_fail_a_follower_is_served_its_own_old_value,
     followers_take_the_value_of_a_refresh,
     a_refresh_that_is_dropped_passes_to_the_next_caller,
     a_store_that_fails_during_the_election_serves_the_stale_value,

@@ -78,7 +78,8 @@ impl CacheBuilder {
         self
     }
 
-    /// How long a value whose load has failed serves before another load is tried. One second by default.
+    /// How long a value whose load has failed serves before another load is tried: in this process as long as this, in others a
+    /// minute at most. One second by default.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
