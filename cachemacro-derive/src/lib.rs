@@ -112,6 +112,8 @@ use crate::syntax::options::Macro;
 /// | `jitter` | `"10%"`: TTLs are spread by this much, up and down | the cache's |
 /// | `wait` | how long to wait for another's load; `"0s"`: not for other processes' | the cache's |
 /// | `lease_limit` | how long a load may keep others from loading; it does not end the load | the cache's |
+/// | `local` | `"10s"`: how long a decoded value may be kept in this process and be taken without asking the store · `"off"` · constant `Duration` | the cache's |
+/// | `validate` | whether the store is asked all the same whether that value is still the one that is stored | `false` |
 /// | `codec` | type of a codec, such as `cachemacro::codec::Json` | the cache's |
 /// | `version` | number, raised by hand where old values are to be misses | 0 |
 /// | `cache` | expression giving a `&Cache`, such as `self.cache` | the scoped cache, else the global one |
@@ -119,7 +121,6 @@ use crate::syntax::options::Macro;
 /// | `value` | type: what is stored, where the return type's spelling hides it from `entry` | what is inside |
 /// | `crate` | path to the facade, where it is renamed | `::cachemacro` |
 ///
-/// `local` and `validate` are known, and not available yet.
 ///
 /// Everything is checked where it stands, and all mistakes are reported at once. Options are evaluated once a call,
 /// before the body: `condition`; then, unless it is false, the key, `cache`, `tags`, `ttl`. What mentions `result`, and

@@ -99,7 +99,7 @@ pub(crate) struct EntryParts {
     /// The trait whose `impl` the function is in, if its entry function is outside of that `impl`.
     pub(crate) of_trait: Option<OfTrait>,
     pub(crate) prefix: Option<Expr>,
-    /// The form that all keys have, as text, if it is known and nothing else tells the keys under `prefix` apart.
+    /// The form that all keys under `prefix` have, as text, if it is known.
     pub(crate) form: Option<String>,
     pub(crate) types: Vec<TypePart>,
     pub(crate) key: Key,
@@ -123,6 +123,9 @@ pub(crate) struct Policy {
     pub(crate) jitter: Option<u8>,
     pub(crate) wait: Option<Time>,
     pub(crate) lease_limit: Option<Time>,
+    /// Zero: not at all.
+    pub(crate) local: Option<Time>,
+    pub(crate) validate: bool,
     pub(crate) version: Option<Expr>,
 }
 

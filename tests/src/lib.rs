@@ -53,6 +53,8 @@ mod guide {
     mod migrating {}
     #[doc = include_str!("../../docs/comparison.md")]
     mod comparison {}
+    #[doc = include_str!("../../docs/local.md")]
+    mod local {}
     #[doc = include_str!("../../docs/configuration.md")]
     mod configuration {}
     #[doc = include_str!("../../docs/operations.md")]

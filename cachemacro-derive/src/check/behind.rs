@@ -10,6 +10,9 @@ use crate::syntax::options;
 
 impl Checker<'_> {
     pub(super) fn behind(&self) -> Option<Behind> {
+        if self.item.is_sync() {
+            return None;
+        }
         let background = self.refreshes_in_background();
         let (soft, timeout) = (self.time("soft"), self.time("timeout"));
         for (name, time) in [("soft", &soft), ("timeout", &timeout)] {

@@ -10,6 +10,7 @@ use crate::model::Policy;
 use crate::syntax::duration::{self, Time};
 use crate::syntax::options;
 use crate::tokens::mentions::{find, find_parameter};
+use crate::values::{borrowed, is_owned_argument};
 
 impl Checker<'_> {
     pub(super) fn prefix(&self) -> Option<Expr> {
@@ -35,7 +36,8 @@ impl Checker<'_> {
                 return None;
             }
         }
-        Some(expr.clone())
+        // Text that the function owns is borrowed, so that the body can move it.
+        Some(if is_owned_argument(expr, self.item) { borrowed(expr) } else { expr.clone() })
     }
 
     pub(super) fn policy(&self) -> Policy {
@@ -73,6 +75,12 @@ impl Checker<'_> {
                 "with a limit of zero no load could keep its lease: write a longer one, such as `\"60s\"`",
             );
         }
+        let local = self.local();
+        if let (Some(Time::Millis(0)), Some(validate)) =
+            (&local, options.get("validate").filter(|_| options.flag("validate")))
+        {
+            self.errors.push(validate.span(), "`validate` checks the values that `local` keeps, and `local = \"off\"` keeps none: remove one of them");
+        }
         Policy {
             ttl,
             cache_none: options.flag("cache_none") || options.has("none_ttl"),
@@ -85,8 +93,28 @@ impl Checker<'_> {
             jitter: self.jitter(),
             wait,
             lease_limit,
+            local,
+            validate: options.flag("validate"),
             version: self.version(),
         }
+    }
+
+    /// How long copies are kept; zero for `"off"`.
+    fn local(&self) -> Option<Time> {
+        let expr = self.options.expr("local")?;
+        if matches!(expr, Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) if text.value() == "off") {
+            return Some(Time::Millis(0));
+        }
+        let time = self.time("local")?;
+        let wrong = match time {
+            Time::Millis(0) => "write `local = \"off\"` where no copies are to be kept",
+            Time::Never => {
+                "a copy must end at some time, in case its process is told of no change: write a length of time, such as `\"10s\"`"
+            }
+            Time::Millis(_) | Time::Expr(_) => return Some(time),
+        };
+        self.errors.at(expr, wrong);
+        None
     }
 
     /// Zero for every value is a mistake, although a computed zero says that one value is not stored.

@@ -22,6 +22,7 @@ use crate::observe::event::Event;
 use crate::policy::mode::Mode;
 use crate::policy::outcome::{Outcome, Value};
 use crate::policy::rules::Rules;
+use crate::store::local::Placed;
 
 /// How long a call waits for its load.
 #[derive(Debug, Clone, Copy, Default)]
@@ -60,7 +61,7 @@ impl Behind {
 /// long, if anything.
 pub(crate) async fn load_behind<R, O, X, F>(
     entry: Option<Entry<O::Value>>,
-    arguments: Option<Box<[u8]>>,
+    arguments: Option<Placed>,
     outcome: O,
     rules: X,
     body: F,
@@ -82,7 +83,7 @@ where
     }
     let Some(raw) = entry.active() else { return body.await };
     let mut call = Call::new(&entry, raw, outcome, entry.has_late_tags(&rules));
-    let miss = match call.look(arguments.as_deref()).await {
+    let miss = match call.look(arguments).await {
         Ok(hit) => return hit,
         Err(miss) => miss,
     };

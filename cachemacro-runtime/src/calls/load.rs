@@ -57,6 +57,10 @@ use crate::policy::mode::Mode;
 use crate::policy::outcome::{Outcome, Split, Value};
 use crate::policy::rules::Rules;
 use crate::store::OnRefusal;
+use crate::store::local::Placed;
+
+/// Up to so many bytes a value is read whole where a copy of it is to be confirmed: its header would cost as much.
+const SMALL: usize = 1 << 10;
 
 /// Runs `body` through the cache.
 ///
@@ -80,7 +84,7 @@ where
 /// Like [`load`], and keeps what a hit decodes under these arguments.
 pub(crate) async fn load_known<R, O, X, F>(
     entry: Option<Entry<O::Value>>,
-    arguments: Option<Box<[u8]>>,
+    arguments: Option<Placed>,
     outcome: O,
     rules: X,
     body: Pin<&mut F>,
@@ -98,7 +102,7 @@ where
         raw.record(Event::Miss(MissReason::TooOld));
         return if raw.is_own() { call.run(None, body).await.0 } else { call.refresh(rules, body).await };
     }
-    let miss = match call.look(arguments.as_deref()).await {
+    let miss = match call.look(arguments).await {
         Ok(hit) => return hit,
         Err(miss) => miss,
     };
@@ -153,12 +157,36 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         Self { entry, raw, outcome, state }
     }
 
-    /// The read that every call begins with.
-    pub(crate) async fn look<R>(&mut self, arguments: Option<&[u8]>) -> Result<R, Miss>
+    /// The read that every call begins with, of a copy in this process or at the store.
+    pub(crate) async fn look<R>(&mut self, arguments: Option<Placed>) -> Result<R, Miss>
     where
         O: Outcome<R, Value = V>,
     {
-        let Ok((looked, read)) = self.raw.look_as_of(self.entry.expected().or_spare()).await else {
+        let (raw, outcome) = (self.raw, self.outcome);
+        let as_returned =
+            |copy: Option<V>| copy.map_or_else(|| outcome.none(), |value| Some(outcome.wrap(value)));
+        // Whoever knows the arguments looked for the copy before it came here.
+        let (looked_here, mut known) = (arguments.is_some(), self.entry.known(raw, arguments));
+        if !looked_here
+            && let Some(copy) = known.as_ref().and_then(|known| known.copy(raw))
+            && let Some(found) = as_returned(copy)
+        {
+            raw.core.hit_here(raw.counters());
+            return Ok(found);
+        }
+        // G1: the store is asked whether that value is there still, and whether its tags hold.
+        if let Some(known) = &known
+            && let Some((fill_id, size)) = known.to_confirm::<V>(raw)
+            && size > SMALL
+            && let Ok(Some(header)) = Box::pin(raw.peek(self.entry.expected())).await
+            && header.fill_id == fill_id
+            && raw.freshness().age(&header, raw.core.store.now()) == Some(Age::Fresh)
+            && let Some(found) = known.confirmed(raw, fill_id).and_then(as_returned)
+        {
+            raw.record(Event::Hit);
+            return Ok(found);
+        }
+        let Ok((looked, read)) = raw.look_as_of(self.entry.expected().or_spare()).await else {
             return Err(Miss { reason: MissReason::StoreFailed, seen: FillId::NONE });
         };
         if let Some(usable) = looked.aging() {
@@ -168,9 +196,13 @@ impl<'a, O, V: Value> Call<'a, O, V> {
             return self.aging(age).await;
         }
         let looked = looked.decoded(|usable| {
-            let found = self.entry.revive(self.raw, self.outcome, usable)?;
-            if let Some(arguments) = arguments {
-                self.raw.keep_decoded(usable, arguments, self.outcome.value_of(&found));
+            let confirmed = known.as_ref().and_then(|known| known.confirmed(raw, usable.header.fill_id));
+            if let Some(found) = confirmed.and_then(as_returned) {
+                return Some(found);
+            }
+            let found = self.entry.revive(raw, outcome, usable)?;
+            if let Some(known) = known.take() {
+                known.keep(raw, usable, outcome.value_of(&found));
             }
             Some(found)
         });
@@ -181,7 +213,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
                 return Err(miss);
             }
         };
-        self.raw.record(Event::Hit);
+        raw.record(Event::Hit);
         Ok(found.value)
     }
 

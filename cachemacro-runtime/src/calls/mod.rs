@@ -5,6 +5,7 @@ pub(crate) mod behind;
 pub(crate) mod collect;
 pub(crate) mod increment;
 pub(crate) mod load;
+pub(crate) mod load_here;
 pub(crate) mod lookup;
 pub(crate) mod update;
 pub(crate) mod write;

@@ -87,7 +87,7 @@ impl<T: Value> Entry<T> {
             let write = Write::new(&raw.full, bytes, life).with_guard(Guard::Seen(seen));
             let written = raw.timed(core.store.write_one(write));
             if tokio::join!(prepared.prolong_versions(raw), written).1?.accepted {
-                core.flights.detach(&raw.full);
+                core.changed(&raw.full);
                 raw.record(Event::Put);
                 raw.record(Event::BytesWritten(length));
                 return Ok(value);

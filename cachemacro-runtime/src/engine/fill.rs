@@ -383,22 +383,22 @@ pub(crate) async fn finish_put(
     prepared: Option<Prepared>,
     took: Duration,
 ) -> Result<bool> {
-    let stored = match (held, prepared) {
-        (Some(held), Some(prepared)) => prepared.fill(raw, held, took, OnRefusal::Unlink, Check::Skip).await,
-        (held, _) => {
-            // The entry is removed, and the lease with it.
-            if let Some(held) = held {
-                held.spend();
-            }
-            Stored::Moved
+    let (stored, held) = match (held, prepared) {
+        (Some(held), Some(prepared)) => {
+            (prepared.fill(raw, held, took, OnRefusal::Unlink, Check::Skip).await, None)
         }
+        (held, _) => (Stored::Moved, held),
     };
     if stored.is_settled() {
-        raw.core.flights.detach(&raw.full);
+        raw.core.changed(&raw.full);
         return Ok(stored.is_stored());
     }
     // G4: without a fill that the store answered, the entry goes: it may be older than what was written.
-    raw.evict().await.map(|_| false)
+    raw.evict().await.map(|_| {
+        // The lease went with the entry. Where that failed, it is given back.
+        held.into_iter().for_each(Held::spend);
+        false
+    })
 }
 
 /// [`finish_put`] for many values that were loaded together. What is evicted instead counts at this site.
@@ -412,25 +412,29 @@ pub(crate) async fn finish_puts(
     site: Option<&Counters>,
 ) -> Result<()> {
     let (mut fillings, mut evicts) = (Vec::with_capacity(puts.len()), Removals::default());
+    let mut evicted = Vec::new();
     for Putting { raw, held, prepared } in puts {
         match (held, prepared) {
             (Some(held), Some(prepared)) => fillings.push(Filling { raw, held, prepared }),
             (held, _) => {
-                if let Some(held) = held {
-                    held.spend();
-                }
+                evicted.extend(held);
                 evicts.add_key(&raw.key);
             }
         }
     }
     for Attempted { raw, stored } in fill_all(core, fillings, took, OnRefusal::Unlink).await {
         if stored.is_settled() {
-            core.flights.detach(&raw.full);
+            core.changed(&raw.full);
         } else {
             evicts.add_key(&raw.key);
         }
     }
-    if evicts.has_any() { core.evict(&evicts, site).await.map(drop) } else { Ok(()) }
+    if evicts.has_any() {
+        core.evict(&evicts, site).await?;
+        // The leases went with the entries. Where that failed, they are given back.
+        evicted.into_iter().for_each(Held::spend);
+    }
+    Ok(())
 }
 
 /// Stores a value whatever is there, or removes what is there where it is not to be or cannot be stored.
@@ -449,7 +453,7 @@ pub(crate) async fn finish_set(raw: &RawEntry, prepared: Result<Option<Prepared>
     match set {
         Ok(true) => {
             raw.record(Event::Put);
-            raw.core.flights.detach(&raw.full);
+            raw.core.changed(&raw.full);
             Ok(())
         }
         Ok(false) => raw.evict().await.map(drop),

@@ -135,7 +135,7 @@ impl Held {
     pub(crate) async fn give_back(mut self) {
         let core = self.core.clone();
         let released = core.timed(core.store.keep(&[self.as_held()], Keep::Release)).await;
-        // An unanswered release is tried once more from the queue.
+        // Where it failed, the queue goes on with it.
         self.spent = released.is_ok();
     }
 }

@@ -116,6 +116,13 @@ pub struct Policy {
     /// How long a load may keep its lease, and so keep others from loading. It does not end the load: after it others may
     /// load too, and the late value may not be stored.
     pub lease_limit: Option<Duration>,
+    /// How long a decoded value may be kept in this process and be taken without asking the store, from when its read was sent;
+    /// zero: not at all. Reads then are as [G2 and G3](https://github.com/cachemacro/cachemacro/blob/main/docs/consistency.md)
+    /// say. A store in memory does so in any case, and exactly.
+    pub local: Option<Duration>,
+    /// Whether the store is asked for each hit whether the decoded value is still the one that is stored: G1 holds, and a hit
+    /// saves transfer and decoding instead of the round trip.
+    pub validate: bool,
     /// Mixed into the schema fingerprint: raise it where values of before must be misses.
     pub version: u32,
 }
@@ -143,6 +150,8 @@ impl Policy {
             jitter: None,
             wait: None,
             lease_limit: None,
+            local: None,
+            validate: false,
             version: 0,
         }
     }
@@ -310,6 +319,34 @@ impl Policy {
     #[must_use]
     pub const fn lease_limit(mut self, limit: Duration) -> Self {
         self.lease_limit = Some(limit);
+        self
+    }
+
+    /// How long a decoded value may be taken without asking the store; see [`Policy::local`](#structfield.local).
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::Policy;
+    /// use std::time::Duration;
+    ///
+    /// let policy = Policy::new().local(Duration::from_secs(10));
+    /// assert_eq!(policy.local, Some(Duration::from_secs(10)));
+    /// ```
+    #[must_use]
+    pub const fn local(mut self, ttl: Duration) -> Self {
+        self.local = Some(ttl);
+        self
+    }
+
+    /// Whether the store is asked for each hit; see [`Policy::validate`](#structfield.validate).
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// assert!(cachemacro::Policy::new().validate(true).validate);
+    /// ```
+    #[must_use]
+    pub const fn validate(mut self, validate: bool) -> Self {
+        self.validate = validate;
         self
     }
 

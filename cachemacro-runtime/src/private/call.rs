@@ -45,7 +45,7 @@ impl<V: Value, O, X> Call<V, O, X> {
         X: Rules<V>,
         F: Future<Output = R>,
     {
-        load_known(self.entry, self.arguments, self.outcome, self.rules, body)
+        load_known(self.entry, self.arguments.map(|known| known.0), self.outcome, self.rules, body)
     }
 
     /// The same with a load that goes on behind its caller.
@@ -62,6 +62,7 @@ impl<V: Value, O, X> Call<V, O, X> {
         F: Future<Output = R> + Send + 'static,
     {
         let body = Cache::with_scoped(body);
-        load_behind(self.entry, self.arguments, self.outcome, self.rules, body, behind, late)
+        let arguments = self.arguments.map(|known| known.0);
+        load_behind(self.entry, arguments, self.outcome, self.rules, body, behind, late)
     }
 }

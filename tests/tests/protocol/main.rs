@@ -12,6 +12,7 @@ mod failed_evicts;
 mod followers;
 mod forks;
 mod freshness;
+mod given_back;
 mod hang;
 mod history;
 mod lookups;

@@ -9,6 +9,8 @@ use crate::ground::error::{Error, ErrorKind, Result};
 use crate::key::Key;
 use crate::policy::ttl::Ttl;
 #[cfg(feature = "redis")]
+use crate::store::BreakerConfig;
+#[cfg(feature = "redis")]
 use crate::store::redis::{LONGEST, MOST};
 
 impl CacheBuilder {
@@ -136,9 +138,11 @@ impl CacheBuilder {
         #[cfg(not(feature = "lz4"))]
         env.lacks("CACHEMACRO_COMPRESS_OVER", "lz4")?;
         env.parse("CACHEMACRO_CAPACITY", "a number of bytes from 1", from_one, &mut self.capacity)?;
+        self.local_from(&env)?;
         env.parse("CACHEMACRO_DISABLED", "`0` or `1`", parse_switch, &mut self.settings.disabled)?;
         #[cfg(feature = "redis")]
         {
+            self.breaker_from(&env)?;
             for name in ["REDIS_URL", "CACHEMACRO_REDIS_URL"] {
                 if let Some(url) = env.get(name) {
                     self.redis.url = Some(url);
@@ -161,6 +165,51 @@ impl CacheBuilder {
             env.lacks("CACHEMACRO_REDIS_URL", "redis")?;
         }
         Ok(self)
+    }
+
+    /// What is kept in this process.
+    fn local_from(&mut self, env: &Env<'_>) -> Result<()> {
+        env.parse(
+            "CACHEMACRO_LOCAL",
+            "a duration above zero such as `10s`, or `off`",
+            parse_local,
+            &mut self.settings.local,
+        )?;
+        env.parse(
+            "CACHEMACRO_LOCAL_CAPACITY",
+            "a number of bytes from 1",
+            from_one,
+            &mut self.settings.local_capacity,
+        )
+    }
+}
+
+#[cfg(feature = "redis")]
+impl CacheBuilder {
+    fn breaker_from(&mut self, env: &Env<'_>) -> Result<()> {
+        let mut guarded = !self.redis.unguarded;
+        env.parse("CACHEMACRO_BREAKER", "`0` or `1`", parse_switch, &mut guarded)?;
+        self.redis.unguarded = !guarded;
+        let mut set = self.redis.breaker;
+        let (mut failures, mut rate) = (None, None);
+        let from_one = |text: &str| number(text).filter(|number| *number > 0).map(Some);
+        env.parse("CACHEMACRO_BREAKER_FAILURES", "a number from 1", from_one, &mut failures)?;
+        let percent = |text: &str| parse_percent(text).filter(|percent| *percent > 0).map(Some);
+        env.parse("CACHEMACRO_BREAKER_RATE", "a percentage from `1%` to `100%`", percent, &mut rate)?;
+        set = failures.map_or(set, |failures| set.failures(failures));
+        set = rate.map_or(set, |rate| set.rate(rate));
+        for (name, setter) in [
+            ("CACHEMACRO_BREAKER_WINDOW", BreakerConfig::window as fn(BreakerConfig, Duration) -> _),
+            ("CACHEMACRO_BREAKER_SLOW", BreakerConfig::slow),
+            ("CACHEMACRO_BREAKER_PAUSE", BreakerConfig::pause),
+            ("CACHEMACRO_BREAKER_LONGEST_PAUSE", BreakerConfig::longest_pause),
+        ] {
+            let mut time = None;
+            env.some_duration(name, &mut time)?;
+            set = time.map_or(set, |time| setter(set, time));
+        }
+        self.redis.breaker = set;
+        Ok(())
     }
 }
 
@@ -222,6 +271,11 @@ fn parse_ttl(text: &str) -> Option<Ttl> {
     ttl.filter(|ttl| ttl.stores())
 }
 
+#[expect(clippy::option_option, reason = "the outer says whether it parsed, the inner is the setting")]
+fn parse_local(text: &str) -> Option<Option<Duration>> {
+    if text == "off" { Some(None) } else { parse_duration(text).filter(|ttl| !ttl.is_zero()).map(Some) }
+}
+
 fn parse_percent(text: &str) -> Option<u8> {
     text.trim_end_matches('%').trim_end().parse().ok().filter(|percent| *percent <= 100)
 }
@@ -273,9 +327,11 @@ mod tests {
             ("CACHEMACRO_RETRY_AFTER", "60s"),
             ("CACHEMACRO_WAIT", "62s"),
             ("CACHEMACRO_LEASE_LIMIT", "63s"),
+            ("CACHEMACRO_LOCAL", "71s"),
             ("CACHEMACRO_CODEC", codec.name()),
             ("CACHEMACRO_MAX_VALUE", "64"),
             ("CACHEMACRO_CAPACITY", "65"),
+            ("CACHEMACRO_LOCAL_CAPACITY", "67"),
             ("CACHEMACRO_DISABLED", "1"),
         ])
         .expect("acceptable");
@@ -289,7 +345,9 @@ mod tests {
         assert_eq!(settings.negatives, 56);
         assert_eq!(settings.wait, Duration::from_secs(62));
         assert_eq!(settings.lease_limit, Duration::from_secs(63));
+        assert_eq!(settings.local, Some(Duration::from_secs(71)));
         assert_eq!((settings.codec, settings.max_value, builder.capacity), (codec, 64, 65));
+        assert_eq!(settings.local_capacity, 67);
         assert!(settings.disabled);
     }
 
@@ -319,6 +377,32 @@ mod tests {
         let expected = expected.pool_wait(seconds(69)).pool_size(70);
         let config = builder.redis_config().expect("acceptable");
         assert_eq!(format!("{config:?}"), format!("{expected:?}"));
+    }
+
+    #[cfg(feature = "redis")]
+    #[test]
+    fn the_variables_of_the_breaker_reach_it() {
+        let builder = env(&[
+            ("CACHEMACRO_BREAKER_FAILURES", "4"),
+            ("CACHEMACRO_BREAKER_RATE", "30%"),
+            ("CACHEMACRO_BREAKER_WINDOW", "71s"),
+            ("CACHEMACRO_BREAKER_SLOW", "72ms"),
+            ("CACHEMACRO_BREAKER_PAUSE", "73ms"),
+            ("CACHEMACRO_BREAKER_LONGEST_PAUSE", "74s"),
+        ])
+        .expect("acceptable");
+        let millis = Duration::from_millis;
+        let expected = BreakerConfig::new().failures(4).rate(30).window(millis(71_000)).slow(millis(72));
+        assert_eq!(builder.redis.breaker, expected.pause(millis(73)).longest_pause(millis(74_000)));
+        assert!(!builder.redis.unguarded);
+        assert!(env(&[("CACHEMACRO_BREAKER", "0")]).expect("acceptable").redis.unguarded);
+        for (name, value) in [
+            ("CACHEMACRO_BREAKER_FAILURES", "0"),
+            ("CACHEMACRO_BREAKER_RATE", "0%"),
+            ("CACHEMACRO_BREAKER_SLOW", "0"),
+        ] {
+            assert!(env(&[(name, value)]).expect_err("refused").to_string().contains(name));
+        }
     }
 
     #[cfg(not(feature = "redis"))]
