@@ -13,6 +13,7 @@ use crate::engine::claims::{Claim, Claims};
 use crate::engine::collecting::Collecting;
 use crate::engine::deferred::Deferred;
 use crate::engine::flight::Flights;
+use crate::engine::negatives::Negatives;
 use crate::engine::pacing::Pacing;
 use crate::engine::readback::Readbacks;
 use crate::engine::settings::Settings;
@@ -54,6 +55,8 @@ pub(crate) struct Core {
     last_failed_evict: AtomicUsize,
     /// Whose turn it is to update a key.
     pub(crate) turns: Turns,
+    /// How many entries without a value there are.
+    pub(crate) negatives: Negatives,
     /// Which values nobody tries to load anew for a while.
     pub(crate) pacing: Pacing,
     sites: RwLock<HashMap<SiteId, Arc<Counters>>>,
@@ -92,6 +95,7 @@ impl Core {
             stats: Counters::default(),
             last_failed_evict: AtomicUsize::new(0),
             turns: Turns::default(),
+            negatives: Negatives::default(),
             pacing: Pacing::default(),
             sites: RwLock::default(),
             readbacks: Readbacks::default(),

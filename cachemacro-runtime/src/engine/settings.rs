@@ -20,6 +20,8 @@ pub(crate) struct Settings {
     pub(crate) freshness: Freshness,
     /// How long a value whose load failed serves before another load is tried.
     pub(crate) retry_after: Duration,
+    /// How many `None`s and `Err`s each site may have stored, as far as this process stored them.
+    pub(crate) negatives: usize,
     pub(crate) jitter: u8,
     pub(crate) wait: Duration,
     pub(crate) lease_limit: Duration,
@@ -48,6 +50,7 @@ impl Default for Settings {
             ttl: Ttl::For(Duration::from_secs(5 * 60)),
             freshness: Freshness::default(),
             retry_after: Duration::from_secs(1),
+            negatives: 10_000,
             jitter: 0,
             wait: DEFAULT_WAIT,
             lease_limit: Duration::from_secs(60),

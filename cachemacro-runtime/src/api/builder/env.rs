@@ -98,6 +98,7 @@ impl CacheBuilder {
             |text| parse_percent(text).filter(|percent| *percent > 0).map(Some),
             &mut self.settings.freshness.refresh,
         )?;
+        env.parse("CACHEMACRO_NEGATIVES", "a number of entries", number, &mut self.settings.negatives)?;
         env.parse(
             "CACHEMACRO_RETRY_AFTER",
             "a duration such as `250ms` or `10s`",
@@ -322,6 +323,7 @@ mod tests {
             ("CACHEMACRO_STALE", "57s"),
             ("CACHEMACRO_MAX_AGE", "58s"),
             ("CACHEMACRO_REFRESH", "59%"),
+            ("CACHEMACRO_NEGATIVES", "56"),
             ("CACHEMACRO_RETRY_AFTER", "60s"),
             ("CACHEMACRO_WAIT", "62s"),
             ("CACHEMACRO_LEASE_LIMIT", "63s"),
@@ -340,6 +342,7 @@ mod tests {
         let seconds = Duration::from_secs;
         let freshness = Freshness { stale: seconds(57), max_age: Some(seconds(58)), refresh: Some(59) };
         assert_eq!((settings.freshness, settings.retry_after), (freshness, seconds(60)));
+        assert_eq!(settings.negatives, 56);
         assert_eq!(settings.wait, Duration::from_secs(62));
         assert_eq!(settings.lease_limit, Duration::from_secs(63));
         assert_eq!(settings.local, Some(Duration::from_secs(71)));

@@ -202,7 +202,7 @@ impl<K, T: Value> Missing<K, T> {
         core.pacing.rest(old.header.fill_id, time);
         core.go_on(async move { held.rest(time).await });
         if let Ok(raw) = self.entry.raw() {
-            raw.record(Event::Stale);
+            raw.served(old.age);
         }
     }
 
