@@ -134,11 +134,7 @@ async fn user(id: u64) -> Result<Option<User>, Error> {
             site_,
             given_,
             outcome_,
-            &{
-                let to_ = cachemacro_::parts(site_, &|| ());
-                let to_ = to_.arg(&id);
-                to_
-            },
+            &cachemacro_::parts(site_, &|| ()).arg(&id),
         ) {
             ::core::result::Result::Ok(hit_) => return hit_,
             ::core::result::Result::Err(arguments_) => arguments_,
@@ -181,11 +177,7 @@ fn square(n: u64) -> u64 {
         let arguments_ = match cachemacro_::local_hit(
             site_,
             outcome_,
-            &{
-                let to_ = cachemacro_::parts(site_, &|| ());
-                let to_ = to_.arg(&n);
-                to_
-            },
+            &cachemacro_::parts(site_, &|| ()).arg(&n),
         ) {
             ::core::result::Result::Ok(hit_) => return hit_,
             ::core::result::Result::Err(arguments_) => arguments_,
