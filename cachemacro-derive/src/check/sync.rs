@@ -21,16 +21,13 @@ impl Checker<'_> {
     /// A sync function keeps its values in this process, as they are.
     pub(super) fn sync_options(&self) {
         let name = &self.item.sig.ident;
-        match self.this {
-            Macro::Cached => {}
-            _ => {
-                let message = format!(
-                    "`{}` goes on functions that give a future: write `async fn {name}`",
-                    self.attribute()
-                );
-                self.errors.push(self.item.sig.fn_token.span, message);
-                return;
-            }
+        if self.this != Macro::Cached {
+            let message = format!(
+                "`{}` goes on functions that give a future: write `async fn {name}`",
+                self.attribute()
+            );
+            self.errors.push(self.item.sig.fn_token.span, message);
+            return;
         }
         for (option, why) in OF_STORES {
             let Some(opt) = self.options.get(option) else { continue };
