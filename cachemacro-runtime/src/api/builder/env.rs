@@ -80,31 +80,7 @@ impl CacheBuilder {
             parse_percent,
             &mut self.settings.jitter,
         )?;
-        env.parse(
-            "CACHEMACRO_STALE",
-            "a duration such as `1h`",
-            parse_duration,
-            &mut self.settings.freshness.stale,
-        )?;
-        env.parse(
-            "CACHEMACRO_MAX_AGE",
-            "a duration from 1 ms on such as `1d`",
-            |text| parse_duration(text).filter(|age| *age >= Duration::from_millis(1)).map(Some),
-            &mut self.settings.freshness.max_age,
-        )?;
-        env.parse(
-            "CACHEMACRO_REFRESH",
-            "a percentage from `1%` to `100%`",
-            |text| parse_percent(text).filter(|percent| *percent > 0).map(Some),
-            &mut self.settings.freshness.refresh,
-        )?;
-        env.parse("CACHEMACRO_NEGATIVES", "a number of entries", number, &mut self.settings.negatives)?;
-        env.parse(
-            "CACHEMACRO_RETRY_AFTER",
-            "a duration such as `250ms` or `10s`",
-            parse_duration,
-            &mut self.settings.retry_after,
-        )?;
+        self.ages_from(&env)?;
         env.parse(
             "CACHEMACRO_WAIT",
             "a duration such as `250ms` or `10s`",
@@ -165,6 +141,36 @@ impl CacheBuilder {
             env.lacks("CACHEMACRO_REDIS_URL", "redis")?;
         }
         Ok(self)
+    }
+
+    /// What becomes of values that age, and of entries without one.
+    fn ages_from(&mut self, env: &Env<'_>) -> Result<()> {
+        env.parse(
+            "CACHEMACRO_STALE",
+            "a duration such as `1h`",
+            parse_duration,
+            &mut self.settings.freshness.stale,
+        )?;
+        env.parse(
+            "CACHEMACRO_MAX_AGE",
+            "a duration from 1 ms on such as `1d`",
+            |text| parse_duration(text).filter(|age| *age >= Duration::from_millis(1)).map(Some),
+            &mut self.settings.freshness.max_age,
+        )?;
+        env.parse(
+            "CACHEMACRO_REFRESH",
+            "a percentage from `1%` to `100%`",
+            |text| parse_percent(text).filter(|percent| *percent > 0).map(Some),
+            &mut self.settings.freshness.refresh,
+        )?;
+        env.parse("CACHEMACRO_NEGATIVES", "a number of entries", number, &mut self.settings.negatives)?;
+        env.parse(
+            "CACHEMACRO_RETRY_AFTER",
+            "a duration such as `250ms` or `10s`",
+            parse_duration,
+            &mut self.settings.retry_after,
+        )?;
+        Ok(())
     }
 
     /// What is kept in this process.
