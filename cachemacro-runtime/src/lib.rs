@@ -48,7 +48,7 @@ pub use observe::histogram::Histogram;
 pub use observe::local::LocalStats;
 pub use observe::reason::MissReason;
 pub use observe::site::SiteId;
-pub use observe::stats::{CacheStats, Stats};
+pub use observe::stats::{CacheStats, Count, Stats};
 pub use observe::warning::Warning;
 pub use policy::mode::Mode;
 pub use policy::outcome::Value;
