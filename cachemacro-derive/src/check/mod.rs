@@ -38,6 +38,7 @@ pub(crate) struct Checker<'a> {
 pub(crate) fn cached(options: &Options, item: &Item, errors: &Errors) -> Cached {
     let check = Checker { this: Macro::Cached, options, item, errors };
     check.form_is_known();
+    check.sync_options();
     check.returns();
     check.return_type();
     check.owned_value();

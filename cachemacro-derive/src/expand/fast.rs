@@ -16,13 +16,15 @@ impl Expander<'_> {
         let mixed = Span::mixed_site();
         let private = &self.private;
         let writes = self.writes(parts)?;
-        let (hit, known) = if self.item.is_sync() {
-            (quote_spanned!(mixed=> #private::local_hit), quote_spanned!(mixed=> site_, outcome_))
+        let hit = if self.item.is_sync() {
+            quote_spanned!(mixed=> local_hit(site_, outcome_, to_))
         } else {
-            (quote_spanned!(mixed=> #private::hit), quote_spanned!(mixed=> site_, given_, outcome_))
+            quote_spanned!(mixed=> hit(site_, given_, outcome_, to_))
         };
         Some(quote_spanned! {mixed=>
-            let arguments_ = match #hit(#known, &|| (), |to_| { let _ = &to_; #writes }) {
+            let to_ = #private::parts(site_, &|| ());
+            #writes
+            let arguments_ = match #private::#hit {
                 ::core::result::Result::Ok(hit_) => return hit_,
                 ::core::result::Result::Err(arguments_) => arguments_,
             };
@@ -32,12 +34,14 @@ impl Expander<'_> {
     /// Statements that write to `to_` what of a call makes up key and tags.
     fn writes(&self, parts: &EntryParts) -> Option<TokenStream> {
         let mixed = Span::mixed_site();
-        let place = Place::Function;
+        let (private, place) = (&self.private, Place::Function);
         let mut writes = TokenStream::new();
         match &parts.prefix {
             None | Some(Expr::Lit(_)) => {}
             // A constant, or an argument.
-            Some(Expr::Path(prefix)) => writes.extend(quote_spanned!(mixed=> to_.display(#prefix);)),
+            Some(Expr::Path(prefix)) => {
+                writes.extend(quote_spanned!(mixed=> let to_ = #private::Parts::display(to_, #prefix);))
+            }
             Some(_) => return None,
         }
         match &parts.key {
@@ -47,13 +51,16 @@ impl Expander<'_> {
                     return None;
                 }
                 let key = values::by_reference(key, self.item, place);
-                writes.extend(quote_spanned!(mixed=> to_.arg(#key);));
+                writes.extend(
+                    quote_spanned!(mixed=> let value_ = #key; let to_ = #private::Parts::arg(to_, value_);),
+                );
             }
             Key::Args(args) => {
                 for (at, name) in args {
                     let cfg = &self.item.args[*at].cfg;
                     let argument = values::argument(name, self.item, place);
-                    writes.extend(quote_spanned!(mixed=> #(#cfg)* to_.arg(#argument);));
+                    let written = quote_spanned!(mixed=> let to_ = #private::Parts::arg(to_, #argument););
+                    writes.extend(quote_spanned!(mixed=> #(#cfg)* #written));
                 }
             }
         }
@@ -68,7 +75,7 @@ impl Expander<'_> {
     }
 
     fn holes(&self, template: &[Part]) -> Option<TokenStream> {
-        let mixed = Span::mixed_site();
+        let (mixed, private) = (Span::mixed_site(), &self.private);
         let mut writes = TokenStream::new();
         for part in values::template(template, self.item, Place::Function) {
             let Part::Hole(Hole { expr, debug, late, .. }) = part else { continue };
@@ -77,7 +84,7 @@ impl Expander<'_> {
             }
             let value = reference(&expr);
             let method = if debug { quote!(debug) } else { quote!(display) };
-            writes.extend(quote_spanned!(mixed=> to_.#method(#value);));
+            writes.extend(quote_spanned!(mixed=> let to_ = #private::Parts::#method(to_, #value);));
         }
         Some(writes)
     }

@@ -10,7 +10,9 @@
 //!         let outcome_ = shape_.kind();
 //!         let site_ = cachemacro_::site!("user");
 //!         let given_ = None;
-//!         let arguments_ = match cachemacro_::hit(site_, given_, outcome_, &|| (), |to_| to_.arg(&id)) {
+//!         let to_ = cachemacro_::parts(site_, &|| ());
+//!         let to_ = cachemacro_::Parts::arg(to_, &id);
+//!         let arguments_ = match cachemacro_::hit(site_, given_, outcome_, to_) {
 //!             Ok(hit_) => return hit_,
 //!             Err(arguments_) => arguments_,
 //!         };
@@ -133,7 +135,7 @@ impl<'a> Expander<'a> {
     }
 
     /// The traits that say how a return type is kept: in any case, where errors are too, and where that is a default.
-    const fn kinds(&self) -> (&'static str, &'static str, &'static str) {
+    pub(super) const fn kinds(&self) -> (&'static str, &'static str, &'static str) {
         if self.item.is_sync() {
             ("LocalKind", "LocalStoringKind", "DefaultLocalStoringKind")
         } else {

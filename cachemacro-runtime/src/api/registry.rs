@@ -100,8 +100,9 @@ impl Cache {
     }
 }
 
+#[inline]
 fn global() -> &'static Cache {
-    global_in(&GLOBAL)
+    GLOBAL.get().unwrap_or_else(|| global_in(&GLOBAL))
 }
 
 /// The cache in `cell`, which is made from the environment if nobody set it. Nothing is logged before the cell is full, because

@@ -8,3 +8,4 @@ pub(crate) mod load_here;
 pub(crate) mod lookup;
 pub(crate) mod update;
 pub(crate) mod write;
+pub(crate) mod write_here;

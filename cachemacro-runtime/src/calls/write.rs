@@ -11,6 +11,7 @@ use crate::engine::evict::{Evict, log_failed};
 use crate::engine::fill::finish_put;
 use crate::engine::lease::{self, Held};
 use crate::engine::loading::Loading;
+use crate::engine::local::LocalRaw;
 use crate::engine::prepare::Prepared;
 use crate::engine::raw::RawEntry;
 use crate::engine::removals::Removals;
@@ -57,10 +58,12 @@ pub(crate) struct Group {
     pub(crate) own: Evict,
     /// In the caches of entries that belong to others.
     pub(crate) others: Vec<Evict>,
+    /// Entries of sync functions.
+    pub(crate) here: Vec<LocalRaw>,
 }
 
 impl Group {
-    fn all(&self) -> impl Iterator<Item = &Evict> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Evict> {
         std::iter::once(&self.own).chain(&self.others)
     }
 
@@ -93,16 +96,18 @@ impl<R, O: Outcome<R>> Effects<'_, R, O> {
         });
         let evicts = self.evicts.iter().flat_map(Group::all);
         let evicts = evicts.map(|evict| (evict.core().clone(), evict.built().clone(), evict.site().cloned()));
-        Guard(puts.chain(evicts).collect())
+        let here = self.evicts.iter().flat_map(|group| group.here.iter().cloned()).collect();
+        Guard(puts.chain(evicts).collect(), here)
     }
 }
 
 /// Evicts when it is dropped, unless it was disarmed.
-struct Guard(Vec<(Arc<Core>, Removals, Option<Arc<Counters>>)>);
+struct Guard(Vec<(Arc<Core>, Removals, Option<Arc<Counters>>)>, Vec<LocalRaw>);
 
 impl Guard {
     fn disarm(mut self) {
         self.0.clear();
+        self.1.clear();
     }
 }
 
@@ -110,6 +115,9 @@ impl Drop for Guard {
     fn drop(&mut self) {
         for (core, removals, site) in self.0.drain(..) {
             core.evict_later(&removals, site);
+        }
+        for raw in self.1.drain(..) {
+            raw.evict();
         }
     }
 }
@@ -128,6 +136,9 @@ where
         // All of it is sent again after the body, and counts as failed only if it fails then.
         for evict in group.all() {
             evict.send_ahead().await;
+        }
+        for raw in &group.here {
+            raw.evict();
         }
     }
     // G4: by force, and before the body: of two puts the one that took its lease last may store.
@@ -186,6 +197,9 @@ async fn run(group: &Group) -> Option<Error> {
             log_failed(evict.site().map(|site| &**site), &error, 1);
             failed = failed.or(Some(error));
         }
+    }
+    for raw in &group.here {
+        raw.evict();
     }
     failed
 }

@@ -120,11 +120,13 @@ impl Core {
     }
 
     /// Whether calls of the current task neither read nor store here, in whichever mode.
+    #[inline]
     pub(crate) fn is_off(&self) -> bool {
         self.settings.disabled || self.has_written()
     }
 
     /// Whether what the current task loads may be rolled back: it has collected evicts of this cache.
+    #[inline]
     pub(crate) fn has_written(&self) -> bool {
         Collecting::has_written(self.id)
     }
@@ -291,6 +293,7 @@ impl Core {
     }
 
     /// Tells what happened, at this site or at none.
+    #[inline]
     pub(crate) fn record_at(&self, site: Option<&Counters>, event: Event) {
         self.tell(site, Observation::of(event));
     }
@@ -307,6 +310,7 @@ impl Core {
     }
 
     /// Each event is counted once: at its site, or at none. Totals are sums.
+    #[inline]
     fn tell(&self, site: Option<&Counters>, seen: Observation<'_>) {
         let counters = site.unwrap_or(&self.stats);
         let seen = seen.at(counters.site());

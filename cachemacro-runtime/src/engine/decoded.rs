@@ -14,7 +14,7 @@ use crate::format::ids::FillId;
 use crate::format::stamps::version_key;
 use crate::ground::clock::NEVER;
 use crate::ground::panics::caught;
-use crate::key::parts::{self, Parts};
+use crate::key::parts::{self, InCache, Parts};
 use crate::key::{CompactKey, prefix_of};
 use crate::local::follow::LocalTier;
 use crate::local::tier::{Begun, Keep};
@@ -57,8 +57,7 @@ impl Core {
         keeps && Mode::current() == Mode::Normal && !self.is_off()
     }
 
-    /// The decoded value that a call of this site reads, `None` inside where that is a stored `None`. `write` writes what tells the
-    /// call from all others.
+    /// The decoded value that a call of this site reads, `None` inside where that is a stored `None`.
     ///
     /// # Errors
     /// The arguments, where there is none.
@@ -66,13 +65,14 @@ impl Core {
     pub(crate) fn decoded<V: Value>(
         &self,
         site: &'static Site,
-        write: impl Fn(&mut Parts<'_>),
+        parts: &impl Parts,
     ) -> Result<Option<V>, Option<Placed>> {
+        let parts = &InCache { number: self.id, parts };
         let found = match (&self.store, &self.tier) {
             (AnyStore::Memory(store), _) => {
                 let mut key = CompactKey::new();
                 // An argument that panics where it is written: the whole way says so.
-                if caught(|| parts::keep(&mut key, &write)) != Some(true) {
+                if caught(|| parts.write(&mut key)) != Some(true) {
                     return Err(None);
                 }
                 // G1: an evict of a dropped call may not be done yet.
@@ -83,10 +83,10 @@ impl Core {
             (AnyStore::Other(_), Some(tier)) => {
                 // G6: an argument, or a clone, that panics.
                 let found = caught(|| {
-                    let hash = parts::hash(tier.table().hasher(), &write)? | 1;
-                    self.copy(tier, &site.policy, Query::new(hash, |bytes| parts::equal(bytes, &write)))
+                    let hash = parts::hash(tier.table().hasher(), parts)? | 1;
+                    self.copy(tier, &site.policy, Query::new(hash, |bytes| parts::equal(bytes, parts)))
                 });
-                found.flatten().ok_or_else(|| placed(tier, write))
+                found.flatten().ok_or_else(|| placed(tier, parts))
             }
             (AnyStore::Other(_), None) => return Err(None),
         };
@@ -116,10 +116,10 @@ impl Core {
 
 /// Arguments to keep a copy under.
 #[cold]
-fn placed(tier: &LocalTier, write: impl Fn(&mut Parts<'_>)) -> Option<Placed> {
+fn placed(tier: &LocalTier, parts: &impl Parts) -> Option<Placed> {
     let placed = caught(|| {
-        let hash = parts::hash(tier.table().hasher(), &write)? | 1;
-        Some(Placed { hash, bytes: parts::written(&write)? })
+        let hash = parts::hash(tier.table().hasher(), parts)? | 1;
+        Some(Placed { hash, bytes: parts::written(parts)? })
     });
     placed.flatten()
 }

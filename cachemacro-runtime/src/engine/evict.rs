@@ -128,6 +128,23 @@ impl Evict {
         done.and(Err(error))
     }
 
+    /// Evicts without waiting: at once what is in this process, in the background what is on a server, which reads of this process wait
+    /// for.
+    ///
+    /// # Errors
+    /// Where a key or tag could not be built, which is counted and logged.
+    pub(crate) fn send_now(&self) -> Result<()> {
+        self.core.evict_later(&self.removals, self.site.clone());
+        if !self.failed {
+            return Ok(());
+        }
+        let (site, error) = (self.site.as_deref(), not_built());
+        self.core.failed_at(site, &error);
+        self.core.record_at(site, Event::FailedEvict(error.kind()));
+        log_failed(site, &error, 1);
+        Err(error)
+    }
+
     /// Sends ahead what [`send`](Self::send) sends in any case.
     pub(crate) async fn send_ahead(&self) {
         let removals = &self.removals;

@@ -107,7 +107,7 @@ impl Tier {
     pub(crate) fn begin(&self, key: &str, prefix: &str, tags: impl IntoIterator<Item = u64>) -> Begun {
         let sent = self.clock.now();
         // What is stored may carry tags that nobody named.
-        let pending = self.table.begin(name(key), self.prefix(prefix), tags, true);
+        let pending = self.table.begin(name(key), self.prefix(prefix), tags, true, false);
         Begun { pending, sent }
     }
 

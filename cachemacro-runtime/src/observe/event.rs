@@ -219,6 +219,7 @@ impl Observers {
     }
 
     /// Tells each of them. None can make the call fail that is observed.
+    #[inline]
     pub(crate) fn tell(&self, seen: &Observation<'_>) {
         static PANICKED: AtomicBool = AtomicBool::new(false);
         for observer in &self.0 {

@@ -13,18 +13,17 @@ pub type Arguments = Option<Known>;
 #[derive(Debug)]
 pub struct Known(pub(super) Placed);
 
-/// The decoded value for these arguments, in the cache that the attribute names, if any. `inside` is a closure in the function,
-/// `write` writes every argument that key and tags mention.
+/// The decoded value for these arguments, in the cache that the attribute names, if any: every argument that key and tags
+/// mention.
 ///
 /// # Errors
 /// The arguments, where the call must go the whole way.
 #[inline]
-pub fn hit<R, O, F>(
+pub fn hit<R, O>(
     site: &'static Site,
     cache: Option<&Cache>,
     outcome: O,
-    inside: &F,
-    write: impl Fn(&mut Parts<'_>),
+    parts: impl Parts,
 ) -> Result<R, Arguments>
 where
     O: Outcome<R>,
@@ -32,14 +31,7 @@ where
 {
     let look = |cache: &Cache| {
         let core = cache.core();
-        if !core.keeps_decoded(site) {
-            return Err(None);
-        }
-        core.decoded::<O::Value>(site, |to: &mut Parts<'_>| {
-            to.cache(core.id);
-            to.function(std::ptr::from_ref(site) as usize as u64, inside);
-            write(to);
-        })
+        if core.keeps_decoded(site) { core.decoded::<O::Value>(site, &parts) } else { Err(None) }
     };
     let found = match cache {
         Some(cache) => look(cache),

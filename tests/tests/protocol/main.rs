@@ -26,6 +26,7 @@ mod stampede;
 mod store_conformance;
 mod store_model;
 mod tags;
+mod threads;
 mod unstorable;
 mod updates;
 mod values;

@@ -145,17 +145,19 @@ impl LocalTable {
         looked
     }
 
-    /// Begins to fetch a value of this name, prefix and tags. `late`: its tags are not all known yet.
+    /// Begins to fetch a value of this name, prefix and tags. `late`: its tags are not all known yet; `is_put`: what others fetch
+    /// under its name is outdated.
     pub(crate) fn begin(
         &self,
         name: Name,
         prefix: u64,
         tags: impl IntoIterator<Item = u64>,
         late: bool,
+        is_put: bool,
     ) -> Pending {
         let seen = late.then(|| self.marks.seen());
         let marks = tags.into_iter().map(|tag| self.marks.get(tag)).collect();
-        Pending::new(self.shards.of(name), name, prefix, marks, seen)
+        Pending::new(self.shards.of(name), name, prefix, marks, seen, is_put)
     }
 
     /// Adds tags to a value that was fetched; false where one of them was evicted since that began.
