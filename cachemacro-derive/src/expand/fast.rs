@@ -40,7 +40,7 @@ impl Expander<'_> {
             None | Some(Expr::Lit(_)) => {}
             // A constant, or an argument.
             Some(Expr::Path(prefix)) => {
-                writes.extend(quote_spanned!(mixed=> let to_ = #private::Parts::display(to_, #prefix);))
+                writes.extend(quote_spanned!(mixed=> let to_ = #private::Parts::display(to_, #prefix);));
             }
             Some(_) => return None,
         }

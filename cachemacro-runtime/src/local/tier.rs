@@ -280,7 +280,7 @@ mod tests {
         assert!(!is_taken(&tier) && tier.why_off().is_some());
     }
 
-    /// Upholds G3.
+    /// Upholds G2 and G3.
     #[test]
     fn what_was_told_while_a_value_was_on_its_way_refuses_it() {
         let changes: [(&str, fn(&Tier)); 10] = [
