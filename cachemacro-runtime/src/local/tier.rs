@@ -244,8 +244,8 @@ mod tests {
 
     /// Whether the copy is taken by who hears of the store just now.
     fn is_taken(tier: &Tier) -> bool {
-        let query = Query::new(tier.table.hash(b"7"), |bytes| bytes == b"7");
-        tier.is_on() && tier.get(query, |value: &u32| Some(*value)) == Some(7)
+        let query = Query::new(tier.table.hash(b"7"), |bytes: &[u8]| bytes == b"7");
+        tier.is_on() && tier.get(&query, |value: &u32| Some(*value)) == Some(7)
     }
 
     fn version(tag: u64) -> String {
@@ -280,7 +280,7 @@ mod tests {
         assert!(!is_taken(&tier) && tier.why_off().is_some());
     }
 
-    /// Upholds G3.
+    /// Upholds G2 and G3.
     #[test]
     fn what_was_told_while_a_value_was_on_its_way_refuses_it() {
         let changes: [(&str, fn(&Tier)); 10] = [
@@ -339,8 +339,8 @@ mod tests {
                     tier.changed(if round % 2 == 0 { KEY.to_owned() } else { version(TAG) }.as_bytes());
                 });
             });
-            let query = Query::new(tier.table.hash(b"7"), |bytes| bytes == b"7");
-            let kept = tier.get(query, |value: &u64| Some(*value));
+            let query = Query::new(tier.table.hash(b"7"), |bytes: &[u8]| bytes == b"7");
+            let kept = tier.get(&query, |value: &u64| Some(*value));
             assert!(kept.is_none_or(|kept| kept == round), "{kept:?} in round {round}");
         }
     }
