@@ -41,8 +41,8 @@ mod tests {
     #[test]
     fn each_site_has_its_own_quota_of_those_that_live() {
         let (negatives, minute) = (Negatives::default(), Duration::from_secs(60));
-        let sites =
-            [None, Some(SiteId::new("app", "get", Place { line: 1, column: 1, copy: 0, package: None }))];
+        let place = Place { line: 1, column: 1, copy: 0, package: None };
+        let sites = [None, Some(SiteId::new("app", "get", place))];
         let now = Timestamp(1_000_000);
         for site in sites {
             assert!(negatives.admit(site, now, 2 * minute, 2));
