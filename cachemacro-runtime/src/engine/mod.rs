@@ -19,6 +19,7 @@ pub(crate) mod readback;
 pub(crate) mod removals;
 pub(crate) mod search;
 pub(crate) mod settings;
+pub(crate) mod spending;
 pub(crate) mod targets;
 pub(crate) mod turns;
 pub(crate) mod versions;

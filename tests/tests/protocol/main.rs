@@ -13,6 +13,7 @@ mod followers;
 mod forks;
 mod hang;
 mod history;
+mod kept_evicts;
 mod lookups;
 mod not_stored;
 mod orders;

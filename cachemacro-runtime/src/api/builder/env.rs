@@ -92,6 +92,12 @@ impl CacheBuilder {
             |text| parse_duration(text).filter(|limit| !limit.is_zero()),
             &mut self.settings.lease_limit,
         )?;
+        env.parse(
+            "CACHEMACRO_DEADLINE",
+            "a duration above zero such as `100ms` or `1s`",
+            |text| parse_duration(text).filter(|deadline| !deadline.is_zero()).map(Some),
+            &mut self.settings.deadline,
+        )?;
         if let Some(codec) = env.get("CACHEMACRO_CODEC") {
             let names: Vec<_> = BuiltinCodec::ALL.iter().map(|codec| format!("`{}`", codec.name())).collect();
             self.settings.codec =
@@ -274,6 +280,7 @@ mod tests {
             ("CACHEMACRO_JITTER", "17%"),
             ("CACHEMACRO_WAIT", "62s"),
             ("CACHEMACRO_LEASE_LIMIT", "63s"),
+            ("CACHEMACRO_DEADLINE", "75s"),
             ("CACHEMACRO_CODEC", codec.name()),
             ("CACHEMACRO_MAX_VALUE", "64"),
             ("CACHEMACRO_CAPACITY", "65"),
@@ -286,6 +293,7 @@ mod tests {
         assert_eq!((settings.ttl, settings.jitter), (Ttl::For(Duration::from_secs(61)), 17));
         assert_eq!(settings.wait, Duration::from_secs(62));
         assert_eq!(settings.lease_limit, Duration::from_secs(63));
+        assert_eq!(settings.deadline, Some(Duration::from_secs(75)));
         assert_eq!((settings.codec, settings.max_value, builder.capacity), (codec, 64, 65));
         assert!(settings.disabled);
     }

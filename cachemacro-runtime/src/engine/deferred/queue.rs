@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
+use super::kept::Kept;
 use crate::engine::targets::Targets;
 use crate::format::ids::Token;
 use crate::ground::sync::lock;
@@ -26,8 +27,8 @@ impl<C> Deferred<C> {
     /// Whether no evict is outstanding.
     #[inline]
     pub(crate) fn is_idle(&self) -> bool {
-        let Evicts { named, scans, .. } = &*self.evicts;
-        named.outstanding() == 0 && scans.outstanding() == 0
+        let Evicts { named, scans, kept, .. } = &*self.evicts;
+        named.outstanding() == 0 && scans.outstanding() == 0 && kept.count() == 0
     }
 }
 
@@ -35,7 +36,10 @@ impl<C> fmt::Debug for Deferred<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Evicts { named, scans, .. } = &*self.evicts;
         let evicts = named.outstanding() + scans.outstanding();
-        f.debug_struct("Deferred").field("evicts", &evicts).finish_non_exhaustive()
+        f.debug_struct("Deferred")
+            .field("evicts", &evicts)
+            .field("kept", &self.evicts.kept.count())
+            .finish_non_exhaustive()
     }
 }
 
@@ -117,11 +121,18 @@ pub(super) struct Evicts<C> {
     pub(super) scans: Line<C>,
     /// Woken whenever evicts are done.
     pub(super) settled: tokio::sync::Notify,
+    /// Those that the store did not acknowledge.
+    pub(super) kept: Kept,
 }
 
 impl<C> Default for Evicts<C> {
     fn default() -> Self {
-        Self { named: Line::default(), scans: Line::default(), settled: tokio::sync::Notify::new() }
+        Self {
+            named: Line::default(),
+            scans: Line::default(),
+            settled: tokio::sync::Notify::new(),
+            kept: Kept::default(),
+        }
     }
 }
 
