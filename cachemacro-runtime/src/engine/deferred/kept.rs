@@ -56,7 +56,7 @@ impl Kept {
         for Targets { keys, tags, prefixes } in failed {
             names.keys.extend(keys.into_iter().map(|key| (key, at)));
             names.prefixes.extend(prefixes.into_iter().map(|prefix| (prefix, at)));
-            names.tags.extend(tags.into_iter().map(|tag| (tag.tag.text.to_string(), (tag, at))));
+            names.tags.extend(tags.into_iter().map(|tag| (tag.tag.text.clone(), (tag, at))));
             if names.all.is_some() || names.len() > MOST_KEPT {
                 *names = Names { latest: at, all: Some(at), ..Names::default() };
             }

@@ -136,6 +136,7 @@ impl BreakerConfig {
     }
 
     /// The bound for slow answers, where none was set.
+    #[cfg(feature = "redis")]
     pub(crate) const fn slow_or(self, slow: Duration) -> Self {
         if self.slow.is_some() { self } else { self.slow(slow) }
     }
