@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::{Arc, OnceLock, RwLock};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
@@ -13,15 +13,18 @@ use crate::engine::claims::{Claim, Claims};
 use crate::engine::collecting::Collecting;
 use crate::engine::deferred::Deferred;
 use crate::engine::flight::Flights;
+use crate::engine::pacing::Pacing;
 use crate::engine::readback::Readbacks;
 use crate::engine::settings::Settings;
 use crate::engine::spending;
+use crate::engine::threads::Threads;
 use crate::engine::turns::Turns;
 use crate::ground::background::Background;
 use crate::ground::clock::NEVER;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::sync;
 use crate::key::Key;
+use crate::local::follow::LocalTier;
 use crate::observe::breaker::BreakerState;
 use crate::observe::event::{Event, Observation, Observer as _};
 use crate::observe::reason::MissReason;
@@ -30,7 +33,8 @@ use crate::observe::stats::{CacheStats, Counters};
 use crate::observe::warning::Warning;
 use crate::policy::mode::Mode;
 use crate::policy::site::Site;
-use crate::store::AnyStore;
+use crate::store::local::LocalTable;
+use crate::store::{AnyStore, shared};
 
 /// The store of a cache with everything around it.
 pub(crate) struct Core {
@@ -39,6 +43,8 @@ pub(crate) struct Core {
     pub(crate) store: AnyStore,
     pub(crate) settings: Settings,
     pub(crate) flights: Arc<Flights>,
+    /// Decoded values of a store that others change too; one in memory holds its own.
+    pub(crate) tier: Option<Arc<LocalTier>>,
     /// What dropped calls left to do.
     pub(crate) deferred: Deferred<Self>,
     /// Does it, though the runtime of the call ends.
@@ -49,10 +55,16 @@ pub(crate) struct Core {
     last_failed_evict: AtomicUsize,
     /// Whose turn it is to update a key.
     pub(crate) turns: Turns,
+    /// Which values nobody tries to load anew for a while.
+    pub(crate) pacing: Pacing,
     sites: RwLock<HashMap<SiteId, Arc<Counters>>>,
     /// Which values come back from the store.
     pub(crate) readbacks: Readbacks,
     claims: Claims,
+    /// What sync functions keep; made by the first of them.
+    local: OnceLock<LocalTable>,
+    /// What threads of them are loading.
+    pub(crate) threads: Threads,
 }
 
 impl fmt::Debug for Core {
@@ -67,6 +79,13 @@ impl Core {
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             deferred: Deferred::of(&store, &settings.namespace),
+            tier: match &store {
+                AnyStore::Memory(_) => None,
+                AnyStore::Other(_) => Some(shared(&store, &settings.namespace, || {
+                    let Settings { namespace, local_capacity, clock, .. } = &settings;
+                    LocalTier::new(namespace, *local_capacity, clock.clone())
+                })),
+            },
             store,
             settings,
             flights: Flights::new(),
@@ -74,10 +93,26 @@ impl Core {
             stats: Counters::default(),
             last_failed_evict: AtomicUsize::new(0),
             turns: Turns::default(),
+            pacing: Pacing::default(),
             sites: RwLock::default(),
             readbacks: Readbacks::default(),
             claims: Claims::default(),
+            local: OnceLock::new(),
+            threads: Threads::default(),
         }
+    }
+
+    /// What sync functions keep here.
+    #[inline]
+    pub(crate) fn local(&self) -> &LocalTable {
+        self.local.get_or_init(|| LocalTable::new(self.settings.local_capacity, self.settings.clock.clone()))
+    }
+
+    /// The same, if there is anything.
+    pub(crate) fn local_if_any(&self) -> Option<&LocalTable> {
+        // A load that was begun before is seen.
+        fence(Ordering::SeqCst);
+        self.local.get()
     }
 
     /// The namespace, percent-encoded; empty where there is none.
@@ -145,17 +180,30 @@ impl Core {
         sites.entry(site.id()).or_insert_with(at).clone()
     }
 
-    /// Whether a site's keys are another's too, so that it runs uncached. `claim` is asked at its first call.
-    pub(crate) fn clashes(&self, counters: &Counters, claim: impl FnOnce() -> Option<Claim>) -> bool {
+    /// Whether a site's keys are another's too, so that it runs uncached; where it has type parameters, the keys of the instance whose
+    /// keys begin with `instance`. `claim` is asked at its first call.
+    pub(crate) fn clashes(
+        &self,
+        counters: &Counters,
+        instance: Option<&str>,
+        claim: impl FnOnce() -> Option<Claim>,
+    ) -> bool {
         let Some(site) = counters.site() else { return false };
-        if let Some(clashes) = counters.clashes() {
+        let known = match instance {
+            Some(begin) => self.claims.of_instance(*site, begin),
+            None => counters.clashes(),
+        };
+        if let Some(clashes) = known {
             return clashes;
         }
         let other = claim().and_then(|claim| self.claims.claim(*site, claim).err());
+        let clashes = other.is_some();
+        let is_first = match instance {
+            Some(begin) => self.claims.set_instance(*site, begin, clashes),
+            None => counters.set_clashes(clashes),
+        };
         // Two first calls at once: one of them says so.
-        if counters.set_clashes(other.is_some())
-            && let Some(other) = other
-        {
+        if let Some(other) = other.filter(|_| is_first) {
             tracing::error!(
                 function = %site,
                 like = %other,
@@ -163,7 +211,7 @@ impl Core {
                  give one of them another `prefix`"
             );
         }
-        other.is_some()
+        clashes
     }
 
     /// What was counted so far, in total and by site.
@@ -172,7 +220,9 @@ impl Core {
         let mut ids: Vec<SiteId> = sites.keys().copied().collect();
         ids.sort_unstable();
         let sites = ids.iter().enumerate().map(|(at, id)| (SiteId::name(at, &ids), sites[id].snapshot()));
-        let mut stats = CacheStats::sum(self.stats.snapshot(), sites.collect());
+        let here = self.local.get().map(LocalTable::stats).unwrap_or_default();
+        let local = self.tier.as_ref().map(|tier| tier.stats()).unwrap_or_default().and(here);
+        let mut stats = CacheStats::sum(self.stats.snapshot(), sites.collect(), local);
         if let Some(breaker) = self.store.breaker() {
             (stats.breaker, stats.breaker_trips) = (Some(breaker.state()), breaker.trips());
         }
@@ -214,9 +264,10 @@ impl Core {
             let last = ErrorKind::ALL[self.last_failed_evict.load(Ordering::Relaxed)];
             warnings.push(Warning::FailedEvicts { count: total.failed_evicts, last });
         }
-        match self.kept().count() {
+        match self.unacknowledged().count() {
             0 => {}
-            count => warnings.push(Warning::KeptEvicts { count: count as u64, all: self.kept().is_all() }),
+            count => warnings
+                .push(Warning::KeptEvicts { count: count as u64, all: self.unacknowledged().is_all() }),
         }
         if self.store.breaker().is_some_and(|breaker| breaker.state() != BreakerState::Closed) {
             warnings.push(Warning::BreakerOpen);
@@ -232,6 +283,9 @@ impl Core {
         let undecodable = total.misses_for(MissReason::Undecodable);
         if undecodable > 0 {
             warnings.push(Warning::Undecodable(undecodable));
+        }
+        if let Some(why) = self.tier.as_ref().and_then(|tier| tier.why_off()) {
+            warnings.push(Warning::LocalOff(why.to_string()));
         }
         warnings.extend(self.readbacks.warnings());
         warnings
@@ -301,6 +355,12 @@ impl Core {
     /// Tells that a function returned after this time.
     pub(crate) fn loaded(&self, site: Option<&Counters>, took: Duration) {
         self.tell(site, Observation::of(Event::Loaded).took(took));
+    }
+
+    /// A hit that asked no store.
+    #[inline]
+    pub(crate) fn hit_here(&self, site: Option<&Counters>) {
+        self.tell(site, Observation::of(Event::Hit).here());
     }
 
     /// Each event is counted once: at its site, or at none. Totals are sums.

@@ -270,7 +270,7 @@ impl Core {
             if at > 0 {
                 tokio::task::yield_now().await;
             }
-            let kept = self.kept().latest();
+            let kept = self.unacknowledged().latest();
             let silence = &mut unanswered[usize::from(!part.prefixes.is_empty())];
             let done = match silence {
                 Some(error) => Err(error.clone()),
@@ -280,7 +280,7 @@ impl Core {
             self.detach(&part);
             match done {
                 Ok(entries) => {
-                    sent.replayed += self.kept().acknowledge(&part, kept) as u64;
+                    sent.replayed += self.unacknowledged().acknowledge(&part, kept) as u64;
                     sent.entries += entries;
                     sent.tags += part.tags.len() as u64;
                 }
@@ -336,10 +336,19 @@ impl Core {
         }
     }
 
-    /// G1: callers from now on join no flight that these evicts concern.
+    /// This process changed what is stored under this key: callers from now on join no flight of it (G1) and take no copy (G2).
+    pub(crate) fn changed(&self, key: &str) {
+        self.flights.detach(key);
+        if let Some(tier) = &self.tier {
+            tier.forget(key);
+        }
+    }
+
+    /// Callers from now on join no flight that these evicts concern (G1), and take no copy (G2).
     pub(crate) fn detach(&self, targets: &Targets) {
+        self.evict_here(targets);
         for key in &targets.keys {
-            self.flights.detach(key);
+            self.changed(key);
         }
         if !targets.tags.is_empty() {
             let hashes: Vec<u64> = targets.tags.iter().map(|tag| tag.tag.hash).collect();
@@ -347,6 +356,11 @@ impl Core {
         }
         for prefix in &targets.prefixes {
             self.flights.detach_prefix(prefix);
+        }
+        if let Some(tier) = &self.tier {
+            targets.tags.iter().for_each(|tag| tier.forget_tag(tag.tag.hash));
+            let all = self.full_text("");
+            targets.prefixes.iter().for_each(|prefix| tier.forget_prefix((*prefix != all).then_some(prefix)));
         }
     }
 }

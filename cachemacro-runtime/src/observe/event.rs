@@ -23,10 +23,14 @@ use crate::observe::site::SiteId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A read was answered from the store.
+    /// A read was answered from the store, or by a [local](field@Observation::local) copy.
     Hit,
     /// A read was not answered from the store, for this reason.
     Miss(MissReason),
+    /// A call was answered with a stale value.
+    Stale,
+    /// A call was elected to load a value anew that is due or stale.
+    Refresh,
     /// The cache begins to run a function.
     Load,
     /// The function has returned; [`took`](field@Observation::took) says after how long.
@@ -79,6 +83,8 @@ impl Event {
         match self {
             Event::Hit => "hit",
             Event::Miss(_) => "miss",
+            Event::Stale => "stale",
+            Event::Refresh => "refresh",
             Event::Load => "load",
             Event::Loaded => "loaded",
             Event::LoadFailed => "load_failed",
@@ -120,6 +126,8 @@ pub struct Observation<'a> {
     pub site: Option<&'a SiteId>,
     /// How long it took, for [`Event::Loaded`] and [`Event::StoreCall`].
     pub took: Option<Duration>,
+    /// Whether a [hit](Event::Hit) was answered by a decoded value in this process, without a look at the store.
+    pub local: bool,
 }
 
 impl<'a> Observation<'a> {
@@ -132,11 +140,15 @@ impl<'a> Observation<'a> {
     /// assert_eq!(Observation::of(Event::Put).event, Event::Put);
     /// ```
     pub const fn of(event: Event) -> Self {
-        Self { event, site: None, took: None }
+        Self { event, site: None, took: None, local: false }
     }
 
     pub(crate) const fn at(self, site: Option<&'a SiteId>) -> Self {
         Self { site, ..self }
+    }
+
+    pub(crate) const fn here(self) -> Self {
+        Self { local: true, ..self }
     }
 
     pub(crate) const fn took(self, time: Duration) -> Self {

@@ -3,6 +3,7 @@
 pub(crate) mod breaker;
 pub(crate) mod event;
 pub(crate) mod histogram;
+pub(crate) mod local;
 pub(crate) mod reason;
 pub(crate) mod site;
 pub(crate) mod spread;

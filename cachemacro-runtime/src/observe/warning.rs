@@ -56,6 +56,9 @@ pub enum Warning {
     /// So many reads found a value that the codec could not bring back: they never hit. Formats that are not
     /// self-describing, such as bincode, do not bring back every type.
     Undecodable(u64),
+    /// Sites ask for local copies, and the store does not tell of changes, for the reason that the text says: calls ask the store
+    /// until it does.
+    LocalOff(String),
     /// Values were returned and not stored, because they would not come back as they are.
     Unstorable {
         /// The function, with its module; of direct calls the prefix.
@@ -89,6 +92,7 @@ impl Warning {
             Warning::NotStored { .. } => "not_stored",
             Warning::SharedPrefix(_) => "shared_prefix",
             Warning::Undecodable(_) => "undecodable",
+            Warning::LocalOff(_) => "local_off",
             Warning::Unstorable { .. } => "unstorable",
         }
     }
@@ -132,6 +136,10 @@ impl fmt::Display for Warning {
             Warning::Undecodable(count) => write!(
                 f,
                 "{count} reads found a value that the codec could not bring back: choose a self-describing codec for its type"
+            ),
+            Warning::LocalOff(why) => write!(
+                f,
+                "the local tier is off, because the store does not tell of changes ({why}): calls ask the store"
             ),
             Warning::Unstorable { place, value, codec, why, count } => write!(
                 f,

@@ -13,3 +13,4 @@ mod observers;
 mod removals;
 mod settings;
 mod stats;
+mod sync;

@@ -33,6 +33,7 @@ const GENERATORS: &[(&str, &str)] = &[
     ("engine/core.rs", "jitter of a TTL"),
     ("engine/deferred/replay.rs", "a pause"),
     ("engine/lease.rs", "a pause"),
+    ("local/follow.rs", "a pause"),
     ("store/contract.rs", "a pause"),
     ("store/layers/breaker/state.rs", "a pause"),
     ("store/memory/space.rs", "the seed of a hash, of this process's own map"),

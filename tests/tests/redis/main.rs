@@ -5,6 +5,7 @@ mod conformance;
 mod faults;
 mod harness;
 mod healing;
+mod local;
 mod outages;
 mod processes;
 mod refusals;

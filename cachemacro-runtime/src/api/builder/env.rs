@@ -81,6 +81,30 @@ impl CacheBuilder {
             &mut self.settings.jitter,
         )?;
         env.parse(
+            "CACHEMACRO_STALE",
+            "a duration such as `1h`",
+            parse_duration,
+            &mut self.settings.freshness.stale,
+        )?;
+        env.parse(
+            "CACHEMACRO_MAX_AGE",
+            "a duration from 1 ms on such as `1d`",
+            |text| parse_duration(text).filter(|age| *age >= Duration::from_millis(1)).map(Some),
+            &mut self.settings.freshness.max_age,
+        )?;
+        env.parse(
+            "CACHEMACRO_REFRESH",
+            "a percentage from `1%` to `100%`",
+            |text| parse_percent(text).filter(|percent| *percent > 0).map(Some),
+            &mut self.settings.freshness.refresh,
+        )?;
+        env.parse(
+            "CACHEMACRO_RETRY_AFTER",
+            "a duration such as `250ms` or `10s`",
+            parse_duration,
+            &mut self.settings.retry_after,
+        )?;
+        env.parse(
             "CACHEMACRO_WAIT",
             "a duration such as `250ms` or `10s`",
             parse_duration,
@@ -119,6 +143,7 @@ impl CacheBuilder {
         #[cfg(not(feature = "lz4"))]
         env.lacks("CACHEMACRO_COMPRESS_OVER", "lz4")?;
         env.parse("CACHEMACRO_CAPACITY", "a number of bytes from 1", from_one, &mut self.capacity)?;
+        self.local_from(&env)?;
         env.parse("CACHEMACRO_DISABLED", "`0` or `1`", parse_switch, &mut self.settings.disabled)?;
         #[cfg(feature = "redis")]
         {
@@ -145,6 +170,22 @@ impl CacheBuilder {
             env.lacks("CACHEMACRO_REDIS_URL", "redis")?;
         }
         Ok(self)
+    }
+
+    /// What is kept in this process.
+    fn local_from(&mut self, env: &Env<'_>) -> Result<()> {
+        env.parse(
+            "CACHEMACRO_LOCAL",
+            "a duration above zero such as `10s`, or `off`",
+            parse_local,
+            &mut self.settings.local,
+        )?;
+        env.parse(
+            "CACHEMACRO_LOCAL_CAPACITY",
+            "a number of bytes from 1",
+            from_one,
+            &mut self.settings.local_capacity,
+        )
     }
 }
 
@@ -235,6 +276,11 @@ fn parse_ttl(text: &str) -> Option<Ttl> {
     ttl.filter(|ttl| ttl.stores())
 }
 
+#[expect(clippy::option_option, reason = "the outer says whether it parsed, the inner is the setting")]
+fn parse_local(text: &str) -> Option<Option<Duration>> {
+    if text == "off" { Some(None) } else { parse_duration(text).filter(|ttl| !ttl.is_zero()).map(Some) }
+}
+
 fn parse_percent(text: &str) -> Option<u8> {
     text.trim_end_matches('%').trim_end().parse().ok().filter(|percent| *percent <= 100)
 }
@@ -264,6 +310,7 @@ fn some_number<N: FromStr>(text: &str) -> Option<Option<N>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::freshness::Freshness;
 
     fn env(variables: &[(&str, &str)]) -> Result<CacheBuilder> {
         let value = |name: &str| variables.iter().find(|(known, _)| *known == name);
@@ -278,12 +325,18 @@ mod tests {
             ("CACHEMACRO_NAMESPACE", "shop"),
             ("CACHEMACRO_TTL", "61s"),
             ("CACHEMACRO_JITTER", "17%"),
+            ("CACHEMACRO_STALE", "57s"),
+            ("CACHEMACRO_MAX_AGE", "58s"),
+            ("CACHEMACRO_REFRESH", "59%"),
+            ("CACHEMACRO_RETRY_AFTER", "60s"),
             ("CACHEMACRO_WAIT", "62s"),
             ("CACHEMACRO_LEASE_LIMIT", "63s"),
             ("CACHEMACRO_DEADLINE", "75s"),
+            ("CACHEMACRO_LOCAL", "71s"),
             ("CACHEMACRO_CODEC", codec.name()),
             ("CACHEMACRO_MAX_VALUE", "64"),
             ("CACHEMACRO_CAPACITY", "65"),
+            ("CACHEMACRO_LOCAL_CAPACITY", "67"),
             ("CACHEMACRO_DISABLED", "1"),
         ])
         .expect("acceptable");
@@ -291,10 +344,15 @@ mod tests {
         assert!(matches!(builder.choice, Choice::Memory));
         assert_eq!(settings.namespace, "shop");
         assert_eq!((settings.ttl, settings.jitter), (Ttl::For(Duration::from_secs(61)), 17));
+        let seconds = Duration::from_secs;
+        let freshness = Freshness { stale: seconds(57), max_age: Some(seconds(58)), refresh: Some(59) };
+        assert_eq!((settings.freshness, settings.retry_after), (freshness, seconds(60)));
         assert_eq!(settings.wait, Duration::from_secs(62));
         assert_eq!(settings.lease_limit, Duration::from_secs(63));
         assert_eq!(settings.deadline, Some(Duration::from_secs(75)));
+        assert_eq!(settings.local, Some(Duration::from_secs(71)));
         assert_eq!((settings.codec, settings.max_value, builder.capacity), (codec, 64, 65));
+        assert_eq!(settings.local_capacity, 67);
         assert!(settings.disabled);
     }
 

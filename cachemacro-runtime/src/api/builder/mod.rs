@@ -21,6 +21,7 @@ use crate::store::{AnyStore, Store};
 use crate::store::{BreakerConfig, BreakerStore};
 
 mod env;
+mod freshness;
 
 /// Which store a cache uses.
 #[derive(Clone)]
@@ -54,7 +55,6 @@ pub struct CacheBuilder {
     settings: Settings,
     choice: Choice,
     capacity: usize,
-    clock: Clock,
     #[cfg(feature = "redis")]
     redis: RedisSettings,
 }
@@ -85,7 +85,6 @@ impl Default for CacheBuilder {
             settings: Settings::default(),
             choice: Choice::Auto,
             capacity: DEFAULT_CAPACITY,
-            clock: Clock::system(),
             #[cfg(feature = "redis")]
             redis: RedisSettings::default(),
         }
@@ -365,7 +364,51 @@ impl CacheBuilder {
         self
     }
 
-    /// The clock of the in-memory store, for tests that move it; without effect on others.
+    /// How long decoded values are kept in this process and taken without asking the store, at sites that say nothing else (`local`
+    /// of the attribute, [`Policy::local`](crate::Policy#structfield.local)); zero: not at all, which is the default. What an evict elsewhere
+    /// removed may be read here until this process is told of it: see
+    /// [the guide](https://github.com/cachemacro/cachemacro/blob/main/docs/local.md). A store in memory does so in any case,
+    /// and exactly.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use std::time::Duration;
+    ///
+    /// let cache = cachemacro::Cache::builder().memory().local(Duration::from_secs(10)).build()?;
+    /// # Ok::<(), cachemacro::Error>(())
+    /// ```
+    pub fn local(mut self, ttl: Duration) -> Self {
+        self.settings.local = Some(ttl);
+        self
+    }
+
+    /// How many bytes the values of sync functions may weigh in this process, keys and about 300 bytes of overhead for each included; 64
+    /// MiB by default. A value counts with its own size; what it holds elsewhere, as a `Vec` does, is not seen. Where they
+    /// weigh more, those that were not used for long go.
+    ///
+    /// ```
+    /// # mod cachemacro {
+    /// #     pub use cachemacro_derive::cached;
+    /// #     pub use cachemacro_runtime::*;
+    /// # }
+    /// use cachemacro::{Cache, cached};
+    ///
+    /// #[cached(crate = cachemacro)]
+    /// fn square(n: u64) -> u64 {
+    ///     n * n
+    /// }
+    ///
+    /// let cache = Cache::builder().memory().local_capacity(64 << 10).build()?;
+    /// cache.scope_sync(|| (0..10_000).for_each(|n| assert_eq!(square(n), n * n)));
+    /// assert!(cache.stats().local.bytes <= 64 << 10);
+    /// # Ok::<(), cachemacro::Error>(())
+    /// ```
+    pub fn local_capacity(mut self, bytes: usize) -> Self {
+        self.settings.local_capacity = bytes;
+        self
+    }
+
+    /// The clock of the in-memory store, of sync functions and of local copies, for tests that move it; without effect on a server's time.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -382,7 +425,7 @@ impl CacheBuilder {
     /// # }
     /// ```
     pub fn clock(mut self, clock: Clock) -> Self {
-        self.clock = clock;
+        self.settings.clock = clock;
         self
     }
 
@@ -580,8 +623,17 @@ impl CacheBuilder {
         if !settings.ttl.stores() {
             return Err(wrong("the default TTL is 1 ms at least; `disabled` turns caching off"));
         }
+        if settings.freshness.max_age.is_some_and(|age| age < Duration::from_millis(1)) {
+            return Err(wrong("the greatest age is 1 ms at least"));
+        }
+        if settings.freshness.refresh.is_some_and(|percent| !(1..=100).contains(&percent)) {
+            return Err(wrong("a refresh is due after a percentage from 1 to 100 of the TTL"));
+        }
         if self.capacity == 0 {
             return Err(wrong("the capacity is 1 byte at least"));
+        }
+        if settings.local_capacity == 0 {
+            return Err(wrong("the local capacity is 1 byte at least; `disabled` turns caching off"));
         }
         #[cfg(feature = "redis")]
         self.redis.breaker.check()?;
@@ -599,7 +651,8 @@ impl CacheBuilder {
     #[cfg_attr(not(feature = "redis"), expect(clippy::unnecessary_wraps, reason = "opening Redis can fail"))]
     fn open(&self) -> Result<AnyStore> {
         let memory = || {
-            let store = MemoryStore::builder().capacity(self.capacity).clock(self.clock.clone()).build();
+            let store =
+                MemoryStore::builder().capacity(self.capacity).clock(self.settings.clock.clone()).build();
             AnyStore::Memory(Arc::new(store))
         };
         match &self.choice {

@@ -16,6 +16,5 @@ mod drain;
 mod kept;
 mod queue;
 mod replay;
-mod shared;
 
 pub(crate) use self::queue::Deferred;

@@ -21,7 +21,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 impl Core {
     /// The evicts of this namespace that the store did not acknowledge.
-    pub(crate) fn kept(&self) -> &Kept {
+    pub(crate) fn unacknowledged(&self) -> &Kept {
         &self.deferred.evicts.kept
     }
 
@@ -29,7 +29,7 @@ impl Core {
     /// Keeps evicts that the store did not acknowledge, to be sent again.
     pub(crate) fn keep(self: &Arc<Self>, failed: Vec<Targets>) {
         if !failed.is_empty() {
-            self.kept().add(failed);
+            self.unacknowledged().add(failed);
             self.start_replay();
         }
     }
@@ -37,7 +37,7 @@ impl Core {
     // G7: what is read may be what a kept evict was to remove.
     /// Refuses to read one of these keys where a kept evict may be about it. Nobody waits for the store here.
     pub(super) fn unless_kept(self: &Arc<Self>, keys: &[&str]) -> Result<()> {
-        if !self.kept().concerns(keys) {
+        if !self.unacknowledged().concerns(keys) {
             return Ok(());
         }
         self.start_replay();
@@ -49,15 +49,15 @@ impl Core {
 
     /// The store answers again: what is kept is sent now.
     pub(crate) fn replay_now(self: &Arc<Self>) {
-        if self.kept().count() > 0 {
-            self.kept().wake.notify_one();
+        if self.unacknowledged().count() > 0 {
+            self.unacknowledged().wake.notify_one();
             self.start_replay();
         }
     }
 
     /// Sends what is kept once. Tells how many names the store has still not acknowledged.
     pub(crate) async fn replay(&self) -> usize {
-        let kept = self.kept();
+        let kept = self.unacknowledged();
         if kept.count() == 0 {
             return 0;
         }
@@ -126,7 +126,7 @@ async fn replay(core: Weak<Core>, replaying: Replaying) {
         if core.may_replay() && core.replay().await == 0 {
             drop(replaying);
             // One that came meanwhile found that a task was there.
-            if core.kept().count() > 0 {
+            if core.unacknowledged().count() > 0 {
                 core.start_replay();
             }
             return;

@@ -30,7 +30,7 @@ pub mod faults;
 ///     }
 ///
 ///     pass_on!(self.inner: about, now, capture, lease, keep, write, evict, evict_prefix, health);
-///     pass_on!(self.inner: time, connect, close, increment, changes, immediate, inspect, breaker);
+///     pass_on!(self.inner: time, connect, close, increment, changes, immediate, tracking, inspect, breaker);
 /// }
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<()> {
@@ -166,6 +166,11 @@ macro_rules! __pass_on {
     (immediate $self:ident $inner:tt) => {
         fn immediate(&$self) -> ::core::option::Option<&dyn $crate::store::Immediate> {
             $self.$inner.immediate()
+        }
+    };
+    (tracking $self:ident $inner:tt) => {
+        fn tracking(&$self) -> ::core::option::Option<&dyn $crate::store::Tracking> {
+            $self.$inner.tracking()
         }
     };
     (inspect $self:ident $inner:tt) => {

@@ -63,7 +63,7 @@ impl RedisConfig {
             command_timeout: COMMAND_TIMEOUT,
             pool_wait: Duration::from_millis(250),
             pool_size: 4,
-            handles: 2,
+            handles: 1,
             keepalive: Duration::from_secs(15),
             user_timeout: Duration::from_secs(10),
             push: true,
@@ -141,7 +141,8 @@ impl RedisConfig {
         self
     }
 
-    /// Over how many connections, shared by all tasks of a runtime, ordinary commands are spread: 1 to 10,000. Default: 2.
+    /// Over how many connections, shared by all tasks of a runtime, ordinary commands are spread: 1 to 10,000. Default: 1, over
+    /// which most reads go together.
     ///
     /// Each tokio runtime that uses the store has as many of its own, which end with it.
     ///
