@@ -75,12 +75,6 @@ impl CacheBuilder {
             &mut self.settings.ttl,
         )?;
         env.parse(
-            "CACHEMACRO_JITTER",
-            "a percentage from `0%` to `100%`",
-            parse_percent,
-            &mut self.settings.jitter,
-        )?;
-        env.parse(
             "CACHEMACRO_STALE",
             "a duration such as `1h`",
             parse_duration,
@@ -104,24 +98,7 @@ impl CacheBuilder {
             parse_duration,
             &mut self.settings.retry_after,
         )?;
-        env.parse(
-            "CACHEMACRO_WAIT",
-            "a duration such as `250ms` or `10s`",
-            parse_duration,
-            &mut self.settings.wait,
-        )?;
-        env.parse(
-            "CACHEMACRO_LEASE_LIMIT",
-            "a duration above zero such as `250ms` or `10s`",
-            |text| parse_duration(text).filter(|limit| !limit.is_zero()),
-            &mut self.settings.lease_limit,
-        )?;
-        env.parse(
-            "CACHEMACRO_DEADLINE",
-            "a duration above zero such as `100ms` or `1s`",
-            |text| parse_duration(text).filter(|deadline| !deadline.is_zero()).map(Some),
-            &mut self.settings.deadline,
-        )?;
+        self.times_from(&env)?;
         if let Some(codec) = env.get("CACHEMACRO_CODEC") {
             let names: Vec<_> = BuiltinCodec::ALL.iter().map(|codec| format!("`{}`", codec.name())).collect();
             self.settings.codec =
@@ -215,6 +192,35 @@ impl CacheBuilder {
         }
         self.redis.breaker = set;
         Ok(())
+    }
+}
+
+impl CacheBuilder {
+    fn times_from(&mut self, env: &Env<'_>) -> Result<()> {
+        env.parse(
+            "CACHEMACRO_JITTER",
+            "a percentage from `0%` to `100%`",
+            parse_percent,
+            &mut self.settings.jitter,
+        )?;
+        env.parse(
+            "CACHEMACRO_WAIT",
+            "a duration such as `250ms` or `10s`",
+            parse_duration,
+            &mut self.settings.wait,
+        )?;
+        env.parse(
+            "CACHEMACRO_LEASE_LIMIT",
+            "a duration above zero such as `250ms` or `10s`",
+            |text| parse_duration(text).filter(|limit| !limit.is_zero()),
+            &mut self.settings.lease_limit,
+        )?;
+        env.parse(
+            "CACHEMACRO_DEADLINE",
+            "a duration above zero such as `100ms` or `1s`",
+            |text| parse_duration(text).filter(|deadline| !deadline.is_zero()).map(Some),
+            &mut self.settings.deadline,
+        )
     }
 }
 

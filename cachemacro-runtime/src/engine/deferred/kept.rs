@@ -184,6 +184,7 @@ mod tests {
         assert!(!kept.concerns(&["b", "pages:7"]));
     }
 
+    /// Upholds G7.
     #[test]
     fn what_was_evicted_again_since_it_was_sent_stays() {
         let kept = Kept::default();
@@ -205,6 +206,7 @@ mod tests {
         assert_eq!(named(&kept), ["pages:1"]);
     }
 
+    /// Upholds G7.
     #[test]
     fn too_many_become_everything_which_stays_until_the_namespace_was_cleared() {
         let kept = Kept::default();
