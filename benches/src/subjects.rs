@@ -87,7 +87,7 @@ impl Subject {
             Self::Wire { wire, tags } => {
                 let key = bare_key(id);
                 let keys = std::iter::once(key.as_str()).chain(TAGS.into_iter().take(*tags));
-                let found = wire.0.read(keys.map(str::as_bytes)).await.expect("it answers");
+                let found = wire.0.read(keys.map(str::as_bytes)).await.answer().await.expect("it answers");
                 assert!((1..=*tags).all(|tag| found.slice(tag).is_some()));
                 value::decode(found.slice(0).expect("stored"))
             }

@@ -126,9 +126,8 @@ impl Checker<'_> {
             (_, false, true) => {
                 Some("`key` needs a `prefix`, the one of the `#[cached]` function: or write `entry = …`")
             }
-            (_, true, false) if self.options.mistaken => return None,
+            (_, _, false) if self.options.mistaken => return None,
             (_, true, false) => Some("`prefix` needs a `key`: or write `entry = …`"),
-            (_, false, false) if self.options.mistaken => return None,
             (_, false, false) => {
                 Some("which entry is written? Write `entry = user_entry(id)`, or `prefix` and `key`")
             }

@@ -44,6 +44,8 @@
     variant_size_differences
 )]
 
+use core::time::Duration;
+
 use cachemacro::{cache_config, cache_evict, cache_put, cached};
 use serde::{Deserialize, Serialize};
 
@@ -178,10 +180,10 @@ pub async fn taken_after(row: Row, name: String) -> Row {
 }
 
 /// Takes a name to tell how long.
-fn ttl_of(name: String) -> core::time::Duration {
+fn ttl_of(name: String) -> Duration {
     let length = u64::try_from(name.len()).unwrap_or_default();
     drop(name);
-    return core::time::Duration::from_secs(length);
+    return Duration::from_secs(length);
 }
 
 /// Takes a name to see whether it is one.
@@ -209,20 +211,22 @@ pub trait Find {
     /// Finds by its parts.
     async fn find(&self, by: (u32, String)) -> Option<Row>;
 
-    /// Finds another by default.
-    #[cached(key = "{times}", tags = ["rows", "row:{result.name}"])]
-    async fn other(&self, mut times: u32) -> Option<Row> {
-        times = times.saturating_add(1);
-        return self.find((times, String::new())).await;
-    }
+    /// Finds another.
+    async fn other(&self, times: u32) -> Option<Row>;
 }
 
 #[async_trait::async_trait]
 impl Find for Row {
     #[cached(prefix = "found", key = "{times}:{name}", unless = result.times == 0)]
-    async fn find(&self, (times, mut name): (u32, String)) -> Option<Row> {
+    async fn find(&self, (times, mut name): (u32, String)) -> Option<Self> {
         name.push('!');
-        return (self.times == times).then_some(Row { name, times });
+        return (self.times == times).then_some(Self { name, times });
+    }
+
+    #[cached(prefix = "other", key = "{times}", tags = ["rows", "row:{result.name}"])]
+    async fn other(&self, mut times: u32) -> Option<Self> {
+        times = times.saturating_add(1);
+        return self.find((times, String::new())).await;
     }
 }
 

@@ -1,4 +1,4 @@
-//! Who is told of replies: a caller that waits, or whoever handles them where nobody waits.
+//! A caller that waits for replies, and who tells it of them.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -11,21 +11,9 @@ use super::failure::Broken;
 use super::frame::Reply;
 use crate::ground::sync::lock;
 
-/// Who is told of the replies to commands, or why there are none. Called by the driver, which it must not hold up.
-pub(crate) trait Answer: Send + Sync {
-    /// Whether the commands are still to be sent.
-    fn is_wanted(&self) -> bool;
-
-    /// The connection went silent with other commands; until then the replies to these may come. Called at most once.
-    fn doubt(&self, _due: Instant) {}
-
-    /// One reply for each command. Called once, unless the commands were not wanted any more.
-    fn answer(&self, replies: Result<Vec<Reply>, Broken>);
-}
-
 /// A caller that waits.
 #[derive(Default)]
-struct Caller(Mutex<State>);
+pub(super) struct Caller(Mutex<State>);
 
 #[derive(Default)]
 enum State {
@@ -37,21 +25,22 @@ enum State {
     Gone,
 }
 
-impl Answer for Caller {
-    fn is_wanted(&self) -> bool {
+impl Caller {
+    /// Whether the commands are still to be sent.
+    pub(super) fn is_wanted(&self) -> bool {
         !matches!(&*lock(&self.0), State::Gone)
     }
 
-    fn doubt(&self, due: Instant) {
+    /// The connection went silent with other commands; until then the replies to these may come. Called at most once.
+    pub(super) fn doubt(&self, due: Instant) {
         self.tell(State::Doubtful(due));
     }
 
-    fn answer(&self, replies: Result<Vec<Reply>, Broken>) {
+    /// One reply for each command, or why there are none. Called once.
+    pub(super) fn answer(&self, replies: Result<Vec<Reply>, Broken>) {
         self.tell(State::Answered(replies));
     }
-}
 
-impl Caller {
     fn tell(&self, news: State) {
         let mut state = lock(&self.0);
         if matches!(&*state, State::Gone) {
@@ -69,7 +58,7 @@ impl Caller {
 pub(super) struct Waiting(Arc<Caller>);
 
 impl Waiting {
-    pub(super) fn new() -> (Self, Arc<dyn Answer>) {
+    pub(super) fn new() -> (Self, Arc<Caller>) {
         let caller = Arc::new(Caller::default());
         (Self(Arc::clone(&caller)), caller)
     }

@@ -19,11 +19,11 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::time::Instant;
 
 use super::alarm::Alarm;
-use super::answer::Answer;
+use super::answer::Caller;
 use super::failure::{Broken, Cause};
 use super::frame::{self, Malformed, Reply, Scan, Span};
 use super::outbox::Outbox;
-use super::queue::{Outgoing, Queue};
+use super::queue::{Next, Outgoing, Queue};
 use super::reads::{Batch, Sealed};
 
 /// How many batches of reads may be under way.
@@ -87,7 +87,7 @@ enum What {
         spans: Vec<Span>,
     },
     Calls {
-        answer: Arc<dyn Answer>,
+        answer: Arc<Caller>,
         commands: usize,
         replies: Vec<Reply>,
     },
@@ -253,33 +253,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         self.has_yielded = false;
         self.has_asked = true;
         let mut served = 0;
-        // Other commands first: what was filled or evicted is what the reads of this flush find.
         while self.outbox.len() <= MOST_UNWRITTEN
-            && let Some(call) = state.next_call()
+            && let Some(next) = state.next(self.batches < MOST_BATCHES)
         {
-            served += 1;
-            let Outgoing { bytes, commands, answer, due } = call;
-            let what = What::Calls { answer, commands, replies: Vec::with_capacity(commands) };
-            let begins = self.outbox.append(bytes);
+            let (what, due, begins) = match next {
+                Next::Call(Outgoing { bytes, commands, answer, due }) => {
+                    served += 1;
+                    let what = What::Calls { answer, commands, replies: Vec::with_capacity(commands) };
+                    (what, due, self.outbox.append(bytes))
+                }
+                Next::Batch(sealed) => {
+                    served += sealed.callers;
+                    self.batches += 1;
+                    let begins = self.outbox.append_with(|out| sealed.write(out));
+                    let Sealed { batch, keys, count, spans, since, .. } = sealed;
+                    state.reads.recycle_keys(keys);
+                    (What::Batch { batch, keys: count, spans }, since + self.patience, begins)
+                }
+            };
             self.expected.push_back(Expected { what, due, begins });
-        }
-        while self.batches < MOST_BATCHES
-            && self.outbox.len() <= MOST_UNWRITTEN
-            && let Some(sealed) = state.reads.next()
-        {
-            served += sealed.callers;
-            self.batches += 1;
-            let begins = self.outbox.append_with(|out| sealed.write(out));
-            let Sealed { batch, keys, count, spans, since, .. } = sealed;
-            state.reads.recycle_keys(keys);
-            let what = What::Batch { batch, keys: count, spans };
-            self.expected.push_back(Expected { what, due: since + self.patience, begins });
         }
         self.is_lone = is_idle && served == 1;
         let gathered = if state.is_empty() {
             state.sleep(waker);
             Gathered::All
         } else if self.outbox.len() > MOST_UNWRITTEN {
+            state.reads.keep_place();
             Gathered::Unwritten
         } else {
             Gathered::Unanswered

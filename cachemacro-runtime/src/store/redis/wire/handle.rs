@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
 
-use super::answer::{Answer, Waiting};
+use super::answer::{Caller, Waiting};
 use super::asked::Asked;
 use super::driver::{Driver, OnPush};
 use super::failure::{Broken, Cause, Unread};
@@ -129,20 +129,11 @@ impl Wire {
         }
     }
 
-    /// Has commands sent once there is room, whatever becomes of the caller after that.
-    ///
-    /// # Errors
-    /// Where the connection had ended already. What comes after is told to `answer`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "every fill is awaited so far"))]
-    pub(crate) async fn post(&self, commands: Packed, answer: Arc<dyn Answer>) -> Result<(), Broken> {
-        self.send(commands, self.patience, answer).await.map(drop)
-    }
-
     async fn send(
         &self,
         mut commands: Packed,
         patience: Duration,
-        answer: Arc<dyn Answer>,
+        answer: Arc<Caller>,
     ) -> Result<Option<Instant>, Broken> {
         let entered = self.enter(|cx| self.queue.poll_post(&mut commands, patience, &answer, cx)).await;
         entered.map(|((), due)| due)

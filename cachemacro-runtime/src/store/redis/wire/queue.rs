@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::answer::Answer;
+use super::answer::Caller;
 use super::failure::{Broken, Cause};
 use super::frame::Packed;
-use super::reads::{Company, Reads, Ticket, Wanted};
+use super::reads::{Company, Reads, Sealed, Ticket, Wanted};
 use crate::ground::sync::lock;
 
 /// How many bytes of commands may wait to be sent. Who brings more waits until there is room; what is longer goes alone.
@@ -21,9 +21,15 @@ const MOST_BYTES: usize = 4 << 20;
 pub(super) struct Outgoing {
     pub(super) bytes: Vec<u8>,
     pub(super) commands: usize,
-    pub(super) answer: Arc<dyn Answer>,
+    pub(super) answer: Arc<Caller>,
     /// When their replies are overdue.
     pub(super) due: Instant,
+}
+
+/// What is sent next.
+pub(super) enum Next {
+    Call(Outgoing),
+    Batch(Sealed),
 }
 
 /// What handle and driver of one connection share.
@@ -37,6 +43,9 @@ pub(super) struct State {
     calls: VecDeque<Outgoing>,
     /// How many bytes they have.
     call_bytes: usize,
+    /// How many of them there ever were, and how many were taken out.
+    came: u64,
+    went: u64,
     pub(super) reads: Reads,
     /// Who waits for room.
     outside: Vec<Waker>,
@@ -73,7 +82,8 @@ impl Queue {
             state.wait_outside(cx.waker());
             return Poll::Pending;
         }
-        let ticket = state.reads.join(wanted, company, cx.waker());
+        let behind = state.came;
+        let ticket = state.reads.join(wanted, company, behind, cx.waker());
         wake_driver(state);
         Poll::Ready(Ok(ticket))
     }
@@ -83,7 +93,7 @@ impl Queue {
         &self,
         commands: &mut Packed,
         patience: Duration,
-        answer: &Arc<dyn Answer>,
+        answer: &Arc<Caller>,
         cx: &Context<'_>,
     ) -> Poll<Result<(), Broken>> {
         let mut state = self.lock();
@@ -96,6 +106,7 @@ impl Queue {
         }
         let (bytes, commands) = std::mem::take(commands).into_parts();
         state.call_bytes += bytes.len();
+        state.came += 1;
         let due = Instant::now() + patience;
         state.calls.push_back(Outgoing { bytes, commands, answer: Arc::clone(answer), due });
         wake_driver(state);
@@ -132,10 +143,24 @@ impl State {
         self.calls.is_empty() && self.reads.is_empty()
     }
 
+    /// What is sent next: reads once those commands are sent that came before them, so that neither waits for ever while more of
+    /// the other comes.
+    pub(super) fn next(&mut self, may_read: bool) -> Option<Next> {
+        let turn =
+            |state: &mut Self| may_read && state.reads.behind().is_some_and(|calls| calls <= state.went);
+        if !turn(self)
+            && let Some(call) = self.next_call()
+        {
+            return Some(Next::Call(call));
+        }
+        if may_read { self.reads.next().map(Next::Batch) } else { None }
+    }
+
     /// The next commands. Those that nobody wants any more are not sent.
-    pub(super) fn next_call(&mut self) -> Option<Outgoing> {
+    fn next_call(&mut self) -> Option<Outgoing> {
         loop {
             let call = self.calls.pop_front()?;
+            self.went += 1;
             self.call_bytes -= call.bytes.len();
             if call.answer.is_wanted() {
                 return Some(call);

@@ -238,6 +238,8 @@ pub(super) struct Sealed {
     /// Room for the places of its strings.
     pub(super) spans: Vec<Span>,
     pub(super) callers: usize,
+    /// Behind how many commands it goes.
+    behind: u64,
     /// Since when its first caller waits.
     pub(super) since: Instant,
 }
@@ -256,6 +258,7 @@ struct Gathering {
     batch: Arc<Batch>,
     since: Instant,
     callers: usize,
+    behind: u64,
 }
 
 /// Reads that were not sent yet.
@@ -303,17 +306,21 @@ impl Reads {
         self.full.len() < MOST_WAITING
     }
 
-    /// Has these keys read, at most [`MOST_KEYS`] of them. The waker is told of the reply.
-    pub(super) fn join(&mut self, wanted: &[Wanted<'_>], company: Company, waker: &Waker) -> Ticket {
+    /// Has these keys read, at most [`MOST_KEYS`] of them, behind so many other commands. The waker is told of the reply.
+    pub(super) fn join(
+        &mut self,
+        wanted: &[Wanted<'_>],
+        company: Company,
+        behind: u64,
+        waker: &Waker,
+    ) -> Ticket {
         debug_assert!(wanted.len() <= MOST_KEYS, "as many as a batch takes");
         let bytes: usize = wanted.iter().map(|wanted| wanted.key.len()).sum();
         // A caller's keys lie in one batch. Those that are there already are counted again here.
         let is_over = self.hashes.len() + wanted.len() > self.most_keys.max(wanted.len())
             || self.keys.len() + bytes > MOST_BYTES.max(bytes);
-        if (is_over || company == Company::None)
-            && let Some(sealed) = self.seal()
-        {
-            self.full.push_back(sealed);
+        if is_over || company == Company::None {
+            self.keep_place();
         }
         let places = if wanted.len() <= FEW {
             let mut places = [0; FEW];
@@ -325,19 +332,19 @@ impl Reads {
             Places::Many(wanted.iter().map(|wanted| self.place(wanted)).collect())
         };
         if self.gathering.is_none() {
-            self.gathering = Some(Gathering { batch: self.unused(), since: Instant::now(), callers: 0 });
+            self.gathering =
+                Some(Gathering { batch: self.unused(), since: Instant::now(), callers: 0, behind });
         }
         let gathering = self.gathering.as_mut().expect("made where there was none");
         gathering.callers += 1;
+        gathering.behind = behind;
         let mut waiting = lock(&gathering.batch.waiting);
         waiting.push(Some(waker.clone()));
         let waker = waiting.len() - 1;
         drop(waiting);
         let batch = Arc::clone(&gathering.batch);
-        if company == Company::None
-            && let Some(sealed) = self.seal()
-        {
-            self.full.push_back(sealed);
+        if company == Company::None {
+            self.keep_place();
         }
         Ticket { batch, waker, places, is_registered: true, has_doubted: false }
     }
@@ -363,6 +370,19 @@ impl Reads {
         place
     }
 
+    /// Behind how many commands the next batch goes, where there is one.
+    pub(super) fn behind(&self) -> Option<u64> {
+        let full = self.full.front().map(|sealed| sealed.behind);
+        full.or(self.gathering.as_ref().map(|gathering| gathering.behind))
+    }
+
+    /// Has nobody join the batch that gathers, which would have it wait for later commands.
+    pub(super) fn keep_place(&mut self) {
+        if let Some(sealed) = self.seal() {
+            self.full.push_back(sealed);
+        }
+    }
+
     /// The next batch to send; from now on nobody joins it.
     pub(super) fn next(&mut self) -> Option<Sealed> {
         loop {
@@ -377,14 +397,14 @@ impl Reads {
     }
 
     fn seal(&mut self) -> Option<Sealed> {
-        let Gathering { batch, since, callers } = self.gathering.take()?;
+        let Gathering { batch, since, callers, behind } = self.gathering.take()?;
         let keys = std::mem::take(&mut self.keys);
         let count = self.hashes.len();
         self.hashes.clear();
         self.ends.clear();
         self.table.fill(FREE);
         let spans = self.spare_spans.pop().unwrap_or_default();
-        Some(Sealed { batch, keys, count, spans, callers, since })
+        Some(Sealed { batch, keys, count, spans, callers, behind, since })
     }
 
     /// Takes the room of keys that were written.
