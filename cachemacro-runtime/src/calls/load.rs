@@ -48,6 +48,7 @@ use crate::engine::raw::RawEntry;
 use crate::engine::read::{Found, Miss, Usable};
 use crate::engine::refresh::Elected;
 use crate::engine::search::{End, Search};
+use crate::engine::spending;
 use crate::format::ids::FillId;
 use crate::ground::panics::caught;
 use crate::observe::event::Event;
@@ -81,8 +82,26 @@ where
     load_known(entry, None, outcome, rules, body)
 }
 
-/// Like [`load`], and keeps what a hit decodes under these arguments.
-pub(crate) async fn load_known<R, O, X, F>(
+/// Like [`load`], and keeps what a hit decodes under these arguments. Not an `async fn`, whose future would hold all of it once
+/// more.
+pub(crate) fn load_known<R, O, X, F>(
+    entry: Option<Entry<O::Value>>,
+    arguments: Option<Placed>,
+    outcome: O,
+    rules: X,
+    body: Pin<&mut F>,
+) -> impl Future<Output = R>
+where
+    O: Outcome<R>,
+    O::Value: Value,
+    X: Rules<O::Value>,
+    F: Future<Output = R>,
+{
+    let deadline = entry.as_ref().and_then(Entry::deadline);
+    spending::within(deadline, load_in_time(entry, arguments, outcome, rules, body))
+}
+
+async fn load_in_time<R, O, X, F>(
     entry: Option<Entry<O::Value>>,
     arguments: Option<Placed>,
     outcome: O,
@@ -95,8 +114,8 @@ where
     X: Rules<O::Value>,
     F: Future<Output = R>,
 {
-    let Some(entry) = &entry else { return body.await };
-    let Some(raw) = entry.active() else { return body.await };
+    let Some(entry) = &entry else { return spending::free(body).await };
+    let Some(raw) = entry.active() else { return spending::free(body).await };
     let mut call = Call::new(entry, raw, outcome, entry.has_late_tags(&rules));
     if Mode::current() == Mode::Refresh {
         raw.record(Event::Miss(MissReason::TooOld));
@@ -369,8 +388,8 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         let span = tracing::debug_span!("cache_load", site = raw.name(), stored = held.is_some());
         let body = loading.scope(body.instrument(span));
         let returned = match held {
-            Some(held) => lease::keep(&[held], raw.lease_limit(), body).await,
-            None => body.await,
+            Some(held) => spending::free(lease::keep(&[held], raw.lease_limit(), body)).await,
+            None => spending::free(body).await,
         };
         let took = began.elapsed();
         raw.load_took(took);

@@ -23,6 +23,7 @@ pub(crate) mod refresh;
 pub(crate) mod removals;
 pub(crate) mod search;
 pub(crate) mod settings;
+pub(crate) mod spending;
 pub(crate) mod targets;
 pub(crate) mod threads;
 pub(crate) mod turns;

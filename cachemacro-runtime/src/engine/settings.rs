@@ -26,6 +26,8 @@ pub(crate) struct Settings {
     pub(crate) wait: Duration,
     pub(crate) lease_limit: Duration,
     pub(crate) lease: Duration,
+    /// How long one call may wait for the store in all; `None`: as long as its requests may.
+    pub(crate) deadline: Option<Duration>,
     pub(crate) codec: BuiltinCodec,
     pub(crate) max_value: usize,
     pub(crate) compress_over: Option<usize>,
@@ -55,6 +57,7 @@ impl Default for Settings {
             wait: DEFAULT_WAIT,
             lease_limit: Duration::from_secs(60),
             lease: Duration::from_secs(3),
+            deadline: None,
             codec: BuiltinCodec::default(),
             max_value: 1 << 20,
             compress_over: None,

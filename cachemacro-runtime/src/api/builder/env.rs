@@ -75,24 +75,8 @@ impl CacheBuilder {
             &mut self.settings.ttl,
         )?;
         env.parse(
-            "CACHEMACRO_JITTER",
-            "a percentage from `0%` to `100%`",
-            parse_percent,
-            &mut self.settings.jitter,
-        )?;
         self.ages_from(&env)?;
-        env.parse(
-            "CACHEMACRO_WAIT",
-            "a duration such as `250ms` or `10s`",
-            parse_duration,
-            &mut self.settings.wait,
-        )?;
-        env.parse(
-            "CACHEMACRO_LEASE_LIMIT",
-            "a duration above zero such as `250ms` or `10s`",
-            |text| parse_duration(text).filter(|limit| !limit.is_zero()),
-            &mut self.settings.lease_limit,
-        )?;
+        self.times_from(&env)?;
         if let Some(codec) = env.get("CACHEMACRO_CODEC") {
             let names: Vec<_> = BuiltinCodec::ALL.iter().map(|codec| format!("`{}`", codec.name())).collect();
             self.settings.codec =
@@ -219,6 +203,35 @@ impl CacheBuilder {
     }
 }
 
+impl CacheBuilder {
+    fn times_from(&mut self, env: &Env<'_>) -> Result<()> {
+        env.parse(
+            "CACHEMACRO_JITTER",
+            "a percentage from `0%` to `100%`",
+            parse_percent,
+            &mut self.settings.jitter,
+        )?;
+        env.parse(
+            "CACHEMACRO_WAIT",
+            "a duration such as `250ms` or `10s`",
+            parse_duration,
+            &mut self.settings.wait,
+        )?;
+        env.parse(
+            "CACHEMACRO_LEASE_LIMIT",
+            "a duration above zero such as `250ms` or `10s`",
+            |text| parse_duration(text).filter(|limit| !limit.is_zero()),
+            &mut self.settings.lease_limit,
+        )?;
+        env.parse(
+            "CACHEMACRO_DEADLINE",
+            "a duration above zero such as `100ms` or `1s`",
+            |text| parse_duration(text).filter(|deadline| !deadline.is_zero()).map(Some),
+            &mut self.settings.deadline,
+        )
+    }
+}
+
 /// Variables by name; empty ones count as not set.
 struct Env<'a>(&'a dyn Fn(&str) -> Option<String>);
 
@@ -333,6 +346,7 @@ mod tests {
             ("CACHEMACRO_RETRY_AFTER", "60s"),
             ("CACHEMACRO_WAIT", "62s"),
             ("CACHEMACRO_LEASE_LIMIT", "63s"),
+            ("CACHEMACRO_DEADLINE", "75s"),
             ("CACHEMACRO_LOCAL", "71s"),
             ("CACHEMACRO_CODEC", codec.name()),
             ("CACHEMACRO_MAX_VALUE", "64"),
@@ -351,6 +365,7 @@ mod tests {
         assert_eq!(settings.negatives, 56);
         assert_eq!(settings.wait, Duration::from_secs(62));
         assert_eq!(settings.lease_limit, Duration::from_secs(63));
+        assert_eq!(settings.deadline, Some(Duration::from_secs(75)));
         assert_eq!(settings.local, Some(Duration::from_secs(71)));
         assert_eq!((settings.codec, settings.max_value, builder.capacity), (codec, 64, 65));
         assert_eq!(settings.local_capacity, 67);
