@@ -50,6 +50,8 @@ mod guide {
     mod migrating {}
     #[doc = include_str!("../../docs/comparison.md")]
     mod comparison {}
+    #[doc = include_str!("../../docs/benchmarks.md")]
+    mod benchmarks {}
     #[doc = include_str!("../../docs/configuration.md")]
     mod configuration {}
     #[doc = include_str!("../../docs/operations.md")]

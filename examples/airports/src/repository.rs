@@ -112,7 +112,10 @@ impl Repository {
     /// # Errors
     /// Where the database fails.
     pub async fn is_empty(&self) -> Result<bool> {
-        Ok(sqlx::query("SELECT 1 FROM airports LIMIT 1").fetch_optional(self.counted().await).await?.is_none())
+        Ok(sqlx::query("SELECT 1 FROM airports LIMIT 1")
+            .fetch_optional(self.counted().await)
+            .await?
+            .is_none())
     }
 
     /// The airport with this ICAO code.
@@ -258,8 +261,10 @@ impl Repository {
     /// # Errors
     /// Where the database fails.
     pub async fn delete(&self, icao: &str) -> Result<bool> {
-        let deleted =
-            sqlx::query("DELETE FROM airports WHERE icao = ?1").bind(icao).execute(self.counted().await).await?;
+        let deleted = sqlx::query("DELETE FROM airports WHERE icao = ?1")
+            .bind(icao)
+            .execute(self.counted().await)
+            .await?;
         Ok(deleted.rows_affected() > 0)
     }
 
