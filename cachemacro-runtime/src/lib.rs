@@ -45,7 +45,7 @@ pub use observe::event::{Event, Observation, Observer};
 pub use observe::histogram::Histogram;
 pub use observe::reason::MissReason;
 pub use observe::site::SiteId;
-pub use observe::stats::{CacheStats, Stats};
+pub use observe::stats::{CacheStats, Count, Stats};
 pub use observe::warning::Warning;
 pub use policy::mode::Mode;
 pub use policy::outcome::Value;

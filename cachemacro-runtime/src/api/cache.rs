@@ -219,7 +219,8 @@ impl Cache {
         } else {
             vec![format!("{{{namespace}:tag:"), format!("{namespace}:")]
         };
-        core.remove(&Targets { prefixes, ..Targets::default() }, None, Attempt::Final).await
+        let targets = Targets { prefixes, ..Targets::default() };
+        core.remove(targets.parts(), None, Attempt::Final).await
     }
 
     /// What is evicted whenever an event of type `E` is [emitted](Self::emit).

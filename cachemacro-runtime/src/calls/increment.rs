@@ -55,7 +55,7 @@ impl Entry<i64> {
         let mut found = None;
         for _ in 0..MOST_ROUNDS {
             // Read after the entry was found: a number made in its place is not removed by an evict from before.
-            let stamps = raw.stamps_now().await?;
+            let stamps = raw.stamps_now(raw.ttl()).await?;
             let judged = match found {
                 Some(entry) => Some(self.judge(raw, entry, &stamps).await?),
                 None => None,

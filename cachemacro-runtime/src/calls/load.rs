@@ -374,7 +374,7 @@ impl<O, V: Value> Call<'_, O, V> {
         let prepared = self.entry.prepare(self.raw, &rules, loaded.as_ref());
         drop(rules);
         if let Err(error) = finish_put(self.raw, held, prepared, took).await {
-            log_failed(&error);
+            log_failed(self.raw.counters(), &error, 1);
         }
         unsplit(self.outcome, loaded)
     }

@@ -84,7 +84,8 @@ impl<T: Value> Entry<T> {
             let (bytes, life) = prepared.assemble(raw, &stamps, Duration::ZERO);
             let length = bytes.len();
             let write = Write::new(&raw.full, bytes, life).with_guard(Guard::Seen(seen));
-            if raw.timed(core.store.write_one(write)).await?.accepted {
+            let written = raw.timed(core.store.write_one(write));
+            if tokio::join!(prepared.prolong_versions(raw), written).1?.accepted {
                 core.flights.detach(&raw.full);
                 raw.record(Event::Put);
                 raw.record(Event::BytesWritten(length));
@@ -121,7 +122,7 @@ impl RawEntry {
     ) -> Result<(Looked, Vec<Version>)> {
         self.settle().await?;
         // G1: before the value is read, as before a load.
-        let mut captured = self.capture_now(capture).await?;
+        let mut captured = self.capture_now(capture, self.version_life()).await?;
         let keys = [&*self.full];
         let request = ReadRequest::new(&keys).with_versions(&self.tags);
         let (entry, versions) = self.timed(self.core.store.read(request)).await?.into_one();
@@ -136,7 +137,9 @@ impl RawEntry {
                 }
             }
             // A value made from nothing cannot be outdated by evicts from before now.
-            Looked::Miss(_) if moved => captured = self.capture_now(capture).await?,
+            Looked::Miss(_) if moved => {
+                captured = self.capture_now(capture, self.version_life()).await?;
+            }
             Looked::Usable(_) | Looked::Miss(_) => {}
         }
         Ok((looked, captured))

@@ -163,7 +163,7 @@ where
             Ok(true) => put.raw.record(Event::Put),
             Ok(false) => {}
             Err(error) => {
-                log_failed(&error);
+                log_failed(put.raw.counters(), &error, 1);
                 failed = failed.or(Some(error));
             }
         }
@@ -183,7 +183,7 @@ async fn run(group: &Group) -> Option<Error> {
             continue;
         }
         if let Err(error) = evict.send().await {
-            log_failed(&error);
+            log_failed(evict.site().map(|site| &**site), &error, 1);
             failed = failed.or(Some(error));
         }
     }

@@ -16,7 +16,7 @@ use crate::engine::lease::Held;
 use crate::engine::raw::{RawEntry, to_capture};
 use crate::format::ids::{FillId, Token, Version};
 use crate::format::stamps::VersionKey;
-use crate::ground::clock::{Timestamp, VERSION_LIFE};
+use crate::ground::clock::Timestamp;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::observe::stats::Counters;
 use crate::store::{Lease, LeaseKind, LeaseOutcome, LeaseRequest};
@@ -40,11 +40,14 @@ pub(crate) struct Wanted {
 pub(crate) struct Capture {
     keys: Arc<[VersionKey]>,
     known: usize,
+    /// How long they must live at least.
+    life: Duration,
 }
 
 impl Capture {
     pub(crate) fn of(raw: &RawEntry, late_tags: bool) -> Self {
-        Self { keys: to_capture(raw, late_tags).into(), known: raw.tags.len() }
+        let keys = to_capture(raw, late_tags).into();
+        Self { keys, known: raw.tags.len(), life: raw.version_life() }
     }
 }
 
@@ -75,7 +78,7 @@ impl Wanted {
     fn request(&self, token: Token, live: Duration, not_after: Timestamp) -> LeaseRequest<'_> {
         LeaseRequest::new(&self.key, token, self.kind, live)
             .with_seen(self.seen)
-            .with_capture(&self.capture.keys, VERSION_LIFE)
+            .with_capture(&self.capture.keys, self.capture.life)
             .with_known(self.capture.known)
             .with_not_after(not_after)
             .with_over(self.over)

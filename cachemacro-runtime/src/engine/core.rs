@@ -38,7 +38,7 @@ pub(crate) struct Core {
     pub(crate) settings: Settings,
     pub(crate) flights: Arc<Flights>,
     /// What dropped calls left to do.
-    pub(crate) deferred: Deferred,
+    pub(crate) deferred: Deferred<Self>,
     /// Does it, though the runtime of the call ends.
     pub(crate) background: Background,
     /// Counts what belongs to no site.
@@ -64,10 +64,10 @@ impl Core {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
+            deferred: Deferred::of(&store, &settings.namespace),
             store,
             settings,
             flights: Flights::new(),
-            deferred: Deferred::default(),
             background: Background::shared(),
             stats: Counters::default(),
             last_failed_evict: AtomicUsize::new(0),
@@ -275,9 +275,19 @@ impl Core {
         self.settings.observers.tell(&seen);
     }
 
+    /// What [`spread`](Self::spread) makes of `ttl` at most.
+    pub(crate) fn longest(&self, ttl: Duration, jitter: Option<u8>) -> Duration {
+        ttl.saturating_add(ttl.min(NEVER) * self.jitter(jitter) / 100)
+    }
+
+    /// In percent.
+    fn jitter(&self, jitter: Option<u8>) -> u32 {
+        u32::from(jitter.unwrap_or(self.settings.jitter)).min(100)
+    }
+
     /// `ttl` spread by jitter.
     pub(crate) fn spread(&self, ttl: Duration, jitter: Option<u8>) -> Duration {
-        let percent = u32::from(jitter.unwrap_or(self.settings.jitter)).min(100);
+        let percent = self.jitter(jitter);
         if percent == 0 {
             return ttl;
         }

@@ -7,8 +7,8 @@ use crate::engine::core::Core;
 use crate::engine::entry::Entry;
 use crate::engine::raw::RawEntry;
 use crate::engine::removals::Removals;
-use crate::engine::targets::Targets;
-use crate::format::stamps::tag_keys;
+use crate::engine::targets::{Targets, parts};
+use crate::format::stamps::{TagKeys, tag_keys};
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::key::tag::Tag;
 use crate::key::{Key, scan_text};
@@ -134,8 +134,7 @@ impl Evict {
         if !removals.has_any() || self.core.collects(removals) {
             return;
         }
-        let targets = self.core.targets(removals);
-        if let Err(error) = self.core.remove(&targets, self.site.as_deref(), Attempt::Ahead).await {
+        if let Err(error) = self.core.remove_all(removals, self.site.as_deref(), Attempt::Ahead).await {
             tracing::debug!(kind = %error.kind(), "an evict failed and will be tried again");
         }
     }
@@ -155,6 +154,19 @@ pub(crate) enum Attempt {
     Final,
 }
 
+/// What became of evicts that were sent.
+#[derive(Default)]
+pub(crate) struct Sent {
+    /// How many entries went.
+    pub(crate) entries: u64,
+    /// How many tags.
+    pub(crate) tags: u64,
+    /// The first error.
+    pub(crate) error: Option<Error>,
+    /// What the store did not acknowledge.
+    pub(crate) failed: Vec<Targets>,
+}
+
 impl RawEntry {
     /// Evicts the entry.
     pub(crate) async fn evict(&self) -> Result<u64> {
@@ -165,12 +177,25 @@ impl RawEntry {
 impl Core {
     /// Where `removals` are in this cache's store.
     pub(crate) fn targets(&self, removals: &Removals) -> Targets {
+        let (tags, keys, prefixes) = self.names(removals);
+        Targets { keys: keys.collect(), tags: tags.collect(), prefixes: prefixes.collect() }
+    }
+
+    /// The names of tags, keys and prefixes in this cache's store, each made when it is asked for.
+    fn names<'a>(
+        &'a self,
+        removals: &'a Removals,
+    ) -> (
+        impl Iterator<Item = TagKeys> + Send + 'a,
+        impl Iterator<Item = String> + Send + 'a,
+        impl Iterator<Item = String> + Send + 'a,
+    ) {
         let Removals { keys, tags, prefixes } = removals;
-        Targets {
-            keys: keys.iter().map(|key| self.full_text(key)).collect(),
-            tags: tags.iter().map(|tag| tag_keys(self.namespace(), tag)).collect(),
-            prefixes: prefixes.iter().map(|prefix| self.full_text(&scan_text(prefix))).collect(),
-        }
+        (
+            tags.iter().map(|tag| tag_keys(self.namespace(), tag)),
+            keys.iter().map(|key| self.full_text(key)),
+            prefixes.iter().map(|prefix| self.full_text(&scan_text(prefix))),
+        )
     }
 
     /// Removes what `removals` names, counting at a site, and tells how many entries went; where the task collects
@@ -179,7 +204,7 @@ impl Core {
         if self.collects(removals) {
             return Ok(0);
         }
-        self.remove(&self.targets(removals), site, Attempt::Final).await
+        self.remove_all(removals, site, Attempt::Final).await
     }
 
     /// Takes these evicts where the task collects those of this cache; tells whether it does.
@@ -187,42 +212,33 @@ impl Core {
         Collecting::collect(self.id, removals)
     }
 
-    /// Removes `targets`, then lets no caller join a flight from before. Tries all, returns the first error.
-    pub(crate) async fn remove(
+    /// [`remove`](Self::remove) of what `removals` names.
+    async fn remove_all(
         &self,
-        targets: &Targets,
+        removals: &Removals,
         site: Option<&Counters>,
         attempt: Attempt,
     ) -> Result<u64> {
-        let mut removed = 0;
-        let unresolved =
-            || Error::new(ErrorKind::Config, "the environment does not give a cache to evict from");
-        // G7: what may be cached elsewhere is not reported as evicted.
-        let mut failed =
-            self.settings.unresolved.is_some().then(unresolved).inspect(|error| self.failed_at(site, error));
-        if !targets.keys.is_empty() || !targets.tags.is_empty() {
-            let keys = text_of(&targets.keys);
-            match self.timed_at(site, self.store.evict(EvictRequest::new(&keys, &targets.tags))).await {
-                Ok(existed) => {
-                    removed += how_many(&existed);
-                    if attempt == Attempt::Final && !targets.tags.is_empty() {
-                        self.record_at(site, Event::TagEvict(targets.tags.len() as u64));
-                    }
-                }
-                Err(error) => failed = failed.or(Some(error)),
-            }
+        let (tags, keys, prefixes) = self.names(removals);
+        self.remove(parts(tags, keys, prefixes), site, attempt).await
+    }
+
+    /// Removes these, part by part, then lets no caller join a flight from before. Tries all, returns the first error.
+    pub(crate) async fn remove(
+        &self,
+        parts: impl Iterator<Item = Targets> + Send,
+        site: Option<&Counters>,
+        attempt: Attempt,
+    ) -> Result<u64> {
+        // On the heap, so that calls which may evict stay small.
+        let sent = Box::pin(self.send(parts, site)).await;
+        if attempt == Attempt::Final {
+            self.count_sent(&sent, site);
+        } else {
+            self.removed(site, sent.entries);
         }
-        for prefix in &targets.prefixes {
-            match self.timed_at(site, self.store.evict_prefix(prefix)).await {
-                Ok(count) => removed += count,
-                Err(error) => failed = failed.or(Some(error)),
-            }
-        }
-        // G1: also where the store failed, so that no later caller takes what was loaded before.
-        self.detach(targets);
-        self.removed(site, removed);
-        match failed {
-            None => Ok(removed),
+        match sent.error {
+            None => Ok(sent.entries),
             Some(error) => {
                 if attempt == Attempt::Final {
                     self.record_at(site, Event::FailedEvict(error.kind()));
@@ -232,9 +248,62 @@ impl Core {
         }
     }
 
-    /// Evicts keys and tags without waiting, where the store can; tells whether it did.
-    pub(crate) fn evict_now(&self, targets: &Targets, site: Option<&Counters>) -> bool {
+    /// Sends evicts part by part, each with a deadline of its own, and lets others in between. Where one was refused the rest
+    /// is sent all the same; where one had no answer the others of its sort are not, because they would not have one either.
+    pub(crate) async fn send(
+        &self,
+        parts: impl Iterator<Item = Targets> + Send,
+        site: Option<&Counters>,
+    ) -> Sent {
+        let mut sent = Sent::default();
         if self.settings.unresolved.is_some() {
+            // G7: what may be cached elsewhere is not reported as evicted.
+            let error = Error::new(ErrorKind::Config, "the environment does not give a cache to evict from");
+            self.failed_at(site, &error);
+            sent.error = Some(error);
+        }
+        let mut unanswered: [Option<Error>; 2] = [None, None];
+        for (at, part) in parts.enumerate() {
+            if at > 0 {
+                tokio::task::yield_now().await;
+            }
+            let silence = &mut unanswered[usize::from(!part.prefixes.is_empty())];
+            let done = match silence {
+                Some(error) => Err(error.clone()),
+                None => self.send_part(&part, site).await,
+            };
+            // G1: also where the store failed, so that no later caller takes what was loaded before.
+            self.detach(&part);
+            match done {
+                Ok(entries) => {
+                    sent.entries += entries;
+                    sent.tags += part.tags.len() as u64;
+                }
+                Err(error) => {
+                    if error.is_unanswered() {
+                        *silence = Some(error.clone());
+                    }
+                    sent.error.get_or_insert(error);
+                    sent.failed.push(part);
+                }
+            }
+        }
+        sent
+    }
+
+    /// Sends one request, and tells how many entries went.
+    async fn send_part(&self, part: &Targets, site: Option<&Counters>) -> Result<u64> {
+        if let [prefix] = &part.prefixes[..] {
+            return self.timed_at(site, self.store.evict_prefix(prefix)).await;
+        }
+        let keys = text_of(&part.keys);
+        let existed = self.timed_at(site, self.store.evict(EvictRequest::new(&keys, &part.tags))).await?;
+        Ok(how_many(&existed))
+    }
+
+    /// Evicts keys and tags without waiting, where they are few and the store can; tells whether it did.
+    pub(crate) fn evict_now(&self, targets: &Targets, site: Option<&Counters>) -> bool {
+        if self.settings.unresolved.is_some() || !targets.are_few() {
             return false;
         }
         let Some(immediate) = self.store.immediate() else { return false };
@@ -245,6 +314,14 @@ impl Core {
         }
         self.removed(site, how_many(&existed));
         true
+    }
+
+    /// Counts the tags and entries that are gone.
+    pub(crate) fn count_sent(&self, sent: &Sent, site: Option<&Counters>) {
+        if sent.tags > 0 {
+            self.record_at(site, Event::TagEvict(sent.tags));
+        }
+        self.removed(site, sent.entries);
     }
 
     /// Counts entries that are gone, if any.
@@ -277,7 +354,14 @@ fn how_many(existed: &[bool]) -> u64 {
     existed.iter().filter(|existed| **existed).count() as u64
 }
 
-/// Logs an evict that nobody else is told about.
-pub(crate) fn log_failed(error: &Error) {
-    tracing::warn!(kind = %error.kind(), %error, "an evict did not reach the store: stale values may be served until their TTL");
+/// Logs evicts of one site of whose failure nobody else is told.
+pub(crate) fn log_failed(site: Option<&Counters>, error: &Error, count: u64) {
+    let site = site.and_then(Counters::site).map(|site| format!("{}::{}", site.module(), site.function()));
+    tracing::warn!(
+        site,
+        count,
+        kind = %error.kind(),
+        %error,
+        "an evict did not reach the store: stale values may be served until their TTL"
+    );
 }

@@ -7,19 +7,20 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::join_all;
 
-use crate::engine::chunks::{MOST_BYTES, chunks};
 use crate::engine::core::Core;
 use crate::engine::lease::{Held, Renewals};
 use crate::engine::prepare::Prepared;
 use crate::engine::raw::RawEntry;
 use crate::engine::removals::Removals;
+use crate::engine::versions::{Lives, prolong_all};
 use crate::format::header::{self, Header, Stamp};
 use crate::format::ids::Version;
 use crate::format::stamps::{BUCKETS, VersionKey, all_any_keys, any_key, tag_keys, version_key};
-use crate::ground::clock::VERSION_LIFE;
+use crate::ground::chunks::{MOST_BYTES, MOST_ENTRIES, chunks};
 use crate::ground::error::Result;
 use crate::key::Key;
 use crate::observe::event::Event;
+use crate::observe::stats::Counters;
 use crate::policy::ttl::Ttl;
 use crate::store::{Few, Guard, OnRefusal, Write, Written};
 
@@ -124,7 +125,7 @@ impl Prepared {
 
     /// These stamps and those of the tags that the value names, for a value that counts as loaded right now.
     async fn with_late_tags(&self, raw: &RawEntry, mut stamps: Vec<Stamp>) -> Result<Vec<Stamp>> {
-        stamps.extend(capture(raw, &self.late_tags(raw)).await?);
+        stamps.extend(raw.stamp(&self.late_tags(raw), self.ttl).await?);
         Ok(stamps)
     }
 
@@ -152,7 +153,9 @@ impl Prepared {
         // G1: the store takes the value only where the entry still carries this token. G4: a put that was overtaken leaves
         // nothing.
         let write = write_under(&raw.full, &held, bytes, life).with_on_refusal(on_refusal).with_check(&keys);
-        let Ok(filled) = raw.timed(raw.core.store.write_one(write)).await else {
+        let filled = raw.timed(raw.core.store.write_one(write));
+        let ((), filled) = tokio::join!(self.prolong_versions(raw), filled);
+        let Ok(filled) = filled else {
             // Dropping the lease gives it back, in case the fill did not happen.
             return Stored::Failed;
         };
@@ -232,7 +235,7 @@ pub(crate) async fn fill_all(
     let mut renewals = Renewals::new(core);
     let mut done = Vec::with_capacity(fillings.len());
     let weight = |filling: &Filling| filling.prepared.weight(&filling.raw);
-    let mut left = chunks(fillings, MOST_BYTES, weight).into_iter();
+    let mut left = chunks(fillings, MOST_ENTRIES, MOST_BYTES, weight).collect::<Vec<_>>().into_iter();
     while let Some(chunk) = left.next() {
         let waiting = chunk.iter().chain(left.as_slice().iter().flatten());
         renewals.renew(core, waiting.map(|filling| &filling.held)).await;
@@ -258,6 +261,7 @@ async fn fill_some(
     on_refusal: OnRefusal,
 ) -> Result<Vec<Stored>> {
     let stamps = stamps_all(core, &chunk).await?;
+    prolong_all(core, chunk.iter().map(|filling| (&filling.raw, &filling.prepared))).await;
     let mut stored = vec![Stored::Moved; chunk.len()];
     let (mut ready, mut moved) = (Vec::with_capacity(chunk.len()), Vec::new());
     for (at, (filling, stamps)) in chunk.into_iter().zip(stamps).enumerate() {
@@ -290,16 +294,18 @@ async fn fill_some(
     Ok(stored)
 }
 
-/// [`Prepared::stamps`] of many values, with two requests at most for all of them.
+/// [`Prepared::stamps`] of many values, with two requests for all of them where they live about equally long.
 async fn stamps_all(core: &Arc<Core>, chunk: &[Filling]) -> Result<Vec<Option<Vec<Stamp>>>> {
     let late: Vec<_> = chunk.iter().map(|filling| filling.prepared.late_tags(&filling.raw)).collect();
-    let mut keys: Vec<VersionKey> = late.iter().flatten().cloned().collect();
-    keys.sort_unstable_by_key(|key| key.hash);
-    keys.dedup();
-    let (mut versions, mut any) = (HashMap::new(), Few::default());
-    if !keys.is_empty() {
-        let captured = core.timed(core.store.capture(&keys, VERSION_LIFE)).await?;
-        versions.extend(keys.iter().map(|key| key.hash).zip(captured));
+    let (mut lives, mut versions, mut any) = (Lives::default(), HashMap::new(), Few::default());
+    for (filling, keys) in chunk.iter().zip(&late) {
+        let life = filling.prepared.version_life(&filling.raw);
+        for key in keys {
+            lives.add(key.clone(), life);
+        }
+    }
+    if late.iter().any(|keys| !keys.is_empty()) {
+        versions = lives.capture(core).await?;
         // After the capture of the tags: see `versions_to_remove` of the protocol.
         any = core.timed(core.store.versions(&all_any_keys(core.namespace()))).await?;
     }
@@ -324,12 +330,6 @@ fn known_stamps(raw: &RawEntry, captured: &[Version]) -> Vec<Stamp> {
     tags.map(|(tag, &version)| Stamp { tag: tag.hash, version }).collect()
 }
 
-/// Stamps of these tags as of now.
-async fn capture(raw: &RawEntry, keys: &[VersionKey]) -> Result<Vec<Stamp>> {
-    let versions = raw.capture_now(keys).await?;
-    Ok(keys.iter().zip(versions).map(|(key, version)| Stamp { tag: key.hash, version }).collect())
-}
-
 impl RawEntry {
     /// The TTL of this call, the site or the cache.
     pub(crate) fn ttl(&self) -> Ttl {
@@ -344,22 +344,6 @@ impl RawEntry {
         } else {
             self.record(Event::RefusedFill);
         }
-    }
-
-    /// Captures these versions now, creating those that are missing.
-    pub(crate) async fn capture_now(&self, keys: &[VersionKey]) -> Result<Vec<Version>> {
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.timed(self.core.store.capture(keys, VERSION_LIFE)).await
-    }
-
-    /// Stamps of the known tags as of now, for a value that is yet to be made. From then on the store's time is known.
-    pub(crate) async fn stamps_now(&self) -> Result<Vec<Stamp>> {
-        if self.tags.is_empty() {
-            self.core.store.time().await.inspect_err(|error| self.failed(error))?;
-        }
-        capture(self, &self.tags).await
     }
 }
 
@@ -392,11 +376,16 @@ pub(crate) async fn finish_put(
     raw.evict().await.map(|_| false)
 }
 
-/// [`finish_put`] for many values that were loaded together.
+/// [`finish_put`] for many values that were loaded together. What is evicted instead counts at this site.
 ///
 /// # Errors
 /// Where an old value may still be there.
-pub(crate) async fn finish_puts(core: &Arc<Core>, puts: Vec<Putting>, took: Duration) -> Result<()> {
+pub(crate) async fn finish_puts(
+    core: &Arc<Core>,
+    puts: Vec<Putting>,
+    took: Duration,
+    site: Option<&Counters>,
+) -> Result<()> {
     let (mut fillings, mut evicts) = (Vec::with_capacity(puts.len()), Removals::default());
     for Putting { raw, held, prepared } in puts {
         match (held, prepared) {
@@ -416,7 +405,7 @@ pub(crate) async fn finish_puts(core: &Arc<Core>, puts: Vec<Putting>, took: Dura
             evicts.add_key(&raw.key);
         }
     }
-    if evicts.has_any() { core.evict(&evicts, None).await.map(drop) } else { Ok(()) }
+    if evicts.has_any() { core.evict(&evicts, site).await.map(drop) } else { Ok(()) }
 }
 
 /// Stores a value whatever is there, or removes what is there where it is not to be or cannot be stored.
@@ -449,7 +438,7 @@ pub(crate) async fn finish_set(raw: &RawEntry, prepared: Result<Option<Prepared>
 
 async fn set(raw: &RawEntry, prepared: &Prepared) -> Result<()> {
     let core = &raw.core;
-    let stamps = prepared.with_late_tags(raw, raw.stamps_now().await?).await?;
+    let stamps = prepared.with_late_tags(raw, raw.stamps_now(prepared.ttl).await?).await?;
     let (bytes, life) = prepared.assemble(raw, &stamps, Duration::ZERO);
     let length = bytes.len();
     raw.timed(core.store.write_one(Write::new(&raw.full, bytes, life))).await?;

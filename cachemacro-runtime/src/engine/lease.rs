@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use futures_util::future::select_all;
 
-use crate::engine::chunks::MOST_ENTRIES;
 use crate::engine::core::Core;
 use crate::engine::raw::RawEntry;
 use crate::format::ids::{Token, Version};
 use crate::format::stamps::VersionKey;
+use crate::ground::chunks::MOST_ENTRIES;
 use crate::ground::clock::NEVER;
 use crate::store::{Changes, HeldLease, Keep};
 

@@ -1,7 +1,6 @@
 //! One step of a call, on one entry, with the state that all calls of a cache share.
 
 pub(crate) mod asking;
-pub(crate) mod chunks;
 pub(crate) mod claims;
 pub(crate) mod collecting;
 pub(crate) mod core;
@@ -22,4 +21,5 @@ pub(crate) mod search;
 pub(crate) mod settings;
 pub(crate) mod targets;
 pub(crate) mod turns;
+pub(crate) mod versions;
 pub(crate) mod waiting;

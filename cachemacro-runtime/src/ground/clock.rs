@@ -8,8 +8,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub(crate) const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 /// The TTL of a tagged entry that never expires.
 pub(crate) const TAGGED_NEVER: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// How long captured versions must live: as long as any tagged entry may.
-pub(crate) const VERSION_LIFE: Duration = TAGGED_NEVER;
 
 /// A point in time of a store's clock: milliseconds since the Unix epoch.
 ///

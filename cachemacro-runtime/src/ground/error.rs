@@ -210,6 +210,11 @@ impl Error {
     pub const fn is_ambiguous(&self) -> bool {
         matches!(self.kind, ErrorKind::Timeout | ErrorKind::Io)
     }
+
+    /// Whether the store did not answer, so that what is sent next would have no answer either.
+    pub(crate) const fn is_unanswered(&self) -> bool {
+        matches!(self.kind, ErrorKind::Connect | ErrorKind::Timeout | ErrorKind::Io)
+    }
 }
 
 impl fmt::Debug for Error {

@@ -1,6 +1,7 @@
 //! What everything stands on: errors, time, locks, caught panics, a thread in the background.
 
 pub(crate) mod background;
+pub(crate) mod chunks;
 pub(crate) mod clock;
 pub(crate) mod error;
 pub(crate) mod panics;

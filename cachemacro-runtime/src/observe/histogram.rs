@@ -19,10 +19,47 @@ use std::time::Duration;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Histogram {
     buckets: [u64; Histogram::BUCKETS],
+    nanos: u64,
 }
 
 impl Histogram {
     const BUCKETS: usize = 32;
+
+    /// How many took less than each bound and not less than the one before it, from under 1 µs on; the bounds double. The last
+    /// has none: `None`.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let cache = cachemacro::Cache::memory();
+    /// cache.get_or_load("answer", (), async || 42).await;
+    /// let loads = cache.stats().total.load_time;
+    /// for (bound, count) in loads.buckets().filter(|(_, count)| *count > 0) {
+    ///     println!("{count} under {bound:?}");
+    /// }
+    /// assert_eq!(loads.buckets().map(|(_, count)| count).sum::<u64>(), loads.count());
+    /// # }
+    /// ```
+    pub fn buckets(&self) -> impl Iterator<Item = (Option<Duration>, u64)> + '_ {
+        let bound = |at: usize| (at < Self::BUCKETS - 1).then(|| Duration::from_micros(1 << at));
+        self.buckets.iter().enumerate().map(move |(at, count)| (bound(at), *count))
+    }
+
+    /// How long all took together, to the nanosecond.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use std::time::Duration;
+    ///
+    /// let cache = cachemacro::Cache::memory();
+    /// cache.get_or_load("n", 1, async || tokio::time::sleep(Duration::from_millis(2)).await).await;
+    /// assert!(cache.stats().total.load_time.sum() >= Duration::from_millis(2));
+    /// # }
+    /// ```
+    pub const fn sum(&self) -> Duration {
+        Duration::from_nanos(self.nanos)
+    }
 
     /// How many were recorded.
     ///
@@ -80,6 +117,7 @@ impl Histogram {
         for (bucket, more) in self.buckets.iter_mut().zip(other.buckets) {
             *bucket += more;
         }
+        self.nanos = self.nanos.wrapping_add(other.nanos);
     }
 }
 
@@ -94,17 +132,26 @@ impl fmt::Debug for Histogram {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct AtomicHistogram([AtomicU64; Histogram::BUCKETS]);
+pub(super) struct AtomicHistogram {
+    buckets: [AtomicU64; Histogram::BUCKETS],
+    /// Of all together; 584 years of them fit.
+    nanos: AtomicU64,
+}
 
 impl AtomicHistogram {
     pub(super) fn record(&self, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let at = (u64::BITS - micros.leading_zeros()) as usize;
-        self.0[at.min(Histogram::BUCKETS - 1)].fetch_add(1, Ordering::Relaxed);
+        self.buckets[at.min(Histogram::BUCKETS - 1)].fetch_add(1, Ordering::Relaxed);
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.nanos.fetch_add(nanos, Ordering::Relaxed);
     }
 
     pub(super) fn snapshot(&self) -> Histogram {
-        Histogram { buckets: std::array::from_fn(|at| self.0[at].load(Ordering::Relaxed)) }
+        Histogram {
+            buckets: std::array::from_fn(|at| self.buckets[at].load(Ordering::Relaxed)),
+            nanos: self.nanos.load(Ordering::Relaxed),
+        }
     }
 }
 
@@ -120,12 +167,29 @@ mod tests {
         }
         let snapshot = histogram.snapshot();
         assert_eq!(snapshot.count(), 1000);
+        assert_eq!(snapshot.sum(), Duration::from_micros(500_500));
         for (q, exact) in [(0.5, 500), (0.99, 990)] {
             let told = snapshot.quantile(q);
             assert!(
                 told >= Duration::from_micros(exact) && told <= Duration::from_micros(2 * exact),
                 "{told:?}"
             );
+        }
+    }
+
+    #[test]
+    fn each_time_lies_below_the_bound_of_its_bucket() {
+        for micros in [0, 1, 2, 3, 4, 1_000, 1 << 29, (1 << 30) - 1, 1 << 30, u64::MAX] {
+            let histogram = AtomicHistogram::default();
+            let took = Duration::from_micros(micros);
+            histogram.record(took);
+            let snapshot = histogram.snapshot();
+            let mut below = Duration::ZERO;
+            for (bound, count) in snapshot.buckets() {
+                let within = took >= below && bound.is_none_or(|bound| took < bound);
+                assert_eq!(count, u64::from(within), "{micros} µs under {bound:?}");
+                below = bound.unwrap_or(Duration::MAX);
+            }
         }
     }
 }

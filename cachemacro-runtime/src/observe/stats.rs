@@ -11,7 +11,7 @@ use crate::observe::site::SiteId;
 use crate::observe::spread::SpreadCounter;
 
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident: $counter:ty),* $(,)?) => {
+    ($($(#[doc = $doc:expr])* $name:ident: $counter:ty),* $(,)?) => {
         /// Counters of one site, or of what has none.
         #[derive(Debug, Default)]
         pub(crate) struct Counters {
@@ -41,7 +41,7 @@ macro_rules! counters {
         #[derive(Debug, Clone, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct Stats {
-            $($(#[$doc])* pub $name: u64,)*
+            $($(#[doc = $doc])* pub $name: u64,)*
             misses: [u64; MissReason::ALL.len()],
             errors: [u64; ErrorKind::ALL.len()],
             unstorable: [u64; Unstorable::ALL.len()],
@@ -65,6 +65,24 @@ macro_rules! counters {
         }
 
         impl Stats {
+            /// Each count that is a field, in the order of the fields, so that an exporter forgets none. What is counted by
+            /// reason or kind, and times, are not among them.
+            ///
+            /// ```
+            /// let cache = cachemacro_runtime::Cache::memory();
+            /// for count in cache.stats().total.counts() {
+            ///     println!("{} {} # {}", count.name, count.value, count.help);
+            /// }
+            /// ```
+            pub fn counts(&self) -> impl Iterator<Item = Count> + use<> {
+                [$(Count {
+                    name: stringify!($name),
+                    help: concat!($($doc),*).trim_ascii(),
+                    value: self.$name,
+                },)*]
+                .into_iter()
+            }
+
             /// With what `other` counted.
             fn add(&mut self, other: &Self) {
                 $(self.$name += other.$name;)*
@@ -113,6 +131,23 @@ counters! {
     bytes_read: AtomicU64,
     /// Bytes of entries written.
     bytes_written: AtomicU64,
+}
+
+/// One count of [`Stats`], for what shows them all.
+///
+/// ```
+/// let counts: Vec<_> = cachemacro_runtime::Cache::memory().stats().total.counts().collect();
+/// assert_eq!((counts[0].name, counts[0].value), ("hits", 0));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Count {
+    /// The field's name.
+    pub name: &'static str,
+    /// What it counts, in a sentence.
+    pub help: &'static str,
+    /// How many so far.
+    pub value: u64,
 }
 
 impl Stats {
@@ -332,13 +367,16 @@ impl Counters {
 /// let stats = cache.stats();
 /// assert_eq!(stats.total.loads, 1);
 /// assert!(stats.sites.is_empty(), "no annotated function was called");
+/// assert_eq!(stats.direct, stats.total);
 /// # }
 /// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct CacheStats {
-    /// Everything: the sum over all sites and of what belongs to none.
+    /// Everything: the sum of `sites` and `direct`.
     pub total: Stats,
+    /// What belongs to no annotated function: entries by hand, and work that many calls share.
+    pub direct: Stats,
     /// Each annotated function that was called, by module path and function name: `app::users::get`. Where methods of
     /// several types in one module share a name, each has the line of its attribute behind it: `app::users::get:12`.
     /// What an attribute evicts counts for its function, what a put does for the function of the entry.
@@ -376,12 +414,12 @@ impl CacheStats {
     }
 
     /// The sum of what was counted at no site and at each.
-    pub(crate) fn sum(unsited: Stats, sites: Vec<(String, Stats)>) -> Self {
-        let mut total = unsited;
+    pub(crate) fn sum(direct: Stats, sites: Vec<(String, Stats)>) -> Self {
+        let mut total = direct.clone();
         for (_, stats) in &sites {
             total.add(stats);
         }
-        Self { total, sites }
+        Self { total, direct, sites }
     }
 }
 

@@ -57,6 +57,14 @@ impl AnyStore {
         }
     }
 
+    /// Where it is in memory: tells it from every other store that is in use.
+    pub(crate) fn address(&self) -> usize {
+        match self {
+            AnyStore::Memory(store) => Arc::as_ptr(store).addr(),
+            AnyStore::Other(store) => Arc::as_ptr(store).addr(),
+        }
+    }
+
     /// Versions alone.
     pub(crate) async fn versions(&self, keys: &[VersionKey]) -> Result<Few<Option<Version>>> {
         Ok(self.read(ReadRequest::of_versions(keys)).await?.versions)

@@ -2,9 +2,11 @@
 
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json, Router};
+use cachemacro_metrics::{Metrics, prometheus};
 use serde::{Deserialize, Serialize};
 
 use crate::data;
@@ -21,6 +23,7 @@ pub fn router(airports: Airports) -> Router {
         .route("/airports/{code}/near", get(near))
         .route("/countries/{country}", get(statistics))
         .route("/figures", get(figures))
+        .route("/metrics", get(metrics))
         .with_state(airports)
 }
 
@@ -113,6 +116,14 @@ async fn figures(State(airports): State<Airports>) -> Json<Figures> {
         hit_rate: total.hit_rate(),
         errors: total.errors(),
     })
+}
+
+/// `GET /metrics`: the figures of the cache, for Prometheus
+async fn metrics(State(airports): State<Airports>) -> Response {
+    match prometheus::text(&Metrics::of("airports", airports.cache())) {
+        Ok(text) => ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
 }
 
 impl IntoResponse for Error {

@@ -46,6 +46,25 @@ fn name(answer: &Answer) -> String {
 }
 
 #[test]
+fn the_figures_of_the_cache_are_there_for_prometheus() {
+    let service = Service::new(None);
+    let served = service.start();
+    for _ in 0..3 {
+        served.get("/countries/DE");
+    }
+    let told = served.get("/metrics").body;
+    let line = |series: &str| told.lines().any(|line| line == series);
+    assert!(
+        line(r#"cachemacro_hits_total{cache="airports",site="airports::service::statistics"} 2"#),
+        "{told}"
+    );
+    assert!(
+        line(r#"cachemacro_loads_total{cache="airports",site="airports::service::statistics"} 1"#),
+        "{told}"
+    );
+}
+
+#[test]
 fn a_question_that_was_answered_before_costs_no_query() {
     let service = Service::new(None);
     let served = service.start();

@@ -209,11 +209,12 @@ impl Model {
     }
 
     fn capture(&mut self, key: usize, life: Millis) {
-        let extended = self.now + (2 * life).max(60 * 24 * 60 * 60 * 1_000);
+        let extended = self.now + 2 * life;
         let expires = self.versions.entry(key).or_insert(extended);
         if *expires < self.now + life {
             *expires = extended;
         }
+        self.pass(0);
     }
 }
 

@@ -8,5 +8,6 @@ mod outages;
 mod processes;
 mod refusals;
 mod runtimes;
+mod sizes;
 mod soak;
 mod store;

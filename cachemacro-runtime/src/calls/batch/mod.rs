@@ -14,13 +14,13 @@ use tokio::task::unconstrained;
 
 use self::missing::{Missing, Row, State};
 use self::steps::{Done, Step, ask_all, step};
-use crate::engine::chunks::{MOST_TAGS, chunks};
 use crate::engine::core::Core;
 use crate::engine::entry::Entry;
 use crate::engine::flight::{AsOf, Follow, Landed, Lead, Seat, Verdict, Waited};
 use crate::engine::raw::RawEntry;
 use crate::engine::read::Looked;
 use crate::format::stamps::VersionKey;
+use crate::ground::chunks::{MOST_ENTRIES, MOST_TAGS, chunks};
 use crate::ground::panics::caught;
 use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
@@ -52,7 +52,7 @@ where
             steps.push(step(core, Step::Ask(wanted)));
         }
         let busy = batch.take(|missing| matches!(missing.state, State::Busy(..)));
-        for group in chunks(busy, MOST_TAGS, |_| 0) {
+        for group in chunks(busy, MOST_ENTRIES, MOST_TAGS, |_| 0) {
             steps.push(step(core, Step::Wait(group)));
         }
         if !batch.missing.is_empty() {
@@ -154,7 +154,7 @@ impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
             within.iter().filter_map(|missing| Some(&*missing.within(core)?.full)).collect();
         let settled = core.settle(&keys).await.inspect_err(|error| core.failed(error));
         let mut answers = settled.is_ok();
-        for chunk in chunks(within, MOST_TAGS, Missing::tags) {
+        for chunk in chunks(within, MOST_ENTRIES, MOST_TAGS, Missing::tags) {
             let looks = if answers { look(core, &chunk).await } else { None };
             answers = looks.is_some();
             let mut looks = looks.unwrap_or_default().into_iter();

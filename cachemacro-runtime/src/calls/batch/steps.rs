@@ -8,7 +8,6 @@ use std::time::Instant;
 
 use super::missing::{Missing, Row, State};
 use crate::engine::asking::{Answer, Capture, Wanted, acquire_many};
-use crate::engine::chunks::{MOST_TAGS, chunks};
 use crate::engine::core::Core;
 use crate::engine::evict::log_failed;
 use crate::engine::fill::{Filling, Putting, fill_all, finish_puts};
@@ -17,6 +16,7 @@ use crate::engine::lease::{self, Held, Renewals};
 use crate::engine::loading::Loading;
 use crate::engine::raw::RawEntry;
 use crate::engine::search::Search;
+use crate::ground::chunks::{MOST_ENTRIES, MOST_TAGS, chunks};
 use crate::observe::event::Event;
 use crate::observe::stats::Counters;
 use crate::policy::outcome::Value;
@@ -70,7 +70,7 @@ pub(super) async fn ask_all<K: Eq + Hash, T: Value>(
     wanted.iter_mut().filter_map(|missing| missing.lead.as_mut()).for_each(Lead::reading);
     let mut renewals = Renewals::new(core);
     let mut failed = false;
-    for chunk in chunks(wanted, MOST_TAGS, Missing::tags) {
+    for chunk in chunks(wanted, MOST_ENTRIES, MOST_TAGS, Missing::tags) {
         renewals.renew(core, done.missing.iter().filter_map(Missing::held)).await;
         let answers = if failed { Vec::new() } else { ask(core, &chunk).await };
         failed |= answers.iter().any(|answer| matches!(answer, Answer::Failed));
@@ -158,8 +158,8 @@ async fn load_together<K: Eq + Hash, T: Value, E>(
         values.extend(value.map(|value| (missing.id, value)));
     }
     fill_all(core, fills, took, OnRefusal::Leave).await;
-    if let Err(error) = finish_puts(core, puts, took).await {
-        log_failed(&error);
+    if let Err(error) = finish_puts(core, puts, took, site.as_deref()).await {
+        log_failed(site.as_deref(), &error, 1);
     }
     // Who joined during the load looks for what was stored.
     leads.into_iter().for_each(Lead::hand_on);

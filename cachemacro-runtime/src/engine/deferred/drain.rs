@@ -1,19 +1,20 @@
 //! The deeds: what is queued is sent, and reads wait for it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use tokio::runtime::Handle;
 
-use super::queue::{Deferred, Evicting, Evicts, by_site};
+use super::queue::{Claim, Deferred, Evicting, Line, Merged, by_site, count_failed};
 use crate::engine::core::Core;
-use crate::engine::evict::{Attempt, log_failed};
+use crate::engine::evict::log_failed;
 use crate::engine::removals::Removals;
 use crate::engine::targets::Targets;
 use crate::format::ids::Token;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::sync::lock;
+use crate::observe::event::Event;
 use crate::observe::stats::Counters;
 use crate::store::{HeldLease, Keep};
 
@@ -23,41 +24,90 @@ const MOST_RELEASES: usize = 1024;
 /// How many leases are given back at once.
 const RELEASES_AT_ONCE: usize = 64;
 
+/// How many evicts are sent before those who wait for them are told.
+const EVICTS_AT_ONCE: usize = 4_096;
+
 /// How long a read waits for the evicts of cancelled calls before it counts as failed.
 const SETTLE: Duration = Duration::from_secs(1);
 
-/// Which queue a task drains.
+/// After how long a read that waits starts a task of its own: the one that drains may be in a runtime that nobody polls.
+const STALLED: Duration = Duration::from_millis(100);
+
+/// After how many events of one kind others are let in.
+const EVENTS_AT_ONCE: u64 = 256;
+
+/// Which queue of evicts a task drains.
 #[derive(Clone, Copy)]
 enum Drain {
     Evicts,
     Scans,
-    Releases,
 }
 
 impl Core {
     /// Does what is queued. An evict that fails is counted and logged, and not tried again.
     pub(crate) async fn drain(&self) {
-        let Deferred { evicts, scans, .. } = &self.deferred;
-        tokio::join!(self.evict_queued(evicts), self.evict_queued(scans), self.release_queued());
+        tokio::join!(
+            self.evict_queued(self.line(Drain::Evicts)),
+            self.evict_queued(self.line(Drain::Scans)),
+            self.release_queued()
+        );
     }
 
-    /// All evicts at once, as one for each site: while the store does not answer, reads wait for one timeout, not for
-    /// one each.
-    async fn evict_queued(&self, evicts: &Evicts) {
-        let _turn = evicts.queue.turn.lock().await;
-        let mut batch = evicts.queue.take();
-        if batch.jobs.is_empty() {
-            return;
+    fn line(&self, drain: Drain) -> &Line<Self> {
+        match drain {
+            Drain::Evicts => &self.deferred.evicts.named,
+            Drain::Scans => &self.deferred.evicts.scans,
         }
-        let merged = by_site(&batch.jobs);
-        let sent = merged
-            .iter()
-            .map(|Evicting { targets, site }| self.remove(targets, site.as_deref(), Attempt::Final));
-        for error in join_all(sent).await.into_iter().filter_map(Result::err) {
-            log_failed(&error);
+    }
+
+    /// Sends what is queued, in the order in which it came, as one evict for each site of each cache.
+    async fn evict_queued(&self, line: &Line<Core>) {
+        let _turn = line.queue.turn.lock().await;
+        let mut batch = line.queue.take();
+        // While the store does not answer, reads wait for one timeout, and not for one each: what was queued before an evict of
+        // the same cache was sent that had no answer has failed with it.
+        let mut unanswered = HashMap::new();
+        while !batch.jobs.is_empty() {
+            let count = batch.jobs.len().min(EVICTS_AT_ONCE);
+            for merged in by_site(batch.jobs.iter().take(count)) {
+                self.evict_merged(merged, batch.jobs.iter().take(count), &mut unanswered).await;
+            }
+            line.finish(&mut batch, count);
+            self.deferred.evicts.settled.notify_waiters();
         }
-        evicts.done(&mut batch);
-        self.deferred.settled.notify_waiters();
+    }
+
+    /// Sends the evicts of one site, and counts each of them that failed.
+    async fn evict_merged(
+        &self,
+        mut merged: Merged<Core>,
+        evicts: impl Iterator<Item = &Evicting<Core>>,
+        unanswered: &mut HashMap<u64, Error>,
+    ) {
+        let own = merged.core.upgrade();
+        let core = own.as_deref().unwrap_or(self);
+        let site = merged.site.clone();
+        let site = site.as_deref();
+        let (error, failed) = if let Some(error) = unanswered.get(&core.id) {
+            (error.clone(), merged.count)
+        } else {
+            let sent = core.send(std::mem::take(&mut merged.targets).parts(), site).await;
+            core.count_sent(&sent, site);
+            let Some(error) = sent.error else { return };
+            if error.is_unanswered() {
+                unanswered.insert(core.id, error.clone());
+            }
+            let all = core.settings.unresolved.is_some();
+            let failed = if all { merged.count } else { count_failed(evicts, &merged, &sent.failed) };
+            (error, failed)
+        };
+        log_failed(site, &error, failed);
+        for count in 1..=failed {
+            core.record_at(site, Event::FailedEvict(error.kind()));
+            if count % EVENTS_AT_ONCE == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
     }
 
     /// Gives leases back. After a failure the others are left to lapse.
@@ -68,7 +118,7 @@ impl Core {
         while !batch.jobs.is_empty() {
             let at = batch.jobs.len().saturating_sub(RELEASES_AT_ONCE);
             let leases: Vec<_> =
-                batch.jobs[at..].iter().map(|(key, token)| HeldLease::new(key, *token)).collect();
+                batch.jobs.range(at..).map(|(key, token)| HeldLease::new(key, *token)).collect();
             let released = self.timed(self.store.keep(&leases, Keep::Release)).await;
             batch.jobs.truncate(at);
             if let Err(error) = released {
@@ -87,18 +137,20 @@ impl Core {
         }
         let mut targets = self.targets(removals);
         let scans = Targets { prefixes: std::mem::take(&mut targets.prefixes), ..Targets::default() };
+        let Deferred { evicts, .. } = &self.deferred;
+        let evicting = |targets, site| Evicting { core: Arc::downgrade(self), targets, site };
         if !targets.is_empty() {
             let at_once = self.evict_now(&targets, site.as_deref());
             self.detach(&targets);
             if !at_once {
-                self.deferred.evicts.push(Evicting { targets, site: site.clone() });
-                self.spawn(Drain::Evicts);
+                evicts.named.push(evicting(targets, site.clone()));
+                self.start(Drain::Evicts);
             }
         }
         if !scans.is_empty() {
             self.detach(&scans);
-            self.deferred.scans.push(Evicting { targets: scans, site });
-            self.spawn(Drain::Scans);
+            evicts.scans.push(evicting(scans, site));
+            self.start(Drain::Scans);
         }
     }
 
@@ -109,9 +161,9 @@ impl Core {
             // The store does not keep up. A lease that is not given back lapses.
             return;
         }
-        jobs.push((key, token));
+        jobs.push_back((key, token));
         drop(jobs);
-        self.spawn(Drain::Releases);
+        self.start_releasing();
     }
 
     /// Waits until no evict of a call that was dropped before is outstanding that may be about one of these keys.
@@ -119,49 +171,70 @@ impl Core {
     /// # Errors
     /// Where that takes too long: what is read may be what one of them was to remove. Not counted.
     pub(crate) async fn settle(self: &Arc<Self>, keys: &[&str]) -> Result<()> {
-        let Deferred { evicts, scans, settled, .. } = &self.deferred;
-        let (evicted, scanned) = (evicts.before(keys), scans.before(keys));
-        if evicted.is_none() && scanned.is_none() {
+        let evicts = &self.deferred.evicts;
+        let (named, scanned) = (evicts.named.before(keys), evicts.scans.before(keys));
+        if named.is_none() && scanned.is_none() {
             return Ok(());
         }
         let all_done = async {
             loop {
-                let woken = settled.notified();
-                let left = [(evicts, evicted, Drain::Evicts), (scans, scanned, Drain::Scans)]
-                    .into_iter()
-                    .filter(|(queue, before, _)| before.is_some_and(|count| !queue.is_done(count)));
-                if left.map(|(_, _, drain)| self.spawn(drain)).count() == 0 {
+                let woken = evicts.settled.notified();
+                let left = || {
+                    [(&evicts.named, named, Drain::Evicts), (&evicts.scans, scanned, Drain::Scans)]
+                        .into_iter()
+                        .filter(|(line, before, _)| before.is_some_and(|count| !line.is_done(count)))
+                        .map(|(_, _, drain)| drain)
+                };
+                if left().map(|drain| self.start(drain)).count() == 0 {
                     return;
                 }
-                woken.await;
+                if tokio::time::timeout(STALLED, woken).await.is_err() {
+                    left().for_each(|drain| self.spawn(drain, None));
+                }
             }
         };
-        tokio::time::timeout(SETTLE, all_done)
+        // On the heap, so that reads that wait for nothing do not pay for its size.
+        Box::pin(tokio::time::timeout(SETTLE, all_done))
             .await
             .map_err(|_| Error::new(ErrorKind::Timeout, "evicts of cancelled calls are still outstanding"))
     }
 
-    /// Has a task drain a queue.
-    fn spawn(self: &Arc<Self>, drain: Drain) {
+    /// Has a task drain a queue of evicts, unless one does.
+    fn start(self: &Arc<Self>, drain: Drain) {
+        if let Some(claim) = self.line(drain).queue.claim() {
+            self.spawn(drain, Some(claim));
+        }
+    }
+
+    /// Has a task drain a queue of evicts.
+    fn spawn(self: &Arc<Self>, drain: Drain, mut claim: Option<Claim<Evicting<Self>>>) {
         let core = self.clone();
-        let drained = async move {
-            match drain {
-                Drain::Evicts => core.evict_queued(&core.deferred.evicts).await,
-                Drain::Scans => core.evict_queued(&core.deferred.scans).await,
-                Drain::Releases => core.release_queued().await,
+        self.go_on(async move {
+            loop {
+                core.evict_queued(core.line(drain)).await;
+                claim = claim.and_then(Claim::renew);
+                if claim.is_none() {
+                    return;
+                }
             }
-        };
-        match (drain, Handle::try_current()) {
+        });
+    }
+
+    /// Has a task give leases back.
+    fn start_releasing(self: &Arc<Self>) {
+        let core = self.clone();
+        match Handle::try_current() {
             // On the caller's runtime what it asks for next goes on the same connection, behind what is given back.
-            (Drain::Releases, Ok(runtime)) => {
-                let unless_done = Releasing { core: self.clone(), done: false };
+            Ok(runtime) => {
+                let unless_done = Releasing { core, done: false };
                 drop(runtime.spawn(async move {
+                    // Whole, not only its fields.
                     let mut unless_done = unless_done;
-                    drained.await;
+                    unless_done.core.release_queued().await;
                     unless_done.done = true;
                 }));
             }
-            _ => self.go_on(drained),
+            Err(_) => self.go_on(async move { core.release_queued().await }),
         }
     }
 }

@@ -6,9 +6,11 @@
 //! drains by itself: it might not be polled to the end, and others would wait for it.
 //!
 //! There are three queues, and none waits for another: evicts of keys and tags, which take one round trip; evicts of
-//! prefixes, which scan; and leases, for which no read waits.
+//! prefixes, which scan; and leases, for which no read waits. One task at a time drains each, as long as there is something in
+//! it. The evicts are those of all caches of the process on one namespace of one store.
 
 mod drain;
 mod queue;
+mod shared;
 
 pub(crate) use self::queue::Deferred;

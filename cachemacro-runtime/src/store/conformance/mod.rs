@@ -138,7 +138,8 @@ macro_rules! __conformance_cases {
                 a_captured_version_stays_until_it_is_evicted
                 versions_are_captured_in_the_order_of_their_keys
                 racing_captures_create_a_version_once
-                a_version_lives_sixty_days_or_twice_what_is_asked
+                a_version_lives_as_long_as_is_asked_and_not_much_longer
+                of_many_leases_each_version_has_the_longest_life_that_was_asked_for_it
                 a_capture_never_shortens_a_version
                 a_version_that_would_die_too_soon_is_prolonged
                 eight_zero_bytes_are_no_version

@@ -16,6 +16,7 @@ use self::space::Space;
 use self::watch::Watch;
 use crate::format::ids::Version;
 use crate::format::stamps::VersionKey;
+use crate::ground::chunks::MOST_EVICTS;
 use crate::ground::clock::{COARSENESS, Clock, Timestamp};
 use crate::ground::error::Result;
 use crate::pass_on;
@@ -344,11 +345,18 @@ impl Backend for Memory {
     }
 
     async fn remove_prefix(&self, prefix: &str) -> Result<u64> {
-        let removed = self.space.remove_prefix(prefix);
-        for key in &removed {
-            self.watch.wake(key);
+        let mut removed = 0;
+        for part in 0..self.space.shards() {
+            // A key that comes later belongs to a load that began later, or its lease would be among these.
+            for keys in self.space.keys(part, prefix).chunks(MOST_EVICTS) {
+                for key in self.space.remove_all(part, keys) {
+                    self.watch.wake(key);
+                    removed += 1;
+                }
+                tokio::task::yield_now().await;
+            }
         }
-        Ok(removed.len() as u64)
+        Ok(removed)
     }
 
     async fn health(&self) -> Result<StoreHealth> {

@@ -214,27 +214,23 @@ impl Space {
         }
         let shard = self.lock(part);
         let now = self.clock.now();
-        shard.matching(prefix, now).filter(|(_, alive)| *alive).map(|(key, _)| Arc::clone(key)).collect()
+        let alive =
+            shard.slots.iter().filter(|(key, record)| key.starts_with(prefix) && record.slot.is_alive(now));
+        alive.map(|(key, _)| Arc::clone(key)).collect()
     }
 
-    /// Removes every key that begins with `prefix`, one shard at a time, and tells which.
-    pub(super) fn remove_prefix(&self, prefix: &str) -> Vec<Arc<str>> {
-        let mut removed = Vec::new();
-        for at in 0..self.shards.len() {
-            let mut shard = self.lock(at);
-            let now = self.clock.now();
-            let before = shard.weight;
-            let matching: Vec<(Arc<str>, bool)> =
-                shard.matching(prefix, now).map(|(key, alive)| (Arc::clone(key), alive)).collect();
-            for (key, alive) in matching {
-                shard.remove(&key);
-                if alive {
-                    removed.push(key);
-                }
-            }
-            self.account(before, shard.weight);
-            unlock(shard);
+    /// Removes these keys of one part, and tells which of them were there.
+    pub(super) fn remove_all<'a>(&self, part: usize, keys: &'a [Arc<str>]) -> Vec<&'a Arc<str>> {
+        let mut shard = self.lock(part);
+        let (now, before) = (self.clock.now(), shard.weight);
+        let mut removed = Vec::with_capacity(keys.len());
+        for key in keys {
+            let alive = shard.slots.peek(key).is_some_and(|record| record.slot.is_alive(now));
+            shard.remove(key);
+            removed.extend(alive.then_some(key));
         }
+        self.account(before, shard.weight);
+        unlock(shard);
         removed
     }
 
@@ -367,14 +363,6 @@ impl Shard {
         }
     }
 
-    /// The keys that begin with `prefix`, each with whether it has not expired.
-    fn matching<'a>(&'a self, prefix: &'a str, now: Timestamp) -> impl Iterator<Item = (&'a Arc<str>, bool)> {
-        self.slots
-            .iter()
-            .filter(move |(key, _)| key.starts_with(prefix))
-            .map(move |(key, record)| (key, record.slot.is_alive(now)))
-    }
-
     /// Takes the bytes out, so that they can be changed in place; the key stays, and counts as used.
     fn take(&mut self, key: &str) -> Option<Slot> {
         let record = self.slots.get_mut(key)?;
@@ -498,6 +486,12 @@ mod tests {
         space.update(key, |slot, now| *slot = Some(Slot::new(bytes, now.plus(life))));
     }
 
+    /// Removes what begins with `prefix`, and tells how many went.
+    fn remove_prefix(space: &Space, prefix: &str) -> usize {
+        let parts = 0..space.shards();
+        parts.map(|part| space.remove_all(part, &space.keys(part, prefix)).len()).sum()
+    }
+
     fn has(space: &Space, key: &str) -> bool {
         space.get(key).is_some()
     }
@@ -534,10 +528,14 @@ mod tests {
         }
         assert!(space.weight() > 20_000, "what fits is kept");
         assert_consistent(&space);
-        space.remove_prefix("key 1");
+        remove_prefix(&space, "key 1");
         assert_consistent(&space);
-        space.remove_prefix("");
-        assert_eq!((space.len(), space.weight()), (0, 0));
+        remove_prefix(&space, "");
+        clock.advance(HOUR);
+        for _ in 0..space.len() {
+            has(&space, "nothing");
+        }
+        assert_eq!((space.len(), space.weight()), (0, 0), "what had expired is swept");
     }
 
     #[test]
@@ -672,8 +670,9 @@ mod tests {
         }
         put(&space, "a:dead", 10, SECOND);
         clock.advance(SECOND);
-        assert_eq!(space.remove_prefix("a:").len(), 200, "an expired one is no longer there");
-        assert_eq!(space.len(), 200);
+        assert_eq!(remove_prefix(&space, "a:"), 200, "an expired one is no longer there");
+        assert!(!has(&space, "a:7") && !has(&space, "a:dead") && has(&space, "b:7"));
+        assert_eq!(remove_prefix(&space, "b:"), 200);
         assert_consistent(&space);
     }
 }

@@ -22,6 +22,9 @@ pub struct About {
     /// How long an operation may take until its caller is told that it failed, though it may still be carried out; `None`: what
     /// has failed, or whose future was dropped, is carried out no more.
     pub patience: Option<Duration>,
+    /// Where the store's data are: two stores that tell the same number here, in one process, are two ways to one place.
+    /// `None` where the store is a place of its own.
+    pub identity: Option<u64>,
 }
 
 impl About {
@@ -35,7 +38,7 @@ impl About {
     /// assert_eq!((ABOUT.name, ABOUT.shared), ("heap", false));
     /// ```
     pub const fn new(name: &'static str) -> Self {
-        Self { name, shared: false, patience: None }
+        Self { name, shared: false, patience: None, identity: None }
     }
 
     /// Says whether others may use it.
@@ -65,6 +68,23 @@ impl About {
     #[must_use]
     pub const fn with_patience(mut self, patience: Duration) -> Self {
         self.patience = Some(patience);
+        self
+    }
+
+    /// Says where the data are, as a hash of what names the place, without secrets. Caches that are on one place and in one
+    /// namespace know each other's evicts that are still to be sent.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::About;
+    ///
+    /// let about = |host| About::new("sql").with_identity(xxhash_rust::xxh3::xxh3_64(host));
+    /// assert_eq!(about(b"db1:5432/shop"), about(b"db1:5432/shop"));
+    /// assert_ne!(about(b"db1:5432/shop"), about(b"db2:5432/shop"));
+    /// ```
+    #[must_use]
+    pub const fn with_identity(mut self, identity: u64) -> Self {
+        self.identity = Some(identity);
         self
     }
 }

@@ -170,26 +170,35 @@ impl<'a> LeaseRequest<'a> {
 /// The versions that some requests capture, each once.
 pub(crate) struct Captures<'a> {
     pub(crate) keys: Vec<&'a VersionKey>,
-    /// The longest of the lives that are asked for.
-    pub(crate) life: Duration,
+    /// For each of them, the longest of the lives that are asked for.
+    pub(crate) lives: Vec<Duration>,
     /// For each request, where its versions are among `keys`.
     places: Vec<Vec<usize>>,
 }
 
 impl<'a> Captures<'a> {
     pub(crate) fn of(requests: &[LeaseRequest<'a>]) -> Self {
-        let mut keys = Vec::new();
+        let (mut keys, mut lives) = (Vec::new(), Vec::new());
         let mut known = HashMap::new();
-        let mut place = |key: &'a VersionKey| {
-            *known.entry(key.text.as_str()).or_insert_with(|| {
+        let mut place = |key: &'a VersionKey, life: Duration| {
+            let at = *known.entry(key.text.as_str()).or_insert_with(|| {
                 keys.push(key);
+                lives.push(life);
                 keys.len() - 1
-            })
+            });
+            lives[at] = life.max(lives[at]);
+            at
         };
-        let places =
-            requests.iter().map(|request| request.capture.iter().map(&mut place).collect()).collect();
-        let life = requests.iter().map(|request| request.version_life).max().unwrap_or_default();
-        Self { keys, life, places }
+        let places = requests
+            .iter()
+            .map(|request| request.capture.iter().map(|key| place(key, request.version_life)).collect())
+            .collect();
+        Self { keys, lives, places }
+    }
+
+    /// Each key with its life.
+    pub(crate) fn with_lives(&self) -> impl ExactSizeIterator<Item = (&'a VersionKey, Duration)> {
+        self.keys.iter().copied().zip(self.lives.iter().copied())
     }
 
     /// For each request its own of the versions that were captured for `keys`.

@@ -18,8 +18,7 @@ use crate::store::messages::increment::{Increment, IncrementOutcome, OtherStamps
 use crate::store::messages::lease::{LeaseKind, LeaseOutcome, LeaseRequest};
 use crate::store::messages::write::{Guard, OnRefusal, Write};
 
-/// How long a version should live that is to live `asked` at least: twice that, so that most captures need not write, and
-/// 60 days at least, which is longer than any tagged entry lives.
+/// How long a version should live that is to live `asked` at least: twice that, so that most captures need not write.
 ///
 /// ```
 /// # use cachemacro_runtime as cachemacro;
@@ -27,11 +26,10 @@ use crate::store::messages::write::{Guard, OnRefusal, Write};
 /// use std::time::Duration;
 ///
 /// let day = Duration::from_secs(24 * 60 * 60);
-/// assert_eq!((version_life(day), version_life(day * 40)), (day * 60, day * 80));
+/// assert_eq!(version_life(day), day * 2);
 /// ```
-pub fn version_life(asked: Duration) -> Duration {
-    const LEAST: Duration = Duration::from_secs(60 * 24 * 60 * 60);
-    LEAST.max(asked.saturating_mul(2))
+pub const fn version_life(asked: Duration) -> Duration {
+    asked.saturating_mul(2)
 }
 
 /// What is under one key.

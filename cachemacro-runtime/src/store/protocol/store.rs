@@ -1,12 +1,12 @@
 //! A store made of a map: each operation as steps on its keys.
 
-use std::borrow::Borrow;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::format::ids::Version;
 use crate::format::stamps::VersionKey;
+use crate::ground::chunks::MOST_EVICTS;
 use crate::ground::clock::Timestamp;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::store::contract::{Changes, Immediate, Inspect, Store};
@@ -94,13 +94,13 @@ impl<B: Backend> Protocol<B> {
         Ok(self.0.get(&keys).await?.iter().map(|slot| steps::version(slot.as_ref())).collect())
     }
 
-    async fn capture_all<K>(&self, keys: &[K], life: Duration) -> Result<Vec<Version>>
-    where
-        K: Borrow<VersionKey> + Sync,
-    {
+    async fn capture_all(
+        &self,
+        keys: impl ExactSizeIterator<Item = (&VersionKey, Duration)> + Send,
+    ) -> Result<Vec<Version>> {
         let mut captured = Vec::with_capacity(keys.len());
-        for key in keys {
-            let key = key.borrow();
+        for (at, (key, life)) in keys.enumerate() {
+            let_others_in(at).await;
             // Kept out here, because the step may be taken twice; drawn where it is needed.
             let mut drawn = None;
             let version = self.step(&key.text, |slot, now| {
@@ -119,7 +119,7 @@ impl<B: Backend> Protocol<B> {
 
     async fn lease_many(&self, requests: &[LeaseRequest<'_>]) -> Result<Vec<Lease>> {
         let captures = Captures::of(requests);
-        let captured = self.capture_all(&captures.keys, captures.life).await?;
+        let captured = self.capture_all(captures.with_lives()).await?;
         let mut leases = Vec::with_capacity(requests.len());
         for (request, versions) in requests.iter().zip(captures.hand_out(&captured)) {
             leases.push(self.lease_one(request, versions).await?);
@@ -146,6 +146,13 @@ impl<B: Backend> Protocol<B> {
     }
 }
 
+/// Before a step of a long operation: lets other tasks run now and then, which a map that answers at once never would.
+async fn let_others_in(step: usize) {
+    if step > 0 && step.is_multiple_of(2 * MOST_EVICTS) {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[async_trait]
 impl<B: Backend> Store for Protocol<B> {
     fn about(&self) -> About {
@@ -166,13 +173,14 @@ impl<B: Backend> Store for Protocol<B> {
     }
 
     async fn capture(&self, versions: &[VersionKey], life: Duration) -> Result<Vec<Version>> {
-        self.capture_all(versions, life).await
+        self.capture_all(versions.iter().map(|key| (key, life))).await
     }
 
     async fn lease(&self, requests: &[LeaseRequest<'_>]) -> Result<Vec<Lease>> {
         // G1: versions first, so that an evict of a tag from here on is seen by what is stored under these leases.
         if let [request] = requests {
-            let versions = self.capture_all(request.capture, request.version_life).await?;
+            let keys = request.capture.iter().map(|key| (key, request.version_life));
+            let versions = self.capture_all(keys).await?;
             return Ok(vec![self.lease_one(request, versions).await?]);
         }
         // On the heap, so that one lease does not pay for its size.
@@ -221,11 +229,13 @@ impl<B: Backend> Store for Protocol<B> {
     }
 
     async fn evict(&self, request: EvictRequest<'_>) -> Result<Vec<bool>> {
-        for key in request.tags.iter().flat_map(steps::versions_to_remove) {
+        for (at, key) in request.tags.iter().flat_map(steps::versions_to_remove).enumerate() {
+            let_others_in(at).await;
             self.remove(&key.text).await?;
         }
         let mut existed = Vec::with_capacity(request.keys.len());
-        for key in request.keys {
+        for (at, key) in request.keys.iter().enumerate() {
+            let_others_in(at).await;
             existed.push(self.remove(key).await?);
         }
         Ok(existed)

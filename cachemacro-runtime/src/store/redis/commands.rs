@@ -4,27 +4,30 @@ use std::time::Duration;
 
 use redis::{Cmd, Pipeline, Value};
 
+use super::families::Families;
+use super::reply::Leased;
 use super::script::{self, Call};
 use super::send::{Part, Resend, Sender};
 use super::{failure, reply};
 use crate::format::header::FIXED;
 use crate::format::ids::Version;
 use crate::format::stamps::VersionKey;
+use crate::ground::chunks::{MOST_BYTES, chunks};
 use crate::ground::clock::NEVER;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::store::messages::evict::EvictRequest;
-use crate::store::messages::few::Few;
 use crate::store::messages::increment::{Increment, IncrementOutcome, OtherStamps};
 use crate::store::messages::lease::{
     Captures, HeldLease, Keep, Lease, LeaseKind, LeaseOutcome, LeaseRequest,
 };
-use crate::store::messages::read::{Excerpt, Read, ReadRequest};
 use crate::store::messages::write::{Guard, OnRefusal, Write, Written};
 use crate::store::protocol::steps::stamps_of;
 use crate::store::protocol::version_life;
 
 /// How many keys one script removes.
 const EVICT_CHUNK: usize = 500;
+/// More than any value has bytes, and exact as a number of Lua.
+const WHATEVER: u64 = 1 << 52;
 /// How many versions one script captures.
 const CAPTURE_CHUNK: usize = 500;
 /// How many versions each of many leases captures in its own script; where one needs more, as those of any tag, another round trip
@@ -35,117 +38,102 @@ const MOST_CAPTURED: usize = 16;
 #[derive(Debug)]
 pub(super) struct Commands {
     pub(super) sender: Sender,
+    /// What is known of how large entries are.
+    pub(super) families: Families,
 }
 
 impl Commands {
-    pub(super) async fn read(&self, request: ReadRequest<'_>) -> Result<Read> {
-        match (request.first, request.keys, request.versions) {
-            (_, [], []) => Ok(Read::default()),
-            (Some(first), ..) => self.read_heads(request, first).await,
-            (None, [key], []) => {
-                let mut get = redis::cmd("GET");
-                get.arg(*key);
-                let entry = reply::string(self.sender.one(&get, Resend::WhereBroken).await?)?;
-                Ok(Read::new(Few::one(entry.map(Excerpt::whole)), Few::default()))
-            }
-            (None, keys, versions) => {
-                // MGET tells nil for a key of another type.
-                let mut mget = redis::cmd("MGET");
-                mget.arg(keys);
-                add_keys(&mut mget, versions);
-                let found = self.sender.one(&mget, Resend::WhereBroken).await?;
-                let mut found = reply::array(found, keys.len() + versions.len())?.into_iter();
-                let entries = found.by_ref().take(keys.len());
-                let entries = entries.map(|value| Ok(reply::string(value)?.map(Excerpt::whole)));
-                let entries = entries.collect::<Result<_>>()?;
-                Ok(Read::new(entries, found.map(|value| reply::version(&value)).collect()))
-            }
-        }
-    }
-
-    /// The first bytes of entries, and versions.
-    async fn read_heads(&self, request: ReadRequest<'_>, first: usize) -> Result<Read> {
-        let mut pipeline = Pipeline::with_capacity(2 * request.keys.len() + 1);
-        for &key in request.keys {
-            pipeline.cmd("GETRANGE").arg(key).arg(0).arg(first.saturating_sub(1));
-            pipeline.cmd("STRLEN").arg(key);
-        }
-        if !request.versions.is_empty() {
-            pipeline.add_command(mget(request.versions));
-        }
-        let mut replies = self.sender.many(&pipeline, Resend::WhereBroken).await?.into_iter();
-        let mut next = || replies.next().ok_or_else(failure::unexpected);
-        let mut head = |_| {
-            let (bytes, length) = (reply::string(next()?)?, reply::length(&next()?)?);
-            // GETRANGE tells a missing key as an empty string.
-            Ok(bytes.filter(|bytes| !bytes.is_empty()).map(|bytes| Excerpt::new(bytes, length)))
-        };
-        let entries = request.keys.iter().map(&mut head).collect::<Result<_>>()?;
-        let versions = match request.versions {
-            [] => Vec::new(),
-            versions => reply::versions(next()?, versions.len())?,
-        };
-        Ok(Read::new(entries, versions.into()))
+    pub(super) fn new(sender: Sender) -> Self {
+        Self { sender, families: Families::default() }
     }
 
     pub(super) async fn capture(&self, versions: &[VersionKey], life: Duration) -> Result<Vec<Version>> {
         if versions.is_empty() {
             return Ok(Vec::new());
         }
-        let keys: Vec<_> = versions.iter().collect();
-        let replies = self.sender.run(capture(&keys, life).collect(), Resend::WhereBroken).await?;
-        captured(&mut replies.into_iter(), keys.len())
+        let keys = versions.iter().map(|key| (key, life));
+        let replies = self.run(capture(keys).collect(), Resend::WhereBroken).await?;
+        captured(&mut replies.into_iter(), versions.len())
     }
 
     pub(super) async fn lease(&self, requests: &[LeaseRequest<'_>]) -> Result<Vec<Lease>> {
         if requests.is_empty() {
             return Ok(Vec::new());
         }
-        // Before the first answer the server's time is a guess.
-        let timed = self.sender.link.dialer.time.is_learned();
+        let asking = Asking {
+            // Before the first answer the server's time is a guess.
+            timed: self.sender.link.dialer.time.is_learned(),
+            // Of one, the value is told whatever its size: it cannot be split.
+            most: if requests.len() == 1 { WHATEVER } else { (MOST_BYTES / requests.len()) as u64 },
+        };
         if let [request] = requests
             && request.capture.len() <= CAPTURE_CHUNK
         {
-            let call = capturing(lease(request, timed, &[]), request, request.version_life);
-            let reply = self.sender.call(call, Resend::Never).await?;
-            return Ok(vec![reply::lease(reply, request.capture.len())?]);
+            let call = capturing(asking.lease(request, &[]), request, request.version_life);
+            let Leased { versions, outcome } =
+                reply::lease(self.sender.call(call, Resend::Never).await?, request.capture.len())?;
+            return Ok(vec![Lease::new(versions, outcome.ok_or_else(failure::unexpected)?)]);
         }
         let captures = Captures::of(requests);
-        if requests.iter().any(|request| request.capture.len() > MOST_CAPTURED) {
-            return self.lease_captured(requests, &captures, timed).await;
-        }
+        let leased = if requests.iter().any(|request| request.capture.len() > MOST_CAPTURED) {
+            self.lease_captured(requests, &captures, asking).await?
+        } else {
+            self.lease_many(requests, &captures, asking).await?
+        };
+        self.told(requests, leased).await
+    }
+
+    /// Asks for many leases, each of which captures its versions in its own script.
+    async fn lease_many(
+        &self,
+        requests: &[LeaseRequest<'_>],
+        captures: &Captures<'_>,
+        asking: Asking,
+    ) -> Result<Vec<Leased>> {
         // G1: versions first, so that an evict of a tag from here on is seen by what is stored under these leases. Their lives are
         // looked at once; each lease captures its own again, which is one step with taking it.
-        let mut parts: Vec<_> = capture(&captures.keys, captures.life).collect();
+        let mut parts: Vec<_> = capture(captures.with_lives()).collect();
         let captured = parts.len();
-        let again = |request| Part::Script(capturing(lease(request, timed, &[]), request, Duration::ZERO));
+        let again = |request| Part::Script(capturing(asking.lease(request, &[]), request, Duration::ZERO));
         parts.extend(requests.iter().map(again));
-        let mut replies = self.sender.run(parts, Resend::Never).await?.into_iter();
+        let mut replies = self.run(parts, Resend::Never).await?.into_iter();
         replies.by_ref().take(captured).try_for_each(|reply| reply::done(&reply))?;
         let answered = requests.iter().zip(replies);
         answered.map(|(request, value)| reply::lease(value, request.capture.len())).collect()
     }
 
-    /// The same in two round trips, where each request captures so many versions that they are read once for all.
+    /// The same in two steps, where each request captures so many versions that they are read once for all.
     async fn lease_captured(
         &self,
         requests: &[LeaseRequest<'_>],
         captures: &Captures<'_>,
-        timed: bool,
-    ) -> Result<Vec<Lease>> {
-        let keys = &captures.keys;
-        let replies = self.sender.run(capture(keys, captures.life).collect(), Resend::WhereBroken).await?;
-        let captured = captured(&mut replies.into_iter(), keys.len())?;
+        asking: Asking,
+    ) -> Result<Vec<Leased>> {
+        let replies = self.run(capture(captures.with_lives()).collect(), Resend::WhereBroken).await?;
+        let captured = captured(&mut replies.into_iter(), captures.keys.len())?;
         let captured: Vec<_> = captures.hand_out(&captured).collect();
         let parts = requests.iter().zip(&captured).map(|(request, captured)| {
             let stamps: Vec<u8> =
                 stamps_of(request, captured).iter().flat_map(|stamp| stamp.to_bytes()).collect();
-            Part::Script(lease(request, timed, &stamps))
+            Part::Script(asking.lease(request, &stamps))
         });
-        let replies = self.sender.run(parts.collect(), Resend::Never).await?;
-        let leases = replies.into_iter().zip(captured).map(|(value, captured)| {
-            let Lease { outcome, .. } = reply::lease(value, 0)?;
-            Ok(Lease::new(if outcome == LeaseOutcome::Late { Vec::new() } else { captured }, outcome))
+        let replies = self.run(parts.collect(), Resend::Never).await?;
+        let leased = replies.into_iter().zip(captured).map(|(value, captured)| {
+            let Leased { outcome, .. } = reply::lease(value, 0)?;
+            let versions = if outcome == Some(LeaseOutcome::Late) { Vec::new() } else { captured };
+            Ok(Leased { versions, outcome })
+        });
+        leased.collect()
+    }
+
+    /// With the values that were found and too large to be told with the others.
+    async fn told(&self, requests: &[LeaseRequest<'_>], leased: Vec<Leased>) -> Result<Vec<Lease>> {
+        let large = requests.iter().zip(&leased).filter(|(_, leased)| leased.outcome.is_none());
+        let large: Vec<&str> = large.map(|(request, _)| request.key).collect();
+        let mut found = self.found(&large).await?;
+        let leases = leased.into_iter().map(|Leased { versions, outcome }| {
+            let outcome = outcome.or_else(|| found.next()).ok_or_else(failure::unexpected)?;
+            Ok(Lease::new(versions, outcome))
         });
         leases.collect()
     }
@@ -161,7 +149,7 @@ impl Commands {
                 Keep::Release => script::RELEASE.call(lease.key).id(token),
             })
         });
-        let replies = self.sender.run(parts.collect(), Resend::WhereBroken).await?;
+        let replies = self.run(parts.collect(), Resend::WhereBroken).await?;
         replies.into_iter().map(reply::verdict).collect()
     }
 
@@ -179,7 +167,7 @@ impl Commands {
         if checked > 0 {
             parts.push(Part::Read(check));
         }
-        let mut replies = self.sender.run(parts, Resend::Never).await?;
+        let mut replies = self.run(parts, Resend::Never).await?;
         let mut versions = match checked {
             0 => Vec::new(),
             _ => reply::versions(replies.pop().ok_or_else(failure::unexpected)?, checked)?,
@@ -221,20 +209,21 @@ impl Commands {
         if request.keys.is_empty() && request.tags.is_empty() {
             return Ok(Vec::new());
         }
-        let mut parts = Vec::with_capacity(1 + request.keys.len().div_ceil(EVICT_CHUNK));
         // Tags first: what is cut off behind them covers least. Not by the script, whose keys may lie in other slots.
-        if !request.tags.is_empty() {
+        let unlinks = request.tags.chunks(EVICT_CHUNK).map(|tags| {
             let mut unlink = redis::cmd("UNLINK");
-            for tag in request.tags {
+            for tag in tags {
                 unlink.arg(&tag.tag.text).arg(&tag.any.text);
             }
-            parts.push(Part::Command(unlink));
-        }
+            Part::Command(unlink)
+        });
+        let mut parts: Vec<_> = unlinks.collect();
+        let unlinks = parts.len();
         let chunks = || request.keys.chunks(EVICT_CHUNK);
         parts.extend(chunks().map(|keys| Part::Script(script::EVICT.call_many(keys.iter().copied()))));
-        let mut replies = self.sender.run(parts, Resend::UntilDone).await?.into_iter();
-        if !request.tags.is_empty() {
-            reply::done(&replies.next().ok_or_else(failure::unexpected)?)?;
+        let mut replies = self.run(parts, Resend::UntilDone).await?.into_iter();
+        for unlinked in replies.by_ref().take(unlinks) {
+            reply::done(&unlinked)?;
         }
         let mut existed = Vec::with_capacity(request.keys.len());
         for (value, keys) in replies.zip(chunks()) {
@@ -254,26 +243,21 @@ impl Commands {
     }
 }
 
-fn mget(versions: &[VersionKey]) -> Cmd {
-    let mut mget = redis::cmd("MGET");
-    add_keys(&mut mget, versions);
-    mget
-}
-
-fn add_keys(cmd: &mut Cmd, versions: &[VersionKey]) {
+pub(super) fn add_keys(cmd: &mut Cmd, versions: &[VersionKey]) {
     for version in versions {
         cmd.arg(&version.text);
     }
 }
 
-fn capture<'a>(keys: &[&'a VersionKey], life: Duration) -> impl Iterator<Item = Part<'a>> {
-    let give = version_life(life);
-    keys.chunks(CAPTURE_CHUNK).map(move |keys| {
-        let call = script::CAPTURE
-            .call_many(keys.iter().map(|key| key.text.as_str()))
-            .number(millis(life))
-            .number(millis(give));
-        Part::Script(Version::random_many(keys.len()).fold(call, |call, fresh| call.id(fresh.to_bytes())))
+/// Captures these, each of which is to live so long at least.
+fn capture<'a>(keys: impl Iterator<Item = (&'a VersionKey, Duration)>) -> impl Iterator<Item = Part<'a>> {
+    chunks(keys, CAPTURE_CHUNK, usize::MAX, |_| 0).map(|keys| {
+        let call = script::CAPTURE.call_many(keys.iter().map(|(key, _)| key.text.as_str()));
+        let fresh = Version::random_many(keys.len());
+        Part::Script(keys.iter().zip(fresh).fold(call, |call, ((_, life), fresh)| {
+            let give = version_life(*life);
+            call.number(millis(*life)).number(millis(give)).id(fresh.to_bytes())
+        }))
     })
 }
 
@@ -287,22 +271,34 @@ fn captured(replies: &mut impl Iterator<Item = Value>, keys: usize) -> Result<Ve
     Ok(captured)
 }
 
-/// A request for a lease, with the stamps of what it captured before.
-fn lease<'a>(request: &LeaseRequest<'a>, timed: bool, stamps: &[u8]) -> Call<'a> {
-    let kind: &[u8] = match request.kind {
-        LeaseKind::Load => b"L",
-        LeaseKind::Refresh => b"R",
-        LeaseKind::Put => b"P",
-    };
-    script::LEASE
-        .call(request.key)
-        .id(request.token.to_bytes())
-        .id(request.seen.to_bytes())
-        .bytes(kind)
-        .number(millis(request.live))
-        .number(if timed { request.not_after.millis() } else { 0 })
-        .id(request.over.to_bytes())
-        .bytes(stamps.to_vec())
+/// How leases are asked for.
+#[derive(Clone, Copy)]
+struct Asking {
+    /// Whether the server's time is known, by which requests are refused.
+    timed: bool,
+    /// How many bytes an entry may have that is told instead of a lease.
+    most: u64,
+}
+
+impl Asking {
+    /// A request for a lease, with the stamps of what it captured before.
+    fn lease<'a>(self, request: &LeaseRequest<'a>, stamps: &[u8]) -> Call<'a> {
+        let kind: &[u8] = match request.kind {
+            LeaseKind::Load => b"L",
+            LeaseKind::Refresh => b"R",
+            LeaseKind::Put => b"P",
+        };
+        script::LEASE
+            .call(request.key)
+            .id(request.token.to_bytes())
+            .id(request.seen.to_bytes())
+            .bytes(kind)
+            .number(millis(request.live))
+            .number(if self.timed { request.not_after.millis() } else { 0 })
+            .id(request.over.to_bytes())
+            .number(self.most)
+            .bytes(stamps.to_vec())
+    }
 }
 
 /// Has the script of this request capture its versions, which are to live so long at least; zero: they are known to.

@@ -4,7 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
-use redis::{ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::ground::error::{Error, ErrorKind, Result};
 
@@ -273,6 +274,20 @@ pub(super) fn with_resp3(info: &ConnectionInfo) -> ConnectionInfo {
     info.clone().set_redis_settings(settings)
 }
 
+/// A number for the server and database behind this URL, whoever logs in there. Names of the own host count as one.
+pub(super) fn identity(info: &ConnectionInfo) -> u64 {
+    let place = match info.addr() {
+        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+            let host = host.trim_matches(['[', ']']).to_ascii_lowercase();
+            let own = matches!(host.as_str(), "localhost" | "127.0.0.1" | "::1");
+            format!("{}:{port}", if own { "localhost" } else { &host })
+        }
+        ConnectionAddr::Unix(path) => format!("unix:{}", path.display()),
+        other => format!("{other}"),
+    };
+    xxh3_64(format!("{place}/{}", info.redis_settings().db()).as_bytes())
+}
+
 fn parse(url: &str) -> Result<ConnectionInfo> {
     let Some((scheme, rest)) = url.split_once("://") else {
         return Err(refused("the Redis URL has no scheme; write redis://host:port/database or unix:///path"));
@@ -405,6 +420,20 @@ mod tests {
             let config = RedisConfig::new("redis://localhost").keepalive(keepalive);
             socket.set_tcp_keepalive(&config.tcp_keepalive()).expect("acceptable to the system");
         }
+    }
+
+    #[test]
+    fn one_server_and_database_is_one_place_whoever_logs_in() {
+        let place = |url: &str| identity(&RedisConfig::new(url).connection_info().expect("acceptable"));
+        for same in ["redis://127.0.0.1", "valkey://u:hunter2@LOCALHOST:6379/0", "redis://[::1]:6379"] {
+            assert_eq!(place("redis://localhost"), place(same), "{same}");
+        }
+        assert_eq!(place("redis://Cache1/2"), place("redis://:hunter2@cache1:6379/2"));
+        assert_eq!(place("unix:///a?db=1"), place("unix:///a?db=1&pass=hunter2"));
+        let others =
+            ["redis://h", "redis://h:6380", "redis://h/1", "redis://i", "unix:///h", "unix:///h?db=1"];
+        let places: std::collections::HashSet<u64> = others.into_iter().map(place).collect();
+        assert_eq!(places.len(), others.len());
     }
 
     #[test]

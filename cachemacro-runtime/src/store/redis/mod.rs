@@ -9,9 +9,12 @@ mod config;
 mod connect;
 mod dial;
 mod failure;
+mod families;
 mod gate;
+mod groups;
 mod pool;
 mod push;
+mod reads;
 mod refusal;
 mod reply;
 mod runtimes;
@@ -67,6 +70,7 @@ pub struct RedisStore {
     config: RedisConfig,
     commands: Commands,
     pushes: Arc<Pushes>,
+    identity: u64,
 }
 
 impl RedisStore {
@@ -84,10 +88,11 @@ impl RedisStore {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) where the URL or a setting is not acceptable.
     pub fn new(config: RedisConfig) -> Result<Self> {
         let info = config.connection_info()?;
+        let identity = config::identity(&info);
         let pushes = Arc::new(Pushes::new(&config, &info));
         let link = Arc::new(Link::new(&config, info)?);
-        let commands = Commands { sender: Sender { link, command_timeout: config.command_timeout } };
-        Ok(Self { config, commands, pushes })
+        let commands = Commands::new(Sender { link, command_timeout: config.command_timeout });
+        Ok(Self { config, commands, pushes, identity })
     }
 
     const fn link(&self) -> &Arc<Link> {
@@ -109,7 +114,8 @@ impl fmt::Debug for RedisStore {
 impl Store for RedisStore {
     fn about(&self) -> About {
         // A request waits for a connection, then for its answer.
-        About::new(NAME).with_shared(true).with_patience(self.config.pool_wait + self.config.command_timeout)
+        let patience = self.config.pool_wait + self.config.command_timeout;
+        About::new(NAME).with_shared(true).with_identity(self.identity).with_patience(patience)
     }
 
     fn now(&self) -> Timestamp {

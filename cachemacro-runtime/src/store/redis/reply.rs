@@ -9,7 +9,7 @@ use super::failure;
 use crate::format::ids::{Token, Version};
 use crate::ground::error::Result;
 use crate::store::messages::increment::IncrementOutcome;
-use crate::store::messages::lease::{Lease, LeaseOutcome};
+use crate::store::messages::lease::LeaseOutcome;
 
 /// The elements of an array that must have so many.
 pub(super) fn array(value: Value, length: usize) -> Result<Vec<Value>> {
@@ -86,28 +86,37 @@ pub(super) fn evicted(value: Value, length: usize) -> Result<Vec<bool>> {
     array(existed, length)?.iter().map(|value| Ok(integer(value)? == 1)).collect()
 }
 
+/// What `lease.lua` returned.
+pub(super) struct Leased {
+    /// The captured versions; none where the request came too late.
+    pub(super) versions: Vec<Version>,
+    /// `None` where a value was found that is too large for the reply.
+    pub(super) outcome: Option<LeaseOutcome>,
+}
+
 /// What `lease.lua` returns, having captured so many versions.
-pub(super) fn lease(value: Value, captured: usize) -> Result<Lease> {
+pub(super) fn lease(value: Value, captured: usize) -> Result<Leased> {
     let mut parts = match value {
         Value::Array(parts) => parts,
         Value::ServerError(error) => return Err(failure::replied(&error)),
         _ => return Err(failure::unexpected()),
     };
     let outcome = match parts.as_mut_slice() {
-        [Value::Int(4), _] => return Ok(Lease::new(Vec::new(), LeaseOutcome::Late)),
-        [Value::Int(1), _, _] => LeaseOutcome::Taken,
+        [Value::Int(4), _] => return Ok(Leased { versions: Vec::new(), outcome: Some(LeaseOutcome::Late) }),
+        [Value::Int(1), _, _] => Some(LeaseOutcome::Taken),
+        [Value::Int(2), _, _] => None,
         [Value::Int(2), _, _, entry] => {
             let entry = std::mem::replace(entry, Value::Nil);
-            LeaseOutcome::Found(string(entry)?.ok_or_else(failure::unexpected)?)
+            Some(LeaseOutcome::Found(string(entry)?.ok_or_else(failure::unexpected)?))
         }
-        [Value::Int(3), _, _, left] => LeaseOutcome::busy(time_left(left)?),
+        [Value::Int(3), _, _, left] => Some(LeaseOutcome::busy(time_left(left)?)),
         [Value::Int(3), _, _, left, Value::BulkString(holder)] => {
             let holder = holder.as_slice().try_into().map_err(|_| failure::unexpected())?;
-            LeaseOutcome::outdated(time_left(left)?, Token::from_bytes(holder))
+            Some(LeaseOutcome::outdated(time_left(left)?, Token::from_bytes(holder)))
         }
         _ => return Err(failure::unexpected()),
     };
-    Ok(Lease::new(versions_in(&parts[2], captured)?, outcome))
+    Ok(Leased { versions: versions_in(&parts[2], captured)?, outcome })
 }
 
 fn time_left(value: &Value) -> Result<Duration> {

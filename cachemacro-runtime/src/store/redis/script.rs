@@ -95,6 +95,17 @@ impl<'a> Call<'a> {
         self.command("EVAL", self.script.source)
     }
 
+    /// How many keys it has.
+    pub(super) fn key_count(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// How many bytes its keys and arguments have.
+    pub(super) fn size(&self) -> usize {
+        let keys: usize = self.keys.iter().map(|key| key.len()).sum();
+        keys + self.args.iter().map(|arg| arg.len()).sum::<usize>()
+    }
+
     /// The server's time in milliseconds, where this reply tells it.
     pub(super) fn time_in(&self, reply: &Value) -> Option<i64> {
         match reply {

@@ -18,7 +18,7 @@ use crate::format::stamps::VersionKey;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::pass_on;
 use crate::store::contract::{Changes, Immediate, Store};
-use crate::store::messages::about::StoreHealth;
+use crate::store::messages::about::{About, StoreHealth};
 use crate::store::messages::evict::EvictRequest;
 use crate::store::messages::increment::{Increment, IncrementOutcome};
 use crate::store::messages::lease::{HeldLease, Keep, Lease, LeaseRequest};
@@ -351,7 +351,14 @@ fn ops_of_evict(request: EvictRequest<'_>) -> Vec<Op> {
 
 #[async_trait]
 impl Store for FaultStore {
-    pass_on!(self.inner: about, now, time, close, inspect);
+    pass_on!(self.inner: now, time, close, inspect);
+
+    /// It stands for what another process has: a place of its own to all but those who are given this very store.
+    fn about(&self) -> About {
+        let mut about = self.inner.about();
+        about.identity = None;
+        about
+    }
 
     async fn connect(&self) -> Result<()> {
         self.run(&[Op::Connect], self.inner.connect()).await

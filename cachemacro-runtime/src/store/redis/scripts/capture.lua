@@ -1,13 +1,13 @@
 -- The versions under the keys, made at random where they are missing: none comes back (G1). None is ever shortened.
--- KEYS: versions. ARGV: life that each must have left at least, in ms; life to give; then a random version per key.
+-- KEYS: versions. ARGV: three per key: life that it must have left at least, in ms; life to give; a random version.
 -- Returns the versions.
-local life, give = tonumber(ARGV[1]), ARGV[2]
 local zero = string.rep('\0', 8)
 local versions = {}
 for i, key in ipairs(KEYS) do
+  local life, give = tonumber(ARGV[3 * i - 2]), ARGV[3 * i - 1]
   local version = redis.pcall('GET', key)
   if type(version) ~= 'string' or #version ~= 8 or version == zero then
-    version = ARGV[2 + i]
+    version = ARGV[3 * i]
     redis.call('SET', key, version, 'PX', give)
   else
     local left = redis.call('PTTL', key)

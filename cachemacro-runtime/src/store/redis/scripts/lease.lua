@@ -1,12 +1,13 @@
 -- Captures versions, then asks for the lease of an entry. Where the versions were captured before, their stamps are handed over
 -- instead: what is decided here does not rely on its being one step.
 -- KEYS: entry, then versions. ARGV: token, fill id seen, kind (L load, R refresh, P put), life of the lease in ms, time after which
--- the request is refused (0: none), token to take over from (zero: nobody's), stamps of what was captured before; then, of the versions: life that each must have left
--- at least, in ms (0: not looked at), life to give, how many are those of tags, the hashes of these tags, a random version for each.
--- Returns {1, now, versions} taken, {2, now, versions, entry} found, {3, now, versions, ms left[, token]} busy (the token where the
--- holder captured other versions), {4, now} too late.
+-- the request is refused (0: none), token to take over from (zero: nobody's), bytes of an entry that the reply may carry, stamps of
+-- what was captured before; then, of the versions: life that each must have left at least, in ms (0: not looked at), life to give, how
+-- many are those of tags, the hashes of these tags, a random version for each.
+-- Returns {1, now, versions} taken, {2, now, versions[, entry]} found (without the entry where that is too large for the reply),
+-- {3, now, versions, ms left[, token]} busy (the token where the holder captured other versions), {4, now} too late.
 local key, token, seen, kind, live = KEYS[1], ARGV[1], ARGV[2], ARGV[3], math.min(tonumber(ARGV[4]), LONGEST_LEASE)
-local not_after, over = tonumber(ARGV[5]), ARGV[6]
+local not_after, over, most = tonumber(ARGV[5]), ARGV[6], tonumber(ARGV[7])
 local now = now_ms()
 if not_after ~= 0 and now > not_after then
   -- G9: its caller may have given it up, and waits until now to give back what it was granted.
@@ -14,10 +15,10 @@ if not_after ~= 0 and now > not_after then
 end
 
 -- G1: versions first, so that an evict of a tag from here on is seen by what is stored under this lease.
-local versions, stamps = {}, ARGV[7]
+local versions, stamps = {}, ARGV[8]
 local count = #KEYS - 1
 if count > 0 then
-  local life, give, known, hashes, fresh = tonumber(ARGV[8]), ARGV[9], tonumber(ARGV[10]), ARGV[11], ARGV[12]
+  local life, give, known, hashes, fresh = tonumber(ARGV[9]), ARGV[10], tonumber(ARGV[11]), ARGV[12], ARGV[13]
   for first = 2, #KEYS, 1000 do
     for i, version in ipairs(redis.call('MGET', unpack(KEYS, first, math.min(first + 999, #KEYS)))) do
       versions[first + i - 2] = version
@@ -55,6 +56,9 @@ local taken_over = false
 if kind ~= 'P' then
   -- G1: what was stored since the caller looked is newer than what it saw.
   if value and entry.fill ~= seen then
+    if redis.call('STRLEN', key) > most then
+      return {2, now, told}
+    end
     return {2, now, told, redis.call('GET', key)}
   end
   if leased(entry, now) then

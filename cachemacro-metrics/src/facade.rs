@@ -1,0 +1,117 @@
+//! For the [`metrics`] facade: what the caches counted is published to the recorder in place.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::Metrics;
+use crate::families::{Family, Labels, Rows, Times};
+
+/// Publishes the figures of caches to the recorder in place whenever it is told to, or at an interval.
+///
+/// Counters are told as they stand. Of times each bucket's new ones are told as taking three quarters of its bound, which is
+/// the middle of what they took.
+///
+/// ```
+/// use cachemacro::Cache;
+/// use cachemacro_metrics::{Metrics, facade::Publisher};
+/// use std::time::Duration;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let cache = Cache::memory();
+/// let publisher = Publisher::new(Metrics::of("main", &cache));
+/// let publishing = tokio::spawn(publisher.run(Duration::from_secs(10)));
+/// # publishing.abort();
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "nothing is published before `publish` or `run`"]
+pub struct Publisher {
+    metrics: Metrics,
+    /// How many of each bucket were told.
+    told: HashMap<(String, Labels), Vec<u64>>,
+}
+
+impl Publisher {
+    /// Of these caches.
+    ///
+    /// ```
+    /// use cachemacro_metrics::{Metrics, facade::Publisher};
+    ///
+    /// let publisher = Publisher::new(Metrics::of("main", &cachemacro::Cache::memory()));
+    /// # drop(publisher);
+    /// ```
+    pub fn new(metrics: Metrics) -> Self {
+        Self { metrics, told: HashMap::new() }
+    }
+
+    /// Publishes what is counted by now.
+    ///
+    /// ```
+    /// use cachemacro_metrics::{Metrics, facade::Publisher};
+    ///
+    /// let mut publisher = Publisher::new(Metrics::of("main", &cachemacro::Cache::memory()));
+    /// publisher.publish();
+    /// ```
+    pub fn publish(&mut self) {
+        for Family { name, help, rows } in self.metrics.families() {
+            match rows {
+                Rows::Counts(rows) => {
+                    let name = format!("cachemacro_{name}_total");
+                    metrics::describe_counter!(name.clone(), help);
+                    for (labels, count) in rows {
+                        metrics::counter!(name.clone(), &labels).absolute(count);
+                    }
+                }
+                Rows::Times(rows) => {
+                    let name = format!("cachemacro_{name}_seconds");
+                    metrics::describe_histogram!(name.clone(), metrics::Unit::Seconds, help);
+                    for (labels, times) in rows {
+                        let histogram = metrics::histogram!(name.clone(), &labels);
+                        for (seconds, more) in self.more(&name, labels, &times) {
+                            histogram.record_many(seconds, more);
+                        }
+                    }
+                }
+            }
+        }
+        for labels in self.metrics.infos() {
+            metrics::gauge!("cachemacro_info", &labels).set(1.0);
+        }
+    }
+
+    /// Publishes at this interval until it is dropped; the first time at once.
+    ///
+    /// ```
+    /// use cachemacro_metrics::{Metrics, facade::Publisher};
+    /// use std::time::Duration;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let publisher = Publisher::new(Metrics::of("main", &cachemacro::Cache::memory()));
+    /// tokio::spawn(publisher.run(Duration::from_secs(10)));
+    /// # }
+    /// ```
+    pub async fn run(mut self, every: Duration) {
+        loop {
+            self.publish();
+            tokio::time::sleep(every).await;
+        }
+    }
+
+    /// What was not told yet: how long in seconds, and how many.
+    fn more(&mut self, name: &str, labels: Labels, times: &Times) -> Vec<(f64, usize)> {
+        let told = self.told.entry((name.to_owned(), labels)).or_insert_with(|| vec![0; times.buckets.len()]);
+        let mut longest = 0.0;
+        let mut more = Vec::new();
+        for (told, (bound, count)) in told.iter_mut().zip(&times.buckets) {
+            // Above the last bound, as if there were one more.
+            longest = bound.map_or(longest * 2.0, |bound| bound.as_secs_f64());
+            let new = count.saturating_sub(std::mem::replace(told, *count));
+            if let Ok(new) = usize::try_from(new)
+                && new > 0
+            {
+                more.push((longest * 0.75, new));
+            }
+        }
+        more
+    }
+}

@@ -1,0 +1,208 @@
+//! What the exporters tell, held against what the caches counted.
+
+#![cfg(all(feature = "prometheus", feature = "metrics", feature = "opentelemetry"))]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use cachemacro::{Cache, Stats, cached};
+use cachemacro_metrics::{Error, Metrics, facade::Publisher, opentelemetry::observe, prometheus};
+use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+use opentelemetry::metrics::MeterProvider as _;
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
+use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
+use prometheus_client::registry::Registry;
+
+#[cached(ttl = "1m")]
+async fn square(n: u64) -> u64 {
+    n * n
+}
+
+#[cached(ttl = "1m", tags = ["names"])]
+async fn name(id: u64) -> Result<String, std::fmt::Error> {
+    if id == 0 { Err(std::fmt::Error) } else { Ok(format!("name {id}")) }
+}
+
+/// A cache on which a bit of everything was done.
+async fn used() -> Cache {
+    let cache = Cache::builder().memory().max_value(1_000).build().unwrap();
+    let calls = async {
+        for n in [1, 1, 2, 1] {
+            square(n).await;
+        }
+        for id in [0, 1, 1] {
+            let _ = name(id).await;
+        }
+    };
+    cache.scope(calls).await;
+    cache.set("by-hand", 1, &7_u32).await.unwrap();
+    assert!(cache.set("by-hand", 2, &"x".repeat(2_000)).await.is_err());
+    cache.get_or_load("slow", 1, async || tokio::time::sleep(Duration::from_millis(2)).await).await;
+    cache.evict_tags(["names"]).await.unwrap();
+    cache
+}
+
+/// Each count of a cache by name, with the sums of what is counted by reason or kind.
+fn counts(stats: &Stats) -> BTreeMap<String, u64> {
+    let mut counts: BTreeMap<String, u64> =
+        stats.counts().map(|count| (count.name.to_owned(), count.value)).collect();
+    counts.insert("misses".to_owned(), stats.misses());
+    counts.insert("errors".to_owned(), stats.errors());
+    counts.insert("unstorable".to_owned(), stats.unstorable_by_reason().map(|(_, count)| count).sum());
+    counts.retain(|_, count| *count > 0);
+    counts
+}
+
+/// The series of a text: name with labels, and value.
+fn series(text: &str) -> impl Iterator<Item = (&str, f64)> {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.map(|line| {
+        let (series, value) = line.rsplit_once(' ').unwrap();
+        (series, value.parse().unwrap())
+    })
+}
+
+/// The counters of a text by name, summed over their labels.
+fn sums(text: &str) -> BTreeMap<String, u64> {
+    let mut sums: BTreeMap<String, u64> = BTreeMap::new();
+    for (series, value) in series(text) {
+        let name = series.split('{').next().unwrap();
+        if let Some(name) = name.strip_prefix("cachemacro_").and_then(|name| name.strip_suffix("_total")) {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+            let count = value as u64;
+            *sums.entry(name.to_owned()).or_default() += count;
+        }
+    }
+    sums.retain(|_, count| *count > 0);
+    sums
+}
+
+#[tokio::test]
+async fn every_field_of_the_figures_is_told() {
+    let cache = used().await;
+    let text = prometheus::text(&Metrics::of("main", &cache)).unwrap();
+    let told: BTreeSet<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE cachemacro_")?.split(' ').next())
+        .map(|name| name.trim_end_matches("_seconds"))
+        .collect();
+    // The derived `Debug` names every field.
+    let shown = format!("{:#?}", cache.stats().total);
+    let fields = shown.lines().filter_map(|line| line.strip_prefix("    "));
+    let fields: BTreeSet<&str> = fields
+        .filter(|line| !line.starts_with([' ', ']', '}']))
+        .filter_map(|line| line.split(':').next())
+        .collect();
+    assert!(fields.len() > 15, "{fields:?}");
+    let never = BTreeSet::from(["unstorable"]);
+    assert_eq!(fields.difference(&told).copied().collect::<BTreeSet<_>>(), never, "nothing was unstorable");
+}
+
+#[tokio::test]
+async fn prometheus_is_told_what_was_counted_once() {
+    let (cache, other) = (used().await, Cache::memory());
+    let metrics = Metrics::of("main", &cache).and("other", &other).unwrap();
+    let text = prometheus::text(&metrics).unwrap();
+    let total = cache.stats().total;
+    assert_eq!(sums(&text), counts(&total));
+
+    let value = |wanted: &str| series(&text).find(|(series, _)| *series == wanted).map(|(_, value)| value);
+    assert_eq!(value(r#"cachemacro_hits_total{cache="main",site="exporters::square"}"#), Some(2.0));
+    assert_eq!(value(r#"cachemacro_failed_loads_total{cache="main",site="exporters::name"}"#), Some(1.0));
+    assert_eq!(value(r#"cachemacro_puts_total{cache="main",site="direct"}"#), Some(1.0));
+    assert_eq!(
+        value(r#"cachemacro_misses_total{cache="main",site="exporters::square",reason="absent"}"#),
+        Some(2.0)
+    );
+    let loads = r#"{cache="main",site="exporters::square"}"#;
+    assert_eq!(value(&format!("cachemacro_load_time_seconds_count{loads}")), Some(2.0));
+    let slow = value(r#"cachemacro_load_time_seconds_sum{cache="main",site="direct"}"#).unwrap();
+    assert!((0.002..10.0).contains(&slow), "{slow} seconds");
+    let last = value(r#"cachemacro_store_time_seconds_bucket{le="+Inf",cache="main"}"#);
+    #[expect(clippy::cast_precision_loss, reason = "few")]
+    let round_trips = total.store_time.count() as f64;
+    assert_eq!(last, Some(round_trips));
+    assert_eq!(
+        value(&format!(r#"cachemacro_info{{cache="other",version="{}"}}"#, env!("CARGO_PKG_VERSION"))),
+        Some(1.0)
+    );
+}
+
+#[tokio::test]
+async fn no_key_tag_or_value_is_told_and_a_site_has_few_series() {
+    let cache = Cache::memory();
+    cache.set("secret-prefix", "secret-key", &"secret-value".to_owned()).await.unwrap();
+    cache.evict_tags(["secret-tag"]).await.unwrap();
+    cache.scope(square(3)).await;
+    let text = prometheus::text(&Metrics::of("main", &cache)).unwrap();
+    assert!(!text.contains("secret"), "{text}");
+    let of_site = series(&text).filter(|(series, _)| series.contains("exporters::square")).count();
+    assert!(of_site <= 45, "{of_site} series of one site");
+}
+
+#[tokio::test]
+async fn a_registry_is_given_the_figures_once() {
+    let cache = Cache::memory();
+    let mut registry = Registry::with_prefix("app");
+    prometheus::register(Metrics::of("main", &cache), &mut registry).unwrap();
+    let again = prometheus::register(Metrics::of("again", &cache), &mut registry);
+    assert_eq!(again, Err(Error::AlreadyAttached));
+    prometheus::register(Metrics::of("main", &cache), &mut Registry::default()).unwrap();
+}
+
+#[tokio::test]
+async fn the_facade_is_told_what_was_counted_once() {
+    let cache = used().await;
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let mut publisher = Publisher::new(Metrics::of("main", &cache));
+    let mut publish = || metrics::with_local_recorder(&recorder, || publisher.publish());
+    publish();
+    publish();
+    let (mut counters, mut times) = (BTreeMap::<String, u64>::new(), 0);
+    for (key, _, _, value) in snapshotter.snapshot().into_vec() {
+        let name = key.key().name().trim_start_matches("cachemacro_").to_owned();
+        match value {
+            DebugValue::Counter(count) => {
+                *counters.entry(name.trim_end_matches("_total").to_owned()).or_default() += count;
+            }
+            DebugValue::Histogram(values) if name == "load_time_seconds" => {
+                times += values.len() as u64;
+            }
+            DebugValue::Histogram(_) | DebugValue::Gauge(_) => {}
+        }
+    }
+    counters.retain(|_, count| *count > 0);
+    let total = cache.stats().total;
+    assert_eq!(counters, counts(&total));
+    assert_eq!(times, total.load_time.count(), "each load once, though it was published twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn opentelemetry_is_told_what_was_counted_once() {
+    let cache = used().await;
+    let exporter = InMemoryMetricExporter::default();
+    let reader = PeriodicReader::builder(exporter.clone()).with_interval(Duration::from_secs(3_600)).build();
+    let provider = SdkMeterProvider::builder().with_reader(reader).build();
+    observe(Metrics::of("main", &cache), &provider.meter("app"));
+    tokio::task::spawn_blocking(move || provider.force_flush()).await.unwrap().unwrap();
+
+    let mut counters = BTreeMap::new();
+    let told = exporter.get_finished_metrics().unwrap();
+    let metrics = told
+        .iter()
+        .flat_map(opentelemetry_sdk::metrics::data::ResourceMetrics::scope_metrics)
+        .flat_map(opentelemetry_sdk::metrics::data::ScopeMetrics::metrics);
+    for metric in metrics {
+        if let AggregatedMetrics::U64(MetricData::Sum(sum)) = metric.data() {
+            let count: u64 =
+                sum.data_points().map(opentelemetry_sdk::metrics::data::SumDataPoint::value).sum();
+            counters.insert(metric.name().trim_start_matches("cachemacro.").to_owned(), count);
+        }
+    }
+    let total = cache.stats().total;
+    assert_eq!(counters.remove("load_time.count"), Some(total.load_time.count()));
+    assert_eq!(counters.remove("store_time.count"), Some(total.store_time.count()));
+    counters.retain(|_, count| *count > 0);
+    assert_eq!(counters, counts(&total));
+}
