@@ -74,7 +74,6 @@ impl CacheBuilder {
             parse_ttl,
             &mut self.settings.ttl,
         )?;
-        env.parse(
         self.ages_from(&env)?;
         self.times_from(&env)?;
         if let Some(codec) = env.get("CACHEMACRO_CODEC") {
