@@ -43,6 +43,7 @@ pub use ground::clock::{Clock, Timestamp};
 pub use ground::error::{Error, ErrorKind, Result};
 pub use ground::unstorable::Unstorable;
 pub use key::Key;
+pub use observe::breaker::BreakerState;
 pub use observe::event::{Event, Observation, Observer};
 pub use observe::histogram::Histogram;
 pub use observe::local::LocalStats;

@@ -49,7 +49,7 @@ pub(crate) fn cached(options: &Options, item: &Item, errors: &Errors) -> Cached 
     let key = check.key().unwrap_or_else(|| check.default_key());
     let (rules, ttl, tags) = check.rules();
     let types = check.types();
-    let form = (prefix.is_some() && types.is_empty()).then(|| overlap::form(options, item)).flatten();
+    let form = prefix.as_ref().and_then(|_| overlap::form(options, item));
     let entry = EntryParts {
         policy,
         cache,

@@ -7,6 +7,7 @@ use super::{Checker, facade, overlap};
 use crate::model::{EntryParts, Put, PutTarget, RulesModel, Tag, Value, Write, WriteAttr, Writing};
 use crate::syntax::item::Item;
 use crate::syntax::options::{self, Macro, Options};
+use crate::tokens::code::code;
 use crate::tokens::errors::Errors;
 
 /// The model of a function that writes to the cache: all its attributes together, so that one guard covers them.
@@ -106,6 +107,8 @@ impl Checker<'_> {
                 "cache_none",
                 "none_ttl",
                 "jitter",
+                "stale",
+                "max_age",
                 "cache",
             ]);
             (PutTarget::Entry(Box::new(entry)), RulesModel { unless: rules.unless, ..RulesModel::default() })
@@ -124,8 +127,8 @@ impl Checker<'_> {
             (_, false, true) => {
                 Some("`key` needs a `prefix`, the one of the `#[cached]` function: or write `entry = …`")
             }
+            (_, _, false) if self.options.mistaken => return None,
             (_, true, false) => Some("`prefix` needs a `key`: or write `entry = …`"),
-            (_, false, false) if self.options.mistaken => return None,
             (_, false, false) => {
                 Some("which entry is written? Write `entry = user_entry(id)`, or `prefix` and `key`")
             }
@@ -150,7 +153,16 @@ impl Checker<'_> {
     }
 
     fn entry_expr(&self) -> Option<Value> {
-        self.options.expr("entry").map(|entry| self.expression(entry, "entry"))
+        let entry = self.options.expr("entry")?;
+        if let Expr::Path(path) = entry
+            && self.is_function(path)
+        {
+            let message = format!("`{}` is called: write `{}`", code(path), self.called(path));
+            self.errors.at(path, message);
+        } else {
+            self.is_quoted(entry, "entry");
+        }
+        Some(self.expression(entry, "entry"))
     }
 
     fn evicts(&self) -> Vec<Write> {

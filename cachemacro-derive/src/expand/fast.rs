@@ -39,7 +39,7 @@ impl Expander<'_> {
         match &parts.prefix {
             None | Some(Expr::Lit(_)) => {}
             // A constant, or an argument.
-            Some(Expr::Path(prefix)) => {
+            Some(prefix @ (Expr::Path(_) | Expr::Reference(_))) => {
                 writes.extend(quote_spanned!(mixed=> let to_ = #private::Parts::display(to_, #prefix);));
             }
             Some(_) => return None,

@@ -91,7 +91,7 @@ impl<'a> Expander<'a> {
         let when = model.condition.is_some().then(|| format_ident!("when_", span = mixed));
         let (entry, call) = match (&when, &model.condition) {
             (Some(when), Some(condition)) => {
-                let condition = condition_named(when, condition);
+                let condition = condition_named(when, condition, self.item);
                 let entry = if_so(when, &entry, &quote_spanned!(mixed=> (entry_, arguments_)));
                 let entry = quote_spanned!(mixed=> #condition let known_ = #entry;);
                 (entry, quote_spanned!(mixed=> #call_when(outcome_, known_)))
@@ -286,7 +286,8 @@ impl<'a> Expander<'a> {
     /// `let cache_ = …;`, or another `name`: a reference to what the expression gives.
     pub(super) fn cache(&self, name: &Ident, cache: &Expr, place: Place) -> TokenStream {
         let mixed = Span::mixed_site();
-        let cache = match values::fitted(cache, self.item, place, &[], false) {
+        let named = values::is_place(cache, self.item).then(|| values::borrowed(cache));
+        let cache = match values::fitted(named.as_ref().unwrap_or(cache), self.item, place, &[], false) {
             Expr::Reference(cache) => cache.to_token_stream(),
             cache => reference(&cache),
         };
@@ -298,13 +299,21 @@ impl<'a> Expander<'a> {
         let mixed = Span::mixed_site();
         match tags {
             [] => None,
-            [Tag::Many(tags)] => Some(placed(tags, self.item, place)),
+            [Tag::Many(tags)] => {
+                let tags = values::given_away(tags, self.item, place, true);
+                Some(self.given("early tags", &tags, place))
+            }
             tags => {
                 let plain = tags.iter().all(|tag| plain_tag(tag).is_some());
                 let tags = tags.iter().map(|tag| self.tag(tag, place, plain));
                 Some(quote_spanned!(mixed=> [#(#tags),*]))
             }
         }
+    }
+
+    /// A value that is taken as a whole.
+    fn taken(&self, value: &Value, place: Place) -> TokenStream {
+        placed(&values::given_away(value, self.item, place, true), self.item, place)
     }
 
     fn tag(&self, tag: &Tag, place: Place, plain: bool) -> TokenStream {
@@ -323,7 +332,7 @@ impl<'a> Expander<'a> {
                 quote_spanned!(mixed=> #private::TagBuilder::new() #chain.finish())
             }
             Tag::One(tag) | Tag::Many(tag) => {
-                let tag = placed(tag, self.item, place);
+                let tag = self.taken(tag, place);
                 quote_spanned!(mixed=> #private::string(#tag))
             }
         }
@@ -344,6 +353,7 @@ impl<'a> Expander<'a> {
         let function = match option {
             "ttl" => "ttl",
             "tags" => "strings",
+            "early tags" => "tags_of",
             _ => return placed(rule, self.item, place),
         };
         let span = pointing_at(&rule.expr);
@@ -369,8 +379,9 @@ impl<'a> Expander<'a> {
 }
 
 /// `let when_ = …;`, with any `name`.
-pub(super) fn condition_named(name: &Ident, condition: &Expr) -> TokenStream {
+pub(super) fn condition_named(name: &Ident, condition: &Expr, item: &Item) -> TokenStream {
     let mixed = Span::mixed_site();
+    let condition = values::fitted(condition, item, Place::Function, &[], false);
     quote_spanned!(mixed=> let #name: ::core::primitive::bool = #condition;)
 }
 

@@ -13,6 +13,7 @@ use crate::engine::claims::{Claim, Claims};
 use crate::engine::collecting::Collecting;
 use crate::engine::deferred::Deferred;
 use crate::engine::flight::Flights;
+use crate::engine::pacing::Pacing;
 use crate::engine::readback::Readbacks;
 use crate::engine::settings::Settings;
 use crate::engine::threads::Threads;
@@ -23,6 +24,7 @@ use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::sync;
 use crate::key::Key;
 use crate::local::follow::LocalTier;
+use crate::observe::breaker::BreakerState;
 use crate::observe::event::{Event, Observation, Observer as _};
 use crate::observe::reason::MissReason;
 use crate::observe::site::SiteId;
@@ -52,6 +54,8 @@ pub(crate) struct Core {
     last_failed_evict: AtomicUsize,
     /// Whose turn it is to update a key.
     pub(crate) turns: Turns,
+    /// Which values nobody tries to load anew for a while.
+    pub(crate) pacing: Pacing,
     sites: RwLock<HashMap<SiteId, Arc<Counters>>>,
     /// Which values come back from the store.
     pub(crate) readbacks: Readbacks,
@@ -88,6 +92,7 @@ impl Core {
             stats: Counters::default(),
             last_failed_evict: AtomicUsize::new(0),
             turns: Turns::default(),
+            pacing: Pacing::default(),
             sites: RwLock::default(),
             readbacks: Readbacks::default(),
             claims: Claims::default(),
@@ -176,17 +181,30 @@ impl Core {
         sites.entry(site.id()).or_insert_with(at).clone()
     }
 
-    /// Whether a site's keys are another's too, so that it runs uncached. `claim` is asked at its first call.
-    pub(crate) fn clashes(&self, counters: &Counters, claim: impl FnOnce() -> Option<Claim>) -> bool {
+    /// Whether a site's keys are another's too, so that it runs uncached; where it has type parameters, the keys of the instance whose
+    /// keys begin with `instance`. `claim` is asked at its first call.
+    pub(crate) fn clashes(
+        &self,
+        counters: &Counters,
+        instance: Option<&str>,
+        claim: impl FnOnce() -> Option<Claim>,
+    ) -> bool {
         let Some(site) = counters.site() else { return false };
-        if let Some(clashes) = counters.clashes() {
+        let known = match instance {
+            Some(begin) => self.claims.of_instance(*site, begin),
+            None => counters.clashes(),
+        };
+        if let Some(clashes) = known {
             return clashes;
         }
         let other = claim().and_then(|claim| self.claims.claim(*site, claim).err());
+        let clashes = other.is_some();
+        let is_first = match instance {
+            Some(begin) => self.claims.set_instance(*site, begin, clashes),
+            None => counters.set_clashes(clashes),
+        };
         // Two first calls at once: one of them says so.
-        if counters.set_clashes(other.is_some())
-            && let Some(other) = other
-        {
+        if let Some(other) = other.filter(|_| is_first) {
             tracing::error!(
                 function = %site,
                 like = %other,
@@ -194,7 +212,7 @@ impl Core {
                  give one of them another `prefix`"
             );
         }
-        other.is_some()
+        clashes
     }
 
     /// What was counted so far, in total and by site.
@@ -205,7 +223,22 @@ impl Core {
         let sites = ids.iter().enumerate().map(|(at, id)| (SiteId::name(at, &ids), sites[id].snapshot()));
         let here = self.local.get().map(LocalTable::stats).unwrap_or_default();
         let local = self.tier.as_ref().map(|tier| tier.stats()).unwrap_or_default().and(here);
-        CacheStats::sum(self.stats.snapshot(), sites.collect(), local)
+        let mut stats = CacheStats::sum(self.stats.snapshot(), sites.collect(), local);
+        if let Some(breaker) = self.store.breaker() {
+            (stats.breaker, stats.breaker_trips) = (Some(breaker.state()), breaker.trips());
+        }
+        stats
+    }
+
+    /// Has observers told of what the store's breaker does.
+    pub(crate) fn watch_breaker(self: &Arc<Self>) {
+        let Some(breaker) = self.store.breaker() else { return };
+        let core = Arc::downgrade(self);
+        breaker.tell(move |state| {
+            let Some(core) = core.upgrade() else { return false };
+            core.record_at(None, Event::Breaker(state));
+            true
+        });
     }
 
     /// Whether entries could be shared with other applications by mistake.
@@ -228,6 +261,9 @@ impl Core {
         if total.failed_evicts > 0 {
             let last = ErrorKind::ALL[self.last_failed_evict.load(Ordering::Relaxed)];
             warnings.push(Warning::FailedEvicts { count: total.failed_evicts, last });
+        }
+        if self.store.breaker().is_some_and(|breaker| breaker.state() != BreakerState::Closed) {
+            warnings.push(Warning::BreakerOpen);
         }
         for (count, why) in
             [(total.errors_of(ErrorKind::Encode), ErrorKind::Encode), (total.too_large, ErrorKind::TooLarge)]

@@ -204,12 +204,14 @@ impl Known<'_> {
         }
         // G6: a clone that panics is the user's; the value was read.
         let Some(value) = caught(|| value.cloned()) else { return };
+        // Once it is to be loaded anew, a call must see so.
+        let due = raw.freshness().due_at(&usable.header);
+        let until = due.min(usable.header.fresh_until).min(usable.header.gone_at);
         match (&raw.core.store, self.copies) {
             (AnyStore::Memory(store), _) => {
                 let namespace = raw.core.namespace();
                 let versions =
                     usable.stamps().map(|stamp| (version_key(namespace, stamp.tag), stamp.version));
-                let until = usable.header.fresh_until.min(usable.header.gone_at);
                 store.keep_decoded(&raw.full, usable.bytes(), versions, until, &self.placed.bytes, value);
             }
             (AnyStore::Other(_), Some((tier, ttl, begun))) => {
@@ -221,7 +223,7 @@ impl Known<'_> {
                     placed: self.placed,
                     owner: raw.site.as_ref().map(|(site, _)| site.id()),
                     ttl,
-                    fresh: header.fresh_until.min(header.gone_at).since(raw.core.store.now()),
+                    fresh: until.since(raw.core.store.now()),
                     weight: size,
                 };
                 tier.keep(begun, unnamed, keep, Copied { fill_id: header.fill_id, size, value });

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::format::codec::BuiltinCodec;
 use crate::ground::clock::Clock;
 use crate::observe::event::Observers;
+use crate::policy::freshness::Freshness;
 use crate::policy::ttl::Ttl;
 
 /// How long callers wait for another's load where nothing else is said.
@@ -16,6 +17,9 @@ pub(crate) struct Settings {
     /// Percent-encoded; empty where there is none.
     pub(crate) namespace: String,
     pub(crate) ttl: Ttl,
+    pub(crate) freshness: Freshness,
+    /// How long a value whose load failed serves before another load is tried.
+    pub(crate) retry_after: Duration,
     pub(crate) jitter: u8,
     pub(crate) wait: Duration,
     pub(crate) lease_limit: Duration,
@@ -42,6 +46,8 @@ impl Default for Settings {
         Self {
             namespace: String::new(),
             ttl: Ttl::For(Duration::from_secs(5 * 60)),
+            freshness: Freshness::default(),
+            retry_after: Duration::from_secs(1),
             jitter: 0,
             wait: DEFAULT_WAIT,
             lease_limit: Duration::from_secs(60),

@@ -165,9 +165,15 @@ impl KeyBuilder {
         self
     }
 
-    /// Where what begins all keys of the function ends, and their form.
+    /// Where what begins all keys of the function, under its own prefix of this instance of it, ends, and their form.
     pub(crate) fn claimed(&self) -> Option<(usize, &'static str)> {
-        self.form.map(|form| (self.place, form))
+        let form = self.form?;
+        Some((if form.is_empty() { self.place } else { self.types.end }, form))
+    }
+
+    /// Whether instances of the function with other types have other keys.
+    pub(crate) fn has_types(&self) -> bool {
+        !self.types.is_empty()
     }
 
     /// Names of type and const parameters; before any part.

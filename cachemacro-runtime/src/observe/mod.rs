@@ -1,5 +1,6 @@
 //! What happened, and who is told.
 
+pub(crate) mod breaker;
 pub(crate) mod event;
 pub(crate) mod histogram;
 pub(crate) mod local;

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use crate::ground::error::ErrorKind;
 use crate::ground::unstorable::Unstorable;
+use crate::observe::breaker::BreakerState;
 use crate::observe::event::{Event, Observation, Observer};
 use crate::observe::histogram::{AtomicHistogram, Histogram};
 use crate::observe::local::LocalStats;
@@ -111,6 +112,10 @@ counters! {
     hits: SpreadCounter,
     /// Reads answered by a decoded value in this process, without a look at the store. They are hits too.
     local_hits: SpreadCounter,
+    /// Calls answered with a stale value.
+    stale: AtomicU64,
+    /// Calls elected to load a value anew that was due or stale.
+    refreshes: AtomicU64,
     /// The users' functions run by the cache.
     loads: AtomicU64,
     /// Loads that returned `Err`.
@@ -317,6 +322,8 @@ impl Observer for Counters {
             Event::Hit if seen.local => return self.local_hits.fetch_add(1, Ordering::Relaxed),
             Event::Hit => return self.hits.fetch_add(1, Ordering::Relaxed),
             Event::Miss(reason) => (&self.misses[reason as usize], 1),
+            Event::Stale => (&self.stale, 1),
+            Event::Refresh => (&self.refreshes, 1),
             Event::Load => (&self.loads, 1),
             Event::LoadFailed => (&self.failed_loads, 1),
             Event::SharedLoad => (&self.shared_loads, 1),
@@ -334,6 +341,8 @@ impl Observer for Counters {
             Event::BytesWritten(bytes) => (&self.bytes_written, bytes as u64),
             Event::Loaded => return self.load_time.record(seen.took.unwrap_or_default()),
             Event::StoreCall => return self.store_time.record(seen.took.unwrap_or_default()),
+            // The breaker counts for itself: several caches may share its store.
+            Event::Breaker(_) => return,
         };
         counter.fetch_add(by, Ordering::Relaxed);
     }
@@ -390,6 +399,10 @@ pub struct CacheStats {
     pub sites: Vec<(String, Stats)>,
     /// The values that this process holds for sync functions.
     pub local: LocalStats,
+    /// The state of the breaker around the store, where there is one.
+    pub breaker: Option<BreakerState>,
+    /// How often that breaker opened.
+    pub breaker_trips: u64,
 }
 
 impl CacheStats {
@@ -428,7 +441,7 @@ impl CacheStats {
         for (_, stats) in &sites {
             total.add(stats);
         }
-        Self { total, direct, sites, local }
+        Self { total, direct, sites, local, breaker: None, breaker_trips: 0 }
     }
 }
 

@@ -34,6 +34,8 @@ pub enum Warning {
         /// Why the last of them failed.
         last: ErrorKind,
     },
+    /// The breaker around the store is open: functions run without the cache until a trial is answered.
+    BreakerOpen,
     /// Values were returned and not stored, because they cannot be encoded or are too large.
     NotStored {
         /// How many.
@@ -77,6 +79,7 @@ impl Warning {
             Warning::Disabled => "disabled",
             Warning::Unresolved(_) => "unresolved",
             Warning::FailedEvicts { .. } => "failed_evicts",
+            Warning::BreakerOpen => "breaker_open",
             Warning::NotStored { .. } => "not_stored",
             Warning::SharedPrefix(_) => "shared_prefix",
             Warning::Undecodable(_) => "undecodable",
@@ -101,6 +104,9 @@ impl fmt::Display for Warning {
                 f,
                 "{count} evicts did not reach the store, the last for the reason `{last}`: stale values may be served until \
                  their TTL"
+            ),
+            Warning::BreakerOpen => f.write_str(
+                "the store failed too often, so its breaker is open: functions run without the cache until a trial is answered",
             ),
             Warning::NotStored { count, why } => {
                 write!(f, "{count} values were returned and not stored, for the reason `{why}`: their functions run each time")

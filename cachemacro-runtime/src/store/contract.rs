@@ -12,6 +12,7 @@ use crate::format::ids::Version;
 use crate::format::stamps::VersionKey;
 use crate::ground::clock::Timestamp;
 use crate::ground::error::{Error, ErrorKind, Result};
+use crate::store::layers::breaker::state::Breaker;
 use crate::store::messages::about::{About, StoreHealth};
 use crate::store::messages::evict::EvictRequest;
 use crate::store::messages::increment::{Increment, IncrementOutcome};
@@ -232,6 +233,12 @@ pub trait Store: Any + Send + Sync + fmt::Debug {
 
     /// Who shows what is stored, where the store can: for tools.
     fn inspect(&self) -> Option<&dyn Inspect> {
+        None
+    }
+
+    /// The breaker that keeps requests from this store while it fails, where there is one: see
+    /// [`BreakerStore`](crate::store::BreakerStore).
+    fn breaker(&self) -> Option<&Breaker> {
         None
     }
 }

@@ -22,6 +22,9 @@ pub(crate) use self::any::AnyStore;
 pub use self::contract::{Changes, Immediate, Inspect, Listener, Store, Tracking};
 #[doc(hidden)]
 pub use self::layers::Passed;
+pub use self::layers::breaker::BreakerStore;
+pub use self::layers::breaker::config::BreakerConfig;
+pub use self::layers::breaker::state::Breaker;
 #[cfg(any(test, feature = "test-util"))]
 pub use self::layers::faults;
 pub use self::messages::about::{About, StoreHealth};

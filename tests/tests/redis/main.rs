@@ -1,5 +1,6 @@
 //! Real servers: the Redis store on one, processes that share one, and servers that fail, lose data or hold garbage.
 
+mod breaker;
 mod conformance;
 mod faults;
 mod harness;

@@ -17,8 +17,11 @@ use crate::store::memory::{DEFAULT_CAPACITY, MemoryStore};
 #[cfg(feature = "redis")]
 use crate::store::redis::{RedisConfig, RedisStore};
 use crate::store::{AnyStore, Store};
+#[cfg(feature = "redis")]
+use crate::store::{BreakerConfig, BreakerStore};
 
 mod env;
+mod freshness;
 
 /// Which store a cache uses.
 #[derive(Clone)]
@@ -66,6 +69,8 @@ struct RedisSettings {
     command_timeout: Option<Duration>,
     pool_wait: Option<Duration>,
     pool_size: Option<usize>,
+    breaker: BreakerConfig,
+    unguarded: bool,
 }
 
 impl fmt::Debug for CacheBuilder {
@@ -473,6 +478,39 @@ impl CacheBuilder {
         self
     }
 
+    /// When the breaker around [`redis`](Self::redis) opens, and how soon it asks again; without effect on other stores, around
+    /// which a [`BreakerStore`] is put by hand. Default: [`BreakerConfig::new`], with slow answers from half of the command
+    /// timeout on.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::{Cache, store::BreakerConfig};
+    ///
+    /// let redis = Cache::builder().redis("redis://localhost").namespace("shop");
+    /// assert!(redis.clone().breaker(BreakerConfig::new().failures(10)).build().is_ok());
+    /// assert!(redis.breaker(BreakerConfig::new().failures(0)).build().is_err());
+    /// ```
+    #[cfg(feature = "redis")]
+    pub fn breaker(mut self, breaker: BreakerConfig) -> Self {
+        self.redis.breaker = breaker;
+        self
+    }
+
+    /// Whether there is a [`breaker`](Self::breaker) around [`redis`](Self::redis). Without one, each call waits for a store
+    /// that does not answer until its timeout ends. Default: true.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// let redis = cachemacro::Cache::builder().redis("redis://localhost").namespace("shop");
+    /// assert_eq!(redis.guarded(false).build()?.stats().breaker, None);
+    /// # Ok::<(), cachemacro::Error>(())
+    /// ```
+    #[cfg(feature = "redis")]
+    pub fn guarded(mut self, guarded: bool) -> Self {
+        self.redis.unguarded = !guarded;
+        self
+    }
+
     /// Tells `observer` of each event as it happens, with its site and how long it took. It runs on the task of the call and
     /// must not block; see [`Observer`]. Several can be added.
     ///
@@ -562,12 +600,20 @@ impl CacheBuilder {
         if !settings.ttl.stores() {
             return Err(wrong("the default TTL is 1 ms at least; `disabled` turns caching off"));
         }
+        if settings.freshness.max_age.is_some_and(|age| age < Duration::from_millis(1)) {
+            return Err(wrong("the greatest age is 1 ms at least"));
+        }
+        if settings.freshness.refresh.is_some_and(|percent| !(1..=100).contains(&percent)) {
+            return Err(wrong("a refresh is due after a percentage from 1 to 100 of the TTL"));
+        }
         if self.capacity == 0 {
             return Err(wrong("the capacity is 1 byte at least"));
         }
         if settings.local_capacity == 0 {
             return Err(wrong("the local capacity is 1 byte at least; `disabled` turns caching off"));
         }
+        #[cfg(feature = "redis")]
+        self.redis.breaker.check()?;
         let store = self.open()?;
         Ok(Cache::with_store(store, self.settings))
     }
@@ -592,12 +638,19 @@ impl CacheBuilder {
 
     #[cfg(feature = "redis")]
     fn open_redis(&self) -> Result<AnyStore> {
-        Ok(AnyStore::Other(Arc::new(RedisStore::new(self.redis_config()?)?)))
+        let config = self.redis_config()?;
+        let breaker = self.redis.breaker.slow_or(config.command_timeout / 2);
+        let store = Arc::new(RedisStore::new(config)?);
+        Ok(AnyStore::Other(if self.redis.unguarded {
+            store
+        } else {
+            Arc::new(BreakerStore::new(store, breaker)?)
+        }))
     }
 
     #[cfg(feature = "redis")]
     fn redis_config(&self) -> Result<RedisConfig> {
-        let RedisSettings { url, url_from, connect_timeout, command_timeout, pool_wait, pool_size } =
+        let RedisSettings { url, url_from, connect_timeout, command_timeout, pool_wait, pool_size, .. } =
             &self.redis;
         let Some(url) = url else {
             return Err(wrong(

@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
+use tokio::time::Instant;
+
 use crate::engine::targets::Targets;
 use crate::format::ids::Token;
 use crate::ground::sync::lock;
@@ -16,7 +18,7 @@ pub(crate) struct Deferred<C> {
     /// Those of all caches of this process on one namespace of one store.
     pub(super) evicts: Arc<Evicts<C>>,
     /// Leases of this cache to give back.
-    pub(super) releases: Queue<(String, Token)>,
+    pub(super) releases: Arc<Queue<Release>>,
 }
 
 impl<C> Deferred<C> {
@@ -26,7 +28,7 @@ impl<C> Deferred<C> {
     where
         C: Send + Sync + 'static,
     {
-        Self { evicts: shared(store, namespace, Evicts::default), releases: Queue::default() }
+        Self { evicts: shared(store, namespace, Evicts::default), releases: Arc::default() }
     }
 
     /// Whether no evict is outstanding.
@@ -50,7 +52,7 @@ pub(super) struct Queue<J> {
     pub(super) jobs: Mutex<VecDeque<J>>,
     /// Held by who drains.
     pub(super) turn: tokio::sync::Mutex<()>,
-    /// Whether a task drains.
+    /// Whether a task drains; of leases, one that goes on after a failure.
     drained: AtomicBool,
 }
 
@@ -104,6 +106,14 @@ impl<J> Drop for Batch<'_, J> {
             *jobs = std::mem::take(&mut self.jobs);
         }
     }
+}
+
+/// A lease to give back.
+pub(super) struct Release {
+    pub(super) key: String,
+    pub(super) token: Token,
+    /// When it has lapsed, so that nothing is left to give back.
+    pub(super) until: Instant,
 }
 
 /// What one call was to evict.

@@ -1,5 +1,6 @@
 //! Stores around a store.
 
+pub(super) mod breaker;
 #[cfg(any(test, feature = "test-util"))]
 pub mod faults;
 
@@ -29,7 +30,7 @@ pub mod faults;
 ///     }
 ///
 ///     pass_on!(self.inner: about, now, capture, lease, keep, write, evict, evict_prefix, health);
-///     pass_on!(self.inner: time, connect, close, increment, changes, immediate, tracking, inspect);
+///     pass_on!(self.inner: time, connect, close, increment, changes, immediate, tracking, inspect, breaker);
 /// }
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<()> {
@@ -175,6 +176,11 @@ macro_rules! __pass_on {
     (inspect $self:ident $inner:tt) => {
         fn inspect(&$self) -> ::core::option::Option<&dyn $crate::store::Inspect> {
             $self.$inner.inspect()
+        }
+    };
+    (breaker $self:ident $inner:tt) => {
+        fn breaker(&$self) -> ::core::option::Option<&$crate::store::Breaker> {
+            $self.$inner.breaker()
         }
     };
 }

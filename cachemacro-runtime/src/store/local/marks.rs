@@ -92,9 +92,4 @@ impl Marks {
         let at = bucket(tag);
         self.evicts[at].load(Ordering::Acquire) == seen[at]
     }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        lock(&self.known).marks.len()
-    }
 }

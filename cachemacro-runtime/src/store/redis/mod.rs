@@ -1,6 +1,6 @@
 //! The store on one Redis or Valkey server.
 //!
-//! Ordinary commands share a few connections, so that concurrent tasks pipeline; scans take one of a pool.
+//! Ordinary commands share a connection ([`wire`]), so that concurrent tasks' reads go together; scans take one of a pool.
 //! Connecting is lazy, every wait has a deadline, and what an error or a log line says never contains a key, a
 //! value, a password or a URL.
 
@@ -12,6 +12,7 @@ mod failure;
 mod families;
 mod gate;
 mod groups;
+mod part;
 mod pool;
 mod push;
 mod reads;
@@ -23,6 +24,7 @@ mod script;
 mod send;
 mod time;
 mod tracking;
+mod wire;
 
 use std::fmt;
 use std::sync::Arc;

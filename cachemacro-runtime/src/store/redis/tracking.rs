@@ -13,8 +13,8 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use super::connect::Link;
-use super::dial::{self, ask_for_role, is_replica};
 use super::failure;
+use super::pool::{self, leads_to_replica};
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::store::contract::Listener;
 
@@ -64,7 +64,7 @@ impl Tracked {
     ) -> Result<Self> {
         let lost = Arc::new(Notify::new());
         let (told, ended) = (Arc::clone(listener), Arc::clone(&lost));
-        let config = dial::settings(within).set_push_sender(move |push: PushInfo| {
+        let config = pool::settings(within).set_push_sender(move |push: PushInfo| {
             pushed(&push, &*told, &ended);
             Ok::<(), SendError>(())
         });
@@ -72,8 +72,7 @@ impl Tracked {
         let connecting = client.get_multiplexed_async_connection_with_config(&config);
         let mut connection = connecting.await.map_err(|error| untracked(&error))?;
         // A replica is told of what its primary does, and late.
-        let role = connection.send_packed_command(&ask_for_role()).await;
-        if is_replica(&role.map_err(|error| failure::unreachable(&error))?) {
+        if leads_to_replica(&mut connection).await.map_err(|error| failure::unreachable(&error))? {
             return Err(failure::replica());
         }
         let mut tracking = redis::cmd("CLIENT");
@@ -92,9 +91,10 @@ impl Tracked {
         loop {
             let sent = Instant::now();
             match timeout(SILENCE, self.connection.send_packed_command(&ping)).await {
-                Ok(Ok(Value::ServerError(error))) => return failure::replied(&error),
-                Ok(Ok(_)) => listener.told_until(sent),
-                Ok(Err(error)) => return failure::failed(&error),
+                Ok(answer) => match answer.and_then(Value::extract_error) {
+                    Ok(_) => listener.told_until(sent),
+                    Err(error) => return failure::failed(&error),
+                },
                 Err(_) => return failure::timed_out(SILENCE),
             }
             tokio::select! {

@@ -2,7 +2,9 @@
 //!
 //! In the function, arguments have their own types. In the function that `entry` names they are references, so `name`
 //! becomes `(*name)` there. In both, an argument that stands bare in a tuple, or in the call of an entry function, is
-//! borrowed, so that the body can still move it.
+//! borrowed, so that the body can still move it; what else would be moved is cloned (`taken`).
+
+mod taken;
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
@@ -12,6 +14,7 @@ use syn::punctuated::Punctuated;
 use syn::visit_mut::{self, VisitMut};
 use syn::{Expr, Token, parse_quote, parse_quote_spanned};
 
+use self::taken::{Taken, is_field};
 use crate::model::{Let, Value};
 use crate::syntax::binding::{again, again_in};
 use crate::syntax::item::{Item, names_in, pointing_at};
@@ -25,6 +28,8 @@ pub(crate) enum Place {
     Function,
     /// Into the function that `entry` generates.
     Entry,
+    /// Into a closure that runs after the body, on clones of the arguments.
+    Rule,
 }
 
 /// `&` before the tokens, with their span.
@@ -58,9 +63,16 @@ pub(crate) fn placed(value: &Value, item: &Item, place: Place) -> TokenStream {
     }
 }
 
-/// A reference to the value.
+/// A reference to the value. Of an argument or a field it is one as they are.
 pub(crate) fn by_reference(of: &Value, item: &Item, place: Place) -> TokenStream {
-    let tokens = placed(of, item, place);
+    // What a closure's parameter binds is a reference already.
+    let is_bound = is_bare(&of.expr, &of.bound().iter().collect::<Vec<_>>()).is_some();
+    if is_place(&of.expr, item) && !is_bound && of.ty.is_none() && !of.returns {
+        let borrowed = Value { expr: borrowed(&of.expr), ..of.clone() };
+        let tokens = placed(&borrowed, item, place);
+        return if of.lets.is_empty() { tokens } else { reference(tokens) };
+    }
+    let tokens = placed(&given_away(of, item, place, true), item, place);
     let binds_less = matches!(of.expr, Expr::Binary(_) | Expr::Cast(_) | Expr::Range(_));
     if binds_less && of.lets.is_empty() { reference(quote!((#tokens))) } else { reference(tokens) }
 }
@@ -130,6 +142,7 @@ pub(crate) fn fitted(expr: &Expr, item: &Item, place: Place, bound: &[Ident], bo
     if borrows {
         borrow_bare(&mut expr, &names);
     }
+    Taken::of(item, bound, place != Place::Function || says_result(&expr)).keep(&mut expr, item, false);
     if place == Place::Entry {
         let owned: Vec<&Ident> = names.into_iter().filter(|name| !item.is_reference(name)).collect();
         Dereference::of(&owned).visit_expr_mut(&mut expr);
@@ -150,7 +163,17 @@ fn is_bare<'a>(expr: &'a Expr, names: &[&Ident]) -> Option<&'a Ident> {
     }
 }
 
-/// Borrows arguments, and fields of `result`, that are elements of a tuple or array; and the arguments of a `vec!` that has
+/// Whether the expression is an argument, or a field.
+pub(crate) fn is_place(expr: &Expr, item: &Item) -> bool {
+    is_bare(expr, &item.names().collect::<Vec<_>>()).is_some() || is_field(expr, &|_| true)
+}
+
+/// Whether the expression is an argument that is no reference.
+pub(crate) fn is_owned_argument(expr: &Expr, item: &Item) -> bool {
+    is_bare(expr, &item.names().collect::<Vec<_>>()).is_some_and(|name| !item.is_reference(name))
+}
+
+/// Borrows arguments, and fields, that are elements of a tuple or array; and the arguments of a `vec!` that has
 /// only arguments.
 fn borrow_bare(expr: &mut Expr, names: &[&Ident]) {
     let elements = match expr {
@@ -163,7 +186,7 @@ fn borrow_bare(expr: &mut Expr, names: &[&Ident]) {
             let bare =
                 |elements: &Punctuated<Expr, _>| elements.iter().all(|one| is_bare(one, names).is_some());
             if let Some(mut elements) = elements.ok().filter(bare) {
-                elements.iter_mut().for_each(|element| borrow_if_bare(element, names));
+                elements.iter_mut().for_each(|element| borrow_if_place(element, names));
                 call.mac.tokens = elements.to_token_stream();
             }
             return;
@@ -171,10 +194,7 @@ fn borrow_bare(expr: &mut Expr, names: &[&Ident]) {
         _ => return,
     };
     for element in elements {
-        if is_field_of_result(element) {
-            *element = borrowed(element);
-        }
-        borrow_if_bare(element, names);
+        borrow_if_place(element, names);
         borrow_bare(element, names);
     }
 }
@@ -187,30 +207,27 @@ pub(crate) fn borrowed(expr: &Expr) -> Expr {
 
 /// Whether an expression is a field of the value, as in `result.name`, which cannot be moved out of it.
 pub(crate) fn is_field_of_result(expr: &Expr) -> bool {
-    let Expr::Field(field) = expr else { return false };
-    match &*field.base {
-        Expr::Path(path) => path.path.get_ident().is_some_and(|name| name.unraw() == "result"),
-        base => is_field_of_result(base),
-    }
+    is_field(expr, &|name| name.unraw() == "result")
 }
 
-fn borrow_if_bare(expr: &mut Expr, names: &[&Ident]) {
-    if is_bare(expr, names).is_some() {
+fn borrow_if_place(expr: &mut Expr, names: &[&Ident]) {
+    if is_bare(expr, names).is_some() || is_field(expr, &|_| true) {
         *expr = borrowed(expr);
     }
 }
 
-/// Borrows the bare arguments in the call of an entry function, which calls such as `.with_tags(…)` may follow.
+/// Borrows the arguments, and fields, that stand bare in the call of an entry function, which calls such as `.with_tags(…)` may follow.
 pub(crate) fn borrow_in_call(expr: &Expr, item: &Item) -> Expr {
     let names: Vec<&Ident> = item.names().collect();
     let mut expr = expr.clone();
     borrow_arguments(&mut expr, &names);
+    Taken::of(item, &[], says_result(&expr)).keep(&mut expr, item, false);
     expr
 }
 
 fn borrow_arguments(expr: &mut Expr, names: &[&Ident]) {
     match expr {
-        Expr::Call(call) => call.args.iter_mut().for_each(|argument| borrow_if_bare(argument, names)),
+        Expr::Call(call) => call.args.iter_mut().for_each(|argument| borrow_if_place(argument, names)),
         Expr::MethodCall(call) => {
             let is_setter = |setters: &[&str]| setters.iter().any(|setter| call.method == setter);
             let takes_values = is_setter(&["with_ttl", "with_codec", "with_policy", "with_rules"]);
@@ -218,7 +235,7 @@ fn borrow_arguments(expr: &mut Expr, names: &[&Ident]) {
                 borrow_arguments(&mut call.receiver, names);
             }
             if !takes_values {
-                call.args.iter_mut().for_each(|argument| borrow_if_bare(argument, names));
+                call.args.iter_mut().for_each(|argument| borrow_if_place(argument, names));
             }
         }
         _ => {}
@@ -422,6 +439,14 @@ pub(crate) fn arguments_in(value: &Value, item: &Item) -> Vec<Ident> {
     let stood_for = value.lets.iter().filter_map(|bound| item.args[bound.arg].ident());
     let said = item.names().filter(|name| !bound.contains(name) && means(&value.expr, name));
     stood_for.chain(said).cloned().collect()
+}
+
+/// The value where it is taken as a whole, by who stores it or goes through it. `whole` of `false`: only its parts are.
+pub(crate) fn given_away(value: &Value, item: &Item, place: Place, whole: bool) -> Value {
+    let mut value = value.clone();
+    let bound = value.bound();
+    Taken::of(item, &bound, place != Place::Function || value.late).keep(&mut value.expr, item, whole);
+    value
 }
 
 /// The arguments that tokens mention.
