@@ -46,6 +46,9 @@ use crate::syntax::options::Macro;
 ///
 /// # Functions
 ///
+/// `fn`: its values are kept [in this process](https://github.com/cachemacro/cachemacro/blob/main/docs/sync.md), without serde and without a
+/// runtime; `cache`, `codec`, `version` and `lease_limit` are not for it, and `entry` gives a `LocalEntry`.
+///
 /// `async fn`: free, inherent with any receiver, in a trait's `impl`, provided by a trait, under `#[async_trait]`,
 /// `async unsafe fn`; and `fn … -> impl Future`, whose body runs at the first poll, on a miss only. A future that is boxed by
 /// hand is seen into where the body is `Box::pin(async move { … })` and the return type says `Pin<Box<dyn Future<…>>>`;

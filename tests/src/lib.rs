@@ -43,6 +43,8 @@ mod guide {
     mod keys {}
     #[doc = include_str!("../../docs/tags.md")]
     mod tags {}
+    #[doc = include_str!("../../docs/sync.md")]
+    mod sync {}
     #[doc = include_str!("../../docs/freshness.md")]
     mod freshness {}
     #[doc = include_str!("../../docs/direct.md")]

@@ -9,6 +9,11 @@ const OF_STORES: &[(&str, &str)] = &[
     ("codec", "nothing is turned into bytes"),
     ("version", "values do not outlive the program, so there are none of an older version"),
     ("lease_limit", "no other process waits for its load"),
+    ("stale", "a value is gone when its TTL is over"),
+    ("max_age", "a value is gone when its TTL is over"),
+    ("refresh", "nothing runs a load ahead of the calls"),
+    ("local", "all of them are"),
+    ("validate", "there is no store to ask"),
 ];
 
 impl Checker<'_> {

@@ -10,9 +10,7 @@
 //!         let outcome_ = shape_.kind();
 //!         let site_ = cachemacro_::site!("user");
 //!         let given_ = None;
-//!         let to_ = cachemacro_::parts(site_, &|| ());
-//!         let to_ = cachemacro_::Parts::arg(to_, &id);
-//!         let arguments_ = match cachemacro_::hit(site_, given_, outcome_, to_) {
+//!         let arguments_ = match cachemacro_::hit(site_, given_, outcome_, &cachemacro_::parts(site_, &|| ()).arg(&id)) {
 //!             Ok(hit_) => return hit_,
 //!             Err(arguments_) => arguments_,
 //!         };

@@ -385,7 +385,7 @@ impl Core {
             let found = caught(|| {
                 let hash = parts::hash(table.hasher(), parts)?;
                 let query = Query::new(hash | 1, |bytes: &[u8]| parts::equal(bytes, parts));
-                match table.get(query, |stored, _| make(stored)) {
+                match table.get(&query, |stored, _| make(stored)) {
                     Look::Found(found) => Some(found),
                     _ => None,
                 }

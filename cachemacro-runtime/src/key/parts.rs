@@ -25,23 +25,50 @@ const PIECE: usize = 64;
 pub trait Parts: Sized {
     /// Writes them; false where one could not be written.
     fn write<S: Sink>(&self, to: &mut S) -> bool;
+}
 
-    /// With a placeholder printed with `Display`.
-    #[inline]
-    fn display<T: Printed + ?Sized>(self, value: &T) -> With<Self, Shown<'_, T>> {
-        With(self, Shown(value))
-    }
+/// What adds a part. Not of the trait, so that generated code need not import it.
+macro_rules! more_parts {
+    ($([$($generics:tt)*] $parts:ty;)+) => {$(
+        impl<$($generics)*> $parts {
+            /// With a placeholder printed with `Display`.
+            #[inline]
+            pub fn display<T: Printed + ?Sized>(self, value: &T) -> With<Self, Shown<'_, T>> {
+                With(self, Shown(value))
+            }
 
-    /// With a placeholder printed with `Debug`.
-    #[inline]
-    fn debug<T: Debug + ?Sized>(self, value: &T) -> With<Self, Debugged<'_, T>> {
-        With(self, Debugged(value))
-    }
+            /// With a placeholder printed with `Debug`.
+            #[inline]
+            pub fn debug<T: Debug + ?Sized>(self, value: &T) -> With<Self, Debugged<'_, T>> {
+                With(self, Debugged(value))
+            }
 
-    /// With an argument, as serde sees it.
-    #[inline]
-    fn arg<T: KeyPart + ?Sized>(self, value: &T) -> With<Self, Argument<'_, T>> {
-        With(self, Argument(value))
+            /// With an argument, as serde sees it.
+            #[inline]
+            pub fn arg<T: KeyPart + ?Sized>(self, value: &T) -> With<Self, Argument<'_, T>> {
+                With(self, Argument(value))
+            }
+        }
+    )+};
+}
+
+more_parts! {
+    [] Of;
+    [P, L] With<P, L>;
+}
+
+/// The parts of a call in one cache of several.
+pub(crate) struct Within<'a, P> {
+    /// Tells the cache from all others.
+    pub(crate) cache: u64,
+    pub(crate) parts: &'a P,
+}
+
+impl<P: Parts> Parts for Within<'_, P> {
+    #[inline(always)]
+    fn write<S: Sink>(&self, to: &mut S) -> bool {
+        to.word(self.cache);
+        self.parts.write(to)
     }
 }
 
@@ -89,20 +116,6 @@ impl Parts for Of {
         to.word(self.name.as_ptr() as usize as u64);
         to.word(self.name.len() as u64);
         true
-    }
-}
-
-/// The same for one cache of several.
-pub(crate) struct InCache<'a, P> {
-    pub(crate) number: u64,
-    pub(crate) parts: &'a P,
-}
-
-impl<P: Parts> Parts for InCache<'_, P> {
-    #[inline(always)]
-    fn write<S: Sink>(&self, to: &mut S) -> bool {
-        to.word(self.number);
-        self.parts.write(to)
     }
 }
 

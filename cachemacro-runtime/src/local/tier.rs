@@ -94,7 +94,7 @@ impl Tier {
     #[inline]
     pub(crate) fn get<V: Any, R>(
         &self,
-        query: Query<impl Fn(&[u8]) -> bool>,
+        query: &Query<impl Fn(&[u8]) -> bool>,
         make: impl FnOnce(&V) -> Option<R>,
     ) -> Option<R> {
         match self.table.get(query, |value, _| make(value)) {

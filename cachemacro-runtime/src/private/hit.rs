@@ -1,7 +1,7 @@
 //! The short way of a hit: arguments to a decoded value, with no key written and no future made.
 
 use crate::api::cache::Cache;
-use crate::key::parts::Parts;
+use crate::key::parts::{Parts, Within};
 use crate::policy::outcome::{Outcome, Value};
 use crate::policy::site::Site;
 use crate::store::local::Placed;
@@ -13,8 +13,8 @@ pub type Arguments = Option<Known>;
 #[derive(Debug)]
 pub struct Known(pub(super) Placed);
 
-/// The decoded value for these arguments, in the cache that the attribute names, if any: every argument that key and tags
-/// mention.
+/// The decoded value for these arguments, in the cache that the attribute names, if any: every one that key and
+/// tags mention.
 ///
 /// # Errors
 /// The arguments, where the call must go the whole way.
@@ -23,7 +23,7 @@ pub fn hit<R, O>(
     site: &'static Site,
     cache: Option<&Cache>,
     outcome: O,
-    parts: impl Parts,
+    parts: &impl Parts,
 ) -> Result<R, Arguments>
 where
     O: Outcome<R>,
@@ -31,7 +31,10 @@ where
 {
     let look = |cache: &Cache| {
         let core = cache.core();
-        if core.keeps_decoded(site) { core.decoded::<O::Value>(site, &parts) } else { Err(None) }
+        if !core.keeps_decoded(site) {
+            return Err(None);
+        }
+        core.decoded::<O::Value>(site, &Within { cache: core.id, parts })
     };
     let found = match cache {
         Some(cache) => look(cache),

@@ -36,12 +36,12 @@ pub fn parts<F>(site: &'static Site, inside: &F) -> Of {
 /// # Errors
 /// The arguments, where the call must go the whole way.
 #[inline]
-pub fn local_hit<R, O>(site: &'static Site, outcome: O, parts: impl Parts) -> Result<R, LocalArguments>
+pub fn local_hit<R, O>(site: &'static Site, outcome: O, parts: &impl Parts) -> Result<R, LocalArguments>
 where
     O: Outcome<R>,
     O::Value: Keepable,
 {
-    let found = Cache::with_current(|cache| cache.core().kept(site, &parts, |stored| stored.revive(outcome)));
+    let found = Cache::with_current(|cache| cache.core().kept(site, parts, |stored| stored.revive(outcome)));
     found.map_err(LocalArguments)
 }
 
