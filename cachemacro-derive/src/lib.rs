@@ -103,9 +103,14 @@ use crate::syntax::options::Macro;
 /// | `cache_none` | whether `None` is stored | `false` |
 /// | `none_ttl` | how long `None` is stored; says that it is | the TTL |
 /// | `cache_err` | whether `Err` is stored; the error must be serde's | `false` |
+/// | `stale` | how long past its TTL a value serves at once, while one caller loads it anew, and where that load fails | the cache's |
+/// | `max_age` | how old a value may get that serves where its load fails; it ends what is fresh and stale, too | the cache's |
+/// | `refresh` | `"80%"`: part of its TTL after which one caller loads a value anew | the cache's |
 /// | `jitter` | `"10%"`: TTLs are spread by this much, up and down | the cache's |
 /// | `wait` | how long to wait for another's load; `"0s"`: not for other processes' | the cache's |
 /// | `lease_limit` | how long a load may keep others from loading; it does not end the load | the cache's |
+/// | `local` | `"10s"`: how long a decoded value may be kept in this process and be taken without asking the store · `"off"` · constant `Duration` | the cache's |
+/// | `validate` | whether the store is asked all the same whether that value is still the one that is stored | `false` |
 /// | `codec` | type of a codec, such as `cachemacro::codec::Json` | the cache's |
 /// | `version` | number, raised by hand where old values are to be misses | 0 |
 /// | `cache` | expression giving a `&Cache`, such as `self.cache` | the scoped cache, else the global one |
@@ -113,7 +118,6 @@ use crate::syntax::options::Macro;
 /// | `value` | type: what is stored, where the return type's spelling hides it from `entry` | what is inside |
 /// | `crate` | path to the facade, where it is renamed | `::cachemacro` |
 ///
-/// `stale`, `max_age`, `refresh`, `local` and `validate` are known, and not available yet.
 ///
 /// Everything is checked where it stands, and all mistakes are reported at once. Options are evaluated once a call,
 /// before the body: `condition`; then, unless it is false, the key, `cache`, `tags`, `ttl`. What mentions `result`, and
@@ -252,7 +256,7 @@ pub fn cached(options: TokenStream, item: TokenStream) -> TokenStream {
 /// | `ttl`, `tags` | as in [`#[cached]`](macro@cached), beside `prefix` and `key` | the cache's; none |
 /// | `condition` | expression over the arguments; false leaves the cache alone | `true` |
 /// | `unless` | expression over the arguments and `result`; true evicts instead | never |
-/// | `cache_none`, `none_ttl`, `jitter`, `codec`, `version`, `cache` | as in `#[cached]`, beside `prefix` and `key` | |
+/// | `cache_none`, `none_ttl`, `stale`, `max_age`, `jitter`, `codec`, `version`, `cache` | as in `#[cached]`, beside `prefix` and `key` | |
 /// | `on_err` | `"evict"`: an `Err` evicts, where a failed write may have happened | `"keep"` |
 /// | `on_evict_error` | `"return"`: a failed evict is what the function returns, where its error can be made from `cachemacro::Error` | `"log"`: it is logged and counted |
 /// | `crate` | path to the facade | `::cachemacro` |

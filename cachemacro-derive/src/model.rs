@@ -88,7 +88,7 @@ pub(crate) struct EntryParts {
     /// The trait whose `impl` the function is in, if its entry function is outside of that `impl`.
     pub(crate) of_trait: Option<OfTrait>,
     pub(crate) prefix: Option<Expr>,
-    /// The form that all keys have, as text, if it is known and nothing else tells the keys under `prefix` apart.
+    /// The form that all keys under `prefix` have, as text, if it is known.
     pub(crate) form: Option<String>,
     pub(crate) types: Vec<TypePart>,
     pub(crate) key: Key,
@@ -104,9 +104,16 @@ pub(crate) struct Policy {
     pub(crate) cache_none: bool,
     pub(crate) none_ttl: Option<Time>,
     pub(crate) cache_err: bool,
+    pub(crate) stale: Option<Time>,
+    pub(crate) max_age: Option<Time>,
+    /// In percent.
+    pub(crate) refresh: Option<u8>,
     pub(crate) jitter: Option<u8>,
     pub(crate) wait: Option<Time>,
     pub(crate) lease_limit: Option<Time>,
+    /// Zero: not at all.
+    pub(crate) local: Option<Time>,
+    pub(crate) validate: bool,
     pub(crate) version: Option<Expr>,
 }
 

@@ -6,10 +6,14 @@ use std::path::{Path, PathBuf};
 
 /// The folders from the top down, and what each may use besides itself.
 const LAYERS: &[(&str, &[&str])] = &[
-    ("private", &["api", "calls", "engine", "store", "policy", "format", "key", "observe", "ground"]),
-    ("api", &["calls", "engine", "store", "policy", "format", "key", "observe", "ground"]),
-    ("calls", &["engine", "store", "policy", "format", "key", "observe", "ground"]),
-    ("engine", &["store", "policy", "format", "key", "observe", "ground"]),
+    (
+        "private",
+        &["api", "calls", "engine", "local", "store", "policy", "format", "key", "observe", "ground"],
+    ),
+    ("api", &["calls", "engine", "local", "store", "policy", "format", "key", "observe", "ground"]),
+    ("calls", &["engine", "local", "store", "policy", "format", "key", "observe", "ground"]),
+    ("engine", &["local", "store", "policy", "format", "key", "observe", "ground"]),
+    ("local", &["store", "format", "key", "observe", "ground"]),
     ("store", &["format", "observe", "ground"]),
     ("policy", &["format", "key", "observe", "ground"]),
     ("format", &["ground"]),

@@ -3,7 +3,7 @@
 //! Use the `cachemacro` crate, which re-exports this one beside the attributes.
 //!
 //! Folders are layers: each may use those below it in the table of `ARCHITECTURE.md`, and none above. A call goes
-//! `private` → `calls` → `engine` → `store` → `format` and back.
+//! `private` → `calls` → `engine` → (`local`) → `store` → `format` and back.
 
 mod api;
 mod calls;
@@ -15,6 +15,7 @@ mod ground;
 mod key;
 #[cfg(test)]
 mod layers;
+mod local;
 mod observe;
 mod policy;
 mod private;
@@ -33,6 +34,7 @@ pub use api::keyspace::Keyspace;
 pub use api::lookup::{Filled, Hit, Lookup, Vacancy};
 pub use engine::entry::Entry;
 pub use engine::evict::Evict;
+pub use engine::local::LocalEntry;
 pub use engine::removals::Removals;
 pub use format::codec::{BuiltinCodec, Codec};
 pub use format::schema::CacheSchema;
@@ -41,8 +43,10 @@ pub use ground::clock::{Clock, Timestamp};
 pub use ground::error::{Error, ErrorKind, Result};
 pub use ground::unstorable::Unstorable;
 pub use key::Key;
+pub use observe::breaker::BreakerState;
 pub use observe::event::{Event, Observation, Observer};
 pub use observe::histogram::Histogram;
+pub use observe::local::LocalStats;
 pub use observe::reason::MissReason;
 pub use observe::site::SiteId;
 pub use observe::stats::{CacheStats, Count, Stats};

@@ -5,7 +5,7 @@
 //! - By hand: [`Cache`] and what its builder, [`CacheBuilder`], sets; one entry as an [`Entry`], all under a prefix as a [`Keyspace`]; cache-aside by
 //!   [`Lookup`] and [`Vacancy`]; evicts together by [`Evict`], and as plain data by [`Removals`].
 //! - For the calls of one task: [`Mode`]. For what depends on the value: [`EntryRules`].
-//! - What happened: [`CacheStats`], [`Stats`] and its [`Count`]s, [`MissReason`], [`Unstorable`], [`Health`] and its [`Warning`]s, [`Observer`], [`Error`] and its
+//! - What happened: [`CacheStats`], [`Stats`] and its [`Count`]s, [`MissReason`], [`Unstorable`], [`Health`] and its [`Warning`]s, [`BreakerState`], [`Observer`], [`Error`] and its
 //!   [`ErrorKind`].
 //! - What is stored how: [`codec`], [`macro@CacheSchema`], [`store`].
 
@@ -13,10 +13,10 @@ pub use cachemacro_derive::{CacheSchema, cache_config, cache_evict, cache_put, c
 
 #[doc(inline)]
 pub use cachemacro_runtime::{
-    BuiltinCodec, Cache, CacheBuilder, CacheSchema, CacheStats, Clock, Codec, Count, Entry, EntryRules,
-    Error, ErrorKind, Event, Evict, Filled, Health, Histogram, Hit, Key, Keyspace, Lookup, Meta, MissReason,
-    Mode, Observation, Observer, Policy, Removals, Result, SiteId, Stats, Timestamp, Ttl, Unstorable,
-    Vacancy, Value, Warning, codec, header, schema, store,
+    BreakerState, BuiltinCodec, Cache, CacheBuilder, CacheSchema, CacheStats, Clock, Codec, Count, Entry,
+    EntryRules, Error, ErrorKind, Event, Evict, Filled, Health, Histogram, Hit, Key, Keyspace, LocalEntry,
+    LocalStats, Lookup, Meta, MissReason, Mode, Observation, Observer, Policy, Removals, Result, SiteId,
+    Stats, Timestamp, Ttl, Unstorable, Vacancy, Value, Warning, codec, header, schema, store,
 };
 
 #[doc(hidden)]

@@ -76,6 +76,8 @@ pub struct Halted<T> {
 enum At {
     Gate(Gate),
     Stop(Arc<Stop>),
+    /// It ended without coming to its point.
+    Nowhere,
 }
 
 /// Waits until someone stands at the gate.
@@ -107,7 +109,11 @@ impl<T> Halted<T> {
         let task = operation(stops);
         let halted = Self { task, at };
         soon("the operation stops or ends", || halted.stands() || halted.task.is_finished()).await;
-        halted
+        if halted.stands() {
+            return halted;
+        }
+        // Its gate must not stop another operation of the process.
+        Self { at: At::Nowhere, ..halted }
     }
 
     /// Whether it came to its point.
@@ -115,6 +121,7 @@ impl<T> Halted<T> {
         match &self.at {
             At::Gate(gate) => gate.is_reached(),
             At::Stop(stop) => stop.reached.available_permits() > 0,
+            At::Nowhere => false,
         }
     }
 
@@ -126,6 +133,7 @@ impl<T> Halted<T> {
         match self.at {
             At::Gate(gate) => gate.open(),
             At::Stop(stop) => stop.open.add_permits(1),
+            At::Nowhere => {}
         }
         ended(self.task).await
     }

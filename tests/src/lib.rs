@@ -2,6 +2,7 @@
 //!
 //! Nothing here sleeps for luck: a test states a condition and a deadline ([`wait_until`]).
 
+pub mod aging;
 pub mod attributes;
 pub mod dice;
 pub mod halt;
@@ -42,6 +43,8 @@ mod guide {
     mod keys {}
     #[doc = include_str!("../../docs/tags.md")]
     mod tags {}
+    #[doc = include_str!("../../docs/freshness.md")]
+    mod freshness {}
     #[doc = include_str!("../../docs/direct.md")]
     mod direct {}
     #[doc = include_str!("../../docs/testing.md")]
@@ -52,6 +55,8 @@ mod guide {
     mod comparison {}
     #[doc = include_str!("../../docs/benchmarks.md")]
     mod benchmarks {}
+    #[doc = include_str!("../../docs/local.md")]
+    mod local {}
     #[doc = include_str!("../../docs/configuration.md")]
     mod configuration {}
     #[doc = include_str!("../../docs/operations.md")]

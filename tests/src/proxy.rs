@@ -29,6 +29,8 @@ pub enum Loss {
     Silence,
     /// The connection is closed.
     Close,
+    /// Every connection and the port are closed.
+    Refuse,
 }
 
 /// A proxy in front of one server.
@@ -122,13 +124,12 @@ impl FaultProxy {
 
     /// Closes every connection and the port.
     pub fn refuse(&self) {
-        self.shared.mode.send_replace(Mode::Refuse);
-        self.cut();
+        self.shared.refuse();
     }
 
     /// Closes every connection; new ones are welcome.
     pub fn cut(&self) {
-        self.shared.cuts.send_modify(|cuts| *cuts += 1);
+        self.shared.cut();
     }
 
     /// Forwards the next request that contains `pattern`, then loses the replies on that connection.
@@ -171,6 +172,17 @@ impl FaultProxy {
     /// How many connections to `upstream` (`host:port`) are open.
     pub fn links_to(&self, upstream: &str) -> usize {
         lock(&self.shared.links).iter().filter(|link| *link == upstream).count()
+    }
+}
+
+impl Shared {
+    fn refuse(&self) {
+        self.mode.send_replace(Mode::Refuse);
+        self.cut();
+    }
+
+    fn cut(&self) {
+        self.cuts.send_modify(|cuts| *cuts += 1);
     }
 }
 
@@ -301,8 +313,10 @@ impl Link<'_> {
             if let Some(loss) = losing {
                 self.silent.store(true, Ordering::SeqCst);
                 self.shared.lost.fetch_add(1, Ordering::SeqCst);
-                if loss == Loss::Close {
-                    return;
+                match loss {
+                    Loss::Silence => {}
+                    Loss::Close => return,
+                    Loss::Refuse => return self.shared.refuse(),
                 }
             }
             if self.may_pass().await && to.write_all(&chunk[..read]).await.is_err() {

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 
 use cachemacro_runtime::store::faults::Op;
-use cachemacro_runtime::{Entry, EntryRules, Result};
+use cachemacro_runtime::{CacheBuilder, Entry, EntryRules, Result};
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use tokio::task::JoinHandle;
@@ -102,21 +102,35 @@ pub struct Pair {
     pub writing: Process,
     late: bool,
     namespace: String,
+    settings: Settings,
 }
+
+/// What caches are told besides.
+type Settings = fn(CacheBuilder) -> CacheBuilder;
 
 impl Pair {
     /// Two processes if they are `apart`, else twice the same one. The row's tag comes from the value if it is `late`.
     pub fn new(rig: &Rig, apart: bool, late: bool) -> Self {
+        Self::with(rig, apart, late, |builder| builder)
+    }
+
+    /// The same with other settings.
+    pub fn with(rig: &Rig, apart: bool, late: bool, settings: Settings) -> Self {
         let namespace = namespace();
-        let process = || rig.process_with(|builder| builder.namespace(&namespace));
+        let process = || rig.process_with(|builder| settings(builder.namespace(&namespace)));
         let loading = process();
         let writing = if apart { process() } else { loading.clone() };
-        Self { table: Table::default(), loading, writing, late, namespace }
+        Self { table: Table::default(), loading, writing, late, namespace, settings }
+    }
+
+    /// The row's key in the store.
+    pub fn key(&self) -> String {
+        format!("{}:row:7", self.namespace)
     }
 
     /// Another process in their namespace.
     pub fn third(&self, rig: &Rig) -> Process {
-        rig.process_with(|builder| builder.namespace(&self.namespace))
+        rig.process_with(|builder| (self.settings)(builder.namespace(&self.namespace)))
     }
 
     /// The row's entry, with the tag `tag 7`.

@@ -239,7 +239,7 @@ fn a_failed_evict_is_warned_of_by_its_kind() {
                     let failed = log.found(Level::WARN, "an evict did not reach the store");
                     assert_eq!(failed.len(), 1, "{:?}", log.alarms());
                     assert!(failed[0].text.contains("kind=io"), "{failed:?}");
-                    assert!(failed[0].text.contains("::evict"), "the function: {failed:?}");
+                    assert!(failed[0].text.contains("logs::evict"), "the function: {failed:?}");
                     // A put that can neither store nor evict.
                     process.faults.fail_next(Op::Fill, 1, ErrorKind::Timeout);
                     process.faults.fail_next(Op::Evict, 1, ErrorKind::Io);

@@ -34,7 +34,7 @@ fn on_redis(setting: Setting, _: Effort) -> Vec<Table> {
         let subjects = peers::on_redis(&server.url(), false).await;
         let mut admin = server.connect().await;
         let mut table = Table::new("Bytes of an entry on Redis");
-        let value = encode(&user(1)).len() as f64;
+        let value = encode(&user(ENTRIES / 2)).len() as f64;
         for subject in &subjects {
             // They store the same as redis-rs.
             if ["redis-rs, yielding driver", "deadpool-redis per call", "fred", "rustis"]
@@ -63,7 +63,7 @@ fn on_redis(setting: Setting, _: Effort) -> Vec<Table> {
 
 async fn used(admin: &mut MultiplexedConnection) -> f64 {
     let info: String = redis::cmd("INFO").arg("memory").query_async(admin).await.expect("the server answers");
-    let line = info.lines().find_map(|line| line.strip_prefix("used_memory_dataset:"));
+    let line = info.lines().find_map(|line| line.strip_prefix("used_memory:"));
     line.and_then(|bytes| bytes.trim().parse().ok()).expect("the server counts them")
 }
 

@@ -94,7 +94,11 @@ impl Checker<'_> {
         match expr {
             Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
                 let parts = self.template(text, "key")?;
+                let before = self.errors.len();
                 self.no_name_is_text(&parts, text.span());
+                if self.errors.len() == before {
+                    self.no_sign_marks_a_name(&parts, text.span());
+                }
                 Some(Key::Template(parts))
             }
             Expr::Lit(other) => {
@@ -119,17 +123,34 @@ impl Checker<'_> {
     /// A template without placeholders that consists of arguments' names is a mistake: its braces are missing.
     fn no_name_is_text(&self, parts: &[Part], span: Span) {
         let [Part::Text(text)] = parts else { return };
-        let is_name = |part: &&str| self.item.find(part).is_some();
-        let said: Vec<&str> = text.split(':').filter(is_name).collect();
+        let is_name = |part: &str| self.item.find(name_in(part)).is_some();
+        let said: Vec<&str> = text.split(':').filter(|part| is_name(part)).collect();
         if said.is_empty() {
             return;
         }
         let meant: Vec<String> = text
             .split(':')
-            .map(|part| if is_name(&part) { format!("{{{part}}}") } else { part.to_owned() })
+            .map(|part| if is_name(part) { format!("{{{}}}", name_in(part)) } else { part.to_owned() })
             .collect();
         let are = if said.len() == 1 { "is" } else { "are" };
         let message = format!("{} here {are} text: write `{}`", listed(said), meant.join(":"));
         self.errors.push(span, message);
     }
+
+    /// An argument's name behind the sign that marks it in other caches is text here: `$id`, `#id`.
+    pub(super) fn no_sign_marks_a_name(&self, parts: &[Part], span: Span) {
+        let text = parts.iter().filter_map(|part| match part {
+            Part::Text(text) => Some(text.as_str()),
+            Part::Hole(_) => None,
+        });
+        let words = text.flat_map(|text| text.split([':', '-', '/', '.', ' ', ',']));
+        for word in words.filter(|word| name_in(word) != *word && self.item.find(name_in(word)).is_some()) {
+            self.errors.push(span, format!("`{word}` here is text: write `{{{}}}`", name_in(word)));
+        }
+    }
+}
+
+/// `id` of `$id`, `#id`, `@id`, `%id` and `<id>`.
+fn name_in(word: &str) -> &str {
+    word.trim_start_matches(['$', '#', '@', '%', '<']).trim_end_matches(['>', '%'])
 }

@@ -11,6 +11,7 @@ mod own;
 mod owned;
 mod policy;
 mod skipped;
+mod sync;
 mod tags;
 mod types;
 mod values;
@@ -36,7 +37,7 @@ pub(crate) struct Checker<'a> {
 /// The model of a `#[cached]` function.
 pub(crate) fn cached(options: &Options, item: &Item, errors: &Errors) -> Cached {
     let check = Checker { this: Macro::Cached, options, item, errors };
-    check.has_future();
+    check.form_is_known();
     check.returns();
     check.return_type();
     check.owned_value();
@@ -47,7 +48,7 @@ pub(crate) fn cached(options: &Options, item: &Item, errors: &Errors) -> Cached 
     let key = check.key().unwrap_or_else(|| check.default_key());
     let (rules, ttl, tags) = check.rules();
     let types = check.types();
-    let form = (prefix.is_some() && types.is_empty()).then(|| overlap::form(options, item)).flatten();
+    let form = prefix.as_ref().and_then(|_| overlap::form(options, item));
     let entry = EntryParts {
         policy,
         cache,
@@ -58,7 +59,8 @@ pub(crate) fn cached(options: &Options, item: &Item, errors: &Errors) -> Cached 
         key,
         tags,
         ttl,
-        codec: options.ty("codec").cloned(),
+        // A default is for the functions that have bytes.
+        codec: options.ty("codec").filter(|_| !item.is_sync()).cloned(),
     };
     let function = check.entry_function(&entry, &rules);
     if function.is_none() {

@@ -8,6 +8,7 @@ use syn::{Expr, ExprLit, Lit, LitStr, Stmt, Type, UnOp};
 use crate::syntax::item::{Item, unwrap_type};
 use crate::syntax::options::{Given, Options};
 use crate::syntax::template::{Piece, pieces};
+use crate::tokens::code::code;
 use crate::tokens::errors::Errors;
 
 /// The keys of one `impl` or trait.
@@ -81,17 +82,21 @@ fn key(options: &Options, item: &Item) -> Option<Vec<Piece>> {
     }
 }
 
-/// The form of a function's key as text, in which `\u{1}` stands for a part; `None` if the key may have any number of parts.
+/// The form of a function's key as text that is never empty, in which `\u{1}` stands for a part. Where the key may have any number of
+/// parts it is what the user wrote; `None` where nothing can be said.
 pub(super) fn form(options: &Options, item: &Item) -> Option<String> {
-    key(options, item)?
+    let known = key(options, item)?
         .into_iter()
         .map(|piece| match piece {
             Piece::Char(c) => Some(c),
             Piece::Part => Some('\u{1}'),
             Piece::Parts => None,
         })
-        .collect::<Option<String>>()
-        .filter(|form| !form.is_empty())
+        .collect::<Option<String>>();
+    match known {
+        Some(form) => Some(format!("={form}")),
+        None => options.expr("key").map(|expr| format!("~{}", code(expr))),
+    }
 }
 
 fn joined(parts: impl Iterator<Item = Vec<Piece>>) -> Vec<Piece> {

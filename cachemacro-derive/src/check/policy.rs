@@ -10,6 +10,7 @@ use crate::model::Policy;
 use crate::syntax::duration::{self, Time};
 use crate::syntax::options;
 use crate::tokens::mentions::{find, find_parameter};
+use crate::values::{borrowed, is_owned_argument};
 
 impl Checker<'_> {
     pub(super) fn prefix(&self) -> Option<Expr> {
@@ -35,7 +36,8 @@ impl Checker<'_> {
                 return None;
             }
         }
-        Some(expr.clone())
+        // Text that the function owns is borrowed, so that the body can move it.
+        Some(if is_owned_argument(expr, self.item) { borrowed(expr) } else { expr.clone() })
     }
 
     pub(super) fn policy(&self) -> Policy {
@@ -52,6 +54,8 @@ impl Checker<'_> {
         };
         self.stores_for_some_time("ttl", ttl.as_ref());
         self.stores_for_some_time("none_ttl", none_ttl.as_ref());
+        let (stale, max_age) = (self.time("stale"), self.time("max_age"));
+        self.ages_in_order(ttl.as_ref(), stale.as_ref(), max_age.as_ref());
         let wait = self.time("wait");
         let lease_limit = self.time("lease_limit");
         for (name, time) in [("wait", &wait), ("lease_limit", &lease_limit)] {
@@ -67,16 +71,45 @@ impl Checker<'_> {
                 "with a limit of zero no load could keep its lease: write a longer one, such as `\"60s\"`",
             );
         }
+        let local = self.local();
+        if let (Some(Time::Millis(0)), Some(validate)) =
+            (&local, options.get("validate").filter(|_| options.flag("validate")))
+        {
+            self.errors.push(validate.span(), "`validate` checks the values that `local` keeps, and `local = \"off\"` keeps none: remove one of them");
+        }
         Policy {
             ttl,
             cache_none: options.flag("cache_none") || options.has("none_ttl"),
             none_ttl,
             cache_err: options.flag("cache_err"),
+            stale,
+            max_age,
+            refresh: self.refresh(),
             jitter: self.jitter(),
             wait,
             lease_limit,
+            local,
+            validate: options.flag("validate"),
             version: self.version(),
         }
+    }
+
+    /// How long copies are kept; zero for `"off"`.
+    fn local(&self) -> Option<Time> {
+        let expr = self.options.expr("local")?;
+        if matches!(expr, Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) if text.value() == "off") {
+            return Some(Time::Millis(0));
+        }
+        let time = self.time("local")?;
+        let wrong = match time {
+            Time::Millis(0) => "write `local = \"off\"` where no copies are to be kept",
+            Time::Never => {
+                "a copy must end at some time, in case its process is told of no change: write a length of time, such as `\"10s\"`"
+            }
+            Time::Millis(_) | Time::Expr(_) => return Some(time),
+        };
+        self.errors.at(expr, wrong);
+        None
     }
 
     /// Zero for every value is a mistake, although a computed zero says that one value is not stored.
@@ -163,15 +196,7 @@ impl Checker<'_> {
 
     fn jitter(&self) -> Option<u8> {
         let expr = self.options.expr("jitter")?;
-        let percent = match expr {
-            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
-                let text = text.value();
-                text.strip_suffix('%')
-                    .and_then(|number| number.trim().parse::<u8>().ok())
-                    .filter(|percent| *percent <= 100)
-            }
-            _ => None,
-        };
+        let percent = percent(expr);
         if percent.is_none() {
             self.errors.at(
                 expr,
@@ -179,6 +204,49 @@ impl Checker<'_> {
             );
         }
         percent
+    }
+
+    /// The part of its TTL after which a value is loaded anew.
+    fn refresh(&self) -> Option<u8> {
+        let expr = self.options.expr("refresh")?;
+        let percent = percent(expr).filter(|percent| *percent > 0);
+        if percent.is_none() {
+            self.errors.at(
+                expr,
+                format!(
+                    "`refresh` is the part of its TTL, from 1 % to 100 %, after which a value is loaded anew: `{}`",
+                    options::usage("refresh")
+                ),
+            );
+        }
+        percent
+    }
+
+    /// `stale` begins where `ttl` ends, and both end with `max_age`.
+    fn ages_in_order(&self, ttl: Option<&Time>, stale: Option<&Time>, max_age: Option<&Time>) {
+        for (name, time) in [("stale", stale), ("max_age", max_age)] {
+            if let (Some(Time::Never), Some(expr)) = (time, self.options.expr(name)) {
+                let message = format!("`{name}` has an end: `{}`", options::usage(name));
+                self.errors.at(expr, message);
+            }
+        }
+        let Some(expr) = self.options.expr("max_age") else { return };
+        match (ttl, max_age) {
+            (_, Some(Time::Millis(0))) => {
+                self.errors.at(expr, "with a `max_age` of zero nothing is ever stored: leave it out");
+            }
+            (Some(Time::Millis(ttl)), Some(Time::Millis(age))) if age < ttl => {
+                self.errors.at(
+                    expr,
+                    "`max_age` ends a value before its `ttl` does: write a longer one, or leave it out",
+                );
+            }
+            (Some(Time::Never), Some(Time::Millis(_))) => {
+                self.errors
+                    .at(expr, "`max_age` ends a value whose `ttl` is `\"never\"`: leave one of them out");
+            }
+            _ => {}
+        }
     }
 
     fn version(&self) -> Option<Expr> {
@@ -197,4 +265,12 @@ impl Checker<'_> {
         }
         Some(expr.clone())
     }
+}
+
+/// A whole percentage from 0 to 100.
+fn percent(expr: &Expr) -> Option<u8> {
+    let Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) = expr else { return None };
+    let text = text.value();
+    let number = text.strip_suffix('%')?.trim().parse::<u8>().ok()?;
+    (number <= 100).then_some(number)
 }

@@ -6,6 +6,7 @@ use syn::{Expr, ExprLit, Lit, Token};
 use super::Checker;
 use crate::model::Tag;
 use crate::syntax::options::{self, unwrapped};
+use crate::tokens::code::code;
 
 impl Checker<'_> {
     pub(super) fn tags(&self) -> Vec<Tag> {
@@ -19,6 +20,11 @@ impl Checker<'_> {
                 Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
                     self.errors
                         .push(text.span(), format!("`tags` is a list: write `tags = [{}]`", text.token()));
+                    Vec::new()
+                }
+                Expr::Tuple(tuple) => {
+                    let elements = code(&tuple.elems);
+                    self.errors.at(tuple, format!("`tags` is a list: write `tags = [{elements}]`"));
                     Vec::new()
                 }
                 Expr::Lit(other) => {
@@ -37,7 +43,9 @@ impl Checker<'_> {
                     self.errors.push(text.span(), "an empty tag: write a word, or leave it out");
                     return None;
                 }
-                self.template(&text, "tags").map(Tag::Template)
+                let parts = self.template(&text, "tags")?;
+                self.no_sign_marks_a_name(&parts, text.span());
+                Some(Tag::Template(parts))
             }
             Expr::Lit(other) => {
                 self.errors.at(other, "a tag is a string: `\"users\"`, `\"org:{org}\"`");

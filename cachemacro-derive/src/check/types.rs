@@ -1,4 +1,4 @@
-//! What the function returns, and whether it has a future.
+//! What the function returns, and whether its form is one that the attributes know.
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use syn::Type;
@@ -7,7 +7,7 @@ use super::Checker;
 use crate::syntax::item::{Form, boxed_output, has_impl_trait};
 
 impl Checker<'_> {
-    pub(super) fn has_future(&self) {
+    pub(super) fn form_is_known(&self) {
         if matches!(self.item.form, Form::Sync) {
             let name = &self.item.sig.ident;
             let attribute = self.attribute();
@@ -37,10 +37,13 @@ impl Checker<'_> {
                     alias.ident
                 );
                 self.errors.at(&self.item.ret, message);
+            } else if let Some(token) = self.item.sig.constness {
+                let message = format!(
+                    "`{attribute}` keeps values while the program runs, and a `const fn` may run before: write `fn {name}`"
+                );
+                self.errors.push(token.span, message);
             } else {
-                let message =
-                    format!("`{attribute}` goes on functions that give a future: write {first}, or {second}");
-                self.errors.push(self.item.sig.fn_token.span, message);
+                self.sync_options();
             }
         }
     }
@@ -81,7 +84,7 @@ impl Checker<'_> {
     }
 
     pub(super) fn return_type(&self) {
-        if !matches!(self.item.form, Form::Sync) && has_impl_trait(&self.item.ret) {
+        if has_impl_trait(&self.item.ret) {
             let message = format!(
                 "`{}` must name what the function returns, and `impl Trait` has no name: write the type itself",
                 self.attribute()

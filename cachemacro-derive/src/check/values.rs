@@ -28,11 +28,55 @@ impl Checker<'_> {
             );
             return None;
         }
+        if self.is_quoted(expr, "condition") {
+            return None;
+        }
         self.is_early(expr, "condition").then(|| expr.clone())
     }
 
+    /// Reports text where an expression is meant.
+    pub(super) fn is_quoted(&self, expr: &Expr, option: &'static str) -> bool {
+        let Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) = expr else { return false };
+        let meant = text.parse::<Expr>().ok().filter(|meant| match meant {
+            Expr::Path(path) => self.is_function(path) || option == "cache",
+            _ => true,
+        });
+        let meant = match (meant, option) {
+            (Some(Expr::Path(path)), "entry") => self.called(&path),
+            (Some(_), "cache") | (None, _) => options::usage(option).to_owned(),
+            (Some(meant), _) => format!("{option} = {}", code(meant)),
+        };
+        self.errors
+            .push(text.span(), format!("`{option}` is an expression, without quotes: write `{meant}`"));
+        true
+    }
+
+    /// `entry = user_entry(org, id)`, with the arguments of this function.
+    pub(super) fn called(&self, function: &syn::ExprPath) -> String {
+        let names = self.item.args.iter().filter_map(|arg| arg.ident()).map(ToString::to_string);
+        format!("entry = {}({})", code(function), names.collect::<Vec<_>>().join(", "))
+    }
+
+    /// Reports `result.is_err()` and its like: `result` is the value inside.
+    fn asks_what_is_around_the_value(&self, expr: &Expr) -> bool {
+        let asked = find_call_on_result(expr)
+            .filter(|method| ["is_ok", "is_err", "is_some", "is_none"].iter().any(|name| method == name));
+        let wraps = code(&self.item.ret) != code(self.item.value_type());
+        let Some(method) = asked.filter(|_| wraps) else { return false };
+        self.errors.push(
+            method.span(),
+            "`result` is the value inside of `Result` and `Option`: `Err` and `None` are not stored unless you write `cache_err` \
+             or `cache_none`, so leave this out",
+        );
+        true
+    }
+
     pub(super) fn unless(&self) -> Option<Value> {
-        match self.options.expr("unless")? {
+        let unless = self.options.expr("unless")?;
+        if self.is_quoted(unless, "unless") || self.asks_what_is_around_the_value(unless) {
+            return None;
+        }
+        match unless {
             Expr::Closure(closure) => {
                 self.no_closure(closure, "unless");
                 None
@@ -63,6 +107,9 @@ impl Checker<'_> {
 
     pub(super) fn cache(&self) -> Option<Expr> {
         let expr = self.options.expr("cache")?;
+        if self.is_quoted(expr, "cache") {
+            return None;
+        }
         self.is_early(expr, "cache").then(|| expr.clone())
     }
 
@@ -146,7 +193,7 @@ impl Checker<'_> {
     }
 
     /// Whether a path is taken for a function: it is no argument, and its last name is not capitalized like a constant.
-    fn is_function(&self, path: &syn::ExprPath) -> bool {
+    pub(super) fn is_function(&self, path: &syn::ExprPath) -> bool {
         let last = path.path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default();
         let local = path.path.get_ident().is_some_and(|name| {
             name == "self" || name == "result" || self.item.find(&name.to_string()).is_some()
@@ -299,6 +346,27 @@ fn of_result(closure: &ExprClosure, option: &str) -> String {
     let body = parameter.map(|name| code(renamed(closure.body.to_token_stream(), &name, &result)));
     let is_short = |body: &String| body.chars().count() <= 80 && !matches!(&*closure.body, Expr::Block(_));
     body.filter(is_short).map_or_else(|| example.to_owned(), |body| format!("{option} = {body}"))
+}
+
+/// The method that is called on `result` itself, as in `result.is_err()`, also behind `!` and in `a || b`.
+fn find_call_on_result(expr: &Expr) -> Option<&Ident> {
+    match expr {
+        Expr::Paren(paren) => find_call_on_result(&paren.expr),
+        Expr::Unary(unary) => find_call_on_result(&unary.expr),
+        Expr::Binary(binary) => {
+            find_call_on_result(&binary.left).or_else(|| find_call_on_result(&binary.right))
+        }
+        Expr::Closure(closure) => {
+            let [Pat::Ident(value)] = closure.inputs.iter().collect::<Vec<_>>()[..] else { return None };
+            method_on(&closure.body, &value.ident)
+        }
+        other => method_on(other, &Ident::new("result", Span::call_site())),
+    }
+}
+
+fn method_on<'a>(expr: &'a Expr, name: &Ident) -> Option<&'a Ident> {
+    let Expr::MethodCall(call) = expr else { return None };
+    matches!(&*call.receiver, Expr::Path(path) if path.path.is_ident(name)).then_some(&call.method)
 }
 
 /// `T` of `&T`.

@@ -5,8 +5,9 @@ use syn::{Expr, ExprLit, Lit, Type};
 use super::tags::list;
 use super::{Checker, facade, overlap};
 use crate::model::{EntryParts, Put, PutTarget, RulesModel, Tag, Value, Write, WriteAttr, Writing};
-use crate::syntax::item::{Form, Item};
+use crate::syntax::item::Item;
 use crate::syntax::options::{self, Macro, Options};
+use crate::tokens::code::code;
 use crate::tokens::errors::Errors;
 
 /// The model of a function that writes to the cache: all its attributes together, so that one guard covers them.
@@ -23,7 +24,7 @@ pub(crate) fn writing(attributes: &[(Macro, Options)], item: &Item, errors: &Err
     for (at, (this, options)) in attributes.iter().enumerate() {
         let check = Checker { this: *this, options, item, errors };
         if at == 0 {
-            check.has_future();
+            check.form_is_known();
             check.returns();
             if writing.puts {
                 check.return_type();
@@ -87,9 +88,7 @@ impl Checker<'_> {
     }
 
     fn put(&self) -> Option<Write> {
-        if matches!(self.item.value_type(), Type::Tuple(unit) if unit.elems.is_empty())
-            && !matches!(self.item.form, Form::Sync)
-        {
+        if matches!(self.item.value_type(), Type::Tuple(unit) if unit.elems.is_empty()) {
             self.errors.push(
                 self.item.sig.ident.span(),
                 "a `#[cache_put]` function returns the value that it writes, and this one returns none: return it, or use `#[cache_evict]`",
@@ -107,6 +106,8 @@ impl Checker<'_> {
                 "cache_none",
                 "none_ttl",
                 "jitter",
+                "stale",
+                "max_age",
                 "cache",
             ]);
             (PutTarget::Entry(Box::new(entry)), RulesModel { unless: rules.unless, ..RulesModel::default() })
@@ -125,8 +126,8 @@ impl Checker<'_> {
             (_, false, true) => {
                 Some("`key` needs a `prefix`, the one of the `#[cached]` function: or write `entry = …`")
             }
+            (_, _, false) if self.options.mistaken => return None,
             (_, true, false) => Some("`prefix` needs a `key`: or write `entry = …`"),
-            (_, false, false) if self.options.mistaken => return None,
             (_, false, false) => {
                 Some("which entry is written? Write `entry = user_entry(id)`, or `prefix` and `key`")
             }
@@ -151,7 +152,16 @@ impl Checker<'_> {
     }
 
     fn entry_expr(&self) -> Option<Value> {
-        self.options.expr("entry").map(|entry| self.expression(entry, "entry"))
+        let entry = self.options.expr("entry")?;
+        if let Expr::Path(path) = entry
+            && self.is_function(path)
+        {
+            let message = format!("`{}` is called: write `{}`", code(path), self.called(path));
+            self.errors.at(path, message);
+        } else {
+            self.is_quoted(entry, "entry");
+        }
+        Some(self.expression(entry, "entry"))
     }
 
     fn evicts(&self) -> Vec<Write> {

@@ -43,6 +43,9 @@ pub(crate) fn function(model: &Cached, function: &EntryFn, item: &Item, failed: 
     let mut generics = needed(&told(&item.sig.generics, &model.entry.types), &args, value);
     lifetimes.declare(&mut generics);
     let (_, _, clause) = generics.split_for_impl();
+    let shape =
+        (!item.is_sync()).then(|| quote_spanned!(mixed=> let shape_ = #private::PlainShape::<#value>::NEW;));
+    let handle = Ident::new(if item.is_sync() { "LocalEntry" } else { "Entry" }, mixed);
     let body = if failed {
         let names = parameters.iter().map(|parameter| &parameter.name);
         quote_spanned!(mixed=> #(let _ = &#names;)* ::core::unreachable!())
@@ -50,7 +53,7 @@ pub(crate) fn function(model: &Cached, function: &EntryFn, item: &Item, failed: 
         quote_spanned!(mixed=>
             #imports
             #(#lets)*
-            let shape_ = #private::PlainShape::<#value>::NEW;
+            #shape
             #entry
             entry_
         )
@@ -61,7 +64,7 @@ pub(crate) fn function(model: &Cached, function: &EntryFn, item: &Item, failed: 
         #(#attrs)*
         #[doc = #doc]
         #[must_use]
-        #vis fn #name #generics(#receiver #(#inputs),*) -> #facade::Entry<#value> #clause {
+        #vis fn #name #generics(#receiver #(#inputs),*) -> #facade::#handle<#value> #clause {
             #body
         }
     }

@@ -16,8 +16,13 @@ impl Expander<'_> {
         let mixed = Span::mixed_site();
         let private = &self.private;
         let writes = self.writes(parts)?;
+        let (hit, known) = if self.item.is_sync() {
+            (quote_spanned!(mixed=> #private::local_hit), quote_spanned!(mixed=> site_, outcome_))
+        } else {
+            (quote_spanned!(mixed=> #private::hit), quote_spanned!(mixed=> site_, given_, outcome_))
+        };
         Some(quote_spanned! {mixed=>
-            let arguments_ = match #private::hit(site_, given_, outcome_, &|| (), |to_| { let _ = &to_; #writes }) {
+            let arguments_ = match #hit(#known, &|| (), |to_| { let _ = &to_; #writes }) {
                 ::core::result::Result::Ok(hit_) => return hit_,
                 ::core::result::Result::Err(arguments_) => arguments_,
             };
@@ -32,7 +37,9 @@ impl Expander<'_> {
         match &parts.prefix {
             None | Some(Expr::Lit(_)) => {}
             // A constant, or an argument.
-            Some(Expr::Path(prefix)) => writes.extend(quote_spanned!(mixed=> to_.display(#prefix);)),
+            Some(prefix @ (Expr::Path(_) | Expr::Reference(_))) => {
+                writes.extend(quote_spanned!(mixed=> to_.display(#prefix);));
+            }
             Some(_) => return None,
         }
         match &parts.key {

@@ -1,4 +1,4 @@
-//! The function around its body, in each of the forms that have a future.
+//! The function around its body, in each of its forms.
 
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{quote, quote_spanned};
@@ -6,10 +6,10 @@ use syn::parse_quote;
 
 use super::Expander;
 use super::underscore::Renamed;
-use crate::syntax::item::{Arg, Body, Form, Item, pointing_at};
+use crate::syntax::item::{Arg, Body, Form, Item, has_impl_trait, pointing_at};
 
 impl Expander<'_> {
-    /// The function: `before`, then the body pinned as `body_`, then `call`, awaited. It says `return`, because
+    /// The function: `before`, then the body pinned as `body_`, then `call`, awaited; without a future, the body is a closure. It says `return`, because
     /// `clippy::implicit_return` would ask it of the user.
     pub(super) fn function(&self, before: &TokenStream, call: &TokenStream) -> TokenStream {
         let mixed = Span::mixed_site();
@@ -51,10 +51,26 @@ impl Expander<'_> {
                 let (_, inner) = hinted(inner.clone().unwrap_or_else(made));
                 quote_spanned!(mixed=> return #facade::__private::later(async move { #inner }))
             }
-            Form::Sync => body.stream(),
+            Form::Sync => {
+                let Body { attrs, items, rest } = Body::of(body.stream());
+                let ret = self.closure_output();
+                let block = braced(quote!(#items #reads #rest), span);
+                quote_spanned! {mixed=>
+                    #attrs
+                    #before
+                    let body_ = move || #ret #block;
+                    return #call;
+                }
+            }
         };
         let body = braced(body, span);
         quote!(#(#attrs)* #vis #sig #body)
+    }
+
+    /// What a closure around the body says that it returns, where that has a name.
+    fn closure_output(&self) -> TokenStream {
+        let ret = &self.item.ret;
+        if has_impl_trait(ret) { TokenStream::new() } else { quote_spanned!(pointing_at(ret)=> -> #ret) }
     }
 
     /// Statements of the block that the body is in: they read the arguments that the body may change. Otherwise, where it

@@ -6,6 +6,8 @@ use quote::quote_spanned;
 use super::policy::policy;
 use super::{Expander, option};
 use crate::model::{EntryParts, Key, TypePart};
+use crate::syntax::item::Item;
+use crate::syntax::options::OfTrait;
 use crate::syntax::template::{Hole, Part};
 use crate::values::{self, Place, reference};
 
@@ -21,7 +23,7 @@ impl Expander<'_> {
         let mixed = Span::mixed_site();
         let private = &self.private;
         let name = self.item.name();
-        let place_of_site = place_of_site(parts);
+        let place_of_site = place_of_site(parts, self.item);
         let policy = policy(&parts.policy, private).map(|policy| quote_spanned!(mixed=> , #policy));
         quote_spanned!(mixed=> let site_ = #private::site!(#name #place_of_site #policy);)
     }
@@ -138,9 +140,24 @@ pub(super) fn template_chain(parts: &[Part]) -> TokenStream {
         .collect()
 }
 
-/// Line and column of the attribute, so that the function and its moved entry function share one site.
-pub(super) fn place_of_site(parts: &EntryParts) -> Option<TokenStream> {
+/// Line and column of the attribute, and a number for its use of a `macro_rules!`: where the function's entry function is moved, so that
+/// both share one site, and where the function is a macro's, because all that one use of it brings stands at one place.
+pub(super) fn place_of_site(parts: &EntryParts, item: &Item) -> Option<TokenStream> {
     let mixed = Span::mixed_site();
-    let (line, column) = parts.of_trait.as_ref()?.place;
-    Some(quote_spanned!(mixed=> at (#line, #column)))
+    let copy = copy_of(item.sig.fn_token.span);
+    if let Some(OfTrait { place: (line, column), .. }) = parts.of_trait {
+        return Some(quote_spanned!(mixed=> at (#line, #column, #copy)));
+    }
+    (copy != 0).then(|| quote_spanned!(mixed=> at (::core::line!(), ::core::column!(), #copy)))
+}
+
+/// A number for the tokens of one expansion of a macro; 0 for those of the source.
+fn copy_of(span: Span) -> u32 {
+    // The compiler prints a span with the number of its expansion, which is 0 for the source itself, and where its text stands.
+    let printed = format!("{span:?}");
+    if !printed.starts_with('#') || printed.starts_with("#0 ") {
+        return 0;
+    }
+    // FNV-1a.
+    printed.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)).max(1)
 }

@@ -90,9 +90,10 @@ impl Expander<'_> {
         late.needs(value, self.item);
         if option.starts_with("tag") && values::is_field_of_result(&value.expr) {
             let value = Value { expr: values::borrowed(&value.expr), ..value.clone() };
-            return self.given(option, &value, Place::Function);
+            return self.given(option, &value, Place::Rule);
         }
-        self.given(option, value, Place::Function)
+        let is_taken = option.starts_with("tag") || option == "key";
+        self.given(option, &values::given_away(value, self.item, Place::Rule, is_taken), Place::Rule)
     }
 
     pub(super) fn late_key(&self, parts: &EntryParts, late: &mut Late) -> TokenStream {
@@ -109,7 +110,7 @@ impl Expander<'_> {
         };
         let begin = self.key_begin(parts);
         let site = parts.of_trait.is_some().then(|| {
-            let (name, place) = (self.item.name(), place_of_site(parts));
+            let (name, place) = (self.item.name(), place_of_site(parts, self.item));
             quote_spanned!(mixed=> let site_ = #private::site!(#name #place);)
         });
         quote_spanned!(mixed=> { #site #begin #chain })

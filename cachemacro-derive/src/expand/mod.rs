@@ -74,23 +74,27 @@ impl<'a> Expander<'a> {
     fn cached(&self, model: &Cached) -> TokenStream {
         let mixed = Span::mixed_site();
         let private = &self.private;
+        let (kind, storing, default) = self.kinds();
         let imports = match &model.stores_err {
-            Some(StoresErr { inherited: true, .. }) => self.imports(&["Kind", "Shape", "DefaultStoringKind"]),
-            Some(_) => self.imports(&["Kind", "Shape", "StoringKind"]),
-            None => self.imports(&["Kind", "Shape"]),
+            Some(StoresErr { inherited: true, .. }) => self.imports(&[kind, "Shape", default]),
+            Some(_) => self.imports(&[kind, "Shape", storing]),
+            None => self.imports(&[kind, "Shape"]),
         };
+        let local = if self.item.is_sync() { "local_" } else { "" };
+        let [call, call_when] =
+            ["call", "call_when"].map(|name| format_ident!("{local}{name}", span = mixed));
         let shape = self.shape();
         let named = self.outcome(model);
         let entry = self.known_entry(&model.entry);
         let when = model.condition.is_some().then(|| format_ident!("when_", span = mixed));
         let (entry, call) = match (&when, &model.condition) {
             (Some(when), Some(condition)) => {
-                let condition = condition_named(when, condition);
+                let condition = condition_named(when, condition, self.item);
                 let entry = if_so(when, &entry, &quote_spanned!(mixed=> (entry_, arguments_)));
                 let entry = quote_spanned!(mixed=> #condition let known_ = #entry;);
-                (entry, quote_spanned!(mixed=> call_when(outcome_, known_)))
+                (entry, quote_spanned!(mixed=> #call_when(outcome_, known_)))
             }
-            _ => (entry, quote_spanned!(mixed=> call(outcome_, (entry_, arguments_)))),
+            _ => (entry, quote_spanned!(mixed=> #call(outcome_, (entry_, arguments_)))),
         };
         let rules = (!model.rules.is_empty()).then(|| {
             let rules = self.call_rules(&model.rules, when.as_ref());
@@ -128,6 +132,15 @@ impl<'a> Expander<'a> {
         quote_spanned!(mixed=> let shape_ = (&&&#private::Probe::<#ret>::NEW).shape();)
     }
 
+    /// The traits that say how a return type is kept: in any case, where errors are too, and where that is a default.
+    const fn kinds(&self) -> (&'static str, &'static str, &'static str) {
+        if self.item.is_sync() {
+            ("LocalKind", "LocalStoringKind", "DefaultLocalStoringKind")
+        } else {
+            ("Kind", "StoringKind", "DefaultStoringKind")
+        }
+    }
+
     /// `let outcome_ = …;`: the `Outcome` of the return type, checked.
     fn outcome(&self, model: &Cached) -> TokenStream {
         let mixed = Span::mixed_site();
@@ -136,9 +149,12 @@ impl<'a> Expander<'a> {
         let span = self.item.value_span();
         let kind = if let Some(stores) = &model.stores_err {
             let span = stores.span.resolved_at(mixed);
-            quote_spanned!(span=> shape_.storing_kind())
+            let kind =
+                Ident::new(if self.item.is_sync() { "local_storing_kind" } else { "storing_kind" }, span);
+            quote_spanned!(span=> shape_.#kind())
         } else {
-            quote_spanned!(span=> shape_.kind())
+            let kind = Ident::new(if self.item.is_sync() { "local_kind" } else { "kind" }, span);
+            quote_spanned!(span=> shape_.#kind())
         };
         let none = model.stores_none.map(|at| {
             let span = at.resolved_at(mixed);
@@ -185,11 +201,21 @@ impl<'a> Expander<'a> {
         let key = self.key_of_site(parts, Place::Function);
         let Some(fast) = self.fast(parts) else {
             let entry = self.entry_in(named.as_ref(), parts, None, Place::Function, None);
+            let private = &self.private;
+            let none = if self.item.is_sync() {
+                quote_spanned!(mixed=> #private::NO_ARGUMENTS)
+            } else {
+                option(None::<&Ident>)
+            };
             return quote_spanned! {mixed=>
                 #site #key #cache #entry
-                let arguments_ = ::core::option::Option::None;
+                let arguments_ = #none;
             };
         };
+        if self.item.is_sync() {
+            let entry = self.entry_in(None, parts, None, Place::Function, None);
+            return quote_spanned!(mixed=> #site #fast #key #entry);
+        }
         // Nothing that the user wrote for the key is run, so nobody sees that the cache comes before it.
         let private = &self.private;
         let given = named
@@ -221,8 +247,9 @@ impl<'a> Expander<'a> {
         let mixed = Span::mixed_site();
         let private = &self.private;
         let turbofish = stored.map(|stored| quote_spanned!(mixed=> ::<#stored>));
+        let open = Ident::new(if self.item.is_sync() { "local_entry" } else { "entry" }, mixed);
         let opened = cache.map_or_else(
-            || quote_spanned!(mixed=> #private::entry #turbofish (site_, key_)),
+            || quote_spanned!(mixed=> #private::#open #turbofish (site_, key_)),
             |cache| quote_spanned!(mixed=> #private::entry_in #turbofish (#cache, site_, key_)),
         );
         let rules = rules.filter(|rules| !rules.is_empty()).map(|rules| self.entry_rules(rules, stored));
@@ -248,15 +275,17 @@ impl<'a> Expander<'a> {
         });
         let codec = parts.codec.as_ref().map(|codec| quote_spanned!(mixed=> .with_codec::<#codec>()));
         let rules = rules.map(|rules| quote_spanned!(mixed=> .with_rules(#rules)));
+        let schema = (!self.item.is_sync()).then(|| quote_spanned!(mixed=> .with_schema(shape_.schema())));
         quote_spanned! {mixed=>
-            let entry_ = #opened.with_schema(shape_.schema()) #tags #ttl #codec #rules;
+            let entry_ = #opened #schema #tags #ttl #codec #rules;
         }
     }
 
     /// `let cache_ = …;`, or another `name`: a reference to what the expression gives.
     pub(super) fn cache(&self, name: &Ident, cache: &Expr, place: Place) -> TokenStream {
         let mixed = Span::mixed_site();
-        let cache = match values::fitted(cache, self.item, place, &[], false) {
+        let named = values::is_place(cache, self.item).then(|| values::borrowed(cache));
+        let cache = match values::fitted(named.as_ref().unwrap_or(cache), self.item, place, &[], false) {
             Expr::Reference(cache) => cache.to_token_stream(),
             cache => reference(&cache),
         };
@@ -268,13 +297,21 @@ impl<'a> Expander<'a> {
         let mixed = Span::mixed_site();
         match tags {
             [] => None,
-            [Tag::Many(tags)] => Some(placed(tags, self.item, place)),
+            [Tag::Many(tags)] => {
+                let tags = values::given_away(tags, self.item, place, true);
+                Some(self.given("early tags", &tags, place))
+            }
             tags => {
                 let plain = tags.iter().all(|tag| plain_tag(tag).is_some());
                 let tags = tags.iter().map(|tag| self.tag(tag, place, plain));
                 Some(quote_spanned!(mixed=> [#(#tags),*]))
             }
         }
+    }
+
+    /// A value that is taken as a whole.
+    fn taken(&self, value: &Value, place: Place) -> TokenStream {
+        placed(&values::given_away(value, self.item, place, true), self.item, place)
     }
 
     fn tag(&self, tag: &Tag, place: Place, plain: bool) -> TokenStream {
@@ -293,7 +330,7 @@ impl<'a> Expander<'a> {
                 quote_spanned!(mixed=> #private::TagBuilder::new() #chain.finish())
             }
             Tag::One(tag) | Tag::Many(tag) => {
-                let tag = placed(tag, self.item, place);
+                let tag = self.taken(tag, place);
                 quote_spanned!(mixed=> #private::string(#tag))
             }
         }
@@ -314,6 +351,7 @@ impl<'a> Expander<'a> {
         let function = match option {
             "ttl" => "ttl",
             "tags" => "strings",
+            "early tags" => "tags_of",
             _ => return placed(rule, self.item, place),
         };
         let span = pointing_at(&rule.expr);
@@ -339,8 +377,9 @@ impl<'a> Expander<'a> {
 }
 
 /// `let when_ = …;`, with any `name`.
-pub(super) fn condition_named(name: &Ident, condition: &Expr) -> TokenStream {
+pub(super) fn condition_named(name: &Ident, condition: &Expr, item: &Item) -> TokenStream {
     let mixed = Span::mixed_site();
+    let condition = values::fitted(condition, item, Place::Function, &[], false);
     quote_spanned!(mixed=> let #name: ::core::primitive::bool = #condition;)
 }
 

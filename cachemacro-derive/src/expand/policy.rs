@@ -19,15 +19,21 @@ pub(super) fn policy(policy: &Policy, private: &Ident) -> Option<TokenStream> {
         Time::Never => quote_spanned!(mixed=> ::core::time::Duration::MAX),
         Time::Expr(expr) => expr.to_token_stream(),
     };
-    let Policy { ttl: fresh, cache_none, none_ttl, cache_err, jitter, wait, lease_limit, version } = policy;
+    let Policy { ttl: fresh, cache_none, none_ttl, cache_err, .. } = policy;
+    let Policy { stale, max_age, refresh, jitter, wait, lease_limit, local, validate, version, .. } = policy;
     let setters = [
         fresh.as_ref().map(|time| ("ttl", ttl(time))),
         cache_none.then(|| ("cache_none", quote!(true))),
         none_ttl.as_ref().map(|time| ("none_ttl", ttl(time))),
         cache_err.then(|| ("cache_err", quote!(true))),
+        stale.as_ref().map(|time| ("stale", duration(time))),
+        max_age.as_ref().map(|time| ("max_age", duration(time))),
+        refresh.map(|percent| ("refresh", percent.to_token_stream())),
         jitter.map(|percent| ("jitter", percent.to_token_stream())),
         wait.as_ref().map(|time| ("wait", duration(time))),
         lease_limit.as_ref().map(|time| ("lease_limit", duration(time))),
+        local.as_ref().map(|time| ("local", duration(time))),
+        validate.then(|| ("validate", quote!(true))),
         version.as_ref().map(|version| ("version", version.to_token_stream())),
     ];
     let setters: Vec<TokenStream> = setters

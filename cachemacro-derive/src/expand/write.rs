@@ -160,7 +160,7 @@ impl Writer<'_> {
                 self.early_or_late(entry, quote_spanned!(mixed=> .evict_entry(#entry_ref)));
             }
             Write::EvictAll(entries) => {
-                let all = values::placed(entries, self.item, Place::Function);
+                let all = self.expander.taken(entries, Place::Function);
                 let method = Ident::new("evict_entries", entries.span.resolved_at(mixed));
                 self.early_or_late(entries, quote_spanned!(mixed=> .#method(#all)));
             }
@@ -217,7 +217,7 @@ impl Writer<'_> {
         let when = put.condition.as_ref().map(|condition| {
             let name = self.name("when");
             let statements = if put.target.is_late() { &mut self.after.captures } else { &mut self.before };
-            statements.extend(condition_named(&name, condition));
+            statements.extend(condition_named(&name, condition, self.expander.item));
             name
         });
         let when = when.as_ref();

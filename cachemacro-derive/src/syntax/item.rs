@@ -1,6 +1,6 @@
 //! The annotated function: its signature parsed, its body kept as the tokens that the user wrote.
 //!
-//! Three forms of function have a future to put a cache in front of: `async fn`; `fn` with a body `Box::pin(async move
+//! A function without a future has a cache in its process. Three forms of function have a future to put a cache in front of: `async fn`; `fn` with a body `Box::pin(async move
 //! { … })`, which `#[async_trait]` makes of an `async fn` before the attributes on it are expanded; and `fn … -> impl
 //! Future`.
 
@@ -51,7 +51,7 @@ pub(crate) enum Form {
         /// The contents of the async block, if the body is nothing else.
         inner: Option<TokenStream>,
     },
-    /// No future: a mistake.
+    /// No future: its values are kept in this process.
     Sync,
 }
 
@@ -179,6 +179,11 @@ impl Item {
         let mut named = Named(false);
         named.visit_return_type(&self.sig.output);
         named.0
+    }
+
+    /// Whether it gives no future.
+    pub(crate) const fn is_sync(&self) -> bool {
+        matches!(self.form, Form::Sync)
     }
 
     /// `self`, where it is taken as `mut self`.

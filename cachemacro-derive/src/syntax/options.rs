@@ -82,8 +82,8 @@ const SPECS: &[Spec] = &[
     spec("jitter", Syntax::Expr, STORE, r#"jitter = "10%""#),
     spec("wait", Syntax::Expr, READ, r#"wait = "5s""#),
     spec("lease_limit", Syntax::Expr, READ, r#"lease_limit = "60s""#),
-    spec("stale", Syntax::Expr, READ, r#"stale = "1h""#),
-    spec("max_age", Syntax::Expr, READ, r#"max_age = "1d""#),
+    spec("stale", Syntax::Expr, STORE, r#"stale = "1h""#),
+    spec("max_age", Syntax::Expr, STORE, r#"max_age = "1d""#),
     spec("refresh", Syntax::Expr, READ, r#"refresh = "80%""#),
     spec("local", Syntax::Expr, READ, r#"local = "10s""#),
     spec("validate", Syntax::Flag, READ, "validate = true"),
@@ -99,9 +99,6 @@ const SPECS: &[Spec] = &[
     spec("value", Syntax::Type, &[Macro::Cached], "value = Vec<User>"),
     spec("crate", Syntax::Path, ALL, "crate = my_crate::cachemacro"),
 ];
-
-/// Options that are reserved and not available yet.
-pub(crate) const LATER: &[&str] = &["stale", "max_age", "refresh", "local", "validate"];
 
 const fn spec(name: &'static str, syntax: Syntax, takes: &'static [Macro], usage: &'static str) -> Spec {
     Spec { name, syntax, takes, usage }
@@ -239,7 +236,7 @@ pub(crate) fn parse(this: Macro, tokens: TokenStream, errors: &Errors) -> Option
             if from_config(this, input, &mut options, errors)? {
                 continue;
             }
-            match option(this, input, errors) {
+            match option(this, input, options.opts.last(), errors) {
                 Ok(Some(opt)) => add(&mut options, opt, errors),
                 Ok(None) => {}
                 Err(error) => {
@@ -327,14 +324,38 @@ fn skip_to_next(input: ParseStream<'_>) -> syn::Result<()> {
     Ok(())
 }
 
-fn option(this: Macro, input: ParseStream<'_>, errors: &Errors) -> syn::Result<Option<Opt>> {
+/// What to write where a value of an option was followed by another one for the same option.
+fn listed_with(before: &Opt, next: &impl ToTokens) -> Option<String> {
+    let (first, next) = (code(&before.tokens), code(next));
+    let quoted = |text: &str| text.strip_prefix('"')?.strip_suffix('"').map(str::to_owned);
+    match before.name.to_string().as_str() {
+        "key" if quoted(&first).is_some() => {
+            let all = format!("{}:{}", quoted(&first)?, quoted(&next).unwrap_or(format!("{{{next}}}")));
+            Some(format!("a key of several parts is one template: write `key = \"{all}\"`"))
+        }
+        "key" => Some(format!("a key of several parts is a tuple: write `key = ({first}, {next})`")),
+        "tags" => Some(format!("several tags are a list: write `tags = [{first}, {next}]`")),
+        _ => None,
+    }
+}
+
+/// One option; `before` is the one that stands before it.
+fn option(
+    this: Macro,
+    input: ParseStream<'_>,
+    before: Option<&Opt>,
+    errors: &Errors,
+) -> syn::Result<Option<Opt>> {
     if input.peek(syn::Lit) {
         let lit: Lit = input.parse()?;
-        let guess = match &lit {
-            Lit::Str(text) if this != Macro::Config => format!(": write `key = {}`", text.token()),
-            _ => String::new(),
+        let message = match (before.and_then(|before| listed_with(before, &lit)), &lit) {
+            (Some(listed), _) => listed,
+            (None, Lit::Str(text)) if this != Macro::Config => {
+                format!("an option has a name: write `key = {}`", text.token())
+            }
+            _ => "an option has a name".to_owned(),
         };
-        errors.at(lit, format!("an option has a name{guess}"));
+        errors.at(lit, message);
         return Ok(None);
     }
     if let Some(entry) = bare_entry(this, input) {
@@ -347,17 +368,17 @@ fn option(this: Macro, input: ParseStream<'_>, errors: &Errors) -> syn::Result<O
         syn::Error::new(error.span(), format!("expected an option such as `{}`", usage(example(this))))
     })?;
     let Some(spec) = SPECS.iter().find(|spec| name == spec.name) else {
-        errors.push(name.span(), unknown(this, &name.to_string()));
+        let text = name.to_string();
+        let is_alone = input.is_empty() || input.peek(Token![,]);
+        let is_meant = likely(this, &text).is_some() || elsewhere(&text).is_some();
+        let listed = before.filter(|_| is_alone && !is_meant).and_then(|before| listed_with(before, &name));
+        errors.push(name.span(), listed.unwrap_or_else(|| unknown(this, &text)));
         unknown_value(input)?;
         return Ok(None);
     };
     let (value, tokens) = value(this, spec, &name, input)?;
     if !spec.takes.contains(&this) {
         errors.push(name.span(), misplaced(this, spec));
-        return Ok(None);
-    }
-    if LATER.contains(&spec.name) {
-        errors.push(name.span(), format!("`{}` is not available yet: leave it out", spec.name));
         return Ok(None);
     }
     Ok(Some(Opt { name, value, tokens, inherited: false }))
@@ -387,10 +408,7 @@ const fn example(this: Macro) -> &'static str {
 }
 
 fn options_of(this: Macro) -> impl Iterator<Item = &'static str> {
-    SPECS
-        .iter()
-        .filter(move |spec| spec.takes.contains(&this) && !LATER.contains(&spec.name))
-        .map(|spec| spec.name)
+    SPECS.iter().filter(move |spec| spec.takes.contains(&this)).map(|spec| spec.name)
 }
 
 /// The option that was probably meant.
@@ -398,7 +416,8 @@ fn likely(this: Macro, name: &str) -> Option<&'static str> {
     // The names of such options in other caches.
     let foreign = match name {
         "expire" | "expires" | "expiry" | "time" | "timeout" | "time_to_live" | "ex" | "px"
-        | "expiration" | "expire_after" => Some("ttl"),
+        | "expiration" | "expire_after" | "expires_in" | "expire_in" | "ttl_secs" | "ttl_seconds"
+        | "ttl_ms" | "ttl_millis" | "lifetime" | "max_ttl" => Some("ttl"),
         "deadline" | "lease" | "lock_timeout" => Some("lease_limit"),
         "name" | "namespace" | "cache_name" | "cacheNames" | "cache_names" | "key_prefix"
         | "cache_prefix_block" => Some("prefix"),
@@ -423,7 +442,7 @@ fn elsewhere(name: &str) -> Option<&'static str> {
             "calls for one key always share one load: leave it out"
         }
         "in_impl" => "methods need no option: leave `in_impl` out",
-        "size" | "max_size" | "capacity" | "max_capacity" => {
+        "size" | "max_size" | "capacity" | "max_capacity" | "maxsize" | "Max" | "SizedCache" => {
             "a cache in memory has one size for all: `Cache::builder().capacity(bytes)`, or leave it out"
         }
         "unbound" => "a cache in memory has one size for all: leave `unbound` out",
@@ -434,11 +453,16 @@ fn elsewhere(name: &str) -> Option<&'static str> {
             "`Entry::lookup` tells a hit from a miss: write `entry = …` and ask the entry, and leave it out"
         }
         "map_error" => "what fails in the cache never fails the call: leave `map_error` out",
-        "ty" | "type" | "create" => {
+        "eviction" | "eviction_policy" | "policy" | "lru" | "lfu" => {
+            "a full cache in memory makes room by itself, and a server by its `maxmemory-policy`: leave it out"
+        }
+        "ty" | "type" | "create" | "backend" | "store" | "storage" | "Custom" => {
             "the cache is chosen when the program starts, or by `cache = …`: leave it out"
         }
         "redis" | "disk" => "the cache is chosen when the program starts, as by `REDIS_URL`: leave it out",
-        "result_fallback" => "leave it out: a value is not served past its `ttl`",
+        "result_fallback" => {
+            "write `stale = \"1h\"`, which serves a value past its `ttl` while its load fails"
+        }
         "connection" | "conn" | "pool" | "client" | "cacheManager" | "cache_manager" => {
             "the cache holds its connections: leave it out, or write `cache = …`"
         }

@@ -14,10 +14,11 @@ use crate::engine::settings::Settings;
 use crate::engine::targets::Targets;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::key::Key;
+use crate::observe::breaker::BreakerState;
 use crate::observe::stats::CacheStats;
 use crate::observe::warning::Warning;
 use crate::policy::outcome::Value;
-use crate::store::{AnyStore, StoreHealth};
+use crate::store::{AnyStore, Breaker, StoreHealth};
 
 /// A cache: a store with everything around it. Cheap to clone; clones are the same cache.
 ///
@@ -78,6 +79,8 @@ pub struct Health {
     pub namespace: String,
     /// Whether caching is turned off.
     pub disabled: bool,
+    /// The state of the breaker around the store, where there is one.
+    pub breaker: Option<BreakerState>,
     /// What is wrong though calls go on; empty where nothing is.
     pub warnings: Vec<Warning>,
 }
@@ -85,6 +88,7 @@ pub struct Health {
 impl Cache {
     pub(crate) fn with_store(store: AnyStore, settings: Settings) -> Self {
         let core = Arc::new(Core::new(store, settings));
+        core.watch_breaker();
         Self { shared: Arc::new(Shared { core, events: Events::default() }) }
     }
 
@@ -303,12 +307,13 @@ impl Cache {
             store: self.core().store.health().await?,
             namespace: self.core().namespace().to_owned(),
             disabled: self.is_disabled(),
+            breaker: self.core().store.breaker().map(Breaker::state),
             warnings: self.warnings(),
         })
     }
 
-    /// What is wrong though calls go on: no namespace on a server, caching that is off, evicts that failed, values that
-    /// are never stored. Told by settings and counters, without asking the store; [`health`](Self::health) has it too.
+    /// What is wrong though calls go on: no namespace on a server, caching that is off, evicts that failed, a breaker
+    /// that is open, values that are never stored. Told by settings and counters, without asking the store; [`health`](Self::health) has it too.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;

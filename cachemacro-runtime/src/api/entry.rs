@@ -126,7 +126,11 @@ impl<T: Value> Entry<T> {
                 let value = self.decode(&usable);
                 // A stored `None` is a hit: the cache knew that there is no value.
                 let known = value.is_some() || !is_value(&usable.header);
-                raw.record(if known { Event::Hit } else { Event::Miss(MissReason::Undecodable) });
+                if known {
+                    raw.hit(usable.age);
+                } else {
+                    raw.record(Event::Miss(MissReason::Undecodable));
+                }
                 Ok(value)
             }
             Looked::Miss(miss) => {

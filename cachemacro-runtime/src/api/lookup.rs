@@ -175,6 +175,7 @@ pub struct Vacancy<T> {
     held: Option<(Held, Background)>,
     on_refusal: OnRefusal,
     reason: Option<MissReason>,
+    old: Option<T>,
     began: Instant,
 }
 
@@ -224,14 +225,14 @@ impl<T: Value> Entry<T> {
 }
 
 impl<T: Value> Vacancy<T> {
-    fn new(entry: Entry<T>, vacant: Vacant, began: Instant) -> Result<Self> {
-        let Vacant { held, on_refusal, reason } = vacant;
+    fn new(entry: Entry<T>, vacant: Vacant<T>, began: Instant) -> Result<Self> {
+        let Vacant { held, on_refusal, reason, old } = vacant;
         let limit = entry.raw()?.lease_limit();
         let held = held.map(|held| {
             let background = held.keep_in_background(limit);
             (held, background)
         });
-        Ok(Self { entry, held, on_refusal, reason, began })
+        Ok(Self { entry, held, on_refusal, reason, old, began })
     }
 
     /// Whether a lease came with it. Without one `fill` stores nothing: another caller is loading still, the store
@@ -271,6 +272,33 @@ impl<T: Value> Vacancy<T> {
     /// ```
     pub const fn reason(&self) -> Option<MissReason> {
         self.reason
+    }
+
+    /// The value that this caller was elected to load anew, because it is [due or stale](crate::Policy::refresh): it may serve where
+    /// the load fails. All others are served it meanwhile.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, Clock, Lookup};
+    /// use std::time::Duration;
+    ///
+    /// let clock = Clock::manual();
+    /// let builder = Cache::builder().memory().clock(clock.clone()).ttl(Duration::from_secs(60));
+    /// let cache = builder.stale(Duration::from_secs(3600)).build()?;
+    /// cache.set("price", 7, &1200).await?;
+    /// clock.advance(Duration::from_secs(90));
+    /// let Lookup::Vacant(vacancy) = cache.lookup::<u64>("price", 7).await? else { panic!("nobody else loads") };
+    /// assert_eq!(vacancy.old(), Some(&1200));
+    /// let Lookup::Hit(price) = cache.lookup::<u64>("price", 7).await? else { panic!("somebody loads") };
+    /// assert_eq!(*price, 1200);
+    /// let _ = vacancy.fill(&1300).await?;
+    /// assert_eq!(cache.get("price", 7).await?, Some(1300));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub const fn old(&self) -> Option<&T> {
+        self.old.as_ref()
     }
 
     /// Stores the value, unless an evict, a put or another loader came between. Tells whether it was stored.

@@ -8,6 +8,7 @@ pub(crate) mod entry_options;
 pub(crate) mod events;
 pub(crate) mod evict;
 pub(crate) mod keyspace;
+pub(crate) mod local;
 pub(crate) mod lookup;
 pub(crate) mod many;
 pub(crate) mod registry;

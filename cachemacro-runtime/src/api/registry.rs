@@ -49,6 +49,29 @@ impl Cache {
         SCOPED.scope(self.clone(), future)
     }
 
+    /// Runs `function` with this cache as the one that attributed functions use on this thread, without a runtime: what
+    /// [`scope`](Self::scope) is to a future.
+    ///
+    /// ```
+    /// # mod cachemacro {
+    /// #     pub use cachemacro_derive::cached;
+    /// #     pub use cachemacro_runtime::*;
+    /// # }
+    /// use cachemacro::{Cache, cached};
+    ///
+    /// #[cached(crate = cachemacro)]
+    /// fn square(n: u64) -> u64 {
+    ///     n * n
+    /// }
+    ///
+    /// let cache = Cache::memory();
+    /// assert_eq!(cache.scope_sync(|| square(7) + square(7)), 98);
+    /// assert_eq!(cache.stats().total.loads, 1);
+    /// ```
+    pub fn scope_sync<R>(&self, function: impl FnOnce() -> R) -> R {
+        SCOPED.sync_scope(self.clone(), function)
+    }
+
     /// The cache that attributed functions use here: the scoped one, else the global one, which is made from the
     /// environment at first use where nobody set it. Where the environment is wrong, the error is logged once and
     /// caching is off and evicts fail, since nobody knows where to send them.

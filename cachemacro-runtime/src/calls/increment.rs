@@ -70,7 +70,7 @@ impl Entry<i64> {
                 Increment::new(&raw.full, by, fresh(raw, &stamps, life), life).with_others(others);
             match raw.timed(core.store.increment(increment)).await? {
                 IncrementOutcome::Added(sum) => {
-                    core.flights.detach(&raw.full);
+                    core.changed(&raw.full);
                     raw.record(Event::Put);
                     return Ok(sum);
                 }

@@ -42,16 +42,22 @@ use crate::engine::flight::{AsOf, Landed, Lead, Seat, Verdict, Waited};
 use crate::engine::lease::{self, Held};
 use crate::engine::loading::Loading;
 use crate::engine::raw::RawEntry;
-use crate::engine::read::{Found, Miss};
+use crate::engine::read::{Found, Miss, Usable};
+use crate::engine::refresh::Elected;
 use crate::engine::search::{End, Search};
 use crate::format::ids::FillId;
 use crate::ground::panics::caught;
 use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
+use crate::policy::freshness::Age;
 use crate::policy::mode::Mode;
 use crate::policy::outcome::{Outcome, Split, Value};
 use crate::policy::rules::Rules;
 use crate::store::OnRefusal;
+use crate::store::local::Placed;
+
+/// Up to so many bytes a value is read whole where a copy of it is to be confirmed: its header would cost as much.
+const SMALL: usize = 1 << 10;
 
 /// Runs `body` through the cache.
 ///
@@ -75,7 +81,7 @@ where
 /// Like [`load`], and keeps what a hit decodes under these arguments.
 pub(crate) async fn load_known<R, O, X, F>(
     entry: Option<Entry<O::Value>>,
-    arguments: Option<Box<[u8]>>,
+    arguments: Option<Placed>,
     outcome: O,
     rules: X,
     body: Pin<&mut F>,
@@ -88,13 +94,12 @@ where
 {
     let Some(entry) = &entry else { return body.await };
     let Some(raw) = entry.active() else { return body.await };
-    let late_tags = entry.has_late_tags(&rules);
-    let mut call = Call { entry, raw, outcome, late_tags, read: None, search: None, joined_again: false };
+    let mut call = Call::new(entry, raw, outcome, entry.has_late_tags(&rules));
     if Mode::current() == Mode::Refresh {
         raw.record(Event::Miss(MissReason::TooOld));
         return if raw.is_own() { call.run(None, body).await.0 } else { call.refresh(rules, body).await };
     }
-    let miss = match call.look(arguments.as_deref()).await {
+    let miss = match call.look(arguments).await {
         Ok(hit) => return hit,
         Err(miss) => miss,
     };
@@ -102,13 +107,21 @@ where
     if raw.is_own() {
         return call.run(None, body).await.0;
     }
-    // G6: a store that did not answer the read is not asked again: the call loads and shares within the process.
-    if miss.reason != MissReason::StoreFailed {
-        call.search = Some(Search::after(miss, raw, entry.expected(), late_tags));
-    }
-    let lead = match call.join().await {
-        Ok(lead) => lead,
-        Err(shared) => return shared,
+    let lead = match call.elected.take() {
+        Some(elected) => {
+            call.held = Some(elected.held);
+            Some(elected.lead)
+        }
+        None => {
+            // G6: a store that did not answer the read is not asked again: the call loads and shares within the process.
+            if miss.reason != MissReason::StoreFailed {
+                call.search = Some(Search::after(miss, raw, entry.expected(), call.late_tags));
+            }
+            match call.join().await {
+                Ok(lead) => lead,
+                Err(shared) => return shared,
+            }
+        }
     };
     match lead {
         Some(lead) => call.lead(lead, rules, body).await,
@@ -127,6 +140,12 @@ struct Call<'a, O, V> {
     read: Option<AsOf>,
     /// Leads to a value or a lease; `None` where the call is not to store.
     search: Option<Search>,
+    /// A value that ages, to be served where its load fails.
+    spare: Option<Box<Usable>>,
+    /// The right to refresh that value.
+    elected: Option<Box<Elected>>,
+    /// The lease of this refresh.
+    held: Option<Held>,
     /// What another caller shared could not be taken, so the call has joined a second flight.
     joined_again: bool,
 }
@@ -141,19 +160,58 @@ fn unsplit<V, R, O: Outcome<R, Value = V>>(outcome: O, loaded: Option<V>) -> R {
     }
 }
 
-impl<O, V: Value> Call<'_, O, V> {
-    /// The read that every call begins with.
-    async fn look<R>(&mut self, arguments: Option<&[u8]>) -> Result<R, Miss>
+impl<'a, O, V: Value> Call<'a, O, V> {
+    const fn new(entry: &'a Entry<V>, raw: &'a RawEntry, outcome: O, late_tags: bool) -> Self {
+        let (read, search, spare, elected, held) = (None, None, None, None, None);
+        Self { entry, raw, outcome, late_tags, read, search, spare, elected, held, joined_again: false }
+    }
+
+    /// The read that every call begins with, of a copy in this process or at the store.
+    async fn look<R>(&mut self, arguments: Option<Placed>) -> Result<R, Miss>
     where
         O: Outcome<R, Value = V>,
     {
-        let Ok((looked, read)) = self.raw.look_as_of(self.entry.expected()).await else {
+        let (raw, outcome) = (self.raw, self.outcome);
+        let as_returned =
+            |copy: Option<V>| copy.map_or_else(|| outcome.none(), |value| Some(outcome.wrap(value)));
+        // Whoever knows the arguments looked for the copy before it came here.
+        let (looked_here, mut known) = (arguments.is_some(), self.entry.known(raw, arguments));
+        if !looked_here
+            && let Some(copy) = known.as_ref().and_then(|known| known.copy(raw))
+            && let Some(found) = as_returned(copy)
+        {
+            raw.core.hit_here(raw.counters());
+            return Ok(found);
+        }
+        // G1: the store is asked whether that value is there still, and whether its tags hold.
+        if let Some(known) = &known
+            && let Some((fill_id, size)) = known.to_confirm::<V>(raw)
+            && size > SMALL
+            && let Ok(Some(header)) = Box::pin(raw.peek(self.entry.expected())).await
+            && header.fill_id == fill_id
+            && raw.freshness().age(&header, raw.core.store.now()) == Some(Age::Fresh)
+            && let Some(found) = known.confirmed(raw, fill_id).and_then(as_returned)
+        {
+            raw.record(Event::Hit);
+            return Ok(found);
+        }
+        let Ok((looked, read)) = raw.look_as_of(self.entry.expected().or_spare()).await else {
             return Err(Miss { reason: MissReason::StoreFailed, seen: FillId::NONE });
         };
+        if let Some(usable) = looked.aging() {
+            let age = usable.age;
+            self.spare = Some(Box::new(usable));
+            self.read = Some(read);
+            return self.aging(age).await;
+        }
         let looked = looked.decoded(|usable| {
-            let found = self.entry.revive(self.raw, self.outcome, usable)?;
-            if let Some(arguments) = arguments {
-                self.raw.keep_decoded(usable, arguments, self.outcome.value_of(&found));
+            let confirmed = known.as_ref().and_then(|known| known.confirmed(raw, usable.header.fill_id));
+            if let Some(found) = confirmed.and_then(as_returned) {
+                return Some(found);
+            }
+            let found = self.entry.revive(raw, outcome, usable)?;
+            if let Some(known) = known.take() {
+                known.keep(raw, usable, outcome.value_of(&found));
             }
             Some(found)
         });
@@ -164,8 +222,59 @@ impl<O, V: Value> Call<'_, O, V> {
                 return Err(miss);
             }
         };
-        self.raw.record(Event::Hit);
+        raw.record(Event::Hit);
         Ok(found.value)
+    }
+
+    /// What becomes of a call whose read found a value that ages. `Err`: it loads.
+    async fn aging<R>(&mut self, age: Age) -> Result<R, Miss>
+    where
+        O: Outcome<R, Value = V>,
+    {
+        let raw = self.raw;
+        let Some(spare) = &self.spare else { unreachable!("the value was put there") };
+        let seen = spare.header.fill_id;
+        let loads = if age == Age::Spare {
+            !raw.core.pacing.rests(seen)
+        } else if raw.is_own() {
+            false
+        } else {
+            // On the heap, so that a hit does not pay for its size.
+            self.elected = Box::pin(raw.elect(spare, self.late_tags)).await;
+            self.elected.is_some()
+        };
+        if !loads && let Some(value) = self.serve(age) {
+            return Ok(value);
+        }
+        let reason = match (age, loads) {
+            (_, false) => MissReason::Undecodable,
+            (Age::Spare, _) => MissReason::Expired,
+            _ => {
+                raw.record(Event::Refresh);
+                MissReason::Due
+            }
+        };
+        Err(Miss { reason, seen })
+    }
+
+    /// The value that ages, as the function would have returned it; a hit.
+    fn serve<R>(&self, age: Age) -> Option<R>
+    where
+        O: Outcome<R, Value = V>,
+    {
+        let value = self.entry.revive(self.raw, self.outcome, self.spare.as_ref()?)?;
+        self.raw.hit(age);
+        Some(value)
+    }
+
+    /// The value that ages, in place of a load that failed or that is not had.
+    fn stand_in<R>(&self) -> Option<R>
+    where
+        O: Outcome<R, Value = V>,
+    {
+        let value = self.entry.revive(self.raw, self.outcome, self.spare.as_ref()?)?;
+        self.raw.record(Event::Stale);
+        Some(value)
     }
 
     /// Takes a seat in this process's flight and, where another caller leads, follows. `Ok(Some)`: leads; `Ok(None)`:
@@ -181,7 +290,7 @@ impl<O, V: Value> Call<'_, O, V> {
             };
             match self.raw.follow(follow).await {
                 Waited::Told(Verdict::Lead(lead)) => return Ok(Some(lead)),
-                Waited::Told(Verdict::Alone) => return Ok(None),
+                Waited::Told(Verdict::Alone) => return self.stand_in().map_or(Ok(None), Err),
                 Waited::Told(Verdict::Share(landed)) => {
                     // Not a `match`, which would hold what was shared, perhaps not `Send`, over the await.
                     if let Some(shared) = self.take(&landed) {
@@ -197,6 +306,9 @@ impl<O, V: Value> Call<'_, O, V> {
                 }
                 // G9: the wait has an end. G5: what is loaded beside the leader is not stored.
                 Waited::Over(lead) => {
+                    if let Some(value) = self.stand_in() {
+                        return Err(value);
+                    }
                     self.search = None;
                     return Ok(Some(lead));
                 }
@@ -215,7 +327,8 @@ impl<O, V: Value> Call<'_, O, V> {
                 caught(|| value.clone()).map(|value| self.outcome.wrap(value))
             }
             Landed::None => self.outcome.none(),
-            Landed::Err(shared) => self.outcome.unshare_err(shared),
+            // Its own value, which its own read found valid; never the leader's.
+            Landed::Err(shared) => self.stand_in().or_else(|| self.outcome.unshare_err(shared)),
         }
     }
 
@@ -249,6 +362,9 @@ impl<O, V: Value> Call<'_, O, V> {
         O: Outcome<R, Value = V>,
     {
         let (entry, raw, outcome) = (self.entry, self.raw, self.outcome);
+        if let Some(held) = self.held.take() {
+            return End::Held(held);
+        }
         match &mut self.search {
             Some(search) => search.find(raw, Some(lead), |usable| entry.revive(raw, outcome, usable)).await,
             None => End::Unheld,
@@ -270,7 +386,13 @@ impl<O, V: Value> Call<'_, O, V> {
                 lead.captured(held.captured(&raw.tags));
                 Some(held)
             }
-            End::Unheld => None,
+            End::Unheld => {
+                if let Some(value) = self.waited_in_vain() {
+                    lead.hand_on();
+                    return value;
+                }
+                None
+            }
         };
         lead.loading();
         let (returned, took) = self.run(held.as_ref(), body).await;
@@ -293,6 +415,11 @@ impl<O, V: Value> Call<'_, O, V> {
                 let check = if followed { Check::Stamps } else { Check::Skip };
                 prepared.fill(raw, held, took, OnRefusal::Leave, check).await
             }
+            // There is another value than the one that ages, or none.
+            (Some(held), None) if self.spare.is_some() && !raw.core.has_written() => {
+                raw.displace(held).await;
+                Stored::Refused
+            }
             (Some(held), None) => {
                 held.give_back().await;
                 Stored::Refused
@@ -313,7 +440,7 @@ impl<O, V: Value> Call<'_, O, V> {
     where
         O: Outcome<R, Value = V>,
     {
-        let Found { value: found, header } = found;
+        let Found { value: found, header, .. } = found;
         let age = self.raw.core.store.now().since(header.stored_at);
         let value = self.outcome.value_of(&found);
         if value.is_none() && self.outcome.is_err(&found) {
@@ -333,10 +460,17 @@ impl<O, V: Value> Call<'_, O, V> {
     where
         O: Outcome<R, Value = V>,
     {
-        let filling = held.and_then(|held| {
-            let prepared = self.entry.prepare_err(self.raw, self.outcome, &failure)?;
-            Some((held, prepared))
-        });
+        let stand_in = self.stand_in();
+        let filling = match held {
+            Some(held) if stand_in.is_some() => {
+                self.rest(held);
+                None
+            }
+            held => held.and_then(|held| {
+                let prepared = self.entry.prepare_err(self.raw, self.outcome, &failure)?;
+                Some((held, prepared))
+            }),
+        };
         let mut lead = Some(lead);
         if let Some(leading) = lead.take_if(|lead| lead.has_followers()) {
             match self.outcome.share_err(&failure) {
@@ -353,7 +487,27 @@ impl<O, V: Value> Call<'_, O, V> {
         } else if let Some(lead) = lead {
             lead.hand_on();
         }
-        failure
+        stand_in.unwrap_or(failure)
+    }
+
+    /// The load of the value that ages has failed: for a while nobody tries again, in this process or, where it was a refresh, in
+    /// any.
+    fn rest(&self, held: Held) {
+        let (core, time) = (&self.raw.core, self.raw.core.settings.retry_after);
+        if let Some(spare) = &self.spare {
+            core.pacing.rest(spare.header.fill_id, time);
+        }
+        if held.is_refresh() {
+            core.go_on(async move { held.rest(time).await });
+        }
+    }
+
+    /// The value that ages, where others load for so long that the wait for them is over.
+    fn waited_in_vain<R>(&self) -> Option<R>
+    where
+        O: Outcome<R, Value = V>,
+    {
+        self.search.as_ref().filter(|search| search.is_over()).and_then(|_| self.stand_in())
     }
 
     /// Loads whatever is stored, and stores like a put: what others load meanwhile does not count.

@@ -17,11 +17,11 @@ use crate::store::OnRefusal;
 /// What a lookup ends with.
 pub(crate) enum Sought<T> {
     Found(Found<T>),
-    Vacant(Vacant),
+    Vacant(Vacant<T>),
 }
 
-/// There is no value to use.
-pub(crate) struct Vacant {
+/// There is no value to use, or one that this caller is to load anew.
+pub(crate) struct Vacant<T> {
     /// The right to store one.
     pub(crate) held: Option<Held>,
     /// What the fill does to the entry where the lease is lost by then. One that was taken by force, as a put's is, may
@@ -29,6 +29,8 @@ pub(crate) struct Vacant {
     pub(crate) on_refusal: OnRefusal,
     /// Why there is no value; `None` where the cache was not asked.
     pub(crate) reason: Option<MissReason>,
+    /// The value that is to be loaded anew.
+    pub(crate) old: Option<T>,
 }
 
 /// Looks for a value, and where there is none for the right to store one.
@@ -38,14 +40,14 @@ pub(crate) struct Vacant {
 pub(crate) async fn lookup<T: Value>(entry: &Entry<T>) -> Result<Sought<T>> {
     let raw = entry.raw()?;
     let sought = if raw.core.is_bypassed() {
-        Sought::Vacant(Vacant { held: None, on_refusal: OnRefusal::Leave, reason: None })
+        Sought::Vacant(Vacant { held: None, on_refusal: OnRefusal::Leave, reason: None, old: None })
     } else if Mode::current() == Mode::Refresh {
         Sought::Vacant(refresh(entry, raw).await)
     } else {
         seek(entry, raw).await?
     };
     match &sought {
-        Sought::Found(_) => raw.record(Event::Hit),
+        Sought::Found(found) => raw.hit(found.age),
         Sought::Vacant(vacant) => {
             if let Some(reason) = vacant.reason {
                 raw.record(Event::Miss(reason));
@@ -56,30 +58,43 @@ pub(crate) async fn lookup<T: Value>(entry: &Entry<T>) -> Result<Sought<T>> {
 }
 
 /// Under [`Mode::Refresh`]: the right to replace whatever is stored.
-async fn refresh<T: Value>(entry: &Entry<T>, raw: &RawEntry) -> Vacant {
+async fn refresh<T: Value>(entry: &Entry<T>, raw: &RawEntry) -> Vacant<T> {
     let late_tags = entry.has_late_tags(&NoRules);
     let held = if raw.is_own() { None } else { acquire_for_put(raw, late_tags).await };
-    Vacant { held, on_refusal: OnRefusal::Unlink, reason: Some(MissReason::TooOld) }
+    Vacant { held, on_refusal: OnRefusal::Unlink, reason: Some(MissReason::TooOld), old: None }
 }
 
 /// Reads, then searches.
 async fn seek<T: Value>(entry: &Entry<T>, raw: &RawEntry) -> Result<Sought<T>> {
     let expected = entry.expected();
-    let miss = match raw.look(expected).await?.decoded(|usable| entry.decode(usable)) {
-        Ok(found) => return Ok(Sought::Found(found)),
-        Err(miss) => miss,
+    let vacant = |held, reason, old| {
+        Ok(Sought::Vacant(Vacant { held, on_refusal: OnRefusal::Leave, reason: Some(reason), old }))
     };
-    let vacant = |held, reason| {
-        Ok(Sought::Vacant(Vacant { held, on_refusal: OnRefusal::Leave, reason: Some(reason) }))
+    let looked = raw.look(expected).await?;
+    let aging = looked.aging();
+    let miss = match looked.decoded(|usable| entry.decode(usable)) {
+        Ok(found) => {
+            if let Some(usable) = aging
+                && !raw.is_own()
+                && let Some(elected) = raw.elect(&usable, entry.has_late_tags(&NoRules)).await
+            {
+                raw.record(Event::Refresh);
+                // Who waits in this process looks for itself: nobody knows when the caller will load.
+                elected.lead.hand_on();
+                return vacant(Some(elected.held), MissReason::Due, Some(found.value));
+            }
+            return Ok(Sought::Found(found));
+        }
+        Err(miss) => miss,
     };
     if raw.is_own() {
         // G9: this task is loading or putting this very key, and would wait for itself.
-        return vacant(None, miss.reason);
+        return vacant(None, miss.reason, None);
     }
     let mut search = Search::after(miss, raw, expected, entry.has_late_tags(&NoRules));
     match search.find(raw, None, |usable| entry.decode(usable)).await {
         End::Found(found) => Ok(Sought::Found(found)),
-        End::Held(held) => vacant(Some(held), search.reason()),
-        End::Unheld => vacant(None, search.reason()),
+        End::Held(held) => vacant(Some(held), search.reason(), None),
+        End::Unheld => vacant(None, search.reason(), None),
     }
 }

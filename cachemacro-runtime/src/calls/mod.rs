@@ -4,6 +4,7 @@ pub(crate) mod batch;
 pub(crate) mod collect;
 pub(crate) mod increment;
 pub(crate) mod load;
+pub(crate) mod load_here;
 pub(crate) mod lookup;
 pub(crate) mod update;
 pub(crate) mod write;

@@ -10,6 +10,7 @@ use crate::format::stamps::VersionKey;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
+use crate::policy::freshness::Freshness;
 use crate::policy::outcome::Value;
 use crate::policy::rules::NoRules;
 use crate::store::{Guard, ReadRequest, Write};
@@ -86,7 +87,7 @@ impl<T: Value> Entry<T> {
             let write = Write::new(&raw.full, bytes, life).with_guard(Guard::Seen(seen));
             let written = raw.timed(core.store.write_one(write));
             if tokio::join!(prepared.prolong_versions(raw), written).1?.accepted {
-                core.flights.detach(&raw.full);
+                core.changed(&raw.full);
                 raw.record(Event::Put);
                 raw.record(Event::BytesWritten(length));
                 return Ok(value);
@@ -107,9 +108,10 @@ impl<T: Value> Entry<T> {
         self.raw()
     }
 
-    /// Takes what is stored, however old: an update must not lose a value that `Mode::MaxAge` hides from readers.
+    /// Takes what is stored and fresh, however old: an update must not lose a value that `Mode::MaxAge` hides from readers. What is
+    /// stale is to be loaded anew, and an update would make it fresh.
     pub(crate) fn stored(&self) -> Expected {
-        Expected { max_age: None, ..self.expected() }
+        Expected { max_age: None, freshness: Freshness::default(), ..self.expected() }
     }
 }
 

@@ -12,8 +12,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use crate::engine::core::Core;
-use crate::engine::lease::Held;
-use crate::engine::raw::{RawEntry, to_capture};
+use crate::engine::lease::{Held, Refreshed};
+use crate::engine::raw::{RawEntry, refresh_key, to_capture};
 use crate::format::ids::{FillId, Token, Version};
 use crate::format::stamps::VersionKey;
 use crate::ground::clock::Timestamp;
@@ -73,6 +73,12 @@ impl Wanted {
     /// A put's lease, whoever holds it.
     pub(crate) fn put(raw: &RawEntry, capture: Capture) -> Self {
         Self { key: raw.full.clone(), seen: FillId::NONE, kind: LeaseKind::Put, capture, over: Token::NONE }
+    }
+
+    /// The lease of a refresh of this value: that of a second key, where there never is a value.
+    pub(crate) fn refresh(raw: &RawEntry, value: Refreshed, capture: Capture) -> Self {
+        let (kind, key) = (LeaseKind::Load, refresh_key(&raw.full, value.seen));
+        Self { key, seen: FillId::NONE, kind, capture, over: Token::NONE }
     }
 
     fn request(&self, token: Token, live: Duration, not_after: Timestamp) -> LeaseRequest<'_> {

@@ -4,17 +4,27 @@
 //! prefix and keys of one form, and return different types, replace each other's entries. The second one to be called is found
 //! here; it runs uncached, because no key of its own would be the same in a process that calls the two in the other order, and
 //! then neither values nor evicts would reach each other. To share a prefix for values of one type is what users may want.
+//!
+//! A function with type parameters makes other keys with other types, so each of its instances claims for itself. What was found of
+//! an instance is looked up at each of its calls, under a lock for reading; a function without types remembers it itself.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::Mutex;
+use std::sync::{Mutex, RwLock};
 
-use crate::ground::sync::lock;
+use crate::ground::sync::{self, lock};
 use crate::observe::site::SiteId;
 
 /// What the functions of a cache claimed.
 #[derive(Debug, Default)]
-pub(crate) struct Claims(Mutex<State>);
+pub(crate) struct Claims {
+    state: Mutex<State>,
+    /// Whether the keys that begin so are another function's, by function.
+    instances: RwLock<HashMap<SiteId, HashMap<Box<str>, bool>>>,
+}
+
+/// How many instances of one function claim: a prefix that is an argument would make any number of them.
+const MOST_INSTANCES: usize = 1024;
 
 #[derive(Debug, Default)]
 struct State {
@@ -43,7 +53,7 @@ impl Claim {
 impl Claims {
     /// Claims for this site. `Err`: what another site claimed before, which is it.
     pub(crate) fn claim(&self, site: SiteId, claim: Claim) -> Result<(), SiteId> {
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.state);
         let owner = match state.owners.entry(claim.name()) {
             Entry::Vacant(vacant) => {
                 vacant.insert((site, claim));
@@ -55,12 +65,26 @@ impl Claims {
         if owner.0 == site || shares {
             return Ok(());
         }
-        state.clashes.push(site);
+        if !state.clashes.contains(&site) {
+            state.clashes.push(site);
+        }
         Err(owner.0)
+    }
+
+    /// What was found of the instance of a function whose keys begin so.
+    pub(crate) fn of_instance(&self, site: SiteId, begin: &str) -> Option<bool> {
+        sync::read(&self.instances).get(&site)?.get(begin).copied()
+    }
+
+    /// Keeps what was found of an instance. Tells whether it is the first answer.
+    pub(crate) fn set_instance(&self, site: SiteId, begin: &str, clashes: bool) -> bool {
+        let mut instances = sync::write(&self.instances);
+        let of_site = instances.entry(site).or_default();
+        of_site.len() < MOST_INSTANCES && of_site.insert(begin.into(), clashes).is_none()
     }
 
     /// The sites that run uncached.
     pub(crate) fn clashes(&self) -> Vec<SiteId> {
-        lock(&self.0).clashes.clone()
+        lock(&self.state).clashes.clone()
     }
 }

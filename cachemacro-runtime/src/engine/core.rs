@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::{Arc, OnceLock, RwLock};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
@@ -13,14 +13,18 @@ use crate::engine::claims::{Claim, Claims};
 use crate::engine::collecting::Collecting;
 use crate::engine::deferred::Deferred;
 use crate::engine::flight::Flights;
+use crate::engine::pacing::Pacing;
 use crate::engine::readback::Readbacks;
 use crate::engine::settings::Settings;
+use crate::engine::threads::Threads;
 use crate::engine::turns::Turns;
 use crate::ground::background::Background;
 use crate::ground::clock::NEVER;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::sync;
 use crate::key::Key;
+use crate::local::follow::LocalTier;
+use crate::observe::breaker::BreakerState;
 use crate::observe::event::{Event, Observation, Observer as _};
 use crate::observe::reason::MissReason;
 use crate::observe::site::SiteId;
@@ -28,7 +32,8 @@ use crate::observe::stats::{CacheStats, Counters};
 use crate::observe::warning::Warning;
 use crate::policy::mode::Mode;
 use crate::policy::site::Site;
-use crate::store::AnyStore;
+use crate::store::local::LocalTable;
+use crate::store::{AnyStore, shared};
 
 /// The store of a cache with everything around it.
 pub(crate) struct Core {
@@ -37,6 +42,8 @@ pub(crate) struct Core {
     pub(crate) store: AnyStore,
     pub(crate) settings: Settings,
     pub(crate) flights: Arc<Flights>,
+    /// Decoded values of a store that others change too; one in memory holds its own.
+    pub(crate) tier: Option<Arc<LocalTier>>,
     /// What dropped calls left to do.
     pub(crate) deferred: Deferred<Self>,
     /// Does it, though the runtime of the call ends.
@@ -47,10 +54,16 @@ pub(crate) struct Core {
     last_failed_evict: AtomicUsize,
     /// Whose turn it is to update a key.
     pub(crate) turns: Turns,
+    /// Which values nobody tries to load anew for a while.
+    pub(crate) pacing: Pacing,
     sites: RwLock<HashMap<SiteId, Arc<Counters>>>,
     /// Which values come back from the store.
     pub(crate) readbacks: Readbacks,
     claims: Claims,
+    /// What sync functions keep; made by the first of them.
+    local: OnceLock<LocalTable>,
+    /// What threads of them are loading.
+    pub(crate) threads: Threads,
 }
 
 impl fmt::Debug for Core {
@@ -65,6 +78,13 @@ impl Core {
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             deferred: Deferred::of(&store, &settings.namespace),
+            tier: match &store {
+                AnyStore::Memory(_) => None,
+                AnyStore::Other(_) => Some(shared(&store, &settings.namespace, || {
+                    let Settings { namespace, local_capacity, clock, .. } = &settings;
+                    LocalTier::new(namespace, *local_capacity, clock.clone())
+                })),
+            },
             store,
             settings,
             flights: Flights::new(),
@@ -72,10 +92,26 @@ impl Core {
             stats: Counters::default(),
             last_failed_evict: AtomicUsize::new(0),
             turns: Turns::default(),
+            pacing: Pacing::default(),
             sites: RwLock::default(),
             readbacks: Readbacks::default(),
             claims: Claims::default(),
+            local: OnceLock::new(),
+            threads: Threads::default(),
         }
+    }
+
+    /// What sync functions keep here.
+    #[inline]
+    pub(crate) fn local(&self) -> &LocalTable {
+        self.local.get_or_init(|| LocalTable::new(self.settings.local_capacity, self.settings.clock.clone()))
+    }
+
+    /// The same, if there is anything.
+    pub(crate) fn local_if_any(&self) -> Option<&LocalTable> {
+        // A load that was begun before is seen.
+        fence(Ordering::SeqCst);
+        self.local.get()
     }
 
     /// The namespace, percent-encoded; empty where there is none.
@@ -143,17 +179,30 @@ impl Core {
         sites.entry(site.id()).or_insert_with(at).clone()
     }
 
-    /// Whether a site's keys are another's too, so that it runs uncached. `claim` is asked at its first call.
-    pub(crate) fn clashes(&self, counters: &Counters, claim: impl FnOnce() -> Option<Claim>) -> bool {
+    /// Whether a site's keys are another's too, so that it runs uncached; where it has type parameters, the keys of the instance whose
+    /// keys begin with `instance`. `claim` is asked at its first call.
+    pub(crate) fn clashes(
+        &self,
+        counters: &Counters,
+        instance: Option<&str>,
+        claim: impl FnOnce() -> Option<Claim>,
+    ) -> bool {
         let Some(site) = counters.site() else { return false };
-        if let Some(clashes) = counters.clashes() {
+        let known = match instance {
+            Some(begin) => self.claims.of_instance(*site, begin),
+            None => counters.clashes(),
+        };
+        if let Some(clashes) = known {
             return clashes;
         }
         let other = claim().and_then(|claim| self.claims.claim(*site, claim).err());
+        let clashes = other.is_some();
+        let is_first = match instance {
+            Some(begin) => self.claims.set_instance(*site, begin, clashes),
+            None => counters.set_clashes(clashes),
+        };
         // Two first calls at once: one of them says so.
-        if counters.set_clashes(other.is_some())
-            && let Some(other) = other
-        {
+        if let Some(other) = other.filter(|_| is_first) {
             tracing::error!(
                 function = %site,
                 like = %other,
@@ -161,7 +210,7 @@ impl Core {
                  give one of them another `prefix`"
             );
         }
-        other.is_some()
+        clashes
     }
 
     /// What was counted so far, in total and by site.
@@ -170,7 +219,24 @@ impl Core {
         let mut ids: Vec<SiteId> = sites.keys().copied().collect();
         ids.sort_unstable();
         let sites = ids.iter().enumerate().map(|(at, id)| (SiteId::name(at, &ids), sites[id].snapshot()));
-        CacheStats::sum(self.stats.snapshot(), sites.collect())
+        let here = self.local.get().map(LocalTable::stats).unwrap_or_default();
+        let local = self.tier.as_ref().map(|tier| tier.stats()).unwrap_or_default().and(here);
+        let mut stats = CacheStats::sum(self.stats.snapshot(), sites.collect(), local);
+        if let Some(breaker) = self.store.breaker() {
+            (stats.breaker, stats.breaker_trips) = (Some(breaker.state()), breaker.trips());
+        }
+        stats
+    }
+
+    /// Has observers told of what the store's breaker does.
+    pub(crate) fn watch_breaker(self: &Arc<Self>) {
+        let Some(breaker) = self.store.breaker() else { return };
+        let core = Arc::downgrade(self);
+        breaker.tell(move |state| {
+            let Some(core) = core.upgrade() else { return false };
+            core.record_at(None, Event::Breaker(state));
+            true
+        });
     }
 
     /// Whether entries could be shared with other applications by mistake.
@@ -194,6 +260,9 @@ impl Core {
             let last = ErrorKind::ALL[self.last_failed_evict.load(Ordering::Relaxed)];
             warnings.push(Warning::FailedEvicts { count: total.failed_evicts, last });
         }
+        if self.store.breaker().is_some_and(|breaker| breaker.state() != BreakerState::Closed) {
+            warnings.push(Warning::BreakerOpen);
+        }
         for (count, why) in
             [(total.errors_of(ErrorKind::Encode), ErrorKind::Encode), (total.too_large, ErrorKind::TooLarge)]
         {
@@ -205,6 +274,9 @@ impl Core {
         let undecodable = total.misses_for(MissReason::Undecodable);
         if undecodable > 0 {
             warnings.push(Warning::Undecodable(undecodable));
+        }
+        if let Some(why) = self.tier.as_ref().and_then(|tier| tier.why_off()) {
+            warnings.push(Warning::LocalOff(why.to_string()));
         }
         warnings.extend(self.readbacks.warnings());
         warnings
@@ -262,6 +334,12 @@ impl Core {
     /// Tells that a function returned after this time.
     pub(crate) fn loaded(&self, site: Option<&Counters>, took: Duration) {
         self.tell(site, Observation::of(Event::Loaded).took(took));
+    }
+
+    /// A hit that asked no store.
+    #[inline]
+    pub(crate) fn hit_here(&self, site: Option<&Counters>) {
+        self.tell(site, Observation::of(Event::Hit).here());
     }
 
     /// Each event is counted once: at its site, or at none. Totals are sums.

@@ -1,26 +1,64 @@
-//! Decoded values that the store holds beside the bytes.
+//! Decoded values that a call takes instead of asking the store: those that a store in memory holds beside its bytes, and
+//! copies of what is in a store that others change too.
+
+use std::any::TypeId;
+use std::hash::{DefaultHasher, Hash, Hasher as _};
+use std::time::Duration;
 
 use crate::engine::core::Core;
+use crate::engine::entry::Entry;
 use crate::engine::raw::RawEntry;
 use crate::engine::read::Usable;
 use crate::format::header;
+use crate::format::ids::FillId;
 use crate::format::stamps::version_key;
+use crate::ground::clock::NEVER;
 use crate::ground::panics::caught;
-use crate::key::CompactKey;
+use crate::key::parts::{self, Parts};
+use crate::key::{CompactKey, prefix_of};
+use crate::local::follow::LocalTier;
+use crate::local::tier::{Begun, Keep};
 use crate::observe::event::Event;
 use crate::policy::mode::Mode;
 use crate::policy::outcome::Value;
 use crate::policy::site::Site;
+use crate::policy::ttl::Policy;
 use crate::store::AnyStore;
+use crate::store::local::{Placed, Query};
+
+/// What arguments that were not written part by part begin with. No cache has such a number.
+const BY_KEY: u64 = u64::MAX;
+
+/// A copy of what is stored: `None` inside where that is a stored `None`.
+struct Copied<V> {
+    /// Names the value in the store.
+    fill_id: FillId,
+    /// How many bytes it has there.
+    size: usize,
+    value: Option<V>,
+}
 
 impl Core {
-    /// Whether decoded values may be taken for calls of the current task.
+    /// How long copies are kept under this policy, where they are.
     #[inline]
-    pub(crate) fn keeps_decoded(&self) -> bool {
-        matches!(self.store, AnyStore::Memory(_)) && Mode::current() == Mode::Normal && !self.is_off()
+    fn local_ttl(&self, policy: &Policy) -> Option<Duration> {
+        let ttl = policy.local.or(self.settings.local);
+        let ttl = if policy.validate { Some(ttl.unwrap_or(NEVER)) } else { ttl };
+        ttl.filter(|ttl| !ttl.is_zero())
     }
 
-    /// The decoded value that a call of this site reads, `None` inside where that is a stored `None`.
+    /// Whether decoded values may be taken for calls of the current task at this site.
+    #[inline]
+    pub(crate) fn keeps_decoded(&self, site: &Site) -> bool {
+        let keeps = match &self.store {
+            AnyStore::Memory(_) => true,
+            AnyStore::Other(_) => self.local_ttl(&site.policy).is_some(),
+        };
+        keeps && Mode::current() == Mode::Normal && !self.is_off()
+    }
+
+    /// The decoded value that a call of this site reads, `None` inside where that is a stored `None`. `write` writes what tells the
+    /// call from all others.
     ///
     /// # Errors
     /// The arguments, where there is none.
@@ -28,36 +66,169 @@ impl Core {
     pub(crate) fn decoded<V: Value>(
         &self,
         site: &'static Site,
-        arguments: &CompactKey,
-    ) -> Result<Option<V>, Option<Box<[u8]>>> {
-        let (AnyStore::Memory(store), Some(bytes)) = (&self.store, arguments.bytes()) else {
-            return Err(None);
+        write: impl Fn(&mut Parts<'_>),
+    ) -> Result<Option<V>, Option<Placed>> {
+        let found = match (&self.store, &self.tier) {
+            (AnyStore::Memory(store), _) => {
+                let mut key = CompactKey::new();
+                // An argument that panics where it is written: the whole way says so.
+                if caught(|| parts::keep(&mut key, &write)) != Some(true) {
+                    return Err(None);
+                }
+                // G1: an evict of a dropped call may not be done yet.
+                let found =
+                    if self.deferred.is_idle() { store.decoded::<Option<V>>(key.bytes()) } else { None };
+                found.ok_or_else(|| Some(Placed { hash: 0, bytes: key.bytes().to_vec() }))
+            }
+            (AnyStore::Other(_), Some(tier)) => {
+                // G6: an argument, or a clone, that panics.
+                let found = caught(|| {
+                    let hash = parts::hash(tier.table().hasher(), &write)? | 1;
+                    self.copy(tier, &site.policy, Query::new(hash, |bytes| parts::equal(bytes, &write)))
+                });
+                found.flatten().ok_or_else(|| placed(tier, write))
+            }
+            (AnyStore::Other(_), None) => return Err(None),
         };
-        // G1: an evict of a dropped call may not be done yet.
-        if self.deferred.is_idle()
-            && let Some(value) = store.decoded::<Option<V>>(bytes)
-        {
+        if found.is_ok() {
             tracing::trace!(site = site.function(), event = ?Event::Hit, "cache");
-            self.with_counters(site, |counters| self.record_at(Some(counters), Event::Hit));
-            return Ok(value);
+            self.with_counters(site, |counters| self.hit_here(Some(counters)));
         }
-        Err(Some(bytes.into()))
+        found
+    }
+
+    /// The copy that may be taken without asking the store.
+    #[inline]
+    #[expect(clippy::option_option, reason = "whether there is a copy, and what it is of")]
+    fn copy<V: Value>(
+        &self,
+        tier: &LocalTier,
+        policy: &Policy,
+        query: Query<impl Fn(&[u8]) -> bool>,
+    ) -> Option<Option<V>> {
+        // G2: an evict of a dropped call may not be done yet.
+        if policy.validate || !tier.is_on() || !self.deferred.is_idle() {
+            return None;
+        }
+        tier.get(query, |copied: &Copied<V>| Some(copied.value.clone()))
     }
 }
 
-impl RawEntry {
-    /// Keeps what a hit decoded, so that the next call with these arguments need not. A value is cloned for it.
-    pub(crate) fn keep_decoded<V: Value>(&self, usable: &Usable, arguments: &[u8], value: Option<&V>) {
-        let AnyStore::Memory(store) = &self.core.store else { return };
+/// Arguments to keep a copy under.
+#[cold]
+fn placed(tier: &LocalTier, write: impl Fn(&mut Parts<'_>)) -> Option<Placed> {
+    let placed = caught(|| {
+        let hash = parts::hash(tier.table().hasher(), &write)? | 1;
+        Some(Placed { hash, bytes: parts::written(&write)? })
+    });
+    placed.flatten()
+}
+
+/// A call whose value is kept decoded.
+pub(crate) struct Known<'a> {
+    placed: Placed,
+    /// Where copies are kept, for how long, and the request that is sent next.
+    copies: Option<(&'a LocalTier, Duration, Begun)>,
+}
+
+impl<T: Value> Entry<T> {
+    /// What is kept of this call, before its read is sent; `None` where nothing. `arguments` are those of its function, where
+    /// they are known.
+    pub(crate) fn known<'a>(&self, raw: &'a RawEntry, arguments: Option<Placed>) -> Option<Known<'a>> {
+        let Some(tier) = raw.core.tier.as_deref() else {
+            return arguments.map(|placed| Known { placed, copies: None });
+        };
+        let ttl = raw.core.local_ttl(&raw.policy)?;
+        if Mode::current() != Mode::Normal {
+            return None;
+        }
+        tier.follow(&raw.core.store, raw.core.namespace());
+        if !tier.is_on() && !raw.policy.validate {
+            return None;
+        }
+        let placed = arguments.unwrap_or_else(|| {
+            let bytes = self.by_key(raw);
+            Placed { hash: tier.table().hash(&bytes), bytes }
+        });
+        let prefix = raw.core.full_text(prefix_of(&raw.key));
+        let begun = tier.begin(&raw.full, &prefix, raw.tags.iter().map(|tag| tag.hash));
+        Some(Known { placed, copies: Some((tier, ttl, begun)) })
+    }
+
+    /// The entry's key and all that makes its value another one: what a copy is known by whose arguments are not.
+    fn by_key(&self, raw: &RawEntry) -> Vec<u8> {
+        let expected = self.expected();
+        let mut of_type = DefaultHasher::new();
+        TypeId::of::<T>().hash(&mut of_type);
+        let codecs = u64::from(expected.codec) << 8 | u64::from(expected.error_codec);
+        let numbers = [BY_KEY, raw.core.id, of_type.finish(), codecs, expected.schema, raw.tags.len() as u64];
+        let numbers = numbers.into_iter().chain(raw.tags.iter().map(|tag| tag.hash));
+        let mut bytes: Vec<u8> = numbers.flat_map(u64::to_le_bytes).collect();
+        bytes.extend_from_slice(raw.full.as_bytes());
+        bytes
+    }
+}
+
+impl Known<'_> {
+    /// The copy that may be taken without asking the store; `None` inside where a `None` is stored.
+    #[expect(clippy::option_option, reason = "whether there is a copy, and what it is of")]
+    pub(crate) fn copy<V: Value>(&self, raw: &RawEntry) -> Option<Option<V>> {
+        let (tier, ..) = self.copies.as_ref()?;
+        // G6: a clone that panics is the user's.
+        caught(|| raw.core.copy(tier, &raw.policy, self.query())).flatten()
+    }
+
+    /// The value in the store that the copy is of, where the site wants it to be asked for, and how many bytes it has there.
+    pub(crate) fn to_confirm<V: Value>(&self, raw: &RawEntry) -> Option<(FillId, usize)> {
+        let (tier, ..) = self.copies.as_ref().filter(|_| raw.policy.validate)?;
+        tier.get(self.query(), |copied: &Copied<V>| Some((copied.fill_id, copied.size)))
+    }
+
+    /// The copy of this very value, which the store has.
+    #[expect(clippy::option_option, reason = "whether there is a copy, and what it is of")]
+    pub(crate) fn confirmed<V: Value>(&self, raw: &RawEntry, fill_id: FillId) -> Option<Option<V>> {
+        let (tier, ..) = self.copies.as_ref().filter(|_| raw.policy.validate)?;
+        let same = |copied: &Copied<V>| (copied.fill_id == fill_id).then(|| copied.value.clone());
+        caught(|| tier.get(self.query(), same)).flatten()
+    }
+
+    fn query(&self) -> Query<impl Fn(&[u8]) -> bool> {
+        Query::new(self.placed.hash, |bytes| bytes == self.placed.bytes)
+    }
+
+    /// Keeps what was read for this call, so that the next one with these arguments need not decode it. A value is cloned for it.
+    pub(crate) fn keep<V: Value>(self, raw: &RawEntry, usable: &Usable, value: Option<&V>) {
         if value.is_none() && !usable.header.has(header::NONE) {
             // An error.
             return;
         }
         // G6: a clone that panics is the user's; the value was read.
         let Some(value) = caught(|| value.cloned()) else { return };
-        let namespace = self.core.namespace();
-        let versions = usable.stamps().map(|stamp| (version_key(namespace, stamp.tag), stamp.version));
-        let until = usable.header.fresh_until.min(usable.header.gone_at);
-        store.keep_decoded(&self.full, usable.bytes(), versions, until, arguments, value);
+        // Once it is to be loaded anew, a call must see so.
+        let due = raw.freshness().due_at(&usable.header);
+        let until = due.min(usable.header.fresh_until).min(usable.header.gone_at);
+        match (&raw.core.store, self.copies) {
+            (AnyStore::Memory(store), _) => {
+                let namespace = raw.core.namespace();
+                let versions =
+                    usable.stamps().map(|stamp| (version_key(namespace, stamp.tag), stamp.version));
+                store.keep_decoded(&raw.full, usable.bytes(), versions, until, &self.placed.bytes, value);
+            }
+            (AnyStore::Other(_), Some((tier, ttl, begun))) => {
+                let header = &usable.header;
+                let unnamed = usable.stamps().map(|stamp| stamp.tag);
+                let unnamed = unnamed.filter(|hash| raw.tags.iter().all(|tag| tag.hash != *hash));
+                let size = usable.bytes().len();
+                let keep = Keep {
+                    placed: self.placed,
+                    owner: raw.site.as_ref().map(|(site, _)| site.id()),
+                    ttl,
+                    fresh: until.since(raw.core.store.now()),
+                    weight: size,
+                };
+                tier.keep(begun, unnamed, keep, Copied { fill_id: header.fill_id, size, value });
+            }
+            (AnyStore::Other(_), None) => {}
+        }
     }
 }

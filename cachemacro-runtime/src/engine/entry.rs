@@ -172,6 +172,8 @@ impl<T: Value> Entry<T> {
             error_codec: codec_id(self.core.settings.codec),
             schema: self.schema_hash(),
             max_age: Mode::current().max_age(),
+            freshness: self.raw.as_ref().map(RawEntry::freshness).unwrap_or_default(),
+            spare: false,
         }
     }
 

@@ -331,10 +331,19 @@ impl Core {
         }
     }
 
-    /// G1: callers from now on join no flight that these evicts concern.
+    /// This process changed what is stored under this key: callers from now on join no flight of it (G1) and take no copy (G2).
+    pub(crate) fn changed(&self, key: &str) {
+        self.flights.detach(key);
+        if let Some(tier) = &self.tier {
+            tier.forget(key);
+        }
+    }
+
+    /// Callers from now on join no flight that these evicts concern (G1), and take no copy (G2).
     pub(crate) fn detach(&self, targets: &Targets) {
+        self.evict_here(targets);
         for key in &targets.keys {
-            self.flights.detach(key);
+            self.changed(key);
         }
         if !targets.tags.is_empty() {
             let hashes: Vec<u64> = targets.tags.iter().map(|tag| tag.tag.hash).collect();
@@ -342,6 +351,11 @@ impl Core {
         }
         for prefix in &targets.prefixes {
             self.flights.detach_prefix(prefix);
+        }
+        if let Some(tier) = &self.tier {
+            targets.tags.iter().for_each(|tag| tier.forget_tag(tag.tag.hash));
+            let all = self.full_text("");
+            targets.prefixes.iter().for_each(|prefix| tier.forget_prefix((*prefix != all).then_some(prefix)));
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::key::Key;
 use crate::observe::event::Event;
 use crate::observe::stats::Counters;
 use crate::policy::ttl::Ttl;
-use crate::store::{Few, Guard, OnRefusal, Write, Written};
+use crate::store::{Few, OnRefusal, Write, Written};
 
 /// What became of an attempt to store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,11 +67,12 @@ impl Prepared {
     ) -> (Bytes, Duration) {
         let core = &raw.core;
         let tagged = !stamps.is_empty();
-        let life = match self.ttl {
-            Ttl::Never => self.ttl.life(tagged),
+        let fresh = match self.ttl {
+            Ttl::Never => self.ttl,
             // Jitter must not make it longer than tag versions live.
-            Ttl::For(ttl) => Ttl::For(core.spread(ttl, raw.policy.jitter)).life(tagged),
+            Ttl::For(ttl) => Ttl::For(core.spread(ttl, raw.policy.jitter)),
         };
+        let (fresh, life) = raw.lives(fresh, tagged, is_value(self.flags));
         let now = core.store.now();
         let header = Header {
             flags: self.flags,
@@ -80,7 +81,7 @@ impl Prepared {
             key_hash: Key::header_hash(&raw.full),
             schema: self.schema,
             stored_at: now,
-            fresh_until: now.plus(life),
+            fresh_until: now.plus(fresh),
             gone_at: now.plus(life),
             load_millis: u32::try_from(load_time.as_millis()).unwrap_or(u32::MAX),
             ..Header::default()
@@ -159,7 +160,7 @@ impl Prepared {
             // Dropping the lease gives it back, in case the fill did not happen.
             return Stored::Failed;
         };
-        held.spend();
+        held.filled();
         raw.filled(&filled, length);
         let holds = || stamps.iter().zip(&filled.versions).all(|(stamp, now)| *now == Some(stamp.version));
         match filled.accepted {
@@ -183,9 +184,14 @@ impl Prepared {
     }
 }
 
-/// A fill: stored only where the lease is still held.
+/// A fill: stored only where the lease is still held, and over the value that is refreshed.
 fn write_under<'a>(key: &'a str, held: &Held, bytes: Bytes, life: Duration) -> Write<'a> {
-    Write::new(key, bytes, life).with_guard(Guard::Lease(held.token()))
+    Write::new(key, bytes, life).with_guard(held.guard())
+}
+
+/// Whether a value is stored under these flags.
+const fn is_value(flags: u8) -> bool {
+    flags & (header::NONE | header::ERROR) == 0
 }
 
 /// Whether any tag of this bucket may have been evicted since the capture, going by the any-tag version now.
@@ -287,7 +293,7 @@ async fn fill_some(
     let filled = core.timed(core.store.write(&fills)).await?;
     drop(fills);
     for (ready, filled) in ready.into_iter().zip(filled) {
-        ready.held.spend();
+        ready.held.filled();
         ready.raw.filled(&filled, ready.bytes.len());
         stored[ready.at] = if filled.accepted { Stored::Unproven } else { Stored::Refused };
     }
@@ -331,6 +337,25 @@ fn known_stamps(raw: &RawEntry, captured: &[Version]) -> Vec<Stamp> {
 }
 
 impl RawEntry {
+    /// Removes the value that this lease is held over: what was loaded in its place is not to be stored.
+    pub(crate) async fn displace(&self, held: Held) {
+        let nothing = Header::default().with_flags(header::PENDING).to_bytes();
+        let write = write_under(&self.full, &held, Bytes::copy_from_slice(&nothing), Duration::ZERO);
+        if self.timed(self.core.store.write_one(write)).await.is_ok() {
+            held.filled();
+        }
+    }
+
+    /// How long what has this TTL is fresh, and how long it is there at all.
+    pub(crate) fn lives(&self, ttl: Ttl, tagged: bool, is_value: bool) -> (Duration, Duration) {
+        let fresh = ttl.life(tagged);
+        if !is_value {
+            return (fresh, fresh);
+        }
+        let (fresh, all) = self.freshness().lives(fresh);
+        (fresh, Ttl::For(all).life(tagged))
+    }
+
     /// The TTL of this call, the site or the cache.
     pub(crate) fn ttl(&self) -> Ttl {
         self.ttl.or(self.policy.ttl).unwrap_or(self.core.settings.ttl)
@@ -358,22 +383,22 @@ pub(crate) async fn finish_put(
     prepared: Option<Prepared>,
     took: Duration,
 ) -> Result<bool> {
-    let stored = match (held, prepared) {
-        (Some(held), Some(prepared)) => prepared.fill(raw, held, took, OnRefusal::Unlink, Check::Skip).await,
-        (held, _) => {
-            // The entry is removed, and the lease with it.
-            if let Some(held) = held {
-                held.spend();
-            }
-            Stored::Moved
+    let (stored, held) = match (held, prepared) {
+        (Some(held), Some(prepared)) => {
+            (prepared.fill(raw, held, took, OnRefusal::Unlink, Check::Skip).await, None)
         }
+        (held, _) => (Stored::Moved, held),
     };
     if stored.is_settled() {
-        raw.core.flights.detach(&raw.full);
+        raw.core.changed(&raw.full);
         return Ok(stored.is_stored());
     }
     // G4: without a fill that the store answered, the entry goes: it may be older than what was written.
-    raw.evict().await.map(|_| false)
+    raw.evict().await.map(|_| {
+        // The lease went with the entry. Where that failed, it is given back.
+        held.into_iter().for_each(Held::spend);
+        false
+    })
 }
 
 /// [`finish_put`] for many values that were loaded together. What is evicted instead counts at this site.
@@ -387,25 +412,29 @@ pub(crate) async fn finish_puts(
     site: Option<&Counters>,
 ) -> Result<()> {
     let (mut fillings, mut evicts) = (Vec::with_capacity(puts.len()), Removals::default());
+    let mut evicted = Vec::new();
     for Putting { raw, held, prepared } in puts {
         match (held, prepared) {
             (Some(held), Some(prepared)) => fillings.push(Filling { raw, held, prepared }),
             (held, _) => {
-                if let Some(held) = held {
-                    held.spend();
-                }
+                evicted.extend(held);
                 evicts.add_key(&raw.key);
             }
         }
     }
     for Attempted { raw, stored } in fill_all(core, fillings, took, OnRefusal::Unlink).await {
         if stored.is_settled() {
-            core.flights.detach(&raw.full);
+            core.changed(&raw.full);
         } else {
             evicts.add_key(&raw.key);
         }
     }
-    if evicts.has_any() { core.evict(&evicts, site).await.map(drop) } else { Ok(()) }
+    if evicts.has_any() {
+        core.evict(&evicts, site).await?;
+        // The leases went with the entries. Where that failed, they are given back.
+        evicted.into_iter().for_each(Held::spend);
+    }
+    Ok(())
 }
 
 /// Stores a value whatever is there, or removes what is there where it is not to be or cannot be stored.
@@ -424,7 +453,7 @@ pub(crate) async fn finish_set(raw: &RawEntry, prepared: Result<Option<Prepared>
     match set {
         Ok(true) => {
             raw.record(Event::Put);
-            raw.core.flights.detach(&raw.full);
+            raw.core.changed(&raw.full);
             Ok(())
         }
         Ok(false) => raw.evict().await.map(drop),

@@ -13,17 +13,27 @@ use futures_util::future::select_all;
 
 use crate::engine::core::Core;
 use crate::engine::raw::RawEntry;
-use crate::format::ids::{Token, Version};
+use crate::format::ids::{FillId, Token, Version};
 use crate::format::stamps::VersionKey;
 use crate::ground::chunks::MOST_ENTRIES;
 use crate::ground::clock::NEVER;
-use crate::store::{Changes, HeldLease, Keep};
+use crate::store::{Changes, Guard, HeldLease, Keep};
+
+/// The value that is refreshed, as its header says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refreshed {
+    pub(crate) seen: FillId,
+    /// Of the entry's own lease; as a rule nobody's.
+    pub(crate) token: Token,
+}
 
 /// A held lease. Dropped before it was spent, it is given back.
 pub(crate) struct Held {
     core: Arc<Core>,
+    /// Of the entry, or the second key of a refresh.
     key: Arc<str>,
     token: Token,
+    refreshed: Option<Refreshed>,
     /// The captured versions, in the order of the request.
     pub(crate) versions: Vec<Version>,
     spent: bool,
@@ -41,13 +51,32 @@ impl Held {
     /// A lease under a fresh token. Until the answer is known it counts as held: whatever drops it gives back what the server
     /// may have granted.
     pub(crate) fn attempt(core: &Arc<Core>, key: Arc<str>) -> Self {
-        Self { core: core.clone(), key, token: core.store.token(), versions: Vec::new(), spent: false }
+        let token = core.store.token();
+        Self { core: core.clone(), key, token, refreshed: None, versions: Vec::new(), spent: false }
     }
 
     /// The lease was granted, with these captured versions.
     pub(crate) fn taken(mut self, versions: Vec<Version>) -> Self {
         self.versions = versions;
         self
+    }
+
+    /// It is a refresh's, of this value.
+    pub(crate) fn refreshes(mut self, value: Refreshed) -> Self {
+        self.refreshed = Some(value);
+        self
+    }
+
+    pub(crate) const fn is_refresh(&self) -> bool {
+        self.refreshed.is_some()
+    }
+
+    /// What must hold for what is stored under it.
+    pub(crate) fn guard(&self) -> Guard {
+        match self.refreshed {
+            Some(Refreshed { seen, token }) => Guard::unchanged(seen, token),
+            None => Guard::Lease(self.token),
+        }
     }
 
     /// The versions of tags that it captured, by the hashes of these tags.
@@ -61,7 +90,7 @@ impl Held {
     /// The same once more, to be given back a second time.
     pub(crate) fn again(&self) -> Self {
         let (core, key) = (self.core.clone(), self.key.clone());
-        Self { core, key, token: self.token, versions: Vec::new(), spent: false }
+        Self { core, key, token: self.token, refreshed: None, versions: Vec::new(), spent: false }
     }
 
     pub(crate) const fn core(&self) -> &Arc<Core> {
@@ -81,6 +110,22 @@ impl Held {
         self.spent = true;
     }
 
+    /// A fill was answered. The entry's lease went with it; a second key does not.
+    pub(crate) fn filled(self) {
+        if !self.is_refresh() {
+            self.spend();
+        }
+    }
+
+    /// A refresh has failed: it is left to lapse after so long, which keeps all others from another attempt.
+    pub(crate) async fn rest(self, time: Duration) {
+        let core = self.core.clone();
+        let resting = core.timed(core.store.keep(&[self.as_held()], Keep::Renew(time))).await;
+        if resting.is_ok() {
+            self.spend();
+        }
+    }
+
     /// Renews the lease from a task of its own, until what is returned is dropped or `limit` has passed.
     pub(crate) fn keep_in_background(&self, limit: Duration) -> Background {
         Background(tokio::spawn(Keeper::of(&[self], limit).renew()).abort_handle())
@@ -90,7 +135,7 @@ impl Held {
     pub(crate) async fn give_back(mut self) {
         let core = self.core.clone();
         let released = core.timed(core.store.keep(&[self.as_held()], Keep::Release)).await;
-        // An unanswered release is tried once more from the queue.
+        // Where it failed, the queue goes on with it.
         self.spent = released.is_ok();
     }
 }

@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn each_site_warns_once_of_what_it_does_not_see() {
-        let sites = [(7, 5), (9, 5)].map(|place| Site::new("app", "get", place, Policy::new()));
+        let sites = [(7, 5, 0), (9, 5, 0)].map(|place| Site::new("app", "get", place, None, Policy::new()));
         for site in &sites {
             assert!(is_news(Some(site.id()), "field"));
             assert!(!is_news(Some(site.id()), "field"));

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::core::Core;
-use crate::engine::flight::{AsOf, Follow, Patience, Seat, Verdict, Waited};
+use crate::engine::flight::{AsOf, Follow, Lead, Patience, Seat, Verdict, Waited};
 use crate::engine::loading::Loading;
 use crate::engine::readback::{Doubt, Named, Of, Readback};
 use crate::engine::settings::DEFAULT_WAIT;
 use crate::engine::waiting::Waiting;
+use crate::format::ids::FillId;
 use crate::format::stamps::{VersionKey, all_any_keys, tag_keys};
 use crate::ground::error::{Error, Result};
 use crate::ground::unstorable::Unstorable;
@@ -18,6 +19,7 @@ use crate::key::failure::KeyFailure;
 use crate::key::tag::Tag;
 use crate::observe::event::Event;
 use crate::observe::stats::Counters;
+use crate::policy::freshness::{Age, Freshness};
 use crate::policy::mode::Mode;
 use crate::policy::site::Site;
 use crate::policy::ttl::{Policy, Ttl};
@@ -72,6 +74,14 @@ impl RawEntry {
     pub(crate) fn record(&self, event: Event) {
         tracing::trace!(site = self.name(), ?event, "cache");
         self.core.record_at(self.counters(), event);
+    }
+
+    /// Counts a read that was answered with a value of this age.
+    pub(crate) fn hit(&self, age: Age) {
+        self.record(Event::Hit);
+        if matches!(age, Age::Stale | Age::Spare) {
+            self.record(Event::Stale);
+        }
     }
 
     /// The counters of the annotated function.
@@ -142,6 +152,22 @@ impl RawEntry {
         self.core.flights.join(&self.full, tags, late_tags, Mode::current().max_age(), read)
     }
 
+    /// The lead of this process's flight of the entry, unless there is one.
+    pub(crate) fn lead_alone(&self, late_tags: bool) -> Option<Lead> {
+        self.core.flights.lead_alone(&self.full, self.tags.iter().map(|tag| tag.hash), late_tags)
+    }
+
+    /// What becomes of values that age, as the site or the cache says.
+    pub(crate) fn freshness(&self) -> Freshness {
+        let own = &self.policy;
+        let Freshness { stale, max_age, refresh } = self.core.settings.freshness;
+        Freshness {
+            stale: own.stale.unwrap_or(stale),
+            max_age: own.max_age.or(max_age),
+            refresh: own.refresh.or(refresh),
+        }
+    }
+
     /// How long to follow a load of this process. It is `wait`, or a default where `wait` is zero: that only says not to
     /// wait for other processes.
     pub(crate) fn patience(&self) -> Patience {
@@ -181,4 +207,27 @@ pub(crate) fn to_capture(raw: &RawEntry, late_tags: bool) -> Vec<VersionKey> {
         capture.extend(all_any_keys(raw.core.namespace()));
     }
     capture
+}
+
+/// The key of the lease under which a value is refreshed, in the same slot of a cluster as the entry.
+pub(crate) fn refresh_key(key: &str, value: FillId) -> Arc<str> {
+    let id = value.get();
+    // Keys of entries have no braces, unless a store is used by hand.
+    if key.contains('{') {
+        format!("{key}:r:{id:016x}").into()
+    } else {
+        format!("{{{key}}}:r:{id:016x}").into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_key_is_in_the_slot_of_the_first() {
+        let value = FillId::new(0xAB);
+        assert_eq!(&*refresh_key("shop:user:7", value), "{shop:user:7}:r:00000000000000ab");
+        assert_eq!(&*refresh_key("{shop}:user:7", value), "{shop}:user:7:r:00000000000000ab");
+    }
 }

@@ -18,6 +18,7 @@ use crate::ground::error::Error;
 use crate::key::Key;
 use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
+use crate::policy::freshness::{Age, Freshness};
 use crate::store::ReadRequest;
 
 /// How many stamps a look at the header alone brings along.
@@ -32,6 +33,17 @@ pub(crate) struct Expected {
     pub(crate) schema: u64,
     /// How long ago the value may have been stored at most.
     pub(crate) max_age: Option<Duration>,
+    /// What becomes of values that age.
+    pub(crate) freshness: Freshness,
+    /// Whether a value is of use that serves only where its load fails.
+    pub(crate) spare: bool,
+}
+
+impl Expected {
+    /// The same of a reader that has a use for a value which serves only where its load fails.
+    pub(crate) const fn or_spare(self) -> Self {
+        Self { spare: true, ..self }
+    }
 }
 
 /// What a read found.
@@ -44,6 +56,7 @@ pub(crate) enum Looked {
 pub(crate) struct Found<V> {
     pub(crate) value: V,
     pub(crate) header: Header,
+    pub(crate) age: Age,
 }
 
 /// Why the read is a miss, and the fill id of the value it turned down; none where there was none.
@@ -57,16 +70,25 @@ pub(crate) struct Miss {
 #[derive(Clone)]
 pub(crate) struct Usable {
     pub(crate) header: Header,
+    pub(crate) age: Age,
     bytes: Bytes,
 }
 
 impl Looked {
+    /// The value, where it is fresh no more or is to be loaded anew.
+    pub(crate) fn aging(&self) -> Option<Usable> {
+        match self {
+            Looked::Usable(usable) if usable.age != Age::Fresh => Some(usable.clone()),
+            _ => None,
+        }
+    }
+
     /// What `decode` makes of it. A payload that cannot be decoded is a miss.
     pub(crate) fn decoded<V>(self, decode: impl FnOnce(&Usable) -> Option<V>) -> Result<Found<V>, Miss> {
         match self {
             Looked::Miss(miss) => Err(miss),
             Looked::Usable(usable) => match decode(&usable) {
-                Some(value) => Ok(Found { value, header: usable.header }),
+                Some(value) => Ok(Found { value, header: usable.header, age: usable.age }),
                 None => Err(Miss { reason: MissReason::Undecodable, seen: usable.header.fill_id }),
             },
         }
@@ -132,7 +154,7 @@ impl RawEntry {
             let read = self.timed(core.store.read(request)).await?;
             let Some(head) = read.entries.into_first().flatten() else { return Ok(None) };
             let Ok(header) = Header::parse(&head.bytes) else { return Ok(None) };
-            if refused(&header, &self.full, core.store.now(), expected).is_some() {
+            if used(&header, &self.full, core.store.now(), expected).is_err() {
                 return Ok(None);
             }
             if head.length != header.total_len() {
@@ -162,11 +184,11 @@ impl RawEntry {
     ) -> Result<Looked, Error> {
         self.record(Event::BytesRead(bytes.len()));
         let now = self.core.store.now();
-        let header = match check(&bytes, &self.full, now, expected) {
-            Ok(header) => header,
+        let (header, age) = match check(&bytes, &self.full, now, expected) {
+            Ok(checked) => checked,
             Err(miss) => return Ok(Looked::Miss(miss)),
         };
-        let usable = Usable { header, bytes };
+        let usable = Usable { header, age, bytes };
         // G1: an evicted tag has another version, or none.
         Ok(match self.stamped(usable.stamps(), versions).await? {
             None => Looked::Usable(usable),
@@ -197,27 +219,33 @@ impl RawEntry {
 }
 
 /// Everything that an entry's own bytes say.
-fn check(bytes: &[u8], key: &str, now: Timestamp, expected: Expected) -> Result<Header, Miss> {
+fn check(bytes: &[u8], key: &str, now: Timestamp, expected: Expected) -> Result<(Header, Age), Miss> {
     let Ok(Parts { header, .. }) = Parts::parse(bytes) else {
         let seen = Header::parse(bytes).map_or(FillId::NONE, |header| header.fill_id);
         return Err(Miss { reason: MissReason::Malformed, seen });
     };
-    match refused(&header, key, now, expected) {
-        None => Ok(header),
+    match used(&header, key, now, expected) {
+        Ok(age) => Ok((header, age)),
         // A pending entry holds no value, so none was seen.
-        Some(reason @ MissReason::Pending) => Err(Miss { reason, seen: FillId::NONE }),
-        Some(reason) => Err(Miss { reason, seen: header.fill_id }),
+        Err(reason @ MissReason::Pending) => Err(Miss { reason, seen: FillId::NONE }),
+        Err(reason) => Err(Miss { reason, seen: header.fill_id }),
     }
 }
 
-/// Why the value under this header may not be used, going by the header alone.
-fn refused(header: &Header, key: &str, now: Timestamp, expected: Expected) -> Option<MissReason> {
+/// What the value under this header is to the reader, or why it may not be used, going by the header alone.
+fn used(header: &Header, key: &str, now: Timestamp, expected: Expected) -> Result<Age, MissReason> {
     if header.has(header::PENDING) {
-        return Some(MissReason::Pending);
+        return Err(MissReason::Pending);
     }
-    if !header.is_readable(now) || now >= header.fresh_until {
-        return Some(MissReason::Expired);
+    match expected.freshness.age(header, now) {
+        None => Err(MissReason::Expired),
+        Some(Age::Spare) if !expected.spare => Err(MissReason::Expired),
+        Some(age) => refused(header, key, now, expected).map_or(Ok(age), Err),
     }
+}
+
+/// Why the value under this header may not be used, however old it may get.
+fn refused(header: &Header, key: &str, now: Timestamp, expected: Expected) -> Option<MissReason> {
     if expected.max_age.is_some_and(|age| now.since(header.stored_at) > age) {
         return Some(MissReason::TooOld);
     }

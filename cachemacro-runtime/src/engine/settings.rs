@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::format::codec::BuiltinCodec;
+use crate::ground::clock::Clock;
 use crate::observe::event::Observers;
+use crate::policy::freshness::Freshness;
 use crate::policy::ttl::Ttl;
 
 /// How long callers wait for another's load where nothing else is said.
@@ -15,6 +17,9 @@ pub(crate) struct Settings {
     /// Percent-encoded; empty where there is none.
     pub(crate) namespace: String,
     pub(crate) ttl: Ttl,
+    pub(crate) freshness: Freshness,
+    /// How long a value whose load failed serves before another load is tried.
+    pub(crate) retry_after: Duration,
     pub(crate) jitter: u8,
     pub(crate) wait: Duration,
     pub(crate) lease_limit: Duration,
@@ -22,7 +27,13 @@ pub(crate) struct Settings {
     pub(crate) codec: BuiltinCodec,
     pub(crate) max_value: usize,
     pub(crate) compress_over: Option<usize>,
+    /// How long decoded values are taken without asking the store, where a site says nothing else.
+    pub(crate) local: Option<Duration>,
     pub(crate) disabled: bool,
+    /// How many bytes local copies may weigh, and how many the values of sync functions.
+    pub(crate) local_capacity: usize,
+    /// By which clock they expire.
+    pub(crate) clock: Clock,
     /// Who is told of events, besides the counters.
     pub(crate) observers: Observers,
     /// Why the environment could not be read, where it could not. Caching is off and every evict fails, because other processes may use a
@@ -35,6 +46,8 @@ impl Default for Settings {
         Self {
             namespace: String::new(),
             ttl: Ttl::For(Duration::from_secs(5 * 60)),
+            freshness: Freshness::default(),
+            retry_after: Duration::from_secs(1),
             jitter: 0,
             wait: DEFAULT_WAIT,
             lease_limit: Duration::from_secs(60),
@@ -42,7 +55,10 @@ impl Default for Settings {
             codec: BuiltinCodec::default(),
             max_value: 1 << 20,
             compress_over: None,
+            local: None,
             disabled: false,
+            local_capacity: 64 << 20,
+            clock: Clock::system(),
             observers: Observers::default(),
             unresolved: None,
         }

@@ -39,11 +39,11 @@ impl RawEntry {
 
     /// How long a tagged entry of this TTL lives at most.
     fn longest_life(&self, ttl: Ttl) -> Duration {
-        match ttl {
+        let longest = match ttl {
             Ttl::Never => ttl,
             Ttl::For(ttl) => Ttl::For(self.core.longest(ttl, self.policy.jitter)),
-        }
-        .life(true)
+        };
+        self.lives(longest, true, true).1
     }
 
     /// Captures these versions now, each to live so long at least, creating those that are missing.

@@ -106,6 +106,15 @@ pub(crate) fn version_key(namespace: &str, hash: u64) -> VersionKey {
     VersionKey { text, hash }
 }
 
+/// The tag whose version is under this key, if it is one of this namespace.
+pub(crate) fn tag_of(namespace: &str, key: &[u8]) -> Option<u64> {
+    let key = std::str::from_utf8(key.strip_prefix(b"{")?).ok()?;
+    let key = if namespace.is_empty() { key } else { key.strip_prefix(namespace)?.strip_prefix(':')? };
+    let (bucket, hash) = key.strip_prefix("tag:")?.split_once("}:")?;
+    let hash = u64::from_str_radix(hash, 16).ok()?;
+    (bucket.parse() == Ok(hash % BUCKETS)).then_some(hash)
+}
+
 /// The any-tag version of the bucket that a tag belongs to.
 pub(crate) fn any_key(namespace: &str, bucket: u64) -> VersionKey {
     VersionKey { text: slot(namespace, bucket), hash: bucket }

@@ -4,25 +4,55 @@
 //! them: wherever these bytes are equal, so is the text of the key. The reverse does not hold (two hash sets of the
 //! same elements differ in order), which costs a look in the store.
 
-use std::any::type_name;
-use std::fmt::{self, Debug, Display, Write as _};
+use std::fmt::{self, Debug, Display};
 
 use serde::ser::{self, Serialize};
 
 use crate::key::lists::list_parts;
-use crate::key::part::{KeyPart, Printed};
+
+/// What is given the bytes of arguments, one piece after the other.
+pub(super) trait Sink {
+    /// Bytes whose number the reader of what was before them knows.
+    fn push(&mut self, bytes: &[u8]);
+
+    /// One byte.
+    #[inline]
+    fn byte(&mut self, byte: u8) {
+        self.push(&[byte]);
+    }
+
+    /// Eight bytes.
+    #[inline]
+    fn word(&mut self, word: u64) {
+        self.push(&word.to_le_bytes());
+    }
+
+    /// Text behind its length.
+    #[inline]
+    fn text(&mut self, text: &str) {
+        self.word(text.len() as u64);
+        self.push(text.as_bytes());
+    }
+}
+
+/// Writes a value as serde sees it.
+///
+/// # Errors
+/// Where the value refuses.
+#[inline]
+pub(super) fn feed<S: Sink, T: Serialize + ?Sized>(sink: &mut S, value: &T) -> Result<(), Refused> {
+    value.serialize(Feed(sink))
+}
 
 /// How many bytes need no memory of their own.
 const INLINE: usize = 112;
 
-/// Arguments as bytes, part by part; what generated code calls.
-#[derive(Clone)]
-pub struct CompactKey {
+/// Arguments as bytes, the first of them on the stack.
+pub(crate) struct CompactKey {
     inline: [u8; INLINE],
     length: usize,
     /// All bytes, once they are more than [`INLINE`].
     spilled: Vec<u8>,
-    failed: bool,
 }
 
 impl Debug for CompactKey {
@@ -32,57 +62,32 @@ impl Debug for CompactKey {
 }
 
 impl CompactKey {
-    /// A key that begins with numbers which tell one function of one cache from all others.
+    /// No bytes yet.
     #[inline]
-    pub(crate) fn new(begin: [u64; 2]) -> Self {
-        let mut key = Self { inline: [0; INLINE], length: 0, spilled: Vec::new(), failed: false };
-        for number in begin {
-            key.push(&number.to_le_bytes());
-        }
-        key
+    pub(crate) fn new() -> Self {
+        Self { inline: [0; INLINE], length: 0, spilled: Vec::new() }
     }
 
-    /// The names of the types that `_inside`, a closure in the function, was instantiated with. The address of a name stands
-    /// for it: one address never has two names.
+    /// All bytes so far.
     #[inline]
-    pub(crate) fn types_of<F>(&mut self, _inside: &F) {
-        let name = type_name::<F>();
-        self.push(&(name.as_ptr() as usize as u64).to_le_bytes());
-        self.push(&(name.len() as u64).to_le_bytes());
-    }
-
-    /// A placeholder printed with `Display`.
-    #[inline]
-    pub fn display<T: Printed + ?Sized>(&mut self, value: &T) {
-        self.print(format_args!("{value}"));
-    }
-
-    /// A placeholder printed with `Debug`.
-    #[inline]
-    pub fn debug<T: Debug + ?Sized>(&mut self, value: &T) {
-        self.print(format_args!("{value:?}"));
-    }
-
-    /// An argument, as serde sees it.
-    #[inline]
-    pub fn arg<T: KeyPart + ?Sized>(&mut self, value: &T) {
-        if value.serialize(Feed(self)).is_err() {
-            self.failed = true;
-        }
-    }
-
-    /// The bytes; `None` where a part could not be written.
-    #[inline]
-    pub(crate) fn bytes(&self) -> Option<&[u8]> {
-        if self.failed {
-            None
-        } else if self.spilled.is_empty() {
-            self.inline.get(..self.length)
+    pub(crate) fn bytes(&self) -> &[u8] {
+        if self.spilled.is_empty() {
+            self.inline.get(..self.length).unwrap_or_default()
         } else {
-            Some(&self.spilled)
+            &self.spilled
         }
     }
 
+    #[cold]
+    fn spill(&mut self, bytes: &[u8]) {
+        if self.spilled.is_empty() {
+            self.spilled.extend_from_slice(&self.inline[..self.length]);
+        }
+        self.spilled.extend_from_slice(bytes);
+    }
+}
+
+impl Sink for CompactKey {
     #[inline]
     fn push(&mut self, bytes: &[u8]) {
         let end = self.length + bytes.len();
@@ -95,52 +100,11 @@ impl CompactKey {
             self.spill(bytes);
         }
     }
-
-    #[cold]
-    fn spill(&mut self, bytes: &[u8]) {
-        if self.spilled.is_empty() {
-            self.spilled.extend_from_slice(&self.inline[..self.length]);
-        }
-        self.spilled.extend_from_slice(bytes);
-    }
-
-    #[inline]
-    fn text(&mut self, text: &str) {
-        self.push(&(text.len() as u64).to_le_bytes());
-        self.push(text.as_bytes());
-    }
-
-    /// Printed text. It comes in pieces, so room for its length is left before it.
-    fn print(&mut self, text: fmt::Arguments<'_>) {
-        let at = if self.spilled.is_empty() { self.length } else { self.spilled.len() };
-        self.push(&0_u64.to_le_bytes());
-        let mut printed = Printing { key: self, length: 0 };
-        let done = printed.write_fmt(text);
-        let length = printed.length.to_le_bytes();
-        self.failed |= done.is_err();
-        let all = if self.spilled.is_empty() { &mut self.inline[..] } else { &mut self.spilled[..] };
-        if let Some(room) = all.get_mut(at..at + length.len()) {
-            room.copy_from_slice(&length);
-        }
-    }
-}
-
-struct Printing<'a> {
-    key: &'a mut CompactKey,
-    length: u64,
-}
-
-impl fmt::Write for Printing<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.key.push(text.as_bytes());
-        self.length += text.len() as u64;
-        Ok(())
-    }
 }
 
 /// The value could not be written.
 #[derive(Debug)]
-struct Refused;
+pub(super) struct Refused;
 
 impl Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -159,19 +123,54 @@ impl ser::Error for Refused {
 type Done = Result<(), Refused>;
 
 /// Writes what serde sees: a byte for the kind, then what belongs to it.
-struct Feed<'a>(&'a mut CompactKey);
+struct Feed<'a, S>(&'a mut S);
 
-impl<'a> Feed<'a> {
+impl<'a, S: Sink> Feed<'a, S> {
     #[inline]
-    fn number<const N: usize>(self, kind: u8, bytes: [u8; N]) {
-        self.0.push(&[kind]);
-        self.0.push(&bytes);
+    fn number<N: Number>(self, kind: u8, number: N) {
+        self.0.byte(kind);
+        number.write(self.0);
     }
 
-    fn begin(self, kind: u8, name: &'static str) -> List<'a> {
-        self.0.push(&[kind]);
+    fn begin(self, kind: u8, name: &'static str) -> List<'a, S> {
+        self.0.byte(kind);
         self.0.text(name);
         List(self.0)
+    }
+}
+
+/// A number as it is written.
+trait Number {
+    fn write<S: Sink>(self, to: &mut S);
+}
+
+macro_rules! written {
+    ($($type:ty: $number:ident => $word:expr;)*) => {$(
+        impl Number for $type {
+            #[inline]
+            fn write<S: Sink>(self, to: &mut S) {
+                let $number = self;
+                to.word($word);
+            }
+        }
+    )*};
+}
+
+written! {
+    u64: number => number;
+    i64: number => number.cast_unsigned();
+    u32: number => u64::from(number);
+}
+
+impl Number for u128 {
+    fn write<S: Sink>(self, to: &mut S) {
+        to.push(&self.to_le_bytes());
+    }
+}
+
+impl Number for i128 {
+    fn write<S: Sink>(self, to: &mut S) {
+        to.push(&self.to_le_bytes());
     }
 }
 
@@ -180,7 +179,7 @@ macro_rules! numbers {
     ($($method:ident: $type:ty => $kind:literal, |$value:ident| $wide:expr;)*) => {$(
         #[inline]
         fn $method(self, $value: $type) -> Done {
-            self.number($kind, $wide.to_le_bytes());
+            self.number($kind, $wide);
             Ok(())
         }
     )*};
@@ -202,16 +201,16 @@ const VARIANT: u8 = 30;
 const MORE: u8 = 31;
 const END: u8 = 32;
 
-impl<'a> ser::Serializer for Feed<'a> {
+impl<'a, S: Sink> ser::Serializer for Feed<'a, S> {
     type Ok = ();
     type Error = Refused;
-    type SerializeSeq = List<'a>;
-    type SerializeTuple = List<'a>;
-    type SerializeTupleStruct = List<'a>;
-    type SerializeTupleVariant = List<'a>;
-    type SerializeMap = List<'a>;
-    type SerializeStruct = List<'a>;
-    type SerializeStructVariant = List<'a>;
+    type SerializeSeq = List<'a, S>;
+    type SerializeTuple = List<'a, S>;
+    type SerializeTupleStruct = List<'a, S>;
+    type SerializeTupleVariant = List<'a, S>;
+    type SerializeMap = List<'a, S>;
+    type SerializeStruct = List<'a, S>;
+    type SerializeStructVariant = List<'a, S>;
 
     numbers! {
         serialize_bool: bool => 1, |value| u64::from(value);
@@ -232,31 +231,31 @@ impl<'a> ser::Serializer for Feed<'a> {
 
     #[inline]
     fn serialize_str(self, value: &str) -> Done {
-        self.0.push(&[STR]);
+        self.0.byte(STR);
         self.0.text(value);
         Ok(())
     }
 
     fn serialize_bytes(self, value: &[u8]) -> Done {
-        self.0.push(&[BYTES]);
-        self.0.push(&(value.len() as u64).to_le_bytes());
+        self.0.byte(BYTES);
+        self.0.word(value.len() as u64);
         self.0.push(value);
         Ok(())
     }
 
     fn serialize_none(self) -> Done {
-        self.0.push(&[NONE]);
+        self.0.byte(NONE);
         Ok(())
     }
 
     #[inline]
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Done {
-        self.0.push(&[SOME]);
+        self.0.byte(SOME);
         value.serialize(self)
     }
 
     fn serialize_unit(self) -> Done {
-        self.0.push(&[UNIT]);
+        self.0.byte(UNIT);
         Ok(())
     }
 
@@ -270,7 +269,7 @@ impl<'a> ser::Serializer for Feed<'a> {
 
     #[inline]
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _name: &'static str, value: &T) -> Done {
-        self.0.push(&[NEWTYPE]);
+        self.0.byte(NEWTYPE);
         value.serialize(self)
     }
 
@@ -286,17 +285,17 @@ impl<'a> ser::Serializer for Feed<'a> {
         ser::SerializeTupleVariant::end(list)
     }
 
-    fn serialize_seq(self, _length: Option<usize>) -> Result<List<'a>, Refused> {
-        self.0.push(&[SEQUENCE]);
+    fn serialize_seq(self, _length: Option<usize>) -> Result<List<'a, S>, Refused> {
+        self.0.byte(SEQUENCE);
         Ok(List(self.0))
     }
 
-    fn serialize_tuple(self, _length: usize) -> Result<List<'a>, Refused> {
-        self.0.push(&[TUPLE]);
+    fn serialize_tuple(self, _length: usize) -> Result<List<'a, S>, Refused> {
+        self.0.byte(TUPLE);
         Ok(List(self.0))
     }
 
-    fn serialize_tuple_struct(self, name: &'static str, _length: usize) -> Result<List<'a>, Refused> {
+    fn serialize_tuple_struct(self, name: &'static str, _length: usize) -> Result<List<'a, S>, Refused> {
         Ok(self.begin(STRUCT, name))
     }
 
@@ -306,16 +305,16 @@ impl<'a> ser::Serializer for Feed<'a> {
         _index: u32,
         variant: &'static str,
         _length: usize,
-    ) -> Result<List<'a>, Refused> {
+    ) -> Result<List<'a, S>, Refused> {
         Ok(self.begin(VARIANT, variant))
     }
 
-    fn serialize_map(self, _length: Option<usize>) -> Result<List<'a>, Refused> {
-        self.0.push(&[MAP]);
+    fn serialize_map(self, _length: Option<usize>) -> Result<List<'a, S>, Refused> {
+        self.0.byte(MAP);
         Ok(List(self.0))
     }
 
-    fn serialize_struct(self, name: &'static str, _length: usize) -> Result<List<'a>, Refused> {
+    fn serialize_struct(self, name: &'static str, _length: usize) -> Result<List<'a, S>, Refused> {
         Ok(self.begin(STRUCT, name))
     }
 
@@ -325,31 +324,31 @@ impl<'a> ser::Serializer for Feed<'a> {
         _index: u32,
         variant: &'static str,
         _length: usize,
-    ) -> Result<List<'a>, Refused> {
+    ) -> Result<List<'a, S>, Refused> {
         Ok(self.begin(VARIANT, variant))
     }
 }
 
 /// Elements, fields or entries, one after the other.
-struct List<'a>(&'a mut CompactKey);
+struct List<'a, S>(&'a mut S);
 
-impl List<'_> {
+impl<S: Sink> List<'_, S> {
     fn element<T: Serialize + ?Sized>(&mut self, name: Option<&'static str>, value: &T) -> Done {
-        self.0.push(&[MORE]);
+        self.0.byte(MORE);
         if let Some(name) = name {
             self.0.text(name);
         }
-        value.serialize(Feed(self.0))
+        feed(self.0, value)
     }
 
     fn close(self) {
-        self.0.push(&[END]);
+        self.0.byte(END);
     }
 }
 
-list_parts!(List, Refused);
+list_parts!(List<S: Sink>, Refused);
 
-impl ser::SerializeMap for List<'_> {
+impl<S: Sink> ser::SerializeMap for List<'_, S> {
     type Ok = ();
     type Error = Refused;
 
@@ -374,11 +373,11 @@ mod tests {
 
     use super::*;
     use crate::key::KeyBuilder;
+    use crate::key::parts::{Parts, keep};
 
-    fn compact(write: impl FnOnce(&mut CompactKey)) -> Vec<u8> {
-        let mut key = CompactKey::new([1, 2]);
-        write(&mut key);
-        key.bytes().expect("can be written").to_vec()
+    fn compact(write: impl Fn(&mut Parts<'_>)) -> Option<Vec<u8>> {
+        let mut key = CompactKey::new();
+        keep(&mut key, write).then(|| key.bytes().to_vec())
     }
 
     fn text<T: Serialize>(value: &T) -> String {
@@ -432,33 +431,19 @@ mod tests {
                 Err(serde::ser::Error::custom("no"))
             }
         }
-        impl Display for Broken {
-            fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
-                Err(fmt::Error)
-            }
-        }
-        let mut key = CompactKey::new([0, 0]);
-        key.arg(&Broken);
-        assert!(key.bytes().is_none());
-        let mut key = CompactKey::new([0, 0]);
-        key.display(&Broken);
-        assert!(key.bytes().is_none());
+        assert!(compact(|key| key.arg(&Broken)).is_none());
     }
 
     #[test]
     fn functions_instances_and_numbers_of_other_kinds_differ() {
-        fn of<T>(value: &T) -> Vec<u8>
-        where
-            T: Serialize,
-        {
+        fn of<T: Serialize>(value: &T) -> Option<Vec<u8>> {
             compact(|key| {
-                key.types_of(&|| size_of::<T>());
+                key.function(7, &|| size_of::<T>());
                 key.arg(value);
             })
         }
         assert_ne!(of(&1_u64), of(&1_i64));
         assert_ne!(of(&1_u64), of(&1_u32), "another instance of the function");
         assert_eq!(of(&1_u64), of(&1_u64));
-        assert_ne!(CompactKey::new([1, 2]).bytes(), CompactKey::new([2, 1]).bytes());
     }
 }

@@ -1,17 +1,24 @@
 //! What all kinds of lists have in common that serde tells apart: elements without names, fields with one.
 
-/// Implements the six traits of lists for `$list<'_>`, by its `element(name, value)` and `close()`.
+/// Implements the six traits of lists for `$list<'_>`, or `$list<'_, T>` for each `T` of a trait, by its `element(name, value)`
+/// and `close()`.
 macro_rules! list_parts {
     ($list:ident, $error:ty) => {
-        list_parts!(elements $list, $error: SerializeSeq serialize_element);
-        list_parts!(elements $list, $error: SerializeTuple serialize_element);
-        list_parts!(elements $list, $error: SerializeTupleStruct serialize_field);
-        list_parts!(elements $list, $error: SerializeTupleVariant serialize_field);
-        list_parts!(fields $list, $error: SerializeStruct);
-        list_parts!(fields $list, $error: SerializeStructVariant);
+        list_parts!(all [] [$list<'_>], $error);
     };
-    (elements $list:ident, $error:ty: $part:ident $method:ident) => {
-        impl serde::ser::$part for $list<'_> {
+    ($list:ident<$held:ident: $bound:path>, $error:ty) => {
+        list_parts!(all [$held: $bound] [$list<'_, $held>], $error);
+    };
+    (all $generics:tt $list:tt, $error:ty) => {
+        list_parts!(elements $generics $list, $error: SerializeSeq serialize_element);
+        list_parts!(elements $generics $list, $error: SerializeTuple serialize_element);
+        list_parts!(elements $generics $list, $error: SerializeTupleStruct serialize_field);
+        list_parts!(elements $generics $list, $error: SerializeTupleVariant serialize_field);
+        list_parts!(fields $generics $list, $error: SerializeStruct);
+        list_parts!(fields $generics $list, $error: SerializeStructVariant);
+    };
+    (elements [$($generics:tt)*] [$list:ty], $error:ty: $part:ident $method:ident) => {
+        impl<$($generics)*> serde::ser::$part for $list {
             type Ok = ();
             type Error = $error;
 
@@ -25,8 +32,8 @@ macro_rules! list_parts {
             }
         }
     };
-    (fields $list:ident, $error:ty: $part:ident) => {
-        impl serde::ser::$part for $list<'_> {
+    (fields [$($generics:tt)*] [$list:ty], $error:ty: $part:ident) => {
+        impl<$($generics)*> serde::ser::$part for $list {
             type Ok = ();
             type Error = $error;
 

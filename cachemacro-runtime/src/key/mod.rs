@@ -16,6 +16,7 @@
 use std::fmt::{self, Debug};
 
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::ground::error::{Error, ErrorKind, Result};
@@ -29,10 +30,11 @@ mod compact;
 pub(crate) mod failure;
 mod lists;
 pub(crate) mod part;
+pub(crate) mod parts;
 pub(crate) mod tag;
 mod text;
 
-pub use self::compact::CompactKey;
+pub(crate) use self::compact::CompactKey;
 
 /// The key of an entry within its cache: prefix and parts, without the namespace.
 ///
@@ -163,9 +165,15 @@ impl KeyBuilder {
         self
     }
 
-    /// Where what begins all keys of the function ends, and their form.
+    /// Where what begins all keys of the function, under its own prefix of this instance of it, ends, and their form.
     pub(crate) fn claimed(&self) -> Option<(usize, &'static str)> {
-        self.form.map(|form| (self.place, form))
+        let form = self.form?;
+        Some((if form.is_empty() { self.place } else { self.types.end }, form))
+    }
+
+    /// Whether instances of the function with other types have other keys.
+    pub(crate) fn has_types(&self) -> bool {
+        !self.types.is_empty()
     }
 
     /// Names of type and const parameters; before any part.
@@ -267,6 +275,22 @@ pub(crate) fn scan_text(prefix: &str) -> String {
     text.push(':');
     cut(&mut text, KEPT);
     text
+}
+
+/// What all keys under the prefix of this one begin with, as [`scan_text`] says it.
+pub(crate) fn prefix_of(key: &Key) -> &str {
+    let text = key.as_str();
+    match text.find(':') {
+        Some(end) => &text[..=end],
+        // Cut within the prefix.
+        None => text.get(..KEPT).unwrap_or(text),
+    }
+}
+
+/// 128 bits of a cryptographic hash over a key in the store.
+pub(crate) fn digest(full: &str) -> u128 {
+    let digest: [u8; 32] = Sha256::digest(full.as_bytes()).into();
+    digest.first_chunk().map_or(0, |first| u128::from_le_bytes(*first))
 }
 
 /// Whether a closure is among types. What is declared inside one has a name.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::ground::error::ErrorKind;
 use crate::ground::unstorable::Unstorable;
+use crate::observe::breaker::BreakerState;
 use crate::observe::reason::MissReason;
 use crate::observe::site::SiteId;
 
@@ -22,10 +23,14 @@ use crate::observe::site::SiteId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A read was answered from the store.
+    /// A read was answered from the store, or by a [local](field@Observation::local) copy.
     Hit,
     /// A read was not answered from the store, for this reason.
     Miss(MissReason),
+    /// A call was answered with a stale value.
+    Stale,
+    /// A call was elected to load a value anew that is due or stale.
+    Refresh,
     /// The cache begins to run a function.
     Load,
     /// The function has returned; [`took`](field@Observation::took) says after how long.
@@ -61,6 +66,8 @@ pub enum Event {
     BytesWritten(usize),
     /// One request to the store was answered, or failed; [`took`](field@Observation::took) says after how long.
     StoreCall,
+    /// The breaker of the store moved to this state. Told in the background, at no site.
+    Breaker(BreakerState),
 }
 
 impl Event {
@@ -74,6 +81,8 @@ impl Event {
         match self {
             Event::Hit => "hit",
             Event::Miss(_) => "miss",
+            Event::Stale => "stale",
+            Event::Refresh => "refresh",
             Event::Load => "load",
             Event::Loaded => "loaded",
             Event::LoadFailed => "load_failed",
@@ -91,6 +100,7 @@ impl Event {
             Event::BytesRead(_) => "bytes_read",
             Event::BytesWritten(_) => "bytes_written",
             Event::StoreCall => "store_call",
+            Event::Breaker(_) => "breaker",
         }
     }
 }
@@ -113,6 +123,8 @@ pub struct Observation<'a> {
     pub site: Option<&'a SiteId>,
     /// How long it took, for [`Event::Loaded`] and [`Event::StoreCall`].
     pub took: Option<Duration>,
+    /// Whether a [hit](Event::Hit) was answered by a decoded value in this process, without a look at the store.
+    pub local: bool,
 }
 
 impl<'a> Observation<'a> {
@@ -125,11 +137,15 @@ impl<'a> Observation<'a> {
     /// assert_eq!(Observation::of(Event::Put).event, Event::Put);
     /// ```
     pub const fn of(event: Event) -> Self {
-        Self { event, site: None, took: None }
+        Self { event, site: None, took: None, local: false }
     }
 
     pub(crate) const fn at(self, site: Option<&'a SiteId>) -> Self {
         Self { site, ..self }
+    }
+
+    pub(crate) const fn here(self) -> Self {
+        Self { local: true, ..self }
     }
 
     pub(crate) const fn took(self, time: Duration) -> Self {

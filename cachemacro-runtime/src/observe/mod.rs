@@ -1,7 +1,9 @@
 //! What happened, and who is told.
 
+pub(crate) mod breaker;
 pub(crate) mod event;
 pub(crate) mod histogram;
+pub(crate) mod local;
 pub(crate) mod reason;
 pub(crate) mod site;
 pub(crate) mod spread;

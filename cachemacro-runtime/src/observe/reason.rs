@@ -36,6 +36,8 @@ pub enum MissReason {
     OtherSchema,
     /// The codec could not decode it, or a capability it needs is not built in.
     Undecodable,
+    /// Of use still, and this call was elected to load it anew.
+    Due,
     /// Older than `Mode::MaxAge` allows, or skipped by `Mode::Refresh`.
     TooOld,
     /// The store did not answer.
@@ -55,6 +57,7 @@ impl MissReason {
         MissReason::OtherCodec,
         MissReason::OtherSchema,
         MissReason::Undecodable,
+        MissReason::Due,
         MissReason::TooOld,
         MissReason::StoreFailed,
     ];
@@ -77,6 +80,7 @@ impl MissReason {
             MissReason::OtherCodec => "other_codec",
             MissReason::OtherSchema => "other_schema",
             MissReason::Undecodable => "undecodable",
+            MissReason::Due => "due",
             MissReason::TooOld => "too_old",
             MissReason::StoreFailed => "store_failed",
         }

@@ -26,16 +26,26 @@ pub struct SiteId {
     /// The attribute's line, because methods of two types may have one name.
     line: u32,
     column: u32,
+    /// What tells functions apart that come from one use of a `macro_rules!`; 0 for those that come from none.
+    copy: u32,
+    /// The version of the function's package, of which a program may have two.
+    package: Option<&'static str>,
+}
+
+/// Where the attribute of a function stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) line: u32,
+    pub(crate) column: u32,
+    pub(crate) copy: u32,
+    pub(crate) package: Option<&'static str>,
 }
 
 impl SiteId {
-    /// A function in `module` whose attribute stands at this line and column.
-    pub(crate) const fn new(
-        module: &'static str,
-        function: &'static str,
-        (line, column): (u32, u32),
-    ) -> Self {
-        Self { module, function, line, column }
+    /// A function in `module` whose attribute stands at this place.
+    pub(crate) const fn new(module: &'static str, function: &'static str, place: Place) -> Self {
+        let Place { line, column, copy, package } = place;
+        Self { module, function, line, column, copy, package }
     }
 
     /// The path of the module that the function is in: `shop::users`. See [`SiteId`] for an example.
@@ -68,10 +78,11 @@ impl SiteId {
         self.line
     }
 
-    /// `users::get`; where another site in `sites`, which are sorted, has that name, `users::get:12`, and where it is
-    /// on the same line, `users::get:12:5`.
+    /// `users::get`; where another site in `sites`, which are sorted, has that name, `users::get:12`, where it is
+    /// on the same line, `users::get:12:5`, and where it is at the same place, because one macro or two versions of a package bring
+    /// both, `users::get:12:5:1` for the first.
     pub(crate) fn name(at: usize, sites: &[Self]) -> String {
-        let Self { module, function, line, column } = sites[at];
+        let Self { module, function, line, column, .. } = sites[at];
         let around = [at.checked_sub(1), Some(at + 1)].into_iter().flatten().filter_map(|at| sites.get(at));
         let mut name = format!("{module}::{function}");
         let named: Vec<&Self> =
@@ -81,6 +92,13 @@ impl SiteId {
         }
         if named.iter().any(|other| other.line == line) {
             let _ = write!(name, ":{column}");
+        }
+        let is_here = |other: &Self| {
+            (other.module, other.function, other.line, other.column) == (module, function, line, column)
+        };
+        if named.iter().any(|other| is_here(other)) {
+            let _ =
+                write!(name, ":{}", 1 + sites[..at].iter().rev().take_while(|other| is_here(other)).count());
         }
         name
     }
@@ -107,18 +125,37 @@ mod tests {
 
     #[test]
     fn a_name_says_as_much_as_tells_it_from_others() {
-        let id = |module, function, line, column| SiteId { module, function, line, column };
+        let id = |module, function, line, column| SiteId {
+            module,
+            function,
+            line,
+            column,
+            copy: 0,
+            package: None,
+        };
         let mut sites = [
             id("app", "get", 30, 5),
             id("app", "get", 7, 5),
             id("app", "get", 30, 9),
             id("app", "put", 7, 5),
             id("app::old", "get", 7, 5),
+            SiteId { package: Some("2.0.0"), ..id("app::old", "get", 7, 5) },
+            SiteId { copy: 9, ..id("app::old", "get", 7, 5) },
         ];
         sites.sort_unstable();
         let names: Vec<String> = (0..sites.len()).map(|at| SiteId::name(at, &sites)).collect();
-        assert_eq!(names, ["app::get:7", "app::get:30:5", "app::get:30:9", "app::put", "app::old::get"]);
+        let expected = [
+            "app::get:7",
+            "app::get:30:5",
+            "app::get:30:9",
+            "app::put",
+            "app::old::get:7:5:1",
+            "app::old::get:7:5:2",
+            "app::old::get:7:5:3",
+        ];
+        assert_eq!(names, expected);
         let plain: Vec<&str> = names.iter().map(|name| SiteId::plain(name)).collect();
-        assert_eq!(plain, ["app::get", "app::get", "app::get", "app::put", "app::old::get"]);
+        assert_eq!(plain[..4], ["app::get", "app::get", "app::get", "app::put"]);
+        assert_eq!(plain[4..], ["app::old::get"; 3]);
     }
 }

@@ -4,8 +4,10 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use crate::ground::error::ErrorKind;
 use crate::ground::unstorable::Unstorable;
+use crate::observe::breaker::BreakerState;
 use crate::observe::event::{Event, Observation, Observer};
 use crate::observe::histogram::{AtomicHistogram, Histogram};
+use crate::observe::local::LocalStats;
 use crate::observe::reason::MissReason;
 use crate::observe::site::SiteId;
 use crate::observe::spread::SpreadCounter;
@@ -53,14 +55,17 @@ macro_rules! counters {
 
         impl Counters {
             pub(crate) fn snapshot(&self) -> Stats {
-                Stats {
+                let mut stats = Stats {
                     $($name: self.$name.load(Ordering::Relaxed),)*
                     misses: std::array::from_fn(|at| self.misses[at].load(Ordering::Relaxed)),
                     errors: std::array::from_fn(|at| self.errors[at].load(Ordering::Relaxed)),
                     unstorable: std::array::from_fn(|at| self.unstorable[at].load(Ordering::Relaxed)),
                     load_time: self.load_time.snapshot(),
                     store_time: self.store_time.snapshot(),
-                }
+                };
+                // Each hit is counted in one place.
+                stats.hits += stats.local_hits;
+                stats
             }
         }
 
@@ -103,8 +108,14 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Reads answered from the store.
+    /// Reads answered from the store, or by a local copy.
     hits: SpreadCounter,
+    /// Reads answered by a decoded value in this process, without a look at the store. They are hits too.
+    local_hits: SpreadCounter,
+    /// Calls answered with a stale value.
+    stale: AtomicU64,
+    /// Calls elected to load a value anew that was due or stale.
+    refreshes: AtomicU64,
     /// The users' functions run by the cache.
     loads: AtomicU64,
     /// Loads that returned `Err`.
@@ -308,8 +319,11 @@ impl Stats {
 impl Observer for Counters {
     fn event(&self, seen: &Observation<'_>) {
         let (counter, by) = match seen.event {
+            Event::Hit if seen.local => return self.local_hits.fetch_add(1, Ordering::Relaxed),
             Event::Hit => return self.hits.fetch_add(1, Ordering::Relaxed),
             Event::Miss(reason) => (&self.misses[reason as usize], 1),
+            Event::Stale => (&self.stale, 1),
+            Event::Refresh => (&self.refreshes, 1),
             Event::Load => (&self.loads, 1),
             Event::LoadFailed => (&self.failed_loads, 1),
             Event::SharedLoad => (&self.shared_loads, 1),
@@ -327,6 +341,8 @@ impl Observer for Counters {
             Event::BytesWritten(bytes) => (&self.bytes_written, bytes as u64),
             Event::Loaded => return self.load_time.record(seen.took.unwrap_or_default()),
             Event::StoreCall => return self.store_time.record(seen.took.unwrap_or_default()),
+            // The breaker counts for itself: several caches may share its store.
+            Event::Breaker(_) => return,
         };
         counter.fetch_add(by, Ordering::Relaxed);
     }
@@ -381,6 +397,12 @@ pub struct CacheStats {
     /// several types in one module share a name, each has the line of its attribute behind it: `app::users::get:12`.
     /// What an attribute evicts counts for its function, what a put does for the function of the entry.
     pub sites: Vec<(String, Stats)>,
+    /// The values that this process holds for sync functions.
+    pub local: LocalStats,
+    /// The state of the breaker around the store, where there is one.
+    pub breaker: Option<BreakerState>,
+    /// How often that breaker opened.
+    pub breaker_trips: u64,
 }
 
 impl CacheStats {
@@ -414,12 +436,12 @@ impl CacheStats {
     }
 
     /// The sum of what was counted at no site and at each.
-    pub(crate) fn sum(direct: Stats, sites: Vec<(String, Stats)>) -> Self {
+    pub(crate) fn sum(direct: Stats, sites: Vec<(String, Stats)>, local: LocalStats) -> Self {
         let mut total = direct.clone();
         for (_, stats) in &sites {
             total.add(stats);
         }
-        Self { total, direct, sites }
+        Self { total, direct, sites, local, breaker: None, breaker_trips: 0 }
     }
 }
 
@@ -457,7 +479,7 @@ mod tests {
             site("app::old::get_user:7", 3),
             site("app::old::get_user:9:1", 4),
         ];
-        let stats = CacheStats::sum(Counters::default().snapshot(), sites);
+        let stats = CacheStats::sum(Counters::default().snapshot(), sites, LocalStats::default());
         assert_eq!(stats.site("get_user").map(|site| site.hits), Some(2));
         assert_eq!(stats.site("old::get_user").map(|site| site.hits), Some(3));
         assert_eq!(stats.site("get_user:7").map(|site| site.hits), Some(3));

@@ -34,6 +34,8 @@ pub enum Warning {
         /// Why the last of them failed.
         last: ErrorKind,
     },
+    /// The breaker around the store is open: functions run without the cache until a trial is answered.
+    BreakerOpen,
     /// Values were returned and not stored, because they cannot be encoded or are too large.
     NotStored {
         /// How many.
@@ -46,6 +48,9 @@ pub enum Warning {
     /// So many reads found a value that the codec could not bring back: they never hit. Formats that are not
     /// self-describing, such as bincode, do not bring back every type.
     Undecodable(u64),
+    /// Sites ask for local copies, and the store does not tell of changes, for the reason that the text says: calls ask the store
+    /// until it does.
+    LocalOff(String),
     /// Values were returned and not stored, because they would not come back as they are.
     Unstorable {
         /// The function, with its module; of direct calls the prefix.
@@ -74,9 +79,11 @@ impl Warning {
             Warning::Disabled => "disabled",
             Warning::Unresolved(_) => "unresolved",
             Warning::FailedEvicts { .. } => "failed_evicts",
+            Warning::BreakerOpen => "breaker_open",
             Warning::NotStored { .. } => "not_stored",
             Warning::SharedPrefix(_) => "shared_prefix",
             Warning::Undecodable(_) => "undecodable",
+            Warning::LocalOff(_) => "local_off",
             Warning::Unstorable { .. } => "unstorable",
         }
     }
@@ -98,6 +105,9 @@ impl fmt::Display for Warning {
                 "{count} evicts did not reach the store, the last for the reason `{last}`: stale values may be served until \
                  their TTL"
             ),
+            Warning::BreakerOpen => f.write_str(
+                "the store failed too often, so its breaker is open: functions run without the cache until a trial is answered",
+            ),
             Warning::NotStored { count, why } => {
                 write!(f, "{count} values were returned and not stored, for the reason `{why}`: their functions run each time")
             }
@@ -109,6 +119,10 @@ impl fmt::Display for Warning {
             Warning::Undecodable(count) => write!(
                 f,
                 "{count} reads found a value that the codec could not bring back: choose a self-describing codec for its type"
+            ),
+            Warning::LocalOff(why) => write!(
+                f,
+                "the local tier is off, because the store does not tell of changes ({why}): calls ask the store"
             ),
             Warning::Unstorable { place, value, codec, why, count } => write!(
                 f,

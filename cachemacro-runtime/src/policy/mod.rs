@@ -1,5 +1,6 @@
 //! What a function decides about its entries: statically, by type, by value, by task.
 
+pub(crate) mod freshness;
 pub(crate) mod mode;
 pub(crate) mod outcome;
 pub(crate) mod rules;

@@ -55,6 +55,28 @@ impl Mode {
         MODE.scope(self, future)
     }
 
+    /// Runs `function` with its cached calls in this mode, on this thread and without a runtime.
+    ///
+    /// ```
+    /// # mod cachemacro {
+    /// #     pub use cachemacro_derive::cached;
+    /// #     pub use cachemacro_runtime::*;
+    /// # }
+    /// use cachemacro::{Cache, Mode, cached};
+    ///
+    /// #[cached(crate = cachemacro)]
+    /// fn square(n: u64) -> u64 {
+    ///     n * n
+    /// }
+    ///
+    /// let cache = Cache::memory();
+    /// cache.scope_sync(|| square(7) + Mode::Refresh.scope_sync(|| square(7)));
+    /// assert_eq!(cache.stats().total.loads, 2);
+    /// ```
+    pub fn scope_sync<R>(self, function: impl FnOnce() -> R) -> R {
+        MODE.sync_scope(self, function)
+    }
+
     /// The greatest age at which a value may be read.
     pub(crate) fn max_age(self) -> Option<Duration> {
         if let Mode::MaxAge(age) = self { Some(age) } else { None }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::ground::error::Error;
-use crate::observe::site::SiteId;
+use crate::observe::site::{Place, SiteId};
 use crate::observe::stats::Counters;
 use crate::policy::ttl::Policy;
 
@@ -21,15 +21,17 @@ pub struct Site {
 }
 
 impl Site {
-    /// A site in `module`, called `function`, whose attribute is at this place.
+    /// A site in `module`, called `function`, whose attribute is at this line and column, in a package of this version. The third
+    /// number tells functions apart that come from one use of a `macro_rules!`.
     pub const fn new(
         module: &'static str,
         function: &'static str,
-        place: (u32, u32),
+        (line, column, copy): (u32, u32, u32),
+        package: Option<&'static str>,
         policy: Policy,
     ) -> Self {
         Self {
-            id: SiteId::new(module, function, place),
+            id: SiteId::new(module, function, Place { line, column, copy, package }),
             policy,
             warned: AtomicBool::new(false),
             counters: OnceLock::new(),

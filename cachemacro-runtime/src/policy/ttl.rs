@@ -96,6 +96,15 @@ pub struct Policy {
     pub none_ttl: Option<Ttl>,
     /// Whether `Err` is stored.
     pub cache_err: bool,
+    /// How long past its TTL a value still serves: at once, while one caller of all processes loads it anew, and where that
+    /// load fails. Zero: not at all.
+    pub stale: Option<Duration>,
+    /// How old a value may get, since it was stored, that serves in place of a load that failed. It ends what is stale and what is
+    /// fresh, too.
+    pub max_age: Option<Duration>,
+    /// The part of its TTL, in percent, after which a value that is fresh still is loaded anew by one caller of all processes.
+    /// 100: not before its end.
+    pub refresh: Option<u8>,
     /// Jitter in percent: with 10, each TTL is made up to 10 % longer or shorter at random.
     pub jitter: Option<u8>,
     /// How long to wait for another caller's load. After that one of those who wait loads for all of them, and what it
@@ -105,6 +114,13 @@ pub struct Policy {
     /// How long a load may keep its lease, and so keep others from loading. It does not end the load: after it others may
     /// load too, and the late value may not be stored.
     pub lease_limit: Option<Duration>,
+    /// How long a decoded value may be kept in this process and be taken without asking the store, from when its read was sent;
+    /// zero: not at all. Reads then are as [G2 and G3](https://github.com/cachemacro/cachemacro/blob/main/docs/consistency.md)
+    /// say. A store in memory does so in any case, and exactly.
+    pub local: Option<Duration>,
+    /// Whether the store is asked for each hit whether the decoded value is still the one that is stored: G1 holds, and a hit
+    /// saves transfer and decoding instead of the round trip.
+    pub validate: bool,
     /// Mixed into the schema fingerprint: raise it where values of before must be misses.
     pub version: u32,
 }
@@ -125,9 +141,14 @@ impl Policy {
             cache_none: false,
             none_ttl: None,
             cache_err: false,
+            stale: None,
+            max_age: None,
+            refresh: None,
             jitter: None,
             wait: None,
             lease_limit: None,
+            local: None,
+            validate: false,
             version: 0,
         }
     }
@@ -186,6 +207,59 @@ impl Policy {
         self
     }
 
+    /// How long past its TTL a value still serves; see [`Policy::stale`](#structfield.stale).
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, Clock, Policy, Ttl};
+    /// use std::time::Duration;
+    ///
+    /// let clock = Clock::manual();
+    /// let cache = Cache::builder().memory().clock(clock.clone()).build()?;
+    /// let policy = Policy::new().ttl(Ttl::millis(60_000)).stale(Duration::from_secs(3600));
+    /// let price = cache.entry::<u64>("price", 7).with_policy(policy);
+    /// price.get_or_load(async || 1200).await;
+    /// clock.advance(Duration::from_secs(90));
+    /// // Past its TTL, the load fails, and the old price serves.
+    /// assert_eq!(price.try_get_or_load(async || Err("no connection")).await, Ok(1200));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub const fn stale(mut self, stale: Duration) -> Self {
+        self.stale = Some(stale);
+        self
+    }
+
+    /// How old a value may get that serves in place of a load that failed; see [`Policy::max_age`](#structfield.max_age).
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::Policy;
+    /// use std::time::Duration;
+    ///
+    /// let day = Duration::from_secs(24 * 60 * 60);
+    /// assert_eq!(Policy::new().max_age(day).max_age, Some(day));
+    /// ```
+    #[must_use]
+    pub const fn max_age(mut self, max_age: Duration) -> Self {
+        self.max_age = Some(max_age);
+        self
+    }
+
+    /// The part of its TTL after which a value is loaded anew; see [`Policy::refresh`](#structfield.refresh).
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// assert_eq!(cachemacro::Policy::new().refresh(80).refresh, Some(80));
+    /// ```
+    #[must_use]
+    pub const fn refresh(mut self, percent: u8) -> Self {
+        self.refresh = Some(percent);
+        self
+    }
+
     /// Jitter in percent: with 10, each TTL is made up to 10 % longer or shorter at random.
     ///
     /// ```
@@ -227,6 +301,34 @@ impl Policy {
     #[must_use]
     pub const fn lease_limit(mut self, limit: Duration) -> Self {
         self.lease_limit = Some(limit);
+        self
+    }
+
+    /// How long a decoded value may be taken without asking the store; see [`Policy::local`](#structfield.local).
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::Policy;
+    /// use std::time::Duration;
+    ///
+    /// let policy = Policy::new().local(Duration::from_secs(10));
+    /// assert_eq!(policy.local, Some(Duration::from_secs(10)));
+    /// ```
+    #[must_use]
+    pub const fn local(mut self, ttl: Duration) -> Self {
+        self.local = Some(ttl);
+        self
+    }
+
+    /// Whether the store is asked for each hit; see [`Policy::validate`](#structfield.validate).
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// assert!(cachemacro::Policy::new().validate(true).validate);
+    /// ```
+    #[must_use]
+    pub const fn validate(mut self, validate: bool) -> Self {
+        self.validate = validate;
         self
     }
 

@@ -43,6 +43,6 @@ impl<V: Value, O, X> Call<V, O, X> {
         X: Rules<V>,
         F: Future<Output = R>,
     {
-        load_known(self.entry, self.arguments, self.outcome, self.rules, body)
+        load_known(self.entry, self.arguments.map(|known| known.0), self.outcome, self.rules, body)
     }
 }

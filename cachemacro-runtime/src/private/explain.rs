@@ -56,11 +56,11 @@ impl<T, E: From<Error>> CarriesError for Result<T, E> {
     }
 }
 
-/// What an option uses after the body, which has taken it.
+/// What an option uses beside the body, which takes it.
 #[diagnostic::on_unimplemented(
-    message = "an option uses this after the body, so `{Self}` is cloned for it",
+    message = "the body takes this, and an option needs it too, so `{Self}` is cloned for it",
     label = "`{Self}` is not `Clone`",
-    note = "derive `Clone`, or give what the option needs as an argument of its own"
+    note = "derive `Clone`, write `&` in front of it where the option only reads it, or give what the option needs as an argument of its own"
 )]
 pub trait Kept: Clone {}
 
@@ -89,21 +89,26 @@ impl<T: Into<Ttl>> GivesTtl for T {
 #[diagnostic::on_unimplemented(
     message = "`tags` gives a list of strings, not `{Self}`",
     label = "these are no tags",
-    note = "write `[…]` around a single tag, and `.to_string()` behind what is no text"
+    note = "write `[…]` around a single tag, also behind the `|…|` of a closure: `tags = |user| [format!(\"user:{{}}\", user.id)]`"
 )]
 pub trait GivesTags {
-    /// As text.
-    fn into_tags(self) -> Vec<String>;
+    /// What gives them one by one.
+    type Tags: IntoIterator<Item: AsRef<str>>;
+
+    /// As they are.
+    fn tags(self) -> Self::Tags;
 }
 
 #[diagnostic::do_not_recommend]
 impl<I: IntoIterator<Item: AsRef<str>>> GivesTags for I {
-    fn into_tags(self) -> Vec<String> {
-        self.into_iter().map(|tag| tag.as_ref().to_owned()).collect()
+    type Tags = I;
+
+    fn tags(self) -> I {
+        self
     }
 }
 
-/// A clone for after the body.
+/// A clone for an option, because the body takes what it is of.
 pub fn kept<T: Kept>(of: &T) -> T {
     of.clone()
 }
@@ -115,7 +120,12 @@ pub fn ttl<T: GivesTtl>(ttl: T) -> Ttl {
 
 /// Tags, as an expression or closure gives them.
 pub fn strings<T: GivesTags>(tags: T) -> Vec<String> {
-    tags.into_tags()
+    tags.tags().into_iter().map(|tag| tag.as_ref().to_owned()).collect()
+}
+
+/// Tags that are made before the body, as they are.
+pub fn tags_of<T: GivesTags>(tags: T) -> impl Iterator<Item = impl AsRef<str>> {
+    tags.tags().into_iter()
 }
 
 /// Proves [`Same`].

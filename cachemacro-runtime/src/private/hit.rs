@@ -1,13 +1,17 @@
 //! The short way of a hit: arguments to a decoded value, with no key written and no future made.
 
 use crate::api::cache::Cache;
-use crate::ground::panics::caught;
-use crate::key::CompactKey;
+use crate::key::parts::Parts;
 use crate::policy::outcome::{Outcome, Value};
 use crate::policy::site::Site;
+use crate::store::local::Placed;
 
 /// The arguments of a call that was no such hit, to keep its value under; `None` where this cache keeps none.
-pub type Arguments = Option<Box<[u8]>>;
+pub type Arguments = Option<Known>;
+
+/// Arguments as bytes.
+#[derive(Debug)]
+pub struct Known(pub(super) Placed);
 
 /// The decoded value for these arguments, in the cache that the attribute names, if any. `inside` is a closure in the function,
 /// `write` writes every argument that key and tags mention.
@@ -20,7 +24,7 @@ pub fn hit<R, O, F>(
     cache: Option<&Cache>,
     outcome: O,
     inside: &F,
-    write: impl Fn(&mut CompactKey),
+    write: impl Fn(&mut Parts<'_>),
 ) -> Result<R, Arguments>
 where
     O: Outcome<R>,
@@ -28,16 +32,14 @@ where
 {
     let look = |cache: &Cache| {
         let core = cache.core();
-        if !core.keeps_decoded() {
+        if !core.keeps_decoded(site) {
             return Err(None);
         }
-        let mut key = CompactKey::new([core.id, std::ptr::from_ref(site) as usize as u64]);
-        key.types_of(inside);
-        // An argument that panics where it is written: the whole way says so.
-        if caught(|| write(&mut key)).is_none() {
-            return Err(None);
-        }
-        core.decoded::<O::Value>(site, &key)
+        core.decoded::<O::Value>(site, |to: &mut Parts<'_>| {
+            to.cache(core.id);
+            to.function(std::ptr::from_ref(site) as usize as u64, inside);
+            write(to);
+        })
     };
     let found = match cache {
         Some(cache) => look(cache),
@@ -46,6 +48,6 @@ where
     match found {
         Ok(Some(value)) => Ok(outcome.wrap(value)),
         Ok(None) => outcome.none().ok_or(None),
-        Err(arguments) => Err(arguments),
+        Err(arguments) => Err(arguments.map(Known)),
     }
 }

@@ -16,6 +16,7 @@ mod call;
 mod explain;
 mod hit;
 mod kinds;
+mod local;
 mod path;
 mod probe;
 mod writes;
@@ -25,10 +26,14 @@ pub use self::bounds::{CanClone, CanDeserialize, CanSerialize, CanShare, CanStor
 pub use self::call::{Call, call, call_when};
 pub use self::explain::{
     CarriesError, GivesTags, GivesTtl, Holds, Kept, ReturnsErr, Same, StoresNone, carry, held, kept, same,
-    stores_none, strings, ttl,
+    stores_none, strings, tags_of, ttl,
 };
 pub use self::hit::{Arguments, hit};
 pub use self::kinds::{Errors, Never, Opaque, Opt, Refused, Res, ResOpt, Shareable, Storing};
+pub use self::local::{
+    CanKeepErr, DefaultLocalStoringKind, Keepable, LocalArguments, LocalCall, LocalKind, LocalStoringKind,
+    NO_ARGUMENTS, local_call, local_call_when, local_entry, local_hit,
+};
 pub use self::path::{key, key_in_trait, key_under};
 pub use self::probe::{
     DefaultStoringKind, Flat, Kind, NestedShape, OptShape, PlainShape, Probe, ResOptShape, ResShape,
@@ -38,10 +43,12 @@ pub use self::writes::{GivesEntries, Writes, write};
 pub use crate::__cachemacro_site as site;
 pub use crate::calls::load::load;
 pub use crate::calls::write::When;
+pub use crate::engine::local::LocalEntry;
 pub use crate::format::schema;
+pub use crate::key::KeyBuilder;
 pub use crate::key::part::{KeyPart, Printed};
+pub use crate::key::parts::Parts;
 pub use crate::key::tag::{Tag, TagBuilder};
-pub use crate::key::{CompactKey, KeyBuilder};
 pub use crate::policy::outcome::{Fallible, Outcome, Plain, Shared, Split};
 pub use crate::policy::rules::{CallRules, EntryRules, NoCallRules, NoRules, Rules};
 pub use crate::policy::site::Site;
@@ -55,7 +62,7 @@ pub fn entry<V: Value>(site: &'static Site, key: KeyBuilder) -> Entry<V> {
 /// The entry of one call of a site, in the cache that its attribute names.
 pub fn entry_in<V: Value>(cache: &Cache, site: &'static Site, key: KeyBuilder) -> Entry<V> {
     let nameless = key.is_nameless();
-    let claimed = key.claimed();
+    let (claimed, has_types) = (key.claimed(), key.has_types());
     let key = key.finish();
     if let Err(error) = &key
         && nameless
@@ -66,8 +73,11 @@ pub fn entry_in<V: Value>(cache: &Cache, site: &'static Site, key: KeyBuilder) -
     let entry = Entry::new(cache.core().clone(), Some(site), key);
     let Some((place, form)) = claimed else { return entry };
     entry.with(|raw| {
-        let claim = || Some(claim::<V>(raw.key.as_str().get(..place)?, form));
-        let clashes = raw.site.as_ref().is_some_and(|(_, counters)| raw.core.clashes(counters, claim));
+        let begin = raw.key.as_str().get(..place);
+        let claim = || Some(claim::<V>(begin?, form));
+        let instance = begin.filter(|_| has_types);
+        let clashes =
+            raw.site.as_ref().is_some_and(|(_, counters)| raw.core.clashes(counters, instance, claim));
         // Evicts go through: in another process this function may be the one that is cached.
         if clashes {
             raw.unusable = Some(KeyFailure::Shared);
@@ -157,12 +167,17 @@ macro_rules! __cachemacro_site {
         $crate::__private::site!($function $(at $place)?, $crate::__private::Policy::new())
     };
     ($function:literal, $policy:expr) => {
-        $crate::__private::site!($function at (::core::line!(), ::core::column!()), $policy)
+        $crate::__private::site!($function at (::core::line!(), ::core::column!(), 0), $policy)
     };
     ($function:literal at $place:tt, $policy:expr) => {{
         // Beside it, `$policy` is the user's: a name that nobody else has.
-        static __CACHEMACRO_SITE: $crate::__private::Site =
-            $crate::__private::Site::new(::core::module_path!(), $function, $place, $policy);
+        static __CACHEMACRO_SITE: $crate::__private::Site = $crate::__private::Site::new(
+            ::core::module_path!(),
+            $function,
+            $place,
+            ::core::option_env!("CARGO_PKG_VERSION"),
+            $policy,
+        );
         &__CACHEMACRO_SITE
     }};
 }
@@ -177,7 +192,24 @@ mod tests {
     use crate::api::cache::Cache;
     use crate::ground::told::hearing;
     use crate::key::KeyBuilder;
+    use crate::policy::site::Site;
+    use crate::policy::ttl::Policy;
     use crate::private::entry_in;
+
+    #[tokio::test]
+    async fn one_function_in_two_versions_of_a_package_is_two() {
+        let site = |package| {
+            let site = Site::new("shop::users", "get", (7, 1, 0), package, Policy::new());
+            &*Box::leak(Box::new(site))
+        };
+        let cache = Cache::memory();
+        let get = |site| entry_in::<u8>(&cache, site, KeyBuilder::new("shop.users.get").form("").arg(&1));
+        assert!(get(site(Some("1.0.0"))).get().await.is_ok());
+        assert!(get(site(Some("1.0.0"))).get().await.is_ok(), "the entry function has a site of its own");
+        assert!(get(site(Some("2.0.0"))).get().await.is_err(), "it is the other version's");
+        let here = format!("{:?}", crate::private::site!("f").id());
+        assert!(here.contains(env!("CARGO_PKG_VERSION")), "{here}");
+    }
 
     #[test]
     fn a_site_warns_once_that_closures_are_not_cached() {

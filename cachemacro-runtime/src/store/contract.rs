@@ -2,7 +2,8 @@
 
 use std::any::Any;
 use std::fmt;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
@@ -11,6 +12,7 @@ use crate::format::ids::Version;
 use crate::format::stamps::VersionKey;
 use crate::ground::clock::Timestamp;
 use crate::ground::error::{Error, ErrorKind, Result};
+use crate::store::layers::breaker::state::Breaker;
 use crate::store::messages::about::{About, StoreHealth};
 use crate::store::messages::evict::EvictRequest;
 use crate::store::messages::increment::{Increment, IncrementOutcome};
@@ -86,6 +88,7 @@ const MOST_ROUNDS: u32 = 100;
 ///
 /// // What only some stores can do.
 /// assert!(store.changes().is_some() && store.immediate().is_some() && store.inspect().is_some());
+/// assert!(store.tracking().is_none());
 /// store.close().await;
 /// # Ok(())
 /// # }
@@ -222,8 +225,20 @@ pub trait Store: Any + Send + Sync + fmt::Debug {
         None
     }
 
+    /// Who tells of every change under a prefix, where the store can: decoded values are kept in this process then, for sites with
+    /// `local`.
+    fn tracking(&self) -> Option<&dyn Tracking> {
+        None
+    }
+
     /// Who shows what is stored, where the store can: for tools.
     fn inspect(&self) -> Option<&dyn Inspect> {
+        None
+    }
+
+    /// The breaker that keeps requests from this store while it fails, where there is one: see
+    /// [`BreakerStore`](crate::store::BreakerStore).
+    fn breaker(&self) -> Option<&Breaker> {
         None
     }
 }
@@ -253,6 +268,54 @@ pub trait Changes: Send + Sync {
 
     /// Waits until the entry may have changed, at most `at_most`. Waking early is allowed.
     async fn changed(&self, key: &str, at_most: Duration);
+}
+
+/// A store that tells of every change, whoever made it. From [`Store::tracking`].
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::store::{Store, memory::MemoryStore};
+///
+/// assert!(MemoryStore::new().tracking().is_none(), "nobody else changes it");
+/// ```
+#[async_trait]
+pub trait Tracking: Send + Sync {
+    /// Tells of all changes of keys that begin with one of these prefixes, until it can no longer; gives why. Once it has
+    /// returned it says that nothing changed no more.
+    async fn track(&self, prefixes: &[String], listener: Arc<dyn Listener>) -> Error;
+}
+
+/// Who is told of changes. See [`Tracking`]. It may be called from anywhere, and returns at once.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::store::Listener;
+/// use std::time::Instant;
+///
+/// struct Print;
+///
+/// impl Listener for Print {
+///     fn begins(&self) {}
+///     fn changed(&self, key: &[u8]) {
+///         println!("{} bytes of a key that changed", key.len());
+///     }
+///     fn all_changed(&self) {}
+///     fn told_until(&self, _: Instant) {}
+/// }
+/// ```
+pub trait Listener: Send + Sync {
+    /// From now on every change is told.
+    fn begins(&self);
+
+    /// Something was written, removed or expired under this key.
+    fn changed(&self, key: &[u8]);
+
+    /// Any key may have changed.
+    fn all_changed(&self);
+
+    /// All that changed before this moment was told. It is to be said several times a second: who is told nothing for a second
+    /// takes the store for lost.
+    fn told_until(&self, moment: Instant);
 }
 
 /// A store that acts without waiting. From [`Store::immediate`].

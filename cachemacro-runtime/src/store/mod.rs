@@ -10,16 +10,21 @@ pub mod conformance;
 mod contract;
 mod decoded;
 mod layers;
+pub(crate) mod local;
 pub mod memory;
 mod messages;
 pub mod protocol;
 #[cfg(feature = "redis")]
 pub mod redis;
+mod shared;
 
 pub(crate) use self::any::AnyStore;
-pub use self::contract::{Changes, Immediate, Inspect, Store};
+pub use self::contract::{Changes, Immediate, Inspect, Listener, Store, Tracking};
 #[doc(hidden)]
 pub use self::layers::Passed;
+pub use self::layers::breaker::BreakerStore;
+pub use self::layers::breaker::config::BreakerConfig;
+pub use self::layers::breaker::state::Breaker;
 #[cfg(any(test, feature = "test-util"))]
 pub use self::layers::faults;
 pub use self::messages::about::{About, StoreHealth};
@@ -30,6 +35,7 @@ pub use self::messages::inspect::{Cursor, Page, Raw};
 pub use self::messages::lease::{HeldLease, Keep, Lease, LeaseKind, LeaseOutcome, LeaseRequest};
 pub use self::messages::read::{Excerpt, Read, ReadRequest};
 pub use self::messages::write::{Guard, OnRefusal, Write, Written};
+pub(crate) use self::shared::shared;
 pub use crate::format::ids::{FillId, Token, Version};
 pub use crate::format::stamps::{TagKeys, VersionKey};
 pub use crate::pass_on;

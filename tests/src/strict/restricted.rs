@@ -44,6 +44,8 @@
     variant_size_differences
 )]
 
+use core::time::Duration;
+
 use cachemacro::{cache_config, cache_evict, cache_put, cached};
 use serde::{Deserialize, Serialize};
 
@@ -160,5 +162,98 @@ impl Row {
     pub async fn put(&mut self, more: usize) -> usize {
         self.name.clear();
         return more;
+    }
+}
+
+/// Options and body take the same arguments and fields.
+#[cached(key = (row.name, name), tags = vec![name], ttl = ttl_of(name), condition = is_named(name), entry = taken_entry)]
+pub async fn taken(row: Row, name: String) -> Row {
+    drop(name);
+    return row;
+}
+
+/// After the body too.
+#[cached(key = |row, _| row.name, unless = is_named(name), tags = [format!("{}:{}", name, result.times), row.name])]
+pub async fn taken_after(row: Row, name: String) -> Row {
+    drop(name);
+    return row;
+}
+
+/// Takes a name to tell how long.
+fn ttl_of(name: String) -> Duration {
+    let length = u64::try_from(name.len()).unwrap_or_default();
+    drop(name);
+    return Duration::from_secs(length);
+}
+
+/// Takes a name to see whether it is one.
+fn is_named(name: String) -> bool {
+    let is_named = !name.is_empty();
+    drop(name);
+    return is_named;
+}
+
+/// Generic, with a prefix.
+#[cached(prefix = "generic", entry = generic_entry)]
+pub async fn generic<K, const N: usize>(mut key: K, list: Vec<u8>) -> K
+where
+    K: cachemacro::Value + Default,
+{
+    if list.len() > N {
+        key = K::default();
+    }
+    return key;
+}
+
+/// What finds rows, behind a trait whose futures are boxed.
+#[async_trait::async_trait]
+pub trait Find {
+    /// Finds by its parts.
+    async fn find(&self, by: (u32, String)) -> Option<Row>;
+
+    /// Finds another.
+    async fn other(&self, times: u32) -> Option<Row>;
+}
+
+#[async_trait::async_trait]
+impl Find for Row {
+    #[cached(prefix = "found", key = "{times}:{name}", unless = result.times == 0)]
+    async fn find(&self, (times, mut name): (u32, String)) -> Option<Self> {
+        name.push('!');
+        return (self.times == times).then_some(Self { name, times });
+    }
+
+    #[cached(prefix = "other", key = "{times}", tags = ["rows", "row:{result.name}"])]
+    async fn other(&self, mut times: u32) -> Option<Self> {
+        times = times.saturating_add(1);
+        return self.find((times, String::new())).await;
+    }
+}
+
+/// A module that warns of nothing by itself.
+pub mod within {
+    #![deny(warnings)]
+
+    /// Deeper.
+    pub mod deeper {
+        /// Defines a cached function and one that evicts it.
+        macro_rules! cached_and_evicted {
+            ($name:ident, $evict:ident, $entry:ident, $ty:ty) => {
+                /// Cached by a macro.
+                #[cachemacro::cached(entry = $entry)]
+                pub async fn $name(id: $ty) -> $ty {
+                    return id;
+                }
+
+                /// Evicted by a macro.
+                #[cachemacro::cache_evict(entry = $entry(id))]
+                pub async fn $evict(id: $ty) -> $ty {
+                    return id;
+                }
+            };
+        }
+
+        cached_and_evicted!(number, evict_number, number_entry, u64);
+        cached_and_evicted!(text, evict_text, text_entry, String);
     }
 }

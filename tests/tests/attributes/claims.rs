@@ -68,6 +68,140 @@ async fn one_prefix_and_form_for_values_of_two_types_is_found(rig: Rig) {
     assert!(warnings.iter().any(|warning| matches!(warning, Warning::SharedPrefix(_))), "{warnings:?}");
 }
 
+/// Calls of two functions that one use of a macro brings, so that both stand at one line and column.
+macro_rules! both {
+    () => {
+        [
+            {
+                #[cached]
+                async fn from_one_macro(id: u32) -> u32 {
+                    id
+                }
+                (from_one_macro(1).await, from_one_macro(1).await)
+            },
+            {
+                #[cached]
+                async fn from_one_macro(id: u32) -> u32 {
+                    id + 100
+                }
+                (from_one_macro(1).await, from_one_macro(1).await)
+            },
+        ]
+    };
+}
+
+/// Calls of a function that a macro brings at each of its uses.
+macro_rules! one {
+    ($add:expr) => {{
+        #[cached]
+        async fn from_a_macro(id: u32) -> u32 {
+            id + $add
+        }
+        (from_a_macro(1).await, from_a_macro(1).await)
+    }};
+}
+
+macro_rules! twice {
+    () => {
+        [one!(0), one!(100)]
+    };
+}
+
+async fn functions_that_a_macro_brings_twice_are_not_handed_each_others_values(rig: Rig) {
+    let in_two_uses = async || [one!(0), one!(100)];
+    for calls in [
+        rig.process().cache.scope(async { both!() }).await,
+        rig.process().cache.scope(async { twice!() }).await,
+        rig.process().cache.scope(in_two_uses()).await,
+    ] {
+        assert_eq!(calls, [(1, 1), (101, 101)]);
+    }
+}
+
+#[cached(prefix = "claimed-by-types")]
+async fn of_type<T: Into<u64> + cachemacro::Value>(id: T) -> u64 {
+    id.into()
+}
+
+#[cached(prefix = "claimed-by-types")]
+async fn text_of_type<T: Into<u64> + cachemacro::Value>(id: T) -> String {
+    id.into().to_string()
+}
+
+async fn each_instance_of_a_generic_function_is_compared(rig: Rig) {
+    let cache = rig.process().cache;
+    let calls = cache.scope(async {
+        for _ in 0..2 {
+            assert_eq!((of_type(1_u8).await, text_of_type(1_u16).await), (1, "1".to_owned()));
+        }
+        assert_eq!(cache.stats().total.hits, 2, "their keys differ");
+        assert!(cache.warnings().iter().all(|warning| !matches!(warning, Warning::SharedPrefix(_))));
+        for _ in 0..2 {
+            assert_eq!((text_of_type(1_u8).await, of_type(1_u8).await), ("1".to_owned(), 1));
+        }
+    });
+    calls.await;
+    assert_eq!(cache.stats().site("of_type").expect("called").hits, 3, "nobody replaced its value");
+    assert!(cache.warnings().iter().any(|warning| matches!(warning, Warning::SharedPrefix(_))));
+}
+
+#[derive(Debug, Clone, serde::Serialize)]
+struct Filter {
+    page: u32,
+}
+
+#[cached(prefix = "claimed-by-whole-arguments", key = filter)]
+async fn numbers_of(filter: Filter) -> u32 {
+    filter.page
+}
+
+#[cached(prefix = "claimed-by-whole-arguments", key = filter)]
+async fn texts_of(filter: Filter) -> String {
+    filter.page.to_string()
+}
+
+#[cached(prefix = "claimed-without-arguments")]
+async fn the_number() -> u32 {
+    1
+}
+
+#[cached(prefix = "claimed-without-arguments")]
+async fn the_text() -> String {
+    "1".to_owned()
+}
+
+struct Numbers;
+struct Texts;
+
+impl Numbers {
+    #[cached(prefix = "claimed-by-methods", key = "{id}")]
+    async fn get(&self, id: u32) -> u32 {
+        id
+    }
+}
+
+impl Texts {
+    #[cached(prefix = "claimed-by-methods", key = "{id}")]
+    async fn get(&self, id: u32) -> String {
+        id.to_string()
+    }
+}
+
+async fn keys_of_any_form_and_methods_of_any_type_are_compared(rig: Rig) {
+    let cache = rig.process().cache;
+    let calls = cache.scope(async {
+        for _ in 0..2 {
+            let filter = Filter { page: 1 };
+            assert_eq!((numbers_of(filter.clone()).await, texts_of(filter).await), (1, "1".to_owned()));
+            assert_eq!((the_number().await, the_text().await), (1, "1".to_owned()));
+            assert_eq!((Numbers.get(1).await, Texts.get(1).await), (1, "1".to_owned()));
+        }
+    });
+    calls.await;
+    let stats = cache.stats();
+    assert_eq!((stats.total.loads, stats.total.hits), (3, 3), "the second one of each runs uncached");
+}
+
 mod other {
     /// Reads what `number` stores.
     #[cachemacro::cached(prefix = "shared-on-purpose", key = "{id}")]
@@ -136,5 +270,8 @@ async fn what_is_shared_on_purpose_or_told_apart_by_types_alarms_nobody(rig: Rig
 on_both_stores!(
     functions_of_one_name_in_two_blocks_are_not_handed_each_others_values,
     one_prefix_and_form_for_values_of_two_types_is_found,
+    functions_that_a_macro_brings_twice_are_not_handed_each_others_values,
+    each_instance_of_a_generic_function_is_compared,
+    keys_of_any_form_and_methods_of_any_type_are_compared,
     what_is_shared_on_purpose_or_told_apart_by_types_alarms_nobody,
 );

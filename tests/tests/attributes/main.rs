@@ -12,3 +12,4 @@ mod observers;
 mod removals;
 mod settings;
 mod stats;
+mod sync;

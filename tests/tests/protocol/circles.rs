@@ -4,6 +4,7 @@
 //! |---|---|
 //! | who would close a circle does not wait (`engine::waiting`) | `a_circle_within_one_process_is_broken_at_once` |
 //! | a call within a load waits a second at most | `a_circle_through_two_processes_ends_within_seconds` |
+//! | a follower takes over where `wait` has ended (`engine::flight`) | `a_circle_through_spawned_tasks_ends_with_wait` |
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,11 +72,62 @@ async fn a_circle_within_one_process_is_broken_at_once() {
     }
 }
 
+/// How long a call may wait where circles are not seen.
+const WAIT: Duration = Duration::from_secs(10);
+
+/// Loads entry `id` by a task that the body of the entry before it spawns and awaits, until one runs that needs no other.
+fn load_by_spawning(process: Process, id: usize, of: usize, depth: usize) -> tokio::task::JoinHandle<usize> {
+    tokio::spawn(async move {
+        let next = process.clone();
+        let body = async || match depth {
+            0 => 10 * id,
+            depth => load_by_spawning(next, (id + 1) % of, of, depth - 1).await.expect("no load panics"),
+        };
+        entry(&process, id).get_or_load(body).await
+    })
+}
+
+/// Upholds G9. Whose a spawned task is nobody sees.
+#[tokio::test(start_paused = true)]
+async fn a_circle_through_spawned_tasks_ends_with_wait() {
+    for length in [1, 2, 3] {
+        let process = Rig::memory().process_with(|builder| builder.wait(WAIT));
+        let began = Instant::now();
+        let loaded = timeout(10 * DEADLINE, load_by_spawning(process, 0, length, length)).await;
+        assert_eq!(loaded.expect("a circle ends").expect("no load panics"), 0, "of the task that closes it");
+        // Up to a second more where the load has not begun.
+        assert!(
+            began.elapsed() <= WAIT + Duration::from_secs(1),
+            "{length} loads waited {:?}",
+            began.elapsed()
+        );
+    }
+}
+
+/// Upholds G9. What a body awaits without a task of its own is seen.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_reaches_its_own_key_beside_other_futures_runs_at_once() {
+    let process = Rig::memory().process();
+    let began = Instant::now();
+    let body = async || {
+        let own = async { entry(&process, 0).get_or_load(async || 7).await };
+        let through = async || entry(&process, 0).get_or_load(async || 8).await;
+        let other = async { entry(&process, 1).get_or_load(through).await };
+        let (own, other) = tokio::join!(own, other);
+        own + other
+    };
+    assert_eq!(entry(&process, 0).get_or_load(body).await, 15);
+    assert!(began.elapsed() < Duration::from_millis(500), "waited {:?}", began.elapsed());
+}
+
 /// Upholds G9.
 async fn a_circle_through_two_processes_ends_within_seconds(rig: Rig) {
     for batch in [false, true] {
+        let began = Instant::now();
         let loaded = circle(vec![rig.process(), rig.process()], batch).await;
         assert_values(&loaded);
+        // Without the bound both wait for `wait`, longer than the deadline.
+        assert!(began.elapsed() < Duration::from_secs(8), "waited {:?}", began.elapsed());
         for id in 0..2 {
             entry(&rig.process(), id).evict().await.expect("evicted");
         }

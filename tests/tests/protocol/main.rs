@@ -11,6 +11,8 @@ mod doomed;
 mod failed_evicts;
 mod followers;
 mod forks;
+mod freshness;
+mod given_back;
 mod hang;
 mod history;
 mod lookups;

@@ -179,6 +179,28 @@ async fn a_lease_that_is_granted_after_its_request_failed_is_given_back(rig: Rig
     }
 }
 
+/// A server that stood still carries out what reached it, in whatever order, when it goes on.
+///
+/// Upholds G9.
+#[tokio::test]
+async fn a_request_that_comes_after_all_releases_of_its_lease_is_refused() {
+    let rig = Rig::redis();
+    for call in CALLS {
+        let (cache, faults) = process(&rig, Some(Duration::from_millis(300)));
+        rig.store().time().await.expect("the store answers");
+        let gate = faults.gate(Op::Lease);
+        let failed = start(&cache, call);
+        reached(&gate).await;
+        wait_until("both releases were sent", DEADLINE, async || faults.count(Op::Release) > 1).await;
+        let answered = faults.gate_after(Op::Lease);
+        gate.open();
+        reached(&answered).await;
+        assert!(rig.raw("row:1").await.is_none(), "{call:?}");
+        answered.open();
+        failed.await.expect("it does not panic");
+    }
+}
+
 on_both_stores!(
     a_lease_that_a_cancelled_call_was_granted_later_is_given_back,
     a_lease_that_is_granted_after_its_request_failed_is_given_back,

@@ -1,5 +1,5 @@
-//! The races of `races.rs` with the other readers and writers there are: loads by hand, in batches, anew, and of who
-//! waits for another process's lease; refreshes and increments as writes.
+//! The races of `races.rs` with the other readers and writers there are: loads by hand, in batches, anew, of who
+//! waits for another process's lease, and of who found a stale value; refreshes and increments as writes.
 //!
 //! Each schedule stops a load and a write against each other at every await point of both. Once the write is
 //! acknowledged no read returns the old value, whichever process asks.
@@ -12,12 +12,16 @@ use std::time::Duration;
 use cachemacro::__private::{NoRules, Plain, Writes, write};
 use cachemacro::store::faults::{Gate, Op};
 use cachemacro::{ErrorKind, Lookup, Mode, Result};
+use cachemacro_tests::aging::age;
 use cachemacro_tests::halt::Point::{self, AfterQuery, BeforeQuery};
 use cachemacro_tests::halt::{Halted, Stops, Table, ended};
 use cachemacro_tests::schedule::{LOAD_POINTS, NEW, OLD, ORDERS, Order, Pair, Row, around, play_all};
 use cachemacro_tests::{DEADLINE, Process, RedisServer, Rig, is_long, on_both_stores};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+
+/// How old a stale value is.
+const AGE: Duration = Duration::from_mins(2);
 
 /// How the value is loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +34,8 @@ enum Reader {
     Refresh,
     /// By a caller that found another process loading, and waits.
     Waiting,
+    /// By a caller that found a stale value and was elected to load it anew.
+    Stale,
 }
 
 /// How the racing write tells the cache.
@@ -54,6 +60,7 @@ impl Reader {
             Reader::ByHand | Reader::Batch => (&[Op::Read, Op::Lease], true),
             Reader::Refresh => (&[Op::Lease], true),
             Reader::Waiting => (&[Op::Changed], false),
+            Reader::Stale => (&[Op::Read, Op::Lease, Op::ReadHead], true),
         };
         let mut points = around(read);
         if body {
@@ -117,7 +124,13 @@ struct Scene {
 
 impl Scene {
     fn new(rig: &Rig, schedule: Schedule) -> Self {
-        let pair = Pair::new(rig, schedule.apart, schedule.late);
+        let pair = match schedule.reader {
+            // Whoever reads takes what is stale.
+            Reader::Stale => {
+                Pair::with(rig, schedule.apart, schedule.late, |builder| builder.stale(2 * AGE).ttl(AGE / 2))
+            }
+            _ => Pair::new(rig, schedule.apart, schedule.late),
+        };
         let third = pair.third(rig);
         Self { schedule, pair, third }
     }
@@ -134,6 +147,7 @@ impl Scene {
         };
         match self.schedule.reader {
             Reader::Waiting => self.pair.read(loading, Stops::default()),
+            Reader::Stale => tokio::spawn(async move { entry.get_or_load(query).await }),
             Reader::Refresh => {
                 tokio::spawn(async move { Mode::Refresh.scope(entry.get_or_load(query)).await })
             }
@@ -183,13 +197,17 @@ impl Scene {
         })
     }
 
-    async fn play(self) {
+    async fn play(self, rig: &Rig) {
         let Self { schedule, pair, third } = &self;
         let Pair { loading, writing, .. } = pair;
         let other = match schedule.reader {
             Reader::Waiting => Some(Halted::start(third, AfterQuery, |stops| pair.read(third, stops)).await),
             _ => None,
         };
+        if schedule.reader == Reader::Stale {
+            pair.entry(third).set(&(7, OLD)).await.expect("the store answers");
+            age(&*rig.store(), &pair.key(), AGE).await;
+        }
         let load = || Halted::start(loading, schedule.load_at, |stops| self.load(stops));
         let write = || Halted::start(writing, schedule.write_at, |_| self.write());
         // Who waits is let wait until the other one has ended.
@@ -210,7 +228,7 @@ impl Scene {
 }
 
 async fn play(rig: &Rig, schedules: &[Schedule]) {
-    play_all(schedules, async |schedule| Scene::new(rig, schedule).play().await, async || {}).await;
+    play_all(schedules, async |schedule| Scene::new(rig, schedule).play(rig).await, async || {}).await;
 }
 
 /// All of them in memory, and in a long run; on a server, where whose write it is and where the tag comes from take turns,
@@ -249,6 +267,7 @@ races! {
     ByHand: no_load_by_hand_brings_an_old_value_back_in_memory, no_load_by_hand_brings_an_old_value_back_on_redis;
     Batch: no_batch_brings_an_old_value_back_in_memory, no_batch_brings_an_old_value_back_on_redis;
     Refresh: no_refresh_brings_an_old_value_back_in_memory, no_refresh_brings_an_old_value_back_on_redis;
+    Stale: no_refresh_of_a_stale_value_brings_it_back_in_memory, no_refresh_of_a_stale_value_brings_it_back_on_redis;
     Waiting: no_waiting_caller_brings_an_old_value_back_in_memory, no_waiting_caller_brings_an_old_value_back_on_redis;
 }
 

@@ -25,6 +25,7 @@ enum Step {
     Renew { key: usize, token: u64, live: Millis },
     Release { key: usize, token: u64 },
     Fill { key: usize, token: u64, value: Value, unlink_refused: bool },
+    Refill { key: usize, seen: u64, token: u64, value: Value },
     Set { key: usize, value: Value },
     CompareAndSet { key: usize, seen: u64, value: Value },
     Increment { key: usize, by: i64, others: Others, value: Value },
@@ -134,6 +135,13 @@ impl Model {
 
     fn holds(&self, key: usize, token: u64) -> bool {
         token != 0 && self.lease_of(key).is_some_and(|lease| lease.token == token)
+    }
+
+    /// Whether this value is there, readable or not, with this token in its header.
+    fn is_unchanged(&self, key: usize, seen: u64, token: u64) -> bool {
+        let held = self.lease_of(key).map_or(0, |lease| lease.token);
+        let value = self.cells.get(&key).map(|cell| cell.content);
+        matches!(value, Some(Content::Value { fill_id, .. }) if seen != 0 && fill_id == seen && held == token)
     }
 
     fn lease(&mut self, key: usize, kind: LeaseKind, token: u64, seen: u64, live: Millis) -> Asked {
@@ -316,6 +324,16 @@ impl Run {
                     self.model.cells.remove(&at);
                 }
             }
+            Step::Refill { key: at, seen, token, value } => {
+                let (key, bytes, life) = (key(at), self.bytes(value), millis(value.life));
+                let guard = Guard::unchanged(FillId::new(seen), Token::new(token));
+                let unchanged = self.model.is_unchanged(at, seen, token);
+                let refill = Write::new(&key, bytes, life).with_guard(guard);
+                assert_eq!(self.store.write_one(refill).await.unwrap().accepted, unchanged);
+                if unchanged {
+                    self.model.store(at, value);
+                }
+            }
             Step::Set { key: at, value } => {
                 self.store.set(&key(at), self.bytes(value), millis(value.life)).await.unwrap();
                 self.model.store(at, value);
@@ -463,9 +481,11 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(key, kind, token, seen, live)| Step::Lease { key, kind, token, seen, live }),
         2 => (key.clone(), token.clone(), time()).prop_map(|(key, token, live)| Step::Renew { key, token, live }),
         2 => (key.clone(), token.clone()).prop_map(|(key, token)| Step::Release { key, token }),
-        4 => (key.clone(), token, value(), any::<bool>())
+        4 => (key.clone(), token.clone(), value(), any::<bool>())
             .prop_map(|(key, token, value, unlink_refused)| Step::Fill { key, token, value, unlink_refused }),
         1 => (key.clone(), value()).prop_map(|(key, value)| Step::Set { key, value }),
+        2 => (key.clone(), seen.clone(), prop_oneof![Just(0), token], value())
+            .prop_map(|(key, seen, token, value)| Step::Refill { key, seen, token, value }),
         2 => (key.clone(), seen, value())
             .prop_map(|(key, seen, value)| Step::CompareAndSet { key, seen, value }),
         3 => (key.clone(), -2..3_i64, others, value())

@@ -9,7 +9,7 @@
 //! | a reply retires its connection | `each_reply_of_the_table_does_what_the_table_says` |
 //! | an evict is sent again after a refusal | the same |
 //! | all connections to a demoted server are retired at once | `one_answer_of_a_replica_retires_all_connections_to_it` |
-//! | a replica is refused when connecting | `a_primary_that_is_demoted_behind_its_address_is_left_for_the_new_one` |
+//! | a replica is refused when connecting | `nothing_is_read_from_a_replica` |
 //! | pooled connections are checked | `an_evict_of_a_prefix_is_not_done_on_a_replica` |
 //! | what fails just after connecting is charged | `a_server_that_refuses_all_on_every_new_connection_is_not_flooded` |
 
@@ -308,6 +308,17 @@ async fn one_answer_of_a_replica_retires_all_connections_to_it() {
     store.evict_prefix("only-here").await.expect("evicted");
     let mut old = pair.old.client().await;
     wait_until("the old primary is left alone", DEADLINE, async || connections(&mut old).await == 0).await;
+}
+
+/// What it holds may be evicted already. Upholds G1.
+#[tokio::test]
+async fn nothing_is_read_from_a_replica() {
+    let pair = Pair::start();
+    pair.demote().await;
+    let store = RedisStore::new(RedisConfig::new(pair.proxy.url())).expect("config");
+    let error = store.entry("k").await.expect_err("a replica");
+    assert_eq!(error.kind(), ErrorKind::Connect);
+    assert!(error.to_string().contains("replica"), "{error}");
 }
 
 /// Upholds G7.

@@ -9,6 +9,8 @@ use crate::ground::error::{Error, ErrorKind, Result};
 use crate::key::Key;
 use crate::policy::ttl::Ttl;
 #[cfg(feature = "redis")]
+use crate::store::BreakerConfig;
+#[cfg(feature = "redis")]
 use crate::store::redis::{LONGEST, MOST};
 
 impl CacheBuilder {
@@ -79,6 +81,30 @@ impl CacheBuilder {
             &mut self.settings.jitter,
         )?;
         env.parse(
+            "CACHEMACRO_STALE",
+            "a duration such as `1h`",
+            parse_duration,
+            &mut self.settings.freshness.stale,
+        )?;
+        env.parse(
+            "CACHEMACRO_MAX_AGE",
+            "a duration from 1 ms on such as `1d`",
+            |text| parse_duration(text).filter(|age| *age >= Duration::from_millis(1)).map(Some),
+            &mut self.settings.freshness.max_age,
+        )?;
+        env.parse(
+            "CACHEMACRO_REFRESH",
+            "a percentage from `1%` to `100%`",
+            |text| parse_percent(text).filter(|percent| *percent > 0).map(Some),
+            &mut self.settings.freshness.refresh,
+        )?;
+        env.parse(
+            "CACHEMACRO_RETRY_AFTER",
+            "a duration such as `250ms` or `10s`",
+            parse_duration,
+            &mut self.settings.retry_after,
+        )?;
+        env.parse(
             "CACHEMACRO_WAIT",
             "a duration such as `250ms` or `10s`",
             parse_duration,
@@ -111,9 +137,11 @@ impl CacheBuilder {
         #[cfg(not(feature = "lz4"))]
         env.lacks("CACHEMACRO_COMPRESS_OVER", "lz4")?;
         env.parse("CACHEMACRO_CAPACITY", "a number of bytes from 1", from_one, &mut self.capacity)?;
+        self.local_from(&env)?;
         env.parse("CACHEMACRO_DISABLED", "`0` or `1`", parse_switch, &mut self.settings.disabled)?;
         #[cfg(feature = "redis")]
         {
+            self.breaker_from(&env)?;
             for name in ["REDIS_URL", "CACHEMACRO_REDIS_URL"] {
                 if let Some(url) = env.get(name) {
                     self.redis.url = Some(url);
@@ -136,6 +164,51 @@ impl CacheBuilder {
             env.lacks("CACHEMACRO_REDIS_URL", "redis")?;
         }
         Ok(self)
+    }
+
+    /// What is kept in this process.
+    fn local_from(&mut self, env: &Env<'_>) -> Result<()> {
+        env.parse(
+            "CACHEMACRO_LOCAL",
+            "a duration above zero such as `10s`, or `off`",
+            parse_local,
+            &mut self.settings.local,
+        )?;
+        env.parse(
+            "CACHEMACRO_LOCAL_CAPACITY",
+            "a number of bytes from 1",
+            from_one,
+            &mut self.settings.local_capacity,
+        )
+    }
+}
+
+#[cfg(feature = "redis")]
+impl CacheBuilder {
+    fn breaker_from(&mut self, env: &Env<'_>) -> Result<()> {
+        let mut guarded = !self.redis.unguarded;
+        env.parse("CACHEMACRO_BREAKER", "`0` or `1`", parse_switch, &mut guarded)?;
+        self.redis.unguarded = !guarded;
+        let mut set = self.redis.breaker;
+        let (mut failures, mut rate) = (None, None);
+        let from_one = |text: &str| number(text).filter(|number| *number > 0).map(Some);
+        env.parse("CACHEMACRO_BREAKER_FAILURES", "a number from 1", from_one, &mut failures)?;
+        let percent = |text: &str| parse_percent(text).filter(|percent| *percent > 0).map(Some);
+        env.parse("CACHEMACRO_BREAKER_RATE", "a percentage from `1%` to `100%`", percent, &mut rate)?;
+        set = failures.map_or(set, |failures| set.failures(failures));
+        set = rate.map_or(set, |rate| set.rate(rate));
+        for (name, setter) in [
+            ("CACHEMACRO_BREAKER_WINDOW", BreakerConfig::window as fn(BreakerConfig, Duration) -> _),
+            ("CACHEMACRO_BREAKER_SLOW", BreakerConfig::slow),
+            ("CACHEMACRO_BREAKER_PAUSE", BreakerConfig::pause),
+            ("CACHEMACRO_BREAKER_LONGEST_PAUSE", BreakerConfig::longest_pause),
+        ] {
+            let mut time = None;
+            env.some_duration(name, &mut time)?;
+            set = time.map_or(set, |time| setter(set, time));
+        }
+        self.redis.breaker = set;
+        Ok(())
     }
 }
 
@@ -197,6 +270,11 @@ fn parse_ttl(text: &str) -> Option<Ttl> {
     ttl.filter(|ttl| ttl.stores())
 }
 
+#[expect(clippy::option_option, reason = "the outer says whether it parsed, the inner is the setting")]
+fn parse_local(text: &str) -> Option<Option<Duration>> {
+    if text == "off" { Some(None) } else { parse_duration(text).filter(|ttl| !ttl.is_zero()).map(Some) }
+}
+
 fn parse_percent(text: &str) -> Option<u8> {
     text.trim_end_matches('%').trim_end().parse().ok().filter(|percent| *percent <= 100)
 }
@@ -226,6 +304,7 @@ fn some_number<N: FromStr>(text: &str) -> Option<Option<N>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::freshness::Freshness;
 
     fn env(variables: &[(&str, &str)]) -> Result<CacheBuilder> {
         let value = |name: &str| variables.iter().find(|(known, _)| *known == name);
@@ -240,11 +319,17 @@ mod tests {
             ("CACHEMACRO_NAMESPACE", "shop"),
             ("CACHEMACRO_TTL", "61s"),
             ("CACHEMACRO_JITTER", "17%"),
+            ("CACHEMACRO_STALE", "57s"),
+            ("CACHEMACRO_MAX_AGE", "58s"),
+            ("CACHEMACRO_REFRESH", "59%"),
+            ("CACHEMACRO_RETRY_AFTER", "60s"),
             ("CACHEMACRO_WAIT", "62s"),
             ("CACHEMACRO_LEASE_LIMIT", "63s"),
+            ("CACHEMACRO_LOCAL", "71s"),
             ("CACHEMACRO_CODEC", codec.name()),
             ("CACHEMACRO_MAX_VALUE", "64"),
             ("CACHEMACRO_CAPACITY", "65"),
+            ("CACHEMACRO_LOCAL_CAPACITY", "67"),
             ("CACHEMACRO_DISABLED", "1"),
         ])
         .expect("acceptable");
@@ -252,9 +337,14 @@ mod tests {
         assert!(matches!(builder.choice, Choice::Memory));
         assert_eq!(settings.namespace, "shop");
         assert_eq!((settings.ttl, settings.jitter), (Ttl::For(Duration::from_secs(61)), 17));
+        let seconds = Duration::from_secs;
+        let freshness = Freshness { stale: seconds(57), max_age: Some(seconds(58)), refresh: Some(59) };
+        assert_eq!((settings.freshness, settings.retry_after), (freshness, seconds(60)));
         assert_eq!(settings.wait, Duration::from_secs(62));
         assert_eq!(settings.lease_limit, Duration::from_secs(63));
+        assert_eq!(settings.local, Some(Duration::from_secs(71)));
         assert_eq!((settings.codec, settings.max_value, builder.capacity), (codec, 64, 65));
+        assert_eq!(settings.local_capacity, 67);
         assert!(settings.disabled);
     }
 
@@ -284,6 +374,32 @@ mod tests {
         let expected = expected.pool_wait(seconds(69)).pool_size(70);
         let config = builder.redis_config().expect("acceptable");
         assert_eq!(format!("{config:?}"), format!("{expected:?}"));
+    }
+
+    #[cfg(feature = "redis")]
+    #[test]
+    fn the_variables_of_the_breaker_reach_it() {
+        let builder = env(&[
+            ("CACHEMACRO_BREAKER_FAILURES", "4"),
+            ("CACHEMACRO_BREAKER_RATE", "30%"),
+            ("CACHEMACRO_BREAKER_WINDOW", "71s"),
+            ("CACHEMACRO_BREAKER_SLOW", "72ms"),
+            ("CACHEMACRO_BREAKER_PAUSE", "73ms"),
+            ("CACHEMACRO_BREAKER_LONGEST_PAUSE", "74s"),
+        ])
+        .expect("acceptable");
+        let millis = Duration::from_millis;
+        let expected = BreakerConfig::new().failures(4).rate(30).window(millis(71_000)).slow(millis(72));
+        assert_eq!(builder.redis.breaker, expected.pause(millis(73)).longest_pause(millis(74_000)));
+        assert!(!builder.redis.unguarded);
+        assert!(env(&[("CACHEMACRO_BREAKER", "0")]).expect("acceptable").redis.unguarded);
+        for (name, value) in [
+            ("CACHEMACRO_BREAKER_FAILURES", "0"),
+            ("CACHEMACRO_BREAKER_RATE", "0%"),
+            ("CACHEMACRO_BREAKER_SLOW", "0"),
+        ] {
+            assert!(env(&[(name, value)]).expect_err("refused").to_string().contains(name));
+        }
     }
 
     #[cfg(not(feature = "redis"))]

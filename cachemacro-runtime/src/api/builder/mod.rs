@@ -17,8 +17,11 @@ use crate::store::memory::{DEFAULT_CAPACITY, MemoryStore};
 #[cfg(feature = "redis")]
 use crate::store::redis::{RedisConfig, RedisStore};
 use crate::store::{AnyStore, Store};
+#[cfg(feature = "redis")]
+use crate::store::{BreakerConfig, BreakerStore};
 
 mod env;
+mod freshness;
 
 /// Which store a cache uses.
 #[derive(Clone)]
@@ -52,7 +55,6 @@ pub struct CacheBuilder {
     settings: Settings,
     choice: Choice,
     capacity: usize,
-    clock: Clock,
     #[cfg(feature = "redis")]
     redis: RedisSettings,
 }
@@ -67,6 +69,8 @@ struct RedisSettings {
     command_timeout: Option<Duration>,
     pool_wait: Option<Duration>,
     pool_size: Option<usize>,
+    breaker: BreakerConfig,
+    unguarded: bool,
 }
 
 impl fmt::Debug for CacheBuilder {
@@ -81,7 +85,6 @@ impl Default for CacheBuilder {
             settings: Settings::default(),
             choice: Choice::Auto,
             capacity: DEFAULT_CAPACITY,
-            clock: Clock::system(),
             #[cfg(feature = "redis")]
             redis: RedisSettings::default(),
         }
@@ -341,7 +344,51 @@ impl CacheBuilder {
         self
     }
 
-    /// The clock of the in-memory store, for tests that move it; without effect on others.
+    /// How long decoded values are kept in this process and taken without asking the store, at sites that say nothing else (`local`
+    /// of the attribute, [`Policy::local`](crate::Policy#structfield.local)); zero: not at all, which is the default. What an evict elsewhere
+    /// removed may be read here until this process is told of it: see
+    /// [the guide](https://github.com/cachemacro/cachemacro/blob/main/docs/local.md). A store in memory does so in any case,
+    /// and exactly.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use std::time::Duration;
+    ///
+    /// let cache = cachemacro::Cache::builder().memory().local(Duration::from_secs(10)).build()?;
+    /// # Ok::<(), cachemacro::Error>(())
+    /// ```
+    pub fn local(mut self, ttl: Duration) -> Self {
+        self.settings.local = Some(ttl);
+        self
+    }
+
+    /// How many bytes the values of sync functions may weigh in this process, keys and about 300 bytes of overhead for each included; 64
+    /// MiB by default. A value counts with its own size; what it holds elsewhere, as a `Vec` does, is not seen. Where they
+    /// weigh more, those that were not used for long go.
+    ///
+    /// ```
+    /// # mod cachemacro {
+    /// #     pub use cachemacro_derive::cached;
+    /// #     pub use cachemacro_runtime::*;
+    /// # }
+    /// use cachemacro::{Cache, cached};
+    ///
+    /// #[cached(crate = cachemacro)]
+    /// fn square(n: u64) -> u64 {
+    ///     n * n
+    /// }
+    ///
+    /// let cache = Cache::builder().memory().local_capacity(64 << 10).build()?;
+    /// cache.scope_sync(|| (0..10_000).for_each(|n| assert_eq!(square(n), n * n)));
+    /// assert!(cache.stats().local.bytes <= 64 << 10);
+    /// # Ok::<(), cachemacro::Error>(())
+    /// ```
+    pub fn local_capacity(mut self, bytes: usize) -> Self {
+        self.settings.local_capacity = bytes;
+        self
+    }
+
+    /// The clock of the in-memory store, of sync functions and of local copies, for tests that move it; without effect on a server's time.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -358,7 +405,7 @@ impl CacheBuilder {
     /// # }
     /// ```
     pub fn clock(mut self, clock: Clock) -> Self {
-        self.clock = clock;
+        self.settings.clock = clock;
         self
     }
 
@@ -428,6 +475,39 @@ impl CacheBuilder {
     #[cfg(feature = "redis")]
     pub fn pool_size(mut self, size: usize) -> Self {
         self.redis.pool_size = Some(size);
+        self
+    }
+
+    /// When the breaker around [`redis`](Self::redis) opens, and how soon it asks again; without effect on other stores, around
+    /// which a [`BreakerStore`] is put by hand. Default: [`BreakerConfig::new`], with slow answers from half of the command
+    /// timeout on.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::{Cache, store::BreakerConfig};
+    ///
+    /// let redis = Cache::builder().redis("redis://localhost").namespace("shop");
+    /// assert!(redis.clone().breaker(BreakerConfig::new().failures(10)).build().is_ok());
+    /// assert!(redis.breaker(BreakerConfig::new().failures(0)).build().is_err());
+    /// ```
+    #[cfg(feature = "redis")]
+    pub fn breaker(mut self, breaker: BreakerConfig) -> Self {
+        self.redis.breaker = breaker;
+        self
+    }
+
+    /// Whether there is a [`breaker`](Self::breaker) around [`redis`](Self::redis). Without one, each call waits for a store
+    /// that does not answer until its timeout ends. Default: true.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// let redis = cachemacro::Cache::builder().redis("redis://localhost").namespace("shop");
+    /// assert_eq!(redis.guarded(false).build()?.stats().breaker, None);
+    /// # Ok::<(), cachemacro::Error>(())
+    /// ```
+    #[cfg(feature = "redis")]
+    pub fn guarded(mut self, guarded: bool) -> Self {
+        self.redis.unguarded = !guarded;
         self
     }
 
@@ -520,9 +600,20 @@ impl CacheBuilder {
         if !settings.ttl.stores() {
             return Err(wrong("the default TTL is 1 ms at least; `disabled` turns caching off"));
         }
+        if settings.freshness.max_age.is_some_and(|age| age < Duration::from_millis(1)) {
+            return Err(wrong("the greatest age is 1 ms at least"));
+        }
+        if settings.freshness.refresh.is_some_and(|percent| !(1..=100).contains(&percent)) {
+            return Err(wrong("a refresh is due after a percentage from 1 to 100 of the TTL"));
+        }
         if self.capacity == 0 {
             return Err(wrong("the capacity is 1 byte at least"));
         }
+        if settings.local_capacity == 0 {
+            return Err(wrong("the local capacity is 1 byte at least; `disabled` turns caching off"));
+        }
+        #[cfg(feature = "redis")]
+        self.redis.breaker.check()?;
         let store = self.open()?;
         Ok(Cache::with_store(store, self.settings))
     }
@@ -530,7 +621,8 @@ impl CacheBuilder {
     #[cfg_attr(not(feature = "redis"), expect(clippy::unnecessary_wraps, reason = "opening Redis can fail"))]
     fn open(&self) -> Result<AnyStore> {
         let memory = || {
-            let store = MemoryStore::builder().capacity(self.capacity).clock(self.clock.clone()).build();
+            let store =
+                MemoryStore::builder().capacity(self.capacity).clock(self.settings.clock.clone()).build();
             AnyStore::Memory(Arc::new(store))
         };
         match &self.choice {
@@ -546,12 +638,19 @@ impl CacheBuilder {
 
     #[cfg(feature = "redis")]
     fn open_redis(&self) -> Result<AnyStore> {
-        Ok(AnyStore::Other(Arc::new(RedisStore::new(self.redis_config()?)?)))
+        let config = self.redis_config()?;
+        let breaker = self.redis.breaker.slow_or(config.command_timeout / 2);
+        let store = Arc::new(RedisStore::new(config)?);
+        Ok(AnyStore::Other(if self.redis.unguarded {
+            store
+        } else {
+            Arc::new(BreakerStore::new(store, breaker)?)
+        }))
     }
 
     #[cfg(feature = "redis")]
     fn redis_config(&self) -> Result<RedisConfig> {
-        let RedisSettings { url, url_from, connect_timeout, command_timeout, pool_wait, pool_size } =
+        let RedisSettings { url, url_from, connect_timeout, command_timeout, pool_wait, pool_size, .. } =
             &self.redis;
         let Some(url) = url else {
             return Err(wrong(

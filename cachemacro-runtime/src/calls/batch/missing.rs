@@ -14,6 +14,7 @@ use crate::engine::search::{End, Search, Step};
 use crate::format::header;
 use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
+use crate::policy::freshness::Age;
 use crate::policy::outcome::Value;
 use crate::policy::rules::NoRules;
 
@@ -29,6 +30,8 @@ pub(super) struct Missing<K, T> {
     pub(super) read: Option<AsOf>,
     /// What another caller shared could not be taken, so it has joined a second flight.
     pub(super) joined_again: bool,
+    /// The value that ages, which this call is to load anew.
+    pub(super) old: Option<Usable>,
 }
 
 pub(super) enum State {
@@ -49,7 +52,7 @@ pub(super) struct Row<T>(pub(super) Option<T>);
 
 impl<K, T: Value> Missing<K, T> {
     pub(super) fn new(id: K, entry: Entry<T>) -> Self {
-        Self { id, entry, state: State::Unstored, lead: None, read: None, joined_again: false }
+        Self { id, entry, state: State::Unstored, lead: None, read: None, joined_again: false, old: None }
     }
 
     /// The raw entry, unless caching is off or the entry is another cache's, where its evicts go.
@@ -101,12 +104,16 @@ impl<K, T: Value> Missing<K, T> {
 
     /// What the first read found. Where that cannot be used or nothing could be read, why, and the state says how to go
     /// on.
-    pub(super) fn looked(&mut self, looked: Option<(Looked, AsOf)>) -> Result<Row<T>, MissReason> {
+    pub(super) fn looked(&mut self, looked: Option<(Looked, AsOf)>) -> Result<(Row<T>, Age), MissReason> {
         let (Some((looked, read)), Ok(raw)) = (looked, self.entry.raw()) else {
             return Err(MissReason::StoreFailed);
         };
+        let old = looked.aging();
         let miss = match looked.decoded(|usable| self.decode(usable)) {
-            Ok(found) => return Ok(found.value),
+            Ok(found) => {
+                self.old = old;
+                return Ok((found.value, found.age));
+            }
             Err(miss) => miss,
         };
         self.read = Some(read);
@@ -166,6 +173,37 @@ impl<K, T: Value> Missing<K, T> {
             }
         }
         (self.id, found.value)
+    }
+
+    /// Asks for the right to load a value anew that ages, which is served meanwhile. `None`: another does, or nobody.
+    pub(super) async fn elect(mut self) -> Option<Self> {
+        let (Some(old), Ok(raw)) = (&self.old, self.entry.raw()) else { return None };
+        let elected = match raw.is_own() {
+            true => None,
+            false => raw.elect(old, self.has_late_tags()).await,
+        };
+        let Some(elected) = elected else {
+            raw.hit(old.age);
+            return None;
+        };
+        raw.record(Event::Miss(MissReason::Due));
+        raw.record(Event::Refresh);
+        elected.lead.captured(elected.held.captured(&raw.tags));
+        self.lead = Some(elected.lead);
+        self.state = State::Held(elected.held);
+        Some(self)
+    }
+
+    /// The load of the value that ages has failed: for a while nobody tries again.
+    pub(super) fn rest(self) {
+        let (Some(old), State::Held(held)) = (&self.old, self.state) else { return };
+        let core = held.core().clone();
+        let time = core.settings.retry_after;
+        core.pacing.rest(old.header.fill_id, time);
+        core.go_on(async move { held.rest(time).await });
+        if let Ok(raw) = self.entry.raw() {
+            raw.record(Event::Stale);
+        }
     }
 
     /// Waits for the caller that leads.

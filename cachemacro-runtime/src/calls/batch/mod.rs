@@ -9,7 +9,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use futures_util::future::{FutureExt as _, join_all};
-use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use futures_util::stream::{self, FuturesUnordered, StreamExt as _};
 use tokio::task::unconstrained;
 
 use self::missing::{Missing, Row, State};
@@ -24,9 +24,13 @@ use crate::ground::chunks::{MOST_ENTRIES, MOST_TAGS, chunks};
 use crate::ground::panics::caught;
 use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
+use crate::policy::freshness::Age;
 use crate::policy::mode::Mode;
 use crate::policy::outcome::Value;
 use crate::store::{Few, ReadRequest};
+
+/// How many requests for the right to refresh a value are under way at a time.
+const ELECTIONS_AT_ONCE: usize = 64;
 
 /// Runs `load` for the ids that are missing; see [`Cache::try_get_or_load_many`](crate::Cache::try_get_or_load_many).
 pub(crate) async fn load_many<K, T, E, F>(
@@ -44,6 +48,9 @@ where
     Box::pin(batch.read()).await;
     batch.join();
     Box::pin(batch.ask()).await;
+    if !batch.aging.is_empty() {
+        Box::pin(batch.elect()).await;
+    }
     let (mut steps, mut follows) = (FuturesUnordered::new(), FuturesUnordered::new());
     loop {
         follows.extend(batch.follows.drain(..).map(|(missing, follow)| missing.told(follow)));
@@ -92,6 +99,11 @@ where
     }
     let mut batch = Batch::new(core, ids, entry);
     Box::pin(batch.read()).await;
+    for missing in &batch.aging {
+        if let (Some(old), Ok(raw)) = (&missing.old, missing.entry.raw()) {
+            raw.hit(old.age);
+        }
+    }
     batch.values
 }
 
@@ -102,6 +114,8 @@ struct Batch<'a, K, T> {
     /// Ids whose flights other callers in this process lead.
     follows: Vec<(Missing<K, T>, Follow)>,
     values: HashMap<K, T>,
+    /// Ids whose values are served and are to be loaded anew.
+    aging: Vec<Missing<K, T>>,
 }
 
 impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
@@ -116,6 +130,7 @@ impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
             missing: entries.into_iter().map(|(id, entry)| Missing::new(id, entry)).collect(),
             follows: Vec::new(),
             values: HashMap::new(),
+            aging: Vec::new(),
         }
     }
 
@@ -166,9 +181,13 @@ impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
 
     fn looked(&mut self, mut missing: Missing<K, T>, looked: Option<(Looked, AsOf)>) {
         match missing.looked(looked) {
-            Ok(Row(row)) => {
-                missing.record(Event::Hit);
-                self.values.extend(row.map(|row| (missing.id, row)));
+            Ok((Row(row), age)) => {
+                self.values.extend(row.map(|row| (missing.id.clone(), row)));
+                if age == Age::Fresh {
+                    missing.record(Event::Hit);
+                } else {
+                    self.aging.push(missing);
+                }
             }
             Err(reason) => {
                 missing.record(Event::Miss(reason));
@@ -233,6 +252,13 @@ impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
         self.missing.push(missing);
     }
 
+    /// Asks for the right to load each value anew that ages. What is had is loaded with what is missing.
+    async fn elect(&mut self) {
+        let aging = std::mem::take(&mut self.aging);
+        let elected = stream::iter(aging).map(Missing::elect).buffer_unordered(ELECTIONS_AT_ONCE);
+        self.missing.extend(elected.filter_map(std::future::ready).collect::<Vec<_>>().await);
+    }
+
     /// Asks for a lease for each id that was read and not found.
     async fn ask(&mut self) {
         let wanted = self.take(|missing| matches!(missing.state, State::Ask(_)));
@@ -243,6 +269,9 @@ impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
     fn done(&mut self, done: Done<K, T>) {
         self.missing.extend(done.missing);
         self.values.extend(done.values);
+        for id in done.gone {
+            self.values.remove(&id);
+        }
     }
 }
 

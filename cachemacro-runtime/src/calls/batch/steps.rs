@@ -6,6 +6,8 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::future::join_all;
+
 use super::missing::{Missing, Row, State};
 use crate::engine::asking::{Answer, Capture, Wanted, acquire_many};
 use crate::engine::core::Core;
@@ -36,11 +38,13 @@ pub(super) enum Step<K, T, F> {
 pub(super) struct Done<K, T> {
     pub(super) missing: Vec<Missing<K, T>>,
     pub(super) values: HashMap<K, T>,
+    /// Ids whose old value is no more.
+    pub(super) gone: Vec<K>,
 }
 
 impl<K: Eq + Hash, T> Done<K, T> {
     pub(super) fn nothing() -> Self {
-        Self { missing: Vec::new(), values: HashMap::new() }
+        Self { missing: Vec::new(), values: HashMap::new(), gone: Vec::new() }
     }
 }
 
@@ -54,10 +58,7 @@ where
     match step {
         Step::Ask(wanted) => Ok(Box::pin(ask_all(core, wanted)).await),
         Step::Wait(busy) => Ok(Done { missing: wait_for_any(busy).await, ..Done::nothing() }),
-        Step::Load(wanted, load) => {
-            let values = Box::pin(load_together(core, wanted, load)).await?;
-            Ok(Done { values, ..Done::nothing() })
-        }
+        Step::Load(wanted, load) => Box::pin(load_together(core, wanted, load)).await,
     }
 }
 
@@ -109,7 +110,7 @@ async fn load_together<K: Eq + Hash, T: Value, E>(
     core: &Arc<Core>,
     wanted: Vec<Missing<K, T>>,
     load: impl Future<Output = Result<HashMap<K, T>, E>>,
-) -> Result<HashMap<K, T>, E> {
+) -> Result<Done<K, T>, E> {
     let held: Vec<&Held> = wanted.iter().filter_map(Missing::held).collect();
     let raws = || wanted.iter().filter_map(|missing| missing.entry.raw().ok());
     let limit = raws().map(RawEntry::lease_limit).max().unwrap_or_default();
@@ -126,12 +127,20 @@ async fn load_together<K: Eq + Hash, T: Value, E>(
         Ok(loaded) => loaded,
         Err(failure) => {
             core.record_at(site.as_deref(), Event::LoadFailed);
-            wanted.into_iter().filter_map(|missing| missing.lead).for_each(Lead::fail);
-            return Err(failure);
+            let all_serve = wanted.iter().all(|missing| missing.old.is_some());
+            for mut missing in wanted {
+                if let Some(lead) = missing.lead.take() {
+                    lead.fail();
+                }
+                missing.rest();
+            }
+            // The old values are served, unless one is missing.
+            return if all_serve { Ok(Done::nothing()) } else { Err(failure) };
         }
     };
     let (mut fills, mut puts) = (Vec::new(), Vec::new());
     let (mut leads, mut values) = (Vec::new(), HashMap::new());
+    let (mut gone, mut displaced) = (Vec::new(), Vec::new());
     for missing in wanted {
         let value = loaded.remove(&missing.id);
         let mut lead = missing.lead;
@@ -144,10 +153,12 @@ async fn load_together<K: Eq + Hash, T: Value, E>(
         }
         match (missing.state, missing.entry.raw()) {
             (State::Held(held), Ok(raw)) => {
-                // Without a value to store, dropping the lease gives it back.
                 if let Some(prepared) = missing.entry.prepare(raw, &NoRules, value.as_ref()) {
                     fills.push(Filling { raw: raw.clone(), held, prepared });
+                } else if missing.old.is_some() && !core.has_written() {
+                    displaced.push((raw.clone(), held));
                 }
+                // Without a value to store, dropping the lease gives it back.
             }
             (State::Refresh(held), Ok(raw)) => {
                 let prepared = missing.entry.prepare(raw, &NoRules, value.as_ref());
@@ -155,15 +166,20 @@ async fn load_together<K: Eq + Hash, T: Value, E>(
             }
             _ => {}
         }
-        values.extend(value.map(|value| (missing.id, value)));
+        match value {
+            Some(value) => drop(values.insert(missing.id, value)),
+            None if missing.old.is_some() => gone.push(missing.id),
+            None => {}
+        }
     }
+    join_all(displaced.into_iter().map(async |(raw, held)| raw.displace(held).await)).await;
     fill_all(core, fills, took, OnRefusal::Leave).await;
     if let Err(error) = finish_puts(core, puts, took, site.as_deref()).await {
         log_failed(site.as_deref(), &error, 1);
     }
     // Who joined during the load looks for what was stored.
     leads.into_iter().for_each(Lead::hand_on);
-    Ok(values)
+    Ok(Done { values, gone, ..Done::nothing() })
 }
 
 /// The site that a load of many counts for: the one that all ids have, else none.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
-use super::queue::{Claim, Deferred, Evicting, Line, Merged, by_site, count_failed};
+use super::queue::{Claim, Deferred, Evicting, Line, Merged, Release, by_site, count_failed};
 use crate::engine::core::Core;
 use crate::engine::evict::log_failed;
 use crate::engine::removals::Removals;
@@ -23,6 +24,9 @@ const MOST_RELEASES: usize = 1024;
 
 /// How many leases are given back at once.
 const RELEASES_AT_ONCE: usize = 64;
+
+/// After how long it is tried again to give leases back.
+const RELEASE_AGAIN: Duration = Duration::from_millis(100);
 
 /// How many evicts are sent before those who wait for them are told.
 const EVICTS_AT_ONCE: usize = 4_096;
@@ -110,22 +114,31 @@ impl Core {
         }
     }
 
-    /// Gives leases back. After a failure the others are left to lapse.
-    async fn release_queued(&self) {
+    /// Gives leases back. Tells whether any could not be: those stay queued as long as they live.
+    async fn release_queued(&self) -> bool {
         let queue = &self.deferred.releases;
         let _turn = queue.turn.lock().await;
         let mut batch = queue.take();
-        while !batch.jobs.is_empty() {
-            let at = batch.jobs.len().saturating_sub(RELEASES_AT_ONCE);
+        let now = Instant::now();
+        batch.jobs.retain(|release| release.until > now);
+        let mut end = batch.jobs.len();
+        while end > 0 {
+            let some = end.saturating_sub(RELEASES_AT_ONCE)..end;
+            end = some.start;
             let leases: Vec<_> =
-                batch.jobs.range(at..).map(|(key, token)| HeldLease::new(key, *token)).collect();
-            let released = self.timed(self.store.keep(&leases, Keep::Release)).await;
-            batch.jobs.truncate(at);
-            if let Err(error) = released {
-                tracing::debug!(kind = %error.kind(), "a lease could not be given back; it lapses");
-                batch.jobs.clear();
+                batch.jobs.range(some.clone()).map(|lease| HeldLease::new(&lease.key, lease.token)).collect();
+            match self.timed(self.store.keep(&leases, Keep::Release)).await {
+                Ok(_) => drop(batch.jobs.drain(some)),
+                // G9: a lease that was not given back would keep others from loading until it lapses.
+                Err(error) => {
+                    tracing::debug!(kind = %error.kind(), "leases could not be given back yet");
+                    if error.is_unanswered() {
+                        break;
+                    }
+                }
             }
         }
+        !batch.jobs.is_empty()
     }
 }
 
@@ -156,12 +169,13 @@ impl Core {
 
     /// Gives a lease back from a destructor.
     pub(crate) fn release_later(self: &Arc<Self>, key: String, token: Token) {
+        let until = Instant::now() + self.settings.lease;
         let mut jobs = lock(&self.deferred.releases.jobs);
         if jobs.len() >= MOST_RELEASES {
-            // The store does not keep up. A lease that is not given back lapses.
-            return;
+            // The store does not keep up. A lease that is not given back lapses, this one first.
+            jobs.pop_front();
         }
-        jobs.push_back((key, token));
+        jobs.push_back(Release { key, token, until });
         drop(jobs);
         self.start_releasing();
     }
@@ -230,12 +244,34 @@ impl Core {
                 drop(runtime.spawn(async move {
                     // Whole, not only its fields.
                     let mut unless_done = unless_done;
-                    unless_done.core.release_queued().await;
+                    unless_done.core.release().await;
                     unless_done.done = true;
                 }));
             }
-            Err(_) => self.go_on(async move { core.release_queued().await }),
+            Err(_) => self.go_on(async move { core.release().await }),
         }
+    }
+
+    /// Gives leases back, and has a task go on with what could not be.
+    async fn release(self: &Arc<Self>) {
+        if !self.release_queued().await {
+            return;
+        }
+        // Where a task goes on already, it takes these too.
+        let Some(mut claim) = self.deferred.releases.claim() else { return };
+        let core = self.clone();
+        self.go_on(async move {
+            loop {
+                tokio::time::sleep(RELEASE_AGAIN).await;
+                if core.release_queued().await {
+                    continue;
+                }
+                match claim.renew() {
+                    Some(renewed) => claim = renewed,
+                    None => return,
+                }
+            }
+        });
     }
 }
 
@@ -249,7 +285,7 @@ impl Drop for Releasing {
     fn drop(&mut self) {
         if !self.done {
             let core = Arc::clone(&self.core);
-            self.core.background.spawn(async move { core.release_queued().await });
+            self.core.background.spawn(async move { core.release().await });
         }
     }
 }

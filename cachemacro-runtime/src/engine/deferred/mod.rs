@@ -11,6 +11,5 @@
 
 mod drain;
 mod queue;
-mod shared;
 
 pub(crate) use self::queue::Deferred;

@@ -5,22 +5,30 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
+use tokio::time::Instant;
+
 use crate::engine::targets::Targets;
 use crate::format::ids::Token;
 use crate::ground::sync::lock;
 use crate::observe::stats::Counters;
+use crate::store::{AnyStore, shared};
 
 /// What is left to do by caches of type `C`.
 pub(crate) struct Deferred<C> {
     /// Those of all caches of this process on one namespace of one store.
     pub(super) evicts: Arc<Evicts<C>>,
     /// Leases of this cache to give back.
-    pub(super) releases: Queue<(String, Token)>,
+    pub(super) releases: Arc<Queue<Release>>,
 }
 
 impl<C> Deferred<C> {
-    pub(super) fn new(evicts: Arc<Evicts<C>>) -> Self {
-        Self { evicts, releases: Queue::default() }
+    /// What a cache on this namespace of this store leaves to do. Its evicts are known to all caches of the process that are
+    /// on the same: what one of them left to evict, the others do not read either.
+    pub(crate) fn of(store: &AnyStore, namespace: &str) -> Self
+    where
+        C: Send + Sync + 'static,
+    {
+        Self { evicts: shared(store, namespace, Evicts::default), releases: Arc::default() }
     }
 
     /// Whether no evict is outstanding.
@@ -44,7 +52,7 @@ pub(super) struct Queue<J> {
     pub(super) jobs: Mutex<VecDeque<J>>,
     /// Held by who drains.
     pub(super) turn: tokio::sync::Mutex<()>,
-    /// Whether a task drains.
+    /// Whether a task drains; of leases, one that goes on after a failure.
     drained: AtomicBool,
 }
 
@@ -98,6 +106,14 @@ impl<J> Drop for Batch<'_, J> {
             *jobs = std::mem::take(&mut self.jobs);
         }
     }
+}
+
+/// A lease to give back.
+pub(super) struct Release {
+    pub(super) key: String,
+    pub(super) token: Token,
+    /// When it has lapsed, so that nothing is left to give back.
+    pub(super) until: Instant,
 }
 
 /// What one call was to evict.

@@ -202,10 +202,30 @@ impl Flights {
             let follow = Flight::enter(flight, self, max_age);
             return Seat::Follow(follow);
         }
+        Seat::Lead(self.open(&mut shard, key, tags, late_tags))
+    }
+
+    /// The lead of a new flight of `key`, unless one is open: who can do without does not wait for that.
+    pub(crate) fn lead_alone(
+        self: &Arc<Self>,
+        key: &str,
+        named: impl Iterator<Item = u64>,
+        late_tags: bool,
+    ) -> Option<Lead> {
+        let mut tags: Vec<u64> = named.collect();
+        tags.sort_unstable();
+        let mut shard = self.shard(key);
+        if shard.find(key, &tags, late_tags).is_some() {
+            return None;
+        }
+        Some(self.open(&mut shard, key, tags, late_tags))
+    }
+
+    fn open(self: &Arc<Self>, shard: &mut Shard, key: &str, tags: Vec<u64>, late_tags: bool) -> Lead {
         let state = Mutex::new(State::new());
         let flight = Arc::new(Flight { key: key.into(), tags, late_tags, after_failure: false, state });
         shard.open(&flight);
-        Seat::Lead(Lead::new(self.clone(), flight))
+        Lead::new(self.clone(), flight)
     }
 
     /// Callers from now on do not join any flight of this key.

@@ -352,6 +352,11 @@ pub(super) fn load_fill(key: &str, token: u64, bytes: Bytes) -> Write<'_> {
     Write::new(key, bytes, LONG).with_guard(Guard::Lease(Token::new(token)))
 }
 
+/// A refresh of the value `seen`, in whose header this token was.
+pub(super) fn refresh_fill(key: &str, seen: u64, token: u64, bytes: Bytes) -> Write<'_> {
+    Write::new(key, bytes, LONG).with_guard(Guard::unchanged(FillId::new(seen), Token::new(token)))
+}
+
 pub(super) fn put_fill(key: &str, token: u64, bytes: Bytes) -> Write<'_> {
     load_fill(key, token, bytes).with_on_refusal(OnRefusal::Unlink)
 }

@@ -1,12 +1,13 @@
 //! What a fill may replace.
 
+use crate::format::header::{Header, assemble};
 use crate::format::ids::{FillId, Token};
 use crate::store::messages::lease::LeaseKind::{Load, Put, Refresh};
 use crate::store::messages::lease::LeaseRequest;
 use crate::store::messages::read::ReadRequest;
-use crate::store::messages::write::Write;
+use crate::store::messages::write::{OnRefusal, Write};
 
-use super::env::{Env, LONG, SHORT, assert_taken, load_fill, put_fill};
+use super::env::{Env, LONG, SHORT, assert_taken, load_fill, put_fill, refresh_fill};
 
 pub(super) async fn a_fill_under_its_lease_is_stored_for_its_life(env: &Env) {
     let key = env.key("k");
@@ -110,6 +111,73 @@ pub(super) async fn of_two_puts_the_one_that_lost_its_lease_removes_the_value(en
     assert!(env.fill_put(&key, 2, 20).await);
     assert!(!env.fill_put(&key, 1, 10).await);
     assert_eq!(env.entry(&key).await, None, "nobody knows which was the last to write");
+}
+
+pub(super) async fn a_refresh_replaces_the_value_that_it_refreshes(env: &Env) {
+    let key = env.key("k");
+    env.set(&key, 5).await;
+    let value = env.value(6);
+    assert!(env.write(refresh_fill(&key, 5, 0, value.clone())).await);
+    assert_eq!(env.entry(&key).await, Some(value));
+    env.assert_life(&key, LONG).await;
+    assert!(!env.write(refresh_fill(&key, 5, 0, env.value(7))).await, "once");
+    assert_eq!(env.header(&key).await.fill_id, FillId::new(6));
+}
+
+/// Upholds G1.
+pub(super) async fn a_refresh_replaces_no_other_value(env: &Env) {
+    let key = env.key("k");
+    for seen in [0, 5] {
+        assert!(!env.write(refresh_fill(&key, seen, 0, env.value(6))).await, "nothing is there");
+        assert_eq!(env.entry(&key).await, None);
+    }
+    // Doubles cannot tell this from its neighbours.
+    let fill_id = (1 << 53) + 1;
+    env.set(&key, fill_id).await;
+    for seen in [0, 5, fill_id - 1, fill_id ^ (1 << 63)] {
+        assert!(!env.write(refresh_fill(&key, seen, 0, env.value(6))).await, "{seen}");
+    }
+    env.evict(&key).await;
+    env.take(&key, 1).await;
+    for seen in [0, fill_id] {
+        assert!(!env.write(refresh_fill(&key, seen, 1, env.value(6))).await, "a load is under way");
+    }
+    assert!(env.fill(&key, 1, 7).await);
+    let refused = refresh_fill(&key, 5, 0, env.value(6)).with_on_refusal(OnRefusal::Unlink);
+    assert!(!env.write(refused).await);
+    assert_eq!(env.entry(&key).await, None, "it was told to remove what is there");
+}
+
+/// Upholds G4.
+pub(super) async fn a_refresh_is_stored_under_the_lease_that_it_saw(env: &Env) {
+    for kind in [Load, Put] {
+        let key = env.key(&format!("{kind:?}"));
+        env.set(&key, 5).await;
+        assert_taken(&env.lease(&key, kind, 1, 5).await);
+        for token in [0, 2] {
+            assert!(
+                !env.write(refresh_fill(&key, 5, token, env.value(6))).await,
+                "{token}: it was taken since"
+            );
+        }
+        assert_eq!(env.header(&key).await.fill_id, FillId::new(5));
+        assert!(env.fill(&key, 1, 7).await, "its holder is not disturbed");
+    }
+    let key = env.key("lapsed");
+    env.set(&key, 5).await;
+    assert_taken(&env.lease_for(&key, Load, 1, 5, SHORT).await);
+    env.pass(SHORT).await;
+    assert!(env.write(refresh_fill(&key, 5, 1, env.value(6))).await, "it saw the lapsed one");
+    assert!(!env.fill(&key, 1, 7).await, "whose holder is late");
+}
+
+pub(super) async fn a_refresh_replaces_a_value_past_its_end(env: &Env) {
+    let key = env.key("k");
+    let header = Header::new().with_fill_id(FillId::new(5)).with_gone_at(env.store.now());
+    env.put_raw(&key, assemble(header, &[], b"old")).await;
+    let value = env.value(6);
+    assert!(env.write(refresh_fill(&key, 5, 0, value.clone())).await, "its key is there still");
+    assert_eq!(env.entry(&key).await, Some(value));
 }
 
 pub(super) async fn a_fill_reads_the_versions_it_names(env: &Env) {

@@ -97,6 +97,10 @@ macro_rules! __conformance_cases {
                 an_evict_voids_the_lease_before_it
                 an_evict_voids_the_lease_over_a_value_too
                 of_two_puts_the_one_that_lost_its_lease_removes_the_value
+                a_refresh_replaces_the_value_that_it_refreshes
+                a_refresh_replaces_no_other_value
+                a_refresh_is_stored_under_the_lease_that_it_saw
+                a_refresh_replaces_a_value_past_its_end
                 a_fill_reads_the_versions_it_names
                 many_fills_are_decided_one_by_one
                 a_tag_evicted_during_the_load_no_longer_equals_its_stamp;

@@ -1,5 +1,6 @@
 //! Stores around a store.
 
+pub(super) mod breaker;
 #[cfg(any(test, feature = "test-util"))]
 pub mod faults;
 
@@ -29,7 +30,7 @@ pub mod faults;
 ///     }
 ///
 ///     pass_on!(self.inner: about, now, capture, lease, keep, write, evict, evict_prefix, health);
-///     pass_on!(self.inner: time, connect, close, increment, changes, immediate, inspect);
+///     pass_on!(self.inner: time, connect, close, increment, changes, immediate, tracking, inspect, breaker);
 /// }
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<()> {
@@ -167,9 +168,19 @@ macro_rules! __pass_on {
             $self.$inner.immediate()
         }
     };
+    (tracking $self:ident $inner:tt) => {
+        fn tracking(&$self) -> ::core::option::Option<&dyn $crate::store::Tracking> {
+            $self.$inner.tracking()
+        }
+    };
     (inspect $self:ident $inner:tt) => {
         fn inspect(&$self) -> ::core::option::Option<&dyn $crate::store::Inspect> {
             $self.$inner.inspect()
+        }
+    };
+    (breaker $self:ident $inner:tt) => {
+        fn breaker(&$self) -> ::core::option::Option<&$crate::store::Breaker> {
+            $self.$inner.breaker()
         }
     };
 }

@@ -27,6 +27,8 @@ use crate::ground::setters::setters;
 ///     (write(3, Guard::Seen(FillId::new(2))), true),    // the value above is there
 ///     (write(4, Guard::Seen(FillId::new(2))), false),   // not any more
 ///     (write(5, Guard::Always), true),
+///     (write(6, Guard::unchanged(FillId::new(5), Token::NONE)), true),    // under the same lease too: none
+///     (write(7, Guard::unchanged(FillId::new(6), Token::new(7))), false), // nobody holds that one
 /// ];
 /// let store = MemoryStore::new();
 /// for (write, accepted) in writes {
@@ -44,6 +46,30 @@ pub enum Guard {
     Lease(Token),
     /// The value that is readable there is still this one; [`FillId::NONE`]: nothing readable is there.
     Seen(FillId),
+    /// For refreshes. The value there is still this one, readable or not, and so is its lease, held or not: no evict, put or other
+    /// loader came between. With [`FillId::NONE`] it never holds.
+    #[non_exhaustive]
+    Unchanged {
+        /// The value that was seen.
+        seen: FillId,
+        /// The token in its header; [`Token::NONE`]: nobody's.
+        token: Token,
+    },
+}
+
+impl Guard {
+    /// [`Unchanged`](Self::Unchanged): the value and the token in its header are still these.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::{FillId, Guard, Token};
+    ///
+    /// let guard = Guard::unchanged(FillId::new(5), Token::NONE);
+    /// assert!(matches!(guard, Guard::Unchanged { seen, .. } if seen == FillId::new(5)));
+    /// ```
+    pub const fn unchanged(seen: FillId, token: Token) -> Self {
+        Self::Unchanged { seen, token }
+    }
 }
 
 /// What becomes of the entry where the guard does not hold.

@@ -305,6 +305,9 @@ pub fn write(slot: &mut Option<Slot>, now: Timestamp, write: &Write<'_>) -> bool
         // G1, G4: an evict, a put or another loader that came between took the token away.
         Guard::Lease(token) => held(slot.as_ref(), token).is_some(),
         Guard::Seen(fill_id) => seen(slot.as_ref(), now) == fill_id,
+        // G1: a refresh was begun for this very value; a load or put that has begun since took the lease.
+        Guard::Unchanged { seen, token } => header(slot.as_ref())
+            .is_some_and(|now| !seen.is_none() && now.fill_id == seen && now.token == token),
     };
     if accepted {
         *slot = Some(Slot::new(write.bytes.clone(), now.plus(write.life)));

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use redis::{Cmd, Pipeline, Value};
-
 use super::families::Families;
+use super::part::{Part, Plain};
 use super::reply::Leased;
 use super::script::{self, Call};
-use super::send::{Part, Resend, Sender};
+use super::send::{Resend, Sender};
+use super::wire::{Packed, Reply};
 use super::{failure, reply};
 use crate::format::header::FIXED;
 use crate::format::ids::Version;
@@ -130,7 +130,7 @@ impl Commands {
     async fn told(&self, requests: &[LeaseRequest<'_>], leased: Vec<Leased>) -> Result<Vec<Lease>> {
         let large = requests.iter().zip(&leased).filter(|(_, leased)| leased.outcome.is_none());
         let large: Vec<&str> = large.map(|(request, _)| request.key).collect();
-        let mut found = self.found(&large).await?;
+        let mut found = self.found(&large).await.map_err(failure::in_part)?;
         let leases = leased.into_iter().map(|Leased { versions, outcome }| {
             let outcome = outcome.or_else(|| found.next()).ok_or_else(failure::unexpected)?;
             Ok(Lease::new(versions, outcome))
@@ -159,13 +159,10 @@ impl Commands {
         }
         let mut parts: Vec<_> = writes.iter().map(write).collect();
         // The versions come after the last write in the pipeline, so they are read after all were stored.
-        let mut check = redis::cmd("MGET");
-        for write in writes {
-            add_keys(&mut check, write.check);
-        }
         let checked: usize = writes.iter().map(|write| write.check.len()).sum();
         if checked > 0 {
-            parts.push(Part::Read(check));
+            let keys = writes.iter().flat_map(|write| write.check).map(|key| key.text.as_str());
+            parts.push(Part::Read(Plain::on_keys("MGET", keys)));
         }
         let mut replies = self.run(parts, Resend::Never).await?;
         let mut versions = match checked {
@@ -179,7 +176,7 @@ impl Commands {
             .map(|(value, write)| {
                 let accepted = match write.guard {
                     Guard::Always => reply::done(&value).map(|()| true)?,
-                    Guard::Lease(_) | Guard::Seen(_) => reply::verdict(value)?,
+                    Guard::Lease(_) | Guard::Seen(_) | Guard::Unchanged { .. } => reply::verdict(value)?,
                 };
                 Ok(Written::new(accepted, versions.by_ref().take(write.check.len()).collect()))
             })
@@ -211,11 +208,8 @@ impl Commands {
         }
         // Tags first: what is cut off behind them covers least. Not by the script, whose keys may lie in other slots.
         let unlinks = request.tags.chunks(EVICT_CHUNK).map(|tags| {
-            let mut unlink = redis::cmd("UNLINK");
-            for tag in tags {
-                unlink.arg(&tag.tag.text).arg(&tag.any.text);
-            }
-            Part::Command(unlink)
+            let keys = tags.iter().flat_map(|tag| [tag.tag.text.as_str(), tag.any.text.as_str()]);
+            Part::Command(Plain::on_keys("UNLINK", keys))
         });
         let mut parts: Vec<_> = unlinks.collect();
         let unlinks = parts.len();
@@ -234,18 +228,19 @@ impl Commands {
 
     /// The server's name and version, where it may be asked.
     pub(super) async fn server(&self) -> Result<Option<String>> {
-        let mut pipeline = Pipeline::with_capacity(2);
-        pipeline.cmd("PING");
-        pipeline.cmd("INFO").arg("server");
-        let replies = self.sender.many(&pipeline, Resend::WhereBroken).await?;
+        let both = |out: &mut Packed| {
+            out.command(1).part("PING");
+            out.command(2).part("INFO").part("server");
+        };
+        let replies = self.sender.many(both, Resend::WhereBroken).await?;
         reply::done(replies.first().ok_or_else(failure::unexpected)?)?;
         Ok(replies.get(1).and_then(server_name))
     }
 }
 
-pub(super) fn add_keys(cmd: &mut Cmd, versions: &[VersionKey]) {
+pub(super) fn add_keys(out: &mut Packed, versions: &[VersionKey]) {
     for version in versions {
-        cmd.arg(&version.text);
+        out.part(&version.text);
     }
 }
 
@@ -262,7 +257,7 @@ fn capture<'a>(keys: impl Iterator<Item = (&'a VersionKey, Duration)>) -> impl I
 }
 
 /// What [`capture`] captured of so many keys.
-fn captured(replies: &mut impl Iterator<Item = Value>, keys: usize) -> Result<Vec<Version>> {
+fn captured(replies: &mut impl Iterator<Item = Reply>, keys: usize) -> Result<Vec<Version>> {
     let mut captured = Vec::with_capacity(keys);
     while captured.len() < keys {
         let length = CAPTURE_CHUNK.min(keys - captured.len());
@@ -320,15 +315,18 @@ fn capturing<'a>(call: Call<'a>, request: &LeaseRequest<'a>, life: Duration) -> 
 fn write<'a>(write: &'a Write<'_>) -> Part<'a> {
     let (call, id) = match write.guard {
         Guard::Always => {
-            let mut set = redis::cmd("SET");
-            set.arg(write.key).arg(&write.bytes[..]).arg("PX").arg(millis(write.life));
-            return Part::Command(set);
+            return Part::Command(Plain::set(write.key, &write.bytes, millis(write.life)));
         }
         Guard::Lease(token) => (script::FILL.call(write.key), token.to_bytes()),
         Guard::Seen(fill_id) => (script::CAS.call(write.key), fill_id.to_bytes()),
+        Guard::Unchanged { seen, .. } => (script::REFILL.call(write.key), seen.to_bytes()),
     };
     let unlink = u8::from(write.on_refusal == OnRefusal::Unlink);
-    Part::Script(call.id(id).bytes(write.bytes.as_ref()).number(millis(write.life)).number(unlink))
+    let call = call.id(id).bytes(write.bytes.as_ref()).number(millis(write.life)).number(unlink);
+    Part::Script(match write.guard {
+        Guard::Unchanged { token, .. } => call.id(token.to_bytes()),
+        _ => call,
+    })
 }
 
 /// A life as the server takes it: at least a millisecond, and at most what does not overflow its clock.
@@ -336,10 +334,9 @@ fn millis(life: Duration) -> u64 {
     u64::try_from(life.min(NEVER).as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
-fn server_name(info: &Value) -> Option<String> {
+fn server_name(info: &Reply) -> Option<String> {
     let text = match info {
-        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok()?,
-        Value::VerbatimString { text, .. } => text,
+        Reply::Bytes(bytes) => std::str::from_utf8(bytes).ok()?,
         _ => return None,
     };
     let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
@@ -362,13 +359,13 @@ mod tests {
 
     #[test]
     fn the_servers_name_is_found_in_its_info() {
-        let info = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+        let info = |text: &str| Reply::Bytes(text.as_bytes().to_vec().into());
         assert_eq!(
             server_name(&info("# Server\r\nredis_version:7.0.15\r\n")).as_deref(),
             Some("redis 7.0.15")
         );
         let valkey = "redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.0.1\r\n";
         assert_eq!(server_name(&info(valkey)).as_deref(), Some("valkey 8.0.1"));
-        assert_eq!(server_name(&Value::Nil), None);
+        assert_eq!(server_name(&Reply::Nil), None);
     }
 }

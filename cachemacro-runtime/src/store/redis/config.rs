@@ -30,7 +30,7 @@ pub(crate) const MOST: usize = 10_000;
 pub struct RedisConfig {
     url: String,
     pub(super) connect_timeout: Duration,
-    pub(super) command_timeout: Duration,
+    pub(crate) command_timeout: Duration,
     pub(super) pool_wait: Duration,
     pub(super) pool_size: usize,
     pub(super) handles: usize,
@@ -61,7 +61,7 @@ impl RedisConfig {
             command_timeout: Duration::from_millis(250),
             pool_wait: Duration::from_millis(250),
             pool_size: 4,
-            handles: 2,
+            handles: 1,
             keepalive: Duration::from_secs(15),
             user_timeout: Duration::from_secs(10),
             push: true,
@@ -139,7 +139,8 @@ impl RedisConfig {
         self
     }
 
-    /// Over how many connections, shared by all tasks of a runtime, ordinary commands are spread: 1 to 10,000. Default: 2.
+    /// Over how many connections, shared by all tasks of a runtime, ordinary commands are spread: 1 to 10,000. Default: 1, over
+    /// which most reads go together.
     ///
     /// Each tokio runtime that uses the store has as many of its own, which end with it.
     ///

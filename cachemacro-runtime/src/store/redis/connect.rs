@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
 use redis::ConnectionInfo;
-use redis::aio::MultiplexedConnection;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -21,6 +20,7 @@ use super::gate::Closed;
 use super::pool::Pooled;
 use super::refusal::Fate;
 use super::runtimes::PerRuntime;
+use super::wire::Wire;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::sync::lock;
 
@@ -38,7 +38,7 @@ pub(super) struct Link {
 /// One shared connection, as it is handed out.
 #[derive(Clone)]
 pub(super) struct Handle {
-    pub(super) connection: MultiplexedConnection,
+    pub(super) wire: Arc<Wire>,
     opened: Arc<Opened>,
 }
 
@@ -51,7 +51,7 @@ struct Slots {
 enum Slot {
     Empty,
     Opening { since: Instant, done: watch::Receiver<()> },
-    Open(MultiplexedConnection, Arc<Opened>),
+    Open(Arc<Wire>, Arc<Opened>),
 }
 
 /// What is known of one connection.
@@ -81,7 +81,7 @@ impl Patience {
 
 impl Link {
     pub(super) fn new(config: &RedisConfig, info: ConnectionInfo) -> Result<Self> {
-        let dialer = Arc::new(Dialer::new(config, info.clone())?);
+        let dialer = Arc::new(Dialer::new(config, info.clone()));
         Ok(Self {
             pooled: Pooled::new(config, info, Arc::clone(&dialer))?,
             dialer,
@@ -185,8 +185,8 @@ impl Link {
 
     fn open_handle(&self, slots: &Slots, slot: usize) -> Option<Handle> {
         match &*slots.slot(slot) {
-            Slot::Open(connection, opened) if self.dialer.is_current(opened.since) => {
-                Some(Handle { connection: connection.clone(), opened: Arc::clone(opened) })
+            Slot::Open(wire, opened) if self.dialer.is_current(opened.since) => {
+                Some(Handle { wire: Arc::clone(wire), opened: Arc::clone(opened) })
             }
             _ => None,
         }
@@ -330,7 +330,7 @@ struct Attempt {
     slots: Arc<Slots>,
     slot: usize,
     since: Instant,
-    opened: Option<MultiplexedConnection>,
+    opened: Option<Wire>,
     _permit: Permit,
     _finished: watch::Sender<()>,
 }
@@ -338,9 +338,9 @@ struct Attempt {
 impl Attempt {
     async fn run(mut self) {
         match self.link.dialer.dial().await {
-            Ok(connection) => {
+            Ok(wire) => {
                 self.link.ever_open.store(true, Ordering::Relaxed);
-                self.opened = Some(connection);
+                self.opened = Some(wire);
                 tracing::debug!(connection = self.slot, "connected to redis");
             }
             Err(error) if self.link.dialer.failed(&error) => {
@@ -360,8 +360,8 @@ impl Drop for Attempt {
             return;
         }
         *slot = match self.opened.take() {
-            Some(connection) if !self.link.dialer.is_closed() => Slot::Open(
-                connection,
+            Some(wire) if !self.link.dialer.is_closed() => Slot::Open(
+                Arc::new(wire),
                 Arc::new(Opened {
                     slots: Arc::downgrade(&self.slots),
                     slot: self.slot,

@@ -8,24 +8,27 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, Pipeline, Value};
+use redis::ConnectionInfo;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::config::RedisConfig;
 use super::gate::{Closed, Gate};
 use super::time::ServerTime;
-use super::{failure, script};
+use super::wire::{self, Packed, Reply, Wire};
+use super::{failure, reply, script};
 use crate::ground::background::Background;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::sync::lock;
 
+/// Asks whether the server is a replica.
+pub(super) const ASK_FOR_ROLE: [&str; 2] = ["INFO", "replication"];
+
 /// What all of a store's connections have in common.
 pub(super) struct Dialer {
-    client: Client,
-    config: AsyncConnectionConfig,
+    info: ConnectionInfo,
     pub(super) connect_timeout: Duration,
+    command_timeout: Duration,
     gate: Mutex<Gate>,
     /// Woken when an attempt ended, or a connection turned out to be of use.
     pub(super) moved: Notify,
@@ -42,11 +45,11 @@ pub(super) struct Dialer {
 pub(super) struct Mark(u64);
 
 impl Dialer {
-    pub(super) fn new(config: &RedisConfig, info: ConnectionInfo) -> Result<Self> {
-        Ok(Self {
-            client: Client::open(info).map_err(|error| failure::unreachable(&error))?,
-            config: settings(config.connect_timeout),
+    pub(super) fn new(config: &RedisConfig, info: ConnectionInfo) -> Self {
+        Self {
+            info,
             connect_timeout: config.connect_timeout,
+            command_timeout: config.command_timeout,
             gate: Mutex::new(Gate::new(config.handles + 1, config.connect_timeout, config.command_timeout)),
             moved: Notify::new(),
             time: ServerTime::new(),
@@ -54,7 +57,7 @@ impl Dialer {
             began: Instant::now(),
             outdated: AtomicU64::new(0),
             closed: AtomicBool::new(false),
-        })
+        }
     }
 
     /// Leave for one attempt, or why there is none.
@@ -131,37 +134,38 @@ impl Dialer {
     }
 
     /// Opens a connection within its deadline, whose driver runs on the caller's runtime.
-    pub(super) async fn dial(&self) -> Result<MultiplexedConnection> {
+    pub(super) async fn dial(&self) -> Result<Wire> {
         let silent = |_| Err(Error::new(ErrorKind::Connect, failure::SILENT));
         timeout(self.connect_timeout, self.establish()).await.unwrap_or_else(silent)
     }
 
     /// Opens a connection, loads the scripts, learns the server's time and looks what the server is.
-    async fn establish(&self) -> Result<MultiplexedConnection> {
-        let connecting = self.client.get_multiplexed_async_connection_with_config(&self.config);
-        let mut connection = connecting.await.map_err(|error| failure::unreachable(&error))?;
-        let mut setup = Pipeline::with_capacity(9);
-        setup.add_command(ask_for_role());
+    async fn establish(&self) -> Result<Wire> {
+        // The server pushes nothing to a connection that asked for nothing.
+        let wire = wire::open(&self.info, self.connect_timeout, self.command_timeout, Box::new(drop)).await;
+        let wire = wire.map_err(|error| failure::unopened(&error))?;
+        let (mut time, mut setup) = (Packed::default(), Packed::default());
+        time.command(1).part("TIME");
+        setup.command(ASK_FOR_ROLE.len());
+        for part in ASK_FOR_ROLE {
+            setup.part(part);
+        }
         for script in script::all() {
-            setup.add_command(script.load());
+            script.load(&mut setup);
         }
         // By itself, because a server that refuses a connection answers what is sent first, and closes.
-        let (mut first, time) = (connection.clone(), redis::cmd("TIME"));
         let sent = Instant::now();
-        let asked = async { (first.send_packed_command(&time).await, Instant::now()) };
-        let ((time, received), replies) =
-            tokio::join!(asked, connection.send_packed_commands(&setup, 0, setup.len()));
+        let asked = async { (wire.call_within(time, self.connect_timeout).await, Instant::now()) };
+        let ((time, received), replies) = tokio::join!(asked, wire.call_within(setup, self.connect_timeout));
+        let unopened = |broken: wire::Broken| failure::unopened(&broken.into());
         // A server may forbid SCRIPT LOAD; calls then carry their source. Without TIME nothing works.
-        match time.map_err(|error| failure::unreachable(&error))? {
-            Value::ServerError(error) => return Err(failure::not_set_up(&error)),
-            reply => {
-                let millis = time_reply(&reply).ok_or_else(failure::unexpected)?;
-                self.time.observe(sent, received, millis);
-            }
+        match time.map_err(unopened)?.pop().ok_or_else(failure::unexpected)? {
+            Reply::Error(line) => return Err(failure::unopened(&wire::Unopened::Refused(line))),
+            time => self.time.observe(sent, received, reply::time(time)?),
         }
-        match replies.map_err(|error| failure::unreachable(&error))?.first() {
+        match replies.map_err(unopened)?.first() {
             Some(info) if is_replica(info) => Err(failure::replica()),
-            _ => Ok(connection),
+            _ => Ok(wire),
         }
     }
 }
@@ -185,32 +189,11 @@ impl Drop for Permit {
     }
 }
 
-/// The driver's settings for every connection. Its own response timeout is off: each command has its deadline around it.
-pub(super) fn settings(connect_timeout: Duration) -> AsyncConnectionConfig {
-    AsyncConnectionConfig::new().set_connection_timeout(Some(connect_timeout)).set_response_timeout(None)
-}
-
-/// Asks whether the server is a replica.
-pub(super) fn ask_for_role() -> Cmd {
-    let mut info = redis::cmd("INFO");
-    info.arg("replication");
-    info
-}
-
 /// Whether this reply to `INFO replication` says that the server is a replica. It may be forbidden to ask.
-pub(super) fn is_replica(info: &Value) -> bool {
-    let text = match info {
-        Value::BulkString(bytes) => std::str::from_utf8(bytes).unwrap_or_default(),
-        Value::VerbatimString { text, .. } => text,
-        _ => return false,
-    };
+pub(super) fn is_replica(info: &Reply) -> bool {
+    let Reply::Bytes(text) = info else { return false };
+    let text = std::str::from_utf8(text).unwrap_or_default();
     text.lines().any(|line| matches!(line, "role:slave" | "role:replica"))
-}
-
-/// The milliseconds in a reply to `TIME`.
-fn time_reply(reply: &Value) -> Option<i64> {
-    let (seconds, micros): (i64, i64) = redis::from_redis_value_ref(reply).ok()?;
-    seconds.checked_mul(1_000)?.checked_add(micros / 1_000)
 }
 
 #[cfg(test)]
@@ -220,7 +203,7 @@ mod tests {
     fn dialer() -> Dialer {
         let config = RedisConfig::new("redis://localhost");
         let info = config.connection_info().expect("a well-formed URL");
-        Dialer::new(&config, info).expect("config")
+        Dialer::new(&config, info)
     }
 
     #[test]
@@ -242,9 +225,9 @@ mod tests {
 
     #[test]
     fn a_replica_is_told_by_its_role() {
-        let info = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+        let info = |text: &str| Reply::Bytes(text.as_bytes().to_vec().into());
         assert!(is_replica(&info("# Replication\r\nrole:slave\r\nmaster_host:10.0.0.7\r\n")));
         assert!(!is_replica(&info("# Replication\r\nrole:master\r\nconnected_slaves:1\r\n")));
-        assert!(!is_replica(&info("")) && !is_replica(&Value::Okay));
+        assert!(!is_replica(&info("")) && !is_replica(&Reply::Nil));
     }
 }

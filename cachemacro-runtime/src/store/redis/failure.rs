@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use deadpool_redis::{HookError, PoolError, TimeoutType};
-use redis::{ErrorKind as Redis, RedisError, ServerError};
+use redis::{ErrorKind as Redis, RedisError};
 
-use super::refusal::{Fate, Next, Refusal};
+use super::refusal::{self, Fate, Next, Refusal};
+use super::wire::{Broken, Cause, Unopened};
 use crate::ground::error::{Error, ErrorKind};
 
 /// What is said of a server that was reached and does not answer.
@@ -29,19 +30,56 @@ pub(super) fn not_again(sent: &Error, why: &Error) -> Error {
     Error::new(sent.kind(), format!("{}; not sent again: {}", sent.context(), why.context()))
 }
 
+/// What was asked for in part failed in a later part. Where nothing of that was sent, the earlier one was all the same.
+pub(super) fn in_part(error: Error) -> Error {
+    if error.kind() == ErrorKind::Connect {
+        Error::new(ErrorKind::Io, format!("done in part: {}", error.context()))
+    } else {
+        error
+    }
+}
+
 /// The server answered with something that this command never answers.
 pub(super) fn unexpected() -> Error {
     Error::new(ErrorKind::Refused, "redis gave an answer of an unexpected shape")
 }
 
-/// An error that arrived as a reply.
-pub(super) fn replied(error: &ServerError) -> Error {
-    Error::new(ErrorKind::Refused, Refusal::of(error).told(error.code()))
+/// An error that arrived as a reply: a line that may quote keys.
+pub(super) fn refused(line: &[u8]) -> Error {
+    Error::new(ErrorKind::Refused, line_told(line))
 }
 
-/// An error that arrived instead of the server's time on a new connection.
-pub(super) fn not_set_up(error: &ServerError) -> Error {
-    Error::new(ErrorKind::Connect, Refusal::of(error).told(error.code()))
+/// There is no answer, which could take so long.
+pub(super) fn broken(broken: Broken, patience: Duration) -> Error {
+    let what = "the connection to redis broke";
+    match broken.cause {
+        Cause::TimedOut | Cause::Crowded => timed_out(patience),
+        Cause::Io(std::io::ErrorKind::TimedOut) => Error::new(ErrorKind::Io, format!("{what}: timed out")),
+        Cause::Io(_) | Cause::Eof => Error::new(ErrorKind::Io, what),
+        Cause::Malformed => Error::new(ErrorKind::Io, "redis sent bytes that are not its protocol"),
+        Cause::Closed => Error::new(ErrorKind::Io, "the connection to redis was closed"),
+        Cause::Stopped => Error::new(ErrorKind::Io, "the runtime of the connection to redis stopped"),
+    }
+}
+
+/// A connection of the store's own that could not be opened.
+pub(super) fn unopened(error: &Unopened) -> Error {
+    let what = "could not connect to redis";
+    let text = match error {
+        Unopened::Unreachable(error) => match error.kind() {
+            std::io::ErrorKind::ConnectionRefused => format!("{what}: nobody listens there").into(),
+            std::io::ErrorKind::TimedOut => format!("{what}: timed out").into(),
+            _ => what.into(),
+        },
+        Unopened::Broken(Broken { cause: Cause::TimedOut, .. }) => format!("{what}: timed out").into(),
+        Unopened::Broken(Broken { cause: Cause::Malformed, .. }) => {
+            "what answers there does not speak redis' protocol".into()
+        }
+        Unopened::Broken(_) => what.into(),
+        Unopened::Unauthorized => "redis refused the user name or password".into(),
+        Unopened::Refused(line) => line_told(line),
+    };
+    Error::new(ErrorKind::Connect, text)
 }
 
 /// The connection leads to a replica.
@@ -93,11 +131,6 @@ pub(super) fn no_connection(error: &PoolError) -> Error {
     Error::new(ErrorKind::Connect, text)
 }
 
-/// Whether the connection that gave this error is of no more use.
-pub(super) fn is_broken(error: &RedisError) -> bool {
-    matches!(error.kind(), Redis::Io | Redis::Parse) || error.is_unrecoverable_error()
-}
-
 /// Whether this error of a command would come again: the server does not know it, or does not allow it.
 pub(super) fn is_final(error: &RedisError) -> bool {
     match error.code() {
@@ -107,6 +140,10 @@ pub(super) fn is_final(error: &RedisError) -> bool {
         }
         None => error.kind() == Redis::RESP3NotSupported,
     }
+}
+
+fn line_told(line: &[u8]) -> Cow<'static, str> {
+    Refusal::of(line).told(refusal::split(line).0)
 }
 
 fn told(error: &RedisError, code: &str) -> Cow<'static, str> {
@@ -135,9 +172,10 @@ mod tests {
             ("-hunter2 and more\r\n", "the command"),
         ] {
             let value = redis::parse_redis_value(line.as_bytes()).expect("it is the protocol");
-            let redis::Value::ServerError(error) = &value else { panic!("{value:?} is no error") };
-            let as_error = value.clone().extract_error().expect_err("an error");
-            for error in [replied(error), failed(&as_error), unreachable(&as_error)] {
+            let as_error = value.extract_error().expect_err("an error");
+            let own = line.trim_start_matches('-').trim_end().as_bytes();
+            let unopened = unopened(&Unopened::Refused(own.to_vec().into()));
+            for error in [refused(own), unopened, failed(&as_error), unreachable(&as_error)] {
                 let shown = format!("{error} {error:?}");
                 assert!(!shown.contains("hunter2"), "{shown}");
                 assert!(shown.contains(code), "{shown}");
@@ -146,10 +184,22 @@ mod tests {
     }
 
     #[test]
+    fn what_failed_in_a_later_part_may_have_been_done_in_part() {
+        for error in [closed(), not_again(&timed_out(Duration::ZERO), &closed()), unexpected()] {
+            let in_part = in_part(error.clone());
+            assert_ne!(in_part.kind(), ErrorKind::Connect);
+            assert!(in_part.context().contains(error.context()));
+        }
+    }
+
+    #[test]
     fn a_broken_connection_is_told_from_a_refusal() {
-        let broken = RedisError::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
-        assert!(is_broken(&broken));
-        assert_eq!(failed(&broken).kind(), ErrorKind::Io);
+        let lost = RedisError::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
+        assert_eq!(failed(&lost).kind(), ErrorKind::Io);
+        let lost = Broken { cause: Cause::Eof, sent: true };
+        assert_eq!(broken(lost, Duration::ZERO).kind(), ErrorKind::Io);
+        let silent = Broken { cause: Cause::TimedOut, sent: true };
+        assert_eq!(broken(silent, Duration::ZERO).kind(), ErrorKind::Timeout);
         let refused = RedisError::from(std::io::Error::from(std::io::ErrorKind::ConnectionRefused));
         assert_eq!(unreachable(&refused).kind(), ErrorKind::Connect);
         assert!(unreachable(&refused).to_string().contains("nobody listens"));

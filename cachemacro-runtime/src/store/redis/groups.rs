@@ -1,20 +1,17 @@
-//! Requests of any size: commands in as many pipelines as their size asks for, one after the other.
+//! Requests of any size: commands in as many goes as their size asks for, one after the other.
 //!
-//! Each has a deadline of its own, and what others send gets in between: a server carries a pipeline out in one go.
-
-use redis::{Arg, Cmd, Value};
+//! Each has a deadline of its own, and what others send gets in between: a server carries out in one go what comes in one.
 
 use super::commands::Commands;
-use super::send::{Part, Resend};
+use super::part::Part;
+use super::send::Resend;
+use super::wire::Reply;
 use crate::ground::chunks::{MOST_BYTES, chunks};
 use crate::ground::error::{Error, ErrorKind, Result};
 
-/// How many bytes a key counts for besides its own: a thousand keys in a pipeline take a server one to three milliseconds.
-const KEY: usize = 1 << 10;
-
 impl Commands {
-    /// Sends these in pipelines, scripts by their hash; gives a reply for each.
-    pub(super) async fn run(&self, mut parts: Vec<Part<'_>>, resend: Resend) -> Result<Vec<Value>> {
+    /// Sends these, scripts by their hash; gives a reply for each.
+    pub(super) async fn run(&self, mut parts: Vec<Part<'_>>, resend: Resend) -> Result<Vec<Reply>> {
         if parts.len() <= 1 || parts.iter().map(Part::weight).sum::<usize>() <= MOST_BYTES {
             return self.sender.run(parts, resend).await;
         }
@@ -32,27 +29,4 @@ impl Commands {
         }
         Ok(replies)
     }
-}
-
-impl Part<'_> {
-    fn weight(&self) -> usize {
-        match self {
-            Part::Script(call) => call.key_count() * KEY + call.size(),
-            Part::Command(cmd) | Part::Read(cmd) => weigh(cmd),
-        }
-    }
-}
-
-/// What a command weighs, all of whose arguments but a few may be keys.
-fn weigh(cmd: &Cmd) -> usize {
-    const FEW: usize = 4;
-    let args = cmd.args_iter();
-    let keys = args.len().saturating_sub(FEW).max(1);
-    let size: usize = args
-        .map(|arg| match arg {
-            Arg::Simple(bytes) => bytes.len(),
-            _ => 0,
-        })
-        .sum();
-    keys * KEY + size
 }

@@ -1,6 +1,6 @@
 //! The store on one Redis or Valkey server.
 //!
-//! Ordinary commands share a few connections, so that concurrent tasks pipeline; scans take one of a pool.
+//! Ordinary commands share a connection ([`wire`]), so that concurrent tasks' reads go together; scans take one of a pool.
 //! Connecting is lazy, every wait has a deadline, and what an error or a log line says never contains a key, a
 //! value, a password or a URL.
 
@@ -12,6 +12,7 @@ mod failure;
 mod families;
 mod gate;
 mod groups;
+mod part;
 mod pool;
 mod push;
 mod reads;
@@ -22,12 +23,15 @@ mod scan;
 mod script;
 mod send;
 mod time;
+mod tracking;
+mod wire;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use redis::ConnectionInfo;
 
 use self::commands::Commands;
 use self::connect::{Link, Patience};
@@ -36,8 +40,8 @@ use self::send::Sender;
 use crate::format::ids::Version;
 use crate::format::stamps::VersionKey;
 use crate::ground::clock::Timestamp;
-use crate::ground::error::Result;
-use crate::store::contract::{Changes, Inspect, Store};
+use crate::ground::error::{Error, Result};
+use crate::store::contract::{Changes, Inspect, Listener, Store, Tracking};
 use crate::store::messages::about::{About, StoreHealth};
 use crate::store::messages::evict::EvictRequest;
 use crate::store::messages::increment::{Increment, IncrementOutcome};
@@ -70,6 +74,8 @@ pub struct RedisStore {
     config: RedisConfig,
     commands: Commands,
     pushes: Arc<Pushes>,
+    /// The server, spoken to so that it can push.
+    tracked: ConnectionInfo,
     identity: u64,
 }
 
@@ -90,9 +96,10 @@ impl RedisStore {
         let info = config.connection_info()?;
         let identity = config::identity(&info);
         let pushes = Arc::new(Pushes::new(&config, &info));
+        let tracked = config::with_resp3(&info);
         let link = Arc::new(Link::new(&config, info)?);
         let commands = Commands::new(Sender { link, command_timeout: config.command_timeout });
-        Ok(Self { config, commands, pushes, identity })
+        Ok(Self { config, commands, pushes, tracked, identity })
     }
 
     const fn link(&self) -> &Arc<Link> {
@@ -182,8 +189,20 @@ impl Store for RedisStore {
         Some(self)
     }
 
+    fn tracking(&self) -> Option<&dyn Tracking> {
+        Some(self)
+    }
+
     fn inspect(&self) -> Option<&dyn Inspect> {
         Some(self)
+    }
+}
+
+#[async_trait]
+impl Tracking for RedisStore {
+    async fn track(&self, prefixes: &[String], listener: Arc<dyn Listener>) -> Error {
+        let tracking = tracking::track(self.link(), self.tracked.clone(), prefixes, listener);
+        self.link().dialer.background.enter(tracking).await.unwrap_or_else(|error| error)
     }
 }
 

@@ -8,15 +8,20 @@ use deadpool_redis::{
     Connection, Hook, HookError, Manager, Metrics, Pool, PoolConfig, PoolError, Runtime, TimeoutType,
     Timeouts,
 };
-use redis::ConnectionInfo;
 use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, ConnectionInfo, RedisResult};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use super::config::RedisConfig;
-use super::dial::{Dialer, ask_for_role, is_replica};
-use super::{dial, failure};
+use super::dial::{ASK_FOR_ROLE, Dialer, is_replica};
+use super::failure;
 use crate::ground::error::{Error, ErrorKind, Result};
+
+/// redis-rs' settings for every connection. Its own response timeout is off: each command has its deadline around it.
+pub(super) fn settings(connect_timeout: Duration) -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new().set_connection_timeout(Some(connect_timeout)).set_response_timeout(None)
+}
 
 pub(super) struct Pooled {
     pool: Pool,
@@ -27,17 +32,17 @@ pub(super) struct Pooled {
 
 impl Pooled {
     pub(super) fn new(config: &RedisConfig, info: ConnectionInfo, dialer: Arc<Dialer>) -> Result<Self> {
-        let manager = Manager::new_with_config(info, dial::settings(config.connect_timeout))
+        let manager = Manager::new_with_config(info, settings(config.connect_timeout))
             .map_err(|error| failure::unreachable(&error))?;
-        let mut settings = PoolConfig::new(config.pool_size);
-        settings.timeouts = Timeouts {
+        let mut pool = PoolConfig::new(config.pool_size);
+        pool.timeouts = Timeouts {
             wait: Some(config.pool_wait),
             create: Some(config.connect_timeout),
             recycle: Some(config.command_timeout),
         };
         let (checked, lives) = (Arc::clone(&dialer), Arc::clone(&dialer));
         let pool = Pool::builder(manager)
-            .config(settings)
+            .config(pool)
             .runtime(Runtime::Tokio1)
             .post_create(Hook::async_fn(move |connection: &mut MultiplexedConnection, _: &Metrics| {
                 Box::pin(primary(connection, Arc::clone(&checked)))
@@ -99,10 +104,18 @@ impl Pooled {
 
 /// Refuses a connection that leads to a replica.
 async fn primary(connection: &mut MultiplexedConnection, dialer: Arc<Dialer>) -> Result<(), HookError> {
-    match timeout(dialer.connect_timeout, connection.send_packed_command(&ask_for_role())).await {
-        Ok(Ok(info)) if is_replica(&info) => Err(HookError::message(failure::REPLICA)),
-        Ok(Ok(_)) => Ok(()),
+    match timeout(dialer.connect_timeout, leads_to_replica(connection)).await {
+        Ok(Ok(true)) => Err(HookError::message(failure::REPLICA)),
+        Ok(Ok(false)) => Ok(()),
         Ok(Err(error)) => Err(HookError::Backend(error)),
         Err(_) => Err(HookError::message(failure::SILENT)),
     }
+}
+
+/// Whether this connection leads to a replica. It may be forbidden to ask.
+pub(super) async fn leads_to_replica(connection: &mut MultiplexedConnection) -> RedisResult<bool> {
+    let [name, section] = ASK_FOR_ROLE;
+    let mut ask = redis::cmd(name);
+    ask.arg(section);
+    Ok(is_replica(&connection.send_packed_command(&ask).await?.into()))
 }

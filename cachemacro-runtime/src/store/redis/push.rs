@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 
 use super::config::{RedisConfig, with_resp3};
 use super::connect::Link;
-use super::{dial, failure, reply};
+use super::{failure, pool, reply};
 use crate::format::header::{FIXED, Header};
 use crate::ground::error::{Error, Result};
 use crate::ground::sync::lock;
@@ -140,7 +140,7 @@ impl Pushes {
 
     async fn establish(&self, info: ConnectionInfo) -> RedisResult<MultiplexedConnection> {
         let waiting = Arc::clone(&self.waiting);
-        let config = dial::settings(self.connect_timeout).set_push_sender(move |push: PushInfo| {
+        let config = pool::settings(self.connect_timeout).set_push_sender(move |push: PushInfo| {
             waiting.pushed(&push);
             Ok::<(), SendError>(())
         });
@@ -165,8 +165,8 @@ impl Pushes {
             .await
             .map_err(|_| failure::timed_out(self.command_timeout))?
             .map_err(|error| failure::failed(&error))?;
-        let head = reply::string(replies.pop().ok_or_else(failure::unexpected)?)?.unwrap_or_default();
-        reply::done(&replies.pop().ok_or_else(failure::unexpected)?)?;
+        let head = reply::string(replies.pop().ok_or_else(failure::unexpected)?.into())?.unwrap_or_default();
+        reply::done(&replies.pop().ok_or_else(failure::unexpected)?.into())?;
         let now = link.dialer.time.now();
         let leased = Header::parse(&head).ok().filter(|header| header.is_leased(now));
         Ok(leased.map(|header| header.lease_deadline.since(now)))

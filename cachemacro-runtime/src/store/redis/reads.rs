@@ -6,21 +6,19 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use redis::Pipeline;
-
 use super::commands::{Commands, add_keys};
 use super::families::family;
 use super::send::Resend;
+use super::wire::{MOST_READ, Packed, Reply};
 use super::{failure, reply};
 use crate::format::header::Header;
 use crate::format::ids::Version;
 use crate::format::stamps::VersionKey;
 use crate::ground::chunks::{MOST_BYTES, MOST_ENTRIES, MOST_TAGS, chunks};
 use crate::ground::error::{ErrorKind, Result};
-use crate::store::messages::few::Few;
 use crate::store::messages::lease::LeaseOutcome;
 use crate::store::messages::read::{Excerpt, Read, ReadRequest};
+use bytes::Bytes;
 
 impl Commands {
     pub(super) async fn read(&self, request: ReadRequest<'_>) -> Result<Read> {
@@ -44,12 +42,6 @@ impl Commands {
         match (first, keys, versions) {
             (_, [], []) => Ok(Read::default()),
             (Some(first), ..) => self.read_heads(keys, versions, first).await,
-            (None, [key], []) => {
-                let mut get = redis::cmd("GET");
-                get.arg(*key);
-                let entry = reply::string(self.sender.one(&get, Resend::WhereBroken).await?)?;
-                Ok(Read::new(Few::one(entry.map(Excerpt::whole)), Few::default()))
-            }
             (None, [] | [_], _) => self.read_whole(keys, versions).await,
             (None, ..) => {
                 let family = family(keys);
@@ -79,12 +71,24 @@ impl Commands {
 
     /// Entries and versions, by one command.
     async fn read_whole(&self, keys: &[&str], versions: &[VersionKey]) -> Result<Read> {
+        let count = keys.len() + versions.len();
         // MGET tells nil for a key of another type.
-        let mut mget = redis::cmd("MGET");
-        mget.arg(keys);
-        add_keys(&mut mget, versions);
-        let found = self.sender.one(&mget, Resend::WhereBroken).await?;
-        let mut found = reply::array(found, keys.len() + versions.len())?.into_iter();
+        if count <= MOST_READ {
+            let names = Names { keys: keys.iter(), versions: versions.iter() };
+            let found = self.sender.read(names).await?;
+            let entries = (0..keys.len()).map(|key| found.bytes(key).map(Excerpt::whole)).collect();
+            let versions = (keys.len()..count).map(|key| reply::version_in(found.slice(key)?));
+            return Ok(Read::new(entries, versions.collect()));
+        }
+        let mget = |out: &mut Packed| {
+            out.command(1 + count).part("MGET");
+            for key in keys {
+                out.part(key);
+            }
+            add_keys(out, versions);
+        };
+        let found = self.sender.one(mget, Resend::WhereBroken).await?;
+        let mut found = reply::array(found, count)?.into_iter();
         let entries = found.by_ref().take(keys.len());
         let entries = entries.map(|value| Ok(reply::string(value)?.map(Excerpt::whole)));
         let entries = entries.collect::<Result<_>>()?;
@@ -94,11 +98,12 @@ impl Commands {
     /// Entries and versions: of each entry as much as one reply can carry of all, then the longer ones whole.
     async fn read_shares(&self, keys: &[&str], versions: &[VersionKey]) -> Result<Read> {
         let share = MOST_BYTES / keys.len().max(1);
-        let mut pipeline = Pipeline::with_capacity(keys.len() + 1);
-        for &key in keys {
-            pipeline.cmd("GETRANGE").arg(key).arg(0).arg(share.saturating_sub(1));
-        }
-        let (mut replies, versions) = self.with_versions(pipeline, versions).await?;
+        let starts = |out: &mut Packed| {
+            for key in keys {
+                out.command(4).part("GETRANGE").part(key).number(0).count(share.saturating_sub(1));
+            }
+        };
+        let (mut replies, versions) = self.with_versions(starts, versions).await?;
         let (mut entries, mut rest) = (Vec::with_capacity(keys.len()), Vec::new());
         for (at, &key) in keys.iter().enumerate() {
             let bytes = reply::string(replies.next().ok_or_else(failure::unexpected)?)?;
@@ -130,12 +135,13 @@ impl Commands {
 
     /// The first bytes of entries, and versions.
     async fn read_heads(&self, keys: &[&str], versions: &[VersionKey], first: usize) -> Result<Read> {
-        let mut pipeline = Pipeline::with_capacity(2 * keys.len() + 1);
-        for &key in keys {
-            pipeline.cmd("GETRANGE").arg(key).arg(0).arg(first.saturating_sub(1));
-            pipeline.cmd("STRLEN").arg(key);
-        }
-        let (mut replies, versions) = self.with_versions(pipeline, versions).await?;
+        let heads = |out: &mut Packed| {
+            for key in keys {
+                out.command(4).part("GETRANGE").part(key).number(0).count(first.saturating_sub(1));
+                out.command(2).part("STRLEN").part(key);
+            }
+        };
+        let (mut replies, versions) = self.with_versions(heads, versions).await?;
         let mut next = || replies.next().ok_or_else(failure::unexpected);
         let mut head = |_| {
             let (bytes, length) = (reply::string(next()?)?, reply::length(&next()?)?);
@@ -149,20 +155,40 @@ impl Commands {
     /// Sends commands, and behind them a read of versions.
     async fn with_versions(
         &self,
-        mut pipeline: Pipeline,
+        write: impl Fn(&mut Packed) + Send + Sync,
         versions: &[VersionKey],
-    ) -> Result<(impl Iterator<Item = redis::Value> + use<>, Vec<Option<Version>>)> {
-        if !versions.is_empty() {
-            let mut mget = redis::cmd("MGET");
-            add_keys(&mut mget, versions);
-            pipeline.add_command(mget);
-        }
-        let mut replies = self.sender.many(&pipeline, Resend::WhereBroken).await?;
+    ) -> Result<(std::vec::IntoIter<Reply>, Vec<Option<Version>>)> {
+        let both = |out: &mut Packed| {
+            write(out);
+            if !versions.is_empty() {
+                out.command(1 + versions.len()).part("MGET");
+                add_keys(out, versions);
+            }
+        };
+        let mut replies = self.sender.many(both, Resend::WhereBroken).await?;
         let versions = match versions {
             [] => Vec::new(),
             versions => reply::versions(replies.pop().ok_or_else(failure::unexpected)?, versions.len())?,
         };
         Ok((replies.into_iter(), versions))
+    }
+}
+
+/// The keys under which entries and versions are, one after the other.
+#[derive(Clone)]
+struct Names<'a> {
+    keys: std::slice::Iter<'a, &'a str>,
+    versions: std::slice::Iter<'a, VersionKey>,
+}
+
+impl<'a> Iterator for Names<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        match self.keys.next() {
+            Some(key) => Some(key.as_bytes()),
+            None => self.versions.next().map(|version| version.text.as_bytes()),
+        }
     }
 }
 

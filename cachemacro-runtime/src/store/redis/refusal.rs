@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use redis::{ServerError, Value};
+use super::wire::Reply;
 
 /// What becomes of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,31 +77,25 @@ const MAX_CLIENTS: &str = "MAXCLIENTS";
 static OTHER: Refusal = row("", Fate::Kept, Next::Never, "");
 
 impl Refusal {
-    /// What this error means.
-    pub(super) fn of(error: &ServerError) -> &'static Self {
-        Self::by(error.code(), error.details().unwrap_or_default())
+    /// What an error's line means.
+    pub(super) fn of(line: &[u8]) -> &'static Self {
+        let (code, details) = split(line);
+        Self::by(code, details)
     }
 
-    /// What the error means that this reply is, or that is among the replies of a pipeline: the one that is worst for the
-    /// connection.
-    pub(super) fn in_reply(reply: &Value, is_pipeline: bool) -> Option<(&'static Self, &ServerError)> {
+    /// What the error means that is among these replies: the one that is worst for the connection; with its line.
+    pub(super) fn among(replies: &[Reply]) -> Option<(&'static Self, &[u8])> {
         let rank = |refusal: &Self| match (refusal.connection, refusal.request) {
             (Fate::AllReplaced, _) => 3,
             (Fate::Replaced, _) => 2,
             (Fate::Kept, Next::Later) => 1,
             (Fate::Kept, _) => 0,
         };
-        match reply {
-            Value::ServerError(error) => Some((Self::of(error), error)),
-            Value::Array(replies) if is_pipeline => {
-                let errors = replies.iter().filter_map(|reply| match reply {
-                    Value::ServerError(error) => Some((Self::of(error), error)),
-                    _ => None,
-                });
-                errors.max_by_key(|(refusal, _)| rank(refusal))
-            }
+        let errors = replies.iter().filter_map(|reply| match reply {
+            Reply::Error(line) => Some((Self::of(line), &line[..])),
             _ => None,
-        }
+        });
+        errors.max_by_key(|(refusal, _)| rank(refusal))
     }
 
     pub(super) fn by(code: &str, details: &str) -> &'static Self {
@@ -131,16 +125,22 @@ impl Refusal {
     }
 }
 
+/// An error's first word, and what is behind it.
+pub(super) fn split(line: &[u8]) -> (&str, &str) {
+    let line = line.utf8_chunks().next().map(|chunk| chunk.valid()).unwrap_or_default();
+    line.split_once(' ').unwrap_or((line, ""))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn error(line: &str) -> Value {
-        redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).expect("it is the protocol")
+    fn error(line: &str) -> Reply {
+        Reply::Error(line.to_owned().into())
     }
 
     fn found(line: &str) -> &'static Refusal {
-        Refusal::in_reply(&error(line), false).expect("an error").0
+        Refusal::among(&[error(line)]).expect("an error").0
     }
 
     #[test]
@@ -169,15 +169,15 @@ mod tests {
         ] {
             assert_eq!(found(line), &OTHER, "{line}");
         }
-        let quoted = Value::Array(vec![error("READONLY x")]);
-        assert!(Refusal::in_reply(&quoted, false).is_none(), "an element of one command's reply is no reply");
+        let quoted = Reply::Array(vec![error("READONLY x")]);
+        assert!(Refusal::among(&[quoted]).is_none(), "an element of one command's reply is no reply");
     }
 
     #[test]
     fn among_the_replies_of_a_pipeline_the_worst_for_the_connection_counts() {
         let of = |lines: &[&str]| {
-            let replies = Value::Array(lines.iter().map(|line| error(line)).chain([Value::Okay]).collect());
-            Refusal::in_reply(&replies, true).map(|(refusal, _)| refusal.code)
+            let replies: Vec<_> = lines.iter().map(|line| error(line)).chain([Reply::Nil]).collect();
+            Refusal::among(&replies).map(|(refusal, _)| refusal.code)
         };
         assert_eq!(of(&[]), None);
         assert_eq!(of(&["NOSCRIPT x"]), Some(""));

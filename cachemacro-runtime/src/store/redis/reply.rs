@@ -3,85 +3,127 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use redis::Value;
+use redis::{ServerError, Value};
 
 use super::failure;
+use super::wire::Reply;
 use crate::format::ids::{Token, Version};
 use crate::ground::error::Result;
 use crate::store::messages::increment::IncrementOutcome;
 use crate::store::messages::lease::LeaseOutcome;
 
+impl From<Value> for Reply {
+    /// What came over a connection of the pool.
+    fn from(value: Value) -> Self {
+        let all = |values: Vec<Value>| Self::Array(values.into_iter().map(Self::from).collect());
+        match value {
+            Value::Int(number) => Self::Int(number),
+            Value::BulkString(bytes) => Self::Bytes(bytes.into()),
+            Value::Array(values) | Value::Set(values) => all(values),
+            Value::SimpleString(text) => Self::Status(text.into()),
+            Value::VerbatimString { text, .. } => Self::Bytes(text.into()),
+            Value::Okay => Self::Status(Bytes::from_static(b"OK")),
+            Value::Boolean(is) => Self::Int(i64::from(is)),
+            Value::ServerError(error) => Self::from(&error),
+            // No command here is answered with anything else.
+            _ => Self::Nil,
+        }
+    }
+}
+
+impl From<&ServerError> for Reply {
+    fn from(error: &ServerError) -> Self {
+        let details = error.details().unwrap_or_default();
+        Self::Error(format!("{} {details}", error.code()).into())
+    }
+}
+
 /// The elements of an array that must have so many.
-pub(super) fn array(value: Value, length: usize) -> Result<Vec<Value>> {
+pub(super) fn array(value: Reply, length: usize) -> Result<Vec<Reply>> {
     match value {
-        Value::Array(parts) if parts.len() == length => Ok(parts),
-        Value::ServerError(error) => Err(failure::replied(&error)),
+        Reply::Array(parts) if parts.len() == length => Ok(parts),
+        Reply::Error(line) => Err(failure::refused(&line)),
         _ => Err(failure::unexpected()),
     }
 }
 
 /// A reply whose content does not matter, as long as it is no error.
-pub(super) fn done(value: &Value) -> Result<()> {
+pub(super) fn done(value: &Reply) -> Result<()> {
     match value {
-        Value::ServerError(error) => Err(failure::replied(error)),
+        Reply::Error(line) => Err(failure::refused(line)),
         _ => Ok(()),
     }
 }
 
-pub(super) fn integer(value: &Value) -> Result<i64> {
+pub(super) fn integer(value: &Reply) -> Result<i64> {
     match value {
-        Value::Int(number) => Ok(*number),
-        Value::ServerError(error) => Err(failure::replied(error)),
+        Reply::Int(number) => Ok(*number),
+        Reply::Error(line) => Err(failure::refused(line)),
         _ => Err(failure::unexpected()),
     }
 }
 
+/// The milliseconds that `TIME` tells.
+pub(super) fn time(value: Reply) -> Result<i64> {
+    let number = |part: &Reply| match part {
+        Reply::Bytes(text) => std::str::from_utf8(text).ok()?.parse::<i64>().ok(),
+        _ => None,
+    };
+    let parts = array(value, 2)?;
+    let millis = number(&parts[0]).zip(number(&parts[1]));
+    let millis = millis.and_then(|(seconds, micros)| seconds.checked_mul(1_000)?.checked_add(micros / 1_000));
+    millis.ok_or_else(failure::unexpected)
+}
+
 /// A string, or nothing where the key is missing, or holds another type.
-pub(super) fn string(value: Value) -> Result<Option<Bytes>> {
+pub(super) fn string(value: Reply) -> Result<Option<Bytes>> {
     match value {
-        Value::BulkString(bytes) => Ok(Some(Bytes::from(bytes))),
-        Value::Nil => Ok(None),
-        Value::ServerError(error) if error.code() == "WRONGTYPE" => Ok(None),
-        Value::ServerError(error) => Err(failure::replied(&error)),
+        Reply::Bytes(bytes) => Ok(Some(bytes)),
+        Reply::Nil => Ok(None),
+        Reply::Error(line) if line.starts_with(b"WRONGTYPE") => Ok(None),
+        Reply::Error(line) => Err(failure::refused(&line)),
         _ => Err(failure::unexpected()),
     }
 }
 
 /// How long a string is; zero where the key is missing, or holds another type.
-pub(super) fn length(value: &Value) -> Result<usize> {
+pub(super) fn length(value: &Reply) -> Result<usize> {
     match value {
-        Value::ServerError(error) if error.code() == "WRONGTYPE" => Ok(0),
+        Reply::Error(line) if line.starts_with(b"WRONGTYPE") => Ok(0),
         value => usize::try_from(integer(value)?).map_err(|_| failure::unexpected()),
     }
 }
 
 /// A version: eight bytes that are not all zero.
-pub(super) fn version(value: &Value) -> Option<Version> {
+pub(super) fn version(value: &Reply) -> Option<Version> {
     match value {
-        Value::BulkString(bytes) => {
-            let raw: [u8; 8] = bytes.as_slice().try_into().ok()?;
-            Some(Version::from_bytes(raw)).filter(|version| !version.is_none())
-        }
+        Reply::Bytes(bytes) => version_in(bytes),
         _ => None,
     }
 }
 
-pub(super) fn versions(value: Value, length: usize) -> Result<Vec<Option<Version>>> {
+/// The version in these bytes.
+pub(super) fn version_in(bytes: &[u8]) -> Option<Version> {
+    let raw: [u8; 8] = bytes.try_into().ok()?;
+    Some(Version::from_bytes(raw)).filter(|version| !version.is_none())
+}
+
+pub(super) fn versions(value: Reply, length: usize) -> Result<Vec<Option<Version>>> {
     Ok(array(value, length)?.iter().map(version).collect())
 }
 
 /// What `capture.lua` returns: the versions, none of them missing.
-pub(super) fn captured(value: Value, length: usize) -> Result<Vec<Version>> {
+pub(super) fn captured(value: Reply, length: usize) -> Result<Vec<Version>> {
     array(value, length)?.iter().map(|value| version(value).ok_or_else(failure::unexpected)).collect()
 }
 
 /// `{1 or 0, now}`.
-pub(super) fn verdict(value: Value) -> Result<bool> {
+pub(super) fn verdict(value: Reply) -> Result<bool> {
     Ok(integer(&array(value, 2)?[0])? == 1)
 }
 
 /// What `evict.lua` returns: for each key whether a value was there.
-pub(super) fn evicted(value: Value, length: usize) -> Result<Vec<bool>> {
+pub(super) fn evicted(value: Reply, length: usize) -> Result<Vec<bool>> {
     let existed = array(value, 2)?.swap_remove(0);
     array(existed, length)?.iter().map(|value| Ok(integer(value)? == 1)).collect()
 }
@@ -95,23 +137,23 @@ pub(super) struct Leased {
 }
 
 /// What `lease.lua` returns, having captured so many versions.
-pub(super) fn lease(value: Value, captured: usize) -> Result<Leased> {
+pub(super) fn lease(value: Reply, captured: usize) -> Result<Leased> {
     let mut parts = match value {
-        Value::Array(parts) => parts,
-        Value::ServerError(error) => return Err(failure::replied(&error)),
+        Reply::Array(parts) => parts,
+        Reply::Error(line) => return Err(failure::refused(&line)),
         _ => return Err(failure::unexpected()),
     };
     let outcome = match parts.as_mut_slice() {
-        [Value::Int(4), _] => return Ok(Leased { versions: Vec::new(), outcome: Some(LeaseOutcome::Late) }),
-        [Value::Int(1), _, _] => Some(LeaseOutcome::Taken),
-        [Value::Int(2), _, _] => None,
-        [Value::Int(2), _, _, entry] => {
-            let entry = std::mem::replace(entry, Value::Nil);
+        [Reply::Int(4), _] => return Ok(Leased { versions: Vec::new(), outcome: Some(LeaseOutcome::Late) }),
+        [Reply::Int(1), _, _] => Some(LeaseOutcome::Taken),
+        [Reply::Int(2), _, _] => None,
+        [Reply::Int(2), _, _, entry] => {
+            let entry = std::mem::replace(entry, Reply::Nil);
             Some(LeaseOutcome::Found(string(entry)?.ok_or_else(failure::unexpected)?))
         }
-        [Value::Int(3), _, _, left] => Some(LeaseOutcome::busy(time_left(left)?)),
-        [Value::Int(3), _, _, left, Value::BulkString(holder)] => {
-            let holder = holder.as_slice().try_into().map_err(|_| failure::unexpected())?;
+        [Reply::Int(3), _, _, left] => Some(LeaseOutcome::busy(time_left(left)?)),
+        [Reply::Int(3), _, _, left, Reply::Bytes(holder)] => {
+            let holder = holder[..].try_into().map_err(|_| failure::unexpected())?;
             Some(LeaseOutcome::outdated(time_left(left)?, Token::from_bytes(holder)))
         }
         _ => return Err(failure::unexpected()),
@@ -119,13 +161,13 @@ pub(super) fn lease(value: Value, captured: usize) -> Result<Leased> {
     Ok(Leased { versions: versions_in(&parts[2], captured)?, outcome })
 }
 
-fn time_left(value: &Value) -> Result<Duration> {
+fn time_left(value: &Reply) -> Result<Duration> {
     u64::try_from(integer(value)?).map(Duration::from_millis).map_err(|_| failure::unexpected())
 }
 
 /// So many versions in one string, none of them missing.
-fn versions_in(value: &Value, length: usize) -> Result<Vec<Version>> {
-    let Value::BulkString(bytes) = value else { return Err(failure::unexpected()) };
+fn versions_in(value: &Reply, length: usize) -> Result<Vec<Version>> {
+    let Reply::Bytes(bytes) = value else { return Err(failure::unexpected()) };
     let (versions, rest) = bytes.as_chunks();
     if versions.len() != length || !rest.is_empty() {
         return Err(failure::unexpected());
@@ -135,20 +177,20 @@ fn versions_in(value: &Value, length: usize) -> Result<Vec<Version>> {
 }
 
 /// What `increment.lua` returns; `None` where it refused.
-pub(super) fn increment(value: Value) -> Result<Option<IncrementOutcome>> {
+pub(super) fn increment(value: Reply) -> Result<Option<IncrementOutcome>> {
     let mut parts = match value {
-        Value::Array(parts) => parts,
-        Value::ServerError(error) => return Err(failure::replied(&error)),
+        Reply::Array(parts) => parts,
+        Reply::Error(line) => return Err(failure::refused(&line)),
         _ => return Err(failure::unexpected()),
     };
     match parts.as_slice() {
-        [Value::Int(0), _] => Ok(None),
-        [Value::Int(1), _, Value::BulkString(text)] => std::str::from_utf8(text)
+        [Reply::Int(0), _] => Ok(None),
+        [Reply::Int(1), _, Reply::Bytes(text)] => std::str::from_utf8(text)
             .ok()
             .and_then(|text| text.parse().ok())
             .map(|sum| Some(IncrementOutcome::Added(sum)))
             .ok_or_else(failure::unexpected),
-        [Value::Int(2), _, Value::BulkString(_)] => {
+        [Reply::Int(2), _, Reply::Bytes(_)] => {
             let entry = string(parts.swap_remove(2))?.ok_or_else(failure::unexpected)?;
             Ok(Some(IncrementOutcome::Found(entry)))
         }
@@ -162,30 +204,30 @@ mod tests {
 
     #[test]
     fn replies_of_another_shape_are_errors_and_never_panics() {
-        let version = |byte| Value::BulkString(vec![byte; 8]);
+        let version = |byte| Reply::Bytes(vec![byte; 8].into());
         let shapes = || {
             [
-                Value::Nil,
-                Value::Okay,
-                Value::Int(-1),
-                Value::Array(vec![]),
-                Value::Array(vec![Value::Int(1)]),
-                Value::Array(vec![Value::Int(2), Value::Int(0), Value::Nil]),
-                Value::Array(vec![Value::Int(1), Value::Int(0), Value::BulkString(vec![0; 8])]),
-                Value::Array(vec![Value::Int(1), Value::Int(0), Value::BulkString(vec![1; 9])]),
-                Value::Array(vec![Value::Int(1), Value::Int(0), Value::BulkString(vec![1; 16])]),
-                Value::Array(vec![Value::Int(3), Value::Int(0), version(1), Value::Int(-5)]),
-                Value::Array(vec![Value::Int(3), Value::Int(0), version(1), Value::Int(5), Value::Int(7)]),
-                Value::Array(vec![
-                    Value::Int(3),
-                    Value::Int(0),
+                Reply::Nil,
+                Reply::Status("OK".into()),
+                Reply::Int(-1),
+                Reply::Array(vec![]),
+                Reply::Array(vec![Reply::Int(1)]),
+                Reply::Array(vec![Reply::Int(2), Reply::Int(0), Reply::Nil]),
+                Reply::Array(vec![Reply::Int(1), Reply::Int(0), Reply::Bytes(vec![0; 8].into())]),
+                Reply::Array(vec![Reply::Int(1), Reply::Int(0), Reply::Bytes(vec![1; 9].into())]),
+                Reply::Array(vec![Reply::Int(1), Reply::Int(0), Reply::Bytes(vec![1; 16].into())]),
+                Reply::Array(vec![Reply::Int(3), Reply::Int(0), version(1), Reply::Int(-5)]),
+                Reply::Array(vec![Reply::Int(3), Reply::Int(0), version(1), Reply::Int(5), Reply::Int(7)]),
+                Reply::Array(vec![
+                    Reply::Int(3),
+                    Reply::Int(0),
                     version(1),
-                    Value::Int(5),
+                    Reply::Int(5),
                     version(1),
-                    Value::Nil,
+                    Reply::Nil,
                 ]),
-                Value::Array(vec![Value::Int(1), Value::Int(0), Value::BulkString(b"9.5".to_vec())]),
-                Value::Map(vec![]),
+                Reply::Array(vec![Reply::Int(1), Reply::Int(0), Reply::Bytes(Bytes::from_static(b"9.5"))]),
+                Reply::Error("ERR".into()),
             ]
         };
         for value in shapes() {
@@ -200,9 +242,9 @@ mod tests {
 
     #[test]
     fn a_version_is_eight_bytes_and_not_zero() {
-        assert_eq!(version(&Value::BulkString(7_u64.to_le_bytes().to_vec())), Some(Version::new(7)));
-        assert_eq!(version(&Value::BulkString(vec![0; 8])), None);
-        assert_eq!(version(&Value::BulkString(vec![1; 7])), None);
-        assert_eq!(version(&Value::Nil), None);
+        assert_eq!(version(&Reply::Bytes(7_u64.to_le_bytes().to_vec().into())), Some(Version::new(7)));
+        assert_eq!(version(&Reply::Bytes(vec![0; 8].into())), None);
+        assert_eq!(version(&Reply::Bytes(vec![1; 7].into())), None);
+        assert_eq!(version(&Reply::Nil), None);
     }
 }

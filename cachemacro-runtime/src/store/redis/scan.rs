@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use deadpool_redis::Connection;
+use redis::Cmd;
 use redis::aio::ConnectionLike as _;
-use redis::{Cmd, Pipeline, Value};
 use tokio::time::{sleep, timeout};
 
 use super::refusal::{Fate, Next, Refusal};
 use super::send::{Resend, Sender};
+use super::wire::{Packed, Reply};
 use super::{failure, reply};
 use crate::ground::error::{Error, Result};
 use crate::store::messages::inspect::{Cursor, Page, Raw};
@@ -62,7 +63,9 @@ impl Sweep<'_> {
             self.deadline = self.sender.deadline();
             for chunk in keys.chunks(UNLINK_CHUNK) {
                 let mut unlink = redis::cmd("UNLINK");
-                unlink.arg(chunk);
+                for key in chunk {
+                    unlink.arg(key.as_ref());
+                }
                 let count = connection.ask(self.sender, &unlink).await?;
                 self.removed += u64::try_from(reply::integer(&count)?).unwrap_or(0);
                 self.deadline = self.sender.deadline();
@@ -104,23 +107,23 @@ impl Lent {
         Self { connection: Some(connection), since: Instant::now() }
     }
 
-    async fn ask(&mut self, sender: &Sender, cmd: &Cmd) -> Result<Value, Failed> {
+    async fn ask(&mut self, sender: &Sender, cmd: &Cmd) -> Result<Reply, Failed> {
         let Self { connection: Some(connection), since } = self else {
             return Err(failure::unexpected().into());
         };
         let error = match timeout(sender.command_timeout, connection.req_packed_command(cmd)).await {
-            Ok(Ok(reply)) => match Refusal::in_reply(&reply, false) {
-                None => return Ok(reply),
-                Some((refusal, error)) if refusal.connection == Fate::Kept => {
-                    let may_pass = refusal.request != Next::Never;
-                    return Err(Failed { error: failure::replied(error), may_pass });
-                }
-                Some((refusal, error)) => {
+            Ok(Ok(reply)) => match Reply::from(reply) {
+                Reply::Error(line) => {
+                    let (refusal, error) = (Refusal::of(&line), failure::refused(&line));
+                    if refusal.connection == Fate::Kept {
+                        return Err(Failed { error, may_pass: refusal.request != Next::Never });
+                    }
                     if refusal.connection == Fate::AllReplaced {
                         sender.link.dialer.outdate(sender.link.dialer.mark(*since));
                     }
-                    failure::replied(error)
+                    error
                 }
+                reply => return Ok(reply),
             },
             Ok(Err(error)) => failure::failed(&error),
             Err(_) => failure::timed_out(sender.command_timeout),
@@ -138,17 +141,18 @@ pub(super) async fn scan(sender: &Sender, prefix: &str, cursor: &Cursor) -> Resu
         let step = step(sender, &mut connection, prefix, cursor).await;
         let (keys, next) = step.map_err(|failed| failed.error)?;
         let next = (next != START).then(|| Cursor::new(next));
-        Ok(Page::new(keys.into_iter().map(Bytes::from).collect(), next))
+        Ok(Page::new(keys, next))
     };
     sender.link.dialer.background.enter(scan).await?
 }
 
 /// What is under one key.
 pub(super) async fn raw(sender: &Sender, key: &[u8]) -> Result<Option<Raw>> {
-    let mut pipeline = Pipeline::with_capacity(2);
-    pipeline.cmd("GET").arg(key);
-    pipeline.cmd("PTTL").arg(key);
-    let mut replies = sender.many(&pipeline, Resend::WhereBroken).await?;
+    let both = |out: &mut Packed| {
+        out.command(2).part("GET").part(key);
+        out.command(2).part("PTTL").part(key);
+    };
+    let mut replies = sender.many(both, Resend::WhereBroken).await?;
     let left = reply::integer(&replies.pop().ok_or_else(failure::unexpected)?)?;
     let bytes = reply::string(replies.pop().ok_or_else(failure::unexpected)?)?;
     // Negative where the key does not expire, or went meanwhile.
@@ -162,19 +166,19 @@ async fn step(
     connection: &mut Lent,
     prefix: &str,
     cursor: &[u8],
-) -> Result<(Vec<Vec<u8>>, Vec<u8>), Failed> {
+) -> Result<(Vec<Bytes>, Vec<u8>), Failed> {
     let mut scan = redis::cmd("SCAN");
     scan.arg(cursor).arg("MATCH").arg(pattern(prefix)).arg("COUNT").arg(SCAN_STEP);
     let step = connection.ask(sender, &scan).await?;
     let mut step = reply::array(step, 2)?;
-    let (Some(Value::Array(keys)), Some(Value::BulkString(next))) = (step.pop(), step.pop()) else {
+    let (Some(Reply::Array(keys)), Some(Reply::Bytes(next))) = (step.pop(), step.pop()) else {
         return Err(failure::unexpected().into());
     };
     let key = |value| match value {
-        Value::BulkString(key) => Ok(key),
+        Reply::Bytes(key) => Ok(key),
         _ => Err(failure::unexpected()),
     };
-    Ok((keys.into_iter().map(key).collect::<Result<_>>()?, next))
+    Ok((keys.into_iter().map(key).collect::<Result<_>>()?, next.into()))
 }
 
 /// A glob pattern of what begins with `prefix`, in which everything is taken literally.

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use redis::{Cmd, ServerErrorKind, Value};
+use super::wire::{Packed, Reply};
 
 macro_rules! script {
     ($tells_time:expr, $($file:literal),+) => {
@@ -14,18 +14,20 @@ macro_rules! script {
     };
 }
 
-pub(super) static LEASE: LazyLock<Script> = script!(true, "prelude.lua", "stamps.lua", "lease.lua");
+pub(super) static LEASE: LazyLock<Script> =
+    script!(true, "prelude.lua", "stamps.lua", "versions.lua", "lease.lua");
 pub(super) static RENEW: LazyLock<Script> = script!(true, "prelude.lua", "renew.lua");
 pub(super) static RELEASE: LazyLock<Script> = script!(true, "prelude.lua", "release.lua");
 pub(super) static FILL: LazyLock<Script> = script!(true, "prelude.lua", "fill.lua");
+pub(super) static REFILL: LazyLock<Script> = script!(true, "prelude.lua", "refill.lua");
 pub(super) static CAS: LazyLock<Script> = script!(true, "prelude.lua", "cas.lua");
 pub(super) static INCREMENT: LazyLock<Script> = script!(true, "prelude.lua", "increment.lua");
 pub(super) static EVICT: LazyLock<Script> = script!(true, "prelude.lua", "evict.lua");
-pub(super) static CAPTURE: LazyLock<Script> = script!(false, "capture.lua");
+pub(super) static CAPTURE: LazyLock<Script> = script!(false, "versions.lua", "capture.lua");
 
 /// All scripts, in the order in which a new connection loads them.
-pub(super) fn all() -> [&'static Script; 8] {
-    [&LEASE, &RENEW, &RELEASE, &FILL, &CAS, &INCREMENT, &EVICT, &CAPTURE]
+pub(super) fn all() -> [&'static Script; 9] {
+    [&LEASE, &RENEW, &RELEASE, &FILL, &REFILL, &CAS, &INCREMENT, &EVICT, &CAPTURE]
 }
 
 /// One script and its hash.
@@ -42,10 +44,9 @@ impl Script {
         Self { source, hash: redis::Script::new(source).get_hash().to_owned(), tells_time }
     }
 
-    pub(super) fn load(&self) -> Cmd {
-        let mut cmd = redis::cmd("SCRIPT");
-        cmd.arg("LOAD").arg(self.source);
-        cmd
+    /// Writes the command that makes the server remember it.
+    pub(super) fn load(&self, out: &mut Packed) {
+        out.command(3).part("SCRIPT").part("LOAD").part(self.source);
     }
 
     pub(super) fn call<'a>(&'static self, key: &'a str) -> Call<'a> {
@@ -85,14 +86,14 @@ impl<'a> Call<'a> {
         self.bytes(number.into().to_string().into_bytes())
     }
 
-    /// The call by hash.
-    pub(super) fn by_hash(&self) -> Cmd {
-        self.command("EVALSHA", &self.script.hash)
+    /// Writes the call by hash.
+    pub(super) fn by_hash(&self, out: &mut Packed) {
+        self.write(out, "EVALSHA", &self.script.hash);
     }
 
-    /// The call by source, which also makes the server remember it.
-    pub(super) fn by_source(&self) -> Cmd {
-        self.command("EVAL", self.script.source)
+    /// Writes the call by source, which also makes the server remember it.
+    pub(super) fn by_source(&self, out: &mut Packed) {
+        self.write(out, "EVAL", self.script.source);
     }
 
     /// How many keys it has.
@@ -107,30 +108,28 @@ impl<'a> Call<'a> {
     }
 
     /// The server's time in milliseconds, where this reply tells it.
-    pub(super) fn time_in(&self, reply: &Value) -> Option<i64> {
+    pub(super) fn time_in(&self, reply: &Reply) -> Option<i64> {
         match reply {
-            Value::Array(parts) if self.script.tells_time => match parts.get(1) {
-                Some(Value::Int(millis)) => Some(*millis),
+            Reply::Array(parts) if self.script.tells_time => match parts.get(1) {
+                Some(Reply::Int(millis)) => Some(*millis),
                 _ => None,
             },
             _ => None,
         }
     }
 
-    fn command(&self, name: &str, script: &str) -> Cmd {
-        let mut cmd = redis::cmd(name);
-        cmd.arg(script).arg(self.keys.len());
+    fn write(&self, out: &mut Packed, name: &str, script: &str) {
+        out.command(3 + self.keys.len() + self.args.len()).part(name).part(script).count(self.keys.len());
         for key in &self.keys {
-            cmd.arg(*key);
+            out.part(key);
         }
         for arg in &self.args {
-            cmd.arg(arg.as_ref());
+            out.part(arg);
         }
-        cmd
     }
 }
 
 /// Whether the reply says that the server does not know the script, and so did not run it.
-pub(super) fn is_unknown(reply: &Value) -> bool {
-    matches!(reply, Value::ServerError(error) if error.kind() == Some(ServerErrorKind::NoScript))
+pub(super) fn is_unknown(reply: &Reply) -> bool {
+    matches!(reply, Reply::Error(line) if line.starts_with(b"NOSCRIPT"))
 }

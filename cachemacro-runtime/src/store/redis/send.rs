@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redis::{Cmd, Pipeline, Value};
-use tokio::time::{sleep, timeout};
+use bytes::Bytes;
+use futures_util::future::{Either, select};
+use tokio::time::{sleep, timeout_at};
 
 use super::connect::{Handle, Link, Patience};
 use super::failure;
+use super::part::Part;
 use super::refusal::{Fate, Next, Refusal};
-use super::script::{self, Call};
+use super::script::Call;
+use super::wire::{Asked, Broken, Cause, Doubtful, Found, Packed, Reply, Unread, Wire};
 use crate::ground::error::{Error, Result};
 
 /// The deadline of what has to be done, in command timeouts: one for a connection that went silent, one for another, and one
@@ -17,6 +20,9 @@ use crate::ground::error::{Error, Result};
 const TIMEOUTS: u32 = 3;
 /// The first pause before something is sent again to a server that cannot do it now; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
+
+/// What is told where the request has no time left. Its connection may have more patience.
+const LATE: Broken = Broken { cause: Cause::Crowded, sent: true };
 
 /// Whether a request may be sent a second time.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,21 +37,24 @@ pub(super) enum Resend {
     UntilDone,
 }
 
-/// One command of a pipeline.
-pub(super) enum Part<'a> {
-    /// A script. It is sent once more, with its source, where the server does not know it: then it did not run.
-    Script(Call<'a>),
-    /// A command that is sent once.
-    Command(Cmd),
-    /// A read of what is there after the commands before it: it is sent once more after scripts that were.
-    Read(Cmd),
+/// What is sent in one go.
+trait Request: Sync {
+    type Answer: Answer;
+
+    /// Sends it over this connection, within its patience.
+    fn send(&self, wire: &Wire) -> impl Future<Output = Asked<Result<Self::Answer, Broken>>> + Send;
 }
 
-/// What is sent in one go.
-enum Request<'a> {
-    One(&'a Cmd),
-    Many(&'a Pipeline),
+trait Answer: Send {
+    /// What the server refused of it, with the error's line: what is worst for the connection.
+    fn refusal(&self) -> Option<(&'static Refusal, &[u8])>;
 }
+
+/// Strings to read, together with what others read.
+struct Strings<K>(K);
+
+/// Commands.
+struct Commands<W>(W);
 
 /// Sends requests over the store's connections.
 #[derive(Debug)]
@@ -55,56 +64,57 @@ pub(super) struct Sender {
 }
 
 impl Sender {
+    /// Reads strings, together with what others read: at most [`MOST_READ`](super::wire::MOST_READ) of them.
+    pub(super) async fn read<'a>(
+        &self,
+        keys: impl Iterator<Item = &'a [u8]> + Clone + Send + Sync,
+    ) -> Result<Found> {
+        let read = self.exchange(&Strings(keys), Resend::WhereBroken).await?;
+        read.map_err(|line| failure::refused(&line))
+    }
+
+    /// Sends commands in one go; gives a reply for each.
+    pub(super) async fn many(
+        &self,
+        write: impl Fn(&mut Packed) + Send + Sync,
+        resend: Resend,
+    ) -> Result<Vec<Reply>> {
+        self.exchange(&Commands(write), resend).await
+    }
+
     /// Sends one command.
-    pub(super) async fn one(&self, cmd: &Cmd, resend: Resend) -> Result<Value> {
-        self.exchange(&Request::One(cmd), resend).await
+    pub(super) async fn one(
+        &self,
+        write: impl Fn(&mut Packed) + Send + Sync,
+        resend: Resend,
+    ) -> Result<Reply> {
+        self.many(write, resend).await?.pop().ok_or_else(failure::unexpected)
     }
 
-    /// Sends commands in a pipeline; gives a reply for each.
-    pub(super) async fn many(&self, pipeline: &Pipeline, resend: Resend) -> Result<Vec<Value>> {
-        match self.exchange(&Request::Many(pipeline), resend).await? {
-            Value::Array(replies) if replies.len() == pipeline.len() => Ok(replies),
-            _ => Err(failure::unexpected()),
-        }
-    }
-
-    /// Sends these in a pipeline, scripts by their hash; gives a reply for each.
-    pub(super) async fn run(&self, mut parts: Vec<Part<'_>>, resend: Resend) -> Result<Vec<Value>> {
-        let mut pipeline = Pipeline::with_capacity(parts.len());
-        for part in &mut parts {
-            pipeline.add_command(match part {
-                Part::Script(call) => call.by_hash(),
-                // Taken, not copied: it may hold a large value.
-                Part::Command(cmd) => std::mem::take(cmd),
-                Part::Read(cmd) => cmd.clone(),
-            });
-        }
-        let mut replies = self.timed(&parts, &pipeline, resend).await?;
+    /// Sends these in one go, scripts by their hash; gives a reply for each.
+    pub(super) async fn run(&self, parts: Vec<Part<'_>>, resend: Resend) -> Result<Vec<Reply>> {
+        let by_hash = |out: &mut Packed| parts.iter().for_each(|part| part.write(out));
+        let mut replies = self.timed(parts.iter(), by_hash, resend).await?;
         let unknown = parts.iter().zip(&replies).filter(|(part, reply)| part.is_unknown(reply)).count();
         if unknown == 0 {
             return Ok(replies);
         }
         tracing::debug!(scripts = unknown, "redis had forgotten scripts");
-        let (mut again, mut places) = (Vec::with_capacity(unknown + 1), Vec::with_capacity(unknown + 1));
-        let mut late = Pipeline::with_capacity(unknown + 1);
-        for (at, part) in parts.into_iter().enumerate() {
-            let cmd = match &part {
-                Part::Script(call) if part.is_unknown(&replies[at]) => call.by_source(),
-                Part::Read(cmd) => cmd.clone(),
-                _ => continue,
-            };
-            late.add_command(cmd);
-            again.push(part);
-            places.push(at);
-        }
-        for (at, reply) in places.into_iter().zip(self.timed(&again, &late, resend).await?) {
-            replies[at] = reply;
+        let again: Vec<_> =
+            parts.iter().enumerate().filter(|(at, part)| part.is_sent_again(&replies[*at])).collect();
+        let by_source = |out: &mut Packed| again.iter().for_each(|(_, part)| part.write_again(out));
+        let late = self
+            .timed(again.iter().map(|(_, part)| *part), by_source, resend)
+            .await
+            .map_err(failure::in_part)?;
+        for ((at, _), reply) in again.iter().zip(late) {
+            replies[*at] = reply;
         }
         Ok(replies)
     }
 
     /// Runs one script.
-    pub(super) async fn call(&self, call: Call<'_>, resend: Resend) -> Result<Value> {
+    pub(super) async fn call(&self, call: Call<'_>, resend: Resend) -> Result<Reply> {
         self.run(vec![Part::Script(call)], resend).await?.pop().ok_or_else(failure::unexpected)
     }
 
@@ -113,18 +123,26 @@ impl Sender {
         Instant::now() + self.command_timeout * TIMEOUTS
     }
 
-    /// Sends the pipeline of these parts and learns the server's time from the latest reply that tells it.
-    async fn timed(&self, parts: &[Part<'_>], pipeline: &Pipeline, resend: Resend) -> Result<Vec<Value>> {
+    /// Sends these parts and learns the server's time from the latest reply that tells it.
+    async fn timed<'p, 'a: 'p>(
+        &self,
+        parts: impl DoubleEndedIterator<Item = &'p Part<'a>> + ExactSizeIterator,
+        write: impl Fn(&mut Packed) + Send + Sync,
+        resend: Resend,
+    ) -> Result<Vec<Reply>> {
         let sent = Instant::now();
-        let replies = self.many(pipeline, resend).await?;
-        if let Some(millis) = parts.iter().zip(&replies).rev().find_map(|(part, reply)| part.time_in(reply)) {
+        let replies = self.many(write, resend).await?;
+        if replies.len() != parts.len() {
+            return Err(failure::unexpected());
+        }
+        if let Some(millis) = parts.zip(&replies).rev().find_map(|(part, reply)| part.time_in(reply)) {
             self.link.dialer.time.observe(sent, Instant::now(), millis);
         }
         Ok(replies)
     }
 
     /// Sends and awaits, within the deadline, on a shared connection.
-    async fn exchange(&self, request: &Request<'_>, resend: Resend) -> Result<Value> {
+    async fn exchange<R: Request>(&self, request: &R, resend: Resend) -> Result<R::Answer> {
         match self.link.ready() {
             Ok(ready) => self.deliver(request, resend, ready).await,
             // On the heap, as is what opens connections: neither is part of what each call moves about.
@@ -134,27 +152,28 @@ impl Sender {
         }
     }
 
-    async fn deliver(
+    async fn deliver<R: Request>(
         &self,
-        request: &Request<'_>,
+        request: &R,
         resend: Resend,
         mut ready: Option<Handle>,
-    ) -> Result<Value> {
+    ) -> Result<R::Answer> {
         let mut again = match resend {
-            Resend::Never => Again::Times(0),
             // What cuts one connection tends to cut all, so each may turn out to be broken before a new one is had.
-            Resend::WhereBroken => Again::Times(self.link.width()),
+            Resend::Never | Resend::WhereBroken => Again::Times(self.link.width()),
             Resend::UntilDone => Again::Until { began: Instant::now(), deadline: self.deadline() },
         };
         // What became of it, where it was sent: that decides whether it may have been done.
         let mut sent: Option<Error> = None;
+        // When it counts as failed, where that is before its connection finds so.
+        let mut until = None;
         let mut pause = FIRST_PAUSE;
         loop {
             let acquired = match ready.take() {
                 Some(handle) => Ok(handle),
                 None => Box::pin(self.link.acquire(again.patience())).await,
             };
-            let mut handle = match acquired {
+            let handle = match acquired {
                 Ok(handle) => handle,
                 Err(error) => {
                     return Err(match sent {
@@ -163,62 +182,127 @@ impl Sender {
                     });
                 }
             };
-            let connection = &mut handle.connection;
-            // What was not sent yet is, however late its connection came.
-            let within =
-                if sent.is_some() { again.at_most(self.command_timeout) } else { self.command_timeout };
-            let answer = match request {
-                Request::One(cmd) => timeout(within, connection.send_packed_command(cmd)).await,
-                Request::Many(pipeline) => {
-                    let answers = connection.send_packed_commands(pipeline, 0, pipeline.len());
-                    timeout(within, answers).await.map(|answers| answers.map(Value::Array))
+            let answer = match by(until, request.send(&handle.wire)).await {
+                Asked::Answered(answer) => answer,
+                Asked::Doubtful(doubtful) => {
+                    let silence = failure::timed_out(self.command_timeout);
+                    self.link.retire(&handle, Fate::Replaced, &silence);
+                    if resend != Resend::Never && again.once_more(Duration::ZERO) {
+                        let latest = again.deadline().or(until).unwrap_or(doubtful.due.into_std());
+                        until = Some(latest);
+                        let first = Box::pin(self.answer_or_another(doubtful, again.patience()));
+                        match timeout_at(latest.into(), first).await.unwrap_or(Ok(Err(LATE))) {
+                            Ok(answer) => answer,
+                            Err(another) => {
+                                (sent, ready) = (Some(silence), Some(another));
+                                continue;
+                            }
+                        }
+                    } else {
+                        doubtful.answer.await
+                    }
                 }
             };
             match answer {
-                Ok(Ok(value)) => {
-                    let refused = Refusal::in_reply(&value, matches!(request, Request::Many(_)));
-                    let Some((refusal, error)) = refused else {
+                Ok(answer) => {
+                    let Some((refusal, line)) = answer.refusal() else {
                         self.link.served(&handle);
-                        return Ok(value);
+                        return Ok(answer);
                     };
                     match refusal.connection {
                         Fate::Kept => self.link.served(&handle),
-                        fate => self.link.retire(&handle, fate, &failure::replied(error)),
+                        fate => self.link.retire(&handle, fate, &failure::refused(line)),
                     }
                     let repeats = match refusal.request {
-                        Next::Again => again.once_more(Duration::ZERO),
+                        Next::Again => resend != Resend::Never && again.once_more(Duration::ZERO),
                         Next::Later => again.is_patient() && again.once_more(pause),
                         Next::Never => false,
                     };
                     if !repeats {
                         // Each reply is told where it is read.
-                        return Ok(value);
+                        return Ok(answer);
                     }
                     if refusal.request == Next::Later {
                         sleep(pause).await;
                         pause *= 2;
                     }
                 }
-                Ok(Err(error)) => {
-                    let (told, broken) = (failure::failed(&error), failure::is_broken(&error));
-                    if broken {
+                Err(broken) => {
+                    let told = failure::broken(broken, again.waited().unwrap_or(self.command_timeout));
+                    let repeats = match broken.cause {
+                        Cause::Crowded => again.is_patient(),
+                        // What was not sent was not done, and is sent for the first time (G1).
+                        _ if !broken.sent => true,
+                        Cause::TimedOut => again.is_patient(),
+                        _ => resend != Resend::Never,
+                    };
+                    if broken.cause != Cause::Crowded {
                         self.link.retire(&handle, Fate::Replaced, &told);
                     }
-                    if !broken || !again.once_more(Duration::ZERO) {
+                    if !repeats || !again.once_more(Duration::ZERO) {
                         return Err(told);
                     }
-                    sent = Some(told);
-                }
-                Err(_) => {
-                    let silence = failure::timed_out(again.waited().unwrap_or(within));
-                    self.link.retire(&handle, Fate::Replaced, &silence);
-                    if !again.is_patient() || !again.once_more(Duration::ZERO) {
-                        return Err(silence);
+                    if broken.sent {
+                        sent = Some(told);
+                        until = again.deadline().or(until);
                     }
-                    sent = Some(silence);
                 }
             }
         }
+    }
+
+    /// The answer that may still come, or a connection to send it again on, whichever is there first. Where none is to be had, the
+    /// answer is all there is.
+    async fn answer_or_another<A>(&self, doubtful: Doubtful<A>, patience: Patience) -> Result<A, Handle> {
+        match select(doubtful.answer, Box::pin(self.link.acquire(patience))).await {
+            Either::Left((answer, _)) => Ok(answer),
+            Either::Right((Ok(another), _)) => Err(another),
+            Either::Right((Err(_), answer)) => Ok(answer.await),
+        }
+    }
+}
+
+/// Gives a request up then, where its connection has not done so before.
+async fn by<T>(
+    until: Option<Instant>,
+    asking: impl Future<Output = Asked<Result<T, Broken>>>,
+) -> Asked<Result<T, Broken>> {
+    let Some(until) = until else { return asking.await };
+    timeout_at(until.into(), asking).await.unwrap_or(Asked::Answered(Err(LATE)))
+}
+
+impl<'a, K: Iterator<Item = &'a [u8]> + Clone + Send + Sync> Request for Strings<K> {
+    type Answer = Result<Found, Bytes>;
+
+    async fn send(&self, wire: &Wire) -> Asked<Result<Self::Answer, Broken>> {
+        let answer = |read| match read {
+            Ok(found) => Ok(Ok(found)),
+            Err(Unread::Refused(line)) => Ok(Err(line)),
+            Err(Unread::Broken(broken)) => Err(broken),
+        };
+        wire.read(self.0.clone()).await.map(answer)
+    }
+}
+
+impl<W: Fn(&mut Packed) + Send + Sync> Request for Commands<W> {
+    type Answer = Vec<Reply>;
+
+    async fn send(&self, wire: &Wire) -> Asked<Result<Vec<Reply>, Broken>> {
+        let mut commands = Packed::default();
+        (self.0)(&mut commands);
+        wire.call(commands).await
+    }
+}
+
+impl Answer for Result<Found, Bytes> {
+    fn refusal(&self) -> Option<(&'static Refusal, &[u8])> {
+        self.as_ref().err().map(|line| (Refusal::of(line), &line[..]))
+    }
+}
+
+impl Answer for Vec<Reply> {
+    fn refusal(&self) -> Option<(&'static Refusal, &[u8])> {
+        Refusal::among(self)
     }
 }
 
@@ -246,10 +330,10 @@ impl Again {
         }
     }
 
-    fn at_most(self, wait: Duration) -> Duration {
+    const fn deadline(self) -> Option<Instant> {
         match self {
-            Self::Times(_) => wait,
-            Self::Until { deadline, .. } => wait.min(deadline.saturating_duration_since(Instant::now())),
+            Self::Times(_) => None,
+            Self::Until { deadline, .. } => Some(deadline),
         }
     }
 
@@ -265,20 +349,6 @@ impl Again {
         match self {
             Self::Times(_) => Patience::Short,
             Self::Until { deadline, .. } => Patience::Until(deadline),
-        }
-    }
-}
-
-impl Part<'_> {
-    /// Whether this reply says that the server does not know the script.
-    fn is_unknown(&self, reply: &Value) -> bool {
-        matches!(self, Part::Script(_)) && script::is_unknown(reply)
-    }
-
-    fn time_in(&self, reply: &Value) -> Option<i64> {
-        match self {
-            Part::Script(call) => call.time_in(reply),
-            Part::Command(_) | Part::Read(_) => None,
         }
     }
 }

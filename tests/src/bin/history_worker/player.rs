@@ -182,7 +182,7 @@ impl Player {
                 }
             }
         };
-        self.checked("lookup", (kind, id), Failing::WithTheStore, read).await
+        self.checked("lookup", (kind, id), Failing::WithTheStore, Box::pin(read)).await
     }
 
     async fn read_many(&mut self, kind: Kind, lag: Duration) -> Result<()> {

@@ -1,4 +1,5 @@
-//! Connections that went silent: what may be repeated and has to be done is sent again on another connection.
+//! Connections that went silent: what may be repeated and has to be done is sent again on another connection. Whoever was not
+//! answered is told so at its own time, and nobody else.
 
 use super::*;
 
@@ -74,6 +75,65 @@ async fn a_read_on_a_connection_that_went_silent_is_not_sent_again() {
     proxy.lose_reply_to(key.as_bytes(), Loss::Silence);
     let error = store.entry(&key).await.expect_err("silence");
     assert_eq!(error.kind(), ErrorKind::Timeout);
+}
+
+/// Half of this time passes between a command that is not answered and those behind it.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+fn shared_store(url: &str) -> Arc<RedisStore> {
+    Arc::new(RedisStore::new(RedisConfig::new(url).command_timeout(PATIENCE)).expect("config"))
+}
+
+/// Asks for the lease of this key in a task of its own.
+fn ask(store: &Arc<RedisStore>, key: &'static str) -> tokio::task::JoinHandle<Result<LeaseOutcome>> {
+    let store = Arc::clone(store);
+    tokio::spawn(async move { store.lease_one(request(key, 1)).await.map(|lease| lease.outcome) })
+}
+
+/// Upholds G7 and G9.
+#[tokio::test]
+async fn what_may_be_repeated_behind_a_command_that_is_not_answered_is_answered_over_another_connection() {
+    let server = RedisServer::start();
+    let proxy = FaultProxy::start(&server.address());
+    let store = shared_store(&proxy.url());
+    store.connect().await.expect("connected");
+    store.set("there", value(&store, 1), LIFE).await.expect("set");
+    let opened = proxy.accepted();
+    proxy.lose_reply_to(b"silent", Loss::Silence);
+    let silent = ask(&store, "silent");
+    wait_until("the connection is silent", DEADLINE, async || proxy.lost() == 1).await;
+    tokio::time::sleep(PATIENCE / 2).await;
+    let behind = ask(&store, "behind");
+    let began = Instant::now();
+    let (read, heads, evicted) = tokio::join!(
+        store.entry("there"),
+        store.read(ReadRequest::new(&["there"]).with_first(2)),
+        store.evict_one("other")
+    );
+    let took = began.elapsed();
+    assert!(read.expect("read").is_some() && evicted.is_ok(), "{evicted:?}");
+    assert!(heads.expect("read").entries[0].is_some());
+    assert!(took < PATIENCE, "{took:?}");
+    assert!(!behind.is_finished(), "what may not be repeated has its own time");
+    assert_eq!(silent.await.expect("no panic").expect_err("silence").kind(), ErrorKind::Timeout);
+    assert_eq!(behind.await.expect("no panic").expect_err("silence").kind(), ErrorKind::Timeout);
+    assert_eq!(proxy.accepted(), opened + 1);
+}
+
+/// Upholds G9.
+#[tokio::test]
+async fn what_may_not_be_repeated_is_answered_behind_a_command_that_was_given_up() {
+    let server = RedisServer::start();
+    let store = shared_store(&server.url());
+    store.connect().await.expect("connected");
+    server.pause();
+    let silent = ask(&store, "silent");
+    tokio::time::sleep(PATIENCE / 2).await;
+    let behind = ask(&store, "behind");
+    assert_eq!(silent.await.expect("no panic").expect_err("silence").kind(), ErrorKind::Timeout);
+    server.resume();
+    let outcome = behind.await.expect("no panic").expect("answered late, and in its own time");
+    assert!(matches!(outcome, LeaseOutcome::Taken), "{outcome:?}");
 }
 
 /// Upholds G7.

@@ -111,15 +111,14 @@ impl Outcome {
             ("values of other rows", &self.report.strange),
             ("counters that lost or repeated a change", &self.report.miscounted),
             ("errors that a caller saw", &self.report.errors),
+            ("leases that nobody holds", &self.leases),
+            ("rows that cannot be loaded at once", &self.unloadable),
         ];
         for (what, incidents) in never {
             assert!(incidents.is_empty(), "{what}: {}", shown(incidents));
         }
         assert!(self.report.panics.is_empty(), "panics: {:#?}", self.report.panics);
         if is_long() {
-            assert!(self.leases.is_empty(), "leases that nobody holds: {}", shown(&self.leases));
-            let loads = &self.unloadable;
-            assert!(loads.is_empty(), "rows that cannot be loaded at once: {}", shown(loads));
             // To a busy machine an answer can be late, and then nothing was promised either.
             let failed = self.failed_evicts.iter().filter(|evict| !evict.outcome.starts_with("timeout"));
             let failed: Vec<_> = failed.cloned().collect();
@@ -266,9 +265,7 @@ async fn a_history_while_the_server_crashes_again_and_again() {
 /// Upholds G1, G6 and G9.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_history_while_the_primary_is_demoted_behind_its_address_again_and_again() {
-    if is_long() {
-        soak(Fault::Demotion, 5).await;
-    }
+    soak(Fault::Demotion, if is_long() { 5 } else { 1 }).await;
 }
 
 /// Upholds G1, G6 and G9.

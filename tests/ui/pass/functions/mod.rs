@@ -11,4 +11,5 @@ mod question_marks;
 mod recursion;
 mod send;
 mod size;
+mod taken_arguments;
 mod unused_names;

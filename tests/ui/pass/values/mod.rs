@@ -1,4 +1,5 @@
 mod aliases;
+mod freshness;
 mod inside_holders;
 mod none_and_err;
 mod policies;

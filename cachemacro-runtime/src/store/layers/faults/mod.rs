@@ -333,7 +333,7 @@ fn ops_of_writes(writes: &[Write<'_>]) -> Vec<Op> {
     for write in writes {
         let op = match write.guard {
             Guard::Always => Op::Set,
-            Guard::Lease(_) => Op::Fill,
+            Guard::Lease(_) | Guard::Unchanged { .. } => Op::Fill,
             Guard::Seen(_) => Op::CompareAndSet,
         };
         if !ops.contains(&op) {
@@ -351,7 +351,7 @@ fn ops_of_evict(request: EvictRequest<'_>) -> Vec<Op> {
 
 #[async_trait]
 impl Store for FaultStore {
-    pass_on!(self.inner: now, time, close, inspect);
+    pass_on!(self.inner: now, time, close, tracking, inspect, breaker);
 
     /// It stands for what another process has: a place of its own to all but those who are given this very store.
     fn about(&self) -> About {

@@ -19,23 +19,9 @@ local versions, stamps = {}, ARGV[8]
 local count = #KEYS - 1
 if count > 0 then
   local life, give, known, hashes, fresh = tonumber(ARGV[9]), ARGV[10], tonumber(ARGV[11]), ARGV[12], ARGV[13]
-  for first = 2, #KEYS, 1000 do
-    for i, version in ipairs(redis.call('MGET', unpack(KEYS, first, math.min(first + 999, #KEYS)))) do
-      versions[first + i - 2] = version
-    end
-  end
-  for i = 1, count do
-    local version = versions[i]
-    if not version or #version ~= 8 or version == NOBODY then
-      versions[i] = string.sub(fresh, 8 * i - 7, 8 * i)
-      redis.call('SET', KEYS[i + 1], versions[i], 'PX', give)
-    elseif life > 0 then
-      local left = redis.call('PTTL', KEYS[i + 1])
-      if left >= 0 and left < life then
-        redis.call('PEXPIRE', KEYS[i + 1], give)
-      end
-    end
-  end
+  versions = capture(2, function(i)
+    return string.sub(fresh, 8 * i - 7, 8 * i), life, give
+  end)
   if known < 1024 then
     stamps = captured_stamps(versions, known, hashes)
   end

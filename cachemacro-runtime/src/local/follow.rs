@@ -1,0 +1,161 @@
+//! Has the store tell a tier of changes, again and again.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+
+use super::tier::Tier;
+use crate::ground::background::Background;
+use crate::ground::clock::Clock;
+use crate::ground::error::{Error, ErrorKind};
+use crate::ground::sync::lock;
+use crate::store::{AnyStore, Listener, Store};
+
+/// The pause before the store is asked again; it doubles with each time that came to nothing.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How long a store that refused is not asked again.
+const AFTER_REFUSAL: Duration = Duration::from_secs(60);
+
+/// A tier, and the task that listens for it once somebody wants copies.
+pub(crate) struct LocalTier {
+    tier: Arc<Tier>,
+    task: Mutex<Option<Task>>,
+    background: Background,
+}
+
+/// Dropping it ends the task.
+#[derive(Debug)]
+struct Task {
+    /// The process that the task is of: a fork copies the memory, and no task.
+    process: u32,
+    _until_dropped: oneshot::Sender<()>,
+}
+
+impl LocalTier {
+    pub(crate) fn new(namespace: &str, capacity: usize, clock: Clock) -> Self {
+        Self {
+            tier: Arc::new(Tier::new(namespace, capacity, clock)),
+            task: Mutex::default(),
+            background: Background::shared(),
+        }
+    }
+
+    /// Has the store tell of changes, unless it was asked to already.
+    pub(crate) fn follow(&self, store: &AnyStore, namespace: &str) {
+        let AnyStore::Other(store) = store else { return };
+        let process = std::process::id();
+        let mut task = lock(&self.task);
+        if task.as_ref().is_some_and(|task| task.process == process) || store.tracking().is_none() {
+            return;
+        }
+        let (until_dropped, gone) = oneshot::channel();
+        *task = Some(Task { process, _until_dropped: until_dropped });
+        drop(task);
+        let following = follow(Arc::downgrade(&self.tier), Arc::clone(store), prefixes(namespace), gone);
+        self.background.spawn(following);
+    }
+}
+
+impl Deref for LocalTier {
+    type Target = Tier;
+
+    fn deref(&self) -> &Tier {
+        &self.tier
+    }
+}
+
+impl fmt::Debug for LocalTier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.tier.fmt(f)
+    }
+}
+
+/// What all keys of a namespace begin with: those of entries, and those of tags' versions. None: every key is one.
+fn prefixes(namespace: &str) -> Vec<String> {
+    if namespace.is_empty() {
+        Vec::new()
+    } else {
+        vec![format!("{namespace}:"), format!("{{{namespace}:tag:")]
+    }
+}
+
+async fn follow(
+    tier: Weak<Tier>,
+    store: Arc<dyn Store>,
+    prefixes: Vec<String>,
+    mut gone: oneshot::Receiver<()>,
+) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let Some(tracking) = store.tracking() else { return };
+        let told = Arc::new(Told { tier: tier.clone(), began: Mutex::default() });
+        let why = tokio::select! {
+            why = tracking.track(&prefixes, Arc::clone(&told) as _) => why,
+            _ = &mut gone => return,
+        };
+        let Some(tier) = tier.upgrade() else { return };
+        let began = lock(&told.began).take();
+        let refused = why.kind() == ErrorKind::Refused;
+        say(&tier, &why, began.is_some());
+        tier.ends(why);
+        drop(tier);
+        // What served for a while is asked again at once.
+        pause = match began {
+            Some(since) if since.elapsed() > LONGEST_PAUSE => FIRST_PAUSE,
+            _ if refused => AFTER_REFUSAL,
+            _ => (pause * 2).min(LONGEST_PAUSE),
+        };
+        tokio::select! {
+            () = sleep(pause.mul_f64(rand::random_range(0.5..=1.0))) => {}
+            _ = &mut gone => return,
+        }
+    }
+}
+
+/// Says once why there are no copies.
+fn say(tier: &Tier, why: &Error, began: bool) {
+    if began {
+        tracing::warn!(%why, "the store tells of changes no more: the local tier is empty and off until it does again");
+    } else if tier.is_news(why) {
+        tracing::warn!(%why, "the store does not tell of changes, so the local tier is off: calls ask the store");
+    }
+}
+
+/// A tier, told of changes.
+struct Told {
+    tier: Weak<Tier>,
+    began: Mutex<Option<Instant>>,
+}
+
+impl Told {
+    fn tell(&self, tell: impl FnOnce(&Tier)) {
+        if let Some(tier) = self.tier.upgrade() {
+            tell(&tier);
+        }
+    }
+}
+
+impl Listener for Told {
+    fn begins(&self) {
+        *lock(&self.began) = Some(Instant::now());
+        self.tell(Tier::begins);
+        tracing::debug!("the store tells of changes: the local tier is on");
+    }
+
+    fn changed(&self, key: &[u8]) {
+        self.tell(|tier| tier.changed(key));
+    }
+
+    fn all_changed(&self) {
+        self.tell(Tier::all_changed);
+    }
+
+    fn told_until(&self, moment: Instant) {
+        self.tell(|tier| tier.told_until(moment));
+    }
+}

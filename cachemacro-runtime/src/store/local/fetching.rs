@@ -1,0 +1,31 @@
+//! What evicts look at of a value that is being fetched.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::store::local::marks::Mark;
+use crate::store::local::name::Name;
+
+/// What evicts look at.
+#[derive(Debug)]
+pub(crate) struct Fetching {
+    pub(super) name: Name,
+    pub(super) prefix: u64,
+    refused: AtomicBool,
+    pub(super) marks: Box<[Arc<Mark>]>,
+}
+
+impl Fetching {
+    pub(super) const fn new(name: Name, prefix: u64, marks: Box<[Arc<Mark>]>) -> Self {
+        Self { name, prefix, refused: AtomicBool::new(false), marks }
+    }
+
+    pub(super) fn refuse(&self) {
+        self.refused.store(true, Ordering::Release);
+    }
+
+    /// Whether nothing came yet that was to end the value.
+    pub(crate) fn is_sound(&self) -> bool {
+        !self.refused.load(Ordering::Acquire) && self.marks.iter().all(|mark| mark.holds())
+    }
+}

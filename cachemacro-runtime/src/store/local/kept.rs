@@ -1,0 +1,138 @@
+//! One value, with what ends it.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::ground::clock::Timestamp;
+use crate::ground::panics::caught;
+use crate::observe::site::SiteId;
+use crate::store::local::marks::Mark;
+use crate::store::local::name::Name;
+
+/// When a value was fetched, and when it is looked at no more.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    pub(crate) since: Timestamp,
+    pub(crate) until: Timestamp,
+}
+
+/// A value that is kept.
+pub(crate) struct Kept<V: ?Sized> {
+    pub(super) name: Name,
+    pub(super) prefix: u64,
+    /// Of the arguments that it is found by; zero where there are none.
+    pub(super) hash: AtomicU64,
+    /// When the marks were seen to hold last.
+    pub(super) epoch: AtomicU64,
+    pub(super) marks: Box<[Arc<Mark>]>,
+    pub(super) weight: usize,
+    pub(super) times: Times,
+    /// The function whose value it is.
+    owner: Option<SiteId>,
+    ended: AtomicBool,
+    /// Whether it was taken since someone last asked.
+    used: AtomicBool,
+    pub(super) value: V,
+}
+
+/// A kept value whatever its type.
+pub(crate) type AnyKept = Kept<dyn Any + Send + Sync>;
+
+impl<V: ?Sized> fmt::Debug for Kept<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kept").field("times", &self.times).finish_non_exhaustive()
+    }
+}
+
+/// A value whose drop is the user's, and may panic: it is dropped wherever the table gets to it, also in a call that has
+/// nothing to do with it.
+struct Guarded<V>(Option<V>);
+
+impl<V> Drop for Guarded<V> {
+    fn drop(&mut self) {
+        let value = self.0.take();
+        // G9.
+        caught(|| drop(value));
+    }
+}
+
+impl AnyKept {
+    /// A value for [`LocalTable::keep`](super::LocalTable::keep), which weighs so many bytes besides what `V` is itself.
+    pub(crate) fn new<V: Any + Send + Sync>(
+        owner: Option<SiteId>,
+        times: Times,
+        weight: usize,
+        value: V,
+    ) -> Arc<Self> {
+        Arc::new(Kept {
+            name: Name(0),
+            prefix: 0,
+            hash: AtomicU64::new(0),
+            epoch: AtomicU64::new(0),
+            marks: Box::default(),
+            weight: size_of::<Kept<V>>() + weight,
+            times,
+            owner,
+            ended: AtomicBool::new(false),
+            used: AtomicBool::new(false),
+            value: Guarded(Some(value)),
+        })
+    }
+
+    /// The function whose value it is.
+    pub(crate) const fn owner(&self) -> Option<&SiteId> {
+        self.owner.as_ref()
+    }
+
+    /// The value, if it is of this type.
+    #[inline]
+    pub(super) fn value<V: Any>(&self) -> Option<&V> {
+        self.value.downcast_ref::<Guarded<V>>()?.0.as_ref()
+    }
+
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
+    #[inline]
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Whether none of its tags was evicted.
+    #[inline]
+    pub(super) fn marks_hold(&self, epoch: &AtomicU64) -> bool {
+        if self.marks.is_empty() {
+            return true;
+        }
+        // Marks end before the epoch is raised: what holds after this reading held at it.
+        let now = epoch.load(Ordering::Acquire);
+        if self.epoch.load(Ordering::Relaxed) == now {
+            return true;
+        }
+        let hold = self.marks.iter().all(|mark| mark.holds());
+        if hold {
+            self.epoch.store(now, Ordering::Relaxed);
+        }
+        hold
+    }
+
+    #[inline]
+    pub(super) fn use_it(&self) {
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it was taken since this was last asked.
+    pub(super) fn was_used(&self) -> bool {
+        self.used.load(Ordering::Relaxed) && self.used.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether it had no arguments to be found by, and has these from now on.
+    pub(super) fn claim(&self, hash: u64) -> bool {
+        self.hash.compare_exchange(0, hash, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+}

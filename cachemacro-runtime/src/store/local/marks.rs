@@ -1,0 +1,95 @@
+//! Tags as flags: whoever carries one asks the flag.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+
+use foldhash::fast::RandomState;
+
+use crate::ground::sync::lock;
+
+/// How many tags are remembered before those that nobody carries any more are looked for.
+const FEW: usize = 1_024;
+
+/// Whether a tag was not evicted since someone asked for it.
+#[derive(Debug)]
+pub(super) struct Mark(AtomicBool);
+
+impl Mark {
+    #[inline]
+    pub(super) fn holds(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// In how many places evicts of tags are counted.
+const BUCKETS: usize = 64;
+
+/// How often tags of each bucket were evicted, at some time.
+pub(super) type Seen = Box<[u64; BUCKETS]>;
+
+/// The tags that someone carries, by hash: two tags of one hash, and an evict of one takes the other along.
+#[derive(Debug)]
+pub(super) struct Marks {
+    known: Mutex<Known>,
+    /// Evicts of tags by bucket, whether someone carried them or not.
+    evicts: [AtomicU64; BUCKETS],
+}
+
+impl Default for Marks {
+    fn default() -> Self {
+        Self { known: Mutex::default(), evicts: std::array::from_fn(|_| AtomicU64::new(0)) }
+    }
+}
+
+const fn bucket(tag: u64) -> usize {
+    #[expect(clippy::cast_possible_truncation, reason = "what is left of it is small")]
+    let bucket = (tag % BUCKETS as u64) as usize;
+    bucket
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    marks: HashMap<u64, Weak<Mark>, RandomState>,
+    /// How many there may be before the unused are looked for.
+    most: usize,
+}
+
+impl Marks {
+    /// The mark of a tag, from now on.
+    pub(super) fn get(&self, tag: u64) -> Arc<Mark> {
+        let mut known = lock(&self.known);
+        if let Some(mark) = known.marks.get(&tag).and_then(Weak::upgrade) {
+            return mark;
+        }
+        if known.marks.len() >= known.most.max(FEW) {
+            known.marks.retain(|_, mark| mark.strong_count() > 0);
+            known.most = 2 * known.marks.len();
+        }
+        let mark = Arc::new(Mark(AtomicBool::new(true)));
+        known.marks.insert(tag, Arc::downgrade(&mark));
+        mark
+    }
+
+    /// Ends the mark of a tag; false where nobody carries it.
+    pub(super) fn end(&self, tag: u64) -> bool {
+        // Before the mark is looked for: who asks for one after that sees it counted.
+        self.evicts[bucket(tag)].fetch_add(1, Ordering::AcqRel);
+        let mark = lock(&self.known).marks.remove(&tag).and_then(|mark| mark.upgrade());
+        if let Some(mark) = &mark {
+            mark.0.store(false, Ordering::Release);
+        }
+        mark.is_some()
+    }
+
+    /// What there were of evicts so far.
+    pub(super) fn seen(&self) -> Seen {
+        Box::new(std::array::from_fn(|at| self.evicts[at].load(Ordering::Acquire)))
+    }
+
+    /// Whether this tag was not evicted since that was seen, nor another of its bucket.
+    pub(super) fn is_unmoved(&self, tag: u64, seen: &Seen) -> bool {
+        let at = bucket(tag);
+        self.evicts[at].load(Ordering::Acquire) == seen[at]
+    }
+}

@@ -1,0 +1,155 @@
+//! The table by arguments: what is hashed, and what is compared.
+
+use std::fmt;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use papaya::Equivalent;
+
+use crate::store::local::kept::AnyKept;
+
+/// How many bytes of arguments need no memory of their own.
+const INLINE: usize = 39;
+
+/// Arguments to look for: their hash, and whether written ones are the same.
+#[derive(Clone, Copy)]
+pub(crate) struct Query<F> {
+    hash: u64,
+    is: F,
+}
+
+impl<F: Fn(&[u8]) -> bool> Query<F> {
+    #[inline]
+    pub(crate) const fn new(hash: u64, is: F) -> Self {
+        Self { hash, is }
+    }
+}
+
+impl<F> fmt::Debug for Query<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Query").field("hash", &self.hash).finish_non_exhaustive()
+    }
+}
+
+impl<F> Hash for Query<F> {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+impl<F: Fn(&[u8]) -> bool> Equivalent<Place> for Query<F> {
+    #[inline]
+    fn equivalent(&self, place: &Place) -> bool {
+        (self.is)(place.bytes())
+    }
+}
+
+/// Arguments to keep a value under. A hash is never zero.
+#[derive(Debug, Clone)]
+pub(crate) struct Placed {
+    pub(crate) hash: u64,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// A value under its arguments.
+pub(super) struct Place {
+    hash: u64,
+    length: u8,
+    inline: [u8; INLINE],
+    /// All of the bytes, where they are more than [`INLINE`].
+    long: Option<Box<[u8]>>,
+    kept: Arc<AnyKept>,
+}
+
+impl Place {
+    pub(super) fn new(Placed { hash, bytes }: Placed, kept: Arc<AnyKept>) -> Self {
+        let mut inline = [0; INLINE];
+        match inline.get_mut(..bytes.len()) {
+            Some(room) => {
+                room.copy_from_slice(&bytes);
+                Self { hash, length: u8::try_from(bytes.len()).unwrap_or(0), inline, long: None, kept }
+            }
+            None => Self { hash, length: 0, inline, long: Some(bytes.into()), kept },
+        }
+    }
+
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        match &self.long {
+            None => self.inline.get(..usize::from(self.length)).unwrap_or_default(),
+            Some(long) => long,
+        }
+    }
+
+    #[inline]
+    pub(super) const fn kept(&self) -> &Arc<AnyKept> {
+        &self.kept
+    }
+}
+
+impl Hash for Place {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+impl PartialEq for Place {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash && self.bytes() == other.bytes()
+    }
+}
+
+impl Eq for Place {}
+
+/// This very value, under whichever arguments of its hash.
+pub(super) struct Same<'a> {
+    pub(super) hash: u64,
+    pub(super) kept: &'a Arc<AnyKept>,
+}
+
+impl Hash for Same<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+impl Equivalent<Place> for Same<'_> {
+    fn equivalent(&self, place: &Place) -> bool {
+        Arc::ptr_eq(self.kept, &place.kept)
+    }
+}
+
+/// Takes hashes as they are.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Hashed;
+
+impl BuildHasher for Hashed {
+    type Hasher = AsItIs;
+
+    #[inline]
+    fn build_hasher(&self) -> AsItIs {
+        AsItIs(0)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    #[inline]
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}

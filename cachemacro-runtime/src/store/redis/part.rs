@@ -1,0 +1,96 @@
+//! One of several commands that go in one go.
+
+use std::borrow::Cow;
+
+use super::script::{self, Call};
+use super::wire::{Packed, Reply};
+
+/// How many bytes a key counts for besides its own: a thousand keys in one go take a server one to three milliseconds.
+const KEY: usize = 1 << 10;
+
+/// One command of several.
+pub(super) enum Part<'a> {
+    /// A script. It is sent once more, with its source, where the server does not know it: then it did not run.
+    Script(Call<'a>),
+    /// A command that is sent once.
+    Command(Plain<'a>),
+    /// A read of what is there after the commands before it: it is sent once more after scripts that were.
+    Read(Plain<'a>),
+}
+
+/// A command that is no script.
+pub(super) struct Plain<'a> {
+    /// Its name and its arguments.
+    parts: Vec<Cow<'a, [u8]>>,
+    keys: usize,
+}
+
+impl<'a> Plain<'a> {
+    /// A command all of whose arguments are keys.
+    pub(super) fn on_keys(name: &'static str, keys: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut plain = Self { parts: vec![Cow::Borrowed(name.as_bytes())], keys: 0 };
+        plain.parts.extend(keys.into_iter().map(|key| Cow::Borrowed(key.as_bytes())));
+        plain.keys = plain.parts.len() - 1;
+        plain
+    }
+
+    /// Stores a value for so many milliseconds.
+    pub(super) fn set(key: &'a str, value: &'a [u8], life: u64) -> Self {
+        let life = Cow::Owned(life.to_string().into_bytes());
+        let borrowed = [&b"SET"[..], key.as_bytes(), value, b"PX"].map(Cow::Borrowed);
+        Self { parts: borrowed.into_iter().chain([life]).collect(), keys: 1 }
+    }
+
+    fn write(&self, out: &mut Packed) {
+        out.command(self.parts.len());
+        for part in &self.parts {
+            out.part(part);
+        }
+    }
+}
+
+impl Part<'_> {
+    /// Writes it, a script by its hash.
+    pub(super) fn write(&self, out: &mut Packed) {
+        match self {
+            Self::Script(call) => call.by_hash(out),
+            Self::Command(plain) | Self::Read(plain) => plain.write(out),
+        }
+    }
+
+    /// Writes it, a script by its source.
+    pub(super) fn write_again(&self, out: &mut Packed) {
+        match self {
+            Self::Script(call) => call.by_source(out),
+            Self::Command(plain) | Self::Read(plain) => plain.write(out),
+        }
+    }
+
+    /// What it costs a server and a connection, in bytes.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Script(call) => call.key_count() * KEY + call.size(),
+            Self::Command(plain) | Self::Read(plain) => {
+                plain.keys * KEY + plain.parts.iter().map(|part| part.len()).sum::<usize>()
+            }
+        }
+    }
+
+    /// Whether it is sent once more, where this is its reply.
+    pub(super) fn is_sent_again(&self, reply: &Reply) -> bool {
+        matches!(self, Self::Read(_)) || self.is_unknown(reply)
+    }
+
+    /// Whether this reply says that the server does not know the script.
+    pub(super) fn is_unknown(&self, reply: &Reply) -> bool {
+        matches!(self, Self::Script(_)) && script::is_unknown(reply)
+    }
+
+    /// The server's time in milliseconds, where this reply tells it.
+    pub(super) fn time_in(&self, reply: &Reply) -> Option<i64> {
+        match self {
+            Self::Script(call) => call.time_in(reply),
+            Self::Command(_) | Self::Read(_) => None,
+        }
+    }
+}

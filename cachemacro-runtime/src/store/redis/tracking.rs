@@ -1,0 +1,178 @@
+//! Telling of every change under a prefix: client tracking in broadcast mode, on one connection of its own.
+//!
+//! Nothing is asked for each key, so reads cost the server nothing and its table of tracked keys does not overflow; each write
+//! under the prefix is one short push to each process. A connection that is lost says so; one that went silent is found by a
+//! heartbeat, whose answer comes after all that was pushed before it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use redis::aio::{MultiplexedConnection, SendError};
+use redis::{Client, ConnectionInfo, PushInfo, PushKind, RedisError, Value};
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+
+use super::connect::Link;
+use super::failure;
+use super::pool::{self, leads_to_replica};
+use crate::ground::error::{Error, ErrorKind, Result};
+use crate::store::contract::Listener;
+
+/// The pause between an answer and the next question.
+const BEAT: Duration = Duration::from_millis(250);
+/// How long the answer may take. With the pause before it, less than the second after which a listener gives up by itself.
+const SILENCE: Duration = Duration::from_millis(600);
+
+/// Tells of all changes under these prefixes until that ends; gives why.
+pub(super) async fn track(
+    link: &Link,
+    info: ConnectionInfo,
+    prefixes: &[String],
+    listener: Arc<dyn Listener>,
+) -> Error {
+    match Tracked::open(link, info, prefixes, &listener).await {
+        Ok(tracked) => tracked.follow(link, &*listener).await,
+        Err(error) => error,
+    }
+}
+
+/// A connection that changes are pushed on.
+struct Tracked {
+    connection: MultiplexedConnection,
+    lost: Arc<Notify>,
+}
+
+impl Tracked {
+    /// Opens the connection and has the server track.
+    async fn open(
+        link: &Link,
+        info: ConnectionInfo,
+        prefixes: &[String],
+        listener: &Arc<dyn Listener>,
+    ) -> Result<Self> {
+        let _permit = link.dialer.admit().map_err(|closed| closed.error)?;
+        let within = link.dialer.connect_timeout;
+        let opened = timeout(within, Self::establish(within, info, prefixes, listener)).await;
+        opened.unwrap_or_else(|_| Err(Error::new(ErrorKind::Connect, failure::SILENT)))
+    }
+
+    async fn establish(
+        within: Duration,
+        info: ConnectionInfo,
+        prefixes: &[String],
+        listener: &Arc<dyn Listener>,
+    ) -> Result<Self> {
+        let lost = Arc::new(Notify::new());
+        let (told, ended) = (Arc::clone(listener), Arc::clone(&lost));
+        let config = pool::settings(within).set_push_sender(move |push: PushInfo| {
+            pushed(&push, &*told, &ended);
+            Ok::<(), SendError>(())
+        });
+        let client = Client::open(info).map_err(|error| failure::unreachable(&error))?;
+        let connecting = client.get_multiplexed_async_connection_with_config(&config);
+        let mut connection = connecting.await.map_err(|error| untracked(&error))?;
+        // A replica is told of what its primary does, and late.
+        if leads_to_replica(&mut connection).await.map_err(|error| failure::unreachable(&error))? {
+            return Err(failure::replica());
+        }
+        let mut tracking = redis::cmd("CLIENT");
+        tracking.arg("TRACKING").arg("ON").arg("BCAST");
+        for prefix in prefixes {
+            tracking.arg("PREFIX").arg(prefix);
+        }
+        tracking.exec_async(&mut connection).await.map_err(|error| untracked(&error))?;
+        Ok(Self { connection, lost })
+    }
+
+    /// Asks again and again whether the connection is there.
+    async fn follow(mut self, link: &Link, listener: &dyn Listener) -> Error {
+        listener.begins();
+        let ping = redis::cmd("PING");
+        loop {
+            let sent = Instant::now();
+            match timeout(SILENCE, self.connection.send_packed_command(&ping)).await {
+                Ok(answer) => match answer.and_then(Value::extract_error) {
+                    Ok(_) => listener.told_until(sent),
+                    Err(error) => return failure::failed(&error),
+                },
+                Err(_) => return failure::timed_out(SILENCE),
+            }
+            tokio::select! {
+                () = sleep(BEAT) => {}
+                () = self.lost.notified() => return Error::new(ErrorKind::Io, "the connection to redis broke"),
+                () = link.dialer.moved.notified() => {}
+            }
+            if link.dialer.is_closed() {
+                return failure::closed();
+            }
+        }
+    }
+}
+
+/// Why the server does not track; [`Refused`](ErrorKind::Refused) where it would not the next time either.
+fn untracked(error: &RedisError) -> Error {
+    let why = failure::unreachable(error);
+    if failure::is_final(error) { Error::new(ErrorKind::Refused, why.context().to_owned()) } else { why }
+}
+
+/// Passes on what was pushed, in the order of the connection: before any later answer is handed on.
+fn pushed(push: &PushInfo, listener: &dyn Listener, lost: &Notify) {
+    match (&push.kind, push.data.first()) {
+        (PushKind::Invalidate, Some(Value::Array(keys))) => {
+            for key in keys {
+                if let Value::BulkString(key) = key {
+                    listener.changed(key);
+                }
+            }
+        }
+        // All was flushed, or something that this client does not know.
+        (PushKind::Invalidate, _) => listener.all_changed(),
+        (PushKind::Disconnection, _) => lost.notify_one(),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::ground::sync::lock;
+
+    /// Writes down what it is told.
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<String>>);
+
+    impl Heard {
+        fn hear(&self, what: String) {
+            lock(&self.0).push(what);
+        }
+    }
+
+    impl Listener for Heard {
+        fn begins(&self) {
+            self.hear("begins".to_owned());
+        }
+
+        fn changed(&self, key: &[u8]) {
+            self.hear(String::from_utf8_lossy(key).into_owned());
+        }
+
+        fn all_changed(&self) {
+            self.hear("all".to_owned());
+        }
+
+        fn told_until(&self, _: Instant) {}
+    }
+
+    #[test]
+    fn what_is_pushed_is_told_key_by_key_and_a_flush_as_all() {
+        let (heard, lost) = (Heard::default(), Notify::new());
+        let push = |kind, data| pushed(&PushInfo { kind, data }, &heard, &lost);
+        let key = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+        push(PushKind::Invalidate, vec![Value::Array(vec![key("a"), Value::Nil, key("b")])]);
+        push(PushKind::Invalidate, vec![Value::Nil]);
+        push(PushKind::Message, vec![key("c")]);
+        assert_eq!(*lock(&heard.0), ["a", "b", "all"]);
+    }
+}

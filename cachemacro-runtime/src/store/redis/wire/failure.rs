@@ -1,0 +1,54 @@
+//! Why a connection ended, and what that means for what was asked of it.
+
+use std::io;
+
+use bytes::Bytes;
+
+/// Why a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// Nobody wanted it any more.
+    Closed,
+    /// The server closed it.
+    Eof,
+    Io(io::ErrorKind),
+    /// The server sent what is not its protocol.
+    Malformed,
+    /// A command was not answered in time.
+    TimedOut,
+    /// The connection goes on. There was no room in time for what was asked, or no time left once there was.
+    Crowded,
+    /// The runtime that drove it stopped.
+    Stopped,
+}
+
+/// What was asked for was not answered, as the connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Broken {
+    pub(crate) cause: Cause,
+    /// Whether any of it may have reached the server. Where not, it was not done and will not be.
+    pub(crate) sent: bool,
+}
+
+/// Why a read has no values.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Unread {
+    Broken(Broken),
+    /// The server's error, as a line. It may quote keys.
+    Refused(Bytes),
+}
+
+impl From<Broken> for Unread {
+    fn from(broken: Broken) -> Self {
+        Self::Broken(broken)
+    }
+}
+
+impl std::fmt::Debug for Unread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Broken(broken) => broken.fmt(f),
+            Self::Refused(line) => write!(f, "Refused({} bytes)", line.len()),
+        }
+    }
+}

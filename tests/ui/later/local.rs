@@ -1,9 +1,0 @@
-use cachemacro::cached;
-
-#[cached(local = "10s")]
-async fn f(id: u32, name: String) -> Option<u32> {
-    let _ = name;
-    Some(id)
-}
-
-fn main() {}
