@@ -134,11 +134,7 @@ async fn user(id: u64) -> Result<Option<User>, Error> {
             site_,
             given_,
             outcome_,
-            &|| (),
-            |to_| {
-                let _ = &to_;
-                to_.arg(&id);
-            },
+            &cachemacro_::parts(site_, &|| ()).arg(&id),
         ) {
             ::core::result::Result::Ok(hit_) => return hit_,
             ::core::result::Result::Err(arguments_) => arguments_,
@@ -159,6 +155,42 @@ async fn user(id: u64) -> Result<Option<User>, Error> {
         assert_eq!(text, expected);
         // The signature, the body and the closing brace are the user's.
         assert!(text.lines().count() - 3 <= 30, "{text}");
+    }
+
+    #[test]
+    fn a_sync_function_expands_to_a_call_without_a_future() {
+        let text = expanded(
+            quote!(),
+            quote! {
+                fn square(n: u64) -> u64 {
+                    n * n
+                }
+            },
+        );
+        let expected = "\
+fn square(n: u64) -> u64 {
+    let call_ = {
+        use ::cachemacro::__private::{self as cachemacro_, LocalKind as _, Shape as _};
+        let shape_ = (&&&cachemacro_::Probe::<u64>::NEW).shape();
+        let outcome_ = shape_.local_kind();
+        let site_ = cachemacro_::site!(\"square\");
+        let arguments_ = match cachemacro_::local_hit(
+            site_,
+            outcome_,
+            &cachemacro_::parts(site_, &|| ()).arg(&n),
+        ) {
+            ::core::result::Result::Ok(hit_) => return hit_,
+            ::core::result::Result::Err(arguments_) => arguments_,
+        };
+        let key_ = cachemacro_::key(site_, &|| ()).arg(&n);
+        let entry_ = cachemacro_::local_entry(site_, key_);
+        cachemacro_::local_call(outcome_, (entry_, arguments_))
+    };
+    let body_ = move || -> u64 { n * n };
+    return call_.load(body_);
+}
+";
+        assert_eq!(text, expected);
     }
 
     #[test]

@@ -43,6 +43,8 @@ mod guide {
     mod keys {}
     #[doc = include_str!("../../docs/tags.md")]
     mod tags {}
+    #[doc = include_str!("../../docs/sync.md")]
+    mod sync {}
     #[doc = include_str!("../../docs/freshness.md")]
     mod freshness {}
     #[doc = include_str!("../../docs/direct.md")]
@@ -53,10 +55,10 @@ mod guide {
     mod migrating {}
     #[doc = include_str!("../../docs/comparison.md")]
     mod comparison {}
-    #[doc = include_str!("../../docs/benchmarks.md")]
-    mod benchmarks {}
     #[doc = include_str!("../../docs/local.md")]
     mod local {}
+    #[doc = include_str!("../../docs/benchmarks.md")]
+    mod benchmarks {}
     #[doc = include_str!("../../docs/configuration.md")]
     mod configuration {}
     #[doc = include_str!("../../docs/operations.md")]

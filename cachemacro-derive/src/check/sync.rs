@@ -9,22 +9,27 @@ const OF_STORES: &[(&str, &str)] = &[
     ("codec", "nothing is turned into bytes"),
     ("version", "values do not outlive the program, so there are none of an older version"),
     ("lease_limit", "no other process waits for its load"),
+    ("stale", "a value is gone when its TTL is over"),
+    ("max_age", "a value is gone when its TTL is over"),
+    ("refresh", "nothing runs a load ahead of the calls"),
+    ("local", "all of them are"),
+    ("validate", "there is no store to ask"),
+    ("soft", "the caller runs the load itself"),
+    ("timeout", "the caller runs the load itself"),
+    ("on_timeout", "the caller runs the load itself"),
 ];
 
 impl Checker<'_> {
     /// A sync function keeps its values in this process, as they are.
     pub(super) fn sync_options(&self) {
+        if !self.item.is_sync() {
+            return;
+        }
         let name = &self.item.sig.ident;
         match self.this {
             Macro::Cached => {}
-            _ => {
-                let message = format!(
-                    "`{}` goes on functions that give a future: write `async fn {name}`",
-                    self.attribute()
-                );
-                self.errors.push(self.item.sig.fn_token.span, message);
-                return;
-            }
+            Macro::Put => return self.sync_put(),
+            Macro::Evict | Macro::Config => return self.no_outcome_of_evicts(),
         }
         for (option, why) in OF_STORES {
             let Some(opt) = self.options.get(option) else { continue };
@@ -41,6 +46,31 @@ impl Checker<'_> {
                 );
                 self.errors.push(name.span(), message);
             }
+        }
+    }
+
+    /// A put of a sync function writes what another one keeps.
+    fn sync_put(&self) {
+        let name = &self.item.sig.ident;
+        for option in ["prefix", "key"] {
+            if let Some(opt) = self.options.get(option).filter(|opt| !opt.inherited) {
+                let message = format!(
+                    "`{name}` is a sync function and writes what another one keeps in this process, which `{option}` does not name:                      write `entry = …` with the function that its `entry` generates, or `async fn {name}`"
+                );
+                self.errors.push(opt.span(), message);
+                return;
+            }
+        }
+        self.no_outcome_of_evicts();
+    }
+
+    fn no_outcome_of_evicts(&self) {
+        if let Some(opt) = self.options.get("on_evict_error").filter(|opt| !opt.inherited) {
+            let name = &self.item.sig.ident;
+            let message = format!(
+                "a sync function does not wait for a server, so `{name}` cannot return what becomes of an evict there: it is logged                  and counted. Write `async fn {name}`, or leave `on_evict_error` out"
+            );
+            self.errors.push(opt.span(), message);
         }
     }
 }

@@ -42,8 +42,6 @@ impl Checker<'_> {
                     "`{attribute}` keeps values while the program runs, and a `const fn` may run before: write `fn {name}`"
                 );
                 self.errors.push(token.span, message);
-            } else {
-                self.sync_options();
             }
         }
     }

@@ -31,6 +31,7 @@ pub(crate) fn writing(attributes: &[(Macro, Options)], item: &Item, errors: &Err
                 check.owned_value();
             }
         }
+        check.sync_options();
         check.defaults_have_self();
         check.result_is_no_argument();
         if check.returns_errors() && writing.return_errors.is_none() {

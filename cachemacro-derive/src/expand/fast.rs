@@ -15,63 +15,73 @@ impl Expander<'_> {
     pub(super) fn fast(&self, parts: &EntryParts) -> Option<TokenStream> {
         let mixed = Span::mixed_site();
         let private = &self.private;
-        let writes = self.writes(parts)?;
-        let (hit, known) = if self.item.is_sync() {
-            (quote_spanned!(mixed=> #private::local_hit), quote_spanned!(mixed=> site_, outcome_))
+        let parts = self.parts(parts)?;
+        let hit = if self.item.is_sync() {
+            quote_spanned!(mixed=> local_hit(site_, outcome_, #parts))
         } else {
-            (quote_spanned!(mixed=> #private::hit), quote_spanned!(mixed=> site_, given_, outcome_))
+            quote_spanned!(mixed=> hit(site_, given_, outcome_, #parts))
         };
         Some(quote_spanned! {mixed=>
-            let arguments_ = match #hit(#known, &|| (), |to_| { let _ = &to_; #writes }) {
+            let arguments_ = match #private::#hit {
                 ::core::result::Result::Ok(hit_) => return hit_,
                 ::core::result::Result::Err(arguments_) => arguments_,
             };
         })
     }
 
-    /// Statements that write to `to_` what of a call makes up key and tags.
-    fn writes(&self, parts: &EntryParts) -> Option<TokenStream> {
+    /// A reference to what of a call makes up key and tags. What is made for it lives as long as the statement that it is in.
+    fn parts(&self, parts: &EntryParts) -> Option<TokenStream> {
         let mixed = Span::mixed_site();
+        let private = &self.private;
         let place = Place::Function;
-        let mut writes = TokenStream::new();
+        let mut begin = quote_spanned!(mixed=> #private::parts(site_, &|| ()));
+        let mut chain = TokenStream::new();
         match &parts.prefix {
             None | Some(Expr::Lit(_)) => {}
             // A constant, or an argument.
             Some(prefix @ (Expr::Path(_) | Expr::Reference(_))) => {
-                writes.extend(quote_spanned!(mixed=> to_.display(#prefix);));
+                chain.extend(quote_spanned!(mixed=> .display(#prefix)));
             }
             Some(_) => return None,
         }
         match &parts.key {
-            Key::Template(template) => writes.extend(self.holes(template)?),
+            Key::Template(template) => chain.extend(self.holes(template)?),
             Key::Value(key) => {
                 if !key.lets.is_empty() || key.returns || !is_plain(key.expr.to_token_stream()) {
                     return None;
                 }
                 let key = values::by_reference(key, self.item, place);
-                writes.extend(quote_spanned!(mixed=> to_.arg(#key);));
+                chain.extend(quote_spanned!(mixed=> .arg(#key)));
             }
             Key::Args(args) => {
-                for (at, name) in args {
-                    let cfg = &self.item.args[*at].cfg;
+                let arguments = args.iter().map(|(at, name)| {
                     let argument = values::argument(name, self.item, place);
-                    writes.extend(quote_spanned!(mixed=> #(#cfg)* to_.arg(#argument);));
+                    (&self.item.args[*at].cfg, quote_spanned!(mixed=> .arg(#argument)))
+                });
+                let (conditional, plain): (Vec<_>, Vec<_>) = arguments.partition(|(cfg, _)| !cfg.is_empty());
+                chain.extend(plain.into_iter().map(|(_, call)| call));
+                if !conditional.is_empty() {
+                    // A call in a chain cannot have an attribute.
+                    let statements = conditional
+                        .into_iter()
+                        .map(|(cfg, call)| quote_spanned!(mixed=> #(#cfg)* let to_ = to_ #call;));
+                    begin = quote_spanned!(mixed=> { let to_ = #begin; #(#statements)* to_ });
                 }
             }
         }
         for tag in &parts.tags {
             match tag {
-                Tag::Template(template) => writes.extend(self.holes(template)?),
+                Tag::Template(template) => chain.extend(self.holes(template)?),
                 Tag::One(_) | Tag::Many(_) => return None,
             }
         }
         // Types and const parameters are in the name of the function's instance, which the runtime writes.
-        Some(writes)
+        Some(quote_spanned!(mixed=> &#begin #chain))
     }
 
     fn holes(&self, template: &[Part]) -> Option<TokenStream> {
         let mixed = Span::mixed_site();
-        let mut writes = TokenStream::new();
+        let mut chain = TokenStream::new();
         for part in values::template(template, self.item, Place::Function) {
             let Part::Hole(Hole { expr, debug, late, .. }) = part else { continue };
             if late || !is_plain(expr.clone()) {
@@ -79,9 +89,9 @@ impl Expander<'_> {
             }
             let value = reference(&expr);
             let method = if debug { quote!(debug) } else { quote!(display) };
-            writes.extend(quote_spanned!(mixed=> to_.#method(#value);));
+            chain.extend(quote_spanned!(mixed=> .#method(#value)));
         }
-        Some(writes)
+        Some(chain)
     }
 }
 

@@ -24,6 +24,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::parse_quote;
 
+use super::function::Handed;
 use super::late::{self, Late};
 use super::{Expander, condition_named, if_so, option, tags_method};
 use crate::model::{EntryParts, Put, PutTarget, Tag, Value, Write, WriteAttr, Writing};
@@ -72,11 +73,18 @@ impl Writer<'_> {
         let ret = self.item.ret_with(&parse_quote!(_));
         let outcome = if model.puts {
             let span = self.item.value_span();
-            quote_spanned!(span=> shape_.kind())
+            let kind = Ident::new(if self.item.is_sync() { "local_kind" } else { "kind" }, span);
+            quote_spanned!(span=> shape_.#kind())
         } else {
             quote_spanned!(mixed=> shape_.look())
         };
-        let imports = self.expander.imports(if model.puts { &["Kind", "Shape"] } else { &["Shape"] });
+        let (kind, ..) = self.expander.kinds();
+        let imports = if model.puts {
+            self.expander.imports(&[kind, "Shape"])
+        } else {
+            self.expander.imports(&["Shape"])
+        };
+        let run = Ident::new(if self.item.is_sync() { "run_here" } else { "run" }, mixed);
         let shape = self.expander.shape();
         let returns = model.return_errors.map(|at| {
             let span = at.resolved_at(mixed);
@@ -98,8 +106,8 @@ impl Writer<'_> {
             };
         };
         if statements.is_empty() {
-            let call = quote_spanned!(mixed=> writes_.run(body_, |_, writes_| writes_));
-            return self.expander.function(&begin, &call);
+            let call = quote_spanned!(mixed=> writes_.#run(body_, |_, writes_| writes_));
+            return self.expander.function(&begin, &call, Handed::Pinned);
         }
         let (result, statements) = late::with_result(statements);
         let keep = after.keep(private);
@@ -114,8 +122,8 @@ impl Writer<'_> {
                 }
             });
         };
-        let call = quote_spanned!(mixed=> writes_.run(body_, after_));
-        self.expander.function(&quote!(#begin #end), &call)
+        let call = quote_spanned!(mixed=> writes_.#run(body_, after_));
+        self.expander.function(&quote!(#begin #end), &call, Handed::Pinned)
     }
 
     fn attribute(&mut self, attribute: &WriteAttr) {
@@ -226,7 +234,8 @@ impl Writer<'_> {
                 let span = pointing_at(&entry.expr);
                 let ret = &self.item.ret;
                 let call = values::borrow_in_call(&entry.expr, self.item);
-                let held = quote_spanned!(span=> #private::held::<#ret, _, _>(outcome_, #call));
+                let held = Ident::new(if self.item.is_sync() { "held_here" } else { "held" }, span);
+                let held = quote_spanned!(span=> #private::#held::<#ret, _, _>(outcome_, #call));
                 if entry.late {
                     self.statements.extend(quote_spanned!(mixed=> let outcome_ = writes_.outcome();));
                     self.after.needs(entry, self.item);
@@ -248,7 +257,8 @@ impl Writer<'_> {
             PutTarget::Parts(parts) => return self.put_parts(parts, put, when, attribute),
         };
         let rules = self.rules(put, when);
-        self.calls.extend(quote_spanned!(mixed=> .put(#entry, #rules, #on_err)));
+        let put = Ident::new(if self.item.is_sync() { "put_here" } else { "put" }, mixed);
+        self.calls.extend(quote_spanned!(mixed=> .#put(#entry, #rules, #on_err)));
     }
 
     /// A put by prefix and key. It also evicts the key that a function outside this generic `impl` gives the same entry: the

@@ -157,6 +157,41 @@ impl Evict {
     }
 }
 
+impl Evict {
+    /// Evicts without a runtime, from sync code. What is in this process is gone when this returns: what sync functions keep, and an
+    /// in-memory store. What is on a server is evicted in the background: reads of this process wait for it, others see it soon; where
+    /// it fails, that is logged and counted.
+    ///
+    /// ```
+    /// # mod cachemacro {
+    /// #     pub use cachemacro_derive::cached;
+    /// #     pub use cachemacro_runtime::*;
+    /// # }
+    /// use cachemacro::{Cache, cached};
+    ///
+    /// #[cached(tags = ["squares"], crate = cachemacro)]
+    /// fn square(n: u64) -> u64 {
+    ///     n * n
+    /// }
+    ///
+    /// let cache = Cache::memory();
+    /// cache.scope_sync(|| {
+    ///     square(7);
+    ///     cache.evict().tags(["squares"]).run_sync()?;
+    ///     square(7);
+    ///     Ok::<(), cachemacro::Error>(())
+    /// })?;
+    /// assert_eq!(cache.stats().total.loads, 2);
+    /// # Ok::<(), cachemacro::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Key`](crate::ErrorKind::Key), where a key or tag could not be built; the others are evicted all the same.
+    pub fn run_sync(self) -> Result<()> {
+        self.send_now()
+    }
+}
+
 /// Awaiting the evicts sends them, as [`run`](Evict::run) does.
 ///
 /// ```

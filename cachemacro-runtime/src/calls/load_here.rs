@@ -34,9 +34,7 @@ where
     let late = entry.has_late_tags(rules);
     if Mode::current() == Mode::Refresh {
         raw.record(Event::Miss(MissReason::TooOld));
-        let pending = raw.begin(late);
-        pending.refuse_others();
-        return call.run_kept(pending, placed, body);
+        return call.run_kept(raw.begin(late, true), placed, body);
     }
     let mut missed = false;
     loop {
@@ -56,7 +54,7 @@ where
         };
         match follow.wait(raw.wait()) {
             Waited::Told(Landed::Lost) => {}
-            Waited::Told(Landed::Apart) => return call.run_kept(raw.begin(late), placed, body),
+            Waited::Told(Landed::Apart) => return call.run_kept(raw.begin(late, false), placed, body),
             Waited::Told(landed) => {
                 let Some(shared) = call.take(&landed) else { return call.run(body) };
                 raw.record(Event::SharedLoad);

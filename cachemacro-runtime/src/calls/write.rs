@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::engine::asking;
 use crate::engine::core::Core;
@@ -11,9 +11,11 @@ use crate::engine::evict::{Evict, log_failed};
 use crate::engine::fill::finish_put;
 use crate::engine::lease::{self, Held};
 use crate::engine::loading::Loading;
+use crate::engine::local::LocalRaw;
 use crate::engine::prepare::Prepared;
 use crate::engine::raw::RawEntry;
 use crate::engine::removals::Removals;
+use crate::engine::spending;
 use crate::ground::error::Error;
 use crate::observe::event::Event;
 use crate::observe::stats::Counters;
@@ -57,10 +59,12 @@ pub(crate) struct Group {
     pub(crate) own: Evict,
     /// In the caches of entries that belong to others.
     pub(crate) others: Vec<Evict>,
+    /// Entries of sync functions.
+    pub(crate) here: Vec<LocalRaw>,
 }
 
 impl Group {
-    fn all(&self) -> impl Iterator<Item = &Evict> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Evict> {
         std::iter::once(&self.own).chain(&self.others)
     }
 
@@ -85,6 +89,13 @@ pub(crate) fn evict_at(site: Option<&'static Site>, core: Arc<Core>) -> Evict {
 }
 
 impl<R, O: Outcome<R>> Effects<'_, R, O> {
+    /// How long the call may wait for the store in all: the shortest of its caches' deadlines.
+    fn deadline(&self) -> Option<Duration> {
+        let puts = self.puts.iter().map(|put| &put.raw.core);
+        let evicts = self.evicts.iter().flat_map(Group::all).map(Evict::core);
+        puts.chain(evicts).filter_map(|core| core.settings.deadline).min()
+    }
+
     /// A guard with all that the body may have outdated, in case it wrote before it was dropped or panicked.
     fn guard(&self) -> Guard {
         let puts = self.puts.iter().map(|put| {
@@ -93,16 +104,18 @@ impl<R, O: Outcome<R>> Effects<'_, R, O> {
         });
         let evicts = self.evicts.iter().flat_map(Group::all);
         let evicts = evicts.map(|evict| (evict.core().clone(), evict.built().clone(), evict.site().cloned()));
-        Guard(puts.chain(evicts).collect())
+        let here = self.evicts.iter().flat_map(|group| group.here.iter().cloned()).collect();
+        Guard(puts.chain(evicts).collect(), here)
     }
 }
 
 /// Evicts when it is dropped, unless it was disarmed.
-struct Guard(Vec<(Arc<Core>, Removals, Option<Arc<Counters>>)>);
+struct Guard(Vec<(Arc<Core>, Removals, Option<Arc<Counters>>)>, Vec<LocalRaw>);
 
 impl Guard {
     fn disarm(mut self) {
         self.0.clear();
+        self.1.clear();
     }
 }
 
@@ -111,12 +124,28 @@ impl Drop for Guard {
         for (core, removals, site) in self.0.drain(..) {
             core.evict_later(&removals, site);
         }
+        for raw in self.1.drain(..) {
+            raw.evict();
+        }
     }
 }
 
 /// Runs `body`, then puts and evicts. `after` adds what mentions the value inside the result; it is not called
-/// where there is none.
-pub(crate) async fn write<'a, R, O, F, A>(mut effects: Effects<'a, R, O>, body: Pin<&mut F>, after: A) -> R
+/// where there is none. Not an `async fn`, whose future would hold all of it once more.
+pub(crate) fn write<'a, R, O, F, A>(
+    effects: Effects<'a, R, O>,
+    body: Pin<&mut F>,
+    after: A,
+) -> impl Future<Output = R>
+where
+    O: Outcome<R>,
+    F: Future<Output = R>,
+    A: FnOnce(&O::Value, Effects<'a, R, O>) -> Effects<'a, R, O>,
+{
+    spending::within(effects.deadline(), write_in_time(effects, body, after))
+}
+
+async fn write_in_time<'a, R, O, F, A>(mut effects: Effects<'a, R, O>, body: Pin<&mut F>, after: A) -> R
 where
     O: Outcome<R>,
     F: Future<Output = R>,
@@ -128,6 +157,9 @@ where
         // All of it is sent again after the body, and counts as failed only if it fails then.
         for evict in group.all() {
             evict.send_ahead().await;
+        }
+        for raw in &group.here {
+            raw.evict();
         }
     }
     // G4: by force, and before the body: of two puts the one that took its lease last may store.
@@ -142,7 +174,7 @@ where
     let held: Vec<&Held> = effects.puts.iter().filter_map(|put| put.held.as_ref()).collect();
     let limit = effects.puts.iter().map(|put| put.raw.lease_limit()).max().unwrap_or_default();
     let began = Instant::now();
-    let returned = lease::keep(&held, limit, loading.scope(body)).await;
+    let returned = spending::free(lease::keep(&held, limit, loading.scope(body))).await;
     drop(held);
     let took = began.elapsed();
     let is_err = effects.outcome.is_err(&returned);
@@ -186,6 +218,9 @@ async fn run(group: &Group) -> Option<Error> {
             log_failed(evict.site().map(|site| &**site), &error, 1);
             failed = failed.or(Some(error));
         }
+    }
+    for raw in &group.here {
+        raw.evict();
     }
     failed
 }

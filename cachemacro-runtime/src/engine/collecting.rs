@@ -33,6 +33,7 @@ impl Collecting {
     }
 
     /// The innermost scope of the task that collects for this cache.
+    #[inline]
     fn of(cache: u64) -> Option<Arc<Self>> {
         COLLECTING.try_with(|innermost| innermost.scopes(cache).next().cloned()).ok().flatten()
     }
@@ -49,6 +50,7 @@ impl Collecting {
     }
 
     /// Whether the task has collected something of this cache, so that what it loads may not be committed.
+    #[inline]
     pub(crate) fn has_written(cache: u64) -> bool {
         Self::of(cache).is_some_and(|scope| scope.written.load(Ordering::Relaxed))
     }

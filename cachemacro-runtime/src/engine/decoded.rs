@@ -57,7 +57,7 @@ impl Core {
         keeps && Mode::current() == Mode::Normal && !self.is_off()
     }
 
-    /// The decoded value that a call of this site reads, `None` inside where that is a stored `None`. `write` writes what tells the
+    /// The decoded value that a call of this site reads, `None` inside where that is a stored `None`. `parts` tell the
     /// call from all others.
     ///
     /// # Errors
@@ -66,13 +66,13 @@ impl Core {
     pub(crate) fn decoded<V: Value>(
         &self,
         site: &'static Site,
-        write: impl Fn(&mut Parts<'_>),
+        parts: &impl Parts,
     ) -> Result<Option<V>, Option<Placed>> {
         let found = match (&self.store, &self.tier) {
             (AnyStore::Memory(store), _) => {
                 let mut key = CompactKey::new();
                 // An argument that panics where it is written: the whole way says so.
-                if caught(|| parts::keep(&mut key, &write)) != Some(true) {
+                if caught(|| parts.write(&mut key)) != Some(true) {
                     return Err(None);
                 }
                 // G1: an evict of a dropped call may not be done yet.
@@ -83,10 +83,14 @@ impl Core {
             (AnyStore::Other(_), Some(tier)) => {
                 // G6: an argument, or a clone, that panics.
                 let found = caught(|| {
-                    let hash = parts::hash(tier.table().hasher(), &write)? | 1;
-                    self.copy(tier, &site.policy, Query::new(hash, |bytes| parts::equal(bytes, &write)))
+                    let hash = parts::hash(tier.table().hasher(), parts)? | 1;
+                    self.copy(
+                        tier,
+                        &site.policy,
+                        &Query::new(hash, |bytes: &[u8]| parts::equal(bytes, parts)),
+                    )
                 });
-                found.flatten().ok_or_else(|| placed(tier, write))
+                found.flatten().ok_or_else(|| placed(tier, parts))
             }
             (AnyStore::Other(_), None) => return Err(None),
         };
@@ -104,7 +108,7 @@ impl Core {
         &self,
         tier: &LocalTier,
         policy: &Policy,
-        query: Query<impl Fn(&[u8]) -> bool>,
+        query: &Query<impl Fn(&[u8]) -> bool>,
     ) -> Option<Option<V>> {
         // G2: an evict of a dropped call may not be done yet.
         if policy.validate || !tier.is_on() || !self.deferred.is_idle() {
@@ -116,10 +120,10 @@ impl Core {
 
 /// Arguments to keep a copy under.
 #[cold]
-fn placed(tier: &LocalTier, write: impl Fn(&mut Parts<'_>)) -> Option<Placed> {
+fn placed(tier: &LocalTier, parts: &impl Parts) -> Option<Placed> {
     let placed = caught(|| {
-        let hash = parts::hash(tier.table().hasher(), &write)? | 1;
-        Some(Placed { hash, bytes: parts::written(&write)? })
+        let hash = parts::hash(tier.table().hasher(), parts)? | 1;
+        Some(Placed { hash, bytes: parts::written(parts)? })
     });
     placed.flatten()
 }
@@ -175,13 +179,13 @@ impl Known<'_> {
     pub(crate) fn copy<V: Value>(&self, raw: &RawEntry) -> Option<Option<V>> {
         let (tier, ..) = self.copies.as_ref()?;
         // G6: a clone that panics is the user's.
-        caught(|| raw.core.copy(tier, &raw.policy, self.query())).flatten()
+        caught(|| raw.core.copy(tier, &raw.policy, &self.query())).flatten()
     }
 
     /// The value in the store that the copy is of, where the site wants it to be asked for, and how many bytes it has there.
     pub(crate) fn to_confirm<V: Value>(&self, raw: &RawEntry) -> Option<(FillId, usize)> {
         let (tier, ..) = self.copies.as_ref().filter(|_| raw.policy.validate)?;
-        tier.get(self.query(), |copied: &Copied<V>| Some((copied.fill_id, copied.size)))
+        tier.get(&self.query(), |copied: &Copied<V>| Some((copied.fill_id, copied.size)))
     }
 
     /// The copy of this very value, which the store has.
@@ -189,7 +193,7 @@ impl Known<'_> {
     pub(crate) fn confirmed<V: Value>(&self, raw: &RawEntry, fill_id: FillId) -> Option<Option<V>> {
         let (tier, ..) = self.copies.as_ref().filter(|_| raw.policy.validate)?;
         let same = |copied: &Copied<V>| (copied.fill_id == fill_id).then(|| copied.value.clone());
-        caught(|| tier.get(self.query(), same)).flatten()
+        caught(|| tier.get(&self.query(), same)).flatten()
     }
 
     fn query(&self) -> Query<impl Fn(&[u8]) -> bool> {

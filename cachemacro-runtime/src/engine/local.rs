@@ -10,6 +10,7 @@ use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
 use crate::engine::core::Core;
+use crate::engine::removals::Removals;
 use crate::engine::settings::DEFAULT_WAIT;
 use crate::engine::targets::Targets;
 use crate::engine::threads::{Of, Seat};
@@ -163,6 +164,11 @@ impl LocalRaw {
         false
     }
 
+    /// The same for a put, which stores nothing where evicts are collected: its value may be rolled back.
+    pub(crate) fn is_active_put(&self) -> bool {
+        !self.core.puts_evict() && self.is_active()
+    }
+
     /// How long to wait for another thread's load.
     pub(crate) fn wait(&self) -> Duration {
         let wait = self.site.policy.wait.unwrap_or(self.core.settings.wait);
@@ -213,9 +219,10 @@ impl LocalRaw {
         }
     }
 
-    /// Begins a load; `late`: the value may name tags.
-    pub(crate) fn begin(&self, late: bool) -> Pending {
-        let pending = self.core.local().begin(self.name, self.prefix, self.tags.iter().copied(), late);
+    /// Begins a load, or a put, which outdates the loads of others; `late`: the value may name tags.
+    pub(crate) fn begin(&self, late: bool, is_put: bool) -> Pending {
+        let tags = self.tags.iter().copied();
+        let pending = self.core.local().begin(self.name, self.prefix, tags, late, is_put);
         // An evict that does not see it comes before what is loaded.
         fence(Ordering::SeqCst);
         pending
@@ -224,10 +231,14 @@ impl LocalRaw {
     /// A seat in the load of this entry.
     pub(crate) fn join<V: Any>(&self, late: bool) -> Seat<'_> {
         let of = Of { name: self.name, owner: self.site.id(), value: TypeId::of::<Stored<V>>() };
-        self.core.threads.join(of, || self.begin(late))
+        self.core.threads.join(of, || self.begin(late, false))
     }
 
+    /// Evicts it, unless the task collects evicts; tells whether something was there.
     pub(crate) fn evict(&self) -> bool {
+        if self.key.as_ref().is_ok_and(|key| self.core.collects(&Removals::of(key))) {
+            return false;
+        }
         let existed = self.core.local().evict(self.name);
         if existed {
             self.core.record_at(Some(&self.counters), Event::Evict(1));
@@ -301,8 +312,13 @@ impl<T: Any + Clone + Send + Sync> LocalEntry<T> {
             }
         }
         let tagged = !hashes.is_empty() || !raw.tags.is_empty();
-        let sound = raw.core.local().add_tags(pending, hashes);
-        sound && self.insert(pending, placed, ttl, tagged, stored)
+        if raw.core.local().add_tags(pending, hashes) {
+            self.insert(pending, placed, ttl, tagged, stored)
+        } else {
+            // G1: a tag of the value was evicted while it was loaded.
+            raw.record(Event::RefusedFill);
+            false
+        }
     }
 
     /// Keeps an `Err`, where the site does.
@@ -313,8 +329,9 @@ impl<T: Any + Clone + Send + Sync> LocalEntry<T> {
         outcome: O,
         returned: &R,
     ) {
-        let ttl = self.raw.ttl();
-        if !self.raw.site.policy.cache_err || !ttl.stores() {
+        let policy = &self.raw.site.policy;
+        let ttl = policy.err_ttl.unwrap_or_else(|| self.raw.ttl());
+        if !policy.cache_err || !ttl.stores() {
             return;
         }
         if let Some(shared) = outcome.share_err(returned) {
@@ -360,16 +377,16 @@ impl Core {
     pub(crate) fn kept<V: Any, R>(
         &self,
         site: &'static Site,
-        write: impl Fn(&mut Parts<'_>),
+        parts: &impl Parts,
         make: impl FnOnce(&Stored<V>) -> Option<R>,
     ) -> Result<R, Option<Placed>> {
         let table = self.local();
         if self.takes_kept() {
             // G6: an argument, or a clone, that panics.
             let found = caught(|| {
-                let hash = parts::hash(table.hasher(), &write)?;
-                let query = Query::new(hash | 1, |bytes: &[u8]| parts::equal(bytes, &write));
-                match table.get(query, |stored, _| make(stored)) {
+                let hash = parts::hash(table.hasher(), parts)?;
+                let query = Query::new(hash | 1, |bytes: &[u8]| parts::equal(bytes, parts));
+                match table.get(&query, |stored, _| make(stored)) {
                     Look::Found(found) => Some(found),
                     _ => None,
                 }
@@ -380,17 +397,17 @@ impl Core {
                 return Ok(found);
             }
         }
-        Err(self.placed(write))
+        Err(self.placed(parts))
     }
 
     #[cold]
-    fn placed(&self, write: impl Fn(&mut Parts<'_>)) -> Option<Placed> {
+    fn placed(&self, parts: &impl Parts) -> Option<Placed> {
         if self.is_bypassed() {
             return None;
         }
         let placed = caught(|| {
-            let hash = parts::hash(self.local().hasher(), &write)? | 1;
-            Some(Placed { hash, bytes: parts::written(&write)? })
+            let hash = parts::hash(self.local().hasher(), parts)? | 1;
+            Some(Placed { hash, bytes: parts::written(parts)? })
         });
         placed.flatten()
     }

@@ -11,7 +11,7 @@ use serde::ser::{self, Serialize};
 use crate::key::lists::list_parts;
 
 /// What is given the bytes of arguments, one piece after the other.
-pub(super) trait Sink {
+pub trait Sink {
     /// Bytes whose number the reader of what was before them knows.
     fn push(&mut self, bytes: &[u8]);
 
@@ -373,11 +373,15 @@ mod tests {
 
     use super::*;
     use crate::key::KeyBuilder;
-    use crate::key::parts::{Parts, keep};
+    use crate::key::parts::{Of, Parts, of as of_function};
 
-    fn compact(write: impl Fn(&mut Parts<'_>)) -> Option<Vec<u8>> {
+    fn compact(parts: &impl Parts) -> Option<Vec<u8>> {
         let mut key = CompactKey::new();
-        keep(&mut key, write).then(|| key.bytes().to_vec())
+        parts.write(&mut key).then(|| key.bytes().to_vec())
+    }
+
+    fn begin() -> Of {
+        of_function(7, &|| ())
     }
 
     fn text<T: Serialize>(value: &T) -> String {
@@ -406,8 +410,8 @@ mod tests {
     proptest! {
         #[test]
         fn equal_bytes_are_equal_arguments_and_equal_keys(a in filter(), b in filter(), x in filter(), y in filter()) {
-            let one = compact(|key| { key.arg(&a); key.arg(&b); });
-            let other = compact(|key| { key.arg(&x); key.arg(&y); });
+            let one = compact(&begin().arg(&a).arg(&b));
+            let other = compact(&begin().arg(&x).arg(&y));
             prop_assert_eq!(one == other, (&a, &b) == (&x, &y));
             prop_assert_eq!(one == other, text(&(&a, &b)) == text(&(&x, &y)));
         }
@@ -416,7 +420,7 @@ mod tests {
         fn printed_parts_do_not_run_into_each_other(
             a in ".{0,80}", b in ".{0,80}", c in ".{0,80}", d in ".{0,80}", n: u64,
         ) {
-            let print = |one: &str, other: &str| compact(|key| { key.display(one); key.arg(&n); key.display(other); });
+            let print = |one: &str, other: &str| compact(&begin().display(one).arg(&n).display(other));
             prop_assert_eq!(print(&a, &b) == print(&c, &d), (&a, &b) == (&c, &d));
             let moved = format!("{a}{b}");
             prop_assert_eq!(print(&moved, "") == print(&a, &b), b.is_empty());
@@ -431,16 +435,13 @@ mod tests {
                 Err(serde::ser::Error::custom("no"))
             }
         }
-        assert!(compact(|key| key.arg(&Broken)).is_none());
+        assert!(compact(&begin().arg(&Broken)).is_none());
     }
 
     #[test]
     fn functions_instances_and_numbers_of_other_kinds_differ() {
         fn of<T: Serialize>(value: &T) -> Option<Vec<u8>> {
-            compact(|key| {
-                key.function(7, &|| size_of::<T>());
-                key.arg(value);
-            })
+            compact(&of_function(7, &|| size_of::<T>()).arg(value))
         }
         assert_ne!(of(&1_u64), of(&1_i64));
         assert_ne!(of(&1_u64), of(&1_u32), "another instance of the function");

@@ -26,7 +26,7 @@ use crate::key::part::{KeyPart, Printed};
 use crate::key::text::{KEPT, cut, shorten, write_formatted, write_literal, write_text};
 
 mod args;
-mod compact;
+pub(crate) mod compact;
 pub(crate) mod failure;
 mod lists;
 pub(crate) mod part;

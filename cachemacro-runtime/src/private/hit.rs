@@ -1,7 +1,7 @@
 //! The short way of a hit: arguments to a decoded value, with no key written and no future made.
 
 use crate::api::cache::Cache;
-use crate::key::parts::Parts;
+use crate::key::parts::{Parts, Within};
 use crate::policy::outcome::{Outcome, Value};
 use crate::policy::site::Site;
 use crate::store::local::Placed;
@@ -13,18 +13,17 @@ pub type Arguments = Option<Known>;
 #[derive(Debug)]
 pub struct Known(pub(super) Placed);
 
-/// The decoded value for these arguments, in the cache that the attribute names, if any. `inside` is a closure in the function,
-/// `write` writes every argument that key and tags mention.
+/// The decoded value for these arguments, in the cache that the attribute names, if any: every one that key and
+/// tags mention.
 ///
 /// # Errors
 /// The arguments, where the call must go the whole way.
 #[inline]
-pub fn hit<R, O, F>(
+pub fn hit<R, O>(
     site: &'static Site,
     cache: Option<&Cache>,
     outcome: O,
-    inside: &F,
-    write: impl Fn(&mut Parts<'_>),
+    parts: &impl Parts,
 ) -> Result<R, Arguments>
 where
     O: Outcome<R>,
@@ -35,11 +34,7 @@ where
         if !core.keeps_decoded(site) {
             return Err(None);
         }
-        core.decoded::<O::Value>(site, |to: &mut Parts<'_>| {
-            to.cache(core.id);
-            to.function(std::ptr::from_ref(site) as usize as u64, inside);
-            write(to);
-        })
+        core.decoded::<O::Value>(site, &Within { cache: core.id, parts })
     };
     let found = match cache {
         Some(cache) => look(cache),

@@ -10,7 +10,7 @@ use crate::api::cache::Cache;
 use crate::calls::load_here::load_here;
 use crate::engine::local::LocalEntry;
 use crate::key::KeyBuilder;
-use crate::key::parts::Parts;
+use crate::key::parts::{self, Of, Parts};
 use crate::policy::outcome::{Outcome, Plain};
 use crate::policy::rules::{NoRules, Rules};
 use crate::policy::site::Site;
@@ -25,30 +25,23 @@ impl<T: Any + Clone + Send + Sync> Keepable for T {}
 #[derive(Debug)]
 pub struct LocalArguments(Option<Placed>);
 
-/// What is kept for these arguments. `inside` is a closure in the function, `write` writes every argument that key and tags
-/// mention.
+/// The beginning of a call's arguments. `inside` is a closure in the function.
+#[inline]
+pub fn parts<F>(site: &'static Site, inside: &F) -> Of {
+    parts::of(std::ptr::from_ref(site) as usize as u64, inside)
+}
+
+/// What is kept for these arguments: every one that key and tags mention.
 ///
 /// # Errors
 /// The arguments, where the call must go the whole way.
 #[inline]
-pub fn local_hit<R, O, F>(
-    site: &'static Site,
-    outcome: O,
-    inside: &F,
-    write: impl Fn(&mut Parts<'_>),
-) -> Result<R, LocalArguments>
+pub fn local_hit<R, O>(site: &'static Site, outcome: O, parts: &impl Parts) -> Result<R, LocalArguments>
 where
     O: Outcome<R>,
     O::Value: Keepable,
 {
-    let function = std::ptr::from_ref(site) as usize as u64;
-    let found = Cache::with_current(|cache| {
-        let all = |to: &mut Parts<'_>| {
-            to.function(function, inside);
-            write(to);
-        };
-        cache.core().kept(site, all, |stored| stored.revive(outcome))
-    });
+    let found = Cache::with_current(|cache| cache.core().kept(site, parts, |stored| stored.revive(outcome)));
     found.map_err(LocalArguments)
 }
 

@@ -32,22 +32,24 @@ pub use self::hit::{Arguments, hit};
 pub use self::kinds::{Errors, Never, Opaque, Opt, Refused, Res, ResOpt, Shareable, Storing};
 pub use self::local::{
     CanKeepErr, DefaultLocalStoringKind, Keepable, LocalArguments, LocalCall, LocalKind, LocalStoringKind,
-    NO_ARGUMENTS, local_call, local_call_when, local_entry, local_hit,
+    NO_ARGUMENTS, local_call, local_call_when, local_entry, local_hit, parts,
 };
 pub use self::path::{key, key_in_trait, key_under};
 pub use self::probe::{
     DefaultStoringKind, Flat, Kind, NestedShape, OptShape, PlainShape, Probe, ResOptShape, ResShape,
     Returning, Shape, StoringKind,
 };
-pub use self::writes::{GivesEntries, Writes, write};
+pub use self::writes::{Evictable, Evicting, GivesEntries, HoldsHere, Writes, held_here, write};
 pub use crate::__cachemacro_site as site;
+pub use crate::calls::behind::Behind;
 pub use crate::calls::load::load;
 pub use crate::calls::write::When;
 pub use crate::engine::local::LocalEntry;
 pub use crate::format::schema;
 pub use crate::key::KeyBuilder;
+pub use crate::key::compact::Sink;
 pub use crate::key::part::{KeyPart, Printed};
-pub use crate::key::parts::Parts;
+pub use crate::key::parts::{Of, Part, Parts};
 pub use crate::key::tag::{Tag, TagBuilder};
 pub use crate::policy::outcome::{Fallible, Outcome, Plain, Shared, Split};
 pub use crate::policy::rules::{CallRules, EntryRules, NoCallRules, NoRules, Rules};

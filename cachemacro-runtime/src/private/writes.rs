@@ -5,16 +5,20 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
+use super::local::Keepable;
 use crate::api::cache::Cache;
 use crate::calls::write::{self as calls, Effects, Group, Put, When, evict_at};
+use crate::calls::write_here::{PutHere, write_here};
 use crate::engine::entry::Entry;
 use crate::engine::evict::Evict;
+use crate::engine::local::LocalEntry;
 use crate::ground::error::Error;
 use crate::key::KeyBuilder;
 use crate::key::tag::Tag;
 use crate::policy::outcome::{Outcome, Value};
 use crate::policy::rules::Rules;
 use crate::policy::site::Site;
+use crate::store::local::Pending;
 
 /// What one function does to the cache, however many attributes say so: collected before its body runs.
 #[must_use]
@@ -24,6 +28,8 @@ pub struct Writes<'a, R, O: Outcome<R>> {
     current: usize,
     /// The site that the evicts are counted for.
     site: Option<&'static Site>,
+    /// What a sync function puts.
+    here: Vec<PutHere<'a, O::Value>>,
 }
 
 impl<R, O: Outcome<R>> fmt::Debug for Writes<'_, R, O> {
@@ -39,7 +45,7 @@ impl<'a, R, O: Outcome<R>> Writes<'a, R, O> {
     /// No puts and no evicts.
     pub const fn new(outcome: O) -> Self {
         let effects = Effects { outcome, puts: Vec::new(), evicts: Vec::new(), on_failed: None };
-        Self { effects, current: 0, site: None }
+        Self { effects, current: 0, site: None, here: Vec::new() }
     }
 
     /// Evicts count at this site. Puts, and what they evict instead, count for that of their entry.
@@ -86,7 +92,7 @@ impl<'a, R, O: Outcome<R>> Writes<'a, R, O> {
     pub fn evict(mut self, cache: Option<&Cache>, when: When) -> Self {
         let own = evict_at(self.site, cache.cloned().unwrap_or_else(Cache::current).core().clone());
         self.current = self.effects.evicts.len();
-        self.effects.evicts.push(Group { when, own, others: Vec::new() });
+        self.effects.evicts.push(Group { when, own, others: Vec::new(), here: Vec::new() });
         self
     }
 
@@ -104,11 +110,43 @@ impl<'a, R, O: Outcome<R>> Writes<'a, R, O> {
     }
 
     /// Evicts one entry, from its own cache.
-    pub fn evict_entry<V: Value>(mut self, entry: &Entry<V>) -> Self {
+    pub fn evict_entry(mut self, entry: &impl Evictable) -> Self {
         if let Some(group) = self.effects.evicts.get_mut(self.current) {
-            group.within(entry.core(), self.site).add_entry(entry);
+            entry.add_to(&mut Evicting(group), self.site);
         }
         self
+    }
+
+    /// Adds a put of the body's value to the `entry` of a sync function; `None` where the attribute's `condition` is false.
+    /// `on_err`: an `Err` evicts.
+    pub fn put_here(
+        mut self,
+        entry: Option<LocalEntry<O::Value>>,
+        rules: impl Rules<O::Value> + Send + 'a,
+        on_err: bool,
+    ) -> Self
+    where
+        O::Value: Keepable,
+    {
+        let Some(entry) = entry else { return self };
+        let raw = entry.raw.clone();
+        let pending = raw.is_active_put().then(|| raw.begin(entry.has_late_tags(&rules), true));
+        let keep = Box::new(move |pending: &mut Pending, value: Option<&O::Value>| {
+            entry.keep(pending, None, &rules, value)
+        });
+        self.here.push(PutHere { raw, pending, keep, on_err });
+        self
+    }
+
+    /// Runs the `body` of a sync function, then writes.
+    pub fn run_here<A>(self, body: impl FnOnce() -> R, after: A) -> R
+    where
+        A: FnOnce(&O::Value, Writes<'a, R, O>) -> Writes<'a, R, O>,
+    {
+        let Self { effects, site, here, .. } = self;
+        write_here(effects, here, body, move |value, effects| {
+            after(value, Writes { effects, current: 0, site, here: Vec::new() }).effects
+        })
     }
 
     /// Evicts many entries.
@@ -172,7 +210,7 @@ impl<'a, R, O: Outcome<R>> Writes<'a, R, O> {
     {
         let Self { effects, site, .. } = self;
         calls::write(effects, body, move |value, effects| {
-            after(value, Writes { effects, current: 0, site }).effects
+            after(value, Writes { effects, current: 0, site, here: Vec::new() }).effects
         })
     }
 }
@@ -186,6 +224,64 @@ where
     A: FnOnce(&O::Value, Writes<'a, R, O>) -> Writes<'a, R, O>,
 {
     writes.run(body, after)
+}
+
+/// What `entry` gives to evict.
+#[diagnostic::on_unimplemented(
+    message = "`entry` gives an entry to evict, which `{Self}` is not",
+    label = "this is no entry",
+    note = "write `entry = user_entry(id)`; several go into `entries = ids.iter().map(user_entry)`"
+)]
+pub trait Evictable {
+    /// Adds it to what is evicted.
+    #[doc(hidden)]
+    fn add_to(&self, group: &mut Evicting<'_>, site: Option<&'static Site>);
+}
+
+/// The evicts of one attribute.
+pub struct Evicting<'g>(&'g mut Group);
+
+impl fmt::Debug for Evicting<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Evicting").finish_non_exhaustive()
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<V: Value> Evictable for Entry<V> {
+    fn add_to(&self, group: &mut Evicting<'_>, site: Option<&'static Site>) {
+        group.0.within(self.core(), site).add_entry(self);
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<V> Evictable for LocalEntry<V> {
+    fn add_to(&self, group: &mut Evicting<'_>, _site: Option<&'static Site>) {
+        group.0.here.push(self.raw.clone());
+    }
+}
+
+/// An entry that a put of a sync function writes: a sync function's, of what this one returns.
+#[diagnostic::on_unimplemented(
+    message = "a sync function writes entries of sync functions, of what it returns: not `{Self}`",
+    label = "this is no entry of a sync function that returns a `{V}`",
+    note = "to write an entry in a store, write `async fn`; to evict it instead, write `#[cache_evict]`"
+)]
+pub trait HoldsHere<V> {
+    /// The entry.
+    fn held(self) -> LocalEntry<V>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<V> HoldsHere<V> for LocalEntry<V> {
+    fn held(self) -> Self {
+        self
+    }
+}
+
+/// An entry that a put of a sync function writes.
+pub fn held_here<R, O: Outcome<R>, E: HoldsHere<O::Value>>(_outcome: O, entry: E) -> LocalEntry<O::Value> {
+    entry.held()
 }
 
 /// What `entries` gives.

@@ -11,13 +11,15 @@ use crate::store::local::name::Name;
 pub(crate) struct Fetching {
     pub(super) name: Name,
     pub(super) prefix: u64,
+    /// It is written, and not loaded.
+    pub(super) is_put: bool,
     refused: AtomicBool,
     pub(super) marks: Box<[Arc<Mark>]>,
 }
 
 impl Fetching {
-    pub(super) const fn new(name: Name, prefix: u64, marks: Box<[Arc<Mark>]>) -> Self {
-        Self { name, prefix, refused: AtomicBool::new(false), marks }
+    pub(super) const fn new(name: Name, prefix: u64, marks: Box<[Arc<Mark>]>, is_put: bool) -> Self {
+        Self { name, prefix, is_put, refused: AtomicBool::new(false), marks }
     }
 
     pub(super) fn refuse(&self) {

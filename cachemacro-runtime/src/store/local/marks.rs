@@ -92,4 +92,9 @@ impl Marks {
         let at = bucket(tag);
         self.evicts[at].load(Ordering::Acquire) == seen[at]
     }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        lock(&self.known).marks.len()
+    }
 }

@@ -25,8 +25,9 @@ impl Pending {
         prefix: u64,
         marks: Box<[Arc<Mark>]>,
         seen: Option<Seen>,
+        is_put: bool,
     ) -> Self {
-        let state = Arc::new(Fetching::new(name, prefix, marks));
+        let state = Arc::new(Fetching::new(name, prefix, marks, is_put));
         shard.begin(&state);
         Self { shard: Arc::clone(shard), state, seen, late: Vec::new() }
     }
@@ -39,11 +40,6 @@ impl Pending {
     /// What tells others whether nothing came yet.
     pub(crate) const fn fetching(&self) -> &Arc<Fetching> {
         &self.state
-    }
-
-    /// Refuses what others are fetching under the same name.
-    pub(crate) fn refuse_others(&self) {
-        self.shard.refuse(self.name(), &self.state);
     }
 
     pub(super) fn name(&self) -> Name {

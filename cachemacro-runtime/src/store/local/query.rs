@@ -1,12 +1,8 @@
 //! The table by arguments: what is hashed, and what is compared.
 
+use papaya::Equivalent;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
-use std::sync::Arc;
-
-use papaya::Equivalent;
-
-use crate::store::local::kept::AnyKept;
 
 /// How many bytes of arguments need no memory of their own.
 const INLINE: usize = 39;
@@ -52,25 +48,24 @@ pub(crate) struct Placed {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// A value under its arguments.
+/// Arguments that a value is kept under.
 pub(super) struct Place {
     hash: u64,
     length: u8,
     inline: [u8; INLINE],
     /// All of the bytes, where they are more than [`INLINE`].
     long: Option<Box<[u8]>>,
-    kept: Arc<AnyKept>,
 }
 
 impl Place {
-    pub(super) fn new(Placed { hash, bytes }: Placed, kept: Arc<AnyKept>) -> Self {
+    pub(super) fn new(Placed { hash, bytes }: Placed) -> Self {
         let mut inline = [0; INLINE];
         match inline.get_mut(..bytes.len()) {
             Some(room) => {
                 room.copy_from_slice(&bytes);
-                Self { hash, length: u8::try_from(bytes.len()).unwrap_or(0), inline, long: None, kept }
+                Self { hash, length: u8::try_from(bytes.len()).unwrap_or(0), inline, long: None }
             }
-            None => Self { hash, length: 0, inline, long: Some(bytes.into()), kept },
+            None => Self { hash, length: 0, inline, long: Some(bytes.into()) },
         }
     }
 
@@ -80,11 +75,6 @@ impl Place {
             None => self.inline.get(..usize::from(self.length)).unwrap_or_default(),
             Some(long) => long,
         }
-    }
-
-    #[inline]
-    pub(super) const fn kept(&self) -> &Arc<AnyKept> {
-        &self.kept
     }
 }
 
@@ -102,21 +92,18 @@ impl PartialEq for Place {
 
 impl Eq for Place {}
 
-/// This very value, under whichever arguments of its hash.
-pub(super) struct Same<'a> {
-    pub(super) hash: u64,
-    pub(super) kept: &'a Arc<AnyKept>,
-}
+/// Whichever arguments have this hash.
+pub(super) struct Hash64(pub(super) u64);
 
-impl Hash for Same<'_> {
+impl Hash for Hash64 {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.hash);
+        state.write_u64(self.0);
     }
 }
 
-impl Equivalent<Place> for Same<'_> {
+impl Equivalent<Place> for Hash64 {
     fn equivalent(&self, place: &Place) -> bool {
-        Arc::ptr_eq(self.kept, &place.kept)
+        self.0 == place.hash
     }
 }
 

@@ -76,23 +76,19 @@ const fn hash(name: Name) -> u64 {
 }
 
 impl Shard {
+    /// Takes note of a value that is being fetched. What is put outdates what others fetch under its name; what is loaded
+    /// meanwhile may be what the put changes, so neither of the two is kept in the end (G4).
     pub(super) fn begin(&self, fetching: &Arc<Fetching>) {
-        lock(&self.0).fetching.push(Arc::clone(fetching));
+        let mut values = lock(&self.0);
+        let others = values.fetching.iter().filter(|other| other.name == fetching.name);
+        others.filter(|other| fetching.is_put || other.is_put).for_each(|other| other.refuse());
+        values.fetching.push(Arc::clone(fetching));
     }
 
     pub(super) fn ends(&self, fetching: &Arc<Fetching>) {
         let mut values = lock(&self.0);
         if let Some(at) = values.fetching.iter().position(|other| Arc::ptr_eq(other, fetching)) {
             values.fetching.swap_remove(at);
-        }
-    }
-
-    /// Refuses what is being fetched under this name, but for one.
-    pub(super) fn refuse(&self, name: Name, spared: &Arc<Fetching>) {
-        for fetching in lock(&self.0).fetching.iter().filter(|other| other.name == name) {
-            if !Arc::ptr_eq(fetching, spared) {
-                fetching.refuse();
-            }
         }
     }
 

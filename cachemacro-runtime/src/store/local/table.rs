@@ -15,7 +15,7 @@ use crate::store::local::kept::{AnyKept, Times};
 use crate::store::local::marks::Marks;
 use crate::store::local::name::Name;
 use crate::store::local::pending::Pending;
-use crate::store::local::query::{Hashed, Place, Placed, Query, Same};
+use crate::store::local::query::{Hash64, Hashed, Place, Placed, Query};
 use crate::store::local::shard::Shards;
 
 /// What a value weighs besides itself and its key, in bytes: its places in the tables, reference counts, what an allocator adds.
@@ -27,7 +27,7 @@ const HEAVY: usize = 64 << 10;
 /// The table.
 pub(crate) struct LocalTable {
     /// By arguments.
-    map: HashMap<Place, (), Hashed>,
+    map: HashMap<Place, Arc<AnyKept>, Hashed>,
     /// By name.
     shards: Shards,
     marks: Marks,
@@ -97,12 +97,12 @@ impl LocalTable {
     #[inline]
     pub(crate) fn get<V: Any, R>(
         &self,
-        query: Query<impl Fn(&[u8]) -> bool>,
+        query: &Query<impl Fn(&[u8]) -> bool>,
         make: impl FnOnce(&V, &Times) -> Option<R>,
     ) -> Look<R> {
         let guard = self.map.guard();
-        match self.map.get_key_value(&query, &guard) {
-            Some((place, ())) => self.look(place.kept(), make),
+        match self.map.get(query, &guard) {
+            Some(kept) => self.look(kept, make),
             None => Look::Absent,
         }
     }
@@ -145,17 +145,19 @@ impl LocalTable {
         looked
     }
 
-    /// Begins to fetch a value of this name, prefix and tags. `late`: its tags are not all known yet.
+    /// Begins to fetch a value of this name, prefix and tags. `late`: its tags are not all known yet; `is_put`: what others fetch
+    /// under its name is outdated.
     pub(crate) fn begin(
         &self,
         name: Name,
         prefix: u64,
         tags: impl IntoIterator<Item = u64>,
         late: bool,
+        is_put: bool,
     ) -> Pending {
         let seen = late.then(|| self.marks.seen());
         let marks = tags.into_iter().map(|tag| self.marks.get(tag)).collect();
-        Pending::new(self.shards.of(name), name, prefix, marks, seen)
+        Pending::new(self.shards.of(name), name, prefix, marks, seen, is_put)
     }
 
     /// Adds tags to a value that was fetched; false where one of them was evicted since that began.
@@ -217,7 +219,7 @@ impl LocalTable {
     /// Puts a value into the table by arguments.
     fn place(&self, placed: Placed, kept: &Arc<AnyKept>) {
         let guard = self.map.guard();
-        self.map.insert(Place::new(placed, Arc::clone(kept)), (), &guard);
+        self.map.insert(Place::new(placed), Arc::clone(kept), &guard);
         // Whoever ended it meanwhile did not find it there.
         if kept.has_ended() {
             self.unplace(kept);
@@ -228,7 +230,8 @@ impl LocalTable {
         let hash = kept.hash.load(Ordering::Acquire);
         if hash != 0 {
             let guard = self.map.guard();
-            self.map.remove(&Same { hash, kept }, &guard);
+            // Two arguments of one hash are next to impossible: then this one stays, ended, until its place is taken.
+            let _ = self.map.remove_if(&Hash64(hash), |_, other| Arc::ptr_eq(other, kept), &guard);
             if kept.weight > HEAVY {
                 guard.flush();
             }
@@ -305,5 +308,200 @@ impl LocalTable {
     pub(crate) fn stats(&self) -> LocalStats {
         let ended = std::array::from_fn(|at| self.ended[at].load(Ordering::Relaxed));
         LocalStats::new(self.shards.len() as u64, self.weight.load(Ordering::Relaxed) as u64, ended)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    fn table(capacity: usize) -> (LocalTable, Clock) {
+        let clock = Clock::manual();
+        (LocalTable::new(capacity, clock.clone()), clock)
+    }
+
+    fn placed(key: u64) -> Placed {
+        Placed { hash: key.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1, bytes: key.to_le_bytes().to_vec() }
+    }
+
+    fn kept<V: Any + Send + Sync>(table: &LocalTable, life: Duration, value: V) -> Arc<AnyKept> {
+        let since = table.now();
+        AnyKept::new(None, Times { since, until: since.plus(life) }, 0, value)
+    }
+
+    fn name(key: u64) -> Name {
+        Name(u128::from(key) << 64 | u128::from(key))
+    }
+
+    fn begin(table: &LocalTable, key: u64, tags: &[u64]) -> Pending {
+        table.begin(name(key), key % 4, tags.iter().copied(), false, false)
+    }
+
+    fn put(table: &LocalTable, key: u64, tags: &[u64], value: u64) -> bool {
+        let pending = begin(table, key, tags);
+        table.keep(&pending, Some(placed(key)), kept(table, HOUR, value))
+    }
+
+    fn get(table: &LocalTable, key: u64) -> Option<u64> {
+        let Placed { hash, bytes } = placed(key);
+        match table.get(&Query::new(hash, |other: &[u8]| *other == *bytes), |value: &u64, _| Some(*value)) {
+            Look::Found(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_value_is_found_by_arguments_and_by_name_until_its_time() {
+        let (table, clock) = table(1 << 20);
+        assert!(put(&table, 1, &[], 7));
+        assert_eq!((get(&table, 1), get(&table, 2)), (Some(7), None));
+        let by_name = |placed| table.get_named(name(1), |_| true, placed, |value: &u64, _| Some(*value));
+        assert!(matches!(by_name(None), Look::Found(7)));
+        let of_another_type = table.get_named(name(1), |_| true, None, |value: &u32, _| Some(*value));
+        assert!(matches!(of_another_type, Look::Absent));
+        clock.advance(HOUR);
+        assert_eq!(get(&table, 1), None);
+        assert!(matches!(by_name(None), Look::Expired));
+    }
+
+    #[test]
+    fn a_value_without_arguments_gets_those_that_it_is_found_by() {
+        let (table, _) = table(1 << 20);
+        let pending = begin(&table, 1, &[]);
+        assert!(table.keep(&pending, None, kept(&table, HOUR, 7_u64)));
+        assert_eq!(get(&table, 1), None);
+        let found = table.get_named(name(1), |_| true, Some(placed(1)), |value: &u64, _| Some(*value));
+        assert!(matches!(found, Look::Found(7)));
+        assert_eq!(get(&table, 1), Some(7));
+        assert!(table.evict(name(1)));
+        assert_eq!((get(&table, 1), table.map.len()), (None, 0));
+    }
+
+    /// Upholds G1.
+    #[test]
+    fn whatever_evicts_it_refuses_what_was_being_fetched() {
+        let (table, _) = table(1 << 20);
+        let evicts: [&dyn Fn(); 4] = [
+            &|| assert!(table.evict(name(1))),
+            &|| table.evict_tag(5),
+            &|| assert_eq!(table.evict_prefix(Some(1)), 1),
+            &|| assert_eq!(table.evict_prefix(None), 1),
+        ];
+        for evict in evicts {
+            assert!(put(&table, 1, &[4, 5], 7));
+            let pending = begin(&table, 1, &[4, 5]);
+            evict();
+            assert_eq!(get(&table, 1), None);
+            assert!(!pending.is_sound());
+            assert!(!table.keep(&pending, Some(placed(1)), kept(&table, HOUR, 8_u64)));
+            assert_eq!(get(&table, 1), None);
+        }
+        let pending = begin(&table, 1, &[4, 5]);
+        (table.evict(name(2)), table.evict_tag(6), table.evict_prefix(Some(2)));
+        assert!(table.keep(&pending, Some(placed(1)), kept(&table, HOUR, 9_u64)));
+        assert_eq!(get(&table, 1), Some(9));
+    }
+
+    /// Upholds G1.
+    #[test]
+    fn a_tag_that_comes_with_the_value_refuses_it_if_it_was_evicted_since_the_beginning() {
+        let (table, _) = table(1 << 20);
+        let late = || table.begin(name(1), 1, [], true, false);
+        let mut pending = late();
+        table.evict_tag(5);
+        assert!(!table.add_tags(&mut pending, [5]));
+        let mut pending = late();
+        assert!(table.add_tags(&mut pending, [5]));
+        assert!(table.keep(&pending, Some(placed(1)), kept(&table, HOUR, 7_u64)));
+        table.evict_tag(5);
+        assert_eq!(get(&table, 1), None);
+        let mut pending = late();
+        assert!(table.add_tags(&mut pending, [5]));
+        table.evict_tag(5);
+        assert!(!table.keep(&pending, Some(placed(1)), kept(&table, HOUR, 7_u64)));
+    }
+
+    /// Upholds G4.
+    #[test]
+    fn a_put_refuses_loads_and_is_refused_by_loads_that_begin_within_it() {
+        let (table, _) = table(1 << 20);
+        let before = begin(&table, 1, &[]);
+        let put = table.begin(name(1), 1, [], false, true);
+        assert!(!before.is_sound() && put.is_sound());
+        let within = begin(&table, 1, &[]);
+        assert!(!put.is_sound() && within.is_sound());
+        assert!(begin(&table, 2, &[]).is_sound());
+    }
+
+    #[test]
+    fn tags_that_nobody_carries_are_forgotten() {
+        let (table, _) = table(64 << 10);
+        for key in 0..50_000 {
+            put(&table, key, &[key + 1_000_000], key);
+        }
+        assert!(table.marks.len() < 5_000, "{}", table.marks.len());
+    }
+
+    #[test]
+    fn tables_agree_whatever_is_done_and_stay_within_their_capacity() {
+        let (table, clock) = table(100_000);
+        let mut random = 1_u64;
+        for step in 0..100_000_u64 {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            let key = random % 500;
+            match random % 97 {
+                0 => table.evict_tag(key % 9),
+                1 => assert!(table.evict_prefix(Some(key % 4)) < 500),
+                2 => clock.advance(HOUR / 50),
+                3..20 => assert_eq!(get(&table, key).is_some(), table.evict(name(key))),
+                20..60 => assert!(put(&table, key, &[key % 9], step)),
+                _ => assert!(get(&table, key).is_none_or(|value| value < step)),
+            }
+        }
+        let stats = table.stats();
+        assert!(stats.bytes <= 100_000, "{stats:?}");
+        assert_eq!(table.map.len() as u64, stats.entries);
+        for key in 0..500 {
+            table.evict(name(key));
+        }
+        let stats = table.stats();
+        assert_eq!((stats.entries, stats.bytes, table.map.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_value_that_is_used_stays_and_one_that_is_too_large_pushes_nothing_out() {
+        let (table, _) = table(50_000);
+        for key in 0..10_000 {
+            put(&table, key, &[], key);
+            assert_eq!(get(&table, 0), Some(0), "after {key}");
+        }
+        let entries = table.stats().entries;
+        let pending = begin(&table, 20_000, &[]);
+        let large =
+            AnyKept::new(None, Times { since: table.now(), until: table.now().plus(HOUR) }, 60_000, 7_u64);
+        assert!(!table.keep(&pending, Some(placed(20_000)), large));
+        assert_eq!(table.stats().entries, entries);
+    }
+
+    #[test]
+    fn a_drop_that_panics_reaches_nobody() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                panic!("on purpose");
+            }
+        }
+        let (table, _) = table(1 << 20);
+        for _ in 0..100 {
+            let pending = begin(&table, 1, &[]);
+            assert!(table.keep(&pending, Some(placed(1)), kept(&table, HOUR, Bomb)));
+        }
+        drop(table);
     }
 }
