@@ -1,22 +1,9 @@
-//! What the programs of this package share: a server, a value, those that are compared, and how they take turns.
+//! What the programs of this package share. `compare` asks the [`questions`], keeps their [`answer`]s as JSON, and makes
+//! the [`page`] from them; the [`peers`] are what cachemacro is compared with.
 
-pub mod rounds;
-pub mod server;
-pub mod subjects;
-pub mod value;
-
-/// The connection's own source, measured without the store around it.
-#[path = "../../cachemacro-runtime/src/store/redis/wire/mod.rs"]
-#[allow(dead_code, unused_imports)]
-mod wire_source;
-
-/// What that source uses of its crate.
-mod ground {
-    pub(crate) mod sync {
-        use std::sync::{Mutex, MutexGuard, PoisonError};
-
-        pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-            mutex.lock().unwrap_or_else(PoisonError::into_inner)
-        }
-    }
-}
+pub mod answer;
+pub mod ground;
+pub mod page;
+pub mod peers;
+pub mod questions;
+pub mod run;

@@ -117,6 +117,8 @@ fn applies(name: &str, this: Macro, options: &Options) -> bool {
             !options.has("cache_none") || options.flag("cache_none")
         }
         Macro::Cached | Macro::Put if name == "cache_none" => !options.has("none_ttl"),
+        Macro::Cached if name == "err_ttl" => !options.has("cache_err") || options.flag("cache_err"),
+        Macro::Cached if name == "cache_err" => !options.has("err_ttl"),
         _ => true,
     }
 }

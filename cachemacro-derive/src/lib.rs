@@ -106,9 +106,12 @@ use crate::syntax::options::Macro;
 /// | `cache_none` | whether `None` is stored | `false` |
 /// | `none_ttl` | how long `None` is stored; says that it is | the TTL |
 /// | `cache_err` | whether `Err` is stored; the error must be serde's | `false` |
+/// | `err_ttl` | how long `Err` is stored; says that it is | the TTL |
 /// | `stale` | how long past its TTL a value serves at once, while one caller loads it anew, and where that load fails | the cache's |
 /// | `max_age` | how old a value may get that serves where its load fails; it ends what is fresh and stale, too | the cache's |
-/// | `refresh` | `"80%"`: part of its TTL after which one caller loads a value anew | the cache's |
+/// | `refresh` | `"80%"`: part of its TTL after which one caller loads a value anew; `"80%, background"`: and nobody waits for it | the cache's |
+/// | `soft`, `timeout` | how long a caller waits for its load where it has an old value; how long at all | to its end |
+/// | `on_timeout` | constant of the return type, returned after `timeout`, such as `Err(Error::Late)` | none: it waits on |
 /// | `jitter` | `"10%"`: TTLs are spread by this much, up and down | the cache's |
 /// | `wait` | how long to wait for another's load; `"0s"`: not for other processes' | the cache's |
 /// | `lease_limit` | how long a load may keep others from loading; it does not end the load | the cache's |

@@ -19,6 +19,17 @@ pub(crate) struct Cached {
     pub(crate) stores_err: Option<StoresErr>,
     /// The entry function to generate beside it.
     pub(crate) function: Option<EntryFn>,
+    /// Its loads go on behind their callers.
+    pub(crate) behind: Option<Behind>,
+}
+
+/// How long a call waits for its load.
+pub(crate) struct Behind {
+    pub(crate) background: bool,
+    pub(crate) soft: Option<Time>,
+    pub(crate) timeout: Option<Time>,
+    /// What is returned after that.
+    pub(crate) late: Option<Expr>,
 }
 
 /// Errors are stored: `cache_err`.
@@ -104,6 +115,7 @@ pub(crate) struct Policy {
     pub(crate) cache_none: bool,
     pub(crate) none_ttl: Option<Time>,
     pub(crate) cache_err: bool,
+    pub(crate) err_ttl: Option<Time>,
     pub(crate) stale: Option<Time>,
     pub(crate) max_age: Option<Time>,
     /// In percent.

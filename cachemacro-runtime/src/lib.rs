@@ -32,6 +32,7 @@ pub use api::cache::{Cache, Health};
 pub use api::entry::Meta;
 pub use api::keyspace::Keyspace;
 pub use api::lookup::{Filled, Hit, Lookup, Vacancy};
+pub use api::removals::after_commit;
 pub use engine::entry::Entry;
 pub use engine::evict::Evict;
 pub use engine::local::LocalEntry;

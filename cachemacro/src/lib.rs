@@ -3,7 +3,7 @@
 //! # Where to look
 //! - On functions: [`macro@cached`], [`macro@cache_put`], [`macro@cache_evict`]; on an `impl`: [`macro@cache_config`].
 //! - By hand: [`Cache`] and what its builder, [`CacheBuilder`], sets; one entry as an [`Entry`], all under a prefix as a [`Keyspace`]; cache-aside by
-//!   [`Lookup`] and [`Vacancy`]; evicts together by [`Evict`], and as plain data by [`Removals`].
+//!   [`Lookup`] and [`Vacancy`]; evicts together by [`Evict`], and as plain data by [`Removals`]; bound to a transaction by [`after_commit`].
 //! - For the calls of one task: [`Mode`]. For what depends on the value: [`EntryRules`].
 //! - What happened: [`CacheStats`], [`Stats`] and its [`Count`]s, [`MissReason`], [`Unstorable`], [`Health`] and its [`Warning`]s, [`BreakerState`], [`Observer`], [`Error`] and its
 //!   [`ErrorKind`].
@@ -16,7 +16,7 @@ pub use cachemacro_runtime::{
     BreakerState, BuiltinCodec, Cache, CacheBuilder, CacheSchema, CacheStats, Clock, Codec, Count, Entry,
     EntryRules, Error, ErrorKind, Event, Evict, Filled, Health, Histogram, Hit, Key, Keyspace, LocalEntry,
     LocalStats, Lookup, Meta, MissReason, Mode, Observation, Observer, Policy, Removals, Result, SiteId,
-    Stats, Timestamp, Ttl, Unstorable, Vacancy, Value, Warning, codec, header, schema, store,
+    Stats, Timestamp, Ttl, Unstorable, Vacancy, Value, Warning, after_commit, codec, header, schema, store,
 };
 
 #[doc(hidden)]

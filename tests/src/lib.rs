@@ -57,6 +57,8 @@ mod guide {
     mod comparison {}
     #[doc = include_str!("../../docs/local.md")]
     mod local {}
+    #[doc = include_str!("../../docs/benchmarks.md")]
+    mod benchmarks {}
     #[doc = include_str!("../../docs/configuration.md")]
     mod configuration {}
     #[doc = include_str!("../../docs/operations.md")]

@@ -3,6 +3,7 @@
 //! The result is a model in any case. Options with mistakes are left out of it, so that the signature of the function that
 //! `entry` names can be generated although another option is wrong.
 
+mod behind;
 mod entry;
 mod keys;
 mod late;
@@ -77,10 +78,12 @@ pub(crate) fn cached(options: &Options, item: &Item, errors: &Errors) -> Cached 
             .filter_map(|name| options.get(name))
             .find(|opt| entry.policy.cache_none && !opt.inherited)
             .map(options::Opt::span),
-        stores_err: options
-            .get("cache_err")
-            .filter(|_| entry.policy.cache_err)
+        stores_err: ["err_ttl", "cache_err"]
+            .iter()
+            .filter_map(|name| options.get(name))
+            .find(|_| entry.policy.cache_err)
             .map(|opt| StoresErr { span: opt.span(), inherited: opt.inherited }),
+        behind: check.behind(),
         entry,
         rules,
         function,

@@ -42,11 +42,14 @@ impl Checker<'_> {
 
     pub(super) fn policy(&self) -> Policy {
         let options = self.options;
-        let none_ttl = self.time("none_ttl");
-        if let Some(ttl) =
-            options.get("none_ttl").filter(|_| options.has("cache_none") && !options.flag("cache_none"))
-        {
-            self.errors.push(ttl.span(), "`none_ttl` says how long `None` is stored, and `cache_none = false` that it is not: remove one of them");
+        let (none_ttl, err_ttl) = (self.time("none_ttl"), self.time("err_ttl"));
+        for (ttl, flag, what) in [("none_ttl", "cache_none", "None"), ("err_ttl", "cache_err", "Err")] {
+            if let Some(opt) = options.get(ttl).filter(|_| options.has(flag) && !options.flag(flag)) {
+                self.errors.push(
+                    opt.span(),
+                    format!("`{ttl}` says how long `{what}` is stored, and `{flag} = false` that it is not: remove one of them"),
+                );
+            }
         }
         let ttl = match options.expr("ttl") {
             Some(Expr::Lit(_)) => self.time("ttl"),
@@ -54,6 +57,7 @@ impl Checker<'_> {
         };
         self.stores_for_some_time("ttl", ttl.as_ref());
         self.stores_for_some_time("none_ttl", none_ttl.as_ref());
+        self.stores_for_some_time("err_ttl", err_ttl.as_ref());
         let (stale, max_age) = (self.time("stale"), self.time("max_age"));
         self.ages_in_order(ttl.as_ref(), stale.as_ref(), max_age.as_ref());
         let wait = self.time("wait");
@@ -81,7 +85,8 @@ impl Checker<'_> {
             ttl,
             cache_none: options.flag("cache_none") || options.has("none_ttl"),
             none_ttl,
-            cache_err: options.flag("cache_err"),
+            cache_err: options.flag("cache_err") || options.has("err_ttl"),
+            err_ttl,
             stale,
             max_age,
             refresh: self.refresh(),
@@ -117,6 +122,8 @@ impl Checker<'_> {
         if let (Some(Time::Millis(0)), Some(expr)) = (time, self.options.expr(name)) {
             let message = if name == "none_ttl" {
                 "with a TTL of zero no `None` is stored: leave `none_ttl` out".to_owned()
+            } else if name == "err_ttl" {
+                "with a TTL of zero no `Err` is stored: leave `err_ttl` out".to_owned()
             } else {
                 format!(
                     "with a TTL of zero nothing is ever stored: leave `#[{}]` out, or say when with `condition = …` (by the \
@@ -129,7 +136,7 @@ impl Checker<'_> {
     }
 
     /// An option that is a length of time, or a constant `Duration`.
-    fn time(&self, name: &'static str) -> Option<Time> {
+    pub(super) fn time(&self, name: &'static str) -> Option<Time> {
         match self.options.expr(name)? {
             Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => match duration::parse(&text.value()) {
                 Ok(time) => Some(time),
@@ -159,7 +166,7 @@ impl Checker<'_> {
     }
 
     /// Whether an expression is a constant: it mentions no argument, no type parameter and no `result`.
-    fn is_constant(&self, option: &str, expr: &Expr) -> bool {
+    pub(super) fn is_constant(&self, option: &str, expr: &Expr) -> bool {
         let tokens = expr.to_token_stream();
         let named = self.item.names().find_map(|name| find(tokens.clone(), &name.to_string()));
         if let Some(argument) = named.or_else(|| find(tokens.clone(), "self")) {
@@ -209,12 +216,13 @@ impl Checker<'_> {
     /// The part of its TTL after which a value is loaded anew.
     fn refresh(&self) -> Option<u8> {
         let expr = self.options.expr("refresh")?;
-        let percent = percent(expr).filter(|percent| *percent > 0);
+        let percent = refresh_percent(expr).filter(|percent| *percent > 0);
         if percent.is_none() {
             self.errors.at(
                 expr,
                 format!(
-                    "`refresh` is the part of its TTL, from 1 % to 100 %, after which a value is loaded anew: `{}`",
+                    "`refresh` is the part of its TTL, from 1 % to 100 %, after which a value is loaded anew: `{}`, or \
+                     `refresh = \"80%, background\"`",
                     options::usage("refresh")
                 ),
             );
@@ -270,7 +278,21 @@ impl Checker<'_> {
 /// A whole percentage from 0 to 100.
 fn percent(expr: &Expr) -> Option<u8> {
     let Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) = expr else { return None };
+    percent_in(&text.value())
+}
+
+/// The same, perhaps before `, background`.
+fn refresh_percent(expr: &Expr) -> Option<u8> {
+    let Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) = expr else { return None };
     let text = text.value();
-    let number = text.strip_suffix('%')?.trim().parse::<u8>().ok()?;
+    match text.split_once(',') {
+        Some((percent, how)) if how.trim() == "background" => percent_in(percent),
+        Some(_) => None,
+        None => percent_in(&text),
+    }
+}
+
+fn percent_in(text: &str) -> Option<u8> {
+    let number = text.trim().strip_suffix('%')?.trim().parse::<u8>().ok()?;
     (number <= 100).then_some(number)
 }

@@ -12,8 +12,14 @@ const OF_STORES: &[(&str, &str)] = &[
     ("stale", "a value is gone when its TTL is over"),
     ("max_age", "a value is gone when its TTL is over"),
     ("refresh", "nothing runs a load ahead of the calls"),
+    ("soft", "a value is gone when its TTL is over"),
+    ("timeout", "nothing can end a body before it returns"),
+    ("on_timeout", "nothing can end a body before it returns"),
     ("local", "all of them are"),
     ("validate", "there is no store to ask"),
+    ("soft", "the caller runs the load itself"),
+    ("timeout", "the caller runs the load itself"),
+    ("on_timeout", "the caller runs the load itself"),
 ];
 
 impl Checker<'_> {

@@ -8,10 +8,18 @@ use super::Expander;
 use super::underscore::Renamed;
 use crate::syntax::item::{Arg, Body, Form, Item, has_impl_trait, pointing_at};
 
+/// How the call gets the body.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Handed {
+    Pinned,
+    Owned,
+}
+
 impl Expander<'_> {
-    /// The function: `before`, then the body pinned as `body_`, then `call`, awaited; without a future, the body is a closure. It says `return`, because
+    /// The function: `before`, then the body as `body_`, pinned or not, then `call`, awaited; without a future, the body is a
+    /// closure. It says `return`, because
     /// `clippy::implicit_return` would ask it of the user.
-    pub(super) fn function(&self, before: &TokenStream, call: &TokenStream) -> TokenStream {
+    pub(super) fn function(&self, before: &TokenStream, call: &TokenStream, handed: Handed) -> TokenStream {
         let mixed = Span::mixed_site();
         let Item { attrs, vis, sig, form, body, .. } = self.item;
         let span = body.span();
@@ -22,7 +30,10 @@ impl Expander<'_> {
         let wrapped = |inner: TokenStream| {
             let block = braced(inner, span);
             let block = quote_spanned!(mixed=> async move #block);
-            let pinned = quote_spanned!(span=> ::core::pin::pin!(#block));
+            let pinned = match handed {
+                Handed::Pinned => quote_spanned!(span=> ::core::pin::pin!(#block)),
+                Handed::Owned => block,
+            };
             quote_spanned! {mixed=>
                 #before
                 let body_ = #pinned;

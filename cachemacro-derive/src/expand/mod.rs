@@ -42,8 +42,9 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::{Expr, Path, Type, parse_quote};
 
+use self::function::Handed;
 use self::key::template_chain;
-use crate::model::{Cached, EntryParts, RulesModel, StoresErr, Tag, Value};
+use crate::model::{Behind, Cached, EntryParts, RulesModel, StoresErr, Tag, Value};
 use crate::syntax::item::{Item, pointing_at};
 use crate::syntax::template::Part;
 use crate::values::{self, Place, placed, reference};
@@ -109,7 +110,25 @@ impl<'a> Expander<'a> {
                 #private::#call #rules
             };
         };
-        self.function(&before, &quote_spanned!(mixed=> call_.load(body_)))
+        match &model.behind {
+            None => self.function(&before, &quote_spanned!(mixed=> call_.load(body_)), Handed::Pinned),
+            Some(behind) => self.function(&before, &self.behind(behind), Handed::Owned),
+        }
+    }
+
+    /// `call_.load_behind(…)`
+    fn behind(&self, behind: &Behind) -> TokenStream {
+        let mixed = Span::mixed_site();
+        let facade = &self.facade;
+        let background = behind.background.then(|| quote_spanned!(mixed=> .background(true)));
+        let soft = behind.soft.as_ref().map(policy::duration);
+        let soft = soft.map(|time| quote_spanned!(mixed=> .soft(#time)));
+        let timeout = behind.timeout.as_ref().map(policy::duration);
+        let timeout = timeout.map(|time| quote_spanned!(mixed=> .timeout(#time)));
+        let late = option(behind.late.as_ref());
+        quote_spanned! {mixed=>
+            call_.load_behind(body_, #facade::__private::Behind::new() #background #soft #timeout, || #late)
+        }
     }
 
     /// The first statement of a generated block: imports the runtime's interface under a short name, and `traits`.

@@ -14,18 +14,14 @@ pub(super) fn policy(policy: &Policy, private: &Ident) -> Option<TokenStream> {
         Time::Never => quote_spanned!(mixed=> #private::Ttl::Never),
         Time::Expr(expr) => quote_spanned!(mixed=> #private::Ttl::For(#expr)),
     };
-    let duration = |time: &Time| match time {
-        Time::Millis(millis) => quote_spanned!(mixed=> ::core::time::Duration::from_millis(#millis)),
-        Time::Never => quote_spanned!(mixed=> ::core::time::Duration::MAX),
-        Time::Expr(expr) => expr.to_token_stream(),
-    };
-    let Policy { ttl: fresh, cache_none, none_ttl, cache_err, .. } = policy;
+    let Policy { ttl: fresh, cache_none, none_ttl, cache_err, err_ttl, .. } = policy;
     let Policy { stale, max_age, refresh, jitter, wait, lease_limit, local, validate, version, .. } = policy;
     let setters = [
         fresh.as_ref().map(|time| ("ttl", ttl(time))),
         cache_none.then(|| ("cache_none", quote!(true))),
         none_ttl.as_ref().map(|time| ("none_ttl", ttl(time))),
         cache_err.then(|| ("cache_err", quote!(true))),
+        err_ttl.as_ref().map(|time| ("err_ttl", ttl(time))),
         stale.as_ref().map(|time| ("stale", duration(time))),
         max_age.as_ref().map(|time| ("max_age", duration(time))),
         refresh.map(|percent| ("refresh", percent.to_token_stream())),
@@ -45,4 +41,14 @@ pub(super) fn policy(policy: &Policy, private: &Ident) -> Option<TokenStream> {
         })
         .collect();
     (!setters.is_empty()).then(|| quote_spanned!(mixed=> #private::Policy::new() #(#setters)*))
+}
+
+/// A `Duration`.
+pub(super) fn duration(time: &Time) -> TokenStream {
+    let mixed = Span::mixed_site();
+    match time {
+        Time::Millis(millis) => quote_spanned!(mixed=> ::core::time::Duration::from_millis(#millis)),
+        Time::Never => quote_spanned!(mixed=> ::core::time::Duration::MAX),
+        Time::Expr(expr) => expr.to_token_stream(),
+    }
 }

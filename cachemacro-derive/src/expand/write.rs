@@ -24,6 +24,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::parse_quote;
 
+use super::function::Handed;
 use super::late::{self, Late};
 use super::{Expander, condition_named, if_so, option, tags_method};
 use crate::model::{EntryParts, Put, PutTarget, Tag, Value, Write, WriteAttr, Writing};
@@ -106,7 +107,7 @@ impl Writer<'_> {
         };
         if statements.is_empty() {
             let call = quote_spanned!(mixed=> writes_.#run(body_, |_, writes_| writes_));
-            return self.expander.function(&begin, &call);
+            return self.expander.function(&begin, &call, Handed::Pinned);
         }
         let (result, statements) = late::with_result(statements);
         let keep = after.keep(private);
@@ -122,7 +123,7 @@ impl Writer<'_> {
             });
         };
         let call = quote_spanned!(mixed=> writes_.#run(body_, after_));
-        self.expander.function(&quote!(#begin #end), &call)
+        self.expander.function(&quote!(#begin #end), &call, Handed::Pinned)
     }
 
     fn attribute(&mut self, attribute: &WriteAttr) {

@@ -79,12 +79,16 @@ const SPECS: &[Spec] = &[
     spec("cache_none", Syntax::Flag, STORE, "cache_none = true"),
     spec("none_ttl", Syntax::Expr, STORE, r#"none_ttl = "10s""#),
     spec("cache_err", Syntax::Flag, READ, "cache_err = true"),
+    spec("err_ttl", Syntax::Expr, READ, r#"err_ttl = "10s""#),
     spec("jitter", Syntax::Expr, STORE, r#"jitter = "10%""#),
     spec("wait", Syntax::Expr, READ, r#"wait = "5s""#),
     spec("lease_limit", Syntax::Expr, READ, r#"lease_limit = "60s""#),
     spec("stale", Syntax::Expr, STORE, r#"stale = "1h""#),
     spec("max_age", Syntax::Expr, STORE, r#"max_age = "1d""#),
     spec("refresh", Syntax::Expr, READ, r#"refresh = "80%""#),
+    spec("soft", Syntax::Expr, READ, r#"soft = "200ms""#),
+    spec("timeout", Syntax::Expr, READ, r#"timeout = "2s""#),
+    spec("on_timeout", Syntax::Expr, READ, "on_timeout = Err(Error::Late)"),
     spec("local", Syntax::Expr, READ, r#"local = "10s""#),
     spec("validate", Syntax::Flag, READ, "validate = true"),
     spec("codec", Syntax::Type, STORE, "codec = Json"),
@@ -415,9 +419,9 @@ fn options_of(this: Macro) -> impl Iterator<Item = &'static str> {
 fn likely(this: Macro, name: &str) -> Option<&'static str> {
     // The names of such options in other caches.
     let foreign = match name {
-        "expire" | "expires" | "expiry" | "time" | "timeout" | "time_to_live" | "ex" | "px"
-        | "expiration" | "expire_after" | "expires_in" | "expire_in" | "ttl_secs" | "ttl_seconds"
-        | "ttl_ms" | "ttl_millis" | "lifetime" | "max_ttl" => Some("ttl"),
+        "expire" | "expires" | "expiry" | "time" | "time_to_live" | "ex" | "px" | "expiration"
+        | "expire_after" | "expires_in" | "expire_in" | "ttl_secs" | "ttl_seconds" | "ttl_ms"
+        | "ttl_millis" | "lifetime" | "max_ttl" => Some("ttl"),
         "deadline" | "lease" | "lock_timeout" => Some("lease_limit"),
         "name" | "namespace" | "cache_name" | "cacheNames" | "cache_names" | "key_prefix"
         | "cache_prefix_block" => Some("prefix"),

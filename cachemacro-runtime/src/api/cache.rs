@@ -11,7 +11,6 @@ use crate::engine::core::Core;
 use crate::engine::entry::Entry;
 use crate::engine::evict::{Attempt, Evict};
 use crate::engine::settings::Settings;
-use crate::engine::targets::Targets;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::key::Key;
 use crate::observe::breaker::BreakerState;
@@ -214,16 +213,9 @@ impl Cache {
     /// namespace: what else is in it may not be this cache's to remove.
     pub async fn clear(&self) -> Result<u64> {
         let core = self.core();
-        let namespace = core.namespace();
-        let prefixes = if namespace.is_empty() {
-            if core.store.about().shared {
-                return Err(Error::new(ErrorKind::Config, "`clear` needs a namespace on a shared store"));
-            }
-            vec![String::new()]
-        } else {
-            vec![format!("{{{namespace}:tag:"), format!("{namespace}:")]
+        let Some(targets) = core.everything() else {
+            return Err(Error::new(ErrorKind::Config, "`clear` needs a namespace on a shared store"));
         };
-        let targets = Targets { prefixes, ..Targets::default() };
         core.remove(targets.parts(), None, Attempt::Final).await
     }
 
@@ -349,8 +341,9 @@ impl Cache {
         self.core().store.connect().await
     }
 
-    /// Finishes what dropped calls left to do, then closes the store's connections. Cached calls after it run their
-    /// functions; direct ones may fail.
+    /// Finishes what dropped calls left to do, sends evicts that have not reached the store once more, then closes the store's
+    /// connections. What could not be sent is logged, and [`warnings`](Self::warnings) tells how many evicts that are. Cached calls
+    /// after it run their functions; direct ones may fail.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -363,7 +356,12 @@ impl Cache {
     /// # }
     /// ```
     pub async fn shutdown(&self) {
-        self.core().drain().await;
-        self.core().store.close().await;
+        let core = self.core();
+        core.drain().await;
+        let kept = core.replay().await;
+        if kept > 0 {
+            tracing::warn!(evicts = kept, "evicts did not reach the store before the cache was shut down");
+        }
+        core.store.close().await;
     }
 }

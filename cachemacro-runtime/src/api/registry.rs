@@ -49,6 +49,17 @@ impl Cache {
         SCOPED.scope(self.clone(), future)
     }
 
+    /// The future with the cache that is scoped here, wherever it is polled.
+    pub(crate) fn with_scoped<F: Future>(future: F) -> impl Future<Output = F::Output> + use<F> {
+        let scoped = SCOPED.try_with(Self::clone).ok();
+        async move {
+            match scoped {
+                Some(cache) => cache.scope(future).await,
+                None => future.await,
+            }
+        }
+    }
+
     /// Runs `function` with this cache as the one that attributed functions use on this thread, without a runtime: what
     /// [`scope`](Self::scope) is to a future.
     ///

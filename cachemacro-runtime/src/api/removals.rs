@@ -5,7 +5,7 @@ use std::future::Future;
 use serde::Serialize;
 
 use crate::api::cache::Cache;
-use crate::calls::collect::collect;
+use crate::calls::collect::{self, collect};
 use crate::engine::entry::Entry;
 use crate::engine::removals::Removals;
 use crate::ground::error::Result;
@@ -193,4 +193,71 @@ impl Cache {
         // Boxed: it would be part of each future around it, several times over.
         collect(self.core().clone(), Box::pin(future))
     }
+
+    /// Runs `future`, in which a transaction commits or is rolled back, and holds its evicts from this cache back until then:
+    /// where it returns `Ok` they are sent before its value is returned, where it returns `Err` they are dropped.
+    ///
+    /// What is held back, and what reads inside do, is as with [`collect`](Self::collect): a put evicts on commit and stores
+    /// nothing. Scopes can be nested: what an inner one commits, as a savepoint does, is handed to the one around it, and goes or is
+    /// dropped with that. Where the evicts do not reach the store, that is logged and counted, and they are sent again later. Where the
+    /// returned future is dropped, or `future` panics, they are sent: it may have committed.
+    ///
+    /// An `Err` counts as rolled back. A commit whose answer was lost is an error that may have happened all the same: where that
+    /// matters, evict in both cases, by [`collect`](Self::collect) and [`apply`](Self::apply).
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory();
+    /// cache.set("user", 7, &"Ada".to_owned()).await?;
+    ///
+    /// let rename = |fails: bool| async move {
+    ///     let cache = cachemacro::Cache::current();
+    ///     // BEGIN; UPDATE users …
+    ///     cache.evict_key("user", 7).await.map_err(|error| error.to_string())?; // as an attribute on the update would
+    ///     if fails { Err("ROLLBACK".to_owned()) } else { Ok("COMMIT") }
+    /// };
+    /// cache.scope(cache.after_commit(rename(true))).await.unwrap_err();
+    /// assert_eq!(cache.get::<String>("user", 7).await?.as_deref(), Some("Ada"), "nothing has changed");
+    /// cache.scope(cache.after_commit(rename(false))).await.unwrap();
+    /// assert_eq!(cache.get::<String>("user", 7).await?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// What `future` returns.
+    pub fn after_commit<T, E, F>(&self, future: F) -> impl Future<Output = Result<T, E>> + use<T, E, F>
+    where
+        F: Future<Output = Result<T, E>>,
+    {
+        collect::after_commit(self.core().clone(), Box::pin(future))
+    }
+}
+
+/// [`Cache::after_commit`] of the cache that attributes use: the scoped one, else the global one.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// let cache = cachemacro::Cache::memory();
+/// cache.set("n", 1, &7).await?;
+/// let transaction = async {
+///     cache.evict_key("n", 1).await?;
+///     assert!(cache.has::<i32>("n", 1).await.is_ok_and(|there| !there), "not read any more");
+///     Ok::<_, cachemacro::Error>(())
+/// };
+/// cache.scope(cachemacro::after_commit(transaction)).await?;
+/// assert_eq!(cache.get::<i32>("n", 1).await?, None);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// What `future` returns.
+pub async fn after_commit<T, E, F>(future: F) -> Result<T, E>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    Cache::current().after_commit(future).await
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::engine::collecting::Collecting;
 use crate::engine::core::Core;
+use crate::engine::evict::log_failed;
 use crate::engine::removals::Removals;
 
 /// Runs `body` and gives what it would have evicted from this cache.
@@ -13,6 +14,39 @@ pub(crate) async fn collect<F: Future>(core: Arc<Core>, body: Pin<Box<F>>) -> (F
     let unsent = Unsent { collecting: Collecting::new(core.id), core };
     let output = unsent.collecting.clone().scope(body).await;
     (output, unsent.collecting.take())
+}
+
+/// Runs `body`, then evicts from this cache what it would have, unless it returned an error.
+pub(crate) async fn after_commit<T, E, F>(core: Arc<Core>, body: Pin<Box<F>>) -> Result<T, E>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    let (output, removals) = collect(Arc::clone(&core), body).await;
+    if output.is_ok() && removals.has_any() {
+        // G7: a caller that hangs up after the commit does not lose the evicts.
+        let mut committed = Committed { core, removals: Some(removals) };
+        if let Some(removals) = &committed.removals
+            && let Err(error) = committed.core.evict(removals, None).await
+        {
+            log_failed(None, &error, 1);
+        }
+        committed.removals = None;
+    }
+    output
+}
+
+/// What was committed and is not evicted yet.
+struct Committed {
+    core: Arc<Core>,
+    removals: Option<Removals>,
+}
+
+impl Drop for Committed {
+    fn drop(&mut self) {
+        if let Some(removals) = self.removals.take() {
+            self.core.evict_later(&removals, None);
+        }
+    }
 }
 
 /// What nobody was given yet.

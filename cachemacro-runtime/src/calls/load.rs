@@ -23,6 +23,9 @@
 //!                                    hand on to who is left over
 //! ```
 //!
+//! Where the look finds a value that is due or stale, the call asks for the right to refresh it. Elected, it leads a flight with that
+//! lease, and fills over that value; else it serves the value. Such a value, and one past its stale time, also stands in for a load that fails.
+//!
 //! The flight that `join` finds is taken where the look does not show its load to be doomed: a tag was evicted since that load
 //! captured its versions. Else the call leads the next flight, and its search takes the lease over. What a leader shares is told at [`flight`](crate::engine::flight). Three calls leave the picture: one whose key its
 //! own task is loading or putting, and one that was shared twice what it cannot return, run alone and unstored; under
@@ -45,6 +48,7 @@ use crate::engine::raw::RawEntry;
 use crate::engine::read::{Found, Miss, Usable};
 use crate::engine::refresh::Elected;
 use crate::engine::search::{End, Search};
+use crate::engine::spending;
 use crate::format::ids::FillId;
 use crate::ground::panics::caught;
 use crate::observe::event::Event;
@@ -78,8 +82,26 @@ where
     load_known(entry, None, outcome, rules, body)
 }
 
-/// Like [`load`], and keeps what a hit decodes under these arguments.
-pub(crate) async fn load_known<R, O, X, F>(
+/// Like [`load`], and keeps what a hit decodes under these arguments. Not an `async fn`, whose future would hold all of it once
+/// more.
+pub(crate) fn load_known<R, O, X, F>(
+    entry: Option<Entry<O::Value>>,
+    arguments: Option<Placed>,
+    outcome: O,
+    rules: X,
+    body: Pin<&mut F>,
+) -> impl Future<Output = R>
+where
+    O: Outcome<R>,
+    O::Value: Value,
+    X: Rules<O::Value>,
+    F: Future<Output = R>,
+{
+    let deadline = entry.as_ref().and_then(Entry::deadline);
+    spending::within(deadline, load_in_time(entry, arguments, outcome, rules, body))
+}
+
+async fn load_in_time<R, O, X, F>(
     entry: Option<Entry<O::Value>>,
     arguments: Option<Placed>,
     outcome: O,
@@ -92,8 +114,8 @@ where
     X: Rules<O::Value>,
     F: Future<Output = R>,
 {
-    let Some(entry) = &entry else { return body.await };
-    let Some(raw) = entry.active() else { return body.await };
+    let Some(entry) = &entry else { return spending::free(body).await };
+    let Some(raw) = entry.active() else { return spending::free(body).await };
     let mut call = Call::new(entry, raw, outcome, entry.has_late_tags(&rules));
     if Mode::current() == Mode::Refresh {
         raw.record(Event::Miss(MissReason::TooOld));
@@ -104,36 +126,20 @@ where
         Err(miss) => miss,
     };
     raw.record(Event::Miss(miss.reason));
-    if raw.is_own() {
-        return call.run(None, body).await.0;
-    }
-    let lead = match call.elected.take() {
-        Some(elected) => {
-            call.held = Some(elected.held);
-            Some(elected.lead)
-        }
-        None => {
-            // G6: a store that did not answer the read is not asked again: the call loads and shares within the process.
-            if miss.reason != MissReason::StoreFailed {
-                call.search = Some(Search::after(miss, raw, entry.expected(), call.late_tags));
-            }
-            match call.join().await {
-                Ok(lead) => lead,
-                Err(shared) => return shared,
-            }
-        }
-    };
-    match lead {
-        Some(lead) => call.lead(lead, rules, body).await,
-        None => call.run(None, body).await.0,
-    }
+    call.finish(miss, rules, body).await
 }
 
-/// What one call takes along from step to step.
-struct Call<'a, O, V> {
+/// One call.
+pub(crate) struct Call<'a, O, V> {
     entry: &'a Entry<V>,
     raw: &'a RawEntry,
     outcome: O,
+    pub(crate) state: State,
+}
+
+/// What a call takes along from step to step.
+#[derive(Default)]
+pub(crate) struct State {
     /// Whether the value names tags.
     late_tags: bool,
     /// What the read showed of the tags.
@@ -141,9 +147,9 @@ struct Call<'a, O, V> {
     /// Leads to a value or a lease; `None` where the call is not to store.
     search: Option<Search>,
     /// A value that ages, to be served where its load fails.
-    spare: Option<Box<Usable>>,
+    pub(crate) spare: Option<Box<Usable>>,
     /// The right to refresh that value.
-    elected: Option<Box<Elected>>,
+    pub(crate) elected: Option<Box<Elected>>,
     /// The lease of this refresh.
     held: Option<Held>,
     /// What another caller shared could not be taken, so the call has joined a second flight.
@@ -161,13 +167,17 @@ fn unsplit<V, R, O: Outcome<R, Value = V>>(outcome: O, loaded: Option<V>) -> R {
 }
 
 impl<'a, O, V: Value> Call<'a, O, V> {
-    const fn new(entry: &'a Entry<V>, raw: &'a RawEntry, outcome: O, late_tags: bool) -> Self {
-        let (read, search, spare, elected, held) = (None, None, None, None, None);
-        Self { entry, raw, outcome, late_tags, read, search, spare, elected, held, joined_again: false }
+    pub(crate) fn new(entry: &'a Entry<V>, raw: &'a RawEntry, outcome: O, late_tags: bool) -> Self {
+        Self::resume(entry, raw, outcome, State { late_tags, ..State::default() })
+    }
+
+    /// A call that has come so far.
+    pub(crate) const fn resume(entry: &'a Entry<V>, raw: &'a RawEntry, outcome: O, state: State) -> Self {
+        Self { entry, raw, outcome, state }
     }
 
     /// The read that every call begins with, of a copy in this process or at the store.
-    async fn look<R>(&mut self, arguments: Option<Placed>) -> Result<R, Miss>
+    pub(crate) async fn look<R>(&mut self, arguments: Option<Placed>) -> Result<R, Miss>
     where
         O: Outcome<R, Value = V>,
     {
@@ -200,8 +210,8 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         };
         if let Some(usable) = looked.aging() {
             let age = usable.age;
-            self.spare = Some(Box::new(usable));
-            self.read = Some(read);
+            self.state.spare = Some(Box::new(usable));
+            self.state.read = Some(read);
             return self.aging(age).await;
         }
         let looked = looked.decoded(|usable| {
@@ -218,12 +228,43 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         let found = match looked {
             Ok(found) => found,
             Err(miss) => {
-                self.read = Some(read);
+                self.state.read = Some(read);
                 return Err(miss);
             }
         };
         raw.record(Event::Hit);
         Ok(found.value)
+    }
+
+    /// What comes of a call whose read found nothing to return.
+    pub(crate) async fn finish<R, X, F>(mut self, miss: Miss, rules: X, body: Pin<&mut F>) -> R
+    where
+        O: Outcome<R, Value = V>,
+        X: Rules<V>,
+        F: Future<Output = R>,
+    {
+        let (entry, raw) = (self.entry, self.raw);
+        if raw.is_own() {
+            return self.run(None, body).await.0;
+        }
+        let lead = if let Some(elected) = self.state.elected.take() {
+            self.state.held = Some(elected.held);
+            Some(elected.lead)
+        } else {
+            // G6: a store that did not answer the read is not asked again: the call loads and shares within the process.
+            if miss.reason != MissReason::StoreFailed {
+                let late_tags = self.state.late_tags;
+                self.state.search = Some(Search::after(miss, raw, entry.expected(), late_tags));
+            }
+            match self.join().await {
+                Ok(lead) => lead,
+                Err(shared) => return shared,
+            }
+        };
+        match lead {
+            Some(lead) => self.lead(lead, rules, body).await,
+            None => self.run(None, body).await.0,
+        }
     }
 
     /// What becomes of a call whose read found a value that ages. `Err`: it loads.
@@ -232,7 +273,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         O: Outcome<R, Value = V>,
     {
         let raw = self.raw;
-        let Some(spare) = &self.spare else { unreachable!("the value was put there") };
+        let Some(spare) = &self.state.spare else { unreachable!("the value was put there") };
         let seen = spare.header.fill_id;
         let loads = if age == Age::Spare {
             !raw.core.pacing.rests(seen)
@@ -240,10 +281,10 @@ impl<'a, O, V: Value> Call<'a, O, V> {
             false
         } else {
             // On the heap, so that a hit does not pay for its size.
-            self.elected = Box::pin(raw.elect(spare, self.late_tags)).await;
-            self.elected.is_some()
+            self.state.elected = Box::pin(raw.elect(spare, self.state.late_tags)).await;
+            self.state.elected.is_some()
         };
-        if !loads && let Some(value) = self.serve(age) {
+        if !loads && let Some(value) = self.serve() {
             return Ok(value);
         }
         let reason = match (age, loads) {
@@ -258,12 +299,13 @@ impl<'a, O, V: Value> Call<'a, O, V> {
     }
 
     /// The value that ages, as the function would have returned it; a hit.
-    fn serve<R>(&self, age: Age) -> Option<R>
+    pub(crate) fn serve<R>(&self) -> Option<R>
     where
         O: Outcome<R, Value = V>,
     {
-        let value = self.entry.revive(self.raw, self.outcome, self.spare.as_ref()?)?;
-        self.raw.hit(age);
+        let spare = self.state.spare.as_ref()?;
+        let value = self.entry.revive(self.raw, self.outcome, spare)?;
+        self.raw.hit(spare.age);
         Some(value)
     }
 
@@ -272,8 +314,9 @@ impl<'a, O, V: Value> Call<'a, O, V> {
     where
         O: Outcome<R, Value = V>,
     {
-        let value = self.entry.revive(self.raw, self.outcome, self.spare.as_ref()?)?;
-        self.raw.record(Event::Stale);
+        let spare = self.state.spare.as_ref()?;
+        let value = self.entry.revive(self.raw, self.outcome, spare)?;
+        self.raw.served(spare.age);
         Some(value)
     }
 
@@ -284,7 +327,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         O: Outcome<R, Value = V>,
     {
         loop {
-            let follow = match self.raw.join(self.late_tags, self.read.as_ref()) {
+            let follow = match self.raw.join(self.state.late_tags, self.state.read.as_ref()) {
                 Seat::Lead(lead) => return Ok(Some(lead)),
                 Seat::Follow(follow) => follow,
             };
@@ -299,17 +342,17 @@ impl<'a, O, V: Value> Call<'a, O, V> {
                     }
                     // A batch found no row, and this function returns no `Option`, or the like: once more, with those
                     // who return the same, then alone.
-                    if self.joined_again {
+                    if self.state.joined_again {
                         return Ok(None);
                     }
-                    self.joined_again = true;
+                    self.state.joined_again = true;
                 }
                 // G9: the wait has an end. G5: what is loaded beside the leader is not stored.
                 Waited::Over(lead) => {
                     if let Some(value) = self.stand_in() {
                         return Err(value);
                     }
-                    self.search = None;
+                    self.state.search = None;
                     return Ok(Some(lead));
                 }
             }
@@ -345,8 +388,8 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         let span = tracing::debug_span!("cache_load", site = raw.name(), stored = held.is_some());
         let body = loading.scope(body.instrument(span));
         let returned = match held {
-            Some(held) => lease::keep(&[held], raw.lease_limit(), body).await,
-            None => body.await,
+            Some(held) => spending::free(lease::keep(&[held], raw.lease_limit(), body)).await,
+            None => spending::free(body).await,
         };
         let took = began.elapsed();
         raw.load_took(took);
@@ -362,10 +405,10 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         O: Outcome<R, Value = V>,
     {
         let (entry, raw, outcome) = (self.entry, self.raw, self.outcome);
-        if let Some(held) = self.held.take() {
+        if let Some(held) = self.state.held.take() {
             return End::Held(held);
         }
-        match &mut self.search {
+        match &mut self.state.search {
             Some(search) => search.find(raw, Some(lead), |usable| entry.revive(raw, outcome, usable)).await,
             None => End::Unheld,
         }
@@ -416,7 +459,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
                 prepared.fill(raw, held, took, OnRefusal::Leave, check).await
             }
             // There is another value than the one that ages, or none.
-            (Some(held), None) if self.spare.is_some() && !raw.core.has_written() => {
+            (Some(held), None) if self.state.spare.is_some() && !raw.core.has_written() => {
                 raw.displace(held).await;
                 Stored::Refused
             }
@@ -494,7 +537,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
     /// any.
     fn rest(&self, held: Held) {
         let (core, time) = (&self.raw.core, self.raw.core.settings.retry_after);
-        if let Some(spare) = &self.spare {
+        if let Some(spare) = &self.state.spare {
             core.pacing.rest(spare.header.fill_id, time);
         }
         if held.is_refresh() {
@@ -507,7 +550,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
     where
         O: Outcome<R, Value = V>,
     {
-        self.search.as_ref().filter(|search| search.is_over()).and_then(|_| self.stand_in())
+        self.state.search.as_ref().filter(|search| search.is_over()).and_then(|_| self.stand_in())
     }
 
     /// Loads whatever is stored, and stores like a put: what others load meanwhile does not count.
@@ -517,7 +560,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         X: Rules<V>,
         F: Future<Output = R>,
     {
-        let held = asking::acquire_for_put(self.raw, self.late_tags).await;
+        let held = asking::acquire_for_put(self.raw, self.state.late_tags).await;
         let (returned, took) = self.run(held.as_ref(), body).await;
         let loaded = match self.outcome.split(returned) {
             // Dropping the lease leaves what is stored as it was.

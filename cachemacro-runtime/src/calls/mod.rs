@@ -1,6 +1,7 @@
 //! One whole call, from the first read to the last fill: a file for each kind of call.
 
 pub(crate) mod batch;
+pub(crate) mod behind;
 pub(crate) mod collect;
 pub(crate) mod increment;
 pub(crate) mod load;

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::engine::asking;
 use crate::engine::core::Core;
@@ -15,6 +15,7 @@ use crate::engine::local::LocalRaw;
 use crate::engine::prepare::Prepared;
 use crate::engine::raw::RawEntry;
 use crate::engine::removals::Removals;
+use crate::engine::spending;
 use crate::ground::error::Error;
 use crate::observe::event::Event;
 use crate::observe::stats::Counters;
@@ -88,6 +89,13 @@ pub(crate) fn evict_at(site: Option<&'static Site>, core: Arc<Core>) -> Evict {
 }
 
 impl<R, O: Outcome<R>> Effects<'_, R, O> {
+    /// How long the call may wait for the store in all: the shortest of its caches' deadlines.
+    fn deadline(&self) -> Option<Duration> {
+        let puts = self.puts.iter().map(|put| &put.raw.core);
+        let evicts = self.evicts.iter().flat_map(Group::all).map(Evict::core);
+        puts.chain(evicts).filter_map(|core| core.settings.deadline).min()
+    }
+
     /// A guard with all that the body may have outdated, in case it wrote before it was dropped or panicked.
     fn guard(&self) -> Guard {
         let puts = self.puts.iter().map(|put| {
@@ -123,8 +131,21 @@ impl Drop for Guard {
 }
 
 /// Runs `body`, then puts and evicts. `after` adds what mentions the value inside the result; it is not called
-/// where there is none.
-pub(crate) async fn write<'a, R, O, F, A>(mut effects: Effects<'a, R, O>, body: Pin<&mut F>, after: A) -> R
+/// where there is none. Not an `async fn`, whose future would hold all of it once more.
+pub(crate) fn write<'a, R, O, F, A>(
+    effects: Effects<'a, R, O>,
+    body: Pin<&mut F>,
+    after: A,
+) -> impl Future<Output = R>
+where
+    O: Outcome<R>,
+    F: Future<Output = R>,
+    A: FnOnce(&O::Value, Effects<'a, R, O>) -> Effects<'a, R, O>,
+{
+    spending::within(effects.deadline(), write_in_time(effects, body, after))
+}
+
+async fn write_in_time<'a, R, O, F, A>(mut effects: Effects<'a, R, O>, body: Pin<&mut F>, after: A) -> R
 where
     O: Outcome<R>,
     F: Future<Output = R>,
@@ -153,7 +174,7 @@ where
     let held: Vec<&Held> = effects.puts.iter().filter_map(|put| put.held.as_ref()).collect();
     let limit = effects.puts.iter().map(|put| put.raw.lease_limit()).max().unwrap_or_default();
     let began = Instant::now();
-    let returned = lease::keep(&held, limit, loading.scope(body)).await;
+    let returned = spending::free(lease::keep(&held, limit, loading.scope(body))).await;
     drop(held);
     let took = began.elapsed();
     let is_err = effects.outcome.is_err(&returned);

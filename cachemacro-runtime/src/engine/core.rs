@@ -13,9 +13,11 @@ use crate::engine::claims::{Claim, Claims};
 use crate::engine::collecting::Collecting;
 use crate::engine::deferred::Deferred;
 use crate::engine::flight::Flights;
+use crate::engine::negatives::Negatives;
 use crate::engine::pacing::Pacing;
 use crate::engine::readback::Readbacks;
 use crate::engine::settings::Settings;
+use crate::engine::spending;
 use crate::engine::threads::Threads;
 use crate::engine::turns::Turns;
 use crate::ground::background::Background;
@@ -54,6 +56,8 @@ pub(crate) struct Core {
     last_failed_evict: AtomicUsize,
     /// Whose turn it is to update a key.
     pub(crate) turns: Turns,
+    /// How many entries without a value there are.
+    pub(crate) negatives: Negatives,
     /// Which values nobody tries to load anew for a while.
     pub(crate) pacing: Pacing,
     sites: RwLock<HashMap<SiteId, Arc<Counters>>>,
@@ -92,6 +96,7 @@ impl Core {
             stats: Counters::default(),
             last_failed_evict: AtomicUsize::new(0),
             turns: Turns::default(),
+            negatives: Negatives::default(),
             pacing: Pacing::default(),
             sites: RwLock::default(),
             readbacks: Readbacks::default(),
@@ -230,13 +235,16 @@ impl Core {
         stats
     }
 
-    /// Has observers told of what the store's breaker does.
+    /// Has observers told of what the store's breaker does, and kept evicts sent when it closes.
     pub(crate) fn watch_breaker(self: &Arc<Self>) {
         let Some(breaker) = self.store.breaker() else { return };
         let core = Arc::downgrade(self);
         breaker.tell(move |state| {
             let Some(core) = core.upgrade() else { return false };
             core.record_at(None, Event::Breaker(state));
+            if state == BreakerState::Closed {
+                core.replay_now();
+            }
             true
         });
     }
@@ -261,6 +269,11 @@ impl Core {
         if total.failed_evicts > 0 {
             let last = ErrorKind::ALL[self.last_failed_evict.load(Ordering::Relaxed)];
             warnings.push(Warning::FailedEvicts { count: total.failed_evicts, last });
+        }
+        match self.unacknowledged().count() {
+            0 => {}
+            count => warnings
+                .push(Warning::KeptEvicts { count: count as u64, all: self.unacknowledged().is_all() }),
         }
         if self.store.breaker().is_some_and(|breaker| breaker.state() != BreakerState::Closed) {
             warnings.push(Warning::BreakerOpen);
@@ -298,9 +311,21 @@ impl Core {
         site: Option<&Counters>,
         operation: impl Future<Output = Result<T>>,
     ) -> Result<T> {
+        // G6: a call waits for the store as long as its deadline allows.
+        self.timed_first(site, spending::bounded(operation)).await
+    }
+
+    /// Like [`timed_at`](Self::timed_at), for the first request of a call: the store's own timeouts bound it, at no further
+    /// timer's cost for a hit.
+    pub(crate) async fn timed_first<T>(
+        &self,
+        site: Option<&Counters>,
+        operation: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
         let began = Instant::now();
         let result = operation.await;
         let took = began.elapsed();
+        spending::spend(took);
         self.tell(site, Observation::of(Event::StoreCall).took(took));
         if let Err(error) = &result {
             self.failed_at(site, error);

@@ -4,6 +4,7 @@
 use std::any::{TypeId, type_name};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::de::IntoDeserializer;
 use serde::de::value::Error as DecimalError;
@@ -135,6 +136,11 @@ impl<T: Value> Entry<T> {
             return None;
         }
         self.raw().inspect_err(|error| self.failed(error)).ok()
+    }
+
+    /// How long a call of it may wait for the store in all.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        self.core.settings.deadline
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {

@@ -182,6 +182,8 @@ pub(crate) struct Sent {
     pub(crate) error: Option<Error>,
     /// What the store did not acknowledge.
     pub(crate) failed: Vec<Targets>,
+    /// How many names it acknowledged whose evict had failed before.
+    pub(crate) replayed: u64,
 }
 
 impl RawEntry {
@@ -217,7 +219,7 @@ impl Core {
 
     /// Removes what `removals` names, counting at a site, and tells how many entries went; where the task collects
     /// evicts, adds them to those and tells 0. Tries all, returns the first error.
-    pub(crate) async fn evict(&self, removals: &Removals, site: Option<&Counters>) -> Result<u64> {
+    pub(crate) async fn evict(self: &Arc<Self>, removals: &Removals, site: Option<&Counters>) -> Result<u64> {
         if self.collects(removals) {
             return Ok(0);
         }
@@ -231,7 +233,7 @@ impl Core {
 
     /// [`remove`](Self::remove) of what `removals` names.
     async fn remove_all(
-        &self,
+        self: &Arc<Self>,
         removals: &Removals,
         site: Option<&Counters>,
         attempt: Attempt,
@@ -242,7 +244,7 @@ impl Core {
 
     /// Removes these, part by part, then lets no caller join a flight from before. Tries all, returns the first error.
     pub(crate) async fn remove(
-        &self,
+        self: &Arc<Self>,
         parts: impl Iterator<Item = Targets> + Send,
         site: Option<&Counters>,
         attempt: Attempt,
@@ -258,6 +260,7 @@ impl Core {
             None => Ok(sent.entries),
             Some(error) => {
                 if attempt == Attempt::Final {
+                    self.keep(sent.failed);
                     self.record_at(site, Event::FailedEvict(error.kind()));
                 }
                 Err(error)
@@ -284,6 +287,7 @@ impl Core {
             if at > 0 {
                 tokio::task::yield_now().await;
             }
+            let kept = self.unacknowledged().latest();
             let silence = &mut unanswered[usize::from(!part.prefixes.is_empty())];
             let done = match silence {
                 Some(error) => Err(error.clone()),
@@ -293,6 +297,7 @@ impl Core {
             self.detach(&part);
             match done {
                 Ok(entries) => {
+                    sent.replayed += self.unacknowledged().acknowledge(&part, kept) as u64;
                     sent.entries += entries;
                     sent.tags += part.tags.len() as u64;
                 }
@@ -393,6 +398,6 @@ pub(crate) fn log_failed(site: Option<&Counters>, error: &Error, count: u64) {
         count,
         kind = %error.kind(),
         %error,
-        "an evict did not reach the store: stale values may be served until their TTL"
+        "an evict did not reach the store: it is kept and sent again, and other processes may serve stale values until then"
     );
 }

@@ -329,8 +329,9 @@ impl<T: Any + Clone + Send + Sync> LocalEntry<T> {
         outcome: O,
         returned: &R,
     ) {
-        let ttl = self.raw.ttl();
-        if !self.raw.site.policy.cache_err || !ttl.stores() {
+        let policy = &self.raw.site.policy;
+        let ttl = policy.err_ttl.unwrap_or_else(|| self.raw.ttl());
+        if !policy.cache_err || !ttl.stores() {
             return;
         }
         if let Some(shared) = outcome.share_err(returned) {

@@ -122,7 +122,7 @@ impl<T: Value> Entry<T> {
     /// An entry that says `None`, where the site stores it.
     fn prepare_none(&self, raw: &RawEntry) -> Option<Prepared> {
         let ttl = raw.policy.none_ttl.unwrap_or_else(|| raw.ttl());
-        let prepared = if raw.policy.cache_none && ttl.stores() {
+        let prepared = if raw.policy.cache_none && ttl.stores() && raw.admits_negative(ttl) {
             let codec = self.codec().id();
             let none = Encoded { payload: Vec::new(), flags: header::NONE, codec, ttl, tags: Vec::new() };
             self.prepared(raw, none).map(Some)
@@ -139,9 +139,12 @@ impl<T: Value> Entry<T> {
         outcome: O,
         failure: &R,
     ) -> Option<Prepared> {
-        let ttl = raw.ttl();
+        let ttl = raw.policy.err_ttl.unwrap_or_else(|| raw.ttl());
         if !raw.policy.cache_err || !ttl.stores() || raw.core.has_written() {
             return None;
+        }
+        if !raw.admits_negative(ttl) {
+            return counted(raw, Ok(None));
         }
         let codec: BuiltinCodec = raw.core.settings.codec;
         let payload = outcome.encode_err(failure, codec)?;
@@ -181,6 +184,15 @@ impl<T: Value> Entry<T> {
         let packed = payload::pack(payload, settings.compress_over);
         let flags = flags | packed.flags;
         Ok(Prepared { payload: packed.bytes, flags, codec, schema: self.schema_hash(), ttl, tags })
+    }
+}
+
+impl RawEntry {
+    /// Whether the site may store one more entry that holds no value, of this TTL.
+    fn admits_negative(&self, ttl: Ttl) -> bool {
+        let core = &self.core;
+        let site = self.site.as_ref().map(|(site, _)| site.id());
+        core.negatives.admit(site, core.store.now(), ttl.life(!self.tags.is_empty()), core.settings.negatives)
     }
 }
 

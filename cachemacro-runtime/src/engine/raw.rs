@@ -79,6 +79,11 @@ impl RawEntry {
     /// Counts a read that was answered with a value of this age.
     pub(crate) fn hit(&self, age: Age) {
         self.record(Event::Hit);
+        self.served(age);
+    }
+
+    /// Counts a call that was answered with a value of this age, if that is stale.
+    pub(crate) fn served(&self, age: Age) {
         if matches!(age, Age::Stale | Age::Spare) {
             self.record(Event::Stale);
         }

@@ -125,7 +125,8 @@ impl RawEntry {
         let captures = core.flights.captures();
         let keys = [&*self.full];
         let request = ReadRequest::new(&keys).with_versions(&self.tags);
-        let (entry, versions) = self.timed(core.store.read(request)).await?.into_one();
+        let read = core.timed_first(self.counters(), core.store.read(request));
+        let (entry, versions) = read.await?.into_one();
         let looked = self.found(entry, &versions, expected).await?;
         Ok((looked, AsOf::new(captures, versions)))
     }

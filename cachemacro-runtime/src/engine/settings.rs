@@ -20,10 +20,14 @@ pub(crate) struct Settings {
     pub(crate) freshness: Freshness,
     /// How long a value whose load failed serves before another load is tried.
     pub(crate) retry_after: Duration,
+    /// How many `None`s and `Err`s each site may have stored, as far as this process stored them.
+    pub(crate) negatives: usize,
     pub(crate) jitter: u8,
     pub(crate) wait: Duration,
     pub(crate) lease_limit: Duration,
     pub(crate) lease: Duration,
+    /// How long one call may wait for the store in all; `None`: as long as its requests may.
+    pub(crate) deadline: Option<Duration>,
     pub(crate) codec: BuiltinCodec,
     pub(crate) max_value: usize,
     pub(crate) compress_over: Option<usize>,
@@ -48,10 +52,12 @@ impl Default for Settings {
             ttl: Ttl::For(Duration::from_secs(5 * 60)),
             freshness: Freshness::default(),
             retry_after: Duration::from_secs(1),
+            negatives: 10_000,
             jitter: 0,
             wait: DEFAULT_WAIT,
             lease_limit: Duration::from_secs(60),
             lease: Duration::from_secs(3),
+            deadline: None,
             codec: BuiltinCodec::default(),
             max_value: 1 << 20,
             compress_over: None,

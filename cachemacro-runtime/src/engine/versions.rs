@@ -27,8 +27,9 @@ impl RawEntry {
     /// How long the versions that are captured before a load must live, as far as its value's TTL is known by then.
     pub(crate) fn version_life(&self) -> Duration {
         let none = self.policy.none_ttl.filter(|_| self.policy.cache_none);
-        let longest =
-            none.map_or(Duration::ZERO, |ttl| self.longest_life(ttl)).max(self.longest_life(self.ttl()));
+        let failed = self.policy.err_ttl.filter(|_| self.policy.cache_err);
+        let lives = [none, failed, Some(self.ttl())].into_iter().flatten().map(|ttl| self.longest_life(ttl));
+        let longest = lives.max().unwrap_or_default();
         longest.saturating_add(self.lease_limit()).saturating_add(MARGIN)
     }
 

@@ -210,3 +210,139 @@ impl fmt::Debug for Tier {
         f.debug_struct("Tier").field("table", &self.table).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::stamps::version_key;
+    use crate::ground::error::ErrorKind;
+
+    const KEY: &str = "shop:user:7";
+    const TAG: u64 = 7;
+    const OTHER_TAG: u64 = 77;
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    /// A tier that is on, and its clock.
+    fn tier() -> (Tier, Clock) {
+        let clock = Clock::manual();
+        let tier = Tier::new("shop", 1 << 20, clock.clone());
+        tier.begins();
+        tier.told_until(Instant::now());
+        (tier, clock)
+    }
+
+    fn begin(tier: &Tier) -> Begun {
+        tier.begin(KEY, "shop:user:", [TAG])
+    }
+
+    /// Keeps a value that carries a tag which nobody named.
+    fn keep(tier: &Tier, begun: Begun, ttl: Duration) {
+        let placed = Placed { hash: tier.table.hash(b"7"), bytes: b"7".to_vec() };
+        let keep = Keep { placed, owner: None, ttl, fresh: 2 * ttl, weight: 100 };
+        tier.keep(begun, [OTHER_TAG], keep, 7_u32);
+    }
+
+    /// Whether the copy is taken by who hears of the store just now.
+    fn is_taken(tier: &Tier) -> bool {
+        let query = Query::new(tier.table.hash(b"7"), |bytes: &[u8]| bytes == b"7");
+        tier.is_on() && tier.get(&query, |value: &u32| Some(*value)) == Some(7)
+    }
+
+    fn version(tag: u64) -> String {
+        version_key("shop", tag).text
+    }
+
+    /// Upholds G3.
+    #[test]
+    fn a_copy_lives_from_when_its_request_was_sent() {
+        let (tier, clock) = tier();
+        let begun = begin(&tier);
+        clock.advance(MINUTE / 2);
+        keep(&tier, begun, MINUTE);
+        tier.told_until(Instant::now());
+        assert!(is_taken(&tier));
+        clock.advance(MINUTE / 2);
+        tier.told_until(Instant::now());
+        assert!(!is_taken(&tier), "the reply took half of its life");
+    }
+
+    /// Upholds G3.
+    #[test]
+    fn of_a_store_that_is_not_heard_of_nothing_is_taken() {
+        let (tier, clock) = tier();
+        keep(&tier, begin(&tier), MINUTE);
+        assert!(is_taken(&tier));
+        clock.advance(SILENCE);
+        assert!(!is_taken(&tier));
+        tier.told_until(Instant::now());
+        assert!(is_taken(&tier), "nothing had changed");
+        tier.ends(Error::new(ErrorKind::Io, "lost"));
+        assert!(!is_taken(&tier) && tier.why_off().is_some());
+    }
+
+    /// Upholds G2 and G3.
+    #[test]
+    fn what_was_told_while_a_value_was_on_its_way_refuses_it() {
+        type Change = fn(&Tier);
+        let changes: [(&str, Change); 10] = [
+            ("the key", |tier| tier.changed(KEY.as_bytes())),
+            ("its tag", |tier| tier.changed(version(TAG).as_bytes())),
+            ("a tag that nobody named", |tier| tier.changed(version(OTHER_TAG).as_bytes())),
+            ("all", Tier::all_changed),
+            ("that telling begins", Tier::begins),
+            ("that telling ends", |tier| tier.ends(Error::new(ErrorKind::Io, "lost"))),
+            ("an evict here", |tier| tier.forget(KEY)),
+            ("an evict of its tag here", |tier| tier.forget_tag(TAG)),
+            ("an evict of its prefix here", |tier| tier.forget_prefix(Some(&"shop:user:".to_owned()))),
+            ("an evict of all here", |tier| tier.forget_prefix(None)),
+        ];
+        for (what, change) in changes {
+            for before in [true, false] {
+                let (tier, _) = tier();
+                let begun = begin(&tier);
+                if before {
+                    change(&tier);
+                    keep(&tier, begun, MINUTE);
+                } else {
+                    keep(&tier, begun, MINUTE);
+                    assert!(is_taken(&tier));
+                    change(&tier);
+                }
+                tier.told_until(Instant::now());
+                assert!(!is_taken(&tier), "{what}, {}", if before { "on its way" } else { "kept" });
+            }
+        }
+        let (tier, _) = tier();
+        let begun = begin(&tier);
+        tier.changed(b"shop:user:8");
+        tier.changed(version(8).as_bytes());
+        tier.changed(b"other:\xff");
+        keep(&tier, begun, MINUTE);
+        assert!(is_taken(&tier), "something else changed");
+    }
+
+    /// Upholds G3: whoever keeps a value and whoever is told of its change, at the same time.
+    #[test]
+    fn no_order_of_threads_keeps_what_changed() {
+        let (tier, _) = tier();
+        let row = AtomicU64::new(0);
+        for round in 1..=2_000 {
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    let begun = begin(&tier);
+                    let read = row.load(Ordering::SeqCst);
+                    let placed = Placed { hash: tier.table.hash(b"7"), bytes: b"7".to_vec() };
+                    let keep = Keep { placed, owner: None, ttl: MINUTE, fresh: MINUTE, weight: 8 };
+                    tier.keep(begun, [], keep, read);
+                });
+                scope.spawn(|| {
+                    row.store(round, Ordering::SeqCst);
+                    tier.changed(if round % 2 == 0 { KEY.to_owned() } else { version(TAG) }.as_bytes());
+                });
+            });
+            let query = Query::new(tier.table.hash(b"7"), |bytes: &[u8]| bytes == b"7");
+            let kept = tier.get(&query, |value: &u64| Some(*value));
+            assert!(kept.is_none_or(|kept| kept == round), "{kept:?} in round {round}");
+        }
+    }
+}

@@ -66,6 +66,8 @@ pub enum Event {
     BytesWritten(usize),
     /// One request to the store was answered, or failed; [`took`](field@Observation::took) says after how long.
     StoreCall,
+    /// This many keys, tags and prefixes whose evict had failed were evicted after all. Told in the background, at no site.
+    Replay(u64),
     /// The breaker of the store moved to this state. Told in the background, at no site.
     Breaker(BreakerState),
 }
@@ -100,6 +102,7 @@ impl Event {
             Event::BytesRead(_) => "bytes_read",
             Event::BytesWritten(_) => "bytes_written",
             Event::StoreCall => "store_call",
+            Event::Replay(_) => "replay",
             Event::Breaker(_) => "breaker",
         }
     }

@@ -136,8 +136,10 @@ counters! {
     tag_evicts: AtomicU64,
     /// Values written through.
     puts: AtomicU64,
-    /// Evicts that did not reach the store.
+    /// Evicts that did not reach the store when they were sent. They are kept and sent again.
     failed_evicts: AtomicU64,
+    /// Keys, tags and prefixes whose evict had failed and reached the store after all.
+    replayed_evicts: AtomicU64,
     /// Bytes of entries read.
     bytes_read: AtomicU64,
     /// Bytes of entries written.
@@ -337,6 +339,7 @@ impl Observer for Counters {
             Event::Put => (&self.puts, 1),
             Event::Error(kind) => (&self.errors[kind.index()], 1),
             Event::FailedEvict(_) => (&self.failed_evicts, 1),
+            Event::Replay(count) => (&self.replayed_evicts, count),
             Event::BytesRead(bytes) => (&self.bytes_read, bytes as u64),
             Event::BytesWritten(bytes) => (&self.bytes_written, bytes as u64),
             Event::Loaded => return self.load_time.record(seen.took.unwrap_or_default()),

@@ -27,12 +27,20 @@ pub enum Warning {
     Disabled,
     /// The environment could not be read, for the reason that the text says. Caching is off, and every evict fails.
     Unresolved(String),
-    /// Evicts did not reach the store: what they were about may be served until its TTL ends.
+    /// Evicts did not reach the store when they were sent: until they are sent again, other processes may serve what they were
+    /// about.
     FailedEvicts {
         /// How many.
         count: u64,
         /// Why the last of them failed.
         last: ErrorKind,
+    },
+    /// Evicts are still to be sent again. What they may be about is not served by this process.
+    KeptEvicts {
+        /// How many keys, tags and prefixes.
+        count: u64,
+        /// There were too many, so that the whole namespace is to be cleared, and nothing is served until then.
+        all: bool,
     },
     /// The breaker around the store is open: functions run without the cache until a trial is answered.
     BreakerOpen,
@@ -79,6 +87,7 @@ impl Warning {
             Warning::Disabled => "disabled",
             Warning::Unresolved(_) => "unresolved",
             Warning::FailedEvicts { .. } => "failed_evicts",
+            Warning::KeptEvicts { .. } => "kept_evicts",
             Warning::BreakerOpen => "breaker_open",
             Warning::NotStored { .. } => "not_stored",
             Warning::SharedPrefix(_) => "shared_prefix",
@@ -102,8 +111,16 @@ impl fmt::Display for Warning {
             }
             Warning::FailedEvicts { count, last } => write!(
                 f,
-                "{count} evicts did not reach the store, the last for the reason `{last}`: stale values may be served until \
-                 their TTL"
+                "{count} evicts did not reach the store when they were sent, the last for the reason `{last}`: other processes may \
+                 have served stale values until they were sent again"
+            ),
+            Warning::KeptEvicts { all: true, .. } => f.write_str(
+                "too many evicts did not reach the store: nothing is served until the namespace was cleared, which needs one",
+            ),
+            Warning::KeptEvicts { count, .. } => write!(
+                f,
+                "{count} evicted keys, tags and prefixes have not reached the store yet: this process does not serve what they \
+                 may be about, and others may until they are sent again"
             ),
             Warning::BreakerOpen => f.write_str(
                 "the store failed too often, so its breaker is open: functions run without the cache until a trial is answered",

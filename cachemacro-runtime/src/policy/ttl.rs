@@ -96,6 +96,8 @@ pub struct Policy {
     pub none_ttl: Option<Ttl>,
     /// Whether `Err` is stored.
     pub cache_err: bool,
+    /// How long a stored `Err` stays fresh, where that differs from `ttl`.
+    pub err_ttl: Option<Ttl>,
     /// How long past its TTL a value still serves: at once, while one caller of all processes loads it anew, and where that
     /// load fails. Zero: not at all.
     pub stale: Option<Duration>,
@@ -141,6 +143,7 @@ impl Policy {
             cache_none: false,
             none_ttl: None,
             cache_err: false,
+            err_ttl: None,
             stale: None,
             max_age: None,
             refresh: None,
@@ -204,6 +207,21 @@ impl Policy {
     #[must_use]
     pub const fn cache_err(mut self, cache_err: bool) -> Self {
         self.cache_err = cache_err;
+        self
+    }
+
+    /// How long a stored `Err` stays fresh, where that differs from [`ttl`](Self::ttl).
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::{Policy, Ttl};
+    ///
+    /// let policy = Policy::new().cache_err(true).err_ttl(Ttl::millis(1_000));
+    /// assert_eq!(policy.err_ttl, Some(Ttl::millis(1_000)));
+    /// ```
+    #[must_use]
+    pub const fn err_ttl(mut self, err_ttl: Ttl) -> Self {
+        self.err_ttl = Some(err_ttl);
         self
     }
 

@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use crate::api::cache::Cache;
+use crate::calls::behind::{Behind, load_behind};
 use crate::calls::load::load_known;
 use crate::engine::entry::Entry;
 use crate::policy::outcome::{Outcome, Value};
@@ -44,5 +46,23 @@ impl<V: Value, O, X> Call<V, O, X> {
         F: Future<Output = R>,
     {
         load_known(self.entry, self.arguments.map(|known| known.0), self.outcome, self.rules, body)
+    }
+
+    /// The same with a load that goes on behind its caller.
+    pub fn load_behind<R, F>(
+        self,
+        body: F,
+        behind: Behind,
+        late: impl FnOnce() -> Option<R>,
+    ) -> impl Future<Output = R>
+    where
+        R: Send + 'static,
+        O: Outcome<R, Value = V> + 'static,
+        X: Rules<V> + Send + 'static,
+        F: Future<Output = R> + Send + 'static,
+    {
+        let body = Cache::with_scoped(body);
+        let arguments = self.arguments.map(|known| known.0);
+        load_behind(self.entry, arguments, self.outcome, self.rules, body, behind, late)
     }
 }

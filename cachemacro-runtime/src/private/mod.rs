@@ -41,6 +41,7 @@ pub use self::probe::{
 };
 pub use self::writes::{Evictable, Evicting, GivesEntries, HoldsHere, Writes, held_here, write};
 pub use crate::__cachemacro_site as site;
+pub use crate::calls::behind::Behind;
 pub use crate::calls::load::load;
 pub use crate::calls::write::When;
 pub use crate::engine::local::LocalEntry;

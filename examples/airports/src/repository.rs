@@ -60,6 +60,7 @@ macro_rules! search {
 pub struct Repository {
     pool: SqlitePool,
     queries: Arc<AtomicU64>,
+    distance: Duration,
 }
 
 impl Repository {
@@ -76,7 +77,13 @@ impl Repository {
             .busy_timeout(Duration::from_secs(5));
         let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).connect_with(options).await?;
         sqlx::raw_sql(SCHEMA).execute(&pool).await?;
-        Ok(Self { pool, queries: Arc::default() })
+        Ok(Self { pool, queries: Arc::default(), distance: Duration::ZERO })
+    }
+
+    /// From now on each statement takes so much longer, as if the database were that far away, or that slow.
+    #[must_use]
+    pub fn distant(self, distance: Duration) -> Self {
+        Self { distance, ..self }
     }
 
     /// How many statements were run for callers so far.
@@ -90,8 +97,13 @@ impl Repository {
     }
 
     /// The connections, for one statement.
-    fn counted(&self) -> &SqlitePool {
+    async fn counted(&self) -> &SqlitePool {
         self.queries.fetch_add(1, Ordering::Relaxed);
+        if !self.distance.is_zero() {
+            let distance = self.distance;
+            // Threads sleep exactly; a runtime's timers are up to a millisecond late. It cannot fail.
+            let _ = tokio::task::spawn_blocking(move || std::thread::sleep(distance)).await;
+        }
         &self.pool
     }
 
@@ -100,7 +112,10 @@ impl Repository {
     /// # Errors
     /// Where the database fails.
     pub async fn is_empty(&self) -> Result<bool> {
-        Ok(sqlx::query("SELECT 1 FROM airports LIMIT 1").fetch_optional(self.counted()).await?.is_none())
+        Ok(sqlx::query("SELECT 1 FROM airports LIMIT 1")
+            .fetch_optional(self.counted().await)
+            .await?
+            .is_none())
     }
 
     /// The airport with this ICAO code.
@@ -110,7 +125,7 @@ impl Repository {
     pub async fn by_icao(&self, icao: &str) -> Result<Option<Airport>> {
         let row = sqlx::query("SELECT * FROM airports WHERE icao = ?1")
             .bind(icao)
-            .fetch_optional(self.counted())
+            .fetch_optional(self.counted().await)
             .await?;
         Ok(row.as_ref().map(airport).transpose()?)
     }
@@ -124,7 +139,7 @@ impl Repository {
         let codes = serde_json::Value::from(icaos).to_string();
         let rows = sqlx::query("SELECT * FROM airports WHERE icao IN (SELECT value FROM json_each(?1))")
             .bind(codes)
-            .fetch_all(self.counted())
+            .fetch_all(self.counted().await)
             .await?;
         let by_code = |row| airport(row).map(|airport| (airport.icao.clone(), airport));
         Ok(rows.iter().map(by_code).collect::<sqlx::Result<_>>()?)
@@ -137,7 +152,7 @@ impl Repository {
     pub async fn icao_of(&self, iata: &str) -> Result<Option<String>> {
         let row = sqlx::query("SELECT icao FROM airports WHERE iata = ?1 ORDER BY icao LIMIT 1")
             .bind(iata)
-            .fetch_optional(self.counted())
+            .fetch_optional(self.counted().await)
             .await?;
         Ok(row.map(|row| row.try_get("icao")).transpose()?)
     }
@@ -162,7 +177,7 @@ impl Repository {
         let total = sqlx::query(count)
             .bind(&filter.country)
             .bind(&name)
-            .fetch_one(self.counted())
+            .fetch_one(self.counted().await)
             .await?
             .try_get(0)?;
         let rows = sqlx::query(page)
@@ -170,7 +185,7 @@ impl Repository {
             .bind(&name)
             .bind(PAGE)
             .bind(i64::from(filter.page) * i64::from(PAGE))
-            .fetch_all(self.counted())
+            .fetch_all(self.counted().await)
             .await?;
         let items = rows.iter().map(airport).collect::<sqlx::Result<_>>()?;
         Ok(Page { total, page: filter.page, items })
@@ -191,7 +206,7 @@ impl Repository {
         .bind(latitudes.end())
         .bind(longitudes.start())
         .bind(longitudes.end())
-        .fetch_all(self.counted())
+        .fetch_all(self.counted().await)
         .await?;
         let mut near = Vec::new();
         for row in &rows {
@@ -216,7 +231,7 @@ impl Repository {
              FROM airports WHERE country = ?1",
         )
         .bind(country)
-        .fetch_one(self.counted())
+        .fetch_one(self.counted().await)
         .await?;
         Ok(Statistics {
             country: country.to_owned(),
@@ -236,7 +251,7 @@ impl Repository {
         let row = sqlx::query("UPDATE airports SET name = ?2 WHERE icao = ?1 RETURNING *")
             .bind(icao)
             .bind(name)
-            .fetch_optional(self.counted())
+            .fetch_optional(self.counted().await)
             .await?;
         Ok(row.as_ref().map(airport).transpose()?)
     }
@@ -246,8 +261,10 @@ impl Repository {
     /// # Errors
     /// Where the database fails.
     pub async fn delete(&self, icao: &str) -> Result<bool> {
-        let deleted =
-            sqlx::query("DELETE FROM airports WHERE icao = ?1").bind(icao).execute(self.counted()).await?;
+        let deleted = sqlx::query("DELETE FROM airports WHERE icao = ?1")
+            .bind(icao)
+            .execute(self.counted().await)
+            .await?;
         Ok(deleted.rows_affected() > 0)
     }
 
@@ -331,6 +348,18 @@ mod tests {
             assert_eq!(named(literal).await, 1, "{literal}");
         }
         assert_eq!(named("5_%").await, 0);
+    }
+
+    #[tokio::test]
+    async fn a_distant_database_takes_longer_for_each_statement() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let repository = loaded(&folder).await;
+        let distance = Duration::from_millis(50);
+        let distant = repository.clone().distant(distance);
+        let began = std::time::Instant::now();
+        // Two statements.
+        distant.search(&Filter::default()).await.expect("the database answers");
+        assert!(began.elapsed() >= 2 * distance, "{:?}", began.elapsed());
     }
 
     #[tokio::test]

@@ -5,8 +5,10 @@ use redis::aio::MultiplexedConnection;
 use redis::{Cmd, FromRedisValue, cmd};
 use serde::{Deserialize, Serialize};
 
-/// Raises a floor, or leaves it where it is as high.
-const RAISE: &str = "if tonumber(redis.call('GET', KEYS[1]) or 0) < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end";
+use super::report::micros;
+
+/// Raises a floor, or leaves it where it is as high, and notes when.
+const RAISE: &str = "if tonumber(redis.call('GET', KEYS[1]) or 0) < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end redis.call('ZADD', 'raised:' .. KEYS[1], ARGV[1], ARGV[2])";
 
 /// What is cached: which row it is, and when its load began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,7 +96,7 @@ impl Database {
     }
 
     async fn raise_floor(&self, of: &str, stamp: u64) -> Result<()> {
-        self.ask(cmd("EVAL").arg(RAISE).arg(1).arg(format!("floor:{of}")).arg(stamp)).await
+        self.ask(cmd("EVAL").arg(RAISE).arg(1).arg(format!("floor:{of}")).arg(stamp).arg(micros())).await
     }
 
     /// The lowest stamp that a read of each of these rows may return if it starts now.
@@ -110,6 +112,22 @@ impl Database {
         let floors: Vec<Option<u64>> = self.ask(&get).await?;
         let all = floors[0].unwrap_or(0);
         Ok(floors[1..].iter().map(|floor| floor.unwrap_or(0).max(all)).collect())
+    }
+
+    /// How many microseconds before `moment` the first evict was acknowledged after which this row may not be of this stamp.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn outdated_since(&self, kind: Kind, id: u64, stamp: u64, moment: u64) -> Result<u64> {
+        let mut since = 0;
+        for of in [kind.prefix().to_owned(), kind.name(id)] {
+            let mut higher = cmd("ZRANGEBYSCORE");
+            higher.arg(format!("raised:floor:{of}")).arg(format!("({stamp}")).arg("+inf");
+            let raised: Vec<u64> = self.ask(&higher).await?;
+            let first = raised.into_iter().min().unwrap_or(u64::MAX);
+            since = since.max(moment.saturating_sub(first));
+        }
+        Ok(since)
     }
 
     /// Adds one to a counter and returns the sum.

@@ -25,11 +25,13 @@ pub struct Plan {
     pub patient: bool,
     /// Whether fills need their lease, as they should.
     pub fenced: bool,
+    /// Whether three readers in four take local copies, or have them confirmed.
+    pub local: bool,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { tasks: 32, rows: 1_000, rest_millis: 30, patient: false, fenced: true }
+        Self { tasks: 32, rows: 1_000, rest_millis: 30, patient: false, fenced: true, local: false }
     }
 }
 

@@ -30,6 +30,12 @@ pub struct Counts {
     pub stale: u64,
     /// The longest call, in microseconds.
     pub slowest: u64,
+    /// Reads answered by a local copy.
+    pub local: u64,
+    /// Local reads of what another process had evicted.
+    pub late: u64,
+    /// How long after the acknowledgement of the evict the latest of them began, in microseconds.
+    pub latest: u64,
 }
 
 /// A call that somebody may want to know of.
@@ -88,6 +94,9 @@ impl Counts {
         self.evicts += other.evicts;
         self.stale += other.stale;
         self.slowest = self.slowest.max(other.slowest);
+        self.local += other.local;
+        self.late += other.late;
+        self.latest = self.latest.max(other.latest);
     }
 }
 

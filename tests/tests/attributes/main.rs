@@ -1,5 +1,7 @@
 //! What users meet: attributed functions, the direct interface, settings, and what is counted and measured.
 
+mod after_commit;
+mod behind;
 mod calls;
 mod claims;
 mod direct;

@@ -220,11 +220,14 @@ async fn what_is_wrong_though_calls_go_on_is_told_without_a_log() {
     let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
     let cache = Cache::builder().store(store.clone()).build().expect("acceptable settings");
     assert_eq!(cache.warnings(), []);
-    store.fail_next(Op::Evict, 1, ErrorKind::Io);
+    store.fail(Op::Evict, ErrorKind::Io);
     cache.evict_key("n", 1).await.expect_err("as told");
-    store.fail_next(Op::Evict, 1, ErrorKind::Timeout);
+    store.fail(Op::Evict, ErrorKind::Timeout);
     cache.evict_key("n", 1).await.expect_err("as told");
-    let failed = [Warning::FailedEvicts { count: 2, last: ErrorKind::Timeout }];
+    let failed = [
+        Warning::FailedEvicts { count: 2, last: ErrorKind::Timeout },
+        Warning::KeptEvicts { count: 1, all: false },
+    ];
     assert_eq!(cache.warnings(), failed);
     assert_eq!(cache.health().await.expect("memory answers").warnings, failed);
     store.fail(Op::Health, ErrorKind::Io);

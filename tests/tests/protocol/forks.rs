@@ -31,8 +31,11 @@ async fn two_children_of_one_process_draw_different_ids() {
 const GENERATORS: &[(&str, &str)] = &[
     ("calls/update.rs", "a pause"),
     ("engine/core.rs", "jitter of a TTL"),
+    ("engine/deferred/replay.rs", "a pause"),
     ("engine/lease.rs", "a pause"),
+    ("local/follow.rs", "a pause"),
     ("store/contract.rs", "a pause"),
+    ("store/layers/breaker/state.rs", "a pause"),
     ("store/memory/space.rs", "the seed of a hash, of this process's own map"),
     ("store/redis/gate.rs", "a pause"),
     ("store/redis/push.rs", "a pause"),

@@ -4,17 +4,33 @@
 //!
 //! | removed | test |
 //! |---|---|
+//! | a refresh's fill is accepted only over its value | `a_refresh_that_an_evict_overtook_stores_nothing`, `races_by_hand.rs` |
+//! | … and only under the lease that it saw | `a_refresh_never_takes_over_a_puts_lease` |
+//! | a refresh does not begin beside a put | `a_refresh_never_takes_over_a_puts_lease` |
+//! | the header is looked at again once the lease is had | `a_value_that_was_refreshed_since_it_was_read_is_not_refreshed_again` |
+//! | what was captured is compared with the value's stamps | `a_value_whose_tag_was_evicted_since_it_was_read_is_not_refreshed` |
+//! | a refresh's lease is given back after the fill | `a_refresh_leaves_no_lease_behind` |
+//! | the lease of one that failed is left to lapse | `while_loads_fail_the_stale_value_serves_and_one_attempt_is_made_for_all` |
+//! | … and its process remembers | `while_loads_fail_the_stale_value_serves_and_one_attempt_is_made_for_all` |
+//! | who is told of an error is served its own old value | `while_loads_fail_a_follower_is_served_its_own_old_value` |
+//! | what a load no longer finds is removed | `a_load_that_finds_no_value_any_more_removes_the_old_one` |
+//! | … and left out of a batch | `a_batch_removes_an_old_value_where_no_row_is_found_any_more` |
+//! | whose wait is over is served the spare value | `whose_wait_for_a_load_is_over_takes_the_spare_value` |
+//! | past its stale time a value serves only where its load fails | `past_its_stale_time_a_value_serves_only_where_its_load_fails` |
+//! | `max_age` counts | `past_its_stale_time_a_value_serves_only_where_its_load_fails` |
 
+use std::collections::HashMap;
 use std::pin::pin;
 use std::time::Duration;
 
 use cachemacro::__private::{NoRules, Opt, Plain, Res, Shareable, Writes, load, write};
+use cachemacro::header::Header;
 use cachemacro::store::faults::Op;
-use cachemacro::{CacheBuilder, Entry, MissReason, Mode, Policy, Ttl};
+use cachemacro::{CacheBuilder, Entry, Lookup, MissReason, Mode, Policy, Ttl};
 use cachemacro_tests::aging::age;
-use cachemacro_tests::halt::Point::{AfterQuery, Before, BeforeQuery};
+use cachemacro_tests::halt::Point::{After, AfterQuery, Before, BeforeQuery};
 use cachemacro_tests::halt::{Halted, Stops, Table, ended, reached};
-use cachemacro_tests::{LONG, Process, Rig, on_both_stores, wait_for};
+use cachemacro_tests::{LONG, Process, Rig, Single, on_both_stores, wait_for};
 
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -94,6 +110,35 @@ async fn a_value_that_was_refreshed_since_it_was_read_is_not_refreshed_again(rig
     assert_eq!((table.queries(), here.cache.stats().total.refreshes), (2, 0));
 }
 
+/// Upholds G5.
+async fn a_value_whose_tag_was_evicted_since_it_was_read_is_not_refreshed(rig: Rig) {
+    let (here, there, table) = aged(&rig, STALE).await;
+    table.write();
+    let late = Halted::start(&here, After(Op::Read), |stops| table.read(&entry(&here), stops)).await;
+    there.cache.evict_tags(["tag"]).await.expect("evicted");
+    assert_eq!(late.end().await, 1, "its own read found it valid");
+    assert_eq!(table.queries(), 1, "the next reader loads it");
+    assert_eq!(read(&here, &table).await, 2);
+}
+
+async fn a_refresh_leaves_no_lease_behind(rig: Rig) {
+    let (here, _, table) = aged(&rig, STALE).await;
+    let bytes = rig.raw("row:7").await.expect("it is there");
+    let id = Header::parse(&bytes).expect("an entry").fill_id.get();
+    let lease = format!("{{{}:row:7}}:r:{id:016x}", rig.namespace());
+    let elected = Halted::start(&here, AfterQuery, |stops| table.read(&entry(&here), stops)).await;
+    assert!(rig.store().entry(&lease).await.expect("the store answers").is_some());
+    elected.end().await;
+    // Less than it would live.
+    for _ in 0..1_000 {
+        if rig.store().entry(&lease).await.expect("the store answers").is_none() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("it is there still");
+}
+
 async fn a_value_that_is_young_is_served_and_not_loaded(rig: Rig) {
     let (here, there, table) = aged(&rig, FRESH).await;
     assert_eq!((read(&here, &table).await, read(&there, &table).await), (1, 1));
@@ -102,13 +147,18 @@ async fn a_value_that_is_young_is_served_and_not_loaded(rig: Rig) {
 
 async fn while_loads_fail_the_stale_value_serves_and_one_attempt_is_made_for_all(rig: Rig) {
     for by in [DUE, STALE] {
-        let (here, there, _) = aged(&rig, by).await;
+        let patient = || rig.process_with(|builder| builder.retry_after(LONG));
+        let (here, there, table) = (patient(), patient(), Table::default());
+        read(&here, &table).await;
+        grow_older(&rig, by).await;
         assert_eq!(fail(&entry(&here)).await, Ok(1), "by whom it fails");
         let rests = || here.faults.count(Op::Renew) > 0;
         wait_for("it is known to all that it failed", rests).await;
+        let asked = here.faults.count(Op::Lease);
         for process in [&here, &there, &rig.process()] {
             assert_eq!(fail(&entry(process)).await, Ok(1));
         }
+        assert_eq!(here.faults.count(Op::Lease), asked, "it remembers");
         let loads = here.cache.stats().total.loads + there.cache.stats().total.loads;
         assert_eq!(loads, 2, "the first one, and one that failed");
         entry(&here).evict().await.expect("evicted");
@@ -246,6 +296,24 @@ async fn followers_of_a_failed_refresh_get_its_error_and_never_its_stale_value(r
     assert_eq!(ended(follower).await, Err("the leader's".to_owned()));
 }
 
+async fn while_loads_fail_a_follower_is_served_its_own_old_value(rig: Rig) {
+    let (here, _, _) = aged(&rig, SPARE).await;
+    let lease = here.faults.gate(Op::Lease);
+    let call = |here: &Process| {
+        let entry = entry(here);
+        tokio::spawn(async move { fail(&entry).await })
+    };
+    let leader = call(&here);
+    reached(&lease).await;
+    let misses = here.cache.stats().total.misses();
+    let follower = call(&here);
+    wait_for("it follows", || here.cache.stats().total.misses() > misses).await;
+    lease.open();
+    assert_eq!((ended(leader).await, ended(follower).await), (Ok(1), Ok(1)));
+    let stats = here.cache.stats().total;
+    assert_eq!((stats.failed_loads, stats.stale), (1, 2));
+}
+
 async fn followers_take_the_value_of_a_refresh(rig: Rig) {
     let (here, _, table) = aged(&rig, STALE).await;
     table.write();
@@ -338,9 +406,119 @@ async fn jitter_spreads_when_values_are_due(rig: Rig) {
     assert!((10..50).contains(&due), "{due} of 60 were due after 80 % of the TTL without jitter");
 }
 
+/// The rows 1, 2, … of these ages.
+async fn rows(rig: &Rig, process: &Process, ages: &[Duration]) {
+    for (id, by) in (1..).zip(ages) {
+        row(process, id).set(&id).await.expect("set");
+        age(&*rig.store(), &format!("{}:row:{id}", rig.namespace()), *by).await;
+    }
+}
+
+fn row(process: &Process, id: u64) -> Entry<u64> {
+    process.cache.entry("row", id).with_tags(["tag"]).with_policy(POLICY)
+}
+
+/// Reads the rows up to this one; tells which were loaded, by `load`.
+async fn batch(
+    process: &Process,
+    last: u64,
+    load: impl Fn(u64) -> Option<u64>,
+) -> (Result<Vec<(u64, u64)>, String>, Vec<u64>) {
+    let mut asked = Vec::new();
+    let loading = |ids: Vec<u64>| {
+        asked.extend(ids.iter().copied());
+        let loaded: Option<HashMap<u64, u64>> =
+            ids.into_iter().map(|id| load(id).map(|value| (id, value))).collect();
+        async move { loaded.ok_or_else(|| "no".to_owned()) }
+    };
+    let found = process.cache.try_get_or_load_many(1..=last, |id| row(process, *id), loading).await;
+    let sorted = found.map(|found| {
+        let mut found: Vec<_> = found.into_iter().collect();
+        found.sort_unstable();
+        found
+    });
+    asked.sort_unstable();
+    (sorted, asked)
+}
+
+/// Upholds G5.
+async fn a_batch_serves_what_ages_and_loads_anew_what_it_was_elected_for(rig: Rig) {
+    let (here, there) = (rig.process(), rig.process());
+    rows(&rig, &here, &[FRESH, DUE, STALE]).await;
+    let table = Table::default();
+    let other = Halted::start(&there, AfterQuery, |stops| table.read(&row(&there, 3), stops)).await;
+    let (found, loaded) = batch(&here, 4, |id| Some(10 * id)).await;
+    assert_eq!(found, Ok(vec![(1, 1), (2, 20), (3, 3), (4, 40)]));
+    assert_eq!(loaded, [2, 4], "another process loads the third one");
+    other.end().await;
+    let (found, loaded) = batch(&there, 4, |_| None).await;
+    assert_eq!((found, loaded), (Ok(vec![(1, 1), (2, 20), (3, 1), (4, 40)]), Vec::new()));
+    let stats = here.cache.stats().total;
+    assert_eq!((stats.hits, stats.stale, stats.refreshes, stats.misses_for(MissReason::Due)), (2, 1, 1, 1));
+}
+
+async fn a_batch_whose_load_fails_gives_the_old_values_unless_one_is_missing(rig: Rig) {
+    let process = rig.process();
+    rows(&rig, &process, &[FRESH, DUE, STALE]).await;
+    let (found, loaded) = batch(&process, 3, |_| None).await;
+    assert_eq!((found, loaded), (Ok(vec![(1, 1), (2, 2), (3, 3)]), vec![2, 3]));
+    let (found, loaded) = batch(&process, 3, |_| None).await;
+    assert_eq!((found, loaded), (Ok(vec![(1, 1), (2, 2), (3, 3)]), Vec::new()), "not again so soon");
+    let (found, loaded) = batch(&process, 4, |_| None).await;
+    assert_eq!((found, loaded), (Err("no".to_owned()), vec![4]));
+}
+
+async fn a_batch_removes_an_old_value_where_no_row_is_found_any_more(rig: Rig) {
+    let process = rig.process();
+    rows(&rig, &process, &[FRESH, STALE]).await;
+    let load = async |_: Vec<u64>| Ok::<_, String>(HashMap::new());
+    let found = process.cache.try_get_or_load_many([1, 2], |id| row(&process, *id), load).await;
+    assert_eq!(found, Ok(HashMap::from([(1, 1)])));
+    assert_eq!(row(&process, 2).get().await.expect("the store answers"), None);
+}
+
+async fn many_are_read_stale_and_none_is_loaded(rig: Rig) {
+    let process = rig.process_with(|builder| builder.ttl(MINUTE).stale(HOUR));
+    rows(&rig, &process, &[FRESH, STALE, SPARE]).await;
+    let found = process.cache.keyspace::<u64, u64>("row").get_many([1, 2, 3]).await;
+    assert_eq!(found, HashMap::from([(1, 1), (2, 2)]));
+    assert_eq!((process.faults.count(Op::Lease), process.cache.stats().total.stale), (0, 1));
+}
+
+async fn by_hand_one_caller_gets_the_right_to_refresh_and_the_others_the_old_value(rig: Rig) {
+    let (here, there, _) = aged(&rig, STALE).await;
+    let Lookup::Vacant(vacancy) = entry(&here).lookup().await.expect("the store answers") else {
+        panic!("nobody else loads")
+    };
+    assert_eq!((vacancy.old(), vacancy.reason(), vacancy.is_held()), (Some(&1), Some(MissReason::Due), true));
+    for process in [&here, &there] {
+        let Lookup::Hit(hit) = entry(process).lookup().await.expect("the store answers") else {
+            panic!("somebody loads")
+        };
+        assert_eq!((*hit, hit.meta().ttl), (1, Duration::ZERO));
+    }
+    assert!(vacancy.fill(&2).await.expect("a small value").is_stored());
+    assert_eq!((stored(&here).await, stored(&there).await), (Some(2), Some(2)));
+    // One that was overtaken by an evict stores nothing.
+    grow_older(&rig, STALE).await;
+    let Lookup::Vacant(vacancy) = entry(&here).lookup().await.expect("the store answers") else {
+        panic!("nobody else loads")
+    };
+    entry(&there).evict().await.expect("evicted");
+    assert!(!vacancy.fill(&2).await.expect("a small value").is_stored());
+    assert_eq!(stored(&here).await, None);
+}
+
 on_both_stores!(
+    a_batch_serves_what_ages_and_loads_anew_what_it_was_elected_for,
+    a_batch_whose_load_fails_gives_the_old_values_unless_one_is_missing,
+    a_batch_removes_an_old_value_where_no_row_is_found_any_more,
+    many_are_read_stale_and_none_is_loaded,
+    by_hand_one_caller_gets_the_right_to_refresh_and_the_others_the_old_value,
     a_value_that_ages_serves_while_one_caller_of_all_processes_loads_it_anew,
     a_value_that_was_refreshed_since_it_was_read_is_not_refreshed_again,
+    a_value_whose_tag_was_evicted_since_it_was_read_is_not_refreshed,
+    a_refresh_leaves_no_lease_behind,
     a_value_that_is_young_is_served_and_not_loaded,
     while_loads_fail_the_stale_value_serves_and_one_attempt_is_made_for_all,
     after_a_while_the_load_is_tried_again,
@@ -350,6 +528,7 @@ on_both_stores!(
     a_refresh_that_an_evict_overtook_stores_nothing,
     a_refresh_never_takes_over_a_puts_lease,
     followers_of_a_failed_refresh_get_its_error_and_never_its_stale_value,
+    while_loads_fail_a_follower_is_served_its_own_old_value,
     followers_take_the_value_of_a_refresh,
     a_refresh_that_is_dropped_passes_to_the_next_caller,
     a_store_that_fails_during_the_election_serves_the_stale_value,

@@ -15,6 +15,7 @@ mod freshness;
 mod given_back;
 mod hang;
 mod history;
+mod kept_evicts;
 mod lookups;
 mod not_stored;
 mod orders;

@@ -332,6 +332,33 @@ async fn an_error_that_is_stored_is_loaded_once(rig: Rig) {
     assert_eq!(loads.load(Ordering::SeqCst), 2, "once before the evict and once after it");
 }
 
+#[cached(prefix = "briefly", key = "{id}", cache = cache, ttl = "1h", err_ttl = "1m", entry = briefly_entry)]
+async fn failing_briefly(cache: &Cache, id: u32) -> Result<u32, String> {
+    Err("no".to_owned())
+}
+
+async fn an_error_is_stored_as_long_as_the_site_says(rig: Rig) {
+    let process = rig.process();
+    assert_eq!(failing_briefly(&process.cache, 7).await, Err("no".to_owned()));
+    wait_for("it is stored", || process.cache.stats().total.fills == 1).await;
+    let ttl = briefly_entry(&process.cache, 7).ttl().await.expect("the store answers").expect("it is there");
+    assert!(ttl <= MINUTE && ttl + MINUTE / 2 > MINUTE, "{ttl:?}");
+}
+
+async fn what_says_that_there_is_nothing_has_a_quota(rig: Rig) {
+    let process = rig.process_with(|builder| builder.negatives(3));
+    let policy = Policy::new().cache_none(true).ttl(Ttl::For(DAY));
+    let row = |id: u32| process.cache.entry::<u32>("row", id).with_policy(policy);
+    for id in 0..5 {
+        assert_eq!(call(&row(id), Opt, None).await, None);
+        assert_eq!(call(&row(id + 10), Opt, Some(1)).await, Some(1), "a value has none");
+    }
+    let stats = process.cache.stats().total;
+    assert_eq!((stats.fills, stats.not_stored), (5 + 3, 2));
+    assert_eq!(failing_briefly(&process.cache, 7).await, Err("no".to_owned()));
+    wait_for("another function has its own", || process.cache.stats().total.fills == 9).await;
+}
+
 async fn what_its_rules_refuse_is_returned_and_not_stored(rig: Rig) {
     let process = rig.process();
     let entry = entry(&process).with_rules(EntryRules::none().unless(|value| *value == 0));
@@ -379,6 +406,8 @@ on_both_stores!(
     an_absent_row_is_stored_where_the_site_says_so,
     an_error_is_never_stored_unless_the_site_says_so,
     an_error_that_is_stored_is_loaded_once,
+    an_error_is_stored_as_long_as_the_site_says,
+    what_says_that_there_is_nothing_has_a_quota,
     what_its_rules_refuse_is_returned_and_not_stored,
     arguments_that_cannot_be_a_key_run_the_function_uncached,
 );

@@ -4,7 +4,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use cachemacro::store::BreakerConfig;
-use cachemacro::{BreakerState, Cache, CacheBuilder, ErrorKind, Event, Observation, Observer, Warning};
+use cachemacro::{
+    BreakerState, Cache, CacheBuilder, ErrorKind, Event, Observation, Observer, Warning, cache_evict,
+    cache_put, cached,
+};
 use cachemacro_tests::halt::ended;
 use cachemacro_tests::{FaultProxy, RedisServer, namespace, wait_for};
 
@@ -179,4 +182,85 @@ async fn who_waits_for_another_process_does_not_wait_for_a_server_that_fell_sile
     assert!(began.elapsed() < Duration::from_secs(20), "it may wait for a minute");
     server.resume();
     drop(held);
+}
+
+/// Upholds G7.
+#[tokio::test]
+async fn what_is_evicted_while_it_is_open_is_evicted_once_the_server_is_back_and_not_served_before() {
+    let server = RedisServer::start();
+    let namespace = namespace();
+    let cache = || {
+        let settings = Cache::builder().redis(server.url()).namespace(&namespace);
+        settings.build().expect("acceptable settings")
+    };
+    let (cache, other) = (cache(), cache());
+    cache.set("row", 1, &1_u64).await.expect("stored");
+    server.pause();
+    for key in 2..10 {
+        call(&cache, key).await;
+    }
+    assert_ne!(state(&cache), BreakerState::Closed);
+    let began = Instant::now();
+    assert!(cache.evict_key("row", 1).await.is_err(), "never reported as done");
+    assert!(began.elapsed() < NO_WAIT, "an evict took {:?}", began.elapsed());
+    server.resume();
+    wait_for("it is sent by itself", || cache.stats().total.replayed_evicts == 1).await;
+    assert_eq!(other.get::<u64>("row", 1).await.expect("read"), None);
+    assert!(cache.get::<u64>("row", 1).await.is_ok_and(|found| found.is_none()));
+}
+
+#[cached(prefix = "row", key = "{id}", entry = row_entry)]
+async fn row(id: u64) -> u64 {
+    id
+}
+
+#[cache_put(entry = row_entry(id))]
+async fn put(id: u64) -> u64 {
+    id
+}
+
+#[cache_evict(entry = row_entry(id), tags = ["rows"])]
+async fn evict(id: u64) -> u64 {
+    id
+}
+
+/// Upholds G6.
+#[tokio::test]
+async fn whatever_a_call_does_at_a_server_that_fell_silent_has_one_deadline() {
+    const DEADLINE: Duration = Duration::from_millis(300);
+    let server = RedisServer::start();
+    // Each request would wait for a minute.
+    let minute = Duration::from_mins(1);
+    let settings = settings(&server).guarded(false).command_timeout(minute).deadline(DEADLINE);
+    let cache = settings.build().expect("acceptable settings");
+    cache.connect().await.expect("connected");
+    let calls = async {
+        let held = row_entry(1).lookup().await.expect("nothing is there");
+        let mut took = Vec::new();
+        let began = Instant::now();
+        server.pause();
+        assert_eq!(put(2).await, 2);
+        took.push(("a put", began.elapsed()));
+        let began = Instant::now();
+        assert_eq!(evict(3).await, 3);
+        took.push(("an evict", began.elapsed()));
+        server.resume();
+        wait_for("what failed is sent", || cache.stats().total.replayed_evicts >= 3).await;
+        // The read and the lease are answered, and the fill is not.
+        let began = Instant::now();
+        let load = async || {
+            server.pause();
+            7_u64
+        };
+        assert_eq!(cache.get_or_load("other", 1, load).await, 7);
+        took.push(("a fill", began.elapsed()));
+        server.resume();
+        drop(held);
+        took
+    };
+    for (what, took) in cache.scope(calls).await {
+        println!("{what}: {took:?}");
+        assert!(took < Duration::from_secs(20), "{what} took {took:?}");
+    }
+    assert_eq!(cache.scope(row(5)).await, 5);
 }

@@ -74,48 +74,8 @@ impl CacheBuilder {
             parse_ttl,
             &mut self.settings.ttl,
         )?;
-        env.parse(
-            "CACHEMACRO_JITTER",
-            "a percentage from `0%` to `100%`",
-            parse_percent,
-            &mut self.settings.jitter,
-        )?;
-        env.parse(
-            "CACHEMACRO_STALE",
-            "a duration such as `1h`",
-            parse_duration,
-            &mut self.settings.freshness.stale,
-        )?;
-        env.parse(
-            "CACHEMACRO_MAX_AGE",
-            "a duration from 1 ms on such as `1d`",
-            |text| parse_duration(text).filter(|age| *age >= Duration::from_millis(1)).map(Some),
-            &mut self.settings.freshness.max_age,
-        )?;
-        env.parse(
-            "CACHEMACRO_REFRESH",
-            "a percentage from `1%` to `100%`",
-            |text| parse_percent(text).filter(|percent| *percent > 0).map(Some),
-            &mut self.settings.freshness.refresh,
-        )?;
-        env.parse(
-            "CACHEMACRO_RETRY_AFTER",
-            "a duration such as `250ms` or `10s`",
-            parse_duration,
-            &mut self.settings.retry_after,
-        )?;
-        env.parse(
-            "CACHEMACRO_WAIT",
-            "a duration such as `250ms` or `10s`",
-            parse_duration,
-            &mut self.settings.wait,
-        )?;
-        env.parse(
-            "CACHEMACRO_LEASE_LIMIT",
-            "a duration above zero such as `250ms` or `10s`",
-            |text| parse_duration(text).filter(|limit| !limit.is_zero()),
-            &mut self.settings.lease_limit,
-        )?;
+        self.ages_from(&env)?;
+        self.times_from(&env)?;
         if let Some(codec) = env.get("CACHEMACRO_CODEC") {
             let names: Vec<_> = BuiltinCodec::ALL.iter().map(|codec| format!("`{}`", codec.name())).collect();
             self.settings.codec =
@@ -166,6 +126,36 @@ impl CacheBuilder {
         Ok(self)
     }
 
+    /// What becomes of values that age, and of entries without one.
+    fn ages_from(&mut self, env: &Env<'_>) -> Result<()> {
+        env.parse(
+            "CACHEMACRO_STALE",
+            "a duration such as `1h`",
+            parse_duration,
+            &mut self.settings.freshness.stale,
+        )?;
+        env.parse(
+            "CACHEMACRO_MAX_AGE",
+            "a duration from 1 ms on such as `1d`",
+            |text| parse_duration(text).filter(|age| *age >= Duration::from_millis(1)).map(Some),
+            &mut self.settings.freshness.max_age,
+        )?;
+        env.parse(
+            "CACHEMACRO_REFRESH",
+            "a percentage from `1%` to `100%`",
+            |text| parse_percent(text).filter(|percent| *percent > 0).map(Some),
+            &mut self.settings.freshness.refresh,
+        )?;
+        env.parse("CACHEMACRO_NEGATIVES", "a number of entries", number, &mut self.settings.negatives)?;
+        env.parse(
+            "CACHEMACRO_RETRY_AFTER",
+            "a duration such as `250ms` or `10s`",
+            parse_duration,
+            &mut self.settings.retry_after,
+        )?;
+        Ok(())
+    }
+
     /// What is kept in this process.
     fn local_from(&mut self, env: &Env<'_>) -> Result<()> {
         env.parse(
@@ -209,6 +199,35 @@ impl CacheBuilder {
         }
         self.redis.breaker = set;
         Ok(())
+    }
+}
+
+impl CacheBuilder {
+    fn times_from(&mut self, env: &Env<'_>) -> Result<()> {
+        env.parse(
+            "CACHEMACRO_JITTER",
+            "a percentage from `0%` to `100%`",
+            parse_percent,
+            &mut self.settings.jitter,
+        )?;
+        env.parse(
+            "CACHEMACRO_WAIT",
+            "a duration such as `250ms` or `10s`",
+            parse_duration,
+            &mut self.settings.wait,
+        )?;
+        env.parse(
+            "CACHEMACRO_LEASE_LIMIT",
+            "a duration above zero such as `250ms` or `10s`",
+            |text| parse_duration(text).filter(|limit| !limit.is_zero()),
+            &mut self.settings.lease_limit,
+        )?;
+        env.parse(
+            "CACHEMACRO_DEADLINE",
+            "a duration above zero such as `100ms` or `1s`",
+            |text| parse_duration(text).filter(|deadline| !deadline.is_zero()).map(Some),
+            &mut self.settings.deadline,
+        )
     }
 }
 
@@ -322,9 +341,11 @@ mod tests {
             ("CACHEMACRO_STALE", "57s"),
             ("CACHEMACRO_MAX_AGE", "58s"),
             ("CACHEMACRO_REFRESH", "59%"),
+            ("CACHEMACRO_NEGATIVES", "56"),
             ("CACHEMACRO_RETRY_AFTER", "60s"),
             ("CACHEMACRO_WAIT", "62s"),
             ("CACHEMACRO_LEASE_LIMIT", "63s"),
+            ("CACHEMACRO_DEADLINE", "75s"),
             ("CACHEMACRO_LOCAL", "71s"),
             ("CACHEMACRO_CODEC", codec.name()),
             ("CACHEMACRO_MAX_VALUE", "64"),
@@ -340,8 +361,10 @@ mod tests {
         let seconds = Duration::from_secs;
         let freshness = Freshness { stale: seconds(57), max_age: Some(seconds(58)), refresh: Some(59) };
         assert_eq!((settings.freshness, settings.retry_after), (freshness, seconds(60)));
+        assert_eq!(settings.negatives, 56);
         assert_eq!(settings.wait, Duration::from_secs(62));
         assert_eq!(settings.lease_limit, Duration::from_secs(63));
+        assert_eq!(settings.deadline, Some(Duration::from_secs(75)));
         assert_eq!(settings.local, Some(Duration::from_secs(71)));
         assert_eq!((settings.codec, settings.max_value, builder.capacity), (codec, 64, 65));
         assert_eq!(settings.local_capacity, 67);

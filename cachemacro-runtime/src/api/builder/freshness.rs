@@ -64,7 +64,22 @@ impl CacheBuilder {
         self
     }
 
-    /// How long a value whose load has failed serves before another load is tried. One second by default.
+    /// How many `None`s and `Err`s each function may have stored (`cache_none`, `cache_err`), as far as this process stored them: who
+    /// asks for ids at random cannot fill the cache. 10,000 by default. What is beyond is returned and not stored.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::Cache;
+    ///
+    /// assert!(Cache::builder().memory().negatives(100).build().is_ok());
+    /// ```
+    pub fn negatives(mut self, most: usize) -> Self {
+        self.settings.negatives = most;
+        self
+    }
+
+    /// How long a value whose load has failed serves before another load is tried: in this process as long as this, in others a
+    /// minute at most. One second by default.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;

@@ -15,7 +15,7 @@ use crate::observe::event::Observer;
 use crate::policy::ttl::Ttl;
 use crate::store::memory::{DEFAULT_CAPACITY, MemoryStore};
 #[cfg(feature = "redis")]
-use crate::store::redis::{RedisConfig, RedisStore};
+use crate::store::redis::{COMMAND_TIMEOUT, RedisConfig, RedisStore};
 use crate::store::{AnyStore, Store};
 #[cfg(feature = "redis")]
 use crate::store::{BreakerConfig, BreakerStore};
@@ -263,6 +263,26 @@ impl CacheBuilder {
         self
     }
 
+    /// How long a cached call may wait for the store in all, beyond the time of its function and [`wait`](Self::wait): one that reads,
+    /// asks for a lease and fills, or a put with its evicts. What is not done by then is not done: a value is not stored, and an
+    /// evict counts as failed and is sent again later. The first request of a call is bounded by the store's own timeouts. Direct
+    /// calls but `get_or_load`, and batches, are not bounded in all. Default: as long as one command to
+    /// [`redis`](Self::redis) may take, which is 250 ms; no bound for other stores.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::Cache;
+    /// use std::time::Duration;
+    ///
+    /// let redis = Cache::builder().redis("redis://localhost").namespace("shop");
+    /// assert!(redis.clone().deadline(Duration::from_millis(100)).build().is_ok());
+    /// assert!(redis.deadline(Duration::ZERO).build().is_err());
+    /// ```
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.settings.deadline = Some(deadline);
+        self
+    }
+
     /// How values become bytes where their site does not say. Default: bincode.
     ///
     /// ```
@@ -362,7 +382,7 @@ impl CacheBuilder {
         self
     }
 
-    /// How many bytes the values of sync functions may weigh in this process, keys and about 300 bytes of overhead for each included; 64
+    /// How many bytes [local copies](Self::local) may weigh in this process, and as many the values of sync functions: keys and about 300 bytes of overhead for each included; 64
     /// MiB by default. A value counts with its own size; what it holds elsewhere, as a `Vec` does, is not seen. Where they
     /// weigh more, those that were not used for long go.
     ///
@@ -591,6 +611,9 @@ impl CacheBuilder {
         if settings.lease < Duration::from_millis(30) {
             return Err(wrong("a lease lives 30 ms at least"));
         }
+        if settings.deadline.is_some_and(|deadline| deadline.is_zero()) {
+            return Err(wrong("the deadline must not be zero"));
+        }
         if settings.lease_limit.is_zero() {
             return Err(wrong("the lease limit must not be zero"));
         }
@@ -615,7 +638,14 @@ impl CacheBuilder {
         #[cfg(feature = "redis")]
         self.redis.breaker.check()?;
         let store = self.open()?;
-        Ok(Cache::with_store(store, self.settings))
+        #[cfg_attr(not(feature = "redis"), expect(unused_mut, reason = "Redis has a default of its own"))]
+        let mut settings = self.settings;
+        #[cfg(feature = "redis")]
+        if matches!(self.choice, Choice::Auto | Choice::Redis) && store.about().shared {
+            let command = self.redis.command_timeout.unwrap_or(COMMAND_TIMEOUT);
+            settings.deadline = settings.deadline.or(Some(command));
+        }
+        Ok(Cache::with_store(store, settings))
     }
 
     #[cfg_attr(not(feature = "redis"), expect(clippy::unnecessary_wraps, reason = "opening Redis can fail"))]

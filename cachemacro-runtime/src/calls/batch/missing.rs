@@ -178,10 +178,7 @@ impl<K, T: Value> Missing<K, T> {
     /// Asks for the right to load a value anew that ages, which is served meanwhile. `None`: another does, or nobody.
     pub(super) async fn elect(mut self) -> Option<Self> {
         let (Some(old), Ok(raw)) = (&self.old, self.entry.raw()) else { return None };
-        let elected = match raw.is_own() {
-            true => None,
-            false => raw.elect(old, self.has_late_tags()).await,
-        };
+        let elected = if raw.is_own() { None } else { raw.elect(old, self.has_late_tags()).await };
         let Some(elected) = elected else {
             raw.hit(old.age);
             return None;
@@ -202,7 +199,7 @@ impl<K, T: Value> Missing<K, T> {
         core.pacing.rest(old.header.fill_id, time);
         core.go_on(async move { held.rest(time).await });
         if let Ok(raw) = self.entry.raw() {
-            raw.record(Event::Stale);
+            raw.served(old.age);
         }
     }
 

@@ -11,6 +11,7 @@ use super::queue::{Claim, Deferred, Evicting, Line, Merged, Release, by_site, co
 use crate::engine::core::Core;
 use crate::engine::evict::log_failed;
 use crate::engine::removals::Removals;
+use crate::engine::spending;
 use crate::engine::targets::Targets;
 use crate::format::ids::Token;
 use crate::ground::error::{Error, ErrorKind, Result};
@@ -48,8 +49,8 @@ enum Drain {
 }
 
 impl Core {
-    /// Does what is queued. An evict that fails is counted and logged, and not tried again.
-    pub(crate) async fn drain(&self) {
+    /// Does what is queued. An evict that fails is counted, logged and kept.
+    pub(crate) async fn drain(self: &Arc<Self>) {
         tokio::join!(
             self.evict_queued(self.line(Drain::Evicts)),
             self.evict_queued(self.line(Drain::Scans)),
@@ -65,7 +66,7 @@ impl Core {
     }
 
     /// Sends what is queued, in the order in which it came, as one evict for each site of each cache.
-    async fn evict_queued(&self, line: &Line<Core>) {
+    async fn evict_queued(self: &Arc<Self>, line: &Line<Core>) {
         let _turn = line.queue.turn.lock().await;
         let mut batch = line.queue.take();
         // While the store does not answer, reads wait for one timeout, and not for one each: what was queued before an evict of
@@ -83,16 +84,17 @@ impl Core {
 
     /// Sends the evicts of one site, and counts each of them that failed.
     async fn evict_merged(
-        &self,
+        self: &Arc<Self>,
         mut merged: Merged<Core>,
         evicts: impl Iterator<Item = &Evicting<Core>>,
         unanswered: &mut HashMap<u64, Error>,
     ) {
         let own = merged.core.upgrade();
-        let core = own.as_deref().unwrap_or(self);
+        let core = own.as_ref().unwrap_or(self);
         let site = merged.site.clone();
         let site = site.as_deref();
         let (error, failed) = if let Some(error) = unanswered.get(&core.id) {
+            core.keep(vec![std::mem::take(&mut merged.targets)]);
             (error.clone(), merged.count)
         } else {
             let sent = core.send(std::mem::take(&mut merged.targets).parts(), site).await;
@@ -103,6 +105,9 @@ impl Core {
             }
             let all = core.settings.unresolved.is_some();
             let failed = if all { merged.count } else { count_failed(evicts, &merged, &sent.failed) };
+            if !all {
+                core.keep(sent.failed);
+            }
             (error, failed)
         };
         log_failed(site, &error, failed);
@@ -185,6 +190,7 @@ impl Core {
     /// # Errors
     /// Where that takes too long: what is read may be what one of them was to remove. Not counted.
     pub(crate) async fn settle(self: &Arc<Self>, keys: &[&str]) -> Result<()> {
+        self.unless_kept(keys)?;
         let evicts = &self.deferred.evicts;
         let (named, scanned) = (evicts.named.before(keys), evicts.scans.before(keys));
         if named.is_none() && scanned.is_none() {
@@ -208,9 +214,14 @@ impl Core {
             }
         };
         // On the heap, so that reads that wait for nothing do not pay for its size.
-        Box::pin(tokio::time::timeout(SETTLE, all_done))
-            .await
-            .map_err(|_| Error::new(ErrorKind::Timeout, "evicts of cancelled calls are still outstanding"))
+        let began = Instant::now();
+        let patience = spending::left().map_or(SETTLE, |left| left.min(SETTLE));
+        let settled = Box::pin(tokio::time::timeout(patience, all_done)).await;
+        spending::spend(began.elapsed());
+        settled
+            .map_err(|_| Error::new(ErrorKind::Timeout, "evicts of cancelled calls are still outstanding"))?;
+        // Those that were waited for may have failed.
+        self.unless_kept(keys)
     }
 
     /// Has a task drain a queue of evicts, unless one does.

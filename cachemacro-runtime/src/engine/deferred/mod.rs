@@ -8,8 +8,13 @@
 //! There are three queues, and none waits for another: evicts of keys and tags, which take one round trip; evicts of
 //! prefixes, which scan; and leases, for which no read waits. One task at a time drains each, as long as there is something in
 //! it. The evicts are those of all caches of the process on one namespace of one store.
+//!
+//! Evicts that the store did not acknowledge, whoever sent them, are kept and sent again until it does. What they may be about
+//! is not read before that: a read does not wait for them, it has failed.
 
 mod drain;
+mod kept;
 mod queue;
+mod replay;
 
 pub(crate) use self::queue::Deferred;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use tokio::time::Instant;
 
+use super::kept::Kept;
 use crate::engine::targets::Targets;
 use crate::format::ids::Token;
 use crate::ground::sync::lock;
@@ -34,8 +35,8 @@ impl<C> Deferred<C> {
     /// Whether no evict is outstanding.
     #[inline]
     pub(crate) fn is_idle(&self) -> bool {
-        let Evicts { named, scans, .. } = &*self.evicts;
-        named.outstanding() == 0 && scans.outstanding() == 0
+        let Evicts { named, scans, kept, .. } = &*self.evicts;
+        named.outstanding() == 0 && scans.outstanding() == 0 && kept.count() == 0
     }
 }
 
@@ -43,7 +44,10 @@ impl<C> fmt::Debug for Deferred<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Evicts { named, scans, .. } = &*self.evicts;
         let evicts = named.outstanding() + scans.outstanding();
-        f.debug_struct("Deferred").field("evicts", &evicts).finish_non_exhaustive()
+        f.debug_struct("Deferred")
+            .field("evicts", &evicts)
+            .field("kept", &self.evicts.kept.count())
+            .finish_non_exhaustive()
     }
 }
 
@@ -133,11 +137,18 @@ pub(super) struct Evicts<C> {
     pub(super) scans: Line<C>,
     /// Woken whenever evicts are done.
     pub(super) settled: tokio::sync::Notify,
+    /// Those that the store did not acknowledge.
+    pub(super) kept: Kept,
 }
 
 impl<C> Default for Evicts<C> {
     fn default() -> Self {
-        Self { named: Line::default(), scans: Line::default(), settled: tokio::sync::Notify::new() }
+        Self {
+            named: Line::default(),
+            scans: Line::default(),
+            settled: tokio::sync::Notify::new(),
+            kept: Kept::default(),
+        }
     }
 }
 

@@ -400,7 +400,9 @@ mod tests {
             assert_eq!(get(&table, 1), None);
         }
         let pending = begin(&table, 1, &[4, 5]);
-        (table.evict(name(2)), table.evict_tag(6), table.evict_prefix(Some(2)));
+        table.evict(name(2));
+        table.evict_tag(6);
+        table.evict_prefix(Some(2));
         assert!(table.keep(&pending, Some(placed(1)), kept(&table, HOUR, 9_u64)));
         assert_eq!(get(&table, 1), Some(9));
     }

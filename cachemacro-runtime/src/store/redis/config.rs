@@ -9,6 +9,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::ground::error::{Error, ErrorKind, Result};
 
+/// How long one round trip may take where nothing else is said.
+pub(crate) const COMMAND_TIMEOUT: Duration = Duration::from_millis(250);
 /// The longest time that a setting takes: more would overflow when added to others, or is not what was meant.
 pub(crate) const LONGEST: Duration = Duration::from_secs(60 * 60);
 /// The most connections that a setting takes: room is made for all of them at once.
@@ -58,7 +60,7 @@ impl RedisConfig {
         Self {
             url: url.into(),
             connect_timeout: Duration::from_secs(1),
-            command_timeout: Duration::from_millis(250),
+            command_timeout: COMMAND_TIMEOUT,
             pool_wait: Duration::from_millis(250),
             pool_size: 4,
             handles: 1,

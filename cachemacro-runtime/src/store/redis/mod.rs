@@ -51,7 +51,7 @@ use crate::store::messages::read::{Read, ReadRequest};
 use crate::store::messages::write::{Write, Written};
 
 pub use self::config::RedisConfig;
-pub(crate) use self::config::{LONGEST, MOST};
+pub(crate) use self::config::{COMMAND_TIMEOUT, LONGEST, MOST};
 
 /// The name that logs and health show.
 const NAME: &str = "redis";

@@ -11,13 +11,19 @@ use tokio::net::TcpStream;
 
 use super::{Failure, Request};
 
-pub(super) struct Client {
+/// A client with such a connection.
+#[derive(Debug)]
+pub struct Client {
     address: SocketAddr,
     connection: SendRequest<Full<Bytes>>,
 }
 
 impl Client {
-    pub(super) async fn connect(address: SocketAddr) -> Result<Self, Failure> {
+    /// Connects to the service.
+    ///
+    /// # Errors
+    /// Where it does not listen there.
+    pub async fn connect(address: SocketAddr) -> Result<Self, Failure> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let (sender, driver) = handshake(TokioIo::new(stream)).await?;
@@ -27,7 +33,10 @@ impl Client {
     }
 
     /// Sends a request and reads the whole answer. An airport that is gone is an answer, too.
-    pub(super) async fn send(&mut self, request: &Request) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// Where the connection fails, or the service does.
+    pub async fn send(&mut self, request: &Request) -> Result<(), Failure> {
         let (method, path, body) = match request {
             Request::Lookup { code } => (Method::GET, format!("/airports/{code}"), ""),
             Request::Search { query } => (Method::GET, format!("/airports?{query}"), ""),

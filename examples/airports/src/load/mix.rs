@@ -67,7 +67,8 @@ impl Request {
 }
 
 /// An endless stream of requests.
-pub(super) struct Mix<'a> {
+#[derive(Debug)]
+pub struct Mix<'a> {
     all: &'a [Airport],
     /// Those that people ask for, the most popular first.
     ranked: Vec<&'a Airport>,
@@ -77,8 +78,10 @@ pub(super) struct Mix<'a> {
 }
 
 impl<'a> Mix<'a> {
-    /// People ask for airports with an IATA code; which of them are popular is chance.
-    pub(super) fn new(all: &'a [Airport], skew: f64, seed: u64) -> Self {
+    /// People ask for airports with an IATA code; which of them are popular is chance. `skew` is the exponent of Zipf's law;
+    /// equal seeds give equal requests.
+    #[must_use]
+    pub fn new(all: &'a [Airport], skew: f64, seed: u64) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
         let mut ranked: Vec<&Airport> = all.iter().filter(|airport| airport.iata.is_some()).collect();
         ranked.shuffle(&mut random);

@@ -24,9 +24,8 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
-use self::client::Client;
-use self::mix::Mix;
-pub use self::mix::Request;
+pub use self::client::Client;
+pub use self::mix::{Mix, Request};
 pub use self::report::{Report, Run};
 use crate::repository::Repository;
 use crate::service::Airports;

@@ -1,14 +1,14 @@
 //! One task: calls at random, each checked.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
-use cachemacro::{Entry, Lookup, Mode};
+use cachemacro::{Entry, Lookup, Mode, Policy};
 use cachemacro_tests::Dice;
-use cachemacro_tests::history::{Incident, Kind, Plan, Row};
+use cachemacro_tests::history::{Incident, Kind, Plan, Row, micros};
 use tokio::time::sleep;
 
 use crate::patience::Patience;
@@ -26,6 +26,10 @@ pub(crate) struct Player {
     /// How many rows there are of each kind.
     count: u64,
     rest_millis: u64,
+    /// Whether some readers take local copies.
+    local: bool,
+    /// The floors that evicts of this process raised.
+    own: Arc<Mutex<HashMap<String, u64>>>,
     dice: Dice,
 }
 
@@ -46,7 +50,15 @@ enum Failing {
 impl Player {
     /// One that has not begun.
     pub(crate) fn new(rows: Rows, tally: Arc<Tally>, plan: &Plan) -> Self {
-        Self { rows, tally, count: plan.rows, rest_millis: plan.rest_millis, dice: Dice::new(0) }
+        Self {
+            rows,
+            tally,
+            count: plan.rows,
+            rest_millis: plan.rest_millis,
+            local: plan.local,
+            own: Arc::default(),
+            dice: Dice::new(0),
+        }
     }
 
     /// Another one, with choices of its own.
@@ -58,6 +70,7 @@ impl Player {
     ///
     /// # Errors
     /// Where the database fails, and never because of the cache.
+    #[expect(clippy::large_futures, reason = "one for each task, made once")]
     pub(crate) async fn play(mut self, over: Arc<AtomicBool>) -> Result<()> {
         while !over.load(Ordering::SeqCst) {
             sleep(Duration::from_micros(self.dice.below(1 + 2_000 * self.rest_millis))).await;
@@ -68,7 +81,12 @@ impl Player {
                 self.dice.below(self.count)
             };
             let lag = Duration::from_millis(self.dice.below(4));
-            match self.dice.below(100) {
+            let here = if self.local { self.dice.below(4) } else { 0 };
+            // Where every other call is a write, no copy lives.
+            let calls = if self.local && self.dice.below(16) != 0 { 42 } else { 100 };
+            match self.dice.below(calls) {
+                0..42 if here == 1 => self.read_confirmed(kind, id, lag).await?,
+                0..42 if here > 1 => self.read_local(kind, id, lag).await?,
                 0..28 => self.read(kind, id, lag).await?,
                 28..36 => self.read_entry(kind, id, lag).await?,
                 36..42 => self.get(kind, id).await?,
@@ -146,6 +164,52 @@ impl Player {
         let rows = self.rows.clone();
         let read = async { rows.read(kind, id, lag).await.map(Some) };
         self.checked("cached", (kind, id), Failing::Never, read).await
+    }
+
+    /// A read of a copy that the store confirms.
+    async fn read_confirmed(&mut self, kind: Kind, id: u64, lag: Duration) -> Result<()> {
+        let rows = self.rows.clone();
+        let entry = rows.entry(kind, id).with_policy(Policy::new().validate(true));
+        let read = async { entry.try_get_or_load(|| rows.query(kind, id, lag)).await.map(Some) };
+        self.checked("validate", (kind, id), Failing::Never, read).await
+    }
+
+    /// A read of a local copy: never older than what this process evicted, and of what others evicted only until that is told.
+    async fn read_local(&mut self, kind: Kind, id: u64, lag: Duration) -> Result<()> {
+        let rows = self.rows.clone();
+        let own = [kind.prefix().to_owned(), kind.name(id)];
+        let own = own.iter().filter_map(|of| lock(&self.own).get(of).copied()).max().unwrap_or(0);
+        let (began, call) = (micros(), Call::begin("local", kind.name(id)));
+        let Some(read) = self.call(&call, rows.read_local(kind, id, lag)).await else { return Ok(()) };
+        match read {
+            Ok(row) => {
+                self.check(&call, &Expected { kind, id, floor: own }, &row);
+                let late = rows.database.outdated_since(kind, id, row.stamp, began).await?;
+                let mut report = self.tally.note();
+                report.counts.late += u64::from(late > 0);
+                report.counts.latest = report.counts.latest.max(late);
+            }
+            Err(error) => self.failed(&call, Failing::Never, &error),
+        }
+        Ok(())
+    }
+
+    /// An evict of this process was acknowledged.
+    async fn raise(&self, kind: Kind, id: u64, stamp: u64) -> Result<()> {
+        self.raise_own(kind.name(id), stamp);
+        self.rows.database.raise(kind, id, stamp).await
+    }
+
+    /// [`raise`](Self::raise) of all rows of a kind.
+    async fn raise_all(&self, kind: Kind, stamp: u64) -> Result<()> {
+        self.raise_own(kind.prefix().to_owned(), stamp);
+        self.rows.database.raise_all(kind, stamp).await
+    }
+
+    fn raise_own(&self, of: String, stamp: u64) {
+        let mut own = lock(&self.own);
+        let floor = own.entry(of).or_default();
+        *floor = stamp.max(*floor);
     }
 
     async fn read_entry(&mut self, kind: Kind, id: u64, lag: Duration) -> Result<()> {
@@ -280,7 +344,7 @@ impl Player {
         if let Some(written) = self.call(&call, write).await
             && let Some(row) = self.acknowledged(&call, written)
         {
-            self.rows.database.raise(kind, id, row.stamp).await?;
+            self.raise(kind, id, row.stamp).await?;
         }
         Ok(())
     }
@@ -318,7 +382,7 @@ impl Player {
                 Ok(None) => {}
                 Ok(Some(row)) => {
                     self.tally.note().counts.evicts += 1;
-                    self.rows.database.raise(kind, id, row.stamp).await?;
+                    self.raise(kind, id, row.stamp).await?;
                 }
                 Err(error) => self.failed(&call, Failing::Never, &error),
             }
@@ -366,7 +430,7 @@ impl Player {
             && self.acknowledged(&call, evicted).is_some()
         {
             for (kind, id) in about {
-                self.rows.database.raise(*kind, *id, stamp).await?;
+                self.raise(*kind, *id, stamp).await?;
             }
         }
         Ok(())
@@ -379,10 +443,10 @@ impl Player {
             && let Some(stamp) = self.acknowledged(&call, changed)
         {
             match kind {
-                Kind::Plain | Kind::Tagged => self.rows.database.raise_all(kind, stamp).await?,
+                Kind::Plain | Kind::Tagged => self.raise_all(kind, stamp).await?,
                 Kind::Late => {
                     for id in 0..HOT {
-                        self.rows.database.raise(kind, id, stamp).await?;
+                        self.raise(kind, id, stamp).await?;
                     }
                 }
             }
@@ -398,7 +462,7 @@ impl Player {
         if let Some(evicted) = self.call(&call, evict).await
             && self.acknowledged(&call, evicted).is_some()
         {
-            self.rows.database.raise_all(Kind::Plain, stamp).await?;
+            self.raise_all(Kind::Plain, stamp).await?;
         }
         Ok(())
     }
@@ -417,4 +481,8 @@ impl Player {
         }
         loads
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

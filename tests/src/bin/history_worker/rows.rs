@@ -10,6 +10,9 @@ use tokio::time::sleep;
 /// So many rows of each kind are what most calls are about.
 pub(crate) const HOT: u64 = 8;
 
+/// How long local copies are kept. What bounds their age as a rule is what is told.
+pub(crate) const LOCAL: Duration = Duration::from_secs(30);
+
 /// The database behind its cache.
 #[derive(Debug, Clone)]
 pub(crate) struct Rows {
@@ -35,6 +38,15 @@ impl Rows {
             Kind::Plain => self.plain(id, lag).await,
             Kind::Tagged => self.tagged(id, lag).await,
             Kind::Late => self.late(id, lag).await,
+        }
+    }
+
+    /// Reads a row through a function that takes local copies.
+    pub(crate) async fn read_local(&self, kind: Kind, id: u64, lag: Duration) -> Result<Row> {
+        match kind {
+            Kind::Plain => self.plain_local(id, lag).await,
+            Kind::Tagged => self.tagged_local(id, lag).await,
+            Kind::Late => self.late_local(id, lag).await,
         }
     }
 
@@ -160,5 +172,24 @@ impl Rows {
     #[cache_evict(entries = (0..HOT).map(|id| self.late_entry(id)), on_evict_error = "return")]
     async fn change_hot_late(&self) -> Result<u64> {
         self.database.stamp().await
+    }
+}
+
+/// The same rows, as copies in this process.
+#[cache_config(cache = self.cache)]
+impl Rows {
+    #[cached(prefix = "plain", key = "{id}", local = LOCAL)]
+    async fn plain_local(&self, id: u64, lag: Duration) -> Result<Row> {
+        self.query(Kind::Plain, id, lag).await
+    }
+
+    #[cached(prefix = "tagged", key = "{id}", tags = ["tagged", "tagged:{id}"], local = LOCAL)]
+    async fn tagged_local(&self, id: u64, lag: Duration) -> Result<Row> {
+        self.query(Kind::Tagged, id, lag).await
+    }
+
+    #[cached(prefix = "late", key = "{id}", tags = ["late:{result.id}"], local = LOCAL)]
+    async fn late_local(&self, id: u64, lag: Duration) -> Result<Row> {
+        self.query(Kind::Late, id, lag).await
     }
 }

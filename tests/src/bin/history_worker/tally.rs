@@ -72,6 +72,7 @@ impl Tally {
         let mut report = self.note().clone();
         let stats = cache.stats().total;
         report.counts.hits = stats.hits;
+        report.counts.local = stats.local_hits;
         report.counts.refused = stats.refused_fills;
         report.counts.stale = report.stale.len() as u64;
         report

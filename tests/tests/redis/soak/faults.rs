@@ -36,6 +36,8 @@ pub(crate) enum Fault {
     ShortMemory,
     /// The process is killed; an empty one comes on the same port.
     Crash,
+    /// Each chunk that passes in either direction comes half a second later, now and then.
+    Delay,
     /// Another server becomes the primary behind the same address, and the former one its replica; it keeps its
     /// connections.
     Demotion,
@@ -80,6 +82,9 @@ impl Fault {
             _ => RedisServer::start(),
         };
         let mut scene = Scene { fault: self, servers: vec![primary], proxy: None, seen: Arc::default() };
+        if self == Self::Delay {
+            scene.proxy = Some(FaultProxy::start(&scene.servers[0].address()));
+        }
         if self == Self::Demotion {
             let replica = RedisServer::with_args(&["--repl-diskless-sync-delay", "0"]);
             let port = scene.servers[0].port().to_string();
@@ -137,6 +142,14 @@ impl Scene {
                     block_in_place(|| self.servers[0].restart());
                     self.seen.was_away(began);
                     self.pause(3_000).await;
+                }
+                Fault::Delay => {
+                    let proxy = self.proxy.as_ref().expect("it is behind a proxy");
+                    proxy.delay(Duration::from_millis(100));
+                    sleep(Duration::from_millis(500)).await;
+                    proxy.pass();
+                    self.seen.happened(1);
+                    self.pause(500).await;
                 }
                 Fault::Demotion => {
                     self.demote().await;

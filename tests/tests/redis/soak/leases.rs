@@ -50,8 +50,12 @@ impl Watch {
         let mut since_over = Duration::ZERO;
         loop {
             let over = self.over.load(Ordering::SeqCst);
-            // Where it does not answer, leases cannot be given back either: only looks that succeed count.
-            if let Ok(leases) = self.leases().await {
+            // Where it takes no writes, as while it hands over, leases cannot be given back or renewed: it is begun anew.
+            let leases = self.leases().await;
+            if leases.is_err() {
+                seen.clear();
+            }
+            if let Ok(leases) = leases {
                 seen.retain(|lease, _| leases.contains(lease));
                 for lease in leases {
                     let (looks, since) = seen.entry(lease.clone()).or_insert((0, micros()));
@@ -77,11 +81,12 @@ impl Watch {
         }
     }
 
-    /// Those that have not lapsed.
+    /// Those that have not lapsed, where the server takes writes.
     async fn leases(&self) -> RedisResult<Vec<Lease>> {
         let config = AsyncConnectionConfig::new().set_response_timeout(Some(PERIOD * 2));
         let client = redis::Client::open(self.url.as_str())?;
         let mut server = client.get_multiplexed_async_connection_with_config(&config).await?;
+        cmd("SET").arg("other:looked").arg(1).exec_async(&mut server).await?;
         let keys = self.keys(&mut server).await?;
         let (seconds, micros): (u64, u64) = cmd("TIME").query_async(&mut server).await?;
         let now = Timestamp(seconds * 1_000 + micros / 1_000);

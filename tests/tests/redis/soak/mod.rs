@@ -6,6 +6,7 @@
 
 mod faults;
 mod leases;
+mod local;
 
 use std::collections::BTreeMap;
 use std::fmt;

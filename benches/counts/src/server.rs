@@ -11,25 +11,22 @@ pub struct Server {
 }
 
 impl Server {
-    /// On one processor, or wherever the system likes.
-    pub fn start(processor: Option<usize>) -> Self {
+    pub fn start() -> Self {
         let port = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("bound").port();
-        let mut command = match processor {
-            Some(processor) => {
-                let mut command = Command::new("taskset");
-                command.args(["-c", &processor.to_string(), "redis-server"]);
-                command
-            }
-            None => Command::new("redis-server"),
-        };
-        command.args(["--port", &port.to_string(), "--save", "", "--appendonly", "no"]);
-        let child = command.stdout(Stdio::null()).spawn().expect("redis-server is installed");
+        let program = std::env::var("CACHEMACRO_TEST_SERVER").unwrap_or_else(|_| "redis-server".to_owned());
+        let child = Command::new(program)
+            .args(["--port", &port.to_string(), "--save", "", "--appendonly", "no"])
+            .current_dir(std::env::temp_dir())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server is installed");
+        let server = Self { child, port };
         let began = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(began.elapsed() < Duration::from_secs(15), "the server does not answer");
             std::thread::sleep(Duration::from_millis(20));
         }
-        Self { child, port }
+        server
     }
 
     pub fn url(&self) -> String {

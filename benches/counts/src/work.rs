@@ -1,0 +1,143 @@
+//! What is counted, one call of each.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cachemacro::header::Header;
+use cachemacro::{Cache, Key, cached};
+use serde::{Deserialize, Serialize};
+
+/// All of them.
+pub const NAMES: [&str; 13] = [
+    "memory-hit-arc",
+    "memory-hit-3-tags",
+    "memory-hit-text",
+    "memory-hit-value",
+    "memory-miss",
+    "redis-hit",
+    "redis-hit-3-tags",
+    "redis-miss",
+    "redis-miss-3-tags",
+    "key-number",
+    "key-text",
+    "key-tuple",
+    "header-check",
+];
+
+/// One of them, ready to run.
+pub struct Work {
+    name: &'static str,
+    cache: Cache,
+    runtime: tokio::runtime::Runtime,
+    next: u64,
+    text: String,
+    header: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct User {
+    id: u64,
+    name: String,
+    email: String,
+    city: String,
+    street: String,
+    roles: Vec<String>,
+    note: String,
+    balance: i64,
+    active: bool,
+    score: f64,
+}
+
+/// 260 bytes.
+fn user(id: u64) -> User {
+    User {
+        id,
+        name: format!("Ada Lovelace the {id:04}th"),
+        email: format!("ada.lovelace.{id:04}@example.org"),
+        city: "London, England".into(),
+        street: "12 St James's Square, Westminster".into(),
+        roles: vec!["reader".into(), "writer".into(), "admin".into()],
+        note: "n".repeat(67),
+        balance: -1_234_567,
+        active: true,
+        score: 0.75,
+    }
+}
+
+#[cached(prefix = "arc", ttl = "1h", cache = cache)]
+async fn arc(cache: &Cache, id: u64) -> Arc<User> {
+    Arc::new(user(id))
+}
+
+#[cached(prefix = "arc-3", ttl = "1h", cache = cache, tags = ["users", "org:7", "all"])]
+async fn arc_3(cache: &Cache, id: u64) -> Arc<User> {
+    Arc::new(user(id))
+}
+
+#[cached(prefix = "text", ttl = "1h", cache = cache)]
+async fn text(cache: &Cache, name: &str) -> Arc<User> {
+    Arc::new(user(name.len() as u64))
+}
+
+#[cached(prefix = "value", key = "{id}", ttl = "1h", cache = cache)]
+async fn value(cache: &Cache, id: u64) -> User {
+    user(id)
+}
+
+#[cached(prefix = "value-3", key = "{id}", ttl = "1h", cache = cache, tags = ["users", "org:7", "all"])]
+async fn value_3(cache: &Cache, id: u64) -> User {
+    user(id)
+}
+
+impl Work {
+    /// What is called so. Its own namespace each time, so that nothing is there.
+    pub fn named(name: &str, url: Option<String>) -> Self {
+        let name = NAMES.into_iter().find(|known| *known == name).expect("one of the names");
+        let builder = Cache::builder().command_timeout(Duration::from_secs(60));
+        let builder = match url.filter(|_| name.starts_with("redis")) {
+            Some(url) => {
+                let since = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("it is later").as_nanos();
+                builder.redis(url).namespace(&format!("counts-{since:040}"))
+            }
+            None => builder.memory(),
+        };
+        Self {
+            name,
+            cache: builder.build().expect("settings are right"),
+            // On one thread the order of things is nearly the same each time.
+            runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime"),
+            next: 1_000_000,
+            text: "x".repeat(31),
+            header: Header::new().to_bytes().to_vec(),
+        }
+    }
+
+    /// Does it so many times.
+    pub fn run(&mut self, times: u64) {
+        let Self { name, cache, runtime, next, text: words, header } = self;
+        runtime.block_on(async {
+            for _ in 0..times {
+                *next += 1;
+                match *name {
+                    "memory-hit-arc" => drop(black_box(arc(cache, black_box(7)).await)),
+                    "memory-hit-3-tags" => drop(black_box(arc_3(cache, black_box(7)).await)),
+                    "memory-hit-text" => drop(black_box(text(cache, black_box(words)).await)),
+                    "memory-hit-value" => drop(black_box(value(cache, black_box(7)).await)),
+                    "memory-miss" => drop(black_box(arc(cache, *next).await)),
+                    "redis-hit" => drop(black_box(value(cache, black_box(7)).await)),
+                    "redis-hit-3-tags" => drop(black_box(value_3(cache, black_box(7)).await)),
+                    "redis-miss" => drop(black_box(value(cache, *next).await)),
+                    "redis-miss-3-tags" => drop(black_box(value_3(cache, *next).await)),
+                    "key-number" => drop(black_box(Key::new("user", black_box(7_u64)))),
+                    "key-text" => drop(black_box(Key::new("user", black_box(words.as_str())))),
+                    "key-tuple" => {
+                        drop(black_box(Key::new("user", black_box((7_u64, words.as_str(), Some(3_u8))))))
+                    }
+                    "header-check" => drop(black_box(Header::parse(black_box(header)))),
+                    _ => unreachable!("it is one of the names"),
+                }
+            }
+        });
+    }
+}

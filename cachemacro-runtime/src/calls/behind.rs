@@ -1,0 +1,157 @@
+//! A call whose load goes on behind it: a refresh that nobody waits for, and a load that its caller waits for no longer than it may.
+//!
+//! The load is a task of its own. So neither who began it nor who waits for it ends it by going away, and what it loads is stored
+//! though all of them have been answered.
+
+use std::future::Future;
+use std::panic::resume_unwind;
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::task::JoinError;
+use tokio::time::{Instant, timeout_at};
+use tracing::Instrument as _;
+
+use crate::calls::load::{Call, State, load_known};
+use crate::engine::entry::Entry;
+use crate::engine::loading::Loading;
+use crate::engine::raw::RawEntry;
+use crate::engine::read::Miss;
+use crate::ground::clock::NEVER;
+use crate::observe::event::Event;
+use crate::policy::mode::Mode;
+use crate::policy::outcome::{Outcome, Value};
+use crate::policy::rules::Rules;
+use crate::store::local::Placed;
+
+/// How long a call waits for its load.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Behind {
+    background: bool,
+    soft: Option<Duration>,
+    timeout: Option<Duration>,
+}
+
+impl Behind {
+    /// To the end.
+    pub const fn new() -> Self {
+        Self { background: false, soft: None, timeout: None }
+    }
+
+    /// Not at all, where a value is there that is to be loaded anew.
+    #[must_use]
+    pub const fn background(self, background: bool) -> Self {
+        Self { background, ..self }
+    }
+
+    /// As long as this, where an old value is there.
+    #[must_use]
+    pub const fn soft(self, time: Duration) -> Self {
+        Self { soft: Some(time), ..self }
+    }
+
+    /// As long as this, where an old value is there, or where the site says what to return instead.
+    #[must_use]
+    pub const fn timeout(self, time: Duration) -> Self {
+        Self { timeout: Some(time), ..self }
+    }
+}
+
+/// Like [`load_known`], with a load that goes on behind its caller. `late` gives what is returned in place of a load that takes too
+/// long, if anything.
+pub(crate) async fn load_behind<R, O, X, F>(
+    entry: Option<Entry<O::Value>>,
+    arguments: Option<Placed>,
+    outcome: O,
+    rules: X,
+    body: F,
+    behind: Behind,
+    late: impl FnOnce() -> Option<R>,
+) -> R
+where
+    R: Send + 'static,
+    O: Outcome<R> + 'static,
+    O::Value: Value,
+    X: Rules<O::Value> + Send + 'static,
+    F: Future<Output = R> + Send + 'static,
+{
+    let Some(entry) = entry else { return body.await };
+    let is_own = entry.raw().is_ok_and(RawEntry::is_own);
+    // What is collected for a transaction is the task's own, so its loads are. In `Mode::Refresh` no old value is wanted.
+    if is_own || entry.core().puts_evict() || Mode::current() == Mode::Refresh {
+        return load_known(Some(entry), arguments, outcome, rules, pin!(body)).await;
+    }
+    let Some(raw) = entry.active() else { return body.await };
+    let mut call = Call::new(&entry, raw, outcome, entry.has_late_tags(&rules));
+    let miss = match call.look(arguments).await {
+        Ok(hit) => return hit,
+        Err(miss) => miss,
+    };
+    let served = if behind.background && call.state.elected.is_some() { call.serve() } else { None };
+    if served.is_none() {
+        raw.record(Event::Miss(miss.reason));
+    }
+    let old = call.state.spare.clone();
+    let load = go_on(entry.clone(), outcome, call.state, miss, rules, body);
+    let load = Loading::current().scope(Mode::current().scope(load)).in_current_span();
+    let (began, mut task) = (Instant::now(), tokio::spawn(load));
+    if let Some(served) = served {
+        return served;
+    }
+    let stand_in = || {
+        let old = old.as_deref()?;
+        let value = entry.revive(raw, outcome, old)?;
+        raw.served(old.age);
+        Some(value)
+    };
+    if let Some(soft) = behind.soft.filter(|_| old.is_some()) {
+        match timeout_at(began + soft.min(NEVER), &mut task).await {
+            Ok(done) => return returned(done).await,
+            Err(_) => {
+                if let Some(value) = stand_in() {
+                    return value;
+                }
+            }
+        }
+    }
+    if let Some(time) = behind.timeout {
+        match timeout_at(began + time.min(NEVER), &mut task).await {
+            Ok(done) => return returned(done).await,
+            Err(_) => {
+                if let Some(value) = stand_in().or_else(late) {
+                    return value;
+                }
+            }
+        }
+    }
+    returned(task.await).await
+}
+
+/// The load, with all that it needs.
+async fn go_on<R, O, X, F>(
+    entry: Entry<O::Value>,
+    outcome: O,
+    state: State,
+    miss: Miss,
+    rules: X,
+    body: F,
+) -> R
+where
+    O: Outcome<R>,
+    O::Value: Value,
+    X: Rules<O::Value>,
+    F: Future<Output = R>,
+{
+    let Ok(raw) = entry.raw() else { return body.await };
+    Call::resume(&entry, raw, outcome, state).finish(miss, rules, pin!(body)).await
+}
+
+/// What the load's task returned.
+async fn returned<R>(done: Result<R, JoinError>) -> R {
+    match done.map_err(JoinError::try_into_panic) {
+        Ok(value) => value,
+        Err(Ok(panic)) => resume_unwind(panic),
+        // The runtime ends, and its caller's task with it.
+        Err(Err(_)) => std::future::pending().await,
+    }
+}
