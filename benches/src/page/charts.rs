@@ -104,7 +104,10 @@ fn lines(file: &Path, table: &Table, what: &str) -> Result<(), Box<dyn Error>> {
         .margin_right(190)
         .x_label_area_size(40)
         .y_label_area_size(70)
-        .build_cartesian_2d((across.0..across.1).log_scale(), (up.0 * 0.7..up.1 * 1.4).log_scale())?;
+        .build_cartesian_2d(
+            (across.0..across.1).log_scale(),
+            (decade(up.0, f64::floor)..decade(up.1 * 1.01, f64::ceil)).log_scale(),
+        )?;
     chart
         .configure_mesh()
         .light_line_style(WHITE)
@@ -117,17 +120,28 @@ fn lines(file: &Path, table: &Table, what: &str) -> Result<(), Box<dyn Error>> {
         .label_style(text(11, HPos::Center))
         .draw()?;
     let (mut own, mut others) = (0, 0);
-    for (subject, points) in points {
+    let mut names = Vec::new();
+    for (subject, points) in &points {
         let count = if subject.starts_with(OURS) { &mut own } else { &mut others };
         let style = color(subject).mix(1.0 / f64::from(1 + *count) + 0.2).stroke_width(2);
         *count += 1;
         chart.draw_series(LineSeries::new(points.clone(), style).point_size(3))?;
-        let Some((x, y)) = points.last().copied() else { continue };
-        let (x, y) = chart.backend_coord(&(x, y));
-        area.draw(&Text::new(plain(subject), (x + 10, y), text(12, HPos::Left)))?;
+        names.extend(points.last().map(|end| (chart.backend_coord(end), plain(subject))));
+    }
+    names.sort_by_key(|((_, y), _)| *y);
+    let mut above = i32::MIN;
+    for ((x, y), name) in names {
+        // Below the one before, where both would stand in the same place.
+        above = y.max(above.saturating_add(14));
+        area.draw(&Text::new(name, (x + 10, above), text(12, HPos::Left)))?;
     }
     area.present()?;
     Ok(())
+}
+
+/// The power of ten beside a figure.
+fn decade(figure: f64, which: fn(f64) -> f64) -> f64 {
+    10_f64.powf(which(figure.log10()))
 }
 
 /// Without what Markdown marks.

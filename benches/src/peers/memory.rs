@@ -260,7 +260,8 @@ impl Subject for Arithmetic {
     async fn go(&self, id: u64) {
         let mut draw = id;
         for _ in 0..32 {
-            draw = next(draw);
+            // Steps that cannot be taken together.
+            draw = next(draw) ^ (draw >> 7);
         }
         black_box(draw);
     }

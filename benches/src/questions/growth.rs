@@ -62,7 +62,7 @@ fn tags(setting: Setting, effort: Effort) -> Vec<Table> {
                 ("16", row(name, Ours::<16>)),
             ]
         };
-        for (name, tasks) in [("1 task", 1), ("64 tasks", 64)] {
+        for (name, tasks) in [("cachemacro, 1 task", 1), ("cachemacro, 64 tasks", 64)] {
             let turn = Turn { tasks, keys: KEYS, time: effort.turn / 2 };
             for (case, subject) in subjects(name) {
                 column(&mut table, &[subject], case, turn, effort).await;
@@ -167,12 +167,12 @@ fn entries(setting: Setting, effort: Effort) -> Vec<Table> {
             let group = Named::new("hit", Group(space.clone()));
             for _ in 0..effort.rounds {
                 let turn = Turn { tasks: 64, keys: *count, time: effort.turn / 2 };
-                table.add("hit, 1 tag, 64 tasks", &case, Unit::Nanoseconds, group.hits(turn).await);
+                table.add("cachemacro, hit, 64 tasks", &case, Unit::Nanoseconds, group.hits(turn).await);
             }
             // The first evict ends the entries; others take as long, as what they find is not looked for.
             for _ in 0..effort.rounds {
                 let took = timed(cache.evict_tags([&tag])).await;
-                table.add("evict of their tag", &case, Unit::Nanoseconds, nanos(took));
+                table.add("cachemacro, evict of their tag", &case, Unit::Nanoseconds, nanos(took));
             }
             assert_eq!(space.get(&0).await.expect("the server answers"), None, "it was evicted");
         }

@@ -24,9 +24,11 @@ pub const QUESTION: Question = Question {
     title: "A whole service",
     method: "The example `airports`: HTTP and JSON over SQLite with 28,298 rows; 60 % lookups, 15 % searches, 10 % surroundings, \
         13 % statistics, 2 % writes that put and evict, by Zipf's law with exponent 1. 64 callers on open connections send \
-        the next request when they have the answer, in the same process on the same two processors. Each service was warm \
-        for two seconds. Distances are added to every statement of the database and to every round trip to Redis; where a \
-        statement takes 250 ms, Redis is 1 ms away.",
+        the next request when they have the answer, in the same process on the same two processors. Each cache was filled \
+        for two seconds before, over a database that is near. Distances are added to every statement of the database and to every round trip to Redis; where a \
+        statement takes 250 ms, Redis is 1 ms away. What caching is said to bring is 60 to 90 % less load of the database and \
+        answers that are 200 to 500 ms faster: the last table says what of it was measured, on which distance. Milliseconds \
+        can only be saved where the database takes as many.",
     parts: &[Part { setting: Setting::Two, counts: false, ask }],
 };
 
@@ -69,8 +71,8 @@ struct Given {
 }
 
 impl Service {
-    async fn start(file: &Path, scenario: &Scenario, cache: Cache) -> Self {
-        let repository = Repository::open(file).await.expect("a database").distant(scenario.database);
+    async fn start(file: &Path, distance: Duration, cache: Cache) -> Self {
+        let repository = Repository::open(file).await.expect("a database").distant(distance);
         let airports = Airports::new(repository, cache);
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let address = listener.local_addr().expect("bound");
@@ -140,10 +142,10 @@ fn ask(setting: Setting, effort: Effort) -> Vec<Table> {
             for store in STORES {
                 let file = folder.path().join(format!("{}-{store}.sqlite", scenario.name));
                 std::fs::copy(&loaded, &file).expect("room for it");
-                services.push(Service::start(&file, scenario, cache(store, scenario, &server)).await);
-            }
-            for service in &services {
-                service.turn(effort.turn * 10).await;
+                let cache = cache(store, scenario, &server);
+                // Its cache is warm from a database that is near, so that every scenario has as much in it.
+                Service::start(&file, Duration::ZERO, cache.clone()).await.turn(effort.turn * 10).await;
+                services.push(Service::start(&file, scenario.database, cache).await);
             }
             let mut table = Table::new(format!("The service, database and Redis {}", scenario.name));
             if scenario.database >= Duration::from_millis(250) {

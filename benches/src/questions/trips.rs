@@ -13,7 +13,7 @@ use crate::peers;
 pub const QUESTION: Question = Question {
     name: "trips",
     title: "Round trips before the caller has its value",
-    method: "The same by one task, over a proxy that adds 20 ms to every round trip; the time of a call in round trips.",
+    method: "The same by one task, over a proxy that adds 20 ms to every round trip; the shortest time of a call, in round trips.",
     parts: &[
         Part { setting: Setting::Two, counts: false, ask: |setting, effort| ask(setting, effort, false) },
         Part { setting: Setting::Two, counts: false, ask: |setting, effort| ask(setting, effort, true) },
@@ -31,14 +31,16 @@ fn ask(setting: Setting, effort: Effort, fresh: bool) -> Vec<Table> {
         let case = if fresh { "miss" } else { "hit" };
         for subject in peers::on_redis(&far, fresh).await {
             // The first opens connections, the second finds all that is kept once.
-            for round in 0..2 + effort.fewer() {
+            let mut least = f64::MAX;
+            for round in 0..2 + effort.rounds {
                 let began = Instant::now();
                 subject.all_of(7, 1).await;
-                let took = millis(began.elapsed()) / millis(TRIP);
                 if round > 1 {
-                    trips.add(subject.name, case, Unit::Count, (took * 10.0).round() / 10.0);
+                    least = least.min(millis(began.elapsed()) / millis(TRIP));
                 }
             }
+            // A busy machine only adds.
+            trips.add(subject.name, case, Unit::Count, (least * 10.0).round() / 10.0);
         }
         vec![trips]
     })

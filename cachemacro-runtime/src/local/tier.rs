@@ -283,7 +283,8 @@ mod tests {
     /// Upholds G2 and G3.
     #[test]
     fn what_was_told_while_a_value_was_on_its_way_refuses_it() {
-        let changes: [(&str, fn(&Tier)); 10] = [
+        type Change = fn(&Tier);
+        let changes: [(&str, Change); 10] = [
             ("the key", |tier| tier.changed(KEY.as_bytes())),
             ("its tag", |tier| tier.changed(version(TAG).as_bytes())),
             ("a tag that nobody named", |tier| tier.changed(version(OTHER_TAG).as_bytes())),

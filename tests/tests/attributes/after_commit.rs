@@ -68,6 +68,7 @@ async fn stored(cache: &Cache, id: i64) -> Option<String> {
     tokio::spawn(async move { cache.scope(read).await }).await.expect("read").expect("the store answers")
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "beside what is stored, which may be nothing")]
 fn some(name: &str) -> Option<String> {
     Some(name.to_owned())
 }
@@ -107,7 +108,8 @@ async fn what_was_rolled_back_stays_cached() {
         Err::<(), _>(no())
     };
     let calls = async {
-        (name(&db, 1).await?, name(&db, 2).await?);
+        name(&db, 1).await?;
+        name(&db, 2).await?;
         after_commit(transaction).await.expect_err("as it returned");
         assert_eq!((stored(&cache, 1).await, stored(&cache, 2).await), (some("Ada"), some("Bob")));
         assert_eq!(cache.stats().total.failed_evicts, 0);
@@ -139,7 +141,8 @@ async fn a_savepoint_goes_with_the_transaction_around_it() {
             if outer { tx.commit().await } else { tx.rollback().await.and(Err(no())) }
         };
         let calls = async {
-            (name(&db, 1).await?, name(&db, 2).await?);
+            name(&db, 1).await?;
+            name(&db, 2).await?;
             assert_eq!(after_commit(transaction).await.is_ok(), outer);
             let left = (stored(&cache, 1).await, stored(&cache, 2).await);
             let expected = (some("Ada").filter(|_| !outer), some("Bob").filter(|_| !(inner && outer)));

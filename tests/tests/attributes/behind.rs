@@ -173,7 +173,7 @@ async fn a_panic_in_a_load_behind_is_its_callers() {
 #[tokio::test]
 async fn a_load_behind_has_its_callers_cache() {
     let cache = Cache::memory();
-    assert_eq!(cache.scope(outer(7)).await, 7);
+    assert_eq!(Box::pin(cache.scope(outer(7))).await, 7);
     let stats = cache.stats();
     assert_eq!(stats.site("inner").map(|site| site.fills), Some(1));
     assert_eq!(stats.total.fills, 2);

@@ -333,7 +333,7 @@ async fn a_transaction_collects_evicts_of_sync_code_and_keeps_nothing_after_them
     cache
         .scope(async {
             length("abc");
-            let (_, removals) = cache
+            let ((), removals) = cache
                 .collect(async {
                     assert!(!length_entry("abc").evict(), "not yet");
                     runs(2, || (length("abc"), length("abc")));
@@ -360,7 +360,7 @@ fn what_is_kept_stays_within_the_capacity_and_what_is_used_stays() {
         ran();
         Arc::new(Dropped)
     }
-    const CAPACITY: u64 = 256 << 10;
+    const CAPACITY: u32 = 256 << 10;
     let cache = Cache::builder().memory().local_capacity(CAPACITY as usize).build().expect("acceptable");
     cache.scope_sync(|| {
         held(0);
@@ -375,7 +375,7 @@ fn what_is_kept_stays_within_the_capacity_and_what_is_used_stays() {
         });
     });
     let local = cache.stats().local;
-    assert!(local.bytes <= CAPACITY, "{local:?}");
+    assert!(local.bytes <= u64::from(CAPACITY), "{local:?}");
     assert!(local.entries > 300 && local.for_room + local.entries == 20_001, "{local:?}");
     drop(cache);
     assert_eq!(DROPPED.load(Ordering::Relaxed), 20_001, "dropping the cache frees all");

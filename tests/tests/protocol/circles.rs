@@ -116,7 +116,7 @@ async fn a_body_that_reaches_its_own_key_beside_other_futures_runs_at_once() {
         let (own, other) = tokio::join!(own, other);
         own + other
     };
-    assert_eq!(entry(&process, 0).get_or_load(body).await, 15);
+    assert_eq!(Box::pin(entry(&process, 0).get_or_load(body)).await, 15);
     assert!(began.elapsed() < Duration::from_millis(500), "waited {:?}", began.elapsed());
 }
 

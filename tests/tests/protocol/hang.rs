@@ -110,7 +110,7 @@ async fn a_body_that_looks_its_own_key_up_gets_a_vacancy(rig: Rig) {
             2
         }
     });
-    assert_eq!(in_time(outer).await, 2);
+    assert_eq!(in_time(Box::pin(outer)).await, 2);
 }
 
 async fn a_body_that_reaches_its_own_key_among_many_runs_it_unstored(rig: Rig) {

@@ -38,7 +38,9 @@ on_both_stores!(
 const EVICTS: [Op; 3] = [Op::Evict, Op::EvictTags, Op::EvictPrefix];
 
 fn break_evicts(process: &Process, kind: ErrorKind) {
-    EVICTS.into_iter().for_each(|op| process.faults.fail(op, kind));
+    for op in EVICTS {
+        process.faults.fail(op, kind);
+    }
 }
 
 fn kept(cache: &Cache) -> u64 {

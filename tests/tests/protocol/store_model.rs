@@ -279,6 +279,7 @@ impl Run {
         assemble(self.header(value), &stamps(value.version), payload.as_bytes()).into()
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each step")]
     async fn step(&mut self, step: Step) {
         match step {
             Step::Pass(time) => {

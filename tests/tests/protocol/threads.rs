@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use cachemacro::{Cache, cache_put, cached};
 
 /// Far longer than anything here takes, unless it hangs.
-const HANG: Duration = Duration::from_secs(60);
+const HANG: Duration = Duration::from_mins(1);
 
 /// A gate that a body waits at, and that tells how many are there.
 #[derive(Default)]

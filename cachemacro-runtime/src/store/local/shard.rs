@@ -203,8 +203,11 @@ impl Values {
         places.into_iter().map(|at| self.take(at)).collect()
     }
 
+    /// Takes a value out, which ends with that.
     fn take(&mut self, at: usize) -> Arc<AnyKept> {
         let kept = self.ring.swap_remove(at);
+        // G1: under the lock. An evict that comes now does not find it, and leaves nothing that a look by arguments could take.
+        kept.end();
         if let Ok(place) = self.names.find_entry(hash(kept.name), |place| *place as usize == at) {
             place.remove();
         }

@@ -240,7 +240,6 @@ impl LocalTable {
 
     /// What is done with a value that has left the table by name.
     fn gone(&self, kept: &Arc<AnyKept>, cause: Cause) {
-        kept.end();
         self.weight.fetch_sub(kept.weight, Ordering::Relaxed);
         self.ended[cause as usize].fetch_add(1, Ordering::Relaxed);
         self.unplace(kept);
@@ -401,7 +400,9 @@ mod tests {
             assert_eq!(get(&table, 1), None);
         }
         let pending = begin(&table, 1, &[4, 5]);
-        (table.evict(name(2)), table.evict_tag(6), table.evict_prefix(Some(2)));
+        table.evict(name(2));
+        table.evict_tag(6);
+        table.evict_prefix(Some(2));
         assert!(table.keep(&pending, Some(placed(1)), kept(&table, HOUR, 9_u64)));
         assert_eq!(get(&table, 1), Some(9));
     }
@@ -435,6 +436,18 @@ mod tests {
         let within = begin(&table, 1, &[]);
         assert!(!put.is_sound() && within.is_sound());
         assert!(begin(&table, 2, &[]).is_sound());
+    }
+
+    /// Upholds G1: an evict between the two steps would not find it.
+    #[test]
+    fn what_leaves_by_name_has_ended_before_it_leaves_by_arguments() {
+        let (table, _) = table(1 << 20);
+        assert!(put(&table, 1, &[], 7));
+        let shard = table.shards.of(name(1));
+        let left = shard.victim(None, &|_| Some(Cause::Room)).expect("there is one");
+        assert_eq!((get(&table, 1), table.map.len()), (None, 1));
+        table.gone(&left.0, left.1);
+        assert_eq!(table.map.len(), 0);
     }
 
     #[test]

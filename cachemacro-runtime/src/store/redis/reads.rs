@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::commands::{Commands, add_keys};
 use super::families::family;
 use super::send::Resend;
@@ -18,7 +20,6 @@ use crate::ground::chunks::{MOST_BYTES, MOST_ENTRIES, MOST_TAGS, chunks};
 use crate::ground::error::{ErrorKind, Result};
 use crate::store::messages::lease::LeaseOutcome;
 use crate::store::messages::read::{Excerpt, Read, ReadRequest};
-use bytes::Bytes;
 
 impl Commands {
     pub(super) async fn read(&self, request: ReadRequest<'_>) -> Result<Read> {

@@ -62,7 +62,7 @@ async fn a_server_that_refuses_tracking_confirms_copies_all_the_same() {
     run(&mut server.client().await, "ACL SETUSER default -client|tracking").await;
     let namespace = namespace();
     let (one, other) = (Process::new(&server, &namespace), Process::new(&server, &namespace));
-    let (mine, text) = (validated(&one, Policy::new().local(Duration::from_secs(60))), "x".repeat(10_000));
+    let (mine, text) = (validated(&one, Policy::new().local(Duration::from_mins(1))), "x".repeat(10_000));
     read(&mine, &text).await;
     super::is_off(&one).await;
     read(&mine, "").await;
