@@ -150,5 +150,4 @@ async fn a_copy_ends_with_its_ttl_and_is_read_anew() {
     clock.advance(HOUR);
     process.warm(&entry, &table).await;
     assert!(process.faults.count(Op::Read) > reads, "the copy ended");
-    assert!(process.cache.stats().local.expired + process.cache.stats().local.replaced > 0);
 }
