@@ -1,8 +1,9 @@
 //! The table by arguments: what is hashed, and what is compared.
 
-use papaya::Equivalent;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
+
+use papaya::Equivalent;
 
 /// How many bytes of arguments need no memory of their own.
 const INLINE: usize = 39;
