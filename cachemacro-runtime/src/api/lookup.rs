@@ -293,7 +293,7 @@ impl<T: Value> Vacancy<T> {
     /// let Lookup::Hit(price) = cache.lookup::<u64>("price", 7).await? else { panic!("somebody loads") };
     /// assert_eq!(*price, 1200);
     /// let _ = vacancy.fill(&1300).await?;
-    /// assert_eq!(cache.get("price", 7).await?, Some(1300));
+    /// assert_eq!(cache.get::<u64>("price", 7).await?, Some(1300));
     /// # Ok(())
     /// # }
     /// ```
