@@ -192,7 +192,10 @@ fn a_connection_that_breaks_and_heals_is_told_without_where_it_leads() {
     let log = Log::default();
     let mut server = RedisServer::with_args(&["--requirepass", "hush-password"]);
     log.watch(async {
-        let cache = in_namespace(&format!("redis://:hush-password@{}", server.address()));
+        let url = format!("redis://:hush-password@{}", server.address());
+        // An evict is tried for three times as long.
+        let settings = Cache::builder().redis(url).namespace(&namespace()).command_timeout(DEADLINE / 10);
+        let cache = settings.build().expect("acceptable settings");
         let read = async || cache.get_or_load("hush", &SECRET, async || 1).await;
         cache.connect().await.expect("connected");
         read().await;
