@@ -43,6 +43,7 @@ pub(crate) enum Rows {
 
 /// How long things took.
 #[derive(Debug)]
+#[cfg_attr(not(feature = "prometheus"), allow(dead_code, reason = "not every exporter tells all of it"))]
 pub(crate) struct Times {
     /// Counts by upper bound, each not among the ones before. The last bound is none.
     pub(crate) buckets: Vec<(Option<Duration>, u64)>,

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(any(feature = "prometheus", feature = "metrics", feature = "opentelemetry"))]
 mod families;
 
 #[cfg(feature = "metrics")]

@@ -14,7 +14,9 @@ use cachemacro::__private::{Plain, When, Writes, write};
 use cachemacro::codec::Json;
 use cachemacro::store::faults::Op;
 use cachemacro::store::redis::{RedisConfig, RedisStore};
-use cachemacro::{Cache, Entry, ErrorKind, Mode, Observation, Observer, cache_evict, cache_put, cached};
+use cachemacro::{
+    BreakerState, Cache, Entry, ErrorKind, Mode, Observation, Observer, cache_evict, cache_put, cached,
+};
 use cachemacro_tests::halt::Point::{self, After, Before};
 use cachemacro_tests::halt::{Halted, Stops, Table, ended};
 use cachemacro_tests::log::{Line, under_subscriber};
@@ -172,15 +174,15 @@ fn redis_being_down_is_warned_of_once_and_told_without_where_it_is() {
             assert_eq!(cache.get_or_load("hush", &SECRET, async || round).await, round);
         }
         cache.health().await.expect_err("nobody is there");
-        wait_until("it tries again, and says so to who asks", DEADLINE, async || {
-            cache.get_or_load("hush", &SECRET, async || 1).await;
-            !log.found(Level::DEBUG, "still could not connect to redis").is_empty()
-        })
-        .await;
-        let down = log.found(Level::WARN, " could not connect to redis");
+        let (down, open) = (
+            log.found(Level::WARN, " could not connect to redis connection="),
+            log.found(Level::WARN, "the breaker is open"),
+        );
         assert!((1..=8).contains(&down.len()), "once for each connection at most: {down:?}");
         assert!(down.iter().all(|line| !line.text.contains("still")), "{down:?}");
-        assert_eq!(log.alarms(), down, "nothing else");
+        assert_eq!(open.len(), 1, "once for all callers: {open:?}");
+        assert_eq!(log.alarms().len(), down.len() + open.len(), "nothing else: {:?}", log.alarms());
+        assert_eq!(cache.stats().breaker, Some(BreakerState::Open));
     });
     assert_discreet(&log.lines(), &server.address());
 }
@@ -190,7 +192,10 @@ fn a_connection_that_breaks_and_heals_is_told_without_where_it_leads() {
     let log = Log::default();
     let mut server = RedisServer::with_args(&["--requirepass", "hush-password"]);
     log.watch(async {
-        let cache = in_namespace(&format!("redis://:hush-password@{}", server.address()));
+        let url = format!("redis://:hush-password@{}", server.address());
+        // An evict is tried for three times as long.
+        let settings = Cache::builder().redis(url).namespace(&namespace()).command_timeout(DEADLINE / 10);
+        let cache = settings.build().expect("acceptable settings");
         let read = async || cache.get_or_load("hush", &SECRET, async || 1).await;
         cache.connect().await.expect("connected");
         read().await;

@@ -65,17 +65,17 @@ fn user(id: u64) -> User {
     }
 }
 
-#[cached(prefix = "arc", ttl = "1h", cache = cache)]
+#[cached(prefix = "arc", skip(cache), ttl = "1h", cache = cache)]
 async fn arc(cache: &Cache, id: u64) -> Arc<User> {
     Arc::new(user(id))
 }
 
-#[cached(prefix = "arc-3", ttl = "1h", cache = cache, tags = ["users", "org:7", "all"])]
+#[cached(prefix = "arc-3", skip(cache), ttl = "1h", cache = cache, tags = ["users", "org:7", "all"])]
 async fn arc_3(cache: &Cache, id: u64) -> Arc<User> {
     Arc::new(user(id))
 }
 
-#[cached(prefix = "text", ttl = "1h", cache = cache)]
+#[cached(prefix = "text", skip(cache), ttl = "1h", cache = cache)]
 async fn text(cache: &Cache, name: &str) -> Arc<User> {
     Arc::new(user(name.len() as u64))
 }

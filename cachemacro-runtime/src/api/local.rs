@@ -15,11 +15,50 @@ impl<T: Any + Clone + Send + Sync> LocalEntry<T> {
     ///
     /// # Errors
     /// [`ErrorKind::Key`](crate::ErrorKind::Key) where the arguments cannot be a key.
+    ///
+    /// ```
+    /// # mod cachemacro {
+    /// #     pub use cachemacro_derive::cached;
+    /// #     pub use cachemacro_runtime::*;
+    /// #     pub use cachemacro_runtime::__private;
+    /// # }
+    /// use cachemacro::{Cache, cached};
+    ///
+    /// #[cached(crate = cachemacro, key = "{n}", ttl = "1m", entry = square_entry)]
+    /// fn square(n: u64) -> u64 {
+    ///     n * n
+    /// }
+    ///
+    /// Cache::memory().scope_sync(|| {
+    ///     square(7);
+    ///     let key = square_entry(7).key().map(|key| key.as_str().ends_with("square:7"));
+    ///     assert_eq!(key.ok(), Some(true));
+    /// });
+    /// ```
     pub fn key(&self) -> Result<&Key> {
         self.raw.key.as_ref().map_err(Clone::clone)
     }
 
-    /// The value, where one is kept; see [`LocalEntry`] for an example.
+    /// The value, where one is kept.
+    ///
+    /// ```
+    /// # mod cachemacro {
+    /// #     pub use cachemacro_derive::cached;
+    /// #     pub use cachemacro_runtime::*;
+    /// #     pub use cachemacro_runtime::__private;
+    /// # }
+    /// use cachemacro::{Cache, cached};
+    ///
+    /// #[cached(crate = cachemacro, key = "{n}", ttl = "1m", entry = square_entry)]
+    /// fn square(n: u64) -> u64 {
+    ///     n * n
+    /// }
+    ///
+    /// Cache::memory().scope_sync(|| {
+    ///     square(7);
+    ///     assert_eq!((square_entry(7).get(), square_entry(8).get()), (Some(49), None));
+    /// });
+    /// ```
     pub fn get(&self) -> Option<T> {
         if !self.raw.is_active() {
             return None;
@@ -30,11 +69,50 @@ impl<T: Any + Clone + Send + Sync> LocalEntry<T> {
     }
 
     /// How long what is kept is kept still; `None` where nothing is.
+    ///
+    /// ```
+    /// # mod cachemacro {
+    /// #     pub use cachemacro_derive::cached;
+    /// #     pub use cachemacro_runtime::*;
+    /// #     pub use cachemacro_runtime::__private;
+    /// # }
+    /// use cachemacro::{Cache, cached};
+    ///
+    /// #[cached(crate = cachemacro, key = "{n}", ttl = "1m", entry = square_entry)]
+    /// fn square(n: u64) -> u64 {
+    ///     n * n
+    /// }
+    ///
+    /// Cache::memory().scope_sync(|| {
+    ///     square(7);
+    ///     let left = square_entry(7).ttl();
+    ///     assert!(left.is_some_and(|left| left.as_secs() < 61));
+    /// });
+    /// ```
     pub fn ttl(&self) -> Option<Duration> {
         self.raw.times::<T>().map(|times| times.until.since(self.raw.core.local().now()))
     }
 
     /// Evicts it, and lets no load store that is under way. Tells whether something was there.
+    ///
+    /// ```
+    /// # mod cachemacro {
+    /// #     pub use cachemacro_derive::cached;
+    /// #     pub use cachemacro_runtime::*;
+    /// #     pub use cachemacro_runtime::__private;
+    /// # }
+    /// use cachemacro::{Cache, cached};
+    ///
+    /// #[cached(crate = cachemacro, key = "{n}", ttl = "1m", entry = square_entry)]
+    /// fn square(n: u64) -> u64 {
+    ///     n * n
+    /// }
+    ///
+    /// Cache::memory().scope_sync(|| {
+    ///     square(7);
+    ///     assert!(square_entry(7).evict() && !square_entry(7).evict(), "once");
+    /// });
+    /// ```
     pub fn evict(&self) -> bool {
         self.raw.key.is_ok() && self.raw.evict()
     }

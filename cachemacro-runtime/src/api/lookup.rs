@@ -286,14 +286,14 @@ impl<T: Value> Vacancy<T> {
     /// let clock = Clock::manual();
     /// let builder = Cache::builder().memory().clock(clock.clone()).ttl(Duration::from_secs(60));
     /// let cache = builder.stale(Duration::from_secs(3600)).build()?;
-    /// cache.set("price", 7, &1200).await?;
+    /// cache.set("price", 7, &1200_u64).await?;
     /// clock.advance(Duration::from_secs(90));
     /// let Lookup::Vacant(vacancy) = cache.lookup::<u64>("price", 7).await? else { panic!("nobody else loads") };
     /// assert_eq!(vacancy.old(), Some(&1200));
     /// let Lookup::Hit(price) = cache.lookup::<u64>("price", 7).await? else { panic!("somebody loads") };
     /// assert_eq!(*price, 1200);
     /// let _ = vacancy.fill(&1300).await?;
-    /// assert_eq!(cache.get("price", 7).await?, Some(1300));
+    /// assert_eq!(cache.get::<u64>("price", 7).await?, Some(1300));
     /// # Ok(())
     /// # }
     /// ```

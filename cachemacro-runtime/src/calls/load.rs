@@ -50,6 +50,7 @@ use crate::engine::refresh::Elected;
 use crate::engine::search::{End, Search};
 use crate::engine::spending;
 use crate::format::ids::FillId;
+use crate::ground::heap::on_heap;
 use crate::ground::panics::caught;
 use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
@@ -119,14 +120,19 @@ where
     let mut call = Call::new(entry, raw, outcome, entry.has_late_tags(&rules));
     if Mode::current() == Mode::Refresh {
         raw.record(Event::Miss(MissReason::TooOld));
-        return if raw.is_own() { call.run(None, body).await.0 } else { call.refresh(rules, body).await };
+        return if raw.is_own() {
+            call.run(None, body).await.0
+        } else {
+            on_heap(|| call.refresh(rules, body)).await
+        };
     }
     let miss = match call.look(arguments).await {
         Ok(hit) => return hit,
         Err(miss) => miss,
     };
     raw.record(Event::Miss(miss.reason));
-    call.finish(miss, rules, body).await
+    // What refreshes too: a hit does not move it about.
+    on_heap(|| call.finish(miss, rules, body)).await
 }
 
 /// One call.
@@ -423,7 +429,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
     {
         let (entry, raw, outcome) = (self.entry, self.raw, self.outcome);
         // Not in a variable, which would hold the value, perhaps not `Send`, over the awaits below.
-        let held = match self.search(&mut lead).await {
+        let held = match on_heap(|| self.search(&mut lead)).await {
             End::Found(found) => return self.land_found(lead, found),
             End::Held(held) => {
                 lead.captured(held.captured(&raw.tags));
@@ -456,7 +462,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
                 lead.iter().for_each(Lead::close);
                 let followed = lead.as_ref().is_some_and(Lead::has_followers);
                 let check = if followed { Check::Stamps } else { Check::Skip };
-                prepared.fill(raw, held, took, OnRefusal::Leave, check).await
+                on_heap(|| prepared.fill(raw, held, took, OnRefusal::Leave, check)).await
             }
             // There is another value than the one that ages, or none.
             (Some(held), None) if self.state.spare.is_some() && !raw.core.has_written() => {

@@ -4,6 +4,7 @@ pub(crate) mod background;
 pub(crate) mod chunks;
 pub(crate) mod clock;
 pub(crate) mod error;
+pub(crate) mod heap;
 pub(crate) mod panics;
 pub(crate) mod setters;
 pub(crate) mod sync;

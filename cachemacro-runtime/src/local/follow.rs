@@ -50,7 +50,17 @@ impl LocalTier {
         let AnyStore::Other(store) = store else { return };
         let process = std::process::id();
         let mut task = lock(&self.task);
-        if task.as_ref().is_some_and(|task| task.process == process) || store.tracking().is_none() {
+        if task.as_ref().is_some_and(|task| task.process == process) {
+            return;
+        }
+        if store.tracking().is_none() {
+            // Also where a store around another forgets to pass it on: nobody would find out.
+            drop(task);
+            let why = Error::new(ErrorKind::Refused, "the store has no way to tell of changes");
+            if self.tier.is_news(&why) {
+                say(&self.tier, &why, false);
+                self.tier.ends(why);
+            }
             return;
         }
         let (until_dropped, gone) = oneshot::channel();

@@ -238,6 +238,17 @@ pub trait Store: Any + Send + Sync + fmt::Debug {
 
     /// The breaker that keeps requests from this store while it fails, where there is one: see
     /// [`BreakerStore`](crate::store::BreakerStore).
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::{BreakerConfig, BreakerStore, Store, memory::MemoryStore};
+    /// use std::sync::Arc;
+    ///
+    /// let store = Arc::new(MemoryStore::new());
+    /// assert!(store.breaker().is_none());
+    /// assert!(BreakerStore::new(store, BreakerConfig::new())?.breaker().is_some());
+    /// # Ok::<(), cachemacro::Error>(())
+    /// ```
     fn breaker(&self) -> Option<&Breaker> {
         None
     }
@@ -282,6 +293,23 @@ pub trait Changes: Send + Sync {
 pub trait Tracking: Send + Sync {
     /// Tells of all changes of keys that begin with one of these prefixes, until it can no longer; gives why. Once it has
     /// returned it says that nothing changed no more.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use async_trait::async_trait;
+    /// use cachemacro::{Error, ErrorKind, store::{Listener, Tracking}};
+    /// use std::sync::Arc;
+    ///
+    /// /// Knows of nothing.
+    /// struct Deaf;
+    ///
+    /// #[async_trait]
+    /// impl Tracking for Deaf {
+    ///     async fn track(&self, _prefixes: &[String], _listener: Arc<dyn Listener>) -> Error {
+    ///         Error::new(ErrorKind::Refused, "nothing is told here")
+    ///     }
+    /// }
+    /// ```
     async fn track(&self, prefixes: &[String], listener: Arc<dyn Listener>) -> Error;
 }
 

@@ -1,6 +1,6 @@
 //! Evicts bound to a transaction of a database: sent when it has committed, dropped when it was rolled back.
 //!
-//! What was removed once, and the test that failed:
+//! Which test is to fail where a mechanism is removed:
 //!
 //! | removed | test |
 //! |---|---|

@@ -1,6 +1,6 @@
 //! Loads that go on behind their callers: refreshes in the background, and loads that are waited for no longer than they may.
 //!
-//! Each mechanism was removed once, and the test beside it failed:
+//! Which test is to fail where a mechanism is removed:
 //!
 //! | removed | test |
 //! |---|---|

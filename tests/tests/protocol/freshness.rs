@@ -1,6 +1,6 @@
 //! Values that age: fresh, due, stale, spare, gone; who loads them anew, and what is served meanwhile.
 //!
-//! Each mechanism was removed once, and the test beside it failed:
+//! Which test is to fail where a mechanism is removed:
 //!
 //! | removed | test |
 //! |---|---|

@@ -1,6 +1,6 @@
 //! Evicts that the store did not acknowledge: kept, sent again, and what they may be about is not served before.
 //!
-//! What was removed once, and the test that failed:
+//! Which test is to fail where a mechanism is removed:
 //!
 //! | removed | test |
 //! |---|---|

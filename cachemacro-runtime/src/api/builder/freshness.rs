@@ -17,7 +17,7 @@ impl CacheBuilder {
     /// let clock = Clock::manual();
     /// let builder = Cache::builder().memory().clock(clock.clone()).ttl(Duration::from_secs(60));
     /// let cache = builder.stale(Duration::from_secs(3600)).build()?;
-    /// cache.set("price", 7, &1200).await?;
+    /// cache.set("price", 7, &1200_u64).await?;
     /// clock.advance(Duration::from_secs(90));
     /// assert_eq!(cache.get::<u64>("price", 7).await?, Some(1200));
     /// # Ok(())
@@ -37,7 +37,7 @@ impl CacheBuilder {
     /// use cachemacro::Cache;
     /// use std::time::Duration;
     ///
-    /// let hours = |hours| Duration::from_secs(hours * 3600);
+    /// let hours = |hours: u64| Duration::from_secs(hours * 3600);
     /// let cache = Cache::builder().memory().ttl(hours(1)).stale(hours(2)).max_age(hours(24)).build()?;
     /// assert!(Cache::builder().memory().max_age(Duration::ZERO).build().is_err());
     /// # drop(cache);

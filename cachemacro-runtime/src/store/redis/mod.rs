@@ -1,6 +1,6 @@
 //! The store on one Redis or Valkey server.
 //!
-//! Ordinary commands share a connection ([`wire`]), so that concurrent tasks' reads go together; scans take one of a pool.
+//! Ordinary commands share a connection, so that concurrent tasks' reads go together; scans take one of a pool.
 //! Connecting is lazy, every wait has a deadline, and what an error or a log line says never contains a key, a
 //! value, a password or a URL.
 

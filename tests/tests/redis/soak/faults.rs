@@ -177,6 +177,10 @@ impl Scene {
             info(&mut next_client, "master_link_status").await == "up"
         })
         .await;
+        wait_until("its primary knows so", DEADLINE, async || {
+            info(&mut former_client, "slave0").await.contains("state=online")
+        })
+        .await;
         let began = micros();
         let port = next.port().to_string();
         let _: String = ask(&mut former_client, &["FAILOVER", "TO", "127.0.0.1", &port]).await;
