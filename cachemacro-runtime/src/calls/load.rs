@@ -51,7 +51,6 @@ use crate::engine::search::{End, Search};
 use crate::engine::spending;
 use crate::format::ids::FillId;
 use crate::ground::heap::on_heap;
-use crate::ground::panics::caught;
 use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
 use crate::policy::freshness::Age;
@@ -215,10 +214,8 @@ impl<'a, O, V: Value> Call<'a, O, V> {
             return Err(Miss { reason: MissReason::StoreFailed, seen: FillId::NONE });
         };
         if let Some(usable) = looked.aging() {
-            let age = usable.age;
-            self.state.spare = Some(Box::new(usable));
             self.state.read = Some(read);
-            return self.aging(age).await;
+            return self.aging(Box::new(usable)).await;
         }
         let looked = looked.decoded(|usable| {
             let confirmed = known.as_ref().and_then(|known| known.confirmed(raw, usable.header.fill_id));
@@ -274,22 +271,22 @@ impl<'a, O, V: Value> Call<'a, O, V> {
     }
 
     /// What becomes of a call whose read found a value that ages. `Err`: it loads.
-    async fn aging<R>(&mut self, age: Age) -> Result<R, Miss>
+    async fn aging<R>(&mut self, spare: Box<Usable>) -> Result<R, Miss>
     where
         O: Outcome<R, Value = V>,
     {
         let raw = self.raw;
-        let Some(spare) = &self.state.spare else { unreachable!("the value was put there") };
-        let seen = spare.header.fill_id;
+        let (age, seen) = (spare.age, spare.header.fill_id);
         let loads = if age == Age::Spare {
             !raw.core.pacing.rests(seen)
         } else if raw.is_own() {
             false
         } else {
             // On the heap, so that a hit does not pay for its size.
-            self.state.elected = Box::pin(raw.elect(spare, self.state.late_tags)).await;
+            self.state.elected = Box::pin(raw.elect(&spare, self.state.late_tags)).await;
             self.state.elected.is_some()
         };
+        self.state.spare = Some(spare);
         if !loads && let Some(value) = self.serve() {
             return Ok(value);
         }
@@ -370,15 +367,9 @@ impl<'a, O, V: Value> Call<'a, O, V> {
     where
         O: Outcome<R, Value = V>,
     {
-        match landed {
-            Landed::Value(shared) => {
-                let value = shared.downcast_ref::<V>()?;
-                caught(|| value.clone()).map(|value| self.outcome.wrap(value))
-            }
-            Landed::None => self.outcome.none(),
-            // Its own value, which its own read found valid; never the leader's.
-            Landed::Err(shared) => self.stand_in().or_else(|| self.outcome.unshare_err(shared)),
-        }
+        // Of a load that failed: its own value, which its own read found valid; never the leader's.
+        let stand_in = if matches!(landed, Landed::Err(_)) { self.stand_in() } else { None };
+        stand_in.or_else(|| landed.as_returned(self.outcome))
     }
 
     /// Runs the body, under a lease if there is one. Tells how long it took.
