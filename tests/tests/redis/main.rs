@@ -2,6 +2,7 @@
 
 mod breaker;
 mod conformance;
+mod connections;
 mod faults;
 mod harness;
 mod healing;

@@ -4,15 +4,16 @@
 //! is evicted nowhere. Knows no command but those that set a connection up.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use redis::ConnectionInfo;
-use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::config::RedisConfig;
+use super::attempts::{Attempts, Place};
+use super::config::{self, RedisConfig};
 use super::gate::{Closed, Gate};
 use super::time::ServerTime;
 use super::wire::{self, Packed, Reply, Wire};
@@ -28,10 +29,10 @@ pub(super) const ASK_FOR_ROLE: [&str; 2] = ["INFO", "replication"];
 pub(super) struct Dialer {
     info: ConnectionInfo,
     pub(super) connect_timeout: Duration,
-    command_timeout: Duration,
+    pub(super) command_timeout: Duration,
     gate: Mutex<Gate>,
-    /// Woken when an attempt ended, or a connection turned out to be of use.
-    pub(super) moved: Notify,
+    /// Those of all stores of the process at the same address.
+    pub(super) attempts: Arc<Attempts>,
     pub(super) time: ServerTime,
     pub(super) background: Background,
     began: Instant,
@@ -47,11 +48,11 @@ pub(super) struct Mark(u64);
 impl Dialer {
     pub(super) fn new(config: &RedisConfig, info: ConnectionInfo) -> Self {
         Self {
+            attempts: Attempts::at(config::address(&info)),
             info,
             connect_timeout: config.connect_timeout,
             command_timeout: config.command_timeout,
             gate: Mutex::new(Gate::new(config.handles + 1, config.connect_timeout, config.command_timeout)),
-            moved: Notify::new(),
             time: ServerTime::new(),
             background: Background::shared(),
             began: Instant::now(),
@@ -65,8 +66,33 @@ impl Dialer {
         if self.is_closed() {
             return Err(Closed { error: failure::closed(), until: None });
         }
-        let attempt = lock(&self.gate).admit(Instant::now())?;
-        Ok(Permit { dialer: Arc::clone(self), attempt })
+        let now = Instant::now();
+        let mut gate = lock(&self.gate);
+        let attempt = gate.admit(now)?;
+        let place = self.attempts.admit(now, self.connect_timeout * 2).map_err(|crowded| {
+            gate.ended(attempt);
+            Closed::crowded(crowded.until)
+        })?;
+        Ok(Permit { dialer: Arc::clone(self), attempt, _place: place })
+    }
+
+    /// Leave for one attempt, waited for until then at most.
+    pub(super) async fn admitted(self: &Arc<Self>, until: Instant) -> Result<Permit> {
+        loop {
+            // Enlisted before it is asked whether anything may be tried.
+            let mut moved = pin!(self.attempts.moved.notified());
+            moved.as_mut().enable();
+            let closed = match self.admit() {
+                Ok(permit) => return Ok(permit),
+                Err(closed) => closed,
+            };
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.is_closed() {
+                return Err(closed.error);
+            }
+            let pause = closed.until.map_or(left, |at| at.saturating_duration_since(Instant::now()));
+            let _ = timeout(pause.min(left), moved).await;
+        }
     }
 
     /// Whether attempts pause after a failure, and until when.
@@ -86,7 +112,14 @@ impl Dialer {
 
     /// A connection could not be opened. Tells whether it is the first.
     pub(super) fn failed(&self, error: &Error) -> bool {
-        lock(&self.gate).failed(Instant::now(), error)
+        let now = Instant::now();
+        self.attempts.failed(now);
+        lock(&self.gate).failed(now, error)
+    }
+
+    /// A connection could not be opened that no call waits for: it is charged, and the others do not pause for it.
+    pub(super) fn failed_aside(&self) {
+        self.attempts.failed(Instant::now());
     }
 
     /// A connection gave an answer that was of use.
@@ -94,12 +127,15 @@ impl Dialer {
         if lock(&self.gate).succeeded() {
             tracing::info!("redis answers again");
         }
-        self.moved.notify_waiters();
+        self.attempts.moved.notify_waiters();
     }
 
     /// A connection was lost before it was of use.
     pub(super) fn lost_unused(&self, error: &Error) {
-        lock(&self.gate).lost_unused(Instant::now(), error);
+        let now = Instant::now();
+        if lock(&self.gate).lost_unused(now, error) {
+            self.attempts.failed(now);
+        }
     }
 
     /// When something began to be opened, to be compared with what is outdated.
@@ -126,7 +162,7 @@ impl Dialer {
 
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
-        self.moved.notify_waiters();
+        self.attempts.moved.notify_waiters();
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -180,12 +216,13 @@ impl fmt::Debug for Dialer {
 pub(super) struct Permit {
     dialer: Arc<Dialer>,
     attempt: u64,
+    _place: Place,
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
+        // Then the place is given back, and those who wait for one are woken.
         lock(&self.dialer.gate).ended(self.attempt);
-        self.dialer.moved.notify_waiters();
     }
 }
 

@@ -4,6 +4,8 @@
 //! Connecting is lazy, every wait has a deadline, and what an error or a log line says never contains a key, a
 //! value, a password or a URL.
 
+mod attempts;
+mod budget;
 mod commands;
 mod config;
 mod connect;
@@ -24,6 +26,8 @@ mod script;
 mod send;
 mod time;
 mod tracking;
+mod tuning;
+mod upkeep;
 mod wire;
 
 use std::fmt;
@@ -51,7 +55,7 @@ use crate::store::messages::read::{Read, ReadRequest};
 use crate::store::messages::write::{Write, Written};
 
 pub use self::config::RedisConfig;
-pub(crate) use self::config::{COMMAND_TIMEOUT, LONGEST, MOST};
+pub(crate) use self::config::{LONGEST, MOST};
 
 /// The name that logs and health show.
 const NAME: &str = "redis";
@@ -98,7 +102,8 @@ impl RedisStore {
         let pushes = Arc::new(Pushes::new(&config, &info));
         let tracked = config::with_resp3(&info);
         let link = Arc::new(Link::new(&config, info)?);
-        let commands = Commands::new(Sender { link, command_timeout: config.command_timeout });
+        let commands =
+            Commands::new(Sender { link, command_timeout: config.command_timeout, upkeep: config.upkeep });
         Ok(Self { config, commands, pushes, tracked, identity })
     }
 
