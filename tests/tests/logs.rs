@@ -152,7 +152,7 @@ fn what_goes_well_alarms_nobody_and_tells_no_keys_or_values_on_redis() {
         let cache = in_namespace(&format!("redis://:hush-password@{}", server.address()));
         cache.scope(everything(&cache)).await;
         assert_eq!(cache.stats().total.errors(), 0);
-        cache.shutdown().await;
+        cache.shutdown().await.expect("all is delivered");
     });
     assert_discreet(&log.lines(), &server.address());
     assert_eq!(log.alarms(), []);
@@ -208,7 +208,7 @@ fn a_connection_that_breaks_and_heals_is_told_without_where_it_leads() {
             cache.stats().total.hits > 0
         })
         .await;
-        cache.shutdown().await;
+        cache.shutdown().await.expect("all is delivered");
     });
     assert_discreet(&log.lines(), &server.address());
     assert!(!log.found(Level::WARN, "a redis connection failed").is_empty(), "{:?}", log.alarms());
