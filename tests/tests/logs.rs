@@ -164,6 +164,22 @@ fn what_goes_well_alarms_nobody_and_tells_no_keys_or_values_on_redis() {
 }
 
 #[test]
+fn what_is_wrong_with_a_server_is_warned_of_once_by_each_cache() {
+    let log = Log::default();
+    let server = RedisServer::with_args(&["--appendonly", "yes"]);
+    log.watch(async {
+        let cache = in_namespace(&server.url());
+        for round in 0..3 {
+            cache.health().await.expect("the server is there");
+            assert_eq!(cache.get_or_load("hush", round, async || round).await, round);
+        }
+        cache.shutdown().await.expect("all is delivered");
+    });
+    assert_eq!(log.found(Level::WARN, "the server writes its data to disk").len(), 1);
+    assert_eq!(log.alarms().len(), 1, "nothing else: {:?}", log.alarms());
+}
+
+#[test]
 fn redis_being_down_is_warned_of_once_and_told_without_where_it_is() {
     let log = Log::default();
     let mut server = RedisServer::with_args(&["--requirepass", "hush-password"]);

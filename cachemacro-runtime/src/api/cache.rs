@@ -99,6 +99,7 @@ impl Cache {
             tracing::warn!("{}", Warning::NoNamespace);
         }
         tracing::info!(store = core.store.about().name, disabled = core.settings.disabled, "cache made");
+        core.watch_server();
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {

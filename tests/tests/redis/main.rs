@@ -13,4 +13,5 @@ mod refusals;
 mod runtimes;
 mod sizes;
 mod soak;
+mod startup;
 mod store;

@@ -306,6 +306,18 @@ pub(super) fn address(info: &ConnectionInfo) -> u64 {
     xxh3_64(place(info).as_bytes())
 }
 
+/// Whether bytes travel to another host as they are.
+pub(super) fn is_plaintext(info: &ConnectionInfo) -> bool {
+    match info.addr() {
+        ConnectionAddr::Tcp(host, _) => {
+            let host = host.trim_matches(['[', ']']);
+            let address: Option<std::net::IpAddr> = host.parse().ok();
+            !(host.eq_ignore_ascii_case("localhost") || address.is_some_and(|address| address.is_loopback()))
+        }
+        _ => false,
+    }
+}
+
 fn place(info: &ConnectionInfo) -> String {
     match info.addr() {
         ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
@@ -472,6 +484,16 @@ mod tests {
         let address = |url: &str| address(&RedisConfig::new(url).connection_info().expect("acceptable"));
         assert_eq!(address("redis://h"), address("redis://u:p@h/1"), "attempts are counted for the server");
         assert_ne!(address("redis://h"), address("redis://h:6380"));
+    }
+
+    #[test]
+    fn what_leaves_this_host_as_it_is_is_told() {
+        let is_plain =
+            |url: &str| is_plaintext(&RedisConfig::new(url).connection_info().expect("acceptable"));
+        for own in ["redis://LOCALHOST", "redis://127.0.0.7", "redis://[::1]:7", "unix:///a"] {
+            assert!(!is_plain(own), "{own}");
+        }
+        assert!(is_plain("redis://cache1") && is_plain("redis://10.0.0.7"));
     }
 
     #[test]

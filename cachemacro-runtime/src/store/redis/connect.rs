@@ -360,7 +360,16 @@ impl Link {
             until: self.upkeep.life().map(|life| since + life),
             useful: AtomicBool::new(false),
         };
-        Slot::Open(Arc::new(wire), Arc::new(opened))
+        let wire = Arc::new(wire);
+        let (dialer, looked) = (Arc::clone(&self.dialer), Arc::downgrade(&wire));
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                if let Some(wire) = looked.upgrade() {
+                    dialer.look_over(&wire).await;
+                }
+            });
+        }
+        Slot::Open(wire, Arc::new(opened))
     }
 
     async fn wait_for(

@@ -17,10 +17,11 @@ use super::config::{self, RedisConfig};
 use super::gate::{Closed, Gate};
 use super::time::ServerTime;
 use super::wire::{self, Packed, Reply, Wire};
-use super::{failure, reply, script};
+use super::{failure, reply, script, server};
 use crate::ground::background::Background;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::sync::lock;
+use crate::store::messages::server::{Server, ServerFacts};
 
 /// Asks whether the server is a replica.
 pub(super) const ASK_FOR_ROLE: [&str; 2] = ["INFO", "replication"];
@@ -39,6 +40,33 @@ pub(super) struct Dialer {
     /// What was opened before is of no more use: nanoseconds since `began`.
     outdated: AtomicU64,
     closed: AtomicBool,
+    pub(super) server: Server,
+    /// Whether the server was looked at.
+    looked: AtomicBool,
+    plaintext: bool,
+}
+
+/// A look at the server. Where nothing comes of it, another one is taken.
+pub(super) struct Look<'a> {
+    dialer: &'a Dialer,
+    found: bool,
+}
+
+impl Look<'_> {
+    /// What [`server::ask`] brought.
+    pub(super) fn found(mut self, replies: &[Reply]) {
+        self.found = true;
+        let database = self.dialer.info.redis_settings().db();
+        self.dialer.server.found(server::facts(replies, database, self.dialer.plaintext));
+    }
+}
+
+impl Drop for Look<'_> {
+    fn drop(&mut self) {
+        if !self.found {
+            self.dialer.looked.store(false, Ordering::Relaxed);
+        }
+    }
 }
 
 /// A point in time, as nanoseconds since the store was made.
@@ -47,7 +75,16 @@ pub(super) struct Mark(u64);
 
 impl Dialer {
     pub(super) fn new(config: &RedisConfig, info: ConnectionInfo) -> Self {
+        let (plaintext, server) = (config::is_plaintext(&info), Server::new());
+        if plaintext {
+            let mut facts = ServerFacts::new();
+            facts.plaintext = true;
+            server.found(facts);
+        }
         Self {
+            server,
+            looked: AtomicBool::new(false),
+            plaintext,
             attempts: Attempts::at(config::address(&info)),
             info,
             connect_timeout: config.connect_timeout,
@@ -58,6 +95,21 @@ impl Dialer {
             began: Instant::now(),
             outdated: AtomicU64::new(0),
             closed: AtomicBool::new(false),
+        }
+    }
+
+    /// Leave to look at the server, unless somebody did or does.
+    pub(super) fn look(&self) -> Option<Look<'_>> {
+        (!self.looked.swap(true, Ordering::Relaxed)).then_some(Look { dialer: self, found: false })
+    }
+
+    /// Looks at the server over this connection, unless somebody did or does. Nobody waits for it.
+    pub(super) async fn look_over(&self, wire: &Wire) {
+        let Some(look) = self.look() else { return };
+        let mut asked = Packed::default();
+        server::ask(&mut asked);
+        if let Ok(replies) = wire.call_within(asked, self.connect_timeout).await {
+            look.found(&replies);
         }
     }
 
@@ -200,7 +252,14 @@ impl Dialer {
             time => self.time.observe(sent, received, reply::time(time)?),
         }
         match replies.map_err(unopened)?.first() {
-            Some(info) if is_replica(info) => Err(failure::replica()),
+            Some(info) if is_replica(info) => {
+                let mut facts = ServerFacts::new();
+                (facts.replica, facts.plaintext) = (true, self.plaintext);
+                self.server.found(facts);
+                // What comes in its place is another server.
+                self.looked.store(false, Ordering::Relaxed);
+                Err(failure::replica())
+            }
             _ => Ok(wire),
         }
     }
