@@ -2,6 +2,7 @@
 
 mod breaker;
 mod conformance;
+mod connections;
 mod faults;
 mod harness;
 mod healing;
@@ -12,4 +13,5 @@ mod refusals;
 mod runtimes;
 mod sizes;
 mod soak;
+mod startup;
 mod store;

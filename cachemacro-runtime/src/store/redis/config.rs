@@ -7,10 +7,11 @@ use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::upkeep::Upkeep;
 use crate::ground::error::{Error, ErrorKind, Result};
 
 /// How long one round trip may take where nothing else is said.
-pub(crate) const COMMAND_TIMEOUT: Duration = Duration::from_millis(250);
+const COMMAND_TIMEOUT: Duration = Duration::from_millis(250);
 /// The longest time that a setting takes: more would overflow when added to others, or is not what was meant.
 pub(crate) const LONGEST: Duration = Duration::from_secs(60 * 60);
 /// The most connections that a setting takes: room is made for all of them at once.
@@ -39,6 +40,7 @@ pub struct RedisConfig {
     keepalive: Duration,
     user_timeout: Duration,
     pub(super) push: bool,
+    pub(super) upkeep: Upkeep,
 }
 
 impl RedisConfig {
@@ -67,6 +69,7 @@ impl RedisConfig {
             keepalive: Duration::from_secs(15),
             user_timeout: Duration::from_secs(10),
             push: true,
+            upkeep: Upkeep::default(),
         }
     }
 
@@ -212,6 +215,12 @@ impl RedisConfig {
         self
     }
 
+    /// The same for the server at `url`.
+    pub(crate) fn at(mut self, url: String) -> Self {
+        self.url = url;
+        self
+    }
+
     /// Checks the URL, which is not shown where it is wrong.
     pub(crate) fn check_url(&self) -> Result<()> {
         parse(&self.url).map(drop)
@@ -225,6 +234,9 @@ impl RedisConfig {
             ("pool wait", self.pool_wait),
             ("keepalive", self.keepalive),
             ("user timeout", self.user_timeout),
+            ("delay of a retry", self.upkeep.retry_delay),
+            ("health interval", self.upkeep.health_interval.unwrap_or(LONGEST)),
+            ("longest life", self.upkeep.max_life.map_or(LONGEST, |life| life.min(LONGEST))),
         ] {
             if value.is_zero() {
                 return Err(refused(format!("the {setting} must not be zero")));
@@ -237,6 +249,12 @@ impl RedisConfig {
             if !(1..=MOST).contains(&value) {
                 return Err(refused(format!("the {setting} must be from 1 to {MOST}")));
             }
+        }
+        if self.upkeep.pool_min > self.pool_size {
+            return Err(refused("the least number of pooled connections must not be above the pool size"));
+        }
+        if self.upkeep.retry_budget > 100 {
+            return Err(refused("the retry budget is a percentage from 0 to 100"));
         }
         let info = parse(&self.url)?;
         let settings = TcpSettings::default().set_nodelay(true).set_keepalive(self.tcp_keepalive());
@@ -267,6 +285,7 @@ impl fmt::Debug for RedisConfig {
             .field("keepalive", &self.keepalive)
             .field("user_timeout", &self.user_timeout)
             .field("push", &self.push)
+            .field("upkeep", &self.upkeep)
             .finish_non_exhaustive()
     }
 }
@@ -279,7 +298,28 @@ pub(super) fn with_resp3(info: &ConnectionInfo) -> ConnectionInfo {
 
 /// A number for the server and database behind this URL, whoever logs in there. Names of the own host count as one.
 pub(super) fn identity(info: &ConnectionInfo) -> u64 {
-    let place = match info.addr() {
+    xxh3_64(format!("{}/{}", place(info), info.redis_settings().db()).as_bytes())
+}
+
+/// A number for the server behind this URL, whichever of its databases is meant.
+pub(super) fn address(info: &ConnectionInfo) -> u64 {
+    xxh3_64(place(info).as_bytes())
+}
+
+/// Whether bytes travel to another host as they are.
+pub(super) fn is_plaintext(info: &ConnectionInfo) -> bool {
+    match info.addr() {
+        ConnectionAddr::Tcp(host, _) => {
+            let host = host.trim_matches(['[', ']']);
+            let address: Option<std::net::IpAddr> = host.parse().ok();
+            !(host.eq_ignore_ascii_case("localhost") || address.is_some_and(|address| address.is_loopback()))
+        }
+        _ => false,
+    }
+}
+
+fn place(info: &ConnectionInfo) -> String {
+    match info.addr() {
         ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
             let host = host.trim_matches(['[', ']']).to_ascii_lowercase();
             let own = matches!(host.as_str(), "localhost" | "127.0.0.1" | "::1");
@@ -287,8 +327,7 @@ pub(super) fn identity(info: &ConnectionInfo) -> u64 {
         }
         ConnectionAddr::Unix(path) => format!("unix:{}", path.display()),
         other => format!("{other}"),
-    };
-    xxh3_64(format!("{place}/{}", info.redis_settings().db()).as_bytes())
+    }
 }
 
 fn parse(url: &str) -> Result<ConnectionInfo> {
@@ -390,6 +429,11 @@ mod tests {
             config().user_timeout(Duration::ZERO),
             config().pool_size(0),
             config().handles(0),
+            config().pool_min(5),
+            config().health_interval(Duration::ZERO),
+            config().max_life(Duration::ZERO),
+            config().retry_delay(Duration::ZERO),
+            config().retry_budget(101),
         ] {
             assert_eq!(config.connection_info().expect_err("refused").kind(), ErrorKind::Config);
         }
@@ -437,6 +481,19 @@ mod tests {
             ["redis://h", "redis://h:6380", "redis://h/1", "redis://i", "unix:///h", "unix:///h?db=1"];
         let places: std::collections::HashSet<u64> = others.into_iter().map(place).collect();
         assert_eq!(places.len(), others.len());
+        let address = |url: &str| address(&RedisConfig::new(url).connection_info().expect("acceptable"));
+        assert_eq!(address("redis://h"), address("redis://u:p@h/1"), "attempts are counted for the server");
+        assert_ne!(address("redis://h"), address("redis://h:6380"));
+    }
+
+    #[test]
+    fn what_leaves_this_host_as_it_is_is_told() {
+        let is_plain =
+            |url: &str| is_plaintext(&RedisConfig::new(url).connection_info().expect("acceptable"));
+        for own in ["redis://LOCALHOST", "redis://127.0.0.7", "redis://[::1]:7", "unix:///a"] {
+            assert!(!is_plain(own), "{own}");
+        }
+        assert!(is_plain("redis://cache1") && is_plain("redis://10.0.0.7"));
     }
 
     #[test]

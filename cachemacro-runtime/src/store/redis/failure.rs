@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use deadpool_redis::{HookError, PoolError, TimeoutType};
+use deadpool::managed::{PoolError, TimeoutType};
 use redis::{ErrorKind as Redis, RedisError};
 
 use super::refusal::{self, Fate, Next, Refusal};
@@ -115,18 +115,12 @@ pub(super) fn unreachable(error: &RedisError) -> Error {
 }
 
 /// A pool that gave no connection.
-pub(super) fn no_connection(error: &PoolError) -> Error {
+pub(super) fn no_connection(error: PoolError<Error>) -> Error {
     let text = match error {
-        PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
-            return unreachable(error);
-        }
+        PoolError::Backend(error) => return error,
         PoolError::Timeout(TimeoutType::Wait) => "no pooled connection to redis came free in time",
-        PoolError::Timeout(_) => "connecting to redis timed out",
         PoolError::Closed => "the redis store is closed",
-        PoolError::PostCreateHook(HookError::Message(text)) => {
-            return Error::new(ErrorKind::Connect, text.clone());
-        }
-        PoolError::NoRuntimeSpecified => "could not connect to redis",
+        _ => "could not connect to redis",
     };
     Error::new(ErrorKind::Connect, text)
 }

@@ -117,6 +117,12 @@ impl Pushes {
 
     async fn open(self: Arc<Self>, link: Arc<Link>, info: ConnectionInfo, since: Instant) {
         let result = timeout(self.connect_timeout, self.establish(info)).await;
+        // Where the server refuses to track, it was opened.
+        let is_open =
+            matches!(&result, Ok(Ok(_))) || matches!(&result, Ok(Err(error)) if failure::is_final(error));
+        if !is_open {
+            link.dialer.failed_aside();
+        }
         let mut state = lock(&self.state);
         if !matches!(&*state, State::Opening { since: mine } if *mine == since) || link.dialer.is_closed() {
             return;

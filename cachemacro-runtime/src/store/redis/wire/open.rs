@@ -121,3 +121,27 @@ impl From<Broken> for Unopened {
         Self::Broken(broken)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use redis::io::tcp::socket2::TcpKeepalive;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_is_set_up_as_it_was_asked_for() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("it is bound").port();
+        let (idle, unacknowledged) = (Duration::from_secs(41), Duration::from_secs(42));
+        let settings = TcpSettings::default().set_nodelay(true);
+        let settings = settings.set_keepalive(TcpKeepalive::new().with_time(idle));
+        #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+        let settings = settings.set_user_timeout(unacknowledged);
+        let stream = tcp("127.0.0.1", port, &settings).await.expect("it listens");
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().expect("it is told") && stream.nodelay().expect("it is told"));
+        assert_eq!(socket.tcp_keepalive_time().expect("it is told"), idle);
+        #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+        assert_eq!(socket.tcp_user_timeout().expect("it is told"), Some(unacknowledged));
+    }
+}
