@@ -1,7 +1,6 @@
 //! What is told, the same for every exporter.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use cachemacro::{CacheStats, Histogram, Stats};
 
@@ -10,21 +9,12 @@ use crate::Metrics;
 /// In the order in which they are shown.
 pub(crate) type Labels = Vec<(&'static str, String)>;
 
+/// The family of loads' times, and that of the store's round trips.
+const LOADS: &str = "load_time";
+const STORES: &str = "store_time";
+
 /// The site of what belongs to no annotated function.
 const DIRECT: &str = "direct";
-
-/// The bounds of loads: from 256 µs, doubling.
-const LOADS: Bounds = Bounds { first: Duration::from_micros(1 << 8), last: Duration::from_micros(1 << 21) };
-/// The bounds of the store's round trips: from 32 µs, doubling.
-const ROUND_TRIPS: Bounds =
-    Bounds { first: Duration::from_micros(1 << 5), last: Duration::from_micros(1 << 18) };
-
-/// Which of the recorded bounds are told.
-#[derive(Debug, Clone, Copy)]
-struct Bounds {
-    first: Duration,
-    last: Duration,
-}
 
 /// The series of one name.
 #[derive(Debug)]
@@ -38,32 +28,8 @@ pub(crate) struct Family {
 #[derive(Debug)]
 pub(crate) enum Rows {
     Counts(Vec<(Labels, u64)>),
-    Times(Vec<(Labels, Times)>),
-}
-
-/// How long things took.
-#[derive(Debug)]
-#[cfg_attr(not(feature = "prometheus"), allow(dead_code, reason = "not every exporter tells all of it"))]
-pub(crate) struct Times {
-    /// Counts by upper bound, each not among the ones before. The last bound is none.
-    pub(crate) buckets: Vec<(Option<Duration>, u64)>,
-    pub(crate) sum: Duration,
-    pub(crate) count: u64,
-}
-
-impl Times {
-    fn of(histogram: &Histogram, bounds: Bounds) -> Self {
-        let mut buckets = Vec::new();
-        let mut below = 0;
-        for (bound, count) in histogram.buckets() {
-            below += count;
-            let told = bound.is_none_or(|bound| bound >= bounds.first && bound <= bounds.last);
-            if told {
-                buckets.push((bound, std::mem::take(&mut below)));
-            }
-        }
-        Self { buckets, sum: histogram.sum(), count: histogram.count() }
-    }
+    /// How long things took.
+    Times(Vec<(Labels, Histogram)>),
 }
 
 impl Metrics {
@@ -85,18 +51,17 @@ impl Metrics {
             });
         }
         let loads = places(&caches).filter(|(.., stats)| stats.load_time.count() > 0);
-        let loads =
-            loads.map(|(cache, site, stats)| (labels(cache, site), Times::of(&stats.load_time, LOADS)));
+        let loads = loads.map(|(cache, site, stats)| (labels(cache, site), stats.load_time));
         families.push(Family {
-            name: "load_time".to_owned(),
+            name: LOADS.to_owned(),
             help: "How long the users' functions took.".to_owned(),
             rows: Rows::Times(loads.collect()),
         });
-        let stores = caches.iter().map(|(cache, stats)| {
-            (vec![("cache", (*cache).to_owned())], Times::of(&stats.total.store_time, ROUND_TRIPS))
-        });
+        let stores = caches
+            .iter()
+            .map(|(cache, stats)| (vec![("cache", (*cache).to_owned())], stats.total.store_time));
         families.push(Family {
-            name: "store_time".to_owned(),
+            name: STORES.to_owned(),
             help: "How long the store's round trips took.".to_owned(),
             rows: Rows::Times(stores.collect()),
         });
