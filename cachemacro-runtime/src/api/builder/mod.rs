@@ -22,6 +22,8 @@ use crate::store::{BreakerConfig, BreakerStore};
 
 mod env;
 mod freshness;
+#[cfg(feature = "reports")]
+mod reports;
 
 /// Which store a cache uses.
 #[derive(Clone)]
@@ -634,6 +636,10 @@ impl CacheBuilder {
         }
         if settings.local_capacity == 0 {
             return Err(wrong("the local capacity is 1 byte at least; `disabled` turns caching off"));
+        }
+        #[cfg(feature = "reports")]
+        if !self.reports_in_time() {
+            return Err(wrong("reports follow each other after 1 ms at least and 15 s at most"));
         }
         #[cfg(feature = "redis")]
         self.redis.breaker.check()?;

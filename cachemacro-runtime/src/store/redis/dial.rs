@@ -38,6 +38,8 @@ pub(super) struct Dialer {
     /// What was opened before is of no more use: nanoseconds since `began`.
     outdated: AtomicU64,
     closed: AtomicBool,
+    /// How many were lost, and why a connection was lost or could not be opened last: for those who look.
+    noted: Mutex<(u64, Option<String>)>,
 }
 
 /// A point in time, as nanoseconds since the store was made.
@@ -57,6 +59,7 @@ impl Dialer {
             began: Instant::now(),
             outdated: AtomicU64::new(0),
             closed: AtomicBool::new(false),
+            noted: Mutex::default(),
         }
     }
 
@@ -86,7 +89,19 @@ impl Dialer {
 
     /// A connection could not be opened. Tells whether it is the first.
     pub(super) fn failed(&self, error: &Error) -> bool {
+        lock(&self.noted).1 = Some(error.to_string());
         lock(&self.gate).failed(Instant::now(), error)
+    }
+
+    /// A connection was lost, and another one is to take its place.
+    pub(super) fn note_lost(&self, error: &Error) {
+        let mut noted = lock(&self.noted);
+        *noted = (noted.0 + 1, Some(error.to_string()));
+    }
+
+    /// How many were lost, and the last failure.
+    pub(super) fn noted(&self) -> (u64, Option<String>) {
+        lock(&self.noted).clone()
     }
 
     /// A connection gave an answer that was of use.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deadpool_redis::{
-    Connection, Hook, HookError, Manager, Metrics, Pool, PoolConfig, PoolError, Runtime, TimeoutType,
+    Connection, Hook, HookError, Manager, Metrics, Pool, PoolConfig, PoolError, Runtime, Status, TimeoutType,
     Timeouts,
 };
 use redis::aio::MultiplexedConnection;
@@ -17,6 +17,7 @@ use super::config::RedisConfig;
 use super::dial::{ASK_FOR_ROLE, Dialer, is_replica};
 use super::failure;
 use crate::ground::error::{Error, ErrorKind, Result};
+use crate::observe::pool as observe;
 
 /// redis-rs' settings for every connection. Its own response timeout is off: each command has its deadline around it.
 pub(super) fn settings(connect_timeout: Duration) -> AsyncConnectionConfig {
@@ -95,6 +96,16 @@ impl Pooled {
                 Err(told)
             }
         }
+    }
+
+    /// Those of the pool as they are now.
+    pub(super) fn pool(&self) -> observe::Pool {
+        let Status { size, available, waiting, .. } = self.pool.status();
+        let mut pool = observe::Pool::default();
+        pool.idle = available as u64;
+        pool.in_use = size.saturating_sub(available) as u64;
+        pool.waiting = waiting as u64;
+        pool
     }
 
     pub(super) fn close(&self) {
