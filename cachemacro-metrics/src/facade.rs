@@ -63,6 +63,14 @@ impl Publisher {
                         metrics::counter!(name.clone(), &labels).absolute(count);
                     }
                 }
+                Rows::Gauges(rows) => {
+                    let name = format!("cachemacro_{name}");
+                    metrics::describe_gauge!(name.clone(), help);
+                    for (labels, value) in rows {
+                        #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
+                        metrics::gauge!(name.clone(), &labels).set(value as f64);
+                    }
+                }
                 Rows::Times(rows) => {
                     let (family, name) = (&name, format!("cachemacro_{name}_seconds"));
                     metrics::describe_histogram!(name.clone(), metrics::Unit::Seconds, help);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cachemacro::{CacheStats, Histogram, Stats};
+use cachemacro::{BreakerState, CacheStats, Histogram, Pool, Stats};
 
 use crate::Metrics;
 
@@ -28,6 +28,8 @@ pub(crate) struct Family {
 #[derive(Debug)]
 pub(crate) enum Rows {
     Counts(Vec<(Labels, u64)>),
+    /// What is there now.
+    Gauges(Vec<(Labels, u64)>),
     /// How long things took.
     Times(Vec<(Labels, Histogram)>),
 }
@@ -50,6 +52,7 @@ impl Metrics {
                 rows: Rows::Counts(split(&caches, by, rows)),
             });
         }
+        families.extend(states(&caches));
         let loads = places(&caches).filter(|(.., stats)| stats.load_time.count() > 0);
         let loads = loads.map(|(cache, site, stats)| (labels(cache, site), stats.load_time));
         families.push(Family {
@@ -73,6 +76,82 @@ impl Metrics {
         self.names()
             .map(|name| vec![("cache", name.to_owned()), ("version", env!("CARGO_PKG_VERSION").to_owned())])
     }
+}
+
+/// What belongs to caches and to no site of them: breakers, connections, kept evicts, decoded values.
+fn states(caches: &[(&str, CacheStats)]) -> Vec<Family> {
+    let of = |by: Option<&'static str>, rows: &dyn Fn(&CacheStats) -> Vec<(&'static str, u64)>| {
+        let mut all = Vec::new();
+        for (cache, stats) in caches {
+            for (which, value) in rows(stats) {
+                let mut labels = vec![("cache", (*cache).to_owned())];
+                labels.extend(by.map(|by| (by, which.to_owned())));
+                all.push((labels, value));
+            }
+        }
+        all
+    };
+    let family = |name: &str, help: &str, rows| Family { name: name.to_owned(), help: help.to_owned(), rows };
+    let breaker = of(Some("state"), &|stats| {
+        let now = |state: BreakerState| stats.breaker.map(|is| (state.as_str(), u64::from(is == state)));
+        [BreakerState::Closed, BreakerState::Open, BreakerState::HalfOpen]
+            .into_iter()
+            .filter_map(now)
+            .collect()
+    });
+    let pool = |rows: fn(&Pool) -> Vec<(&'static str, u64)>| {
+        move |stats: &CacheStats| stats.pool.as_ref().map(rows).unwrap_or_default()
+    };
+    let connections =
+        pool(|pool| vec![("shared", pool.shared), ("idle", pool.idle), ("in_use", pool.in_use)]);
+    let left = of(Some("reason"), &|stats| {
+        let local = &stats.local;
+        let left = [
+            ("evicted", local.evicted),
+            ("expired", local.expired),
+            ("replaced", local.replaced),
+            ("for_room", local.for_room),
+            ("untold", local.untold),
+        ];
+        left.into_iter().filter(|(_, count)| *count > 0).collect()
+    });
+    vec![
+        family("breaker", "1 for the state of the breaker around the store.", Rows::Gauges(breaker)),
+        family(
+            "breaker_trips",
+            "How often the breaker opened.",
+            Rows::Counts(of(None, &|stats| {
+                stats.breaker.iter().map(|_| ("", stats.breaker_trips)).collect()
+            })),
+        ),
+        family(
+            "kept_evicts",
+            "Evicts that have not reached the store yet.",
+            Rows::Gauges(of(None, &|stats| vec![("", stats.kept_evicts)])),
+        ),
+        family("connections", "Connections to the server.", Rows::Gauges(of(Some("state"), &connections))),
+        family(
+            "connections_waiting",
+            "Callers that wait for a pooled connection.",
+            Rows::Gauges(of(None, &pool(|pool| vec![("", pool.waiting)]))),
+        ),
+        family(
+            "reconnects",
+            "Connections that were lost and replaced.",
+            Rows::Counts(of(None, &pool(|pool| vec![("", pool.reconnects)]))),
+        ),
+        family(
+            "local_entries",
+            "Decoded values in this process.",
+            Rows::Gauges(of(None, &|stats| vec![("", stats.local.entries)])),
+        ),
+        family(
+            "local_bytes",
+            "What they weigh.",
+            Rows::Gauges(of(None, &|stats| vec![("", stats.local.bytes)])),
+        ),
+        family("local_left", "Decoded values that left, by reason.", Rows::Counts(left)),
+    ]
 }
 
 /// Every site of every cache, and what belongs to none.

@@ -45,6 +45,20 @@ pub fn observe(metrics: Metrics, meter: &Meter) {
                     })
                     .build();
             }
+            Rows::Gauges(_) => {
+                let snapshots = snapshots.clone();
+                meter
+                    .u64_observable_gauge(format!("cachemacro.{name}"))
+                    .with_description(help)
+                    .with_callback(move |instrument| {
+                        if let Rows::Gauges(rows) = &snapshots.of(2 * at)[at].rows {
+                            for (labels, value) in rows {
+                                instrument.observe(*value, &attributes(labels));
+                            }
+                        }
+                    })
+                    .build();
+            }
             Rows::Times(_) => {
                 let (sums, counts) = (snapshots.clone(), snapshots.clone());
                 meter

@@ -78,6 +78,7 @@ impl Collector for Metrics {
             // What never occurred has no series, and so no name.
             match family.rows {
                 Rows::Counts(rows) if rows.is_empty() => {}
+                Rows::Gauges(rows) if rows.is_empty() => {}
                 Rows::Times(rows) if rows.is_empty() => {}
                 Rows::Counts(rows) => {
                     let mut metric =
@@ -85,6 +86,13 @@ impl Collector for Metrics {
                     for (labels, count) in &rows {
                         let no_example: Option<&Exemplar<Labels, f64>> = None;
                         metric.encode_family(labels)?.encode_counter(count, no_example)?;
+                    }
+                }
+                Rows::Gauges(rows) => {
+                    let mut metric =
+                        encoder.encode_descriptor(&name, &family.help, None, MetricType::Gauge)?;
+                    for (labels, value) in &rows {
+                        metric.encode_family(labels)?.encode_gauge(value)?;
                     }
                 }
                 Rows::Times(rows) => {

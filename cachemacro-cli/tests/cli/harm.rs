@@ -1,6 +1,7 @@
 //! What must not come of looking: foreign keys named, secrets told, a server that waits.
 
 use cachemacro_tests::RedisServer;
+use cachemacro_tests::monitor::Watched;
 use cachemacro_tests::server::run;
 
 use crate::harness::{Place, user};
@@ -28,13 +29,11 @@ async fn under_a_watchers_rights_reads_work_and_writes_end_with_3() {
     place.reported(&[&cache]).await;
     let mut admin = server.client().await;
     let namespace = &place.namespace;
-    run(
-        &mut admin,
-        &format!(
-            "ACL SETUSER watcher on >hunter2 ~{namespace}:* ~{{{namespace}:* -@all +get +mget +getrange +pttl +strlen +time +scan +ping +info +unwatch +zrangebyscore"
-        ),
-    )
-    .await;
+    // As the guide has it.
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
+    let guide = std::fs::read_to_string(guide).expect("the guide is there");
+    let rule = guide.lines().find(|line| line.starts_with("ACL SETUSER watcher")).expect("it has the rule");
+    run(&mut admin, &rule.replace("PASSWORD", "hunter2").replace("shop:", &format!("{namespace}:"))).await;
     let url = server.url().replace("redis://", "redis://watcher:hunter2@");
     let watcher = Place { url, namespace: namespace.clone() };
     for args in [
@@ -61,4 +60,62 @@ async fn under_a_watchers_rights_reads_work_and_writes_end_with_3() {
     let before = cache.stats().total.loads;
     user(&cache, "acme", 7).await;
     assert_eq!(cache.stats().total.loads, before, "nothing went");
+}
+
+/// Beside many keys of others, none of them is named, and nothing asks for all at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_key_outside_the_namespace_is_named() {
+    let server = RedisServer::start();
+    let place = Place::on(&server);
+    let cache = place.service();
+    for id in 0..5 {
+        user(&cache, "acme", id).await;
+    }
+    place.reported(&[&cache]).await;
+    cache.shutdown().await;
+    let mut admin = server.client().await;
+    run(&mut admin, "DEBUG POPULATE 20000 foreign 8").await;
+    let watched = Watched::start(&server.url()).await;
+    for args in [&["list"][..], &["tags"], &["stats"], &["verify"], &["explain", "user:acme:1"], &["doctor"]]
+    {
+        let said = place.asked(args).await;
+        assert!(said.code.is_some_and(|code| code <= 1), "{args:?} {said:?}");
+        assert!(!said.out.contains("foreign"), "{said:?}");
+    }
+    let commands = watched.commands().await;
+    assert!(commands.iter().any(|words| words[0].eq_ignore_ascii_case("scan")), "{commands:?}");
+    for words in &commands {
+        let name = words[0].to_ascii_uppercase();
+        assert!(name != "KEYS" && !words.iter().any(|word| word.contains("foreign")), "{words:?}");
+        let writes =
+            ["SET", "UNLINK", "DEL", "ZADD", "ZREMRANGEBYSCORE", "EVAL", "EVALSHA", "PEXPIRE", "FLUSHDB"];
+        assert!(!writes.contains(&name.as_str()), "{words:?}");
+        if name == "SCAN" {
+            assert_eq!(words.last().map(String::as_str), Some("100"), "{words:?}");
+        }
+    }
+}
+
+/// A report that is followed by none is gone after its life.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_was_killed_is_gone_once_its_report_is() {
+    let server = RedisServer::start();
+    let place = Place::on(&server);
+    let cache = place.service();
+    user(&cache, "acme", 1).await;
+    place.reported(&[&cache]).await;
+    drop(cache);
+    // Its document is gone before the set that names it is.
+    let mut admin = server.client().await;
+    let set = format!("{{{}:report}}", place.namespace);
+    let ids: Vec<String> = redis::cmd("ZRANGE")
+        .arg(&set)
+        .arg(0)
+        .arg(-1)
+        .query_async(&mut admin)
+        .await
+        .expect("the set is there");
+    run(&mut admin, &format!("DEL {set}:{}", ids[0])).await;
+    let said = place.asked(&["stats"]).await;
+    assert_eq!(said.code, Some(1), "{said:?}");
 }

@@ -239,6 +239,7 @@ impl Core {
         let here = self.local.get().map(LocalTable::stats).unwrap_or_default();
         let local = self.tier.as_ref().map(|tier| tier.stats()).unwrap_or_default().and(here);
         let mut stats = CacheStats::sum(self.stats.snapshot(), sites.collect(), local);
+        (stats.pool, stats.kept_evicts) = (self.store.pool(), self.unacknowledged().count() as u64);
         if let Some(breaker) = self.store.breaker() {
             (stats.breaker, stats.breaker_trips) = (Some(breaker.state()), breaker.trips());
         }

@@ -96,3 +96,47 @@ async fn report(core: Weak<Core>, reporting: Arc<Reporting>, interval: Duration)
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::api::cache::Cache;
+    use crate::observe::event::Event;
+    use crate::observe::report::{MOST_BYTES, Report};
+    use crate::policy::says::Says;
+    use crate::policy::site::Site;
+    use crate::policy::ttl::Policy;
+
+    #[test]
+    fn a_report_is_cut_to_the_busiest_functions_and_says_so() {
+        let cache = Cache::memory();
+        let core = cache.core();
+        for line in 0..3_000 {
+            let says =
+                Says::new("Result<Option<User>, Error>").key("{org}:{id}").tags(&["users", "org:{org}"]);
+            let place = (line, 1, 0);
+            let site: &'static Site =
+                Box::leak(Box::new(Site::new("shop::users", "get", place, None, Policy::new(), says)));
+            let counters = core.site_counters(site);
+            (0..=line % 7).for_each(|_| core.record_at(Some(&counters), Event::Hit));
+        }
+        let json = core.document();
+        assert!(json.len() <= MOST_BYTES && json.len() > MOST_BYTES / 2, "{}", json.len());
+        let report: Report = serde_json::from_slice(&json).expect("a report");
+        assert_eq!(report.sites.len() as u64 + report.left_out, 3_000);
+        assert!(report.sites.iter().all(|site| site.figures.count("hits") >= 5), "the busiest");
+    }
+
+    #[tokio::test]
+    async fn a_report_holds_no_key_tag_value_or_secret() {
+        let builder = Cache::builder().memory().namespace("shop");
+        #[cfg(feature = "redis")]
+        let builder = builder.redis("redis://canary:canary@canary").memory();
+        let cache = builder.build().expect("acceptable");
+        let entry = cache.entry("canary", "canary").with_tags(["canary"]);
+        entry.set(&"canary".to_owned()).await.expect("stored");
+        cache.evict_tags(["canary"]).await.expect("evicted");
+        assert_eq!(entry.get().await.expect("there"), None);
+        let json = String::from_utf8(cache.core().document()).expect("text");
+        assert!(json.contains("tag_evicted") && !json.contains("canary"), "{json}");
+    }
+}

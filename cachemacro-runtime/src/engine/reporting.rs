@@ -7,7 +7,6 @@ use crate::engine::settings::Settings;
 use crate::observe::report::{Figures, LocalFigures, Report, SiteReport, StoredAs};
 use crate::policy::site::Site;
 use crate::policy::ttl::Ttl;
-use crate::store::Breaker;
 
 impl Core {
     /// What there is to tell; with `texts`, what attributes and settings say too.
@@ -21,10 +20,10 @@ impl Core {
             written_at: self.settings.clock.now().millis(),
             store: self.store.about().name.to_owned(),
             namespace: self.namespace().to_owned(),
-            breaker: self.store.breaker().map(|breaker| breaker.state().as_str().to_owned()),
-            breaker_trips: self.store.breaker().map_or(0, Breaker::trips),
-            kept_evicts: self.unacknowledged().count() as u64,
-            pool: self.store.pool(),
+            breaker: stats.breaker.map(|breaker| breaker.as_str().to_owned()),
+            breaker_trips: stats.breaker_trips,
+            kept_evicts: stats.kept_evicts,
+            pool: stats.pool,
             local: LocalFigures::of(&stats.local),
             direct: Figures::of(&stats.direct),
             ..Report::default()

@@ -9,6 +9,7 @@ use crate::observe::breaker::BreakerState;
 use crate::observe::event::{Event, Observation, Observer};
 use crate::observe::histogram::{AtomicHistogram, Histogram};
 use crate::observe::local::LocalStats;
+use crate::observe::pool::Pool;
 use crate::observe::reason::MissReason;
 use crate::observe::shapes::{Shape, Shapes};
 use crate::observe::site::SiteId;
@@ -444,6 +445,10 @@ pub struct CacheStats {
     pub breaker: Option<BreakerState>,
     /// How often that breaker opened.
     pub breaker_trips: u64,
+    /// The connections to the server, where there are some.
+    pub pool: Option<Pool>,
+    /// Evicted keys, tags and prefixes that have not reached the store yet.
+    pub kept_evicts: u64,
 }
 
 impl CacheStats {
@@ -482,7 +487,7 @@ impl CacheStats {
         for (_, stats) in &sites {
             total.add(stats);
         }
-        Self { total, direct, sites, local, breaker: None, breaker_trips: 0 }
+        Self { total, direct, sites, local, breaker: None, breaker_trips: 0, pool: None, kept_evicts: 0 }
     }
 }
 
