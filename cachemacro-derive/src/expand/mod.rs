@@ -10,7 +10,7 @@
 //!         let outcome_ = shape_.kind();
 //!         let site_ = cachemacro_::site!("user"; cachemacro_::Says::new("Result<User, Error>").key("{id}"));
 //!         let given_ = None;
-//!         let arguments_ = match cachemacro_::hit(site_, given_, outcome_, &cachemacro_::parts(site_, &|| ()).arg(&id)) {
+//!         let arguments_ = match cachemacro_::hit(site_, given_, outcome_, &cachemacro_::parts!(site_, |to_| { to_.arg(&id); })) {
 //!             Ok(hit_) => return hit_,
 //!             Err(arguments_) => arguments_,
 //!         };
