@@ -90,7 +90,7 @@ const MOST_ROUNDS: u32 = 100;
 ///
 /// // What only some stores can do.
 /// assert!(store.changes().is_some() && store.immediate().is_some() && store.inspect().is_some());
-/// assert!(store.tracking().is_none());
+/// assert!(store.tracking().is_none() && store.documents().is_none() && store.pool().is_none());
 /// store.close().await;
 /// # Ok(())
 /// # }
@@ -401,6 +401,9 @@ pub trait Immediate: Send + Sync {
 /// }
 /// assert_eq!(found, ["user:7"]);
 /// assert_eq!(inspect.raw(b"user:7").await?.map(|raw| raw.bytes), Some("Ada".into()));
+/// let heads = inspect.heads(&[b"user:7"], 2).await?;
+/// assert_eq!(heads[0].as_ref().map(|(raw, length)| (&*raw.bytes, *length)), Some((&b"Ad"[..], 3)));
+/// assert_eq!(inspect.info().await?, None, "there is no server");
 /// # Ok(())
 /// # }
 /// ```

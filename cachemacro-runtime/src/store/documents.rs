@@ -11,9 +11,41 @@ use crate::ground::error::Result;
 ///
 /// ```
 /// # use cachemacro_runtime as cachemacro;
-/// use cachemacro::store::{Store, memory::MemoryStore};
+/// use async_trait::async_trait;
+/// use bytes::Bytes;
+/// use cachemacro::{Result, store::Documents};
+/// use std::collections::HashMap;
+/// use std::sync::Mutex;
+/// use std::time::Duration;
 ///
-/// assert!(MemoryStore::new().documents().is_none(), "no other process could read it");
+/// /// Keeps them for ever, for one namespace.
+/// #[derive(Default)]
+/// struct Kept(Mutex<HashMap<String, Bytes>>);
+///
+/// #[async_trait]
+/// impl Documents for Kept {
+///     async fn publish(&self, _: &str, id: &str, document: Bytes, _: Duration) -> Result<()> {
+///         self.0.lock().unwrap().insert(id.to_owned(), document);
+///         Ok(())
+///     }
+///
+///     async fn withdraw(&self, _: &str, id: &str) -> Result<()> {
+///         self.0.lock().unwrap().remove(id);
+///         Ok(())
+///     }
+///
+///     async fn published(&self, _: &str, _: Duration) -> Result<Vec<Bytes>> {
+///         Ok(self.0.lock().unwrap().values().cloned().collect())
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<()> {
+/// let (kept, minute) = (Kept::default(), Duration::from_secs(60));
+/// kept.publish("shop", "one", "{}".into(), minute).await?;
+/// assert_eq!(kept.published("shop", minute).await?, ["{}"]);
+/// kept.withdraw("shop", "one").await?;
+/// # Ok(())
+/// # }
 /// ```
 #[async_trait]
 pub trait Documents: Send + Sync {
