@@ -63,6 +63,8 @@ mod guide {
     mod configuration {}
     #[doc = include_str!("../../docs/operations.md")]
     mod operations {}
+    #[doc = include_str!("../../docs/cli.md")]
+    mod cli {}
     #[doc = include_str!("../../docs/stores.md")]
     mod stores {}
     #[doc = include_str!("../../docs/codecs.md")]

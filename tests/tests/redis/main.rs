@@ -10,6 +10,7 @@ mod local;
 mod outages;
 mod processes;
 mod refusals;
+mod reports;
 mod runtimes;
 mod sizes;
 mod soak;

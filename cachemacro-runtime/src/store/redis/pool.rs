@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use deadpool::Runtime;
-use deadpool::managed::{self, Metrics, Object, Pool, PoolConfig, RecycleError, RecycleResult, Timeouts};
+use deadpool::managed::{
+    self, Metrics, Object, Pool, PoolConfig, RecycleError, RecycleResult, Status, Timeouts,
+};
 use deadpool_redis::Manager;
 use futures_util::future::join_all;
 use redis::aio::MultiplexedConnection;
@@ -19,6 +21,7 @@ use super::failure;
 use super::upkeep::Upkeep;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::sync::lock;
+use crate::observe::pool as observe;
 
 /// A connection of the pool, which goes back to it when it is dropped.
 pub(super) type Pooling = Object<Opener>;
@@ -135,6 +138,16 @@ impl Pooled {
             }
             Err(error) => Err(failure::no_connection(error)),
         }
+    }
+
+    /// Those of the pool as they are now.
+    pub(super) fn pool(&self) -> observe::Pool {
+        let Status { size, available, waiting, .. } = self.pool.status();
+        let mut pool = observe::Pool::default();
+        pool.idle = available as u64;
+        pool.in_use = size.saturating_sub(available) as u64;
+        pool.waiting = waiting as u64;
+        pool
     }
 
     pub(super) fn close(&self) {
