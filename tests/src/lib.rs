@@ -4,6 +4,7 @@
 
 pub mod aging;
 pub mod attributes;
+pub mod authority;
 pub mod dice;
 pub mod halt;
 pub mod history;

@@ -13,3 +13,4 @@ mod runtimes;
 mod sizes;
 mod soak;
 mod store;
+mod tls;

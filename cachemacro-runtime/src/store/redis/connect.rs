@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
-use redis::ConnectionInfo;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::config::RedisConfig;
 use super::dial::{Dialer, Mark, Permit};
+use super::endpoint::Endpoint;
 use super::gate::Closed;
 use super::pool::Pooled;
 use super::refusal::Fate;
@@ -80,10 +80,10 @@ impl Patience {
 }
 
 impl Link {
-    pub(super) fn new(config: &RedisConfig, info: ConnectionInfo) -> Result<Self> {
-        let dialer = Arc::new(Dialer::new(config, info.clone()));
+    pub(super) fn new(config: &RedisConfig, endpoint: Endpoint) -> Result<Self> {
+        let dialer = Arc::new(Dialer::new(config, endpoint));
         Ok(Self {
-            pooled: Pooled::new(config, info, Arc::clone(&dialer))?,
+            pooled: Pooled::new(config, Arc::clone(&dialer))?,
             dialer,
             shared: PerRuntime::new(),
             width: config.handles,

@@ -4,15 +4,19 @@
 //! is evicted nowhere. Knows no command but those that set a connection up.
 
 use std::fmt;
+#[cfg(feature = "sentinel")]
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use redis::ConnectionInfo;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::config::RedisConfig;
+#[cfg(feature = "sentinel")]
+use super::endpoint::Where;
+use super::endpoint::{Endpoint, Opened};
 use super::gate::{Closed, Gate};
 use super::time::ServerTime;
 use super::wire::{self, Packed, Reply, Wire};
@@ -26,7 +30,7 @@ pub(super) const ASK_FOR_ROLE: [&str; 2] = ["INFO", "replication"];
 
 /// What all of a store's connections have in common.
 pub(super) struct Dialer {
-    info: ConnectionInfo,
+    pub(super) endpoint: Endpoint,
     pub(super) connect_timeout: Duration,
     command_timeout: Duration,
     gate: Mutex<Gate>,
@@ -38,6 +42,9 @@ pub(super) struct Dialer {
     /// What was opened before is of no more use: nanoseconds since `began`.
     outdated: AtomicU64,
     closed: AtomicBool,
+    /// The process in which sentinels are followed; zero: none.
+    #[cfg(feature = "sentinel")]
+    followed_in: AtomicU32,
 }
 
 /// A point in time, as nanoseconds since the store was made.
@@ -45,9 +52,9 @@ pub(super) struct Dialer {
 pub(super) struct Mark(u64);
 
 impl Dialer {
-    pub(super) fn new(config: &RedisConfig, info: ConnectionInfo) -> Self {
+    pub(super) fn new(config: &RedisConfig, endpoint: Endpoint) -> Self {
         Self {
-            info,
+            endpoint,
             connect_timeout: config.connect_timeout,
             command_timeout: config.command_timeout,
             gate: Mutex::new(Gate::new(config.handles + 1, config.connect_timeout, config.command_timeout)),
@@ -57,6 +64,8 @@ impl Dialer {
             began: Instant::now(),
             outdated: AtomicU64::new(0),
             closed: AtomicBool::new(false),
+            #[cfg(feature = "sentinel")]
+            followed_in: AtomicU32::new(0),
         }
     }
 
@@ -65,8 +74,38 @@ impl Dialer {
         if self.is_closed() {
             return Err(Closed { error: failure::closed(), until: None });
         }
+        #[cfg(feature = "sentinel")]
+        self.follow();
         let attempt = lock(&self.gate).admit(Instant::now())?;
         Ok(Permit { dialer: Arc::clone(self), attempt })
+    }
+
+    /// Has sentinels tell of failovers from now on: each outdates what leads to the former primary.
+    #[cfg(feature = "sentinel")]
+    fn follow(self: &Arc<Self>) {
+        let Where::Watched(sentinels) = &self.endpoint.place else { return };
+        // A fork has the memory, and none of the tasks.
+        let process = std::process::id();
+        if self.followed_in.swap(process, Ordering::Relaxed) == process {
+            return;
+        }
+        for index in 0..sentinels.count() {
+            let (sentinels, transport) = (Arc::clone(sentinels), Arc::clone(&self.endpoint.transport));
+            let dialer = Arc::downgrade(self);
+            self.background.spawn(async move {
+                let told = |is_another| {
+                    let Some(dialer) = dialer.upgrade().filter(|dialer| !dialer.is_closed()) else {
+                        return false;
+                    };
+                    if is_another {
+                        dialer.outdate(dialer.mark(Instant::now()));
+                        dialer.moved.notify_waiters();
+                    }
+                    true
+                };
+                sentinels.follow(&transport, index, told).await;
+            });
+        }
     }
 
     /// Whether attempts pause after a failure, and until when.
@@ -141,8 +180,10 @@ impl Dialer {
 
     /// Opens a connection, loads the scripts, learns the server's time and looks what the server is.
     async fn establish(&self) -> Result<Wire> {
+        let Opened { stream, greeting } = self.endpoint.open().await?;
+        let (connecting, patience) = (self.connect_timeout, self.command_timeout);
         // The server pushes nothing to a connection that asked for nothing.
-        let wire = wire::open(&self.info, self.connect_timeout, self.command_timeout, Box::new(drop)).await;
+        let wire = wire::open(stream, &greeting, connecting, patience, Box::new(drop)).await;
         let wire = wire.map_err(|error| failure::unopened(&error))?;
         let (mut time, mut setup) = (Packed::default(), Packed::default());
         time.command(1).part("TIME");
@@ -155,8 +196,8 @@ impl Dialer {
         }
         // By itself, because a server that refuses a connection answers what is sent first, and closes.
         let sent = Instant::now();
-        let asked = async { (wire.call_within(time, self.connect_timeout).await, Instant::now()) };
-        let ((time, received), replies) = tokio::join!(asked, wire.call_within(setup, self.connect_timeout));
+        let asked = async { (wire.call_within(time, connecting).await, Instant::now()) };
+        let ((time, received), replies) = tokio::join!(asked, wire.call_within(setup, connecting));
         let unopened = |broken: wire::Broken| failure::unopened(&broken.into());
         // A server may forbid SCRIPT LOAD; calls then carry their source. Without TIME nothing works.
         match time.map_err(unopened)?.pop().ok_or_else(failure::unexpected)? {
@@ -202,8 +243,8 @@ mod tests {
 
     fn dialer() -> Dialer {
         let config = RedisConfig::new("redis://localhost");
-        let info = config.connection_info().expect("a well-formed URL");
-        Dialer::new(&config, info)
+        let endpoint = config.endpoint().expect("a well-formed URL");
+        Dialer::new(&config, endpoint)
     }
 
     #[test]

@@ -2,58 +2,45 @@
 //! whoever needed them first.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use deadpool_redis::{
-    Connection, Hook, HookError, Manager, Metrics, Pool, PoolConfig, PoolError, Runtime, TimeoutType,
-    Timeouts,
+use deadpool::Runtime;
+use deadpool::managed::{
+    Manager, Metrics, Object, Pool, PoolConfig, PoolError, RecycleError, RecycleResult, TimeoutType, Timeouts,
 };
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, ConnectionInfo, RedisResult};
+use redis::{FromRedisValue as _, RedisResult};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use super::config::RedisConfig;
 use super::dial::{ASK_FOR_ROLE, Dialer, is_replica};
+use super::endpoint::Opened;
 use super::failure;
+use super::multiplexed::{Multiplexed, settings};
 use crate::ground::error::{Error, ErrorKind, Result};
 
-/// redis-rs' settings for every connection. Its own response timeout is off: each command has its deadline around it.
-pub(super) fn settings(connect_timeout: Duration) -> AsyncConnectionConfig {
-    AsyncConnectionConfig::new().set_connection_timeout(Some(connect_timeout)).set_response_timeout(None)
-}
+/// A connection of the pool.
+pub(super) type Connection = Object<Opener>;
 
 pub(super) struct Pooled {
-    pool: Pool,
+    pool: Pool<Opener>,
     dialer: Arc<Dialer>,
     /// How long a caller waits in all.
     patience: Duration,
 }
 
 impl Pooled {
-    pub(super) fn new(config: &RedisConfig, info: ConnectionInfo, dialer: Arc<Dialer>) -> Result<Self> {
-        let manager = Manager::new_with_config(info, settings(config.connect_timeout))
-            .map_err(|error| failure::unreachable(&error))?;
+    pub(super) fn new(config: &RedisConfig, dialer: Arc<Dialer>) -> Result<Self> {
         let mut pool = PoolConfig::new(config.pool_size);
         pool.timeouts = Timeouts {
             wait: Some(config.pool_wait),
             create: Some(config.connect_timeout),
             recycle: Some(config.command_timeout),
         };
-        let (checked, lives) = (Arc::clone(&dialer), Arc::clone(&dialer));
-        let pool = Pool::builder(manager)
+        let pool = Pool::builder(Opener { dialer: Arc::clone(&dialer), pings: AtomicU64::new(0) })
             .config(pool)
             .runtime(Runtime::Tokio1)
-            .post_create(Hook::async_fn(move |connection: &mut MultiplexedConnection, _: &Metrics| {
-                Box::pin(primary(connection, Arc::clone(&checked)))
-            }))
-            .pre_recycle(Hook::sync_fn(move |_, metrics| {
-                if lives.is_current(lives.mark(metrics.created)) {
-                    Ok(())
-                } else {
-                    Err(HookError::message("outdated"))
-                }
-            }))
             .build()
             .map_err(|_| Error::new(ErrorKind::Config, "the connection pool could not be built"))?;
         let patience = config.pool_wait + config.connect_timeout + config.command_timeout;
@@ -86,9 +73,9 @@ impl Pooled {
                 Ok(connection)
             }
             Err(error) => {
-                let told = failure::no_connection(&error);
                 let nothing_tried =
                     matches!(error, PoolError::Timeout(TimeoutType::Wait) | PoolError::Closed);
+                let told = failure::no_connection(error);
                 if !nothing_tried && self.dialer.failed(&told) {
                     tracing::warn!(error = %told, "could not connect to redis");
                 }
@@ -102,20 +89,49 @@ impl Pooled {
     }
 }
 
-/// Refuses a connection that leads to a replica.
-async fn primary(connection: &mut MultiplexedConnection, dialer: Arc<Dialer>) -> Result<(), HookError> {
-    match timeout(dialer.connect_timeout, leads_to_replica(connection)).await {
-        Ok(Ok(true)) => Err(HookError::message(failure::REPLICA)),
-        Ok(Ok(false)) => Ok(()),
-        Ok(Err(error)) => Err(HookError::Backend(error)),
-        Err(_) => Err(HookError::message(failure::SILENT)),
+/// What opens the pool's connections and looks at those that come back.
+pub(super) struct Opener {
+    dialer: Arc<Dialer>,
+    pings: AtomicU64,
+}
+
+impl Manager for Opener {
+    type Type = Multiplexed;
+    type Error = Error;
+
+    async fn create(&self) -> Result<Multiplexed> {
+        let Opened { stream, greeting } = self.dialer.endpoint.open().await?;
+        let made = Multiplexed::open(stream, &greeting, settings(self.dialer.connect_timeout)).await;
+        let mut connection = made.map_err(|error| failure::unreachable(&error))?;
+        match timeout(self.dialer.connect_timeout, leads_to_replica(&mut connection)).await {
+            Ok(Ok(true)) => Err(failure::replica()),
+            Ok(Ok(false)) => Ok(connection),
+            Ok(Err(error)) => Err(failure::unreachable(&error)),
+            Err(_) => Err(Error::new(ErrorKind::Connect, failure::SILENT)),
+        }
+    }
+
+    async fn recycle(&self, connection: &mut Multiplexed, metrics: &Metrics) -> RecycleResult<Error> {
+        if !self.dialer.is_current(self.dialer.mark(metrics.created)) {
+            return Err(RecycleError::message("outdated"));
+        }
+        // An answer to what another one asked for is one of a connection that is out of step.
+        let number = self.pings.fetch_add(1, Ordering::Relaxed);
+        let mut ping = redis::cmd("PING");
+        ping.arg(number);
+        let answer = connection.ask(&ping).await.and_then(|answer| Ok(u64::from_redis_value(answer)?));
+        match answer {
+            Ok(answer) if answer == number => Ok(()),
+            Ok(_) => Err(RecycleError::message("out of step")),
+            Err(error) => Err(RecycleError::Backend(failure::failed(&error))),
+        }
     }
 }
 
 /// Whether this connection leads to a replica. It may be forbidden to ask.
-pub(super) async fn leads_to_replica(connection: &mut MultiplexedConnection) -> RedisResult<bool> {
+pub(super) async fn leads_to_replica(connection: &mut Multiplexed) -> RedisResult<bool> {
     let [name, section] = ASK_FOR_ROLE;
     let mut ask = redis::cmd(name);
     ask.arg(section);
-    Ok(is_replica(&connection.send_packed_command(&ask).await?.into()))
+    Ok(is_replica(&connection.ask(&ask).await?.into()))
 }

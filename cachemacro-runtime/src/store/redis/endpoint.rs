@@ -1,0 +1,79 @@
+//! The server of a store: where it is, how it is spoken to, and who logs in. Every connection begins here, whoever speaks on it.
+
+use std::sync::Arc;
+
+use redis::{ProtocolVersion, RedisConnectionInfo};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::credentials::{Login, greeting};
+use super::failure;
+#[cfg(feature = "sentinel")]
+use super::sentinel::Sentinels;
+use super::stream::{Stream, Transport};
+use super::url::Host;
+use crate::ground::error::Result;
+
+/// Where connections lead and how they begin.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    pub(super) place: Where,
+    pub(super) transport: Arc<Transport>,
+    pub(super) login: Login,
+    pub(super) database: i64,
+    pub(super) protocol: ProtocolVersion,
+}
+
+/// Who is connected to.
+#[derive(Debug)]
+pub(super) enum Where {
+    One(Host),
+    Socket(std::path::PathBuf),
+    #[cfg(feature = "sentinel")]
+    Watched(Arc<Sentinels>),
+}
+
+/// A stream, and what is said on it first.
+pub(super) struct Opened {
+    pub(super) stream: Stream,
+    pub(super) greeting: RedisConnectionInfo,
+}
+
+impl Endpoint {
+    /// A stream to the server as it is now, with the credentials of now.
+    pub(super) async fn open(&self) -> Result<Opened> {
+        let unreached = |error: std::io::Error| failure::unreached(&error);
+        let stream = match &self.place {
+            Where::One(host) => self.transport.connect(host).await.map_err(unreached)?,
+            Where::Socket(path) => Stream::unix(path).await.map_err(unreached)?,
+            #[cfg(feature = "sentinel")]
+            Where::Watched(sentinels) => {
+                let primary = sentinels.primary(&self.transport).await?;
+                self.transport.connect(&primary).await.map_err(unreached)?
+            }
+        };
+        let credentials = self.login.ask().await?;
+        let greeting = greeting(credentials.as_ref(), self.protocol).set_db(self.database);
+        Ok(Opened { stream, greeting })
+    }
+
+    /// The same, spoken to in RESP3, which pushes need.
+    pub(super) async fn open_for_pushes(&self) -> Result<Opened> {
+        let Opened { stream, greeting } = self.open().await?;
+        Ok(Opened { stream, greeting: greeting.set_protocol(ProtocolVersion::RESP3) })
+    }
+
+    /// A number for server and database, whoever logs in there. Names of the own host count as one.
+    pub(super) fn identity(&self) -> u64 {
+        let place = match &self.place {
+            Where::One(Host { name, port }) => {
+                let name = name.to_ascii_lowercase();
+                let own = matches!(name.as_str(), "localhost" | "127.0.0.1" | "::1");
+                format!("{}:{port}", if own { "localhost" } else { &name })
+            }
+            Where::Socket(path) => format!("unix:{}", path.display()),
+            #[cfg(feature = "sentinel")]
+            Where::Watched(sentinels) => sentinels.identity(),
+        };
+        xxh3_64(format!("{place}/{}", self.database).as_bytes())
+    }
+}
