@@ -15,6 +15,7 @@ pub mod programs;
 pub mod proxy;
 pub mod rig;
 pub mod schedule;
+pub mod sentinels;
 pub mod server;
 pub mod single;
 pub mod strict;

@@ -10,6 +10,7 @@ mod outages;
 mod processes;
 mod refusals;
 mod runtimes;
+mod sentinel;
 mod sizes;
 mod soak;
 mod store;

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use redis::{ProtocolVersion, PushInfo, PushKind, Value};
+use redis::{Pipeline, ProtocolVersion, PushInfo, PushKind, Value};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
@@ -118,19 +118,19 @@ impl Sentinels {
         opened.map_err(|error| failure::unreachable(&error))
     }
 
+    /// What this one knows now. Of a failover that it leads, it tells the new address by itself before its other fields do.
     async fn look(&self, sentinel: &mut Multiplexed) -> Result<Known> {
-        let mut look = redis::cmd("SENTINEL");
-        look.arg("MASTER").arg(&self.name);
-        let answer = sentinel.ask(&look).await.and_then(Value::extract_error);
-        let fields = match answer {
-            Ok(Value::Map(fields)) => fields,
-            Ok(_) => return Err(failure::unexpected()),
+        let mut look = Pipeline::with_capacity(2);
+        look.cmd("SENTINEL").arg("MASTER").arg(&self.name);
+        look.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(&self.name);
+        let answers = sentinel.ask_all(&look, 2).await.and_then(|both| Value::Array(both).extract_error());
+        match answers {
+            Ok(answers) => Known::of(answers).ok_or_else(failure::unexpected),
             Err(error) if error.code() == Some("ERR") => {
-                return Err(Error::new(ErrorKind::Connect, "the sentinel does not know the primary's name"));
+                Err(Error::new(ErrorKind::Connect, "the sentinel does not know the primary's name"))
             }
-            Err(error) => return Err(failure::unreachable(&error)),
-        };
-        Known::of(fields).ok_or_else(failure::unexpected)
+            Err(error) => Err(failure::unreachable(&error)),
+        }
     }
 
     /// Takes note of what a sentinel tells; whether another server is the primary now.
@@ -215,24 +215,65 @@ impl Sentinels {
 }
 
 impl Known {
-    fn of(fields: Vec<(Value, Value)>) -> Option<Self> {
-        let (mut ip, mut port, mut epoch) = (None, None, None);
-        for (field, value) in fields {
-            let (Reply::Bytes(field), Reply::Bytes(value)) = (field.into(), value.into()) else { continue };
-            let text = std::str::from_utf8(&value).ok();
-            match &field[..] {
-                b"ip" => ip = text.map(str::to_owned),
-                b"port" => port = text.and_then(|text| text.parse().ok()),
-                b"config-epoch" => epoch = text.and_then(|text| text.parse().ok()),
-                _ => {}
-            }
-        }
-        Some(Self { epoch: epoch?, host: Host { name: ip?, port: port? } })
+    /// What a sentinel answered: all that it knows, and the address.
+    fn of(answers: Value) -> Option<Self> {
+        let pair = |value| match value {
+            Value::Array(pair) => <[Value; 2]>::try_from(pair).ok(),
+            _ => None,
+        };
+        let [fields, address] = pair(answers)?;
+        let Value::Map(fields) = fields else { return None };
+        let text = |value: Value| match Reply::from(value) {
+            Reply::Bytes(text) => String::from_utf8(text.into()).ok(),
+            _ => None,
+        };
+        let mut epochs = fields.into_iter().filter_map(|(field, value)| {
+            (text(field)? == "config-epoch").then(|| text(value)?.parse().ok())?
+        });
+        let [name, port] = pair(address)?;
+        let host = Host { name: text(name)?, port: text(port)?.parse().ok()? };
+        Some(Self { epoch: epochs.next()?, host })
     }
 }
 
 impl fmt::Debug for Sentinels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sentinels").field("hosts", &self.hosts.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(epoch: u64, port: u16) -> Known {
+        Known { epoch, host: Host { name: "h".to_owned(), port } }
+    }
+
+    fn sentinels() -> Sentinels {
+        let host = |name: &str| Host { name: name.to_owned(), port: 26379 };
+        let hosts = vec![host("a"), host("b"), host("c")];
+        Sentinels::new(SentinelParts { hosts, name: "prime".to_owned(), credentials: None }, PAUSE)
+    }
+
+    #[test]
+    fn a_later_configuration_is_heard_and_an_older_one_is_not() {
+        let sentinels = sentinels();
+        assert!(!sentinels.hear(&known(3, 1)), "the first");
+        assert!(sentinels.hear(&known(4, 2)));
+        assert!(!sentinels.hear(&known(4, 2)), "told already");
+        assert!(!sentinels.hear(&known(3, 1)), "by one that missed it");
+        assert!(!sentinels.hear(&known(5, 2)), "later, and the same server");
+    }
+
+    #[test]
+    fn what_a_few_tell_when_asked_does_not_outweigh_what_was_heard_before() {
+        let sentinels = sentinels();
+        let port = |told: Host| told.port;
+        assert_eq!(port(sentinels.believe(known(3, 1), false)), 1);
+        sentinels.hear(&known(4, 2));
+        assert_eq!(port(sentinels.believe(known(3, 1), false)), 2);
+        assert_eq!(port(sentinels.believe(known(0, 1), true)), 1, "most of them were set up anew");
+        assert!(sentinels.hear(&known(1, 2)));
     }
 }

@@ -37,6 +37,8 @@ pub(super) async fn track(link: &Link, prefixes: &[String], listener: Arc<dyn Li
 struct Tracked {
     connection: Multiplexed,
     lost: Arc<Notify>,
+    /// When it began to be opened.
+    since: Instant,
 }
 
 impl Tracked {
@@ -54,7 +56,7 @@ impl Tracked {
         prefixes: &[String],
         listener: &Arc<dyn Listener>,
     ) -> Result<Self> {
-        let lost = Arc::new(Notify::new());
+        let (lost, since) = (Arc::new(Notify::new()), Instant::now());
         let (told, ended) = (Arc::clone(listener), Arc::clone(&lost));
         let config = settings(within).set_push_sender(move |push: PushInfo| {
             pushed(&push, &*told, &ended);
@@ -73,7 +75,7 @@ impl Tracked {
             tracking.arg("PREFIX").arg(prefix);
         }
         connection.obey(&tracking).await.map_err(|error| untracked(error.into()))?;
-        Ok(Self { connection, lost })
+        Ok(Self { connection, lost, since })
     }
 
     /// Asks again and again whether the connection is there.
@@ -96,6 +98,10 @@ impl Tracked {
             }
             if link.dialer.is_closed() {
                 return failure::closed();
+            }
+            // A server that became a replica goes on telling, of what its primary does, and late (G3).
+            if !link.dialer.is_current(link.dialer.mark(self.since)) {
+                return failure::replica();
             }
         }
     }
