@@ -37,6 +37,7 @@ pub use engine::entry::Entry;
 pub use engine::evict::Evict;
 pub use engine::local::LocalEntry;
 pub use engine::removals::Removals;
+pub use engine::undelivered::Undelivered;
 pub use format::codec::{BuiltinCodec, Codec};
 pub use format::schema::CacheSchema;
 pub use format::{codec, header, schema};

@@ -16,7 +16,8 @@ pub use cachemacro_runtime::{
     BreakerState, BuiltinCodec, Cache, CacheBuilder, CacheSchema, CacheStats, Clock, Codec, Count, Entry,
     EntryRules, Error, ErrorKind, Event, Evict, Filled, Health, Histogram, Hit, Key, Keyspace, LocalEntry,
     LocalStats, Lookup, Meta, MissReason, Mode, Observation, Observer, Policy, Removals, Result, SiteId,
-    Stats, Timestamp, Ttl, Unstorable, Vacancy, Value, Warning, after_commit, codec, header, schema, store,
+    Stats, Timestamp, Ttl, Undelivered, Unstorable, Vacancy, Value, Warning, after_commit, codec, header,
+    schema, store,
 };
 
 #[doc(hidden)]

@@ -2,6 +2,7 @@
 
 mod breaker;
 mod conformance;
+mod connections;
 mod faults;
 mod harness;
 mod healing;
@@ -13,5 +14,6 @@ mod runtimes;
 mod sentinel;
 mod sizes;
 mod soak;
+mod startup;
 mod store;
 mod tls;

@@ -13,11 +13,12 @@ use super::sentinel::Sentinels;
 use super::stream::Transport;
 #[cfg(feature = "tls")]
 use super::tls::{Tls, TlsConfig};
+use super::upkeep::Upkeep;
 use super::url::{self, Place, Target, refused};
 use crate::ground::error::Result;
 
 /// How long one round trip may take where nothing else is said.
-pub(crate) const COMMAND_TIMEOUT: Duration = Duration::from_millis(250);
+const COMMAND_TIMEOUT: Duration = Duration::from_millis(250);
 /// The longest time that a setting takes: more would overflow when added to others, or is not what was meant.
 pub(crate) const LONGEST: Duration = Duration::from_secs(60 * 60);
 /// The most connections that a setting takes: room is made for all of them at once.
@@ -50,6 +51,7 @@ pub struct RedisConfig {
     login: Login,
     #[cfg(feature = "tls")]
     tls: Option<TlsConfig>,
+    pub(super) upkeep: Upkeep,
 }
 
 impl RedisConfig {
@@ -82,6 +84,7 @@ impl RedisConfig {
             login: Login::Nobody,
             #[cfg(feature = "tls")]
             tls: None,
+            upkeep: Upkeep::default(),
         }
     }
 
@@ -272,6 +275,12 @@ impl RedisConfig {
         self
     }
 
+    /// The same for the server at `url`.
+    pub(crate) fn at(mut self, url: String) -> Self {
+        self.url = url;
+        self
+    }
+
     /// Checks the URL, which is not shown where it is wrong.
     pub(crate) fn check_url(&self) -> Result<()> {
         url::parse(&self.url).map(drop)
@@ -285,6 +294,9 @@ impl RedisConfig {
             ("pool wait", self.pool_wait),
             ("keepalive", self.keepalive),
             ("user timeout", self.user_timeout),
+            ("delay of a retry", self.upkeep.retry_delay),
+            ("health interval", self.upkeep.health_interval.unwrap_or(LONGEST)),
+            ("longest life", self.upkeep.max_life.map_or(LONGEST, |life| life.min(LONGEST))),
         ] {
             if value.is_zero() {
                 return Err(refused(format!("the {setting} must not be zero")));
@@ -297,6 +309,12 @@ impl RedisConfig {
             if !(1..=MOST).contains(&value) {
                 return Err(refused(format!("the {setting} must be from 1 to {MOST}")));
             }
+        }
+        if self.upkeep.pool_min > self.pool_size {
+            return Err(refused("the least number of pooled connections must not be above the pool size"));
+        }
+        if self.upkeep.retry_budget > 100 {
+            return Err(refused("the retry budget is a percentage from 0 to 100"));
         }
         let target = url::parse(&self.url)?;
         let Target { place, login, database, protocol, .. } = target;
@@ -360,6 +378,7 @@ impl fmt::Debug for RedisConfig {
             .field("user_timeout", &self.user_timeout)
             .field("push", &self.push)
             .field("login", &self.login)
+            .field("upkeep", &self.upkeep)
             .finish_non_exhaustive()
     }
 }
@@ -388,6 +407,11 @@ mod tests {
             config().user_timeout(Duration::ZERO),
             config().pool_size(0),
             config().handles(0),
+            config().pool_min(5),
+            config().health_interval(Duration::ZERO),
+            config().max_life(Duration::ZERO),
+            config().retry_delay(Duration::ZERO),
+            config().retry_budget(101),
         ] {
             assert_eq!(config.endpoint().expect_err("refused").kind(), ErrorKind::Config);
         }
@@ -435,6 +459,18 @@ mod tests {
             ["redis://h", "redis://h:6380", "redis://h/1", "redis://i", "unix:///h", "unix:///h?db=1"];
         let places: std::collections::HashSet<u64> = others.into_iter().map(place).collect();
         assert_eq!(places.len(), others.len());
+        let address = |url: &str| RedisConfig::new(url).endpoint().expect("acceptable").address();
+        assert_eq!(address("redis://h"), address("redis://u:p@h/1"), "attempts are counted for the server");
+        assert_ne!(address("redis://h"), address("redis://h:6380"));
+    }
+
+    #[test]
+    fn what_leaves_this_host_as_it_is_is_told() {
+        let is_plain = |url: &str| RedisConfig::new(url).endpoint().expect("acceptable").is_plaintext();
+        for own in ["redis://LOCALHOST", "redis://127.0.0.7", "redis://[::1]:7", "unix:///a"] {
+            assert!(!is_plain(own), "{own}");
+        }
+        assert!(is_plain("redis://cache1") && is_plain("redis://10.0.0.7"));
     }
 
     #[test]

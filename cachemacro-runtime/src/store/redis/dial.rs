@@ -4,15 +4,16 @@
 //! is evicted nowhere. Knows no command but those that set a connection up.
 
 use std::fmt;
+use std::pin::pin;
 #[cfg(feature = "sentinel")]
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use super::attempts::{Attempts, Place};
 use super::config::RedisConfig;
 #[cfg(feature = "sentinel")]
 use super::endpoint::Where;
@@ -20,10 +21,11 @@ use super::endpoint::{Endpoint, Opened};
 use super::gate::{Closed, Gate};
 use super::time::ServerTime;
 use super::wire::{self, Packed, Reply, Wire};
-use super::{failure, reply, script};
+use super::{failure, reply, script, server};
 use crate::ground::background::Background;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::sync::lock;
+use crate::store::messages::server::{Server, ServerFacts};
 
 /// Asks whether the server is a replica.
 pub(super) const ASK_FOR_ROLE: [&str; 2] = ["INFO", "replication"];
@@ -32,10 +34,10 @@ pub(super) const ASK_FOR_ROLE: [&str; 2] = ["INFO", "replication"];
 pub(super) struct Dialer {
     pub(super) endpoint: Endpoint,
     pub(super) connect_timeout: Duration,
-    command_timeout: Duration,
+    pub(super) command_timeout: Duration,
     gate: Mutex<Gate>,
-    /// Woken when an attempt ended, or a connection turned out to be of use.
-    pub(super) moved: Notify,
+    /// Those of all stores of the process at the same address.
+    pub(super) attempts: Arc<Attempts>,
     pub(super) time: ServerTime,
     pub(super) background: Background,
     began: Instant,
@@ -45,6 +47,33 @@ pub(super) struct Dialer {
     /// The process in which sentinels are followed; zero: none.
     #[cfg(feature = "sentinel")]
     followed_in: AtomicU32,
+    pub(super) server: Server,
+    /// Whether the server was looked at.
+    looked: AtomicBool,
+    plaintext: bool,
+}
+
+/// A look at the server. Where nothing comes of it, another one is taken.
+pub(super) struct Look<'a> {
+    dialer: &'a Dialer,
+    found: bool,
+}
+
+impl Look<'_> {
+    /// What [`server::ask`] brought.
+    pub(super) fn found(mut self, replies: &[Reply]) {
+        self.found = true;
+        let database = self.dialer.endpoint.database;
+        self.dialer.server.found(server::facts(replies, database, self.dialer.plaintext));
+    }
+}
+
+impl Drop for Look<'_> {
+    fn drop(&mut self) {
+        if !self.found {
+            self.dialer.looked.store(false, Ordering::Relaxed);
+        }
+    }
 }
 
 /// A point in time, as nanoseconds since the store was made.
@@ -53,12 +82,21 @@ pub(super) struct Mark(u64);
 
 impl Dialer {
     pub(super) fn new(config: &RedisConfig, endpoint: Endpoint) -> Self {
+        let (plaintext, server) = (endpoint.is_plaintext(), Server::new());
+        if plaintext {
+            let mut facts = ServerFacts::new();
+            facts.plaintext = true;
+            server.found(facts);
+        }
         Self {
+            server,
+            looked: AtomicBool::new(false),
+            plaintext,
+            attempts: Attempts::at(endpoint.address()),
             endpoint,
             connect_timeout: config.connect_timeout,
             command_timeout: config.command_timeout,
             gate: Mutex::new(Gate::new(config.handles + 1, config.connect_timeout, config.command_timeout)),
-            moved: Notify::new(),
             time: ServerTime::new(),
             background: Background::shared(),
             began: Instant::now(),
@@ -69,6 +107,21 @@ impl Dialer {
         }
     }
 
+    /// Leave to look at the server, unless somebody did or does.
+    pub(super) fn look(&self) -> Option<Look<'_>> {
+        (!self.looked.swap(true, Ordering::Relaxed)).then_some(Look { dialer: self, found: false })
+    }
+
+    /// Looks at the server over this connection, unless somebody did or does. Nobody waits for it.
+    pub(super) async fn look_over(&self, wire: &Wire) {
+        let Some(look) = self.look() else { return };
+        let mut asked = Packed::default();
+        server::ask(&mut asked);
+        if let Ok(replies) = wire.call_within(asked, self.connect_timeout).await {
+            look.found(&replies);
+        }
+    }
+
     /// Leave for one attempt, or why there is none.
     pub(super) fn admit(self: &Arc<Self>) -> Result<Permit, Closed> {
         if self.is_closed() {
@@ -76,8 +129,33 @@ impl Dialer {
         }
         #[cfg(feature = "sentinel")]
         self.follow();
-        let attempt = lock(&self.gate).admit(Instant::now())?;
-        Ok(Permit { dialer: Arc::clone(self), attempt })
+        let now = Instant::now();
+        let mut gate = lock(&self.gate);
+        let attempt = gate.admit(now)?;
+        let place = self.attempts.admit(now, self.connect_timeout * 2).map_err(|crowded| {
+            gate.ended(attempt);
+            Closed::crowded(crowded.until)
+        })?;
+        Ok(Permit { dialer: Arc::clone(self), attempt, _place: place })
+    }
+
+    /// Leave for one attempt, waited for until then at most.
+    pub(super) async fn admitted(self: &Arc<Self>, until: Instant) -> Result<Permit> {
+        loop {
+            // Enlisted before it is asked whether anything may be tried.
+            let mut moved = pin!(self.attempts.moved.notified());
+            moved.as_mut().enable();
+            let closed = match self.admit() {
+                Ok(permit) => return Ok(permit),
+                Err(closed) => closed,
+            };
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.is_closed() {
+                return Err(closed.error);
+            }
+            let pause = closed.until.map_or(left, |at| at.saturating_duration_since(Instant::now()));
+            let _ = timeout(pause.min(left), moved).await;
+        }
     }
 
     /// Has sentinels tell of failovers from now on: each outdates what leads to the former primary.
@@ -89,7 +167,7 @@ impl Dialer {
         if self.followed_in.swap(process, Ordering::Relaxed) == process {
             return;
         }
-        for index in 0..sentinels.count() {
+        for index in 0..sentinels.hosts().len() {
             let (sentinels, transport) = (Arc::clone(sentinels), Arc::clone(&self.endpoint.transport));
             let dialer = Arc::downgrade(self);
             self.background.spawn(async move {
@@ -99,7 +177,7 @@ impl Dialer {
                     };
                     if is_another {
                         dialer.outdate(dialer.mark(Instant::now()));
-                        dialer.moved.notify_waiters();
+                        dialer.attempts.moved.notify_waiters();
                     }
                     true
                 };
@@ -125,7 +203,14 @@ impl Dialer {
 
     /// A connection could not be opened. Tells whether it is the first.
     pub(super) fn failed(&self, error: &Error) -> bool {
-        lock(&self.gate).failed(Instant::now(), error)
+        let now = Instant::now();
+        self.attempts.failed(now);
+        lock(&self.gate).failed(now, error)
+    }
+
+    /// A connection could not be opened that no call waits for: it is charged, and the others do not pause for it.
+    pub(super) fn failed_aside(&self) {
+        self.attempts.failed(Instant::now());
     }
 
     /// A connection gave an answer that was of use.
@@ -133,12 +218,15 @@ impl Dialer {
         if lock(&self.gate).succeeded() {
             tracing::info!("redis answers again");
         }
-        self.moved.notify_waiters();
+        self.attempts.moved.notify_waiters();
     }
 
     /// A connection was lost before it was of use.
     pub(super) fn lost_unused(&self, error: &Error) {
-        lock(&self.gate).lost_unused(Instant::now(), error);
+        let now = Instant::now();
+        if lock(&self.gate).lost_unused(now, error) {
+            self.attempts.failed(now);
+        }
     }
 
     /// When something began to be opened, to be compared with what is outdated.
@@ -165,7 +253,7 @@ impl Dialer {
 
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
-        self.moved.notify_waiters();
+        self.attempts.moved.notify_waiters();
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -205,7 +293,14 @@ impl Dialer {
             time => self.time.observe(sent, received, reply::time(time)?),
         }
         match replies.map_err(unopened)?.first() {
-            Some(info) if is_replica(info) => Err(failure::replica()),
+            Some(info) if is_replica(info) => {
+                let mut facts = ServerFacts::new();
+                (facts.replica, facts.plaintext) = (true, self.plaintext);
+                self.server.found(facts);
+                // What comes in its place is another server.
+                self.looked.store(false, Ordering::Relaxed);
+                Err(failure::replica())
+            }
             _ => Ok(wire),
         }
     }
@@ -221,12 +316,13 @@ impl fmt::Debug for Dialer {
 pub(super) struct Permit {
     dialer: Arc<Dialer>,
     attempt: u64,
+    _place: Place,
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
+        // Then the place is given back, and those who wait for one are woken.
         lock(&self.dialer.gate).ended(self.attempt);
-        self.dialer.moved.notify_waiters();
     }
 }
 

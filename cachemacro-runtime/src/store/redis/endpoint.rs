@@ -64,16 +64,35 @@ impl Endpoint {
 
     /// A number for server and database, whoever logs in there. Names of the own host count as one.
     pub(super) fn identity(&self) -> u64 {
-        let place = match &self.place {
-            Where::One(Host { name, port }) => {
-                let name = name.to_ascii_lowercase();
-                let own = matches!(name.as_str(), "localhost" | "127.0.0.1" | "::1");
-                format!("{}:{port}", if own { "localhost" } else { &name })
-            }
+        xxh3_64(format!("{}/{}", self.place(), self.database).as_bytes())
+    }
+
+    /// A number for the server, whichever of its databases is meant.
+    pub(super) fn address(&self) -> u64 {
+        xxh3_64(self.place().as_bytes())
+    }
+
+    /// Whether bytes travel to another host as they are.
+    pub(super) fn is_plaintext(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if self.transport.tls.is_some() {
+            return false;
+        }
+        match &self.place {
+            Where::One(host) => !host.is_own(),
+            Where::Socket(_) => false,
+            #[cfg(feature = "sentinel")]
+            Where::Watched(sentinels) => !sentinels.hosts().iter().all(Host::is_own),
+        }
+    }
+
+    fn place(&self) -> String {
+        match &self.place {
+            Where::One(host) if host.is_own() => format!("localhost:{}", host.port),
+            Where::One(Host { name, port }) => format!("{}:{port}", name.to_ascii_lowercase()),
             Where::Socket(path) => format!("unix:{}", path.display()),
             #[cfg(feature = "sentinel")]
             Where::Watched(sentinels) => sentinels.identity(),
-        };
-        xxh3_64(format!("{place}/{}", self.database).as_bytes())
+        }
     }
 }

@@ -129,9 +129,8 @@ pub(super) fn no_connection(error: PoolError<Error>) -> Error {
     let text = match error {
         PoolError::Backend(error) => return error,
         PoolError::Timeout(TimeoutType::Wait) => "no pooled connection to redis came free in time",
-        PoolError::Timeout(_) => "connecting to redis timed out",
         PoolError::Closed => "the redis store is closed",
-        PoolError::PostCreateHook(_) | PoolError::NoRuntimeSpecified => "could not connect to redis",
+        _ => "could not connect to redis",
     };
     Error::new(ErrorKind::Connect, text)
 }

@@ -4,6 +4,8 @@
 //! Connecting is lazy, every wait has a deadline, and what an error or a log line says never contains a key, a
 //! value, a password or a URL.
 
+mod attempts;
+mod budget;
 mod commands;
 mod config;
 mod connect;
@@ -27,11 +29,14 @@ mod script;
 mod send;
 #[cfg(feature = "sentinel")]
 mod sentinel;
+mod server;
 mod stream;
 mod time;
 #[cfg(feature = "tls")]
 mod tls;
 mod tracking;
+mod tuning;
+mod upkeep;
 mod url;
 mod wire;
 
@@ -56,10 +61,11 @@ use crate::store::messages::increment::{Increment, IncrementOutcome};
 use crate::store::messages::inspect::{Cursor, Page, Raw};
 use crate::store::messages::lease::{HeldLease, Keep, Lease, LeaseRequest};
 use crate::store::messages::read::{Read, ReadRequest};
+use crate::store::messages::server::Server;
 use crate::store::messages::write::{Write, Written};
 
 pub use self::config::RedisConfig;
-pub(crate) use self::config::{COMMAND_TIMEOUT, LONGEST, MOST};
+pub(crate) use self::config::{LONGEST, MOST};
 pub use self::credentials::Credentials;
 #[cfg(feature = "tls")]
 pub use self::tls::TlsConfig;
@@ -106,7 +112,8 @@ impl RedisStore {
         let identity = endpoint.identity();
         let pushes = Arc::new(Pushes::new(&config));
         let link = Arc::new(Link::new(&config, endpoint)?);
-        let commands = Commands::new(Sender { link, command_timeout: config.command_timeout });
+        let commands =
+            Commands::new(Sender { link, command_timeout: config.command_timeout, upkeep: config.upkeep });
         Ok(Self { config, commands, pushes, identity })
     }
 
@@ -168,7 +175,12 @@ impl Store for RedisStore {
     async fn health(&self) -> Result<StoreHealth> {
         let began = Instant::now();
         let server = self.commands.server().await?;
-        Ok(StoreHealth::new(NAME, server, began.elapsed()))
+        let health = StoreHealth::new(NAME, server, began.elapsed());
+        // Once: a trial of a breaker asks for no more than it has to.
+        if let Some(look) = self.link().dialer.look() {
+            self.commands.look(look).await?;
+        }
+        Ok(health)
     }
 
     async fn time(&self) -> Result<Timestamp> {
@@ -203,6 +215,10 @@ impl Store for RedisStore {
 
     fn inspect(&self) -> Option<&dyn Inspect> {
         Some(self)
+    }
+
+    fn server(&self) -> Option<&Server> {
+        Some(&self.link().dialer.server)
     }
 }
 

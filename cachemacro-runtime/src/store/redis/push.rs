@@ -121,6 +121,11 @@ impl Pushes {
 
     async fn open(self: Arc<Self>, link: Arc<Link>, since: Instant) {
         let result = timeout(self.connect_timeout, self.establish(&link)).await;
+        // Where the server refuses to track, it was opened.
+        let is_open = matches!(&result, Ok(Ok(_) | Err(Unmade { is_final: true, .. })));
+        if !is_open {
+            link.dialer.failed_aside();
+        }
         let mut state = lock(&self.state);
         if !matches!(&*state, State::Opening { since: mine } if *mine == since) || link.dialer.is_closed() {
             return;

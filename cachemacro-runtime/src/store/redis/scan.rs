@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use deadpool::managed::Object;
 use redis::Cmd;
 use tokio::time::{sleep, timeout};
 
-use super::pool::Connection;
+use super::pool::Pooling;
 use super::refusal::{Fate, Next, Refusal};
 use super::send::{Resend, Sender};
 use super::wire::{Packed, Reply};
@@ -97,12 +98,12 @@ impl From<Error> for Failed {
 
 /// A connection of the pool. One that failed does not go back.
 struct Lent {
-    connection: Option<Connection>,
+    connection: Option<Pooling>,
     since: Instant,
 }
 
 impl Lent {
-    fn new(connection: Connection) -> Self {
+    fn new(connection: Pooling) -> Self {
         Self { connection: Some(connection), since: Instant::now() }
     }
 
@@ -127,7 +128,7 @@ impl Lent {
             Ok(Err(error)) => failure::failed(&error),
             Err(_) => failure::timed_out(sender.command_timeout),
         };
-        self.connection.take().map(Connection::take);
+        self.connection.take().map(Object::take);
         Err(Failed::later(error))
     }
 }

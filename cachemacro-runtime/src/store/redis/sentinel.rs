@@ -208,9 +208,9 @@ impl Sentinels {
         }
     }
 
-    /// How many of them there are.
-    pub(super) fn count(&self) -> usize {
-        self.hosts.len()
+    /// Where they are.
+    pub(super) fn hosts(&self) -> &[Host] {
+        &self.hosts
     }
 }
 

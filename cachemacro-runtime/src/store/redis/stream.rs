@@ -123,3 +123,27 @@ impl AsyncWrite for Stream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_is_set_up_as_it_was_asked_for() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("it is bound").port();
+        let (idle, unacknowledged) = (Duration::from_secs(41), Duration::from_secs(42));
+        let transport = Transport {
+            keepalive: TcpKeepalive::new().with_time(idle),
+            user_timeout: unacknowledged,
+            #[cfg(feature = "tls")]
+            tls: None,
+        };
+        let stream = transport.tcp(&Host { name: "127.0.0.1".to_owned(), port }).await.expect("it listens");
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().expect("it is told") && stream.nodelay().expect("it is told"));
+        assert_eq!(socket.tcp_keepalive_time().expect("it is told"), idle);
+        #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+        assert_eq!(socket.tcp_user_timeout().expect("it is told"), Some(unacknowledged));
+    }
+}

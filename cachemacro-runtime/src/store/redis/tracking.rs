@@ -47,7 +47,11 @@ impl Tracked {
         let _permit = link.dialer.admit().map_err(|closed| closed.error)?;
         let within = link.dialer.connect_timeout;
         let opened = timeout(within, Self::establish(link, within, prefixes, listener)).await;
-        opened.unwrap_or_else(|_| Err(Error::new(ErrorKind::Connect, failure::SILENT)))
+        let opened = opened.unwrap_or_else(|_| Err(Error::new(ErrorKind::Connect, failure::SILENT)));
+        if opened.as_ref().is_err_and(|error| error.kind() == ErrorKind::Connect) {
+            link.dialer.failed_aside();
+        }
+        opened
     }
 
     async fn establish(
@@ -94,7 +98,7 @@ impl Tracked {
             tokio::select! {
                 () = sleep(BEAT) => {}
                 () = self.lost.notified() => return Error::new(ErrorKind::Io, "the connection to redis broke"),
-                () = link.dialer.moved.notified() => {}
+                () = link.dialer.attempts.moved.notified() => {}
             }
             if link.dialer.is_closed() {
                 return failure::closed();

@@ -40,6 +40,14 @@ pub(super) struct Host {
     pub(super) port: u16,
 }
 
+impl Host {
+    /// Whether it is this machine.
+    pub(super) fn is_own(&self) -> bool {
+        let address: Option<std::net::IpAddr> = self.name.parse().ok();
+        self.name.eq_ignore_ascii_case("localhost") || address.is_some_and(|address| address.is_loopback())
+    }
+}
+
 /// Who knows where the server is.
 #[cfg(feature = "sentinel")]
 #[derive(Debug, Clone, PartialEq, Eq)]
