@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
-use redis::ConnectionInfo;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
@@ -18,6 +17,7 @@ use tokio::time::{sleep, timeout};
 use super::budget::RetryBudget;
 use super::config::RedisConfig;
 use super::dial::{Dialer, Mark, Permit};
+use super::endpoint::Endpoint;
 use super::failure;
 use super::gate::Closed;
 use super::pool::Pooled;
@@ -91,10 +91,10 @@ impl Patience {
 }
 
 impl Link {
-    pub(super) fn new(config: &RedisConfig, info: ConnectionInfo) -> Result<Self> {
-        let dialer = Arc::new(Dialer::new(config, info.clone()));
+    pub(super) fn new(config: &RedisConfig, endpoint: Endpoint) -> Result<Self> {
+        let dialer = Arc::new(Dialer::new(config, endpoint));
         Ok(Self {
-            pooled: Pooled::new(config, info, Arc::clone(&dialer))?,
+            pooled: Pooled::new(config, Arc::clone(&dialer))?,
             dialer,
             shared: PerRuntime::new(),
             width: config.handles,

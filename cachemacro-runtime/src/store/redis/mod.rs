@@ -9,12 +9,15 @@ mod budget;
 mod commands;
 mod config;
 mod connect;
+mod credentials;
 mod dial;
 mod documents;
+mod endpoint;
 mod failure;
 mod families;
 mod gate;
 mod groups;
+mod multiplexed;
 mod part;
 mod pool;
 mod push;
@@ -25,11 +28,17 @@ mod runtimes;
 mod scan;
 mod script;
 mod send;
+#[cfg(feature = "sentinel")]
+mod sentinel;
 mod server;
+mod stream;
 mod time;
+#[cfg(feature = "tls")]
+mod tls;
 mod tracking;
 mod tuning;
 mod upkeep;
+mod url;
 mod wire;
 
 use std::fmt;
@@ -37,7 +46,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use redis::ConnectionInfo;
 
 use self::commands::Commands;
 use self::connect::{Link, Patience};
@@ -61,6 +69,9 @@ use crate::store::messages::write::{Write, Written};
 
 pub use self::config::RedisConfig;
 pub(crate) use self::config::{LONGEST, MOST};
+pub use self::credentials::Credentials;
+#[cfg(feature = "tls")]
+pub use self::tls::TlsConfig;
 
 /// The name that logs and health show.
 const NAME: &str = "redis";
@@ -83,8 +94,6 @@ pub struct RedisStore {
     config: RedisConfig,
     commands: Commands,
     pushes: Arc<Pushes>,
-    /// The server, spoken to so that it can push.
-    tracked: ConnectionInfo,
     identity: u64,
 }
 
@@ -102,14 +111,13 @@ impl RedisStore {
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) where the URL or a setting is not acceptable.
     pub fn new(config: RedisConfig) -> Result<Self> {
-        let info = config.connection_info()?;
-        let identity = config::identity(&info);
-        let pushes = Arc::new(Pushes::new(&config, &info));
-        let tracked = config::with_resp3(&info);
-        let link = Arc::new(Link::new(&config, info)?);
+        let endpoint = config.endpoint()?;
+        let identity = endpoint.identity();
+        let pushes = Arc::new(Pushes::new(&config));
+        let link = Arc::new(Link::new(&config, endpoint)?);
         let commands =
             Commands::new(Sender { link, command_timeout: config.command_timeout, upkeep: config.upkeep });
-        Ok(Self { config, commands, pushes, tracked, identity })
+        Ok(Self { config, commands, pushes, identity })
     }
 
     const fn link(&self) -> &Arc<Link> {
@@ -229,7 +237,7 @@ impl Store for RedisStore {
 #[async_trait]
 impl Tracking for RedisStore {
     async fn track(&self, prefixes: &[String], listener: Arc<dyn Listener>) -> Error {
-        let tracking = tracking::track(self.link(), self.tracked.clone(), prefixes, listener);
+        let tracking = tracking::track(self.link(), prefixes, listener);
         self.link().dialer.background.enter(tracking).await.unwrap_or_else(|error| error)
     }
 }

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use deadpool::managed::Object;
 use redis::Cmd;
-use redis::aio::ConnectionLike as _;
 use tokio::time::{sleep, timeout};
 
 use super::pool::Pooling;
@@ -114,7 +113,7 @@ impl Lent {
         let Self { connection: Some(connection), since } = self else {
             return Err(failure::unexpected().into());
         };
-        let error = match timeout(sender.command_timeout, connection.req_packed_command(cmd)).await {
+        let error = match timeout(sender.command_timeout, connection.ask(cmd)).await {
             Ok(Ok(reply)) => match Reply::from(reply) {
                 Reply::Error(line) => {
                     let (refusal, error) = (Refusal::of(&line), failure::refused(&line));
