@@ -5,12 +5,13 @@ use std::ops::Deref;
 use std::time::Instant;
 
 use crate::api::entry::Meta;
-use crate::calls::lookup::{Sought, Vacant, lookup};
+use crate::calls::lookup::{Sought, Vacant, find, lookup};
 use crate::engine::entry::Entry;
 use crate::engine::fill::Check;
 use crate::engine::lease::{Background, Held};
 use crate::engine::prepare::Prepared;
 use crate::engine::read::Found;
+use crate::format::header::Header;
 use crate::format::stamps::tag_keys;
 use crate::ground::clock::Timestamp;
 use crate::ground::error::{Error, ErrorKind, Result};
@@ -216,11 +217,62 @@ impl<T: Value> Entry<T> {
     /// # Errors
     /// Where the entry could not be read, or the arguments cannot be a key.
     pub async fn lookup(&self) -> Result<Lookup<T>> {
+        self.sought(|_, _| true).await
+    }
+
+    /// [`lookup`](Self::lookup) of a value that `accept` takes, going by the value and what is known of it. What it turns down counts
+    /// as a miss for this caller and stays for others; the vacancy brings it along as [`old`](Vacancy::old), and a fill replaces it. A
+    /// value that another caller stores meanwhile is offered too; who turns down three has a vacancy without a lease.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, Lookup};
+    ///
+    /// let rate = Cache::memory().entry::<(String, u32)>("rate", "EUR");
+    /// rate.set(&("2031-01-31".to_owned(), 95)).await?;
+    /// let of_today = |rate: &(String, u32)| rate.0 == "2031-02-01";
+    /// let Lookup::Vacant(vacancy) = rate.lookup_if(|rate, _| of_today(rate)).await? else { panic!("that is old") };
+    /// assert_eq!(vacancy.old().map(|rate| rate.1), Some(95));
+    /// assert!(vacancy.fill(&("2031-02-01".to_owned(), 96)).await?.is_stored());
+    /// assert_eq!(rate.get().await?.map(|rate| rate.1), Some(96));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the entry could not be read, or the arguments cannot be a key.
+    pub async fn lookup_if(&self, accept: impl Fn(&T, &Meta) -> bool) -> Result<Lookup<T>> {
+        let store = &self.core().store;
+        self.sought(|value, header| accept(value, &Meta::of(header, store.now()))).await
+    }
+
+    async fn sought(&self, accept: impl Fn(&T, &Header) -> bool) -> Result<Lookup<T>> {
         let began = Instant::now();
-        Ok(match lookup(self).await? {
+        Ok(match lookup(self, accept).await? {
             Sought::Found(found) => Lookup::Hit(Hit::new(found, self.core().store.now())),
             Sought::Vacant(vacant) => Lookup::Vacant(Vacancy::new(self.clone(), vacant, began)?),
         })
+    }
+
+    /// The value with what is known of it, from one read; nothing is waited for, and no right to fill comes with a miss.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let user = cachemacro::Cache::memory().entry::<String>("user", 7);
+    /// assert!(user.find().await?.is_none());
+    /// user.set(&"Ada".to_owned()).await?;
+    /// let found = user.find().await?.expect("it was stored");
+    /// assert!(*found == "Ada" && found.meta().age < found.meta().ttl);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the entry could not be read, or the arguments cannot be a key.
+    pub async fn find(&self) -> Result<Option<Hit<T>>> {
+        Ok(find(self).await?.map(|found| Hit::new(found, self.core().store.now())))
     }
 }
 
@@ -275,7 +327,7 @@ impl<T: Value> Vacancy<T> {
     }
 
     /// The value that this caller was elected to load anew, because it is [due or stale](crate::Policy::refresh): it may serve where
-    /// the load fails. All others are served it meanwhile.
+    /// the load fails. All others are served it meanwhile. After [`lookup_if`](Entry::lookup_if), the value that was turned down.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
