@@ -157,29 +157,39 @@ impl<S> Run<S> {
     /// Sends the request on and its response back.
     async fn pass<B, R>(
         mut self,
-        parts: request::Parts,
+        mut parts: request::Parts,
         body: B,
         report: Report,
     ) -> Result<Answered<R>, S::Error>
     where
         S: Service<Request<B>, Response = Response<R>>,
     {
+        self.forwards(&mut parts.headers);
         let response = self.inner.call(Request::from_parts(parts, body)).await?;
         Ok(self.passed(response, &report))
     }
 
+    /// What belongs to a connection is not forwarded by a gateway (RFC 9110, 7.6.1). A protocol that is changed is between the ends.
+    fn forwards(&self, headers: &mut HeaderMap) {
+        if self.layer.rule.origin.is_some() && !headers.contains_key(header::UPGRADE) {
+            hop::strip(headers);
+        }
+    }
+
     fn passed<R>(&self, response: Response<R>, report: &Report) -> Answered<R> {
         let mut response = response.map(CacheBody::passed);
+        self.forwards(response.headers_mut());
         answer::sign(&self.layer.http.settings, response.headers_mut(), report);
         response
     }
 
     /// Sends on a request that may change what is stored, and evicts that where it succeeds (4.4).
-    async fn write<B, R>(mut self, parts: request::Parts, body: B) -> Result<Answered<R>, S::Error>
+    async fn write<B, R>(mut self, mut parts: request::Parts, body: B) -> Result<Answered<R>, S::Error>
     where
         S: Service<Request<B>, Response = Response<R>>,
     {
         let written = writes::Written::of(&self.layer.http, &parts);
+        self.forwards(&mut parts.headers);
         let response = self.inner.call(Request::from_parts(parts, body)).await;
         written.finish(response.as_ref().ok().map(|response| (response.status(), response.headers()))).await;
         let report = Report { forward: Some(Forward::Method), ..Report::default() };
@@ -261,6 +271,7 @@ impl<S> Run<S> {
         let handle = CacheHandle::default();
         let mut sent = parts.clone();
         sent.extensions.insert(handle.clone());
+        self.forwards(&mut sent.headers);
         let fills = errand.vacancy.is_some() && !asked.reads_only;
         let stored_head = errand.old.as_ref().and_then(|(stored, _)| stored.head());
         let mut asks = false;
@@ -309,6 +320,7 @@ impl<S> Run<S> {
         }
         let times = Times { received: answer::now(), took: called.elapsed() };
         let (mut head, body) = response.into_parts();
+        self.forwards(&mut head.headers);
         plan::prepare(&self.layer, &mut head, times.received);
         let plan = plan::plan(&self.layer, &asked, &parts, &head, &handle.said(), times);
         let whole_request = parts.method == Method::GET && !asked.reads_only;
