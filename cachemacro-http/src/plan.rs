@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use cachemacro::Gathered;
+
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode, request, response};
 
@@ -18,6 +20,9 @@ use crate::rules::{date, fields};
 use crate::seek::selecting;
 use crate::stored::About;
 
+/// A response that inherits more tags is not stored.
+const MOST_INHERITED: usize = 64;
+
 /// How a response is stored.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
@@ -25,6 +30,8 @@ pub(crate) struct Plan {
     /// How long the store keeps it; zero: it is not stored, and is as good as stored to its client.
     pub(crate) keep: Duration,
     pub(crate) tags: Vec<String>,
+    /// What the handler's cached calls depend on.
+    pub(crate) gathered: Gathered,
     /// Fields that are not for others, besides those of the connection.
     pub(crate) left_out: Vec<HeaderName>,
 }
@@ -32,7 +39,13 @@ pub(crate) struct Plan {
 impl Plan {
     /// A response that is not stored.
     pub(crate) fn nothing() -> Self {
-        Self { about: About::default(), keep: Duration::ZERO, tags: Vec::new(), left_out: Vec::new() }
+        Self {
+            about: About::default(),
+            keep: Duration::ZERO,
+            tags: Vec::new(),
+            gathered: Gathered::default(),
+            left_out: Vec::new(),
+        }
     }
 }
 
@@ -81,7 +94,7 @@ pub(crate) fn plan(
     asked: &Asked,
     request: &request::Parts,
     response: &response::Parts,
-    said: &Said,
+    (said, gathered): (&Said, Gathered),
     times: Times,
 ) -> Result<Plan, Refusal> {
     let rule = &layer.rule;
@@ -113,7 +126,11 @@ pub(crate) fn plan(
             if let Some(refusal) = storable::forbidden(response.status, headers, &says, here) {
                 return Err(refusal);
             }
+            if !gathered.is_complete() || gathered.len() > MOST_INHERITED {
+                return Err(Refusal::Inherited);
+            }
             let ttl = ttl(layer, fresh, response, said, &says, lifetime)?;
+            let ttl = gathered.ttl().map_or(ttl, |least| least.min(ttl));
             by_rule(layer, ttl, &says)
         }
     };
@@ -125,7 +142,7 @@ pub(crate) fn plan(
         left_out.extend(says.private_fields);
     }
     let shared = says.public || says.s_maxage.is_some() || says.must_revalidate;
-    Ok(Plan { about: About { selecting, terms, initial_age, shared }, keep, tags, left_out })
+    Ok(Plan { about: About { selecting, terms, initial_age, shared }, keep, tags, gathered, left_out })
 }
 
 /// The directives that count for this cache: of the first target field that is there and valid (RFC 9213, 2.2), else Cache-Control.

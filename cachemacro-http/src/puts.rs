@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use cachemacro::{Lookup, Mode, Vacancy};
+use cachemacro::{Gathered, Lookup, Mode, Vacancy};
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{Method, Request, Response, StatusCode, request};
 use http_body::Body;
@@ -202,7 +202,9 @@ where
             let mut found = head.clone();
             found.status = StatusCode::OK;
             plan::prepare(&layer, &mut found, times.received);
-            let plan = plan::plan(&layer, &asked, &shown, &found, &handle.said(), times).ok()?;
+            let plan =
+                plan::plan(&layer, &asked, &shown, &found, (&handle.said(), Gathered::default()), times)
+                    .ok()?;
             let headers = plan::stored_headers(&found.headers, &plan);
             (!plan.keep.is_zero()).then_some((plan, headers))
         });

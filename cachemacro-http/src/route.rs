@@ -60,6 +60,8 @@ pub(crate) struct Rule {
     pub(crate) max_body: Option<usize>,
     /// Fields with directives for this cache, before Cache-Control (RFC 9213).
     pub(crate) targets: Vec<HeaderName>,
+    /// Responses carry the tags of the cached calls that made them.
+    pub(crate) inherits: bool,
     pub(crate) origin: Option<Origin>,
 }
 
@@ -85,6 +87,7 @@ impl Rule {
             strong_tags: false,
             max_body: None,
             targets: Vec::new(),
+            inherits: true,
             origin: None,
         }
     }
@@ -125,7 +128,10 @@ impl CacheLayer {
 
     pub(crate) fn of_origin(http: HttpCache) -> Self {
         let origin = Origin { while_gone: KEPT_STALE };
-        Self { http, rule: Rule { fresh: Fresh::ByOrigin, origin: Some(origin), ..Rule::new() } }
+        Self {
+            http,
+            rule: Rule { fresh: Fresh::ByOrigin, inherits: false, origin: Some(origin), ..Rule::new() },
+        }
     }
 
     /// How long responses stay fresh. Zero: they are not stored, and answers say `no-cache`, with validators all the same.
@@ -332,6 +338,20 @@ impl CacheLayer {
     /// ```
     pub const fn version(mut self, version: u32) -> Self {
         self.rule.version = version;
+        self
+    }
+
+    /// Whether responses carry the tags of the `#[cached]` calls that their handler makes, hits included, and are stored no longer than
+    /// the first of these values stays fresh. They do; calls in tasks that the handler spawns, of other caches, and of a body that is
+    /// made while it is sent do not count. A response that would carry more than 64 is not stored.
+    ///
+    /// ```
+    /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
+    /// let layer = http.cache().inherit(false);
+    /// # drop(layer);
+    /// ```
+    pub const fn inherit(mut self, inherits: bool) -> Self {
+        self.rule.inherits = inherits;
         self
     }
 

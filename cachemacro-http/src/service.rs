@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use cachemacro::{Ttl, Vacancy};
+use cachemacro::{Gathered, Ttl, Vacancy};
 use http::{HeaderMap, Method, Request, Response, StatusCode, header, request, response};
 use http_body::Body;
 use tower_service::Service;
@@ -289,9 +289,9 @@ impl<S> Run<S> {
         }
         let again = (asks, sent.clone());
         let mut called = Instant::now();
-        let mut response = match self.inner.call(Request::from_parts(sent, body)).await {
-            Ok(response) => response,
-            Err(error) => return self.stand_in(&asked, &parts, &errand).map_or(Err(error), Ok),
+        let (mut response, gathered) = match self.run(Request::from_parts(sent, body)).await {
+            (Ok(response), gathered) => (response, gathered),
+            (Err(error), _) => return self.stand_in(&asked, &parts, &errand).map_or(Err(error), Ok),
         };
         if is_failure(response.status())
             && let Some(stale) = self.stand_in(&asked, &parts, &errand)
@@ -322,7 +322,7 @@ impl<S> Run<S> {
         let (mut head, body) = response.into_parts();
         self.forwards(&mut head.headers);
         plan::prepare(&self.layer, &mut head, times.received);
-        let plan = plan::plan(&self.layer, &asked, &parts, &head, &handle.said(), times);
+        let plan = plan::plan(&self.layer, &asked, &parts, &head, (&handle.said(), gathered), times);
         let whole_request = parts.method == Method::GET && !asked.reads_only;
         if !whole_request || is_stream(&head) {
             if whole_request {
@@ -349,6 +349,19 @@ impl<S> Run<S> {
                     Report { detail: errand.report.detail.or(Some(refusal.as_str())), ..errand.report };
                 Ok(self.passed(Response::from_parts(head, body), &report))
             }
+        }
+    }
+
+    /// Runs the handler, and tells what its cached calls depend on, where the response inherits that.
+    async fn run<B>(&mut self, request: Request<B>) -> (Result<S::Response, S::Error>, Gathered)
+    where
+        S: Service<Request<B>>,
+    {
+        let call = self.inner.call(request);
+        if self.layer.rule.inherits {
+            self.layer.http.cache.gather(call).await
+        } else {
+            (call.await, Gathered::default())
         }
     }
 
@@ -397,7 +410,8 @@ impl<S> Run<S> {
         let whole = Whole { body: old.body, trailers };
         let said = CacheHandle::default().said();
         let mut errand = errand;
-        let plan = plan::plan(&self.layer, asked, parts, &head, &said, times).unwrap_or_else(|_| {
+        let said = (&said, Gathered::default());
+        let plan = plan::plan(&self.layer, asked, parts, &head, said, times).unwrap_or_else(|_| {
             self.give_up(asked, &mut errand);
             Plan::nothing()
         });
@@ -515,7 +529,8 @@ pub(crate) fn stored(
 
 /// Stores a response; tells whether it was.
 pub(crate) async fn fill(vacancy: Vacancy<Stored>, stored: &Stored, plan: &Plan) -> bool {
-    match vacancy.fill_with(stored, Ttl::For(plan.keep), &plan.tags).await {
+    let filled = vacancy.fill_gathered(stored, Ttl::For(plan.keep), &plan.tags, &plan.gathered);
+    match filled.await {
         Ok(filled) => filled.is_stored(),
         Err(error) => {
             tracing::debug!(%error, "a response was not stored");

@@ -52,6 +52,7 @@ pub use observe::reason::MissReason;
 pub use observe::site::SiteId;
 pub use observe::stats::{CacheStats, Count, Stats};
 pub use observe::warning::Warning;
+pub use policy::gathered::Gathered;
 pub use policy::mode::Mode;
 pub use policy::outcome::Value;
 pub use policy::rules::EntryRules;

@@ -26,6 +26,8 @@ pub(crate) enum Refusal {
     Partial,
     /// The route's rules, or the handler, say so.
     Rule,
+    /// It depends on too much, or on what is not known.
+    Inherited,
     /// Neither a lifetime nor a validator would let it be used.
     Useless,
 }
@@ -42,6 +44,7 @@ impl Refusal {
             Self::Status => "status",
             Self::Partial => "partial",
             Self::Rule => "rule",
+            Self::Inherited => "inherited",
             Self::Useless => "no-lifetime",
         }
     }

@@ -64,6 +64,62 @@ async fn what_was_read_before_an_evict_is_not_stored_after_it() {
 }
 
 #[tokio::test]
+async fn a_response_inherits_the_tags_and_the_time_of_what_its_handler_called() {
+    let rig = Rig::new();
+    let user = |id: u64| {
+        let tags = ["users".to_owned(), format!("user:{id}")];
+        rig.cache.entry::<u64>("user", id).with_tags(tags).with_ttl(std::time::Duration::from_secs(30))
+    };
+    let (first, second) = (user(1), user(2));
+    let handler = Handler::new(move |_| {
+        let (first, second) = (first.clone(), second.clone());
+        async move {
+            let sum = first.get_or_load(async || 1).await + second.get_or_load(async || 2).await;
+            response(200, &[], &sum.to_string())
+        }
+    });
+    let layer = rig.http.cache().ttl("1h");
+    for tag in ["users", "user:1", "user:2"] {
+        rig.cache.evict_tags(["http"]).await.unwrap();
+        get(&layer, &handler, &[]).await;
+        assert_eq!(get(&layer, &handler, &[]).await.word(), "HIT");
+        rig.cache.evict_tags([tag]).await.unwrap();
+        // What the handler calls is a hit for one of them, and a load for the other.
+        assert_eq!(get(&layer, &handler, &[]).await.word(), "MISS", "{tag}");
+    }
+    rig.pass(20);
+    rig.cache.evict_prefix("http").await.unwrap();
+    let got = get(&layer, &handler, &[]).await;
+    assert_eq!(got.header("cache-control"), "max-age=10", "what it was made of is 20 seconds old");
+    rig.pass(10);
+    assert_eq!(get(&layer, &handler, &[]).await.word(), "MISS");
+
+    let apart = rig.http.clone().prefix("apart").cache().ttl("1h").inherit(false);
+    get(&apart, &handler, &[]).await;
+    rig.cache.evict_tags(["users"]).await.unwrap();
+    assert_eq!(get(&apart, &handler, &[]).await.word(), "HIT");
+}
+
+#[tokio::test]
+async fn a_response_that_depends_on_too_much_is_not_stored() {
+    let rig = Rig::new();
+    let cache = rig.cache.clone();
+    let handler = Handler::new(move |_| {
+        let cache = cache.clone();
+        async move {
+            for id in 0..65 {
+                cache.entry::<u64>("row", id).with_tags([format!("row:{id}")]).get_or_load(async || 1).await;
+            }
+            response(200, &[], "")
+        }
+    });
+    let layer = rig.http.cache();
+    let got = get(&layer, &handler, &[]).await;
+    assert!(got.header("cache-status").ends_with("detail=inherited"), "{got:?}");
+    assert_eq!(get(&layer, &handler, &[]).await.word(), "MISS");
+}
+
+#[tokio::test]
 async fn a_handler_only_shortens_what_its_route_says() {
     let rig = Rig::new();
     let ttl = |headers: &'static [(&'static str, &'static str)]| {

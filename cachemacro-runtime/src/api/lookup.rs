@@ -15,11 +15,16 @@ use crate::format::header::Header;
 use crate::format::stamps::tag_keys;
 use crate::ground::clock::Timestamp;
 use crate::ground::error::{Error, ErrorKind, Result};
+use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
+use crate::policy::gathered::Gathered;
 use crate::policy::outcome::Value;
 use crate::policy::rules::{NoCallRules, NoRules};
 use crate::policy::ttl::Ttl;
 use crate::store::OnRefusal;
+
+/// Above so many inherited tags a value is not stored: each is read on a hit.
+const MOST_INHERITED: usize = 64;
 
 /// What [`Entry::lookup`] found.
 ///
@@ -407,11 +412,55 @@ impl<T: Value> Vacancy<T> {
         ttl: impl Into<Ttl>,
         tags: impl IntoIterator<Item = S>,
     ) -> Result<Filled> {
+        self.fill_gathered(value, ttl, tags, &Gathered::default()).await
+    }
+
+    /// [`fill_with`](Self::fill_with) for a value that was made of others: it carries their tags too, and is stored no longer than the
+    /// first of them stays fresh. Where not all of their tags are known, or there are more than 64, it is not stored.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, Lookup, Ttl};
+    ///
+    /// let cache = Cache::memory();
+    /// let user = cache.entry::<String>("user", 7).with_tags(["users"]);
+    /// let page = cache.entry::<String>("page", "/users/7").with_late_tags();
+    /// let Lookup::Vacant(vacancy) = page.lookup().await? else { panic!("nothing was stored") };
+    /// let (name, gathered) = cache.gather(user.get_or_load(async || "Ada".to_owned())).await;
+    /// let tags: [&str; 0] = [];
+    /// assert!(vacancy.fill_gathered(&format!("<h1>{name}</h1>"), Ttl::Never, tags, &gathered).await?.is_stored());
+    ///
+    /// cache.evict_tags(["users"]).await?;
+    /// assert_eq!(page.get().await?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`fill_with`](Self::fill_with); also where a gathered tag is neither among the entry's nor expected.
+    pub async fn fill_gathered<S: AsRef<str>>(
+        self,
+        value: &T,
+        ttl: impl Into<Ttl>,
+        tags: impl IntoIterator<Item = S>,
+        gathered: &Gathered,
+    ) -> Result<Filled> {
         let raw = self.entry.raw()?;
-        let ttl = ttl.into();
+        let ttl = match (ttl.into(), gathered.ttl()) {
+            (Ttl::For(ttl), Some(least)) => Ttl::For(ttl.min(least)),
+            (Ttl::Never, Some(least)) => Ttl::For(least),
+            (ttl, None) => ttl,
+        };
+        let inherited: Vec<u64> =
+            gathered.hashes().filter(|hash| raw.tags.iter().all(|tag| tag.hash != *hash)).collect();
+        if !gathered.is_complete() || inherited.len() > MOST_INHERITED {
+            raw.record(Event::NotStored);
+            return Ok(Filled::Refused);
+        }
         let tags: Vec<String> = tags.into_iter().map(|tag| tag.as_ref().to_owned()).collect();
         let is_known = |tag: &String| raw.tags.contains(&tag_keys(raw.core.namespace(), tag).tag);
-        if !self.entry.has_late_tags(&NoRules) && !tags.iter().all(is_known) {
+        if !self.entry.has_late_tags(&NoRules) && !(tags.iter().all(is_known) && inherited.is_empty()) {
             // G1: the tag's version was not captured before the load, so an evict since then would go unnoticed.
             let error = Error::new(ErrorKind::Config, "tags that come with the value need `with_late_tags`");
             raw.failed(&error);
@@ -419,6 +468,7 @@ impl<T: Value> Vacancy<T> {
         }
         let rules = NoCallRules::new().ttl(move |_| ttl).tags(move |_| tags.clone());
         let prepared = self.entry.try_prepare(raw, &rules, value);
+        let prepared = prepared.map(|prepared| prepared.map(|prepared| Prepared { inherited, ..prepared }));
         self.finish(prepared).await
     }
 

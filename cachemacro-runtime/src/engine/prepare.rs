@@ -32,6 +32,8 @@ pub(crate) struct Prepared {
     pub(crate) ttl: Ttl,
     /// Tags that the value named.
     pub(crate) tags: Vec<String>,
+    /// Hashes of tags that it inherits.
+    pub(crate) inherited: Vec<u64>,
 }
 
 /// What a codec made of a value, and what its rules said.
@@ -183,7 +185,15 @@ impl<T: Value> Entry<T> {
         }
         let packed = payload::pack(payload, settings.compress_over);
         let flags = flags | packed.flags;
-        Ok(Prepared { payload: packed.bytes, flags, codec, schema: self.schema_hash(), ttl, tags })
+        Ok(Prepared {
+            payload: packed.bytes,
+            flags,
+            codec,
+            schema: self.schema_hash(),
+            ttl,
+            tags,
+            inherited: Vec::new(),
+        })
     }
 }
 
