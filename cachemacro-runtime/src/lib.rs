@@ -61,6 +61,7 @@ pub use observe::site::SiteId;
 pub use observe::stats::{CacheStats, Count, Stats};
 pub use observe::status::Status;
 pub use observe::warning::Warning;
+pub use policy::gathered::Gathered;
 pub use policy::mode::Mode;
 pub use policy::outcome::Value;
 pub use policy::rules::EntryRules;

@@ -119,11 +119,13 @@ where
     let mut call = Call::new(entry, raw, outcome, entry.has_late_tags(&rules));
     if Mode::current() == Mode::Refresh {
         raw.record(Event::Miss(MissReason::TooOld));
-        return if raw.is_own() {
+        let returned = if raw.is_own() {
             call.run(None, body).await.0
         } else {
-            on_heap(|| call.refresh(rules, body)).await
+            on_heap(|| call.refresh(&rules, body)).await
         };
+        entry.depends(raw, &rules, outcome.value_of(&returned));
+        return returned;
     }
     let miss = match call.look(arguments).await {
         Ok(hit) => return hit,
@@ -131,7 +133,9 @@ where
     };
     raw.record(Event::Miss(miss.reason));
     // What refreshes too: a hit does not move it about.
-    on_heap(|| call.finish(miss, rules, body)).await
+    let returned = on_heap(|| call.finish(miss, &rules, body)).await;
+    entry.depends(raw, &rules, outcome.value_of(&returned));
+    returned
 }
 
 /// One call.

@@ -8,6 +8,7 @@ use crate::engine::local::LocalEntry;
 use crate::engine::threads::{Ended, Lead, Seat, Waited};
 use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
+use crate::policy::gather;
 use crate::policy::mode::Mode;
 use crate::policy::outcome::Outcome;
 use crate::policy::rules::Rules;
@@ -31,6 +32,9 @@ where
     let call = Call { entry: &entry, outcome, rules };
     let raw = &entry.raw;
     let late = entry.has_late_tags(rules);
+    if gather::is_on() {
+        entry.depends(late);
+    }
     if Mode::current() == Mode::Refresh {
         raw.record(Event::Miss(MissReason::TooOld));
         return call.run_kept(raw.begin(late, true), placed, body);
