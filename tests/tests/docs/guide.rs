@@ -405,7 +405,7 @@ async fn the_rights_that_the_guide_names_are_enough() {
         reports == 2
     })
     .await;
-    other.shutdown().await;
+    other.shutdown().await.expect("nothing is left to deliver");
     cache.clear().await.expect("it may");
     assert!(cache.entry::<u32>("number", 7).get().await.expect("it may").is_none());
 
