@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::api::entry::Meta;
 use crate::calls::lookup::{Sought, Vacant, find, lookup};
 use crate::engine::entry::Entry;
-use crate::engine::fill::Check;
+use crate::engine::fill::{Check, finish_put};
 use crate::engine::lease::{Background, Held};
 use crate::engine::prepare::Prepared;
 use crate::engine::read::Found;
@@ -474,15 +474,27 @@ impl<T: Value> Vacancy<T> {
 
     async fn finish(self, prepared: Result<Option<Prepared>>) -> Result<Filled> {
         let raw = self.entry.raw()?;
-        let prepared = prepared.inspect_err(|error| raw.failed(error))?;
-        let (Some((held, _background)), Some(prepared)) = (self.held, prepared) else {
-            return Ok(Filled::Refused);
+        let took = self.began.elapsed();
+        let failed = prepared.as_ref().err().cloned();
+        failed.iter().for_each(|error| raw.failed(error));
+        let (Some((held, _background)), prepared) = (self.held, prepared.ok().flatten()) else {
+            return failed.map_or(Ok(Filled::Refused), Err);
         };
         if raw.core.has_written() {
             // What was loaded may be rolled back.
-            return Ok(Filled::Refused);
+            return failed.map_or(Ok(Filled::Refused), Err);
         }
-        let stored = prepared.fill(raw, held, self.began.elapsed(), self.on_refusal, Check::Skip).await;
-        Ok(if stored.is_stored() { Filled::Stored } else { Filled::Refused })
+        let stored = match (self.on_refusal, prepared) {
+            // It replaces whatever is there: what it cannot store goes.
+            (OnRefusal::Unlink, prepared) => finish_put(raw, Some(held), prepared, took).await?,
+            (OnRefusal::Leave, Some(prepared)) => {
+                prepared.fill(raw, held, took, OnRefusal::Leave, Check::Skip).await.is_stored()
+            }
+            (OnRefusal::Leave, None) => false,
+        };
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(if stored { Filled::Stored } else { Filled::Refused }),
+        }
     }
 }

@@ -33,6 +33,8 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tracing::Instrument as _;
@@ -161,6 +163,8 @@ pub(crate) struct State {
     pub(crate) elected: Option<Box<Elected>>,
     /// The lease of this refresh.
     held: Option<Held>,
+    /// Set once the call leads a flight or runs its body: others may wait for it then.
+    pub(crate) leads: Option<Arc<AtomicBool>>,
     /// What another caller shared could not be taken, so the call has joined a second flight.
     joined_again: bool,
 }
@@ -203,19 +207,24 @@ impl<'a, O, V: Value> Call<'a, O, V> {
             return Ok(found);
         }
         // G1: the store is asked whether that value is there still, and whether its tags hold.
+        let failed = Miss { reason: MissReason::StoreFailed, seen: FillId::NONE };
         if let Some(known) = &known
             && let Some((fill_id, size)) = known.to_confirm::<V>(raw)
             && size > SMALL
-            && let Ok(Some(header)) = Box::pin(raw.peek(self.entry.expected())).await
-            && header.fill_id == fill_id
-            && raw.freshness().age(&header, raw.core.store.now()) == Some(Age::Fresh)
-            && let Some(found) = known.confirmed(raw, fill_id).and_then(as_returned)
         {
-            raw.record(Event::Hit);
-            return Ok(found);
+            // G6: a store that did not answer is not asked again.
+            let Ok(header) = Box::pin(raw.peek(self.entry.expected())).await else { return Err(failed) };
+            if let Some(header) = header
+                && header.fill_id == fill_id
+                && raw.freshness().age(&header, raw.core.store.now()) == Some(Age::Fresh)
+                && let Some(found) = known.confirmed(raw, fill_id).and_then(as_returned)
+            {
+                raw.record(Event::Hit);
+                return Ok(found);
+            }
         }
         let Ok((looked, read)) = raw.look_as_of(self.entry.expected().or_spare()).await else {
-            return Err(Miss { reason: MissReason::StoreFailed, seen: FillId::NONE });
+            return Err(failed);
         };
         if let Some(usable) = looked.aging() {
             self.state.read = Some(read);
@@ -268,6 +277,9 @@ impl<'a, O, V: Value> Call<'a, O, V> {
                 Err(shared) => return (shared, rules),
             }
         };
+        if let Some(leads) = &self.state.leads {
+            leads.store(true, Ordering::SeqCst);
+        }
         match lead {
             Some(lead) => self.lead(lead, rules, body).await,
             None => (self.run(None, body).await.0, rules),
@@ -516,7 +528,8 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         };
         let mut lead = Some(lead);
         if let Some(leading) = lead.take_if(|lead| lead.has_followers()) {
-            match self.outcome.share_err(&failure) {
+            // What failed in a transaction may not have failed outside of it.
+            match self.outcome.share_err(&failure).filter(|_| !self.raw.core.has_written()) {
                 Some(shared) => lead.insert(leading).share_load(&Landed::Err(shared)),
                 None => leading.scatter(),
             }

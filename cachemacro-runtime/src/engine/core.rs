@@ -215,6 +215,9 @@ impl Core {
         if let Some(clashes) = known {
             return clashes;
         }
+        if instance.is_some() && self.claims.is_full(*site) {
+            return false;
+        }
         let other = claim().and_then(|claim| self.claims.claim(*site, claim).err());
         let clashes = other.is_some();
         let is_first = match instance {

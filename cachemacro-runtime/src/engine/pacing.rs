@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::format::ids::FillId;
+use crate::ground::clock::NEVER;
 use crate::ground::sync::lock;
 
 /// How many are known of at most.
@@ -29,7 +30,7 @@ impl Pacing {
                 resting.clear();
             }
         }
-        resting.insert(value, now + time);
+        resting.insert(value, now + time.min(NEVER));
     }
 
     /// Whether nobody is to try now.
