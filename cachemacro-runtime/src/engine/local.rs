@@ -200,15 +200,10 @@ impl LocalRaw {
             lacking.set(!carries);
             self.is_own(kept) && carries
         };
-        let looked = table.get_named(
-            self.name,
-            same,
-            placed,
-            |stored, times: &Times| {
-                too_old = max_age.is_some_and(|age| now.since(times.since) > age);
-                if too_old { None } else { caught(|| make(stored)).flatten() }
-            },
-        );
+        let looked = table.get_named(self.name, same, placed, |stored, times: &Times| {
+            too_old = max_age.is_some_and(|age| now.since(times.since) > age);
+            if too_old { None } else { caught(|| make(stored)).flatten() }
+        });
         match looked {
             Look::Found(found) => Ok(found),
             Look::Absent if too_old => Err(MissReason::TooOld),

@@ -49,6 +49,13 @@ impl Pacing {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn a_value_may_rest_for_ever() {
+        let pacing = Pacing::default();
+        pacing.rest(FillId::new(1), Duration::MAX);
+        assert!(pacing.rests(FillId::new(1)));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_value_rests_for_its_time() {
         let pacing = Pacing::default();

@@ -214,9 +214,7 @@ async fn soak(fault: Fault, times: u64) {
 /// Upholds G1, G6 and G9.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_history_without_a_fault() {
-    if is_long() {
-        soak(Fault::None, 0).await;
-    }
+    soak(Fault::None, 0).await;
 }
 
 /// Upholds G1, G6 and G9.
@@ -228,9 +226,7 @@ async fn a_history_while_all_connections_are_killed_again_and_again() {
 /// Upholds G1, G6 and G9.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_history_while_the_scripts_are_forgotten_again_and_again() {
-    if is_long() {
-        soak(Fault::ForgottenScripts, 10).await;
-    }
+    soak(Fault::ForgottenScripts, 10).await;
 }
 
 /// Upholds G1, G6 and G9.
@@ -242,25 +238,19 @@ async fn a_history_while_all_data_are_lost_again_and_again() {
 /// Upholds G1, G6 and G9.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_history_while_the_server_is_silent_for_a_second_again_and_again() {
-    if is_long() {
-        soak(Fault::Silence, 5).await;
-    }
+    soak(Fault::Silence, if is_long() { 5 } else { 1 }).await;
 }
 
 /// Upholds G1, G6 and G9.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_history_while_the_server_is_short_of_memory() {
-    if is_long() {
-        soak(Fault::ShortMemory, 1_000).await;
-    }
+    soak(Fault::ShortMemory, if is_long() { 1_000 } else { 100 }).await;
 }
 
 /// Upholds G1, G6 and G9.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_history_while_the_server_crashes_again_and_again() {
-    if is_long() {
-        soak(Fault::Crash, 5).await;
-    }
+    soak(Fault::Crash, if is_long() { 5 } else { 1 }).await;
 }
 
 /// Upholds G1, G6 and G9.
