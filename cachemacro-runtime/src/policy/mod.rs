@@ -6,5 +6,6 @@ pub(crate) mod gathered;
 pub(crate) mod mode;
 pub(crate) mod outcome;
 pub(crate) mod rules;
+pub(crate) mod says;
 pub(crate) mod site;
 pub(crate) mod ttl;

@@ -2,6 +2,7 @@
 
 mod breaker;
 mod conformance;
+mod connections;
 mod faults;
 mod harness;
 mod healing;
@@ -9,7 +10,11 @@ mod local;
 mod outages;
 mod processes;
 mod refusals;
+mod reports;
 mod runtimes;
+mod sentinel;
 mod sizes;
 mod soak;
+mod startup;
 mod store;
+mod tls;
