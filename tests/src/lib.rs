@@ -51,6 +51,8 @@ mod guide {
     mod freshness {}
     #[doc = include_str!("../../docs/direct.md")]
     mod direct {}
+    #[doc = include_str!("../../docs/http.md")]
+    mod http {}
     #[doc = include_str!("../../docs/testing.md")]
     mod testing {}
     #[doc = include_str!("../../docs/migrating.md")]
