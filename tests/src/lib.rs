@@ -63,6 +63,8 @@ mod guide {
     mod benchmarks {}
     #[doc = include_str!("../../docs/configuration.md")]
     mod configuration {}
+    #[doc = include_str!("../../docs/providers.md")]
+    mod providers {}
     #[doc = include_str!("../../docs/operations.md")]
     mod operations {}
     #[doc = include_str!("../../docs/stores.md")]

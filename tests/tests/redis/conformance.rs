@@ -9,7 +9,7 @@ use cachemacro_runtime::store::conformance::{Env, Subject, store_conformance};
 use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
 use cachemacro_tests::RedisServer;
 
-use crate::tls;
+use crate::{tls, users};
 
 struct Redis {
     server: &'static RedisServer,
@@ -24,6 +24,11 @@ impl Redis {
     fn over_tls() -> Self {
         let (server, authority) = tls::shared();
         Self::at(&server.server, server.url(authority))
+    }
+
+    fn with_few_rights() -> Self {
+        let (server, url) = users::restricted();
+        Self::at(server, url)
     }
 
     fn at(server: &'static RedisServer, url: String) -> Self {
@@ -59,3 +64,4 @@ impl Subject for Redis {
 store_conformance!(resp2, async || Env::new(Redis::on(RedisServer::shared(), "resp2")));
 store_conformance!(resp3, async || Env::new(Redis::on(RedisServer::shared(), "resp3")));
 store_conformance!(over_tls, async || Env::new(Redis::over_tls()));
+store_conformance!(with_few_rights, async || Env::new(Redis::with_few_rights()));

@@ -17,3 +17,4 @@ mod soak;
 mod startup;
 mod store;
 mod tls;
+mod users;

@@ -110,6 +110,8 @@ pub struct StoreHealth {
     pub server: Option<String>,
     /// How long the check took.
     pub latency: Duration,
+    /// The commands that the server refused so far because the user may not run them: what its access list lacks.
+    pub refused: Vec<String>,
 }
 
 impl StoreHealth {
@@ -124,6 +126,22 @@ impl StoreHealth {
     /// assert_eq!(health.latency.as_millis(), 2);
     /// ```
     pub const fn new(name: &'static str, server: Option<String>, latency: Duration) -> Self {
-        Self { name, server, latency }
+        Self { name, server, latency, refused: Vec::new() }
+    }
+
+    /// The same where the server refused these commands to the user.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::StoreHealth;
+    /// use std::time::Duration;
+    ///
+    /// let health = StoreHealth::new("redis", None, Duration::ZERO).with_refused(vec!["info".to_owned()]);
+    /// assert_eq!(health.refused, ["info"]);
+    /// ```
+    #[must_use]
+    pub fn with_refused(mut self, commands: Vec<String>) -> Self {
+        self.refused = commands;
+        self
     }
 }

@@ -3,6 +3,7 @@
 //! Opening looks the server's name up anew each time. A server that says that it is a replica is refused: what is evicted there
 //! is evicted nowhere. Knows no command but those that set a connection up.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::pin::pin;
 #[cfg(feature = "sentinel")]
@@ -19,6 +20,7 @@ use super::config::RedisConfig;
 use super::endpoint::Where;
 use super::endpoint::{Endpoint, Opened};
 use super::gate::{Closed, Gate};
+use super::refusal::Refusal;
 use super::time::ServerTime;
 use super::wire::{self, Packed, Reply, Wire};
 use super::{failure, reply, script, server};
@@ -44,6 +46,8 @@ pub(super) struct Dialer {
     /// What was opened before is of no more use: nanoseconds since `began`.
     outdated: AtomicU64,
     closed: AtomicBool,
+    /// Commands that the user may not run.
+    lacking: Mutex<BTreeSet<String>>,
     /// The process in which sentinels are followed; zero: none.
     #[cfg(feature = "sentinel")]
     followed_in: AtomicU32,
@@ -102,6 +106,7 @@ impl Dialer {
             began: Instant::now(),
             outdated: AtomicU64::new(0),
             closed: AtomicBool::new(false),
+            lacking: Mutex::default(),
             #[cfg(feature = "sentinel")]
             followed_in: AtomicU32::new(0),
         }
@@ -251,6 +256,20 @@ impl Dialer {
         }
     }
 
+    /// Takes note of a command that the user may not run.
+    pub(super) fn lacks(&self, command: Option<&str>) {
+        let Some(command) = command else { return };
+        let mut lacking = lock(&self.lacking);
+        if !lacking.contains(command) {
+            lacking.insert(command.to_owned());
+        }
+    }
+
+    /// The commands that were refused so far because the user may not run them.
+    pub(super) fn lacking(&self) -> Vec<String> {
+        lock(&self.lacking).iter().cloned().collect()
+    }
+
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         self.attempts.moved.notify_waiters();
@@ -292,7 +311,13 @@ impl Dialer {
             Reply::Error(line) => return Err(failure::unopened(&wire::Unopened::Refused(line))),
             time => self.time.observe(sent, received, reply::time(time)?),
         }
-        match replies.map_err(unopened)?.first() {
+        let replies = replies.map_err(unopened)?;
+        for reply in &replies {
+            if let Reply::Error(line) = reply {
+                self.lacks(Refusal::lacking(line));
+            }
+        }
+        match replies.first() {
             Some(info) if is_replica(info) => {
                 let mut facts = ServerFacts::new();
                 (facts.replica, facts.plaintext) = (true, self.plaintext);

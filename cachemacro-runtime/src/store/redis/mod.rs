@@ -175,7 +175,8 @@ impl Store for RedisStore {
     async fn health(&self) -> Result<StoreHealth> {
         let began = Instant::now();
         let server = self.commands.server().await?;
-        let health = StoreHealth::new(NAME, server, began.elapsed());
+        let health =
+            StoreHealth::new(NAME, server, began.elapsed()).with_refused(self.link().dialer.lacking());
         // Once: a trial of a breaker asks for no more than it has to.
         if let Some(look) = self.link().dialer.look() {
             self.commands.look(look).await?;
