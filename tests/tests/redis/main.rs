@@ -3,6 +3,7 @@
 mod breaker;
 mod conformance;
 mod connections;
+mod failovers;
 mod faults;
 mod harness;
 mod healing;

@@ -8,6 +8,7 @@ use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion}
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::upkeep::Upkeep;
+use crate::format::stamps::VersionKey;
 use crate::ground::error::{Error, ErrorKind, Result};
 
 /// How long one round trip may take where nothing else is said.
@@ -41,6 +42,10 @@ pub struct RedisConfig {
     user_timeout: Duration,
     pub(super) push: bool,
     pub(super) upkeep: Upkeep,
+    /// Where the server's id is kept, where it is.
+    pub(super) epoch: Option<VersionKey>,
+    /// How many replicas have to have an evict before it is done.
+    pub(super) evict_replicas: usize,
 }
 
 impl RedisConfig {
@@ -70,6 +75,8 @@ impl RedisConfig {
             user_timeout: Duration::from_secs(10),
             push: true,
             upkeep: Upkeep::default(),
+            epoch: None,
+            evict_replicas: 0,
         }
     }
 
@@ -215,6 +222,12 @@ impl RedisConfig {
         self
     }
 
+    /// Keeps the server's id under this key.
+    pub(crate) fn with_epoch(mut self, key: VersionKey) -> Self {
+        self.epoch = Some(key);
+        self
+    }
+
     /// The same for the server at `url`.
     pub(crate) fn at(mut self, url: String) -> Self {
         self.url = url;
@@ -286,6 +299,7 @@ impl fmt::Debug for RedisConfig {
             .field("user_timeout", &self.user_timeout)
             .field("push", &self.push)
             .field("upkeep", &self.upkeep)
+            .field("evict_replicas", &self.evict_replicas)
             .finish_non_exhaustive()
     }
 }
