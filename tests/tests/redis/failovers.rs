@@ -50,7 +50,8 @@ impl Pair {
         let (mut primary, mut replica) = (self.primary.client().await, self.replica.client().await);
         wait_until("the replica has everything", DEADLINE, async || {
             info(&mut replica, "master_link_status").await == "up"
-                && info(&mut primary, "master_repl_offset").await == info(&mut replica, "master_repl_offset").await
+                && info(&mut primary, "master_repl_offset").await
+                    == info(&mut replica, "master_repl_offset").await
         })
         .await;
     }
@@ -79,7 +80,8 @@ async fn after_a_lost_evict(settings: fn(CacheBuilder) -> CacheBuilder, tag: boo
     assert_eq!(number(&cache, 2).await, 1, "a hit");
     pair.is_in_step().await;
     pair.promote().await;
-    let evicted = if tag { cache.evict_tags(["rows"]).await } else { cache.evict_key("row", 1).await.map(drop) };
+    let evicted =
+        if tag { cache.evict_tags(["rows"]).await } else { cache.evict_key("row", 1).await.map(drop) };
     evicted.expect("acknowledged by the former primary");
     pair.fail_over();
     number(&cache, 3).await
