@@ -23,7 +23,8 @@ use super::gate::{Closed, Gate};
 use super::refusal::Refusal;
 use super::time::ServerTime;
 use super::wire::{self, Packed, Reply, Wire};
-use super::{failure, reply, script, server};
+use super::{epoch, failure, reply, script, server};
+use crate::format::stamps::VersionKey;
 use crate::ground::background::Background;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::sync::lock;
@@ -55,6 +56,8 @@ pub(super) struct Dialer {
     /// Whether the server was looked at.
     looked: AtomicBool,
     plaintext: bool,
+    /// Where the server's id is kept, where it is.
+    epoch: Option<VersionKey>,
 }
 
 /// A look at the server. Where nothing comes of it, another one is taken.
@@ -96,6 +99,7 @@ impl Dialer {
             server,
             looked: AtomicBool::new(false),
             plaintext,
+            epoch: config.epoch.clone(),
             attempts: Attempts::at(endpoint.address()),
             endpoint,
             connect_timeout: config.connect_timeout,
@@ -326,8 +330,31 @@ impl Dialer {
                 self.looked.store(false, Ordering::Relaxed);
                 Err(failure::replica())
             }
-            _ => Ok(wire),
+            _ => {
+                self.check_epoch(&wire).await?;
+                Ok(wire)
+            }
         }
+    }
+
+    /// Has what another server filled be a miss, where ids are kept.
+    pub(super) async fn check_epoch(&self, wire: &Wire) -> Result<()> {
+        let Some(key) = &self.epoch else { return Ok(()) };
+        let unopened = |broken: wire::Broken| failure::unopened(&broken.into());
+        let mut asked = Packed::default();
+        epoch::ask(&mut asked);
+        let replies = wire.call_within(asked, self.connect_timeout).await.map_err(unopened)?;
+        let [server, replication] = &replies[..] else { return Err(failure::unexpected()) };
+        if is_replica(replication) {
+            return Err(failure::replica());
+        }
+        let mut written = Packed::default();
+        epoch::write(&mut written, key, epoch::id(server, replication)?);
+        let replies = wire.call_within(written, self.connect_timeout).await.map_err(unopened)?;
+        if epoch::written(replies.first().ok_or_else(failure::unexpected)?)? {
+            tracing::info!("redis is another server than before: what was cached on that one is not used");
+        }
+        Ok(())
     }
 }
 
