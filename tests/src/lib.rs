@@ -65,6 +65,8 @@ mod guide {
     mod benchmarks {}
     #[doc = include_str!("../../docs/configuration.md")]
     mod configuration {}
+    #[doc = include_str!("../../docs/providers.md")]
+    mod providers {}
     #[doc = include_str!("../../docs/operations.md")]
     mod operations {}
     #[doc = include_str!("../../docs/cli.md")]

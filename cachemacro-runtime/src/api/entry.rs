@@ -121,7 +121,7 @@ impl<T: Value> Entry<T> {
             raw.record(Event::Miss(MissReason::TooOld));
             return Ok(None);
         }
-        match raw.look(self.expected()).await? {
+        match self.in_time(raw.look(self.expected())).await? {
             Looked::Usable(usable) => {
                 let value = self.decode(&usable);
                 // A stored `None` is a hit: the cache knew that there is no value.
@@ -202,7 +202,7 @@ impl<T: Value> Entry<T> {
         // Outside the cache nothing is stored, but what is there gets outdated all the same.
         let prepared =
             if self.core().puts_evict() { Ok(None) } else { self.try_prepare(raw, &NoRules, value) };
-        finish_set(raw, prepared).await
+        self.in_time(finish_set(raw, prepared)).await
     }
 
     /// Whether a fresh value is there, without decoding it; a stored `None` or `Err` is not a value.
@@ -225,7 +225,7 @@ impl<T: Value> Entry<T> {
         if self.core().is_bypassed() {
             return Ok(false);
         }
-        Ok(raw.peek(self.expected()).await?.is_some_and(|header| is_value(&header)))
+        Ok(self.in_time(raw.peek(self.expected())).await?.is_some_and(|header| is_value(&header)))
     }
 
     /// How long what is stored stays fresh, to the millisecond; `None` where there is nothing.
@@ -275,7 +275,7 @@ impl<T: Value> Entry<T> {
         if self.core().is_bypassed() {
             return Ok(None);
         }
-        let header = raw.peek(self.expected()).await?;
+        let header = self.in_time(raw.peek(self.expected())).await?;
         // After the read: a first request teaches the server's time.
         let now = self.core().store.now();
         Ok(header.map(|header| Meta::of(&header, now)))

@@ -11,6 +11,7 @@ use crate::engine::fill::{Check, finish_put};
 use crate::engine::lease::{Background, Held};
 use crate::engine::prepare::Prepared;
 use crate::engine::read::Found;
+use crate::engine::spending;
 use crate::format::header::Header;
 use crate::format::stamps::tag_keys;
 use crate::ground::clock::Timestamp;
@@ -254,7 +255,7 @@ impl<T: Value> Entry<T> {
 
     async fn sought(&self, accept: impl Fn(&T, &Header) -> bool) -> Result<Lookup<T>> {
         let began = Instant::now();
-        Ok(match lookup(self, accept).await? {
+        Ok(match self.in_time(lookup(self, accept)).await? {
             Sought::Found(found) => Lookup::Hit(Hit::new(found, self.core().store.now())),
             Sought::Vacant(vacant) => Lookup::Vacant(Vacancy::new(self.clone(), vacant, began)?),
         })
@@ -379,7 +380,7 @@ impl<T: Value> Vacancy<T> {
     /// Where the value cannot be encoded or is too large.
     pub async fn fill(self, value: &T) -> Result<Filled> {
         let prepared = self.entry.try_prepare(self.entry.raw()?, &NoRules, value);
-        self.finish(prepared).await
+        self.finish_in_time(prepared).await
     }
 
     /// [`fill`](Self::fill) with a TTL and tags that are known only now, as from the headers of a response. The TTL
@@ -470,7 +471,12 @@ impl<T: Value> Vacancy<T> {
         let rules = NoCallRules::new().ttl(move |_| ttl).tags(move |_| tags.clone());
         let prepared = self.entry.try_prepare(raw, &rules, value);
         let prepared = prepared.map(|prepared| prepared.map(|prepared| Prepared { inherited, ..prepared }));
-        self.finish(prepared).await
+        self.finish_in_time(prepared).await
+    }
+
+    fn finish_in_time(self, prepared: Result<Option<Prepared>>) -> impl Future<Output = Result<Filled>> {
+        let deadline = self.entry.deadline();
+        spending::after_first(deadline, self.finish(prepared))
     }
 
     async fn finish(self, prepared: Result<Option<Prepared>>) -> Result<Filled> {

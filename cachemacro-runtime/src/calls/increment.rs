@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::calls::update::{MOST_ROUNDS, contention};
+use crate::calls::update::{DEADLINES, MOST_ROUNDS, contention};
 use crate::engine::entry::Entry;
 use crate::engine::raw::RawEntry;
 use crate::engine::read::Looked;
+use crate::engine::spending;
 use crate::format::header;
 use crate::format::header::{FIXED, Header, MAX_STAMPS, STAMP, Stamp};
 use crate::format::ids::FillId;
@@ -46,6 +47,10 @@ impl Entry<i64> {
         if !self.rules().is_none() {
             return self.try_update(|number| sum(number.unwrap_or(0), by)).await;
         }
+        spending::after_first(self.deadline().map(|time| time * DEADLINES), self.add_in_time(by)).await
+    }
+
+    async fn add_in_time(&self, by: i64) -> Result<i64> {
         let raw = self.updatable()?;
         let core = &raw.core;
         if raw.tags.len() > MAX_STAMPS {

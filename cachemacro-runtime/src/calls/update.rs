@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::engine::entry::Entry;
 use crate::engine::raw::{RawEntry, to_capture};
 use crate::engine::read::{Expected, Looked, Miss};
+use crate::engine::spending;
 use crate::format::ids::{FillId, Version};
 use crate::format::stamps::VersionKey;
 use crate::ground::error::{Error, ErrorKind, Result};
@@ -18,6 +19,9 @@ use crate::store::{Guard, ReadRequest, Write};
 /// How often an update is repeated. Updates of one process queue up, so each round lost is another process's
 /// update that went through.
 pub(crate) const MOST_ROUNDS: u32 = 100;
+
+/// How many deadlines it has in all, because it may have to be repeated.
+pub(crate) const DEADLINES: u32 = 4;
 
 impl<T: Value> Entry<T> {
     /// Replaces the value by what `change` makes of it (`None`: there is none), atomically: where another writer
@@ -48,7 +52,14 @@ impl<T: Value> Entry<T> {
     }
 
     /// [`update`](Self::update) with a change that can fail: then nothing changes.
-    pub(crate) async fn try_update(&self, mut change: impl FnMut(Option<T>) -> Result<T>) -> Result<T> {
+    pub(crate) fn try_update(
+        &self,
+        change: impl FnMut(Option<T>) -> Result<T>,
+    ) -> impl Future<Output = Result<T>> {
+        spending::after_first(self.deadline().map(|time| time * DEADLINES), self.update_in_time(change))
+    }
+
+    async fn update_in_time(&self, mut change: impl FnMut(Option<T>) -> Result<T>) -> Result<T> {
         let raw = self.updatable()?;
         let core = raw.core.clone();
         let queued = core.turns.queue(&raw.full);

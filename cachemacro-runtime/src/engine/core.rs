@@ -308,7 +308,7 @@ impl Core {
             facts.too_old.clone().map(Warning::ServerTooOld),
             (policy.starts_with("allkeys-") && others > 0).then(drops_others),
             drops_nothing.then_some(Warning::DropsNothing),
-            (facts.persists == Some(true)).then_some(Warning::Persists),
+            (facts.persists == Some(true) && !self.settings.epoch).then_some(Warning::Persists),
         ];
         warnings.into_iter().flatten().collect()
     }

@@ -13,6 +13,7 @@ use crate::engine::core::Core;
 use crate::engine::raw::RawEntry;
 use crate::engine::read::{Expected, Usable};
 use crate::engine::readback::{Doubt, Readback};
+use crate::engine::spending;
 use crate::format::codec::{CodecFor, codec_id};
 use crate::format::header::{self, Header};
 use crate::format::schema::{Fingerprint, fingerprint_of};
@@ -185,6 +186,11 @@ impl<T: Value> Entry<T> {
     /// How long a call of it may wait for the store in all.
     pub(crate) fn deadline(&self) -> Option<Duration> {
         self.core.settings.deadline
+    }
+
+    /// Runs a call by hand, which may wait for the store as long as a cached one, beyond its first request.
+    pub(crate) fn in_time<F: Future>(&self, call: F) -> impl Future<Output = F::Output> {
+        spending::after_first(self.deadline(), call)
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {

@@ -57,6 +57,8 @@ pub(crate) struct Settings {
     /// How long decoded values are taken without asking the store, where a site says nothing else.
     pub(crate) local: Option<Duration>,
     pub(crate) disabled: bool,
+    /// Whether entries carry the id of the server that they were filled on, as the version of a tag that all have.
+    pub(crate) epoch: bool,
     /// How many bytes local copies may weigh, and how many the values of sync functions.
     pub(crate) local_capacity: usize,
     /// By which clock they expire.
@@ -90,6 +92,7 @@ impl Default for Settings {
             compress_over: None,
             local: None,
             disabled: false,
+            epoch: false,
             local_capacity: 64 << 20,
             clock: Clock::system(),
             observers: Observers::default(),

@@ -9,13 +9,36 @@ use tokio::time::timeout;
 use crate::ground::error::{Error, ErrorKind, Result};
 
 tokio::task_local! {
-    /// What is left of the current call's time; `None`: it is not bounded in all.
-    static LEFT: Cell<Option<Duration>>;
+    static LEFT: Cell<Left>;
+}
+
+/// What is left of a call's time.
+#[derive(Clone, Copy)]
+enum Left {
+    /// It is not bounded in all.
+    Unbounded,
+    /// Nothing was asked yet: what is asked first has the store's own timeouts, and no timer more.
+    Whole(Duration),
+    Part(Duration),
+}
+
+impl Left {
+    const fn time(self) -> Option<Duration> {
+        match self {
+            Self::Unbounded => None,
+            Self::Whole(time) | Self::Part(time) => Some(time),
+        }
+    }
 }
 
 /// Runs a call that may wait for the store for so long in all.
 pub(crate) fn within<F: Future>(time: Option<Duration>, call: F) -> impl Future<Output = F::Output> {
-    LEFT.scope(Cell::new(time), call)
+    LEFT.scope(Cell::new(time.map_or(Left::Unbounded, Left::Part)), call)
+}
+
+/// The same of a call whose first request has the store's own timeouts: the first connection of a process may take longer.
+pub(crate) fn after_first<F: Future>(time: Option<Duration>, call: F) -> impl Future<Output = F::Output> {
+    LEFT.scope(Cell::new(time.map_or(Left::Unbounded, Left::Whole)), call)
 }
 
 /// Runs what a call does not pay for: the user's function, and what it does by itself.
@@ -25,13 +48,17 @@ pub(crate) fn free<F: Future>(body: F) -> impl Future<Output = F::Output> {
 
 /// What the current call may still spend.
 pub(crate) fn left() -> Option<Duration> {
-    LEFT.try_with(Cell::get).ok().flatten()
+    LEFT.try_with(Cell::get).ok().and_then(Left::time)
 }
 
 /// The current call has waited for the store for so long.
 pub(crate) fn spend(time: Duration) {
     // Outside of a call nothing is counted.
-    let _ = LEFT.try_with(|left| left.set(left.get().map(|left| left.saturating_sub(time))));
+    let _ = LEFT.try_with(|left| {
+        if let Some(had) = left.get().time() {
+            left.set(Left::Part(had.saturating_sub(time)));
+        }
+    });
 }
 
 /// Awaits a request for as long as the current call may.
@@ -40,7 +67,14 @@ pub(crate) fn spend(time: Duration) {
 /// [`ErrorKind::Timeout`] where its time is over: the request may have been carried out. [`ErrorKind::Connect`] where it was
 /// over before: nothing was sent.
 pub(crate) async fn bounded<T>(request: impl Future<Output = Result<T>>) -> Result<T> {
-    let Some(left) = left() else { return request.await };
+    let left = match LEFT.try_with(Cell::get).unwrap_or(Left::Unbounded) {
+        Left::Unbounded => return request.await,
+        Left::Whole(time) => {
+            let _ = LEFT.try_with(|left| left.set(Left::Part(time)));
+            return request.await;
+        }
+        Left::Part(left) => left,
+    };
     if left.is_zero() {
         return Err(Error::new(ErrorKind::Connect, "the call has spent its time at the store: not asked"));
     }
@@ -94,6 +128,22 @@ mod tests {
             assert_eq!(left(), Some(SECOND));
         })
         .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_asked_first_has_its_own_time_where_the_call_says_so() {
+        after_first(Some(SECOND), async {
+            taking(SECOND * 2).await;
+            assert_eq!(bounded(async { Ok(()) }).await.expect_err("not asked").kind(), ErrorKind::Connect);
+        })
+        .await;
+        let began = tokio::time::Instant::now();
+        after_first(Some(SECOND), async {
+            taking(SECOND / 4).await;
+            assert_eq!(bounded(never()).await.expect_err("over").kind(), ErrorKind::Timeout);
+        })
+        .await;
+        assert_eq!(began.elapsed(), SECOND);
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,6 +3,8 @@
 mod breaker;
 mod conformance;
 mod connections;
+mod deadlines;
+mod failovers;
 mod faults;
 mod harness;
 mod healing;
@@ -18,3 +20,4 @@ mod soak;
 mod startup;
 mod store;
 mod tls;
+mod users;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::CacheBuilder;
-use super::env::{Env, number, parse_duration, parse_percent};
+use super::env::{Env, number, parse_duration, parse_percent, parse_switch};
 use crate::ground::error::Result;
 use crate::store::redis::{LONGEST, MOST, RedisConfig};
 
@@ -221,6 +221,37 @@ impl CacheBuilder {
         self
     }
 
+    /// How many replicas of [`redis`](Self::redis) have to have an evict before it counts as done (`WAIT`), so that a failover to one of
+    /// them does not lose it; without effect on other stores. Default: 0.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::Cache;
+    ///
+    /// let redis = Cache::builder().redis("redis://localhost").namespace("shop");
+    /// assert!(redis.evict_replicas(1).build().is_ok());
+    /// ```
+    pub fn evict_replicas(mut self, replicas: usize) -> Self {
+        self.redis.config = self.redis.config.evict_replicas(replicas);
+        self
+    }
+
+    /// Whether what another server filled is a miss: after a failover, and after a restart from older data, nothing that was revived
+    /// serves. The cache is empty then. Each read asks for the server's id as for the version of a tag. Without effect on other stores
+    /// than [`redis`](Self::redis). Default: false.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::Cache;
+    ///
+    /// let redis = Cache::builder().redis("redis://localhost").namespace("shop");
+    /// assert!(redis.epoch_check(true).build().is_ok());
+    /// ```
+    pub fn epoch_check(mut self, check: bool) -> Self {
+        self.settings.epoch = check;
+        self
+    }
+
     /// What the environment says of them.
     pub(super) fn connections_from(&mut self, env: &Env<'_>) -> Result<()> {
         let mut config = self.redis.config.clone();
@@ -267,6 +298,10 @@ impl CacheBuilder {
             env.parse(name, &format!("a number from {least} to 10_000"), parse, &mut size)?;
             config = size.map_or(config.clone(), |size| setter(config, size));
         }
+        env.parse("CACHEMACRO_EPOCH_CHECK", "`0` or `1`", parse_switch, &mut self.settings.epoch)?;
+        let mut replicas = None;
+        env.parse("CACHEMACRO_EVICT_REPLICAS", "a number", |text| number(text).map(Some), &mut replicas)?;
+        config = replicas.map_or(config.clone(), |replicas| config.evict_replicas(replicas));
         let (mut retries, mut budget) = (None, None);
         env.parse("CACHEMACRO_RETRIES", "a number", |text| number::<usize>(text).map(Some), &mut retries)?;
         config = retries.map_or(config.clone(), |retries| config.retries(retries));

@@ -392,6 +392,8 @@ mod tests {
             ("CACHEMACRO_RETRIES", "9"),
             ("CACHEMACRO_RETRY_DELAY", "75ms"),
             ("CACHEMACRO_RETRY_BUDGET", "11%"),
+            ("CACHEMACRO_EVICT_REPLICAS", "2"),
+            ("CACHEMACRO_EPOCH_CHECK", "1"),
         ])
         .expect("acceptable");
         let seconds = Duration::from_secs;
@@ -401,6 +403,8 @@ mod tests {
         let expected = expected.keepalive(seconds(71)).user_timeout(seconds(72));
         let expected = expected.health_interval(seconds(73)).max_life(seconds(74));
         let expected = expected.retries(9).retry_delay(Duration::from_millis(75)).retry_budget(11);
+        let expected = expected.evict_replicas(2);
+        assert!(builder.settings.epoch);
         let shown = |builder: &CacheBuilder| format!("{:?}", builder.redis_config().expect("acceptable"));
         assert_eq!(shown(&builder), format!("{expected:?}"));
         let off = env(&[

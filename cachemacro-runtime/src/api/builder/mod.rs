@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use crate::api::cache::Cache;
 use crate::engine::settings::Settings;
+#[cfg(feature = "redis")]
+use crate::format::stamps::epoch_key;
 use crate::ground::clock::Clock;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::key::Key;
@@ -23,6 +25,8 @@ mod env;
 mod freshness;
 #[cfg(feature = "redis")]
 mod guard;
+#[cfg(feature = "redis")]
+mod login;
 #[cfg(feature = "reports")]
 mod reports;
 mod times;
@@ -116,7 +120,9 @@ impl CacheBuilder {
         self
     }
 
-    /// Keeps entries in the Redis or Valkey at `url`: `redis://[user[:password]@]host[:port][/db]`.
+    /// Keeps entries in the Redis or Valkey at `url`: `redis://[user[:password]@]host[:port][/db]`, with TLS `rediss://`, by way of
+    /// Sentinel `redis+sentinel://host,host/name`, or `unix:///path`. See
+    /// [the guide](https://github.com/cachemacro/cachemacro/blob/main/docs/providers.md).
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -302,12 +308,16 @@ impl CacheBuilder {
         #[cfg(feature = "redis")]
         self.redis.breaker.check()?;
         let store = self.open()?;
-        #[cfg_attr(not(feature = "redis"), expect(unused_mut, reason = "Redis has a default of its own"))]
         let mut settings = self.settings;
+        // Another store has no server whose id it keeps.
+        #[cfg_attr(not(feature = "redis"), expect(unused_mut, reason = "Redis is the one that has"))]
+        let mut is_redis = false;
         #[cfg(feature = "redis")]
         if matches!(self.choice, Choice::Auto | Choice::Redis) && store.about().shared {
+            is_redis = true;
             settings.deadline = settings.deadline.or(Some(self.redis.config.command_timeout));
         }
+        settings.epoch &= is_redis;
         Ok(Cache::with_store(store, settings))
     }
 
@@ -349,7 +359,10 @@ impl CacheBuilder {
                 "the store is Redis, but neither CACHEMACRO_REDIS_URL nor REDIS_URL gives its URL",
             ));
         };
-        let config = config.clone().at(url.clone());
+        let mut config = config.clone().at(url.clone());
+        if self.settings.epoch {
+            config = config.with_epoch(epoch_key(&self.settings.namespace));
+        }
         if let (Some(name), Err(error)) = (url_from, config.check_url()) {
             return Err(Error::new(ErrorKind::Config, format!("{name}: {}", error.context())));
         }

@@ -109,10 +109,11 @@ impl CacheBuilder {
         self
     }
 
-    /// How long a cached call may wait for the store in all, beyond the time of its function and [`wait`](Self::wait): one that reads,
-    /// asks for a lease and fills, or a put with its evicts. What is not done by then is not done: a value is not stored, and an
-    /// evict counts as failed and is sent again later. The first request of a call is bounded by the store's own timeouts. Direct
-    /// calls but `get_or_load`, and batches, are not bounded in all. Default: as long as one command to
+    /// How long a call may wait for the store in all, beyond the time of its function and [`wait`](Self::wait): one that reads, asks
+    /// for a lease and fills, a put with its evicts, a direct call. What is not done by then is not done: a value is not stored, and
+    /// an evict counts as failed and is sent again later. The first request of a call is bounded by the store's own timeouts. `update`
+    /// and `increment`, which may have to be repeated, have four times as long, batches so long for each 256 ids, and evicts by hand
+    /// the time of their requests. Default: as long as one command to
     /// [`redis`](Self::redis) may take, which is 250 ms; no bound for other stores.
     ///
     /// ```

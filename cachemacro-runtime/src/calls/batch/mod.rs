@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::{FutureExt as _, join_all};
 use futures_util::stream::{self, FuturesUnordered, StreamExt as _};
@@ -19,6 +20,7 @@ use crate::engine::entry::Entry;
 use crate::engine::flight::{AsOf, Follow, Landed, Lead, Seat, Verdict, Waited};
 use crate::engine::raw::RawEntry;
 use crate::engine::read::Looked;
+use crate::engine::spending;
 use crate::format::stamps::VersionKey;
 use crate::ground::chunks::{MOST_ENTRIES, MOST_TAGS, chunks};
 use crate::ground::panics::caught;
@@ -37,6 +39,21 @@ pub(crate) async fn load_many<K, T, E, F>(
     core: &Arc<Core>,
     ids: impl IntoIterator<Item = K>,
     entry: impl Fn(&K) -> Entry<T>,
+    load: impl FnMut(Vec<K>) -> F,
+) -> Result<HashMap<K, T>, E>
+where
+    K: Eq + Hash + Clone,
+    T: Value,
+    F: Future<Output = Result<HashMap<K, T>, E>>,
+{
+    let batch = Batch::new(core, ids, entry);
+    // G6: each request's worth of ids has the time of a call.
+    spending::after_first(batch.deadline(), load_in_time(core, batch, load)).await
+}
+
+async fn load_in_time<K, T, E, F>(
+    core: &Arc<Core>,
+    mut batch: Batch<'_, K, T>,
     mut load: impl FnMut(Vec<K>) -> F,
 ) -> Result<HashMap<K, T>, E>
 where
@@ -44,7 +61,6 @@ where
     T: Value,
     F: Future<Output = Result<HashMap<K, T>, E>>,
 {
-    let mut batch = Batch::new(core, ids, entry);
     Box::pin(batch.read()).await;
     batch.join();
     Box::pin(batch.ask()).await;
@@ -67,7 +83,7 @@ where
             let leads = batch.missing.iter_mut().filter_map(|missing| missing.lead.as_mut());
             leads.for_each(Lead::loading);
             let ids = batch.missing.iter().map(|missing| missing.id.clone()).collect();
-            steps.push(step(core, Step::Load(std::mem::take(&mut batch.missing), load(ids))));
+            steps.push(step(core, Step::Load(std::mem::take(&mut batch.missing), spending::free(load(ids)))));
         }
         tokio::select! {
             Some(done) = steps.next() => batch.done(done?),
@@ -98,7 +114,8 @@ where
         return HashMap::new();
     }
     let mut batch = Batch::new(core, ids, entry);
-    Box::pin(batch.read()).await;
+    let deadline = batch.deadline();
+    Box::pin(spending::after_first(deadline, batch.read())).await;
     for missing in &batch.aging {
         if let (Some(old), Ok(raw)) = (&missing.old, missing.entry.raw()) {
             raw.hit(old.age);
@@ -119,6 +136,13 @@ struct Batch<'a, K, T> {
 }
 
 impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
+    /// How long it may wait for the store in all.
+    fn deadline(&self) -> Option<Duration> {
+        let requests = self.missing.len().div_ceil(MOST_ENTRIES).max(1);
+        let requests = u32::try_from(requests).unwrap_or(u32::MAX);
+        self.core.settings.deadline.map(|time| time.saturating_mul(requests))
+    }
+
     fn new(core: &'a Arc<Core>, ids: impl IntoIterator<Item = K>, entry: impl Fn(&K) -> Entry<T>) -> Self {
         let mut entries: HashMap<K, Entry<T>> = HashMap::new();
         for id in ids {

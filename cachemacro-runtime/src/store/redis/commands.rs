@@ -40,13 +40,58 @@ const MOST_CAPTURED: usize = 16;
 #[derive(Debug)]
 pub(super) struct Commands {
     pub(super) sender: Sender,
+    /// What evicts wait for.
+    replicas: Option<Replicas>,
     /// What is known of how large entries are.
     pub(super) families: Families,
 }
 
+/// How many replicas have to have an evict, and the connection on which that is waited for: nobody else waits behind it.
+#[derive(Debug)]
+pub(super) struct Replicas {
+    pub(super) count: usize,
+    pub(super) sender: Sender,
+}
+
+impl Replicas {
+    /// Sends an evict, and waits for them.
+    async fn run<'a>(&self, part: Part<'a>) -> Result<Reply> {
+        // Less than the answer may take.
+        let patience = millis(self.sender.command_timeout / 2);
+        // Once more, too, where the script was not known.
+        let wait = Part::Read(Plain::wait(self.count, patience));
+        let mut replies = self.sender.run(vec![part, wait], Resend::UntilDone).await?;
+        let have_it = replies.pop().ok_or_else(failure::unexpected)?;
+        self.enough(&have_it)?;
+        replies.pop().ok_or_else(failure::unexpected)
+    }
+
+    /// Whether as many replicas have it.
+    pub(super) fn enough(&self, have_it: &Reply) -> Result<()> {
+        let have_it = usize::try_from(reply::integer(have_it)?).unwrap_or(0);
+        if have_it >= self.count {
+            return Ok(());
+        }
+        let text = format!("{have_it} replicas have the evict, of {}", self.count);
+        Err(Error::new(ErrorKind::Refused, text))
+    }
+
+    /// The command by which that is waited for.
+    pub(super) fn wait(&self) -> redis::Cmd {
+        let mut wait = redis::cmd("WAIT");
+        wait.arg(self.count).arg(millis(self.sender.command_timeout / 2));
+        wait
+    }
+}
+
 impl Commands {
-    pub(super) fn new(sender: Sender) -> Self {
-        Self { sender, families: Families::default() }
+    pub(super) fn new(sender: Sender, replicas: Option<Replicas>) -> Self {
+        Self { sender, replicas, families: Families::default() }
+    }
+
+    /// What evicts wait for.
+    pub(super) const fn replicas(&self) -> Option<&Replicas> {
+        self.replicas.as_ref()
     }
 
     pub(super) async fn capture(&self, versions: &[VersionKey], life: Duration) -> Result<Vec<Version>> {
@@ -217,7 +262,17 @@ impl Commands {
         let unlinks = parts.len();
         let chunks = || request.keys.chunks(EVICT_CHUNK);
         parts.extend(chunks().map(|keys| Part::Script(script::EVICT.call_many(keys.iter().copied()))));
-        let mut replies = self.run(parts, Resend::UntilDone).await?.into_iter();
+        let replies = match &self.replicas {
+            None => self.run(parts, Resend::UntilDone).await?,
+            Some(replicas) => {
+                let mut replies = Vec::with_capacity(parts.len());
+                for part in parts {
+                    replies.push(replicas.run(part).await?);
+                }
+                replies
+            }
+        };
+        let mut replies = replies.into_iter();
         for unlinked in replies.by_ref().take(unlinks) {
             reply::done(&unlinked)?;
         }

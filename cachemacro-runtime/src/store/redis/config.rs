@@ -15,6 +15,7 @@ use super::stream::Transport;
 use super::tls::{Tls, TlsConfig};
 use super::upkeep::Upkeep;
 use super::url::{self, Place, Target, refused};
+use crate::format::stamps::VersionKey;
 use crate::ground::error::Result;
 
 /// How long one round trip may take where nothing else is said.
@@ -52,6 +53,10 @@ pub struct RedisConfig {
     #[cfg(feature = "tls")]
     tls: Option<TlsConfig>,
     pub(super) upkeep: Upkeep,
+    /// Where the server's id is kept, where it is.
+    pub(super) epoch: Option<VersionKey>,
+    /// How many replicas have to have an evict before it is done.
+    pub(super) evict_replicas: usize,
 }
 
 impl RedisConfig {
@@ -85,6 +90,8 @@ impl RedisConfig {
             #[cfg(feature = "tls")]
             tls: None,
             upkeep: Upkeep::default(),
+            epoch: None,
+            evict_replicas: 0,
         }
     }
 
@@ -275,6 +282,12 @@ impl RedisConfig {
         self
     }
 
+    /// Keeps the server's id under this key.
+    pub(crate) fn with_epoch(mut self, key: VersionKey) -> Self {
+        self.epoch = Some(key);
+        self
+    }
+
     /// The same for the server at `url`.
     pub(crate) fn at(mut self, url: String) -> Self {
         self.url = url;
@@ -379,6 +392,7 @@ impl fmt::Debug for RedisConfig {
             .field("push", &self.push)
             .field("login", &self.login)
             .field("upkeep", &self.upkeep)
+            .field("evict_replicas", &self.evict_replicas)
             .finish_non_exhaustive()
     }
 }

@@ -336,7 +336,10 @@ impl Link {
             let mut ping = Packed::default();
             ping.command(1).part("PING");
             let error = match handle.wire.call(ping).await {
-                Asked::Answered(Ok(_)) => return,
+                Asked::Answered(Ok(_)) => match self.dialer.check_epoch(&handle.wire).await {
+                    Ok(()) => return,
+                    Err(error) => error,
+                },
                 Asked::Answered(Err(broken)) => failure::broken(broken, self.dialer.command_timeout),
                 Asked::Doubtful(_) => failure::timed_out(self.dialer.command_timeout),
             };

@@ -13,6 +13,7 @@ mod credentials;
 mod dial;
 mod documents;
 mod endpoint;
+mod epoch;
 mod failure;
 mod families;
 mod gate;
@@ -47,7 +48,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
-use self::commands::Commands;
+use self::commands::{Commands, Replicas};
 use self::connect::{Link, Patience};
 use self::push::Pushes;
 use self::send::Sender;
@@ -114,15 +115,26 @@ impl RedisStore {
         let endpoint = config.endpoint()?;
         let identity = endpoint.identity();
         let pushes = Arc::new(Pushes::new(&config));
+        let replicas = match config.evict_replicas {
+            0 => None,
+            count => {
+                let one = config.clone().handles(1).pool_min(0);
+                let link = Arc::new(Link::new(&one, one.endpoint()?)?);
+                Some(Replicas { count, sender: sender(&config, link) })
+            }
+        };
         let link = Arc::new(Link::new(&config, endpoint)?);
-        let commands =
-            Commands::new(Sender { link, command_timeout: config.command_timeout, upkeep: config.upkeep });
+        let commands = Commands::new(sender(&config, link), replicas);
         Ok(Self { config, commands, pushes, identity })
     }
 
     const fn link(&self) -> &Arc<Link> {
         &self.commands.sender.link
     }
+}
+
+fn sender(config: &RedisConfig, link: Arc<Link>) -> Sender {
+    Sender { link, command_timeout: config.command_timeout, upkeep: config.upkeep }
 }
 
 impl fmt::Debug for RedisStore {
@@ -172,13 +184,14 @@ impl Store for RedisStore {
     }
 
     async fn evict_prefix(&self, prefix: &str) -> Result<u64> {
-        scan::evict_prefix(&self.commands.sender, prefix).await
+        scan::evict_prefix(&self.commands.sender, self.commands.replicas(), prefix).await
     }
 
     async fn health(&self) -> Result<StoreHealth> {
         let began = Instant::now();
         let (server, figures) = self.commands.server().await?;
-        let health = StoreHealth::new(NAME, server, began.elapsed());
+        let health =
+            StoreHealth::new(NAME, server, began.elapsed()).with_refused(self.link().dialer.lacking());
         let health = figures.map_or(health.clone(), |figures| health.with_figures(figures));
         // Once: a trial of a breaker asks for no more than it has to.
         if let Some(look) = self.link().dialer.look() {
@@ -197,11 +210,21 @@ impl Store for RedisStore {
     }
 
     async fn connect(&self) -> Result<()> {
-        self.link().dialer.background.enter(self.link().acquire_all()).await?
+        let opening = async {
+            self.link().acquire_all().await?;
+            match self.commands.replicas() {
+                Some(replicas) => replicas.sender.link.acquire_all().await,
+                None => Ok(()),
+            }
+        };
+        self.link().dialer.background.enter(opening).await?
     }
 
     async fn close(&self) {
         self.link().close();
+        if let Some(replicas) = self.commands.replicas() {
+            replicas.sender.link.close();
+        }
         self.pushes.close();
     }
 

@@ -41,6 +41,13 @@ impl<'a> Plain<'a> {
         Self { parts: borrowed.into_iter().chain([life]).collect(), keys: 1 }
     }
 
+    /// Waits until so many replicas have what was written before it on its connection, for so many milliseconds at most.
+    pub(super) fn wait(replicas: usize, millis: u64) -> Self {
+        let numbers = [replicas.to_string(), millis.to_string()];
+        let numbers = numbers.map(|number| Cow::Owned(number.into_bytes()));
+        Self { parts: [Cow::Borrowed(&b"WAIT"[..])].into_iter().chain(numbers).collect(), keys: 0 }
+    }
+
     fn write(&self, out: &mut Packed) {
         out.command(self.parts.len());
         for part in &self.parts {

@@ -7,6 +7,7 @@ use deadpool::managed::Object;
 use redis::Cmd;
 use tokio::time::{sleep, timeout};
 
+use super::commands::Replicas;
 use super::pool::Pooling;
 use super::refusal::{Fate, Next, Refusal};
 use super::send::{Resend, Sender};
@@ -29,8 +30,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 const START: &[u8] = b"0";
 
 /// Removes every key that begins with `prefix`, and tells how many.
-pub(super) async fn evict_prefix(sender: &Sender, prefix: &str) -> Result<u64> {
-    let mut sweep = Sweep { sender, prefix, removed: 0, deadline: sender.deadline() };
+pub(super) async fn evict_prefix(sender: &Sender, replicas: Option<&Replicas>, prefix: &str) -> Result<u64> {
+    let mut sweep = Sweep { sender, replicas, prefix, removed: 0, deadline: sender.deadline() };
     sender.link.dialer.background.enter(sweep.run()).await??;
     Ok(sweep.removed)
 }
@@ -38,6 +39,7 @@ pub(super) async fn evict_prefix(sender: &Sender, prefix: &str) -> Result<u64> {
 /// The removal of everything under a prefix. Every answer gives the next step its deadline.
 struct Sweep<'a> {
     sender: &'a Sender,
+    replicas: Option<&'a Replicas>,
     prefix: &'a str,
     removed: u64,
     deadline: Instant,
@@ -73,6 +75,9 @@ impl Sweep<'_> {
                 self.deadline = self.sender.deadline();
             }
             if next == START {
+                if let Some(replicas) = self.replicas {
+                    replicas.enough(&connection.ask(self.sender, &replicas.wait()).await?)?;
+                }
                 return Ok(());
             }
             cursor = next;
@@ -117,6 +122,7 @@ impl Lent {
             Ok(Ok(reply)) => match Reply::from(reply) {
                 Reply::Error(line) => {
                     let (refusal, error) = (Refusal::of(&line), failure::refused(&line));
+                    sender.link.dialer.lacks(Refusal::lacking(&line));
                     if refusal.connection == Fate::Kept {
                         return Err(Failed { error, may_pass: refusal.request != Next::Never });
                     }

@@ -110,4 +110,22 @@ impl RedisConfig {
         self.upkeep.retry_budget = percent;
         self
     }
+
+    /// How many replicas have to have an evict before it counts as done (`WAIT`), so that a failover to one of them does not lose it. An
+    /// evict then waits for them, half a command timeout at most, on a connection of its own; where too few have it by then, it has
+    /// failed, and is sent again later. Default: 0.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::redis::{RedisConfig, RedisStore};
+    ///
+    /// let config = RedisConfig::new("redis://localhost").evict_replicas(1);
+    /// let store = RedisStore::new(config)?;
+    /// # Ok::<(), cachemacro::Error>(())
+    /// ```
+    #[must_use]
+    pub fn evict_replicas(mut self, replicas: usize) -> Self {
+        self.evict_replicas = replicas;
+        self
+    }
 }
