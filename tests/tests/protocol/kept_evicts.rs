@@ -1,6 +1,6 @@
 //! Evicts that the store did not acknowledge: kept, sent again, and what they may be about is not served before.
 //!
-//! Which test is to fail where a mechanism is removed:
+//! Which test fails where a mechanism is removed, each of which was removed once:
 //!
 //! | removed | test |
 //! |---|---|

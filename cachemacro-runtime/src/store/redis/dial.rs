@@ -5,15 +5,19 @@
 
 use std::fmt;
 use std::pin::pin;
+#[cfg(feature = "sentinel")]
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use redis::ConnectionInfo;
 use tokio::time::timeout;
 
 use super::attempts::{Attempts, Place};
-use super::config::{self, RedisConfig};
+use super::config::RedisConfig;
+#[cfg(feature = "sentinel")]
+use super::endpoint::Where;
+use super::endpoint::{Endpoint, Opened};
 use super::gate::{Closed, Gate};
 use super::time::ServerTime;
 use super::wire::{self, Packed, Reply, Wire};
@@ -29,7 +33,7 @@ pub(super) const ASK_FOR_ROLE: [&str; 2] = ["INFO", "replication"];
 
 /// What all of a store's connections have in common.
 pub(super) struct Dialer {
-    info: ConnectionInfo,
+    pub(super) endpoint: Endpoint,
     pub(super) connect_timeout: Duration,
     pub(super) command_timeout: Duration,
     gate: Mutex<Gate>,
@@ -41,12 +45,17 @@ pub(super) struct Dialer {
     /// What was opened before is of no more use: nanoseconds since `began`.
     outdated: AtomicU64,
     closed: AtomicBool,
+    /// The process in which sentinels are followed; zero: none.
+    #[cfg(feature = "sentinel")]
+    followed_in: AtomicU32,
     pub(super) server: Server,
     /// Whether the server was looked at.
     looked: AtomicBool,
     plaintext: bool,
     /// Where the server's id is kept, where it is.
     epoch: Option<VersionKey>,
+    /// How many were lost, and why a connection was lost or could not be opened last: for those who look.
+    noted: Mutex<(u64, Option<String>)>,
 }
 
 /// A look at the server. Where nothing comes of it, another one is taken.
@@ -59,7 +68,7 @@ impl Look<'_> {
     /// What [`server::ask`] brought.
     pub(super) fn found(mut self, replies: &[Reply]) {
         self.found = true;
-        let database = self.dialer.info.redis_settings().db();
+        let database = self.dialer.endpoint.database;
         self.dialer.server.found(server::facts(replies, database, self.dialer.plaintext));
     }
 }
@@ -77,8 +86,8 @@ impl Drop for Look<'_> {
 pub(super) struct Mark(u64);
 
 impl Dialer {
-    pub(super) fn new(config: &RedisConfig, info: ConnectionInfo) -> Self {
-        let (plaintext, server) = (config::is_plaintext(&info), Server::new());
+    pub(super) fn new(config: &RedisConfig, endpoint: Endpoint) -> Self {
+        let (plaintext, server) = (endpoint.is_plaintext(), Server::new());
         if plaintext {
             let mut facts = ServerFacts::new();
             facts.plaintext = true;
@@ -89,8 +98,8 @@ impl Dialer {
             looked: AtomicBool::new(false),
             plaintext,
             epoch: config.epoch.clone(),
-            attempts: Attempts::at(config::address(&info)),
-            info,
+            attempts: Attempts::at(endpoint.address()),
+            endpoint,
             connect_timeout: config.connect_timeout,
             command_timeout: config.command_timeout,
             gate: Mutex::new(Gate::new(config.handles + 1, config.connect_timeout, config.command_timeout)),
@@ -99,6 +108,9 @@ impl Dialer {
             began: Instant::now(),
             outdated: AtomicU64::new(0),
             closed: AtomicBool::new(false),
+            noted: Mutex::default(),
+            #[cfg(feature = "sentinel")]
+            followed_in: AtomicU32::new(0),
         }
     }
 
@@ -122,6 +134,8 @@ impl Dialer {
         if self.is_closed() {
             return Err(Closed { error: failure::closed(), until: None });
         }
+        #[cfg(feature = "sentinel")]
+        self.follow();
         let now = Instant::now();
         let mut gate = lock(&self.gate);
         let attempt = gate.admit(now)?;
@@ -151,6 +165,34 @@ impl Dialer {
         }
     }
 
+    /// Has sentinels tell of failovers from now on: each outdates what leads to the former primary.
+    #[cfg(feature = "sentinel")]
+    fn follow(self: &Arc<Self>) {
+        let Where::Watched(sentinels) = &self.endpoint.place else { return };
+        // A fork has the memory, and none of the tasks.
+        let process = std::process::id();
+        if self.followed_in.swap(process, Ordering::Relaxed) == process {
+            return;
+        }
+        for index in 0..sentinels.hosts().len() {
+            let (sentinels, transport) = (Arc::clone(sentinels), Arc::clone(&self.endpoint.transport));
+            let dialer = Arc::downgrade(self);
+            self.background.spawn(async move {
+                let told = |is_another| {
+                    let Some(dialer) = dialer.upgrade().filter(|dialer| !dialer.is_closed()) else {
+                        return false;
+                    };
+                    if is_another {
+                        dialer.outdate(dialer.mark(Instant::now()));
+                        dialer.attempts.moved.notify_waiters();
+                    }
+                    true
+                };
+                sentinels.follow(&transport, index, told).await;
+            });
+        }
+    }
+
     /// Whether attempts pause after a failure, and until when.
     pub(super) fn pause(&self) -> Result<(), Closed> {
         lock(&self.gate).pause(Instant::now())
@@ -168,6 +210,7 @@ impl Dialer {
 
     /// A connection could not be opened. Tells whether it is the first.
     pub(super) fn failed(&self, error: &Error) -> bool {
+        lock(&self.noted).1 = Some(error.to_string());
         let now = Instant::now();
         self.attempts.failed(now);
         lock(&self.gate).failed(now, error)
@@ -176,6 +219,17 @@ impl Dialer {
     /// A connection could not be opened that no call waits for: it is charged, and the others do not pause for it.
     pub(super) fn failed_aside(&self) {
         self.attempts.failed(Instant::now());
+    }
+
+    /// A connection was lost, and another one is to take its place.
+    pub(super) fn note_lost(&self, error: &Error) {
+        let mut noted = lock(&self.noted);
+        *noted = (noted.0 + 1, Some(error.to_string()));
+    }
+
+    /// How many were lost, and the last failure.
+    pub(super) fn noted(&self) -> (u64, Option<String>) {
+        lock(&self.noted).clone()
     }
 
     /// A connection gave an answer that was of use.
@@ -233,8 +287,10 @@ impl Dialer {
 
     /// Opens a connection, loads the scripts, learns the server's time and looks what the server is.
     async fn establish(&self) -> Result<Wire> {
+        let Opened { stream, greeting } = self.endpoint.open().await?;
+        let (connecting, patience) = (self.connect_timeout, self.command_timeout);
         // The server pushes nothing to a connection that asked for nothing.
-        let wire = wire::open(&self.info, self.connect_timeout, self.command_timeout, Box::new(drop)).await;
+        let wire = wire::open(stream, &greeting, connecting, patience, Box::new(drop)).await;
         let wire = wire.map_err(|error| failure::unopened(&error))?;
         let (mut time, mut setup) = (Packed::default(), Packed::default());
         time.command(1).part("TIME");
@@ -247,8 +303,8 @@ impl Dialer {
         }
         // By itself, because a server that refuses a connection answers what is sent first, and closes.
         let sent = Instant::now();
-        let asked = async { (wire.call_within(time, self.connect_timeout).await, Instant::now()) };
-        let ((time, received), replies) = tokio::join!(asked, wire.call_within(setup, self.connect_timeout));
+        let asked = async { (wire.call_within(time, connecting).await, Instant::now()) };
+        let ((time, received), replies) = tokio::join!(asked, wire.call_within(setup, connecting));
         let unopened = |broken: wire::Broken| failure::unopened(&broken.into());
         // A server may forbid SCRIPT LOAD; calls then carry their source. Without TIME nothing works.
         match time.map_err(unopened)?.pop().ok_or_else(failure::unexpected)? {
@@ -325,8 +381,8 @@ mod tests {
 
     fn dialer() -> Dialer {
         let config = RedisConfig::new("redis://localhost");
-        let info = config.connection_info().expect("a well-formed URL");
-        Dialer::new(&config, info)
+        let endpoint = config.endpoint().expect("a well-formed URL");
+        Dialer::new(&config, endpoint)
     }
 
     #[test]

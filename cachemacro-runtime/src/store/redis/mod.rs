@@ -9,12 +9,16 @@ mod budget;
 mod commands;
 mod config;
 mod connect;
+mod credentials;
 mod dial;
+mod documents;
+mod endpoint;
 mod epoch;
 mod failure;
 mod families;
 mod gate;
 mod groups;
+mod multiplexed;
 mod part;
 mod pool;
 mod push;
@@ -25,11 +29,17 @@ mod runtimes;
 mod scan;
 mod script;
 mod send;
+#[cfg(feature = "sentinel")]
+mod sentinel;
 mod server;
+mod stream;
 mod time;
+#[cfg(feature = "tls")]
+mod tls;
 mod tracking;
 mod tuning;
 mod upkeep;
+mod url;
 mod wire;
 
 use std::fmt;
@@ -37,7 +47,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use redis::ConnectionInfo;
 
 use self::commands::{Commands, Replicas};
 use self::connect::{Link, Patience};
@@ -47,7 +56,9 @@ use crate::format::ids::Version;
 use crate::format::stamps::VersionKey;
 use crate::ground::clock::Timestamp;
 use crate::ground::error::{Error, Result};
+use crate::observe::pool::Pool;
 use crate::store::contract::{Changes, Inspect, Listener, Store, Tracking};
+use crate::store::documents::Documents;
 use crate::store::messages::about::{About, StoreHealth};
 use crate::store::messages::evict::EvictRequest;
 use crate::store::messages::increment::{Increment, IncrementOutcome};
@@ -59,6 +70,9 @@ use crate::store::messages::write::{Write, Written};
 
 pub use self::config::RedisConfig;
 pub(crate) use self::config::{LONGEST, MOST};
+pub use self::credentials::Credentials;
+#[cfg(feature = "tls")]
+pub use self::tls::TlsConfig;
 
 /// The name that logs and health show.
 const NAME: &str = "redis";
@@ -81,8 +95,6 @@ pub struct RedisStore {
     config: RedisConfig,
     commands: Commands,
     pushes: Arc<Pushes>,
-    /// The server, spoken to so that it can push.
-    tracked: ConnectionInfo,
     identity: u64,
 }
 
@@ -100,20 +112,19 @@ impl RedisStore {
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) where the URL or a setting is not acceptable.
     pub fn new(config: RedisConfig) -> Result<Self> {
-        let info = config.connection_info()?;
-        let identity = config::identity(&info);
-        let pushes = Arc::new(Pushes::new(&config, &info));
-        let tracked = config::with_resp3(&info);
+        let endpoint = config.endpoint()?;
+        let identity = endpoint.identity();
+        let pushes = Arc::new(Pushes::new(&config));
         let replicas = match config.evict_replicas {
             0 => None,
             count => {
-                let link = Arc::new(Link::new(&config.clone().handles(1).pool_min(0), info.clone())?);
-                Some(Replicas { count, sender: sender(&config, link) })
+                let link = Link::new(&config.clone().handles(1).pool_min(0), config.endpoint()?)?;
+                Some(Replicas { count, sender: sender(&config, Arc::new(link)) })
             }
         };
-        let link = Arc::new(Link::new(&config, info)?);
+        let link = Arc::new(Link::new(&config, endpoint)?);
         let commands = Commands::new(sender(&config, link), replicas);
-        Ok(Self { config, commands, pushes, tracked, identity })
+        Ok(Self { config, commands, pushes, identity })
     }
 
     const fn link(&self) -> &Arc<Link> {
@@ -177,8 +188,9 @@ impl Store for RedisStore {
 
     async fn health(&self) -> Result<StoreHealth> {
         let began = Instant::now();
-        let server = self.commands.server().await?;
+        let (server, figures) = self.commands.server().await?;
         let health = StoreHealth::new(NAME, server, began.elapsed());
+        let health = figures.map_or(health.clone(), |figures| health.with_figures(figures));
         // Once: a trial of a breaker asks for no more than it has to.
         if let Some(look) = self.link().dialer.look() {
             self.commands.look(look).await?;
@@ -233,12 +245,20 @@ impl Store for RedisStore {
     fn server(&self) -> Option<&Server> {
         Some(&self.link().dialer.server)
     }
+
+    fn documents(&self) -> Option<&dyn Documents> {
+        Some(self)
+    }
+
+    fn pool(&self) -> Option<Pool> {
+        Some(self.link().pool())
+    }
 }
 
 #[async_trait]
 impl Tracking for RedisStore {
     async fn track(&self, prefixes: &[String], listener: Arc<dyn Listener>) -> Error {
-        let tracking = tracking::track(self.link(), self.tracked.clone(), prefixes, listener);
+        let tracking = tracking::track(self.link(), prefixes, listener);
         self.link().dialer.background.enter(tracking).await.unwrap_or_else(|error| error)
     }
 }
@@ -264,5 +284,13 @@ impl Inspect for RedisStore {
 
     async fn raw(&self, key: &[u8]) -> Result<Option<Raw>> {
         scan::raw(&self.commands.sender, key).await
+    }
+
+    async fn heads(&self, keys: &[&[u8]], first: usize) -> Result<Vec<Option<(Raw, usize)>>> {
+        scan::heads(&self.commands.sender, keys, first).await
+    }
+
+    async fn info(&self) -> Result<Option<String>> {
+        self.commands.info().await.map(Some)
     }
 }

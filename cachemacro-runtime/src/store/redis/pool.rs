@@ -4,29 +4,25 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use deadpool::Runtime;
-use deadpool::managed::{self, Metrics, Object, Pool, PoolConfig, RecycleError, RecycleResult, Timeouts};
-use deadpool_redis::Manager;
+use deadpool::managed::{self, Object, Pool, RecycleError, RecycleResult};
+use deadpool_redis::{Metrics, PoolConfig, Runtime, Status, Timeouts};
 use futures_util::future::join_all;
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, ConnectionInfo, RedisResult};
+use redis::RedisResult;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use super::config::RedisConfig;
 use super::dial::{ASK_FOR_ROLE, Dialer, is_replica};
+use super::endpoint::Opened;
 use super::failure;
+use super::multiplexed::{Multiplexed, settings};
 use super::upkeep::Upkeep;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::sync::lock;
+use crate::observe::pool as observe;
 
 /// A connection of the pool, which goes back to it when it is dropped.
 pub(super) type Pooling = Object<Opener>;
-
-/// redis-rs' settings for every connection. Its own response timeout is off: each command has its deadline around it.
-pub(super) fn settings(connect_timeout: Duration) -> AsyncConnectionConfig {
-    AsyncConnectionConfig::new().set_connection_timeout(Some(connect_timeout)).set_response_timeout(None)
-}
 
 pub(super) struct Pooled {
     pool: Pool<Opener>,
@@ -41,20 +37,17 @@ pub(super) struct Pooled {
 }
 
 impl Pooled {
-    pub(super) fn new(config: &RedisConfig, info: ConnectionInfo, dialer: Arc<Dialer>) -> Result<Self> {
-        let manager = Manager::new_with_config(info, settings(config.connect_timeout))
-            .map_err(|error| failure::unreachable(&error))?;
+    pub(super) fn new(config: &RedisConfig, dialer: Arc<Dialer>) -> Result<Self> {
         let mut pool = PoolConfig::new(config.pool_size);
         // Opening has its own deadlines.
         pool.timeouts =
             Timeouts { wait: Some(config.pool_wait), create: None, recycle: Some(config.command_timeout) };
         let upkeep = config.upkeep;
-        let opener = Opener { manager, dialer: Arc::clone(&dialer), pool_wait: config.pool_wait, upkeep };
-        let pool = Pool::builder(opener)
-            .config(pool)
-            .runtime(Runtime::Tokio1)
-            .build()
-            .map_err(|_| Error::new(ErrorKind::Config, "the connection pool could not be built"))?;
+        let wrong = || Error::new(ErrorKind::Config, "the connection pool could not be built");
+        let checks = deadpool_redis::Manager::new(NOWHERE).map_err(|_| wrong())?;
+        let opener = Opener { dialer: Arc::clone(&dialer), pool_wait: config.pool_wait, upkeep, checks };
+        let pool =
+            Pool::builder(opener).config(pool).runtime(Runtime::Tokio1).build().map_err(|_| wrong())?;
         let patience = config.pool_wait + config.connect_timeout + config.command_timeout;
         Ok(Self { pool, dialer, patience, upkeep, keeper: Mutex::default(), turn: Arc::default() })
     }
@@ -137,6 +130,16 @@ impl Pooled {
         }
     }
 
+    /// Those of the pool as they are now.
+    pub(super) fn pool(&self) -> observe::Pool {
+        let Status { size, available, waiting, .. } = self.pool.status();
+        let mut pool = observe::Pool::default();
+        pool.idle = available as u64;
+        pool.in_use = size.saturating_sub(available) as u64;
+        pool.waiting = waiting as u64;
+        pool
+    }
+
     pub(super) fn close(&self) {
         lock(&self.keeper).take();
         self.pool.close();
@@ -152,22 +155,28 @@ async fn look_after(pool: &Pool<Opener>, turn: &tokio::sync::Mutex<()>, upkeep: 
     taken.into_iter().map(|taken| taken.map(drop).map_err(failure::no_connection)).collect()
 }
 
-/// Opens and checks connections, as deadpool-redis does, where and while the store may use them.
+/// Opens and checks connections, where and while the store may use them.
 pub(super) struct Opener {
-    manager: Manager,
     dialer: Arc<Dialer>,
     pool_wait: Duration,
     upkeep: Upkeep,
+    /// What checks a connection that goes back. It opens none: that is the endpoint's, whose streams may be encrypted and whose
+    /// credentials change.
+    checks: deadpool_redis::Manager,
 }
 
+/// An address that nothing connects to.
+const NOWHERE: &str = "redis://localhost";
+
 impl managed::Manager for Opener {
-    type Type = MultiplexedConnection;
+    type Type = Multiplexed;
     type Error = Error;
 
-    async fn create(&self) -> Result<MultiplexedConnection> {
+    async fn create(&self) -> Result<Multiplexed> {
         let _permit = self.dialer.admitted(Instant::now() + self.pool_wait).await?;
         let opened = async {
-            let opened = managed::Manager::create(&self.manager).await;
+            let Opened { stream, greeting } = self.dialer.endpoint.open().await?;
+            let opened = Multiplexed::open(stream, &greeting, settings(self.dialer.connect_timeout)).await;
             let mut connection = opened.map_err(|error| failure::unreachable(&error))?;
             // What is evicted on a replica is evicted nowhere.
             match leads_to_replica(&mut connection).await {
@@ -186,17 +195,13 @@ impl managed::Manager for Opener {
         opened
     }
 
-    async fn recycle(
-        &self,
-        connection: &mut MultiplexedConnection,
-        metrics: &Metrics,
-    ) -> RecycleResult<Error> {
+    async fn recycle(&self, connection: &mut Multiplexed, metrics: &Metrics) -> RecycleResult<Error> {
         let is_current = self.dialer.is_current(self.dialer.mark(metrics.created));
         if !is_current || self.upkeep.is_over(metrics.age()) {
             return Err(RecycleError::message("outdated"));
         }
-        let checked = managed::Manager::recycle(&self.manager, connection, metrics).await;
-        checked.map_err(|error| match error {
+        // An answer to what another one asked for is one of a connection that is out of step.
+        self.checks.recycle(connection.inner(), metrics).await.map_err(|error| match error {
             RecycleError::Message(message) => RecycleError::Message(message),
             RecycleError::Backend(error) => RecycleError::Backend(failure::failed(&error)),
         })
@@ -204,9 +209,9 @@ impl managed::Manager for Opener {
 }
 
 /// Whether this connection leads to a replica. It may be forbidden to ask.
-pub(super) async fn leads_to_replica(connection: &mut MultiplexedConnection) -> RedisResult<bool> {
+pub(super) async fn leads_to_replica(connection: &mut Multiplexed) -> RedisResult<bool> {
     let [name, section] = ASK_FOR_ROLE;
     let mut ask = redis::cmd(name);
     ask.arg(section);
-    Ok(is_replica(&connection.send_packed_command(&ask).await?.into()))
+    Ok(is_replica(&connection.ask(&ask).await?.into()))
 }
