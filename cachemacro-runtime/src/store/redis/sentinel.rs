@@ -166,7 +166,7 @@ impl Sentinels {
             match self.followed(transport, index, &told).await {
                 Ok(()) => return,
                 Err(error) if answers => {
-                    tracing::debug!(sentinel = index, %error, "a sentinel does not answer")
+                    tracing::debug!(sentinel = index, %error, "a sentinel does not answer");
                 }
                 Err(_) => {}
             }
