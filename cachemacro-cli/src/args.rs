@@ -115,6 +115,12 @@ pub(crate) enum Command {
     },
     /// Tags in use, with entries and bytes of each
     Tags,
+    /// Which functions carry, and which evict, which tags and entries: a tag that is misspelt has one side alone
+    Map {
+        /// As a graph, in DOT
+        #[arg(long)]
+        dot: bool,
+    },
     /// Evict entries, as services do; what is selected adds up
     Flush(FlushArgs),
     /// What is wrong with server and fleet, what comes of it, and what to do

@@ -3,6 +3,7 @@
 mod doctor;
 mod entries;
 mod flush;
+mod map;
 mod stats;
 mod tags;
 mod verify;
@@ -23,6 +24,7 @@ pub(crate) async fn run(args: Args) -> Done {
         Command::List { pattern, limit } => entries::list(&args, pattern.as_deref(), *limit).await,
         Command::Inspect { key, value } => entries::inspect(&args, key, *value).await,
         Command::Explain { key } => entries::explain(&args, key).await,
+        Command::Map { dot } => map::map(&args, *dot).await,
         Command::Tags => tags::tags(&args).await,
         Command::Flush(flush) => flush::flush(&args, flush).await,
         Command::Doctor => doctor::doctor(&args).await,
