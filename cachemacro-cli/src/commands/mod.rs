@@ -6,6 +6,7 @@ mod flush;
 mod map;
 mod stats;
 mod tags;
+mod top;
 mod verify;
 mod warm;
 
@@ -24,6 +25,7 @@ pub(crate) async fn run(args: Args) -> Done {
         Command::List { pattern, limit } => entries::list(&args, pattern.as_deref(), *limit).await,
         Command::Inspect { key, value } => entries::inspect(&args, key, *value).await,
         Command::Explain { key } => entries::explain(&args, key).await,
+        Command::Top { by, limit } => top::top(&args, *by, *limit).await,
         Command::Map { dot } => map::map(&args, *dot).await,
         Command::Tags => tags::tags(&args).await,
         Command::Flush(flush) => flush::flush(&args, flush).await,
