@@ -78,7 +78,9 @@ fn sites(fleet: &Fleet) -> Table {
         fleet.sites().into_iter().filter(|(_, figures)| is_of_use(figures)).collect();
     sites.sort_by_key(|(_, figures)| std::cmp::Reverse(figures.reads()));
     let mut total = Figures::default();
-    sites.iter().for_each(|(_, figures)| total.add(figures));
+    for (_, figures) in &sites {
+        total.add(figures);
+    }
     // Loads differ by function, so what was saved is a sum of each one's.
     let saved: Duration = sites.iter().map(|(_, figures)| figures.time_saved()).sum();
     let rows = sites.iter().map(|(site, figures)| (*site, figures, figures.time_saved()));
@@ -120,7 +122,9 @@ fn processes(fleet: &Fleet) -> Table {
     ]);
     for report in &fleet.reports {
         let mut all = report.direct.clone();
-        report.sites.iter().for_each(|site| all.add(&site.figures));
+        for site in &report.sites {
+            all.add(&site.figures);
+        }
         let up = Fleet::up(report);
         let pool = report.pool.as_ref();
         let of_pool =
@@ -149,7 +153,9 @@ fn processes(fleet: &Fleet) -> Table {
 fn reasons(fleet: &Fleet) -> Table {
     let mut table = Table::new(&["reason", "misses", "share"]);
     let mut all = Figures::default();
-    fleet.sites().values().for_each(|figures| all.add(figures));
+    for figures in fleet.sites().values() {
+        all.add(figures);
+    }
     let misses = sum(&all.misses);
     let mut reasons: Vec<(&String, &u64)> = all.misses.iter().collect();
     reasons.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
