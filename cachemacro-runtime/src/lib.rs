@@ -42,6 +42,7 @@ pub use engine::local::LocalEntry;
 pub use engine::removals::Removals;
 #[cfg(feature = "reports")]
 pub use engine::settings::Reports;
+pub use engine::undelivered::Undelivered;
 pub use format::codec::{BuiltinCodec, Codec};
 pub use format::schema::CacheSchema;
 pub use format::{codec, header, schema};
@@ -60,6 +61,7 @@ pub use observe::site::SiteId;
 pub use observe::stats::{CacheStats, Count, Stats};
 pub use observe::status::Status;
 pub use observe::warning::Warning;
+pub use policy::gathered::Gathered;
 pub use policy::mode::Mode;
 pub use policy::outcome::Value;
 pub use policy::rules::EntryRules;

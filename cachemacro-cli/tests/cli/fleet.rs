@@ -31,7 +31,7 @@ async fn stats_are_the_sum_of_all_processes() {
     assert_eq!(place.rows(&["stats", "--by", "reason"]).await[0]["reason"], "absent");
 
     // Who is shut down takes its report along.
-    services[2].shutdown().await;
+    services[2].shutdown().await.expect("nothing is left to deliver");
     wait_until("two are left", DEADLINE, async || place.rows(&["stats", "--by", "process"]).await.len() == 2)
         .await;
 }

@@ -100,7 +100,7 @@ async fn no_key_outside_the_namespace_is_named() {
         user(&cache, "acme", id).await;
     }
     place.reported(&[&cache]).await;
-    cache.shutdown().await;
+    cache.shutdown().await.expect("nothing is left to deliver");
     let mut admin = server.client().await;
     let fill = "for n = 1, 20000 do redis.call('SET', 'somebody-elses:' .. n, 'x') end";
     redis::cmd("EVAL").arg(fill).arg(0).exec_async(&mut admin).await.expect("the server obeys");

@@ -11,7 +11,8 @@ use crate::engine::core::Core;
 use crate::engine::entry::Entry;
 use crate::engine::evict::{Attempt, Evict};
 use crate::engine::settings::Settings;
-use crate::ground::error::{Error, ErrorKind, Result};
+use crate::engine::undelivered::{Undelivered, no_namespace};
+use crate::ground::error::Result;
 use crate::key::Key;
 use crate::observe::report::Report;
 use crate::observe::stats::CacheStats;
@@ -74,6 +75,7 @@ impl Cache {
             tracing::warn!("{}", Warning::NoNamespace);
         }
         tracing::info!(store = core.store.about().name, disabled = core.settings.disabled, "cache made");
+        core.watch_server();
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
@@ -185,12 +187,12 @@ impl Cache {
     /// ```
     ///
     /// # Errors
-    /// Where the store failed: some entries may still be there. [`ErrorKind::Config`] on a server without a
+    /// Where the store failed: some entries may still be there. [`ErrorKind::Config`](crate::ErrorKind::Config) on a server without a
     /// namespace: what else is in it may not be this cache's to remove.
     pub async fn clear(&self) -> Result<u64> {
         let core = self.core();
         let Some(targets) = core.everything() else {
-            return Err(Error::new(ErrorKind::Config, "`clear` needs a namespace on a shared store"));
+            return Err(no_namespace());
         };
         core.remove(targets.parts(), None, Attempt::Final).await
     }
@@ -309,28 +311,59 @@ impl Cache {
     }
 
     /// Finishes what dropped calls left to do, sends evicts that have not reached the store once more, then closes the store's
-    /// connections. What could not be sent is logged, and [`warnings`](Self::warnings) tells how many evicts that are. Cached calls
-    /// after it run their functions; direct ones may fail.
+    /// connections. Cached calls after it run their functions; direct ones may fail.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), cachemacro::Undelivered> {
     /// let cache = cachemacro::Cache::memory();
     /// cache.get_or_load("answer", (), async || 42).await;
-    /// cache.shutdown().await; // last, when no request is served any more
+    /// cache.shutdown().await?; // last, when no request is served any more
     /// assert_eq!(cache.get_or_load("question", (), async || 6 * 7).await, 42);
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn shutdown(&self) {
+    ///
+    /// # Errors
+    /// The evicts that the store did not acknowledge, of this cache and of others of the process on the same server, database and
+    /// namespace. They are logged, too.
+    pub async fn shutdown(&self) -> Result<(), Undelivered> {
         let core = self.core();
         core.drain().await;
-        let kept = core.replay().await;
-        if kept > 0 {
-            tracing::warn!(evicts = kept, "evicts did not reach the store before the cache was shut down");
-        }
+        let undelivered = core.deliver_kept().await;
         #[cfg(feature = "reports")]
         core.stop_reporting().await;
         core.store.close().await;
+        match undelivered {
+            None => Ok(()),
+            Some(undelivered) => {
+                tracing::warn!(evicts = undelivered.count(), "the cache was shut down: {undelivered}");
+                Err(undelivered)
+            }
+        }
+    }
+
+    /// Sends evicts that another process of this namespace could not [when it was shut down](Self::shutdown).
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, Undelivered};
+    ///
+    /// async fn start(cache: &Cache, left: Option<Undelivered>) -> cachemacro::Result<()> {
+    ///     match left {
+    ///         Some(undelivered) => cache.deliver(&undelivered).await, // before anything is read
+    ///         None => Ok(()),
+    ///     }
+    /// }
+    /// # start(&Cache::memory(), None).await
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the store failed: they are kept and sent again, as every evict is. [`ErrorKind::Config`](crate::ErrorKind::Config) where they are of another
+    /// namespace.
+    pub async fn deliver(&self, undelivered: &Undelivered) -> Result<()> {
+        self.core().deliver(undelivered).await
     }
 }

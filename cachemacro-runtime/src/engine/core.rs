@@ -1,10 +1,10 @@
 //! What the calls of one cache share.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
-use std::sync::{Arc, OnceLock, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
@@ -36,8 +36,9 @@ use crate::observe::stats::{CacheStats, Counters};
 use crate::observe::warning::Warning;
 use crate::policy::mode::Mode;
 use crate::policy::site::Site;
+use crate::policy::ttl::Ttl;
 use crate::store::local::LocalTable;
-use crate::store::{AnyStore, shared};
+use crate::store::{AnyStore, Server, ServerFacts, shared};
 
 /// The store of a cache with everything around it.
 pub(crate) struct Core {
@@ -277,11 +278,46 @@ impl Core {
         self.store.about().shared && self.namespace().is_empty()
     }
 
+    /// Has what is wrong with the store's server logged, each once.
+    pub(crate) fn watch_server(self: &Arc<Self>) {
+        let Some(server) = self.store.server() else { return };
+        let (core, logged) = (Arc::downgrade(self), Mutex::new(BTreeSet::new()));
+        server.tell(move |facts| {
+            let Some(core) = core.upgrade() else { return false };
+            for warning in core.warnings_of(facts) {
+                if sync::lock(&logged).insert(warning.as_str()) {
+                    tracing::warn!("{warning}");
+                }
+            }
+            true
+        });
+    }
+
+    /// What is wrong with a server of which this is known.
+    fn warnings_of(&self, facts: &ServerFacts) -> Vec<Warning> {
+        let policy = facts.eviction_policy.as_deref().unwrap_or_default();
+        let others = facts.keys_without_ttl.unwrap_or(0);
+        let drops_others = || Warning::DropsOthers { policy: policy.to_owned(), keys: others };
+        let drops_nothing = policy == "noeviction" && self.settings.ttl == Ttl::Never;
+        let warnings = [
+            facts.plaintext.then_some(Warning::Plaintext),
+            facts.replica.then_some(Warning::Replica),
+            facts.too_old.clone().map(Warning::ServerTooOld),
+            (policy.starts_with("allkeys-") && others > 0).then(drops_others),
+            drops_nothing.then_some(Warning::DropsNothing),
+            (facts.persists == Some(true)).then_some(Warning::Persists),
+        ];
+        warnings.into_iter().flatten().collect()
+    }
+
     /// What is wrong though calls go on, by what was set and what was counted.
     pub(crate) fn warnings(&self) -> Vec<Warning> {
         let mut warnings = Vec::new();
         if self.lacks_namespace() {
             warnings.push(Warning::NoNamespace);
+        }
+        if let Some(facts) = self.store.server().and_then(Server::facts) {
+            warnings.extend(self.warnings_of(&facts));
         }
         match &self.settings.unresolved {
             Some(why) => warnings.push(Warning::Unresolved(why.clone())),

@@ -32,5 +32,6 @@ pub(crate) mod spending;
 pub(crate) mod targets;
 pub(crate) mod threads;
 pub(crate) mod turns;
+pub(crate) mod undelivered;
 pub(crate) mod versions;
 pub(crate) mod waiting;

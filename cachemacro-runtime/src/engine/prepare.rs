@@ -32,6 +32,8 @@ pub(crate) struct Prepared {
     pub(crate) ttl: Ttl,
     /// Tags that the value named.
     pub(crate) tags: Vec<String>,
+    /// Hashes of tags that it inherits.
+    pub(crate) inherited: Vec<u64>,
 }
 
 /// What a codec made of a value, and what its rules said.
@@ -189,7 +191,7 @@ impl<T: Value> Entry<T> {
             counters.stores(crate::key::prefix_of(&raw.key), codec, schema);
         }
         let flags = flags | packed.flags;
-        Ok(Prepared { payload: packed.bytes, flags, codec, schema, ttl, tags })
+        Ok(Prepared { payload: packed.bytes, flags, codec, schema, ttl, tags, inherited: Vec::new() })
     }
 }
 

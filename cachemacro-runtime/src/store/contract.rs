@@ -21,6 +21,7 @@ use crate::store::messages::increment::{Increment, IncrementOutcome};
 use crate::store::messages::inspect::{Cursor, Page, Raw};
 use crate::store::messages::lease::{HeldLease, Keep, Lease, LeaseRequest};
 use crate::store::messages::read::{Read, ReadRequest};
+use crate::store::messages::server::Server;
 use crate::store::messages::write::{Guard, Write, Written};
 use crate::store::protocol::steps::{self, Slot};
 
@@ -262,6 +263,18 @@ pub trait Store: Any + Send + Sync + fmt::Debug {
     /// # Ok::<(), cachemacro::Error>(())
     /// ```
     fn breaker(&self) -> Option<&Breaker> {
+        None
+    }
+
+    /// What is known of the server behind this store, where there is one: caches warn of what is wrong with it.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::{Store, memory::MemoryStore};
+    ///
+    /// assert!(MemoryStore::new().server().is_none());
+    /// ```
+    fn server(&self) -> Option<&Server> {
         None
     }
 }

@@ -36,6 +36,7 @@ pub use self::messages::increment::{Increment, IncrementOutcome, OtherStamps};
 pub use self::messages::inspect::{Cursor, Page, Raw};
 pub use self::messages::lease::{HeldLease, Keep, Lease, LeaseKind, LeaseOutcome, LeaseRequest};
 pub use self::messages::read::{Excerpt, Read, ReadRequest};
+pub use self::messages::server::{Server, ServerFacts};
 pub use self::messages::write::{Guard, OnRefusal, Write, Written};
 pub(crate) use self::shared::shared;
 pub use crate::format::ids::{FillId, Token, Version};

@@ -88,7 +88,9 @@ fn links(lines: &[&str]) -> Vec<String> {
 #[test]
 fn the_guide_lists_every_variable_and_no_other() {
     let starts = ["CACHEMACRO_", "REDIS_URL"];
-    let builder = variables(&read("cachemacro-runtime/src/api/builder/env.rs"), &starts);
+    let files = ["env.rs", "connections.rs", "guard.rs"];
+    let files = files.map(|file| read(&format!("cachemacro-runtime/src/api/builder/{file}")));
+    let builder = variables(&files.concat(), &starts);
     assert_eq!(variables(&read("docs/configuration.md"), &starts), builder);
     for (path, text) in pages() {
         let others: Vec<String> = variables(&text, &starts).difference(&builder).cloned().collect();
@@ -403,7 +405,7 @@ async fn the_rights_that_the_guide_names_are_enough() {
         reports == 2
     })
     .await;
-    other.shutdown().await;
+    other.shutdown().await.expect("nothing is left to deliver");
     cache.clear().await.expect("it may");
     assert!(cache.entry::<u32>("number", 7).get().await.expect("it may").is_none());
 

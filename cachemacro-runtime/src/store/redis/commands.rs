@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use super::dial::Look;
 use super::families::Families;
 use super::part::{Part, Plain};
 use super::reply::Leased;
 use super::script::{self, Call};
 use super::send::{Resend, Sender};
 use super::wire::{Packed, Reply};
-use super::{failure, reply};
+use super::{failure, reply, server};
 use crate::format::header::FIXED;
 use crate::format::ids::Version;
 use crate::format::stamps::VersionKey;
@@ -225,6 +226,12 @@ impl Commands {
             existed.extend(reply::evicted(value, keys.len())?);
         }
         Ok(existed)
+    }
+
+    /// Looks what kind of server it is.
+    pub(super) async fn look(&self, look: Look<'_>) -> Result<()> {
+        look.found(&self.sender.many(server::ask, Resend::WhereBroken).await?);
+        Ok(())
     }
 
     /// The server's name and version, and its figures, where it may be asked.

@@ -4,15 +4,20 @@
 //! Connecting is lazy, every wait has a deadline, and what an error or a log line says never contains a key, a
 //! value, a password or a URL.
 
+mod attempts;
+mod budget;
 mod commands;
 mod config;
 mod connect;
+mod credentials;
 mod dial;
 mod documents;
+mod endpoint;
 mod failure;
 mod families;
 mod gate;
 mod groups;
+mod multiplexed;
 mod part;
 mod pool;
 mod push;
@@ -23,8 +28,17 @@ mod runtimes;
 mod scan;
 mod script;
 mod send;
+#[cfg(feature = "sentinel")]
+mod sentinel;
+mod server;
+mod stream;
 mod time;
+#[cfg(feature = "tls")]
+mod tls;
 mod tracking;
+mod tuning;
+mod upkeep;
+mod url;
 mod wire;
 
 use std::fmt;
@@ -32,7 +46,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use redis::ConnectionInfo;
 
 use self::commands::Commands;
 use self::connect::{Link, Patience};
@@ -51,10 +64,14 @@ use crate::store::messages::increment::{Increment, IncrementOutcome};
 use crate::store::messages::inspect::{Cursor, Page, Raw};
 use crate::store::messages::lease::{HeldLease, Keep, Lease, LeaseRequest};
 use crate::store::messages::read::{Read, ReadRequest};
+use crate::store::messages::server::Server;
 use crate::store::messages::write::{Write, Written};
 
 pub use self::config::RedisConfig;
-pub(crate) use self::config::{COMMAND_TIMEOUT, LONGEST, MOST};
+pub(crate) use self::config::{LONGEST, MOST};
+pub use self::credentials::Credentials;
+#[cfg(feature = "tls")]
+pub use self::tls::TlsConfig;
 
 /// The name that logs and health show.
 const NAME: &str = "redis";
@@ -77,8 +94,6 @@ pub struct RedisStore {
     config: RedisConfig,
     commands: Commands,
     pushes: Arc<Pushes>,
-    /// The server, spoken to so that it can push.
-    tracked: ConnectionInfo,
     identity: u64,
 }
 
@@ -96,13 +111,13 @@ impl RedisStore {
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) where the URL or a setting is not acceptable.
     pub fn new(config: RedisConfig) -> Result<Self> {
-        let info = config.connection_info()?;
-        let identity = config::identity(&info);
-        let pushes = Arc::new(Pushes::new(&config, &info));
-        let tracked = config::with_resp3(&info);
-        let link = Arc::new(Link::new(&config, info)?);
-        let commands = Commands::new(Sender { link, command_timeout: config.command_timeout });
-        Ok(Self { config, commands, pushes, tracked, identity })
+        let endpoint = config.endpoint()?;
+        let identity = endpoint.identity();
+        let pushes = Arc::new(Pushes::new(&config));
+        let link = Arc::new(Link::new(&config, endpoint)?);
+        let commands =
+            Commands::new(Sender { link, command_timeout: config.command_timeout, upkeep: config.upkeep });
+        Ok(Self { config, commands, pushes, identity })
     }
 
     const fn link(&self) -> &Arc<Link> {
@@ -164,7 +179,12 @@ impl Store for RedisStore {
         let began = Instant::now();
         let (server, figures) = self.commands.server().await?;
         let health = StoreHealth::new(NAME, server, began.elapsed());
-        Ok(figures.map_or(health.clone(), |figures| health.with_figures(figures)))
+        let health = figures.map_or(health.clone(), |figures| health.with_figures(figures));
+        // Once: a trial of a breaker asks for no more than it has to.
+        if let Some(look) = self.link().dialer.look() {
+            self.commands.look(look).await?;
+        }
+        Ok(health)
     }
 
     async fn time(&self) -> Result<Timestamp> {
@@ -201,6 +221,10 @@ impl Store for RedisStore {
         Some(self)
     }
 
+    fn server(&self) -> Option<&Server> {
+        Some(&self.link().dialer.server)
+    }
+
     fn documents(&self) -> Option<&dyn Documents> {
         Some(self)
     }
@@ -213,7 +237,7 @@ impl Store for RedisStore {
 #[async_trait]
 impl Tracking for RedisStore {
     async fn track(&self, prefixes: &[String], listener: Arc<dyn Listener>) -> Error {
-        let tracking = tracking::track(self.link(), self.tracked.clone(), prefixes, listener);
+        let tracking = tracking::track(self.link(), prefixes, listener);
         self.link().dialer.background.enter(tracking).await.unwrap_or_else(|error| error)
     }
 }

@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use deadpool_redis::Connection;
+use deadpool::managed::Object;
 use redis::Cmd;
-use redis::aio::ConnectionLike as _;
 use tokio::time::{sleep, timeout};
 
+use super::pool::Pooling;
 use super::refusal::{Fate, Next, Refusal};
 use super::send::{Resend, Sender};
 use super::wire::{Packed, Reply};
@@ -100,12 +100,12 @@ impl From<Error> for Failed {
 
 /// A connection of the pool. One that failed does not go back.
 struct Lent {
-    connection: Option<Connection>,
+    connection: Option<Pooling>,
     since: Instant,
 }
 
 impl Lent {
-    fn new(connection: Connection) -> Self {
+    fn new(connection: Pooling) -> Self {
         Self { connection: Some(connection), since: Instant::now() }
     }
 
@@ -113,7 +113,7 @@ impl Lent {
         let Self { connection: Some(connection), since } = self else {
             return Err(failure::unexpected().into());
         };
-        let error = match timeout(sender.command_timeout, connection.req_packed_command(cmd)).await {
+        let error = match timeout(sender.command_timeout, connection.ask(cmd)).await {
             Ok(Ok(reply)) => match Reply::from(reply) {
                 Reply::Error(line) => {
                     let (refusal, error) = (Refusal::of(&line), failure::refused(&line));
@@ -130,7 +130,7 @@ impl Lent {
             Ok(Err(error)) => failure::failed(&error),
             Err(_) => failure::timed_out(sender.command_timeout),
         };
-        self.connection.take().map(Connection::take);
+        self.connection.take().map(Object::take);
         Err(Failed::later(error))
     }
 }
