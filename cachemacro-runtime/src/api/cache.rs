@@ -341,7 +341,25 @@ impl Cache {
         self.core().store.connect().await
     }
 
-    /// Finishes what dropped calls left to do, sends evicts that have not reached the store once more, then closes the store's
+    /// Waits until the store has answered for the values that calls have sent it so far: a load's caller has its value before that.
+    /// From then on other processes find them and [`stats`](Self::stats) counts them. For tests; at the end of a process
+    /// [`shutdown`](Self::shutdown) does it too.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory();
+    /// cache.get_or_load("answer", (), async || 42).await;
+    /// cache.stored().await;
+    /// assert_eq!(cache.stats().total.fills, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn stored(&self) {
+        self.core().answered().await;
+    }
+
+    /// Waits for values on their way to the store, finishes what dropped calls left to do, sends evicts that have not reached the store once more, then closes the store's
     /// connections. What could not be sent is logged, and [`warnings`](Self::warnings) tells how many evicts that are. Cached calls
     /// after it run their functions; direct ones may fail.
     ///
@@ -357,6 +375,7 @@ impl Cache {
     /// ```
     pub async fn shutdown(&self) {
         let core = self.core();
+        core.answered().await;
         core.drain().await;
         let kept = core.replay().await;
         if kept > 0 {

@@ -70,7 +70,7 @@ async fn seek<T: Value>(entry: &Entry<T>, raw: &RawEntry) -> Result<Sought<T>> {
     let vacant = |held, reason, old| {
         Ok(Sought::Vacant(Vacant { held, on_refusal: OnRefusal::Leave, reason: Some(reason), old }))
     };
-    let looked = raw.look(expected).await?;
+    let (looked, read) = raw.look_as_of(expected).await?;
     let aging = looked.aging();
     let miss = match looked.decoded(|usable| entry.decode(usable)) {
         Ok(found) => {
@@ -91,7 +91,8 @@ async fn seek<T: Value>(entry: &Entry<T>, raw: &RawEntry) -> Result<Sought<T>> {
         // G9: this task is loading or putting this very key, and would wait for itself.
         return vacant(None, miss.reason, None);
     }
-    let mut search = Search::after(miss, raw, expected, entry.has_late_tags(&NoRules));
+    let search = Search::after(miss, raw, expected, entry.has_late_tags(&NoRules));
+    let mut search = search.from_nothing(Some(&read));
     match search.find(raw, None, |usable| entry.decode(usable)).await {
         End::Found(found) => Ok(Sought::Found(found)),
         End::Held(held) => vacant(Some(held), search.reason(), None),

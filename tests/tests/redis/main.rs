@@ -6,6 +6,7 @@ mod faults;
 mod harness;
 mod healing;
 mod local;
+mod misses;
 mod outages;
 mod processes;
 mod refusals;

@@ -12,6 +12,7 @@ mod failure;
 mod families;
 mod gate;
 mod groups;
+mod lives;
 mod part;
 mod pool;
 mod push;

@@ -28,6 +28,8 @@ pub(crate) struct Packed {
     commands: usize,
     /// How many arguments of the last command are still to come.
     missing: usize,
+    /// Whether they are written even where the connection's runtime ends before their turn.
+    outlive: bool,
 }
 
 impl Packed {
@@ -38,6 +40,11 @@ impl Packed {
         self.missing = parts;
         length(&mut self.bytes, b'*', parts);
         self
+    }
+
+    /// Has all of them written also where the connection's runtime ends before it is their turn: nobody waits for them.
+    pub(crate) const fn outlive(&mut self) {
+        self.outlive = true;
     }
 
     /// The next part of the command.
@@ -67,6 +74,11 @@ impl Packed {
     /// How many bytes they have.
     pub(super) const fn len(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// Whether they are written even where the connection's runtime ends before their turn.
+    pub(super) const fn outlives(&self) -> bool {
+        self.outlive
     }
 
     /// The bytes, and how many commands they are.
