@@ -134,7 +134,7 @@ async fn user(id: u64) -> Result<Option<User>, Error> {
             site_,
             given_,
             outcome_,
-            &cachemacro_::parts(site_, &|| ()).arg(&id),
+            &cachemacro_::parts!(site_, | to_ | { let _ = & to_; to_.arg(& id); }),
         ) {
             ::core::result::Result::Ok(hit_) => return hit_,
             ::core::result::Result::Err(arguments_) => arguments_,
@@ -177,7 +177,7 @@ fn square(n: u64) -> u64 {
         let arguments_ = match cachemacro_::local_hit(
             site_,
             outcome_,
-            &cachemacro_::parts(site_, &|| ()).arg(&n),
+            &cachemacro_::parts!(site_, | to_ | { let _ = & to_; to_.arg(& n); }),
         ) {
             ::core::result::Result::Ok(hit_) => return hit_,
             ::core::result::Result::Err(arguments_) => arguments_,

@@ -10,7 +10,7 @@
 //!         let outcome_ = shape_.kind();
 //!         let site_ = cachemacro_::site!("user");
 //!         let given_ = None;
-//!         let arguments_ = match cachemacro_::hit(site_, given_, outcome_, &cachemacro_::parts(site_, &|| ()).arg(&id)) {
+//!         let arguments_ = match cachemacro_::hit(site_, given_, outcome_, &cachemacro_::parts!(site_, |to_| { to_.arg(&id); })) {
 //!             Ok(hit_) => return hit_,
 //!             Err(arguments_) => arguments_,
 //!         };

@@ -72,7 +72,7 @@ impl Core {
             (AnyStore::Memory(store), _) => {
                 let mut key = CompactKey::new();
                 // An argument that panics where it is written: the whole way says so.
-                if caught(|| parts.write(&mut key)) != Some(true) {
+                if caught(|| parts::keep(&mut key, parts)) != Some(true) {
                     return Err(None);
                 }
                 // G1: an evict of a dropped call may not be done yet.

@@ -10,7 +10,7 @@ use crate::api::cache::Cache;
 use crate::calls::load_here::load_here;
 use crate::engine::local::LocalEntry;
 use crate::key::KeyBuilder;
-use crate::key::parts::{self, List, Of, Parts};
+use crate::key::parts::{self, Call, Parts, ToCompare, ToHash, ToKeep};
 use crate::policy::outcome::{Outcome, Plain};
 use crate::policy::rules::{NoRules, Rules};
 use crate::policy::site::Site;
@@ -25,10 +25,16 @@ impl<T: Any + Clone + Send + Sync> Keepable for T {}
 #[derive(Debug)]
 pub struct LocalArguments(Option<Placed>);
 
-/// The beginning of a call's arguments. `inside` is a closure in the function.
-#[inline]
-pub fn parts<F>(site: &'static Site, inside: &F) -> List<Of> {
-    parts::of(std::ptr::from_ref(site) as usize as u64, inside)
+/// The arguments of a call of this site, which each of the three closures tells. `inside` is a closure in the function.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "part of the hit")]
+pub fn parts_of<F, H, C, K>(site: &'static Site, inside: &F, hash: H, compare: C, keep: K) -> Call<H, C, K>
+where
+    H: Fn(&mut ToHash<'_>),
+    C: Fn(&mut ToCompare<'_>),
+    K: Fn(&mut ToKeep<'_>),
+{
+    parts::of(std::ptr::from_ref(site) as usize as u64, inside, hash, compare, keep)
 }
 
 /// What is kept for these arguments: every one that key and tags mention.

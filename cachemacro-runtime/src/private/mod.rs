@@ -32,7 +32,7 @@ pub use self::hit::{Arguments, hit};
 pub use self::kinds::{Errors, Never, Opaque, Opt, Refused, Res, ResOpt, Shareable, Storing};
 pub use self::local::{
     CanKeepErr, DefaultLocalStoringKind, Keepable, LocalArguments, LocalCall, LocalKind, LocalStoringKind,
-    NO_ARGUMENTS, local_call, local_call_when, local_entry, local_hit, parts,
+    NO_ARGUMENTS, local_call, local_call_when, local_entry, local_hit, parts_of,
 };
 pub use self::path::{key, key_in_trait, key_under};
 pub use self::probe::{
@@ -40,6 +40,7 @@ pub use self::probe::{
     Returning, Shape, StoringKind,
 };
 pub use self::writes::{Evictable, Evicting, GivesEntries, HoldsHere, Writes, held_here, write};
+pub use crate::__cachemacro_parts as parts;
 pub use crate::__cachemacro_site as site;
 pub use crate::calls::behind::Behind;
 pub use crate::calls::load::load;
@@ -47,9 +48,8 @@ pub use crate::calls::write::When;
 pub use crate::engine::local::LocalEntry;
 pub use crate::format::schema;
 pub use crate::key::KeyBuilder;
-pub use crate::key::compact::Sink;
 pub use crate::key::part::{KeyPart, Printed};
-pub use crate::key::parts::{List, Of, Parts};
+pub use crate::key::parts::{Call as PartsOfCall, Parts, To, ToCompare, ToHash, ToKeep};
 pub use crate::key::tag::{Tag, TagBuilder};
 pub use crate::policy::outcome::{Fallible, Outcome, Plain, Shared, Split};
 pub use crate::policy::rules::{CallRules, EntryRules, NoCallRules, NoRules, Rules};
@@ -182,6 +182,21 @@ macro_rules! __cachemacro_site {
         );
         &__CACHEMACRO_SITE
     }};
+}
+
+/// The arguments of a call, as these statements tell them to `$to`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __cachemacro_parts {
+    ($site:ident, |$to:ident| $told:block) => {
+        $crate::__private::parts_of(
+            $site,
+            &|| (),
+            |$to: &mut $crate::__private::ToHash<'_>| $told,
+            |$to: &mut $crate::__private::ToCompare<'_>| $told,
+            |$to: &mut $crate::__private::ToKeep<'_>| $told,
+        )
+    };
 }
 
 #[cfg(test)]

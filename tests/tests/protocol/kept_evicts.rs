@@ -51,7 +51,8 @@ fn kept(cache: &Cache) -> u64 {
     cache.warnings().iter().find_map(of).unwrap_or_default()
 }
 
-async fn all_are_sent(cache: &Cache) {
+/// Waits until no evict of this cache's namespace is kept.
+pub(crate) async fn all_are_sent(cache: &Cache) {
     wait_until("all are sent", DEADLINE, async || kept(cache) == 0).await;
 }
 
