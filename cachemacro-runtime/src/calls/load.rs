@@ -262,7 +262,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
             if miss.reason != MissReason::StoreFailed {
                 let late_tags = self.state.late_tags;
                 let search = Search::after(miss, raw, entry.expected(), late_tags);
-                self.state.search = Some(search.from_nothing(self.state.read.as_ref()));
+                self.state.search = Some(search.of_nothing(self.state.read.as_ref()));
             }
             match self.join().await {
                 Ok(lead) => lead,
@@ -465,8 +465,10 @@ impl<'a, O, V: Value> Call<'a, O, V> {
             (Some(held), Some(prepared)) => {
                 // G1, rule (c): nobody joins after the stamps are read that the fill tells of.
                 lead.iter().for_each(Lead::close);
-                if lead.as_ref().is_some_and(Lead::has_followers) {
-                    on_heap(|| prepared.fill(raw, held, took, OnRefusal::Leave, Check::Stamps)).await
+                let followed = lead.as_ref().is_some_and(Lead::has_followers);
+                if followed || raw.core.store.is_memory() {
+                    let check = if followed { Check::Stamps } else { Check::Skip };
+                    on_heap(|| prepared.fill(raw, held, took, OnRefusal::Leave, check)).await
                 } else {
                     on_heap(|| prepared.fill_unawaited(raw, held, took)).await;
                     Stored::Unproven

@@ -92,7 +92,7 @@ async fn seek<T: Value>(entry: &Entry<T>, raw: &RawEntry) -> Result<Sought<T>> {
         return vacant(None, miss.reason, None);
     }
     let search = Search::after(miss, raw, expected, entry.has_late_tags(&NoRules));
-    let mut search = search.from_nothing(Some(&read));
+    let mut search = search.of_nothing(Some(&read));
     match search.find(raw, None, |usable| entry.decode(usable)).await {
         End::Found(found) => Ok(Sought::Found(found)),
         End::Held(held) => vacant(Some(held), search.reason(), None),

@@ -64,7 +64,7 @@ impl Search {
     }
 
     /// Where that read found nothing at all, what it showed of the tags counts as captured: the load begins later.
-    pub(crate) fn from_nothing(mut self, read: Option<&AsOf>) -> Self {
+    pub(crate) fn of_nothing(mut self, read: Option<&AsOf>) -> Self {
         if self.miss.reason == MissReason::Absent && !self.late_tags {
             self.vacant = read.and_then(AsOf::all);
         }

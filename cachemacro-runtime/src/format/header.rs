@@ -369,7 +369,9 @@ impl Header {
         pending.stamps = u16::try_from(stamps.len()).unwrap_or(0);
         let mut bytes = Vec::with_capacity(FIXED + stamps.len() * STAMP);
         bytes.extend_from_slice(&pending.to_bytes());
-        stamps.iter().for_each(|stamp| bytes.extend_from_slice(&stamp.to_bytes()));
+        for stamp in stamps {
+            bytes.extend_from_slice(&stamp.to_bytes());
+        }
         bytes
     }
 

@@ -108,6 +108,7 @@ impl Commands {
         let pending = Header::pending_under(request.token, deadline, false, &stamps_of(request, versions));
         let set = |out: &mut Packed| {
             let until = i64::try_from(deadline.millis()).unwrap_or(i64::MAX);
+            out.reserve(6, request.key.len() + pending.len());
             out.command(6).part("SET").part(request.key).part(&pending).part("PXAT").number(until).part("NX");
         };
         // Refused, the token is nobody's, and was not before: it may be sent once more.

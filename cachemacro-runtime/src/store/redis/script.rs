@@ -126,7 +126,9 @@ impl<'a> Call<'a> {
     }
 
     fn write(&self, out: &mut Packed, name: &str, script: &str) {
-        out.command(3 + self.keys.len() + self.args.len()).part(name).part(script).count(self.keys.len());
+        let parts = 3 + self.keys.len() + self.args.len();
+        out.reserve(parts, name.len() + script.len() + self.size());
+        out.command(parts).part(name).part(script).count(self.keys.len());
         for key in &self.keys {
             out.part(key);
         }

@@ -21,6 +21,9 @@ const DEEPEST: usize = 16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed;
 
+/// How many bytes a part of a command has at most besides its own: its length, and the ends of two lines.
+const BESIDES: usize = 16;
+
 /// Commands as they are sent, one behind the other.
 #[derive(Default)]
 pub(crate) struct Packed {
@@ -33,6 +36,11 @@ pub(crate) struct Packed {
 }
 
 impl Packed {
+    /// Makes room for so many parts that have so many bytes in all.
+    pub(crate) fn reserve(&mut self, parts: usize, bytes: usize) {
+        self.bytes.reserve(bytes + (parts + 1) * BESIDES);
+    }
+
     /// Begins a command of so many parts, its name included.
     pub(crate) fn command(&mut self, parts: usize) -> &mut Self {
         debug_assert_eq!(self.missing, 0, "the command before has all its parts");

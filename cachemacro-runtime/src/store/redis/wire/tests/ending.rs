@@ -1,7 +1,5 @@
 //! What is written of a connection whose runtime ends.
 
-use std::pin::pin;
-
 use super::*;
 
 #[test]
@@ -16,7 +14,7 @@ fn what_nobody_waits_for_is_written_though_the_runtime_ends_and_nothing_else_is(
         let mut calls =
             [command("LEASE"), fill, command("EVICT"), large].map(|commands| Box::pin(call(&wire, commands)));
         for call in &mut calls {
-            poll_fn(|cx| Poll::Ready(assert!(pin!(call.as_mut()).poll(cx).is_pending()))).await;
+            assert!(poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx).is_pending())).await);
         }
         server
     });
