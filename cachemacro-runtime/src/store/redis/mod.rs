@@ -18,6 +18,7 @@ mod failure;
 mod families;
 mod gate;
 mod groups;
+mod lives;
 mod multiplexed;
 mod part;
 mod pool;
