@@ -51,7 +51,7 @@ fn is_told() -> bool {
     std::env::var_os("UPDATE_FAULTS").is_some()
 }
 
-/// Whether faults are played that take their time.
+/// Whether faults are played for longer.
 fn plays_all() -> bool {
     is_long() || is_told()
 }
@@ -330,49 +330,37 @@ async fn a_history_while_the_primary_is_demoted_behind_its_address_again_and_aga
 /// Upholds G1, G6 and G9.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_history_while_bytes_come_late_now_and_then() {
-    if plays_all() {
-        soak(Fault::Delay, 5).await;
-    }
+    soak(Fault::Delay, if plays_all() { 5 } else { 1 }).await;
 }
 
 /// Upholds G1, G6 and G9.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_history_while_the_server_puts_its_clients_off_again_and_again() {
-    if plays_all() {
-        soak(Fault::Paused, 3).await;
-    }
+    soak(Fault::Paused, if plays_all() { 3 } else { 1 }).await;
 }
 
 /// Upholds G1, G6 and G9.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_history_while_nobody_is_let_in_again_and_again() {
-    if plays_all() {
-        soak(Fault::Crowded, 3).await;
-    }
+    soak(Fault::Crowded, if plays_all() { 3 } else { 1 }).await;
 }
 
 /// Upholds G1, G6 and G9.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_history_while_the_password_is_changed_again_and_again() {
-    if plays_all() {
-        soak(Fault::Locked, 3).await;
-    }
+    soak(Fault::Locked, if plays_all() { 3 } else { 1 }).await;
 }
 
 /// Upholds G1, G6 and G9.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_history_while_the_memory_is_full_again_and_again() {
-    if plays_all() {
-        soak(Fault::Full, 5).await;
-    }
+    soak(Fault::Full, if plays_all() { 5 } else { 1 }).await;
 }
 
 /// Upholds G1, G6 and G9.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_history_while_every_key_becomes_a_list_again_and_again() {
-    if plays_all() {
-        soak(Fault::WrongTypes, 5).await;
-    }
+    soak(Fault::WrongTypes, if plays_all() { 5 } else { 1 }).await;
 }
 
 /// Upholds G1, G6 and G9.
