@@ -483,7 +483,9 @@ impl<T: Value> Vacancy<T> {
         let raw = self.entry.raw()?;
         let took = self.began.elapsed();
         let failed = prepared.as_ref().err().cloned();
-        failed.iter().for_each(|error| raw.failed(error));
+        if let Some(error) = &failed {
+            raw.failed(error);
+        }
         let (Some((held, _background)), prepared) = (self.held, prepared.ok().flatten()) else {
             return failed.map_or(Ok(Filled::Refused), Err);
         };

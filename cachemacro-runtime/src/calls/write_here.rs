@@ -41,7 +41,9 @@ where
     let mut guard = effects.guard();
     guard.and_here(puts.iter().map(|put| put.raw.clone()));
     effects.begin_writing();
-    puts.iter().for_each(|put| Collecting::begin_writing(put.raw.core.id));
+    for put in &puts {
+        Collecting::begin_writing(put.raw.core.id);
+    }
     let returned = body();
     let is_err = effects.outcome.is_err(&returned);
     if !is_err && let Some(value) = effects.outcome.value_of(&returned) {
