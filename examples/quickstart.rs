@@ -60,7 +60,9 @@ async fn main() -> cachemacro::Result<()> {
         answers.iter().flatten().filter(|user| user.name == "Grace").count(),
         database::queries() - before
     );
-    cache.shutdown().await;
+    if let Err(undelivered) = cache.shutdown().await {
+        eprintln!("{undelivered}");
+    }
     Ok(())
 }
 

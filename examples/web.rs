@@ -83,7 +83,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         })
         .await?;
     // Evicts that dropped requests left behind are sent.
-    cache.shutdown().await;
+    cache.shutdown().await?;
     Ok(())
 }
 

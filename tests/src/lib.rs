@@ -4,6 +4,7 @@
 
 pub mod aging;
 pub mod attributes;
+pub mod authority;
 pub mod dice;
 pub mod halt;
 pub mod history;
@@ -14,6 +15,7 @@ pub mod programs;
 pub mod proxy;
 pub mod rig;
 pub mod schedule;
+pub mod sentinels;
 pub mod server;
 pub mod single;
 pub mod strict;
@@ -63,6 +65,8 @@ mod guide {
     mod configuration {}
     #[doc = include_str!("../../docs/operations.md")]
     mod operations {}
+    #[doc = include_str!("../../docs/cli.md")]
+    mod cli {}
     #[doc = include_str!("../../docs/stores.md")]
     mod stores {}
     #[doc = include_str!("../../docs/codecs.md")]

@@ -38,6 +38,8 @@ const START: Duration = Duration::from_secs(15);
 pub struct RedisServer {
     port: u16,
     args: Vec<String>,
+    /// Where it is a sentinel: its configuration, which it writes to.
+    config: Option<String>,
     running: Option<Running>,
 }
 
@@ -61,13 +63,28 @@ impl RedisServer {
 
     /// [`start`](Self::start) with further arguments for the server's command line.
     pub fn with_args(args: &[&str]) -> Self {
+        Self::launch(args, None)
+    }
+
+    /// Starts a sentinel with these lines of configuration.
+    ///
+    /// # Panics
+    /// Where it does not answer.
+    pub fn sentinel(config: &str) -> Self {
+        Self::launch(&[], Some(config))
+    }
+
+    fn launch(args: &[&str], config: Option<&str>) -> Self {
         let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
         let mut log = String::new();
         // Another process may take the port between our choice and the server's bind.
         for _ in 0..5 {
             let port = free_port();
-            match Running::launch(port, &args) {
-                Ok(running) => return Self { port, args, running: Some(running) },
+            match Running::launch(port, &args, config) {
+                Ok(running) => {
+                    let config = config.map(str::to_owned);
+                    return Self { port, args, config, running: Some(running) };
+                }
                 Err(text) => log = text,
             }
         }
@@ -107,7 +124,7 @@ impl RedisServer {
     /// Where the new one does not answer.
     pub fn restart(&mut self) {
         self.stop();
-        match Running::launch(self.port, &self.args) {
+        match Running::launch(self.port, &self.args, self.config.as_deref()) {
             Ok(running) => self.running = Some(running),
             Err(log) => panic!("the server did not restart; its log:\n{log}"),
         }
@@ -177,21 +194,27 @@ impl Drop for RedisServer {
 }
 
 impl Running {
-    fn launch(port: u16, args: &[String]) -> Result<Self, String> {
+    fn launch(port: u16, args: &[String], config: Option<&str>) -> Result<Self, String> {
         let folder = tempfile::Builder::new()
             .prefix("cachemacro-test-")
             .tempdir()
             .map_err(|error| format!("no temporary folder: {error}"))?
             .keep();
-        let mut keeper = Command::new("sh")
-            .args(["-c", KEEPER, "sh"])
-            .arg(folder.join("server.log"))
-            .arg(&folder)
-            .arg(program())
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--dir"])
-            .arg(&folder)
-            .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
-            .args(args)
+        let mut command = Command::new("sh");
+        command.args(["-c", KEEPER, "sh"]).arg(folder.join("server.log")).arg(&folder).arg(program());
+        if let Some(config) = config {
+            let file = folder.join("sentinel.conf");
+            let text = format!("port {port}\nbind 127.0.0.1\ndir {}\n{config}\n", folder.display());
+            std::fs::write(&file, text).map_err(|error| format!("no configuration: {error}"))?;
+            command.arg(file).arg("--sentinel");
+        } else {
+            command
+                .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--dir"])
+                .arg(&folder)
+                .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
+                .args(args);
+        }
+        let mut keeper = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -246,7 +269,11 @@ fn program() -> &'static Path {
     })
 }
 
-fn free_port() -> u16 {
+/// A port of 127.0.0.1 where nobody listens now.
+///
+/// # Panics
+/// Where there is none.
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on 127.0.0.1");
     listener.local_addr().expect("a bound listener has an address").port()
 }

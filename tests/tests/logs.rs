@@ -152,7 +152,7 @@ fn what_goes_well_alarms_nobody_and_tells_no_keys_or_values_on_redis() {
         let cache = in_namespace(&format!("redis://:hush-password@{}", server.address()));
         cache.scope(everything(&cache)).await;
         assert_eq!(cache.stats().total.errors(), 0);
-        cache.shutdown().await;
+        cache.shutdown().await.expect("all is delivered");
     });
     assert_discreet(&log.lines(), &server.address());
     assert_eq!(log.alarms(), []);
@@ -161,6 +161,22 @@ fn what_goes_well_alarms_nobody_and_tells_no_keys_or_values_on_redis() {
     };
     assert!(made.text.contains("cache made store=\"redis\" disabled=false"), "{made}");
     assert!(!log.found(Level::DEBUG, "connected to redis").is_empty());
+}
+
+#[test]
+fn what_is_wrong_with_a_server_is_warned_of_once_by_each_cache() {
+    let log = Log::default();
+    let server = RedisServer::with_args(&["--appendonly", "yes"]);
+    log.watch(async {
+        let cache = in_namespace(&server.url());
+        for round in 0..3 {
+            cache.health().await.expect("the server is there");
+            assert_eq!(cache.get_or_load("hush", round, async || round).await, round);
+        }
+        cache.shutdown().await.expect("all is delivered");
+    });
+    assert_eq!(log.found(Level::WARN, "the server writes its data to disk").len(), 1);
+    assert_eq!(log.alarms().len(), 1, "nothing else: {:?}", log.alarms());
 }
 
 #[test]
@@ -208,7 +224,7 @@ fn a_connection_that_breaks_and_heals_is_told_without_where_it_leads() {
             cache.stats().total.hits > 0
         })
         .await;
-        cache.shutdown().await;
+        cache.shutdown().await.expect("all is delivered");
     });
     assert_discreet(&log.lines(), &server.address());
     assert!(!log.found(Level::WARN, "a redis connection failed").is_empty(), "{:?}", log.alarms());

@@ -11,13 +11,14 @@ use crate::engine::core::Core;
 use crate::engine::entry::Entry;
 use crate::engine::evict::{Attempt, Evict};
 use crate::engine::settings::Settings;
-use crate::ground::error::{Error, ErrorKind, Result};
+use crate::engine::undelivered::{Undelivered, no_namespace};
+use crate::ground::error::Result;
 use crate::key::Key;
-use crate::observe::breaker::BreakerState;
+use crate::observe::report::Report;
 use crate::observe::stats::CacheStats;
 use crate::observe::warning::Warning;
 use crate::policy::outcome::Value;
-use crate::store::{AnyStore, Breaker, StoreHealth};
+use crate::store::AnyStore;
 
 /// A cache: a store with everything around it. Cheap to clone; clones are the same cache.
 ///
@@ -58,36 +59,12 @@ impl fmt::Debug for Cache {
     }
 }
 
-/// How a cache and its store are, from [`Cache::health`].
-///
-/// ```
-/// # use cachemacro_runtime as cachemacro;
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
-/// let cache = cachemacro::Cache::builder().memory().namespace("my shop").build()?;
-/// let health = cache.health().await?;
-/// assert_eq!((health.namespace.as_str(), health.disabled), ("my%20shop", false));
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Health {
-    /// What the store says of itself.
-    pub store: StoreHealth,
-    /// The namespace, percent-encoded.
-    pub namespace: String,
-    /// Whether caching is turned off.
-    pub disabled: bool,
-    /// The state of the breaker around the store, where there is one.
-    pub breaker: Option<BreakerState>,
-    /// What is wrong though calls go on; empty where nothing is.
-    pub warnings: Vec<Warning>,
-}
-
 impl Cache {
     pub(crate) fn with_store(store: AnyStore, settings: Settings) -> Self {
         let core = Arc::new(Core::new(store, settings));
         core.watch_breaker();
+        #[cfg(feature = "reports")]
+        core.start_reporting();
         Self { shared: Arc::new(Shared { core, events: Events::default() }) }
     }
 
@@ -98,6 +75,7 @@ impl Cache {
             tracing::warn!("{}", Warning::NoNamespace);
         }
         tracing::info!(store = core.store.about().name, disabled = core.settings.disabled, "cache made");
+        core.watch_server();
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
@@ -209,12 +187,12 @@ impl Cache {
     /// ```
     ///
     /// # Errors
-    /// Where the store failed: some entries may still be there. [`ErrorKind::Config`] on a server without a
+    /// Where the store failed: some entries may still be there. [`ErrorKind::Config`](crate::ErrorKind::Config) on a server without a
     /// namespace: what else is in it may not be this cache's to remove.
     pub async fn clear(&self) -> Result<u64> {
         let core = self.core();
         let Some(targets) = core.everything() else {
-            return Err(Error::new(ErrorKind::Config, "`clear` needs a namespace on a shared store"));
+            return Err(no_namespace());
         };
         core.remove(targets.parts(), None, Attempt::Final).await
     }
@@ -280,30 +258,6 @@ impl Cache {
         self.core().snapshot()
     }
 
-    /// Asks the store whether it is there. Functions run without it, so this is for dashboards, not for a probe that
-    /// would take the service out of rotation.
-    ///
-    /// ```
-    /// # use cachemacro_runtime as cachemacro;
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
-    /// let health = cachemacro::Cache::memory().health().await?;
-    /// assert_eq!((health.store.name, health.store.server), ("memory", None));
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// Where it does not answer within its timeouts.
-    pub async fn health(&self) -> Result<Health> {
-        Ok(Health {
-            store: self.core().store.health().await?,
-            namespace: self.core().namespace().to_owned(),
-            disabled: self.is_disabled(),
-            breaker: self.core().store.breaker().map(Breaker::state),
-            warnings: self.warnings(),
-        })
-    }
-
     /// What is wrong though calls go on: no namespace on a server, caching that is off, evicts that failed, a breaker
     /// that is open, values that are never stored. Told by settings and counters, without asking the store; [`health`](Self::health) has it too.
     ///
@@ -359,28 +313,76 @@ impl Cache {
         self.core().answered().await;
     }
 
-    /// Waits for values on their way to the store, finishes what dropped calls left to do, sends evicts that have not reached the store once more, then closes the store's
-    /// connections. What could not be sent is logged, and [`warnings`](Self::warnings) tells how many evicts that are. Cached calls
-    /// after it run their functions; direct ones may fail.
+    /// What this process tells of the cache: counters by function, settings, connections; no key, tag, value or secret. On a
+    /// server with a namespace each process leaves it there for others, every 10 s, as JSON.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
     /// let cache = cachemacro::Cache::memory();
     /// cache.get_or_load("answer", (), async || 42).await;
-    /// cache.shutdown().await; // last, when no request is served any more
+    /// assert_eq!(cache.report().direct.count("loads"), 1);
+    /// # }
+    /// ```
+    pub fn report(&self) -> Report {
+        self.core().report(true)
+    }
+
+    /// Waits for values on their way to the store, finishes what dropped calls left to do, sends evicts that have not reached the
+    /// store once more, then closes the store's connections. Cached calls after it run their functions; direct ones may fail.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), cachemacro::Undelivered> {
+    /// let cache = cachemacro::Cache::memory();
+    /// cache.get_or_load("answer", (), async || 42).await;
+    /// cache.shutdown().await?; // last, when no request is served any more
     /// assert_eq!(cache.get_or_load("question", (), async || 6 * 7).await, 42);
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn shutdown(&self) {
+    ///
+    /// # Errors
+    /// The evicts that the store did not acknowledge, of this cache and of others of the process on the same server, database and
+    /// namespace. They are logged, too.
+    pub async fn shutdown(&self) -> Result<(), Undelivered> {
         let core = self.core();
         core.answered().await;
         core.drain().await;
-        let kept = core.replay().await;
-        if kept > 0 {
-            tracing::warn!(evicts = kept, "evicts did not reach the store before the cache was shut down");
-        }
+        let undelivered = core.deliver_kept().await;
+        #[cfg(feature = "reports")]
+        core.stop_reporting().await;
         core.store.close().await;
+        match undelivered {
+            None => Ok(()),
+            Some(undelivered) => {
+                tracing::warn!(evicts = undelivered.count(), "the cache was shut down: {undelivered}");
+                Err(undelivered)
+            }
+        }
+    }
+
+    /// Sends evicts that another process of this namespace could not [when it was shut down](Self::shutdown).
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, Undelivered};
+    ///
+    /// async fn start(cache: &Cache, left: Option<Undelivered>) -> cachemacro::Result<()> {
+    ///     match left {
+    ///         Some(undelivered) => cache.deliver(&undelivered).await, // before anything is read
+    ///         None => Ok(()),
+    ///     }
+    /// }
+    /// # start(&Cache::memory(), None).await
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the store failed: they are kept and sent again, as every evict is. [`ErrorKind::Config`](crate::ErrorKind::Config) where they are of another
+    /// namespace.
+    pub async fn deliver(&self, undelivered: &Undelivered) -> Result<()> {
+        self.core().deliver(undelivered).await
     }
 }

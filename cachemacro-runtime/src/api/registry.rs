@@ -183,7 +183,7 @@ mod tests {
         assert_eq!(cache.evict_tags(["t"]).await.expect_err("from where?").kind(), ErrorKind::Config);
         let key = entry.key().expect("a number can be a key");
         cache.core().evict_later(&crate::engine::removals::Removals::of(key), None);
-        cache.shutdown().await;
+        cache.shutdown().await.expect("all is delivered");
         let total = cache.stats().total;
         assert_eq!((total.failed_evicts, total.evicts), (3, 0));
         let warnings = cache.warnings();

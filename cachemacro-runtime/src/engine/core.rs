@@ -1,10 +1,10 @@
 //! What the calls of one cache share.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
-use std::sync::{Arc, OnceLock, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
@@ -16,6 +16,8 @@ use crate::engine::flight::Flights;
 use crate::engine::negatives::Negatives;
 use crate::engine::pacing::Pacing;
 use crate::engine::readback::Readbacks;
+#[cfg(feature = "reports")]
+use crate::engine::reported::Reporting;
 use crate::engine::settings::Settings;
 use crate::engine::spending;
 use crate::engine::threads::Threads;
@@ -35,13 +37,20 @@ use crate::observe::stats::{CacheStats, Counters};
 use crate::observe::warning::Warning;
 use crate::policy::mode::Mode;
 use crate::policy::site::Site;
+use crate::policy::ttl::Ttl;
 use crate::store::local::LocalTable;
-use crate::store::{AnyStore, shared};
+use crate::store::{AnyStore, Server, ServerFacts, shared};
 
 /// The store of a cache with everything around it.
 pub(crate) struct Core {
     /// Tells this cache from others of the process.
     pub(crate) id: u64,
+    /// Tells it from those of other processes, in reports.
+    pub(crate) instance: u64,
+    /// When it was made, by the process's clock, in milliseconds since the Unix epoch.
+    pub(crate) started_at: u64,
+    #[cfg(feature = "reports")]
+    pub(crate) reporting: Arc<Reporting>,
     pub(crate) store: AnyStore,
     pub(crate) settings: Settings,
     pub(crate) flights: Arc<Flights>,
@@ -63,7 +72,7 @@ pub(crate) struct Core {
     pub(crate) negatives: Negatives,
     /// Which values nobody tries to load anew for a while.
     pub(crate) pacing: Pacing,
-    sites: RwLock<HashMap<SiteId, Arc<Counters>>>,
+    sites: RwLock<HashMap<SiteId, (&'static Site, Arc<Counters>)>>,
     /// Which values come back from the store.
     pub(crate) readbacks: Readbacks,
     claims: Claims,
@@ -84,6 +93,10 @@ impl Core {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
+            instance: rand::random(),
+            started_at: settings.clock.now().millis(),
+            #[cfg(feature = "reports")]
+            reporting: Arc::default(),
             deferred: Deferred::of(&store, &settings.namespace),
             tier: match &store {
                 AnyStore::Memory(_) => None,
@@ -182,12 +195,12 @@ impl Core {
     }
 
     fn registered_counters(&self, site: &'static Site) -> Arc<Counters> {
-        if let Some(counters) = sync::read(&self.sites).get(&site.id()) {
+        if let Some((_, counters)) = sync::read(&self.sites).get(&site.id()) {
             return counters.clone();
         }
         let mut sites = sync::write(&self.sites);
-        let at = || Arc::new(Counters::at(site.id()));
-        sites.entry(site.id()).or_insert_with(at).clone()
+        let at = || (site, Arc::new(Counters::at(site.id())));
+        sites.entry(site.id()).or_insert_with(at).1.clone()
     }
 
     /// Whether a site's keys are another's too, so that it runs uncached; where it has type parameters, the keys of the instance whose
@@ -226,17 +239,28 @@ impl Core {
 
     /// What was counted so far, in total and by site.
     pub(crate) fn snapshot(&self) -> CacheStats {
-        let sites = sync::read(&self.sites);
-        let mut ids: Vec<SiteId> = sites.keys().copied().collect();
-        ids.sort_unstable();
-        let sites = ids.iter().enumerate().map(|(at, id)| (SiteId::name(at, &ids), sites[id].snapshot()));
+        let named = self.named_sites().into_iter();
+        let sites = named.map(|(name, _, counters)| (name, counters.snapshot()));
         let here = self.local.get().map(LocalTable::stats).unwrap_or_default();
         let local = self.tier.as_ref().map(|tier| tier.stats()).unwrap_or_default().and(here);
         let mut stats = CacheStats::sum(self.stats.snapshot(), sites.collect(), local);
+        (stats.pool, stats.kept_evicts) = (self.store.pool(), self.unacknowledged().count() as u64);
         if let Some(breaker) = self.store.breaker() {
             (stats.breaker, stats.breaker_trips) = (Some(breaker.state()), breaker.trips());
         }
         stats
+    }
+
+    /// Each site under its name, with its counters.
+    pub(crate) fn named_sites(&self) -> Vec<(String, &'static Site, Arc<Counters>)> {
+        let sites = sync::read(&self.sites);
+        let mut ids: Vec<SiteId> = sites.keys().copied().collect();
+        ids.sort_unstable();
+        let named = ids.iter().enumerate().map(|(at, id)| {
+            let (site, counters) = &sites[id];
+            (SiteId::name(at, &ids), *site, counters.clone())
+        });
+        named.collect()
     }
 
     /// Has observers told of what the store's breaker does, and kept evicts sent when it closes.
@@ -258,11 +282,46 @@ impl Core {
         self.store.about().shared && self.namespace().is_empty()
     }
 
+    /// Has what is wrong with the store's server logged, each once.
+    pub(crate) fn watch_server(self: &Arc<Self>) {
+        let Some(server) = self.store.server() else { return };
+        let (core, logged) = (Arc::downgrade(self), Mutex::new(BTreeSet::new()));
+        server.tell(move |facts| {
+            let Some(core) = core.upgrade() else { return false };
+            for warning in core.warnings_of(facts) {
+                if sync::lock(&logged).insert(warning.as_str()) {
+                    tracing::warn!("{warning}");
+                }
+            }
+            true
+        });
+    }
+
+    /// What is wrong with a server of which this is known.
+    fn warnings_of(&self, facts: &ServerFacts) -> Vec<Warning> {
+        let policy = facts.eviction_policy.as_deref().unwrap_or_default();
+        let others = facts.keys_without_ttl.unwrap_or(0);
+        let drops_others = || Warning::DropsOthers { policy: policy.to_owned(), keys: others };
+        let drops_nothing = policy == "noeviction" && self.settings.ttl == Ttl::Never;
+        let warnings = [
+            facts.plaintext.then_some(Warning::Plaintext),
+            facts.replica.then_some(Warning::Replica),
+            facts.too_old.clone().map(Warning::ServerTooOld),
+            (policy.starts_with("allkeys-") && others > 0).then(drops_others),
+            drops_nothing.then_some(Warning::DropsNothing),
+            (facts.persists == Some(true)).then_some(Warning::Persists),
+        ];
+        warnings.into_iter().flatten().collect()
+    }
+
     /// What is wrong though calls go on, by what was set and what was counted.
     pub(crate) fn warnings(&self) -> Vec<Warning> {
         let mut warnings = Vec::new();
         if self.lacks_namespace() {
             warnings.push(Warning::NoNamespace);
+        }
+        if let Some(facts) = self.store.server().and_then(Server::facts) {
+            warnings.extend(self.warnings_of(&facts));
         }
         match &self.settings.unresolved {
             Some(why) => warnings.push(Warning::Unresolved(why.clone())),

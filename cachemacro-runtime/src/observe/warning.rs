@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use serde::ser::SerializeStruct as _;
+use serde::{Serialize, Serializer};
+
 use crate::ground::error::ErrorKind;
 use crate::ground::unstorable::Unstorable;
 
@@ -23,6 +26,23 @@ use crate::ground::unstorable::Unstorable;
 pub enum Warning {
     /// A server that other applications may use, and no namespace that tells their entries from this one's.
     NoNamespace,
+    /// What is stored travels to another host as it is, the password too.
+    Plaintext,
+    /// The server's version, which is older than what is supported.
+    ServerTooOld(String),
+    /// The address leads to a replica, which is refused: what is read there is late, and nothing can be evicted.
+    Replica,
+    /// The server may drop keys without a TTL where its memory is full, and there are some, none of which is this cache's.
+    DropsOthers {
+        /// Its eviction policy.
+        policy: String,
+        /// How many keys without a TTL its database has.
+        keys: u64,
+    },
+    /// Values have no TTL, and the server drops nothing: where its memory is full, nothing is stored any more.
+    DropsNothing,
+    /// The server writes its data to disk: where it comes back with older ones, it serves what was evicted since.
+    Persists,
     /// Caching is turned off.
     Disabled,
     /// The environment could not be read, for the reason that the text says. Caching is off, and every evict fails.
@@ -84,6 +104,12 @@ impl Warning {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Warning::NoNamespace => "no_namespace",
+            Warning::Plaintext => "plaintext",
+            Warning::ServerTooOld(_) => "server_too_old",
+            Warning::Replica => "replica",
+            Warning::DropsOthers { .. } => "drops_others",
+            Warning::DropsNothing => "drops_nothing",
+            Warning::Persists => "persists",
             Warning::Disabled => "disabled",
             Warning::Unresolved(_) => "unresolved",
             Warning::FailedEvicts { .. } => "failed_evicts",
@@ -105,6 +131,30 @@ impl fmt::Display for Warning {
             Warning::NoNamespace => {
                 f.write_str("no namespace is set, so other applications on the same server could share entries with this one: set CACHEMACRO_NAMESPACE, or the builder's `namespace`")
             }
+            Warning::Plaintext => f.write_str(
+                "the server is on another host, and what is stored travels there as it is, the password too: use a network that \
+                 you trust, or a tunnel",
+            ),
+            Warning::ServerTooOld(version) => {
+                write!(f, "the server's version {version} is older than 6.2, which is the oldest one that is supported")
+            }
+            Warning::Replica => f.write_str(
+                "the address leads to a replica, which is refused, because what is read there is late and nothing can be evicted: \
+                 give the primary's",
+            ),
+            Warning::DropsOthers { policy, keys } => write!(
+                f,
+                "the server's `maxmemory-policy` is `{policy}`, so it may drop the {keys} keys of its database that have no TTL, \
+                 none of which is this cache's: give the cache a server of its own, or choose a `volatile-` policy"
+            ),
+            Warning::DropsNothing => f.write_str(
+                "values have no TTL and the server's `maxmemory-policy` is `noeviction`: once its memory is full, nothing is stored \
+                 any more; set a TTL, or another policy such as `allkeys-lru`",
+            ),
+            Warning::Persists => f.write_str(
+                "the server writes its data to disk: where it is started from them, it serves what was evicted since they were \
+                 written; turn `save` and `appendonly` off for a server that is only a cache",
+            ),
             Warning::Disabled => f.write_str("caching is turned off: functions run, nothing is read or stored"),
             Warning::Unresolved(why) => {
                 write!(f, "the environment does not give a cache, so caching is off and every evict fails: {why}")
@@ -147,5 +197,15 @@ impl fmt::Display for Warning {
                 why.remedy()
             ),
         }
+    }
+}
+
+/// The word and the sentence: `{"warning": "disabled", "text": "caching is turned off: …"}`.
+impl Serialize for Warning {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut both = serializer.serialize_struct("Warning", 2)?;
+        both.serialize_field("warning", self.as_str())?;
+        both.serialize_field("text", &self.to_string())?;
+        both.end()
     }
 }

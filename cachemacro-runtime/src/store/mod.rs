@@ -9,6 +9,7 @@ mod any;
 pub mod conformance;
 mod contract;
 mod decoded;
+mod documents;
 mod layers;
 pub(crate) mod local;
 pub mod memory;
@@ -20,6 +21,7 @@ mod shared;
 
 pub(crate) use self::any::AnyStore;
 pub use self::contract::{Changes, Immediate, Inspect, Listener, Store, Tracking};
+pub use self::documents::Documents;
 #[doc(hidden)]
 pub use self::layers::Passed;
 pub use self::layers::breaker::BreakerStore;
@@ -27,13 +29,14 @@ pub use self::layers::breaker::config::BreakerConfig;
 pub use self::layers::breaker::state::Breaker;
 #[cfg(any(test, feature = "test-util"))]
 pub use self::layers::faults;
-pub use self::messages::about::{About, StoreHealth};
+pub use self::messages::about::{About, ServerFigures, StoreHealth};
 pub use self::messages::evict::EvictRequest;
 pub use self::messages::few::Few;
 pub use self::messages::increment::{Increment, IncrementOutcome, OtherStamps};
 pub use self::messages::inspect::{Cursor, Page, Raw};
 pub use self::messages::lease::{HeldLease, Keep, Lease, LeaseKind, LeaseOutcome, LeaseRequest};
 pub use self::messages::read::{Excerpt, Read, ReadRequest};
+pub use self::messages::server::{Server, ServerFacts};
 pub use self::messages::write::{Guard, OnRefusal, Write, Written};
 pub(crate) use self::shared::shared;
 pub use crate::format::ids::{FillId, Token, Version};

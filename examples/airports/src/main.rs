@@ -84,7 +84,7 @@ async fn serve(port: u16, database: Option<PathBuf>) -> Result<(), Failure> {
         })
         .await?;
     airports.repository().close().await;
-    cache.shutdown().await;
+    cache.shutdown().await?;
     Ok(())
 }
 

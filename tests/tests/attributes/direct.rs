@@ -309,7 +309,7 @@ async fn shutting_down_finishes_what_dropped_calls_left(rig: Rig) {
     tokio::pin!(shutdown);
     assert!(shutdown.as_mut().now_or_never().is_none(), "it waits for what is under way");
     gate.open();
-    shutdown.await;
+    shutdown.await.expect("all is delivered");
     assert_eq!(entry(&there).get().await.expect("the store answers"), None);
     assert_eq!(there.cache.get::<u64>("page", 1).await.expect("the store answers"), None);
     assert_eq!(there.cache.get::<u64>("tagged", 1).await.expect("the store answers"), None);
@@ -364,7 +364,7 @@ async fn a_cache_that_was_shut_down_runs_functions() {
     let rig = Rig::redis();
     let cache = Cache::builder().redis(rig.url()).namespace(rig.namespace()).build().expect("acceptable");
     assert_eq!(cache.get_or_load("row", 7, async || 1).await, 1);
-    cache.shutdown().await;
+    cache.shutdown().await.expect("all is delivered");
     assert_eq!(cache.get_or_load("row", 7, async || 2).await, 2);
     assert!(cache.evict_key("row", 7).await.is_err());
 }

@@ -237,9 +237,11 @@ async fn what_is_wrong_though_calls_go_on_is_told_without_a_log() {
 
 #[test]
 fn a_missing_namespace_and_caching_that_is_off_are_told_without_a_log() {
-    let redis = || Cache::builder().redis("redis://nowhere.invalid");
+    let redis = || Cache::builder().redis("redis://localhost:1");
     let warnings = |builder: CacheBuilder| builder.build().expect("acceptable settings").warnings();
     assert_eq!(warnings(redis()), [Warning::NoNamespace]);
     assert_eq!(warnings(redis().namespace("shop")), []);
     assert_eq!(warnings(redis().namespace("shop").disabled(true)), [Warning::Disabled]);
+    let away = || Cache::builder().redis("redis://cache1").namespace("shop");
+    assert_eq!(warnings(away()), [Warning::Plaintext], "another host");
 }

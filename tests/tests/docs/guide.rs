@@ -88,7 +88,9 @@ fn links(lines: &[&str]) -> Vec<String> {
 #[test]
 fn the_guide_lists_every_variable_and_no_other() {
     let starts = ["CACHEMACRO_", "REDIS_URL"];
-    let builder = variables(&read("cachemacro-runtime/src/api/builder/env.rs"), &starts);
+    let files = ["env.rs", "connections.rs", "guard.rs"];
+    let files = files.map(|file| read(&format!("cachemacro-runtime/src/api/builder/{file}")));
+    let builder = variables(&files.concat(), &starts);
     assert_eq!(variables(&read("docs/configuration.md"), &starts), builder);
     for (path, text) in pages() {
         let others: Vec<String> = variables(&text, &starts).difference(&builder).cloned().collect();
@@ -352,7 +354,7 @@ async fn the_rights_that_the_guide_names_are_enough() {
     let url = format!("redis://shop:PASSWORD@{}", server.address());
     let build = || {
         let settings = Cache::builder().redis(url.clone()).namespace("shop").command_timeout(DEADLINE);
-        settings.build().expect("acceptable settings")
+        settings.report_interval(Duration::from_millis(50)).build().expect("acceptable settings")
     };
     let (cache, other) = (build(), build());
     let entry = |cache: &Cache| cache.entry::<u32>("number", 7).with_tags(["numbers"]);
@@ -395,7 +397,15 @@ async fn the_rights_that_the_guide_names_are_enough() {
     cache.evict_tags(["numbers"]).await.expect("it may");
     entry.evict().await.expect("it may");
     cache.evict_prefix("number").await.expect("it may");
-    cache.health().await.expect("it may");
+    let figures = cache.health().await.expect("it may").store.figures;
+    assert!(figures.is_some_and(|figures| figures.role == "master"));
+    wait_until("both have reported", DEADLINE, async || {
+        let reports: u64 =
+            redis::cmd("ZCARD").arg("{shop:report}").query_async(&mut admin).await.expect("a sorted set");
+        reports == 2
+    })
+    .await;
+    other.shutdown().await.expect("nothing is left to deliver");
     cache.clear().await.expect("it may");
     assert!(cache.entry::<u32>("number", 7).get().await.expect("it may").is_none());
 

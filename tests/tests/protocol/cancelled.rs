@@ -159,7 +159,7 @@ async fn no_more_leases_are_queued_than_a_store_will_soon_take_back(rig: Rig) {
     }
     reached(&gate).await;
     gate.open();
-    process.cache.shutdown().await;
+    process.cache.shutdown().await.expect("all is delivered");
     // 64 in each request.
     let released = 64 * process.faults.count(Op::Release);
     assert!((64..=1_024 + 64).contains(&released), "{released} of {MANY}");

@@ -1,6 +1,6 @@
 //! Evicts that the store did not acknowledge: kept, sent again, and what they may be about is not served before.
 //!
-//! Which test is to fail where a mechanism is removed:
+//! Which test fails where a mechanism is removed, each of which was removed once:
 //!
 //! | removed | test |
 //! |---|---|
@@ -9,12 +9,14 @@
 //! | what failed of a cancelled call's evicts is kept | `what_a_cancelled_call_could_not_evict_is_sent_again` |
 //! | caches on one place share what is kept | `other_caches_on_the_same_place_do_not_serve_it_either` |
 //! | `shutdown` sends what is kept | `a_cache_that_is_shut_down_sends_what_it_kept` |
+//! | `shutdown` returns what it could not send | `a_cache_that_cannot_send_what_it_kept_hands_it_over_when_it_is_shut_down` |
+//! | what is delivered in vain is kept | `what_is_delivered_in_vain_is_kept_like_every_evict` |
 //! | too many become the whole namespace | `more_than_can_be_kept_stop_everything_until_the_namespace_is_cleared` |
 
 use std::pin::pin;
 
 use cachemacro::store::faults::Op;
-use cachemacro::{Cache, ErrorKind, Warning, cache_evict, cached};
+use cachemacro::{Cache, ErrorKind, Undelivered, Warning, cache_evict, cached};
 use cachemacro_tests::{DEADLINE, Process, Rig, on_both_stores, wait_until};
 use futures_util::FutureExt as _;
 
@@ -158,20 +160,59 @@ async fn a_cache_that_is_shut_down_sends_what_it_kept() {
     process.faults.fail_next(Op::Evict, 1, ErrorKind::Io);
     change_in_vain(&process.cache, "key").await;
     // At once, before a task had the time to.
-    process.cache.shutdown().await;
+    process.cache.shutdown().await.expect("all is delivered");
     assert_eq!(kept(&process.cache), 0);
     assert_eq!(other.cache.get::<u32>("row", 1).await.expect("read"), None);
 }
 
 /// Upholds G7.
 #[tokio::test]
-async fn a_cache_that_cannot_send_what_it_kept_says_so_when_it_is_shut_down() {
-    let process = Rig::memory().process();
+async fn a_cache_that_cannot_send_what_it_kept_hands_it_over_when_it_is_shut_down() {
+    let rig = Rig::memory();
+    let (process, next) = (rig.process(), rig.process());
+    let tagged = || next.cache.entry::<u32>("page", 1).with_tags(["rows"]);
+    for id in [1_u32, 2] {
+        next.cache.set("row", id, &id).await.expect("stored");
+    }
+    tagged().set(&3).await.expect("stored");
     break_evicts(&process, ErrorKind::Connect);
-    change_in_vain(&process.cache, "key").await;
-    change_in_vain(&process.cache, "tag").await;
-    process.cache.shutdown().await;
-    assert_eq!(kept(&process.cache), 2);
+    assert!(process.cache.evict().key("row", 1).tags(["rows"]).await.is_err());
+    let undelivered = process.cache.shutdown().await.expect_err("nothing is acknowledged");
+    assert_eq!((undelivered.count(), undelivered.is_everything()), (2, false));
+    assert_eq!(undelivered.why(), Some(ErrorKind::Connect));
+    assert_eq!(
+        undelivered.to_string(),
+        "2 evicted keys, tags and prefixes did not reach the store, for the reason `connect`"
+    );
+    assert!(!format!("{undelivered:?}").contains("row"), "keys may be secrets");
+    // The next process does what this one could not.
+    let written = serde_json::to_string(&undelivered).expect("it is plain data");
+    let read: Undelivered = serde_json::from_str(&written).expect("as it was written");
+    let elsewhere = Cache::builder().memory().namespace("elsewhere").build().expect("acceptable settings");
+    assert_eq!(elsewhere.deliver(&read).await.expect_err("not its own").kind(), ErrorKind::Config);
+    next.cache.deliver(&read).await.expect("delivered");
+    assert_eq!(next.cache.get::<u32>("row", 1).await.expect("read"), None);
+    assert_eq!(next.cache.get::<u32>("row", 2).await.expect("read"), Some(2));
+    assert_eq!(tagged().get().await.expect("read"), None);
+}
+
+/// Upholds G7.
+#[tokio::test]
+async fn what_is_delivered_in_vain_is_kept_like_every_evict() {
+    let rig = Rig::memory();
+    let (process, next) = (rig.process(), rig.process());
+    break_evicts(&process, ErrorKind::Io);
+    let many = (0..10_001_u32).fold(process.cache.evict(), |evict, id| evict.key("row", id));
+    assert!(many.await.is_err());
+    let undelivered = process.cache.shutdown().await.expect_err("nothing is acknowledged");
+    assert!(undelivered.is_everything());
+    next.cache.set("other", 1, &1_u32).await.expect("stored");
+    break_evicts(&next, ErrorKind::Io);
+    next.cache.deliver(&undelivered).await.expect_err("nothing is acknowledged");
+    assert!(next.cache.get::<u32>("other", 1).await.is_err(), "it is not served");
+    next.faults.heal();
+    all_are_sent(&next.cache).await;
+    assert_eq!(next.cache.get::<u32>("other", 1).await.expect("read"), None, "the namespace was cleared");
 }
 
 /// Upholds G7.

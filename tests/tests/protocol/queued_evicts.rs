@@ -94,7 +94,7 @@ async fn each_queued_evict_that_failed_counts_once_at_its_site(rig: Rig) {
         processes.push(process);
     }
     for process in processes {
-        process.cache.shutdown().await;
+        let _ = process.cache.shutdown().await;
         assert_eq!(failed(&process), all);
     }
 }
@@ -106,7 +106,7 @@ async fn what_was_refused_is_told_from_what_was_not(rig: Rig) {
     process.faults.fail_next(Op::Evict, 1, ErrorKind::Refused);
     cancel(&process, (0..1_000).chain(0..1_000)).await;
     gate.open();
-    process.cache.shutdown().await;
+    process.cache.shutdown().await.expect("sent again");
     let [first, second, all] = failed(&process);
     assert!((512..=1_536).contains(&first), "{first}: of each id two");
     assert_eq!((first % 2, second, all), (0, 0, first));
@@ -126,7 +126,7 @@ async fn one_task_sends_what_many_cancelled_calls_left(rig: Rig) {
         process.cache.stats().site("change_other").is_some_and(|site| site.tag_evicts > 0)
     })
     .await;
-    process.cache.shutdown().await;
+    process.cache.shutdown().await.expect("all is delivered");
     assert_eq!(failed(&process), [0; 3]);
     // Each name once in each request, and as many as one takes.
     assert!(process.faults.count(Op::Evict) < 2 + 2 * 3 * 20, "{}", process.faults.count(Op::Evict));
@@ -200,7 +200,7 @@ async fn a_cache_that_was_shut_down_sends_nothing_of_others() {
     let ns = namespace();
     let cache = || Cache::builder().redis(server.url()).namespace(&ns).build().expect("acceptable");
     let (one, other) = (cache(), cache());
-    one.shutdown().await;
+    one.shutdown().await.expect("nothing was left");
     other.set("row", 1, &1_u32).await.expect("set");
     for _ in 0..20 {
         // Whichever task drains, each evict goes through the cache that it was left in.

@@ -9,6 +9,8 @@ use cachemacro_runtime::store::conformance::{Env, Subject, store_conformance};
 use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
 use cachemacro_tests::RedisServer;
 
+use crate::tls;
+
 struct Redis {
     server: &'static RedisServer,
     store: Arc<RedisStore>,
@@ -16,9 +18,17 @@ struct Redis {
 
 impl Redis {
     fn on(server: &'static RedisServer, protocol: &str) -> Self {
+        Self::at(server, format!("{}?protocol={protocol}", server.url()))
+    }
+
+    fn over_tls() -> Self {
+        let (server, authority) = tls::shared();
+        Self::at(&server.server, server.url(authority))
+    }
+
+    fn at(server: &'static RedisServer, url: String) -> Self {
         // The deadline is not what these cases are about, and they run beside many others.
-        let config = RedisConfig::new(format!("{}?protocol={protocol}", server.url()))
-            .command_timeout(Duration::from_secs(10));
+        let config = RedisConfig::new(url).command_timeout(Duration::from_secs(10));
         Self { server, store: Arc::new(RedisStore::new(config).expect("the URL is well-formed")) }
     }
 }
@@ -48,3 +58,4 @@ impl Subject for Redis {
 
 store_conformance!(resp2, async || Env::new(Redis::on(RedisServer::shared(), "resp2")));
 store_conformance!(resp3, async || Env::new(Redis::on(RedisServer::shared(), "resp3")));
+store_conformance!(over_tls, async || Env::new(Redis::over_tls()));

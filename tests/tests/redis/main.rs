@@ -2,6 +2,7 @@
 
 mod breaker;
 mod conformance;
+mod connections;
 mod faults;
 mod harness;
 mod healing;
@@ -10,7 +11,11 @@ mod misses;
 mod outages;
 mod processes;
 mod refusals;
+mod reports;
 mod runtimes;
+mod sentinel;
 mod sizes;
 mod soak;
+mod startup;
 mod store;
+mod tls;

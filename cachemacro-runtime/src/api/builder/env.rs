@@ -4,14 +4,14 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::{CacheBuilder, Choice, MAX_VALUE};
+#[cfg(feature = "reports")]
+use crate::engine::settings::Reports;
 use crate::format::codec::BuiltinCodec;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::key::Key;
 use crate::policy::ttl::Ttl;
 #[cfg(feature = "redis")]
-use crate::store::BreakerConfig;
-#[cfg(feature = "redis")]
-use crate::store::redis::{LONGEST, MOST};
+use crate::store::redis::LONGEST;
 
 impl CacheBuilder {
     /// Takes over what the environment says ([all variables](https://github.com/cachemacro/cachemacro/blob/main/docs/configuration.md));
@@ -99,6 +99,17 @@ impl CacheBuilder {
         env.parse("CACHEMACRO_CAPACITY", "a number of bytes from 1", from_one, &mut self.capacity)?;
         self.local_from(&env)?;
         env.parse("CACHEMACRO_DISABLED", "`0` or `1`", parse_switch, &mut self.settings.disabled)?;
+        #[cfg(feature = "reports")]
+        env.parse(
+            "CACHEMACRO_REPORT",
+            "`off`, `counters` or `full`",
+            parse_reports,
+            &mut self.settings.reports,
+        )?;
+        #[cfg(not(feature = "reports"))]
+        if env.get("CACHEMACRO_REPORT").is_some_and(|reports| reports != "off") {
+            env.lacks("CACHEMACRO_REPORT", "reports")?;
+        }
         #[cfg(feature = "redis")]
         {
             self.breaker_from(&env)?;
@@ -108,15 +119,7 @@ impl CacheBuilder {
                     self.redis.url_from = Some(name);
                 }
             }
-            env.some_duration("CACHEMACRO_CONNECT_TIMEOUT", &mut self.redis.connect_timeout)?;
-            env.some_duration("CACHEMACRO_COMMAND_TIMEOUT", &mut self.redis.command_timeout)?;
-            env.some_duration("CACHEMACRO_POOL_WAIT", &mut self.redis.pool_wait)?;
-            env.parse(
-                "CACHEMACRO_POOL_SIZE",
-                "a number from 1 to 10_000",
-                |text| number(text).filter(|size| (1..=MOST).contains(size)).map(Some),
-                &mut self.redis.pool_size,
-            )?;
+            self.connections_from(&env)?;
         }
         // Each process would keep to itself what all are to share. `REDIS_URL` may be there for other purposes.
         #[cfg(not(feature = "redis"))]
@@ -173,35 +176,6 @@ impl CacheBuilder {
     }
 }
 
-#[cfg(feature = "redis")]
-impl CacheBuilder {
-    fn breaker_from(&mut self, env: &Env<'_>) -> Result<()> {
-        let mut guarded = !self.redis.unguarded;
-        env.parse("CACHEMACRO_BREAKER", "`0` or `1`", parse_switch, &mut guarded)?;
-        self.redis.unguarded = !guarded;
-        let mut set = self.redis.breaker;
-        let (mut failures, mut rate) = (None, None);
-        let from_one = |text: &str| number(text).filter(|number| *number > 0).map(Some);
-        env.parse("CACHEMACRO_BREAKER_FAILURES", "a number from 1", from_one, &mut failures)?;
-        let percent = |text: &str| parse_percent(text).filter(|percent| *percent > 0).map(Some);
-        env.parse("CACHEMACRO_BREAKER_RATE", "a percentage from `1%` to `100%`", percent, &mut rate)?;
-        set = failures.map_or(set, |failures| set.failures(failures));
-        set = rate.map_or(set, |rate| set.rate(rate));
-        for (name, setter) in [
-            ("CACHEMACRO_BREAKER_WINDOW", BreakerConfig::window as fn(BreakerConfig, Duration) -> _),
-            ("CACHEMACRO_BREAKER_SLOW", BreakerConfig::slow),
-            ("CACHEMACRO_BREAKER_PAUSE", BreakerConfig::pause),
-            ("CACHEMACRO_BREAKER_LONGEST_PAUSE", BreakerConfig::longest_pause),
-        ] {
-            let mut time = None;
-            env.some_duration(name, &mut time)?;
-            set = time.map_or(set, |time| setter(set, time));
-        }
-        self.redis.breaker = set;
-        Ok(())
-    }
-}
-
 impl CacheBuilder {
     fn times_from(&mut self, env: &Env<'_>) -> Result<()> {
         env.parse(
@@ -232,14 +206,14 @@ impl CacheBuilder {
 }
 
 /// Variables by name; empty ones count as not set.
-struct Env<'a>(&'a dyn Fn(&str) -> Option<String>);
+pub(super) struct Env<'a>(&'a dyn Fn(&str) -> Option<String>);
 
 impl Env<'_> {
-    fn get(&self, name: &str) -> Option<String> {
+    pub(super) fn get(&self, name: &str) -> Option<String> {
         (self.0)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 
-    fn parse<T>(
+    pub(super) fn parse<T>(
         &self,
         name: &str,
         accepts: &str,
@@ -253,14 +227,14 @@ impl Env<'_> {
     }
 
     #[cfg(feature = "redis")]
-    fn some_duration(&self, name: &str, into: &mut Option<Duration>) -> Result<()> {
+    pub(super) fn some_duration(&self, name: &str, into: &mut Option<Duration>) -> Result<()> {
         let accepted = |duration: &Duration| !duration.is_zero() && *duration <= LONGEST;
         let parse = |text: &str| parse_duration(text).filter(accepted).map(Some);
         self.parse(name, "a duration above zero and up to `1h` such as `250ms` or `10s`", parse, into)
     }
 
     /// Refuses what means something only with a feature that is not built in.
-    #[cfg(not(all(feature = "redis", feature = "lz4")))]
+    #[cfg(not(all(feature = "redis", feature = "lz4", feature = "reports")))]
     fn lacks(&self, name: &str, feature: &str) -> Result<()> {
         match self.get(name) {
             None => Ok(()),
@@ -280,7 +254,7 @@ impl Env<'_> {
     }
 }
 
-fn parse_duration(text: &str) -> Option<Duration> {
+pub(super) fn parse_duration(text: &str) -> Option<Duration> {
     if text == "0" { Some(Duration::ZERO) } else { humantime::parse_duration(text).ok() }
 }
 
@@ -294,11 +268,21 @@ fn parse_local(text: &str) -> Option<Option<Duration>> {
     if text == "off" { Some(None) } else { parse_duration(text).filter(|ttl| !ttl.is_zero()).map(Some) }
 }
 
-fn parse_percent(text: &str) -> Option<u8> {
+#[cfg(feature = "reports")]
+fn parse_reports(text: &str) -> Option<Reports> {
+    match text {
+        "off" => Some(Reports::Off),
+        "counters" => Some(Reports::Counters),
+        "full" => Some(Reports::Full),
+        _ => None,
+    }
+}
+
+pub(super) fn parse_percent(text: &str) -> Option<u8> {
     text.trim_end_matches('%').trim_end().parse().ok().filter(|percent| *percent <= 100)
 }
 
-fn parse_switch(text: &str) -> Option<bool> {
+pub(super) fn parse_switch(text: &str) -> Option<bool> {
     match text {
         "1" | "true" | "yes" | "on" => Some(true),
         "0" | "false" | "no" | "off" => Some(false),
@@ -306,7 +290,7 @@ fn parse_switch(text: &str) -> Option<bool> {
     }
 }
 
-fn number<N: FromStr>(text: &str) -> Option<N> {
+pub(super) fn number<N: FromStr>(text: &str) -> Option<N> {
     text.replace('_', "").parse().ok()
 }
 
@@ -378,6 +362,16 @@ mod tests {
         assert_eq!(builder.settings.compress_over, Some(66));
     }
 
+    #[cfg(feature = "reports")]
+    #[test]
+    fn reports_have_a_variable() {
+        let reports = |value| env(&[("CACHEMACRO_REPORT", value)]).map(|builder| builder.settings.reports);
+        assert_eq!(reports("off").expect("acceptable"), Reports::Off);
+        assert_eq!(reports("counters").expect("acceptable"), Reports::Counters);
+        assert_eq!(reports("full").expect("acceptable"), Reports::Full);
+        assert!(reports("some").expect_err("refused").to_string().contains("CACHEMACRO_REPORT"));
+    }
+
     #[cfg(feature = "redis")]
     #[test]
     fn the_variables_of_redis_reach_its_store() {
@@ -389,19 +383,40 @@ mod tests {
             ("CACHEMACRO_COMMAND_TIMEOUT", "68s"),
             ("CACHEMACRO_POOL_WAIT", "69s"),
             ("CACHEMACRO_POOL_SIZE", "70"),
+            ("CACHEMACRO_POOL_MIN", "7"),
+            ("CACHEMACRO_HANDLES", "8"),
+            ("CACHEMACRO_KEEPALIVE", "71s"),
+            ("CACHEMACRO_USER_TIMEOUT", "72s"),
+            ("CACHEMACRO_HEALTH_INTERVAL", "73s"),
+            ("CACHEMACRO_MAX_LIFE", "74s"),
+            ("CACHEMACRO_RETRIES", "9"),
+            ("CACHEMACRO_RETRY_DELAY", "75ms"),
+            ("CACHEMACRO_RETRY_BUDGET", "11%"),
         ])
         .expect("acceptable");
         let seconds = Duration::from_secs;
         let expected =
             RedisConfig::new("redis://h").connect_timeout(seconds(67)).command_timeout(seconds(68));
-        let expected = expected.pool_wait(seconds(69)).pool_size(70);
-        let config = builder.redis_config().expect("acceptable");
-        assert_eq!(format!("{config:?}"), format!("{expected:?}"));
+        let expected = expected.pool_wait(seconds(69)).pool_size(70).pool_min(7).handles(8);
+        let expected = expected.keepalive(seconds(71)).user_timeout(seconds(72));
+        let expected = expected.health_interval(seconds(73)).max_life(seconds(74));
+        let expected = expected.retries(9).retry_delay(Duration::from_millis(75)).retry_budget(11);
+        let shown = |builder: &CacheBuilder| format!("{:?}", builder.redis_config().expect("acceptable"));
+        assert_eq!(shown(&builder), format!("{expected:?}"));
+        let off = env(&[
+            ("CACHEMACRO_REDIS_URL", "redis://h"),
+            ("CACHEMACRO_HEALTH_INTERVAL", "off"),
+            ("CACHEMACRO_MAX_LIFE", "off"),
+        ]);
+        let expected = RedisConfig::new("redis://h").health_interval(None);
+        assert_eq!(shown(&off.expect("acceptable")), format!("{expected:?}"));
     }
 
     #[cfg(feature = "redis")]
     #[test]
     fn the_variables_of_the_breaker_reach_it() {
+        use crate::store::BreakerConfig;
+
         let builder = env(&[
             ("CACHEMACRO_BREAKER_FAILURES", "4"),
             ("CACHEMACRO_BREAKER_RATE", "30%"),

@@ -6,22 +6,27 @@ use std::time::Duration;
 
 use crate::api::cache::Cache;
 use crate::engine::settings::Settings;
-use crate::format::codec::BuiltinCodec;
-use crate::format::header::LONGEST_LEASE;
 use crate::ground::clock::Clock;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::key::Key;
 use crate::observe::event::Observer;
-use crate::policy::ttl::Ttl;
 use crate::store::memory::{DEFAULT_CAPACITY, MemoryStore};
 #[cfg(feature = "redis")]
-use crate::store::redis::{COMMAND_TIMEOUT, RedisConfig, RedisStore};
+use crate::store::redis::{RedisConfig, RedisStore};
 use crate::store::{AnyStore, Store};
 #[cfg(feature = "redis")]
 use crate::store::{BreakerConfig, BreakerStore};
 
+#[cfg(feature = "redis")]
+mod connections;
 mod env;
 mod freshness;
+#[cfg(feature = "redis")]
+mod guard;
+#[cfg(feature = "reports")]
+mod reports;
+mod times;
+mod values;
 
 /// Which store a cache uses.
 #[derive(Clone)]
@@ -60,15 +65,13 @@ pub struct CacheBuilder {
 }
 
 #[cfg(feature = "redis")]
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct RedisSettings {
     url: Option<String>,
     /// The variable that gave it.
     url_from: Option<&'static str>,
-    connect_timeout: Option<Duration>,
-    command_timeout: Option<Duration>,
-    pool_wait: Option<Duration>,
-    pool_size: Option<usize>,
+    /// All but the URL.
+    config: RedisConfig,
     breaker: BreakerConfig,
     unguarded: bool,
 }
@@ -86,7 +89,13 @@ impl Default for CacheBuilder {
             choice: Choice::Auto,
             capacity: DEFAULT_CAPACITY,
             #[cfg(feature = "redis")]
-            redis: RedisSettings::default(),
+            redis: RedisSettings {
+                url: None,
+                url_from: None,
+                config: RedisConfig::new(""),
+                breaker: BreakerConfig::new(),
+                unguarded: false,
+            },
         }
     }
 }
@@ -161,253 +170,6 @@ impl CacheBuilder {
         self
     }
 
-    /// How long values stay fresh where their site does not say. Default: 5 minutes.
-    ///
-    /// ```
-    /// # use cachemacro_runtime as cachemacro;
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
-    /// use cachemacro::{Cache, Ttl};
-    /// use std::time::Duration;
-    ///
-    /// let cache = Cache::builder().memory().ttl(Duration::from_secs(60)).build()?;
-    /// cache.set("n", 1, &7).await?;
-    /// assert!(cache.ttl::<i32>("n", 1).await?.is_some_and(|left| left <= Duration::from_secs(60)));
-    ///
-    /// let endless = Cache::builder().memory().ttl(Ttl::Never).build()?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn ttl(mut self, ttl: impl Into<Ttl>) -> Self {
-        self.settings.ttl = ttl.into();
-        self
-    }
-
-    /// By how many percent of themselves TTLs are spread, up and down, 0 to 100. Default: 0.
-    ///
-    /// ```
-    /// # use cachemacro_runtime as cachemacro;
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
-    /// use cachemacro::Cache;
-    /// use std::time::Duration;
-    ///
-    /// let cache = Cache::builder().memory().ttl(Duration::from_secs(100)).jitter(10).build()?;
-    /// cache.set("n", 1, &7).await?;
-    /// let ttl = cache.ttl::<i32>("n", 1).await?.expect("it was stored");
-    /// assert!((80..=110).contains(&ttl.as_secs()));
-    /// assert!(Cache::builder().memory().jitter(101).build().is_err());
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn jitter(mut self, percent: u8) -> Self {
-        self.settings.jitter = percent;
-        self
-    }
-
-    /// How long calls wait for another caller's load before one of them loads for all, without storing. A load in this
-    /// process that takes longer gets one more beside it then, the next after twice as long, and so on. Zero: other
-    /// processes' loads are not waited for; those of this process are, for 10 seconds. Default: 10 seconds.
-    ///
-    /// ```
-    /// # use cachemacro_runtime as cachemacro;
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
-    /// use cachemacro::{Cache, Lookup};
-    /// use std::time::Duration;
-    ///
-    /// let cache = Cache::builder()
-    ///     .memory()
-    /// #   .clock(cachemacro::Clock::manual())
-    ///     .wait(Duration::ZERO)
-    ///     .build()?;
-    /// let first = cache.lookup::<u32>("n", 1).await?; // holds the right to fill
-    /// let Lookup::Vacant(second) = cache.lookup::<u32>("n", 1).await? else { panic!("nothing is there") };
-    /// assert!(!second.fill(&7).await?.is_stored(), "not waited, not stored");
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn wait(mut self, wait: Duration) -> Self {
-        self.settings.wait = wait;
-        self
-    }
-
-    /// How long a load may keep its lease, and so keep others from loading. It does not end the load: after it others may
-    /// load too, and the late value may not be stored. Default: 60 seconds.
-    ///
-    /// ```
-    /// # use cachemacro_runtime as cachemacro;
-    /// use cachemacro::Cache;
-    /// use std::time::Duration;
-    ///
-    /// // No load of this application takes longer than five seconds.
-    /// let cache = Cache::builder().memory().lease_limit(Duration::from_secs(5)).build()?;
-    /// # Ok::<(), cachemacro::Error>(())
-    /// ```
-    pub fn lease_limit(mut self, limit: Duration) -> Self {
-        self.settings.lease_limit = limit;
-        self
-    }
-
-    /// How long a lease lives unless it is renewed, which happens three times in that span while the load is
-    /// polled. Default: 3 seconds; a minute at most. Shorter: a loader that died is replaced sooner, and more renewals are sent.
-    ///
-    /// ```
-    /// # use cachemacro_runtime as cachemacro;
-    /// use cachemacro::Cache;
-    /// use std::time::Duration;
-    ///
-    /// let cache = Cache::builder().memory().lease(Duration::from_secs(1)).build()?;
-    /// assert!(Cache::builder().memory().lease(Duration::from_millis(29)).build().is_err());
-    /// # Ok::<(), cachemacro::Error>(())
-    /// ```
-    pub fn lease(mut self, lease: Duration) -> Self {
-        self.settings.lease = lease.min(LONGEST_LEASE);
-        self
-    }
-
-    /// How long a cached call may wait for the store in all, beyond the time of its function and [`wait`](Self::wait): one that reads,
-    /// asks for a lease and fills, or a put with its evicts. What is not done by then is not done: a value is not stored, and an
-    /// evict counts as failed and is sent again later. The first request of a call is bounded by the store's own timeouts. Direct
-    /// calls but `get_or_load`, and batches, are not bounded in all. Default: as long as one command to
-    /// [`redis`](Self::redis) may take, which is 250 ms; no bound for other stores.
-    ///
-    /// ```
-    /// # use cachemacro_runtime as cachemacro;
-    /// use cachemacro::Cache;
-    /// use std::time::Duration;
-    ///
-    /// let redis = Cache::builder().redis("redis://localhost").namespace("shop");
-    /// assert!(redis.clone().deadline(Duration::from_millis(100)).build().is_ok());
-    /// assert!(redis.deadline(Duration::ZERO).build().is_err());
-    /// ```
-    pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.settings.deadline = Some(deadline);
-        self
-    }
-
-    /// How values become bytes where their site does not say. Default: bincode.
-    ///
-    /// ```
-    /// # use cachemacro_runtime as cachemacro;
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
-    /// use cachemacro::{BuiltinCodec, Cache};
-    ///
-    /// let cache = Cache::builder().memory().codec(BuiltinCodec::Json).build()?;
-    /// let user = cache.entry::<String>("user", 7);
-    /// user.set(&"Ada".to_owned()).await?;
-    /// assert_eq!(user.meta().await?.map(|meta| meta.size), Some(r#""Ada""#.len()));
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn codec(mut self, codec: BuiltinCodec) -> Self {
-        self.settings.codec = codec;
-        self
-    }
-
-    /// The largest encoded value that is stored, in bytes; larger ones are returned and counted. Default: 1 MiB.
-    /// At most 256 MiB.
-    ///
-    /// ```
-    /// # use cachemacro_runtime as cachemacro;
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
-    /// use cachemacro::{Cache, ErrorKind};
-    ///
-    /// let cache = Cache::builder().memory().max_value(1000).build()?;
-    /// let error = cache.set("text", 1, &"x".repeat(2000)).await.unwrap_err();
-    /// assert_eq!(error.kind(), ErrorKind::TooLarge);
-    /// let text = cache.get_or_load("text", 2, async || "x".repeat(2000)).await;
-    /// assert_eq!((text.len(), cache.stats().total.too_large), (2000, 1));
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn max_value(mut self, bytes: usize) -> Self {
-        self.settings.max_value = bytes;
-        self
-    }
-
-    /// Compresses encoded values of more than `bytes` bytes with LZ4. Default: never.
-    ///
-    /// ```
-    /// # use cachemacro_runtime as cachemacro;
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
-    /// use cachemacro::Cache;
-    ///
-    /// let cache = Cache::builder().memory().compress_over(512).build()?;
-    /// let text = cache.entry::<String>("text", 1);
-    /// text.set(&"x".repeat(2000)).await?;
-    /// assert!(text.meta().await?.is_some_and(|meta| meta.size < 100), "bytes as stored");
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[cfg(feature = "lz4")]
-    pub fn compress_over(mut self, bytes: usize) -> Self {
-        self.settings.compress_over = Some(bytes);
-        self
-    }
-
-    /// How many bytes the in-memory store may hold; without effect on others. Default: 64 MiB.
-    ///
-    /// ```
-    /// # use cachemacro_runtime as cachemacro;
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
-    /// use cachemacro::Cache;
-    ///
-    /// let cache = Cache::builder().memory().capacity(16 << 10).build()?;
-    /// for page in 0..100 {
-    ///     cache.set("page", page, &"x".repeat(1000)).await?;
-    /// }
-    /// assert!(!cache.has::<String>("page", 0).await?, "dropped to make room");
-    /// assert!(cache.has::<String>("page", 99).await?);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn capacity(mut self, bytes: usize) -> Self {
-        self.capacity = bytes;
-        self
-    }
-
-    /// How long decoded values are kept in this process and taken without asking the store, at sites that say nothing else (`local`
-    /// of the attribute, [`Policy::local`](crate::Policy#structfield.local)); zero: not at all, which is the default. What an evict elsewhere
-    /// removed may be read here until this process is told of it: see
-    /// [the guide](https://github.com/cachemacro/cachemacro/blob/main/docs/local.md). A store in memory does so in any case,
-    /// and exactly.
-    ///
-    /// ```
-    /// # use cachemacro_runtime as cachemacro;
-    /// use std::time::Duration;
-    ///
-    /// let cache = cachemacro::Cache::builder().memory().local(Duration::from_secs(10)).build()?;
-    /// # Ok::<(), cachemacro::Error>(())
-    /// ```
-    pub fn local(mut self, ttl: Duration) -> Self {
-        self.settings.local = Some(ttl);
-        self
-    }
-
-    /// How many bytes [local copies](Self::local) may weigh in this process, and as many the values of sync functions: keys and about 300 bytes of overhead for each included; 64
-    /// MiB by default. A value counts with its own size; what it holds elsewhere, as a `Vec` does, is not seen. Where they
-    /// weigh more, those that were not used for long go.
-    ///
-    /// ```
-    /// # mod cachemacro {
-    /// #     pub use cachemacro_derive::cached;
-    /// #     pub use cachemacro_runtime::*;
-    /// # }
-    /// use cachemacro::{Cache, cached};
-    ///
-    /// #[cached(crate = cachemacro)]
-    /// fn square(n: u64) -> u64 {
-    ///     n * n
-    /// }
-    ///
-    /// let cache = Cache::builder().memory().local_capacity(64 << 10).build()?;
-    /// cache.scope_sync(|| (0..10_000).for_each(|n| assert_eq!(square(n), n * n)));
-    /// assert!(cache.stats().local.bytes <= 64 << 10);
-    /// # Ok::<(), cachemacro::Error>(())
-    /// ```
-    pub fn local_capacity(mut self, bytes: usize) -> Self {
-        self.settings.local_capacity = bytes;
-        self
-    }
-
     /// The clock of the in-memory store, of sync functions and of local copies, for tests that move it; without effect on a server's time.
     ///
     /// ```
@@ -426,108 +188,6 @@ impl CacheBuilder {
     /// ```
     pub fn clock(mut self, clock: Clock) -> Self {
         self.settings.clock = clock;
-        self
-    }
-
-    /// How long connecting to [`redis`](Self::redis) may take; without effect on other stores. Default: 1 second.
-    ///
-    /// ```
-    /// # use cachemacro_runtime as cachemacro;
-    /// use cachemacro::Cache;
-    /// use std::time::Duration;
-    ///
-    /// let redis = Cache::builder().redis("redis://localhost").namespace("shop");
-    /// assert!(redis.clone().connect_timeout(Duration::from_millis(300)).build().is_ok());
-    /// assert!(redis.connect_timeout(Duration::ZERO).build().is_err(), "above zero, at most an hour");
-    /// ```
-    #[cfg(feature = "redis")]
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.redis.connect_timeout = Some(timeout);
-        self
-    }
-
-    /// How long [`redis`](Self::redis) may take to answer one command; without effect on other stores. Default: 250 ms.
-    ///
-    /// ```
-    /// # use cachemacro_runtime as cachemacro;
-    /// use cachemacro::Cache;
-    /// use std::time::Duration;
-    ///
-    /// let redis = Cache::builder().redis("redis://localhost").namespace("shop");
-    /// let cache = redis.command_timeout(Duration::from_millis(100)).build()?;
-    /// # Ok::<(), cachemacro::Error>(())
-    /// ```
-    #[cfg(feature = "redis")]
-    pub fn command_timeout(mut self, timeout: Duration) -> Self {
-        self.redis.command_timeout = Some(timeout);
-        self
-    }
-
-    /// How long a scan of [`redis`](Self::redis) may wait for a pooled connection, and a call for a reconnect; without
-    /// effect on other stores. Default: 250 ms.
-    ///
-    /// ```
-    /// # use cachemacro_runtime as cachemacro;
-    /// use cachemacro::Cache;
-    /// use std::time::Duration;
-    ///
-    /// let redis = Cache::builder().redis("redis://localhost").namespace("shop");
-    /// let cache = redis.pool_wait(Duration::from_millis(500)).build()?;
-    /// # Ok::<(), cachemacro::Error>(())
-    /// ```
-    #[cfg(feature = "redis")]
-    pub fn pool_wait(mut self, timeout: Duration) -> Self {
-        self.redis.pool_wait = Some(timeout);
-        self
-    }
-
-    /// How many pooled connections to [`redis`](Self::redis) serve what needs one to itself, such as scans: 1 to 10,000;
-    /// without effect on other stores. Default: 4.
-    ///
-    /// ```
-    /// # use cachemacro_runtime as cachemacro;
-    /// use cachemacro::Cache;
-    ///
-    /// let redis = Cache::builder().redis("redis://localhost").namespace("shop");
-    /// assert!(redis.clone().pool_size(2).build().is_ok());
-    /// assert!(redis.pool_size(0).build().is_err());
-    /// ```
-    #[cfg(feature = "redis")]
-    pub fn pool_size(mut self, size: usize) -> Self {
-        self.redis.pool_size = Some(size);
-        self
-    }
-
-    /// When the breaker around [`redis`](Self::redis) opens, and how soon it asks again; without effect on other stores, around
-    /// which a [`BreakerStore`] is put by hand. Default: [`BreakerConfig::new`], with slow answers from half of the command
-    /// timeout on.
-    ///
-    /// ```
-    /// # use cachemacro_runtime as cachemacro;
-    /// use cachemacro::{Cache, store::BreakerConfig};
-    ///
-    /// let redis = Cache::builder().redis("redis://localhost").namespace("shop");
-    /// assert!(redis.clone().breaker(BreakerConfig::new().failures(10)).build().is_ok());
-    /// assert!(redis.breaker(BreakerConfig::new().failures(0)).build().is_err());
-    /// ```
-    #[cfg(feature = "redis")]
-    pub fn breaker(mut self, breaker: BreakerConfig) -> Self {
-        self.redis.breaker = breaker;
-        self
-    }
-
-    /// Whether there is a [`breaker`](Self::breaker) around [`redis`](Self::redis). Without one, each call waits for a store
-    /// that does not answer until its timeout ends. Default: true.
-    ///
-    /// ```
-    /// # use cachemacro_runtime as cachemacro;
-    /// let redis = cachemacro::Cache::builder().redis("redis://localhost").namespace("shop");
-    /// assert_eq!(redis.guarded(false).build()?.stats().breaker, None);
-    /// # Ok::<(), cachemacro::Error>(())
-    /// ```
-    #[cfg(feature = "redis")]
-    pub fn guarded(mut self, guarded: bool) -> Self {
-        self.redis.unguarded = !guarded;
         self
     }
 
@@ -635,6 +295,10 @@ impl CacheBuilder {
         if settings.local_capacity == 0 {
             return Err(wrong("the local capacity is 1 byte at least; `disabled` turns caching off"));
         }
+        #[cfg(feature = "reports")]
+        if !self.reports_in_time() {
+            return Err(wrong("reports follow each other after 1 ms at least and 15 s at most"));
+        }
         #[cfg(feature = "redis")]
         self.redis.breaker.check()?;
         let store = self.open()?;
@@ -642,8 +306,7 @@ impl CacheBuilder {
         let mut settings = self.settings;
         #[cfg(feature = "redis")]
         if matches!(self.choice, Choice::Auto | Choice::Redis) && store.about().shared {
-            let command = self.redis.command_timeout.unwrap_or(COMMAND_TIMEOUT);
-            settings.deadline = settings.deadline.or(Some(command));
+            settings.deadline = settings.deadline.or(Some(self.redis.config.command_timeout));
         }
         Ok(Cache::with_store(store, settings))
     }
@@ -680,28 +343,15 @@ impl CacheBuilder {
 
     #[cfg(feature = "redis")]
     fn redis_config(&self) -> Result<RedisConfig> {
-        let RedisSettings { url, url_from, connect_timeout, command_timeout, pool_wait, pool_size, .. } =
-            &self.redis;
+        let RedisSettings { url, url_from, config, .. } = &self.redis;
         let Some(url) = url else {
             return Err(wrong(
                 "the store is Redis, but neither CACHEMACRO_REDIS_URL nor REDIS_URL gives its URL",
             ));
         };
-        let mut config = RedisConfig::new(url.clone());
+        let config = config.clone().at(url.clone());
         if let (Some(name), Err(error)) = (url_from, config.check_url()) {
             return Err(Error::new(ErrorKind::Config, format!("{name}: {}", error.context())));
-        }
-        if let Some(timeout) = connect_timeout {
-            config = config.connect_timeout(*timeout);
-        }
-        if let Some(timeout) = command_timeout {
-            config = config.command_timeout(*timeout);
-        }
-        if let Some(timeout) = pool_wait {
-            config = config.pool_wait(*timeout);
-        }
-        if let Some(size) = pool_size {
-            config = config.pool_size(*size);
         }
         Ok(config)
     }

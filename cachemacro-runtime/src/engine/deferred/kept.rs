@@ -97,6 +97,12 @@ impl Kept {
         Snapshot { targets, all: names.all.is_some(), latest: names.latest }
     }
 
+    /// What is kept, and whether everything is to go.
+    pub(crate) fn names(&self) -> (Targets, bool) {
+        let Snapshot { targets, all, .. } = self.snapshot();
+        (targets, all)
+    }
+
     /// The number of the latest evict that is kept; zero where none is.
     pub(crate) fn latest(&self) -> u64 {
         if self.count() == 0 { 0 } else { lock(&self.names).latest }

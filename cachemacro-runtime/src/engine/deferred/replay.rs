@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::kept::Kept;
 use super::queue::Evicts;
@@ -18,6 +18,8 @@ use crate::observe::event::Event;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// After how long it is looked again whether the breaker has closed.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 impl Core {
     /// The evicts of this namespace that the store did not acknowledge.
@@ -57,24 +59,44 @@ impl Core {
 
     /// Sends what is kept once. Tells how many names the store has still not acknowledged.
     pub(crate) async fn replay(&self) -> usize {
+        // What fails is counted.
+        let _ = self.replay_once().await;
+        self.unacknowledged().count()
+    }
+
+    /// Sends what is kept once, as the last thing that is done; gives why not all was acknowledged.
+    pub(crate) async fn replay_last(&self) -> Option<Error> {
+        if self.unacknowledged().count() == 0 {
+            return None;
+        }
+        // The store may be back, and its breaker not know yet.
+        let closed = async {
+            while !self.may_replay() && self.store.health().await.is_ok() {
+                sleep(LOOK_AGAIN).await;
+            }
+        };
+        let _ = timeout(LONGEST_PAUSE, closed).await;
+        self.replay_once().await
+    }
+
+    async fn replay_once(&self) -> Option<Error> {
         let kept = self.unacknowledged();
         if kept.count() == 0 {
-            return 0;
+            return None;
         }
         let _turn = kept.turn.lock().await;
         let sent = kept.snapshot();
         let targets = if sent.all { self.everything() } else { Some(sent.targets.clone()) };
-        if let Some(targets) = targets.filter(|targets| !targets.is_empty()) {
-            let result = self.send(targets.parts(), None).await;
-            let cleared = if sent.all && result.error.is_none() { kept.cleared(sent.latest) } else { 0 };
-            let names = result.replayed + cleared as u64;
-            if names > 0 {
-                self.count_sent(&result, None);
-                self.record_at(None, Event::Replay(names));
-                tracing::info!(evicts = names, "evicts that had not reached the store were sent again");
-            }
+        let targets = targets.filter(|targets| !targets.is_empty())?;
+        let result = self.send(targets.parts(), None).await;
+        let cleared = if sent.all && result.error.is_none() { kept.cleared(sent.latest) } else { 0 };
+        let names = result.replayed + cleared as u64;
+        if names > 0 {
+            self.count_sent(&result, None);
+            self.record_at(None, Event::Replay(names));
+            tracing::info!(evicts = names, "evicts that had not reached the store were sent again");
         }
-        kept.count()
+        result.error
     }
 
     /// What `clear` removes; `None` where this namespace is not told from others'.

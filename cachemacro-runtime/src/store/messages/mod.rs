@@ -10,4 +10,5 @@ pub(crate) mod increment;
 pub(crate) mod inspect;
 pub(crate) mod lease;
 pub(crate) mod read;
+pub(crate) mod server;
 pub(crate) mod write;

@@ -1,16 +1,24 @@
 //! The settings of a [`RedisStore`](super::RedisStore). They hold a password and therefore never print the URL.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
-use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
-use xxhash_rust::xxh3::xxh3_64;
+use redis::io::tcp::socket2::TcpKeepalive;
 
-use crate::ground::error::{Error, ErrorKind, Result};
+use super::credentials::{Credentials, Login};
+use super::endpoint::{Endpoint, Where};
+#[cfg(feature = "sentinel")]
+use super::sentinel::Sentinels;
+use super::stream::Transport;
+#[cfg(feature = "tls")]
+use super::tls::{Tls, TlsConfig};
+use super::upkeep::Upkeep;
+use super::url::{self, Place, Target, refused};
+use crate::ground::error::Result;
 
 /// How long one round trip may take where nothing else is said.
-pub(crate) const COMMAND_TIMEOUT: Duration = Duration::from_millis(250);
+const COMMAND_TIMEOUT: Duration = Duration::from_millis(250);
 /// The longest time that a setting takes: more would overflow when added to others, or is not what was meant.
 pub(crate) const LONGEST: Duration = Duration::from_secs(60 * 60);
 /// The most connections that a setting takes: room is made for all of them at once.
@@ -39,11 +47,17 @@ pub struct RedisConfig {
     keepalive: Duration,
     user_timeout: Duration,
     pub(super) push: bool,
+    /// Who logs in, where that is not what the URL says.
+    login: Login,
+    #[cfg(feature = "tls")]
+    tls: Option<TlsConfig>,
+    pub(super) upkeep: Upkeep,
 }
 
 impl RedisConfig {
-    /// Settings for the server at `url`: `redis://[user][:password@]host[:port][/database]` or
-    /// `unix:///path/to/socket[?db=0&user=…&pass=…]`; `valkey://` means the same as `redis://`.
+    /// Settings for the server at `url`: `redis://[user][:password@]host[:port][/database]`, with TLS `rediss://`, by way of Sentinel
+    /// `redis+sentinel://host,host/name`, or `unix:///path/to/socket[?db=0&user=…&password=…]`; `valkey` means the same as `redis`. See
+    /// [the guide](https://github.com/cachemacro/cachemacro/blob/main/docs/providers.md).
     ///
     /// The URL is checked by [`RedisStore::new`](super::RedisStore::new).
     ///
@@ -67,6 +81,10 @@ impl RedisConfig {
             keepalive: Duration::from_secs(15),
             user_timeout: Duration::from_secs(10),
             push: true,
+            login: Login::Nobody,
+            #[cfg(feature = "tls")]
+            tls: None,
+            upkeep: Upkeep::default(),
         }
     }
 
@@ -212,19 +230,73 @@ impl RedisConfig {
         self
     }
 
+    /// Has `provider` asked who logs in, at each connection that is opened: for passwords that change and tokens that expire. Its time
+    /// is part of the [`connect_timeout`](Self::connect_timeout), so a token that is slow to get is kept by its provider.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::redis::{Credentials, RedisConfig, RedisStore};
+    ///
+    /// async fn token() -> cachemacro::Result<Credentials> {
+    ///     Ok(Credentials::new("shop", "a token of now"))
+    /// }
+    ///
+    /// let store = RedisStore::new(RedisConfig::new("redis://cache.internal").credentials(token))?;
+    /// let twice = RedisConfig::new("redis://:password@cache.internal").credentials(token);
+    /// assert!(RedisStore::new(twice).is_err(), "the URL says who logs in");
+    /// # Ok::<(), cachemacro::Error>(())
+    /// ```
+    #[must_use]
+    pub fn credentials<F, G>(mut self, provider: F) -> Self
+    where
+        F: Fn() -> G + Send + Sync + 'static,
+        G: Future<Output = Result<Credentials>> + Send + 'static,
+    {
+        self.login = Login::asking(provider);
+        self
+    }
+
+    /// How a `rediss://` URL proves who is who; needs the feature `tls`. Default: what the URL says, else the platform's CAs.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::redis::{RedisConfig, RedisStore, TlsConfig};
+    ///
+    /// let tls = TlsConfig::new().server_name("cache.internal");
+    /// assert!(RedisStore::new(RedisConfig::new("rediss://10.0.0.7").tls(tls.clone())).is_ok());
+    /// let plain = RedisConfig::new("redis://10.0.0.7").tls(tls);
+    /// assert!(RedisStore::new(plain).is_err(), "never by accident without");
+    /// # Ok::<(), cachemacro::Error>(())
+    /// ```
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: TlsConfig) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// The same for the server at `url`.
+    pub(crate) fn at(mut self, url: String) -> Self {
+        self.url = url;
+        self
+    }
+
     /// Checks the URL, which is not shown where it is wrong.
     pub(crate) fn check_url(&self) -> Result<()> {
-        parse(&self.url).map(drop)
+        url::parse(&self.url).map(drop)
     }
 
     /// Checks everything that can be checked without a server.
-    pub(super) fn connection_info(&self) -> Result<ConnectionInfo> {
+    pub(super) fn endpoint(&self) -> Result<Endpoint> {
         for (setting, value) in [
             ("connect timeout", self.connect_timeout),
             ("command timeout", self.command_timeout),
             ("pool wait", self.pool_wait),
             ("keepalive", self.keepalive),
             ("user timeout", self.user_timeout),
+            ("delay of a retry", self.upkeep.retry_delay),
+            ("health interval", self.upkeep.health_interval.unwrap_or(LONGEST)),
+            ("longest life", self.upkeep.max_life.map_or(LONGEST, |life| life.min(LONGEST))),
         ] {
             if value.is_zero() {
                 return Err(refused(format!("the {setting} must not be zero")));
@@ -238,13 +310,51 @@ impl RedisConfig {
                 return Err(refused(format!("the {setting} must be from 1 to {MOST}")));
             }
         }
-        let info = parse(&self.url)?;
-        let settings = TcpSettings::default().set_nodelay(true).set_keepalive(self.tcp_keepalive());
-        #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
-        let settings = settings.set_user_timeout(self.user_timeout);
-        // `CLIENT SETINFO` is newer than the oldest supported server and asks for a right of its own.
-        let redis = info.redis_settings().clone().set_skip_set_lib_name();
-        Ok(info.set_redis_settings(redis).set_tcp_settings(settings))
+        if self.upkeep.pool_min > self.pool_size {
+            return Err(refused("the least number of pooled connections must not be above the pool size"));
+        }
+        if self.upkeep.retry_budget > 100 {
+            return Err(refused("the retry budget is a percentage from 0 to 100"));
+        }
+        let target = url::parse(&self.url)?;
+        let Target { place, login, database, protocol, .. } = target;
+        let login = match (login, &self.login) {
+            (login, Login::Nobody) => login,
+            (Login::Nobody, asked) => asked.clone(),
+            _ => return Err(refused("the Redis URL has credentials, and there is a provider of them too")),
+        };
+        let transport = Arc::new(Transport {
+            keepalive: self.tcp_keepalive(),
+            user_timeout: self.user_timeout,
+            #[cfg(feature = "tls")]
+            tls: self.encryption(target.tls)?,
+        });
+        let place = match place {
+            Place::One(host) => Where::One(host),
+            Place::Socket(path) => Where::Socket(path),
+            #[cfg(feature = "sentinel")]
+            Place::Sentinels(parts) => Where::Watched(Arc::new(Sentinels::new(parts, self.connect_timeout))),
+        };
+        Ok(Endpoint { place, transport, login, database, protocol })
+    }
+
+    /// What encrypts connections, where the URL asks for that.
+    #[cfg(feature = "tls")]
+    fn encryption(&self, asked: Option<url::TlsParts>) -> Result<Option<Tls>> {
+        let tls = match (asked, &self.tls) {
+            (None, None) => return Ok(None),
+            (None, Some(_)) => {
+                return Err(refused("there are settings for TLS, and the Redis URL is not rediss://"));
+            }
+            (Some(parts), None) => TlsConfig::read(parts)?,
+            (Some(parts), Some(tls)) if parts == url::TlsParts::default() => tls.clone(),
+            _ => {
+                return Err(refused(
+                    "the Redis URL has parameters of TLS, and there are settings for it too",
+                ));
+            }
+        };
+        tls.prepare().map(Some)
     }
 
     /// In whole seconds: the system refuses zero, and with it the connection.
@@ -267,116 +377,23 @@ impl fmt::Debug for RedisConfig {
             .field("keepalive", &self.keepalive)
             .field("user_timeout", &self.user_timeout)
             .field("push", &self.push)
+            .field("login", &self.login)
+            .field("upkeep", &self.upkeep)
             .finish_non_exhaustive()
     }
-}
-
-/// The same server spoken to in RESP3, which pushes need.
-pub(super) fn with_resp3(info: &ConnectionInfo) -> ConnectionInfo {
-    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-    info.clone().set_redis_settings(settings)
-}
-
-/// A number for the server and database behind this URL, whoever logs in there. Names of the own host count as one.
-pub(super) fn identity(info: &ConnectionInfo) -> u64 {
-    let place = match info.addr() {
-        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
-            let host = host.trim_matches(['[', ']']).to_ascii_lowercase();
-            let own = matches!(host.as_str(), "localhost" | "127.0.0.1" | "::1");
-            format!("{}:{port}", if own { "localhost" } else { &host })
-        }
-        ConnectionAddr::Unix(path) => format!("unix:{}", path.display()),
-        other => format!("{other}"),
-    };
-    xxh3_64(format!("{place}/{}", info.redis_settings().db()).as_bytes())
-}
-
-fn parse(url: &str) -> Result<ConnectionInfo> {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return Err(refused("the Redis URL has no scheme; write redis://host:port/database or unix:///path"));
-    };
-    match scheme {
-        "redis" | "valkey" => {
-            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-            let hosts = authority.rsplit_once('@').map_or(authority, |(_, hosts)| hosts);
-            if hosts.contains(',') {
-                return Err(refused(
-                    "the Redis URL names several hosts; Cluster and Sentinel are not available yet",
-                ));
-            }
-        }
-        "unix" | "redis+unix" | "valkey+unix" => {}
-        "rediss" | "valkeys" => {
-            return Err(refused("TLS (rediss://, valkeys://) is not available yet; write redis://"));
-        }
-        _ if scheme.contains("cluster") || scheme.contains("sentinel") => {
-            return Err(refused(
-                "Cluster and Sentinel are not available yet; name one server as redis://host:port",
-            ));
-        }
-        _ => {
-            return Err(refused(
-                "the Redis URL has an unknown scheme; it must be redis://, valkey:// or unix://",
-            ));
-        }
-    }
-    // The parser's own message may quote parts of the URL, so it is not passed on.
-    url.into_connection_info().map_err(|_| {
-        refused("the Redis URL is malformed; write redis://[user][:password@]host[:port][/database] or unix:///path")
-    })
-}
-
-fn refused(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
-    Error::new(ErrorKind::Config, message)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ground::error::ErrorKind;
 
     #[test]
     fn connections_are_kept_alive_and_dead_ones_noticed() {
         let config = RedisConfig::new("redis://h").keepalive(Duration::from_secs(9));
-        let info = config.user_timeout(Duration::from_secs(7)).connection_info().expect("acceptable");
-        let tcp = info.tcp_settings();
-        assert!(tcp.nodelay());
-        assert!(tcp.keepalive().is_some_and(|alive| format!("{alive:?}").contains("9s")), "{tcp:?}");
-        #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
-        assert_eq!(tcp.user_timeout(), Some(Duration::from_secs(7)));
-    }
-
-    #[test]
-    fn urls_of_one_server_are_accepted() {
-        for url in [
-            "redis://localhost",
-            "redis://:hunter2@10.0.0.1:6380/3",
-            "valkey://user:hunter2@[::1]:6379",
-            "unix:///run/redis.sock?db=2&pass=hunter2",
-            "redis://user:a%2Cb@localhost",
-        ] {
-            assert!(RedisConfig::new(url).connection_info().is_ok(), "{url}");
-        }
-    }
-
-    #[test]
-    fn other_urls_are_refused_by_kind_and_without_their_text() {
-        for (url, says) in [
-            ("hunter2", "no scheme"),
-            ("http://u:hunter2@host", "unknown scheme"),
-            ("rediss://:hunter2@host", "TLS"),
-            ("redis+cluster://:hunter2@a,b", "Cluster"),
-            ("redis+sentinel://:hunter2@a,b/name", "Sentinel"),
-            ("redis://:hunter2@a,b", "several hosts"),
-            ("redis://:hunter2@", "malformed"),
-            ("redis://:hunter2@host/hunter2", "malformed"),
-            ("redis://:hunter2@host?protocol=hunter2", "malformed"),
-        ] {
-            let error = RedisConfig::new(url).connection_info().expect_err(url);
-            assert_eq!(error.kind(), ErrorKind::Config);
-            let shown = format!("{error} {error:?}");
-            assert!(shown.contains(says), "{url}: {shown}");
-            assert!(!shown.contains("hunter2"), "{shown}");
-        }
+        let transport = config.user_timeout(Duration::from_secs(7)).endpoint().expect("acceptable").transport;
+        assert!(format!("{:?}", transport.keepalive).contains("9s"), "{transport:?}");
+        assert_eq!(transport.user_timeout, Duration::from_secs(7));
     }
 
     #[test]
@@ -390,8 +407,13 @@ mod tests {
             config().user_timeout(Duration::ZERO),
             config().pool_size(0),
             config().handles(0),
+            config().pool_min(5),
+            config().health_interval(Duration::ZERO),
+            config().max_life(Duration::ZERO),
+            config().retry_delay(Duration::ZERO),
+            config().retry_budget(101),
         ] {
-            assert_eq!(config.connection_info().expect_err("refused").kind(), ErrorKind::Config);
+            assert_eq!(config.endpoint().expect_err("refused").kind(), ErrorKind::Config);
         }
     }
 
@@ -409,7 +431,7 @@ mod tests {
             config().handles(usize::MAX),
             config().handles(MOST + 1),
         ] {
-            assert_eq!(config.connection_info().expect_err("refused").kind(), ErrorKind::Config);
+            assert_eq!(config.endpoint().expect_err("refused").kind(), ErrorKind::Config);
         }
     }
 
@@ -427,7 +449,7 @@ mod tests {
 
     #[test]
     fn one_server_and_database_is_one_place_whoever_logs_in() {
-        let place = |url: &str| identity(&RedisConfig::new(url).connection_info().expect("acceptable"));
+        let place = |url: &str| RedisConfig::new(url).endpoint().expect("acceptable").identity();
         for same in ["redis://127.0.0.1", "valkey://u:hunter2@LOCALHOST:6379/0", "redis://[::1]:6379"] {
             assert_eq!(place("redis://localhost"), place(same), "{same}");
         }
@@ -437,6 +459,18 @@ mod tests {
             ["redis://h", "redis://h:6380", "redis://h/1", "redis://i", "unix:///h", "unix:///h?db=1"];
         let places: std::collections::HashSet<u64> = others.into_iter().map(place).collect();
         assert_eq!(places.len(), others.len());
+        let address = |url: &str| RedisConfig::new(url).endpoint().expect("acceptable").address();
+        assert_eq!(address("redis://h"), address("redis://u:p@h/1"), "attempts are counted for the server");
+        assert_ne!(address("redis://h"), address("redis://h:6380"));
+    }
+
+    #[test]
+    fn what_leaves_this_host_as_it_is_is_told() {
+        let is_plain = |url: &str| RedisConfig::new(url).endpoint().expect("acceptable").is_plaintext();
+        for own in ["redis://LOCALHOST", "redis://127.0.0.7", "redis://[::1]:7", "unix:///a"] {
+            assert!(!is_plain(own), "{own}");
+        }
+        assert!(is_plain("redis://cache1") && is_plain("redis://10.0.0.7"));
     }
 
     #[test]

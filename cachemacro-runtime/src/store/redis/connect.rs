@@ -10,19 +10,24 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
-use redis::ConnectionInfo;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::task::AbortHandle;
+use tokio::time::{sleep, timeout};
 
+use super::budget::RetryBudget;
 use super::config::RedisConfig;
 use super::dial::{Dialer, Mark, Permit};
+use super::endpoint::Endpoint;
+use super::failure;
 use super::gate::Closed;
 use super::pool::Pooled;
 use super::refusal::Fate;
 use super::runtimes::PerRuntime;
-use super::wire::Wire;
+use super::upkeep::Upkeep;
+use super::wire::{Asked, Packed, Wire};
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::sync::lock;
+use crate::observe::pool::Pool;
 
 /// The connections of one store.
 pub(super) struct Link {
@@ -33,6 +38,8 @@ pub(super) struct Link {
     width: usize,
     ever_open: AtomicBool,
     pool_wait: Duration,
+    upkeep: Upkeep,
+    retries: RetryBudget,
 }
 
 /// One shared connection, as it is handed out.
@@ -46,6 +53,8 @@ pub(super) struct Handle {
 struct Slots {
     slots: Box<[Mutex<Slot>]>,
     next: AtomicUsize,
+    /// Looks after them.
+    keeper: Mutex<Option<AbortHandle>>,
 }
 
 enum Slot {
@@ -60,6 +69,8 @@ struct Opened {
     slot: usize,
     /// When it began to be opened.
     since: Mark,
+    /// When another one is to take its place.
+    until: Option<Instant>,
     /// Whether it gave an answer that was of use.
     useful: AtomicBool,
 }
@@ -80,15 +91,17 @@ impl Patience {
 }
 
 impl Link {
-    pub(super) fn new(config: &RedisConfig, info: ConnectionInfo) -> Result<Self> {
-        let dialer = Arc::new(Dialer::new(config, info.clone()));
+    pub(super) fn new(config: &RedisConfig, endpoint: Endpoint) -> Result<Self> {
+        let dialer = Arc::new(Dialer::new(config, endpoint));
         Ok(Self {
-            pooled: Pooled::new(config, info, Arc::clone(&dialer))?,
+            pooled: Pooled::new(config, Arc::clone(&dialer))?,
             dialer,
             shared: PerRuntime::new(),
             width: config.handles,
             ever_open: AtomicBool::new(false),
             pool_wait: config.pool_wait,
+            upkeep: config.upkeep,
+            retries: RetryBudget::new(config.upkeep.retry_budget, Instant::now()),
         })
     }
 
@@ -133,7 +146,19 @@ impl Link {
                 }
             }
         }
-        Ok(())
+        self.pooled.fill().await
+    }
+
+    /// Whether one more request may be sent again.
+    pub(super) fn may_repeat(&self) -> bool {
+        // Counted in any case, so that requests pay nothing for the budget.
+        let asked = |slots: &Arc<Slots>| slots.next.load(Ordering::Relaxed);
+        let requests = self.shared.all().iter().map(asked).fold(0, usize::wrapping_add);
+        let may = self.retries.take(requests, Instant::now());
+        if !may {
+            tracing::debug!("too much was sent to redis again lately: not sent again");
+        }
+        may
     }
 
     /// Takes note that a connection gave an answer that was of use.
@@ -158,11 +183,23 @@ impl Link {
         if matches!(&*slot, Slot::Open(_, open) if Arc::ptr_eq(open, opened)) {
             *slot = Slot::Empty;
             drop(slot);
+            self.dialer.note_lost(error);
             if !opened.useful.load(Ordering::Relaxed) {
                 self.dialer.lost_unused(error);
             }
             tracing::warn!(connection = opened.slot, %error, "a redis connection failed and will be replaced");
         }
+    }
+
+    /// The connections as they are now.
+    pub(super) fn pool(&self) -> Pool {
+        let all = self.shared.all();
+        let open = all.iter().flat_map(|slots| (0..self.width).map(move |slot| (slots, slot)));
+        let shared = open.filter(|(slots, slot)| self.open_handle(slots, *slot).is_some()).count();
+        let mut pool = self.pooled.pool();
+        pool.shared = shared as u64;
+        (pool.reconnects, pool.last_failure) = self.dialer.noted();
+        pool
     }
 
     pub(super) fn close(&self) {
@@ -180,6 +217,7 @@ impl Link {
         self.shared.current(|| Slots {
             slots: (0..self.width).map(|_| Mutex::new(Slot::Empty)).collect(),
             next: AtomicUsize::new(0),
+            keeper: Mutex::default(),
         })
     }
 
@@ -214,7 +252,7 @@ impl Link {
         };
         loop {
             // Enlisted before it is asked whether anything may be tried.
-            let mut moved = pin!(self.dialer.moved.notified());
+            let mut moved = pin!(self.dialer.attempts.moved.notified());
             moved.as_mut().enable();
             let opening = self.open(slots, turn);
             if let Some(handle) = self.any_open(slots) {
@@ -279,6 +317,74 @@ impl Link {
         Ok(done)
     }
 
+    /// Has a task of this runtime look after these connections, unless one does.
+    fn start_keeping(self: &Arc<Self>, slots: &Arc<Slots>) {
+        let Some(pause) = self.upkeep.pause() else { return };
+        let mut keeper = lock(&slots.keeper);
+        if keeper.is_none() {
+            let (link, slots) = (Arc::downgrade(self), Arc::downgrade(slots));
+            *keeper = Some(tokio::spawn(look_after(link, slots, pause)).abort_handle());
+        }
+    }
+
+    /// Asks this connection whether it is there, and replaces it where it is not, or is too old.
+    async fn look_at(self: &Arc<Self>, slots: &Arc<Slots>, index: usize) {
+        let Some(handle) = self.open_handle(slots, index) else { return };
+        if handle.opened.until.is_some_and(|until| Instant::now() >= until) {
+            self.replace(slots, &handle).await;
+        } else if self.upkeep.health_interval.is_some() {
+            let mut ping = Packed::default();
+            ping.command(1).part("PING");
+            let error = match handle.wire.call(ping).await {
+                Asked::Answered(Ok(_)) => return,
+                Asked::Answered(Err(broken)) => failure::broken(broken, self.dialer.command_timeout),
+                Asked::Doubtful(_) => failure::timed_out(self.dialer.command_timeout),
+            };
+            self.retire(&handle, Fate::Replaced, &error);
+            // Nobody waits for it yet.
+            drop(self.open(slots, index));
+        }
+    }
+
+    /// Opens another connection in place of this one, which serves until then.
+    async fn replace(&self, slots: &Arc<Slots>, former: &Handle) {
+        let Ok(_permit) = self.dialer.admit() else { return };
+        let since = Instant::now();
+        match self.dialer.dial().await {
+            Ok(wire) => {
+                let index = former.opened.slot;
+                let mut slot = slots.slot(index);
+                if matches!(&*slot, Slot::Open(_, open) if Arc::ptr_eq(open, &former.opened)) {
+                    *slot = self.opened(slots, index, since, wire);
+                }
+            }
+            Err(error) => {
+                self.dialer.failed(&error);
+                tracing::debug!(%error, "a redis connection could not be renewed yet");
+            }
+        }
+    }
+
+    fn opened(&self, slots: &Arc<Slots>, slot: usize, since: Instant, wire: Wire) -> Slot {
+        let opened = Opened {
+            slots: Arc::downgrade(slots),
+            slot,
+            since: self.dialer.mark(since),
+            until: self.upkeep.life().map(|life| since + life),
+            useful: AtomicBool::new(false),
+        };
+        let wire = Arc::new(wire);
+        let (dialer, looked) = (Arc::clone(&self.dialer), Arc::downgrade(&wire));
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                if let Some(wire) = looked.upgrade() {
+                    dialer.look_over(&wire).await;
+                }
+            });
+        }
+        Slot::Open(wire, Arc::new(opened))
+    }
+
     async fn wait_for(
         &self,
         slots: &Slots,
@@ -307,6 +413,28 @@ impl Link {
 impl Slots {
     fn slot(&self, index: usize) -> MutexGuard<'_, Slot> {
         lock(&self.slots[index])
+    }
+}
+
+impl Drop for Slots {
+    fn drop(&mut self) {
+        if let Some(keeper) = lock(&self.keeper).take() {
+            keeper.abort();
+        }
+    }
+}
+
+/// Looks after connections again and again, as long as they are there.
+async fn look_after(link: Weak<Link>, slots: Weak<Slots>, pause: Duration) {
+    loop {
+        sleep(pause.mul_f64(rand::random_range(0.5..=1.0))).await;
+        let (Some(link), Some(slots)) = (link.upgrade(), slots.upgrade()) else { return };
+        for index in 0..link.width {
+            if link.dialer.is_closed() {
+                return;
+            }
+            link.look_at(&slots, index).await;
+        }
     }
 }
 
@@ -340,6 +468,10 @@ impl Attempt {
         match self.link.dialer.dial().await {
             Ok(wire) => {
                 self.link.ever_open.store(true, Ordering::Relaxed);
+                self.link.start_keeping(&self.slots);
+                if self.link.upkeep.pool_min > 0 {
+                    self.link.pooled.start_keeping();
+                }
                 self.opened = Some(wire);
                 tracing::debug!(connection = self.slot, "connected to redis");
             }
@@ -360,15 +492,9 @@ impl Drop for Attempt {
             return;
         }
         *slot = match self.opened.take() {
-            Some(wire) if !self.link.dialer.is_closed() => Slot::Open(
-                Arc::new(wire),
-                Arc::new(Opened {
-                    slots: Arc::downgrade(&self.slots),
-                    slot: self.slot,
-                    since: self.link.dialer.mark(self.since),
-                    useful: AtomicBool::new(false),
-                }),
-            ),
+            Some(wire) if !self.link.dialer.is_closed() => {
+                self.link.opened(&self.slots, self.slot, self.since, wire)
+            }
             _ => Slot::Empty,
         };
     }

@@ -4,40 +4,78 @@
 //! is evicted nowhere. Knows no command but those that set a connection up.
 
 use std::fmt;
+use std::pin::pin;
+#[cfg(feature = "sentinel")]
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use redis::ConnectionInfo;
-use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use super::attempts::{Attempts, Place};
 use super::config::RedisConfig;
+#[cfg(feature = "sentinel")]
+use super::endpoint::Where;
+use super::endpoint::{Endpoint, Opened};
 use super::gate::{Closed, Gate};
 use super::time::ServerTime;
 use super::wire::{self, Packed, Reply, Wire};
-use super::{failure, reply, script};
+use super::{failure, reply, script, server};
 use crate::ground::background::Background;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::sync::lock;
+use crate::store::messages::server::{Server, ServerFacts};
 
 /// Asks whether the server is a replica.
 pub(super) const ASK_FOR_ROLE: [&str; 2] = ["INFO", "replication"];
 
 /// What all of a store's connections have in common.
 pub(super) struct Dialer {
-    info: ConnectionInfo,
+    pub(super) endpoint: Endpoint,
     pub(super) connect_timeout: Duration,
-    command_timeout: Duration,
+    pub(super) command_timeout: Duration,
     gate: Mutex<Gate>,
-    /// Woken when an attempt ended, or a connection turned out to be of use.
-    pub(super) moved: Notify,
+    /// Those of all stores of the process at the same address.
+    pub(super) attempts: Arc<Attempts>,
     pub(super) time: ServerTime,
     pub(super) background: Background,
     began: Instant,
     /// What was opened before is of no more use: nanoseconds since `began`.
     outdated: AtomicU64,
     closed: AtomicBool,
+    /// The process in which sentinels are followed; zero: none.
+    #[cfg(feature = "sentinel")]
+    followed_in: AtomicU32,
+    pub(super) server: Server,
+    /// Whether the server was looked at.
+    looked: AtomicBool,
+    plaintext: bool,
+    /// How many were lost, and why a connection was lost or could not be opened last: for those who look.
+    noted: Mutex<(u64, Option<String>)>,
+}
+
+/// A look at the server. Where nothing comes of it, another one is taken.
+pub(super) struct Look<'a> {
+    dialer: &'a Dialer,
+    found: bool,
+}
+
+impl Look<'_> {
+    /// What [`server::ask`] brought.
+    pub(super) fn found(mut self, replies: &[Reply]) {
+        self.found = true;
+        let database = self.dialer.endpoint.database;
+        self.dialer.server.found(server::facts(replies, database, self.dialer.plaintext));
+    }
+}
+
+impl Drop for Look<'_> {
+    fn drop(&mut self) {
+        if !self.found {
+            self.dialer.looked.store(false, Ordering::Relaxed);
+        }
+    }
 }
 
 /// A point in time, as nanoseconds since the store was made.
@@ -45,18 +83,45 @@ pub(super) struct Dialer {
 pub(super) struct Mark(u64);
 
 impl Dialer {
-    pub(super) fn new(config: &RedisConfig, info: ConnectionInfo) -> Self {
+    pub(super) fn new(config: &RedisConfig, endpoint: Endpoint) -> Self {
+        let (plaintext, server) = (endpoint.is_plaintext(), Server::new());
+        if plaintext {
+            let mut facts = ServerFacts::new();
+            facts.plaintext = true;
+            server.found(facts);
+        }
         Self {
-            info,
+            server,
+            looked: AtomicBool::new(false),
+            plaintext,
+            attempts: Attempts::at(endpoint.address()),
+            endpoint,
             connect_timeout: config.connect_timeout,
             command_timeout: config.command_timeout,
             gate: Mutex::new(Gate::new(config.handles + 1, config.connect_timeout, config.command_timeout)),
-            moved: Notify::new(),
             time: ServerTime::new(),
             background: Background::shared(),
             began: Instant::now(),
             outdated: AtomicU64::new(0),
             closed: AtomicBool::new(false),
+            noted: Mutex::default(),
+            #[cfg(feature = "sentinel")]
+            followed_in: AtomicU32::new(0),
+        }
+    }
+
+    /// Leave to look at the server, unless somebody did or does.
+    pub(super) fn look(&self) -> Option<Look<'_>> {
+        (!self.looked.swap(true, Ordering::Relaxed)).then_some(Look { dialer: self, found: false })
+    }
+
+    /// Looks at the server over this connection, unless somebody did or does. Nobody waits for it.
+    pub(super) async fn look_over(&self, wire: &Wire) {
+        let Some(look) = self.look() else { return };
+        let mut asked = Packed::default();
+        server::ask(&mut asked);
+        if let Ok(replies) = wire.call_within(asked, self.connect_timeout).await {
+            look.found(&replies);
         }
     }
 
@@ -65,8 +130,63 @@ impl Dialer {
         if self.is_closed() {
             return Err(Closed { error: failure::closed(), until: None });
         }
-        let attempt = lock(&self.gate).admit(Instant::now())?;
-        Ok(Permit { dialer: Arc::clone(self), attempt })
+        #[cfg(feature = "sentinel")]
+        self.follow();
+        let now = Instant::now();
+        let mut gate = lock(&self.gate);
+        let attempt = gate.admit(now)?;
+        let place = self.attempts.admit(now, self.connect_timeout * 2).map_err(|crowded| {
+            gate.ended(attempt);
+            Closed::crowded(crowded.until)
+        })?;
+        Ok(Permit { dialer: Arc::clone(self), attempt, _place: place })
+    }
+
+    /// Leave for one attempt, waited for until then at most.
+    pub(super) async fn admitted(self: &Arc<Self>, until: Instant) -> Result<Permit> {
+        loop {
+            // Enlisted before it is asked whether anything may be tried.
+            let mut moved = pin!(self.attempts.moved.notified());
+            moved.as_mut().enable();
+            let closed = match self.admit() {
+                Ok(permit) => return Ok(permit),
+                Err(closed) => closed,
+            };
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.is_closed() {
+                return Err(closed.error);
+            }
+            let pause = closed.until.map_or(left, |at| at.saturating_duration_since(Instant::now()));
+            let _ = timeout(pause.min(left), moved).await;
+        }
+    }
+
+    /// Has sentinels tell of failovers from now on: each outdates what leads to the former primary.
+    #[cfg(feature = "sentinel")]
+    fn follow(self: &Arc<Self>) {
+        let Where::Watched(sentinels) = &self.endpoint.place else { return };
+        // A fork has the memory, and none of the tasks.
+        let process = std::process::id();
+        if self.followed_in.swap(process, Ordering::Relaxed) == process {
+            return;
+        }
+        for index in 0..sentinels.hosts().len() {
+            let (sentinels, transport) = (Arc::clone(sentinels), Arc::clone(&self.endpoint.transport));
+            let dialer = Arc::downgrade(self);
+            self.background.spawn(async move {
+                let told = |is_another| {
+                    let Some(dialer) = dialer.upgrade().filter(|dialer| !dialer.is_closed()) else {
+                        return false;
+                    };
+                    if is_another {
+                        dialer.outdate(dialer.mark(Instant::now()));
+                        dialer.attempts.moved.notify_waiters();
+                    }
+                    true
+                };
+                sentinels.follow(&transport, index, told).await;
+            });
+        }
     }
 
     /// Whether attempts pause after a failure, and until when.
@@ -86,7 +206,26 @@ impl Dialer {
 
     /// A connection could not be opened. Tells whether it is the first.
     pub(super) fn failed(&self, error: &Error) -> bool {
-        lock(&self.gate).failed(Instant::now(), error)
+        lock(&self.noted).1 = Some(error.to_string());
+        let now = Instant::now();
+        self.attempts.failed(now);
+        lock(&self.gate).failed(now, error)
+    }
+
+    /// A connection could not be opened that no call waits for: it is charged, and the others do not pause for it.
+    pub(super) fn failed_aside(&self) {
+        self.attempts.failed(Instant::now());
+    }
+
+    /// A connection was lost, and another one is to take its place.
+    pub(super) fn note_lost(&self, error: &Error) {
+        let mut noted = lock(&self.noted);
+        *noted = (noted.0 + 1, Some(error.to_string()));
+    }
+
+    /// How many were lost, and the last failure.
+    pub(super) fn noted(&self) -> (u64, Option<String>) {
+        lock(&self.noted).clone()
     }
 
     /// A connection gave an answer that was of use.
@@ -94,12 +233,15 @@ impl Dialer {
         if lock(&self.gate).succeeded() {
             tracing::info!("redis answers again");
         }
-        self.moved.notify_waiters();
+        self.attempts.moved.notify_waiters();
     }
 
     /// A connection was lost before it was of use.
     pub(super) fn lost_unused(&self, error: &Error) {
-        lock(&self.gate).lost_unused(Instant::now(), error);
+        let now = Instant::now();
+        if lock(&self.gate).lost_unused(now, error) {
+            self.attempts.failed(now);
+        }
     }
 
     /// When something began to be opened, to be compared with what is outdated.
@@ -126,7 +268,7 @@ impl Dialer {
 
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
-        self.moved.notify_waiters();
+        self.attempts.moved.notify_waiters();
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -141,8 +283,10 @@ impl Dialer {
 
     /// Opens a connection, loads the scripts, learns the server's time and looks what the server is.
     async fn establish(&self) -> Result<Wire> {
+        let Opened { stream, greeting } = self.endpoint.open().await?;
+        let (connecting, patience) = (self.connect_timeout, self.command_timeout);
         // The server pushes nothing to a connection that asked for nothing.
-        let wire = wire::open(&self.info, self.connect_timeout, self.command_timeout, Box::new(drop)).await;
+        let wire = wire::open(stream, &greeting, connecting, patience, Box::new(drop)).await;
         let wire = wire.map_err(|error| failure::unopened(&error))?;
         let (mut time, mut setup) = (Packed::default(), Packed::default());
         time.command(1).part("TIME");
@@ -155,8 +299,8 @@ impl Dialer {
         }
         // By itself, because a server that refuses a connection answers what is sent first, and closes.
         let sent = Instant::now();
-        let asked = async { (wire.call_within(time, self.connect_timeout).await, Instant::now()) };
-        let ((time, received), replies) = tokio::join!(asked, wire.call_within(setup, self.connect_timeout));
+        let asked = async { (wire.call_within(time, connecting).await, Instant::now()) };
+        let ((time, received), replies) = tokio::join!(asked, wire.call_within(setup, connecting));
         let unopened = |broken: wire::Broken| failure::unopened(&broken.into());
         // A server may forbid SCRIPT LOAD; calls then carry their source. Without TIME nothing works.
         match time.map_err(unopened)?.pop().ok_or_else(failure::unexpected)? {
@@ -164,7 +308,14 @@ impl Dialer {
             time => self.time.observe(sent, received, reply::time(time)?),
         }
         match replies.map_err(unopened)?.first() {
-            Some(info) if is_replica(info) => Err(failure::replica()),
+            Some(info) if is_replica(info) => {
+                let mut facts = ServerFacts::new();
+                (facts.replica, facts.plaintext) = (true, self.plaintext);
+                self.server.found(facts);
+                // What comes in its place is another server.
+                self.looked.store(false, Ordering::Relaxed);
+                Err(failure::replica())
+            }
             _ => Ok(wire),
         }
     }
@@ -180,12 +331,13 @@ impl fmt::Debug for Dialer {
 pub(super) struct Permit {
     dialer: Arc<Dialer>,
     attempt: u64,
+    _place: Place,
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
+        // Then the place is given back, and those who wait for one are woken.
         lock(&self.dialer.gate).ended(self.attempt);
-        self.dialer.moved.notify_waiters();
     }
 }
 
@@ -202,8 +354,8 @@ mod tests {
 
     fn dialer() -> Dialer {
         let config = RedisConfig::new("redis://localhost");
-        let info = config.connection_info().expect("a well-formed URL");
-        Dialer::new(&config, info)
+        let endpoint = config.endpoint().expect("a well-formed URL");
+        Dialer::new(&config, endpoint)
     }
 
     #[test]

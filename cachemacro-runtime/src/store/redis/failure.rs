@@ -1,13 +1,14 @@
 //! From the driver's errors to ours. A server's error text may quote commands and keys, so only its code passes.
 
 use std::borrow::Cow;
+use std::io;
 use std::time::Duration;
 
-use deadpool_redis::{HookError, PoolError, TimeoutType};
+use deadpool::managed::{PoolError, TimeoutType};
 use redis::{ErrorKind as Redis, RedisError};
 
 use super::refusal::{self, Fate, Next, Refusal};
-use super::wire::{Broken, Cause, Unopened};
+use super::wire::{Broken, Cause, Told, Unopened};
 use crate::ground::error::{Error, ErrorKind};
 
 /// What is said of a server that was reached and does not answer.
@@ -54,8 +55,9 @@ pub(super) fn broken(broken: Broken, patience: Duration) -> Error {
     let what = "the connection to redis broke";
     match broken.cause {
         Cause::TimedOut | Cause::Crowded => timed_out(patience),
-        Cause::Io(std::io::ErrorKind::TimedOut) => Error::new(ErrorKind::Io, format!("{what}: timed out")),
+        Cause::Io(io::ErrorKind::TimedOut) => Error::new(ErrorKind::Io, format!("{what}: timed out")),
         Cause::Io(_) | Cause::Eof => Error::new(ErrorKind::Io, what),
+        Cause::Told(why) => Error::new(ErrorKind::Io, format!("{what}: {why}")),
         Cause::Malformed => Error::new(ErrorKind::Io, "redis sent bytes that are not its protocol"),
         Cause::Closed => Error::new(ErrorKind::Io, "the connection to redis was closed"),
         Cause::Stopped => Error::new(ErrorKind::Io, "the runtime of the connection to redis stopped"),
@@ -66,18 +68,26 @@ pub(super) fn broken(broken: Broken, patience: Duration) -> Error {
 pub(super) fn unopened(error: &Unopened) -> Error {
     let what = "could not connect to redis";
     let text = match error {
-        Unopened::Unreachable(error) => match error.kind() {
-            std::io::ErrorKind::ConnectionRefused => format!("{what}: nobody listens there").into(),
-            std::io::ErrorKind::TimedOut => format!("{what}: timed out").into(),
-            _ => what.into(),
-        },
         Unopened::Broken(Broken { cause: Cause::TimedOut, .. }) => format!("{what}: timed out").into(),
         Unopened::Broken(Broken { cause: Cause::Malformed, .. }) => {
             "what answers there does not speak redis' protocol".into()
         }
+        Unopened::Broken(Broken { cause: Cause::Told(why), .. }) => format!("{what}: {why}").into(),
         Unopened::Broken(_) => what.into(),
         Unopened::Unauthorized => "redis refused the user name or password".into(),
         Unopened::Refused(line) => line_told(line),
+    };
+    Error::new(ErrorKind::Connect, text)
+}
+
+/// A server that no stream leads to.
+pub(super) fn unreached(error: &io::Error) -> Error {
+    let what = "could not connect to redis";
+    let text: Cow<'static, str> = match (Told::of(error), error.kind()) {
+        (Some(why), _) => format!("{what}: {why}").into(),
+        (None, io::ErrorKind::ConnectionRefused) => format!("{what}: nobody listens there").into(),
+        (None, io::ErrorKind::TimedOut) => format!("{what}: timed out").into(),
+        _ => what.into(),
     };
     Error::new(ErrorKind::Connect, text)
 }
@@ -115,18 +125,12 @@ pub(super) fn unreachable(error: &RedisError) -> Error {
 }
 
 /// A pool that gave no connection.
-pub(super) fn no_connection(error: &PoolError) -> Error {
+pub(super) fn no_connection(error: PoolError<Error>) -> Error {
     let text = match error {
-        PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
-            return unreachable(error);
-        }
+        PoolError::Backend(error) => return error,
         PoolError::Timeout(TimeoutType::Wait) => "no pooled connection to redis came free in time",
-        PoolError::Timeout(_) => "connecting to redis timed out",
         PoolError::Closed => "the redis store is closed",
-        PoolError::PostCreateHook(HookError::Message(text)) => {
-            return Error::new(ErrorKind::Connect, text.clone());
-        }
-        PoolError::NoRuntimeSpecified => "could not connect to redis",
+        _ => "could not connect to redis",
     };
     Error::new(ErrorKind::Connect, text)
 }
@@ -151,7 +155,10 @@ fn told(error: &RedisError, code: &str) -> Cow<'static, str> {
 }
 
 fn io_text(what: &'static str, error: &RedisError) -> Cow<'static, str> {
-    if error.is_timeout() {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref());
+    if let Some(why) = source.and_then(Told::of) {
+        format!("{what}: {why}").into()
+    } else if error.is_timeout() {
         format!("{what}: timed out").into()
     } else if error.is_connection_refusal() {
         format!("{what}: nobody listens there").into()

@@ -1,15 +1,11 @@
-//! When a connection may be attempted: at once while attempts succeed; after a growing jittered pause, and few at a time, once one
-//! failed; never more than a budget at a time or within a second. Only what fails is charged to it.
+//! When a store may attempt to connect: at once while attempts succeed; after a growing jittered pause, and few at a time, once one
+//! failed. How many may fail in all is [`Attempts`](super::attempts::Attempts)'s.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::ground::error::{Error, ErrorKind};
 
-const SECOND: Duration = Duration::from_secs(1);
-/// Attempts of one store that fail at most in any second, those under way included, whatever happens.
-const PER_SECOND: usize = 10;
 /// The pause after the first failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause, and so about the longest time without hits after a server came back. Shorter where what has to be
@@ -20,12 +16,9 @@ const WHILE_FAILING: usize = 2;
 
 #[derive(Debug)]
 pub(super) struct Gate {
-    /// When the latest attempts failed, oldest first.
-    failed: VecDeque<Instant>,
     /// Which attempts are under way, since when.
     under_way: Vec<(u64, Instant)>,
     next: u64,
-    budget: usize,
     /// Failures since a connection was last of use.
     failures: u32,
     /// Connections that were lost before they were of use, since one was.
@@ -46,14 +39,20 @@ pub(super) struct Closed {
     pub(super) until: Option<Instant>,
 }
 
+impl Closed {
+    /// Too many are under way, or failed lately.
+    pub(super) fn crowded(until: Option<Instant>) -> Self {
+        let error = Error::new(ErrorKind::Connect, "too many connection attempts to redis at a time");
+        Self { error, until }
+    }
+}
+
 impl Gate {
     /// A gate for a store that keeps so many connections for each runtime, with its timeouts.
     pub(super) fn new(connections: usize, connect: Duration, command: Duration) -> Self {
         Self {
-            failed: VecDeque::new(),
             under_way: Vec::new(),
             next: 0,
-            budget: connections.max(PER_SECOND),
             failures: 0,
             useless: 0,
             connections,
@@ -69,15 +68,8 @@ impl Gate {
         self.pause(now)?;
         let longest = self.longest_attempt;
         self.under_way.retain(|(_, since)| now.saturating_duration_since(*since) < longest);
-        let under_way = self.under_way.len();
-        while self.failed.front().is_some_and(|at| now.saturating_duration_since(*at) >= SECOND) {
-            self.failed.pop_front();
-        }
-        let failing = !self.is_calm() && under_way >= WHILE_FAILING;
-        if failing || self.failed.len() + under_way >= self.budget {
-            let error = Error::new(ErrorKind::Connect, "too many connection attempts to redis at a time");
-            let until = if under_way > 0 { None } else { self.failed.front().map(|at| *at + SECOND) };
-            return Err(Closed { error, until });
+        if !self.is_calm() && self.under_way.len() >= WHILE_FAILING {
+            return Err(Closed::crowded(None));
         }
         self.next += 1;
         self.under_way.push((self.next, now));
@@ -102,7 +94,6 @@ impl Gate {
         let first = self.is_calm();
         let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(8)).min(self.longest_pause);
         self.failures = self.failures.saturating_add(1);
-        self.failed.push_back(now);
         // Between half and all of the pause, so that a fleet does not come back in step.
         self.not_before = Some(now + pause.mul_f64(rand::random_range(0.5..=1.0)));
         self.last = Cow::Owned(error.context().to_owned());
@@ -117,12 +108,14 @@ impl Gate {
     }
 
     /// A connection was lost before it was of use. One after another like that is a failure: opening them goes well and
-    /// helps nobody. What cuts one connection tends to cut all, which is none yet.
-    pub(super) fn lost_unused(&mut self, now: Instant, error: &Error) {
+    /// helps nobody. What cuts one connection tends to cut all, which is none yet. Tells whether it is one.
+    pub(super) fn lost_unused(&mut self, now: Instant, error: &Error) -> bool {
         self.useless += 1;
-        if self.useless > self.connections {
+        let is_failure = self.useless > self.connections;
+        if is_failure {
             self.failed(now, error);
         }
+        is_failure
     }
 
     /// Whether nothing failed since a connection was of use.
@@ -144,6 +137,8 @@ impl Gate {
 mod tests {
     use super::*;
 
+    const SECOND: Duration = Duration::from_secs(1);
+
     fn refused() -> Error {
         Error::new(ErrorKind::Connect, "nobody listens")
     }
@@ -157,50 +152,6 @@ mod tests {
     }
 
     #[test]
-    fn no_more_than_the_budget_fail_in_any_second() {
-        let start = Instant::now();
-        let mut gate = gate(2);
-        let mut failed = Vec::new();
-        for ms in 0..3_000 {
-            let now = start + millis(ms);
-            // Each ends as soon as it began, and none makes the others pause.
-            if let Ok(attempt) = gate.admit(now) {
-                gate.ended(attempt);
-                gate.failed(now, &refused());
-                gate.not_before = None;
-                failed.push(ms);
-            }
-        }
-        assert_eq!(failed.len(), 3 * PER_SECOND);
-        assert!(failed.windows(PER_SECOND + 1).all(|some| some[PER_SECOND] - some[0] >= 1_000));
-        assert_eq!(gate.admit(start + millis(2_999)).expect_err("closed").until, Some(start + millis(3_000)));
-    }
-
-    #[test]
-    fn what_succeeds_is_not_charged() {
-        let now = Instant::now();
-        let mut gate = gate(2);
-        for _ in 0..1_000 {
-            let attempt = gate.admit(now).expect("nothing failed");
-            gate.ended(attempt);
-            gate.succeeded();
-        }
-    }
-
-    #[test]
-    fn as_many_as_the_budget_are_under_way_at_once() {
-        let mut gate = gate(50);
-        let now = Instant::now();
-        let attempts: Vec<_> = (0..50).map(|_| gate.admit(now).expect("below the budget")).collect();
-        let closed = gate.admit(now).expect_err("too many");
-        assert_eq!(closed.until, None, "one of them has to end");
-        gate.ended(attempts[7]);
-        assert!(gate.admit(now).is_ok());
-        assert!(gate.admit(now).is_err());
-        assert!(gate.admit(now + 2 * SECOND).is_ok(), "what never ends holds nobody up for ever");
-    }
-
-    #[test]
     fn while_attempts_fail_few_are_made_at_a_time() {
         let start = Instant::now();
         let mut gate = gate(50);
@@ -210,6 +161,8 @@ mod tests {
         assert_eq!(gate.admit(later).expect_err("too many").until, None);
         gate.succeeded();
         assert!(gate.admit(later).is_ok());
+        gate.failed(later, &refused());
+        assert!(gate.admit(later + 2 * SECOND).is_ok(), "what never ends holds nobody up for ever");
     }
 
     #[test]

@@ -4,15 +4,21 @@
 //! Connecting is lazy, every wait has a deadline, and what an error or a log line says never contains a key, a
 //! value, a password or a URL.
 
+mod attempts;
+mod budget;
 mod commands;
 mod config;
 mod connect;
+mod credentials;
 mod dial;
+mod documents;
+mod endpoint;
 mod failure;
 mod families;
 mod gate;
 mod groups;
 mod lives;
+mod multiplexed;
 mod part;
 mod pool;
 mod push;
@@ -23,8 +29,17 @@ mod runtimes;
 mod scan;
 mod script;
 mod send;
+#[cfg(feature = "sentinel")]
+mod sentinel;
+mod server;
+mod stream;
 mod time;
+#[cfg(feature = "tls")]
+mod tls;
 mod tracking;
+mod tuning;
+mod upkeep;
+mod url;
 mod wire;
 
 use std::fmt;
@@ -32,7 +47,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use redis::ConnectionInfo;
 
 use self::commands::Commands;
 use self::connect::{Link, Patience};
@@ -42,17 +56,23 @@ use crate::format::ids::Version;
 use crate::format::stamps::VersionKey;
 use crate::ground::clock::Timestamp;
 use crate::ground::error::{Error, Result};
+use crate::observe::pool::Pool;
 use crate::store::contract::{Changes, Inspect, Listener, Store, Tracking};
+use crate::store::documents::Documents;
 use crate::store::messages::about::{About, StoreHealth};
 use crate::store::messages::evict::EvictRequest;
 use crate::store::messages::increment::{Increment, IncrementOutcome};
 use crate::store::messages::inspect::{Cursor, Page, Raw};
 use crate::store::messages::lease::{HeldLease, Keep, Lease, LeaseRequest};
 use crate::store::messages::read::{Read, ReadRequest};
+use crate::store::messages::server::Server;
 use crate::store::messages::write::{Write, Written};
 
 pub use self::config::RedisConfig;
-pub(crate) use self::config::{COMMAND_TIMEOUT, LONGEST, MOST};
+pub(crate) use self::config::{LONGEST, MOST};
+pub use self::credentials::Credentials;
+#[cfg(feature = "tls")]
+pub use self::tls::TlsConfig;
 
 /// The name that logs and health show.
 const NAME: &str = "redis";
@@ -75,8 +95,6 @@ pub struct RedisStore {
     config: RedisConfig,
     commands: Commands,
     pushes: Arc<Pushes>,
-    /// The server, spoken to so that it can push.
-    tracked: ConnectionInfo,
     identity: u64,
 }
 
@@ -94,13 +112,13 @@ impl RedisStore {
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) where the URL or a setting is not acceptable.
     pub fn new(config: RedisConfig) -> Result<Self> {
-        let info = config.connection_info()?;
-        let identity = config::identity(&info);
-        let pushes = Arc::new(Pushes::new(&config, &info));
-        let tracked = config::with_resp3(&info);
-        let link = Arc::new(Link::new(&config, info)?);
-        let commands = Commands::new(Sender { link, command_timeout: config.command_timeout });
-        Ok(Self { config, commands, pushes, tracked, identity })
+        let endpoint = config.endpoint()?;
+        let identity = endpoint.identity();
+        let pushes = Arc::new(Pushes::new(&config));
+        let link = Arc::new(Link::new(&config, endpoint)?);
+        let commands =
+            Commands::new(Sender { link, command_timeout: config.command_timeout, upkeep: config.upkeep });
+        Ok(Self { config, commands, pushes, identity })
     }
 
     const fn link(&self) -> &Arc<Link> {
@@ -160,8 +178,14 @@ impl Store for RedisStore {
 
     async fn health(&self) -> Result<StoreHealth> {
         let began = Instant::now();
-        let server = self.commands.server().await?;
-        Ok(StoreHealth::new(NAME, server, began.elapsed()))
+        let (server, figures) = self.commands.server().await?;
+        let health = StoreHealth::new(NAME, server, began.elapsed());
+        let health = figures.map_or(health.clone(), |figures| health.with_figures(figures));
+        // Once: a trial of a breaker asks for no more than it has to.
+        if let Some(look) = self.link().dialer.look() {
+            self.commands.look(look).await?;
+        }
+        Ok(health)
     }
 
     async fn time(&self) -> Result<Timestamp> {
@@ -197,12 +221,24 @@ impl Store for RedisStore {
     fn inspect(&self) -> Option<&dyn Inspect> {
         Some(self)
     }
+
+    fn server(&self) -> Option<&Server> {
+        Some(&self.link().dialer.server)
+    }
+
+    fn documents(&self) -> Option<&dyn Documents> {
+        Some(self)
+    }
+
+    fn pool(&self) -> Option<Pool> {
+        Some(self.link().pool())
+    }
 }
 
 #[async_trait]
 impl Tracking for RedisStore {
     async fn track(&self, prefixes: &[String], listener: Arc<dyn Listener>) -> Error {
-        let tracking = tracking::track(self.link(), self.tracked.clone(), prefixes, listener);
+        let tracking = tracking::track(self.link(), prefixes, listener);
         self.link().dialer.background.enter(tracking).await.unwrap_or_else(|error| error)
     }
 }
@@ -228,5 +264,13 @@ impl Inspect for RedisStore {
 
     async fn raw(&self, key: &[u8]) -> Result<Option<Raw>> {
         scan::raw(&self.commands.sender, key).await
+    }
+
+    async fn heads(&self, keys: &[&[u8]], first: usize) -> Result<Vec<Option<(Raw, usize)>>> {
+        scan::heads(&self.commands.sender, keys, first).await
+    }
+
+    async fn info(&self) -> Result<Option<String>> {
+        self.commands.info().await.map(Some)
     }
 }

@@ -11,14 +11,16 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use redis::aio::{MultiplexedConnection, SendError};
-use redis::{Client, ConnectionInfo, Pipeline, PushInfo, PushKind, RedisResult, Value};
+use redis::aio::SendError;
+use redis::{Pipeline, PushInfo, PushKind, Value};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
-use super::config::{RedisConfig, with_resp3};
+use super::config::RedisConfig;
 use super::connect::Link;
-use super::{failure, pool, reply};
+use super::endpoint::Opened;
+use super::multiplexed::{Multiplexed, Unmade, settings};
+use super::{failure, reply};
 use crate::format::header::{FIXED, Header};
 use crate::ground::error::{Error, Result};
 use crate::ground::sync::lock;
@@ -34,8 +36,8 @@ const AFTER_FAILURE: Duration = Duration::from_millis(500);
 
 /// The tracked connection and those who wait.
 pub(super) struct Pushes {
-    /// `None` where the settings turn pushes off.
-    info: Option<ConnectionInfo>,
+    /// Whether the settings want any.
+    wanted: bool,
     connect_timeout: Duration,
     command_timeout: Duration,
     state: Mutex<State>,
@@ -45,14 +47,14 @@ pub(super) struct Pushes {
 enum State {
     Idle,
     Opening { since: Instant },
-    Open { connection: MultiplexedConnection, opened: Instant },
+    Open { connection: Multiplexed, opened: Instant },
     Off { until: Instant },
 }
 
 impl Pushes {
-    pub(super) fn new(config: &RedisConfig, info: &ConnectionInfo) -> Self {
+    pub(super) fn new(config: &RedisConfig) -> Self {
         Self {
-            info: config.push.then(|| with_resp3(info)),
+            wanted: config.push,
             connect_timeout: config.connect_timeout,
             command_timeout: config.command_timeout,
             state: Mutex::new(State::Idle),
@@ -91,8 +93,10 @@ impl Pushes {
     }
 
     /// The tracked connection where it is open; where it is not, it is opened behind the caller's back.
-    fn connection(self: &Arc<Self>, link: &Arc<Link>) -> Option<(MultiplexedConnection, Instant)> {
-        let info = self.info.as_ref()?;
+    fn connection(self: &Arc<Self>, link: &Arc<Link>) -> Option<(Multiplexed, Instant)> {
+        if !self.wanted {
+            return None;
+        }
         let now = Instant::now();
         let mut state = lock(&self.state);
         match &*state {
@@ -107,7 +111,7 @@ impl Pushes {
         *state = State::Opening { since: now };
         drop(state);
         // Those who wait come from several runtimes, and the connection outlives each.
-        let opening = Arc::clone(self).open(Arc::clone(link), info.clone(), now);
+        let opening = Arc::clone(self).open(Arc::clone(link), now);
         link.dialer.background.spawn(async move {
             opening.await;
             drop(permit);
@@ -115,8 +119,13 @@ impl Pushes {
         None
     }
 
-    async fn open(self: Arc<Self>, link: Arc<Link>, info: ConnectionInfo, since: Instant) {
-        let result = timeout(self.connect_timeout, self.establish(info)).await;
+    async fn open(self: Arc<Self>, link: Arc<Link>, since: Instant) {
+        let result = timeout(self.connect_timeout, self.establish(&link)).await;
+        // Where the server refuses to track, it was opened.
+        let is_open = matches!(&result, Ok(Ok(_) | Err(Unmade { is_final: true, .. })));
+        if !is_open {
+            link.dialer.failed_aside();
+        }
         let mut state = lock(&self.state);
         if !matches!(&*state, State::Opening { since: mine } if *mine == since) || link.dialer.is_closed() {
             return;
@@ -128,40 +137,39 @@ impl Pushes {
                 drop(state);
                 tracing::debug!("redis wakes waiters by push");
             }
-            Ok(Err(error)) if failure::is_final(&error) => {
+            Ok(Err(Unmade { error, is_final: true })) => {
                 *state = off_for(AFTER_REFUSAL);
                 drop(state);
-                let error = failure::unreachable(&error);
                 tracing::debug!(%error, "redis does not wake waiters by push; they poll");
             }
             _ => *state = off_for(AFTER_FAILURE),
         }
     }
 
-    async fn establish(&self, info: ConnectionInfo) -> RedisResult<MultiplexedConnection> {
+    async fn establish(&self, link: &Link) -> Result<Multiplexed, Unmade> {
         let waiting = Arc::clone(&self.waiting);
-        let config = pool::settings(self.connect_timeout).set_push_sender(move |push: PushInfo| {
+        let config = settings(self.connect_timeout).set_push_sender(move |push: PushInfo| {
             waiting.pushed(&push);
             Ok::<(), SendError>(())
         });
-        let mut connection =
-            Client::open(info)?.get_multiplexed_async_connection_with_config(&config).await?;
+        let Opened { stream, greeting } = link.dialer.endpoint.open_for_pushes().await?;
+        let mut connection = Multiplexed::open(stream, &greeting, config).await?;
         let mut tracking = redis::cmd("CLIENT");
-        tracking.arg("TRACKING").arg("ON").arg("OPTIN").exec_async(&mut connection).await?;
+        connection.obey(tracking.arg("TRACKING").arg("ON").arg("OPTIN")).await?;
         Ok(connection)
     }
 
     /// Has the server track the key; tells how long its lease has left, or `None` where nobody holds it.
     async fn leased_for(
         &self,
-        mut connection: MultiplexedConnection,
+        mut connection: Multiplexed,
         link: &Link,
         key: &str,
     ) -> Result<Option<Duration>> {
         let mut look = Pipeline::with_capacity(2);
         look.cmd("CLIENT").arg("CACHING").arg("YES");
         look.cmd("GETRANGE").arg(key).arg(0).arg(FIXED - 1);
-        let mut replies = timeout(self.command_timeout, connection.send_packed_commands(&look, 0, 2))
+        let mut replies = timeout(self.command_timeout, connection.ask_all(&look, 2))
             .await
             .map_err(|_| failure::timed_out(self.command_timeout))?
             .map_err(|error| failure::failed(&error))?;

@@ -12,14 +12,13 @@ use super::failure;
 use super::part::Part;
 use super::refusal::{Fate, Next, Refusal};
 use super::script::Call;
+use super::upkeep::Upkeep;
 use super::wire::{Asked, Broken, Cause, Doubtful, Found, Packed, Reply, Unread, Wire};
 use crate::ground::error::{Error, Result};
 
 /// The deadline of what has to be done, in command timeouts: one for a connection that went silent, one for another, and one
 /// for opening that and for pauses. `RedisConfig::command_timeout` tells of it.
 const TIMEOUTS: u32 = 3;
-/// The first pause before something is sent again to a server that cannot do it now; it doubles.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
 
 /// What is told where the request has no time left. Its connection may have more patience.
 const LATE: Broken = Broken { cause: Cause::Crowded, sent: true };
@@ -61,6 +60,7 @@ struct Commands<W>(W);
 pub(super) struct Sender {
     pub(super) link: Arc<Link>,
     pub(super) command_timeout: Duration,
+    pub(super) upkeep: Upkeep,
 }
 
 impl Sender {
@@ -158,16 +158,24 @@ impl Sender {
         resend: Resend,
         mut ready: Option<Handle>,
     ) -> Result<R::Answer> {
+        let most = self.upkeep.retries;
         let mut again = match resend {
             // What cuts one connection tends to cut all, so each may turn out to be broken before a new one is had.
-            Resend::Never | Resend::WhereBroken => Again::Times(self.link.width()),
-            Resend::UntilDone => Again::Until { began: Instant::now(), deadline: self.deadline() },
+            Resend::Never | Resend::WhereBroken => {
+                let width = self.link.width();
+                Again::Times { unsent: width, left: most.map_or(width, |most| most.min(width)) }
+            }
+            Resend::UntilDone => Again::Until {
+                began: Instant::now(),
+                deadline: self.deadline(),
+                left: most.unwrap_or(usize::MAX),
+            },
         };
         // What became of it, where it was sent: that decides whether it may have been done.
         let mut sent: Option<Error> = None;
         // When it counts as failed, where that is before its connection finds so.
         let mut until = None;
-        let mut pause = FIRST_PAUSE;
+        let mut pause = self.upkeep.retry_delay;
         loop {
             let acquired = match ready.take() {
                 Some(handle) => Ok(handle),
@@ -187,7 +195,7 @@ impl Sender {
                 Asked::Doubtful(doubtful) => {
                     let silence = failure::timed_out(self.command_timeout);
                     self.link.retire(&handle, Fate::Replaced, &silence);
-                    if resend != Resend::Never && again.once_more(Duration::ZERO) {
+                    if resend != Resend::Never && self.may_repeat(&mut again, Duration::ZERO) {
                         let latest = again.deadline().or(until).unwrap_or(doubtful.due.into_std());
                         until = Some(latest);
                         let first = Box::pin(self.answer_or_another(doubtful, again.patience()));
@@ -214,8 +222,8 @@ impl Sender {
                         fate => self.link.retire(&handle, fate, &failure::refused(line)),
                     }
                     let repeats = match refusal.request {
-                        Next::Again => resend != Resend::Never && again.once_more(Duration::ZERO),
-                        Next::Later => again.is_patient() && again.once_more(pause),
+                        Next::Again => resend != Resend::Never && self.may_repeat(&mut again, Duration::ZERO),
+                        Next::Later => again.is_patient() && self.may_repeat(&mut again, pause),
                         Next::Never => false,
                     };
                     if !repeats {
@@ -223,7 +231,8 @@ impl Sender {
                         return Ok(answer);
                     }
                     if refusal.request == Next::Later {
-                        sleep(pause).await;
+                        // Between half and all of it, so that those who were refused together do not come back in step.
+                        sleep(pause.mul_f64(rand::random_range(0.5..=1.0))).await;
                         pause *= 2;
                     }
                 }
@@ -239,7 +248,14 @@ impl Sender {
                     if broken.cause != Cause::Crowded {
                         self.link.retire(&handle, Fate::Replaced, &told);
                     }
-                    if !repeats || !again.once_more(Duration::ZERO) {
+                    let repeats = repeats
+                        && if broken.sent {
+                            self.may_repeat(&mut again, Duration::ZERO)
+                        } else {
+                            // It goes for the first time.
+                            again.elsewhere()
+                        };
+                    if !repeats {
                         return Err(told);
                     }
                     if broken.sent {
@@ -249,6 +265,11 @@ impl Sender {
                 }
             }
         }
+    }
+
+    /// Takes leave to send something again after this pause, where it may be.
+    fn may_repeat(&self, again: &mut Again, pause: Duration) -> bool {
+        again.once_more(pause) && self.link.may_repeat()
     }
 
     /// The answer that may still come, or a connection to send it again on, whichever is there first. Where none is to be had, the
@@ -309,8 +330,16 @@ impl Answer for Vec<Reply> {
 /// How often a request may still be sent again.
 #[derive(Clone, Copy)]
 enum Again {
-    Times(usize),
-    Until { began: Instant, deadline: Instant },
+    Times {
+        /// How many connections may turn out to be broken before it was sent.
+        unsent: usize,
+        left: usize,
+    },
+    Until {
+        began: Instant,
+        deadline: Instant,
+        left: usize,
+    },
 }
 
 impl Again {
@@ -320,19 +349,32 @@ impl Again {
 
     /// Takes one more time, where there is one after such a pause.
     fn once_more(&mut self, pause: Duration) -> bool {
+        let (Self::Times { left, .. } | Self::Until { left, .. }) = self;
+        if *left == 0 {
+            return false;
+        }
+        *left -= 1;
         match self {
-            Self::Times(0) => false,
-            Self::Times(left) => {
-                *left -= 1;
+            Self::Times { .. } => true,
+            Self::Until { deadline, .. } => Instant::now() + pause < *deadline,
+        }
+    }
+
+    /// Whether what was not sent may still be, over another connection.
+    fn elsewhere(&mut self) -> bool {
+        match self {
+            Self::Times { unsent: 0, .. } => false,
+            Self::Times { unsent, .. } => {
+                *unsent -= 1;
                 true
             }
-            Self::Until { deadline, .. } => Instant::now() + pause < *deadline,
+            Self::Until { deadline, .. } => Instant::now() < *deadline,
         }
     }
 
     const fn deadline(self) -> Option<Instant> {
         match self {
-            Self::Times(_) => None,
+            Self::Times { .. } => None,
             Self::Until { deadline, .. } => Some(deadline),
         }
     }
@@ -340,14 +382,14 @@ impl Again {
     /// How long it took so far, where that is bounded in all.
     fn waited(self) -> Option<Duration> {
         match self {
-            Self::Times(_) => None,
+            Self::Times { .. } => None,
             Self::Until { began, .. } => Some(began.elapsed()),
         }
     }
 
     const fn patience(self) -> Patience {
         match self {
-            Self::Times(_) => Patience::Short,
+            Self::Times { .. } => Patience::Short,
             Self::Until { deadline, .. } => Patience::Until(deadline),
         }
     }

@@ -7,14 +7,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redis::aio::{MultiplexedConnection, SendError};
-use redis::{Client, ConnectionInfo, PushInfo, PushKind, RedisError, Value};
+use redis::aio::SendError;
+use redis::{PushInfo, PushKind, Value};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use super::connect::Link;
+use super::endpoint::Opened;
 use super::failure;
-use super::pool::{self, leads_to_replica};
+use super::multiplexed::{Multiplexed, Unmade, settings};
+use super::pool::leads_to_replica;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::store::contract::Listener;
 
@@ -24,13 +26,8 @@ const BEAT: Duration = Duration::from_millis(250);
 const SILENCE: Duration = Duration::from_millis(600);
 
 /// Tells of all changes under these prefixes until that ends; gives why.
-pub(super) async fn track(
-    link: &Link,
-    info: ConnectionInfo,
-    prefixes: &[String],
-    listener: Arc<dyn Listener>,
-) -> Error {
-    match Tracked::open(link, info, prefixes, &listener).await {
+pub(super) async fn track(link: &Link, prefixes: &[String], listener: Arc<dyn Listener>) -> Error {
+    match Tracked::open(link, prefixes, &listener).await {
         Ok(tracked) => tracked.follow(link, &*listener).await,
         Err(error) => error,
     }
@@ -38,39 +35,40 @@ pub(super) async fn track(
 
 /// A connection that changes are pushed on.
 struct Tracked {
-    connection: MultiplexedConnection,
+    connection: Multiplexed,
     lost: Arc<Notify>,
+    /// When it began to be opened.
+    since: Instant,
 }
 
 impl Tracked {
     /// Opens the connection and has the server track.
-    async fn open(
-        link: &Link,
-        info: ConnectionInfo,
-        prefixes: &[String],
-        listener: &Arc<dyn Listener>,
-    ) -> Result<Self> {
+    async fn open(link: &Link, prefixes: &[String], listener: &Arc<dyn Listener>) -> Result<Self> {
         let _permit = link.dialer.admit().map_err(|closed| closed.error)?;
         let within = link.dialer.connect_timeout;
-        let opened = timeout(within, Self::establish(within, info, prefixes, listener)).await;
-        opened.unwrap_or_else(|_| Err(Error::new(ErrorKind::Connect, failure::SILENT)))
+        let opened = timeout(within, Self::establish(link, within, prefixes, listener)).await;
+        let opened = opened.unwrap_or_else(|_| Err(Error::new(ErrorKind::Connect, failure::SILENT)));
+        if opened.as_ref().is_err_and(|error| error.kind() == ErrorKind::Connect) {
+            link.dialer.failed_aside();
+        }
+        opened
     }
 
     async fn establish(
+        link: &Link,
         within: Duration,
-        info: ConnectionInfo,
         prefixes: &[String],
         listener: &Arc<dyn Listener>,
     ) -> Result<Self> {
-        let lost = Arc::new(Notify::new());
+        let (lost, since) = (Arc::new(Notify::new()), Instant::now());
         let (told, ended) = (Arc::clone(listener), Arc::clone(&lost));
-        let config = pool::settings(within).set_push_sender(move |push: PushInfo| {
+        let config = settings(within).set_push_sender(move |push: PushInfo| {
             pushed(&push, &*told, &ended);
             Ok::<(), SendError>(())
         });
-        let client = Client::open(info).map_err(|error| failure::unreachable(&error))?;
-        let connecting = client.get_multiplexed_async_connection_with_config(&config);
-        let mut connection = connecting.await.map_err(|error| untracked(&error))?;
+        let Opened { stream, greeting } = link.dialer.endpoint.open_for_pushes().await?;
+        let opened = Multiplexed::open(stream, &greeting, config).await;
+        let mut connection = opened.map_err(|error| untracked(error.into()))?;
         // A replica is told of what its primary does, and late.
         if leads_to_replica(&mut connection).await.map_err(|error| failure::unreachable(&error))? {
             return Err(failure::replica());
@@ -80,8 +78,8 @@ impl Tracked {
         for prefix in prefixes {
             tracking.arg("PREFIX").arg(prefix);
         }
-        tracking.exec_async(&mut connection).await.map_err(|error| untracked(&error))?;
-        Ok(Self { connection, lost })
+        connection.obey(&tracking).await.map_err(|error| untracked(error.into()))?;
+        Ok(Self { connection, lost, since })
     }
 
     /// Asks again and again whether the connection is there.
@@ -90,7 +88,7 @@ impl Tracked {
         let ping = redis::cmd("PING");
         loop {
             let sent = Instant::now();
-            match timeout(SILENCE, self.connection.send_packed_command(&ping)).await {
+            match timeout(SILENCE, self.connection.ask(&ping)).await {
                 Ok(answer) => match answer.and_then(Value::extract_error) {
                     Ok(_) => listener.told_until(sent),
                     Err(error) => return failure::failed(&error),
@@ -100,19 +98,22 @@ impl Tracked {
             tokio::select! {
                 () = sleep(BEAT) => {}
                 () = self.lost.notified() => return Error::new(ErrorKind::Io, "the connection to redis broke"),
-                () = link.dialer.moved.notified() => {}
+                () = link.dialer.attempts.moved.notified() => {}
             }
             if link.dialer.is_closed() {
                 return failure::closed();
+            }
+            // A server that became a replica goes on telling, of what its primary does, and late (G3).
+            if !link.dialer.is_current(link.dialer.mark(self.since)) {
+                return failure::replica();
             }
         }
     }
 }
 
 /// Why the server does not track; [`Refused`](ErrorKind::Refused) where it would not the next time either.
-fn untracked(error: &RedisError) -> Error {
-    let why = failure::unreachable(error);
-    if failure::is_final(error) { Error::new(ErrorKind::Refused, why.context().to_owned()) } else { why }
+fn untracked(Unmade { error, is_final }: Unmade) -> Error {
+    if is_final { Error::new(ErrorKind::Refused, error.context().to_owned()) } else { error }
 }
 
 /// Passes on what was pushed, in the order of the connection: before any later answer is handed on.

@@ -184,7 +184,7 @@ impl Server {
         drop(self.stop);
         self.task.await??;
         self.airports.repository().close().await;
-        cache.shutdown().await;
+        cache.shutdown().await?;
         Ok(Run {
             store,
             queries: all_queries - queries,

@@ -188,7 +188,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 return Poll::Ready(cause);
             }
             if let Poll::Ready(Err(error)) = written {
-                return Poll::Ready(Cause::Io(error.kind()));
+                return Poll::Ready(error.into());
             }
             let goes_on = match gathered {
                 Gathered::Unwritten => self.outbox.len() <= MOST_UNWRITTEN,
@@ -309,7 +309,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(0)) => return Poll::Ready(Cause::Eof),
                 Poll::Ready(Ok(_)) => {}
-                Poll::Ready(Err(error)) => return Poll::Ready(Cause::Io(error.kind())),
+                Poll::Ready(Err(error)) => return Poll::Ready(error.into()),
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Why a connection ended, and what that means for what was asked of it.
 
-use std::io;
+use std::{fmt, io};
 
 use bytes::Bytes;
 
@@ -12,6 +12,8 @@ pub(crate) enum Cause {
     /// The server closed it.
     Eof,
     Io(io::ErrorKind),
+    /// The same with a reason that may be told.
+    Told(&'static str),
     /// The server sent what is not its protocol.
     Malformed,
     /// A command was not answered in time.
@@ -20,6 +22,31 @@ pub(crate) enum Cause {
     Crowded,
     /// The runtime that drove it stopped.
     Stopped,
+}
+
+/// A reason, in an I/O error, that may be told to anybody.
+#[derive(Debug)]
+pub(crate) struct Told(pub(crate) &'static str);
+
+impl Told {
+    /// The reason in this error, where it has one.
+    pub(crate) fn of(error: &io::Error) -> Option<&'static str> {
+        error.get_ref()?.downcast_ref::<Self>().map(|told| told.0)
+    }
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Told {}
+
+impl From<io::Error> for Cause {
+    fn from(error: io::Error) -> Self {
+        Told::of(&error).map_or(Self::Io(error.kind()), Self::Told)
+    }
 }
 
 /// What was asked for was not answered, as the connection ended.
@@ -44,8 +71,8 @@ impl From<Broken> for Unread {
     }
 }
 
-impl std::fmt::Debug for Unread {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Broken(broken) => broken.fmt(f),
             Self::Refused(line) => write!(f, "Refused({} bytes)", line.len()),

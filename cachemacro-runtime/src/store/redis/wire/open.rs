@@ -1,25 +1,19 @@
-//! How a connection is made: a socket, who we are, and which database.
+//! How a connection begins: who we are, and which database.
 
-use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::select_ok;
-use redis::io::tcp::TcpSettings;
-use redis::io::tcp::socket2::SockRef;
-use redis::{ConnectionAddr, ConnectionInfo, ProtocolVersion, RedisConnectionInfo};
-use tokio::net::{TcpStream, lookup_host};
+use redis::{ProtocolVersion, RedisConnectionInfo};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::driver::OnPush;
 use super::failure::Broken;
 use super::frame::{Packed, Reply};
 use super::handle::Wire;
 
-/// Why a connection could not be made.
+/// Why a connection could not be made of a stream.
 #[derive(Debug)]
 pub(crate) enum Unopened {
-    /// Nobody there, or not in the way the address says.
-    Unreachable(io::Error),
     /// It ended while it was set up.
     Broken(Broken),
     /// The server does not know this user name with this password.
@@ -28,43 +22,20 @@ pub(crate) enum Unopened {
     Refused(Bytes),
 }
 
-/// Connects and says who we are; an answer to that may take `connecting`.
-pub(crate) async fn open(
-    info: &ConnectionInfo,
+/// Says who we are on this stream; an answer to that may take `connecting`.
+pub(crate) async fn open<S>(
+    stream: S,
+    greeting: &RedisConnectionInfo,
     connecting: Duration,
     patience: Duration,
     on_push: OnPush,
-) -> Result<Wire, Unopened> {
-    let wire = match info.addr() {
-        ConnectionAddr::Tcp(host, port) => {
-            Wire::new(tcp(host, *port, info.tcp_settings()).await?, patience, on_push)
-        }
-        #[cfg(unix)]
-        ConnectionAddr::Unix(path) => {
-            Wire::new(tokio::net::UnixStream::connect(path).await?, patience, on_push)
-        }
-        _ => return Err(io::Error::from(io::ErrorKind::Unsupported).into()),
-    };
-    greet(&wire, info.redis_settings(), connecting).await?;
+) -> Result<Wire, Unopened>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let wire = Wire::new(stream, patience, on_push);
+    greet(&wire, greeting, connecting).await?;
     Ok(wire)
-}
-
-/// The first of the host's addresses that answers.
-async fn tcp(host: &str, port: u16, settings: &TcpSettings) -> io::Result<TcpStream> {
-    let addresses: Vec<_> = lookup_host((host, port)).await?.collect();
-    if addresses.is_empty() {
-        return Err(io::ErrorKind::NotFound.into());
-    }
-    let attempts = addresses.into_iter().map(|address| Box::pin(TcpStream::connect(address)));
-    let (stream, _) = select_ok(attempts).await?;
-    stream.set_nodelay(settings.nodelay())?;
-    let socket = SockRef::from(&stream);
-    if let Some(keepalive) = settings.keepalive() {
-        socket.set_tcp_keepalive(keepalive)?;
-    }
-    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
-    socket.set_tcp_user_timeout(settings.user_timeout())?;
-    Ok(stream)
 }
 
 async fn greet(wire: &Wire, settings: &RedisConnectionInfo, connecting: Duration) -> Result<(), Unopened> {
@@ -108,12 +79,6 @@ fn is_about_password(line: &[u8]) -> bool {
     [&b"WRONGPASS"[..], b"ERR AUTH", b"ERR invalid password", b"ERR Client sent AUTH"]
         .iter()
         .any(|start| line.starts_with(start))
-}
-
-impl From<io::Error> for Unopened {
-    fn from(error: io::Error) -> Self {
-        Self::Unreachable(error)
-    }
 }
 
 impl From<Broken> for Unopened {

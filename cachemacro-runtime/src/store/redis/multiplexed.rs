@@ -1,0 +1,97 @@
+//! Connections that redis-rs speaks on, on a stream of the store's own: what scans, pushes and sentinels are asked over.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisConnectionInfo, RedisError, RedisResult, Value};
+use tokio::task::AbortHandle;
+
+use super::failure;
+use super::stream::Stream;
+use crate::ground::error::Error;
+
+/// One connection. Once its last clone is dropped, it ends.
+#[derive(Clone)]
+pub(super) struct Multiplexed {
+    connection: MultiplexedConnection,
+    _driver: Arc<Driver>,
+}
+
+/// The task that drives a connection, until dropped.
+struct Driver(AbortHandle);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Why a connection could not be made.
+pub(super) struct Unmade {
+    pub(super) error: Error,
+    /// Whether it could not be made the next time either: the server does not know a command, or does not allow it.
+    pub(super) is_final: bool,
+}
+
+impl From<Error> for Unmade {
+    fn from(error: Error) -> Self {
+        Self { error, is_final: false }
+    }
+}
+
+impl From<RedisError> for Unmade {
+    fn from(error: RedisError) -> Self {
+        Self { is_final: failure::is_final(&error), error: failure::unreachable(&error) }
+    }
+}
+
+/// redis-rs' settings for every connection. Its own response timeout is off: each command has its deadline around it.
+pub(super) fn settings(connect_timeout: Duration) -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new().set_connection_timeout(Some(connect_timeout)).set_response_timeout(None)
+}
+
+impl Multiplexed {
+    /// Says who we are on this stream. What drives the connection runs on the caller's runtime.
+    pub(super) async fn open(
+        stream: Stream,
+        greeting: &RedisConnectionInfo,
+        settings: AsyncConnectionConfig,
+    ) -> RedisResult<Self> {
+        let (connection, driver) = MultiplexedConnection::new_with_config(greeting, stream, settings).await?;
+        Ok(Self { connection, _driver: Arc::new(Driver(tokio::spawn(driver).abort_handle())) })
+    }
+
+    /// The connection as redis-rs has it.
+    pub(super) const fn inner(&mut self) -> &mut MultiplexedConnection {
+        &mut self.connection
+    }
+
+    /// Sends one command.
+    pub(super) async fn ask(&mut self, command: &Cmd) -> RedisResult<Value> {
+        self.connection.send_packed_command(command).await
+    }
+
+    /// Sends one command whose reply says nothing but that it was done.
+    pub(super) async fn obey(&mut self, command: &Cmd) -> RedisResult<()> {
+        self.ask(command).await?.extract_error().map(drop)
+    }
+
+    /// Has the server tell of what is said on this channel.
+    #[cfg(feature = "sentinel")]
+    pub(super) async fn subscribe(&mut self, channel: &str) -> RedisResult<()> {
+        self.connection.subscribe(channel).await
+    }
+
+    /// Sends these in one go; a reply for each.
+    pub(super) async fn ask_all(&mut self, commands: &Pipeline, count: usize) -> RedisResult<Vec<Value>> {
+        self.connection.send_packed_commands(commands, 0, count).await
+    }
+}
+
+impl fmt::Debug for Multiplexed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Multiplexed").finish_non_exhaustive()
+    }
+}

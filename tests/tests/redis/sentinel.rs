@@ -1,0 +1,289 @@
+//! A primary that sentinels watch: found, followed, and left when it is none any more.
+//!
+//! Which mechanism each test is there for:
+//!
+//! | mechanism | test |
+//! |---|---|
+//! | all sentinels are asked, and those that answer count | `the_primary_is_found_by_way_of_the_sentinels_that_answer` |
+//! | sentinels tell of a failover | `a_primary_that_sentinels_say_is_none_any_more_is_sent_no_command_more` |
+//! | a server that says that it is a replica is refused | `a_primary_that_is_killed_is_replaced_by_a_replica` |
+//! | of two configurations the later is believed | `a_sentinel_that_missed_a_failover_is_not_believed` |
+
+use std::time::Duration;
+
+use cachemacro_runtime::ErrorKind;
+use cachemacro_runtime::store::Store;
+use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
+use cachemacro_tests::authority::{Authority, TlsServer};
+use cachemacro_tests::history::{Fleet, Plan};
+use cachemacro_tests::monitor::Watched as Watching;
+use cachemacro_tests::sentinels::{NAME, Watched};
+use cachemacro_tests::server::run;
+use cachemacro_tests::{DEADLINE, LONG, RedisServer, Single as _, namespace, rounds, wait_until};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+fn store(url: &str) -> RedisStore {
+    let config = RedisConfig::new(url).connect_timeout(Duration::from_secs(3));
+    RedisStore::new(config.command_timeout(Duration::from_secs(2))).expect("acceptable")
+}
+
+/// Stores a value where the primary is, and tells whether it is on this server.
+async fn is_on(watched: &Watched, server: usize, store: &RedisStore) -> bool {
+    let key = namespace();
+    if store.set(&key, "value".into(), LONG).await.is_err() {
+        return false;
+    }
+    let mut client = watched.client(&watched.servers[server]).await;
+    let role: Vec<redis::Value> = redis::cmd("ROLE").query_async(&mut client).await.expect("a role");
+    let is_primary = matches!(&role[0], redis::Value::BulkString(role) if role == b"master");
+    let found: Option<String> = redis::cmd("GET").arg(&key).query_async(&mut client).await.expect("GET");
+    is_primary && found.is_some()
+}
+
+/// How many connections of the user `app` a server has.
+async fn connections(watched: &Watched, server: usize) -> usize {
+    let mut client = watched.client(&watched.servers[server]).await;
+    let clients: String =
+        redis::cmd("CLIENT").arg("LIST").query_async(&mut client).await.expect("CLIENT LIST");
+    clients.lines().filter(|line| line.contains(" user=app ")).count()
+}
+
+#[tokio::test]
+async fn the_primary_is_found_by_way_of_the_sentinels_that_answer() {
+    let mut watched = Watched::start().await;
+    let url = watched.url();
+    assert!(is_on(&watched, 0, &store(&url)).await);
+    // One is gone, one is silent; and one never was.
+    watched.sentinels[0].stop();
+    watched.sentinels[1].pause();
+    let url = url.replace("redis+sentinel://", "redis+sentinel://127.0.0.1:1,");
+    let store = store(&url);
+    store.connect().await.expect("one answers");
+    store.set("k", "value".into(), LONG).await.expect("stored");
+    watched.sentinels[2].stop();
+    let error = self::store(&url).connect().await.expect_err("nobody knows");
+    assert_eq!(error.kind(), ErrorKind::Connect);
+    assert!(error.to_string().contains("sentinel") || error.to_string().contains("connecting"), "{error}");
+    store.entry("k").await.expect("what is connected stays so");
+}
+
+#[tokio::test]
+async fn a_name_that_sentinels_do_not_know_is_told() {
+    let watched = Watched::start().await;
+    let error = store(&watched.url().replace(NAME, "hunter2")).connect().await.expect_err("not known");
+    assert!(error.to_string().contains("does not know the primary's name"), "{error}");
+    assert!(!error.to_string().contains("hunter2"));
+}
+
+/// What a sentinel says, as this test has it: in RESP3, to one client after the other.
+struct Told {
+    url: String,
+    epoch: watch::Sender<(u64, u16)>,
+}
+
+impl Told {
+    async fn start(port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("redis+sentinel://{}/{NAME}", listener.local_addr().expect("it is bound"));
+        let (epoch, knows) = watch::channel((1, port));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(Self::serve(stream, knows.clone()));
+            }
+        });
+        Self { url, epoch }
+    }
+
+    /// Another server is the primary from now on.
+    fn switch(&self, port: u16) {
+        self.epoch.send_modify(|(epoch, known)| (*epoch, *known) = (*epoch + 1, port));
+    }
+
+    async fn serve(mut stream: TcpStream, mut knows: watch::Receiver<(u64, u16)>) {
+        let mut heard = vec![0; 4096];
+        loop {
+            tokio::select! {
+                read = stream.read(&mut heard) => {
+                    let Ok(length @ 1..) = read else { return };
+                    let (epoch, port) = *knows.borrow();
+                    let bulk = |text: &str| format!("${}\r\n{text}\r\n", text.len());
+                    let mut answer = String::new();
+                    for word in String::from_utf8_lossy(&heard[..length]).split("\r\n") {
+                        answer += &match word {
+                            "HELLO" => "%0\r\n".to_owned(),
+                            "SUBSCRIBE" => format!(">3\r\n{}{}:1\r\n", bulk("subscribe"), bulk("+switch-master")),
+                            "MASTER" => format!("%1\r\n{}{}", bulk("config-epoch"), bulk(&epoch.to_string())),
+                            "GET-MASTER-ADDR-BY-NAME" => format!("*2\r\n{}{}", bulk("127.0.0.1"), bulk(&port.to_string())),
+                            _ => String::new(),
+                        };
+                    }
+                    if stream.write_all(answer.as_bytes()).await.is_err() { return }
+                }
+                changed = knows.changed() => {
+                    let push = ">3\r\n$7\r\nmessage\r\n$14\r\n+switch-master\r\n$4\r\nnews\r\n";
+                    if changed.is_err() || stream.write_all(push.as_bytes()).await.is_err() { return }
+                }
+            }
+        }
+    }
+}
+
+/// Upholds G1, as far as the new primary has what the former one took.
+#[tokio::test]
+async fn a_primary_that_sentinels_say_is_none_any_more_is_sent_no_command_more() {
+    let (former, next) = (RedisServer::start(), RedisServer::start());
+    let sentinel = Told::start(former.port()).await;
+    let store = store(&sentinel.url);
+    store.set("before", "value".into(), LONG).await.expect("stored");
+    store.evict_prefix("none").await.expect("a pooled connection");
+    let watched = Watching::start(&former.url()).await;
+    sentinel.switch(next.port());
+    // Nothing is asked for meanwhile; both are primaries, and neither closes a connection.
+    wait_until("it is heard", DEADLINE, async || format!("{store:?}").contains("open: 0")).await;
+    store.set("after", "value".into(), LONG).await.expect("stored");
+    store.evict_prefix("none").await.expect("a pooled connection");
+    let commands = watched.commands().await;
+    let of_ours: Vec<_> = commands.iter().filter(|command| command[0] != "PING").collect();
+    assert!(of_ours.is_empty(), "{of_ours:?}");
+    let mut client = next.client().await;
+    let there: u64 = redis::cmd("EXISTS").arg("after").query_async(&mut client).await.expect("EXISTS");
+    assert_eq!(there, 1);
+}
+
+#[tokio::test]
+async fn a_primary_that_hands_over_is_replaced_by_a_replica() {
+    let watched = Watched::start().await;
+    for server in &watched.servers {
+        run(&mut watched.client(server).await, "ACL SETUSER app on >pw ~* &* +@all").await;
+    }
+    let store = store(&watched.url().replace("://", "://app:pw@"));
+    assert!(is_on(&watched, 0, &store).await);
+    assert!(connections(&watched, 0).await > 0);
+    let next = watched.hand_over().await;
+    watched.follows(0).await;
+    wait_until("the next one serves", DEADLINE, async || is_on(&watched, next, &store).await).await;
+    wait_until("the former one is left", DEADLINE, async || connections(&watched, 0).await == 0).await;
+}
+
+#[tokio::test]
+async fn a_primary_that_is_killed_is_replaced_by_a_replica() {
+    let mut watched = Watched::start().await;
+    let store = store(&watched.url());
+    assert!(is_on(&watched, 0, &store).await);
+    watched.servers[0].stop();
+    watched.another_than(0).await;
+    let serves = async || is_on(&watched, watched.primary().await, &store).await;
+    wait_until("the next one serves", 4 * DEADLINE, serves).await;
+    // It comes back as what it was, and is told otherwise.
+    watched.servers[0].restart();
+    watched.follows(0).await;
+    let serves = async || is_on(&watched, watched.primary().await, &store).await;
+    wait_until("the next one serves", 4 * DEADLINE, serves).await;
+}
+
+#[tokio::test]
+async fn a_sentinel_that_missed_a_failover_is_not_believed() {
+    let watched = Watched::start().await;
+    watched.sentinels[2].pause();
+    let before = watched.primary().await;
+    run(&mut watched.client(&watched.sentinels[0]).await, &format!("SENTINEL FAILOVER {NAME}")).await;
+    let port = watched.servers[before].port().to_string();
+    for sentinel in 0..2 {
+        wait_until("another is the primary", 4 * DEADLINE, async || watched.port(sentinel).await != port)
+            .await;
+    }
+    let next = watched.primary().await;
+    watched.follows(before).await;
+    let store = store(&watched.url());
+    assert!(is_on(&watched, next, &store).await);
+    watched.sentinels[2].resume();
+    for _ in 0..5 {
+        assert!(is_on(&watched, next, &self::store(&watched.url())).await);
+    }
+}
+
+#[tokio::test]
+async fn sentinels_and_servers_have_passwords_of_their_own() {
+    let watched = Watched::start_with(Some("hunter2")).await;
+    let url = watched.url();
+    let with = |user: &str, sentinels: &str| {
+        format!("{}?sentinel_password={sentinels}", url.replace("://", &format!("://{user}@")))
+    };
+    assert!(is_on(&watched, 0, &store(&with(":hunter2", "hunter2"))).await);
+    for (url, says) in [
+        (with(":hunter2", "hunter3"), "sentinel"),
+        (url.replace("://", "://:hunter2@"), "sentinel"),
+        (with(":hunter3", "hunter2"), "user name or password"),
+    ] {
+        let store = store(&url);
+        let error = store.connect().await.expect_err("wrong");
+        let shown = format!("{error} {error:?} {store:?}");
+        assert!(shown.contains(says) && !shown.contains("hunter"), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn sentinels_and_servers_speak_tls() {
+    let authority = Authority::new("ours");
+    let identity = authority.signs(&["localhost", "127.0.0.1"]);
+    let primary = TlsServer::with_args(&authority, &identity, false, &["--tls-replication", "yes"]);
+    let port = cachemacro_tests::server::free_port();
+    let file = |path: &std::path::Path| path.display().to_string();
+    let sentinel = RedisServer::sentinel(&format!(
+        "tls-port {port}\ntls-replication yes\ntls-auth-clients no\ntls-cert-file {}\ntls-key-file {}\n\
+         tls-ca-cert-file {}\nsentinel monitor {NAME} 127.0.0.1 {} 1\n",
+        file(&identity.certificate),
+        file(&identity.key),
+        file(&authority.file()),
+        primary.port(),
+    ));
+    let ca = authority.file();
+    let url = format!("rediss+sentinel://localhost:{port}/{NAME}?ca={}", ca.display());
+    store(&url).connect().await.expect("both prove who they are");
+    let error = store(url.split('?').next().expect("a URL")).connect().await.expect_err("whom nobody knows");
+    assert!(error.to_string().contains("a CA that is not trusted"), "{error}");
+    // A sentinel that does not speak TLS is not asked without.
+    let plain = format!("rediss+sentinel://{}/{NAME}?ca={}", sentinel.address(), ca.display());
+    let error = store(&plain).connect().await.expect_err("it does not speak it");
+    assert!(error.to_string().contains("sentinel"), "{error}");
+}
+
+/// No caller sees an error. What a failover loses is told, not bounded here.
+#[tokio::test]
+async fn a_history_goes_on_through_failovers() {
+    let mut watched = Watched::start().await;
+    let plan = Plan { tasks: 8, rows: 16, rest_millis: 5, ..Plan::default() };
+    let mut fleet = Fleet::start(env!("CARGO_BIN_EXE_history_worker"), &watched.url(), &plan, 1).await;
+    for round in 0..rounds(2) {
+        let reads = fleet.counts().await.hits;
+        fleet.until("they go on", 4 * DEADLINE, |done| done.hits > reads + 200).await;
+        if round % 2 == 0 {
+            let before = watched.primary().await;
+            watched.hand_over().await;
+            watched.follows(before).await;
+        } else {
+            let before = watched.primary().await;
+            watched.servers[before].stop();
+            watched.another_than(before).await;
+            watched.servers[before].restart();
+            watched.follows(before).await;
+        }
+    }
+    let hits = fleet.counts().await.hits;
+    fleet.until("they go on", 4 * DEADLINE, |done| done.hits > hits + 200).await;
+    fleet.stop().await;
+    let report = fleet.report(false).await;
+    println!(
+        "{} failovers: {} reads, {} hits, {} evicts, {} of them failed, {} stale reads",
+        rounds(2),
+        report.counts.reads,
+        report.counts.hits,
+        report.counts.evicts,
+        report.failed_evicts.len(),
+        report.stale.len(),
+    );
+    assert_eq!((report.errors, report.strange), (vec![], vec![]));
+    assert!(report.panics.is_empty(), "{:?}", report.panics);
+}
