@@ -119,27 +119,23 @@ where
         }
     };
     if let Some(soft) = behind.soft.filter(|_| old.is_some()) {
-        match timeout_at(began + soft.min(NEVER), &mut task).await {
-            Ok(done) => return returned(done, || stand_in().or_else(late)).await,
-            Err(_) => {
-                if let Some(value) = stand_in() {
-                    leave(&task);
-                    return value;
-                }
-            }
+        if let Ok(done) = timeout_at(began + soft.min(NEVER), &mut task).await {
+            return returned(done, || stand_in().or_else(late)).await;
+        }
+        if let Some(value) = stand_in() {
+            leave(&task);
+            return value;
         }
     }
     if let Some(time) = behind.timeout {
-        match timeout_at(began + time.min(NEVER), &mut task).await {
-            Ok(done) => return returned(done, || stand_in().or_else(late)).await,
-            Err(_) => {
-                if let Some(value) = stand_in().or_else(late) {
-                    leave(&task);
-                    return value;
-                }
-                return returned(task.await, stand_in).await;
-            }
+        if let Ok(done) = timeout_at(began + time.min(NEVER), &mut task).await {
+            return returned(done, || stand_in().or_else(late)).await;
         }
+        if let Some(value) = stand_in().or_else(late) {
+            leave(&task);
+            return value;
+        }
+        return returned(task.await, stand_in).await;
     }
     returned(task.await, || stand_in().or_else(late)).await
 }
