@@ -128,13 +128,15 @@ async fn user(id: u64) -> Result<Option<User>, Error> {
         use ::cachemacro::__private::{self as cachemacro_, Kind as _, Shape as _};
         let shape_ = (&&&cachemacro_::Probe::<Result<Option<User>, Error>>::NEW).shape();
         let outcome_ = shape_.kind();
-        let site_ = cachemacro_::site!(\"user\");
+        let site_ = cachemacro_::site!(
+            \"user\"; cachemacro_::Says::new(\"Result<Option<User>, Error>\").key(\"{id}\")
+        );
         let given_ = ::core::option::Option::None;
         let arguments_ = match cachemacro_::hit(
             site_,
             given_,
             outcome_,
-            &cachemacro_::parts(site_, &|| ()).arg(&id),
+            &cachemacro_::parts!(site_, | to_ | { let _ = & to_; to_.arg(& id); }),
         ) {
             ::core::result::Result::Ok(hit_) => return hit_,
             ::core::result::Result::Err(arguments_) => arguments_,
@@ -173,11 +175,13 @@ fn square(n: u64) -> u64 {
         use ::cachemacro::__private::{self as cachemacro_, LocalKind as _, Shape as _};
         let shape_ = (&&&cachemacro_::Probe::<u64>::NEW).shape();
         let outcome_ = shape_.local_kind();
-        let site_ = cachemacro_::site!(\"square\");
+        let site_ = cachemacro_::site!(
+            \"square\"; cachemacro_::Says::new(\"u64\").key(\"{n}\")
+        );
         let arguments_ = match cachemacro_::local_hit(
             site_,
             outcome_,
-            &cachemacro_::parts(site_, &|| ()).arg(&n),
+            &cachemacro_::parts!(site_, | to_ | { let _ = & to_; to_.arg(& n); }),
         ) {
             ::core::result::Result::Ok(hit_) => return hit_,
             ::core::result::Result::Err(arguments_) => arguments_,

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::Metrics;
-use crate::families::{Family, Labels, Rows, Times};
+use crate::bounds;
+use crate::families::{Family, Labels, Rows};
 
 /// Publishes the figures of caches to the recorder in place whenever it is told to, or at an interval.
 ///
@@ -62,12 +63,20 @@ impl Publisher {
                         metrics::counter!(name.clone(), &labels).absolute(count);
                     }
                 }
+                Rows::Gauges(rows) => {
+                    let name = format!("cachemacro_{name}");
+                    metrics::describe_gauge!(name.clone(), help);
+                    for (labels, value) in rows {
+                        #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
+                        metrics::gauge!(name.clone(), &labels).set(value as f64);
+                    }
+                }
                 Rows::Times(rows) => {
-                    let name = format!("cachemacro_{name}_seconds");
+                    let (family, name) = (&name, format!("cachemacro_{name}_seconds"));
                     metrics::describe_histogram!(name.clone(), metrics::Unit::Seconds, help);
                     for (labels, times) in rows {
                         let histogram = metrics::histogram!(name.clone(), &labels);
-                        for (seconds, more) in self.more(&name, labels, &times) {
+                        for (seconds, more) in self.more(&name, labels, &bounds::buckets(family, &times)) {
                             histogram.record_many(seconds, more);
                         }
                     }
@@ -98,11 +107,11 @@ impl Publisher {
     }
 
     /// What was not told yet: how long in seconds, and how many.
-    fn more(&mut self, name: &str, labels: Labels, times: &Times) -> Vec<(f64, usize)> {
-        let told = self.told.entry((name.to_owned(), labels)).or_insert_with(|| vec![0; times.buckets.len()]);
+    fn more(&mut self, name: &str, labels: Labels, buckets: &[(Option<Duration>, u64)]) -> Vec<(f64, usize)> {
+        let told = self.told.entry((name.to_owned(), labels)).or_insert_with(|| vec![0; buckets.len()]);
         let mut longest = 0.0;
         let mut more = Vec::new();
-        for (told, (bound, count)) in told.iter_mut().zip(&times.buckets) {
+        for (told, (bound, count)) in told.iter_mut().zip(buckets) {
             // Above the last bound, as if there were one more.
             longest = bound.map_or(longest * 2.0, |bound| bound.as_secs_f64());
             let new = count.saturating_sub(std::mem::replace(told, *count));

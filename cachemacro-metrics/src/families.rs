@@ -1,30 +1,20 @@
 //! What is told, the same for every exporter.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use cachemacro::{CacheStats, Histogram, Stats};
+use cachemacro::{BreakerState, CacheStats, Histogram, Pool, Stats};
 
 use crate::Metrics;
 
 /// In the order in which they are shown.
 pub(crate) type Labels = Vec<(&'static str, String)>;
 
+/// The family of loads' times, and that of the store's round trips.
+const LOADS: &str = "load_time";
+const STORES: &str = "store_time";
+
 /// The site of what belongs to no annotated function.
 const DIRECT: &str = "direct";
-
-/// The bounds of loads: from 256 µs, doubling.
-const LOADS: Bounds = Bounds { first: Duration::from_micros(1 << 8), last: Duration::from_micros(1 << 21) };
-/// The bounds of the store's round trips: from 32 µs, doubling.
-const ROUND_TRIPS: Bounds =
-    Bounds { first: Duration::from_micros(1 << 5), last: Duration::from_micros(1 << 18) };
-
-/// Which of the recorded bounds are told.
-#[derive(Debug, Clone, Copy)]
-struct Bounds {
-    first: Duration,
-    last: Duration,
-}
 
 /// The series of one name.
 #[derive(Debug)]
@@ -38,32 +28,10 @@ pub(crate) struct Family {
 #[derive(Debug)]
 pub(crate) enum Rows {
     Counts(Vec<(Labels, u64)>),
-    Times(Vec<(Labels, Times)>),
-}
-
-/// How long things took.
-#[derive(Debug)]
-#[cfg_attr(not(feature = "prometheus"), allow(dead_code, reason = "not every exporter tells all of it"))]
-pub(crate) struct Times {
-    /// Counts by upper bound, each not among the ones before. The last bound is none.
-    pub(crate) buckets: Vec<(Option<Duration>, u64)>,
-    pub(crate) sum: Duration,
-    pub(crate) count: u64,
-}
-
-impl Times {
-    fn of(histogram: &Histogram, bounds: Bounds) -> Self {
-        let mut buckets = Vec::new();
-        let mut below = 0;
-        for (bound, count) in histogram.buckets() {
-            below += count;
-            let told = bound.is_none_or(|bound| bound >= bounds.first && bound <= bounds.last);
-            if told {
-                buckets.push((bound, std::mem::take(&mut below)));
-            }
-        }
-        Self { buckets, sum: histogram.sum(), count: histogram.count() }
-    }
+    /// What is there now.
+    Gauges(Vec<(Labels, u64)>),
+    /// How long things took.
+    Times(Vec<(Labels, Histogram)>),
 }
 
 impl Metrics {
@@ -84,19 +52,19 @@ impl Metrics {
                 rows: Rows::Counts(split(&caches, by, rows)),
             });
         }
+        families.extend(states(&caches));
         let loads = places(&caches).filter(|(.., stats)| stats.load_time.count() > 0);
-        let loads =
-            loads.map(|(cache, site, stats)| (labels(cache, site), Times::of(&stats.load_time, LOADS)));
+        let loads = loads.map(|(cache, site, stats)| (labels(cache, site), stats.load_time));
         families.push(Family {
-            name: "load_time".to_owned(),
+            name: LOADS.to_owned(),
             help: "How long the users' functions took.".to_owned(),
             rows: Rows::Times(loads.collect()),
         });
-        let stores = caches.iter().map(|(cache, stats)| {
-            (vec![("cache", (*cache).to_owned())], Times::of(&stats.total.store_time, ROUND_TRIPS))
-        });
+        let stores = caches
+            .iter()
+            .map(|(cache, stats)| (vec![("cache", (*cache).to_owned())], stats.total.store_time));
         families.push(Family {
-            name: "store_time".to_owned(),
+            name: STORES.to_owned(),
             help: "How long the store's round trips took.".to_owned(),
             rows: Rows::Times(stores.collect()),
         });
@@ -108,6 +76,82 @@ impl Metrics {
         self.names()
             .map(|name| vec![("cache", name.to_owned()), ("version", env!("CARGO_PKG_VERSION").to_owned())])
     }
+}
+
+/// What belongs to caches and to no site of them: breakers, connections, kept evicts, decoded values.
+fn states(caches: &[(&str, CacheStats)]) -> Vec<Family> {
+    let of = |by: Option<&'static str>, rows: &dyn Fn(&CacheStats) -> Vec<(&'static str, u64)>| {
+        let mut all = Vec::new();
+        for (cache, stats) in caches {
+            for (which, value) in rows(stats) {
+                let mut labels = vec![("cache", (*cache).to_owned())];
+                labels.extend(by.map(|by| (by, which.to_owned())));
+                all.push((labels, value));
+            }
+        }
+        all
+    };
+    let family = |name: &str, help: &str, rows| Family { name: name.to_owned(), help: help.to_owned(), rows };
+    let breaker = of(Some("state"), &|stats| {
+        let now = |state: BreakerState| stats.breaker.map(|is| (state.as_str(), u64::from(is == state)));
+        [BreakerState::Closed, BreakerState::Open, BreakerState::HalfOpen]
+            .into_iter()
+            .filter_map(now)
+            .collect()
+    });
+    let pool = |rows: fn(&Pool) -> Vec<(&'static str, u64)>| {
+        move |stats: &CacheStats| stats.pool.as_ref().map(rows).unwrap_or_default()
+    };
+    let connections =
+        pool(|pool| vec![("shared", pool.shared), ("idle", pool.idle), ("in_use", pool.in_use)]);
+    let left = of(Some("reason"), &|stats| {
+        let local = &stats.local;
+        let left = [
+            ("evicted", local.evicted),
+            ("expired", local.expired),
+            ("replaced", local.replaced),
+            ("for_room", local.for_room),
+            ("untold", local.untold),
+        ];
+        left.into_iter().filter(|(_, count)| *count > 0).collect()
+    });
+    vec![
+        family("breaker", "1 for the state of the breaker around the store.", Rows::Gauges(breaker)),
+        family(
+            "breaker_trips",
+            "How often the breaker opened.",
+            Rows::Counts(of(None, &|stats| {
+                stats.breaker.iter().map(|_| ("", stats.breaker_trips)).collect()
+            })),
+        ),
+        family(
+            "kept_evicts",
+            "Evicts that have not reached the store yet.",
+            Rows::Gauges(of(None, &|stats| vec![("", stats.kept_evicts)])),
+        ),
+        family("connections", "Connections to the server.", Rows::Gauges(of(Some("state"), &connections))),
+        family(
+            "connections_waiting",
+            "Callers that wait for a pooled connection.",
+            Rows::Gauges(of(None, &pool(|pool| vec![("", pool.waiting)]))),
+        ),
+        family(
+            "reconnects",
+            "Connections that were lost and replaced.",
+            Rows::Counts(of(None, &pool(|pool| vec![("", pool.reconnects)]))),
+        ),
+        family(
+            "local_entries",
+            "Decoded values in this process.",
+            Rows::Gauges(of(None, &|stats| vec![("", stats.local.entries)])),
+        ),
+        family(
+            "local_bytes",
+            "What they weigh.",
+            Rows::Gauges(of(None, &|stats| vec![("", stats.local.bytes)])),
+        ),
+        family("local_left", "Decoded values that left, by reason.", Rows::Counts(left)),
+    ]
 }
 
 /// Every site of every cache, and what belongs to none.

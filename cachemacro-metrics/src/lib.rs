@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(any(feature = "prometheus", feature = "metrics"))]
+mod bounds;
 #[cfg(any(feature = "prometheus", feature = "metrics", feature = "opentelemetry"))]
 mod families;
 

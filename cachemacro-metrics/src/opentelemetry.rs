@@ -1,6 +1,7 @@
 //! For OpenTelemetry: observable instruments that ask the caches whenever the SDK collects.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
@@ -24,33 +25,51 @@ use crate::families::{Family, Labels, Rows};
 /// observe(Metrics::of("main", &cache), &provider.meter("app"));
 /// ```
 pub fn observe(metrics: Metrics, meter: &Meter) {
-    let metrics = Arc::new(metrics);
-    for (at, family) in metrics.families().into_iter().enumerate() {
+    let families = metrics.families();
+    let infos: Vec<_> = metrics.infos().collect();
+    let snapshots = Arc::new(Snapshots::new(move || metrics.families()));
+    for (at, family) in families.into_iter().enumerate() {
         let Family { name, help, rows } = family;
         match rows {
             Rows::Counts(_) => {
-                let metrics = metrics.clone();
+                let snapshots = snapshots.clone();
                 meter
                     .u64_observable_counter(format!("cachemacro.{name}"))
                     .with_description(help)
                     .with_callback(move |instrument| {
-                        let Some(Rows::Counts(rows)) = rows_at(&metrics, at) else { return };
-                        for (labels, count) in rows {
-                            instrument.observe(count, &attributes(labels));
+                        if let Rows::Counts(rows) = &snapshots.of(2 * at)[at].rows {
+                            for (labels, count) in rows {
+                                instrument.observe(*count, &attributes(labels));
+                            }
+                        }
+                    })
+                    .build();
+            }
+            Rows::Gauges(_) => {
+                let snapshots = snapshots.clone();
+                meter
+                    .u64_observable_gauge(format!("cachemacro.{name}"))
+                    .with_description(help)
+                    .with_callback(move |instrument| {
+                        if let Rows::Gauges(rows) = &snapshots.of(2 * at)[at].rows {
+                            for (labels, value) in rows {
+                                instrument.observe(*value, &attributes(labels));
+                            }
                         }
                     })
                     .build();
             }
             Rows::Times(_) => {
-                let (sums, counts) = (metrics.clone(), metrics.clone());
+                let (sums, counts) = (snapshots.clone(), snapshots.clone());
                 meter
                     .f64_observable_counter(format!("cachemacro.{name}.sum"))
                     .with_unit("s")
                     .with_description(help.clone())
                     .with_callback(move |instrument| {
-                        let Some(Rows::Times(rows)) = rows_at(&sums, at) else { return };
-                        for (labels, times) in rows {
-                            instrument.observe(times.sum.as_secs_f64(), &attributes(labels));
+                        if let Rows::Times(rows) = &sums.of(2 * at)[at].rows {
+                            for (labels, times) in rows {
+                                instrument.observe(times.sum().as_secs_f64(), &attributes(labels));
+                            }
                         }
                     })
                     .build();
@@ -58,9 +77,10 @@ pub fn observe(metrics: Metrics, meter: &Meter) {
                     .u64_observable_counter(format!("cachemacro.{name}.count"))
                     .with_description(help)
                     .with_callback(move |instrument| {
-                        let Some(Rows::Times(rows)) = rows_at(&counts, at) else { return };
-                        for (labels, times) in rows {
-                            instrument.observe(times.count, &attributes(labels));
+                        if let Rows::Times(rows) = &counts.of(2 * at + 1)[at].rows {
+                            for (labels, times) in rows {
+                                instrument.observe(times.count(), &attributes(labels));
+                            }
                         }
                     })
                     .build();
@@ -71,18 +91,57 @@ pub fn observe(metrics: Metrics, meter: &Meter) {
         .u64_observable_gauge("cachemacro.info")
         .with_description("The caches of this process.")
         .with_callback(move |instrument| {
-            for labels in metrics.infos() {
+            for labels in &infos {
                 instrument.observe(1, &attributes(labels));
             }
         })
         .build();
 }
 
-/// The rows of one family now. Families are always the same, in the same order.
-fn rows_at(metrics: &Metrics, at: usize) -> Option<Rows> {
-    metrics.families().into_iter().nth(at).map(|family| family.rows)
+/// What the instruments tell. Each asks once in a collection, so who asks again begins the next one: all instruments of a
+/// collection share what the first of them has had taken.
+struct Snapshots<T> {
+    take: Box<dyn Fn() -> T + Send + Sync>,
+    last: Mutex<Option<(Arc<T>, HashSet<usize>)>>,
 }
 
-fn attributes(labels: Labels) -> Vec<KeyValue> {
-    labels.into_iter().map(|(name, value)| KeyValue::new(name, value)).collect()
+impl<T> Snapshots<T> {
+    fn new(take: impl Fn() -> T + Send + Sync + 'static) -> Self {
+        Self { take: Box::new(take), last: Mutex::new(None) }
+    }
+
+    /// What the instrument of this number tells now.
+    fn of(&self, instrument: usize) -> Arc<T> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((snapshot, told)) = &mut *last
+            && told.insert(instrument)
+        {
+            return snapshot.clone();
+        }
+        let snapshot = Arc::new((self.take)());
+        *last = Some((snapshot.clone(), HashSet::from([instrument])));
+        snapshot
+    }
+}
+
+fn attributes(labels: &Labels) -> Vec<KeyValue> {
+    labels.iter().map(|(name, value)| KeyValue::new(*name, value.clone())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn the_instruments_of_a_collection_share_one_snapshot_and_the_next_has_another() {
+        let taken = AtomicUsize::new(0);
+        let snapshots = Snapshots::new(move || taken.fetch_add(1, Ordering::Relaxed));
+        for collection in 0..3 {
+            for instrument in 0..20 {
+                assert_eq!(*snapshots.of(instrument), collection);
+            }
+        }
+    }
 }

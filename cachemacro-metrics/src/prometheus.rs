@@ -2,13 +2,15 @@
 
 use std::fmt;
 
+use cachemacro::Histogram;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::families::{Labels, Rows, Times};
+use crate::bounds;
+use crate::families::{Labels, Rows};
 use crate::{Error, Metrics};
 
 /// The content type of [`text`](text()).
@@ -76,6 +78,7 @@ impl Collector for Metrics {
             // What never occurred has no series, and so no name.
             match family.rows {
                 Rows::Counts(rows) if rows.is_empty() => {}
+                Rows::Gauges(rows) if rows.is_empty() => {}
                 Rows::Times(rows) if rows.is_empty() => {}
                 Rows::Counts(rows) => {
                     let mut metric =
@@ -85,12 +88,19 @@ impl Collector for Metrics {
                         metric.encode_family(labels)?.encode_counter(count, no_example)?;
                     }
                 }
+                Rows::Gauges(rows) => {
+                    let mut metric =
+                        encoder.encode_descriptor(&name, &family.help, None, MetricType::Gauge)?;
+                    for (labels, value) in &rows {
+                        metric.encode_family(labels)?.encode_gauge(value)?;
+                    }
+                }
                 Rows::Times(rows) => {
                     let seconds = Some(&Unit::Seconds);
                     let mut metric =
                         encoder.encode_descriptor(&name, &family.help, seconds, MetricType::Histogram)?;
                     for (labels, times) in &rows {
-                        encode_times(metric.encode_family(labels)?, times)?;
+                        encode_times(metric.encode_family(labels)?, &family.name, times)?;
                     }
                 }
             }
@@ -104,8 +114,9 @@ impl Collector for Metrics {
     }
 }
 
-fn encode_times(mut metric: MetricEncoder<'_>, times: &Times) -> Result<(), fmt::Error> {
+fn encode_times(mut metric: MetricEncoder<'_>, family: &str, times: &Histogram) -> Result<(), fmt::Error> {
     let bound = |bound: Option<std::time::Duration>| bound.map_or(f64::INFINITY, |bound| bound.as_secs_f64());
-    let buckets: Vec<_> = times.buckets.iter().map(|(upper, count)| (bound(*upper), *count)).collect();
-    metric.encode_histogram::<Labels>(times.sum.as_secs_f64(), times.count, &buckets, None)
+    let buckets = bounds::buckets(family, times);
+    let buckets: Vec<_> = buckets.iter().map(|(upper, count)| (bound(*upper), *count)).collect();
+    metric.encode_histogram::<Labels>(times.sum().as_secs_f64(), times.count(), &buckets, None)
 }

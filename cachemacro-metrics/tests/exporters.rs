@@ -206,3 +206,22 @@ async fn opentelemetry_is_told_what_was_counted_once() {
     counters.retain(|_, count| *count > 0);
     assert_eq!(counters, counts(&total));
 }
+
+#[tokio::test]
+async fn what_belongs_to_no_site_is_told_of_the_cache() {
+    let redis = Cache::builder().redis("redis://127.0.0.1:1").namespace("shop").build().unwrap();
+    assert!(redis.set("n", 1, &7).await.is_err(), "nobody listens");
+    assert!(redis.evict_tags(["n"]).await.is_err());
+    let text = prometheus::text(&Metrics::of("main", &redis)).unwrap();
+    let value = |name: &str| series(&text).find(|(series, _)| *series == name).map(|(_, value)| value);
+    assert_eq!(value(r#"cachemacro_kept_evicts{cache="main"}"#), Some(1.0), "{text}");
+    assert_eq!(value(r#"cachemacro_connections{cache="main",state="shared"}"#), Some(0.0));
+    let states = ["closed", "open", "half_open"];
+    let is = |state| value(&format!(r#"cachemacro_breaker{{cache="main",state="{state}"}}"#));
+    assert_eq!(states.iter().filter_map(is).sum::<f64>(), 1.0, "{text}");
+    let memory = prometheus::text(&Metrics::of("main", &Cache::memory())).unwrap();
+    assert!(
+        !memory.contains("cachemacro_breaker") && memory.contains("cachemacro_local_entries"),
+        "{memory}"
+    );
+}

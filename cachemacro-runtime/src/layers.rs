@@ -23,7 +23,8 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// Macros are exported at the crate's root, wherever they are written.
-const MACROS: &[&str] = &["pass_on", "store_conformance", "__conformance_cases", "__cachemacro_site"];
+const MACROS: &[&str] =
+    &["pass_on", "store_conformance", "__conformance_cases", "__cachemacro_site", "__cachemacro_parts"];
 
 /// The first segments, below the crate's root, of all paths in code outside of tests that begin with `crate::`, or with
 /// as many `super::` as `file` has folders and modules above it: imports, also grouped ones, and paths in expressions.

@@ -28,8 +28,11 @@ pub mod __private {
 }
 
 pub use api::builder::CacheBuilder;
-pub use api::cache::{Cache, Health};
+pub use api::cache::Cache;
 pub use api::entry::Meta;
+pub use api::health::Health;
+#[cfg(feature = "inspect")]
+pub use api::inspect;
 pub use api::keyspace::Keyspace;
 pub use api::lookup::{Filled, Hit, Lookup, Vacancy};
 pub use api::removals::after_commit;
@@ -37,6 +40,8 @@ pub use engine::entry::Entry;
 pub use engine::evict::Evict;
 pub use engine::local::LocalEntry;
 pub use engine::removals::Removals;
+#[cfg(feature = "reports")]
+pub use engine::settings::Reports;
 pub use engine::undelivered::Undelivered;
 pub use format::codec::{BuiltinCodec, Codec};
 pub use format::schema::CacheSchema;
@@ -49,10 +54,14 @@ pub use observe::breaker::BreakerState;
 pub use observe::event::{Event, Observation, Observer};
 pub use observe::histogram::Histogram;
 pub use observe::local::LocalStats;
+pub use observe::pool::Pool;
 pub use observe::reason::MissReason;
+pub use observe::report;
 pub use observe::site::SiteId;
 pub use observe::stats::{CacheStats, Count, Stats};
+pub use observe::status::Status;
 pub use observe::warning::Warning;
+pub use policy::gathered::Gathered;
 pub use policy::mode::Mode;
 pub use policy::outcome::Value;
 pub use policy::rules::EntryRules;

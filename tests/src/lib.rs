@@ -67,6 +67,8 @@ mod guide {
     mod providers {}
     #[doc = include_str!("../../docs/operations.md")]
     mod operations {}
+    #[doc = include_str!("../../docs/cli.md")]
+    mod cli {}
     #[doc = include_str!("../../docs/stores.md")]
     mod stores {}
     #[doc = include_str!("../../docs/codecs.md")]

@@ -15,7 +15,8 @@ impl Expander<'_> {
     pub(super) fn fast(&self, parts: &EntryParts) -> Option<TokenStream> {
         let mixed = Span::mixed_site();
         let private = &self.private;
-        let parts = self.parts(parts)?;
+        let told = self.told(parts)?;
+        let parts = quote_spanned!(mixed=> &#private::parts!(site_, |to_| { let _ = &to_; #told }));
         let hit = if self.item.is_sync() {
             quote_spanned!(mixed=> local_hit(site_, outcome_, #parts))
         } else {
@@ -29,59 +30,49 @@ impl Expander<'_> {
         })
     }
 
-    /// A reference to what of a call makes up key and tags. What is made for it lives as long as the statement that it is in.
-    fn parts(&self, parts: &EntryParts) -> Option<TokenStream> {
+    /// Statements that tell `to_` what of a call makes up key and tags.
+    fn told(&self, parts: &EntryParts) -> Option<TokenStream> {
         let mixed = Span::mixed_site();
-        let private = &self.private;
         let place = Place::Function;
-        let mut begin = quote_spanned!(mixed=> #private::parts(site_, &|| ()));
-        let mut chain = TokenStream::new();
+        let mut told = TokenStream::new();
         match &parts.prefix {
             None | Some(Expr::Lit(_)) => {}
             // A constant, or an argument.
             Some(prefix @ (Expr::Path(_) | Expr::Reference(_))) => {
-                chain.extend(quote_spanned!(mixed=> .display(#prefix)));
+                told.extend(quote_spanned!(mixed=> to_.display(#prefix);));
             }
             Some(_) => return None,
         }
         match &parts.key {
-            Key::Template(template) => chain.extend(self.holes(template)?),
+            Key::Template(template) => told.extend(self.holes(template)?),
             Key::Value(key) => {
                 if !key.lets.is_empty() || key.returns || !is_plain(key.expr.to_token_stream()) {
                     return None;
                 }
                 let key = values::by_reference(key, self.item, place);
-                chain.extend(quote_spanned!(mixed=> .arg(#key)));
+                told.extend(quote_spanned!(mixed=> to_.arg(#key);));
             }
             Key::Args(args) => {
-                let arguments = args.iter().map(|(at, name)| {
+                for (at, name) in args {
+                    let cfg = &self.item.args[*at].cfg;
                     let argument = values::argument(name, self.item, place);
-                    (&self.item.args[*at].cfg, quote_spanned!(mixed=> .arg(#argument)))
-                });
-                let (conditional, plain): (Vec<_>, Vec<_>) = arguments.partition(|(cfg, _)| !cfg.is_empty());
-                chain.extend(plain.into_iter().map(|(_, call)| call));
-                if !conditional.is_empty() {
-                    // A call in a chain cannot have an attribute.
-                    let statements = conditional
-                        .into_iter()
-                        .map(|(cfg, call)| quote_spanned!(mixed=> #(#cfg)* let to_ = to_ #call;));
-                    begin = quote_spanned!(mixed=> { let to_ = #begin; #(#statements)* to_ });
+                    told.extend(quote_spanned!(mixed=> #(#cfg)* to_.arg(#argument);));
                 }
             }
         }
         for tag in &parts.tags {
             match tag {
-                Tag::Template(template) => chain.extend(self.holes(template)?),
+                Tag::Template(template) => told.extend(self.holes(template)?),
                 Tag::One(_) | Tag::Many(_) => return None,
             }
         }
         // Types and const parameters are in the name of the function's instance, which the runtime writes.
-        Some(quote_spanned!(mixed=> &#begin #chain))
+        Some(told)
     }
 
     fn holes(&self, template: &[Part]) -> Option<TokenStream> {
         let mixed = Span::mixed_site();
-        let mut chain = TokenStream::new();
+        let mut told = TokenStream::new();
         for part in values::template(template, self.item, Place::Function) {
             let Part::Hole(Hole { expr, debug, late, .. }) = part else { continue };
             if late || !is_plain(expr.clone()) {
@@ -89,9 +80,9 @@ impl Expander<'_> {
             }
             let value = reference(&expr);
             let method = if debug { quote!(debug) } else { quote!(display) };
-            chain.extend(quote_spanned!(mixed=> .#method(#value)));
+            told.extend(quote_spanned!(mixed=> to_.#method(#value);));
         }
-        Some(chain)
+        Some(told)
     }
 }
 

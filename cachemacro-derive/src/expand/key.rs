@@ -4,6 +4,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote_spanned;
 
 use super::policy::policy;
+use super::says::says;
 use super::{Expander, option};
 use crate::model::{EntryParts, Key, TypePart};
 use crate::syntax::item::Item;
@@ -25,7 +26,8 @@ impl Expander<'_> {
         let name = self.item.name();
         let place_of_site = place_of_site(parts, self.item);
         let policy = policy(&parts.policy, private).map(|policy| quote_spanned!(mixed=> , #policy));
-        quote_spanned!(mixed=> let site_ = #private::site!(#name #place_of_site #policy);)
+        let says = says(parts, self.item, private);
+        quote_spanned!(mixed=> let site_ = #private::site!(#name #place_of_site #policy; #says);)
     }
 
     /// `let key_ = …;`

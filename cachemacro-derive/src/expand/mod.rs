@@ -8,9 +8,9 @@
 //!         use ::cachemacro::__private::{self as cachemacro_, Kind as _, Shape as _};
 //!         let shape_ = (&&&cachemacro_::Probe::<Result<User, Error>>::NEW).shape();
 //!         let outcome_ = shape_.kind();
-//!         let site_ = cachemacro_::site!("user");
+//!         let site_ = cachemacro_::site!("user"; cachemacro_::Says::new("Result<User, Error>").key("{id}"));
 //!         let given_ = None;
-//!         let arguments_ = match cachemacro_::hit(site_, given_, outcome_, &cachemacro_::parts(site_, &|| ()).arg(&id)) {
+//!         let arguments_ = match cachemacro_::hit(site_, given_, outcome_, &cachemacro_::parts!(site_, |to_| { to_.arg(&id); })) {
 //!             Ok(hit_) => return hit_,
 //!             Err(arguments_) => arguments_,
 //!         };
@@ -35,6 +35,7 @@ mod function;
 mod key;
 mod late;
 mod policy;
+mod says;
 mod underscore;
 pub(crate) mod write;
 

@@ -14,11 +14,11 @@ use crate::engine::settings::Settings;
 use crate::engine::undelivered::{Undelivered, no_namespace};
 use crate::ground::error::Result;
 use crate::key::Key;
-use crate::observe::breaker::BreakerState;
+use crate::observe::report::Report;
 use crate::observe::stats::CacheStats;
 use crate::observe::warning::Warning;
 use crate::policy::outcome::Value;
-use crate::store::{AnyStore, Breaker, StoreHealth};
+use crate::store::AnyStore;
 
 /// A cache: a store with everything around it. Cheap to clone; clones are the same cache.
 ///
@@ -59,36 +59,12 @@ impl fmt::Debug for Cache {
     }
 }
 
-/// How a cache and its store are, from [`Cache::health`].
-///
-/// ```
-/// # use cachemacro_runtime as cachemacro;
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
-/// let cache = cachemacro::Cache::builder().memory().namespace("my shop").build()?;
-/// let health = cache.health().await?;
-/// assert_eq!((health.namespace.as_str(), health.disabled), ("my%20shop", false));
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Health {
-    /// What the store says of itself.
-    pub store: StoreHealth,
-    /// The namespace, percent-encoded.
-    pub namespace: String,
-    /// Whether caching is turned off.
-    pub disabled: bool,
-    /// The state of the breaker around the store, where there is one.
-    pub breaker: Option<BreakerState>,
-    /// What is wrong though calls go on; empty where nothing is.
-    pub warnings: Vec<Warning>,
-}
-
 impl Cache {
     pub(crate) fn with_store(store: AnyStore, settings: Settings) -> Self {
         let core = Arc::new(Core::new(store, settings));
         core.watch_breaker();
+        #[cfg(feature = "reports")]
+        core.start_reporting();
         Self { shared: Arc::new(Shared { core, events: Events::default() }) }
     }
 
@@ -282,30 +258,6 @@ impl Cache {
         self.core().snapshot()
     }
 
-    /// Asks the store whether it is there. Functions run without it, so this is for dashboards, not for a probe that
-    /// would take the service out of rotation.
-    ///
-    /// ```
-    /// # use cachemacro_runtime as cachemacro;
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
-    /// let health = cachemacro::Cache::memory().health().await?;
-    /// assert_eq!((health.store.name, health.store.server), ("memory", None));
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// Where it does not answer within its timeouts.
-    pub async fn health(&self) -> Result<Health> {
-        Ok(Health {
-            store: self.core().store.health().await?,
-            namespace: self.core().namespace().to_owned(),
-            disabled: self.is_disabled(),
-            breaker: self.core().store.breaker().map(Breaker::state),
-            warnings: self.warnings(),
-        })
-    }
-
     /// What is wrong though calls go on: no namespace on a server, caching that is off, evicts that failed, a breaker
     /// that is open, values that are never stored. Told by settings and counters, without asking the store; [`health`](Self::health) has it too.
     ///
@@ -343,6 +295,21 @@ impl Cache {
         self.core().store.connect().await
     }
 
+    /// What this process tells of the cache: counters by function, settings, connections; no key, tag, value or secret. On a
+    /// server with a namespace each process leaves it there for others, every 10 s, as JSON.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let cache = cachemacro::Cache::memory();
+    /// cache.get_or_load("answer", (), async || 42).await;
+    /// assert_eq!(cache.report().direct.count("loads"), 1);
+    /// # }
+    /// ```
+    pub fn report(&self) -> Report {
+        self.core().report(true)
+    }
+
     /// Finishes what dropped calls left to do, sends evicts that have not reached the store once more, then closes the store's
     /// connections. Cached calls after it run their functions; direct ones may fail.
     ///
@@ -364,6 +331,8 @@ impl Cache {
         let core = self.core();
         core.drain().await;
         let undelivered = core.deliver_kept().await;
+        #[cfg(feature = "reports")]
+        core.stop_reporting().await;
         core.store.close().await;
         match undelivered {
             None => Ok(()),

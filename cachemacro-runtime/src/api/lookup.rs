@@ -5,21 +5,27 @@ use std::ops::Deref;
 use std::time::Instant;
 
 use crate::api::entry::Meta;
-use crate::calls::lookup::{Sought, Vacant, lookup};
+use crate::calls::lookup::{Sought, Vacant, find, lookup};
 use crate::engine::entry::Entry;
 use crate::engine::fill::Check;
 use crate::engine::lease::{Background, Held};
 use crate::engine::prepare::Prepared;
 use crate::engine::read::Found;
 use crate::engine::spending;
+use crate::format::header::Header;
 use crate::format::stamps::tag_keys;
 use crate::ground::clock::Timestamp;
 use crate::ground::error::{Error, ErrorKind, Result};
+use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
+use crate::policy::gathered::Gathered;
 use crate::policy::outcome::Value;
 use crate::policy::rules::{NoCallRules, NoRules};
 use crate::policy::ttl::Ttl;
 use crate::store::OnRefusal;
+
+/// Above so many inherited tags a value is not stored: each is read on a hit.
+const MOST_INHERITED: usize = 64;
 
 /// What [`Entry::lookup`] found.
 ///
@@ -217,11 +223,62 @@ impl<T: Value> Entry<T> {
     /// # Errors
     /// Where the entry could not be read, or the arguments cannot be a key.
     pub async fn lookup(&self) -> Result<Lookup<T>> {
+        self.sought(|_, _| true).await
+    }
+
+    /// [`lookup`](Self::lookup) of a value that `accept` takes, going by the value and what is known of it. What it turns down counts
+    /// as a miss for this caller and stays for others; the vacancy brings it along as [`old`](Vacancy::old), and a fill replaces it. A
+    /// value that another caller stores meanwhile is offered too; who turns down three has a vacancy without a lease.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, Lookup};
+    ///
+    /// let rate = Cache::memory().entry::<(String, u32)>("rate", "EUR");
+    /// rate.set(&("2031-01-31".to_owned(), 95)).await?;
+    /// let of_today = |rate: &(String, u32)| rate.0 == "2031-02-01";
+    /// let Lookup::Vacant(vacancy) = rate.lookup_if(|rate, _| of_today(rate)).await? else { panic!("that is old") };
+    /// assert_eq!(vacancy.old().map(|rate| rate.1), Some(95));
+    /// assert!(vacancy.fill(&("2031-02-01".to_owned(), 96)).await?.is_stored());
+    /// assert_eq!(rate.get().await?.map(|rate| rate.1), Some(96));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the entry could not be read, or the arguments cannot be a key.
+    pub async fn lookup_if(&self, accept: impl Fn(&T, &Meta) -> bool) -> Result<Lookup<T>> {
+        let store = &self.core().store;
+        self.sought(|value, header| accept(value, &Meta::of(header, store.now()))).await
+    }
+
+    async fn sought(&self, accept: impl Fn(&T, &Header) -> bool) -> Result<Lookup<T>> {
         let began = Instant::now();
-        Ok(match self.in_time(lookup(self)).await? {
+        Ok(match self.in_time(lookup(self, accept)).await? {
             Sought::Found(found) => Lookup::Hit(Hit::new(found, self.core().store.now())),
             Sought::Vacant(vacant) => Lookup::Vacant(Vacancy::new(self.clone(), vacant, began)?),
         })
+    }
+
+    /// The value with what is known of it, from one read; nothing is waited for, and no right to fill comes with a miss.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let user = cachemacro::Cache::memory().entry::<String>("user", 7);
+    /// assert!(user.find().await?.is_none());
+    /// user.set(&"Ada".to_owned()).await?;
+    /// let found = user.find().await?.expect("it was stored");
+    /// assert!(*found == "Ada" && found.meta().age < found.meta().ttl);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the entry could not be read, or the arguments cannot be a key.
+    pub async fn find(&self) -> Result<Option<Hit<T>>> {
+        Ok(find(self).await?.map(|found| Hit::new(found, self.core().store.now())))
     }
 }
 
@@ -276,7 +333,7 @@ impl<T: Value> Vacancy<T> {
     }
 
     /// The value that this caller was elected to load anew, because it is [due or stale](crate::Policy::refresh): it may serve where
-    /// the load fails. All others are served it meanwhile.
+    /// the load fails. All others are served it meanwhile. After [`lookup_if`](Entry::lookup_if), the value that was turned down.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -356,11 +413,55 @@ impl<T: Value> Vacancy<T> {
         ttl: impl Into<Ttl>,
         tags: impl IntoIterator<Item = S>,
     ) -> Result<Filled> {
+        self.fill_gathered(value, ttl, tags, &Gathered::default()).await
+    }
+
+    /// [`fill_with`](Self::fill_with) for a value that was made of others: it carries their tags too, and is stored no longer than the
+    /// first of them stays fresh. Where not all of their tags are known, or there are more than 64, it is not stored.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, Lookup, Ttl};
+    ///
+    /// let cache = Cache::memory();
+    /// let user = cache.entry::<String>("user", 7).with_tags(["users"]);
+    /// let page = cache.entry::<String>("page", "/users/7").with_late_tags();
+    /// let Lookup::Vacant(vacancy) = page.lookup().await? else { panic!("nothing was stored") };
+    /// let (name, gathered) = cache.gather(user.get_or_load(async || "Ada".to_owned())).await;
+    /// let tags: [&str; 0] = [];
+    /// assert!(vacancy.fill_gathered(&format!("<h1>{name}</h1>"), Ttl::Never, tags, &gathered).await?.is_stored());
+    ///
+    /// cache.evict_tags(["users"]).await?;
+    /// assert_eq!(page.get().await?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`fill_with`](Self::fill_with); also where a gathered tag is neither among the entry's nor expected.
+    pub async fn fill_gathered<S: AsRef<str>>(
+        self,
+        value: &T,
+        ttl: impl Into<Ttl>,
+        tags: impl IntoIterator<Item = S>,
+        gathered: &Gathered,
+    ) -> Result<Filled> {
         let raw = self.entry.raw()?;
-        let ttl = ttl.into();
+        let ttl = match (ttl.into(), gathered.ttl()) {
+            (Ttl::For(ttl), Some(least)) => Ttl::For(ttl.min(least)),
+            (Ttl::Never, Some(least)) => Ttl::For(least),
+            (ttl, None) => ttl,
+        };
+        let inherited: Vec<u64> =
+            gathered.hashes().filter(|hash| raw.tags.iter().all(|tag| tag.hash != *hash)).collect();
+        if !gathered.is_complete() || inherited.len() > MOST_INHERITED {
+            raw.record(Event::NotStored);
+            return Ok(Filled::Refused);
+        }
         let tags: Vec<String> = tags.into_iter().map(|tag| tag.as_ref().to_owned()).collect();
         let is_known = |tag: &String| raw.tags.contains(&tag_keys(raw.core.namespace(), tag).tag);
-        if !self.entry.has_late_tags(&NoRules) && !tags.iter().all(is_known) {
+        if !self.entry.has_late_tags(&NoRules) && !(tags.iter().all(is_known) && inherited.is_empty()) {
             // G1: the tag's version was not captured before the load, so an evict since then would go unnoticed.
             let error = Error::new(ErrorKind::Config, "tags that come with the value need `with_late_tags`");
             raw.failed(&error);
@@ -368,6 +469,7 @@ impl<T: Value> Vacancy<T> {
         }
         let rules = NoCallRules::new().ttl(move |_| ttl).tags(move |_| tags.clone());
         let prepared = self.entry.try_prepare(raw, &rules, value);
+        let prepared = prepared.map(|prepared| prepared.map(|prepared| Prepared { inherited, ..prepared }));
         self.finish_in_time(prepared).await
     }
 

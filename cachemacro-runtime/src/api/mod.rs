@@ -7,6 +7,9 @@ pub(crate) mod entry;
 pub(crate) mod entry_options;
 pub(crate) mod events;
 pub(crate) mod evict;
+pub(crate) mod health;
+#[cfg(feature = "inspect")]
+pub mod inspect;
 pub(crate) mod keyspace;
 pub(crate) mod local;
 pub(crate) mod lookup;

@@ -10,6 +10,8 @@ use crate::engine::entry::Entry;
 use crate::engine::removals::Removals;
 use crate::ground::error::Result;
 use crate::key::Key;
+use crate::policy::gather;
+use crate::policy::gathered::Gathered;
 use crate::policy::outcome::Value;
 
 impl Removals {
@@ -125,6 +127,25 @@ impl Removals {
 }
 
 impl Cache {
+    /// Runs `future`, and tells what the values depend on that its cached calls gave: hits, loads, and what other callers loaded. Such
+    /// calls take no decoded copy, but ask the store.
+    ///
+    /// Gathered are the tags of calls of this cache, or of a clone of it; calls of others only shorten the time. Not gathered: what tasks
+    /// depend on that `future` spawns. Scopes can be nested: an outer one gathers what an inner one does.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let cache = cachemacro::Cache::memory();
+    /// let user = cache.entry::<String>("user", 7).with_tags(["users", "org:3"]);
+    /// let (_, gathered) = cache.gather(user.get_or_load(async || "Ada".to_owned())).await;
+    /// assert_eq!(gathered.len(), 2);
+    /// # }
+    /// ```
+    pub fn gather<F: Future>(&self, future: F) -> impl Future<Output = (F::Output, Gathered)> + use<F> {
+        gather::scope(self.core().id, future)
+    }
+
     /// Evicts what `removals` name, from this cache, in its namespace. Returns how many entries went, as
     /// [`Evict::run`](crate::Evict::run) does.
     ///

@@ -143,7 +143,7 @@ where
     F: Future<Output = R>,
 {
     let Ok(raw) = entry.raw() else { return body.await };
-    Call::resume(&entry, raw, outcome, state).finish(miss, rules, pin!(body)).await
+    Call::resume(&entry, raw, outcome, state).finish(miss, rules, pin!(body)).await.0
 }
 
 /// What the load's task returned.

@@ -51,7 +51,6 @@ use crate::engine::search::{End, Search};
 use crate::engine::spending;
 use crate::format::ids::FillId;
 use crate::ground::heap::on_heap;
-use crate::ground::panics::caught;
 use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
 use crate::policy::freshness::Age;
@@ -120,11 +119,13 @@ where
     let mut call = Call::new(entry, raw, outcome, entry.has_late_tags(&rules));
     if Mode::current() == Mode::Refresh {
         raw.record(Event::Miss(MissReason::TooOld));
-        return if raw.is_own() {
-            call.run(None, body).await.0
+        let (returned, rules) = if raw.is_own() {
+            (call.run(None, body).await.0, rules)
         } else {
             on_heap(|| call.refresh(rules, body)).await
         };
+        entry.depends(raw, &rules, outcome.value_of(&returned));
+        return returned;
     }
     let miss = match call.look(arguments).await {
         Ok(hit) => return hit,
@@ -132,7 +133,9 @@ where
     };
     raw.record(Event::Miss(miss.reason));
     // What refreshes too: a hit does not move it about.
-    on_heap(|| call.finish(miss, rules, body)).await
+    let (returned, rules) = on_heap(|| call.finish(miss, rules, body)).await;
+    entry.depends(raw, &rules, outcome.value_of(&returned));
+    returned
 }
 
 /// One call.
@@ -215,10 +218,8 @@ impl<'a, O, V: Value> Call<'a, O, V> {
             return Err(Miss { reason: MissReason::StoreFailed, seen: FillId::NONE });
         };
         if let Some(usable) = looked.aging() {
-            let age = usable.age;
-            self.state.spare = Some(Box::new(usable));
             self.state.read = Some(read);
-            return self.aging(age).await;
+            return self.aging(Box::new(usable)).await;
         }
         let looked = looked.decoded(|usable| {
             let confirmed = known.as_ref().and_then(|known| known.confirmed(raw, usable.header.fill_id));
@@ -242,8 +243,8 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         Ok(found.value)
     }
 
-    /// What comes of a call whose read found nothing to return.
-    pub(crate) async fn finish<R, X, F>(mut self, miss: Miss, rules: X, body: Pin<&mut F>) -> R
+    /// What comes of a call whose read found nothing to return. Gives the rules back: a reference to them could not be held.
+    pub(crate) async fn finish<R, X, F>(mut self, miss: Miss, rules: X, body: Pin<&mut F>) -> (R, X)
     where
         O: Outcome<R, Value = V>,
         X: Rules<V>,
@@ -251,7 +252,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
     {
         let (entry, raw) = (self.entry, self.raw);
         if raw.is_own() {
-            return self.run(None, body).await.0;
+            return (self.run(None, body).await.0, rules);
         }
         let lead = if let Some(elected) = self.state.elected.take() {
             self.state.held = Some(elected.held);
@@ -264,32 +265,32 @@ impl<'a, O, V: Value> Call<'a, O, V> {
             }
             match self.join().await {
                 Ok(lead) => lead,
-                Err(shared) => return shared,
+                Err(shared) => return (shared, rules),
             }
         };
         match lead {
             Some(lead) => self.lead(lead, rules, body).await,
-            None => self.run(None, body).await.0,
+            None => (self.run(None, body).await.0, rules),
         }
     }
 
     /// What becomes of a call whose read found a value that ages. `Err`: it loads.
-    async fn aging<R>(&mut self, age: Age) -> Result<R, Miss>
+    async fn aging<R>(&mut self, spare: Box<Usable>) -> Result<R, Miss>
     where
         O: Outcome<R, Value = V>,
     {
         let raw = self.raw;
-        let Some(spare) = &self.state.spare else { unreachable!("the value was put there") };
-        let seen = spare.header.fill_id;
+        let (age, seen) = (spare.age, spare.header.fill_id);
         let loads = if age == Age::Spare {
             !raw.core.pacing.rests(seen)
         } else if raw.is_own() {
             false
         } else {
             // On the heap, so that a hit does not pay for its size.
-            self.state.elected = Box::pin(raw.elect(spare, self.state.late_tags)).await;
+            self.state.elected = Box::pin(raw.elect(&spare, self.state.late_tags)).await;
             self.state.elected.is_some()
         };
+        self.state.spare = Some(spare);
         if !loads && let Some(value) = self.serve() {
             return Ok(value);
         }
@@ -370,15 +371,9 @@ impl<'a, O, V: Value> Call<'a, O, V> {
     where
         O: Outcome<R, Value = V>,
     {
-        match landed {
-            Landed::Value(shared) => {
-                let value = shared.downcast_ref::<V>()?;
-                caught(|| value.clone()).map(|value| self.outcome.wrap(value))
-            }
-            Landed::None => self.outcome.none(),
-            // Its own value, which its own read found valid; never the leader's.
-            Landed::Err(shared) => self.stand_in().or_else(|| self.outcome.unshare_err(shared)),
-        }
+        // Of a load that failed: its own value, which its own read found valid; never the leader's.
+        let stand_in = if matches!(landed, Landed::Err(_)) { self.stand_in() } else { None };
+        stand_in.or_else(|| landed.as_returned(self.outcome))
     }
 
     /// Runs the body, under a lease if there is one. Tells how long it took.
@@ -421,7 +416,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
     }
 
     /// Leads a flight to its end.
-    async fn lead<R, X, F>(mut self, mut lead: Lead, rules: X, body: Pin<&mut F>) -> R
+    async fn lead<R, X, F>(mut self, mut lead: Lead, rules: X, body: Pin<&mut F>) -> (R, X)
     where
         O: Outcome<R, Value = V>,
         X: Rules<V>,
@@ -430,7 +425,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         let (entry, raw, outcome) = (self.entry, self.raw, self.outcome);
         // Not in a variable, which would hold the value, perhaps not `Send`, over the awaits below.
         let held = match on_heap(|| self.search(&mut lead)).await {
-            End::Found(found) => return self.land_found(lead, found),
+            End::Found(found) => return (self.land_found(lead, found), rules),
             End::Held(held) => {
                 lead.captured(held.captured(&raw.tags));
                 Some(held)
@@ -438,7 +433,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
             End::Unheld => {
                 if let Some(value) = self.waited_in_vain() {
                     lead.hand_on();
-                    return value;
+                    return (value, rules);
                 }
                 None
             }
@@ -446,7 +441,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         lead.loading();
         let (returned, took) = self.run(held.as_ref(), body).await;
         let loaded = match outcome.split(returned) {
-            Split::Err(failure) => return self.land_err(lead, held, took, failure),
+            Split::Err(failure) => return (self.land_err(lead, held, took, failure), rules),
             Split::Value(value) => Some(value),
             Split::None(_) => None,
         };
@@ -455,7 +450,6 @@ impl<'a, O, V: Value> Call<'a, O, V> {
             lead = leading.share_clone(loaded.as_ref(), Lead::share_load);
         }
         let prepared = held.as_ref().and_then(|_| entry.prepare(raw, &rules, loaded.as_ref()));
-        drop(rules);
         let stored = match (held, prepared) {
             (Some(held), Some(prepared)) => {
                 // G1, rule (c): nobody joins after the stamps are read that the fill tells of.
@@ -481,7 +475,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         if let Some(lead) = lead {
             lead.hand_on();
         }
-        unsplit(outcome, loaded)
+        (unsplit(outcome, loaded), rules)
     }
 
     /// A value that another process stored meanwhile.
@@ -560,7 +554,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
     }
 
     /// Loads whatever is stored, and stores like a put: what others load meanwhile does not count.
-    async fn refresh<R, X, F>(&self, rules: X, body: Pin<&mut F>) -> R
+    async fn refresh<R, X, F>(&self, rules: X, body: Pin<&mut F>) -> (R, X)
     where
         O: Outcome<R, Value = V>,
         X: Rules<V>,
@@ -570,15 +564,14 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         let (returned, took) = self.run(held.as_ref(), body).await;
         let loaded = match self.outcome.split(returned) {
             // Dropping the lease leaves what is stored as it was.
-            Split::Err(failure) => return failure,
+            Split::Err(failure) => return (failure, rules),
             Split::Value(value) => Some(value),
             Split::None(_) => None,
         };
         let prepared = self.entry.prepare(self.raw, &rules, loaded.as_ref());
-        drop(rules);
         if let Err(error) = finish_put(self.raw, held, prepared, took).await {
             log_failed(self.raw.counters(), &error, 1);
         }
-        unsplit(self.outcome, loaded)
+        (unsplit(self.outcome, loaded), rules)
     }
 }

@@ -1,14 +1,14 @@
 //! One call of a sync function: its value is kept in this process, and threads that want the same wait for one of them.
 
 use std::any::Any;
-use std::sync::Arc;
 use std::time::Instant;
 
+use crate::engine::flight::Landed;
 use crate::engine::local::LocalEntry;
-use crate::engine::threads::{Landed, Lead, Seat, Waited};
-use crate::ground::panics::caught;
+use crate::engine::threads::{Ended, Lead, Seat, Waited};
 use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
+use crate::policy::gather;
 use crate::policy::mode::Mode;
 use crate::policy::outcome::Outcome;
 use crate::policy::rules::Rules;
@@ -32,6 +32,9 @@ where
     let call = Call { entry: &entry, outcome, rules };
     let raw = &entry.raw;
     let late = entry.has_late_tags(rules);
+    if gather::is_on() {
+        entry.depends(late);
+    }
     if Mode::current() == Mode::Refresh {
         raw.record(Event::Miss(MissReason::TooOld));
         return call.run_kept(raw.begin(late, true), placed, body);
@@ -53,10 +56,10 @@ where
             Seat::Follow(follow) => follow,
         };
         match follow.wait(raw.wait()) {
-            Waited::Told(Landed::Lost) => {}
-            Waited::Told(Landed::Apart) => return call.run_kept(raw.begin(late, false), placed, body),
-            Waited::Told(landed) => {
-                let Some(shared) = call.take(&landed) else { return call.run(body) };
+            Waited::Told(Ended::Lost) => {}
+            Waited::Told(Ended::Apart) => return call.run_kept(raw.begin(late, false), placed, body),
+            Waited::Told(Ended::Shared(landed)) => {
+                let Some(shared) = landed.as_returned(outcome) else { return call.run(body) };
                 raw.record(Event::SharedLoad);
                 return shared;
             }
@@ -65,7 +68,7 @@ where
             // G9: the wait has an end. G5: what is loaded beside the leader is not kept.
             Waited::Over => {
                 let returned = call.run(body);
-                follow.land(call.landed(&returned));
+                follow.land(call.ended(&returned));
                 return returned;
             }
         }
@@ -114,8 +117,7 @@ impl<O: Copy, V: Any + Clone + Send + Sync, X: Rules<V>> Call<'_, O, V, X> {
         let returned = self.run(body);
         self.keep(&mut lead.pending, placed, &returned);
         if lead.close() {
-            let landed = self.landed(&returned);
-            lead.land(landed);
+            lead.land(self.ended(&returned));
         }
         returned
     }
@@ -132,38 +134,19 @@ impl<O: Copy, V: Any + Clone + Send + Sync, X: Rules<V>> Call<'_, O, V, X> {
     }
 
     /// What those who wait are told.
-    fn landed<R>(&self, returned: &R) -> Landed
+    fn ended<R>(&self, returned: &R) -> Ended
     where
         O: Outcome<R, Value = V>,
     {
         // What was loaded may be rolled back: the body has written in a transaction.
         if self.entry.raw.core.has_written() {
-            return Landed::Apart;
+            return Ended::Apart;
         }
-        if self.outcome.is_err(returned) {
-            return self.outcome.share_err(returned).map_or(Landed::Apart, Landed::Err);
-        }
-        match self.outcome.value_of(returned) {
-            Some(value) => {
-                caught(|| value.clone()).map_or(Landed::Apart, |value| Landed::Value(Arc::new(value)))
-            }
-            None => Landed::None,
-        }
-    }
-
-    /// What another thread's load gave, as this function would have returned it.
-    fn take<R>(&self, landed: &Landed) -> Option<R>
-    where
-        O: Outcome<R, Value = V>,
-    {
-        match landed {
-            Landed::Value(shared) => {
-                let value = shared.downcast_ref::<V>()?;
-                caught(|| value.clone()).map(|value| self.outcome.wrap(value))
-            }
-            Landed::None => self.outcome.none(),
-            Landed::Err(shared) => self.outcome.unshare_err(shared),
-            Landed::Apart | Landed::Lost => None,
-        }
+        let landed = if self.outcome.is_err(returned) {
+            self.outcome.share_err(returned).map(Landed::Err)
+        } else {
+            Landed::of(self.outcome.value_of(returned))
+        };
+        landed.map_or(Ended::Apart, Ended::Shared)
     }
 }

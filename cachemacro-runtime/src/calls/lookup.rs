@@ -1,12 +1,16 @@
 //! One lookup by hand: look, then search; the load is the caller's.
 
+use std::sync::Mutex;
+
 use crate::engine::asking::acquire_for_put;
 use crate::engine::entry::Entry;
 use crate::engine::lease::Held;
 use crate::engine::raw::RawEntry;
-use crate::engine::read::Found;
+use crate::engine::read::{Found, Usable};
 use crate::engine::search::{End, Search};
+use crate::format::header::Header;
 use crate::ground::error::Result;
+use crate::ground::sync::lock;
 use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
 use crate::policy::mode::Mode;
@@ -29,22 +33,25 @@ pub(crate) struct Vacant<T> {
     pub(crate) on_refusal: OnRefusal,
     /// Why there is no value; `None` where the cache was not asked.
     pub(crate) reason: Option<MissReason>,
-    /// The value that is to be loaded anew.
+    /// The value that is to be loaded anew, or that the caller turned down.
     pub(crate) old: Option<T>,
 }
 
-/// Looks for a value, and where there is none for the right to store one.
+/// Looks for a value that `accept` takes, and where there is none for the right to store one.
 ///
 /// # Errors
 /// Where the entry could not be read, or the arguments cannot be a key.
-pub(crate) async fn lookup<T: Value>(entry: &Entry<T>) -> Result<Sought<T>> {
+pub(crate) async fn lookup<T: Value>(
+    entry: &Entry<T>,
+    accept: impl Fn(&T, &Header) -> bool,
+) -> Result<Sought<T>> {
     let raw = entry.raw()?;
     let sought = if raw.core.is_bypassed() {
         Sought::Vacant(Vacant { held: None, on_refusal: OnRefusal::Leave, reason: None, old: None })
     } else if Mode::current() == Mode::Refresh {
         Sought::Vacant(refresh(entry, raw).await)
     } else {
-        seek(entry, raw).await?
+        seek(entry, raw, accept).await?
     };
     match &sought {
         Sought::Found(found) => raw.hit(found.age),
@@ -64,15 +71,54 @@ async fn refresh<T: Value>(entry: &Entry<T>, raw: &RawEntry) -> Vacant<T> {
     Vacant { held, on_refusal: OnRefusal::Unlink, reason: Some(MissReason::TooOld), old: None }
 }
 
+/// Reads, and nothing else: a value with its header.
+///
+/// # Errors
+/// Where the entry could not be read, or the arguments cannot be a key.
+pub(crate) async fn find<T: Value>(entry: &Entry<T>) -> Result<Option<Found<T>>> {
+    let raw = entry.raw()?;
+    if raw.core.is_bypassed() {
+        return Ok(None);
+    }
+    let found = if Mode::current() == Mode::Refresh {
+        Err(MissReason::TooOld)
+    } else {
+        let looked = raw.look(entry.expected()).await?;
+        looked.decoded(|usable| entry.decode(usable)).map_err(|miss| miss.reason)
+    };
+    match &found {
+        Ok(found) => raw.hit(found.age),
+        Err(reason) => raw.record(Event::Miss(*reason)),
+    }
+    Ok(found.ok())
+}
+
 /// Reads, then searches.
-async fn seek<T: Value>(entry: &Entry<T>, raw: &RawEntry) -> Result<Sought<T>> {
+async fn seek<T: Value>(
+    entry: &Entry<T>,
+    raw: &RawEntry,
+    accept: impl Fn(&T, &Header) -> bool,
+) -> Result<Sought<T>> {
     let expected = entry.expected();
-    let vacant = |held, reason, old| {
+    // What the caller turned down last.
+    let refused: Mutex<Option<T>> = Mutex::new(None);
+    let decode = |usable: &Usable| {
+        let value = entry.decode(usable)?;
+        if accept(&value, &usable.header) {
+            return Some(value);
+        }
+        *lock(&refused) = Some(value);
+        None
+    };
+    let vacant = |held, reason, old: Option<T>| {
+        let turned_down = lock(&refused).take();
+        let reason = if turned_down.is_some() { MissReason::Refused } else { reason };
+        let old = old.or(turned_down);
         Ok(Sought::Vacant(Vacant { held, on_refusal: OnRefusal::Leave, reason: Some(reason), old }))
     };
     let looked = raw.look(expected).await?;
     let aging = looked.aging();
-    let miss = match looked.decoded(|usable| entry.decode(usable)) {
+    let miss = match looked.decoded(decode) {
         Ok(found) => {
             if let Some(usable) = aging
                 && !raw.is_own()
@@ -92,7 +138,7 @@ async fn seek<T: Value>(entry: &Entry<T>, raw: &RawEntry) -> Result<Sought<T>> {
         return vacant(None, miss.reason, None);
     }
     let mut search = Search::after(miss, raw, expected, entry.has_late_tags(&NoRules));
-    match search.find(raw, None, |usable| entry.decode(usable)).await {
+    match search.find(raw, None, decode).await {
         End::Found(found) => Ok(Sought::Found(found)),
         End::Held(held) => vacant(Some(held), search.reason(), None),
         End::Unheld => vacant(None, search.reason(), None),

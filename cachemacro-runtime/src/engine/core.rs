@@ -16,6 +16,8 @@ use crate::engine::flight::Flights;
 use crate::engine::negatives::Negatives;
 use crate::engine::pacing::Pacing;
 use crate::engine::readback::Readbacks;
+#[cfg(feature = "reports")]
+use crate::engine::reported::Reporting;
 use crate::engine::settings::Settings;
 use crate::engine::spending;
 use crate::engine::threads::Threads;
@@ -42,6 +44,12 @@ use crate::store::{AnyStore, Server, ServerFacts, shared};
 pub(crate) struct Core {
     /// Tells this cache from others of the process.
     pub(crate) id: u64,
+    /// Tells it from those of other processes, in reports.
+    pub(crate) instance: u64,
+    /// When it was made, by the process's clock, in milliseconds since the Unix epoch.
+    pub(crate) started_at: u64,
+    #[cfg(feature = "reports")]
+    pub(crate) reporting: Arc<Reporting>,
     pub(crate) store: AnyStore,
     pub(crate) settings: Settings,
     pub(crate) flights: Arc<Flights>,
@@ -61,7 +69,7 @@ pub(crate) struct Core {
     pub(crate) negatives: Negatives,
     /// Which values nobody tries to load anew for a while.
     pub(crate) pacing: Pacing,
-    sites: RwLock<HashMap<SiteId, Arc<Counters>>>,
+    sites: RwLock<HashMap<SiteId, (&'static Site, Arc<Counters>)>>,
     /// Which values come back from the store.
     pub(crate) readbacks: Readbacks,
     claims: Claims,
@@ -82,6 +90,10 @@ impl Core {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
+            instance: rand::random(),
+            started_at: settings.clock.now().millis(),
+            #[cfg(feature = "reports")]
+            reporting: Arc::default(),
             deferred: Deferred::of(&store, &settings.namespace),
             tier: match &store {
                 AnyStore::Memory(_) => None,
@@ -179,12 +191,12 @@ impl Core {
     }
 
     fn registered_counters(&self, site: &'static Site) -> Arc<Counters> {
-        if let Some(counters) = sync::read(&self.sites).get(&site.id()) {
+        if let Some((_, counters)) = sync::read(&self.sites).get(&site.id()) {
             return counters.clone();
         }
         let mut sites = sync::write(&self.sites);
-        let at = || Arc::new(Counters::at(site.id()));
-        sites.entry(site.id()).or_insert_with(at).clone()
+        let at = || (site, Arc::new(Counters::at(site.id())));
+        sites.entry(site.id()).or_insert_with(at).1.clone()
     }
 
     /// Whether a site's keys are another's too, so that it runs uncached; where it has type parameters, the keys of the instance whose
@@ -223,17 +235,28 @@ impl Core {
 
     /// What was counted so far, in total and by site.
     pub(crate) fn snapshot(&self) -> CacheStats {
-        let sites = sync::read(&self.sites);
-        let mut ids: Vec<SiteId> = sites.keys().copied().collect();
-        ids.sort_unstable();
-        let sites = ids.iter().enumerate().map(|(at, id)| (SiteId::name(at, &ids), sites[id].snapshot()));
+        let named = self.named_sites().into_iter();
+        let sites = named.map(|(name, _, counters)| (name, counters.snapshot()));
         let here = self.local.get().map(LocalTable::stats).unwrap_or_default();
         let local = self.tier.as_ref().map(|tier| tier.stats()).unwrap_or_default().and(here);
         let mut stats = CacheStats::sum(self.stats.snapshot(), sites.collect(), local);
+        (stats.pool, stats.kept_evicts) = (self.store.pool(), self.unacknowledged().count() as u64);
         if let Some(breaker) = self.store.breaker() {
             (stats.breaker, stats.breaker_trips) = (Some(breaker.state()), breaker.trips());
         }
         stats
+    }
+
+    /// Each site under its name, with its counters.
+    pub(crate) fn named_sites(&self) -> Vec<(String, &'static Site, Arc<Counters>)> {
+        let sites = sync::read(&self.sites);
+        let mut ids: Vec<SiteId> = sites.keys().copied().collect();
+        ids.sort_unstable();
+        let named = ids.iter().enumerate().map(|(at, id)| {
+            let (site, counters) = &sites[id];
+            (SiteId::name(at, &ids), *site, counters.clone())
+        });
+        named.collect()
     }
 
     /// Has observers told of what the store's breaker does, and kept evicts sent when it closes.

@@ -19,7 +19,7 @@ use crate::key::{CompactKey, prefix_of};
 use crate::local::follow::LocalTier;
 use crate::local::tier::{Begun, Keep};
 use crate::observe::event::Event;
-use crate::policy::mode::Mode;
+use crate::policy::mode;
 use crate::policy::outcome::Value;
 use crate::policy::site::Site;
 use crate::policy::ttl::Policy;
@@ -54,7 +54,7 @@ impl Core {
             AnyStore::Memory(_) => true,
             AnyStore::Other(_) => self.local_ttl(&site.policy).is_some(),
         };
-        keeps && Mode::current() == Mode::Normal && !self.is_off()
+        keeps && mode::is_plain() && !self.is_off()
     }
 
     /// The decoded value that a call of this site reads, `None` inside where that is a stored `None`. `parts` tell the
@@ -72,7 +72,7 @@ impl Core {
             (AnyStore::Memory(store), _) => {
                 let mut key = CompactKey::new();
                 // An argument that panics where it is written: the whole way says so.
-                if caught(|| parts.write(&mut key)) != Some(true) {
+                if caught(|| parts::keep(&mut key, parts)) != Some(true) {
                     return Err(None);
                 }
                 // G1: an evict of a dropped call may not be done yet.
@@ -143,7 +143,7 @@ impl<T: Value> Entry<T> {
             return arguments.map(|placed| Known { placed, copies: None });
         };
         let ttl = raw.core.local_ttl(&raw.policy)?;
-        if Mode::current() != Mode::Normal {
+        if !mode::is_plain() {
             return None;
         }
         tier.follow(&raw.core.store, raw.core.namespace());

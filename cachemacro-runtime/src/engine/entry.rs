@@ -17,14 +17,17 @@ use crate::engine::spending;
 use crate::format::codec::{CodecFor, codec_id};
 use crate::format::header::{self, Header};
 use crate::format::schema::{Fingerprint, fingerprint_of};
+use crate::format::stamps::tag_keys;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::panics::caught;
 use crate::key::Key;
 use crate::key::failure::KeyFailure;
+use crate::key::tag::Tag;
 use crate::observe::stats::Counters;
+use crate::policy::gather;
 use crate::policy::mode::Mode;
 use crate::policy::outcome::{Outcome, Value};
-use crate::policy::rules::{EntryRules, Rules};
+use crate::policy::rules::{EntryRules, NoRules, Rules};
 use crate::policy::site::Site;
 
 /// A typed, owned handle to one entry: its key, tags, TTL, codec and cache. Cheap to clone.
@@ -121,6 +124,47 @@ impl<T: Value> Entry<T> {
     /// Counts an error of the entry, also where it has no key.
     pub(crate) fn failed(&self, error: &Error) {
         self.core.failed_at(self.counters().as_deref(), error);
+    }
+
+    /// Tells whoever gathers what a call depends on whose value may be loaded by anybody.
+    pub(crate) fn depends_on_any(&self) {
+        if gather::is_on()
+            && let Ok(raw) = self.raw()
+        {
+            if self.has_late_tags(&NoRules) {
+                gather::unknown();
+            }
+            self.depends(raw, &NoRules, None);
+        }
+    }
+
+    /// Tells whoever gathers what a call depends on whose value was loaded, or shared.
+    pub(crate) fn depends(&self, raw: &RawEntry, rules: &impl Rules<T>, value: Option<&T>) {
+        if !gather::is_on() {
+            return;
+        }
+        let namespace = raw.core.namespace();
+        let ruled = |value: &T| {
+            let own = &self.rules;
+            let tags = [rules.tags(value), Rules::tags(own, value)].into_iter().flatten();
+            let hash = |tag: Tag| Some(tag_keys(namespace, &tag.into_text().ok()?).tag.hash);
+            (
+                rules.ttl(value).or_else(|| Rules::ttl(own, value)),
+                tags.map(hash).collect::<Option<Vec<u64>>>(),
+            )
+        };
+        // G6: a rule that panics is the user's.
+        let (ttl, late) = match value {
+            Some(value) => caught(|| ruled(value)).unwrap_or_default(),
+            None => (None, Some(Vec::new())),
+        };
+        let ttl = ttl.unwrap_or_else(|| raw.ttl());
+        if late.is_none() {
+            gather::unknown();
+        }
+        let hashes = raw.tags.iter().map(|tag| tag.hash).chain(late.into_iter().flatten());
+        let hashes: Vec<u64> = hashes.collect();
+        gather::depends(raw.core.id, hashes.iter().copied(), ttl.life(!hashes.is_empty()));
     }
 
     /// The counters of the annotated function.

@@ -93,7 +93,7 @@ impl Prepared {
     /// `None` where any tag of their buckets may have been evicted since the capture.
     pub(crate) async fn stamps(&self, raw: &RawEntry, captured: &[Version]) -> Result<Option<Vec<Stamp>>> {
         let mut stamps = known_stamps(raw, captured);
-        if self.tags.is_empty() {
+        if self.tags.is_empty() && self.inherited.is_empty() {
             return Ok(Some(stamps));
         }
         let core = &raw.core;
@@ -111,13 +111,16 @@ impl Prepared {
 
     /// About how many bytes the entry will have.
     fn weight(&self, raw: &RawEntry) -> usize {
-        header::FIXED + (raw.tags.len() + self.tags.len()) * header::STAMP + self.payload.len()
+        header::FIXED
+            + (raw.tags.len() + self.tags.len() + self.inherited.len()) * header::STAMP
+            + self.payload.len()
     }
 
     /// The versions of the tags that the value names and the entry did not.
     fn late_tags(&self, raw: &RawEntry) -> Vec<VersionKey> {
         let namespace = raw.core.namespace();
         let mut keys: Vec<VersionKey> = self.tags.iter().map(|tag| tag_keys(namespace, tag).tag).collect();
+        keys.extend(self.inherited.iter().map(|&hash| version_key(namespace, hash)));
         keys.retain(|key| raw.tags.iter().all(|tag| tag.hash != key.hash));
         keys.sort_unstable_by_key(|key| key.hash);
         keys.dedup();

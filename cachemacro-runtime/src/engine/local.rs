@@ -24,7 +24,8 @@ use crate::key::{Key, digest, prefix_of};
 use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
 use crate::observe::stats::Counters;
-use crate::policy::mode::Mode;
+use crate::policy::gather;
+use crate::policy::mode::{self, Mode};
 use crate::policy::outcome::{Outcome, Shared};
 use crate::policy::rules::{EntryRules, Rules};
 use crate::policy::site::Site;
@@ -362,11 +363,24 @@ impl<T: Any + Clone + Send + Sync> LocalEntry<T> {
     }
 }
 
+impl<T> LocalEntry<T> {
+    /// Tells whoever gathers what a call of it depends on.
+    pub(crate) fn depends(&self, late_tags: bool) {
+        let raw = &self.raw;
+        if late_tags {
+            gather::unknown();
+        }
+        // What is kept may be older: its end is not known here, and is no later than one TTL after it was made.
+        let ttl = raw.ttl.or(raw.site.policy.ttl).unwrap_or(raw.core.settings.ttl);
+        gather::depends(raw.core.id, raw.tags.iter().copied(), ttl.life(!raw.tags.is_empty()));
+    }
+}
+
 impl Core {
     /// Whether what is kept may be taken for calls of the current task, whatever its age.
     #[inline]
     fn takes_kept(&self) -> bool {
-        Mode::current() == Mode::Normal && !self.is_off()
+        mode::is_plain() && !self.is_off()
     }
 
     /// What is kept for these arguments.

@@ -16,11 +16,16 @@ pub(crate) mod local;
 pub(crate) mod negatives;
 pub(crate) mod pacing;
 pub(crate) mod prepare;
+#[cfg(feature = "reports")]
+pub(crate) mod publishing;
 pub(crate) mod raw;
 pub(crate) mod read;
 pub(crate) mod readback;
 pub(crate) mod refresh;
 pub(crate) mod removals;
+#[cfg(feature = "reports")]
+pub(crate) mod reported;
+pub(crate) mod reporting;
 pub(crate) mod search;
 pub(crate) mod settings;
 pub(crate) mod spending;

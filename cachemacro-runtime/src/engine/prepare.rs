@@ -32,6 +32,8 @@ pub(crate) struct Prepared {
     pub(crate) ttl: Ttl,
     /// Tags that the value named.
     pub(crate) tags: Vec<String>,
+    /// Hashes of tags that it inherits.
+    pub(crate) inherited: Vec<u64>,
 }
 
 /// What a codec made of a value, and what its rules said.
@@ -182,8 +184,14 @@ impl<T: Value> Entry<T> {
             return Err(Error::new(ErrorKind::TooLarge, "the value has more tags than an entry can carry"));
         }
         let packed = payload::pack(payload, settings.compress_over);
+        let schema = self.schema_hash();
+        if flags & header::ERROR == 0
+            && let Some(counters) = raw.counters()
+        {
+            counters.stores(crate::key::prefix_of(&raw.key), codec, schema);
+        }
         let flags = flags | packed.flags;
-        Ok(Prepared { payload: packed.bytes, flags, codec, schema: self.schema_hash(), ttl, tags })
+        Ok(Prepared { payload: packed.bytes, flags, codec, schema, ttl, tags, inherited: Vec::new() })
     }
 }
 
@@ -247,11 +255,13 @@ fn counted(raw: &RawEntry, prepared: Result<Option<Prepared>>) -> Option<Prepare
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::says::Says;
     use crate::policy::ttl::Policy;
 
     #[test]
     fn each_site_warns_once_of_what_it_does_not_see() {
-        let sites = [(7, 5, 0), (9, 5, 0)].map(|place| Site::new("app", "get", place, None, Policy::new()));
+        let sites = [(7, 5, 0), (9, 5, 0)]
+            .map(|place| Site::new("app", "get", place, None, Policy::new(), Says::new("")));
         for site in &sites {
             assert!(is_news(Some(site.id()), "field"));
             assert!(!is_news(Some(site.id()), "field"));

@@ -19,6 +19,7 @@ use crate::key::Key;
 use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
 use crate::policy::freshness::{Age, Freshness};
+use crate::policy::gather;
 use crate::store::ReadRequest;
 
 /// How many stamps a look at the header alone brings along.
@@ -192,7 +193,13 @@ impl RawEntry {
         let usable = Usable { header, age, bytes };
         // G1: an evicted tag has another version, or none.
         Ok(match self.stamped(usable.stamps(), versions).await? {
-            None => Looked::Usable(usable),
+            None => {
+                if gather::is_on() {
+                    let left = usable.header.fresh_until.since(now);
+                    gather::depends(self.core.id, usable.stamps().map(|stamp| stamp.tag), left);
+                }
+                Looked::Usable(usable)
+            }
             Some(reason) => Looked::Miss(Miss { reason, seen: header.fill_id }),
         })
     }

@@ -11,6 +11,29 @@ use crate::policy::ttl::Ttl;
 /// How long callers wait for another's load where nothing else is said.
 pub(crate) const DEFAULT_WAIT: Duration = Duration::from_secs(10);
 
+/// What each process leaves about a cache at its server, for tools that look at all processes; see
+/// [`CacheBuilder::reports`](crate::CacheBuilder::reports).
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::{Cache, Reports};
+///
+/// let redis = Cache::builder().redis("redis://localhost").namespace("shop");
+/// let cache = redis.reports(Reports::Off).build()?;
+/// # Ok::<(), cachemacro::Error>(())
+/// ```
+#[cfg(feature = "reports")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reports {
+    /// Nothing.
+    Off,
+    /// Counters by function, connections and the breaker.
+    Counters,
+    /// Also what attributes say (templates of keys and tags, types, TTLs), and settings.
+    Full,
+}
+
 /// What a [`Cache`] is told when it is built.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -42,6 +65,10 @@ pub(crate) struct Settings {
     pub(crate) clock: Clock,
     /// Who is told of events, besides the counters.
     pub(crate) observers: Observers,
+    #[cfg(feature = "reports")]
+    pub(crate) reports: Reports,
+    #[cfg(feature = "reports")]
+    pub(crate) report_interval: Duration,
     /// Why the environment could not be read, where it could not. Caching is off and every evict fails, because other processes may use a
     /// store that this one cannot name.
     pub(crate) unresolved: Option<String>,
@@ -69,6 +96,10 @@ impl Default for Settings {
             local_capacity: 64 << 20,
             clock: Clock::system(),
             observers: Observers::default(),
+            #[cfg(feature = "reports")]
+            reports: Reports::Full,
+            #[cfg(feature = "reports")]
+            report_interval: Duration::from_secs(10),
             unresolved: None,
         }
     }

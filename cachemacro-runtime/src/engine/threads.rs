@@ -3,16 +3,16 @@
 //! A thread that would wait for itself, be it through others, is told so. What happens where a tag or key is evicted meanwhile is not
 //! decided here: a load that an evict has overtaken is joined by nobody (G1), and not kept.
 
-use std::any::{Any, TypeId};
+use std::any::TypeId;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
+use crate::engine::flight::Landed;
 use crate::ground::sync::lock;
 use crate::observe::site::SiteId;
-use crate::policy::outcome::Shared;
 use crate::store::local::{Fetching, Name, Pending};
 
 /// Which load: of one key, by one function, of one type.
@@ -34,7 +34,6 @@ impl fmt::Debug for Threads {
 }
 
 /// One load that is under way.
-#[derive(Debug)]
 pub(crate) struct Flight {
     leader: ThreadId,
     fetching: Arc<Fetching>,
@@ -42,9 +41,8 @@ pub(crate) struct Flight {
     told: Condvar,
 }
 
-#[derive(Debug)]
 struct State {
-    landed: Option<Landed>,
+    ended: Option<Ended>,
     followers: usize,
     /// How long the next follower waits before it loads beside the others, and from when.
     patience: Option<Duration>,
@@ -52,11 +50,10 @@ struct State {
 }
 
 /// What became of a load.
-#[derive(Debug, Clone)]
-pub(crate) enum Landed {
-    Value(Arc<dyn Any + Send + Sync>),
-    None,
-    Err(Shared),
+#[derive(Clone)]
+pub(crate) enum Ended {
+    /// Those who waited have this.
+    Shared(Landed),
     /// Nothing that can be shared: whoever waited loads for itself.
     Apart,
     /// It panicked.
@@ -85,7 +82,7 @@ pub(crate) struct Follow(Arc<Flight>);
 
 /// How a wait ended.
 pub(crate) enum Waited {
-    Told(Landed),
+    Told(Ended),
     /// The wait was long enough: this caller loads beside the leader, and tells the others if it is first.
     Over,
     /// The leader waits for this thread.
@@ -114,7 +111,7 @@ impl Threads {
         let flight = Arc::new(Flight {
             leader: me,
             fetching: Arc::clone(pending.fetching()),
-            state: Mutex::new(State { landed: None, followers: 0, patience: None, since: Instant::now() }),
+            state: Mutex::new(State { ended: None, followers: 0, patience: None, since: Instant::now() }),
             told: Condvar::new(),
         });
         flights.insert(of, Arc::clone(&flight));
@@ -135,8 +132,8 @@ impl Lead<'_> {
     }
 
     /// Tells the followers what came of it.
-    pub(crate) fn land(self, landed: Landed) {
-        self.flight.land(landed);
+    pub(crate) fn land(self, ended: Ended) {
+        self.flight.land(ended);
     }
 }
 
@@ -146,16 +143,16 @@ impl Drop for Lead<'_> {
             self.close();
         }
         // G9: nobody waits for a load that has ended.
-        self.flight.land(Landed::Lost);
+        self.flight.land(Ended::Lost);
     }
 }
 
 impl Flight {
     /// The first to land tells the others.
-    fn land(&self, landed: Landed) {
+    fn land(&self, ended: Ended) {
         let mut state = lock(&self.state);
-        if state.landed.is_none() {
-            state.landed = Some(landed);
+        if state.ended.is_none() {
+            state.ended = Some(ended);
             self.told.notify_all();
         }
     }
@@ -211,8 +208,8 @@ impl Follow {
         let Some(_waiting) = Waiting::begin(flight) else { return Waited::Circle };
         let mut state = lock(&flight.state);
         loop {
-            if let Some(landed) = &state.landed {
-                return Waited::Told(landed.clone());
+            if let Some(ended) = &state.ended {
+                return Waited::Told(ended.clone());
             }
             let patience = *state.patience.get_or_insert(patience);
             let left = patience.saturating_sub(state.since.elapsed());
@@ -227,7 +224,7 @@ impl Follow {
     }
 
     /// Tells the others what this caller loaded, unless someone was first.
-    pub(crate) fn land(&self, landed: Landed) {
-        self.0.land(landed);
+    pub(crate) fn land(&self, ended: Ended) {
+        self.0.land(ended);
     }
 }

@@ -104,6 +104,12 @@ pub(crate) fn epoch_key(namespace: &str) -> VersionKey {
     tag_keys(namespace, "\0epoch").tag
 }
 
+/// The keys of the versions of the tag with this hash.
+#[cfg(feature = "inspect")]
+pub(crate) fn keys_of_hash(namespace: &str, hash: u64) -> TagKeys {
+    TagKeys { tag: version_key(namespace, hash), any: any_key(namespace, hash % BUCKETS) }
+}
+
 /// The key of the version of the tag with this hash.
 pub(crate) fn version_key(namespace: &str, hash: u64) -> VersionKey {
     let mut text = slot(namespace, hash % BUCKETS);

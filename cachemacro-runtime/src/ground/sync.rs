@@ -15,10 +15,14 @@ pub(crate) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The locks of what loom explores: std's, and loom's in its models (`scripts/loom`).
+/// The locks and atomics of what loom explores: std's, and loom's in its models (`scripts/loom`).
 pub(crate) mod modelled {
     #[cfg(all(test, loom))]
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64};
+    #[cfg(all(test, loom))]
     pub(crate) use loom::sync::{Mutex, MutexGuard};
+    #[cfg(not(all(test, loom)))]
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64};
     #[cfg(not(all(test, loom)))]
     pub(crate) use std::sync::{Mutex, MutexGuard};
 

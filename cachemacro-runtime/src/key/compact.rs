@@ -373,15 +373,15 @@ mod tests {
 
     use super::*;
     use crate::key::KeyBuilder;
-    use crate::key::parts::{List as Listed, Of, Parts, of};
+    use crate::key::parts::{parts, written};
 
-    fn begin() -> Listed<Of> {
-        of(7, &|| ())
-    }
+    const INSIDE: fn() = || ();
 
-    fn compact(parts: &impl Parts) -> Option<Vec<u8>> {
-        let mut key = CompactKey::new();
-        parts.write(&mut key).then(|| key.bytes().to_vec())
+    /// The bytes of what this code tells of a call of one function.
+    macro_rules! compact {
+        (|$key:ident| $told:expr) => {
+            written(&parts!(7, &INSIDE, |$key| $told))
+        };
     }
 
     fn text<T: Serialize>(value: &T) -> String {
@@ -410,8 +410,8 @@ mod tests {
     proptest! {
         #[test]
         fn equal_bytes_are_equal_arguments_and_equal_keys(a in filter(), b in filter(), x in filter(), y in filter()) {
-            let one = compact(&begin().arg(&a).arg(&b));
-            let other = compact(&begin().arg(&x).arg(&y));
+            let one = compact!(|key| { key.arg(&a); key.arg(&b); });
+            let other = compact!(|key| { key.arg(&x); key.arg(&y); });
             prop_assert_eq!(one == other, (&a, &b) == (&x, &y));
             prop_assert_eq!(one == other, text(&(&a, &b)) == text(&(&x, &y)));
         }
@@ -420,7 +420,7 @@ mod tests {
         fn printed_parts_do_not_run_into_each_other(
             a in ".{0,80}", b in ".{0,80}", c in ".{0,80}", d in ".{0,80}", n: u64,
         ) {
-            let print = |one: &str, other: &str| compact(&begin().display(one).arg(&n).display(other));
+            let print = |one: &str, other: &str| compact!(|key| { key.display(one); key.arg(&n); key.display(other); });
             prop_assert_eq!(print(&a, &b) == print(&c, &d), (&a, &b) == (&c, &d));
             let moved = format!("{a}{b}");
             prop_assert_eq!(print(&moved, "") == print(&a, &b), b.is_empty());
@@ -435,13 +435,13 @@ mod tests {
                 Err(serde::ser::Error::custom("no"))
             }
         }
-        assert!(compact(&begin().arg(&Broken)).is_none());
+        assert!(compact!(|key| key.arg(&Broken)).is_none());
     }
 
     #[test]
     fn functions_instances_and_numbers_of_other_kinds_differ() {
         fn bytes<T: Serialize>(value: &T) -> Option<Vec<u8>> {
-            compact(&of(7, &|| size_of::<T>()).arg(value))
+            written(&parts!(7, &|| size_of::<T>(), |key| key.arg(value)))
         }
         assert_ne!(bytes(&1_u64), bytes(&1_i64));
         assert_ne!(bytes(&1_u64), bytes(&1_u32), "another instance of the function");

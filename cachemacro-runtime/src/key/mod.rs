@@ -96,6 +96,12 @@ impl Key {
         &self.text
     }
 
+    /// The key of this text, as [`as_str`](Self::as_str) gave it.
+    #[cfg(feature = "inspect")]
+    pub(crate) const fn of_text(text: String) -> Self {
+        Self { text }
+    }
+
     /// The hash that the entry's header carries, over namespace and key.
     pub(crate) fn header_hash(full: &str) -> u64 {
         xxh3_64(full.as_bytes())

@@ -3,7 +3,8 @@
 //! Each part tells its own length or kind; printed text, whose length nobody knows before, ends with
 //! a byte that no text contains. So equal bytes of one function are equal parts, and comparing is exact (G8).
 //!
-//! Parts are a list by type, so that hashing and comparing them are code of their own each, without a branch on which it is.
+//! Generated code tells the parts three times, once for each use of them, so that each use is code of its own without a branch
+//! on which it is.
 
 #![expect(clippy::inline_always, reason = "a hit is one function, in which the parts of its key are known")]
 
@@ -13,7 +14,7 @@ use std::hash::{BuildHasher, Hasher as _};
 
 use foldhash::fast::{FoldHasher, RandomState};
 
-use crate::key::compact::{Sink, feed};
+use crate::key::compact::{CompactKey, Sink, feed};
 use crate::key::part::{KeyPart, Printed};
 
 /// Ends printed text: no byte of UTF-8.
@@ -21,40 +22,130 @@ const END_OF_TEXT: u8 = 0xFF;
 /// Printed text is hashed in pieces of so many bytes, whatever pieces it was printed in.
 const PIECE: usize = 64;
 
-/// The arguments of one call, one after the other; what generated code makes.
-pub trait Parts: Sized {
-    /// Writes them; false where one could not be written.
-    fn write<S: Sink>(&self, to: &mut S) -> bool;
+/// Where arguments are told to, part by part; what generated code calls.
+pub struct To<S> {
+    sink: S,
+    failed: bool,
 }
 
-/// Parts that more are added to. What they are made of is told to nobody, so that one mistake in them is one error.
-#[derive(Debug)]
-pub struct List<P>(P);
+/// Where arguments are hashed.
+pub type ToHash<'a> = To<Hashing<'a>>;
+/// Where arguments are compared with others.
+pub type ToCompare<'a> = To<Comparing<'a>>;
+/// Where arguments are written.
+pub type ToKeep<'a> = To<Keeping<'a>>;
 
-impl<P: Parts> List<P> {
-    /// With a placeholder printed with `Display`.
-    #[inline]
-    pub fn display<T: Printed + ?Sized>(self, value: &T) -> List<impl Parts> {
-        List(With(self.0, Shown(value)))
-    }
-
-    /// With a placeholder printed with `Debug`.
-    #[inline]
-    pub fn debug<T: Debug + ?Sized>(self, value: &T) -> List<impl Parts> {
-        List(With(self.0, Debugged(value)))
-    }
-
-    /// With an argument, as serde sees it.
-    #[inline]
-    pub fn arg<T: KeyPart + ?Sized>(self, value: &T) -> List<impl Parts> {
-        List(With(self.0, Argument(value)))
+impl<S> Debug for To<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("To").finish_non_exhaustive()
     }
 }
 
-impl<P: Parts> Parts for List<P> {
+impl<S: Sink> To<S> {
     #[inline(always)]
-    fn write<S: Sink>(&self, to: &mut S) -> bool {
-        self.0.write(to)
+    const fn new(sink: S) -> Self {
+        Self { sink, failed: false }
+    }
+
+    /// A placeholder printed with `Display`.
+    #[inline]
+    pub fn display<T: Printed + ?Sized>(&mut self, value: &T) {
+        self.print(format_args!("{value}"));
+    }
+
+    /// A placeholder printed with `Debug`.
+    #[inline]
+    pub fn debug<T: Debug + ?Sized>(&mut self, value: &T) {
+        self.print(format_args!("{value:?}"));
+    }
+
+    /// An argument, as serde sees it.
+    #[inline(always)]
+    pub fn arg<T: KeyPart + ?Sized>(&mut self, value: &T) {
+        self.failed |= feed(&mut self.sink, value).is_err();
+    }
+
+    fn print(&mut self, text: fmt::Arguments<'_>) {
+        let mut pieces = Pieces { to: &mut self.sink, piece: [0; PIECE], length: 0 };
+        let done = pieces.write_fmt(text);
+        pieces.flush();
+        self.sink.byte(END_OF_TEXT);
+        self.failed |= done.is_err();
+    }
+}
+
+/// The arguments of one call.
+pub trait Parts {
+    /// Tells them to be hashed.
+    fn hash(&self, to: &mut ToHash<'_>);
+
+    /// Tells them to be compared.
+    fn compare(&self, to: &mut ToCompare<'_>);
+
+    /// Tells them to be written.
+    fn keep(&self, to: &mut ToKeep<'_>);
+}
+
+/// The arguments of a call of one function.
+pub struct Call<H, C, K> {
+    /// Tells the function from all others.
+    function: u64,
+    /// Names the types that it was instantiated with. The address of a name stands for it: one address and length never have two
+    /// names.
+    types: &'static str,
+    hash: H,
+    compare: C,
+    keep: K,
+}
+
+impl<H, C, K> Debug for Call<H, C, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").finish_non_exhaustive()
+    }
+}
+
+/// The arguments of a call of the function of this number, which each of the three closures tells. `_inside` is a closure in it.
+#[inline(always)]
+pub(crate) fn of<F, H, C, K>(function: u64, _inside: &F, hash: H, compare: C, keep: K) -> Call<H, C, K>
+where
+    H: Fn(&mut ToHash<'_>),
+    C: Fn(&mut ToCompare<'_>),
+    K: Fn(&mut ToKeep<'_>),
+{
+    Call { function, types: type_name::<F>(), hash, compare, keep }
+}
+
+impl<H, C, K> Call<H, C, K> {
+    #[inline(always)]
+    fn begin<S: Sink>(&self, to: &mut To<S>) {
+        to.sink.word(self.function);
+        to.sink.word(self.types.as_ptr() as usize as u64);
+        to.sink.word(self.types.len() as u64);
+    }
+}
+
+impl<H, C, K> Parts for Call<H, C, K>
+where
+    H: Fn(&mut ToHash<'_>),
+    C: Fn(&mut ToCompare<'_>),
+    K: Fn(&mut ToKeep<'_>),
+{
+    #[inline(always)]
+    fn hash(&self, to: &mut ToHash<'_>) {
+        self.begin(to);
+        (self.hash)(to);
+    }
+
+    #[inline(always)]
+    fn compare(&self, to: &mut ToCompare<'_>) {
+        self.begin(to);
+        (self.compare)(to);
+    }
+
+    #[inline(always)]
+    fn keep(&self, to: &mut ToKeep<'_>) {
+        self.begin(to);
+        (self.keep)(to);
     }
 }
 
@@ -67,112 +158,62 @@ pub(crate) struct Within<'a, P> {
 
 impl<P: Parts> Parts for Within<'_, P> {
     #[inline(always)]
-    fn write<S: Sink>(&self, to: &mut S) -> bool {
-        to.word(self.cache);
-        self.parts.write(to)
+    fn hash(&self, to: &mut ToHash<'_>) {
+        to.sink.word(self.cache);
+        self.parts.hash(to);
     }
-}
 
-/// One part of a call's arguments.
-trait Part {
-    /// Writes it; false where that could not be done.
-    fn write<S: Sink>(&self, to: &mut S) -> bool;
-}
-
-/// Which function it is: a number that tells it from all others, and the name of a type, whose address stands for it. One address
-/// and length never have two names.
-#[derive(Debug, Clone, Copy)]
-pub struct Of {
-    number: u64,
-    name: &'static str,
-}
-
-/// The beginning of a call's arguments. `_inside` is a closure in the function, whose type names those that the function was
-/// instantiated with.
-#[inline]
-pub(crate) fn of<F>(number: u64, _inside: &F) -> List<Of> {
-    List(Of { number, name: type_name::<F>() })
-}
-
-/// Parts, and one more.
-struct With<P, L>(P, L);
-
-/// A placeholder printed with `Display`.
-struct Shown<'a, T: ?Sized>(&'a T);
-
-/// A placeholder printed with `Debug`.
-struct Debugged<'a, T: ?Sized>(&'a T);
-
-/// An argument.
-struct Argument<'a, T: ?Sized>(&'a T);
-
-impl Parts for Of {
     #[inline(always)]
-    fn write<S: Sink>(&self, to: &mut S) -> bool {
-        to.word(self.number);
-        to.word(self.name.as_ptr() as usize as u64);
-        to.word(self.name.len() as u64);
-        true
+    fn compare(&self, to: &mut ToCompare<'_>) {
+        to.sink.word(self.cache);
+        self.parts.compare(to);
     }
-}
 
-impl<P: Parts, L: Part> Parts for With<P, L> {
     #[inline(always)]
-    fn write<S: Sink>(&self, to: &mut S) -> bool {
-        self.0.write(to) & self.1.write(to)
-    }
-}
-
-impl<T: Printed + ?Sized> Part for Shown<'_, T> {
-    #[inline]
-    fn write<S: Sink>(&self, to: &mut S) -> bool {
-        print(to, format_args!("{}", self.0))
-    }
-}
-
-impl<T: Debug + ?Sized> Part for Debugged<'_, T> {
-    #[inline]
-    fn write<S: Sink>(&self, to: &mut S) -> bool {
-        print(to, format_args!("{:?}", self.0))
-    }
-}
-
-impl<T: KeyPart + ?Sized> Part for Argument<'_, T> {
-    #[inline(always)]
-    fn write<S: Sink>(&self, to: &mut S) -> bool {
-        feed(to, self.0).is_ok()
+    fn keep(&self, to: &mut ToKeep<'_>) {
+        to.sink.word(self.cache);
+        self.parts.keep(to);
     }
 }
 
 /// The hash of parts; `None` where one could not be written.
 #[inline(always)]
 pub(crate) fn hash(state: &RandomState, parts: &impl Parts) -> Option<u64> {
-    let mut hashing = Hashing(state.build_hasher());
-    parts.write(&mut hashing).then(|| hashing.0.finish())
+    let mut to = To::new(Hashing(state.build_hasher()));
+    parts.hash(&mut to);
+    (!to.failed).then(|| to.sink.0.finish())
 }
 
 /// Whether these bytes are those of the parts.
 #[inline(always)]
 pub(crate) fn equal(bytes: &[u8], parts: &impl Parts) -> bool {
-    let mut comparing = Comparing { rest: bytes, equal: true };
-    parts.write(&mut comparing) & comparing.equal & comparing.rest.is_empty()
+    let mut to = To::new(Comparing { rest: bytes, equal: true });
+    parts.compare(&mut to);
+    !to.failed & to.sink.equal & to.sink.rest.is_empty()
+}
+
+/// Writes the parts; false where one could not be written.
+#[inline]
+pub(crate) fn keep(key: &mut CompactKey, parts: &impl Parts) -> bool {
+    let mut to = To::new(Keeping(key));
+    parts.keep(&mut to);
+    !to.failed
 }
 
 /// The bytes of parts; `None` where one could not be written.
 pub(crate) fn written(parts: &impl Parts) -> Option<Vec<u8>> {
-    let mut writing = Writing(Vec::with_capacity(40));
-    parts.write(&mut writing).then_some(writing.0)
+    let mut key = CompactKey::new();
+    keep(&mut key, parts).then(|| key.bytes().to_vec())
 }
 
-fn print<S: Sink>(to: &mut S, text: fmt::Arguments<'_>) -> bool {
-    let mut pieces = Pieces { to, piece: [0; PIECE], length: 0 };
-    let done = pieces.write_fmt(text);
-    pieces.flush();
-    to.byte(END_OF_TEXT);
-    done.is_ok()
-}
+/// A hash on its way.
+pub struct Hashing<'a>(FoldHasher<'a>);
 
-struct Hashing<'a>(FoldHasher<'a>);
+impl Debug for Hashing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hashing").finish_non_exhaustive()
+    }
+}
 
 impl Sink for Hashing<'_> {
     #[inline]
@@ -192,7 +233,8 @@ impl Sink for Hashing<'_> {
 }
 
 /// What is left of other arguments, and whether all before was equal.
-struct Comparing<'a> {
+#[derive(Debug)]
+pub struct Comparing<'a> {
     rest: &'a [u8],
     equal: bool,
 }
@@ -230,11 +272,14 @@ impl Sink for Comparing<'_> {
     }
 }
 
-struct Writing(Vec<u8>);
+/// Bytes that are written.
+#[derive(Debug)]
+pub struct Keeping<'a>(&'a mut CompactKey);
 
-impl Sink for Writing {
+impl Sink for Keeping<'_> {
+    #[inline]
     fn push(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
+        self.0.push(bytes);
     }
 }
 
@@ -268,6 +313,23 @@ impl<S: Sink> fmt::Write for Pieces<'_, S> {
     }
 }
 
+/// For tests: the arguments that one piece of code tells, in each of the three ways.
+#[cfg(test)]
+macro_rules! parts {
+    ($function:expr, $inside:expr, |$to:ident| $told:expr) => {
+        crate::key::parts::of(
+            $function,
+            $inside,
+            |$to: &mut crate::key::parts::ToHash<'_>| $told,
+            |$to: &mut crate::key::parts::ToCompare<'_>| $told,
+            |$to: &mut crate::key::parts::ToKeep<'_>| $told,
+        )
+    };
+}
+
+#[cfg(test)]
+pub(crate) use parts;
+
 #[cfg(test)]
 mod tests {
     use std::fmt::Display;
@@ -276,9 +338,14 @@ mod tests {
 
     use super::*;
 
-    fn begin() -> List<Of> {
-        of(7, &|| ())
+    /// The parts of one function, told by this code.
+    macro_rules! told {
+        (|$to:ident| $told:expr) => {
+            parts!(7, &INSIDE, |$to| $told)
+        };
     }
+
+    const INSIDE: fn() = || ();
 
     fn same(one: &impl Parts, other: &impl Parts) -> bool {
         let state = RandomState::default();
@@ -298,17 +365,16 @@ mod tests {
             list in proptest::collection::vec("[a:]{0,2}", 0..3),
         ) {
             let list = (m, list);
-            let parts = |a: &'static str, n: &'static u64, b: &'static str| begin().display(a).arg(n).debug(b).arg(a);
-            // Leaked, as the parts of one type have one lifetime.
-            let text = |text: String| -> &'static str { text.leak() };
-            let (a, b, c, d) = (text(a), text(b), text(c), text(d));
-            let (n, next): (&'static u64, &'static u64) = (Box::leak(Box::new(n)), Box::leak(Box::new(n + 1)));
-            prop_assert!(same(&parts(a, n, b).arg(&list), &parts(a, n, b).arg(&list)));
-            prop_assert_eq!(same(&parts(a, n, b), &parts(c, n, d)), (a, b) == (c, d));
-            let other = same(&parts(a, n, b), &parts(a, next, b));
-            prop_assert!(!other);
+            let one = told!(|to| { to.display(&a); to.arg(&n); to.debug(&b); to.arg(&list); to.arg(&a); });
+            let again = told!(|to| { to.display(&a); to.arg(&n); to.debug(&b); to.arg(&list); to.arg(&a); });
+            let text = told!(|to| { to.display(&c); to.arg(&n); to.debug(&d); to.arg(&list); to.arg(&c); });
+            let number = told!(|to| { to.display(&a); to.arg(&(n + 1)); to.debug(&b); to.arg(&list); to.arg(&a); });
+            prop_assert!(same(&one, &again));
+            prop_assert_eq!(same(&one, &text), (&a, &b) == (&c, &d));
+            prop_assert!(!same(&one, &number));
             let moved = format!("{a}{c}");
-            prop_assert_eq!(same(&begin().display(a).display(c), &begin().display(&moved).display("")), c.is_empty());
+            let (two, joined) = (told!(|to| { to.display(&a); to.display(&c); }), told!(|to| { to.display(&moved); to.display(""); }));
+            prop_assert_eq!(same(&two, &joined), c.is_empty());
         }
     }
 
@@ -323,7 +389,8 @@ mod tests {
         }
         let text = "x".repeat(3 * PIECE / 2);
         for at in [0, 1, PIECE - 1, PIECE, PIECE + 1] {
-            assert!(same(&begin().display(&text), &begin().display(&InPieces(&text, at))));
+            let pieces = InPieces(&text, at);
+            assert!(same(&told!(|to| to.display(&text)), &told!(|to| to.display(&pieces))));
         }
     }
 
@@ -335,18 +402,25 @@ mod tests {
                 Err(fmt::Error)
             }
         }
-        assert!(written(&begin().display(&Broken)).is_none());
-        assert!(hash(&RandomState::default(), &begin().display(&Broken).arg(&1)).is_none());
-        let before = written(&begin().display("")).expect("text can be written");
-        assert!(!equal(&before, &begin().display(&Broken)));
+        let broken = told!(|to| {
+            to.display(&Broken);
+            to.arg(&1);
+        });
+        assert!(written(&broken).is_none());
+        assert!(hash(&RandomState::default(), &broken).is_none());
+        let before = written(&told!(|to| to.display(""))).expect("text can be written");
+        assert!(!equal(&before, &told!(|to| to.display(&Broken))));
     }
 
     #[test]
-    fn instances_of_a_function_differ() {
+    fn instances_of_a_function_and_caches_differ() {
         fn bytes<T>(value: u64) -> Vec<u8> {
-            written(&of(7, &|| size_of::<T>()).arg(&value)).expect("a number can be written")
+            written(&parts!(7, &|| size_of::<T>(), |to| to.arg(&value))).expect("a number can be written")
         }
         assert_eq!(bytes::<u8>(1), bytes::<u8>(1));
         assert_ne!(bytes::<u8>(1), bytes::<u16>(1));
+        let parts = told!(|to| to.arg(&1));
+        let within = |cache| Within { cache, parts: &parts };
+        assert!(same(&within(1), &within(1)) && !same(&within(1), &within(2)));
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Serialize, Serializer};
+
 /// The state of the circuit breaker around a store, from [`CacheStats::breaker`](field@crate::CacheStats::breaker).
 ///
 /// ```
@@ -43,5 +45,12 @@ impl BreakerState {
 impl fmt::Display for BreakerState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+/// The word.
+impl Serialize for BreakerState {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }

@@ -40,6 +40,8 @@ pub enum MissReason {
     Due,
     /// Older than `Mode::MaxAge` allows, or skipped by `Mode::Refresh`.
     TooOld,
+    /// The caller of `lookup_if` turned it down.
+    Refused,
     /// The store did not answer.
     StoreFailed,
 }
@@ -59,6 +61,7 @@ impl MissReason {
         MissReason::Undecodable,
         MissReason::Due,
         MissReason::TooOld,
+        MissReason::Refused,
         MissReason::StoreFailed,
     ];
 
@@ -82,6 +85,7 @@ impl MissReason {
             MissReason::Undecodable => "undecodable",
             MissReason::Due => "due",
             MissReason::TooOld => "too_old",
+            MissReason::Refused => "refused",
             MissReason::StoreFailed => "store_failed",
         }
     }

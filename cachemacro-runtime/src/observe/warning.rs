@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use serde::ser::SerializeStruct as _;
+use serde::{Serialize, Serializer};
+
 use crate::ground::error::ErrorKind;
 use crate::ground::unstorable::Unstorable;
 
@@ -194,5 +197,15 @@ impl fmt::Display for Warning {
                 why.remedy()
             ),
         }
+    }
+}
+
+/// The word and the sentence: `{"warning": "disabled", "text": "caching is turned off: …"}`.
+impl Serialize for Warning {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut both = serializer.serialize_struct("Warning", 2)?;
+        both.serialize_field("warning", self.as_str())?;
+        both.serialize_field("text", &self.to_string())?;
+        both.end()
     }
 }

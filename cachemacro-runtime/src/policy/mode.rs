@@ -1,7 +1,10 @@
 //! How the cached calls of one task behave, whatever their attributes say.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::policy::gathered::Gathering;
 
 /// How cached calls behave inside [`scope`](Self::scope). It is about values that can be loaded again: `update` and `increment` work
 /// on what is stored whatever the mode.
@@ -32,8 +35,15 @@ pub enum Mode {
     MaxAge(Duration),
 }
 
+/// What the cached calls of a task go by besides their attributes, in one place, so that a hit reads one.
+#[derive(Clone, Default)]
+struct Ambient {
+    mode: Mode,
+    gathering: Option<Arc<Gathering>>,
+}
+
 tokio::task_local! {
-    static MODE: Mode;
+    static AMBIENT: Ambient;
 }
 
 impl Mode {
@@ -52,7 +62,7 @@ impl Mode {
     /// # }
     /// ```
     pub fn scope<F: Future>(self, future: F) -> impl Future<Output = F::Output> + use<F> {
-        MODE.scope(self, future)
+        AMBIENT.scope(self.ambient(), future)
     }
 
     /// Runs `function` with its cached calls in this mode, on this thread and without a runtime.
@@ -74,7 +84,7 @@ impl Mode {
     /// assert_eq!(cache.stats().total.loads, 2);
     /// ```
     pub fn scope_sync<R>(self, function: impl FnOnce() -> R) -> R {
-        MODE.sync_scope(self, function)
+        AMBIENT.sync_scope(self.ambient(), function)
     }
 
     /// The greatest age at which a value may be read.
@@ -84,6 +94,27 @@ impl Mode {
 
     /// The mode of the current task.
     pub(crate) fn current() -> Self {
-        MODE.try_with(|mode| *mode).unwrap_or_default()
+        AMBIENT.try_with(|ambient| ambient.mode).unwrap_or_default()
     }
+
+    fn ambient(self) -> Ambient {
+        Ambient { mode: self, gathering: gathering() }
+    }
+}
+
+/// Whether the current task has neither a mode nor anybody who wants to know what its calls depend on: then a value is as good as any
+/// copy of it.
+#[inline]
+pub(crate) fn is_plain() -> bool {
+    AMBIENT.try_with(|ambient| ambient.mode == Mode::Normal && ambient.gathering.is_none()).unwrap_or(true)
+}
+
+/// The scope of the current task in which it is gathered what its calls depend on.
+pub(crate) fn gathering() -> Option<Arc<Gathering>> {
+    AMBIENT.try_with(|ambient| ambient.gathering.clone()).ok().flatten()
+}
+
+/// Runs `future` in such a scope.
+pub(crate) fn gather<F: Future>(gathering: Arc<Gathering>, future: F) -> impl Future<Output = F::Output> {
+    AMBIENT.scope(Ambient { mode: Mode::current(), gathering: Some(gathering) }, future)
 }

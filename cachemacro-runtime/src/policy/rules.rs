@@ -32,6 +32,24 @@ pub trait Rules<V> {
     }
 }
 
+impl<V, X: Rules<V>> Rules<V> for &X {
+    fn unless(&self, value: &V) -> bool {
+        (**self).unless(value)
+    }
+
+    fn ttl(&self, value: &V) -> Option<Ttl> {
+        (**self).ttl(value)
+    }
+
+    fn tags(&self, value: &V) -> Vec<Tag> {
+        (**self).tags(value)
+    }
+
+    fn has_tags(&self) -> bool {
+        (**self).has_tags()
+    }
+}
+
 /// Nothing depends on the value.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoRules;

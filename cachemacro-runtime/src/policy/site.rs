@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use crate::ground::error::Error;
 use crate::observe::site::{Place, SiteId};
 use crate::observe::stats::Counters;
+use crate::policy::says::Says;
 use crate::policy::ttl::Policy;
 
 /// One annotated function. Generated code has one static of it per function, and one more for each function that is
@@ -15,6 +16,7 @@ use crate::policy::ttl::Policy;
 pub struct Site {
     id: SiteId,
     pub(crate) policy: Policy,
+    pub(crate) says: Says,
     warned: AtomicBool,
     /// What the first cache that a call used counts here, with that cache's number.
     counters: OnceLock<(u64, Arc<Counters>)>,
@@ -22,17 +24,19 @@ pub struct Site {
 
 impl Site {
     /// A site in `module`, called `function`, whose attribute is at this line and column, in a package of this version. The third
-    /// number tells functions apart that come from one use of a `macro_rules!`.
+    /// number tells functions apart that come from one use of a `macro_rules!`. `says` is what tools show of it.
     pub const fn new(
         module: &'static str,
         function: &'static str,
         (line, column, copy): (u32, u32, u32),
         package: Option<&'static str>,
         policy: Policy,
+        says: Says,
     ) -> Self {
         Self {
             id: SiteId::new(module, function, Place { line, column, copy, package }),
             policy,
+            says,
             warned: AtomicBool::new(false),
             counters: OnceLock::new(),
         }

@@ -10,7 +10,7 @@ use crate::api::cache::Cache;
 use crate::calls::load_here::load_here;
 use crate::engine::local::LocalEntry;
 use crate::key::KeyBuilder;
-use crate::key::parts::{self, List, Of, Parts};
+use crate::key::parts::{self, Call, Parts, ToCompare, ToHash, ToKeep};
 use crate::policy::outcome::{Outcome, Plain};
 use crate::policy::rules::{NoRules, Rules};
 use crate::policy::site::Site;
@@ -25,10 +25,16 @@ impl<T: Any + Clone + Send + Sync> Keepable for T {}
 #[derive(Debug)]
 pub struct LocalArguments(Option<Placed>);
 
-/// The beginning of a call's arguments. `inside` is a closure in the function.
-#[inline]
-pub fn parts<F>(site: &'static Site, inside: &F) -> List<Of> {
-    parts::of(std::ptr::from_ref(site) as usize as u64, inside)
+/// The arguments of a call of this site, which each of the three closures tells. `inside` is a closure in the function.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "part of the hit")]
+pub fn parts_of<F, H, C, K>(site: &'static Site, inside: &F, hash: H, compare: C, keep: K) -> Call<H, C, K>
+where
+    H: Fn(&mut ToHash<'_>),
+    C: Fn(&mut ToCompare<'_>),
+    K: Fn(&mut ToKeep<'_>),
+{
+    parts::of(std::ptr::from_ref(site) as usize as u64, inside, hash, compare, keep)
 }
 
 /// What is kept for these arguments: every one that key and tags mention.
@@ -173,65 +179,84 @@ pub trait CanKeepErr: Any + Clone + Send + Sync {}
 #[diagnostic::do_not_recommend]
 impl<E: Any + Clone + Send + Sync> CanKeepErr for E {}
 
-macro_rules! local_storing {
-    ($($(#[$doc:meta])* $trait:ident: $(<$($inside:ident $(: $bound:ident)?),+> $shape:ty => $kind:ty, $needs:ty, $error:ty, $returns:ty, $value:expr;)+)+) => {$(
-        $(#[$doc])*
-        pub trait $trait: Sized {
-            /// The `Outcome` that keeps this shape.
-            type Kind;
-            /// What must be fit to be kept.
-            type Inside;
-            /// The error, which must be fit too.
-            type Error;
-            /// Whether there is an error at all.
-            type Returns;
+/// How a value of a shape is kept where errors are too (`cache_err`); otherwise as [`LocalKind`].
+pub trait LocalStoringKind: Sized {
+    /// The `Outcome` that keeps this shape.
+    type Kind;
+    /// What must be fit to be kept.
+    type Inside;
+    /// The error, which must be fit too.
+    type Error;
+    /// Whether there is an error at all.
+    type Returns;
 
-            /// The `Outcome` that keeps this shape.
-            fn local_storing_kind(self) -> Self::Kind
+    /// The `Outcome` that keeps this shape.
+    fn local_storing_kind(self) -> Self::Kind
+    where
+        Self::Returns: ReturnsErr,
+        Self::Error: CanKeepErr,
+        Self::Inside: CanClone + CanShare;
+}
+
+/// The same where `cache_err` is a default: a return type without errors is kept as [`LocalKind`] says.
+pub trait DefaultLocalStoringKind: Sized {
+    /// The `Outcome` that keeps this shape.
+    type Kind;
+    /// What must be fit to be kept.
+    type Inside;
+    /// The error, which must be fit too.
+    type Error;
+    /// Whether there is an error at all.
+    type Returns;
+
+    /// The `Outcome` that keeps this shape.
+    fn local_storing_kind(self) -> Self::Kind
+    where
+        Self::Returns: ReturnsErr,
+        Self::Error: CanKeepErr,
+        Self::Inside: CanClone + CanShare;
+}
+
+macro_rules! local_storing_kinds {
+    ($trait:ident: $(<$($inside:ident $(: $bound:ident)?),+> $shape:ty => $kind:ty, $needs:ty, $error:ty, $returns:ty, $value:expr;)+) => {$(
+        impl<$($inside $(: $bound)?),+> $trait for $shape {
+            type Kind = $kind;
+            type Inside = $needs;
+            type Error = $error;
+            type Returns = $returns;
+
+            fn local_storing_kind(self) -> $kind
             where
-                Self::Returns: ReturnsErr,
-                Self::Error: CanKeepErr,
-                Self::Inside: CanClone + CanShare;
-        }
-
-        $(
-            impl<$($inside $(: $bound)?),+> $trait for $shape {
-                type Kind = $kind;
-                type Inside = $needs;
-                type Error = $error;
-                type Returns = $returns;
-
-                fn local_storing_kind(self) -> $kind
-                where
-                    $returns: ReturnsErr,
-                    $error: CanKeepErr,
-                    $needs: CanClone + CanShare,
-                {
-                    $value
-                }
+                $returns: ReturnsErr,
+                $error: CanKeepErr,
+                $needs: CanClone + CanShare,
+            {
+                $value
             }
-        )+
+        }
+    )+};
+    ($($trait:ident),+) => {$(
+        local_storing_kinds! {
+            $trait:
+            <T: Keepable, E: Keepable> ResShape<T, E> => Res<Shareable>, (), (), Returning, Res::NEW;
+            <T: Keepable, E: Keepable> ResOptShape<T, E> => ResOpt<Shareable>, (), (), Returning, ResOpt::NEW;
+            <T, E> &ResShape<T, E> => Refused<T>, T, E, Returning, Refused::NEW;
+            <T, E> &ResOptShape<T, E> => Refused<T>, T, E, Returning, Refused::NEW;
+            <T, E> NestedShape<T, E> => Refused<T>, (), (), Option<Result<T, E>>, Refused::NEW;
+        }
     )+};
 }
 
-local_storing! {
-    /// How a value of a shape is kept where errors are too (`cache_err`); otherwise as [`LocalKind`].
+local_storing_kinds! { LocalStoringKind, DefaultLocalStoringKind }
+
+local_storing_kinds! {
     LocalStoringKind:
-    <T: Keepable, E: Keepable> ResShape<T, E> => Res<Shareable>, (), (), Returning, Res::NEW;
-    <T: Keepable, E: Keepable> ResOptShape<T, E> => ResOpt<Shareable>, (), (), Returning, ResOpt::NEW;
-    <T, E> &ResShape<T, E> => Refused<T>, T, E, Returning, Refused::NEW;
-    <T, E> &ResOptShape<T, E> => Refused<T>, T, E, Returning, Refused::NEW;
-    <T, E> NestedShape<T, E> => Refused<T>, (), (), Option<Result<T, E>>, Refused::NEW;
     <T> PlainShape<T> => Refused<T>, (), (), T, Refused::NEW;
     <T> OptShape<T> => Refused<T>, (), (), Option<T>, Refused::NEW;
+}
 
-    /// The same where `cache_err` is a default: a return type without errors is kept as [`LocalKind`] says.
+local_storing_kinds! {
     DefaultLocalStoringKind:
-    <T: Keepable, E: Keepable> ResShape<T, E> => Res<Shareable>, (), (), Returning, Res::NEW;
-    <T: Keepable, E: Keepable> ResOptShape<T, E> => ResOpt<Shareable>, (), (), Returning, ResOpt::NEW;
-    <T, E> &ResShape<T, E> => Refused<T>, T, E, Returning, Refused::NEW;
-    <T, E> &ResOptShape<T, E> => Refused<T>, T, E, Returning, Refused::NEW;
-    <T, E> NestedShape<T, E> => Refused<T>, (), (), Option<Result<T, E>>, Refused::NEW;
     <T: Keepable> PlainShape<T> => Plain, (), (), Returning, Plain;
     <T: Keepable> OptShape<T> => Opt, (), (), Returning, Opt;
     <T> &PlainShape<T> => Refused<T>, T, (), Returning, Refused::NEW;

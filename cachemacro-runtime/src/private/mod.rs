@@ -32,7 +32,7 @@ pub use self::hit::{Arguments, hit};
 pub use self::kinds::{Errors, Never, Opaque, Opt, Refused, Res, ResOpt, Shareable, Storing};
 pub use self::local::{
     CanKeepErr, DefaultLocalStoringKind, Keepable, LocalArguments, LocalCall, LocalKind, LocalStoringKind,
-    NO_ARGUMENTS, local_call, local_call_when, local_entry, local_hit, parts,
+    NO_ARGUMENTS, local_call, local_call_when, local_entry, local_hit, parts_of,
 };
 pub use self::path::{key, key_in_trait, key_under};
 pub use self::probe::{
@@ -40,6 +40,7 @@ pub use self::probe::{
     Returning, Shape, StoringKind,
 };
 pub use self::writes::{Evictable, Evicting, GivesEntries, HoldsHere, Writes, held_here, write};
+pub use crate::__cachemacro_parts as parts;
 pub use crate::__cachemacro_site as site;
 pub use crate::calls::behind::Behind;
 pub use crate::calls::load::load;
@@ -47,12 +48,12 @@ pub use crate::calls::write::When;
 pub use crate::engine::local::LocalEntry;
 pub use crate::format::schema;
 pub use crate::key::KeyBuilder;
-pub use crate::key::compact::Sink;
 pub use crate::key::part::{KeyPart, Printed};
-pub use crate::key::parts::{List, Of, Parts};
+pub use crate::key::parts::{Call as PartsOfCall, Parts, To, ToCompare, ToHash, ToKeep};
 pub use crate::key::tag::{Tag, TagBuilder};
 pub use crate::policy::outcome::{Fallible, Outcome, Plain, Shared, Split};
 pub use crate::policy::rules::{CallRules, EntryRules, NoCallRules, NoRules, Rules};
+pub use crate::policy::says::Says;
 pub use crate::policy::site::Site;
 pub use crate::policy::ttl::{Policy, Ttl};
 
@@ -165,13 +166,16 @@ pub fn tags<const N: usize>(tags: [Tag; N]) -> Vec<Tag> {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __cachemacro_site {
-    ($function:literal $(at $place:tt)?) => {
-        $crate::__private::site!($function $(at $place)?, $crate::__private::Policy::new())
+    ($function:literal $(at $place:tt)? $(; $says:expr)?) => {
+        $crate::__private::site!($function $(at $place)?, $crate::__private::Policy::new() $(; $says)?)
     };
-    ($function:literal, $policy:expr) => {
-        $crate::__private::site!($function at (::core::line!(), ::core::column!(), 0), $policy)
+    ($function:literal, $policy:expr $(; $says:expr)?) => {
+        $crate::__private::site!($function at (::core::line!(), ::core::column!(), 0), $policy $(; $says)?)
     };
-    ($function:literal at $place:tt, $policy:expr) => {{
+    ($function:literal at $place:tt, $policy:expr) => {
+        $crate::__private::site!($function at $place, $policy; $crate::__private::Says::new(""))
+    };
+    ($function:literal at $place:tt, $policy:expr; $says:expr) => {{
         // Beside it, `$policy` is the user's: a name that nobody else has.
         static __CACHEMACRO_SITE: $crate::__private::Site = $crate::__private::Site::new(
             ::core::module_path!(),
@@ -179,9 +183,25 @@ macro_rules! __cachemacro_site {
             $place,
             ::core::option_env!("CARGO_PKG_VERSION"),
             $policy,
+            $says,
         );
         &__CACHEMACRO_SITE
     }};
+}
+
+/// The arguments of a call, as these statements tell them to `$to`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __cachemacro_parts {
+    ($site:ident, |$to:ident| $told:block) => {
+        $crate::__private::parts_of(
+            $site,
+            &|| (),
+            |$to: &mut $crate::__private::ToHash<'_>| $told,
+            |$to: &mut $crate::__private::ToCompare<'_>| $told,
+            |$to: &mut $crate::__private::ToKeep<'_>| $told,
+        )
+    };
 }
 
 #[cfg(test)]
@@ -194,6 +214,7 @@ mod tests {
     use crate::api::cache::Cache;
     use crate::ground::told::hearing;
     use crate::key::KeyBuilder;
+    use crate::policy::says::Says;
     use crate::policy::site::Site;
     use crate::policy::ttl::Policy;
     use crate::private::entry_in;
@@ -201,7 +222,7 @@ mod tests {
     #[tokio::test]
     async fn one_function_in_two_versions_of_a_package_is_two() {
         let site = |package| {
-            let site = Site::new("shop::users", "get", (7, 1, 0), package, Policy::new());
+            let site = Site::new("shop::users", "get", (7, 1, 0), package, Policy::new(), Says::new(""));
             &*Box::leak(Box::new(site))
         };
         let cache = Cache::memory();

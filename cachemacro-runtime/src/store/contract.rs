@@ -12,6 +12,8 @@ use crate::format::ids::Version;
 use crate::format::stamps::VersionKey;
 use crate::ground::clock::Timestamp;
 use crate::ground::error::{Error, ErrorKind, Result};
+use crate::observe::pool::Pool;
+use crate::store::documents::Documents;
 use crate::store::layers::breaker::state::Breaker;
 use crate::store::messages::about::{About, StoreHealth};
 use crate::store::messages::evict::EvictRequest;
@@ -89,7 +91,7 @@ const MOST_ROUNDS: u32 = 100;
 ///
 /// // What only some stores can do.
 /// assert!(store.changes().is_some() && store.immediate().is_some() && store.inspect().is_some());
-/// assert!(store.tracking().is_none());
+/// assert!(store.tracking().is_none() && store.documents().is_none() && store.pool().is_none());
 /// store.close().await;
 /// # Ok(())
 /// # }
@@ -234,6 +236,16 @@ pub trait Store: Any + Send + Sync + fmt::Debug {
 
     /// Who shows what is stored, where the store can: for tools.
     fn inspect(&self) -> Option<&dyn Inspect> {
+        None
+    }
+
+    /// Who keeps documents of processes, where the store can: each process reports to the others there, and to tools.
+    fn documents(&self) -> Option<&dyn Documents> {
+        None
+    }
+
+    /// The connections to the server, as they are now, where there are some.
+    fn pool(&self) -> Option<Pool> {
         None
     }
 
@@ -402,6 +414,9 @@ pub trait Immediate: Send + Sync {
 /// }
 /// assert_eq!(found, ["user:7"]);
 /// assert_eq!(inspect.raw(b"user:7").await?.map(|raw| raw.bytes), Some("Ada".into()));
+/// let heads = inspect.heads(&[b"user:7"], 2).await?;
+/// assert_eq!(heads[0].as_ref().map(|(raw, length)| (&*raw.bytes, *length)), Some((&b"Ad"[..], 3)));
+/// assert_eq!(inspect.info().await?, None, "there is no server");
 /// # Ok(())
 /// # }
 /// ```
@@ -419,4 +434,28 @@ pub trait Inspect: Send + Sync {
     /// # Errors
     /// Where the store failed.
     async fn raw(&self, key: &[u8]) -> Result<Option<Raw>>;
+
+    /// The first bytes under each key, at most so many, how long it has left, and how many bytes there are; `None` where there are
+    /// none.
+    ///
+    /// # Errors
+    /// Where the store failed.
+    async fn heads(&self, keys: &[&[u8]], first: usize) -> Result<Vec<Option<(Raw, usize)>>> {
+        let mut heads = Vec::with_capacity(keys.len());
+        for key in keys {
+            heads.push(self.raw(key).await?.map(|raw| {
+                let length = raw.bytes.len();
+                (Raw::new(raw.bytes.slice(..length.min(first)), raw.left), length)
+            }));
+        }
+        Ok(heads)
+    }
+
+    /// What the server says of itself, as text of its own; `None` where there is none.
+    ///
+    /// # Errors
+    /// Where the store failed, or does not tell.
+    async fn info(&self) -> Result<Option<String>> {
+        Ok(None)
+    }
 }

@@ -9,6 +9,7 @@ mod any;
 pub mod conformance;
 mod contract;
 mod decoded;
+mod documents;
 mod layers;
 pub(crate) mod local;
 pub mod memory;
@@ -20,6 +21,7 @@ mod shared;
 
 pub(crate) use self::any::AnyStore;
 pub use self::contract::{Changes, Immediate, Inspect, Listener, Store, Tracking};
+pub use self::documents::Documents;
 #[doc(hidden)]
 pub use self::layers::Passed;
 pub use self::layers::breaker::BreakerStore;
@@ -27,7 +29,7 @@ pub use self::layers::breaker::config::BreakerConfig;
 pub use self::layers::breaker::state::Breaker;
 #[cfg(any(test, feature = "test-util"))]
 pub use self::layers::faults;
-pub use self::messages::about::{About, StoreHealth};
+pub use self::messages::about::{About, ServerFigures, StoreHealth};
 pub use self::messages::evict::EvictRequest;
 pub use self::messages::few::Few;
 pub use self::messages::increment::{Increment, IncrementOutcome, OtherStamps};

@@ -6,6 +6,8 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json, Router};
+use cachemacro::Health;
+use cachemacro::report::Report;
 use cachemacro_metrics::{Metrics, prometheus};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +26,8 @@ pub fn router(airports: Airports) -> Router {
         .route("/countries/{country}", get(statistics))
         .route("/figures", get(figures))
         .route("/metrics", get(metrics))
+        .route("/health/cache", get(health))
+        .route("/report/cache", get(report))
         .with_state(airports)
 }
 
@@ -103,6 +107,16 @@ struct Figures {
     loads: u64,
     hit_rate: f64,
     errors: u64,
+}
+
+/// `GET /health/cache`: how the cache is. It answers 200 in any case: without its cache the service goes on.
+async fn health(State(airports): State<Airports>) -> Json<Health> {
+    Json(airports.cache().check().await)
+}
+
+/// `GET /report/cache`: what this process tells of its cache, as `cachemacro --from` reads it
+async fn report(State(airports): State<Airports>) -> Json<Report> {
+    Json(airports.cache().report())
 }
 
 /// `GET /figures`: what the database was asked, and what the cache answered instead

@@ -1,6 +1,6 @@
 //! Evicts bound to a transaction of a database: sent when it has committed, dropped when it was rolled back.
 //!
-//! Which test is to fail where a mechanism is removed:
+//! Which test fails where a mechanism is removed, each of which was removed once:
 //!
 //! | removed | test |
 //! |---|---|

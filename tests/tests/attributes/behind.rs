@@ -1,6 +1,6 @@
 //! Loads that go on behind their callers: refreshes in the background, and loads that are waited for no longer than they may.
 //!
-//! Which test is to fail where a mechanism is removed:
+//! Which test fails where a mechanism is removed, each of which was removed once:
 //!
 //! | removed | test |
 //! |---|---|

@@ -85,7 +85,52 @@ async fn a_tag_that_nobody_expected_is_an_error_and_the_next_caller_may_load(rig
     assert_eq!(filled.expect("a small value"), Filled::Refused);
 }
 
+async fn a_value_that_is_turned_down_stays_for_others_and_comes_along_with_the_vacancy(rig: Rig) {
+    let process = rig.process();
+    let entry = entry(&process).with_ttl(MINUTE);
+    entry.set(&1).await.expect("set");
+    let Ok(Lookup::Vacant(vacancy)) = entry.lookup_if(|value, _| *value > 1).await else { panic!("it is 1") };
+    assert_eq!((vacancy.reason(), vacancy.is_held()), (Some(MissReason::Refused), true));
+    assert_eq!(vacancy.old(), Some(&1));
+    assert_eq!(*entry.find().await.expect("an answer").expect("it stays"), 1);
+    assert_eq!(*hit(&entry).await, 1, "others take it");
+    assert_eq!(vacancy.fill(&2).await.expect("a small value"), Filled::Stored);
+    let Ok(Lookup::Hit(hit)) = entry.lookup_if(|value, meta| *value > 1 && meta.ttl <= MINUTE).await else {
+        panic!("it is 2")
+    };
+    assert_eq!(hit.into_value(), 2);
+    assert!(Mode::Bypass.scope(entry.find()).await.expect("an answer").is_none());
+}
+
+async fn who_waits_is_offered_what_another_stores_and_goes_on_where_that_is_turned_down(rig: Rig) {
+    let (here, there) = (rig.process(), rig.process());
+    let first = vacancy(&entry(&here)).await;
+    let (taken, refused) = (entry(&there), entry(&here));
+    let take = taken.lookup_if(|value, _| *value == 1);
+    let refuse = refused.lookup_if(|value, _| *value == 2);
+    let fill = async { first.fill(&1).await };
+    let (take, refuse, filled) = tokio::join!(take, refuse, fill);
+    assert_eq!(filled.expect("a small value"), Filled::Stored);
+    assert!(matches!(take, Ok(Lookup::Hit(hit)) if *hit == 1));
+    let Ok(Lookup::Vacant(vacancy)) = refuse else { panic!("it is 1") };
+    assert_eq!((vacancy.old(), vacancy.is_held()), (Some(&1), true));
+}
+
+/// Upholds G1.
+async fn what_is_loaded_over_a_refused_value_is_not_read_after_an_evict(rig: Rig) {
+    let process = rig.process();
+    let entry = entry(&process);
+    entry.set(&1).await.expect("set");
+    let Ok(Lookup::Vacant(vacancy)) = entry.lookup_if(|_, _| false).await else { panic!("it was refused") };
+    process.cache.evict_tags(["tag"]).await.expect("evicted");
+    let _ = vacancy.fill(&2).await.expect("a small value");
+    assert_eq!(entry.get().await.expect("an answer"), None);
+}
+
 on_both_stores! {
+    a_value_that_is_turned_down_stays_for_others_and_comes_along_with_the_vacancy,
+    who_waits_is_offered_what_another_stores_and_goes_on_where_that_is_turned_down,
+    what_is_loaded_over_a_refused_value_is_not_read_after_an_evict,
     value_and_metadata_come_from_one_read,
     a_vacancy_tells_why_there_was_no_value_and_whether_it_can_be_filled,
     a_fill_brings_its_ttl_and_its_tags,

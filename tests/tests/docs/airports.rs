@@ -65,6 +65,26 @@ fn the_figures_of_the_cache_are_there_for_prometheus() {
 }
 
 #[test]
+fn the_health_of_the_cache_is_there_also_while_its_server_is_gone() {
+    let mut server = RedisServer::start();
+    let service = Service::new(Some(server.url()));
+    let served = service.start();
+    served.get("/airports/FRA");
+    let well = served.get("/health/cache").json();
+    assert_eq!((&well["status"], &well["store"]["name"]), (&json!("ok"), &json!("redis")), "{well}");
+    assert_eq!(well["store"]["figures"]["role"], "master");
+    assert!(well["pool"]["shared"].as_u64() >= Some(1), "{well}");
+    server.stop();
+    let gone = served.get("/health/cache");
+    let down = gone.json();
+    assert_eq!((gone.status, &down["status"]), (200, &json!("down")), "{down}");
+    assert!(down["pool"]["last_failure"].is_string(), "{down}");
+    assert!(!gone.body.contains("127.0.0.1"), "addresses are nobody's business: {down}");
+    let report = served.get("/report/cache").json();
+    assert_eq!(report["namespace"], "airports");
+}
+
+#[test]
 fn a_question_that_was_answered_before_costs_no_query() {
     let service = Service::new(None);
     let served = service.start();

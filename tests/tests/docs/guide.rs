@@ -354,7 +354,7 @@ async fn the_rights_that_the_guide_names_are_enough() {
     let url = format!("redis://shop:PASSWORD@{}", server.address());
     let build = || {
         let settings = Cache::builder().redis(url.clone()).namespace("shop").command_timeout(DEADLINE);
-        settings.build().expect("acceptable settings")
+        settings.report_interval(Duration::from_millis(50)).build().expect("acceptable settings")
     };
     let (cache, other) = (build(), build());
     let entry = |cache: &Cache| cache.entry::<u32>("number", 7).with_tags(["numbers"]);
@@ -399,7 +399,15 @@ async fn the_rights_that_the_guide_names_are_enough() {
     cache.evict_tags(["numbers"]).await.expect("it may");
     entry.evict().await.expect("it may");
     cache.evict_prefix("number").await.expect("it may");
-    cache.health().await.expect("it may");
+    let figures = cache.health().await.expect("it may").store.figures;
+    assert!(figures.is_some_and(|figures| figures.role == "master"));
+    wait_until("both have reported", DEADLINE, async || {
+        let reports: u64 =
+            redis::cmd("ZCARD").arg("{shop:report}").query_async(&mut admin).await.expect("a sorted set");
+        reports == 2
+    })
+    .await;
+    other.shutdown().await.expect("nothing is left to deliver");
     cache.clear().await.expect("it may");
     assert!(cache.entry::<u32>("number", 7).get().await.expect("it may").is_none());
 

@@ -7,6 +7,8 @@ use cachemacro::store::faults::Op;
 use cachemacro::{Entry, ErrorKind, Lookup, Mode};
 use cachemacro_tests::{DEADLINE, Process, Rig, on_both_stores, wait_until};
 
+use crate::kept_evicts::all_are_sent;
+
 /// How a lease comes to be nobody's.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Left {
@@ -87,6 +89,8 @@ async fn a_lease_whose_release_fails_again_and_again_is_given_back(rig: Rig) {
             rig.raw("row:1").await.is_none() && rig.raw("row:2").await.is_none()
         })
         .await;
+        // What is kept is known to the next process too: the caches of one process on one namespace share it.
+        all_are_sent(&process.cache).await;
     }
 }
 

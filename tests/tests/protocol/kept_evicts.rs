@@ -1,6 +1,6 @@
 //! Evicts that the store did not acknowledge: kept, sent again, and what they may be about is not served before.
 //!
-//! Which test is to fail where a mechanism is removed:
+//! Which test fails where a mechanism is removed, each of which was removed once:
 //!
 //! | removed | test |
 //! |---|---|
@@ -53,7 +53,8 @@ fn kept(cache: &Cache) -> u64 {
     cache.warnings().iter().find_map(of).unwrap_or_default()
 }
 
-async fn all_are_sent(cache: &Cache) {
+/// Waits until no evict of this cache's namespace is kept.
+pub(crate) async fn all_are_sent(cache: &Cache) {
     wait_until("all are sent", DEADLINE, async || kept(cache) == 0).await;
 }
 

@@ -12,6 +12,7 @@ mod local;
 mod outages;
 mod processes;
 mod refusals;
+mod reports;
 mod runtimes;
 mod sentinel;
 mod sizes;

@@ -4,6 +4,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::{CacheBuilder, Choice, MAX_VALUE};
+#[cfg(feature = "reports")]
+use crate::engine::settings::Reports;
 use crate::format::codec::BuiltinCodec;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::key::Key;
@@ -97,6 +99,17 @@ impl CacheBuilder {
         env.parse("CACHEMACRO_CAPACITY", "a number of bytes from 1", from_one, &mut self.capacity)?;
         self.local_from(&env)?;
         env.parse("CACHEMACRO_DISABLED", "`0` or `1`", parse_switch, &mut self.settings.disabled)?;
+        #[cfg(feature = "reports")]
+        env.parse(
+            "CACHEMACRO_REPORT",
+            "`off`, `counters` or `full`",
+            parse_reports,
+            &mut self.settings.reports,
+        )?;
+        #[cfg(not(feature = "reports"))]
+        if env.get("CACHEMACRO_REPORT").is_some_and(|reports| reports != "off") {
+            env.lacks("CACHEMACRO_REPORT", "reports")?;
+        }
         #[cfg(feature = "redis")]
         {
             self.breaker_from(&env)?;
@@ -221,7 +234,7 @@ impl Env<'_> {
     }
 
     /// Refuses what means something only with a feature that is not built in.
-    #[cfg(not(all(feature = "redis", feature = "lz4")))]
+    #[cfg(not(all(feature = "redis", feature = "lz4", feature = "reports")))]
     fn lacks(&self, name: &str, feature: &str) -> Result<()> {
         match self.get(name) {
             None => Ok(()),
@@ -253,6 +266,16 @@ fn parse_ttl(text: &str) -> Option<Ttl> {
 #[expect(clippy::option_option, reason = "the outer says whether it parsed, the inner is the setting")]
 fn parse_local(text: &str) -> Option<Option<Duration>> {
     if text == "off" { Some(None) } else { parse_duration(text).filter(|ttl| !ttl.is_zero()).map(Some) }
+}
+
+#[cfg(feature = "reports")]
+fn parse_reports(text: &str) -> Option<Reports> {
+    match text {
+        "off" => Some(Reports::Off),
+        "counters" => Some(Reports::Counters),
+        "full" => Some(Reports::Full),
+        _ => None,
+    }
 }
 
 pub(super) fn parse_percent(text: &str) -> Option<u8> {
@@ -337,6 +360,16 @@ mod tests {
     fn compression_has_a_variable() {
         let builder = env(&[("CACHEMACRO_COMPRESS_OVER", "66")]).expect("acceptable");
         assert_eq!(builder.settings.compress_over, Some(66));
+    }
+
+    #[cfg(feature = "reports")]
+    #[test]
+    fn reports_have_a_variable() {
+        let reports = |value| env(&[("CACHEMACRO_REPORT", value)]).map(|builder| builder.settings.reports);
+        assert_eq!(reports("off").expect("acceptable"), Reports::Off);
+        assert_eq!(reports("counters").expect("acceptable"), Reports::Counters);
+        assert_eq!(reports("full").expect("acceptable"), Reports::Full);
+        assert!(reports("some").expect_err("refused").to_string().contains("CACHEMACRO_REPORT"));
     }
 
     #[cfg(feature = "redis")]

@@ -27,6 +27,8 @@ mod freshness;
 mod guard;
 #[cfg(feature = "redis")]
 mod login;
+#[cfg(feature = "reports")]
+mod reports;
 mod times;
 mod values;
 
@@ -298,6 +300,10 @@ impl CacheBuilder {
         }
         if settings.local_capacity == 0 {
             return Err(wrong("the local capacity is 1 byte at least; `disabled` turns caching off"));
+        }
+        #[cfg(feature = "reports")]
+        if !self.reports_in_time() {
+            return Err(wrong("reports follow each other after 1 ms at least and 15 s at most"));
         }
         #[cfg(feature = "redis")]
         self.redis.breaker.check()?;

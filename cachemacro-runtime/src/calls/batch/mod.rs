@@ -147,6 +147,7 @@ impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
         let mut entries: HashMap<K, Entry<T>> = HashMap::new();
         for id in ids {
             let made = entry(&id);
+            made.depends_on_any();
             entries.entry(id).or_insert(made);
         }
         Self {

@@ -29,7 +29,7 @@ use crate::format::ids::Version;
 use crate::ground::clock::NEVER;
 use crate::ground::panics::caught;
 use crate::ground::sync::modelled::{Mutex, MutexGuard, lock, step};
-use crate::policy::outcome::Shared;
+use crate::policy::outcome::{Outcome, Shared};
 use crate::store::Few;
 
 /// loom explores the orders in which threads take locks: of one shard, so that a key is always in the same.
@@ -54,10 +54,25 @@ pub(crate) enum Landed {
 
 impl Landed {
     /// What a load that did not fail shares, no `loaded` being that there is no value; `None` where cloning it panics.
-    fn of<V: Clone + Send + Sync + 'static>(loaded: Option<&V>) -> Option<Self> {
+    pub(crate) fn of<V: Clone + Send + Sync + 'static>(loaded: Option<&V>) -> Option<Self> {
         match loaded {
             None => Some(Self::None),
             Some(value) => caught(|| Self::Value(Arc::new(value.clone()))),
+        }
+    }
+
+    /// As a function with this outcome returns it; `None` where it cannot, or where cloning panics.
+    pub(crate) fn as_returned<R, O: Outcome<R>>(&self, outcome: O) -> Option<R>
+    where
+        O::Value: Clone + 'static,
+    {
+        match self {
+            Self::Value(shared) => {
+                let value = shared.downcast_ref::<O::Value>()?;
+                caught(|| value.clone()).map(|value| outcome.wrap(value))
+            }
+            Self::None => outcome.none(),
+            Self::Err(shared) => outcome.unshare_err(shared),
         }
     }
 }

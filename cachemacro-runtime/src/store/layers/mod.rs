@@ -30,7 +30,8 @@ pub mod faults;
 ///     }
 ///
 ///     pass_on!(self.inner: about, now, capture, lease, keep, write, evict, evict_prefix, health);
-///     pass_on!(self.inner: time, connect, close, increment, changes, immediate, tracking, inspect, breaker, server);
+///     pass_on!(self.inner: time, connect, close, increment, changes, immediate, tracking, inspect, documents, pool, breaker,
+///         server);
 /// }
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<()> {
@@ -181,6 +182,16 @@ macro_rules! __pass_on {
     (server $self:ident $inner:tt) => {
         fn server(&$self) -> ::core::option::Option<&$crate::store::Server> {
             $self.$inner.server()
+        }
+    };
+    (documents $self:ident $inner:tt) => {
+        fn documents(&$self) -> ::core::option::Option<&dyn $crate::store::Documents> {
+            $self.$inner.documents()
+        }
+    };
+    (pool $self:ident $inner:tt) => {
+        fn pool(&$self) -> ::core::option::Option<$crate::Pool> {
+            $self.$inner.pool()
         }
     };
     (breaker $self:ident $inner:tt) => {

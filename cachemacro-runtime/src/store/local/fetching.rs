@@ -1,8 +1,9 @@
 //! What evicts look at of a value that is being fetched.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
+use crate::ground::sync::modelled::AtomicBool;
 use crate::store::local::marks::Mark;
 use crate::store::local::name::Name;
 
@@ -18,7 +19,7 @@ pub(crate) struct Fetching {
 }
 
 impl Fetching {
-    pub(super) const fn new(name: Name, prefix: u64, marks: Box<[Arc<Mark>]>, is_put: bool) -> Self {
+    pub(super) fn new(name: Name, prefix: u64, marks: Box<[Arc<Mark>]>, is_put: bool) -> Self {
         Self { name, prefix, is_put, refused: AtomicBool::new(false), marks }
     }
 

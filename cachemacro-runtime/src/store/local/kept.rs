@@ -3,10 +3,11 @@
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use crate::ground::clock::Timestamp;
 use crate::ground::panics::caught;
+use crate::ground::sync::modelled::{AtomicBool, AtomicU64};
 use crate::observe::site::SiteId;
 use crate::store::local::marks::Mark;
 use crate::store::local::name::Name;

@@ -12,6 +12,8 @@
 mod fetching;
 mod kept;
 mod marks;
+#[cfg(all(test, loom))]
+mod models;
 mod name;
 mod pending;
 mod query;

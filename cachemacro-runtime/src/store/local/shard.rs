@@ -1,10 +1,10 @@
 //! The table by name, in parts: what evicts by name or prefix find, and what goes when room is needed.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use hashbrown::HashTable;
 
-use crate::ground::sync::lock;
+use crate::ground::sync::modelled::{Mutex, lock};
 use crate::observe::local::Cause;
 use crate::store::local::fetching::Fetching;
 use crate::store::local::kept::AnyKept;

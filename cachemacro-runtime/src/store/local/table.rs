@@ -4,12 +4,13 @@ use std::any::Any;
 use std::fmt;
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{self, AtomicUsize, Ordering};
 
 use foldhash::fast::RandomState;
 use papaya::{Guard as _, HashMap};
 
 use crate::ground::clock::{COARSENESS, Clock, Timestamp};
+use crate::ground::sync::modelled::AtomicU64;
 use crate::observe::local::{Cause, LocalStats};
 use crate::store::local::kept::{AnyKept, Times};
 use crate::store::local::marks::Marks;
@@ -36,7 +37,8 @@ pub(crate) struct LocalTable {
     clock: Clock,
     /// Raised whenever a mark has ended.
     epoch: AtomicU64,
-    ended: [AtomicU64; Cause::ALL.len()],
+    /// How many left, by cause.
+    ended: [atomic::AtomicU64; Cause::ALL.len()],
     hasher: RandomState,
 }
 
@@ -73,7 +75,7 @@ impl LocalTable {
             weight: AtomicUsize::new(0),
             clock,
             epoch: AtomicU64::new(0),
-            ended: std::array::from_fn(|_| AtomicU64::new(0)),
+            ended: std::array::from_fn(|_| atomic::AtomicU64::new(0)),
             hasher: RandomState::default(),
         }
     }
@@ -307,6 +309,14 @@ impl LocalTable {
     pub(crate) fn stats(&self) -> LocalStats {
         let ended = std::array::from_fn(|at| self.ended[at].load(Ordering::Relaxed));
         LocalStats::new(self.shards.len() as u64, self.weight.load(Ordering::Relaxed) as u64, ended)
+    }
+}
+
+#[cfg(all(test, loom))]
+impl LocalTable {
+    /// How many values can be found by arguments.
+    pub(super) fn places(&self) -> usize {
+        self.map.len()
     }
 }
 

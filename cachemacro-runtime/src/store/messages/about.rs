@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
+
 /// What a store is, from [`Store::about`](crate::store::Store::about).
 ///
 /// ```
@@ -101,17 +103,88 @@ impl About {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct StoreHealth {
     /// The store's name: `memory`, `redis`.
     pub name: &'static str,
     /// The server's own name and version, where there is one.
     pub server: Option<String>,
-    /// How long the check took.
+    /// How long the check took; serialized in seconds.
+    #[serde(serialize_with = "seconds")]
     pub latency: Duration,
+    /// What the server says of its memory and role, where it may be asked.
+    pub figures: Option<ServerFigures>,
     /// The commands that the server refused so far because the user may not run them: what its access list lacks.
     pub refused: Vec<String>,
+}
+
+fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(time.as_secs_f64())
+}
+
+/// What a server says of itself. What it does not tell is zero, or empty.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::store::ServerFigures;
+///
+/// let told = "used_memory:950\r\nmaxmemory:1000\r\nmaxmemory_policy:noeviction\r\nrole:master\r\n";
+/// let figures = ServerFigures::from_info(told);
+/// assert_eq!((figures.max_memory, figures.policy.as_str(), figures.is_full()), (1_000, "noeviction", true));
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ServerFigures {
+    /// Bytes in use.
+    pub used_memory: u64,
+    /// Bytes that may be in use; zero: as many as there are.
+    pub max_memory: u64,
+    /// What goes when there is no more room, such as `allkeys-lru`, or `noeviction`: new values are refused.
+    pub policy: String,
+    /// How many keys went because there was no more room.
+    pub evicted_keys: u64,
+    /// `master` or `slave`.
+    pub role: String,
+}
+
+impl ServerFigures {
+    /// From the text that Redis and Valkey give for `INFO`.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// let figures = cachemacro::store::ServerFigures::from_info("# Stats\r\nevicted_keys:7\r\n");
+    /// assert_eq!(figures.evicted_keys, 7);
+    /// ```
+    pub fn from_info(info: &str) -> Self {
+        let field = |name: &str| {
+            let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            line.unwrap_or_default().trim()
+        };
+        let number = |name: &str| field(name).parse().unwrap_or_default();
+        Self {
+            used_memory: number("used_memory"),
+            max_memory: number("maxmemory"),
+            policy: field("maxmemory_policy").to_owned(),
+            evicted_keys: number("evicted_keys"),
+            role: field("role").to_owned(),
+        }
+    }
+
+    /// Whether it is about to refuse new values: nothing is evicted, and 95 % of the memory is in use.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::ServerFigures;
+    ///
+    /// let full = |policy| ServerFigures::from_info(&format!("used_memory:99\nmaxmemory:100\nmaxmemory_policy:{policy}")).is_full();
+    /// assert!(full("noeviction") && !full("allkeys-lru"));
+    /// ```
+    pub fn is_full(&self) -> bool {
+        self.policy == "noeviction"
+            && self.max_memory > 0
+            && u128::from(self.used_memory) * 100 >= u128::from(self.max_memory) * 95
+    }
 }
 
 impl StoreHealth {
@@ -126,7 +199,24 @@ impl StoreHealth {
     /// assert_eq!(health.latency.as_millis(), 2);
     /// ```
     pub const fn new(name: &'static str, server: Option<String>, latency: Duration) -> Self {
-        Self { name, server, latency, refused: Vec::new() }
+        Self { name, server, latency, figures: None, refused: Vec::new() }
+    }
+
+    /// With what the server says of itself.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::{ServerFigures, StoreHealth};
+    /// use std::time::Duration;
+    ///
+    /// let figures = ServerFigures::from_info("role:master");
+    /// let health = StoreHealth::new("redis", None, Duration::ZERO).with_figures(figures.clone());
+    /// assert_eq!(health.figures, Some(figures));
+    /// ```
+    #[must_use]
+    pub fn with_figures(mut self, figures: ServerFigures) -> Self {
+        self.figures = Some(figures);
+        self
     }
 
     /// The same where the server refused these commands to the user.

@@ -16,6 +16,7 @@ use crate::format::stamps::VersionKey;
 use crate::ground::chunks::{MOST_BYTES, chunks};
 use crate::ground::clock::NEVER;
 use crate::ground::error::{Error, ErrorKind, Result};
+use crate::store::messages::about::ServerFigures;
 use crate::store::messages::evict::EvictRequest;
 use crate::store::messages::increment::{Increment, IncrementOutcome, OtherStamps};
 use crate::store::messages::lease::{
@@ -288,15 +289,44 @@ impl Commands {
         Ok(())
     }
 
-    /// The server's name and version, where it may be asked.
-    pub(super) async fn server(&self) -> Result<Option<String>> {
-        let both = |out: &mut Packed| {
+    /// The server's name and version, and its figures, where it may be asked.
+    pub(super) async fn server(&self) -> Result<(Option<String>, Option<ServerFigures>)> {
+        let all = |out: &mut Packed| {
             out.command(1).part("PING");
-            out.command(2).part("INFO").part("server");
+            for section in SECTIONS {
+                out.command(2).part("INFO").part(section);
+            }
         };
-        let replies = self.sender.many(both, Resend::WhereBroken).await?;
+        let replies = self.sender.many(all, Resend::WhereBroken).await?;
         reply::done(replies.first().ok_or_else(failure::unexpected)?)?;
-        Ok(replies.get(1).and_then(server_name))
+        let told: String = replies.iter().skip(1).filter_map(text).collect();
+        let figures = (!told.is_empty()).then(|| ServerFigures::from_info(&told));
+        Ok((server_name(&told), figures))
+    }
+
+    /// All that the server says of itself.
+    pub(super) async fn info(&self) -> Result<String> {
+        let reply = self
+            .sender
+            .one(
+                |out| {
+                    out.command(1).part("INFO");
+                },
+                Resend::WhereBroken,
+            )
+            .await?;
+        reply::done(&reply)?;
+        Ok(text(&reply).unwrap_or_default().to_owned())
+    }
+}
+
+/// What health asks for. Several in one command need a newer server than the oldest that is supported.
+const SECTIONS: [&str; 4] = ["server", "memory", "stats", "replication"];
+
+fn text(reply: &Reply) -> Option<&str> {
+    match reply {
+        Reply::Bytes(bytes) => std::str::from_utf8(bytes).ok(),
+        _ => None,
     }
 }
 
@@ -396,11 +426,7 @@ fn millis(life: Duration) -> u64 {
     u64::try_from(life.min(NEVER).as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
-fn server_name(info: &Reply) -> Option<String> {
-    let text = match info {
-        Reply::Bytes(bytes) => std::str::from_utf8(bytes).ok()?,
-        _ => return None,
-    };
+fn server_name(text: &str) -> Option<String> {
     let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     match field("valkey_version") {
         Some(version) => Some(format!("valkey {version}")),
@@ -421,13 +447,9 @@ mod tests {
 
     #[test]
     fn the_servers_name_is_found_in_its_info() {
-        let info = |text: &str| Reply::Bytes(text.as_bytes().to_vec().into());
-        assert_eq!(
-            server_name(&info("# Server\r\nredis_version:7.0.15\r\n")).as_deref(),
-            Some("redis 7.0.15")
-        );
+        assert_eq!(server_name("# Server\r\nredis_version:7.0.15\r\n").as_deref(), Some("redis 7.0.15"));
         let valkey = "redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.0.1\r\n";
-        assert_eq!(server_name(&info(valkey)).as_deref(), Some("valkey 8.0.1"));
-        assert_eq!(server_name(&Reply::Nil), None);
+        assert_eq!(server_name(valkey).as_deref(), Some("valkey 8.0.1"));
+        assert_eq!(server_name(""), None);
     }
 }

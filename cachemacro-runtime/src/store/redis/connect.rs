@@ -27,6 +27,7 @@ use super::upkeep::Upkeep;
 use super::wire::{Asked, Packed, Wire};
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::sync::lock;
+use crate::observe::pool::Pool;
 
 /// The connections of one store.
 pub(super) struct Link {
@@ -182,11 +183,23 @@ impl Link {
         if matches!(&*slot, Slot::Open(_, open) if Arc::ptr_eq(open, opened)) {
             *slot = Slot::Empty;
             drop(slot);
+            self.dialer.note_lost(error);
             if !opened.useful.load(Ordering::Relaxed) {
                 self.dialer.lost_unused(error);
             }
             tracing::warn!(connection = opened.slot, %error, "a redis connection failed and will be replaced");
         }
+    }
+
+    /// The connections as they are now.
+    pub(super) fn pool(&self) -> Pool {
+        let all = self.shared.all();
+        let open = all.iter().flat_map(|slots| (0..self.width).map(move |slot| (slots, slot)));
+        let shared = open.filter(|(slots, slot)| self.open_handle(slots, *slot).is_some()).count();
+        let mut pool = self.pooled.pool();
+        pool.shared = shared as u64;
+        (pool.reconnects, pool.last_failure) = self.dialer.noted();
+        pool
     }
 
     pub(super) fn close(&self) {

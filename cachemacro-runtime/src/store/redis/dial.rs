@@ -58,6 +58,8 @@ pub(super) struct Dialer {
     plaintext: bool,
     /// Where the server's id is kept, where it is.
     epoch: Option<VersionKey>,
+    /// How many were lost, and why a connection was lost or could not be opened last: for those who look.
+    noted: Mutex<(u64, Option<String>)>,
 }
 
 /// A look at the server. Where nothing comes of it, another one is taken.
@@ -111,6 +113,7 @@ impl Dialer {
             outdated: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             lacking: Mutex::default(),
+            noted: Mutex::default(),
             #[cfg(feature = "sentinel")]
             followed_in: AtomicU32::new(0),
         }
@@ -212,6 +215,7 @@ impl Dialer {
 
     /// A connection could not be opened. Tells whether it is the first.
     pub(super) fn failed(&self, error: &Error) -> bool {
+        lock(&self.noted).1 = Some(error.to_string());
         let now = Instant::now();
         self.attempts.failed(now);
         lock(&self.gate).failed(now, error)
@@ -220,6 +224,17 @@ impl Dialer {
     /// A connection could not be opened that no call waits for: it is charged, and the others do not pause for it.
     pub(super) fn failed_aside(&self) {
         self.attempts.failed(Instant::now());
+    }
+
+    /// A connection was lost, and another one is to take its place.
+    pub(super) fn note_lost(&self, error: &Error) {
+        let mut noted = lock(&self.noted);
+        *noted = (noted.0 + 1, Some(error.to_string()));
+    }
+
+    /// How many were lost, and the last failure.
+    pub(super) fn noted(&self) -> (u64, Option<String>) {
+        lock(&self.noted).clone()
     }
 
     /// A connection gave an answer that was of use.

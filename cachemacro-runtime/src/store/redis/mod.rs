@@ -11,6 +11,7 @@ mod config;
 mod connect;
 mod credentials;
 mod dial;
+mod documents;
 mod endpoint;
 mod epoch;
 mod failure;
@@ -55,7 +56,9 @@ use crate::format::ids::Version;
 use crate::format::stamps::VersionKey;
 use crate::ground::clock::Timestamp;
 use crate::ground::error::{Error, Result};
+use crate::observe::pool::Pool;
 use crate::store::contract::{Changes, Inspect, Listener, Store, Tracking};
+use crate::store::documents::Documents;
 use crate::store::messages::about::{About, StoreHealth};
 use crate::store::messages::evict::EvictRequest;
 use crate::store::messages::increment::{Increment, IncrementOutcome};
@@ -186,9 +189,10 @@ impl Store for RedisStore {
 
     async fn health(&self) -> Result<StoreHealth> {
         let began = Instant::now();
-        let server = self.commands.server().await?;
+        let (server, figures) = self.commands.server().await?;
         let health =
             StoreHealth::new(NAME, server, began.elapsed()).with_refused(self.link().dialer.lacking());
+        let health = figures.map_or(health.clone(), |figures| health.with_figures(figures));
         // Once: a trial of a breaker asks for no more than it has to.
         if let Some(look) = self.link().dialer.look() {
             self.commands.look(look).await?;
@@ -243,6 +247,14 @@ impl Store for RedisStore {
     fn server(&self) -> Option<&Server> {
         Some(&self.link().dialer.server)
     }
+
+    fn documents(&self) -> Option<&dyn Documents> {
+        Some(self)
+    }
+
+    fn pool(&self) -> Option<Pool> {
+        Some(self.link().pool())
+    }
 }
 
 #[async_trait]
@@ -274,5 +286,13 @@ impl Inspect for RedisStore {
 
     async fn raw(&self, key: &[u8]) -> Result<Option<Raw>> {
         scan::raw(&self.commands.sender, key).await
+    }
+
+    async fn heads(&self, keys: &[&[u8]], first: usize) -> Result<Vec<Option<(Raw, usize)>>> {
+        scan::heads(&self.commands.sender, keys, first).await
+    }
+
+    async fn info(&self) -> Result<Option<String>> {
+        self.commands.info().await.map(Some)
     }
 }

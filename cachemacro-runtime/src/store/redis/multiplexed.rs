@@ -69,6 +69,11 @@ impl Multiplexed {
         Ok(Self { connection, _driver: Arc::new(Driver(tokio::spawn(driver).abort_handle())) })
     }
 
+    /// The connection as redis-rs has it.
+    pub(super) const fn inner(&mut self) -> &mut MultiplexedConnection {
+        &mut self.connection
+    }
+
     /// Sends one command.
     pub(super) async fn ask(&mut self, command: &Cmd) -> RedisResult<Value> {
         self.connection.send_packed_command(command).await

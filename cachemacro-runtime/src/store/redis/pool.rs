@@ -1,14 +1,13 @@
 //! The pool: connections for what needs one to itself. They are opened in the background, so that they outlive the runtime of
 //! whoever needed them first.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use deadpool::Runtime;
-use deadpool::managed::{self, Metrics, Object, Pool, PoolConfig, RecycleError, RecycleResult, Timeouts};
+use deadpool::managed::{self, Object, Pool, RecycleError, RecycleResult};
+use deadpool_redis::{Metrics, PoolConfig, Runtime, Status, Timeouts};
 use futures_util::future::join_all;
-use redis::{FromRedisValue as _, RedisResult};
+use redis::RedisResult;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
@@ -20,6 +19,7 @@ use super::multiplexed::{Multiplexed, settings};
 use super::upkeep::Upkeep;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::sync::lock;
+use crate::observe::pool as observe;
 
 /// A connection of the pool, which goes back to it when it is dropped.
 pub(super) type Pooling = Object<Opener>;
@@ -43,13 +43,11 @@ impl Pooled {
         pool.timeouts =
             Timeouts { wait: Some(config.pool_wait), create: None, recycle: Some(config.command_timeout) };
         let upkeep = config.upkeep;
-        let pings = AtomicU64::new(0);
-        let opener = Opener { dialer: Arc::clone(&dialer), pool_wait: config.pool_wait, upkeep, pings };
-        let pool = Pool::builder(opener)
-            .config(pool)
-            .runtime(Runtime::Tokio1)
-            .build()
-            .map_err(|_| Error::new(ErrorKind::Config, "the connection pool could not be built"))?;
+        let wrong = || Error::new(ErrorKind::Config, "the connection pool could not be built");
+        let checks = deadpool_redis::Manager::new(NOWHERE).map_err(|_| wrong())?;
+        let opener = Opener { dialer: Arc::clone(&dialer), pool_wait: config.pool_wait, upkeep, checks };
+        let pool =
+            Pool::builder(opener).config(pool).runtime(Runtime::Tokio1).build().map_err(|_| wrong())?;
         let patience = config.pool_wait + config.connect_timeout + config.command_timeout;
         Ok(Self { pool, dialer, patience, upkeep, keeper: Mutex::default(), turn: Arc::default() })
     }
@@ -132,6 +130,16 @@ impl Pooled {
         }
     }
 
+    /// Those of the pool as they are now.
+    pub(super) fn pool(&self) -> observe::Pool {
+        let Status { size, available, waiting, .. } = self.pool.status();
+        let mut pool = observe::Pool::default();
+        pool.idle = available as u64;
+        pool.in_use = size.saturating_sub(available) as u64;
+        pool.waiting = waiting as u64;
+        pool
+    }
+
     pub(super) fn close(&self) {
         lock(&self.keeper).take();
         self.pool.close();
@@ -152,8 +160,13 @@ pub(super) struct Opener {
     dialer: Arc<Dialer>,
     pool_wait: Duration,
     upkeep: Upkeep,
-    pings: AtomicU64,
+    /// What checks a connection that goes back. It opens none: that is the endpoint's, whose streams may be encrypted and whose
+    /// credentials change.
+    checks: deadpool_redis::Manager,
 }
+
+/// An address that nothing connects to.
+const NOWHERE: &str = "redis://localhost";
 
 impl managed::Manager for Opener {
     type Type = Multiplexed;
@@ -188,14 +201,10 @@ impl managed::Manager for Opener {
             return Err(RecycleError::message("outdated"));
         }
         // An answer to what another one asked for is one of a connection that is out of step.
-        let number = self.pings.fetch_add(1, Ordering::Relaxed);
-        let mut ping = redis::cmd("PING");
-        ping.arg(number);
-        match connection.ask(&ping).await.and_then(|answer| Ok(u64::from_redis_value(answer)?)) {
-            Ok(answer) if answer == number => Ok(()),
-            Ok(_) => Err(RecycleError::message("out of step")),
-            Err(error) => Err(RecycleError::Backend(failure::failed(&error))),
-        }
+        self.checks.recycle(connection.inner(), metrics).await.map_err(|error| match error {
+            RecycleError::Message(message) => RecycleError::Message(message),
+            RecycleError::Backend(error) => RecycleError::Backend(failure::failed(&error)),
+        })
     }
 }
 

@@ -18,6 +18,8 @@ use crate::store::messages::inspect::{Cursor, Page, Raw};
 
 /// About how many keys one step of a scan looks at: well below a millisecond of the server's time.
 const SCAN_STEP: usize = 1_000;
+/// About how many keys one step looks at for those who only look.
+const LOOK_STEP: usize = 100;
 /// How many keys one UNLINK names.
 const UNLINK_CHUNK: usize = 500;
 /// How often a removal begins again where its connection failed.
@@ -61,7 +63,7 @@ impl Sweep<'_> {
         let mut connection = Lent::new(checkout.map_err(Failed::later)?);
         let mut cursor = START.to_vec();
         loop {
-            let (keys, next) = step(self.sender, &mut connection, self.prefix, &cursor).await?;
+            let (keys, next) = step(self.sender, &mut connection, self.prefix, &cursor, SCAN_STEP).await?;
             self.deadline = self.sender.deadline();
             for chunk in keys.chunks(UNLINK_CHUNK) {
                 let mut unlink = redis::cmd("UNLINK");
@@ -144,7 +146,7 @@ pub(super) async fn scan(sender: &Sender, prefix: &str, cursor: &Cursor) -> Resu
     let scan = async {
         let mut connection = Lent::new(sender.link.pooled.checkout(Instant::now()).await?);
         let cursor = if cursor.bytes.is_empty() { START } else { &cursor.bytes };
-        let step = step(sender, &mut connection, prefix, cursor).await;
+        let step = step(sender, &mut connection, prefix, cursor, LOOK_STEP).await;
         let (keys, next) = step.map_err(|failed| failed.error)?;
         let next = (next != START).then(|| Cursor::new(next));
         Ok(Page::new(keys, next))
@@ -155,15 +157,57 @@ pub(super) async fn scan(sender: &Sender, prefix: &str, cursor: &Cursor) -> Resu
 /// What is under one key.
 pub(super) async fn raw(sender: &Sender, key: &[u8]) -> Result<Option<Raw>> {
     let both = |out: &mut Packed| {
+        untouched(out, "ON");
         out.command(2).part("GET").part(key);
         out.command(2).part("PTTL").part(key);
+        untouched(out, "OFF");
     };
-    let mut replies = sender.many(both, Resend::WhereBroken).await?;
-    let left = reply::integer(&replies.pop().ok_or_else(failure::unexpected)?)?;
-    let bytes = reply::string(replies.pop().ok_or_else(failure::unexpected)?)?;
-    // Negative where the key does not expire, or went meanwhile.
-    let left = u64::try_from(left).ok().map(Duration::from_millis);
+    let mut replies = sender.many(both, Resend::WhereBroken).await?.into_iter().skip(1);
+    let bytes = reply::string(replies.next().ok_or_else(failure::unexpected)?)?;
+    let left = left(&replies.next().ok_or_else(failure::unexpected)?)?;
     Ok(bytes.map(|bytes| Raw::new(bytes, left)))
+}
+
+/// What begins what is under each key. Of what is no string there is none.
+pub(super) async fn heads(
+    sender: &Sender,
+    keys: &[&[u8]],
+    first: usize,
+) -> Result<Vec<Option<(Raw, usize)>>> {
+    let all = |out: &mut Packed| {
+        untouched(out, "ON");
+        for key in keys {
+            out.command(4).part("GETRANGE").part(key).part("0").count(first.saturating_sub(1));
+            out.command(2).part("STRLEN").part(key);
+            out.command(2).part("PTTL").part(key);
+        }
+        untouched(out, "OFF");
+    };
+    let mut replies = sender.many(all, Resend::WhereBroken).await?.into_iter().skip(1);
+    let mut heads = Vec::with_capacity(keys.len());
+    for _ in keys {
+        let three: [Option<Reply>; 3] = std::array::from_fn(|_| replies.next());
+        let [Some(bytes), Some(length), Some(left_reply)] = three else { return Err(failure::unexpected()) };
+        if matches!(&bytes, Reply::Error(line) if line.starts_with(b"WRONGTYPE")) {
+            heads.push(None);
+            continue;
+        }
+        let bytes = reply::string(bytes)?.unwrap_or_default();
+        let length = usize::try_from(reply::integer(&length)?).unwrap_or_default();
+        heads.push((length > 0).then_some((Raw::new(bytes, left(&left_reply)?), length)));
+    }
+    Ok(heads)
+}
+
+/// Whether the commands from here on leave alone what the server knows of when keys were used: a look must not keep alive what
+/// nobody else wants. A server before Redis 7.2 refuses, and so may rights: nothing depends on it.
+fn untouched(out: &mut Packed, on: &str) {
+    out.command(3).part("CLIENT").part("NO-TOUCH").part(on);
+}
+
+/// How long a key has left; `None` where it does not expire, or went meanwhile.
+fn left(reply: &Reply) -> Result<Option<Duration>> {
+    Ok(u64::try_from(reply::integer(reply)?).ok().map(Duration::from_millis))
 }
 
 /// The keys that one SCAN tells, and its cursor.
@@ -172,9 +216,10 @@ async fn step(
     connection: &mut Lent,
     prefix: &str,
     cursor: &[u8],
+    count: usize,
 ) -> Result<(Vec<Bytes>, Vec<u8>), Failed> {
     let mut scan = redis::cmd("SCAN");
-    scan.arg(cursor).arg("MATCH").arg(pattern(prefix)).arg("COUNT").arg(SCAN_STEP);
+    scan.arg(cursor).arg("MATCH").arg(pattern(prefix)).arg("COUNT").arg(count);
     let step = connection.ask(sender, &scan).await?;
     let mut step = reply::array(step, 2)?;
     let (Some(Reply::Array(keys)), Some(Reply::Bytes(next))) = (step.pop(), step.pop()) else {

@@ -1,0 +1,166 @@
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// See and operate the caches of cachemacro.
+///
+/// The server and its namespace are those of the services' environment: `CACHEMACRO_REDIS_URL`, else `REDIS_URL`, and
+/// `CACHEMACRO_NAMESPACE`. Reads only, but for `flush` and `warm`.
+///
+/// Ends with 0: done; 1: something is wrong, or nothing was found; 2: not understood; 3: the server cannot be reached or denies;
+/// 4: not confirmed.
+#[derive(Debug, Parser)]
+#[command(name = "cachemacro", version, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Where to look.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Where")]
+pub(crate) struct PlaceArgs {
+    /// The server's URL, without a password: other users of the machine see command lines
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// The namespace, as services name it
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
+    /// Read without a namespace: other applications' keys are looked at too. Nothing can be flushed
+    #[arg(long, global = true, conflicts_with = "namespace")]
+    pub(crate) no_namespace: bool,
+    /// Take reports from a file, or from a service's `http://` route, instead of the server; repeat it for several processes
+    #[arg(long, global = true, value_name = "URL|FILE")]
+    pub(crate) from: Vec<String>,
+    /// How many keys are looked at in a second at most
+    #[arg(long, global = true, value_name = "KEYS", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rate: u32,
+}
+
+/// How to show it.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputArgs {
+    /// How it is written
+    #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+    /// Write into this file instead of to standard output
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Add to the file; of CSV without its head where the file has one
+    #[arg(long, global = true, requires = "output")]
+    pub(crate) append: bool,
+    /// Show hashes instead of keys and tags
+    #[arg(long, global = true)]
+    pub(crate) redact: bool,
+}
+
+/// How rows are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Columns, for people
+    Table,
+    /// RFC 4180, with a head
+    Csv,
+    /// An array of objects
+    Json,
+}
+
+/// What rows of `stats` are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum By {
+    /// Annotated functions
+    Site,
+    /// Processes
+    Process,
+    /// Reasons of misses
+    Reason,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Figures of the whole fleet, from the reports of its processes
+    Stats {
+        /// What a row is about
+        #[arg(long, value_enum, default_value_t = By::Site)]
+        by: By,
+    },
+    /// Keys, with age, TTL, size, tags and codec
+    List {
+        /// A glob with `*` and `?`, else text that occurs in the key; without it all keys
+        pattern: Option<String>,
+        /// How many keys are shown at most
+        #[arg(long, default_value_t = 1_000)]
+        limit: usize,
+    },
+    /// One entry: header, tags, lease, function
+    Inspect {
+        /// The key without the namespace, as `list` shows it
+        key: String,
+        /// Show the value too: numbers, JSON and `MessagePack`
+        #[arg(long)]
+        value: bool,
+    },
+    /// Why the next read of an entry hits or misses, and what to do
+    Explain {
+        /// The key without the namespace, as `list` shows it
+        key: String,
+    },
+    /// Tags in use, with entries and bytes of each
+    Tags,
+    /// Evict entries, as services do; what is selected adds up
+    Flush(FlushArgs),
+    /// What is wrong with server and fleet, what comes of it, and what to do
+    Doctor,
+    /// Check every entry's header, checksum, key and expiry
+    Verify,
+    /// Call your service's URLs, so that it fills its cache
+    Warm {
+        /// A file with an `http://` URL on each line; `-` is standard input
+        #[arg(long, value_name = "FILE")]
+        urls: PathBuf,
+        /// How many calls are under way at once
+        #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+        concurrency: u32,
+        /// How many calls are begun in a second at most
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+        calls: u32,
+    },
+    /// Completions for a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// The manual page
+    Man,
+}
+
+/// What to evict.
+#[derive(Debug, clap::Args)]
+pub(crate) struct FlushArgs {
+    /// Entries that carry this tag, or its hash as `tags` shows it: `#9f3c…`
+    #[arg(long, value_name = "TAG")]
+    pub(crate) tag: Vec<String>,
+    /// Entries under this prefix; costs a look at every key of the server
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) prefix: Vec<String>,
+    /// The entry under this key
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Vec<String>,
+    /// Everything in the namespace
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Show what would go, and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+}

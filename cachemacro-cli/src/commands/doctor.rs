@@ -1,0 +1,241 @@
+//! `doctor`: what is wrong with server and fleet, what comes of it, and what to do.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant, SystemTime};
+
+use cachemacro::store::ServerFigures;
+
+use crate::args::Args;
+use crate::fleet::Fleet;
+use crate::place::Place;
+use crate::table::{Cell, Table};
+use crate::{Done, Failure};
+
+/// One finding: how bad, what, what comes of it, what to do.
+struct Finding {
+    level: &'static str,
+    finding: String,
+    consequence: &'static str,
+    remedy: &'static str,
+}
+
+/// The oldest server that the runtime works on.
+const OLDEST: (u32, u32) = (6, 2);
+/// A round trip that takes longer costs more than many loads.
+const SLOW: Duration = Duration::from_millis(10);
+/// How far the clocks may be apart.
+const APART: Duration = Duration::from_secs(5);
+
+pub(crate) async fn doctor(args: &Args) -> Done {
+    let place = Place::new(&args.place)?;
+    let mut findings = Vec::new();
+    // The first request opens the connection.
+    place.cache.connect().await?;
+    let began = Instant::now();
+    let info = place.inspector.info().await?.unwrap_or_default();
+    let latency = began.elapsed();
+    of_server(&mut findings, &info);
+    of_times(&mut findings, latency, &place).await?;
+    match Fleet::of_place(&place).await {
+        Ok(fleet) => of_fleet(&mut findings, &fleet),
+        Err(error) => findings.push(Finding {
+            level: "note",
+            finding: format!("reports cannot be read: {error}"),
+            consequence: "nothing is known of the fleet",
+            remedy: "rights to read the keys {namespace:report}*",
+        }),
+    }
+    let mut table = Table::new(&["level", "finding", "consequence", "remedy"]);
+    for found in &findings {
+        table.row([
+            Cell::from(found.level),
+            found.finding.as_str().into(),
+            found.consequence.into(),
+            found.remedy.into(),
+        ]);
+    }
+    if findings.is_empty() {
+        table.row([Cell::from("ok"), "nothing is wrong".into(), Cell::None, Cell::None]);
+    }
+    table.write(&args.output)?;
+    if findings.iter().any(|found| found.level == "wrong") { Err(Failure::Shown) } else { Ok(()) }
+}
+
+fn of_server(findings: &mut Vec<Finding>, info: &str) {
+    let figures = ServerFigures::from_info(info);
+    let field = |name: &str| {
+        let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.unwrap_or_default().trim()
+    };
+    let version = field("redis_version");
+    let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or_default());
+    let known = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+    if !version.is_empty() && known < OLDEST {
+        findings.push(Finding {
+            level: "wrong",
+            finding: format!("the server's version is {version}"),
+            consequence: "scripts fail, so nothing is cached",
+            remedy: "Redis 6.2 or later, or Valkey",
+        });
+    }
+    if !matches!(figures.role.as_str(), "" | "master") {
+        findings.push(Finding {
+            level: "wrong",
+            finding: "the server is a replica".to_owned(),
+            consequence: "services refuse it: what is evicted there is evicted nowhere",
+            remedy: "the primary's address",
+        });
+    }
+    if figures.is_full() {
+        findings.push(Finding {
+            level: "wrong",
+            finding: "the memory is in use, and the policy is noeviction".to_owned(),
+            consequence: "new values are refused",
+            remedy: "maxmemory-policy allkeys-lru, or more memory",
+        });
+    } else if figures.max_memory > 0 && figures.policy == "noeviction" {
+        findings.push(Finding {
+            level: "note",
+            finding: "the policy is noeviction".to_owned(),
+            consequence: "once the memory is in use, new values are refused",
+            remedy: "maxmemory-policy allkeys-lru for a server that is only a cache",
+        });
+    } else if figures.max_memory == 0 && !info.is_empty() {
+        findings.push(Finding {
+            level: "note",
+            finding: "the server has no maxmemory".to_owned(),
+            consequence: "it grows until the machine's memory ends",
+            remedy: "maxmemory, and maxmemory-policy allkeys-lru",
+        });
+    }
+    if figures.evicted_keys > 0 {
+        findings.push(Finding {
+            level: "note",
+            finding: format!("{} keys went because there was no more room", figures.evicted_keys),
+            consequence: "entries and tags' versions are lost early: misses",
+            remedy: "more memory, or shorter TTLs",
+        });
+    }
+    if field("aof_enabled") == "1" {
+        findings.push(Finding {
+            level: "note",
+            finding: "the server writes what it stores to disk".to_owned(),
+            consequence: "it comes back with entries that were evicted meanwhile, if its files are older",
+            remedy: "no persistence for a server that is only a cache",
+        });
+    }
+}
+
+async fn of_times(findings: &mut Vec<Finding>, latency: Duration, place: &Place) -> Done {
+    if latency > SLOW {
+        findings.push(Finding {
+            level: "note",
+            finding: format!("a round trip takes {:.1} ms", latency.as_secs_f64() * 1e3),
+            consequence: "hits take as long",
+            remedy: "a server nearby, and no long commands on it (SLOWLOG)",
+        });
+    }
+    let server = u128::from(place.inspector.time().await?.millis());
+    let here = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
+    if server.abs_diff(here) > APART.as_millis() {
+        findings.push(Finding {
+            level: "note",
+            finding: format!(
+                "the server's clock and this machine's are {} s apart",
+                server.abs_diff(here) / 1_000
+            ),
+            consequence: "none for entries, whose times are the server's",
+            remedy: "NTP",
+        });
+    }
+    Ok(())
+}
+
+fn of_fleet(findings: &mut Vec<Finding>, fleet: &Fleet) {
+    if fleet.reports.is_empty() {
+        findings.push(Finding {
+            level: "note",
+            finding: "no process reported within 30 s".to_owned(),
+            consequence: "nothing is known of the fleet",
+            remedy: "CACHEMACRO_REPORT, and the right to ZADD and ZREMRANGEBYSCORE",
+        });
+    }
+    let versions: BTreeSet<&str> = fleet.reports.iter().map(|report| report.version.as_str()).collect();
+    if versions.len() > 1 {
+        findings.push(Finding {
+            level: "note",
+            finding: format!("processes have different versions of cachemacro: {}", joined(&versions)),
+            consequence: "entries of another format are misses",
+            remedy: "nothing, while a rollout lasts",
+        });
+    }
+    let mut shapes: BTreeMap<(&str, &str), BTreeSet<(u8, &str)>> = BTreeMap::new();
+    for report in &fleet.reports {
+        for site in &report.sites {
+            for stored in &site.stored_as {
+                let of = (site.site.as_str(), stored.prefix.as_str());
+                shapes.entry(of).or_default().insert((stored.codec, &stored.schema));
+            }
+        }
+    }
+    for ((site, prefix), shapes) in shapes {
+        // Keys of a generic function differ by type, and so may its values.
+        if shapes.len() > 1 {
+            findings.push(Finding {
+                level: "note",
+                finding: format!("{site} stores values of {} shapes under {prefix}", shapes.len()),
+                consequence: "while releases differ in a type, each overwrites the other's entries",
+                remedy: "nothing, while a rollout lasts, or for a generic function",
+            });
+        }
+    }
+    for report in &fleet.reports {
+        let who = format!("process {} ({})", report.process, report.instance);
+        if report.breaker.as_deref().is_some_and(|breaker| breaker != "closed") {
+            findings.push(Finding {
+                level: "wrong",
+                finding: format!("the breaker of {who} is open"),
+                consequence: "its functions run without the cache",
+                remedy: "does it reach the server?",
+            });
+        }
+        if report.kept_evicts > 0 {
+            findings.push(Finding {
+                level: "wrong",
+                finding: format!("{} evicts of {who} have not reached the server", report.kept_evicts),
+                consequence: "other processes may serve what it evicted",
+                remedy: "does it reach the server? They are sent again",
+            });
+        }
+    }
+}
+
+fn joined(of: &BTreeSet<&str>) -> String {
+    of.iter().copied().collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn levels(info: &str) -> Vec<(&'static str, String)> {
+        let mut findings = Vec::new();
+        of_server(&mut findings, info);
+        findings.into_iter().map(|found| (found.level, found.finding)).collect()
+    }
+
+    #[test]
+    fn info_alone_tells_what_is_wrong_with_a_server() {
+        let well = "redis_version:7.0.15\r\nrole:master\r\nused_memory:10\r\nmaxmemory:1000\r\nmaxmemory_policy:allkeys-lru\r\n";
+        assert_eq!(levels(well), []);
+        assert_eq!(levels(""), [], "where it may not be asked, nothing is known");
+        let full = "maxmemory:1000\r\nused_memory:990\r\nmaxmemory_policy:noeviction\r\nrole:slave\r\nredis_version:6.0.9\r\n";
+        assert!(
+            levels(full).iter().all(|(level, _)| *level == "wrong") && levels(full).len() == 3,
+            "{:?}",
+            levels(full)
+        );
+        let hostile = "redis_version:99999999999.\u{1b}\r\nmaxmemory:-1\r\nused_memory:\r\n";
+        assert!(levels(hostile).iter().all(|(level, _)| *level == "note") || !levels(hostile).is_empty());
+    }
+}

@@ -1,0 +1,301 @@
+//! `list`, `inspect` and `explain`: single entries.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use cachemacro::header::{self, Header};
+use cachemacro::inspect::{Expects, Look};
+use cachemacro::{MissReason, Timestamp};
+
+use super::{codec, fleet_if_any, nothing, shown_key, shown_tag};
+use crate::args::Args;
+use crate::fleet::Owner;
+use crate::place::Place;
+use crate::sweep::sweep;
+use crate::table::{Cell, Table};
+use crate::{Done, Failure, text};
+
+pub(crate) async fn list(args: &Args, pattern: Option<&str>, limit: usize) -> Done {
+    let place = Place::new(&args.place)?;
+    let fleet = fleet_if_any(&place).await;
+    let now = place.inspector.time().await?;
+    let mut table = Table::new(&["key", "state", "age", "ttl", "bytes", "codec", "tags"]);
+    let mut seen = HashSet::new();
+    let mut is_cut = false;
+    sweep(&place, &args.place, "", |found| {
+        if !pattern.is_none_or(|pattern| matches(pattern, &found.key)) || !seen.insert(found.key.clone()) {
+            return true;
+        }
+        if seen.len() > limit {
+            is_cut = true;
+            return false;
+        }
+        let names = fleet.tags_of(&found.key);
+        let tags: Vec<String> =
+            found.head.tags.iter().map(|tag| shown_tag(*tag, &names, &args.output)).collect();
+        let (state, age, codec) = match &found.head.header {
+            None => ("foreign", Cell::None, Cell::None),
+            Some(header) if header.has(header::PENDING) => ("pending", Cell::None, Cell::None),
+            Some(header) => (state(header, now), since(header.stored_at, now), codec(header.codec).into()),
+        };
+        table.row([
+            Cell::from(shown_key(&found.key, &args.output)),
+            state.into(),
+            age,
+            found.head.left.map_or(Cell::None, seconds),
+            Cell::Bytes(found.head.length as u64),
+            codec,
+            tags.join(" ").into(),
+        ]);
+        true
+    })
+    .await?;
+    table.rows.sort_by(|one, other| match (&one[0], &other[0]) {
+        (Cell::Text(one), Cell::Text(other)) => one.cmp(other),
+        _ => std::cmp::Ordering::Equal,
+    });
+    table.write(&args.output)?;
+    if is_cut {
+        eprintln!("cachemacro: there are more than {limit} keys; --limit shows more");
+    }
+    nothing(&table.rows)
+}
+
+pub(crate) async fn inspect(args: &Args, key: &str, value: bool) -> Done {
+    let place = Place::new(&args.place)?;
+    let look = place.inspector.look(key, &Expects::new()).await?;
+    let fleet = fleet_if_any(&place).await;
+    let owners = fleet.owners(key);
+    let mut table = Table::new(&["field", "value"]);
+    let mut row = |field: &str, cell: Cell| table.row([Cell::from(field), cell]);
+    row("key", shown_key(key, &args.output).into());
+    if look.length == 0 {
+        row("state", "absent".into());
+        table.write(&args.output)?;
+        return Err(Failure::Shown);
+    }
+    let mut sites: Vec<&str> = owners.iter().map(|owner| owner.site.site.as_str()).collect();
+    sites.dedup();
+    row("site", if sites.is_empty() { Cell::None } else { sites.join(", ").into() });
+    row("bytes", Cell::Bytes(look.length as u64));
+    row("ttl", look.left.map_or(Cell::None, seconds));
+    let Some(header) = look.header else {
+        row("state", "malformed".into());
+        table.write(&args.output)?;
+        return Err(Failure::Shown);
+    };
+    row("state", look.reason.map_or(look.age.unwrap_or("fresh"), MissReason::as_str).into());
+    row("value", value_kind(&header).into());
+    row("codec", codec(header.codec).into());
+    row("schema", format!("{:016x}", header.schema).into());
+    row("fill_id", format!("{:016x}", header.fill_id.get()).into());
+    row("stored", since(header.stored_at, look.now));
+    row("fresh_for", seconds(header.fresh_until.since(look.now)));
+    row("gone_in", seconds(header.gone_at.since(look.now)));
+    row("load_time", seconds(Duration::from_millis(u64::from(header.load_millis))));
+    row("compressed", header.has(header::COMPRESSED).to_string().into());
+    row("lease", lease(&header, look.now));
+    let names = fleet.tags_of(key);
+    for tag in &look.tags {
+        let holds = if tag.holds { "" } else { " (evicted since, or its version lost)" };
+        row("tag", format!("{}{holds}", shown_tag(tag.tag, &names, &args.output)).into());
+    }
+    if value {
+        row("content", content(&header, &look).into());
+    }
+    table.write(&args.output)?;
+    if look.reason == Some(MissReason::Malformed) { Err(Failure::Shown) } else { Ok(()) }
+}
+
+pub(crate) async fn explain(args: &Args, key: &str) -> Done {
+    let place = Place::new(&args.place)?;
+    let fleet = fleet_if_any(&place).await;
+    let owners = fleet.owners(key);
+    let mut table = Table::new(&["site", "processes", "next_read", "why", "what_to_do"]);
+    let mut hits = true;
+    if owners.is_empty() {
+        let look = place.inspector.look(key, &Expects::new()).await?;
+        eprintln!(
+            "cachemacro: no process reported a function with such keys: codec, schema and tags are taken as stored"
+        );
+        hits &= look.reason.is_none();
+        table.row(verdict(Cell::None, Cell::None, &look));
+    }
+    let stale = |owner: &Owner<'_>| owner.site.stale_millis.map_or(Duration::ZERO, Duration::from_millis);
+    for owner in &owners {
+        let mut expects = Expects::new().codec(owner.stored.codec).tags(owner.tags()).stale(stale(owner));
+        if let Some(schema) = owner.schema() {
+            expects = expects.schema(schema);
+        }
+        let look = place.inspector.look(key, &expects).await?;
+        if !owner.knows_all_tags() && look.reason.is_none() {
+            eprintln!(
+                "cachemacro: some tags of {} do not follow from the key and were not compared",
+                owner.site.site
+            );
+        }
+        hits &= look.reason.is_none();
+        table.row(verdict(owner.site.site.as_str().into(), owner.processes.into(), &look));
+    }
+    table.write(&args.output)?;
+    if hits { Ok(()) } else { Err(Failure::Shown) }
+}
+
+fn verdict(site: Cell, processes: Cell, look: &Look) -> Vec<Cell> {
+    let (read, why, remedy) = match look.reason {
+        None => ("hit", look.age.unwrap_or("fresh").to_owned(), ""),
+        Some(reason) => ("miss", format!("{}: {}", reason.as_str(), because(reason, look)), remedy(reason)),
+    };
+    vec![site, processes, read.into(), why.into(), remedy.into()]
+}
+
+/// What was found, in a sentence.
+fn because(reason: MissReason, look: &Look) -> String {
+    match reason {
+        MissReason::Absent => "nothing is there: never stored, evicted, or dropped by the server".to_owned(),
+        MissReason::Pending => "a load is under way and holds the lease".to_owned(),
+        MissReason::Expired => match look.header {
+            Some(header) => {
+                format!("its TTL ended {} ago", text::time(look.now.since(header.fresh_until).as_secs_f64()))
+            }
+            None => "its TTL ended".to_owned(),
+        },
+        MissReason::TagEvicted => {
+            let gone = look.tags.iter().filter(|tag| !tag.holds).count();
+            format!("{gone} of its {} tags were evicted since, or their versions lost", look.tags.len())
+        }
+        MissReason::TagLacking => "it was stored without a tag that the function names".to_owned(),
+        MissReason::Malformed => "foreign, truncated or damaged bytes".to_owned(),
+        MissReason::OtherKey => "it was stored under another key".to_owned(),
+        MissReason::OtherCodec => "another codec stored it".to_owned(),
+        MissReason::OtherSchema => "it was stored by a release whose type has another shape".to_owned(),
+        MissReason::Undecodable => "the payload cannot be unpacked".to_owned(),
+        _ => reason.as_str().replace('_', " "),
+    }
+}
+
+const fn remedy(reason: MissReason) -> &'static str {
+    match reason {
+        MissReason::Absent => {
+            "if it should be there: is the server full (`doctor`), and is it stored (`stats`: loads, not_stored)?"
+        }
+        MissReason::Pending => "wait for it; a loader that died lets go after 3 s",
+        MissReason::Expired => "nothing; a longer `ttl`, or `stale` to serve it meanwhile",
+        MissReason::TagEvicted => "nothing, if that was meant; `tags` shows who shares the tag",
+        MissReason::TagLacking | MissReason::OtherSchema => {
+            "nothing; while two releases run, each overwrites the other's"
+        }
+        MissReason::Malformed | MissReason::OtherKey => "who else writes here? the next load overwrites it",
+        MissReason::OtherCodec => "give all releases one codec; the next load overwrites it",
+        MissReason::Undecodable => "which release wrote it, with which features?",
+        _ => "",
+    }
+}
+
+const fn value_kind(header: &Header) -> &'static str {
+    if header.has(header::PENDING) {
+        "pending"
+    } else if header.has(header::NONE) {
+        "none"
+    } else if header.has(header::ERROR) {
+        "error"
+    } else {
+        "value"
+    }
+}
+
+fn state(header: &Header, now: Timestamp) -> &'static str {
+    if !header.is_readable(now) {
+        "gone"
+    } else if now < header.fresh_until {
+        "fresh"
+    } else {
+        "stale"
+    }
+}
+
+fn lease(header: &Header, now: Timestamp) -> Cell {
+    if !header.is_leased(now) {
+        return Cell::None;
+    }
+    let whose = if header.has(header::PUT) { "a put" } else { "a load" };
+    format!("{whose}, for {} more", text::time(header.lease_deadline.since(now).as_secs_f64())).into()
+}
+
+fn since(then: Timestamp, now: Timestamp) -> Cell {
+    if then.millis() == 0 { Cell::None } else { seconds(now.since(then)) }
+}
+
+const fn seconds(time: Duration) -> Cell {
+    Cell::Seconds(time.as_secs_f64())
+}
+
+/// The value, where its codec is one that says what is what.
+fn content(header: &Header, look: &Look) -> String {
+    if header.has(header::SEALED) {
+        return "(sealed)".to_owned();
+    }
+    let Some(payload) = &look.payload else { return "(it is not readable now)".to_owned() };
+    if header.has(header::NONE) {
+        return "(none)".to_owned();
+    }
+    match header.codec {
+        header::DECIMAL => text::of_bytes(payload),
+        4 => serde_json::from_slice::<serde_json::Value>(payload)
+            .map_or_else(|_| "(no JSON)".to_owned(), |value| value.to_string()),
+        3 => rmp_serde::from_slice::<serde_json::Value>(payload)
+            .map_or_else(|_| "(nothing that JSON can show)".to_owned(), |value| value.to_string()),
+        id => format!("({} bytes of {}, which does not say what is what)", payload.len(), codec(id)),
+    }
+}
+
+/// Whether a key is of this pattern: a glob where it has `*` or `?`, else text that occurs in it.
+fn matches(pattern: &str, key: &str) -> bool {
+    if !pattern.contains(['*', '?']) {
+        return key.contains(pattern);
+    }
+    let (pattern, key): (Vec<char>, Vec<char>) = (pattern.chars().collect(), key.chars().collect());
+    let (mut at, mut of, mut star) = (0, 0, None);
+    // The last star takes one more character whenever what follows does not fit.
+    while at < key.len() {
+        match pattern.get(of) {
+            Some('*') => {
+                star = Some((of, at));
+                of += 1;
+            }
+            Some(c) if *c == '?' || *c == key[at] => (at, of) = (at + 1, of + 1),
+            _ => match star {
+                Some((back, taken)) => {
+                    star = Some((back, taken + 1));
+                    (at, of) = (taken + 1, back + 1);
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[of..].iter().all(|c| *c == '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_globs_or_text_that_occurs() {
+        for (pattern, key, is) in [
+            ("ser:7", "user:7", true),
+            ("user", "page:1", false),
+            ("user:*", "user:7", true),
+            ("user:?", "user:77", false),
+            ("*:7", "user:3:7", true),
+            ("*:7*", "user:3:71:9", true),
+            ("u*r:*7", "user:1:8", false),
+            ("*", "", true),
+            ("**a**", "bab", true),
+        ] {
+            assert_eq!(matches(pattern, key), is, "{pattern} {key}");
+        }
+        let many = "*a".repeat(40) + "b";
+        assert!(!matches(&many, &"a".repeat(2_000)), "and it takes no time that grows with the stars");
+    }
+}

@@ -1,0 +1,136 @@
+//! `flush`: evicts, as services do, once it was said what goes.
+
+use std::collections::HashSet;
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+
+use cachemacro::inspect::tag_hash;
+
+use crate::args::{Args, FlushArgs};
+use crate::place::Place;
+use crate::sweep::sweep;
+use crate::table::{Cell, Table};
+use crate::{Done, Failure, text};
+
+/// How many keys the plan looks at: beyond, it is a sample.
+const SAMPLE: usize = 10_000;
+
+/// What was found that would go.
+#[derive(Default)]
+struct Plan {
+    entries: u64,
+    bytes: u64,
+    looked: usize,
+    is_sample: bool,
+}
+
+pub(crate) async fn flush(args: &Args, what: &FlushArgs) -> Done {
+    let nothing_said = what.tag.is_empty() && what.prefix.is_empty() && what.key.is_empty() && !what.all;
+    if nothing_said {
+        return Err(Failure::Usage("what is to go? --tag, --prefix, --key or --all".to_owned()));
+    }
+    if args.place.no_namespace {
+        return Err(Failure::Usage(
+            "without a namespace nothing is flushed: other applications' keys would go".to_owned(),
+        ));
+    }
+    let tags: Vec<u64> = what.tag.iter().map(|tag| hash_of(tag)).collect::<Result<_, _>>()?;
+    let place = Place::new(&args.place)?;
+    let plan = plan(args, what, &tags, &place).await?;
+    show(args, &plan)?;
+    if what.dry_run {
+        return Ok(());
+    }
+    confirm(what, &plan, &place)?;
+    let mut evicted = 0;
+    if what.all {
+        evicted += place.cache.clear().await?;
+    } else {
+        evicted += place.inspector.evict(what.key.iter().map(String::as_str), tags).await?;
+        for prefix in &what.prefix {
+            evicted += place.cache.evict_prefix(prefix).await?;
+        }
+    }
+    let tags = if what.tag.is_empty() { String::new() } else { format!(" and {} tags", what.tag.len()) };
+    eprintln!("cachemacro: evicted {evicted} keys{tags}");
+    Ok(())
+}
+
+/// A tag's hash; of one that is given as `#9f3c…` that one.
+fn hash_of(tag: &str) -> Result<u64, Failure> {
+    match tag.strip_prefix('#') {
+        Some(hash) if hash.len() == 16 => u64::from_str_radix(hash, 16)
+            .map_err(|_| Failure::Usage(format!("`{}` is no hash of a tag", text::shown(tag)))),
+        Some(_) => Err(Failure::Usage(format!("`{}` is no whole hash of a tag", text::shown(tag)))),
+        None => Ok(tag_hash(tag)),
+    }
+}
+
+async fn plan(args: &Args, what: &FlushArgs, tags: &[u64], place: &Place) -> Result<Plan, Failure> {
+    let mut plan = Plan::default();
+    let only_keys = tags.is_empty() && what.prefix.is_empty() && !what.all;
+    if only_keys {
+        for head in place.inspector.heads(&what.key).await?.into_iter().flatten() {
+            plan.entries += 1;
+            plan.bytes += head.length as u64;
+        }
+        plan.looked = what.key.len();
+        return Ok(plan);
+    }
+    let prefixes: Vec<String> =
+        what.prefix.iter().map(|prefix| format!("{}:", cachemacro::Key::escape(prefix))).collect();
+    let mut seen = HashSet::new();
+    sweep(place, &args.place, "", |found| {
+        if seen.len() >= SAMPLE {
+            plan.is_sample = true;
+            return false;
+        }
+        if seen.insert(found.key.clone()) {
+            let goes = what.all
+                || what.key.contains(&found.key)
+                || prefixes.iter().any(|prefix| found.key.starts_with(prefix))
+                || found.head.tags.iter().any(|tag| tags.contains(tag));
+            if goes {
+                plan.entries += 1;
+                plan.bytes += found.head.length as u64;
+            }
+        }
+        true
+    })
+    .await?;
+    plan.looked = seen.len();
+    Ok(plan)
+}
+
+fn show(args: &Args, plan: &Plan) -> Done {
+    let mut table = Table::new(&["entries", "bytes", "looked_at", "sample"]);
+    let sample = if plan.is_sample { "yes: there are more keys than were looked at" } else { "no" };
+    table.row([plan.entries.into(), Cell::Bytes(plan.bytes), (plan.looked as u64).into(), sample.into()]);
+    table.write(&args.output)
+}
+
+/// Asks, where somebody is there to answer.
+fn confirm(what: &FlushArgs, plan: &Plan, place: &Place) -> Done {
+    if what.yes {
+        return Ok(());
+    }
+    let stdin = io::stdin();
+    if !stdin.is_terminal() {
+        return Err(Failure::NotConfirmed("nothing was evicted: --yes evicts without asking".to_owned()));
+    }
+    let is_large = what.all || plan.is_sample || plan.entries > SAMPLE as u64;
+    let (asked, wanted) = if is_large {
+        let namespace = place.shown_namespace();
+        (format!("type the namespace's name, {namespace}, to evict"), namespace)
+    } else {
+        ("evict? type yes".to_owned(), "yes".to_owned())
+    };
+    eprint!("{asked}: ");
+    io::stderr().flush()?;
+    let mut answer = String::new();
+    stdin.lock().read_line(&mut answer)?;
+    if answer.trim() == wanted {
+        Ok(())
+    } else {
+        Err(Failure::NotConfirmed("nothing was evicted".to_owned()))
+    }
+}

@@ -1,0 +1,157 @@
+//! What the processes of a fleet reported.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+
+use cachemacro::report::{Figures, MOST_BYTES, Report, SiteReport, StoredAs};
+
+use crate::args::PlaceArgs;
+use crate::place::Place;
+use crate::template::{self, Parts};
+use crate::{Failure, http, text};
+
+/// The site of what belongs to no annotated function.
+const DIRECT: &str = "direct";
+
+/// All reports.
+#[derive(Debug, Default)]
+pub(crate) struct Fleet {
+    pub(crate) reports: Vec<Report>,
+}
+
+impl Fleet {
+    /// Of files and routes where some are named, else of the server.
+    pub(crate) async fn of(args: &PlaceArgs) -> Result<Self, Failure> {
+        if args.from.is_empty() {
+            return Self::of_place(&Place::new(args)?).await;
+        }
+        let mut reports = Vec::new();
+        for from in &args.from {
+            reports.push(given(from).await?);
+        }
+        Ok(Self { reports })
+    }
+
+    /// Of the server. A report that is none is passed over, and said.
+    pub(crate) async fn of_place(place: &Place) -> Result<Self, Failure> {
+        let documents = place.inspector.reports().await?;
+        let mut reports: Vec<Report> =
+            documents.iter().filter_map(|document| parsed(document).ok()).collect();
+        let unread = documents.len() - reports.len();
+        if unread > 0 {
+            eprintln!("cachemacro: {unread} reports cannot be read and are left out");
+        }
+        reports.sort_by(|one, other| one.instance.cmp(&other.instance));
+        Ok(Self { reports })
+    }
+
+    /// What was counted at each site, in all processes together.
+    pub(crate) fn sites(&self) -> BTreeMap<&str, Figures> {
+        let mut sites: BTreeMap<&str, Figures> = BTreeMap::new();
+        for report in &self.reports {
+            for site in &report.sites {
+                sites.entry(&site.site).or_default().add(&site.figures);
+            }
+            sites.entry(DIRECT).or_default().add(&report.direct);
+        }
+        sites
+    }
+
+    /// How long the process of a report has run, in seconds.
+    pub(crate) fn up(report: &Report) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "a time that is shown")]
+        let millis = report.written_at.saturating_sub(report.started_at) as f64;
+        millis / 1_000.0
+    }
+
+    /// What is known of the function that has this key, by what processes stored under its prefix: once for each way in which
+    /// values are stored, which differ while two releases run.
+    pub(crate) fn owners(&self, key: &str) -> Vec<Owner<'_>> {
+        let (prefix, rest) = key.split_once(':').unwrap_or((key, ""));
+        let mut owners: Vec<Owner<'_>> = Vec::new();
+        for report in &self.reports {
+            for site in &report.sites {
+                for stored in site.stored_as.iter().filter(|stored| stored.prefix == prefix) {
+                    let is_known = |owner: &Owner<'_>| owner.stored == stored && owner.site.site == site.site;
+                    match owners.iter_mut().find(|owner| is_known(owner)) {
+                        Some(owner) => owner.processes += 1,
+                        None => owners.push(Owner { site, stored, parts: parts(site, rest), processes: 1 }),
+                    }
+                }
+            }
+        }
+        owners
+    }
+
+    /// The tags that the templates of the key's function make of its parts.
+    pub(crate) fn tags_of(&self, key: &str) -> Vec<String> {
+        let mut tags: Vec<String> = self.owners(key).iter().flat_map(Owner::tags).collect();
+        tags.sort();
+        tags.dedup();
+        tags
+    }
+}
+
+/// A function, and one way in which its values are stored.
+#[derive(Debug)]
+pub(crate) struct Owner<'a> {
+    pub(crate) site: &'a SiteReport,
+    pub(crate) stored: &'a StoredAs,
+    parts: Option<Parts>,
+    /// How many processes store them so.
+    pub(crate) processes: u64,
+}
+
+impl Owner<'_> {
+    /// Tags that follow from the key.
+    pub(crate) fn tags(&self) -> Vec<String> {
+        let none = Parts::new();
+        let parts = self.parts.as_ref().unwrap_or(&none);
+        self.site.tags.iter().filter_map(|tag| template::tag(tag, parts)).collect()
+    }
+
+    /// Whether all its tags follow from the key.
+    pub(crate) fn knows_all_tags(&self) -> bool {
+        self.tags().len() == self.site.tags.len()
+    }
+
+    pub(crate) fn schema(&self) -> Option<u64> {
+        u64::from_str_radix(&self.stored.schema, 16).ok()
+    }
+}
+
+/// What a key's parts are, behind its prefix and the types of a generic function.
+fn parts(site: &SiteReport, rest: &str) -> Option<Parts> {
+    let mut rest = rest;
+    while let Some(types) = rest.strip_prefix("%T") {
+        rest = types.split_once(':')?.1;
+    }
+    template::parts(site.key.as_deref()?, rest)
+}
+
+/// # Errors
+/// A sentence on why it is no report.
+fn parsed(document: &[u8]) -> Result<Report, String> {
+    if document.len() > 2 * MOST_BYTES {
+        return Err("it is larger than a report can be".to_owned());
+    }
+    serde_json::from_slice(document).map_err(|error| error.to_string())
+}
+
+/// A report from a file or a route.
+async fn given(from: &str) -> Result<Report, Failure> {
+    let document = if from.starts_with("http://") || from.starts_with("https://") {
+        match http::get(from, 2 * MOST_BYTES).await {
+            Ok((200, body)) => body.to_vec(),
+            Ok((status, _)) => return Err(Failure::Unreachable(format!("the service answered {status}"))),
+            Err(why) => return Err(Failure::Unreachable(why)),
+        }
+    } else {
+        let mut document = Vec::new();
+        let file = std::fs::File::open(from)
+            .map_err(|error| Failure::Usage(format!("{}: {error}", text::shown(from))))?;
+        file.take(2 * MOST_BYTES as u64 + 1).read_to_end(&mut document)?;
+        document
+    };
+    parsed(&document).map_err(|why| Failure::Wrong(format!("{}: no report: {why}", text::shown(from))))
+}

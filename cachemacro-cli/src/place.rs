@@ -1,0 +1,70 @@
+//! The server to look at, and its namespace.
+
+use cachemacro::inspect::Inspector;
+use cachemacro::{Cache, Key, Reports};
+use url::Url;
+
+use crate::Failure;
+use crate::args::PlaceArgs;
+
+/// The most bytes of a value that are unpacked.
+const MOST_VALUE: usize = 64 << 20;
+
+/// A cache on the services' server, which stores nothing and reports nothing.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) cache: Cache,
+    pub(crate) inspector: Inspector,
+    /// As services name it; empty where there is none.
+    pub(crate) namespace: String,
+}
+
+impl Place {
+    pub(crate) fn new(args: &PlaceArgs) -> Result<Self, Failure> {
+        let mut builder = Cache::builder().env()?;
+        if let Some(url) = &args.url {
+            check_url(url)?;
+            builder = builder.redis(url);
+        }
+        let from_env = std::env::var("CACHEMACRO_NAMESPACE").ok().map(|name| name.trim().to_owned());
+        let namespace = match (&args.namespace, args.no_namespace) {
+            (_, true) => String::new(),
+            (Some(namespace), _) => namespace.clone(),
+            (None, false) => from_env.unwrap_or_default(),
+        };
+        if namespace.is_empty() && !args.no_namespace {
+            return Err(Failure::Usage(
+                "which namespace? set CACHEMACRO_NAMESPACE or --namespace; --no-namespace looks at every key"
+                    .to_owned(),
+            ));
+        }
+        builder = builder.namespace(&namespace).reports(Reports::Off).max_value(MOST_VALUE).disabled(false);
+        let cache = builder.guarded(false).build()?;
+        let inspector = cache.inspector()?;
+        if cache.report().store != "redis" {
+            return Err(Failure::Usage(
+                "which server? set CACHEMACRO_REDIS_URL or REDIS_URL, or --url for one without a password"
+                    .to_owned(),
+            ));
+        }
+        Ok(Self { cache, inspector, namespace })
+    }
+
+    /// What keys are behind, as it is shown.
+    pub(crate) fn shown_namespace(&self) -> String {
+        Key::escape(&self.namespace)
+    }
+}
+
+/// A password on a command line is everybody's.
+fn check_url(url: &str) -> Result<(), Failure> {
+    let has_password = Url::parse(url).is_ok_and(|url| {
+        url.password().is_some() || url.query_pairs().any(|(name, _)| name.starts_with("pass"))
+    });
+    if has_password {
+        return Err(Failure::Usage(
+            "--url has a password, which other users of the machine can see: put it into CACHEMACRO_REDIS_URL".to_owned(),
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! A way through the keys of a namespace, no faster than is asked for.
+
+use std::time::Duration;
+
+use cachemacro::inspect::Head;
+use cachemacro::store::Cursor;
+use tokio::time::{Instant, sleep_until};
+
+use crate::Failure;
+use crate::args::PlaceArgs;
+use crate::place::Place;
+
+/// How many heads are read in one round trip.
+const CHUNK: usize = 100;
+
+/// One key and what is under it.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// Without the namespace; what is no UTF-8 is none of ours.
+    pub(crate) key: String,
+    pub(crate) head: Head,
+}
+
+/// Goes through all keys that begin with `prefix` until `each` gives false. A key may come twice.
+pub(crate) async fn sweep(
+    place: &Place,
+    args: &PlaceArgs,
+    prefix: &str,
+    mut each: impl FnMut(Found) -> bool,
+) -> Result<(), Failure> {
+    let per_key = Duration::from_secs(1) / args.rate;
+    let mut next = Some(Cursor::default());
+    let mut due = Instant::now();
+    while let Some(cursor) = next {
+        sleep_until(due).await;
+        let page = place.inspector.keys(prefix, &cursor).await?;
+        // About as many keys were looked at as a step names, found or not.
+        let looked = u32::try_from(page.keys.len().max(CHUNK)).unwrap_or(u32::MAX);
+        due = Instant::now() + per_key * looked;
+        let keys: Vec<String> =
+            page.keys.iter().filter_map(|key| String::from_utf8(key.to_vec()).ok()).collect();
+        for keys in keys.chunks(CHUNK) {
+            let heads = place.inspector.heads(keys).await?;
+            for (key, head) in keys.iter().zip(heads) {
+                // It may have gone since.
+                let Some(head) = head else { continue };
+                if !each(Found { key: key.clone(), head }) {
+                    return Ok(());
+                }
+            }
+        }
+        next = page.next;
+    }
+    Ok(())
+}

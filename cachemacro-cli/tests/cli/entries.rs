@@ -1,0 +1,160 @@
+//! Single entries: `list`, `inspect`, `explain`, `tags`, `verify`.
+
+use std::time::Duration;
+
+use cachemacro::codec::Json;
+use cachemacro::{MissReason, cached};
+use cachemacro_tests::RedisServer;
+use serde_json::{Value, json};
+
+use crate::harness::{Place, user};
+
+fn field<'a>(rows: &'a [Value], field: &str) -> Option<&'a Value> {
+    rows.iter().find(|row| row["field"] == field).map(|row| &row["value"])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_listed_with_their_tags_by_name() {
+    let place = Place::on(RedisServer::shared());
+    let cache = place.service();
+    for id in 0..3 {
+        user(&cache, "ac me", id).await;
+    }
+    cache.set("page", 1, &3).await.unwrap();
+    place.reported(&[&cache]).await;
+
+    let rows = place.rows(&["list"]).await;
+    let keys: Vec<&str> = rows.iter().filter_map(|row| row["key"].as_str()).collect();
+    assert_eq!(keys, ["page:1", "user:ac%20me:0", "user:ac%20me:1", "user:ac%20me:2"]);
+    assert_eq!((&rows[1]["state"], &rows[1]["codec"]), (&json!("fresh"), &json!("bincode")));
+    assert_eq!(rows[1]["tags"], "users org:ac%20me");
+    assert!(rows[1]["ttl"].as_f64().is_some_and(|ttl| (1.0..=300.0).contains(&ttl)), "{rows:?}");
+    assert_eq!(place.rows(&["list", "user:*:1"]).await.len(), 1);
+    assert_eq!(place.rows(&["list", "page"]).await.len(), 1);
+    assert_eq!(place.asked(&["list", "nobody"]).await.code, Some(1));
+    assert_eq!(place.rows(&["list", "--limit", "2"]).await.len(), 2);
+
+    let tags = place.rows(&["tags"]).await;
+    let told: Vec<_> =
+        tags.iter().map(|row| (row["tag"].as_str().unwrap_or_default(), &row["entries"])).collect();
+    assert!(told.contains(&("users", &json!(3))) && told.contains(&("org:ac%20me", &json!(3))), "{told:?}");
+    let redacted = place.asked(&["list", "--redact"]).await;
+    assert!(!redacted.out.contains("user") && redacted.out.contains('#'), "{redacted:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_is_shown_and_its_value_where_it_is_asked_for() {
+    let place = Place::on(RedisServer::shared());
+    let cache = place.service();
+    let entry = cache.entry::<Vec<String>>("note", 7).with_codec::<Json>();
+    entry.set(&vec!["secret \u{1b}[2J".to_owned()]).await.unwrap();
+    let rows = place.rows(&["inspect", "note:7"]).await;
+    assert_eq!(field(&rows, "codec"), Some(&json!("json")));
+    assert_eq!(field(&rows, "state"), Some(&json!("fresh")));
+    assert_eq!(field(&rows, "content"), None);
+    assert!(!place.asked(&["inspect", "note:7"]).await.out.contains("secret"), "unasked");
+    let shown = place.asked(&["inspect", "note:7", "--value"]).await;
+    assert!(shown.out.contains("secret") && !shown.out.contains('\u{1b}'), "{shown:?}");
+    assert_eq!(place.asked(&["inspect", "note:8"]).await.code, Some(1));
+}
+
+#[cached(prefix = "brief", ttl = "1m", cache = cache, skip(cache))]
+async fn brief(cache: &cachemacro::Cache, id: u64) -> u64 {
+    let _ = cache;
+    id
+}
+
+/// `explain` and a read of the service agree.
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_says_what_the_next_read_finds() {
+    let server = RedisServer::shared();
+    let place = Place::on(server);
+    let cache = place.service();
+    user(&cache, "acme", 7).await;
+    brief(&cache, 1).await;
+    place.reported(&[&cache]).await;
+    let mut admin = server.client().await;
+    let full = |key: &str| format!("{}:{key}", place.namespace);
+    let misses = |reason| cache.stats().total.misses_for(reason);
+
+    let hit = place.rows(&["explain", "user:acme:7"]).await;
+    assert_eq!((&hit[0]["next_read"], hit.len()), (&json!("hit"), 1), "{hit:?}");
+    assert!(hit[0]["site"].as_str().is_some_and(|site| site.ends_with("harness::user")), "{hit:?}");
+
+    let agree = async |key: &str, reason: MissReason, read: &dyn Fn() -> u64| {
+        let rows = place.rows(&["explain", key]).await;
+        assert_eq!(rows[0]["next_read"], "miss", "{rows:?}");
+        let why = rows[0]["why"].as_str().unwrap_or_default().to_owned();
+        assert!(why.starts_with(&format!("{}:", reason.as_str())), "{}: {why}", reason.as_str());
+        assert!(rows[0]["what_to_do"].as_str().is_some_and(|remedy| !remedy.is_empty()), "{rows:?}");
+        read()
+    };
+
+    // A tag.
+    cache.evict_tags(["org:acme"]).await.unwrap();
+    let before = agree("user:acme:7", MissReason::TagEvicted, &|| misses(MissReason::TagEvicted)).await;
+    user(&cache, "acme", 7).await;
+    assert_eq!(misses(MissReason::TagEvicted), before + 1);
+    assert_eq!(place.asked(&["explain", "user:acme:7"]).await.code, Some(0));
+
+    // Nothing there.
+    let before = agree("user:acme:8", MissReason::Absent, &|| misses(MissReason::Absent)).await;
+    user(&cache, "acme", 8).await;
+    assert_eq!(misses(MissReason::Absent), before + 1);
+
+    // Another release's type, codec; damage; another's bytes.
+    let bytes: Vec<u8> = redis::cmd("GET").arg(full("brief:1")).query_async(&mut admin).await.unwrap();
+    let header = cachemacro::header::Header::parse(&bytes).unwrap();
+    let again = |header: cachemacro::header::Header| cachemacro::header::assemble(header, &[], &bytes[96..]);
+    let cases = [
+        (again(header.with_schema(header.schema ^ 1)), MissReason::OtherSchema),
+        (again(header.with_codec(4)), MissReason::OtherCodec),
+        (again(header.with_key_hash(7)), MissReason::OtherKey),
+        (again(header.with_fresh_until(header.stored_at)), MissReason::Expired),
+        ([&bytes[..96], &[bytes[96] ^ 1]].concat(), MissReason::Malformed),
+        (b"\x1b[2J not an entry".to_vec(), MissReason::Malformed),
+    ];
+    for (bytes, reason) in cases {
+        let mut set = redis::cmd("SET");
+        set.arg(full("brief:1")).arg(&bytes).arg("PX").arg(60_000);
+        set.exec_async(&mut admin).await.unwrap();
+        let before = agree("brief:1", reason, &|| misses(reason)).await;
+        brief(&cache, 1).await;
+        assert_eq!(misses(reason), before + 1, "{}", reason.as_str());
+    }
+
+    // A lease.
+    let slow = cache.entry::<u64>("brief", 9);
+    let (loading, loaded) = (tokio::sync::oneshot::channel::<()>(), tokio::sync::Notify::new());
+    let load = slow.get_or_load(async || {
+        loaded.notify_one();
+        let _ = loading.1.await;
+        9
+    });
+    let look = async {
+        loaded.notified().await;
+        agree("brief:9", MissReason::Pending, &|| 0).await;
+        drop(loading.0);
+    };
+    tokio::time::timeout(Duration::from_secs(20), async { tokio::join!(load, look) }).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_finds_what_is_damaged_and_nothing_else() {
+    let server = RedisServer::shared();
+    let place = Place::on(server);
+    let cache = place.service();
+    for id in 0..5 {
+        user(&cache, "acme", id).await;
+    }
+    let well = place.asked(&["verify"]).await;
+    assert_eq!((well.code, well.out.lines().count()), (Some(0), 1), "{well:?}");
+    let mut admin = server.client().await;
+    let hostile = format!("{}:user:\u{1b}[31m", place.namespace);
+    redis::cmd("SET").arg(hostile).arg("x").exec_async(&mut admin).await.unwrap();
+    let rows = place.asked(&["verify"]).await;
+    assert_eq!(rows.code, Some(1));
+    assert!(rows.out.contains("malformed") && !rows.out.contains('\u{1b}'), "{rows:?}");
+    let listed = place.asked(&["list"]).await;
+    assert!(listed.out.contains("user:\\u{1b}[31m") && !listed.out.contains('\u{1b}'), "{listed:?}");
+}

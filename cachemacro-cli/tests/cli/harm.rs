@@ -1,0 +1,122 @@
+//! What must not come of looking: foreign keys named, secrets told, a server that waits.
+
+use cachemacro_tests::RedisServer;
+use cachemacro_tests::monitor::Watched;
+use cachemacro_tests::server::run;
+
+use crate::harness::{Place, user};
+
+#[test]
+fn a_server_that_is_not_there_ends_it_with_3_and_no_secret() {
+    let place = Place { url: "redis://someone:hunter2@127.0.0.1:1".to_owned(), namespace: "shop".to_owned() };
+    for args in [&["list"][..], &["stats"], &["doctor"], &["flush", "--key", "a:1", "--yes"]] {
+        let said = place.run(args);
+        assert_eq!(said.code, Some(3), "{said:?}");
+        assert!(!said.out.contains("hunter2") && !said.errors.contains("hunter2"), "{said:?}");
+    }
+    let on_the_line = place.run(&["list", "--url", "redis://:hunter2@127.0.0.1:1"]);
+    assert_eq!(on_the_line.code, Some(2), "{on_the_line:?}");
+    assert!(on_the_line.errors.contains("CACHEMACRO_REDIS_URL") && !on_the_line.errors.contains("hunter2"));
+}
+
+/// Who only watches reads, and is denied what changes anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn under_a_watchers_rights_reads_work_and_writes_end_with_3() {
+    let server = RedisServer::start();
+    let place = Place::on(&server);
+    let cache = place.service();
+    user(&cache, "acme", 7).await;
+    place.reported(&[&cache]).await;
+    let mut admin = server.client().await;
+    let namespace = &place.namespace;
+    // As the guide has it.
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
+    let guide = std::fs::read_to_string(guide).expect("the guide is there");
+    let rule = guide.lines().find(|line| line.starts_with("ACL SETUSER watcher")).expect("it has the rule");
+    run(&mut admin, &rule.replace("PASSWORD", "hunter2").replace("shop:", &format!("{namespace}:"))).await;
+    let url = server.url().replace("redis://", "redis://watcher:hunter2@");
+    let watcher = Place { url, namespace: namespace.clone() };
+    for args in [
+        &["list"][..],
+        &["stats"],
+        &["tags"],
+        &["inspect", "user:acme:7"],
+        &["explain", "user:acme:7"],
+        &["verify"],
+        &["doctor"],
+    ] {
+        let said = watcher.asked(args).await;
+        assert_eq!(said.code, Some(0), "{args:?} {said:?}");
+        assert!(!said.out.contains("hunter2") && !said.errors.contains("hunter2"));
+    }
+    for args in [
+        &["flush", "--key", "user:acme:7", "--yes"][..],
+        &["flush", "--tag", "users", "--yes"],
+        &["flush", "--all", "--yes"],
+    ] {
+        let said = watcher.asked(args).await;
+        assert_eq!(said.code, Some(3), "{said:?}");
+    }
+    let before = cache.stats().total.loads;
+    user(&cache, "acme", 7).await;
+    assert_eq!(cache.stats().total.loads, before, "nothing went");
+}
+
+/// Beside many keys of others, none of them is named, and nothing asks for all at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_key_outside_the_namespace_is_named() {
+    let server = RedisServer::start();
+    let place = Place::on(&server);
+    let cache = place.service();
+    for id in 0..5 {
+        user(&cache, "acme", id).await;
+    }
+    place.reported(&[&cache]).await;
+    cache.shutdown().await.expect("nothing is left to deliver");
+    let mut admin = server.client().await;
+    let fill = "for n = 1, 20000 do redis.call('SET', 'somebody-elses:' .. n, 'x') end";
+    redis::cmd("EVAL").arg(fill).arg(0).exec_async(&mut admin).await.expect("the server obeys");
+    let watched = Watched::start(&server.url()).await;
+    for args in [&["list"][..], &["tags"], &["stats"], &["verify"], &["explain", "user:acme:1"], &["doctor"]]
+    {
+        let said = place.asked(args).await;
+        assert!(said.code.is_some_and(|code| code <= 1), "{args:?} {said:?}");
+        assert!(!said.out.contains("somebody-elses"), "{said:?}");
+    }
+    let commands = watched.commands().await;
+    assert!(commands.iter().any(|words| words[0].eq_ignore_ascii_case("scan")), "{commands:?}");
+    for words in &commands {
+        let name = words[0].to_ascii_uppercase();
+        assert!(name != "KEYS" && !words.iter().any(|word| word.contains("somebody-elses")), "{words:?}");
+        let writes =
+            ["SET", "UNLINK", "DEL", "ZADD", "ZREMRANGEBYSCORE", "EVAL", "EVALSHA", "PEXPIRE", "FLUSHDB"];
+        assert!(!writes.contains(&name.as_str()), "{words:?}");
+        if name == "SCAN" {
+            assert_eq!(words.last().map(String::as_str), Some("100"), "{words:?}");
+        }
+    }
+}
+
+/// A report that is followed by none is gone after its life.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_was_killed_is_gone_once_its_report_is() {
+    let server = RedisServer::start();
+    let place = Place::on(&server);
+    let cache = place.service();
+    user(&cache, "acme", 1).await;
+    place.reported(&[&cache]).await;
+    drop(cache);
+    // Its document is gone before the set that names it is.
+    let mut admin = server.client().await;
+    let set = format!("{{{}:report}}", place.namespace);
+    let ids: Vec<String> = redis::cmd("ZRANGE")
+        .arg(&set)
+        .arg(0)
+        .arg(-1)
+        .query_async(&mut admin)
+        .await
+        .expect("the set is there");
+    run(&mut admin, &format!("DEL {set}:{}", ids[0])).await;
+    let said = place.asked(&["stats"]).await;
+    assert_eq!(said.code, Some(1), "{said:?}");
+}

@@ -1,0 +1,102 @@
+//! A service with a cache, and the binary that looks at it.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use cachemacro::{Cache, CacheBuilder, cached};
+use cachemacro_tests::{DEADLINE, RedisServer, namespace, wait_until, without_settings};
+use serde_json::Value;
+
+/// A user of a service.
+#[cached(prefix = "user", ttl = "5m", tags = ["users", "org:{org}"], cache = cache, skip(cache))]
+pub(crate) async fn user(cache: &Cache, org: &str, id: u64) -> Option<String> {
+    let _ = cache;
+    Some(format!("user {id} of {org}"))
+}
+
+/// What the binary said.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) errors: String,
+}
+
+impl Said {
+    pub(crate) fn rows(&self) -> Vec<Value> {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// A namespace on a server.
+pub(crate) struct Place {
+    pub(crate) url: String,
+    pub(crate) namespace: String,
+}
+
+impl Place {
+    pub(crate) fn on(server: &RedisServer) -> Self {
+        Self { url: server.url(), namespace: namespace() }
+    }
+
+    pub(crate) fn settings(&self) -> CacheBuilder {
+        let redis = Cache::builder().redis(&self.url).namespace(&self.namespace);
+        redis.report_interval(Duration::from_millis(50))
+    }
+
+    /// One more process, as far as reports can tell.
+    pub(crate) fn service(&self) -> Cache {
+        self.settings().build().expect("acceptable settings")
+    }
+
+    /// Runs the binary in the services' environment.
+    pub(crate) fn run(&self, args: &[&str]) -> Said {
+        self.run_with(args, &[])
+    }
+
+    pub(crate) fn run_with(&self, args: &[&str], envs: &[(&str, &str)]) -> Said {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cachemacro"));
+        without_settings(&mut command)
+            .args(args)
+            .env("CACHEMACRO_REDIS_URL", &self.url)
+            .env("CACHEMACRO_NAMESPACE", &self.namespace)
+            .envs(envs.iter().copied())
+            .stdin(Stdio::null());
+        said(&mut command)
+    }
+
+    /// Runs it off the test's runtime, which serves the services meanwhile.
+    pub(crate) async fn asked(&self, args: &[&str]) -> Said {
+        let place = Self { url: self.url.clone(), namespace: self.namespace.clone() };
+        let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
+        let run = move || place.run(&args.iter().map(String::as_str).collect::<Vec<_>>());
+        tokio::task::spawn_blocking(run).await.expect("running it does not panic")
+    }
+
+    /// The same with rows of JSON.
+    pub(crate) async fn rows(&self, args: &[&str]) -> Vec<Value> {
+        let args: Vec<&str> = args.iter().copied().chain(["--format", "json"]).collect();
+        self.asked(&args).await.rows()
+    }
+
+    /// Waits until as many processes have reported as this, with what they did by now.
+    pub(crate) async fn reported(&self, caches: &[&Cache]) {
+        let reads = |report: &cachemacro::report::Report| {
+            report.sites.iter().fold(report.direct.reads(), |sum, site| sum + site.figures.reads())
+        };
+        let wanted: u64 = caches.iter().map(|cache| reads(&cache.report())).sum();
+        wait_until("all reported", DEADLINE, async || {
+            let rows = self.asked(&["stats", "--by", "process", "--format", "json"]).await;
+            let Ok(Value::Array(rows)) = serde_json::from_str(&rows.out) else { return false };
+            let told: u64 = rows.iter().filter_map(|row| row["reads"].as_u64()).sum();
+            rows.len() == caches.len() && told == wanted
+        })
+        .await;
+    }
+}
+
+pub(crate) fn said(command: &mut Command) -> Said {
+    let output = command.output().expect("the binary can be run");
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
+    Said { code: output.status.code(), out: text(&output.stdout), errors: text(&output.stderr) }
+}

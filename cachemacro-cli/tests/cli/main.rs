@@ -1,0 +1,7 @@
+//! The binary as it is run, on real servers, beside services that use the cache.
+
+mod entries;
+mod fleet;
+mod flush;
+mod harm;
+mod harness;

@@ -1,0 +1,145 @@
+//! What becomes of a request before anything is looked up: it passes, it writes, or it asks.
+
+use http::request::Parts;
+use http::{HeaderName, Method, header};
+
+use crate::http_cache::Directives;
+use crate::key::{ResponseKey, original_uri, rest_tag, url_tag};
+use crate::route::CacheLayer;
+use crate::rules::reusable::Demand;
+use crate::rules::status::Forward;
+use crate::rules::vary;
+use crate::template;
+
+/// Header sections of more bytes are not stored, and neither are the responses to them.
+pub(crate) const MOST_HEADER_BYTES: usize = 32 << 10;
+
+/// With these a request asks for another method than the one it has.
+const OVERRIDES: [HeaderName; 3] = [
+    HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-method-override"),
+];
+
+/// What becomes of a request.
+pub(crate) enum Admission {
+    /// It goes past the cache.
+    Pass(Forward, Option<&'static str>),
+    /// It may change what is stored.
+    Write,
+    /// It may be answered from the cache.
+    Look(Box<Asked>),
+}
+
+/// A request that may be answered from the cache.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) key: ResponseKey,
+    /// Its name among the URLs that are not stored.
+    pub(crate) mark: String,
+    /// Those of the rule, that of the URL, and last the one that the response to the plain `GET` of the URL has not.
+    pub(crate) tags: Vec<String>,
+    pub(crate) demand: Demand,
+    /// What is younger than a second answers whatever is demanded.
+    pub(crate) guarded: bool,
+    /// It has a user's credentials, and the route does not say what that means.
+    pub(crate) credentials: bool,
+    /// It is one user's, who is part of the key.
+    pub(crate) identified: bool,
+    /// It is answered from what is stored, and stores nothing.
+    pub(crate) reads_only: bool,
+}
+
+/// Decides what becomes of a request. `has_body`: there is a body, or may be.
+pub(crate) async fn admit(layer: &CacheLayer, parts: &mut Parts, has_body: bool) -> Admission {
+    let rule = &layer.rule;
+    let headers = &parts.headers;
+    let pass = |detail| Admission::Pass(Forward::Bypass, Some(detail));
+    if !matches!(parts.method, Method::GET | Method::HEAD) {
+        // RFC 9110, 9.2.1: these methods change nothing.
+        return match parts.method {
+            Method::OPTIONS | Method::TRACE => Admission::Pass(Forward::Method, None),
+            Method::CONNECT => Admission::Pass(Forward::Method, None),
+            _ => Admission::Write,
+        };
+    }
+    if headers.contains_key(header::UPGRADE) {
+        return pass("upgrade");
+    }
+    if has_body {
+        return pass("body");
+    }
+    if OVERRIDES.iter().any(|name| headers.contains_key(name)) {
+        return pass("method-override");
+    }
+    if headers.contains_key(header::IF_MATCH) || headers.contains_key(header::IF_UNMODIFIED_SINCE) {
+        return pass("precondition");
+    }
+    if header_bytes(headers) > MOST_HEADER_BYTES {
+        return pass("header-size");
+    }
+    if rule.condition.as_ref().is_some_and(|condition| !condition(parts)) {
+        return pass("condition");
+    }
+    let identity = match &rule.identity {
+        None => None,
+        Some(identity) => match identity(parts) {
+            Some(identity) => Some(identity),
+            None => return pass("identity"),
+        },
+    };
+    let Some(host) = layer.http.settings.host.of(parts) else { return pass("host") };
+    let directives = layer.http.directives_for(parts);
+    let mut demand = Demand::of(headers);
+    if directives == Directives::Ignore {
+        demand = Demand { only_if_cached: demand.only_if_cached, ..Demand::default() };
+    }
+    if directives == Directives::Full && demand.no_store {
+        return pass("no-store");
+    }
+    let reads_only = parts.method == Method::HEAD || headers.contains_key(header::RANGE) || demand.no_store;
+    let (url, rest) = {
+        let path = original_uri(parts).path();
+        (url_tag(&host, path), rest_tag(&host, path))
+    };
+    let mut key = ResponseKey::new(parts, host, &rule.query).with_identity(identity.as_deref());
+    if let Some(of) = &rule.key {
+        key = key.with_chosen("key", Some(of(parts)));
+    }
+    for (name, offered) in rule.vary.iter().filter(|(_, offered)| !offered.is_empty()) {
+        let preferred = vary::preferred(&parts.headers, name, offered).map(str::to_owned);
+        key = key.with_chosen(name.as_str(), preferred);
+    }
+    let credentials =
+        !rule.public && identity.is_none() && rule.trusts_no_one() && layer.http.has_credentials(parts)
+            || rule.origin.is_some() && parts.headers.contains_key(header::AUTHORIZATION);
+    let mark = format!("{}{}", if credentials { "u" } else { "-" }, key.to_text());
+    let tags = match template::tags(&rule.tags, parts).await {
+        Ok(mut tags) => {
+            tags.extend([url, rest]);
+            tags
+        }
+        Err(missing) => {
+            tracing::warn!(
+                ?missing,
+                "a tag names a parameter that the path has not: the response is not cached"
+            );
+            return pass("tag");
+        }
+    };
+    Admission::Look(Box::new(Asked {
+        key,
+        mark,
+        tags,
+        demand,
+        guarded: directives == Directives::Guarded,
+        credentials,
+        identified: identity.is_some(),
+        reads_only,
+    }))
+}
+
+/// About how many bytes a header section has.
+pub(crate) fn header_bytes(headers: &http::HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
+}

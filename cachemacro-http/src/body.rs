@@ -1,0 +1,347 @@
+//! Bodies: what a response of the layer is sent with, and how one is recorded while it is sent.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes};
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// The body of a response: stored bytes, or the handler's own.
+pub struct CacheBody<B>(Kind<B>);
+
+enum Kind<B> {
+    Stored {
+        data: Option<Bytes>,
+        trailers: Option<HeaderMap>,
+    },
+    Passed(B),
+    Recorded {
+        frames: UnboundedReceiver<Piece<B>>,
+        rest: Option<B>,
+        hint: SizeHint,
+    },
+    /// What was recorded before the rest was left to the client.
+    Resumed {
+        first: VecDeque<Frame<Bytes>>,
+        rest: Option<B>,
+    },
+}
+
+/// What the task that records sends on.
+enum Piece<B> {
+    Frame(Frame<Bytes>),
+    Rest(B),
+    Failed(BoxError),
+}
+
+/// An error of a body.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+impl<B> fmt::Debug for CacheBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match &self.0 {
+            Kind::Stored { .. } => "CacheBody::Stored",
+            Kind::Passed(_) => "CacheBody::Passed",
+            Kind::Recorded { .. } | Kind::Resumed { .. } => "CacheBody::Recorded",
+        })
+    }
+}
+
+impl<B> CacheBody<B> {
+    pub(crate) const fn stored(data: Bytes, trailers: Option<HeaderMap>) -> Self {
+        Self(Kind::Stored { data: Some(data), trailers })
+    }
+
+    pub(crate) const fn empty() -> Self {
+        Self(Kind::Stored { data: None, trailers: None })
+    }
+
+    pub(crate) const fn passed(body: B) -> Self {
+        Self(Kind::Passed(body))
+    }
+}
+
+impl<B> Body for CacheBody<B>
+where
+    B: Body + Unpin,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let kind = &mut self.0;
+        loop {
+            return match kind {
+                Kind::Stored { data, trailers } => {
+                    let data = data.take().filter(|data| !data.is_empty()).map(Frame::data);
+                    Poll::Ready(data.or_else(|| trailers.take().map(Frame::trailers)).map(Ok))
+                }
+                Kind::Passed(body) | Kind::Recorded { rest: Some(body), .. } => poll_inner(body, cx),
+                Kind::Resumed { first, rest } => match (first.pop_front(), rest) {
+                    (Some(frame), _) => Poll::Ready(Some(Ok(frame))),
+                    (None, Some(body)) => poll_inner(body, cx),
+                    (None, None) => Poll::Ready(None),
+                },
+                Kind::Recorded { frames, rest, .. } => match frames.poll_recv(cx) {
+                    Poll::Pending => Poll::Pending,
+                    Poll::Ready(None) => Poll::Ready(None),
+                    Poll::Ready(Some(Piece::Frame(frame))) => Poll::Ready(Some(Ok(frame))),
+                    Poll::Ready(Some(Piece::Failed(error))) => Poll::Ready(Some(Err(error))),
+                    Poll::Ready(Some(Piece::Rest(body))) => {
+                        *rest = Some(body);
+                        continue;
+                    }
+                },
+            };
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Stored { data, trailers } => {
+                data.as_ref().is_none_or(Bytes::is_empty) && trailers.is_none()
+            }
+            Kind::Passed(body) => body.is_end_stream(),
+            Kind::Recorded { .. } | Kind::Resumed { .. } => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Stored { data, .. } => {
+                SizeHint::with_exact(data.as_ref().map_or(0, |data| data.len() as u64))
+            }
+            Kind::Passed(body) => body.size_hint(),
+            Kind::Recorded { hint, .. } => hint.clone(),
+            Kind::Resumed { .. } => SizeHint::default(),
+        }
+    }
+}
+
+/// A frame with its data as one piece.
+fn poll_inner<B>(body: &mut B, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>>
+where
+    B: Body + Unpin,
+    B::Error: Into<BoxError>,
+{
+    Pin::new(body).poll_frame(cx).map(|frame| {
+        frame.map(|frame| {
+            let whole = |mut data: B::Data| data.copy_to_bytes(data.remaining());
+            frame.map(|frame| frame.map_data(whole)).map_err(Into::into)
+        })
+    })
+}
+
+/// How many bytes all recordings of a process hold together at most.
+#[derive(Debug, Clone)]
+pub(crate) struct Budget(Arc<BudgetState>);
+
+#[derive(Debug)]
+struct BudgetState {
+    used: AtomicUsize,
+    most: usize,
+}
+
+impl Budget {
+    pub(crate) fn new(most: usize) -> Self {
+        Self(Arc::new(BudgetState { used: AtomicUsize::new(0), most }))
+    }
+
+    /// Takes so many bytes; `false`: there are not as many left.
+    fn take(&self, bytes: usize) -> bool {
+        let grant = |used: usize| used.checked_add(bytes).filter(|used| *used <= self.0.most);
+        self.0.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grant).is_ok()
+    }
+}
+
+/// What was recorded of a body so far. Its bytes are given back to the budget when it is dropped.
+struct Recording {
+    frames: VecDeque<Bytes>,
+    trailers: HeaderMap,
+    length: usize,
+    limit: usize,
+    budget: Budget,
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        self.budget.0.used.fetch_sub(self.length, Ordering::Relaxed);
+    }
+}
+
+impl Recording {
+    fn new(limit: usize, budget: Budget) -> Self {
+        Self { frames: VecDeque::new(), trailers: HeaderMap::new(), length: 0, limit, budget }
+    }
+
+    /// Adds a frame; `false`: it is beyond a limit, and was not added.
+    fn add(&mut self, frame: &Frame<Bytes>) -> bool {
+        if let Some(data) = frame.data_ref() {
+            let within = self.length + data.len() <= self.limit;
+            if !within || !self.budget.take(data.len()) {
+                return false;
+            }
+            self.length += data.len();
+            self.frames.push_back(data.clone());
+        } else if let Some(trailers) = frame.trailers_ref() {
+            self.trailers.extend(trailers.clone());
+        }
+        true
+    }
+
+    fn whole(&mut self) -> Whole {
+        let body = match self.frames.len() {
+            1 => self.frames.pop_front().unwrap_or_default(),
+            _ => self.frames.drain(..).collect::<Vec<_>>().concat().into(),
+        };
+        Whole { body, trailers: std::mem::take(&mut self.trailers) }
+    }
+}
+
+/// A body that was recorded to its end.
+#[derive(Debug)]
+pub(crate) struct Whole {
+    pub(crate) body: Bytes,
+    pub(crate) trailers: HeaderMap,
+}
+
+/// What can be said of a body after all of it was taken that was there already.
+pub(crate) enum Begun<B> {
+    /// That was all.
+    Whole(Whole),
+    /// There is more to come.
+    Open(Open<B>),
+    /// There is more than may be recorded, or the body failed: it is sent on as it is.
+    Passed(CacheBody<B>),
+}
+
+/// A body whose first frames were recorded.
+pub(crate) struct Open<B> {
+    recording: Recording,
+    body: B,
+}
+
+/// Takes from a body what is there already, without waiting for more.
+pub(crate) async fn begin<B>(body: B, limit: usize, budget: Budget) -> Begun<B>
+where
+    B: Body + Unpin,
+    B::Error: Into<BoxError>,
+{
+    let mut body = Some((body, budget));
+    std::future::poll_fn(|cx| {
+        let (body, budget) = body.take().unwrap_or_else(|| unreachable!("it is polled once"));
+        Poll::Ready(begun(body, limit, budget, cx))
+    })
+    .await
+}
+
+fn begun<B>(body: B, limit: usize, budget: Budget, cx: &mut Context<'_>) -> Begun<B>
+where
+    B: Body + Unpin,
+    B::Error: Into<BoxError>,
+{
+    let mut open = Open { recording: Recording::new(limit, budget), body };
+    if open.body.size_hint().lower() > limit as u64 {
+        return Begun::Passed(CacheBody::passed(open.body));
+    }
+    loop {
+        match poll_inner(&mut open.body, cx) {
+            Poll::Pending => return Begun::Open(open),
+            Poll::Ready(None) => return Begun::Whole(open.recording.whole()),
+            Poll::Ready(Some(Ok(frame))) if open.recording.add(&frame) => {}
+            Poll::Ready(Some(Ok(frame))) => return Begun::Passed(open.resumed(frame)),
+            Poll::Ready(Some(Err(error))) => return Begun::Passed(open.failed(error)),
+        }
+    }
+}
+
+impl<B> Open<B> {
+    /// What was recorded, and the rest as it comes.
+    pub(crate) fn unrecorded(mut self) -> CacheBody<B> {
+        let first = self.first();
+        CacheBody(Kind::Resumed { first, rest: Some(self.body) })
+    }
+
+    fn first(&mut self) -> VecDeque<Frame<Bytes>> {
+        self.recording.frames.drain(..).map(Frame::data).collect()
+    }
+
+    /// What was recorded, this frame, and the rest as it comes.
+    fn resumed(mut self, frame: Frame<Bytes>) -> CacheBody<B> {
+        let mut first = self.first();
+        first.push_back(frame);
+        CacheBody(Kind::Resumed { first, rest: Some(self.body) })
+    }
+
+    /// What was recorded, and then the error.
+    fn failed(mut self, error: BoxError) -> CacheBody<B> {
+        let (sender, frames) = unbounded_channel();
+        for frame in self.first() {
+            let _ = sender.send(Piece::Frame(frame));
+        }
+        let _ = sender.send(Piece::Failed(error));
+        CacheBody(Kind::Recorded { frames, rest: None, hint: SizeHint::default() })
+    }
+}
+
+impl<B> Open<B>
+where
+    B: Body + Unpin + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    /// Sends the body on as it comes, and records it at the speed of whoever makes it, not of the client: one that reads slowly or
+    /// hangs up delays nobody. `done` is called with what was recorded; past a limit the client reads the rest itself, and it is
+    /// called with nothing, as where the body failed.
+    pub(crate) fn record<D, F>(self, done: D) -> CacheBody<B>
+    where
+        D: FnOnce(Option<Whole>) -> F + Send + 'static,
+        F: Future<Output = ()> + Send,
+    {
+        let hint = self.body.size_hint();
+        let hint = match hint.exact() {
+            Some(exact) => SizeHint::with_exact(exact + self.recording.length as u64),
+            None => SizeHint::default(),
+        };
+        let (sender, frames) = unbounded_channel();
+        for frame in self.recording.frames.iter().cloned() {
+            let _ = sender.send(Piece::Frame(Frame::data(frame)));
+        }
+        tokio::spawn(async move {
+            let whole = self.rest(&sender).await;
+            // The client's end comes before the store's answer.
+            drop(sender);
+            done(whole).await;
+        });
+        CacheBody(Kind::Recorded { frames, rest: None, hint })
+    }
+
+    async fn rest(mut self, sender: &UnboundedSender<Piece<B>>) -> Option<Whole> {
+        loop {
+            match std::future::poll_fn(|cx| poll_inner(&mut self.body, cx)).await {
+                None => return Some(self.recording.whole()),
+                Some(Err(error)) => {
+                    let _ = sender.send(Piece::Failed(error));
+                    return None;
+                }
+                Some(Ok(frame)) => {
+                    let recorded = self.recording.add(&frame);
+                    let _ = sender.send(Piece::Frame(frame));
+                    if !recorded {
+                        let _ = sender.send(Piece::Rest(self.body));
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+}

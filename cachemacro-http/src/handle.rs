@@ -1,0 +1,95 @@
+//! What a handler says about its response from inside.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Says from inside a handler how its response is stored: an extractor of axum, and an extension of the request. Without a layer
+/// around the handler it says it to nobody.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use axum::{Router, routing::get};
+/// use cachemacro::Cache;
+/// use cachemacro_http::{CacheHandle, HttpCache};
+/// use std::time::Duration;
+///
+/// async fn show(cache: CacheHandle) -> String {
+///     let (product, on_sale) = ("tea", true); // from the database
+///     cache.tags([format!("product:{product}")]);
+///     if on_sale {
+///         cache.ttl(Duration::from_secs(10));
+///     }
+///     product.to_owned()
+/// }
+///
+/// let http = HttpCache::new(Cache::memory());
+/// let app: Router = Router::new().route("/tea", get(show).layer(http.cache().ttl("5m")));
+/// # use tower::ServiceExt as _;
+/// # let request = http::Request::get("/tea").body(axum::body::Body::empty())?;
+/// # let response = app.oneshot(request).await?;
+/// # assert_eq!(response.headers()["cache-control"], "max-age=10");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct CacheHandle(Arc<Mutex<Said>>);
+
+/// What was said.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Said {
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) tags: Vec<String>,
+    pub(crate) no_store: bool,
+}
+
+impl CacheHandle {
+    fn lock(&self) -> MutexGuard<'_, Said> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long the response stays fresh, in place of the route's TTL. Zero: it is not stored.
+    ///
+    /// ```
+    /// # use cachemacro_http::CacheHandle;
+    /// CacheHandle::default().ttl(std::time::Duration::from_secs(10));
+    /// ```
+    pub fn ttl(&self, ttl: Duration) {
+        self.lock().ttl = Some(ttl);
+    }
+
+    /// Tags besides the route's. Evicts of them count from before the handler ran.
+    ///
+    /// ```
+    /// # use cachemacro_http::CacheHandle;
+    /// CacheHandle::default().tags(["product:7"]);
+    /// ```
+    pub fn tags<S: Into<String>>(&self, tags: impl IntoIterator<Item = S>) {
+        self.lock().tags.extend(tags.into_iter().map(Into::into));
+    }
+
+    /// The response is not stored.
+    ///
+    /// ```
+    /// # use cachemacro_http::CacheHandle;
+    /// CacheHandle::default().no_store();
+    /// ```
+    pub fn no_store(&self) {
+        self.lock().no_store = true;
+    }
+
+    pub(crate) fn said(&self) -> Said {
+        self.lock().clone()
+    }
+}
+
+#[cfg(feature = "axum")]
+impl<S: Sync> axum::extract::FromRequestParts<S> for CacheHandle {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(
+        parts: &mut http::request::Parts,
+        _state: &S,
+    ) -> Result<Self, Self::Rejection> {
+        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_default())
+    }
+}

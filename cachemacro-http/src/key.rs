@@ -1,0 +1,387 @@
+//! Which requests are one: the key of a stored response, and the tag of its URL.
+
+use http::request::Parts;
+use http::{HeaderName, Uri, header};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::rules::fields::joined;
+
+/// Part of the key whenever they are there: frameworks and handlers build links and routes from them, so whoever may set them
+/// could poison what others get.
+const FORWARDED: [HeaderName; 6] = [
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-forwarded-prefix"),
+    header::FORWARDED,
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-rewrite-url"),
+];
+
+/// Keys up to so many bytes are readable; longer ones are a hash, so that no two requests can be made to share one.
+const LONGEST_READABLE: usize = 120;
+
+/// Which query parameters belong to the key.
+///
+/// ```
+/// use cachemacro::Cache;
+/// use cachemacro_http::{HttpCache, Query};
+///
+/// let http = HttpCache::new(Cache::memory());
+/// let layer = http.cache().query(Query::without(["utm_source", "utm_medium"]));
+/// # drop(layer);
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Query {
+    /// All, sorted by name; those of one name keep their order.
+    #[default]
+    Sorted,
+    /// The query as it stands.
+    Exact,
+    /// Those with these names, sorted.
+    Only(Vec<String>),
+    /// Those without these names, sorted.
+    Without(Vec<String>),
+}
+
+impl Query {
+    /// The parameters with these names alone: what others say changes nothing in the response.
+    ///
+    /// ```
+    /// use cachemacro_http::Query;
+    ///
+    /// assert_eq!(Query::only(["page"]), Query::Only(vec!["page".to_owned()]));
+    /// ```
+    pub fn only<S: Into<String>>(names: impl IntoIterator<Item = S>) -> Self {
+        Self::Only(names.into_iter().map(Into::into).collect())
+    }
+
+    /// The parameters without these names, as those that count clicks.
+    ///
+    /// ```
+    /// use cachemacro_http::Query;
+    ///
+    /// assert_eq!(Query::without(["utm_source"]), Query::Without(vec!["utm_source".to_owned()]));
+    /// ```
+    pub fn without<S: Into<String>>(names: impl IntoIterator<Item = S>) -> Self {
+        Self::Without(names.into_iter().map(Into::into).collect())
+    }
+
+    /// The parameters of a query, as they belong to the key.
+    fn parameters<'a>(&self, query: &'a str) -> Vec<&'a str> {
+        if *self == Self::Exact {
+            return vec![query];
+        }
+        let mut parameters: Vec<&str> = query
+            .split('&')
+            .filter(|parameter| match self {
+                Self::Only(names) => names.iter().any(|name| name == name_of(parameter)),
+                Self::Without(names) => names.iter().all(|name| name != name_of(parameter)),
+                _ => true,
+            })
+            .collect();
+        parameters.sort_by(|one, other| name_of(one).cmp(name_of(other)));
+        parameters
+    }
+}
+
+fn name_of(parameter: &str) -> &str {
+    parameter.split_once('=').map_or(parameter, |(name, _)| name)
+}
+
+/// Whether the host belongs to the key.
+///
+/// ```
+/// use cachemacro::Cache;
+/// use cachemacro_http::{Host, HttpCache};
+///
+/// // Requests for other hosts pass: nobody fills the cache with made-up names.
+/// let http = HttpCache::new(Cache::memory()).host(Host::allow(["shop.example"]));
+/// # drop(http);
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Host {
+    /// Each host has its own responses.
+    #[default]
+    Keyed,
+    /// All hosts share one response: the handlers do not look at it.
+    Ignored,
+    /// Each of these has its own, and requests for others pass.
+    Allowed(Vec<String>),
+}
+
+impl Host {
+    /// These hosts alone, with their port where it is no default.
+    ///
+    /// ```
+    /// use cachemacro_http::Host;
+    ///
+    /// assert_eq!(Host::allow(["Shop.example"]), Host::Allowed(vec!["shop.example".to_owned()]));
+    /// ```
+    pub fn allow<S: AsRef<str>>(hosts: impl IntoIterator<Item = S>) -> Self {
+        Self::Allowed(hosts.into_iter().map(|host| host.as_ref().to_ascii_lowercase()).collect())
+    }
+
+    /// The host as it belongs to the key; `None`: the request is to pass.
+    pub(crate) fn of(&self, parts: &Parts) -> Option<String> {
+        match self {
+            Self::Ignored => Some(String::new()),
+            Self::Keyed => Some(host(parts)),
+            Self::Allowed(hosts) => Some(host(parts)).filter(|host| hosts.contains(host)),
+        }
+    }
+}
+
+/// The host that a request names, in lower case.
+pub(crate) fn host(parts: &Parts) -> String {
+    let named =
+        original_uri(parts).authority().or_else(|| parts.uri.authority()).map(http::uri::Authority::as_str);
+    let host =
+        named.map(str::as_bytes).or_else(|| parts.headers.get(header::HOST).map(http::HeaderValue::as_bytes));
+    text(host.unwrap_or_default()).to_ascii_lowercase()
+}
+
+/// The URI before a router took a prefix off.
+pub(crate) fn original_uri(parts: &Parts) -> &Uri {
+    #[cfg(feature = "axum")]
+    if let Some(original) = parts.extensions.get::<axum::extract::OriginalUri>() {
+        return &original.0;
+    }
+    &parts.uri
+}
+
+/// Bytes as text that differs where they do: one character for each byte.
+fn text(bytes: &[u8]) -> String {
+    bytes.iter().map(|&byte| char::from(byte)).collect()
+}
+
+/// Which requests share a response, as one key. Two are equal only where the requests are, but for what the rules leave out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct ResponseKey {
+    host: String,
+    path: String,
+    query: Option<Vec<String>>,
+    forwarded: Vec<(&'static str, String)>,
+    /// What the rule's own closure makes of the request, and the values of fields that the rule offers.
+    chosen: Vec<(String, Option<String>)>,
+    identity: Option<String>,
+    scheme: Option<String>,
+    /// The slot of a variant.
+    slot: Option<u8>,
+}
+
+impl ResponseKey {
+    pub(crate) fn new(parts: &Parts, host: String, query: &Query) -> Self {
+        let uri = original_uri(parts);
+        let forwarded = FORWARDED
+            .into_iter()
+            .filter_map(|name| Some((name_as_static(&name), text(&joined(&parts.headers, &name)?))));
+        Self {
+            host,
+            path: uri.path().to_owned(),
+            query: uri.query().map(|all| query.parameters(all).into_iter().map(str::to_owned).collect()),
+            forwarded: forwarded.collect(),
+            chosen: Vec::new(),
+            identity: None,
+            scheme: uri.scheme_str().map(str::to_owned),
+            slot: None,
+        }
+    }
+
+    /// The same for one user, who is known by a hash.
+    pub(crate) fn with_identity(mut self, identity: Option<&str>) -> Self {
+        self.identity = identity.map(|identity| digest(identity.as_bytes()));
+        self
+    }
+
+    /// The same with one more thing that tells requests apart.
+    pub(crate) fn with_chosen(mut self, name: &str, value: Option<String>) -> Self {
+        self.chosen.push((name.to_owned(), value));
+        self
+    }
+
+    /// The same for the variant in this slot.
+    pub(crate) fn in_slot(&self, slot: Option<u8>) -> Self {
+        Self { slot, ..self.clone() }
+    }
+
+    /// Whether it is that of the plain `GET` of its URL.
+    pub(crate) const fn is_plain(&self) -> bool {
+        self.query.is_none() && self.chosen.is_empty() && self.identity.is_none() && self.slot.is_none()
+    }
+
+    /// The key as text that two requests share only where they are one.
+    pub(crate) fn to_text(&self) -> String {
+        let mut out = String::new();
+        let mut part = |text: &str| {
+            // With its length before it, no part runs into the next.
+            out.push_str(&text.len().to_string());
+            out.push('|');
+            out.push_str(text);
+        };
+        part(&self.host);
+        part(&self.path);
+        part(&self.query.as_ref().map_or_else(|| "-".to_owned(), |query| query.len().to_string()));
+        self.query.iter().flatten().for_each(|parameter| part(parameter));
+        part(&self.forwarded.len().to_string());
+        for (name, value) in &self.forwarded {
+            part(name);
+            part(value);
+        }
+        part(&self.chosen.len().to_string());
+        for (name, value) in &self.chosen {
+            part(name);
+            part(if value.is_some() { "+" } else { "-" });
+            part(value.as_deref().unwrap_or_default());
+        }
+        for option in [&self.identity, &self.scheme] {
+            part(if option.is_some() { "+" } else { "-" });
+            part(option.as_deref().unwrap_or_default());
+        }
+        part(&self.slot.map_or_else(|| "-".to_owned(), |slot| slot.to_string()));
+        out
+    }
+
+    /// What the cache's key is made of: host and path to be read where that is short, and a hash of all.
+    pub(crate) fn parts(&self) -> (String, String) {
+        let hash = digest(self.to_text().as_bytes());
+        let mut shown = format!("{}{}", self.host, self.path);
+        if shown.len() > LONGEST_READABLE {
+            let end =
+                (0..=LONGEST_READABLE).rev().find(|&end| shown.is_char_boundary(end)).unwrap_or_default();
+            shown.truncate(end);
+        }
+        (shown, hash)
+    }
+}
+
+fn name_as_static(name: &HeaderName) -> &'static str {
+    const NAMES: [&str; 6] = [
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-forwarded-prefix",
+        "forwarded",
+        "x-original-url",
+        "x-rewrite-url",
+    ];
+    NAMES.into_iter().find(|known| name == known).unwrap_or_default()
+}
+
+/// 128 bits of SHA-256, in hex.
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    let hash = Sha256::digest(bytes);
+    hash[..16].iter().fold(String::with_capacity(32), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+/// The tag that every stored response of a URL carries, whatever its query and variant. An evict of it, from a function too, drops
+/// all of them.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro_http::url_tag;
+///
+/// let cache = cachemacro::Cache::memory();
+/// cache.evict_tags([url_tag("shop.example", "/products/7")]).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub fn url_tag(host: &str, path: &str) -> String {
+    format!("http-url:{}{path}", host.to_ascii_lowercase())
+}
+
+/// The tag of what is stored of a URL besides the response to its plain `GET`: other queries, variants, users.
+pub(crate) fn rest_tag(host: &str, path: &str) -> String {
+    format!("http-rest:{}{path}", host.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Request;
+
+    fn key(uri: &str, headers: &[(&str, &str)]) -> ResponseKey {
+        let mut request = Request::get(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let parts = request.body(()).unwrap().into_parts().0;
+        ResponseKey::new(&parts, host(&parts), &Query::Sorted)
+    }
+
+    #[test]
+    fn only_the_order_of_differently_named_parameters_is_lost() {
+        let of = |uri: &str| key(uri, &[]).to_text();
+        assert_eq!(of("/a?x=1&y=2"), of("/a?y=2&x=1"));
+        assert_eq!(of("/a?x=1&y=2&x=3"), of("/a?y=2&x=1&x=3"));
+        for (one, other) in [
+            ("/a?x=1&x=2", "/a?x=2&x=1"),
+            ("/a", "/a?"),
+            ("/a?x", "/a?x="),
+            ("/a?x=1&y=2", "/a?x=1%26y=2"),
+            ("/a/", "/a"),
+            ("//a", "/a"),
+            ("/%2Fa", "//a"),
+            ("/a;b", "/a"),
+            ("/a%2fb", "/a%2Fb"),
+            ("/a?&", "/a?"),
+        ] {
+            assert_ne!(of(one), of(other), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn what_frameworks_build_links_from_is_part_of_the_key() {
+        let plain = key("/a", &[("host", "shop")]).to_text();
+        for name in FORWARDED {
+            let forged = key("/a", &[("host", "shop"), (name.as_str(), "evil")]).to_text();
+            assert_ne!(plain, forged, "{name}");
+            assert_ne!(name_as_static(&name), "");
+        }
+        assert_ne!(plain, key("/a", &[("host", "other")]).to_text());
+        assert_eq!(plain, key("/a", &[("host", "SHOP"), ("accept", "x")]).to_text());
+    }
+
+    #[test]
+    fn parts_do_not_run_into_each_other() {
+        let base = key("/a", &[]);
+        let one = base.clone().with_chosen("n", Some("1".to_owned())).with_chosen("m", None);
+        let other = base.clone().with_chosen("n", Some("11|m".to_owned()));
+        assert_ne!(one.to_text(), other.to_text());
+        assert_ne!(base.to_text(), base.clone().with_identity(Some("")).to_text());
+        assert_ne!(
+            base.clone().with_identity(Some("a")).to_text(),
+            base.clone().with_identity(Some("b")).to_text()
+        );
+        assert_ne!(base.to_text(), base.in_slot(Some(0)).to_text());
+        assert!(!format!("{:?}", base.with_identity(Some("secret"))).contains("secret"));
+    }
+
+    #[test]
+    fn rules_choose_parameters() {
+        let of = |query: &Query, text| query.parameters(text).join("&");
+        assert_eq!(of(&Query::only(["page", "q"]), "utm=1&q=tea&page=2"), "page=2&q=tea");
+        assert_eq!(of(&Query::without(["utm"]), "utm=1&q=tea&page=2"), "page=2&q=tea");
+        assert_eq!(of(&Query::Exact, "b=1&a=2"), "b=1&a=2");
+    }
+
+    #[test]
+    fn a_long_key_is_as_long_as_any_other() {
+        let (shown, hash) = key(&format!("/{}", "ä".repeat(300)), &[]).parts();
+        assert!(shown.len() <= LONGEST_READABLE && hash.len() == 32);
+        assert_ne!(hash, key(&format!("/{}", "ä".repeat(301)), &[]).parts().1);
+    }
+
+    #[test]
+    fn hosts_that_are_not_allowed_pass() {
+        let parts = Request::get("/a").header("host", "Shop.example").body(()).unwrap().into_parts().0;
+        assert_eq!(Host::allow(["SHOP.example"]).of(&parts).as_deref(), Some("shop.example"));
+        assert_eq!(Host::allow(["other"]).of(&parts), None);
+        assert_eq!(Host::Ignored.of(&parts).as_deref(), Some(""));
+    }
+}

@@ -1,0 +1,253 @@
+//! How a response is stored, or why it is not.
+
+use std::time::Duration;
+
+use cachemacro::Gathered;
+
+use http::header::{self, HeaderName, HeaderValue};
+use http::{HeaderMap, StatusCode, request, response};
+
+use crate::admission::{Asked, MOST_HEADER_BYTES, header_bytes};
+use crate::handle::Said;
+use crate::key::digest;
+use crate::route::{CacheLayer, Fresh, Origin};
+use crate::rules::cache_control::CacheControl;
+use crate::rules::freshness::{self, Lifetime};
+use crate::rules::hop;
+use crate::rules::reusable::Terms;
+use crate::rules::storable::{self, Circumstances, Refusal};
+use crate::rules::{date, fields};
+use crate::seek::selecting;
+use crate::stored::About;
+
+/// A response that inherits more tags is not stored.
+const MOST_INHERITED: usize = 64;
+
+/// How a response is stored.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) about: About,
+    /// How long the store keeps it; zero: it is not stored, and is as good as stored to its client.
+    pub(crate) keep: Duration,
+    pub(crate) tags: Vec<String>,
+    /// What the handler's cached calls depend on.
+    pub(crate) gathered: Gathered,
+    /// Fields that are not for others, besides those of the connection.
+    pub(crate) left_out: Vec<HeaderName>,
+}
+
+impl Plan {
+    /// A response that is not stored.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            about: About::default(),
+            keep: Duration::ZERO,
+            tags: Vec::new(),
+            gathered: Gathered::default(),
+            left_out: Vec::new(),
+        }
+    }
+}
+
+/// The time, and how long the handler took.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    /// Seconds since 1970, when the response came.
+    pub(crate) received: u64,
+    pub(crate) took: Duration,
+}
+
+/// Makes a response what the rule says before it is looked at: without cookies that are stripped, with the fields by which the rule
+/// tells requests apart, and with a date.
+pub(crate) fn prepare(layer: &CacheLayer, response: &mut response::Parts, received: u64) {
+    let rule = &layer.rule;
+    let headers = &mut response.headers;
+    if !rule.strip.is_empty() && headers.contains_key(header::SET_COOKIE) {
+        let stays = |cookie: &&HeaderValue| {
+            let name = cookie.as_bytes().split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+            rule.strip.iter().all(|stripped| stripped.as_bytes() != name)
+        };
+        let kept: Vec<HeaderValue> =
+            headers.get_all(header::SET_COOKIE).iter().filter(stays).cloned().collect();
+        headers.remove(header::SET_COOKIE);
+        for cookie in kept {
+            headers.append(header::SET_COOKIE, cookie);
+        }
+    }
+    for (name, _) in &rule.vary {
+        let named = fields::members(headers, &header::VARY)
+            .any(|member| member == b"*" || member.eq_ignore_ascii_case(name.as_str().as_bytes()));
+        if !named {
+            headers.append(header::VARY, HeaderValue::from_name(name.clone()));
+        }
+    }
+    if !headers.contains_key(header::DATE)
+        && let Ok(now) = HeaderValue::from_str(&date::format(received))
+    {
+        headers.insert(header::DATE, now);
+    }
+}
+
+/// How the response is stored, or why it is not.
+pub(crate) fn plan(
+    layer: &CacheLayer,
+    asked: &Asked,
+    request: &request::Parts,
+    response: &response::Parts,
+    (said, gathered): (&Said, Gathered),
+    times: Times,
+) -> Result<Plan, Refusal> {
+    let rule = &layer.rule;
+    let headers = &response.headers;
+    let says = says(layer, headers);
+    let here = Circumstances {
+        credentials: asked.credentials,
+        identified: asked.identified,
+        declared_public: rule.public,
+        keeps_cookies: rule.keeps_cookies,
+    };
+    if said.no_store {
+        return Err(Refusal::NoStore);
+    }
+    if rule.unless.as_ref().is_some_and(|unless| unless(response))
+        || header_bytes(headers) > MOST_HEADER_BYTES
+    {
+        return Err(Refusal::Rule);
+    }
+    let lifetime = freshness::lifetime(response.status, headers, &says, times.received);
+    let (terms, initial_age, keep) = match (&rule.origin, &rule.fresh) {
+        (Some(origin), _) => {
+            if let Some(refusal) = storable::by_origin(response.status, headers, &says, lifetime, here) {
+                return Err(refusal);
+            }
+            by_origin(origin, headers, &says, lifetime, times)?
+        }
+        (None, fresh) => {
+            if let Some(refusal) = storable::forbidden(response.status, headers, &says, here) {
+                return Err(refusal);
+            }
+            if !gathered.is_complete() || gathered.len() > MOST_INHERITED {
+                return Err(Refusal::Inherited);
+            }
+            let ttl = ttl(layer, fresh, response, said, &says, lifetime)?;
+            let ttl = gathered.ttl().map_or(ttl, |least| least.min(ttl));
+            by_rule(layer, ttl, &says)
+        }
+    };
+    let selecting = selecting(layer, request, headers).ok_or(Refusal::VariesByAnything)?;
+    let mut tags = said.tags.clone();
+    tags.extend(rule.tags_of.iter().flat_map(|tags| tags(response)));
+    let mut left_out = says.no_cache_fields;
+    if !asked.identified {
+        left_out.extend(says.private_fields);
+    }
+    let shared = says.public || says.s_maxage.is_some() || says.must_revalidate;
+    Ok(Plan { about: About { selecting, terms, initial_age, shared }, keep, tags, gathered, left_out })
+}
+
+/// The directives that count for this cache: of the first target field that is there and valid (RFC 9213, 2.2), else Cache-Control.
+fn says(layer: &CacheLayer, headers: &HeaderMap) -> CacheControl {
+    let targeted =
+        layer.rule.targets.iter().find_map(|target| crate::rules::targeted::directives(headers, target));
+    targeted.unwrap_or_else(|| CacheControl::of(headers))
+}
+
+/// How long a response stays fresh by the rule of its route; the handler's own words only shorten it.
+fn ttl(
+    layer: &CacheLayer,
+    fresh: &Fresh,
+    response: &response::Parts,
+    said: &Said,
+    says: &CacheControl,
+    lifetime: Lifetime,
+) -> Result<Duration, Refusal> {
+    let rule = &layer.rule;
+    let status = response.status;
+    let word = said.ttl.is_some() || says.max_age.is_some() || says.s_maxage.is_some();
+    let negative = matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE);
+    let mut ttl = match (said.ttl, fresh) {
+        (Some(ttl), _) => ttl,
+        (None, _) if negative && rule.negative_ttl.is_some() => rule.negative_ttl.unwrap_or_default(),
+        (None, Fresh::For(ttl)) => *ttl,
+        (None, Fresh::Of(ttl)) => ttl(response),
+        (None, Fresh::ByOrigin) => Duration::from_secs(lifetime.seconds()),
+    };
+    let stored = matches!(status.as_u16(), 200 | 203 | 204 | 300 | 301 | 308)
+        || rule.statuses.contains(&status)
+        || negative && rule.negative_ttl.is_some();
+    if !stored && !word {
+        return Err(Refusal::Status);
+    }
+    if lifetime.is_explicit() {
+        let left = lifetime.seconds().saturating_sub(freshness::age(&response.headers));
+        ttl = ttl.min(Duration::from_secs(left));
+    }
+    Ok(if says.no_cache { Duration::ZERO } else { ttl })
+}
+
+fn by_rule(layer: &CacheLayer, ttl: Duration, says: &CacheControl) -> (Terms, u64, Duration) {
+    let stale = millis(layer.rule.stale);
+    let seconds = |seconds: Option<u64>| seconds.unwrap_or(0) * 1000;
+    let strict = says.must_revalidate || says.proxy_revalidate;
+    let terms = Terms {
+        lifetime: millis(ttl),
+        no_cache: false,
+        strict,
+        while_revalidate: stale.max(seconds(says.stale_while_revalidate)),
+        if_error: stale.max(seconds(says.stale_if_error)),
+    };
+    let late = if strict { 0 } else { terms.while_revalidate.max(terms.if_error) };
+    let keep = if ttl.is_zero() { Duration::ZERO } else { ttl.saturating_add(Duration::from_millis(late)) };
+    (terms, 0, keep)
+}
+
+fn by_origin(
+    origin: &Origin,
+    headers: &HeaderMap,
+    says: &CacheControl,
+    lifetime: Lifetime,
+    times: Times,
+) -> Result<(Terms, u64, Duration), Refusal> {
+    let age = freshness::initial_age(headers, times.received, times.took.as_secs()) * 1000;
+    let seconds = |seconds: Option<u64>| seconds.unwrap_or(0) * 1000;
+    let terms = Terms {
+        lifetime: lifetime.seconds() * 1000,
+        no_cache: says.no_cache,
+        // 5.2.2.10: `s-maxage` says it too.
+        strict: says.must_revalidate || says.proxy_revalidate || says.s_maxage.is_some(),
+        while_revalidate: seconds(says.stale_while_revalidate),
+        if_error: seconds(says.stale_if_error),
+    };
+    let asks = headers.contains_key(header::ETAG) || headers.contains_key(header::LAST_MODIFIED);
+    let fresh = if terms.no_cache { 0 } else { terms.lifetime.saturating_sub(age) };
+    let late = terms.while_revalidate.max(terms.if_error);
+    if fresh == 0 && !asks && late == 0 {
+        return Err(Refusal::Useless);
+    }
+    let late = if asks || !terms.strict { late.max(millis(origin.while_gone)) } else { 0 };
+    Ok((terms, age, Duration::from_millis(fresh.saturating_add(late))))
+}
+
+/// The headers that are stored of a response.
+pub(crate) fn stored_headers(headers: &HeaderMap, plan: &Plan) -> HeaderMap {
+    let mut stored = headers.clone();
+    hop::strip(&mut stored);
+    for name in &plan.left_out {
+        stored.remove(name);
+    }
+    // What is cut from the whole tells its own length, and the age is counted.
+    stored.remove(header::CONTENT_LENGTH);
+    stored.remove(header::AGE);
+    stored
+}
+
+/// An entity tag of a body: the same for the same bytes. Weak, unless the rule says that these bytes are what clients get.
+pub(crate) fn entity_tag(body: &[u8], strong: bool) -> HeaderValue {
+    let digest = digest(body);
+    let tag = if strong { format!("\"{digest}\"") } else { format!("W/\"{digest}\"") };
+    HeaderValue::from_str(&tag).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,440 @@
+//! The rules of one route, and the layer that carries them.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, StatusCode, request, response};
+use tower_layer::Layer;
+
+use crate::duration::IntoDuration;
+use crate::http_cache::HttpCache;
+use crate::key::Query;
+use crate::service::CacheService;
+use crate::template::Template;
+
+/// The TTL of a route that names none.
+const DEFAULT_TTL: Duration = Duration::from_secs(300);
+/// How long a gateway keeps what is stale to ask about it, or to serve it while its origin is gone.
+const KEPT_STALE: Duration = Duration::from_secs(24 * 60 * 60);
+
+type OfRequest<T> = Arc<dyn Fn(&request::Parts) -> T + Send + Sync>;
+type OfResponse<T> = Arc<dyn Fn(&response::Parts) -> T + Send + Sync>;
+
+/// How long a response stays fresh.
+#[derive(Clone)]
+pub(crate) enum Fresh {
+    For(Duration),
+    Of(OfResponse<Duration>),
+    /// As the response's own headers say.
+    ByOrigin,
+}
+
+/// What makes a layer a gateway: its origin decides.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    /// How long past its lifetime a response serves while the origin cannot be reached.
+    pub(crate) while_gone: Duration,
+}
+
+/// The rules of one route.
+#[derive(Clone)]
+pub(crate) struct Rule {
+    pub(crate) fresh: Fresh,
+    pub(crate) tags: Vec<Template>,
+    pub(crate) tags_of: Option<OfResponse<Vec<String>>>,
+    pub(crate) identity: Option<OfRequest<Option<String>>>,
+    pub(crate) public: bool,
+    pub(crate) vary: Vec<(HeaderName, Vec<String>)>,
+    pub(crate) statuses: Vec<StatusCode>,
+    pub(crate) negative_ttl: Option<Duration>,
+    pub(crate) condition: Option<OfRequest<bool>>,
+    pub(crate) unless: Option<OfResponse<bool>>,
+    pub(crate) stale: Duration,
+    pub(crate) strip: Vec<String>,
+    pub(crate) keeps_cookies: bool,
+    pub(crate) version: u32,
+    pub(crate) query: Query,
+    pub(crate) key: Option<OfRequest<String>>,
+    pub(crate) strong_tags: bool,
+    pub(crate) max_body: Option<usize>,
+    /// Fields with directives for this cache, before Cache-Control (RFC 9213).
+    pub(crate) targets: Vec<HeaderName>,
+    /// Responses carry the tags of the cached calls that made them.
+    pub(crate) inherits: bool,
+    pub(crate) origin: Option<Origin>,
+}
+
+impl Rule {
+    fn new() -> Self {
+        Self {
+            fresh: Fresh::For(DEFAULT_TTL),
+            tags: Vec::new(),
+            tags_of: None,
+            identity: None,
+            public: false,
+            vary: Vec::new(),
+            statuses: Vec::new(),
+            negative_ttl: None,
+            condition: None,
+            unless: None,
+            stale: Duration::ZERO,
+            strip: Vec::new(),
+            keeps_cookies: false,
+            version: 0,
+            query: Query::Sorted,
+            key: None,
+            strong_tags: false,
+            max_body: None,
+            targets: Vec::new(),
+            inherits: true,
+            origin: None,
+        }
+    }
+}
+
+impl Rule {
+    /// Whether requests with credentials are kept apart: on a route, unless it says more; a gateway goes by RFC 9111 alone.
+    pub(crate) const fn trusts_no_one(&self) -> bool {
+        self.origin.is_none()
+    }
+}
+
+/// Answers a route from the cache, and stores what its handler answers. Made by [`HttpCache::cache`] and [`HttpCache::gateway`].
+///
+/// What it does unless told otherwise: [`docs/http.md`](https://github.com/cachemacro/cachemacro/blob/main/docs/http.md).
+#[derive(Clone)]
+#[must_use = "a layer does nothing until it is put around a service"]
+pub struct CacheLayer {
+    pub(crate) http: HttpCache,
+    pub(crate) rule: Rule,
+}
+
+impl fmt::Debug for CacheLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheLayer")
+            .field("http", &self.http)
+            .field("tags", &self.rule.tags)
+            .field("public", &self.rule.public)
+            .field("origin", &self.rule.origin)
+            .finish_non_exhaustive()
+    }
+}
+
+impl CacheLayer {
+    pub(crate) fn new(http: HttpCache) -> Self {
+        Self { http, rule: Rule::new() }
+    }
+
+    pub(crate) fn of_origin(http: HttpCache) -> Self {
+        let origin = Origin { while_gone: KEPT_STALE };
+        Self {
+            http,
+            rule: Rule { fresh: Fresh::ByOrigin, inherits: false, origin: Some(origin), ..Rule::new() },
+        }
+    }
+
+    /// How long responses stay fresh. Zero: they are not stored, and answers say `no-cache`, with validators all the same.
+    ///
+    /// ```
+    /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
+    /// let layer = http.cache().ttl("1h30m");
+    /// # drop(layer);
+    /// ```
+    ///
+    /// # Panics
+    /// Where a text is no duration.
+    pub fn ttl(mut self, ttl: impl IntoDuration) -> Self {
+        self.rule.fresh = Fresh::For(ttl.into_duration());
+        self
+    }
+
+    /// How long a response stays fresh, going by its status and headers.
+    ///
+    /// ```
+    /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
+    /// # use std::time::Duration;
+    /// let layer = http.cache().ttl_by(|response| {
+    ///     Duration::from_secs(if response.headers.contains_key("x-sale") { 10 } else { 600 })
+    /// });
+    /// # drop(layer);
+    /// ```
+    pub fn ttl_by(mut self, ttl: impl Fn(&response::Parts) -> Duration + Send + Sync + 'static) -> Self {
+        self.rule.fresh = Fresh::Of(Arc::new(ttl));
+        self
+    }
+
+    /// Tags of the route's responses, with path parameters in braces.
+    ///
+    /// ```
+    /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
+    /// let layer = http.cache().tags(["products", "product:{id}"]);
+    /// # drop(layer);
+    /// ```
+    ///
+    /// # Panics
+    /// Where a brace is not closed.
+    pub fn tags<S: AsRef<str>>(mut self, tags: impl IntoIterator<Item = S>) -> Self {
+        self.rule.tags.extend(tags.into_iter().map(|tag| Template::new(tag.as_ref())));
+        self
+    }
+
+    /// More tags, from a response's status and headers. Evicts of them count from before the handler ran.
+    ///
+    /// ```
+    /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
+    /// let layer = http.cache().tags_by(|response| {
+    ///     let products = response.headers.get("x-products").and_then(|ids| ids.to_str().ok()).unwrap_or_default();
+    ///     products.split(' ').map(|id| format!("product:{id}")).collect()
+    /// });
+    /// # drop(layer);
+    /// ```
+    pub fn tags_by(mut self, tags: impl Fn(&response::Parts) -> Vec<String> + Send + Sync + 'static) -> Self {
+        self.rule.tags_of = Some(Arc::new(tags));
+        self
+    }
+
+    /// Each user has responses of their own: `identity` says who sent the request, and is hashed into the key. A request without one
+    /// goes past the cache.
+    ///
+    /// ```
+    /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
+    /// let layer = http.cache().ttl("1m").private(|request| request.extensions.get::<u64>().copied());
+    /// # drop(layer);
+    /// ```
+    pub fn private<I: ToString>(
+        mut self,
+        identity: impl Fn(&request::Parts) -> Option<I> + Send + Sync + 'static,
+    ) -> Self {
+        self.rule.identity =
+            Some(Arc::new(move |parts| identity(parts).map(|identity| identity.to_string())));
+        self
+    }
+
+    /// All users have the same responses: a request with Authorization or with a cookie reads and stores as any other.
+    ///
+    /// ```
+    /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
+    /// let layer = http.cache().ttl("5m").public();
+    /// # drop(layer);
+    /// ```
+    pub const fn public(mut self) -> Self {
+        self.rule.public = true;
+        self
+    }
+
+    /// The responses differ by this field of the request. Those that say so by Vary need no word here; this saves a read on a hit,
+    /// and adds the field to their Vary.
+    ///
+    /// ```
+    /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
+    /// let layer = http.cache().vary(http::header::ACCEPT);
+    /// # drop(layer);
+    /// ```
+    pub fn vary(self, name: HeaderName) -> Self {
+        self.vary_among(name, [] as [&str; 0])
+    }
+
+    /// The responses differ by which of `offered` the field prefers, so that there are no more of them than that.
+    ///
+    /// ```
+    /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
+    /// let layer = http.cache().vary_among(http::header::ACCEPT_LANGUAGE, ["en", "de"]);
+    /// # drop(layer);
+    /// ```
+    pub fn vary_among<S: Into<String>>(
+        mut self,
+        name: HeaderName,
+        offered: impl IntoIterator<Item = S>,
+    ) -> Self {
+        self.rule.vary.push((name, offered.into_iter().map(Into::into).collect()));
+        self
+    }
+
+    /// Statuses that are stored besides 200, 203, 204, 300, 301 and 308.
+    ///
+    /// ```
+    /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
+    /// let layer = http.cache().statuses([http::StatusCode::FOUND]);
+    /// # drop(layer);
+    /// ```
+    pub fn statuses(mut self, statuses: impl IntoIterator<Item = StatusCode>) -> Self {
+        self.rule.statuses.extend(statuses);
+        self
+    }
+
+    /// Stores 404 and 410 too, for so long.
+    ///
+    /// ```
+    /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
+    /// let layer = http.cache().ttl("5m").negative_ttl("10s");
+    /// # drop(layer);
+    /// ```
+    ///
+    /// # Panics
+    /// Where a text is no duration.
+    pub fn negative_ttl(mut self, ttl: impl IntoDuration) -> Self {
+        self.rule.negative_ttl = Some(ttl.into_duration());
+        self
+    }
+
+    /// Requests for which this is false go past the cache.
+    ///
+    /// ```
+    /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
+    /// let layer = http.cache().condition(|request| !request.headers.contains_key("x-preview"));
+    /// # drop(layer);
+    /// ```
+    pub fn condition(mut self, condition: impl Fn(&request::Parts) -> bool + Send + Sync + 'static) -> Self {
+        self.rule.condition = Some(Arc::new(condition));
+        self
+    }
+
+    /// Responses for which this is true are not stored.
+    ///
+    /// ```
+    /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
+    /// let layer = http.cache().unless(|response| response.headers.contains_key("x-partial-result"));
+    /// # drop(layer);
+    /// ```
+    pub fn unless(mut self, unless: impl Fn(&response::Parts) -> bool + Send + Sync + 'static) -> Self {
+        self.rule.unless = Some(Arc::new(unless));
+        self
+    }
+
+    /// How long past its TTL a response serves: at once, while one request of the fleet runs the handler, and where that fails.
+    ///
+    /// ```
+    /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
+    /// let layer = http.cache().ttl("5m").stale("1h");
+    /// # drop(layer);
+    /// ```
+    ///
+    /// # Panics
+    /// Where a text is no duration.
+    pub fn stale(mut self, stale: impl IntoDuration) -> Self {
+        self.rule.stale = stale.into_duration();
+        self
+    }
+
+    /// Takes these cookies off responses before they are looked at: what else sets a cookie is not stored.
+    ///
+    /// ```
+    /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
+    /// let layer = http.cache().strip(["visited"]);
+    /// # drop(layer);
+    /// ```
+    pub fn strip<S: Into<String>>(mut self, cookies: impl IntoIterator<Item = S>) -> Self {
+        self.rule.strip.extend(cookies.into_iter().map(Into::into));
+        self
+    }
+
+    /// Raise it where stored responses of before must be misses.
+    ///
+    /// ```
+    /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
+    /// let layer = http.cache().version(2);
+    /// # drop(layer);
+    /// ```
+    pub const fn version(mut self, version: u32) -> Self {
+        self.rule.version = version;
+        self
+    }
+
+    /// Whether responses carry the tags of the `#[cached]` calls that their handler makes, hits included, and are stored no longer than
+    /// the first of these values stays fresh. They do; calls in tasks that the handler spawns, of other caches, and of a body that is
+    /// made while it is sent do not count. A response that would carry more than 64 is not stored.
+    ///
+    /// ```
+    /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
+    /// let layer = http.cache().inherit(false);
+    /// # drop(layer);
+    /// ```
+    pub const fn inherit(mut self, inherits: bool) -> Self {
+        self.rule.inherits = inherits;
+        self
+    }
+
+    /// Which query parameters belong to the key; see [`Query`].
+    ///
+    /// ```
+    /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
+    /// let layer = http.cache().query(cachemacro_http::Query::only(["page", "sort"]));
+    /// # drop(layer);
+    /// ```
+    pub fn query(mut self, query: Query) -> Self {
+        self.rule.query = query;
+        self
+    }
+
+    /// More that tells requests apart, besides host, path and query.
+    ///
+    /// ```
+    /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
+    /// let layer = http.cache().key(|request| format!("{:?}", request.extensions.get::<u32>()));
+    /// # drop(layer);
+    /// ```
+    pub fn key(mut self, key: impl Fn(&request::Parts) -> String + Send + Sync + 'static) -> Self {
+        self.rule.key = Some(Arc::new(key));
+        self
+    }
+
+    /// Entity tags of bodies are strong, so that ranges may be resumed by them. Not where a layer outside compresses or changes
+    /// bodies: the tag would name bytes that nobody gets.
+    ///
+    /// ```
+    /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
+    /// let layer = http.cache().strong_tags();
+    /// # drop(layer);
+    /// ```
+    pub const fn strong_tags(mut self) -> Self {
+        self.rule.strong_tags = true;
+        self
+    }
+
+    /// Bodies of more bytes are not stored; at most the cache's `max_value`, which is the default.
+    ///
+    /// ```
+    /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
+    /// let layer = http.cache().max_body(64 << 10);
+    /// # drop(layer);
+    /// ```
+    pub const fn max_body(mut self, bytes: usize) -> Self {
+        self.rule.max_body = Some(bytes);
+        self
+    }
+
+    /// Responses that set cookies are stored with them, as RFC 9111 lets a shared cache. Everybody gets these cookies.
+    ///
+    /// ```
+    /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
+    /// let layer = http.gateway().keep_cookies();
+    /// # drop(layer);
+    /// ```
+    pub const fn keep_cookies(mut self) -> Self {
+        self.rule.keeps_cookies = true;
+        self
+    }
+
+    /// Fields of responses whose directives are meant for this cache, and count in place of Cache-Control (RFC 9213): the first of
+    /// them that is there and valid.
+    ///
+    /// ```
+    /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
+    /// # use http::HeaderName;
+    /// let layer = http.gateway().targets([HeaderName::from_static("cdn-cache-control")]);
+    /// # drop(layer);
+    /// ```
+    pub fn targets(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.rule.targets.extend(names);
+        self
+    }
+}
+
+impl<S> Layer<S> for CacheLayer {
+    type Service = CacheService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        CacheService::new(inner, Arc::new(self.clone()))
+    }
+}

@@ -1,0 +1,291 @@
+//! Looking for a stored response that answers a request, or for the right to store one.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use cachemacro::codec::Postcard;
+use cachemacro::{Entry, Lookup, Meta, Policy, Result, Ttl, Vacancy};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName};
+use sha2::{Digest, Sha256};
+
+use crate::admission::Asked;
+use crate::route::CacheLayer;
+use crate::rules::reusable::{Reuse, reuse};
+use crate::rules::status::Forward;
+use crate::rules::vary;
+use crate::stored::Stored;
+
+/// How many variants of a URL are stored besides the first.
+const SLOTS: u8 = 64;
+/// How many slots are tried for one variant.
+const PROBES: usize = 4;
+/// Raised where responses are stored in another form.
+const FORM: u32 = 1;
+/// What is younger answers whatever a guarded request demands.
+const YOUNG: u64 = 1000;
+
+/// A stored response and its age since it was stored, in milliseconds.
+pub(crate) type Aged = (Stored, u64);
+
+/// What was found.
+pub(crate) enum Sought {
+    Hit(Box<Hit>),
+    /// Nothing that answers; the right to store came along where the request may store.
+    Vacant(Box<Vacant>),
+    /// Something that this request may not see.
+    Hidden,
+    /// The URL's responses are not to be stored.
+    Uncacheable,
+    /// The store did not answer.
+    Unanswered,
+}
+
+pub(crate) struct Hit {
+    pub(crate) found: Aged,
+    /// The right to load it anew meanwhile.
+    pub(crate) refresh: Option<Vacancy<Stored>>,
+    /// Another request's handler ran while this one waited.
+    pub(crate) collapsed: bool,
+}
+
+pub(crate) struct Vacant {
+    pub(crate) vacancy: Option<Vacancy<Stored>>,
+    pub(crate) old: Option<Aged>,
+    pub(crate) forward: Forward,
+}
+
+/// What one entry says.
+enum One {
+    Hit(Aged),
+    /// A response for other requests.
+    Other(Stored),
+    Vacant(Option<Vacancy<Stored>>, Option<Aged>),
+}
+
+/// One request that looks.
+pub(crate) struct Seeker<'a> {
+    pub(crate) layer: &'a CacheLayer,
+    pub(crate) asked: &'a Asked,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) began: Instant,
+}
+
+/// The entry in which the response of these requests is stored.
+pub(crate) fn entry(layer: &CacheLayer, asked: &Asked, slot: Option<u8>) -> Entry<Stored> {
+    let http = &layer.http;
+    let policy = Policy::new()
+        .stale(Duration::ZERO)
+        .refresh(100)
+        .jitter(0)
+        .ttl(Ttl::millis(1))
+        .version(FORM.saturating_add(layer.rule.version));
+    let key = asked.key.in_slot(slot);
+    let tags = if key.is_plain() { &asked.tags[..asked.tags.len() - 1] } else { &asked.tags[..] };
+    let entry = http.cache.entry::<Stored>(&http.settings.prefix, key.parts());
+    let entry = entry.with_policy(policy).with_codec::<Postcard>().with_tags(tags);
+    // A handler may name tags from inside; an origin behind a gateway cannot.
+    if layer.rule.origin.is_none() { entry.with_late_tags() } else { entry }
+}
+
+impl Seeker<'_> {
+    /// Looks, and waits where another request of the fleet runs the handler.
+    pub(crate) async fn seek(&self) -> Sought {
+        let uncacheable = &self.layer.http.uncacheable;
+        if uncacheable.has(&self.asked.mark) {
+            return Sought::Uncacheable;
+        }
+        let sought = tokio::select! {
+            biased;
+            sought = self.walk() => sought,
+            () = uncacheable.told(&self.asked.mark) => return Sought::Uncacheable,
+        };
+        sought.unwrap_or(Sought::Unanswered)
+    }
+
+    /// Goes from the URL's first response to the variant that the request selects.
+    async fn walk(&self) -> Result<Sought> {
+        let named: Vec<HeaderName> = self.named().cloned().collect();
+        let mut slots: Vec<Option<u8>> = if named.is_empty() { vec![None] } else { self.slots(&named) };
+        let mut at = 0;
+        loop {
+            let slot = slots[at];
+            // The last slot is taken from whoever has it.
+            let last = slot.is_some() && at + 1 == slots.len();
+            let entry = entry(self.layer, self.asked, slot);
+            match self.one(&entry, last).await? {
+                One::Hit(found) => return Ok(self.hit(&entry, found).await),
+                One::Other(first) if slot.is_none() => {
+                    slots = self.slots(&first.varies_by());
+                    at = 0;
+                }
+                One::Other(_) if !last => at += 1,
+                One::Other(_) => return Ok(self.vacant(None, None, true)),
+                One::Vacant(vacancy, old) => {
+                    return Ok(self.vacant(vacancy, old, slot.is_some() && named.is_empty()));
+                }
+            }
+        }
+    }
+
+    /// The fields that the rule names, and of which it offers no values.
+    fn named(&self) -> impl Iterator<Item = &HeaderName> {
+        self.layer.rule.vary.iter().filter(|(_, offered)| offered.is_empty()).map(|(name, _)| name)
+    }
+
+    /// The slots in which a variant may be.
+    fn slots(&self, names: &[HeaderName]) -> Vec<Option<u8>> {
+        let mut hash = Sha256::new();
+        for name in names {
+            let value = vary::selecting(self.headers, name);
+            hash.update(name.as_str());
+            hash.update([0, u8::from(value.is_some())]);
+            let value = value.unwrap_or_default();
+            hash.update((value.len() as u64).to_le_bytes());
+            hash.update(value);
+        }
+        let mut slots: Vec<Option<u8>> = Vec::with_capacity(PROBES);
+        for byte in hash.finalize() {
+            let slot = Some(byte % SLOTS);
+            if !slots.contains(&slot) && slots.len() < PROBES {
+                slots.push(slot);
+            }
+        }
+        slots
+    }
+
+    /// What the request makes of a response of this age since it was stored.
+    fn reuse(&self, stored: &Stored, age: u64) -> Reuse {
+        let terms = stored.terms();
+        let found = reuse(&terms, stored.initial_age.saturating_add(age), &self.asked.demand);
+        if found == Reuse::Demanded
+            && self.asked.guarded
+            && age < YOUNG
+            && stored.initial_age.saturating_add(age) < terms.lifetime
+        {
+            return Reuse::Fresh;
+        }
+        found
+    }
+
+    /// Whether another request stored it after this one came.
+    fn is_newer_than_request(&self, age: u64) -> bool {
+        // An age is known to the millisecond.
+        Duration::from_millis(age.saturating_add(1)) < self.began.elapsed()
+    }
+
+    fn answers(&self, stored: &Stored, age: u64) -> bool {
+        self.is_hidden(stored) || self.reuse(stored, age).serves() || self.is_newer_than_request(age)
+    }
+
+    /// Whether the request has credentials, and the response does not say that it may be seen with them.
+    const fn is_hidden(&self, stored: &Stored) -> bool {
+        self.asked.credentials && !stored.shared
+    }
+
+    async fn one(&self, entry: &Entry<Stored>, last: bool) -> Result<One> {
+        let reads_only = self.asked.reads_only || self.asked.demand.only_if_cached;
+        if reads_only {
+            let Some(hit) = entry.find().await? else { return Ok(One::Vacant(None, None)) };
+            let age = millis(hit.meta());
+            let stored = hit.into_value();
+            return Ok(if !stored.selects(self.headers) {
+                if last { One::Vacant(None, None) } else { One::Other(stored) }
+            } else if self.answers(&stored, age) {
+                One::Hit((stored, age))
+            } else {
+                One::Vacant(None, Some((stored, age)))
+            });
+        }
+        let refused_age = AtomicU64::new(0);
+        let accept = |stored: &Stored, meta: &Meta| {
+            let age = millis(meta);
+            let accepted = if stored.selects(self.headers) { self.answers(stored, age) } else { !last };
+            if !accepted {
+                refused_age.store(age, Ordering::Relaxed);
+            }
+            accepted
+        };
+        Ok(match entry.lookup_if(accept).await? {
+            Lookup::Hit(hit) => {
+                let age = millis(hit.meta());
+                let stored = hit.into_value();
+                if stored.selects(self.headers) { One::Hit((stored, age)) } else { One::Other(stored) }
+            }
+            Lookup::Vacant(vacancy) => {
+                let old = vacancy.old().filter(|old| old.selects(self.headers)).cloned();
+                let old = old.map(|old| (old, refused_age.load(Ordering::Relaxed)));
+                One::Vacant(vacancy.is_held().then_some(vacancy), old)
+            }
+        })
+    }
+
+    async fn hit(&self, entry: &Entry<Stored>, found: Aged) -> Sought {
+        if self.is_hidden(&found.0) {
+            return Sought::Hidden;
+        }
+        let (stored, age) = &found;
+        let reuse = self.reuse(stored, *age);
+        let collapsed = self.is_newer_than_request(*age);
+        let refresh = if reuse == Reuse::WhileRevalidate { self.refresh(entry).await } else { None };
+        Sought::Hit(Box::new(Hit { found, refresh, collapsed }))
+    }
+
+    /// The right to load anew what is stale, unless another request has it.
+    async fn refresh(&self, entry: &Entry<Stored>) -> Option<Vacancy<Stored>> {
+        let policy = Policy::new()
+            .stale(Duration::ZERO)
+            .refresh(100)
+            .jitter(0)
+            .wait(Duration::ZERO)
+            .version(FORM.saturating_add(self.layer.rule.version));
+        let entry = entry.clone().with_policy(policy);
+        let fresh = |stored: &Stored, meta: &Meta| self.reuse(stored, millis(meta)) != Reuse::WhileRevalidate;
+        match entry.lookup_if(fresh).await {
+            Ok(Lookup::Vacant(vacancy)) if vacancy.is_held() => Some(vacancy),
+            _ => None,
+        }
+    }
+
+    fn vacant(&self, vacancy: Option<Vacancy<Stored>>, old: Option<Aged>, varied: bool) -> Sought {
+        let forward = match &old {
+            Some((stored, age)) if self.reuse(stored, *age) == Reuse::Demanded => Forward::Request,
+            Some(_) => Forward::Stale,
+            None if varied => Forward::VaryMiss,
+            None => Forward::UriMiss,
+        };
+        Sought::Vacant(Box::new(Vacant { vacancy, old, forward }))
+    }
+}
+
+fn millis(meta: &Meta) -> u64 {
+    u64::try_from(meta.age.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The values of the fields by which a response is selected, in the request that it answers: those that the rule names, and those
+/// that its Vary names. `None` where that names all.
+pub(crate) fn selecting(
+    layer: &CacheLayer,
+    request: &Parts,
+    response: &HeaderMap,
+) -> Option<Vec<(HeaderName, Option<Vec<u8>>)>> {
+    let mut names = vary::names(response)?;
+    for (name, offered) in &layer.rule.vary {
+        if offered.is_empty() && !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    // What the rule offers values of is in the key.
+    names.retain(|name| {
+        !layer.rule.vary.iter().any(|(offered, values)| offered == name && !values.is_empty())
+    });
+    Some(
+        names
+            .into_iter()
+            .map(|name| {
+                let value = vary::selecting(&request.headers, &name);
+                (name, value)
+            })
+            .collect(),
+    )
+}

@@ -1,0 +1,557 @@
+//! The service around a route: one request from when it comes to when its answer goes out.
+//!
+//! ```text
+//! admit ──pass──▶ the handler answers, and nothing is stored
+//!  │ look   └─write──▶ the handler answers, and what it changed is evicted
+//!  ▼
+//! seek ──hit──▶ answer (304, 206, 416, HEAD); stale: another run begins beside it
+//!  │ vacant, uncacheable, hidden, unanswered
+//!  ▼
+//! run ──Err, 5xx──▶ answer with what is stale, where that may be
+//!  │ └──304──▶ renew what is stored, answer
+//!  ▼
+//! keep ──refused──▶ the response goes out, the URL is remembered, who waits runs too
+//!  │ planned
+//!  ▼
+//! record ──all there──▶ fill, answer
+//!        └─more to come──▶ the head goes out, the body is recorded beside it; fill
+//! ```
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use cachemacro::{Gathered, Ttl, Vacancy};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header, request, response};
+use http_body::Body;
+use tower_service::Service;
+
+use crate::admission::{Admission, Asked, admit};
+use crate::answer::{self, Manner};
+use crate::body::{Begun, BoxError, CacheBody, Whole, begin};
+use crate::handle::CacheHandle;
+use crate::plan::{self, Plan, Times};
+use crate::route::CacheLayer;
+use crate::rules::reusable::stands_in;
+use crate::rules::status::{Forward, Report};
+use crate::rules::{hop, revalidate};
+use crate::seek::{Aged, Hit, Seeker, Sought};
+use crate::stored::Stored;
+use crate::writes;
+
+/// Past so many bytes a body is not stored, whatever the cache's `max_value`.
+pub(crate) const MOST_BODY: usize = 8 << 20;
+
+/// A service whose responses are cached. Made by a [`CacheLayer`].
+#[derive(Debug, Clone)]
+pub struct CacheService<S> {
+    inner: S,
+    layer: Arc<CacheLayer>,
+}
+
+impl<S> CacheService<S> {
+    pub(crate) const fn new(inner: S, layer: Arc<CacheLayer>) -> Self {
+        Self { inner, layer }
+    }
+}
+
+/// What a service answers, in the end.
+pub type CacheFuture<B, E> = Pin<Box<dyn Future<Output = Result<Response<CacheBody<B>>, E>> + Send>>;
+
+impl<S, B, R> Service<Request<B>> for CacheService<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send,
+    B: Body + Default + Send + 'static,
+    R: Body + Unpin + Send + 'static,
+    R::Data: Send,
+    R::Error: Into<BoxError>,
+{
+    type Response = Response<CacheBody<R>>;
+    type Error = S::Error;
+    type Future = CacheFuture<R, S::Error>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        // The one that was polled is the one that is ready.
+        let next = self.inner.clone();
+        let inner = std::mem::replace(&mut self.inner, next);
+        let run = Run { inner, layer: self.layer.clone() };
+        Box::pin(run.respond(request))
+    }
+}
+
+/// One request.
+struct Run<S> {
+    inner: S,
+    layer: Arc<CacheLayer>,
+}
+
+/// What a run of the handler is for.
+struct Errand {
+    vacancy: Option<Vacancy<Stored>>,
+    /// What is stored already, which may serve where the handler fails.
+    old: Option<Aged>,
+    report: Report,
+    began: Instant,
+}
+
+type Answered<R> = Response<CacheBody<R>>;
+
+impl<S> Run<S> {
+    async fn respond<B, R>(self, request: Request<B>) -> Result<Answered<R>, S::Error>
+    where
+        S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Send,
+        B: Body + Default + Send + 'static,
+        R: Body + Unpin + Send + 'static,
+        R::Data: Send,
+        R::Error: Into<BoxError>,
+    {
+        let began = Instant::now();
+        let (mut parts, body) = request.into_parts();
+        let asked = match admit(&self.layer, &mut parts, !body.is_end_stream()).await {
+            Admission::Pass(forward, detail) => {
+                let report = Report { forward: Some(forward), detail, ..Report::default() };
+                return self.pass(parts, body, report).await;
+            }
+            Admission::Write => return self.write(parts, body).await,
+            Admission::Look(asked) => asked,
+        };
+        let headers = parts.headers.clone();
+        let seeker = Seeker { layer: &self.layer, asked: &asked, headers: &headers, began };
+        let forwarded = |forward, detail| Report { forward: Some(forward), detail, ..Report::default() };
+        let mut errand = Errand { vacancy: None, old: None, report: Report::default(), began };
+        match seeker.seek().await {
+            Sought::Hit(hit) => {
+                if let Some(response) = self.answer_hit(&asked, &parts, *hit) {
+                    return Ok(response);
+                }
+                errand.report = forwarded(Forward::UriMiss, Some("malformed"));
+            }
+            Sought::Vacant(vacant) => {
+                errand.report = forwarded(vacant.forward, None);
+                errand.vacancy = vacant.vacancy;
+                errand.old = vacant.old;
+            }
+            Sought::Hidden => errand.report = forwarded(Forward::Bypass, Some("credentials")),
+            Sought::Uncacheable if asked.credentials => {
+                errand.report = forwarded(Forward::Bypass, Some("credentials"));
+            }
+            Sought::Uncacheable => errand.report = forwarded(Forward::UriMiss, Some("uncacheable")),
+            Sought::Unanswered => errand.report = forwarded(Forward::Bypass, Some("store")),
+        }
+        if asked.demand.only_if_cached {
+            return Ok(answer::only_if_cached(&self.layer, &errand.report));
+        }
+        self.load(*asked, parts, body, errand).await
+    }
+
+    /// Sends the request on and its response back.
+    async fn pass<B, R>(
+        mut self,
+        mut parts: request::Parts,
+        body: B,
+        report: Report,
+    ) -> Result<Answered<R>, S::Error>
+    where
+        S: Service<Request<B>, Response = Response<R>>,
+    {
+        self.forwards(&mut parts.headers);
+        let response = self.inner.call(Request::from_parts(parts, body)).await?;
+        Ok(self.passed(response, &report))
+    }
+
+    /// What belongs to a connection is not forwarded by a gateway (RFC 9110, 7.6.1). A protocol that is changed is between the ends.
+    fn forwards(&self, headers: &mut HeaderMap) {
+        if self.layer.rule.origin.is_some() && !headers.contains_key(header::UPGRADE) {
+            hop::strip(headers);
+        }
+    }
+
+    fn passed<R>(&self, response: Response<R>, report: &Report) -> Answered<R> {
+        let mut response = response.map(CacheBody::passed);
+        self.forwards(response.headers_mut());
+        answer::sign(&self.layer.http.settings, response.headers_mut(), report);
+        response
+    }
+
+    /// Sends on a request that may change what is stored, and evicts that where it succeeds (4.4).
+    async fn write<B, R>(mut self, mut parts: request::Parts, body: B) -> Result<Answered<R>, S::Error>
+    where
+        S: Service<Request<B>, Response = Response<R>>,
+    {
+        let written = writes::Written::of(&self.layer.http, &parts);
+        self.forwards(&mut parts.headers);
+        let response = self.inner.call(Request::from_parts(parts, body)).await;
+        written.finish(response.as_ref().ok().map(|response| (response.status(), response.headers()))).await;
+        let report = Report { forward: Some(Forward::Method), ..Report::default() };
+        Ok(self.passed(response?, &report))
+    }
+
+    fn answer_hit<B, R>(&self, asked: &Asked, parts: &request::Parts, hit: Hit) -> Option<Answered<R>>
+    where
+        S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Send,
+        B: Body + Default + Send + 'static,
+        R: Body + Unpin + Send + 'static,
+        R::Data: Send,
+        R::Error: Into<BoxError>,
+    {
+        let report = Report { collapsed: hit.collapsed, ..Report::default() };
+        let response = answer::answer(&self.layer, parts, &hit.found, self.manner(asked, report, true))?;
+        if let Some(vacancy) = hit.refresh {
+            let (mut parts, asked) = (parts.clone(), asked.clone());
+            parts.method = Method::GET;
+            revalidate::ask_for_all(&mut parts.headers);
+            let run = Self { inner: self.inner.clone(), layer: self.layer.clone() };
+            let errand = Errand {
+                vacancy: Some(vacancy),
+                old: Some(hit.found),
+                report: Report::default(),
+                began: Instant::now(),
+            };
+            tokio::spawn(async move { drop(run.load_boxed(asked, parts, errand).await) });
+        }
+        Some(response)
+    }
+
+    /// [`load`](Self::load) whose type says nothing of itself.
+    fn load_boxed<B, R>(
+        mut self,
+        asked: Asked,
+        parts: request::Parts,
+        errand: Errand,
+    ) -> CacheFuture<R, S::Error>
+    where
+        S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Send,
+        B: Body + Default + Send + 'static,
+        R: Body + Unpin + Send + 'static,
+        R::Data: Send,
+        R::Error: Into<BoxError>,
+    {
+        Box::pin(async move {
+            std::future::poll_fn(|cx| self.inner.poll_ready(cx)).await?;
+            self.load(asked, parts, B::default(), errand).await
+        })
+    }
+
+    fn manner(&self, asked: &Asked, report: Report, aged: bool) -> Manner {
+        let private = asked.identified && self.layer.rule.origin.is_none();
+        Manner { report, private, aged, now: answer::now() }
+    }
+
+    /// Runs the handler, and stores what it answers where that may be.
+    async fn load<B, R>(
+        mut self,
+        asked: Asked,
+        parts: request::Parts,
+        body: B,
+        mut errand: Errand,
+    ) -> Result<Answered<R>, S::Error>
+    where
+        S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Send,
+        B: Body + Default + Send + 'static,
+        R: Body + Unpin + Send + 'static,
+        R::Data: Send,
+        R::Error: Into<BoxError>,
+    {
+        let handle = CacheHandle::default();
+        let mut sent = parts.clone();
+        sent.extensions.insert(handle.clone());
+        self.forwards(&mut sent.headers);
+        let fills = errand.vacancy.is_some() && !asked.reads_only;
+        let stored_head = errand.old.as_ref().and_then(|(stored, _)| stored.head());
+        let mut asks = false;
+        if fills {
+            // What is stored is the whole, whatever this client has of it.
+            asks = match &stored_head {
+                Some((_, stored)) if self.layer.rule.origin.is_some() => {
+                    revalidate::ask_about(&mut sent.headers, stored)
+                }
+                _ => {
+                    revalidate::ask_for_all(&mut sent.headers);
+                    false
+                }
+            };
+        }
+        let again = (asks, sent.clone());
+        let mut called = Instant::now();
+        let (mut response, gathered) = match self.run(Request::from_parts(sent, body)).await {
+            (Ok(response), gathered) => (response, gathered),
+            (Err(error), _) => return self.stand_in(&asked, &parts, &errand).map_or(Err(error), Ok),
+        };
+        if is_failure(response.status())
+            && let Some(stale) = self.stand_in(&asked, &parts, &errand)
+        {
+            return Ok(stale);
+        }
+        if asks && response.status() == StatusCode::NOT_MODIFIED {
+            let about = stored_head.filter(|(_, stored)| revalidate::is_about(stored, response.headers()));
+            match (about, errand.old.take()) {
+                (Some((status, stored)), Some((old, _))) => {
+                    let (newer, _) = response.into_parts();
+                    let (answered, filling) =
+                        self.renew(&asked, &parts, errand, (status, stored, old), &newer, called);
+                    send_off(filling).await;
+                    return Ok(answered);
+                }
+                _ => {
+                    // 4.3.3: it is about something else; once more, for the whole.
+                    let mut sent = again.1;
+                    revalidate::ask_for_all(&mut sent.headers);
+                    called = Instant::now();
+                    std::future::poll_fn(|cx| self.inner.poll_ready(cx)).await?;
+                    response = self.inner.call(Request::from_parts(sent, B::default())).await?;
+                }
+            }
+        }
+        let times = Times { received: answer::now(), took: called.elapsed() };
+        let (mut head, body) = response.into_parts();
+        self.forwards(&mut head.headers);
+        plan::prepare(&self.layer, &mut head, times.received);
+        let plan = plan::plan(&self.layer, &asked, &parts, &head, (&handle.said(), gathered), times);
+        let whole_request = parts.method == Method::GET && !asked.reads_only;
+        if !whole_request || is_stream(&head) {
+            if whole_request {
+                self.layer.http.uncacheable.add(&asked.mark);
+            }
+            return Ok(self.passed(Response::from_parts(head, body), &errand.report));
+        }
+        match plan {
+            Ok(plan) => {
+                if !plan.keep.is_zero() {
+                    self.layer.http.uncacheable.remove(&asked.mark);
+                } else {
+                    self.give_up(&asked, &mut errand);
+                }
+                let limit = self.layer.rule.max_body.unwrap_or(MOST_BODY);
+                let begun = begin(body, limit, self.layer.http.budget.clone()).await;
+                let (answered, filling) = self.record(&asked, &parts, errand, head, begun, plan);
+                send_off(filling).await;
+                Ok(answered)
+            }
+            Err(refusal) => {
+                self.give_up(&asked, &mut errand);
+                let report =
+                    Report { detail: errand.report.detail.or(Some(refusal.as_str())), ..errand.report };
+                Ok(self.passed(Response::from_parts(head, body), &report))
+            }
+        }
+    }
+
+    /// Runs the handler, and tells what its cached calls depend on, where the response inherits that.
+    async fn run<B>(&mut self, request: Request<B>) -> (Result<S::Response, S::Error>, Gathered)
+    where
+        S: Service<Request<B>>,
+    {
+        let call = self.inner.call(request);
+        if self.layer.rule.inherits {
+            self.layer.http.cache.gather(call).await
+        } else {
+            (call.await, Gathered::default())
+        }
+    }
+
+    /// What is not stored is not waited for.
+    fn give_up(&self, asked: &Asked, errand: &mut Errand) {
+        self.layer.http.uncacheable.add(&asked.mark);
+        errand.vacancy = None;
+    }
+
+    /// What is stale, in place of a handler that failed.
+    fn stand_in<R>(&self, asked: &Asked, parts: &request::Parts, errand: &Errand) -> Option<Answered<R>> {
+        let (stored, age) = errand.old.as_ref()?;
+        let waited = u64::try_from(errand.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let age = age.saturating_add(waited);
+        let window = self
+            .layer
+            .rule
+            .origin
+            .as_ref()
+            .map_or(0, |origin| u64::try_from(origin.while_gone.as_millis()).unwrap_or(u64::MAX));
+        if !stands_in(&stored.terms(), stored.initial_age.saturating_add(age), window) {
+            return None;
+        }
+        let report = Report { detail: Some("failed"), ..Report::default() };
+        answer::answer(&self.layer, parts, &(stored.clone(), age), self.manner(asked, report, true))
+    }
+
+    /// Stores a response anew that holds still (4.3.4), and answers with it.
+    fn renew<R>(
+        &self,
+        asked: &Asked,
+        parts: &request::Parts,
+        errand: Errand,
+        (status, mut headers, old): (StatusCode, HeaderMap, Stored),
+        newer: &response::Parts,
+        called: Instant,
+    ) -> (Answered<R>, Option<Filling>) {
+        let times = Times { received: answer::now(), took: called.elapsed() };
+        // Its age and date are those of the newer one.
+        headers.remove(header::DATE);
+        revalidate::update(&mut headers, &newer.headers);
+        let mut head = Response::new(()).into_parts().0;
+        (head.status, head.headers) = (status, headers);
+        plan::prepare(&self.layer, &mut head, times.received);
+        let trailers = old.trailers().unwrap_or_default();
+        let whole = Whole { body: old.body, trailers };
+        let said = CacheHandle::default().said();
+        let mut errand = errand;
+        let said = (&said, Gathered::default());
+        let plan = plan::plan(&self.layer, asked, parts, &head, said, times).unwrap_or_else(|_| {
+            self.give_up(asked, &mut errand);
+            Plan::nothing()
+        });
+        self.finish(asked, parts, errand, &head, whole, &plan)
+    }
+
+    /// Records the body, as far as it is there already before the answer goes out.
+    fn record<R>(
+        &self,
+        asked: &Asked,
+        parts: &request::Parts,
+        mut errand: Errand,
+        mut head: response::Parts,
+        begun: Begun<R>,
+        plan: Plan,
+    ) -> (Answered<R>, Option<Filling>)
+    where
+        R: Body + Unpin + Send + 'static,
+        R::Data: Send,
+        R::Error: Into<BoxError>,
+    {
+        let body = match begun {
+            Begun::Whole(whole) => return self.finish(asked, parts, errand, &head, whole, &plan),
+            Begun::Passed(body) => {
+                errand.vacancy = None;
+                errand.report.detail = Some("size");
+                body
+            }
+            Begun::Open(open) => {
+                errand.report.stored = errand.vacancy.is_some();
+                let (vacancy, strong) = (errand.vacancy.take(), self.layer.rule.strong_tags);
+                let stored_head = (head.status, plan::stored_headers(&head.headers, &plan));
+                let by_rule = self.layer.rule.origin.is_none();
+                let plan = plan.clone();
+                open.record(move |whole: Option<Whole>| async move {
+                    if let Some((whole, vacancy)) = whole.zip(vacancy) {
+                        let stored = stored(stored_head, whole, &plan, by_rule, strong);
+                        fill(vacancy, &stored, &plan).await;
+                    }
+                })
+            }
+        };
+        if self.layer.rule.origin.is_none() {
+            answer::say_how_long(&mut head.headers, plan.about.terms.lifetime, asked.identified);
+        }
+        let lifetime = plan.about.terms.lifetime;
+        let report =
+            Report { ttl: Some(i64::try_from(lifetime / 1000).unwrap_or(i64::MAX)), ..errand.report };
+        answer::sign(&self.layer.http.settings, &mut head.headers, &report);
+        (Response::from_parts(head, body), None)
+    }
+
+    /// Stores a response whose body is there, and answers with it.
+    fn finish<R>(
+        &self,
+        asked: &Asked,
+        parts: &request::Parts,
+        errand: Errand,
+        head: &response::Parts,
+        whole: Whole,
+        plan: &Plan,
+    ) -> (Answered<R>, Option<Filling>) {
+        let rule = &self.layer.rule;
+        let stored_head = (head.status, plan::stored_headers(&head.headers, plan));
+        let stored = stored(stored_head, whole, plan, rule.origin.is_none(), rule.strong_tags);
+        let report = Report { stored: errand.vacancy.is_some(), ..errand.report };
+        // To its own client it goes as it came, but for what belongs to the connection.
+        let mut shown = stored.clone();
+        if !plan.left_out.is_empty() {
+            let mut headers = head.headers.clone();
+            hop::strip(&mut headers);
+            headers.remove(header::CONTENT_LENGTH);
+            shown = shown.with_headers(&headers);
+        }
+        let response = answer::answer(&self.layer, parts, &(shown, 0), self.manner(asked, report, false));
+        let filling = errand.vacancy.map(|vacancy| -> Filling {
+            let plan = plan.clone();
+            Box::pin(async move {
+                fill(vacancy, &stored, &plan).await;
+            })
+        });
+        let mut response =
+            response.unwrap_or_else(|| unreachable!("headers that came as headers are headers"));
+        *response.extensions_mut() = head.extensions.clone();
+        (response, filling)
+    }
+}
+
+/// A fill that is not sent yet.
+type Filling = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Sends a fill and leaves its answer to a task: the client does not wait for the store, and one that hangs up does not keep the
+/// others from having the response.
+async fn send_off(filling: Option<Filling>) {
+    let Some(mut filling) = filling else { return };
+    let sent = std::future::poll_fn(|cx| Poll::Ready(filling.as_mut().poll(cx).is_ready())).await;
+    if !sent {
+        tokio::spawn(filling);
+    }
+}
+
+/// A response as it is stored.
+pub(crate) fn stored(
+    (status, mut headers): (StatusCode, HeaderMap),
+    whole: Whole,
+    plan: &Plan,
+    by_rule: bool,
+    strong: bool,
+) -> Stored {
+    if by_rule && status == StatusCode::OK && !headers.contains_key(header::ETAG) {
+        headers.insert(header::ETAG, plan::entity_tag(&whole.body, strong));
+    }
+    Stored::new(status, &headers, whole.body, &whole.trailers, &plan.about)
+}
+
+/// Stores a response; tells whether it was.
+pub(crate) async fn fill(vacancy: Vacancy<Stored>, stored: &Stored, plan: &Plan) -> bool {
+    let filled = vacancy.fill_gathered(stored, Ttl::For(plan.keep), &plan.tags, &plan.gathered);
+    match filled.await {
+        Ok(filled) => filled.is_stored(),
+        Err(error) => {
+            tracing::debug!(%error, "a response was not stored");
+            false
+        }
+    }
+}
+
+/// Whether the handler, or what is behind it, failed rather than answered (RFC 5861, 4).
+fn is_failure(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 500 | 502 | 503 | 504)
+}
+
+/// Whether the body goes on without an end, or the connection becomes something else.
+fn is_stream(head: &response::Parts) -> bool {
+    let kind = head.headers.get(header::CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
+    let begins = |prefix: &[u8]| {
+        kind.split_at_checked(prefix.len()).is_some_and(|(first, _)| first.eq_ignore_ascii_case(prefix))
+    };
+    head.status == StatusCode::SWITCHING_PROTOCOLS
+        || [&b"text/event-stream"[..], b"multipart/x-mixed-replace", b"application/grpc"]
+            .into_iter()
+            .any(begins)
+}

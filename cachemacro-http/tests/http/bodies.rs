@@ -1,0 +1,172 @@
+//! Bodies: recorded as they are sent, at the handler's speed, and within limits.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use cachemacro_http::CacheLayer;
+use http::{HeaderMap, Request, Response};
+use http_body::{Body, Frame};
+use http_body_util::{BodyExt as _, Empty};
+use tokio::sync::mpsc;
+use tower::{Layer as _, ServiceExt as _, service_fn};
+
+use crate::support::Rig;
+
+/// A body that a test makes frame by frame.
+struct Slow(mpsc::Receiver<Result<Frame<Bytes>, &'static str>>);
+
+impl Body for Slow {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        self.0.poll_recv(cx).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
+    }
+}
+
+type Sender = mpsc::Sender<Result<Frame<Bytes>, &'static str>>;
+
+/// Sends a request whose response the test writes.
+async fn open(
+    layer: &CacheLayer,
+    headers: &'static [(&'static str, &'static str)],
+) -> (Sender, Response<cachemacro_http::CacheBody<Slow>>) {
+    let (sender, receiver) = mpsc::channel(1);
+    let mut receiver = Some(receiver);
+    let service = service_fn(move |_: Request<Empty<Bytes>>| {
+        let mut response = Response::new(Slow(receiver.take().expect("one run")));
+        for (name, value) in headers {
+            response.headers_mut().append(*name, value.parse().unwrap());
+        }
+        async move { Ok::<_, Infallible>(response) }
+    });
+    let service = std::sync::Arc::new(std::sync::Mutex::new(service));
+    let service = service_fn(move |request| {
+        use tower::Service as _;
+        let future = service.lock().unwrap().call(request);
+        future
+    });
+    let request = Request::get("/a").body(Empty::new()).unwrap();
+    (sender, layer.layer(service).oneshot(request).await.unwrap())
+}
+
+/// What is stored, as the next request gets it.
+async fn stored(layer: &CacheLayer) -> Option<(String, Option<HeaderMap>)> {
+    let nothing = service_fn(|_: Request<Empty<Bytes>>| async {
+        let mut response = Response::new(Empty::<Bytes>::new());
+        *response.status_mut() = http::StatusCode::IM_A_TEAPOT;
+        Ok::<_, Infallible>(response)
+    });
+    let request = Request::get("/a").body(Empty::new()).unwrap();
+    let response = layer.layer(nothing).oneshot(request).await.unwrap();
+    if response.status() == http::StatusCode::IM_A_TEAPOT {
+        return None;
+    }
+    let body = response.into_body().collect().await.unwrap();
+    let trailers = body.trailers().cloned();
+    Some((String::from_utf8(body.to_bytes().to_vec()).unwrap(), trailers))
+}
+
+async fn write(sender: &Sender, data: &'static str) {
+    sender.send(Ok(Frame::data(Bytes::from_static(data.as_bytes())))).await.unwrap();
+}
+
+async fn next(response: &mut Response<cachemacro_http::CacheBody<Slow>>) -> Option<Result<String, String>> {
+    let frame =
+        tokio::time::timeout(Duration::from_secs(20), response.body_mut().frame()).await.expect("a frame")?;
+    Some(
+        frame
+            .map(|frame| String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap())
+            .map_err(|error| error.to_string()),
+    )
+}
+
+#[tokio::test]
+async fn a_body_is_sent_on_as_it_comes_and_stored_when_it_ends() {
+    let rig = Rig::new();
+    let layer = rig.http.cache();
+    let (sender, mut response) = open(&layer, &[]).await;
+    write(&sender, "one ").await;
+    assert_eq!(next(&mut response).await, Some(Ok("one ".to_owned())), "before the second is made");
+    write(&sender, "two").await;
+    let mut trailers = HeaderMap::new();
+    trailers.insert("x-sum", "7".parse().unwrap());
+    sender.send(Ok(Frame::trailers(trailers.clone()))).await.unwrap();
+    drop(sender);
+    assert_eq!(next(&mut response).await, Some(Ok("two".to_owned())));
+    assert_eq!(stored(&layer).await, Some(("one two".to_owned(), Some(trailers))));
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_does_not_keep_others_from_having_it() {
+    let rig = Rig::new();
+    let layer = rig.http.cache();
+    let (sender, response) = open(&layer, &[]).await;
+    write(&sender, "one ").await;
+    drop(response);
+    write(&sender, "two").await;
+    drop(sender);
+    assert_eq!(stored(&layer).await.unwrap().0, "one two");
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_delays_nobody() {
+    let rig = Rig::new();
+    let layer = rig.http.cache();
+    let (sender, mut response) = open(&layer, &[]).await;
+    for _ in 0..100 {
+        write(&sender, "x").await;
+    }
+    drop(sender);
+    assert_eq!(stored(&layer).await.unwrap().0.len(), 100);
+    assert_eq!(next(&mut response).await, Some(Ok("x".to_owned())));
+}
+
+#[tokio::test]
+async fn past_the_limit_nothing_is_stored_and_the_client_reads_the_rest_itself() {
+    let rig = Rig::new();
+    let layer = rig.http.cache().max_body(5);
+    let (sender, mut response) = open(&layer, &[]).await;
+    write(&sender, "1234").await;
+    write(&sender, "5678").await;
+    assert_eq!(next(&mut response).await, Some(Ok("1234".to_owned())));
+    assert_eq!(next(&mut response).await, Some(Ok("5678".to_owned())));
+    write(&sender, "9").await;
+    assert!(sender.try_send(Ok(Frame::data(Bytes::new()))).is_err(), "nobody reads ahead of the client");
+    assert_eq!(next(&mut response).await, Some(Ok("9".to_owned())));
+    drop(sender);
+    assert_eq!(next(&mut response).await, None);
+    assert_eq!(stored(&layer).await, None);
+}
+
+#[tokio::test]
+async fn a_body_that_fails_reaches_the_client_and_is_not_stored() {
+    let rig = Rig::new();
+    let layer = rig.http.cache();
+    let (sender, mut response) = open(&layer, &[]).await;
+    write(&sender, "one").await;
+    sender.send(Err("gone")).await.unwrap();
+    assert_eq!(next(&mut response).await, Some(Ok("one".to_owned())));
+    assert_eq!(next(&mut response).await, Some(Err("gone".to_owned())));
+    assert_eq!(stored(&layer).await, None);
+}
+
+#[tokio::test]
+async fn events_pass_untouched() {
+    let rig = Rig::new();
+    let layer = rig.http.cache();
+    for kind in ["text/event-stream", "multipart/x-mixed-replace; boundary=x", "application/grpc+proto"] {
+        let headers: &'static [_] = Box::leak(Box::new([("content-type", kind)]));
+        let (sender, mut response) = open(&layer, headers).await;
+        write(&sender, "one").await;
+        assert_eq!(next(&mut response).await, Some(Ok("one".to_owned())));
+        drop(sender);
+        assert_eq!(stored(&layer).await, None, "{kind}");
+    }
+}

@@ -1,0 +1,93 @@
+//! The layer as a shared cache in front of an origin that speaks for itself.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use http::HeaderName;
+
+use crate::support::{Handler, Rig, get, response};
+
+#[tokio::test]
+async fn freshness_is_the_origin_s() {
+    let rig = Rig::new();
+    for (headers, word) in [
+        (&[("cache-control", "max-age=60")][..], "HIT"),
+        (&[("cache-control", "s-maxage=60, max-age=0")], "HIT"),
+        (&[], "MISS"),
+        (&[("cache-control", "max-age=60"), ("age", "70")], "MISS"),
+        (&[("cdn-cache-control", "max-age=60"), ("cache-control", "no-store")], "HIT"),
+        (&[("cdn-cache-control", "max-age=\"60\""), ("cache-control", "no-store")], "MISS"),
+        (&[("set-cookie", "a=b"), ("cache-control", "max-age=60")], "MISS"),
+    ] {
+        rig.cache.clear().await.unwrap();
+        let layer = rig.http.clone().gateway().targets([HeaderName::from_static("cdn-cache-control")]);
+        let handler = Handler::new(move |_| async move { response(200, headers, "") });
+        let fresh = cachemacro_http::HttpCache::new(rig.cache.clone());
+        let layer = if word == "MISS" {
+            fresh.gateway().targets([HeaderName::from_static("cdn-cache-control")])
+        } else {
+            layer
+        };
+        get(&layer, &handler, &[]).await;
+        assert_eq!(get(&layer, &handler, &[]).await.word(), word, "{headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_stale_is_asked_about_and_renewed() {
+    let rig = Rig::new();
+    let layer = rig.http.gateway();
+    let handler = Handler::new(|request| async move {
+        let says = [("cache-control", "max-age=10"), ("etag", "\"a\""), ("x-new", "2")];
+        match request.headers().get("if-none-match") {
+            Some(_) => response(304, &says, ""),
+            None => response(200, &[says[0], says[1], ("x-new", "1"), ("x-old", "1")], "text"),
+        }
+    });
+    get(&layer, &handler, &[]).await;
+    rig.pass(15);
+    let renewed = get(&layer, &handler, &[]).await;
+    assert_eq!((renewed.status.as_u16(), renewed.body.as_str(), renewed.word()), (200, "text", "MISS"));
+    assert_eq!((renewed.header("x-new"), renewed.header("x-old")), ("2", "1"));
+    let hit = get(&layer, &handler, &[]).await;
+    assert_eq!((hit.word(), hit.header("x-new"), handler.runs()), ("HIT", "2", 2));
+}
+
+#[tokio::test]
+async fn an_origin_that_is_gone_is_stood_in_for() {
+    let rig = Rig::new();
+    for (says, word) in [
+        ("max-age=1", "STALE"),
+        ("max-age=1, must-revalidate", "MISS"),
+        ("s-maxage=1", "MISS"),
+        ("max-age=1, proxy-revalidate", "MISS"),
+    ] {
+        rig.cache.clear().await.unwrap();
+        let gone = Arc::new(AtomicBool::new(false));
+        let (layer, flag) = (rig.http.gateway(), gone.clone());
+        let handler = Handler::new(move |_| {
+            let status = if flag.load(Ordering::SeqCst) { 502 } else { 200 };
+            async move { response(status, &[("cache-control", says), ("etag", "\"a\"")], "") }
+        });
+        get(&layer, &handler, &[]).await;
+        gone.store(true, Ordering::SeqCst);
+        rig.pass(5);
+        assert_eq!(get(&layer, &handler, &[]).await.word(), word, "{says}");
+    }
+}
+
+#[tokio::test]
+async fn no_cache_is_stored_and_asked_about() {
+    let rig = Rig::new();
+    let layer = rig.http.gateway();
+    let handler = Handler::new(|request| async move {
+        let says = [("cache-control", "no-cache"), ("etag", "\"a\"")];
+        response(if request.headers().contains_key("if-none-match") { 304 } else { 200 }, &says, "text")
+    });
+    get(&layer, &handler, &[]).await;
+    rig.pass(1);
+    let got = get(&layer, &handler, &[]).await;
+    assert_eq!((got.status.as_u16(), handler.runs()), (200, 2));
+    let same = get(&layer, &handler, &[("if-none-match", "\"a\"")]).await;
+    assert_eq!((same.status.as_u16(), handler.runs()), (304, 3));
+}

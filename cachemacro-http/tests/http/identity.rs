@@ -1,0 +1,225 @@
+//! Who is given what: nobody sees what was made for another.
+
+use cachemacro_http::CacheLayer;
+use proptest::prelude::*;
+
+use crate::support::{Handler, Rig, get, request, response, send};
+
+const USER: [(&str, &str); 1] = [("authorization", "Bearer a")];
+
+#[tokio::test]
+async fn a_request_with_credentials_neither_reads_nor_stores() {
+    let rig = Rig::new();
+    let (layer, handler) = (rig.http.cache(), Handler::counting(&[]));
+    for credentials in [USER, [("cookie", "theme=dark")]] {
+        rig.cache.clear().await.unwrap();
+        let of_user = get(&layer, &handler, &credentials).await;
+        let of_other = get(&layer, &handler, &credentials).await;
+        let of_nobody = get(&layer, &handler, &[]).await;
+        assert!(of_user.body != of_other.body && of_other.body != of_nobody.body, "{credentials:?}");
+        let again = get(&layer, &handler, &credentials).await;
+        assert_ne!(again.body, of_nobody.body);
+    }
+}
+
+#[tokio::test]
+async fn of_cookies_only_those_of_sessions_count_where_they_are_named() {
+    let rig = Rig::new();
+    let (layer, handler) = (rig.http.clone().session_cookies(["sid"]).cache(), Handler::counting(&[]));
+    get(&layer, &handler, &[]).await;
+    for (cookie, word) in
+        [("theme=dark", "HIT"), ("xsid=1; theme=sid", "HIT"), ("a=b; sid=1", "BYPASS"), ("sid", "BYPASS")]
+    {
+        assert_eq!(get(&layer, &handler, &[("cookie", cookie)]).await.word(), word, "{cookie}");
+    }
+}
+
+#[tokio::test]
+async fn a_response_may_say_that_users_share_it() {
+    let rig = Rig::new();
+    for (says, shared) in [
+        ("public, max-age=60", true),
+        ("s-maxage=60", true),
+        ("max-age=60, must-revalidate", true),
+        ("max-age=60", false),
+    ] {
+        rig.cache.clear().await.unwrap();
+        let layer = rig.http.clone().prefix(says.replace(|c: char| !c.is_alphanumeric(), "")).cache();
+        let handler = Handler::new(move |_| async move { response(200, &[("cache-control", says)], "") });
+        get(&layer, &handler, &USER).await;
+        get(&layer, &handler, &[("cookie", "a=b")]).await;
+        assert_eq!(handler.runs(), if shared { 1 } else { 2 }, "{says}");
+    }
+}
+
+#[tokio::test]
+async fn a_public_route_is_the_same_for_all() {
+    let rig = Rig::new();
+    let (layer, handler) = (rig.http.cache().public(), Handler::counting(&[]));
+    get(&layer, &handler, &USER).await;
+    assert_eq!(get(&layer, &handler, &[]).await.word(), "HIT");
+}
+
+#[tokio::test]
+async fn a_private_route_has_a_response_for_each_user() {
+    let rig = Rig::new();
+    let layer = rig.http.cache().private(|request| {
+        request.headers.get("authorization").map(|value| value.to_str().unwrap().to_owned())
+    });
+    let handler = Handler::counting(&[("cache-control", "private")]);
+    let first = get(&layer, &handler, &USER).await;
+    assert_eq!((first.word(), first.header("cache-control")), ("MISS", "private"));
+    assert_eq!(get(&layer, &handler, &USER).await.word(), "HIT");
+    let other = get(&layer, &handler, &[("authorization", "Bearer b")]).await;
+    assert_eq!((other.word(), other.body.as_str()), ("MISS", "run 2"));
+    let nobody = get(&layer, &handler, &[]).await;
+    assert_eq!((nobody.word(), nobody.body.as_str()), ("BYPASS", "run 3"));
+    let plain = Handler::counting(&[]);
+    let got = send(&layer, &plain, request("GET", "/b", &USER)).await;
+    assert_eq!(got.header("cache-control"), "private, max-age=300");
+}
+
+#[tokio::test]
+async fn cookies_are_nobody_else_s() {
+    let rig = Rig::new();
+    let (layer, handler) =
+        (rig.http.cache(), Handler::counting(&[("set-cookie", "sid=1"), ("set-cookie", "seen=1")]));
+    for _ in 0..2 {
+        assert_eq!(get(&layer, &handler, &[]).await.word(), "MISS");
+    }
+    let some = rig.http.cache().strip(["seen"]);
+    let got = send(&some, &handler, request("GET", "/b", &[])).await;
+    assert_eq!(
+        (got.header("set-cookie"), send(&some, &handler, request("GET", "/b", &[])).await.word()),
+        ("sid=1", "MISS")
+    );
+    let all = rig.http.cache().strip(["seen", "sid"]);
+    let got = send(&all, &handler, request("GET", "/c", &[])).await;
+    assert_eq!(
+        (got.header("set-cookie"), send(&all, &handler, request("GET", "/c", &[])).await.word()),
+        ("", "HIT")
+    );
+}
+
+#[tokio::test]
+async fn what_an_attacker_sends_is_shared_with_nobody() {
+    let rig = Rig::new();
+    let (layer, handler) = (rig.http.cache(), Handler::counting(&[]));
+    let clean = get(&layer, &handler, &[]).await.body;
+    for name in [
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-forwarded-prefix",
+        "forwarded",
+        "x-original-url",
+        "x-rewrite-url",
+        "x-http-method-override",
+        "x-http-method",
+        "x-method-override",
+        "host",
+    ] {
+        let forged = get(&layer, &handler, &[(name, "evil")]).await;
+        assert_ne!(forged.body, clean, "{name}");
+        assert_eq!(get(&layer, &handler, &[]).await.body, clean, "{name}");
+    }
+    for uri in ["//a", "/%61", "/a;x", "/a/", "/a%2F", "/a/x.css"] {
+        assert_ne!(send(&layer, &handler, request("GET", uri, &[])).await.body, clean, "{uri}");
+    }
+    let fat = http::Request::get("/a").body(http_body_util::Full::from("body")).unwrap();
+    assert_eq!(send(&layer, &handler, fat).await.word(), "BYPASS");
+    let large = "x".repeat(40_000);
+    assert_eq!(get(&layer, &handler, &[("x-large", &large)]).await.word(), "BYPASS");
+    assert_eq!(get(&layer, &handler, &[]).await.body, clean);
+}
+
+/// One request of a run: who sends it, how, and where to.
+#[derive(Debug, Clone)]
+struct Sent {
+    user: Option<u8>,
+    by_cookie: bool,
+    route: usize,
+    directive: &'static str,
+    response: &'static str,
+    vary: bool,
+    method: &'static str,
+}
+
+fn sent() -> impl Strategy<Value = Sent> {
+    let directives =
+        prop::sample::select(vec!["", "no-cache", "max-age=0", "max-stale", "no-store", "only-if-cached"]);
+    let responses = prop::sample::select(vec![
+        "",
+        "private",
+        "no-store",
+        "max-age=60",
+        "no-cache",
+        "private, max-age=60",
+        "max-age=60, stale-while-revalidate=60",
+    ]);
+    let methods = prop::sample::select(vec!["GET", "GET", "GET", "HEAD", "POST"]);
+    (prop::option::of(0..4_u8), any::<bool>(), 0..3_usize, directives, responses, any::<bool>(), methods)
+        .prop_map(|(user, by_cookie, route, directive, response, vary, method)| Sent {
+            user,
+            by_cookie,
+            route,
+            directive,
+            response,
+            vary,
+            method,
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Each body names its user; only those of nobody are for all.
+    #[test]
+    fn nobody_sees_what_was_made_for_another(run in prop::collection::vec(sent(), 1..40)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let rig = Rig::new();
+            let http = rig.http.clone().session_cookies(["sid"]);
+            let user = |headers: &http::HeaderMap| {
+                let named = headers.get("authorization").or_else(|| headers.get("cookie"));
+                named.map(|value| value.to_str().unwrap().trim_start_matches("sid=").to_owned())
+            };
+            let routes: [CacheLayer; 3] = [
+                http.cache().stale("10s"),
+                http.cache().private(move |request| user(&request.headers)),
+                http.cache().vary(http::header::COOKIE),
+            ];
+            let handler = Handler::new(move |request| {
+                let whose = user(request.headers()).unwrap_or_default();
+                let says = request.headers().get("x-says").map_or("", |says| says.to_str().unwrap()).to_owned();
+                let vary = request.headers().contains_key("x-vary");
+                async move {
+                    let mut headers = vec![];
+                    if !says.is_empty() {
+                        headers.push(("cache-control", says.as_str()));
+                    }
+                    if vary {
+                        headers.push(("vary", "cookie, authorization"));
+                    }
+                    response(200, &headers, &whose)
+                }
+            });
+            for Sent { user, by_cookie, route, directive, response, vary, method } in run {
+                let name = user.map(|user| if by_cookie { format!("sid={user}") } else { user.to_string() });
+                let mut headers = vec![];
+                if let Some(name) = &name {
+                    headers.push((if by_cookie { "cookie" } else { "authorization" }, name.as_str()));
+                }
+                for (name, value) in [("cache-control", directive), ("x-says", response), ("x-vary", if vary { "1" } else { "" })] {
+                    if !value.is_empty() {
+                        headers.push((name, value));
+                    }
+                }
+                let uri = ["/a", "/b", "/c"][route];
+                let got = send(&routes[route], &handler, request(method, uri, &headers)).await;
+                let own = user.map(|user| user.to_string()).unwrap_or_default();
+                assert!(got.status == 504 || method == "HEAD" || got.body == own, "{own:?} was given {:?}", got.body);
+                rig.clock.advance(std::time::Duration::from_millis(700));
+            }
+        });
+    }
+}

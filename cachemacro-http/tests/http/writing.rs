@@ -1,0 +1,176 @@
+//! Routes that write: what is gone afterwards, and what is there.
+
+use std::future::Future as _;
+use std::pin::pin;
+use std::task::{Context, Waker};
+
+use axum::Router;
+use axum::body::Body;
+use axum::routing::{delete, get, post, put};
+use http::{Request, StatusCode};
+use http_body_util::BodyExt as _;
+use tower::{Layer as _, ServiceExt as _};
+
+use crate::support::{Handler, Rig, request, response, send};
+
+async fn ask(app: &Router, method: &str, uri: &str) -> (String, String) {
+    let request = Request::builder().method(method).uri(uri).body(Body::empty()).unwrap();
+    let response = app.clone().oneshot(request).await.unwrap();
+    let word = response.headers().get("x-cache").map_or("", |word| word.to_str().unwrap()).to_owned();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (word, String::from_utf8(body.to_vec()).unwrap())
+}
+
+fn shop(rig: &Rig) -> Router {
+    let http = &rig.http;
+    let tags = ["product:{id}"];
+    let products =
+        Router::new().route("/", get(async || "list").layer(http.cache().tags(["products"]))).route(
+            "/{id}",
+            get(async || "tea")
+                .layer(http.cache().tags(tags))
+                .merge(put(async || "green tea").layer(http.put().tags(tags)))
+                .merge(delete(async || "gone").layer(http.evict().tags(["product:{id}", "products"])))
+                .merge(post(async || StatusCode::CONFLICT).layer(http.evict().tags(tags))),
+        );
+    Router::new().nest("/products", products)
+}
+
+#[tokio::test]
+async fn a_delete_evicts_its_tags_and_its_url() {
+    let rig = Rig::new();
+    let app = shop(&rig);
+    for uri in ["/products", "/products/7", "/products/7?view=short", "/products/8"] {
+        ask(&app, "GET", uri).await;
+        assert_eq!(ask(&app, "GET", uri).await.0, "HIT", "{uri}");
+    }
+    ask(&app, "DELETE", "/products/7").await;
+    for (uri, word) in [
+        ("/products", "MISS"),
+        ("/products/7", "MISS"),
+        ("/products/7?view=short", "MISS"),
+        ("/products/8", "HIT"),
+    ] {
+        assert_eq!(ask(&app, "GET", uri).await.0, word, "{uri}");
+    }
+    ask(&app, "POST", "/products/8").await;
+    assert_eq!(ask(&app, "GET", "/products/8").await.0, "HIT", "it failed");
+}
+
+#[tokio::test]
+async fn a_put_leaves_its_response() {
+    let rig = Rig::new();
+    let app = shop(&rig);
+    for uri in ["/products/7", "/products/7?view=short"] {
+        ask(&app, "GET", uri).await;
+    }
+    assert_eq!(ask(&app, "PUT", "/products/7").await.1, "green tea");
+    assert_eq!(ask(&app, "GET", "/products/7").await, ("HIT".to_owned(), "green tea".to_owned()));
+    assert_eq!(
+        ask(&app, "GET", "/products/7?view=short").await.0,
+        "MISS",
+        "it is another view of what was written"
+    );
+    rig.cache.evict_tags(["product:7"]).await.unwrap();
+    assert_eq!(ask(&app, "GET", "/products/7").await.0, "MISS");
+}
+
+#[tokio::test]
+async fn a_put_that_is_not_for_all_evicts() {
+    let rig = Rig::new();
+    let app = shop(&rig);
+    ask(&app, "GET", "/products/7").await;
+    let request = Request::put("/products/7").header("authorization", "a").body(Body::empty()).unwrap();
+    app.clone().oneshot(request).await.unwrap();
+    assert_eq!(ask(&app, "GET", "/products/7").await, ("MISS".to_owned(), "tea".to_owned()));
+}
+
+/// Upholds G4.
+#[tokio::test]
+async fn of_two_puts_the_older_one_does_not_stay() {
+    let rig = Rig::new();
+    let layer = rig.http.put();
+    let (first, second) = (tokio::sync::oneshot::channel(), tokio::sync::oneshot::channel());
+    let receivers = std::sync::Mutex::new(vec![second.1, first.1]);
+    let handler = Handler::new(move |request| {
+        let receiver = receivers.lock().unwrap().pop().unwrap();
+        let body = request.uri().query().map(str::to_owned);
+        async move {
+            receiver.await.unwrap();
+            drop(body);
+            response(200, &[], "value")
+        }
+    });
+    let put = || layer.layer(handler.clone()).oneshot(request("PUT", "/a", &[]));
+    let (one, two) = (tokio::spawn(put()), tokio::spawn(put()));
+    while handler.runs() < 2 {
+        tokio::task::yield_now().await;
+    }
+    second.0.send(()).unwrap();
+    two.await.unwrap().unwrap();
+    first.0.send(()).unwrap();
+    one.await.unwrap().unwrap();
+    let read = rig.http.cache();
+    assert_eq!(send(&read, &Handler::counting(&[]), request("GET", "/a", &[])).await.word(), "MISS");
+}
+
+/// Upholds G7.
+#[tokio::test]
+async fn a_handler_that_is_dropped_or_panics_has_evicted() {
+    let rig = Rig::new();
+    let read = rig.http.cache().tags(["a"]);
+    let handler = Handler::counting(&[]);
+    let word = || async { send(&read, &handler, request("GET", "/a", &[])).await.word().to_owned() };
+    let layer = rig.http.evict().tags(["a"]);
+    word().await;
+    assert_eq!(word().await, "HIT");
+    {
+        let never = Handler::new(|_| std::future::pending());
+        let mut call = pin!(layer.layer(never).oneshot(request("POST", "/x", &[])));
+        assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+    assert_eq!(word().await, "MISS");
+    assert_eq!(word().await, "HIT");
+    let panics = Handler::new(|_| async { panic!("the handler") });
+    assert!(tokio::spawn(layer.layer(panics).oneshot(request("POST", "/x", &[]))).await.is_err());
+    assert_eq!(word().await, "MISS");
+    let refuses = Handler::new(|_| async { response(409, &[], "") });
+    word().await;
+    layer.layer(refuses.clone()).oneshot(request("POST", "/x", &[])).await.unwrap();
+    assert_eq!(word().await, "HIT");
+    layer.clone().on_err().layer(refuses).oneshot(request("POST", "/x", &[])).await.unwrap();
+    assert_eq!(word().await, "MISS");
+}
+
+#[tokio::test]
+async fn an_unsafe_method_through_the_layer_outdates_its_url() {
+    let rig = Rig::new();
+    let layer = rig.http.cache();
+    let handler = Handler::new(|request| async move {
+        let status = if request.uri().query() == Some("fail") { 500 } else { 200 };
+        response(status, &[("location", "/b"), ("content-location", "http://other/c")], "")
+    });
+    let word = |uri: &'static str| {
+        let (layer, handler) = (layer.clone(), handler.clone());
+        async move { send(&layer, &handler, request("GET", uri, &[("host", "shop")])).await.word().to_owned() }
+    };
+    for (method, uri, gone) in [
+        ("POST", "/a", vec!["/a", "/a?x=1", "/b"]),
+        ("PUT", "/a", vec!["/a"]),
+        ("M-SEARCH", "/a", vec!["/a"]),
+        ("POST", "/a?fail", vec![]),
+        ("OPTIONS", "/a", vec![]),
+    ] {
+        for uri in ["/a", "/a?x=1", "/b", "/c"] {
+            word(uri).await;
+            assert_eq!(word(uri).await, "HIT");
+        }
+        send(&layer, &handler, request(method, uri, &[("host", "shop")])).await;
+        for uri in gone {
+            assert_eq!(word(uri).await, "MISS", "{method} {uri}");
+        }
+        assert_eq!(word("/c").await, "HIT", "it is another's");
+    }
+    send(&layer, &handler, request("POST", "/a?fail", &[("host", "shop")])).await;
+    assert_eq!(word("/a").await, "HIT");
+}

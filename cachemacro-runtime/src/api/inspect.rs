@@ -1,0 +1,479 @@
+//! Looking at entries whose types are not known here: for tools. What a read makes of an entry is decided by what decides it for
+//! every other read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::api::cache::Cache;
+use crate::engine::core::Core;
+use crate::engine::evict::Attempt;
+use crate::engine::raw::RawEntry;
+use crate::engine::read::{Expected, Looked};
+use crate::engine::targets::Targets;
+use crate::format::header::{self, Header, Stamp};
+use crate::format::stamps::{keys_of_hash, tag_keys, version_key};
+use crate::ground::clock::Timestamp;
+use crate::ground::error::{Error, ErrorKind, Result};
+use crate::key::Key;
+use crate::observe::reason::MissReason;
+use crate::observe::report::LIFE_MILLIS;
+use crate::policy::freshness::{Age, Freshness};
+use crate::store::{Cursor, Documents, Inspect, Page, Raw, Version};
+
+/// How many tags a head brings along.
+const HEAD_STAMPS: usize = 32;
+
+/// Looks into a cache's store, from [`Cache::inspector`]. Reads only, but for what is called evict.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::{Cache, inspect::Expects};
+///
+/// let cache = Cache::memory();
+/// cache.entry::<u64>("user", 7).with_tags(["users"]).set(&42).await?;
+/// let inspector = cache.inspector()?;
+/// assert_eq!(inspector.look("user:7", &Expects::new()).await?.reason, None, "a hit");
+///
+/// cache.evict_tags(["users"]).await?;
+/// let look = inspector.look("user:7", &Expects::new()).await?;
+/// assert_eq!(look.reason.map(|reason| reason.as_str()), Some("tag_evicted"));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Inspector {
+    core: Arc<Core>,
+}
+
+/// What a reader wants of an entry. What is not said is taken to be as the entry has it.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::{Cache, MissReason, inspect::Expects};
+///
+/// let cache = Cache::memory();
+/// cache.set("user", 7, &42).await?;
+/// let other = Expects::new().schema(1);
+/// assert_eq!(cache.inspector()?.look("user:7", &other).await?.reason, Some(MissReason::OtherSchema));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Default)]
+#[must_use = "it says what a look expects"]
+pub struct Expects {
+    codec: Option<u8>,
+    schema: Option<u64>,
+    tags: Vec<String>,
+    stale: Duration,
+}
+
+/// What a look at one entry found.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::{Cache, MissReason, inspect::Expects};
+///
+/// let look = Cache::memory().inspector()?.look("user:7", &Expects::new()).await?;
+/// assert_eq!((look.reason, look.length), (Some(MissReason::Absent), 0));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Look {
+    /// Why the next read is a miss; `None`: it is a hit. Whether the value's type can be decoded is not known here.
+    pub reason: Option<MissReason>,
+    /// Of a hit: `fresh`, `due`, `stale`, or `spare`, which serves where a load fails.
+    pub age: Option<&'static str>,
+    /// The entry's header, where it has one.
+    pub header: Option<Header>,
+    /// How long the key has left; `None`: it does not expire.
+    pub left: Option<Duration>,
+    /// How many bytes are under the key.
+    pub length: usize,
+    /// The entry's tags. Of a pending one: what the holder of the lease captured.
+    pub tags: Vec<Stamped>,
+    /// What the codec wrote, where the entry is whole and can be unpacked.
+    pub payload: Option<Bytes>,
+    /// The store's time at the look.
+    pub now: Timestamp,
+}
+
+/// What begins an entry.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// let cache = cachemacro::Cache::memory();
+/// cache.set("user", 7, &"Ada".to_owned()).await?;
+/// let heads = cache.inspector()?.heads(&["user:7".to_owned()]).await?;
+/// assert!(heads[0].as_ref().is_some_and(|head| head.length > 96 && head.header.is_some()));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Head {
+    /// The header, where there is one.
+    pub header: Option<Header>,
+    /// How long the key has left; `None`: it does not expire.
+    pub left: Option<Duration>,
+    /// How many bytes are under the key.
+    pub length: usize,
+    /// The hashes of its tags; the first 32 of them.
+    pub tags: Vec<u64>,
+}
+
+/// One tag of an entry.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// use cachemacro::{Cache, inspect::{Expects, tag_hash}};
+///
+/// let cache = Cache::memory();
+/// cache.entry::<u64>("user", 7).with_tags(["users"]).set(&42).await?;
+/// let look = cache.inspector()?.look("user:7", &Expects::new()).await?;
+/// assert_eq!((look.tags[0].tag, look.tags[0].holds), (tag_hash("users"), true));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stamped {
+    /// The tag's hash.
+    pub tag: u64,
+    /// Whether the tag was not evicted since, and its version is still there.
+    pub holds: bool,
+}
+
+/// The hash by which entries name a tag.
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// use cachemacro::inspect::tag_hash;
+///
+/// assert_ne!(tag_hash("users"), tag_hash("orgs"));
+/// ```
+pub fn tag_hash(tag: &str) -> u64 {
+    tag_keys("", tag).tag.hash
+}
+
+impl Expects {
+    /// Nothing in particular.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// let anything = cachemacro::inspect::Expects::new();
+    /// # drop(anything);
+    /// ```
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A value that the codec of this id wrote.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// let bincode = cachemacro::inspect::Expects::new().codec(1);
+    /// # drop(bincode);
+    /// ```
+    pub fn codec(mut self, codec: u8) -> Self {
+        self.codec = Some(codec);
+        self
+    }
+
+    /// A value of the type with this fingerprint.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::{inspect::Expects, schema::fingerprint_of};
+    ///
+    /// let text = Expects::new().schema(fingerprint_of::<String>().hash());
+    /// # drop(text);
+    /// ```
+    pub fn schema(mut self, schema: u64) -> Self {
+        self.schema = Some(schema);
+        self
+    }
+
+    /// An entry that carries these tags.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// let tagged = cachemacro::inspect::Expects::new().tags(["users"]);
+    /// # drop(tagged);
+    /// ```
+    pub fn tags<S: Into<String>>(mut self, tags: impl IntoIterator<Item = S>) -> Self {
+        self.tags = tags.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How long past its TTL a value may serve.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use std::time::Duration;
+    ///
+    /// let stale = cachemacro::inspect::Expects::new().stale(Duration::from_secs(60));
+    /// # drop(stale);
+    /// ```
+    pub const fn stale(mut self, stale: Duration) -> Self {
+        self.stale = stale;
+        self
+    }
+}
+
+impl Cache {
+    /// Looks into the store, whatever the types of what is in it.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # fn main() -> cachemacro::Result<()> {
+    /// let inspector = cachemacro::Cache::memory().inspector()?;
+    /// # drop(inspector);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] where the store cannot be looked into.
+    pub fn inspector(&self) -> Result<Inspector> {
+        let inspector = Inspector { core: self.core().clone() };
+        inspector.store()?;
+        Ok(inspector)
+    }
+}
+
+impl Inspector {
+    fn store(&self) -> Result<&dyn Inspect> {
+        let unknown = || Error::new(ErrorKind::Config, "the store does not show what is in it");
+        self.core.store.inspect().ok_or_else(unknown)
+    }
+
+    /// One step through the keys of the namespace that begin with `prefix`, without the namespace. From the
+    /// [first](Cursor::default) cursor to where there is no next one, every key is told that was there all the time.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, store::Cursor};
+    ///
+    /// let cache = Cache::memory();
+    /// cache.set("user", 7, &42).await?;
+    /// let page = cache.inspector()?.keys("user:", &Cursor::default()).await?;
+    /// assert_eq!(page.keys, ["user:7"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the store failed.
+    pub async fn keys(&self, prefix: &str, cursor: &Cursor) -> Result<Page> {
+        let full = self.core.full_text(prefix);
+        let mut page = self.store()?.scan(&full, cursor).await?;
+        let namespace = full.len() - prefix.len();
+        for key in &mut page.keys {
+            *key = key.slice(namespace.min(key.len())..);
+        }
+        // Without a namespace, versions of tags lie beside the entries: those begin with no brace.
+        page.keys.retain(|key| !key.starts_with(b"{"));
+        Ok(page)
+    }
+
+    /// What begins the entries under these keys, as [`Key::as_str`] has them, without their values; `None` where there is nothing.
+    /// One round trip.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let inspector = cachemacro::Cache::memory().inspector()?;
+    /// assert!(inspector.heads(&["user:7".to_owned()]).await?[0].is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the store failed.
+    pub async fn heads(&self, keys: &[String]) -> Result<Vec<Option<Head>>> {
+        let full: Vec<String> = keys.iter().map(|key| self.core.full_text(key)).collect();
+        let full: Vec<&[u8]> = full.iter().map(String::as_bytes).collect();
+        let heads = self.store()?.heads(&full, header::FIXED + HEAD_STAMPS * header::STAMP).await?;
+        let head = |(raw, length): (Raw, usize)| {
+            let header = Header::parse(&raw.bytes).ok();
+            let count = header.map_or(0, |header| usize::from(header.stamps)).min(HEAD_STAMPS);
+            let stamps = raw.bytes.get(header::FIXED..header::FIXED + count * header::STAMP);
+            let tags = header::read_stamps(stamps.unwrap_or_default()).map(|stamp| stamp.tag).collect();
+            Head { header, left: raw.left, length, tags }
+        };
+        Ok(heads.into_iter().map(|found| found.map(head)).collect())
+    }
+
+    /// What the next read of the entry under `key`, as [`Key::as_str`] has it, finds.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, inspect::Expects};
+    ///
+    /// let cache = Cache::memory();
+    /// cache.set("user", 7, &"Ada".to_owned()).await?;
+    /// let look = cache.inspector()?.look("user:7", &Expects::new()).await?;
+    /// assert_eq!(look.age, Some("fresh"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the store failed.
+    pub async fn look(&self, key: &str, expects: &Expects) -> Result<Look> {
+        let core = &self.core;
+        let full = core.full_text(key);
+        let now = core.store.time().await?;
+        let raw = self.store()?.raw(full.as_bytes()).await?;
+        let (bytes, left) = raw.map(|raw| (raw.bytes, raw.left)).unzip();
+        let header = bytes.as_deref().and_then(|bytes| Header::parse(bytes).ok());
+        let mut entry = RawEntry::new(core.clone(), None, Key::of_text(key.to_owned()));
+        for tag in &expects.tags {
+            entry.tag(tag);
+        }
+        let codec = header.map_or(0, |header| header.codec);
+        let expected = Expected {
+            codec: expects.codec.unwrap_or(codec),
+            // Errors are stored by the codec of the services' caches, which is not known here.
+            error_codec: codec,
+            schema: expects.schema.or(header.map(|header| header.schema)).unwrap_or_default(),
+            max_age: None,
+            freshness: Freshness { stale: expects.stale, max_age: None, refresh: None },
+            spare: false,
+        };
+        let looked = entry.found(bytes.clone(), &self.versions(&entry).await?, expected).await?;
+        let (reason, age, payload) = match &looked {
+            Looked::Miss(miss) => (Some(miss.reason), None, None),
+            Looked::Usable(usable) => match usable.payload(core.settings.max_value) {
+                Some(payload) => (None, Some(word(usable.age)), Some(payload.into_owned().into())),
+                None => (Some(MissReason::Undecodable), None, None),
+            },
+        };
+        let tags = match &bytes {
+            Some(bytes) => self.stamped(header, bytes).await?,
+            None => Vec::new(),
+        };
+        let length = bytes.map_or(0, |bytes| bytes.len());
+        Ok(Look { reason, age, header, left: left.flatten(), length, tags, payload, now })
+    }
+
+    async fn versions(&self, entry: &RawEntry) -> Result<Vec<Option<Version>>> {
+        Ok(self.core.store.versions(&entry.tags).await?.iter().copied().collect())
+    }
+
+    /// The tags of these bytes, and whether each holds.
+    async fn stamped(&self, header: Option<Header>, bytes: &Bytes) -> Result<Vec<Stamped>> {
+        let count = header.map_or(0, |header| usize::from(header.stamps));
+        let stamps = bytes.get(header::FIXED..header::FIXED + count * header::STAMP).unwrap_or_default();
+        let stamps: Vec<Stamp> = header::read_stamps(stamps).collect();
+        let keys: Vec<_> = stamps.iter().map(|stamp| version_key(self.core.namespace(), stamp.tag)).collect();
+        let versions = self.core.store.versions(&keys).await?;
+        let held = stamps.iter().zip(versions.iter());
+        Ok(held
+            .map(|(stamp, version)| Stamped { tag: stamp.tag, holds: *version == Some(stamp.version) })
+            .collect())
+    }
+
+    /// Evicts the entries under these keys, as [`Key::as_str`] has them, and what carries a tag of one of these hashes. Tells how
+    /// many of the keys there were.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::Cache;
+    ///
+    /// let cache = Cache::memory();
+    /// cache.set("user", 7, &42).await?;
+    /// assert_eq!(cache.inspector()?.evict(["user:7"], []).await?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the store failed: some of them may still be there.
+    pub async fn evict<'a>(
+        &self,
+        keys: impl IntoIterator<Item = &'a str>,
+        tags: impl IntoIterator<Item = u64>,
+    ) -> Result<u64> {
+        let keys = keys.into_iter().map(|key| self.core.full_text(key)).collect();
+        let tags = tags.into_iter().map(|tag| keys_of_hash(self.core.namespace(), tag));
+        let targets = Targets { keys, tags: tags.collect(), ..Targets::default() };
+        self.core.remove(targets.parts(), None, Attempt::Final).await
+    }
+
+    /// What the server says of itself, as text of its own: `INFO` on Redis and Valkey.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// assert_eq!(cachemacro::Cache::memory().inspector()?.info().await?, None, "there is no server");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the store failed.
+    pub async fn info(&self) -> Result<Option<String>> {
+        self.store()?.info().await
+    }
+
+    /// The store's time, asked now.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// assert!(cachemacro::Cache::memory().inspector()?.time().await?.millis() > 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the store failed.
+    pub async fn time(&self) -> Result<Timestamp> {
+        self.core.store.time().await
+    }
+
+    /// What each process of the namespace left there lately: [reports](crate::report::Report) as JSON.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// assert!(cachemacro::Cache::memory().inspector()?.reports().await?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the store failed.
+    pub async fn reports(&self) -> Result<Vec<Bytes>> {
+        match self.core.store.documents() {
+            Some(documents) => published(documents, self.core.namespace()).await,
+            None => Ok(Vec::new()),
+        }
+    }
+}
+
+async fn published(documents: &dyn Documents, namespace: &str) -> Result<Vec<Bytes>> {
+    documents.published(namespace, Duration::from_millis(LIFE_MILLIS)).await
+}
+
+const fn word(age: Age) -> &'static str {
+    match age {
+        Age::Fresh => "fresh",
+        Age::Due => "due",
+        Age::Stale => "stale",
+        Age::Spare => "spare",
+    }
+}

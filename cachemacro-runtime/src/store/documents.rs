@@ -1,0 +1,69 @@
+//! Documents that processes leave for those who look at the whole fleet.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::ground::error::Result;
+
+/// A store that keeps a document of each process. From [`Store::documents`](crate::store::Store::documents).
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// use async_trait::async_trait;
+/// use bytes::Bytes;
+/// use cachemacro::{Result, store::Documents};
+/// use std::collections::HashMap;
+/// use std::sync::Mutex;
+/// use std::time::Duration;
+///
+/// /// Keeps them for ever, for one namespace.
+/// #[derive(Default)]
+/// struct Kept(Mutex<HashMap<String, Bytes>>);
+///
+/// #[async_trait]
+/// impl Documents for Kept {
+///     async fn publish(&self, _: &str, id: &str, document: Bytes, _: Duration) -> Result<()> {
+///         self.0.lock().unwrap().insert(id.to_owned(), document);
+///         Ok(())
+///     }
+///
+///     async fn withdraw(&self, _: &str, id: &str) -> Result<()> {
+///         self.0.lock().unwrap().remove(id);
+///         Ok(())
+///     }
+///
+///     async fn published(&self, _: &str, _: Duration) -> Result<Vec<Bytes>> {
+///         Ok(self.0.lock().unwrap().values().cloned().collect())
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<()> {
+/// let (kept, minute) = (Kept::default(), Duration::from_secs(60));
+/// kept.publish("shop", "one", "{}".into(), minute).await?;
+/// assert_eq!(kept.published("shop", minute).await?, ["{}"]);
+/// kept.withdraw("shop", "one").await?;
+/// # Ok(())
+/// # }
+/// ```
+#[async_trait]
+pub trait Documents: Send + Sync {
+    /// Keeps this document of the process `id` in `namespace` for so long, in place of its last one.
+    ///
+    /// # Errors
+    /// Where the store failed or refused.
+    async fn publish(&self, namespace: &str, id: &str, document: Bytes, life: Duration) -> Result<()>;
+
+    /// Removes the document of this process.
+    ///
+    /// # Errors
+    /// Where the store failed or refused.
+    async fn withdraw(&self, namespace: &str, id: &str) -> Result<()>;
+
+    /// The documents in this namespace that were published within `life`, in no order; at most 1,000.
+    ///
+    /// # Errors
+    /// Where the store failed or refused.
+    async fn published(&self, namespace: &str, life: Duration) -> Result<Vec<Bytes>>;
+}

@@ -1,0 +1,173 @@
+//! The table under [loom](https://docs.rs/loom), which plays every order in which threads take its locks and atomics: run by
+//! `scripts/loom`. Looks by arguments take no lock, so what is looked up there is one step.
+//!
+//! Each mechanism was removed once, and the model beside it failed:
+//!
+//! | removed | model |
+//! |---|---|
+//! | what is fetched is refused by an evict of its name | `what_was_evicted_while_it_was_fetched_is_not_found` |
+//! | … of its prefix | `what_was_evicted_while_it_was_fetched_is_not_found` |
+//! | its tags are asked again under the lock | `a_value_whose_tag_was_evicted_while_it_was_fetched_is_not_found` |
+//! | a late tag's mark is taken before its evicts are counted | `a_tag_that_comes_with_the_value_counts_from_the_beginning` |
+//! | a mark ends before the epoch is raised | `who_saw_the_tags_hold_does_not_see_it_for_ever` |
+//! | what has ended is taken out of the places again | `arguments_that_come_later_bring_nothing_back` |
+//! | a put refuses what is loaded meanwhile | `neither_a_put_nor_what_was_loaded_within_it_stays` |
+
+use std::sync::Arc;
+
+use loom::thread;
+
+use super::kept::{AnyKept, Times};
+use super::name::Name;
+use super::pending::Pending;
+use super::query::{Placed, Query};
+use super::table::{LocalTable, Look};
+use crate::ground::clock::Clock;
+use crate::observe::local::Cause;
+
+const NAME: Name = Name(7);
+const PREFIX: u64 = 3;
+const TAG: u64 = 5;
+
+/// Plays `model` in every order of its threads' steps that interrupts a thread three times at most.
+fn explore(model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(model);
+}
+
+fn table() -> Arc<LocalTable> {
+    Arc::new(LocalTable::new(1 << 16, Clock::manual()))
+}
+
+fn begin(table: &LocalTable, tags: &[u64]) -> Pending {
+    table.begin(NAME, PREFIX, tags.iter().copied(), false, false)
+}
+
+fn placed() -> Placed {
+    Placed { hash: 1, bytes: b"7".to_vec() }
+}
+
+/// Keeps this value, found by arguments or by name alone.
+fn keep(table: &LocalTable, pending: &Pending, placed: Option<Placed>, value: u32) -> bool {
+    let since = table.now();
+    let until = since.plus(std::time::Duration::from_secs(60));
+    table.keep(pending, placed, AnyKept::new(None, Times { since, until }, 0, value))
+}
+
+/// What is found by name, which gives it these arguments.
+fn by_name(table: &LocalTable, placed: Option<Placed>) -> Option<u32> {
+    match table.get_named(NAME, |_| true, placed, |value: &u32, _| Some(*value)) {
+        Look::Found(value) => Some(value),
+        _ => None,
+    }
+}
+
+/// What is found by name or arguments.
+fn found(table: &LocalTable) -> Option<u32> {
+    let query = Query::new(1, |bytes: &[u8]| bytes == b"7");
+    match table.get(&query, |value: &u32, _| Some(*value)) {
+        Look::Found(value) => Some(value),
+        _ => by_name(table, None),
+    }
+}
+
+/// Plays two threads at once.
+fn both(one: impl FnOnce() + 'static, other: impl FnOnce()) {
+    let one = thread::spawn(one);
+    other();
+    one.join().expect("it does not panic");
+}
+
+/// Upholds G1 to G3.
+#[test]
+fn what_was_evicted_while_it_was_fetched_is_not_found() {
+    let evicts: [fn(&LocalTable); 3] = [
+        |table| drop(table.evict(NAME)),
+        |table| drop(table.evict_prefix(Some(PREFIX))),
+        |table| table.empty(Cause::Untold),
+    ];
+    for evict in evicts {
+        explore(move || {
+            let table = table();
+            let pending = begin(&table, &[]);
+            let keeper = Arc::clone(&table);
+            both(move || drop(keep(&keeper, &pending, Some(placed()), 1)), || evict(&table));
+            assert_eq!(found(&table), None);
+        });
+    }
+}
+
+/// Upholds G1 to G3.
+#[test]
+fn a_value_whose_tag_was_evicted_while_it_was_fetched_is_not_found() {
+    explore(|| {
+        let table = table();
+        let pending = begin(&table, &[TAG]);
+        let keeper = Arc::clone(&table);
+        both(move || drop(keep(&keeper, &pending, Some(placed()), 1)), || table.evict_tag(TAG));
+        assert_eq!(found(&table), None);
+    });
+}
+
+/// Upholds G1 to G3.
+#[test]
+fn a_tag_that_comes_with_the_value_counts_from_the_beginning() {
+    explore(|| {
+        let table = table();
+        let mut pending = table.begin(NAME, PREFIX, [], true, false);
+        let keeper = Arc::clone(&table);
+        let keeps = move || {
+            if keeper.add_tags(&mut pending, [TAG]) {
+                keep(&keeper, &pending, Some(placed()), 1);
+            }
+        };
+        both(keeps, || table.evict_tag(TAG));
+        assert_eq!(found(&table), None);
+    });
+}
+
+/// Upholds G1 to G3.
+#[test]
+fn who_saw_the_tags_hold_does_not_see_it_for_ever() {
+    explore(|| {
+        let table = table();
+        assert!(keep(&table, &begin(&table, &[TAG]), Some(placed()), 1));
+        // Another tag's evict has raised the epoch, so that the tags are asked again.
+        let _other = begin(&table, &[TAG + 1]);
+        table.evict_tag(TAG + 1);
+        let reader = Arc::clone(&table);
+        both(move || drop(found(&reader)), || table.evict_tag(TAG));
+        assert_eq!(found(&table), None);
+    });
+}
+
+/// Upholds G1 to G3.
+#[test]
+fn arguments_that_come_later_bring_nothing_back() {
+    explore(|| {
+        let table = table();
+        assert!(keep(&table, &begin(&table, &[]), None, 1));
+        let reader = Arc::clone(&table);
+        both(move || drop(by_name(&reader, Some(placed()))), || drop(table.evict(NAME)));
+        assert_eq!(found(&table), None);
+        assert_eq!(table.places(), 0, "nothing stays that nobody can find");
+    });
+}
+
+/// Upholds G4.
+#[test]
+fn neither_a_put_nor_what_was_loaded_within_it_stays() {
+    explore(|| {
+        let table = table();
+        let putter = Arc::clone(&table);
+        let puts = move || {
+            let pending = putter.begin(NAME, PREFIX, [], false, true);
+            keep(&putter, &pending, Some(placed()), 2);
+        };
+        let began_before = begin(&table, &[]);
+        both(puts, || drop(keep(&table, &began_before, Some(placed()), 1)));
+        // A load that was kept before the put began is replaced; one that is kept after that is refused.
+        assert_eq!(found(&table), Some(2));
+    });
+}

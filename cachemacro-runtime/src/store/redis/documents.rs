@@ -1,0 +1,85 @@
+//! Documents of processes: each under a key of its own, all of a namespace named in a sorted set by when they were published. The
+//! keys are in one slot of a cluster. Keys of entries never begin with a brace, so nothing here is taken for one.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::send::Resend;
+use super::wire::{Packed, Reply};
+use super::{RedisStore, failure, reply};
+use crate::ground::error::Result;
+use crate::store::documents::Documents;
+
+/// The most documents that are read.
+const MOST: usize = 1_000;
+/// How many are read in one round trip.
+const CHUNK: usize = 16;
+
+#[async_trait]
+impl Documents for RedisStore {
+    async fn publish(&self, namespace: &str, id: &str, document: Bytes, life: Duration) -> Result<()> {
+        let (set, key) = keys(namespace, id);
+        let (now, life) = (self.link().dialer.time.now().millis(), millis(life));
+        let publish = |out: &mut Packed| {
+            out.command(5).part("SET").part(&key).part(&document).part("PX").count(life);
+            out.command(4).part("ZADD").part(&set).count(now).part(id);
+            out.command(4).part("ZREMRANGEBYSCORE").part(&set).part("-inf").count(now.saturating_sub(life));
+            out.command(3).part("PEXPIRE").part(&set).count(life.saturating_mul(2));
+        };
+        let replies = self.commands.sender.many(publish, Resend::Never).await?;
+        replies.iter().try_for_each(reply::done)
+    }
+
+    async fn withdraw(&self, namespace: &str, id: &str) -> Result<()> {
+        let (set, key) = keys(namespace, id);
+        let withdraw = |out: &mut Packed| {
+            out.command(2).part("UNLINK").part(&key);
+            // Where nothing more is there, the set goes too. Its score is before every other.
+            out.command(4).part("ZADD").part(&set).part("0").part(id);
+            out.command(4).part("ZREMRANGEBYSCORE").part(&set).part("-inf").part("0");
+        };
+        let replies = self.commands.sender.many(withdraw, Resend::WhereBroken).await?;
+        replies.iter().try_for_each(reply::done)
+    }
+
+    async fn published(&self, namespace: &str, life: Duration) -> Result<Vec<Bytes>> {
+        let (set, _) = keys(namespace, "");
+        let since = self.link().dialer.time.now().millis().saturating_sub(millis(life));
+        let named = |out: &mut Packed| {
+            out.command(7).part("ZRANGEBYSCORE").part(&set).count(since).part("+inf");
+            out.part("LIMIT").part("0").count(MOST);
+        };
+        let ids = match self.commands.sender.one(named, Resend::WhereBroken).await? {
+            Reply::Array(ids) => ids,
+            Reply::Error(line) => return Err(failure::refused(&line)),
+            _ => return Err(failure::unexpected()),
+        };
+        let ids = ids.into_iter().filter_map(|id| reply::string(id).ok().flatten());
+        let keys: Vec<String> = ids.map(|id| keys(namespace, &String::from_utf8_lossy(&id)).1).collect();
+        let mut documents = Vec::new();
+        for keys in keys.chunks(CHUNK) {
+            let read = |out: &mut Packed| {
+                for key in keys {
+                    out.command(2).part("GET").part(key);
+                }
+            };
+            for document in self.commands.sender.many(read, Resend::WhereBroken).await? {
+                documents.extend(reply::string(document)?);
+            }
+        }
+        Ok(documents)
+    }
+}
+
+/// The set of a namespace, and the key of one process.
+fn keys(namespace: &str, id: &str) -> (String, String) {
+    let set = format!("{{{namespace}:report}}");
+    let key = format!("{set}:{id}");
+    (set, key)
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,86 @@
+//! Reports that processes leave at the server: nothing depends on them.
+
+use std::time::Duration;
+
+use cachemacro::{BreakerState, Cache, Reports, Status};
+use cachemacro_tests::monitor::Watched;
+use cachemacro_tests::server::run;
+use cachemacro_tests::{DEADLINE, RedisServer, wait_until};
+
+/// How many reports lie in this namespace.
+async fn reports(server: &RedisServer, namespace: &str) -> u64 {
+    let mut admin = server.client().await;
+    redis::cmd("ZCARD")
+        .arg(format!("{{{namespace}:report}}"))
+        .query_async(&mut admin)
+        .await
+        .expect("a sorted set")
+}
+
+#[tokio::test]
+async fn a_report_that_is_refused_counts_nowhere() {
+    let server = RedisServer::start();
+    let mut admin = server.client().await;
+    run(&mut admin, "ACL SETUSER shop on >hunter2 ~* +@all -zadd").await;
+    let url = server.url().replace("redis://", "redis://shop:hunter2@");
+    let settings = Cache::builder().redis(url).namespace("shop").report_interval(Duration::from_millis(10));
+    let cache = settings.build().expect("acceptable settings");
+    cache.get_or_load("n", 1, async || 7).await;
+    wait_until("some were refused", DEADLINE, async || {
+        let denied: Vec<redis::Value> =
+            redis::cmd("ACL").arg("LOG").query_async(&mut admin).await.expect("the log can be read");
+        format!("{denied:?}").contains("zadd")
+    })
+    .await;
+    let stats = cache.stats();
+    assert_eq!((stats.total.errors(), stats.breaker_trips), (0, 0));
+    assert_eq!(stats.breaker, Some(BreakerState::Closed));
+    let health = cache.health().await.expect("it answers");
+    assert_eq!((health.status, health.warnings.len()), (Status::Ok, 0), "{health:?}");
+}
+
+#[tokio::test]
+async fn who_is_shut_down_takes_its_report_along_and_who_goes_without_leaves_no_more() {
+    let server = RedisServer::start();
+    let build = || {
+        let settings = Cache::builder().redis(server.url()).namespace("shop");
+        settings.report_interval(Duration::from_millis(10)).build().expect("acceptable settings")
+    };
+    let (one, other) = (build(), build());
+    wait_until("both report", DEADLINE, async || reports(&server, "shop").await == 2).await;
+    one.shutdown().await;
+    assert_eq!(reports(&server, "shop").await, 1);
+    drop(other);
+    wait_until("nothing more is sent", DEADLINE, async || {
+        let watched = Watched::start(&server.url()).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        !watched.commands().await.iter().any(|words| words[0].eq_ignore_ascii_case("zadd"))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_report_is_sent_without_a_namespace_nor_where_it_is_off() {
+    let server = RedisServer::start();
+    let watched = Watched::start(&server.url()).await;
+    let settings = || Cache::builder().redis(server.url()).report_interval(Duration::from_millis(5));
+    let all = [
+        settings(),
+        settings().namespace("shop").reports(Reports::Off),
+        settings().namespace("shop").disabled(true),
+    ];
+    let caches: Vec<Cache> = all.into_iter().map(|of| of.build().expect("acceptable settings")).collect();
+    let told = settings().namespace("told").build().expect("acceptable settings");
+    wait_until("who may has reported often", DEADLINE, async || {
+        caches[0].get_or_load("n", 1, async || 7).await;
+        reports(&server, "told").await == 1
+    })
+    .await;
+    told.shutdown().await;
+    let commands = watched.commands().await;
+    let of = |namespace: &str| {
+        commands.iter().filter(|words| words.iter().any(|word| word.contains(namespace))).count()
+    };
+    assert!(of("{told:report}") > 0);
+    assert_eq!((of("{shop:report}"), of("{:report}")), (0, 0));
+}
