@@ -10,7 +10,7 @@ use crate::observe::breaker::BreakerState;
 use crate::observe::pool::Pool;
 use crate::observe::status::Status;
 use crate::observe::warning::Warning;
-use crate::store::{Breaker, StoreHealth};
+use crate::store::{Breaker, ServerFigures, StoreHealth};
 
 /// How a cache and its store are, from [`Cache::health`] and [`Cache::check`]. It can be serialized.
 ///
@@ -103,7 +103,7 @@ impl Cache {
             wrong.push((Status::Down, format!("the store does not answer: {error}")));
         }
         wrong.extend(warnings.iter().filter_map(|warning| Some((severity(warning)?, warning.to_string()))));
-        if store.figures.as_ref().is_some_and(|figures| figures.is_full()) {
+        if store.figures.as_ref().is_some_and(ServerFigures::is_full) {
             let full = "the server's memory is in use, and it evicts nothing: new values are refused";
             wrong.push((Status::Degraded, full.to_owned()));
         }

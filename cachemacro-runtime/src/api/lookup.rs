@@ -461,7 +461,8 @@ impl<T: Value> Vacancy<T> {
         }
         let tags: Vec<String> = tags.into_iter().map(|tag| tag.as_ref().to_owned()).collect();
         let is_known = |tag: &String| raw.tags.contains(&tag_keys(raw.core.namespace(), tag).tag);
-        if !self.entry.has_late_tags(&NoRules) && !(tags.iter().all(is_known) && inherited.is_empty()) {
+        let are_known = tags.iter().all(is_known) && inherited.is_empty();
+        if !(self.entry.has_late_tags(&NoRules) || are_known) {
             // G1: the tag's version was not captured before the load, so an evict since then would go unnoticed.
             let error = Error::new(ErrorKind::Config, "tags that come with the value need `with_late_tags`");
             raw.failed(&error);

@@ -164,7 +164,7 @@ impl<T: Value> Entry<T> {
         }
         let hashes = raw.tags.iter().map(|tag| tag.hash).chain(late.into_iter().flatten());
         let hashes: Vec<u64> = hashes.collect();
-        gather::depends(raw.core.id, hashes.iter().copied(), ttl.life(!hashes.is_empty()));
+        gather::depends(raw.core.id, &hashes.iter().copied(), ttl.life(!hashes.is_empty()));
     }
 
     /// The counters of the annotated function.

@@ -372,7 +372,7 @@ impl<T> LocalEntry<T> {
         }
         // What is kept may be older: its end is not known here, and is no later than one TTL after it was made.
         let ttl = raw.ttl.or(raw.site.policy.ttl).unwrap_or(raw.core.settings.ttl);
-        gather::depends(raw.core.id, raw.tags.iter().copied(), ttl.life(!raw.tags.is_empty()));
+        gather::depends(raw.core.id, &raw.tags.iter().copied(), ttl.life(!raw.tags.is_empty()));
     }
 }
 

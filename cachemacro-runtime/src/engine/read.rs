@@ -196,7 +196,7 @@ impl RawEntry {
             None => {
                 if gather::is_on() {
                     let left = usable.header.fresh_until.since(now);
-                    gather::depends(self.core.id, usable.stamps().map(|stamp| stamp.tag), left);
+                    gather::depends(self.core.id, &usable.stamps().map(|stamp| stamp.tag), left);
                 }
                 Looked::Usable(usable)
             }

@@ -36,7 +36,7 @@ impl Core {
             let mut told = SiteReport { site: name, figures, ..SiteReport::default() };
             if texts {
                 says(&mut told, site);
-                told.stored_as = counters.shapes().into_iter().map(StoredAs::of).collect();
+                told.stored_as = counters.shapes().iter().map(StoredAs::of).collect();
             }
             told
         });

@@ -373,7 +373,7 @@ impl LocalFigures {
 }
 
 impl StoredAs {
-    pub(crate) fn of(shape: Shape) -> Self {
+    pub(crate) fn of(shape: &Shape) -> Self {
         Self {
             prefix: shape.prefix.trim_end_matches(':').to_owned(),
             codec: shape.codec,

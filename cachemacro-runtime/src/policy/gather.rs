@@ -19,9 +19,9 @@ pub(crate) fn is_on() -> bool {
 }
 
 /// A value of this cache carries these tags and stays fresh so long.
-pub(crate) fn depends(cache: u64, tags: impl Iterator<Item = u64> + Clone, ttl: Duration) {
+pub(crate) fn depends(cache: u64, tags: &(impl Iterator<Item = u64> + Clone), ttl: Duration) {
     if let Some(gathering) = mode::gathering() {
-        gathering.depends(cache, &tags, ttl);
+        gathering.depends(cache, tags, ttl);
     }
 }
 

@@ -81,6 +81,8 @@ pub struct Report {
     pub slow: Vec<Incident>,
     /// The messages of all panics.
     pub panics: Vec<String>,
+    /// How many evicted names the store had not acknowledged when the process was shut down, with a server that is well.
+    pub undelivered: usize,
 }
 
 impl Counts {
@@ -105,6 +107,7 @@ impl Report {
     pub fn add(&mut self, other: Self) {
         self.counts.add(&other.counts);
         self.stale.extend(other.stale);
+        self.undelivered += other.undelivered;
         self.strange.extend(other.strange);
         self.miscounted.extend(other.miscounted);
         self.errors.extend(other.errors);

@@ -1,6 +1,7 @@
 //! Real servers: the Redis store on one, processes that share one, and servers that fail, lose data or hold garbage.
 
 mod breaker;
+mod cancellation;
 mod conformance;
 mod connections;
 mod deadlines;

@@ -14,6 +14,8 @@
 
 mod drain;
 mod kept;
+#[cfg(test)]
+mod models;
 mod queue;
 mod replay;
 

@@ -103,9 +103,10 @@ impl Server {
     /// assert!(server.facts().is_some());
     /// ```
     pub fn found(&self, facts: ServerFacts) {
-        *lock(&self.facts) = Some(facts.clone());
+        let found = facts.clone();
+        *lock(&self.facts) = Some(facts);
         let all = lock(&self.told).clone();
-        let gone: Vec<_> = all.iter().filter(|told| !told(&facts)).collect();
+        let gone: Vec<_> = all.iter().filter(|told| !told(&found)).collect();
         if !gone.is_empty() {
             lock(&self.told).retain(|told| !gone.iter().any(|gone| Arc::ptr_eq(gone, told)));
         }

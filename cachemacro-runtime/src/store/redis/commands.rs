@@ -55,7 +55,7 @@ pub(super) struct Replicas {
 
 impl Replicas {
     /// Sends an evict, and waits for them.
-    async fn run<'a>(&self, part: Part<'a>) -> Result<Reply> {
+    async fn run(&self, part: Part<'_>) -> Result<Reply> {
         // Less than the answer may take.
         let patience = millis(self.sender.command_timeout / 2);
         // Once more, too, where the script was not known.

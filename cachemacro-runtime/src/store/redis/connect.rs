@@ -51,7 +51,7 @@ pub(super) struct Handle {
 
 /// The shared connections of one runtime.
 struct Slots {
-    slots: Box<[Mutex<Slot>]>,
+    each: Box<[Mutex<Slot>]>,
     next: AtomicUsize,
     /// Looks after them.
     keeper: Mutex<Option<AbortHandle>>,
@@ -215,7 +215,7 @@ impl Link {
     /// Those of the caller's runtime.
     fn slots(&self) -> Result<Arc<Slots>> {
         self.shared.current(|| Slots {
-            slots: (0..self.width).map(|_| Mutex::new(Slot::Empty)).collect(),
+            each: (0..self.width).map(|_| Mutex::new(Slot::Empty)).collect(),
             next: AtomicUsize::new(0),
             keeper: Mutex::default(),
         })
@@ -415,7 +415,7 @@ impl Link {
 
 impl Slots {
     fn slot(&self, index: usize) -> MutexGuard<'_, Slot> {
-        lock(&self.slots[index])
+        lock(&self.each[index])
     }
 }
 

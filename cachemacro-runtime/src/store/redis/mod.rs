@@ -118,9 +118,8 @@ impl RedisStore {
         let replicas = match config.evict_replicas {
             0 => None,
             count => {
-                let one = config.clone().handles(1).pool_min(0);
-                let link = Arc::new(Link::new(&one, one.endpoint()?)?);
-                Some(Replicas { count, sender: sender(&config, link) })
+                let link = Link::new(&config.clone().handles(1).pool_min(0), config.endpoint()?)?;
+                Some(Replicas { count, sender: sender(&config, Arc::new(link)) })
             }
         };
         let link = Arc::new(Link::new(&config, endpoint)?);

@@ -133,11 +133,12 @@ impl Pooled {
     /// Those of the pool as they are now.
     pub(super) fn pool(&self) -> observe::Pool {
         let Status { size, available, waiting, .. } = self.pool.status();
-        let mut pool = observe::Pool::default();
-        pool.idle = available as u64;
-        pool.in_use = size.saturating_sub(available) as u64;
-        pool.waiting = waiting as u64;
-        pool
+        observe::Pool {
+            idle: available as u64,
+            in_use: size.saturating_sub(available) as u64,
+            waiting: waiting as u64,
+            ..observe::Pool::default()
+        }
     }
 
     pub(super) fn close(&self) {

@@ -152,14 +152,10 @@ impl Sender {
         }
     }
 
-    async fn deliver<R: Request>(
-        &self,
-        request: &R,
-        resend: Resend,
-        mut ready: Option<Handle>,
-    ) -> Result<R::Answer> {
+    /// How often something may be sent again.
+    fn again(&self, resend: Resend) -> Again {
         let most = self.upkeep.retries;
-        let mut again = match resend {
+        match resend {
             // What cuts one connection tends to cut all, so each may turn out to be broken before a new one is had.
             Resend::Never | Resend::WhereBroken => {
                 let width = self.link.width();
@@ -170,7 +166,16 @@ impl Sender {
                 deadline: self.deadline(),
                 left: most.unwrap_or(usize::MAX),
             },
-        };
+        }
+    }
+
+    async fn deliver<R: Request>(
+        &self,
+        request: &R,
+        resend: Resend,
+        mut ready: Option<Handle>,
+    ) -> Result<R::Answer> {
+        let mut again = self.again(resend);
         // What became of it, where it was sent: that decides whether it may have been done.
         let mut sent: Option<Error> = None;
         // When it counts as failed, where that is before its connection finds so.

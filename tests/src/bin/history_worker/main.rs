@@ -85,7 +85,9 @@ async fn play(rows: Rows, tally: Arc<Tally>, plan: &Plan, mut dice: Dice) -> Res
                 say("counted");
             }
             "report" => {
-                say(format_args!("report {}", serde_json::to_string(&tally.report(&rows.cache))?));
+                let mut report = tally.report(&rows.cache);
+                report.undelivered = rows.cache.shutdown().await.err().map_or(0, |left| left.count());
+                say(format_args!("report {}", serde_json::to_string(&report)?));
                 return Ok(());
             }
             other => bail!("unknown command: {other}"),

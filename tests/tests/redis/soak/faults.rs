@@ -20,6 +20,9 @@ const NOTICED: Duration = Duration::from_millis(300);
 const FILL: &str =
     "for i = 1, 20 do redis.call('SET', 'other:' .. ARGV[1] .. ':' .. i, string.rep('x', 100000)) end";
 
+/// Makes every key a list.
+const TO_LISTS: &str = "for _, key in ipairs(redis.call('KEYS', '*')) do redis.call('DEL', key) redis.call('RPUSH', key, 'x') end";
+
 /// A fault, again and again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -41,6 +44,16 @@ pub(crate) enum Fault {
     /// Another server becomes the primary behind the same address, and the former one its replica; it keeps its
     /// connections.
     Demotion,
+    /// The server puts all clients off for half a second.
+    Paused,
+    /// All connections are closed, and for a while no client is let in but one.
+    Crowded,
+    /// All connections are closed, and for a while a password is asked for that nobody knows.
+    Locked,
+    /// For a while the memory is full, and nothing is dropped.
+    Full,
+    /// Every key that is there becomes a list.
+    WrongTypes,
 }
 
 /// A span of time, by [`micros`].
@@ -69,7 +82,35 @@ pub(crate) struct Seen {
 impl Fault {
     /// Whether the server still has all it was given.
     pub(crate) const fn keeps_data(self) -> bool {
-        !matches!(self, Self::LostData | Self::ShortMemory | Self::Crash)
+        !matches!(self, Self::LostData | Self::ShortMemory | Self::Crash | Self::WrongTypes)
+    }
+
+    /// Whether no server answers while it lasts.
+    pub(crate) const fn leaves(self) -> bool {
+        matches!(
+            self,
+            Self::Silence | Self::Crash | Self::Demotion | Self::Paused | Self::Crowded | Self::Locked
+        )
+    }
+
+    /// What is told of it in the table of the guide.
+    pub(crate) const fn told(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::KilledClients => "`CLIENT KILL` of all connections every 100 ms",
+            Self::ForgottenScripts => "`SCRIPT FLUSH` every 50 ms",
+            Self::LostData => "`FLUSHALL` every 300 ms",
+            Self::Silence => "`SIGSTOP` for a second, again and again",
+            Self::ShortMemory => "20 MB and `allkeys-lru`, filled by others",
+            Self::Crash => "`SIGKILL`, and a new, empty process",
+            Self::Delay => "each chunk of bytes 100 ms late, now and then",
+            Self::Demotion => "the primary demoted behind its address",
+            Self::Paused => "`CLIENT PAUSE` for half a second, again and again",
+            Self::Crowded => "all connections killed and `maxclients 1`, for 300 ms",
+            Self::Locked => "all connections killed and the password changed, for 300 ms",
+            Self::Full => "`noeviction` and full, for 300 ms",
+            Self::WrongTypes => "every key made a list, again and again",
+        }
     }
 
     /// The servers before it.
@@ -155,9 +196,46 @@ impl Scene {
                     self.demote().await;
                     self.pause(2_000).await;
                 }
+                Fault::Paused => {
+                    let began = micros();
+                    let _: String = ask(&mut primary, &["CLIENT", "PAUSE", "500", "ALL"]).await;
+                    sleep(Duration::from_millis(500)).await;
+                    self.seen.was_away(began);
+                    self.pause(1_500).await;
+                }
+                Fault::Crowded => {
+                    self.shut(&mut primary, ["maxclients", "1"], ["maxclients", "10000"]).await;
+                    self.pause(1_500).await;
+                }
+                Fault::Locked => {
+                    self.shut(&mut primary, ["requirepass", "unknown"], ["requirepass", ""]).await;
+                    self.pause(1_500).await;
+                }
+                Fault::Full => {
+                    let _: String = ask(&mut primary, &["CONFIG", "SET", "maxmemory", "1"]).await;
+                    sleep(Duration::from_millis(300)).await;
+                    let _: String = ask(&mut primary, &["CONFIG", "SET", "maxmemory", "0"]).await;
+                    self.seen.happened(1);
+                    self.pause(500).await;
+                }
+                Fault::WrongTypes => {
+                    let _: Option<u64> = ask(&mut primary, &["EVAL", TO_LISTS, "0"]).await;
+                    self.seen.happened(1);
+                    self.pause(300).await;
+                }
             }
         }
         self
+    }
+
+    /// Throws everybody else out, and lets nobody in for a while.
+    async fn shut(&self, primary: &mut MultiplexedConnection, shut: [&str; 2], open: [&str; 2]) {
+        let began = micros();
+        let _: String = ask(primary, &["CONFIG", "SET", shut[0], shut[1]]).await;
+        let _: u64 = ask(primary, &["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await;
+        sleep(Duration::from_millis(300)).await;
+        let _: String = ask(primary, &["CONFIG", "SET", open[0], open[1]]).await;
+        self.seen.was_away(began);
     }
 
     /// Waits, at most until it is over.
@@ -233,6 +311,17 @@ impl Seen {
         let away = lock(&self.away);
         let back = away.iter().map(|(_, ended)| *ended).filter(|ended| *ended <= incident.began).max()?;
         Some(Duration::from_micros(incident.began - back))
+    }
+
+    /// The longest time without a hit after the server was back, by how many there were at these moments.
+    pub(crate) fn longest_without_hits(&self, samples: &[(u64, u64)]) -> Duration {
+        let without = |ended: u64| {
+            let mut since = samples.iter().skip_while(|(at, _)| *at < ended);
+            let before = since.next()?.1;
+            let (at, _) = since.find(|(_, hits)| *hits > before)?;
+            Some(Duration::from_micros(at - ended))
+        };
+        lock(&self.away).iter().filter_map(|(_, ended)| without(*ended)).max().unwrap_or_default()
     }
 
     /// Whether a demoted server could be read from during a part of this.

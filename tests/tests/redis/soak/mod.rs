@@ -10,10 +10,12 @@ mod local;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use cachemacro_tests::history::{Counts, Fleet, Incident, Plan, Report};
+use cachemacro_tests::history::{Counts, Fleet, Incident, Plan, Report, micros};
 use cachemacro_tests::{DEADLINE, is_long};
 use tokio::sync::Mutex;
 
@@ -29,12 +31,42 @@ static TURN: Mutex<()> = Mutex::const_new(());
 /// holds costs three seconds.
 const LONGEST: Duration = Duration::from_secs(1);
 
+/// The longest time without a hit after the server is back.
+const RECOVERY: Duration = Duration::from_secs(2);
+
 /// How many incidents of each sort are shown.
 const SHOWN: usize = 5;
 
 /// How long a history goes on.
 fn length() -> Duration {
-    if is_long() { Duration::from_mins(1) } else { Duration::from_millis(1_500) }
+    match (is_long(), is_told()) {
+        (true, _) => Duration::from_mins(1),
+        (false, true) => Duration::from_secs(8),
+        (false, false) => Duration::from_millis(1_500),
+    }
+}
+
+/// Whether what is seen is written into the table of the guide: with `UPDATE_FAULTS=1`.
+fn is_told() -> bool {
+    std::env::var_os("UPDATE_FAULTS").is_some()
+}
+
+/// Whether faults are played that take their time.
+fn plays_all() -> bool {
+    is_long() || is_told()
+}
+
+/// Writes a row of the table in the guide, where it is to be; it has one of each fault.
+fn tell(fault: Fault, row: Option<&str>) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/consistency.md");
+    let text = fs::read_to_string(&path).expect("the guide is there");
+    let begin = format!("| {} |", fault.told());
+    assert!(text.lines().any(|line| line.starts_with(&begin)), "docs/consistency.md has no row of {begin}");
+    if let Some(row) = row {
+        let lines = text.lines().map(|line| if line.starts_with(&begin) { row } else { line });
+        let told: Vec<&str> = lines.collect();
+        fs::write(&path, told.join("\n") + "\n").expect("the guide can be written");
+    }
 }
 
 /// What came of a history.
@@ -53,6 +85,8 @@ struct Outcome {
     failed_evicts_while_away: usize,
     slow: Vec<Incident>,
     slowest_while_away: Duration,
+    /// After the server was back.
+    without_hits: Duration,
     report: Report,
 }
 
@@ -83,6 +117,7 @@ impl Outcome {
             failed_evicts_while_away: away.len(),
             slow,
             slowest_while_away: slow_away.iter().map(took).max().unwrap_or_default(),
+            without_hits: Duration::ZERO,
             report,
         }
     }
@@ -105,6 +140,28 @@ impl Outcome {
         kinds
     }
 
+    /// Its row in the table of the guide.
+    fn row(&self) -> String {
+        let seconds = |time: Duration| format!("{:.2} s", time.as_secs_f64());
+        let away = match self.fault.leaves() {
+            true => (seconds(self.slowest_while_away), seconds(self.without_hits)),
+            false => ("–".to_owned(), "–".to_owned()),
+        };
+        format!(
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            self.fault.told(),
+            self.times,
+            self.counts.calls,
+            self.stale.len(),
+            self.report.strange.len(),
+            self.report.errors.len(),
+            self.report.undelivered,
+            seconds(self.slowest()),
+            away.0,
+            away.1,
+        )
+    }
+
     /// Nothing of this may come about under any fault.
     fn check(&self) {
         let never = [
@@ -119,12 +176,14 @@ impl Outcome {
             assert!(incidents.is_empty(), "{what}: {}", shown(incidents));
         }
         assert!(self.report.panics.is_empty(), "panics: {:#?}", self.report.panics);
+        assert_eq!(self.report.undelivered, 0, "evicts that were never sent");
         if is_long() {
             // To a busy machine an answer can be late, and then nothing was promised either.
             let failed = self.failed_evicts.iter().filter(|evict| !evict.outcome.starts_with("timeout"));
             let failed: Vec<_> = failed.cloned().collect();
             assert!(failed.is_empty(), "evicts that failed while the server answered: {}", shown(&failed));
             assert!(self.slowest() <= LONGEST, "slow calls: {}", shown(&self.slow));
+            assert!(self.without_hits <= RECOVERY, "{:?} without a hit after it was back", self.without_hits);
         }
     }
 }
@@ -181,6 +240,7 @@ fn took(incident: &Incident) -> Duration {
 /// Plays a history while the fault comes about at least so many `times`.
 async fn soak(fault: Fault, times: u64) {
     let _turn = TURN.lock().await;
+    tell(fault, None);
     let scene = fault.scene().await;
     let (url, seen) = (scene.url(), scene.seen.clone());
     let mut fleet = Fleet::start(WORKER, &url, &Plan::default(), 1).await;
@@ -190,10 +250,16 @@ async fn soak(fault: Fault, times: u64) {
     let enough = |done: &Counts| {
         seen.times() >= times && done.reads > 500 && done.hits > 100 && done.evicts > 100 && done.dropped > 50
     };
+    let mut hits = Vec::new();
     let play = async {
-        tokio::time::sleep(length()).await;
-        while !enough(&fleet.counts().await) && began.elapsed() < length() + 2 * DEADLINE {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        loop {
+            let counts = fleet.counts().await;
+            hits.push((micros(), counts.hits));
+            let left = length().saturating_sub(began.elapsed());
+            if left.is_zero() && (enough(&counts) || began.elapsed() > length() + 2 * DEADLINE) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
         seen.end();
     };
@@ -205,8 +271,10 @@ async fn soak(fault: Fault, times: u64) {
     let leases = watch.await.expect("the watch does not panic");
     let report = fleet.report(fault.keeps_data()).await;
     drop(scene);
-    let outcome = Outcome::new(fault, &seen, report, leases, loads);
-    eprintln!("{played:.1?} of {outcome}");
+    let mut outcome = Outcome::new(fault, &seen, report, leases, loads);
+    outcome.without_hits = seen.longest_without_hits(&hits);
+    eprintln!("{played:.1?} of {outcome}\n{}", outcome.row());
+    tell(fault, Some(outcome.row()).filter(|_| is_told()).as_deref());
     outcome.check();
     assert!(enough(&outcome.counts), "too little was done, or the fault did not come about {times} times");
 }
@@ -214,7 +282,7 @@ async fn soak(fault: Fault, times: u64) {
 /// Upholds G1, G6 and G9.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_history_without_a_fault() {
-    if is_long() {
+    if plays_all() {
         soak(Fault::None, 0).await;
     }
 }
@@ -228,7 +296,7 @@ async fn a_history_while_all_connections_are_killed_again_and_again() {
 /// Upholds G1, G6 and G9.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_history_while_the_scripts_are_forgotten_again_and_again() {
-    if is_long() {
+    if plays_all() {
         soak(Fault::ForgottenScripts, 10).await;
     }
 }
@@ -242,15 +310,15 @@ async fn a_history_while_all_data_are_lost_again_and_again() {
 /// Upholds G1, G6 and G9.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_history_while_the_server_is_silent_for_a_second_again_and_again() {
-    if is_long() {
-        soak(Fault::Silence, 5).await;
+    if plays_all() {
+        soak(Fault::Silence, 2).await;
     }
 }
 
 /// Upholds G1, G6 and G9.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_history_while_the_server_is_short_of_memory() {
-    if is_long() {
+    if plays_all() {
         soak(Fault::ShortMemory, 1_000).await;
     }
 }
@@ -258,15 +326,63 @@ async fn a_history_while_the_server_is_short_of_memory() {
 /// Upholds G1, G6 and G9.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_history_while_the_server_crashes_again_and_again() {
-    if is_long() {
-        soak(Fault::Crash, 5).await;
+    if plays_all() {
+        soak(Fault::Crash, 2).await;
     }
 }
 
 /// Upholds G1, G6 and G9.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_history_while_the_primary_is_demoted_behind_its_address_again_and_again() {
-    soak(Fault::Demotion, if is_long() { 5 } else { 1 }).await;
+    soak(Fault::Demotion, if plays_all() { 2 } else { 1 }).await;
+}
+
+/// Upholds G1, G6 and G9.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_while_bytes_come_late_now_and_then() {
+    if plays_all() {
+        soak(Fault::Delay, 5).await;
+    }
+}
+
+/// Upholds G1, G6 and G9.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_while_the_server_puts_its_clients_off_again_and_again() {
+    if plays_all() {
+        soak(Fault::Paused, 3).await;
+    }
+}
+
+/// Upholds G1, G6 and G9.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_while_nobody_is_let_in_again_and_again() {
+    if plays_all() {
+        soak(Fault::Crowded, 3).await;
+    }
+}
+
+/// Upholds G1, G6 and G9.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_while_the_password_is_changed_again_and_again() {
+    if plays_all() {
+        soak(Fault::Locked, 3).await;
+    }
+}
+
+/// Upholds G1, G6 and G9.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_while_the_memory_is_full_again_and_again() {
+    if plays_all() {
+        soak(Fault::Full, 5).await;
+    }
+}
+
+/// Upholds G1, G6 and G9.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_while_every_key_becomes_a_list_again_and_again() {
+    if plays_all() {
+        soak(Fault::WrongTypes, 5).await;
+    }
 }
 
 /// Upholds G1, G6 and G9.

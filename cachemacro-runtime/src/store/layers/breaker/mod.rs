@@ -219,4 +219,6 @@ impl fmt::Debug for BreakerStore {
 }
 
 #[cfg(test)]
+mod models;
+#[cfg(test)]
 mod tests;
