@@ -128,7 +128,7 @@ async fn the_rights_of_the_guide_are_enough_for_those_who_look_and_those_who_rem
     let server = RedisServer::start();
     let mut admin = server.client().await;
     let service = store(RedisConfig::new(server.url()));
-    for user in ["shop-watcher", "shop-operator"] {
+    for user in ["watcher", "operator"] {
         run(&mut admin, &rules(user)).await;
         let url = server.url().replace("://", &format!("://{user}:PASSWORD@"));
         service.set("shop:k", "value".into(), LONG).await.expect("stored");
@@ -148,7 +148,7 @@ async fn the_rights_of_the_guide_are_enough_for_those_who_look_and_those_who_rem
         ];
         for removed in removed {
             match user {
-                "shop-operator" => removed.expect("it may"),
+                "operator" => removed.expect("it may"),
                 _ => assert_eq!(removed.expect_err("it may not").kind(), ErrorKind::Refused),
             }
         }
