@@ -139,6 +139,7 @@ async fn a_store_that_fails_costs_nothing_but_speed(rig: Rig) {
     let process = rig.process();
     let (layer, show) = (layer(&process), Show::new(&process, "Ada"));
     get(&layer, &show, &[]).await;
+    assert_eq!(get(&layer, &show, &[]).await.0, "HIT", "it waits for the fill");
     process.faults.fail_all(ErrorKind::Timeout);
     let got = get(&layer, &show, &[]).await;
     assert_eq!((got.0.as_str(), got.1.as_str()), ("BYPASS", "7 Ada"));
