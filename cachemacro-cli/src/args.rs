@@ -84,6 +84,21 @@ pub(crate) enum By {
     Reason,
 }
 
+/// By what entries stand at the top.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Top {
+    /// Bytes, largest first
+    Bytes,
+    /// Age, oldest first
+    Age,
+    /// Time to live, soonest to go first
+    Ttl,
+    /// How long the load took, costliest first
+    LoadTime,
+    /// Bytes by prefix, largest first
+    Prefix,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Figures of the whole fleet, from the reports of its processes
@@ -115,6 +130,21 @@ pub(crate) enum Command {
     },
     /// Tags in use, with entries and bytes of each
     Tags,
+    /// The entries that are largest, oldest, soonest to go or costliest to load; memory by prefix
+    Top {
+        /// By what
+        #[arg(long, value_enum, default_value_t = Top::Bytes)]
+        by: Top,
+        /// How many rows are shown at most
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+    },
+    /// Which functions carry, and which evict, which tags and entries: a tag that is misspelt has one side alone
+    Map {
+        /// As a graph, in DOT
+        #[arg(long)]
+        dot: bool,
+    },
     /// Evict entries, as services do; what is selected adds up
     Flush(FlushArgs),
     /// What is wrong with server and fleet, what comes of it, and what to do

@@ -45,6 +45,19 @@ fn pieces(template: &str) -> Option<Vec<Piece>> {
     Some(pieces)
 }
 
+/// A template without the names of its placeholders, by which those of two functions are compared: `org:{}`. `None` where an
+/// expression gives the tag.
+pub(crate) fn shape(template: &str) -> Option<String> {
+    if template.starts_with("= ") {
+        return None;
+    }
+    let piece = |piece: Piece| match piece {
+        Piece::Text(text) => text,
+        Piece::Hole(_) => "{}".to_owned(),
+    };
+    Some(pieces(template)?.into_iter().map(piece).collect())
+}
+
 /// What stood in a template's placeholders, decoded.
 pub(crate) type Parts = HashMap<String, String>;
 
@@ -167,6 +180,13 @@ mod tests {
         assert_eq!(tags("{a}", "x-y", "{a}-{a}").as_deref(), Some("x%2Dy-x-y"));
         assert_eq!(tags("all users", "all%20users", "users").as_deref(), Some("users"));
         assert_eq!(tags("{user.id}", "7", "user:{user.id}").as_deref(), Some("user:7"));
+    }
+
+    #[test]
+    fn templates_are_alike_whatever_their_placeholders_are_called() {
+        assert_eq!(shape("org:{org}"), shape("org:{user.org}"));
+        assert_ne!(shape("org:{org}"), shape("orgs:{org}"));
+        assert_eq!(shape("= tags(id)"), None);
     }
 
     #[test]

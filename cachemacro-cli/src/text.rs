@@ -68,7 +68,7 @@ pub(crate) fn time(seconds: f64) -> String {
         clippy::cast_sign_loss,
         reason = "whole seconds of a positive time"
     )]
-    let whole = seconds.max(0.0).min(1e15) as u64;
+    let whole = seconds.clamp(0.0, 1e15) as u64;
     match whole {
         0 if seconds <= 0.0 => "0 s".to_owned(),
         0 if seconds < 0.001 => format!("{:.0} µs", seconds * 1e6),

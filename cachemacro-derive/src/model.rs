@@ -106,6 +106,17 @@ pub(crate) struct EntryParts {
     pub(crate) tags: Vec<Tag>,
     pub(crate) ttl: Option<Value>,
     pub(crate) codec: Option<Type>,
+    /// What only tools show.
+    pub(crate) shown: Shown,
+}
+
+/// What decides nothing about an entry.
+#[derive(Default)]
+pub(crate) struct Shown {
+    /// The name of the function that gives it.
+    pub(crate) entry: Option<Ident>,
+    /// Tags that mention `result`.
+    pub(crate) late_tags: Vec<Tag>,
 }
 
 /// The options that have the same value on every call.

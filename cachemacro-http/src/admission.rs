@@ -32,6 +32,10 @@ pub(crate) enum Admission {
 }
 
 /// A request that may be answered from the cache.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a property of the request, and any may come together"
+)]
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
     pub(crate) key: ResponseKey,
@@ -58,8 +62,7 @@ pub(crate) async fn admit(layer: &CacheLayer, parts: &mut Parts, has_body: bool)
     if !matches!(parts.method, Method::GET | Method::HEAD) {
         // RFC 9110, 9.2.1: these methods change nothing.
         return match parts.method {
-            Method::OPTIONS | Method::TRACE => Admission::Pass(Forward::Method, None),
-            Method::CONNECT => Admission::Pass(Forward::Method, None),
+            Method::OPTIONS | Method::TRACE | Method::CONNECT => Admission::Pass(Forward::Method, None),
             _ => Admission::Write,
         };
     }

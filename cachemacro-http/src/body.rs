@@ -122,7 +122,7 @@ where
                 SizeHint::with_exact(data.as_ref().map_or(0, |data| data.len() as u64))
             }
             Kind::Passed(body) => body.size_hint(),
-            Kind::Recorded { hint, .. } => hint.clone(),
+            Kind::Recorded { hint, .. } => *hint,
             Kind::Resumed { .. } => SizeHint::default(),
         }
     }

@@ -38,6 +38,7 @@ pub(crate) struct Origin {
 }
 
 /// The rules of one route.
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 #[derive(Clone)]
 pub(crate) struct Rule {
     pub(crate) fresh: Fresh,
@@ -392,7 +393,7 @@ impl CacheLayer {
         self
     }
 
-    /// Bodies of more bytes are not stored; at most the cache's `max_value`, which is the default.
+    /// Bodies of more bytes are not stored; 8 MiB unless said otherwise. What is over the cache's `max_value` is not stored in any case.
     ///
     /// ```
     /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());

@@ -60,7 +60,7 @@ enum One {
     Hit(Aged),
     /// A response for other requests.
     Other(Stored),
-    Vacant(Option<Vacancy<Stored>>, Option<Aged>),
+    Vacant(Option<Box<Vacancy<Stored>>>, Option<Aged>),
 }
 
 /// One request that looks.
@@ -122,7 +122,11 @@ impl Seeker<'_> {
                 One::Other(_) if !last => at += 1,
                 One::Other(_) => return Ok(self.vacant(None, None, true)),
                 One::Vacant(vacancy, old) => {
-                    return Ok(self.vacant(vacancy, old, slot.is_some() && named.is_empty()));
+                    return Ok(self.vacant(
+                        vacancy.map(|vacancy| *vacancy),
+                        old,
+                        slot.is_some() && named.is_empty(),
+                    ));
                 }
             }
         }
@@ -215,7 +219,7 @@ impl Seeker<'_> {
             Lookup::Vacant(vacancy) => {
                 let old = vacancy.old().filter(|old| old.selects(self.headers)).cloned();
                 let old = old.map(|old| (old, refused_age.load(Ordering::Relaxed)));
-                One::Vacant(vacancy.is_held().then_some(vacancy), old)
+                One::Vacant(vacancy.is_held().then(|| Box::new(vacancy)), old)
             }
         })
     }

@@ -287,36 +287,33 @@ impl<S> Run<S> {
                 }
             };
         }
-        let again = (asks, sent.clone());
+        let again = asks.then(|| sent.clone());
         let mut called = Instant::now();
         let (mut response, gathered) = match self.run(Request::from_parts(sent, body)).await {
             (Ok(response), gathered) => (response, gathered),
-            (Err(error), _) => return self.stand_in(&asked, &parts, &errand).map_or(Err(error), Ok),
+            (Err(error), _) => return self.stand_in(&asked, &parts, &errand).ok_or(error),
         };
         if is_failure(response.status())
             && let Some(stale) = self.stand_in(&asked, &parts, &errand)
         {
             return Ok(stale);
         }
-        if asks && response.status() == StatusCode::NOT_MODIFIED {
+        if response.status() == StatusCode::NOT_MODIFIED
+            && let Some(mut again) = again
+        {
             let about = stored_head.filter(|(_, stored)| revalidate::is_about(stored, response.headers()));
-            match (about, errand.old.take()) {
-                (Some((status, stored)), Some((old, _))) => {
-                    let (newer, _) = response.into_parts();
-                    let (answered, filling) =
-                        self.renew(&asked, &parts, errand, (status, stored, old), &newer, called);
-                    send_off(filling).await;
-                    return Ok(answered);
-                }
-                _ => {
-                    // 4.3.3: it is about something else; once more, for the whole.
-                    let mut sent = again.1;
-                    revalidate::ask_for_all(&mut sent.headers);
-                    called = Instant::now();
-                    std::future::poll_fn(|cx| self.inner.poll_ready(cx)).await?;
-                    response = self.inner.call(Request::from_parts(sent, B::default())).await?;
-                }
+            if let (Some((status, stored)), Some((old, _))) = (about, errand.old.take()) {
+                let (newer, _) = response.into_parts();
+                let (answered, filling) =
+                    self.renew(&asked, &parts, errand, (status, stored, old), &newer, called);
+                send_off(filling).await;
+                return Ok(answered);
             }
+            // 4.3.3: it is about something else; once more, for the whole.
+            revalidate::ask_for_all(&mut again.headers);
+            called = Instant::now();
+            std::future::poll_fn(|cx| self.inner.poll_ready(cx)).await?;
+            response = self.inner.call(Request::from_parts(again, B::default())).await?;
         }
         let times = Times { received: answer::now(), took: called.elapsed() };
         let (mut head, body) = response.into_parts();
@@ -332,14 +329,14 @@ impl<S> Run<S> {
         }
         match plan {
             Ok(plan) => {
-                if !plan.keep.is_zero() {
-                    self.layer.http.uncacheable.remove(&asked.mark);
-                } else {
+                if plan.keep.is_zero() {
                     self.give_up(&asked, &mut errand);
+                } else {
+                    self.layer.http.uncacheable.remove(&asked.mark);
                 }
                 let limit = self.layer.rule.max_body.unwrap_or(MOST_BODY);
                 let begun = begin(body, limit, self.layer.http.budget.clone()).await;
-                let (answered, filling) = self.record(&asked, &parts, errand, head, begun, plan);
+                let (answered, filling) = self.record(&asked, &parts, errand, head, begun, &plan);
                 send_off(filling).await;
                 Ok(answered)
             }
@@ -426,7 +423,7 @@ impl<S> Run<S> {
         mut errand: Errand,
         mut head: response::Parts,
         begun: Begun<R>,
-        plan: Plan,
+        plan: &Plan,
     ) -> (Answered<R>, Option<Filling>)
     where
         R: Body + Unpin + Send + 'static,
@@ -434,7 +431,7 @@ impl<S> Run<S> {
         R::Error: Into<BoxError>,
     {
         let body = match begun {
-            Begun::Whole(whole) => return self.finish(asked, parts, errand, &head, whole, &plan),
+            Begun::Whole(whole) => return self.finish(asked, parts, errand, &head, whole, plan),
             Begun::Passed(body) => {
                 errand.vacancy = None;
                 errand.report.detail = Some("size");
@@ -443,7 +440,7 @@ impl<S> Run<S> {
             Begun::Open(open) => {
                 errand.report.stored = errand.vacancy.is_some();
                 let (vacancy, strong) = (errand.vacancy.take(), self.layer.rule.strong_tags);
-                let stored_head = (head.status, plan::stored_headers(&head.headers, &plan));
+                let stored_head = (head.status, plan::stored_headers(&head.headers, plan));
                 let by_rule = self.layer.rule.origin.is_none();
                 let plan = plan.clone();
                 open.record(move |whole: Option<Whole>| async move {

@@ -83,7 +83,7 @@ impl Template {
     fn filled(&self, parameters: &PathParams) -> Option<String> {
         let pieces = self.0.iter().map(|piece| match piece {
             Piece::Text(text) => Some(text.clone()),
-            Piece::Parameter(name) => parameters.get(name).map(|value| Key::escape(value).to_string()),
+            Piece::Parameter(name) => parameters.get(name).map(Key::escape),
         });
         pieces.collect()
     }

@@ -296,7 +296,7 @@ where
     match template::tags(&layer.tags, &mut parts).await {
         Ok(tags) => written.guard.tags.extend(tags),
         Err(missing) => {
-            tracing::error!(?missing, "a tag names a parameter that the path has not: it is not evicted")
+            tracing::error!(?missing, "a tag names a parameter that the path has not: it is not evicted");
         }
     }
     if layer.before {

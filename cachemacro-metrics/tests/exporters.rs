@@ -218,7 +218,7 @@ async fn what_belongs_to_no_site_is_told_of_the_cache() {
     assert_eq!(value(r#"cachemacro_connections{cache="main",state="shared"}"#), Some(0.0));
     let states = ["closed", "open", "half_open"];
     let is = |state| value(&format!(r#"cachemacro_breaker{{cache="main",state="{state}"}}"#));
-    assert_eq!(states.iter().filter_map(is).sum::<f64>(), 1.0, "{text}");
+    assert_eq!(states.iter().filter_map(is).filter(|is| *is > 0.5).count(), 1, "{text}");
     let memory = prometheus::text(&Metrics::of("main", &Cache::memory())).unwrap();
     assert!(
         !memory.contains("cachemacro_breaker") && memory.contains("cachemacro_local_entries"),

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use cachemacro_runtime::store::faults::{Gate, Op};
-use cachemacro_runtime::{Entry, Value};
+use cachemacro_runtime::{Cache, Entry, Value};
+use futures_util::FutureExt as _;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -70,6 +71,7 @@ async fn pass(stop: Option<&Stop>) {
 pub struct Halted<T> {
     task: JoinHandle<T>,
     at: At,
+    cache: Cache,
 }
 
 #[derive(Debug)]
@@ -107,8 +109,10 @@ impl<T> Halted<T> {
             }
         };
         let task = operation(stops);
-        let halted = Self { task, at };
-        soon("the operation stops or ends", || halted.stands() || halted.task.is_finished()).await;
+        let halted = Self { task, at, cache: process.cache.clone() };
+        // What a load stores goes on behind it.
+        let is_over = || halted.task.is_finished() && process.cache.stored().now_or_never().is_some();
+        soon("the operation stops or ends", || halted.stands() || is_over()).await;
         if halted.stands() {
             return halted;
         }
@@ -135,7 +139,9 @@ impl<T> Halted<T> {
             At::Stop(stop) => stop.open.add_permits(1),
             At::Nowhere => {}
         }
-        ended(self.task).await
+        let returned = ended(self.task).await;
+        self.cache.stored().await;
+        returned
     }
 
     /// Drops it where it stands.

@@ -51,6 +51,8 @@ mod guide {
     mod freshness {}
     #[doc = include_str!("../../docs/direct.md")]
     mod direct {}
+    #[doc = include_str!("../../docs/http.md")]
+    mod http {}
     #[doc = include_str!("../../docs/testing.md")]
     mod testing {}
     #[doc = include_str!("../../docs/migrating.md")]
@@ -63,6 +65,8 @@ mod guide {
     mod benchmarks {}
     #[doc = include_str!("../../docs/configuration.md")]
     mod configuration {}
+    #[doc = include_str!("../../docs/providers.md")]
+    mod providers {}
     #[doc = include_str!("../../docs/operations.md")]
     mod operations {}
     #[doc = include_str!("../../docs/cli.md")]

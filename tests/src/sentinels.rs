@@ -60,9 +60,7 @@ impl Watched {
         wait_until("the replicas follow", DEADLINE, async || {
             let mut up = 0;
             for server in &watched.servers[1..] {
-                up += usize::from(
-                    replication(&mut watched.client(server).await).await.contains("link_status:up"),
-                );
+                up += usize::from(watched.is_up(server).await);
             }
             up == 2
         })
@@ -78,11 +76,17 @@ impl Watched {
 
     /// A connection to look at one of the servers or sentinels from outside.
     pub async fn client(&self, server: &RedisServer) -> MultiplexedConnection {
+        connect(&self.plain_url(server)).await
+    }
+
+    fn plain_url(&self, server: &RedisServer) -> String {
         let address = server.address();
-        match self.password {
-            Some(password) => connect(&format!("redis://:{password}@{address}")).await,
-            None => server.client().await,
-        }
+        self.password.map_or(server.url(), |password| format!("redis://:{password}@{address}"))
+    }
+
+    /// Whether a server is a replica that follows.
+    async fn is_up(&self, server: &RedisServer) -> bool {
+        replication(&self.plain_url(server)).await.is_ok_and(|told| told.contains("link_status:up"))
     }
 
     /// The place among the servers of the one that the first sentinel takes for the primary.
@@ -125,10 +129,7 @@ impl Watched {
     /// # Panics
     /// Where that takes too long.
     pub async fn follows(&self, server: usize) {
-        wait_until("it follows", 4 * DEADLINE, async || {
-            replication(&mut self.client(&self.servers[server]).await).await.contains("link_status:up")
-        })
-        .await;
+        wait_until("it follows", 4 * DEADLINE, async || self.is_up(&self.servers[server]).await).await;
     }
 
     /// Where a sentinel says that the primary is.
@@ -159,6 +160,8 @@ impl Watched {
     }
 }
 
-async fn replication(server: &mut MultiplexedConnection) -> String {
-    redis::cmd("INFO").arg("replication").query_async(server).await.expect("the server answers")
+/// What a server says of replication; nothing where it closes the connection, as one does that is told whom to follow.
+async fn replication(url: &str) -> redis::RedisResult<String> {
+    let mut server = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
+    redis::cmd("INFO").arg("replication").query_async(&mut server).await
 }

@@ -14,7 +14,7 @@ use crate::{Done, Failure};
 /// One finding: how bad, what, what comes of it, what to do.
 struct Finding {
     level: &'static str,
-    finding: String,
+    what: String,
     consequence: &'static str,
     remedy: &'static str,
 }
@@ -40,7 +40,7 @@ pub(crate) async fn doctor(args: &Args) -> Done {
         Ok(fleet) => of_fleet(&mut findings, &fleet),
         Err(error) => findings.push(Finding {
             level: "note",
-            finding: format!("reports cannot be read: {error}"),
+            what: format!("reports cannot be read: {error}"),
             consequence: "nothing is known of the fleet",
             remedy: "rights to read the keys {namespace:report}*",
         }),
@@ -49,7 +49,7 @@ pub(crate) async fn doctor(args: &Args) -> Done {
     for found in &findings {
         table.row([
             Cell::from(found.level),
-            found.finding.as_str().into(),
+            found.what.as_str().into(),
             found.consequence.into(),
             found.remedy.into(),
         ]);
@@ -73,7 +73,7 @@ fn of_server(findings: &mut Vec<Finding>, info: &str) {
     if !version.is_empty() && known < OLDEST {
         findings.push(Finding {
             level: "wrong",
-            finding: format!("the server's version is {version}"),
+            what: format!("the server's version is {version}"),
             consequence: "scripts fail, so nothing is cached",
             remedy: "Redis 6.2 or later, or Valkey",
         });
@@ -81,7 +81,7 @@ fn of_server(findings: &mut Vec<Finding>, info: &str) {
     if !matches!(figures.role.as_str(), "" | "master") {
         findings.push(Finding {
             level: "wrong",
-            finding: "the server is a replica".to_owned(),
+            what: "the server is a replica".to_owned(),
             consequence: "services refuse it: what is evicted there is evicted nowhere",
             remedy: "the primary's address",
         });
@@ -89,21 +89,21 @@ fn of_server(findings: &mut Vec<Finding>, info: &str) {
     if figures.is_full() {
         findings.push(Finding {
             level: "wrong",
-            finding: "the memory is in use, and the policy is noeviction".to_owned(),
+            what: "the memory is in use, and the policy is noeviction".to_owned(),
             consequence: "new values are refused",
             remedy: "maxmemory-policy allkeys-lru, or more memory",
         });
     } else if figures.max_memory > 0 && figures.policy == "noeviction" {
         findings.push(Finding {
             level: "note",
-            finding: "the policy is noeviction".to_owned(),
+            what: "the policy is noeviction".to_owned(),
             consequence: "once the memory is in use, new values are refused",
             remedy: "maxmemory-policy allkeys-lru for a server that is only a cache",
         });
     } else if figures.max_memory == 0 && !info.is_empty() {
         findings.push(Finding {
             level: "note",
-            finding: "the server has no maxmemory".to_owned(),
+            what: "the server has no maxmemory".to_owned(),
             consequence: "it grows until the machine's memory ends",
             remedy: "maxmemory, and maxmemory-policy allkeys-lru",
         });
@@ -111,7 +111,7 @@ fn of_server(findings: &mut Vec<Finding>, info: &str) {
     if figures.evicted_keys > 0 {
         findings.push(Finding {
             level: "note",
-            finding: format!("{} keys went because there was no more room", figures.evicted_keys),
+            what: format!("{} keys went because there was no more room", figures.evicted_keys),
             consequence: "entries and tags' versions are lost early: misses",
             remedy: "more memory, or shorter TTLs",
         });
@@ -119,7 +119,7 @@ fn of_server(findings: &mut Vec<Finding>, info: &str) {
     if field("aof_enabled") == "1" {
         findings.push(Finding {
             level: "note",
-            finding: "the server writes what it stores to disk".to_owned(),
+            what: "the server writes what it stores to disk".to_owned(),
             consequence: "it comes back with entries that were evicted meanwhile, if its files are older",
             remedy: "no persistence for a server that is only a cache",
         });
@@ -130,7 +130,7 @@ async fn of_times(findings: &mut Vec<Finding>, latency: Duration, place: &Place)
     if latency > SLOW {
         findings.push(Finding {
             level: "note",
-            finding: format!("a round trip takes {:.1} ms", latency.as_secs_f64() * 1e3),
+            what: format!("a round trip takes {:.1} ms", latency.as_secs_f64() * 1e3),
             consequence: "hits take as long",
             remedy: "a server nearby, and no long commands on it (SLOWLOG)",
         });
@@ -140,7 +140,7 @@ async fn of_times(findings: &mut Vec<Finding>, latency: Duration, place: &Place)
     if server.abs_diff(here) > APART.as_millis() {
         findings.push(Finding {
             level: "note",
-            finding: format!(
+            what: format!(
                 "the server's clock and this machine's are {} s apart",
                 server.abs_diff(here) / 1_000
             ),
@@ -155,7 +155,7 @@ fn of_fleet(findings: &mut Vec<Finding>, fleet: &Fleet) {
     if fleet.reports.is_empty() {
         findings.push(Finding {
             level: "note",
-            finding: "no process reported within 30 s".to_owned(),
+            what: "no process reported within 30 s".to_owned(),
             consequence: "nothing is known of the fleet",
             remedy: "CACHEMACRO_REPORT, and the right to ZADD and ZREMRANGEBYSCORE",
         });
@@ -164,7 +164,7 @@ fn of_fleet(findings: &mut Vec<Finding>, fleet: &Fleet) {
     if versions.len() > 1 {
         findings.push(Finding {
             level: "note",
-            finding: format!("processes have different versions of cachemacro: {}", joined(&versions)),
+            what: format!("processes have different versions of cachemacro: {}", joined(&versions)),
             consequence: "entries of another format are misses",
             remedy: "nothing, while a rollout lasts",
         });
@@ -183,7 +183,7 @@ fn of_fleet(findings: &mut Vec<Finding>, fleet: &Fleet) {
         if shapes.len() > 1 {
             findings.push(Finding {
                 level: "note",
-                finding: format!("{site} stores values of {} shapes under {prefix}", shapes.len()),
+                what: format!("{site} stores values of {} shapes under {prefix}", shapes.len()),
                 consequence: "while releases differ in a type, each overwrites the other's entries",
                 remedy: "nothing, while a rollout lasts, or for a generic function",
             });
@@ -194,7 +194,7 @@ fn of_fleet(findings: &mut Vec<Finding>, fleet: &Fleet) {
         if report.breaker.as_deref().is_some_and(|breaker| breaker != "closed") {
             findings.push(Finding {
                 level: "wrong",
-                finding: format!("the breaker of {who} is open"),
+                what: format!("the breaker of {who} is open"),
                 consequence: "its functions run without the cache",
                 remedy: "does it reach the server?",
             });
@@ -202,7 +202,7 @@ fn of_fleet(findings: &mut Vec<Finding>, fleet: &Fleet) {
         if report.kept_evicts > 0 {
             findings.push(Finding {
                 level: "wrong",
-                finding: format!("{} evicts of {who} have not reached the server", report.kept_evicts),
+                what: format!("{} evicts of {who} have not reached the server", report.kept_evicts),
                 consequence: "other processes may serve what it evicted",
                 remedy: "does it reach the server? They are sent again",
             });
@@ -221,7 +221,7 @@ mod tests {
     fn levels(info: &str) -> Vec<(&'static str, String)> {
         let mut findings = Vec::new();
         of_server(&mut findings, info);
-        findings.into_iter().map(|found| (found.level, found.finding)).collect()
+        findings.into_iter().map(|found| (found.level, found.what)).collect()
     }
 
     #[test]

@@ -50,8 +50,7 @@ pub(crate) async fn flush(args: &Args, what: &FlushArgs) -> Done {
             evicted += place.cache.evict_prefix(prefix).await?;
         }
     }
-    let tags = if what.tag.is_empty() { String::new() } else { format!(" and {} tags", what.tag.len()) };
-    eprintln!("cachemacro: evicted {evicted} keys{tags}");
+    eprintln!("cachemacro: evicted; keys removed one by one: {evicted}, tags: {}", what.tag.len());
     Ok(())
 }
 

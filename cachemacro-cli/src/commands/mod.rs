@@ -3,8 +3,10 @@
 mod doctor;
 mod entries;
 mod flush;
+mod map;
 mod stats;
 mod tags;
+mod top;
 mod verify;
 mod warm;
 
@@ -23,6 +25,8 @@ pub(crate) async fn run(args: Args) -> Done {
         Command::List { pattern, limit } => entries::list(&args, pattern.as_deref(), *limit).await,
         Command::Inspect { key, value } => entries::inspect(&args, key, *value).await,
         Command::Explain { key } => entries::explain(&args, key).await,
+        Command::Top { by, limit } => top::top(&args, *by, *limit).await,
+        Command::Map { dot } => map::map(&args, *dot).await,
         Command::Tags => tags::tags(&args).await,
         Command::Flush(flush) => flush::flush(&args, flush).await,
         Command::Doctor => doctor::doctor(&args).await,

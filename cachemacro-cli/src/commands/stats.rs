@@ -1,6 +1,7 @@
 //! `stats`: what the whole fleet counted.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use cachemacro::report::Figures;
 
@@ -53,6 +54,11 @@ fn sum(counts: &BTreeMap<String, u64>) -> u64 {
     counts.values().fold(0, |sum, count| sum.saturating_add(*count))
 }
 
+/// Whether anything was read, loaded or written: a function that only evicts has nothing in these columns.
+fn is_of_use(figures: &Figures) -> bool {
+    figures.reads() > 0 || figures.count("loads") > 0 || sum(&figures.errors) > 0
+}
+
 /// Each function, and all of them together.
 fn sites(fleet: &Fleet) -> Table {
     let mut table = Table::new(&[
@@ -69,11 +75,16 @@ fn sites(fleet: &Fleet) -> Table {
         "time_saved",
     ]);
     let mut sites: Vec<(&str, Figures)> =
-        fleet.sites().into_iter().filter(|(_, figures)| *figures != Figures::default()).collect();
+        fleet.sites().into_iter().filter(|(_, figures)| is_of_use(figures)).collect();
     sites.sort_by_key(|(_, figures)| std::cmp::Reverse(figures.reads()));
     let mut total = Figures::default();
-    sites.iter().for_each(|(_, figures)| total.add(figures));
-    for (site, figures) in sites.iter().map(|(site, figures)| (*site, figures)).chain([("total", &total)]) {
+    for (_, figures) in &sites {
+        total.add(figures);
+    }
+    // Loads differ by function, so what was saved is a sum of each one's.
+    let saved: Duration = sites.iter().map(|(_, figures)| figures.time_saved()).sum();
+    let rows = sites.iter().map(|(site, figures)| (*site, figures, figures.time_saved()));
+    for (site, figures, saved) in rows.chain([("total", &total, saved)]) {
         table.row([
             Cell::from(site),
             figures.reads().into(),
@@ -85,7 +96,7 @@ fn sites(fleet: &Fleet) -> Table {
             quantile(figures, 0.5),
             quantile(figures, 0.99),
             sum(&figures.errors).into(),
-            Cell::Seconds(figures.time_saved().as_secs_f64()),
+            Cell::Seconds(saved.as_secs_f64()),
         ]);
     }
     table
@@ -111,7 +122,9 @@ fn processes(fleet: &Fleet) -> Table {
     ]);
     for report in &fleet.reports {
         let mut all = report.direct.clone();
-        report.sites.iter().for_each(|site| all.add(&site.figures));
+        for site in &report.sites {
+            all.add(&site.figures);
+        }
         let up = Fleet::up(report);
         let pool = report.pool.as_ref();
         let of_pool =
@@ -140,7 +153,9 @@ fn processes(fleet: &Fleet) -> Table {
 fn reasons(fleet: &Fleet) -> Table {
     let mut table = Table::new(&["reason", "misses", "share"]);
     let mut all = Figures::default();
-    fleet.sites().values().for_each(|figures| all.add(figures));
+    for figures in fleet.sites().values() {
+        all.add(figures);
+    }
     let misses = sum(&all.misses);
     let mut reasons: Vec<(&String, &u64)> = all.misses.iter().collect();
     reasons.sort_by_key(|(_, count)| std::cmp::Reverse(**count));

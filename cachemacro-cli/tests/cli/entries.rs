@@ -43,6 +43,29 @@ async fn keys_are_listed_with_their_tags_by_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_top_has_the_largest_the_costliest_and_the_soonest_to_go() {
+    let place = Place::on(RedisServer::shared());
+    let cache = place.service();
+    for (key, length, seconds) in [("small", 10, 500), ("large", 5_000, 90), ("middle", 900, 300)] {
+        let entry = cache.entry::<String>("text", key).with_ttl(Duration::from_secs(seconds));
+        entry.set(&"x".repeat(length)).await.unwrap();
+    }
+    let slow = async || tokio::time::sleep(Duration::from_millis(30)).await;
+    cache.get_or_load("slow", 1, slow).await;
+    let keys = async |args: &[&str]| -> Vec<String> {
+        let rows = place.rows(&[&["top"], args].concat()).await;
+        rows.iter().filter_map(|row| row["key"].as_str()).map(str::to_owned).collect()
+    };
+    assert_eq!(keys(&["--limit", "2"]).await, ["text:large", "text:middle"]);
+    assert_eq!(keys(&["--by", "ttl", "--limit", "1"]).await, ["text:large"]);
+    assert_eq!(keys(&["--by", "load-time", "--limit", "1"]).await, ["slow:1"]);
+    assert_eq!(keys(&["--by", "age"]).await.len(), 4);
+    let prefixes = place.rows(&["top", "--by", "prefix"]).await;
+    assert_eq!((&prefixes[0]["prefix"], &prefixes[0]["entries"]), (&json!("text"), &json!(3)));
+    assert_eq!(Place::on(RedisServer::shared()).asked(&["top"]).await.code, Some(1), "nothing is there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_entry_is_shown_and_its_value_where_it_is_asked_for() {
     let place = Place::on(RedisServer::shared());
     let cache = place.service();

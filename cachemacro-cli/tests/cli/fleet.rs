@@ -1,6 +1,6 @@
 //! What the fleet reports.
 
-use cachemacro::Reports;
+use cachemacro::{Cache, Reports, cache_evict, cached};
 use cachemacro_tests::{DEADLINE, RedisServer, wait_until};
 use serde_json::{Value, json};
 
@@ -116,6 +116,54 @@ async fn doctor_says_what_is_wrong_and_what_to_do() {
             .contains(&("wrong".to_owned(), "the memory is in use, and the policy is noeviction".to_owned()))
     );
     assert_eq!(place.asked(&["doctor"]).await.code, Some(1));
+}
+
+#[cached(prefix = "order", key = "{id}", tags = ["orders", "of:{result}"], entry = order_entry, cache = cache)]
+async fn order(cache: &Cache, id: u64) -> u64 {
+    let _ = cache;
+    id
+}
+
+#[cached(prefix = "rate", skip(cache), cache = cache)]
+async fn rate(cache: &Cache, id: u64) -> u64 {
+    let _ = cache;
+    id
+}
+
+#[cache_evict(entry = order_entry(cache, id), tags = ["order", "of:{id}"], cache = cache)]
+async fn cancel(cache: &Cache, id: u64) {
+    let _ = (cache, id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_map_finds_a_misspelt_tag() {
+    let place = Place::on(RedisServer::shared());
+    let cache = place.service();
+    order(&cache, 1).await;
+    rate(&cache, 1).await;
+    cancel(&cache, 1).await;
+    place.reported(&[&cache]).await;
+    wait_until("it has reported all of it", DEADLINE, async || {
+        place.asked(&["map"]).await.out.contains("::cancel")
+    })
+    .await;
+    let rows = place.rows(&["map"]).await;
+    let note = |name: &str| {
+        let row = rows.iter().find(|row| row["name"].as_str().is_some_and(|of| of.ends_with(name)));
+        row.and_then(|row| row["note"].as_str()).unwrap_or_else(|| panic!("{name}: {rows:?}"))
+    };
+    assert_eq!(note("order"), "evicted, and no entry carries it");
+    assert_eq!(note("orders"), "nothing evicts it");
+    assert_eq!((note("of:{}"), note("order_entry")), ("", ""));
+    assert_eq!(note("::rate"), "nothing but its TTL renews it");
+    assert!(
+        !rows.iter().any(|row| row["name"].as_str().is_some_and(|name| name.ends_with("::order"))),
+        "{rows:?}"
+    );
+    assert_eq!(place.asked(&["map"]).await.code, Some(1));
+    let dot = place.asked(&["map", "--dot"]).await;
+    assert!(dot.code == Some(0) && dot.out.starts_with("digraph cachemacro {"), "{dot:?}");
+    assert!(dot.out.contains("\"tag of:{}\" -> \"cli::fleet::order\";"), "{dot:?}");
 }
 
 #[test]

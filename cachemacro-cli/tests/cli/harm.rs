@@ -62,6 +62,34 @@ async fn under_a_watchers_rights_reads_work_and_writes_end_with_3() {
     assert_eq!(cache.stats().total.loads, before, "nothing went");
 }
 
+/// Who operates has a service's rights, and reads reports.
+#[tokio::test(flavor = "multi_thread")]
+async fn under_an_operators_rights_flushes_work() {
+    let server = RedisServer::start();
+    let place = Place::on(&server);
+    let cache = place.service();
+    user(&cache, "acme", 7).await;
+    place.reported(&[&cache]).await;
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
+    let guide = std::fs::read_to_string(guide).expect("the guide is there");
+    let rule =
+        guide.lines().find_map(|line| line.strip_prefix("ACL SETUSER shop ")).expect("it has the rule");
+    let rule = rule.replace("PASSWORD", "hunter2").replace("shop:", &format!("{}:", place.namespace));
+    let mut admin = server.client().await;
+    run(&mut admin, &format!("ACL SETUSER operator {rule} +zrangebyscore")).await;
+    let url = server.url().replace("redis://", "redis://operator:hunter2@");
+    let operator = Place { url, namespace: place.namespace.clone() };
+    for args in [
+        &["tags"][..],
+        &["explain", "user:acme:7"],
+        &["flush", "--tag", "users", "--key", "user:acme:7", "--prefix", "user", "--yes"],
+        &["flush", "--all", "--yes"],
+    ] {
+        let said = operator.asked(args).await;
+        assert_eq!(said.code, Some(0), "{args:?} {said:?}");
+    }
+}
+
 /// Beside many keys of others, none of them is named, and nothing asks for all at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_key_outside_the_namespace_is_named() {

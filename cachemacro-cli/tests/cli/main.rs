@@ -3,5 +3,6 @@
 mod entries;
 mod fleet;
 mod flush;
+mod golden;
 mod harm;
 mod harness;

@@ -22,7 +22,7 @@ use proc_macro2::{Ident, Span};
 use syn::punctuated::Punctuated;
 use syn::{Path, Token};
 
-use crate::model::{Cached, EntryParts, StoresErr};
+use crate::model::{Cached, EntryParts, Shown, StoresErr};
 use crate::syntax::item::Item;
 use crate::syntax::options::{self, Macro, Options};
 use crate::tokens::errors::Errors;
@@ -51,7 +51,7 @@ pub(crate) fn cached(options: &Options, item: &Item, errors: &Errors) -> Cached 
     let (rules, ttl, tags) = check.rules();
     let types = check.types();
     let form = prefix.as_ref().and_then(|_| overlap::form(options, item));
-    let entry = EntryParts {
+    let mut entry = EntryParts {
         policy,
         cache,
         of_trait: options.of_trait().cloned(),
@@ -63,8 +63,13 @@ pub(crate) fn cached(options: &Options, item: &Item, errors: &Errors) -> Cached 
         ttl,
         // A default is for the functions that have bytes.
         codec: options.ty("codec").filter(|_| !item.is_sync()).cloned(),
+        shown: Shown::default(),
     };
     let function = check.entry_function(&entry, &rules);
+    entry.shown = Shown {
+        entry: function.as_ref().map(|function| function.name.clone()),
+        late_tags: rules.tags.clone(),
+    };
     if function.is_none() {
         check.rules_can_have_self(&rules);
     }

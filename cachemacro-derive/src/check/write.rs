@@ -4,7 +4,7 @@ use syn::{Expr, ExprLit, Lit, Type};
 
 use super::tags::list;
 use super::{Checker, facade, overlap};
-use crate::model::{EntryParts, Put, PutTarget, RulesModel, Tag, Value, Write, WriteAttr, Writing};
+use crate::model::{EntryParts, Put, PutTarget, RulesModel, Shown, Tag, Value, Write, WriteAttr, Writing};
 use crate::syntax::item::Item;
 use crate::syntax::options::{self, Macro, Options};
 use crate::tokens::code::code;
@@ -149,6 +149,7 @@ impl Checker<'_> {
             tags,
             ttl,
             codec: self.options.ty("codec").cloned(),
+            shown: Shown::default(),
         })
     }
 

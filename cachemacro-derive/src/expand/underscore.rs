@@ -99,7 +99,13 @@ fn can_be_replaced(tokens: &TokenStream, name: &str) -> bool {
         let token = at.and_then(|at| tokens.get(at));
         matches!(token, Some(TokenTree::Punct(punct)) if of.contains(punct.as_char()))
     };
+    // What a site says of itself is text to be shown, and holds templates as they are written.
+    let is_site = |at: usize| {
+        let name = at.checked_sub(2).and_then(|at| tokens.get(at));
+        is(at.checked_sub(1), "!") && matches!(name, Some(TokenTree::Ident(name)) if name == "site")
+    };
     tokens.iter().enumerate().all(|(at, token)| match token {
+        TokenTree::Group(_) if is_site(at) => true,
         TokenTree::Ident(ident) if ident == name => !is(at.checked_sub(1), ".:'") && !is(Some(at + 1), ":!"),
         TokenTree::Group(group) => can_be_replaced(&group.stream(), name),
         TokenTree::Literal(_) => !mentions(token.clone().into(), name),

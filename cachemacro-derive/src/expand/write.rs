@@ -7,7 +7,7 @@
 //!         let shape_ = (&&&cachemacro_::Probe::<Result<User, Error>>::NEW).shape();
 //!         let outcome_ = shape_.kind();
 //!         cachemacro_::Writes::<Result<User, Error>, _>::new(outcome_)
-//!             .at(cachemacro_::site!("rename"))
+//!             .at(cachemacro_::site!("rename"; cachemacro_::Says::new("").writes(&["put user_entry", "tag users"])))
 //!             .put(Some(held(outcome_, user_entry(&id))), NoRules, false)
 //!             .evict(None, When { before: false, on_err: false })
 //!             .evict_tags(["users"])
@@ -26,6 +26,7 @@ use syn::parse_quote;
 
 use super::function::Handed;
 use super::late::{self, Late};
+use super::says::says_of_writes;
 use super::{Expander, condition_named, if_so, option, tags_method};
 use crate::model::{EntryParts, Put, PutTarget, Tag, Value, Write, WriteAttr, Writing};
 use crate::syntax::item::{Item, pointing_at};
@@ -92,7 +93,10 @@ impl Writer<'_> {
         });
         let Writer { before, calls, after, statements, groups, .. } = &self;
         let name = self.item.name();
-        let site = (*groups > 0).then(|| quote_spanned!(mixed=> .at(#private::site!(#name))));
+        let site = (*groups > 0).then(|| {
+            let says = says_of_writes(&model.attributes, private);
+            quote_spanned!(mixed=> .at(#private::site!(#name; #says)))
+        });
         let taken = model.taken.iter().map(|path| quote!(#[#path(__taken)] const _: () = ();));
         let taken: TokenStream = taken.collect();
         let begin = quote_spanned! {mixed=>

@@ -8,6 +8,7 @@ use crate::rules::fields::{members, name_and_value, split};
 /// Seconds above this are this many (1.2.2): 68 years.
 pub(crate) const MOST_SECONDS: u64 = 1 << 31;
 
+#[expect(clippy::struct_excessive_bools, reason = "directives without a value")]
 /// The directives of one message (5.2, and RFC 5861). Unknown ones are left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct CacheControl {

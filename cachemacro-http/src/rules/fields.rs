@@ -33,16 +33,8 @@ pub(crate) fn split(line: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
             }
             false
         });
-        let part = match end {
-            Some(end) => {
-                rest = Some(&all[end + 1..]);
-                &all[..end]
-            }
-            None => {
-                rest = None;
-                all
-            }
-        };
+        rest = end.map(|end| &all[end + 1..]);
+        let part = end.map_or(all, |end| &all[..end]);
         Some(part.trim_ascii())
     })
 }

@@ -51,6 +51,7 @@ impl Refusal {
 }
 
 /// What the storing side knows besides the response.
+#[expect(clippy::struct_excessive_bools, reason = "any of them may come together")]
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Circumstances {
     /// The request had credentials of a user.

@@ -49,8 +49,7 @@ async fn open(
     let service = std::sync::Arc::new(std::sync::Mutex::new(service));
     let service = service_fn(move |request| {
         use tower::Service as _;
-        let future = service.lock().unwrap().call(request);
-        future
+        service.lock().unwrap().call(request)
     });
     let request = Request::get("/a").body(Empty::new()).unwrap();
     (sender, layer.layer(service).oneshot(request).await.unwrap())

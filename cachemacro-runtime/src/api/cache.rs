@@ -295,6 +295,24 @@ impl Cache {
         self.core().store.connect().await
     }
 
+    /// Waits until the store has answered for the values that calls have sent it so far: a load's caller has its value before that.
+    /// From then on other processes find them and [`stats`](Self::stats) counts them. For tests; at the end of a process
+    /// [`shutdown`](Self::shutdown) does it too.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let cache = cachemacro::Cache::memory();
+    /// cache.get_or_load("answer", (), async || 42).await;
+    /// cache.stored().await;
+    /// assert_eq!(cache.stats().total.fills, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn stored(&self) {
+        self.core().answered().await;
+    }
+
     /// What this process tells of the cache: counters by function, settings, connections; no key, tag, value or secret. On a
     /// server with a namespace each process leaves it there for others, every 10 s, as JSON.
     ///
@@ -310,8 +328,8 @@ impl Cache {
         self.core().report(true)
     }
 
-    /// Finishes what dropped calls left to do, sends evicts that have not reached the store once more, then closes the store's
-    /// connections. Cached calls after it run their functions; direct ones may fail.
+    /// Waits for values on their way to the store, finishes what dropped calls left to do, sends evicts that have not reached the
+    /// store once more, then closes the store's connections. Cached calls after it run their functions; direct ones may fail.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -329,6 +347,7 @@ impl Cache {
     /// namespace. They are logged, too.
     pub async fn shutdown(&self) -> Result<(), Undelivered> {
         let core = self.core();
+        core.answered().await;
         core.drain().await;
         let undelivered = core.deliver_kept().await;
         #[cfg(feature = "reports")]

@@ -266,8 +266,13 @@ impl Inspector {
     ///
     /// let cache = Cache::memory();
     /// cache.set("user", 7, &42).await?;
-    /// let page = cache.inspector()?.keys("user:", &Cursor::default()).await?;
-    /// assert_eq!(page.keys, ["user:7"]);
+    /// let (inspector, mut found, mut next) = (cache.inspector()?, Vec::new(), Some(Cursor::default()));
+    /// while let Some(cursor) = next {
+    ///     let page = inspector.keys("user:", &cursor).await?;
+    ///     found.extend(page.keys);
+    ///     next = page.next;
+    /// }
+    /// assert_eq!(found, ["user:7"]);
     /// # Ok(())
     /// # }
     /// ```

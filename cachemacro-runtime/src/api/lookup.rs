@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::api::entry::Meta;
 use crate::calls::lookup::{Sought, Vacant, find, lookup};
 use crate::engine::entry::Entry;
-use crate::engine::fill::Check;
+use crate::engine::fill::{Check, finish_put};
 use crate::engine::lease::{Background, Held};
 use crate::engine::prepare::Prepared;
 use crate::engine::read::Found;
@@ -461,8 +461,8 @@ impl<T: Value> Vacancy<T> {
         }
         let tags: Vec<String> = tags.into_iter().map(|tag| tag.as_ref().to_owned()).collect();
         let is_known = |tag: &String| raw.tags.contains(&tag_keys(raw.core.namespace(), tag).tag);
-        let are_known = tags.iter().all(is_known) && inherited.is_empty();
-        if !(self.entry.has_late_tags(&NoRules) || are_known) {
+        let all_known = tags.iter().all(is_known) && inherited.is_empty();
+        if !all_known && !self.entry.has_late_tags(&NoRules) {
             // G1: the tag's version was not captured before the load, so an evict since then would go unnoticed.
             let error = Error::new(ErrorKind::Config, "tags that come with the value need `with_late_tags`");
             raw.failed(&error);
@@ -481,15 +481,27 @@ impl<T: Value> Vacancy<T> {
 
     async fn finish(self, prepared: Result<Option<Prepared>>) -> Result<Filled> {
         let raw = self.entry.raw()?;
-        let prepared = prepared.inspect_err(|error| raw.failed(error))?;
-        let (Some((held, _background)), Some(prepared)) = (self.held, prepared) else {
-            return Ok(Filled::Refused);
+        let took = self.began.elapsed();
+        let failed = prepared.as_ref().err().cloned();
+        failed.iter().for_each(|error| raw.failed(error));
+        let (Some((held, _background)), prepared) = (self.held, prepared.ok().flatten()) else {
+            return failed.map_or(Ok(Filled::Refused), Err);
         };
         if raw.core.has_written() {
             // What was loaded may be rolled back.
-            return Ok(Filled::Refused);
+            return failed.map_or(Ok(Filled::Refused), Err);
         }
-        let stored = prepared.fill(raw, held, self.began.elapsed(), self.on_refusal, Check::Skip).await;
-        Ok(if stored.is_stored() { Filled::Stored } else { Filled::Refused })
+        let stored = match (self.on_refusal, prepared) {
+            // It replaces whatever is there: what it cannot store goes.
+            (OnRefusal::Unlink, prepared) => finish_put(raw, Some(held), prepared, took).await?,
+            (OnRefusal::Leave, Some(prepared)) => {
+                prepared.fill(raw, held, took, OnRefusal::Leave, Check::Skip).await.is_stored()
+            }
+            (OnRefusal::Leave, None) => false,
+        };
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(if stored { Filled::Stored } else { Filled::Refused }),
+        }
     }
 }

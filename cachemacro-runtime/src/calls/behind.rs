@@ -6,9 +6,11 @@
 use std::future::Future;
 use std::panic::resume_unwind;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::task::JoinError;
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
 
@@ -17,6 +19,7 @@ use crate::engine::entry::Entry;
 use crate::engine::loading::Loading;
 use crate::engine::raw::RawEntry;
 use crate::engine::read::Miss;
+use crate::engine::spending;
 use crate::ground::clock::NEVER;
 use crate::observe::event::Event;
 use crate::policy::mode::Mode;
@@ -83,7 +86,10 @@ where
     }
     let Some(raw) = entry.active() else { return body.await };
     let mut call = Call::new(&entry, raw, outcome, entry.has_late_tags(&rules));
-    let miss = match call.look(arguments).await {
+    // G6: the load has what the look leaves of the call's time.
+    let look = async { (call.look(arguments).await, spending::left()) };
+    let (looked, left) = spending::within(entry.deadline(), look).await;
+    let miss = match looked {
         Ok(hit) => return hit,
         Err(miss) => miss,
     };
@@ -92,7 +98,9 @@ where
         raw.record(Event::Miss(miss.reason));
     }
     let old = call.state.spare.clone();
-    let load = go_on(entry.clone(), outcome, call.state, miss, rules, body);
+    let leads = Arc::<AtomicBool>::default();
+    call.state.leads = Some(Arc::clone(&leads));
+    let load = spending::within(left, go_on(entry.clone(), outcome, call.state, miss, rules, body));
     let load = Loading::current().scope(Mode::current().scope(load)).in_current_span();
     let (began, mut task) = (Instant::now(), tokio::spawn(load));
     if let Some(served) = served {
@@ -104,11 +112,18 @@ where
         raw.served(old.age);
         Some(value)
     };
+    // Whoever only waits for another's load is wanted by nobody once its caller has gone on.
+    let leave = |task: &JoinHandle<R>| {
+        if !leads.load(Ordering::SeqCst) {
+            task.abort();
+        }
+    };
     if let Some(soft) = behind.soft.filter(|_| old.is_some()) {
         match timeout_at(began + soft.min(NEVER), &mut task).await {
-            Ok(done) => return returned(done).await,
+            Ok(done) => return returned(done, || stand_in().or_else(late)).await,
             Err(_) => {
                 if let Some(value) = stand_in() {
+                    leave(&task);
                     return value;
                 }
             }
@@ -116,15 +131,17 @@ where
     }
     if let Some(time) = behind.timeout {
         match timeout_at(began + time.min(NEVER), &mut task).await {
-            Ok(done) => return returned(done).await,
+            Ok(done) => return returned(done, || stand_in().or_else(late)).await,
             Err(_) => {
                 if let Some(value) = stand_in().or_else(late) {
+                    leave(&task);
                     return value;
                 }
+                return returned(task.await, stand_in).await;
             }
         }
     }
-    returned(task.await).await
+    returned(task.await, || stand_in().or_else(late)).await
 }
 
 /// The load, with all that it needs.
@@ -146,12 +163,20 @@ where
     Call::resume(&entry, raw, outcome, state).finish(miss, rules, pin!(body)).await.0
 }
 
-/// What the load's task returned.
-async fn returned<R>(done: Result<R, JoinError>) -> R {
+/// What the load's task returned; `instead` where its runtime ended first.
+///
+/// # Panics
+/// Where the load did, and where its runtime ended and nothing is there instead.
+async fn returned<R>(done: Result<R, JoinError>, instead: impl FnOnce() -> Option<R>) -> R {
     match done.map_err(JoinError::try_into_panic) {
         Ok(value) => value,
         Err(Ok(panic)) => resume_unwind(panic),
-        // The runtime ends, and its caller's task with it.
-        Err(Err(_)) => std::future::pending().await,
+        // A caller that is a task of that runtime ends with it.
+        Err(Err(_)) if tokio::task::try_id().is_some() => std::future::pending().await,
+        // G9: any other does not wait for what never comes.
+        Err(Err(_)) => match instead() {
+            Some(value) => value,
+            None => panic!("the runtime of a load has ended before it"),
+        },
     }
 }

@@ -26,13 +26,16 @@
 //! Where the look finds a value that is due or stale, the call asks for the right to refresh it. Elected, it leads a flight with that
 //! lease, and fills over that value; else it serves the value. Such a value, and one past its stale time, also stands in for a load that fails.
 //!
-//! The flight that `join` finds is taken where the look does not show its load to be doomed: a tag was evicted since that load
+//! A fill that no follower waits for is sent, and the call ends: what becomes of it is [`unanswered`](crate::engine::unanswered)'s to
+//! handle. The flight that `join` finds is taken where the look does not show its load to be doomed: a tag was evicted since that load
 //! captured its versions. Else the call leads the next flight, and its search takes the lease over. What a leader shares is told at [`flight`](crate::engine::flight). Three calls leave the picture: one whose key its
 //! own task is loading or putting, and one that was shared twice what it cannot return, run alone and unstored; under
 //! [`Mode::Refresh`] a call neither looks nor joins, and stores like a put.
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tracing::Instrument as _;
@@ -161,6 +164,8 @@ pub(crate) struct State {
     pub(crate) elected: Option<Box<Elected>>,
     /// The lease of this refresh.
     held: Option<Held>,
+    /// Set once the call leads a flight or runs its body: others may wait for it then.
+    pub(crate) leads: Option<Arc<AtomicBool>>,
     /// What another caller shared could not be taken, so the call has joined a second flight.
     joined_again: bool,
 }
@@ -203,19 +208,24 @@ impl<'a, O, V: Value> Call<'a, O, V> {
             return Ok(found);
         }
         // G1: the store is asked whether that value is there still, and whether its tags hold.
+        let failed = Miss { reason: MissReason::StoreFailed, seen: FillId::NONE };
         if let Some(known) = &known
             && let Some((fill_id, size)) = known.to_confirm::<V>(raw)
             && size > SMALL
-            && let Ok(Some(header)) = Box::pin(raw.peek(self.entry.expected())).await
-            && header.fill_id == fill_id
-            && raw.freshness().age(&header, raw.core.store.now()) == Some(Age::Fresh)
-            && let Some(found) = known.confirmed(raw, fill_id).and_then(as_returned)
         {
-            raw.record(Event::Hit);
-            return Ok(found);
+            // G6: a store that did not answer is not asked again.
+            let Ok(header) = Box::pin(raw.peek(self.entry.expected())).await else { return Err(failed) };
+            if let Some(header) = header
+                && header.fill_id == fill_id
+                && raw.freshness().age(&header, raw.core.store.now()) == Some(Age::Fresh)
+                && let Some(found) = known.confirmed(raw, fill_id).and_then(as_returned)
+            {
+                raw.record(Event::Hit);
+                return Ok(found);
+            }
         }
         let Ok((looked, read)) = raw.look_as_of(self.entry.expected().or_spare()).await else {
-            return Err(Miss { reason: MissReason::StoreFailed, seen: FillId::NONE });
+            return Err(failed);
         };
         if let Some(usable) = looked.aging() {
             self.state.read = Some(read);
@@ -261,13 +271,17 @@ impl<'a, O, V: Value> Call<'a, O, V> {
             // G6: a store that did not answer the read is not asked again: the call loads and shares within the process.
             if miss.reason != MissReason::StoreFailed {
                 let late_tags = self.state.late_tags;
-                self.state.search = Some(Search::after(miss, raw, entry.expected(), late_tags));
+                let search = Search::after(miss, raw, entry.expected(), late_tags);
+                self.state.search = Some(search.of_nothing(self.state.read.as_ref()));
             }
             match self.join().await {
                 Ok(lead) => lead,
                 Err(shared) => return (shared, rules),
             }
         };
+        if let Some(leads) = &self.state.leads {
+            leads.store(true, Ordering::SeqCst);
+        }
         match lead {
             Some(lead) => self.lead(lead, rules, body).await,
             None => (self.run(None, body).await.0, rules),
@@ -338,6 +352,9 @@ impl<'a, O, V: Value> Call<'a, O, V> {
                 Seat::Lead(lead) => return Ok(Some(lead)),
                 Seat::Follow(follow) => follow,
             };
+            if let Some(search) = &mut self.state.search {
+                search.captures_anew();
+            }
             match self.raw.follow(follow).await {
                 Waited::Told(Verdict::Lead(lead)) => return Ok(Some(lead)),
                 Waited::Told(Verdict::Alone) => return self.stand_in().map_or(Ok(None), Err),
@@ -455,8 +472,13 @@ impl<'a, O, V: Value> Call<'a, O, V> {
                 // G1, rule (c): nobody joins after the stamps are read that the fill tells of.
                 lead.iter().for_each(Lead::close);
                 let followed = lead.as_ref().is_some_and(Lead::has_followers);
-                let check = if followed { Check::Stamps } else { Check::Skip };
-                on_heap(|| prepared.fill(raw, held, took, OnRefusal::Leave, check)).await
+                if followed || raw.core.store.is_memory() {
+                    let check = if followed { Check::Stamps } else { Check::Skip };
+                    on_heap(|| prepared.fill(raw, held, took, OnRefusal::Leave, check)).await
+                } else {
+                    on_heap(|| prepared.fill_unawaited(raw, held, took)).await;
+                    Stored::Unproven
+                }
             }
             // There is another value than the one that ages, or none.
             (Some(held), None) if self.state.spare.is_some() && !raw.core.has_written() => {
@@ -464,7 +486,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
                 Stored::Refused
             }
             (Some(held), None) => {
-                held.give_back().await;
+                held.give_back_unawaited().await;
                 Stored::Refused
             }
             (None, _) => Stored::Refused,
@@ -516,7 +538,8 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         };
         let mut lead = Some(lead);
         if let Some(leading) = lead.take_if(|lead| lead.has_followers()) {
-            match self.outcome.share_err(&failure) {
+            // What failed in a transaction may not have failed outside of it.
+            match self.outcome.share_err(&failure).filter(|_| !self.raw.core.has_written()) {
                 Some(shared) => lead.insert(leading).share_load(&Landed::Err(shared)),
                 None => leading.scatter(),
             }

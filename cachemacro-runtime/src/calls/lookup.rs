@@ -116,7 +116,7 @@ async fn seek<T: Value>(
         let old = old.or(turned_down);
         Ok(Sought::Vacant(Vacant { held, on_refusal: OnRefusal::Leave, reason: Some(reason), old }))
     };
-    let looked = raw.look(expected).await?;
+    let (looked, read) = raw.look_as_of(expected).await?;
     let aging = looked.aging();
     let miss = match looked.decoded(decode) {
         Ok(found) => {
@@ -137,7 +137,8 @@ async fn seek<T: Value>(
         // G9: this task is loading or putting this very key, and would wait for itself.
         return vacant(None, miss.reason, None);
     }
-    let mut search = Search::after(miss, raw, expected, entry.has_late_tags(&NoRules));
+    let search = Search::after(miss, raw, expected, entry.has_late_tags(&NoRules));
+    let mut search = search.of_nothing(Some(&read));
     match search.find(raw, None, decode).await {
         End::Found(found) => Ok(Sought::Found(found)),
         End::Held(held) => vacant(Some(held), search.reason(), None),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::engine::asking;
+use crate::engine::collecting::Collecting;
 use crate::engine::core::Core;
 use crate::engine::evict::{Evict, log_failed};
 use crate::engine::fill::finish_put;
@@ -96,8 +97,17 @@ impl<R, O: Outcome<R>> Effects<'_, R, O> {
         puts.chain(evicts).filter_map(|core| core.settings.deadline).min()
     }
 
+    /// What the task reads, loads and stores from now on, in the caches that this touches, may be rolled back: where it collects evicts
+    /// for a transaction, the body writes in that.
+    pub(super) fn begin_writing(&self) {
+        let puts = self.puts.iter().map(|put| put.raw.core.id);
+        let evicts = self.evicts.iter().flat_map(Group::all).map(|evict| evict.core().id);
+        let here = self.evicts.iter().flat_map(|group| &group.here).map(|raw| raw.core.id);
+        puts.chain(evicts).chain(here).for_each(Collecting::begin_writing);
+    }
+
     /// A guard with all that the body may have outdated, in case it wrote before it was dropped or panicked.
-    fn guard(&self) -> Guard {
+    pub(super) fn guard(&self) -> Guard {
         let puts = self.puts.iter().map(|put| {
             let counters = put.raw.site.as_ref().map(|(_, counters)| counters.clone());
             (put.raw.core.clone(), Removals::of(&put.raw.key), counters)
@@ -110,12 +120,17 @@ impl<R, O: Outcome<R>> Effects<'_, R, O> {
 }
 
 /// Evicts when it is dropped, unless it was disarmed.
-struct Guard(Vec<(Arc<Core>, Removals, Option<Arc<Counters>>)>, Vec<LocalRaw>);
+pub(super) struct Guard(Vec<(Arc<Core>, Removals, Option<Arc<Counters>>)>, Vec<LocalRaw>);
 
 impl Guard {
-    fn disarm(mut self) {
+    pub(super) fn disarm(mut self) {
         self.0.clear();
         self.1.clear();
+    }
+
+    /// Evicts these entries of sync functions too.
+    pub(super) fn and_here(&mut self, entries: impl IntoIterator<Item = LocalRaw>) {
+        self.1.extend(entries);
     }
 }
 
@@ -152,7 +167,7 @@ where
     A: FnOnce(&O::Value, Effects<'a, R, O>) -> Effects<'a, R, O>,
 {
     // G7: a caller that hangs up between the write and the evict does not lose the evict.
-    let guard = effects.guard();
+    let mut guard = effects.guard();
     for group in effects.evicts.iter().filter(|group| group.when.before) {
         // All of it is sent again after the body, and counts as failed only if it fails then.
         for evict in group.all() {
@@ -167,6 +182,7 @@ where
     for put in effects.puts.iter_mut().filter(|put| !put.raw.core.puts_evict()) {
         put.held = asking::acquire_for_put(&put.raw, put.late_tags).await;
     }
+    effects.begin_writing();
     let mut loading = Loading::current();
     for put in &effects.puts {
         loading = loading.with(put.raw.core.id, put.raw.full.clone());
@@ -180,6 +196,8 @@ where
     let is_err = effects.outcome.is_err(&returned);
     if !is_err && let Some(value) = effects.outcome.value_of(&returned) {
         effects = after(value, effects);
+        // What mentions the value, too.
+        std::mem::replace(&mut guard, effects.guard()).disarm();
     }
     let mut failed = None;
     for group in effects.evicts.iter().filter(|group| !is_err || group.when.before || group.when.on_err) {

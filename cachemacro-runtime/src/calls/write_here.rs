@@ -4,6 +4,7 @@
 //! as for a call that was dropped: this process's reads wait for it.
 
 use crate::calls::write::{Effects, Group};
+use crate::engine::collecting::Collecting;
 use crate::engine::local::LocalRaw;
 use crate::observe::event::Event;
 use crate::policy::outcome::Outcome;
@@ -21,22 +22,6 @@ pub(crate) struct PutHere<'a, V> {
     pub(crate) on_err: bool,
 }
 
-/// Evicts when it is dropped, unless it was disarmed: a body that panics may have written before.
-struct Guard<'g, 'a, R, O: Outcome<R>> {
-    effects: &'g Effects<'a, R, O>,
-    puts: &'g [PutHere<'a, O::Value>],
-    armed: bool,
-}
-
-impl<R, O: Outcome<R>> Drop for Guard<'_, '_, R, O> {
-    fn drop(&mut self) {
-        if self.armed {
-            self.effects.evicts.iter().for_each(evict);
-            self.puts.iter().for_each(|put| drop_entry(&put.raw));
-        }
-    }
-}
-
 /// Runs `body`, then puts and evicts. `after` adds what mentions the value inside the result; it is not called where there is
 /// none.
 pub(crate) fn write_here<'a, R, O, A>(
@@ -52,10 +37,12 @@ where
     for group in effects.evicts.iter().filter(|group| group.when.before) {
         evict(group);
     }
-    let mut guard = Guard { effects: &effects, puts: &puts, armed: true };
+    // G7: a body, or an expression over its value, that panics may have written before.
+    let mut guard = effects.guard();
+    guard.and_here(puts.iter().map(|put| put.raw.clone()));
+    effects.begin_writing();
+    puts.iter().for_each(|put| Collecting::begin_writing(put.raw.core.id));
     let returned = body();
-    guard.armed = false;
-    drop(guard);
     let is_err = effects.outcome.is_err(&returned);
     if !is_err && let Some(value) = effects.outcome.value_of(&returned) {
         effects = after(value, effects);
@@ -72,6 +59,7 @@ where
             drop_entry(&raw);
         }
     }
+    guard.disarm();
     returned
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct Wanted {
     seen: FillId,
     kind: LeaseKind,
     capture: Capture,
+    /// The caller's read found nothing, and these versions.
+    vacant: Option<Vec<Version>>,
     over: Token,
 }
 
@@ -67,27 +69,37 @@ pub(crate) enum Answer {
 impl Wanted {
     /// A load's lease, also from this holder where it captured other versions.
     pub(crate) fn load(raw: &RawEntry, seen: FillId, capture: Capture, over: Token) -> Self {
-        Self { key: raw.full.clone(), seen, kind: LeaseKind::Load, capture, over }
+        Self { key: raw.full.clone(), seen, kind: LeaseKind::Load, capture, vacant: None, over }
+    }
+
+    /// The same of a caller whose read found nothing and, of what is to be captured, these versions, none of which was missing.
+    pub(crate) fn of_nothing(self, versions: Option<Vec<Version>>) -> Self {
+        Self { vacant: versions, ..self }
     }
 
     /// A put's lease, whoever holds it.
     pub(crate) fn put(raw: &RawEntry, capture: Capture) -> Self {
-        Self { key: raw.full.clone(), seen: FillId::NONE, kind: LeaseKind::Put, capture, over: Token::NONE }
+        let (seen, over) = (FillId::NONE, Token::NONE);
+        Self { key: raw.full.clone(), seen, kind: LeaseKind::Put, capture, vacant: None, over }
     }
 
     /// The lease of a refresh of this value: that of a second key, where there never is a value.
     pub(crate) fn refresh(raw: &RawEntry, value: Refreshed, capture: Capture) -> Self {
         let (kind, key) = (LeaseKind::Load, refresh_key(&raw.full, value.seen));
-        Self { key, seen: FillId::NONE, kind, capture, over: Token::NONE }
+        Self { key, seen: FillId::NONE, kind, capture, vacant: None, over: Token::NONE }
     }
 
     fn request(&self, token: Token, live: Duration, not_after: Timestamp) -> LeaseRequest<'_> {
-        LeaseRequest::new(&self.key, token, self.kind, live)
+        let request = LeaseRequest::new(&self.key, token, self.kind, live)
             .with_seen(self.seen)
             .with_capture(&self.capture.keys, self.capture.life)
             .with_known(self.capture.known)
             .with_not_after(not_after)
-            .with_over(self.over)
+            .with_over(self.over);
+        match &self.vacant {
+            Some(versions) => request.with_vacant(versions),
+            None => request,
+        }
     }
 }
 

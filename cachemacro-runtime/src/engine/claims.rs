@@ -76,6 +76,11 @@ impl Claims {
         sync::read(&self.instances).get(&site)?.get(begin).copied()
     }
 
+    /// Whether so many instances of a function have claimed that no more are looked at.
+    pub(crate) fn is_full(&self, site: SiteId) -> bool {
+        sync::read(&self.instances).get(&site).is_some_and(|known| known.len() >= MOST_INSTANCES)
+    }
+
     /// Keeps what was found of an instance. Tells whether it is the first answer.
     pub(crate) fn set_instance(&self, site: SiteId, begin: &str, clashes: bool) -> bool {
         let mut instances = sync::write(&self.instances);

@@ -1,6 +1,6 @@
 //! What the current task collects instead of evicting: the evicts of a transaction that has not committed yet.
 //!
-//! Once a cache has collected something in a scope, what the task loads may show changes that nobody else sees and
+//! Once a cache has collected something in a scope, or an attributed function that writes has begun in it, what the task loads may show changes that nobody else sees and
 //! that may be rolled back. So from then on nothing is read from that cache, stored in it or shared through it; see
 //! `Core::is_bypassed`, and for what began before that, `Core::has_written`.
 
@@ -55,14 +55,21 @@ impl Collecting {
         Self::of(cache).is_some_and(|scope| scope.written.load(Ordering::Relaxed))
     }
 
+    /// The task is about to write what this cache holds.
+    pub(crate) fn begin_writing(cache: u64) {
+        if let Some(innermost) = Self::of(cache) {
+            for scope in innermost.scopes(cache) {
+                scope.written.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
     /// Takes what is to be evicted from this cache, if the task collects that; tells whether it does.
     pub(crate) fn collect(cache: u64, removals: &Removals) -> bool {
         let Some(innermost) = Self::of(cache) else { return false };
         if removals.has_any() {
             lock(&innermost.removals).add_all(removals.clone());
-            for scope in innermost.scopes(cache) {
-                scope.written.store(true, Ordering::Relaxed);
-            }
+            Self::begin_writing(cache);
         }
         true
     }

@@ -22,6 +22,7 @@ use crate::engine::settings::Settings;
 use crate::engine::spending;
 use crate::engine::threads::Threads;
 use crate::engine::turns::Turns;
+use crate::engine::under_way::UnderWay;
 use crate::ground::background::Background;
 use crate::ground::clock::NEVER;
 use crate::ground::error::{Error, ErrorKind, Result};
@@ -59,6 +60,8 @@ pub(crate) struct Core {
     pub(crate) deferred: Deferred<Self>,
     /// Does it, though the runtime of the call ends.
     pub(crate) background: Background,
+    /// What was sent and nobody waits for.
+    pub(crate) under_way: Arc<UnderWay>,
     /// Counts what belongs to no site.
     stats: Counters,
     /// Why an evict failed last: the place of the kind in [`ErrorKind::ALL`].
@@ -106,6 +109,7 @@ impl Core {
             settings,
             flights: Flights::new(),
             background: Background::shared(),
+            under_way: Arc::default(),
             stats: Counters::default(),
             last_failed_evict: AtomicUsize::new(0),
             turns: Turns::default(),
@@ -214,6 +218,9 @@ impl Core {
         };
         if let Some(clashes) = known {
             return clashes;
+        }
+        if instance.is_some() && self.claims.is_full(*site) {
+            return false;
         }
         let other = claim().and_then(|claim| self.claims.claim(*site, claim).err());
         let clashes = other.is_some();

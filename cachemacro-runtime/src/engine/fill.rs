@@ -174,7 +174,11 @@ impl Prepared {
     }
 
     /// The lease and the stamps to fill with; else what became of the attempt.
-    async fn ready(&self, raw: &RawEntry, held: Held) -> std::result::Result<(Held, Vec<Stamp>), Stored> {
+    pub(crate) async fn ready(
+        &self,
+        raw: &RawEntry,
+        held: Held,
+    ) -> std::result::Result<(Held, Vec<Stamp>), Stored> {
         match self.stamps(raw, &held.versions).await {
             Ok(Some(stamps)) => Ok((held, stamps)),
             Ok(None) => {

@@ -2,6 +2,7 @@
 //! [`crate::api::local`].
 
 use std::any::{Any, TypeId};
+use std::cell::Cell;
 use std::fmt;
 use std::hash::BuildHasher as _;
 use std::marker::PhantomData;
@@ -192,19 +193,21 @@ impl LocalRaw {
     ) -> Result<R, MissReason> {
         let table = self.core.local();
         let (now, max_age) = (table.now(), Mode::current().max_age());
-        let mut too_old = false;
-        let looked = table.get_named(
-            self.name,
-            |kept| self.is_own(kept),
-            placed,
-            |stored, times: &Times| {
-                too_old = max_age.is_some_and(|age| now.since(times.since) > age);
-                if too_old { None } else { caught(|| make(stored)).flatten() }
-            },
-        );
+        let (mut too_old, lacking) = (false, Cell::new(false));
+        // G1: an evict of a tag that this call names and the value has not would not have removed it.
+        let same = |kept: &AnyKept| {
+            let carries = kept.carries(&self.tags);
+            lacking.set(!carries);
+            self.is_own(kept) && carries
+        };
+        let looked = table.get_named(self.name, same, placed, |stored, times: &Times| {
+            too_old = max_age.is_some_and(|age| now.since(times.since) > age);
+            if too_old { None } else { caught(|| make(stored)).flatten() }
+        });
         match looked {
             Look::Found(found) => Ok(found),
             Look::Absent if too_old => Err(MissReason::TooOld),
+            Look::Absent if lacking.get() => Err(MissReason::TagLacking),
             Look::Absent => Err(MissReason::Absent),
             Look::Expired => Err(MissReason::Expired),
             Look::TagEvicted => Err(MissReason::TagEvicted),
@@ -214,7 +217,8 @@ impl LocalRaw {
     /// When what is kept was fetched, and until when it is.
     pub(crate) fn times<V: Any>(&self) -> Option<Times> {
         let look = |_: &Stored<V>, times: &Times| Some(*times);
-        match self.core.local().get_named(self.name, |kept| self.is_own(kept), None, look) {
+        let same = |kept: &AnyKept| self.is_own(kept) && kept.carries(&self.tags);
+        match self.core.local().get_named(self.name, same, None, look) {
             Look::Found(times) => Some(times),
             _ => None,
         }
@@ -231,7 +235,9 @@ impl LocalRaw {
 
     /// A seat in the load of this entry.
     pub(crate) fn join<V: Any>(&self, late: bool) -> Seat<'_> {
-        let of = Of { name: self.name, owner: self.site.id(), value: TypeId::of::<Stored<V>>() };
+        let mut tags = self.tags.clone();
+        tags.sort_unstable();
+        let of = Of { name: self.name, owner: self.site.id(), value: TypeId::of::<Stored<V>>(), tags };
         self.core.threads.join(of, || self.begin(late, false))
     }
 

@@ -32,6 +32,8 @@ pub(crate) mod spending;
 pub(crate) mod targets;
 pub(crate) mod threads;
 pub(crate) mod turns;
+pub(crate) mod unanswered;
 pub(crate) mod undelivered;
+pub(crate) mod under_way;
 pub(crate) mod versions;
 pub(crate) mod waiting;

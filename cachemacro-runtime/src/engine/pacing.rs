@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::format::ids::FillId;
+use crate::ground::clock::NEVER;
 use crate::ground::sync::lock;
 
 /// How many are known of at most.
@@ -29,7 +30,7 @@ impl Pacing {
                 resting.clear();
             }
         }
-        resting.insert(value, now + time);
+        resting.insert(value, now + time.min(NEVER));
     }
 
     /// Whether nobody is to try now.
@@ -47,6 +48,13 @@ impl Pacing {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_value_may_rest_for_ever() {
+        let pacing = Pacing::default();
+        pacing.rest(FillId::new(1), Duration::MAX);
+        assert!(pacing.rests(FillId::new(1)));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_value_rests_for_its_time() {

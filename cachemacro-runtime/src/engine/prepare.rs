@@ -23,6 +23,9 @@ use crate::policy::rules::Rules;
 use crate::policy::site::Site;
 use crate::policy::ttl::Ttl;
 
+/// How much room a value is given before it is known how long it is.
+const USUAL: usize = 256;
+
 /// A value's bytes as they are stored, and what its rules said.
 pub(crate) struct Prepared {
     pub(crate) payload: Vec<u8>,
@@ -74,7 +77,7 @@ impl<T: Value> Entry<T> {
             return Err(unreadable());
         }
         let codec = self.codec();
-        let mut payload = Vec::new();
+        let mut payload = Vec::with_capacity(USUAL);
         let skipped = codec.encode_audited(value, &mut payload)?;
         if payload.len() <= raw.core.settings.max_value && readback.wants(&skipped) {
             // What is read back is dropped inside, which may panic too.

@@ -52,6 +52,8 @@ fn says(told: &mut SiteReport, site: &Site) {
     says.value.clone_into(&mut told.value);
     told.key = says.key.map(str::to_owned);
     told.tags = says.tags.iter().map(|tag| (*tag).to_owned()).collect();
+    told.entry = says.entry.map(str::to_owned);
+    told.writes = says.writes.iter().map(|write| (*write).to_owned()).collect();
     told.codec = says.codec.map(str::to_owned);
     told.ttl = policy.ttl.map(spelled);
     told.stale_millis = policy.stale.map(|stale| u64::try_from(stale.as_millis()).unwrap_or(u64::MAX));

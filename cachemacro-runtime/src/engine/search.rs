@@ -8,11 +8,11 @@
 use std::time::Duration;
 
 use crate::engine::asking::{self, Answer, Capture, Wanted};
-use crate::engine::flight::Lead;
+use crate::engine::flight::{AsOf, Lead};
 use crate::engine::lease::{Held, Pauses};
 use crate::engine::raw::RawEntry;
 use crate::engine::read::{Expected, Found, Looked, Miss, Usable};
-use crate::format::ids::Token;
+use crate::format::ids::{Token, Version};
 use crate::observe::reason::MissReason;
 
 /// How many values that others keep storing in an unusable form are looked at before the search gives up.
@@ -30,6 +30,8 @@ pub(crate) struct Search {
     turned_down: u32,
     /// A holder that captured other versions than the last request did, to take over from.
     over: Token,
+    /// The read found nothing, and these versions of the tags: until the first request.
+    vacant: Option<Vec<Version>>,
     pauses: Pauses,
 }
 
@@ -57,7 +59,21 @@ impl Search {
     /// Begins where the first read was a miss. From now on it waits for other processes' loads, as long as the entry's
     /// `wait`.
     pub(crate) fn after(miss: Miss, raw: &RawEntry, expected: Expected, late_tags: bool) -> Self {
-        Self { expected, late_tags, miss, turned_down: 0, over: Token::NONE, pauses: Pauses::new(raw.wait()) }
+        let pauses = Pauses::new(raw.wait());
+        Self { expected, late_tags, miss, turned_down: 0, over: Token::NONE, vacant: None, pauses }
+    }
+
+    /// Where that read found nothing at all, what it showed of the tags counts as captured: the load begins later.
+    pub(crate) fn of_nothing(mut self, read: Option<&AsOf>) -> Self {
+        if self.miss.reason == MissReason::Absent && !self.late_tags {
+            self.vacant = read.and_then(AsOf::all);
+        }
+        self
+    }
+
+    /// The read is long ago.
+    pub(crate) fn captures_anew(&mut self) {
+        self.vacant = None;
     }
 
     /// Why the last value that was looked at is of no use.
@@ -149,7 +165,8 @@ impl Search {
             if let Some(lead) = &mut lead {
                 lead.reading();
             }
-            let answer = asking::acquire(raw, self.wanted(raw, capture.clone())).await;
+            let wanted = self.wanted(raw, capture.clone()).of_nothing(self.vacant.take());
+            let answer = asking::acquire(raw, wanted).await;
             match self.answered(raw, answer).await {
                 Step::End(end) => return end,
                 Step::Pause(remaining) if self.pauses.wait(raw, remaining).await => {}

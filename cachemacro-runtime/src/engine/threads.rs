@@ -15,12 +15,14 @@ use crate::ground::sync::lock;
 use crate::observe::site::SiteId;
 use crate::store::local::{Fetching, Name, Pending};
 
-/// Which load: of one key, by one function, of one type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// Which load: of one key, by one function, of one type, under the same tags.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Of {
     pub(crate) name: Name,
     pub(crate) owner: SiteId,
     pub(crate) value: TypeId,
+    /// Sorted.
+    pub(crate) tags: Vec<u64>,
 }
 
 /// The loads that are under way.
@@ -114,7 +116,7 @@ impl Threads {
             state: Mutex::new(State { ended: None, followers: 0, patience: None, since: Instant::now() }),
             told: Condvar::new(),
         });
-        flights.insert(of, Arc::clone(&flight));
+        flights.insert(of.clone(), Arc::clone(&flight));
         Seat::Lead(Lead { threads: self, of, flight, pending, closed: false })
     }
 }

@@ -79,7 +79,7 @@ impl Prepared {
 
     /// How long the versions of the tags that were known before the load must live now, where that is longer than they were
     /// captured for: the value says its TTL.
-    fn prolongs(&self, raw: &RawEntry) -> Option<Duration> {
+    pub(crate) fn prolongs(&self, raw: &RawEntry) -> Option<Duration> {
         let life = self.version_life(raw);
         (!raw.tags.is_empty() && life > raw.version_life()).then_some(life)
     }

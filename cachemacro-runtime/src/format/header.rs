@@ -363,6 +363,18 @@ impl Header {
         Self::new().with_flags(flags).with_lease(token, deadline)
     }
 
+    /// A pending header with the stamps of what its holder captured, as it is stored.
+    pub(crate) fn pending_under(token: Token, deadline: Timestamp, put: bool, stamps: &[Stamp]) -> Vec<u8> {
+        let mut pending = Self::pending(token, deadline, put);
+        pending.stamps = u16::try_from(stamps.len()).unwrap_or(0);
+        let mut bytes = Vec::with_capacity(FIXED + stamps.len() * STAMP);
+        bytes.extend_from_slice(&pending.to_bytes());
+        for stamp in stamps {
+            bytes.extend_from_slice(&stamp.to_bytes());
+        }
+        bytes
+    }
+
     /// Whether all of `flag` is set.
     ///
     /// ```

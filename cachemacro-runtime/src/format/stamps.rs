@@ -99,15 +99,15 @@ pub(crate) fn tag_keys(namespace: &str, tag: &str) -> TagKeys {
     TagKeys { tag: version_key(namespace, hash), any: any_key(namespace, hash % BUCKETS) }
 }
 
-/// The key of the version that is the server's id: that of a tag which no application has.
-pub(crate) fn epoch_key(namespace: &str) -> VersionKey {
-    tag_keys(namespace, "\0epoch").tag
-}
-
 /// The keys of the versions of the tag with this hash.
 #[cfg(feature = "inspect")]
 pub(crate) fn keys_of_hash(namespace: &str, hash: u64) -> TagKeys {
     TagKeys { tag: version_key(namespace, hash), any: any_key(namespace, hash % BUCKETS) }
+}
+
+/// The key of the version that is the server's id: that of a tag which no application has.
+pub(crate) fn epoch_key(namespace: &str) -> VersionKey {
+    tag_keys(namespace, "\0epoch").tag
 }
 
 /// The key of the version of the tag with this hash.

@@ -23,7 +23,7 @@ use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::panics::caught;
 use crate::key::failure::KeyFailure;
 use crate::key::part::{KeyPart, Printed};
-use crate::key::text::{KEPT, cut, shorten, write_formatted, write_literal, write_text};
+use crate::key::text::{CUT, KEPT, beginning, cut, shorten, write_formatted, write_literal, write_text};
 
 mod args;
 pub(crate) mod compact;
@@ -286,11 +286,9 @@ pub(crate) fn scan_text(prefix: &str) -> String {
 /// What all keys under the prefix of this one begin with, as [`scan_text`] says it.
 pub(crate) fn prefix_of(key: &Key) -> &str {
     let text = key.as_str();
-    match text.find(':') {
-        Some(end) => &text[..=end],
-        // Cut within the prefix.
-        None => text.get(..KEPT).unwrap_or(text),
-    }
+    // A key that was cut within its prefix has no colon.
+    let end = text.find(':').map(|colon| colon + 1).or_else(|| text.find(CUT)).unwrap_or(text.len());
+    beginning(text, end.min(KEPT))
 }
 
 /// 128 bits of a cryptographic hash over a key in the store.
@@ -316,6 +314,21 @@ mod tests {
 
     fn key(value: &(impl Serialize + ?Sized)) -> String {
         Key::new("p", value).expect("can be a key").as_str().to_owned()
+    }
+
+    #[test]
+    fn of_a_prefix_of_any_length_keys_and_scans_have_the_same_beginning() {
+        for character in ["p", "é", "%", "𝄞"] {
+            for length in 1..=220 {
+                let prefix = character.repeat(length);
+                for value in ["1", &"long".repeat(60)] {
+                    let key = Key::new(&prefix, value).expect("can be a key");
+                    let scanned = scan_text(&prefix);
+                    assert_eq!(prefix_of(&key), scanned, "{length} times {character:?}");
+                    assert!(key.as_str().starts_with(&scanned));
+                }
+            }
+        }
     }
 
     #[test]

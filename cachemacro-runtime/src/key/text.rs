@@ -48,12 +48,20 @@ pub(super) fn write_formatted(out: &mut String, text: fmt::Arguments<'_>, stop: 
 
 /// Cuts text to so many bytes at most, between characters.
 pub(super) fn cut(text: &mut String, most: usize) {
+    text.truncate(beginning(text, most).len());
+}
+
+/// The beginning of text, of so many bytes at most, up to a whole character.
+pub(super) fn beginning(text: &str, most: usize) -> &str {
     let mut end = most.min(text.len());
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    text.truncate(end);
+    &text[..end]
 }
+
+/// What stands behind the beginning of a key that was cut, and nowhere else: each other `%` has digits behind it.
+pub(super) const CUT: &str = "%~";
 
 pub(super) fn shorten(text: String) -> String {
     if text.len() <= MAX_KEY {
@@ -62,7 +70,7 @@ pub(super) fn shorten(text: String) -> String {
     let digest = Sha256::digest(text.as_bytes());
     let mut short = text;
     cut(&mut short, KEPT);
-    short.push_str("%~");
+    short.push_str(CUT);
     for byte in &digest[..16] {
         let _ = write!(short, "{byte:02x}");
     }

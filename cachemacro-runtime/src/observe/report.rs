@@ -106,8 +106,14 @@ pub struct SiteReport {
     pub value: String,
     /// The template of its keys behind the prefix; `None` where an expression gives them.
     pub key: Option<String>,
-    /// The templates of its tags that are known before the load; of one that an expression gives `= ` and the expression.
+    /// The templates of its tags, `result` among their placeholders; of one that an expression gives `= ` and the expression.
     pub tags: Vec<String>,
+    /// The name of the function that `entry` generates.
+    pub entry: Option<String>,
+    /// What a function that writes puts and evicts, as its attributes say it: `put` or `entry` and the function that gives the entry,
+    /// `put_key` or `key` and prefix and template, `tag` and its template, `prefix`, `entries` and an expression. Of a function that
+    /// puts and evicts nothing beside it, nothing is told.
+    pub writes: Vec<String>,
     /// How long its values are fresh, where that is always the same: `5m`, `never`.
     pub ttl: Option<String>,
     /// How long past that a value may serve, in milliseconds; `None`: what the cache's settings say.

@@ -62,7 +62,9 @@ impl Mode {
     /// # }
     /// ```
     pub fn scope<F: Future>(self, future: F) -> impl Future<Output = F::Output> + use<F> {
-        AMBIENT.scope(self.ambient(), future)
+        // What is gathered is known when it runs, not where the scope was made. Boxed: it would be held once more.
+        let future = Box::pin(future);
+        async move { AMBIENT.scope(self.ambient(), future).await }
     }
 
     /// Runs `function` with its cached calls in this mode, on this thread and without a runtime.

@@ -9,14 +9,18 @@ pub struct Says {
     pub(crate) key: Option<&'static str>,
     /// The codec's type; `None`: the cache's.
     pub(crate) codec: Option<&'static str>,
-    /// The templates of tags that are known before the load; of one that an expression gives `= ` and the expression.
+    /// The templates of its tags, `result` among their placeholders; of one that an expression gives `= ` and the expression.
     pub(crate) tags: &'static [&'static str],
+    /// The name of the function that gives its entries.
+    pub(crate) entry: Option<&'static str>,
+    /// What a function that writes puts and evicts: a word for what is done, and to what.
+    pub(crate) writes: &'static [&'static str],
 }
 
 impl Says {
     /// A function that returns this type.
     pub const fn new(value: &'static str) -> Self {
-        Self { value, key: None, codec: None, tags: &[] }
+        Self { value, key: None, codec: None, tags: &[], entry: None, writes: &[] }
     }
 
     /// The template of its keys.
@@ -37,6 +41,20 @@ impl Says {
     #[must_use]
     pub const fn tags(mut self, tags: &'static [&'static str]) -> Self {
         self.tags = tags;
+        self
+    }
+
+    /// The function that gives its entries.
+    #[must_use]
+    pub const fn entry(mut self, entry: &'static str) -> Self {
+        self.entry = Some(entry);
+        self
+    }
+
+    /// What it puts and evicts.
+    #[must_use]
+    pub const fn writes(mut self, writes: &'static [&'static str]) -> Self {
+        self.writes = writes;
         self
     }
 }

@@ -41,6 +41,11 @@ impl AnyStore {
         }
     }
 
+    /// Whether it is one in memory, which answers at once.
+    pub(crate) const fn is_memory(&self) -> bool {
+        matches!(self, AnyStore::Memory(_))
+    }
+
     /// A token for a lease here.
     pub(crate) fn token(&self) -> Token {
         match self {

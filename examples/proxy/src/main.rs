@@ -72,11 +72,12 @@ type Answer = Response<Either<CacheBody<Incoming>, http_body_util::Empty<Bytes>>
 /// Answers one request; 502 where the origin cannot be reached and nothing stands in for it.
 async fn answer(mut service: CacheService<Upstream>, request: Request<Incoming>) -> anyhow::Result<Answer> {
     let answered = service.call(request.map(|body| RequestBody(Some(body)))).await;
-    Ok(answered.map(|response| response.map(Either::Left)).unwrap_or_else(|_| {
+    let Ok(response) = answered else {
         let mut response = Response::new(Either::Right(http_body_util::Empty::new()));
         *response.status_mut() = StatusCode::BAD_GATEWAY;
-        response
-    }))
+        return Ok(response);
+    };
+    Ok(response.map(Either::Left))
 }
 
 /// The origin.

@@ -25,13 +25,23 @@ pub struct Plan {
     pub patient: bool,
     /// Whether fills need their lease, as they should.
     pub fenced: bool,
+    /// How many replicas have to have an evict; above zero, what another server filled is a miss besides.
+    pub replicas: usize,
     /// Whether three readers in four take local copies, or have them confirmed.
     pub local: bool,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { tasks: 32, rows: 1_000, rest_millis: 30, patient: false, fenced: true, local: false }
+        Self {
+            tasks: 32,
+            rows: 1_000,
+            rest_millis: 30,
+            patient: false,
+            fenced: true,
+            replicas: 0,
+            local: false,
+        }
     }
 }
 

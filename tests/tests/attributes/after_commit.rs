@@ -8,6 +8,7 @@
 //! | an error drops them | `what_was_rolled_back_stays_cached` |
 //! | what an inner scope commits goes with the outer one | `a_savepoint_goes_with_the_transaction_around_it` |
 //! | reads after a write neither read nor store | `what_a_transaction_reads_after_it_has_written_is_not_stored` |
+//! | … nor those within it | `what_a_write_in_a_transaction_reads_itself_is_not_stored` |
 //! | a caller that hangs up after the commit | `a_call_that_is_dropped_between_commit_and_evict_does_not_lose_the_evict` |
 
 use std::pin::pin;
@@ -47,6 +48,13 @@ async fn rename(tx: &mut SqliteConnection, id: i64, to: &str) -> Done {
 async fn rename_to(tx: &mut SqliteConnection, id: i64, to: &str) -> Result<String, sqlx::Error> {
     sqlx::query("UPDATE users SET name = ? WHERE id = ?").bind(to).bind(id).execute(tx).await?;
     Ok(to.to_owned())
+}
+
+/// Writes, and reads what it has written, through the cache.
+#[cache_evict(entry = name_entry(id))]
+async fn rename_and_look(tx: &mut SqliteConnection, id: i64, to: &str) -> Done<String> {
+    sqlx::query("UPDATE users SET name = ? WHERE id = ?").bind(to).bind(id).execute(&mut *tx).await?;
+    name_within(tx, id).await
 }
 
 /// A database with two users, in a file of its own.
@@ -113,6 +121,26 @@ async fn what_was_rolled_back_stays_cached() {
         after_commit(transaction).await.expect_err("as it returned");
         assert_eq!((stored(&cache, 1).await, stored(&cache, 2).await), (some("Ada"), some("Bob")));
         assert_eq!(cache.stats().total.failed_evicts, 0);
+        Done::Ok(())
+    };
+    cache.scope(calls).await.expect("the database answers");
+}
+
+/// Upholds G1.
+#[tokio::test]
+async fn what_a_write_in_a_transaction_reads_itself_is_not_stored() {
+    let (_folder, db) = database().await;
+    let cache = Rig::memory().process().cache;
+    let transaction = async {
+        let mut tx = db.begin().await?;
+        assert_eq!(rename_and_look(&mut tx, 1, "Eve").await?, "Eve");
+        tx.rollback().await?;
+        Err::<(), _>(no())
+    };
+    let calls = async {
+        after_commit(transaction).await.expect_err("as it returned");
+        assert_eq!(stored(&cache, 1).await, None, "it was rolled back");
+        assert_eq!(name(&db, 1).await?, "Ada");
         Done::Ok(())
     };
     cache.scope(calls).await.expect("the database answers");

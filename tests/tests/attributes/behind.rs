@@ -14,9 +14,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use cachemacro::store::faults::Op;
 use cachemacro::{Cache, Clock, cached};
 use cachemacro_tests::halt::ended;
-use cachemacro_tests::wait_for;
+use cachemacro_tests::{Rig, wait_for};
 use tokio::sync::Semaphore;
 
 /// A slow source: each query waits for a permit.
@@ -69,6 +70,16 @@ async fn soft(source: Arc<Source>) -> u32 {
 #[cached(cache = source.cache, skip(source), ttl = "1m", timeout = "20ms", on_timeout = Err("late".to_owned()))]
 async fn hard(source: Arc<Source>) -> Result<u32, String> {
     Ok(source.query().await)
+}
+
+#[cached(cache = source.cache, skip(source), ttl = "1m", timeout = "1h", on_timeout = Err("late".to_owned()))]
+async fn patient(source: Arc<Source>) -> Result<u32, String> {
+    Ok(source.query().await)
+}
+
+#[cached(ttl = "1m", tags = ["limited:{result}"], timeout = "1h")]
+async fn limited(id: u32) -> u32 {
+    id
 }
 
 #[cached(cache = source.cache, skip(source), ttl = "1m", stale = "1h", timeout = "20ms")]
@@ -138,6 +149,53 @@ async fn after_the_hard_time_the_function_says_what_is_returned() {
     wait_for("it is stored", || source.stored() == 1).await;
     assert_eq!(hard(source.clone()).await, Ok(1));
     assert_eq!(source.queries.load(Ordering::SeqCst), 1, "nobody's load was given up");
+}
+
+/// Upholds G9.
+#[tokio::test]
+async fn who_only_waits_for_anothers_load_leaves_nothing_behind() {
+    let source = Source::new();
+    source.permits.acquire().await.expect("it is open").forget();
+    for _ in 0..50 {
+        assert_eq!(hard(source.clone()).await, Err("late".to_owned()));
+    }
+    // This test's, and one that loads.
+    wait_for("the others are gone", || Arc::strong_count(&source) <= 3).await;
+    assert_eq!(source.queries.load(Ordering::SeqCst), 1);
+    source.permits.add_permits(1);
+    wait_for("it is stored", || source.stored() == 1).await;
+}
+
+/// Upholds G9.
+#[test]
+fn a_caller_outside_of_the_runtime_does_not_wait_for_a_load_that_ended_with_it() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let source = Source::new();
+    runtime.block_on(source.permits.acquire()).expect("it is open").forget();
+    let (handle, asked) = (runtime.handle().clone(), source.clone());
+    let caller = std::thread::spawn(move || handle.block_on(patient(asked)));
+    let began = std::time::Instant::now();
+    while source.queries.load(Ordering::SeqCst) == 0 {
+        assert!(began.elapsed() < cachemacro_tests::DEADLINE, "the load begins");
+        std::thread::yield_now();
+    }
+    runtime.shutdown_background();
+    assert_eq!(caller.join().expect("it is given something instead"), Err("late".to_owned()));
+}
+
+/// Upholds G6.
+#[tokio::test(start_paused = true)]
+async fn a_call_with_a_limit_for_its_load_has_its_deadline_at_the_store_too() {
+    let process = Rig::memory().process_with(|builder| builder.deadline(Duration::from_millis(150)));
+    for op in [Op::Read, Op::Lease, Op::Fill] {
+        process.faults.delay(op, Duration::from_millis(100));
+    }
+    process.faults.set_immediate(false);
+    let began = tokio::time::Instant::now();
+    process.cache.scope(limited(7)).await;
+    let took = began.elapsed();
+    assert!(took <= Duration::from_millis(260), "the first request, and what the deadline leaves: {took:?}");
 }
 
 #[tokio::test]

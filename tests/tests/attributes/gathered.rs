@@ -44,15 +44,14 @@ async fn hits_loads_and_shared_loads_are_gathered(rig: Rig) {
         tokio::time::sleep(Duration::from_millis(50)).await;
         1
     });
-    let ((), (_, shared)) = tokio::join!(async { drop(slow.await) }, process.cache.gather(load(&three)));
+    let (_, (_, shared)) = tokio::join!(async { slow.await }, process.cache.gather(load(&three)));
     assert_eq!(shared.len(), 2);
 
     let (_, direct) = process.cache.gather(async { (one.get().await, two.find().await) }).await;
     assert_eq!(direct.len(), 3);
     let (_, moded) = process.cache.gather(Mode::Refresh.scope(load(&one))).await;
     assert_eq!(moded.len(), 2);
-    let (((), inner), outer) =
-        process.cache.gather(process.cache.gather(async { drop(load(&one).await) })).await;
+    let ((_, inner), outer) = process.cache.gather(process.cache.gather(load(&one))).await;
     assert_eq!((inner.len(), outer.len()), (2, 2));
     let (_, other) = rig.process().cache.gather(load(&one)).await;
     assert_eq!((other.len(), other.ttl().is_some()), (0, true), "they are another cache's");

@@ -7,6 +7,7 @@ mod claims;
 mod direct;
 mod gathered;
 mod global;
+mod http;
 mod keys;
 mod keyspaces;
 mod lookups;

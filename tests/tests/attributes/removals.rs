@@ -6,7 +6,7 @@ use std::panic::AssertUnwindSafe;
 use cachemacro::store::faults::Op;
 use cachemacro::{Cache, Entry, Filled, Lookup, Mode, Removals, cache_evict, cache_put, cached};
 use cachemacro_tests::halt::reached;
-use cachemacro_tests::{Process, Rig, on_both_stores};
+use cachemacro_tests::{DEADLINE, Process, Rig, on_both_stores, wait_until};
 use futures_util::FutureExt as _;
 
 #[cached(prefix = "row", key = "{id}", tags = ["rows"], entry = row_entry)]
@@ -26,6 +26,13 @@ async fn change_all() {}
 #[cache_put(entry = row_entry(id))]
 async fn write(id: u32, value: u32) -> u32 {
     value
+}
+
+/// What it evicts is known when it has returned.
+#[cache_evict(tags = ["owner:{result}"])]
+#[cache_evict(tags = ["lists"])]
+async fn hand_over(to: u32) -> u32 {
+    to
 }
 
 /// Never returns: to be dropped.
@@ -120,6 +127,23 @@ async fn a_put_evicts_once_it_is_applied_and_stores_nothing(rig: Rig) {
         assert_eq!((stored(1).await, stored(2).await), (None, None));
     })
     .await;
+}
+
+/// Upholds G7.
+async fn who_hangs_up_while_evicts_are_sent_loses_none_that_mention_the_result(rig: Rig) {
+    let process = rig.process();
+    let owned: Entry<u32> = process.cache.entry("owned", 2).with_tags(["owner:7"]);
+    owned.set(&2).await.expect("the store answers");
+    let gate = process.faults.gate(Op::EvictTags);
+    {
+        let mut call = std::pin::pin!(process.cache.scope(hand_over(7)));
+        tokio::select! {
+            _ = &mut call => panic!("it waits for its evicts"),
+            () = reached(&gate) => {}
+        }
+    }
+    drop(gate);
+    wait_until("it is evicted", DEADLINE, async || !owned.has().await.unwrap_or(true)).await;
 }
 
 async fn what_calls_that_are_dropped_inside_were_to_evict_is_collected(rig: Rig) {
@@ -393,6 +417,7 @@ async fn scopes_of_two_tasks_do_not_mix(rig: Rig) {
 on_both_stores! {
     what_a_task_evicts_is_collected_and_not_sent,
     a_put_evicts_once_it_is_applied_and_stores_nothing,
+    who_hangs_up_while_evicts_are_sent_loses_none_that_mention_the_result,
     what_calls_that_are_dropped_inside_were_to_evict_is_collected,
     a_scope_that_is_dropped_or_panics_evicts_what_it_had_collected,
     the_innermost_scope_of_a_cache_collects,

@@ -3,11 +3,11 @@
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt::Display;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
-use cachemacro::{Cache, Clock, Mode, cache_evict, cache_put, cached};
+use cachemacro::{Cache, Clock, MissReason, Mode, cache_evict, cache_put, cached};
 
 thread_local! {
     static RUNS: Cell<usize> = const { Cell::new(0) };
@@ -93,6 +93,62 @@ fn an_entry_reads_what_the_function_keeps() {
         clock.advance(Duration::from_secs(40));
         assert_eq!((length_entry("abc").get(), length_entry("abc").ttl()), (None, None));
         assert!(length_entry("abc").key().expect("text can be a key").as_str().ends_with("length:abc"));
+    });
+}
+
+/// Upholds G1.
+#[test]
+fn a_value_that_lacks_a_tag_of_the_call_is_not_taken() {
+    #[cached(prefix = "member", key = "{id}", tags = ["org:{org}"])]
+    fn member(org: u32, id: u32) -> u32 {
+        ran();
+        org + id
+    }
+    with_cache(|cache, _| {
+        runs(1, || member(1, 7));
+        cache.evict().tags(["org:2"]).run_sync().expect("a tag can be built");
+        runs(1, || assert_eq!(member(2, 7), 9, "not what was loaded before the evict"));
+        assert_eq!(cache.stats().total.misses_for(MissReason::TagLacking), 1);
+    });
+}
+
+/// Upholds G1.
+#[test]
+fn a_load_under_other_tags_is_not_waited_for() {
+    static INSIDE: Barrier = Barrier::new(2);
+    #[cached(prefix = "held", key = "{id}", tags = ["org:{org}"])]
+    fn held(org: u32, id: u32) -> u32 {
+        if org == 1 {
+            INSIDE.wait();
+            INSIDE.wait();
+        }
+        org + id
+    }
+    let cache = Cache::memory();
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| cache.scope_sync(|| held(1, 7)));
+        INSIDE.wait();
+        cache.evict().tags(["org:2"]).run_sync().expect("a tag can be built");
+        assert_eq!(cache.scope_sync(|| held(2, 7)), 9);
+        INSIDE.wait();
+        assert_eq!(first.join().expect("it does not panic"), 8);
+    });
+}
+
+/// Upholds G7.
+#[test]
+fn a_panic_over_the_result_loses_no_evict() {
+    fn name(result: &u32) -> String {
+        panic!("as asked of {result}")
+    }
+    #[cache_evict(entry = length_entry("abc"), tags = [name(&result)])]
+    fn change() -> u32 {
+        7
+    }
+    with_cache(|_, _| {
+        length("abc");
+        std::panic::catch_unwind(change).expect_err("it panics");
+        assert_eq!(length_entry("abc").get(), None);
     });
 }
 

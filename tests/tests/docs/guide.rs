@@ -393,7 +393,9 @@ async fn the_rights_that_the_guide_names_are_enough() {
     Mode::Refresh.scope(short.get_or_load(async || 4)).await;
     redis::cmd("SCRIPT").arg("FLUSH").exec_async(&mut admin).await.expect("the server forgets its scripts");
     entry.update(|number| number.unwrap_or(0) + 1).await.expect("it may");
-    assert_eq!(cache.entry::<i64>("count", ()).increment(2).await.expect("it may"), 2);
+    for sum in [2, 4] {
+        assert_eq!(cache.entry::<i64>("count", ()).increment(2).await.expect("it may"), sum);
+    }
     cache.evict_tags(["numbers"]).await.expect("it may");
     entry.evict().await.expect("it may");
     cache.evict_prefix("number").await.expect("it may");

@@ -61,6 +61,7 @@ async fn who_came_before_the_load_takes_it_whatever_became_of_the_fill(rig: Rig)
     fill.open();
     assert_eq!((ended(leader).await, ended(follower).await), (1, 1));
     assert_eq!(table.queries(), 1);
+    here.cache.stored().await;
     assert_eq!(here.cache.stats().total.refused_fills, 1);
 }
 
@@ -286,6 +287,7 @@ async fn a_value_that_was_seen_and_is_unusable_is_replaced(rig: Rig) {
     entry(&here).set(&0).await.expect("set");
     here.cache.evict_tags(["tag"]).await.expect("evicted");
     assert_eq!(ended(table.read(&entry(&here), Stops::default())).await, 1);
+    here.cache.stored().await;
     assert_eq!((here.faults.count(Op::Lease), here.cache.stats().total.fills), (1, 1));
     assert_eq!(ended(table.read(&entry(&here), Stops::default())).await, 1);
     assert_eq!(table.queries(), 1);
@@ -301,6 +303,7 @@ async fn a_lease_whose_answer_was_lost_is_given_back_and_asked_for_anew(rig: Rig
     assert_eq!((table.queries(), stats.loads, stats.fills), (1, 1, 0), "not had, so not stored");
     // Otherwise it would be busy for longer than this test may take.
     assert_eq!(ended(table.read(&entry(&there), Stops::default())).await, 1);
+    there.cache.stored().await;
     assert_eq!(there.cache.stats().total.fills, 1);
     assert_eq!(ended(table.read(&entry(&here), Stops::default())).await, 1);
     assert_eq!(table.queries(), 2);
@@ -321,8 +324,8 @@ async fn a_lease_request_is_never_sent_twice() {
             .expect("acceptable settings");
         cache.connect().await.expect("connected");
         let watched = Watched::start(&server.url()).await;
-        // The kind of a load's lease, which no other request carries.
-        proxy.lose_reply_to(b"\r\n$1\r\nL\r\n", loss);
+        // When a load's lease lapses, which no other request carries.
+        proxy.lose_reply_to(b"\r\nPXAT\r\n", loss);
         for round in 0..2 {
             assert_eq!(cache.get_or_load("row", 7, async || round).await, round, "{loss:?}");
             assert_eq!(proxy.lost(), 1);
@@ -331,8 +334,12 @@ async fn a_lease_request_is_never_sent_twice() {
         let commands = watched.commands().await;
         let tokens: Vec<_> = commands
             .iter()
-            .filter(|command| command.get(3) == Some(&key) && command.get(6).is_some_and(|kind| kind == "L"))
-            .map(|command| command[4].clone())
+            .filter_map(|command| match &command[..] {
+                // The header's pending bytes, and the arguments of the script.
+                [_, of, header, at, ..] if *of == key && at == "PXAT" => Some(header.clone()),
+                [_, _, _, of, token, _, kind, ..] if *of == key && kind == "L" => Some(token.clone()),
+                _ => None,
+            })
             .collect();
         assert!(tokens.len() >= 2, "{commands:?}");
         assert_eq!(tokens.iter().collect::<HashSet<_>>().len(), tokens.len(), "{loss:?}: one was sent twice");

@@ -192,6 +192,7 @@ async fn a_leader_that_is_never_polled_again_costs_the_others_their_wait(rig: Ri
         }
         round += 1;
         assert_eq!(in_time(other.get_or_load(async || round)).await, round);
+        there.cache.stored().await;
         there.cache.stats().total.fills == 1
     })
     .await;
@@ -513,6 +514,8 @@ async fn a_load_past_its_lease_limit_loses_its_lease() {
         }
     );
     assert_eq!((one, other), (1, 2));
+    here.cache.stored().await;
+    there.cache.stored().await;
     assert_eq!((here.cache.stats().total.refused_fills, there.cache.stats().total.fills), (1, 1));
     assert_eq!(first.get().await.expect("the store answers"), Some(2));
 }

@@ -143,6 +143,7 @@ async fn a_load_whose_fill_failed_is_returned_and_its_lease_given_back(rig: Rig)
         let entry = |process| if names_tags { late(process) } else { entry(process) };
         fault(&here.faults);
         assert_eq!(ended(table.read(&entry(&here), Stops::default())).await, 1, "{how}");
+        here.cache.stored().await;
         let stats = here.cache.stats().total;
         assert_eq!((stats.loads, stats.fills, stats.refused_fills), (1, 0, 0), "{how}");
         assert_eq!((stats.errors(), stats.errors_of(kind)), (1, 1), "{how}");

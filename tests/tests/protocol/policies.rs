@@ -195,6 +195,7 @@ async fn a_ttl_of_nothing_is_not_stored(rig: Rig) {
     );
     let entry = entry(&process).with_ttl(Duration::from_millis(1));
     entry.get_or_load(async || 1).await;
+    process.cache.stored().await;
     assert_eq!(process.cache.stats().total.fills, 1, "a millisecond is something");
 }
 
@@ -294,6 +295,7 @@ async fn an_error_is_never_stored_unless_the_site_says_so(rig: Rig) {
     let entry = entry(&process);
     assert_eq!(call(&entry, Res::<Shareable>::NEW, Err("no")).await, Err("no"));
     assert_eq!(call(&entry, Res::<Shareable>::NEW, Ok::<_, &str>(1)).await, Ok(1));
+    process.cache.stored().await;
     let stats = process.cache.stats().total;
     assert_eq!((stats.failed_loads, stats.fills), (1, 1));
 }
@@ -353,6 +355,7 @@ async fn what_says_that_there_is_nothing_has_a_quota(rig: Rig) {
         assert_eq!(call(&row(id), Opt, None).await, None);
         assert_eq!(call(&row(id + 10), Opt, Some(1)).await, Some(1), "a value has none");
     }
+    process.cache.stored().await;
     let stats = process.cache.stats().total;
     assert_eq!((stats.fills, stats.not_stored), (5 + 3, 2));
     assert_eq!(failing_briefly(&process.cache, 7).await, Err("no".to_owned()));

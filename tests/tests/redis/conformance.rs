@@ -1,6 +1,6 @@
 //! The conformance suite for stores on a real server.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,8 +8,9 @@ use cachemacro_runtime::store::Store;
 use cachemacro_runtime::store::conformance::{Env, Subject, store_conformance};
 use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
 use cachemacro_tests::RedisServer;
+use cachemacro_tests::sentinels::NAME;
 
-use crate::tls;
+use crate::{tls, users};
 
 struct Redis {
     server: &'static RedisServer,
@@ -24,6 +25,21 @@ impl Redis {
     fn over_tls() -> Self {
         let (server, authority) = tls::shared();
         Self::at(&server.server, server.url(authority))
+    }
+
+    fn by_sentinel() -> Self {
+        static SHARED: OnceLock<(RedisServer, RedisServer)> = OnceLock::new();
+        let (server, sentinel) = SHARED.get_or_init(|| {
+            let server = RedisServer::start();
+            let watches = format!("sentinel monitor {NAME} 127.0.0.1 {} 1", server.port());
+            (server, RedisServer::sentinel(&watches))
+        });
+        Self::at(server, format!("redis+sentinel://{}/{NAME}", sentinel.address()))
+    }
+
+    fn with_few_rights() -> Self {
+        let (server, url) = users::restricted();
+        Self::at(server, url)
     }
 
     fn at(server: &'static RedisServer, url: String) -> Self {
@@ -59,3 +75,5 @@ impl Subject for Redis {
 store_conformance!(resp2, async || Env::new(Redis::on(RedisServer::shared(), "resp2")));
 store_conformance!(resp3, async || Env::new(Redis::on(RedisServer::shared(), "resp3")));
 store_conformance!(over_tls, async || Env::new(Redis::over_tls()));
+store_conformance!(with_few_rights, async || Env::new(Redis::with_few_rights()));
+store_conformance!(by_sentinel, async || Env::new(Redis::by_sentinel()));

@@ -30,12 +30,14 @@ async fn heals(
 ) {
     reader.evict().await.expect("evicted");
     assert_eq!(entry(process).get_or_load(async || VALUE.to_owned()).await, VALUE, "{what}");
+    process.cache.stored().await;
     damage().await;
     if reason != Undecodable {
         assert!(!reader.has().await.expect("the store answers"), "{what}: there is nothing to get");
     }
     let before = process.cache.stats().total;
     let read = reader.get_or_load(async || "anew".to_owned()).await;
+    process.cache.stored().await;
     let after = process.cache.stats().total;
     assert_eq!(read, "anew", "{what}");
     assert_eq!(after.misses_for(reason), before.misses_for(reason) + 1, "{what}: {}", misses(&after));

@@ -48,7 +48,7 @@ async fn who_is_shut_down_takes_its_report_along_and_who_goes_without_leaves_no_
     };
     let (one, other) = (build(), build());
     wait_until("both report", DEADLINE, async || reports(&server, "shop").await == 2).await;
-    one.shutdown().await;
+    one.shutdown().await.expect("nothing is left to send");
     assert_eq!(reports(&server, "shop").await, 1);
     drop(other);
     wait_until("nothing more is sent", DEADLINE, async || {
@@ -76,7 +76,7 @@ async fn no_report_is_sent_without_a_namespace_nor_where_it_is_off() {
         reports(&server, "told").await == 1
     })
     .await;
-    told.shutdown().await;
+    told.shutdown().await.expect("nothing is left to send");
     let commands = watched.commands().await;
     let of = |namespace: &str| {
         commands.iter().filter(|words| words.iter().any(|word| word.contains(namespace))).count()

@@ -156,6 +156,7 @@ fn an_evict_of_a_dropped_call_outlives_the_runtime_that_it_was_queued_in() {
         let entry = cache.entry::<u64>("row", id);
         runtime().block_on(async {
             assert_eq!(entry.get_or_load(async || 1).await, 1);
+            cache.stored().await;
             let evict = Writes::new(Plain).evict(Some(&cache), When::default()).evict_entry(&entry);
             let mut dropped = Box::pin(async {
                 write(evict, pin!(std::future::pending::<()>()), |(), writes| writes).await;

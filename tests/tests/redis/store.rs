@@ -495,7 +495,7 @@ async fn a_user_with_few_rights_suffices() {
     let server = RedisServer::start();
     let mut client = server.client().await;
     let rights = "+get +mget +getrange +strlen +set +setrange +unlink +incrby +time +pttl +pexpire +evalsha +eval \
-                  +script|load +scan +ping +unwatch +info +client|tracking +client|caching";
+                  +script|load +scan +ping +info +client|tracking +client|caching";
     let mut acl = vec!["ACL", "SETUSER", "app", "on", ">pw", "~app:*"];
     acl.extend(rights.split_whitespace());
     run::<()>(&mut client, &acl).await;

@@ -158,7 +158,7 @@ async fn pushes_scans_and_tracking_are_encrypted_too() {
     let admin = &mut server.server.client().await;
     let ns = namespace();
     let settings = Cache::builder().redis(server.url(&authority)).namespace(&ns).command_timeout(DEADLINE);
-    let cache = settings.local(Duration::from_secs(60)).build().expect("acceptable settings");
+    let cache = settings.local(Duration::from_mins(1)).build().expect("acceptable settings");
     let entry = cache.entry::<u32>("n", 1);
     wait_until("changes are told", DEADLINE, async || {
         entry.get_or_load(async || 7).await;
@@ -168,7 +168,7 @@ async fn pushes_scans_and_tracking_are_encrypted_too() {
     .await;
     cache.evict_prefix("n").await.expect("scanned");
     let store = store(RedisConfig::new(server.url(&authority)));
-    let lease = LeaseRequest::new("k", Token::random(), LeaseKind::Load, Duration::from_secs(60));
+    let lease = LeaseRequest::new("k", Token::random(), LeaseKind::Load, Duration::from_mins(1));
     store.lease_one(lease).await.expect("lease");
     wait_until("the waiter is tracked", DEADLINE, async || {
         let changes = store.changes().expect("it tells");

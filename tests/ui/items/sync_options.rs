@@ -13,6 +13,16 @@ fn stored(id: u32) -> u32 {
     id
 }
 
+#[cached(soft = "1s", timeout = "2s", on_timeout = 7, stale = "1h", refresh = "80%", max_age = "1h")]
+fn aging(id: u32) -> u32 {
+    id
+}
+
+#[cached(local = "1s", validate = true)]
+fn here(id: u32) -> u32 {
+    id
+}
+
 #[cached]
 const fn early(id: u32) -> u32 {
     id

@@ -25,6 +25,8 @@ mod env;
 mod freshness;
 #[cfg(feature = "redis")]
 mod guard;
+#[cfg(feature = "redis")]
+mod login;
 #[cfg(feature = "reports")]
 mod reports;
 mod times;
@@ -118,7 +120,9 @@ impl CacheBuilder {
         self
     }
 
-    /// Keeps entries in the Redis or Valkey at `url`: `redis://[user[:password]@]host[:port][/db]`.
+    /// Keeps entries in the Redis or Valkey at `url`: `redis://[user[:password]@]host[:port][/db]`, with TLS `rediss://`, by way of
+    /// Sentinel `redis+sentinel://host,host/name`, or `unix:///path`. See
+    /// [the guide](https://github.com/cachemacro/cachemacro/blob/main/docs/providers.md).
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;

@@ -14,6 +14,7 @@ use crate::engine::removals::Removals;
 use crate::engine::spending;
 use crate::engine::targets::Targets;
 use crate::format::ids::Token;
+use crate::ground::clock::NEVER;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::sync::lock;
 use crate::observe::event::Event;
@@ -174,7 +175,7 @@ impl Core {
 
     /// Gives a lease back from a destructor.
     pub(crate) fn release_later(self: &Arc<Self>, key: String, token: Token) {
-        let until = Instant::now() + self.settings.lease;
+        let until = Instant::now() + self.settings.lease.min(NEVER);
         let mut jobs = lock(&self.deferred.releases.jobs);
         if jobs.len() >= MOST_RELEASES {
             // The store does not keep up. A lease that is not given back lapses, this one first.

@@ -108,6 +108,11 @@ impl AsOf {
     pub(crate) const fn new(captures: u64, versions: Few<Option<Version>>) -> Self {
         Self { captures, versions }
     }
+
+    /// The versions, where none was missing.
+    pub(crate) fn all(&self) -> Option<Vec<Version>> {
+        self.versions.iter().copied().collect()
+    }
 }
 
 /// Open flights by key: one for each set of tags that callers name, as a rule one.

@@ -442,6 +442,53 @@ pub(super) async fn a_request_that_comes_too_late_gets_no_lease(env: &Env) {
     assert_busy(&leases[1].outcome);
 }
 
+pub(super) async fn a_lease_is_had_of_nothing_alone_by_who_saw_nothing(env: &Env) {
+    env.store.time().await.unwrap();
+    let keys = [env.version_key("tag")];
+    let versions = env.capture(&keys, LONG).await;
+    let ask = async |key: &str, token| {
+        let request = LeaseRequest::new(key, Token::new(token), Load, LONG).with_capture(&keys, LONG);
+        env.store.lease(&[request.with_vacant(&versions)]).await.unwrap().pop().unwrap()
+    };
+    let [free, held, put, filled, foreign] =
+        ["free", "held", "put", "filled", "foreign"].map(|name| env.key(name));
+    env.take(&held, 100).await;
+    assert_taken(&env.lease(&put, Put, 101, 0).await);
+    let value = env.set(&filled, 5).await;
+    env.put_raw(&foreign, "foreign").await;
+    for (token, key) in (1..).zip([&free, &put, &foreign]) {
+        let lease = ask(key, token).await;
+        assert_taken(&lease.outcome);
+        assert_eq!(lease.versions, versions);
+        let header = env.header(key).await;
+        assert!(header.has(PENDING) && header.token == Token::new(token) && header.stamps == 1);
+        assert!(header.is_leased(env.store.now()));
+        assert!(env.life_left(key).await <= Some(LONG), "it expires with its lease");
+    }
+    assert_busy(&ask(&held, 7).await.outcome);
+    assert_busy(&ask(&free, 8).await.outcome);
+    assert_found(&ask(&filled, 9).await.outcome, &value);
+    assert!(env.fill(&free, 1, 10).await && env.fill(&held, 100, 11).await);
+}
+
+/// Upholds G1.
+pub(super) async fn a_lease_of_nothing_is_had_under_the_versions_seen_or_those_of_now(env: &Env) {
+    env.store.time().await.unwrap();
+    let (key, tag) = (env.key("k"), env.tag("users"));
+    let keys = [tag.tag.clone()];
+    let before = env.capture(&keys, LONG).await;
+    env.evict_tags(&[tag]).await;
+    let request = LeaseRequest::new(&key, Token::new(1), Load, LONG).with_capture(&keys, LONG);
+    let lease = env.store.lease(&[request.with_vacant(&before)]).await.unwrap().pop().unwrap();
+    assert_taken(&lease.outcome);
+    let now: Vec<_> = env.versions(&keys).await.into_iter().flatten().collect();
+    assert!(
+        lease.versions == before || lease.versions == now,
+        "it was evicted before the load, and shows so"
+    );
+    assert_ne!(before, now, "no evict is undone");
+}
+
 pub(super) async fn of_racing_puts_the_last_holds_the_lease(env: &Env) {
     let key = env.key("k");
     let outcomes = race(16, |number| {

@@ -75,7 +75,9 @@ macro_rules! __conformance_cases {
                 a_lease_under_outdated_any_tag_versions_passes_once
                 a_lease_over_a_value_that_an_evict_outdated_passes_at_once
                 a_refresh_and_a_put_take_no_notice_of_outdated_versions
-                a_request_that_comes_too_late_gets_no_lease;
+                a_request_that_comes_too_late_gets_no_lease
+                a_lease_is_had_of_nothing_alone_by_who_saw_nothing
+                a_lease_of_nothing_is_had_under_the_versions_seen_or_those_of_now;
             tenures:
                 a_renewed_lease_outlives_its_first_deadline
                 a_lease_over_a_value_is_renewed_with_the_value_in_place

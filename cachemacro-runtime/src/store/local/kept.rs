@@ -102,6 +102,11 @@ impl AnyKept {
         self.ended.load(Ordering::Acquire)
     }
 
+    /// Whether it has all of these tags.
+    pub(crate) fn carries(&self, tags: &[u64]) -> bool {
+        tags.iter().all(|tag| self.marks.iter().any(|mark| mark.tag() == *tag))
+    }
+
     /// Whether none of its tags was evicted.
     #[inline]
     pub(super) fn marks_hold(&self, epoch: &AtomicU64) -> bool {

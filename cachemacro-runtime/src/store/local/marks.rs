@@ -13,12 +13,19 @@ const FEW: usize = 1_024;
 
 /// Whether a tag was not evicted since someone asked for it.
 #[derive(Debug)]
-pub(super) struct Mark(AtomicBool);
+pub(super) struct Mark {
+    tag: u64,
+    holds: AtomicBool,
+}
 
 impl Mark {
     #[inline]
     pub(super) fn holds(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.holds.load(Ordering::Acquire)
+    }
+
+    pub(super) const fn tag(&self) -> u64 {
+        self.tag
     }
 }
 
@@ -66,7 +73,7 @@ impl Marks {
             known.marks.retain(|_, mark| mark.strong_count() > 0);
             known.most = 2 * known.marks.len();
         }
-        let mark = Arc::new(Mark(AtomicBool::new(true)));
+        let mark = Arc::new(Mark { tag, holds: AtomicBool::new(true) });
         known.marks.insert(tag, Arc::downgrade(&mark));
         mark
     }
@@ -77,7 +84,7 @@ impl Marks {
         self.evicts[bucket(tag)].fetch_add(1, Ordering::AcqRel);
         let mark = lock(&self.known).marks.remove(&tag).and_then(|mark| mark.upgrade());
         if let Some(mark) = &mark {
-            mark.0.store(false, Ordering::Release);
+            mark.holds.store(false, Ordering::Release);
         }
         mark.is_some()
     }

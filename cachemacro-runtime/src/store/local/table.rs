@@ -139,8 +139,9 @@ impl LocalTable {
         let found = self.shards.of(name).find(name, |kept| kept.value::<V>().is_some() && same(kept));
         let Some(kept) = found else { return Look::Absent };
         let looked = self.look(&kept, make);
+        // Also where it was placed: of two that were kept at once, the one that had ended may have taken the place.
         if let (Look::Found(_), Some(placed)) = (&looked, placed)
-            && kept.claim(placed.hash)
+            && (kept.claim(placed.hash) || kept.hash.load(Ordering::Acquire) == placed.hash)
         {
             self.place(placed, &kept);
         }

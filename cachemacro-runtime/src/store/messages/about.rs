@@ -115,6 +115,8 @@ pub struct StoreHealth {
     pub latency: Duration,
     /// What the server says of its memory and role, where it may be asked.
     pub figures: Option<ServerFigures>,
+    /// The commands that the server refused so far because the user may not run them: what its access list lacks.
+    pub refused: Vec<String>,
 }
 
 fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
@@ -197,7 +199,7 @@ impl StoreHealth {
     /// assert_eq!(health.latency.as_millis(), 2);
     /// ```
     pub const fn new(name: &'static str, server: Option<String>, latency: Duration) -> Self {
-        Self { name, server, latency, figures: None }
+        Self { name, server, latency, figures: None, refused: Vec::new() }
     }
 
     /// With what the server says of itself.
@@ -214,6 +216,22 @@ impl StoreHealth {
     #[must_use]
     pub fn with_figures(mut self, figures: ServerFigures) -> Self {
         self.figures = Some(figures);
+        self
+    }
+
+    /// The same where the server refused these commands to the user.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::StoreHealth;
+    /// use std::time::Duration;
+    ///
+    /// let health = StoreHealth::new("redis", None, Duration::ZERO).with_refused(vec!["info".to_owned()]);
+    /// assert_eq!(health.refused, ["info"]);
+    /// ```
+    #[must_use]
+    pub fn with_refused(mut self, commands: Vec<String>) -> Self {
+        self.refused = commands;
         self
     }
 }

@@ -73,6 +73,10 @@ pub struct LeaseRequest<'a> {
     /// The store's time after which the request is [refused](LeaseOutcome::Late); zero: none. So one that was given up cannot
     /// be granted later than its caller waits to give back what it may have been granted.
     pub not_after: Timestamp,
+    /// Of a caller whose read found nothing under the key: what that read showed of the versions to capture, in their order, none of
+    /// them missing. Where there is nothing still, a store may take these for captured: the older they are, the sooner what is
+    /// stored under them is outdated.
+    pub vacant: Option<&'a [Version]>,
     /// A holder that an earlier answer called [outdated](LeaseOutcome::Busy::outdated): where it still is, and captured other
     /// versions than are captured for this request, its lease passes to this one.
     pub over: Token,
@@ -101,8 +105,25 @@ impl<'a> LeaseRequest<'a> {
             known: 0,
             version_life: Duration::ZERO,
             not_after: Timestamp(0),
+            vacant: None,
             over: Token::NONE,
         }
+    }
+
+    /// Says that the caller's read found nothing under the key, and these versions of those to capture.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::{LeaseKind, LeaseRequest, Token};
+    /// use std::time::Duration;
+    ///
+    /// let request = LeaseRequest::new("user:7", Token::random(), LeaseKind::Load, Duration::from_secs(3));
+    /// assert_eq!((request.vacant, request.with_vacant(&[]).vacant), (None, Some(&[][..])));
+    /// ```
+    #[must_use]
+    pub const fn with_vacant(mut self, versions: &'a [Version]) -> Self {
+        self.vacant = Some(versions);
+        self
     }
 
     setters! {

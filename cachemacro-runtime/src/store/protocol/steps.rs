@@ -191,11 +191,9 @@ pub fn lease(
         // Any tag's evict justifies one takeover: where tags are evicted all the time, each load would be overtaken.
         let marked = taken_over && !outdated.tag;
         let stamps = stamps.iter().filter(|stamp| !(marked && stamp.tag == ANY_TAG));
-        let stamps: Vec<u8> = stamps.flat_map(|stamp| stamp.to_bytes()).collect();
-        let mut pending = Header::pending(request.token, deadline, put);
-        pending.stamps = u16::try_from(stamps.len() / STAMP).unwrap_or(0);
-        let bytes = [&pending.to_bytes()[..], &stamps].concat();
-        *slot = Some(Slot::new(bytes.into(), deadline));
+        let stamps: Vec<Stamp> = stamps.copied().collect();
+        let pending = Header::pending_under(request.token, deadline, put, &stamps);
+        *slot = Some(Slot::new(pending.into(), deadline));
     }
     LeaseOutcome::Taken
 }

@@ -1,16 +1,17 @@
 //! One round trip each: what is sent for every operation of the store.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::dial::Look;
 use super::families::Families;
+use super::lives::Lives;
 use super::part::{Part, Plain};
 use super::reply::Leased;
 use super::script::{self, Call};
 use super::send::{Resend, Sender};
 use super::wire::{Packed, Reply};
 use super::{failure, reply, server};
-use crate::format::header::FIXED;
+use crate::format::header::{FIXED, Header, LONGEST_LEASE};
 use crate::format::ids::Version;
 use crate::format::stamps::VersionKey;
 use crate::ground::chunks::{MOST_BYTES, chunks};
@@ -44,6 +45,8 @@ pub(super) struct Commands {
     replicas: Option<Replicas>,
     /// What is known of how large entries are.
     pub(super) families: Families,
+    /// What is known of how long versions live.
+    lives: Lives,
 }
 
 /// How many replicas have to have an evict, and the connection on which that is waited for: nobody else waits behind it.
@@ -86,7 +89,7 @@ impl Replicas {
 
 impl Commands {
     pub(super) fn new(sender: Sender, replicas: Option<Replicas>) -> Self {
-        Self { sender, replicas, families: Families::default() }
+        Self { sender, replicas, families: Families::default(), lives: Lives::default() }
     }
 
     /// What evicts wait for.
@@ -99,8 +102,11 @@ impl Commands {
             return Ok(Vec::new());
         }
         let keys = versions.iter().map(|key| (key, life));
+        let sent = Instant::now();
         let replies = self.run(capture(keys).collect(), Resend::WhereBroken).await?;
-        captured(&mut replies.into_iter(), versions.len())
+        let captured = captured(&mut replies.into_iter(), versions.len())?;
+        self.lives.learn(versions.iter().zip(captured.iter().copied()), sent, life);
+        Ok(captured)
     }
 
     pub(super) async fn lease(&self, requests: &[LeaseRequest<'_>]) -> Result<Vec<Lease>> {
@@ -116,10 +122,10 @@ impl Commands {
         if let [request] = requests
             && request.capture.len() <= CAPTURE_CHUNK
         {
-            let call = capturing(asking.lease(request, &[]), request, request.version_life);
-            let Leased { versions, outcome } =
-                reply::lease(self.sender.call(call, Resend::Never).await?, request.capture.len())?;
-            return Ok(vec![Lease::new(versions, outcome.ok_or_else(failure::unexpected)?)]);
+            return Ok(vec![match self.lease_of_nothing(request, asking).await? {
+                Some(lease) => lease,
+                None => self.lease_captured_now(request, asking).await?,
+            }]);
         }
         let captures = Captures::of(requests);
         let leased = if requests.iter().any(|request| request.capture.len() > MOST_CAPTURED) {
@@ -128,6 +134,44 @@ impl Commands {
             self.lease_many(requests, &captures, asking).await?
         };
         self.told(requests, leased).await
+    }
+
+    /// Takes the lease without a script, where the caller's read found nothing, and nothing is there still. What that read showed of the
+    /// versions counts as captured: the load begins later. Where it lapses, whoever asks says by the server's clock as it knows
+    /// it, so that a request which comes late gets no longer a lease (G9).
+    async fn lease_of_nothing(&self, request: &LeaseRequest<'_>, asking: Asking) -> Result<Option<Lease>> {
+        let Some(versions) = request.vacant.filter(|_| asking.timed) else { return Ok(None) };
+        let now = self.sender.link.dialer.time.now();
+        let captured = || request.capture.iter().zip(versions.iter().copied());
+        if request.kind != LeaseKind::Load
+            || !(request.seen.is_none() && request.over.is_none())
+            || request.is_late(now)
+            || versions.len() != request.capture.len()
+            || !self.lives.last(captured(), Instant::now(), request.version_life)
+        {
+            return Ok(None);
+        }
+        let deadline = now.plus(request.live.min(LONGEST_LEASE));
+        let pending = Header::pending_under(request.token, deadline, false, &stamps_of(request, versions));
+        let set = |out: &mut Packed| {
+            let until = i64::try_from(deadline.millis()).unwrap_or(i64::MAX);
+            out.reserve(6, request.key.len() + pending.len());
+            out.command(6).part("SET").part(request.key).part(&pending).part("PXAT").number(until).part("NX");
+        };
+        // Refused, the token is nobody's, and was not before: it may be sent once more.
+        let is_taken = reply::was_vacant(&self.sender.one(set, Resend::Never).await?)?;
+        Ok(is_taken.then(|| Lease::new(versions.to_vec(), LeaseOutcome::Taken)))
+    }
+
+    /// Captures versions and asks for the lease, whatever is there.
+    async fn lease_captured_now(&self, request: &LeaseRequest<'_>, asking: Asking) -> Result<Lease> {
+        let call = capturing(asking.lease(request, &[]), request, request.version_life);
+        let sent = Instant::now();
+        let Leased { versions, outcome } =
+            reply::lease(self.sender.call(call, Resend::Never).await?, request.capture.len())?;
+        let captured = request.capture.iter().zip(versions.iter().copied());
+        self.lives.learn(captured, sent, request.version_life);
+        Ok(Lease::new(versions, outcome.ok_or_else(failure::unexpected)?))
     }
 
     /// Asks for many leases, each of which captures its versions in its own script.
@@ -189,11 +233,12 @@ impl Commands {
         if leases.is_empty() {
             return Ok(Vec::new());
         }
+        let tell = self.tell();
         let parts = leases.iter().map(|lease| {
             let token = lease.token.to_bytes();
             Part::Script(match how {
                 Keep::Renew(live) => script::RENEW.call(lease.key).id(token).number(millis(live)),
-                Keep::Release => script::RELEASE.call(lease.key).id(token),
+                Keep::Release => script::RELEASE.call(lease.key).id(token).number(tell),
             })
         });
         let replies = self.run(parts.collect(), Resend::WhereBroken).await?;
@@ -204,7 +249,8 @@ impl Commands {
         if writes.is_empty() {
             return Ok(Vec::new());
         }
-        let mut parts: Vec<_> = writes.iter().map(write).collect();
+        let tell = self.tell();
+        let mut parts: Vec<_> = writes.iter().map(|one| write(one, tell)).collect();
         // The versions come after the last write in the pipeline, so they are read after all were stored.
         let checked: usize = writes.iter().map(|write| write.check.len()).sum();
         if checked > 0 {
@@ -287,6 +333,11 @@ impl Commands {
     pub(super) async fn look(&self, look: Look<'_>) -> Result<()> {
         look.found(&self.sender.many(server::ask, Resend::WhereBroken).await?);
         Ok(())
+    }
+
+    /// Whether scripts that decide without the server's time are to tell it all the same: 1 or 0.
+    fn tell(&self) -> u8 {
+        u8::from(self.sender.link.dialer.time.is_to_be_told())
     }
 
     /// The server's name and version, and its figures, where it may be asked.
@@ -404,7 +455,7 @@ fn capturing<'a>(call: Call<'a>, request: &LeaseRequest<'a>, life: Duration) -> 
         .bytes(fresh)
 }
 
-fn write<'a>(write: &'a Write<'_>) -> Part<'a> {
+fn write<'a>(write: &'a Write<'_>, tell: u8) -> Part<'a> {
     let (call, id) = match write.guard {
         Guard::Always => {
             return Part::Command(Plain::set(write.key, &write.bytes, millis(write.life)));
@@ -415,8 +466,11 @@ fn write<'a>(write: &'a Write<'_>) -> Part<'a> {
     };
     let unlink = u8::from(write.on_refusal == OnRefusal::Unlink);
     let call = call.id(id).bytes(write.bytes.as_ref()).number(millis(write.life)).number(unlink);
+    // The last call of a process leaves its value. A load's, which the guard keeps from doing harm whenever it comes.
+    let call = if write.on_refusal == OnRefusal::Leave { call.outliving() } else { call };
     Part::Script(match write.guard {
-        Guard::Unchanged { token, .. } => call.id(token.to_bytes()),
+        Guard::Unchanged { token, .. } => call.number(tell).id(token.to_bytes()),
+        Guard::Lease(_) => call.number(tell),
         _ => call,
     })
 }

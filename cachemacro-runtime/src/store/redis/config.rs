@@ -237,12 +237,6 @@ impl RedisConfig {
         self
     }
 
-    /// Keeps the server's id under this key.
-    pub(crate) fn with_epoch(mut self, key: VersionKey) -> Self {
-        self.epoch = Some(key);
-        self
-    }
-
     /// Has `provider` asked who logs in, at each connection that is opened: for passwords that change and tokens that expire. Its time
     /// is part of the [`connect_timeout`](Self::connect_timeout), so a token that is slow to get is kept by its provider.
     ///
@@ -285,6 +279,12 @@ impl RedisConfig {
     #[must_use]
     pub fn tls(mut self, tls: TlsConfig) -> Self {
         self.tls = Some(tls);
+        self
+    }
+
+    /// Keeps the server's id under this key.
+    pub(crate) fn with_epoch(mut self, key: VersionKey) -> Self {
+        self.epoch = Some(key);
         self
     }
 

@@ -3,6 +3,7 @@
 //! Opening looks the server's name up anew each time. A server that says that it is a replica is refused: what is evicted there
 //! is evicted nowhere. Knows no command but those that set a connection up.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::pin::pin;
 #[cfg(feature = "sentinel")]
@@ -19,6 +20,7 @@ use super::config::RedisConfig;
 use super::endpoint::Where;
 use super::endpoint::{Endpoint, Opened};
 use super::gate::{Closed, Gate};
+use super::refusal::Refusal;
 use super::time::ServerTime;
 use super::wire::{self, Packed, Reply, Wire};
 use super::{epoch, failure, reply, script, server};
@@ -45,6 +47,8 @@ pub(super) struct Dialer {
     /// What was opened before is of no more use: nanoseconds since `began`.
     outdated: AtomicU64,
     closed: AtomicBool,
+    /// Commands that the user may not run.
+    lacking: Mutex<BTreeSet<String>>,
     /// The process in which sentinels are followed; zero: none.
     #[cfg(feature = "sentinel")]
     followed_in: AtomicU32,
@@ -52,10 +56,10 @@ pub(super) struct Dialer {
     /// Whether the server was looked at.
     looked: AtomicBool,
     plaintext: bool,
-    /// Where the server's id is kept, where it is.
-    epoch: Option<VersionKey>,
     /// How many were lost, and why a connection was lost or could not be opened last: for those who look.
     noted: Mutex<(u64, Option<String>)>,
+    /// Where the server's id is kept, where it is.
+    epoch: Option<VersionKey>,
 }
 
 /// A look at the server. Where nothing comes of it, another one is taken.
@@ -109,6 +113,7 @@ impl Dialer {
             outdated: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             noted: Mutex::default(),
+            lacking: Mutex::default(),
             #[cfg(feature = "sentinel")]
             followed_in: AtomicU32::new(0),
         }
@@ -270,6 +275,20 @@ impl Dialer {
         }
     }
 
+    /// Takes note of a command that the user may not run.
+    pub(super) fn lacks(&self, command: Option<&str>) {
+        let Some(command) = command else { return };
+        let mut lacking = lock(&self.lacking);
+        if !lacking.contains(command) {
+            lacking.insert(command.to_owned());
+        }
+    }
+
+    /// The commands that were refused so far because the user may not run them.
+    pub(super) fn lacking(&self) -> Vec<String> {
+        lock(&self.lacking).iter().cloned().collect()
+    }
+
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         self.attempts.moved.notify_waiters();
@@ -311,7 +330,13 @@ impl Dialer {
             Reply::Error(line) => return Err(failure::unopened(&wire::Unopened::Refused(line))),
             time => self.time.observe(sent, received, reply::time(time)?),
         }
-        match replies.map_err(unopened)?.first() {
+        let replies = replies.map_err(unopened)?;
+        for reply in &replies {
+            if let Reply::Error(line) = reply {
+                self.lacks(Refusal::lacking(line));
+            }
+        }
+        match replies.first() {
             Some(info) if is_replica(info) => {
                 let mut facts = ServerFacts::new();
                 (facts.replica, facts.plaintext) = (true, self.plaintext);

@@ -146,12 +146,20 @@ pub(super) fn is_final(error: &RedisError) -> bool {
     }
 }
 
+/// The command that the user may not run, where this error says so.
+pub(super) fn lacking(error: &RedisError) -> Option<String> {
+    let line = format!("{} {}", error.code()?, error.detail()?);
+    Refusal::lacking(line.as_bytes()).map(str::to_owned)
+}
+
 fn line_told(line: &[u8]) -> Cow<'static, str> {
-    Refusal::of(line).told(refusal::split(line).0)
+    let (code, details) = refusal::split(line);
+    Refusal::by(code, details).told(code, details)
 }
 
 fn told(error: &RedisError, code: &str) -> Cow<'static, str> {
-    Refusal::by(code, error.detail().unwrap_or_default()).told(code)
+    let details = error.detail().unwrap_or_default();
+    Refusal::by(code, details).told(code, details)
 }
 
 fn io_text(what: &'static str, error: &RedisError) -> Cow<'static, str> {

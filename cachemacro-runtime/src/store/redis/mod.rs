@@ -18,6 +18,7 @@ mod failure;
 mod families;
 mod gate;
 mod groups;
+mod lives;
 mod multiplexed;
 mod part;
 mod pool;
@@ -189,7 +190,8 @@ impl Store for RedisStore {
     async fn health(&self) -> Result<StoreHealth> {
         let began = Instant::now();
         let (server, figures) = self.commands.server().await?;
-        let health = StoreHealth::new(NAME, server, began.elapsed());
+        let health =
+            StoreHealth::new(NAME, server, began.elapsed()).with_refused(self.link().dialer.lacking());
         let health = figures.map_or(health.clone(), |figures| health.with_figures(figures));
         // Once: a trial of a breaker asks for no more than it has to.
         if let Some(look) = self.link().dialer.look() {

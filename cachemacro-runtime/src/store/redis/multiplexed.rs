@@ -33,17 +33,23 @@ pub(super) struct Unmade {
     pub(super) error: Error,
     /// Whether it could not be made the next time either: the server does not know a command, or does not allow it.
     pub(super) is_final: bool,
+    /// The command that the user may not run.
+    pub(super) lacks: Option<String>,
 }
 
 impl From<Error> for Unmade {
     fn from(error: Error) -> Self {
-        Self { error, is_final: false }
+        Self { error, is_final: false, lacks: None }
     }
 }
 
 impl From<RedisError> for Unmade {
     fn from(error: RedisError) -> Self {
-        Self { is_final: failure::is_final(&error), error: failure::unreachable(&error) }
+        Self {
+            is_final: failure::is_final(&error),
+            lacks: failure::lacking(&error),
+            error: failure::unreachable(&error),
+        }
     }
 }
 

@@ -49,6 +49,7 @@ impl<'a> Plain<'a> {
     }
 
     fn write(&self, out: &mut Packed) {
+        out.reserve(self.parts.len(), self.parts.iter().map(|part| part.len()).sum());
         out.command(self.parts.len());
         for part in &self.parts {
             out.part(part);

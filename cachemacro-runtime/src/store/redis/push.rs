@@ -137,9 +137,10 @@ impl Pushes {
                 drop(state);
                 tracing::debug!("redis wakes waiters by push");
             }
-            Ok(Err(Unmade { error, is_final: true })) => {
+            Ok(Err(Unmade { error, is_final: true, lacks })) => {
                 *state = off_for(AFTER_REFUSAL);
                 drop(state);
+                link.dialer.lacks(lacks.as_deref());
                 tracing::debug!(%error, "redis does not wake waiters by push; they poll");
             }
             _ => *state = off_for(AFTER_FAILURE),

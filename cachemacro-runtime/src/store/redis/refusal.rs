@@ -65,11 +65,13 @@ const TABLE: &[Refusal] = &[
     row("MISCONF", Fate::Kept, Next::Later, "the server cannot save its data and takes no writes"),
     // Never.
     row("OOM", Fate::Kept, Next::Never, "the server is out of memory"),
-    row("NOPERM", Fate::Kept, Next::Never, "the user lacks a right"),
+    NOPERM,
     row("MOVED", Fate::Kept, Next::Never, "the server is part of a cluster"),
     row("ASK", Fate::Kept, Next::Never, "the server is part of a cluster"),
     row("CROSSSLOT", Fate::Kept, Next::Never, "the server is part of a cluster"),
 ];
+
+const NOPERM: Refusal = row("NOPERM", Fate::Kept, Next::Never, "the user lacks a right");
 
 const MAX_CLIENTS: &str = "MAXCLIENTS";
 
@@ -106,6 +108,10 @@ impl Refusal {
         if details.starts_with("max number of clients reached") {
             return known(MAX_CLIENTS).unwrap_or(&OTHER);
         }
+        // Redis 6.2 and 7.0 of what a script runs: without a code, and without the command's name.
+        if details.contains("The user executing the script can't") {
+            return known(NOPERM.code).unwrap_or(&OTHER);
+        }
         // Redis 6.2 wraps what a script's command said: `ERR Error running script (…): …: -READONLY You can't …`.
         let wrapped = details.starts_with("Error running script").then(|| {
             let mut words = details.split(' ').filter_map(|word| word.strip_prefix('-'));
@@ -114,15 +120,32 @@ impl Refusal {
         wrapped.flatten().unwrap_or(&OTHER)
     }
 
-    /// The text of the error for whoever is told. A server's own text may quote commands and keys, so only its code passes.
-    pub(super) fn told(&self, code: &str) -> Cow<'static, str> {
+    /// The text of the error for whoever is told. A server's own text may quote commands and keys, so only its code passes, and the name
+    /// of a command that the user may not run.
+    pub(super) fn told(&self, code: &str, details: &str) -> Cow<'static, str> {
         let code = if self.code.is_empty() || self.code == MAX_CLIENTS { code } else { self.code };
         let is_code = |code: &str| code.bytes().all(|byte| byte.is_ascii_uppercase());
         let shown = !code.is_empty() && code.len() <= 20 && is_code(code);
         let code = if shown { format!(" ({code})") } else { String::new() };
         let colon = if self.text.is_empty() { "" } else { ": " };
-        format!("redis refused the command{code}{colon}{}", self.text).into()
+        let right = if *self == NOPERM { right(details) } else { None };
+        let right = right.map_or(String::new(), |name| format!(": +{name}"));
+        format!("redis refused the command{code}{colon}{}{right}", self.text).into()
     }
+
+    /// The command that the user may not run, where this error's line is about that and names it.
+    pub(super) fn lacking(line: &[u8]) -> Option<&str> {
+        let (code, details) = split(line);
+        if *Self::by(code, details) == NOPERM { right(details) } else { None }
+    }
+}
+
+/// The command in `… no permissions to run the 'client|tracking' command`. Whatever else stands in quotes there, is no command.
+fn right(details: &str) -> Option<&str> {
+    let (_, behind) = details.split_once("permissions to run the '")?;
+    let (name, _) = behind.split_once('\'')?;
+    let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '|' | '-' | '_');
+    ((1..=40).contains(&name.len()) && name.chars().all(is_name)).then_some(name)
 }
 
 /// An error's first word, and what is behind it.
@@ -153,9 +176,36 @@ mod tests {
                 row.code
             );
             assert_eq!(found(&old), row);
-            assert!(row.told("ERR").contains(&format!("({}): {}", row.code, row.text)));
+            assert!(row.told("ERR", "").contains(&format!("({}): {}", row.code, row.text)));
         }
         assert_eq!(found("ERR max number of clients reached").code, MAX_CLIENTS);
+    }
+
+    #[test]
+    fn the_right_that_a_user_lacks_is_named_and_nothing_else() {
+        for (line, right) in [
+            ("NOPERM this user has no permissions to run the 'get' command or its subcommand", Some("get")),
+            (
+                "NOPERM User hunter2 has no permissions to run the 'client|tracking' command",
+                Some("client|tracking"),
+            ),
+            (
+                "NOPERM ACL failure in script: User a has no permissions to run the 'time' command",
+                Some("time"),
+            ),
+            ("NOPERM User a has no permissions to run the 'Hunter2' command", None),
+            ("NOPERM No permissions to access a key", None),
+            ("ERR The user executing the script can't run this command or subcommand script: 5ca1e", None),
+            ("ERR no permissions to run the 'get' command", None),
+        ] {
+            assert_eq!(Refusal::lacking(line.as_bytes()), right, "{line}");
+            let (code, details) = split(line.as_bytes());
+            let told = found(line).told(code, details);
+            let end = right
+                .map_or_else(|| "the user lacks a right".to_owned(), |right| format!("a right: +{right}"));
+            assert!(told.ends_with(&end) || line.starts_with("ERR no"), "{told}");
+            assert!(!told.to_ascii_lowercase().contains("hunter2"), "{told}");
+        }
     }
 
     #[test]

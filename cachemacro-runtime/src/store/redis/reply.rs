@@ -117,9 +117,23 @@ pub(super) fn captured(value: Reply, length: usize) -> Result<Vec<Version>> {
     array(value, length)?.iter().map(|value| version(value).ok_or_else(failure::unexpected)).collect()
 }
 
-/// `{1 or 0, now}`.
+/// `{1 or 0}`, or `{1 or 0, now}`.
 pub(super) fn verdict(value: Reply) -> Result<bool> {
-    Ok(integer(&array(value, 2)?[0])? == 1)
+    match value {
+        Reply::Array(parts) if (1..=2).contains(&parts.len()) => Ok(integer(&parts[0])? == 1),
+        Reply::Error(line) => Err(failure::refused(&line)),
+        _ => Err(failure::unexpected()),
+    }
+}
+
+/// What `SET … NX` returns: whether there was nothing.
+pub(super) fn was_vacant(value: &Reply) -> Result<bool> {
+    match value {
+        Reply::Status(_) => Ok(true),
+        Reply::Nil => Ok(false),
+        Reply::Error(line) => Err(failure::refused(line)),
+        _ => Err(failure::unexpected()),
+    }
 }
 
 /// What `evict.lua` returns: for each key whether a value was there.
@@ -211,7 +225,8 @@ mod tests {
                 Reply::Status("OK".into()),
                 Reply::Int(-1),
                 Reply::Array(vec![]),
-                Reply::Array(vec![Reply::Int(1)]),
+                Reply::Array(vec![Reply::Nil]),
+                Reply::Array(vec![Reply::Nil, Reply::Int(0)]),
                 Reply::Array(vec![Reply::Int(2), Reply::Int(0), Reply::Nil]),
                 Reply::Array(vec![Reply::Int(1), Reply::Int(0), Reply::Bytes(vec![0; 8].into())]),
                 Reply::Array(vec![Reply::Int(1), Reply::Int(0), Reply::Bytes(vec![1; 9].into())]),
@@ -238,6 +253,14 @@ mod tests {
             assert!(evicted(value.clone(), 4).is_err(), "{value:?}");
             assert!(versions(value, 7).is_err());
         }
+    }
+
+    #[test]
+    fn a_guard_tells_the_time_or_not() {
+        let verdict =
+            |parts: &[i64]| super::verdict(Reply::Array(parts.iter().copied().map(Reply::Int).collect()));
+        assert_eq!((verdict(&[1]).ok(), verdict(&[0, 7]).ok()), (Some(true), Some(false)));
+        assert!(verdict(&[1, 7, 7]).is_err());
     }
 
     #[test]

@@ -122,6 +122,7 @@ impl Lent {
             Ok(Ok(reply)) => match Reply::from(reply) {
                 Reply::Error(line) => {
                     let (refusal, error) = (Refusal::of(&line), failure::refused(&line));
+                    sender.link.dialer.lacks(Refusal::lacking(&line));
                     if refusal.connection == Fate::Kept {
                         return Err(Failed { error, may_pass: refusal.request != Next::Never });
                     }

@@ -50,11 +50,11 @@ impl Script {
     }
 
     pub(super) fn call<'a>(&'static self, key: &'a str) -> Call<'a> {
-        Call { script: self, keys: vec![key], args: Vec::with_capacity(8) }
+        Call { script: self, keys: vec![key], args: Vec::with_capacity(8), outlives: false }
     }
 
     pub(super) fn call_many<'a>(&'static self, keys: impl IntoIterator<Item = &'a str>) -> Call<'a> {
-        Call { script: self, keys: keys.into_iter().collect(), args: Vec::new() }
+        Call { script: self, keys: keys.into_iter().collect(), args: Vec::new(), outlives: false }
     }
 }
 
@@ -63,11 +63,18 @@ pub(super) struct Call<'a> {
     script: &'static Script,
     keys: Vec<&'a str>,
     args: Vec<Cow<'a, [u8]>>,
+    outlives: bool,
 }
 
 impl<'a> Call<'a> {
     pub(super) fn bytes(mut self, arg: impl Into<Cow<'a, [u8]>>) -> Self {
         self.args.push(arg.into());
+        self
+    }
+
+    /// Has it written though its connection's runtime ends before its turn.
+    pub(super) const fn outliving(mut self) -> Self {
+        self.outlives = true;
         self
     }
 
@@ -119,12 +126,17 @@ impl<'a> Call<'a> {
     }
 
     fn write(&self, out: &mut Packed, name: &str, script: &str) {
-        out.command(3 + self.keys.len() + self.args.len()).part(name).part(script).count(self.keys.len());
+        let parts = 3 + self.keys.len() + self.args.len();
+        out.reserve(parts, name.len() + script.len() + self.size());
+        out.command(parts).part(name).part(script).count(self.keys.len());
         for key in &self.keys {
             out.part(key);
         }
         for arg in &self.args {
             out.part(arg);
+        }
+        if self.outlives {
+            out.outlive();
         }
     }
 }

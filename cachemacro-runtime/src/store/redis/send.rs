@@ -222,6 +222,7 @@ impl Sender {
                         self.link.served(&handle);
                         return Ok(answer);
                     };
+                    self.link.dialer.lacks(Refusal::lacking(line));
                     match refusal.connection {
                         Fate::Kept => self.link.served(&handle),
                         fate => self.link.retire(&handle, fate, &failure::refused(line)),

@@ -5,6 +5,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::ground::clock::Timestamp;
 
+/// After how long the server's time is to be told again: its clock may be set, or run at another pace.
+const TOLD_AGAIN: Duration = Duration::from_secs(1);
+
 /// Follows the server's clock. Every reply that tells the time bounds the offset from both sides (it was
 /// taken between sending and receiving); the estimate moves only as far as a bound demands. What a reply told
 /// is therefore never in the future of those who read it.
@@ -20,12 +23,15 @@ struct Offset {
     micros: i64,
     /// Whether a server told it; before that it is the system's clock.
     learned: bool,
+    /// When it was told last.
+    told: Instant,
 }
 
 impl ServerTime {
     pub(super) fn new() -> Self {
         let system = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { origin: Instant::now(), offset: Mutex::new(Offset { micros: micros(system), learned: false }) }
+        let (origin, learned) = (Instant::now(), false);
+        Self { origin, offset: Mutex::new(Offset { micros: micros(system), learned, told: origin }) }
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -35,6 +41,12 @@ impl ServerTime {
     /// Whether a server told it.
     pub(super) fn is_learned(&self) -> bool {
         self.lock().learned
+    }
+
+    /// Whether the server is to tell it along with what it is asked.
+    pub(super) fn is_to_be_told(&self) -> bool {
+        let Offset { learned, told, .. } = *self.lock();
+        !learned || told.elapsed() >= TOLD_AGAIN
     }
 
     fn at(&self, instant: Instant) -> Timestamp {
@@ -51,6 +63,7 @@ impl ServerTime {
         let learned = offset.learned;
         offset.micros = if learned { offset.micros.clamp(lowest, highest) } else { lowest.midpoint(highest) };
         offset.learned = true;
+        offset.told = received;
     }
 
     fn local(&self, instant: Instant) -> i64 {

@@ -68,7 +68,7 @@ impl Tracked {
         });
         let Opened { stream, greeting } = link.dialer.endpoint.open_for_pushes().await?;
         let opened = Multiplexed::open(stream, &greeting, config).await;
-        let mut connection = opened.map_err(|error| untracked(error.into()))?;
+        let mut connection = opened.map_err(|error| untracked(link, error.into()))?;
         // A replica is told of what its primary does, and late.
         if leads_to_replica(&mut connection).await.map_err(|error| failure::unreachable(&error))? {
             return Err(failure::replica());
@@ -78,7 +78,7 @@ impl Tracked {
         for prefix in prefixes {
             tracking.arg("PREFIX").arg(prefix);
         }
-        connection.obey(&tracking).await.map_err(|error| untracked(error.into()))?;
+        connection.obey(&tracking).await.map_err(|error| untracked(link, error.into()))?;
         Ok(Self { connection, lost, since })
     }
 
@@ -112,7 +112,8 @@ impl Tracked {
 }
 
 /// Why the server does not track; [`Refused`](ErrorKind::Refused) where it would not the next time either.
-fn untracked(Unmade { error, is_final }: Unmade) -> Error {
+fn untracked(link: &Link, Unmade { error, is_final, lacks }: Unmade) -> Error {
+    link.dialer.lacks(lacks.as_deref());
     if is_final { Error::new(ErrorKind::Refused, error.context().to_owned()) } else { error }
 }
 

@@ -43,6 +43,9 @@ fn main() -> Result<()> {
 }
 
 fn builder(url: &str, plan: &Plan) -> Result<CacheBuilder> {
+    if plan.replicas > 0 {
+        return Ok(Cache::builder().redis(url).epoch_check(true).evict_replicas(plan.replicas));
+    }
     let mut config = RedisConfig::new(url);
     if plan.patient {
         config = config.connect_timeout(LONG).command_timeout(LONG).pool_wait(LONG);

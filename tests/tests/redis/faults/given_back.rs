@@ -15,6 +15,16 @@ enum Asks {
     Refresh,
 }
 
+impl Asks {
+    /// What the request for the lease carries, as nothing does before it: a pending header, or a token for the script.
+    const fn for_lease(self) -> &'static [u8] {
+        match self {
+            Self::Load | Self::Lookup => b":row:1\r\n$96\r\ncmac",
+            Self::Batch | Self::Refresh => b":row:1\r\n$8\r\n",
+        }
+    }
+}
+
 async fn ask(cache: &Cache, asks: Asks) {
     let row = cache.entry::<u32>("row", 1);
     match asks {
@@ -71,10 +81,10 @@ impl Place {
 async fn a_lease_whose_answer_and_whose_first_release_die_with_their_connections_is_given_back() {
     for asks in [Asks::Load, Asks::Lookup, Asks::Batch, Asks::Refresh] {
         let place = Place::new().await;
-        // The release is a request about the same key, and so is what a load stores.
-        place.proxy.lose_reply_to(b":row:1\r\n$8\r\n", Loss::Close);
+        place.proxy.lose_reply_to(asks.for_lease(), Loss::Close);
         ask(&place.cache, asks).await;
         assert_eq!(place.proxy.lost(), 1, "{asks:?}");
+        // The release is a request about the same key, and so is what a load stores.
         place.proxy.lose_reply_to(b":row:1\r\n$8\r\n", Loss::Close);
         place.no_lease_is_left(asks).await;
     }
@@ -85,7 +95,7 @@ async fn a_lease_whose_answer_and_whose_first_release_die_with_their_connections
 async fn a_lease_whose_answer_is_lost_to_an_outage_is_given_back_after_it() {
     for asks in [Asks::Load, Asks::Lookup, Asks::Batch, Asks::Refresh] {
         let place = Place::new().await;
-        place.proxy.lose_reply_to(b":row:1\r\n$8\r\n", Loss::Refuse);
+        place.proxy.lose_reply_to(asks.for_lease(), Loss::Refuse);
         ask(&place.cache, asks).await;
         assert!(place.leases().await > 0, "{asks:?}: it was granted");
         // Past the time after which the server refuses the request, so that whoever gives it back did so in vain.

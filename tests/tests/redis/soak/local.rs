@@ -70,8 +70,8 @@ async fn copies_follow_while_what_is_told_comes_late() {
 /// Upholds G1, G2 and G3.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn copies_follow_while_the_server_is_silent_for_a_second_again_and_again() {
+    play(Fault::Silence, SILENT).await;
     if cachemacro_tests::is_long() {
-        play(Fault::Silence, SILENT).await;
         play(Fault::LostData, SILENT).await;
         play(Fault::Crash, SILENT).await;
     }

@@ -30,6 +30,9 @@ redis.call('SET', key, string.sub(whole, entry.body + 1), 'KEEPTTL')
 local sum = redis.pcall('INCRBY', key, by)
 if type(sum) == 'table' then
   redis.call('SET', key, whole, 'KEEPTTL')
+  if not string.find(sum.err, 'overflow', 1, true) and not string.find(sum.err, 'integer', 1, true) then
+    redis.call('INCRBY', key, by)
+  end
   return {0, now}
 end
 sum = redis.call('GET', key)

@@ -33,7 +33,11 @@ local value = readable(entry, now)
 -- Whether the header carries another version of a tag, or of any tag, than was captured.
 local tag_outdated, any_outdated = false, false
 if kind == 'L' and entry ~= nil and entry.body > 96 and stamps ~= '' then
-  tag_outdated, any_outdated = outdated(redis.call('GETRANGE', key, 96, entry.body - 1), stamps)
+  local carried = string.sub(entry.head, 97, entry.body)
+  if entry.body > #entry.head then
+    carried = redis.call('GETRANGE', key, 96, entry.body - 1)
+  end
+  tag_outdated, any_outdated = outdated(carried, stamps)
 end
 -- Captured after it was read, so nobody can use it, nor what who holds its lease may store.
 local unreadable = value and tag_outdated

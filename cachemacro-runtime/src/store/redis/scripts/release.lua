@@ -1,10 +1,9 @@
 -- Gives a held lease back: a pending entry goes, a value stays.
--- KEYS: entry. ARGV: token. Returns {1 or 0, now}.
+-- KEYS: entry. ARGV: token, 1 to tell the time. Returns a verdict.
 local key, token = KEYS[1], ARGV[1]
-local now = now_ms()
 local entry = open(key)
 if not holds(entry, token) then
-  return {0, now}
+  return verdict(0)
 end
 if entry.pending then
   redis.call('UNLINK', key)
@@ -12,4 +11,4 @@ else
   redis.call('SETRANGE', key, 5, string.char(bit.band(entry.flags, 253)))
   redis.call('SETRANGE', key, 16, NOBODY .. NOBODY)
 end
-return {1, now}
+return verdict(1, ARGV[2])

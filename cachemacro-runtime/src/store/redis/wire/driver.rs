@@ -4,6 +4,8 @@
 //! lone caller is all there is, it writes at once: nothing is under way, the last flush served one caller, and nobody came
 //! while that was under way. Without the last condition two callers would go on sending one command each.
 //!
+//! Where its runtime ends, it writes once more what nobody waits for, if the socket takes it.
+//!
 //! Where a reply does not come in time, only its caller is told so. The connection takes nothing more, and ends once nobody waits
 //! for anything on it: what is under way has its own time, and is told that it may be in vain.
 
@@ -41,7 +43,7 @@ pub(crate) type OnPush = Box<dyn Fn(Reply) + Send>;
 
 /// Drives one connection until it breaks, or until nobody wants it any more and all was answered.
 #[expect(clippy::struct_excessive_bools, reason = "they change independently of each other")]
-pub(super) struct Driver<S> {
+pub(super) struct Driver<S: AsyncWrite + Unpin> {
     stream: S,
     queue: Arc<Queue>,
     on_push: OnPush,
@@ -257,7 +259,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             && let Some(next) = state.next(self.batches < MOST_BATCHES)
         {
             let (what, due, begins) = match next {
-                Next::Call(Outgoing { bytes, commands, answer, due }) => {
+                Next::Call(Outgoing { bytes, commands, answer, due, .. }) => {
                     served += 1;
                     let what = What::Calls { answer, commands, replies: Vec::with_capacity(commands) };
                     (what, due, self.outbox.append(bytes))
@@ -357,7 +359,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 }
 
-impl<S> Driver<S> {
+impl<S: AsyncWrite + Unpin> Driver<S> {
+    /// Writes what is to be written though the runtime ends, as far as the socket takes it at once.
+    fn write_last(&mut self) {
+        for Outgoing { bytes, commands, answer, due, .. } in self.queue.outliving() {
+            let what = What::Calls { answer, commands, replies: Vec::new() };
+            let begins = self.outbox.append(bytes);
+            self.expected.push_back(Expected { what, due, begins });
+        }
+        // Nothing can be done about what is not taken.
+        let _ = self.outbox.poll_write(&mut self.stream, &mut Context::from_waker(Waker::noop()));
+    }
+
     /// Tells all who wait that nothing more will come.
     fn end(&mut self, cause: Cause) {
         self.queue.end(cause);
@@ -382,13 +395,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
     }
 }
 
-impl<S> Drop for Driver<S> {
+impl<S: AsyncWrite + Unpin> Drop for Driver<S> {
     fn drop(&mut self) {
+        if self.cause == Cause::Stopped {
+            self.write_last();
+        }
         self.end(self.cause);
     }
 }
 
-impl<S> fmt::Debug for Driver<S> {
+impl<S: AsyncWrite + Unpin> fmt::Debug for Driver<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Driver").field("under_way", &self.expected.len()).finish_non_exhaustive()
     }

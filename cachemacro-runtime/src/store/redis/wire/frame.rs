@@ -21,6 +21,9 @@ const DEEPEST: usize = 16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed;
 
+/// How many bytes a part of a command has at most besides its own: its length, and the ends of two lines.
+const BESIDES: usize = 16;
+
 /// Commands as they are sent, one behind the other.
 #[derive(Default)]
 pub(crate) struct Packed {
@@ -28,9 +31,16 @@ pub(crate) struct Packed {
     commands: usize,
     /// How many arguments of the last command are still to come.
     missing: usize,
+    /// Whether they are written even where the connection's runtime ends before their turn.
+    outlive: bool,
 }
 
 impl Packed {
+    /// Makes room for so many parts that have so many bytes in all.
+    pub(crate) fn reserve(&mut self, parts: usize, bytes: usize) {
+        self.bytes.reserve(bytes + (parts + 1) * BESIDES);
+    }
+
     /// Begins a command of so many parts, its name included.
     pub(crate) fn command(&mut self, parts: usize) -> &mut Self {
         debug_assert_eq!(self.missing, 0, "the command before has all its parts");
@@ -38,6 +48,11 @@ impl Packed {
         self.missing = parts;
         length(&mut self.bytes, b'*', parts);
         self
+    }
+
+    /// Has all of them written also where the connection's runtime ends before it is their turn: nobody waits for them.
+    pub(crate) const fn outlive(&mut self) {
+        self.outlive = true;
     }
 
     /// The next part of the command.
@@ -67,6 +82,11 @@ impl Packed {
     /// How many bytes they have.
     pub(super) const fn len(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// Whether they are written even where the connection's runtime ends before their turn.
+    pub(super) const fn outlives(&self) -> bool {
+        self.outlive
     }
 
     /// The bytes, and how many commands they are.

@@ -24,6 +24,8 @@ pub(super) struct Outgoing {
     pub(super) answer: Arc<Caller>,
     /// When their replies are overdue.
     pub(super) due: Instant,
+    /// Whether they are written even where the runtime ends before their turn.
+    outlive: bool,
 }
 
 /// What is sent next.
@@ -104,11 +106,12 @@ impl Queue {
             state.wait_outside(cx.waker());
             return Poll::Pending;
         }
+        let outlive = commands.outlives();
         let (bytes, commands) = std::mem::take(commands).into_parts();
         state.call_bytes += bytes.len();
         state.came += 1;
         let due = Instant::now() + patience;
-        state.calls.push_back(Outgoing { bytes, commands, answer: Arc::clone(answer), due });
+        state.calls.push_back(Outgoing { bytes, commands, answer: Arc::clone(answer), due, outlive });
         wake_driver(state);
         Poll::Ready(Ok(()))
     }
@@ -118,6 +121,15 @@ impl Queue {
         let mut state = self.lock();
         state.is_abandoned = true;
         wake_driver(state);
+    }
+
+    /// Takes nothing any more; what is to be written though the runtime ends, in order, whether or not anybody waits for it.
+    pub(super) fn outliving(&self) -> Vec<Outgoing> {
+        let mut state = self.lock();
+        state.over = Some(Cause::Stopped);
+        let (outliving, rest) = std::mem::take(&mut state.calls).into_iter().partition(|call| call.outlive);
+        state.calls = rest;
+        Vec::from(outliving)
     }
 
     /// Takes nothing any more, and fails what was not sent.

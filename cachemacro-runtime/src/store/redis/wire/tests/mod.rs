@@ -1,5 +1,6 @@
 //! The connection against a server that the test plays, over a stream in memory.
 
+mod ending;
 mod silence;
 
 use std::future::poll_fn;

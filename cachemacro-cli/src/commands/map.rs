@@ -1,0 +1,156 @@
+//! `map`: which functions carry, and which evict, which tags and entries.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use super::{nothing, print};
+use crate::args::Args;
+use crate::fleet::Fleet;
+use crate::table::{Cell, Table};
+use crate::{Done, Failure, template, text};
+
+/// Who carries something, and who evicts it.
+#[derive(Default)]
+struct Sides<'a> {
+    read_by: BTreeSet<&'a str>,
+    evicted_by: BTreeSet<&'a str>,
+}
+
+/// Tags by their templates' shape, and entries by the function that gives them.
+#[derive(Default)]
+struct Map<'a> {
+    tags: BTreeMap<String, Sides<'a>>,
+    entries: BTreeMap<&'a str, Sides<'a>>,
+    /// Cached functions that something evicts, by tag, entry, key or prefix.
+    renewed: BTreeSet<&'a str>,
+    cached: BTreeSet<&'a str>,
+    /// Tags that expressions give: they may be any.
+    unknown_read: bool,
+    unknown_evicted: bool,
+}
+
+pub(crate) async fn map(args: &Args, dot: bool) -> Done {
+    let fleet = Fleet::of(&args.place).await?;
+    let map = Map::of(&fleet);
+    eprintln!("cachemacro: of functions that were called since their processes started");
+    if dot {
+        return print(map.dot().as_bytes());
+    }
+    let table = map.table();
+    table.write(&args.output)?;
+    if map.has_orphans() {
+        return Err(Failure::Wrong("a tag is evicted that no entry carries: is it misspelt?".to_owned()));
+    }
+    nothing(&table.rows)
+}
+
+impl<'a> Map<'a> {
+    fn of(fleet: &'a Fleet) -> Self {
+        let mut map = Self::default();
+        let sites = || fleet.reports.iter().flat_map(|report| &report.sites);
+        let mut evicted_prefixes = BTreeSet::new();
+        for site in sites() {
+            let name = site.site.as_str();
+            // A function that writes returns nothing that is stored.
+            if !site.value.is_empty() {
+                map.cached.insert(name);
+            }
+            for tag in &site.tags {
+                match template::shape(tag) {
+                    Some(shape) => map.tags.entry(shape).or_default().read_by.insert(name),
+                    None => std::mem::replace(&mut map.unknown_read, true),
+                };
+            }
+            if let Some(entry) = &site.entry {
+                map.entries.entry(entry).or_default().read_by.insert(name);
+            }
+            for write in &site.writes {
+                let (word, what) = write.split_once(' ').unwrap_or((write, ""));
+                match word {
+                    "tag" => match template::shape(what) {
+                        Some(shape) => {
+                            map.tags.entry(shape).or_default().evicted_by.insert(name);
+                        }
+                        None => map.unknown_evicted = true,
+                    },
+                    "put" | "entry" => {
+                        map.entries.entry(what).or_default().evicted_by.insert(name);
+                    }
+                    "prefix" | "key" | "put_key" => {
+                        evicted_prefixes.insert(what.split(':').next().unwrap_or_default());
+                    }
+                    _ => {}
+                }
+            }
+        }
+        for sides in
+            map.tags.values().chain(map.entries.values()).filter(|sides| !sides.evicted_by.is_empty())
+        {
+            map.renewed.extend(&sides.read_by);
+        }
+        for site in sites() {
+            if site.stored_as.iter().any(|stored| evicted_prefixes.contains(stored.prefix.as_str())) {
+                map.renewed.insert(&site.site);
+            }
+        }
+        map
+    }
+
+    fn has_orphans(&self) -> bool {
+        let is_orphan = |sides: &Sides<'_>| sides.read_by.is_empty() && !sides.evicted_by.is_empty();
+        !self.unknown_read && self.tags.values().any(is_orphan)
+    }
+
+    fn table(&self) -> Table {
+        let mut table = Table::new(&["what", "name", "read_by", "evicted_by", "note"]);
+        for (tag, sides) in &self.tags {
+            let note = match (sides.read_by.is_empty(), sides.evicted_by.is_empty()) {
+                (true, _) if self.unknown_read => "no template makes it; an expression may",
+                (true, _) => "evicted, and no entry carries it",
+                (_, true) if self.unknown_evicted => "no template evicts it; an expression may",
+                (_, true) => "nothing evicts it",
+                _ => "",
+            };
+            table.row(row("tag", tag, sides, note));
+        }
+        for (entry, sides) in &self.entries {
+            // One that nobody reads was not called yet.
+            table.row(row("entry", entry, sides, ""));
+        }
+        for site in self.cached.difference(&self.renewed) {
+            let only = Sides { read_by: BTreeSet::from([*site]), evicted_by: BTreeSet::new() };
+            table.row(row("function", site, &only, "nothing but its TTL renews it"));
+        }
+        table
+    }
+
+    /// From those that evict, over what they evict, to those that read.
+    fn dot(&self) -> String {
+        let quoted =
+            |name: &str| format!("\"{}\"", text::shown(name).replace('\\', "\\\\").replace('"', "\\\""));
+        let mut out = "digraph cachemacro {\n  rankdir=LR;\n  node [shape=box];\n".to_owned();
+        let tags = self.tags.iter().map(|(name, sides)| (format!("tag {name}"), sides));
+        let entries = self.entries.iter().map(|(name, sides)| (format!("entry {name}"), sides));
+        for (name, sides) in tags.chain(entries) {
+            let _ = writeln!(out, "  {} [shape=ellipse];", quoted(&name));
+            for by in &sides.evicted_by {
+                let _ = writeln!(out, "  {} -> {};", quoted(by), quoted(&name));
+            }
+            for by in &sides.read_by {
+                let _ = writeln!(out, "  {} -> {};", quoted(&name), quoted(by));
+            }
+        }
+        out + "}\n"
+    }
+}
+
+fn row(what: &str, name: &str, sides: &Sides<'_>, note: &str) -> Vec<Cell> {
+    let joined = |of: &BTreeSet<&str>| of.iter().copied().collect::<Vec<_>>().join(" ");
+    vec![
+        what.into(),
+        name.into(),
+        joined(&sides.read_by).into(),
+        joined(&sides.evicted_by).into(),
+        note.into(),
+    ]
+}

@@ -1,0 +1,90 @@
+//! `top`: which entries, and which prefixes, are the most of something.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::time::Duration;
+
+use super::{nothing, shown_key};
+use crate::Done;
+use crate::args::{Args, Top};
+use crate::place::Place;
+use crate::sweep::{Found, sweep};
+use crate::table::{Cell, Table};
+
+pub(crate) async fn top(args: &Args, by: Top, limit: usize) -> Done {
+    let place = Place::new(&args.place)?;
+    let table = if by == Top::Prefix {
+        prefixes(args, &place, limit).await?
+    } else {
+        entries(args, &place, by, limit).await?
+    };
+    table.write(&args.output)?;
+    nothing(&table.rows)
+}
+
+/// What counts, in milliseconds or bytes: more is higher up. `None`: the entry has none.
+fn weight(found: &Found, by: Top, now: cachemacro::Timestamp) -> Option<u64> {
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let header = found.head.header.filter(|header| header.stored_at.millis() > 0);
+    match by {
+        Top::Bytes | Top::Prefix => Some(found.head.length as u64),
+        Top::Age => Some(millis(now.since(header?.stored_at))),
+        Top::Ttl => Some(u64::MAX - millis(found.head.left?)),
+        Top::LoadTime => Some(u64::from(header?.load_millis)),
+    }
+}
+
+async fn entries(args: &Args, place: &Place, by: Top, limit: usize) -> Result<Table, crate::Failure> {
+    let now = place.inspector.time().await?;
+    // No more than what is shown is kept; ties are broken by the key, so that a key that comes twice is one.
+    let mut best: BTreeSet<(Reverse<u64>, String)> = BTreeSet::new();
+    sweep(place, &args.place, "", |found| {
+        if let Some(weight) = weight(&found, by, now) {
+            best.insert((Reverse(weight), found.key));
+            if best.len() > limit {
+                best.pop_last();
+            }
+        }
+        true
+    })
+    .await?;
+    let column = match by {
+        Top::Bytes | Top::Prefix => "bytes",
+        Top::Age => "age",
+        Top::Ttl => "ttl",
+        Top::LoadTime => "load_time",
+    };
+    let mut table = Table::new(&["key", column]);
+    let seconds = |millis: u64| Cell::Seconds(Duration::from_millis(millis).as_secs_f64());
+    for (Reverse(weight), key) in best {
+        let cell = match by {
+            Top::Bytes | Top::Prefix => Cell::Bytes(weight),
+            Top::Age | Top::LoadTime => seconds(weight),
+            Top::Ttl => seconds(u64::MAX - weight),
+        };
+        table.row([Cell::from(shown_key(&key, &args.output)), cell]);
+    }
+    Ok(table)
+}
+
+async fn prefixes(args: &Args, place: &Place, limit: usize) -> Result<Table, crate::Failure> {
+    let mut prefixes: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    let mut seen = HashSet::new();
+    sweep(place, &args.place, "", |found| {
+        let prefix = found.key.split(':').next().unwrap_or_default().to_owned();
+        if seen.insert(found.key) {
+            let (entries, bytes) = prefixes.entry(prefix).or_default();
+            *entries += 1;
+            *bytes += found.head.length as u64;
+        }
+        true
+    })
+    .await?;
+    let mut prefixes: Vec<_> = prefixes.into_iter().collect();
+    prefixes.sort_by_key(|(prefix, (_, bytes))| (Reverse(*bytes), prefix.clone()));
+    let mut table = Table::new(&["prefix", "entries", "bytes"]);
+    for (prefix, (entries, bytes)) in prefixes.into_iter().take(limit) {
+        table.row([Cell::from(shown_key(&prefix, &args.output)), entries.into(), Cell::Bytes(bytes)]);
+    }
+    Ok(table)
+}

@@ -1,0 +1,60 @@
+//! What is written for two reports, and the help, as checked-in text. `UPDATE_GOLDEN=1` writes it anew.
+
+use std::path::PathBuf;
+
+use crate::harness::Place;
+
+fn golden(name: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden")).join(name)
+}
+
+#[test]
+fn tables_csv_json_and_help_are_as_they_were() {
+    let nowhere = Place { url: String::new(), namespace: String::new() };
+    let reports = ["one.json", "two.json"].map(|name| golden(name).to_string_lossy().into_owned());
+    let from = ["--from", reports[0].as_str(), "--from", reports[1].as_str()];
+    for (name, args) in [
+        ("stats.txt", &["stats"][..]),
+        ("stats.csv", &["stats", "--format", "csv"]),
+        ("stats.jsonl", &["stats", "--format", "json"]),
+        ("processes.txt", &["stats", "--by", "process"]),
+        ("reasons.txt", &["stats", "--by", "reason"]),
+        ("map.txt", &["map"]),
+        ("help.txt", &["--help"]),
+        ("flush.txt", &["flush", "--help"]),
+        ("cachemacro.1", &["man"]),
+    ] {
+        let said = nowhere.run(&[args, &from].concat());
+        assert_eq!(said.code, Some(0), "{said:?}");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(golden(name), &said.out).expect("it can be written");
+        }
+        let expected = std::fs::read_to_string(golden(name)).unwrap_or_default();
+        assert_eq!(said.out, expected, "{name}");
+    }
+}
+
+#[test]
+fn rows_are_added_to_a_file_without_another_head() {
+    let nowhere = Place { url: String::new(), namespace: String::new() };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("stats.csv");
+    let (report, output) = (golden("one.json"), file.to_string_lossy().into_owned());
+    for _ in 0..2 {
+        let args = [
+            "stats",
+            "--from",
+            &report.to_string_lossy(),
+            "--format",
+            "csv",
+            "--output",
+            &output,
+            "--append",
+        ];
+        let said = nowhere.run(&args);
+        assert_eq!((said.code, said.out.as_str()), (Some(0), ""), "{said:?}");
+    }
+    let text = std::fs::read_to_string(&file).expect("it was written");
+    assert_eq!(text.lines().filter(|line| line.starts_with("site,")).count(), 1, "{text}");
+    assert_eq!(text.lines().filter(|line| line.starts_with("total,")).count(), 2, "{text}");
+}

@@ -1,0 +1,94 @@
+//! How long versions live at least, as far as this process saw to it.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use crate::format::ids::Version;
+use crate::format::stamps::VersionKey;
+use crate::ground::sync::lock;
+
+/// How many versions are remembered.
+const MOST: usize = 8_192;
+/// For how long what was seen to counts as lasting: a version lapses so much earlier, at most, than was asked for. That costs a miss, and
+/// lets nobody read a stale value; whoever asks for a life asks for a minute more than its entries have.
+const SLACK: Duration = Duration::from_secs(30);
+
+/// Which versions live until when, at least. Each is known by a hash of its key; it is random, so that no other one under the same
+/// hash is taken for it.
+#[derive(Debug, Default)]
+pub(super) struct Lives(Mutex<HashMap<u64, (Version, Instant)>>);
+
+impl Lives {
+    /// These were captured for so long, by a request that was sent then.
+    pub(super) fn learn<'a>(
+        &self,
+        versions: impl Iterator<Item = (&'a VersionKey, Version)>,
+        sent: Instant,
+        life: Duration,
+    ) {
+        let Some(until) = sent.checked_add(life) else { return };
+        let mut lives = lock(&self.0);
+        for (key, version) in versions {
+            if lives.len() >= MOST {
+                lives.clear();
+            }
+            let known = lives.entry(hash(key)).or_insert((version, until));
+            let longest = if known.0 == version { known.1.max(until) } else { until };
+            *known = (version, longest);
+        }
+    }
+
+    /// Whether each of these lives for about so long from now on.
+    pub(super) fn last<'a>(
+        &self,
+        mut versions: impl Iterator<Item = (&'a VersionKey, Version)>,
+        now: Instant,
+        life: Duration,
+    ) -> bool {
+        let Some(wanted) = now.checked_add(life.saturating_sub(SLACK)) else { return false };
+        let lives = lock(&self.0);
+        versions.all(|(key, version)| {
+            lives.get(&hash(key)).is_some_and(|(known, until)| *known == version && *until >= wanted)
+        })
+    }
+}
+
+fn hash(key: &VersionKey) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(key.text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_version_lasts_for_as_long_as_it_was_captured_for_less_a_little() {
+        let (lives, key, sent) = (Lives::default(), VersionKey::new("{tag:07}:users", 7), Instant::now());
+        let (one, other) = (Version::new(1), Version::new(2));
+        let last = |version, after, life| lives.last([(&key, version)].into_iter(), sent + after, life);
+        assert!(!last(one, Duration::ZERO, MINUTE), "nothing is known of it");
+        lives.learn([(&key, one)].into_iter(), sent, 3 * MINUTE);
+        assert!(last(one, Duration::ZERO, 3 * MINUTE) && last(one, SLACK, 3 * MINUTE));
+        assert!(!last(one, SLACK + Duration::from_secs(1), 3 * MINUTE));
+        assert!(last(one, 2 * MINUTE, MINUTE), "what was to live for less lasts longer");
+        assert!(!last(other, Duration::ZERO, MINUTE), "of another version nothing is known");
+        lives.learn([(&key, one)].into_iter(), sent, MINUTE);
+        assert!(last(one, Duration::ZERO, 3 * MINUTE), "it was not shortened");
+        lives.learn([(&key, other)].into_iter(), sent, MINUTE);
+        assert!(last(other, Duration::ZERO, MINUTE) && !last(one, Duration::ZERO, MINUTE));
+    }
+
+    #[test]
+    fn no_more_versions_are_remembered_than_fit() {
+        let (lives, now) = (Lives::default(), Instant::now());
+        for number in 0..2 * MOST {
+            let key = VersionKey::new(number.to_string(), 7);
+            lives.learn([(&key, Version::new(1))].into_iter(), now, MINUTE);
+            assert!(lives.last([(&key, Version::new(1))].into_iter(), now, MINUTE));
+        }
+        assert!(lock(&lives.0).len() <= MOST);
+    }
+}
