@@ -44,7 +44,7 @@ async fn hits_loads_and_shared_loads_are_gathered(rig: Rig) {
         tokio::time::sleep(Duration::from_millis(50)).await;
         1
     });
-    let (_, (_, shared)) = tokio::join!(async { slow.await }, process.cache.gather(load(&three)));
+    let (_, (_, shared)) = tokio::join!(slow, process.cache.gather(load(&three)));
     assert_eq!(shared.len(), 2);
 
     let (_, direct) = process.cache.gather(async { (one.get().await, two.find().await) }).await;

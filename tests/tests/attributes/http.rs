@@ -62,7 +62,9 @@ impl Service<Request<Full<Bytes>>> for Show {
             let mut response = Response::new(Full::from(shown));
             if let Some(language) = request.headers().get("accept-language") {
                 let says = [("vary", "accept-language".parse().unwrap()), ("x-language", language.clone())];
-                says.into_iter().for_each(|(name, value)| drop(response.headers_mut().insert(name, value)));
+                for (name, value) in says {
+                    response.headers_mut().insert(name, value);
+                }
             }
             Ok(response)
         })

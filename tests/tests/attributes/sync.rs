@@ -138,10 +138,10 @@ fn a_load_under_other_tags_is_not_waited_for() {
 /// Upholds G7.
 #[test]
 fn a_panic_over_the_result_loses_no_evict() {
-    fn name(result: &u32) -> String {
+    fn name(result: u32) -> String {
         panic!("as asked of {result}")
     }
-    #[cache_evict(entry = length_entry("abc"), tags = [name(&result)])]
+    #[cache_evict(entry = length_entry("abc"), tags = [name(*result)])]
     fn change() -> u32 {
         7
     }

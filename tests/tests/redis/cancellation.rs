@@ -116,7 +116,7 @@ async fn calls_that_are_dropped_at_any_point_leave_nothing() {
     let server = RedisServer::start();
     let settings = Cache::builder().redis(server.url()).namespace(&namespace()).command_timeout(DEADLINE);
     // A lease that is not given back is there for longer than the test waits; no connection but those that calls need.
-    let settings = settings.deadline(DEADLINE).lease(Duration::from_secs(60)).guarded(false);
+    let settings = settings.deadline(DEADLINE).lease(Duration::from_mins(1)).guarded(false);
     let cache = settings.build().expect("acceptable settings");
     let mut client = server.client().await;
     for sort in 0..SORTS {
@@ -140,7 +140,10 @@ async fn calls_that_are_dropped_at_any_point_leave_nothing() {
     wait_until("no task is left", DEADLINE, async || tasks() <= tasks_before).await;
     wait_until("nothing is under way", DEADLINE, settled).await;
     wait_until("no lease is left", DEADLINE, async || leased(&mut client).await == 0).await;
-    println!("{calls} calls dropped in {took:.1?}, settled {:.1?} later", began.elapsed() - took);
+    println!(
+        "{calls} calls dropped in {took:.1?}, settled {:.1?} later",
+        began.elapsed().saturating_sub(took)
+    );
     // A connection for waiting and pooled ones may have been opened in the course of it.
     let more = connections(&mut client).await.saturating_sub(connections_before);
     assert!(more <= 4 + 1, "{more} connections more than before");

@@ -81,7 +81,10 @@ async fn ten_attempts_a_second_fail_at_most_however_many_callers_and_caches_ther
         task.await.expect("no call fails");
     }
     println!("{attempts} attempts in {seconds:.1} s");
-    assert!(attempts as f64 <= 10.0 * (seconds + 1.0), "{attempts} attempts in {seconds:.1} s");
+    assert!(
+        f64::from(u32::try_from(attempts).unwrap_or(u32::MAX)) <= 10.0 * (seconds + 1.0),
+        "{attempts} attempts in {seconds:.1} s"
+    );
     assert!(attempts > 10, "they are made");
 }
 
@@ -208,7 +211,7 @@ async fn a_request_is_sent_again_as_often_as_the_settings_say() {
 #[tokio::test]
 async fn the_pause_before_a_request_is_sent_again_is_the_one_of_the_settings() {
     // Longer than the evict has time.
-    let (_server, proxy, store) = refused(|config| config.retry_delay(Duration::from_secs(60)));
+    let (_server, proxy, store) = refused(|config| config.retry_delay(Duration::from_mins(1)));
     evict(&store).await;
     assert_eq!(proxy.answered(), 1);
 }
@@ -236,7 +239,7 @@ async fn goes_on(waits: impl Future) -> bool {
 #[tokio::test]
 async fn connecting_commands_and_scans_wait_as_long_as_the_settings_say() {
     let server = RedisServer::start();
-    let (short, long) = (Duration::from_millis(50), Duration::from_secs(3600));
+    let (short, long) = (Duration::from_millis(50), Duration::from_hours(1));
     let (silent, proxy) = (FaultProxy::start(&server.address()), FaultProxy::start(&server.address()));
     silent.black_hole();
     let store = |proxy: &FaultProxy, connect, command, pool| {

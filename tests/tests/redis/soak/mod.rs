@@ -143,9 +143,10 @@ impl Outcome {
     /// Its row in the table of the guide.
     fn row(&self) -> String {
         let seconds = |time: Duration| format!("{:.2} s", time.as_secs_f64());
-        let away = match self.fault.leaves() {
-            true => (seconds(self.slowest_while_away), seconds(self.without_hits)),
-            false => ("–".to_owned(), "–".to_owned()),
+        let away = if self.fault.leaves() {
+            (seconds(self.slowest_while_away), seconds(self.without_hits))
+        } else {
+            ("–".to_owned(), "–".to_owned())
         };
         format!(
             "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
