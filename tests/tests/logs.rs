@@ -425,10 +425,10 @@ fn a_subscriber_may_use_the_store_that_logs() {
 fn a_server_without_a_namespace_is_warned_of() {
     let log = Log::default();
     log.watch(async {
-        let _ = in_namespace("redis://nowhere.invalid");
+        let _ = in_namespace("redis://localhost:1");
         let _ = Cache::memory();
         assert_eq!(log.alarms(), []);
-        Cache::builder().redis("redis://nowhere.invalid").build().expect("acceptable settings");
+        Cache::builder().redis("redis://localhost:1").build().expect("acceptable settings");
     });
     let [warning] = &log.alarms()[..] else { panic!("{:?}", log.alarms()) };
     assert!(warning.level == Level::WARN && warning.text.contains("no namespace is set"), "{warning}");

@@ -37,8 +37,12 @@ const GENERATORS: &[(&str, &str)] = &[
     ("store/contract.rs", "a pause"),
     ("store/layers/breaker/state.rs", "a pause"),
     ("store/memory/space.rs", "the seed of a hash, of this process's own map"),
+    ("store/redis/connect.rs", "a pause"),
     ("store/redis/gate.rs", "a pause"),
+    ("store/redis/pool.rs", "a pause"),
     ("store/redis/push.rs", "a pause"),
+    ("store/redis/send.rs", "a pause"),
+    ("store/redis/upkeep.rs", "how long a connection lives"),
 ];
 
 /// Upholds G1.

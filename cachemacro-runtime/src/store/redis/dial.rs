@@ -129,7 +129,8 @@ impl Dialer {
         let Some(look) = self.look() else { return };
         let mut asked = Packed::default();
         server::ask(&mut asked);
-        if let Ok(replies) = wire.call_within(asked, self.connect_timeout).await {
+        // As long as anything may take: what is sent behind it is not found silent before.
+        if let Ok(replies) = wire.call(asked).await.answer().await {
             look.found(&replies);
         }
     }
