@@ -127,7 +127,19 @@ async fn what_is_loaded_over_a_refused_value_is_not_read_after_an_evict(rig: Rig
     assert_eq!(entry.get().await.expect("an answer"), None);
 }
 
+/// Upholds G4.
+async fn a_vacancy_by_force_removes_what_it_cannot_replace(rig: Rig) {
+    let process = rig.process();
+    let entry = entry(&process);
+    entry.set(&1).await.expect("set");
+    let never = entry.clone().with_ttl(Duration::ZERO);
+    let Ok(Lookup::Vacant(vacancy)) = Mode::Refresh.scope(never.lookup()).await else { panic!("by force") };
+    assert_eq!(vacancy.fill(&2).await.expect("a small value"), Filled::Refused);
+    assert_eq!(entry.get().await.expect("an answer"), None);
+}
+
 on_both_stores! {
+    a_vacancy_by_force_removes_what_it_cannot_replace,
     a_value_that_is_turned_down_stays_for_others_and_comes_along_with_the_vacancy,
     who_waits_is_offered_what_another_stores_and_goes_on_where_that_is_turned_down,
     what_is_loaded_over_a_refused_value_is_not_read_after_an_evict,

@@ -342,6 +342,26 @@ async fn what_a_task_loaded_when_it_wrote_is_not_shared(rig: Rig) {
     }
 }
 
+async fn what_failed_when_its_task_wrote_is_not_shared(rig: Rig) {
+    let process = rig.process();
+    let gate = process.faults.gate(Op::Lease);
+    let cache = process.cache.clone();
+    let leader = tokio::spawn(process.cache.scope(async move {
+        let load = row_entry(1).try_get_or_load(async || {
+            change(7).await;
+            Err::<u32, _>("rolled back")
+        });
+        cache.collect(load).await.0
+    }));
+    reached(&gate).await;
+    let load = process.cache.scope(async { row_entry(1).try_get_or_load(async || Ok::<_, &str>(2)).await });
+    let mut follower = std::pin::pin!(load);
+    assert!(follower.as_mut().now_or_never().is_none(), "it waits for the other task");
+    gate.open();
+    assert_eq!(leader.await.expect("it does not panic"), Err("rolled back"));
+    assert_eq!(follower.await, Ok(2), "the error is not its own");
+}
+
 async fn loads(id: u32, load: impl AsyncFnOnce(u32) -> u32) -> u32 {
     row_entry(id).get_or_load(|| load(id)).await
 }
@@ -426,6 +446,7 @@ on_both_stores! {
     what_a_nested_scope_wrote_holds_back_reads_around_it,
     what_was_being_loaded_when_its_task_wrote_is_not_stored,
     what_a_task_loaded_when_it_wrote_is_not_shared,
+    what_failed_when_its_task_wrote_is_not_shared,
     updates_go_through,
     another_process_applies_what_was_kept_as_text,
     an_evict_that_could_not_be_applied_is_told_and_can_be_applied_again,
