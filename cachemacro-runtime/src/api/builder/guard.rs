@@ -9,7 +9,7 @@ use crate::store::BreakerConfig;
 
 impl CacheBuilder {
     /// When the breaker around [`redis`](Self::redis) opens, and how soon it asks again; without effect on other stores, around
-    /// which a [`BreakerStore`] is put by hand. Default: [`BreakerConfig::new`], with slow answers from half of the command
+    /// which a [`BreakerStore`](crate::store::BreakerStore) is put by hand. Default: [`BreakerConfig::new`], with slow answers from half of the command
     /// timeout on.
     ///
     /// ```
