@@ -3,6 +3,7 @@
 use http::request::Parts;
 use http::{HeaderName, Method, header};
 
+use crate::handle::CacheHandle;
 use crate::http_cache::Directives;
 use crate::key::{ResponseKey, original_uri, rest_tag, url_tag};
 use crate::route::CacheLayer;
@@ -54,10 +55,13 @@ pub(crate) struct Asked {
     pub(crate) reads_only: bool,
 }
 
+/// In how many layers a request is.
+#[derive(Clone, Copy, Default)]
+struct Depth(u8);
+
 /// Decides what becomes of a request. `has_body`: there is a body, or may be.
 pub(crate) async fn admit(layer: &CacheLayer, parts: &mut Parts, has_body: bool) -> Admission {
     let rule = &layer.rule;
-    let headers = &parts.headers;
     let pass = |detail| Admission::Pass(Forward::Bypass, Some(detail));
     if !matches!(parts.method, Method::GET | Method::HEAD) {
         // RFC 9110, 9.2.1: these methods change nothing.
@@ -66,6 +70,15 @@ pub(crate) async fn admit(layer: &CacheLayer, parts: &mut Parts, has_body: bool)
             _ => Admission::Write,
         };
     }
+    // A layer around this one knows neither its rule nor its tags, so it stores nothing; and it has the URL under way, so that
+    // this one's key is another.
+    let outer = parts.extensions.get::<CacheHandle>().cloned();
+    if let Some(outer) = &outer {
+        outer.no_store();
+    }
+    let depth = outer.and_then(|_| parts.extensions.get::<Depth>().copied()).unwrap_or_default();
+    parts.extensions.insert(Depth(depth.0.saturating_add(1)));
+    let headers = &parts.headers;
     if headers.contains_key(header::UPGRADE) {
         return pass("upgrade");
     }
@@ -109,6 +122,10 @@ pub(crate) async fn admit(layer: &CacheLayer, parts: &mut Parts, has_body: bool)
     if let Some(of) = &rule.key {
         key = key.with_chosen("key", Some(of(parts)));
     }
+    if depth.0 > 0 {
+        // No header has such a name.
+        key = key.with_chosen(":within", Some(depth.0.to_string()));
+    }
     for (name, offered) in rule.vary.iter().filter(|(_, offered)| !offered.is_empty()) {
         let preferred = vary::preferred(&parts.headers, name, offered).map(str::to_owned);
         key = key.with_chosen(name.as_str(), preferred);
@@ -117,19 +134,12 @@ pub(crate) async fn admit(layer: &CacheLayer, parts: &mut Parts, has_body: bool)
         !rule.public && identity.is_none() && rule.trusts_no_one() && layer.http.has_credentials(parts)
             || rule.origin.is_some() && parts.headers.contains_key(header::AUTHORIZATION);
     let mark = format!("{}{}", if credentials { "u" } else { "-" }, key.to_text());
-    let tags = match template::tags(&rule.tags, parts).await {
-        Ok(mut tags) => {
-            tags.extend([url, rest]);
-            tags
-        }
-        Err(missing) => {
-            tracing::warn!(
-                ?missing,
-                "a tag names a parameter that the path has not: the response is not cached"
-            );
-            return pass("tag");
-        }
-    };
+    let (mut tags, missing) = template::tags(&rule.tags, parts).await;
+    if let Some(tag) = missing.first() {
+        tracing::warn!(%tag, "a response is not cached: {}", template::MISSING);
+        return pass("tag");
+    }
+    tags.extend([url, rest]);
     Admission::Look(Box::new(Asked {
         key,
         mark,

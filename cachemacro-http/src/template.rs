@@ -1,5 +1,7 @@
 //! Tags with path parameters in them: `product:{id}`.
 
+use std::fmt;
+
 use cachemacro::Key;
 use http::request::Parts;
 
@@ -89,19 +91,43 @@ impl Template {
     }
 }
 
-/// The tags of a request.
-///
-/// # Errors
-/// The first template of which a parameter is missing.
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for piece in &self.0 {
+            match piece {
+                Piece::Text(text) => f.write_str(&text.replace('{', "{{").replace('}', "}}"))?,
+                Piece::Parameter(name) => write!(f, "{{{name}}}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is said of a template of which a parameter is missing.
+pub(crate) const MISSING: &str = if cfg!(feature = "axum") {
+    "nobody told the parameter: it is one of the route's path, or of `PathParams`"
+} else {
+    "nobody told the parameter: the feature `axum` of cachemacro-http reads a route's, elsewhere `PathParams` brings it"
+};
+
+/// The tags of a request, and the templates of which a parameter is missing.
 pub(crate) async fn tags<'a>(
     templates: &'a [Template],
     parts: &mut Parts,
-) -> Result<Vec<String>, &'a Template> {
-    if templates.iter().all(Template::is_fixed) {
-        return Ok(templates.iter().filter_map(|template| template.filled(&PathParams::default())).collect());
+) -> (Vec<String>, Vec<&'a Template>) {
+    let parameters = if templates.iter().all(Template::is_fixed) {
+        PathParams::default()
+    } else {
+        parameters(parts).await
+    };
+    let (mut tags, mut missing) = (Vec::with_capacity(templates.len()), Vec::new());
+    for template in templates {
+        match template.filled(&parameters) {
+            Some(tag) => tags.push(tag),
+            None => missing.push(template),
+        }
     }
-    let parameters = parameters(parts).await;
-    templates.iter().map(|template| template.filled(&parameters).ok_or(template)).collect()
+    (tags, missing)
 }
 
 #[cfg_attr(not(feature = "axum"), expect(clippy::unused_async, reason = "axum's are had by an extractor"))]

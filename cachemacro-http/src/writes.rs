@@ -293,11 +293,10 @@ where
         return inner.call(Request::from_parts(parts, body)).await;
     }
     let mut written = Written::of(&layer.http, &parts);
-    match template::tags(&layer.tags, &mut parts).await {
-        Ok(tags) => written.guard.tags.extend(tags),
-        Err(missing) => {
-            tracing::error!(?missing, "a tag names a parameter that the path has not: it is not evicted");
-        }
+    let (tags, missing) = template::tags(&layer.tags, &mut parts).await;
+    written.guard.tags.extend(tags);
+    for tag in missing {
+        tracing::error!(%tag, "a tag is not evicted: {}", template::MISSING);
     }
     if layer.before {
         Guard { cache: layer.http.cache.clone(), tags: written.guard.tags.clone() }.evict(Vec::new()).await;

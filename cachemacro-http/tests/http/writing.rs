@@ -58,6 +58,48 @@ async fn a_delete_evicts_its_tags_and_its_url() {
 }
 
 #[tokio::test]
+async fn a_layer_within_another_decides_and_the_outer_one_stores_nothing() {
+    let rig = Rig::new();
+    let handler = get(async || "special").layer(rig.http.cache().ttl("1h").tags(["special"]));
+    let app = Router::new().route("/special", handler).route("/plain", get(async || "plain"));
+    let app = app.layer(rig.http.cache().ttl("1m"));
+    let app = app.clone().layer(rig.http.cache().ttl("2m"));
+    let began = std::time::Instant::now();
+    assert_eq!(ask(&app, "GET", "/special").await.1, "special");
+    assert_eq!(ask(&app, "GET", "/plain").await.1, "plain");
+    assert!(began.elapsed() < std::time::Duration::from_secs(5), "nobody waits for a layer around it");
+    ask(&app, "GET", "/special").await;
+    ask(&app, "GET", "/plain").await;
+    let loads = |app: &Router| {
+        let app = app.clone();
+        async move {
+            let response = app.oneshot(Request::get("/special").body(Body::empty()).unwrap()).await.unwrap();
+            response
+                .headers()
+                .get_all("cache-status")
+                .iter()
+                .any(|says| says.to_str().unwrap().contains("; hit"))
+        }
+    };
+    assert!(loads(&app).await, "one of them has it");
+    rig.cache.evict_tags(["special"]).await.unwrap();
+    assert!(!loads(&app).await, "none of them has it any more");
+}
+
+#[tokio::test]
+async fn an_evict_of_a_tag_that_cannot_be_named_leaves_out_no_other() {
+    let rig = Rig::new();
+    let http = &rig.http;
+    let app = Router::new()
+        .route("/list", get(async || "list").layer(http.cache().tags(["products"])))
+        .route("/one", delete(async || "gone").layer(http.evict().tags(["product:{id}", "products"])));
+    ask(&app, "GET", "/list").await;
+    assert_eq!(ask(&app, "GET", "/list").await.0, "HIT");
+    ask(&app, "DELETE", "/one").await;
+    assert_eq!(ask(&app, "GET", "/list").await.0, "MISS");
+}
+
+#[tokio::test]
 async fn a_put_leaves_its_response() {
     let rig = Rig::new();
     let app = shop(&rig);
