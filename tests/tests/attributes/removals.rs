@@ -347,7 +347,8 @@ async fn what_failed_when_its_task_wrote_is_not_shared(rig: Rig) {
     let gate = process.faults.gate(Op::Lease);
     let cache = process.cache.clone();
     let leader = tokio::spawn(process.cache.scope(async move {
-        let load = row_entry(1).try_get_or_load(async || {
+        let entry = row_entry(1);
+        let load = entry.try_get_or_load(async || {
             change(7).await;
             Err::<u32, _>("rolled back")
         });
