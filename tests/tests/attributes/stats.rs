@@ -254,6 +254,7 @@ mod counts {
             process.faults.set_immediate(at_once);
             with(process, async {
                 c(1).await;
+                Cache::current().stored().await;
                 assert!(forget_and_hang().now_or_never().is_none());
                 assert!(!c_entry(1).has().await.expect("the store answers"));
                 assert_eq!(
@@ -270,6 +271,7 @@ mod counts {
         let process = rig.process();
         with(process, async {
             c(1).await;
+            Cache::current().stored().await;
             assert!(c_entry(1).evict().await.expect("the store answers"));
             assert_eq!(at("c").evicts, 1);
             put(Some(2)).await;
