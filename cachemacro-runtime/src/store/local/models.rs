@@ -1,7 +1,7 @@
 //! The table under [loom](https://docs.rs/loom), which plays every order in which threads take its locks and atomics: run by
 //! `scripts/loom`. Looks by arguments take no lock, so what is looked up there is one step.
 //!
-//! Each mechanism was removed once, and the model beside it failed:
+//! Which model is to fail where a mechanism is removed:
 //!
 //! | removed | model |
 //! |---|---|
