@@ -69,7 +69,10 @@ impl Pair {
 }
 
 async fn number(cache: &Cache, fresh: u64) -> u64 {
-    cache.entry::<u64>("row", 1).with_tags(["rows"]).get_or_load(async || fresh).await
+    let number = cache.entry::<u64>("row", 1).with_tags(["rows"]).get_or_load(async || fresh).await;
+    // What is cut off or fails over then is not on its way any more.
+    cache.stored().await;
+    number
 }
 
 /// What is read after a failover that lost an evict, of a value that was loaded anew.
