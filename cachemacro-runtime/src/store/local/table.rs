@@ -313,14 +313,6 @@ impl LocalTable {
     }
 }
 
-#[cfg(all(test, loom))]
-impl LocalTable {
-    /// How many values can be found by arguments.
-    pub(super) fn places(&self) -> usize {
-        self.map.len()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
