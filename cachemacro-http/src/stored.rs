@@ -146,14 +146,7 @@ impl Stored {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in fields {
-            headers.append(HeaderName::from_static(name), value.parse().unwrap());
-        }
-        headers
-    }
+    use crate::rules::tests::headers;
 
     #[test]
     fn what_is_stored_comes_back() {

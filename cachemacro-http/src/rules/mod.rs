@@ -19,3 +19,17 @@ pub(crate) mod vary;
 
 #[cfg(test)]
 mod properties;
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use http::{HeaderMap, HeaderName};
+
+    /// Lines of a header, in their order.
+    pub(crate) fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(HeaderName::from_static(name), value.parse().unwrap());
+        }
+        headers
+    }
+}

@@ -55,14 +55,7 @@ pub(crate) fn is_about(stored: &HeaderMap, newer: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in fields {
-            headers.append(HeaderName::from_static(name), value.parse().unwrap());
-        }
-        headers
-    }
+    use crate::rules::tests::headers;
 
     #[test]
     fn a_question_has_the_stored_validators_alone() {
