@@ -74,7 +74,10 @@ impl Cache {
         if core.lacks_namespace() {
             tracing::warn!("{}", Warning::NoNamespace);
         }
-        tracing::info!(store = core.store.about().name, disabled = core.settings.disabled, "cache made");
+        // Where there is none, that was said.
+        if core.settings.unresolved.is_none() {
+            tracing::info!(store = core.store.about().name, disabled = core.settings.disabled, "cache made");
+        }
         core.watch_server();
     }
 

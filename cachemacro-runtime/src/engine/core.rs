@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::{Duration, Instant};
 
@@ -64,8 +64,8 @@ pub(crate) struct Core {
     pub(crate) under_way: Arc<UnderWay>,
     /// Counts what belongs to no site.
     stats: Counters,
-    /// Why an evict failed last: the place of the kind in [`ErrorKind::ALL`].
-    last_failed_evict: AtomicUsize,
+    /// Evicts that failed and are not known to have been sent again.
+    failed_evicts: Mutex<FailedEvicts>,
     /// Whose turn it is to update a key.
     pub(crate) turns: Turns,
     /// How many entries without a value there are.
@@ -80,6 +80,37 @@ pub(crate) struct Core {
     local: OnceLock<LocalTable>,
     /// What threads of them are loading.
     pub(crate) threads: Threads,
+}
+
+/// Evicts that failed, as warnings tell of them.
+#[derive(Default)]
+struct FailedEvicts {
+    /// How many since all that were kept had been delivered, and how often that had been by then.
+    kept: (u64, u64),
+    /// How many could not be named, and are not sent.
+    unnamed: u64,
+    last: Option<ErrorKind>,
+}
+
+impl FailedEvicts {
+    /// One more, where all were delivered so often before.
+    fn add(&mut self, kind: ErrorKind, deliveries: u64) {
+        self.last = Some(kind);
+        let (count, since) = &mut self.kept;
+        if kind == ErrorKind::Key {
+            self.unnamed += 1;
+        } else if *since == deliveries {
+            *count += 1;
+        } else {
+            (*count, *since) = (1, deliveries);
+        }
+    }
+
+    fn warning(&self, deliveries: u64) -> Option<Warning> {
+        let (count, since) = self.kept;
+        let count = self.unnamed + if since == deliveries { count } else { 0 };
+        self.last.filter(|_| count > 0).map(|last| Warning::FailedEvicts { count, last })
+    }
 }
 
 impl fmt::Debug for Core {
@@ -111,7 +142,7 @@ impl Core {
             background: Background::shared(),
             under_way: Arc::default(),
             stats: Counters::default(),
-            last_failed_evict: AtomicUsize::new(0),
+            failed_evicts: Mutex::default(),
             turns: Turns::default(),
             negatives: Negatives::default(),
             pacing: Pacing::default(),
@@ -332,10 +363,7 @@ impl Core {
             None => {}
         }
         let total = self.snapshot().total;
-        if total.failed_evicts > 0 {
-            let last = ErrorKind::ALL[self.last_failed_evict.load(Ordering::Relaxed)];
-            warnings.push(Warning::FailedEvicts { count: total.failed_evicts, last });
-        }
+        warnings.extend(sync::lock(&self.failed_evicts).warning(self.unacknowledged().deliveries()));
         match self.unacknowledged().count() {
             0 => {}
             count => warnings
@@ -378,7 +406,7 @@ impl Core {
         operation: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         // G6: a call waits for the store as long as its deadline allows.
-        self.timed_first(site, spending::bounded(operation)).await
+        self.timed_first(site, spending::bounded(operation, |since| self.store.unreached(since))).await
     }
 
     /// Like [`timed_at`](Self::timed_at), for the first request of a call: the store's own timeouts bound it, at no further
@@ -442,7 +470,7 @@ impl Core {
         let counters = site.unwrap_or(&self.stats);
         let seen = seen.at(counters.site());
         if let Event::FailedEvict(kind) = seen.event {
-            self.last_failed_evict.store(kind.index(), Ordering::Relaxed);
+            sync::lock(&self.failed_evicts).add(kind, self.unacknowledged().deliveries());
         }
         counters.event(&seen);
         self.settings.observers.tell(&seen);

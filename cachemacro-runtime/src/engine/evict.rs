@@ -7,6 +7,7 @@ use crate::engine::core::Core;
 use crate::engine::entry::Entry;
 use crate::engine::raw::RawEntry;
 use crate::engine::removals::Removals;
+use crate::engine::spending;
 use crate::engine::targets::{Targets, parts};
 use crate::format::stamps::{TagKeys, tag_keys};
 use crate::ground::error::{Error, ErrorKind, Result};
@@ -281,6 +282,8 @@ impl Core {
             let error = Error::new(ErrorKind::Config, "the environment does not give a cache to evict from");
             self.failed_at(site, &error);
             sent.error = Some(error);
+            sent.failed.extend(parts.inspect(|part| self.detach(part)));
+            return sent;
         }
         let mut unanswered: [Option<Error>; 2] = [None, None];
         for (at, part) in parts.enumerate() {
@@ -316,7 +319,9 @@ impl Core {
     /// Sends one request, and tells how many entries went.
     async fn send_part(&self, part: &Targets, site: Option<&Counters>) -> Result<u64> {
         if let [prefix] = &part.prefixes[..] {
-            return self.timed_at(site, self.store.evict_prefix(prefix)).await;
+            // Parts of it may have been carried out whether or not the store is reached at the end.
+            let evicting = spending::bounded(self.store.evict_prefix(prefix), |_| None);
+            return self.timed_first(site, evicting).await;
         }
         let keys = text_of(&part.keys);
         let existed = self.timed_at(site, self.store.evict(EvictRequest::new(&keys, &part.tags))).await?;
@@ -393,11 +398,17 @@ fn how_many(existed: &[bool]) -> u64 {
 /// Logs evicts of one site of whose failure nobody else is told.
 pub(crate) fn log_failed(site: Option<&Counters>, error: &Error, count: u64) {
     let site = site.and_then(Counters::site).map(|site| format!("{}::{}", site.module(), site.function()));
-    tracing::warn!(
-        site,
-        count,
-        kind = %error.kind(),
-        %error,
-        "an evict did not reach the store: it is kept and sent again, and other processes may serve stale values until then"
-    );
+    let what = match error.kind() {
+        ErrorKind::Key => {
+            "an evict could not be named: it is not sent, and what it was about may be served until its TTL ends"
+        }
+        ErrorKind::Config => {
+            "an evict reached no store, because the environment gives none: other processes may serve stale values, and \
+             `shutdown` returns what was to be evicted"
+        }
+        _ => {
+            "an evict did not reach the store: it is kept and sent again, and other processes may serve stale values until then"
+        }
+    };
+    tracing::warn!(site, count, kind = %error.kind(), %error, "{what}");
 }

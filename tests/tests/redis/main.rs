@@ -10,6 +10,7 @@ mod faults;
 mod harness;
 mod healing;
 mod local;
+mod messages;
 mod misses;
 mod outages;
 mod processes;

@@ -244,6 +244,10 @@ impl CacheBuilder {
     pub(crate) fn unresolved(error: &Error) -> Self {
         let mut builder = Self::default().memory().disabled(true);
         builder.settings.unresolved = Some(error.to_string());
+        // What it is told to evict can be delivered by another process of its namespace.
+        if let Ok(namespace) = std::env::var("CACHEMACRO_NAMESPACE") {
+            builder.settings.namespace = Key::escape(namespace.trim());
+        }
         builder
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
@@ -19,6 +19,8 @@ pub(crate) struct Kept {
     names: Mutex<Names>,
     /// How many there are: none is the usual case.
     count: AtomicUsize,
+    /// How often none was left.
+    deliveries: AtomicU64,
     /// Held by who sends them.
     pub(super) turn: tokio::sync::Mutex<()>,
     /// Whether a task sends them as soon as it can.
@@ -68,6 +70,11 @@ impl Kept {
     #[inline]
     pub(crate) fn count(&self) -> usize {
         self.count.load(Ordering::SeqCst)
+    }
+
+    /// How often all that was kept had reached the store.
+    pub(crate) fn deliveries(&self) -> u64 {
+        self.deliveries.load(Ordering::SeqCst)
     }
 
     /// Whether everything is to go, because too many were kept.
@@ -145,6 +152,9 @@ impl Kept {
     fn went(&self, names: &Names, before: usize) -> usize {
         let left = names.len();
         self.count.store(left, Ordering::SeqCst);
+        if before > 0 && left == 0 {
+            self.deliveries.fetch_add(1, Ordering::SeqCst);
+        }
         before - left
     }
 }

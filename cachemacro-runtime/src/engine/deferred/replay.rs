@@ -113,7 +113,8 @@ impl Core {
     /// Has a task send what is kept until the store has acknowledged it, unless one does.
     fn start_replay(self: &Arc<Self>) {
         let evicts = &self.deferred.evicts;
-        if !evicts.kept.is_sent.swap(true, Ordering::SeqCst) {
+        // Without a store there is nowhere to send it: `shutdown` returns it.
+        if self.settings.unresolved.is_none() && !evicts.kept.is_sent.swap(true, Ordering::SeqCst) {
             let replaying = Replaying(Arc::downgrade(evicts));
             self.go_on(replay(Arc::downgrade(self), replaying));
         }

@@ -341,6 +341,8 @@ impl RedisConfig {
             user_timeout: self.user_timeout,
             #[cfg(feature = "tls")]
             tls: self.encryption(target.tls)?,
+            #[cfg(feature = "tls")]
+            handshake: self.connect_timeout.mul_f64(0.75),
         });
         let place = match place {
             Place::One(host) => Where::One(host),

@@ -46,6 +46,8 @@ pub(super) struct Dialer {
     began: Instant,
     /// What was opened before is of no more use: nanoseconds since `began`.
     outdated: AtomicU64,
+    /// When a connection was lost last, in the same way.
+    lost: AtomicU64,
     closed: AtomicBool,
     /// Commands that the user may not run.
     lacking: Mutex<BTreeSet<String>>,
@@ -111,6 +113,7 @@ impl Dialer {
             background: Background::shared(),
             began: Instant::now(),
             outdated: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             noted: Mutex::default(),
             lacking: Mutex::default(),
@@ -229,8 +232,23 @@ impl Dialer {
 
     /// A connection was lost, and another one is to take its place.
     pub(super) fn note_lost(&self, error: &Error) {
+        self.lose();
         let mut noted = lock(&self.noted);
         *noted = (noted.0 + 1, Some(error.to_string()));
+    }
+
+    /// What was open is not any more.
+    fn lose(&self) {
+        self.lost.fetch_max(self.mark(Instant::now()).0, Ordering::SeqCst);
+    }
+
+    /// Why none could be opened since this moment, where none is open now; `None` where one was open then.
+    pub(super) fn unreached(&self, since: Instant) -> Option<Error> {
+        if self.mark(since).0 <= self.lost.load(Ordering::SeqCst) {
+            return None;
+        }
+        let gate = lock(&self.gate);
+        Some(if gate.is_calm() { failure::connecting() } else { gate.why() })
     }
 
     /// How many were lost, and the last failure.
@@ -270,6 +288,7 @@ impl Dialer {
     pub(super) fn outdate(&self, opened: Mark) {
         let outdated = self.outdated.load(Ordering::Relaxed);
         if opened.0 >= outdated {
+            self.lose();
             let now = self.mark(Instant::now()).0.max(opened.0 + 1);
             // Where another one was first, it saw the same.
             let _ = self.outdated.compare_exchange(outdated, now, Ordering::Relaxed, Ordering::Relaxed);

@@ -355,12 +355,14 @@ impl Asked<'_> {
         }
     }
 
-    /// Nobody waits for it any more. Where its answer is late already, it counts as failed.
-    pub(super) fn given_up(&mut self) -> Option<Trial> {
+    /// Nobody waits for it any more. Where its answer is late already, it counts as failed: for this reason, where the store was not
+    /// reached since it was asked.
+    pub(super) fn given_up(&mut self, why: impl FnOnce(Instant) -> Option<Error>) -> Option<Trial> {
         if std::mem::replace(&mut self.over, true) || !self.is_late() {
             return None;
         }
-        self.breaker.failed(self, &late())
+        let asked = self.breaker.began + Duration::from_nanos(self.at - 1);
+        self.breaker.failed(self, &why(asked).unwrap_or_else(late))
     }
 
     fn is_late(&self) -> bool {
