@@ -13,4 +13,4 @@ mod report;
 
 pub use database::{Database, Kind, Row};
 pub use fleet::{Fleet, Plan};
-pub use report::{Counts, Incident, Report, micros};
+pub use report::{Counts, Incident, Report, Used, micros};
