@@ -223,7 +223,9 @@ impl fmt::Debug for BreakerStore {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, loom))]
 mod models;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
+mod orders;
+#[cfg(all(test, not(loom)))]
 mod tests;
