@@ -341,6 +341,12 @@ impl LocalTable {
         }
     }
 
+    /// How many places by arguments are taken, and how many tags are remembered.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> (usize, usize) {
+        (self.map.len(), self.marks.len())
+    }
+
     /// What it holds, and what left it by cause.
     pub(crate) fn stats(&self) -> LocalStats {
         let ended = std::array::from_fn(|at| self.ended[at].load(Ordering::Relaxed));
