@@ -132,8 +132,8 @@ impl Core {
             tier: match &store {
                 AnyStore::Memory(_) => None,
                 AnyStore::Other(_) => Some(shared(&store, &settings.namespace, || {
-                    let Settings { namespace, local_capacity, clock, .. } = &settings;
-                    LocalTier::new(namespace, *local_capacity, clock.clone())
+                    let Settings { namespace, local_capacity, local_max_value, clock, .. } = &settings;
+                    LocalTier::new(namespace, *local_capacity, *local_max_value, clock.clone())
                 })),
             },
             store,

@@ -3,6 +3,7 @@
 pub(crate) mod asking;
 pub(crate) mod claims;
 pub(crate) mod collecting;
+pub(crate) mod copying;
 pub(crate) mod core;
 pub(crate) mod decoded;
 pub(crate) mod deferred;

@@ -103,8 +103,12 @@ impl Usable {
 
     /// What the codec wrote; `None` where that is longer than `limit` or cannot be told.
     pub(crate) fn payload(&self, limit: usize) -> Option<Cow<'_, [u8]>> {
-        let start = header::FIXED + usize::from(self.header.stamps) * header::STAMP;
-        payload::unpack(&self.bytes[start..], &self.header, limit)
+        payload::unpack(self.stored_payload(), &self.header, limit)
+    }
+
+    /// The payload as it is stored, compressed or not.
+    pub(crate) fn stored_payload(&self) -> &[u8] {
+        &self.bytes[header::FIXED + usize::from(self.header.stamps) * header::STAMP..]
     }
 
     pub(crate) fn stamps(&self) -> impl Iterator<Item = Stamp> + Clone + '_ {

@@ -61,6 +61,8 @@ pub(crate) struct Settings {
     pub(crate) epoch: bool,
     /// How many bytes local copies may weigh, and how many the values of sync functions.
     pub(crate) local_capacity: usize,
+    /// How many bytes a value may have in the store of which a local copy is kept; `None`: a sixty-fourth of that capacity.
+    pub(crate) local_max_value: Option<usize>,
     /// By which clock they expire.
     pub(crate) clock: Clock,
     /// Who is told of events, besides the counters.
@@ -94,6 +96,7 @@ impl Default for Settings {
             disabled: false,
             epoch: false,
             local_capacity: 64 << 20,
+            local_max_value: None,
             clock: Clock::system(),
             observers: Observers::default(),
             #[cfg(feature = "reports")]

@@ -172,6 +172,12 @@ impl CacheBuilder {
             "a number of bytes from 1",
             from_one,
             &mut self.settings.local_capacity,
+        )?;
+        env.parse(
+            "CACHEMACRO_LOCAL_MAX_VALUE",
+            "a number of bytes from 1",
+            |text| from_one(text).map(Some),
+            &mut self.settings.local_max_value,
         )
     }
 }
@@ -335,6 +341,7 @@ mod tests {
             ("CACHEMACRO_MAX_VALUE", "64"),
             ("CACHEMACRO_CAPACITY", "65"),
             ("CACHEMACRO_LOCAL_CAPACITY", "67"),
+            ("CACHEMACRO_LOCAL_MAX_VALUE", "68"),
             ("CACHEMACRO_DISABLED", "1"),
         ])
         .expect("acceptable");
@@ -351,7 +358,7 @@ mod tests {
         assert_eq!(settings.deadline, Some(Duration::from_secs(75)));
         assert_eq!(settings.local, Some(Duration::from_secs(71)));
         assert_eq!((settings.codec, settings.max_value, builder.capacity), (codec, 64, 65));
-        assert_eq!(settings.local_capacity, 67);
+        assert_eq!((settings.local_capacity, settings.local_max_value), (67, Some(68)));
         assert!(settings.disabled);
     }
 

@@ -305,6 +305,11 @@ impl CacheBuilder {
         if settings.local_capacity == 0 {
             return Err(wrong("the local capacity is 1 byte at least; `disabled` turns caching off"));
         }
+        if settings.local_max_value == Some(0) {
+            return Err(wrong(
+                "the largest value with a local copy has 1 byte at least; `local` turns copies off",
+            ));
+        }
         #[cfg(feature = "reports")]
         if !self.reports_in_time() {
             return Err(wrong("reports follow each other after 1 ms at least and 15 s at most"));

@@ -4,14 +4,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use cachemacro::{Cache, Entry, cache_config, cache_evict, cache_put, cached};
-use cachemacro_tests::history::{Database, Kind, Row, micros};
+use cachemacro_tests::history::{Database, Kind, LOCAL, Row, micros};
 use tokio::time::sleep;
 
 /// So many rows of each kind are what most calls are about.
 pub(crate) const HOT: u64 = 8;
-
-/// How long local copies are kept. What bounds their age as a rule is what is told.
-pub(crate) const LOCAL: Duration = Duration::from_secs(30);
 
 /// The database behind its cache.
 #[derive(Debug, Clone)]
