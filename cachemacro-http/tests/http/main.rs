@@ -2,8 +2,13 @@
 
 mod bodies;
 mod collapsing;
+mod counted;
 mod gateway;
+mod groups;
 mod identity;
+mod options;
+mod outside;
+mod pairs;
 mod reading;
 mod support;
 mod writing;
