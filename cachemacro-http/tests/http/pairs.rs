@@ -90,7 +90,7 @@ impl Sent {
         }
     }
 
-    /// Whose request it is, as handlers see it; empty: nobody's.
+    /// Whose request it is by its credentials; empty: nobody's.
     fn own(&self) -> &'static str {
         match self.credentials {
             Credentials::None | Credentials::OtherCookie => "",
@@ -104,6 +104,7 @@ impl Sent {
         let mut headers = vec![
             ("host", "shop"),
             ("accept-language", self.language),
+            ("x-client", self.user),
             ("x-says", pair.says),
             ("x-vary", pair.vary),
         ];
@@ -176,20 +177,31 @@ fn routes(http: &HttpCache) -> [CacheLayer; 7] {
     ]
 }
 
-/// A handler whose bodies, headers and cookies name the user for whom they are. `held`: how many runs have begun, and they end when
-/// all are let go.
+/// Whether a response that says this is one client's, whom its handler knows by other means than credentials, such as an address.
+fn is_one_client_s(says: &str) -> bool {
+    says == "no-store" || says.split(", ").any(|directive| directive == "private")
+}
+
+/// A handler whose bodies, headers and cookies name the user for whom they are. `begun`: how many runs have begun; they end when all
+/// are let go.
 fn handler(begun: Arc<AtomicUsize>, go: Arc<tokio::sync::Semaphore>) -> Handler {
     Handler::new(move |request| {
         let (begun, go) = (begun.clone(), go.clone());
         async move {
             let headers = request.headers();
             let text = |name: &str| headers.get(name).map_or("", |value| value.to_str().unwrap()).to_owned();
-            let (whose, says, vary) = (user_of(headers), text("x-says"), text("x-vary"));
+            let (says, vary, client, language) =
+                (text("x-says"), text("x-vary"), text("x-client"), text("accept-language"));
+            let whose = if is_one_client_s(&says) { client.clone() } else { user_of(headers) };
             let status = text("x-status").parse().unwrap();
             begun.fetch_add(1, Ordering::SeqCst);
             let _let_go = go.acquire().await.unwrap();
-            let cookie = format!("sid={whose}");
-            let mut fields = vec![("x-user", whose.as_str())];
+            // A cookie is that of one client, with credentials or without.
+            let cookie = format!("sid={client}");
+            let mut fields = vec![("x-language", language.as_str())];
+            if says.contains("x-user") {
+                fields.push(("x-user", &client));
+            }
             for (name, value) in [("cache-control", says.as_str()), ("vary", vary.as_str())] {
                 if !value.is_empty() {
                     fields.push((name, value));
@@ -204,17 +216,33 @@ fn handler(begun: Arc<AtomicUsize>, go: Arc<tokio::sync::Semaphore>) -> Handler 
 }
 
 /// What is wrong with an answer to this request.
-fn wrong(sent: &Sent, got: &Got) -> Option<String> {
+fn wrong(pair: &Pair, sent: &Sent, got: &Got) -> Option<String> {
     if got.status == 504 {
         return None;
     }
-    let own = sent.own();
-    let foreign = (sent.method != "HEAD" && got.body != own)
-        || got.headers.get("x-user").is_some_and(|user| user != own)
-        || got.headers.get("set-cookie").is_some_and(|cookie| cookie != &format!("sid={own}"))
-        // What is one user's goes into no cache on its way.
-        || got.header("cache-control").contains("public");
-    foreign.then(|| format!("{own:?} was given {got:?}"))
+    let own = if is_one_client_s(pair.says) { sent.user } else { sent.own() };
+    let by_language = pair.vary == "accept-language" || matches!(pair.route, 4 | 5);
+    let is_read = matches!(sent.method, "GET" | "HEAD");
+    let says = got.header("cache-control");
+    let failed = if sent.method != "HEAD" && got.body != own {
+        "the body"
+    } else if got.headers.get("x-user").is_some_and(|user| user != sent.user) {
+        "a header"
+    } else if got.headers.get("set-cookie").is_some_and(|cookie| cookie != &format!("sid={}", sent.user)) {
+        "a cookie"
+    } else if by_language && is_read && got.header("x-language") != sent.language {
+        "another language"
+    } else if is_read
+        && got.word() != "BYPASS"
+        && matches!(pair.route, 2 | 3)
+        && says.contains("max-age=300")
+        && !says.contains("private")
+    {
+        "nothing that keeps caches outside from sharing it"
+    } else {
+        return None;
+    };
+    Some(format!("{failed} is wrong: {sent:?} was given {got:?}"))
 }
 
 /// Plays one pair at a URL that nobody asked for before.
@@ -254,14 +282,14 @@ async fn play(rig: &Rig, layers: &[CacheLayer; 7], pair: &Pair, uri: &str) -> Re
         asked(pair.second)
     };
     for (sent, got) in [(&pair.first, first), (&pair.second, second)] {
-        if let Some(wrong) = wrong(sent, &got.await.unwrap()) {
+        if let Some(wrong) = wrong(pair, sent, &got.await.unwrap()) {
             return Err(wrong);
         }
     }
     // Once more each, when all is stored that will be.
     for sent in [&pair.second, &pair.first] {
         let got = send(layer, &handler, sent.to_request(pair, uri)).await;
-        if let Some(wrong) = wrong(sent, &got) {
+        if let Some(wrong) = wrong(pair, sent, &got) {
             return Err(wrong);
         }
     }
