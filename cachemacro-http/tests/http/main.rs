@@ -2,6 +2,7 @@
 
 mod bodies;
 mod collapsing;
+mod costs;
 mod counted;
 mod gateway;
 mod groups;
