@@ -35,6 +35,7 @@ pub use api::health::Health;
 pub use api::inspect;
 pub use api::keyspace::Keyspace;
 pub use api::lookup::{Filled, Hit, Lookup, Vacancy};
+pub use api::named::Named;
 pub use api::removals::after_commit;
 pub use engine::entry::Entry;
 pub use engine::evict::Evict;

@@ -21,9 +21,9 @@ pub use cachemacro_runtime::inspect;
 pub use cachemacro_runtime::{
     BreakerState, BuiltinCodec, Cache, CacheBuilder, CacheSchema, CacheStats, Clock, Codec, Count, Entry,
     EntryRules, Error, ErrorKind, Event, Evict, Filled, Gathered, Health, Histogram, Hit, Key, Keyspace,
-    LocalEntry, LocalStats, Lookup, Meta, MissReason, Mode, Observation, Observer, Policy, Pool, Removals,
-    Result, SiteId, Stats, Status, Timestamp, Ttl, Undelivered, Unstorable, Vacancy, Value, Warning,
-    after_commit, codec, header, report, schema, store,
+    LocalEntry, LocalStats, Lookup, Meta, MissReason, Mode, Named, Observation, Observer, Policy, Pool,
+    Removals, Result, SiteId, Stats, Status, Timestamp, Ttl, Undelivered, Unstorable, Vacancy, Value,
+    Warning, after_commit, codec, header, report, schema, store,
 };
 
 #[doc(hidden)]

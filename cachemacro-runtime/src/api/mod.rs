@@ -14,5 +14,6 @@ pub(crate) mod keyspace;
 pub(crate) mod local;
 pub(crate) mod lookup;
 pub(crate) mod many;
+pub(crate) mod named;
 pub(crate) mod registry;
 pub(crate) mod removals;

@@ -108,6 +108,15 @@ impl<T: Value> Entry<T> {
         self
     }
 
+    /// The same entry, counted at this site; its options stay.
+    pub(crate) fn at_site(mut self, site: &'static Site, counters: Arc<Counters>) -> Self {
+        match &mut self.raw {
+            Ok(raw) => raw.site = Some((site, counters)),
+            Err(no_key) => no_key.site = Some(counters),
+        }
+        self
+    }
+
     pub(crate) fn raw(&self) -> Result<&RawEntry> {
         let raw = self.keyed()?;
         match &raw.unusable {

@@ -75,7 +75,7 @@ async fn serve(port: u16, database: Option<PathBuf>) -> Result<(), Failure> {
     println!("listening on http://{}", listener.local_addr()?);
     std::io::stdout().flush()?;
 
-    axum::serve(listener, routes::router(airports.clone()))
+    axum::serve(listener, routes::router(airports.clone(), &routes::pages(&airports)))
         .with_graceful_shutdown(async {
             // Where the signal cannot be listened to, the process ends by it in the usual way.
             if tokio::signal::ctrl_c().await.is_err() {

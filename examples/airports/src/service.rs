@@ -7,6 +7,7 @@
 //!   all countries carry `names:any`, which every change evicts.
 //! - `places:DE` is on what depends on which airports Germany has and where they are, whatever their names:
 //!   statistics, distances. Only deleting one evicts it.
+//! - `airport:EDDF` is on the pages about one airport (`routes`), which change with it. Its own entry is put and evicted by its key.
 
 use cachemacro::{Cache, Key, cache_config, cache_evict, cache_put, cached};
 
@@ -163,7 +164,7 @@ impl Airports {
     /// The country comes in with the argument, not out with the result: so the evict is known before the body runs,
     /// and happens even if the client hangs up between the write and the evict.
     #[cache_put(entry = self.airport_entry(&airport.icao))]
-    #[cache_evict(tags = ["names:{airport.country}", "names:any"])]
+    #[cache_evict(tags = ["airport:{airport.icao}", "names:{airport.country}", "names:any"])]
     async fn write_name(&self, airport: &Airport, name: &str) -> Result<Airport> {
         let renamed = self.repository.rename(&airport.icao, name).await?;
         renamed.ok_or_else(|| Error::NotFound(airport.icao.clone()))
@@ -171,7 +172,7 @@ impl Airports {
 
     #[cache_evict(
         entry = self.airport_entry(&airport.icao),
-        tags = ["places:{airport.country}", "names:{airport.country}", "names:any"]
+        tags = ["airport:{airport.icao}", "places:{airport.country}", "names:{airport.country}", "names:any"]
     )]
     async fn remove(&self, airport: &Airport) -> Result<()> {
         let deleted = self.repository.delete(&airport.icao).await?;

@@ -55,14 +55,14 @@ fn the_figures_of_the_cache_are_there_for_prometheus() {
     }
     let told = served.get("/metrics").body;
     let line = |series: &str| told.lines().any(|line| line == series);
-    assert!(
-        line(r#"cachemacro_hits_total{cache="airports",site="airports::service::statistics"} 2"#),
-        "{told}"
-    );
-    assert!(
-        line(r#"cachemacro_loads_total{cache="airports",site="airports::service::statistics"} 1"#),
-        "{told}"
-    );
+    for (figure, site, count) in [
+        ("hits", "GET /countries/{country}", 2),
+        ("loads", "GET /countries/{country}", 1),
+        ("loads", "airports::service::statistics", 1),
+    ] {
+        let series = format!(r#"cachemacro_{figure}_total{{cache="airports",site="{site}"}} {count}"#);
+        assert!(line(&series), "{series} in {told}");
+    }
 }
 
 #[test]
@@ -318,6 +318,8 @@ fn figure(report: &str, word: &str, at: usize) -> f64 {
 #[track_caller]
 fn assert_saves(report: &str, store: &str) {
     assert!(report.contains(&format!("; cache in {store}\n")), "{report}");
+    let (off, on) = (figure(report, "handler runs ", 0), figure(report, "handler runs ", 1));
+    assert!(on < 0.6 * off, "pages are kept: {report}");
     let (off, on) = (figure(report, "database queries ", 0), figure(report, "database queries ", 1));
     let saved = figure(report, "database queries saved:", 0);
     assert!((saved - 100.0 * (1.0 - on / off)).abs() < 0.1, "{report}");

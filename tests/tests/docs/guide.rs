@@ -112,6 +112,32 @@ fn the_guide_lists_every_option() {
 }
 
 #[test]
+fn the_guide_lists_every_option_of_routes() {
+    let guide = read("docs/http.md");
+    let options = |file: &str, of: &str| -> Vec<String> {
+        let source = read(&format!("cachemacro-http/src/{file}"));
+        let methods =
+            source.split(of).nth(1).expect("it is there").split("\n}\n").next().expect("it ends").to_owned();
+        let methods = methods.lines().filter_map(|line| {
+            line.strip_prefix("    pub fn ").or_else(|| line.strip_prefix("    pub const fn "))
+        });
+        methods.map(|rest| rest.split(['<', '(']).next().expect("a name").to_owned()).collect()
+    };
+    let all = [
+        options("route.rs", "impl CacheLayer {"),
+        options("puts.rs", "impl PutLayer {"),
+        options("writes.rs", "impl EvictLayer {"),
+        options("http_cache.rs", "impl HttpCache {"),
+    ]
+    .concat();
+    assert!(all.iter().any(|name| name == "negative_ttl") && all.len() > 30, "{all:?}");
+    for name in all.iter().filter(|name| *name != "new") {
+        let listed = [format!("`{name}(`"), format!("`{name}("), format!(" `{name}`"), format!(".{name}(")];
+        assert!(listed.iter().any(|form| guide.contains(form)), "docs/http.md does not list `{name}`");
+    }
+}
+
+#[test]
 fn the_guide_explains_every_counter_miss_and_kind_of_codec() {
     let operations = read("docs/operations.md");
     let stats = read("cachemacro-runtime/src/observe/stats.rs");

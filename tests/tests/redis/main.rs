@@ -9,6 +9,7 @@ mod failovers;
 mod faults;
 mod harness;
 mod healing;
+mod http;
 mod local;
 mod messages;
 mod misses;

@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use cachemacro::Cache;
+use cachemacro_http::HttpCache;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
@@ -119,6 +120,7 @@ enum Pace {
 /// The service on a port of its own.
 struct Server {
     airports: Airports,
+    pages: HttpCache,
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     task: JoinHandle<io::Result<()>>,
@@ -129,11 +131,18 @@ impl Server {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel();
-        let server = axum::serve(listener, routes::router(airports.clone())).with_graceful_shutdown(async {
+        let pages = routes::pages(&airports);
+        let router = routes::router(airports.clone(), &pages);
+        let server = axum::serve(listener, router).with_graceful_shutdown(async {
             // An `Err` says that the other end is gone: time to stop, too.
             let _ = stopped.await;
         });
-        Ok(Self { airports, address, stop, task: tokio::spawn(server.into_future()) })
+        Ok(Self { airports, pages, address, stop, task: tokio::spawn(server.into_future()) })
+    }
+
+    /// How often a handler of a page ran so far.
+    fn runs(&self) -> u64 {
+        self.pages.stats().iter().map(|page| page.misses + page.passes.values().sum::<u64>()).sum()
     }
 
     /// Sends requests and gives the times that their answers took.
@@ -173,13 +182,13 @@ impl Server {
         let cache = self.airports.cache();
         let count = || {
             let stats = cache.stats().total;
-            (self.airports.repository().queries(), stats.hits, stats.misses())
+            (self.airports.repository().queries(), stats.hits, stats.misses(), self.runs())
         };
         let store = cache.health().await?.store.name;
-        let (queries, hits, misses) = count();
+        let (queries, hits, misses, runs) = count();
         let mut times = self.send(callers, pace, requests).await?;
         times.sort_unstable();
-        let (all_queries, all_hits, all_misses) = count();
+        let (all_queries, all_hits, all_misses, all_runs) = count();
 
         drop(self.stop);
         self.task.await??;
@@ -187,6 +196,7 @@ impl Server {
         cache.shutdown().await?;
         Ok(Run {
             store,
+            runs: all_runs - runs,
             queries: all_queries - queries,
             hits: all_hits - hits,
             misses: all_misses - misses,
