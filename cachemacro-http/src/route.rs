@@ -175,8 +175,8 @@ impl CacheLayer {
     ///
     /// # Panics
     /// Where a brace is not closed.
-    pub fn tags<S: AsRef<str>>(mut self, tags: impl IntoIterator<Item = S>) -> Self {
-        self.rule.tags.extend(tags.into_iter().map(|tag| Template::new(tag.as_ref())));
+    pub fn tags<S: cachemacro::Tag>(mut self, tags: impl IntoIterator<Item = S>) -> Self {
+        self.rule.tags.extend(tags.into_iter().map(|tag| Template::new(&tag.text())));
         self
     }
 

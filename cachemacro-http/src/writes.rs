@@ -198,8 +198,8 @@ impl EvictLayer {
     ///
     /// # Panics
     /// Where a brace is not closed.
-    pub fn tags<S: AsRef<str>>(mut self, tags: impl IntoIterator<Item = S>) -> Self {
-        self.tags.extend(tags.into_iter().map(|tag| Template::new(tag.as_ref())));
+    pub fn tags<S: cachemacro::Tag>(mut self, tags: impl IntoIterator<Item = S>) -> Self {
+        self.tags.extend(tags.into_iter().map(|tag| Template::new(&tag.text())));
         self
     }
 

@@ -31,6 +31,7 @@ mod login;
 mod reports;
 mod times;
 mod values;
+mod variables;
 
 /// Which store a cache uses.
 #[derive(Clone)]
@@ -244,6 +245,7 @@ impl CacheBuilder {
     pub(crate) fn unresolved(error: &Error) -> Self {
         let mut builder = Self::default().memory().disabled(true);
         builder.settings.unresolved = Some(error.to_string());
+        builder.settings.unread = variables::unread(std::env::vars_os());
         builder
     }
 
