@@ -13,6 +13,7 @@ use crate::engine::claims::{Claim, Claims};
 use crate::engine::collecting::Collecting;
 use crate::engine::deferred::Deferred;
 use crate::engine::flight::Flights;
+use crate::engine::misspelt::Misspelt;
 use crate::engine::negatives::Negatives;
 use crate::engine::pacing::Pacing;
 use crate::engine::readback::Readbacks;
@@ -36,6 +37,7 @@ use crate::observe::site::SiteId;
 use crate::observe::stats::{CacheStats, Counters};
 use crate::observe::warning::Warning;
 use crate::policy::mode::Mode;
+use crate::policy::says::Says;
 use crate::policy::site::Site;
 use crate::policy::ttl::Ttl;
 use crate::store::local::LocalTable;
@@ -80,6 +82,10 @@ pub(crate) struct Core {
     local: OnceLock<LocalTable>,
     /// What threads of them are loading.
     pub(crate) threads: Threads,
+    /// How many loads ahead of use are under way behind their callers.
+    pub(crate) prefetches: Arc<AtomicUsize>,
+    /// In debug builds: which tags may be meant.
+    pub(crate) misspelt: Misspelt,
 }
 
 /// Evicts that failed, as warnings tell of them.
@@ -151,6 +157,8 @@ impl Core {
             claims: Claims::default(),
             local: OnceLock::new(),
             threads: Threads::default(),
+            prefetches: Arc::default(),
+            misspelt: Misspelt::default(),
         }
     }
 
@@ -297,6 +305,15 @@ impl Core {
         named.collect()
     }
 
+    /// What the attributes say of all sites that were called; of the one with these counters it is told apart.
+    pub(crate) fn sites_say(&self, site: Option<&Counters>, mut own: impl FnMut(Says)) -> Vec<Says> {
+        let sites = sync::read(&self.sites);
+        if let Some((site, _)) = site.and_then(Counters::site).and_then(|id| sites.get(id)) {
+            own(site.says);
+        }
+        sites.values().map(|(site, _)| site.says).collect()
+    }
+
     /// Has observers told of what the store's breaker does, and kept evicts sent when it closes.
     pub(crate) fn watch_breaker(self: &Arc<Self>) {
         let Some(breaker) = self.store.breaker() else { return };
@@ -362,6 +379,7 @@ impl Core {
             None if self.settings.disabled => warnings.push(Warning::Disabled),
             None => {}
         }
+        warnings.extend(self.settings.unread.iter().cloned());
         let total = self.snapshot().total;
         warnings.extend(sync::lock(&self.failed_evicts).warning(self.unacknowledged().deliveries()));
         match self.unacknowledged().count() {

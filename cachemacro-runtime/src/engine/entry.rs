@@ -186,7 +186,12 @@ impl<T: Value> Entry<T> {
 
     /// The raw entry, unless caching is off for this call or key or tags could not be built, which is counted.
     pub(crate) fn active(&self) -> Option<&RawEntry> {
-        if self.core.is_bypassed() {
+        self.active_in(Mode::current())
+    }
+
+    /// The same for a task in this mode.
+    pub(crate) fn active_in(&self, mode: Mode) -> Option<&RawEntry> {
+        if mode == Mode::Bypass || self.core.is_off() {
             return None;
         }
         self.raw().inspect_err(|error| self.failed(error)).ok()

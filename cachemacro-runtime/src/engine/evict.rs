@@ -12,6 +12,7 @@ use crate::engine::targets::{Targets, parts};
 use crate::format::stamps::{TagKeys, tag_keys};
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::key::tag::Tag;
+use crate::key::typed;
 use crate::key::{Key, scan_text};
 use crate::observe::event::Event;
 use crate::observe::stats::Counters;
@@ -63,8 +64,8 @@ impl Evict {
         }
     }
 
-    pub(crate) fn add_tags<S: AsRef<str>>(&mut self, tags: impl IntoIterator<Item = S>) {
-        self.removals.tags.extend(tags.into_iter().map(|tag| tag.as_ref().to_owned()));
+    pub(crate) fn add_tags<S: typed::Tag>(&mut self, tags: impl IntoIterator<Item = S>) {
+        self.removals.tags.extend(tags.into_iter().map(|tag| tag.text().into_owned()));
     }
 
     /// Adds tags that may not have been built.
@@ -116,6 +117,7 @@ impl Evict {
     pub(crate) async fn send(&self) -> Result<u64> {
         let core = &self.core;
         let site = self.site.as_deref();
+        core.doubt_tags(&self.removals, site);
         let done = core.evict(&self.removals, site).await;
         if !self.failed {
             return done;
@@ -135,6 +137,7 @@ impl Evict {
     /// # Errors
     /// Where a key or tag could not be built, which is counted and logged.
     pub(crate) fn send_now(&self) -> Result<()> {
+        self.core.doubt_tags(&self.removals, self.site.as_deref());
         self.core.evict_later(&self.removals, self.site.clone());
         if !self.failed {
             return Ok(());

@@ -14,6 +14,7 @@ pub(crate) mod flight;
 pub(crate) mod lease;
 pub(crate) mod loading;
 pub(crate) mod local;
+pub(crate) mod misspelt;
 pub(crate) mod negatives;
 pub(crate) mod pacing;
 pub(crate) mod prepare;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::format::codec::BuiltinCodec;
 use crate::ground::clock::Clock;
 use crate::observe::event::Observers;
+use crate::observe::warning::Warning;
 use crate::policy::freshness::Freshness;
 use crate::policy::ttl::Ttl;
 
@@ -74,6 +75,8 @@ pub(crate) struct Settings {
     /// Why the environment could not be read, where it could not. Caching is off and every evict fails, because other processes may use a
     /// store that this one cannot name.
     pub(crate) unresolved: Option<String>,
+    /// Variables of the environment that nobody reads, each as a warning.
+    pub(crate) unread: Vec<Warning>,
 }
 
 impl Default for Settings {
@@ -104,6 +107,7 @@ impl Default for Settings {
             #[cfg(feature = "reports")]
             report_interval: Duration::from_secs(10),
             unresolved: None,
+            unread: Vec::new(),
         }
     }
 }

@@ -32,6 +32,7 @@ mod lists;
 pub(crate) mod part;
 pub(crate) mod parts;
 pub(crate) mod tag;
+pub(crate) mod typed;
 mod text;
 
 pub(crate) use self::compact::CompactKey;

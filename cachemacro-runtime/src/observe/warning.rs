@@ -47,6 +47,13 @@ pub enum Warning {
     Disabled,
     /// The environment could not be read, for the reason that the text says. Caching is off, and every evict fails.
     Unresolved(String),
+    /// A variable of the environment that begins as settings do, and that nobody reads: it is misspelt, or of another version.
+    UnreadVariable {
+        /// Its name.
+        name: String,
+        /// The variable that was probably meant.
+        like: Option<&'static str>,
+    },
     /// Evicts did not reach the store when they were sent: until they are sent again, other processes may serve what they were
     /// about. Those that could not be named are not sent at all.
     FailedEvicts {
@@ -112,6 +119,7 @@ impl Warning {
             Warning::Persists => "persists",
             Warning::Disabled => "disabled",
             Warning::Unresolved(_) => "unresolved",
+            Warning::UnreadVariable { .. } => "unread_variable",
             Warning::FailedEvicts { .. } => "failed_evicts",
             Warning::KeptEvicts { .. } => "kept_evicts",
             Warning::BreakerOpen => "breaker_open",
@@ -159,6 +167,10 @@ impl fmt::Display for Warning {
             Warning::Unresolved(why) => {
                 write!(f, "the environment does not give a cache, so caching is off and every evict fails: {why}")
             }
+            Warning::UnreadVariable { name, like: Some(like) } => {
+                write!(f, "nothing reads the variable {name}: did you mean {like}?")
+            }
+            Warning::UnreadVariable { name, like: None } => write!(f, "nothing reads the variable {name}"),
             Warning::FailedEvicts { count, last } => write!(
                 f,
                 "{count} evicts did not reach the store when they were sent, the last for the reason `{last}`: other processes may \

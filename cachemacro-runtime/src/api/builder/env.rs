@@ -3,6 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::variables::unread;
 use super::{CacheBuilder, Choice, MAX_VALUE};
 #[cfg(feature = "reports")]
 use crate::engine::settings::Reports;
@@ -15,7 +16,7 @@ use crate::store::redis::LONGEST;
 
 impl CacheBuilder {
     /// Takes over what the environment says ([all variables](https://github.com/cachemacro/cachemacro/blob/main/docs/configuration.md));
-    /// what is not set there stays as it is.
+    /// what is not set there stays as it is. A variable that begins as they do and is none of them is [warned of](crate::Warning::UnreadVariable).
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -26,7 +27,8 @@ impl CacheBuilder {
     ///
     /// # Errors
     /// [`ErrorKind::Config`], naming the variable and what it accepts.
-    pub fn env(self) -> Result<Self> {
+    pub fn env(mut self) -> Result<Self> {
+        self.settings.unread = unread(std::env::vars_os());
         // What is no text is understood by no variable, rather than taken for not set.
         self.env_from(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
     }

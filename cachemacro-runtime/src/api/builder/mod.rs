@@ -31,6 +31,7 @@ mod login;
 mod reports;
 mod times;
 mod values;
+mod variables;
 
 /// Which store a cache uses.
 #[derive(Clone)]
@@ -248,6 +249,7 @@ impl CacheBuilder {
         if let Ok(namespace) = std::env::var("CACHEMACRO_NAMESPACE") {
             builder.settings.namespace = Key::escape(namespace.trim());
         }
+        builder.settings.unread = variables::unread(std::env::vars_os());
         builder
     }
 

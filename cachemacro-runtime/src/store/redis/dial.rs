@@ -62,6 +62,7 @@ pub(super) struct Dialer {
     noted: Mutex<(u64, Option<String>)>,
     /// Where the server's id is kept, where it is.
     epoch: Option<VersionKey>,
+    load_scripts: bool,
 }
 
 /// A look at the server. Where nothing comes of it, another one is taken.
@@ -104,6 +105,7 @@ impl Dialer {
             looked: AtomicBool::new(false),
             plaintext,
             epoch: config.epoch.clone(),
+            load_scripts: config.load_scripts,
             attempts: Attempts::at(endpoint.address()),
             endpoint,
             connect_timeout: config.connect_timeout,
@@ -337,7 +339,7 @@ impl Dialer {
         for part in ASK_FOR_ROLE {
             setup.part(part);
         }
-        for script in script::all() {
+        for script in script::all().iter().filter(|_| self.load_scripts) {
             script.load(&mut setup);
         }
         // By itself, because a server that refuses a connection answers what is sent first, and closes.
