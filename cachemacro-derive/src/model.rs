@@ -137,6 +137,7 @@ pub(crate) struct Policy {
     /// Zero: not at all.
     pub(crate) local: Option<Time>,
     pub(crate) validate: bool,
+    pub(crate) sealed: bool,
     pub(crate) version: Option<Expr>,
 }
 

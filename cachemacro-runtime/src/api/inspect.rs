@@ -306,7 +306,7 @@ impl Inspector {
     /// # Errors
     /// Where the store failed.
     pub async fn heads(&self, keys: &[String]) -> Result<Vec<Option<Head>>> {
-        let full: Vec<String> = keys.iter().map(|key| self.core.full_text(key)).collect();
+        let full: Vec<String> = keys.iter().map(|key| self.core.full_name(key)).collect();
         let full: Vec<&[u8]> = full.iter().map(String::as_bytes).collect();
         let heads = self.store()?.heads(&full, header::FIXED + HEAD_STAMPS * header::STAMP).await?;
         let head = |(raw, length): (Raw, usize)| {
@@ -338,7 +338,7 @@ impl Inspector {
     /// Where the store failed.
     pub async fn look(&self, key: &str, expects: &Expects) -> Result<Look> {
         let core = &self.core;
-        let full = core.full_text(key);
+        let full = core.full_name(key);
         let now = core.store.time().await?;
         let raw = self.store()?.raw(full.as_bytes()).await?;
         let (bytes, left) = raw.map(|raw| (raw.bytes, raw.left)).unzip();
@@ -356,6 +356,7 @@ impl Inspector {
             max_age: None,
             freshness: Freshness { stale: expects.stale, max_age: None, refresh: None },
             spare: false,
+            sealed: entry.is_sealed(),
         };
         let looked = entry.found(bytes.clone(), &self.versions(&entry).await?, expected).await?;
         let (reason, age, payload) = match &looked {
@@ -412,7 +413,7 @@ impl Inspector {
         keys: impl IntoIterator<Item = &'a str>,
         tags: impl IntoIterator<Item = u64>,
     ) -> Result<u64> {
-        let keys = keys.into_iter().map(|key| self.core.full_text(key)).collect();
+        let keys = keys.into_iter().map(|key| self.core.full_name(key)).collect();
         let tags = tags.into_iter().map(|tag| keys_of_hash(self.core.namespace(), tag));
         let targets = Targets { keys, tags: tags.collect(), ..Targets::default() };
         self.core.remove(targets.parts(), None, Attempt::Final).await

@@ -140,6 +140,10 @@ impl<T: Value> Entry<T> {
     /// they are known.
     pub(crate) fn known<'a>(&self, raw: &'a RawEntry, arguments: Option<Placed>) -> Option<Known<'a>> {
         let Some(tier) = raw.core.tier.as_deref() else {
+            // What is sealed lies nowhere in plain.
+            if raw.is_sealed() {
+                return None;
+            }
             return arguments.map(|placed| Known { placed, copies: None });
         };
         let ttl = raw.core.local_ttl(&raw.policy)?;
