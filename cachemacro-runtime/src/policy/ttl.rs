@@ -86,6 +86,7 @@ impl From<Duration> for Ttl {
 /// # }
 /// ```
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "options do not depend on each other")]
 #[non_exhaustive]
 pub struct Policy {
     /// How long a value stays fresh.
