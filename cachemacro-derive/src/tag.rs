@@ -63,7 +63,8 @@ fn expand(input: &DeriveInput) -> Result<TokenStream> {
     if let Some(errors) = errors {
         return Err(errors);
     }
-    let (ident, (impl_generics, type_generics, where_clause)) = (&input.ident, input.generics.split_for_impl());
+    let (ident, (impl_generics, type_generics, where_clause)) =
+        (&input.ident, input.generics.split_for_impl());
     let body = if arms.is_empty() { quote!(match *self {}) } else { quote!(match self { #(#arms)* }) };
     Ok(quote! {
         #[automatically_derived]
@@ -178,7 +179,9 @@ fn template(text: &LitStr, fields: &Fields) -> Result<Vec<Piece>> {
     let names: Vec<String> = fields
         .iter()
         .enumerate()
-        .map(|(at, field)| field.ident.as_ref().map_or_else(|| at.to_string(), |name| name.unraw().to_string()))
+        .map(|(at, field)| {
+            field.ident.as_ref().map_or_else(|| at.to_string(), |name| name.unraw().to_string())
+        })
         .collect();
     let (value, mut pieces, mut plain) = (text.value(), Vec::new(), String::new());
     let mut chars = value.chars().peekable();
@@ -196,7 +199,10 @@ fn template(text: &LitStr, fields: &Fields) -> Result<Vec<Piece>> {
                 if !plain.is_empty() {
                     pieces.push(Piece::Text(std::mem::take(&mut plain)));
                 } else if matches!(pieces.last(), Some(Piece::Field(_))) {
-                    return wrong("write something between two fields: else `1`, `23` and `12`, `3` are one tag".to_owned());
+                    return wrong(
+                        "write something between two fields: else `1`, `23` and `12`, `3` are one tag"
+                            .to_owned(),
+                    );
                 }
                 pieces.push(Piece::Field(at));
             }
@@ -210,7 +216,8 @@ fn template(text: &LitStr, fields: &Fields) -> Result<Vec<Piece>> {
     if pieces.is_empty() {
         return wrong("an empty tag: write a word".to_owned());
     }
-    let is_there = |at: &usize| pieces.iter().any(|piece| matches!(piece, Piece::Field(field) if field == at));
+    let is_there =
+        |at: &usize| pieces.iter().any(|piece| matches!(piece, Piece::Field(field) if field == at));
     if let Some(missing) = (0..names.len()).find(|at| !is_there(at)) {
         return wrong(format!("the field `{}` is not in the tag: write `{{{0}}}` in it", names[missing]));
     }

@@ -42,6 +42,8 @@ pub use engine::entry::Entry;
 pub use engine::evict::Evict;
 pub use engine::local::LocalEntry;
 pub use engine::removals::Removals;
+#[cfg(feature = "sealed")]
+pub use engine::sealing::Sealing;
 #[cfg(feature = "reports")]
 pub use engine::settings::Reports;
 pub use engine::undelivered::Undelivered;

@@ -14,6 +14,9 @@ pub use cachemacro_derive::{CacheSchema, Tag, cache_config, cache_evict, cache_p
 #[cfg(feature = "reports")]
 #[doc(inline)]
 pub use cachemacro_runtime::Reports;
+#[cfg(feature = "sealed")]
+#[doc(inline)]
+pub use cachemacro_runtime::Sealing;
 #[cfg(feature = "inspect")]
 #[doc(inline)]
 pub use cachemacro_runtime::inspect;

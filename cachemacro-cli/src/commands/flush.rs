@@ -71,7 +71,9 @@ fn hint_at(key: &str, place: &Place) {
     place.hint_at(key);
     if key.contains(['*', '?']) {
         let shown = text::shown(key);
-        eprintln!("cachemacro: `--key {shown}` is one key, and no pattern: --prefix takes all that is under a prefix");
+        eprintln!(
+            "cachemacro: `--key {shown}` is one key, and no pattern: --prefix takes all that is under a prefix"
+        );
     }
 }
 

@@ -323,7 +323,7 @@ impl Inspector {
     /// # Errors
     /// Where the store failed.
     pub async fn heads(&self, keys: &[String], expects: &Expects) -> Result<Vec<Option<Head>>> {
-        let full: Vec<String> = keys.iter().map(|key| self.core.full_text(key)).collect();
+        let full: Vec<String> = keys.iter().map(|key| self.core.full_name(key)).collect();
         let bytes: Vec<&[u8]> = full.iter().map(String::as_bytes).collect();
         let mut found = self.store()?.heads(&bytes, end_of(HEAD_STAMPS)).await?;
         for (key, found) in bytes.iter().zip(&mut found) {
@@ -332,7 +332,12 @@ impl Inspector {
                 *found = self.store()?.heads(&[key], end_of(stamps)).await?.pop().flatten();
             }
         }
-        let mut tags: Vec<u64> = found.iter().flatten().flat_map(|(raw, _)| stamps_of(&raw.bytes).0).map(|stamp| stamp.tag).collect();
+        let mut tags: Vec<u64> = found
+            .iter()
+            .flatten()
+            .flat_map(|(raw, _)| stamps_of(&raw.bytes).0)
+            .map(|stamp| stamp.tag)
+            .collect();
         tags.extend(expects.tags.iter().map(|tag| tag_hash(tag)));
         let versions = self.versions_of(tags).await?;
         let mut heads = Vec::with_capacity(keys.len());
@@ -357,10 +362,17 @@ impl Inspector {
         let header = Header::parse(&raw.bytes).ok();
         let stamps: Vec<Stamp> = stamps_of(&raw.bytes).0.collect();
         let version = |tag: u64| versions.get(&tag).copied().flatten();
-        let stamped = |stamp: &Stamp| Stamped { tag: stamp.tag, holds: version(stamp.tag) == Some(stamp.version) };
+        let stamped =
+            |stamp: &Stamp| Stamped { tag: stamp.tag, holds: version(stamp.tag) == Some(stamp.version) };
         let tags = stamps.iter().map(stamped).collect();
         let now = self.core.store.now();
-        let (reason, age) = match headed(&raw.bytes, length, &entry.full, now, self.expected(header, expects)) {
+        let (reason, age) = match headed(
+            &raw.bytes,
+            length,
+            &entry.full,
+            now,
+            self.expected(header, expects, entry.is_sealed()),
+        ) {
             Err(reason) => (Some(reason), None),
             Ok(Headed::Torn) => {
                 let look = self.look(key, expects).await?;
@@ -402,7 +414,7 @@ impl Inspector {
         entry
     }
 
-    fn expected(&self, header: Option<Header>, expects: &Expects) -> Expected {
+    fn expected(&self, header: Option<Header>, expects: &Expects, sealed: bool) -> Expected {
         let codec = header.map_or(0, |header| header.codec);
         Expected {
             codec: expects.codec.unwrap_or(codec),
@@ -412,6 +424,7 @@ impl Inspector {
             max_age: None,
             freshness: Freshness { stale: expects.stale, max_age: None, refresh: None },
             spare: false,
+            sealed,
         }
     }
 
@@ -434,13 +447,13 @@ impl Inspector {
     /// Where the store failed.
     pub async fn look(&self, key: &str, expects: &Expects) -> Result<Look> {
         let core = &self.core;
-        let full = core.full_text(key);
+        let full = core.full_name(key);
         let now = core.store.time().await?;
         let raw = self.store()?.raw(full.as_bytes()).await?;
         let (bytes, left) = raw.map(|raw| (raw.bytes, raw.left)).unzip();
         let header = bytes.as_deref().and_then(|bytes| Header::parse(bytes).ok());
         let entry = self.entry(key, expects);
-        let expected = self.expected(header, expects);
+        let expected = self.expected(header, expects, entry.is_sealed());
         let looked = entry.found(bytes.clone(), &self.versions(&entry).await?, expected).await?;
         let (reason, age, payload) = match &looked {
             Looked::Miss(miss) => (Some(miss.reason), None, None),
@@ -494,7 +507,7 @@ impl Inspector {
         keys: impl IntoIterator<Item = &'a str>,
         tags: impl IntoIterator<Item = u64>,
     ) -> Result<u64> {
-        let keys = keys.into_iter().map(|key| self.core.full_text(key)).collect();
+        let keys = keys.into_iter().map(|key| self.core.full_name(key)).collect();
         let tags = tags.into_iter().map(|tag| keys_of_hash(self.core.namespace(), tag));
         let targets = Targets { keys, tags: tags.collect(), ..Targets::default() };
         self.core.remove(targets.parts(), None, Attempt::Final).await

@@ -110,7 +110,8 @@ pub(crate) async fn fresh(core: &Arc<Core>, entries: &[Option<Ahead>]) -> Result
     for chunk in chunks(own, MOST_ENTRIES, MOST_TAGS, |(_, ahead)| ahead.raw.tags.len()) {
         let keys: Vec<&str> = chunk.iter().map(|(_, ahead)| &*ahead.raw.full).collect();
         core.settle(&keys).await?;
-        let mut tags: Vec<VersionKey> = chunk.iter().flat_map(|(_, ahead)| &ahead.raw.tags).cloned().collect();
+        let mut tags: Vec<VersionKey> =
+            chunk.iter().flat_map(|(_, ahead)| &ahead.raw.tags).cloned().collect();
         tags.sort_unstable_by_key(|tag| tag.hash);
         tags.dedup();
         let request = ReadRequest::new(&keys).with_versions(&tags);

@@ -204,10 +204,15 @@ impl Core {
 
     /// The key in the store.
     pub(crate) fn full_key(&self, key: &Key) -> String {
-        self.full_text(key.as_str())
+        self.full_name(key.as_str())
     }
 
-    /// The text of a key, or its beginning, behind the namespace.
+    /// The key of this text in the store, hidden where entries under it are sealed.
+    pub(crate) fn full_name(&self, text: &str) -> String {
+        self.full_text(&self.settings.seals.name(text))
+    }
+
+    /// The beginning of keys, behind the namespace.
     pub(crate) fn full_text(&self, text: &str) -> String {
         let namespace = self.namespace();
         let mut full = String::with_capacity(namespace.len() + 1 + text.len());

@@ -119,7 +119,7 @@ impl<T: Value> Entry<T> {
 
     pub(crate) fn raw(&self) -> Result<&RawEntry> {
         let raw = self.keyed()?;
-        match &raw.unusable {
+        match raw.failure() {
             None => Ok(raw),
             Some(failure) => Err(unusable(failure)),
         }
@@ -244,6 +244,7 @@ impl<T: Value> Entry<T> {
             max_age: Mode::current().max_age(),
             freshness: self.raw.as_ref().map(RawEntry::freshness).unwrap_or_default(),
             spare: false,
+            sealed: self.raw.as_ref().is_ok_and(RawEntry::is_sealed),
         }
     }
 
@@ -308,6 +309,7 @@ impl<T: Value> Entry<T> {
 pub(crate) fn unusable(failure: &KeyFailure) -> Error {
     let what = match failure {
         KeyFailure::Shared => "the entry's key is another function's too",
+        KeyFailure::Unsealed => "the entry is to be sealed, and its cache does not seal it",
         _ => "one of the entry's tags could not be built",
     };
     Error::new(ErrorKind::Key, what).with_source(failure.clone())

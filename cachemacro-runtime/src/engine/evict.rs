@@ -216,7 +216,7 @@ impl Core {
         let Removals { keys, tags, prefixes } = removals;
         (
             tags.iter().map(|tag| tag_keys(self.namespace(), tag)),
-            keys.iter().map(|key| self.full_text(key)),
+            keys.iter().map(|key| self.full_name(key)),
             prefixes.iter().map(|prefix| self.full_text(&scan_text(prefix))),
         )
     }

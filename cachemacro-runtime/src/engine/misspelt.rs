@@ -35,7 +35,10 @@ impl Core {
 
     /// Warns once of each tag among these that no template makes.
     pub(crate) fn doubt_tags(&self, removals: &Removals, site: Option<&Counters>) {
-        if !cfg!(debug_assertions) || removals.tags.is_empty() || self.misspelt.may_be_any.load(Ordering::Relaxed) {
+        if !cfg!(debug_assertions)
+            || removals.tags.is_empty()
+            || self.misspelt.may_be_any.load(Ordering::Relaxed)
+        {
             return;
         }
         let (mut templates, mut writes): (Vec<&str>, &[&str]) = (Vec::new(), &[]);
@@ -77,7 +80,9 @@ fn makes(template: &str, tag: &str) -> bool {
         rest = after;
     }
     let Some((first, between)) = texts.split_first() else { return template == tag };
-    let Some(mut left) = tag.strip_prefix(first).and_then(|left| left.strip_suffix(rest)) else { return false };
+    let Some(mut left) = tag.strip_prefix(first).and_then(|left| left.strip_suffix(rest)) else {
+        return false;
+    };
     // The first place will do: each placeholder takes as little as it can.
     for text in between {
         match left.find(text) {

@@ -28,6 +28,7 @@ pub(crate) mod removals;
 #[cfg(feature = "reports")]
 pub(crate) mod reported;
 pub(crate) mod reporting;
+pub(crate) mod sealing;
 pub(crate) mod search;
 pub(crate) mod settings;
 pub(crate) mod spending;

@@ -38,6 +38,8 @@ pub(crate) struct Expected {
     pub(crate) freshness: Freshness,
     /// Whether a value is of use that serves only where its load fails.
     pub(crate) spare: bool,
+    /// Whether it is sealed in the store.
+    pub(crate) sealed: bool,
 }
 
 impl Expected {
@@ -193,6 +195,10 @@ impl RawEntry {
             Ok(checked) => checked,
             Err(miss) => return Ok(Looked::Miss(miss)),
         };
+        // G8: what is not authentic is not decoded.
+        let Some(bytes) = self.core.settings.seals.open(&self.full, &header, bytes) else {
+            return Ok(Looked::Miss(Miss { reason: MissReason::Unsealed, seen: header.fill_id }));
+        };
         let usable = Usable { header, age, bytes };
         // G1: an evicted tag has another version, or none.
         Ok(match self.stamped(usable.stamps(), versions).await? {
@@ -284,6 +290,9 @@ fn refused(header: &Header, key: &str, now: Timestamp, expected: Expected) -> Op
     if header.key_hash != Key::header_hash(key) {
         return Some(MissReason::OtherKey);
     }
+    if header.has(header::SEALED) != expected.sealed {
+        return Some(MissReason::Unsealed);
+    }
     if header.codec == header::DECIMAL {
         // A number in decimal has no fingerprint, as its shape is always the same.
         return None;
@@ -291,8 +300,5 @@ fn refused(header: &Header, key: &str, now: Timestamp, expected: Expected) -> Op
     if header.codec != if header.has(header::ERROR) { expected.error_codec } else { expected.codec } {
         return Some(MissReason::OtherCodec);
     }
-    if header.schema != expected.schema {
-        return Some(MissReason::OtherSchema);
-    }
-    header.has(header::SEALED).then_some(MissReason::Undecodable)
+    (header.schema != expected.schema).then_some(MissReason::OtherSchema)
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::engine::sealing::Seals;
 use crate::format::codec::BuiltinCodec;
 use crate::ground::clock::Clock;
 use crate::observe::event::Observers;
@@ -55,6 +56,7 @@ pub(crate) struct Settings {
     pub(crate) codec: BuiltinCodec,
     pub(crate) max_value: usize,
     pub(crate) compress_over: Option<usize>,
+    pub(crate) seals: Seals,
     /// How long decoded values are taken without asking the store, where a site says nothing else.
     pub(crate) local: Option<Duration>,
     pub(crate) disabled: bool,
@@ -95,6 +97,7 @@ impl Default for Settings {
             codec: BuiltinCodec::default(),
             max_value: 1 << 20,
             compress_over: None,
+            seals: Seals::default(),
             local: None,
             disabled: false,
             epoch: false,

@@ -54,7 +54,10 @@ fn an_evicted_tag_that_no_template_makes_is_warned_of_once() {
             assert!(lines[1].contains("tag=\"secret:{id}\""), "{lines:?}");
             cache.evict_tags(["canary"]).await.unwrap();
             let lines = warned(&log);
-            assert!(lines.len() == 3 && lines[2].contains("tag=\"#") && !lines[2].contains("canary"), "{lines:?}");
+            assert!(
+                lines.len() == 3 && lines[2].contains("tag=\"#") && !lines[2].contains("canary"),
+                "{lines:?}"
+            );
         } else {
             assert_eq!(lines, [""; 0]);
         }

@@ -26,6 +26,7 @@ mod puts;
 mod queued_evicts;
 mod races;
 mod races_by_hand;
+mod sealed;
 mod stampede;
 mod store_conformance;
 mod store_model;

@@ -98,6 +98,10 @@ impl CacheBuilder {
         )?;
         #[cfg(not(feature = "lz4"))]
         env.lacks("CACHEMACRO_COMPRESS_OVER", "lz4")?;
+        #[cfg(feature = "sealed")]
+        self.sealed_from(&env)?;
+        #[cfg(not(feature = "sealed"))]
+        env.lacks("CACHEMACRO_SEAL_KEYS", "sealed")?;
         env.parse("CACHEMACRO_CAPACITY", "a number of bytes from 1", from_one, &mut self.capacity)?;
         self.local_from(&env)?;
         env.parse("CACHEMACRO_DISABLED", "`0` or `1`", parse_switch, &mut self.settings.disabled)?;
@@ -242,7 +246,7 @@ impl Env<'_> {
     }
 
     /// Refuses what means something only with a feature that is not built in.
-    #[cfg(not(all(feature = "redis", feature = "lz4", feature = "reports")))]
+    #[cfg(not(all(feature = "redis", feature = "lz4", feature = "reports", feature = "sealed")))]
     fn lacks(&self, name: &str, feature: &str) -> Result<()> {
         match self.get(name) {
             None => Ok(()),
@@ -254,7 +258,7 @@ impl Env<'_> {
     }
 
     // The value itself may be a secret and is not shown.
-    fn wrong(name: &str, accepts: &str) -> Error {
+    pub(super) fn wrong(name: &str, accepts: &str) -> Error {
         Error::new(
             ErrorKind::Config,
             format!("{name} has a value that is not understood; it takes {accepts}"),

@@ -29,6 +29,8 @@ mod guard;
 mod login;
 #[cfg(feature = "reports")]
 mod reports;
+#[cfg(feature = "sealed")]
+mod sealed;
 mod times;
 mod values;
 mod variables;
@@ -300,6 +302,10 @@ impl CacheBuilder {
         }
         if settings.freshness.refresh.is_some_and(|percent| !(1..=100).contains(&percent)) {
             return Err(wrong("a refresh is due after a percentage from 1 to 100 of the TTL"));
+        }
+        #[cfg(feature = "sealed")]
+        if let Some(sealing) = &settings.seals.sealing {
+            sealing.check()?;
         }
         if self.capacity == 0 {
             return Err(wrong("the capacity is 1 byte at least"));

@@ -72,7 +72,8 @@ pub(super) fn unread(variables: impl Iterator<Item = (OsString, OsString)>) -> V
 /// The variable that was probably meant.
 fn like(meant: &str) -> Option<&'static str> {
     let far = |known: &&'static str| setting(known).map(|setting| (distance(meant, setting), *known));
-    let near = |(far, known): &(usize, &str)| *far <= known.len().saturating_sub("CACHEMACRO".len()).max(4) / 3;
+    let near =
+        |(far, known): &(usize, &str)| *far <= known.len().saturating_sub("CACHEMACRO".len()).max(4) / 3;
     KNOWN.iter().filter_map(far).filter(near).min().map(|(_, known)| known)
 }
 
@@ -86,7 +87,8 @@ mod tests {
     use super::*;
 
     fn unread_of(settings: &[&str]) -> Vec<(String, Option<&'static str>)> {
-        let variable = |setting: &&str| (OsString::from(format!("{}_{setting}", "CACHEMACRO")), OsString::from("1"));
+        let variable =
+            |setting: &&str| (OsString::from(format!("{}_{setting}", "CACHEMACRO")), OsString::from("1"));
         let told = |warning| match warning {
             Warning::UnreadVariable { name, like } => (name, like),
             other => panic!("{other}"),

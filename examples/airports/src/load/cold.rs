@@ -97,7 +97,11 @@ pub async fn cold(
 fn busiest(airports: &[Airport], requests: &[Request]) -> Busiest {
     let by_code: HashMap<&str, &Airport> = airports
         .iter()
-        .flat_map(|airport| [(airport.icao.as_str(), airport)].into_iter().chain(airport.iata.as_deref().map(|iata| (iata, airport))))
+        .flat_map(|airport| {
+            [(airport.icao.as_str(), airport)]
+                .into_iter()
+                .chain(airport.iata.as_deref().map(|iata| (iata, airport)))
+        })
         .collect();
     let (mut codes, mut around, mut countries, mut searches) =
         (HashMap::new(), HashMap::new(), HashMap::new(), HashMap::new());

@@ -6,7 +6,10 @@ enum Of<'a> {
     UserLists,
     Org(u32),
     #[tag("shelf:{shop}/{name}")]
-    Shelf { shop: u32, name: &'a str },
+    Shelf {
+        shop: u32,
+        name: &'a str,
+    },
     r#Type(u8, u8),
 }
 
