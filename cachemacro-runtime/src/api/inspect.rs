@@ -371,7 +371,7 @@ impl Inspector {
             length,
             &entry.full,
             now,
-            self.expected(header, expects, entry.is_sealed()),
+            expected(header, expects, entry.is_sealed()),
         ) {
             Err(reason) => (Some(reason), None),
             Ok(Headed::Torn) => {
@@ -414,20 +414,6 @@ impl Inspector {
         entry
     }
 
-    fn expected(&self, header: Option<Header>, expects: &Expects, sealed: bool) -> Expected {
-        let codec = header.map_or(0, |header| header.codec);
-        Expected {
-            codec: expects.codec.unwrap_or(codec),
-            // Errors are stored by the codec of the services' caches, which is not known here.
-            error_codec: codec,
-            schema: expects.schema.or(header.map(|header| header.schema)).unwrap_or_default(),
-            max_age: None,
-            freshness: Freshness { stale: expects.stale, max_age: None, refresh: None },
-            spare: false,
-            sealed,
-        }
-    }
-
     /// What the next read of the entry under `key`, as [`Key::as_str`] has it, finds.
     ///
     /// ```
@@ -453,7 +439,7 @@ impl Inspector {
         let (bytes, left) = raw.map(|raw| (raw.bytes, raw.left)).unzip();
         let header = bytes.as_deref().and_then(|bytes| Header::parse(bytes).ok());
         let entry = self.entry(key, expects);
-        let expected = self.expected(header, expects, entry.is_sealed());
+        let expected = expected(header, expects, entry.is_sealed());
         let looked = entry.found(bytes.clone(), &self.versions(&entry).await?, expected).await?;
         let (reason, age, payload) = match &looked {
             Looked::Miss(miss) => (Some(miss.reason), None, None),
@@ -587,5 +573,20 @@ const fn word(age: Age) -> &'static str {
         Age::Due => "due",
         Age::Stale => "stale",
         Age::Spare => "spare",
+    }
+}
+
+/// What a reader expects that wants this.
+fn expected(header: Option<Header>, expects: &Expects, sealed: bool) -> Expected {
+    let codec = header.map_or(0, |header| header.codec);
+    Expected {
+        codec: expects.codec.unwrap_or(codec),
+        // Errors are stored by the codec of the services' caches, which is not known here.
+        error_codec: codec,
+        schema: expects.schema.or(header.map(|header| header.schema)).unwrap_or_default(),
+        max_age: None,
+        freshness: Freshness { stale: expects.stale, max_age: None, refresh: None },
+        spare: false,
+        sealed,
     }
 }
