@@ -5,6 +5,7 @@
 pub mod aging;
 pub mod attributes;
 pub mod authority;
+pub mod broken;
 pub mod dice;
 pub mod halt;
 pub mod history;
@@ -19,7 +20,6 @@ pub mod sentinels;
 pub mod server;
 pub mod single;
 pub mod strict;
-pub mod unfenced;
 pub mod wait;
 pub mod worker;
 
