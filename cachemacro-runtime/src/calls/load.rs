@@ -30,7 +30,7 @@
 //! handle. The flight that `join` finds is taken where the look does not show its load to be doomed: a tag was evicted since that load
 //! captured its versions. Else the call leads the next flight, and its search takes the lease over. What a leader shares is told at [`flight`](crate::engine::flight). Three calls leave the picture: one whose key its
 //! own task is loading or putting, and one that was shared twice what it cannot return, run alone and unstored; under
-//! [`Mode::Refresh`] a call neither looks nor joins, and stores like a put.
+//! [`Mode::Refresh`] a call neither looks nor joins, and stores like a put. Under [`Mode::Warm`] it looks as [`warm`](crate::calls::warm) says.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -120,13 +120,17 @@ where
     F: Future<Output = R>,
 {
     let Some(entry) = &entry else { return spending::free(body).await };
-    let Some(raw) = entry.active() else { return spending::free(body).await };
+    let mode = Mode::current();
+    let Some(raw) = entry.active_in(mode) else { return spending::free(body).await };
     let mut call = Call::new(entry, raw, outcome, entry.has_late_tags(&rules));
-    if Mode::current() == Mode::Refresh {
-        raw.record(Event::Miss(MissReason::TooOld));
-        let (returned, rules) = if raw.is_own() {
+    if matches!(mode, Mode::Refresh | Mode::Warm) {
+        let (returned, rules) = if mode == Mode::Warm {
+            on_heap(|| call.warm(rules, body)).await
+        } else if raw.is_own() {
+            raw.record(Event::Miss(MissReason::TooOld));
             (call.run(None, body).await.0, rules)
         } else {
+            raw.record(Event::Miss(MissReason::TooOld));
             on_heap(|| call.refresh(rules, body)).await
         };
         entry.depends(raw, &rules, outcome.value_of(&returned));
@@ -145,9 +149,9 @@ where
 
 /// One call.
 pub(crate) struct Call<'a, O, V> {
-    entry: &'a Entry<V>,
-    raw: &'a RawEntry,
-    outcome: O,
+    pub(super) entry: &'a Entry<V>,
+    pub(super) raw: &'a RawEntry,
+    pub(super) outcome: O,
     pub(crate) state: State,
 }
 
@@ -155,9 +159,9 @@ pub(crate) struct Call<'a, O, V> {
 #[derive(Default)]
 pub(crate) struct State {
     /// Whether the value names tags.
-    late_tags: bool,
+    pub(super) late_tags: bool,
     /// What the read showed of the tags.
-    read: Option<AsOf>,
+    pub(super) read: Option<AsOf>,
     /// Leads to a value or a lease; `None` where the call is not to store.
     search: Option<Search>,
     /// A value that ages, to be served where its load fails.
@@ -337,7 +341,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
     }
 
     /// The value that ages, in place of a load that failed or that is not had.
-    fn stand_in<R>(&self) -> Option<R>
+    pub(super) fn stand_in<R>(&self) -> Option<R>
     where
         O: Outcome<R, Value = V>,
     {

@@ -169,6 +169,10 @@ impl<T: Value> Entry<T> {
         arguments: Option<Placed>,
     ) -> Option<Known<'a>> {
         let Some(tier) = core.tier.as_deref() else {
+            // What is sealed lies nowhere in plain.
+            if raw.is_sealed() {
+                return None;
+            }
             return arguments.map(|placed| Known { placed, copies: None });
         };
         let ttl = core.local_ttl(&raw.policy)?;

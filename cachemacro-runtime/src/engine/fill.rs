@@ -87,7 +87,7 @@ impl Prepared {
             load_millis: u32::try_from(load_time.as_millis()).unwrap_or(u32::MAX),
             ..Header::default()
         };
-        (header::assemble(header, stamps, &self.payload).into(), life)
+        (core.settings.seals.assemble(&raw.key, &raw.full, header, stamps, &self.payload).into(), life)
     }
 
     /// The stamps: captured versions of the known tags, and versions read now of those that the value names.

@@ -179,7 +179,7 @@ impl<T: Value> Entry<T> {
     /// Packs an encoded value, unless it or its tags are beyond the limits.
     fn prepared(&self, raw: &RawEntry, encoded: Encoded) -> Result<Prepared> {
         let Encoded { payload, flags, codec, ttl, tags } = encoded;
-        if let Some(failure) = &raw.unusable {
+        if let Some(failure) = raw.failure() {
             return Err(unusable(failure));
         }
         let tags: Vec<String> = tags

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::CacheBuilder;
+#[cfg(feature = "sealed")]
+use crate::engine::sealing::Sealing;
 use crate::format::codec::BuiltinCodec;
 
 impl CacheBuilder {
@@ -63,6 +65,22 @@ impl CacheBuilder {
     #[cfg(feature = "lz4")]
     pub fn compress_over(mut self, bytes: usize) -> Self {
         self.settings.compress_over = Some(bytes);
+        self
+    }
+
+    /// Seals entries: the server learns neither their values nor, behind the prefix, their keys. Default: none is sealed.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::{Cache, Sealing};
+    ///
+    /// let sealing = Sealing::new(&[1; 32], 1, &[2; 32]).only(["session"]);
+    /// let cache = Cache::builder().memory().sealed(sealing).build()?;
+    /// # Ok::<(), cachemacro::Error>(())
+    /// ```
+    #[cfg(feature = "sealed")]
+    pub fn sealed(mut self, sealing: Sealing) -> Self {
+        self.settings.seals.sealing = Some(sealing.into());
         self
     }
 

@@ -240,13 +240,13 @@ impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
             Ok((Row(row), age)) => {
                 self.values.extend(row.map(|row| (missing.id.clone(), row)));
                 if age == Age::Fresh {
-                    missing.record(Event::Hit);
+                    missing.record_read(Event::Hit);
                 } else {
                     self.aging.push(missing);
                 }
             }
             Err(reason) => {
-                missing.record(Event::Miss(reason));
+                missing.record_read(Event::Miss(reason));
                 self.missing.push(missing);
             }
         }

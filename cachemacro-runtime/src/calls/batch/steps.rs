@@ -21,6 +21,7 @@ use crate::engine::search::Search;
 use crate::ground::chunks::{MOST_ENTRIES, MOST_TAGS, chunks};
 use crate::observe::event::Event;
 use crate::observe::stats::Counters;
+use crate::policy::mode::Mode;
 use crate::policy::outcome::Value;
 use crate::policy::rules::NoRules;
 use crate::store::OnRefusal;
@@ -144,8 +145,12 @@ async fn load_together<K: Eq + Hash, T: Value, E>(
     let (mut fills, mut puts) = (Vec::new(), Vec::new());
     let (mut leads, mut values) = (Vec::new(), HashMap::new());
     let (mut gone, mut displaced) = (Vec::new(), Vec::new());
+    let warms = Mode::current() == Mode::Warm;
     for mut missing in wanted {
         let value = loaded.remove(&missing.id);
+        if warms {
+            missing.record(Event::Warmed);
+        }
         let mut lead = missing.lead.take();
         if let Some(leading) = lead.take_if(|lead| lead.has_followers() && !core.has_written()) {
             lead = leading.share_clone(value.as_ref(), Lead::share_load);

@@ -19,7 +19,7 @@ async fn play(fault: Fault, latest: Duration) {
     let _turn = TURN.lock().await;
     let scene = fault.scene().await;
     let (url, seen) = (scene.url(), scene.seen.clone());
-    let plan = Plan { local: true, rest_millis: 10, ..Plan::default() };
+    let plan = Plan { local: true, rest_millis: 10, rows: 64, guarded: false, ..Plan::default() };
     let mut fleet = Fleet::start(WORKER, &url, &plan, 1).await;
     let began = Instant::now();
     let enough = |done: &Counts| done.reads > 1_000 && done.local > 100 && done.evicts > 50;
