@@ -121,6 +121,7 @@ pub(crate) struct Shown {
 
 /// The options that have the same value on every call.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "options do not depend on each other")]
 pub(crate) struct Policy {
     pub(crate) ttl: Option<Time>,
     pub(crate) cache_none: bool,
@@ -137,6 +138,7 @@ pub(crate) struct Policy {
     /// Zero: not at all.
     pub(crate) local: Option<Time>,
     pub(crate) validate: bool,
+    pub(crate) sealed: bool,
     pub(crate) version: Option<Expr>,
 }
 

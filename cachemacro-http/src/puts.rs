@@ -113,7 +113,7 @@ impl PutLayer {
     /// # Panics
     /// Where a brace is not closed.
     #[track_caller]
-    pub fn tags<S: AsRef<str>>(self, tags: impl IntoIterator<Item = S>) -> Self {
+    pub fn tags<S: cachemacro::Tag>(self, tags: impl IntoIterator<Item = S>) -> Self {
         // Not in a closure: the panic is to tell the line where the route is made.
         Self { layer: self.layer.tags(tags), ..self }
     }

@@ -242,7 +242,7 @@ impl CacheLayer {
     /// # Panics
     /// Where a brace is not closed.
     #[track_caller]
-    pub fn tags<S: AsRef<str>>(mut self, tags: impl IntoIterator<Item = S>) -> Self {
+    pub fn tags<S: cachemacro::Tag>(mut self, tags: impl IntoIterator<Item = S>) -> Self {
         self.rule.tags.extend(Template::all(tags));
         self
     }

@@ -82,10 +82,10 @@ impl Template {
     /// # Panics
     /// Where one of them is none.
     #[track_caller]
-    pub(crate) fn all<S: AsRef<str>>(texts: impl IntoIterator<Item = S>) -> Vec<Self> {
+    pub(crate) fn all<S: cachemacro::Tag>(texts: impl IntoIterator<Item = S>) -> Vec<Self> {
         let mut all = Vec::new();
         for text in texts {
-            all.push(Self::new(text.as_ref()));
+            all.push(Self::new(&text.text()));
         }
         all
     }

@@ -109,7 +109,7 @@ impl EvictLayer {
     /// # Panics
     /// Where a brace is not closed.
     #[track_caller]
-    pub fn tags<S: AsRef<str>>(mut self, tags: impl IntoIterator<Item = S>) -> Self {
+    pub fn tags<S: cachemacro::Tag>(mut self, tags: impl IntoIterator<Item = S>) -> Self {
         self.tags.extend(Template::all(tags));
         self
     }

@@ -37,10 +37,13 @@ pub use api::keyspace::Keyspace;
 pub use api::lookup::{Filled, Hit, Lookup, Vacancy};
 pub use api::named::Named;
 pub use api::removals::after_commit;
+pub use api::warm::{Stopped, Warm, Warmed, Warming};
 pub use engine::entry::Entry;
 pub use engine::evict::Evict;
 pub use engine::local::LocalEntry;
 pub use engine::removals::Removals;
+#[cfg(feature = "sealed")]
+pub use engine::sealing::Sealing;
 #[cfg(feature = "reports")]
 pub use engine::settings::Reports;
 pub use engine::undelivered::Undelivered;
@@ -51,6 +54,7 @@ pub use ground::clock::{Clock, Timestamp};
 pub use ground::error::{Error, ErrorKind, Result};
 pub use ground::unstorable::Unstorable;
 pub use key::Key;
+pub use key::typed::Tag;
 pub use observe::breaker::BreakerState;
 pub use observe::event::{Event, Observation, Observer};
 pub use observe::histogram::Histogram;

@@ -95,6 +95,7 @@ impl Checker<'_> {
             lease_limit,
             local,
             validate: options.flag("validate"),
+            sealed: options.flag("sealed"),
             version: self.version(),
         }
     }

@@ -14,6 +14,7 @@ const OF_STORES: &[(&str, &str)] = &[
     ("refresh", "nothing runs a load ahead of the calls"),
     ("local", "all of them are"),
     ("validate", "there is no store to ask"),
+    ("sealed", "no server learns them"),
     ("soft", "the caller runs the load itself"),
     ("timeout", "the caller runs the load itself"),
     ("on_timeout", "the caller runs the load itself"),

@@ -15,7 +15,9 @@ pub(super) fn policy(policy: &Policy, private: &Ident) -> Option<TokenStream> {
         Time::Expr(expr) => quote_spanned!(mixed=> #private::Ttl::For(#expr)),
     };
     let Policy { ttl: fresh, cache_none, none_ttl, cache_err, err_ttl, .. } = policy;
-    let Policy { stale, max_age, refresh, jitter, wait, lease_limit, local, validate, version, .. } = policy;
+    let Policy {
+        stale, max_age, refresh, jitter, wait, lease_limit, local, validate, sealed, version, ..
+    } = policy;
     let setters = [
         fresh.as_ref().map(|time| ("ttl", ttl(time))),
         cache_none.then(|| ("cache_none", quote!(true))),
@@ -30,6 +32,7 @@ pub(super) fn policy(policy: &Policy, private: &Ident) -> Option<TokenStream> {
         lease_limit.as_ref().map(|time| ("lease_limit", duration(time))),
         local.as_ref().map(|time| ("local", duration(time))),
         validate.then(|| ("validate", quote!(true))),
+        sealed.then(|| ("sealed", quote!(true))),
         version.as_ref().map(|version| ("version", version.to_token_stream())),
     ];
     let setters: Vec<TokenStream> = setters

@@ -26,7 +26,7 @@ impl Entry<i64> {
     ///
     /// Where the entry has [rules](Self::with_rules), it is an [`update`](Self::update) instead, so that each sum follows
     /// them: it is stored as `set` stores it, where only handles with rules can increment it, its TTL counts from the
-    /// sum, and one that the rules forbid is refused.
+    /// sum, and one that the rules forbid is refused. So is one that is sealed.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -44,7 +44,8 @@ impl Entry<i64> {
     /// `i64`; [`ErrorKind::Encode`] where the entry's rules forbid to store it; [`ErrorKind::Contention`] where others
     /// changed the entry's tags, or under rules the entry, 100 times; [`ErrorKind::Disabled`] where the cache is.
     pub async fn increment(&self, by: i64) -> Result<i64> {
-        if !self.rules().is_none() {
+        // The server cannot add to what it cannot read.
+        if !self.rules().is_none() || self.raw.as_ref().is_ok_and(RawEntry::is_sealed) {
             return self.try_update(|number| sum(number.unwrap_or(0), by)).await;
         }
         spending::after_first(self.deadline().map(|time| time * DEADLINES), self.add_in_time(by)).await

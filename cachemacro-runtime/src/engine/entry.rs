@@ -119,7 +119,7 @@ impl<T: Value> Entry<T> {
 
     pub(crate) fn raw(&self) -> Result<&RawEntry> {
         let raw = self.keyed()?;
-        match &raw.unusable {
+        match raw.failure() {
             None => Ok(raw),
             Some(failure) => Err(unusable(failure)),
         }
@@ -186,7 +186,12 @@ impl<T: Value> Entry<T> {
 
     /// The raw entry, unless caching is off for this call or key or tags could not be built, which is counted.
     pub(crate) fn active(&self) -> Option<&RawEntry> {
-        if self.core.is_bypassed() {
+        self.active_in(Mode::current())
+    }
+
+    /// The same for a task in this mode.
+    pub(crate) fn active_in(&self, mode: Mode) -> Option<&RawEntry> {
+        if mode == Mode::Bypass || self.core.is_off() {
             return None;
         }
         self.raw().inspect_err(|error| self.failed(error)).ok()
@@ -239,6 +244,7 @@ impl<T: Value> Entry<T> {
             max_age: Mode::current().max_age(),
             freshness: self.raw.as_ref().map(RawEntry::freshness).unwrap_or_default(),
             spare: false,
+            sealed: self.raw.as_ref().is_ok_and(RawEntry::is_sealed),
         }
     }
 
@@ -303,6 +309,7 @@ impl<T: Value> Entry<T> {
 pub(crate) fn unusable(failure: &KeyFailure) -> Error {
     let what = match failure {
         KeyFailure::Shared => "the entry's key is another function's too",
+        KeyFailure::Unsealed => "the entry is to be sealed, and its cache does not seal it",
         _ => "one of the entry's tags could not be built",
     };
     Error::new(ErrorKind::Key, what).with_source(failure.clone())

@@ -68,6 +68,18 @@ impl RawEntry {
         }
     }
 
+    /// Whether it is sealed in the store.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.core.settings.seals.covers(&self.key)
+    }
+
+    /// Why nothing of it is read or stored, where that is so.
+    pub(crate) fn failure(&self) -> Option<&KeyFailure> {
+        // Rather nothing than in plain.
+        let unsealed = self.policy.sealed && !self.is_sealed();
+        self.unusable.as_ref().or_else(|| unsealed.then_some(&KeyFailure::Unsealed))
+    }
+
     /// The function's name, for logs.
     pub(crate) fn name(&self) -> &'static str {
         self.site.as_ref().map_or("entry", |(site, _)| site.function())

@@ -38,6 +38,8 @@ pub(crate) struct Expected {
     pub(crate) freshness: Freshness,
     /// Whether a value is of use that serves only where its load fails.
     pub(crate) spare: bool,
+    /// Whether it is sealed in the store.
+    pub(crate) sealed: bool,
 }
 
 impl Expected {
@@ -103,8 +105,12 @@ impl Usable {
 
     /// What the codec wrote; `None` where that is longer than `limit` or cannot be told.
     pub(crate) fn payload(&self, limit: usize) -> Option<Cow<'_, [u8]>> {
-        let start = header::FIXED + usize::from(self.header.stamps) * header::STAMP;
-        payload::unpack(&self.bytes[start..], &self.header, limit)
+        payload::unpack(self.stored_payload(), &self.header, limit)
+    }
+
+    /// The payload as it is stored, compressed or not.
+    pub(crate) fn stored_payload(&self) -> &[u8] {
+        &self.bytes[header::FIXED + usize::from(self.header.stamps) * header::STAMP..]
     }
 
     pub(crate) fn stamps(&self) -> impl Iterator<Item = Stamp> + Clone + '_ {
@@ -155,17 +161,16 @@ impl RawEntry {
             let request = ReadRequest::new(&keys).with_versions(&self.tags).with_first(length);
             let read = self.timed(core.store.read(request)).await?;
             let Some(head) = read.entries.into_first().flatten() else { return Ok(None) };
-            let Ok(header) = Header::parse(&head.bytes) else { return Ok(None) };
-            if used(&header, &self.full, core.store.now(), expected).is_err() {
-                return Ok(None);
-            }
-            if head.length != header.total_len() {
-                // The entry is cut off, or was written anew between the two replies: a full read tells.
-                return Ok(match self.look(expected).await? {
-                    Looked::Usable(usable) => Some(usable.header),
-                    Looked::Miss(_) => None,
-                });
-            }
+            let header = match headed(&head.bytes, head.length, &self.full, core.store.now(), expected) {
+                Ok(Headed::Usable(header, _)) => header,
+                Err(_) => return Ok(None),
+                Ok(Headed::Torn) => {
+                    return Ok(match self.look(expected).await? {
+                        Looked::Usable(usable) => Some(usable.header),
+                        Looked::Miss(_) => None,
+                    });
+                }
+            };
             let end = header::FIXED + usize::from(header.stamps) * header::STAMP;
             if end > length {
                 length = end;
@@ -189,6 +194,10 @@ impl RawEntry {
         let (header, age) = match check(&bytes, &self.full, now, expected) {
             Ok(checked) => checked,
             Err(miss) => return Ok(Looked::Miss(miss)),
+        };
+        // G8: what is not authentic is not decoded.
+        let Some(bytes) = self.core.settings.seals.open(&self.full, &header, bytes) else {
+            return Ok(Looked::Miss(Miss { reason: MissReason::Unsealed, seen: header.fill_id }));
         };
         let usable = Usable { header, age, bytes };
         // G1: an evicted tag has another version, or none.
@@ -226,6 +235,26 @@ impl RawEntry {
     }
 }
 
+/// What the first bytes of an entry say of it, header and length: whether its stamps hold is not known yet.
+pub(crate) enum Headed {
+    Usable(Header, Age),
+    /// The entry is cut off, or was written anew between the replies that brought bytes and length: a full read tells.
+    Torn,
+}
+
+/// Reads the first bytes of an entry that has `length` of them, or says why a read of it is a miss.
+pub(crate) fn headed(
+    bytes: &[u8],
+    length: usize,
+    key: &str,
+    now: Timestamp,
+    expected: Expected,
+) -> Result<Headed, MissReason> {
+    let header = Header::parse(bytes).map_err(|_| MissReason::Malformed)?;
+    let age = used(&header, key, now, expected)?;
+    Ok(if length == header.total_len() { Headed::Usable(header, age) } else { Headed::Torn })
+}
+
 /// Everything that an entry's own bytes say.
 fn check(bytes: &[u8], key: &str, now: Timestamp, expected: Expected) -> Result<(Header, Age), Miss> {
     let Ok(Parts { header, .. }) = Parts::parse(bytes) else {
@@ -261,6 +290,9 @@ fn refused(header: &Header, key: &str, now: Timestamp, expected: Expected) -> Op
     if header.key_hash != Key::header_hash(key) {
         return Some(MissReason::OtherKey);
     }
+    if header.has(header::SEALED) != expected.sealed {
+        return Some(MissReason::Unsealed);
+    }
     if header.codec == header::DECIMAL {
         // A number in decimal has no fingerprint, as its shape is always the same.
         return None;
@@ -268,8 +300,5 @@ fn refused(header: &Header, key: &str, now: Timestamp, expected: Expected) -> Op
     if header.codec != if header.has(header::ERROR) { expected.error_codec } else { expected.codec } {
         return Some(MissReason::OtherCodec);
     }
-    if header.schema != expected.schema {
-        return Some(MissReason::OtherSchema);
-    }
-    header.has(header::SEALED).then_some(MissReason::Undecodable)
+    (header.schema != expected.schema).then_some(MissReason::OtherSchema)
 }

@@ -524,31 +524,47 @@ pub fn read_stamps(bytes: &[u8]) -> impl Iterator<Item = Stamp> + Clone + '_ {
 ///
 /// # Panics
 /// Where there are more than [`MAX_STAMPS`] stamps or 4 GiB of payload; callers check both before.
-pub fn assemble(mut header: Header, stamps: &[Stamp], payload: &[u8]) -> Vec<u8> {
+pub fn assemble(header: Header, stamps: &[Stamp], payload: &[u8]) -> Vec<u8> {
+    assembled(header, stamps, payload.len(), |_, out| out.extend_from_slice(payload))
+}
+
+/// The same with a payload of so many bytes that `write` appends, which sees the header but for its checksum.
+pub(crate) fn assembled(
+    mut header: Header,
+    stamps: &[Stamp],
+    payload: usize,
+    write: impl FnOnce(&Header, &mut Vec<u8>),
+) -> Vec<u8> {
     assert!(stamps.len() <= MAX_STAMPS, "callers limit the number of tags");
     header.stamps = u16::try_from(stamps.len()).expect("MAX_STAMPS fits");
-    header.payload = u32::try_from(payload.len()).expect("callers limit the payload");
+    header.payload = u32::try_from(payload).expect("callers limit the payload");
     let mut out = Vec::with_capacity(header.total_len());
     out.extend_from_slice(&[0; FIXED]);
     for stamp in stamps {
         out.extend_from_slice(&stamp.to_bytes());
     }
-    header.checksum = if header.codec == DECIMAL { 0 } else { checksum(&header, &out[FIXED..], payload) };
+    let body = out.len();
+    write(&header, &mut out);
+    header.checksum =
+        if header.codec == DECIMAL { 0 } else { checksum(&header, &out[FIXED..body], &out[body..]) };
     out[..FIXED].copy_from_slice(&header.to_bytes());
-    out.extend_from_slice(payload);
     out
 }
 
-fn checksum(header: &Header, stamps: &[u8], payload: &[u8]) -> u64 {
-    let covered = Header {
+/// The header without what scripts change in place, and without its checksum.
+pub(crate) fn covered(header: &Header) -> Header {
+    Header {
         flags: header.flags & !LEASE_FLAGS,
         token: Token::NONE,
         lease_deadline: Timestamp(0),
         checksum: 0,
         ..*header
-    };
+    }
+}
+
+fn checksum(header: &Header, stamps: &[u8], payload: &[u8]) -> u64 {
     let mut hasher = Xxh3::new();
-    hasher.update(&covered.to_bytes());
+    hasher.update(&covered(header).to_bytes());
     hasher.update(stamps);
     hasher.update(payload);
     hasher.digest()

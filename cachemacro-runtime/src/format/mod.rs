@@ -5,4 +5,6 @@ pub mod header;
 pub(crate) mod ids;
 pub(crate) mod payload;
 pub mod schema;
+#[cfg(feature = "sealed")]
+pub(crate) mod seal;
 pub(crate) mod stamps;

@@ -1,5 +1,5 @@
 //! The way of a payload: what a codec wrote is compressed where that pays, and comes back as the codec wrote it. Each
-//! step leaves a flag in the header; [`unpack`] undoes them in reverse. Sealing will be the step after compression.
+//! step leaves a flag in the header; [`unpack`] undoes them in reverse. Sealing comes after it, over the whole entry (`seal`).
 
 use std::borrow::Cow;
 

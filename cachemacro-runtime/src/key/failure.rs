@@ -10,6 +10,8 @@ pub(crate) enum KeyFailure {
     Nameless,
     /// Another function makes the same keys for values of its own.
     Shared,
+    /// The site is `sealed`, and the cache does not seal entries under its prefix.
+    Unsealed,
     /// A part could not be serialized or printed.
     Unserializable(String),
     /// Code of an argument panicked while it was serialized or printed.
@@ -24,6 +26,10 @@ impl fmt::Display for KeyFailure {
                  a named function, or `skip` the argument where its type does not matter"
             }
             Self::Shared => "another function makes the same keys for values of its own: give one of them another `prefix`",
+            Self::Unsealed => {
+                "the function says `sealed`, and its cache does not seal what is under this prefix: give the cache keys, \
+                 by `CACHEMACRO_SEAL_KEYS` or `CacheBuilder::sealed`"
+            }
             Self::Unserializable(why) => why,
             Self::Panicked => "the code that serializes or prints an argument panicked",
         })

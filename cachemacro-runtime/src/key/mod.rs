@@ -10,6 +10,7 @@
 //! | `%S` | `Some`, where what follows is an `Option` again |
 //! | `%T…:` | type and const parameters of the function |
 //! | `%~…` | the tail was over the length limit: 128 bits of SHA-256 over the whole key |
+//! | `%*…` | the rest is sealed: 128 bits of HMAC-SHA-256 over the whole key |
 //!
 //! Knows nothing of stores, codecs or namespaces.
 
@@ -31,8 +32,11 @@ pub(crate) mod failure;
 mod lists;
 pub(crate) mod part;
 pub(crate) mod parts;
+#[cfg(feature = "sealed")]
+pub(crate) mod secret;
 pub(crate) mod tag;
 mod text;
+pub(crate) mod typed;
 
 pub(crate) use self::compact::CompactKey;
 
@@ -285,7 +289,11 @@ pub(crate) fn scan_text(prefix: &str) -> String {
 
 /// What all keys under the prefix of this one begin with, as [`scan_text`] says it.
 pub(crate) fn prefix_of(key: &Key) -> &str {
-    let text = key.as_str();
+    prefix_of_text(key.as_str())
+}
+
+/// The same of a key's text.
+pub(crate) fn prefix_of_text(text: &str) -> &str {
     // A key that was cut within its prefix has no colon.
     let end = text.find(':').map(|colon| colon + 1).or_else(|| text.find(CUT)).unwrap_or(text.len());
     beginning(text, end.min(KEPT))

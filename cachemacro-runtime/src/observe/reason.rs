@@ -36,6 +36,8 @@ pub enum MissReason {
     OtherSchema,
     /// The codec could not decode it, or a capability it needs is not built in.
     Undecodable,
+    /// Not sealed though the cache seals it, sealed by a key that the cache does not have, forged, or moved from elsewhere.
+    Unsealed,
     /// Of use still, and this call was elected to load it anew.
     Due,
     /// Older than `Mode::MaxAge` allows, or skipped by `Mode::Refresh`.
@@ -59,6 +61,7 @@ impl MissReason {
         MissReason::OtherCodec,
         MissReason::OtherSchema,
         MissReason::Undecodable,
+        MissReason::Unsealed,
         MissReason::Due,
         MissReason::TooOld,
         MissReason::Refused,
@@ -83,6 +86,7 @@ impl MissReason {
             MissReason::OtherCodec => "other_codec",
             MissReason::OtherSchema => "other_schema",
             MissReason::Undecodable => "undecodable",
+            MissReason::Unsealed => "unsealed",
             MissReason::Due => "due",
             MissReason::TooOld => "too_old",
             MissReason::Refused => "refused",

@@ -86,6 +86,7 @@ impl From<Duration> for Ttl {
 /// # }
 /// ```
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "options do not depend on each other")]
 #[non_exhaustive]
 pub struct Policy {
     /// How long a value stays fresh.
@@ -123,6 +124,8 @@ pub struct Policy {
     /// Whether the store is asked for each hit whether the decoded value is still the one that is stored: G1 holds, and a hit
     /// saves transfer and decoding instead of the round trip.
     pub validate: bool,
+    /// Whether nothing of it may be stored but sealed: a cache that has no keys for it runs the function uncached.
+    pub sealed: bool,
     /// Mixed into the schema fingerprint: raise it where values of before must be misses.
     pub version: u32,
 }
@@ -152,6 +155,7 @@ impl Policy {
             lease_limit: None,
             local: None,
             validate: false,
+            sealed: false,
             version: 0,
         }
     }
@@ -347,6 +351,18 @@ impl Policy {
     #[must_use]
     pub const fn validate(mut self, validate: bool) -> Self {
         self.validate = validate;
+        self
+    }
+
+    /// Whether nothing may be stored but sealed; see [`Policy::sealed`](#structfield.sealed).
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// assert!(cachemacro::Policy::new().sealed(true).sealed);
+    /// ```
+    #[must_use]
+    pub const fn sealed(mut self, sealed: bool) -> Self {
+        self.sealed = sealed;
         self
     }
 

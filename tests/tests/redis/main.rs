@@ -11,6 +11,7 @@ mod harness;
 mod healing;
 mod http;
 mod local;
+mod messages;
 mod misses;
 mod outages;
 mod processes;

@@ -9,6 +9,7 @@
 //! service kept up with while its cache was off.
 
 mod client;
+mod cold;
 mod mix;
 mod report;
 
@@ -26,6 +27,7 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
 pub use self::client::Client;
+pub use self::cold::{Cold, ColdReport, cold};
 pub use self::mix::{Mix, Request};
 pub use self::report::{Report, Run};
 use crate::repository::Repository;
@@ -67,9 +69,7 @@ pub async fn compare(
     load: &Load,
     cache: impl Fn(bool) -> cachemacro::Result<Cache>,
 ) -> Result<Report, Failure> {
-    if load.requests == 0 || load.callers == 0 || !load.skew.is_finite() || load.skew < 0.0 {
-        return Err("at least one request and one caller are needed, and a skew that is not negative".into());
-    }
+    check(load)?;
     let airports = data::bundled()?;
     let most = load.requests as usize;
     // One stream, so that both have the same favourites and neither repeats the other.
@@ -106,6 +106,14 @@ pub async fn compare(
     server.send(callers, Pace::Unbridled(BEFORE), &before).await?;
     let on = server.run(callers, Pace::Even(gap), &requests).await?;
     Ok(Report { load: load.clone(), gap, requests, off, on })
+}
+
+/// Whether there is something to send, and somebody to send it.
+fn check(load: &Load) -> Result<(), Failure> {
+    if load.requests == 0 || load.callers == 0 || !load.skew.is_finite() || load.skew < 0.0 {
+        return Err("at least one request and one caller are needed, and a skew that is not negative".into());
+    }
+    Ok(())
 }
 
 /// When requests are sent.
