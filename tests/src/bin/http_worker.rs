@@ -40,9 +40,9 @@ struct Shop {
 #[cache_config(cache = self.cache)]
 impl Shop {
     async fn query(&self, kind: Kind, id: u64) -> Result<Row> {
-        let stamp = self.database.stamp().await?;
+        let (at, stamp) = (micros(), self.database.stamp().await?);
         sleep(Duration::from_micros(stamp % 4_000)).await;
-        Ok(Row { kind, id, stamp })
+        Ok(Row { kind, id, stamp, at })
     }
 
     #[cached(prefix = "row", key = "{id}", ttl = "5m", tags = ["tagged", "tagged:{id}"])]
