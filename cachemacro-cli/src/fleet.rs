@@ -11,7 +11,7 @@ use crate::template::{self, Parts};
 use crate::{Failure, http, text};
 
 /// The site of what belongs to no annotated function.
-const DIRECT: &str = "direct";
+pub(crate) const DIRECT: &str = "direct";
 
 /// All reports.
 #[derive(Debug, Default)]

@@ -18,6 +18,7 @@ struct Sides<'a> {
 
 /// Tags by their templates' shape, and entries by the function that gives them.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent findings, not the states of one machine")]
 struct Map<'a> {
     tags: BTreeMap<String, Sides<'a>>,
     entries: BTreeMap<&'a str, Sides<'a>>,

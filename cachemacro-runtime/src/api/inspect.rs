@@ -26,6 +26,9 @@ use crate::store::{Cursor, Documents, Inspect, Page, Raw, Version};
 /// How many tags a head brings along at first.
 const HEAD_STAMPS: usize = 32;
 
+/// How many lines a log keeps.
+const MOST_LOGGED: usize = 1_000;
+
 /// How many versions of tags are read in one round trip.
 const VERSIONS_AT_ONCE: usize = 500;
 
@@ -371,7 +374,7 @@ impl Inspector {
             length,
             &entry.full,
             now,
-            self.expected(header, expects, entry.is_sealed()),
+            expected(header, expects, entry.is_sealed()),
         ) {
             Err(reason) => (Some(reason), None),
             Ok(Headed::Torn) => {
@@ -414,20 +417,6 @@ impl Inspector {
         entry
     }
 
-    fn expected(&self, header: Option<Header>, expects: &Expects, sealed: bool) -> Expected {
-        let codec = header.map_or(0, |header| header.codec);
-        Expected {
-            codec: expects.codec.unwrap_or(codec),
-            // Errors are stored by the codec of the services' caches, which is not known here.
-            error_codec: codec,
-            schema: expects.schema.or(header.map(|header| header.schema)).unwrap_or_default(),
-            max_age: None,
-            freshness: Freshness { stale: expects.stale, max_age: None, refresh: None },
-            spare: false,
-            sealed,
-        }
-    }
-
     /// What the next read of the entry under `key`, as [`Key::as_str`] has it, finds.
     ///
     /// ```
@@ -453,7 +442,7 @@ impl Inspector {
         let (bytes, left) = raw.map(|raw| (raw.bytes, raw.left)).unzip();
         let header = bytes.as_deref().and_then(|bytes| Header::parse(bytes).ok());
         let entry = self.entry(key, expects);
-        let expected = self.expected(header, expects, entry.is_sealed());
+        let expected = expected(header, expects, entry.is_sealed());
         let looked = entry.found(bytes.clone(), &self.versions(&entry).await?, expected).await?;
         let (reason, age, payload) = match &looked {
             Looked::Miss(miss) => (Some(miss.reason), None, None),
@@ -545,6 +534,45 @@ impl Inspector {
         self.core.store.time().await
     }
 
+    /// Adds a line to the log of the namespace, which keeps the last 1,000 of them: who did what by hand.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let inspector = cachemacro::Cache::memory().inspector()?;
+    /// assert!(inspector.log("flushed").await.is_err(), "in memory none is kept");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the store failed or refused. [`ErrorKind::Config`] where it keeps no log, or there is no namespace.
+    pub async fn log(&self, line: impl Into<Bytes>) -> Result<()> {
+        match self.core.store.documents().filter(|_| !self.core.namespace().is_empty()) {
+            Some(documents) => documents.log(self.core.namespace(), line.into(), MOST_LOGGED).await,
+            None => Err(Error::new(ErrorKind::Config, "no log is kept here")),
+        }
+    }
+
+    /// The lines of that log, the newest first, each with the store's time.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// assert!(cachemacro::Cache::memory().inspector()?.logged().await?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the store failed or refused.
+    pub async fn logged(&self) -> Result<Vec<(Timestamp, Bytes)>> {
+        match self.core.store.documents() {
+            Some(documents) => documents.logged(self.core.namespace(), MOST_LOGGED).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
     /// What each process of the namespace left there lately: [reports](crate::report::Report) as JSON.
     ///
     /// ```
@@ -587,5 +615,20 @@ const fn word(age: Age) -> &'static str {
         Age::Due => "due",
         Age::Stale => "stale",
         Age::Spare => "spare",
+    }
+}
+
+/// What a reader expects that wants this.
+fn expected(header: Option<Header>, expects: &Expects, sealed: bool) -> Expected {
+    let codec = header.map_or(0, |header| header.codec);
+    Expected {
+        codec: expects.codec.unwrap_or(codec),
+        // Errors are stored by the codec of the services' caches, which is not known here.
+        error_codec: codec,
+        schema: expects.schema.or(header.map(|header| header.schema)).unwrap_or_default(),
+        max_age: None,
+        freshness: Freshness { stale: expects.stale, max_age: None, refresh: None },
+        spare: false,
+        sealed,
     }
 }

@@ -26,6 +26,7 @@ use crate::policy::ttl::Policy;
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 type Call<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+type Progress<'a> = Box<dyn FnMut(&Warmed) + Send + 'a>;
 
 /// An entry, and the call that fills it, for [`Cache::warm`].
 ///
@@ -45,7 +46,7 @@ type Call<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 /// let cache = Cache::memory();
 /// let warmed = cache.scope(async {
 ///     // An attributed function fills its entries itself.
-///     let ids = (1..=3).map(|n| Warming::by(square_entry(n), move || square(n)));
+///     let ids = (1..=3).map(|n| Warming::by(&square_entry(n), move || square(n)));
 ///     cache.warm(ids).run().await
 /// }).await;
 /// assert_eq!(warmed.warmed, 3);
@@ -80,7 +81,7 @@ impl<'a> Warming<'a> {
     where
         F: Future<Output = T> + Send + 'a,
     {
-        Self::by(entry.clone(), move || async move { entry.get_or_load(load).await })
+        Self::by(&entry.clone(), move || async move { entry.get_or_load(load).await })
     }
 
     /// This entry, with a load that can fail. An `Err` counts as failed.
@@ -99,7 +100,7 @@ impl<'a> Warming<'a> {
     where
         F: Future<Output = std::result::Result<T, E>> + Send + 'a,
     {
-        Self::by(entry.clone(), move || async move { entry.try_get_or_load(load).await })
+        Self::by(&entry.clone(), move || async move { entry.try_get_or_load(load).await })
     }
 
     /// This entry, with a call of the attributed function that it belongs to. See [`Warming`] for an example.
@@ -109,10 +110,10 @@ impl<'a> Warming<'a> {
     /// use cachemacro::{Cache, Warming};
     ///
     /// let entry = Cache::memory().entry::<u64>("square", 7);
-    /// let item = Warming::by(entry.clone(), move || async move { entry.get_or_load(async || 49).await });
+    /// let item = Warming::by(&entry.clone(), move || async move { entry.get_or_load(async || 49).await });
     /// # drop(item);
     /// ```
-    pub fn by<T: Value, R, F>(entry: Entry<T>, call: impl FnOnce() -> F + Send + 'a) -> Self
+    pub fn by<T: Value, R, F>(entry: &Entry<T>, call: impl FnOnce() -> F + Send + 'a) -> Self
     where
         F: Future<Output = R> + Send + 'a,
     {
@@ -226,7 +227,7 @@ pub struct Warm<'a, I> {
     rate: Option<u32>,
     errors: u64,
     once: Option<(String, Duration)>,
-    progress: Option<Box<dyn FnMut(&Warmed) + Send + 'a>>,
+    progress: Option<Progress<'a>>,
 }
 
 impl<I> fmt::Debug for Warm<'_, I> {
@@ -404,9 +405,10 @@ impl<'a, I: Iterator<Item = Warming<'a>>> Warm<'a, I> {
                 }
             }
             let is_open = core.store.breaker().is_some_and(|breaker| breaker.state() != BreakerState::Closed);
-            let stopped = match is_open {
-                true => Some(Stopped::BreakerOpen),
-                false => (so_far.failed >= self.errors).then_some(Stopped::Errors),
+            let stopped = if is_open {
+                Some(Stopped::BreakerOpen)
+            } else {
+                (so_far.failed >= self.errors).then_some(Stopped::Errors)
             };
             so_far.stopped = so_far.stopped.or(stopped);
             if let Some(tell) = &mut self.progress {

@@ -57,6 +57,7 @@ const LISTS: &[Refuses] = &[
 ];
 
 /// Lists of what takes no byte.
+#[expect(clippy::zero_sized_map_values, reason = "a map is more than its keys to a decoder")]
 const EMPTY: &[Refuses] = &[
     cost::<Vec<()>>,
     cost::<Vec<Nothing>>,

@@ -99,19 +99,20 @@ impl Airports {
     /// Loads what is asked for most, so many entries in a second, unless it is there: at the start of a service whose cache is empty.
     pub async fn warm(&self, busiest: &Busiest, rate: u32) -> Warmed {
         let airports = busiest.airports.iter();
-        let airports = airports.map(|icao| Warming::by(self.airport_entry(icao), move || self.by_icao(icao)));
+        let airports =
+            airports.map(|icao| Warming::by(&self.airport_entry(icao), move || self.by_icao(icao)));
         let codes = busiest.codes.iter();
-        let codes = codes.map(|iata| Warming::by(self.code_entry(iata), move || self.icao_of(iata)));
+        let codes = codes.map(|iata| Warming::by(&self.code_entry(iata), move || self.icao_of(iata)));
         let around = busiest.surroundings.iter();
         let around = around.map(|(icao, radius)| {
-            Warming::by(self.distances_entry(icao, *radius), move || self.distances(icao, *radius))
+            Warming::by(&self.distances_entry(icao, *radius), move || self.distances(icao, *radius))
         });
         let countries = busiest.countries.iter();
         let countries = countries
-            .map(|country| Warming::by(self.statistics_entry(country), move || self.statistics(country)));
+            .map(|country| Warming::by(&self.statistics_entry(country), move || self.statistics(country)));
         let searches = busiest.searches.iter();
         let searches =
-            searches.map(|filter| Warming::by(self.search_entry(filter), move || self.search(filter)));
+            searches.map(|filter| Warming::by(&self.search_entry(filter), move || self.search(filter)));
         // What takes longest comes first.
         let all = countries.chain(around).chain(searches).chain(codes).chain(airports);
         self.cache.warm(all).rate(rate).run().await

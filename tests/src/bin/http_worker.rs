@@ -40,7 +40,8 @@ struct Shop {
 #[cache_config(cache = self.cache)]
 impl Shop {
     async fn query(&self, kind: Kind, id: u64) -> Result<Row> {
-        let (at, stamp) = (micros(), self.database.stamp().await?);
+        let at = micros();
+        let stamp = self.database.stamp().await?;
         sleep(Duration::from_micros(stamp % 4_000)).await;
         Ok(Row { kind, id, stamp, at })
     }

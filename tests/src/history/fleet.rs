@@ -14,6 +14,7 @@ use crate::worker::Worker;
 
 /// What each process of a history does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct Plan {
     /// How many tasks.
     pub tasks: usize,

@@ -52,7 +52,7 @@ async fn what_is_fresh_is_left_alone_and_the_rest_is_loaded(rig: Rig) {
 async fn an_attributed_function_fills_its_entries_and_its_errors_count(rig: Rig) {
     let process = rig.process();
     let cache = &process.cache;
-    let ids = || (10..15).map(|n| Warming::by(cube_entry(cache, n), move || cube(cache, n)));
+    let ids = || (10..15).map(|n| Warming::by(&cube_entry(cache, n), move || cube(cache, n)));
     let warmed = cache.warm(ids()).concurrency(2).run().await;
     assert_eq!((warmed.warmed, warmed.failed, warmed.fresh), (4, 1, 0), "{warmed:?}");
     let site = cache.stats().site("cube").cloned().expect("it was called");

@@ -229,7 +229,7 @@ impl Player {
         let rows = self.rows.clone();
         let read =
             async { rows.entry(kind, id).try_get_or_load(|| rows.query(kind, id, lag)).await.map(Some) };
-        self.checked("get_or_load", (kind, id), Failing::Never, read).await
+        Box::pin(self.checked("get_or_load", (kind, id), Failing::Never, read)).await
     }
 
     async fn get(&mut self, kind: Kind, id: u64) -> Result<()> {
@@ -390,7 +390,7 @@ impl Player {
             Ok::<_, anyhow::Error>((failed == 0).then_some(row))
         };
         let call = Call::begin("change quietly", kind.name(id));
-        if let Some(changed) = self.call(&call, change).await {
+        if let Some(changed) = Box::pin(self.call(&call, change)).await {
             match changed {
                 Ok(None) => {}
                 Ok(Some(row)) => {
@@ -452,7 +452,7 @@ impl Player {
     async fn change_many(&mut self, kind: Kind) -> Result<()> {
         let rows = self.rows.clone();
         let call = Call::begin("change many", kind.prefix().to_owned());
-        if let Some(changed) = self.call(&call, rows.change_many(kind)).await
+        if let Some(changed) = Box::pin(self.call(&call, rows.change_many(kind))).await
             && let Some(stamp) = self.acknowledged(&call, changed)
         {
             match kind {

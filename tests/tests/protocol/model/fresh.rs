@@ -240,6 +240,7 @@ fn next(world: &World, without: Option<Without>) -> Result<Steps<World>, &'stati
     Ok(steps)
 }
 
+#[expect(clippy::too_many_lines, reason = "one row for each step")]
 fn refreshes(
     world: &World,
     place: usize,

@@ -253,6 +253,7 @@ fn next(world: &World, without: Option<Without>) -> Result<Steps<World>, &'stati
     Ok(steps)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it ends a step, which may fail")]
 fn to(world: &mut World, place: usize, calls: Calls) -> Result<(), &'static str> {
     world.actors[place] = Actor::Caller(calls);
     Ok(())

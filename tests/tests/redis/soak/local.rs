@@ -22,7 +22,7 @@ async fn play(fault: Fault, latest: Duration) {
     let plan = Plan { local: true, rest_millis: 10, rows: 64, guarded: false, ..Plan::default() };
     let mut fleet = Fleet::start(WORKER, &url, &plan, 1).await;
     let began = Instant::now();
-    let enough = |done: &Counts| done.reads > 1_000 && done.local > 200 && done.evicts > 50;
+    let enough = |done: &Counts| done.reads > 1_000 && done.local > 100 && done.evicts > 50;
     let playing = async {
         tokio::time::sleep(length()).await;
         while !enough(&fleet.counts().await) && began.elapsed() < length() + 2 * DEADLINE {

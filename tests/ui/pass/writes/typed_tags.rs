@@ -31,7 +31,7 @@ async fn by_closure(org: u32) -> u32 {
     org
 }
 
-#[cached(tags = [Of::Org(result)])]
+#[cached(tags = [Of::Org(*result)])]
 async fn late(org: u32) -> u32 {
     org
 }
