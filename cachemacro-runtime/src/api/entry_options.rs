@@ -43,7 +43,7 @@ impl<T: Value> Entry<T> {
     /// ```
     #[must_use]
     pub fn with_tags<S: typed::Tag>(self, tags: impl IntoIterator<Item = S>) -> Self {
-        self.core().tags_may_be_any();
+        self.core().misspelt.may_be_any();
         self.with(|raw| tags.into_iter().for_each(|tag| raw.tag(&tag.text())))
     }
 
@@ -74,8 +74,23 @@ impl<T: Value> Entry<T> {
     /// ```
     #[must_use]
     pub fn with_late_tags(mut self) -> Self {
-        self.core().tags_may_be_any();
+        self.core().misspelt.may_be_any();
         self.late_tags = true;
+        self
+    }
+
+    /// The same entry, whose hits lend [`LentBytes`](crate::LentBytes) within their values what was read, instead of a copy. A value
+    /// then holds all that was read with it, so it is for those that are used and dropped. What is compressed or sealed is
+    /// copied all the same.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// let page = cachemacro::Cache::memory().entry::<cachemacro::LentBytes>("page", 1).with_lent_bytes();
+    /// # drop(page);
+    /// ```
+    #[must_use]
+    pub fn with_lent_bytes(mut self) -> Self {
+        self.lends = true;
         self
     }
 
@@ -144,7 +159,7 @@ impl<T: Value> Entry<T> {
     pub fn with_rules(mut self, rules: EntryRules<T>) -> Self {
         // Those of attributed functions say where their tags come from.
         if Rules::has_tags(&rules) && self.raw.as_ref().is_ok_and(|raw| raw.site.is_none()) {
-            self.core().tags_may_be_any();
+            self.core().misspelt.may_be_any();
         }
         self.rules = rules;
         self

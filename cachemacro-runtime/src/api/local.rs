@@ -130,7 +130,7 @@ impl<T: Any + Clone + Send + Sync> LocalEntry<T> {
     #[doc(hidden)]
     #[must_use]
     pub fn with_tags<S: typed::Tag>(mut self, tags: impl IntoIterator<Item = S>) -> Self {
-        self.raw.core.tags_may_be_any();
+        self.raw.core.misspelt.may_be_any();
         tags.into_iter().for_each(|tag| self.raw.tag(&tag.text()));
         self
     }

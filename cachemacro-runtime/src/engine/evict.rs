@@ -117,7 +117,7 @@ impl Evict {
     pub(crate) async fn send(&self) -> Result<u64> {
         let core = &self.core;
         let site = self.site.as_deref();
-        core.doubt_tags(&self.removals, site);
+        doubt_tags(core, &self.removals, site);
         let done = core.evict(&self.removals, site).await;
         if !self.failed {
             return done;
@@ -137,7 +137,7 @@ impl Evict {
     /// # Errors
     /// Where a key or tag could not be built, which is counted and logged.
     pub(crate) fn send_now(&self) -> Result<()> {
-        self.core.doubt_tags(&self.removals, self.site.as_deref());
+        doubt_tags(&self.core, &self.removals, self.site.as_deref());
         self.core.evict_later(&self.removals, self.site.clone());
         if !self.failed {
             return Ok(());
@@ -414,4 +414,14 @@ pub(crate) fn log_failed(site: Option<&Counters>, error: &Error, count: u64) {
         }
     };
     tracing::warn!(site, count, kind = %error.kind(), %error, "{what}");
+}
+
+/// In debug builds warns of tags among these that no function which was called makes.
+fn doubt_tags(core: &Core, removals: &Removals, site: Option<&Counters>) {
+    if core.misspelt.doubts(removals) {
+        let mut writes: &[&str] = &[];
+        let says = core.sites_say(site, |says| writes = says.writes);
+        let templates: Vec<&str> = says.iter().flat_map(|says| says.tags).copied().collect();
+        core.misspelt.warn(removals, site, &templates, writes);
+    }
 }

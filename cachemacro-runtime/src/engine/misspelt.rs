@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::engine::core::Core;
 use crate::engine::removals::Removals;
 use crate::format::stamps::tag_keys;
 use crate::ground::sync::lock;
@@ -19,32 +18,33 @@ pub(crate) struct Misspelt {
     /// Some come from where nobody can see.
     may_be_any: AtomicBool,
     /// What was warned of.
-    warned: Mutex<BTreeSet<(&'static str, u64)>>,
+    warned: Mutex<BTreeSet<String>>,
 }
 
 /// How many are warned of.
 const MOST: usize = 100;
 
-impl Core {
+impl Misspelt {
     /// Takes note of tags that no template makes.
-    pub(crate) fn tags_may_be_any(&self) {
+    pub(crate) fn may_be_any(&self) {
         if cfg!(debug_assertions) {
-            self.misspelt.may_be_any.store(true, Ordering::Relaxed);
+            self.may_be_any.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Warns once of each tag among these that no template makes.
-    pub(crate) fn doubt_tags(&self, removals: &Removals, site: Option<&Counters>) {
-        if !cfg!(debug_assertions)
-            || removals.tags.is_empty()
-            || self.misspelt.may_be_any.load(Ordering::Relaxed)
-        {
-            return;
-        }
-        let (mut templates, mut writes): (Vec<&str>, &[&str]) = (Vec::new(), &[]);
-        for says in self.sites_say(site, |says| writes = says.writes) {
-            templates.extend(says.tags);
-        }
+    /// Whether an evict of these is worth a look.
+    pub(crate) fn doubts(&self, removals: &Removals) -> bool {
+        cfg!(debug_assertions) && !removals.tags.is_empty() && !self.may_be_any.load(Ordering::Relaxed)
+    }
+
+    /// Warns once of each tag among these that none of these templates makes. `writes` is what the attribute of the evicting function says.
+    pub(crate) fn warn(
+        &self,
+        removals: &Removals,
+        site: Option<&Counters>,
+        templates: &[&str],
+        writes: &[&str],
+    ) {
         if templates.is_empty() || templates.iter().any(|template| template.starts_with("= ")) {
             return;
         }
@@ -56,12 +56,13 @@ impl Core {
             let written = writes.iter().filter_map(|write| write.strip_prefix("tag "));
             let template = written.filter(|template| makes(template, tag)).min().unwrap_or_default();
             let hash = if template.is_empty() { tag_keys("", tag).tag.hash } else { 0 };
-            let mut warned = lock(&self.misspelt.warned);
-            if warned.len() < MOST && warned.insert((template, hash)) {
-                let tag = if template.is_empty() { format!("#{hash:016x}") } else { template.to_owned() };
+            let told = if template.is_empty() { format!("#{hash:016x}") } else { template.to_owned() };
+            let mut warned = lock(&self.warned);
+            if warned.len() < MOST && warned.insert(told.clone()) {
+                drop(warned);
                 tracing::warn!(
                     site = site.and_then(Counters::site).map(ToString::to_string),
-                    tag,
+                    tag = told,
                     "a tag is evicted that no function which was called so far gives its entries: is it misspelt? \
                      (said in debug builds)"
                 );

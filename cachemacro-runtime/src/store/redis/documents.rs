@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::send::Resend;
 use super::wire::{Packed, Reply};
 use super::{RedisStore, failure, reply};
+use crate::ground::clock::Timestamp;
 use crate::ground::error::Result;
 use crate::store::documents::Documents;
 
@@ -71,6 +72,43 @@ impl Documents for RedisStore {
         }
         Ok(documents)
     }
+
+    async fn log(&self, namespace: &str, line: Bytes, most: usize) -> Result<()> {
+        let log = format!("{{{namespace}:log}}");
+        let add = |out: &mut Packed| {
+            out.command(7)
+                .part("XADD")
+                .part(&log)
+                .part("MAXLEN")
+                .count(most)
+                .part("*")
+                .part("line")
+                .part(&line);
+        };
+        // Sent again, it would be there twice.
+        reply::done(&self.commands.sender.one(add, Resend::Never).await?)
+    }
+
+    async fn logged(&self, namespace: &str, most: usize) -> Result<Vec<(Timestamp, Bytes)>> {
+        let log = format!("{{{namespace}:log}}");
+        let read = |out: &mut Packed| {
+            out.command(6).part("XREVRANGE").part(&log).part("+").part("-").part("COUNT").count(most);
+        };
+        match self.commands.sender.one(read, Resend::WhereBroken).await? {
+            Reply::Array(entries) => Ok(entries.into_iter().filter_map(logged).collect()),
+            Reply::Error(line) => Err(failure::refused(&line)),
+            _ => Err(failure::unexpected()),
+        }
+    }
+}
+
+/// An entry of the log, `[1700000000000-0, [line, …]]`; `None` where it is none of ours.
+fn logged(entry: Reply) -> Option<(Timestamp, Bytes)> {
+    let Reply::Array(parts) = entry else { return None };
+    let [Reply::Bytes(id), Reply::Array(fields)] = &parts[..] else { return None };
+    let [.., Reply::Bytes(line)] = &fields[..] else { return None };
+    let millis = std::str::from_utf8(id).ok()?.split('-').next()?.parse().ok()?;
+    Some((Timestamp(millis), line.clone()))
 }
 
 /// The set of a namespace, and the key of one process.
