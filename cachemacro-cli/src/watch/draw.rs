@@ -259,7 +259,7 @@ fn draw_foot(frame: &mut Frame<'_>, watch: &Watch, area: Rect) {
 #[cfg(test)]
 mod tests {
     use std::fmt::Write as _;
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
 
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
@@ -342,7 +342,11 @@ mod tests {
 
     fn is_golden(name: &str, text: &str) {
         // The picture is the guide's.
-        let folder = if name.ends_with(".svg") { "../docs/cli" } else { "tests/golden" };
+        let folder = if Path::new(name).extension().is_some_and(|extension| extension == "svg") {
+            "../docs/cli"
+        } else {
+            "tests/golden"
+        };
         let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(folder).join(name);
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             std::fs::write(&file, text).expect("it can be written");
