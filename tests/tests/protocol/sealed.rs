@@ -12,7 +12,8 @@
 
 use cachemacro::header::{Header, SEALED};
 use cachemacro::store::Cursor;
-use cachemacro::{Cache, MissReason, Sealing, cache_evict, cached};
+use cachemacro::store::faults::Op;
+use cachemacro::{Cache, ErrorKind, MissReason, Sealing, cache_evict, cached};
 use cachemacro_tests::{Process, Rig, on_both_stores};
 
 const NAMES: [u8; 32] = [1; 32];
@@ -64,6 +65,19 @@ async fn the_store_learns_neither_keys_nor_values(rig: Rig) {
     assert_eq!(process.cache.get::<String>("session", CANARY).await.expect("answered"), None);
     process.cache.set("session", CANARY, &1).await.expect("stored");
     assert_eq!(other.cache.evict_prefix("session").await.expect("evicted"), 1);
+}
+
+/// Upholds G7: a process whose environment gives it no keys names entries in plain.
+#[tokio::test]
+async fn evicts_of_a_process_without_keys_are_delivered_by_the_names_of_one_with_them() {
+    let rig = Rig::memory();
+    let (process, without) = (sealed(&rig), rig.process());
+    process.cache.set("session", CANARY, &1).await.expect("stored");
+    without.faults.fail(Op::Evict, ErrorKind::Connect);
+    assert!(without.cache.evict_key("session", CANARY).await.is_err());
+    let undelivered = without.cache.shutdown().await.expect_err("nothing is acknowledged");
+    process.cache.deliver(&undelivered).await.expect("delivered");
+    assert_eq!(process.cache.get::<u32>("session", CANARY).await.expect("answered"), None);
 }
 
 /// Upholds G8.

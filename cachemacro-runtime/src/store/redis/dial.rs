@@ -234,13 +234,12 @@ impl Dialer {
 
     /// A connection was lost, and another one is to take its place.
     pub(super) fn note_lost(&self, error: &Error) {
-        self.lose();
         let mut noted = lock(&self.noted);
         *noted = (noted.0 + 1, Some(error.to_string()));
     }
 
     /// What was open is not any more.
-    fn lose(&self) {
+    pub(super) fn lose(&self) {
         self.lost.fetch_max(self.mark(Instant::now()).0, Ordering::SeqCst);
     }
 
