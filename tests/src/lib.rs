@@ -5,6 +5,7 @@
 pub mod aging;
 pub mod attributes;
 pub mod authority;
+pub mod clusters;
 pub mod dice;
 pub mod halt;
 pub mod history;

@@ -30,7 +30,7 @@ use crate::store::protocol::version_life;
 /// How many keys one script removes.
 const EVICT_CHUNK: usize = 500;
 /// More than any value has bytes, and exact as a number of Lua.
-const WHATEVER: u64 = 1 << 52;
+pub(super) const WHATEVER: u64 = 1 << 52;
 /// How many versions one script captures.
 const CAPTURE_CHUNK: usize = 500;
 /// How many versions each of many leases captures in its own script; where one needs more, as those of any tag, another round trip
@@ -79,6 +79,12 @@ impl Replicas {
         Err(Error::new(ErrorKind::Refused, text))
     }
 
+    /// Writes the command by which that is waited for.
+    #[cfg(feature = "cluster")]
+    pub(super) fn write_wait(&self, out: &mut Packed) {
+        out.command(3).part("WAIT").count(self.count).count(millis(self.sender.command_timeout / 2));
+    }
+
     /// The command by which that is waited for.
     pub(super) fn wait(&self) -> redis::Cmd {
         let mut wait = redis::cmd("WAIT");
@@ -109,6 +115,14 @@ impl Commands {
         Ok(captured)
     }
 
+    /// The same, each for so long at least.
+    #[cfg(feature = "cluster")]
+    pub(super) async fn capture_each(&self, keys: &[(VersionKey, Duration)]) -> Result<Vec<Version>> {
+        let keys_with_lives = keys.iter().map(|(key, life)| (key, *life));
+        let replies = self.run(capture(keys_with_lives).collect(), Resend::WhereBroken).await?;
+        captured(&mut replies.into_iter(), keys.len())
+    }
+
     pub(super) async fn lease(&self, requests: &[LeaseRequest<'_>]) -> Result<Vec<Lease>> {
         if requests.is_empty() {
             return Ok(Vec::new());
@@ -122,7 +136,7 @@ impl Commands {
         if let [request] = requests
             && request.capture.len() <= CAPTURE_CHUNK
         {
-            return Ok(vec![match self.lease_of_nothing(request, asking).await? {
+            return Ok(vec![match self.lease_of_nothing(request, &self.lives).await? {
                 Some(lease) => lease,
                 None => self.lease_captured_now(request, asking).await?,
             }]);
@@ -139,15 +153,21 @@ impl Commands {
     /// Takes the lease without a script, where the caller's read found nothing, and nothing is there still. What that read showed of the
     /// versions counts as captured: the load begins later. Where it lapses, whoever asks says by the server's clock as it knows
     /// it, so that a request which comes late gets no longer a lease (G9).
-    async fn lease_of_nothing(&self, request: &LeaseRequest<'_>, asking: Asking) -> Result<Option<Lease>> {
-        let Some(versions) = request.vacant.filter(|_| asking.timed) else { return Ok(None) };
+    pub(super) async fn lease_of_nothing(
+        &self,
+        request: &LeaseRequest<'_>,
+        lives: &Lives,
+    ) -> Result<Option<Lease>> {
+        // Before the first answer the server's time is a guess.
+        let timed = self.sender.link.dialer.time.is_learned();
+        let Some(versions) = request.vacant.filter(|_| timed) else { return Ok(None) };
         let now = self.sender.link.dialer.time.now();
         let captured = || request.capture.iter().zip(versions.iter().copied());
         if request.kind != LeaseKind::Load
             || !(request.seen.is_none() && request.over.is_none())
             || request.is_late(now)
             || versions.len() != request.capture.len()
-            || !self.lives.last(captured(), Instant::now(), request.version_life)
+            || !lives.last(captured(), Instant::now(), request.version_life)
         {
             return Ok(None);
         }
@@ -161,6 +181,29 @@ impl Commands {
         // Refused, the token is nobody's, and was not before: it may be sent once more.
         let is_taken = reply::was_vacant(&self.sender.one(set, Resend::Never).await?)?;
         Ok(is_taken.then(|| Lease::new(versions.to_vec(), LeaseOutcome::Taken)))
+    }
+
+    /// Asks for the lease of an entry whose versions were captured before; `None` where a value is there that has more than so many bytes.
+    #[cfg(feature = "cluster")]
+    pub(super) async fn lease_under(
+        &self,
+        request: &LeaseRequest<'_>,
+        captured: &[Version],
+        most: u64,
+    ) -> Result<Option<LeaseOutcome>> {
+        let stamps: Vec<u8> =
+            stamps_of(request, captured).iter().flat_map(|stamp| stamp.to_bytes()).collect();
+        let asking = Asking { timed: self.sender.link.dialer.time.is_learned(), most };
+        Ok(reply::lease(self.sender.call(asking.lease(request, &stamps), Resend::Never).await?, 0)?.outcome)
+    }
+
+    /// The same for keys of a slot that the server is only about to serve.
+    #[cfg(feature = "cluster")]
+    pub(super) fn asking(&self) -> Self {
+        let replicas = self.replicas.as_ref();
+        let replicas =
+            replicas.map(|replicas| Replicas { count: replicas.count, sender: replicas.sender.asking() });
+        Self::new(self.sender.asking(), replicas)
     }
 
     /// Captures versions and asks for the lease, whatever is there.

@@ -7,8 +7,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::send::Resend;
+use super::single::Single;
 use super::wire::{Packed, Reply};
-use super::{RedisStore, failure, reply};
+use super::{failure, reply};
 use crate::ground::error::Result;
 use crate::store::documents::Documents;
 
@@ -18,7 +19,7 @@ const MOST: usize = 1_000;
 const CHUNK: usize = 16;
 
 #[async_trait]
-impl Documents for RedisStore {
+impl Documents for Single {
     async fn publish(&self, namespace: &str, id: &str, document: Bytes, life: Duration) -> Result<()> {
         let (set, key) = keys(namespace, id);
         let (now, life) = (self.link().dialer.time.now().millis(), millis(life));
@@ -74,7 +75,7 @@ impl Documents for RedisStore {
 }
 
 /// The set of a namespace, and the key of one process.
-fn keys(namespace: &str, id: &str) -> (String, String) {
+pub(super) fn keys(namespace: &str, id: &str) -> (String, String) {
     let set = format!("{{{namespace}:report}}");
     let key = format!("{set}:{id}");
     (set, key)

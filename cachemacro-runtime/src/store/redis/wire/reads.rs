@@ -3,7 +3,7 @@
 //! A batch owns its reply and the wakers of those who wait for it; a caller holds the batch, its place among the wakers, and
 //! where in the reply its keys are. Nothing is allocated for a caller of few keys, and one that goes away disturbs nobody.
 //! Who comes while a batch is under way joins the next, so that each read is sent after its caller began (G1). Where keys
-//! have to lie in one slot, each slot would have a `Reads` of its own.
+//! have to lie in one slot, each slot has a `Reads` of its own (`by_slot`).
 
 use std::collections::VecDeque;
 use std::fmt;
