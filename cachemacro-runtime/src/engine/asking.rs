@@ -19,7 +19,7 @@ use crate::format::stamps::VersionKey;
 use crate::ground::clock::Timestamp;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::observe::stats::Counters;
-use crate::store::{Lease, LeaseKind, LeaseOutcome, LeaseRequest};
+use crate::store::{Few, Lease, LeaseKind, LeaseOutcome, LeaseRequest};
 
 /// How much later than that the lease of a request is given back that is refused from then on: this client knows the store's
 /// time only so well.
@@ -33,7 +33,7 @@ pub(crate) struct Wanted {
     kind: LeaseKind,
     capture: Capture,
     /// The caller's read found nothing, and these versions.
-    vacant: Option<Vec<Version>>,
+    vacant: Option<Few<Option<Version>>>,
     over: Token,
 }
 
@@ -72,8 +72,8 @@ impl Wanted {
         Self { key: raw.full.clone(), seen, kind: LeaseKind::Load, capture, vacant: None, over }
     }
 
-    /// The same of a caller whose read found nothing and, of what is to be captured, these versions, none of which was missing.
-    pub(crate) fn of_nothing(self, versions: Option<Vec<Version>>) -> Self {
+    /// The same of a caller whose read found nothing and, of what is to be captured, these versions.
+    pub(crate) fn of_nothing(self, versions: Option<Few<Option<Version>>>) -> Self {
         Self { vacant: versions, ..self }
     }
 

@@ -14,6 +14,7 @@ use crate::engine::raw::RawEntry;
 use crate::engine::read::{Expected, Found, Looked, Miss, Usable};
 use crate::format::ids::{Token, Version};
 use crate::observe::reason::MissReason;
+use crate::store::Few;
 
 /// How many values that others keep storing in an unusable form are looked at before the search gives up.
 const MOST_LOOKS: u32 = 3;
@@ -31,7 +32,7 @@ pub(crate) struct Search {
     /// A holder that captured other versions than the last request did, to take over from.
     over: Token,
     /// The read found nothing, and these versions of the tags: until the first request.
-    vacant: Option<Vec<Version>>,
+    vacant: Option<Few<Option<Version>>>,
     pauses: Pauses,
 }
 
@@ -66,7 +67,7 @@ impl Search {
     /// Where that read found nothing at all, what it showed of the tags counts as captured: the load begins later.
     pub(crate) fn of_nothing(mut self, read: Option<&AsOf>) -> Self {
         if self.miss.reason == MissReason::Absent && !self.late_tags {
-            self.vacant = read.and_then(AsOf::all);
+            self.vacant = read.map(AsOf::versions);
         }
         self
     }
@@ -87,8 +88,8 @@ impl Search {
     }
 
     /// What to ask for next.
-    pub(crate) fn wanted(&self, raw: &RawEntry, capture: Capture) -> Wanted {
-        Wanted::load(raw, self.miss.seen, capture, self.over)
+    pub(crate) fn wanted(&mut self, raw: &RawEntry, capture: Capture) -> Wanted {
+        Wanted::load(raw, self.miss.seen, capture, self.over).of_nothing(self.vacant.take())
     }
 
     /// What the answer to the request means. A value that came with it is judged by these very bytes.
@@ -165,7 +166,7 @@ impl Search {
             if let Some(lead) = &mut lead {
                 lead.reading();
             }
-            let wanted = self.wanted(raw, capture.clone()).of_nothing(self.vacant.take());
+            let wanted = self.wanted(raw, capture.clone());
             let answer = asking::acquire(raw, wanted).await;
             match self.answered(raw, answer).await {
                 Step::End(end) => return end,

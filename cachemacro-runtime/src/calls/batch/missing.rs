@@ -93,6 +93,13 @@ impl<K, T: Value> Missing<K, T> {
         Some((self.entry.raw().ok()?, search, *remaining))
     }
 
+    /// Follows another caller: by the time it asks itself, its read is long ago.
+    pub(super) fn follows(&mut self) {
+        if let State::Ask(search) = &mut self.state {
+            search.captures_anew();
+        }
+    }
+
     /// After a pause: asks again, unless the wait is over.
     pub(super) fn waited(&mut self) {
         if let State::Busy(search, _) = std::mem::replace(&mut self.state, State::Unstored)
@@ -116,8 +123,9 @@ impl<K, T: Value> Missing<K, T> {
             }
             Err(miss) => miss,
         };
+        let search = Search::after(miss, raw, self.entry.expected(), self.has_late_tags());
+        self.state = State::Ask(search.of_nothing(Some(&read)));
         self.read = Some(read);
-        self.state = State::Ask(Search::after(miss, raw, self.entry.expected(), self.has_late_tags()));
         Err(miss.reason)
     }
 

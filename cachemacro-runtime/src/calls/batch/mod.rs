@@ -240,7 +240,10 @@ impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
             } else {
                 match raw.join(missing.has_late_tags(), missing.read.as_ref()) {
                     Seat::Lead(lead) => missing.lead = Some(lead),
-                    Seat::Follow(follow) => return self.follows.push((missing, follow)),
+                    Seat::Follow(follow) => {
+                        missing.follows();
+                        return self.follows.push((missing, follow));
+                    }
                 }
             }
         }

@@ -71,9 +71,9 @@ pub(super) async fn ask_all<K: Eq + Hash, T: Value>(
     wanted.iter_mut().filter_map(|missing| missing.lead.as_mut()).for_each(Lead::reading);
     let mut renewals = Renewals::new(core);
     let mut failed = false;
-    for chunk in chunks(wanted, MOST_ENTRIES, MOST_TAGS, Missing::tags) {
+    for mut chunk in chunks(wanted, MOST_ENTRIES, MOST_TAGS, Missing::tags) {
         renewals.renew(core, done.missing.iter().filter_map(Missing::held)).await;
-        let answers = if failed { Vec::new() } else { ask(core, &chunk).await };
+        let answers = if failed { Vec::new() } else { ask(core, &mut chunk).await };
         failed |= answers.iter().any(|answer| matches!(answer, Answer::Failed));
         let mut answers = answers.into_iter();
         for missing in chunk {
@@ -96,11 +96,14 @@ async fn wait_for_any<K, T: Value>(mut busy: Vec<Missing<K, T>>) -> Vec<Missing<
 }
 
 /// One request for a lease each.
-async fn ask<K, T: Value>(core: &Arc<Core>, chunk: &[Missing<K, T>]) -> Vec<Answer> {
-    let raws = chunk.iter().filter_map(|missing| Some((missing, missing.entry.raw().ok()?)));
-    let wanted = raws.map(|(missing, raw)| match &missing.state {
-        State::Ask(search) => search.wanted(raw, search.capture(raw)),
-        _ => Wanted::put(raw, Capture::of(raw, missing.has_late_tags())),
+async fn ask<K, T: Value>(core: &Arc<Core>, chunk: &mut [Missing<K, T>]) -> Vec<Answer> {
+    let wanted = chunk.iter_mut().filter_map(|missing| {
+        let late_tags = missing.has_late_tags();
+        let raw = missing.entry.raw().ok()?;
+        Some(match &mut missing.state {
+            State::Ask(search) => search.wanted(raw, search.capture(raw)),
+            _ => Wanted::put(raw, Capture::of(raw, late_tags)),
+        })
     });
     acquire_many(core, wanted.collect()).await
 }

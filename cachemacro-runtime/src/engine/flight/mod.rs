@@ -109,9 +109,9 @@ impl AsOf {
         Self { captures, versions }
     }
 
-    /// The versions, where none was missing.
-    pub(crate) fn all(&self) -> Option<Vec<Version>> {
-        self.versions.iter().copied().collect()
+    /// The versions, in the order of the tags.
+    pub(crate) fn versions(&self) -> Few<Option<Version>> {
+        self.versions.clone()
     }
 }
 

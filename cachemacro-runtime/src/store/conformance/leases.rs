@@ -448,7 +448,8 @@ pub(super) async fn a_lease_is_had_of_nothing_alone_by_who_saw_nothing(env: &Env
     let versions = env.capture(&keys, LONG).await;
     let ask = async |key: &str, token| {
         let request = LeaseRequest::new(key, Token::new(token), Load, LONG).with_capture(&keys, LONG);
-        env.store.lease(&[request.with_vacant(&versions)]).await.unwrap().pop().unwrap()
+        let seen: Vec<_> = versions.iter().copied().map(Some).collect();
+        env.store.lease(&[request.with_vacant(&seen)]).await.unwrap().pop().unwrap()
     };
     let [free, held, put, filled, foreign] =
         ["free", "held", "put", "filled", "foreign"].map(|name| env.key(name));
@@ -471,6 +472,50 @@ pub(super) async fn a_lease_is_had_of_nothing_alone_by_who_saw_nothing(env: &Env
     assert!(env.fill(&free, 1, 10).await && env.fill(&held, 100, 11).await);
 }
 
+/// Upholds G1 and G5: of many, some whose callers saw nothing, with versions that were missing when they read.
+pub(super) async fn of_many_leases_those_of_nothing_are_had_where_nothing_is(env: &Env) {
+    env.store.time().await.unwrap();
+    let keys = [env.version_key("old"), env.version_key("new")];
+    let old = env.capture(&keys[..1], LONG).await[0];
+    let [free, held, put, filled, seen] = ["free", "held", "put", "filled", "seen"].map(|name| env.key(name));
+    env.take(&held, 100).await;
+    assert_taken(&env.lease(&put, Put, 101, 0).await);
+    let value = env.set(&filled, 5).await;
+    env.set(&seen, 6).await;
+    let showed = [Some(old), None];
+    for round in 0..2_u64 {
+        let ask = |key, token: u64| {
+            let token = Token::new(10 * round + token);
+            LeaseRequest::new(key, token, Load, LONG).with_capture(&keys, LONG).with_known(2)
+        };
+        let requests = [
+            ask(&free, 1).with_vacant(&showed),
+            ask(&held, 2).with_vacant(&showed),
+            ask(&put, 3).with_vacant(&showed),
+            ask(&filled, 4).with_vacant(&showed),
+            ask(&seen, 5).with_seen(FillId::new(6)),
+        ];
+        let leases = env.store.lease(&requests).await.unwrap();
+        let now: Vec<_> = env.versions(&keys).await.into_iter().flatten().collect();
+        assert_eq!(now.len(), 2, "what was missing is made");
+        assert_eq!(now[0], old);
+        assert!(leases.iter().all(|lease| lease.versions == now), "{leases:?} {now:?}");
+        let outcomes: Vec<_> = leases.iter().map(|lease| &lease.outcome).collect();
+        assert_busy(outcomes[1]);
+        assert_found(outcomes[3], &value);
+        if round > 0 {
+            // Whoever asks once more finds those of before.
+            [outcomes[0], outcomes[2], outcomes[4]].into_iter().for_each(assert_busy);
+            continue;
+        }
+        [outcomes[0], outcomes[2], outcomes[4]].into_iter().for_each(assert_taken);
+        let header = env.header(&free).await;
+        assert!(header.has(PENDING) && header.token == Token::new(1) && header.stamps == 2);
+        assert!(header.is_leased(env.store.now()));
+        assert!(env.life_left(&free).await <= Some(LONG), "it expires with its lease");
+    }
+}
+
 /// Upholds G1.
 pub(super) async fn a_lease_of_nothing_is_had_under_the_versions_seen_or_those_of_now(env: &Env) {
     env.store.time().await.unwrap();
@@ -479,7 +524,8 @@ pub(super) async fn a_lease_of_nothing_is_had_under_the_versions_seen_or_those_o
     let before = env.capture(&keys, LONG).await;
     env.evict_tags(&[tag]).await;
     let request = LeaseRequest::new(&key, Token::new(1), Load, LONG).with_capture(&keys, LONG);
-    let lease = env.store.lease(&[request.with_vacant(&before)]).await.unwrap().pop().unwrap();
+    let seen: Vec<_> = before.iter().copied().map(Some).collect();
+    let lease = env.store.lease(&[request.with_vacant(&seen)]).await.unwrap().pop().unwrap();
     assert_taken(&lease.outcome);
     let now: Vec<_> = env.versions(&keys).await.into_iter().flatten().collect();
     assert!(

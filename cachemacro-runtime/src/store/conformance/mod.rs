@@ -77,6 +77,7 @@ macro_rules! __conformance_cases {
                 a_refresh_and_a_put_take_no_notice_of_outdated_versions
                 a_request_that_comes_too_late_gets_no_lease
                 a_lease_is_had_of_nothing_alone_by_who_saw_nothing
+                of_many_leases_those_of_nothing_are_had_where_nothing_is
                 a_lease_of_nothing_is_had_under_the_versions_seen_or_those_of_now;
             tenures:
                 a_renewed_lease_outlives_its_first_deadline

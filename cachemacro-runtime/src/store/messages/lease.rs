@@ -73,10 +73,10 @@ pub struct LeaseRequest<'a> {
     /// The store's time after which the request is [refused](LeaseOutcome::Late); zero: none. So one that was given up cannot
     /// be granted later than its caller waits to give back what it may have been granted.
     pub not_after: Timestamp,
-    /// Of a caller whose read found nothing under the key: what that read showed of the versions to capture, in their order, none of
-    /// them missing. Where there is nothing still, a store may take these for captured: the older they are, the sooner what is
-    /// stored under them is outdated.
-    pub vacant: Option<&'a [Version]>,
+    /// Of a caller whose read found nothing under the key: what that read showed of the versions to capture, in their order. Where
+    /// there is nothing still, a store may take these for captured: the older they are, the sooner what is stored under them is
+    /// outdated.
+    pub vacant: Option<&'a [Option<Version>]>,
     /// A holder that an earlier answer called [outdated](LeaseOutcome::Busy::outdated): where it still is, and captured other
     /// versions than are captured for this request, its lease passes to this one.
     pub over: Token,
@@ -121,7 +121,7 @@ impl<'a> LeaseRequest<'a> {
     /// assert_eq!((request.vacant, request.with_vacant(&[]).vacant), (None, Some(&[][..])));
     /// ```
     #[must_use]
-    pub const fn with_vacant(mut self, versions: &'a [Version]) -> Self {
+    pub const fn with_vacant(mut self, versions: &'a [Option<Version>]) -> Self {
         self.vacant = Some(versions);
         self
     }
@@ -218,7 +218,7 @@ impl<'a> Captures<'a> {
     }
 
     /// Each key with its life.
-    pub(crate) fn with_lives(&self) -> impl ExactSizeIterator<Item = (&'a VersionKey, Duration)> {
+    pub(crate) fn with_lives(&self) -> impl ExactSizeIterator<Item = (&'a VersionKey, Duration)> + Clone {
         self.keys.iter().copied().zip(self.lives.iter().copied())
     }
 

@@ -1,42 +1,27 @@
 //! One round trip each: what is sent for every operation of the store.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::dial::Look;
 use super::families::Families;
 use super::lives::Lives;
 use super::part::{Part, Plain};
-use super::reply::Leased;
-use super::script::{self, Call};
+use super::script;
 use super::send::{Resend, Sender};
 use super::wire::{Packed, Reply};
 use super::{failure, reply, server};
-use crate::format::header::{FIXED, Header, LONGEST_LEASE};
-use crate::format::ids::Version;
+use crate::format::header::FIXED;
 use crate::format::stamps::VersionKey;
-use crate::ground::chunks::{MOST_BYTES, chunks};
 use crate::ground::clock::NEVER;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::store::messages::about::ServerFigures;
 use crate::store::messages::evict::EvictRequest;
 use crate::store::messages::increment::{Increment, IncrementOutcome, OtherStamps};
-use crate::store::messages::lease::{
-    Captures, HeldLease, Keep, Lease, LeaseKind, LeaseOutcome, LeaseRequest,
-};
+use crate::store::messages::lease::{HeldLease, Keep};
 use crate::store::messages::write::{Guard, OnRefusal, Write, Written};
-use crate::store::protocol::steps::stamps_of;
-use crate::store::protocol::version_life;
 
 /// How many keys one script removes.
 const EVICT_CHUNK: usize = 500;
-/// More than any value has bytes, and exact as a number of Lua.
-pub(super) const WHATEVER: u64 = 1 << 52;
-/// How many versions one script captures.
-const CAPTURE_CHUNK: usize = 500;
-/// How many versions each of many leases captures in its own script; where one needs more, as those of any tag, another round trip
-/// costs less.
-const MOST_CAPTURED: usize = 16;
-
 /// The store's operations over its connections.
 #[derive(Debug)]
 pub(super) struct Commands {
@@ -46,7 +31,7 @@ pub(super) struct Commands {
     /// What is known of how large entries are.
     pub(super) families: Families,
     /// What is known of how long versions live.
-    lives: Lives,
+    pub(super) lives: Lives,
 }
 
 /// How many replicas have to have an evict, and the connection on which that is waited for: nobody else waits behind it.
@@ -98,105 +83,6 @@ impl Commands {
         Self { sender, replicas, families: Families::default(), lives: Lives::default() }
     }
 
-    /// What evicts wait for.
-    pub(super) const fn replicas(&self) -> Option<&Replicas> {
-        self.replicas.as_ref()
-    }
-
-    pub(super) async fn capture(&self, versions: &[VersionKey], life: Duration) -> Result<Vec<Version>> {
-        if versions.is_empty() {
-            return Ok(Vec::new());
-        }
-        let keys = versions.iter().map(|key| (key, life));
-        let sent = Instant::now();
-        let replies = self.run(capture(keys).collect(), Resend::WhereBroken).await?;
-        let captured = captured(&mut replies.into_iter(), versions.len())?;
-        self.lives.learn(versions.iter().zip(captured.iter().copied()), sent, life);
-        Ok(captured)
-    }
-
-    /// The same, each for so long at least.
-    #[cfg(feature = "cluster")]
-    pub(super) async fn capture_each(&self, keys: &[(VersionKey, Duration)]) -> Result<Vec<Version>> {
-        let keys_with_lives = keys.iter().map(|(key, life)| (key, *life));
-        let replies = self.run(capture(keys_with_lives).collect(), Resend::WhereBroken).await?;
-        captured(&mut replies.into_iter(), keys.len())
-    }
-
-    pub(super) async fn lease(&self, requests: &[LeaseRequest<'_>]) -> Result<Vec<Lease>> {
-        if requests.is_empty() {
-            return Ok(Vec::new());
-        }
-        let asking = Asking {
-            // Before the first answer the server's time is a guess.
-            timed: self.sender.link.dialer.time.is_learned(),
-            // Of one, the value is told whatever its size: it cannot be split.
-            most: if requests.len() == 1 { WHATEVER } else { (MOST_BYTES / requests.len()) as u64 },
-        };
-        if let [request] = requests
-            && request.capture.len() <= CAPTURE_CHUNK
-        {
-            return Ok(vec![match self.lease_of_nothing(request, &self.lives).await? {
-                Some(lease) => lease,
-                None => self.lease_captured_now(request, asking).await?,
-            }]);
-        }
-        let captures = Captures::of(requests);
-        let leased = if requests.iter().any(|request| request.capture.len() > MOST_CAPTURED) {
-            self.lease_captured(requests, &captures, asking).await?
-        } else {
-            self.lease_many(requests, &captures, asking).await?
-        };
-        self.told(requests, leased).await
-    }
-
-    /// Takes the lease without a script, where the caller's read found nothing, and nothing is there still. What that read showed of the
-    /// versions counts as captured: the load begins later. Where it lapses, whoever asks says by the server's clock as it knows
-    /// it, so that a request which comes late gets no longer a lease (G9).
-    pub(super) async fn lease_of_nothing(
-        &self,
-        request: &LeaseRequest<'_>,
-        lives: &Lives,
-    ) -> Result<Option<Lease>> {
-        // Before the first answer the server's time is a guess.
-        let timed = self.sender.link.dialer.time.is_learned();
-        let Some(versions) = request.vacant.filter(|_| timed) else { return Ok(None) };
-        let now = self.sender.link.dialer.time.now();
-        let captured = || request.capture.iter().zip(versions.iter().copied());
-        if request.kind != LeaseKind::Load
-            || !(request.seen.is_none() && request.over.is_none())
-            || request.is_late(now)
-            || versions.len() != request.capture.len()
-            || !lives.last(captured(), Instant::now(), request.version_life)
-        {
-            return Ok(None);
-        }
-        let deadline = now.plus(request.live.min(LONGEST_LEASE));
-        let pending = Header::pending_under(request.token, deadline, false, &stamps_of(request, versions));
-        let set = |out: &mut Packed| {
-            let until = i64::try_from(deadline.millis()).unwrap_or(i64::MAX);
-            out.reserve(6, request.key.len() + pending.len());
-            out.command(6).part("SET").part(request.key).part(&pending).part("PXAT").number(until).part("NX");
-        };
-        // Refused, the token is nobody's, and was not before: it may be sent once more.
-        let is_taken = reply::was_vacant(&self.sender.one(set, Resend::Never).await?)?;
-        Ok(is_taken.then(|| Lease::new(versions.to_vec(), LeaseOutcome::Taken)))
-    }
-
-    /// Asks for the lease of an entry whose versions were captured before; `None` where a value is there that has more than so many bytes.
-    #[cfg(feature = "cluster")]
-    pub(super) async fn lease_under(
-        &self,
-        request: &LeaseRequest<'_>,
-        captured: &[Version],
-        most: u64,
-    ) -> Result<Option<LeaseOutcome>> {
-        let stamps: Vec<u8> =
-            stamps_of(request, captured).iter().flat_map(|stamp| stamp.to_bytes()).collect();
-        let asking = Asking { timed: self.sender.link.dialer.time.is_learned(), most };
-        Ok(reply::lease(self.sender.call(asking.lease(request, &stamps), Resend::Never).await?, 0)?.outcome)
-    }
-
     /// The same for keys of a slot that the server is only about to serve.
     #[cfg(feature = "cluster")]
     pub(super) fn asking(&self) -> Self {
@@ -206,70 +92,9 @@ impl Commands {
         Self::new(self.sender.asking(), replicas)
     }
 
-    /// Captures versions and asks for the lease, whatever is there.
-    async fn lease_captured_now(&self, request: &LeaseRequest<'_>, asking: Asking) -> Result<Lease> {
-        let call = capturing(asking.lease(request, &[]), request, request.version_life);
-        let sent = Instant::now();
-        let Leased { versions, outcome } =
-            reply::lease(self.sender.call(call, Resend::Never).await?, request.capture.len())?;
-        let captured = request.capture.iter().zip(versions.iter().copied());
-        self.lives.learn(captured, sent, request.version_life);
-        Ok(Lease::new(versions, outcome.ok_or_else(failure::unexpected)?))
-    }
-
-    /// Asks for many leases, each of which captures its versions in its own script.
-    async fn lease_many(
-        &self,
-        requests: &[LeaseRequest<'_>],
-        captures: &Captures<'_>,
-        asking: Asking,
-    ) -> Result<Vec<Leased>> {
-        // G1: versions first, so that an evict of a tag from here on is seen by what is stored under these leases. Their lives are
-        // looked at once; each lease captures its own again, which is one step with taking it.
-        let mut parts: Vec<_> = capture(captures.with_lives()).collect();
-        let captured = parts.len();
-        let again = |request| Part::Script(capturing(asking.lease(request, &[]), request, Duration::ZERO));
-        parts.extend(requests.iter().map(again));
-        let mut replies = self.run(parts, Resend::Never).await?.into_iter();
-        replies.by_ref().take(captured).try_for_each(|reply| reply::done(&reply))?;
-        let answered = requests.iter().zip(replies);
-        answered.map(|(request, value)| reply::lease(value, request.capture.len())).collect()
-    }
-
-    /// The same in two steps, where each request captures so many versions that they are read once for all.
-    async fn lease_captured(
-        &self,
-        requests: &[LeaseRequest<'_>],
-        captures: &Captures<'_>,
-        asking: Asking,
-    ) -> Result<Vec<Leased>> {
-        let replies = self.run(capture(captures.with_lives()).collect(), Resend::WhereBroken).await?;
-        let captured = captured(&mut replies.into_iter(), captures.keys.len())?;
-        let captured: Vec<_> = captures.hand_out(&captured).collect();
-        let parts = requests.iter().zip(&captured).map(|(request, captured)| {
-            let stamps: Vec<u8> =
-                stamps_of(request, captured).iter().flat_map(|stamp| stamp.to_bytes()).collect();
-            Part::Script(asking.lease(request, &stamps))
-        });
-        let replies = self.run(parts.collect(), Resend::Never).await?;
-        let leased = replies.into_iter().zip(captured).map(|(value, captured)| {
-            let Leased { outcome, .. } = reply::lease(value, 0)?;
-            let versions = if outcome == Some(LeaseOutcome::Late) { Vec::new() } else { captured };
-            Ok(Leased { versions, outcome })
-        });
-        leased.collect()
-    }
-
-    /// With the values that were found and too large to be told with the others.
-    async fn told(&self, requests: &[LeaseRequest<'_>], leased: Vec<Leased>) -> Result<Vec<Lease>> {
-        let large = requests.iter().zip(&leased).filter(|(_, leased)| leased.outcome.is_none());
-        let large: Vec<&str> = large.map(|(request, _)| request.key).collect();
-        let mut found = self.found(&large).await.map_err(failure::in_part)?;
-        let leases = leased.into_iter().map(|Leased { versions, outcome }| {
-            let outcome = outcome.or_else(|| found.next()).ok_or_else(failure::unexpected)?;
-            Ok(Lease::new(versions, outcome))
-        });
-        leases.collect()
+    /// What evicts wait for.
+    pub(super) const fn replicas(&self) -> Option<&Replicas> {
+        self.replicas.as_ref()
     }
 
     pub(super) async fn keep(&self, leases: &[HeldLease<'_>], how: Keep) -> Result<Vec<bool>> {
@@ -430,74 +255,6 @@ pub(super) fn add_keys(out: &mut Packed, versions: &[VersionKey]) {
     }
 }
 
-/// Captures these, each of which is to live so long at least.
-fn capture<'a>(keys: impl Iterator<Item = (&'a VersionKey, Duration)>) -> impl Iterator<Item = Part<'a>> {
-    chunks(keys, CAPTURE_CHUNK, usize::MAX, |_| 0).map(|keys| {
-        let call = script::CAPTURE.call_many(keys.iter().map(|(key, _)| key.text.as_str()));
-        let fresh = Version::random_many(keys.len());
-        Part::Script(keys.iter().zip(fresh).fold(call, |call, ((_, life), fresh)| {
-            let give = version_life(*life);
-            call.number(millis(*life)).number(millis(give)).id(fresh.to_bytes())
-        }))
-    })
-}
-
-/// What [`capture`] captured of so many keys.
-fn captured(replies: &mut impl Iterator<Item = Reply>, keys: usize) -> Result<Vec<Version>> {
-    let mut captured = Vec::with_capacity(keys);
-    while captured.len() < keys {
-        let length = CAPTURE_CHUNK.min(keys - captured.len());
-        captured.extend(reply::captured(replies.next().ok_or_else(failure::unexpected)?, length)?);
-    }
-    Ok(captured)
-}
-
-/// How leases are asked for.
-#[derive(Clone, Copy)]
-struct Asking {
-    /// Whether the server's time is known, by which requests are refused.
-    timed: bool,
-    /// How many bytes an entry may have that is told instead of a lease.
-    most: u64,
-}
-
-impl Asking {
-    /// A request for a lease, with the stamps of what it captured before.
-    fn lease<'a>(self, request: &LeaseRequest<'a>, stamps: &[u8]) -> Call<'a> {
-        let kind: &[u8] = match request.kind {
-            LeaseKind::Load => b"L",
-            LeaseKind::Refresh => b"R",
-            LeaseKind::Put => b"P",
-        };
-        script::LEASE
-            .call(request.key)
-            .id(request.token.to_bytes())
-            .id(request.seen.to_bytes())
-            .bytes(kind)
-            .number(millis(request.live))
-            .number(if self.timed { request.not_after.millis() } else { 0 })
-            .id(request.over.to_bytes())
-            .number(self.most)
-            .bytes(stamps.to_vec())
-    }
-}
-
-/// Has the script of this request capture its versions, which are to live so long at least; zero: they are known to.
-fn capturing<'a>(call: Call<'a>, request: &LeaseRequest<'a>, life: Duration) -> Call<'a> {
-    if request.capture.is_empty() {
-        return call;
-    }
-    let known = request.known.min(request.capture.len());
-    let hashes: Vec<u8> = request.capture[..known].iter().flat_map(|key| key.hash.to_le_bytes()).collect();
-    let fresh: Vec<u8> = Version::random_many(request.capture.len()).flat_map(Version::to_bytes).collect();
-    call.keys(request.capture.iter().map(|key| key.text.as_str()))
-        .number(if life.is_zero() { 0 } else { millis(life) })
-        .number(millis(version_life(request.version_life)))
-        .number(known as u64)
-        .bytes(hashes)
-        .bytes(fresh)
-}
-
 fn write<'a>(write: &'a Write<'_>, tell: u8) -> Part<'a> {
     let (call, id) = match write.guard {
         Guard::Always => {
@@ -519,7 +276,7 @@ fn write<'a>(write: &'a Write<'_>, tell: u8) -> Part<'a> {
 }
 
 /// A life as the server takes it: at least a millisecond, and at most what does not overflow its clock.
-fn millis(life: Duration) -> u64 {
+pub(super) fn millis(life: Duration) -> u64 {
     u64::try_from(life.min(NEVER).as_millis()).unwrap_or(u64::MAX).max(1)
 }
 

@@ -20,16 +20,15 @@ const SLACK: Duration = Duration::from_secs(30);
 pub(super) struct Lives(Mutex<HashMap<u64, (Version, Instant)>>);
 
 impl Lives {
-    /// These were captured for so long, by a request that was sent then.
+    /// These were captured, each for so long, by a request that was sent then.
     pub(super) fn learn<'a>(
         &self,
-        versions: impl Iterator<Item = (&'a VersionKey, Version)>,
+        versions: impl Iterator<Item = ((&'a VersionKey, Duration), Version)>,
         sent: Instant,
-        life: Duration,
     ) {
-        let Some(until) = sent.checked_add(life) else { return };
         let mut lives = lock(&self.0);
-        for (key, version) in versions {
+        for ((key, life), version) in versions {
+            let Some(until) = sent.checked_add(life) else { continue };
             if lives.len() >= MOST {
                 lives.clear();
             }
@@ -70,14 +69,14 @@ mod tests {
         let (one, other) = (Version::new(1), Version::new(2));
         let last = |version, after, life| lives.last([(&key, version)].into_iter(), sent + after, life);
         assert!(!last(one, Duration::ZERO, MINUTE), "nothing is known of it");
-        lives.learn([(&key, one)].into_iter(), sent, 3 * MINUTE);
+        lives.learn([((&key, 3 * MINUTE), one)].into_iter(), sent);
         assert!(last(one, Duration::ZERO, 3 * MINUTE) && last(one, SLACK, 3 * MINUTE));
         assert!(!last(one, SLACK + Duration::from_secs(1), 3 * MINUTE));
         assert!(last(one, 2 * MINUTE, MINUTE), "what was to live for less lasts longer");
         assert!(!last(other, Duration::ZERO, MINUTE), "of another version nothing is known");
-        lives.learn([(&key, one)].into_iter(), sent, MINUTE);
+        lives.learn([((&key, MINUTE), one)].into_iter(), sent);
         assert!(last(one, Duration::ZERO, 3 * MINUTE), "it was not shortened");
-        lives.learn([(&key, other)].into_iter(), sent, MINUTE);
+        lives.learn([((&key, MINUTE), other)].into_iter(), sent);
         assert!(last(other, Duration::ZERO, MINUTE) && !last(one, Duration::ZERO, MINUTE));
     }
 
@@ -86,7 +85,7 @@ mod tests {
         let (lives, now) = (Lives::default(), Instant::now());
         for number in 0..2 * MOST {
             let key = VersionKey::new(number.to_string(), 7);
-            lives.learn([(&key, Version::new(1))].into_iter(), now, MINUTE);
+            lives.learn([((&key, MINUTE), Version::new(1))].into_iter(), now);
             assert!(lives.last([(&key, Version::new(1))].into_iter(), now, MINUTE));
         }
         assert!(lock(&lives.0).len() <= MOST);

@@ -20,6 +20,7 @@ mod failure;
 mod families;
 mod gate;
 mod groups;
+mod leases;
 mod lives;
 mod multiplexed;
 mod part;

@@ -41,6 +41,14 @@ impl<'a> Plain<'a> {
         Self { parts: borrowed.into_iter().chain([life]).collect(), keys: 1 }
     }
 
+    /// Stores a value where nothing is, until that time in milliseconds.
+    pub(super) fn set_where_nothing_is(key: &'a str, value: &'a [u8], until: u64) -> Self {
+        let until = Cow::Owned(until.to_string().into_bytes());
+        let [set, key, value, at, nx] =
+            [&b"SET"[..], key.as_bytes(), value, b"PXAT", b"NX"].map(Cow::Borrowed);
+        Self { parts: vec![set, key, value, at, until, nx], keys: 1 }
+    }
+
     /// Waits until so many replicas have what was written before it on its connection, for so many milliseconds at most.
     pub(super) fn wait(replicas: usize, millis: u64) -> Self {
         let numbers = [replicas.to_string(), millis.to_string()];

@@ -23,10 +23,10 @@ use self::route::{Again, Names};
 use self::slots::slot;
 use self::topology::Topology;
 use super::NAME;
-use super::commands::WHATEVER;
 use super::config::RedisConfig;
 use super::documents;
 use super::endpoint::Base;
+use super::leases::{Asking, WHATEVER};
 use super::lives::Lives;
 use super::redirect::Redirect;
 use super::scan;
@@ -133,7 +133,9 @@ impl Cluster {
     /// Captures versions of one slot, each for so long at least.
     async fn capture_at(&self, slot: u16, keys: &[(VersionKey, Duration)]) -> Result<Vec<Version>> {
         let captured = self.topology.at((slot, Names::these(keys.len())), Again::Elsewhere, |seat| {
-            Box::pin(async move { seat.commands().capture_each(keys).await })
+            Box::pin(async move {
+                seat.commands().capture_each(keys.iter().map(|(key, life)| (key, *life))).await
+            })
         });
         match captured.await {
             Err(error) if keys.len() > 1 && is_in_two(&error) => {
@@ -145,10 +147,17 @@ impl Cluster {
     }
 
     /// Captures versions of any slots.
-    async fn capture_all(&self, keys: impl Iterator<Item = (&VersionKey, Duration)>) -> Result<Vec<Version>> {
-        let keys = keys.map(|(key, life)| (key.clone(), life));
-        split(keys, |(key, _)| &key.text, |slot, keys| async move { self.capture_at(slot, &keys).await })
-            .await
+    async fn capture_all(
+        &self,
+        keys: impl Iterator<Item = (&VersionKey, Duration)> + Clone,
+    ) -> Result<Vec<Version>> {
+        let sent = Instant::now();
+        let each = keys.clone().map(|(key, life)| (key.clone(), life));
+        let captured =
+            split(each, |(key, _)| &key.text, |slot, keys| async move { self.capture_at(slot, &keys).await });
+        let captured = captured.await?;
+        self.lives.learn(keys.zip(captured.iter().copied()), sent);
+        Ok(captured)
     }
 
     /// One lease, under these versions.
@@ -180,18 +189,22 @@ impl Cluster {
         Ok(Lease::new(versions, outcome))
     }
 
-    /// The lease of an entry that the caller's read did not find, without a script.
-    async fn lease_of_nothing(&self, request: &LeaseRequest<'_>) -> Result<Option<Lease>> {
-        if request.vacant.is_none() {
-            return Ok(None);
-        }
+    /// Takes the lease of an entry that the caller's read did not find, without a script; whether it was taken.
+    async fn lease_of_nothing(&self, request: &LeaseRequest<'_>, versions: &[Version]) -> Result<bool> {
         let taken = self.topology.at(one(request.key), Again::Never, |seat| {
             Box::pin(async move {
                 let request = self.by_the_nodes_time(request, &seat).await?;
-                seat.commands().lease_of_nothing(&request, &self.lives).await
+                seat.commands().lease_of_nothing_under(&request, versions).await
             })
         });
         taken.await
+    }
+
+    /// The versions that a read showed, where none was missing and each is known to live for long enough.
+    fn lasting(&self, request: &LeaseRequest<'_>, seen: &[Option<Version>]) -> Option<Vec<Version>> {
+        let versions: Vec<_> = seen.iter().copied().collect::<Option<_>>()?;
+        let shown = request.capture.iter().zip(versions.iter().copied());
+        self.lives.last(shown, Instant::now(), request.version_life).then_some(versions)
     }
 
     /// The same request, which is refused when its time is over by the clock of the node that it goes to.
@@ -210,11 +223,20 @@ impl Cluster {
     }
 
     async fn lease_one(&self, request: &LeaseRequest<'_>) -> Result<Lease> {
-        if let Some(lease) = self.lease_of_nothing(request).await? {
-            return Ok(lease);
-        }
+        let seen = Asking::seen_in(request);
         // G1: versions first, so that an evict of a tag from here on is seen by what is stored under this lease.
-        let versions = self.capture(request.capture, request.version_life).await?;
+        let versions = match seen.and_then(|seen| self.lasting(request, seen)) {
+            Some(versions) => versions,
+            None => self.capture(request.capture, request.version_life).await?,
+        };
+        if seen.is_some() && self.lease_of_nothing(request, &versions).await? {
+            return Ok(Lease::new(versions, LeaseOutcome::Taken));
+        }
+        let versions = match seen {
+            // Something is there: what it was captured under is compared with what is so now.
+            Some(_) => self.capture(request.capture, request.version_life).await?,
+            None => versions,
+        };
         self.lease_under(request, versions, WHATEVER).await
     }
 
@@ -363,10 +385,7 @@ impl Store for Cluster {
     }
 
     async fn capture(&self, versions: &[VersionKey], life: Duration) -> Result<Vec<Version>> {
-        let sent = Instant::now();
-        let captured = self.capture_all(versions.iter().map(|key| (key, life))).await?;
-        self.lives.learn(versions.iter().zip(captured.iter().copied()), sent, life);
-        Ok(captured)
+        self.capture_all(versions.iter().map(|key| (key, life))).await
     }
 
     async fn lease(&self, requests: &[LeaseRequest<'_>]) -> Result<Vec<Lease>> {
@@ -378,7 +397,12 @@ impl Store for Cluster {
         let captured = self.capture_all(captures.with_lives()).await?;
         let most = (MOST_BYTES / requests.len().max(1)) as u64;
         let asked = requests.iter().zip(captures.hand_out(&captured));
-        let asked = asked.map(|(request, versions)| self.lease_under(request, versions, most));
+        let asked = asked.map(|(request, versions)| async move {
+            if Asking::seen_in(request).is_some() && self.lease_of_nothing(request, &versions).await? {
+                return Ok(Lease::new(versions, LeaseOutcome::Taken));
+            }
+            self.lease_under(request, versions, most).await
+        });
         join_all(asked).await.into_iter().collect()
     }
 

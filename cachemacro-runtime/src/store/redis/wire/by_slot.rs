@@ -111,6 +111,9 @@ impl AllReads {
 
 impl fmt::Debug for AllReads {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AllReads").field("any", &self.any).field("slots", &self.slots.len()).finish_non_exhaustive()
+        f.debug_struct("AllReads")
+            .field("any", &self.any)
+            .field("slots", &self.slots.len())
+            .finish_non_exhaustive()
     }
 }
