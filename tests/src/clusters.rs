@@ -32,7 +32,7 @@ impl RedisCluster {
         let server = |_| {
             let bus = free_port().to_string();
             let mut all =
-                vec!["--cluster-enabled", "yes", "--cluster-node-timeout", "1500", "--cluster-port", &bus];
+                vec!["--cluster-enabled", "yes", "--cluster-node-timeout", "3000", "--cluster-port", &bus];
             all.extend(["--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor", "0"]);
             all.extend(args);
             (RedisServer::with_args(&all), bus)
@@ -178,9 +178,12 @@ impl RedisCluster {
         for node in [target, source] {
             run(node, &whose).await;
         }
-        // So that no later claim of the former one is believed.
-        for server in &self.servers[..PRIMARIES] {
-            run(&mut server.client().await, &whose).await;
+        // So that no later claim of the former one is believed. A replica refuses, and learns it from its primary.
+        for server in &self.servers {
+            let Ok(mut client) = try_connect(server).await else { continue };
+            let mut told = redis::cmd("CLUSTER");
+            told.arg("SETSLOT").arg(slot).arg("NODE").arg(&self.ids[to]);
+            let _ = told.exec_async(&mut client).await;
         }
     }
 

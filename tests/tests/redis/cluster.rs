@@ -18,9 +18,10 @@ use std::time::Duration;
 use cachemacro::{Cache, ErrorKind, Warning, cache_evict, cached};
 use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
 use cachemacro_runtime::store::{EvictRequest, ReadRequest, Store};
-use cachemacro_tests::clusters::{PRIMARIES, RedisCluster, slot_of};
+use cachemacro_tests::clusters::{PRIMARIES, RedisCluster, SLOTS, slot_of};
 use cachemacro_tests::history::{Fleet, Plan};
-use cachemacro_tests::{DEADLINE, LONG, Single as _, namespace, rounds, wait_until};
+use cachemacro_tests::{DEADLINE, LONG, Single as _, is_long, namespace, rounds, wait_until};
+use futures_util::future::join_all;
 
 fn store(url: &str) -> RedisStore {
     let config = RedisConfig::new(url).connect_timeout(Duration::from_secs(3));
@@ -125,6 +126,58 @@ async fn nodes_that_are_gone_or_replicas_lead_to_the_others() {
     store.set(&namespace(), "value".into(), LONG).await.expect("stored");
     let error = self::store("redis+cluster://127.0.0.1:1").connect().await.expect_err("nobody is there");
     assert_eq!(error.kind(), ErrorKind::Connect);
+}
+
+#[tokio::test]
+async fn reads_of_one_slot_are_one_command_and_those_of_others_go_along() {
+    let cluster = RedisCluster::start().await;
+    let store = store(&cluster.url());
+    let tag = format!("{{{}}}", namespace());
+    let keys: Vec<String> = (0..4).map(|number| format!("{tag}:{number}")).chain([namespace()]).collect();
+    for key in &keys {
+        store.set(key, "value".into(), LONG).await.expect("stored");
+    }
+    let calls = async || {
+        let mut calls = 0;
+        for server in &cluster.servers[..PRIMARIES] {
+            let mut ask = redis::cmd("INFO");
+            let told: String =
+                ask.arg("commandstats").query_async(&mut server.client().await).await.expect("INFO");
+            let line = told.lines().find_map(|line| line.strip_prefix("cmdstat_mget:calls="));
+            let count = line.and_then(|line| line.split(',').next()?.parse::<u64>().ok());
+            calls += count.unwrap_or(0);
+        }
+        calls
+    };
+    let before = calls().await;
+    let read = join_all((0..100).map(|number| store.entry(&keys[number % keys.len()])));
+    for entry in read.await {
+        assert_eq!(entry.expect("answered").as_deref(), Some(&b"value"[..]));
+    }
+    let sent = calls().await - before;
+    assert!((2..=10).contains(&sent), "{sent} commands for 100 reads of 5 keys in 2 slots");
+}
+
+/// Upholds G1.
+#[tokio::test]
+async fn many_entries_of_all_nodes_are_evicted_completely() {
+    let cluster = RedisCluster::shared().await;
+    let ns = namespace();
+    let cache = cache(&cluster.url(), &ns);
+    let count: u64 = if is_long() { 100_000 } else { 3_000 };
+    let entries: Vec<_> = (0..count).map(|id| cache.entry::<u64>("many", id).with_tags(["many"])).collect();
+    for some in entries.chunks(500) {
+        for stored in join_all(some.iter().map(|entry| entry.set(&7))).await {
+            stored.expect("stored");
+        }
+    }
+    cache.evict_tags(["many"]).await.expect("evicted");
+    for some in entries.chunks(500) {
+        let read = join_all(some.iter().map(|entry| entry.get())).await;
+        assert!(read.into_iter().all(|value| value.expect("answered").is_none()));
+    }
+    cache.evict().entries(&entries).await.expect("evicted");
+    assert_eq!(cluster.keys(&format!("{ns}:many:")).await, Vec::<String>::new());
 }
 
 /// Upholds G1.
@@ -315,9 +368,11 @@ async fn history(what: &str, change: impl AsyncFn(&mut RedisCluster, u64)) -> us
 #[tokio::test]
 async fn while_slots_are_resharded_no_read_is_stale() {
     let stale = history("resharded", async |cluster, round| {
-        for slot in (0..cachemacro_tests::clusters::SLOTS).step_by(if round == 0 { 37 } else { 61 }) {
-            let from = cluster.owner(slot).await;
-            cluster.move_slot(slot, from, (from + 1) % PRIMARIES).await;
+        for slot in (0..SLOTS).step_by(if round == 0 { 37 } else { 61 }) {
+            let (from, to) = (cluster.owner(slot).await, cluster.owner((slot + SLOTS / 3) % SLOTS).await);
+            if from != to {
+                cluster.move_slot(slot, from, to).await;
+            }
         }
     });
     assert_eq!(stale.await, 0);
