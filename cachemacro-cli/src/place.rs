@@ -1,11 +1,11 @@
 //! The server to look at, and its namespace.
 
 use cachemacro::inspect::Inspector;
-use cachemacro::{Cache, Key, Reports};
+use cachemacro::{Cache, Key, Reports, Warning};
 use url::Url;
 
-use crate::Failure;
 use crate::args::PlaceArgs;
+use crate::{Failure, text};
 
 /// The most bytes of a value that are unpacked.
 const MOST_VALUE: usize = 64 << 20;
@@ -39,8 +39,14 @@ impl Place {
             ));
         }
         builder = builder.namespace(&namespace).reports(Reports::Off).max_value(MOST_VALUE).disabled(false);
-        let cache = builder.guarded(false).build()?;
+        // Whoever looks writes nothing, neither scripts nor the server's id: its user may have no right to.
+        let cache = builder.guarded(false).load_scripts(false).epoch_check(false).build()?;
         let inspector = cache.inspector()?;
+        for warning in cache.warnings() {
+            if matches!(warning, Warning::UnreadVariable { .. }) {
+                eprintln!("cachemacro: {}", text::shown(&warning.to_string()));
+            }
+        }
         if cache.report().store != "redis" {
             return Err(Failure::Usage(
                 "which server? set CACHEMACRO_REDIS_URL or REDIS_URL, or --url for one without a password"
@@ -48,6 +54,20 @@ impl Place {
             ));
         }
         Ok(Self { cache, inspector, namespace })
+    }
+
+    /// The key that was meant by one that begins with the namespace, as the server's own tools show keys.
+    pub(crate) fn without_namespace<'a>(&self, key: &'a str) -> Option<&'a str> {
+        let namespace = self.shown_namespace();
+        if namespace.is_empty() { None } else { key.strip_prefix(&namespace)?.strip_prefix(':') }
+    }
+
+    /// Says what else may have been meant by a key under which nothing is.
+    pub(crate) fn hint_at(&self, key: &str) {
+        if let Some(meant) = self.without_namespace(key) {
+            let meant = text::shown(meant);
+            eprintln!("cachemacro: keys are given without the namespace: is it {meant}?");
+        }
     }
 
     /// What keys are behind, as it is shown.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cachemacro::inspect::Head;
+use cachemacro::inspect::{Expects, Head};
 use cachemacro::store::Cursor;
 use tokio::time::{Instant, sleep_until};
 
@@ -12,6 +12,9 @@ use crate::place::Place;
 
 /// How many heads are read in one round trip.
 const CHUNK: usize = 100;
+
+/// How long past its TTL a value is taken to serve where its function is not known: as long as it is kept.
+pub(crate) const AS_LONG_AS_IT_IS_KEPT: Duration = Duration::from_secs(1 << 32);
 
 /// One key and what is under it.
 #[derive(Debug)]
@@ -28,6 +31,8 @@ pub(crate) async fn sweep(
     prefix: &str,
     mut each: impl FnMut(Found) -> bool,
 ) -> Result<(), Failure> {
+    // A value may serve stale, which its function says.
+    let expects = Expects::new().stale(AS_LONG_AS_IT_IS_KEPT);
     let per_key = Duration::from_secs(1) / args.rate;
     let mut next = Some(Cursor::default());
     let mut due = Instant::now();
@@ -40,7 +45,7 @@ pub(crate) async fn sweep(
         let keys: Vec<String> =
             page.keys.iter().filter_map(|key| String::from_utf8(key.to_vec()).ok()).collect();
         for keys in keys.chunks(CHUNK) {
-            let heads = place.inspector.heads(keys).await?;
+            let heads = place.inspector.heads(keys, &expects).await?;
             for (key, head) in keys.iter().zip(heads) {
                 // It may have gone since.
                 let Some(head) = head else { continue };

@@ -45,17 +45,33 @@ fn pieces(template: &str) -> Option<Vec<Piece>> {
     Some(pieces)
 }
 
-/// A template without the names of its placeholders, by which those of two functions are compared: `org:{}`. `None` where an
-/// expression gives the tag.
+/// A template without the names of its placeholders, by which those of two functions are compared: `org:{}`. Of a variant of an enum its
+/// name: `Of::Org`. `None` where another expression gives the tag.
 pub(crate) fn shape(template: &str) -> Option<String> {
-    if template.starts_with("= ") {
-        return None;
+    if let Some(expression) = template.strip_prefix("= ") {
+        return variant(expression).map(str::to_owned);
     }
     let piece = |piece: Piece| match piece {
         Piece::Text(text) => text,
         Piece::Hole(_) => "{}".to_owned(),
     };
     Some(pieces(template)?.into_iter().map(piece).collect())
+}
+
+/// The enum and the variant of an expression that makes one, as `tags::Of::Org(org)` does: `Of::Org`.
+fn variant(expression: &str) -> Option<&str> {
+    let path = expression.split(['(', '{']).next()?.trim_end();
+    let is_name = |part: &str| {
+        part.starts_with(char::is_uppercase) && part.chars().all(|c| c.is_alphanumeric() || c == '_')
+    };
+    let (before, last) = path.rsplit_once("::")?;
+    let of = before.rsplit("::").next()?;
+    (is_name(of) && is_name(last)).then(|| &path[path.len() - of.len() - "::".len() - last.len()..])
+}
+
+/// Whether a tag's shape is a variant of an enum, whose text is not known here.
+pub(crate) fn is_variant(shape: &str) -> bool {
+    variant(shape) == Some(shape)
 }
 
 /// What stood in a template's placeholders, decoded.
@@ -187,6 +203,13 @@ mod tests {
         assert_eq!(shape("org:{org}"), shape("org:{user.org}"));
         assert_ne!(shape("org:{org}"), shape("orgs:{org}"));
         assert_eq!(shape("= tags(id)"), None);
+        assert_eq!(shape("= tags::Of::Org(org)").as_deref(), Some("Of::Org"));
+        assert_eq!(shape("= Of::Shelf { id }").as_deref(), Some("Of::Shelf"));
+        assert_eq!(shape("= Of::Users").as_deref(), Some("Of::Users"));
+        for other in ["= Some(x)", "= Vec::new()", "= String::from(x)", "= [Of::A, Of::B]", "= ::A", "="] {
+            assert_eq!(shape(other).filter(|shape| is_variant(shape)), None, "{other}");
+        }
+        assert!(is_variant("Of::Org") && !is_variant("org:{}") && !is_variant("a Of::Org"));
     }
 
     #[test]

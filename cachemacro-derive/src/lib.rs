@@ -10,6 +10,7 @@ mod model;
 mod pipeline;
 mod schema;
 mod syntax;
+mod tag;
 mod tokens;
 mod values;
 
@@ -424,6 +425,40 @@ pub fn cache_config(options: TokenStream, item: TokenStream) -> TokenStream {
 pub fn cache_schema(input: TokenStream) -> TokenStream {
     let input = proc_macro2::TokenStream::from(input);
     guarded(&proc_macro2::TokenStream::new(), |_| schema::derive(input)).into()
+}
+
+/// Makes the variants of an enum tags, wherever a tag is taken: one that is misspelt does not compile.
+///
+/// A tag's text is the variant's name in small letters with `-` between words, then its fields behind `:`, each printed by `Display` and escaped as in
+/// templates; `#[tag("org:{0}")]` on a variant gives another, in which all its fields are named.
+///
+/// `#[cachemacro(crate = path)]` names the facade where it is not `::cachemacro`.
+///
+/// ```
+/// use cachemacro::{Tag, cache_evict, cached};
+///
+/// #[derive(Tag)]
+/// enum Of {
+///     Users,              // users
+///     Org(u32),           // org:7
+///     #[tag("shelf:{shop}/{id}")]
+///     Shelf { shop: u32, id: u64 },
+/// }
+///
+/// #[cached(prefix = "user", key = "{id}", tags = [Of::Users, Of::Org(org)])]
+/// async fn user(org: u32, id: u64) -> String {
+///     format!("user {id} of {org}")
+/// }
+///
+/// #[cache_evict(tags = [Of::Org(org)])]
+/// async fn rename_all(org: u32) {}
+///
+/// assert_eq!(Of::Shelf { shop: 1, id: 2 }.text(), "shelf:1/2");
+/// ```
+#[proc_macro_derive(Tag, attributes(tag, cachemacro))]
+pub fn tag(input: TokenStream) -> TokenStream {
+    let input = proc_macro2::TokenStream::from(input);
+    guarded(&proc_macro2::TokenStream::new(), |_| tag::derive(input)).into()
 }
 
 /// One of the attributes of functions.

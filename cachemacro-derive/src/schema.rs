@@ -112,7 +112,7 @@ fn style(fields: &Fields) -> &'static str {
 }
 
 /// The path to the facade: `#[cachemacro(crate = path)]`, else `::cachemacro`.
-fn facade(attributes: &[Attribute]) -> syn::Result<Path> {
+pub(crate) fn facade(attributes: &[Attribute]) -> syn::Result<Path> {
     let mut facade: Option<Path> = None;
     for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("cachemacro")) {
         attribute.parse_nested_meta(|meta| {

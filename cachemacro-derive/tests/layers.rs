@@ -8,9 +8,10 @@ use proc_macro2::{TokenStream, TokenTree};
 
 /// Each folder or file under `src`, from the top down, and what it may use.
 const LAYERS: &[(&str, &[&str])] = &[
-    ("lib", &["config", "pipeline", "schema", "syntax"]),
+    ("lib", &["config", "pipeline", "schema", "syntax", "tag"]),
     ("config", &["expand", "check", "syntax", "tokens"]),
     ("pipeline", &["expand", "check", "syntax", "tokens"]),
+    ("tag", &["schema"]),
     ("schema", &[]),
     ("expand", &["values", "model", "syntax", "tokens"]),
     ("check", &["values", "model", "syntax", "tokens"]),

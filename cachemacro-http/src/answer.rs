@@ -12,6 +12,7 @@ use crate::rules::conditional;
 use crate::rules::range::{Part, part};
 use crate::rules::status::{Report, left};
 use crate::seek::Aged;
+use crate::stats::Route;
 
 /// What a 304 brings along of the stored headers (RFC 9110, 15.4.5).
 const IN_304: [HeaderName; 8] = [
@@ -27,8 +28,10 @@ const IN_304: [HeaderName; 8] = [
 
 /// How a stored response is sent.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Manner {
+pub(crate) struct Manner<'a> {
     pub(crate) report: Report,
+    /// Where it is counted.
+    pub(crate) route: &'a Route,
     /// Only this user may have it.
     pub(crate) private: bool,
     /// Whether its age is told: it comes from the store.
@@ -42,7 +45,7 @@ pub(crate) fn answer<B>(
     layer: &CacheLayer,
     request: &request::Parts,
     (stored, age): &Aged,
-    manner: Manner,
+    manner: Manner<'_>,
 ) -> Option<Response<CacheBody<B>>> {
     let (status, mut headers) = stored.head()?;
     let terms = stored.terms();
@@ -54,7 +57,9 @@ pub(crate) fn answer<B>(
         say_how_long(&mut headers, terms.lifetime, manner.private);
     }
     let report = Report { ttl: Some(left(terms.lifetime, whole_age)), ..manner.report };
-    sign(&layer.http.settings, &mut headers, &report);
+    sign(&layer.http.settings, manner.route, &mut headers, &report);
+    // What came from the handler is no saving.
+    let saved = |bytes| report.forward.is_none().then(|| manner.route.answered(bytes));
     let is_get = request.method == Method::GET || request.method == Method::HEAD;
     if is_get && conditional::is_not_modified(status, &request.headers, &headers, manner.now) {
         let all = std::mem::take(&mut headers);
@@ -65,6 +70,7 @@ pub(crate) fn answer<B>(
                 headers.append(name, value.clone());
             }
         }
+        manner.route.answered(None);
         return Some(built(StatusCode::NOT_MODIFIED, headers, CacheBody::empty()));
     }
     let body = stored.body.clone();
@@ -83,6 +89,7 @@ pub(crate) fn answer<B>(
                 let place = format!("bytes {start}-{}/{length}", end - 1);
                 set_text(&mut headers, header::CONTENT_RANGE, &place);
                 set_length(StatusCode::PARTIAL_CONTENT, &mut headers, end - start);
+                saved(Some(end - start));
                 let body = CacheBody::stored(body.slice(start..end), None);
                 return Some(built(StatusCode::PARTIAL_CONTENT, headers, body));
             }
@@ -93,6 +100,7 @@ pub(crate) fn answer<B>(
             }
         }
     }
+    saved(Some(body.len()));
     let trailers = stored.trailers();
     if trailers.is_none() {
         set_length(status, &mut headers, body.len());
@@ -101,9 +109,13 @@ pub(crate) fn answer<B>(
 }
 
 /// 504: the client wants what is stored, and there is nothing (RFC 9111, 5.2.1.7).
-pub(crate) fn only_if_cached<B>(layer: &CacheLayer, report: &Report) -> Response<CacheBody<B>> {
+pub(crate) fn only_if_cached<B>(
+    layer: &CacheLayer,
+    route: &Route,
+    report: &Report,
+) -> Response<CacheBody<B>> {
     let mut headers = HeaderMap::new();
-    sign(&layer.http.settings, &mut headers, report);
+    sign(&layer.http.settings, route, &mut headers, report);
     built(StatusCode::GATEWAY_TIMEOUT, headers, CacheBody::stored(Bytes::new(), None))
 }
 
@@ -124,8 +136,9 @@ pub(crate) fn say_how_long(headers: &mut HeaderMap, lifetime: u64, private: bool
     set_text(headers, header::CACHE_CONTROL, &text);
 }
 
-/// Says what the cache did.
-pub(crate) fn sign(settings: &Settings, headers: &mut HeaderMap, report: &Report) {
+/// Says what the cache did, and counts it.
+pub(crate) fn sign(settings: &Settings, route: &Route, headers: &mut HeaderMap, report: &Report) {
+    route.count(report);
     if let Some((name, cache)) = &settings.cache_status
         && let Ok(value) = HeaderValue::from_str(&report.written(cache))
     {

@@ -6,11 +6,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::{Instant, timeout_at};
 
 /// The body of a response: stored bytes, or the handler's own.
 pub struct CacheBody<B>(Kind<B>);
@@ -302,7 +304,7 @@ where
     /// Sends the body on as it comes, and records it at the speed of whoever makes it, not of the client: one that reads slowly or
     /// hangs up delays nobody. `done` is called with what was recorded; past a limit the client reads the rest itself, and it is
     /// called with nothing, as where the body failed.
-    pub(crate) fn record<D, F>(self, done: D) -> CacheBody<B>
+    pub(crate) fn record<D, F>(self, deadline: Duration, done: D) -> CacheBody<B>
     where
         D: FnOnce(Option<Whole>) -> F + Send + 'static,
         F: Future<Output = ()> + Send,
@@ -317,7 +319,7 @@ where
             let _ = sender.send(Piece::Frame(Frame::data(frame)));
         }
         tokio::spawn(async move {
-            let whole = self.rest(&sender).await;
+            let whole = self.rest(&sender, Instant::now() + deadline).await;
             // The client's end comes before the store's answer.
             drop(sender);
             done(whole).await;
@@ -325,9 +327,14 @@ where
         CacheBody(Kind::Recorded { frames, rest: None, hint })
     }
 
-    async fn rest(mut self, sender: &UnboundedSender<Piece<B>>) -> Option<Whole> {
+    async fn rest(mut self, sender: &UnboundedSender<Piece<B>>, deadline: Instant) -> Option<Whole> {
         loop {
-            match std::future::poll_fn(|cx| poll_inner(&mut self.body, cx)).await {
+            let frame = std::future::poll_fn(|cx| poll_inner(&mut self.body, cx));
+            let Ok(frame) = timeout_at(deadline, frame).await else {
+                let _ = sender.send(Piece::Rest(self.body));
+                return None;
+            };
+            match frame {
                 None => return Some(self.recording.whole()),
                 Some(Err(error)) => {
                     let _ = sender.send(Piece::Failed(error));

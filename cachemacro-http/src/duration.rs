@@ -21,6 +21,7 @@ pub trait IntoDuration {
     ///
     /// # Panics
     /// Where the text is no duration: routes are built at start.
+    #[track_caller]
     fn into_duration(self) -> Duration;
 }
 
@@ -31,10 +32,15 @@ impl IntoDuration for Duration {
 }
 
 impl IntoDuration for &str {
+    #[track_caller]
     fn into_duration(self) -> Duration {
-        parsed(self).unwrap_or_else(|| {
-            panic!("{self:?} is no duration; write numbers with their units, as in \"250ms\", \"5m\" or \"1h30m\"")
-        })
+        // Not in a closure: the panic is to tell the line where the route is made.
+        match parsed(self) {
+            Some(duration) => duration,
+            None => panic!(
+                "{self:?} is no duration; write numbers with their units, as in \"250ms\", \"5m\" or \"1h30m\""
+            ),
+        }
     }
 }
 

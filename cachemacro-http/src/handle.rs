@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::duration::IntoDuration;
+
 /// Says from inside a handler how its response is stored: an extractor of axum, and an extension of the request. Without a layer
 /// around the handler it says it to nobody.
 ///
@@ -11,13 +13,12 @@ use std::time::Duration;
 /// use axum::{Router, routing::get};
 /// use cachemacro::Cache;
 /// use cachemacro_http::{CacheHandle, HttpCache};
-/// use std::time::Duration;
 ///
 /// async fn show(cache: CacheHandle) -> String {
 ///     let (product, on_sale) = ("tea", true); // from the database
 ///     cache.tags([format!("product:{product}")]);
 ///     if on_sale {
-///         cache.ttl(Duration::from_secs(10));
+///         cache.ttl("10s");
 ///     }
 ///     product.to_owned()
 /// }
@@ -51,9 +52,14 @@ impl CacheHandle {
     ///
     /// ```
     /// # use cachemacro_http::CacheHandle;
-    /// CacheHandle::default().ttl(std::time::Duration::from_secs(10));
+    /// CacheHandle::default().ttl("10s");
     /// ```
-    pub fn ttl(&self, ttl: Duration) {
+    ///
+    /// # Panics
+    /// Where a text is no duration.
+    #[track_caller]
+    pub fn ttl(&self, ttl: impl IntoDuration) {
+        let ttl = ttl.into_duration();
         self.lock().ttl = Some(ttl);
     }
 

@@ -1,21 +1,23 @@
 //! The cache of responses: the store, what all its routes share, and the layers that it makes.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use cachemacro::Cache;
+use cachemacro::{Cache, Named};
 use http::request::Parts;
 use http::{HeaderName, header};
 
 use crate::body::Budget;
 use crate::key::Host;
+use crate::paths::Paths;
 use crate::puts::PutLayer;
 use crate::route::CacheLayer;
-use crate::uncacheable::Uncacheable;
+use crate::stats::{Route, RouteStats, Tallies};
+use crate::uncacheable::Urls;
 use crate::writes::EvictLayer;
 
 /// All recordings of a process hold so many bytes together.
-const MOST_RECORDED: usize = 64 << 20;
+static RECORDED: LazyLock<Budget> = LazyLock::new(|| Budget::new(64 << 20));
 
 /// Which of the directives in requests count. Anyone can send them, so not all do.
 ///
@@ -54,6 +56,10 @@ pub(crate) struct Settings {
     /// The field that says what the cache did, and the cache's name in it.
     pub(crate) cache_status: Option<(HeaderName, String)>,
     pub(crate) x_cache: Option<HeaderName>,
+    /// Cache-Control of responses that have none.
+    pub(crate) paths: Paths,
+    /// Whether clients are told by Cache-Groups what may be evicted together.
+    pub(crate) sends_groups: bool,
 }
 
 impl fmt::Debug for Settings {
@@ -95,8 +101,12 @@ impl fmt::Debug for Settings {
 pub struct HttpCache {
     pub(crate) cache: Cache,
     pub(crate) settings: Settings,
-    pub(crate) uncacheable: Arc<Uncacheable>,
+    /// URLs whose responses may not be stored, as far as this process has seen: nobody waits there for another's answer.
+    pub(crate) uncacheable: Arc<Urls>,
+    /// URLs whose responses said that users with credentials may have them: there they wait for each other.
+    pub(crate) shared: Arc<Urls>,
     pub(crate) budget: Budget,
+    pub(crate) tallies: Arc<Tallies>,
 }
 
 impl fmt::Debug for HttpCache {
@@ -124,8 +134,17 @@ impl HttpCache {
             directives_of: None,
             cache_status: Some((HeaderName::from_static("cache-status"), "cachemacro".to_owned())),
             x_cache: Some(HeaderName::from_static("x-cache")),
+            paths: Paths::default(),
+            sends_groups: false,
         };
-        Self { cache, settings, uncacheable: Arc::default(), budget: Budget::new(MOST_RECORDED) }
+        Self {
+            cache,
+            settings,
+            uncacheable: Arc::default(),
+            shared: Arc::default(),
+            budget: RECORDED.clone(),
+            tallies: Arc::default(),
+        }
     }
 
     /// The prefix of all keys, by which `Cache::evict_prefix` drops every response.
@@ -231,6 +250,52 @@ impl HttpCache {
         self
     }
 
+    /// Cache-Control by path, for responses to `GET` and `HEAD` that have none and are no errors: of the prefixes that end where a
+    /// segment of the path does, what the longest says; `/` is for all others. It counts as if the handler had said so, but shares
+    /// nothing: `public` is for those behind, and a request with credentials gets `private` in its place.
+    ///
+    /// ```
+    /// let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory())
+    ///     .rules([("/api/v1", "public, max-age=300"), ("/", "no-cache")]);
+    /// # drop(http);
+    /// ```
+    ///
+    /// # Panics
+    /// Where a prefix does not begin with a slash, or a text is no value of a header.
+    #[must_use]
+    #[track_caller]
+    pub fn rules<P: AsRef<str>, S: AsRef<str>>(mut self, rules: impl IntoIterator<Item = (P, S)>) -> Self {
+        for (prefix, says) in rules {
+            self.settings.paths.add(prefix.as_ref(), says.as_ref());
+        }
+        self
+    }
+
+    /// Tells clients, such as a cache in front that knows RFC 9875, what belongs together: `Cache-Groups` has the route's tags, and
+    /// `Cache-Group-Invalidation` those that a request evicted. Tags that are not ASCII are left out.
+    ///
+    /// ```
+    /// let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory()).send_groups();
+    /// # drop(http);
+    /// ```
+    #[must_use]
+    pub const fn send_groups(mut self) -> Self {
+        self.settings.sends_groups = true;
+        self
+    }
+
+    /// How the requests of each route were answered so far, in this process, by the routes' names.
+    ///
+    /// ```
+    /// let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
+    /// for route in http.stats() {
+    ///     println!("{} hits={} misses={} passes={:?}", route.route, route.hits, route.misses, route.passes);
+    /// }
+    /// ```
+    pub fn stats(&self) -> Vec<RouteStats> {
+        self.tallies.stats()
+    }
+
     /// The layer that answers a route from the cache.
     ///
     /// ```
@@ -296,6 +361,11 @@ impl HttpCache {
                 })
             }),
         }
+    }
+
+    /// A route of this name, with what tools show of it.
+    pub(crate) fn route(&self, name: &str, about: impl FnOnce(Named) -> Named) -> Route {
+        Route::new(&self.tallies, name, about(self.cache.named(name)))
     }
 
     pub(crate) fn directives_for(&self, parts: &Parts) -> Directives {

@@ -300,6 +300,12 @@ pub(crate) fn rest_tag(host: &str, path: &str) -> String {
     format!("http-rest:{}{path}", host.to_ascii_lowercase())
 }
 
+/// The tag of a group that an origin names (RFC 9875), which is one of its host alone.
+pub(crate) fn group_tag(host: &str, group: &str) -> String {
+    // No host has a slash.
+    format!("http-group:{host}/{group}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

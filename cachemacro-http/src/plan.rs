@@ -9,14 +9,16 @@ use http::{HeaderMap, StatusCode, request, response};
 
 use crate::admission::{Asked, MOST_HEADER_BYTES, header_bytes};
 use crate::handle::Said;
-use crate::key::digest;
+use crate::http_cache::Settings;
+use crate::key::{digest, group_tag, host};
+use crate::paths;
 use crate::route::{CacheLayer, Fresh, Origin};
 use crate::rules::cache_control::CacheControl;
 use crate::rules::freshness::{self, Lifetime};
-use crate::rules::hop;
 use crate::rules::reusable::Terms;
 use crate::rules::storable::{self, Circumstances, Refusal};
-use crate::rules::{date, fields};
+use crate::rules::{date, fields, structured};
+use crate::rules::{groups, hop};
 use crate::seek::selecting;
 use crate::stored::About;
 
@@ -37,6 +39,12 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// What was said of a whole folder of paths does not share a response with users who have credentials.
+    pub(crate) const fn shared_unless(mut self, by_path: bool) -> Self {
+        self.about.shared = self.about.shared && !by_path;
+        self
+    }
+
     /// A response that is not stored.
     pub(crate) fn nothing() -> Self {
         Self {
@@ -88,6 +96,26 @@ pub(crate) fn prepare(layer: &CacheLayer, response: &mut response::Parts, receiv
     }
 }
 
+/// Gives a response without Cache-Control what is said of its path; tells whether there was something. `of_user`: the request has
+/// credentials, and nobody else may keep what it is answered.
+pub(crate) fn say_by_path(
+    layer: &CacheLayer,
+    path: &str,
+    status: StatusCode,
+    headers: &mut HeaderMap,
+    of_user: bool,
+) -> bool {
+    let has_word = [header::CACHE_CONTROL, header::EXPIRES].iter().any(|name| headers.contains_key(name));
+    if path.is_empty() || has_word || status.is_client_error() || status.is_server_error() {
+        return false;
+    }
+    let Some(says) = layer.http.settings.paths.of(path) else { return false };
+    let of_user = of_user && !layer.rule.public;
+    let says = if of_user { paths::for_one_user(says) } else { says.clone() };
+    headers.insert(header::CACHE_CONTROL, says);
+    true
+}
+
 /// How the response is stored, or why it is not.
 pub(crate) fn plan(
     layer: &CacheLayer,
@@ -137,6 +165,14 @@ pub(crate) fn plan(
     let selecting = selecting(layer, request, headers).ok_or(Refusal::VariesByAnything)?;
     let mut tags = said.tags.clone();
     tags.extend(rule.tags_of.iter().flat_map(|tags| tags(response)));
+    if rule.reads_groups {
+        let groups = groups::named(headers, &groups::CACHE_GROUPS);
+        if groups.len() > groups::MOST {
+            return Err(Refusal::Rule);
+        }
+        let host = host(request);
+        tags.extend(groups.iter().map(|group| group_tag(&host, group)));
+    }
     let mut left_out = says.no_cache_fields;
     if !asked.identified {
         left_out.extend(says.private_fields);
@@ -186,6 +222,9 @@ fn ttl(
 }
 
 fn by_rule(layer: &CacheLayer, ttl: Duration, says: &CacheControl) -> (Terms, u64, Duration) {
+    let oldest = layer.rule.max_age.unwrap_or(Duration::MAX);
+    let ttl = ttl.min(oldest);
+    let most = millis(oldest.saturating_sub(ttl));
     let stale = millis(layer.rule.stale);
     let seconds = |seconds: Option<u64>| seconds.unwrap_or(0) * 1000;
     let strict = says.must_revalidate || says.proxy_revalidate;
@@ -193,8 +232,8 @@ fn by_rule(layer: &CacheLayer, ttl: Duration, says: &CacheControl) -> (Terms, u6
         lifetime: millis(ttl),
         no_cache: false,
         strict,
-        while_revalidate: stale.max(seconds(says.stale_while_revalidate)),
-        if_error: stale.max(seconds(says.stale_if_error)),
+        while_revalidate: stale.max(seconds(says.stale_while_revalidate)).min(most),
+        if_error: stale.max(seconds(says.stale_if_error)).min(most),
     };
     let late = if strict { 0 } else { terms.while_revalidate.max(terms.if_error) };
     let keep = if ttl.is_zero() { Duration::ZERO } else { ttl.saturating_add(Duration::from_millis(late)) };
@@ -226,6 +265,29 @@ fn by_origin(
     }
     let late = if asks || !terms.strict { late.max(millis(origin.while_gone)) } else { 0 };
     Ok((terms, age, Duration::from_millis(fresh.saturating_add(late))))
+}
+
+/// Tells clients what belongs together: the tags that the route and its handler name.
+pub(crate) fn send_groups(settings: &Settings, tags: &[String], plan: &Plan, headers: &mut HeaderMap) {
+    if settings.sends_groups {
+        // Those of the URL, and of groups that the response names itself, are nobody else's.
+        let own = |tag: &&String| !tag.starts_with("http-");
+        add_list(&groups::CACHE_GROUPS, tags.iter().chain(&plan.tags).filter(own), headers);
+    }
+}
+
+/// Tells clients what was evicted.
+pub(crate) fn send_invalidation(settings: &Settings, tags: &[String], headers: &mut HeaderMap) {
+    if settings.sends_groups {
+        add_list(&groups::INVALIDATION, tags, headers);
+    }
+}
+
+fn add_list<'a>(name: &HeaderName, tags: impl IntoIterator<Item = &'a String>, headers: &mut HeaderMap) {
+    let list = structured::list_of_strings(tags.into_iter().map(String::as_str));
+    if let Some(value) = list.and_then(|list| HeaderValue::from_str(&list).ok()) {
+        headers.append(name, value);
+    }
 }
 
 /// The headers that are stored of a response.

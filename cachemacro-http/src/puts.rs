@@ -5,27 +5,31 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use cachemacro::{Gathered, Lookup, Mode, Vacancy};
+use cachemacro::{Event, Gathered, Lookup, Mode, Vacancy};
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{Method, Request, Response, StatusCode, request};
 use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::admission::{Admission, Asked, admit};
+use crate::admission::{Admission, Asked, URL_TAGS, admit};
 use crate::answer;
 use crate::body::{Begun, BoxError, CacheBody, begin};
 use crate::duration::IntoDuration;
+use crate::fill::{fill, stored};
+use crate::given::IntoStatus;
 use crate::handle::CacheHandle;
 use crate::http_cache::HttpCache;
 use crate::key::{host, original_uri, rest_tag};
 use crate::plan::{self, Times};
 use crate::route::CacheLayer;
 use crate::rules::revalidate;
+use crate::rules::status::{Forward, Report};
 use crate::seek::entry;
-use crate::service::{CacheFuture, MOST_BODY, fill, stored};
+use crate::service::CacheFuture;
+use crate::stats::{Route, Routes, method_of, path_of};
 use crate::stored::Stored;
-use crate::writes::Written;
+use crate::written::{Written, Wrote};
 
 /// Stores the response of a route that writes, after a 200 or 201, as that of the `GET` of its URL. Made by [`HttpCache::put`].
 ///
@@ -57,17 +61,29 @@ use crate::writes::Written;
 /// ```
 #[derive(Clone)]
 #[must_use = "a layer does nothing until it is put around a service"]
-pub struct PutLayer(CacheLayer);
+pub struct PutLayer {
+    layer: CacheLayer,
+    on_err: bool,
+    on_evict_error: Option<StatusCode>,
+    routes: Arc<Routes>,
+}
 
 impl fmt::Debug for PutLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("PutLayer").field(&self.0).finish()
+        f.debug_struct("PutLayer")
+            .field("layer", &self.layer)
+            .field("on_err", &self.on_err)
+            .finish_non_exhaustive()
     }
 }
 
 impl PutLayer {
     pub(crate) fn new(http: HttpCache) -> Self {
-        Self(CacheLayer::new(http))
+        Self { layer: CacheLayer::new(http), on_err: false, on_evict_error: None, routes: Arc::default() }
+    }
+
+    fn with(self, change: impl FnOnce(CacheLayer) -> CacheLayer) -> Self {
+        Self { layer: change(self.layer), ..self }
     }
 
     /// How long the response stays fresh; see [`CacheLayer::ttl`].
@@ -80,8 +96,10 @@ impl PutLayer {
     ///
     /// # Panics
     /// Where a text is no duration.
+    #[track_caller]
     pub fn ttl(self, ttl: impl IntoDuration) -> Self {
-        Self(self.0.ttl(ttl))
+        let ttl = ttl.into_duration();
+        self.with(|layer| layer.ttl(ttl))
     }
 
     /// The tags of the `GET` route; see [`CacheLayer::tags`].
@@ -94,8 +112,10 @@ impl PutLayer {
     ///
     /// # Panics
     /// Where a brace is not closed.
-    pub fn tags<S: AsRef<str>>(self, tags: impl IntoIterator<Item = S>) -> Self {
-        Self(self.0.tags(tags))
+    #[track_caller]
+    pub fn tags<S: cachemacro::Tag>(self, tags: impl IntoIterator<Item = S>) -> Self {
+        // Not in a closure: the panic is to tell the line where the route is made.
+        Self { layer: self.layer.tags(tags), ..self }
     }
 
     /// The response is for all, though the request that wrote had credentials; see [`CacheLayer::public`].
@@ -106,7 +126,7 @@ impl PutLayer {
     /// # drop(layer);
     /// ```
     pub fn public(self) -> Self {
-        Self(self.0.public())
+        self.with(CacheLayer::public)
     }
 
     /// The version of the `GET` route; see [`CacheLayer::version`].
@@ -117,7 +137,36 @@ impl PutLayer {
     /// # drop(layer);
     /// ```
     pub fn version(self, version: u32) -> Self {
-        Self(self.0.version(version))
+        self.with(|layer| layer.version(version))
+    }
+
+    /// Evicts after a 4xx or a 5xx too, where a failed write may have happened.
+    ///
+    /// ```
+    /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
+    /// let layer = http.put().on_err();
+    /// # drop(layer);
+    /// ```
+    pub const fn on_err(mut self) -> Self {
+        self.on_err = true;
+        self
+    }
+
+    /// Answers with this status where the handler wrote and the store could not be told; see
+    /// [`EvictLayer::on_evict_error`](crate::EvictLayer::on_evict_error).
+    ///
+    /// ```
+    /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
+    /// let layer = http.put().on_evict_error(503);
+    /// # drop(layer);
+    /// ```
+    ///
+    /// # Panics
+    /// Where a number is no status.
+    #[track_caller]
+    pub fn on_evict_error(mut self, status: impl IntoStatus) -> Self {
+        self.on_evict_error = Some(status.into_status());
+        self
     }
 }
 
@@ -125,7 +174,9 @@ impl<S> Layer<S> for PutLayer {
     type Service = PutService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        PutService { inner, layer: Arc::new(self.0.clone()) }
+        // What is around it may have got other rules since.
+        let layer = Self { routes: Arc::default(), ..self.clone() };
+        PutService { inner, layer: Arc::new(layer) }
     }
 }
 
@@ -133,7 +184,7 @@ impl<S> Layer<S> for PutLayer {
 #[derive(Debug, Clone)]
 pub struct PutService<S> {
     inner: S,
-    layer: Arc<CacheLayer>,
+    layer: Arc<PutLayer>,
 }
 
 impl<S, B, R> Service<Request<B>> for PutService<S>
@@ -163,7 +214,7 @@ where
 
 async fn putting<S, B, R>(
     mut inner: S,
-    layer: Arc<CacheLayer>,
+    put: Arc<PutLayer>,
     request: Request<B>,
 ) -> Result<Response<CacheBody<R>>, S::Error>
 where
@@ -171,18 +222,27 @@ where
     R: Body + Unpin,
     R::Error: Into<BoxError>,
 {
+    let layer = &put.layer;
     let (mut parts, body) = request.into_parts();
     if matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE) {
         return Ok(inner.call(Request::from_parts(parts, body)).await?.map(CacheBody::passed));
     }
-    let written = Written::of(&layer.http, &parts);
+    let prefix = &layer.http.settings.prefix;
+    let name = format!("{} {}", method_of(&parts), path_of(&parts).unwrap_or(prefix));
+    let route = put.routes.of(&name, || {
+        let tags: Vec<String> = layer.rule.tags.iter().map(ToString::to_string).collect();
+        layer.http.route(&name, |named| named.evicts(tags))
+    });
+    // What it stores counts for the route whose response that is.
+    let read = layer.route(&parts);
+    let written = Written::of(&layer.http, &route, &parts);
     let mut shown = as_get(&parts);
-    let asked = match admit(&layer, &mut shown, false).await {
+    let asked = match admit(layer, &mut shown, false).await {
         Admission::Look(asked) if asked.key.is_plain() => Some(asked),
         _ => None,
     };
     let vacancy = match &asked {
-        Some(asked) => by_force(&layer, asked).await,
+        Some(asked) => by_force(layer, &read, asked).await,
         None => None,
     };
     let handle = CacheHandle::default();
@@ -195,46 +255,57 @@ where
             return Err(error);
         }
     };
-    let (head, body) = response.into_parts();
+    let (mut head, body) = response.into_parts();
     let times = Times { received: answer::now(), took: called.elapsed() };
-    let planned =
-        asked.filter(|_| matches!(head.status, StatusCode::OK | StatusCode::CREATED)).and_then(|asked| {
-            let mut found = head.clone();
-            found.status = StatusCode::OK;
-            plan::prepare(&layer, &mut found, times.received);
-            let plan =
-                plan::plan(&layer, &asked, &shown, &found, (&handle.said(), Gathered::default()), times)
-                    .ok()?;
-            let headers = plan::stored_headers(&found.headers, &plan);
-            (!plan.keep.is_zero()).then_some((plan, headers))
-        });
-    let Some((vacancy, (plan, headers))) = vacancy.zip(planned) else {
-        written.finish(Some((head.status, &head.headers))).await;
-        return Ok(Response::from_parts(head, CacheBody::passed(body)));
-    };
-    let limit = layer.rule.max_body.unwrap_or(MOST_BODY);
-    let body = match begin(body, limit, layer.http.budget.clone()).await {
-        Begun::Whole(whole) => {
-            let trailers = Some(whole.trailers.clone()).filter(|trailers| !trailers.is_empty());
-            let body = CacheBody::stored(whole.body.clone(), trailers);
-            let stored = stored((StatusCode::OK, headers), whole, &plan, true, layer.rule.strong_tags);
-            if fill(vacancy, &stored, &plan).await {
-                // What else is stored of the URL is another view of what was written.
-                written
-                    .finish_with(
-                        &head.headers,
-                        rest_tag(&asked_host(&layer, &shown), original_uri(&shown).path()),
-                    )
-                    .await;
-                return Ok(Response::from_parts(head, body));
+    let is_stored = matches!(head.status, StatusCode::OK | StatusCode::CREATED);
+    let tags = asked.as_ref().map_or_else(Vec::new, |asked| asked.tags.clone());
+    let planned = asked.filter(|_| is_stored).and_then(|asked| {
+        let mut found = head.clone();
+        found.status = StatusCode::OK;
+        plan::prepare(layer, &mut found, times.received);
+        let said = (&handle.said(), Gathered::default());
+        let plan = plan::plan(layer, &asked, &shown, &found, said, times).ok()?;
+        let headers = plan::stored_headers(&found.headers, &plan);
+        (!plan.keep.is_zero()).then_some((plan, headers))
+    });
+    let (mut body, filled) = match vacancy.zip(planned) {
+        None => (CacheBody::passed(body), false),
+        Some((vacancy, (plan, headers))) => {
+            match begin(body, layer.most_body(), layer.http.budget.clone()).await {
+                Begun::Whole(whole) => {
+                    let trailers = Some(whole.trailers.clone()).filter(|trailers| !trailers.is_empty());
+                    let body = CacheBody::stored(whole.body.clone(), trailers);
+                    let (head, strong) = ((StatusCode::OK, headers), layer.rule.strong_tags);
+                    (body, fill(vacancy, &stored(head, whole, &plan, true, strong), &plan).await)
+                }
+                // A body that comes bit by bit may take longer than the lease holds.
+                Begun::Open(open) => (open.unrecorded(), false),
+                Begun::Passed(body) => (body, false),
             }
-            body
         }
-        // A body that comes bit by bit may take longer than the lease holds.
-        Begun::Open(open) => open.unrecorded(),
-        Begun::Passed(body) => body,
     };
-    written.finish(Some((head.status, &head.headers))).await;
+    let wrote = if filled {
+        read.named.count(Event::Put);
+        // What else is stored of the URL is another view of what was written.
+        let rest = rest_tag(&asked_host(layer, &shown), original_uri(&shown).path());
+        written.finish_with(&head.headers, rest).await
+    } else {
+        let status = if put.on_err { StatusCode::OK } else { head.status };
+        written.finish(Some((status, &head.headers))).await
+    };
+    let is_success = head.status.is_success() || head.status.is_redirection();
+    if let (Wrote::Failed, Some(status), true) = (&wrote, put.on_evict_error, is_success) {
+        head = Response::new(()).into_parts().0;
+        head.status = status;
+        body = CacheBody::empty();
+    }
+    if !matches!(wrote, Wrote::Nothing) {
+        let own = tags.len().saturating_sub(URL_TAGS);
+        plan::send_invalidation(&layer.http.settings, &tags[..own], &mut head.headers);
+    }
+    let detail = wrote.detail().filter(|detail| !filled || *detail != "evicted");
+    let report = Report { forward: Some(Forward::Method), stored: filled, detail, ..Report::default() };
+    answer::sign(&layer.http.settings, &route, &mut head.headers, &report);
     Ok(Response::from_parts(head, body))
 }
 
@@ -250,8 +321,8 @@ fn as_get(parts: &request::Parts) -> request::Parts {
 }
 
 /// The right to store, whoever has it. G4: it is taken before the handler runs, so of two puts the one that took it last may store.
-async fn by_force(layer: &CacheLayer, asked: &Asked) -> Option<Vacancy<Stored>> {
-    match Mode::Refresh.scope(entry(layer, asked, None).lookup()).await {
+async fn by_force(layer: &CacheLayer, route: &Route, asked: &Asked) -> Option<Vacancy<Stored>> {
+    match Mode::Refresh.scope(entry(layer, route, asked, None, true).lookup()).await {
         Ok(Lookup::Vacant(vacancy)) if vacancy.is_held() => Some(vacancy),
         _ => None,
     }

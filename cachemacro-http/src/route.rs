@@ -8,13 +8,17 @@ use http::{HeaderName, StatusCode, request, response};
 use tower_layer::Layer;
 
 use crate::duration::IntoDuration;
+use crate::given::{IntoStatus, field};
 use crate::http_cache::HttpCache;
-use crate::key::Query;
+use crate::key::{Query, original_uri};
 use crate::service::CacheService;
+use crate::stats::{Route, Routes, path_of};
 use crate::template::Template;
 
 /// The TTL of a route that names none.
 const DEFAULT_TTL: Duration = Duration::from_secs(300);
+/// How long a body is recorded.
+const RECORDED_FOR: Duration = Duration::from_secs(60);
 /// How long a gateway keeps what is stale to ask about it, or to serve it while its origin is gone.
 const KEPT_STALE: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -52,6 +56,8 @@ pub(crate) struct Rule {
     pub(crate) condition: Option<OfRequest<bool>>,
     pub(crate) unless: Option<OfResponse<bool>>,
     pub(crate) stale: Duration,
+    /// How old a response may be that serves.
+    pub(crate) max_age: Option<Duration>,
     pub(crate) strip: Vec<String>,
     pub(crate) keeps_cookies: bool,
     pub(crate) version: u32,
@@ -59,6 +65,10 @@ pub(crate) struct Rule {
     pub(crate) key: Option<OfRequest<String>>,
     pub(crate) strong_tags: bool,
     pub(crate) max_body: Option<usize>,
+    /// How long a body is recorded that comes bit by bit.
+    pub(crate) deadline: Duration,
+    /// The tags of responses come with Cache-Groups too.
+    pub(crate) reads_groups: bool,
     /// Fields with directives for this cache, before Cache-Control (RFC 9213).
     pub(crate) targets: Vec<HeaderName>,
     /// Responses carry the tags of the cached calls that made them.
@@ -80,6 +90,7 @@ impl Rule {
             condition: None,
             unless: None,
             stale: Duration::ZERO,
+            max_age: None,
             strip: Vec::new(),
             keeps_cookies: false,
             version: 0,
@@ -87,6 +98,8 @@ impl Rule {
             key: None,
             strong_tags: false,
             max_body: None,
+            deadline: RECORDED_FOR,
+            reads_groups: false,
             targets: Vec::new(),
             inherits: true,
             origin: None,
@@ -109,6 +122,8 @@ impl Rule {
 pub struct CacheLayer {
     pub(crate) http: HttpCache,
     pub(crate) rule: Rule,
+    name: Option<String>,
+    routes: Arc<Routes>,
 }
 
 impl fmt::Debug for CacheLayer {
@@ -124,15 +139,65 @@ impl fmt::Debug for CacheLayer {
 
 impl CacheLayer {
     pub(crate) fn new(http: HttpCache) -> Self {
-        Self { http, rule: Rule::new() }
+        Self { http, rule: Rule::new(), name: None, routes: Arc::default() }
     }
 
     pub(crate) fn of_origin(http: HttpCache) -> Self {
         let origin = Origin { while_gone: KEPT_STALE };
-        Self {
-            http,
-            rule: Rule { fresh: Fresh::ByOrigin, inherits: false, origin: Some(origin), ..Rule::new() },
+        let rule = Rule { fresh: Fresh::ByOrigin, inherits: false, origin: Some(origin), ..Rule::new() };
+        Self { rule, ..Self::new(http) }
+    }
+
+    /// The most bytes that a stored body has.
+    pub(crate) fn most_body(&self) -> usize {
+        let most = self.http.cache.max_value();
+        self.rule.max_body.map_or(most, |bytes| bytes.min(most))
+    }
+
+    /// The path of a request, where something is said of paths; else empty.
+    pub(crate) fn path_if_ruled(&self, parts: &request::Parts) -> String {
+        if self.http.settings.paths.is_empty() {
+            String::new()
+        } else {
+            original_uri(parts).path().to_owned()
         }
+    }
+
+    /// Where a request is counted: under the route's own name, else that of the path that the router chose.
+    pub(crate) fn route(&self, parts: &request::Parts) -> Arc<Route> {
+        let path = path_of(parts).unwrap_or_default();
+        self.routes.of(path, || {
+            let prefix = &self.http.settings.prefix;
+            let name = match &self.name {
+                Some(name) => name.clone(),
+                None if path.is_empty() => prefix.clone(),
+                None => format!("GET {path}"),
+            };
+            self.http.route(&name, |named| {
+                let tags = self.rule.tags.iter().map(ToString::to_string);
+                let more = self.rule.tags_of.as_ref().map(|_| "= tags_by(response)".to_owned());
+                let named = named.value("Response").tags(tags.chain(more));
+                // As keys are written: host and path to be read, and a hash.
+                if path.is_empty() {
+                    named
+                } else {
+                    named.key(format!("{{host}}{}:{{hash}}", path.replace("{*", "{")))
+                }
+            })
+        })
+    }
+
+    /// The name of the route where it is counted: in [`HttpCache::stats`], [`Cache::stats`](cachemacro::Cache::stats), metrics and
+    /// reports. With axum it has that of its path, `GET /teas/{id}`.
+    ///
+    /// ```
+    /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
+    /// let layer = http.cache().name("teas");
+    /// # drop(layer);
+    /// ```
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
     }
 
     /// How long responses stay fresh. Zero: they are not stored, and answers say `no-cache`, with validators all the same.
@@ -145,6 +210,7 @@ impl CacheLayer {
     ///
     /// # Panics
     /// Where a text is no duration.
+    #[track_caller]
     pub fn ttl(mut self, ttl: impl IntoDuration) -> Self {
         self.rule.fresh = Fresh::For(ttl.into_duration());
         self
@@ -175,8 +241,9 @@ impl CacheLayer {
     ///
     /// # Panics
     /// Where a brace is not closed.
-    pub fn tags<S: AsRef<str>>(mut self, tags: impl IntoIterator<Item = S>) -> Self {
-        self.rule.tags.extend(tags.into_iter().map(|tag| Template::new(tag.as_ref())));
+    #[track_caller]
+    pub fn tags<S: cachemacro::Tag>(mut self, tags: impl IntoIterator<Item = S>) -> Self {
+        self.rule.tags.extend(Template::all(tags));
         self
     }
 
@@ -224,31 +291,42 @@ impl CacheLayer {
         self
     }
 
-    /// The responses differ by this field of the request. Those that say so by Vary need no word here; this saves a read on a hit,
-    /// and adds the field to their Vary.
+    /// The responses differ by these fields of the request. Those that say so by Vary need no word here; this saves a read on a hit,
+    /// and adds the fields to their Vary.
     ///
     /// ```
     /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
-    /// let layer = http.cache().vary(http::header::ACCEPT);
+    /// let layer = http.cache().vary(["x-currency"]).vary([http::header::ACCEPT]);
     /// # drop(layer);
     /// ```
-    pub fn vary(self, name: HeaderName) -> Self {
-        self.vary_among(name, [] as [&str; 0])
+    ///
+    /// # Panics
+    /// Where a text is no name of a field.
+    #[track_caller]
+    pub fn vary<N: TryInto<HeaderName>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        for name in names {
+            self.rule.vary.push((field(name), Vec::new()));
+        }
+        self
     }
 
     /// The responses differ by which of `offered` the field prefers, so that there are no more of them than that.
     ///
     /// ```
     /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
-    /// let layer = http.cache().vary_among(http::header::ACCEPT_LANGUAGE, ["en", "de"]);
+    /// let layer = http.cache().vary_among("accept-language", ["en", "de"]);
     /// # drop(layer);
     /// ```
-    pub fn vary_among<S: Into<String>>(
+    ///
+    /// # Panics
+    /// Where a text is no name of a field.
+    #[track_caller]
+    pub fn vary_among<N: TryInto<HeaderName>, S: Into<String>>(
         mut self,
-        name: HeaderName,
+        name: N,
         offered: impl IntoIterator<Item = S>,
     ) -> Self {
-        self.rule.vary.push((name, offered.into_iter().map(Into::into).collect()));
+        self.rule.vary.push((field(name), offered.into_iter().map(Into::into).collect()));
         self
     }
 
@@ -256,11 +334,17 @@ impl CacheLayer {
     ///
     /// ```
     /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
-    /// let layer = http.cache().statuses([http::StatusCode::FOUND]);
+    /// let layer = http.cache().statuses([302]).statuses([http::StatusCode::TEMPORARY_REDIRECT]);
     /// # drop(layer);
     /// ```
-    pub fn statuses(mut self, statuses: impl IntoIterator<Item = StatusCode>) -> Self {
-        self.rule.statuses.extend(statuses);
+    ///
+    /// # Panics
+    /// Where a number is no status.
+    #[track_caller]
+    pub fn statuses<T: IntoStatus>(mut self, statuses: impl IntoIterator<Item = T>) -> Self {
+        for status in statuses {
+            self.rule.statuses.push(status.into_status());
+        }
         self
     }
 
@@ -274,6 +358,7 @@ impl CacheLayer {
     ///
     /// # Panics
     /// Where a text is no duration.
+    #[track_caller]
     pub fn negative_ttl(mut self, ttl: impl IntoDuration) -> Self {
         self.rule.negative_ttl = Some(ttl.into_duration());
         self
@@ -313,8 +398,26 @@ impl CacheLayer {
     ///
     /// # Panics
     /// Where a text is no duration.
+    #[track_caller]
     pub fn stale(mut self, stale: impl IntoDuration) -> Self {
         self.rule.stale = stale.into_duration();
+        self
+    }
+
+    /// How old a response may be that serves, stale ones included: the absolute end of [`ttl`](Self::ttl) and
+    /// [`stale`](Self::stale), and of what handlers say of themselves.
+    ///
+    /// ```
+    /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
+    /// let layer = http.cache().ttl("5m").stale("1h").max_age("30m");
+    /// # drop(layer);
+    /// ```
+    ///
+    /// # Panics
+    /// Where a text is no duration.
+    #[track_caller]
+    pub fn max_age(mut self, age: impl IntoDuration) -> Self {
+        self.rule.max_age = Some(age.into_duration());
         self
     }
 
@@ -393,7 +496,7 @@ impl CacheLayer {
         self
     }
 
-    /// Bodies of more bytes are not stored; 8 MiB unless said otherwise. What is over the cache's `max_value` is not stored in any case.
+    /// Bodies of more bytes are not stored, and neither are those over the cache's `max_value`, which is the limit unless this says less.
     ///
     /// ```
     /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
@@ -402,6 +505,37 @@ impl CacheLayer {
     /// ```
     pub const fn max_body(mut self, bytes: usize) -> Self {
         self.rule.max_body = Some(bytes);
+        self
+    }
+
+    /// How long a body is recorded that comes bit by bit, and the lease held that goes with it: a minute unless said otherwise. After
+    /// that its client reads the rest at its own speed, and it is not stored.
+    ///
+    /// ```
+    /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
+    /// let layer = http.cache().deadline("10s");
+    /// # drop(layer);
+    /// ```
+    ///
+    /// # Panics
+    /// Where a text is no duration.
+    #[track_caller]
+    pub fn deadline(mut self, deadline: impl IntoDuration) -> Self {
+        self.rule.deadline = deadline.into_duration();
+        self
+    }
+
+    /// Trusts the origin to say what belongs together (RFC 9875): responses carry the groups in their `Cache-Groups` as tags, which
+    /// `Cache-Group-Invalidation` in responses to unsafe requests evicts. A group is one of its host alone. A response with over 128
+    /// groups is not stored.
+    ///
+    /// ```
+    /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
+    /// let layer = http.gateway().read_groups();
+    /// # drop(layer);
+    /// ```
+    pub const fn read_groups(mut self) -> Self {
+        self.rule.reads_groups = true;
         self
     }
 
@@ -422,12 +556,17 @@ impl CacheLayer {
     ///
     /// ```
     /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
-    /// # use http::HeaderName;
-    /// let layer = http.gateway().targets([HeaderName::from_static("cdn-cache-control")]);
+    /// let layer = http.gateway().targets(["cdn-cache-control"]);
     /// # drop(layer);
     /// ```
-    pub fn targets(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
-        self.rule.targets.extend(names);
+    ///
+    /// # Panics
+    /// Where a text is no name of a field.
+    #[track_caller]
+    pub fn targets<N: TryInto<HeaderName>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        for name in names {
+            self.rule.targets.push(field(name));
+        }
         self
     }
 }
@@ -436,6 +575,8 @@ impl<S> Layer<S> for CacheLayer {
     type Service = CacheService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        CacheService::new(inner, Arc::new(self.clone()))
+        // What is around it may have got other rules since.
+        let layer = Self { routes: Arc::default(), ..self.clone() };
+        CacheService::new(inner, Arc::new(layer))
     }
 }

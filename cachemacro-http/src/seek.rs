@@ -14,6 +14,7 @@ use crate::route::CacheLayer;
 use crate::rules::reusable::{Reuse, reuse};
 use crate::rules::status::Forward;
 use crate::rules::vary;
+use crate::stats::Route;
 use crate::stored::Stored;
 
 /// How many variants of a URL are stored besides the first.
@@ -66,26 +67,39 @@ enum One {
 /// One request that looks.
 pub(crate) struct Seeker<'a> {
     pub(crate) layer: &'a CacheLayer,
+    pub(crate) route: &'a Route,
     pub(crate) asked: &'a Asked,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) began: Instant,
 }
 
-/// The entry in which the response of these requests is stored.
-pub(crate) fn entry(layer: &CacheLayer, asked: &Asked, slot: Option<u8>) -> Entry<Stored> {
+/// The entry in which the response of these requests is stored. `waits`: where another request runs the handler.
+pub(crate) fn entry(
+    layer: &CacheLayer,
+    route: &Route,
+    asked: &Asked,
+    slot: Option<u8>,
+    waits: bool,
+) -> Entry<Stored> {
     let http = &layer.http;
-    let policy = Policy::new()
-        .stale(Duration::ZERO)
-        .refresh(100)
-        .jitter(0)
-        .ttl(Ttl::millis(1))
-        .version(FORM.saturating_add(layer.rule.version));
+    let policy = policy(layer, waits).ttl(Ttl::millis(1));
     let key = asked.key.in_slot(slot);
     let tags = if key.is_plain() { &asked.tags[..asked.tags.len() - 1] } else { &asked.tags[..] };
     let entry = http.cache.entry::<Stored>(&http.settings.prefix, key.parts());
     let entry = entry.with_policy(policy).with_codec::<Postcard>().with_tags(tags);
-    // A handler may name tags from inside; an origin behind a gateway cannot.
-    if layer.rule.origin.is_none() { entry.with_late_tags() } else { entry }
+    let entry = entry.counted_at(&route.named);
+    // A handler may name tags from inside; an origin behind a gateway only by its groups.
+    if layer.rule.origin.is_none() || layer.rule.reads_groups { entry.with_late_tags() } else { entry }
+}
+
+fn policy(layer: &CacheLayer, waits: bool) -> Policy {
+    let policy = Policy::new()
+        .stale(Duration::ZERO)
+        .refresh(100)
+        .jitter(0)
+        .lease_limit(layer.rule.deadline)
+        .version(FORM.saturating_add(layer.rule.version));
+    if waits { policy } else { policy.wait(Duration::ZERO) }
 }
 
 impl Seeker<'_> {
@@ -112,7 +126,7 @@ impl Seeker<'_> {
             let slot = slots[at];
             // The last slot is taken from whoever has it.
             let last = slot.is_some() && at + 1 == slots.len();
-            let entry = entry(self.layer, self.asked, slot);
+            let entry = entry(self.layer, self.route, self.asked, slot, self.waits());
             match self.one(&entry, last).await? {
                 One::Hit(found) => return Ok(self.hit(&entry, found).await),
                 One::Other(first) if slot.is_none() => {
@@ -130,6 +144,12 @@ impl Seeker<'_> {
                 }
             }
         }
+    }
+
+    /// Whether it waits for another request's handler. One with credentials does not: what a handler answers a user is nobody else's,
+    /// until the URL is known to be one whose responses say otherwise.
+    fn waits(&self) -> bool {
+        !self.asked.credentials || self.layer.http.shared.has(&self.asked.mark)
     }
 
     /// The fields that the rule names, and of which it offers no values.
@@ -237,13 +257,7 @@ impl Seeker<'_> {
 
     /// The right to load anew what is stale, unless another request has it.
     async fn refresh(&self, entry: &Entry<Stored>) -> Option<Vacancy<Stored>> {
-        let policy = Policy::new()
-            .stale(Duration::ZERO)
-            .refresh(100)
-            .jitter(0)
-            .wait(Duration::ZERO)
-            .version(FORM.saturating_add(self.layer.rule.version));
-        let entry = entry.clone().with_policy(policy);
+        let entry = entry.clone().with_policy(policy(self.layer, false));
         let fresh = |stored: &Stored, meta: &Meta| self.reuse(stored, millis(meta)) != Reuse::WhileRevalidate;
         match entry.lookup_if(fresh).await {
             Ok(Lookup::Vacant(vacancy)) if vacancy.is_held() => Some(vacancy),

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use cachemacro::{Gathered, Ttl, Vacancy};
+use cachemacro::{Gathered, Lookup, Vacancy};
 use http::{HeaderMap, Method, Request, Response, StatusCode, header, request, response};
 use http_body::Body;
 use tower_service::Service;
@@ -31,18 +31,17 @@ use tower_service::Service;
 use crate::admission::{Admission, Asked, admit};
 use crate::answer::{self, Manner};
 use crate::body::{Begun, BoxError, CacheBody, Whole, begin};
+use crate::fill::{Filling, fill, send_off, stored};
 use crate::handle::CacheHandle;
 use crate::plan::{self, Plan, Times};
 use crate::route::CacheLayer;
 use crate::rules::reusable::stands_in;
 use crate::rules::status::{Forward, Report};
 use crate::rules::{hop, revalidate};
-use crate::seek::{Aged, Hit, Seeker, Sought};
+use crate::seek::{Aged, Hit, Seeker, Sought, entry};
+use crate::stats::Route;
 use crate::stored::Stored;
-use crate::writes;
-
-/// Past so many bytes a body is not stored, whatever the cache's `max_value`.
-pub(crate) const MOST_BODY: usize = 8 << 20;
+use crate::written::Written;
 
 /// A service whose responses are cached. Made by a [`CacheLayer`].
 #[derive(Debug, Clone)]
@@ -82,8 +81,9 @@ where
         // The one that was polled is the one that is ready.
         let next = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, next);
-        let run = Run { inner, layer: self.layer.clone() };
-        Box::pin(run.respond(request))
+        let (parts, body) = request.into_parts();
+        let run = Run { inner, layer: self.layer.clone(), route: self.layer.route(&parts) };
+        Box::pin(run.respond(parts, body))
     }
 }
 
@@ -91,6 +91,7 @@ where
 struct Run<S> {
     inner: S,
     layer: Arc<CacheLayer>,
+    route: Arc<Route>,
 }
 
 /// What a run of the handler is for.
@@ -105,7 +106,7 @@ struct Errand {
 type Answered<R> = Response<CacheBody<R>>;
 
 impl<S> Run<S> {
-    async fn respond<B, R>(self, request: Request<B>) -> Result<Answered<R>, S::Error>
+    async fn respond<B, R>(self, mut parts: request::Parts, body: B) -> Result<Answered<R>, S::Error>
     where
         S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
         S::Future: Send,
@@ -116,7 +117,6 @@ impl<S> Run<S> {
         R::Error: Into<BoxError>,
     {
         let began = Instant::now();
-        let (mut parts, body) = request.into_parts();
         let asked = match admit(&self.layer, &mut parts, !body.is_end_stream()).await {
             Admission::Pass(forward, detail) => {
                 let report = Report { forward: Some(forward), detail, ..Report::default() };
@@ -126,7 +126,8 @@ impl<S> Run<S> {
             Admission::Look(asked) => asked,
         };
         let headers = parts.headers.clone();
-        let seeker = Seeker { layer: &self.layer, asked: &asked, headers: &headers, began };
+        let seeker =
+            Seeker { layer: &self.layer, route: &self.route, asked: &asked, headers: &headers, began };
         let forwarded = |forward, detail| Report { forward: Some(forward), detail, ..Report::default() };
         let mut errand = Errand { vacancy: None, old: None, report: Report::default(), began };
         match seeker.seek().await {
@@ -149,7 +150,7 @@ impl<S> Run<S> {
             Sought::Unanswered => errand.report = forwarded(Forward::Bypass, Some("store")),
         }
         if asked.demand.only_if_cached {
-            return Ok(answer::only_if_cached(&self.layer, &errand.report));
+            return Ok(answer::only_if_cached(&self.layer, &self.route, &errand.report));
         }
         self.load(*asked, parts, body, errand).await
     }
@@ -164,8 +165,15 @@ impl<S> Run<S> {
     where
         S: Service<Request<B>, Response = Response<R>>,
     {
+        let path = self.layer.path_if_ruled(&parts);
         self.forwards(&mut parts.headers);
-        let response = self.inner.call(Request::from_parts(parts, body)).await?;
+        let is_read = matches!(parts.method, Method::GET | Method::HEAD);
+        let whose = self.layer.rule.identity.is_some() || self.layer.http.has_credentials(&parts);
+        let mut response = self.inner.call(Request::from_parts(parts, body)).await?;
+        if is_read {
+            let status = response.status();
+            plan::say_by_path(&self.layer, &path, status, response.headers_mut(), whose);
+        }
         Ok(self.passed(response, &report))
     }
 
@@ -179,7 +187,7 @@ impl<S> Run<S> {
     fn passed<R>(&self, response: Response<R>, report: &Report) -> Answered<R> {
         let mut response = response.map(CacheBody::passed);
         self.forwards(response.headers_mut());
-        answer::sign(&self.layer.http.settings, response.headers_mut(), report);
+        answer::sign(&self.layer.http.settings, &self.route, response.headers_mut(), report);
         response
     }
 
@@ -188,11 +196,13 @@ impl<S> Run<S> {
     where
         S: Service<Request<B>, Response = Response<R>>,
     {
-        let written = writes::Written::of(&self.layer.http, &parts);
+        let written =
+            Written::of(&self.layer.http, &self.route, &parts).with_groups(self.layer.rule.reads_groups);
         self.forwards(&mut parts.headers);
         let response = self.inner.call(Request::from_parts(parts, body)).await;
-        written.finish(response.as_ref().ok().map(|response| (response.status(), response.headers()))).await;
-        let report = Report { forward: Some(Forward::Method), ..Report::default() };
+        let head = response.as_ref().ok().map(|response| (response.status(), response.headers()));
+        let detail = written.finish(head).await.detail();
+        let report = Report { forward: Some(Forward::Method), detail, ..Report::default() };
         Ok(self.passed(response?, &report))
     }
 
@@ -212,7 +222,8 @@ impl<S> Run<S> {
             let (mut parts, asked) = (parts.clone(), asked.clone());
             parts.method = Method::GET;
             revalidate::ask_for_all(&mut parts.headers);
-            let run = Self { inner: self.inner.clone(), layer: self.layer.clone() };
+            let route = Arc::new(self.route.beside());
+            let run = Self { inner: self.inner.clone(), layer: self.layer.clone(), route };
             let errand = Errand {
                 vacancy: Some(vacancy),
                 old: Some(hit.found),
@@ -246,9 +257,9 @@ impl<S> Run<S> {
         })
     }
 
-    fn manner(&self, asked: &Asked, report: Report, aged: bool) -> Manner {
+    fn manner(&self, asked: &Asked, report: Report, aged: bool) -> Manner<'_> {
         let private = asked.identified && self.layer.rule.origin.is_none();
-        Manner { report, private, aged, now: answer::now() }
+        Manner { report, route: &self.route, private, aged, now: answer::now() }
     }
 
     /// Runs the handler, and stores what it answers where that may be.
@@ -269,6 +280,7 @@ impl<S> Run<S> {
         R::Error: Into<BoxError>,
     {
         let handle = CacheHandle::default();
+        let path = self.layer.path_if_ruled(&parts);
         let mut sent = parts.clone();
         sent.extensions.insert(handle.clone());
         self.forwards(&mut sent.headers);
@@ -288,6 +300,10 @@ impl<S> Run<S> {
             };
         }
         let again = asks.then(|| sent.clone());
+        let renews = match &errand.old {
+            Some(_) if parts.method == Method::HEAD => right_to_renew(&self.layer, &self.route, &asked).await,
+            _ => None,
+        };
         let mut called = Instant::now();
         let (mut response, gathered) = match self.run(Request::from_parts(sent, body)).await {
             (Ok(response), gathered) => (response, gathered),
@@ -313,17 +329,25 @@ impl<S> Run<S> {
             revalidate::ask_for_all(&mut again.headers);
             called = Instant::now();
             std::future::poll_fn(|cx| self.inner.poll_ready(cx)).await?;
-            response = self.inner.call(Request::from_parts(again, B::default())).await?;
+            let call = self.inner.call(Request::from_parts(again, B::default()));
+            response = self.route.named.run(call).await?;
         }
         let times = Times { received: answer::now(), took: called.elapsed() };
         let (mut head, body) = response.into_parts();
         self.forwards(&mut head.headers);
+        let whose = asked.identified || asked.credentials;
+        let by_path = plan::say_by_path(&self.layer, &path, head.status, &mut head.headers, whose);
         plan::prepare(&self.layer, &mut head, times.received);
         let plan = plan::plan(&self.layer, &asked, &parts, &head, (&handle.said(), gathered), times);
+        let plan = plan.map(|plan| plan.shared_unless(by_path));
         let whole_request = parts.method == Method::GET && !asked.reads_only;
         if !whole_request || is_stream(&head) {
             if whole_request {
                 self.layer.http.uncacheable.add(&asked.mark);
+            }
+            if let (Some(vacancy), Some(old)) = (renews, errand.old.take()) {
+                let run = Run { inner: (), layer: self.layer.clone(), route: Arc::new(self.route.beside()) };
+                run.renew_by_head(&asked, &parts, (vacancy, old), &head, called).await;
             }
             return Ok(self.passed(Response::from_parts(head, body), &errand.report));
         }
@@ -333,9 +357,12 @@ impl<S> Run<S> {
                     self.give_up(&asked, &mut errand);
                 } else {
                     self.layer.http.uncacheable.remove(&asked.mark);
+                    if asked.credentials {
+                        self.layer.http.shared.add(&asked.mark);
+                    }
                 }
-                let limit = self.layer.rule.max_body.unwrap_or(MOST_BODY);
-                let begun = begin(body, limit, self.layer.http.budget.clone()).await;
+                plan::send_groups(&self.layer.http.settings, &asked.tags, &plan, &mut head.headers);
+                let begun = begin(body, self.layer.most_body(), self.layer.http.budget.clone()).await;
                 let (answered, filling) = self.record(&asked, &parts, errand, head, begun, &plan);
                 send_off(filling).await;
                 Ok(answered)
@@ -354,7 +381,7 @@ impl<S> Run<S> {
     where
         S: Service<Request<B>>,
     {
-        let call = self.inner.call(request);
+        let call = self.route.named.run(self.inner.call(request));
         if self.layer.rule.inherits {
             self.layer.http.cache.gather(call).await
         } else {
@@ -443,7 +470,7 @@ impl<S> Run<S> {
                 let stored_head = (head.status, plan::stored_headers(&head.headers, plan));
                 let by_rule = self.layer.rule.origin.is_none();
                 let plan = plan.clone();
-                open.record(move |whole: Option<Whole>| async move {
+                open.record(self.layer.rule.deadline, move |whole: Option<Whole>| async move {
                     if let Some((whole, vacancy)) = whole.zip(vacancy) {
                         let stored = stored(stored_head, whole, &plan, by_rule, strong);
                         fill(vacancy, &stored, &plan).await;
@@ -457,7 +484,7 @@ impl<S> Run<S> {
         let lifetime = plan.about.terms.lifetime;
         let report =
             Report { ttl: Some(i64::try_from(lifetime / 1000).unwrap_or(i64::MAX)), ..errand.report };
-        answer::sign(&self.layer.http.settings, &mut head.headers, &report);
+        answer::sign(&self.layer.http.settings, &self.route, &mut head.headers, &report);
         (Response::from_parts(head, body), None)
     }
 
@@ -497,42 +524,38 @@ impl<S> Run<S> {
     }
 }
 
-/// A fill that is not sent yet.
-type Filling = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// Sends a fill and leaves its answer to a task: the client does not wait for the store, and one that hangs up does not keep the
-/// others from having the response.
-async fn send_off(filling: Option<Filling>) {
-    let Some(mut filling) = filling else { return };
-    let sent = std::future::poll_fn(|cx| Poll::Ready(filling.as_mut().poll(cx).is_ready())).await;
-    if !sent {
-        tokio::spawn(filling);
-    }
-}
-
-/// A response as it is stored.
-pub(crate) fn stored(
-    (status, mut headers): (StatusCode, HeaderMap),
-    whole: Whole,
-    plan: &Plan,
-    by_rule: bool,
-    strong: bool,
-) -> Stored {
-    if by_rule && status == StatusCode::OK && !headers.contains_key(header::ETAG) {
-        headers.insert(header::ETAG, plan::entity_tag(&whole.body, strong));
-    }
-    Stored::new(status, &headers, whole.body, &whole.trailers, &plan.about)
-}
-
-/// Stores a response; tells whether it was.
-pub(crate) async fn fill(vacancy: Vacancy<Stored>, stored: &Stored, plan: &Plan) -> bool {
-    let filled = vacancy.fill_gathered(stored, Ttl::For(plan.keep), &plan.tags, &plan.gathered);
-    match filled.await {
-        Ok(filled) => filled.is_stored(),
-        Err(error) => {
-            tracing::debug!(%error, "a response was not stored");
-            false
+impl Run<()> {
+    /// What a response to HEAD says of the stored one (4.3.5): that it holds still, under newer headers, or that it does not.
+    async fn renew_by_head(
+        self,
+        asked: &Asked,
+        parts: &request::Parts,
+        (vacancy, (old, _)): (Vacancy<Stored>, Aged),
+        newer: &response::Parts,
+        called: Instant,
+    ) {
+        let Some((status, stored)) = old.head().filter(|_| newer.status == StatusCode::OK) else { return };
+        let length = newer.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+        let is_same = length.is_none_or(|length| length.parse() == Ok(old.body.len()));
+        if !is_same || !revalidate::is_about(&stored, &newer.headers) {
+            drop(vacancy);
+            let _ = entry(&self.layer, &self.route, asked, None, false).evict().await;
+            return;
         }
+        let errand = Errand { vacancy: Some(vacancy), old: None, report: Report::default(), began: called };
+        let (_, filling): (Answered<()>, _) =
+            self.renew(asked, parts, errand, (status, stored, old), newer, called);
+        send_off(filling).await;
+    }
+}
+
+/// A HEAD that a gateway sends on may tell that what is stored holds still. The right to store that is taken before, so that no evict
+/// comes between.
+async fn right_to_renew(layer: &CacheLayer, route: &Route, asked: &Asked) -> Option<Vacancy<Stored>> {
+    layer.rule.origin.as_ref()?;
+    match entry(layer, route, asked, None, false).lookup_if(|_, _| false).await {
+        Ok(Lookup::Vacant(vacancy)) if vacancy.is_held() => Some(vacancy),
+        _ => None,
     }
 }
 

@@ -44,6 +44,7 @@ impl Template {
     ///
     /// # Panics
     /// Where a brace is not closed, or was not opened: routes are built at start.
+    #[track_caller]
     pub(crate) fn new(text: &str) -> Self {
         let mut pieces = Vec::new();
         let mut literal = String::new();
@@ -74,6 +75,19 @@ impl Template {
             pieces.push(Piece::Text(literal));
         }
         Self(pieces)
+    }
+
+    /// Reads templates.
+    ///
+    /// # Panics
+    /// Where one of them is none.
+    #[track_caller]
+    pub(crate) fn all<S: cachemacro::Tag>(texts: impl IntoIterator<Item = S>) -> Vec<Self> {
+        let mut all = Vec::new();
+        for text in texts {
+            all.push(Self::new(&text.text()));
+        }
+        all
     }
 
     /// Whether it needs no parameter.

@@ -1,4 +1,4 @@
-//! URLs whose responses may not be stored, as far as this process has seen: nobody waits there for another's answer.
+//! What a process remembers of URLs for a while: that their responses may not be stored, or that all users may have them.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,12 +14,12 @@ const MOST: usize = 10_000;
 
 /// The URLs, by their keys.
 #[derive(Debug, Default)]
-pub(crate) struct Uncacheable {
+pub(crate) struct Urls {
     until: Mutex<HashMap<Box<str>, Instant>>,
     added: Notify,
 }
 
-impl Uncacheable {
+impl Urls {
     fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, Instant>> {
         self.until.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -48,7 +48,7 @@ impl Uncacheable {
         self.added.notify_waiters();
     }
 
-    /// Forgets a URL: its response was one to store.
+    /// Forgets a URL.
     pub(crate) fn remove(&self, key: &str) {
         let mut until = self.lock();
         if !until.is_empty() {
@@ -74,7 +74,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_url_is_remembered_for_two_minutes_or_until_it_is_taken_back() {
-        let memory = Uncacheable::default();
+        let memory = Urls::default();
         assert!(!memory.has("a"));
         memory.add("a");
         memory.add("b");
@@ -87,7 +87,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_memory_is_bounded() {
-        let memory = Uncacheable::default();
+        let memory = Urls::default();
         for url in 0..=MOST {
             memory.add(&url.to_string());
         }
@@ -97,7 +97,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_is_told() {
-        let memory = std::sync::Arc::new(Uncacheable::default());
+        let memory = std::sync::Arc::new(Urls::default());
         let waiting = tokio::spawn({
             let memory = memory.clone();
             async move { memory.told("a").await }

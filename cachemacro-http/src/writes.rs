@@ -1,139 +1,24 @@
-//! Routes that write: what they evict, and what they store in its place.
+//! Routes that write: what they evict.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use cachemacro::Cache;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header, request, response};
+use http::{Method, Request, Response, StatusCode, response};
+use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::answer;
+use crate::body::{BoxError, CacheBody};
+use crate::given::IntoStatus;
 use crate::http_cache::HttpCache;
-use crate::key::{host, original_uri, url_tag};
+use crate::plan;
+use crate::rules::status::{Forward, Report};
+use crate::service::CacheFuture;
+use crate::stats::{Routes, method_of, path_of};
 use crate::template::{self, Template};
-
-/// Tags that are evicted in the end, whatever becomes of the handler: it may have written before it was dropped or panicked.
-struct Guard {
-    cache: Cache,
-    tags: Vec<String>,
-}
-
-impl Guard {
-    /// Evicts now, and says where it fails: then it is evicted later.
-    async fn evict(mut self, more: Vec<String>) {
-        let mut tags = std::mem::take(&mut self.tags);
-        // Dropped while it evicts, it evicts all the same.
-        tags.extend(more);
-        self.tags.clone_from(&tags);
-        if !tags.is_empty()
-            && let Err(error) = self.cache.evict_tags(&tags).await
-        {
-            tracing::warn!(%error, tags = tags.len(), "tags of responses were not evicted yet");
-        }
-        self.tags.clear();
-    }
-
-    fn disarm(mut self) {
-        self.tags.clear();
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        if !self.tags.is_empty()
-            && let Err(error) = self.cache.evict().tags(&self.tags).run_sync()
-        {
-            tracing::warn!(%error, "tags of responses were not evicted");
-        }
-    }
-}
-
-/// A request by an unsafe method, which outdates what is stored of its URL (RFC 9111, 4.4).
-pub(crate) struct Written {
-    guard: Guard,
-    host: String,
-    uri: Uri,
-}
-
-impl Written {
-    pub(crate) fn of(http: &HttpCache, parts: &request::Parts) -> Self {
-        let uri = original_uri(parts).clone();
-        let host = host(parts);
-        let keyed = http.settings.host.of(parts).unwrap_or_else(|| host.clone());
-        let tags = vec![url_tag(&keyed, uri.path())];
-        Self { guard: Guard { cache: http.cache.clone(), tags }, host, uri }
-    }
-
-    /// Evicts after a 2xx or 3xx, and what Location and Content-Location name of the same host.
-    pub(crate) async fn finish(self, response: Option<(StatusCode, &HeaderMap)>) {
-        let Some((status, headers)) = response else {
-            drop(self.guard);
-            return;
-        };
-        if !status.is_success() && !status.is_redirection() {
-            self.guard.disarm();
-            return;
-        }
-        let places = self.places(headers);
-        self.guard.evict(places).await;
-    }
-
-    /// Evicts these tags in place of the URL's, and what the response names.
-    pub(crate) async fn finish_with(mut self, headers: &HeaderMap, tag: String) {
-        let places = self.places(headers);
-        self.guard.tags = vec![tag];
-        self.guard.evict(places).await;
-    }
-
-    /// The tags of what Location and Content-Location name besides the URL itself.
-    fn places(&self, headers: &HeaderMap) -> Vec<String> {
-        let places =
-            [header::LOCATION, header::CONTENT_LOCATION].into_iter().filter_map(|name| headers.get(name));
-        let places = places.filter_map(|place| resolved(&self.host, &self.uri, place.to_str().ok()?));
-        places.filter(|path| path != self.uri.path()).map(|path| url_tag(&self.host, &path)).collect()
-    }
-}
-
-/// The path that a reference names, where that is on this host.
-fn resolved(host: &str, base: &Uri, place: &str) -> Option<String> {
-    let place = place.split(['#', '?']).next().unwrap_or_default();
-    if place.is_empty() {
-        return Some(base.path().to_owned());
-    }
-    let after_scheme = place.strip_prefix("http://").or_else(|| place.strip_prefix("https://"));
-    if let Some(rest) = after_scheme.or_else(|| place.strip_prefix("//")) {
-        let (authority, path) = rest
-            .split_once('/')
-            .map_or((rest, "/".to_owned()), |(authority, path)| (authority, format!("/{path}")));
-        return authority.eq_ignore_ascii_case(host).then_some(path);
-    }
-    let path = if place.starts_with('/') {
-        place.to_owned()
-    } else {
-        let folder = base.path().rsplit_once('/').map_or("", |(folder, _)| folder);
-        format!("{folder}/{place}")
-    };
-    // RFC 3986, 5.2.4.
-    let mut segments: Vec<&str> = Vec::new();
-    let mut parts = path.split('/').skip(1).peekable();
-    while let Some(part) = parts.next() {
-        match part {
-            "." | ".." => {
-                if part == ".." {
-                    segments.pop();
-                }
-                if parts.peek().is_none() {
-                    segments.push("");
-                }
-            }
-            part => segments.push(part),
-        }
-    }
-    Some(format!("/{}", segments.join("/")))
-}
+use crate::written::{Written, Wrote};
 
 type TagsOf = Arc<dyn Fn(&response::Parts) -> Vec<String> + Send + Sync>;
 
@@ -171,6 +56,9 @@ pub struct EvictLayer {
     tags_of: Option<TagsOf>,
     before: bool,
     on_err: bool,
+    on_evict_error: Option<StatusCode>,
+    name: Option<String>,
+    routes: Arc<Routes>,
 }
 
 impl fmt::Debug for EvictLayer {
@@ -185,7 +73,29 @@ impl fmt::Debug for EvictLayer {
 
 impl EvictLayer {
     pub(crate) fn new(http: HttpCache) -> Self {
-        Self { http, tags: Vec::new(), tags_of: None, before: false, on_err: false }
+        Self {
+            http,
+            tags: Vec::new(),
+            tags_of: None,
+            before: false,
+            on_err: false,
+            on_evict_error: None,
+            name: None,
+            routes: Arc::default(),
+        }
+    }
+
+    /// The name of the route where its evicts are counted, as in [`CacheLayer::name`](crate::CacheLayer::name). With axum it has that
+    /// of its method and path, `DELETE /teas/{id}`.
+    ///
+    /// ```
+    /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
+    /// let layer = http.evict().tags(["teas"]).name("sell out");
+    /// # drop(layer);
+    /// ```
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
     }
 
     /// The tags to evict, with path parameters in braces.
@@ -198,8 +108,9 @@ impl EvictLayer {
     ///
     /// # Panics
     /// Where a brace is not closed.
-    pub fn tags<S: AsRef<str>>(mut self, tags: impl IntoIterator<Item = S>) -> Self {
-        self.tags.extend(tags.into_iter().map(|tag| Template::new(tag.as_ref())));
+    #[track_caller]
+    pub fn tags<S: cachemacro::Tag>(mut self, tags: impl IntoIterator<Item = S>) -> Self {
+        self.tags.extend(Template::all(tags));
         self
     }
 
@@ -240,13 +151,32 @@ impl EvictLayer {
         self.on_err = true;
         self
     }
+
+    /// Answers with this status where the handler wrote and the evict did not reach the store, as `on_evict_error = "return"` of
+    /// `#[cache_evict]` does. Without it the handler's response goes out; in any case the evict is logged, counted, kept and sent again.
+    ///
+    /// ```
+    /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
+    /// let layer = http.evict().tags(["products"]).on_evict_error(503);
+    /// # drop(layer);
+    /// ```
+    ///
+    /// # Panics
+    /// Where a number is no status.
+    #[track_caller]
+    pub fn on_evict_error(mut self, status: impl IntoStatus) -> Self {
+        self.on_evict_error = Some(status.into_status());
+        self
+    }
 }
 
 impl<S> Layer<S> for EvictLayer {
     type Service = EvictService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        EvictService { inner, layer: Arc::new(self.clone()) }
+        // What is around it may have got other tags since.
+        let layer = Self { routes: Arc::default(), ..self.clone() };
+        EvictService { inner, layer: Arc::new(layer) }
     }
 }
 
@@ -263,11 +193,13 @@ where
     S::Future: Send,
     S::Error: Send,
     B: Send + 'static,
-    R: Send + 'static,
+    R: Body + Unpin + Send + 'static,
+    R::Data: Send,
+    R::Error: Into<BoxError>,
 {
-    type Response = Response<R>;
+    type Response = Response<CacheBody<R>>;
     type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<R>, S::Error>> + Send>>;
+    type Future = CacheFuture<R, S::Error>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -284,22 +216,31 @@ async fn evicting<S, B, R>(
     mut inner: S,
     layer: Arc<EvictLayer>,
     request: Request<B>,
-) -> Result<Response<R>, S::Error>
+) -> Result<Response<CacheBody<R>>, S::Error>
 where
     S: Service<Request<B>, Response = Response<R>>,
 {
     let (mut parts, body) = request.into_parts();
     if matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE) {
-        return inner.call(Request::from_parts(parts, body)).await;
+        return Ok(inner.call(Request::from_parts(parts, body)).await?.map(CacheBody::passed));
     }
-    let mut written = Written::of(&layer.http, &parts);
-    let (tags, missing) = template::tags(&layer.tags, &mut parts).await;
-    written.guard.tags.extend(tags);
+    let name = match &layer.name {
+        Some(name) => name.clone(),
+        None => format!("{} {}", method_of(&parts), path_of(&parts).unwrap_or(&layer.http.settings.prefix)),
+    };
+    let route = layer.routes.of(&name, || {
+        let tags = layer.tags.iter().map(ToString::to_string);
+        let more = layer.tags_of.as_ref().map(|_| "= tags_by(response)".to_owned());
+        layer.http.route(&name, |named| named.evicts(tags.chain(more)))
+    });
+    let mut written = Written::of(&layer.http, &route, &parts);
+    let (mut tags, missing) = template::tags(&layer.tags, &mut parts).await;
+    written.and(tags.iter().cloned());
     for tag in missing {
         tracing::error!(%tag, "a tag is not evicted: {}", template::MISSING);
     }
     if layer.before {
-        Guard { cache: layer.http.cache.clone(), tags: written.guard.tags.clone() }.evict(Vec::new()).await;
+        written.evict_ahead().await;
     }
     let response = inner.call(Request::from_parts(parts, body)).await;
     let whatever = layer.before || layer.on_err;
@@ -307,19 +248,32 @@ where
         Ok(response) => response,
         Err(error) => {
             if whatever {
-                written.guard.evict(Vec::new()).await;
+                written.finish(None).await;
             } else {
-                written.guard.disarm();
+                written.nothing();
             }
             return Err(error);
         }
     };
-    let (head, body) = response.into_parts();
+    let (mut head, body) = response.into_parts();
     let is_success = head.status.is_success() || head.status.is_redirection();
     if let Some(tags_of) = layer.tags_of.as_ref().filter(|_| is_success) {
-        written.guard.tags.extend(tags_of(&head));
+        let late = tags_of(&head);
+        written.and(late.iter().cloned());
+        tags.extend(late);
     }
     let status = if whatever { StatusCode::OK } else { head.status };
-    written.finish(Some((status, &head.headers))).await;
+    let wrote = written.finish(Some((status, &head.headers))).await;
+    let mut body = CacheBody::passed(body);
+    if let (Wrote::Failed, Some(status), true) = (&wrote, layer.on_evict_error, is_success) {
+        head = Response::new(()).into_parts().0;
+        head.status = status;
+        body = CacheBody::empty();
+    }
+    if !matches!(wrote, Wrote::Nothing) {
+        plan::send_invalidation(&layer.http.settings, &tags, &mut head.headers);
+    }
+    let report = Report { forward: Some(Forward::Method), detail: wrote.detail(), ..Report::default() };
+    answer::sign(&layer.http.settings, &route, &mut head.headers, &report);
     Ok(Response::from_parts(head, body))
 }

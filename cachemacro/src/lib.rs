@@ -3,13 +3,13 @@
 //! # Where to look
 //! - On functions: [`macro@cached`], [`macro@cache_put`], [`macro@cache_evict`]; on an `impl`: [`macro@cache_config`].
 //! - By hand: [`Cache`] and what its builder, [`CacheBuilder`], sets; one entry as an [`Entry`], all under a prefix as a [`Keyspace`]; cache-aside by
-//!   [`Lookup`] and [`Vacancy`]; evicts together by [`Evict`], and as plain data by [`Removals`]; bound to a transaction by [`after_commit`].
+//!   [`Lookup`] and [`Vacancy`]; evicts together by [`Evict`], and as plain data by [`Removals`]; bound to a transaction by [`after_commit`]; loads ahead of use by [`Cache::warm`].
 //! - For the calls of one task: [`Mode`], and what they depend on, [`Gathered`]. For what depends on the value: [`EntryRules`].
 //! - What happened: [`CacheStats`], [`Stats`] and its [`Count`]s, [`MissReason`], [`Unstorable`], [`Health`] with its [`Status`], [`Pool`] and [`Warning`]s, [`BreakerState`], [`mod@report`], [`Observer`], [`Error`] and its
 //!   [`ErrorKind`].
-//! - What is stored how: [`codec`], [`macro@CacheSchema`], [`store`].
+//! - What is stored how: [`codec`], [`macro@CacheSchema`], [`store`]. Tags that cannot be misspelt: [`macro@Tag`].
 
-pub use cachemacro_derive::{CacheSchema, cache_config, cache_evict, cache_put, cached};
+pub use cachemacro_derive::{CacheSchema, Tag, cache_config, cache_evict, cache_put, cached};
 
 #[cfg(feature = "reports")]
 #[doc(inline)]
@@ -24,9 +24,9 @@ pub use cachemacro_runtime::inspect;
 pub use cachemacro_runtime::{
     BreakerState, BuiltinCodec, Cache, CacheBuilder, CacheSchema, CacheStats, Clock, Codec, Count, Entry,
     EntryRules, Error, ErrorKind, Event, Evict, Filled, Gathered, Health, Histogram, Hit, Key, Keyspace,
-    LocalEntry, LocalStats, Lookup, Meta, MissReason, Mode, Observation, Observer, Policy, Pool, Removals,
-    Result, SiteId, Stats, Status, Timestamp, Ttl, Undelivered, Unstorable, Vacancy, Value, Warning,
-    after_commit, codec, header, report, schema, store,
+    LocalEntry, LocalStats, Lookup, Meta, MissReason, Mode, Named, Observation, Observer, Policy, Pool,
+    Removals, Result, SiteId, Stats, Status, Stopped, Tag, Timestamp, Ttl, Undelivered, Unstorable, Vacancy,
+    Value, Warm, Warmed, Warming, Warning, after_commit, codec, header, report, schema, store,
 };
 
 #[doc(hidden)]

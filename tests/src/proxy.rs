@@ -2,6 +2,8 @@
 //!
 //! It runs on a runtime of its own, so it goes on while a test's runtime is busy, paused or gone.
 
+mod replies;
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +20,12 @@ use tokio::sync::watch;
 enum Mode {
     Pass,
     Delay(Duration),
+    /// So many bytes a second, in each direction of each connection.
+    Narrow(u32),
+    /// Each connection ends after so many bytes of its next reply.
+    Truncate(usize),
+    /// Replies change places with others.
+    Swap,
     BlackHole,
     Refuse,
 }
@@ -60,6 +68,9 @@ struct Shared {
     answers: Mutex<Vec<Answer>>,
     answered: AtomicU64,
     accepted: AtomicU64,
+    /// Whether replies are passed on whole, so that they can change places.
+    whole: AtomicBool,
+    swapped: AtomicU64,
     /// The server of each open connection.
     links: Mutex<Vec<String>>,
 }
@@ -96,6 +107,8 @@ impl FaultProxy {
             answers: Mutex::default(),
             answered: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
+            whole: AtomicBool::new(false),
+            swapped: AtomicU64::new(0),
             links: Mutex::default(),
         });
         runtime.spawn(accept(Arc::clone(&shared), address, listener));
@@ -115,6 +128,32 @@ impl FaultProxy {
     /// Passes everything on, each chunk of each direction so much later.
     pub fn delay(&self, by: Duration) {
         self.shared.mode.send_replace(Mode::Delay(by));
+    }
+
+    /// Passes on so many bytes a second in each direction of each connection.
+    pub fn narrow(&self, bytes_per_second: u32) {
+        self.shared.mode.send_replace(Mode::Narrow(bytes_per_second));
+    }
+
+    /// Ends each connection after so many bytes of what the server answers next, those that are opened meanwhile too.
+    pub fn truncate(&self, after: usize) {
+        self.shared.mode.send_replace(Mode::Truncate(after));
+    }
+
+    /// Looks where each reply ends on the connections that are opened from now on: they must be of the protocol.
+    pub fn keep_replies_whole(&self) {
+        self.shared.whole.store(true, Ordering::SeqCst);
+    }
+
+    /// Has replies that come together change places, and the elements of a reply; where they are [kept
+    /// whole](Self::keep_replies_whole).
+    pub fn swap(&self) {
+        self.shared.mode.send_replace(Mode::Swap);
+    }
+
+    /// How often replies or their elements changed places so far.
+    pub fn swapped(&self) -> u64 {
+        self.shared.swapped.load(Ordering::SeqCst)
     }
 
     /// Accepts connections and swallows all bytes.
@@ -293,7 +332,7 @@ impl Link<'_> {
         let (mut recent, mut partial) = (Vec::new(), Vec::new());
         let mut chunk = vec![0; 64 * 1024];
         while let Ok(read @ 1..) = from.read(&mut chunk).await {
-            if !self.may_pass().await {
+            if !self.may_pass(read).await {
                 continue;
             }
             partial.extend_from_slice(&chunk[..read]);
@@ -308,6 +347,7 @@ impl Link<'_> {
 
     async fn replies(&self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
         let mut chunk = vec![0; 64 * 1024];
+        let (whole, mut partial) = (self.shared.whole.load(Ordering::SeqCst), Vec::new());
         while let Ok(read @ 1..) = from.read(&mut chunk).await {
             let losing = lock(&self.losing).take();
             if let Some(loss) = losing {
@@ -319,19 +359,42 @@ impl Link<'_> {
                     Loss::Refuse => return self.shared.refuse(),
                 }
             }
-            if self.may_pass().await && to.write_all(&chunk[..read]).await.is_err() {
+            if !self.may_pass(read).await {
+                continue;
+            }
+            let mode = *self.shared.mode.borrow();
+            if let Mode::Truncate(after) = mode {
+                let _ = to.write_all(&chunk[..read.min(after)]).await;
+                // They arrive before the end does, which is a reset.
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                return;
+            }
+            let passed = if whole {
+                partial.extend_from_slice(&chunk[..read]);
+                let (passed, swapped) = replies::take(&mut partial, mode == Mode::Swap);
+                self.shared.swapped.fetch_add(swapped, Ordering::SeqCst);
+                passed
+            } else {
+                chunk[..read].to_vec()
+            };
+            if to.write_all(&passed).await.is_err() {
                 return;
             }
         }
     }
 
-    /// Whether this chunk goes on, after the delay where there is one.
-    async fn may_pass(&self) -> bool {
+    /// Whether this chunk of so many bytes goes on, after the delay where there is one.
+    async fn may_pass(&self, bytes: usize) -> bool {
         let mode = *self.shared.mode.borrow();
         match mode {
             Mode::BlackHole => self.silent.store(true, Ordering::SeqCst),
             Mode::Delay(by) => tokio::time::sleep(by).await,
-            Mode::Pass | Mode::Refuse => {}
+            Mode::Narrow(bytes_per_second) => {
+                let second = Duration::from_secs(1);
+                let share = u32::try_from(bytes).unwrap_or(u32::MAX);
+                tokio::time::sleep(second * share / bytes_per_second).await;
+            }
+            Mode::Pass | Mode::Truncate(_) | Mode::Swap | Mode::Refuse => {}
         }
         !self.silent.load(Ordering::SeqCst)
     }

@@ -85,6 +85,22 @@ impl Worker {
         self.child.id()
     }
 
+    /// Stops the process where it stands.
+    pub fn pause(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets a stopped process go on.
+    pub fn resume(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.id().expect("it has not ended").to_string();
+        let sent = std::process::Command::new("kill").args([&format!("-{signal}"), &id]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "{signal} of {id}");
+    }
+
     /// Ends the worker's input and waits until it ended well.
     ///
     /// # Panics

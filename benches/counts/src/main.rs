@@ -69,9 +69,10 @@ fn measure() -> Vec<Row> {
         work.run(BEFORE);
         let region = Region::new(ALLOCATOR);
         work.run(COUNTED);
-        let allocations = region.change().allocations as f64 / COUNTED as f64;
+        let counted = (COUNTED * work::calls(name)) as f64;
+        let allocations = region.change().allocations as f64 / counted;
         let instructions = valgrind.then(|| {
-            (executed(name, BEFORE + COUNTED, &server) - executed(name, BEFORE, &server)) / COUNTED as f64
+            (executed(name, BEFORE + COUNTED, &server) - executed(name, BEFORE, &server)) / counted
         });
         Row { name: (*name).to_owned(), allocations, instructions }
     };

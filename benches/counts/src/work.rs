@@ -9,12 +9,17 @@ use cachemacro::{Cache, Key, cached};
 use serde::{Deserialize, Serialize};
 
 /// All of them.
-pub const NAMES: [&str; 13] = [
+pub const NAMES: [&str; 18] = [
     "memory-hit-arc",
     "memory-hit-3-tags",
     "memory-hit-text",
     "memory-hit-value",
     "memory-miss",
+    "sync-hit",
+    "local-hit-arc",
+    "local-hit-3-tags",
+    "local-hit-text",
+    "local-hit-tuple",
     "redis-hit",
     "redis-hit-3-tags",
     "redis-miss",
@@ -24,6 +29,12 @@ pub const NAMES: [&str; 13] = [
     "key-tuple",
     "header-check",
 ];
+
+/// How many calls one turn of it makes: short ones are made often, so that what goes on beside them, such as the heartbeat of a local
+/// tier, counts little.
+pub fn calls(name: &str) -> u64 {
+    if name.starts_with("local") { 100 } else { 1 }
+}
 
 /// One of them, ready to run.
 pub struct Work {
@@ -80,6 +91,16 @@ async fn text(cache: &Cache, name: &str) -> Arc<User> {
     Arc::new(user(name.len() as u64))
 }
 
+#[cached(prefix = "tuple", skip(cache), ttl = "1h", cache = cache)]
+async fn tuple(cache: &Cache, id: u64, name: &str, page: Option<u8>) -> Arc<User> {
+    Arc::new(user(id + name.len() as u64 + u64::from(page.unwrap_or(0))))
+}
+
+#[cached(ttl = "1h")]
+fn sync(id: u64) -> Arc<User> {
+    Arc::new(user(id))
+}
+
 #[cached(prefix = "value", key = "{id}", ttl = "1h", cache = cache)]
 async fn value(cache: &Cache, id: u64) -> User {
     user(id)
@@ -95,13 +116,15 @@ impl Work {
     pub fn named(name: &str, url: Option<String>) -> Self {
         let name = NAMES.into_iter().find(|known| *known == name).expect("one of the names");
         let builder = Cache::builder().command_timeout(Duration::from_secs(60));
-        let builder = match url.filter(|_| name.starts_with("redis")) {
+        let is_local = name.starts_with("local");
+        let builder = match url.filter(|_| is_local || name.starts_with("redis")) {
             Some(url) => {
                 let since = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("it is later").as_nanos();
                 builder.redis(url).namespace(&format!("counts-{since:040}"))
             }
             None => builder.memory(),
         };
+        let builder = if is_local { builder.local(Duration::from_secs(3_600)) } else { builder };
         Self {
             name,
             cache: builder.build().expect("settings are right"),
@@ -116,13 +139,28 @@ impl Work {
     /// Does it so many times.
     pub fn run(&mut self, times: u64) {
         let Self { name, cache, runtime, next, text: words, header } = self;
+        if *name == "sync-hit" {
+            return cache.scope_sync(|| (0..times).for_each(|_| drop(black_box(sync(black_box(7))))));
+        }
         runtime.block_on(async {
-            for _ in 0..times {
+            while name.starts_with("local") && cache.stats().total.local_hits == 0 {
+                // Until the server tells of changes.
+                drop((arc(cache, 7).await, arc_3(cache, 7).await));
+                drop((text(cache, words).await, tuple(cache, 7, words, Some(3)).await));
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                cache.stored().await;
+            }
+            for _ in 0..times * calls(name) {
                 *next += 1;
                 match *name {
-                    "memory-hit-arc" => drop(black_box(arc(cache, black_box(7)).await)),
-                    "memory-hit-3-tags" => drop(black_box(arc_3(cache, black_box(7)).await)),
-                    "memory-hit-text" => drop(black_box(text(cache, black_box(words)).await)),
+                    "memory-hit-arc" | "local-hit-arc" => drop(black_box(arc(cache, black_box(7)).await)),
+                    "memory-hit-3-tags" | "local-hit-3-tags" => drop(black_box(arc_3(cache, black_box(7)).await)),
+                    "memory-hit-text" | "local-hit-text" => {
+                        drop(black_box(text(cache, black_box(words)).await))
+                    }
+                    "local-hit-tuple" => {
+                        drop(black_box(tuple(cache, black_box(7), black_box(words), Some(3)).await))
+                    }
                     "memory-hit-value" => drop(black_box(value(cache, black_box(7)).await)),
                     "memory-miss" => drop(black_box(arc(cache, *next).await)),
                     "redis-hit" => drop(black_box(value(cache, black_box(7)).await)),

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant, SystemTime};
 
-use cachemacro::store::ServerFigures;
+use cachemacro::store::{Cursor, ServerFigures};
 
-use crate::args::Args;
+use crate::args::{Args, PlaceArgs};
 use crate::fleet::Fleet;
 use crate::place::Place;
 use crate::table::{Cell, Table};
@@ -23,6 +23,9 @@ struct Finding {
 const OLDEST: (u32, u32) = (6, 2);
 /// A round trip that takes longer costs more than many loads.
 const SLOW: Duration = Duration::from_millis(10);
+/// How many keys are looked at to see whether one is in the namespace, and how many of them in a step.
+const MOST_KEYS: u32 = 20_000;
+const STEP: u32 = 100;
 /// How far the clocks may be apart.
 const APART: Duration = Duration::from_secs(5);
 
@@ -37,7 +40,12 @@ pub(crate) async fn doctor(args: &Args) -> Done {
     of_server(&mut findings, &info);
     of_times(&mut findings, latency, &place).await?;
     match Fleet::of_place(&place).await {
-        Ok(fleet) => of_fleet(&mut findings, &fleet),
+        Ok(fleet) => {
+            if fleet.reports.is_empty() {
+                findings.push(silence(&place, is_in_use(&place, &args.place).await));
+            }
+            of_fleet(&mut findings, &fleet);
+        }
         Err(error) => findings.push(Finding {
             level: "note",
             what: format!("reports cannot be read: {error}"),
@@ -151,15 +159,43 @@ async fn of_times(findings: &mut Vec<Finding>, latency: Duration, place: &Place)
     Ok(())
 }
 
-fn of_fleet(findings: &mut Vec<Finding>, fleet: &Fleet) {
-    if fleet.reports.is_empty() {
-        findings.push(Finding {
+/// Whether an entry is in the namespace; `None`: there are more keys than were looked at, or they may not be scanned.
+async fn is_in_use(place: &Place, args: &PlaceArgs) -> Option<bool> {
+    let (mut cursor, mut steps) = (Cursor::default(), args.rate.min(MOST_KEYS) / STEP + 1);
+    while steps > 0 {
+        let page = place.inspector.keys("", &cursor).await.ok()?;
+        if !page.keys.is_empty() {
+            return Some(true);
+        }
+        match page.next {
+            Some(next) => cursor = next,
+            None => return Some(false),
+        }
+        steps -= 1;
+    }
+    None
+}
+
+/// Nobody reports.
+fn silence(place: &Place, in_use: Option<bool>) -> Finding {
+    let namespace = place.shown_namespace();
+    match in_use {
+        Some(false) if !namespace.is_empty() => Finding {
+            level: "wrong",
+            what: format!("no process reported, and no entry is in the namespace `{namespace}`"),
+            consequence: "nothing is known of the fleet",
+            remedy: "is it the namespace of your services (CACHEMACRO_NAMESPACE)?",
+        },
+        _ => Finding {
             level: "note",
             what: "no process reported within 30 s".to_owned(),
             consequence: "nothing is known of the fleet",
-            remedy: "CACHEMACRO_REPORT, and the right to ZADD and ZREMRANGEBYSCORE",
-        });
+            remedy: "the first report comes 10 s after a start; is it the right namespace? CACHEMACRO_REPORT, and the right to ZADD and ZREMRANGEBYSCORE",
+        },
     }
+}
+
+fn of_fleet(findings: &mut Vec<Finding>, fleet: &Fleet) {
     let versions: BTreeSet<&str> = fleet.reports.iter().map(|report| report.version.as_str()).collect();
     if versions.len() > 1 {
         findings.push(Finding {

@@ -11,7 +11,7 @@ use super::{codec, fleet_if_any, nothing, shown_key, shown_tag};
 use crate::args::Args;
 use crate::fleet::Owner;
 use crate::place::Place;
-use crate::sweep::sweep;
+use crate::sweep::{AS_LONG_AS_IT_IS_KEPT, sweep};
 use crate::table::{Cell, Table};
 use crate::{Done, Failure, text};
 
@@ -32,11 +32,13 @@ pub(crate) async fn list(args: &Args, pattern: Option<&str>, limit: usize) -> Do
         }
         let names = fleet.tags_of(&found.key);
         let tags: Vec<String> =
-            found.head.tags.iter().map(|tag| shown_tag(*tag, &names, &args.output)).collect();
-        let (state, age, codec) = match &found.head.header {
-            None => ("foreign", Cell::None, Cell::None),
-            Some(header) if header.has(header::PENDING) => ("pending", Cell::None, Cell::None),
-            Some(header) => (state(header, now), since(header.stored_at, now), codec(header.codec).into()),
+            found.head.tags.iter().map(|tag| shown_tag(tag.tag, &names, &args.output)).collect();
+        let state = found.head.reason.map_or(found.head.age.unwrap_or("fresh"), MissReason::as_str);
+        let (age, codec) = match &found.head.header {
+            Some(header) if !header.has(header::PENDING) => {
+                (since(header.stored_at, now), codec(header.codec).into())
+            }
+            _ => (Cell::None, Cell::None),
         };
         table.row([
             Cell::from(shown_key(&found.key, &args.output)),
@@ -63,7 +65,8 @@ pub(crate) async fn list(args: &Args, pattern: Option<&str>, limit: usize) -> Do
 
 pub(crate) async fn inspect(args: &Args, key: &str, value: bool) -> Done {
     let place = Place::new(&args.place)?;
-    let look = place.inspector.look(key, &Expects::new()).await?;
+    // As `list` has it.
+    let look = place.inspector.look(key, &Expects::new().stale(AS_LONG_AS_IT_IS_KEPT)).await?;
     let fleet = fleet_if_any(&place).await;
     let owners = fleet.owners(key);
     let mut table = Table::new(&["field", "value"]);
@@ -72,6 +75,7 @@ pub(crate) async fn inspect(args: &Args, key: &str, value: bool) -> Done {
     if look.length == 0 {
         row("state", "absent".into());
         table.write(&args.output)?;
+        place.hint_at(key);
         return Err(Failure::Shown);
     }
     let mut sites: Vec<&str> = owners.iter().map(|owner| owner.site.site.as_str()).collect();
@@ -112,13 +116,14 @@ pub(crate) async fn explain(args: &Args, key: &str) -> Done {
     let fleet = fleet_if_any(&place).await;
     let owners = fleet.owners(key);
     let mut table = Table::new(&["site", "processes", "next_read", "why", "what_to_do"]);
-    let mut hits = true;
+    let (mut hits, mut is_absent) = (true, false);
     if owners.is_empty() {
         let look = place.inspector.look(key, &Expects::new()).await?;
         eprintln!(
             "cachemacro: no process reported a function with such keys: codec, schema and tags are taken as stored"
         );
         hits &= look.reason.is_none();
+        is_absent |= look.length == 0;
         table.row(verdict(Cell::None, Cell::None, &look));
     }
     let stale = |owner: &Owner<'_>| owner.site.stale_millis.map_or(Duration::ZERO, Duration::from_millis);
@@ -135,9 +140,13 @@ pub(crate) async fn explain(args: &Args, key: &str) -> Done {
             );
         }
         hits &= look.reason.is_none();
+        is_absent |= look.length == 0;
         table.row(verdict(owner.site.site.as_str().into(), owner.processes.into(), &look));
     }
     table.write(&args.output)?;
+    if is_absent {
+        place.hint_at(key);
+    }
     if hits { Ok(()) } else { Err(Failure::Shown) }
 }
 
@@ -201,16 +210,6 @@ const fn value_kind(header: &Header) -> &'static str {
         "error"
     } else {
         "value"
-    }
-}
-
-fn state(header: &Header, now: Timestamp) -> &'static str {
-    if !header.is_readable(now) {
-        "gone"
-    } else if now < header.fresh_until {
-        "fresh"
-    } else {
-        "stale"
     }
 }
 

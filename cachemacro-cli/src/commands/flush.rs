@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
-use cachemacro::inspect::tag_hash;
+use cachemacro::inspect::{Expects, tag_hash};
 
 use crate::args::{Args, FlushArgs};
 use crate::place::Place;
@@ -37,9 +37,14 @@ pub(crate) async fn flush(args: &Args, what: &FlushArgs) -> Done {
     let place = Place::new(&args.place)?;
     let plan = plan(args, what, &tags, &place).await?;
     show(args, &plan)?;
-    if what.dry_run {
-        return Ok(());
+    if plan.is_empty() {
+        eprintln!("cachemacro: nothing was found that would go");
+        what.key.iter().for_each(|key| hint_at(key, &place));
     }
+    if what.dry_run {
+        return if plan.is_empty() { Err(Failure::Shown) } else { Ok(()) };
+    }
+    // Also where nothing was found: a load under way may be about to store something.
     confirm(what, &plan, &place)?;
     let mut evicted = 0;
     if what.all {
@@ -51,7 +56,25 @@ pub(crate) async fn flush(args: &Args, what: &FlushArgs) -> Done {
         }
     }
     eprintln!("cachemacro: evicted; keys removed one by one: {evicted}, tags: {}", what.tag.len());
-    Ok(())
+    if plan.is_empty() && evicted == 0 { Err(Failure::Shown) } else { Ok(()) }
+}
+
+impl Plan {
+    /// Whether nothing would go, as far as every key was looked at.
+    const fn is_empty(&self) -> bool {
+        self.entries == 0 && !self.is_sample
+    }
+}
+
+/// Says what else may have been meant by a key under which nothing is.
+fn hint_at(key: &str, place: &Place) {
+    place.hint_at(key);
+    if key.contains(['*', '?']) {
+        let shown = text::shown(key);
+        eprintln!(
+            "cachemacro: `--key {shown}` is one key, and no pattern: --prefix takes all that is under a prefix"
+        );
+    }
 }
 
 /// A tag's hash; of one that is given as `#9f3c…` that one.
@@ -68,7 +91,7 @@ async fn plan(args: &Args, what: &FlushArgs, tags: &[u64], place: &Place) -> Res
     let mut plan = Plan::default();
     let only_keys = tags.is_empty() && what.prefix.is_empty() && !what.all;
     if only_keys {
-        for head in place.inspector.heads(&what.key).await?.into_iter().flatten() {
+        for head in place.inspector.heads(&what.key, &Expects::new()).await?.into_iter().flatten() {
             plan.entries += 1;
             plan.bytes += head.length as u64;
         }
@@ -87,7 +110,8 @@ async fn plan(args: &Args, what: &FlushArgs, tags: &[u64], place: &Place) -> Res
             let goes = what.all
                 || what.key.contains(&found.key)
                 || prefixes.iter().any(|prefix| found.key.starts_with(prefix))
-                || found.head.tags.iter().any(|tag| tags.contains(tag));
+                // What was evicted since carries nothing any more.
+                || found.head.reason.is_none() && found.head.tags.iter().any(|tag| tags.contains(&tag.tag));
             if goes {
                 plan.entries += 1;
                 plan.bytes += found.head.length as u64;

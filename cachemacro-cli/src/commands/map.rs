@@ -18,6 +18,7 @@ struct Sides<'a> {
 
 /// Tags by their templates' shape, and entries by the function that gives them.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent findings, not the states of one machine")]
 struct Map<'a> {
     tags: BTreeMap<String, Sides<'a>>,
     entries: BTreeMap<&'a str, Sides<'a>>,
@@ -27,6 +28,9 @@ struct Map<'a> {
     /// Tags that expressions give: they may be any.
     unknown_read: bool,
     unknown_evicted: bool,
+    /// Variants of enums are told apart by their names: whether one makes the same text as a template is not known.
+    reads_variants: bool,
+    evicts_variants: bool,
 }
 
 pub(crate) async fn map(args: &Args, dot: bool) -> Done {
@@ -57,7 +61,10 @@ impl<'a> Map<'a> {
             }
             for tag in &site.tags {
                 match template::shape(tag) {
-                    Some(shape) => map.tags.entry(shape).or_default().read_by.insert(name),
+                    Some(shape) => {
+                        map.reads_variants |= template::is_variant(&shape);
+                        map.tags.entry(shape).or_default().read_by.insert(name)
+                    }
                     None => std::mem::replace(&mut map.unknown_read, true),
                 };
             }
@@ -69,6 +76,7 @@ impl<'a> Map<'a> {
                 match word {
                     "tag" => match template::shape(what) {
                         Some(shape) => {
+                            map.evicts_variants |= template::is_variant(&shape);
                             map.tags.entry(shape).or_default().evicted_by.insert(name);
                         }
                         None => map.unknown_evicted = true,
@@ -97,17 +105,26 @@ impl<'a> Map<'a> {
     }
 
     fn has_orphans(&self) -> bool {
-        let is_orphan = |sides: &Sides<'_>| sides.read_by.is_empty() && !sides.evicted_by.is_empty();
-        !self.unknown_read && self.tags.values().any(is_orphan)
+        self.tags.iter().any(|(tag, sides)| sides.read_by.is_empty() && !self.may_be_read(tag))
+    }
+
+    /// Whether an expression may make this tag that no template makes.
+    fn may_be_read(&self, tag: &str) -> bool {
+        self.unknown_read || self.reads_variants || template::is_variant(tag)
+    }
+
+    /// Whether an expression may evict this tag that no template evicts.
+    fn may_be_evicted(&self, tag: &str) -> bool {
+        self.unknown_evicted || self.evicts_variants != template::is_variant(tag)
     }
 
     fn table(&self) -> Table {
         let mut table = Table::new(&["what", "name", "read_by", "evicted_by", "note"]);
         for (tag, sides) in &self.tags {
             let note = match (sides.read_by.is_empty(), sides.evicted_by.is_empty()) {
-                (true, _) if self.unknown_read => "no template makes it; an expression may",
+                (true, _) if self.may_be_read(tag) => "no template makes it; an expression may",
                 (true, _) => "evicted, and no entry carries it",
-                (_, true) if self.unknown_evicted => "no template evicts it; an expression may",
+                (_, true) if self.may_be_evicted(tag) => "no template evicts it; an expression may",
                 (_, true) => "nothing evicts it",
                 _ => "",
             };

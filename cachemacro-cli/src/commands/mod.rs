@@ -68,7 +68,14 @@ fn shown_tag(hash: u64, names: &[String], output: &OutputArgs) -> String {
 /// The fleet, for what it knows of functions. What is shown without it is less, and no failure.
 async fn fleet_if_any(place: &crate::place::Place) -> Fleet {
     match Fleet::of_place(place).await {
-        Ok(fleet) => fleet,
+        Ok(fleet) => {
+            if fleet.reports.is_empty() {
+                eprintln!(
+                    "cachemacro: no process reported within 30 s, so functions and names of tags are not known; the first report comes 10 s after a start"
+                );
+            }
+            fleet
+        }
         Err(failure) => {
             eprintln!("cachemacro: no reports, so functions and names of tags are not known: {failure}");
             Fleet::default()

@@ -24,13 +24,15 @@ pub(crate) async fn tags(args: &Args) -> Done {
     let mut tags: HashMap<u64, Carried> = HashMap::new();
     let mut seen = HashSet::new();
     sweep(&place, &args.place, "", |found| {
-        if seen.insert(found.key.clone()) && !found.head.tags.is_empty() {
+        // What is evicted or gone carries nothing any more.
+        let is_there = found.head.reason.is_none() && !found.head.tags.is_empty();
+        if seen.insert(found.key.clone()) && is_there {
             let names = fleet.tags_of(&found.key);
-            for tag in &found.head.tags {
-                let carried = tags.entry(*tag).or_default();
+            for tag in found.head.tags.iter().map(|stamped| stamped.tag) {
+                let carried = tags.entry(tag).or_default();
                 carried.entries += 1;
                 carried.bytes += found.head.length as u64;
-                let name = names.iter().find(|name| cachemacro::inspect::tag_hash(name) == *tag);
+                let name = names.iter().find(|name| cachemacro::inspect::tag_hash(name) == tag);
                 if let Some(name) = name.filter(|name| !carried.names.contains(name)) {
                     carried.names.push(name.clone());
                 }

@@ -181,3 +181,22 @@ fn completions_and_the_manual_page_need_no_server() {
     let said = nowhere.run(&["tags"]);
     assert!(said.code == Some(2) && said.errors.contains("CACHEMACRO_NAMESPACE"), "{said:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_or_a_variable_that_is_misspelt_is_told() {
+    let place = Place::on(RedisServer::shared());
+    let cache = place.service();
+    user(&cache, "acme", 7).await;
+    place.reported(&[&cache]).await;
+    let typo = place.asked(&["doctor", "--namespace", "typo"]).await;
+    assert!(typo.code == Some(1) && typo.out.contains("no entry is in the namespace `typo`"), "{typo:?}");
+    let quiet = Place::on(RedisServer::shared());
+    let silent = quiet.settings().reports(Reports::Off).build().expect("acceptable");
+    user(&silent, "acme", 7).await;
+    silent.stored().await;
+    let off = quiet.asked(&["doctor"]).await;
+    assert!(off.out.contains("no process reported within 30 s"), "{off:?}");
+    let misspelt = format!("CACHEMACRO_{}", "TTTL");
+    let said = place.run_with(&["stats"], &[(&misspelt, "5m")]);
+    assert!(said.errors.contains("did you mean CACHEMACRO_TTL?"), "{said:?}");
+}

@@ -52,3 +52,65 @@ fn nothing_is_flushed_without_a_namespace_or_a_selector() {
         assert_eq!(said.code, Some(2), "{said:?}");
     }
 }
+
+/// What was flushed by its tag is there until it expires; every command says that no read hits it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_flushed_by_tag_is_shown_as_flushed() {
+    let place = Place::on(RedisServer::shared());
+    let cache = place.service();
+    for id in 0..2 {
+        user(&cache, "acme", id).await;
+    }
+    user(&cache, "other", 1).await;
+    // More tags than come along with a head at first.
+    let tags: Vec<String> = (0..40).map(|n| format!("t{n}")).collect();
+    cache.entry::<u8>("many", 1).with_tags(&tags).set(&1).await.unwrap();
+    place.reported(&[&cache]).await;
+    let states = async || -> Vec<(String, String)> {
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        let rows = place.rows(&["list"]).await;
+        rows.iter().map(|row| (text(&row["key"]), text(&row["state"]))).collect()
+    };
+    let state = |key: &str, state: &str| (key.to_owned(), state.to_owned());
+    let fresh = ["many:1", "user:acme:0", "user:acme:1", "user:other:1"].map(|key| state(key, "fresh"));
+    assert_eq!(states().await, fresh);
+
+    assert_eq!(place.asked(&["flush", "--tag", "org:acme", "--tag", "t39", "--yes"]).await.code, Some(0));
+    let evicted = ["many:1", "user:acme:0", "user:acme:1"].map(|key| state(key, "tag_evicted"));
+    assert_eq!(states().await[..3], evicted);
+    assert_eq!(states().await[3], state("user:other:1", "fresh"));
+    let inspected = place.rows(&["inspect", "user:acme:0"]).await;
+    assert!(inspected.contains(&json!({"field": "state", "value": "tag_evicted"})), "{inspected:?}");
+
+    let carried = place.rows(&["tags"]).await;
+    let named: Vec<_> = carried.iter().map(|row| (&row["tag"], &row["entries"])).collect();
+    assert!(named.contains(&(&json!("users"), &json!(1))) && named.len() == 2, "{named:?}");
+    // Nobody reads what it would evict.
+    let again = place.asked(&["flush", "--tag", "users", "--dry-run", "--format", "json"]).await;
+    assert_eq!(again.rows()[0]["entries"], json!(1), "{again:?}");
+    let none = place.asked(&["flush", "--tag", "org:acme", "--dry-run"]).await;
+    assert_eq!(none.code, Some(1), "{none:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flush_that_finds_nothing_ends_with_1_and_says_what_may_have_been_meant() {
+    let place = Place::on(RedisServer::shared());
+    let cache = place.service();
+    user(&cache, "acme", 7).await;
+    cache.stored().await;
+    for nothing in [["--tag", "usrs"], ["--prefix", "usr"], ["--key", "user:acme:8"]] {
+        let said = place.asked(&[&["flush"], &nothing[..], &["--yes"]].concat()).await;
+        assert_eq!(said.code, Some(1), "{said:?}");
+    }
+    let glob = place.asked(&["flush", "--key", "user:*", "--yes"]).await;
+    assert!(glob.code == Some(1) && glob.errors.contains("--prefix"), "{glob:?}");
+    // As the server's own tools show the key.
+    let full = format!("{}:user:acme:7", place.namespace);
+    for args in [&["explain", &full][..], &["inspect", &full], &["flush", "--key", &full, "--yes"]] {
+        let said = place.asked(args).await;
+        assert!(said.code == Some(1) && said.errors.contains("is it user:acme:7?"), "{said:?}");
+    }
+    let before = cache.stats().total.loads;
+    user(&cache, "acme", 7).await;
+    assert_eq!(cache.stats().total.loads, before, "it is there");
+}

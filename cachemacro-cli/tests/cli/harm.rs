@@ -49,6 +49,10 @@ async fn under_a_watchers_rights_reads_work_and_writes_end_with_3() {
         assert_eq!(said.code, Some(0), "{args:?} {said:?}");
         assert!(!said.out.contains("hunter2") && !said.errors.contains("hunter2"));
     }
+    // Nothing was even tried that its user may not do.
+    let denied: Vec<redis::Value> =
+        redis::cmd("ACL").arg("LOG").query_async(&mut admin).await.expect("the server obeys");
+    assert!(denied.is_empty(), "{denied:?}");
     for args in [
         &["flush", "--key", "user:acme:7", "--yes"][..],
         &["flush", "--tag", "users", "--yes"],

@@ -128,6 +128,9 @@ impl Checker<'_> {
                 Some("`key` needs a `prefix`, the one of the `#[cached]` function: or write `entry = …`")
             }
             (_, _, false) if self.options.mistaken => return None,
+            (Macro::Evict, true, false) => Some(
+                "`prefix` needs a `key`, or `all` where everything under it is to go: `prefix = \"user\", all`",
+            ),
             (_, true, false) => Some("`prefix` needs a `key`: or write `entry = …`"),
             (_, false, false) => {
                 Some("which entry is written? Write `entry = user_entry(id)`, or `prefix` and `key`")

@@ -8,12 +8,14 @@ pub(crate) mod conditional;
 pub(crate) mod date;
 pub(crate) mod fields;
 pub(crate) mod freshness;
+pub(crate) mod groups;
 pub(crate) mod hop;
 pub(crate) mod range;
 pub(crate) mod reusable;
 pub(crate) mod revalidate;
 pub(crate) mod status;
 pub(crate) mod storable;
+pub(crate) mod structured;
 pub(crate) mod targeted;
 pub(crate) mod vary;
 

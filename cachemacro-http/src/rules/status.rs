@@ -21,7 +21,7 @@ pub(crate) enum Forward {
 }
 
 impl Forward {
-    const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Bypass => "bypass",
             Self::UriMiss => "uri-miss",

@@ -169,3 +169,85 @@ async fn events_pass_untouched() {
         assert_eq!(stored(&layer).await, None, "{kind}");
     }
 }
+
+/// A second that is over, without anybody waiting for it.
+#[tokio::test(start_paused = true)]
+async fn after_its_deadline_a_body_is_recorded_no_more_and_the_next_may_store() {
+    let rig = Rig::new();
+    let layer = rig.http.cache().deadline("10s");
+    let (sender, mut response) = open(&layer, &[]).await;
+    write(&sender, "one ").await;
+    assert_eq!(next(&mut response).await, Some(Ok("one ".to_owned())));
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    write(&sender, "two").await;
+    assert_eq!(next(&mut response).await, Some(Ok("two".to_owned())), "its client reads on");
+    drop(sender);
+    assert_eq!(next(&mut response).await, None);
+    assert_eq!(stored(&layer).await, None);
+
+    // One that never ends is let go of, though nobody reads it.
+    let (sender, response) = open(&rig.http.cache().deadline("10s").version(2), &[]).await;
+    drop(response);
+    write(&sender, "one ").await;
+    tokio::time::timeout(Duration::from_secs(20), sender.closed()).await.expect("nobody holds it");
+}
+
+/// Bytes without end, made as they are read.
+struct Zeros {
+    left: u64,
+    piece: Bytes,
+}
+
+impl Body for Zeros {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.left == 0 {
+            return Poll::Ready(None);
+        }
+        let length = self.left.min(self.piece.len() as u64);
+        self.left -= length;
+        // A copy, as a handler's would be.
+        let piece = Bytes::copy_from_slice(&self.piece[..usize::try_from(length).unwrap()]);
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+}
+
+/// The memory of this process, in bytes.
+#[cfg(target_os = "linux")]
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_large_body_passes_in_flat_memory() {
+    let is_long =
+        std::env::var_os("CACHEMACRO_TEST_LONG").is_some_and(|value| value != "0" && !value.is_empty());
+    let length: u64 = if is_long { 1 << 30 } else { 128 << 20 };
+    let rig = Rig::new();
+    let service = service_fn(move |_: Request<Empty<Bytes>>| async move {
+        Ok::<_, Infallible>(Response::new(Zeros { left: length, piece: Bytes::from(vec![0; 64 << 10]) }))
+    });
+    let layer = rig.http.cache();
+    let pass = async || {
+        let request = Request::get("/large").body(Empty::new()).unwrap();
+        let mut body = layer.layer(service).oneshot(request).await.unwrap().into_body();
+        let mut read = 0;
+        while let Some(frame) = body.frame().await {
+            read += frame.unwrap().into_data().unwrap().len() as u64;
+        }
+        read
+    };
+    let before = resident();
+    assert_eq!(pass().await, length);
+    let grown = resident().saturating_sub(before);
+    // Other tests of this process run beside it: a body that is kept would be much more.
+    assert!(grown < 64 << 20, "{grown} bytes more");
+}

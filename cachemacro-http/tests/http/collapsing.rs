@@ -43,7 +43,7 @@ async fn a_cold_url_is_one_run() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_may_not_be_stored_is_waited_for_once_and_then_never() {
     let rig = Rig::new();
-    let barrier = Arc::new(Barrier::new(29));
+    let barrier = Arc::new(Barrier::new(99));
     let layer = rig.http.cache();
     let handler = Handler::new(move |request| {
         let barrier = barrier.clone();
@@ -63,10 +63,10 @@ async fn what_may_not_be_stored_is_waited_for_once_and_then_never() {
     while handler.runs() == 0 {
         tokio::task::yield_now().await;
     }
-    let waited = tokio::time::timeout(Duration::from_secs(20), all(&layer, &handler, vec![vec![]; 29]));
-    assert_eq!(waited.await.expect("they wait for each other").len(), 29);
+    let waited = tokio::time::timeout(Duration::from_secs(20), all(&layer, &handler, vec![vec![]; 99]));
+    assert_eq!(waited.await.expect("they wait for each other").len(), 99);
     first.await.unwrap();
-    let again = tokio::time::timeout(Duration::from_secs(20), all(&layer, &handler, vec![vec![]; 29]));
+    let again = tokio::time::timeout(Duration::from_secs(20), all(&layer, &handler, vec![vec![]; 99]));
     assert!(
         again
             .await
@@ -74,6 +74,48 @@ async fn what_may_not_be_stored_is_waited_for_once_and_then_never() {
             .iter()
             .all(|got| got.header("cache-status").contains("uncacheable") || got.word() == "MISS")
     );
+}
+
+/// The first user's handler never ends.
+#[tokio::test]
+async fn a_request_with_credentials_waits_for_no_other_s_handler() {
+    let rig = Rig::new();
+    let handler = Handler::new(|request| async move {
+        let user = request.headers()["authorization"].to_str().unwrap().to_owned();
+        if user == "first" {
+            std::future::pending::<()>().await;
+        }
+        response(200, &[], &user)
+    });
+    for (at, layer) in [rig.http.cache(), rig.http.gateway()].into_iter().enumerate() {
+        let before = handler.runs();
+        let first = {
+            let (layer, handler) = (layer.clone(), handler.clone());
+            tokio::spawn(async move { get(&layer, &handler, &[("authorization", "first")]).await })
+        };
+        while handler.runs() == before {
+            tokio::task::yield_now().await;
+        }
+        let others = tokio::time::timeout(
+            Duration::from_secs(5),
+            all(&layer, &handler, vec![vec![("authorization", "other")]; 100]),
+        );
+        let others = others.await.unwrap_or_else(|_| panic!("they wait for the first, {at}"));
+        assert!(others.iter().all(|got| got.body == "other"));
+        first.abort();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn users_wait_for_each_other_where_a_response_said_that_they_share_it() {
+    let rig = Rig::new();
+    let (layer, handler) = (rig.http.cache().ttl("1m"), slow(&[("cache-control", "public")]));
+    let user = || vec![("authorization", "a")];
+    assert_eq!(all(&layer, &handler, vec![user()]).await[0].word(), "MISS");
+    assert_eq!(all(&layer, &handler, vec![user()]).await[0].word(), "HIT");
+    rig.pass(60);
+    all(&layer, &handler, vec![user(); 100]).await;
+    assert_eq!(handler.runs(), 2);
 }
 
 #[tokio::test]

@@ -91,3 +91,33 @@ async fn no_cache_is_stored_and_asked_about() {
     let same = get(&layer, &handler, &[("if-none-match", "\"a\"")]).await;
     assert_eq!((same.status.as_u16(), handler.runs()), (304, 3));
 }
+
+#[tokio::test]
+async fn a_response_to_head_renews_what_is_stored_or_tells_that_it_holds_no_more() {
+    let rig = Rig::new();
+    for (tag, length, word, new) in [
+        ("\"a\"", "4", "HIT", "2"),
+        ("\"b\"", "4", "MISS", "1"),  // 4.3.5: another validator
+        ("\"a\"", "40", "MISS", "1"), // and another length
+    ] {
+        rig.cache.clear().await.unwrap();
+        let layer = rig.http.gateway();
+        let handler = Handler::new(move |request| async move {
+            let says = ("cache-control", "max-age=10");
+            if request.method() == "HEAD" {
+                return response(200, &[says, ("etag", tag), ("content-length", length), ("x-new", "2")], "");
+            }
+            response(200, &[says, ("etag", "\"a\""), ("x-new", "1")], "text")
+        });
+        get(&layer, &handler, &[]).await;
+        rig.pass(15);
+        let head = crate::support::send(&layer, &handler, crate::support::request("HEAD", "/a", &[])).await;
+        assert_eq!((head.word(), head.header("x-new")), ("MISS", "2"), "it is the origin's answer");
+        let got = get(&layer, &handler, &[]).await;
+        assert_eq!(
+            (got.word(), got.header("x-new"), got.body.as_str()),
+            (word, new, "text"),
+            "{tag} {length}"
+        );
+    }
+}

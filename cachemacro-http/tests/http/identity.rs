@@ -1,8 +1,5 @@
 //! Who is given what: nobody sees what was made for another.
 
-use cachemacro_http::CacheLayer;
-use proptest::prelude::*;
-
 use crate::support::{Handler, Rig, get, request, response, send};
 
 const USER: [(&str, &str); 1] = [("authorization", "Bearer a")];
@@ -130,96 +127,4 @@ async fn what_an_attacker_sends_is_shared_with_nobody() {
     let large = "x".repeat(40_000);
     assert_eq!(get(&layer, &handler, &[("x-large", &large)]).await.word(), "BYPASS");
     assert_eq!(get(&layer, &handler, &[]).await.body, clean);
-}
-
-/// One request of a run: who sends it, how, and where to.
-#[derive(Debug, Clone)]
-struct Sent {
-    user: Option<u8>,
-    by_cookie: bool,
-    route: usize,
-    directive: &'static str,
-    response: &'static str,
-    vary: bool,
-    method: &'static str,
-}
-
-fn sent() -> impl Strategy<Value = Sent> {
-    let directives =
-        prop::sample::select(vec!["", "no-cache", "max-age=0", "max-stale", "no-store", "only-if-cached"]);
-    let responses = prop::sample::select(vec![
-        "",
-        "private",
-        "no-store",
-        "max-age=60",
-        "no-cache",
-        "private, max-age=60",
-        "max-age=60, stale-while-revalidate=60",
-    ]);
-    let methods = prop::sample::select(vec!["GET", "GET", "GET", "HEAD", "POST"]);
-    (prop::option::of(0..4_u8), any::<bool>(), 0..3_usize, directives, responses, any::<bool>(), methods)
-        .prop_map(|(user, by_cookie, route, directive, response, vary, method)| Sent {
-            user,
-            by_cookie,
-            route,
-            directive,
-            response,
-            vary,
-            method,
-        })
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// Each body names its user; only those of nobody are for all.
-    #[test]
-    fn nobody_sees_what_was_made_for_another(run in prop::collection::vec(sent(), 1..40)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let rig = Rig::new();
-            let http = rig.http.clone().session_cookies(["sid"]);
-            let user = |headers: &http::HeaderMap| {
-                let named = headers.get("authorization").or_else(|| headers.get("cookie"));
-                named.map(|value| value.to_str().unwrap().trim_start_matches("sid=").to_owned())
-            };
-            let routes: [CacheLayer; 3] = [
-                http.cache().stale("10s"),
-                http.cache().private(move |request| user(&request.headers)),
-                http.cache().vary(http::header::COOKIE),
-            ];
-            let handler = Handler::new(move |request| {
-                let whose = user(request.headers()).unwrap_or_default();
-                let says = request.headers().get("x-says").map_or("", |says| says.to_str().unwrap()).to_owned();
-                let vary = request.headers().contains_key("x-vary");
-                async move {
-                    let mut headers = vec![];
-                    if !says.is_empty() {
-                        headers.push(("cache-control", says.as_str()));
-                    }
-                    if vary {
-                        headers.push(("vary", "cookie, authorization"));
-                    }
-                    response(200, &headers, &whose)
-                }
-            });
-            for Sent { user, by_cookie, route, directive, response, vary, method } in run {
-                let name = user.map(|user| if by_cookie { format!("sid={user}") } else { user.to_string() });
-                let mut headers = vec![];
-                if let Some(name) = &name {
-                    headers.push((if by_cookie { "cookie" } else { "authorization" }, name.as_str()));
-                }
-                for (name, value) in [("cache-control", directive), ("x-says", response), ("x-vary", if vary { "1" } else { "" })] {
-                    if !value.is_empty() {
-                        headers.push((name, value));
-                    }
-                }
-                let uri = ["/a", "/b", "/c"][route];
-                let got = send(&routes[route], &handler, request(method, uri, &headers)).await;
-                let own = user.map(|user| user.to_string()).unwrap_or_default();
-                assert!(got.status == 504 || method == "HEAD" || got.body == own, "{own:?} was given {:?}", got.body);
-                rig.clock.advance(std::time::Duration::from_millis(700));
-            }
-        });
-    }
 }

@@ -2,8 +2,14 @@
 
 mod bodies;
 mod collapsing;
+mod costs;
+mod counted;
 mod gateway;
+mod groups;
 mod identity;
+mod options;
+mod outside;
+mod pairs;
 mod reading;
 mod support;
 mod writing;

@@ -149,7 +149,7 @@ async fn a_handler_says_from_inside_how_long_and_whether() {
     let handler = Handler::new(|request| async move {
         let handle = request.extensions().get::<CacheHandle>().unwrap();
         match request.uri().query() {
-            Some("short") => handle.ttl(std::time::Duration::from_secs(5)),
+            Some("short") => handle.ttl("5s"),
             Some("error") => {
                 handle.ttl(std::time::Duration::from_secs(5));
                 return response(400, &[], "");
@@ -173,7 +173,7 @@ async fn errors_are_stored_only_on_the_handler_s_word() {
             if request.uri().query().is_some() { &[("cache-control", "max-age=5")] } else { &[] };
         response(status, word, "")
     });
-    let layer = rig.http.cache().negative_ttl("10s").statuses([http::StatusCode::FOUND]);
+    let layer = rig.http.cache().negative_ttl("10s").statuses([302]);
     for (uri, expected) in [
         ("/200", "HIT"),
         ("/203", "HIT"),
@@ -278,7 +278,7 @@ async fn each_kind_of_request_gets_its_own() {
     };
     let expect = |word: &str, body: &str| (word.to_owned(), body.to_owned());
     let undeclared = rig.http.cache();
-    let declared = rig.http.clone().prefix("declared").cache().vary(header::ACCEPT_LANGUAGE);
+    let declared = rig.http.clone().prefix("declared").cache().vary([header::ACCEPT_LANGUAGE]);
     for layer in [undeclared, declared] {
         assert_eq!(ask(layer.clone(), "en").await, expect("MISS", "en"));
         assert_eq!(ask(layer.clone(), "de").await, expect("MISS", "de"));
@@ -288,8 +288,7 @@ async fn each_kind_of_request_gets_its_own() {
         }
         assert_eq!(ask(layer, "DE").await, expect("HIT", "de"));
     }
-    let offered =
-        rig.http.clone().prefix("offered").cache().vary_among(header::ACCEPT_LANGUAGE, ["en", "de"]);
+    let offered = rig.http.clone().prefix("offered").cache().vary_among("accept-language", ["en", "de"]);
     assert_eq!(ask(offered.clone(), "de-ch, en;q=0.5").await, expect("MISS", "de-ch, en;q=0.5"));
     assert_eq!(ask(offered.clone(), "de").await, expect("HIT", "de-ch, en;q=0.5"));
     assert_eq!(ask(offered, "en").await.0, "MISS");

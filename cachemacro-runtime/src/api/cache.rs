@@ -14,6 +14,7 @@ use crate::engine::settings::Settings;
 use crate::engine::undelivered::{Undelivered, no_namespace};
 use crate::ground::error::Result;
 use crate::key::Key;
+use crate::key::typed::Tag;
 use crate::observe::report::Report;
 use crate::observe::stats::CacheStats;
 use crate::observe::warning::Warning;
@@ -74,7 +75,13 @@ impl Cache {
         if core.lacks_namespace() {
             tracing::warn!("{}", Warning::NoNamespace);
         }
-        tracing::info!(store = core.store.about().name, disabled = core.settings.disabled, "cache made");
+        for unread in &core.settings.unread {
+            tracing::warn!("{unread}");
+        }
+        // Where there is none, that was said.
+        if core.settings.unresolved.is_none() {
+            tracing::info!(store = core.store.about().name, disabled = core.settings.disabled, "cache made");
+        }
         core.watch_server();
     }
 
@@ -148,7 +155,7 @@ impl Cache {
     ///
     /// # Errors
     /// Where the store failed: the entries may still be served.
-    pub async fn evict_tags<S: AsRef<str>>(&self, tags: impl IntoIterator<Item = S>) -> Result<()> {
+    pub async fn evict_tags<S: Tag>(&self, tags: impl IntoIterator<Item = S>) -> Result<()> {
         self.evict().tags(tags).run().await.map(drop)
     }
 

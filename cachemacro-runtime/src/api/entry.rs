@@ -13,6 +13,7 @@ use crate::ground::error::Result;
 use crate::key::Key;
 use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
+use crate::policy::freshness::Age;
 use crate::policy::mode::Mode;
 use crate::policy::outcome::{Fallible, Plain, Value};
 use crate::policy::rules::NoRules;
@@ -121,9 +122,25 @@ impl<T: Value> Entry<T> {
             raw.record(Event::Miss(MissReason::TooOld));
             return Ok(None);
         }
+        let mut known = self.known(&raw.core, raw, None);
+        if let Some(copy) = known.as_ref().and_then(|known| known.copy(raw)) {
+            raw.core.hit_here(raw.counters());
+            return Ok(copy);
+        }
+        // G3: before the read is sent.
+        if let Some(known) = &mut known {
+            known.begin(raw);
+        }
         match self.in_time(raw.look(self.expected())).await? {
             Looked::Usable(usable) => {
-                let value = self.decode(&usable);
+                let confirmed = known.as_ref().and_then(|known| known.confirmed(raw, &usable.header));
+                let value = confirmed.unwrap_or_else(|| {
+                    let value = self.decode(&usable);
+                    if let Some(known) = known.filter(|_| usable.age == Age::Fresh) {
+                        known.keep(raw, &usable, value.as_ref());
+                    }
+                    value
+                });
                 // A stored `None` is a hit: the cache knew that there is no value.
                 let known = value.is_some() || !is_value(&usable.header);
                 if known {

@@ -4,8 +4,9 @@ use crate::engine::entry::Entry;
 use crate::format::codec::{Codec, CodecFor};
 use crate::format::schema::Fingerprint;
 use crate::key::tag::Tag;
+use crate::key::typed;
 use crate::policy::outcome::Value;
-use crate::policy::rules::EntryRules;
+use crate::policy::rules::{EntryRules, Rules};
 use crate::policy::ttl::{Policy, Ttl};
 
 impl<T: Value> Entry<T> {
@@ -41,8 +42,9 @@ impl<T: Value> Entry<T> {
     /// # }
     /// ```
     #[must_use]
-    pub fn with_tags<S: AsRef<str>>(self, tags: impl IntoIterator<Item = S>) -> Self {
-        self.with(|raw| tags.into_iter().for_each(|tag| raw.tag(tag.as_ref())))
+    pub fn with_tags<S: typed::Tag>(self, tags: impl IntoIterator<Item = S>) -> Self {
+        self.core().misspelt.may_be_any();
+        self.with(|raw| tags.into_iter().for_each(|tag| raw.tag(&tag.text())))
     }
 
     /// The same entry with tags that templates built.
@@ -72,6 +74,7 @@ impl<T: Value> Entry<T> {
     /// ```
     #[must_use]
     pub fn with_late_tags(mut self) -> Self {
+        self.core().misspelt.may_be_any();
         self.late_tags = true;
         self
     }
@@ -139,6 +142,10 @@ impl<T: Value> Entry<T> {
     /// ```
     #[must_use]
     pub fn with_rules(mut self, rules: EntryRules<T>) -> Self {
+        // Those of attributed functions say where their tags come from.
+        if Rules::has_tags(&rules) && self.raw.as_ref().is_ok_and(|raw| raw.site.is_none()) {
+            self.core().misspelt.may_be_any();
+        }
         self.rules = rules;
         self
     }

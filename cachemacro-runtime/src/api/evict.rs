@@ -9,6 +9,7 @@ use crate::engine::evict::{Evict, not_built};
 use crate::engine::removals::Removals;
 use crate::ground::error::Result;
 use crate::key::Key;
+use crate::key::typed::Tag;
 use crate::policy::outcome::Value;
 
 impl Evict {
@@ -75,7 +76,7 @@ impl Evict {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn tags<S: AsRef<str>>(mut self, tags: impl IntoIterator<Item = S>) -> Self {
+    pub fn tags<S: Tag>(mut self, tags: impl IntoIterator<Item = S>) -> Self {
         self.add_tags(tags);
         self
     }

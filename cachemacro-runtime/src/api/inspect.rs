@@ -1,6 +1,7 @@
 //! Looking at entries whose types are not known here: for tools. What a read makes of an entry is decided by what decides it for
 //! every other read.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +11,10 @@ use crate::api::cache::Cache;
 use crate::engine::core::Core;
 use crate::engine::evict::Attempt;
 use crate::engine::raw::RawEntry;
-use crate::engine::read::{Expected, Looked};
+use crate::engine::read::{Expected, Headed, Looked, headed};
 use crate::engine::targets::Targets;
 use crate::format::header::{self, Header, Stamp};
-use crate::format::stamps::{keys_of_hash, tag_keys, version_key};
+use crate::format::stamps::{self, keys_of_hash, tag_keys, version_key};
 use crate::ground::clock::Timestamp;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::key::Key;
@@ -22,8 +23,11 @@ use crate::observe::report::LIFE_MILLIS;
 use crate::policy::freshness::{Age, Freshness};
 use crate::store::{Cursor, Documents, Inspect, Page, Raw, Version};
 
-/// How many tags a head brings along.
+/// How many tags a head brings along at first.
 const HEAD_STAMPS: usize = 32;
+
+/// How many versions of tags are read in one round trip.
+const VERSIONS_AT_ONCE: usize = 500;
 
 /// Looks into a cache's store, from [`Cache::inspector`]. Reads only, but for what is called evict.
 ///
@@ -104,29 +108,35 @@ pub struct Look {
     pub now: Timestamp,
 }
 
-/// What begins an entry.
+/// What begins an entry, and what a read makes of it. Of the payload only the length is known.
 ///
 /// ```
 /// # use cachemacro_runtime as cachemacro;
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
-/// let cache = cachemacro::Cache::memory();
+/// use cachemacro::{Cache, inspect::Expects};
+///
+/// let cache = Cache::memory();
 /// cache.set("user", 7, &"Ada".to_owned()).await?;
-/// let heads = cache.inspector()?.heads(&["user:7".to_owned()]).await?;
-/// assert!(heads[0].as_ref().is_some_and(|head| head.length > 96 && head.header.is_some()));
+/// let heads = cache.inspector()?.heads(&["user:7".to_owned()], &Expects::new()).await?;
+/// assert!(heads[0].as_ref().is_some_and(|head| head.length > 96 && head.age == Some("fresh")));
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Head {
+    /// Why the next read is a miss; `None`: it is a hit, if the payload is whole.
+    pub reason: Option<MissReason>,
+    /// Of a hit: `fresh`, `due`, `stale`, or `spare`, which serves where a load fails.
+    pub age: Option<&'static str>,
     /// The header, where there is one.
     pub header: Option<Header>,
     /// How long the key has left; `None`: it does not expire.
     pub left: Option<Duration>,
     /// How many bytes are under the key.
     pub length: usize,
-    /// The hashes of its tags; the first 32 of them.
-    pub tags: Vec<u64>,
+    /// The entry's tags. Of a pending one: what the holder of the lease captured.
+    pub tags: Vec<Stamped>,
 }
 
 /// One tag of an entry.
@@ -291,32 +301,117 @@ impl Inspector {
         Ok(page)
     }
 
-    /// What begins the entries under these keys, as [`Key::as_str`] has them, without their values; `None` where there is nothing.
-    /// One round trip.
+    /// What begins the entries under these keys, as [`Key::as_str`] has them, without their values, and what reads that want this make
+    /// of them; `None` where there is nothing. A round trip for all entries and one for their tags, unless there are very many.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
-    /// let inspector = cachemacro::Cache::memory().inspector()?;
-    /// assert!(inspector.heads(&["user:7".to_owned()]).await?[0].is_none());
+    /// use cachemacro::{Cache, MissReason, inspect::Expects};
+    ///
+    /// let cache = Cache::memory();
+    /// cache.entry::<u64>("user", 7).with_tags(["users"]).set(&42).await?;
+    /// cache.evict_tags(["users"]).await?;
+    /// let keys = ["user:7".to_owned(), "user:8".to_owned()];
+    /// let heads = cache.inspector()?.heads(&keys, &Expects::new()).await?;
+    /// assert_eq!(heads[0].as_ref().and_then(|head| head.reason), Some(MissReason::TagEvicted));
+    /// assert!(heads[1].is_none());
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
     /// Where the store failed.
-    pub async fn heads(&self, keys: &[String]) -> Result<Vec<Option<Head>>> {
+    pub async fn heads(&self, keys: &[String], expects: &Expects) -> Result<Vec<Option<Head>>> {
         let full: Vec<String> = keys.iter().map(|key| self.core.full_name(key)).collect();
-        let full: Vec<&[u8]> = full.iter().map(String::as_bytes).collect();
-        let heads = self.store()?.heads(&full, header::FIXED + HEAD_STAMPS * header::STAMP).await?;
-        let head = |(raw, length): (Raw, usize)| {
-            let header = Header::parse(&raw.bytes).ok();
-            let count = header.map_or(0, |header| usize::from(header.stamps)).min(HEAD_STAMPS);
-            let stamps = raw.bytes.get(header::FIXED..header::FIXED + count * header::STAMP);
-            let tags = header::read_stamps(stamps.unwrap_or_default()).map(|stamp| stamp.tag).collect();
-            Head { header, left: raw.left, length, tags }
+        let bytes: Vec<&[u8]> = full.iter().map(String::as_bytes).collect();
+        let mut found = self.store()?.heads(&bytes, end_of(HEAD_STAMPS)).await?;
+        for (key, found) in bytes.iter().zip(&mut found) {
+            let stamps = found.as_ref().map_or(0, |(raw, _)| stamps_of(&raw.bytes).1);
+            if stamps > HEAD_STAMPS {
+                *found = self.store()?.heads(&[key], end_of(stamps)).await?.pop().flatten();
+            }
+        }
+        let mut tags: Vec<u64> = found
+            .iter()
+            .flatten()
+            .flat_map(|(raw, _)| stamps_of(&raw.bytes).0)
+            .map(|stamp| stamp.tag)
+            .collect();
+        tags.extend(expects.tags.iter().map(|tag| tag_hash(tag)));
+        let versions = self.versions_of(tags).await?;
+        let mut heads = Vec::with_capacity(keys.len());
+        for (key, found) in keys.iter().zip(found) {
+            heads.push(match found {
+                Some((raw, length)) => Some(self.head(key, &raw, length, expects, &versions).await?),
+                None => None,
+            });
+        }
+        Ok(heads)
+    }
+
+    async fn head(
+        &self,
+        key: &str,
+        raw: &Raw,
+        length: usize,
+        expects: &Expects,
+        versions: &HashMap<u64, Option<Version>>,
+    ) -> Result<Head> {
+        let entry = self.entry(key, expects);
+        let header = Header::parse(&raw.bytes).ok();
+        let stamps: Vec<Stamp> = stamps_of(&raw.bytes).0.collect();
+        let version = |tag: u64| versions.get(&tag).copied().flatten();
+        let stamped =
+            |stamp: &Stamp| Stamped { tag: stamp.tag, holds: version(stamp.tag) == Some(stamp.version) };
+        let tags = stamps.iter().map(stamped).collect();
+        let now = self.core.store.now();
+        let (reason, age) = match headed(
+            &raw.bytes,
+            length,
+            &entry.full,
+            now,
+            expected(header, expects, entry.is_sealed()),
+        ) {
+            Err(reason) => (Some(reason), None),
+            Ok(Headed::Torn) => {
+                let look = self.look(key, expects).await?;
+                (look.reason, look.age)
+            }
+            Ok(Headed::Usable(_, age)) => {
+                let mut named = entry.tags;
+                named.extend(stamps.iter().map(|stamp| version_key(self.core.namespace(), stamp.tag)));
+                let held: Vec<_> = named.iter().map(|key| version(key.hash)).collect();
+                match stamps::compare(stamps.iter().copied(), &named, &held) {
+                    stamps::Stamped::Valid => (None, Some(word(age))),
+                    stamps::Stamped::Lacking => (Some(MissReason::TagLacking), None),
+                    _ => (Some(MissReason::TagEvicted), None),
+                }
+            }
         };
-        Ok(heads.into_iter().map(|found| found.map(head)).collect())
+        Ok(Head { reason, age, header, left: raw.left, length, tags })
+    }
+
+    /// The versions of these tags; of each once.
+    async fn versions_of(&self, mut tags: Vec<u64>) -> Result<HashMap<u64, Option<Version>>> {
+        tags.sort_unstable();
+        tags.dedup();
+        let mut all = HashMap::with_capacity(tags.len());
+        for tags in tags.chunks(VERSIONS_AT_ONCE) {
+            let keys: Vec<_> = tags.iter().map(|tag| version_key(self.core.namespace(), *tag)).collect();
+            let versions = self.core.store.versions(&keys).await?;
+            all.extend(tags.iter().copied().zip(versions.iter().copied()));
+        }
+        Ok(all)
+    }
+
+    /// The entry as a reader has it that wants this.
+    fn entry(&self, key: &str, expects: &Expects) -> RawEntry {
+        let mut entry = RawEntry::new(self.core.clone(), None, Key::of_text(key.to_owned()));
+        for tag in &expects.tags {
+            entry.tag(tag);
+        }
+        entry
     }
 
     /// What the next read of the entry under `key`, as [`Key::as_str`] has it, finds.
@@ -343,21 +438,8 @@ impl Inspector {
         let raw = self.store()?.raw(full.as_bytes()).await?;
         let (bytes, left) = raw.map(|raw| (raw.bytes, raw.left)).unzip();
         let header = bytes.as_deref().and_then(|bytes| Header::parse(bytes).ok());
-        let mut entry = RawEntry::new(core.clone(), None, Key::of_text(key.to_owned()));
-        for tag in &expects.tags {
-            entry.tag(tag);
-        }
-        let codec = header.map_or(0, |header| header.codec);
-        let expected = Expected {
-            codec: expects.codec.unwrap_or(codec),
-            // Errors are stored by the codec of the services' caches, which is not known here.
-            error_codec: codec,
-            schema: expects.schema.or(header.map(|header| header.schema)).unwrap_or_default(),
-            max_age: None,
-            freshness: Freshness { stale: expects.stale, max_age: None, refresh: None },
-            spare: false,
-            sealed: entry.is_sealed(),
-        };
+        let entry = self.entry(key, expects);
+        let expected = expected(header, expects, entry.is_sealed());
         let looked = entry.found(bytes.clone(), &self.versions(&entry).await?, expected).await?;
         let (reason, age, payload) = match &looked {
             Looked::Miss(miss) => (Some(miss.reason), None, None),
@@ -367,7 +449,7 @@ impl Inspector {
             },
         };
         let tags = match &bytes {
-            Some(bytes) => self.stamped(header, bytes).await?,
+            Some(bytes) => self.stamped(bytes).await?,
             None => Vec::new(),
         };
         let length = bytes.map_or(0, |bytes| bytes.len());
@@ -379,10 +461,8 @@ impl Inspector {
     }
 
     /// The tags of these bytes, and whether each holds.
-    async fn stamped(&self, header: Option<Header>, bytes: &Bytes) -> Result<Vec<Stamped>> {
-        let count = header.map_or(0, |header| usize::from(header.stamps));
-        let stamps = bytes.get(header::FIXED..header::FIXED + count * header::STAMP).unwrap_or_default();
-        let stamps: Vec<Stamp> = header::read_stamps(stamps).collect();
+    async fn stamped(&self, bytes: &Bytes) -> Result<Vec<Stamped>> {
+        let stamps: Vec<Stamp> = stamps_of(bytes).0.collect();
         let keys: Vec<_> = stamps.iter().map(|stamp| version_key(self.core.namespace(), stamp.tag)).collect();
         let versions = self.core.store.versions(&keys).await?;
         let held = stamps.iter().zip(versions.iter());
@@ -471,6 +551,18 @@ impl Inspector {
     }
 }
 
+/// Where the stamps of a head end that has so many.
+const fn end_of(stamps: usize) -> usize {
+    header::FIXED + stamps * header::STAMP
+}
+
+/// The stamps among the first bytes of an entry, as far as they came along, and how many the entry has.
+fn stamps_of(bytes: &Bytes) -> (impl Iterator<Item = Stamp> + '_, usize) {
+    let count = Header::parse(bytes).map_or(0, |header| usize::from(header.stamps));
+    let stamps = bytes.get(header::FIXED..end_of(count).min(bytes.len()));
+    (header::read_stamps(stamps.unwrap_or_default()), count)
+}
+
 async fn published(documents: &dyn Documents, namespace: &str) -> Result<Vec<Bytes>> {
     documents.published(namespace, Duration::from_millis(LIFE_MILLIS)).await
 }
@@ -481,5 +573,20 @@ const fn word(age: Age) -> &'static str {
         Age::Due => "due",
         Age::Stale => "stale",
         Age::Spare => "spare",
+    }
+}
+
+/// What a reader expects that wants this.
+fn expected(header: Option<Header>, expects: &Expects, sealed: bool) -> Expected {
+    let codec = header.map_or(0, |header| header.codec);
+    Expected {
+        codec: expects.codec.unwrap_or(codec),
+        // Errors are stored by the codec of the services' caches, which is not known here.
+        error_codec: codec,
+        schema: expects.schema.or(header.map(|header| header.schema)).unwrap_or_default(),
+        max_age: None,
+        freshness: Freshness { stale: expects.stale, max_age: None, refresh: None },
+        spare: false,
+        sealed,
     }
 }

@@ -14,6 +14,7 @@ use crate::calls::batch::get_many;
 use crate::engine::entry::Entry;
 use crate::format::codec::Codec;
 use crate::ground::error::Result;
+use crate::key::typed::Tag;
 use crate::policy::outcome::Value;
 use crate::policy::rules::EntryRules;
 use crate::policy::ttl::{Policy, Ttl};
@@ -122,7 +123,7 @@ impl<K: Serialize + ?Sized + 'static, V: Value> Keyspace<K, V> {
     #[must_use]
     pub fn tags<S, I>(self, tags: impl Fn(&K) -> I + Send + Sync + 'static) -> Self
     where
-        S: AsRef<str>,
+        S: Tag,
         I: IntoIterator<Item = S>,
     {
         self.then(move |key, entry| entry.with_tags(tags(key)))

@@ -7,6 +7,7 @@ use crate::engine::local::{LocalEntry, Stored};
 use crate::ground::error::Result;
 use crate::key::Key;
 use crate::key::tag::Tag;
+use crate::key::typed;
 use crate::policy::rules::EntryRules;
 use crate::policy::ttl::Ttl;
 
@@ -128,8 +129,9 @@ impl<T: Any + Clone + Send + Sync> LocalEntry<T> {
     /// The same entry with these tags.
     #[doc(hidden)]
     #[must_use]
-    pub fn with_tags<S: AsRef<str>>(mut self, tags: impl IntoIterator<Item = S>) -> Self {
-        tags.into_iter().for_each(|tag| self.raw.tag(tag.as_ref()));
+    pub fn with_tags<S: typed::Tag>(mut self, tags: impl IntoIterator<Item = S>) -> Self {
+        self.raw.core.misspelt.may_be_any();
+        tags.into_iter().for_each(|tag| self.raw.tag(&tag.text()));
         self
     }
 

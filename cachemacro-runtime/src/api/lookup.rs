@@ -16,6 +16,7 @@ use crate::format::header::Header;
 use crate::format::stamps::tag_keys;
 use crate::ground::clock::Timestamp;
 use crate::ground::error::{Error, ErrorKind, Result};
+use crate::key::typed::Tag;
 use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
 use crate::policy::gathered::Gathered;
@@ -283,7 +284,7 @@ impl<T: Value> Entry<T> {
 }
 
 impl<T: Value> Vacancy<T> {
-    fn new(entry: Entry<T>, vacant: Vacant<T>, began: Instant) -> Result<Self> {
+    pub(crate) fn new(entry: Entry<T>, vacant: Vacant<T>, began: Instant) -> Result<Self> {
         let Vacant { held, on_refusal, reason, old } = vacant;
         let limit = entry.raw()?.lease_limit();
         let held = held.map(|held| {
@@ -407,7 +408,7 @@ impl<T: Value> Vacancy<T> {
     /// # Errors
     /// Where the value cannot be encoded or is too large. [`ErrorKind::Config`] where a tag is neither among the
     /// entry's nor expected.
-    pub async fn fill_with<S: AsRef<str>>(
+    pub async fn fill_with<S: Tag>(
         self,
         value: &T,
         ttl: impl Into<Ttl>,
@@ -440,7 +441,7 @@ impl<T: Value> Vacancy<T> {
     ///
     /// # Errors
     /// As [`fill_with`](Self::fill_with); also where a gathered tag is neither among the entry's nor expected.
-    pub async fn fill_gathered<S: AsRef<str>>(
+    pub async fn fill_gathered<S: Tag>(
         self,
         value: &T,
         ttl: impl Into<Ttl>,
@@ -459,7 +460,7 @@ impl<T: Value> Vacancy<T> {
             raw.record(Event::NotStored);
             return Ok(Filled::Refused);
         }
-        let tags: Vec<String> = tags.into_iter().map(|tag| tag.as_ref().to_owned()).collect();
+        let tags: Vec<String> = tags.into_iter().map(|tag| tag.text().into_owned()).collect();
         let is_known = |tag: &String| raw.tags.contains(&tag_keys(raw.core.namespace(), tag).tag);
         let all_known = tags.iter().all(is_known) && inherited.is_empty();
         if !all_known && !self.entry.has_late_tags(&NoRules) {

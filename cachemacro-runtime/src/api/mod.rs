@@ -14,5 +14,8 @@ pub(crate) mod keyspace;
 pub(crate) mod local;
 pub(crate) mod lookup;
 pub(crate) mod many;
+pub(crate) mod named;
+pub(crate) mod prefetch;
 pub(crate) mod registry;
 pub(crate) mod removals;
+pub(crate) mod warm;

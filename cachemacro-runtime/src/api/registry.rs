@@ -183,11 +183,13 @@ mod tests {
         assert_eq!(cache.evict_tags(["t"]).await.expect_err("from where?").kind(), ErrorKind::Config);
         let key = entry.key().expect("a number can be a key");
         cache.core().evict_later(&crate::engine::removals::Removals::of(key), None);
-        cache.shutdown().await.expect("all is delivered");
+        let undelivered = cache.shutdown().await.expect_err("nothing was delivered");
+        assert_eq!((undelivered.count(), undelivered.why()), (2, Some(ErrorKind::Config)), "{undelivered}");
         let total = cache.stats().total;
         assert_eq!((total.failed_evicts, total.evicts), (3, 0));
         let warnings = cache.warnings();
         assert_eq!(warnings[0], Warning::Unresolved("config: CACHEMACRO_TTL is not accepted".to_owned()));
-        assert_eq!(warnings[1..], [Warning::FailedEvicts { count: 3, last: ErrorKind::Config }]);
+        let failed = Warning::FailedEvicts { count: 3, last: ErrorKind::Config };
+        assert_eq!(warnings[1..], [failed, Warning::KeptEvicts { count: 2, all: false }]);
     }
 }

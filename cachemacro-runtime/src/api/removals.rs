@@ -10,6 +10,7 @@ use crate::engine::entry::Entry;
 use crate::engine::removals::Removals;
 use crate::ground::error::Result;
 use crate::key::Key;
+use crate::key::typed::Tag;
 use crate::policy::gather;
 use crate::policy::gathered::Gathered;
 use crate::policy::outcome::Value;
@@ -67,8 +68,8 @@ impl Removals {
     /// let removals = cachemacro::Removals::new().tags(["users", "org:3"]).tags(["users"]);
     /// assert_eq!(removals.len(), 2, "the same twice is the same once");
     /// ```
-    pub fn tags<S: AsRef<str>>(mut self, tags: impl IntoIterator<Item = S>) -> Self {
-        self.tags.extend(tags.into_iter().map(|tag| tag.as_ref().to_owned()));
+    pub fn tags<S: Tag>(mut self, tags: impl IntoIterator<Item = S>) -> Self {
+        self.tags.extend(tags.into_iter().map(|tag| tag.text().into_owned()));
         self
     }
 

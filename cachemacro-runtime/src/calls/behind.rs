@@ -80,8 +80,9 @@ where
 {
     let Some(entry) = entry else { return body.await };
     let is_own = entry.raw().is_ok_and(RawEntry::is_own);
-    // What is collected for a transaction is the task's own, so its loads are. In `Mode::Refresh` no old value is wanted.
-    if is_own || entry.core().puts_evict() || Mode::current() == Mode::Refresh {
+    // What is collected for a transaction is the task's own, so its loads are. In `Mode::Refresh` no old value is wanted, and a warm-up
+    // waits for its loads.
+    if is_own || entry.core().puts_evict() || matches!(Mode::current(), Mode::Refresh | Mode::Warm) {
         return load_known(Some(entry), arguments, outcome, rules, pin!(body)).await;
     }
     let Some(raw) = entry.active() else { return body.await };

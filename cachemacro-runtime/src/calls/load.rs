@@ -30,7 +30,7 @@
 //! handle. The flight that `join` finds is taken where the look does not show its load to be doomed: a tag was evicted since that load
 //! captured its versions. Else the call leads the next flight, and its search takes the lease over. What a leader shares is told at [`flight`](crate::engine::flight). Three calls leave the picture: one whose key its
 //! own task is loading or putting, and one that was shared twice what it cannot return, run alone and unstored; under
-//! [`Mode::Refresh`] a call neither looks nor joins, and stores like a put.
+//! [`Mode::Refresh`] a call neither looks nor joins, and stores like a put. Under [`Mode::Warm`] it looks as [`warm`](crate::calls::warm) says.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -41,12 +41,14 @@ use std::time::{Duration, Instant};
 use tracing::Instrument as _;
 
 use crate::engine::asking;
+use crate::engine::decoded::Known;
 use crate::engine::entry::Entry;
 use crate::engine::evict::log_failed;
 use crate::engine::fill::{Check, Stored, finish_put};
 use crate::engine::flight::{AsOf, Landed, Lead, Seat, Verdict, Waited};
 use crate::engine::lease::{self, Held};
 use crate::engine::loading::Loading;
+use crate::engine::prepare::Prepared;
 use crate::engine::raw::RawEntry;
 use crate::engine::read::{Found, Miss, Usable};
 use crate::engine::refresh::Elected;
@@ -118,13 +120,17 @@ where
     F: Future<Output = R>,
 {
     let Some(entry) = &entry else { return spending::free(body).await };
-    let Some(raw) = entry.active() else { return spending::free(body).await };
+    let mode = Mode::current();
+    let Some(raw) = entry.active_in(mode) else { return spending::free(body).await };
     let mut call = Call::new(entry, raw, outcome, entry.has_late_tags(&rules));
-    if Mode::current() == Mode::Refresh {
-        raw.record(Event::Miss(MissReason::TooOld));
-        let (returned, rules) = if raw.is_own() {
+    if matches!(mode, Mode::Refresh | Mode::Warm) {
+        let (returned, rules) = if mode == Mode::Warm {
+            on_heap(|| call.warm(rules, body)).await
+        } else if raw.is_own() {
+            raw.record(Event::Miss(MissReason::TooOld));
             (call.run(None, body).await.0, rules)
         } else {
+            raw.record(Event::Miss(MissReason::TooOld));
             on_heap(|| call.refresh(rules, body)).await
         };
         entry.depends(raw, &rules, outcome.value_of(&returned));
@@ -143,9 +149,9 @@ where
 
 /// One call.
 pub(crate) struct Call<'a, O, V> {
-    entry: &'a Entry<V>,
-    raw: &'a RawEntry,
-    outcome: O,
+    pub(super) entry: &'a Entry<V>,
+    pub(super) raw: &'a RawEntry,
+    pub(super) outcome: O,
     pub(crate) state: State,
 }
 
@@ -153,9 +159,9 @@ pub(crate) struct Call<'a, O, V> {
 #[derive(Default)]
 pub(crate) struct State {
     /// Whether the value names tags.
-    late_tags: bool,
+    pub(super) late_tags: bool,
     /// What the read showed of the tags.
-    read: Option<AsOf>,
+    pub(super) read: Option<AsOf>,
     /// Leads to a value or a lease; `None` where the call is not to store.
     search: Option<Search>,
     /// A value that ages, to be served where its load fails.
@@ -168,6 +174,8 @@ pub(crate) struct State {
     pub(crate) leads: Option<Arc<AtomicBool>>,
     /// What another caller shared could not be taken, so the call has joined a second flight.
     joined_again: bool,
+    /// What a copy of what is loaded is kept under, where one is.
+    placed: Option<Box<Placed>>,
 }
 
 /// The function's return value, put together again from what [`Outcome::split`] took apart.
@@ -198,19 +206,21 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         let (raw, outcome) = (self.raw, self.outcome);
         let as_returned =
             |copy: Option<V>| copy.map_or_else(|| outcome.none(), |value| Some(outcome.wrap(value)));
-        // Whoever knows the arguments looked for the copy before it came here.
-        let (looked_here, mut known) = (arguments.is_some(), self.entry.known(raw, arguments));
-        if !looked_here
-            && let Some(copy) = known.as_ref().and_then(|known| known.copy(raw))
+        let mut known = self.entry.known(&raw.core, raw, arguments);
+        if let Some(copy) = known.as_ref().and_then(|known| known.copy(raw))
             && let Some(found) = as_returned(copy)
         {
             raw.core.hit_here(raw.counters());
             return Ok(found);
         }
+        // G3: before anything is sent.
+        if let Some(known) = &mut known {
+            known.begin(raw);
+        }
         // G1: the store is asked whether that value is there still, and whether its tags hold.
         let failed = Miss { reason: MissReason::StoreFailed, seen: FillId::NONE };
         if let Some(known) = &known
-            && let Some((fill_id, size)) = known.to_confirm::<V>(raw)
+            && let Some((fill_id, size)) = known.to_confirm::<V>()
             && size > SMALL
         {
             // G6: a store that did not answer is not asked again.
@@ -218,7 +228,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
             if let Some(header) = header
                 && header.fill_id == fill_id
                 && raw.freshness().age(&header, raw.core.store.now()) == Some(Age::Fresh)
-                && let Some(found) = known.confirmed(raw, fill_id).and_then(as_returned)
+                && let Some(found) = known.confirmed(raw, &header).and_then(as_returned)
             {
                 raw.record(Event::Hit);
                 return Ok(found);
@@ -228,11 +238,11 @@ impl<'a, O, V: Value> Call<'a, O, V> {
             return Err(failed);
         };
         if let Some(usable) = looked.aging() {
-            self.state.read = Some(read);
+            (self.state.read, self.state.placed) = (Some(read), known.and_then(Known::into_placed));
             return self.aging(Box::new(usable)).await;
         }
         let looked = looked.decoded(|usable| {
-            let confirmed = known.as_ref().and_then(|known| known.confirmed(raw, usable.header.fill_id));
+            let confirmed = known.as_ref().and_then(|known| known.confirmed(raw, &usable.header));
             if let Some(found) = confirmed.and_then(as_returned) {
                 return Some(found);
             }
@@ -245,7 +255,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         let found = match looked {
             Ok(found) => found,
             Err(miss) => {
-                self.state.read = Some(read);
+                (self.state.read, self.state.placed) = (Some(read), known.and_then(Known::into_placed));
                 return Err(miss);
             }
         };
@@ -331,7 +341,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
     }
 
     /// The value that ages, in place of a load that failed or that is not had.
-    fn stand_in<R>(&self) -> Option<R>
+    pub(super) fn stand_in<R>(&self) -> Option<R>
     where
         O: Outcome<R, Value = V>,
     {
@@ -439,7 +449,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         X: Rules<V>,
         F: Future<Output = R>,
     {
-        let (entry, raw, outcome) = (self.entry, self.raw, self.outcome);
+        let (raw, outcome) = (self.raw, self.outcome);
         // Not in a variable, which would hold the value, perhaps not `Send`, over the awaits below.
         let held = match on_heap(|| self.search(&mut lead)).await {
             End::Found(found) => return (self.land_found(lead, found), rules),
@@ -466,7 +476,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         if let Some(leading) = lead.take_if(|lead| lead.has_followers() && !raw.core.has_written()) {
             lead = leading.share_clone(loaded.as_ref(), Lead::share_load);
         }
-        let prepared = held.as_ref().and_then(|_| entry.prepare(raw, &rules, loaded.as_ref()));
+        let prepared = held.as_ref().and_then(|held| self.prepared(held, &rules, loaded.as_ref()));
         let stored = match (held, prepared) {
             (Some(held), Some(prepared)) => {
                 // G1, rule (c): nobody joins after the stamps are read that the fill tells of.
@@ -498,6 +508,18 @@ impl<'a, O, V: Value> Call<'a, O, V> {
             lead.hand_on();
         }
         (unsplit(outcome, loaded), rules)
+    }
+
+    /// What is to be stored of a load, and kept here.
+    fn prepared(&mut self, held: &Held, rules: &impl Rules<V>, loaded: Option<&V>) -> Option<Prepared> {
+        let mut prepared = self.entry.prepare(self.raw, rules, loaded)?;
+        if let Some(old) = self.state.spare.as_ref().filter(|_| held.is_refresh()) {
+            prepared.refreshes(old);
+        }
+        if let Some(placed) = self.state.placed.take() {
+            self.entry.copies(self.raw, *placed, &mut prepared, loaded);
+        }
+        Some(prepared)
     }
 
     /// A value that another process stored meanwhile.

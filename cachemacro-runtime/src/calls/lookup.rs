@@ -94,7 +94,7 @@ pub(crate) async fn find<T: Value>(entry: &Entry<T>) -> Result<Option<Found<T>>>
 }
 
 /// Reads, then searches.
-async fn seek<T: Value>(
+pub(crate) async fn seek<T: Value>(
     entry: &Entry<T>,
     raw: &RawEntry,
     accept: impl Fn(&T, &Header) -> bool,

@@ -13,6 +13,7 @@ use crate::engine::claims::{Claim, Claims};
 use crate::engine::collecting::Collecting;
 use crate::engine::deferred::Deferred;
 use crate::engine::flight::Flights;
+use crate::engine::misspelt::Misspelt;
 use crate::engine::negatives::Negatives;
 use crate::engine::pacing::Pacing;
 use crate::engine::readback::Readbacks;
@@ -36,6 +37,7 @@ use crate::observe::site::SiteId;
 use crate::observe::stats::{CacheStats, Counters};
 use crate::observe::warning::Warning;
 use crate::policy::mode::Mode;
+use crate::policy::says::Says;
 use crate::policy::site::Site;
 use crate::policy::ttl::Ttl;
 use crate::store::local::LocalTable;
@@ -64,8 +66,8 @@ pub(crate) struct Core {
     pub(crate) under_way: Arc<UnderWay>,
     /// Counts what belongs to no site.
     stats: Counters,
-    /// Why an evict failed last: the place of the kind in [`ErrorKind::ALL`].
-    last_failed_evict: AtomicUsize,
+    /// Evicts that failed and are not known to have been sent again.
+    failed_evicts: Mutex<FailedEvicts>,
     /// Whose turn it is to update a key.
     pub(crate) turns: Turns,
     /// How many entries without a value there are.
@@ -80,6 +82,41 @@ pub(crate) struct Core {
     local: OnceLock<LocalTable>,
     /// What threads of them are loading.
     pub(crate) threads: Threads,
+    /// How many loads ahead of use are under way behind their callers.
+    pub(crate) prefetches: Arc<AtomicUsize>,
+    /// In debug builds: which tags may be meant.
+    pub(crate) misspelt: Misspelt,
+}
+
+/// Evicts that failed, as warnings tell of them.
+#[derive(Default)]
+struct FailedEvicts {
+    /// How many since all that were kept had been delivered, and how often that had been by then.
+    kept: (u64, u64),
+    /// How many could not be named, and are not sent.
+    unnamed: u64,
+    last: Option<ErrorKind>,
+}
+
+impl FailedEvicts {
+    /// One more, where all were delivered so often before.
+    fn add(&mut self, kind: ErrorKind, deliveries: u64) {
+        self.last = Some(kind);
+        let (count, since) = &mut self.kept;
+        if kind == ErrorKind::Key {
+            self.unnamed += 1;
+        } else if *since == deliveries {
+            *count += 1;
+        } else {
+            (*count, *since) = (1, deliveries);
+        }
+    }
+
+    fn warning(&self, deliveries: u64) -> Option<Warning> {
+        let (count, since) = self.kept;
+        let count = self.unnamed + if since == deliveries { count } else { 0 };
+        self.last.filter(|_| count > 0).map(|last| Warning::FailedEvicts { count, last })
+    }
 }
 
 impl fmt::Debug for Core {
@@ -101,8 +138,8 @@ impl Core {
             tier: match &store {
                 AnyStore::Memory(_) => None,
                 AnyStore::Other(_) => Some(shared(&store, &settings.namespace, || {
-                    let Settings { namespace, local_capacity, clock, .. } = &settings;
-                    LocalTier::new(namespace, *local_capacity, clock.clone())
+                    let Settings { namespace, local_capacity, local_max_value, clock, .. } = &settings;
+                    LocalTier::new(namespace, *local_capacity, *local_max_value, clock.clone())
                 })),
             },
             store,
@@ -111,7 +148,7 @@ impl Core {
             background: Background::shared(),
             under_way: Arc::default(),
             stats: Counters::default(),
-            last_failed_evict: AtomicUsize::new(0),
+            failed_evicts: Mutex::default(),
             turns: Turns::default(),
             negatives: Negatives::default(),
             pacing: Pacing::default(),
@@ -120,6 +157,8 @@ impl Core {
             claims: Claims::default(),
             local: OnceLock::new(),
             threads: Threads::default(),
+            prefetches: Arc::default(),
+            misspelt: Misspelt::default(),
         }
     }
 
@@ -271,6 +310,15 @@ impl Core {
         named.collect()
     }
 
+    /// What the attributes say of all sites that were called; of the one with these counters it is told apart.
+    pub(crate) fn sites_say(&self, site: Option<&Counters>, mut own: impl FnMut(Says)) -> Vec<Says> {
+        let sites = sync::read(&self.sites);
+        if let Some((site, _)) = site.and_then(Counters::site).and_then(|id| sites.get(id)) {
+            own(site.says);
+        }
+        sites.values().map(|(site, _)| site.says).collect()
+    }
+
     /// Has observers told of what the store's breaker does, and kept evicts sent when it closes.
     pub(crate) fn watch_breaker(self: &Arc<Self>) {
         let Some(breaker) = self.store.breaker() else { return };
@@ -336,11 +384,9 @@ impl Core {
             None if self.settings.disabled => warnings.push(Warning::Disabled),
             None => {}
         }
+        warnings.extend(self.settings.unread.iter().cloned());
         let total = self.snapshot().total;
-        if total.failed_evicts > 0 {
-            let last = ErrorKind::ALL[self.last_failed_evict.load(Ordering::Relaxed)];
-            warnings.push(Warning::FailedEvicts { count: total.failed_evicts, last });
-        }
+        warnings.extend(sync::lock(&self.failed_evicts).warning(self.unacknowledged().deliveries()));
         match self.unacknowledged().count() {
             0 => {}
             count => warnings
@@ -383,7 +429,7 @@ impl Core {
         operation: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         // G6: a call waits for the store as long as its deadline allows.
-        self.timed_first(site, spending::bounded(operation)).await
+        self.timed_first(site, spending::bounded(operation, |since| self.store.unreached(since))).await
     }
 
     /// Like [`timed_at`](Self::timed_at), for the first request of a call: the store's own timeouts bound it, at no further
@@ -447,7 +493,7 @@ impl Core {
         let counters = site.unwrap_or(&self.stats);
         let seen = seen.at(counters.site());
         if let Event::FailedEvict(kind) = seen.event {
-            self.last_failed_evict.store(kind.index(), Ordering::Relaxed);
+            sync::lock(&self.failed_evicts).add(kind, self.unacknowledged().deliveries());
         }
         counters.event(&seen);
         self.settings.observers.tell(&seen);

@@ -5,26 +5,29 @@ use std::any::TypeId;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::time::Duration;
 
+use crate::engine::copying::Copying;
 use crate::engine::core::Core;
 use crate::engine::entry::Entry;
+use crate::engine::prepare::Prepared;
 use crate::engine::raw::RawEntry;
 use crate::engine::read::Usable;
-use crate::format::header;
+use crate::format::header::{self, Header};
 use crate::format::ids::FillId;
 use crate::format::stamps::version_key;
-use crate::ground::clock::NEVER;
+use crate::ground::clock::{NEVER, Timestamp};
 use crate::ground::panics::caught;
 use crate::key::parts::{self, Parts};
 use crate::key::{CompactKey, prefix_of};
 use crate::local::follow::LocalTier;
-use crate::local::tier::{Begun, Keep};
+use crate::local::tier::{Begun, Life, LocalCopy};
 use crate::observe::event::Event;
+use crate::observe::site::SiteId;
 use crate::policy::mode;
 use crate::policy::outcome::Value;
 use crate::policy::site::Site;
 use crate::policy::ttl::Policy;
 use crate::store::AnyStore;
-use crate::store::local::{Placed, Query};
+use crate::store::local::{AnyKept, Placed, Query};
 
 /// What arguments that were not written part by part begin with. No cache has such a number.
 const BY_KEY: u64 = u64::MAX;
@@ -35,6 +38,8 @@ struct Copied<V> {
     fill_id: FillId,
     /// How many bytes it has there.
     size: usize,
+    /// Tells the codecs and the schema that it was read with from others.
+    likeness: u64,
     value: Option<V>,
 }
 
@@ -101,6 +106,12 @@ impl Core {
         found
     }
 
+    #[inline]
+    fn takes_copies(&self, tier: &LocalTier, policy: &Policy) -> bool {
+        // G2: an evict of a dropped call may not be done yet.
+        !policy.validate && tier.is_on() && self.deferred.is_idle()
+    }
+
     /// The copy that may be taken without asking the store.
     #[inline]
     #[expect(clippy::option_option, reason = "whether there is a copy, and what it is of")]
@@ -110,8 +121,7 @@ impl Core {
         policy: &Policy,
         query: &Query<impl Fn(&[u8]) -> bool>,
     ) -> Option<Option<V>> {
-        // G2: an evict of a dropped call may not be done yet.
-        if policy.validate || !tier.is_on() || !self.deferred.is_idle() {
+        if !self.takes_copies(tier, policy) {
             return None;
         }
         tier.get(query, |copied: &Copied<V>| Some(copied.value.clone()))
@@ -131,26 +141,39 @@ fn placed(tier: &LocalTier, parts: &impl Parts) -> Option<Placed> {
 /// A call whose value is kept decoded.
 pub(crate) struct Known<'a> {
     placed: Placed,
-    /// Where copies are kept, for how long, and the request that is sent next.
-    copies: Option<(&'a LocalTier, Duration, Begun)>,
+    copies: Option<Copies<'a>>,
+}
+
+/// Where copies are kept.
+struct Copies<'a> {
+    tier: &'a LocalTier,
+    ttl: Duration,
+    likeness: u64,
+    /// The request that is sent next.
+    begun: Option<Begun>,
 }
 
 impl<T: Value> Entry<T> {
     /// What is kept of this call, before its read is sent; `None` where nothing. `arguments` are those of its function, where
     /// they are known.
-    pub(crate) fn known<'a>(&self, raw: &'a RawEntry, arguments: Option<Placed>) -> Option<Known<'a>> {
-        let Some(tier) = raw.core.tier.as_deref() else {
+    pub(crate) fn known<'a>(
+        &self,
+        core: &'a Core,
+        raw: &RawEntry,
+        arguments: Option<Placed>,
+    ) -> Option<Known<'a>> {
+        let Some(tier) = core.tier.as_deref() else {
             // What is sealed lies nowhere in plain.
             if raw.is_sealed() {
                 return None;
             }
             return arguments.map(|placed| Known { placed, copies: None });
         };
-        let ttl = raw.core.local_ttl(&raw.policy)?;
+        let ttl = core.local_ttl(&raw.policy)?;
         if !mode::is_plain() {
             return None;
         }
-        tier.follow(&raw.core.store, raw.core.namespace());
+        tier.follow(&core.store, core.namespace());
         if !tier.is_on() && !raw.policy.validate {
             return None;
         }
@@ -158,9 +181,16 @@ impl<T: Value> Entry<T> {
             let bytes = self.by_key(raw);
             Placed { hash: tier.table().hash(&bytes), bytes }
         });
-        let prefix = raw.core.full_text(prefix_of(&raw.key));
-        let begun = tier.begin(&raw.full, &prefix, raw.tags.iter().map(|tag| tag.hash));
-        Some(Known { placed, copies: Some((tier, ttl, begun)) })
+        let copies = Copies { tier, ttl, likeness: self.likeness(), begun: None };
+        Some(Known { placed, copies: Some(copies) })
+    }
+
+    /// Tells codecs and schema from others.
+    fn likeness(&self) -> u64 {
+        let expected = self.expected();
+        let mut likeness = DefaultHasher::new();
+        (expected.codec, expected.error_codec, expected.schema).hash(&mut likeness);
+        likeness.finish()
     }
 
     /// The entry's key and all that makes its value another one: what a copy is known by whose arguments are not.
@@ -175,33 +205,79 @@ impl<T: Value> Entry<T> {
         bytes.extend_from_slice(raw.full.as_bytes());
         bytes
     }
+
+    /// Has what is stored of a load kept here too, under these arguments.
+    pub(crate) fn copies(&self, raw: &RawEntry, placed: Placed, prepared: &mut Prepared, value: Option<&T>) {
+        let (Some(tier), Some(ttl)) = (raw.core.tier.as_deref(), raw.core.local_ttl(&raw.policy)) else {
+            return;
+        };
+        let size = prepared.weight(raw);
+        if !tier.may_keep(size) || !mode::is_plain() {
+            return;
+        }
+        // G6: a clone that panics is the user's; the value was loaded.
+        let Some(value) = caught(|| value.cloned()) else { return };
+        let fill_id = *prepared.fill_id.get_or_insert_with(|| raw.core.store.fill_id());
+        let copied = Copied { fill_id, size, likeness: self.likeness(), value };
+        let copy = LocalCopy::new(placed, raw.owner(), size, copied);
+        prepared.copying = Some(Copying { raw: raw.clone(), expected: self.expected(), ttl, fill_id, copy });
+    }
 }
 
 impl Known<'_> {
+    /// To be called before a request is sent whose value is to be kept.
+    pub(crate) fn begin(&mut self, raw: &RawEntry) {
+        if let Some(copies) = &mut self.copies {
+            copies.begun = Some(raw.begin_copy(copies.tier, raw.tags.iter().map(|tag| tag.hash)));
+        }
+    }
+
     /// The copy that may be taken without asking the store; `None` inside where a `None` is stored.
     #[expect(clippy::option_option, reason = "whether there is a copy, and what it is of")]
     pub(crate) fn copy<V: Value>(&self, raw: &RawEntry) -> Option<Option<V>> {
-        let (tier, ..) = self.copies.as_ref()?;
+        let Copies { tier, likeness, .. } = self.copies.as_ref()?;
         // G6: a clone that panics is the user's.
-        caught(|| raw.core.copy(tier, &raw.policy, &self.query())).flatten()
+        let by_arguments = caught(|| raw.core.copy(tier, &raw.policy, &self.query())).flatten();
+        by_arguments.or_else(|| {
+            if !raw.core.takes_copies(tier, &raw.policy) {
+                return None;
+            }
+            // A call that names it in another way has kept it: a function, and the entry that it makes.
+            let same = |kept: &AnyKept| {
+                kept.owner() == raw.owner().as_ref() && raw.tags.iter().all(|tag| kept.carries(&[tag.hash]))
+            };
+            let make = |copied: &Copied<V>| (copied.likeness == *likeness).then(|| copied.value.clone());
+            caught(|| tier.get_named(&raw.full, same, make)).flatten()
+        })
     }
 
-    /// The value in the store that the copy is of, where the site wants it to be asked for, and how many bytes it has there.
-    pub(crate) fn to_confirm<V: Value>(&self, raw: &RawEntry) -> Option<(FillId, usize)> {
-        let (tier, ..) = self.copies.as_ref().filter(|_| raw.policy.validate)?;
-        tier.get(&self.query(), |copied: &Copied<V>| Some((copied.fill_id, copied.size)))
+    /// The value in the store that the copy is of, where that may not be taken as it is, and how many bytes it has there.
+    pub(crate) fn to_confirm<V: Value>(&self) -> Option<(FillId, usize)> {
+        let Copies { tier, .. } = self.copies.as_ref()?;
+        tier.find(&self.query(), |copied: &Copied<V>| Some((copied.fill_id, copied.size)))
     }
 
-    /// The copy of this very value, which the store has.
+    /// The copy of this very value, which the store has. It may be taken from now on, unless something changed since the store was
+    /// asked.
     #[expect(clippy::option_option, reason = "whether there is a copy, and what it is of")]
-    pub(crate) fn confirmed<V: Value>(&self, raw: &RawEntry, fill_id: FillId) -> Option<Option<V>> {
-        let (tier, ..) = self.copies.as_ref().filter(|_| raw.policy.validate)?;
-        let same = |copied: &Copied<V>| (copied.fill_id == fill_id).then(|| copied.value.clone());
-        caught(|| tier.get(&self.query(), same)).flatten()
+    pub(crate) fn confirmed<V: Value>(&self, raw: &RawEntry, header: &Header) -> Option<Option<V>> {
+        let Copies { tier, ttl, begun, .. } = self.copies.as_ref()?;
+        let is = |copied: &Copied<V>| copied.fill_id == header.fill_id;
+        let same = |copied: &Copied<V>| is(copied).then(|| copied.value.clone());
+        let value = caught(|| tier.find(&self.query(), same)).flatten()?;
+        if let Some(begun) = begun {
+            tier.confirm(begun, &self.query(), is, raw.life_of_copy(header, *ttl));
+        }
+        Some(value)
     }
 
     fn query(&self) -> Query<impl Fn(&[u8]) -> bool> {
         Query::new(self.placed.hash, |bytes| bytes == self.placed.bytes)
+    }
+
+    /// What a copy of what is loaded instead is kept under, where one is.
+    pub(crate) fn into_placed(self) -> Option<Box<Placed>> {
+        self.copies.is_some().then(|| Box::new(self.placed))
     }
 
     /// Keeps what was read for this call, so that the next one with these arguments need not decode it. A value is cloned for it.
@@ -212,31 +288,47 @@ impl Known<'_> {
         }
         // G6: a clone that panics is the user's; the value was read.
         let Some(value) = caught(|| value.cloned()) else { return };
-        // Once it is to be loaded anew, a call must see so.
-        let due = raw.freshness().due_at(&usable.header);
-        let until = due.min(usable.header.fresh_until).min(usable.header.gone_at);
+        let header = &usable.header;
         match (&raw.core.store, self.copies) {
             (AnyStore::Memory(store), _) => {
                 let namespace = raw.core.namespace();
                 let versions =
                     usable.stamps().map(|stamp| (version_key(namespace, stamp.tag), stamp.version));
+                let until = raw.due(header);
                 store.keep_decoded(&raw.full, usable.bytes(), versions, until, &self.placed.bytes, value);
             }
-            (AnyStore::Other(_), Some((tier, ttl, begun))) => {
-                let header = &usable.header;
+            (AnyStore::Other(_), Some(Copies { tier, ttl, likeness, begun: Some(begun) })) => {
                 let unnamed = usable.stamps().map(|stamp| stamp.tag);
                 let unnamed = unnamed.filter(|hash| raw.tags.iter().all(|tag| tag.hash != *hash));
                 let size = usable.bytes().len();
-                let keep = Keep {
-                    placed: self.placed,
-                    owner: raw.site.as_ref().map(|(site, _)| site.id()),
-                    ttl,
-                    fresh: until.since(raw.core.store.now()),
-                    weight: size,
-                };
-                tier.keep(begun, unnamed, keep, Copied { fill_id: header.fill_id, size, value });
+                let copied = Copied { fill_id: header.fill_id, size, likeness, value };
+                let copy = LocalCopy::new(self.placed, raw.owner(), size, copied);
+                tier.keep(begun, unnamed, raw.life_of_copy(header, ttl), copy);
             }
-            (AnyStore::Other(_), None) => {}
+            (AnyStore::Other(_), _) => {}
         }
+    }
+}
+
+impl RawEntry {
+    /// The function whose value it is.
+    fn owner(&self) -> Option<SiteId> {
+        self.site.as_ref().map(|(site, _)| site.id())
+    }
+
+    /// When this value is to be read or loaded anew.
+    fn due(&self, header: &Header) -> Timestamp {
+        // Once it is to be loaded anew, a call must see so.
+        self.freshness().due_at(header).min(header.fresh_until).min(header.gone_at)
+    }
+
+    /// How long a copy of this value may be taken.
+    pub(crate) fn life_of_copy(&self, header: &Header, ttl: Duration) -> Life {
+        Life { ttl, fresh: self.due(header).since(self.core.store.now()) }
+    }
+
+    /// To be called before a request is sent whose value, which has these tags, is to be kept.
+    pub(crate) fn begin_copy(&self, tier: &LocalTier, tags: impl IntoIterator<Item = u64>) -> Begun {
+        tier.begin(&self.full, &self.core.full_text(prefix_of(&self.key)), tags)
     }
 }

@@ -108,6 +108,15 @@ impl<T: Value> Entry<T> {
         self
     }
 
+    /// The same entry, counted at this site; its options stay.
+    pub(crate) fn at_site(mut self, site: &'static Site, counters: Arc<Counters>) -> Self {
+        match &mut self.raw {
+            Ok(raw) => raw.site = Some((site, counters)),
+            Err(no_key) => no_key.site = Some(counters),
+        }
+        self
+    }
+
     pub(crate) fn raw(&self) -> Result<&RawEntry> {
         let raw = self.keyed()?;
         match raw.failure() {
@@ -177,7 +186,12 @@ impl<T: Value> Entry<T> {
 
     /// The raw entry, unless caching is off for this call or key or tags could not be built, which is counted.
     pub(crate) fn active(&self) -> Option<&RawEntry> {
-        if self.core.is_bypassed() {
+        self.active_in(Mode::current())
+    }
+
+    /// The same for a task in this mode.
+    pub(crate) fn active_in(&self, mode: Mode) -> Option<&RawEntry> {
+        if mode == Mode::Bypass || self.core.is_off() {
             return None;
         }
         self.raw().inspect_err(|error| self.failed(error)).ok()

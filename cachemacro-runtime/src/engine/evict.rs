@@ -7,10 +7,12 @@ use crate::engine::core::Core;
 use crate::engine::entry::Entry;
 use crate::engine::raw::RawEntry;
 use crate::engine::removals::Removals;
+use crate::engine::spending;
 use crate::engine::targets::{Targets, parts};
 use crate::format::stamps::{TagKeys, tag_keys};
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::key::tag::Tag;
+use crate::key::typed;
 use crate::key::{Key, scan_text};
 use crate::observe::event::Event;
 use crate::observe::stats::Counters;
@@ -62,8 +64,8 @@ impl Evict {
         }
     }
 
-    pub(crate) fn add_tags<S: AsRef<str>>(&mut self, tags: impl IntoIterator<Item = S>) {
-        self.removals.tags.extend(tags.into_iter().map(|tag| tag.as_ref().to_owned()));
+    pub(crate) fn add_tags<S: typed::Tag>(&mut self, tags: impl IntoIterator<Item = S>) {
+        self.removals.tags.extend(tags.into_iter().map(|tag| tag.text().into_owned()));
     }
 
     /// Adds tags that may not have been built.
@@ -115,6 +117,7 @@ impl Evict {
     pub(crate) async fn send(&self) -> Result<u64> {
         let core = &self.core;
         let site = self.site.as_deref();
+        doubt_tags(core, &self.removals, site);
         let done = core.evict(&self.removals, site).await;
         if !self.failed {
             return done;
@@ -134,6 +137,7 @@ impl Evict {
     /// # Errors
     /// Where a key or tag could not be built, which is counted and logged.
     pub(crate) fn send_now(&self) -> Result<()> {
+        doubt_tags(&self.core, &self.removals, self.site.as_deref());
         self.core.evict_later(&self.removals, self.site.clone());
         if !self.failed {
             return Ok(());
@@ -281,6 +285,8 @@ impl Core {
             let error = Error::new(ErrorKind::Config, "the environment does not give a cache to evict from");
             self.failed_at(site, &error);
             sent.error = Some(error);
+            sent.failed.extend(parts.inspect(|part| self.detach(part)));
+            return sent;
         }
         let mut unanswered: [Option<Error>; 2] = [None, None];
         for (at, part) in parts.enumerate() {
@@ -316,7 +322,9 @@ impl Core {
     /// Sends one request, and tells how many entries went.
     async fn send_part(&self, part: &Targets, site: Option<&Counters>) -> Result<u64> {
         if let [prefix] = &part.prefixes[..] {
-            return self.timed_at(site, self.store.evict_prefix(prefix)).await;
+            // Parts of it may have been carried out whether or not the store is reached at the end.
+            let evicting = spending::bounded(self.store.evict_prefix(prefix), |_| None);
+            return self.timed_first(site, evicting).await;
         }
         let keys = text_of(&part.keys);
         let existed = self.timed_at(site, self.store.evict(EvictRequest::new(&keys, &part.tags))).await?;
@@ -393,11 +401,27 @@ fn how_many(existed: &[bool]) -> u64 {
 /// Logs evicts of one site of whose failure nobody else is told.
 pub(crate) fn log_failed(site: Option<&Counters>, error: &Error, count: u64) {
     let site = site.and_then(Counters::site).map(|site| format!("{}::{}", site.module(), site.function()));
-    tracing::warn!(
-        site,
-        count,
-        kind = %error.kind(),
-        %error,
-        "an evict did not reach the store: it is kept and sent again, and other processes may serve stale values until then"
-    );
+    let what = match error.kind() {
+        ErrorKind::Key => {
+            "an evict could not be named: it is not sent, and what it was about may be served until its TTL ends"
+        }
+        ErrorKind::Config => {
+            "an evict reached no store, because the environment gives none: other processes may serve stale values, and \
+             `shutdown` returns what was to be evicted"
+        }
+        _ => {
+            "an evict did not reach the store: it is kept and sent again, and other processes may serve stale values until then"
+        }
+    };
+    tracing::warn!(site, count, kind = %error.kind(), %error, "{what}");
+}
+
+/// In debug builds warns of tags among these that no function which was called makes.
+fn doubt_tags(core: &Core, removals: &Removals, site: Option<&Counters>) {
+    if core.misspelt.doubts(removals) {
+        let mut writes: &[&str] = &[];
+        let says = core.sites_say(site, |says| writes = says.writes);
+        let templates: Vec<&str> = says.iter().flat_map(|says| says.tags).copied().collect();
+        core.misspelt.warn(removals, site, &templates, writes);
+    }
 }

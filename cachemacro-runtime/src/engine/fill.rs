@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::join_all;
 
+use crate::engine::copying::Sent;
 use crate::engine::core::Core;
 use crate::engine::lease::{Held, Renewals};
 use crate::engine::prepare::Prepared;
@@ -77,7 +78,7 @@ impl Prepared {
         let header = Header {
             flags: self.flags,
             codec: self.codec,
-            fill_id: core.store.fill_id(),
+            fill_id: self.fill_id.unwrap_or_else(|| core.store.fill_id()),
             key_hash: Key::header_hash(&raw.full),
             schema: self.schema,
             stored_at: now,
@@ -110,7 +111,7 @@ impl Prepared {
     }
 
     /// About how many bytes the entry will have.
-    fn weight(&self, raw: &RawEntry) -> usize {
+    pub(crate) fn weight(&self, raw: &RawEntry) -> usize {
         header::FIXED
             + (raw.tags.len() + self.tags.len() + self.inherited.len()) * header::STAMP
             + self.payload.len()
@@ -135,7 +136,7 @@ impl Prepared {
 
     /// Stores under a lease.
     pub(crate) async fn fill(
-        &self,
+        mut self,
         raw: &RawEntry,
         held: Held,
         load_time: Duration,
@@ -154,6 +155,7 @@ impl Prepared {
             }
         };
         let length = bytes.len();
+        let copying = self.copying.take().and_then(|copying| copying.sent(&stamps));
         // G1: the store takes the value only where the entry still carries this token. G4: a put that was overtaken leaves
         // nothing.
         let write = write_under(&raw.full, &held, bytes, life).with_on_refusal(on_refusal).with_check(&keys);
@@ -165,6 +167,9 @@ impl Prepared {
         };
         held.filled();
         raw.filled(&filled, length);
+        if let Some(copying) = copying.filter(|_| filled.accepted) {
+            copying.keep_later();
+        }
         let holds = || stamps.iter().zip(&filled.versions).all(|(stamp, now)| *now == Some(stamp.version));
         match filled.accepted {
             true if check == Check::Stamps && holds() => Stored::Held,
@@ -229,6 +234,7 @@ struct Ready {
     held: Held,
     bytes: Bytes,
     life: Duration,
+    copying: Option<Sent>,
 }
 
 /// What became of one of many values.
@@ -278,14 +284,15 @@ async fn fill_some(
     let mut stored = vec![Stored::Moved; chunk.len()];
     let (mut ready, mut moved) = (Vec::with_capacity(chunk.len()), Vec::new());
     for (at, (filling, stamps)) in chunk.into_iter().zip(stamps).enumerate() {
-        let Filling { raw, held, prepared } = filling;
+        let Filling { raw, held, mut prepared } = filling;
         let Some(stamps) = stamps else {
             raw.record(Event::RefusedFill);
             moved.push(held.give_back());
             continue;
         };
         let (bytes, life) = prepared.assemble(&raw, &stamps, load_time);
-        ready.push(Ready { at, raw, held, bytes, life });
+        let copying = prepared.copying.take().and_then(|copying| copying.sent(&stamps));
+        ready.push(Ready { at, raw, held, bytes, life, copying });
     }
     join_all(moved).await;
     if ready.is_empty() {
@@ -302,6 +309,9 @@ async fn fill_some(
     for (ready, filled) in ready.into_iter().zip(filled) {
         ready.held.filled();
         ready.raw.filled(&filled, ready.bytes.len());
+        if let Some(copying) = ready.copying.filter(|_| filled.accepted) {
+            copying.keep_later();
+        }
         stored[ready.at] = if filled.accepted { Stored::Unproven } else { Stored::Refused };
     }
     Ok(stored)

@@ -3,6 +3,7 @@
 pub(crate) mod asking;
 pub(crate) mod claims;
 pub(crate) mod collecting;
+pub(crate) mod copying;
 pub(crate) mod core;
 pub(crate) mod decoded;
 pub(crate) mod deferred;
@@ -13,6 +14,7 @@ pub(crate) mod flight;
 pub(crate) mod lease;
 pub(crate) mod loading;
 pub(crate) mod local;
+pub(crate) mod misspelt;
 pub(crate) mod negatives;
 pub(crate) mod pacing;
 pub(crate) mod prepare;

@@ -5,11 +5,14 @@ use std::collections::BTreeSet;
 use std::error::Error as _;
 use std::sync::Mutex;
 
+use crate::engine::copying::Copying;
 use crate::engine::entry::{Entry, unusable};
 use crate::engine::raw::RawEntry;
+use crate::engine::read::Usable;
 use crate::engine::readback::Doubt;
 use crate::format::codec::{BuiltinCodec, codec_id};
 use crate::format::header::{self, MAX_STAMPS};
+use crate::format::ids::FillId;
 use crate::format::payload;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::panics::caught;
@@ -37,6 +40,10 @@ pub(crate) struct Prepared {
     pub(crate) tags: Vec<String>,
     /// Hashes of tags that it inherits.
     pub(crate) inherited: Vec<u64>,
+    /// Names it in the store, where that is known before it is sent.
+    pub(crate) fill_id: Option<FillId>,
+    /// Has it kept in this process too.
+    pub(crate) copying: Option<Copying>,
 }
 
 /// What a codec made of a value, and what its rules said.
@@ -194,7 +201,29 @@ impl<T: Value> Entry<T> {
             counters.stores(crate::key::prefix_of(&raw.key), codec, schema);
         }
         let flags = flags | packed.flags;
-        Ok(Prepared { payload: packed.bytes, flags, codec, schema, ttl, tags, inherited: Vec::new() })
+        Ok(Prepared {
+            payload: packed.bytes,
+            flags,
+            codec,
+            schema,
+            ttl,
+            tags,
+            inherited: Vec::new(),
+            fill_id: None,
+            copying: None,
+        })
+    }
+}
+
+impl Prepared {
+    /// Keeps the name of the value that it refreshes, where it is the same: whoever has a copy of that needs to read its header alone.
+    pub(crate) fn refreshes(&mut self, old: &Usable) {
+        let header = &old.header;
+        let is_same = (self.flags, self.codec, self.schema) == (header.flags, header.codec, header.schema)
+            && old.stored_payload() == self.payload;
+        if is_same && !header.fill_id.is_none() {
+            self.fill_id = Some(header.fill_id);
+        }
     }
 }
 

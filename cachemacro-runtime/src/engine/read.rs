@@ -105,8 +105,12 @@ impl Usable {
 
     /// What the codec wrote; `None` where that is longer than `limit` or cannot be told.
     pub(crate) fn payload(&self, limit: usize) -> Option<Cow<'_, [u8]>> {
-        let start = header::FIXED + usize::from(self.header.stamps) * header::STAMP;
-        payload::unpack(&self.bytes[start..], &self.header, limit)
+        payload::unpack(self.stored_payload(), &self.header, limit)
+    }
+
+    /// The payload as it is stored, compressed or not.
+    pub(crate) fn stored_payload(&self) -> &[u8] {
+        &self.bytes[header::FIXED + usize::from(self.header.stamps) * header::STAMP..]
     }
 
     pub(crate) fn stamps(&self) -> impl Iterator<Item = Stamp> + Clone + '_ {
@@ -157,17 +161,16 @@ impl RawEntry {
             let request = ReadRequest::new(&keys).with_versions(&self.tags).with_first(length);
             let read = self.timed(core.store.read(request)).await?;
             let Some(head) = read.entries.into_first().flatten() else { return Ok(None) };
-            let Ok(header) = Header::parse(&head.bytes) else { return Ok(None) };
-            if used(&header, &self.full, core.store.now(), expected).is_err() {
-                return Ok(None);
-            }
-            if head.length != header.total_len() {
-                // The entry is cut off, or was written anew between the two replies: a full read tells.
-                return Ok(match self.look(expected).await? {
-                    Looked::Usable(usable) => Some(usable.header),
-                    Looked::Miss(_) => None,
-                });
-            }
+            let header = match headed(&head.bytes, head.length, &self.full, core.store.now(), expected) {
+                Ok(Headed::Usable(header, _)) => header,
+                Err(_) => return Ok(None),
+                Ok(Headed::Torn) => {
+                    return Ok(match self.look(expected).await? {
+                        Looked::Usable(usable) => Some(usable.header),
+                        Looked::Miss(_) => None,
+                    });
+                }
+            };
             let end = header::FIXED + usize::from(header.stamps) * header::STAMP;
             if end > length {
                 length = end;
@@ -230,6 +233,26 @@ impl RawEntry {
             }
         })
     }
+}
+
+/// What the first bytes of an entry say of it, header and length: whether its stamps hold is not known yet.
+pub(crate) enum Headed {
+    Usable(Header, Age),
+    /// The entry is cut off, or was written anew between the replies that brought bytes and length: a full read tells.
+    Torn,
+}
+
+/// Reads the first bytes of an entry that has `length` of them, or says why a read of it is a miss.
+pub(crate) fn headed(
+    bytes: &[u8],
+    length: usize,
+    key: &str,
+    now: Timestamp,
+    expected: Expected,
+) -> Result<Headed, MissReason> {
+    let header = Header::parse(bytes).map_err(|_| MissReason::Malformed)?;
+    let age = used(&header, key, now, expected)?;
+    Ok(if length == header.total_len() { Headed::Usable(header, age) } else { Headed::Torn })
 }
 
 /// Everything that an entry's own bytes say.

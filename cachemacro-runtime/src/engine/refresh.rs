@@ -50,18 +50,20 @@ impl RawEntry {
         let holds = captured
             .all(|(tag, version)| usable.stamps().any(|stamp| stamp.tag == tag && stamp.version == version));
         drop(captured);
-        if !holds || !self.is_unchanged(value).await.unwrap_or(false) {
+        if !holds || !self.is_unchanged(value, header).await.unwrap_or(false) {
             return None;
         }
         Some(Box::new(Elected { lead, held }))
     }
 
-    /// Whether this value is still there, under the same lease, held or not.
-    async fn is_unchanged(&self, value: Refreshed) -> Result<bool> {
+    /// Whether this value is still there, stored as long ago, under the same lease, held or not.
+    async fn is_unchanged(&self, value: Refreshed, header: &Header) -> Result<bool> {
         let keys = [&*self.full];
         let request = ReadRequest::new(&keys).with_first(FIXED);
         let head = self.timed(self.core.store.read(request)).await?.into_entry();
-        let header = head.and_then(|head| Header::parse(&head).ok());
-        Ok(header.is_some_and(|now| now.fill_id == value.seen && now.token == value.token))
+        let now = head.and_then(|head| Header::parse(&head).ok());
+        // An equal value that another loaded meanwhile has the same fill id.
+        let is_same = |now: Header| now.fill_id == value.seen && now.stored_at == header.stored_at;
+        Ok(now.is_some_and(|now| is_same(now) && now.token == value.token))
     }
 }

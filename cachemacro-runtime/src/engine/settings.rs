@@ -6,6 +6,7 @@ use crate::engine::sealing::Seals;
 use crate::format::codec::BuiltinCodec;
 use crate::ground::clock::Clock;
 use crate::observe::event::Observers;
+use crate::observe::warning::Warning;
 use crate::policy::freshness::Freshness;
 use crate::policy::ttl::Ttl;
 
@@ -63,6 +64,8 @@ pub(crate) struct Settings {
     pub(crate) epoch: bool,
     /// How many bytes local copies may weigh, and how many the values of sync functions.
     pub(crate) local_capacity: usize,
+    /// How many bytes a value may have in the store of which a local copy is kept; `None`: a sixty-fourth of that capacity.
+    pub(crate) local_max_value: Option<usize>,
     /// By which clock they expire.
     pub(crate) clock: Clock,
     /// Who is told of events, besides the counters.
@@ -74,6 +77,8 @@ pub(crate) struct Settings {
     /// Why the environment could not be read, where it could not. Caching is off and every evict fails, because other processes may use a
     /// store that this one cannot name.
     pub(crate) unresolved: Option<String>,
+    /// Variables of the environment that nobody reads, each as a warning.
+    pub(crate) unread: Vec<Warning>,
 }
 
 impl Default for Settings {
@@ -97,6 +102,7 @@ impl Default for Settings {
             disabled: false,
             epoch: false,
             local_capacity: 64 << 20,
+            local_max_value: None,
             clock: Clock::system(),
             observers: Observers::default(),
             #[cfg(feature = "reports")]
@@ -104,6 +110,7 @@ impl Default for Settings {
             #[cfg(feature = "reports")]
             report_interval: Duration::from_secs(10),
             unresolved: None,
+            unread: Vec::new(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
@@ -61,12 +61,15 @@ pub(crate) fn spend(time: Duration) {
     });
 }
 
-/// Awaits a request for as long as the current call may.
+/// Awaits a request for as long as the current call may. `unreached` says why nothing of it was sent, asked for when it began.
 ///
 /// # Errors
 /// [`ErrorKind::Timeout`] where its time is over: the request may have been carried out. [`ErrorKind::Connect`] where it was
-/// over before: nothing was sent.
-pub(crate) async fn bounded<T>(request: impl Future<Output = Result<T>>) -> Result<T> {
+/// over before, or the store not reached: nothing was sent.
+pub(crate) async fn bounded<T>(
+    request: impl Future<Output = Result<T>>,
+    unreached: impl FnOnce(Instant) -> Option<Error>,
+) -> Result<T> {
     let left = match LEFT.try_with(Cell::get).unwrap_or(Left::Unbounded) {
         Left::Unbounded => return request.await,
         Left::Whole(time) => {
@@ -78,8 +81,9 @@ pub(crate) async fn bounded<T>(request: impl Future<Output = Result<T>>) -> Resu
     if left.is_zero() {
         return Err(Error::new(ErrorKind::Connect, "the call has spent its time at the store: not asked"));
     }
-    let over = |_| Err(Error::new(ErrorKind::Timeout, "the call's time at the store is over"));
-    timeout(left, request).await.unwrap_or_else(over)
+    let began = Instant::now();
+    let late = || Error::new(ErrorKind::Timeout, "the call's time at the store is over");
+    timeout(left, request).await.unwrap_or_else(|_| Err(unreached(began).unwrap_or_else(late)))
 }
 
 #[cfg(test)]
@@ -93,10 +97,13 @@ mod tests {
     }
 
     async fn taking(time: Duration) {
-        bounded(async {
-            tokio::time::sleep(time).await;
-            Ok(())
-        })
+        bounded(
+            async {
+                tokio::time::sleep(time).await;
+                Ok(())
+            },
+            |_| None,
+        )
         .await
         .expect("in time");
         spend(time);
@@ -108,10 +115,13 @@ mod tests {
         let call = async {
             taking(SECOND / 4).await;
             taking(SECOND / 4).await;
-            let error = bounded(never()).await.expect_err("over");
+            let error = bounded(never(), |_| None).await.expect_err("over");
             assert_eq!(error.kind(), ErrorKind::Timeout);
             spend(SECOND / 2);
-            assert_eq!(bounded(async { Ok(()) }).await.expect_err("not asked").kind(), ErrorKind::Connect);
+            assert_eq!(
+                bounded(async { Ok(()) }, |_| None).await.expect_err("not asked").kind(),
+                ErrorKind::Connect
+            );
         };
         within(Some(SECOND), call).await;
         assert_eq!(began.elapsed(), SECOND);
@@ -134,16 +144,26 @@ mod tests {
     async fn what_is_asked_first_has_its_own_time_where_the_call_says_so() {
         after_first(Some(SECOND), async {
             taking(SECOND * 2).await;
-            assert_eq!(bounded(async { Ok(()) }).await.expect_err("not asked").kind(), ErrorKind::Connect);
+            assert_eq!(
+                bounded(async { Ok(()) }, |_| None).await.expect_err("not asked").kind(),
+                ErrorKind::Connect
+            );
         })
         .await;
         let began = tokio::time::Instant::now();
         after_first(Some(SECOND), async {
             taking(SECOND / 4).await;
-            assert_eq!(bounded(never()).await.expect_err("over").kind(), ErrorKind::Timeout);
+            assert_eq!(bounded(never(), |_| None).await.expect_err("over").kind(), ErrorKind::Timeout);
         })
         .await;
         assert_eq!(began.elapsed(), SECOND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_never_sent_is_told_by_why_not() {
+        let why = |_| Some(Error::new(ErrorKind::Connect, "nobody listens there"));
+        let error = within(Some(SECOND), bounded(never(), why)).await.expect_err("over");
+        assert_eq!(error.to_string(), "connect: nobody listens there");
     }
 
     #[tokio::test(start_paused = true)]

@@ -15,6 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::runtime::Handle;
 
+use crate::engine::copying::Sent;
 use crate::engine::core::Core;
 use crate::engine::lease::Held;
 use crate::engine::prepare::Prepared;
@@ -40,6 +41,8 @@ struct Fill {
     guard: Guard,
     /// Until it was answered.
     held: Mutex<Option<Held>>,
+    /// To be kept here once it was accepted.
+    copying: Mutex<Option<Sent>>,
     /// Versions that are to live longer than they were captured for.
     prolonged: Option<(Vec<VersionKey>, Duration)>,
 }
@@ -54,7 +57,7 @@ enum Attempt {
 
 impl Prepared {
     /// Stores under a lease, and does not wait for the answer.
-    pub(crate) async fn fill_unawaited(&self, raw: &RawEntry, held: Held, load_time: Duration) {
+    pub(crate) async fn fill_unawaited(mut self, raw: &RawEntry, held: Held, load_time: Duration) {
         let Ok((held, stamps)) = self.ready(raw, held).await else { return };
         let (bytes, life) = self.assemble(raw, &stamps, load_time);
         let fill = Arc::new(Fill {
@@ -65,6 +68,7 @@ impl Prepared {
             life,
             guard: held.guard(),
             held: Mutex::new(Some(held)),
+            copying: Mutex::new(self.copying.take().and_then(|copying| copying.sent(&stamps))),
             prolonged: self.prolongs(raw).map(|life| (raw.tags.clone(), life)),
         });
         let sent = Arc::clone(&fill);
@@ -102,6 +106,9 @@ impl Fill {
         };
         held.into_iter().for_each(Held::filled);
         if accepted {
+            if let Some(copying) = lock(&self.copying).take() {
+                copying.keep_later();
+            }
             self.record(Event::Fill);
             self.record(Event::BytesWritten(self.bytes.len()));
         } else if attempt == Attempt::First {

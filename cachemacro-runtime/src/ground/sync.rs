@@ -18,11 +18,11 @@ pub(crate) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
 /// The locks and atomics of what loom explores: std's, and loom's in its models (`scripts/loom`).
 pub(crate) mod modelled {
     #[cfg(all(test, loom))]
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
     #[cfg(all(test, loom))]
     pub(crate) use loom::sync::{Mutex, MutexGuard};
     #[cfg(not(all(test, loom)))]
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
     #[cfg(not(all(test, loom)))]
     pub(crate) use std::sync::{Mutex, MutexGuard};
 

@@ -36,6 +36,7 @@ pub(crate) mod parts;
 pub(crate) mod secret;
 pub(crate) mod tag;
 mod text;
+pub(crate) mod typed;
 
 pub(crate) use self::compact::CompactKey;
 

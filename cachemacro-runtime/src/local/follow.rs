@@ -37,9 +37,9 @@ struct Task {
 }
 
 impl LocalTier {
-    pub(crate) fn new(namespace: &str, capacity: usize, clock: Clock) -> Self {
+    pub(crate) fn new(namespace: &str, capacity: usize, largest: Option<usize>, clock: Clock) -> Self {
         Self {
-            tier: Arc::new(Tier::new(namespace, capacity, clock)),
+            tier: Arc::new(Tier::new(namespace, capacity, largest, clock)),
             task: Mutex::default(),
             background: Background::shared(),
         }

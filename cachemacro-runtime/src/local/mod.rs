@@ -4,5 +4,7 @@
 //! ([`Tracking`](crate::store::Tracking)), and what this process changes itself takes effect here before it returns. Knows no
 //! types of values, no codecs and no loads.
 
+#[cfg(test)]
+mod bounds;
 pub(crate) mod follow;
 pub(crate) mod tier;

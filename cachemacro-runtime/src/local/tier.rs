@@ -5,8 +5,8 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::format::stamps::tag_of;
@@ -22,7 +22,7 @@ use crate::store::local::{AnyKept, LocalTable, Look, Name, Pending, Placed, Quer
 /// unheard that was not told.
 const SILENCE: Duration = Duration::from_secs(1);
 
-/// The greatest part of the capacity that one copy may have.
+/// The greatest part of the capacity that one copy may have, where nothing else is set.
 const LARGEST: usize = 64;
 
 /// The copies of what is in one namespace of one store.
@@ -54,25 +54,55 @@ pub(crate) struct Begun {
     sent: Timestamp,
 }
 
-/// How a value is kept.
-#[derive(Debug)]
-pub(crate) struct Keep {
-    pub(crate) placed: Placed,
-    pub(crate) owner: Option<SiteId>,
-    /// How long it may be taken from when the request was sent.
+impl Begun {
+    /// Waits until something was told of the key.
+    pub(crate) async fn told(&self) {
+        self.pending.refused().await;
+    }
+
+    /// Whether nothing was told that what the request brings is older than.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.pending.is_sound()
+    }
+}
+
+/// How long a copy may be taken.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Life {
+    /// From when the request was sent.
     pub(crate) ttl: Duration,
     /// How long the entry is fresh from now.
     pub(crate) fresh: Duration,
-    /// How many bytes it had in the store.
-    pub(crate) weight: usize,
+}
+
+/// A value to keep.
+#[derive(Debug)]
+pub(crate) struct LocalCopy {
+    pub(crate) placed: Placed,
+    kept: Arc<AnyKept>,
+    /// How many bytes it has in the store.
+    size: usize,
+}
+
+impl LocalCopy {
+    pub(crate) fn new<V: Any + Send + Sync>(
+        placed: Placed,
+        owner: Option<SiteId>,
+        size: usize,
+        value: V,
+    ) -> Self {
+        let never = Timestamp(0);
+        Self { placed, kept: AnyKept::new(owner, Times { since: never, until: never }, size, value), size }
+    }
 }
 
 impl Tier {
-    pub(crate) fn new(namespace: &str, capacity: usize, clock: Clock) -> Self {
+    /// `largest`: how many bytes a value may have in the store, to be kept.
+    pub(crate) fn new(namespace: &str, capacity: usize, largest: Option<usize>, clock: Clock) -> Self {
         Self {
             table: LocalTable::new(capacity, clock.clone()),
             namespace: namespace.to_owned(),
-            largest: capacity / LARGEST,
+            largest: largest.unwrap_or(capacity / LARGEST),
             clock,
             until: AtomicU64::new(0),
             state: Mutex::default(),
@@ -103,6 +133,19 @@ impl Tier {
         }
     }
 
+    /// What `make` makes of a copy of what is under this key for which `same` holds.
+    pub(crate) fn get_named<V: Any, R>(
+        &self,
+        key: &str,
+        same: impl Fn(&AnyKept) -> bool,
+        make: impl FnOnce(&V) -> Option<R>,
+    ) -> Option<R> {
+        match self.table.get_named(name(key), same, None, |value, _| make(value)) {
+            Look::Found(found) => Some(found),
+            _ => None,
+        }
+    }
+
     /// To be called before a request is sent whose value, stored under this key, prefix and tags, is to be kept.
     pub(crate) fn begin(&self, key: &str, prefix: &str, tags: impl IntoIterator<Item = u64>) -> Begun {
         let sent = self.clock.now();
@@ -112,21 +155,53 @@ impl Tier {
     }
 
     /// Keeps what a request brought that is stored with these tags, unless one of its names changed since.
-    pub(crate) fn keep<V: Any + Send + Sync>(
+    pub(crate) fn keep(
         &self,
         begun: Begun,
         unnamed: impl IntoIterator<Item = u64>,
-        keep: Keep,
-        value: V,
-    ) {
+        life: Life,
+        copy: LocalCopy,
+    ) -> bool {
+        let until = self.until(&begun, life);
         let Begun { mut pending, sent } = begun;
-        if keep.weight > self.largest || !self.table.add_tags(&mut pending, unnamed) {
-            return;
+        let LocalCopy { placed, mut kept, size } = copy;
+        if size > self.largest || !self.table.add_tags(&mut pending, unnamed) {
+            return false;
         }
+        let Some(own) = Arc::get_mut(&mut kept) else { return false };
+        own.set_times(Times { since: sent, until });
+        self.table.keep(&pending, Some(placed), kept)
+    }
+
+    /// The end of what a request brought.
+    fn until(&self, begun: &Begun, Life { ttl, fresh }: Life) -> Timestamp {
         // Counted from when the request was sent: what changes later is told, or this bounds it.
-        let until = sent.plus(keep.ttl).min(self.clock.now().plus(keep.fresh));
-        let kept = AnyKept::new(keep.owner, Times { since: sent, until }, keep.weight, value);
-        self.table.keep(&pending, Some(keep.placed), kept);
+        begun.sent.plus(ttl).min(self.clock.now().plus(fresh))
+    }
+
+    /// Whether a value of so many bytes in the store may be kept.
+    pub(crate) const fn may_keep(&self, size: usize) -> bool {
+        size <= self.largest
+    }
+
+    /// What `make` makes of the copy that the query finds, also where it may not be taken before it was confirmed.
+    pub(crate) fn find<V: Any, R>(
+        &self,
+        query: &Query<impl Fn(&[u8]) -> bool>,
+        make: impl FnOnce(&V) -> Option<R>,
+    ) -> Option<R> {
+        self.table.find(query, make)
+    }
+
+    /// Has this copy taken again, which the store says is of what is there, unless one of its names changed since.
+    pub(crate) fn confirm<V: Any>(
+        &self,
+        begun: &Begun,
+        query: &Query<impl Fn(&[u8]) -> bool>,
+        is: impl FnOnce(&V) -> bool,
+        life: Life,
+    ) {
+        self.table.confirm(&begun.pending, query, is, self.until(begun, life));
     }
 
     /// This process changed what is stored under this key.
@@ -178,7 +253,8 @@ impl Tier {
     pub(super) fn changed(&self, key: &[u8]) {
         match (tag_of(&self.namespace, key), std::str::from_utf8(key)) {
             (Some(tag), _) => self.table.evict_tag(tag),
-            (None, Ok(key)) => self.forget(key),
+            // What is there may be the same value still, under a lease or with other times.
+            (None, Ok(key)) => self.table.doubt(name(key)),
             // No entry has such a key.
             (None, Err(_)) => {}
         }
@@ -225,7 +301,7 @@ mod tests {
     /// A tier that is on, and its clock.
     fn tier() -> (Tier, Clock) {
         let clock = Clock::manual();
-        let tier = Tier::new("shop", 1 << 20, clock.clone());
+        let tier = Tier::new("shop", 1 << 20, None, clock.clone());
         tier.begins();
         tier.told_until(Instant::now());
         (tier, clock)
@@ -238,8 +314,7 @@ mod tests {
     /// Keeps a value that carries a tag which nobody named.
     fn keep(tier: &Tier, begun: Begun, ttl: Duration) {
         let placed = Placed { hash: tier.table.hash(b"7"), bytes: b"7".to_vec() };
-        let keep = Keep { placed, owner: None, ttl, fresh: 2 * ttl, weight: 100 };
-        tier.keep(begun, [OTHER_TAG], keep, 7_u32);
+        tier.keep(begun, [OTHER_TAG], Life { ttl, fresh: 2 * ttl }, LocalCopy::new(placed, None, 100, 7_u32));
     }
 
     /// Whether the copy is taken by who hears of the store just now.
@@ -332,8 +407,8 @@ mod tests {
                     let begun = begin(&tier);
                     let read = row.load(Ordering::SeqCst);
                     let placed = Placed { hash: tier.table.hash(b"7"), bytes: b"7".to_vec() };
-                    let keep = Keep { placed, owner: None, ttl: MINUTE, fresh: MINUTE, weight: 8 };
-                    tier.keep(begun, [], keep, read);
+                    let life = Life { ttl: MINUTE, fresh: MINUTE };
+                    tier.keep(begun, [], life, LocalCopy::new(placed, None, 8, read));
                 });
                 scope.spawn(|| {
                     row.store(round, Ordering::SeqCst);
@@ -344,5 +419,95 @@ mod tests {
             let kept = tier.get(&query, |value: &u64| Some(*value));
             assert!(kept.is_none_or(|kept| kept == round), "{kept:?} in round {round}");
         }
+    }
+
+    fn query(tier: &Tier) -> Query<impl Fn(&[u8]) -> bool> {
+        Query::new(tier.table.hash(b"7"), |bytes: &[u8]| bytes == b"7")
+    }
+
+    fn confirm(tier: &Tier, begun: &Begun, is: bool) {
+        tier.confirm(begun, &query(tier), |_: &u32| is, Life { ttl: MINUTE, fresh: MINUTE });
+    }
+
+    /// Upholds G3.
+    #[test]
+    fn a_copy_whose_key_was_told_of_is_taken_once_the_store_confirms_it() {
+        let (tier, clock) = tier();
+        keep(&tier, begin(&tier), MINUTE);
+        tier.changed(KEY.as_bytes());
+        assert!(!is_taken(&tier));
+        assert_eq!(tier.find(&query(&tier), |value: &u32| Some(*value)), Some(7), "it is there still");
+        // Asked before something was told once more.
+        let early = begin(&tier);
+        tier.changed(KEY.as_bytes());
+        confirm(&tier, &early, true);
+        assert!(!is_taken(&tier), "what changed after that is not known");
+        let begun = begin(&tier);
+        confirm(&tier, &begun, false);
+        assert!(!is_taken(&tier), "the store has another value");
+        clock.advance(MINUTE / 2);
+        let begun = begin(&tier);
+        clock.advance(MINUTE / 4);
+        confirm(&tier, &begun, true);
+        tier.told_until(Instant::now());
+        assert!(is_taken(&tier));
+        clock.advance(MINUTE / 2);
+        tier.told_until(Instant::now());
+        assert!(is_taken(&tier), "from when the store was asked");
+        clock.advance(MINUTE / 4);
+        tier.told_until(Instant::now());
+        assert!(!is_taken(&tier));
+    }
+
+    /// Upholds G2 and G3.
+    #[test]
+    fn nothing_confirms_a_copy_that_was_evicted_here_or_whose_tag_was() {
+        let evicts: [fn(&Tier); 3] =
+            [|tier| tier.forget(KEY), |tier| tier.forget_tag(TAG), |tier| tier.forget_prefix(None)];
+        for how in evicts {
+            let (tier, _) = tier();
+            keep(&tier, begin(&tier), MINUTE);
+            tier.changed(KEY.as_bytes());
+            how(&tier);
+            let begun = begin(&tier);
+            confirm(&tier, &begun, true);
+            assert!(!is_taken(&tier));
+        }
+    }
+
+    #[test]
+    fn who_waits_for_a_key_is_told_of_a_change_that_came_before_too() {
+        use futures_util::FutureExt as _;
+        let (tier, _) = tier();
+        let begun = begin(&tier);
+        assert!(begun.told().now_or_never().is_none());
+        tier.changed(version(TAG).as_bytes());
+        assert!(begun.told().now_or_never().is_none(), "another key");
+        tier.changed(KEY.as_bytes());
+        assert!(begun.told().now_or_never().is_some() && !begun.is_sound());
+    }
+
+    #[test]
+    fn room_is_made_of_copies_that_nobody_may_take_first() {
+        let tier = Tier::new("shop", 3_500, Some(3_500), Clock::manual());
+        tier.begins();
+        tier.told_until(Instant::now());
+        keep(&tier, begin(&tier), MINUTE);
+        for key in 0..3_u32 {
+            let text = key.to_string();
+            let placed = Placed { hash: tier.table.hash(text.as_bytes()), bytes: text.into_bytes() };
+            let begun = tier.begin(&format!("shop:user:{key}0"), "shop:user:", []);
+            if key == 2 {
+                tier.changed(KEY.as_bytes());
+            }
+            assert!(tier.keep(
+                begun,
+                [],
+                Life { ttl: MINUTE, fresh: MINUTE },
+                LocalCopy::new(placed, None, 800, key)
+            ));
+        }
+        assert!(tier.find(&query(&tier), |value: &u32| Some(*value)).is_none());
+        assert_eq!((tier.stats().evicted, tier.stats().for_room), (1, 0));
     }
 }

@@ -37,6 +37,8 @@ pub enum Event {
     Loaded,
     /// The function returned an `Err`.
     LoadFailed,
+    /// A load that a warm-up made, ahead of use, has ended well.
+    Warmed,
     /// A call was answered by another caller's load in this process.
     SharedLoad,
     /// A value was stored under a lease: after a load, or by a put.
@@ -88,6 +90,7 @@ impl Event {
             Event::Load => "load",
             Event::Loaded => "loaded",
             Event::LoadFailed => "load_failed",
+            Event::Warmed => "warmed",
             Event::SharedLoad => "shared_load",
             Event::Fill => "fill",
             Event::RefusedFill => "refused_fill",

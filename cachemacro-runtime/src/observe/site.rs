@@ -48,7 +48,7 @@ impl SiteId {
         Self { module, function, line, column, copy, package }
     }
 
-    /// The path of the module that the function is in: `shop::users`. See [`SiteId`] for an example.
+    /// The path of the module that the function is in: `shop::users`; empty for a [name](crate::Named) of one's own. See [`SiteId`] for an example.
     ///
     /// ```
     /// # use cachemacro_runtime::SiteId;
@@ -84,7 +84,8 @@ impl SiteId {
     pub(crate) fn name(at: usize, sites: &[Self]) -> String {
         let Self { module, function, line, column, .. } = sites[at];
         let around = [at.checked_sub(1), Some(at + 1)].into_iter().flatten().filter_map(|at| sites.get(at));
-        let mut name = format!("{module}::{function}");
+        // A name that no attribute gave stands by itself.
+        let mut name = if module.is_empty() { function.to_owned() } else { format!("{module}::{function}") };
         let named: Vec<&Self> =
             around.filter(|other| (other.module, other.function) == (module, function)).collect();
         if !named.is_empty() {
@@ -115,6 +116,9 @@ impl SiteId {
 /// The function, and the line of its attribute: `users::get:12`.
 impl fmt::Display for SiteId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.module.is_empty() {
+            return f.write_str(self.function);
+        }
         write!(f, "{}::{}:{}", self.module, self.function, self.line)
     }
 }

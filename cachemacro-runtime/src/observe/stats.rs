@@ -124,6 +124,8 @@ counters! {
     loads: AtomicU64,
     /// Loads that returned `Err`.
     failed_loads: AtomicU64,
+    /// Loads made ahead of use, by warm-ups and prefetches. They count neither as hits nor as misses.
+    warmed: AtomicU64,
     /// Calls answered by another caller's load in this process.
     shared_loads: AtomicU64,
     /// Values stored under a lease: after a load, or by a put.
@@ -357,6 +359,7 @@ impl Observer for Counters {
             Event::Refresh => (&self.refreshes, 1),
             Event::Load => (&self.loads, 1),
             Event::LoadFailed => (&self.failed_loads, 1),
+            Event::Warmed => (&self.warmed, 1),
             Event::SharedLoad => (&self.shared_loads, 1),
             Event::Fill => (&self.fills, 1),
             Event::RefusedFill => (&self.refused_fills, 1),

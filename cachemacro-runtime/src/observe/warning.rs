@@ -26,7 +26,7 @@ use crate::ground::unstorable::Unstorable;
 pub enum Warning {
     /// A server that other applications may use, and no namespace that tells their entries from this one's.
     NoNamespace,
-    /// What is stored travels to another host as it is, the password too.
+    /// What is stored travels to another host as it is, and so does a password.
     Plaintext,
     /// The server's version, which is older than what is supported.
     ServerTooOld(String),
@@ -47,10 +47,17 @@ pub enum Warning {
     Disabled,
     /// The environment could not be read, for the reason that the text says. Caching is off, and every evict fails.
     Unresolved(String),
+    /// A variable of the environment that begins as settings do, and that nobody reads: it is misspelt, or of another version.
+    UnreadVariable {
+        /// Its name.
+        name: String,
+        /// The variable that was probably meant.
+        like: Option<&'static str>,
+    },
     /// Evicts did not reach the store when they were sent: until they are sent again, other processes may serve what they were
-    /// about.
+    /// about. Those that could not be named are not sent at all.
     FailedEvicts {
-        /// How many.
+        /// How many since the last time that all were sent again.
         count: u64,
         /// Why the last of them failed.
         last: ErrorKind,
@@ -112,6 +119,7 @@ impl Warning {
             Warning::Persists => "persists",
             Warning::Disabled => "disabled",
             Warning::Unresolved(_) => "unresolved",
+            Warning::UnreadVariable { .. } => "unread_variable",
             Warning::FailedEvicts { .. } => "failed_evicts",
             Warning::KeptEvicts { .. } => "kept_evicts",
             Warning::BreakerOpen => "breaker_open",
@@ -132,8 +140,8 @@ impl fmt::Display for Warning {
                 f.write_str("no namespace is set, so other applications on the same server could share entries with this one: set CACHEMACRO_NAMESPACE, or the builder's `namespace`")
             }
             Warning::Plaintext => f.write_str(
-                "the server is on another host, and what is stored travels there as it is, the password too: use a network that \
-                 you trust, or a tunnel",
+                "the server is on another host, and what is stored travels there as it is, and so does a password: use TLS (`rediss://`), a \
+                 network that you trust, or a tunnel",
             ),
             Warning::ServerTooOld(version) => {
                 write!(f, "the server's version {version} is older than 6.2, which is the oldest one that is supported")
@@ -159,10 +167,14 @@ impl fmt::Display for Warning {
             Warning::Unresolved(why) => {
                 write!(f, "the environment does not give a cache, so caching is off and every evict fails: {why}")
             }
+            Warning::UnreadVariable { name, like: Some(like) } => {
+                write!(f, "nothing reads the variable {name}: did you mean {like}?")
+            }
+            Warning::UnreadVariable { name, like: None } => write!(f, "nothing reads the variable {name}"),
             Warning::FailedEvicts { count, last } => write!(
                 f,
                 "{count} evicts did not reach the store when they were sent, the last for the reason `{last}`: other processes may \
-                 have served stale values until they were sent again"
+                 serve stale values until they are sent again"
             ),
             Warning::KeptEvicts { all: true, .. } => f.write_str(
                 "too many evicts did not reach the store: nothing is served until the namespace was cleared, which needs one",

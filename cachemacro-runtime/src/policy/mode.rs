@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use crate::policy::gathered::Gathering;
@@ -31,6 +32,9 @@ pub enum Mode {
     Bypass,
     /// What is stored is not read, but loaded anew and stored: `get` finds nothing, `lookup` gives a vacancy.
     Refresh,
+    /// Calls that load do so ahead of use: they find what is stored, or load it under an ordinary lease, and count neither as a hit nor
+    /// as a miss; what was loaded counts as `warmed`. What only reads, and sync functions, do as ever. [`Cache::warm`](crate::Cache::warm) runs its loads so.
+    Warm,
     /// A value is read only if it was stored no longer ago than this; else it is loaded anew and stored.
     MaxAge(Duration),
 }
@@ -40,6 +44,37 @@ pub enum Mode {
 struct Ambient {
     mode: Mode,
     gathering: Option<Arc<Gathering>>,
+    /// Who wants to know what a warm-up's call came to.
+    warming: Option<Arc<Came>>,
+}
+
+/// What a call under [`Mode::Warm`] came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CameTo {
+    /// No call was made.
+    Nothing,
+    /// A value that was there.
+    Found,
+    /// A value, an error or the knowledge that there is none, loaded by this call.
+    Loaded,
+    /// The load failed, or the store.
+    Failed,
+}
+
+/// Where it is told.
+#[derive(Debug, Default)]
+pub(crate) struct Came(AtomicU8);
+
+impl Came {
+    /// What the call that ended last came to: of calls within calls the outermost.
+    pub(crate) fn to(&self) -> CameTo {
+        match self.0.load(Ordering::Relaxed) {
+            1 => CameTo::Found,
+            2 => CameTo::Loaded,
+            3 => CameTo::Failed,
+            _ => CameTo::Nothing,
+        }
+    }
 }
 
 tokio::task_local! {
@@ -100,7 +135,7 @@ impl Mode {
     }
 
     fn ambient(self) -> Ambient {
-        Ambient { mode: self, gathering: gathering() }
+        Ambient { mode: self, gathering: gathering(), warming: None }
     }
 }
 
@@ -118,5 +153,21 @@ pub(crate) fn gathering() -> Option<Arc<Gathering>> {
 
 /// Runs `future` in such a scope.
 pub(crate) fn gather<F: Future>(gathering: Arc<Gathering>, future: F) -> impl Future<Output = F::Output> {
-    AMBIENT.scope(Ambient { mode: Mode::current(), gathering: Some(gathering) }, future)
+    AMBIENT.scope(Ambient { mode: Mode::current(), gathering: Some(gathering), warming: None }, future)
+}
+
+/// Runs `future` under [`Mode::Warm`], and has told what its calls come to.
+pub(crate) fn warm<F: Future>(told: Arc<Came>, future: F) -> impl Future<Output = F::Output> {
+    AMBIENT.scope(Ambient { mode: Mode::Warm, gathering: None, warming: Some(told) }, future)
+}
+
+/// Tells what a call of the current task's warm-up came to.
+pub(crate) fn came_to(what: CameTo) {
+    let tell = |ambient: &Ambient| {
+        if let Some(told) = &ambient.warming {
+            told.0.store(what as u8, Ordering::Relaxed);
+        }
+    };
+    // Outside of a warm-up nobody asks.
+    let _ = AMBIENT.try_with(tell);
 }

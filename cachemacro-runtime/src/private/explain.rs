@@ -6,6 +6,7 @@
 use super::kinds::{Never, Opt, Refused, ResOpt};
 use crate::engine::entry::Entry;
 use crate::ground::error::Error;
+use crate::key::typed::Tag;
 use crate::policy::outcome::Outcome;
 use crate::policy::ttl::Ttl;
 
@@ -93,14 +94,14 @@ impl<T: Into<Ttl>> GivesTtl for T {
 )]
 pub trait GivesTags {
     /// What gives them one by one.
-    type Tags: IntoIterator<Item: AsRef<str>>;
+    type Tags: IntoIterator<Item: Tag>;
 
     /// As they are.
     fn tags(self) -> Self::Tags;
 }
 
 #[diagnostic::do_not_recommend]
-impl<I: IntoIterator<Item: AsRef<str>>> GivesTags for I {
+impl<I: IntoIterator<Item: Tag>> GivesTags for I {
     type Tags = I;
 
     fn tags(self) -> I {
@@ -120,11 +121,11 @@ pub fn ttl<T: GivesTtl>(ttl: T) -> Ttl {
 
 /// Tags, as an expression or closure gives them.
 pub fn strings<T: GivesTags>(tags: T) -> Vec<String> {
-    tags.tags().into_iter().map(|tag| tag.as_ref().to_owned()).collect()
+    tags.tags().into_iter().map(|tag| tag.text().into_owned()).collect()
 }
 
 /// Tags that are made before the body, as they are.
-pub fn tags_of<T: GivesTags>(tags: T) -> impl Iterator<Item = impl AsRef<str>> {
+pub fn tags_of<T: GivesTags>(tags: T) -> impl Iterator<Item = impl Tag> {
     tags.tags().into_iter()
 }
 

@@ -157,6 +157,14 @@ pub fn string(tag: impl Into<String>) -> Tag {
     Tag::from(tag.into())
 }
 
+/// The text of a tag whose fields were printed.
+///
+/// # Panics
+/// Where the `Display` of one failed, as `to_string` does.
+pub fn text_of(tag: Tag) -> String {
+    tag.into_text().unwrap_or_else(|_| panic!("a field of the tag cannot be printed"))
+}
+
 /// Several tags.
 pub fn tags<const N: usize>(tags: [Tag; N]) -> Vec<Tag> {
     tags.into()

@@ -15,6 +15,7 @@ use crate::engine::local::LocalEntry;
 use crate::ground::error::Error;
 use crate::key::KeyBuilder;
 use crate::key::tag::Tag;
+use crate::key::typed;
 use crate::policy::outcome::{Outcome, Value};
 use crate::policy::rules::Rules;
 use crate::policy::site::Site;
@@ -175,7 +176,7 @@ impl<'a, R, O: Outcome<R>> Writes<'a, R, O> {
     }
 
     /// Evicts tags.
-    pub fn evict_tags<S: AsRef<str>>(self, tags: impl IntoIterator<Item = S>) -> Self {
+    pub fn evict_tags<S: typed::Tag>(self, tags: impl IntoIterator<Item = S>) -> Self {
         self.change(|evict| evict.add_tags(tags))
     }
 

@@ -277,6 +277,21 @@ pub trait Store: Any + Send + Sync + fmt::Debug {
     fn server(&self) -> Option<&Server> {
         None
     }
+
+    /// Why nothing can have been sent of what was asked since this moment, where that is known: no connection was open, and none could be
+    /// opened. Who gives a request up tells its caller that, and not that the answer was late. Evicts of prefixes may take other ways.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::{Store, memory::MemoryStore};
+    /// use std::time::Instant;
+    ///
+    /// assert!(MemoryStore::new().unreached(Instant::now()).is_none());
+    /// ```
+    fn unreached(&self, since: Instant) -> Option<Error> {
+        let _ = since;
+        None
+    }
 }
 
 /// A store that tells of changes. From [`Store::changes`].

@@ -1,7 +1,7 @@
 //! A service for the airports of the world: axum over `SQLite`, with a cache between service and database.
 //!
-//! Requests go [`routes`] → [`service`] → [`repository`]. Caching is in the middle layer and nowhere else: the
-//! attributes on the service's methods are all there is of it. [`load`] measures what they save.
+//! Requests go [`routes`] → [`service`] → [`repository`]. Values are cached in the middle, by the attributes on the service's methods;
+//! whole pages are cached on the routes, in the same store and under the same tags. [`load`] measures what both save.
 
 pub mod data;
 pub mod error;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use airports::load::{self, Failure, Load};
+use airports::load::{self, Cold, Failure, Load};
 use airports::repository::Repository;
 use airports::service::Airports;
 use airports::{data, routes};
@@ -17,11 +17,14 @@ use tokio::net::TcpListener;
 const USAGE: &str = "\
 usage: airports [serve] [--port PORT] [--database FILE]
        airports load [--requests N] [--seconds N] [--callers N] [--skew S] [--seed N]
+       airports cold [--seconds N] [--per-second N] [--distance MS] [--rate N] [--callers N] [--skew S] [--seed N]
 
 serve   answers on 127.0.0.1; port 3000, and a database in a temporary folder, unless told otherwise.
         Port 0 takes any that is free. Several processes can serve one database file and one Redis.
 load    replays a mix of requests against the service with caching off, then the same ones with caching on, and
         tells what that saved. Each run takes so many seconds or requests at most (5; 20000).
+cold    starts against an empty cache, without and with a warm-up before the first request, and tells what the first
+        seconds are like (10), at so many requests a second (300), over a database that is so far away (10 ms).
 
 With REDIS_URL the cache is in Redis or Valkey.
 ";
@@ -29,6 +32,7 @@ With REDIS_URL the cache is in Redis or Valkey.
 enum Command {
     Serve { port: u16, database: Option<PathBuf> },
     Load(Load),
+    Cold(Cold),
 }
 
 #[tokio::main]
@@ -43,6 +47,7 @@ async fn main() -> ExitCode {
     let done = match command {
         Command::Serve { port, database } => serve(port, database).await,
         Command::Load(load) => compare(&load).await,
+        Command::Cold(cold) => start_cold(&cold).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -75,7 +80,7 @@ async fn serve(port: u16, database: Option<PathBuf>) -> Result<(), Failure> {
     println!("listening on http://{}", listener.local_addr()?);
     std::io::stdout().flush()?;
 
-    axum::serve(listener, routes::router(airports.clone()))
+    axum::serve(listener, routes::router(airports.clone(), &routes::pages(&airports)))
         .with_graceful_shutdown(async {
             // Where the signal cannot be listened to, the process ends by it in the usual way.
             if tokio::signal::ctrl_c().await.is_err() {
@@ -97,16 +102,36 @@ async fn compare(load: &Load) -> Result<(), Failure> {
     Ok(())
 }
 
+async fn start_cold(cold: &Cold) -> Result<(), Failure> {
+    let report = load::cold(cold, |disabled| {
+        Cache::builder().namespace("airports-cold").env()?.disabled(disabled).build()
+    })
+    .await?;
+    print!("{report}");
+    Ok(())
+}
+
 fn parse(mut args: impl Iterator<Item = String>) -> Result<Command, String> {
     let mut port = 3_000;
     let mut database = None;
     let mut load = Load::default();
+    let mut cold = Cold::default();
     let mut loading = false;
+    let mut starting = false;
     let mut first = true;
     while let Some(arg) = args.next() {
         match (arg.as_str(), loading) {
             ("serve", _) if first => {}
             ("load", _) if first => loading = true,
+            ("cold", _) if first => {
+                (loading, starting) = (true, true);
+                load = cold.load.clone();
+            }
+            ("--per-second", _) if starting => cold.per_second = above_zero(&arg, args.next())?,
+            ("--distance", _) if starting => {
+                cold.distance = Duration::from_millis(value(&arg, args.next())?);
+            }
+            ("--rate", _) if starting => cold.rate = above_zero(&arg, args.next())?,
             ("--port", false) => port = value(&arg, args.next())?,
             ("--database", false) => database = Some(value(&arg, args.next())?),
             ("--requests", true) => load.requests = value(&arg, args.next())?,
@@ -118,7 +143,18 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Command, String> {
         }
         first = false;
     }
-    Ok(if loading { Command::Load(load) } else { Command::Serve { port, database } })
+    Ok(match (loading, starting) {
+        (_, true) => Command::Cold(Cold { load, ..cold }),
+        (true, _) => Command::Load(load),
+        _ => Command::Serve { port, database },
+    })
+}
+
+fn above_zero(name: &str, given: Option<String>) -> Result<u32, String> {
+    value(name, given).and_then(|number| match number {
+        0 => Err(format!("`{name}` is above zero")),
+        number => Ok(number),
+    })
 }
 
 fn value<T: std::str::FromStr>(name: &str, given: Option<String>) -> Result<T, String> {

@@ -1,4 +1,7 @@
-//! HTTP in front of the service: paths, status codes, JSON.
+//! HTTP in front of the service: paths, status codes, JSON, and which pages are kept.
+//!
+//! A page carries the tags of the cached functions that it was made of without a word. What it shows by airports' own entries, which
+//! writes evict by their keys, it says: `airport:EDDF`, or `names:DE` where it shows many of a country.
 
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -6,8 +9,9 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json, Router};
-use cachemacro::Health;
 use cachemacro::report::Report;
+use cachemacro::{Health, Key};
+use cachemacro_http::{CacheHandle, Host, HttpCache, Query as Parameters};
 use cachemacro_metrics::{Metrics, prometheus};
 use serde::{Deserialize, Serialize};
 
@@ -16,14 +20,24 @@ use crate::error::{Error, Result};
 use crate::model::{Airport, Filter, Page, Statistics, Vicinity};
 use crate::service::Airports;
 
+/// Pages in the service's cache. No handler looks at the host, so all processes share them, whatever their ports.
+pub fn pages(airports: &Airports) -> HttpCache {
+    HttpCache::new(airports.cache().clone()).host(Host::Ignored)
+}
+
 /// All routes.
-pub fn router(airports: Airports) -> Router {
+pub fn router(airports: Airports, pages: &HttpCache) -> Router {
+    let page = || pages.cache().ttl("10m");
+    let listed = page().query(Parameters::only(["country", "name", "page"]));
+    // That a code is unknown is worth remembering for a moment.
+    let one = page().negative_ttl("30s");
+    let around = page().negative_ttl("30s").query(Parameters::only(["km"]));
     Router::new()
-        .route("/airports", get(search).post(import))
-        .route("/airports/{code}", get(lookup).delete(remove))
+        .route("/airports", get(search).layer(listed).post(import))
+        .route("/airports/{code}", get(lookup).layer(one).delete(remove))
         .route("/airports/{code}/name", put(rename))
-        .route("/airports/{code}/near", get(near))
-        .route("/countries/{country}", get(statistics))
+        .route("/airports/{code}/near", get(near).layer(around))
+        .route("/countries/{country}", get(statistics).layer(page()))
         .route("/figures", get(figures))
         .route("/metrics", get(metrics))
         .route("/health/cache", get(health))
@@ -32,8 +46,14 @@ pub fn router(airports: Airports) -> Router {
 }
 
 /// `GET /airports/FRA`, `GET /airports/EDDF`
-async fn lookup(State(airports): State<Airports>, Path(code): Path<String>) -> Result<Json<Airport>> {
-    airports.lookup(&code).await.map(Json)
+async fn lookup(
+    State(airports): State<Airports>,
+    Path(code): Path<String>,
+    page: CacheHandle,
+) -> Result<Json<Airport>> {
+    let airport = airports.lookup(&code).await?;
+    page.tags([format!("airport:{}", Key::escape(&airport.icao))]);
+    Ok(Json(airport))
 }
 
 /// `GET /airports?country=DE&name=main&page=1`
@@ -61,16 +81,30 @@ async fn near(
     State(airports): State<Airports>,
     Path(code): Path<String>,
     Query(radius): Query<Radius>,
+    page: CacheHandle,
 ) -> Result<Json<Vicinity>> {
-    airports.near(&code, radius.km).await.map(Json)
+    let vicinity = airports.near(&code, radius.km).await?;
+    let around = vicinity.airports.iter().map(|near| &near.airport);
+    let mut countries: Vec<&str> =
+        around.chain([&vicinity.center]).map(|airport| airport.country.as_str()).collect();
+    countries.sort_unstable();
+    countries.dedup();
+    page.tags(countries.into_iter().map(|country| format!("names:{}", Key::escape(country))));
+    Ok(Json(vicinity))
 }
 
 /// `GET /countries/DE`
 async fn statistics(
     State(airports): State<Airports>,
     Path(country): Path<String>,
+    page: CacheHandle,
 ) -> Result<Json<Statistics>> {
-    airports.statistics(&country.to_uppercase()).await.map(Json)
+    let statistics = airports.statistics(&country.to_uppercase()).await?;
+    if statistics.airports == 0 {
+        // Anybody can think of more countries without any.
+        page.no_store();
+    }
+    Ok(Json(statistics))
 }
 
 /// `PUT /airports/FRA/name`, the name as text

@@ -7,8 +7,9 @@
 //!   all countries carry `names:any`, which every change evicts.
 //! - `places:DE` is on what depends on which airports Germany has and where they are, whatever their names:
 //!   statistics, distances. Only deleting one evicts it.
+//! - `airport:EDDF` is on the pages about one airport (`routes`), which change with it. Its own entry is put and evicted by its key.
 
-use cachemacro::{Cache, Key, cache_config, cache_evict, cache_put, cached};
+use cachemacro::{Cache, Key, Warmed, Warming, cache_config, cache_evict, cache_put, cached};
 
 use crate::error::{Error, Result};
 use crate::model::{Airport, Distance, Filter, Neighbor, Page, Statistics, Vicinity};
@@ -19,6 +20,21 @@ pub const FARTHEST: u32 = 1_000;
 
 /// How many airports [`Airports::near`] lists at most.
 pub const LISTED: usize = 100;
+
+/// What is asked for most, to be loaded ahead of use.
+#[derive(Debug, Clone, Default)]
+pub struct Busiest {
+    /// ICAO codes.
+    pub airports: Vec<String>,
+    /// IATA codes.
+    pub codes: Vec<String>,
+    /// ICAO codes, and how far.
+    pub surroundings: Vec<(String, u32)>,
+    /// Two letters.
+    pub countries: Vec<String>,
+    /// Lists.
+    pub searches: Vec<Filter>,
+}
 
 /// The service. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -80,6 +96,28 @@ impl Airports {
         Ok(Vicinity { center, radius, airports: distances.into_iter().filter_map(neighbor).collect() })
     }
 
+    /// Loads what is asked for most, so many entries in a second, unless it is there: at the start of a service whose cache is empty.
+    pub async fn warm(&self, busiest: &Busiest, rate: u32) -> Warmed {
+        let airports = busiest.airports.iter();
+        let airports =
+            airports.map(|icao| Warming::by(&self.airport_entry(icao), move || self.by_icao(icao)));
+        let codes = busiest.codes.iter();
+        let codes = codes.map(|iata| Warming::by(&self.code_entry(iata), move || self.icao_of(iata)));
+        let around = busiest.surroundings.iter();
+        let around = around.map(|(icao, radius)| {
+            Warming::by(&self.distances_entry(icao, *radius), move || self.distances(icao, *radius))
+        });
+        let countries = busiest.countries.iter();
+        let countries = countries
+            .map(|country| Warming::by(&self.statistics_entry(country), move || self.statistics(country)));
+        let searches = busiest.searches.iter();
+        let searches =
+            searches.map(|filter| Warming::by(&self.search_entry(filter), move || self.search(filter)));
+        // What takes longest comes first.
+        let all = countries.chain(around).chain(searches).chain(codes).chain(airports);
+        self.cache.warm(all).rate(rate).run().await
+    }
+
     /// Gives an airport another name.
     ///
     /// # Errors
@@ -119,7 +157,7 @@ impl Airports {
     }
 
     /// Only an import changes it: the code of a deleted airport leads to one that is not there.
-    #[cached(prefix = "iata", key = "{iata}", ttl = "1h", tags = ["airports"])]
+    #[cached(prefix = "iata", key = "{iata}", ttl = "1h", tags = ["airports"], entry = code_entry)]
     async fn icao_of(&self, iata: &str) -> Result<Option<String>> {
         self.repository.icao_of(iata).await
     }
@@ -128,7 +166,11 @@ impl Airports {
     ///
     /// # Errors
     /// [`Error::Database`].
-    #[cached(prefix = "search", tags = ["airports".to_owned(), names(filter.country.as_deref())])]
+    #[cached(
+        prefix = "search",
+        tags = ["airports".to_owned(), names(filter.country.as_deref())],
+        entry = search_entry
+    )]
     pub async fn search(&self, filter: &Filter) -> Result<Page<Airport>> {
         self.repository.search(filter).await
     }
@@ -137,7 +179,7 @@ impl Airports {
     ///
     /// The one in the middle is looked up in here and not handed over: what a load uses must be read by the load, or
     /// it could be older than an evict that came before.
-    #[cached(prefix = "near", key = "{icao}:{radius}", ttl = "1h", tags = places(result))]
+    #[cached(prefix = "near", key = "{icao}:{radius}", ttl = "1h", tags = places(result), entry = distances_entry)]
     async fn distances(&self, icao: &str, radius: u32) -> Result<Vec<Distance>> {
         let center = self.lookup(icao).await?;
         let mut near = self.repository.within(center.point(), f64::from(radius)).await?;
@@ -154,7 +196,8 @@ impl Airports {
         prefix = "statistics",
         key = "{country}",
         tags = ["airports", "places:{country}"],
-        unless = result.airports == 0
+        unless = result.airports == 0,
+        entry = statistics_entry
     )]
     pub async fn statistics(&self, country: &str) -> Result<Statistics> {
         self.repository.statistics(country).await
@@ -163,7 +206,7 @@ impl Airports {
     /// The country comes in with the argument, not out with the result: so the evict is known before the body runs,
     /// and happens even if the client hangs up between the write and the evict.
     #[cache_put(entry = self.airport_entry(&airport.icao))]
-    #[cache_evict(tags = ["names:{airport.country}", "names:any"])]
+    #[cache_evict(tags = ["airport:{airport.icao}", "names:{airport.country}", "names:any"])]
     async fn write_name(&self, airport: &Airport, name: &str) -> Result<Airport> {
         let renamed = self.repository.rename(&airport.icao, name).await?;
         renamed.ok_or_else(|| Error::NotFound(airport.icao.clone()))
@@ -171,7 +214,7 @@ impl Airports {
 
     #[cache_evict(
         entry = self.airport_entry(&airport.icao),
-        tags = ["places:{airport.country}", "names:{airport.country}", "names:any"]
+        tags = ["airport:{airport.icao}", "places:{airport.country}", "names:{airport.country}", "names:any"]
     )]
     async fn remove(&self, airport: &Airport) -> Result<()> {
         let deleted = self.repository.delete(&airport.icao).await?;

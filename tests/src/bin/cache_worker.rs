@@ -20,6 +20,7 @@ fn main() -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     match args[..] {
         ["stampede", url, namespace, tasks] => runtime.block_on(stampede(url, namespace, tasks.parse()?)),
+        ["hold", url, namespace, how] => runtime.block_on(hold(url, namespace, how == "fail")),
         ["count", url, namespace, times] => runtime.block_on(count(url, namespace, times.parse()?)),
         _ => Err("unknown task".into()),
     }
@@ -59,6 +60,24 @@ async fn stampede(url: &str, namespace: &str, tasks: usize) -> Outcome {
     values.dedup();
     say(format_args!("loads {}", loads.load(Ordering::SeqCst)));
     say(format_args!("values {values:?}"));
+    Ok(())
+}
+
+/// Loads one entry under a lease of a second, and goes on once it is told to: fills what it loaded, or fails and gives its lease back. Says
+/// how often it was refused.
+async fn hold(url: &str, namespace: &str, fails: bool) -> Outcome {
+    let cache = Cache::builder().redis(url).namespace(namespace).command_timeout(LONG).connect_timeout(LONG);
+    let cache = cache.lease(Duration::from_secs(1)).build()?;
+    cache.connect().await?;
+    let load = async || {
+        say("loads");
+        next_command().await?;
+        if fails { Err("as told".into()) } else { Ok("old".to_owned()) }
+    };
+    let loaded: Outcome<String> = cache.entry("row", 1).try_get_or_load(load).await;
+    let told = loaded.unwrap_or_else(|error| error.to_string());
+    cache.shutdown().await.map_err(|left| left.to_string())?;
+    say(format_args!("told {told}, refused {}", cache.stats().total.refused_fills));
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! The database of a history: rows that are worth their stamp, and floors.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, FromRedisValue, cmd};
@@ -19,6 +21,8 @@ pub struct Row {
     pub id: u64,
     /// The stamp of its load, or of the write that put it.
     pub stamp: u64,
+    /// When that began, by [`micros`].
+    pub at: u64,
 }
 
 /// How rows are cached.
@@ -30,11 +34,25 @@ pub enum Kind {
     Tagged,
     /// With a tag that comes from the loaded row.
     Late,
+    /// Loaded anew before and after the end of a short TTL, and served stale meanwhile; with tags that are known before the load.
+    Aging,
 }
 
 impl Kind {
     /// Each.
-    pub const ALL: [Self; 3] = [Self::Plain, Self::Tagged, Self::Late];
+    pub const ALL: [Self; 4] = [Self::Plain, Self::Tagged, Self::Late, Self::Aging];
+
+    /// How long one that ages is fresh.
+    pub const TTL: Duration = Duration::from_millis(400);
+    /// How long past that it serves at once.
+    pub const STALE: Duration = Duration::from_secs(2);
+    /// How much later than its load began it may be stored, on a machine that is busy.
+    const STORED: Duration = Duration::from_secs(2);
+
+    /// How old a row may be when a read of it begins.
+    pub fn oldest(self) -> Option<Duration> {
+        (self == Self::Aging).then_some(Self::TTL + Self::STALE + Self::STORED)
+    }
 
     /// The prefix of its entries.
     pub const fn prefix(self) -> &'static str {
@@ -42,6 +60,7 @@ impl Kind {
             Self::Plain => "plain",
             Self::Tagged => "tagged",
             Self::Late => "late",
+            Self::Aging => "aging",
         }
     }
 
@@ -77,6 +96,14 @@ impl Database {
     /// Where the database does not answer.
     pub async fn stamp(&self) -> Result<u64> {
         self.add("clock").await
+    }
+
+    /// The newest stamp of all.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn newest(&self) -> Result<u64> {
+        self.count("clock").await
     }
 
     /// No read of this row that starts from now on may return a lower stamp.

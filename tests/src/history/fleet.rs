@@ -1,11 +1,12 @@
 //! The processes of a history, as the test holds them.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::report::{Counts, Incident, Report};
+use super::report::{Counts, Incident, Report, Used};
 use crate::dice::Dice;
 use crate::server::RedisServer;
 use crate::wait::{namespace, wait_until};
@@ -13,11 +14,11 @@ use crate::worker::Worker;
 
 /// What each process of a history does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct Plan {
     /// How many tasks.
     pub tasks: usize,
-    /// How many rows there are of each kind. Half of all calls or more are about the first eight, where evicts meet loads;
-    /// what happens to the others stays to be seen.
+    /// How many rows there are of each kind. Calls are about them by Zipf's law, so that evicts meet loads.
     pub rows: u64,
     /// How long a task rests between two calls, on average, in milliseconds.
     pub rest_millis: u64,
@@ -29,18 +30,24 @@ pub struct Plan {
     pub replicas: usize,
     /// Whether three readers in four take local copies, or have them confirmed.
     pub local: bool,
+    /// Whether a breaker is around the store, as by default.
+    pub guarded: bool,
+    /// The file with the password of the user `shop`, where there is one: it is read at each connection.
+    pub password: Option<PathBuf>,
 }
 
 impl Default for Plan {
     fn default() -> Self {
         Self {
             tasks: 32,
-            rows: 1_000,
+            rows: 500,
             rest_millis: 30,
             patient: false,
             fenced: true,
             replicas: 0,
             local: false,
+            guarded: true,
+            password: None,
         }
     }
 }
@@ -148,6 +155,11 @@ impl Fleet {
             worker.finish().await;
         }
         total
+    }
+
+    /// What each process uses now.
+    pub async fn used(&mut self) -> Vec<Used> {
+        self.ask("used").await
     }
 
     async fn ask<T: DeserializeOwned>(&mut self, what: &str) -> Vec<T> {

@@ -11,6 +11,11 @@ mod database;
 mod fleet;
 mod report;
 
+use std::time::Duration;
+
 pub use database::{Database, Kind, Row};
 pub use fleet::{Fleet, Plan};
-pub use report::{Counts, Incident, Report, micros};
+pub use report::{Counts, Incident, Report, Used, micros};
+
+/// How long the local copies of readers are kept. What bounds their age as a rule is what is told.
+pub const LOCAL: Duration = Duration::from_secs(30);

@@ -38,6 +38,36 @@ pub struct Counts {
     pub latest: u64,
 }
 
+/// What a process uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Used {
+    /// Resident memory, in KiB.
+    pub memory: u64,
+    /// Tasks of its runtime.
+    pub tasks: usize,
+    /// Open descriptors.
+    pub descriptors: usize,
+    /// Threads.
+    pub threads: usize,
+}
+
+impl Used {
+    /// What this process uses now, with so many tasks; zeros where the system does not tell.
+    pub fn now(tasks: usize) -> Self {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+        };
+        Self {
+            memory: field("VmRSS:"),
+            tasks,
+            descriptors: std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count),
+            threads: usize::try_from(field("Threads:")).unwrap_or(0),
+        }
+    }
+}
+
 /// A call that somebody may want to know of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Incident {

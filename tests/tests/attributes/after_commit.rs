@@ -143,7 +143,7 @@ async fn what_a_write_in_a_transaction_reads_itself_is_not_stored() {
         assert_eq!(name(&db, 1).await?, "Ada");
         Done::Ok(())
     };
-    cache.scope(calls).await.expect("the database answers");
+    Box::pin(cache.scope(calls)).await.expect("the database answers");
 }
 
 /// Upholds G1.

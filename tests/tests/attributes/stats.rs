@@ -318,7 +318,7 @@ mod counts {
 
     async fn errors_of_values_and_keys_count_for_the_function(rig: Rig) {
         let process = rig.process_with(|builder| builder.max_value(100));
-        with(process, async {
+        Box::pin(with(process, async {
             assert_eq!(odd(0).await, Odd(vec![]));
             assert_eq!((at("odd").errors_of(ErrorKind::Encode), at("odd").not_stored), (1, 1));
             odd(1_000).await;
@@ -331,7 +331,7 @@ mod counts {
             assert_eq!(keyless(NoKey).await, 1);
             assert_eq!(at("keyless").errors_of(ErrorKind::Key), 1);
             assert_eq!(Cache::current().stats().total.errors(), 6);
-        })
+        }))
         .await;
     }
 

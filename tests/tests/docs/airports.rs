@@ -2,9 +2,10 @@
 //! is what is in the database.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use cachemacro_tests::programs::{Answer, Served};
-use cachemacro_tests::{Program, RedisServer};
+use cachemacro_tests::{DEADLINE, Program, RedisServer};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -54,14 +55,14 @@ fn the_figures_of_the_cache_are_there_for_prometheus() {
     }
     let told = served.get("/metrics").body;
     let line = |series: &str| told.lines().any(|line| line == series);
-    assert!(
-        line(r#"cachemacro_hits_total{cache="airports",site="airports::service::statistics"} 2"#),
-        "{told}"
-    );
-    assert!(
-        line(r#"cachemacro_loads_total{cache="airports",site="airports::service::statistics"} 1"#),
-        "{told}"
-    );
+    for (figure, site, count) in [
+        ("hits", "GET /countries/{country}", 2),
+        ("loads", "GET /countries/{country}", 1),
+        ("loads", "airports::service::statistics", 1),
+    ] {
+        let series = format!(r#"cachemacro_{figure}_total{{cache="airports",site="{site}"}} {count}"#);
+        assert!(line(&series), "{series} in {told}");
+    }
 }
 
 #[test]
@@ -251,6 +252,43 @@ fn without_its_redis_the_service_answers_all_the_same() {
     assert_eq!(served.get("/airports/FRA"), before);
     assert_eq!(name(&served.send("PUT", "/airports/FRA/name", "Rhein-Main")), "Rhein-Main");
     assert_eq!(name(&served.get("/airports/FRA")), "Rhein-Main");
+    server.restart();
+    is_well(&served);
+    assert_eq!(name(&served.get("/airports/FRA")), "Rhein-Main");
+    let again = || queries(&served, || served.get("/airports/FRA")).0;
+    assert!((0..100).any(|_| again() == 0), "it is in Redis again");
+}
+
+/// Waits until nothing is left of an outage.
+fn is_well(served: &Served) {
+    let began = Instant::now();
+    loop {
+        let health = served.get("/health/cache").json();
+        if health["status"] == "ok" && health["kept_evicts"] == 0 && health["breaker"] == "closed" {
+            return;
+        }
+        assert!(began.elapsed() < DEADLINE, "{health}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Upholds G7.
+#[test]
+fn what_was_renamed_while_redis_stood_still_shows_its_new_name_though_redis_has_the_old_one() {
+    let server = RedisServer::start();
+    let service = Service::new(Some(server.url()));
+    let served = service.start();
+    served.get("/airports/FRA");
+    assert_eq!(queries(&served, || served.get("/airports/FRA")).0, 0, "it is in Redis");
+    server.pause();
+    assert_eq!(name(&served.send("PUT", "/airports/FRA/name", "Rhein-Main")), "Rhein-Main");
+    server.resume();
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_millis(300) {
+        assert_eq!(name(&served.get("/airports/FRA")), "Rhein-Main");
+    }
+    is_well(&served);
+    assert_eq!(name(&served.get("/airports/FRA")), "Rhein-Main");
 }
 
 #[test]
@@ -280,6 +318,8 @@ fn figure(report: &str, word: &str, at: usize) -> f64 {
 #[track_caller]
 fn assert_saves(report: &str, store: &str) {
     assert!(report.contains(&format!("; cache in {store}\n")), "{report}");
+    let (off, on) = (figure(report, "handler runs ", 0), figure(report, "handler runs ", 1));
+    assert!(on < 0.6 * off, "pages are kept: {report}");
     let (off, on) = (figure(report, "database queries ", 0), figure(report, "database queries ", 1));
     let saved = figure(report, "database queries saved:", 0);
     assert!((saved - 100.0 * (1.0 - on / off)).abs() < 0.1, "{report}");

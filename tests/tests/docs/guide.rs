@@ -92,6 +92,10 @@ fn the_guide_lists_every_variable_and_no_other() {
     let files = files.map(|file| read(&format!("cachemacro-runtime/src/api/builder/{file}")));
     let builder = variables(&files.concat(), &starts);
     assert_eq!(variables(&read("docs/configuration.md"), &starts), builder);
+    // What is none of these is warned of as misspelt.
+    let mut known = variables(&read("cachemacro-runtime/src/api/builder/variables.rs"), &starts);
+    known.extend(["REDIS_URL".to_owned()]);
+    assert_eq!(known, builder);
     for (path, text) in pages() {
         let others: Vec<String> = variables(&text, &starts).difference(&builder).cloned().collect();
         assert!(others.iter().all(|name| name == "CACHEMACRO_TEST_SERVER"), "{path} names {others:?}");
@@ -108,6 +112,32 @@ fn the_guide_lists_every_option() {
     for name in names {
         let listed = [format!("`{name}`"), format!("`{name}("), format!("`{name} = "), format!(", {name}`")];
         assert!(listed.iter().any(|form| guide.contains(form)), "docs/attributes.md does not list `{name}`");
+    }
+}
+
+#[test]
+fn the_guide_lists_every_option_of_routes() {
+    let guide = read("docs/http.md");
+    let options = |file: &str, of: &str| -> Vec<String> {
+        let source = read(&format!("cachemacro-http/src/{file}"));
+        let methods =
+            source.split(of).nth(1).expect("it is there").split("\n}\n").next().expect("it ends").to_owned();
+        let methods = methods.lines().filter_map(|line| {
+            line.strip_prefix("    pub fn ").or_else(|| line.strip_prefix("    pub const fn "))
+        });
+        methods.map(|rest| rest.split(['<', '(']).next().expect("a name").to_owned()).collect()
+    };
+    let all = [
+        options("route.rs", "impl CacheLayer {"),
+        options("puts.rs", "impl PutLayer {"),
+        options("writes.rs", "impl EvictLayer {"),
+        options("http_cache.rs", "impl HttpCache {"),
+    ]
+    .concat();
+    assert!(all.iter().any(|name| name == "negative_ttl") && all.len() > 30, "{all:?}");
+    for name in all.iter().filter(|name| *name != "new") {
+        let listed = [format!("`{name}(`"), format!("`{name}("), format!(" `{name}`"), format!(".{name}(")];
+        assert!(listed.iter().any(|form| guide.contains(form)), "docs/http.md does not list `{name}`");
     }
 }
 

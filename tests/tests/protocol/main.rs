@@ -17,6 +17,7 @@ mod hang;
 mod history;
 mod kept_evicts;
 mod lookups;
+mod model;
 mod not_stored;
 mod orders;
 mod panics;

@@ -95,7 +95,7 @@ async fn another_type_under_an_entrys_key_is_healed_by_every_writer() {
     let (store, mut client, key) =
         (store_on(RedisServer::shared()), RedisServer::shared().client().await, namespace());
     for foreign in other_types(&key) {
-        for writer in ["load", "refresh", "put", "cas", "increment", "set"] {
+        for writer in ["load", "put", "cas", "increment", "set"] {
             run::<redis::Value>(&mut client, &["DEL", &key]).await;
             run::<redis::Value>(&mut client, &foreign).await;
             match writer {
@@ -112,7 +112,6 @@ async fn another_type_under_an_entrys_key_is_healed_by_every_writer() {
                 lease => {
                     let kind = match lease {
                         "load" => LeaseKind::Load,
-                        "refresh" => LeaseKind::Refresh,
                         _ => LeaseKind::Put,
                     };
                     let lease = store.lease_one(request(&key, 7, kind, &[])).await.expect("lease");
@@ -342,7 +341,7 @@ async fn no_command_is_newer_than_the_oldest_supported_server() {
     .await;
     store.renew("k", 7, LEASE).await.expect("renew");
     store.write_one(fill("k", 7, value(&store, 1)).with_check(&versions)).await.expect("fill");
-    let refresh = request("k", 8, LeaseKind::Refresh, &[]).with_seen(FillId::new(1));
+    let refresh = request("k", 8, LeaseKind::Load, &[]).with_seen(FillId::new(1));
     store.lease_one(refresh).await.expect("lease");
     store.release("k", 8).await.expect("release");
     store.compare_and_set("k", 1, decimal_with(&store, 2, b"1"), LIFE).await.expect("cas");

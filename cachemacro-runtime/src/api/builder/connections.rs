@@ -252,6 +252,21 @@ impl CacheBuilder {
         self
     }
 
+    /// Whether each new connection to [`redis`](Self::redis) has the server remember the scripts (`SCRIPT LOAD`), so that the first miss does
+    /// not send them; without effect on other stores. A tool whose user may only read has no use for them. Default: true.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::Cache;
+    ///
+    /// let redis = Cache::builder().redis("redis://localhost").namespace("shop");
+    /// assert!(redis.load_scripts(false).build().is_ok());
+    /// ```
+    pub fn load_scripts(mut self, load: bool) -> Self {
+        self.redis.config = self.redis.config.load_scripts(load);
+        self
+    }
+
     /// What the environment says of them.
     pub(super) fn connections_from(&mut self, env: &Env<'_>) -> Result<()> {
         let mut config = self.redis.config.clone();

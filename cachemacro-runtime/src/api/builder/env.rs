@@ -3,6 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::variables::unread;
 use super::{CacheBuilder, Choice, MAX_VALUE};
 #[cfg(feature = "reports")]
 use crate::engine::settings::Reports;
@@ -15,7 +16,7 @@ use crate::store::redis::LONGEST;
 
 impl CacheBuilder {
     /// Takes over what the environment says ([all variables](https://github.com/cachemacro/cachemacro/blob/main/docs/configuration.md));
-    /// what is not set there stays as it is.
+    /// what is not set there stays as it is. A variable that begins as they do and is none of them is [warned of](crate::Warning::UnreadVariable).
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -26,7 +27,8 @@ impl CacheBuilder {
     ///
     /// # Errors
     /// [`ErrorKind::Config`], naming the variable and what it accepts.
-    pub fn env(self) -> Result<Self> {
+    pub fn env(mut self) -> Result<Self> {
+        self.settings.unread = unread(std::env::vars_os());
         // What is no text is understood by no variable, rather than taken for not set.
         self.env_from(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
     }
@@ -176,6 +178,12 @@ impl CacheBuilder {
             "a number of bytes from 1",
             from_one,
             &mut self.settings.local_capacity,
+        )?;
+        env.parse(
+            "CACHEMACRO_LOCAL_MAX_VALUE",
+            "a number of bytes from 1",
+            |text| from_one(text).map(Some),
+            &mut self.settings.local_max_value,
         )
     }
 }
@@ -339,6 +347,7 @@ mod tests {
             ("CACHEMACRO_MAX_VALUE", "64"),
             ("CACHEMACRO_CAPACITY", "65"),
             ("CACHEMACRO_LOCAL_CAPACITY", "67"),
+            ("CACHEMACRO_LOCAL_MAX_VALUE", "68"),
             ("CACHEMACRO_DISABLED", "1"),
         ])
         .expect("acceptable");
@@ -355,7 +364,7 @@ mod tests {
         assert_eq!(settings.deadline, Some(Duration::from_secs(75)));
         assert_eq!(settings.local, Some(Duration::from_secs(71)));
         assert_eq!((settings.codec, settings.max_value, builder.capacity), (codec, 64, 65));
-        assert_eq!(settings.local_capacity, 67);
+        assert_eq!((settings.local_capacity, settings.local_max_value), (67, Some(68)));
         assert!(settings.disabled);
     }
 

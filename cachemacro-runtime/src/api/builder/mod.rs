@@ -33,6 +33,7 @@ mod reports;
 mod sealed;
 mod times;
 mod values;
+mod variables;
 
 /// Which store a cache uses.
 #[derive(Clone)]
@@ -246,6 +247,11 @@ impl CacheBuilder {
     pub(crate) fn unresolved(error: &Error) -> Self {
         let mut builder = Self::default().memory().disabled(true);
         builder.settings.unresolved = Some(error.to_string());
+        // What it is told to evict can be delivered by another process of its namespace.
+        if let Ok(namespace) = std::env::var("CACHEMACRO_NAMESPACE") {
+            builder.settings.namespace = Key::escape(namespace.trim());
+        }
+        builder.settings.unread = variables::unread(std::env::vars_os());
         builder
     }
 
@@ -306,6 +312,11 @@ impl CacheBuilder {
         }
         if settings.local_capacity == 0 {
             return Err(wrong("the local capacity is 1 byte at least; `disabled` turns caching off"));
+        }
+        if settings.local_max_value == Some(0) {
+            return Err(wrong(
+                "the largest value with a local copy has 1 byte at least; `local` turns copies off",
+            ));
         }
         #[cfg(feature = "reports")]
         if !self.reports_in_time() {

@@ -126,7 +126,7 @@ impl CacheBuilder {
     /// How many bytes [local copies](Self::local) may weigh in this process, and as many the values of sync functions: keys and about 300
     /// bytes of overhead for each included; 64 MiB by default. A value counts with its own size; what it holds elsewhere, as a `Vec`
     /// does, is not seen. Where they weigh more, those that were not used for long go. Caches on one namespace of one server share
-    /// their copies, with the capacity of the one that was built first.
+    /// their copies, with capacity, greatest value and clock of the one that was built first.
     ///
     /// ```
     /// # mod cachemacro {
@@ -147,6 +147,21 @@ impl CacheBuilder {
     /// ```
     pub fn local_capacity(mut self, bytes: usize) -> Self {
         self.settings.local_capacity = bytes;
+        self
+    }
+
+    /// How many bytes an entry may have in the store, its header included, for a [local copy](Self::local) of it to be kept in this
+    /// process; a sixty-fourth of [`local_capacity`](Self::local_capacity) by default. Larger values are read from the store by each call.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use std::time::Duration;
+    ///
+    /// let cache = cachemacro::Cache::builder().memory().local(Duration::from_secs(10)).local_max_value(16 << 10).build()?;
+    /// # Ok::<(), cachemacro::Error>(())
+    /// ```
+    pub fn local_max_value(mut self, bytes: usize) -> Self {
+        self.settings.local_max_value = Some(bytes);
         self
     }
 }

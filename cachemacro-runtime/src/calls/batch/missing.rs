@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use crate::engine::asking::Answer;
 use crate::engine::core::Core;
+use crate::engine::decoded::Known;
 use crate::engine::entry::Entry;
 use crate::engine::flight::{AsOf, Follow, Lead, Verdict, Waited};
 use crate::engine::lease::Held;
+use crate::engine::prepare::Prepared;
 use crate::engine::raw::RawEntry;
 use crate::engine::read::{Found, Looked, Usable};
 use crate::engine::search::{End, Search, Step};
@@ -15,8 +17,10 @@ use crate::format::header;
 use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
 use crate::policy::freshness::Age;
+use crate::policy::mode::Mode;
 use crate::policy::outcome::Value;
 use crate::policy::rules::NoRules;
+use crate::store::local::Placed;
 
 /// An id without a value.
 pub(super) struct Missing<K, T> {
@@ -32,6 +36,8 @@ pub(super) struct Missing<K, T> {
     pub(super) joined_again: bool,
     /// The value that ages, which this call is to load anew.
     pub(super) old: Option<Usable>,
+    /// What a copy of what is loaded is kept under, where one is.
+    pub(super) placed: Option<Box<Placed>>,
 }
 
 pub(super) enum State {
@@ -52,7 +58,8 @@ pub(super) struct Row<T>(pub(super) Option<T>);
 
 impl<K, T: Value> Missing<K, T> {
     pub(super) fn new(id: K, entry: Entry<T>) -> Self {
-        Self { id, entry, state: State::Unstored, lead: None, read: None, joined_again: false, old: None }
+        let state = State::Unstored;
+        Self { id, entry, state, lead: None, read: None, joined_again: false, old: None, placed: None }
     }
 
     /// The raw entry, unless caching is off or the entry is another cache's, where its evicts go.
@@ -63,6 +70,13 @@ impl<K, T: Value> Missing<K, T> {
     pub(super) fn record(&self, event: Event) {
         if let Some(raw) = self.entry.active() {
             raw.record(event);
+        }
+    }
+
+    /// Counts a read, which a warm-up's is none.
+    pub(super) fn record_read(&self, event: Event) {
+        if Mode::current() != Mode::Warm {
+            self.record(event);
         }
     }
 
@@ -111,12 +125,29 @@ impl<K, T: Value> Missing<K, T> {
 
     /// What the first read found. Where that cannot be used or nothing could be read, why, and the state says how to go
     /// on.
-    pub(super) fn looked(&mut self, looked: Option<(Looked, AsOf)>) -> Result<(Row<T>, Age), MissReason> {
+    pub(super) fn looked(
+        &mut self,
+        looked: Option<(Looked, AsOf)>,
+        mut known: Option<Known<'_>>,
+    ) -> Result<(Row<T>, Age), MissReason> {
         let (Some((looked, read)), Ok(raw)) = (looked, self.entry.raw()) else {
             return Err(MissReason::StoreFailed);
         };
         let old = looked.aging();
-        let miss = match looked.decoded(|usable| self.decode(usable)) {
+        let decode = |usable: &Usable| {
+            let confirmed = known.as_ref().and_then(|known| known.confirmed(raw, &usable.header));
+            if let Some(value) = confirmed {
+                return Some(Row(value));
+            }
+            let row = self.decode(usable)?;
+            if let Some(known) = known.take_if(|_| usable.age == Age::Fresh) {
+                known.keep(raw, usable, row.0.as_ref());
+            }
+            Some(row)
+        };
+        let looked = looked.decoded(decode);
+        self.placed = known.and_then(Known::into_placed);
+        let miss = match looked {
             Ok(found) => {
                 self.old = old;
                 return Ok((found.value, found.age));
@@ -134,6 +165,20 @@ impl<K, T: Value> Missing<K, T> {
             return Some(Row(None));
         }
         self.entry.decode(usable).map(|value| Row(Some(value)))
+    }
+
+    /// What is to be stored of a load, and kept here.
+    pub(super) fn prepared(&mut self, value: Option<&T>) -> Option<Prepared> {
+        let State::Held(held) = &self.state else { return None };
+        let raw = self.entry.raw().ok()?;
+        let mut prepared = self.entry.prepare(raw, &NoRules, value)?;
+        if let Some(old) = self.old.as_ref().filter(|_| held.is_refresh()) {
+            prepared.refreshes(old);
+        }
+        if let Some(placed) = self.placed.take() {
+            self.entry.copies(raw, *placed, &mut prepared, value);
+        }
+        Some(prepared)
     }
 
     /// What another process stored meanwhile; else the state says how to go on.

@@ -16,6 +16,7 @@ use tokio::task::unconstrained;
 use self::missing::{Missing, Row, State};
 use self::steps::{Done, Step, ask_all, step};
 use crate::engine::core::Core;
+use crate::engine::decoded::Known;
 use crate::engine::entry::Entry;
 use crate::engine::flight::{AsOf, Follow, Landed, Lead, Seat, Verdict, Waited};
 use crate::engine::raw::RawEntry;
@@ -190,32 +191,62 @@ impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
         }
         let core = self.core;
         let within = self.take(|missing| missing.within(core).is_some());
+        let within = self.without_copies(within);
         let keys: Vec<&str> =
-            within.iter().filter_map(|missing| Some(&*missing.within(core)?.full)).collect();
+            within.iter().filter_map(|(missing, _)| Some(&*missing.within(core)?.full)).collect();
         let settled = core.settle(&keys).await.inspect_err(|error| core.failed(error));
         let mut answers = settled.is_ok();
-        for chunk in chunks(within, MOST_ENTRIES, MOST_TAGS, Missing::tags) {
+        for mut chunk in chunks(within, MOST_ENTRIES, MOST_TAGS, |(missing, _)| missing.tags()) {
+            // G3: before the read is sent.
+            for (missing, known) in &mut chunk {
+                if let (Some(known), Some(raw)) = (known, missing.within(core)) {
+                    known.begin(raw);
+                }
+            }
             let looks = if answers { look(core, &chunk).await } else { None };
             answers = looks.is_some();
             let mut looks = looks.unwrap_or_default().into_iter();
-            for missing in chunk {
-                self.looked(missing, looks.next().flatten());
+            for (missing, known) in chunk {
+                self.looked(missing, looks.next().flatten(), known);
             }
         }
     }
 
-    fn looked(&mut self, mut missing: Missing<K, T>, looked: Option<(Looked, AsOf)>) {
-        match missing.looked(looked) {
+    /// Takes the copies that this process has; gives the others, with what is kept of them.
+    fn without_copies(&mut self, all: Vec<Missing<K, T>>) -> Vec<(Missing<K, T>, Option<Known<'a>>)> {
+        let core = self.core;
+        let mut others = Vec::with_capacity(all.len());
+        for missing in all {
+            let raw = missing.within(core);
+            let known = raw.and_then(|raw| missing.entry.known(core, raw, None));
+            let copy = raw.and_then(|raw| known.as_ref()?.copy(raw));
+            if let (Some(raw), Some(copy)) = (raw, copy) {
+                core.hit_here(raw.counters());
+                self.values.extend(copy.map(|row| (missing.id, row)));
+            } else {
+                others.push((missing, known));
+            }
+        }
+        others
+    }
+
+    fn looked(
+        &mut self,
+        mut missing: Missing<K, T>,
+        looked: Option<(Looked, AsOf)>,
+        known: Option<Known<'_>>,
+    ) {
+        match missing.looked(looked, known) {
             Ok((Row(row), age)) => {
                 self.values.extend(row.map(|row| (missing.id.clone(), row)));
                 if age == Age::Fresh {
-                    missing.record(Event::Hit);
+                    missing.record_read(Event::Hit);
                 } else {
                     self.aging.push(missing);
                 }
             }
             Err(reason) => {
-                missing.record(Event::Miss(reason));
+                missing.record_read(Event::Miss(reason));
                 self.missing.push(missing);
             }
         }
@@ -304,8 +335,11 @@ impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
 }
 
 /// One read for all of these; `None` where the store failed, for all or for the stamps of one.
-async fn look<K, T: Value>(core: &Arc<Core>, chunk: &[Missing<K, T>]) -> Option<Vec<Option<(Looked, AsOf)>>> {
-    let raws: Vec<&RawEntry> = chunk.iter().filter_map(|missing| missing.entry.raw().ok()).collect();
+async fn look<K, T: Value>(
+    core: &Arc<Core>,
+    chunk: &[(Missing<K, T>, Option<Known<'_>>)],
+) -> Option<Vec<Option<(Looked, AsOf)>>> {
+    let raws: Vec<&RawEntry> = chunk.iter().filter_map(|(missing, _)| missing.entry.raw().ok()).collect();
     let keys: Vec<&str> = raws.iter().map(|raw| &*raw.full).collect();
     let mut tags: Vec<VersionKey> = Vec::new();
     let mut places: HashMap<&VersionKey, usize> = HashMap::new();
@@ -318,7 +352,7 @@ async fn look<K, T: Value>(core: &Arc<Core>, chunk: &[Missing<K, T>]) -> Option<
     let captures = core.flights.captures();
     let read = core.timed(core.store.read(ReadRequest::new(&keys).with_versions(&tags))).await.ok()?;
     let (mut entries, versions) = (read.entries.into_iter(), read.versions);
-    let looks = chunk.iter().zip(&raws).map(|(missing, raw)| {
+    let looks = chunk.iter().zip(&raws).map(|((missing, _), raw)| {
         let entry = entries.next().flatten().map(|excerpt| excerpt.bytes);
         let version = |tag| places.get(tag).and_then(|at| versions.get(*at).copied().flatten());
         let own: Few<_> = raw.tags.iter().map(version).collect();

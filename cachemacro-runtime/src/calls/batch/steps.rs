@@ -21,6 +21,7 @@ use crate::engine::search::Search;
 use crate::ground::chunks::{MOST_ENTRIES, MOST_TAGS, chunks};
 use crate::observe::event::Event;
 use crate::observe::stats::Counters;
+use crate::policy::mode::Mode;
 use crate::policy::outcome::Value;
 use crate::policy::rules::NoRules;
 use crate::store::OnRefusal;
@@ -144,9 +145,13 @@ async fn load_together<K: Eq + Hash, T: Value, E>(
     let (mut fills, mut puts) = (Vec::new(), Vec::new());
     let (mut leads, mut values) = (Vec::new(), HashMap::new());
     let (mut gone, mut displaced) = (Vec::new(), Vec::new());
-    for missing in wanted {
+    let warms = Mode::current() == Mode::Warm;
+    for mut missing in wanted {
         let value = loaded.remove(&missing.id);
-        let mut lead = missing.lead;
+        if warms {
+            missing.record(Event::Warmed);
+        }
+        let mut lead = missing.lead.take();
         if let Some(leading) = lead.take_if(|lead| lead.has_followers() && !core.has_written()) {
             lead = leading.share_clone(value.as_ref(), Lead::share_load);
         }
@@ -154,9 +159,10 @@ async fn load_together<K: Eq + Hash, T: Value, E>(
             lead.close();
             leads.push(lead);
         }
+        let prepared = missing.prepared(value.as_ref());
         match (missing.state, missing.entry.raw()) {
             (State::Held(held), Ok(raw)) => {
-                if let Some(prepared) = missing.entry.prepare(raw, &NoRules, value.as_ref()) {
+                if let Some(prepared) = prepared {
                     fills.push(Filling { raw: raw.clone(), held, prepared });
                 } else if missing.old.is_some() && !core.has_written() {
                     displaced.push((raw.clone(), held));

@@ -104,11 +104,8 @@ impl Core {
             if error.is_unanswered() {
                 unanswered.insert(core.id, error.clone());
             }
-            let all = core.settings.unresolved.is_some();
-            let failed = if all { merged.count } else { count_failed(evicts, &merged, &sent.failed) };
-            if !all {
-                core.keep(sent.failed);
-            }
+            let failed = count_failed(evicts, &merged, &sent.failed);
+            core.keep(sent.failed);
             (error, failed)
         };
         log_failed(site, &error, failed);

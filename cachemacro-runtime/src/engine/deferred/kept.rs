@@ -1,30 +1,43 @@
 //! Evicts that the store did not acknowledge: kept until it does, each name once. Data, no deeds.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use tokio::sync::Notify;
 
 use crate::engine::targets::Targets;
 use crate::format::stamps::TagKeys;
-use crate::ground::sync::lock;
+use crate::ground::sync::modelled::{AtomicBool, AtomicU64, AtomicUsize, Mutex, lock};
 
 /// How many names are kept. More than that become one: the whole namespace.
 pub(super) const MOST_KEPT: usize = 10_000;
 
 /// What is to be evicted again, of one namespace of one store.
-#[derive(Default)]
 pub(crate) struct Kept {
     names: Mutex<Names>,
     /// How many there are: none is the usual case.
     count: AtomicUsize,
+    /// How often none was left.
+    deliveries: AtomicU64,
     /// Held by who sends them.
     pub(super) turn: tokio::sync::Mutex<()>,
     /// Whether a task sends them as soon as it can.
-    pub(super) is_sent: AtomicBool,
+    is_sent: AtomicBool,
     /// Wakes that task.
     pub(super) wake: Notify,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self {
+            names: Mutex::new(Names::default()),
+            count: AtomicUsize::new(0),
+            deliveries: AtomicU64::new(0),
+            turn: tokio::sync::Mutex::default(),
+            is_sent: AtomicBool::new(false),
+            wake: Notify::new(),
+        }
+    }
 }
 
 /// Each name with the number of the latest evict of it.
@@ -68,6 +81,21 @@ impl Kept {
     #[inline]
     pub(crate) fn count(&self) -> usize {
         self.count.load(Ordering::SeqCst)
+    }
+
+    /// Whether whoever asks is to send what is kept as soon as it can: nobody else does.
+    pub(super) fn begins_to_send(&self) -> bool {
+        !self.is_sent.swap(true, Ordering::SeqCst)
+    }
+
+    /// Nobody sends what is kept any more. Who stops because there is nothing looks once more whether something came meanwhile.
+    pub(super) fn stops_sending(&self) {
+        self.is_sent.store(false, Ordering::SeqCst);
+    }
+
+    /// How often all that was kept had reached the store.
+    pub(crate) fn deliveries(&self) -> u64 {
+        self.deliveries.load(Ordering::SeqCst)
     }
 
     /// Whether everything is to go, because too many were kept.
@@ -145,6 +173,9 @@ impl Kept {
     fn went(&self, names: &Names, before: usize) -> usize {
         let left = names.len();
         self.count.store(left, Ordering::SeqCst);
+        if before > 0 && left == 0 {
+            self.deliveries.fetch_add(1, Ordering::SeqCst);
+        }
         before - left
     }
 }

@@ -14,8 +14,10 @@
 
 mod drain;
 mod kept;
-#[cfg(test)]
+#[cfg(all(test, loom))]
 mod models;
+#[cfg(all(test, not(loom)))]
+mod orders;
 mod queue;
 mod replay;
 

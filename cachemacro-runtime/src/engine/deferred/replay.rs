@@ -1,6 +1,5 @@
 //! The deeds: evicts that the store did not acknowledge are sent again, and what they may be about is not read before.
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -113,7 +112,8 @@ impl Core {
     /// Has a task send what is kept until the store has acknowledged it, unless one does.
     fn start_replay(self: &Arc<Self>) {
         let evicts = &self.deferred.evicts;
-        if !evicts.kept.is_sent.swap(true, Ordering::SeqCst) {
+        // Without a store there is nowhere to send it: `shutdown` returns it.
+        if self.settings.unresolved.is_none() && evicts.kept.begins_to_send() {
             let replaying = Replaying(Arc::downgrade(evicts));
             self.go_on(replay(Arc::downgrade(self), replaying));
         }
@@ -130,7 +130,7 @@ struct Replaying(Weak<Evicts<Core>>);
 impl Drop for Replaying {
     fn drop(&mut self) {
         if let Some(evicts) = self.0.upgrade() {
-            evicts.kept.is_sent.store(false, Ordering::SeqCst);
+            evicts.kept.stops_sending();
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::format::header::{Header, assemble};
 use crate::format::ids::{FillId, Token};
-use crate::store::messages::lease::LeaseKind::{Load, Put, Refresh};
+use crate::store::messages::lease::LeaseKind::{Load, Put};
 use crate::store::messages::lease::LeaseRequest;
 use crate::store::messages::read::ReadRequest;
 use crate::store::messages::write::{OnRefusal, Write};
@@ -49,7 +49,7 @@ pub(super) async fn a_fill_without_a_lease_is_refused(env: &Env) {
 }
 
 pub(super) async fn a_fill_replaces_the_value_its_lease_was_taken_over(env: &Env) {
-    for kind in [Load, Refresh, Put] {
+    for kind in [Load, Put] {
         let key = env.key(&format!("{kind:?}"));
         env.set(&key, 5).await;
         assert_taken(&env.lease(&key, kind, 1, 5).await);
@@ -97,7 +97,7 @@ pub(super) async fn an_evict_voids_the_lease_before_it(env: &Env) {
 pub(super) async fn an_evict_voids_the_lease_over_a_value_too(env: &Env) {
     let key = env.key("k");
     env.set(&key, 5).await;
-    assert_taken(&env.lease(&key, Refresh, 1, 5).await);
+    assert_taken(&env.lease(&key, Load, 1, 5).await);
     assert!(env.evict(&key).await, "a value was there");
     assert!(!env.fill(&key, 1, 10).await);
     assert_eq!(env.entry(&key).await, None);
@@ -201,7 +201,7 @@ pub(super) async fn many_fills_are_decided_one_by_one(env: &Env) {
     env.set(&keys[1], 5).await;
     env.set(&keys[2], 5).await;
     env.set(&keys[3], 5).await;
-    assert_taken(&env.lease(&keys[3], Refresh, 4, 5).await);
+    assert_taken(&env.lease(&keys[3], Load, 4, 5).await);
     let checks = ["a", "b"].map(|name| env.version_key(name));
     let versions = env.capture(&checks, LONG).await;
     let fills = [

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::env::{Env, LONG, assert_taken};
 use crate::format::header::{FIXED, Header, TOLERANCE};
 use crate::format::ids::{FillId, Token};
-use crate::store::messages::lease::LeaseKind::{Load, Put, Refresh};
+use crate::store::messages::lease::LeaseKind::{Load, Put};
 
 /// The fill id and the token that the hostile entries claim.
 const CLAIMED: u64 = 5;
@@ -56,7 +56,7 @@ pub(super) async fn hostile_bytes_are_read_as_they_are(env: &Env) {
 /// Upholds G8.
 pub(super) async fn hostile_bytes_hold_no_lease_and_no_value(env: &Env) {
     for (what, bytes) in hostile(env) {
-        for kind in [Load, Refresh, Put] {
+        for kind in [Load, Put] {
             let key = env.key(&format!("{what} {kind:?}"));
             env.put_raw(&key, &bytes).await;
             assert_taken(&env.lease(&key, kind, 1, 0).await);

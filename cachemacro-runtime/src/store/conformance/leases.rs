@@ -6,15 +6,13 @@ use crate::format::header::{FIXED, Header, LONGEST_LEASE, PENDING, PUT, Parts, S
 use crate::format::ids::{FillId, Token, Version};
 use crate::format::stamps::{TagKeys, VersionKey};
 use crate::ground::clock::Timestamp;
-use crate::store::messages::lease::LeaseKind::{Load, Put, Refresh};
+use crate::store::messages::lease::LeaseKind::{Load, Put};
 use crate::store::messages::lease::{Lease, LeaseOutcome, LeaseRequest};
 
 use super::env::{Env, LONG, SHORT, assert_busy, assert_found, assert_taken, race};
 
 pub(super) async fn a_lease_on_nothing_leaves_a_pending_header(env: &Env) {
-    for (name, kind, flags) in
-        [("load", Load, PENDING), ("refresh", Refresh, PENDING), ("put", Put, PENDING | PUT)]
-    {
+    for (name, kind, flags) in [("load", Load, PENDING), ("put", Put, PENDING | PUT)] {
         let key = env.key(name);
         assert_taken(&env.lease(&key, kind, 7, 0).await);
         let header = env.header(&key).await;
@@ -29,17 +27,15 @@ pub(super) async fn a_lease_on_nothing_leaves_a_pending_header(env: &Env) {
 pub(super) async fn a_held_lease_is_busy_for_what_is_left_of_it(env: &Env) {
     let key = env.key("k");
     env.take(&key, 1).await;
-    for kind in [Load, Refresh] {
-        match env.lease(&key, kind, 2, 0).await {
-            LeaseOutcome::Busy { left, .. } => assert!(left <= LONG && left > LONG / 2, "{left:?}"),
-            other => panic!("{kind:?} got {other:?}"),
-        }
+    match env.lease(&key, Load, 2, 0).await {
+        LeaseOutcome::Busy { left, .. } => assert!(left <= LONG && left > LONG / 2, "{left:?}"),
+        other => panic!("{other:?}"),
     }
     assert_eq!(env.header(&key).await.token, Token::new(1), "asking changes nothing");
 }
 
 pub(super) async fn a_lease_over_a_seen_value_leaves_the_value_readable(env: &Env) {
-    for (name, kind) in [("load", Load), ("refresh", Refresh), ("put", Put)] {
+    for (name, kind) in [("load", Load), ("put", Put)] {
         let key = env.key(name);
         let value = env.set(&key, 5).await;
         assert_taken(&env.lease(&key, kind, 9, 5).await);
@@ -54,24 +50,19 @@ pub(super) async fn a_lease_over_a_seen_value_leaves_the_value_readable(env: &En
 }
 
 pub(super) async fn a_lease_held_over_a_value_is_busy_for_those_who_saw_it(env: &Env) {
-    for holder in [Load, Refresh] {
-        let key = env.key(&format!("{holder:?}"));
-        env.set(&key, 5).await;
-        assert_taken(&env.lease(&key, holder, 1, 5).await);
-        assert_busy(&env.lease(&key, Load, 2, 5).await);
-        assert_busy(&env.lease(&key, Refresh, 3, 5).await);
-        assert_eq!(env.header(&key).await.token, Token::new(1));
-    }
+    let key = env.key("k");
+    env.set(&key, 5).await;
+    assert_taken(&env.lease(&key, Load, 1, 5).await);
+    assert_busy(&env.lease(&key, Load, 2, 5).await);
+    assert_eq!(env.header(&key).await.token, Token::new(1));
 }
 
 /// Upholds G1.
 pub(super) async fn another_value_than_the_seen_one_is_found_instead_of_a_lease(env: &Env) {
     let key = env.key("k");
     let value = env.set(&key, 5).await;
-    for kind in [Load, Refresh] {
-        for seen in [0, 4, 6, u64::MAX] {
-            assert_found(&env.lease(&key, kind, 1, seen).await, &value);
-        }
+    for seen in [0, 4, 6, u64::MAX] {
+        assert_found(&env.lease(&key, Load, 1, seen).await, &value);
     }
     assert_eq!(env.header(&key).await.token, Token::NONE, "no lease was taken");
 }
@@ -148,41 +139,28 @@ pub(super) async fn a_lease_lives_a_minute_at_most(env: &Env) {
 
 pub(super) async fn a_lease_that_would_lapse_later_than_any_is_held_by_nobody(env: &Env) {
     let (hour, now) = (LONG * 60, env.store.now());
-    for (kind, name) in [(Load, "load"), (Refresh, "refresh")] {
-        for deadline in [now.plus(hour), now.plus(Duration::MAX)] {
-            let pending = env.key(&format!("pending {name} {deadline:?}"));
-            env.put_raw_for(&pending, Header::pending(Token::new(1), deadline, false).to_bytes(), hour).await;
-            assert_taken(&env.lease(&pending, kind, 2, 0).await);
-            assert_busy(&env.lease(&pending, kind, 3, 0).await);
-            assert!(env.fill(&pending, 2, 20).await);
+    for deadline in [now.plus(hour), now.plus(Duration::MAX)] {
+        let pending = env.key(&format!("pending {deadline:?}"));
+        env.put_raw_for(&pending, Header::pending(Token::new(1), deadline, false).to_bytes(), hour).await;
+        assert_taken(&env.lease(&pending, Load, 2, 0).await);
+        assert_busy(&env.lease(&pending, Load, 3, 0).await);
+        assert!(env.fill(&pending, 2, 20).await);
 
-            let over = env.key(&format!("over {name} {deadline:?}"));
-            let value = env.value(5);
-            let header = Header::parse(&value).unwrap().with_lease(Token::new(1), deadline);
-            env.put_raw_for(&over, [&header.to_bytes()[..], &value[FIXED..]].concat(), hour).await;
-            assert_taken(&env.lease(&over, kind, 2, 5).await);
-            assert_busy(&env.lease(&over, kind, 3, 5).await);
-        }
+        let over = env.key(&format!("over {deadline:?}"));
+        let value = env.value(5);
+        let header = Header::parse(&value).unwrap().with_lease(Token::new(1), deadline);
+        env.put_raw_for(&over, [&header.to_bytes()[..], &value[FIXED..]].concat(), hour).await;
+        assert_taken(&env.lease(&over, Load, 2, 5).await);
+        assert_busy(&env.lease(&over, Load, 3, 5).await);
     }
 }
 
-pub(super) async fn a_refresh_does_not_take_over_a_puts_lease(env: &Env) {
-    let key = env.key("k");
-    env.set(&key, 5).await;
-    assert_taken(&env.lease(&key, Put, 1, 0).await);
-    assert_busy(&env.lease(&key, Refresh, 2, 5).await);
-    let pending = env.key("pending");
-    assert_taken(&env.lease(&pending, Put, 1, 0).await);
-    assert_busy(&env.lease(&pending, Refresh, 2, 0).await);
-    assert!(env.fill(&key, 1, 6).await && env.fill(&pending, 1, 6).await);
-}
-
-pub(super) async fn a_lapsed_puts_lease_is_free_for_a_refresh(env: &Env) {
+pub(super) async fn a_lapsed_puts_lease_is_none_of_a_puts_any_more(env: &Env) {
     let key = env.key("k");
     env.set(&key, 5).await;
     assert_taken(&env.lease_for(&key, Put, 1, 0, SHORT).await);
     env.pass(SHORT).await;
-    assert_taken(&env.lease(&key, Refresh, 2, 5).await);
+    assert_taken(&env.lease(&key, Load, 2, 5).await);
     assert!(!env.header(&key).await.has(PUT));
 }
 
@@ -241,9 +219,9 @@ pub(super) async fn a_lapsed_lease_over_a_value_passes_to_another_token(env: &En
     let key = env.key("k");
     env.set(&key, 5).await;
     assert_taken(&env.lease_for(&key, Load, 1, 5, SHORT).await);
-    assert_busy(&env.lease(&key, Refresh, 2, 5).await);
+    assert_busy(&env.lease(&key, Load, 2, 5).await);
     env.pass(SHORT).await;
-    assert_taken(&env.lease(&key, Refresh, 2, 5).await);
+    assert_taken(&env.lease(&key, Load, 2, 5).await);
     assert!(!env.fill(&key, 1, 10).await);
     assert!(!env.release(&key, 1).await);
     assert!(env.fill(&key, 2, 20).await);
@@ -409,7 +387,7 @@ pub(super) async fn a_lease_over_a_value_that_an_evict_outdated_passes_at_once(e
     assert!(!env.fill(&key, 1, 10).await && env.fill(&key, 2, 20).await);
 }
 
-pub(super) async fn a_refresh_and_a_put_take_no_notice_of_outdated_versions(env: &Env) {
+pub(super) async fn a_put_takes_no_notice_of_outdated_versions(env: &Env) {
     let (key, tag) = (env.key("k"), env.tag("tag"));
     let of = std::slice::from_ref(&tag.tag);
     assert_taken(&ask(env, &key, 1, of, &[], 0).await);
@@ -418,7 +396,6 @@ pub(super) async fn a_refresh_and_a_put_take_no_notice_of_outdated_versions(env:
         let request = LeaseRequest::new(&key, Token::new(token), kind, LONG).with_capture(of, LONG);
         env.store.lease(&[request.with_over(Token::new(1))]).await.unwrap().pop().unwrap().outcome
     };
-    assert_outdated(&asked(Refresh, 2).await, None);
     assert_taken(&asked(Put, 3).await);
     assert_taken(&ask(env, &key, 4, of, &[], 0).await);
 }
@@ -431,7 +408,7 @@ pub(super) async fn a_request_that_comes_too_late_gets_no_lease(env: &Env) {
         let requests = [request.with_capture(std::slice::from_ref(&tag), LONG), request];
         env.store.lease(&requests[..]).await.unwrap()
     };
-    for kind in [Load, Refresh, Put] {
+    for kind in [Load, Put] {
         let leases = asked(kind, 1, Timestamp(1)).await;
         assert!(leases.iter().all(|lease| lease.outcome == LeaseOutcome::Late), "{leases:?}");
         assert!(leases.iter().all(|lease| lease.versions.is_empty()), "{leases:?}");

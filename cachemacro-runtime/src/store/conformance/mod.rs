@@ -56,8 +56,7 @@ macro_rules! __conformance_cases {
                 a_load_takes_over_a_puts_lease
                 a_lease_lives_a_minute_at_most
                 a_lease_that_would_lapse_later_than_any_is_held_by_nobody
-                a_refresh_does_not_take_over_a_puts_lease
-                a_lapsed_puts_lease_is_free_for_a_refresh
+                a_lapsed_puts_lease_is_none_of_a_puts_any_more
                 a_value_past_its_end_is_missing_though_its_key_lives
                 a_lease_outlasts_the_value_it_was_taken_over
                 a_lease_never_shortens_a_values_life
@@ -74,7 +73,7 @@ macro_rules! __conformance_cases {
                 a_lease_passes_from_the_holder_that_is_named_and_no_other
                 a_lease_under_outdated_any_tag_versions_passes_once
                 a_lease_over_a_value_that_an_evict_outdated_passes_at_once
-                a_refresh_and_a_put_take_no_notice_of_outdated_versions
+                a_put_takes_no_notice_of_outdated_versions
                 a_request_that_comes_too_late_gets_no_lease
                 a_lease_is_had_of_nothing_alone_by_who_saw_nothing
                 of_many_leases_those_of_nothing_are_had_where_nothing_is

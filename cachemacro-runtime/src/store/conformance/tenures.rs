@@ -2,7 +2,7 @@
 
 use crate::format::header::PUT;
 use crate::format::ids::{FillId, Token};
-use crate::store::messages::lease::LeaseKind::{Load, Put, Refresh};
+use crate::store::messages::lease::LeaseKind::{Load, Put};
 
 use crate::store::messages::lease::{HeldLease, Keep};
 
@@ -65,7 +65,7 @@ pub(super) async fn an_evicted_lease_is_not_renewed(env: &Env) {
 }
 
 pub(super) async fn a_released_pending_lease_leaves_nothing(env: &Env) {
-    for (kind, name) in [(Load, "load"), (Put, "put"), (Refresh, "refresh")] {
+    for (kind, name) in [(Load, "load"), (Put, "put")] {
         let key = env.key(name);
         assert_taken(&env.lease(&key, kind, 1, 0).await);
         assert!(env.release(&key, 1).await);
@@ -83,7 +83,7 @@ pub(super) async fn a_lease_released_over_a_value_leaves_the_value(env: &Env) {
     assert_eq!(env.entry(&key).await, Some(value), "as if there had been no lease");
     env.assert_life(&key, LONG).await;
     assert!(!env.fill(&key, 1, 6).await);
-    assert_taken(&env.lease(&key, Refresh, 2, 5).await);
+    assert_taken(&env.lease(&key, Load, 2, 5).await);
 }
 
 pub(super) async fn only_the_holder_releases(env: &Env) {

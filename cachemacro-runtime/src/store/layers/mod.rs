@@ -31,7 +31,7 @@ pub mod faults;
 ///
 ///     pass_on!(self.inner: about, now, capture, lease, keep, write, evict, evict_prefix, health);
 ///     pass_on!(self.inner: time, connect, close, increment, changes, immediate, tracking, inspect, documents, pool, breaker,
-///         server);
+///         server, unreached);
 /// }
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<()> {
@@ -192,6 +192,11 @@ macro_rules! __pass_on {
     (pool $self:ident $inner:tt) => {
         fn pool(&$self) -> ::core::option::Option<$crate::Pool> {
             $self.$inner.pool()
+        }
+    };
+    (unreached $self:ident $inner:tt) => {
+        fn unreached(&$self, since: ::std::time::Instant) -> ::core::option::Option<$crate::Error> {
+            $self.$inner.unreached(since)
         }
     };
     (breaker $self:ident $inner:tt) => {

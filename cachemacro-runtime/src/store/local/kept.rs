@@ -3,11 +3,11 @@
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{self, Ordering};
 
 use crate::ground::clock::Timestamp;
 use crate::ground::panics::caught;
-use crate::ground::sync::modelled::{AtomicBool, AtomicU64};
+use crate::ground::sync::modelled::{AtomicBool, AtomicU8, AtomicU64};
 use crate::observe::site::SiteId;
 use crate::store::local::marks::Mark;
 use crate::store::local::name::Name;
@@ -19,6 +19,13 @@ pub(crate) struct Times {
     pub(crate) until: Timestamp,
 }
 
+/// It may be taken.
+const VALID: u8 = 0;
+/// Something was told of its name: it may be taken again once the store says that it has this very value still.
+const DOUBTFUL: u8 = 1;
+/// It may never be taken again.
+const ENDED: u8 = 2;
+
 /// A value that is kept.
 pub(crate) struct Kept<V: ?Sized> {
     pub(super) name: Name,
@@ -29,10 +36,12 @@ pub(crate) struct Kept<V: ?Sized> {
     pub(super) epoch: AtomicU64,
     pub(super) marks: Box<[Arc<Mark>]>,
     pub(super) weight: usize,
-    pub(super) times: Times,
+    since: Timestamp,
+    /// A time, which moves where the value is confirmed.
+    until: atomic::AtomicU64,
     /// The function whose value it is.
     owner: Option<SiteId>,
-    ended: AtomicBool,
+    state: AtomicU8,
     /// Whether it was taken since someone last asked.
     used: AtomicBool,
     pub(super) value: V,
@@ -43,7 +52,19 @@ pub(crate) type AnyKept = Kept<dyn Any + Send + Sync>;
 
 impl<V: ?Sized> fmt::Debug for Kept<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Kept").field("times", &self.times).finish_non_exhaustive()
+        f.debug_struct("Kept").field("times", &self.times()).finish_non_exhaustive()
+    }
+}
+
+impl<V: ?Sized> Kept<V> {
+    #[inline]
+    pub(super) fn until(&self) -> Timestamp {
+        Timestamp(self.until.load(Ordering::Relaxed))
+    }
+
+    #[inline]
+    pub(super) fn times(&self) -> Times {
+        Times { since: self.since, until: self.until() }
     }
 }
 
@@ -74,9 +95,10 @@ impl AnyKept {
             epoch: AtomicU64::new(0),
             marks: Box::default(),
             weight: size_of::<Kept<V>>() + weight,
-            times,
+            since: times.since,
+            until: atomic::AtomicU64::new(times.until.0),
             owner,
-            ended: AtomicBool::new(false),
+            state: AtomicU8::new(VALID),
             used: AtomicBool::new(false),
             value: Guarded(Some(value)),
         })
@@ -93,13 +115,45 @@ impl AnyKept {
         self.value.downcast_ref::<Guarded<V>>()?.0.as_ref()
     }
 
-    pub(super) fn end(&self) {
-        self.ended.store(true, Ordering::Release);
+    /// Sets the times of a value that nobody else has yet.
+    pub(crate) fn set_times(&mut self, times: Times) {
+        self.since = times.since;
+        *self.until.get_mut() = times.until.0;
     }
 
-    #[inline]
+    pub(super) fn end(&self) {
+        self.state.store(ENDED, Ordering::Release);
+    }
+
     pub(super) fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::Acquire)
+        self.state.load(Ordering::Acquire) == ENDED
+    }
+
+    /// Whether it may be taken, as far as its name goes.
+    #[inline]
+    pub(super) fn is_valid(&self) -> bool {
+        self.state.load(Ordering::Acquire) == VALID
+    }
+
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.state.load(Ordering::Acquire) == DOUBTFUL
+    }
+
+    /// Not to be taken until it is [confirmed](Self::confirm). Under the lock of its shard, as are the two below.
+    pub(super) fn doubt(&self) {
+        if !self.has_ended() {
+            self.state.store(DOUBTFUL, Ordering::Release);
+        }
+    }
+
+    /// To be taken until then, unless it has ended.
+    pub(super) fn confirm(&self, until: Timestamp) -> bool {
+        let confirmed = !self.has_ended();
+        if confirmed {
+            self.until.store(until.0, Ordering::Relaxed);
+            self.state.store(VALID, Ordering::Release);
+        }
+        confirmed
     }
 
     /// Whether it has all of these tags.

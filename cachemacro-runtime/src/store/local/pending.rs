@@ -42,6 +42,11 @@ impl Pending {
         &self.state
     }
 
+    /// Waits until something was told of its name.
+    pub(crate) async fn refused(&self) {
+        self.state.refused().await;
+    }
+
     pub(super) fn name(&self) -> Name {
         self.state.name
     }

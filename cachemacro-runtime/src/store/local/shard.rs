@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 
+use crate::ground::clock::Timestamp;
 use crate::ground::sync::modelled::{Mutex, lock};
 use crate::observe::local::Cause;
 use crate::store::local::fetching::Fetching;
@@ -143,6 +144,20 @@ impl Shard {
         values.remove(found)
     }
 
+    /// Has the values of this name taken by nobody until they are confirmed, and refuses those that are being fetched.
+    pub(super) fn doubt(&self, name: Name) {
+        let values = lock(&self.0);
+        let fetching = values.fetching.iter().filter(|fetching| fetching.name == name);
+        fetching.for_each(|fetching| fetching.refuse());
+        values.of(name).for_each(|at| values.ring[at].doubt());
+    }
+
+    /// Lets this value be taken until then, unless it has ended or something came since that was to refuse it.
+    pub(super) fn confirm(&self, is_sound: impl Fn() -> bool, kept: &AnyKept, until: Timestamp) -> bool {
+        let _values = lock(&self.0);
+        is_sound() && kept.confirm(until)
+    }
+
     /// Takes all values of a prefix out, or all there are, and refuses those that are being fetched.
     pub(super) fn evict_prefix(&self, prefix: Option<u64>) -> Vec<Arc<AnyKept>> {
         let mut values = lock(&self.0);
@@ -193,7 +208,9 @@ impl Values {
         let at = if self.sweep < self.ring.len() { self.sweep } else { 0 };
         self.sweep = at + 1;
         let useless = |why: &Cause| matches!(why, Cause::Expired | Cause::Evicted);
-        let why = self.ring.get(at).and_then(|kept| judge(kept)).filter(useless)?;
+        let kept = self.ring.get(at)?;
+        // What is doubtful may be confirmed, unless the room is needed.
+        let why = judge(kept).filter(useless).filter(|why| *why == Cause::Expired || !kept.is_doubtful())?;
         Some((self.take(at), why))
     }
 

@@ -111,17 +111,18 @@ impl LocalTable {
 
     #[inline]
     fn look<V: Any, R>(&self, kept: &AnyKept, make: impl FnOnce(&V, &Times) -> Option<R>) -> Look<R> {
-        if kept.has_ended() {
+        if !kept.is_valid() {
             return Look::Absent;
         }
-        if self.clock.coarse().plus(COARSENESS) >= kept.times.until && self.clock.now() >= kept.times.until {
+        let until = kept.until();
+        if self.clock.coarse().plus(COARSENESS) >= until && self.clock.now() >= until {
             return Look::Expired;
         }
         if !kept.marks_hold(&self.epoch) {
             return Look::TagEvicted;
         }
         kept.use_it();
-        match kept.value::<V>().and_then(|value| make(value, &kept.times)) {
+        match kept.value::<V>().and_then(|value| make(value, &kept.times())) {
             Some(made) => Look::Found(made),
             None => Look::Absent,
         }
@@ -146,6 +147,34 @@ impl LocalTable {
             self.place(placed, &kept);
         }
         looked
+    }
+
+    /// What `make` makes of the value that the query finds, if it is of this type, also where nobody may take it as it is.
+    pub(crate) fn find<V: Any, R>(
+        &self,
+        query: &Query<impl Fn(&[u8]) -> bool>,
+        make: impl FnOnce(&V) -> Option<R>,
+    ) -> Option<R> {
+        let guard = self.map.guard();
+        let kept = self.map.get(query, &guard).filter(|kept| !kept.has_ended())?;
+        kept.value::<V>().and_then(make)
+    }
+
+    /// Has the value that the query finds, if it is this one, taken until then: the store has it still. False where that is refused:
+    /// something was to end it since the store was asked.
+    pub(crate) fn confirm<V: Any>(
+        &self,
+        pending: &Pending,
+        query: &Query<impl Fn(&[u8]) -> bool>,
+        is: impl FnOnce(&V) -> bool,
+        until: Timestamp,
+    ) -> bool {
+        let guard = self.map.guard();
+        let Some(kept) = self.map.get(query, &guard) else { return false };
+        // Its own tags refuse it by themselves.
+        kept.name == pending.name()
+            && kept.value::<V>().is_some_and(is)
+            && pending.shard.confirm(|| pending.is_sound(), kept, until)
     }
 
     /// Begins to fetch a value of this name, prefix and tags. `late`: its tags are not all known yet; `is_put`: what others fetch
@@ -208,9 +237,9 @@ impl LocalTable {
 
     /// Why a value may go, if it may.
     fn judge(&self, kept: &AnyKept, now: Timestamp) -> Option<Cause> {
-        if now >= kept.times.until {
+        if now >= kept.until() {
             Some(Cause::Expired)
-        } else if !kept.marks_hold(&self.epoch) {
+        } else if kept.is_doubtful() || !kept.marks_hold(&self.epoch) {
             Some(Cause::Evicted)
         } else if kept.was_used() {
             None
@@ -260,7 +289,13 @@ impl LocalTable {
     }
 
     fn is_valid(&self, kept: &AnyKept, now: Timestamp) -> bool {
-        now < kept.times.until && kept.marks_hold(&self.epoch)
+        now < kept.until() && kept.marks_hold(&self.epoch)
+    }
+
+    /// Has nobody take the values of this name until they are confirmed, and refuses what is being fetched: something changed there,
+    /// and perhaps not the value.
+    pub(crate) fn doubt(&self, name: Name) {
+        self.shards.of(name).doubt(name);
     }
 
     /// Evicts a tag, and refuses what is being fetched under it. What carries it leaves when it is looked for, or when room is made.
@@ -304,6 +339,12 @@ impl LocalTable {
                 self.gone(&kept, why);
             }
         }
+    }
+
+    /// How many places by arguments are taken, and how many tags are remembered.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> (usize, usize) {
+        (self.map.len(), self.marks.len())
     }
 
     /// What it holds, and what left it by cause.

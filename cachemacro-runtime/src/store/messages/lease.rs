@@ -33,8 +33,6 @@ use crate::ground::setters::setters;
 pub enum LeaseKind {
     /// A load that found nothing usable: gets a free lease or a put's.
     Load,
-    /// A refresh of a value that is still usable: gets a free lease only.
-    Refresh,
     /// A put: takes the lease by force, whoever holds it.
     Put,
 }

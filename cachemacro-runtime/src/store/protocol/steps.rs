@@ -173,7 +173,6 @@ pub fn lease(
         let yields = match request.kind {
             LeaseKind::Put => true,
             LeaseKind::Load => holder.has(PUT) || unreadable || taken_over,
-            LeaseKind::Refresh => false,
         };
         if !yields {
             // G5: one storable load at a time.

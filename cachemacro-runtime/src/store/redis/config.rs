@@ -57,6 +57,8 @@ pub struct RedisConfig {
     pub(super) epoch: Option<VersionKey>,
     /// How many replicas have to have an evict before it is done.
     pub(super) evict_replicas: usize,
+    /// Whether a new connection has the server remember the scripts.
+    pub(super) load_scripts: bool,
 }
 
 impl RedisConfig {
@@ -92,6 +94,7 @@ impl RedisConfig {
             upkeep: Upkeep::default(),
             epoch: None,
             evict_replicas: 0,
+            load_scripts: true,
         }
     }
 
@@ -341,6 +344,8 @@ impl RedisConfig {
             user_timeout: self.user_timeout,
             #[cfg(feature = "tls")]
             tls: self.encryption(target.tls)?,
+            #[cfg(feature = "tls")]
+            handshake: self.connect_timeout.mul_f64(0.75),
         });
         let base = Base { transport, login, database, protocol };
         let place = match place {
@@ -421,6 +426,7 @@ impl fmt::Debug for RedisConfig {
             .field("login", &self.login)
             .field("upkeep", &self.upkeep)
             .field("evict_replicas", &self.evict_replicas)
+            .field("load_scripts", &self.load_scripts)
             .finish_non_exhaustive()
     }
 }

@@ -25,7 +25,7 @@ use super::refusal::Fate;
 use super::runtimes::PerRuntime;
 use super::upkeep::Upkeep;
 use super::wire::{Asked, Packed, Wire};
-use crate::ground::error::{Error, ErrorKind, Result};
+use crate::ground::error::{Error, Result};
 use crate::ground::sync::lock;
 use crate::observe::pool::Pool;
 
@@ -200,6 +200,13 @@ impl Link {
         pool.shared = shared as u64;
         (pool.reconnects, pool.last_failure) = self.dialer.noted();
         pool
+    }
+
+    /// Why nothing can have been sent over a shared connection of what was asked since this moment, where none was open.
+    pub(super) fn unreached(&self, since: Instant) -> Option<Error> {
+        // Looked at first: one that is lost in between was open.
+        let any_open = self.shared.all().iter().any(|slots| self.any_open(slots).is_some());
+        if any_open { None } else { self.dialer.unreached(since) }
     }
 
     pub(super) fn close(&self) {
@@ -400,11 +407,7 @@ impl Link {
         if let Some(handle) = self.open_handle(slots, slot) {
             return Ok(handle);
         }
-        Err(if in_time {
-            self.dialer.why()
-        } else {
-            Error::new(ErrorKind::Connect, "still connecting to redis")
-        })
+        Err(if in_time { self.dialer.why() } else { failure::connecting() })
     }
 
     /// How long to wait for an attempt. It ends before that, unless its runtime stands still.

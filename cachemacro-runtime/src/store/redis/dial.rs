@@ -46,6 +46,8 @@ pub(super) struct Dialer {
     began: Instant,
     /// What was opened before is of no more use: nanoseconds since `began`.
     outdated: AtomicU64,
+    /// When a connection was lost last, in the same way.
+    lost: AtomicU64,
     closed: AtomicBool,
     /// Commands that the user may not run.
     lacking: Mutex<BTreeSet<String>>,
@@ -60,6 +62,7 @@ pub(super) struct Dialer {
     noted: Mutex<(u64, Option<String>)>,
     /// Where the server's id is kept, where it is.
     epoch: Option<VersionKey>,
+    load_scripts: bool,
 }
 
 /// A look at the server. Where nothing comes of it, another one is taken.
@@ -102,6 +105,7 @@ impl Dialer {
             looked: AtomicBool::new(false),
             plaintext,
             epoch: config.epoch.clone(),
+            load_scripts: config.load_scripts,
             attempts: Attempts::at(endpoint.address()),
             endpoint,
             connect_timeout: config.connect_timeout,
@@ -111,6 +115,7 @@ impl Dialer {
             background: Background::shared(),
             began: Instant::now(),
             outdated: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             noted: Mutex::default(),
             lacking: Mutex::default(),
@@ -229,8 +234,23 @@ impl Dialer {
 
     /// A connection was lost, and another one is to take its place.
     pub(super) fn note_lost(&self, error: &Error) {
+        self.lose();
         let mut noted = lock(&self.noted);
         *noted = (noted.0 + 1, Some(error.to_string()));
+    }
+
+    /// What was open is not any more.
+    fn lose(&self) {
+        self.lost.fetch_max(self.mark(Instant::now()).0, Ordering::SeqCst);
+    }
+
+    /// Why none could be opened since this moment, where none is open now; `None` where one was open then.
+    pub(super) fn unreached(&self, since: Instant) -> Option<Error> {
+        if self.mark(since).0 <= self.lost.load(Ordering::SeqCst) {
+            return None;
+        }
+        let gate = lock(&self.gate);
+        Some(if gate.is_calm() { failure::connecting() } else { gate.why() })
     }
 
     /// How many were lost, and the last failure.
@@ -270,6 +290,7 @@ impl Dialer {
     pub(super) fn outdate(&self, opened: Mark) {
         let outdated = self.outdated.load(Ordering::Relaxed);
         if opened.0 >= outdated {
+            self.lose();
             let now = self.mark(Instant::now()).0.max(opened.0 + 1);
             // Where another one was first, it saw the same.
             let _ = self.outdated.compare_exchange(outdated, now, Ordering::Relaxed, Ordering::Relaxed);
@@ -318,7 +339,7 @@ impl Dialer {
         for part in ASK_FOR_ROLE {
             setup.part(part);
         }
-        for script in script::all() {
+        for script in script::all().iter().filter(|_| self.load_scripts) {
             script.load(&mut setup);
         }
         // By itself, because a server that refuses a connection answers what is sent first, and closes.

@@ -23,6 +23,11 @@ pub(super) fn closed() -> Error {
     Error::new(ErrorKind::Connect, "the redis store is closed")
 }
 
+/// An attempt to connect is under way.
+pub(super) fn connecting() -> Error {
+    Error::new(ErrorKind::Connect, "still connecting to redis")
+}
+
 /// No answer within `waited`.
 pub(super) fn timed_out(waited: Duration) -> Error {
     Error::new(ErrorKind::Timeout, format!("no answer from redis within {} ms", waited.as_millis()))

@@ -305,7 +305,6 @@ impl Asking {
     fn lease<'a>(self, request: &LeaseRequest<'a>, stamps: &[u8]) -> Call<'a> {
         let kind: &[u8] = match request.kind {
             LeaseKind::Load => b"L",
-            LeaseKind::Refresh => b"R",
             LeaseKind::Put => b"P",
         };
         script::LEASE

@@ -117,7 +117,8 @@ impl Pooled {
             let _ = sender.send(pool.get().await);
         });
         let Ok(Ok(connection)) = timeout(self.patience, received).await else {
-            return Err(Error::new(ErrorKind::Connect, "no pooled connection to redis within its deadline"));
+            let late = || Error::new(ErrorKind::Connect, "no pooled connection to redis within its deadline");
+            return Err(if self.dialer.is_calm() { late() } else { self.dialer.why() });
         };
         match connection {
             Ok(connection) => {

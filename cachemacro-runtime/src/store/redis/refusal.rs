@@ -71,6 +71,15 @@ const TABLE: &[Refusal] = &[
     row("CROSSSLOT", Fate::Kept, Next::Never, "the server is part of a cluster: redis+cluster://"),
 ];
 
+/// What `SELECT` says, without a code of its own, and what that means.
+static DATABASE: [(&str, Refusal); 2] = [
+    ("DB index is out of range", row("", Fate::Kept, Next::Never, "it has no database of this number")),
+    (
+        "SELECT is not allowed in cluster mode",
+        row("", Fate::Kept, Next::Never, "a cluster has no database but 0"),
+    ),
+];
+
 const NOPERM: Refusal = row("NOPERM", Fate::Kept, Next::Never, "the user lacks a right");
 
 const MAX_CLIENTS: &str = "MAXCLIENTS";
@@ -107,6 +116,9 @@ impl Refusal {
         }
         if details.starts_with("max number of clients reached") {
             return known(MAX_CLIENTS).unwrap_or(&OTHER);
+        }
+        if let Some((_, refusal)) = DATABASE.iter().find(|(start, _)| details.starts_with(start)) {
+            return refusal;
         }
         // Redis 6.2 and 7.0 of what a script runs: without a code, and without the command's name.
         if details.contains("The user executing the script can't") {

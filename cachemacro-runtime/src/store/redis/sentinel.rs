@@ -126,6 +126,9 @@ impl Sentinels {
         let answers = sentinel.ask_all(&look, 2).await.and_then(|both| Value::Array(both).extract_error());
         match answers {
             Ok(answers) => Known::of(answers).ok_or_else(failure::unexpected),
+            Err(error) if error.detail().is_some_and(|detail| detail.starts_with("unknown command")) => {
+                Err(Error::new(ErrorKind::Connect, "what answers there is no sentinel"))
+            }
             Err(error) if error.code() == Some("ERR") => {
                 Err(Error::new(ErrorKind::Connect, "the sentinel does not know the primary's name"))
             }

@@ -191,6 +191,11 @@ impl Store for Single {
     fn pool(&self) -> Option<Pool> {
         Some(self.link().pool())
     }
+
+    fn unreached(&self, since: Instant) -> Option<Error> {
+        let elsewhere = self.commands.replicas().map(|replicas| replicas.sender.link.unreached(since));
+        if matches!(elsewhere, Some(None)) { None } else { self.link().unreached(since) }
+    }
 }
 
 #[async_trait]

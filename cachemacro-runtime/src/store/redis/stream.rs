@@ -12,10 +12,21 @@ use futures_util::future::select_ok;
 use redis::io::tcp::socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, lookup_host};
+#[cfg(feature = "tls")]
+use tokio::time::timeout;
 
 #[cfg(feature = "tls")]
 use super::tls::{Encrypted, Tls};
 use super::url::Host;
+use super::wire::Told;
+
+/// What is said of a host that has no address.
+const UNKNOWN: &str = "the name of its host cannot be resolved";
+
+/// What is said of a server that answers no TLS.
+#[cfg(feature = "tls")]
+const NO_TLS: &str =
+    "the server does not answer the TLS handshake; what listens on this port may not speak TLS";
 
 /// A stream to one host.
 pub(super) enum Stream {
@@ -34,6 +45,9 @@ pub(super) struct Transport {
     pub(super) user_timeout: Duration,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<Tls>,
+    /// How long the server may take to prove who it is: less than connecting may, so that it is told apart.
+    #[cfg(feature = "tls")]
+    pub(super) handshake: Duration,
 }
 
 impl Transport {
@@ -51,15 +65,19 @@ impl Transport {
         let stream = self.tcp(host).await?;
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
-            return Ok(Stream::Tls(Box::new(tls.connect(&host.name, stream).await?)));
+            let silent = |_| Err(io::Error::new(io::ErrorKind::TimedOut, Told(NO_TLS)));
+            let encrypted = timeout(self.handshake, tls.connect(&host.name, stream)).await;
+            return Ok(Stream::Tls(Box::new(encrypted.unwrap_or_else(silent)?)));
         }
         Ok(Stream::Tcp(stream))
     }
 
     async fn tcp(&self, host: &Host) -> io::Result<TcpStream> {
-        let addresses: Vec<_> = lookup_host((host.name.as_str(), host.port)).await?.collect();
+        let unknown = |_| io::Error::new(io::ErrorKind::NotFound, Told(UNKNOWN));
+        let addresses: Vec<_> =
+            lookup_host((host.name.as_str(), host.port)).await.map_err(unknown)?.collect();
         if addresses.is_empty() {
-            return Err(io::ErrorKind::NotFound.into());
+            return Err(unknown(io::ErrorKind::NotFound.into()));
         }
         let attempts = addresses.into_iter().map(|address| Box::pin(TcpStream::connect(address)));
         let (stream, _) = select_ok(attempts).await?;
@@ -147,6 +165,8 @@ mod tests {
             user_timeout: unacknowledged,
             #[cfg(feature = "tls")]
             tls: None,
+            #[cfg(feature = "tls")]
+            handshake: idle,
         };
         let stream = transport.tcp(&Host { name: "127.0.0.1".to_owned(), port }).await.expect("it listens");
         let socket = SockRef::from(&stream);

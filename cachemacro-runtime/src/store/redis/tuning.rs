@@ -128,4 +128,20 @@ impl RedisConfig {
         self.evict_replicas = replicas;
         self
     }
+
+    /// Whether each new connection has the server remember the scripts (`SCRIPT LOAD`), so that the first miss does not send them. A
+    /// tool whose user may only read has no use for them. Default: true.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::store::redis::{RedisConfig, RedisStore};
+    ///
+    /// let store = RedisStore::new(RedisConfig::new("redis://localhost").load_scripts(false))?;
+    /// # Ok::<(), cachemacro::Error>(())
+    /// ```
+    #[must_use]
+    pub fn load_scripts(mut self, load: bool) -> Self {
+        self.load_scripts = load;
+        self
+    }
 }

@@ -9,6 +9,7 @@
 //! service kept up with while its cache was off.
 
 mod client;
+mod cold;
 mod mix;
 mod report;
 
@@ -20,11 +21,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use cachemacro::Cache;
+use cachemacro_http::HttpCache;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
 pub use self::client::Client;
+pub use self::cold::{Cold, ColdReport, cold};
 pub use self::mix::{Mix, Request};
 pub use self::report::{Report, Run};
 use crate::repository::Repository;
@@ -66,9 +69,7 @@ pub async fn compare(
     load: &Load,
     cache: impl Fn(bool) -> cachemacro::Result<Cache>,
 ) -> Result<Report, Failure> {
-    if load.requests == 0 || load.callers == 0 || !load.skew.is_finite() || load.skew < 0.0 {
-        return Err("at least one request and one caller are needed, and a skew that is not negative".into());
-    }
+    check(load)?;
     let airports = data::bundled()?;
     let most = load.requests as usize;
     // One stream, so that both have the same favourites and neither repeats the other.
@@ -107,6 +108,14 @@ pub async fn compare(
     Ok(Report { load: load.clone(), gap, requests, off, on })
 }
 
+/// Whether there is something to send, and somebody to send it.
+fn check(load: &Load) -> Result<(), Failure> {
+    if load.requests == 0 || load.callers == 0 || !load.skew.is_finite() || load.skew < 0.0 {
+        return Err("at least one request and one caller are needed, and a skew that is not negative".into());
+    }
+    Ok(())
+}
+
 /// When requests are sent.
 #[derive(Clone, Copy)]
 enum Pace {
@@ -119,6 +128,7 @@ enum Pace {
 /// The service on a port of its own.
 struct Server {
     airports: Airports,
+    pages: HttpCache,
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     task: JoinHandle<io::Result<()>>,
@@ -129,11 +139,18 @@ impl Server {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel();
-        let server = axum::serve(listener, routes::router(airports.clone())).with_graceful_shutdown(async {
+        let pages = routes::pages(&airports);
+        let router = routes::router(airports.clone(), &pages);
+        let server = axum::serve(listener, router).with_graceful_shutdown(async {
             // An `Err` says that the other end is gone: time to stop, too.
             let _ = stopped.await;
         });
-        Ok(Self { airports, address, stop, task: tokio::spawn(server.into_future()) })
+        Ok(Self { airports, pages, address, stop, task: tokio::spawn(server.into_future()) })
+    }
+
+    /// How often a handler of a page ran so far.
+    fn runs(&self) -> u64 {
+        self.pages.stats().iter().map(|page| page.misses + page.passes.values().sum::<u64>()).sum()
     }
 
     /// Sends requests and gives the times that their answers took.
@@ -173,13 +190,13 @@ impl Server {
         let cache = self.airports.cache();
         let count = || {
             let stats = cache.stats().total;
-            (self.airports.repository().queries(), stats.hits, stats.misses())
+            (self.airports.repository().queries(), stats.hits, stats.misses(), self.runs())
         };
         let store = cache.health().await?.store.name;
-        let (queries, hits, misses) = count();
+        let (queries, hits, misses, runs) = count();
         let mut times = self.send(callers, pace, requests).await?;
         times.sort_unstable();
-        let (all_queries, all_hits, all_misses) = count();
+        let (all_queries, all_hits, all_misses, all_runs) = count();
 
         drop(self.stop);
         self.task.await??;
@@ -187,6 +204,7 @@ impl Server {
         cache.shutdown().await?;
         Ok(Run {
             store,
+            runs: all_runs - runs,
             queries: all_queries - queries,
             hits: all_hits - hits,
             misses: all_misses - misses,

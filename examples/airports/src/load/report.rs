@@ -11,6 +11,8 @@ use super::{Load, Request};
 pub struct Run {
     /// Where the cache kept its entries.
     pub store: &'static str,
+    /// How often the handler of a page ran.
+    pub runs: u64,
     /// Statements that the database ran.
     pub queries: u64,
     /// Reads that the cache answered.
@@ -83,6 +85,7 @@ impl fmt::Display for Report {
         writeln!(f, "{}\n", self.mix())?;
         let mut row = |name: &str, off: String, on: String| writeln!(f, "{name:<20}{off:>14}{on:>14}");
         row("", "caching off".to_owned(), "caching on".to_owned())?;
+        row("handler runs", self.off.runs.to_string(), self.on.runs.to_string())?;
         row("database queries", self.off.queries.to_string(), self.on.queries.to_string())?;
         row("p50", millis(self.off.quantile(50)), millis(self.on.quantile(50)))?;
         row("p99", millis(self.off.quantile(99)), millis(self.on.quantile(99)))?;

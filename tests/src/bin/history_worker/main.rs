@@ -2,24 +2,25 @@
 //! `cachemacro_tests::history`.
 //!
 //! Arguments: the cache's URL, the database's URL, the namespace, a seed, and the plan as JSON. It says `ready` and waits
-//! for `play`; from then on it answers `counts`, `stop`, `load`, `count` and `report`.
+//! for `play`; from then on it answers `counts`, `used`, `stop`, `load`, `count` and `report`.
 
 mod patience;
 mod player;
 mod rows;
 mod tally;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result, bail};
 use cachemacro::store::Store;
-use cachemacro::{Cache, CacheBuilder};
-use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
-use cachemacro_tests::history::{Database, Plan};
+use cachemacro::{BreakerState, Cache, CacheBuilder, ErrorKind};
+use cachemacro_runtime::store::redis::{Credentials, RedisConfig, RedisStore};
+use cachemacro_tests::history::{Database, Plan, Used};
 use cachemacro_tests::unfenced::Unfenced;
 use cachemacro_tests::worker::{commands, say};
-use cachemacro_tests::{Dice, LONG};
+use cachemacro_tests::{DEADLINE, Dice, LONG, wait_until};
 
 use crate::player::Player;
 use crate::rows::Rows;
@@ -46,6 +47,13 @@ fn builder(url: &str, plan: &Plan) -> Result<CacheBuilder> {
     if plan.replicas > 0 {
         return Ok(Cache::builder().redis(url).epoch_check(true).evict_replicas(plan.replicas));
     }
+    if plan.guarded && plan.fenced && !plan.patient {
+        let builder = Cache::builder().redis(url);
+        return Ok(match plan.password.clone() {
+            Some(file) => builder.credentials(move || std::future::ready(read(&file))),
+            None => builder,
+        });
+    }
     let mut config = RedisConfig::new(url);
     if plan.patient {
         config = config.connect_timeout(LONG).command_timeout(LONG).pool_wait(LONG);
@@ -55,6 +63,13 @@ fn builder(url: &str, plan: &Plan) -> Result<CacheBuilder> {
         store = Arc::new(Unfenced(store));
     }
     Ok(Cache::builder().store(store))
+}
+
+/// The user, with the password that is in this file now.
+fn read(file: &Path) -> cachemacro::Result<Credentials> {
+    let password = std::fs::read_to_string(file);
+    let unread = |_| cachemacro::Error::new(ErrorKind::Connect, "the password cannot be read");
+    Ok(Credentials::new("shop", password.map_err(unread)?))
 }
 
 async fn play(rows: Rows, tally: Arc<Tally>, plan: &Plan, mut dice: Dice) -> Result<()> {
@@ -79,8 +94,17 @@ async fn play(rows: Rows, tally: Arc<Tally>, plan: &Plan, mut dice: Dice) -> Res
                 }
                 say("stopped");
             }
+            "used" => {
+                let used = Used::now(tokio::runtime::Handle::current().metrics().num_alive_tasks());
+                say(format_args!("used {}", serde_json::to_string(&used)?));
+            }
             "load" => say(format_args!("load {}", serde_json::to_string(&player.load_each().await)?)),
             count @ ("count kept" | "count lost") => {
+                // What is kept is sent first, and nobody is told that the breaker is open.
+                wait_until("it is as it was", DEADLINE, async || {
+                    rows.cache.health().await.is_ok() && is_well(&rows)
+                })
+                .await;
                 player.check_counters(count == "count kept").await?;
                 say("counted");
             }
@@ -93,6 +117,12 @@ async fn play(rows: Rows, tally: Arc<Tally>, plan: &Plan, mut dice: Dice) -> Res
             other => bail!("unknown command: {other}"),
         }
     }
+}
+
+/// Whether nothing is left of an outage.
+fn is_well(rows: &Rows) -> bool {
+    let stats = rows.cache.stats();
+    stats.kept_evicts == 0 && stats.breaker.is_none_or(|state| state == BreakerState::Closed)
 }
 
 /// Waits for the test's word.

@@ -75,11 +75,7 @@ impl Player {
         while !over.load(Ordering::SeqCst) {
             sleep(Duration::from_micros(self.dice.below(1 + 2_000 * self.rest_millis))).await;
             let kind = self.dice.pick(&Kind::ALL);
-            let id = if self.dice.below(2) == 0 {
-                self.dice.below(self.count.min(HOT))
-            } else {
-                self.dice.below(self.count)
-            };
+            let id = self.any_id();
             let lag = Duration::from_millis(self.dice.below(4));
             let here = if self.local { self.dice.below(4) } else { 0 };
             // Where every other call is a write, no copy lives.
@@ -108,6 +104,13 @@ impl Player {
         Ok(())
     }
 
+    /// A row by Zipf's law: twice as far on, half as often.
+    fn any_id(&mut self) -> u64 {
+        let octaves = u64::from(u64::BITS - self.count.leading_zeros());
+        let first = 1 << self.dice.below(octaves);
+        (first - 1 + self.dice.below(first)) % self.count
+    }
+
     /// Makes a call, or drops it in the middle.
     async fn call<T>(&mut self, call: &Call, future: impl Future<Output = T>) -> Option<T> {
         let returned = Patience::any(&mut self.dice).wait(future).await;
@@ -130,7 +133,14 @@ impl Player {
         let expected = self.expect(kind, id).await?;
         let call = Call::begin(name, kind.name(id));
         match self.call(&call, read).await {
-            Some(Ok(Some(row))) => self.check(&call, &expected, &row),
+            Some(Ok(Some(row))) => {
+                self.check(&call, &expected, &row);
+                let newest = self.rows.database.newest().await?;
+                if row.stamp > newest {
+                    let outcome = format_args!("loaded at {}, and {newest} is the newest", row.stamp);
+                    self.tally.note().strange.push(call.incident(&outcome));
+                }
+            }
             Some(Err(error)) => self.failed(&call, failing, &error),
             Some(Ok(None)) | None => {}
         }
@@ -142,6 +152,9 @@ impl Player {
         report.counts.reads += 1;
         if (row.kind, row.id) != (expected.kind, expected.id) {
             report.strange.push(call.incident(&format_args!("{}", row.kind.name(row.id))));
+        } else if expected.kind.oldest().is_some_and(|oldest| call.age_of(row.at) > oldest) {
+            let age = call.age_of(row.at);
+            report.stale.push(call.incident(&format_args!("{age:?} old, past its window")));
         } else if row.stamp < expected.floor {
             report
                 .stale
@@ -216,7 +229,7 @@ impl Player {
         let rows = self.rows.clone();
         let read =
             async { rows.entry(kind, id).try_get_or_load(|| rows.query(kind, id, lag)).await.map(Some) };
-        self.checked("get_or_load", (kind, id), Failing::Never, read).await
+        Box::pin(self.checked("get_or_load", (kind, id), Failing::Never, read)).await
     }
 
     async fn get(&mut self, kind: Kind, id: u64) -> Result<()> {
@@ -377,7 +390,7 @@ impl Player {
             Ok::<_, anyhow::Error>((failed == 0).then_some(row))
         };
         let call = Call::begin("change quietly", kind.name(id));
-        if let Some(changed) = self.call(&call, change).await {
+        if let Some(changed) = Box::pin(self.call(&call, change)).await {
             match changed {
                 Ok(None) => {}
                 Ok(Some(row)) => {
@@ -412,7 +425,7 @@ impl Player {
             .evict()
             .entry(&rows.entry(Kind::Plain, id))
             .key("tagged", id)
-            .tags([Kind::Late.name(id)]);
+            .tags([Kind::Late.name(id), Kind::Aging.name(id)]);
         self.evicted("evict together", &Kind::ALL.map(|kind| (kind, id)), async { Ok(evict.await?) }).await
     }
 
@@ -439,11 +452,11 @@ impl Player {
     async fn change_many(&mut self, kind: Kind) -> Result<()> {
         let rows = self.rows.clone();
         let call = Call::begin("change many", kind.prefix().to_owned());
-        if let Some(changed) = self.call(&call, rows.change_many(kind)).await
+        if let Some(changed) = Box::pin(self.call(&call, rows.change_many(kind))).await
             && let Some(stamp) = self.acknowledged(&call, changed)
         {
             match kind {
-                Kind::Plain | Kind::Tagged => self.raise_all(kind, stamp).await?,
+                Kind::Plain | Kind::Tagged | Kind::Aging => self.raise_all(kind, stamp).await?,
                 Kind::Late => {
                     for id in 0..HOT {
                         self.raise(kind, id, stamp).await?;

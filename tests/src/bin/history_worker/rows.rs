@@ -4,14 +4,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use cachemacro::{Cache, Entry, cache_config, cache_evict, cache_put, cached};
-use cachemacro_tests::history::{Database, Kind, Row};
+use cachemacro_tests::history::{Database, Kind, LOCAL, Row, micros};
 use tokio::time::sleep;
 
 /// So many rows of each kind are what most calls are about.
 pub(crate) const HOT: u64 = 8;
-
-/// How long local copies are kept. What bounds their age as a rule is what is told.
-pub(crate) const LOCAL: Duration = Duration::from_secs(30);
 
 /// The database behind its cache.
 #[derive(Debug, Clone)]
@@ -25,11 +22,12 @@ pub(crate) struct Rows {
 impl Rows {
     /// Reads or writes a row: its stamp is of the beginning, and it takes its time to come back.
     pub(crate) async fn query(&self, kind: Kind, id: u64, lag: Duration) -> Result<Row> {
+        let at = micros();
         let stamp = self.database.stamp().await?;
         if !lag.is_zero() {
             sleep(lag).await;
         }
-        Ok(Row { kind, id, stamp })
+        Ok(Row { kind, id, stamp, at })
     }
 
     /// Reads a row through its cached function.
@@ -38,6 +36,7 @@ impl Rows {
             Kind::Plain => self.plain(id, lag).await,
             Kind::Tagged => self.tagged(id, lag).await,
             Kind::Late => self.late(id, lag).await,
+            Kind::Aging => self.aging(id, lag).await,
         }
     }
 
@@ -47,6 +46,7 @@ impl Rows {
             Kind::Plain => self.plain_local(id, lag).await,
             Kind::Tagged => self.tagged_local(id, lag).await,
             Kind::Late => self.late_local(id, lag).await,
+            Kind::Aging => self.aging(id, lag).await,
         }
     }
 
@@ -56,6 +56,7 @@ impl Rows {
             Kind::Plain => self.plain_entry(id),
             Kind::Tagged => self.tagged_entry(id),
             Kind::Late => self.late_entry(id),
+            Kind::Aging => self.aging_entry(id),
         }
     }
 
@@ -65,6 +66,7 @@ impl Rows {
             Kind::Plain => self.change_plain(id, lag).await,
             Kind::Tagged => self.change_tagged(id, lag).await,
             Kind::Late => self.change_late(id, lag).await,
+            Kind::Aging => self.change_aging(id, lag).await,
         }
     }
 
@@ -74,6 +76,7 @@ impl Rows {
             Kind::Plain => self.change_plain_quietly(id, lag).await,
             Kind::Tagged => self.change_tagged_quietly(id, lag).await,
             Kind::Late => self.change_late_quietly(id, lag).await,
+            Kind::Aging => self.change_aging_quietly(id, lag).await,
         }
     }
 
@@ -83,6 +86,7 @@ impl Rows {
             Kind::Plain => self.put_plain(id, lag).await,
             Kind::Tagged => self.put_tagged(id, lag).await,
             Kind::Late => self.put_late(id, lag).await,
+            Kind::Aging => self.put_aging(id, lag).await,
         }
     }
 
@@ -93,6 +97,7 @@ impl Rows {
             Kind::Plain => self.change_all_plain().await,
             Kind::Tagged => self.change_all_tagged().await,
             Kind::Late => self.change_hot_late().await,
+            Kind::Aging => self.change_all_aging().await,
         }
     }
 }
@@ -171,6 +176,43 @@ impl Rows {
 
     #[cache_evict(entries = (0..HOT).map(|id| self.late_entry(id)), on_evict_error = "return")]
     async fn change_hot_late(&self) -> Result<u64> {
+        self.database.stamp().await
+    }
+}
+
+/// Rows that age.
+#[cache_config(cache = self.cache)]
+impl Rows {
+    #[cached(
+        prefix = "aging",
+        key = "{id}",
+        ttl = Kind::TTL,
+        stale = Kind::STALE,
+        refresh = "50%",
+        tags = ["aging", "aging:{id}"],
+        entry = aging_entry
+    )]
+    async fn aging(&self, id: u64, lag: Duration) -> Result<Row> {
+        self.query(Kind::Aging, id, lag).await
+    }
+
+    #[cache_evict(tags = ["aging:{id}"], on_evict_error = "return")]
+    async fn change_aging(&self, id: u64, lag: Duration) -> Result<Row> {
+        self.query(Kind::Aging, id, lag).await
+    }
+
+    #[cache_evict(entry = self.aging_entry(id), before)]
+    async fn change_aging_quietly(&self, id: u64, lag: Duration) -> Result<Row> {
+        self.query(Kind::Aging, id, lag).await
+    }
+
+    #[cache_put(entry = self.aging_entry(id), on_evict_error = "return")]
+    async fn put_aging(&self, id: u64, lag: Duration) -> Result<Row> {
+        self.query(Kind::Aging, id, lag).await
+    }
+
+    #[cache_evict(tags = ["aging"], on_evict_error = "return")]
+    async fn change_all_aging(&self) -> Result<u64> {
         self.database.stamp().await
     }
 }

@@ -1,6 +1,7 @@
 //! What happened in this process.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use cachemacro::Cache;
 use cachemacro_tests::history::{Incident, Report, micros};
@@ -26,6 +27,11 @@ impl Call {
     /// It begins.
     pub(crate) fn begin(name: &'static str, about: String) -> Self {
         Self { name, about, began: micros() }
+    }
+
+    /// How old what began then was when the call did.
+    pub(crate) fn age_of(&self, at: u64) -> Duration {
+        Duration::from_micros(self.began.saturating_sub(at))
     }
 
     /// What came of it, now that it ended.

@@ -13,7 +13,7 @@ use super::{Process, Table, is_off, plain};
 const SILENCE: Duration = Duration::from_secs(1);
 
 /// Waits until this process was told of all that the other one has changed so far: what is told comes in order.
-async fn told(process: &Process, other: &Process) {
+pub(super) async fn told(process: &Process, other: &Process) {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let marker = |process: &Process| process.cache.entry::<u64>("marker", 1);
     let (nothing, next) = (Table::default(), NEXT.fetch_add(1, Ordering::SeqCst));

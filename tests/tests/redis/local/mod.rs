@@ -1,6 +1,7 @@
 //! The local tier on real servers: copies of decoded values, and what is told of changes.
 
 mod faults;
+mod loads;
 mod sites;
 mod validate;
 
@@ -120,6 +121,11 @@ impl Process {
 /// An entry that is asked for at the store in any case.
 fn plain(entry: &Entry<u64>) -> Entry<u64> {
     entry.clone().with_policy(Policy::new().local(Duration::ZERO))
+}
+
+/// Waits until this process takes copies.
+async fn on(process: &Process) {
+    process.warm(&process.cache.entry("anything", 0), &Table::default()).await;
 }
 
 /// Waits until the tier of this process is off.

@@ -1,27 +1,37 @@
 //! What is done to the server while a history goes on.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use cachemacro_tests::history::{Incident, micros};
-use cachemacro_tests::{DEADLINE, FaultProxy, RedisServer, wait_until};
+use cachemacro_tests::{DEADLINE, Dice, FaultProxy, RedisServer, wait_until};
 use redis::FromRedisValue;
 use redis::aio::MultiplexedConnection;
+use tempfile::TempPath;
 use tokio::task::block_in_place;
 use tokio::time::sleep;
 
-/// After the server is back, so much longer may go by before a call has noticed: what was waiting ends with its
-/// timeout.
-const NOTICED: Duration = Duration::from_millis(300);
+/// After the server is back, so much longer may go by before a call has noticed: what was waiting ends with its timeout, and a
+/// breaker pauses for half a second before it tries again.
+const NOTICED: Duration = Duration::from_millis(1_500);
 
 /// Writes two megabytes under new keys. All that there is room for is written in half a second, faster than the server's
 /// clock of what was used lately ticks, so entries in use are dropped as well.
 const FILL: &str =
     "for i = 1, 20 do redis.call('SET', 'other:' .. ARGV[1] .. ':' .. i, string.rep('x', 100000)) end";
 
+/// Replies are cut off within so many bytes: an entry with its versions is shorter.
+const LONGEST_REPLY: usize = 400;
+
 /// Makes every key a list.
 const TO_LISTS: &str = "for _, key in ipairs(redis.call('KEYS', '*')) do redis.call('DEL', key) redis.call('RPUSH', key, 'x') end";
+
+/// What dice fall by: `CACHEMACRO_TEST_SEED`, or always the same.
+pub(crate) fn seed() -> u64 {
+    std::env::var("CACHEMACRO_TEST_SEED").map_or(1, |seed| seed.parse().expect("a number"))
+}
 
 /// A fault, again and again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +64,43 @@ pub(crate) enum Fault {
     Full,
     /// Every key that is there becomes a list.
     WrongTypes,
+    /// Each connection is reset.
+    Reset,
+    /// Each connection ends in the middle of a reply, one byte later each time.
+    Truncated,
+    /// Little passes at a time, now and then.
+    Narrow,
+    /// Connections stay open, and whatever is sent over them is lost, for good.
+    HalfOpen,
+    /// Replies change places, now and then.
+    Swapped,
+    /// For a while the user may not write.
+    Revoked,
+    /// All connections are closed, and another password is asked for, which callers are given.
+    Rotated,
+    /// One of the others after the other, as dice fall.
+    Any,
 }
+
+/// What comes about where dice fall: all that one server can suffer whose settings are as usual.
+const ANY: [Fault; 16] = [
+    Fault::None,
+    Fault::KilledClients,
+    Fault::ForgottenScripts,
+    Fault::LostData,
+    Fault::Silence,
+    Fault::Crash,
+    Fault::Delay,
+    Fault::Paused,
+    Fault::Crowded,
+    Fault::Full,
+    Fault::WrongTypes,
+    Fault::Reset,
+    Fault::Truncated,
+    Fault::Narrow,
+    Fault::HalfOpen,
+    Fault::Swapped,
+];
 
 /// A span of time, by [`micros`].
 type Span = (u64, u64);
@@ -65,6 +111,11 @@ pub(crate) struct Scene {
     /// The primary first.
     servers: Vec<RedisServer>,
     proxy: Option<FaultProxy>,
+    /// The password, for those who ask for it.
+    password: TempPath,
+    /// After how many bytes replies end.
+    after: usize,
+    dice: Dice,
     pub(crate) seen: Arc<Seen>,
 }
 
@@ -82,14 +133,59 @@ pub(crate) struct Seen {
 impl Fault {
     /// Whether the server still has all it was given.
     pub(crate) const fn keeps_data(self) -> bool {
-        !matches!(self, Self::LostData | Self::ShortMemory | Self::Crash | Self::WrongTypes)
+        !matches!(
+            self,
+            Self::LostData | Self::ShortMemory | Self::Crash | Self::WrongTypes | Self::Swapped | Self::Any
+        )
+    }
+
+    /// Whether callers are told what is not so: that a lease is another's, say, which they leave to lapse then.
+    pub(crate) const fn lies(self) -> bool {
+        matches!(self, Self::Swapped | Self::Any)
+    }
+
+    /// Whether requests may fail at any time though the server answers, evicts too: they are kept, and sent again.
+    pub(crate) const fn hinders(self) -> bool {
+        matches!(
+            self,
+            Self::KilledClients
+                | Self::Delay
+                | Self::Reset
+                | Self::Truncated
+                | Self::Narrow
+                | Self::Swapped
+                | Self::Rotated
+                | Self::Any
+        )
     }
 
     /// Whether no server answers while it lasts.
     pub(crate) const fn leaves(self) -> bool {
         matches!(
             self,
-            Self::Silence | Self::Crash | Self::Demotion | Self::Paused | Self::Crowded | Self::Locked
+            Self::Silence
+                | Self::Crash
+                | Self::Demotion
+                | Self::Paused
+                | Self::Crowded
+                | Self::Locked
+                | Self::HalfOpen
+                | Self::Revoked
+                | Self::Any
+        )
+    }
+
+    /// Whether it comes about between client and server.
+    const fn is_of_the_network(self) -> bool {
+        matches!(
+            self,
+            Self::Delay
+                | Self::Reset
+                | Self::Truncated
+                | Self::Narrow
+                | Self::HalfOpen
+                | Self::Swapped
+                | Self::Any
         )
     }
 
@@ -110,6 +206,14 @@ impl Fault {
             Self::Locked => "all connections killed and the password changed, for 300 ms",
             Self::Full => "`noeviction` and full, for 300 ms",
             Self::WrongTypes => "every key made a list, again and again",
+            Self::Reset => "all connections reset by the network, every 100 ms",
+            Self::Truncated => "replies cut off, one byte later each time",
+            Self::Narrow => "100 KB a second, now and then",
+            Self::HalfOpen => "half-open connections: what is sent is lost, for half a second",
+            Self::Swapped => "replies in each other's place, now and then",
+            Self::Revoked => "the right to write revoked (ACL), for 300 ms",
+            Self::Rotated => "all connections killed and the password rotated",
+            Self::Any => "one after the other, at random",
         }
     }
 
@@ -122,9 +226,25 @@ impl Fault {
             Self::Demotion => RedisServer::with_args(&["--repl-diskless-sync-delay", "0"]),
             _ => RedisServer::start(),
         };
-        let mut scene = Scene { fault: self, servers: vec![primary], proxy: None, seen: Arc::default() };
-        if self == Self::Delay {
-            scene.proxy = Some(FaultProxy::start(&scene.servers[0].address()));
+        let password = tempfile::NamedTempFile::new().expect("a file for the password").into_temp_path();
+        let mut scene = Scene {
+            fault: self,
+            servers: vec![primary],
+            proxy: None,
+            password,
+            after: 0,
+            dice: Dice::new(seed()),
+            seen: Arc::default(),
+        };
+        if self == Self::Rotated {
+            scene.rotate().await;
+        }
+        if self.is_of_the_network() {
+            let proxy = FaultProxy::start(&scene.servers[0].address());
+            if matches!(self, Self::Swapped | Self::Any) {
+                proxy.keep_replies_whole();
+            }
+            scene.proxy = Some(proxy);
         }
         if self == Self::Demotion {
             let replica = RedisServer::with_args(&["--repl-diskless-sync-delay", "0"]);
@@ -143,12 +263,25 @@ impl Scene {
         self.proxy.as_ref().map_or_else(|| self.servers[0].url(), FaultProxy::url)
     }
 
+    /// The file with the password that callers are to give.
+    pub(crate) fn password(&self) -> Option<&Path> {
+        (self.fault == Fault::Rotated).then_some(&*self.password)
+    }
+
     /// Brings the fault about, again and again, until it is over; then the server is well.
+    #[expect(clippy::too_many_lines, reason = "one row for each fault")]
     pub(crate) async fn go_on(mut self) -> Self {
         let mut primary = self.servers[0].client().await;
         while !self.seen.is_over() {
-            match self.fault {
-                Fault::None => self.pause(100).await,
+            let fault = match self.fault {
+                Fault::Any => self.dice.pick(&ANY),
+                fault => fault,
+            };
+            if self.fault == Fault::Any {
+                primary = self.servers[0].client().await;
+            }
+            match fault {
+                Fault::None | Fault::Any => self.pause(100).await,
                 Fault::KilledClients => {
                     let killed: u64 = ask(&mut primary, &["CLIENT", "KILL", "TYPE", "normal"]).await;
                     self.seen.happened(u64::from(killed > 0));
@@ -185,12 +318,51 @@ impl Scene {
                     self.pause(3_000).await;
                 }
                 Fault::Delay => {
-                    let proxy = self.proxy.as_ref().expect("it is behind a proxy");
-                    proxy.delay(Duration::from_millis(100));
-                    sleep(Duration::from_millis(500)).await;
-                    proxy.pass();
-                    self.seen.happened(1);
+                    self.by_the_network(500, |proxy| proxy.delay(Duration::from_millis(100))).await;
                     self.pause(500).await;
+                }
+                Fault::Reset => {
+                    self.by_the_network(0, FaultProxy::cut).await;
+                    self.pause(100).await;
+                }
+                Fault::Truncated => {
+                    self.after = (self.after + 1) % LONGEST_REPLY;
+                    let after = self.after;
+                    self.by_the_network(20, |proxy| proxy.truncate(after)).await;
+                    self.pause(200).await;
+                }
+                Fault::Narrow => {
+                    self.by_the_network(500, |proxy| proxy.narrow(100_000)).await;
+                    self.pause(500).await;
+                }
+                Fault::HalfOpen => {
+                    let began = micros();
+                    self.by_the_network(500, FaultProxy::black_hole).await;
+                    lock(&self.seen.away).push((began, micros()));
+                    self.pause(1_500).await;
+                }
+                Fault::Swapped => {
+                    let before = self.proxy().swapped();
+                    self.by_the_network(50, FaultProxy::swap).await;
+                    let swapped = self.proxy().swapped() - before;
+                    // Counted by the replies, and not by the times.
+                    self.seen.happened(swapped.saturating_sub(1));
+                    self.pause(300).await;
+                }
+                Fault::Revoked => {
+                    let began = micros();
+                    let _: String = ask(&mut primary, &["ACL", "SETUSER", "default", "-@write"]).await;
+                    sleep(Duration::from_millis(300)).await;
+                    let _: String = ask(&mut primary, &["ACL", "SETUSER", "default", "+@all"]).await;
+                    self.seen.was_away(began);
+                    self.pause(1_500).await;
+                }
+                Fault::Rotated => {
+                    self.rotate().await;
+                    let _: u64 =
+                        ask(&mut primary, &["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await;
+                    self.seen.happened(1);
+                    self.pause(300).await;
                 }
                 Fault::Demotion => {
                     self.demote().await;
@@ -226,6 +398,28 @@ impl Scene {
             }
         }
         self
+    }
+
+    fn proxy(&self) -> &FaultProxy {
+        self.proxy.as_ref().expect("it is behind a proxy")
+    }
+
+    /// Has the network do this for so many milliseconds.
+    async fn by_the_network(&self, millis: u64, fault: impl Fn(&FaultProxy)) {
+        fault(self.proxy());
+        sleep(Duration::from_millis(millis)).await;
+        self.proxy().pass();
+        self.seen.happened(1);
+    }
+
+    /// Gives another password to the user `shop`, the only one that it has, and to those who ask for it.
+    async fn rotate(&mut self) {
+        let password = format!("{:x}", self.dice.roll());
+        let mut primary = self.servers[0].client().await;
+        let user =
+            ["ACL", "SETUSER", "shop", "on", "resetpass", &format!(">{password}"), "~*", "&*", "+@all"];
+        let _: String = ask(&mut primary, &user).await;
+        std::fs::write(&self.password, password).expect("the file can be written");
     }
 
     /// Throws everybody else out, and lets nobody in for a while.

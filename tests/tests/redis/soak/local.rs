@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use cachemacro_tests::DEADLINE;
-use cachemacro_tests::history::{Counts, Fleet, Plan};
+use cachemacro_tests::history::{Counts, Fleet, LOCAL, Plan};
 
 use super::faults::Fault;
 use super::{TURN, WORKER, length, shown};
@@ -19,10 +19,10 @@ async fn play(fault: Fault, latest: Duration) {
     let _turn = TURN.lock().await;
     let scene = fault.scene().await;
     let (url, seen) = (scene.url(), scene.seen.clone());
-    let plan = Plan { local: true, rest_millis: 10, ..Plan::default() };
+    let plan = Plan { local: true, rest_millis: 10, rows: 64, guarded: false, ..Plan::default() };
     let mut fleet = Fleet::start(WORKER, &url, &plan, 1).await;
     let began = Instant::now();
-    let enough = |done: &Counts| done.reads > 1_000 && done.local > 200 && done.evicts > 50;
+    let enough = |done: &Counts| done.reads > 1_000 && done.local > 100 && done.evicts > 50;
     let playing = async {
         tokio::time::sleep(length()).await;
         while !enough(&fleet.counts().await) && began.elapsed() < length() + 2 * DEADLINE {
@@ -37,7 +37,9 @@ async fn play(fault: Fault, latest: Duration) {
     let Counts { reads, hits, local, evicts, late, latest: seen_late, .. } = report.counts;
     let seen_late = Duration::from_micros(seen_late);
     eprintln!(
-        "{fault:?} ×{}: reads {reads} hits {hits} local {local} | evicts {evicts} | stale {} | late {late}, the latest by {seen_late:?}",
+        "{fault:?} ×{}: reads {reads} hits {hits} local {local} | evicts {evicts} | stale {} (bound 0: plain and confirmed reads, and \
+         local ones of what their own process evicted) | late {late} of others' evicts, the latest by {seen_late:?} (bound {latest:?}, \
+         where all fails the local TTL of {LOCAL:?})",
         seen.times(),
         report.stale.len(),
     );

@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use cachemacro_tests::history::{Counts, Fleet, Incident, Plan, Report, micros};
-use cachemacro_tests::{DEADLINE, is_long};
+use cachemacro_tests::{DEADLINE, is_long, wait_until};
 use tokio::sync::Mutex;
 
 use self::faults::{Fault, Seen};
@@ -33,6 +33,9 @@ const LONGEST: Duration = Duration::from_secs(1);
 
 /// The longest time without a hit after the server is back.
 const RECOVERY: Duration = Duration::from_secs(2);
+
+/// How many descriptors a process may have more than before: connections for scans and for waiting, opened when they were first needed.
+const SPARE: usize = 24;
 
 /// How many incidents of each sort are shown.
 const SHOWN: usize = 5;
@@ -111,8 +114,8 @@ impl Outcome {
             counts: report.counts.clone(),
             stale,
             stale_when_demoted: demoted.len(),
-            leases,
-            unloadable: loads.into_iter().filter(is_slow).collect(),
+            leases: if fault.lies() { Vec::new() } else { leases },
+            unloadable: loads.into_iter().filter(|load| is_slow(load) && !fault.lies()).collect(),
             failed_evicts: failed,
             failed_evicts_while_away: away.len(),
             slow,
@@ -165,10 +168,11 @@ impl Outcome {
 
     /// Nothing of this may come about under any fault.
     fn check(&self) {
+        let counters = if self.fault.lies() { &Vec::new() } else { &self.report.miscounted };
         let never = [
             ("stale reads", &self.stale),
             ("values of other rows", &self.report.strange),
-            ("counters that lost or repeated a change", &self.report.miscounted),
+            ("counters that lost or repeated a change", counters),
             ("errors that a caller saw", &self.report.errors),
             ("leases that nobody holds", &self.leases),
             ("rows that cannot be loaded at once", &self.unloadable),
@@ -179,10 +183,16 @@ impl Outcome {
         assert!(self.report.panics.is_empty(), "panics: {:#?}", self.report.panics);
         assert_eq!(self.report.undelivered, 0, "evicts that were never sent");
         if is_long() {
-            // To a busy machine an answer can be late, and then nothing was promised either.
-            let failed = self.failed_evicts.iter().filter(|evict| !evict.outcome.starts_with("timeout"));
+            // To a busy machine an answer can be late, and then nothing was promised either; nor while a breaker is open.
+            let is_promised =
+                |evict: &&Incident| !["timeout", "breaker"].iter().any(|why| evict.outcome.contains(why));
+            let failed = self.failed_evicts.iter().filter(is_promised);
             let failed: Vec<_> = failed.cloned().collect();
-            assert!(failed.is_empty(), "evicts that failed while the server answered: {}", shown(&failed));
+            assert!(
+                self.fault.hinders() || failed.is_empty(),
+                "evicts that failed while the server answered: {}",
+                shown(&failed)
+            );
             assert!(self.slowest() <= LONGEST, "slow calls: {}", shown(&self.slow));
             assert!(self.without_hits <= RECOVERY, "{:?} without a hit after it was back", self.without_hits);
         }
@@ -244,7 +254,8 @@ async fn soak(fault: Fault, times: u64) {
     tell(fault, None);
     let scene = fault.scene().await;
     let (url, seen) = (scene.url(), scene.seen.clone());
-    let mut fleet = Fleet::start(WORKER, &url, &Plan::default(), 1).await;
+    let plan = Plan { password: scene.password().map(Path::to_owned), ..Plan::default() };
+    let mut fleet = Fleet::start(WORKER, &url, &plan, 1).await;
     let (watch, watched) = Watch::new(url, fleet.namespace());
     let watch = tokio::spawn(watch.left_behind());
     let began = Instant::now();
@@ -362,6 +373,94 @@ async fn a_history_while_the_memory_is_full_again_and_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_history_while_every_key_becomes_a_list_again_and_again() {
     soak(Fault::WrongTypes, if plays_all() { 5 } else { 1 }).await;
+}
+
+/// Upholds G1, G6 and G9.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_while_all_connections_are_reset_again_and_again() {
+    soak(Fault::Reset, 5).await;
+}
+
+/// Upholds G1, G6 and G9.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_while_replies_are_cut_off_at_one_byte_after_the_other() {
+    soak(Fault::Truncated, 5).await;
+}
+
+/// Upholds G1, G6 and G9.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_while_little_passes_at_a_time() {
+    soak(Fault::Narrow, if plays_all() { 5 } else { 1 }).await;
+}
+
+/// Upholds G1, G6 and G9.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_while_connections_are_half_open_again_and_again() {
+    soak(Fault::HalfOpen, if plays_all() { 3 } else { 1 }).await;
+}
+
+/// Upholds G8.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_while_replies_change_places() {
+    soak(Fault::Swapped, 100).await;
+}
+
+/// Upholds G1, G6 and G7.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_while_the_right_to_write_is_revoked_again_and_again() {
+    soak(Fault::Revoked, if plays_all() { 3 } else { 1 }).await;
+}
+
+/// Upholds G1, G6 and G9.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_while_the_password_is_rotated_again_and_again() {
+    soak(Fault::Rotated, 3).await;
+}
+
+/// One fault after the other for ten minutes in a long run, as dice fall: the same is checked, and afterwards each process uses what it
+/// used before. `CACHEMACRO_TEST_SEED` repeats another run.
+///
+/// Upholds G1, G6, G7 and G9.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_soak_of_faults_as_dice_fall_leaves_nothing_behind() {
+    let _turn = TURN.lock().await;
+    let length = if is_long() { Duration::from_mins(10) } else { Duration::from_secs(4) };
+    let scene = Fault::Any.scene().await;
+    let seen = scene.seen.clone();
+    let mut fleet = Fleet::start(WORKER, &scene.url(), &Plan::default(), faults::seed()).await;
+    // All sorts of calls were made, so that what is made once is there.
+    fleet.until("all were warm", DEADLINE, |done| done.reads > 500 && done.evicts > 100).await;
+    let (before, players) = (fleet.used().await, Plan::default().tasks);
+    let playing = async {
+        tokio::time::sleep(length).await;
+        seen.end();
+    };
+    let (scene, ()) = tokio::join!(scene.go_on(), playing);
+    fleet.stop().await;
+    let mut after = fleet.used().await;
+    let settled = async || {
+        after = fleet.used().await;
+        after.iter().zip(&before).all(|(after, before)| {
+            // Those who played are gone; a connection has a task or two.
+            after.tasks + players <= before.tasks + 4 && after.descriptors <= before.descriptors + SPARE
+        })
+    };
+    wait_until("tasks and descriptors are as before", DEADLINE, settled).await;
+    let after = fleet.used().await;
+    println!(
+        "seed {}, {length:?}, {} faults\nat the start {before:?}\nat the end   {after:?}",
+        faults::seed(),
+        seen.times()
+    );
+    for (after, before) in after.iter().zip(&before) {
+        // What a history notes, copies and tables of the allocator's grow with what was done, and not for ever.
+        assert!(after.memory < 2 * before.memory + 64 * 1024, "{before:?} became {after:?}");
+    }
+    let report = fleet.report(false).await;
+    drop(scene);
+    let outcome = Outcome::new(Fault::Any, &seen, report, Vec::new(), Vec::new());
+    eprintln!("{outcome}");
+    outcome.check();
 }
 
 /// Upholds G1, G6 and G9.

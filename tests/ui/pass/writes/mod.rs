@@ -1,3 +1,4 @@
 mod evicts;
 mod puts;
 mod stacked;
+mod typed_tags;

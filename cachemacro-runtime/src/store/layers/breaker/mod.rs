@@ -8,7 +8,7 @@ pub(crate) mod state;
 
 use std::fmt;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokio::time::{sleep, timeout};
@@ -114,12 +114,15 @@ async fn trials(store: Weak<dyn Store>, breaker: Weak<Breaker>, mut trial: Trial
         if !breaker.half_open(&trial) {
             return;
         }
+        let began = Instant::now();
         let why = match timeout(breaker.longest_trial(), store.health()).await {
             Ok(Ok(_)) => return breaker.close(&trial),
             // It is there, though it does not like the question.
             Ok(Err(error)) if error.kind() == ErrorKind::Refused => return breaker.close(&trial),
             Ok(Err(error)) => error,
-            Err(_) => Error::new(ErrorKind::Timeout, "the store did not answer a trial in time"),
+            Err(_) => store.unreached(began).unwrap_or_else(|| {
+                Error::new(ErrorKind::Timeout, "the store did not answer a trial in time")
+            }),
         };
         if !breaker.reopen(&mut trial, why) {
             return;
@@ -135,7 +138,9 @@ struct Asking<'a> {
 
 impl Drop for Asking<'_> {
     fn drop(&mut self) {
-        if let Some(trial) = self.asked.as_mut().and_then(Asked::given_up) {
+        let inner = &self.store.inner;
+        let why = |since| inner.unreached(since);
+        if let Some(trial) = self.asked.as_mut().and_then(|asked| asked.given_up(why)) {
             self.store.try_again(trial);
         }
     }
@@ -143,7 +148,7 @@ impl Drop for Asking<'_> {
 
 #[async_trait]
 impl Store for BreakerStore {
-    pass_on!(self.inner: about, now, health, connect, immediate, tracking, inspect, documents, pool, server);
+    pass_on!(self.inner: about, now, health, connect, immediate, tracking, inspect, documents, pool, server, unreached);
 
     async fn read(&self, request: ReadRequest<'_>) -> Result<Read> {
         self.guard(is_short(request.keys.len() + request.versions.len()), self.inner.read(request)).await
@@ -218,7 +223,9 @@ impl fmt::Debug for BreakerStore {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, loom))]
 mod models;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
+mod orders;
+#[cfg(all(test, not(loom)))]
 mod tests;

@@ -13,8 +13,8 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{Either, select};
@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 
 use super::config::BreakerConfig;
 use crate::ground::error::{Error, ErrorKind, Result};
-use crate::ground::sync::lock;
+use crate::ground::sync::modelled::{AtomicBool, AtomicU8, AtomicU64, Mutex, lock};
 use crate::observe::breaker::BreakerState;
 
 /// The fewest requests of which the share of failures is taken.
@@ -115,8 +115,8 @@ impl Breaker {
             answered: AtomicU64::new(0),
             latest: AtomicU64::new(0),
             began: Instant::now(),
-            trouble: Mutex::default(),
-            told: Mutex::default(),
+            trouble: Mutex::new(Trouble::default()),
+            told: Mutex::new(Vec::new()),
             moved: Notify::new(),
             over: AtomicBool::new(false),
         }
@@ -355,12 +355,14 @@ impl Asked<'_> {
         }
     }
 
-    /// Nobody waits for it any more. Where its answer is late already, it counts as failed.
-    pub(super) fn given_up(&mut self) -> Option<Trial> {
+    /// Nobody waits for it any more. Where its answer is late already, it counts as failed: for this reason, where the store was not
+    /// reached since it was asked.
+    pub(super) fn given_up(&mut self, why: impl FnOnce(Instant) -> Option<Error>) -> Option<Trial> {
         if std::mem::replace(&mut self.over, true) || !self.is_late() {
             return None;
         }
-        self.breaker.failed(self, &late())
+        let asked = self.breaker.began + Duration::from_nanos(self.at - 1);
+        self.breaker.failed(self, &why(asked).unwrap_or_else(late))
     }
 
     fn is_late(&self) -> bool {

@@ -556,6 +556,13 @@ impl Store for Cluster {
         }
         Some(all)
     }
+
+    fn unreached(&self, since: Instant) -> Option<Error> {
+        // Where one of them is there, it may have been that one.
+        let layout = self.topology.now();
+        let each: Option<Vec<Error>> = layout.nodes.iter().map(|node| node.single.unreached(since)).collect();
+        each?.into_iter().next()
+    }
 }
 
 #[async_trait]

@@ -1,6 +1,6 @@
 -- Captures versions, then asks for the lease of an entry. Where the versions were captured before, their stamps are handed over
 -- instead: what is decided here does not rely on its being one step.
--- KEYS: entry, then versions. ARGV: token, fill id seen, kind (L load, R refresh, P put), life of the lease in ms, time after which
+-- KEYS: entry, then versions. ARGV: token, fill id seen, kind (L load, P put), life of the lease in ms, time after which
 -- the request is refused (0: none), token to take over from (zero: nobody's), bytes of an entry that the reply may carry, stamps of
 -- what was captured before; then, of the versions: life that each must have left at least, in ms (0: not looked at), life to give, how
 -- many are those of tags, the hashes of these tags, a random version for each.
@@ -55,7 +55,7 @@ if kind ~= 'P' then
     -- Not by its first capture, which may be older than the holder's.
     taken_over = (tag_outdated or any_outdated) and entry.token == over
     -- G5: one storable load at a time.
-    if kind == 'R' or not (entry.put or unreadable or taken_over) then
+    if not (entry.put or unreadable or taken_over) then
       if tag_outdated or any_outdated then
         return {3, now, told, entry.deadline - now, entry.token}
       end

@@ -1,0 +1,184 @@
+//! What a request by an unsafe method outdates, and that it is evicted whatever becomes of the handler.
+
+use std::sync::Arc;
+
+use cachemacro::Cache;
+use http::{HeaderMap, StatusCode, Uri, header, request};
+
+use crate::http_cache::HttpCache;
+use crate::key::{group_tag, host, original_uri, url_tag};
+use crate::rules::groups;
+use crate::stats::Route;
+
+/// What became of the evicts of a request.
+#[derive(Debug)]
+pub(crate) enum Wrote {
+    /// There was nothing to evict: the handler failed.
+    Nothing,
+    Evicted,
+    /// Not yet: they are kept and sent again.
+    Failed,
+}
+
+impl Wrote {
+    /// The word of Cache-Status' `detail`.
+    pub(crate) const fn detail(&self) -> Option<&'static str> {
+        match self {
+            Self::Nothing => None,
+            Self::Evicted => Some("evicted"),
+            Self::Failed => Some("evict-failed"),
+        }
+    }
+}
+
+/// Tags that are evicted in the end, whatever becomes of the handler: it may have written before it was dropped or panicked.
+struct Guard {
+    cache: Cache,
+    route: Arc<Route>,
+    tags: Vec<String>,
+}
+
+impl Guard {
+    /// Evicts now, and says where it fails: then it is evicted later.
+    async fn evict(mut self, more: Vec<String>) -> Wrote {
+        // Dropped while it evicts, it evicts all the same.
+        self.tags.extend(more);
+        let evict = self.cache.evict().tags(&self.tags).counted_at(&self.route.named);
+        let evicted = evict.run().await;
+        let tags = std::mem::take(&mut self.tags).len();
+        match evicted {
+            Ok(_) => Wrote::Evicted,
+            Err(error) => {
+                tracing::warn!(%error, tags, "tags of responses were not evicted yet");
+                Wrote::Failed
+            }
+        }
+    }
+
+    fn disarm(mut self) {
+        self.tags.clear();
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if self.tags.is_empty() {
+            return;
+        }
+        let evict = self.cache.evict().tags(&self.tags).counted_at(&self.route.named);
+        if let Err(error) = evict.run_sync() {
+            tracing::warn!(%error, "tags of responses were not evicted");
+        }
+    }
+}
+
+/// A request by an unsafe method, which outdates what is stored of its URL (RFC 9111, 4.4).
+pub(crate) struct Written {
+    guard: Guard,
+    host: String,
+    uri: Uri,
+    reads_groups: bool,
+}
+
+impl Written {
+    pub(crate) fn of(http: &HttpCache, route: &Arc<Route>, parts: &request::Parts) -> Self {
+        let uri = original_uri(parts).clone();
+        let host = host(parts);
+        let keyed = http.settings.host.of(parts).unwrap_or_else(|| host.clone());
+        let tags = vec![url_tag(&keyed, uri.path())];
+        let guard = Guard { cache: http.cache.clone(), route: route.clone(), tags };
+        Self { guard, host, uri, reads_groups: false }
+    }
+
+    /// Whether it outdates the groups that the response names (RFC 9875, 3).
+    pub(crate) const fn with_groups(mut self, reads_groups: bool) -> Self {
+        self.reads_groups = reads_groups;
+        self
+    }
+
+    /// Outdates these tags too.
+    pub(crate) fn and(&mut self, tags: impl IntoIterator<Item = String>) {
+        self.guard.tags.extend(tags);
+    }
+
+    /// Evicts what is known already, and again in the end.
+    pub(crate) async fn evict_ahead(&self) {
+        let Guard { cache, route, tags } = &self.guard;
+        Guard { cache: cache.clone(), route: route.clone(), tags: tags.clone() }.evict(Vec::new()).await;
+    }
+
+    /// Evicts after a 2xx or 3xx, and what Location and Content-Location name of the same host. `None`: nobody knows what the handler
+    /// did.
+    pub(crate) async fn finish(self, response: Option<(StatusCode, &HeaderMap)>) -> Wrote {
+        let Some((status, headers)) = response else {
+            return self.guard.evict(Vec::new()).await;
+        };
+        if !status.is_success() && !status.is_redirection() {
+            self.guard.disarm();
+            return Wrote::Nothing;
+        }
+        let named = self.named_by(headers);
+        self.guard.evict(named).await
+    }
+
+    /// Leaves all as it is.
+    pub(crate) fn nothing(self) {
+        self.guard.disarm();
+    }
+
+    /// Evicts this tag in place of the URL's, and what the response names.
+    pub(crate) async fn finish_with(mut self, headers: &HeaderMap, tag: String) -> Wrote {
+        let named = self.named_by(headers);
+        self.guard.tags = vec![tag];
+        self.guard.evict(named).await
+    }
+
+    /// The tags of what a response names: by Location and Content-Location besides the URL itself, and by its groups.
+    fn named_by(&self, headers: &HeaderMap) -> Vec<String> {
+        let places =
+            [header::LOCATION, header::CONTENT_LOCATION].into_iter().filter_map(|name| headers.get(name));
+        let places = places.filter_map(|place| resolved(&self.host, &self.uri, place.to_str().ok()?));
+        let places = places.filter(|path| path != self.uri.path()).map(|path| url_tag(&self.host, &path));
+        let groups =
+            if self.reads_groups { groups::named(headers, &groups::INVALIDATION) } else { Vec::new() };
+        places.chain(groups.iter().map(|group| group_tag(&self.host, group))).collect()
+    }
+}
+
+/// The path that a reference names, where that is on this host.
+fn resolved(host: &str, base: &Uri, place: &str) -> Option<String> {
+    let place = place.split(['#', '?']).next().unwrap_or_default();
+    if place.is_empty() {
+        return Some(base.path().to_owned());
+    }
+    let after_scheme = place.strip_prefix("http://").or_else(|| place.strip_prefix("https://"));
+    if let Some(rest) = after_scheme.or_else(|| place.strip_prefix("//")) {
+        let (authority, path) = rest
+            .split_once('/')
+            .map_or((rest, "/".to_owned()), |(authority, path)| (authority, format!("/{path}")));
+        return authority.eq_ignore_ascii_case(host).then_some(path);
+    }
+    let path = if place.starts_with('/') {
+        place.to_owned()
+    } else {
+        let folder = base.path().rsplit_once('/').map_or("", |(folder, _)| folder);
+        format!("{folder}/{place}")
+    };
+    // RFC 3986, 5.2.4.
+    let mut segments: Vec<&str> = Vec::new();
+    let mut parts = path.split('/').skip(1).peekable();
+    while let Some(part) = parts.next() {
+        match part {
+            "." | ".." => {
+                if part == ".." {
+                    segments.pop();
+                }
+                if parts.peek().is_none() {
+                    segments.push("");
+                }
+            }
+            part => segments.push(part),
+        }
+    }
+    Some(format!("/{}", segments.join("/")))
+}

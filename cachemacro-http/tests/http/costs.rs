@@ -1,0 +1,74 @@
+//! What requests cost: round trips to the store, and what is not done again.
+
+use cachemacro_http::CacheLayer;
+
+use crate::support::{Handler, Rig, get};
+
+/// Round trips that a request takes.
+async fn trips(rig: &Rig, layer: &CacheLayer, handler: &Handler, language: &str) -> (String, u64) {
+    let count = || rig.cache.stats().total.store_time.count();
+    let before = count();
+    let word = get(layer, handler, &[("accept-language", language)]).await.word().to_owned();
+    rig.cache.stored().await;
+    (word, count() - before)
+}
+
+#[tokio::test]
+async fn a_hit_is_one_round_trip_and_a_miss_two_before_the_handler_and_a_fill() {
+    let rig = Rig::new();
+    let (layer, handler) = (rig.http.cache().ttl("1m"), Handler::counting(&[]));
+    assert_eq!(trips(&rig, &layer, &handler, "en").await, ("MISS".to_owned(), 3));
+    assert_eq!(trips(&rig, &layer, &handler, "en").await, ("HIT".to_owned(), 1));
+}
+
+#[tokio::test]
+async fn a_known_variant_is_one_read_where_the_rule_names_the_field_and_two_where_it_does_not() {
+    let rig = Rig::new();
+    let handler = Handler::counting(&[("vary", "accept-language")]);
+    for (layer, reads) in [
+        (rig.http.clone().prefix("declared").cache().vary(["accept-language"]), 1),
+        (rig.http.clone().prefix("offered").cache().vary_among("accept-language", ["en", "de"]), 1),
+        (rig.http.clone().prefix("undeclared").cache(), 2),
+    ] {
+        for language in ["en", "de"] {
+            trips(&rig, &layer, &handler, language).await;
+        }
+        assert_eq!(trips(&rig, &layer, &handler, "de").await, ("HIT".to_owned(), reads));
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_response_are_a_miss_and_are_overwritten() {
+    use cachemacro::store::{Cursor, ReadRequest, Store as _};
+    use std::time::Duration;
+    let store = std::sync::Arc::new(cachemacro::store::memory::MemoryStore::new());
+    let cache = cachemacro::Cache::builder().store(store.clone()).build().unwrap();
+    let (layer, handler) =
+        (cachemacro_http::HttpCache::new(cache.clone()).cache().ttl("1m"), Handler::counting(&[]));
+    for damage in [
+        |bytes: &[u8]| bytes[..bytes.len() - 1].to_vec(),
+        |bytes: &[u8]| bytes[..70].to_vec(),
+        |_: &[u8]| b"foreign".to_vec(),
+        |_: &[u8]| Vec::new(),
+        |bytes: &[u8]| bytes.iter().map(|byte| byte ^ 1).collect(),
+        |bytes: &[u8]| {
+            let mut bytes = bytes.to_vec();
+            *bytes.last_mut().unwrap() ^= 1;
+            bytes
+        },
+    ] {
+        get(&layer, &handler, &[]).await;
+        assert_eq!(get(&layer, &handler, &[]).await.word(), "HIT");
+        let (mut keys, mut next) = (Vec::new(), Some(Cursor::default()));
+        while let Some(cursor) = next {
+            let page = cache.inspector().unwrap().keys("http:", &cursor).await.unwrap();
+            keys.extend(page.keys);
+            next = page.next;
+        }
+        let key = std::str::from_utf8(&keys[0]).unwrap();
+        let bytes = store.read(ReadRequest::new(&[key])).await.unwrap().into_entry().unwrap();
+        store.put_raw(key, damage(&bytes).into(), Duration::from_secs(60));
+        let got = get(&layer, &handler, &[]).await;
+        assert_eq!((got.status.as_u16(), got.word()), (200, "MISS"));
+    }
+}

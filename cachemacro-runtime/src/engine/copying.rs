@@ -1,0 +1,83 @@
+//! What this process loads, as a copy in its local tier.
+//!
+//! A fill is a change like any other: the store tells this process of it too, and nothing tells that from what another process changed
+//! at the same moment. So once the fill was told, the store is asked whether the value is there, by its header alone, and the copy is
+//! kept under the same rule as one that was read (G3). Nobody waits for that.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::engine::raw::RawEntry;
+use crate::engine::read::Expected;
+use crate::format::header::Stamp;
+use crate::format::ids::FillId;
+use crate::local::tier::{Begun, LocalCopy};
+use crate::policy::freshness::Age;
+
+/// How long the fill may take to be told.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// How often the store is asked: what was told first may have been the lease.
+const MOST_LOOKS: usize = 2;
+
+/// A value that is about to be stored, to be kept here as well.
+pub(crate) struct Copying {
+    pub(crate) raw: RawEntry,
+    pub(crate) expected: Expected,
+    pub(crate) ttl: Duration,
+    /// Names the value in the store.
+    pub(crate) fill_id: FillId,
+    pub(crate) copy: LocalCopy,
+}
+
+/// One that was sent.
+pub(crate) struct Sent {
+    copying: Copying,
+    tags: Vec<u64>,
+    fill: Begun,
+}
+
+impl Copying {
+    /// Its fill is sent now, with these stamps.
+    pub(crate) fn sent(self, stamps: &[Stamp]) -> Option<Sent> {
+        let tags: Vec<u64> = stamps.iter().map(|stamp| stamp.tag).collect();
+        let fill = self.raw.begin_copy(self.raw.core.tier.as_deref()?, tags.iter().copied());
+        Some(Sent { copying: self, tags, fill })
+    }
+}
+
+impl Sent {
+    /// Keeps the copy, once the fill was answered.
+    pub(crate) fn keep_later(self) {
+        let core = self.copying.raw.core.clone();
+        let one = core.under_way.begin();
+        core.background.spawn(async move {
+            self.keep().await;
+            drop(one);
+        });
+    }
+
+    async fn keep(self) {
+        let Self { copying: Copying { raw, expected, ttl, fill_id, copy }, tags, fill } = self;
+        let Some(tier) = raw.core.tier.as_deref() else { return };
+        if !tier.is_on() && !raw.policy.validate {
+            return;
+        }
+        if tier.is_on() && timeout(PATIENCE, fill.told()).await.is_err() {
+            return;
+        }
+        for _ in 0..MOST_LOOKS {
+            let begun = raw.begin_copy(tier, tags.iter().copied());
+            let Ok(Some(header)) = raw.peek(expected).await else { return };
+            if header.fill_id != fill_id
+                || raw.freshness().age(&header, raw.core.store.now()) != Some(Age::Fresh)
+            {
+                return;
+            }
+            if begun.is_sound() {
+                tier.keep(begun, [], raw.life_of_copy(&header, ttl), copy);
+                return;
+            }
+        }
+    }
+}

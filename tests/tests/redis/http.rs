@@ -1,0 +1,79 @@
+//! Responses of several processes on one server.
+
+use std::time::{Duration, Instant};
+
+use cachemacro_tests::history::{Counts, Fleet, Plan};
+use cachemacro_tests::{DEADLINE, RedisServer, Worker, is_long, namespace, rounds};
+
+/// How long a lease lives that is not renewed.
+const LEASE: Duration = Duration::from_secs(3);
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_http_worker");
+
+/// Upholds G1, G4, G6 and G7.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_of_responses_has_none_that_is_outdated_or_another_user_s() {
+    for seed in 1..=rounds(1) {
+        let mut server = RedisServer::start();
+        let plan = Plan { tasks: 32, rows: 8, rest_millis: 10, ..Plan::default() };
+        let mut fleet = Fleet::start(PROGRAM, &server.url(), &plan, seed).await;
+        let more = |than: &Counts, reads: u64| {
+            let than = than.clone();
+            move |done: &Counts| {
+                done.reads > than.reads + reads && done.hits > than.hits && done.evicts > than.evicts
+            }
+        };
+        let first = fleet.until("the clients do a lot", 2 * DEADLINE, more(&Counts::default(), 3_000)).await;
+        tokio::task::block_in_place(|| server.stop());
+        let outage = |done: &Counts| done.reads > first.reads + 300;
+        let outage = fleet.until("they go on without the server", 2 * DEADLINE, outage).await;
+        tokio::task::block_in_place(|| server.restart());
+        fleet.until("they go on with it", 2 * DEADLINE, more(&outage, 3_000)).await;
+        fleet.stop().await;
+        let report = fleet.report(false).await;
+        assert_eq!(report.stale, [], "seed {seed}");
+        assert_eq!(report.strange, [], "seed {seed}");
+        assert_eq!(report.errors, [], "seed {seed}");
+        assert_eq!(report.undelivered, 0, "seed {seed}");
+        eprintln!("{:?}", report.counts);
+    }
+}
+
+/// Upholds G5.
+#[tokio::test]
+async fn a_cold_url_is_one_run_of_its_handler_for_all_clients_of_four_processes() {
+    let (server, database, namespace) = (RedisServer::shared(), RedisServer::start(), namespace());
+    // No answer of the server is late, however busy the machine is.
+    let plan =
+        serde_json::to_string(&Plan { patient: true, ..Plan::default() }).expect("a plan is plain data");
+    let mut workers = Vec::new();
+    for seed in ["1", "2", "3", "4"] {
+        let args = [&server.url(), &database.url(), &namespace, seed, &plan];
+        let mut worker = Worker::spawn(PROGRAM, &args, &[]);
+        worker.expect("ready").await;
+        workers.push(worker);
+    }
+    let mut slowest = Duration::ZERO;
+    let clients = if is_long() { 1_000 } else { 250 };
+    for round in 0..5 {
+        let began = Instant::now();
+        for worker in &mut workers {
+            worker.send(&format!("race /slow/{round} {clients}")).await;
+        }
+        let mut runs = 0;
+        for worker in &mut workers {
+            let said = worker.expect("raced").await;
+            let (here, millis) = said.split_once(' ').expect("two numbers");
+            runs += here.parse::<u32>().expect("a count");
+            slowest = slowest.max(Duration::from_millis(millis.parse().expect("a time")));
+        }
+        // Only where a process did not get to renew its lease for so long may another run the handler beside it.
+        let lapses = u32::try_from(began.elapsed().as_secs() / LEASE.as_secs()).expect("a few");
+        assert!((1..=1 + lapses).contains(&runs), "round {round}: {runs} runs within {:?}", began.elapsed());
+    }
+    eprintln!("99 of 100 were answered within {slowest:?}, of which the handler takes 50 ms");
+    assert!(slowest < DEADLINE, "nobody waits for what never comes");
+    for worker in workers {
+        worker.finish().await;
+    }
+}
