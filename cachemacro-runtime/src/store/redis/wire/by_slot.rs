@@ -50,7 +50,9 @@ impl AllReads {
             self.slots.push_back((slot, self.spare.pop().unwrap_or_default()));
             self.slots.len() - 1
         });
-        self.slots[at].1.join(wanted, company, behind, waker)
+        let reads = &mut self.slots[at].1;
+        reads.take_as_many_as(&self.any);
+        reads.join(wanted, company, behind, waker)
     }
 
     fn of(&self, slot: u16) -> Option<&Reads> {

@@ -297,6 +297,11 @@ impl Default for Reads {
 }
 
 impl Reads {
+    /// Takes as many keys into a batch as these do, who know how large values are.
+    pub(super) const fn take_as_many_as(&mut self, others: &Self) {
+        self.most_keys = others.most_keys;
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.gathering.is_none() && self.full.is_empty()
     }
