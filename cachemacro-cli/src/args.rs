@@ -45,7 +45,7 @@ pub(crate) struct PlaceArgs {
 }
 
 /// How to show it.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputArgs {
     /// How it is written
@@ -106,6 +106,8 @@ pub(crate) enum Command {
         /// What a row is about
         #[arg(long, value_enum, default_value_t = By::Site)]
         by: By,
+        #[command(flatten)]
+        watch: WatchArgs,
     },
     /// Keys, with age, TTL, size, tags and codec
     List {
@@ -115,6 +117,8 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 1_000)]
         limit: usize,
     },
+    /// Keys in which something is found, and values
+    Search(SearchArgs),
     /// One entry: header, tags, lease, function
     Inspect {
         /// The key without the namespace, as `list` shows it
@@ -147,6 +151,12 @@ pub(crate) enum Command {
     },
     /// Evict entries, as services do; what is selected adds up
     Flush(FlushArgs),
+    /// What was flushed with this tool: when, by whom, what, why; the last 1,000
+    Log {
+        /// How many flushes are shown at most
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+    },
     /// What is wrong with server and fleet, what comes of it, and what to do
     Doctor,
     /// Check every entry's header, checksum, key and expiry
@@ -172,6 +182,20 @@ pub(crate) enum Command {
     Man,
 }
 
+/// Again and again.
+#[derive(Debug, clap::Args)]
+pub(crate) struct WatchArgs {
+    /// Show what changes, on a whole screen; as rows where there is no terminal
+    #[arg(long, conflicts_with = "by")]
+    pub(crate) watch: bool,
+    /// With --watch: how many seconds lie between two looks
+    #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub(crate) interval: u64,
+    /// With --watch: ends after so many looks
+    #[arg(long, value_name = "LOOKS", requires = "watch", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) count: Option<u32>,
+}
+
 /// What to evict.
 #[derive(Debug, clap::Args)]
 pub(crate) struct FlushArgs {
@@ -193,4 +217,23 @@ pub(crate) struct FlushArgs {
     /// Do not ask
     #[arg(long)]
     pub(crate) yes: bool,
+    /// Why, for the log
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+}
+
+/// What to look for.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SearchArgs {
+    /// A glob with `*` and `?`, else text that occurs
+    pub(crate) pattern: String,
+    /// The pattern is a regular expression
+    #[arg(long)]
+    pub(crate) regex: bool,
+    /// Look into values too, where the key does not fit: costs a read of each
+    #[arg(long)]
+    pub(crate) values: bool,
+    /// How many are shown at most
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) limit: usize,
 }

@@ -11,7 +11,7 @@ use crate::template::{self, Parts};
 use crate::{Failure, http, text};
 
 /// The site of what belongs to no annotated function.
-const DIRECT: &str = "direct";
+pub(crate) const DIRECT: &str = "direct";
 
 /// All reports.
 #[derive(Debug, Default)]
@@ -79,6 +79,11 @@ impl Fleet {
                     }
                 }
             }
+        }
+        // Routes share a prefix, and the template of a path tells whose a key is. One that is cut, or of a function's whose key an
+        // expression gives, may be anybody's.
+        if owners.iter().any(|owner| owner.parts.is_some()) {
+            owners.retain(|owner| owner.parts.is_some() || owner.site.key.is_none());
         }
         owners
     }

@@ -8,11 +8,13 @@ mod args;
 mod commands;
 mod fleet;
 mod http;
+mod pattern;
 mod place;
 mod sweep;
 mod table;
 mod template;
 mod text;
+mod watch;
 
 use std::process::ExitCode;
 

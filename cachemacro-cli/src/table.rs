@@ -115,6 +115,18 @@ impl Table {
         Ok(())
     }
 
+    /// One table of many that follow each other: of CSV the first has a head.
+    pub(crate) fn write_again(&self, output: &OutputArgs, is_first: bool) -> Done {
+        if output.output.is_some() {
+            let append = output.append || !is_first;
+            return self.write(&OutputArgs { append, ..output.clone() });
+        }
+        let mut out = io::stdout().lock();
+        out.write_all(self.written(output.format, is_first).as_bytes())?;
+        out.flush()?;
+        Ok(())
+    }
+
     fn written(&self, format: Format, with_head: bool) -> String {
         match format {
             Format::Table => self.columns(),

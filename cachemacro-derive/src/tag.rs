@@ -43,22 +43,20 @@ fn expand(input: &DeriveInput) -> Result<TokenStream> {
     let mut arms = Vec::new();
     let mut errors: Option<Error> = None;
     for variant in &data.variants {
-        let pieces = match pieces(variant) {
-            Ok(pieces) => pieces,
-            Err(error) => {
-                match &mut errors {
-                    Some(errors) => errors.combine(error),
-                    None => errors = Some(error),
-                }
-                continue;
-            }
+        let unlike = |pieces: Vec<Piece>| match known.insert(shape(&pieces), &variant.ident) {
+            None => Ok(pieces),
+            Some(other) => Err(Error::new_spanned(
+                &variant.ident,
+                format!("`{other}` makes the same tags: give one of them another text with `#[tag(\"…\")]`"),
+            )),
         };
-        if let Some(other) = known.insert(shape(&pieces), &variant.ident) {
-            let message =
-                format!("`{other}` makes the same tags: give one of them another text with `#[tag(\"…\")]`");
-            return Err(Error::new_spanned(&variant.ident, message));
+        match pieces(variant).and_then(unlike) {
+            Ok(pieces) => arms.push(arm(variant, &pieces, &facade)),
+            Err(error) => match &mut errors {
+                Some(errors) => errors.combine(error),
+                None => errors = Some(error),
+            },
         }
-        arms.push(arm(variant, &pieces, &facade));
     }
     if let Some(errors) = errors {
         return Err(errors);
@@ -222,4 +220,117 @@ fn template(text: &LitStr, fields: &Fields) -> Result<Vec<Piece>> {
         return wrong(format!("the field `{}` is not in the tag: write `{{{0}}}` in it", names[missing]));
     }
     Ok(pieces)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn derived(input: TokenStream) -> String {
+        derive(input).to_string()
+    }
+
+    #[test]
+    fn mistakes_are_told_where_they_are_made() {
+        for (variant, told) in [
+            (
+                quote!(
+                    #[tag("org:{1}")]
+                    Org(u32)
+                ),
+                "the variant has no field `1`",
+            ),
+            (
+                quote!(
+                    #[tag("shelf:{shop}")]
+                    Shelf { shop: u32, id: u32 }
+                ),
+                "the field `id` is not in the tag",
+            ),
+            (
+                quote!(
+                    #[tag("{0}{1}")]
+                    Pair(u32, u32)
+                ),
+                "write something between two fields",
+            ),
+            (
+                quote!(
+                    #[tag("")]
+                    Empty
+                ),
+                "an empty tag",
+            ),
+            (
+                quote!(
+                    #[tag(org)]
+                    Word
+                ),
+                "a tag's text stands here",
+            ),
+            (
+                quote!(
+                    #[tag("a}")]
+                    Brace
+                ),
+                "a `}` without a `{`",
+            ),
+            (
+                quote!(
+                    #[tag("a")]
+                    #[tag("b")]
+                    Twice
+                ),
+                "the text is given twice",
+            ),
+            (
+                quote!(
+                    Org(u32),
+                    #[tag("org:{id}")]
+                    Other { id: u32 }
+                ),
+                "`Org` makes the same tags",
+            ),
+        ] {
+            let derived = derived(quote!(enum Of { #variant }));
+            assert!(derived.contains("compile_error") && derived.contains(told), "{derived}");
+        }
+        assert!(
+            derived(quote!(
+                struct NoEnum;
+            ))
+            .contains("`Tag` is derived for an enum")
+        );
+        let two = derived(quote!(
+            enum Of {
+                #[tag("")]
+                A,
+                #[tag("{x}")]
+                B,
+            }
+        ));
+        assert_eq!(two.matches("compile_error").count(), 2, "all at once: {two}");
+    }
+
+    #[test]
+    fn a_text_follows_from_name_and_fields() {
+        let derived = derived(quote!(
+            enum Of {
+                UserLists,
+                Org(u32),
+                #[tag("{{x}}:{id}!")]
+                X {
+                    id: u8,
+                },
+            }
+        ));
+        assert!(derived.contains("\"user-lists\"") && !derived.contains("compile_error"), "{derived}");
+        assert!(derived.contains(". literal (\"org:\") . display"), "{derived}");
+        assert!(
+            derived.contains(
+                ". literal (\"{x}:\") . display (field0 , :: core :: option :: Option :: Some ('!'))"
+            ),
+            "{derived}"
+        );
+    }
 }

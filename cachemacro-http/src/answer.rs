@@ -73,7 +73,7 @@ pub(crate) fn answer<B>(
         manner.route.answered(None);
         return Some(built(StatusCode::NOT_MODIFIED, headers, CacheBody::empty()));
     }
-    let body = stored.body.clone();
+    let body = stored.body().clone();
     if request.method == Method::HEAD {
         set_length(status, &mut headers, body.len());
         return Some(built(status, headers, CacheBody::empty()));

@@ -431,7 +431,7 @@ impl<S> Run<S> {
         (head.status, head.headers) = (status, headers);
         plan::prepare(&self.layer, &mut head, times.received);
         let trailers = old.trailers().unwrap_or_default();
-        let whole = Whole { body: old.body, trailers };
+        let whole = Whole { body: old.body().clone(), trailers };
         let said = CacheHandle::default().said();
         let mut errand = errand;
         let said = (&said, Gathered::default());
@@ -536,7 +536,7 @@ impl Run<()> {
     ) {
         let Some((status, stored)) = old.head().filter(|_| newer.status == StatusCode::OK) else { return };
         let length = newer.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-        let is_same = length.is_none_or(|length| length.parse() == Ok(old.body.len()));
+        let is_same = length.is_none_or(|length| length.parse() == Ok(old.body().len()));
         if !is_same || !revalidate::is_about(&stored, &newer.headers) {
             drop(vacancy);
             let _ = entry(&self.layer, &self.route, asked, None, false).evict().await;

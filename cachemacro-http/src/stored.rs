@@ -1,6 +1,7 @@
 //! A response as it is stored, and the headers that it is sent with.
 
 use bytes::Bytes;
+use cachemacro::LentBytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 
@@ -68,7 +69,8 @@ type Selecting = (String, Option<Bytes>);
 pub(crate) struct Stored {
     status: u16,
     headers: Section,
-    pub(crate) body: Bytes,
+    /// A hit shares it with what was read.
+    body: LentBytes,
     trailers: Section,
     selecting: Vec<Selecting>,
     terms: StoredTerms,
@@ -99,7 +101,7 @@ impl Stored {
         Self {
             status: status.as_u16(),
             headers: Section::of(headers),
-            body,
+            body: LentBytes(body),
             trailers: Section::of(trailers),
             selecting: selecting
                 .map(|(name, value)| (name.as_str().to_owned(), value.clone().map(Bytes::from)))
@@ -119,6 +121,10 @@ impl Stored {
     /// Status and headers; `None` where the stored bytes are none.
     pub(crate) fn head(&self) -> Option<(StatusCode, HeaderMap)> {
         Some((StatusCode::from_u16(self.status).ok()?, self.headers.to_headers()?))
+    }
+
+    pub(crate) const fn body(&self) -> &Bytes {
+        &self.body.0
     }
 
     pub(crate) fn trailers(&self) -> Option<HeaderMap> {

@@ -48,6 +48,7 @@ pub use engine::sealing::Sealing;
 pub use engine::settings::Reports;
 pub use engine::undelivered::Undelivered;
 pub use format::codec::{BuiltinCodec, Codec};
+pub use format::lent::LentBytes;
 pub use format::schema::CacheSchema;
 pub use format::{codec, header, schema};
 pub use ground::clock::{Clock, Timestamp};

@@ -24,9 +24,9 @@ pub use cachemacro_runtime::inspect;
 pub use cachemacro_runtime::{
     BreakerState, BuiltinCodec, Cache, CacheBuilder, CacheSchema, CacheStats, Clock, Codec, Count, Entry,
     EntryRules, Error, ErrorKind, Event, Evict, Filled, Gathered, Health, Histogram, Hit, Key, Keyspace,
-    LocalEntry, LocalStats, Lookup, Meta, MissReason, Mode, Named, Observation, Observer, Policy, Pool,
-    Removals, Result, SiteId, Stats, Status, Stopped, Tag, Timestamp, Ttl, Undelivered, Unstorable, Vacancy,
-    Value, Warm, Warmed, Warming, Warning, after_commit, codec, header, report, schema, store,
+    LentBytes, LocalEntry, LocalStats, Lookup, Meta, MissReason, Mode, Named, Observation, Observer, Policy,
+    Pool, Removals, Result, SiteId, Stats, Status, Stopped, Tag, Timestamp, Ttl, Undelivered, Unstorable,
+    Vacancy, Value, Warm, Warmed, Warming, Warning, after_commit, codec, header, report, schema, store,
 };
 
 #[doc(hidden)]

@@ -9,6 +9,8 @@ mod rules;
 #[path = "../../cachemacro-http/src/stored.rs"]
 mod stored;
 
+extern crate cachemacro_runtime as cachemacro;
+
 use cachemacro_runtime::codec::{Codec as _, Postcard};
 use http::HeaderMap;
 use libfuzzer_sys::fuzz_target;

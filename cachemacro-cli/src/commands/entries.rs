@@ -10,12 +10,14 @@ use cachemacro::{MissReason, Timestamp};
 use super::{codec, fleet_if_any, nothing, shown_key, shown_tag};
 use crate::args::Args;
 use crate::fleet::Owner;
+use crate::pattern::Pattern;
 use crate::place::Place;
 use crate::sweep::{AS_LONG_AS_IT_IS_KEPT, sweep};
 use crate::table::{Cell, Table};
 use crate::{Done, Failure, text};
 
 pub(crate) async fn list(args: &Args, pattern: Option<&str>, limit: usize) -> Done {
+    let pattern = pattern.map(Pattern::new);
     let place = Place::new(&args.place)?;
     let fleet = fleet_if_any(&place).await;
     let now = place.inspector.time().await?;
@@ -23,7 +25,8 @@ pub(crate) async fn list(args: &Args, pattern: Option<&str>, limit: usize) -> Do
     let mut seen = HashSet::new();
     let mut is_cut = false;
     sweep(&place, &args.place, "", |found| {
-        if !pattern.is_none_or(|pattern| matches(pattern, &found.key)) || !seen.insert(found.key.clone()) {
+        if !pattern.as_ref().is_none_or(|pattern| pattern.fits(&found.key)) || !seen.insert(found.key.clone())
+        {
             return true;
         }
         if seen.len() > limit {
@@ -230,7 +233,7 @@ const fn seconds(time: Duration) -> Cell {
 }
 
 /// The value, where its codec is one that says what is what.
-fn content(header: &Header, look: &Look) -> String {
+pub(super) fn content(header: &Header, look: &Look) -> String {
     if header.has(header::SEALED) {
         return "(sealed)".to_owned();
     }
@@ -245,56 +248,5 @@ fn content(header: &Header, look: &Look) -> String {
         3 => rmp_serde::from_slice::<serde_json::Value>(payload)
             .map_or_else(|_| "(nothing that JSON can show)".to_owned(), |value| value.to_string()),
         id => format!("({} bytes of {}, which does not say what is what)", payload.len(), codec(id)),
-    }
-}
-
-/// Whether a key is of this pattern: a glob where it has `*` or `?`, else text that occurs in it.
-fn matches(pattern: &str, key: &str) -> bool {
-    if !pattern.contains(['*', '?']) {
-        return key.contains(pattern);
-    }
-    let (pattern, key): (Vec<char>, Vec<char>) = (pattern.chars().collect(), key.chars().collect());
-    let (mut at, mut of, mut star) = (0, 0, None);
-    // The last star takes one more character whenever what follows does not fit.
-    while at < key.len() {
-        match pattern.get(of) {
-            Some('*') => {
-                star = Some((of, at));
-                of += 1;
-            }
-            Some(c) if *c == '?' || *c == key[at] => (at, of) = (at + 1, of + 1),
-            _ => match star {
-                Some((back, taken)) => {
-                    star = Some((back, taken + 1));
-                    (at, of) = (taken + 1, back + 1);
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[of..].iter().all(|c| *c == '*')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patterns_are_globs_or_text_that_occurs() {
-        for (pattern, key, is) in [
-            ("ser:7", "user:7", true),
-            ("user", "page:1", false),
-            ("user:*", "user:7", true),
-            ("user:?", "user:77", false),
-            ("*:7", "user:3:7", true),
-            ("*:7*", "user:3:71:9", true),
-            ("u*r:*7", "user:1:8", false),
-            ("*", "", true),
-            ("**a**", "bab", true),
-        ] {
-            assert_eq!(matches(pattern, key), is, "{pattern} {key}");
-        }
-        let many = "*a".repeat(40) + "b";
-        assert!(!matches(&many, &"a".repeat(2_000)), "and it takes no time that grows with the stars");
     }
 }

@@ -5,6 +5,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 use cachemacro::inspect::{Expects, tag_hash};
 
+use super::log;
 use crate::args::{Args, FlushArgs};
 use crate::place::Place;
 use crate::sweep::sweep;
@@ -55,6 +56,7 @@ pub(crate) async fn flush(args: &Args, what: &FlushArgs) -> Done {
             evicted += place.cache.evict_prefix(prefix).await?;
         }
     }
+    log::record(&place, what, plan.entries, plan.is_sample).await;
     eprintln!("cachemacro: evicted; keys removed one by one: {evicted}, tags: {}", what.tag.len());
     if plan.is_empty() && evicted == 0 { Err(Failure::Shown) } else { Ok(()) }
 }

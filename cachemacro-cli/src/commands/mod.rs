@@ -3,7 +3,9 @@
 mod doctor;
 mod entries;
 mod flush;
+mod log;
 mod map;
+mod search;
 mod stats;
 mod tags;
 mod top;
@@ -17,16 +19,19 @@ use clap::CommandFactory as _;
 
 use crate::args::{Args, Command, OutputArgs};
 use crate::fleet::Fleet;
-use crate::{Done, Failure};
+use crate::{Done, Failure, watch};
 
 pub(crate) async fn run(args: Args) -> Done {
     match &args.command {
-        Command::Stats { by } => stats::stats(&args, *by).await,
+        Command::Stats { watch, .. } if watch.watch => watch::watch(&args, watch).await,
+        Command::Stats { by, .. } => stats::stats(&args, *by).await,
         Command::List { pattern, limit } => entries::list(&args, pattern.as_deref(), *limit).await,
         Command::Inspect { key, value } => entries::inspect(&args, key, *value).await,
         Command::Explain { key } => entries::explain(&args, key).await,
         Command::Top { by, limit } => top::top(&args, *by, *limit).await,
         Command::Map { dot } => map::map(&args, *dot).await,
+        Command::Search(what) => search::search(&args, what).await,
+        Command::Log { limit } => log::log(&args, *limit).await,
         Command::Tags => tags::tags(&args).await,
         Command::Flush(flush) => flush::flush(&args, flush).await,
         Command::Doctor => doctor::doctor(&args).await,

@@ -181,3 +181,34 @@ async fn verify_finds_what_is_damaged_and_nothing_else() {
     let listed = place.asked(&["list"]).await;
     assert!(listed.out.contains("user:\\u{1b}[31m") && !listed.out.contains('\u{1b}'), "{listed:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_and_values_are_searched_by_glob_text_and_regex() {
+    let place = Place::on(RedisServer::shared());
+    let cache = place.service();
+    user(&cache, "acme", 7).await;
+    let json = cache.entry::<Vec<String>>("note", 1).with_codec::<Json>();
+    json.set(&vec!["a needle \u{1b}[2J".to_owned()]).await.unwrap();
+    cache.set("plain", 2, &"a needle of bincode".to_owned()).await.unwrap();
+    cache.entry::<String>("old", 3).with_tags(["t"]).set(&"a needle".to_owned()).await.unwrap();
+    cache.evict_tags(["t"]).await.unwrap();
+    cache.stored().await;
+    let found = async |args: &[&str]| -> Vec<(String, String)> {
+        let said = place.asked(&[&["search"], args, &["--format", "json"]].concat()).await;
+        assert!(said.code.is_some_and(|code| code <= 1) && !said.out.contains('\u{1b}'), "{said:?}");
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        said.rows().iter().map(|row| (text(&row["key"]), text(&row["found_in"]))).collect()
+    };
+    let in_key = |key: &str| (key.to_owned(), "key".to_owned());
+    let in_value = |key: &str| (key.to_owned(), "value".to_owned());
+    assert_eq!(found(&["acme"]).await, [in_key("user:acme:7")]);
+    assert_eq!(found(&["*:7"]).await, [in_key("user:acme:7")]);
+    assert_eq!(found(&["--regex", r"^(note|plain):\d$"]).await, [in_key("note:1"), in_key("plain:2")]);
+    assert_eq!(found(&["needle"]).await, []);
+    let both = [in_value("note:1"), in_value("plain:2")];
+    assert_eq!(found(&["needle", "--values"]).await, both, "no read finds what was evicted");
+    assert_eq!(found(&["--regex", "needle.*bincode|user", "--values"]).await.len(), 2);
+    assert_eq!(found(&["--regex", ".", "--limit", "2"]).await.len(), 2);
+    assert_eq!(place.asked(&["search", "--regex", "("]).await.code, Some(2));
+    assert_eq!(place.asked(&["search", "nobody"]).await.code, Some(1));
+}

@@ -114,3 +114,44 @@ async fn a_flush_that_finds_nothing_ends_with_1_and_says_what_may_have_been_mean
     user(&cache, "acme", 7).await;
     assert_eq!(cache.stats().total.loads, before, "it is there");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flushes_are_in_the_log_with_who_what_and_why() {
+    let server = RedisServer::shared();
+    let place = Place::on(server);
+    let cache = place.service();
+    user(&cache, "acme", 7).await;
+    cache.stored().await;
+    assert_eq!(place.asked(&["log"]).await.code, Some(1), "nothing was flushed");
+    let said =
+        place.asked(&["flush", "--tag", "org:acme", "--reason", "wrong \u{1b}[2J prices", "--yes"]).await;
+    assert!(said.code == Some(0) && !said.errors.contains("not in the log"), "{said:?}");
+    place.asked(&["flush", "--tag", "org:acme", "--dry-run"]).await;
+    place.asked(&["flush", "--key", "user:acme:7"]).await;
+    place.asked(&["flush", "--all", "--yes"]).await;
+    let log = place.rows(&["log"]).await;
+    assert_eq!(log.len(), 2, "what was not done is not there, and clearing leaves it: {log:?}");
+    assert_eq!((&log[0]["what"], &log[0]["reason"]), (&json!("--all"), &json!(null)));
+    assert_eq!((&log[1]["what"], &log[1]["entries"]), (&json!("--tag org:acme"), &json!(1)));
+    assert_eq!(log[1]["reason"], "wrong \u{1b}[2J prices");
+    assert!(log[1]["when"].as_str().is_some_and(|when| when.starts_with("20") && when.ends_with('Z')));
+    let shown = place.asked(&["log", "--redact"]).await;
+    assert!(
+        shown.out.contains("--tag") && !shown.out.contains("acme") && !shown.out.contains('\u{1b}'),
+        "{shown:?}"
+    );
+
+    // What others write there crashes nothing, and no more than the last lines are kept.
+    let mut admin = server.client().await;
+    let stream = format!("{{{}:log}}", place.namespace);
+    for line in ["", "7", "{\"entries\":-1}", "[[[["] {
+        let mut add = redis::cmd("XADD");
+        add.arg(&stream).arg("*").arg("line").arg(line).exec_async(&mut admin).await.unwrap();
+    }
+    assert_eq!(place.rows(&["log"]).await.len(), 2);
+    let fill = "for n = 1, 2000 do redis.call('XADD', KEYS[1], '*', 'line', '{}') end";
+    redis::cmd("EVAL").arg(fill).arg(1).arg(&stream).exec_async(&mut admin).await.unwrap();
+    place.asked(&["flush", "--all", "--yes"]).await;
+    let length: u64 = redis::cmd("XLEN").arg(&stream).query_async(&mut admin).await.unwrap();
+    assert_eq!(length, 1_000);
+}

@@ -44,6 +44,7 @@ async fn under_a_watchers_rights_reads_work_and_writes_end_with_3() {
         &["explain", "user:acme:7"],
         &["verify"],
         &["doctor"],
+        &["search", "acme", "--values"],
     ] {
         let said = watcher.asked(args).await;
         assert_eq!(said.code, Some(0), "{args:?} {said:?}");
@@ -80,7 +81,7 @@ async fn under_an_operators_rights_flushes_work() {
         guide.lines().find_map(|line| line.strip_prefix("ACL SETUSER shop ")).expect("it has the rule");
     let rule = rule.replace("PASSWORD", "hunter2").replace("shop:", &format!("{}:", place.namespace));
     let mut admin = server.client().await;
-    run(&mut admin, &format!("ACL SETUSER operator {rule} +zrangebyscore")).await;
+    run(&mut admin, &format!("ACL SETUSER operator {rule} +zrangebyscore +xadd")).await;
     let url = server.url().replace("redis://", "redis://operator:hunter2@");
     let operator = Place { url, namespace: place.namespace.clone() };
     for args in [
@@ -91,6 +92,7 @@ async fn under_an_operators_rights_flushes_work() {
     ] {
         let said = operator.asked(args).await;
         assert_eq!(said.code, Some(0), "{args:?} {said:?}");
+        assert!(!said.errors.contains("not in the log"), "{said:?}");
     }
 }
 

@@ -6,3 +6,4 @@ mod flush;
 mod golden;
 mod harm;
 mod harness;
+mod watch;

@@ -72,3 +72,27 @@ async fn bytes_that_are_no_response_are_a_miss_and_are_overwritten() {
         assert_eq!((got.status.as_u16(), got.word()), (200, "MISS"));
     }
 }
+
+#[tokio::test]
+async fn a_hit_copies_no_body_and_computes_no_tag_anew() {
+    use http_body_util::BodyExt as _;
+    use tower::{Layer as _, ServiceExt as _};
+    let rig = Rig::new();
+    let handler = Handler::new(|_| async { crate::support::response(200, &[], &"x".repeat(200_000)) });
+    let layer = rig.http.cache().ttl("1m");
+    let tag = get(&layer, &handler, &[]).await.header("etag").to_owned();
+    let body = async || {
+        let call = layer.layer(handler.clone()).oneshot(crate::support::request("GET", "/a", &[]));
+        let response = call.await.unwrap();
+        assert!(response.headers()["x-cache"] == "HIT" && response.headers()["etag"] == tag);
+        let mut body = response.into_body();
+        body.frame().await.unwrap().unwrap().into_data().unwrap()
+    };
+    let (one, other) = (body().await, body().await);
+    assert_eq!((one.len(), one.as_ptr()), (200_000, other.as_ptr()), "both are the store's");
+    // It is not computed from the body: whatever it is, it is what was stored with it.
+    let own = Handler::new(|_| async { crate::support::response(200, &[("etag", "\"own\"")], "text") });
+    let layer = rig.http.clone().prefix("own").cache();
+    get(&layer, &own, &[]).await;
+    assert_eq!(get(&layer, &own, &[]).await.header("etag"), "\"own\"");
+}

@@ -128,3 +128,100 @@ async fn what_an_attacker_sends_is_shared_with_nobody() {
     assert_eq!(get(&layer, &handler, &[("x-large", &large)]).await.word(), "BYPASS");
     assert_eq!(get(&layer, &handler, &[]).await.body, clean);
 }
+
+/// What an attacker sends, and what the next client gets: never a response that was made of it.
+#[tokio::test]
+async fn nothing_that_a_request_can_carry_poisons_another() {
+    let rig = Rig::new();
+    let large = "x".repeat(40_000);
+    let many: Vec<(String, String)> = (0..900).map(|at| (format!("x-{at}"), "x".repeat(40))).collect();
+    let many: Vec<(&str, &str)> = many.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let one = |name: &'static str, value: &'static str| vec![(name, value)];
+    // The page shows all that it was asked, so that whatever is shared wrongly is seen.
+    let handler = Handler::new(|request| async move {
+        let mut shown = format!("{} {}", request.method(), request.uri());
+        for (name, value) in request.headers() {
+            let loud = [
+                "x-forwarded",
+                "forwarded",
+                "x-original",
+                "x-rewrite",
+                "x-http",
+                "x-method",
+                "host",
+                "cookie",
+                "authorization",
+                "x-large",
+            ];
+            if loud.iter().any(|begin| name.as_str().starts_with(begin)) {
+                shown.push_str(&format!(" {name}={}", String::from_utf8_lossy(value.as_bytes()).len()));
+            }
+        }
+        // A header of the connection is nobody else's, whatever it is called.
+        let kept = [
+            ("connection", "x-secret"),
+            ("x-secret", "1"),
+            ("keep-alive", "5"),
+            ("proxy-authenticate", "Basic"),
+        ];
+        let status = if request.headers().contains_key("x-provokes") { 400 } else { 200 };
+        response(status, &kept, &shown)
+    });
+    let layer = rig.http.clone().session_cookies(["sid"]).cache();
+    let cases: Vec<(&str, &str, Vec<(&str, &str)>)> = vec![
+        ("GET", "/account", one("x-forwarded-host", "evil.example")),
+        ("GET", "/account", one("x-forwarded-proto", "gopher")),
+        ("GET", "/account", one("x-forwarded-prefix", "/evil")),
+        ("GET", "/account", one("forwarded", "host=evil.example")),
+        ("GET", "/account", one("x-original-url", "/admin")),
+        ("GET", "/account", one("x-rewrite-url", "/admin")),
+        ("GET", "/account", one("x-http-method-override", "DELETE")),
+        ("GET", "/account", one("x-http-method", "DELETE")),
+        ("GET", "/account", one("x-method-override", "DELETE")),
+        ("GET", "/account", one("host", "evil.example")),
+        ("GET", "/account", one("cookie", "sid=evil")),
+        ("GET", "/account", one("authorization", "\u{e9}")),
+        ("GET", "/account", one("x-provokes", "1")),
+        ("GET", "/account", one("accept-language", ";;;q=x,,,\"")),
+        ("GET", "/account", one("if-none-match", "\"\\\"\"")),
+        ("GET", "/account", one("range", "bytes=-0")),
+        ("GET", "/account", one("cache-control", "max-age=\"\", no-cache=\"")),
+        ("GET", "/account", vec![("x-large", &large)]),
+        ("GET", "/account", many),
+        ("HEAD", "/account", vec![]),
+        ("POST", "/account", vec![]),
+        ("GET", "/account/x.css", vec![]),
+        ("GET", "/account;x.css", vec![]),
+        ("GET", "/account%2Fx.css", vec![]),
+        ("GET", "/account%00.css", vec![]),
+        ("GET", "//account", vec![]),
+        ("GET", "/%61ccount", vec![]),
+        ("GET", "/account?", vec![]),
+        ("GET", "/account?x.css", vec![]),
+        ("GET", "/ACCOUNT", vec![]),
+    ];
+    let clean = "GET /account".to_owned();
+    for (method, uri, headers) in cases {
+        rig.cache.clear().await.unwrap();
+        let layer =
+            rig.http.clone().session_cookies(["sid"]).prefix(format!("{uri}{}", headers.len())).cache();
+        for _ in 0..2 {
+            send(&layer, &handler, request(method, uri, &headers)).await;
+        }
+        for word in ["MISS", "HIT"] {
+            let got = send(&layer, &handler, request("GET", "/account", &[])).await;
+            assert_eq!(
+                (got.status.as_u16(), &got.body),
+                (200, &clean),
+                "{word} after {method} {uri} {:.60?}",
+                headers
+            );
+            assert!(
+                word == "MISS" || got.header("x-secret").is_empty() && got.header("keep-alive").is_empty()
+            );
+        }
+    }
+    let fat = http::Request::get("/account").body(http_body_util::Full::from("x=evil")).unwrap();
+    send(&layer, &handler, fat).await;
+    assert_eq!(send(&layer, &handler, request("GET", "/account", &[])).await.word(), "MISS");
+}

@@ -79,6 +79,21 @@ impl<T: Value> Entry<T> {
         self
     }
 
+    /// The same entry, whose hits lend [`LentBytes`](crate::LentBytes) within their values what was read, instead of a copy. A value
+    /// then holds all that was read with it, so it is for those that are used and dropped. What is compressed or sealed is
+    /// copied all the same.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// let page = cachemacro::Cache::memory().entry::<cachemacro::LentBytes>("page", 1).with_lent_bytes();
+    /// # drop(page);
+    /// ```
+    #[must_use]
+    pub fn with_lent_bytes(mut self) -> Self {
+        self.lends = true;
+        self
+    }
+
     /// The same entry with another codec than the cache's. Values that were stored with that one are misses.
     ///
     /// ```

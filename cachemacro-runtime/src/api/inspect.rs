@@ -26,6 +26,9 @@ use crate::store::{Cursor, Documents, Inspect, Page, Raw, Version};
 /// How many tags a head brings along at first.
 const HEAD_STAMPS: usize = 32;
 
+/// How many lines a log keeps.
+const MOST_LOGGED: usize = 1_000;
+
 /// How many versions of tags are read in one round trip.
 const VERSIONS_AT_ONCE: usize = 500;
 
@@ -529,6 +532,45 @@ impl Inspector {
     /// Where the store failed.
     pub async fn time(&self) -> Result<Timestamp> {
         self.core.store.time().await
+    }
+
+    /// Adds a line to the log of the namespace, which keeps the last 1,000 of them: who did what by hand.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let inspector = cachemacro::Cache::memory().inspector()?;
+    /// assert!(inspector.log("flushed").await.is_err(), "in memory none is kept");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the store failed or refused. [`ErrorKind::Config`] where it keeps no log, or there is no namespace.
+    pub async fn log(&self, line: impl Into<Bytes>) -> Result<()> {
+        match self.core.store.documents().filter(|_| !self.core.namespace().is_empty()) {
+            Some(documents) => documents.log(self.core.namespace(), line.into(), MOST_LOGGED).await,
+            None => Err(Error::new(ErrorKind::Config, "no log is kept here")),
+        }
+    }
+
+    /// The lines of that log, the newest first, each with the store's time.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// assert!(cachemacro::Cache::memory().inspector()?.logged().await?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the store failed or refused.
+    pub async fn logged(&self) -> Result<Vec<(Timestamp, Bytes)>> {
+        match self.core.store.documents() {
+            Some(documents) => documents.logged(self.core.namespace(), MOST_LOGGED).await,
+            None => Ok(Vec::new()),
+        }
     }
 
     /// What each process of the namespace left there lately: [reports](crate::report::Report) as JSON.

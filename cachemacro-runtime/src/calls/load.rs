@@ -66,7 +66,7 @@ use crate::store::OnRefusal;
 use crate::store::local::Placed;
 
 /// Up to so many bytes a value is read whole where a copy of it is to be confirmed: its header would cost as much.
-const SMALL: usize = 1 << 10;
+const SMALL: u32 = 1 << 10;
 
 /// Runs `body` through the cache.
 ///

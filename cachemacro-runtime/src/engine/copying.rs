@@ -19,6 +19,8 @@ use crate::policy::freshness::Age;
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How often the store is asked: what was told first may have been the lease.
 const MOST_LOOKS: usize = 2;
+/// How many fills and copies may be under way where one more copy is begun.
+const MOST_AT_ONCE: usize = 4_096;
 
 /// A value that is about to be stored, to be kept here as well.
 pub(crate) struct Copying {
@@ -50,7 +52,8 @@ impl Sent {
     /// Keeps the copy, once the fill was answered.
     pub(crate) fn keep_later(self) {
         let core = self.copying.raw.core.clone();
-        let one = core.under_way.begin();
+        // Each holds its value meanwhile. One that is left out is kept by the next call's read.
+        let Some(one) = core.under_way.begin_below(MOST_AT_ONCE) else { return };
         core.background.spawn(async move {
             self.keep().await;
             drop(one);

@@ -36,11 +36,17 @@ const BY_KEY: u64 = u64::MAX;
 struct Copied<V> {
     /// Names the value in the store.
     fill_id: FillId,
-    /// How many bytes it has there.
-    size: usize,
-    /// Tells the codecs and the schema that it was read with from others.
-    likeness: u64,
+    /// How many bytes it has there, as far as that can be told.
+    size: u32,
+    /// Tells the codecs and the schema that it was read with from others, as part of a hash.
+    likeness: u32,
     value: Option<V>,
+}
+
+impl<V> Copied<V> {
+    fn new(fill_id: FillId, size: usize, likeness: u32, value: Option<V>) -> Self {
+        Self { fill_id, size: u32::try_from(size).unwrap_or(u32::MAX), likeness, value }
+    }
 }
 
 impl Core {
@@ -148,7 +154,7 @@ pub(crate) struct Known<'a> {
 struct Copies<'a> {
     tier: &'a LocalTier,
     ttl: Duration,
-    likeness: u64,
+    likeness: u32,
     /// The request that is sent next.
     begun: Option<Begun>,
 }
@@ -186,11 +192,12 @@ impl<T: Value> Entry<T> {
     }
 
     /// Tells codecs and schema from others.
-    fn likeness(&self) -> u64 {
+    fn likeness(&self) -> u32 {
         let expected = self.expected();
         let mut likeness = DefaultHasher::new();
         (expected.codec, expected.error_codec, expected.schema).hash(&mut likeness);
-        likeness.finish()
+        let [.., a, b, c, d] = likeness.finish().to_le_bytes();
+        u32::from_le_bytes([a, b, c, d])
     }
 
     /// The entry's key and all that makes its value another one: what a copy is known by whose arguments are not.
@@ -218,7 +225,7 @@ impl<T: Value> Entry<T> {
         // G6: a clone that panics is the user's; the value was loaded.
         let Some(value) = caught(|| value.cloned()) else { return };
         let fill_id = *prepared.fill_id.get_or_insert_with(|| raw.core.store.fill_id());
-        let copied = Copied { fill_id, size, likeness: self.likeness(), value };
+        let copied = Copied::new(fill_id, size, self.likeness(), value);
         let copy = LocalCopy::new(placed, raw.owner(), size, copied);
         prepared.copying = Some(Copying { raw: raw.clone(), expected: self.expected(), ttl, fill_id, copy });
     }
@@ -244,7 +251,7 @@ impl Known<'_> {
             }
             // A call that names it in another way has kept it: a function, and the entry that it makes.
             let same = |kept: &AnyKept| {
-                kept.owner() == raw.owner().as_ref() && raw.tags.iter().all(|tag| kept.carries(&[tag.hash]))
+                kept.owner() == raw.owner() && raw.tags.iter().all(|tag| kept.carries(&[tag.hash]))
             };
             let make = |copied: &Copied<V>| (copied.likeness == *likeness).then(|| copied.value.clone());
             caught(|| tier.get_named(&raw.full, same, make)).flatten()
@@ -252,7 +259,7 @@ impl Known<'_> {
     }
 
     /// The value in the store that the copy is of, where that may not be taken as it is, and how many bytes it has there.
-    pub(crate) fn to_confirm<V: Value>(&self) -> Option<(FillId, usize)> {
+    pub(crate) fn to_confirm<V: Value>(&self) -> Option<(FillId, u32)> {
         let Copies { tier, .. } = self.copies.as_ref()?;
         tier.find(&self.query(), |copied: &Copied<V>| Some((copied.fill_id, copied.size)))
     }
@@ -301,7 +308,7 @@ impl Known<'_> {
                 let unnamed = usable.stamps().map(|stamp| stamp.tag);
                 let unnamed = unnamed.filter(|hash| raw.tags.iter().all(|tag| tag.hash != *hash));
                 let size = usable.bytes().len();
-                let copied = Copied { fill_id: header.fill_id, size, likeness, value };
+                let copied = Copied::new(header.fill_id, size, likeness, value);
                 let copy = LocalCopy::new(self.placed, raw.owner(), size, copied);
                 tier.keep(begun, unnamed, raw.life_of_copy(header, ttl), copy);
             }
@@ -312,8 +319,8 @@ impl Known<'_> {
 
 impl RawEntry {
     /// The function whose value it is.
-    fn owner(&self) -> Option<SiteId> {
-        self.site.as_ref().map(|(site, _)| site.id())
+    fn owner(&self) -> Option<&'static SiteId> {
+        self.site.as_ref().map(|(site, _)| site.place())
     }
 
     /// When this value is to be read or loaded anew.

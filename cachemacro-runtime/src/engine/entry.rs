@@ -16,6 +16,7 @@ use crate::engine::readback::{Doubt, Readback};
 use crate::engine::spending;
 use crate::format::codec::{CodecFor, codec_id};
 use crate::format::header::{self, Header};
+use crate::format::lent::lending;
 use crate::format::schema::{Fingerprint, fingerprint_of};
 use crate::format::stamps::tag_keys;
 use crate::ground::error::{Error, ErrorKind, Result};
@@ -57,6 +58,8 @@ pub struct Entry<T> {
     pub(crate) rules: EntryRules<T>,
     /// Values may bring tags of their own, so loads are guarded against evicts of every tag.
     pub(crate) late_tags: bool,
+    /// Bytes within values are shared with what was read.
+    pub(crate) lends: bool,
 }
 
 /// Why the arguments cannot be a key, and the site that errors count for.
@@ -75,6 +78,7 @@ impl<T> Clone for Entry<T> {
             schema: self.schema,
             rules: self.rules,
             late_tags: self.late_tags,
+            lends: self.lends,
         }
     }
 }
@@ -98,6 +102,7 @@ impl<T: Value> Entry<T> {
             schema: fingerprint_of::<T>,
             rules: EntryRules::none(),
             late_tags: false,
+            lends: false,
         }
     }
 
@@ -300,7 +305,8 @@ impl<T: Value> Entry<T> {
             let read = || T::deserialize(IntoDeserializer::<DecimalError>::into_deserializer(number)).ok();
             return caught(read).flatten();
         }
-        let decoded = self.codec().decode(&payload);
+        let decode = || self.codec().decode(&payload);
+        let decoded = if self.lends { lending(usable.whole(), decode) } else { decode() };
         decoded.inspect_err(|error| self.undecodable(error)).ok()
     }
 }

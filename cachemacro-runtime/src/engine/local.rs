@@ -362,7 +362,7 @@ impl<T: Any + Clone + Send + Sync> LocalEntry<T> {
         let table = raw.core.local();
         let since = table.now();
         let until = since.plus(raw.core.spread(ttl.life(tagged), raw.site.policy.jitter));
-        let kept = AnyKept::new(Some(raw.site.id()), Times { since, until }, 0, stored);
+        let kept = AnyKept::new(Some(raw.site.place()), Times { since, until }, 0, stored);
         let kept = table.keep(pending, placed, kept);
         raw.record(if kept { Event::Fill } else { Event::RefusedFill });
         kept

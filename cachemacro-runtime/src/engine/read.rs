@@ -108,6 +108,11 @@ impl Usable {
         payload::unpack(self.stored_payload(), &self.header, limit)
     }
 
+    /// All bytes of the entry.
+    pub(crate) const fn whole(&self) -> &Bytes {
+        &self.bytes
+    }
+
     /// The payload as it is stored, compressed or not.
     pub(crate) fn stored_payload(&self) -> &[u8] {
         &self.bytes[header::FIXED + usize::from(self.header.stamps) * header::STAMP..]

@@ -21,6 +21,11 @@ impl UnderWay {
         One(Arc::clone(self))
     }
 
+    /// The same, unless there are so many already.
+    pub(crate) fn begin_below(self: &Arc<Self>, most: usize) -> Option<One> {
+        (self.count.load(Ordering::SeqCst) < most).then(|| self.begin())
+    }
+
     /// Waits until there is none.
     pub(crate) async fn over(&self) {
         loop {
@@ -46,6 +51,15 @@ impl Drop for One {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_can_be_left_out_is_where_there_is_much_already() {
+        let under_way = Arc::<UnderWay>::default();
+        let one = under_way.begin_below(1);
+        assert!(one.is_some() && under_way.begin_below(1).is_none());
+        drop(one);
+        assert!(under_way.begin_below(1).is_some());
+    }
 
     #[tokio::test]
     async fn who_waits_is_told_once_none_is_left() {

@@ -3,6 +3,7 @@
 pub mod codec;
 pub mod header;
 pub(crate) mod ids;
+pub(crate) mod lent;
 pub(crate) mod payload;
 pub mod schema;
 #[cfg(feature = "sealed")]

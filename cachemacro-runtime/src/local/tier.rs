@@ -87,7 +87,7 @@ pub(crate) struct LocalCopy {
 impl LocalCopy {
     pub(crate) fn new<V: Any + Send + Sync>(
         placed: Placed,
-        owner: Option<SiteId>,
+        owner: Option<&'static SiteId>,
         size: usize,
         value: V,
     ) -> Self {

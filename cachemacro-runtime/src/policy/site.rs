@@ -56,6 +56,11 @@ impl Site {
         self.id
     }
 
+    /// The same, for what is to stay small.
+    pub(crate) const fn place(&'static self) -> &'static SiteId {
+        &self.id
+    }
+
     /// What the cache of this number counts here, if it is the first that a call used; `new` makes it for that one.
     #[inline]
     pub(crate) fn counters_of(

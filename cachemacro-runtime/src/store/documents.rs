@@ -5,7 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::ground::error::Result;
+use crate::ground::clock::Timestamp;
+use crate::ground::error::{Error, ErrorKind, Result};
 
 /// A store that keeps a document of each process. From [`Store::documents`](crate::store::Store::documents).
 ///
@@ -66,4 +67,20 @@ pub trait Documents: Send + Sync {
     /// # Errors
     /// Where the store failed or refused.
     async fn published(&self, namespace: &str, life: Duration) -> Result<Vec<Bytes>>;
+
+    /// Adds a line to the log of this namespace, which keeps the last `most` of them.
+    ///
+    /// # Errors
+    /// Where the store failed or refused. [`ErrorKind::Config`] where it keeps no log.
+    async fn log(&self, _namespace: &str, _line: Bytes, _most: usize) -> Result<()> {
+        Err(Error::new(ErrorKind::Config, "the store keeps no log"))
+    }
+
+    /// The last lines of that log, at most so many, the newest first, each with the store's time.
+    ///
+    /// # Errors
+    /// Where the store failed or refused.
+    async fn logged(&self, _namespace: &str, _most: usize) -> Result<Vec<(Timestamp, Bytes)>> {
+        Ok(Vec::new())
+    }
 }

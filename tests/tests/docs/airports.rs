@@ -301,7 +301,9 @@ fn an_interrupted_service_ends_well() {
 
 #[test]
 fn what_is_not_understood_is_told_with_the_usage() {
-    for args in ["fly", "--port", "--port many", "load --port 1", "serve load"] {
+    for args in
+        ["fly", "--port", "--port many", "load --port 1", "serve load", "cold --rate 0", "load --rate 1"]
+    {
         let ended = Program::example("airports").args(args).end();
         assert_eq!(ended.status.code(), Some(2), "{args}");
         assert!(ended.errors.contains("usage: airports"), "{args}: {}", ended.errors);
@@ -357,4 +359,16 @@ fn a_load_ends_in_time() {
     let report = Program::example("airports").args("load --requests 1000000 --seconds 1").output();
     let replayed = figure(&report, "", 0);
     assert!((1.0..1_000_000.0).contains(&replayed), "{report}");
+}
+
+#[test]
+fn a_start_that_was_warmed_asks_the_database_less() {
+    let cold = "cold --seconds 1 --per-second 200 --distance 0 --rate 1000000 --requests 3000 --skew 1.3";
+    let report = Program::example("airports").args(cold).output();
+    let figures = |word, [one, other]: [usize; 2]| (figure(&report, word, one), figure(&report, word, other));
+    let (without, with) = figures("database queries ", [0, 1]);
+    assert!(with < 0.7 * without, "{report}");
+    let (without, with) = figures("hit rate", [0, 2]);
+    assert!(with > without, "{report}");
+    assert!(figure(&report, "warmed before:", 0) > 50.0, "{report}");
 }

@@ -98,7 +98,7 @@ fn the_guide_lists_every_variable_and_no_other() {
     assert_eq!(known, builder);
     for (path, text) in pages() {
         let others: Vec<String> = variables(&text, &starts).difference(&builder).cloned().collect();
-        assert!(others.iter().all(|name| name == "CACHEMACRO_TEST_SERVER"), "{path} names {others:?}");
+        assert!(others.iter().all(|name| name.starts_with("CACHEMACRO_TEST_")), "{path} names {others:?}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use cachemacro::MissReason::{
-    self, Absent, Malformed, OtherCodec, OtherKey, OtherSchema, Pending, TagEvicted, Undecodable,
+    self, Absent, Malformed, OtherCodec, OtherKey, OtherSchema, Pending, TagEvicted, Undecodable, Unsealed,
 };
 use cachemacro::codec::{Json, Postcard};
 use cachemacro::header::{self, COMPRESSED, ERROR, Header, NONE, PENDING, Parts, SEALED, Stamp};
@@ -96,7 +96,7 @@ async fn damaged_and_foreign_bytes_are_replaced(rig: Rig) {
             rebuilt(bytes, |_, payload| *payload = vec![0xff; 3])
         }),
         ("compressed, it says", Undecodable, |bytes| rebuilt(bytes, |header, _| header.flags |= COMPRESSED)),
-        ("sealed", Undecodable, |bytes| rebuilt(bytes, |header, _| header.flags |= SEALED)),
+        ("sealed", Unsealed, |bytes| rebuilt(bytes, |header, _| header.flags |= SEALED)),
         ("a `None` where there can be none", Undecodable, |bytes| {
             rebuilt(bytes, |header, _| header.flags |= NONE)
         }),

@@ -17,7 +17,6 @@ use crate::format::header;
 use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
 use crate::policy::freshness::Age;
-use crate::policy::mode::Mode;
 use crate::policy::outcome::Value;
 use crate::policy::rules::NoRules;
 use crate::store::local::Placed;
@@ -70,13 +69,6 @@ impl<K, T: Value> Missing<K, T> {
     pub(super) fn record(&self, event: Event) {
         if let Some(raw) = self.entry.active() {
             raw.record(event);
-        }
-    }
-
-    /// Counts a read, which a warm-up's is none.
-    pub(super) fn record_read(&self, event: Event) {
-        if Mode::current() != Mode::Warm {
-            self.record(event);
         }
     }
 

@@ -47,7 +47,7 @@ where
     T: Value,
     F: Future<Output = Result<HashMap<K, T>, E>>,
 {
-    let batch = Batch::new(core, ids, entry);
+    let batch = Batch::new(core, ids, entry).uncounted_if(Mode::current() == Mode::Warm);
     // G6: each request's worth of ids has the time of a call.
     spending::after_first(batch.deadline(), load_in_time(core, batch, load)).await
 }
@@ -134,6 +134,8 @@ struct Batch<'a, K, T> {
     values: HashMap<K, T>,
     /// Ids whose values are served and are to be loaded anew.
     aging: Vec<Missing<K, T>>,
+    /// Whether reads count as hits and misses, which a warm-up's do not.
+    counts: bool,
 }
 
 impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
@@ -157,6 +159,17 @@ impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
             follows: Vec::new(),
             values: HashMap::new(),
             aging: Vec::new(),
+            counts: true,
+        }
+    }
+
+    fn uncounted_if(self, is_so: bool) -> Self {
+        Self { counts: !is_so, ..self }
+    }
+
+    fn record_read(&self, missing: &Missing<K, T>, event: Event) {
+        if self.counts {
+            missing.record(event);
         }
     }
 
@@ -240,13 +253,13 @@ impl<'a, K: Eq + Hash + Clone, T: Value> Batch<'a, K, T> {
             Ok((Row(row), age)) => {
                 self.values.extend(row.map(|row| (missing.id.clone(), row)));
                 if age == Age::Fresh {
-                    missing.record_read(Event::Hit);
+                    self.record_read(&missing, Event::Hit);
                 } else {
                     self.aging.push(missing);
                 }
             }
             Err(reason) => {
-                missing.record_read(Event::Miss(reason));
+                self.record_read(&missing, Event::Miss(reason));
                 self.missing.push(missing);
             }
         }

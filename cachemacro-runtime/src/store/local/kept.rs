@@ -40,7 +40,7 @@ pub(crate) struct Kept<V: ?Sized> {
     /// A time, which moves where the value is confirmed.
     until: atomic::AtomicU64,
     /// The function whose value it is.
-    owner: Option<SiteId>,
+    owner: Option<&'static SiteId>,
     state: AtomicU8,
     /// Whether it was taken since someone last asked.
     used: AtomicBool,
@@ -83,7 +83,7 @@ impl<V> Drop for Guarded<V> {
 impl AnyKept {
     /// A value for [`LocalTable::keep`](super::LocalTable::keep), which weighs so many bytes besides what `V` is itself.
     pub(crate) fn new<V: Any + Send + Sync>(
-        owner: Option<SiteId>,
+        owner: Option<&'static SiteId>,
         times: Times,
         weight: usize,
         value: V,
@@ -105,8 +105,8 @@ impl AnyKept {
     }
 
     /// The function whose value it is.
-    pub(crate) const fn owner(&self) -> Option<&SiteId> {
-        self.owner.as_ref()
+    pub(crate) const fn owner(&self) -> Option<&'static SiteId> {
+        self.owner
     }
 
     /// The value, if it is of this type.

@@ -11,6 +11,8 @@
 //! | a late tag's mark is taken before its evicts are counted | `a_tag_that_comes_with_the_value_counts_from_the_beginning` |
 //! | a mark ends before the epoch is raised | `who_saw_the_tags_hold_does_not_see_it_for_ever` |
 //! | what has ended is not taken | `arguments_that_come_later_bring_nothing_back` |
+//! | what was told since the store was asked refuses to confirm a copy | `what_was_told_while_a_copy_was_asked_about_is_not_taken` |
+//! | what has ended is not confirmed | `what_was_told_while_a_copy_was_asked_about_is_not_taken` |
 //! | a put refuses what is loaded meanwhile | `neither_a_put_nor_what_was_loaded_within_it_stays` |
 
 use std::sync::Arc;
@@ -93,6 +95,28 @@ fn what_was_evicted_while_it_was_fetched_is_not_found() {
             let pending = begin(&table, &[]);
             let keeper = Arc::clone(&table);
             both(move || drop(keep(&keeper, &pending, Some(placed()), 1)), || evict(&table));
+            assert_eq!(found(&table), None);
+        });
+    }
+}
+
+/// Upholds G2 and G3.
+#[test]
+fn what_was_told_while_a_copy_was_asked_about_is_not_taken() {
+    let changes: [fn(&LocalTable); 2] = [|table| table.doubt(NAME), |table| drop(table.evict(NAME))];
+    for change in changes {
+        explore(move || {
+            let table = table();
+            assert!(keep(&table, &begin(&table, &[]), Some(placed()), 1));
+            table.doubt(NAME);
+            let pending = begin(&table, &[]);
+            let asker = Arc::clone(&table);
+            let confirms = move || {
+                let query = Query::new(1, |bytes: &[u8]| bytes == b"7");
+                let until = asker.now().plus(std::time::Duration::from_secs(60));
+                asker.confirm(&pending, &query, |value: &u32| *value == 1, until);
+            };
+            both(confirms, || change(&table));
             assert_eq!(found(&table), None);
         });
     }

@@ -5,8 +5,8 @@ use std::hash::{BuildHasher, Hash, Hasher};
 
 use papaya::Equivalent;
 
-/// How many bytes of arguments need no memory of their own.
-const INLINE: usize = 39;
+/// How many bytes of arguments need no memory of their own: a number, with what tells its function and cache, has 41.
+const INLINE: usize = 46;
 
 /// Arguments to look for: their hash, and whether written ones are the same.
 #[derive(Clone, Copy)]
@@ -52,29 +52,33 @@ pub(crate) struct Placed {
 /// Arguments that a value is kept under.
 pub(super) struct Place {
     hash: u64,
-    length: u8,
-    inline: [u8; INLINE],
-    /// All of the bytes, where they are more than [`INLINE`].
-    long: Option<Box<[u8]>>,
+    arguments: Arguments,
+}
+
+/// Their bytes.
+enum Arguments {
+    Few { length: u8, bytes: [u8; INLINE] },
+    Many(Box<[u8]>),
 }
 
 impl Place {
     pub(super) fn new(Placed { hash, bytes }: Placed) -> Self {
-        let mut inline = [0; INLINE];
-        match inline.get_mut(..bytes.len()) {
-            Some(room) => {
+        let mut few = [0; INLINE];
+        let arguments = match (few.get_mut(..bytes.len()), u8::try_from(bytes.len())) {
+            (Some(room), Ok(length)) => {
                 room.copy_from_slice(&bytes);
-                Self { hash, length: u8::try_from(bytes.len()).unwrap_or(0), inline, long: None }
+                Arguments::Few { length, bytes: few }
             }
-            None => Self { hash, length: 0, inline, long: Some(bytes.into()) },
-        }
+            _ => Arguments::Many(bytes.into()),
+        };
+        Self { hash, arguments }
     }
 
     #[inline]
     fn bytes(&self) -> &[u8] {
-        match &self.long {
-            None => self.inline.get(..usize::from(self.length)).unwrap_or_default(),
-            Some(long) => long,
+        match &self.arguments {
+            Arguments::Few { length, bytes } => bytes.get(..usize::from(*length)).unwrap_or_default(),
+            Arguments::Many(bytes) => bytes,
         }
     }
 }

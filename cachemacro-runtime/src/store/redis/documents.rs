@@ -10,6 +10,7 @@ use super::send::Resend;
 use super::single::Single;
 use super::wire::{Packed, Reply};
 use super::{failure, reply};
+use crate::ground::clock::Timestamp;
 use crate::ground::error::Result;
 use crate::store::documents::Documents;
 
@@ -72,6 +73,43 @@ impl Documents for Single {
         }
         Ok(documents)
     }
+
+    async fn log(&self, namespace: &str, line: Bytes, most: usize) -> Result<()> {
+        let log = log_key(namespace);
+        let add = |out: &mut Packed| {
+            out.command(7)
+                .part("XADD")
+                .part(&log)
+                .part("MAXLEN")
+                .count(most)
+                .part("*")
+                .part("line")
+                .part(&line);
+        };
+        // Sent again, it would be there twice.
+        reply::done(&self.commands.sender.one(add, Resend::Never).await?)
+    }
+
+    async fn logged(&self, namespace: &str, most: usize) -> Result<Vec<(Timestamp, Bytes)>> {
+        let log = log_key(namespace);
+        let read = |out: &mut Packed| {
+            out.command(6).part("XREVRANGE").part(&log).part("+").part("-").part("COUNT").count(most);
+        };
+        match self.commands.sender.one(read, Resend::WhereBroken).await? {
+            Reply::Array(entries) => Ok(entries.into_iter().filter_map(logged).collect()),
+            Reply::Error(line) => Err(failure::refused(&line)),
+            _ => Err(failure::unexpected()),
+        }
+    }
+}
+
+/// An entry of the log, `[1700000000000-0, [line, …]]`; `None` where it is none of ours.
+fn logged(entry: Reply) -> Option<(Timestamp, Bytes)> {
+    let Reply::Array(parts) = entry else { return None };
+    let [Reply::Bytes(id), Reply::Array(fields)] = &parts[..] else { return None };
+    let [.., Reply::Bytes(line)] = &fields[..] else { return None };
+    let millis = std::str::from_utf8(id).ok()?.split('-').next()?.parse().ok()?;
+    Some((Timestamp(millis), line.clone()))
 }
 
 /// The set of a namespace, and the key of one process.
@@ -79,6 +117,11 @@ pub(super) fn keys(namespace: &str, id: &str) -> (String, String) {
     let set = format!("{{{namespace}:report}}");
     let key = format!("{set}:{id}");
     (set, key)
+}
+
+/// The log of a namespace.
+pub(super) fn log_key(namespace: &str) -> String {
+    format!("{{{namespace}:log}}")
 }
 
 fn millis(time: Duration) -> u64 {

@@ -19,8 +19,8 @@ impl Asks {
     /// What the request for the lease carries, as nothing does before it: a pending header, or a token for the script.
     const fn for_lease(self) -> &'static [u8] {
         match self {
-            Self::Load | Self::Lookup => b":row:1\r\n$96\r\ncmac",
-            Self::Batch | Self::Refresh => b":row:1\r\n$8\r\n",
+            Self::Load | Self::Lookup | Self::Batch => b":row:1\r\n$96\r\ncmac",
+            Self::Refresh => b":row:1\r\n$8\r\n",
         }
     }
 }

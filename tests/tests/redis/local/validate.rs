@@ -64,6 +64,7 @@ async fn a_server_that_refuses_tracking_confirms_copies_all_the_same() {
     let (one, other) = (Process::new(&server, &namespace), Process::new(&server, &namespace));
     let (mine, text) = (validated(&one, Policy::new().local(Duration::from_mins(1))), "x".repeat(10_000));
     read(&mine, &text).await;
+    one.cache.stored().await;
     super::is_off(&one).await;
     read(&mine, "").await;
     let heads = one.faults.count(Op::ReadHead);

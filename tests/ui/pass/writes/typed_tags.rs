@@ -45,7 +45,7 @@ async fn rename(org: u32, id: u64) -> u64 {
 #[tokio::test]
 async fn variants_of_an_enum_are_tags_wherever_a_tag_is_taken() {
     let shelf = Of::Shelf { shop: 7, name: "a/b c" };
-    assert_eq!(shelf.text(), "shelf:7/a%2Fb%20c", "escaped as in templates");
+    assert_eq!(shelf.text(), "shelf:7/a/b%20c", "escaped as in templates");
     let texts = [Of::Users, Of::UserLists, Of::Org(3), Of::Type(1, 2)].map(String::from);
     assert_eq!(texts, ["users", "user-lists", "org:3", "type:1:2"]);
 

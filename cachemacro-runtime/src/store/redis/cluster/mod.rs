@@ -640,6 +640,25 @@ impl Documents for Cluster {
             });
         published.await
     }
+
+    async fn log(&self, namespace: &str, line: Bytes, most: usize) -> Result<()> {
+        let line = &line;
+        let logged = self.topology.at(log_slot(namespace), Again::Never, |seat| {
+            Box::pin(async move { seat.node.single.log(namespace, line.clone(), most).await })
+        });
+        logged.await
+    }
+
+    async fn logged(&self, namespace: &str, most: usize) -> Result<Vec<(Timestamp, Bytes)>> {
+        let logged = self.topology.at(log_slot(namespace), Again::Elsewhere, |seat| {
+            Box::pin(async move { seat.node.single.logged(namespace, most).await })
+        });
+        logged.await
+    }
+}
+
+fn log_slot(namespace: &str) -> (u16, Names) {
+    (slot(documents::log_key(namespace).as_bytes()), Names::Several)
 }
 
 fn documents_slot(namespace: &str) -> u16 {

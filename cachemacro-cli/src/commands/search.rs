@@ -1,0 +1,86 @@
+//! `search`: keys, and values, in which something is found.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use cachemacro::MissReason;
+use cachemacro::header;
+use cachemacro::inspect::{Expects, Look};
+use tokio::time::sleep;
+
+use super::entries::content;
+use super::{codec, nothing, shown_key};
+use crate::args::{Args, SearchArgs};
+use crate::pattern::Pattern;
+use crate::place::Place;
+use crate::sweep::{AS_LONG_AS_IT_IS_KEPT, sweep};
+use crate::table::{Cell, Table};
+use crate::{Done, text};
+
+/// Codecs whose bytes do not say what is what: what is text in them stands there as it is.
+const COMPACT: [u8; 2] = [1, 2];
+
+pub(crate) async fn search(args: &Args, what: &SearchArgs) -> Done {
+    let pattern = if what.regex { Pattern::regex(&what.pattern)? } else { Pattern::new(&what.pattern) };
+    let place = Place::new(&args.place)?;
+    let (mut seen, mut others) = (HashSet::new(), Vec::new());
+    let mut table = Table::new(&["key", "found_in", "state", "bytes", "codec"]);
+    sweep(&place, &args.place, "", |found| {
+        if !seen.insert(found.key.clone()) {
+            return true;
+        }
+        let fits = pattern.fits(&found.key);
+        if fits {
+            let head = &found.head;
+            let state = head.reason.map_or(head.age.unwrap_or("fresh"), MissReason::as_str);
+            let codec = head.header.map(|header| header.codec);
+            table.row(row(args, &found.key, "key", state, head.length, codec));
+        } else if what.values && found.head.header.is_some() {
+            others.push(found.key);
+        }
+        table.rows.len() <= what.limit
+    })
+    .await?;
+    let per_key = Duration::from_secs(1) / args.place.rate;
+    for key in &others {
+        if table.rows.len() > what.limit {
+            break;
+        }
+        sleep(per_key).await;
+        let look = place.inspector.look(key, &Expects::new().stale(AS_LONG_AS_IT_IS_KEPT)).await?;
+        if readable(&look).is_some_and(|value| pattern.fits(&value)) {
+            let state = look.age.unwrap_or("fresh");
+            table.row(row(args, key, "value", state, look.length, look.header.map(|header| header.codec)));
+        }
+    }
+    let is_cut = table.rows.len() > what.limit;
+    table.rows.truncate(what.limit);
+    table.rows.sort_by(|one, other| match (&one[0], &other[0]) {
+        (Cell::Text(one), Cell::Text(other)) => one.cmp(other),
+        _ => std::cmp::Ordering::Equal,
+    });
+    table.write(&args.output)?;
+    if is_cut {
+        eprintln!("cachemacro: there are more than {}; --limit shows more", what.limit);
+    }
+    nothing(&table.rows)
+}
+
+fn row(args: &Args, key: &str, found_in: &str, state: &str, bytes: usize, of: Option<u8>) -> Vec<Cell> {
+    vec![
+        shown_key(key, &args.output).into(),
+        found_in.into(),
+        state.into(),
+        Cell::Bytes(bytes as u64),
+        of.map_or(Cell::None, |id| codec(id).into()),
+    ]
+}
+
+/// A value as text, where it is one that a read would find. What is sealed is not looked into.
+fn readable(look: &Look) -> Option<String> {
+    let (header, payload) = (look.header?, look.payload.as_ref()?);
+    if header.has(header::SEALED) || header.has(header::NONE) {
+        return None;
+    }
+    Some(if COMPACT.contains(&header.codec) { text::of_bytes(payload) } else { content(&header, look) })
+}
