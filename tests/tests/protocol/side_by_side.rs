@@ -40,7 +40,7 @@ mod after {
     #[cached(prefix = "user", key = "{id}", tags = ["users"])]
     pub(super) async fn user(id: u64, loads: &AtomicU64) -> User {
         loads.fetch_add(1, Ordering::SeqCst);
-        User { name: format!("user {id}"), id, admin: Some(id % 2 == 0) }
+        User { name: format!("user {id}"), id, admin: Some(id.is_multiple_of(2)) }
     }
 }
 
@@ -60,13 +60,13 @@ async fn two_releases_never_decode_each_others_shape(rig: Rig) {
                 assert_eq!(old.scope(before::user(id, &loads)).await, expected);
                 old.stored().await;
             }
-            let expected = after::User { name: format!("user {id}"), id, admin: Some(id % 2 == 0) };
+            let expected = after::User { name: format!("user {id}"), id, admin: Some(id.is_multiple_of(2)) };
             assert_eq!(new.scope(after::user(id, &loads)).await, expected);
             new.stored().await;
         }
         if round % 5 == 4 {
             // Whoever evicts, evicts for both.
-            let cache = if round % 2 == 0 { &old } else { &new };
+            let cache = if round.is_multiple_of(2) { &old } else { &new };
             cache.scope(change()).await.expect("evicted");
         }
     }
