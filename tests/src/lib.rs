@@ -5,6 +5,7 @@
 pub mod aging;
 pub mod attributes;
 pub mod authority;
+pub mod broken;
 pub mod clusters;
 pub mod dice;
 pub mod halt;
@@ -20,7 +21,6 @@ pub mod sentinels;
 pub mod server;
 pub mod single;
 pub mod strict;
-pub mod unfenced;
 pub mod wait;
 pub mod worker;
 
