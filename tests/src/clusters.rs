@@ -1,6 +1,9 @@
 //! A cluster of three primaries with a replica each, for tests: slots can be moved, primaries ended and replicas promoted.
 
+use std::time::Duration;
+
 use redis::aio::MultiplexedConnection;
+use tokio::time::timeout;
 
 use crate::server::{RedisServer, connect, free_port, run};
 use crate::wait::{DEADLINE, wait_until};
@@ -193,7 +196,15 @@ impl RedisCluster {
     /// Where that takes too long.
     pub async fn hand_over(&self, primary: usize) -> usize {
         let replica = self.replica_of(primary).await;
-        run(&mut self.servers[replica].client().await, "CLUSTER FAILOVER").await;
+        // A server gives up after five seconds, without a word.
+        for _ in 0..10 {
+            let mut failover = redis::cmd("CLUSTER");
+            let asked = failover.arg("FAILOVER").exec_async(&mut self.servers[replica].client().await).await;
+            let done = timeout(Duration::from_secs(6), self.is_primary(replica)).await;
+            if asked.is_ok() && done.is_ok() {
+                return replica;
+            }
+        }
         self.is_primary(replica).await;
         replica
     }
