@@ -6,6 +6,7 @@ pub mod aging;
 pub mod attributes;
 pub mod authority;
 pub mod broken;
+pub mod clusters;
 pub mod dice;
 pub mod halt;
 pub mod history;
@@ -67,6 +68,8 @@ mod guide {
     mod configuration {}
     #[doc = include_str!("../../docs/providers.md")]
     mod providers {}
+    #[doc = include_str!("../../docs/sealed.md")]
+    mod sealed {}
     #[doc = include_str!("../../docs/operations.md")]
     mod operations {}
     #[doc = include_str!("../../docs/cli.md")]

@@ -75,7 +75,7 @@ impl Look<'_> {
     /// What [`server::ask`] brought.
     pub(super) fn found(mut self, replies: &[Reply]) {
         self.found = true;
-        let database = self.dialer.endpoint.database;
+        let database = self.dialer.endpoint.base.database;
         self.dialer.server.found(server::facts(replies, database, self.dialer.plaintext));
     }
 }
@@ -186,7 +186,7 @@ impl Dialer {
             return;
         }
         for index in 0..sentinels.hosts().len() {
-            let (sentinels, transport) = (Arc::clone(sentinels), Arc::clone(&self.endpoint.transport));
+            let (sentinels, transport) = (Arc::clone(sentinels), Arc::clone(&self.endpoint.base.transport));
             let dialer = Arc::downgrade(self);
             self.background.spawn(async move {
                 let told = |is_another| {
