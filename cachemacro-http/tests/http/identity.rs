@@ -1,6 +1,10 @@
 //! Who is given what: nobody sees what was made for another.
 
+use std::fmt::Write as _;
+
 use crate::support::{Handler, Rig, get, request, response, send};
+
+type Headers<'a> = Vec<(&'a str, &'a str)>;
 
 const USER: [(&str, &str); 1] = [("authorization", "Bearer a")];
 
@@ -154,7 +158,7 @@ async fn nothing_that_a_request_can_carry_poisons_another() {
                 "x-large",
             ];
             if loud.iter().any(|begin| name.as_str().starts_with(begin)) {
-                shown.push_str(&format!(" {name}={}", String::from_utf8_lossy(value.as_bytes()).len()));
+                write!(shown, " {name}={}", String::from_utf8_lossy(value.as_bytes()).len()).unwrap();
             }
         }
         // A header of the connection is nobody else's, whatever it is called.
@@ -168,7 +172,7 @@ async fn nothing_that_a_request_can_carry_poisons_another() {
         response(status, &kept, &shown)
     });
     let layer = rig.http.clone().session_cookies(["sid"]).cache();
-    let cases: Vec<(&str, &str, Vec<(&str, &str)>)> = vec![
+    let cases: Vec<(&str, &str, Headers<'_>)> = vec![
         ("GET", "/account", one("x-forwarded-host", "evil.example")),
         ("GET", "/account", one("x-forwarded-proto", "gopher")),
         ("GET", "/account", one("x-forwarded-prefix", "/evil")),
@@ -213,8 +217,7 @@ async fn nothing_that_a_request_can_carry_poisons_another() {
             assert_eq!(
                 (got.status.as_u16(), &got.body),
                 (200, &clean),
-                "{word} after {method} {uri} {:.60?}",
-                headers
+                "{word} after {method} {uri} {headers:.60?}"
             );
             assert!(
                 word == "MISS" || got.header("x-secret").is_empty() && got.header("keep-alive").is_empty()
