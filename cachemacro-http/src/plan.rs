@@ -20,7 +20,7 @@ use crate::rules::storable::{self, Circumstances, Refusal};
 use crate::rules::{date, fields, structured};
 use crate::rules::{groups, hop};
 use crate::seek::selecting;
-use crate::stored::About;
+use crate::stored::{About, Shared};
 
 /// A response that inherits more tags is not stored.
 const MOST_INHERITED: usize = 64;
@@ -41,7 +41,9 @@ pub(crate) struct Plan {
 impl Plan {
     /// What was said of a whole folder of paths does not share a response with users who have credentials.
     pub(crate) const fn shared_unless(mut self, by_path: bool) -> Self {
-        self.about.shared = self.about.shared && !by_path;
+        if by_path {
+            self.about.shared = Shared::ByPath;
+        }
         self
     }
 
@@ -97,7 +99,7 @@ pub(crate) fn prepare(layer: &CacheLayer, response: &mut response::Parts, receiv
 }
 
 /// Gives a response without Cache-Control what is said of its path; tells whether there was something. `of_user`: the request has
-/// credentials, and nobody else may keep what it is answered.
+/// credentials, and nobody else may keep what it is answered; nor what sets a cookie, which may begin a session.
 pub(crate) fn say_by_path(
     layer: &CacheLayer,
     path: &str,
@@ -105,15 +107,20 @@ pub(crate) fn say_by_path(
     headers: &mut HeaderMap,
     of_user: bool,
 ) -> bool {
-    let has_word = [header::CACHE_CONTROL, header::EXPIRES].iter().any(|name| headers.contains_key(name));
-    if path.is_empty() || has_word || status.is_client_error() || status.is_server_error() {
+    if path.is_empty() || has_word(headers) || status.is_client_error() || status.is_server_error() {
         return false;
     }
     let Some(says) = layer.http.settings.paths.of(path) else { return false };
     let of_user = of_user && !layer.rule.public;
-    let says = if of_user { paths::for_one_user(says) } else { says.clone() };
+    let begins_session = headers.contains_key(header::SET_COOKIE) && !layer.rule.keeps_cookies;
+    let says = if of_user || begins_session { paths::for_one_user(says) } else { says.clone() };
     headers.insert(header::CACHE_CONTROL, says);
     true
+}
+
+/// Whether a response says itself how long it may be kept.
+pub(crate) fn has_word(headers: &HeaderMap) -> bool {
+    [header::CACHE_CONTROL, header::EXPIRES].iter().any(|name| headers.contains_key(name))
 }
 
 /// How the response is stored, or why it is not.
@@ -173,11 +180,11 @@ pub(crate) fn plan(
         let host = host(request);
         tags.extend(groups.iter().map(|group| group_tag(&host, group)));
     }
+    let shared = if storable::shared_with_users(&says) { Shared::Said } else { Shared::Unsaid };
     let mut left_out = says.no_cache_fields;
     if !asked.identified {
         left_out.extend(says.private_fields);
     }
-    let shared = says.public || says.s_maxage.is_some() || says.must_revalidate;
     Ok(Plan { about: About { selecting, terms, initial_age, shared }, keep, tags, gathered, left_out })
 }
 

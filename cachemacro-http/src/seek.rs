@@ -15,7 +15,7 @@ use crate::rules::reusable::{Reuse, reuse};
 use crate::rules::status::Forward;
 use crate::rules::vary;
 use crate::stats::Route;
-use crate::stored::Stored;
+use crate::stored::{Shared, Stored};
 
 /// How many variants of a URL are stored besides the first.
 const SLOTS: u8 = 64;
@@ -204,7 +204,11 @@ impl Seeker<'_> {
 
     /// Whether the request has credentials, and the response does not say that it may be seen with them.
     const fn is_hidden(&self, stored: &Stored) -> bool {
-        self.asked.credentials && !stored.shared
+        match stored.shared {
+            Shared::Said => false,
+            Shared::Unsaid => self.asked.credentials,
+            Shared::ByPath => self.asked.credentials || self.asked.of_user,
+        }
     }
 
     async fn one(&self, entry: &Entry<Stored>, last: bool) -> Result<One> {

@@ -40,7 +40,7 @@ use crate::rules::status::{Forward, Report};
 use crate::rules::{hop, revalidate};
 use crate::seek::{Aged, Hit, Seeker, Sought, entry};
 use crate::stats::Route;
-use crate::stored::Stored;
+use crate::stored::{Shared, Stored};
 use crate::written::Written;
 
 /// A service whose responses are cached. Made by a [`CacheLayer`].
@@ -335,9 +335,9 @@ impl<S> Run<S> {
         let times = Times { received: answer::now(), took: called.elapsed() };
         let (mut head, body) = response.into_parts();
         self.forwards(&mut head.headers);
-        let whose = asked.identified || asked.credentials;
-        let by_path = plan::say_by_path(&self.layer, &path, head.status, &mut head.headers, whose);
+        let whose = asked.identified || asked.credentials || asked.of_user;
         plan::prepare(&self.layer, &mut head, times.received);
+        let by_path = plan::say_by_path(&self.layer, &path, head.status, &mut head.headers, whose);
         let plan = plan::plan(&self.layer, &asked, &parts, &head, (&handle.said(), gathered), times);
         let plan = plan.map(|plan| plan.shared_unless(by_path));
         let whole_request = parts.method == Method::GET && !asked.reads_only;
@@ -424,6 +424,7 @@ impl<S> Run<S> {
         called: Instant,
     ) -> (Answered<R>, Option<Filling>) {
         let times = Times { received: answer::now(), took: called.elapsed() };
+        let by_path = old.shared == Shared::ByPath && !plan::has_word(&newer.headers);
         // Its age and date are those of the newer one.
         headers.remove(header::DATE);
         revalidate::update(&mut headers, &newer.headers);
@@ -439,6 +440,8 @@ impl<S> Run<S> {
             self.give_up(asked, &mut errand);
             Plan::nothing()
         });
+        // What a rule of paths said once is not the origin's word now.
+        let plan = plan.shared_unless(by_path);
         self.finish(asked, parts, errand, &head, whole, &plan)
     }
 
