@@ -528,7 +528,7 @@ impl<S> Run<S> {
 }
 
 impl Run<()> {
-    /// What a response to HEAD says of the stored one (4.3.5): that it holds still, under newer headers, or that it does not.
+    /// What a response to HEAD says of the stored one (4.3.5): that it holds still, under newer headers, that it does not, or nothing.
     async fn renew_by_head(
         self,
         asked: &Asked,
@@ -543,6 +543,10 @@ impl Run<()> {
         if !is_same || !revalidate::is_about(&stored, &newer.headers) {
             drop(vacancy);
             let _ = entry(&self.layer, &self.route, asked, None, false).evict().await;
+            return;
+        }
+        if !revalidate::has_validator(&newer.headers) {
+            // 4.3.5: what is stored holds still where a validator matches; nothing is known of it here.
             return;
         }
         let errand = Errand { vacancy: Some(vacancy), old: None, report: Report::default(), began: called };

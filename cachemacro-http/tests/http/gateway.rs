@@ -121,3 +121,37 @@ async fn a_response_to_head_renews_what_is_stored_or_tells_that_it_holds_no_more
         );
     }
 }
+
+#[tokio::test]
+async fn a_response_to_head_without_validators_renews_nothing() {
+    let rig = Rig::new();
+    for (tag, length) in [(None, None), (None, Some("4")), (Some("\"a\""), None), (Some("\"a\""), Some("4"))]
+    {
+        rig.cache.clear().await.unwrap();
+        let layer = rig.http.gateway();
+        let gone = Arc::new(AtomicBool::new(false));
+        let flag = gone.clone();
+        let handler = Handler::new(move |request| {
+            let status = if flag.load(Ordering::SeqCst) { 502 } else { 200 };
+            async move {
+                let mut headers = vec![("cache-control", "max-age=10")];
+                if request.method() == "HEAD" {
+                    headers.extend(length.map(|length| ("content-length", length)));
+                } else {
+                    headers.extend(tag.map(|tag| ("etag", tag)));
+                }
+                response(status, &headers, if request.method() == "HEAD" { "" } else { "text" })
+            }
+        });
+        get(&layer, &handler, &[]).await;
+        rig.pass(15);
+        let head = crate::support::request("HEAD", "/a", &[]);
+        assert_eq!(crate::support::send(&layer, &handler, head).await.word(), "MISS");
+        gone.store(true, Ordering::SeqCst);
+        assert_eq!(get(&layer, &handler, &[]).await.word(), "STALE", "{tag:?} {length:?}: 4.3.5");
+        gone.store(false, Ordering::SeqCst);
+        let runs = handler.runs();
+        assert_eq!(get(&layer, &handler, &[]).await.word(), "MISS", "{tag:?} {length:?}");
+        assert_eq!(handler.runs(), runs + 1);
+    }
+}
