@@ -99,6 +99,8 @@ struct Errand {
     vacancy: Option<Vacancy<Stored>>,
     /// What is stored already, which may serve where the handler fails.
     old: Option<Aged>,
+    /// Where that is stored, for a response to HEAD that tells of it.
+    slot: Option<u8>,
     report: Report,
     began: Instant,
 }
@@ -129,7 +131,7 @@ impl<S> Run<S> {
         let seeker =
             Seeker { layer: &self.layer, route: &self.route, asked: &asked, headers: &headers, began };
         let forwarded = |forward, detail| Report { forward: Some(forward), detail, ..Report::default() };
-        let mut errand = Errand { vacancy: None, old: None, report: Report::default(), began };
+        let mut errand = Errand { vacancy: None, old: None, slot: None, report: Report::default(), began };
         match seeker.seek().await {
             Sought::Hit(hit) => {
                 if let Some(response) = self.answer_hit(&asked, &parts, *hit) {
@@ -141,6 +143,7 @@ impl<S> Run<S> {
                 errand.report = forwarded(vacant.forward, None);
                 errand.vacancy = vacant.vacancy;
                 errand.old = vacant.old;
+                errand.slot = vacant.slot;
             }
             Sought::Hidden => errand.report = forwarded(Forward::Bypass, Some("credentials")),
             Sought::Uncacheable if asked.credentials => {
@@ -227,6 +230,7 @@ impl<S> Run<S> {
             let errand = Errand {
                 vacancy: Some(vacancy),
                 old: Some(hit.found),
+                slot: None,
                 report: Report::default(),
                 began: Instant::now(),
             };
@@ -301,7 +305,9 @@ impl<S> Run<S> {
         }
         let again = asks.then(|| sent.clone());
         let renews = match &errand.old {
-            Some(_) if parts.method == Method::HEAD => right_to_renew(&self.layer, &self.route, &asked).await,
+            Some(_) if parts.method == Method::HEAD => {
+                right_to_renew(&self.layer, &self.route, &asked, errand.slot).await
+            }
             _ => None,
         };
         let mut called = Instant::now();
@@ -347,7 +353,7 @@ impl<S> Run<S> {
             }
             if let (Some(vacancy), Some(old)) = (renews, errand.old.take()) {
                 let run = Run { inner: (), layer: self.layer.clone(), route: Arc::new(self.route.beside()) };
-                run.renew_by_head(&asked, &parts, (vacancy, old), &head, called).await;
+                run.renew_by_head(&asked, &parts, (vacancy, old, errand.slot), &head, called).await;
             }
             return Ok(self.passed(Response::from_parts(head, body), &errand.report));
         }
@@ -533,7 +539,7 @@ impl Run<()> {
         self,
         asked: &Asked,
         parts: &request::Parts,
-        (vacancy, (old, _)): (Vacancy<Stored>, Aged),
+        (vacancy, (old, _), slot): (Vacancy<Stored>, Aged, Option<u8>),
         newer: &response::Parts,
         called: Instant,
     ) {
@@ -542,14 +548,15 @@ impl Run<()> {
         let is_same = length.is_none_or(|length| length.parse() == Ok(old.body().len()));
         if !is_same || !revalidate::is_about(&stored, &newer.headers) {
             drop(vacancy);
-            let _ = entry(&self.layer, &self.route, asked, None, false).evict().await;
+            let _ = entry(&self.layer, &self.route, asked, slot, false).evict().await;
             return;
         }
         if !revalidate::has_validator(&newer.headers) {
             // 4.3.5: what is stored holds still where a validator matches; nothing is known of it here.
             return;
         }
-        let errand = Errand { vacancy: Some(vacancy), old: None, report: Report::default(), began: called };
+        let report = Report::default();
+        let errand = Errand { vacancy: Some(vacancy), old: None, slot, report, began: called };
         let (_, filling): (Answered<()>, _) =
             self.renew(asked, parts, errand, (status, stored, old), newer, called);
         send_off(filling).await;
@@ -558,9 +565,14 @@ impl Run<()> {
 
 /// A HEAD that a gateway sends on may tell that what is stored holds still. The right to store that is taken before, so that no evict
 /// comes between.
-async fn right_to_renew(layer: &CacheLayer, route: &Route, asked: &Asked) -> Option<Vacancy<Stored>> {
+async fn right_to_renew(
+    layer: &CacheLayer,
+    route: &Route,
+    asked: &Asked,
+    slot: Option<u8>,
+) -> Option<Vacancy<Stored>> {
     layer.rule.origin.as_ref()?;
-    match entry(layer, route, asked, None, false).lookup_if(|_, _| false).await {
+    match entry(layer, route, asked, slot, false).lookup_if(|_, _| false).await {
         Ok(Lookup::Vacant(vacancy)) if vacancy.is_held() => Some(vacancy),
         _ => None,
     }

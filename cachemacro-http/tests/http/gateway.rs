@@ -155,3 +155,31 @@ async fn a_response_to_head_without_validators_renews_nothing() {
         assert_eq!(handler.runs(), runs + 1);
     }
 }
+
+#[tokio::test]
+async fn a_response_to_head_is_about_the_variant_that_it_selects() {
+    let rig = Rig::new();
+    for (tag, word) in [("\"de\"", "HIT"), ("\"new\"", "MISS")] {
+        rig.cache.clear().await.unwrap();
+        let layer = rig.http.gateway();
+        let handler = Handler::new(move |request| async move {
+            let language = request.headers()["accept-language"].to_str().unwrap().to_owned();
+            let says = if language == "en" { "max-age=600" } else { "max-age=10" };
+            let is_head = request.method() == "HEAD";
+            let own = format!("\"{language}\"");
+            let tag = if is_head { tag } else { &own };
+            let headers = [("cache-control", says), ("vary", "accept-language"), ("etag", tag)];
+            response(200, &headers, if is_head { "" } else { &language })
+        });
+        let (en, de) = ([("accept-language", "en")], [("accept-language", "de")]);
+        get(&layer, &handler, &en).await;
+        get(&layer, &handler, &de).await;
+        rig.pass(15);
+        let head = crate::support::request("HEAD", "/a", &de);
+        assert_eq!(crate::support::send(&layer, &handler, head).await.word(), "MISS");
+        let got = get(&layer, &handler, &en).await;
+        assert_eq!((got.word(), got.body.as_str()), ("HIT", "en"), "{tag}");
+        let got = get(&layer, &handler, &de).await;
+        assert_eq!((got.word(), got.body.as_str()), (word, "de"), "{tag}");
+    }
+}
