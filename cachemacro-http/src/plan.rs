@@ -8,11 +8,12 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode, request, response};
 
 use crate::admission::{Asked, MOST_HEADER_BYTES, header_bytes};
+use crate::duration::millis;
 use crate::handle::Said;
 use crate::http_cache::Settings;
 use crate::key::{digest, group_tag, host};
 use crate::paths;
-use crate::route::{CacheLayer, Fresh, Origin};
+use crate::route::{CacheLayer, Fresh, Rule};
 use crate::rules::cache_control::CacheControl;
 use crate::rules::freshness::{self, Lifetime};
 use crate::rules::reusable::Terms;
@@ -151,11 +152,11 @@ pub(crate) fn plan(
     }
     let lifetime = freshness::lifetime(response.status, headers, &says, times.received);
     let (terms, initial_age, keep) = match (&rule.origin, &rule.fresh) {
-        (Some(origin), _) => {
+        (Some(_), _) => {
             if let Some(refusal) = storable::by_origin(response.status, headers, &says, lifetime, here) {
                 return Err(refusal);
             }
-            by_origin(origin, headers, &says, lifetime, times)?
+            by_origin(rule, headers, &says, lifetime, times)?
         }
         (None, fresh) => {
             if let Some(refusal) = storable::forbidden(response.status, headers, &says, here) {
@@ -247,8 +248,9 @@ fn by_rule(layer: &CacheLayer, ttl: Duration, says: &CacheControl) -> (Terms, u6
     (terms, 0, keep)
 }
 
+/// `max_age` is the end of everything: freshness, stale use, and standing in for an origin that is gone.
 fn by_origin(
-    origin: &Origin,
+    rule: &Rule,
     headers: &HeaderMap,
     says: &CacheControl,
     lifetime: Lifetime,
@@ -256,22 +258,26 @@ fn by_origin(
 ) -> Result<(Terms, u64, Duration), Refusal> {
     let age = freshness::initial_age(headers, times.received, times.took.as_secs()) * 1000;
     let seconds = |seconds: Option<u64>| seconds.unwrap_or(0) * 1000;
+    let oldest = rule.oldest();
+    let lifetime = (lifetime.seconds() * 1000).min(oldest);
+    let most = oldest - lifetime;
     let terms = Terms {
-        lifetime: lifetime.seconds() * 1000,
+        lifetime,
         no_cache: says.no_cache,
         // 5.2.2.10: `s-maxage` says it too.
         strict: says.must_revalidate || says.proxy_revalidate || says.s_maxage.is_some(),
-        while_revalidate: seconds(says.stale_while_revalidate),
-        if_error: seconds(says.stale_if_error),
+        while_revalidate: seconds(says.stale_while_revalidate).min(most),
+        if_error: seconds(says.stale_if_error).min(most),
     };
     let asks = headers.contains_key(header::ETAG) || headers.contains_key(header::LAST_MODIFIED);
     let fresh = if terms.no_cache { 0 } else { terms.lifetime.saturating_sub(age) };
     let late = terms.while_revalidate.max(terms.if_error);
-    if fresh == 0 && !asks && late == 0 {
+    let left = oldest.saturating_sub(age);
+    if fresh == 0 && !asks && late == 0 || left == 0 {
         return Err(Refusal::Useless);
     }
-    let late = if asks || !terms.strict { late.max(millis(origin.while_gone)) } else { 0 };
-    Ok((terms, age, Duration::from_millis(fresh.saturating_add(late))))
+    let late = if asks || !terms.strict { late.max(rule.while_gone(lifetime)) } else { 0 };
+    Ok((terms, age, Duration::from_millis(fresh.saturating_add(late).min(left))))
 }
 
 /// Tells clients what belongs together: the tags that the route and its handler name.
@@ -315,8 +321,4 @@ pub(crate) fn entity_tag(body: &[u8], strong: bool) -> HeaderValue {
     let digest = digest(body);
     let tag = if strong { format!("\"{digest}\"") } else { format!("W/\"{digest}\"") };
     HeaderValue::from_str(&tag).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -406,13 +406,9 @@ impl<S> Run<S> {
         let (stored, age) = errand.old.as_ref()?;
         let waited = u64::try_from(errand.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let age = age.saturating_add(waited);
-        let window = self
-            .layer
-            .rule
-            .origin
-            .as_ref()
-            .map_or(0, |origin| u64::try_from(origin.while_gone.as_millis()).unwrap_or(u64::MAX));
-        if !stands_in(&stored.terms(), stored.initial_age.saturating_add(age), window) {
+        let terms = stored.terms();
+        let window = self.layer.rule.while_gone(terms.lifetime);
+        if !stands_in(&terms, stored.initial_age.saturating_add(age), window) {
             return None;
         }
         let report = Report { detail: Some("failed"), ..Report::default() };

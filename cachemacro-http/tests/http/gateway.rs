@@ -183,3 +183,37 @@ async fn a_response_to_head_is_about_the_variant_that_it_selects() {
         assert_eq!((got.word(), got.body.as_str()), (word, "de"), "{tag}");
     }
 }
+
+#[tokio::test]
+async fn nothing_serves_that_is_older_than_the_oldest_that_may() {
+    let rig = Rig::new();
+    for (prefix, says) in [
+        ("asked", "max-age=10"),
+        ("fresh", "max-age=3600"),
+        ("while", "max-age=10, stale-while-revalidate=3600"),
+        ("error", "max-age=10, stale-if-error=3600"),
+    ] {
+        let gone = Arc::new(AtomicBool::new(false));
+        // What is known of a URL is shared by clones.
+        let http = cachemacro_http::HttpCache::new(rig.cache.clone()).prefix(prefix);
+        let (layer, flag) = (http.gateway().max_age("60s"), gone.clone());
+        let handler = Handler::new(move |_| {
+            let is_gone = flag.load(Ordering::SeqCst);
+            async move {
+                // Seconds in other caches count.
+                let headers = [("cache-control", says), ("etag", "\"a\""), ("age", "5")];
+                if is_gone { response(502, &[], "") } else { response(200, &headers, "") }
+            }
+        });
+        get(&layer, &handler, &[]).await;
+        gone.store(true, Ordering::SeqCst);
+        rig.pass(54);
+        let word = if prefix == "fresh" { "HIT" } else { "STALE" };
+        assert_eq!(get(&layer, &handler, &[]).await.word(), word, "{says}");
+        rig.pass(2);
+        for asks in [&[][..], &[("cache-control", "max-stale")]] {
+            let got = get(&layer, &handler, asks).await;
+            assert_eq!((got.status.as_u16(), got.word()), (502, "MISS"), "{says} {asks:?}");
+        }
+    }
+}
