@@ -15,9 +15,6 @@ use crate::template;
 /// Header sections of more bytes are not stored, and neither are the responses to them.
 pub(crate) const MOST_HEADER_BYTES: usize = 32 << 10;
 
-/// How many tags a response has that name its URL.
-pub(crate) const URL_TAGS: usize = 2;
-
 /// With these a request asks for another method than the one it has.
 const OVERRIDES: [HeaderName; 3] = [
     HeaderName::from_static("x-http-method-override"),
