@@ -389,17 +389,14 @@ impl<'a, I: Iterator<Item = Warming<'a>>> Warm<'a, I> {
                 },
                 Some(looked) = next(&mut looking), if looking.is_some() => {
                     looking = None;
-                    match looked {
-                        Ok(looked) => {
-                            let (fresh, rest): (Vec<_>, Vec<_>) = looked.into_iter().partition(|(_, fresh)| *fresh);
-                            so_far.fresh += fresh.len() as u64;
-                            found = rest.into_iter().map(|(item, _)| item).collect::<Vec<_>>().into_iter();
-                        }
+                    if let Ok(looked) = looked {
+                        let (fresh, rest): (Vec<_>, Vec<_>) = looked.into_iter().partition(|(_, fresh)| *fresh);
+                        so_far.fresh += fresh.len() as u64;
+                        found = rest.into_iter().map(|(item, _)| item).collect::<Vec<_>>().into_iter();
+                    } else {
                         // What cannot be looked for cannot be stored.
-                        Err(_) => {
-                            so_far.failed += 1;
-                            whole = false;
-                        }
+                        so_far.failed += 1;
+                        whole = false;
                     }
                 }
                 () = turn(&mut pace), if waiting.is_some() && running.len() < self.concurrency => {
