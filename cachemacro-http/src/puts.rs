@@ -260,8 +260,11 @@ where
         let mut found = head.clone();
         found.status = StatusCode::OK;
         plan::prepare(layer, &mut found, times.received);
+        // A GET would be answered with it.
+        let (path, of_user) = (layer.path_if_ruled(&shown), asked.of_user || asked.credentials);
+        let by_path = plan::say_by_path(layer, &path, found.status, &mut found.headers, of_user);
         let said = (&handle.said(), Gathered::default());
-        let plan = plan::plan(layer, &asked, &shown, &found, said, times).ok()?;
+        let plan = plan::plan(layer, &asked, &shown, &found, said, times).ok()?.shared_unless(by_path);
         let headers = plan::stored_headers(&found.headers, &plan);
         (!plan.keep.is_zero()).then_some((plan, headers))
     });

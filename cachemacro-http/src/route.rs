@@ -591,3 +591,22 @@ impl<S> Layer<S> for CacheLayer {
         CacheService::new(inner, Arc::new(layer))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The store drops what is older; but a request may have it in hand while its handler runs.
+    #[test]
+    fn nothing_stands_in_for_an_origin_past_the_oldest_that_may() {
+        let http = HttpCache::new(cachemacro::Cache::memory());
+        for (layer, window) in [
+            (http.gateway(), millis(KEPT_STALE)),
+            (http.gateway().max_age("60s"), 50_000),
+            (http.gateway().max_age("5s"), 0),
+            (http.cache().max_age("60s"), 0),
+        ] {
+            assert_eq!(layer.rule.while_gone(10_000), window, "{layer:?}");
+        }
+    }
+}

@@ -104,9 +104,16 @@ async fn what_is_said_of_paths_makes_no_user_s_page_anybody_else_s() {
                 assert_eq!((got.body.as_str(), got.word()), ("page of ", word), "{kind} {name}");
                 assert_eq!(got.header("cache-control"), "public, max-age=300", "{kind} {name}");
             }
-            // Nor does one who has a page of their own get that of those who have none.
-            assert_eq!(ask(Some("sid=alice")).await.body, "page of sid=alice", "{kind} {name}");
-            assert_eq!(ask(None).await.word(), "HIT", "{kind} {name}");
+            // Nor does one who has a page of their own get that of those who have none, the first of all users included.
+            let uri = format!("/{kind}/{name}");
+            send(&layer, &handler, request("GET", &uri, &[])).await;
+            let got = send(&layer, &handler, request("GET", &uri, &[(name, "sid=alice")])).await;
+            assert_eq!(got.body, "page of sid=alice", "{kind} {name}");
+            assert_eq!(
+                send(&layer, &handler, request("GET", &uri, &[])).await.word(),
+                "HIT",
+                "{kind} {name}"
+            );
         }
     }
     // A response that an origin without a word of its own lets stand keeps what was said of its path, and no more.
