@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use crate::support::{Handler, Rig, get, request, response, send};
 
-
 const USER: [(&str, &str); 1] = [("authorization", "Bearer a")];
 
 #[tokio::test]

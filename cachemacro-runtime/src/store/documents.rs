@@ -72,6 +72,24 @@ pub trait Documents: Send + Sync {
     ///
     /// # Errors
     /// Where the store failed or refused. [`ErrorKind::Config`] where it keeps no log.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # use cachemacro::{ErrorKind, Result, store::Documents};
+    /// # use std::time::Duration;
+    /// # struct Plain;
+    /// # #[async_trait::async_trait]
+    /// # impl Documents for Plain {
+    /// #     async fn publish(&self, _: &str, _: &str, _: bytes::Bytes, _: Duration) -> Result<()> { Ok(()) }
+    /// #     async fn withdraw(&self, _: &str, _: &str) -> Result<()> { Ok(()) }
+    /// #     async fn published(&self, _: &str, _: Duration) -> Result<Vec<bytes::Bytes>> { Ok(Vec::new()) }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// // One that does not say how.
+    /// let refused = Plain.log("shop", "flushed".into(), 1_000).await.unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::Config);
+    /// # }
+    /// ```
     async fn log(&self, _namespace: &str, _line: Bytes, _most: usize) -> Result<()> {
         Err(Error::new(ErrorKind::Config, "the store keeps no log"))
     }
@@ -80,6 +98,23 @@ pub trait Documents: Send + Sync {
     ///
     /// # Errors
     /// Where the store failed or refused.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # use cachemacro::{Result, store::Documents};
+    /// # use std::time::Duration;
+    /// # struct Plain;
+    /// # #[async_trait::async_trait]
+    /// # impl Documents for Plain {
+    /// #     async fn publish(&self, _: &str, _: &str, _: bytes::Bytes, _: Duration) -> Result<()> { Ok(()) }
+    /// #     async fn withdraw(&self, _: &str, _: &str) -> Result<()> { Ok(()) }
+    /// #     async fn published(&self, _: &str, _: Duration) -> Result<Vec<bytes::Bytes>> { Ok(Vec::new()) }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// // One that does not say how.
+    /// assert!(Plain.logged("shop", 10).await.unwrap().is_empty());
+    /// # }
+    /// ```
     async fn logged(&self, _namespace: &str, _most: usize) -> Result<Vec<(Timestamp, Bytes)>> {
         Ok(Vec::new())
     }
