@@ -39,6 +39,8 @@ mod send;
 mod sentinel;
 mod server;
 mod single;
+#[cfg(feature = "cluster")]
+mod slot;
 mod stream;
 mod time;
 #[cfg(feature = "tls")]
@@ -63,9 +65,6 @@ pub(crate) use self::config::{LONGEST, MOST};
 pub use self::credentials::Credentials;
 #[cfg(feature = "tls")]
 pub use self::tls::TlsConfig;
-
-/// The name that logs and health show.
-const NAME: &str = "redis";
 
 /// A [`Store`] on Redis 6.2 or later, or Valkey.
 ///

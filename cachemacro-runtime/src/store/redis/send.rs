@@ -7,13 +7,13 @@ use bytes::Bytes;
 use futures_util::future::{Either, select};
 use tokio::time::{sleep, timeout_at};
 
-#[cfg(feature = "cluster")]
-use super::cluster::slots::slot;
 use super::connect::{Handle, Link, Patience};
 use super::failure;
 use super::part::Part;
 use super::refusal::{Fate, Next, Refusal};
 use super::script::Call;
+#[cfg(feature = "cluster")]
+use super::slot::slot;
 use super::upkeep::Upkeep;
 use super::wire::{Asked, Broken, Cause, Doubtful, Found, Packed, Reply, Unread, Wire};
 use crate::ground::error::{Error, Result};

@@ -12,7 +12,7 @@ use super::connect::{Link, Patience};
 use super::endpoint::Endpoint;
 use super::push::Pushes;
 use super::send::{Keys, Sender};
-use super::{NAME, scan, tracking};
+use super::{scan, tracking};
 use crate::format::ids::Version;
 use crate::format::stamps::VersionKey;
 use crate::ground::clock::Timestamp;
@@ -28,6 +28,9 @@ use crate::store::messages::lease::{HeldLease, Keep, Lease, LeaseRequest};
 use crate::store::messages::read::{Read, ReadRequest};
 use crate::store::messages::server::Server;
 use crate::store::messages::write::{Write, Written};
+
+/// The name that logs and health show.
+pub(super) const NAME: &str = "redis";
 
 /// One server, or one node of a cluster.
 pub(super) struct Single {

@@ -5,7 +5,7 @@
 //! is all that G1 needs. A lease is asked for once its versions were captured.
 
 mod route;
-pub(super) mod slots;
+mod slots;
 mod sweep;
 mod topology;
 
@@ -20,9 +20,7 @@ use futures_util::future::join_all;
 use xxhash_rust::xxh3::xxh3_64;
 
 use self::route::{Again, Names};
-use self::slots::slot;
 use self::topology::Topology;
-use super::NAME;
 use super::config::RedisConfig;
 use super::documents;
 use super::endpoint::Base;
@@ -31,6 +29,8 @@ use super::lives::Lives;
 use super::redirect::Redirect;
 use super::scan;
 use super::send::TIMEOUTS;
+use super::single::NAME;
+use super::slot::slot;
 use super::url::Host;
 use crate::format::ids::Version;
 use crate::format::stamps::{TagKeys, VersionKey};

@@ -11,10 +11,10 @@ use tokio::time::sleep;
 
 use super::super::scan;
 use super::super::send::Resend;
+use super::super::slot::SLOTS;
 use super::super::url::Host;
 use super::super::wire::Reply;
 use super::super::{failure, reply};
-use super::slots::SLOTS;
 use super::topology::{Node, Topology};
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::store::messages::inspect::{Cursor, Page};
