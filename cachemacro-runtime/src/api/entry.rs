@@ -266,8 +266,8 @@ impl<T: Value> Entry<T> {
         Ok(self.meta().await?.map(|meta| meta.ttl))
     }
 
-    /// Age, expiry and size of what is stored, be it a value, a `None` or an `Err`, without reading it whole; `None`
-    /// where there is nothing.
+    /// Age, expiry and size of what is stored, be it a value, a `None` or an `Err`, without reading it whole unless it is
+    /// sealed; `None` where there is nothing.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
