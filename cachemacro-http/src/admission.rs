@@ -15,9 +15,6 @@ use crate::template;
 /// Header sections of more bytes are not stored, and neither are the responses to them.
 pub(crate) const MOST_HEADER_BYTES: usize = 32 << 10;
 
-/// How many tags a response has that name its URL.
-pub(crate) const URL_TAGS: usize = 2;
-
 /// With these a request asks for another method than the one it has.
 const OVERRIDES: [HeaderName; 3] = [
     HeaderName::from_static("x-http-method-override"),
@@ -50,7 +47,9 @@ pub(crate) struct Asked {
     pub(crate) demand: Demand,
     /// What is younger than a second answers whatever is demanded.
     pub(crate) guarded: bool,
-    /// It has a user's credentials, and the route does not say what that means.
+    /// It has a user's credentials, by which the response may be another, as far as the route says.
+    pub(crate) of_user: bool,
+    /// It has a user's credentials, and is answered only with what says that it is for users. On a gateway cookies are none.
     pub(crate) credentials: bool,
     /// It is one user's, who is part of the key.
     pub(crate) identified: bool,
@@ -133,10 +132,11 @@ pub(crate) async fn admit(layer: &CacheLayer, parts: &mut Parts, has_body: bool)
         let preferred = vary::preferred(&parts.headers, name, offered).map(str::to_owned);
         key = key.with_chosen(name.as_str(), preferred);
     }
-    let credentials =
-        !rule.public && identity.is_none() && rule.trusts_no_one() && layer.http.has_credentials(parts)
-            || rule.origin.is_some() && parts.headers.contains_key(header::AUTHORIZATION);
-    let mark = format!("{}{}", if credentials { "u" } else { "-" }, key.to_text());
+    let of_user = !rule.public && identity.is_none() && layer.http.has_credentials(parts);
+    let credentials = of_user && rule.trusts_no_one()
+        || rule.origin.is_some() && parts.headers.contains_key(header::AUTHORIZATION);
+    let apart = credentials || of_user && !layer.path_if_ruled(parts).is_empty();
+    let mark = format!("{}{}", if apart { "u" } else { "-" }, key.to_text());
     let (mut tags, missing) = template::tags(&rule.tags, parts).await;
     if let Some(tag) = missing.first() {
         tracing::warn!(%tag, "a response is not cached: {}", template::MISSING);
@@ -149,6 +149,7 @@ pub(crate) async fn admit(layer: &CacheLayer, parts: &mut Parts, has_body: bool)
         tags,
         demand,
         guarded: directives == Directives::Guarded,
+        of_user,
         credentials,
         identified: identity.is_some(),
         reads_only,

@@ -14,6 +14,9 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, timeout_at};
 
+/// A deadline beyond what a clock can tell is so far away.
+const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+
 /// The body of a response: stored bytes, or the handler's own.
 pub struct CacheBody<B>(Kind<B>);
 
@@ -40,6 +43,27 @@ enum Piece<B> {
     Frame(Frame<Bytes>),
     Rest(B),
     Failed(BoxError),
+}
+
+/// A task's way to the client. Dropped before the end, where the body panics or the runtime ends the task, it fails the client's body:
+/// what was cut off is not taken for the whole.
+struct Unended<B> {
+    sender: UnboundedSender<Piece<B>>,
+    ended: bool,
+}
+
+impl<B> Unended<B> {
+    fn end(mut self) {
+        self.ended = true;
+    }
+}
+
+impl<B> Drop for Unended<B> {
+    fn drop(&mut self) {
+        if !self.ended {
+            let _ = self.sender.send(Piece::Failed("the body was cut off".into()));
+        }
+    }
 }
 
 /// An error of a body.
@@ -318,10 +342,12 @@ where
         for frame in self.recording.frames.iter().cloned() {
             let _ = sender.send(Piece::Frame(Frame::data(frame)));
         }
+        let unended = Unended { sender, ended: false };
         tokio::spawn(async move {
-            let whole = self.rest(&sender, Instant::now() + deadline).await;
+            let now = Instant::now();
+            let whole = self.rest(&unended.sender, now.checked_add(deadline).unwrap_or(now + NEVER)).await;
             // The client's end comes before the store's answer.
-            drop(sender);
+            unended.end();
             done(whole).await;
         });
         CacheBody(Kind::Recorded { frames, rest: None, hint })

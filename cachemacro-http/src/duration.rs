@@ -44,6 +44,11 @@ impl IntoDuration for &str {
     }
 }
 
+/// In milliseconds.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn parsed(text: &str) -> Option<Duration> {
     let mut total = Duration::ZERO;
     let mut rest = text;

@@ -252,7 +252,8 @@ impl HttpCache {
 
     /// Cache-Control by path, for responses to `GET` and `HEAD` that have none and are no errors: of the prefixes that end where a
     /// segment of the path does, what the longest says; `/` is for all others. It counts as if the handler had said so, but shares
-    /// nothing: `public` is for those behind, and a request with credentials gets `private` in its place.
+    /// nothing: `public` is for those behind, and a request with credentials, or a response that sets a cookie, gets `private` in its
+    /// place.
     ///
     /// ```
     /// let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory())

@@ -8,11 +8,12 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode, request, response};
 
 use crate::admission::{Asked, MOST_HEADER_BYTES, header_bytes};
+use crate::duration::millis;
 use crate::handle::Said;
 use crate::http_cache::Settings;
 use crate::key::{digest, group_tag, host};
 use crate::paths;
-use crate::route::{CacheLayer, Fresh, Origin};
+use crate::route::{CacheLayer, Fresh, Rule};
 use crate::rules::cache_control::CacheControl;
 use crate::rules::freshness::{self, Lifetime};
 use crate::rules::reusable::Terms;
@@ -20,7 +21,7 @@ use crate::rules::storable::{self, Circumstances, Refusal};
 use crate::rules::{date, fields, structured};
 use crate::rules::{groups, hop};
 use crate::seek::selecting;
-use crate::stored::About;
+use crate::stored::{About, Shared};
 
 /// A response that inherits more tags is not stored.
 const MOST_INHERITED: usize = 64;
@@ -41,7 +42,9 @@ pub(crate) struct Plan {
 impl Plan {
     /// What was said of a whole folder of paths does not share a response with users who have credentials.
     pub(crate) const fn shared_unless(mut self, by_path: bool) -> Self {
-        self.about.shared = self.about.shared && !by_path;
+        if by_path {
+            self.about.shared = Shared::ByPath;
+        }
         self
     }
 
@@ -97,7 +100,7 @@ pub(crate) fn prepare(layer: &CacheLayer, response: &mut response::Parts, receiv
 }
 
 /// Gives a response without Cache-Control what is said of its path; tells whether there was something. `of_user`: the request has
-/// credentials, and nobody else may keep what it is answered.
+/// credentials, and nobody else may keep what it is answered; nor what sets a cookie, which may begin a session.
 pub(crate) fn say_by_path(
     layer: &CacheLayer,
     path: &str,
@@ -105,15 +108,20 @@ pub(crate) fn say_by_path(
     headers: &mut HeaderMap,
     of_user: bool,
 ) -> bool {
-    let has_word = [header::CACHE_CONTROL, header::EXPIRES].iter().any(|name| headers.contains_key(name));
-    if path.is_empty() || has_word || status.is_client_error() || status.is_server_error() {
+    if path.is_empty() || has_word(headers) || status.is_client_error() || status.is_server_error() {
         return false;
     }
     let Some(says) = layer.http.settings.paths.of(path) else { return false };
     let of_user = of_user && !layer.rule.public;
-    let says = if of_user { paths::for_one_user(says) } else { says.clone() };
+    let begins_session = headers.contains_key(header::SET_COOKIE) && !layer.rule.keeps_cookies;
+    let says = if of_user || begins_session { paths::for_one_user(says) } else { says.clone() };
     headers.insert(header::CACHE_CONTROL, says);
     true
+}
+
+/// Whether a response says itself how long it may be kept.
+pub(crate) fn has_word(headers: &HeaderMap) -> bool {
+    [header::CACHE_CONTROL, header::EXPIRES].iter().any(|name| headers.contains_key(name))
 }
 
 /// How the response is stored, or why it is not.
@@ -144,11 +152,11 @@ pub(crate) fn plan(
     }
     let lifetime = freshness::lifetime(response.status, headers, &says, times.received);
     let (terms, initial_age, keep) = match (&rule.origin, &rule.fresh) {
-        (Some(origin), _) => {
+        (Some(_), _) => {
             if let Some(refusal) = storable::by_origin(response.status, headers, &says, lifetime, here) {
                 return Err(refusal);
             }
-            by_origin(origin, headers, &says, lifetime, times)?
+            by_origin(rule, headers, &says, lifetime, times)?
         }
         (None, fresh) => {
             if let Some(refusal) = storable::forbidden(response.status, headers, &says, here) {
@@ -173,11 +181,11 @@ pub(crate) fn plan(
         let host = host(request);
         tags.extend(groups.iter().map(|group| group_tag(&host, group)));
     }
+    let shared = if storable::shared_with_users(&says) { Shared::Said } else { Shared::Unsaid };
     let mut left_out = says.no_cache_fields;
     if !asked.identified {
         left_out.extend(says.private_fields);
     }
-    let shared = says.public || says.s_maxage.is_some() || says.must_revalidate;
     Ok(Plan { about: About { selecting, terms, initial_age, shared }, keep, tags, gathered, left_out })
 }
 
@@ -240,8 +248,9 @@ fn by_rule(layer: &CacheLayer, ttl: Duration, says: &CacheControl) -> (Terms, u6
     (terms, 0, keep)
 }
 
+/// `max_age` is the end of everything: freshness, stale use, and standing in for an origin that is gone.
 fn by_origin(
-    origin: &Origin,
+    rule: &Rule,
     headers: &HeaderMap,
     says: &CacheControl,
     lifetime: Lifetime,
@@ -249,22 +258,26 @@ fn by_origin(
 ) -> Result<(Terms, u64, Duration), Refusal> {
     let age = freshness::initial_age(headers, times.received, times.took.as_secs()) * 1000;
     let seconds = |seconds: Option<u64>| seconds.unwrap_or(0) * 1000;
+    let oldest = rule.oldest();
+    let lifetime = (lifetime.seconds() * 1000).min(oldest);
+    let most = oldest - lifetime;
     let terms = Terms {
-        lifetime: lifetime.seconds() * 1000,
+        lifetime,
         no_cache: says.no_cache,
         // 5.2.2.10: `s-maxage` says it too.
         strict: says.must_revalidate || says.proxy_revalidate || says.s_maxage.is_some(),
-        while_revalidate: seconds(says.stale_while_revalidate),
-        if_error: seconds(says.stale_if_error),
+        while_revalidate: seconds(says.stale_while_revalidate).min(most),
+        if_error: seconds(says.stale_if_error).min(most),
     };
     let asks = headers.contains_key(header::ETAG) || headers.contains_key(header::LAST_MODIFIED);
     let fresh = if terms.no_cache { 0 } else { terms.lifetime.saturating_sub(age) };
     let late = terms.while_revalidate.max(terms.if_error);
-    if fresh == 0 && !asks && late == 0 {
+    let left = oldest.saturating_sub(age);
+    if fresh == 0 && !asks && late == 0 || left == 0 {
         return Err(Refusal::Useless);
     }
-    let late = if asks || !terms.strict { late.max(millis(origin.while_gone)) } else { 0 };
-    Ok((terms, age, Duration::from_millis(fresh.saturating_add(late))))
+    let late = if asks || !terms.strict { late.max(rule.while_gone(lifetime)) } else { 0 };
+    Ok((terms, age, Duration::from_millis(fresh.saturating_add(late).min(left))))
 }
 
 /// Tells clients what belongs together: the tags that the route and its handler name.
@@ -308,8 +321,4 @@ pub(crate) fn entity_tag(body: &[u8], strong: bool) -> HeaderValue {
     let digest = digest(body);
     let tag = if strong { format!("\"{digest}\"") } else { format!("W/\"{digest}\"") };
     HeaderValue::from_str(&tag).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

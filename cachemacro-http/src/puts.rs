@@ -12,7 +12,7 @@ use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::admission::{Admission, Asked, URL_TAGS, admit};
+use crate::admission::{Admission, Asked, admit};
 use crate::answer;
 use crate::body::{Begun, BoxError, CacheBody, begin};
 use crate::duration::IntoDuration;
@@ -102,7 +102,8 @@ impl PutLayer {
         self.with(|layer| layer.ttl(ttl))
     }
 
-    /// The tags of the `GET` route; see [`CacheLayer::tags`].
+    /// The tags of the `GET` route, which the response carries; see [`CacheLayer::tags`]. They are not evicted: what else carries
+    /// them, as a list, is for `#[cache_evict]` on a function that the handler calls.
     ///
     /// ```
     /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
@@ -229,10 +230,7 @@ where
     }
     let prefix = &layer.http.settings.prefix;
     let name = format!("{} {}", method_of(&parts), path_of(&parts).unwrap_or(prefix));
-    let route = put.routes.of(&name, || {
-        let tags: Vec<String> = layer.rule.tags.iter().map(ToString::to_string).collect();
-        layer.http.route(&name, |named| named.evicts(tags))
-    });
+    let route = put.routes.of(&name, || layer.http.route(&name, |named| named));
     // What it stores counts for the route whose response that is.
     let read = layer.route(&parts);
     let written = Written::of(&layer.http, &route, &parts);
@@ -258,13 +256,15 @@ where
     let (mut head, body) = response.into_parts();
     let times = Times { received: answer::now(), took: called.elapsed() };
     let is_stored = matches!(head.status, StatusCode::OK | StatusCode::CREATED);
-    let tags = asked.as_ref().map_or_else(Vec::new, |asked| asked.tags.clone());
     let planned = asked.filter(|_| is_stored).and_then(|asked| {
         let mut found = head.clone();
         found.status = StatusCode::OK;
         plan::prepare(layer, &mut found, times.received);
+        // A GET would be answered with it.
+        let (path, of_user) = (layer.path_if_ruled(&shown), asked.of_user || asked.credentials);
+        let by_path = plan::say_by_path(layer, &path, found.status, &mut found.headers, of_user);
         let said = (&handle.said(), Gathered::default());
-        let plan = plan::plan(layer, &asked, &shown, &found, said, times).ok()?;
+        let plan = plan::plan(layer, &asked, &shown, &found, said, times).ok()?.shared_unless(by_path);
         let headers = plan::stored_headers(&found.headers, &plan);
         (!plan.keep.is_zero()).then_some((plan, headers))
     });
@@ -298,10 +298,6 @@ where
         head = Response::new(()).into_parts().0;
         head.status = status;
         body = CacheBody::empty();
-    }
-    if !matches!(wrote, Wrote::Nothing) {
-        let own = tags.len().saturating_sub(URL_TAGS);
-        plan::send_invalidation(&layer.http.settings, &tags[..own], &mut head.headers);
     }
     let detail = wrote.detail().filter(|detail| !filled || *detail != "evicted");
     let report = Report { forward: Some(Forward::Method), stored: filled, detail, ..Report::default() };

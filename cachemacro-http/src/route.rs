@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::{HeaderName, StatusCode, request, response};
 use tower_layer::Layer;
 
-use crate::duration::IntoDuration;
+use crate::duration::{IntoDuration, millis};
 use crate::given::{IntoStatus, field};
 use crate::http_cache::HttpCache;
 use crate::key::{Query, original_uri};
@@ -108,6 +108,17 @@ impl Rule {
 }
 
 impl Rule {
+    /// How old a response may be that serves, in milliseconds.
+    pub(crate) fn oldest(&self) -> u64 {
+        self.max_age.map_or(u64::MAX, millis)
+    }
+
+    /// How long past its lifetime a response stands in for an origin that is gone, without a word of its own; in milliseconds.
+    pub(crate) fn while_gone(&self, lifetime: u64) -> u64 {
+        let window = self.origin.as_ref().map_or(0, |origin| millis(origin.while_gone));
+        window.min(self.oldest().saturating_sub(lifetime))
+    }
+
     /// Whether requests with credentials are kept apart: on a route, unless it says more; a gateway goes by RFC 9111 alone.
     pub(crate) const fn trusts_no_one(&self) -> bool {
         self.origin.is_none()
@@ -405,7 +416,7 @@ impl CacheLayer {
     }
 
     /// How old a response may be that serves, stale ones included: the absolute end of [`ttl`](Self::ttl) and
-    /// [`stale`](Self::stale), and of what handlers say of themselves.
+    /// [`stale`](Self::stale), and of what handlers and origins say of themselves, and of standing in for an origin that is gone.
     ///
     /// ```
     /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
@@ -578,5 +589,24 @@ impl<S> Layer<S> for CacheLayer {
         // What is around it may have got other rules since.
         let layer = Self { routes: Arc::default(), ..self.clone() };
         CacheService::new(inner, Arc::new(layer))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The store drops what is older; but a request may have it in hand while its handler runs.
+    #[test]
+    fn nothing_stands_in_for_an_origin_past_the_oldest_that_may() {
+        let http = HttpCache::new(cachemacro::Cache::memory());
+        for (layer, window) in [
+            (http.gateway(), millis(KEPT_STALE)),
+            (http.gateway().max_age("60s"), 50_000),
+            (http.gateway().max_age("5s"), 0),
+            (http.cache().max_age("60s"), 0),
+        ] {
+            assert_eq!(layer.rule.while_gone(10_000), window, "{layer:?}");
+        }
     }
 }

@@ -15,7 +15,7 @@ use crate::rules::reusable::{Reuse, reuse};
 use crate::rules::status::Forward;
 use crate::rules::vary;
 use crate::stats::Route;
-use crate::stored::Stored;
+use crate::stored::{Shared, Stored};
 
 /// How many variants of a URL are stored besides the first.
 const SLOTS: u8 = 64;
@@ -53,6 +53,8 @@ pub(crate) struct Hit {
 pub(crate) struct Vacant {
     pub(crate) vacancy: Option<Vacancy<Stored>>,
     pub(crate) old: Option<Aged>,
+    /// Where `old` is stored, and what is loaded will be.
+    pub(crate) slot: Option<u8>,
     pub(crate) forward: Forward,
 }
 
@@ -134,11 +136,12 @@ impl Seeker<'_> {
                     at = 0;
                 }
                 One::Other(_) if !last => at += 1,
-                One::Other(_) => return Ok(self.vacant(None, None, true)),
+                One::Other(_) => return Ok(self.vacant(None, None, slot, true)),
                 One::Vacant(vacancy, old) => {
                     return Ok(self.vacant(
                         vacancy.map(|vacancy| *vacancy),
                         old,
+                        slot,
                         slot.is_some() && named.is_empty(),
                     ));
                 }
@@ -204,7 +207,11 @@ impl Seeker<'_> {
 
     /// Whether the request has credentials, and the response does not say that it may be seen with them.
     const fn is_hidden(&self, stored: &Stored) -> bool {
-        self.asked.credentials && !stored.shared
+        match stored.shared {
+            Shared::Said => false,
+            Shared::Unsaid => self.asked.credentials,
+            Shared::ByPath => self.asked.credentials || self.asked.of_user,
+        }
     }
 
     async fn one(&self, entry: &Entry<Stored>, last: bool) -> Result<One> {
@@ -265,14 +272,20 @@ impl Seeker<'_> {
         }
     }
 
-    fn vacant(&self, vacancy: Option<Vacancy<Stored>>, old: Option<Aged>, varied: bool) -> Sought {
+    fn vacant(
+        &self,
+        vacancy: Option<Vacancy<Stored>>,
+        old: Option<Aged>,
+        slot: Option<u8>,
+        varied: bool,
+    ) -> Sought {
         let forward = match &old {
             Some((stored, age)) if self.reuse(stored, *age) == Reuse::Demanded => Forward::Request,
             Some(_) => Forward::Stale,
             None if varied => Forward::VaryMiss,
             None => Forward::UriMiss,
         };
-        Sought::Vacant(Box::new(Vacant { vacancy, old, forward }))
+        Sought::Vacant(Box::new(Vacant { vacancy, old, slot, forward }))
     }
 }
 

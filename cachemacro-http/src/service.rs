@@ -40,7 +40,7 @@ use crate::rules::status::{Forward, Report};
 use crate::rules::{hop, revalidate};
 use crate::seek::{Aged, Hit, Seeker, Sought, entry};
 use crate::stats::Route;
-use crate::stored::Stored;
+use crate::stored::{Shared, Stored};
 use crate::written::Written;
 
 /// A service whose responses are cached. Made by a [`CacheLayer`].
@@ -99,6 +99,8 @@ struct Errand {
     vacancy: Option<Vacancy<Stored>>,
     /// What is stored already, which may serve where the handler fails.
     old: Option<Aged>,
+    /// Where that is stored, for a response to HEAD that tells of it.
+    slot: Option<u8>,
     report: Report,
     began: Instant,
 }
@@ -129,7 +131,7 @@ impl<S> Run<S> {
         let seeker =
             Seeker { layer: &self.layer, route: &self.route, asked: &asked, headers: &headers, began };
         let forwarded = |forward, detail| Report { forward: Some(forward), detail, ..Report::default() };
-        let mut errand = Errand { vacancy: None, old: None, report: Report::default(), began };
+        let mut errand = Errand { vacancy: None, old: None, slot: None, report: Report::default(), began };
         match seeker.seek().await {
             Sought::Hit(hit) => {
                 if let Some(response) = self.answer_hit(&asked, &parts, *hit) {
@@ -141,6 +143,7 @@ impl<S> Run<S> {
                 errand.report = forwarded(vacant.forward, None);
                 errand.vacancy = vacant.vacancy;
                 errand.old = vacant.old;
+                errand.slot = vacant.slot;
             }
             Sought::Hidden => errand.report = forwarded(Forward::Bypass, Some("credentials")),
             Sought::Uncacheable if asked.credentials => {
@@ -227,6 +230,7 @@ impl<S> Run<S> {
             let errand = Errand {
                 vacancy: Some(vacancy),
                 old: Some(hit.found),
+                slot: None,
                 report: Report::default(),
                 began: Instant::now(),
             };
@@ -301,7 +305,9 @@ impl<S> Run<S> {
         }
         let again = asks.then(|| sent.clone());
         let renews = match &errand.old {
-            Some(_) if parts.method == Method::HEAD => right_to_renew(&self.layer, &self.route, &asked).await,
+            Some(_) if parts.method == Method::HEAD => {
+                right_to_renew(&self.layer, &self.route, &asked, errand.slot).await
+            }
             _ => None,
         };
         let mut called = Instant::now();
@@ -335,9 +341,9 @@ impl<S> Run<S> {
         let times = Times { received: answer::now(), took: called.elapsed() };
         let (mut head, body) = response.into_parts();
         self.forwards(&mut head.headers);
-        let whose = asked.identified || asked.credentials;
-        let by_path = plan::say_by_path(&self.layer, &path, head.status, &mut head.headers, whose);
+        let whose = asked.identified || asked.credentials || asked.of_user;
         plan::prepare(&self.layer, &mut head, times.received);
+        let by_path = plan::say_by_path(&self.layer, &path, head.status, &mut head.headers, whose);
         let plan = plan::plan(&self.layer, &asked, &parts, &head, (&handle.said(), gathered), times);
         let plan = plan.map(|plan| plan.shared_unless(by_path));
         let whole_request = parts.method == Method::GET && !asked.reads_only;
@@ -347,7 +353,7 @@ impl<S> Run<S> {
             }
             if let (Some(vacancy), Some(old)) = (renews, errand.old.take()) {
                 let run = Run { inner: (), layer: self.layer.clone(), route: Arc::new(self.route.beside()) };
-                run.renew_by_head(&asked, &parts, (vacancy, old), &head, called).await;
+                run.renew_by_head(&asked, &parts, (vacancy, old, errand.slot), &head, called).await;
             }
             return Ok(self.passed(Response::from_parts(head, body), &errand.report));
         }
@@ -400,13 +406,9 @@ impl<S> Run<S> {
         let (stored, age) = errand.old.as_ref()?;
         let waited = u64::try_from(errand.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let age = age.saturating_add(waited);
-        let window = self
-            .layer
-            .rule
-            .origin
-            .as_ref()
-            .map_or(0, |origin| u64::try_from(origin.while_gone.as_millis()).unwrap_or(u64::MAX));
-        if !stands_in(&stored.terms(), stored.initial_age.saturating_add(age), window) {
+        let terms = stored.terms();
+        let window = self.layer.rule.while_gone(terms.lifetime);
+        if !stands_in(&terms, stored.initial_age.saturating_add(age), window) {
             return None;
         }
         let report = Report { detail: Some("failed"), ..Report::default() };
@@ -424,6 +426,7 @@ impl<S> Run<S> {
         called: Instant,
     ) -> (Answered<R>, Option<Filling>) {
         let times = Times { received: answer::now(), took: called.elapsed() };
+        let by_path = old.shared == Shared::ByPath && !plan::has_word(&newer.headers);
         // Its age and date are those of the newer one.
         headers.remove(header::DATE);
         revalidate::update(&mut headers, &newer.headers);
@@ -439,6 +442,8 @@ impl<S> Run<S> {
             self.give_up(asked, &mut errand);
             Plan::nothing()
         });
+        // What a rule of paths said once is not the origin's word now.
+        let plan = plan.shared_unless(by_path);
         self.finish(asked, parts, errand, &head, whole, &plan)
     }
 
@@ -525,12 +530,12 @@ impl<S> Run<S> {
 }
 
 impl Run<()> {
-    /// What a response to HEAD says of the stored one (4.3.5): that it holds still, under newer headers, or that it does not.
+    /// What a response to HEAD says of the stored one (4.3.5): that it holds still, under newer headers, that it does not, or nothing.
     async fn renew_by_head(
         self,
         asked: &Asked,
         parts: &request::Parts,
-        (vacancy, (old, _)): (Vacancy<Stored>, Aged),
+        (vacancy, (old, _), slot): (Vacancy<Stored>, Aged, Option<u8>),
         newer: &response::Parts,
         called: Instant,
     ) {
@@ -539,10 +544,15 @@ impl Run<()> {
         let is_same = length.is_none_or(|length| length.parse() == Ok(old.body().len()));
         if !is_same || !revalidate::is_about(&stored, &newer.headers) {
             drop(vacancy);
-            let _ = entry(&self.layer, &self.route, asked, None, false).evict().await;
+            let _ = entry(&self.layer, &self.route, asked, slot, false).evict().await;
             return;
         }
-        let errand = Errand { vacancy: Some(vacancy), old: None, report: Report::default(), began: called };
+        if !revalidate::has_validator(&newer.headers) {
+            // 4.3.5: what is stored holds still where a validator matches; nothing is known of it here.
+            return;
+        }
+        let report = Report::default();
+        let errand = Errand { vacancy: Some(vacancy), old: None, slot, report, began: called };
         let (_, filling): (Answered<()>, _) =
             self.renew(asked, parts, errand, (status, stored, old), newer, called);
         send_off(filling).await;
@@ -551,9 +561,14 @@ impl Run<()> {
 
 /// A HEAD that a gateway sends on may tell that what is stored holds still. The right to store that is taken before, so that no evict
 /// comes between.
-async fn right_to_renew(layer: &CacheLayer, route: &Route, asked: &Asked) -> Option<Vacancy<Stored>> {
+async fn right_to_renew(
+    layer: &CacheLayer,
+    route: &Route,
+    asked: &Asked,
+    slot: Option<u8>,
+) -> Option<Vacancy<Stored>> {
     layer.rule.origin.as_ref()?;
-    match entry(layer, route, asked, None, false).lookup_if(|_, _| false).await {
+    match entry(layer, route, asked, slot, false).lookup_if(|_, _| false).await {
         Ok(Lookup::Vacant(vacancy)) if vacancy.is_held() => Some(vacancy),
         _ => None,
     }

@@ -61,6 +61,18 @@ impl From<StoredTerms> for Terms {
     }
 }
 
+/// Whether users with credentials may have a response.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Shared {
+    /// It says nothing of them.
+    #[default]
+    Unsaid,
+    /// It says that they may.
+    Said,
+    /// They get one of their own: what it says comes from a rule of paths.
+    ByPath,
+}
+
 /// The value of a field that Vary names, in the request that the response answered; `None`: it had none.
 type Selecting = (String, Option<Bytes>);
 
@@ -76,8 +88,7 @@ pub(crate) struct Stored {
     terms: StoredTerms,
     /// How old it was when it was stored, in milliseconds.
     pub(crate) initial_age: u64,
-    /// Whether it says that users with credentials may have it.
-    pub(crate) shared: bool,
+    pub(crate) shared: Shared,
 }
 
 /// What a response is stored with besides its own bytes.
@@ -86,7 +97,7 @@ pub(crate) struct About {
     pub(crate) selecting: Vec<(HeaderName, Option<Vec<u8>>)>,
     pub(crate) terms: Terms,
     pub(crate) initial_age: u64,
-    pub(crate) shared: bool,
+    pub(crate) shared: Shared,
 }
 
 impl Stored {

@@ -5,6 +5,8 @@
 pub mod aging;
 pub mod attributes;
 pub mod authority;
+pub mod broken;
+pub mod clusters;
 pub mod dice;
 pub mod halt;
 pub mod history;
@@ -19,7 +21,6 @@ pub mod sentinels;
 pub mod server;
 pub mod single;
 pub mod strict;
-pub mod unfenced;
 pub mod wait;
 pub mod worker;
 
@@ -67,6 +68,8 @@ mod guide {
     mod configuration {}
     #[doc = include_str!("../../docs/providers.md")]
     mod providers {}
+    #[doc = include_str!("../../docs/sealed.md")]
+    mod sealed {}
     #[doc = include_str!("../../docs/operations.md")]
     mod operations {}
     #[doc = include_str!("../../docs/cli.md")]

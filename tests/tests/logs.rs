@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use cachemacro::__private::{Plain, When, Writes, write};
 use cachemacro::codec::Json;
+use cachemacro::store::Store as _;
 use cachemacro::store::faults::Op;
 use cachemacro::store::redis::{RedisConfig, RedisStore};
 use cachemacro::{
@@ -371,8 +372,8 @@ impl Subscriber for Nosy {
                 let _ = self.store.entry("k").now_or_never();
             }
             // The task that opens the pushes is not begun here: what is begun while an event is told has no subscriber.
-            if cachemacro::store::Changes::are_told(&*self.store) {
-                let _ = self.store.changed("k", DEADLINE).now_or_never();
+            if let Some(changes) = self.store.changes().filter(|changes| changes.are_told()) {
+                let _ = changes.changed("k", DEADLINE).now_or_never();
             }
             self.busy.store(false, Ordering::SeqCst);
         }

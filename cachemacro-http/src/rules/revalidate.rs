@@ -52,6 +52,11 @@ pub(crate) fn is_about(stored: &HeaderMap, newer: &HeaderMap) -> bool {
     if newer.contains_key(ETAG) { same(ETAG) } else { same(LAST_MODIFIED) }
 }
 
+/// Whether a response tells by a validator what it is about.
+pub(crate) fn has_validator(newer: &HeaderMap) -> bool {
+    newer.contains_key(ETAG) || newer.contains_key(LAST_MODIFIED)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -192,6 +192,60 @@ async fn after_its_deadline_a_body_is_recorded_no_more_and_the_next_may_store() 
     tokio::time::timeout(Duration::from_secs(20), sender.closed()).await.expect("nobody holds it");
 }
 
+#[tokio::test]
+async fn a_body_without_a_deadline_is_recorded_to_its_end() {
+    let rig = Rig::new();
+    let layer = rig.http.cache().deadline(Duration::MAX);
+    let (sender, mut response) = open(&layer, &[]).await;
+    write(&sender, "one ").await;
+    assert_eq!(next(&mut response).await, Some(Ok("one ".to_owned())));
+    write(&sender, "two").await;
+    assert_eq!(next(&mut response).await, Some(Ok("two".to_owned())));
+    drop(sender);
+    assert_eq!(next(&mut response).await, None);
+    assert_eq!(stored(&layer).await.unwrap().0, "one two");
+}
+
+/// A body that panics in the middle.
+struct Broken {
+    polls: u8,
+}
+
+impl Body for Broken {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.polls += 1;
+        match self.polls {
+            1 => Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"half of it"))))),
+            2 => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            _ => panic!("the body"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_panics_has_no_clean_end() {
+    let rig = Rig::new();
+    let layer = rig.http.cache();
+    let service = service_fn(|_: Request<Empty<Bytes>>| async {
+        Ok::<_, Infallible>(Response::new(Broken { polls: 0 }))
+    });
+    let request = Request::get("/a").body(Empty::new()).unwrap();
+    let mut body = layer.layer(service).oneshot(request).await.unwrap().into_body();
+    assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "half of it");
+    assert!(body.frame().await.expect("its client is told").is_err());
+    assert!(body.frame().await.is_none());
+    assert_eq!(stored(&layer).await, None);
+}
+
 /// Bytes without end, made as they are read.
 struct Zeros {
     left: u64,

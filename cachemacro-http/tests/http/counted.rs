@@ -111,6 +111,7 @@ async fn tools_are_told_what_routes_carry_and_evict() {
     let app = shop(&rig.http);
     ask(&app, "GET", "/shop/products/7", &[]).await;
     ask(&app, "DELETE", "/shop/products/7", &[]).await;
+    ask(&app, "PUT", "/shop/products/7", &[]).await;
     let report = rig.cache.report();
     let site = |name: &str| report.sites.iter().find(|site| site.site == name).unwrap();
     let read = site("GET /shop/products/{id}");
@@ -119,6 +120,7 @@ async fn tools_are_told_what_routes_carry_and_evict() {
     assert_eq!(read.stored_as[0].prefix, "http");
     let gone = site("DELETE /shop/products/{id}");
     assert_eq!(gone.writes, ["tag product:{id}", "tag products"]);
+    assert_eq!(site("PUT /shop/products/{id}").writes, [""; 0], "it carries its tags, and evicts none");
 }
 
 #[tokio::test]

@@ -121,3 +121,99 @@ async fn a_response_to_head_renews_what_is_stored_or_tells_that_it_holds_no_more
         );
     }
 }
+
+#[tokio::test]
+async fn a_response_to_head_without_validators_renews_nothing() {
+    let rig = Rig::new();
+    for (tag, length) in [(None, None), (None, Some("4")), (Some("\"a\""), None), (Some("\"a\""), Some("4"))]
+    {
+        rig.cache.clear().await.unwrap();
+        let layer = rig.http.gateway();
+        let gone = Arc::new(AtomicBool::new(false));
+        let flag = gone.clone();
+        let handler = Handler::new(move |request| {
+            let status = if flag.load(Ordering::SeqCst) { 502 } else { 200 };
+            async move {
+                let mut headers = vec![("cache-control", "max-age=10")];
+                if request.method() == "HEAD" {
+                    headers.extend(length.map(|length| ("content-length", length)));
+                } else {
+                    headers.extend(tag.map(|tag| ("etag", tag)));
+                }
+                response(status, &headers, if request.method() == "HEAD" { "" } else { "text" })
+            }
+        });
+        get(&layer, &handler, &[]).await;
+        rig.pass(15);
+        let head = crate::support::request("HEAD", "/a", &[]);
+        assert_eq!(crate::support::send(&layer, &handler, head).await.word(), "MISS");
+        gone.store(true, Ordering::SeqCst);
+        assert_eq!(get(&layer, &handler, &[]).await.word(), "STALE", "{tag:?} {length:?}: 4.3.5");
+        gone.store(false, Ordering::SeqCst);
+        let runs = handler.runs();
+        assert_eq!(get(&layer, &handler, &[]).await.word(), "MISS", "{tag:?} {length:?}");
+        assert_eq!(handler.runs(), runs + 1);
+    }
+}
+
+#[tokio::test]
+async fn a_response_to_head_is_about_the_variant_that_it_selects() {
+    let rig = Rig::new();
+    for (tag, word) in [("\"de\"", "HIT"), ("\"new\"", "MISS")] {
+        rig.cache.clear().await.unwrap();
+        let layer = rig.http.gateway();
+        let handler = Handler::new(move |request| async move {
+            let language = request.headers()["accept-language"].to_str().unwrap().to_owned();
+            let says = if language == "en" { "max-age=600" } else { "max-age=10" };
+            let is_head = request.method() == "HEAD";
+            let own = format!("\"{language}\"");
+            let tag = if is_head { tag } else { &own };
+            let headers = [("cache-control", says), ("vary", "accept-language"), ("etag", tag)];
+            response(200, &headers, if is_head { "" } else { &language })
+        });
+        let (en, de) = ([("accept-language", "en")], [("accept-language", "de")]);
+        get(&layer, &handler, &en).await;
+        get(&layer, &handler, &de).await;
+        rig.pass(15);
+        let head = crate::support::request("HEAD", "/a", &de);
+        assert_eq!(crate::support::send(&layer, &handler, head).await.word(), "MISS");
+        let got = get(&layer, &handler, &en).await;
+        assert_eq!((got.word(), got.body.as_str()), ("HIT", "en"), "{tag}");
+        let got = get(&layer, &handler, &de).await;
+        assert_eq!((got.word(), got.body.as_str()), (word, "de"), "{tag}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_serves_that_is_older_than_the_oldest_that_may() {
+    let rig = Rig::new();
+    for (says, asks) in [
+        ("max-age=10", &[][..]),
+        ("max-age=10", &[("cache-control", "max-stale")]),
+        ("max-age=2", &[("cache-control", "max-stale")]), // it came stale
+        ("max-age=3600", &[]),
+        ("max-age=10, stale-while-revalidate=3600", &[]),
+        ("max-age=10, stale-if-error=3600", &[]),
+    ] {
+        rig.cache.clear().await.unwrap();
+        let gone = Arc::new(AtomicBool::new(false));
+        // What is known of a URL is shared by clones.
+        let http = cachemacro_http::HttpCache::new(rig.cache.clone());
+        let (layer, flag) = (http.gateway().max_age("60s"), gone.clone());
+        let handler = Handler::new(move |_| {
+            let is_gone = flag.load(Ordering::SeqCst);
+            async move {
+                // Seconds in other caches count.
+                let headers = [("cache-control", says), ("etag", "\"a\""), ("age", "5")];
+                if is_gone { response(502, &[], "") } else { response(200, &headers, "") }
+            }
+        });
+        get(&layer, &handler, &[]).await;
+        gone.store(true, Ordering::SeqCst);
+        rig.pass(54);
+        assert_eq!(get(&layer, &handler, asks).await.status, 200, "{says} {asks:?}");
+        rig.pass(2);
+        let got = get(&layer, &handler, asks).await;
+        assert_eq!((got.status.as_u16(), got.word()), (502, "MISS"), "{says} {asks:?}");
+    }
+}

@@ -77,6 +77,95 @@ async fn what_is_said_of_paths_counts_where_the_handler_says_nothing() {
 }
 
 #[tokio::test]
+async fn what_is_said_of_paths_makes_no_user_s_page_anybody_else_s() {
+    let rig = Rig::new();
+    let http = rig.http.clone().rules([("/", "public, max-age=300")]);
+    let handler = Handler::new(|request| async move {
+        let of =
+            |name: &str| request.headers().get(name).map_or("", |value| value.to_str().unwrap()).to_owned();
+        response(200, &[], &format!("page of {}{}", of("cookie"), of("authorization")))
+    });
+    for (kind, layer) in
+        [("cache", http.clone().prefix("c").cache()), ("gateway", http.clone().prefix("g").gateway())]
+    {
+        for name in ["cookie", "authorization"] {
+            let uri = format!("/{name}");
+            let ask = async |user: Option<&str>| {
+                let headers: Vec<(&str, &str)> = user.iter().map(|user| (name, *user)).collect();
+                send(&layer, &handler, request("GET", &uri, &headers)).await
+            };
+            for user in ["sid=alice", "sid=bob"] {
+                let got = ask(Some(user)).await;
+                assert_eq!(got.header("cache-control"), "private, max-age=300", "{kind} {name}");
+                assert_eq!(got.body, format!("page of {user}"), "{kind} {name}");
+            }
+            for word in ["MISS", "HIT"] {
+                let got = ask(None).await;
+                assert_eq!((got.body.as_str(), got.word()), ("page of ", word), "{kind} {name}");
+                assert_eq!(got.header("cache-control"), "public, max-age=300", "{kind} {name}");
+            }
+            // Nor does one who has a page of their own get that of those who have none, the first of all users included.
+            let uri = format!("/{kind}/{name}");
+            send(&layer, &handler, request("GET", &uri, &[])).await;
+            let got = send(&layer, &handler, request("GET", &uri, &[(name, "sid=alice")])).await;
+            assert_eq!(got.body, "page of sid=alice", "{kind} {name}");
+            assert_eq!(
+                send(&layer, &handler, request("GET", &uri, &[])).await.word(),
+                "HIT",
+                "{kind} {name}"
+            );
+        }
+    }
+    // A response that an origin without a word of its own lets stand keeps what was said of its path, and no more.
+    let holds = Handler::new(|request| async move {
+        let user = request.headers().contains_key("authorization");
+        let known = request.headers().contains_key("if-none-match");
+        response(if known { 304 } else { 200 }, &[("etag", "\"a\"")], if user { "user" } else { "anyone" })
+    });
+    let layer = http.clone().prefix("holds").gateway();
+    send(&layer, &holds, request("GET", "/", &[])).await;
+    rig.pass(301);
+    assert_eq!(send(&layer, &holds, request("GET", "/", &[])).await.body, "anyone");
+    assert_eq!(send(&layer, &holds, request("GET", "/", &[])).await.word(), "HIT");
+    assert_eq!(send(&layer, &holds, request("GET", "/", &[("authorization", "a")])).await.body, "user");
+    // What the origin says itself counts for all, as without a rule.
+    let says = Handler::new(|_| async { response(200, &[("cache-control", "max-age=60")], "") });
+    let layer = http.clone().prefix("says").gateway();
+    for word in ["MISS", "HIT"] {
+        assert_eq!(
+            send(&layer, &says, request("GET", "/says", &[("cookie", "sid=alice")])).await.word(),
+            word
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_said_of_paths_shares_no_cookie() {
+    let rig = Rig::new();
+    let http = rig.http.clone().rules([("/", "public, max-age=300")]);
+    let handler = Handler::new(|_| async { response(200, &[("set-cookie", "sid=new; Path=/")], "") });
+    for (kind, layer, says, again) in [
+        ("cache", http.clone().prefix("c").cache(), "private, max-age=300", "MISS"),
+        ("gateway", http.clone().prefix("g").gateway(), "private, max-age=300", "MISS"),
+        ("public", http.clone().prefix("p").cache().public(), "private, max-age=300", "MISS"),
+        ("strip", http.clone().prefix("s").cache().strip(["sid"]), "public, max-age=300", "HIT"),
+        ("keep", http.clone().prefix("k").cache().keep_cookies(), "public, max-age=300", "HIT"),
+    ] {
+        // Clones share what is known of a URL.
+        let uri = format!("/{kind}");
+        for word in ["MISS", again] {
+            let got = send(&layer, &handler, request("GET", &uri, &[])).await;
+            assert_eq!((got.header("cache-control"), got.word()), (says, word), "{kind}");
+        }
+        // One that goes past the cache is answered with its cookies.
+        let passes = [("x-http-method-override", "PUT")];
+        let got = send(&layer, &handler, request("GET", &uri, &passes)).await;
+        let says = if kind == "keep" { says } else { "private, max-age=300" };
+        assert_eq!((got.header("cache-control"), got.word()), (says, "BYPASS"), "{kind}");
+    }
+}
+
+#[tokio::test]
 async fn bodies_over_the_limit_of_the_cache_pass() {
     let cache = cachemacro::Cache::builder().memory().max_value(1_000).build().unwrap();
     let http = HttpCache::new(cache);

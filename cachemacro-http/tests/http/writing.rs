@@ -118,6 +118,60 @@ async fn a_put_leaves_its_response() {
 }
 
 #[tokio::test]
+async fn a_put_evicts_no_tag_and_what_its_handler_evicts_goes() {
+    #[cachemacro::cache_evict(tags = ["teas"])]
+    async fn rename() {}
+
+    let rig = Rig::new();
+    let http = &rig.http;
+    let write = |evicts: bool| {
+        let cache = rig.cache.clone();
+        move || {
+            let cache = cache.clone();
+            async move {
+                if evicts {
+                    cache.scope(rename()).await;
+                }
+                "green tea"
+            }
+        }
+    };
+    let app = Router::new()
+        .route("/teas", get(async || "list").layer(http.cache().tags(["teas"])))
+        .route("/teas/7", put(write(false)).layer(http.put().tags(["tea:7"])))
+        .route("/teas/8", put(write(true)).layer(http.put().tags(["tea:8"])))
+        .route("/teas/9", put(write(false)).layer(http.put().tags(["teas"])));
+    for (uri, word) in [("/teas/7", "HIT"), ("/teas/9", "HIT"), ("/teas/8", "MISS")] {
+        ask(&app, "GET", "/teas").await;
+        assert_eq!(ask(&app, "PUT", uri).await.1, "green tea");
+        assert_eq!(ask(&app, "GET", "/teas").await.0, word, "{uri}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_said_of_a_path_counts_for_what_a_put_leaves() {
+    let rig = Rig::new();
+    let http = rig.http.clone().rules([("/never", "no-store"), ("/short", "public, max-age=60")]);
+    let route = || get(async || "tea").layer(http.cache()).merge(put(async || "green tea").layer(http.put()));
+    let app = Router::new().route("/never", route()).route("/short", route()).route("/other", route());
+    for (uri, word, says) in [
+        ("/never", "MISS", "no-store"),
+        ("/short", "HIT", "public, max-age=60"),
+        ("/other", "HIT", "max-age=300"),
+    ] {
+        ask(&app, "PUT", uri).await;
+        let response = app.clone().oneshot(Request::get(uri).body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.headers()["x-cache"], word, "{uri}");
+        assert_eq!(response.headers()["cache-control"], says, "{uri}");
+    }
+    let of_user = Request::get("/short").header("authorization", "a").body(Body::empty()).unwrap();
+    let response = app.clone().oneshot(of_user).await.unwrap();
+    assert_eq!(response.headers()["x-cache"], "BYPASS", "it shares nothing");
+    rig.pass(60);
+    assert_eq!(ask(&app, "GET", "/short").await.0, "MISS");
+}
+
+#[tokio::test]
 async fn a_put_that_is_not_for_all_evicts() {
     let rig = Rig::new();
     let app = shop(&rig);

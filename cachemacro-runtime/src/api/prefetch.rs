@@ -80,7 +80,7 @@ impl<T: Value> Entry<T> {
         let Ok(runtime) = Handle::try_current() else { return false };
         let core = self.core();
         // What a transaction wrote is not to be loaded by another task.
-        if core.is_off() {
+        if core.is_bypassed() {
             return false;
         }
         let Some(place) = Place::among(&core.prefetches) else { return false };

@@ -353,15 +353,17 @@ impl<'a, I: Iterator<Item = Warming<'a>>> Warm<'a, I> {
                 Err(_) => return Warmed { failed: 1, ..stopped(Stopped::Errors) },
             },
         };
-        let warmed = self.run_here(&core).await;
-        if let Some(right) = right.filter(|_| warmed.stopped.is_none()) {
+        let (warmed, whole) = self.run_here(&core).await;
+        if let Some(right) = right.filter(|_| whole && warmed.stopped.is_none()) {
             // Where that fails, the next process does it again: it finds most of it fresh.
             let _ = right.fill(&warmed.warmed).await;
         }
         warmed
     }
 
-    async fn run_here(&mut self, core: &Arc<Core>) -> Warmed {
+    /// What was done, and whether all entries were looked at.
+    async fn run_here(&mut self, core: &Arc<Core>) -> (Warmed, bool) {
+        let mut whole = true;
         let mut so_far = Warmed { of: self.items.size_hint().1.map(|most| most as u64), ..Warmed::default() };
         let mut pace = self.rate.map(pace);
         let (mut found, mut waiting) = (Vec::new().into_iter(), None);
@@ -377,7 +379,7 @@ impl<'a, I: Iterator<Item = Warming<'a>>> Warm<'a, I> {
                 }
             }
             if waiting.is_none() && looking.is_none() && running.is_empty() {
-                return so_far;
+                return (so_far, whole);
             }
             tokio::select! {
                 Some(came) = running.next(), if !running.is_empty() => match came {
@@ -387,14 +389,14 @@ impl<'a, I: Iterator<Item = Warming<'a>>> Warm<'a, I> {
                 },
                 Some(looked) = next(&mut looking), if looking.is_some() => {
                     looking = None;
-                    match looked {
-                        Ok(looked) => {
-                            let (fresh, rest): (Vec<_>, Vec<_>) = looked.into_iter().partition(|(_, fresh)| *fresh);
-                            so_far.fresh += fresh.len() as u64;
-                            found = rest.into_iter().map(|(item, _)| item).collect::<Vec<_>>().into_iter();
-                        }
+                    if let Ok(looked) = looked {
+                        let (fresh, rest): (Vec<_>, Vec<_>) = looked.into_iter().partition(|(_, fresh)| *fresh);
+                        so_far.fresh += fresh.len() as u64;
+                        found = rest.into_iter().map(|(item, _)| item).collect::<Vec<_>>().into_iter();
+                    } else {
                         // What cannot be looked for cannot be stored.
-                        Err(_) => so_far.failed += 1,
+                        so_far.failed += 1;
+                        whole = false;
                     }
                 }
                 () = turn(&mut pace), if waiting.is_some() && running.len() < self.concurrency => {
@@ -445,7 +447,7 @@ async fn fill(item: Warming<'_>) -> CameTo {
 }
 
 fn pace(per_second: u32) -> Interval {
-    let mut pace = interval(Duration::from_secs(1) / per_second);
+    let mut pace = interval((Duration::from_secs(1) / per_second).max(Duration::from_nanos(1)));
     // Behind a pause nothing is made up for.
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     pace

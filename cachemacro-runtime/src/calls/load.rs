@@ -516,7 +516,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
     fn prepared(&mut self, held: &Held, rules: &impl Rules<V>, loaded: Option<&V>) -> Option<Prepared> {
         let mut prepared = self.entry.prepare(self.raw, rules, loaded)?;
         if let Some(old) = self.state.spare.as_ref().filter(|_| held.is_refresh()) {
-            prepared.refreshes(old);
+            prepared.refreshes(self.raw, old);
         }
         if let Some(placed) = self.state.placed.take() {
             self.entry.copies(self.raw, *placed, &mut prepared, loaded);

@@ -118,7 +118,7 @@ impl Prepared {
     }
 
     /// The versions of the tags that the value names and the entry did not.
-    fn late_tags(&self, raw: &RawEntry) -> Vec<VersionKey> {
+    pub(crate) fn late_tags(&self, raw: &RawEntry) -> Vec<VersionKey> {
         let namespace = raw.core.namespace();
         let mut keys: Vec<VersionKey> = self.tags.iter().map(|tag| tag_keys(namespace, tag).tag).collect();
         keys.extend(self.inherited.iter().map(|&hash| version_key(namespace, hash)));

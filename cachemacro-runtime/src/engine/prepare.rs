@@ -217,9 +217,17 @@ impl<T: Value> Entry<T> {
 
 impl Prepared {
     /// Keeps the name of the value that it refreshes, where it is the same: whoever has a copy of that needs to read its header alone.
-    pub(crate) fn refreshes(&mut self, old: &Usable) {
+    /// Its tags must be the same too: a copy ends by those that it was made with.
+    pub(crate) fn refreshes(&mut self, raw: &RawEntry, old: &Usable) {
         let header = &old.header;
+        let mut tags: Vec<u64> = raw.tags.iter().chain(&self.late_tags(raw)).map(|key| key.hash).collect();
+        let mut stamped: Vec<u64> = old.stamps().map(|stamp| stamp.tag).collect();
+        tags.sort_unstable();
+        tags.dedup();
+        stamped.sort_unstable();
+        stamped.dedup();
         let is_same = (self.flags, self.codec, self.schema) == (header.flags, header.codec, header.schema)
+            && tags == stamped
             && old.stored_payload() == self.payload;
         if is_same && !header.fill_id.is_none() {
             self.fill_id = Some(header.fill_id);

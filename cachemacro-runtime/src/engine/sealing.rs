@@ -107,6 +107,9 @@ impl Sealing {
             let text = "the keys that entries are sealed with have numbers from 1, and no two the same";
             return Err(Error::new(ErrorKind::Config, text));
         }
+        if self.only.as_ref().is_some_and(BTreeSet::is_empty) {
+            return Err(Error::new(ErrorKind::Config, "a list of prefixes that are sealed names none"));
+        }
         Ok(())
     }
 

@@ -139,8 +139,16 @@ impl Core {
         let namespace = self.namespace();
         let tag =
             |hash: &u64| TagKeys::new(version_key(namespace, *hash), any_key(namespace, hash % BUCKETS));
+        // By the names of this cache: who could not send them may not have known what is sealed.
+        let inside = |key: &String| {
+            key.strip_prefix(namespace).and_then(|key| key.strip_prefix(':')).map(str::to_owned)
+        };
         let named = Targets {
-            keys: undelivered.keys.clone(),
+            keys: undelivered
+                .keys
+                .iter()
+                .map(|key| inside(key).map_or_else(|| key.clone(), |key| self.full_name(&key)))
+                .collect(),
             tags: undelivered.tags.iter().map(tag).collect(),
             prefixes: undelivered.prefixes.clone(),
         };

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::report::{Counts, Incident, Report, Used};
+use crate::broken::Lacks;
 use crate::dice::Dice;
 use crate::server::RedisServer;
 use crate::wait::{namespace, wait_until};
@@ -14,7 +15,6 @@ use crate::worker::Worker;
 
 /// What each process of a history does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct Plan {
     /// How many tasks.
     pub tasks: usize,
@@ -24,8 +24,8 @@ pub struct Plan {
     pub rest_millis: u64,
     /// Whether the store waits longer than any test for an answer, instead of as long as by default.
     pub patient: bool,
-    /// Whether fills need their lease, as they should.
-    pub fenced: bool,
+    /// What the store lacks that it should have.
+    pub lacks: Option<Lacks>,
     /// How many replicas have to have an evict; above zero, what another server filled is a miss besides.
     pub replicas: usize,
     /// Whether three readers in four take local copies, or have them confirmed.
@@ -43,7 +43,7 @@ impl Default for Plan {
             rows: 500,
             rest_millis: 30,
             patient: false,
-            fenced: true,
+            lacks: None,
             replicas: 0,
             local: false,
             guarded: true,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use cachemacro::store::faults::Op;
 use cachemacro::{Cache, Entry, ErrorKind, Mode, Stopped, Warming, cached};
 use cachemacro_tests::{LONG, Process, Rig, on_both_stores, wait_for};
 
@@ -124,12 +125,21 @@ async fn one_process_is_elected(rig: Rig) {
     let failed = one.cache.warm([fails(90)]).errors(1).once("failing", HOUR).run().await;
     assert_eq!(failed.stopped, Some(Stopped::Errors));
     one.cache.stored().await;
-    wait_for("the next one may", || other.cache.stats().total.loads > 0).await;
     let next = cachemacro_tests::wait_until("another process does it", LONG, async || {
         let next = other.cache.warm(items(other, 90..91)).once("failing", HOUR).run().await;
         next.stopped.is_none()
     });
     next.await;
+    // What could not be looked at was not warmed.
+    one.faults.fail_next(Op::ReadHead, 1, ErrorKind::Io);
+    let missed = one.cache.warm(items(one, 100..103)).once("missed", HOUR).run().await;
+    assert_eq!((missed.failed, missed.warmed, missed.stopped), (1, 0, None));
+    one.cache.stored().await;
+    let again = cachemacro_tests::wait_until("another process does it", LONG, async || {
+        let again = other.cache.warm(items(other, 100..103)).once("missed", HOUR).run().await;
+        again.stopped.is_none() && again.warmed == 3
+    });
+    again.await;
     let total = one.cache.stats().total;
     assert_eq!((total.hits, total.misses()), (0, 0), "the election reads nothing that counts");
 }
@@ -139,7 +149,7 @@ async fn nested_calls_count_as_warmed_and_bypasses_load_nothing(rig: Rig) {
     let cache = &process.cache;
     let outer = cache.entry::<u64>("outer", 1);
     let load = async || cube(cache, 2).await.unwrap_or_default();
-    cache.warm([Warming::of(outer, load)]).run().await;
+    cache.warm([Warming::of(outer, load)]).rate(u32::MAX).run().await;
     let total = cache.stats().total;
     assert_eq!((total.warmed, total.misses(), total.hits), (2, 0, 0));
     let off = Mode::Bypass.scope(cache.warm(items(&process, 0..3)).run()).await;
@@ -163,6 +173,7 @@ async fn a_prefetch_goes_on_behind_its_caller_and_few_do_at_once(rig: Rig) {
             id
         })
     };
+    assert!(!Mode::Bypass.scope(async { prefetch(0) }).await, "the cache is neither read nor written");
     let taken = (0..100).filter(|id| prefetch(*id)).count();
     assert_eq!(taken, 64);
     wait_for("all of them load", || begun.load(Ordering::Relaxed) == 64).await;

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use cachemacro_tests::broken::Lacks;
 use cachemacro_tests::history::{Counts, Fleet, Plan};
 use cachemacro_tests::{DEADLINE, Dice, RedisServer, rounds};
 
@@ -51,6 +52,6 @@ async fn a_random_history_in_several_processes_has_no_stale_read() {
 #[tokio::test]
 async fn without_the_fence_the_same_history_has_stale_reads() {
     let server = RedisServer::start();
-    let mut fleet = start(&server, &Plan { fenced: false, ..plan() }, 1).await;
+    let mut fleet = start(&server, &Plan { lacks: Some(Lacks::Fences), ..plan() }, 1).await;
     fleet.until("a stale read is found", DEADLINE, |done| done.stale > 0).await;
 }

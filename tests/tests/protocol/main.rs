@@ -27,6 +27,7 @@ mod queued_evicts;
 mod races;
 mod races_by_hand;
 mod sealed;
+mod side_by_side;
 mod stampede;
 mod store_conformance;
 mod store_model;

@@ -74,6 +74,19 @@ async fn the_store_learns_neither_keys_nor_values(rig: Rig) {
     assert_eq!(other.cache.evict_prefix("session").await.expect("evicted"), 1);
 }
 
+/// Upholds G7: a process whose environment gives it no keys names entries in plain.
+#[tokio::test]
+async fn evicts_of_a_process_without_keys_are_delivered_by_the_names_of_one_with_them() {
+    let rig = Rig::memory();
+    let (process, without) = (sealed(&rig), rig.process());
+    process.cache.set("session", CANARY, &1).await.expect("stored");
+    without.faults.fail(Op::Evict, ErrorKind::Connect);
+    assert!(without.cache.evict_key("session", CANARY).await.is_err());
+    let undelivered = without.cache.shutdown().await.expect_err("nothing is acknowledged");
+    process.cache.deliver(&undelivered).await.expect("delivered");
+    assert_eq!(process.cache.get::<u32>("session", CANARY).await.expect("answered"), None);
+}
+
 /// Upholds G8.
 async fn bytes_that_were_moved_or_changed_are_misses(rig: Rig) {
     let process = sealed(&rig);

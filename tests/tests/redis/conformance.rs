@@ -8,6 +8,7 @@ use cachemacro_runtime::store::Store;
 use cachemacro_runtime::store::conformance::{Env, Subject, store_conformance};
 use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
 use cachemacro_tests::RedisServer;
+use cachemacro_tests::clusters::{RedisCluster, slot_of};
 use cachemacro_tests::sentinels::NAME;
 
 use crate::{tls, users};
@@ -72,6 +73,49 @@ impl Subject for Redis {
     }
 }
 
+/// The same on a cluster, whose keys are put and looked at where their slots are served.
+struct OnCluster {
+    cluster: &'static RedisCluster,
+    store: Arc<RedisStore>,
+}
+
+impl OnCluster {
+    async fn new() -> Self {
+        let cluster = RedisCluster::shared().await;
+        let config = RedisConfig::new(cluster.url()).command_timeout(Duration::from_secs(10));
+        Self { cluster, store: Arc::new(RedisStore::new(config).expect("the URL is well-formed")) }
+    }
+
+    async fn client(&self, key: &str) -> redis::aio::MultiplexedConnection {
+        let slot = slot_of(&self.cluster.servers[0], key).await;
+        self.cluster.servers[self.cluster.owner(slot).await].client().await
+    }
+}
+
+#[async_trait]
+impl Subject for OnCluster {
+    fn store(&self) -> Arc<dyn Store> {
+        Arc::<RedisStore>::clone(&self.store)
+    }
+
+    async fn pass(&self, time: Duration) {
+        tokio::time::sleep(time + Duration::from_millis(20)).await;
+    }
+
+    async fn put_raw(&self, key: &str, bytes: &[u8], life: Duration) {
+        let mut set = redis::cmd("SET");
+        set.arg(key).arg(bytes).arg("PX").arg(life.as_millis());
+        set.exec_async(&mut self.client(key).await).await.expect("SET");
+    }
+
+    async fn life_left(&self, key: &str) -> Option<Duration> {
+        let mut pttl = redis::cmd("PTTL");
+        let left: i64 = pttl.arg(key).query_async(&mut self.client(key).await).await.expect("PTTL");
+        u64::try_from(left).ok().map(Duration::from_millis)
+    }
+}
+
+store_conformance!(on_a_cluster, async || Env::new(OnCluster::new().await));
 store_conformance!(resp2, async || Env::new(Redis::on(RedisServer::shared(), "resp2")));
 store_conformance!(resp3, async || Env::new(Redis::on(RedisServer::shared(), "resp3")));
 store_conformance!(over_tls, async || Env::new(Redis::over_tls()));

@@ -101,7 +101,9 @@ impl CacheBuilder {
         #[cfg(feature = "sealed")]
         self.sealed_from(&env)?;
         #[cfg(not(feature = "sealed"))]
-        env.lacks("CACHEMACRO_SEAL_KEYS", "sealed")?;
+        for name in ["CACHEMACRO_SEAL_KEYS", "CACHEMACRO_SEAL_NAMES", "CACHEMACRO_SEAL_ONLY"] {
+            env.lacks(name, "sealed")?;
+        }
         env.parse("CACHEMACRO_CAPACITY", "a number of bytes from 1", from_one, &mut self.capacity)?;
         self.local_from(&env)?;
         env.parse("CACHEMACRO_DISABLED", "`0` or `1`", parse_switch, &mut self.settings.disabled)?;

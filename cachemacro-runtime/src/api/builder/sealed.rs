@@ -30,7 +30,11 @@ impl CacheBuilder {
             sealing = sealing.reads(id, &key);
         }
         if let Some(only) = env.get(ONLY) {
-            sealing = sealing.only(only.split(',').map(str::trim).filter(|prefix| !prefix.is_empty()));
+            let prefixes: Vec<&str> = only.split(',').map(str::trim).collect();
+            if prefixes.iter().any(|prefix| prefix.is_empty()) {
+                return Err(Env::wrong(ONLY, "prefixes, separated by commas"));
+            }
+            sealing = sealing.only(prefixes);
         }
         self.settings.seals.sealing = Some(sealing.into());
         Ok(())
@@ -87,6 +91,8 @@ mod tests {
             (&a[..], String::new(), "", "CACHEMACRO_SEAL_NAMES needs CACHEMACRO_SEAL_KEYS"),
             ("", format!("1:{a}"), "", "CACHEMACRO_SEAL_KEYS needs CACHEMACRO_SEAL_NAMES"),
             ("", String::new(), "session", "CACHEMACRO_SEAL_ONLY needs"),
+            (&a[..], format!("1:{a}"), ",", "CACHEMACRO_SEAL_ONLY has a value"),
+            (&a[..], format!("1:{a}"), "session,", "CACHEMACRO_SEAL_ONLY has a value"),
             ("0a", format!("1:{a}"), "", "CACHEMACRO_SEAL_NAMES has a value"),
             (&a[..], a.clone(), "", "CACHEMACRO_SEAL_KEYS has a value"),
             (&a[..], format!("1:{}", &a[1..]), "", "CACHEMACRO_SEAL_KEYS has a value"),

@@ -165,7 +165,7 @@ impl<K, T: Value> Missing<K, T> {
         let raw = self.entry.raw().ok()?;
         let mut prepared = self.entry.prepare(raw, &NoRules, value)?;
         if let Some(old) = self.old.as_ref().filter(|_| held.is_refresh()) {
-            prepared.refreshes(old);
+            prepared.refreshes(raw, old);
         }
         if let Some(placed) = self.placed.take() {
             self.entry.copies(raw, *placed, &mut prepared, value);

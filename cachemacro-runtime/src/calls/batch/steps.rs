@@ -148,7 +148,7 @@ async fn load_together<K: Eq + Hash, T: Value, E>(
     let warms = Mode::current() == Mode::Warm;
     for mut missing in wanted {
         let value = loaded.remove(&missing.id);
-        if warms {
+        if warms && value.is_some() {
             missing.record(Event::Warmed);
         }
         let mut lead = missing.lead.take();

@@ -90,7 +90,8 @@ impl Kept {
 
     /// Nobody sends what is kept any more. Who stops because there is nothing looks once more whether something came meanwhile.
     pub(super) fn stops_sending(&self) {
-        self.is_sent.store(false, Ordering::SeqCst);
+        // Read as well as written: who found that somebody sends had kept something before, which is seen from here on.
+        self.is_sent.swap(false, Ordering::SeqCst);
     }
 
     /// How often all that was kept had reached the store.

@@ -1,7 +1,7 @@
 //! What is kept under [loom](https://docs.rs/loom), which plays every order of its threads' steps: run by `scripts/loom`. Orders of whole
-//! evicts are in `orders`. Each mechanism was removed once, and the model beside it failed:
+//! evicts are in `orders`. Which mechanism each model is there for:
 //!
-//! | removed | model |
+//! | mechanism | model |
 //! |---|---|
 //! | how many there are is set under the lock | `how_many_are_kept_is_how_many_there_are` |
 //! | an acknowledgement ends only what was kept before it was sent | `what_is_kept_while_a_snapshot_is_sent_stays` |

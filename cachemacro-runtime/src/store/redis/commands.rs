@@ -64,6 +64,12 @@ impl Replicas {
         Err(Error::new(ErrorKind::Refused, text))
     }
 
+    /// Writes the command by which that is waited for.
+    #[cfg(feature = "cluster")]
+    pub(super) fn write_wait(&self, out: &mut Packed) {
+        out.command(3).part("WAIT").count(self.count).count(millis(self.sender.command_timeout / 2));
+    }
+
     /// The command by which that is waited for.
     pub(super) fn wait(&self) -> redis::Cmd {
         let mut wait = redis::cmd("WAIT");
@@ -75,6 +81,15 @@ impl Replicas {
 impl Commands {
     pub(super) fn new(sender: Sender, replicas: Option<Replicas>) -> Self {
         Self { sender, replicas, families: Families::default(), lives: Lives::default() }
+    }
+
+    /// The same for keys of a slot that the server is only about to serve.
+    #[cfg(feature = "cluster")]
+    pub(super) fn asking(&self) -> Self {
+        let replicas = self.replicas.as_ref();
+        let replicas =
+            replicas.map(|replicas| Replicas { count: replicas.count, sender: replicas.sender.asking() });
+        Self::new(self.sender.asking(), replicas)
     }
 
     /// What evicts wait for.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use redis::io::tcp::socket2::TcpKeepalive;
 
 use super::credentials::{Credentials, Login};
-use super::endpoint::{Endpoint, Where};
+use super::endpoint::{Base, Endpoint, Where};
 #[cfg(feature = "sentinel")]
 use super::sentinel::Sentinels;
 use super::stream::Transport;
@@ -63,7 +63,7 @@ pub struct RedisConfig {
 
 impl RedisConfig {
     /// Settings for the server at `url`: `redis://[user][:password@]host[:port][/database]`, with TLS `rediss://`, by way of Sentinel
-    /// `redis+sentinel://host,host/name`, or `unix:///path/to/socket[?db=0&user=…&password=…]`; `valkey` means the same as `redis`. See
+    /// `redis+sentinel://host,host/name`, a cluster `redis+cluster://host,host`, or `unix:///path/to/socket[?db=0&user=…&password=…]`; `valkey` means the same as `redis`. See
     /// [the guide](https://github.com/cachemacro/cachemacro/blob/main/docs/providers.md).
     ///
     /// The URL is checked by [`RedisStore::new`](super::RedisStore::new).
@@ -303,7 +303,7 @@ impl RedisConfig {
     }
 
     /// Checks everything that can be checked without a server.
-    pub(super) fn endpoint(&self) -> Result<Endpoint> {
+    pub(super) fn start(&self) -> Result<Start> {
         for (setting, value) in [
             ("connect timeout", self.connect_timeout),
             ("command timeout", self.command_timeout),
@@ -347,13 +347,33 @@ impl RedisConfig {
             #[cfg(feature = "tls")]
             handshake: self.connect_timeout.mul_f64(0.75),
         });
+        let base = Base { transport, login, database, protocol };
         let place = match place {
             Place::One(host) => Where::One(host),
             Place::Socket(path) => Where::Socket(path),
             #[cfg(feature = "sentinel")]
             Place::Sentinels(parts) => Where::Watched(Arc::new(Sentinels::new(parts, self.connect_timeout))),
+            #[cfg(feature = "cluster")]
+            Place::Cluster(seeds) => {
+                if self.epoch.is_some() {
+                    return Err(refused(
+                        "the epoch check is for one server and its replicas, not for a cluster",
+                    ));
+                }
+                return Ok(Start::Cluster(base, seeds));
+            }
         };
-        Ok(Endpoint { place, transport, login, database, protocol })
+        Ok(Start::One(Endpoint { place, base }))
+    }
+
+    /// The endpoint of one server.
+    #[cfg(test)]
+    pub(super) fn endpoint(&self) -> Result<Endpoint> {
+        match self.start()? {
+            Start::One(endpoint) => Ok(endpoint),
+            #[cfg(feature = "cluster")]
+            Start::Cluster(..) => Err(refused("a cluster")),
+        }
     }
 
     /// What encrypts connections, where the URL asks for that.
@@ -384,6 +404,14 @@ impl RedisConfig {
     }
 }
 
+/// What settings name.
+pub(super) enum Start {
+    One(Endpoint),
+    /// A cluster, and the nodes of it that are known at first.
+    #[cfg(feature = "cluster")]
+    Cluster(Base, Vec<url::Host>),
+}
+
 impl fmt::Debug for RedisConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisConfig")
@@ -411,7 +439,8 @@ mod tests {
     #[test]
     fn connections_are_kept_alive_and_dead_ones_noticed() {
         let config = RedisConfig::new("redis://h").keepalive(Duration::from_secs(9));
-        let transport = config.user_timeout(Duration::from_secs(7)).endpoint().expect("acceptable").transport;
+        let transport =
+            config.user_timeout(Duration::from_secs(7)).endpoint().expect("acceptable").base.transport;
         assert!(format!("{:?}", transport.keepalive).contains("9s"), "{transport:?}");
         assert_eq!(transport.user_timeout, Duration::from_secs(7));
     }

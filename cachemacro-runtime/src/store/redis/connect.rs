@@ -181,6 +181,8 @@ impl Link {
         let Some(slots) = opened.slots.upgrade() else { return };
         let mut slot = slots.slot(opened.slot);
         if matches!(&*slot, Slot::Open(_, open) if Arc::ptr_eq(open, opened)) {
+            // Before nothing is open: who sees that must see that something was.
+            self.dialer.lose();
             *slot = Slot::Empty;
             drop(slot);
             self.dialer.note_lost(error);

@@ -75,7 +75,7 @@ impl Look<'_> {
     /// What [`server::ask`] brought.
     pub(super) fn found(mut self, replies: &[Reply]) {
         self.found = true;
-        let database = self.dialer.endpoint.database;
+        let database = self.dialer.endpoint.base.database;
         self.dialer.server.found(server::facts(replies, database, self.dialer.plaintext));
     }
 }
@@ -186,7 +186,7 @@ impl Dialer {
             return;
         }
         for index in 0..sentinels.hosts().len() {
-            let (sentinels, transport) = (Arc::clone(sentinels), Arc::clone(&self.endpoint.transport));
+            let (sentinels, transport) = (Arc::clone(sentinels), Arc::clone(&self.endpoint.base.transport));
             let dialer = Arc::downgrade(self);
             self.background.spawn(async move {
                 let told = |is_another| {
@@ -234,13 +234,12 @@ impl Dialer {
 
     /// A connection was lost, and another one is to take its place.
     pub(super) fn note_lost(&self, error: &Error) {
-        self.lose();
         let mut noted = lock(&self.noted);
         *noted = (noted.0 + 1, Some(error.to_string()));
     }
 
     /// What was open is not any more.
-    fn lose(&self) {
+    pub(super) fn lose(&self) {
         self.lost.fetch_max(self.mark(Instant::now()).0, Ordering::SeqCst);
     }
 

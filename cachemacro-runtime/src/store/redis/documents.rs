@@ -7,8 +7,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::send::Resend;
+use super::single::Single;
 use super::wire::{Packed, Reply};
-use super::{RedisStore, failure, reply};
+use super::{failure, reply};
 use crate::ground::clock::Timestamp;
 use crate::ground::error::Result;
 use crate::store::documents::Documents;
@@ -19,7 +20,7 @@ const MOST: usize = 1_000;
 const CHUNK: usize = 16;
 
 #[async_trait]
-impl Documents for RedisStore {
+impl Documents for Single {
     async fn publish(&self, namespace: &str, id: &str, document: Bytes, life: Duration) -> Result<()> {
         let (set, key) = keys(namespace, id);
         let (now, life) = (self.link().dialer.time.now().millis(), millis(life));
@@ -74,7 +75,7 @@ impl Documents for RedisStore {
     }
 
     async fn log(&self, namespace: &str, line: Bytes, most: usize) -> Result<()> {
-        let log = format!("{{{namespace}:log}}");
+        let log = log_key(namespace);
         let add = |out: &mut Packed| {
             out.command(7)
                 .part("XADD")
@@ -90,7 +91,7 @@ impl Documents for RedisStore {
     }
 
     async fn logged(&self, namespace: &str, most: usize) -> Result<Vec<(Timestamp, Bytes)>> {
-        let log = format!("{{{namespace}:log}}");
+        let log = log_key(namespace);
         let read = |out: &mut Packed| {
             out.command(6).part("XREVRANGE").part(&log).part("+").part("-").part("COUNT").count(most);
         };
@@ -112,10 +113,15 @@ fn logged(entry: Reply) -> Option<(Timestamp, Bytes)> {
 }
 
 /// The set of a namespace, and the key of one process.
-fn keys(namespace: &str, id: &str) -> (String, String) {
+pub(super) fn keys(namespace: &str, id: &str) -> (String, String) {
     let set = format!("{{{namespace}:report}}");
     let key = format!("{set}:{id}");
     (set, key)
+}
+
+/// The log of a namespace.
+pub(super) fn log_key(namespace: &str) -> String {
+    format!("{{{namespace}:log}}")
 }
 
 fn millis(time: Duration) -> u64 {

@@ -14,9 +14,15 @@ use super::url::Host;
 use crate::ground::error::Result;
 
 /// Where connections lead and how they begin.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Endpoint {
     pub(super) place: Where,
+    pub(super) base: Base,
+}
+
+/// How connections begin, wherever they lead.
+#[derive(Debug, Clone)]
+pub(super) struct Base {
     pub(super) transport: Arc<Transport>,
     pub(super) login: Login,
     pub(super) database: i64,
@@ -24,7 +30,7 @@ pub(super) struct Endpoint {
 }
 
 /// Who is connected to.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Where {
     One(Host),
     Socket(std::path::PathBuf),
@@ -43,16 +49,16 @@ impl Endpoint {
     pub(super) async fn open(&self) -> Result<Opened> {
         let unreached = |error: std::io::Error| failure::unreached(&error);
         let stream = match &self.place {
-            Where::One(host) => self.transport.connect(host).await.map_err(unreached)?,
+            Where::One(host) => self.base.transport.connect(host).await.map_err(unreached)?,
             Where::Socket(path) => Stream::unix(path).await.map_err(unreached)?,
             #[cfg(feature = "sentinel")]
             Where::Watched(sentinels) => {
-                let primary = sentinels.primary(&self.transport).await?;
-                self.transport.connect(&primary).await.map_err(unreached)?
+                let primary = sentinels.primary(&self.base.transport).await?;
+                self.base.transport.connect(&primary).await.map_err(unreached)?
             }
         };
-        let credentials = self.login.ask().await?;
-        let greeting = greeting(credentials.as_ref(), self.protocol).set_db(self.database);
+        let credentials = self.base.login.ask().await?;
+        let greeting = greeting(credentials.as_ref(), self.base.protocol).set_db(self.base.database);
         Ok(Opened { stream, greeting })
     }
 
@@ -64,7 +70,7 @@ impl Endpoint {
 
     /// A number for server and database, whoever logs in there. Names of the own host count as one.
     pub(super) fn identity(&self) -> u64 {
-        xxh3_64(format!("{}/{}", self.place(), self.database).as_bytes())
+        xxh3_64(format!("{}/{}", self.place(), self.base.database).as_bytes())
     }
 
     /// A number for the server, whichever of its databases is meant.
@@ -74,8 +80,7 @@ impl Endpoint {
 
     /// Whether bytes travel to another host as they are.
     pub(super) fn is_plaintext(&self) -> bool {
-        #[cfg(feature = "tls")]
-        if self.transport.tls.is_some() {
+        if !self.base.transport.is_plain() {
             return false;
         }
         match &self.place {

@@ -7,6 +7,8 @@ use std::time::Duration;
 use deadpool::managed::{PoolError, TimeoutType};
 use redis::{ErrorKind as Redis, RedisError};
 
+#[cfg(feature = "cluster")]
+use super::redirect::Redirect;
 use super::refusal::{self, Fate, Next, Refusal};
 use super::wire::{Broken, Cause, Told, Unopened};
 use crate::ground::error::{Error, ErrorKind};
@@ -52,7 +54,12 @@ pub(super) fn unexpected() -> Error {
 
 /// An error that arrived as a reply: a line that may quote keys.
 pub(super) fn refused(line: &[u8]) -> Error {
-    Error::new(ErrorKind::Refused, line_told(line))
+    let error = Error::new(ErrorKind::Refused, line_told(line));
+    #[cfg(feature = "cluster")]
+    if let Some(redirect) = Redirect::of(line) {
+        return error.with_source(redirect);
+    }
+    error
 }
 
 /// There is no answer, which could take so long.

@@ -20,7 +20,7 @@ use crate::store::protocol::steps::stamps_of;
 use crate::store::protocol::version_life;
 
 /// More than any value has bytes, and exact as a number of Lua.
-const WHATEVER: u64 = 1 << 52;
+pub(super) const WHATEVER: u64 = 1 << 52;
 /// How many versions one script captures.
 const CAPTURE_CHUNK: usize = 500;
 /// How many versions each of many leases captures in its own script; where one needs more, as those of any tag, another round trip
@@ -33,7 +33,7 @@ impl Commands {
     }
 
     /// Captures these, each of which is to live so long at least.
-    async fn capture_each<'k>(
+    pub(super) async fn capture_each<'k>(
         &self,
         keys: impl ExactSizeIterator<Item = (&'k VersionKey, Duration)> + Clone,
     ) -> Result<Vec<Version>> {
@@ -86,6 +86,37 @@ impl Commands {
         // Refused, the token is nobody's, and was not before: it may be sent once more.
         let is_taken = reply::was_vacant(&self.sender.one(|out| vacancy.write(out), Resend::Never).await?)?;
         Ok(is_taken.then(|| Lease::new(vacancy.versions, LeaseOutcome::Taken)))
+    }
+
+    /// Takes the lease without a script, where nothing is there, under versions that were captured before; whether it was taken.
+    #[cfg(feature = "cluster")]
+    pub(super) async fn lease_of_nothing_under(
+        &self,
+        request: &LeaseRequest<'_>,
+        versions: &[Version],
+    ) -> Result<bool> {
+        let now = self.sender.link.dialer.time.now();
+        if request.is_late(now) {
+            return Ok(false);
+        }
+        let vacancy = Vacancy::of(request, versions.to_vec(), now);
+        // Refused, the token is nobody's, and was not before: it may be sent once more.
+        reply::was_vacant(&self.sender.one(|out| vacancy.write(out), Resend::Never).await?)
+    }
+
+    /// Asks for the lease of an entry whose versions were captured before; `None` where a value is there that has more than so many
+    /// bytes.
+    #[cfg(feature = "cluster")]
+    pub(super) async fn lease_under(
+        &self,
+        request: &LeaseRequest<'_>,
+        captured: &[Version],
+        most: u64,
+    ) -> Result<Option<LeaseOutcome>> {
+        let stamps: Vec<u8> =
+            stamps_of(request, captured).iter().flat_map(|stamp| stamp.to_bytes()).collect();
+        let asking = Asking { timed: self.sender.link.dialer.time.is_learned(), most };
+        Ok(reply::lease(self.sender.call(asking.lease(request, &stamps), Resend::Never).await?, 0)?.outcome)
     }
 
     /// Captures versions and asks for the lease, whatever is there.
@@ -244,7 +275,7 @@ fn captured(replies: &mut impl Iterator<Item = Reply>, keys: usize) -> Result<Ve
 
 /// How leases are asked for.
 #[derive(Clone, Copy)]
-struct Asking {
+pub(super) struct Asking {
     /// Whether the server's time is known, by which requests are refused.
     timed: bool,
     /// How many bytes an entry may have that is told instead of a lease.
@@ -252,6 +283,13 @@ struct Asking {
 }
 
 impl Asking {
+    /// What the caller's read showed of the versions, where that is all that is to be known.
+    #[cfg(feature = "cluster")]
+    pub(super) fn seen_in<'a>(request: &LeaseRequest<'a>) -> Option<&'a [Option<Version>]> {
+        // Whether it is late, the node says.
+        Self { timed: true, most: 0 }.seen_by(request, Timestamp(0))
+    }
+
     /// What the caller's read showed of the versions, where the lease may be taken without looking at what is there but for whether
     /// anything is.
     fn seen_by<'a>(self, request: &LeaseRequest<'a>, now: Timestamp) -> Option<&'a [Option<Version>]> {

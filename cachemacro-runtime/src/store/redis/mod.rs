@@ -1,4 +1,4 @@
-//! The store on one Redis or Valkey server.
+//! The store on Redis or Valkey: one server, or a cluster.
 //!
 //! Ordinary commands share a connection, so that concurrent tasks' reads go together; scans take one of a pool.
 //! Connecting is lazy, every wait has a deadline, and what an error or a log line says never contains a key, a
@@ -6,6 +6,8 @@
 
 mod attempts;
 mod budget;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod commands;
 mod config;
 mod connect;
@@ -25,6 +27,8 @@ mod part;
 mod pool;
 mod push;
 mod reads;
+#[cfg(feature = "cluster")]
+mod redirect;
 mod refusal;
 mod reply;
 mod runtimes;
@@ -34,6 +38,7 @@ mod send;
 #[cfg(feature = "sentinel")]
 mod sentinel;
 mod server;
+mod single;
 mod stream;
 mod time;
 #[cfg(feature = "tls")]
@@ -45,30 +50,13 @@ mod url;
 mod wire;
 
 use std::fmt;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-
-use self::commands::{Commands, Replicas};
-use self::connect::{Link, Patience};
-use self::push::Pushes;
-use self::send::Sender;
-use crate::format::ids::Version;
-use crate::format::stamps::VersionKey;
-use crate::ground::clock::Timestamp;
-use crate::ground::error::{Error, Result};
-use crate::observe::pool::Pool;
-use crate::store::contract::{Changes, Inspect, Listener, Store, Tracking};
-use crate::store::documents::Documents;
-use crate::store::messages::about::{About, StoreHealth};
-use crate::store::messages::evict::EvictRequest;
-use crate::store::messages::increment::{Increment, IncrementOutcome};
-use crate::store::messages::inspect::{Cursor, Page, Raw};
-use crate::store::messages::lease::{HeldLease, Keep, Lease, LeaseRequest};
-use crate::store::messages::read::{Read, ReadRequest};
-use crate::store::messages::server::Server;
-use crate::store::messages::write::{Write, Written};
+#[cfg(feature = "cluster")]
+use self::cluster::Cluster;
+use self::config::Start;
+use self::single::Single;
+use crate::ground::error::Result;
+use crate::store::contract::Store;
 
 pub use self::config::RedisConfig;
 pub(crate) use self::config::{LONGEST, MOST};
@@ -94,10 +82,7 @@ const NAME: &str = "redis";
 /// # }
 /// ```
 pub struct RedisStore {
-    config: RedisConfig,
-    commands: Commands,
-    pushes: Arc<Pushes>,
-    identity: u64,
+    inner: Box<dyn Store>,
 }
 
 impl RedisStore {
@@ -114,191 +99,22 @@ impl RedisStore {
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) where the URL or a setting is not acceptable.
     pub fn new(config: RedisConfig) -> Result<Self> {
-        let endpoint = config.endpoint()?;
-        let identity = endpoint.identity();
-        let pushes = Arc::new(Pushes::new(&config));
-        let replicas = match config.evict_replicas {
-            0 => None,
-            count => {
-                let link = Link::new(&config.clone().handles(1).pool_min(0), config.endpoint()?)?;
-                Some(Replicas { count, sender: sender(&config, Arc::new(link)) })
-            }
+        let inner: Box<dyn Store> = match config.start()? {
+            Start::One(endpoint) => Box::new(Single::new(config, endpoint)?),
+            #[cfg(feature = "cluster")]
+            Start::Cluster(base, seeds) => Box::new(Cluster::new(config, base, seeds)),
         };
-        let link = Arc::new(Link::new(&config, endpoint)?);
-        let commands = Commands::new(sender(&config, link), replicas);
-        Ok(Self { config, commands, pushes, identity })
+        Ok(Self { inner })
     }
-
-    const fn link(&self) -> &Arc<Link> {
-        &self.commands.sender.link
-    }
-}
-
-fn sender(config: &RedisConfig, link: Arc<Link>) -> Sender {
-    Sender { link, command_timeout: config.command_timeout, upkeep: config.upkeep }
 }
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisStore")
-            .field("config", &self.config)
-            .field("link", self.link())
-            .field("pushes", &self.pushes)
-            .finish_non_exhaustive()
+        f.debug_struct("RedisStore").field("inner", &self.inner).finish()
     }
 }
 
-#[async_trait]
 impl Store for RedisStore {
-    fn about(&self) -> About {
-        // A request waits for a connection, then for its answer.
-        let patience = self.config.pool_wait + self.config.command_timeout;
-        About::new(NAME).with_shared(true).with_identity(self.identity).with_patience(patience)
-    }
-
-    fn now(&self) -> Timestamp {
-        self.link().dialer.time.now()
-    }
-
-    async fn read(&self, request: ReadRequest<'_>) -> Result<Read> {
-        self.commands.read(request).await
-    }
-
-    async fn capture(&self, versions: &[VersionKey], life: Duration) -> Result<Vec<Version>> {
-        self.commands.capture(versions, life).await
-    }
-
-    async fn lease(&self, requests: &[LeaseRequest<'_>]) -> Result<Vec<Lease>> {
-        self.commands.lease(requests).await
-    }
-
-    async fn keep(&self, leases: &[HeldLease<'_>], how: Keep) -> Result<Vec<bool>> {
-        self.commands.keep(leases, how).await
-    }
-
-    async fn write(&self, writes: &[Write<'_>]) -> Result<Vec<Written>> {
-        self.commands.write(writes).await
-    }
-
-    async fn evict(&self, request: EvictRequest<'_>) -> Result<Vec<bool>> {
-        self.commands.evict(request).await
-    }
-
-    async fn evict_prefix(&self, prefix: &str) -> Result<u64> {
-        scan::evict_prefix(&self.commands.sender, self.commands.replicas(), prefix).await
-    }
-
-    async fn health(&self) -> Result<StoreHealth> {
-        let began = Instant::now();
-        let (server, figures) = self.commands.server().await?;
-        let health =
-            StoreHealth::new(NAME, server, began.elapsed()).with_refused(self.link().dialer.lacking());
-        let health = figures.map_or(health.clone(), |figures| health.with_figures(figures));
-        // Once: a trial of a breaker asks for no more than it has to.
-        if let Some(look) = self.link().dialer.look() {
-            self.commands.look(look).await?;
-        }
-        Ok(health)
-    }
-
-    async fn time(&self) -> Result<Timestamp> {
-        let Link { dialer, .. } = &**self.link();
-        if !dialer.time.is_learned() {
-            // Whoever connects asks for it.
-            dialer.background.enter(self.link().acquire(Patience::Short)).await??;
-        }
-        Ok(dialer.time.now())
-    }
-
-    async fn connect(&self) -> Result<()> {
-        let opening = async {
-            self.link().acquire_all().await?;
-            match self.commands.replicas() {
-                Some(replicas) => replicas.sender.link.acquire_all().await,
-                None => Ok(()),
-            }
-        };
-        self.link().dialer.background.enter(opening).await?
-    }
-
-    async fn close(&self) {
-        self.link().close();
-        if let Some(replicas) = self.commands.replicas() {
-            replicas.sender.link.close();
-        }
-        self.pushes.close();
-    }
-
-    async fn increment(&self, increment: Increment<'_>) -> Result<IncrementOutcome> {
-        self.commands.increment(&increment).await
-    }
-
-    fn changes(&self) -> Option<&dyn Changes> {
-        Some(self)
-    }
-
-    fn tracking(&self) -> Option<&dyn Tracking> {
-        Some(self)
-    }
-
-    fn inspect(&self) -> Option<&dyn Inspect> {
-        Some(self)
-    }
-
-    fn server(&self) -> Option<&Server> {
-        Some(&self.link().dialer.server)
-    }
-
-    fn documents(&self) -> Option<&dyn Documents> {
-        Some(self)
-    }
-
-    fn pool(&self) -> Option<Pool> {
-        Some(self.link().pool())
-    }
-
-    fn unreached(&self, since: Instant) -> Option<Error> {
-        let elsewhere = self.commands.replicas().map(|replicas| replicas.sender.link.unreached(since));
-        if matches!(elsewhere, Some(None)) { None } else { self.link().unreached(since) }
-    }
-}
-
-#[async_trait]
-impl Tracking for RedisStore {
-    async fn track(&self, prefixes: &[String], listener: Arc<dyn Listener>) -> Error {
-        let tracking = tracking::track(self.link(), prefixes, listener);
-        self.link().dialer.background.enter(tracking).await.unwrap_or_else(|error| error)
-    }
-}
-
-#[async_trait]
-impl Changes for RedisStore {
-    fn are_told(&self) -> bool {
-        self.pushes.are_open()
-    }
-
-    async fn changed(&self, key: &str, at_most: Duration) {
-        let changed = self.pushes.changed(self.link(), key, at_most);
-        // Without a thread there is nothing to wait with, and the caller looks at once.
-        let _ = self.link().dialer.background.enter(changed).await;
-    }
-}
-
-#[async_trait]
-impl Inspect for RedisStore {
-    async fn scan(&self, prefix: &str, cursor: &Cursor) -> Result<Page> {
-        scan::scan(&self.commands.sender, prefix, cursor).await
-    }
-
-    async fn raw(&self, key: &[u8]) -> Result<Option<Raw>> {
-        scan::raw(&self.commands.sender, key).await
-    }
-
-    async fn heads(&self, keys: &[&[u8]], first: usize) -> Result<Vec<Option<(Raw, usize)>>> {
-        scan::heads(&self.commands.sender, keys, first).await
-    }
-
-    async fn info(&self) -> Result<Option<String>> {
-        self.commands.info().await.map(Some)
-    }
+    crate::pass_on!(self.inner: about, now, read, capture, lease, keep, write, evict, evict_prefix, health, time, connect, close);
+    crate::pass_on!(self.inner: increment, changes, immediate, tracking, inspect, documents, pool, breaker, server, unreached);
 }

@@ -74,7 +74,7 @@ impl Commands {
     async fn read_whole(&self, keys: &[&str], versions: &[VersionKey]) -> Result<Read> {
         let count = keys.len() + versions.len();
         // MGET tells nil for a key of another type.
-        if count <= MOST_READ {
+        if count <= MOST_READ && self.sender.keys.are_combined() {
             let names = Names { keys: keys.iter(), versions: versions.iter() };
             let found = self.sender.read(names).await?;
             let entries = (0..keys.len()).map(|key| found.bytes(key).map(Excerpt::whole)).collect();

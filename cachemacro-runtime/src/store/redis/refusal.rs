@@ -66,9 +66,9 @@ const TABLE: &[Refusal] = &[
     // Never.
     row("OOM", Fate::Kept, Next::Never, "the server is out of memory"),
     NOPERM,
-    row("MOVED", Fate::Kept, Next::Never, "the server is part of a cluster"),
-    row("ASK", Fate::Kept, Next::Never, "the server is part of a cluster"),
-    row("CROSSSLOT", Fate::Kept, Next::Never, "the server is part of a cluster"),
+    row("MOVED", Fate::Kept, Next::Never, "the server is part of a cluster: redis+cluster://"),
+    row("ASK", Fate::Kept, Next::Never, "the server is part of a cluster: redis+cluster://"),
+    row("CROSSSLOT", Fate::Kept, Next::Never, "the server is part of a cluster: redis+cluster://"),
 ];
 
 /// What `SELECT` says, without a code of its own, and what that means.

@@ -9,7 +9,11 @@ use tokio::time::{sleep, timeout};
 
 use super::commands::Replicas;
 use super::pool::Pooling;
+#[cfg(feature = "cluster")]
+use super::redirect::Redirect;
 use super::refusal::{Fate, Next, Refusal};
+#[cfg(feature = "cluster")]
+use super::send::Keys;
 use super::send::{Resend, Sender};
 use super::wire::{Packed, Reply};
 use super::{failure, reply};
@@ -66,6 +70,12 @@ impl Sweep<'_> {
             let (keys, next) = step(self.sender, &mut connection, self.prefix, &cursor, SCAN_STEP).await?;
             self.deadline = self.sender.deadline();
             for chunk in keys.chunks(UNLINK_CHUNK) {
+                #[cfg(feature = "cluster")]
+                if self.sender.keys != Keys::Any {
+                    self.removed += unlink_each(self.sender, self.replicas, chunk).await?;
+                    self.deadline = self.sender.deadline();
+                    continue;
+                }
                 let mut unlink = redis::cmd("UNLINK");
                 for key in chunk {
                     unlink.arg(key.as_ref());
@@ -83,6 +93,33 @@ impl Sweep<'_> {
             cursor = next;
         }
     }
+}
+
+/// Removes keys of several slots on a node of a cluster, and tells how many there were. Those that are on their way to another node are
+/// left: the caller looks whether any were.
+#[cfg(feature = "cluster")]
+async fn unlink_each(sender: &Sender, replicas: Option<&Replicas>, keys: &[Bytes]) -> Result<u64, Failed> {
+    let each = |out: &mut Packed| {
+        for key in keys {
+            out.command(2).part("UNLINK").part(key);
+        }
+        if let Some(replicas) = replicas {
+            replicas.write_wait(out);
+        }
+    };
+    let sender = replicas.map_or(sender, |replicas| &replicas.sender);
+    let mut replies = sender.many(each, Resend::UntilDone).await.map_err(Failed::later)?;
+    if let Some(replicas) = replicas {
+        replicas.enough(&replies.pop().ok_or_else(failure::unexpected)?)?;
+    }
+    let mut removed = 0;
+    for answer in &replies {
+        match answer {
+            Reply::Error(line) if Redirect::of(line).is_some() => {}
+            answer => removed += u64::try_from(reply::integer(answer)?).unwrap_or(0),
+        }
+    }
+    Ok(removed)
 }
 
 /// Why a step failed, and whether another connection may do better.

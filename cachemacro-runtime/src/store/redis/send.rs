@@ -7,6 +7,8 @@ use bytes::Bytes;
 use futures_util::future::{Either, select};
 use tokio::time::{sleep, timeout_at};
 
+#[cfg(feature = "cluster")]
+use super::cluster::slots::slot;
 use super::connect::{Handle, Link, Patience};
 use super::failure;
 use super::part::Part;
@@ -18,7 +20,7 @@ use crate::ground::error::{Error, Result};
 
 /// The deadline of what has to be done, in command timeouts: one for a connection that went silent, one for another, and one
 /// for opening that and for pauses. `RedisConfig::command_timeout` tells of it.
-const TIMEOUTS: u32 = 3;
+pub(super) const TIMEOUTS: u32 = 3;
 
 /// What is told where the request has no time left. Its connection may have more patience.
 const LATE: Broken = Broken { cause: Cause::Crowded, sent: true };
@@ -36,6 +38,58 @@ pub(super) enum Resend {
     UntilDone,
 }
 
+/// Which keys one command may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keys {
+    Any,
+    /// The server is a node of a cluster.
+    #[cfg(feature = "cluster")]
+    OfOneSlot,
+    /// It is only about to serve the slot, and is to be asked all the same.
+    #[cfg(feature = "cluster")]
+    Asking,
+}
+
+impl Keys {
+    /// The slot of these, where that matters.
+    #[cfg_attr(not(feature = "cluster"), expect(clippy::unused_self, reason = "it matters nowhere"))]
+    fn slot<'a>(self, keys: impl Iterator<Item = &'a [u8]>) -> Option<u16> {
+        #[cfg(feature = "cluster")]
+        if self == Self::OfOneSlot {
+            return keys.into_iter().next().map(slot);
+        }
+        drop(keys);
+        None
+    }
+
+    /// Whether reads may go together with others'.
+    pub(super) fn are_combined(self) -> bool {
+        match self {
+            #[cfg(feature = "cluster")]
+            Self::Asking => false,
+            _ => true,
+        }
+    }
+
+    /// What commands are written to.
+    fn packed(self) -> Packed {
+        match self {
+            #[cfg(feature = "cluster")]
+            Self::Asking => Packed::asking(),
+            _ => Packed::default(),
+        }
+    }
+
+    /// The replies to the commands themselves.
+    fn replies(self, replies: Vec<Reply>) -> Vec<Reply> {
+        match self {
+            #[cfg(feature = "cluster")]
+            Self::Asking => replies.into_iter().skip(1).step_by(2).collect(),
+            _ => replies,
+        }
+    }
+}
+
 /// What is sent in one go.
 trait Request: Sync {
     type Answer: Answer;
@@ -50,10 +104,10 @@ trait Answer: Send {
 }
 
 /// Strings to read, together with what others read.
-struct Strings<K>(K);
+struct Strings<K>(K, Option<u16>);
 
 /// Commands.
-struct Commands<W>(W);
+struct Commands<W>(W, Keys);
 
 /// Sends requests over the store's connections.
 #[derive(Debug)]
@@ -61,15 +115,29 @@ pub(super) struct Sender {
     pub(super) link: Arc<Link>,
     pub(super) command_timeout: Duration,
     pub(super) upkeep: Upkeep,
+    pub(super) keys: Keys,
 }
 
 impl Sender {
+    /// The same for a slot that the server is only about to serve.
+    #[cfg(feature = "cluster")]
+    pub(super) fn asking(&self) -> Self {
+        let Self { link, command_timeout, upkeep, .. } = self;
+        Self {
+            link: Arc::clone(link),
+            command_timeout: *command_timeout,
+            upkeep: *upkeep,
+            keys: Keys::Asking,
+        }
+    }
+
     /// Reads strings, together with what others read: at most [`MOST_READ`](super::wire::MOST_READ) of them.
     pub(super) async fn read<'a>(
         &self,
         keys: impl Iterator<Item = &'a [u8]> + Clone + Send + Sync,
     ) -> Result<Found> {
-        let read = self.exchange(&Strings(keys), Resend::WhereBroken).await?;
+        let slot = self.keys.slot(keys.clone());
+        let read = self.exchange(&Strings(keys, slot), Resend::WhereBroken).await?;
         read.map_err(|line| failure::refused(&line))
     }
 
@@ -79,7 +147,7 @@ impl Sender {
         write: impl Fn(&mut Packed) + Send + Sync,
         resend: Resend,
     ) -> Result<Vec<Reply>> {
-        self.exchange(&Commands(write), resend).await
+        self.exchange(&Commands(write, self.keys), resend).await
     }
 
     /// Sends one command.
@@ -307,7 +375,7 @@ impl<'a, K: Iterator<Item = &'a [u8]> + Clone + Send + Sync> Request for Strings
             Err(Unread::Refused(line)) => Ok(Err(line)),
             Err(Unread::Broken(broken)) => Err(broken),
         };
-        wire.read(self.0.clone()).await.map(answer)
+        wire.read(self.0.clone(), self.1).await.map(answer)
     }
 }
 
@@ -315,9 +383,11 @@ impl<W: Fn(&mut Packed) + Send + Sync> Request for Commands<W> {
     type Answer = Vec<Reply>;
 
     async fn send(&self, wire: &Wire) -> Asked<Result<Vec<Reply>, Broken>> {
-        let mut commands = Packed::default();
+        let keys = self.1;
+        let mut commands = keys.packed();
         (self.0)(&mut commands);
-        wire.call(commands).await
+        let asked = wire.call(commands).await;
+        if keys == Keys::Any { asked } else { asked.map(move |answer| answer.map(|all| keys.replies(all))) }
     }
 }
 

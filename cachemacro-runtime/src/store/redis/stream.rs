@@ -51,6 +51,15 @@ pub(super) struct Transport {
 }
 
 impl Transport {
+    /// Whether bytes travel as they are.
+    #[cfg_attr(not(feature = "tls"), expect(clippy::unused_self, reason = "none is encrypted"))]
+    pub(super) const fn is_plain(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.tls.is_none();
+        #[cfg(not(feature = "tls"))]
+        true
+    }
+
     /// A stream to the first of the host's addresses that answers.
     pub(super) async fn connect(&self, host: &Host) -> io::Result<Stream> {
         let stream = self.tcp(host).await?;

@@ -31,6 +31,9 @@ pub(super) enum Place {
     Socket(PathBuf),
     #[cfg(feature = "sentinel")]
     Sentinels(SentinelParts),
+    /// Nodes of a cluster, from which the others are learned.
+    #[cfg(feature = "cluster")]
+    Cluster(Vec<Host>),
 }
 
 /// A name or an address, and a port.
@@ -74,6 +77,7 @@ enum Kind {
     Server,
     Socket,
     Sentinel,
+    Cluster,
 }
 
 /// The text of each parameter that may stand behind `?`.
@@ -129,6 +133,9 @@ pub(super) fn parse(url: &str) -> Result<Target> {
         return Err(refused("sentinel_user and sentinel_password in the Redis URL need redis+sentinel://"));
     }
     let database = database(&path, query.db.as_deref())?;
+    if kind == Kind::Cluster && database != 0 {
+        return Err(refused("a cluster has one database; the Redis URL names another than 0"));
+    }
     if !encrypted && query.tls != TlsParts::default() {
         return Err(refused("ca, cert, key, server_name and insecure in the Redis URL need rediss://"));
     }
@@ -147,7 +154,7 @@ fn kind(scheme: &str) -> Result<(Kind, bool)> {
     let unknown = || {
         refused(
             "the Redis URL has an unknown scheme; it must be redis:// or valkey://, with TLS rediss:// or valkeys://, \
-             either with +sentinel, or unix://",
+             either with +sentinel or +cluster, or unix://",
         )
     };
     let (base, how) = scheme.split_once('+').unwrap_or((scheme, ""));
@@ -162,9 +169,8 @@ fn kind(scheme: &str) -> Result<(Kind, bool)> {
         "unix" if !encrypted => Kind::Socket,
         "sentinel" if cfg!(feature = "sentinel") => Kind::Sentinel,
         "sentinel" => return Err(lacks("Sentinel", "sentinel")),
-        "cluster" => {
-            return Err(refused("Redis Cluster is not available yet; name one server as redis://host:port"));
-        }
+        "cluster" if cfg!(feature = "cluster") => Kind::Cluster,
+        "cluster" => return Err(lacks("Redis Cluster", "cluster")),
         _ => return Err(unknown()),
     };
     if encrypted && !cfg!(feature = "tls") {
@@ -185,7 +191,8 @@ fn place(kind: Kind, hosts: &str, path: &str, query: &mut Query) -> Result<(Plac
             Ok((Place::Socket(path.into()), String::new()))
         }
         Kind::Server if hosts.contains(',') => Err(refused(
-            "the Redis URL names several hosts; several are named where Sentinel is asked, by redis+sentinel://h1,h2/name",
+            "the Redis URL names several hosts; several are named where Sentinel is asked, by redis+sentinel://h1,h2/name, and of a \
+             cluster, by redis+cluster://h1,h2",
         )),
         Kind::Server => Ok((Place::One(host(hosts, PORT)?), path.to_owned())),
         #[cfg(feature = "sentinel")]
@@ -205,6 +212,13 @@ fn place(kind: Kind, hosts: &str, path: &str, query: &mut Query) -> Result<(Plac
             };
             Ok((Place::Sentinels(SentinelParts { hosts, name, credentials }), database.to_owned()))
         }
+        #[cfg(feature = "cluster")]
+        Kind::Cluster => {
+            let hosts = hosts.split(',').map(|one| host(one, PORT)).collect::<Result<_>>()?;
+            Ok((Place::Cluster(hosts), path.to_owned()))
+        }
+        #[cfg(not(feature = "cluster"))]
+        Kind::Cluster => Err(lacks("Redis Cluster", "cluster")),
         #[cfg(not(feature = "sentinel"))]
         Kind::Sentinel => Err(lacks("Sentinel", "sentinel")),
     }
@@ -458,6 +472,15 @@ mod tests {
         assert!(login(url) == Some(Credentials::new("app", "pw")));
     }
 
+    #[cfg(feature = "cluster")]
+    #[test]
+    fn nodes_of_a_cluster_are_named_one_by_one() {
+        let target = parse("redis+cluster://app:pw@n1,n2:7000,[::1]:7001/0").expect("acceptable");
+        let host = |name: &str, port| Host { name: name.to_owned(), port };
+        let expected = vec![host("n1", 6379), host("n2", 7000), host("::1", 7001)];
+        assert_eq!((target.place, target.database), (Place::Cluster(expected), 0));
+    }
+
     #[test]
     fn what_is_wrong_is_named_and_nothing_is_quoted() {
         for (url, says) in [
@@ -465,7 +488,12 @@ mod tests {
             ("http://u:hunter2@host", "unknown scheme"),
             ("redis+hunter2://host", "unknown scheme"),
             ("rediss+unix:///hunter2", "unknown scheme"),
-            ("redis+cluster://:hunter2@a,b", "Cluster"),
+            #[cfg(not(feature = "cluster"))]
+            ("redis+cluster://:hunter2@a,b", "`cluster` feature"),
+            #[cfg(feature = "cluster")]
+            ("redis+cluster://:hunter2@a,b/1", "one database"),
+            #[cfg(feature = "cluster")]
+            ("redis+cluster://:hunter2@a,,b", "no host"),
             ("redis://:hunter2@a,b", "several hosts"),
             ("redis://:hunter2@", "no host"),
             ("redis://", "no host"),

@@ -17,8 +17,8 @@ use anyhow::{Context as _, Result, bail};
 use cachemacro::store::Store;
 use cachemacro::{BreakerState, Cache, CacheBuilder, ErrorKind};
 use cachemacro_runtime::store::redis::{Credentials, RedisConfig, RedisStore};
+use cachemacro_tests::broken::{Broken, Lacks};
 use cachemacro_tests::history::{Database, Plan, Used};
-use cachemacro_tests::unfenced::Unfenced;
 use cachemacro_tests::worker::{commands, say};
 use cachemacro_tests::{DEADLINE, Dice, LONG, wait_until};
 
@@ -47,7 +47,7 @@ fn builder(url: &str, plan: &Plan) -> Result<CacheBuilder> {
     if plan.replicas > 0 {
         return Ok(Cache::builder().redis(url).epoch_check(true).evict_replicas(plan.replicas));
     }
-    if plan.guarded && plan.fenced && !plan.patient {
+    if plan.guarded && plan.lacks.is_none() && !plan.patient {
         let builder = Cache::builder().redis(url);
         return Ok(match plan.password.clone() {
             Some(file) => builder.credentials(move || std::future::ready(read(&file))),
@@ -59,8 +59,8 @@ fn builder(url: &str, plan: &Plan) -> Result<CacheBuilder> {
         config = config.connect_timeout(LONG).command_timeout(LONG).pool_wait(LONG);
     }
     let mut store: Arc<dyn Store> = Arc::new(RedisStore::new(config)?);
-    if !plan.fenced {
-        store = Arc::new(Unfenced(store));
+    if let Some(lacks) = plan.lacks {
+        store = Arc::new(Broken::new(store, lacks));
     }
     Ok(Cache::builder().store(store))
 }
@@ -100,12 +100,13 @@ async fn play(rows: Rows, tally: Arc<Tally>, plan: &Plan, mut dice: Dice) -> Res
             }
             "load" => say(format_args!("load {}", serde_json::to_string(&player.load_each().await)?)),
             count @ ("count kept" | "count lost") => {
-                // What is kept is sent first, and nobody is told that the breaker is open.
-                wait_until("it is as it was", DEADLINE, async || {
-                    rows.cache.health().await.is_ok() && is_well(&rows)
-                })
-                .await;
-                player.check_counters(count == "count kept").await?;
+                // A store that evicts nothing leaves nothing that could be read.
+                if plan.lacks != Some(Lacks::Evicts) {
+                    // What is kept is sent first, and nobody is told that the breaker is open.
+                    let is_well = async || rows.cache.health().await.is_ok() && is_well(&rows);
+                    wait_until("it is as it was", DEADLINE, is_well).await;
+                    player.check_counters(count == "count kept").await?;
+                }
                 say("counted");
             }
             "report" => {

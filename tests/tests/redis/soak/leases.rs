@@ -18,6 +18,9 @@ const PERIOD: Duration = Duration::from_millis(200);
 /// second. It lives for three, so no such lease lapses unseen.
 const LOOKS: u32 = 8;
 
+/// How long a history goes on in which a lease that nobody holds is to be found.
+pub(crate) const LONG_ENOUGH: Duration = Duration::from_secs(3);
+
 /// How long the last leases may take to go, which is longer than any lives.
 const LAST: Duration = Duration::from_secs(5);
 

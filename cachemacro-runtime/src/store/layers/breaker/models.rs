@@ -1,7 +1,7 @@
 //! The breaker under [loom](https://docs.rs/loom), which plays every order of its threads' steps: run by `scripts/loom`. Orders of whole
-//! requests are in `orders`. Each mechanism was removed once, and the model beside it failed:
+//! requests are in `orders`. Which mechanism each model is there for:
 //!
-//! | removed | model |
+//! | mechanism | model |
 //! |---|---|
 //! | who opens it looks under the lock whether it is open | `however_many_fail_at_once_one_makes_a_trial` |
 //! | a lost trial is taken under the lock | `a_lost_trial_is_made_anew_by_one` |

@@ -33,9 +33,17 @@ pub(crate) struct Packed {
     missing: usize,
     /// Whether they are written even where the connection's runtime ends before their turn.
     outlive: bool,
+    /// Whether each has an `ASKING` before it.
+    asking: bool,
 }
 
 impl Packed {
+    /// Commands that each have an `ASKING` before them, with a reply of its own.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn asking() -> Self {
+        Self { asking: true, ..Self::default() }
+    }
+
     /// Makes room for so many parts that have so many bytes in all.
     pub(crate) fn reserve(&mut self, parts: usize, bytes: usize) {
         self.bytes.reserve(bytes + (parts + 1) * BESIDES);
@@ -44,6 +52,10 @@ impl Packed {
     /// Begins a command of so many parts, its name included.
     pub(crate) fn command(&mut self, parts: usize) -> &mut Self {
         debug_assert_eq!(self.missing, 0, "the command before has all its parts");
+        if self.asking {
+            self.commands += 1;
+            self.bytes.extend_from_slice(b"*1\r\n$6\r\nASKING\r\n");
+        }
         self.commands += 1;
         self.missing = parts;
         length(&mut self.bytes, b'*', parts);

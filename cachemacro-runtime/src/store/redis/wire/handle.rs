@@ -48,18 +48,20 @@ impl Wire {
         self.queue.is_over()
     }
 
-    /// Reads the strings under these keys, together with what others read: at most [`MOST_READ`] of them, in one go.
+    /// Reads the strings under these keys, together with what others read: at most [`MOST_READ`] of them, in one go. On a node of a
+    /// cluster they lie in one slot, which is named.
     ///
     /// # Errors
     /// Where the connection ended or the server refuses.
     pub(crate) async fn read<'a>(
         &self,
         keys: impl Iterator<Item = &'a [u8]> + Clone,
+        slot: Option<u16>,
     ) -> Asked<Result<Found, Unread>> {
-        match self.read_in(Company::Any, keys.clone()).await {
-            // Maybe only another's keys are forbidden.
-            Asked::Answered(Err(Unread::Refused(line))) if line.starts_with(b"NOPERM") => {
-                self.read_in(Company::None, keys).await
+        match self.read_in(Company::Any, keys.clone(), slot).await {
+            // Maybe only another's keys are forbidden, or on their way to another node.
+            Asked::Answered(Err(Unread::Refused(line))) if is_about_keys(&line) => {
+                self.read_in(Company::None, keys, slot).await
             }
             read => read,
         }
@@ -69,6 +71,7 @@ impl Wire {
         &self,
         company: Company,
         keys: impl Iterator<Item = &'a [u8]> + Clone,
+        slot: Option<u16>,
     ) -> Asked<Result<Found, Unread>> {
         let entered = {
             let mut few = [Wanted::default(); FEW];
@@ -84,7 +87,7 @@ impl Wire {
             } else {
                 &few[..count]
             };
-            self.enter(|cx| self.queue.poll_join(wanted, company, cx)).await
+            self.enter(|cx| self.queue.poll_join(wanted, slot, company, cx)).await
         };
         match entered {
             Ok((ticket, None)) => Found::told(ticket).await,
@@ -152,6 +155,11 @@ impl Wire {
         let entered = entered.unwrap_or(Err(Broken { cause: Cause::Crowded, sent: false }));
         Ok((entered?, Some(due)))
     }
+}
+
+/// Whether an error may be about some of the keys.
+fn is_about_keys(line: &[u8]) -> bool {
+    [&b"NOPERM"[..], b"ASK ", b"TRYAGAIN"].iter().any(|code| line.starts_with(code))
 }
 
 impl Drop for Wire {

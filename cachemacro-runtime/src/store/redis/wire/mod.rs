@@ -6,6 +6,7 @@
 mod alarm;
 mod answer;
 mod asked;
+mod by_slot;
 mod driver;
 mod failure;
 mod frame;

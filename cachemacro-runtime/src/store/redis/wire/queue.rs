@@ -9,9 +9,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::answer::Caller;
+use super::by_slot::AllReads;
 use super::failure::{Broken, Cause};
 use super::frame::Packed;
-use super::reads::{Company, Reads, Sealed, Ticket, Wanted};
+use super::reads::{Company, Sealed, Ticket, Wanted};
 use crate::ground::sync::lock;
 
 /// How many bytes of commands may wait to be sent. Who brings more waits until there is room; what is longer goes alone.
@@ -48,7 +49,7 @@ pub(super) struct State {
     /// How many of them there ever were, and how many were taken out.
     came: u64,
     went: u64,
-    pub(super) reads: Reads,
+    pub(super) reads: AllReads,
     /// Who waits for room.
     outside: Vec<Waker>,
     /// The driver, where it sleeps until something comes.
@@ -69,10 +70,11 @@ impl Queue {
         self.lock().over.is_some()
     }
 
-    /// Has keys read as soon as there is room.
+    /// Has keys read, which lie in this slot where that matters, as soon as there is room.
     pub(super) fn poll_join(
         &self,
         wanted: &[Wanted<'_>],
+        slot: Option<u16>,
         company: Company,
         cx: &Context<'_>,
     ) -> Poll<Result<Ticket, Broken>> {
@@ -80,12 +82,12 @@ impl Queue {
         if let Some(cause) = state.over {
             return Poll::Ready(Err(Broken { cause, sent: false }));
         }
-        if !state.reads.has_room() {
+        if !state.reads.has_room(slot) {
             state.wait_outside(cx.waker());
             return Poll::Pending;
         }
         let behind = state.came;
-        let ticket = state.reads.join(wanted, company, behind, cx.waker());
+        let ticket = state.reads.join(wanted, slot, company, behind, cx.waker());
         wake_driver(state);
         Poll::Ready(Ok(ticket))
     }

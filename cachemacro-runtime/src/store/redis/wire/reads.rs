@@ -3,7 +3,7 @@
 //! A batch owns its reply and the wakers of those who wait for it; a caller holds the batch, its place among the wakers, and
 //! where in the reply its keys are. Nothing is allocated for a caller of few keys, and one that goes away disturbs nobody.
 //! Who comes while a batch is under way joins the next, so that each read is sent after its caller began (G1). Where keys
-//! have to lie in one slot, each slot would have a `Reads` of its own.
+//! have to lie in one slot, each slot has a `Reads` of its own (`by_slot`).
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -297,6 +297,11 @@ impl Default for Reads {
 }
 
 impl Reads {
+    /// Takes as many keys into a batch as these do, who know how large values are.
+    pub(super) const fn take_as_many_as(&mut self, others: &Self) {
+        self.most_keys = others.most_keys;
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.gathering.is_none() && self.full.is_empty()
     }

@@ -97,7 +97,7 @@ fn keys<'a>(keys: &'a [&'a str]) -> impl Iterator<Item = &'a [u8]> + Clone {
 }
 
 async fn read(wire: &Wire, asked: &[&str]) -> Result<Vec<Option<String>>, Unread> {
-    let found = wire.read(keys(asked)).await.answer().await?;
+    let found = wire.read(keys(asked), None).await.answer().await?;
     let text = |bytes: Bytes| String::from_utf8_lossy(&bytes).into_owned();
     Ok((0..asked.len()).map(|key| found.bytes(key).map(text)).collect())
 }

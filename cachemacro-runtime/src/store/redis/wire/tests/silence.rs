@@ -37,7 +37,7 @@ async fn a_reply_that_does_not_come_in_time_fails_its_caller_alone() {
         },
         async {
             sleep(Duration::from_millis(200)).await;
-            let asked = wire.read(keys(&["late"])).await;
+            let asked = wire.read(keys(&["late"]), None).await;
             let Asked::Doubtful(doubtful) = asked else { panic!("told as the connection went silent") };
             let left = doubtful.due.saturating_duration_since(Instant::now()).as_millis();
             assert!((190..=200).contains(&left), "{left}");

@@ -1,0 +1,666 @@
+//! The store on a cluster: requests split by slot, sent to the nodes that serve these in parallel, and put together again.
+//!
+//! An entry, its lease and its staging are under keys of one slot, so what is done to an entry is one step on one node. Tag versions lie by
+//! bucket in other slots. A read brings entry and versions from several nodes at several times; each time is after its caller began, which
+//! is all that G1 needs. A lease is asked for once its versions were captured.
+
+mod route;
+pub(super) mod slots;
+mod sweep;
+mod topology;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::future::join_all;
+use xxhash_rust::xxh3::xxh3_64;
+
+use self::route::{Again, Names};
+use self::slots::slot;
+use self::topology::Topology;
+use super::NAME;
+use super::config::RedisConfig;
+use super::documents;
+use super::endpoint::Base;
+use super::leases::{Asking, WHATEVER};
+use super::lives::Lives;
+use super::redirect::Redirect;
+use super::scan;
+use super::send::TIMEOUTS;
+use super::url::Host;
+use crate::format::ids::Version;
+use crate::format::stamps::{TagKeys, VersionKey};
+use crate::ground::chunks::{MOST_BYTES, MOST_ENTRIES};
+use crate::ground::clock::Timestamp;
+use crate::ground::error::{Error, ErrorKind, Result};
+use crate::observe::pool::Pool;
+use crate::store::contract::{Changes, Inspect, Store};
+use crate::store::documents::Documents;
+use crate::store::messages::about::{About, StoreHealth};
+use crate::store::messages::evict::EvictRequest;
+use crate::store::messages::increment::{Increment, IncrementOutcome};
+use crate::store::messages::inspect::{Cursor, Page, Raw};
+use crate::store::messages::lease::{Captures, HeldLease, Keep, Lease, LeaseOutcome, LeaseRequest};
+use crate::store::messages::read::{Excerpt, Read, ReadRequest};
+use crate::store::messages::server::{Server, ServerFacts};
+use crate::store::messages::write::{Write, Written};
+
+/// A store on a cluster.
+pub(super) struct Cluster {
+    topology: Arc<Topology>,
+    identity: u64,
+    command_timeout: Duration,
+    patience: Duration,
+    server: Server,
+    /// How long versions live, as far as is known.
+    lives: Lives,
+}
+
+impl Cluster {
+    pub(super) fn new(config: RedisConfig, base: Base, seeds: Vec<Host>) -> Self {
+        let command_timeout = config.command_timeout;
+        // Who serves the slot may have to be asked for first.
+        let patience = config.pool_wait + command_timeout;
+        let topology = Topology::new(config, base, seeds);
+        let server = Server::new();
+        if topology.is_plaintext() {
+            let mut facts = ServerFacts::new();
+            facts.plaintext = true;
+            server.found(facts);
+        }
+        Self {
+            identity: xxh3_64(topology.identity().as_bytes()),
+            topology: Arc::new(topology),
+            command_timeout,
+            patience,
+            server,
+            lives: Lives::default(),
+        }
+    }
+
+    /// Until when has to be done what has to.
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.command_timeout * TIMEOUTS
+    }
+
+    /// Entries of one slot.
+    async fn entries(&self, slot: u16, keys: &[&str], first: Option<usize>) -> Result<Vec<Option<Excerpt>>> {
+        let read = self.topology.at((slot, Names::these(keys.len())), Again::Elsewhere, |seat| {
+            Box::pin(async move {
+                let request = ReadRequest { keys, versions: &[], first };
+                Ok(seat.commands().read(request).await?.entries.into_iter().collect())
+            })
+        });
+        match read.await {
+            Err(error) if keys.len() > 1 && is_in_two(&error) => {
+                let each = keys.iter().map(|key| self.entries(slot, std::slice::from_ref(key), first));
+                all(join_all(each.map(Box::pin)).await)
+            }
+            read => read,
+        }
+    }
+
+    /// Versions of one slot.
+    async fn versions(&self, slot: u16, keys: &[VersionKey]) -> Result<Vec<Option<Version>>> {
+        let read = self.topology.at((slot, Names::these(keys.len())), Again::Elsewhere, |seat| {
+            Box::pin(async move {
+                Ok(seat.commands().read(ReadRequest::of_versions(keys)).await?.versions.into_iter().collect())
+            })
+        });
+        match read.await {
+            Err(error) if keys.len() > 1 && is_in_two(&error) => {
+                let each = keys.iter().map(|key| self.versions(slot, std::slice::from_ref(key)));
+                all(join_all(each.map(Box::pin)).await)
+            }
+            read => read,
+        }
+    }
+
+    /// Versions of any slots.
+    async fn all_versions(&self, keys: &[VersionKey]) -> Result<Vec<Option<Version>>> {
+        split(
+            keys.iter().cloned(),
+            |key| &key.text,
+            |slot, keys| async move { self.versions(slot, &keys).await },
+        )
+        .await
+    }
+
+    /// Captures versions of one slot, each for so long at least.
+    async fn capture_at(&self, slot: u16, keys: &[(VersionKey, Duration)]) -> Result<Vec<Version>> {
+        let captured = self.topology.at((slot, Names::these(keys.len())), Again::Elsewhere, |seat| {
+            Box::pin(async move {
+                seat.commands().capture_each(keys.iter().map(|(key, life)| (key, *life))).await
+            })
+        });
+        match captured.await {
+            Err(error) if keys.len() > 1 && is_in_two(&error) => {
+                let each = keys.iter().map(|key| self.capture_at(slot, std::slice::from_ref(key)));
+                all(join_all(each.map(Box::pin)).await)
+            }
+            captured => captured,
+        }
+    }
+
+    /// Captures versions of any slots.
+    async fn capture_all(
+        &self,
+        keys: impl Iterator<Item = (&VersionKey, Duration)> + Clone,
+    ) -> Result<Vec<Version>> {
+        let sent = Instant::now();
+        let each = keys.clone().map(|(key, life)| (key.clone(), life));
+        let captured =
+            split(each, |(key, _)| &key.text, |slot, keys| async move { self.capture_at(slot, &keys).await });
+        let captured = captured.await?;
+        self.lives.learn(keys.zip(captured.iter().copied()), sent);
+        Ok(captured)
+    }
+
+    /// One lease, under these versions.
+    async fn lease_under(
+        &self,
+        request: &LeaseRequest<'_>,
+        versions: Vec<Version>,
+        most: u64,
+    ) -> Result<Lease> {
+        let captured = &versions[..];
+        let outcome = self.topology.at(one(request.key), Again::Never, |seat| {
+            Box::pin(async move {
+                let request = self.by_the_nodes_time(request, &seat).await?;
+                seat.commands().lease_under(&request, captured, most).await
+            })
+        });
+        let outcome = match outcome.await? {
+            Some(outcome) => outcome,
+            // Too large to be told with the others.
+            None => {
+                match self.entries(slot(request.key.as_bytes()), &[request.key], None).await?.pop().flatten()
+                {
+                    Some(entry) => LeaseOutcome::Found(entry.bytes),
+                    None => LeaseOutcome::busy(Duration::ZERO),
+                }
+            }
+        };
+        let versions = if outcome == LeaseOutcome::Late { Vec::new() } else { versions };
+        Ok(Lease::new(versions, outcome))
+    }
+
+    /// Takes the lease of an entry that the caller's read did not find, without a script; whether it was taken.
+    async fn lease_of_nothing(&self, request: &LeaseRequest<'_>, versions: &[Version]) -> Result<bool> {
+        let taken = self.topology.at(one(request.key), Again::Never, |seat| {
+            Box::pin(async move {
+                let request = self.by_the_nodes_time(request, &seat).await?;
+                seat.commands().lease_of_nothing_under(&request, versions).await
+            })
+        });
+        taken.await
+    }
+
+    /// The versions that a read showed, where none was missing and each is known to live for long enough.
+    fn lasting(&self, request: &LeaseRequest<'_>, seen: &[Option<Version>]) -> Option<Vec<Version>> {
+        let versions: Vec<_> = seen.iter().copied().collect::<Option<_>>()?;
+        let shown = request.capture.iter().zip(versions.iter().copied());
+        self.lives.last(shown, Instant::now(), request.version_life).then_some(versions)
+    }
+
+    /// The same request, which is refused when its time is over by the clock of the node that it goes to.
+    async fn by_the_nodes_time<'r>(
+        &self,
+        request: &LeaseRequest<'r>,
+        seat: &route::Seat,
+    ) -> Result<LeaseRequest<'r>> {
+        let there = seat.node.single.time().await?.millis();
+        let mut request = *request;
+        if request.not_after != Timestamp(0) {
+            let not_after = request.not_after.millis().saturating_add(there);
+            request.not_after = Timestamp(not_after.saturating_sub(self.now().millis()).max(1));
+        }
+        Ok(request)
+    }
+
+    async fn lease_one(&self, request: &LeaseRequest<'_>) -> Result<Lease> {
+        let seen = Asking::seen_in(request);
+        // G1: versions first, so that an evict of a tag from here on is seen by what is stored under this lease.
+        let versions = match seen.and_then(|seen| self.lasting(request, seen)) {
+            Some(versions) => versions,
+            None => self.capture(request.capture, request.version_life).await?,
+        };
+        if seen.is_some() && self.lease_of_nothing(request, &versions).await? {
+            return Ok(Lease::new(versions, LeaseOutcome::Taken));
+        }
+        let versions = match seen {
+            // Something is there: what it was captured under is compared with what is so now.
+            Some(_) => self.capture(request.capture, request.version_life).await?,
+            None => versions,
+        };
+        self.lease_under(request, versions, WHATEVER).await
+    }
+
+    /// Evicts of one slot.
+    async fn evict_at(&self, slot: u16, keys: &[&str], tags: &[TagKeys], end: Instant) -> Result<Vec<bool>> {
+        let about = Names::these(keys.len() + 2 * tags.len());
+        let evicted = self.topology.at((slot, about), Again::Until(end), |seat| {
+            Box::pin(async move { seat.commands().evict(EvictRequest::new(keys, tags)).await })
+        });
+        match evicted.await {
+            Err(error) if is_in_two(&error) && (keys.len() > 1 || !tags.is_empty()) => {
+                self.evict_each(keys, tags, end).await
+            }
+            evicted => evicted,
+        }
+    }
+
+    /// The same key by key, while some are here and some there.
+    async fn evict_each(&self, keys: &[&str], tags: &[TagKeys], end: Instant) -> Result<Vec<bool>> {
+        let versions = tags.iter().flat_map(|tag| [&*tag.tag.text, &*tag.any.text]);
+        let alone = |key| {
+            let removed = self.topology.at(one(key), Again::Until(end), move |seat: route::Seat| {
+                Box::pin(async move { seat.commands().evict(EvictRequest::new(&[key], &[])).await })
+            });
+            async { Ok(removed.await?.first().is_some_and(|existed| *existed)) }
+        };
+        // A version is no entry, and goes all the same.
+        all::<bool>(
+            join_all(versions.map(alone)).await.into_iter().map(|one| one.map(|one| vec![one])).collect(),
+        )?;
+        all(join_all(keys.iter().copied().map(alone))
+            .await
+            .into_iter()
+            .map(|one| one.map(|one| vec![one]))
+            .collect())
+    }
+}
+
+/// Whether some of the keys are on one node and some on another one.
+fn is_in_two(error: &Error) -> bool {
+    matches!(Redirect::in_error(error), Some(Redirect::TryAgain | Redirect::Ask(_)))
+}
+
+fn one(key: &str) -> (u16, Names) {
+    (slot(key.as_bytes()), Names::One)
+}
+
+/// All that was brought, or the first error.
+fn all<T>(parts: Vec<Result<Vec<T>>>) -> Result<Vec<T>> {
+    let mut whole = Vec::new();
+    for part in parts {
+        whole.extend(part?);
+    }
+    Ok(whole)
+}
+
+/// Has the items of each slot dealt with together, in parallel with those of others; gives what came of each, in their order.
+async fn split<I, T, F>(
+    items: impl Iterator<Item = I>,
+    key: impl Fn(&I) -> &str,
+    send: impl Fn(u16, Vec<I>) -> F,
+) -> Result<Vec<T>>
+where
+    F: Future<Output = Result<Vec<T>>>,
+{
+    let mut groups: Vec<(u16, Vec<usize>, Vec<I>)> = Vec::new();
+    let mut known: HashMap<u16, usize> = HashMap::new();
+    let mut count = 0;
+    for (at, item) in items.enumerate() {
+        let slot = slot(key(&item).as_bytes());
+        let group = *known.entry(slot).or_insert_with(|| {
+            groups.push((slot, Vec::new(), Vec::new()));
+            groups.len() - 1
+        });
+        groups[group].1.push(at);
+        groups[group].2.push(item);
+        count += 1;
+    }
+    let (mut places, mut sent) = (Vec::with_capacity(groups.len()), Vec::with_capacity(groups.len()));
+    for (slot, at, items) in groups {
+        places.push(at);
+        sent.push(send(slot, items));
+    }
+    // All are tried, whatever becomes of one.
+    let answers = join_all(sent).await;
+    let mut whole: Vec<Option<T>> = Vec::new();
+    whole.resize_with(count, || None);
+    for (places, answer) in places.into_iter().zip(answers) {
+        for (at, one) in places.into_iter().zip(answer?) {
+            whole[at] = Some(one);
+        }
+    }
+    whole.into_iter().map(|one| one.ok_or_else(super::failure::unexpected)).collect()
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster").field("topology", &self.topology).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Store for Cluster {
+    fn about(&self) -> About {
+        About::new(NAME).with_shared(true).with_identity(self.identity).with_patience(self.patience)
+    }
+
+    fn now(&self) -> Timestamp {
+        // Of the first node that told it: the same one for all who know the same nodes.
+        let layout = self.topology.now();
+        let times = layout.nodes.iter().map(|node| &node.single.link().dialer.time);
+        times
+            .clone()
+            .find(|time| time.is_learned())
+            .or_else(|| times.clone().next())
+            .map_or_else(|| crate::ground::clock::Clock::system().now(), super::time::ServerTime::now)
+    }
+
+    async fn read(&self, request: ReadRequest<'_>) -> Result<Read> {
+        let ReadRequest { keys, versions, first } = request;
+        if let ([key], []) = (keys, versions) {
+            let entries = self.entries(slot(key.as_bytes()), keys, first).await?;
+            return Ok(Read::new(entries.into(), Vec::new().into()));
+        }
+        let entries = async {
+            let mut entries = Vec::with_capacity(keys.len());
+            // A server carries out in one go what comes in one.
+            for keys in keys.chunks(MOST_ENTRIES) {
+                let keys = keys.iter().copied();
+                let read = split(
+                    keys,
+                    |key| key,
+                    |slot, keys| async move { self.entries(slot, &keys, first).await },
+                );
+                entries.extend(read.await?);
+            }
+            Ok::<_, Error>(entries)
+        };
+        if keys.len() <= MOST_ENTRIES {
+            let (entries, versions) = tokio::join!(entries, self.all_versions(versions));
+            return Ok(Read::new(entries?.into(), versions?.into()));
+        }
+        // After the entries: a tag that was evicted since shows.
+        let entries = entries.await?;
+        Ok(Read::new(entries.into(), self.all_versions(versions).await?.into()))
+    }
+
+    async fn capture(&self, versions: &[VersionKey], life: Duration) -> Result<Vec<Version>> {
+        self.capture_all(versions.iter().map(|key| (key, life))).await
+    }
+
+    async fn lease(&self, requests: &[LeaseRequest<'_>]) -> Result<Vec<Lease>> {
+        if let [request] = requests {
+            return Ok(vec![self.lease_one(request).await?]);
+        }
+        let captures = Captures::of(requests);
+        // G1: versions first.
+        let captured = self.capture_all(captures.with_lives()).await?;
+        let most = (MOST_BYTES / requests.len().max(1)) as u64;
+        let asked = requests.iter().zip(captures.hand_out(&captured));
+        let asked = asked.map(|(request, versions)| async move {
+            if Asking::seen_in(request).is_some() && self.lease_of_nothing(request, &versions).await? {
+                return Ok(Lease::new(versions, LeaseOutcome::Taken));
+            }
+            self.lease_under(request, versions, most).await
+        });
+        join_all(asked).await.into_iter().collect()
+    }
+
+    async fn keep(&self, leases: &[HeldLease<'_>], how: Keep) -> Result<Vec<bool>> {
+        let kept = leases.iter().map(|lease| {
+            let kept = self.topology.at(one(lease.key), Again::Elsewhere, move |seat| {
+                Box::pin(async move { seat.commands().keep(std::slice::from_ref(lease), how).await })
+            });
+            async { Ok(kept.await?.first().is_some_and(|held| *held)) }
+        });
+        join_all(kept).await.into_iter().collect()
+    }
+
+    async fn write(&self, writes: &[Write<'_>]) -> Result<Vec<Written>> {
+        let written = writes.iter().map(|write| async move {
+            let alone = [Write { check: &[], ..write.clone() }];
+            let written = self.topology.at(one(write.key), Again::Never, |seat| {
+                let alone = &alone;
+                Box::pin(async move { seat.commands().write(alone).await })
+            });
+            Ok::<_, Error>(written.await?.first().is_some_and(|written| written.accepted))
+        });
+        let accepted: Vec<bool> = join_all(written).await.into_iter().collect::<Result<_>>()?;
+        // After all were stored.
+        let keys: Vec<VersionKey> = writes.iter().flat_map(|write| write.check).cloned().collect();
+        let mut versions = self.all_versions(&keys).await?.into_iter();
+        let checked = accepted.into_iter().zip(writes);
+        let checked = checked.map(|(accepted, write)| {
+            Written::new(accepted, versions.by_ref().take(write.check.len()).collect())
+        });
+        Ok(checked.collect())
+    }
+
+    async fn evict(&self, request: EvictRequest<'_>) -> Result<Vec<bool>> {
+        let end = self.deadline();
+        let tags = split(
+            request.tags.iter().cloned(),
+            |tag| &tag.tag.text,
+            |slot, tags| async move {
+                self.evict_at(slot, &[], &tags, end).await?;
+                Ok(vec![(); tags.len()])
+            },
+        );
+        let keys = split(
+            request.keys.iter().copied(),
+            |key| key,
+            |slot, keys| async move { self.evict_at(slot, &keys, &[], end).await },
+        );
+        let (tags, keys) = tokio::join!(tags, keys);
+        tags?;
+        keys
+    }
+
+    async fn evict_prefix(&self, prefix: &str) -> Result<u64> {
+        self.topology.background.enter(sweep::evict_prefix(&self.topology, prefix)).await?
+    }
+
+    async fn health(&self) -> Result<StoreHealth> {
+        let layout = self.topology.known().await?;
+        let asked = join_all(layout.nodes.iter().map(|node| node.single.health())).await;
+        let mut answers = asked.into_iter();
+        let mut found: Option<StoreHealth> = None;
+        let mut failed = None;
+        for answer in answers.by_ref() {
+            match (answer, &mut found) {
+                (Err(error), _) => failed = Some(error),
+                (Ok(health), None) => found = Some(health),
+                (Ok(health), Some(found)) => {
+                    found.latency = found.latency.max(health.latency);
+                    for command in health.refused {
+                        if !found.refused.contains(&command) {
+                            found.refused.push(command);
+                        }
+                    }
+                }
+            }
+        }
+        if failed.is_some() {
+            self.topology.renew_later();
+        }
+        if let Some(facts) = layout.nodes.iter().find_map(|node| node.single.link().dialer.server.facts()) {
+            self.server.found(facts);
+        }
+        let nobody = || Error::new(ErrorKind::Connect, "no node of the cluster answers");
+        found.ok_or_else(|| failed.unwrap_or_else(nobody))
+    }
+
+    async fn time(&self) -> Result<Timestamp> {
+        let layout = self.topology.known().await?;
+        if !layout.nodes.iter().any(|node| node.single.link().dialer.time.is_learned())
+            && let Some(node) = layout.nodes.first()
+        {
+            node.single.time().await?;
+        }
+        Ok(self.now())
+    }
+
+    async fn connect(&self) -> Result<()> {
+        let layout = self.topology.known().await?;
+        join_all(layout.nodes.iter().map(|node| node.single.connect()))
+            .await
+            .into_iter()
+            .collect::<Result<()>>()?;
+        if let Some(facts) = layout.nodes.iter().find_map(|node| node.single.link().dialer.server.facts()) {
+            self.server.found(facts);
+        }
+        Ok(())
+    }
+
+    async fn close(&self) {
+        self.topology.close();
+        for node in &self.topology.now().nodes {
+            node.single.close().await;
+        }
+    }
+
+    async fn increment(&self, increment: Increment<'_>) -> Result<IncrementOutcome> {
+        let increment = &increment;
+        let added = self.topology.at(one(increment.key), Again::Never, |seat| {
+            Box::pin(async move { seat.commands().increment(increment).await })
+        });
+        added.await
+    }
+
+    fn changes(&self) -> Option<&dyn Changes> {
+        Some(self)
+    }
+
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        Some(self)
+    }
+
+    fn server(&self) -> Option<&Server> {
+        Some(&self.server)
+    }
+
+    fn documents(&self) -> Option<&dyn Documents> {
+        Some(self)
+    }
+
+    fn pool(&self) -> Option<Pool> {
+        let mut all = Pool { last_failure: self.topology.last_failure(), ..Pool::default() };
+        for node in &self.topology.now().nodes {
+            let pool = node.single.link().pool();
+            all.shared += pool.shared;
+            all.idle += pool.idle;
+            all.in_use += pool.in_use;
+            all.waiting += pool.waiting;
+            all.reconnects += pool.reconnects;
+            all.last_failure = pool.last_failure.or(all.last_failure);
+        }
+        Some(all)
+    }
+
+    fn unreached(&self, since: Instant) -> Option<Error> {
+        // Where one of them is there, it may have been that one.
+        let layout = self.topology.now();
+        let each: Option<Vec<Error>> = layout.nodes.iter().map(|node| node.single.unreached(since)).collect();
+        each?.into_iter().next()
+    }
+}
+
+#[async_trait]
+impl Changes for Cluster {
+    fn are_told(&self) -> bool {
+        let layout = self.topology.now();
+        !layout.nodes.is_empty() && layout.nodes.iter().all(|node| node.single.are_told())
+    }
+
+    async fn changed(&self, key: &str, at_most: Duration) {
+        let layout = self.topology.now();
+        // The node may serve the slot no more: then no wait is longer than a moment.
+        match layout.owner(slot(key.as_bytes())) {
+            Some(node) => node.single.changed(key, at_most).await,
+            None => self.topology.rest(at_most.min(Duration::from_millis(20))).await,
+        }
+    }
+}
+
+#[async_trait]
+impl Inspect for Cluster {
+    async fn scan(&self, prefix: &str, cursor: &Cursor) -> Result<Page> {
+        sweep::scan(&self.topology, prefix, cursor).await
+    }
+
+    async fn raw(&self, key: &[u8]) -> Result<Option<Raw>> {
+        let raw = self.topology.at((slot(key), Names::One), Again::Elsewhere, |seat| {
+            Box::pin(async move { scan::raw(&seat.commands().sender, key).await })
+        });
+        raw.await
+    }
+
+    async fn heads(&self, keys: &[&[u8]], first: usize) -> Result<Vec<Option<(Raw, usize)>>> {
+        let heads = keys.iter().map(|key| {
+            let key = std::slice::from_ref(key);
+            let head = self.topology.at((slot(key[0]), Names::One), Again::Elsewhere, move |seat| {
+                Box::pin(async move { scan::heads(&seat.commands().sender, key, first).await })
+            });
+            async { Ok(head.await?.pop().flatten()) }
+        });
+        join_all(heads).await.into_iter().collect()
+    }
+
+    async fn info(&self) -> Result<Option<String>> {
+        let layout = self.topology.known().await?;
+        let told = join_all(layout.nodes.iter().map(|node| node.single.commands.info())).await;
+        let told: Vec<String> = told.into_iter().collect::<Result<_>>()?;
+        Ok(Some(told.join("\r\n")))
+    }
+}
+
+/// A namespace's documents are in one slot. While that is being moved, they are not there.
+#[async_trait]
+impl Documents for Cluster {
+    async fn publish(&self, namespace: &str, id: &str, document: Bytes, life: Duration) -> Result<()> {
+        let document = &document;
+        let published = self.topology.at((documents_slot(namespace), Names::Several), Again::Never, |seat| {
+            Box::pin(async move { seat.node.single.publish(namespace, id, document.clone(), life).await })
+        });
+        published.await
+    }
+
+    async fn withdraw(&self, namespace: &str, id: &str) -> Result<()> {
+        let withdrawn =
+            self.topology.at((documents_slot(namespace), Names::Several), Again::Elsewhere, |seat| {
+                Box::pin(async move { seat.node.single.withdraw(namespace, id).await })
+            });
+        withdrawn.await
+    }
+
+    async fn published(&self, namespace: &str, life: Duration) -> Result<Vec<Bytes>> {
+        let published =
+            self.topology.at((documents_slot(namespace), Names::Several), Again::Elsewhere, |seat| {
+                Box::pin(async move { seat.node.single.published(namespace, life).await })
+            });
+        published.await
+    }
+
+    async fn log(&self, namespace: &str, line: Bytes, most: usize) -> Result<()> {
+        let line = &line;
+        let logged = self.topology.at(log_slot(namespace), Again::Never, |seat| {
+            Box::pin(async move { seat.node.single.log(namespace, line.clone(), most).await })
+        });
+        logged.await
+    }
+
+    async fn logged(&self, namespace: &str, most: usize) -> Result<Vec<(Timestamp, Bytes)>> {
+        let logged = self.topology.at(log_slot(namespace), Again::Elsewhere, |seat| {
+            Box::pin(async move { seat.node.single.logged(namespace, most).await })
+        });
+        logged.await
+    }
+}
+
+fn log_slot(namespace: &str) -> (u16, Names) {
+    (slot(documents::log_key(namespace).as_bytes()), Names::Several)
+}
+
+fn documents_slot(namespace: &str) -> u16 {
+    slot(documents::keys(namespace, "").0.as_bytes())
+}

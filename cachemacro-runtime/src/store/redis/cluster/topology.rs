@@ -1,0 +1,328 @@
+//! Who serves which slot, as far as is known: looked up at the nodes themselves, again whenever a node says that it is not so any
+//! more or does not answer, and once in a while besides.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::{Duration, Instant};
+
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use redis::{Pipeline, ProtocolVersion, Value};
+use tokio::time::{sleep, timeout};
+
+use super::super::commands::Commands;
+use super::super::config::RedisConfig;
+use super::super::credentials::greeting;
+use super::super::endpoint::{Base, Endpoint, Where};
+use super::super::multiplexed::{Multiplexed, settings};
+use super::super::single::Single;
+use super::super::url::Host;
+use super::super::wire::Reply;
+use super::super::{failure, reply};
+use super::slots::{SLOTS, Served, served};
+use crate::ground::background::Background;
+use crate::ground::error::{Error, ErrorKind, Result};
+use crate::ground::sync::{lock, read, write};
+
+/// How often the nodes are asked though nothing seems wrong.
+const BEAT: Duration = Duration::from_secs(30);
+/// What was found so lately is found again.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How many nodes are asked at a time.
+const ASKED: usize = 3;
+/// That a slot is nobody's.
+const NOBODY: u16 = u16::MAX;
+
+/// One primary.
+pub(super) struct Node {
+    pub(super) host: Host,
+    pub(super) single: Single,
+    /// The same for keys that this node is only about to serve.
+    pub(super) asking: Commands,
+}
+
+/// Who serves which slot.
+#[derive(Clone)]
+pub(super) struct Layout {
+    /// Grows with each.
+    version: u64,
+    /// In the order of their names.
+    pub(super) nodes: Vec<Arc<Node>>,
+    /// For each slot, whose it is.
+    owners: Box<[u16]>,
+}
+
+impl Layout {
+    fn none() -> Self {
+        Self { version: 0, nodes: Vec::new(), owners: vec![NOBODY; usize::from(SLOTS)].into() }
+    }
+
+    /// Who serves this slot.
+    pub(super) fn owner(&self, slot: u16) -> Option<&Arc<Node>> {
+        self.nodes.get(usize::from(*self.owners.get(usize::from(slot))?))
+    }
+}
+
+/// What is known of a cluster.
+pub(super) struct Topology {
+    config: RedisConfig,
+    base: Base,
+    seeds: Vec<Host>,
+    layout: RwLock<Arc<Layout>>,
+    /// Held by who looks; when that was last, and why it failed, where it did.
+    turn: tokio::sync::Mutex<Option<(Instant, Option<Error>)>>,
+    pub(super) background: Background,
+    closed: AtomicBool,
+    /// The process in which somebody looks once in a while; zero: none.
+    kept_in: AtomicU32,
+    last_failure: Mutex<Option<String>>,
+}
+
+impl Topology {
+    pub(super) fn new(config: RedisConfig, base: Base, seeds: Vec<Host>) -> Self {
+        Self {
+            config,
+            base,
+            seeds,
+            layout: RwLock::new(Arc::new(Layout::none())),
+            turn: tokio::sync::Mutex::new(None),
+            background: Background::shared(),
+            closed: AtomicBool::new(false),
+            kept_in: AtomicU32::new(0),
+            last_failure: Mutex::default(),
+        }
+    }
+
+    /// A text that is the same for the same seeds.
+    pub(super) fn identity(&self) -> String {
+        let mut hosts: Vec<_> =
+            self.seeds.iter().map(|Host { name, port }| format!("{name}:{port}")).collect();
+        hosts.sort();
+        format!("cluster:{}", hosts.join(","))
+    }
+
+    /// Whether bytes travel to another host as they are, going by the URL.
+    pub(super) fn is_plaintext(&self) -> bool {
+        self.base.transport.is_plain() && !self.seeds.iter().all(Host::is_own)
+    }
+
+    /// What is known now, which may be nothing.
+    pub(super) fn now(&self) -> Arc<Layout> {
+        Arc::clone(&read(&self.layout))
+    }
+
+    /// What is known; where nothing is, it is looked up.
+    pub(super) async fn known(self: &Arc<Self>) -> Result<Arc<Layout>> {
+        let layout = self.now();
+        if layout.version > 0 {
+            return Ok(layout);
+        }
+        self.renew(&layout).await
+    }
+
+    /// Another layout than this one, which led to where a slot is not served. Where nothing else was found, the same.
+    pub(super) async fn renew(self: &Arc<Self>, outdated: &Layout) -> Result<Arc<Layout>> {
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(failure::closed());
+        }
+        self.keep();
+        let mut last = self.turn.lock().await;
+        let now = self.now();
+        if now.version > outdated.version {
+            return Ok(now);
+        }
+        if let Some((when, failed)) = &*last
+            && when.elapsed() < PAUSE
+        {
+            return failed.clone().map_or(Ok(now), Err);
+        }
+        let found = self.background.enter(self.look()).await.unwrap_or_else(Err);
+        *last = Some((Instant::now(), found.as_ref().err().cloned()));
+        let found = found.inspect_err(|error| *lock(&self.last_failure) = Some(error.to_string()))?;
+        self.install(&found)
+    }
+
+    /// Has the layout renewed in the background.
+    pub(super) fn renew_later(self: &Arc<Self>) {
+        let (topology, layout) = (Arc::clone(self), self.now());
+        self.background.spawn(async move {
+            if let Err(error) = topology.renew(&layout).await {
+                tracing::debug!(%error, "the nodes of the redis cluster are not known");
+            }
+        });
+    }
+
+    /// Takes note that this node serves this slot, as another one said.
+    pub(super) fn moved(self: &Arc<Self>, slot: u16, host: &Host) -> Result<Arc<Node>> {
+        let mut layout = write(&self.layout);
+        let mut changed = Layout::clone(&layout);
+        let node = self.place(&mut changed.nodes, host)?;
+        // The order of the others changes where it is new.
+        let owners = layout.owners.iter().map(|owner| {
+            let before = layout.nodes.get(usize::from(*owner));
+            before.map_or(NOBODY, |before| place_of(&changed.nodes, before))
+        });
+        let mut owners: Box<[u16]> = owners.collect();
+        owners[usize::from(slot)] = place_of(&changed.nodes, &node);
+        *layout = Arc::new(Layout { version: layout.version + 1, nodes: changed.nodes, owners });
+        drop(layout);
+        self.renew_later();
+        Ok(node)
+    }
+
+    /// The node at this host, as far as it is known, or made.
+    pub(super) fn node(&self, host: &Host) -> Result<Arc<Node>> {
+        let known = self.now();
+        match known.nodes.iter().find(|node| node.host == *host) {
+            Some(node) => Ok(Arc::clone(node)),
+            None => self.make(host),
+        }
+    }
+
+    /// All that were told of failures.
+    pub(super) fn last_failure(&self) -> Option<String> {
+        lock(&self.last_failure).clone()
+    }
+
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+    }
+
+    /// Has somebody look once in a while.
+    fn keep(self: &Arc<Self>) {
+        // A fork has the memory, and none of the tasks.
+        let process = std::process::id();
+        if self.kept_in.swap(process, Ordering::Relaxed) == process {
+            return;
+        }
+        let topology = Arc::downgrade(self);
+        self.background.spawn(async move {
+            loop {
+                sleep(BEAT.mul_f64(rand::random_range(0.5..=1.0))).await;
+                let Some(topology) = topology.upgrade() else { return };
+                if topology.closed.load(Ordering::SeqCst) {
+                    return;
+                }
+                let layout = topology.now();
+                let _ = topology.renew(&layout).await;
+            }
+        });
+    }
+
+    /// Makes what was found the layout.
+    fn install(&self, found: &[Served]) -> Result<Arc<Layout>> {
+        let mut layout = write(&self.layout);
+        let mut nodes: Vec<Arc<Node>> = Vec::new();
+        for run in found {
+            if nodes.iter().any(|node| node.host == run.host) {
+                continue;
+            }
+            let kept = layout.nodes.iter().find(|node| node.host == run.host);
+            nodes.push(match kept {
+                Some(node) => Arc::clone(node),
+                None => self.make(&run.host)?,
+            });
+        }
+        nodes.sort_by(|one, other| one.host.cmp(&other.host));
+        let mut owners = vec![NOBODY; usize::from(SLOTS)].into_boxed_slice();
+        for run in found {
+            let at = nodes.iter().position(|node| node.host == run.host);
+            let at = at.and_then(|at| u16::try_from(at).ok()).unwrap_or(NOBODY);
+            owners[usize::from(run.first)..=usize::from(run.last)].fill(at);
+        }
+        *layout = Arc::new(Layout { version: layout.version + 1, nodes, owners });
+        Ok(Arc::clone(&layout))
+    }
+
+    /// The node at this host among these, where it is put if it is not there.
+    fn place(&self, nodes: &mut Vec<Arc<Node>>, host: &Host) -> Result<Arc<Node>> {
+        if let Some(node) = nodes.iter().find(|node| node.host == *host) {
+            return Ok(Arc::clone(node));
+        }
+        let node = self.make(host)?;
+        nodes.push(Arc::clone(&node));
+        nodes.sort_by(|one, other| one.host.cmp(&other.host));
+        Ok(node)
+    }
+
+    fn make(&self, host: &Host) -> Result<Arc<Node>> {
+        let endpoint = Endpoint { place: Where::One(host.clone()), base: self.base.clone() };
+        let single = Single::of_cluster(self.config.clone(), endpoint)?;
+        let asking = single.commands.asking();
+        Ok(Arc::new(Node { host: host.clone(), single, asking }))
+    }
+
+    /// What the nodes tell, in time.
+    async fn look(&self) -> Result<Vec<Served>> {
+        let silent = |_| Err(Error::new(ErrorKind::Connect, failure::SILENT));
+        timeout(self.config.connect_timeout * 2, self.look_around()).await.unwrap_or_else(silent)
+    }
+
+    /// The first answer of a node that sees the whole cluster.
+    async fn look_around(&self) -> Result<Vec<Served>> {
+        let known = self.now();
+        let mut hosts: Vec<Host> = known.nodes.iter().map(|node| node.host.clone()).collect();
+        for left in (1..hosts.len()).rev() {
+            hosts.swap(left, rand::random_range(0..=left));
+        }
+        let others: Vec<Host> = self.seeds.iter().filter(|seed| !hosts.contains(seed)).cloned().collect();
+        hosts.extend(others);
+        let mut failed = None;
+        for some in hosts.chunks(ASKED) {
+            let mut asked: FuturesUnordered<_> = some.iter().map(|host| self.ask(host)).collect();
+            while let Some(told) = asked.next().await {
+                match told {
+                    Ok(told) => return Ok(told),
+                    Err(error) => failed = Some(error),
+                }
+            }
+        }
+        let why = failed.as_ref().map_or("", Error::context);
+        Err(Error::new(ErrorKind::Connect, format!("no node tells who serves the cluster: {why}")))
+    }
+
+    /// What one node tells. It may be a replica.
+    async fn ask(&self, host: &Host) -> Result<Vec<Served>> {
+        let patience = self.config.connect_timeout;
+        let asking = async {
+            let stream =
+                self.base.transport.connect(host).await.map_err(|error| failure::unreached(&error))?;
+            let credentials = self.base.login.ask().await?;
+            let greeting = greeting(credentials.as_ref(), ProtocolVersion::RESP2);
+            let opened = Multiplexed::open(stream, &greeting, settings(patience)).await;
+            let mut node = opened.map_err(|error| failure::unreachable(&error))?;
+            let mut look = Pipeline::with_capacity(2);
+            look.cmd("CLUSTER").arg("INFO");
+            look.cmd("CLUSTER").arg("SLOTS");
+            node.ask_all(&look, 2).await.map_err(|error| failure::unreachable(&error))
+        };
+        let silent = |_| Err(Error::new(ErrorKind::Connect, failure::SILENT));
+        let answers: Vec<Value> = timeout(patience, asking).await.unwrap_or_else(silent)?;
+        let mut answers = answers.into_iter().map(Reply::from);
+        let (info, slots) = (answers.next().unwrap_or(Reply::Nil), answers.next().unwrap_or(Reply::Nil));
+        for told in [&info, &slots] {
+            reply::done(told).map_err(|error| Error::new(ErrorKind::Connect, error.context().to_owned()))?;
+        }
+        if !matches!(&info, Reply::Bytes(text) if text.windows(16).any(|part| part == b"cluster_state:ok")) {
+            return Err(Error::new(ErrorKind::Connect, "the cluster is down"));
+        }
+        let mut told = served(&slots).ok_or_else(failure::unexpected)?;
+        for run in &mut told {
+            if run.host.name.is_empty() {
+                run.host.name.clone_from(&host.name);
+            }
+        }
+        Ok(told)
+    }
+}
+
+fn place_of(nodes: &[Arc<Node>], node: &Arc<Node>) -> u16 {
+    let at = nodes.iter().position(|other| Arc::ptr_eq(other, node));
+    at.and_then(|at| u16::try_from(at).ok()).unwrap_or(NOBODY)
+}
+
+impl fmt::Debug for Topology {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Topology").field("nodes", &self.now().nodes.len()).finish_non_exhaustive()
+    }
+}

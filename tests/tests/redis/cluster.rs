@@ -1,0 +1,417 @@
+//! A cluster: slots that are elsewhere by now, or on their way, or nobody's; primaries that end and replicas that take over.
+//!
+//! Which mechanism each test is there for:
+//!
+//! | mechanism | test |
+//! |---|---|
+//! | requests are split by slot and put together in order | the conformance suite, `a_function_is_cached_on_all_nodes` |
+//! | `MOVED` is followed | `a_slot_that_moved_is_followed` |
+//! | `ASK` is followed, and key by key where some are here and some there | `a_slot_that_is_on_its_way_is_served` |
+//! | a removal counts only where no slot moved | `nothing_under_a_prefix_is_left_while_slots_move` |
+//! | what did not answer is looked up anew | `a_primary_that_is_killed_is_replaced_by_its_replica` |
+//! | what was refused while the cluster is down has failed | `a_cluster_that_is_down_costs_no_call` |
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use cachemacro::{Cache, Entry, ErrorKind, Warning, cache_evict, cached};
+use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
+use cachemacro_runtime::store::{EvictRequest, ReadRequest, Store};
+use cachemacro_tests::clusters::{PRIMARIES, RedisCluster, SLOTS, slot_of};
+use cachemacro_tests::history::{Fleet, Plan};
+use cachemacro_tests::{DEADLINE, LONG, Single as _, is_long, namespace, rounds, wait_until};
+use futures_util::future::join_all;
+
+fn store(url: &str) -> RedisStore {
+    let config = RedisConfig::new(url).connect_timeout(DEADLINE);
+    RedisStore::new(config.command_timeout(Duration::from_secs(2))).expect("acceptable")
+}
+
+fn cache(url: &str, namespace: &str) -> Cache {
+    let builder = Cache::builder().redis(url).namespace(namespace).command_timeout(Duration::from_secs(2));
+    builder.build().expect("acceptable")
+}
+
+#[cached(prefix = "item", key = "{id}", tags = ["items", "shelf:{id}"], entry = item_entry)]
+async fn item(id: u64, loads: &AtomicU64) -> u64 {
+    loads.fetch_add(1, Ordering::SeqCst);
+    id * 2
+}
+
+#[cache_evict(tags = ["items"])]
+async fn change_all() -> Result<(), ()> {
+    Ok(())
+}
+
+/// Upholds G1.
+#[tokio::test]
+async fn a_function_is_cached_on_all_nodes() {
+    let cluster = RedisCluster::shared().await;
+    let (ours, theirs) = (namespace(), namespace());
+    let (cache, other) = (cache(&cluster.url(), &ours), cache(&cluster.url(), &theirs));
+    let loads = AtomicU64::new(0);
+    let all = async |cache: &Cache| {
+        let calls = async {
+            for id in 0..50 {
+                assert_eq!(item(id, &loads).await, id * 2);
+            }
+        };
+        cache.scope(calls).await;
+        cache.stored().await;
+        loads.swap(0, Ordering::SeqCst)
+    };
+    assert_eq!((all(&cache).await, all(&other).await), (50, 50));
+    assert_eq!((all(&cache).await, all(&other).await), (0, 0), "hits");
+    cache.scope(change_all()).await.expect("evicted");
+    assert_eq!((all(&cache).await, all(&other).await), (50, 0), "one tag on entries of all nodes");
+    cache.evict_tags(["shelf:7"]).await.expect("evicted");
+    assert!(cache.evict_key("item", 8).await.expect("evicted"));
+    assert_eq!(all(&cache).await, 2);
+    let many = cache.scope(async {
+        let entries: Vec<_> = (0..50).map(item_entry).collect();
+        cache.evict().entries(&entries).await
+    });
+    assert_eq!(many.await.expect("evicted"), 50);
+    assert_eq!(all(&cache).await, 50);
+    assert_eq!(cache.evict_prefix("item").await.expect("evicted"), 50);
+    assert_eq!(all(&cache).await, 50);
+    assert_eq!(cache.entry::<i64>("visits", 1).increment(2).await.expect("added"), 2);
+    assert_eq!(cache.entry::<i64>("visits", 1).increment(3).await.expect("added"), 5);
+    let list = cache.entry::<Vec<u8>>("list", 1);
+    assert_eq!(list.update(|list| [list.unwrap_or_default(), vec![1]].concat()).await.expect("updated"), [1]);
+    let health = cache.health().await.expect("it answers");
+    assert!(health.store.server.is_some());
+    cache.clear().await.expect("cleared");
+    // The process's report stays.
+    for prefix in [format!("{ours}:"), format!("{{{ours}:tag:")] {
+        assert_eq!(cluster.keys(&prefix).await, Vec::<String>::new());
+    }
+    assert_eq!(all(&other).await, 0, "others' are left");
+}
+
+/// Where values of many sites are kept in this process, a cluster does not tell of changes.
+#[tokio::test]
+async fn that_there_are_no_local_copies_is_told() {
+    let cluster = RedisCluster::shared().await;
+    let builder = Cache::builder().redis(cluster.url()).namespace(&namespace()).local(LONG);
+    let cache = builder.build().expect("acceptable");
+    for _ in 0..2 {
+        assert_eq!(cache.get_or_load("n", 1, async || 7).await, 7);
+        cache.stored().await;
+    }
+    let told = cache.warnings();
+    assert!(told.iter().any(|warning| matches!(warning, Warning::LocalOff(_))), "{told:?}");
+    let checked = Cache::builder().redis(cluster.url()).namespace("n").epoch_check(true).build();
+    assert_eq!(checked.expect_err("refused").kind(), ErrorKind::Config);
+}
+
+#[tokio::test]
+async fn one_node_by_itself_is_told_to_be_part_of_a_cluster() {
+    let cluster = RedisCluster::shared().await;
+    let store = store(&cluster.servers[0].url());
+    let mut failed = None;
+    for number in 0..20 {
+        if let Err(error) = store.set(&format!("k{number}"), "value".into(), LONG).await {
+            failed = Some(error);
+        }
+    }
+    let error = failed.expect("some of the slots are elsewhere");
+    assert!(error.to_string().contains("redis+cluster://"), "{error}");
+}
+
+#[tokio::test]
+async fn nodes_that_are_gone_or_replicas_lead_to_the_others() {
+    let cluster = RedisCluster::shared().await;
+    let replica = cluster.servers[PRIMARIES].address();
+    let store = store(&format!("redis+cluster://127.0.0.1:1,{replica}"));
+    store.connect().await.expect("one tells of all");
+    store.set(&namespace(), "value".into(), LONG).await.expect("stored");
+    let error = self::store("redis+cluster://127.0.0.1:1").connect().await.expect_err("nobody is there");
+    assert_eq!(error.kind(), ErrorKind::Connect);
+}
+
+#[tokio::test]
+async fn reads_of_one_slot_are_one_command_and_those_of_others_go_along() {
+    let cluster = RedisCluster::start().await;
+    let store = store(&cluster.url());
+    let tag = format!("{{{}}}", namespace());
+    let keys: Vec<String> = (0..4).map(|number| format!("{tag}:{number}")).chain([namespace()]).collect();
+    for key in &keys {
+        store.set(key, "value".into(), LONG).await.expect("stored");
+    }
+    let calls = async || {
+        let mut calls = 0;
+        for server in &cluster.servers[..PRIMARIES] {
+            let mut ask = redis::cmd("INFO");
+            let told: String =
+                ask.arg("commandstats").query_async(&mut server.client().await).await.expect("INFO");
+            let line = told.lines().find_map(|line| line.strip_prefix("cmdstat_mget:calls="));
+            let count = line.and_then(|line| line.split(',').next()?.parse::<u64>().ok());
+            calls += count.unwrap_or(0);
+        }
+        calls
+    };
+    // How large values are, decides how many go together; an answer counts for what is asked after the next.
+    for _ in 0..2 {
+        store.entry(&keys[0]).await.expect("answered");
+    }
+    let before = calls().await;
+    let read = join_all((0..100).map(|number| store.entry(&keys[number % keys.len()])));
+    for entry in read.await {
+        assert_eq!(entry.expect("answered").as_deref(), Some(&b"value"[..]));
+    }
+    let sent = calls().await - before;
+    assert!((2..=10).contains(&sent), "{sent} commands for 100 reads of 5 keys in 2 slots");
+}
+
+/// Upholds G1.
+#[tokio::test]
+async fn many_entries_of_all_nodes_are_evicted_completely() {
+    let cluster = RedisCluster::shared().await;
+    let ns = namespace();
+    let cache = cache(&cluster.url(), &ns);
+    let count: u64 = if is_long() { 100_000 } else { 3_000 };
+    let entries: Vec<_> = (0..count).map(|id| cache.entry::<u64>("many", id).with_tags(["many"])).collect();
+    for some in entries.chunks(500) {
+        for stored in join_all(some.iter().map(|entry| entry.set(&7))).await {
+            stored.expect("stored");
+        }
+    }
+    cache.evict_tags(["many"]).await.expect("evicted");
+    for some in entries.chunks(500) {
+        let read = join_all(some.iter().map(Entry::get)).await;
+        assert!(read.into_iter().all(|value| value.expect("answered").is_none()));
+    }
+    cache.evict().entries(&entries).await.expect("evicted");
+    assert_eq!(cluster.keys(&format!("{ns}:many:")).await, Vec::<String>::new());
+}
+
+/// Upholds G1.
+#[tokio::test]
+async fn a_slot_that_moved_is_followed() {
+    let cluster = RedisCluster::start().await;
+    let store = store(&cluster.url());
+    let key = namespace();
+    store.set(&key, "before".into(), LONG).await.expect("stored");
+    let slot = slot_of(&cluster.servers[0], &key).await;
+    let from = cluster.owner(slot).await;
+    for (from, to) in [(from, (from + 1) % PRIMARIES), ((from + 1) % PRIMARIES, (from + 2) % PRIMARIES)] {
+        cluster.move_slot(slot, from, to).await;
+        assert_eq!(store.entry(&key).await.expect("followed").as_deref(), Some(&b"before"[..]));
+        store.evict(EvictRequest::new(&[&key], &[])).await.expect("followed");
+        assert_eq!(store.entry(&key).await.expect("answered"), None);
+        store.set(&key, "before".into(), LONG).await.expect("stored");
+    }
+}
+
+/// Upholds G1.
+#[tokio::test]
+async fn a_slot_that_is_on_its_way_is_served() {
+    let cluster = RedisCluster::start().await;
+    let store = store(&cluster.url());
+    let tag = format!("{{{}}}", namespace());
+    let keys: Vec<String> = (0..6).map(|number| format!("{tag}:{number}")).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    for key in &keys {
+        store.set(key, "value".into(), LONG).await.expect("stored");
+    }
+    let slot = slot_of(&cluster.servers[0], keys[0]).await;
+    let from = cluster.owner(slot).await;
+    let to = (from + 1) % PRIMARIES;
+    cluster.begin_move(slot, from, to, 3).await;
+    let read = async || {
+        let read = store.read(ReadRequest::new(&keys)).await.expect("answered");
+        read.entries.iter().filter(|entry| entry.is_some()).count()
+    };
+    assert_eq!(read().await, 6, "half of them here and half there");
+    let existed = store.evict(EvictRequest::new(&keys[..4], &[])).await.expect("evicted");
+    assert_eq!(existed, [true; 4].map(|_| false), "no entries, and gone all the same");
+    assert_eq!(read().await, 2);
+    store.set(keys[0], "anew".into(), LONG).await.expect("stored where it will be");
+    assert_eq!(read().await, 3);
+    cluster.finish_move(slot, from, to).await;
+    assert_eq!(read().await, 3);
+}
+
+/// Upholds G1.
+#[tokio::test]
+async fn nothing_under_a_prefix_is_left_while_slots_move() {
+    let cluster = Arc::new(RedisCluster::start().await);
+    let ns = namespace();
+    let cache = cache(&cluster.url(), &ns);
+    let mut slots = Vec::new();
+    for id in 0..200_u64 {
+        cache.set("item", id, &id).await.expect("stored");
+        slots.push(slot_of(&cluster.servers[0], &format!("{ns}:item:{id}")).await);
+    }
+    let (moving, done) = (Arc::clone(&cluster), Arc::new(AtomicBool::new(false)));
+    let ended = Arc::clone(&done);
+    let moves = tokio::spawn(async move {
+        // All of one node to the next, so that no two nodes claim slots from each other at once.
+        for from in 0..PRIMARIES {
+            for slot in slots.iter().copied().take(60) {
+                if moving.owner(slot).await == from {
+                    moving.move_slot(slot, from, (from + 1) % PRIMARIES).await;
+                }
+            }
+        }
+        ended.store(true, Ordering::SeqCst);
+    });
+    let mut rounds = 0;
+    while !done.load(Ordering::SeqCst) {
+        // While slots move all the time it may give up, and says so; then it is kept, and made up for.
+        if cache.evict_prefix("item").await.is_ok() {
+            assert_eq!(cluster.keys(&format!("{ns}:item:")).await, Vec::<String>::new());
+            rounds += 1;
+        }
+        for id in 0..200_u64 {
+            cache.set("item", id, &id).await.expect("stored");
+        }
+    }
+    moves.await.expect("all were moved");
+    cache.evict_prefix("item").await.expect("nothing moves any more");
+    assert_eq!(cluster.keys(&format!("{ns}:item:")).await, Vec::<String>::new());
+    println!("{rounds} removals while slots moved");
+}
+
+#[tokio::test]
+async fn a_replica_that_takes_over_in_order_is_followed() {
+    let cluster = RedisCluster::start().await;
+    let store = store(&cluster.url());
+    let keys: Vec<String> = (0..20).map(|number| format!("{}:{number}", namespace())).collect();
+    for key in &keys {
+        store.set(key, "value".into(), LONG).await.expect("stored");
+    }
+    let mut primary = 0;
+    for _ in 0..2 {
+        let next = cluster.hand_over(primary).await;
+        for key in &keys {
+            assert!(store.entry(key).await.expect("followed").is_some());
+            store.set(key, "again".into(), LONG).await.expect("followed");
+        }
+        cluster.follows(primary).await;
+        primary = next;
+    }
+}
+
+/// Upholds G6, G7.
+#[tokio::test]
+async fn a_primary_that_is_killed_is_replaced_by_its_replica() {
+    let mut cluster = RedisCluster::start().await;
+    let cache = cache(&cluster.url(), &namespace());
+    let loads = AtomicU64::new(0);
+    let all = async || {
+        for id in 0..20 {
+            assert_eq!(cache.scope(item(id, &loads)).await, id * 2, "no call fails");
+        }
+        cache.stored().await;
+        loads.swap(0, Ordering::SeqCst)
+    };
+    all().await;
+    assert_eq!(all().await, 0);
+    let replica = cluster.replica_of(0).await;
+    cluster.servers[0].stop();
+    all().await;
+    cluster.is_primary(replica).await;
+    wait_until("an evict is done", 4 * DEADLINE, async || cache.evict_tags(["items"]).await.is_ok()).await;
+    wait_until("all are hits", 4 * DEADLINE, async || all().await == 0).await;
+}
+
+/// Upholds G6, G7.
+#[tokio::test]
+async fn a_cluster_that_is_down_costs_no_call() {
+    let mut cluster = RedisCluster::start().await;
+    let cache = cache(&cluster.url(), &namespace());
+    let loads = AtomicU64::new(0);
+    for id in 0..20 {
+        assert_eq!(cache.scope(item(id, &loads)).await, id * 2);
+    }
+    let replica = cluster.replica_of(0).await;
+    cluster.servers[replica].stop();
+    cluster.servers[0].stop();
+    let down = async || {
+        let mut client = cluster.servers[1].client().await;
+        let info: String = redis::cmd("CLUSTER").arg("INFO").query_async(&mut client).await.expect("INFO");
+        info.contains("cluster_state:fail")
+    };
+    wait_until("the cluster is down", 4 * DEADLINE, down).await;
+    for id in 0..20 {
+        assert_eq!(cache.scope(item(id, &loads)).await, id * 2, "no call fails");
+    }
+    let error = cache.evict_tags(["items"]).await.expect_err("not done");
+    assert!(error.kind() != ErrorKind::Config, "{error}");
+    assert!(cache.warnings().iter().any(|warning| matches!(warning, Warning::KeptEvicts { .. })));
+}
+
+/// A history while a cluster changes under it; tells how many reads were stale.
+async fn history(what: &str, change: impl AsyncFn(&mut RedisCluster, u64)) -> usize {
+    let mut cluster = RedisCluster::start().await;
+    let plan = Plan { tasks: 8, rows: 16, rest_millis: 5, ..Plan::default() };
+    let mut fleet = Fleet::start(env!("CARGO_BIN_EXE_history_worker"), &cluster.url(), &plan, 1).await;
+    for round in 0..=rounds(2) {
+        let hits = fleet.counts().await.hits;
+        fleet.until("they go on", 8 * DEADLINE, |done| done.hits > hits + 200).await;
+        if round < rounds(2) {
+            change(&mut cluster, round).await;
+        }
+    }
+    fleet.stop().await;
+    let report = fleet.report(false).await;
+    println!(
+        "{what}: {} reads, {} hits, {} evicts, {} of them failed, {} stale reads",
+        report.counts.reads,
+        report.counts.hits,
+        report.counts.evicts,
+        report.failed_evicts.len(),
+        report.stale.len(),
+    );
+    assert_eq!((report.errors, report.strange), (vec![], vec![]));
+    assert!(report.panics.is_empty(), "{:?}", report.panics);
+    report.stale.len()
+}
+
+/// Upholds G1.
+#[tokio::test]
+async fn while_slots_are_resharded_no_read_is_stale() {
+    let stale = history("resharded", async |cluster, round| {
+        for slot in (0..SLOTS).step_by(if round == 0 { 37 } else { 61 }) {
+            let (from, to) = (cluster.owner(slot).await, cluster.owner((slot + SLOTS / 3) % SLOTS).await);
+            if from != to {
+                cluster.move_slot(slot, from, to).await;
+            }
+        }
+    });
+    assert_eq!(stale.await, 0);
+}
+
+/// Upholds G1.
+#[tokio::test]
+async fn while_a_node_is_silent_for_a_moment_no_read_is_stale() {
+    let stale = history("silent", async |cluster, round| {
+        let node = &cluster.servers[usize::try_from(round).expect("a few") % PRIMARIES];
+        node.pause();
+        // Less than after which its replica takes over: what that lacks is lost.
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        node.resume();
+    });
+    assert_eq!(stale.await, 0);
+}
+
+/// No caller sees an error. What a failover loses is told, and bounded by TTLs alone.
+#[tokio::test]
+async fn a_history_goes_on_while_primaries_are_killed_and_hand_over() {
+    history("failovers", async |cluster, round| {
+        if round == 1 {
+            let primary = cluster.owner(0).await;
+            let replica = cluster.replica_of(primary).await;
+            cluster.servers[primary].stop();
+            cluster.is_primary(replica).await;
+        } else {
+            let primary = cluster.owner(16_383).await;
+            cluster.hand_over(primary).await;
+            cluster.follows(primary).await;
+        }
+    })
+    .await;
+}
