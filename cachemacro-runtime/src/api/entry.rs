@@ -312,7 +312,8 @@ impl<T: Value> Entry<T> {
     /// ```
     ///
     /// # Errors
-    /// Where the store failed: the entry may still be there.
+    /// Where the store failed: the entry may still be there. [`ErrorKind::Key`](crate::ErrorKind::Key) where the arguments cannot be a key,
+    /// or the entry is to be sealed and its cache has no keys for that.
     pub async fn evict(&self) -> Result<bool> {
         self.keyed()?;
         Ok(Evict::new(self.core().clone()).counted(self.counters()).entry(self).run().await? > 0)
