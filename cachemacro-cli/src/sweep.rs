@@ -31,6 +31,16 @@ pub(crate) async fn sweep(
     prefix: &str,
     mut each: impl FnMut(Found) -> bool,
 ) -> Result<(), Failure> {
+    sweep_and(place, args, prefix, async |found| Ok(each(found))).await
+}
+
+/// The same where what is done with a key takes time: the next ones are asked for when that is over.
+pub(crate) async fn sweep_and(
+    place: &Place,
+    args: &PlaceArgs,
+    prefix: &str,
+    mut each: impl AsyncFnMut(Found) -> Result<bool, Failure>,
+) -> Result<(), Failure> {
     // A value may serve stale, which its function says.
     let expects = Expects::new().stale(AS_LONG_AS_IT_IS_KEPT);
     let per_key = Duration::from_secs(1) / args.rate;
@@ -49,7 +59,7 @@ pub(crate) async fn sweep(
             for (key, head) in keys.iter().zip(heads) {
                 // It may have gone since.
                 let Some(head) = head else { continue };
-                if !each(Found { key: key.clone(), head }) {
+                if !each(Found { key: key.clone(), head }).await? {
                     return Ok(());
                 }
             }

@@ -102,6 +102,8 @@ async fn plan(args: &Args, what: &FlushArgs, tags: &[u64], place: &Place) -> Res
     }
     let prefixes: Vec<String> =
         what.prefix.iter().map(|prefix| format!("{}:", cachemacro::Key::escape(prefix))).collect();
+    // As they are found.
+    let keys: HashSet<String> = what.key.iter().map(|key| place.inspector.name_of(key)).collect();
     let mut seen = HashSet::new();
     sweep(place, &args.place, "", |found| {
         if seen.len() >= SAMPLE {
@@ -110,7 +112,7 @@ async fn plan(args: &Args, what: &FlushArgs, tags: &[u64], place: &Place) -> Res
         }
         if seen.insert(found.key.clone()) {
             let goes = what.all
-                || what.key.contains(&found.key)
+                || keys.contains(&found.key)
                 || prefixes.iter().any(|prefix| found.key.starts_with(prefix))
                 // What was evicted since carries nothing any more.
                 || found.head.reason.is_none() && found.head.tags.iter().any(|tag| tags.contains(&tag.tag));

@@ -3,6 +3,7 @@
 use std::env;
 use std::time::{Duration, SystemTime};
 
+use cachemacro::inspect::tag_hash;
 use serde::{Deserialize, Serialize};
 
 use super::nothing;
@@ -32,7 +33,11 @@ pub(crate) async fn log(args: &Args, limit: usize) -> Done {
         // Beyond the year 9999 nothing can be written.
         let when = Duration::from_millis(when.millis().min(253_402_300_799_000));
         let when = humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + when);
-        let what = if args.output.redact { redacted(&line.what) } else { line.what };
+        let (mut what, mut reason) = (line.what, line.reason);
+        if args.output.redact {
+            what = redacted(&what);
+            reason = reason.map(|_| "(hidden)".to_owned());
+        }
         let entries =
             if line.sample { format!("{} of a sample", line.entries).into() } else { line.entries.into() };
         table.row([
@@ -40,7 +45,7 @@ pub(crate) async fn log(args: &Args, limit: usize) -> Done {
             line.who.into(),
             what.into(),
             entries,
-            line.reason.map_or(Cell::None, Cell::from),
+            reason.map_or(Cell::None, Cell::from),
         ]);
     }
     table.write(&args.output)?;
@@ -54,7 +59,8 @@ fn redacted(what: &str) -> String {
 
 /// Records a flush. Where that fails, it is said: what was evicted is evicted.
 pub(crate) async fn record(place: &Place, what: &FlushArgs, entries: u64, sample: bool) {
-    let line = Line { who: who(), what: selectors(what), reason: what.reason.clone(), entries, sample };
+    let line =
+        Line { who: who(), what: selectors(place, what), reason: what.reason.clone(), entries, sample };
     let recorded = match serde_json::to_vec(&line) {
         Ok(line) => place.inspector.log(line).await.map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
@@ -76,12 +82,17 @@ fn who() -> String {
     }
 }
 
-/// As they were given.
-fn selectors(what: &FlushArgs) -> String {
+/// As they were given. Where entries are sealed, keys and tags as the server knows them anyway: `flush` takes those too.
+fn selectors(place: &Place, what: &FlushArgs) -> String {
+    let has_seals = place.inspector.has_seals();
+    let tag = |tag: &String| {
+        if has_seals && !tag.starts_with('#') { format!("#{:016x}", tag_hash(tag)) } else { tag.clone() }
+    };
+    let keys = what.key.iter().map(|key| place.inspector.name_of(key));
     let mut words = Vec::new();
-    for (option, values) in [("--tag", &what.tag), ("--prefix", &what.prefix), ("--key", &what.key)] {
-        words.extend(values.iter().map(|value| format!("{option} {value}")));
-    }
+    words.extend(what.tag.iter().map(|given| format!("--tag {}", tag(given))));
+    words.extend(what.prefix.iter().map(|prefix| format!("--prefix {prefix}")));
+    words.extend(keys.map(|key| format!("--key {key}")));
     words.extend(what.all.then(|| "--all".to_owned()));
     words.join(" ")
 }

@@ -13,7 +13,7 @@ use super::{codec, nothing, shown_key};
 use crate::args::{Args, SearchArgs};
 use crate::pattern::Pattern;
 use crate::place::Place;
-use crate::sweep::{AS_LONG_AS_IT_IS_KEPT, sweep};
+use crate::sweep::{AS_LONG_AS_IT_IS_KEPT, Found, sweep_and};
 use crate::table::{Cell, Table};
 use crate::{Done, text};
 
@@ -23,36 +23,33 @@ const COMPACT: [u8; 2] = [1, 2];
 pub(crate) async fn search(args: &Args, what: &SearchArgs) -> Done {
     let pattern = if what.regex { Pattern::regex(&what.pattern)? } else { Pattern::new(&what.pattern) };
     let place = Place::new(&args.place)?;
-    let (mut seen, mut others) = (HashSet::new(), Vec::new());
+    // Of the keys that are shown alone: there may be any number of others.
+    let mut shown = HashSet::new();
     let mut table = Table::new(&["key", "found_in", "state", "bytes", "codec"]);
-    sweep(&place, &args.place, "", |found| {
-        if !seen.insert(found.key.clone()) {
-            return true;
+    let per_key = Duration::from_secs(1) / args.place.rate;
+    let expects = Expects::new().stale(AS_LONG_AS_IT_IS_KEPT);
+    sweep_and(&place, &args.place, "", async |Found { key, head }| {
+        if shown.contains(&key) {
+            return Ok(true);
         }
-        let fits = pattern.fits(&found.key);
-        if fits {
-            let head = &found.head;
+        if pattern.fits(&key) {
             let state = head.reason.map_or(head.age.unwrap_or("fresh"), MissReason::as_str);
             let codec = head.header.map(|header| header.codec);
-            table.row(row(args, &found.key, "key", state, head.length, codec));
-        } else if what.values && found.head.header.is_some() {
-            others.push(found.key);
+            table.row(row(args, &key, "key", state, head.length, codec));
+            shown.insert(key);
+        } else if what.values && head.header.is_some() {
+            sleep(per_key).await;
+            let look = place.inspector.look(&key, &expects).await?;
+            if readable(&look).is_some_and(|value| pattern.fits(&value)) {
+                let state = look.age.unwrap_or("fresh");
+                let codec = look.header.map(|header| header.codec);
+                table.row(row(args, &key, "value", state, look.length, codec));
+                shown.insert(key);
+            }
         }
-        table.rows.len() <= what.limit
+        Ok(table.rows.len() <= what.limit)
     })
     .await?;
-    let per_key = Duration::from_secs(1) / args.place.rate;
-    for key in &others {
-        if table.rows.len() > what.limit {
-            break;
-        }
-        sleep(per_key).await;
-        let look = place.inspector.look(key, &Expects::new().stale(AS_LONG_AS_IT_IS_KEPT)).await?;
-        if readable(&look).is_some_and(|value| pattern.fits(&value)) {
-            let state = look.age.unwrap_or("fresh");
-            table.row(row(args, key, "value", state, look.length, look.header.map(|header| header.codec)));
-        }
-    }
     let is_cut = table.rows.len() > what.limit;
     table.rows.truncate(what.limit);
     table.rows.sort_by(|one, other| match (&one[0], &other[0]) {

@@ -131,6 +131,27 @@ async fn no_key_outside_the_namespace_is_named() {
     }
 }
 
+/// However many keys there are, no more of them are held than come in a step.
+#[tokio::test(flavor = "multi_thread")]
+async fn values_are_looked_at_while_keys_are_found() {
+    let server = RedisServer::start();
+    let place = Place::on(&server);
+    let cache = place.service();
+    for id in 0..500_u32 {
+        cache.set("row", id, &format!("needle {id}")).await.expect("stored");
+    }
+    for args in [&["search", "needle 4", "--values"][..], &["verify"]] {
+        let watched = Watched::start(&server.url()).await;
+        let said = place.asked(args).await;
+        assert_eq!(said.code, Some(0), "{said:?}");
+        let commands = watched.commands().await;
+        let is = |words: &[String], name: &str| words[0].eq_ignore_ascii_case(name);
+        let first_value = commands.iter().position(|words| is(words, "GET"));
+        let last_step = commands.iter().rposition(|words| is(words, "SCAN"));
+        assert!(first_value.is_some() && first_value < last_step, "{args:?}: {first_value:?} {last_step:?}");
+    }
+}
+
 /// A report that is followed by none is gone after its life.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_was_killed_is_gone_once_its_report_is() {

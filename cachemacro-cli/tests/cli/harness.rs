@@ -67,9 +67,20 @@ impl Place {
 
     /// Runs it off the test's runtime, which serves the services meanwhile.
     pub(crate) async fn asked(&self, args: &[&str]) -> Said {
+        self.asked_with(args, &[]).await
+    }
+
+    /// The same with more variables.
+    pub(crate) async fn asked_with(&self, args: &[&str], envs: &[(&str, &str)]) -> Said {
         let place = Self { url: self.url.clone(), namespace: self.namespace.clone() };
         let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
-        let run = move || place.run(&args.iter().map(String::as_str).collect::<Vec<_>>());
+        let envs: Vec<(String, String)> =
+            envs.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let run = move || {
+            let args: Vec<&str> = args.iter().map(String::as_str).collect();
+            let envs: Vec<_> = envs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            place.run_with(&args, &envs)
+        };
         tokio::task::spawn_blocking(run).await.expect("running it does not panic")
     }
 

@@ -6,4 +6,5 @@ mod flush;
 mod golden;
 mod harm;
 mod harness;
+mod sealed;
 mod watch;

@@ -266,8 +266,8 @@ impl<T: Value> Entry<T> {
         Ok(self.meta().await?.map(|meta| meta.ttl))
     }
 
-    /// Age, expiry and size of what is stored, be it a value, a `None` or an `Err`, without reading it whole; `None`
-    /// where there is nothing.
+    /// Age, expiry and size of what is stored, be it a value, a `None` or an `Err`, without reading it whole unless it is
+    /// sealed; `None` where there is nothing.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -312,7 +312,8 @@ impl<T: Value> Entry<T> {
     /// ```
     ///
     /// # Errors
-    /// Where the store failed: the entry may still be there.
+    /// Where the store failed: the entry may still be there. [`ErrorKind::Key`](crate::ErrorKind::Key) where the arguments cannot be a key,
+    /// or the entry is to be sealed and its cache has no keys for that.
     pub async fn evict(&self) -> Result<bool> {
         self.keyed()?;
         Ok(Evict::new(self.core().clone()).counted(self.counters()).entry(self).run().await? > 0)

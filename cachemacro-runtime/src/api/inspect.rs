@@ -502,6 +502,33 @@ impl Inspector {
         self.core.remove(targets.parts(), None, Attempt::Final).await
     }
 
+    /// The key of this text as the store learns it, without the namespace: hidden where entries under it are sealed. Whatever takes a key here
+    /// takes it in either form.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # fn main() -> cachemacro::Result<()> {
+    /// assert_eq!(cachemacro::Cache::memory().inspector()?.name_of("user:7"), "user:7", "nothing is sealed");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn name_of(&self, key: &str) -> String {
+        self.core.settings.seals.name(key).into_owned()
+    }
+
+    /// Whether the cache has keys that entries are sealed with.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # fn main() -> cachemacro::Result<()> {
+    /// assert!(!cachemacro::Cache::memory().inspector()?.has_seals());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn has_seals(&self) -> bool {
+        self.core.settings.seals.are_any()
+    }
+
     /// What the server says of itself, as text of its own: `INFO` on Redis and Valkey.
     ///
     /// ```

@@ -54,7 +54,7 @@ impl Removals {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Key`](crate::ErrorKind::Key) where the entry's arguments cannot be a key.
+    /// [`ErrorKind::Key`](crate::ErrorKind::Key) where the entry's arguments cannot be a key, or it is to be sealed and its cache has no keys for that.
     pub fn entry<T: Value>(mut self, entry: &Entry<T>) -> Result<Self> {
         self.add_key(&entry.keyed()?.key);
         Ok(self)

@@ -222,6 +222,8 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         if let Some(known) = &known
             && let Some((fill_id, size)) = known.to_confirm::<V>()
             && size > SMALL
+            // What is sealed is read whole in any case.
+            && !raw.is_sealed()
         {
             // G6: a store that did not answer is not asked again.
             let Ok(header) = Box::pin(raw.peek(self.entry.expected())).await else { return Err(failed) };

@@ -99,15 +99,18 @@ pub(crate) struct Ahead {
     pub(crate) expected: Expected,
 }
 
-/// Which of these entries are fresh, by their headers and tags: a request for 256 of them. Those of other caches are not judged.
+/// Which of these entries are fresh, by their headers and tags: a request for 256 of them. Those of other caches are not judged, nor what is
+/// sealed: whoever is to load it reads it whole first.
 ///
 /// # Errors
 /// Where the store failed.
 pub(crate) async fn fresh(core: &Arc<Core>, entries: &[Option<Ahead>]) -> Result<Vec<bool>> {
-    let is_own = |ahead: &&Ahead| ahead.raw.core.id == core.id;
-    let own = entries.iter().enumerate().filter_map(|(at, ahead)| Some((at, ahead.as_ref().filter(is_own)?)));
+    // G8: of what is sealed the header alone is not believed.
+    let is_told = |ahead: &&Ahead| ahead.raw.core.id == core.id && !ahead.expected.sealed;
+    let told =
+        entries.iter().enumerate().filter_map(|(at, ahead)| Some((at, ahead.as_ref().filter(is_told)?)));
     let mut fresh = vec![false; entries.len()];
-    for chunk in chunks(own, MOST_ENTRIES, MOST_TAGS, |(_, ahead)| ahead.raw.tags.len()) {
+    for chunk in chunks(told, MOST_ENTRIES, MOST_TAGS, |(_, ahead)| ahead.raw.tags.len()) {
         let keys: Vec<&str> = chunk.iter().map(|(_, ahead)| &*ahead.raw.full).collect();
         core.settle(&keys).await?;
         let mut tags: Vec<VersionKey> =

@@ -132,7 +132,9 @@ impl<T: Value> Entry<T> {
 
     /// The raw entry, for what needs the key alone and not the tags.
     pub(crate) fn keyed(&self) -> Result<&RawEntry> {
-        self.raw.as_ref().map_err(|no_key| no_key.error.clone())
+        let raw = self.raw.as_ref().map_err(|no_key| no_key.error.clone())?;
+        // G7, G8: it is evicted under another name elsewhere, and this one would tell the server the key.
+        if raw.is_unsealed() { Err(unusable(&KeyFailure::Unsealed)) } else { Ok(raw) }
     }
 
     /// Counts an error of the entry, also where it has no key.

@@ -75,9 +75,12 @@ impl RawEntry {
 
     /// Why nothing of it is read or stored, where that is so.
     pub(crate) fn failure(&self) -> Option<&KeyFailure> {
-        // Rather nothing than in plain.
-        let unsealed = self.policy.sealed && !self.is_sealed();
-        self.unusable.as_ref().or_else(|| unsealed.then_some(&KeyFailure::Unsealed))
+        self.unusable.as_ref().or_else(|| self.is_unsealed().then_some(&KeyFailure::Unsealed))
+    }
+
+    /// Whether it is to be sealed, and its cache does not: then neither its value nor its key is sent.
+    pub(crate) fn is_unsealed(&self) -> bool {
+        self.policy.sealed && !self.is_sealed()
     }
 
     /// The function's name, for logs.

@@ -156,9 +156,14 @@ impl RawEntry {
         }
     }
 
-    /// Reads header and stamps only; `None` where a read would be a miss. Of the payload only the length is checked.
+    /// Reads header and stamps only; `None` where a read would be a miss. Of the payload only the length is checked. What is sealed is
+    /// read whole.
     pub(crate) async fn peek(&self, expected: Expected) -> Result<Option<Header>, Error> {
         let core = &self.core;
+        // G8: a header is authentic only where its payload opens.
+        if expected.sealed {
+            return self.header_of_all(expected).await;
+        }
         self.settle().await?;
         let mut length = header::FIXED + HEAD_STAMPS * header::STAMP;
         loop {
@@ -169,12 +174,7 @@ impl RawEntry {
             let header = match headed(&head.bytes, head.length, &self.full, core.store.now(), expected) {
                 Ok(Headed::Usable(header, _)) => header,
                 Err(_) => return Ok(None),
-                Ok(Headed::Torn) => {
-                    return Ok(match self.look(expected).await? {
-                        Looked::Usable(usable) => Some(usable.header),
-                        Looked::Miss(_) => None,
-                    });
-                }
+                Ok(Headed::Torn) => return self.header_of_all(expected).await,
             };
             let end = header::FIXED + usize::from(header.stamps) * header::STAMP;
             if end > length {
@@ -185,6 +185,14 @@ impl RawEntry {
             let outdated = self.stamped(header::read_stamps(stamps), &read.versions).await?;
             return Ok(outdated.is_none().then_some(header));
         }
+    }
+
+    /// The header of an entry that is read whole; `None` where that is a miss.
+    async fn header_of_all(&self, expected: Expected) -> Result<Option<Header>, Error> {
+        Ok(match self.look(expected).await? {
+            Looked::Usable(usable) => Some(usable.header),
+            Looked::Miss(_) => None,
+        })
     }
 
     /// Says whether these bytes, read together with the versions of the named tags, may be used.

@@ -127,6 +127,12 @@ pub(crate) struct Seals {
 
 #[cfg(feature = "sealed")]
 impl Seals {
+    /// Whether any entries are sealed.
+    #[cfg(feature = "inspect")]
+    pub(crate) const fn are_any(&self) -> bool {
+        self.sealing.is_some()
+    }
+
     /// Whether entries under this key are sealed.
     pub(crate) fn covers(&self, key: &Key) -> bool {
         self.sealing.as_ref().is_some_and(|sealing| sealing.covers(prefix_of(key)))
@@ -171,6 +177,11 @@ impl Seals {
 #[cfg(not(feature = "sealed"))]
 #[expect(clippy::unused_self, reason = "there is nothing to seal with")]
 impl Seals {
+    #[cfg(feature = "inspect")]
+    pub(crate) const fn are_any(&self) -> bool {
+        false
+    }
+
     pub(crate) const fn covers(&self, _key: &Key) -> bool {
         false
     }

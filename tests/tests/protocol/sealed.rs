@@ -9,14 +9,21 @@
 //! | keys are hidden | `the_store_learns_neither_keys_nor_values` |
 //! | decoded values of sealed entries are kept nowhere | `a_store_in_memory_keeps_nothing_of_it_in_plain` |
 //! | a site that says `sealed` stores nothing in plain | `a_function_that_is_to_be_sealed_stores_nothing_in_plain` |
+//! | nor sends its key in plain | `a_function_that_is_to_be_sealed_names_nothing_in_plain` |
+//! | a header alone is not believed | `what_a_forged_header_says_is_not_believed` |
+
+use std::time::Duration;
 
 use cachemacro::header::{Header, SEALED};
 use cachemacro::store::Cursor;
 use cachemacro::store::faults::Op;
-use cachemacro::{Cache, ErrorKind, MissReason, Sealing, cache_evict, cached};
+use cachemacro::{
+    Cache, Entry, ErrorKind, MissReason, Policy, Sealing, Timestamp, Ttl, Warming, cache_evict, cached,
+};
 use cachemacro_tests::{Process, Rig, on_both_stores};
 
 const NAMES: [u8; 32] = [1; 32];
+const MINUTE: Duration = Duration::from_secs(60);
 /// What must be seen nowhere.
 const CANARY: &str = "hunter2canary";
 
@@ -136,6 +143,44 @@ async fn an_entry_in_plain_is_a_miss_and_replaced(rig: Rig) {
     assert_eq!(plain.cache.get::<u32>("session", 1).await.expect("answered"), None, "another key");
 }
 
+/// Upholds G8: by the header a copy is confirmed, and told what is there and for how long.
+async fn what_a_forged_header_says_is_not_believed(rig: Rig) {
+    let process = sealed(&rig);
+    let entry = || process.cache.entry::<String>("page", 1);
+    // Copies are confirmed at each call; of a small value all is read.
+    let page = || entry().with_policy(Policy::new().ttl(Ttl::For(MINUTE)).validate(true));
+    let text = "x".repeat(5_000);
+    for _ in 0..3 {
+        assert_eq!(page().get_or_load(async || text.clone()).await, text);
+        process.cache.stored().await;
+    }
+    assert!(page().has().await.expect("answered") && page().ttl().await.expect("answered").is_some());
+    let warmed = || process.cache.warm([Warming::of(page(), async || "anew".to_owned())]);
+    assert_eq!(warmed().run().await.fresh, 1, "what is there is left alone");
+    // The same value for longer, as who may write would have it.
+    let forge = async || {
+        let (key, bytes) = stored(&rig, &process).await.remove(0);
+        let mut header = Header::parse(&bytes).expect("an entry");
+        let later = |time: Timestamp| time.plus(Duration::from_secs(3_600));
+        (header.fresh_until, header.gone_at) = (later(header.fresh_until), later(header.gone_at));
+        let payload = vec![0; bytes.len() - 96];
+        rig.put_raw(&key, cachemacro::header::assemble(header, &[], &payload).into()).await;
+    };
+    forge().await;
+    assert!(!page().has().await.expect("answered"));
+    assert_eq!(page().ttl().await.expect("answered"), None);
+    assert_eq!(page().meta().await.expect("answered"), None);
+    assert_eq!(warmed().run().await.warmed, 1, "it is loaded");
+    process.cache.stored().await;
+    assert_eq!(entry().get().await.expect("answered").as_deref(), Some("anew"));
+    page().set(&text).await.expect("stored");
+    for _ in 0..3 {
+        assert_eq!(page().get_or_load(async || "other".to_owned()).await, text);
+    }
+    forge().await;
+    assert_eq!(page().get_or_load(async || "loaded".to_owned()).await, "loaded", "no copy is confirmed");
+}
+
 /// Keys change without a miss: the next one is opened everywhere before anybody seals with it.
 async fn keys_are_rotated_without_a_miss(rig: Rig) {
     let (former, next) = ([2; 32], [3; 32]);
@@ -197,7 +242,7 @@ async fn nobody(name: String) -> Option<u32> {
     None
 }
 
-#[cached(prefix = "patient", key = "{id}", sealed)]
+#[cached(prefix = "patient", key = "{id}", sealed, entry = patient_entry)]
 async fn patient(id: u32) -> u32 {
     id
 }
@@ -206,6 +251,36 @@ async fn patient(id: u32) -> u32 {
 async fn forget(id: u32) -> Result<(), ()> {
     assert!(id > 0);
     Ok(())
+}
+
+#[cache_evict(entry = patient_entry(id))]
+async fn discharge(id: u32) -> Result<(), ()> {
+    assert!(id > 0);
+    Ok(())
+}
+
+/// Upholds G7 and G8: what its cache cannot name is neither sent by its key nor told as evicted.
+async fn a_function_that_is_to_be_sealed_names_nothing_in_plain(rig: Rig) {
+    let elsewhere = rig.process_with(|builder| builder.sealed(sealing().only(["session"])));
+    for process in [rig.process(), elsewhere] {
+        let cache = &process.cache;
+        let sent = || [Op::Evict, Op::Set, Op::Lease].map(|op| process.faults.count(op));
+        let before = sent();
+        let patient: Entry<u32> = cache.scope(async { patient_entry(7) }).await;
+        let kind = |result: cachemacro::Result<()>| result.map_err(|error| error.kind());
+        assert_eq!(kind(patient.evict().await.map(drop)), Err(ErrorKind::Key));
+        assert_eq!(kind(patient.set(&8).await), Err(ErrorKind::Key));
+        assert_eq!(kind(cache.evict().entry(&patient).await.map(drop)), Err(ErrorKind::Key));
+        let failed = cache.stats().total.failed_evicts;
+        cache.scope(discharge(7)).await.expect("what it does is done");
+        assert_eq!(cache.stats().total.failed_evicts, failed + 1, "it is told");
+        assert_eq!(sent(), before, "nothing was sent");
+    }
+    let process = sealed(&rig);
+    process.cache.scope(patient(7)).await;
+    process.cache.stored().await;
+    sealed(&rig).cache.scope(discharge(7)).await.expect("evicted");
+    assert!(stored(&rig, &process).await.is_empty());
 }
 
 async fn a_function_that_is_to_be_sealed_stores_nothing_in_plain(rig: Rig) {
@@ -239,6 +314,8 @@ on_both_stores!(
     all_that_is_stored_can_be_sealed,
     only_the_prefixes_that_are_named_are_sealed,
     a_function_that_is_to_be_sealed_stores_nothing_in_plain,
+    a_function_that_is_to_be_sealed_names_nothing_in_plain,
+    what_a_forged_header_says_is_not_believed,
 );
 
 #[tokio::test]
