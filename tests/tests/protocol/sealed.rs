@@ -23,7 +23,7 @@ use cachemacro::{
 use cachemacro_tests::{Process, Rig, on_both_stores};
 
 const NAMES: [u8; 32] = [1; 32];
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 /// What must be seen nowhere.
 const CANARY: &str = "hunter2canary";
 
@@ -161,7 +161,7 @@ async fn what_a_forged_header_says_is_not_believed(rig: Rig) {
     let forge = async || {
         let (key, bytes) = stored(&rig, &process).await.remove(0);
         let mut header = Header::parse(&bytes).expect("an entry");
-        let later = |time: Timestamp| time.plus(Duration::from_secs(3_600));
+        let later = |time: Timestamp| time.plus(Duration::from_hours(1));
         (header.fresh_until, header.gone_at) = (later(header.fresh_until), later(header.gone_at));
         let payload = vec![0; bytes.len() - 96];
         rig.put_raw(&key, cachemacro::header::assemble(header, &[], &payload).into()).await;
