@@ -53,7 +53,7 @@ async fn a_wrong_environment_is_an_error_in_the_log_and_functions_run() {
     let wrong: [(&[(&str, &str)], &str); 4] = [
         (&[("CACHEMACRO_TTL", "soon")], "CACHEMACRO_TTL"),
         (&[("CACHEMACRO_STORE", "redis")], "CACHEMACRO_REDIS_URL"),
-        (&[("REDIS_URL", "redis+cluster://:hush@nowhere.invalid")], "REDIS_URL"),
+        (&[("REDIS_URL", "redis+clusters://:hush@nowhere.invalid")], "REDIS_URL"),
         (&[("REDIS_URL", "redis://:hush@nowhere.invalid:port")], "REDIS_URL"),
     ];
     for (envs, named) in wrong {

@@ -1,8 +1,6 @@
 //! Sealed entries: the store learns neither values nor keys, and can neither forge nor move them.
 //!
-//! Each mechanism was removed once, and the test beside it failed:
-//!
-//! | removed | test |
+//! | mechanism | test |
 //! |---|---|
 //! | the tag that authenticates | `bytes_that_were_moved_or_changed_are_misses` |
 //! | an entry in plain is a miss where entries are sealed | `an_entry_in_plain_is_a_miss_and_replaced` |
