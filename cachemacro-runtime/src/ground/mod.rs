@@ -7,7 +7,6 @@ pub(crate) mod error;
 pub(crate) mod heap;
 pub(crate) mod panics;
 pub(crate) mod setters;
-pub(crate) mod similar;
 pub(crate) mod sync;
 #[cfg(test)]
 pub(crate) mod told;

@@ -133,6 +133,18 @@ impl Counts {
 }
 
 impl Report {
+    /// How much was done, and how many of the reads were stale.
+    pub fn summary(&self) -> String {
+        format!(
+            "{} reads, {} hits, {} evicts, {} of them failed, {} stale reads",
+            self.counts.reads,
+            self.counts.hits,
+            self.counts.evicts,
+            self.failed_evicts.len(),
+            self.stale.len(),
+        )
+    }
+
     /// With what another process reported.
     pub fn add(&mut self, other: Self) {
         self.counts.add(&other.counts);

@@ -358,14 +358,7 @@ async fn history(what: &str, change: impl AsyncFn(&mut RedisCluster, u64)) -> us
     }
     fleet.stop().await;
     let report = fleet.report(false).await;
-    println!(
-        "{what}: {} reads, {} hits, {} evicts, {} of them failed, {} stale reads",
-        report.counts.reads,
-        report.counts.hits,
-        report.counts.evicts,
-        report.failed_evicts.len(),
-        report.stale.len(),
-    );
+    println!("{what}: {}", report.summary());
     assert_eq!((report.errors, report.strange), (vec![], vec![]));
     assert!(report.panics.is_empty(), "{:?}", report.panics);
     report.stale.len()

@@ -10,6 +10,7 @@ use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
 use cachemacro_tests::RedisServer;
 use cachemacro_tests::clusters::{RedisCluster, slot_of};
 use cachemacro_tests::sentinels::NAME;
+use redis::aio::MultiplexedConnection;
 
 use crate::{tls, users};
 
@@ -61,16 +62,23 @@ impl Subject for Redis {
     }
 
     async fn put_raw(&self, key: &str, bytes: &[u8], life: Duration) {
-        let mut set = redis::cmd("SET");
-        set.arg(key).arg(bytes).arg("PX").arg(life.as_millis());
-        set.exec_async(&mut self.server.client().await).await.expect("SET");
+        put_raw(self.server.client().await, key, bytes, life).await;
     }
 
     async fn life_left(&self, key: &str) -> Option<Duration> {
-        let mut pttl = redis::cmd("PTTL");
-        let left: i64 = pttl.arg(key).query_async(&mut self.server.client().await).await.expect("PTTL");
-        u64::try_from(left).ok().map(Duration::from_millis)
+        life_left(self.server.client().await, key).await
     }
+}
+
+async fn put_raw(mut server: MultiplexedConnection, key: &str, bytes: &[u8], life: Duration) {
+    let mut set = redis::cmd("SET");
+    set.arg(key).arg(bytes).arg("PX").arg(life.as_millis());
+    set.exec_async(&mut server).await.expect("SET");
+}
+
+async fn life_left(mut server: MultiplexedConnection, key: &str) -> Option<Duration> {
+    let left: i64 = redis::cmd("PTTL").arg(key).query_async(&mut server).await.expect("PTTL");
+    u64::try_from(left).ok().map(Duration::from_millis)
 }
 
 /// The same on a cluster, whose keys are put and looked at where their slots are served.
@@ -86,7 +94,7 @@ impl OnCluster {
         Self { cluster, store: Arc::new(RedisStore::new(config).expect("the URL is well-formed")) }
     }
 
-    async fn client(&self, key: &str) -> redis::aio::MultiplexedConnection {
+    async fn client(&self, key: &str) -> MultiplexedConnection {
         let slot = slot_of(&self.cluster.servers[0], key).await;
         self.cluster.servers[self.cluster.owner(slot).await].client().await
     }
@@ -103,15 +111,11 @@ impl Subject for OnCluster {
     }
 
     async fn put_raw(&self, key: &str, bytes: &[u8], life: Duration) {
-        let mut set = redis::cmd("SET");
-        set.arg(key).arg(bytes).arg("PX").arg(life.as_millis());
-        set.exec_async(&mut self.client(key).await).await.expect("SET");
+        put_raw(self.client(key).await, key, bytes, life).await;
     }
 
     async fn life_left(&self, key: &str) -> Option<Duration> {
-        let mut pttl = redis::cmd("PTTL");
-        let left: i64 = pttl.arg(key).query_async(&mut self.client(key).await).await.expect("PTTL");
-        u64::try_from(left).ok().map(Duration::from_millis)
+        life_left(self.client(key).await, key).await
     }
 }
 

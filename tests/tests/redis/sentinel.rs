@@ -275,15 +275,7 @@ async fn history(replicas: usize) -> usize {
     }
     fleet.stop().await;
     let report = fleet.report(false).await;
-    println!(
-        "{} failovers, {replicas} replicas: {} reads, {} hits, {} evicts, {} of them failed, {} stale reads",
-        rounds(2),
-        report.counts.reads,
-        report.counts.hits,
-        report.counts.evicts,
-        report.failed_evicts.len(),
-        report.stale.len(),
-    );
+    println!("{} failovers, {replicas} replicas: {}", rounds(2), report.summary());
     assert_eq!((report.errors, report.strange), (vec![], vec![]));
     assert!(report.panics.is_empty(), "{:?}", report.panics);
     report.stale.len()

@@ -2,7 +2,8 @@
 
 use std::ffi::OsString;
 
-use crate::ground::similar::distance;
+use strsim::osa_distance;
+
 use crate::observe::warning::Warning;
 
 /// All variables that are read, also by features that are not built in. Each ends with the name of a setting behind `CACHEMACRO`.
@@ -75,7 +76,7 @@ pub(super) fn unread(variables: impl Iterator<Item = (OsString, OsString)>) -> V
 
 /// The variable that was probably meant.
 fn like(meant: &str) -> Option<&'static str> {
-    let far = |known: &&'static str| setting(known).map(|setting| (distance(meant, setting), *known));
+    let far = |known: &&'static str| setting(known).map(|setting| (osa_distance(meant, setting), *known));
     let near =
         |(far, known): &(usize, &str)| *far <= known.len().saturating_sub("CACHEMACRO".len()).max(4) / 3;
     KNOWN.iter().filter_map(far).filter(near).min().map(|(_, known)| known)
@@ -98,6 +99,14 @@ mod tests {
             other => panic!("{other}"),
         };
         unread(settings.iter().map(variable)).into_iter().map(told).collect()
+    }
+
+    #[test]
+    fn a_letter_more_less_changed_or_swapped_is_one() {
+        for word in ["prefx", "prefixx", "prefux", "perfix"] {
+            assert_eq!(osa_distance(word, "prefix"), 1, "{word}");
+        }
+        assert_eq!((osa_distance("", "abc"), osa_distance("abc", "abc")), (3, 0));
     }
 
     #[test]

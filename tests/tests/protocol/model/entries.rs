@@ -118,6 +118,15 @@ impl Entry {
     }
 }
 
+/// How far a write has come that ends with an evict, and of which row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Evicts {
+    Begin,
+    Wrote(u8),
+    Evicted(u8),
+    Done,
+}
+
 /// A request for a lease.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ask {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use cachemacro::store::{FillId, Guard, LeaseKind, LeaseOutcome, OnRefusal, Token};
 
-use super::entries::{Ask, Entry, Value, Versions, is_valid, value};
+use super::entries::{Ask, Entry, Evicts, Value, Versions, is_valid, value};
 use super::explorer::{Steps, Violation, explore};
 
 /// The value that was there before.
@@ -119,14 +119,6 @@ enum Follows {
     Begin,
     Read { floor: u8, found: Option<Value> },
     Joined { floor: u8, own: Option<u8> },
-    Done,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Evicts {
-    Begin,
-    Wrote(u8),
-    Evicted(u8),
     Done,
 }
 

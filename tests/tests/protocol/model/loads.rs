@@ -3,7 +3,7 @@
 
 use cachemacro::store::{Guard, LeaseKind, LeaseOutcome, OnRefusal, Token};
 
-use super::entries::{Ask, Entry, Value, Versions, is_valid, value};
+use super::entries::{Ask, Entry, Evicts, Value, Versions, is_valid, value};
 use super::explorer::{Steps, Violation, explore};
 
 /// Who takes part.
@@ -103,14 +103,6 @@ enum Follows {
         floor: u8,
         before: bool,
     },
-    Done,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Evicts {
-    Begin,
-    Wrote(u8),
-    Evicted(u8),
     Done,
 }
 

@@ -3,7 +3,7 @@
 
 use cachemacro::store::{Guard, LeaseKind, OnRefusal, Token};
 
-use super::entries::{Ask, Entry, Versions, is_valid};
+use super::entries::{Ask, Entry, Evicts, Versions, is_valid};
 use super::explorer::{Steps, Violation, explore};
 
 /// Who takes part.
@@ -60,14 +60,6 @@ enum Calls {
     Left {
         floor: u8,
     },
-    Done,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Evicts {
-    Begin,
-    Wrote(u8),
-    Evicted(u8),
     Done,
 }
 
