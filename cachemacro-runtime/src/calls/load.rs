@@ -124,13 +124,14 @@ where
     let Some(raw) = entry.active_in(mode) else { return spending::free(body).await };
     let mut call = Call::new(entry, raw, outcome, entry.has_late_tags(&rules));
     if matches!(mode, Mode::Refresh | Mode::Warm) {
+        if mode == Mode::Refresh {
+            raw.record(Event::Miss(MissReason::TooOld));
+        }
         let (returned, rules) = if mode == Mode::Warm {
             on_heap(|| call.warm(rules, body)).await
         } else if raw.is_own() {
-            raw.record(Event::Miss(MissReason::TooOld));
             (call.run(None, body).await.0, rules)
         } else {
-            raw.record(Event::Miss(MissReason::TooOld));
             on_heap(|| call.refresh(rules, body)).await
         };
         entry.depends(raw, &rules, outcome.value_of(&returned));
@@ -514,14 +515,8 @@ impl<'a, O, V: Value> Call<'a, O, V> {
 
     /// What is to be stored of a load, and kept here.
     fn prepared(&mut self, held: &Held, rules: &impl Rules<V>, loaded: Option<&V>) -> Option<Prepared> {
-        let mut prepared = self.entry.prepare(self.raw, rules, loaded)?;
-        if let Some(old) = self.state.spare.as_ref().filter(|_| held.is_refresh()) {
-            prepared.refreshes(self.raw, old);
-        }
-        if let Some(placed) = self.state.placed.take() {
-            self.entry.copies(self.raw, *placed, &mut prepared, loaded);
-        }
-        Some(prepared)
+        let old = self.state.spare.as_deref().filter(|_| held.is_refresh());
+        self.entry.prepare_copied(self.raw, rules, loaded, old, self.state.placed.take())
     }
 
     /// A value that another process stored meanwhile.

@@ -24,6 +24,7 @@ use crate::observe::event::Event;
 use crate::observe::site::SiteId;
 use crate::policy::mode;
 use crate::policy::outcome::Value;
+use crate::policy::rules::Rules;
 use crate::policy::site::Site;
 use crate::policy::ttl::Policy;
 use crate::store::AnyStore;
@@ -213,8 +214,27 @@ impl<T: Value> Entry<T> {
         bytes
     }
 
+    /// What is to be stored of a load, and kept here, under these arguments; `old`: the value that it refreshes.
+    pub(crate) fn prepare_copied(
+        &self,
+        raw: &RawEntry,
+        rules: &impl Rules<T>,
+        loaded: Option<&T>,
+        old: Option<&Usable>,
+        placed: Option<Box<Placed>>,
+    ) -> Option<Prepared> {
+        let mut prepared = self.prepare(raw, rules, loaded)?;
+        if let Some(old) = old {
+            prepared.refreshes(raw, old);
+        }
+        if let Some(placed) = placed {
+            self.copies(raw, *placed, &mut prepared, loaded);
+        }
+        Some(prepared)
+    }
+
     /// Has what is stored of a load kept here too, under these arguments.
-    pub(crate) fn copies(&self, raw: &RawEntry, placed: Placed, prepared: &mut Prepared, value: Option<&T>) {
+    fn copies(&self, raw: &RawEntry, placed: Placed, prepared: &mut Prepared, value: Option<&T>) {
         let (Some(tier), Some(ttl)) = (raw.core.tier.as_deref(), raw.core.local_ttl(&raw.policy)) else {
             return;
         };

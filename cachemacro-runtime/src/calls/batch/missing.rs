@@ -163,14 +163,8 @@ impl<K, T: Value> Missing<K, T> {
     pub(super) fn prepared(&mut self, value: Option<&T>) -> Option<Prepared> {
         let State::Held(held) = &self.state else { return None };
         let raw = self.entry.raw().ok()?;
-        let mut prepared = self.entry.prepare(raw, &NoRules, value)?;
-        if let Some(old) = self.old.as_ref().filter(|_| held.is_refresh()) {
-            prepared.refreshes(raw, old);
-        }
-        if let Some(placed) = self.placed.take() {
-            self.entry.copies(raw, *placed, &mut prepared, value);
-        }
-        Some(prepared)
+        let old = self.old.as_ref().filter(|_| held.is_refresh());
+        self.entry.prepare_copied(raw, &NoRules, value, old, self.placed.take())
     }
 
     /// What another process stored meanwhile; else the state says how to go on.
