@@ -79,7 +79,7 @@ impl Commands {
     async fn lease_of_nothing(&self, request: &LeaseRequest<'_>, asking: Asking) -> Result<Option<Lease>> {
         let now = self.sender.link.dialer.time.now();
         let seen = asking.seen_by(request, now);
-        let Some(versions) = seen.and_then(|seen| self.lasting(request, seen, Instant::now())) else {
+        let Some(versions) = seen.and_then(|seen| self.lives.lasting(request, seen, Instant::now())) else {
             return Ok(None);
         };
         let vacancy = Vacancy::of(request, versions, now);
@@ -141,7 +141,7 @@ impl Commands {
         let (now, looked) = (self.sender.link.dialer.time.now(), Instant::now());
         let vacant: Vec<_> = requests.iter().map(|request| asking.seen_by(request, now)).collect();
         let lasting =
-            |(request, seen): (&LeaseRequest<'_>, &Option<_>)| self.lasting(request, (*seen)?, looked);
+            |(request, seen): (&LeaseRequest<'_>, &Option<_>)| self.lives.lasting(request, (*seen)?, looked);
         let mut versions: Vec<Option<Vec<Version>>> = requests.iter().zip(&vacant).map(lasting).collect();
         if vacant.iter().zip(&versions).any(|(seen, versions)| seen.is_some() && versions.is_none()) {
             // A round trip for all costs a server less than a script for each.
@@ -182,18 +182,6 @@ impl Commands {
             }
         }
         leased.into_iter().map(|leased| leased.ok_or_else(failure::unexpected)).collect()
-    }
-
-    /// The versions that a read showed, where none was missing and each is known to live for long enough.
-    fn lasting(
-        &self,
-        request: &LeaseRequest<'_>,
-        seen: &[Option<Version>],
-        now: Instant,
-    ) -> Option<Vec<Version>> {
-        let versions: Vec<_> = seen.iter().copied().collect::<Option<_>>()?;
-        let shown = request.capture.iter().zip(versions.iter().copied());
-        self.lives.last(shown, now, request.version_life).then_some(versions)
     }
 
     /// Asks for many leases, each of which captures its versions in its own script.

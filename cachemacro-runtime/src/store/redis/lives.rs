@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::format::ids::Version;
 use crate::format::stamps::VersionKey;
 use crate::ground::sync::lock;
+use crate::store::messages::lease::LeaseRequest;
 
 /// How many versions are remembered.
 const MOST: usize = 8_192;
@@ -38,8 +39,20 @@ impl Lives {
         }
     }
 
+    /// The versions that a read showed, where none was missing and each is known to live for as long as the request asks.
+    pub(super) fn lasting(
+        &self,
+        request: &LeaseRequest<'_>,
+        seen: &[Option<Version>],
+        now: Instant,
+    ) -> Option<Vec<Version>> {
+        let versions: Vec<_> = seen.iter().copied().collect::<Option<_>>()?;
+        let shown = request.capture.iter().zip(versions.iter().copied());
+        self.last(shown, now, request.version_life).then_some(versions)
+    }
+
     /// Whether each of these lives for about so long from now on.
-    pub(super) fn last<'a>(
+    fn last<'a>(
         &self,
         mut versions: impl Iterator<Item = (&'a VersionKey, Version)>,
         now: Instant,

@@ -20,7 +20,7 @@ use futures_util::future::join_all;
 use xxhash_rust::xxh3::xxh3_64;
 
 use self::route::{Again, Names};
-use self::topology::Topology;
+use self::topology::{Layout, Topology};
 use super::config::RedisConfig;
 use super::documents;
 use super::endpoint::Base;
@@ -82,6 +82,13 @@ impl Cluster {
         }
     }
 
+    /// What is known of the servers is what one of them said.
+    fn note_facts(&self, layout: &Layout) {
+        if let Some(facts) = layout.nodes.iter().find_map(|node| node.single.link().dialer.server.facts()) {
+            self.server.found(facts);
+        }
+    }
+
     /// Until when has to be done what has to.
     fn deadline(&self) -> Instant {
         Instant::now() + self.command_timeout * TIMEOUTS
@@ -95,13 +102,7 @@ impl Cluster {
                 Ok(seat.commands().read(request).await?.entries.into_iter().collect())
             })
         });
-        match read.await {
-            Err(error) if keys.len() > 1 && is_in_two(&error) => {
-                let each = keys.iter().map(|key| self.entries(slot, std::slice::from_ref(key), first));
-                all(join_all(each.map(Box::pin)).await)
-            }
-            read => read,
-        }
+        or_each(read.await, keys, |key| Box::pin(self.entries(slot, key, first))).await
     }
 
     /// Versions of one slot.
@@ -111,13 +112,7 @@ impl Cluster {
                 Ok(seat.commands().read(ReadRequest::of_versions(keys)).await?.versions.into_iter().collect())
             })
         });
-        match read.await {
-            Err(error) if keys.len() > 1 && is_in_two(&error) => {
-                let each = keys.iter().map(|key| self.versions(slot, std::slice::from_ref(key)));
-                all(join_all(each.map(Box::pin)).await)
-            }
-            read => read,
-        }
+        or_each(read.await, keys, |key| Box::pin(self.versions(slot, key))).await
     }
 
     /// Versions of any slots.
@@ -137,13 +132,7 @@ impl Cluster {
                 seat.commands().capture_each(keys.iter().map(|(key, life)| (key, *life))).await
             })
         });
-        match captured.await {
-            Err(error) if keys.len() > 1 && is_in_two(&error) => {
-                let each = keys.iter().map(|key| self.capture_at(slot, std::slice::from_ref(key)));
-                all(join_all(each.map(Box::pin)).await)
-            }
-            captured => captured,
-        }
+        or_each(captured.await, keys, |key| Box::pin(self.capture_at(slot, key))).await
     }
 
     /// Captures versions of any slots.
@@ -200,13 +189,6 @@ impl Cluster {
         taken.await
     }
 
-    /// The versions that a read showed, where none was missing and each is known to live for long enough.
-    fn lasting(&self, request: &LeaseRequest<'_>, seen: &[Option<Version>]) -> Option<Vec<Version>> {
-        let versions: Vec<_> = seen.iter().copied().collect::<Option<_>>()?;
-        let shown = request.capture.iter().zip(versions.iter().copied());
-        self.lives.last(shown, Instant::now(), request.version_life).then_some(versions)
-    }
-
     /// The same request, which is refused when its time is over by the clock of the node that it goes to.
     async fn by_the_nodes_time<'r>(
         &self,
@@ -225,7 +207,7 @@ impl Cluster {
     async fn lease_one(&self, request: &LeaseRequest<'_>) -> Result<Lease> {
         let seen = Asking::seen_in(request);
         // G1: versions first, so that an evict of a tag from here on is seen by what is stored under this lease.
-        let versions = match seen.and_then(|seen| self.lasting(request, seen)) {
+        let versions = match seen.and_then(|seen| self.lives.lasting(request, seen, Instant::now())) {
             Some(versions) => versions,
             None => self.capture(request.capture, request.version_life).await?,
         };
@@ -278,6 +260,23 @@ impl Cluster {
 /// Whether some of the keys are on one node and some on another one.
 fn is_in_two(error: &Error) -> bool {
     matches!(Redirect::in_error(error), Some(Redirect::TryAgain | Redirect::Ask(_)))
+}
+
+/// What came of all keys of a slot together or, while they are on two nodes, of each alone.
+async fn or_each<'k, K, T, F>(
+    together: Result<Vec<T>>,
+    keys: &'k [K],
+    alone: impl Fn(&'k [K]) -> F,
+) -> Result<Vec<T>>
+where
+    F: Future<Output = Result<Vec<T>>>,
+{
+    match together {
+        Err(error) if keys.len() > 1 && is_in_two(&error) => {
+            all(join_all(keys.iter().map(|key| alone(std::slice::from_ref(key)))).await)
+        }
+        together => together,
+    }
 }
 
 fn one(key: &str) -> (u16, Names) {
@@ -483,9 +482,7 @@ impl Store for Cluster {
         if failed.is_some() {
             self.topology.renew_later();
         }
-        if let Some(facts) = layout.nodes.iter().find_map(|node| node.single.link().dialer.server.facts()) {
-            self.server.found(facts);
-        }
+        self.note_facts(&layout);
         let nobody = || Error::new(ErrorKind::Connect, "no node of the cluster answers");
         found.ok_or_else(|| failed.unwrap_or_else(nobody))
     }
@@ -506,9 +503,7 @@ impl Store for Cluster {
             .await
             .into_iter()
             .collect::<Result<()>>()?;
-        if let Some(facts) = layout.nodes.iter().find_map(|node| node.single.link().dialer.server.facts()) {
-            self.server.found(facts);
-        }
+        self.note_facts(&layout);
         Ok(())
     }
 
