@@ -148,7 +148,10 @@ impl Outcome {
     fn row(&self) -> String {
         let seconds = |time: Duration| format!("{:.2} s", time.as_secs_f64());
         let away = if self.fault.leaves() {
-            (seconds(self.slowest_while_away), seconds(self.without_hits))
+            let away = self.slowest_while_away;
+            // Shorter ones are not reported one by one.
+            let away = if away.is_zero() { "≤ 0.25 s".to_owned() } else { seconds(away) };
+            (away, seconds(self.without_hits))
         } else {
             ("–".to_owned(), "–".to_owned())
         };
