@@ -26,8 +26,10 @@ pub struct Plan {
     pub patient: bool,
     /// What the store lacks that it should have.
     pub lacks: Option<Lacks>,
-    /// How many replicas have to have an evict; above zero, what another server filled is a miss besides.
+    /// How many replicas have to have an evict.
     pub replicas: usize,
+    /// Whether what another server filled is a miss.
+    pub epoch: bool,
     /// Whether three readers in four take local copies, or have them confirmed.
     pub local: bool,
     /// Whether a breaker is around the store, as by default.
@@ -45,6 +47,7 @@ impl Default for Plan {
             patient: false,
             lacks: None,
             replicas: 0,
+            epoch: false,
             local: false,
             guarded: true,
             password: None,
