@@ -11,7 +11,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("lib", &["config", "pipeline", "schema", "syntax", "tag"]),
     ("config", &["expand", "check", "syntax", "tokens"]),
     ("pipeline", &["expand", "check", "syntax", "tokens"]),
-    ("tag", &["schema"]),
+    ("tag", &["schema", "syntax"]),
     ("schema", &[]),
     ("expand", &["values", "model", "syntax", "tokens"]),
     ("check", &["values", "model", "syntax", "tokens"]),

@@ -32,6 +32,8 @@ pub struct Plan {
     pub epoch: bool,
     /// Whether three readers in four take local copies, or have them confirmed.
     pub local: bool,
+    /// Whether a call in fourteen is a write (one in twenty an evict), instead of one in three.
+    pub reads_most: bool,
     /// Whether a breaker is around the store, as by default.
     pub guarded: bool,
     /// The file with the password of the user `shop`, where there is one: it is read at each connection.
@@ -49,6 +51,7 @@ impl Default for Plan {
             replicas: 0,
             epoch: false,
             local: false,
+            reads_most: false,
             guarded: true,
             password: None,
         }
