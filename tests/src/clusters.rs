@@ -403,20 +403,17 @@ fn start(args: &[&str], authority: Option<&Authority>) -> (RedisServer, (u16, u1
     }
     all.extend(["--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor", "0"]);
     all.extend(args);
-    match authority {
-        Some(authority) => {
-            all.extend(["--tls-cluster", "yes", "--tls-replication", "yes"]);
-            let identity = authority.signs(&["127.0.0.1"]);
-            let started = TlsServer::with_args(authority, &identity, false, &all);
-            let port = started.port();
-            (started.server, (port, if is_redis_6() { port + 10_000 } else { bus }))
-        }
-        None => {
-            let server = RedisServer::with_args(&all);
-            let port = server.port();
-            (server, (port, if is_redis_6() { port + 10_000 } else { bus }))
-        }
-    }
+    let (server, port) = if let Some(authority) = authority {
+        all.extend(["--tls-cluster", "yes", "--tls-replication", "yes"]);
+        let started = TlsServer::with_args(authority, &authority.signs(&["127.0.0.1"]), false, &all);
+        let port = started.port();
+        (started.server, port)
+    } else {
+        let server = RedisServer::with_args(&all);
+        let port = server.port();
+        (server, port)
+    };
+    (server, (port, if is_redis_6() { port + 10_000 } else { bus }))
 }
 
 /// The slot of a key, as a server tells.

@@ -15,6 +15,7 @@ use crate::worker::Worker;
 
 /// What each process of a history does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct Plan {
     /// How many tasks.
     pub tasks: usize,

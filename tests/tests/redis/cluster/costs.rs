@@ -6,9 +6,9 @@ use cachemacro_tests::{DEADLINE, RedisServer, is_long, namespace};
 use futures_util::future::join_all;
 
 /// How many entries there are, each with the same tag.
-const ENTRIES: u64 = 3_000;
+const ENTRIES: u32 = 3_000;
 /// How many tasks read them.
-const TASKS: u64 = 64;
+const TASKS: u32 = 64;
 
 /// What the busiest node did for a read.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +38,7 @@ async fn done(server: &RedisServer) -> (f64, f64) {
 async fn read(url: &str, servers: &[RedisServer]) -> Done {
     let cache = Cache::builder().redis(url).namespace(&namespace()).command_timeout(DEADLINE).build();
     let cache = cache.expect("acceptable");
-    let entry = |id: u64| -> Entry<u64> { cache.entry("entry", id).with_tags(["all"]) };
+    let entry = |id: u32| -> Entry<u32> { cache.entry("entry", id).with_tags(["all"]) };
     for chunk in (0..ENTRIES).collect::<Vec<_>>().chunks(500) {
         for stored in join_all(chunk.iter().map(|id| async { entry(*id).set(id).await })).await {
             stored.expect("stored");
@@ -49,7 +49,7 @@ async fn read(url: &str, servers: &[RedisServer]) -> Done {
     for server in servers {
         before.push(done(server).await);
     }
-    let reader = |task: u64| async move {
+    let reader = |task: u32| async move {
         for _ in 0..rounds {
             for id in (task..ENTRIES).step_by(usize::try_from(TASKS).expect("a few")) {
                 assert_eq!(entry(id).get().await.expect("answered"), Some(id));
@@ -57,7 +57,7 @@ async fn read(url: &str, servers: &[RedisServer]) -> Done {
         }
     };
     join_all((0..TASKS).map(reader)).await;
-    let reads = f64::from(rounds) * ENTRIES as f64;
+    let reads = f64::from(rounds) * f64::from(ENTRIES);
     let mut most = Done { commands: 0.0, micros: 0.0 };
     for (server, (commands, micros)) in servers.iter().zip(before) {
         let now = done(server).await;

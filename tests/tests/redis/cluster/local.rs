@@ -13,7 +13,7 @@ use std::time::Duration;
 use cachemacro::{Cache, Entry};
 use cachemacro_tests::clusters::{PRIMARIES, RedisCluster, slot_of};
 use cachemacro_tests::server::run;
-use cachemacro_tests::{DEADLINE, LONG, namespace, wait_until};
+use cachemacro_tests::{DEADLINE, LONG, RedisServer, namespace, wait_until};
 
 /// One process of several. Caches of one process at the same nodes share their copies.
 struct Process {
@@ -27,7 +27,7 @@ struct Table(AtomicU64);
 
 impl Process {
     fn new(cluster: &RedisCluster, nodes: usize, namespace: &str) -> Self {
-        let hosts: Vec<_> = cluster.servers[..nodes].iter().map(|server| server.address()).collect();
+        let hosts: Vec<_> = cluster.servers[..nodes].iter().map(RedisServer::address).collect();
         let url = format!("redis+cluster://{}", hosts.join(","));
         let builder = Cache::builder().redis(url).namespace(namespace).local(Duration::from_hours(1));
         let cache = builder.command_timeout(Duration::from_secs(2)).wait(LONG).build().expect("acceptable");
