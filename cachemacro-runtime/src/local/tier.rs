@@ -269,10 +269,15 @@ impl Tier {
         self.until.store(now.plus(SILENCE).minus(COARSENESS).0, Ordering::Release);
     }
 
-    /// It tells of nothing any more.
-    pub(super) fn ends(&self, why: Error) {
+    /// It may tell of nothing any more; why is still to come.
+    pub(super) fn pauses(&self) {
         self.until.store(0, Ordering::Release);
         self.table.empty(Cause::Untold);
+    }
+
+    /// It tells of nothing any more.
+    pub(super) fn ends(&self, why: Error) {
+        self.pauses();
         *lock(&self.state) = State::Off(why);
     }
 }
@@ -359,13 +364,14 @@ mod tests {
     #[test]
     fn what_was_told_while_a_value_was_on_its_way_refuses_it() {
         type Change = fn(&Tier);
-        let changes: [(&str, Change); 10] = [
+        let changes: [(&str, Change); 11] = [
             ("the key", |tier| tier.changed(KEY.as_bytes())),
             ("its tag", |tier| tier.changed(version(TAG).as_bytes())),
             ("a tag that nobody named", |tier| tier.changed(version(OTHER_TAG).as_bytes())),
             ("all", Tier::all_changed),
             ("that telling begins", Tier::begins),
             ("that telling ends", |tier| tier.ends(Error::new(ErrorKind::Io, "lost"))),
+            ("that telling may have ended", Tier::pauses),
             ("an evict here", |tier| tier.forget(KEY)),
             ("an evict of its tag here", |tier| tier.forget_tag(TAG)),
             ("an evict of its prefix here", |tier| tier.forget_prefix(Some(&"shop:user:".to_owned()))),
