@@ -14,7 +14,6 @@ use crate::wait::{namespace, wait_until};
 use crate::worker::Worker;
 
 /// What each process of a history does.
-#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct Plan {
