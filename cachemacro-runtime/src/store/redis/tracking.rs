@@ -87,7 +87,7 @@ impl Tracked {
 
     /// Asks again and again whether the connection is there, by a question that only who may go on telling answers.
     pub(super) async fn follow(mut self, link: &Link, listener: &dyn Listener, question: &Cmd) -> Error {
-        let server = link.dialer.id();
+        let mut server = link.dialer.id();
         loop {
             let sent = Instant::now();
             match timeout(SILENCE, self.connection.ask(question)).await {
@@ -111,9 +111,11 @@ impl Tracked {
                 return failure::replica();
             }
             // One that was a replica meanwhile, and is a primary again, may have told nothing then.
-            if server.is_some() && link.dialer.id() != server {
+            let now = link.dialer.id();
+            if server.is_some() && now != server {
                 return Error::new(ErrorKind::Io, "redis was a replica for a while");
             }
+            server = now;
         }
     }
 }

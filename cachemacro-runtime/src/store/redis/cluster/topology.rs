@@ -176,6 +176,7 @@ impl Topology {
         owners[usize::from(slot)] = place_of(&changed.nodes, &node);
         *layout = Arc::new(Layout { version: layout.version + 1, nodes: changed.nodes, owners });
         drop(layout);
+        self.watches.ask(&node.watched);
         self.renew_later();
         Ok(node)
     }
@@ -202,8 +203,12 @@ impl Topology {
     fn keep(self: &Arc<Self>) {
         // A fork has the memory, and none of the tasks.
         let process = std::process::id();
-        if self.kept_in.swap(process, Ordering::Relaxed) == process {
+        let before = self.kept_in.swap(process, Ordering::Relaxed);
+        if before == process {
             return;
+        }
+        if before != 0 {
+            self.watches.forget();
         }
         let topology = Arc::downgrade(self);
         self.background.spawn(async move {
@@ -240,8 +245,14 @@ impl Topology {
             let at = at.and_then(|at| u16::try_from(at).ok()).unwrap_or(NOBODY);
             owners[usize::from(run.first)..=usize::from(run.last)].fill(at);
         }
-        *layout = Arc::new(Layout { version: layout.version + 1, nodes, owners });
-        Ok(Arc::clone(&layout))
+        let found = Arc::new(Layout { version: layout.version + 1, nodes, owners });
+        *layout = Arc::clone(&found);
+        drop(layout);
+        // G3: others may ask a node for what it took over before anybody here does.
+        for node in found.nodes.iter().filter(|node| found.serves(node)) {
+            self.watches.ask(&node.watched);
+        }
+        Ok(found)
     }
 
     /// The node at this host among these, where it is put if it is not there.
