@@ -1,4 +1,4 @@
-//! Telling of every change under a prefix: client tracking in broadcast mode, on one connection of its own.
+//! Tells a listener of every change under a prefix, by client tracking in broadcast mode on a connection of its own.
 //!
 //! Nothing is asked for each key, so reads cost the server nothing and its table of tracked keys does not overflow; each write
 //! under the prefix is one short push to each process. A connection that is lost says so; one that went silent is found by a
@@ -72,7 +72,7 @@ impl Tracked {
         let Opened { stream, greeting } = link.dialer.endpoint.open_for_pushes().await?;
         let opened = Multiplexed::open(stream, &greeting, config).await;
         let mut connection = opened.map_err(|error| untracked(link, error.into()))?;
-        // A replica is told of what its primary does, and late.
+        // A replica learns of its primary's changes late, so it is not asked to tell of them.
         if leads_to_replica(&mut connection).await.map_err(|error| failure::unreachable(&error))? {
             return Err(failure::replica());
         }
