@@ -1,0 +1,260 @@
+//! What a statement does besides reading: which tables it writes, whether it changes the catalogue, begins or ends a transaction.
+
+use std::collections::BTreeSet;
+
+use sqlparser::ast::{
+    Assignment, AssignmentTarget, CascadeOption, ConflictTarget, CopySource, Delete, FromTable, Insert,
+    Merge, ObjectName, OnConflictAction, OnInsert, SqliteOnConflict, Statement, TableAlias, TableFactor,
+    TableObject, TableWithJoins, Truncate, Update, UpdateTableFromKind,
+};
+
+use crate::sql::dialect::Dialect;
+use crate::sql::footprint::{Deed, Rows};
+use crate::sql::rows::Keyed;
+use crate::sql::walk::{Walk, split};
+
+/// Notes what a statement does. What is not in the list may do anything.
+pub(crate) fn of(walk: &mut Walk<'_>, statement: &Statement) {
+    match statement {
+        Statement::Query(_) => {}
+        Statement::Insert(insert) => inserts(walk, insert),
+        Statement::Update(update) => updates(walk, update),
+        Statement::Delete(delete) => deletes(walk, delete),
+        Statement::Merge(merge) => merges(walk, merge),
+        Statement::Truncate(truncate) => truncates(walk, truncate),
+        Statement::StartTransaction { .. } | Statement::Savepoint { .. } => walk.found.begins(),
+        Statement::Commit { .. } | Statement::Rollback { savepoint: None, .. } => walk.found.ends(),
+        Statement::Rollback { .. } => {}
+        // SQLite commits with the savepoint that the transaction began with.
+        Statement::ReleaseSavepoint { .. } => walk.found.releases(),
+        // `SET autocommit = 0`
+        Statement::Set(_) if walk.found.catalogue.dialect() == Dialect::MySql => walk.found.begins(),
+        Statement::CreateTable(table) => {
+            walk.pass(&table.name);
+            walk.found.changes_catalogue();
+            writes(walk, &table.name, &Deed::Insert, |_| Rows::Unknown);
+        }
+        Statement::CreateVirtualTable { name, .. } => {
+            walk.pass(name);
+            walk.found.changes_catalogue();
+            writes(walk, name, &Deed::Insert, |_| Rows::Unknown);
+        }
+        Statement::CreateIndex(index) => walk.pass(&index.table_name),
+        // What it shows is what its query reads, as far as the catalogue goes.
+        Statement::CreateView(view) => {
+            walk.pass(&view.name);
+            walk.found.writes_unknown();
+            walk.found.changes_catalogue();
+        }
+        Statement::Copy { source: CopySource::Table { table_name, .. }, to: true, .. } => {
+            match split(table_name) {
+                Some((schema, name)) => walk.reads(schema, name),
+                None => walk.found.reads_unknown(),
+            }
+        }
+        Statement::Copy { source: CopySource::Query(_), to: true, .. } => {}
+        // What they show changes without a write to any table.
+        Statement::Pragma { .. }
+        | Statement::ShowVariable { .. }
+        | Statement::ShowVariables { .. }
+        | Statement::ShowStatus { .. }
+        | Statement::ShowCreate { .. }
+        | Statement::ShowColumns { .. }
+        | Statement::ShowTables { .. }
+        | Statement::ShowDatabases { .. }
+        | Statement::Explain { .. }
+        | Statement::ExplainTable { .. } => walk.found.reads_unknown(),
+        Statement::Set(_)
+        | Statement::Analyze(_)
+        | Statement::Vacuum(_)
+        | Statement::LISTEN { .. }
+        | Statement::UNLISTEN { .. }
+        | Statement::NOTIFY { .. }
+        | Statement::Deallocate { .. } => {}
+        _ => {
+            walk.found.reads_unknown();
+            walk.found.writes_unknown();
+            walk.found.changes_catalogue();
+        }
+    }
+}
+
+/// Notes a write of each table that a name may mean; `rows` is asked where rows of that table have names.
+fn writes(walk: &mut Walk<'_>, name: &ObjectName, deed: &Deed, rows: impl Fn(&Keyed<'_>) -> Rows) {
+    aliased(walk, name, None, deed, rows);
+}
+
+fn aliased(
+    walk: &mut Walk<'_>,
+    name: &ObjectName,
+    alias: Option<&TableAlias>,
+    deed: &Deed,
+    rows: impl Fn(&Keyed<'_>) -> Rows,
+) {
+    let catalogue = walk.found.catalogue;
+    let dialect = catalogue.dialect();
+    let Some((schema, name)) = split(name) else {
+        walk.found.writes_unknown();
+        return;
+    };
+    let (schema, name) = (schema.map(|schema| dialect.fold(schema)), dialect.fold(name));
+    let called = alias.map_or_else(|| name.clone(), |alias| dialect.fold(&alias.name));
+    for table in catalogue.resolve(schema.as_deref(), &name) {
+        let rows = match catalogue.key_of(&table) {
+            Some(key) => rows(&Keyed { dialect, key, called: &called }),
+            None => Rows::Unknown,
+        };
+        walk.found.writes(&table, deed, rows);
+    }
+}
+
+fn inserts(walk: &mut Walk<'_>, insert: &Insert) {
+    let is_plain = insert.multi_table_into_clauses.is_empty()
+        && insert.multi_table_when_clauses.is_empty()
+        && insert.multi_table_else_clause.is_none();
+    let TableObject::TableName(name) = &insert.table else {
+        walk.found.writes_unknown();
+        return;
+    };
+    if !is_plain {
+        walk.found.writes_unknown();
+    }
+    walk.pass(name);
+    let replaces = insert.replace_into || matches!(insert.or, Some(SqliteOnConflict::Replace));
+    if replaces {
+        // The rows that stood in the way, by whatever key.
+        writes(walk, name, &Deed::Delete, |_| Rows::Unknown);
+    }
+    if let Some(assignments) = updated_instead(insert) {
+        let deed = Deed::Update(columns(walk.found.catalogue.dialect(), assignments));
+        writes(walk, name, &deed, |keyed| match &insert.on {
+            // It can only be the row of that key, whose value is among those that are inserted.
+            Some(OnInsert::OnConflict(on))
+                if is_of_key(keyed, on.conflict_target.as_ref()) && !assigns_key(keyed, assignments) =>
+            {
+                inserted(keyed, insert)
+            }
+            _ => Rows::Unknown,
+        });
+    }
+    writes(walk, name, &Deed::Insert, |keyed| inserted(keyed, insert));
+}
+
+fn inserted(keyed: &Keyed<'_>, insert: &Insert) -> Rows {
+    let columns = insert.columns.iter().filter_map(split).map(|(_, column)| keyed.dialect.fold(column));
+    keyed.inserted(columns, insert.source.as_deref())
+}
+
+/// What an `INSERT` sets where a row is there already.
+fn updated_instead(insert: &Insert) -> Option<&[Assignment]> {
+    match &insert.on {
+        Some(OnInsert::DuplicateKeyUpdate(assignments)) => Some(assignments),
+        Some(OnInsert::OnConflict(on)) => match &on.action {
+            OnConflictAction::DoUpdate(update) => Some(&update.assignments),
+            OnConflictAction::DoNothing => None,
+        },
+        _ => None,
+    }
+}
+
+fn is_of_key(keyed: &Keyed<'_>, target: Option<&ConflictTarget>) -> bool {
+    match target {
+        Some(ConflictTarget::Columns { columns, .. }) => match columns.as_slice() {
+            [column] => keyed.dialect.fold(column) == keyed.key.name,
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+fn updates(walk: &mut Walk<'_>, update: &Update) {
+    let deed = Deed::Update(columns(walk.found.catalogue.dialect(), &update.assignments));
+    let before = match &update.from {
+        Some(UpdateTableFromKind::BeforeSet(tables)) => tables.as_slice(),
+        _ => &[],
+    };
+    let alone = update.table.joins.is_empty() && before.is_empty();
+    let replaces = matches!(update.or, Some(SqliteOnConflict::Replace));
+    each(walk, std::iter::once(&update.table).chain(before), |walk, name, alias| {
+        if replaces {
+            aliased(walk, name, alias, &Deed::Delete, |_| Rows::Unknown);
+        }
+        aliased(walk, name, alias, &deed, |keyed| match &update.selection {
+            Some(condition) if alone && !assigns_key(keyed, &update.assignments) => keyed.selected(condition),
+            _ => Rows::Unknown,
+        });
+    });
+}
+
+fn deletes(walk: &mut Walk<'_>, delete: &Delete) {
+    let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) = &delete.from;
+    let using = delete.using.as_deref().unwrap_or_default();
+    // MySQL deletes from several tables, which go by their aliases: any of those that are there.
+    let several =
+        walk.found.catalogue.dialect() == Dialect::MySql && !(using.is_empty() && delete.tables.is_empty());
+    let alone = !several && matches!(from.as_slice(), [one] if one.joins.is_empty());
+    each(walk, from.iter().chain(if several { using } else { &[] }), |walk, name, alias| {
+        aliased(walk, name, alias, &Deed::Delete, |keyed| match &delete.selection {
+            Some(condition) if alone => keyed.selected(condition),
+            _ => Rows::Unknown,
+        });
+    });
+}
+
+fn merges(walk: &mut Walk<'_>, merge: &Merge) {
+    let TableFactor::Table { name, .. } = &merge.table else {
+        walk.found.writes_unknown();
+        return;
+    };
+    for deed in [Deed::Insert, Deed::Update(None), Deed::Delete] {
+        writes(walk, name, &deed, |_| Rows::Unknown);
+    }
+}
+
+fn truncates(walk: &mut Walk<'_>, truncate: &Truncate) {
+    let cascade = truncate.cascade == Some(CascadeOption::Cascade);
+    for target in &truncate.table_names {
+        walk.pass(&target.name);
+        writes(walk, &target.name, &Deed::Truncate { cascade }, |_| Rows::Unknown);
+    }
+}
+
+/// Each table of these, with its alias. Those that are made of others are none.
+fn each<'t>(
+    walk: &mut Walk<'_>,
+    tables: impl Iterator<Item = &'t TableWithJoins>,
+    mut write: impl FnMut(&mut Walk<'_>, &ObjectName, Option<&TableAlias>),
+) {
+    let mut left: Vec<&TableWithJoins> = tables.collect();
+    while let Some(tables) = left.pop() {
+        let joined = tables.joins.iter().map(|join| &join.relation);
+        for factor in std::iter::once(&tables.relation).chain(joined) {
+            match factor {
+                TableFactor::Table { name, alias, args: None, .. } => write(walk, name, alias.as_ref()),
+                TableFactor::NestedJoin { table_with_joins, .. } => left.push(table_with_joins),
+                TableFactor::Derived { .. } => {}
+                _ => walk.found.writes_unknown(),
+            }
+        }
+    }
+}
+
+/// The columns that are set; `None` where one of them cannot be told.
+fn columns(dialect: Dialect, assignments: &[Assignment]) -> Option<BTreeSet<String>> {
+    let mut columns = BTreeSet::new();
+    for assignment in assignments {
+        let names = match &assignment.target {
+            AssignmentTarget::ColumnName(name) => std::slice::from_ref(name),
+            AssignmentTarget::Tuple(names) => names,
+        };
+        for name in names {
+            columns.insert(dialect.fold(split(name)?.1));
+        }
+    }
+    Some(columns)
+}
+
+/// Whether a row may have another key afterwards.
+fn assigns_key(keyed: &Keyed<'_>, assignments: &[Assignment]) -> bool {
+    columns(keyed.dialect, assignments).is_none_or(|columns| columns.contains(&keyed.key.name))
+}
