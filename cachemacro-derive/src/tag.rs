@@ -18,6 +18,7 @@ use syn::ext::IdentExt as _;
 use syn::{Data, DeriveInput, Error, Fields, Ident, LitStr, Path, Result, Variant};
 
 use crate::schema::facade;
+use crate::syntax::template::stop;
 
 /// A piece of a tag's text.
 enum Piece {
@@ -190,7 +191,14 @@ fn template(text: &LitStr, fields: &Fields) -> Result<Vec<Piece>> {
                 plain.push(c);
             }
             '{' => {
-                let name: String = chars.by_ref().take_while(|c| *c != '}').collect();
+                let mut name = String::new();
+                loop {
+                    match chars.next() {
+                        Some('}') => break,
+                        Some(c) => name.push(c),
+                        None => return wrong(format!("`{{{name}` is not closed: write `{{{name}}}`")),
+                    }
+                }
                 let Some(at) = names.iter().position(|known| *known == name) else {
                     return wrong(format!("the variant has no field `{name}`"));
                 };
@@ -213,6 +221,14 @@ fn template(text: &LitStr, fields: &Fields) -> Result<Vec<Piece>> {
     }
     if pieces.is_empty() {
         return wrong("an empty tag: write a word".to_owned());
+    }
+    // As in templates, where what follows could be part of the value.
+    for at in 1..pieces.len() {
+        if let [Piece::Field(_), Piece::Text(text)] = &mut pieces[at - 1..=at]
+            && let (Some(colon), true) = stop(text.chars().next())
+        {
+            text.insert(0, colon);
+        }
     }
     let is_there =
         |at: &usize| pieces.iter().any(|piece| matches!(piece, Piece::Field(field) if field == at));
@@ -277,6 +293,13 @@ mod tests {
             ),
             (
                 quote!(
+                    #[tag("org:{0")]
+                    Open(u32)
+                ),
+                "`{0` is not closed",
+            ),
+            (
+                quote!(
                     #[tag("a")]
                     #[tag("b")]
                     Twice
@@ -290,6 +313,15 @@ mod tests {
                     Other { id: u32 }
                 ),
                 "`Org` makes the same tags",
+            ),
+            (
+                quote!(
+                    #[tag("{0}th")]
+                    Nth(u32),
+                    #[tag("{0}:th")]
+                    Other(u32)
+                ),
+                "`Nth` makes the same tags",
             ),
         ] {
             let derived = derived(quote!(enum Of { #variant }));
@@ -322,6 +354,8 @@ mod tests {
                 X {
                     id: u8,
                 },
+                #[tag("{0}th")]
+                Nth(u8),
             }
         ));
         assert!(derived.contains("\"user-lists\"") && !derived.contains("compile_error"), "{derived}");
@@ -332,5 +366,8 @@ mod tests {
             ),
             "{derived}"
         );
+        // A letter could be part of the value, so a colon ends it, as in templates.
+        let ended = ". display (field0 , :: core :: option :: Option :: Some (':')) . literal (\":th\")";
+        assert!(derived.contains(ended), "{derived}");
     }
 }

@@ -7,4 +7,6 @@
 #[cfg(test)]
 mod bounds;
 pub(crate) mod follow;
+#[cfg(test)]
+mod orders;
 pub(crate) mod tier;

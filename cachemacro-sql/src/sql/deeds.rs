@@ -10,46 +10,46 @@ use sqlparser::ast::{
 
 use crate::sql::dialect::Dialect;
 use crate::sql::footprint::{Deed, Rows};
+use crate::sql::reading::{Reading, split};
 use crate::sql::rows::Keyed;
-use crate::sql::walk::{Walk, split};
 
 /// Notes what a statement does. What is not in the list may do anything.
-pub(crate) fn of(walk: &mut Walk<'_>, statement: &Statement) {
+pub(crate) fn of(reading: &mut Reading<'_>, statement: &Statement) {
     match statement {
         Statement::Query(_) => {}
-        Statement::Insert(insert) => inserts(walk, insert),
-        Statement::Update(update) => updates(walk, update),
-        Statement::Delete(delete) => deletes(walk, delete),
-        Statement::Merge(merge) => merges(walk, merge),
-        Statement::Truncate(truncate) => truncates(walk, truncate),
-        Statement::StartTransaction { .. } | Statement::Savepoint { .. } => walk.found.begins(),
-        Statement::Commit { .. } | Statement::Rollback { savepoint: None, .. } => walk.found.ends(),
+        Statement::Insert(insert) => inserts(reading, insert),
+        Statement::Update(update) => updates(reading, update),
+        Statement::Delete(delete) => deletes(reading, delete),
+        Statement::Merge(merge) => merges(reading, merge),
+        Statement::Truncate(truncate) => truncates(reading, truncate),
+        Statement::StartTransaction { .. } | Statement::Savepoint { .. } => reading.found.begins(),
+        Statement::Commit { .. } | Statement::Rollback { savepoint: None, .. } => reading.found.ends(),
         Statement::Rollback { .. } => {}
         // SQLite commits with the savepoint that the transaction began with.
-        Statement::ReleaseSavepoint { .. } => walk.found.releases(),
+        Statement::ReleaseSavepoint { .. } => reading.found.releases(),
         // `SET autocommit = 0`
-        Statement::Set(_) if walk.found.catalogue.dialect() == Dialect::MySql => walk.found.begins(),
+        Statement::Set(_) if reading.found.catalogue.dialect() == Dialect::MySql => reading.found.begins(),
         Statement::CreateTable(table) => {
-            walk.pass(&table.name);
-            walk.found.changes_catalogue();
-            writes(walk, &table.name, &Deed::Insert, |_| Rows::Unknown);
+            reading.pass(&table.name);
+            reading.found.changes_catalogue();
+            writes(reading, &table.name, &Deed::Insert, |_| Rows::Unknown);
         }
         Statement::CreateVirtualTable { name, .. } => {
-            walk.pass(name);
-            walk.found.changes_catalogue();
-            writes(walk, name, &Deed::Insert, |_| Rows::Unknown);
+            reading.pass(name);
+            reading.found.changes_catalogue();
+            writes(reading, name, &Deed::Insert, |_| Rows::Unknown);
         }
-        Statement::CreateIndex(index) => walk.pass(&index.table_name),
+        Statement::CreateIndex(index) => reading.pass(&index.table_name),
         // What it shows is what its query reads, as far as the catalogue goes.
         Statement::CreateView(view) => {
-            walk.pass(&view.name);
-            walk.found.writes_unknown();
-            walk.found.changes_catalogue();
+            reading.pass(&view.name);
+            reading.found.writes_unknown();
+            reading.found.changes_catalogue();
         }
         Statement::Copy { source: CopySource::Table { table_name, .. }, to: true, .. } => {
             match split(table_name) {
-                Some((schema, name)) => walk.reads(schema, name),
-                None => walk.found.reads_unknown(),
+                Some((schema, name)) => reading.reads(schema, name),
+                None => reading.found.reads_unknown(),
             }
         }
         Statement::Copy { source: CopySource::Query(_), to: true, .. } => {}
@@ -63,7 +63,7 @@ pub(crate) fn of(walk: &mut Walk<'_>, statement: &Statement) {
         | Statement::ShowTables { .. }
         | Statement::ShowDatabases { .. }
         | Statement::Explain { .. }
-        | Statement::ExplainTable { .. } => walk.found.reads_unknown(),
+        | Statement::ExplainTable { .. } => reading.found.reads_unknown(),
         Statement::Set(_)
         | Statement::Analyze(_)
         | Statement::Vacuum(_)
@@ -72,29 +72,29 @@ pub(crate) fn of(walk: &mut Walk<'_>, statement: &Statement) {
         | Statement::NOTIFY { .. }
         | Statement::Deallocate { .. } => {}
         _ => {
-            walk.found.reads_unknown();
-            walk.found.writes_unknown();
-            walk.found.changes_catalogue();
+            reading.found.reads_unknown();
+            reading.found.writes_unknown();
+            reading.found.changes_catalogue();
         }
     }
 }
 
 /// Notes a write of each table that a name may mean; `rows` is asked where rows of that table have names.
-fn writes(walk: &mut Walk<'_>, name: &ObjectName, deed: &Deed, rows: impl Fn(&Keyed<'_>) -> Rows) {
-    aliased(walk, name, None, deed, rows);
+fn writes(reading: &mut Reading<'_>, name: &ObjectName, deed: &Deed, rows: impl Fn(&Keyed<'_>) -> Rows) {
+    aliased(reading, name, None, deed, rows);
 }
 
 fn aliased(
-    walk: &mut Walk<'_>,
+    reading: &mut Reading<'_>,
     name: &ObjectName,
     alias: Option<&TableAlias>,
     deed: &Deed,
     rows: impl Fn(&Keyed<'_>) -> Rows,
 ) {
-    let catalogue = walk.found.catalogue;
+    let catalogue = reading.found.catalogue;
     let dialect = catalogue.dialect();
     let Some((schema, name)) = split(name) else {
-        walk.found.writes_unknown();
+        reading.found.writes_unknown();
         return;
     };
     let (schema, name) = (schema.map(|schema| dialect.fold(schema)), dialect.fold(name));
@@ -104,30 +104,30 @@ fn aliased(
             Some(key) => rows(&Keyed { dialect, key, called: &called }),
             None => Rows::Unknown,
         };
-        walk.found.writes(&table, deed, rows);
+        reading.found.writes(&table, deed, rows);
     }
 }
 
-fn inserts(walk: &mut Walk<'_>, insert: &Insert) {
+fn inserts(reading: &mut Reading<'_>, insert: &Insert) {
     let is_plain = insert.multi_table_into_clauses.is_empty()
         && insert.multi_table_when_clauses.is_empty()
         && insert.multi_table_else_clause.is_none();
     let TableObject::TableName(name) = &insert.table else {
-        walk.found.writes_unknown();
+        reading.found.writes_unknown();
         return;
     };
     if !is_plain {
-        walk.found.writes_unknown();
+        reading.found.writes_unknown();
     }
-    walk.pass(name);
+    reading.pass(name);
     let replaces = insert.replace_into || matches!(insert.or, Some(SqliteOnConflict::Replace));
     if replaces {
         // The rows that stood in the way, by whatever key.
-        writes(walk, name, &Deed::Delete, |_| Rows::Unknown);
+        writes(reading, name, &Deed::Delete, |_| Rows::Unknown);
     }
     if let Some(assignments) = updated_instead(insert) {
-        let deed = Deed::Update(columns(walk.found.catalogue.dialect(), assignments));
-        writes(walk, name, &deed, |keyed| match &insert.on {
+        let deed = Deed::Update(columns(reading.found.catalogue.dialect(), assignments));
+        writes(reading, name, &deed, |keyed| match &insert.on {
             // It can only be the row of that key, whose value is among those that are inserted.
             Some(OnInsert::OnConflict(on))
                 if is_of_key(keyed, on.conflict_target.as_ref()) && !assigns_key(keyed, assignments) =>
@@ -137,7 +137,7 @@ fn inserts(walk: &mut Walk<'_>, insert: &Insert) {
             _ => Rows::Unknown,
         });
     }
-    writes(walk, name, &Deed::Insert, |keyed| inserted(keyed, insert));
+    writes(reading, name, &Deed::Insert, |keyed| inserted(keyed, insert));
 }
 
 fn inserted(keyed: &Keyed<'_>, insert: &Insert) -> Rows {
@@ -167,73 +167,73 @@ fn is_of_key(keyed: &Keyed<'_>, target: Option<&ConflictTarget>) -> bool {
     }
 }
 
-fn updates(walk: &mut Walk<'_>, update: &Update) {
-    let deed = Deed::Update(columns(walk.found.catalogue.dialect(), &update.assignments));
+fn updates(reading: &mut Reading<'_>, update: &Update) {
+    let deed = Deed::Update(columns(reading.found.catalogue.dialect(), &update.assignments));
     let before = match &update.from {
         Some(UpdateTableFromKind::BeforeSet(tables)) => tables.as_slice(),
         _ => &[],
     };
     let alone = update.table.joins.is_empty() && before.is_empty();
     let replaces = matches!(update.or, Some(SqliteOnConflict::Replace));
-    each(walk, std::iter::once(&update.table).chain(before), |walk, name, alias| {
+    each(reading, std::iter::once(&update.table).chain(before), |reading, name, alias| {
         if replaces {
-            aliased(walk, name, alias, &Deed::Delete, |_| Rows::Unknown);
+            aliased(reading, name, alias, &Deed::Delete, |_| Rows::Unknown);
         }
-        aliased(walk, name, alias, &deed, |keyed| match &update.selection {
+        aliased(reading, name, alias, &deed, |keyed| match &update.selection {
             Some(condition) if alone && !assigns_key(keyed, &update.assignments) => keyed.selected(condition),
             _ => Rows::Unknown,
         });
     });
 }
 
-fn deletes(walk: &mut Walk<'_>, delete: &Delete) {
+fn deletes(reading: &mut Reading<'_>, delete: &Delete) {
     let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) = &delete.from;
     let using = delete.using.as_deref().unwrap_or_default();
     // MySQL deletes from several tables, which go by their aliases: any of those that are there.
-    let several =
-        walk.found.catalogue.dialect() == Dialect::MySql && !(using.is_empty() && delete.tables.is_empty());
+    let several = reading.found.catalogue.dialect() == Dialect::MySql
+        && !(using.is_empty() && delete.tables.is_empty());
     let alone = !several && matches!(from.as_slice(), [one] if one.joins.is_empty());
-    each(walk, from.iter().chain(if several { using } else { &[] }), |walk, name, alias| {
-        aliased(walk, name, alias, &Deed::Delete, |keyed| match &delete.selection {
+    each(reading, from.iter().chain(if several { using } else { &[] }), |reading, name, alias| {
+        aliased(reading, name, alias, &Deed::Delete, |keyed| match &delete.selection {
             Some(condition) if alone => keyed.selected(condition),
             _ => Rows::Unknown,
         });
     });
 }
 
-fn merges(walk: &mut Walk<'_>, merge: &Merge) {
+fn merges(reading: &mut Reading<'_>, merge: &Merge) {
     let TableFactor::Table { name, .. } = &merge.table else {
-        walk.found.writes_unknown();
+        reading.found.writes_unknown();
         return;
     };
     for deed in [Deed::Insert, Deed::Update(None), Deed::Delete] {
-        writes(walk, name, &deed, |_| Rows::Unknown);
+        writes(reading, name, &deed, |_| Rows::Unknown);
     }
 }
 
-fn truncates(walk: &mut Walk<'_>, truncate: &Truncate) {
+fn truncates(reading: &mut Reading<'_>, truncate: &Truncate) {
     let cascade = truncate.cascade == Some(CascadeOption::Cascade);
     for target in &truncate.table_names {
-        walk.pass(&target.name);
-        writes(walk, &target.name, &Deed::Truncate { cascade }, |_| Rows::Unknown);
+        reading.pass(&target.name);
+        writes(reading, &target.name, &Deed::Truncate { cascade }, |_| Rows::Unknown);
     }
 }
 
 /// Each table of these, with its alias. Those that are made of others are none.
 fn each<'t>(
-    walk: &mut Walk<'_>,
+    reading: &mut Reading<'_>,
     tables: impl Iterator<Item = &'t TableWithJoins>,
-    mut write: impl FnMut(&mut Walk<'_>, &ObjectName, Option<&TableAlias>),
+    mut write: impl FnMut(&mut Reading<'_>, &ObjectName, Option<&TableAlias>),
 ) {
     let mut left: Vec<&TableWithJoins> = tables.collect();
     while let Some(tables) = left.pop() {
         let joined = tables.joins.iter().map(|join| &join.relation);
         for factor in std::iter::once(&tables.relation).chain(joined) {
             match factor {
-                TableFactor::Table { name, alias, args: None, .. } => write(walk, name, alias.as_ref()),
+                TableFactor::Table { name, alias, args: None, .. } => write(reading, name, alias.as_ref()),
                 TableFactor::NestedJoin { table_with_joins, .. } => left.push(table_with_joins),
                 TableFactor::Derived { .. } => {}
-                _ => walk.found.writes_unknown(),
+                _ => reading.found.writes_unknown(),
             }
         }
     }

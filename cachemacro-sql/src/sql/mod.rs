@@ -6,6 +6,7 @@ pub(crate) mod deeds;
 pub(crate) mod depth;
 pub(crate) mod dialect;
 pub(crate) mod footprint;
+pub(crate) mod reading;
 pub(crate) mod rows;
 pub(crate) mod statements;
 pub(crate) mod walk;

@@ -16,6 +16,7 @@ use crate::sql::catalogue::Effects;
 use crate::sql::depth::is_shallow;
 use crate::sql::dialect::Dialect;
 use crate::sql::footprint::{Footprint, Found};
+use crate::sql::reading::Reading;
 use crate::sql::walk::Walk;
 
 /// So many texts are remembered.
@@ -173,15 +174,15 @@ fn is_pragma(tokens: &[TokenWithSpan]) -> bool {
 }
 
 fn walked(catalogue: &Catalogue, statements: &[Statement]) -> Footprint {
-    let mut walk = Walk::new(catalogue);
+    let mut walk = Walk(Reading::new(catalogue));
     for statement in statements {
         if is_only_explained(statement) {
-            walk.found.reads_unknown();
+            walk.0.found.reads_unknown();
         } else {
             let _ = statement.visit(&mut walk);
         }
     }
-    walk.found.finish()
+    walk.0.found.finish()
 }
 
 /// The statements of a text; `None` where not all of it is understood.

@@ -42,6 +42,15 @@ impl Written {
 ///
 /// Inside [`after_commit`](cachemacro::after_commit), cached calls know of it, too: once it has written they neither read nor store, and what
 /// attributed functions evict and put waits for the end of that.
+///
+/// ```
+/// use cachemacro_sql::WatchedTransaction;
+/// use sqlx::Sqlite;
+///
+/// async fn add(tx: &mut WatchedTransaction<'_, Sqlite>, id: i64) -> sqlx::Result<()> {
+///     sqlx::query("INSERT INTO users VALUES (?)").bind(id).execute(tx).await.map(drop)
+/// }
+/// ```
 pub struct WatchedTransaction<'c, DB: Database> {
     pub(crate) inner: Transaction<'c, DB>,
     pub(crate) shared: Arc<Shared>,
@@ -63,6 +72,22 @@ impl<'c, DB: Database> WatchedTransaction<'c, DB> {
 
     /// A savepoint.
     ///
+    /// ```
+    /// # use cachemacro_sql::Watched;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> sqlx::Result<()> {
+    /// # let options = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1);
+    /// # let db = Watched::new(options.connect("sqlite::memory:").await?);
+    /// # sqlx::raw_sql("CREATE TABLE users (id INTEGER PRIMARY KEY)").execute(&db).await?;
+    /// let mut tx = db.begin().await?;
+    /// sqlx::query("INSERT INTO users VALUES (7)").execute(&mut tx).await?;
+    /// let mut undone = tx.begin().await?;
+    /// sqlx::query("DELETE FROM users").execute(&mut undone).await?;
+    /// undone.rollback().await?;
+    /// tx.commit().await?; // evicts what the insert changed
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Where the database refuses it.
     pub async fn begin(&mut self) -> Result<WatchedTransaction<'_, DB>> {
@@ -72,6 +97,19 @@ impl<'c, DB: Database> WatchedTransaction<'c, DB> {
     }
 
     /// Commits, then evicts what was written. A savepoint hands that to the transaction around it.
+    ///
+    /// ```
+    /// # use cachemacro_sql::Watched;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> sqlx::Result<()> {
+    /// # let options = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1);
+    /// # let db = Watched::new(options.connect("sqlite::memory:").await?);
+    /// # sqlx::raw_sql("CREATE TABLE users (id INTEGER PRIMARY KEY)").execute(&db).await?;
+    /// let mut tx = db.begin().await?;
+    /// sqlx::query("INSERT INTO users VALUES (7)").execute(&mut tx).await?;
+    /// tx.commit().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// What the database says. What was written is evicted all the same: it may be there.
@@ -90,6 +128,19 @@ impl<'c, DB: Database> WatchedTransaction<'c, DB> {
 
     /// Undoes what was written; nothing is evicted.
     ///
+    /// ```
+    /// # use cachemacro_sql::Watched;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> sqlx::Result<()> {
+    /// # let options = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1);
+    /// # let db = Watched::new(options.connect("sqlite::memory:").await?);
+    /// # sqlx::raw_sql("CREATE TABLE users (id INTEGER PRIMARY KEY)").execute(&db).await?;
+    /// let mut tx = db.begin().await?;
+    /// sqlx::query("INSERT INTO users VALUES (7)").execute(&mut tx).await?;
+    /// tx.rollback().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// What the database says. The transaction is undone all the same, at the latest with its connection.
     pub async fn rollback(self) -> Result<()> {
@@ -97,6 +148,19 @@ impl<'c, DB: Database> WatchedTransaction<'c, DB> {
     }
 
     /// The transaction itself, for what is to be run unseen.
+    ///
+    /// ```
+    /// # use cachemacro_sql::Watched;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> sqlx::Result<()> {
+    /// # let options = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1);
+    /// # let db = Watched::new(options.connect("sqlite::memory:").await?);
+    /// # sqlx::raw_sql("CREATE TABLE users (id INTEGER PRIMARY KEY)").execute(&db).await?;
+    /// let mut tx = db.begin().await?;
+    /// sqlx::query("INSERT INTO users VALUES (7)").execute(&mut **tx.unwatched()).await?;
+    /// tx.commit().await?; // evicts nothing
+    /// # Ok(())
+    /// # }
+    /// ```
     pub const fn unwatched(&mut self) -> &mut Transaction<'c, DB> {
         &mut self.inner
     }

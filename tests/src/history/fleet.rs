@@ -30,6 +30,8 @@ pub struct Plan {
     pub replicas: usize,
     /// Whether three readers in four take local copies, or have them confirmed.
     pub local: bool,
+    /// Whether a call in fourteen is a write (one in twenty an evict), instead of one in three.
+    pub reads_most: bool,
     /// Whether a breaker is around the store, as by default.
     pub guarded: bool,
     /// The file with the password of the user `shop`, where there is one: it is read at each connection.
@@ -46,6 +48,7 @@ impl Default for Plan {
             lacks: None,
             replicas: 0,
             local: false,
+            reads_most: false,
             guarded: true,
             password: None,
         }

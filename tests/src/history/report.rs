@@ -26,6 +26,8 @@ pub struct Counts {
     pub refused: u64,
     /// Evicts and puts that were acknowledged.
     pub evicts: u64,
+    /// Calls whose query the database refused, as it was to do.
+    pub failed_loads: u64,
     /// Reads that returned what they may not.
     pub stale: u64,
     /// The longest call, in microseconds.
@@ -124,6 +126,7 @@ impl Counts {
         self.hits += other.hits;
         self.refused += other.refused;
         self.evicts += other.evicts;
+        self.failed_loads += other.failed_loads;
         self.stale += other.stale;
         self.slowest = self.slowest.max(other.slowest);
         self.local += other.local;

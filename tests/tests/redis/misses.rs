@@ -1,5 +1,7 @@
 //! What a miss costs: commands that the server runs, and round trips that the caller waits for.
 
+use std::convert::Infallible;
+
 use cachemacro::Cache;
 use cachemacro_tests::{DEADLINE, RedisServer, namespace, wait_until};
 use redis::aio::MultiplexedConnection;
@@ -9,10 +11,15 @@ const MISSES: u64 = 100;
 
 /// How many commands the server ran since it was last asked to forget, those within scripts included.
 async fn commands(client: &mut MultiplexedConnection) -> u64 {
+    ran(client, |name| !name.starts_with("config") && !name.starts_with("info")).await
+}
+
+/// How many commands with such a name.
+async fn ran(client: &mut MultiplexedConnection, counts: impl Fn(&str) -> bool) -> u64 {
     let stats: String = redis::cmd("INFO").arg("commandstats").query_async(client).await.expect("INFO");
-    let counts = stats.lines().filter_map(|line| line.strip_prefix("cmdstat_")?.split_once(":calls="));
-    let counts = counts.filter(|(name, _)| !name.starts_with("config") && !name.starts_with("info"));
-    counts
+    let lines = stats.lines().filter_map(|line| line.strip_prefix("cmdstat_")?.split_once(":calls="));
+    lines
+        .filter(|(name, _)| counts(name))
         .map(|(_, rest)| {
             rest.split(',').next().and_then(|calls| calls.parse::<u64>().ok()).expect("a number")
         })
@@ -50,6 +57,28 @@ async fn a_miss_takes_five_commands_with_tags_too() {
         let ran = commands(&mut client).await;
         // The server tells its time along now and then.
         assert!((5 * MISSES..=5 * MISSES + MISSES / 10).contains(&ran), "{} tags: {ran}", tags.len());
+    }
+}
+
+#[tokio::test]
+async fn the_leases_of_many_take_no_script_each_where_nothing_is_there() {
+    let server = RedisServer::start();
+    let mut client = server.client().await;
+    let cache = Cache::builder().redis(server.url()).namespace(&namespace()).build().expect("acceptable");
+    // Whether a batch was there before that had made the versions of its tags, or not.
+    for tags in [["a", "b", "c"], ["d", "e", "f"]] {
+        for first in [0, MISSES] {
+            forget(&mut client).await;
+            let ids: Vec<u64> = (first..first + MISSES).collect();
+            let entry = |id: &u64| cache.entry::<u64>(tags[0], *id).with_tags(tags);
+            let load =
+                async |ids: Vec<u64>| Ok::<_, Infallible>(ids.into_iter().map(|id| (id, id)).collect());
+            let rows = cache.try_get_or_load_many(ids, entry, load).await.expect("no load fails");
+            assert_eq!(rows.len() as u64, MISSES);
+            // One for each fill, and one or two for all versions together.
+            let scripts = ran(&mut client, |name| name.starts_with("eval")).await;
+            assert!((MISSES..=MISSES + 5).contains(&scripts), "{scripts} scripts");
+        }
     }
 }
 

@@ -82,11 +82,15 @@ pub(crate) fn parse(lit: &LitStr, scope: &Scope<'_>, errors: &Errors) -> Option<
 /// The character that ends the placeholder, and whether it is a colon we insert because the next character could also be
 /// part of a value.
 fn end(next: Option<&Raw>) -> (Option<char>, bool) {
-    let next = match next {
+    stop(match next {
         Some(Raw::Text(text)) => text.chars().next(),
         Some(Raw::Hole { .. }) => Some('{'),
         None => None,
-    };
+    })
+}
+
+/// The same where this character comes next.
+pub(crate) fn stop(next: Option<char>) -> (Option<char>, bool) {
     // A letter or digit could be part of the value. A character that is encoded in literal text looks there as it does in
     // a value.
     let encoded = |c: char| matches!(c, '%' | '{' | '}') || c.is_whitespace() || c.is_control();

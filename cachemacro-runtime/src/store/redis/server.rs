@@ -106,6 +106,7 @@ mod tests {
         assert_eq!((facts.memory_limit, facts.keys_without_ttl), (Some(20_971_520), Some(2)));
         assert_eq!(told("# Keyspace\r\n", None).keys_without_ttl, Some(0), "an empty database");
         assert_eq!(told("", None), ServerFacts::new(), "what may not be asked for is unknown");
+        assert!(super::facts(&[], 3, true).plaintext, "where it is was known before");
     }
 
     #[test]

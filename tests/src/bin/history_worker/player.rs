@@ -12,7 +12,7 @@ use cachemacro_tests::history::{Incident, Kind, Plan, Row, micros};
 use tokio::time::sleep;
 
 use crate::patience::Patience;
-use crate::rows::{HOT, Rows};
+use crate::rows::{HOT, Query, Refused, Rows};
 use crate::tally::{Call, Tally};
 
 /// Counters that are incremented, and those that are updated.
@@ -28,6 +28,8 @@ pub(crate) struct Player {
     rest_millis: u64,
     /// Whether some readers take local copies.
     local: bool,
+    /// Whether a call in fourteen is a write, instead of one in three.
+    reads_most: bool,
     /// The floors that evicts of this process raised.
     own: Arc<Mutex<HashMap<String, u64>>>,
     dice: Dice,
@@ -56,6 +58,7 @@ impl Player {
             count: plan.rows,
             rest_millis: plan.rest_millis,
             local: plan.local,
+            reads_most: plan.reads_most,
             own: Arc::default(),
             dice: Dice::new(0),
         }
@@ -76,24 +79,31 @@ impl Player {
             sleep(Duration::from_micros(self.dice.below(1 + 2_000 * self.rest_millis))).await;
             let kind = self.dice.pick(&Kind::ALL);
             let id = self.any_id();
-            let lag = Duration::from_millis(self.dice.below(4));
+            let takes = Duration::from_millis(self.dice.below(4));
+            let query = Query { takes, is_refused: self.dice.below(32) == 0 };
             let here = if self.local { self.dice.below(4) } else { 0 };
-            // Where every other call is a write, no copy lives.
-            let calls = if self.local && self.dice.below(16) != 0 { 42 } else { 100 };
+            // Where every third call is a write, no copy lives.
+            let calls = match self.dice.below(16) {
+                0 => 100,
+                _ if self.local => 42,
+                1..3 => 100,
+                _ if self.reads_most => 62,
+                _ => 100,
+            };
             match self.dice.below(calls) {
-                0..42 if here == 1 => self.read_confirmed(kind, id, lag).await?,
-                0..42 if here > 1 => self.read_local(kind, id, lag).await?,
-                0..28 => self.read(kind, id, lag).await?,
-                28..36 => self.read_entry(kind, id, lag).await?,
+                0..42 if here == 1 => self.read_confirmed(kind, id, query).await?,
+                0..42 if here > 1 => self.read_local(kind, id, query).await?,
+                0..28 => self.read(kind, id, query).await?,
+                28..36 => self.read_entry(kind, id, query).await?,
                 36..42 => self.get(kind, id).await?,
-                42..46 => self.read_many(kind, lag).await?,
-                46..52 => self.read_by_hand(kind, id, lag).await?,
-                52..56 => self.refresh(kind, id, lag).await?,
+                42..46 => self.read_many(kind, query).await?,
+                46..52 => self.read_by_hand(kind, id, query).await?,
+                52..56 => self.refresh(kind, id, query).await?,
                 56..58 => self.read_as_another_type(kind, id).await?,
                 58..62 => self.count().await?,
-                62..72 => self.write("change", kind, id, self.rows.clone().change(kind, id, lag)).await?,
-                72..76 => self.change_quietly(kind, id, lag).await?,
-                76..84 => self.write("put", kind, id, self.rows.clone().put(kind, id, lag)).await?,
+                62..72 => self.write("change", kind, id, self.rows.clone().change(kind, id, query)).await?,
+                72..76 => self.change_quietly(kind, id, query).await?,
+                76..84 => self.write("put", kind, id, self.rows.clone().put(kind, id, query)).await?,
                 84..90 => self.evict(kind, id).await?,
                 90..95 => self.evict_tag(kind, id).await?,
                 95..98 => self.evict_one_of_each(id).await?,
@@ -166,34 +176,36 @@ impl Player {
         let incident = call.incident(&format_args!("{error:#}"));
         let mut report = self.tally.note();
         // Only the store's failures reach those who ask it by hand.
-        if failing == Failing::WithTheStore && error.is::<cachemacro::Error>() {
+        if error.is::<Refused>() {
+            report.counts.failed_loads += 1;
+        } else if failing == Failing::WithTheStore && error.is::<cachemacro::Error>() {
             report.refusals.push(incident);
         } else {
             report.errors.push(incident);
         }
     }
 
-    async fn read(&mut self, kind: Kind, id: u64, lag: Duration) -> Result<()> {
+    async fn read(&mut self, kind: Kind, id: u64, query: Query) -> Result<()> {
         let rows = self.rows.clone();
-        let read = async { rows.read(kind, id, lag).await.map(Some) };
+        let read = async { rows.read(kind, id, query).await.map(Some) };
         self.checked("cached", (kind, id), Failing::Never, read).await
     }
 
     /// A read of a copy that the store confirms.
-    async fn read_confirmed(&mut self, kind: Kind, id: u64, lag: Duration) -> Result<()> {
+    async fn read_confirmed(&mut self, kind: Kind, id: u64, query: Query) -> Result<()> {
         let rows = self.rows.clone();
         let entry = rows.entry(kind, id).with_policy(Policy::new().validate(true));
-        let read = async { entry.try_get_or_load(|| rows.query(kind, id, lag)).await.map(Some) };
+        let read = async { entry.try_get_or_load(|| rows.query(kind, id, query)).await.map(Some) };
         self.checked("validate", (kind, id), Failing::Never, read).await
     }
 
     /// A read of a local copy: never older than what this process evicted, and of what others evicted only until that is told.
-    async fn read_local(&mut self, kind: Kind, id: u64, lag: Duration) -> Result<()> {
+    async fn read_local(&mut self, kind: Kind, id: u64, query: Query) -> Result<()> {
         let rows = self.rows.clone();
         let own = [kind.prefix().to_owned(), kind.name(id)];
         let own = own.iter().filter_map(|of| lock(&self.own).get(of).copied()).max().unwrap_or(0);
         let (began, call) = (micros(), Call::begin("local", kind.name(id)));
-        let Some(read) = self.call(&call, rows.read_local(kind, id, lag)).await else { return Ok(()) };
+        let Some(read) = self.call(&call, rows.read_local(kind, id, query)).await else { return Ok(()) };
         match read {
             Ok(row) => {
                 self.check(&call, &Expected { kind, id, floor: own }, &row);
@@ -225,10 +237,10 @@ impl Player {
         *floor = stamp.max(*floor);
     }
 
-    async fn read_entry(&mut self, kind: Kind, id: u64, lag: Duration) -> Result<()> {
+    async fn read_entry(&mut self, kind: Kind, id: u64, query: Query) -> Result<()> {
         let rows = self.rows.clone();
         let read =
-            async { rows.entry(kind, id).try_get_or_load(|| rows.query(kind, id, lag)).await.map(Some) };
+            async { rows.entry(kind, id).try_get_or_load(|| rows.query(kind, id, query)).await.map(Some) };
         Box::pin(self.checked("get_or_load", (kind, id), Failing::Never, read)).await
     }
 
@@ -238,13 +250,13 @@ impl Player {
         self.checked("get", (kind, id), Failing::WithTheStore, read).await
     }
 
-    async fn refresh(&mut self, kind: Kind, id: u64, lag: Duration) -> Result<()> {
+    async fn refresh(&mut self, kind: Kind, id: u64, query: Query) -> Result<()> {
         let rows = self.rows.clone();
-        let read = Mode::Refresh.scope(async { rows.read(kind, id, lag).await.map(Some) });
+        let read = Mode::Refresh.scope(async { rows.read(kind, id, query).await.map(Some) });
         self.checked("refresh", (kind, id), Failing::Never, read).await
     }
 
-    async fn read_by_hand(&mut self, kind: Kind, id: u64, lag: Duration) -> Result<()> {
+    async fn read_by_hand(&mut self, kind: Kind, id: u64, query: Query) -> Result<()> {
         let rows = self.rows.clone();
         let gives_up = self.dice.below(8) == 0;
         let read = async {
@@ -252,7 +264,7 @@ impl Player {
                 Lookup::Hit(row) => Ok(Some(row.into_value())),
                 Lookup::Vacant(_) if gives_up => Ok(None),
                 Lookup::Vacant(vacancy) => {
-                    let row = rows.query(kind, id, lag).await?;
+                    let row = rows.query(kind, id, query).await?;
                     // What it comes to is the store's business: the row is there.
                     let _ = vacancy.fill(&row).await?;
                     Ok(Some(row))
@@ -262,7 +274,7 @@ impl Player {
         self.checked("lookup", (kind, id), Failing::WithTheStore, Box::pin(read)).await
     }
 
-    async fn read_many(&mut self, kind: Kind, lag: Duration) -> Result<()> {
+    async fn read_many(&mut self, kind: Kind, query: Query) -> Result<()> {
         let mut ids: Vec<u64> = (0..6).map(|_| self.dice.below(self.count.min(2 * HOT))).collect();
         ids.sort_unstable();
         ids.dedup();
@@ -271,7 +283,7 @@ impl Player {
         let load = async |ids: Vec<u64>| {
             let mut loaded = HashMap::new();
             for id in ids {
-                loaded.insert(id, rows.query(kind, id, lag / 4).await?);
+                loaded.insert(id, rows.query(kind, id, Query { takes: query.takes / 4, ..query }).await?);
             }
             Ok::<_, anyhow::Error>(loaded)
         };
@@ -381,11 +393,11 @@ impl Player {
     }
 
     /// Failures are only counted: where the count has moved, it may have been this one.
-    async fn change_quietly(&mut self, kind: Kind, id: u64, lag: Duration) -> Result<()> {
+    async fn change_quietly(&mut self, kind: Kind, id: u64, query: Query) -> Result<()> {
         let rows = self.rows.clone();
         let change = async {
             let before = rows.cache.stats().total.failed_evicts;
-            let row = rows.change_quietly(kind, id, lag).await?;
+            let row = rows.change_quietly(kind, id, query).await?;
             let failed = rows.cache.stats().total.failed_evicts - before;
             Ok::<_, anyhow::Error>((failed == 0).then_some(row))
         };
@@ -486,7 +498,7 @@ impl Player {
         for kind in Kind::ALL {
             for id in 0..self.count.min(HOT) {
                 let call = Call::begin("load", kind.name(id));
-                let loaded = Mode::Refresh.scope(self.rows.read(kind, id, Duration::ZERO)).await;
+                let loaded = Mode::Refresh.scope(self.rows.read(kind, id, Query::default())).await;
                 loads.push(
                     call.incident(&loaded.map_or_else(|error| format!("{error:#}"), |_| "loaded".to_owned())),
                 );

@@ -4,8 +4,8 @@
 //! is modelled: what a caller reads, in which order it captures, asks, loads and fills, and what it gives to others. Each mechanism is
 //! taken away once, and then a violation must be found.
 //!
-//! What else is explored in every order, as it is written in the runtime: kept evicts and the breaker (`engine/deferred/orders.rs`,
-//! `store/layers/breaker/orders.rs`); and by threads, under loom, these two, flights and local copies (`models.rs` beside each).
+//! What else is explored in every order, as it is written in the runtime: kept evicts, the breaker and local copies (`engine/deferred/orders.rs`,
+//! `store/layers/breaker/orders.rs`, `local/orders.rs`); and by threads, under loom, these two, flights and local copies (`models.rs` beside each).
 
 mod entries;
 mod explorer;

@@ -148,7 +148,10 @@ impl Outcome {
     fn row(&self) -> String {
         let seconds = |time: Duration| format!("{:.2} s", time.as_secs_f64());
         let away = if self.fault.leaves() {
-            (seconds(self.slowest_while_away), seconds(self.without_hits))
+            let away = self.slowest_while_away;
+            // Shorter ones are not reported one by one.
+            let away = if away.is_zero() { "≤ 0.25 s".to_owned() } else { seconds(away) };
+            (away, seconds(self.without_hits))
         } else {
             ("–".to_owned(), "–".to_owned())
         };
@@ -203,10 +206,10 @@ impl Outcome {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Counts { calls, dropped, reads, hits, refused, evicts, .. } = &self.counts;
+        let Counts { calls, dropped, reads, hits, failed_loads, refused, evicts, .. } = &self.counts;
         write!(
             f,
-            "{:?} ×{}: calls {calls} dropped {dropped} | reads {reads} hits {hits} refused fills {refused} | evicts {evicts} \
+            "{:?} ×{}: calls {calls} dropped {dropped} | reads {reads} hits {hits} failed loads {failed_loads} refused fills {refused} | evicts {evicts} \
              failed {} (server away {}) | stale {} (demoted {}) strange {} miscounted {} | leases left {} unloadable {} | \
              errors {} refusals {} panics {} | slowest {:?} (server away {:?}) slow {:?}",
             self.fault,
@@ -256,13 +259,19 @@ async fn soak(fault: Fault, times: u64) {
     tell(fault, None);
     let scene = fault.scene().await;
     let (url, seen) = (scene.url(), scene.seen.clone());
-    let plan = Plan { password: scene.password().map(Path::to_owned), ..Plan::default() };
+    let password = scene.password().map(Path::to_owned);
+    let plan = Plan { password, reads_most: plays_all(), ..Plan::default() };
     let mut fleet = Fleet::start(WORKER, &url, &plan, 1).await;
     let (watch, watched) = Watch::new(url, fleet.namespace());
     let watch = tokio::spawn(watch.left_behind());
     let began = Instant::now();
     let enough = |done: &Counts| {
-        seen.times() >= times && done.reads > 500 && done.hits > 100 && done.evicts > 100 && done.dropped > 50
+        seen.times() >= times
+            && done.reads > 500
+            && done.hits > 100
+            && done.failed_loads > 5
+            && done.evicts > 100
+            && done.dropped > 50
     };
     let mut hits = Vec::new();
     let play = async {

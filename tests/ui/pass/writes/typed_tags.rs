@@ -11,6 +11,8 @@ enum Of<'a> {
         name: &'a str,
     },
     r#Type(u8, u8),
+    #[tag("{0}th")]
+    Nth(u8),
 }
 
 #[derive(Tag)]
@@ -48,6 +50,8 @@ async fn variants_of_an_enum_are_tags_wherever_a_tag_is_taken() {
     assert_eq!(shelf.text(), "shelf:7/a/b%20c", "escaped as in templates");
     let texts = [Of::Users, Of::UserLists, Of::Org(3), Of::Type(1, 2)].map(String::from);
     assert_eq!(texts, ["users", "user-lists", "org:3", "type:1:2"]);
+
+    assert_eq!(Of::Nth(7).text(), "7:th", "as in templates, a colon ends what a letter follows");
 
     let cache = Cache::memory();
     let calls = async {

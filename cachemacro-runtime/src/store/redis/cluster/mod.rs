@@ -4,6 +4,7 @@
 //! bucket in other slots. A read brings entry and versions from several nodes at several times; each time is after its caller began, which
 //! is all that G1 needs. A lease is asked for once its versions were captured.
 
+mod capabilities;
 mod route;
 mod slots;
 mod sweep;
@@ -15,19 +16,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures_util::future::join_all;
 use xxhash_rust::xxh3::xxh3_64;
 
 use self::route::{Again, Names};
 use self::topology::{Layout, Topology};
 use super::config::RedisConfig;
-use super::documents;
 use super::endpoint::Base;
 use super::leases::{Asking, WHATEVER};
 use super::lives::Lives;
 use super::redirect::Redirect;
-use super::scan;
 use super::send::TIMEOUTS;
 use super::single::NAME;
 use super::slot::slot;
@@ -43,7 +41,6 @@ use crate::store::documents::Documents;
 use crate::store::messages::about::{About, StoreHealth};
 use crate::store::messages::evict::EvictRequest;
 use crate::store::messages::increment::{Increment, IncrementOutcome};
-use crate::store::messages::inspect::{Cursor, Page, Raw};
 use crate::store::messages::lease::{Captures, HeldLease, Keep, Lease, LeaseOutcome, LeaseRequest};
 use crate::store::messages::read::{Excerpt, Read, ReadRequest};
 use crate::store::messages::server::{Server, ServerFacts};
@@ -558,104 +555,4 @@ impl Store for Cluster {
         let each: Option<Vec<Error>> = layout.nodes.iter().map(|node| node.single.unreached(since)).collect();
         each?.into_iter().next()
     }
-}
-
-#[async_trait]
-impl Changes for Cluster {
-    fn are_told(&self) -> bool {
-        let layout = self.topology.now();
-        !layout.nodes.is_empty() && layout.nodes.iter().all(|node| node.single.are_told())
-    }
-
-    async fn changed(&self, key: &str, at_most: Duration) {
-        let layout = self.topology.now();
-        // The node may serve the slot no more: then no wait is longer than a moment.
-        match layout.owner(slot(key.as_bytes())) {
-            Some(node) => node.single.changed(key, at_most).await,
-            None => self.topology.rest(at_most.min(Duration::from_millis(20))).await,
-        }
-    }
-}
-
-#[async_trait]
-impl Inspect for Cluster {
-    async fn scan(&self, prefix: &str, cursor: &Cursor) -> Result<Page> {
-        sweep::scan(&self.topology, prefix, cursor).await
-    }
-
-    async fn raw(&self, key: &[u8]) -> Result<Option<Raw>> {
-        let raw = self.topology.at((slot(key), Names::One), Again::Elsewhere, |seat| {
-            Box::pin(async move { scan::raw(&seat.commands().sender, key).await })
-        });
-        raw.await
-    }
-
-    async fn heads(&self, keys: &[&[u8]], first: usize) -> Result<Vec<Option<(Raw, usize)>>> {
-        let heads = keys.iter().map(|key| {
-            let key = std::slice::from_ref(key);
-            let head = self.topology.at((slot(key[0]), Names::One), Again::Elsewhere, move |seat| {
-                Box::pin(async move { scan::heads(&seat.commands().sender, key, first).await })
-            });
-            async { Ok(head.await?.pop().flatten()) }
-        });
-        join_all(heads).await.into_iter().collect()
-    }
-
-    async fn info(&self) -> Result<Option<String>> {
-        let layout = self.topology.known().await?;
-        let told = join_all(layout.nodes.iter().map(|node| node.single.commands.info())).await;
-        let told: Vec<String> = told.into_iter().collect::<Result<_>>()?;
-        Ok(Some(told.join("\r\n")))
-    }
-}
-
-/// A namespace's documents are in one slot. While that is being moved, they are not there.
-#[async_trait]
-impl Documents for Cluster {
-    async fn publish(&self, namespace: &str, id: &str, document: Bytes, life: Duration) -> Result<()> {
-        let document = &document;
-        let published = self.topology.at((documents_slot(namespace), Names::Several), Again::Never, |seat| {
-            Box::pin(async move { seat.node.single.publish(namespace, id, document.clone(), life).await })
-        });
-        published.await
-    }
-
-    async fn withdraw(&self, namespace: &str, id: &str) -> Result<()> {
-        let withdrawn =
-            self.topology.at((documents_slot(namespace), Names::Several), Again::Elsewhere, |seat| {
-                Box::pin(async move { seat.node.single.withdraw(namespace, id).await })
-            });
-        withdrawn.await
-    }
-
-    async fn published(&self, namespace: &str, life: Duration) -> Result<Vec<Bytes>> {
-        let published =
-            self.topology.at((documents_slot(namespace), Names::Several), Again::Elsewhere, |seat| {
-                Box::pin(async move { seat.node.single.published(namespace, life).await })
-            });
-        published.await
-    }
-
-    async fn log(&self, namespace: &str, line: Bytes, most: usize) -> Result<()> {
-        let line = &line;
-        let logged = self.topology.at(log_slot(namespace), Again::Never, |seat| {
-            Box::pin(async move { seat.node.single.log(namespace, line.clone(), most).await })
-        });
-        logged.await
-    }
-
-    async fn logged(&self, namespace: &str, most: usize) -> Result<Vec<(Timestamp, Bytes)>> {
-        let logged = self.topology.at(log_slot(namespace), Again::Elsewhere, |seat| {
-            Box::pin(async move { seat.node.single.logged(namespace, most).await })
-        });
-        logged.await
-    }
-}
-
-fn log_slot(namespace: &str) -> (u16, Names) {
-    (slot(documents::log_key(namespace).as_bytes()), Names::Several)
-}
-
-fn documents_slot(namespace: &str) -> u16 {
-    slot(documents::keys(namespace, "").0.as_bytes())
 }
