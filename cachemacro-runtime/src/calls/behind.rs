@@ -79,7 +79,7 @@ where
     X: Rules<O::Value> + Send + 'static,
     F: Future<Output = R> + Send + 'static,
 {
-    let Some(entry) = entry.map(Entry::to_load) else { return body.await };
+    let Some(entry) = entry.map(Entry::recalling) else { return body.await };
     let is_own = entry.raw().is_ok_and(RawEntry::is_own);
     // What is collected for a transaction is the task's own, so its loads are. In `Mode::Refresh` no old value is wanted, and a warm-up
     // waits for its loads.

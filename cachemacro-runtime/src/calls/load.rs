@@ -104,7 +104,7 @@ where
     X: Rules<O::Value>,
     F: Future<Output = R>,
 {
-    let entry = entry.map(Entry::to_load);
+    let entry = entry.map(Entry::recalling);
     let deadline = entry.as_ref().and_then(Entry::deadline);
     spending::within(deadline, load_in_time(entry, arguments, outcome, rules, body))
 }

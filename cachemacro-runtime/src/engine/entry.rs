@@ -185,7 +185,7 @@ impl<T: Value> Entry<T> {
     }
 
     /// Ready for a call that may load: where its site records, with the tags that its loads read so far.
-    pub(crate) fn to_load(self) -> Self {
+    pub(crate) fn recalling(self) -> Self {
         if self.raw.as_ref().is_ok_and(|raw| raw.policy.recorded) {
             self.with(RawEntry::recall)
         } else {

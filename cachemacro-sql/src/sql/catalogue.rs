@@ -25,8 +25,7 @@ pub struct Catalogue {
     /// The tables that go by a name, whatever their schema.
     named: BTreeMap<String, BTreeSet<String>>,
     keys: BTreeMap<String, KeyColumn>,
-    /// `None`: nobody knows what it shows.
-    views: BTreeMap<String, Option<BTreeSet<String>>>,
+    views: BTreeMap<String, Shown>,
     roots: BTreeMap<String, String>,
     references: BTreeMap<String, Vec<ForeignKey>>,
     triggers: BTreeMap<String, Vec<Trigger>>,
@@ -196,6 +195,15 @@ impl Effects {
     }
 }
 
+/// What a view shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// Rows of these tables.
+    Tables(BTreeSet<String>),
+    /// Nobody knows.
+    Unknown,
+}
+
 /// A trigger, and what it does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Trigger {
@@ -290,7 +298,7 @@ impl Catalogue {
     pub fn view<S: AsRef<str>>(mut self, name: &str, tables: impl IntoIterator<Item = S>) -> Self {
         let tables = tables.into_iter().map(|table| self.named(table.as_ref())).collect();
         let view = self.named(name);
-        self.views.insert(view, Some(tables));
+        self.views.insert(view, Shown::Tables(tables));
         self.table(name)
     }
 
@@ -305,7 +313,7 @@ impl Catalogue {
     #[must_use]
     pub fn opaque(mut self, name: &str) -> Self {
         let view = self.named(name);
-        self.views.insert(view, None);
+        self.views.insert(view, Shown::Unknown);
         self.table(name)
     }
 
@@ -338,9 +346,10 @@ impl Catalogue {
     /// ```
     #[must_use]
     pub fn foreign_key(mut self, key: ForeignKey) -> Self {
-        let other = self.named(&key.other);
-        let updates = key.updates.iter().map(|column| self.dialect.fold_stored(column)).collect();
-        let key = ForeignKey { table: self.named(&key.table), other: other.clone(), updates, ..key };
+        let ForeignKey { table, other, deletes, updates } = key;
+        let (table, other) = (self.named(&table), self.named(&other));
+        let updates = updates.iter().map(|column| self.dialect.fold_stored(column)).collect();
+        let key = ForeignKey { table, other: other.clone(), deletes, updates };
         self.references.entry(other).or_default().push(key);
         self
     }
@@ -435,9 +444,9 @@ impl Catalogue {
         self.dialect
     }
 
-    /// The tables that a view shows, as far as that is known; `None` where it is no view.
-    pub(crate) fn shown(&self, view: &str) -> Option<Option<&BTreeSet<String>>> {
-        self.views.get(view).map(Option::as_ref)
+    /// What a view shows; `None` where it is none.
+    pub(crate) fn shown(&self, view: &str) -> Option<&Shown> {
+        self.views.get(view)
     }
 
     /// The table whose rows those of this one are too, up to the one that is no part of another.

@@ -16,7 +16,6 @@ use crate::sql::rows::Keyed;
 /// Notes what a statement does. What is not in the list may do anything.
 pub(crate) fn of(reading: &mut Reading<'_>, statement: &Statement) {
     match statement {
-        Statement::Query(_) => {}
         Statement::Insert(insert) => inserts(reading, insert),
         Statement::Update(update) => updates(reading, update),
         Statement::Delete(delete) => deletes(reading, delete),
@@ -24,7 +23,6 @@ pub(crate) fn of(reading: &mut Reading<'_>, statement: &Statement) {
         Statement::Truncate(truncate) => truncates(reading, truncate),
         Statement::StartTransaction { .. } | Statement::Savepoint { .. } => reading.found.begins(),
         Statement::Commit { .. } | Statement::Rollback { savepoint: None, .. } => reading.found.ends(),
-        Statement::Rollback { .. } => {}
         // SQLite commits with the savepoint that the transaction began with.
         Statement::ReleaseSavepoint { .. } => reading.found.releases(),
         // `SET autocommit = 0`
@@ -52,7 +50,6 @@ pub(crate) fn of(reading: &mut Reading<'_>, statement: &Statement) {
                 None => reading.found.reads_unknown(),
             }
         }
-        Statement::Copy { source: CopySource::Query(_), to: true, .. } => {}
         // What they show changes without a write to any table.
         Statement::Pragma { .. }
         | Statement::ShowVariable { .. }
@@ -64,7 +61,11 @@ pub(crate) fn of(reading: &mut Reading<'_>, statement: &Statement) {
         | Statement::ShowDatabases { .. }
         | Statement::Explain { .. }
         | Statement::ExplainTable { .. } => reading.found.reads_unknown(),
-        Statement::Set(_)
+        // A rollback to a savepoint goes on.
+        Statement::Query(_)
+        | Statement::Rollback { .. }
+        | Statement::Copy { source: CopySource::Query(_), to: true, .. }
+        | Statement::Set(_)
         | Statement::Analyze(_)
         | Statement::Vacuum(_)
         | Statement::LISTEN { .. }

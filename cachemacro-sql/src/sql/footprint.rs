@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::sql::catalogue::{Catalogue, Effects};
+use crate::sql::catalogue::{Catalogue, Effects, Shown};
 
 /// Above so many rows of a table, they are not told one by one.
 pub(crate) const MOST_ROWS: usize = 64;
@@ -229,8 +229,8 @@ impl<'a> Found<'a> {
     /// A table or view is read.
     pub(crate) fn reads(&mut self, table: &str) {
         match self.catalogue.shown(table) {
-            Some(None) => self.reads_unknown(),
-            Some(Some(tables)) => {
+            Some(Shown::Unknown) => self.reads_unknown(),
+            Some(Shown::Tables(tables)) => {
                 let roots = tables.iter().map(|table| self.catalogue.root(table).to_owned());
                 self.footprint.reads.extend(roots);
             }
@@ -263,13 +263,13 @@ impl<'a> Found<'a> {
         let catalogue = self.catalogue;
         self.pulls(table, deed);
         match catalogue.shown(table) {
-            Some(Some(tables)) => {
+            Some(Shown::Tables(tables)) => {
                 for table in tables {
                     self.writes(table, deed, Rows::Unknown);
                 }
                 return;
             }
-            Some(None) => return self.writes_unknown(),
+            Some(Shown::Unknown) => return self.writes_unknown(),
             None => {}
         }
         let root = catalogue.root(table);

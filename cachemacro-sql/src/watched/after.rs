@@ -116,13 +116,13 @@ impl<T: Send + Unpin + 'static, E: Send + Unpin + 'static> Stream for Watching<T
             match &mut self.state {
                 State::Running(steps) => match ready!(steps.poll_next_unpin(context)) {
                     Some(Ok(item)) => return Poll::Ready(Some(Ok(item))),
-                    last => match self.after.take() {
-                        Some(after) => self.state = State::Ending(Box::pin(after.run()), last),
-                        None => {
+                    last => {
+                        let Some(after) = self.after.take() else {
                             self.state = State::Over;
                             return Poll::Ready(last);
-                        }
-                    },
+                        };
+                        self.state = State::Ending(Box::pin(after.run()), last);
+                    }
                 },
                 State::Ending(evicts, last) => {
                     ready!(evicts.as_mut().poll(context));

@@ -103,7 +103,7 @@ impl Server {
         loop {
             match PgPoolOptions::new().max_connections(4).connect(&url).await {
                 Ok(pool) => return pool,
-                Err(error) => assert!(began.elapsed() < Duration::from_secs(60), "{error}"),
+                Err(error) => assert!(began.elapsed() < Duration::from_mins(1), "{error}"),
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

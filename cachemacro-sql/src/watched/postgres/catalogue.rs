@@ -83,6 +83,9 @@ const ROUTINES: &str = "
 /// Two names with their schemas.
 type Pair = (String, String, String, String);
 
+/// Two tables, whether deletes and updates of the second change the first, and of which columns.
+type Reference = (String, String, String, String, bool, bool, Vec<String>);
+
 /// Reads what the database knows of itself.
 pub(super) async fn read(connection: &mut PgConnection) -> Result<Catalogue> {
     // Tables go by the same names whatever the search path of a process is.
@@ -144,8 +147,7 @@ pub(super) async fn read(connection: &mut PgConnection) -> Result<Catalogue> {
 }
 
 async fn foreign_keys(connection: &mut PgConnection, mut catalogue: Catalogue) -> Result<Catalogue> {
-    let all: Vec<(String, String, String, String, bool, bool, Vec<String>)> =
-        query_as::<Postgres, _>(FOREIGN_KEYS).fetch_all(connection).await?;
+    let all: Vec<Reference> = query_as::<Postgres, _>(FOREIGN_KEYS).fetch_all(connection).await?;
     for (schema, table, other_schema, other, deletes, updates, columns) in all {
         let table = catalogue.canonical(Some(&schema), &table);
         let other = catalogue.canonical(Some(&other_schema), &other);
