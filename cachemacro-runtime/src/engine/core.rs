@@ -25,6 +25,9 @@ use crate::engine::spending;
 use crate::engine::threads::Threads;
 use crate::engine::turns::Turns;
 use crate::engine::under_way::UnderWay;
+#[cfg(feature = "cluster")]
+use crate::format::stamps::node_key;
+use crate::format::stamps::{VersionKey, epoch_key};
 use crate::ground::background::Background;
 use crate::ground::clock::NEVER;
 use crate::ground::error::{Error, ErrorKind, Result};
@@ -42,6 +45,8 @@ use crate::policy::says::Says;
 use crate::policy::site::Site;
 use crate::policy::ttl::Ttl;
 use crate::store::local::LocalTable;
+#[cfg(feature = "cluster")]
+use crate::store::redis::slot_of;
 use crate::store::{AnyStore, Server, ServerFacts, shared};
 
 /// The store of a cache with everything around it.
@@ -204,6 +209,16 @@ impl Core {
     /// Whether puts of the current task store nothing here and evict instead.
     pub(crate) fn puts_evict(&self) -> bool {
         self.is_bypassed() || Collecting::is_on(self.id)
+    }
+
+    /// The version that is the id of the server of an entry.
+    pub(crate) fn epoch_of(&self, full: &str) -> VersionKey {
+        #[cfg(feature = "cluster")]
+        if self.settings.clustered {
+            return node_key(self.namespace(), slot_of(full.as_bytes()));
+        }
+        let _ = full;
+        epoch_key(self.namespace())
     }
 
     /// The key in the store.
@@ -488,7 +503,16 @@ impl Core {
     /// A hit that asked no store.
     #[inline]
     pub(crate) fn hit_here(&self, site: Option<&Counters>) {
-        self.tell(site, Observation::of(Event::Hit).here());
+        let counters = site.unwrap_or(&self.stats);
+        counters.local_hit();
+        self.settings.observers.tell_if_any(|| Observation::of(Event::Hit).here().at(counters.site()));
+    }
+
+    /// A hit of a sync function.
+    #[inline]
+    pub(crate) fn hit_sync(&self, counters: &Counters) {
+        counters.hit();
+        self.settings.observers.tell_if_any(|| Observation::of(Event::Hit).at(counters.site()));
     }
 
     /// Each event is counted once: at its site, or at none. Totals are sums.

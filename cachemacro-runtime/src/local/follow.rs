@@ -168,4 +168,8 @@ impl Listener for Told {
     fn told_until(&self, moment: Instant) {
         self.tell(|tier| tier.told_until(moment));
     }
+
+    fn ends(&self) {
+        self.tell(Tier::pauses);
+    }
 }

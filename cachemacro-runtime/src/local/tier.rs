@@ -16,7 +16,8 @@ use crate::ground::sync::lock;
 use crate::key::digest;
 use crate::observe::local::{Cause, LocalStats};
 use crate::observe::site::SiteId;
-use crate::store::local::{AnyKept, LocalTable, Look, Name, Pending, Placed, Query, Times};
+use crate::store::local::{AnyKept, LocalTable, Look, Name, Pending};
+use crate::store::{Placed, Query};
 
 /// After so long without a word from the store nothing is taken. Its word is that of a heartbeat, so this is how long a change may go
 /// unheard that was not told.
@@ -91,8 +92,7 @@ impl LocalCopy {
         size: usize,
         value: V,
     ) -> Self {
-        let never = Timestamp(0);
-        Self { placed, kept: AnyKept::new(owner, Times { since: never, until: never }, size, value), size }
+        Self { placed, kept: AnyKept::new(owner, Timestamp(0), size, value), size }
     }
 }
 
@@ -114,20 +114,27 @@ impl Tier {
     }
 
     /// Whether copies may be taken without asking the store.
-    #[inline]
     pub(crate) fn is_on(&self) -> bool {
-        // G3: of a store that is not heard of nothing is taken, also where nobody had the time to notice.
-        self.clock.coarse().0 < self.until.load(Ordering::Acquire)
+        self.on().is_some()
     }
 
-    /// What `make` makes of the copy that the query finds, if any.
+    /// The time by the coarse clock, where copies may be taken without asking the store.
+    #[inline]
+    pub(crate) fn on(&self) -> Option<Timestamp> {
+        let now = self.clock.coarse();
+        // G3: of a store that is not heard of nothing is taken, also where nobody had the time to notice.
+        (now.0 < self.until.load(Ordering::Acquire)).then_some(now)
+    }
+
+    /// What `make` makes of the copy that the query finds, if any, at a time when the tier is [on](Self::on).
     #[inline]
     pub(crate) fn get<V: Any, R>(
         &self,
         query: &Query<impl Fn(&[u8]) -> bool>,
+        now: Timestamp,
         make: impl FnOnce(&V) -> Option<R>,
     ) -> Option<R> {
-        match self.table.get(query, |value, _| make(value)) {
+        match self.table.get(query, now, |value, _| make(value)) {
             Look::Found(found) => Some(found),
             _ => None,
         }
@@ -163,13 +170,13 @@ impl Tier {
         copy: LocalCopy,
     ) -> bool {
         let until = self.until(&begun, life);
-        let Begun { mut pending, sent } = begun;
+        let mut pending = begun.pending;
         let LocalCopy { placed, mut kept, size } = copy;
         if size > self.largest || !self.table.add_tags(&mut pending, unnamed) {
             return false;
         }
         let Some(own) = Arc::get_mut(&mut kept) else { return false };
-        own.set_times(Times { since: sent, until });
+        own.set_until(until);
         self.table.keep(&pending, Some(placed), kept)
     }
 
@@ -269,16 +276,21 @@ impl Tier {
         self.until.store(now.plus(SILENCE).minus(COARSENESS).0, Ordering::Release);
     }
 
-    /// It tells of nothing any more.
-    pub(super) fn ends(&self, why: Error) {
+    /// It may tell of nothing any more; why is still to come.
+    pub(super) fn pauses(&self) {
         self.until.store(0, Ordering::Release);
         self.table.empty(Cause::Untold);
+    }
+
+    /// It tells of nothing any more.
+    pub(super) fn ends(&self, why: Error) {
+        self.pauses();
         *lock(&self.state) = State::Off(why);
     }
 }
 
 fn name(key: &str) -> Name {
-    Name(digest(key))
+    Name::new(digest(key))
 }
 
 impl fmt::Debug for Tier {
@@ -320,7 +332,7 @@ mod tests {
     /// Whether the copy is taken by who hears of the store just now.
     fn is_taken(tier: &Tier) -> bool {
         let query = Query::new(tier.table.hash(b"7"), |bytes: &[u8]| bytes == b"7");
-        tier.is_on() && tier.get(&query, |value: &u32| Some(*value)) == Some(7)
+        tier.on().and_then(|now| tier.get(&query, now, |value: &u32| Some(*value))) == Some(7)
     }
 
     fn version(tag: u64) -> String {
@@ -359,13 +371,14 @@ mod tests {
     #[test]
     fn what_was_told_while_a_value_was_on_its_way_refuses_it() {
         type Change = fn(&Tier);
-        let changes: [(&str, Change); 10] = [
+        let changes: [(&str, Change); 11] = [
             ("the key", |tier| tier.changed(KEY.as_bytes())),
             ("its tag", |tier| tier.changed(version(TAG).as_bytes())),
             ("a tag that nobody named", |tier| tier.changed(version(OTHER_TAG).as_bytes())),
             ("all", Tier::all_changed),
             ("that telling begins", Tier::begins),
             ("that telling ends", |tier| tier.ends(Error::new(ErrorKind::Io, "lost"))),
+            ("that telling may have ended", Tier::pauses),
             ("an evict here", |tier| tier.forget(KEY)),
             ("an evict of its tag here", |tier| tier.forget_tag(TAG)),
             ("an evict of its prefix here", |tier| tier.forget_prefix(Some(&"shop:user:".to_owned()))),
@@ -416,7 +429,7 @@ mod tests {
                 });
             });
             let query = Query::new(tier.table.hash(b"7"), |bytes: &[u8]| bytes == b"7");
-            let kept = tier.get(&query, |value: &u64| Some(*value));
+            let kept = tier.on().and_then(|now| tier.get(&query, now, |value: &u64| Some(*value)));
             assert!(kept.is_none_or(|kept| kept == round), "{kept:?} in round {round}");
         }
     }
@@ -489,7 +502,7 @@ mod tests {
 
     #[test]
     fn room_is_made_of_copies_that_nobody_may_take_first() {
-        let tier = Tier::new("shop", 3_500, Some(3_500), Clock::manual());
+        let tier = Tier::new("shop", 3_200, Some(3_200), Clock::manual());
         tier.begins();
         tier.told_until(Instant::now());
         keep(&tier, begin(&tier), MINUTE);

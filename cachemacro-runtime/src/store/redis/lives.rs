@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::format::ids::Version;
 use crate::format::stamps::VersionKey;
+#[cfg(feature = "cluster")]
+use crate::format::stamps::slot_of_node;
 use crate::ground::sync::lock;
 use crate::store::messages::lease::LeaseRequest;
 
@@ -61,6 +63,11 @@ impl Lives {
         let Some(wanted) = now.checked_add(life.saturating_sub(SLACK)) else { return false };
         let lives = lock(&self.0);
         versions.all(|(key, version)| {
+            // The id of a node is no key that could lapse.
+            #[cfg(feature = "cluster")]
+            if slot_of_node(key).is_some() {
+                return true;
+            }
             lives.get(&hash(key)).is_some_and(|(known, until)| *known == version && *until >= wanted)
         })
     }

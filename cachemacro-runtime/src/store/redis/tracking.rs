@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::aio::SendError;
-use redis::{PushInfo, PushKind, Value};
+use redis::{Cmd, PushInfo, PushKind, Value};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
@@ -28,13 +28,16 @@ const SILENCE: Duration = Duration::from_millis(600);
 /// Tells of all changes under these prefixes until that ends; gives why.
 pub(super) async fn track(link: &Link, prefixes: &[String], listener: Arc<dyn Listener>) -> Error {
     match Tracked::open(link, prefixes, &listener).await {
-        Ok(tracked) => tracked.follow(link, &*listener).await,
+        Ok(tracked) => {
+            listener.begins();
+            tracked.follow(link, &*listener, &redis::cmd("PING")).await
+        }
         Err(error) => error,
     }
 }
 
 /// A connection that changes are pushed on.
-struct Tracked {
+pub(super) struct Tracked {
     connection: Multiplexed,
     lost: Arc<Notify>,
     /// When it began to be opened.
@@ -43,7 +46,7 @@ struct Tracked {
 
 impl Tracked {
     /// Opens the connection and has the server track.
-    async fn open(link: &Link, prefixes: &[String], listener: &Arc<dyn Listener>) -> Result<Self> {
+    pub(super) async fn open(link: &Link, prefixes: &[String], listener: &Arc<dyn Listener>) -> Result<Self> {
         let _permit = link.dialer.admit().map_err(|closed| closed.error)?;
         let within = link.dialer.connect_timeout;
         let opened = timeout(within, Self::establish(link, within, prefixes, listener)).await;
@@ -82,16 +85,16 @@ impl Tracked {
         Ok(Self { connection, lost, since })
     }
 
-    /// Asks again and again whether the connection is there.
-    async fn follow(mut self, link: &Link, listener: &dyn Listener) -> Error {
-        listener.begins();
-        let ping = redis::cmd("PING");
+    /// Asks again and again whether the connection is there, by a question that only who may go on telling answers.
+    pub(super) async fn follow(mut self, link: &Link, listener: &dyn Listener, question: &Cmd) -> Error {
+        let server = link.dialer.id();
         loop {
             let sent = Instant::now();
-            match timeout(SILENCE, self.connection.ask(&ping)).await {
+            match timeout(SILENCE, self.connection.ask(question)).await {
                 Ok(answer) => match answer.and_then(Value::extract_error) {
-                    Ok(_) => listener.told_until(sent),
-                    Err(error) => return failure::failed(&error),
+                    // What is on its way to another node is the question's key, and not the node's part.
+                    Err(error) if error.code() != Some("ASK") => return failure::failed(&error),
+                    _ => listener.told_until(sent),
                 },
                 Err(_) => return failure::timed_out(SILENCE),
             }
@@ -106,6 +109,10 @@ impl Tracked {
             // A server that became a replica goes on telling, of what its primary does, and late (G3).
             if !link.dialer.is_current(link.dialer.mark(self.since)) {
                 return failure::replica();
+            }
+            // One that was a replica meanwhile, and is a primary again, may have told nothing then.
+            if server.is_some() && link.dialer.id() != server {
+                return Error::new(ErrorKind::Io, "redis was a replica for a while");
             }
         }
     }
@@ -165,6 +172,8 @@ mod tests {
         }
 
         fn told_until(&self, _: Instant) {}
+
+        fn ends(&self) {}
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::super::commands::Commands;
 use super::super::redirect::Redirect;
 use super::super::url::Host;
 use super::topology::{Node, Topology};
+use crate::format::ids::Version;
 use crate::ground::error::{Error, ErrorKind, Result};
 
 /// How often one request is pointed elsewhere.
@@ -54,6 +55,11 @@ pub(super) struct Seat {
 }
 
 impl Seat {
+    /// The node's id, where it is kept.
+    pub(super) fn id(&self) -> Option<Version> {
+        self.node.single.link().dialer.id()
+    }
+
     pub(super) fn commands(&self) -> &Commands {
         if self.asking { &self.node.asking } else { &self.node.single.commands }
     }
@@ -84,6 +90,8 @@ impl Topology {
                     },
                 },
             };
+            // G3: what another node tells nobody of is not kept.
+            self.watches.ask(&seat.node.watched);
             let error = match send(seat.clone()).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,

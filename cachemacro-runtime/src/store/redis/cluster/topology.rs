@@ -21,6 +21,7 @@ use super::super::url::Host;
 use super::super::wire::Reply;
 use super::super::{failure, reply};
 use super::slots::{Served, served};
+use super::watches::{Watched, Watches};
 use crate::ground::background::Background;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::sync::{lock, read, write};
@@ -40,6 +41,7 @@ pub(super) struct Node {
     pub(super) single: Single,
     /// The same for keys that this node is only about to serve.
     pub(super) asking: Commands,
+    pub(super) watched: Arc<Watched>,
 }
 
 /// Who serves which slot.
@@ -62,6 +64,11 @@ impl Layout {
     pub(super) fn owner(&self, slot: u16) -> Option<&Arc<Node>> {
         self.nodes.get(usize::from(*self.owners.get(usize::from(slot))?))
     }
+
+    /// Whether this node serves any slot.
+    pub(super) fn serves(&self, node: &Arc<Node>) -> bool {
+        self.owners.contains(&place_of(&self.nodes, node))
+    }
 }
 
 /// What is known of a cluster.
@@ -73,6 +80,7 @@ pub(super) struct Topology {
     /// Held by who looks; when that was last, and why it failed, where it did.
     turn: tokio::sync::Mutex<Option<(Instant, Option<Error>)>>,
     pub(super) background: Background,
+    pub(super) watches: Watches,
     closed: AtomicBool,
     /// The process in which somebody looks once in a while; zero: none.
     kept_in: AtomicU32,
@@ -82,12 +90,13 @@ pub(super) struct Topology {
 impl Topology {
     pub(super) fn new(config: RedisConfig, base: Base, seeds: Vec<Host>) -> Self {
         Self {
-            config,
+            config: config.of_a_node(),
             base,
             seeds,
             layout: RwLock::new(Arc::new(Layout::none())),
             turn: tokio::sync::Mutex::new(None),
             background: Background::shared(),
+            watches: Watches::default(),
             closed: AtomicBool::new(false),
             kept_in: AtomicU32::new(0),
             last_failure: Mutex::default(),
@@ -250,7 +259,7 @@ impl Topology {
         let endpoint = Endpoint { place: Where::One(host.clone()), base: self.base.clone() };
         let single = Single::of_cluster(self.config.clone(), endpoint)?;
         let asking = single.commands.asking();
-        Ok(Arc::new(Node { host: host.clone(), single, asking }))
+        Ok(Arc::new(Node { host: host.clone(), single, asking, watched: Arc::default() }))
     }
 
     /// What the nodes tell, in time.
