@@ -6,11 +6,12 @@ use std::io::Read as _;
 use cachemacro::report::{Figures, MOST_BYTES, Report, SiteReport, StoredAs};
 
 use crate::args::PlaceArgs;
+use crate::failure::Failure;
 use crate::place::Place;
 use crate::template::{self, Parts};
-use crate::{Failure, http, text};
+use crate::{http, text};
 
-/// The site of what belongs to no annotated function.
+/// The site to which calls by hand are counted, which belong to no annotated function.
 pub(crate) const DIRECT: &str = "direct";
 
 /// All reports.
@@ -20,7 +21,7 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    /// Of files and routes where some are named, else of the server.
+    /// Reads the reports in the files and at the routes that `--from` names, else those on the server.
     pub(crate) async fn of(args: &PlaceArgs) -> Result<Self, Failure> {
         if args.from.is_empty() {
             return Self::of_place(&Place::new(args)?).await;
@@ -32,7 +33,7 @@ impl Fleet {
         Ok(Self { reports })
     }
 
-    /// Of the server. A report that is none is passed over, and said.
+    /// Reads the reports on the server. One that cannot be read is passed over with a word on standard error.
     pub(crate) async fn of_place(place: &Place) -> Result<Self, Failure> {
         let documents = place.inspector.reports().await?;
         let mut reports: Vec<Report> =
@@ -64,8 +65,8 @@ impl Fleet {
         millis / 1_000.0
     }
 
-    /// What is known of the function that has this key, by what processes stored under its prefix: once for each way in which
-    /// values are stored, which differ while two releases run.
+    /// The functions that this key may be of, by its prefix: one [`Owner`] for each way in which processes store its values, as there are
+    /// two while two releases run.
     pub(crate) fn owners(&self, key: &str) -> Vec<Owner<'_>> {
         let (prefix, rest) = key.split_once(':').unwrap_or((key, ""));
         let mut owners: Vec<Owner<'_>> = Vec::new();
@@ -80,8 +81,8 @@ impl Fleet {
                 }
             }
         }
-        // Routes share a prefix, and the template of a path tells whose a key is. One that is cut, or of a function's whose key an
-        // expression gives, may be anybody's.
+        // Routes of HTTP share a prefix, and the template of a path tells which one a key is of. A key that was cut, or that an expression
+        // gives, may be of any of them.
         if owners.iter().any(|owner| owner.parts.is_some()) {
             owners.retain(|owner| owner.parts.is_some() || owner.site.key.is_none());
         }
@@ -103,7 +104,7 @@ pub(crate) struct Owner<'a> {
     pub(crate) site: &'a SiteReport,
     pub(crate) stored: &'a StoredAs,
     parts: Option<Parts>,
-    /// How many processes store them so.
+    /// How many processes store values in this way.
     pub(crate) processes: u64,
 }
 
@@ -125,7 +126,7 @@ impl Owner<'_> {
     }
 }
 
-/// What a key's parts are, behind its prefix and the types of a generic function.
+/// The parts of a key, read by its site's template from the text behind the prefix and the types of a generic function.
 fn parts(site: &SiteReport, rest: &str) -> Option<Parts> {
     let mut rest = rest;
     while let Some(types) = rest.strip_prefix("%T") {

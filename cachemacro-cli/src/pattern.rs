@@ -1,17 +1,18 @@
-//! What is looked for in keys and values.
+//! Patterns that keys and values are matched with.
 
 use regex_lite::Regex;
 
-use crate::{Failure, text};
+use crate::failure::Failure;
+use crate::text;
 
 /// A pattern.
 #[derive(Debug)]
 pub(crate) enum Pattern {
-    /// With `*` and `?`; all of the text fits it.
+    /// A glob with `*` and `?`, which must fit the whole text.
     Glob(String),
-    /// It occurs in the text.
+    /// Text that must occur somewhere in the text.
     Text(String),
-    /// It fits a part of the text.
+    /// A regular expression that must fit a part of the text.
     Regex(Regex),
 }
 
@@ -40,7 +41,7 @@ impl Pattern {
 fn matches_glob(pattern: &str, key: &str) -> bool {
     let (pattern, key): (Vec<char>, Vec<char>) = (pattern.chars().collect(), key.chars().collect());
     let (mut at, mut of, mut star) = (0, 0, None);
-    // The last star takes one more character whenever what follows does not fit.
+    // Where the rest does not fit, the last star is tried again with one character more.
     while at < key.len() {
         match pattern.get(of) {
             Some('*') => {

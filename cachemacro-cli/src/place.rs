@@ -5,7 +5,8 @@ use cachemacro::{Cache, Key, Reports, Warning};
 use url::Url;
 
 use crate::args::PlaceArgs;
-use crate::{Failure, text};
+use crate::failure::Failure;
+use crate::text;
 
 /// The most bytes of a value that are unpacked.
 const MOST_VALUE: usize = 64 << 20;
@@ -15,7 +16,7 @@ const MOST_VALUE: usize = 64 << 20;
 pub(crate) struct Place {
     pub(crate) cache: Cache,
     pub(crate) inspector: Inspector,
-    /// As services name it; empty where there is none.
+    /// The namespace, as services name it; empty where there is none.
     pub(crate) namespace: String,
 }
 
@@ -39,7 +40,7 @@ impl Place {
             ));
         }
         builder = builder.namespace(&namespace).reports(Reports::Off).max_value(MOST_VALUE).disabled(false);
-        // Whoever looks writes nothing, neither scripts nor the server's id: its user may have no right to.
+        // A tool that only looks must write nothing, neither scripts nor the server's id: its user may have no right to.
         let cache = builder.guarded(false).load_scripts(false).epoch_check(false).build()?;
         let inspector = cache.inspector()?;
         for warning in cache.warnings() {
@@ -56,13 +57,13 @@ impl Place {
         Ok(Self { cache, inspector, namespace })
     }
 
-    /// The key that was meant by one that begins with the namespace, as the server's own tools show keys.
+    /// The key without the namespace, where it was given with it, as the server's own tools show keys.
     pub(crate) fn without_namespace<'a>(&self, key: &'a str) -> Option<&'a str> {
         let namespace = self.shown_namespace();
         if namespace.is_empty() { None } else { key.strip_prefix(&namespace)?.strip_prefix(':') }
     }
 
-    /// Says what else may have been meant by a key under which nothing is.
+    /// Where nothing is under a key that begins with the namespace, suggests the key without it.
     pub(crate) fn hint_at(&self, key: &str) {
         if let Some(meant) = self.without_namespace(key) {
             let meant = text::shown(meant);
@@ -70,13 +71,13 @@ impl Place {
         }
     }
 
-    /// What keys are behind, as it is shown.
+    /// The namespace, as it is shown.
     pub(crate) fn shown_namespace(&self) -> String {
         Key::escape(&self.namespace)
     }
 }
 
-/// A password on a command line is everybody's.
+/// Refuses a URL with a password: other users of the machine can read command lines.
 fn check_url(url: &str) -> Result<(), Failure> {
     let has_password = Url::parse(url).is_ok_and(|url| {
         url.password().is_some() || url.query_pairs().any(|(name, _)| name.starts_with("pass"))

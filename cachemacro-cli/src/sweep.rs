@@ -1,4 +1,4 @@
-//! A way through the keys of a namespace, no faster than is asked for.
+//! Goes through the keys of a namespace, no faster than `--rate` says.
 
 use std::time::Duration;
 
@@ -6,20 +6,20 @@ use cachemacro::inspect::{Expects, Head};
 use cachemacro::store::Cursor;
 use tokio::time::{Instant, sleep_until};
 
-use crate::Failure;
 use crate::args::PlaceArgs;
+use crate::failure::Failure;
 use crate::place::Place;
 
 /// How many heads are read in one round trip.
 const CHUNK: usize = 100;
 
-/// How long past its TTL a value is taken to serve where its function is not known: as long as it is kept.
+/// How long past its TTL a value is taken to be served stale where its function is not known: as long as the store keeps it.
 pub(crate) const AS_LONG_AS_IT_IS_KEPT: Duration = Duration::from_secs(1 << 32);
 
 /// One key and what is under it.
 #[derive(Debug)]
 pub(crate) struct Found {
-    /// Without the namespace; what is no UTF-8 is none of ours.
+    /// The key without the namespace. Keys that are no UTF-8 are not the cache's and are passed over.
     pub(crate) key: String,
     pub(crate) head: Head,
 }
@@ -34,7 +34,7 @@ pub(crate) async fn sweep(
     sweep_and(place, args, prefix, async |found| Ok(each(found))).await
 }
 
-/// The same where what is done with a key takes time: the next ones are asked for when that is over.
+/// Like `sweep`, for work on a key that takes time: the next keys are asked for once it is done.
 pub(crate) async fn sweep_and(
     place: &Place,
     args: &PlaceArgs,
@@ -49,7 +49,7 @@ pub(crate) async fn sweep_and(
     while let Some(cursor) = next {
         sleep_until(due).await;
         let page = place.inspector.keys(prefix, &cursor).await?;
-        // About as many keys were looked at as a step names, found or not.
+        // A step looks at about this many keys of the server, whether or not they are in the namespace.
         let looked = u32::try_from(page.keys.len().max(CHUNK)).unwrap_or(u32::MAX);
         due = Instant::now() + per_key * looked;
         let keys: Vec<String> =
@@ -57,7 +57,7 @@ pub(crate) async fn sweep_and(
         for keys in keys.chunks(CHUNK) {
             let heads = place.inspector.heads(keys, &expects).await?;
             for (key, head) in keys.iter().zip(heads) {
-                // It may have gone since.
+                // The entry may have gone since its key was found.
                 let Some(head) = head else { continue };
                 if !each(Found { key: key.clone(), head }).await? {
                     return Ok(());

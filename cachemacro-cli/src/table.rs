@@ -5,18 +5,18 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value};
 
-use crate::Done;
 use crate::args::{Format, OutputArgs};
+use crate::failure::Done;
 use crate::text;
 
-/// What stands in one place.
+/// The content of one column of a row.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Cell {
     /// Nothing is known.
     None,
     Text(String),
     Count(u64),
-    /// From 0 to 1.
+    /// A share, from 0 to 1.
     Share(f64),
     Seconds(f64),
     Bytes(u64),
@@ -42,7 +42,7 @@ impl From<u64> for Cell {
 }
 
 impl Cell {
-    /// For people.
+    /// The content for people, with units.
     fn shown(&self) -> String {
         match self {
             Cell::None => "-".to_owned(),
@@ -55,7 +55,7 @@ impl Cell {
         }
     }
 
-    /// For programs: plain numbers, seconds and bytes.
+    /// The content for programs: plain numbers, in seconds and bytes.
     fn plain(&self) -> String {
         match self {
             Cell::None => String::new(),
@@ -95,7 +95,7 @@ impl Table {
         self.rows.push(row.into());
     }
 
-    /// In the format that was asked for, where it was asked for.
+    /// Writes the rows in the format and to the place that `--format` and `--output` name.
     pub(crate) fn write(&self, output: &OutputArgs) -> Done {
         let Some(file) = &output.output else {
             let written = self.written(output.format, true);
@@ -115,7 +115,7 @@ impl Table {
         Ok(())
     }
 
-    /// One table of many that follow each other: of CSV the first has a head.
+    /// Writes one of several tables that follow each other: as CSV only the first has a head.
     pub(crate) fn write_again(&self, output: &OutputArgs, is_first: bool) -> Done {
         if output.output.is_some() {
             let append = output.append || !is_first;

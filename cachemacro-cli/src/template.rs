@@ -11,7 +11,7 @@ enum Piece {
     Hole(String),
 }
 
-/// `None` where it is no template.
+/// A template in pieces; `None` where the text is none.
 fn pieces(template: &str) -> Option<Vec<Piece>> {
     let mut pieces = Vec::new();
     let mut text = String::new();
@@ -45,8 +45,8 @@ fn pieces(template: &str) -> Option<Vec<Piece>> {
     Some(pieces)
 }
 
-/// A template without the names of its placeholders, by which those of two functions are compared: `org:{}`. Of a variant of an enum its
-/// name: `Of::Org`. `None` where another expression gives the tag.
+/// What two functions' tags are compared by: a template without the names of its placeholders, `org:{}`, or the name of an enum's variant,
+/// `Of::Org`. `None` where another expression gives the tag.
 pub(crate) fn shape(template: &str) -> Option<String> {
     if let Some(expression) = template.strip_prefix("= ") {
         return variant(expression).map(str::to_owned);
@@ -74,11 +74,11 @@ pub(crate) fn is_variant(shape: &str) -> bool {
     variant(shape) == Some(shape)
 }
 
-/// What stood in a template's placeholders, decoded.
+/// The values of a template's placeholders in a key, decoded.
 pub(crate) type Parts = HashMap<String, String>;
 
-/// What the placeholders of a key's template stood for; `None` where the key is none of that template. A key that is cut, and
-/// ends in a hash, is none.
+/// The values of the template's placeholders in the key; `None` where the template cannot have given the key. A long key was cut, and ends
+/// in a hash: no template gives it.
 pub(crate) fn parts(template: &str, key: &str) -> Option<Parts> {
     if key.contains("%~") {
         return None;
@@ -145,7 +145,7 @@ fn encode(out: &mut String, c: char) {
     }
 }
 
-/// As keys encode text, but for these characters.
+/// Text encoded as in keys, except that the characters in `but` stay as they are.
 fn encoded(text: &str, but: &[char]) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -159,7 +159,7 @@ fn encoded(text: &str, but: &[char]) -> String {
     out
 }
 
-/// `None` where a mark stands in it, such as that of `None`, or it is not encoded well.
+/// Decoded text of a key; `None` where it holds a mark, such as the one for `None`, or is not encoded well.
 fn decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

@@ -21,7 +21,7 @@ pub(crate) fn shown(text: &str) -> String {
     out
 }
 
-/// Bytes as text: what is no UTF-8 as `\xff`. Nothing active is left out yet.
+/// Bytes as text, with those that are no UTF-8 as `\xff`. Active characters are still in it: see [`shown`].
 pub(crate) fn of_bytes(bytes: &[u8]) -> String {
     let mut out = String::new();
     for chunk in bytes.utf8_chunks() {

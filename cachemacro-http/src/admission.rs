@@ -15,7 +15,7 @@ use crate::template;
 /// Header sections of more bytes are not stored, and neither are the responses to them.
 pub(crate) const MOST_HEADER_BYTES: usize = 32 << 10;
 
-/// With these a request asks for another method than the one it has.
+/// Header fields by which a request asks for another method than the one in its first line.
 const OVERRIDES: [HeaderName; 3] = [
     HeaderName::from_static("x-http-method-override"),
     HeaderName::from_static("x-http-method"),
@@ -24,11 +24,11 @@ const OVERRIDES: [HeaderName; 3] = [
 
 /// What becomes of a request.
 pub(crate) enum Admission {
-    /// It goes past the cache.
+    /// The request goes past the cache, for this reason.
     Pass(Forward, Option<&'static str>),
-    /// It may change what is stored.
+    /// The request may change what is stored.
     Write,
-    /// It may be answered from the cache.
+    /// The request may be answered from the cache.
     Look(Box<Asked>),
 }
 
@@ -40,24 +40,25 @@ pub(crate) enum Admission {
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
     pub(crate) key: ResponseKey,
-    /// Its name among the URLs that are not stored.
+    /// The request's name in [`Urls`](crate::uncacheable::Urls).
     pub(crate) mark: String,
-    /// Those of the rule, that of the URL, and last the one that the response to the plain `GET` of the URL has not.
+    /// The rule's tags, the URL's tag, and last the tag of what is stored of the URL besides the response to its plain `GET`.
     pub(crate) tags: Vec<String>,
     pub(crate) demand: Demand,
-    /// What is younger than a second answers whatever is demanded.
+    /// A response younger than a second answers, whatever the request demands.
     pub(crate) guarded: bool,
-    /// It has a user's credentials, by which the response may be another, as far as the route says.
+    /// The request has credentials, and the route does not say that all users get the same response.
     pub(crate) of_user: bool,
-    /// It has a user's credentials, and is answered only with what says that it is for users. On a gateway cookies are none.
+    /// The request has credentials, and only a response that says it is for users with credentials may answer it. On a gateway a
+    /// cookie is no credential.
     pub(crate) credentials: bool,
-    /// It is one user's, who is part of the key.
+    /// The request's user is part of the key.
     pub(crate) identified: bool,
-    /// It is answered from what is stored, and stores nothing.
+    /// The request may be answered from the cache, but its response is not stored.
     pub(crate) reads_only: bool,
 }
 
-/// In how many layers a request is.
+/// How many cache layers the request has entered.
 #[derive(Clone, Copy, Default)]
 struct Depth(u8);
 
@@ -72,8 +73,8 @@ pub(crate) async fn admit(layer: &CacheLayer, parts: &mut Parts, has_body: bool)
             _ => Admission::Write,
         };
     }
-    // A layer around this one knows neither its rule nor its tags, so it stores nothing; and it has the URL under way, so that
-    // this one's key is another.
+    // A cache layer around this one knows neither this rule nor its tags, so it must store nothing. It has a load of the URL under
+    // way, so this layer uses another key.
     let outer = parts.extensions.get::<CacheHandle>().cloned();
     if let Some(outer) = &outer {
         outer.no_store();
@@ -125,7 +126,7 @@ pub(crate) async fn admit(layer: &CacheLayer, parts: &mut Parts, has_body: bool)
         key = key.with_chosen("key", Some(of(parts)));
     }
     if depth.0 > 0 {
-        // No header has such a name.
+        // No header field has a name with a colon, so this cannot be mistaken for one.
         key = key.with_chosen(":within", Some(depth.0.to_string()));
     }
     for (name, offered) in rule.vary.iter().filter(|(_, offered)| !offered.is_empty()) {

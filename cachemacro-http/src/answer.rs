@@ -1,4 +1,4 @@
-//! The response that a stored one makes for one request.
+//! Answers one request with a stored response.
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -14,7 +14,7 @@ use crate::rules::status::{Report, left};
 use crate::seek::Aged;
 use crate::stats::Route;
 
-/// What a 304 brings along of the stored headers (RFC 9110, 15.4.5).
+/// The stored headers that a 304 carries (RFC 9110, 15.4.5).
 const IN_304: [HeaderName; 8] = [
     header::CACHE_CONTROL,
     header::CONTENT_LOCATION,
@@ -30,17 +30,17 @@ const IN_304: [HeaderName; 8] = [
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Manner<'a> {
     pub(crate) report: Report,
-    /// Where it is counted.
+    /// The route whose counters count the answer.
     pub(crate) route: &'a Route,
-    /// Only this user may have it.
+    /// The response is for this user alone.
     pub(crate) private: bool,
-    /// Whether its age is told: it comes from the store.
+    /// Whether the answer has an Age field: the response comes from the store.
     pub(crate) aged: bool,
-    /// Seconds since 1970.
+    /// The current time, in seconds since 1970.
     pub(crate) now: u64,
 }
 
-/// Answers a request with a stored response; `None` where the stored bytes are none.
+/// Answers a request with a stored response; `None` where the stored bytes are no response.
 pub(crate) fn answer<B>(
     layer: &CacheLayer,
     request: &request::Parts,
@@ -58,7 +58,7 @@ pub(crate) fn answer<B>(
     }
     let report = Report { ttl: Some(left(terms.lifetime, whole_age)), ..manner.report };
     sign(&layer.http.settings, manner.route, &mut headers, &report);
-    // What came from the handler is no saving.
+    // Bytes that the handler has just made are not counted as saved.
     let saved = |bytes| report.forward.is_none().then(|| manner.route.answered(bytes));
     let is_get = request.method == Method::GET || request.method == Method::HEAD;
     if is_get && conditional::is_not_modified(status, &request.headers, &headers, manner.now) {
@@ -108,7 +108,7 @@ pub(crate) fn answer<B>(
     Some(built(status, headers, CacheBody::stored(body, trailers)))
 }
 
-/// 504: the client wants what is stored, and there is nothing (RFC 9111, 5.2.1.7).
+/// 504, where the client wants a stored response only and there is none (RFC 9111, 5.2.1.7).
 pub(crate) fn only_if_cached<B>(
     layer: &CacheLayer,
     route: &Route,
@@ -119,7 +119,7 @@ pub(crate) fn only_if_cached<B>(
     built(StatusCode::GATEWAY_TIMEOUT, headers, CacheBody::stored(Bytes::new(), None))
 }
 
-/// Says how long a response stays fresh, where its handler has not: from when it was made, as Age counts.
+/// Adds `max-age` where the handler said nothing of it. The lifetime counts from when the response was made, as Age does.
 pub(crate) fn say_how_long(headers: &mut HeaderMap, lifetime: u64, private: bool) {
     if headers.contains_key(header::CACHE_CONTROL) {
         let says = CacheControl::of(headers);

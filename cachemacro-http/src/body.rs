@@ -14,10 +14,24 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, timeout_at};
 
-/// A deadline beyond what a clock can tell is so far away.
+/// Used for deadlines that are too far away for a clock to represent.
 const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
 /// The body of a response: stored bytes, or the handler's own.
+///
+/// ```
+/// use cachemacro_http::CacheBody;
+/// use http_body::Body as _;
+///
+/// // The length is known of what comes from the store, and of a handler's body where that knows it.
+/// fn length<B>(response: &http::Response<CacheBody<B>>) -> Option<u64>
+/// where
+///     B: http_body::Body + Unpin,
+///     B::Error: Into<cachemacro_http::BoxError>,
+/// {
+///     response.body().size_hint().exact()
+/// }
+/// ```
 pub struct CacheBody<B>(Kind<B>);
 
 enum Kind<B> {
@@ -31,22 +45,22 @@ enum Kind<B> {
         rest: Option<B>,
         hint: SizeHint,
     },
-    /// What was recorded before the rest was left to the client.
+    /// The frames that were recorded, to be sent before the rest, which is not recorded any more.
     Resumed {
         first: VecDeque<Frame<Bytes>>,
         rest: Option<B>,
     },
 }
 
-/// What the task that records sends on.
+/// What the recording task sends to the client's body.
 enum Piece<B> {
     Frame(Frame<Bytes>),
     Rest(B),
     Failed(BoxError),
 }
 
-/// A task's way to the client. Dropped before the end, where the body panics or the runtime ends the task, it fails the client's body:
-/// what was cut off is not taken for the whole.
+/// The recording task's channel to the client's body. Dropped before the end, as where the body panics or the runtime ends the task, it
+/// fails the client's body, so that a part is not taken for the whole.
 struct Unended<B> {
     sender: UnboundedSender<Piece<B>>,
     ended: bool,
@@ -183,7 +197,7 @@ impl Budget {
         Self(Arc::new(BudgetState { used: AtomicUsize::new(0), most }))
     }
 
-    /// Takes so many bytes; `false`: there are not as many left.
+    /// Takes this many bytes from the budget; `false` where fewer are left.
     fn take(&self, bytes: usize) -> bool {
         let grant = |used: usize| used.checked_add(bytes).filter(|used| *used <= self.0.most);
         self.0.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grant).is_ok()
@@ -210,7 +224,7 @@ impl Recording {
         Self { frames: VecDeque::new(), trailers: HeaderMap::new(), length: 0, limit, budget }
     }
 
-    /// Adds a frame; `false`: it is beyond a limit, and was not added.
+    /// Adds a frame; `false` where that would exceed a limit: the frame was not added.
     fn add(&mut self, frame: &Frame<Bytes>) -> bool {
         if let Some(data) = frame.data_ref() {
             let within = self.length + data.len() <= self.limit;
@@ -241,13 +255,13 @@ pub(crate) struct Whole {
     pub(crate) trailers: HeaderMap,
 }
 
-/// What can be said of a body after all of it was taken that was there already.
+/// How far a body came after the frames that were ready at once.
 pub(crate) enum Begun<B> {
-    /// That was all.
+    /// The body was complete.
     Whole(Whole),
-    /// There is more to come.
+    /// The body goes on.
     Open(Open<B>),
-    /// There is more than may be recorded, or the body failed: it is sent on as it is.
+    /// The body is larger than may be recorded, or failed: it is sent on and not recorded.
     Passed(CacheBody<B>),
 }
 
@@ -257,7 +271,7 @@ pub(crate) struct Open<B> {
     body: B,
 }
 
-/// Takes from a body what is there already, without waiting for more.
+/// Reads the frames of a body that are ready, without waiting for more.
 pub(crate) async fn begin<B>(body: B, limit: usize, budget: Budget) -> Begun<B>
 where
     B: Body + Unpin,
@@ -292,7 +306,7 @@ where
 }
 
 impl<B> Open<B> {
-    /// What was recorded, and the rest as it comes.
+    /// The whole body for the client: the recorded frames, and the rest as it comes.
     pub(crate) fn unrecorded(mut self) -> CacheBody<B> {
         let first = self.first();
         CacheBody(Kind::Resumed { first, rest: Some(self.body) })
@@ -302,14 +316,14 @@ impl<B> Open<B> {
         self.recording.frames.drain(..).map(Frame::data).collect()
     }
 
-    /// What was recorded, this frame, and the rest as it comes.
+    /// The whole body for the client: the recorded frames, this one, and the rest as it comes.
     fn resumed(mut self, frame: Frame<Bytes>) -> CacheBody<B> {
         let mut first = self.first();
         first.push_back(frame);
         CacheBody(Kind::Resumed { first, rest: Some(self.body) })
     }
 
-    /// What was recorded, and then the error.
+    /// The body for the client where it failed: the recorded frames, then the error.
     fn failed(mut self, error: BoxError) -> CacheBody<B> {
         let (sender, frames) = unbounded_channel();
         for frame in self.first() {
@@ -325,9 +339,9 @@ where
     B: Body + Unpin + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    /// Sends the body on as it comes, and records it at the speed of whoever makes it, not of the client: one that reads slowly or
-    /// hangs up delays nobody. `done` is called with what was recorded; past a limit the client reads the rest itself, and it is
-    /// called with nothing, as where the body failed.
+    /// Records the body in a task, at the speed at which the handler makes it, and sends it on: a client that reads slowly or hangs up
+    /// delays nobody. `done` gets the recording; it gets `None` where the body failed, or where a limit was passed, after which the
+    /// client reads the rest itself.
     pub(crate) fn record<D, F>(self, deadline: Duration, done: D) -> CacheBody<B>
     where
         D: FnOnce(Option<Whole>) -> F + Send + 'static,
@@ -346,7 +360,7 @@ where
         tokio::spawn(async move {
             let now = Instant::now();
             let whole = self.rest(&unended.sender, now.checked_add(deadline).unwrap_or(now + NEVER)).await;
-            // The client's end comes before the store's answer.
+            // The client need not wait for the store's answer.
             unended.end();
             done(whole).await;
         });

@@ -20,7 +20,7 @@ pub trait IntoDuration {
     /// ```
     ///
     /// # Panics
-    /// Where the text is no duration: routes are built at start.
+    /// Where the text is no duration. Routes are built when a program starts, so it panics then.
     #[track_caller]
     fn into_duration(self) -> Duration;
 }
@@ -44,7 +44,7 @@ impl IntoDuration for &str {
     }
 }
 
-/// In milliseconds.
+/// The duration in whole milliseconds.
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

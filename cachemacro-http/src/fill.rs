@@ -14,8 +14,8 @@ use crate::stored::Stored;
 /// A fill that is not sent yet.
 pub(crate) type Filling = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Sends a fill and leaves its answer to a task: the client does not wait for the store, and one that hangs up does not keep the
-/// others from having the response.
+/// Sends a fill, and has a task wait for the store's answer: the client does not wait for it, and where the client hangs up the
+/// response is stored for others all the same.
 pub(crate) async fn send_off(filling: Option<Filling>) {
     let Some(mut filling) = filling else { return };
     let sent = std::future::poll_fn(|cx| Poll::Ready(filling.as_mut().poll(cx).is_ready())).await;

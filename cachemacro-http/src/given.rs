@@ -5,7 +5,7 @@ use http::{HeaderName, StatusCode};
 /// The name of a header field.
 ///
 /// # Panics
-/// Where it is none: routes are built at start.
+/// Where `name` cannot be the name of a header field. Routes are built when a program starts, so it panics then.
 #[track_caller]
 pub(crate) fn field<N: TryInto<HeaderName>>(name: N) -> HeaderName {
     // Not in a closure: the panic is to tell the line where the route is made.
@@ -32,7 +32,7 @@ pub trait IntoStatus {
     /// ```
     ///
     /// # Panics
-    /// Where the number is none: routes are built at start.
+    /// Where the number is no status. Routes are built when a program starts, so it panics then.
     #[track_caller]
     fn into_status(self) -> StatusCode;
 }

@@ -1,12 +1,12 @@
-//! What a handler says about its response from inside.
+//! `CacheHandle`, by which a handler says how its response is stored.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::duration::IntoDuration;
 
-/// Says from inside a handler how its response is stored: an extractor of axum, and an extension of the request. Without a layer
-/// around the handler it says it to nobody.
+/// By this a handler says how its response is stored. It is an extension of the request, and an extractor of axum. Without a cache
+/// layer around the handler it has no effect.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -35,7 +35,7 @@ use crate::duration::IntoDuration;
 #[derive(Debug, Clone, Default)]
 pub struct CacheHandle(Arc<Mutex<Said>>);
 
-/// What was said.
+/// What the handler has said so far.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Said {
     pub(crate) ttl: Option<Duration>,

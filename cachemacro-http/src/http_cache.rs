@@ -1,4 +1,4 @@
-//! The cache of responses: the store, what all its routes share, and the layers that it makes.
+//! The cache of responses: the store, and what all its routes share. The layers that it makes are in `layers`.
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
@@ -10,13 +10,10 @@ use http::{HeaderName, header};
 use crate::body::Budget;
 use crate::key::Host;
 use crate::paths::Paths;
-use crate::puts::PutLayer;
-use crate::route::CacheLayer;
 use crate::stats::{Route, RouteStats, Tallies};
 use crate::uncacheable::Urls;
-use crate::writes::EvictLayer;
 
-/// All recordings of a process hold so many bytes together.
+/// What all recordings of a process may hold together: 64 MiB.
 static RECORDED: LazyLock<Budget> = LazyLock::new(|| Budget::new(64 << 20));
 
 /// Which of the directives in requests count. Anyone can send them, so not all do.
@@ -31,13 +28,13 @@ static RECORDED: LazyLock<Budget> = LazyLock::new(|| Budget::new(64 << 20));
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Directives {
-    /// They count, but what is younger than a second serves all the same, and `no-store` keeps this response from being stored, no
-    /// more: a stored URL costs one run of its handler a second in the fleet, whatever clients send.
+    /// Directives count, with two limits: a response younger than a second serves whatever they demand, and `no-store` only keeps
+    /// this request's response from being stored. So a stored URL costs the fleet one run of its handler a second, whatever clients send.
     #[default]
     Guarded,
-    /// None counts, but for `only-if-cached`.
+    /// No directive counts but `only-if-cached`.
     Ignore,
-    /// All count, as RFC 9111 has them; a request with `no-store` goes past the cache.
+    /// All directives count, as RFC 9111 defines them; a request with `no-store` goes past the cache.
     Full,
 }
 
@@ -48,7 +45,7 @@ type ByRequest = Arc<dyn Fn(&Parts) -> Directives + Send + Sync>;
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) prefix: String,
-    /// `None`: every cookie is taken for a session.
+    /// The cookies that tell users apart; `None`: any cookie does.
     pub(crate) session_cookies: Option<Vec<String>>,
     pub(crate) host: Host,
     pub(crate) directives: Directives,
@@ -101,9 +98,9 @@ impl fmt::Debug for Settings {
 pub struct HttpCache {
     pub(crate) cache: Cache,
     pub(crate) settings: Settings,
-    /// URLs whose responses may not be stored, as far as this process has seen: nobody waits there for another's answer.
+    /// URLs whose responses this process found not to be storable: no request waits for another one's answer there.
     pub(crate) uncacheable: Arc<Urls>,
-    /// URLs whose responses said that users with credentials may have them: there they wait for each other.
+    /// URLs whose responses said that users with credentials may have them: requests with credentials wait for each other there.
     pub(crate) shared: Arc<Urls>,
     pub(crate) budget: Budget,
     pub(crate) tallies: Arc<Tallies>,
@@ -159,7 +156,7 @@ impl HttpCache {
         self
     }
 
-    /// The cookies that tell users apart. A request with one of them is a user's; without this, a request with any cookie is.
+    /// The cookies that tell users apart: a request with one of them counts as a user's. Default: a request with any cookie does.
     ///
     /// ```
     /// let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory()).session_cookies(["sid"]);
@@ -250,10 +247,10 @@ impl HttpCache {
         self
     }
 
-    /// Cache-Control by path, for responses to `GET` and `HEAD` that have none and are no errors: of the prefixes that end where a
-    /// segment of the path does, what the longest says; `/` is for all others. It counts as if the handler had said so, but shares
-    /// nothing: `public` is for those behind, and a request with credentials, or a response that sets a cookie, gets `private` in its
-    /// place.
+    /// Cache-Control by path, for responses to `GET` and `HEAD` that have none and are no errors. Prefixes end where a segment of the
+    /// path does; the longest one that fits counts, and `/` fits every path. The value counts as if the handler had said it, except
+    /// that this cache shares nothing by it: its `public` is for caches behind this one, and requests with credentials, and responses
+    /// that set a cookie, get `private` instead.
     ///
     /// ```
     /// let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory())
@@ -295,56 +292,6 @@ impl HttpCache {
     /// ```
     pub fn stats(&self) -> Vec<RouteStats> {
         self.tallies.stats()
-    }
-
-    /// The layer that answers a route from the cache.
-    ///
-    /// ```
-    /// use axum::routing::{MethodRouter, get};
-    ///
-    /// let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
-    /// let route: MethodRouter = get(async || "tea").layer(http.cache().ttl("5m").tags(["product:{id}"]));
-    /// # drop(route);
-    /// ```
-    pub fn cache(&self) -> CacheLayer {
-        CacheLayer::new(self.clone())
-    }
-
-    /// The layer of a shared cache in front of any upstream, by the words of its responses.
-    ///
-    /// ```
-    /// let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
-    /// let layer = http.gateway();
-    /// # drop(layer);
-    /// ```
-    pub fn gateway(&self) -> CacheLayer {
-        CacheLayer::of_origin(self.clone())
-    }
-
-    /// The layer that evicts after a route has written.
-    ///
-    /// ```
-    /// use axum::routing::{MethodRouter, delete};
-    ///
-    /// let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
-    /// let route: MethodRouter = delete(async || "gone").layer(http.evict().tags(["product:{id}", "products"]));
-    /// # drop(route);
-    /// ```
-    pub fn evict(&self) -> EvictLayer {
-        EvictLayer::new(self.clone())
-    }
-
-    /// The layer that stores the response of a route that writes as that of the `GET` of its URL.
-    ///
-    /// ```
-    /// use axum::routing::{MethodRouter, put};
-    ///
-    /// let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
-    /// let route: MethodRouter = put(async || "tea").layer(http.put().ttl("5m").tags(["product:{id}"]));
-    /// # drop(route);
-    /// ```
-    pub fn put(&self) -> PutLayer {
-        PutLayer::new(self.clone())
     }
 
     /// Whether a request tells who sent it: by Authorization, or by a cookie.

@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 
 use crate::rules::fields::joined;
 
-/// Part of the key whenever they are there: frameworks and handlers build links and routes from them, so whoever may set them
-/// could poison what others get.
+/// Header fields that are part of the key where a request has them. Frameworks and handlers build links and routes from them, so a
+/// client that sets them could otherwise poison the responses that others get.
 const FORWARDED: [HeaderName; 6] = [
     HeaderName::from_static("x-forwarded-host"),
     HeaderName::from_static("x-forwarded-proto"),
@@ -18,7 +18,7 @@ const FORWARDED: [HeaderName; 6] = [
     HeaderName::from_static("x-rewrite-url"),
 ];
 
-/// Keys up to so many bytes are readable; longer ones are a hash, so that no two requests can be made to share one.
+/// The longest key, in bytes, that is kept readable; a longer one is a hash, so that no two requests can be made to share a key.
 const LONGEST_READABLE: usize = 120;
 
 /// Which query parameters belong to the key.
@@ -34,14 +34,14 @@ const LONGEST_READABLE: usize = 120;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Query {
-    /// All, sorted by name; those of one name keep their order.
+    /// All parameters, sorted by name; parameters of one name keep their order.
     #[default]
     Sorted,
     /// The query as it stands.
     Exact,
-    /// Those with these names, sorted.
+    /// The parameters with these names, sorted.
     Only(Vec<String>),
-    /// Those without these names, sorted.
+    /// The parameters with other names than these, sorted.
     Without(Vec<String>),
 }
 
@@ -57,7 +57,7 @@ impl Query {
         Self::Only(names.into_iter().map(Into::into).collect())
     }
 
-    /// The parameters without these names, as those that count clicks.
+    /// All parameters but these, which are to be ones that do not change the response, such as a campaign's.
     ///
     /// ```
     /// use cachemacro_http::Query;
@@ -108,12 +108,12 @@ pub enum Host {
     Keyed,
     /// All hosts share one response: the handlers do not look at it.
     Ignored,
-    /// Each of these has its own, and requests for others pass.
+    /// Each of these hosts has its own responses; requests for other hosts go past the cache.
     Allowed(Vec<String>),
 }
 
 impl Host {
-    /// These hosts alone, with their port where it is no default.
+    /// Only these hosts, each with its port where that is not the scheme's default.
     ///
     /// ```
     /// use cachemacro_http::Host;
@@ -124,7 +124,7 @@ impl Host {
         Self::Allowed(hosts.into_iter().map(|host| host.as_ref().to_ascii_lowercase()).collect())
     }
 
-    /// The host as it belongs to the key; `None`: the request is to pass.
+    /// The host's part of the key; `None` where the request is to go past the cache.
     pub(crate) fn of(&self, parts: &Parts) -> Option<String> {
         match self {
             Self::Ignored => Some(String::new()),
@@ -152,12 +152,12 @@ pub(crate) fn original_uri(parts: &Parts) -> &Uri {
     &parts.uri
 }
 
-/// Bytes as text that differs where they do: one character for each byte.
+/// Bytes as text, one character for each byte, so that different bytes give different text.
 fn text(bytes: &[u8]) -> String {
     bytes.iter().map(|&byte| char::from(byte)).collect()
 }
 
-/// Which requests share a response, as one key. Two are equal only where the requests are, but for what the rules leave out.
+/// What tells requests apart. Two keys are equal only where the requests are, but for the parts that the rules leave out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct ResponseKey {
     host: String,
@@ -190,24 +190,24 @@ impl ResponseKey {
         }
     }
 
-    /// The same for one user, who is known by a hash.
+    /// This key for one user, whose identity is hashed.
     pub(crate) fn with_identity(mut self, identity: Option<&str>) -> Self {
         self.identity = identity.map(|identity| digest(identity.as_bytes()));
         self
     }
 
-    /// The same with one more thing that tells requests apart.
+    /// This key with one more part.
     pub(crate) fn with_chosen(mut self, name: &str, value: Option<String>) -> Self {
         self.chosen.push((name.to_owned(), value));
         self
     }
 
-    /// The same for the variant in this slot.
+    /// This key for the variant in the slot.
     pub(crate) fn in_slot(&self, slot: Option<u8>) -> Self {
         Self { slot, ..self.clone() }
     }
 
-    /// Whether it is that of the plain `GET` of its URL.
+    /// Whether this is the key of the plain `GET` of its URL.
     pub(crate) const fn is_plain(&self) -> bool {
         self.query.is_none() && self.chosen.is_empty() && self.identity.is_none() && self.slot.is_none()
     }
@@ -216,7 +216,7 @@ impl ResponseKey {
     pub(crate) fn to_text(&self) -> String {
         let mut out = String::new();
         let mut part = |text: &str| {
-            // With its length before it, no part runs into the next.
+            // Each part's length stands before it, so that no part can be read as two or run into the next.
             out.push_str(&text.len().to_string());
             out.push('|');
             out.push_str(text);
@@ -244,7 +244,7 @@ impl ResponseKey {
         out
     }
 
-    /// What the cache's key is made of: host and path to be read where that is short, and a hash of all.
+    /// The two parts of the cache's key: host and path where they are short enough to be read, and a hash of everything.
     pub(crate) fn parts(&self) -> (String, String) {
         let hash = digest(self.to_text().as_bytes());
         let mut shown = format!("{}{}", self.host, self.path);
@@ -300,9 +300,9 @@ pub(crate) fn rest_tag(host: &str, path: &str) -> String {
     format!("http-rest:{}{path}", host.to_ascii_lowercase())
 }
 
-/// The tag of a group that an origin names (RFC 9875), which is one of its host alone.
+/// The tag of a group that an origin names (RFC 9875). Hosts do not share groups.
 pub(crate) fn group_tag(host: &str, group: &str) -> String {
-    // No host has a slash.
+    // A host has no slash, so host and group cannot run into each other.
     format!("http-group:{host}/{group}")
 }
 

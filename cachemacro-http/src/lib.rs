@@ -9,6 +9,7 @@ mod given;
 mod handle;
 mod http_cache;
 mod key;
+mod layers;
 mod paths;
 mod plan;
 mod puts;

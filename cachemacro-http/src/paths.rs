@@ -1,4 +1,4 @@
-//! What is said of whole folders of paths: their Cache-Control.
+//! Cache-Control by prefix of the path.
 
 use http::HeaderValue;
 
@@ -10,7 +10,8 @@ impl Paths {
     /// Adds a prefix. A slash at its end changes nothing.
     ///
     /// # Panics
-    /// Where it does not begin with a slash, or the text is no value of a header: services are made at start.
+    /// Where the prefix does not begin with a slash, or the text cannot be the value of a header field. Services are built when a program
+    /// starts, so it panics then.
     #[track_caller]
     pub(crate) fn add(&mut self, prefix: &str, says: &str) {
         assert!(prefix.starts_with('/'), "the path {prefix:?} needs a slash at its beginning");
@@ -24,7 +25,7 @@ impl Paths {
         self.0.is_empty()
     }
 
-    /// What the longest prefix of this path says that ends where a segment does.
+    /// The Cache-Control of the longest prefix of this path that ends where one of its segments does.
     pub(crate) fn of(&self, path: &str) -> Option<&HeaderValue> {
         let is_within = |prefix: &str| {
             path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -33,7 +34,7 @@ impl Paths {
     }
 }
 
-/// The same for one user: nobody else may keep it.
+/// The same Cache-Control with `private`, for a response that is one user's.
 pub(crate) fn for_one_user(says: &HeaderValue) -> HeaderValue {
     let text = says.to_str().unwrap_or_default();
     let kept = text.split(',').map(str::trim).filter(|directive| {

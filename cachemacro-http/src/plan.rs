@@ -30,17 +30,17 @@ const MOST_INHERITED: usize = 64;
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) about: About,
-    /// How long the store keeps it; zero: it is not stored, and is as good as stored to its client.
+    /// How long the store keeps the response. Zero: it is not stored, and its client gets it with the same headers as if it were.
     pub(crate) keep: Duration,
     pub(crate) tags: Vec<String>,
     /// What the handler's cached calls depend on.
     pub(crate) gathered: Gathered,
-    /// Fields that are not for others, besides those of the connection.
+    /// Header fields that are not stored, besides those of the connection.
     pub(crate) left_out: Vec<HeaderName>,
 }
 
 impl Plan {
-    /// What was said of a whole folder of paths does not share a response with users who have credentials.
+    /// Where `by_path`, Cache-Control comes from a rule of paths: it does not share the response with users who have credentials.
     pub(crate) const fn shared_unless(mut self, by_path: bool) -> Self {
         if by_path {
             self.about.shared = Shared::ByPath;
@@ -63,13 +63,13 @@ impl Plan {
 /// The time, and how long the handler took.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Times {
-    /// Seconds since 1970, when the response came.
+    /// When the response came, in seconds since 1970.
     pub(crate) received: u64,
     pub(crate) took: Duration,
 }
 
-/// Makes a response what the rule says before it is looked at: without cookies that are stripped, with the fields by which the rule
-/// tells requests apart, and with a date.
+/// Changes a response as the rule says, before anything is decided by it: removes stripped cookies, adds the fields by which the rule
+/// tells requests apart to its Vary, and adds a date.
 pub(crate) fn prepare(layer: &CacheLayer, response: &mut response::Parts, received: u64) {
     let rule = &layer.rule;
     let headers = &mut response.headers;
@@ -99,8 +99,8 @@ pub(crate) fn prepare(layer: &CacheLayer, response: &mut response::Parts, receiv
     }
 }
 
-/// Gives a response without Cache-Control what is said of its path; tells whether there was something. `of_user`: the request has
-/// credentials, and nobody else may keep what it is answered; nor what sets a cookie, which may begin a session.
+/// Gives a response without Cache-Control that of the rule of its path; returns whether there was a rule. `of_user`: the request has
+/// credentials. Then, and where the response sets a cookie, which may begin a session, it is marked as private.
 pub(crate) fn say_by_path(
     layer: &CacheLayer,
     path: &str,
@@ -124,7 +124,7 @@ pub(crate) fn has_word(headers: &HeaderMap) -> bool {
     [header::CACHE_CONTROL, header::EXPIRES].iter().any(|name| headers.contains_key(name))
 }
 
-/// How the response is stored, or why it is not.
+/// Decides how the response is stored, or why it is not.
 pub(crate) fn plan(
     layer: &CacheLayer,
     asked: &Asked,
@@ -248,7 +248,8 @@ fn by_rule(layer: &CacheLayer, ttl: Duration, says: &CacheControl) -> (Terms, u6
     (terms, 0, keep)
 }
 
-/// `max_age` is the end of everything: freshness, stale use, and standing in for an origin that is gone.
+/// The plan of a gateway, by the origin's words. The rule's `max_age` limits freshness, stale use, and standing in for an origin that
+/// is gone.
 fn by_origin(
     rule: &Rule,
     headers: &HeaderMap,
@@ -264,7 +265,7 @@ fn by_origin(
     let terms = Terms {
         lifetime,
         no_cache: says.no_cache,
-        // 5.2.2.10: `s-maxage` says it too.
+        // 5.2.2.10: `s-maxage` implies `proxy-revalidate`.
         strict: says.must_revalidate || says.proxy_revalidate || says.s_maxage.is_some(),
         while_revalidate: seconds(says.stale_while_revalidate).min(most),
         if_error: seconds(says.stale_if_error).min(most),
@@ -283,7 +284,7 @@ fn by_origin(
 /// Tells clients what belongs together: the tags that the route and its handler name.
 pub(crate) fn send_groups(settings: &Settings, tags: &[String], plan: &Plan, headers: &mut HeaderMap) {
     if settings.sends_groups {
-        // Those of the URL, and of groups that the response names itself, are nobody else's.
+        // The tags that this crate makes, of URLs and of the response's own groups, mean nothing to clients.
         let own = |tag: &&String| !tag.starts_with("http-");
         add_list(&groups::CACHE_GROUPS, tags.iter().chain(&plan.tags).filter(own), headers);
     }
@@ -310,13 +311,13 @@ pub(crate) fn stored_headers(headers: &HeaderMap, plan: &Plan) -> HeaderMap {
     for name in &plan.left_out {
         stored.remove(name);
     }
-    // What is cut from the whole tells its own length, and the age is counted.
+    // Both are made anew for each answer: a part has another length, and the age grows.
     stored.remove(header::CONTENT_LENGTH);
     stored.remove(header::AGE);
     stored
 }
 
-/// An entity tag of a body: the same for the same bytes. Weak, unless the rule says that these bytes are what clients get.
+/// The entity tag of a body, made of its bytes. Weak, unless the rule says that clients get exactly these bytes.
 pub(crate) fn entity_tag(body: &[u8], strong: bool) -> HeaderValue {
     let digest = digest(body);
     let tag = if strong { format!("\"{digest}\"") } else { format!("W/\"{digest}\"") };

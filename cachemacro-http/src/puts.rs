@@ -1,4 +1,4 @@
-//! Routes whose response to a write is that of the `GET` of their URL.
+//! Routes whose response to a write is what the `GET` of their URL would answer: it is stored as that.
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,13 +29,13 @@ use crate::seek::entry;
 use crate::service::CacheFuture;
 use crate::stats::{Route, Routes, method_of, path_of};
 use crate::stored::Stored;
-use crate::written::{Written, Wrote};
+use crate::written::{Failing, Written};
 
 /// Stores the response of a route that writes, after a 200 or 201, as that of the `GET` of its URL. Made by [`HttpCache::put`].
 ///
-/// Give it the rules of the `GET` route. What cannot be stored is evicted: a response that is not for all, one with a query in its
-/// URL, a handler that is dropped or panics; so are all other queries and variants of the URL. Of two that write at once, the one
-/// whose handler began last may store.
+/// Give it the rules of the `GET` route. Where the response cannot be stored, the URL is evicted: a response that is not for all users, a
+/// URL with a query, a handler that is dropped or panics. Other queries and variants of the URL are evicted in any case. Of two
+/// requests that write at once, the one whose handler began last may store.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -63,8 +63,7 @@ use crate::written::{Written, Wrote};
 #[must_use = "a layer does nothing until it is put around a service"]
 pub struct PutLayer {
     layer: CacheLayer,
-    on_err: bool,
-    on_evict_error: Option<StatusCode>,
+    failing: Failing,
     routes: Arc<Routes>,
 }
 
@@ -72,14 +71,14 @@ impl fmt::Debug for PutLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PutLayer")
             .field("layer", &self.layer)
-            .field("on_err", &self.on_err)
+            .field("failing", &self.failing)
             .finish_non_exhaustive()
     }
 }
 
 impl PutLayer {
     pub(crate) fn new(http: HttpCache) -> Self {
-        Self { layer: CacheLayer::new(http), on_err: false, on_evict_error: None, routes: Arc::default() }
+        Self { layer: CacheLayer::new(http), failing: Failing::default(), routes: Arc::default() }
     }
 
     fn with(self, change: impl FnOnce(CacheLayer) -> CacheLayer) -> Self {
@@ -102,8 +101,8 @@ impl PutLayer {
         self.with(|layer| layer.ttl(ttl))
     }
 
-    /// The tags of the `GET` route, which the response carries; see [`CacheLayer::tags`]. They are not evicted: what else carries
-    /// them, as a list, is for `#[cache_evict]` on a function that the handler calls.
+    /// The tags of the `GET` route, which the response carries; see [`CacheLayer::tags`]. They are not evicted: to evict what else carries
+    /// them, such as a list, put `#[cache_evict]` on a function that the handler calls.
     ///
     /// ```
     /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
@@ -149,11 +148,11 @@ impl PutLayer {
     /// # drop(layer);
     /// ```
     pub const fn on_err(mut self) -> Self {
-        self.on_err = true;
+        self.failing.on_err = true;
         self
     }
 
-    /// Answers with this status where the handler wrote and the store could not be told; see
+    /// The status of the answer where the handler wrote and the evict did not reach the store; see
     /// [`EvictLayer::on_evict_error`](crate::EvictLayer::on_evict_error).
     ///
     /// ```
@@ -166,7 +165,7 @@ impl PutLayer {
     /// Where a number is no status.
     #[track_caller]
     pub fn on_evict_error(mut self, status: impl IntoStatus) -> Self {
-        self.on_evict_error = Some(status.into_status());
+        self.failing.on_evict_error = Some(status.into_status());
         self
     }
 }
@@ -175,13 +174,22 @@ impl<S> Layer<S> for PutLayer {
     type Service = PutService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        // What is around it may have got other rules since.
+        // Clones of this layer may have been given other rules, so each service counts its routes anew.
         let layer = Self { routes: Arc::default(), ..self.clone() };
         PutService { inner, layer: Arc::new(layer) }
     }
 }
 
 /// A service whose responses to writes are stored. Made by a [`PutLayer`].
+///
+/// ```
+/// use cachemacro_http::{PutService, HttpCache};
+/// use tower_layer::Layer as _;
+///
+/// let http = HttpCache::new(cachemacro::Cache::memory());
+/// let service: PutService<axum::Router> = http.put().ttl("5m").layer(axum::Router::new());
+/// # drop(service);
+/// ```
 #[derive(Debug, Clone)]
 pub struct PutService<S> {
     inner: S,
@@ -225,13 +233,13 @@ where
 {
     let layer = &put.layer;
     let (mut parts, body) = request.into_parts();
-    if matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE) {
+    if parts.method.is_safe() {
         return Ok(inner.call(Request::from_parts(parts, body)).await?.map(CacheBody::passed));
     }
     let prefix = &layer.http.settings.prefix;
     let name = format!("{} {}", method_of(&parts), path_of(&parts).unwrap_or(prefix));
     let route = put.routes.of(&name, || layer.http.route(&name, |named| named));
-    // What it stores counts for the route whose response that is.
+    // Fills are counted for the `GET` route, whose response is stored.
     let read = layer.route(&parts);
     let written = Written::of(&layer.http, &route, &parts);
     let mut shown = as_get(&parts);
@@ -253,14 +261,14 @@ where
             return Err(error);
         }
     };
-    let (mut head, body) = response.into_parts();
+    let (head, body) = response.into_parts();
     let times = Times { received: answer::now(), took: called.elapsed() };
     let is_stored = matches!(head.status, StatusCode::OK | StatusCode::CREATED);
     let planned = asked.filter(|_| is_stored).and_then(|asked| {
         let mut found = head.clone();
         found.status = StatusCode::OK;
         plan::prepare(layer, &mut found, times.received);
-        // A GET would be answered with it.
+        // The rule of the path that a `GET` would get.
         let (path, of_user) = (layer.path_if_ruled(&shown), asked.of_user || asked.credentials);
         let by_path = plan::say_by_path(layer, &path, found.status, &mut found.headers, of_user);
         let said = (&handle.said(), Gathered::default());
@@ -268,7 +276,7 @@ where
         let headers = plan::stored_headers(&found.headers, &plan);
         (!plan.keep.is_zero()).then_some((plan, headers))
     });
-    let (mut body, filled) = match vacancy.zip(planned) {
+    let (body, filled) = match vacancy.zip(planned) {
         None => (CacheBody::passed(body), false),
         Some((vacancy, (plan, headers))) => {
             match begin(body, layer.most_body(), layer.http.budget.clone()).await {
@@ -278,7 +286,7 @@ where
                     let (head, strong) = ((StatusCode::OK, headers), layer.rule.strong_tags);
                     (body, fill(vacancy, &stored(head, whole, &plan, true, strong), &plan).await)
                 }
-                // A body that comes bit by bit may take longer than the lease holds.
+                // A body that is still being made may take longer than the lease lasts, so it is not stored.
                 Begun::Open(open) => (open.unrecorded(), false),
                 Begun::Passed(body) => (body, false),
             }
@@ -286,26 +294,21 @@ where
     };
     let wrote = if filled {
         read.named.count(Event::Put);
-        // What else is stored of the URL is another view of what was written.
+        // Other queries and variants of the URL show what was written too.
         let rest = rest_tag(&asked_host(layer, &shown), original_uri(&shown).path());
         written.finish_with(&head.headers, rest).await
     } else {
-        let status = if put.on_err { StatusCode::OK } else { head.status };
+        let status = if put.failing.on_err { StatusCode::OK } else { head.status };
         written.finish(Some((status, &head.headers))).await
     };
-    let is_success = head.status.is_success() || head.status.is_redirection();
-    if let (Wrote::Failed, Some(status), true) = (&wrote, put.on_evict_error, is_success) {
-        head = Response::new(()).into_parts().0;
-        head.status = status;
-        body = CacheBody::empty();
-    }
+    let (mut head, body) = put.failing.answer(&wrote, head, body);
     let detail = wrote.detail().filter(|detail| !filled || *detail != "evicted");
     let report = Report { forward: Some(Forward::Method), stored: filled, detail, ..Report::default() };
     answer::sign(&layer.http.settings, &route, &mut head.headers, &report);
     Ok(Response::from_parts(head, body))
 }
 
-/// The request that this response would answer.
+/// The `GET` whose response this is stored as.
 fn as_get(parts: &request::Parts) -> request::Parts {
     let mut shown = parts.clone();
     shown.method = Method::GET;
@@ -316,7 +319,7 @@ fn as_get(parts: &request::Parts) -> request::Parts {
     shown
 }
 
-/// The right to store, whoever has it. G4: it is taken before the handler runs, so of two puts the one that took it last may store.
+/// Takes the right to store, from whoever holds it. G4: before the handler runs, so that of two puts the one that took it last may store.
 async fn by_force(layer: &CacheLayer, route: &Route, asked: &Asked) -> Option<Vacancy<Stored>> {
     match Mode::Refresh.scope(entry(layer, route, asked, None, true).lookup()).await {
         Ok(Lookup::Vacant(vacancy)) if vacancy.is_held() => Some(vacancy),

@@ -1,17 +1,15 @@
-//! The rules of one route, and the layer that carries them.
+//! The rules of one route, and the layer that carries them; `service` says what it does with them.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, StatusCode, request, response};
-use tower_layer::Layer;
 
 use crate::duration::{IntoDuration, millis};
 use crate::given::{IntoStatus, field};
 use crate::http_cache::HttpCache;
 use crate::key::{Query, original_uri};
-use crate::service::CacheService;
 use crate::stats::{Route, Routes, path_of};
 use crate::template::Template;
 
@@ -66,7 +64,7 @@ pub(crate) struct Rule {
     pub(crate) strong_tags: bool,
     pub(crate) max_body: Option<usize>,
     /// How long a body is recorded that comes bit by bit.
-    pub(crate) deadline: Duration,
+    pub(crate) lease_limit: Duration,
     /// The tags of responses come with Cache-Groups too.
     pub(crate) reads_groups: bool,
     /// Fields with directives for this cache, before Cache-Control (RFC 9213).
@@ -98,7 +96,7 @@ impl Rule {
             key: None,
             strong_tags: false,
             max_body: None,
-            deadline: RECORDED_FOR,
+            lease_limit: RECORDED_FOR,
             reads_groups: false,
             targets: Vec::new(),
             inherits: true,
@@ -128,6 +126,16 @@ impl Rule {
 /// Answers a route from the cache, and stores what its handler answers. Made by [`HttpCache::cache`] and [`HttpCache::gateway`].
 ///
 /// What it does unless told otherwise: [`docs/http.md`](https://github.com/cachemacro/cachemacro/blob/main/docs/http.md).
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use cachemacro_http::{CacheLayer, HttpCache};
+///
+/// let http = HttpCache::new(cachemacro::Cache::memory());
+/// let products: CacheLayer = http.cache().ttl("5m").stale("1h").tags(["products"]);
+/// let app: Router = Router::new().route("/products", get(async || "tea").layer(products));
+/// # drop(app);
+/// ```
 #[derive(Clone)]
 #[must_use = "a layer does nothing until it is put around a service"]
 pub struct CacheLayer {
@@ -157,6 +165,11 @@ impl CacheLayer {
         let origin = Origin { while_gone: KEPT_STALE };
         let rule = Rule { fresh: Fresh::ByOrigin, inherits: false, origin: Some(origin), ..Rule::new() };
         Self { rule, ..Self::new(http) }
+    }
+
+    /// This layer for a service: clones may have been given other rules, so each service counts its routes anew.
+    pub(crate) fn again(&self) -> Self {
+        Self { routes: Arc::default(), ..self.clone() }
     }
 
     /// The most bytes that a stored body has.
@@ -519,20 +532,20 @@ impl CacheLayer {
         self
     }
 
-    /// How long a body is recorded that comes bit by bit, and the lease held that goes with it: a minute unless said otherwise. After
-    /// that its client reads the rest at its own speed, and it is not stored.
+    /// How long a response that is still being made may keep other requests from making it: as long its body is recorded and its lease
+    /// held. After that its client reads the rest at its own speed, and it is not stored. Default: a minute.
     ///
     /// ```
     /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
-    /// let layer = http.cache().deadline("10s");
+    /// let layer = http.cache().lease_limit("10s");
     /// # drop(layer);
     /// ```
     ///
     /// # Panics
     /// Where a text is no duration.
     #[track_caller]
-    pub fn deadline(mut self, deadline: impl IntoDuration) -> Self {
-        self.rule.deadline = deadline.into_duration();
+    pub fn lease_limit(mut self, limit: impl IntoDuration) -> Self {
+        self.rule.lease_limit = limit.into_duration();
         self
     }
 
@@ -579,16 +592,6 @@ impl CacheLayer {
             self.rule.targets.push(field(name));
         }
         self
-    }
-}
-
-impl<S> Layer<S> for CacheLayer {
-    type Service = CacheService<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        // What is around it may have got other rules since.
-        let layer = Self { routes: Arc::default(), ..self.clone() };
-        CacheService::new(inner, Arc::new(layer))
     }
 }
 

@@ -21,9 +21,9 @@ use crate::stored::{Shared, Stored};
 const SLOTS: u8 = 64;
 /// How many slots are tried for one variant.
 const PROBES: usize = 4;
-/// Raised where responses are stored in another form.
+/// The version of the form in which responses are stored, raised when it changes.
 const FORM: u32 = 1;
-/// What is younger answers whatever a guarded request demands.
+/// A response younger than this, in milliseconds, answers a guarded request whatever that demands.
 const YOUNG: u64 = 1000;
 
 /// A stored response and its age since it was stored, in milliseconds.
@@ -32,9 +32,9 @@ pub(crate) type Aged = (Stored, u64);
 /// What was found.
 pub(crate) enum Sought {
     Hit(Box<Hit>),
-    /// Nothing that answers; the right to store came along where the request may store.
+    /// Nothing stored answers. Comes with the right to store, where the request may store.
     Vacant(Box<Vacant>),
-    /// Something that this request may not see.
+    /// Something is stored that this request may not see.
     Hidden,
     /// The URL's responses are not to be stored.
     Uncacheable,
@@ -44,7 +44,7 @@ pub(crate) enum Sought {
 
 pub(crate) struct Hit {
     pub(crate) found: Aged,
-    /// The right to load it anew meanwhile.
+    /// The right to load the response anew while this one serves.
     pub(crate) refresh: Option<Vacancy<Stored>>,
     /// Another request's handler ran while this one waited.
     pub(crate) collapsed: bool,
@@ -53,12 +53,12 @@ pub(crate) struct Hit {
 pub(crate) struct Vacant {
     pub(crate) vacancy: Option<Vacancy<Stored>>,
     pub(crate) old: Option<Aged>,
-    /// Where `old` is stored, and what is loaded will be.
+    /// The slot in which `old` is stored and the new response will be.
     pub(crate) slot: Option<u8>,
     pub(crate) forward: Forward,
 }
 
-/// What one entry says.
+/// What a look at one entry found.
 enum One {
     Hit(Aged),
     /// A response for other requests.
@@ -66,7 +66,7 @@ enum One {
     Vacant(Option<Box<Vacancy<Stored>>>, Option<Aged>),
 }
 
-/// One request that looks.
+/// The search of one request.
 pub(crate) struct Seeker<'a> {
     pub(crate) layer: &'a CacheLayer,
     pub(crate) route: &'a Route,
@@ -75,7 +75,7 @@ pub(crate) struct Seeker<'a> {
     pub(crate) began: Instant,
 }
 
-/// The entry in which the response of these requests is stored. `waits`: where another request runs the handler.
+/// The entry in which the response of these requests is stored. `waits`: whether a look waits while another request runs the handler.
 pub(crate) fn entry(
     layer: &CacheLayer,
     route: &Route,
@@ -99,7 +99,7 @@ fn policy(layer: &CacheLayer, waits: bool) -> Policy {
         .stale(Duration::ZERO)
         .refresh(100)
         .jitter(0)
-        .lease_limit(layer.rule.deadline)
+        .lease_limit(layer.rule.lease_limit)
         .version(FORM.saturating_add(layer.rule.version));
     if waits { policy } else { policy.wait(Duration::ZERO) }
 }
@@ -126,7 +126,7 @@ impl Seeker<'_> {
         let mut at = 0;
         loop {
             let slot = slots[at];
-            // The last slot is taken from whoever has it.
+            // Where all slots are taken, the variant in the last one is replaced.
             let last = slot.is_some() && at + 1 == slots.len();
             let entry = entry(self.layer, self.route, self.asked, slot, self.waits());
             match self.one(&entry, last).await? {
@@ -149,13 +149,13 @@ impl Seeker<'_> {
         }
     }
 
-    /// Whether it waits for another request's handler. One with credentials does not: what a handler answers a user is nobody else's,
-    /// until the URL is known to be one whose responses say otherwise.
+    /// Whether this request waits for another one's handler. A request with credentials does not: the response may be that user's alone.
+    /// It waits where the URL is known to have responses that say otherwise.
     fn waits(&self) -> bool {
         !self.asked.credentials || self.layer.http.shared.has(&self.asked.mark)
     }
 
-    /// The fields that the rule names, and of which it offers no values.
+    /// The request fields that the rule names without offering values for them.
     fn named(&self) -> impl Iterator<Item = &HeaderName> {
         self.layer.rule.vary.iter().filter(|(_, offered)| offered.is_empty()).map(|(name, _)| name)
     }
@@ -181,7 +181,7 @@ impl Seeker<'_> {
         slots
     }
 
-    /// What the request makes of a response of this age since it was stored.
+    /// Whether the stored response, of this age since it was stored, may answer the request.
     fn reuse(&self, stored: &Stored, age: u64) -> Reuse {
         let terms = stored.terms();
         let found = reuse(&terms, stored.initial_age.saturating_add(age), &self.asked.demand);
@@ -197,7 +197,7 @@ impl Seeker<'_> {
 
     /// Whether another request stored it after this one came.
     fn is_newer_than_request(&self, age: u64) -> bool {
-        // An age is known to the millisecond.
+        // Ages are whole milliseconds, rounded down.
         Duration::from_millis(age.saturating_add(1)) < self.began.elapsed()
     }
 
@@ -205,7 +205,7 @@ impl Seeker<'_> {
         self.is_hidden(stored) || self.reuse(stored, age).serves() || self.is_newer_than_request(age)
     }
 
-    /// Whether the request has credentials, and the response does not say that it may be seen with them.
+    /// Whether the response must not answer this request, which has credentials: it does not say that it is for users with them.
     const fn is_hidden(&self, stored: &Stored) -> bool {
         match stored.shared {
             Shared::Said => false,
@@ -293,8 +293,8 @@ fn millis(meta: &Meta) -> u64 {
     u64::try_from(meta.age.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The values of the fields by which a response is selected, in the request that it answers: those that the rule names, and those
-/// that its Vary names. `None` where that names all.
+/// The request's values of the fields by which its response will be selected: those that the rule names and those that the response's
+/// Vary names. `None` where Vary is `*`.
 pub(crate) fn selecting(
     layer: &CacheLayer,
     request: &Parts,
@@ -306,7 +306,7 @@ pub(crate) fn selecting(
             names.push(name.clone());
         }
     }
-    // What the rule offers values of is in the key.
+    // Fields for which the rule offers values are in the key already.
     names.retain(|name| {
         !layer.rule.vary.iter().any(|(offered, values)| offered == name && !values.is_empty())
     });

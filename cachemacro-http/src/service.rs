@@ -26,6 +26,7 @@ use std::time::Instant;
 use cachemacro::{Gathered, Lookup, Vacancy};
 use http::{HeaderMap, Method, Request, Response, StatusCode, header, request, response};
 use http_body::Body;
+use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::admission::{Admission, Asked, admit};
@@ -44,19 +45,30 @@ use crate::stored::{Shared, Stored};
 use crate::written::Written;
 
 /// A service whose responses are cached. Made by a [`CacheLayer`].
+///
+/// ```
+/// use cachemacro_http::{CacheService, HttpCache};
+/// use tower_layer::Layer as _;
+///
+/// let http = HttpCache::new(cachemacro::Cache::memory());
+/// let service: CacheService<axum::Router> = http.cache().ttl("5m").layer(axum::Router::new());
+/// # drop(service);
+/// ```
 #[derive(Debug, Clone)]
 pub struct CacheService<S> {
     inner: S,
     layer: Arc<CacheLayer>,
 }
 
-impl<S> CacheService<S> {
-    pub(crate) const fn new(inner: S, layer: Arc<CacheLayer>) -> Self {
-        Self { inner, layer }
+impl<S> Layer<S> for CacheLayer {
+    type Service = CacheService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        CacheService { inner, layer: Arc::new(self.again()) }
     }
 }
 
-/// What a service answers, in the end.
+/// The future of a service's answer.
 pub type CacheFuture<B, E> = Pin<Box<dyn Future<Output = Result<Response<CacheBody<B>>, E>> + Send>>;
 
 impl<S, B, R> Service<Request<B>> for CacheService<S>
@@ -78,7 +90,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The one that was polled is the one that is ready.
+        // The clone that `poll_ready` was called on is the one that is ready, so that one is called.
         let next = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, next);
         let (parts, body) = request.into_parts();
@@ -97,9 +109,9 @@ struct Run<S> {
 /// What a run of the handler is for.
 struct Errand {
     vacancy: Option<Vacancy<Stored>>,
-    /// What is stored already, which may serve where the handler fails.
+    /// The stored response, which may serve where the handler fails.
     old: Option<Aged>,
-    /// Where that is stored, for a response to HEAD that tells of it.
+    /// The slot in which `old` is stored; a response to HEAD may renew it.
     slot: Option<u8>,
     report: Report,
     began: Instant,
@@ -180,7 +192,7 @@ impl<S> Run<S> {
         Ok(self.passed(response, &report))
     }
 
-    /// What belongs to a connection is not forwarded by a gateway (RFC 9110, 7.6.1). A protocol that is changed is between the ends.
+    /// Removes the fields of one connection, which a gateway does not forward (RFC 9110, 7.6.1), unless the two ends change their protocol.
     fn forwards(&self, headers: &mut HeaderMap) {
         if self.layer.rule.origin.is_some() && !headers.contains_key(header::UPGRADE) {
             hop::strip(headers);
@@ -239,7 +251,7 @@ impl<S> Run<S> {
         Some(response)
     }
 
-    /// [`load`](Self::load) whose type says nothing of itself.
+    /// [`load`](Self::load) in a box: it calls itself, so its type would otherwise contain itself.
     fn load_boxed<B, R>(
         mut self,
         asked: Asked,
@@ -292,7 +304,7 @@ impl<S> Run<S> {
         let stored_head = errand.old.as_ref().and_then(|(stored, _)| stored.head());
         let mut asks = false;
         if fills {
-            // What is stored is the whole, whatever this client has of it.
+            // The whole response is to be stored, so the client's own conditions and ranges are not sent on.
             asks = match &stored_head {
                 Some((_, stored)) if self.layer.rule.origin.is_some() => {
                     revalidate::ask_about(&mut sent.headers, stored)
@@ -395,13 +407,13 @@ impl<S> Run<S> {
         }
     }
 
-    /// What is not stored is not waited for.
+    /// Remembers that the URL's responses are not stored, so that nobody waits for one.
     fn give_up(&self, asked: &Asked, errand: &mut Errand) {
         self.layer.http.uncacheable.add(&asked.mark);
         errand.vacancy = None;
     }
 
-    /// What is stale, in place of a handler that failed.
+    /// Answers with the stale response, in place of a handler that failed.
     fn stand_in<R>(&self, asked: &Asked, parts: &request::Parts, errand: &Errand) -> Option<Answered<R>> {
         let (stored, age) = errand.old.as_ref()?;
         let waited = u64::try_from(errand.began.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -415,7 +427,7 @@ impl<S> Run<S> {
         answer::answer(&self.layer, parts, &(stored.clone(), age), self.manner(asked, report, true))
     }
 
-    /// Stores a response anew that holds still (4.3.4), and answers with it.
+    /// Stores a response anew that a 304 said is still valid (4.3.4), and answers with it.
     fn renew<R>(
         &self,
         asked: &Asked,
@@ -427,7 +439,7 @@ impl<S> Run<S> {
     ) -> (Answered<R>, Option<Filling>) {
         let times = Times { received: answer::now(), took: called.elapsed() };
         let by_path = old.shared == Shared::ByPath && !plan::has_word(&newer.headers);
-        // Its age and date are those of the newer one.
+        // Age and Date are those of the 304.
         headers.remove(header::DATE);
         revalidate::update(&mut headers, &newer.headers);
         let mut head = Response::new(()).into_parts().0;
@@ -442,7 +454,7 @@ impl<S> Run<S> {
             self.give_up(asked, &mut errand);
             Plan::nothing()
         });
-        // What a rule of paths said once is not the origin's word now.
+        // Cache-Control that came from a rule of paths is not the origin's own word.
         let plan = plan.shared_unless(by_path);
         self.finish(asked, parts, errand, &head, whole, &plan)
     }
@@ -475,7 +487,7 @@ impl<S> Run<S> {
                 let stored_head = (head.status, plan::stored_headers(&head.headers, plan));
                 let by_rule = self.layer.rule.origin.is_none();
                 let plan = plan.clone();
-                open.record(self.layer.rule.deadline, move |whole: Option<Whole>| async move {
+                open.record(self.layer.rule.lease_limit, move |whole: Option<Whole>| async move {
                     if let Some((whole, vacancy)) = whole.zip(vacancy) {
                         let stored = stored(stored_head, whole, &plan, by_rule, strong);
                         fill(vacancy, &stored, &plan).await;
@@ -507,7 +519,7 @@ impl<S> Run<S> {
         let stored_head = (head.status, plan::stored_headers(&head.headers, plan));
         let stored = stored(stored_head, whole, plan, rule.origin.is_none(), rule.strong_tags);
         let report = Report { stored: errand.vacancy.is_some(), ..errand.report };
-        // To its own client it goes as it came, but for what belongs to the connection.
+        // The client whose request ran the handler gets the response as the handler made it, without the fields of the connection.
         let mut shown = stored.clone();
         if !plan.left_out.is_empty() {
             let mut headers = head.headers.clone();
@@ -530,7 +542,8 @@ impl<S> Run<S> {
 }
 
 impl Run<()> {
-    /// What a response to HEAD says of the stored one (4.3.5): that it holds still, under newer headers, that it does not, or nothing.
+    /// Applies what a response to HEAD says of the stored response (4.3.5): it is still valid and gets newer headers, it is outdated, or
+    /// nothing can be said.
     async fn renew_by_head(
         self,
         asked: &Asked,
@@ -548,7 +561,7 @@ impl Run<()> {
             return;
         }
         if !revalidate::has_validator(&newer.headers) {
-            // 4.3.5: what is stored holds still where a validator matches; nothing is known of it here.
+            // 4.3.5: only a matching validator says that the stored response is still valid, and there is none.
             return;
         }
         let report = Report::default();

@@ -69,7 +69,7 @@ pub(crate) struct Tally {
     collapsed: AtomicU64,
     not_modified: AtomicU64,
     bytes: AtomicU64,
-    /// Counted where a handler ran, so that no hit takes these.
+    /// Behind locks: they are counted where a handler ran, and never on a hit.
     passes: Mutex<BTreeMap<&'static str, u64>>,
     not_stored: Mutex<BTreeMap<&'static str, u64>>,
 }
@@ -106,7 +106,7 @@ impl Tallies {
     pub(crate) fn stats(&self) -> Vec<RouteStats> {
         let tallies = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let stats = tallies.iter().map(|(name, tally)| tally.stats(name));
-        // One that was not asked yet is known where another stores for it.
+        // A route that was not asked yet has a tally where a put stores for it.
         stats
             .filter(|stats| *stats != RouteStats { route: stats.route.clone(), ..RouteStats::default() })
             .collect()
@@ -130,7 +130,7 @@ impl Route {
         Self { named, tally: tallies.of(name) }
     }
 
-    /// The same for a run that answers nobody: only the cache counts it.
+    /// This route for a run in the background that answers no request: the cache counts it, and the route's answers do not.
     pub(crate) fn beside(&self) -> Self {
         Self { named: self.named.clone(), tally: Arc::default() }
     }
@@ -173,7 +173,7 @@ impl Route {
 /// The routes that one layer is around.
 #[derive(Default)]
 pub(crate) struct Routes {
-    /// Nearly always the only one.
+    /// The first route, which is nearly always the only one.
     first: OnceLock<(Box<str>, Arc<Route>)>,
     others: RwLock<HashMap<Box<str>, Arc<Route>>>,
 }
@@ -199,7 +199,7 @@ impl Routes {
     }
 }
 
-/// The path of the route that a router of axum chose: `/teas/{id}`. There are as many as the router has.
+/// The path of the route that axum's router chose, as `/teas/{id}`: a client cannot make up more of them than the router has.
 #[cfg_attr(
     not(feature = "axum"),
     expect(clippy::missing_const_for_fn, reason = "with axum it reads an extension")

@@ -22,7 +22,7 @@ impl Section {
         )
     }
 
-    /// The section as headers; `None` where the bytes are none.
+    /// The section as headers; `None` where the bytes are no headers.
     pub(crate) fn to_headers(&self) -> Option<HeaderMap> {
         let mut headers = HeaderMap::with_capacity(self.0.len() + 4);
         for (name, value) in &self.0 {
@@ -64,12 +64,12 @@ impl From<StoredTerms> for Terms {
 /// Whether users with credentials may have a response.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Shared {
-    /// It says nothing of them.
+    /// The response does not say.
     #[default]
     Unsaid,
-    /// It says that they may.
+    /// The response says that they may.
     Said,
-    /// They get one of their own: what it says comes from a rule of paths.
+    /// They get responses of their own: its Cache-Control comes from a rule of paths, which shares nothing.
     ByPath,
 }
 
@@ -81,7 +81,7 @@ type Selecting = (String, Option<Bytes>);
 pub(crate) struct Stored {
     status: u16,
     headers: Section,
-    /// A hit shares it with what was read.
+    /// On a hit a slice of the bytes that were read, not a copy.
     body: LentBytes,
     trailers: Section,
     selecting: Vec<Selecting>,
@@ -129,7 +129,7 @@ impl Stored {
         self
     }
 
-    /// Status and headers; `None` where the stored bytes are none.
+    /// Status and headers; `None` where the stored bytes are neither.
     pub(crate) fn head(&self) -> Option<(StatusCode, HeaderMap)> {
         Some((StatusCode::from_u16(self.status).ok()?, self.headers.to_headers()?))
     }

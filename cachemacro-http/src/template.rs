@@ -43,7 +43,7 @@ impl Template {
     /// Reads a template. `{{` and `}}` are braces.
     ///
     /// # Panics
-    /// Where a brace is not closed, or was not opened: routes are built at start.
+    /// Where a brace is not closed, or was not opened. Routes are built when a program starts, so it panics then.
     #[track_caller]
     pub(crate) fn new(text: &str) -> Self {
         let mut pieces = Vec::new();
@@ -80,7 +80,7 @@ impl Template {
     /// Reads templates.
     ///
     /// # Panics
-    /// Where one of them is none.
+    /// Where one of the texts is no template.
     #[track_caller]
     pub(crate) fn all<S: cachemacro::Tag>(texts: impl IntoIterator<Item = S>) -> Vec<Self> {
         let mut all = Vec::new();
@@ -117,7 +117,7 @@ impl fmt::Display for Template {
     }
 }
 
-/// What is said of a template of which a parameter is missing.
+/// The log's words for a template of which a parameter is missing.
 pub(crate) const MISSING: &str = if cfg!(feature = "axum") {
     "nobody told the parameter: it is one of the route's path, or of `PathParams`"
 } else {

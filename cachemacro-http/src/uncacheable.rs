@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 /// How long a URL is remembered.
 const REMEMBERED: Duration = Duration::from_secs(120);
-/// How many are.
+/// How many URLs are remembered at most.
 const MOST: usize = 10_000;
 
 /// The URLs, by their keys.
@@ -30,7 +30,7 @@ impl Urls {
         !until.is_empty() && until.get(key).is_some_and(|until| *until > Instant::now())
     }
 
-    /// Remembers a URL, and lets those go on who wait for it.
+    /// Remembers a URL, and wakes the requests that wait for it.
     pub(crate) fn add(&self, key: &str) {
         let now = Instant::now();
         {
@@ -38,7 +38,7 @@ impl Urls {
             if until.len() >= MOST && !until.contains_key(key) {
                 until.retain(|_, until| *until > now);
                 if until.len() >= MOST {
-                    // The oldest is looked up in vain once more.
+                    // The URL that was remembered first is forgotten: its next request waits for another one's answer once more.
                     let oldest = until.iter().min_by_key(|(_, until)| **until).map(|(key, _)| key.clone());
                     oldest.map(|oldest| until.remove(&oldest));
                 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{Method, Request, Response, StatusCode, response};
+use http::{Request, Response, StatusCode, response};
 use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -18,7 +18,7 @@ use crate::rules::status::{Forward, Report};
 use crate::service::CacheFuture;
 use crate::stats::{Routes, method_of, path_of};
 use crate::template::{self, Template};
-use crate::written::{Written, Wrote};
+use crate::written::{Failing, Written, Wrote};
 
 type TagsOf = Arc<dyn Fn(&response::Parts) -> Vec<String> + Send + Sync>;
 
@@ -55,8 +55,7 @@ pub struct EvictLayer {
     tags: Vec<Template>,
     tags_of: Option<TagsOf>,
     before: bool,
-    on_err: bool,
-    on_evict_error: Option<StatusCode>,
+    failing: Failing,
     name: Option<String>,
     routes: Arc<Routes>,
 }
@@ -66,7 +65,7 @@ impl fmt::Debug for EvictLayer {
         f.debug_struct("EvictLayer")
             .field("tags", &self.tags)
             .field("before", &self.before)
-            .field("on_err", &self.on_err)
+            .field("failing", &self.failing)
             .finish_non_exhaustive()
     }
 }
@@ -78,8 +77,7 @@ impl EvictLayer {
             tags: Vec::new(),
             tags_of: None,
             before: false,
-            on_err: false,
-            on_evict_error: None,
+            failing: Failing::default(),
             name: None,
             routes: Arc::default(),
         }
@@ -148,7 +146,7 @@ impl EvictLayer {
     /// # drop(layer);
     /// ```
     pub const fn on_err(mut self) -> Self {
-        self.on_err = true;
+        self.failing.on_err = true;
         self
     }
 
@@ -165,7 +163,7 @@ impl EvictLayer {
     /// Where a number is no status.
     #[track_caller]
     pub fn on_evict_error(mut self, status: impl IntoStatus) -> Self {
-        self.on_evict_error = Some(status.into_status());
+        self.failing.on_evict_error = Some(status.into_status());
         self
     }
 }
@@ -174,13 +172,22 @@ impl<S> Layer<S> for EvictLayer {
     type Service = EvictService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        // What is around it may have got other tags since.
+        // Clones of this layer may have been given other tags, so each service counts its routes anew.
         let layer = Self { routes: Arc::default(), ..self.clone() };
         EvictService { inner, layer: Arc::new(layer) }
     }
 }
 
 /// A service whose requests evict. Made by an [`EvictLayer`].
+///
+/// ```
+/// use cachemacro_http::{EvictService, HttpCache};
+/// use tower_layer::Layer as _;
+///
+/// let http = HttpCache::new(cachemacro::Cache::memory());
+/// let service: EvictService<axum::Router> = http.evict().tags(["products"]).layer(axum::Router::new());
+/// # drop(service);
+/// ```
 #[derive(Debug, Clone)]
 pub struct EvictService<S> {
     inner: S,
@@ -221,7 +228,7 @@ where
     S: Service<Request<B>, Response = Response<R>>,
 {
     let (mut parts, body) = request.into_parts();
-    if matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE) {
+    if parts.method.is_safe() {
         return Ok(inner.call(Request::from_parts(parts, body)).await?.map(CacheBody::passed));
     }
     let name = match &layer.name {
@@ -243,7 +250,7 @@ where
         written.evict_ahead().await;
     }
     let response = inner.call(Request::from_parts(parts, body)).await;
-    let whatever = layer.before || layer.on_err;
+    let whatever = layer.before || layer.failing.on_err;
     let response = match response {
         Ok(response) => response,
         Err(error) => {
@@ -255,7 +262,7 @@ where
             return Err(error);
         }
     };
-    let (mut head, body) = response.into_parts();
+    let (head, body) = response.into_parts();
     let is_success = head.status.is_success() || head.status.is_redirection();
     if let Some(tags_of) = layer.tags_of.as_ref().filter(|_| is_success) {
         let late = tags_of(&head);
@@ -264,12 +271,7 @@ where
     }
     let status = if whatever { StatusCode::OK } else { head.status };
     let wrote = written.finish(Some((status, &head.headers))).await;
-    let mut body = CacheBody::passed(body);
-    if let (Wrote::Failed, Some(status), true) = (&wrote, layer.on_evict_error, is_success) {
-        head = Response::new(()).into_parts().0;
-        head.status = status;
-        body = CacheBody::empty();
-    }
+    let (mut head, body) = layer.failing.answer(&wrote, head, CacheBody::passed(body));
     if !matches!(wrote, Wrote::Nothing) {
         plan::send_invalidation(&layer.http.settings, &tags, &mut head.headers);
     }

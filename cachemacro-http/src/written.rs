@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use cachemacro::Cache;
-use http::{HeaderMap, StatusCode, Uri, header, request};
+use http::{HeaderMap, Response, StatusCode, Uri, header, request, response};
 
+use crate::body::CacheBody;
 use crate::http_cache::HttpCache;
 use crate::key::{group_tag, host, original_uri, url_tag};
 use crate::rules::groups;
@@ -16,7 +17,7 @@ pub(crate) enum Wrote {
     /// There was nothing to evict: the handler failed.
     Nothing,
     Evicted,
-    /// Not yet: they are kept and sent again.
+    /// The store could not be told yet: the evicts are kept and sent again.
     Failed,
 }
 
@@ -31,7 +32,36 @@ impl Wrote {
     }
 }
 
-/// Tags that are evicted in the end, whatever becomes of the handler: it may have written before it was dropped or panicked.
+/// What a layer does where the handler fails, and where an evict does.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Failing {
+    /// Evicts after a failure of the handler too: the write may have happened.
+    pub(crate) on_err: bool,
+    /// The status of the answer where the handler wrote and the store could not be told.
+    pub(crate) on_evict_error: Option<StatusCode>,
+}
+
+impl Failing {
+    /// The handler's answer, or what takes its place.
+    pub(crate) fn answer<R>(
+        self,
+        wrote: &Wrote,
+        head: response::Parts,
+        body: CacheBody<R>,
+    ) -> (response::Parts, CacheBody<R>) {
+        let is_success = head.status.is_success() || head.status.is_redirection();
+        match (wrote, self.on_evict_error) {
+            (Wrote::Failed, Some(status)) if is_success => {
+                let mut head = Response::new(()).into_parts().0;
+                head.status = status;
+                (head, CacheBody::empty())
+            }
+            _ => (head, body),
+        }
+    }
+}
+
+/// Tags that are evicted when this is dropped, if not before: a handler may have written before it was dropped or panicked.
 struct Guard {
     cache: Cache,
     route: Arc<Route>,
@@ -39,9 +69,9 @@ struct Guard {
 }
 
 impl Guard {
-    /// Evicts now, and says where it fails: then it is evicted later.
+    /// Evicts now. Where that fails, a warning is logged and the evict is sent again later.
     async fn evict(mut self, more: Vec<String>) -> Wrote {
-        // Dropped while it evicts, it evicts all the same.
+        // Part of what the guard evicts before the first await: dropped meanwhile, it evicts these too.
         self.tags.extend(more);
         let evict = self.cache.evict().tags(&self.tags).counted_at(&self.route.named);
         let evicted = evict.run().await;
@@ -96,19 +126,19 @@ impl Written {
         self
     }
 
-    /// Outdates these tags too.
+    /// Adds tags to evict.
     pub(crate) fn and(&mut self, tags: impl IntoIterator<Item = String>) {
         self.guard.tags.extend(tags);
     }
 
-    /// Evicts what is known already, and again in the end.
+    /// Evicts the tags that are known now, before the handler runs. They are evicted again at the end.
     pub(crate) async fn evict_ahead(&self) {
         let Guard { cache, route, tags } = &self.guard;
         Guard { cache: cache.clone(), route: route.clone(), tags: tags.clone() }.evict(Vec::new()).await;
     }
 
-    /// Evicts after a 2xx or 3xx, and what Location and Content-Location name of the same host. `None`: nobody knows what the handler
-    /// did.
+    /// After a 2xx or 3xx, evicts the tags and what Location and Content-Location name on the same host. `None`: it is not known what the
+    /// handler did, so the tags are evicted.
     pub(crate) async fn finish(self, response: Option<(StatusCode, &HeaderMap)>) -> Wrote {
         let Some((status, headers)) = response else {
             return self.guard.evict(Vec::new()).await;
@@ -121,12 +151,12 @@ impl Written {
         self.guard.evict(named).await
     }
 
-    /// Leaves all as it is.
+    /// Evicts nothing: the handler did not write.
     pub(crate) fn nothing(self) {
         self.guard.disarm();
     }
 
-    /// Evicts this tag in place of the URL's, and what the response names.
+    /// Evicts `tag` instead of the URL's own tag, which the response that was just stored carries, and what the response names.
     pub(crate) async fn finish_with(mut self, headers: &HeaderMap, tag: String) -> Wrote {
         let named = self.named_by(headers);
         self.guard.tags = vec![tag];

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use cachemacro::Histogram;
 
-/// From the first to the last, doubling.
+/// The first and the last bound; each is twice the one before.
 type Bounds = (Duration, Duration);
 
-/// Of loads: from 256 µs.
+/// The bounds of loads: from 256 µs to 2 s.
 const LOADS: Bounds = (Duration::from_micros(1 << 8), Duration::from_micros(1 << 21));
-/// Of the store's round trips: from 32 µs.
+/// The bounds of the store's round trips: from 32 µs to 262 ms.
 const ROUND_TRIPS: Bounds = (Duration::from_micros(1 << 5), Duration::from_micros(1 << 18));
 
-/// Counts of a family's times by upper bound, each not among the ones before. The last bound is none.
+/// How many of a family's times are at most each bound, and above the one before. The last bucket has no bound.
 pub(crate) fn buckets(family: &str, times: &Histogram) -> Vec<(Option<Duration>, u64)> {
     let (first, last) = if family == "store_time" { ROUND_TRIPS } else { LOADS };
     let mut buckets = Vec::new();

@@ -1,4 +1,4 @@
-//! For the [`metrics`] facade: what the caches counted is published to the recorder in place.
+//! For the [`metrics`] facade: publishes what the caches counted to the recorder that is installed.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use crate::families::{Family, Labels, Rows};
 
 /// Publishes the figures of caches to the recorder in place whenever it is told to, or at an interval.
 ///
-/// Counters are told as they stand. Of times each bucket's new ones are told as taking three quarters of its bound, which is
-/// the middle of what they took.
+/// Counters are published as they stand. Of times only buckets are known, so each new time is published as three quarters of its
+/// bucket's bound, the middle of the bucket.
 ///
 /// ```
 /// use cachemacro::Cache;
@@ -28,12 +28,12 @@ use crate::families::{Family, Labels, Rows};
 #[must_use = "nothing is published before `publish` or `run`"]
 pub struct Publisher {
     metrics: Metrics,
-    /// How many of each bucket were told.
+    /// How many times of each bucket were published.
     told: HashMap<(String, Labels), Vec<u64>>,
 }
 
 impl Publisher {
-    /// Of these caches.
+    /// A publisher of these caches' figures.
     ///
     /// ```
     /// use cachemacro_metrics::{Metrics, facade::Publisher};
@@ -106,13 +106,13 @@ impl Publisher {
         }
     }
 
-    /// What was not told yet: how long in seconds, and how many.
+    /// The times that were not published yet: how long, in seconds, and how many.
     fn more(&mut self, name: &str, labels: Labels, buckets: &[(Option<Duration>, u64)]) -> Vec<(f64, usize)> {
         let told = self.told.entry((name.to_owned(), labels)).or_insert_with(|| vec![0; buckets.len()]);
         let mut longest = 0.0;
         let mut more = Vec::new();
         for (told, (bound, count)) in told.iter_mut().zip(buckets) {
-            // Above the last bound, as if there were one more.
+            // Times above the last bound are taken to lie below twice that bound.
             longest = bound.map_or(longest * 2.0, |bound| bound.as_secs_f64());
             let new = count.saturating_sub(std::mem::replace(told, *count));
             if let Ok(new) = usize::try_from(new)

@@ -1,4 +1,4 @@
-//! What is told, the same for every exporter.
+//! The figures as families of series, the same for every exporter.
 
 use std::collections::BTreeMap;
 
@@ -6,20 +6,20 @@ use cachemacro::{BreakerState, CacheStats, Histogram, Pool, Stats};
 
 use crate::Metrics;
 
-/// In the order in which they are shown.
+/// Labels with their values, in the order in which they are shown.
 pub(crate) type Labels = Vec<(&'static str, String)>;
 
 /// The family of loads' times, and that of the store's round trips.
 const LOADS: &str = "load_time";
 const STORES: &str = "store_time";
 
-/// The site of what belongs to no annotated function.
+/// The site to which calls by hand are counted, which belong to no annotated function.
 const DIRECT: &str = "direct";
 
 /// The series of one name.
 #[derive(Debug)]
 pub(crate) struct Family {
-    /// Without unit and suffix.
+    /// The name without unit and suffix, as the field of `Stats` is called.
     pub(crate) name: String,
     pub(crate) help: String,
     pub(crate) rows: Rows,
@@ -28,7 +28,7 @@ pub(crate) struct Family {
 #[derive(Debug)]
 pub(crate) enum Rows {
     Counts(Vec<(Labels, u64)>),
-    /// What is there now.
+    /// States at the time of the snapshot.
     Gauges(Vec<(Labels, u64)>),
     /// How long things took.
     Times(Vec<(Labels, Histogram)>),
@@ -71,14 +71,14 @@ impl Metrics {
         families
     }
 
-    /// What is told of each cache besides figures.
+    /// The labels of each cache's `cachemacro_info`.
     pub(crate) fn infos(&self) -> impl Iterator<Item = Labels> {
         self.names()
             .map(|name| vec![("cache", name.to_owned()), ("version", env!("CARGO_PKG_VERSION").to_owned())])
     }
 }
 
-/// What belongs to caches and to no site of them: breakers, connections, kept evicts, decoded values.
+/// Figures of a cache as a whole, not of its sites: breaker, connections, kept evicts, decoded values.
 fn states(caches: &[(&str, CacheStats)]) -> Vec<Family> {
     let of = |by: Option<&'static str>, rows: &dyn Fn(&CacheStats) -> Vec<(&'static str, u64)>| {
         let mut all = Vec::new();
@@ -154,7 +154,7 @@ fn states(caches: &[(&str, CacheStats)]) -> Vec<Family> {
     ]
 }
 
-/// Every site of every cache, and what belongs to none.
+/// Every site of every cache, and `direct`.
 fn places<'a>(
     caches: &'a [(&'a str, CacheStats)],
 ) -> impl Iterator<Item = (&'a str, &'a str, &'a Stats)> + Clone {
@@ -168,7 +168,7 @@ fn labels(cache: &str, site: &str) -> Labels {
     vec![("cache", cache.to_owned()), ("site", site.to_owned())]
 }
 
-/// The counts that are fields.
+/// The families of the fields of `Stats` that are single counts.
 fn counts(caches: &[(&str, CacheStats)]) -> Vec<Family> {
     let mut families: Vec<Family> = Vec::new();
     let mut at = BTreeMap::new();
@@ -202,7 +202,7 @@ fn unstorable(stats: &Stats) -> Vec<(&'static str, u64)> {
     stats.unstorable_by_reason().map(|(why, count)| (why.as_str(), count)).collect()
 }
 
-/// The series of what occurred.
+/// The series of the reasons or kinds that occurred; the others are left out.
 fn split(caches: &[(&str, CacheStats)], by: &'static str, rows: Split) -> Vec<(Labels, u64)> {
     places(caches)
         .flat_map(|(cache, site, stats)| {

@@ -44,7 +44,7 @@ impl Metrics {
         Self { caches: vec![(name.into(), cache.clone())] }
     }
 
-    /// And those of another.
+    /// Adds the figures of another cache, under its own value of the label `cache`.
     ///
     /// # Errors
     /// [`Error::NameTaken`] where another of them has that name: their series would be one.
@@ -78,6 +78,14 @@ impl Metrics {
 }
 
 /// Why figures cannot be told.
+///
+/// ```
+/// use cachemacro::Cache;
+/// use cachemacro_metrics::{Error, Metrics};
+///
+/// let twice = Metrics::of("main", &Cache::memory()).and("main", &Cache::memory());
+/// assert!(matches!(twice, Err(Error::NameTaken(name)) if name == "main"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -98,8 +98,8 @@ pub fn observe(metrics: Metrics, meter: &Meter) {
         .build();
 }
 
-/// What the instruments tell. Each asks once in a collection, so who asks again begins the next one: all instruments of a
-/// collection share what the first of them has had taken.
+/// Snapshots, one for each collection, taken by its first instrument and shared by the others. An instrument asks once in a collection,
+/// so one that asks again has begun the next.
 struct Snapshots<T> {
     take: Box<dyn Fn() -> T + Send + Sync>,
     last: Mutex<Option<(Arc<T>, HashSet<usize>)>>,
@@ -110,7 +110,7 @@ impl<T> Snapshots<T> {
         Self { take: Box::new(take), last: Mutex::new(None) }
     }
 
-    /// What the instrument of this number tells now.
+    /// The snapshot that the instrument of this number is to tell from.
     fn of(&self, instrument: usize) -> Arc<T> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((snapshot, told)) = &mut *last

@@ -75,7 +75,7 @@ impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         for family in self.families() {
             let name = format!("cachemacro_{}", family.name);
-            // What never occurred has no series, and so no name.
+            // A family without series is left out, name and help included.
             match family.rows {
                 Rows::Counts(rows) if rows.is_empty() => {}
                 Rows::Gauges(rows) if rows.is_empty() => {}

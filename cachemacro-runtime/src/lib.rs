@@ -7,14 +7,10 @@
 
 mod api;
 mod calls;
-#[cfg(test)]
-mod circles;
 mod engine;
 mod format;
 mod ground;
 mod key;
-#[cfg(test)]
-mod layers;
 mod local;
 mod observe;
 mod policy;

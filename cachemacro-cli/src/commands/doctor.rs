@@ -6,10 +6,10 @@ use std::time::{Duration, Instant, SystemTime};
 use cachemacro::store::{Cursor, ServerFigures};
 
 use crate::args::{Args, PlaceArgs};
+use crate::failure::{Done, Failure};
 use crate::fleet::Fleet;
 use crate::place::Place;
 use crate::table::{Cell, Table};
-use crate::{Done, Failure};
 
 /// One finding: how bad, what, what comes of it, what to do.
 struct Finding {
@@ -21,7 +21,7 @@ struct Finding {
 
 /// The oldest server that the runtime works on.
 const OLDEST: (u32, u32) = (6, 2);
-/// A round trip that takes longer costs more than many loads.
+/// A round trip that takes longer than this costs more than many loads do.
 const SLOW: Duration = Duration::from_millis(10);
 /// How many keys are looked at to see whether one is in the namespace, and how many of them in a step.
 const MOST_KEYS: u32 = 20_000;
@@ -176,7 +176,7 @@ async fn is_in_use(place: &Place, args: &PlaceArgs) -> Option<bool> {
     None
 }
 
-/// Nobody reports.
+/// The finding that no process reports.
 fn silence(place: &Place, in_use: Option<bool>) -> Finding {
     let namespace = place.shown_namespace();
     match in_use {

@@ -7,14 +7,15 @@ use cachemacro::header::{self, Header};
 use cachemacro::inspect::{Expects, Look};
 use cachemacro::{MissReason, Timestamp};
 
-use super::{codec, fleet_if_any, nothing, shown_key, shown_tag};
+use super::shown::{codec, content, fleet_if_any, nothing, shown_key, shown_tag};
 use crate::args::Args;
+use crate::failure::{Done, Failure};
 use crate::fleet::Owner;
 use crate::pattern::Pattern;
 use crate::place::Place;
 use crate::sweep::{AS_LONG_AS_IT_IS_KEPT, sweep};
 use crate::table::{Cell, Table};
-use crate::{Done, Failure, text};
+use crate::text;
 
 pub(crate) async fn list(args: &Args, pattern: Option<&str>, limit: usize) -> Done {
     let pattern = pattern.map(Pattern::new);
@@ -68,7 +69,7 @@ pub(crate) async fn list(args: &Args, pattern: Option<&str>, limit: usize) -> Do
 
 pub(crate) async fn inspect(args: &Args, key: &str, value: bool) -> Done {
     let place = Place::new(&args.place)?;
-    // As `list` has it.
+    // The same state that `list` shows.
     let look = place.inspector.look(key, &Expects::new().stale(AS_LONG_AS_IT_IS_KEPT)).await?;
     let fleet = fleet_if_any(&place).await;
     let owners = fleet.owners(key);
@@ -161,7 +162,7 @@ fn verdict(site: Cell, processes: Cell, look: &Look) -> Vec<Cell> {
     vec![site, processes, read.into(), why.into(), remedy.into()]
 }
 
-/// What was found, in a sentence.
+/// A sentence on why the next read is a miss, by what is stored.
 fn because(reason: MissReason, look: &Look) -> String {
     match reason {
         MissReason::Absent => "nothing is there: never stored, evicted, or dropped by the server".to_owned(),
@@ -230,23 +231,4 @@ fn since(then: Timestamp, now: Timestamp) -> Cell {
 
 const fn seconds(time: Duration) -> Cell {
     Cell::Seconds(time.as_secs_f64())
-}
-
-/// The value, where its codec is one that says what is what.
-pub(super) fn content(header: &Header, look: &Look) -> String {
-    if header.has(header::SEALED) {
-        return "(sealed)".to_owned();
-    }
-    let Some(payload) = &look.payload else { return "(it is not readable now)".to_owned() };
-    if header.has(header::NONE) {
-        return "(none)".to_owned();
-    }
-    match header.codec {
-        header::DECIMAL => text::of_bytes(payload),
-        4 => serde_json::from_slice::<serde_json::Value>(payload)
-            .map_or_else(|_| "(no JSON)".to_owned(), |value| value.to_string()),
-        3 => rmp_serde::from_slice::<serde_json::Value>(payload)
-            .map_or_else(|_| "(nothing that JSON can show)".to_owned(), |value| value.to_string()),
-        id => format!("({} bytes of {}, which does not say what is what)", payload.len(), codec(id)),
-    }
 }

@@ -1,4 +1,4 @@
-//! `flush`: evicts, as services do, once it was said what goes.
+//! `flush`: evicts, as services do, after it has shown what goes.
 
 use std::collections::HashSet;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
@@ -7,10 +7,11 @@ use cachemacro::inspect::{Expects, tag_hash};
 
 use super::log;
 use crate::args::{Args, FlushArgs};
+use crate::failure::{Done, Failure};
 use crate::place::Place;
 use crate::sweep::sweep;
 use crate::table::{Cell, Table};
-use crate::{Done, Failure, text};
+use crate::text;
 
 /// How many keys the plan looks at: beyond, it is a sample.
 const SAMPLE: usize = 10_000;
@@ -45,7 +46,7 @@ pub(crate) async fn flush(args: &Args, what: &FlushArgs) -> Done {
     if what.dry_run {
         return if plan.is_empty() { Err(Failure::Shown) } else { Ok(()) };
     }
-    // Also where nothing was found: a load under way may be about to store something.
+    // Even where the plan is empty: a load under way may be about to store something.
     confirm(what, &plan, &place)?;
     let mut evicted = 0;
     if what.all {
@@ -62,7 +63,7 @@ pub(crate) async fn flush(args: &Args, what: &FlushArgs) -> Done {
 }
 
 impl Plan {
-    /// Whether nothing would go, as far as every key was looked at.
+    /// Whether every key was looked at and none would go.
     const fn is_empty(&self) -> bool {
         self.entries == 0 && !self.is_sample
     }
@@ -79,7 +80,7 @@ fn hint_at(key: &str, place: &Place) {
     }
 }
 
-/// A tag's hash; of one that is given as `#9f3c…` that one.
+/// The hash of a tag, which may be given as its hash: `#9f3c…`.
 fn hash_of(tag: &str) -> Result<u64, Failure> {
     match tag.strip_prefix('#') {
         Some(hash) if hash.len() == 16 => u64::from_str_radix(hash, 16)
@@ -114,7 +115,7 @@ async fn plan(args: &Args, what: &FlushArgs, tags: &[u64], place: &Place) -> Res
             let goes = what.all
                 || keys.contains(&found.key)
                 || prefixes.iter().any(|prefix| found.key.starts_with(prefix))
-                // What was evicted since carries nothing any more.
+                // An entry one of whose tags was evicted since is a miss already, and does not count.
                 || found.head.reason.is_none() && found.head.tags.iter().any(|tag| tags.contains(&tag.tag));
             if goes {
                 plan.entries += 1;
@@ -135,7 +136,7 @@ fn show(args: &Args, plan: &Plan) -> Done {
     table.write(&args.output)
 }
 
-/// Asks, where somebody is there to answer.
+/// Asks for confirmation where there is a terminal; elsewhere `--yes` is needed.
 fn confirm(what: &FlushArgs, plan: &Plan, place: &Place) -> Done {
     if what.yes {
         return Ok(());

@@ -6,13 +6,13 @@ use std::time::{Duration, SystemTime};
 use cachemacro::inspect::tag_hash;
 use serde::{Deserialize, Serialize};
 
-use super::nothing;
-use crate::Done;
+use super::shown::nothing;
 use crate::args::{Args, FlushArgs};
+use crate::failure::Done;
 use crate::place::Place;
 use crate::table::{Cell, Table};
 
-/// One flush. Others may write anything there.
+/// One flush, as it is recorded. Other programs can write to the log too, so every field may be missing or wrong.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Line {
@@ -30,7 +30,7 @@ pub(crate) async fn log(args: &Args, limit: usize) -> Done {
     let mut table = Table::new(&["when", "who", "what", "entries", "reason"]);
     for (when, line) in place.inspector.logged().await?.into_iter().take(limit) {
         let Ok(line) = serde_json::from_slice::<Line>(&line) else { continue };
-        // Beyond the year 9999 nothing can be written.
+        // Dates after the year 9999 have no form.
         let when = Duration::from_millis(when.millis().min(253_402_300_799_000));
         let when = humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + when);
         let (mut what, mut reason) = (line.what, line.reason);
@@ -52,12 +52,12 @@ pub(crate) async fn log(args: &Args, limit: usize) -> Done {
     nothing(&table.rows)
 }
 
-/// The selectors without what they name.
+/// The selectors' names without their values.
 fn redacted(what: &str) -> String {
     what.split(' ').filter(|word| word.starts_with("--")).collect::<Vec<_>>().join(" ")
 }
 
-/// Records a flush. Where that fails, it is said: what was evicted is evicted.
+/// Records a flush. A failure is only told on standard error: what was evicted stays evicted.
 pub(crate) async fn record(place: &Place, what: &FlushArgs, entries: u64, sample: bool) {
     let line =
         Line { who: who(), what: selectors(place, what), reason: what.reason.clone(), entries, sample };
@@ -82,7 +82,8 @@ fn who() -> String {
     }
 }
 
-/// As they were given. Where entries are sealed, keys and tags as the server knows them anyway: `flush` takes those too.
+/// The selectors as they were given. Where entries are sealed, keys and tags stand as the server knows them anyway; `flush` takes those
+/// too.
 fn selectors(place: &Place, what: &FlushArgs) -> String {
     let has_seals = place.inspector.has_seals();
     let tag = |tag: &String| {

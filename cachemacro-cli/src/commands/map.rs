@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::{nothing, print};
+use super::shown::{nothing, print};
 use crate::args::Args;
+use crate::failure::{Done, Failure};
 use crate::fleet::Fleet;
 use crate::table::{Cell, Table};
-use crate::{Done, Failure, template, text};
+use crate::{template, text};
 
 /// Who carries something, and who evicts it.
 #[derive(Default)]
@@ -25,10 +26,11 @@ struct Map<'a> {
     /// Cached functions that something evicts, by tag, entry, key or prefix.
     renewed: BTreeSet<&'a str>,
     cached: BTreeSet<&'a str>,
-    /// Tags that expressions give: they may be any.
+    /// Whether some function's tags come from an expression, and may be any.
     unknown_read: bool,
     unknown_evicted: bool,
-    /// Variants of enums are told apart by their names: whether one makes the same text as a template is not known.
+    /// Whether some function's tags are variants of an enum. These are known by name, not by their text, so one may make the same text as a
+    /// template does.
     reads_variants: bool,
     evicts_variants: bool,
 }
@@ -55,7 +57,7 @@ impl<'a> Map<'a> {
         let mut evicted_prefixes = BTreeSet::new();
         for site in sites() {
             let name = site.site.as_str();
-            // A function that writes returns nothing that is stored.
+            // Only a function that reads names a type of value.
             if !site.value.is_empty() {
                 map.cached.insert(name);
             }
@@ -131,7 +133,7 @@ impl<'a> Map<'a> {
             table.row(row("tag", tag, sides, note));
         }
         for (entry, sides) in &self.entries {
-            // One that nobody reads was not called yet.
+            // An entry that nobody reads is of a function that was not called yet, so it is not reported as misspelt.
             table.row(row("entry", entry, sides, ""));
         }
         for site in self.cached.difference(&self.renewed) {
@@ -141,7 +143,7 @@ impl<'a> Map<'a> {
         table
     }
 
-    /// From those that evict, over what they evict, to those that read.
+    /// A graph in DOT: from the functions that evict, over tags and entries, to the functions that read.
     fn dot(&self) -> String {
         let quoted =
             |name: &str| format!("\"{}\"", text::shown(name).replace('\\', "\\\\").replace('"', "\\\""));

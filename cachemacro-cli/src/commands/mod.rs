@@ -6,20 +6,19 @@ mod flush;
 mod log;
 mod map;
 mod search;
+mod shown;
 mod stats;
 mod tags;
 mod top;
 mod verify;
 mod warm;
 
-use std::io::{self, Write as _};
-
-use cachemacro::inspect::tag_hash;
 use clap::CommandFactory as _;
 
-use crate::args::{Args, Command, OutputArgs};
-use crate::fleet::Fleet;
-use crate::{Done, Failure, watch};
+use self::shown::print;
+use crate::args::{Args, Command};
+use crate::failure::Done;
+use crate::watch;
 
 pub(crate) async fn run(args: Args) -> Done {
     match &args.command {
@@ -48,60 +47,4 @@ pub(crate) async fn run(args: Args) -> Done {
             print(&text)
         }
     }
-}
-
-fn print(text: &[u8]) -> Done {
-    let mut out = io::stdout().lock();
-    out.write_all(text)?;
-    out.flush()?;
-    Ok(())
-}
-
-/// The key as it is shown.
-fn shown_key(key: &str, output: &OutputArgs) -> String {
-    if output.redact { format!("#{:016x}", tag_hash(key)) } else { key.to_owned() }
-}
-
-/// A tag by its name, where one of these is it, else by its hash.
-fn shown_tag(hash: u64, names: &[String], output: &OutputArgs) -> String {
-    match names.iter().find(|name| tag_hash(name) == hash) {
-        Some(name) if !output.redact => name.clone(),
-        _ => format!("#{hash:016x}"),
-    }
-}
-
-/// The fleet, for what it knows of functions. What is shown without it is less, and no failure.
-async fn fleet_if_any(place: &crate::place::Place) -> Fleet {
-    match Fleet::of_place(place).await {
-        Ok(fleet) => {
-            if fleet.reports.is_empty() {
-                eprintln!(
-                    "cachemacro: no process reported within 30 s, so functions and names of tags are not known; the first report comes 10 s after a start"
-                );
-            }
-            fleet
-        }
-        Err(failure) => {
-            eprintln!("cachemacro: no reports, so functions and names of tags are not known: {failure}");
-            Fleet::default()
-        }
-    }
-}
-
-/// The codec of this id.
-fn codec(id: u8) -> String {
-    let known = match id {
-        0 => "none",
-        1 => "bincode",
-        2 => "postcard",
-        3 => "msgpack",
-        4 => "json",
-        cachemacro::header::DECIMAL => "decimal",
-        _ => return format!("codec {id}"),
-    };
-    known.to_owned()
-}
-
-const fn nothing<T>(found: &[T]) -> Done {
-    if found.is_empty() { Err(Failure::Shown) } else { Ok(()) }
 }

@@ -1,4 +1,4 @@
-//! `search`: keys, and values, in which something is found.
+//! `search`: finds keys by a pattern, and values where it is asked to look into them.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -8,22 +8,22 @@ use cachemacro::header;
 use cachemacro::inspect::{Expects, Look};
 use tokio::time::sleep;
 
-use super::entries::content;
-use super::{codec, nothing, shown_key};
+use super::shown::{codec, content, nothing, shown_key};
 use crate::args::{Args, SearchArgs};
+use crate::failure::Done;
 use crate::pattern::Pattern;
 use crate::place::Place;
 use crate::sweep::{AS_LONG_AS_IT_IS_KEPT, Found, sweep_and};
 use crate::table::{Cell, Table};
-use crate::{Done, text};
+use crate::text;
 
-/// Codecs whose bytes do not say what is what: what is text in them stands there as it is.
+/// Codecs whose bytes cannot be read without the type: bincode and postcard. Text stands in them as it is.
 const COMPACT: [u8; 2] = [1, 2];
 
 pub(crate) async fn search(args: &Args, what: &SearchArgs) -> Done {
     let pattern = if what.regex { Pattern::regex(&what.pattern)? } else { Pattern::new(&what.pattern) };
     let place = Place::new(&args.place)?;
-    // Of the keys that are shown alone: there may be any number of others.
+    // Only keys that are shown are remembered: there may be any number of others.
     let mut shown = HashSet::new();
     let mut table = Table::new(&["key", "found_in", "state", "bytes", "codec"]);
     let per_key = Duration::from_secs(1) / args.place.rate;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use cachemacro::report::Figures;
 
-use super::nothing;
-use crate::Done;
+use super::shown::nothing;
 use crate::args::{Args, By};
+use crate::failure::Done;
 use crate::fleet::Fleet;
 use crate::table::{Cell, Table};
 
@@ -59,7 +59,7 @@ fn is_of_use(figures: &Figures) -> bool {
     figures.reads() > 0 || figures.count("loads") > 0 || sum(&figures.errors) > 0
 }
 
-/// Each function, and all of them together.
+/// A row for each function, and one for all together.
 fn sites(fleet: &Fleet) -> Table {
     let mut table = Table::new(&[
         "site",
@@ -81,7 +81,7 @@ fn sites(fleet: &Fleet) -> Table {
     for (_, figures) in &sites {
         total.add(figures);
     }
-    // Loads differ by function, so what was saved is a sum of each one's.
+    // Loads take differently long by function, so the time saved is summed over functions.
     let saved: Duration = sites.iter().map(|(_, figures)| figures.time_saved()).sum();
     let rows = sites.iter().map(|(site, figures)| (*site, figures, figures.time_saved()));
     for (site, figures, saved) in rows.chain([("total", &total, saved)]) {

@@ -2,9 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{fleet_if_any, nothing, shown_tag};
-use crate::Done;
+use super::shown::{fleet_if_any, nothing, shown_tag};
 use crate::args::Args;
+use crate::failure::Done;
 use crate::place::Place;
 use crate::sweep::sweep;
 use crate::table::{Cell, Table};
@@ -14,7 +14,7 @@ use crate::table::{Cell, Table};
 struct Carried {
     entries: u64,
     bytes: u64,
-    /// The names that the keys of its entries make likely.
+    /// The tag's possible names: what the templates of its entries' functions make of their keys.
     names: Vec<String>,
 }
 
@@ -24,7 +24,7 @@ pub(crate) async fn tags(args: &Args) -> Done {
     let mut tags: HashMap<u64, Carried> = HashMap::new();
     let mut seen = HashSet::new();
     sweep(&place, &args.place, "", |found| {
-        // What is evicted or gone carries nothing any more.
+        // An entry that was evicted, or is gone, carries no tag any more.
         let is_there = found.head.reason.is_none() && !found.head.tags.is_empty();
         if seen.insert(found.key.clone()) && is_there {
             let names = fleet.tags_of(&found.key);

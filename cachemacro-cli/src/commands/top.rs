@@ -1,12 +1,12 @@
-//! `top`: which entries, and which prefixes, are the most of something.
+//! `top`: the entries, or prefixes, with most bytes, age, time to live or load time.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
-use super::{nothing, shown_key};
-use crate::Done;
+use super::shown::{nothing, shown_key};
 use crate::args::{Args, Top};
+use crate::failure::{Done, Failure};
 use crate::place::Place;
 use crate::sweep::{Found, sweep};
 use crate::table::{Cell, Table};
@@ -22,7 +22,7 @@ pub(crate) async fn top(args: &Args, by: Top, limit: usize) -> Done {
     nothing(&table.rows)
 }
 
-/// What counts, in milliseconds or bytes: more is higher up. `None`: the entry has none.
+/// The figure by which an entry is ranked, in milliseconds or bytes, the largest first; `None` where the entry has none.
 fn weight(found: &Found, by: Top, now: cachemacro::Timestamp) -> Option<u64> {
     let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let header = found.head.header.filter(|header| header.stored_at.millis() > 0);
@@ -34,7 +34,7 @@ fn weight(found: &Found, by: Top, now: cachemacro::Timestamp) -> Option<u64> {
     }
 }
 
-async fn entries(args: &Args, place: &Place, by: Top, limit: usize) -> Result<Table, crate::Failure> {
+async fn entries(args: &Args, place: &Place, by: Top, limit: usize) -> Result<Table, Failure> {
     let now = place.inspector.time().await?;
     // No more than what is shown is kept; ties are broken by the key, so that a key that comes twice is one.
     let mut best: BTreeSet<(Reverse<u64>, String)> = BTreeSet::new();
@@ -67,7 +67,7 @@ async fn entries(args: &Args, place: &Place, by: Top, limit: usize) -> Result<Ta
     Ok(table)
 }
 
-async fn prefixes(args: &Args, place: &Place, limit: usize) -> Result<Table, crate::Failure> {
+async fn prefixes(args: &Args, place: &Place, limit: usize) -> Result<Table, Failure> {
     let mut prefixes: BTreeMap<String, (u64, u64)> = BTreeMap::new();
     let mut seen = HashSet::new();
     sweep(place, &args.place, "", |found| {

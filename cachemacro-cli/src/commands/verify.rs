@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use cachemacro::MissReason;
 use cachemacro::inspect::Expects;
 
-use super::shown_key;
+use super::shown::shown_key;
 use crate::args::Args;
+use crate::failure::{Done, Failure};
 use crate::place::Place;
 use crate::sweep::sweep_and;
 use crate::table::{Cell, Table};
-use crate::{Done, Failure};
 
 pub(crate) async fn verify(args: &Args) -> Done {
     let place = Place::new(&args.place)?;
@@ -24,7 +24,7 @@ pub(crate) async fn verify(args: &Args) -> Done {
             Some(reason @ (MissReason::Malformed | MissReason::OtherKey | MissReason::Undecodable)) => {
                 reason.as_str()
             }
-            // A key that outlives its entry by far was not written by a cache.
+            // A cache always sets an expiry, so a key without one was written by something else.
             _ if look.header.is_some() && look.left.is_none() => "never_expires",
             _ => return Ok(true),
         };

@@ -10,8 +10,9 @@ use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::args::Args;
+use crate::failure::{Done, Failure};
+use crate::http;
 use crate::table::{Cell, Table};
-use crate::{Done, Failure, http};
 
 /// The most bytes of an answer.
 const MOST: usize = 64 << 20;
@@ -53,7 +54,7 @@ pub(crate) async fn warm(args: &Args, urls: &Path, concurrency: u32, calls: u32)
         }));
     }
     for task in tasks {
-        // A call does not panic.
+        // The task returns no error: a call does not panic, and nobody aborts it.
         let _ = task.await;
     }
     let outcomes = outcomes.lock().unwrap_or_else(PoisonError::into_inner);

@@ -28,7 +28,7 @@ pub(crate) fn draw(frame: &mut Frame<'_>, watch: &Watch) {
     draw_foot(frame, watch, foot);
 }
 
-/// Colors where they are wanted.
+/// This color, or none where colors are off.
 fn colored(watch: &Watch, color: Color) -> Style {
     if watch.colors { Style::new().fg(color) } else { Style::new() }
 }
@@ -147,7 +147,7 @@ fn draw_sites(frame: &mut Frame<'_>, watch: &Watch, area: Rect) {
     frame.render_stateful_widget(table, area, &mut state);
 }
 
-/// The end of a name that is too long: its function stands there.
+/// The end of a name that is too long: the function's own name is at the end.
 fn end_of(name: &str, room: usize) -> String {
     let length = name.chars().count();
     if length <= room {

@@ -15,12 +15,12 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use self::state::{Column, Pane, Watch};
 use crate::args::{Args, Format, WatchArgs};
+use crate::failure::{Done, Failure};
 use crate::fleet::Fleet;
 use crate::place::Place;
 use crate::table::{Cell, Table};
-use crate::{Done, Failure};
 
-/// How long the terminal is waited for at a time.
+/// How long to wait for a key at a time.
 const KEYS: Duration = Duration::from_millis(100);
 
 pub(crate) async fn watch(args: &Args, how: &WatchArgs) -> Done {
@@ -46,7 +46,7 @@ pub(crate) async fn watch(args: &Args, how: &WatchArgs) -> Done {
 async fn look(place: &Place) -> Result<(u64, Fleet, Option<ServerFigures>), Failure> {
     let now = place.inspector.time().await?.millis();
     let fleet = Fleet::of_place(place).await?;
-    // Who may not ask for it sees the rest.
+    // A user who may not run `INFO` sees the rest.
     let info = place.inspector.info().await.ok().flatten();
     Ok((now, fleet, info.map(|info| ServerFigures::from_info(&info))))
 }
@@ -132,7 +132,7 @@ fn events() -> mpsc::UnboundedReceiver<Event> {
     events
 }
 
-/// Ends where the process is asked to.
+/// Returns once the process gets a signal to end.
 async fn signalled() {
     #[cfg(unix)]
     {
@@ -154,7 +154,7 @@ async fn signalled() {
     }
 }
 
-/// Does what a key is for; tells whether it quits.
+/// Does what a key is for; returns whether it quits.
 fn pressed(watch: &mut Watch, key: KeyEvent) -> bool {
     if key.kind == KeyEventKind::Release {
         return false;

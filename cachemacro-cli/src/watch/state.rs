@@ -1,4 +1,4 @@
-//! What is shown, and how it came: rates from one report of a process to its next.
+//! The state behind the screen. Rates are differences between one report of a process and its next.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
@@ -10,14 +10,15 @@ use crate::fleet::{DIRECT, Fleet};
 
 /// After so many milliseconds without a report a process is said to be late: it reports every 10 s.
 const LATE: u64 = 15_000;
-/// How many points lines of the past have.
+/// How many points a sparkline has.
 const PAST: usize = 240;
 
 /// One process: its last report, and what it did since the one before.
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) report: Report,
-    /// By site, and how many seconds that took. None before the second report, so that a start is no peak.
+    /// What the process did since the report before its last, by site, and in how many seconds. `None` before the second report, so that a
+    /// start shows no peak.
     lately: Option<(BTreeMap<String, Figures>, f64)>,
 }
 
@@ -25,7 +26,7 @@ pub(crate) struct Process {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct SiteRow {
     pub(crate) site: String,
-    /// `None`: no process has reported twice yet.
+    /// Reads per second; `None` until a process has reported twice.
     pub(crate) reads: Option<f64>,
     pub(crate) hit_rate: Option<f64>,
     pub(crate) misses: Option<f64>,
@@ -122,14 +123,14 @@ pub(crate) struct Watch {
     /// By instance.
     pub(crate) processes: BTreeMap<String, Process>,
     pub(crate) server: Option<ServerFigures>,
-    /// Why nothing new is known.
+    /// Why the last look failed, if it did.
     pub(crate) problem: Option<String>,
     /// The store's time at the last look, in milliseconds.
     pub(crate) now: u64,
     /// Reads and misses per second, the oldest first.
     pub(crate) past: VecDeque<(u64, u64)>,
     pub(crate) sorted_by: Column,
-    /// The smallest, or `a`, at the top.
+    /// Whether the smallest value, or `a`, is at the top.
     pub(crate) ascending: bool,
     pub(crate) filter: String,
     /// Whether keys go to the filter.
@@ -320,7 +321,7 @@ fn since(report: &Report, before: &Report) -> (BTreeMap<String, Figures>, f64) {
     (sites, seconds)
 }
 
-/// Counts only grow; a report may say anything.
+/// The difference of two reports' figures; zero where a count went down, which no true report says.
 fn less(now: &Figures, before: &Figures) -> Figures {
     let mut left = now.clone();
     for (left, before) in [

@@ -6,7 +6,7 @@ use syn::visit::{self, Visit};
 use syn::visit_mut::{self, VisitMut};
 use syn::{GenericParam, Generics, Lifetime, Pat, Type, WherePredicate, parse_quote};
 
-use super::Expander;
+use super::expander::Expander;
 use super::underscore::Renamed;
 use crate::model::{Cached, EntryFn, TypePart};
 use crate::syntax::binding::{again, again_in};

@@ -4,7 +4,7 @@ use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::Expr;
 
-use super::Expander;
+use super::expander::Expander;
 use crate::model::{EntryParts, Key, Tag};
 use crate::syntax::template::{Hole, Part};
 use crate::values::{self, Place, reference};

@@ -4,7 +4,7 @@ use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{quote, quote_spanned};
 use syn::parse_quote;
 
-use super::Expander;
+use super::expander::Expander;
 use super::underscore::Renamed;
 use crate::syntax::item::{Arg, Body, Form, Item, has_impl_trait, pointing_at};
 

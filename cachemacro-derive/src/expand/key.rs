@@ -3,9 +3,9 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote_spanned;
 
+use super::expander::{Expander, option};
 use super::policy::policy;
 use super::says::says;
-use super::{Expander, option};
 use crate::model::{EntryParts, Key, TypePart};
 use crate::syntax::item::Item;
 use crate::syntax::options::OfTrait;

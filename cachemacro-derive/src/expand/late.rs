@@ -13,7 +13,7 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 
-use super::Expander;
+use super::expander::Expander;
 use super::key::{place_of_site, template_chain};
 use crate::model::{EntryParts, Key, RulesModel, Tag, Value};
 use crate::syntax::item::Item;

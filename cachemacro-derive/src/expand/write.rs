@@ -24,10 +24,10 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::parse_quote;
 
+use super::expander::{Expander, condition_named, if_so, option, tags_method};
 use super::function::Handed;
 use super::late::{self, Late};
 use super::says::says_of_writes;
-use super::{Expander, condition_named, if_so, option, tags_method};
 use crate::model::{EntryParts, Put, PutTarget, Tag, Value, Write, WriteAttr, Writing};
 use crate::syntax::item::{Item, pointing_at};
 use crate::values::{self, Place, reference};

@@ -4,6 +4,7 @@
 //! becomes `(*name)` there. In both, an argument that stands bare in a tuple, or in the call of an entry function, is
 //! borrowed, so that the body can still move it; what else would be moved is cloned (`taken`).
 
+mod bare;
 mod taken;
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
@@ -14,7 +15,9 @@ use syn::punctuated::Punctuated;
 use syn::visit_mut::{self, VisitMut};
 use syn::{Expr, Token, parse_quote, parse_quote_spanned};
 
-use self::taken::{Taken, is_field};
+pub(crate) use self::bare::borrowed;
+use self::bare::{is_among, is_bare, is_field};
+use self::taken::Taken;
 use crate::model::{Let, Value};
 use crate::syntax::binding::{again, again_in};
 use crate::syntax::item::{Item, names_in, pointing_at};
@@ -150,19 +153,6 @@ pub(crate) fn fitted(expr: &Expr, item: &Item, place: Place, bound: &[Ident], bo
     expr
 }
 
-/// Whether a name is among `names`, written with `r#` or without.
-fn is_among(name: &Ident, names: &[&Ident]) -> bool {
-    names.iter().any(|one| one.unraw() == name.unraw())
-}
-
-fn is_bare<'a>(expr: &'a Expr, names: &[&Ident]) -> Option<&'a Ident> {
-    match expr {
-        Expr::Path(path) => path.path.get_ident().filter(|name| is_among(name, names)),
-        Expr::Group(group) => is_bare(&group.expr, names),
-        _ => None,
-    }
-}
-
 /// Whether the expression is an argument, or a field.
 pub(crate) fn is_place(expr: &Expr, item: &Item) -> bool {
     is_bare(expr, &item.names().collect::<Vec<_>>()).is_some() || is_field(expr, &|_| true)
@@ -197,12 +187,6 @@ fn borrow_bare(expr: &mut Expr, names: &[&Ident]) {
         borrow_if_place(element, names);
         borrow_bare(element, names);
     }
-}
-
-/// `&` before the expression.
-pub(crate) fn borrowed(expr: &Expr) -> Expr {
-    let span = pointing_at(expr);
-    parse_quote_spanned!(span=> &#expr)
 }
 
 /// Whether an expression is a field of the value, as in `result.name`, which cannot be moved out of it.

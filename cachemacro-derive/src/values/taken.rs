@@ -14,7 +14,7 @@ use syn::punctuated::Punctuated;
 use syn::visit_mut::{self, VisitMut};
 use syn::{Expr, Pat, Stmt, Token, parse_quote_spanned};
 
-use super::{borrowed, is_among, is_bare};
+use super::bare::{borrowed, is_among, is_bare, is_field};
 use crate::syntax::item::{Item, names_in, pointing_at};
 use crate::tokens::mentions::mentions;
 
@@ -80,15 +80,6 @@ impl<'a> Taken<'a> {
                     || base == "self"
             }),
         }
-    }
-}
-
-/// Whether the expression is a field, or a field of one, of what is called a name for which `of` holds.
-pub(super) fn is_field(expr: &Expr, of: &impl Fn(&Ident) -> bool) -> bool {
-    let Expr::Field(field) = expr else { return false };
-    match &*field.base {
-        Expr::Path(path) => path.path.get_ident().is_some_and(of),
-        base => is_field(base, of),
     }
 }
 

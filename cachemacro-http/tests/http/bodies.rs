@@ -174,7 +174,7 @@ async fn events_pass_untouched() {
 #[tokio::test(start_paused = true)]
 async fn after_its_deadline_a_body_is_recorded_no_more_and_the_next_may_store() {
     let rig = Rig::new();
-    let layer = rig.http.cache().deadline("10s");
+    let layer = rig.http.cache().lease_limit("10s");
     let (sender, mut response) = open(&layer, &[]).await;
     write(&sender, "one ").await;
     assert_eq!(next(&mut response).await, Some(Ok("one ".to_owned())));
@@ -186,7 +186,7 @@ async fn after_its_deadline_a_body_is_recorded_no_more_and_the_next_may_store() 
     assert_eq!(stored(&layer).await, None);
 
     // One that never ends is let go of, though nobody reads it.
-    let (sender, response) = open(&rig.http.cache().deadline("10s").version(2), &[]).await;
+    let (sender, response) = open(&rig.http.cache().lease_limit("10s").version(2), &[]).await;
     drop(response);
     write(&sender, "one ").await;
     tokio::time::timeout(Duration::from_secs(20), sender.closed()).await.expect("nobody holds it");
@@ -195,7 +195,7 @@ async fn after_its_deadline_a_body_is_recorded_no_more_and_the_next_may_store() 
 #[tokio::test]
 async fn a_body_without_a_deadline_is_recorded_to_its_end() {
     let rig = Rig::new();
-    let layer = rig.http.cache().deadline(Duration::MAX);
+    let layer = rig.http.cache().lease_limit(Duration::MAX);
     let (sender, mut response) = open(&layer, &[]).await;
     write(&sender, "one ").await;
     assert_eq!(next(&mut response).await, Some(Ok("one ".to_owned())));

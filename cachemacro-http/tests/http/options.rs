@@ -199,7 +199,7 @@ fn a_mistake_is_told_at_the_line_that_makes_the_route() {
         &|| drop(http.cache().ttl("5 minutos")),
         &|| drop(http.cache().stale("x")),
         &|| drop(http.cache().max_age("x")),
-        &|| drop(http.cache().deadline("x")),
+        &|| drop(http.cache().lease_limit("x")),
         &|| drop(http.cache().negative_ttl("x")),
         &|| drop(http.cache().tags(["a:{id"])),
         &|| drop(http.cache().vary(["not a name"])),

@@ -5,6 +5,7 @@ mod codecs;
 mod examples;
 mod guide;
 mod habits;
+mod layers;
 mod new_user;
 mod public_api;
 mod rustdoc;

@@ -55,6 +55,8 @@ fn the_first_steps_lead_to_a_program_that_runs() {
         .arg(&manifest)
         .args(["--target-dir", concat!(env!("CARGO_TARGET_TMPDIR"), "/new_user")])
         .env("RUSTFLAGS", "-D warnings")
+        // Nobody looks into it with a debugger.
+        .env("CARGO_PROFILE_DEV_DEBUG", "false")
         .output()
         .expect("cargo is there");
     let said = String::from_utf8_lossy(&run.stderr);

@@ -8,7 +8,7 @@ use std::{env, fs};
 use quote::ToTokens;
 use syn::{Attribute, Fields, ImplItem, Item, ItemImpl, TraitItem, UseTree};
 
-use crate::sources::{Sources, is_documented, is_public, self_type};
+use crate::sources::{LIBRARIES, Sources, is_documented, is_public, self_type};
 
 /// An item as one line, the way rustfmt would space it.
 fn line(item: Item) -> String {
@@ -194,11 +194,11 @@ fn repository() -> PathBuf {
 #[test]
 fn the_public_interface_is_what_is_checked_in() {
     let root = repository();
-    let runtime = listing(&Sources::of(&root.join("cachemacro-runtime")));
     let facade =
         re_exports(&root.join("cachemacro/src/lib.rs")) + &features(&root.join("cachemacro/Cargo.toml"));
-    for (name, now) in [("cachemacro.txt", facade), ("cachemacro-runtime.txt", runtime)] {
-        let path = root.join("docs/api").join(name);
+    let listed = LIBRARIES.map(|krate| (krate, listing(&Sources::of(&root.join(krate)))));
+    for (krate, now) in listed.into_iter().chain([("cachemacro", facade)]) {
+        let path = root.join(format!("docs/api/{krate}.txt"));
         if env::var_os("UPDATE_API").is_some() {
             fs::write(&path, &now).expect("the listing can be written");
         }
@@ -208,7 +208,7 @@ fn the_public_interface_is_what_is_checked_in() {
         let added: Vec<&&str> = new.difference(&old).collect();
         assert!(
             before == now,
-            "docs/api/{name} is not what the sources say.\ngone: {gone:#?}\nadded: {added:#?}\n\
+            "docs/api/{krate}.txt is not what the sources say.\ngone: {gone:#?}\nadded: {added:#?}\n\
              If the change is meant: UPDATE_API=1 cargo test -p cachemacro-tests --all-features --test docs public_api"
         );
     }

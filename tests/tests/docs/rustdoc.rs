@@ -1,4 +1,4 @@
-//! Every public item of the runtime has an example of its own in its documentation. That the examples compile and run,
+//! Every public item of every library has an example of its own in its documentation. That the examples compile and run,
 //! the doc tests show.
 
 use std::collections::HashMap;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use syn::{Attribute, Expr, Item, ItemTrait, Lit, Meta, TraitItem};
 
-use crate::sources::Sources;
+use crate::sources::{LIBRARIES, Sources};
 
 /// The lines of the documentation.
 fn lines(attrs: &[Attribute]) -> impl Iterator<Item = String> {
@@ -42,19 +42,14 @@ fn has_example(attrs: &[Attribute]) -> bool {
     !example(attrs).is_empty()
 }
 
-#[test]
-fn every_public_item_of_the_runtime_has_an_example() {
-    let sources = Sources::of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../cachemacro-runtime"));
-    let surface = sources.surface();
-    for known in ["Cache", "Entry::get", "Entry::increment", "Codec::encode"] {
-        assert!(surface.iter().any(|(name, _)| name == known), "{known} is public, and was not found");
-    }
+/// The public items that nothing shows in use.
+fn without_example(sources: &Sources) -> impl Iterator<Item = String> {
     let traits: HashMap<String, &ItemTrait> = sources
         .definitions()
         .filter_map(|(path, item)| if let Item::Trait(item) = item { Some((path, item)) } else { None })
         .collect();
     // Where the example of a trait calls a method, or where a provided method does what another's does, that is enough.
-    let is_shown = |name: &str| {
+    let is_shown = move |name: &str| {
         let Some((of, name)) = name.rsplit_once("::") else { return false };
         let Some(of) = traits.get(of) else { return false };
         let (example, call, written) = (example(&of.attrs), format!(".{name}("), format!("fn {name}("));
@@ -67,16 +62,26 @@ fn every_public_item_of_the_runtime_has_an_example() {
         });
         elsewhere || example.contains(&call) || example.contains(&written)
     };
-    let lacking: Vec<&str> = surface
-        .iter()
-        .filter(|(name, attrs)| !has_example(attrs) && !is_shown(name))
-        .map(|(name, _)| name.as_str())
-        .collect();
+    let surface = sources.surface().into_iter();
+    surface.filter(move |(name, attrs)| !has_example(attrs) && !is_shown(name)).map(|(name, _)| name)
+}
+
+#[test]
+fn every_public_item_has_an_example() {
+    let mut known = vec!["cached", "CacheLayer::ttl", "Metrics::of", "Cache", "Entry::get", "Codec::encode"];
+    let (mut all, mut lacking) = (0, Vec::new());
+    for krate in LIBRARIES {
+        let sources = Sources::of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(krate));
+        let surface = sources.surface();
+        known.retain(|known| !surface.iter().any(|(name, _)| name == known));
+        all += surface.len();
+        lacking.extend(without_example(&sources).map(|name| format!("{krate}: {name}")));
+    }
+    assert!(known.is_empty(), "they are public, and were not found: {known:?}");
     assert!(
         lacking.is_empty(),
-        "{} of {} public items have no example:\n{}",
+        "{} of {all} public items have no example:\n{}",
         lacking.len(),
-        surface.len(),
         lacking.join("\n")
     );
 }

@@ -10,6 +10,10 @@ use syn::{Attribute, ImplItem, ImplItemFn, Item, ItemImpl, Meta, TraitItem, Type
 /// Public types that a macro makes, so that their definitions cannot be seen here; their methods can.
 const MADE_BY_MACROS: &[&str] = &["Stats"];
 
+/// The published libraries, but for the facade, which has no items of its own.
+pub(crate) const LIBRARIES: [&str; 4] =
+    ["cachemacro-derive", "cachemacro-http", "cachemacro-metrics", "cachemacro-runtime"];
+
 /// A module's items.
 pub(crate) struct Module {
     /// Where it is in the sources.

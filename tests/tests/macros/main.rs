@@ -3,7 +3,7 @@
 //! Each case is a module under `tests/ui/pass`, as a user might write it, in one program because linking one for each
 //! would take minutes. A case that names itself from the crate's root begins with its topic: `crate::hygiene::…`.
 //!
-//! What they refuse is in `ui.rs`.
+//! What they refuse is tried in `tests/mistakes`.
 
 #![cfg_attr(not(clippy), deny(warnings))]
 #![allow(
@@ -31,8 +31,6 @@ mod traits;
 mod values;
 #[path = "../../ui/pass/writes/mod.rs"]
 mod writes;
-
-mod ui;
 
 #[test]
 fn every_case_is_among_them() {

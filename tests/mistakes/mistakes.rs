@@ -1,7 +1,7 @@
 //! What the attributes refuse, and the messages with which they refuse it.
 //!
-//! Cases are grouped by topic under `tests/ui`. `TRYBUILD=overwrite` writes the messages anew; each is then to be read
-//! as a user would. What is accepted is in `main.rs`.
+//! Cases are grouped by topic under `tests/ui`, which the link `ui` leads to. `TRYBUILD=overwrite` writes the messages anew; each is then
+//! to be read as a user would. What is accepted is tried in `tests/tests/macros`.
 
 #[test]
 fn mistakes_are_explained_where_they_are_made() {

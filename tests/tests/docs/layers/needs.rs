@@ -1,29 +1,95 @@
-//! Holds the imports of this crate's files against each other: no two of them need each other, be it through others.
+//! Which modules of a crate need which, as their sources say.
 //!
 //! A file needs another where it names a path into it: `crate::…`, `super::…`, `self::…`, or one that begins with a module
-//! that the file declares. That a folder's `mod.rs` re-exports its own children is no need of the folder's; who takes what
-//! it re-exports needs the child. Tests and comments do not count.
+//! that the file declares. That a file re-exports its own children is no need of it; who takes what it re-exports needs the
+//! child. A macro is exported at the crate's root, wherever it is written. Tests and comments do not count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
-
-use crate::layers::{code, files, split_group};
+use std::path::{Path, PathBuf};
 
 /// A module's name in segments; the crate's root has none.
-type Module = Vec<String>;
+pub(super) type Module = Vec<String>;
 
 /// Which modules each module needs.
-type Needs = BTreeMap<Module, BTreeSet<Module>>;
+pub(super) type Needs = BTreeMap<Module, BTreeSet<Module>>;
+
+/// The sources of a crate, by their paths below `src`.
+pub(super) fn sources(krate: &Path) -> Vec<(PathBuf, String)> {
+    fn add(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).expect("the sources are there") {
+            let path = entry.expect("a folder can be read").path();
+            if path.is_dir() {
+                if !path.ends_with("tests") {
+                    add(&path, found);
+                }
+            } else if path.extension().is_some_and(|ending| ending == "rs") && !path.ends_with("tests.rs") {
+                found.push(path);
+            }
+        }
+    }
+    let source = krate.join("src");
+    let mut found = Vec::new();
+    add(&source, &mut found);
+    let below = found.iter().filter_map(|path| Some((path.strip_prefix(&source).ok()?, path)));
+    below
+        .map(|(file, path)| (file.to_owned(), fs::read_to_string(path).expect("a source can be read")))
+        .collect()
+}
 
 /// The module in `file`, a path below `src`.
 fn module(file: &Path) -> Module {
     let mut segments: Module =
         file.with_extension("").iter().map(|segment| segment.to_string_lossy().into_owned()).collect();
-    if segments.last().is_some_and(|last| last == "mod" || last == "lib") {
+    if segments.last().is_some_and(|last| ["mod", "lib", "main"].contains(&last.as_str())) {
         segments.pop();
     }
     segments
+}
+
+/// The code without comments, and without items behind `#[cfg(test)]`.
+fn code(text: &str) -> String {
+    let (mut code, mut skips) = (String::new(), false);
+    for line in text.lines() {
+        if line == "#[cfg(test)]" {
+            skips = true;
+        } else if skips {
+            // An item ends where its first line does, or with the brace that is not indented.
+            let is_indented = line.starts_with([' ', '#', '/']);
+            skips = is_indented || !line.ends_with([';', '}']);
+        } else if !line.trim_start().starts_with("//") {
+            code += line.split(" // ").next().unwrap_or_default();
+            code += "\n";
+        }
+    }
+    code
+}
+
+/// The items of a group such as `a::b, c::{d, e}}`, up to the brace that closes it.
+fn split_group(group: &str) -> Vec<&str> {
+    let (mut depth, mut from, mut items) = (0_usize, 0, Vec::new());
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => {
+                items.push(&group[from..at]);
+                break;
+            }
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                items.push(&group[from..at]);
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+    items
+}
+
+/// The macros that the code declares.
+fn macros(code: &str) -> impl Iterator<Item = &str> {
+    let named = code.split("macro_rules! ").skip(1);
+    named.filter_map(|rest| rest.split(|c| !is_word(c)).next())
 }
 
 const fn is_word(c: char) -> bool {
@@ -99,22 +165,24 @@ fn target(from: &[String], path: &[String], known: &BTreeSet<&Module>) -> (Modul
 }
 
 /// What each of these files needs, told by path below `src` and text.
-fn needs(sources: &[(&Path, String)]) -> Needs {
+pub(super) fn needs(sources: &[(PathBuf, String)]) -> Needs {
     let modules: Vec<Module> = sources.iter().map(|(file, _)| module(file)).collect();
+    let codes: Vec<String> = sources.iter().map(|(_, text)| code(text)).collect();
+    let macros: BTreeSet<&str> = codes.iter().flat_map(|code| macros(code)).collect();
     let known: BTreeSet<&Module> = modules.iter().collect();
     // Each path of a file: where it leads, what it takes from there, and whether that is a re-export of a child's.
-    let read = |own: &Module, text: &str| -> Vec<(Module, Option<String>, bool)> {
-        let code = code(text);
-        let mut begins = children(&code);
+    let read = |own: &Module, code: &str| -> Vec<(Module, Option<String>, bool)> {
+        let mut begins = children(code);
         begins.extend(["crate", "self", "super"]);
-        let told = paths(&code, &begins).into_iter().map(|(path, exported)| {
+        let told = paths(code, &begins).into_iter().map(|(path, exported)| {
             let (module, name) = target(own, &path, &known);
             let exported = exported && module.starts_with(own) && module != *own;
             (module, name, exported)
         });
-        told.filter(|(module, ..)| !module.is_empty()).collect()
+        let is_macro = |name: &Option<String>| name.as_deref().is_some_and(|name| macros.contains(name));
+        told.filter(|(module, name, _)| !(module.is_empty() && is_macro(name))).collect()
     };
-    let read: Vec<_> = modules.iter().zip(sources).map(|(own, (_, text))| (own, read(own, text))).collect();
+    let read: Vec<_> = modules.iter().zip(&codes).map(|(own, code)| (own, read(own, code))).collect();
     let exports: BTreeMap<(&Module, &str), &Module> = read
         .iter()
         .flat_map(|(own, paths)| {
@@ -136,7 +204,7 @@ fn needs(sources: &[(&Path, String)]) -> Needs {
 
 /// What is left when all that needs nothing, and all that nobody needs, is taken away again and again: circles, and what
 /// lies between two of them.
-fn circles(mut needs: Needs) -> Needs {
+pub(super) fn circles(mut needs: Needs) -> Needs {
     loop {
         let left = needs.len();
         let needed: BTreeSet<Module> = needs.values().flatten().cloned().collect();
@@ -148,89 +216,5 @@ fn circles(mut needs: Needs) -> Needs {
         if needs.len() == left {
             return needs;
         }
-    }
-}
-
-#[test]
-fn no_files_need_each_other() {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut found = Vec::new();
-    files(&source, &mut found);
-    let texts: Vec<(&Path, String)> = found
-        .iter()
-        .filter_map(|path| Some((path.strip_prefix(&source).ok()?, path)))
-        .filter(|(file, _)| file.components().count() > 1)
-        .map(|(file, path)| (file, fs::read_to_string(path).expect("a source can be read")))
-        .collect();
-    let needs = needs(&texts);
-    assert!(needs.values().map(BTreeSet::len).sum::<usize>() > 200, "the imports were read");
-    let wrong: Vec<String> = circles(needs)
-        .iter()
-        .flat_map(|(module, needed)| {
-            needed.iter().map(|other| format!("{} needs {}", module.join("::"), other.join("::")))
-        })
-        .collect();
-    assert!(wrong.is_empty(), "files that need each other:\n{}", wrong.join("\n"));
-}
-
-/// The modules in circles, where `sources` are all files there are.
-fn found(sources: &[(&str, &str)]) -> Vec<String> {
-    let texts: Vec<(&Path, String)> =
-        sources.iter().map(|(file, text)| (Path::new(*file), (*text).to_owned())).collect();
-    circles(needs(&texts)).keys().map(|module| module.join("::")).collect()
-}
-
-#[test]
-fn a_circle_is_found_however_its_paths_are_written() {
-    let back = ("a/one.rs", "use super::two::Two;");
-    for there in [
-        "use crate::a::one::One;",
-        "use super::one::One;",
-        "use crate::a::{\n    one::{One, Other},\n};",
-        "use crate::{a::one, b::three};",
-        "fn f() { super::one::run::<u8>() }",
-        "pub use super::one::One;",
-    ] {
-        assert_eq!(found(&[back, ("a/two.rs", there)]), ["a::one", "a::two"], "{there}");
-    }
-    // Through a third, in another folder; those that only lead to a circle are not told.
-    let three = [
-        ("a/one.rs", "use crate::b::Three;"),
-        ("a/two.rs", "use super::one::One;"),
-        ("b/mod.rs", "use crate::a::two::Two;"),
-        ("c/four.rs", "use crate::b::Three;"),
-    ];
-    assert_eq!(found(&three), ["a::one", "a::two", "b"]);
-    // Through what a folder re-exports.
-    let exported = [
-        ("a/mod.rs", "mod one;\nmod two;\npub use self::one::One;"),
-        ("a/one.rs", "use super::two::Two;"),
-        ("a/two.rs", "use crate::b::three;"),
-        ("b.rs", "use crate::a::One;"),
-    ];
-    assert_eq!(found(&exported), ["a::one", "a::two", "b"]);
-    // A folder that works with what its children give it.
-    for works in
-        ["mod one;\nfn f() { one::run() }", "mod one;\nuse self::one::One;", "mod one;\nuse one::One;"]
-    {
-        assert_eq!(found(&[("a/mod.rs", works), ("a/one.rs", "use super::f;")]), ["a", "a::one"], "{works}");
-    }
-}
-
-#[test]
-fn what_is_no_circle_is_not_told() {
-    for (there, back) in [
-        ("mod one;\npub use one::One;\npub(crate) use self::one::Other;", "use super::f;"),
-        ("mod one;\nfn f() { one::run() }", "use super::super::b::Three; // super::f"),
-        ("mod one;\nfn f() { one::run() }", "#[cfg(test)]\nmod tests { use crate::a::f; }"),
-        ("mod one;\nfn f() { one::run() }", "macro_rules! m { () => { $crate::a::f() } }"),
-        ("mod one;\nfn f(x: &T) { x.one::<u8>(); other::one::run() }", "use super::f;"),
-        ("/// See [`one`](self::one).\nmod one;", "use super::f;"),
-    ] {
-        assert_eq!(
-            found(&[("a/mod.rs", there), ("a/one.rs", back), ("b.rs", "")]),
-            [""; 0],
-            "{there} {back}"
-        );
     }
 }

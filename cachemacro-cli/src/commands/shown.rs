@@ -1,0 +1,89 @@
+//! What several commands show alike: keys, tags, codecs, values, and that there was nothing.
+
+use std::io::{self, Write as _};
+
+use cachemacro::header::{self, Header};
+use cachemacro::inspect::{Look, tag_hash};
+
+use crate::args::OutputArgs;
+use crate::failure::{Done, Failure};
+use crate::fleet::Fleet;
+use crate::place::Place;
+use crate::text;
+
+/// Writes to standard output.
+pub(super) fn print(text: &[u8]) -> Done {
+    let mut out = io::stdout().lock();
+    out.write_all(text)?;
+    out.flush()?;
+    Ok(())
+}
+
+/// The key as it is shown.
+pub(super) fn shown_key(key: &str, output: &OutputArgs) -> String {
+    if output.redact { format!("#{:016x}", tag_hash(key)) } else { key.to_owned() }
+}
+
+/// A tag by its name, where one of these is it, else by its hash.
+pub(super) fn shown_tag(hash: u64, names: &[String], output: &OutputArgs) -> String {
+    match names.iter().find(|name| tag_hash(name) == hash) {
+        Some(name) if !output.redact => name.clone(),
+        _ => format!("#{hash:016x}"),
+    }
+}
+
+/// The fleet, for what it knows of functions. What is shown without it is less, and no failure.
+pub(super) async fn fleet_if_any(place: &Place) -> Fleet {
+    match Fleet::of_place(place).await {
+        Ok(fleet) => {
+            if fleet.reports.is_empty() {
+                eprintln!(
+                    "cachemacro: no process reported within 30 s, so functions and names of tags are not known; the first report comes 10 s after a start"
+                );
+            }
+            fleet
+        }
+        Err(failure) => {
+            eprintln!("cachemacro: no reports, so functions and names of tags are not known: {failure}");
+            Fleet::default()
+        }
+    }
+}
+
+/// The codec of this id.
+pub(super) fn codec(id: u8) -> String {
+    let known = match id {
+        0 => "none",
+        1 => "bincode",
+        2 => "postcard",
+        3 => "msgpack",
+        4 => "json",
+        header::DECIMAL => "decimal",
+        _ => return format!("codec {id}"),
+    };
+    known.to_owned()
+}
+
+/// How a command ends that showed these rows.
+pub(super) const fn nothing<T>(found: &[T]) -> Done {
+    if found.is_empty() { Err(Failure::Shown) } else { Ok(()) }
+}
+
+/// The value, where its codec is one that says what is what.
+pub(super) fn content(header: &Header, look: &Look) -> String {
+    if header.has(header::SEALED) {
+        return "(sealed)".to_owned();
+    }
+    let Some(payload) = &look.payload else { return "(it is not readable now)".to_owned() };
+    if header.has(header::NONE) {
+        return "(none)".to_owned();
+    }
+    match header.codec {
+        header::DECIMAL => text::of_bytes(payload),
+        4 => serde_json::from_slice::<serde_json::Value>(payload)
+            .map_or_else(|_| "(no JSON)".to_owned(), |value| value.to_string()),
+        3 => rmp_serde::from_slice::<serde_json::Value>(payload)
+            .map_or_else(|_| "(nothing that JSON can show)".to_owned(), |value| value.to_string()),
+        id => format!("({} bytes of {}, which does not say what is what)", payload.len(), codec(id)),
+    }
+}
