@@ -16,10 +16,11 @@ use crate::ground::sync::lock;
 use crate::key::digest;
 use crate::observe::local::{Cause, LocalStats};
 use crate::observe::site::SiteId;
-use crate::store::local::{AnyKept, LocalTable, Look, Name, Pending, Placed, Query, Times};
+use crate::store::local::{AnyKept, LocalTable, Look, Name, Pending};
+use crate::store::{Placed, Query};
 
-/// After so long without a word from the store nothing is taken. Its word is that of a heartbeat, so this is how long a change may go
-/// unheard that was not told.
+/// After this long without a word from the store no copy is taken. Heartbeats keep the word coming, so this bounds how long a change that
+/// was not told stays unseen.
 const SILENCE: Duration = Duration::from_secs(1);
 
 /// The greatest part of the capacity that one copy may have, where nothing else is set.
@@ -31,7 +32,7 @@ pub(crate) struct Tier {
     namespace: String,
     largest: usize,
     clock: Clock,
-    /// Until when copies may be taken, unless the store is heard of; zero: not at all.
+    /// Until when copies may be taken if the store says nothing more; zero: none may be taken.
     until: AtomicU64,
     state: Mutex<State>,
 }
@@ -43,7 +44,7 @@ enum State {
     #[default]
     Unknown,
     On,
-    /// It does not, for this reason.
+    /// The store does not tell of changes, for this reason.
     Off(Error),
 }
 
@@ -55,12 +56,12 @@ pub(crate) struct Begun {
 }
 
 impl Begun {
-    /// Waits until something was told of the key.
+    /// Waits until the store tells of a change under the key.
     pub(crate) async fn told(&self) {
         self.pending.refused().await;
     }
 
-    /// Whether nothing was told that what the request brings is older than.
+    /// Whether the answer may still be kept: the store told of no change that the answer may be older than.
     pub(crate) fn is_sound(&self) -> bool {
         self.pending.is_sound()
     }
@@ -91,8 +92,7 @@ impl LocalCopy {
         size: usize,
         value: V,
     ) -> Self {
-        let never = Timestamp(0);
-        Self { placed, kept: AnyKept::new(owner, Times { since: never, until: never }, size, value), size }
+        Self { placed, kept: AnyKept::new(owner, Timestamp(0), size, value), size }
     }
 }
 
@@ -114,20 +114,27 @@ impl Tier {
     }
 
     /// Whether copies may be taken without asking the store.
-    #[inline]
     pub(crate) fn is_on(&self) -> bool {
-        // G3: of a store that is not heard of nothing is taken, also where nobody had the time to notice.
-        self.clock.coarse().0 < self.until.load(Ordering::Acquire)
+        self.on().is_some()
     }
 
-    /// What `make` makes of the copy that the query finds, if any.
+    /// The time by the coarse clock, where copies may be taken without asking the store.
+    #[inline]
+    pub(crate) fn on(&self) -> Option<Timestamp> {
+        let now = self.clock.coarse();
+        // G3: of a store that is not heard of nothing is taken, also where nobody had the time to notice.
+        (now.0 < self.until.load(Ordering::Acquire)).then_some(now)
+    }
+
+    /// What `make` makes of the copy that the query finds, if any, at a time when the tier is [on](Self::on).
     #[inline]
     pub(crate) fn get<V: Any, R>(
         &self,
         query: &Query<impl Fn(&[u8]) -> bool>,
+        now: Timestamp,
         make: impl FnOnce(&V) -> Option<R>,
     ) -> Option<R> {
-        match self.table.get(query, |value, _| make(value)) {
+        match self.table.get(query, now, |value, _| make(value)) {
             Look::Found(found) => Some(found),
             _ => None,
         }
@@ -149,12 +156,12 @@ impl Tier {
     /// To be called before a request is sent whose value, stored under this key, prefix and tags, is to be kept.
     pub(crate) fn begin(&self, key: &str, prefix: &str, tags: impl IntoIterator<Item = u64>) -> Begun {
         let sent = self.clock.now();
-        // What is stored may carry tags that nobody named.
+        // The stored entry may carry tags that this call does not name.
         let pending = self.table.begin(name(key), self.prefix(prefix), tags, true, false);
         Begun { pending, sent }
     }
 
-    /// Keeps what a request brought that is stored with these tags, unless one of its names changed since.
+    /// Keeps the value that a request brought, under the tags that it is stored with, unless its key, prefix or a tag changed since.
     pub(crate) fn keep(
         &self,
         begun: Begun,
@@ -163,19 +170,19 @@ impl Tier {
         copy: LocalCopy,
     ) -> bool {
         let until = self.until(&begun, life);
-        let Begun { mut pending, sent } = begun;
+        let mut pending = begun.pending;
         let LocalCopy { placed, mut kept, size } = copy;
         if size > self.largest || !self.table.add_tags(&mut pending, unnamed) {
             return false;
         }
         let Some(own) = Arc::get_mut(&mut kept) else { return false };
-        own.set_times(Times { since: sent, until });
+        own.set_until(until);
         self.table.keep(&pending, Some(placed), kept)
     }
 
-    /// The end of what a request brought.
+    /// Until when a copy of the answer may be taken.
     fn until(&self, begun: &Begun, Life { ttl, fresh }: Life) -> Timestamp {
-        // Counted from when the request was sent: what changes later is told, or this bounds it.
+        // Counted from when the request was sent, so that a later change that is not told is seen after this long.
         begun.sent.plus(ttl).min(self.clock.now().plus(fresh))
     }
 
@@ -193,7 +200,8 @@ impl Tier {
         self.table.find(query, make)
     }
 
-    /// Has this copy taken again, which the store says is of what is there, unless one of its names changed since.
+    /// Lets a doubtful copy be taken again after the store said that it still has that value, unless its key, prefix or a tag changed since
+    /// the store was asked.
     pub(crate) fn confirm<V: Any>(
         &self,
         begun: &Begun,
@@ -231,7 +239,7 @@ impl Tier {
         }
     }
 
-    /// Whether nobody was told yet that the tier is off, or that was for another reason.
+    /// Whether this reason why the tier is off was not logged yet.
     pub(super) fn is_news(&self, why: &Error) -> bool {
         !matches!(&*lock(&self.state), State::Off(last) if last.kind() == why.kind())
     }
@@ -243,9 +251,9 @@ impl Tier {
 
 /// What the store tells.
 impl Tier {
-    /// From now on it tells of every change.
+    /// From now on the store tells of every change.
     pub(super) fn begins(&self) {
-        // What is under way was sent when nobody would have told.
+        // Requests under way were sent before the store began to tell, so their answers are refused.
         self.table.empty(Cause::Untold);
         *lock(&self.state) = State::On;
     }
@@ -253,7 +261,7 @@ impl Tier {
     pub(super) fn changed(&self, key: &[u8]) {
         match (tag_of(&self.namespace, key), std::str::from_utf8(key)) {
             (Some(tag), _) => self.table.evict_tag(tag),
-            // What is there may be the same value still, under a lease or with other times.
+            // The value may be unchanged: taking a lease, or moving an expiry, changes the key as well.
             (None, Ok(key)) => self.table.doubt(name(key)),
             // No entry has such a key.
             (None, Err(_)) => {}
@@ -270,20 +278,22 @@ impl Tier {
     }
 
     /// It may tell of nothing any more; why is still to come.
+    ///
+    /// Nothing is taken until it began anew. The copies go when it has ended: a request may wait for this.
     pub(super) fn pauses(&self) {
         self.until.store(0, Ordering::Release);
-        self.table.empty(Cause::Untold);
     }
 
     /// It tells of nothing any more.
     pub(super) fn ends(&self, why: Error) {
         self.pauses();
+        self.table.empty(Cause::Untold);
         *lock(&self.state) = State::Off(why);
     }
 }
 
 fn name(key: &str) -> Name {
-    Name(digest(key))
+    Name::new(digest(key))
 }
 
 impl fmt::Debug for Tier {
@@ -325,7 +335,7 @@ mod tests {
     /// Whether the copy is taken by who hears of the store just now.
     fn is_taken(tier: &Tier) -> bool {
         let query = Query::new(tier.table.hash(b"7"), |bytes: &[u8]| bytes == b"7");
-        tier.is_on() && tier.get(&query, |value: &u32| Some(*value)) == Some(7)
+        tier.on().and_then(|now| tier.get(&query, now, |value: &u32| Some(*value))) == Some(7)
     }
 
     fn version(tag: u64) -> String {
@@ -356,6 +366,8 @@ mod tests {
         assert!(!is_taken(&tier));
         tier.told_until(Instant::now());
         assert!(is_taken(&tier), "nothing had changed");
+        tier.pauses();
+        assert!(!is_taken(&tier), "something else may have");
         tier.ends(Error::new(ErrorKind::Io, "lost"));
         assert!(!is_taken(&tier) && tier.why_off().is_some());
     }
@@ -364,14 +376,13 @@ mod tests {
     #[test]
     fn what_was_told_while_a_value_was_on_its_way_refuses_it() {
         type Change = fn(&Tier);
-        let changes: [(&str, Change); 11] = [
+        let changes: [(&str, Change); 10] = [
             ("the key", |tier| tier.changed(KEY.as_bytes())),
             ("its tag", |tier| tier.changed(version(TAG).as_bytes())),
             ("a tag that nobody named", |tier| tier.changed(version(OTHER_TAG).as_bytes())),
             ("all", Tier::all_changed),
             ("that telling begins", Tier::begins),
             ("that telling ends", |tier| tier.ends(Error::new(ErrorKind::Io, "lost"))),
-            ("that telling may have ended", Tier::pauses),
             ("an evict here", |tier| tier.forget(KEY)),
             ("an evict of its tag here", |tier| tier.forget_tag(TAG)),
             ("an evict of its prefix here", |tier| tier.forget_prefix(Some(&"shop:user:".to_owned()))),
@@ -422,7 +433,7 @@ mod tests {
                 });
             });
             let query = Query::new(tier.table.hash(b"7"), |bytes: &[u8]| bytes == b"7");
-            let kept = tier.get(&query, |value: &u64| Some(*value));
+            let kept = tier.on().and_then(|now| tier.get(&query, now, |value: &u64| Some(*value)));
             assert!(kept.is_none_or(|kept| kept == round), "{kept:?} in round {round}");
         }
     }
@@ -495,7 +506,7 @@ mod tests {
 
     #[test]
     fn room_is_made_of_copies_that_nobody_may_take_first() {
-        let tier = Tier::new("shop", 3_500, Some(3_500), Clock::manual());
+        let tier = Tier::new("shop", 3_200, Some(3_200), Clock::manual());
         tier.begins();
         tier.told_until(Instant::now());
         keep(&tier, begin(&tier), MINUTE);
