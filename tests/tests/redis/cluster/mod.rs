@@ -10,6 +10,7 @@
 //! | a removal counts only where no slot moved | `nothing_under_a_prefix_is_left_while_slots_move` |
 //! | what did not answer is looked up anew | `a_primary_that_is_killed_is_replaced_by_its_replica` |
 //! | what was refused while the cluster is down has failed | `a_cluster_that_is_down_costs_no_call` |
+//! | a request with a token goes once | `a_request_for_a_lease_that_was_not_answered_does_not_go_on_to_who_took_over` |
 //!
 //! Local copies, ids of nodes, TLS with users, and histories have files of their own.
 
@@ -25,7 +26,7 @@ use std::time::Duration;
 
 use cachemacro::{Cache, Entry, ErrorKind, Warning, cache_evict, cached};
 use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
-use cachemacro_runtime::store::{EvictRequest, ReadRequest, Store};
+use cachemacro_runtime::store::{EvictRequest, LeaseKind, LeaseRequest, ReadRequest, Store, Token};
 use cachemacro_tests::clusters::{PRIMARIES, RedisCluster, slot_of};
 use cachemacro_tests::{DEADLINE, LONG, Single as _, is_long, namespace, wait_until};
 use futures_util::future::join_all;
@@ -307,6 +308,36 @@ async fn a_primary_that_is_killed_is_replaced_by_its_replica() {
     cluster.is_primary(replica).await;
     wait_until("an evict is done", 4 * DEADLINE, async || cache.evict_tags(["items"]).await.is_ok()).await;
     wait_until("all are hits", 4 * DEADLINE, async || all().await == 0).await;
+}
+
+/// Upholds G1: of a request that was not answered, nobody knows whether it displaced a value since.
+#[tokio::test]
+async fn a_request_for_a_lease_that_was_not_answered_does_not_go_on_to_who_took_over() {
+    let cluster = RedisCluster::start().await;
+    let config = RedisConfig::new(cluster.url()).connect_timeout(DEADLINE / 10);
+    let store = RedisStore::new(config.command_timeout(DEADLINE / 2)).expect("acceptable");
+    let key = namespace();
+    store.set(&key, "value".into(), LONG).await.expect("stored");
+    let primary = cluster.owner(slot_of(&cluster.servers[0], &key).await).await;
+    let replica = cluster.replica_of(primary).await;
+    // A slot of others, which moves while the primary is silent: who asks for it learns who serves what by then.
+    let (next, last) = ((primary + 1) % PRIMARIES, (primary + 2) % PRIMARIES);
+    let (mut other, mut moved) = (namespace(), 0);
+    while cluster.owner(moved).await != next {
+        other = namespace();
+        moved = slot_of(&cluster.servers[0], &other).await;
+    }
+    store.set(&other, "value".into(), LONG).await.expect("stored");
+    cluster.servers[primary].pause();
+    let lease = LeaseRequest::new(&key, Token::random(), LeaseKind::Put, LONG);
+    let learns = async {
+        cluster.is_primary(replica).await;
+        cluster.move_slot(moved, next, last).await;
+        assert!(store.entry(&other).await.expect("followed").is_some());
+    };
+    let (leased, ()) = tokio::join!(store.lease_one(lease), learns);
+    cluster.servers[primary].resume();
+    assert_eq!(leased.expect_err("nobody answered").kind(), ErrorKind::Timeout);
 }
 
 /// Upholds G6, G7.
