@@ -137,7 +137,7 @@ impl<T: Value> Entry<T> {
                 let value = confirmed.unwrap_or_else(|| {
                     let value = self.decode(&usable);
                     if let Some(known) = known.filter(|_| usable.age == Age::Fresh) {
-                        known.keep(raw, &usable, value.as_ref());
+                        known.keep(raw, &usable, value.as_ref(), self.lends);
                     }
                     value
                 });

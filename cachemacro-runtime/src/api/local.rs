@@ -91,7 +91,7 @@ impl<T: Any + Clone + Send + Sync> LocalEntry<T> {
     /// });
     /// ```
     pub fn ttl(&self) -> Option<Duration> {
-        self.raw.times::<T>().map(|times| times.until.since(self.raw.core.local().now()))
+        self.raw.until::<T>().map(|until| until.since(self.raw.core.local().now()))
     }
 
     /// Evicts it, and lets no load store that is under way. Tells whether something was there.

@@ -25,7 +25,7 @@ use crate::observe::event::Event;
 use crate::policy::mode::Mode;
 use crate::policy::outcome::{Outcome, Value};
 use crate::policy::rules::Rules;
-use crate::store::local::Placed;
+use crate::store::Placed;
 
 /// How long a call waits for its load.
 #[derive(Debug, Clone, Copy, Default)]

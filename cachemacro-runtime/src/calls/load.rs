@@ -63,7 +63,7 @@ use crate::policy::mode::Mode;
 use crate::policy::outcome::{Outcome, Split, Value};
 use crate::policy::rules::Rules;
 use crate::store::OnRefusal;
-use crate::store::local::Placed;
+use crate::store::Placed;
 
 /// Up to so many bytes a value is read whole where a copy of it is to be confirmed: its header would cost as much.
 const SMALL: u32 = 1 << 10;
@@ -251,7 +251,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
             }
             let found = self.entry.revive(raw, outcome, usable)?;
             if let Some(known) = known.take() {
-                known.keep(raw, usable, outcome.value_of(&found));
+                known.keep(raw, usable, outcome.value_of(&found), self.entry.lends);
             }
             Some(found)
         });

@@ -12,7 +12,8 @@ use crate::policy::gather;
 use crate::policy::mode::Mode;
 use crate::policy::outcome::Outcome;
 use crate::policy::rules::Rules;
-use crate::store::local::{Pending, Placed};
+use crate::store::Placed;
+use crate::store::local::Pending;
 
 /// Runs `body`, or gives what is kept. Without an `entry`, the site's condition being false, nothing is looked for. Whatever breaks
 /// in the cache, `body` runs.

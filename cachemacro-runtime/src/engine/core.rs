@@ -484,7 +484,16 @@ impl Core {
     /// A hit that asked no store.
     #[inline]
     pub(crate) fn hit_here(&self, site: Option<&Counters>) {
-        self.tell(site, Observation::of(Event::Hit).here());
+        let counters = site.unwrap_or(&self.stats);
+        counters.local_hit();
+        self.settings.observers.tell_if_any(|| Observation::of(Event::Hit).here().at(counters.site()));
+    }
+
+    /// A hit of a sync function.
+    #[inline]
+    pub(crate) fn hit_sync(&self, counters: &Counters) {
+        counters.hit();
+        self.settings.observers.tell_if_any(|| Observation::of(Event::Hit).at(counters.site()));
     }
 
     /// Each event is counted once: at its site, or at none. Totals are sums.

@@ -1,9 +1,12 @@
 //! Decoded values that a call takes instead of asking the store: those that a store in memory holds beside its bytes, and
 //! copies of what is in a store that others change too.
 
-use std::any::TypeId;
+use std::any::{Any, TypeId};
 use std::hash::{DefaultHasher, Hash, Hasher as _};
+use std::num::NonZeroU32;
 use std::time::Duration;
+
+use foldhash::fast::RandomState;
 
 use crate::engine::copying::Copying;
 use crate::engine::core::Core;
@@ -11,13 +14,14 @@ use crate::engine::entry::Entry;
 use crate::engine::prepare::Prepared;
 use crate::engine::raw::RawEntry;
 use crate::engine::read::Usable;
+use crate::format::codec::{BuiltinCodec, CodecFor, codec_id};
 use crate::format::header::{self, Header};
 use crate::format::ids::FillId;
 use crate::format::stamps::version_key;
 use crate::ground::clock::{NEVER, Timestamp};
 use crate::ground::panics::caught;
 use crate::key::parts::{self, Parts};
-use crate::key::{CompactKey, prefix_of};
+use crate::key::prefix_of;
 use crate::local::follow::LocalTier;
 use crate::local::tier::{Begun, Life, LocalCopy};
 use crate::observe::event::Event;
@@ -27,8 +31,8 @@ use crate::policy::outcome::Value;
 use crate::policy::rules::Rules;
 use crate::policy::site::Site;
 use crate::policy::ttl::Policy;
-use crate::store::AnyStore;
-use crate::store::local::{AnyKept, Placed, Query};
+use crate::store::local::AnyKept;
+use crate::store::{AnyStore, Guarded, Placed, Query, Rebuild, some_hash};
 
 /// What arguments that were not written part by part begin with. No cache has such a number.
 const BY_KEY: u64 = u64::MAX;
@@ -39,13 +43,14 @@ struct Copied<V> {
     fill_id: FillId,
     /// How many bytes it has there, as far as that can be told.
     size: u32,
-    /// Tells the codecs and the schema that it was read with from others, as part of a hash.
-    likeness: u32,
+    /// Tells the codecs and the schema that it was read with from others, as part of a hash. Never zero, so that it takes no room more
+    /// whether there is a copy at all.
+    likeness: NonZeroU32,
     value: Option<V>,
 }
 
 impl<V> Copied<V> {
-    fn new(fill_id: FillId, size: usize, likeness: u32, value: Option<V>) -> Self {
+    fn new(fill_id: FillId, size: usize, likeness: NonZeroU32, value: Option<V>) -> Self {
         Self { fill_id, size: u32::try_from(size).unwrap_or(u32::MAX), likeness, value }
     }
 }
@@ -82,27 +87,28 @@ impl Core {
     ) -> Result<Option<V>, Option<Placed>> {
         let found = match (&self.store, &self.tier) {
             (AnyStore::Memory(store), _) => {
-                let mut key = CompactKey::new();
-                // An argument that panics where it is written: the whole way says so.
-                if caught(|| parts::keep(&mut key, parts)) != Some(true) {
-                    return Err(None);
-                }
-                // G1: an evict of a dropped call may not be done yet.
-                let found =
-                    if self.deferred.is_idle() { store.decoded::<Option<V>>(key.bytes()) } else { None };
-                found.ok_or_else(|| Some(Placed { hash: 0, bytes: key.bytes().to_vec() }))
+                // G6: an argument, or a clone, that panics.
+                let found = caught(|| {
+                    let hash = some_hash(parts::hash(store.hasher(), parts)?);
+                    // G1: an evict of a dropped call may not be done yet.
+                    if !self.deferred.is_idle() {
+                        return None;
+                    }
+                    store.decoded::<V>(&Query::new(hash, |bytes: &[u8]| parts::equal(bytes, parts)))
+                });
+                found.flatten().ok_or_else(|| placed(store.hasher(), parts))
             }
             (AnyStore::Other(_), Some(tier)) => {
                 // G6: an argument, or a clone, that panics.
                 let found = caught(|| {
-                    let hash = parts::hash(tier.table().hasher(), parts)? | 1;
+                    let hash = some_hash(parts::hash(tier.table().hasher(), parts)?);
                     self.copy(
                         tier,
                         &site.policy,
                         &Query::new(hash, |bytes: &[u8]| parts::equal(bytes, parts)),
                     )
                 });
-                found.flatten().ok_or_else(|| placed(tier, parts))
+                found.flatten().ok_or_else(|| placed(tier.table().hasher(), parts))
             }
             (AnyStore::Other(_), None) => return Err(None),
         };
@@ -113,10 +119,12 @@ impl Core {
         found
     }
 
+    /// The time by the coarse clock, where copies may be taken.
     #[inline]
-    fn takes_copies(&self, tier: &LocalTier, policy: &Policy) -> bool {
+    fn takes_copies(&self, tier: &LocalTier, policy: &Policy) -> Option<Timestamp> {
+        let now = tier.on()?;
         // G2: an evict of a dropped call may not be done yet.
-        !policy.validate && tier.is_on() && self.deferred.is_idle()
+        (!policy.validate && self.deferred.is_idle()).then_some(now)
     }
 
     /// The copy that may be taken without asking the store.
@@ -128,18 +136,16 @@ impl Core {
         policy: &Policy,
         query: &Query<impl Fn(&[u8]) -> bool>,
     ) -> Option<Option<V>> {
-        if !self.takes_copies(tier, policy) {
-            return None;
-        }
-        tier.get(query, |copied: &Copied<V>| Some(copied.value.clone()))
+        let now = self.takes_copies(tier, policy)?;
+        tier.get(query, now, |copied: &Copied<V>| Some(copied.value.clone()))
     }
 }
 
 /// Arguments to keep a copy under.
 #[cold]
-fn placed(tier: &LocalTier, parts: &impl Parts) -> Option<Placed> {
+fn placed(hasher: &RandomState, parts: &impl Parts) -> Option<Placed> {
     let placed = caught(|| {
-        let hash = parts::hash(tier.table().hasher(), parts)? | 1;
+        let hash = some_hash(parts::hash(hasher, parts)?);
         Some(Placed { hash, bytes: parts::written(parts)? })
     });
     placed.flatten()
@@ -155,7 +161,7 @@ pub(crate) struct Known<'a> {
 struct Copies<'a> {
     tier: &'a LocalTier,
     ttl: Duration,
-    likeness: u32,
+    likeness: NonZeroU32,
     /// The request that is sent next.
     begun: Option<Begun>,
 }
@@ -193,12 +199,12 @@ impl<T: Value> Entry<T> {
     }
 
     /// Tells codecs and schema from others.
-    fn likeness(&self) -> u32 {
+    fn likeness(&self) -> NonZeroU32 {
         let expected = self.expected();
         let mut likeness = DefaultHasher::new();
         (expected.codec, expected.error_codec, expected.schema).hash(&mut likeness);
         let [.., a, b, c, d] = likeness.finish().to_le_bytes();
-        u32::from_le_bytes([a, b, c, d])
+        NonZeroU32::new(u32::from_le_bytes([a, b, c, d])).unwrap_or(NonZeroU32::MIN)
     }
 
     /// The entry's key and all that makes its value another one: what a copy is known by whose arguments are not.
@@ -266,9 +272,7 @@ impl Known<'_> {
         // G6: a clone that panics is the user's.
         let by_arguments = caught(|| raw.core.copy(tier, &raw.policy, &self.query())).flatten();
         by_arguments.or_else(|| {
-            if !raw.core.takes_copies(tier, &raw.policy) {
-                return None;
-            }
+            raw.core.takes_copies(tier, &raw.policy)?;
             // A call that names it in another way has kept it: a function, and the entry that it makes.
             let same = |kept: &AnyKept| {
                 kept.owner() == raw.owner() && raw.tags.iter().all(|tag| kept.carries(&[tag.hash]))
@@ -308,7 +312,8 @@ impl Known<'_> {
     }
 
     /// Keeps what was read for this call, so that the next one with these arguments need not decode it. A value is cloned for it.
-    pub(crate) fn keep<V: Value>(self, raw: &RawEntry, usable: &Usable, value: Option<&V>) {
+    /// `lends`: it shares bytes with what was read.
+    pub(crate) fn keep<V: Value>(self, raw: &RawEntry, usable: &Usable, value: Option<&V>, lends: bool) {
         if value.is_none() && !usable.header.has(header::NONE) {
             // An error.
             return;
@@ -322,7 +327,15 @@ impl Known<'_> {
                 let versions =
                     usable.stamps().map(|stamp| (version_key(namespace, stamp.tag), stamp.version));
                 let until = raw.due(header);
-                store.keep_decoded(&raw.full, usable.bytes(), versions, until, &self.placed.bytes, value);
+                let bytes = usable.bytes();
+                let head = bytes.len() - usable.stored_payload().len();
+                let (value, rebuild) = (Guarded::of(value), rebuilt::<V> as Rebuild);
+                let rebuild = Some(rebuild).filter(|rebuild| {
+                    // What it lent goes with the value.
+                    !lends && rebuild(&bytes[..head], &value).as_deref() == Some(bytes)
+                });
+                let (named, origin) = ((&*raw.full, &self.placed), (bytes, head, rebuild));
+                store.keep_decoded(named, origin, versions, until, value);
             }
             (AnyStore::Other(_), Some(Copies { tier, ttl, likeness, begun: Some(begun) })) => {
                 let unnamed = usable.stamps().map(|stamp| stamp.tag);
@@ -335,6 +348,21 @@ impl Known<'_> {
             (AnyStore::Other(_), _) => {}
         }
     }
+}
+
+/// All bytes of an entry, of which header and stamps are at hand, from its value; `None` where it encodes to something else than was
+/// stored.
+fn rebuilt<V: Value>(head: &[u8], value: &(dyn Any + Send + Sync)) -> Option<Vec<u8>> {
+    let header = Header::parse(head).ok()?;
+    let codec = BuiltinCodec::ALL.iter().find(|codec| codec_id(**codec) == header.codec)?;
+    let value = value.downcast_ref::<Guarded<V>>()?.get()?;
+    if header.has(header::COMPRESSED) || header.has(header::SEALED) {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(header.total_len());
+    bytes.extend_from_slice(head);
+    CodecFor::<V>::builtin(*codec).encode(value, &mut bytes).ok()?;
+    header::Parts::parse(&bytes).is_ok().then_some(bytes)
 }
 
 impl RawEntry {

@@ -16,6 +16,7 @@ use crate::engine::settings::DEFAULT_WAIT;
 use crate::engine::targets::Targets;
 use crate::engine::threads::{Of, Seat};
 use crate::format::stamps::tag_keys;
+use crate::ground::clock::Timestamp;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::panics::caught;
 use crate::key::failure::KeyFailure;
@@ -31,13 +32,20 @@ use crate::policy::outcome::{Outcome, Shared};
 use crate::policy::rules::{EntryRules, Rules};
 use crate::policy::site::Site;
 use crate::policy::ttl::Ttl;
-use crate::store::local::{AnyKept, Look, Name, Pending, Placed, Query, Times};
+use crate::store::local::{AnyKept, Look, Name, Pending};
+use crate::store::{Placed, Query, some_hash};
 
 /// What is kept of what a function returned.
 pub(crate) enum Stored<V> {
     Value(V),
     None,
     Err(Shared),
+}
+
+/// The same, and when it was loaded.
+struct Loaded<V> {
+    since: Timestamp,
+    stored: Stored<V>,
 }
 
 impl<V: Clone> Stored<V> {
@@ -115,7 +123,7 @@ impl<T> LocalEntry<T> {
         let counters = core.site_counters(site);
         let (name, prefix) = match &key {
             Ok(key) => (core.name_of(&core.full_key(key)), core.prefix_here(&core.full_text(prefix_of(key)))),
-            Err(_) => (Name(0), 0),
+            Err(_) => (Name::new(0), 0),
         };
         let raw =
             LocalRaw { core, site, counters, key, name, prefix, tags: Vec::new(), ttl: None, unusable: None };
@@ -200,9 +208,9 @@ impl LocalRaw {
             lacking.set(!carries);
             self.is_own(kept) && carries
         };
-        let looked = table.get_named(self.name, same, placed, |stored, times: &Times| {
-            too_old = max_age.is_some_and(|age| now.since(times.since) > age);
-            if too_old { None } else { caught(|| make(stored)).flatten() }
+        let looked = table.get_named(self.name, same, placed, |loaded: &Loaded<V>, _| {
+            too_old = max_age.is_some_and(|age| now.since(loaded.since) > age);
+            if too_old { None } else { caught(|| make(&loaded.stored)).flatten() }
         });
         match looked {
             Look::Found(found) => Ok(found),
@@ -214,12 +222,12 @@ impl LocalRaw {
         }
     }
 
-    /// When what is kept was fetched, and until when it is.
-    pub(crate) fn times<V: Any>(&self) -> Option<Times> {
-        let look = |_: &Stored<V>, times: &Times| Some(*times);
+    /// Until when what is kept is.
+    pub(crate) fn until<V: Any>(&self) -> Option<Timestamp> {
+        let look = |_: &Loaded<V>, until| Some(until);
         let same = |kept: &AnyKept| self.is_own(kept) && kept.carries(&self.tags);
         match self.core.local().get_named(self.name, same, None, look) {
-            Look::Found(times) => Some(times),
+            Look::Found(until) => Some(until),
             _ => None,
         }
     }
@@ -362,7 +370,7 @@ impl<T: Any + Clone + Send + Sync> LocalEntry<T> {
         let table = raw.core.local();
         let since = table.now();
         let until = since.plus(raw.core.spread(ttl.life(tagged), raw.site.policy.jitter));
-        let kept = AnyKept::new(Some(raw.site.place()), Times { since, until }, 0, stored);
+        let kept = AnyKept::new(Some(raw.site.place()), until, 0, Loaded { since, stored });
         let kept = table.keep(pending, placed, kept);
         raw.record(if kept { Event::Fill } else { Event::RefusedFill });
         kept
@@ -404,16 +412,16 @@ impl Core {
         if self.takes_kept() {
             // G6: an argument, or a clone, that panics.
             let found = caught(|| {
-                let hash = parts::hash(table.hasher(), parts)?;
-                let query = Query::new(hash | 1, |bytes: &[u8]| parts::equal(bytes, parts));
-                match table.get(&query, |stored, _| make(stored)) {
+                let hash = some_hash(parts::hash(table.hasher(), parts)?);
+                let query = Query::new(hash, |bytes: &[u8]| parts::equal(bytes, parts));
+                match table.get(&query, table.coarse(), |loaded: &Loaded<V>, _| make(&loaded.stored)) {
                     Look::Found(found) => Some(found),
                     _ => None,
                 }
             });
             if let Some(found) = found.flatten() {
                 tracing::trace!(site = site.function(), event = ?Event::Hit, "cache");
-                self.with_counters(site, |counters| self.record_at(Some(counters), Event::Hit));
+                self.with_counters(site, |counters| self.hit_sync(counters));
                 return Ok(found);
             }
         }
@@ -426,7 +434,7 @@ impl Core {
             return None;
         }
         let placed = caught(|| {
-            let hash = parts::hash(self.local().hasher(), parts)? | 1;
+            let hash = some_hash(parts::hash(self.local().hasher(), parts)?);
             Some(Placed { hash, bytes: parts::written(parts)? })
         });
         placed.flatten()
@@ -434,7 +442,7 @@ impl Core {
 
     #[expect(clippy::unused_self, reason = "beside its like")]
     fn name_of(&self, full: &str) -> Name {
-        Name(digest(full))
+        Name::new(digest(full))
     }
 
     /// What tells a prefix, with the namespace, from others in this process.

@@ -38,8 +38,6 @@ pub(crate) mod tag;
 mod text;
 pub(crate) mod typed;
 
-pub(crate) use self::compact::CompactKey;
-
 /// The key of an entry within its cache: prefix and parts, without the namespace.
 ///
 /// ```

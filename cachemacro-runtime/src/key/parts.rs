@@ -90,8 +90,9 @@ pub trait Parts {
 pub struct Call<H, C, K> {
     /// Tells the function from all others.
     function: u64,
-    /// Names the types that it was instantiated with. The address of a name stands for it: one address and length never have two
-    /// names.
+    /// Names the types that it was instantiated with. The address of a name stands for it: of two names of one function's instances
+    /// neither begins with the other, as the brackets around their types close where the name does, so one address is one name,
+    /// however it is laid out.
     types: &'static str,
     hash: H,
     compare: C,
@@ -120,7 +121,6 @@ impl<H, C, K> Call<H, C, K> {
     fn begin<S: Sink>(&self, to: &mut To<S>) {
         to.sink.word(self.function);
         to.sink.word(self.types.as_ptr() as usize as u64);
-        to.sink.word(self.types.len() as u64);
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::ground::clock::Clock;
 use crate::local::tier::{Life, LocalCopy, Tier};
-use crate::store::local::Placed;
+use crate::store::Placed;
 
 const CAPACITY: usize = 8 << 20;
 

@@ -8,7 +8,7 @@ use super::tier::{Begun, Life, LocalCopy, Tier};
 use crate::format::stamps::version_key;
 use crate::ground::clock::Clock;
 use crate::ground::error::{Error, ErrorKind};
-use crate::store::local::{Placed, Query};
+use crate::store::{Placed, Query};
 
 const KEY: &str = "shop:row:7";
 const TAG: u64 = 7;
@@ -184,7 +184,7 @@ impl World {
 
     /// What a call takes without asking.
     fn taken(&self) -> Option<u64> {
-        self.tier.is_on().then(|| self.tier.get(&self.query(), |row: &u64| Some(*row))).flatten()
+        self.tier.on().and_then(|now| self.tier.get(&self.query(), now, |row: &u64| Some(*row)))
     }
 
     /// What a read of the store finds.

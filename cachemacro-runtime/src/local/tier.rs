@@ -16,7 +16,8 @@ use crate::ground::sync::lock;
 use crate::key::digest;
 use crate::observe::local::{Cause, LocalStats};
 use crate::observe::site::SiteId;
-use crate::store::local::{AnyKept, LocalTable, Look, Name, Pending, Placed, Query, Times};
+use crate::store::local::{AnyKept, LocalTable, Look, Name, Pending};
+use crate::store::{Placed, Query};
 
 /// After so long without a word from the store nothing is taken. Its word is that of a heartbeat, so this is how long a change may go
 /// unheard that was not told.
@@ -91,8 +92,7 @@ impl LocalCopy {
         size: usize,
         value: V,
     ) -> Self {
-        let never = Timestamp(0);
-        Self { placed, kept: AnyKept::new(owner, Times { since: never, until: never }, size, value), size }
+        Self { placed, kept: AnyKept::new(owner, Timestamp(0), size, value), size }
     }
 }
 
@@ -114,20 +114,27 @@ impl Tier {
     }
 
     /// Whether copies may be taken without asking the store.
-    #[inline]
     pub(crate) fn is_on(&self) -> bool {
-        // G3: of a store that is not heard of nothing is taken, also where nobody had the time to notice.
-        self.clock.coarse().0 < self.until.load(Ordering::Acquire)
+        self.on().is_some()
     }
 
-    /// What `make` makes of the copy that the query finds, if any.
+    /// The time by the coarse clock, where copies may be taken without asking the store.
+    #[inline]
+    pub(crate) fn on(&self) -> Option<Timestamp> {
+        let now = self.clock.coarse();
+        // G3: of a store that is not heard of nothing is taken, also where nobody had the time to notice.
+        (now.0 < self.until.load(Ordering::Acquire)).then_some(now)
+    }
+
+    /// What `make` makes of the copy that the query finds, if any, at a time when the tier is [on](Self::on).
     #[inline]
     pub(crate) fn get<V: Any, R>(
         &self,
         query: &Query<impl Fn(&[u8]) -> bool>,
+        now: Timestamp,
         make: impl FnOnce(&V) -> Option<R>,
     ) -> Option<R> {
-        match self.table.get(query, |value, _| make(value)) {
+        match self.table.get(query, now, |value, _| make(value)) {
             Look::Found(found) => Some(found),
             _ => None,
         }
@@ -163,13 +170,13 @@ impl Tier {
         copy: LocalCopy,
     ) -> bool {
         let until = self.until(&begun, life);
-        let Begun { mut pending, sent } = begun;
+        let mut pending = begun.pending;
         let LocalCopy { placed, mut kept, size } = copy;
         if size > self.largest || !self.table.add_tags(&mut pending, unnamed) {
             return false;
         }
         let Some(own) = Arc::get_mut(&mut kept) else { return false };
-        own.set_times(Times { since: sent, until });
+        own.set_until(until);
         self.table.keep(&pending, Some(placed), kept)
     }
 
@@ -278,7 +285,7 @@ impl Tier {
 }
 
 fn name(key: &str) -> Name {
-    Name(digest(key))
+    Name::new(digest(key))
 }
 
 impl fmt::Debug for Tier {
@@ -320,7 +327,7 @@ mod tests {
     /// Whether the copy is taken by who hears of the store just now.
     fn is_taken(tier: &Tier) -> bool {
         let query = Query::new(tier.table.hash(b"7"), |bytes: &[u8]| bytes == b"7");
-        tier.is_on() && tier.get(&query, |value: &u32| Some(*value)) == Some(7)
+        tier.on().and_then(|now| tier.get(&query, now, |value: &u32| Some(*value))) == Some(7)
     }
 
     fn version(tag: u64) -> String {
@@ -416,7 +423,7 @@ mod tests {
                 });
             });
             let query = Query::new(tier.table.hash(b"7"), |bytes: &[u8]| bytes == b"7");
-            let kept = tier.get(&query, |value: &u64| Some(*value));
+            let kept = tier.on().and_then(|now| tier.get(&query, now, |value: &u64| Some(*value)));
             assert!(kept.is_none_or(|kept| kept == round), "{kept:?} in round {round}");
         }
     }
@@ -489,7 +496,7 @@ mod tests {
 
     #[test]
     fn room_is_made_of_copies_that_nobody_may_take_first() {
-        let tier = Tier::new("shop", 3_500, Some(3_500), Clock::manual());
+        let tier = Tier::new("shop", 3_200, Some(3_200), Clock::manual());
         tier.begins();
         tier.told_until(Instant::now());
         keep(&tier, begin(&tier), MINUTE);

@@ -235,7 +235,14 @@ impl Observers {
     }
 
     /// Tells each of them. None can make the call fail that is observed.
+    /// Tells of what is made only where there is anybody.
     #[inline]
+    pub(crate) fn tell_if_any<'a>(&self, seen: impl FnOnce() -> Observation<'a>) {
+        if !self.0.is_empty() {
+            self.tell(&seen());
+        }
+    }
+
     pub(crate) fn tell(&self, seen: &Observation<'_>) {
         static PANICKED: AtomicBool = AtomicBool::new(false);
         for observer in &self.0 {

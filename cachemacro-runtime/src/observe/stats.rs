@@ -389,6 +389,18 @@ impl Counters {
         Self { site: Some(site), ..Self::default() }
     }
 
+    /// Counts a [hit](Event::Hit), as [`event`](Observer::event) does; on every hit, so without a look at what happened.
+    #[inline]
+    pub(crate) fn hit(&self) {
+        self.hits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The same of one that asked no store.
+    #[inline]
+    pub(crate) fn local_hit(&self) {
+        self.local_hits.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Whether the site's keys are another's; `None` where that was not asked yet.
     pub(crate) fn clashes(&self) -> Option<bool> {
         match self.clashes.load(Ordering::Relaxed) {

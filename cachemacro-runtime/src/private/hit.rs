@@ -4,7 +4,7 @@ use crate::api::cache::Cache;
 use crate::key::parts::{Parts, Within};
 use crate::policy::outcome::{Outcome, Value};
 use crate::policy::site::Site;
-use crate::store::local::Placed;
+use crate::store::Placed;
 
 /// The arguments of a call that was no such hit, to keep its value under; `None` where this cache keeps none.
 pub type Arguments = Option<Known>;

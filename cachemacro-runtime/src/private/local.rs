@@ -14,7 +14,7 @@ use crate::key::parts::{self, Call, Parts, ToCompare, ToHash, ToKeep};
 use crate::policy::outcome::{Outcome, Plain};
 use crate::policy::rules::{NoRules, Rules};
 use crate::policy::site::Site;
-use crate::store::local::Placed;
+use crate::store::Placed;
 
 /// A value that one process keeps as it is.
 pub trait Keepable: Any + Clone + Send + Sync {}

@@ -5,6 +5,8 @@
 //! [the guide](https://github.com/cachemacro/cachemacro/blob/main/docs/stores.md).
 
 mod any;
+mod arguments;
+mod by_arguments;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod contract;
@@ -20,7 +22,9 @@ pub mod redis;
 mod shared;
 
 pub(crate) use self::any::AnyStore;
+pub(crate) use self::by_arguments::{Guarded, Placed, Query, some_hash};
 pub use self::contract::{Changes, Immediate, Inspect, Listener, Store, Tracking};
+pub(crate) use self::decoded::Rebuild;
 pub use self::documents::Documents;
 #[doc(hidden)]
 pub use self::layers::Passed;

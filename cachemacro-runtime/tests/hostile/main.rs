@@ -1,12 +1,14 @@
 //! One million mutated or random entries through the header and every codec: no panic, and no more memory than the bytes
-//! themselves could ask for. Alone in its file, because it counts what the process allocates.
+//! themselves could ask for; and what an entry takes. Alone in their file, because they count what the process allocates.
 #![cfg(any(feature = "bincode", feature = "postcard", feature = "msgpack", feature = "json"))]
 
 mod bombs;
+mod footprint;
 
 use std::alloc::System;
 use std::collections::{BTreeMap, HashMap};
 use std::hint::black_box;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cachemacro_runtime::codec::CodecFor;
 use cachemacro_runtime::header::{Header, Parts, Stamp, assemble, read_stamps};
@@ -130,8 +132,22 @@ fn cost<T: Serialize + DeserializeOwned>(codec: BuiltinCodec, payload: &[u8]) ->
     (black_box(decoded).is_ok(), used.bytes_allocated + grown)
 }
 
+/// Each test counts what the process allocates.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[test]
+fn an_entry_takes_no_more_memory_than_is_said() {
+    let _alone = alone();
+    footprint::is_bounded();
+}
+
 #[test]
 fn a_million_hostile_entries_cost_no_panic_and_no_memory() {
+    let _alone = alone();
     let random = &mut Random(1);
     let (mut decoded, mut refused, mut malformed) = (0_usize, 0_usize, 0_usize);
     let per_codec = ENTRIES / BuiltinCodec::ALL.len();

@@ -123,7 +123,7 @@ impl CacheBuilder {
         self
     }
 
-    /// How many bytes [local copies](Self::local) may weigh in this process, and as many the values of sync functions: keys and about 300
+    /// How many bytes [local copies](Self::local) may weigh in this process, and as many the values of sync functions: keys and about 230
     /// bytes of overhead for each included; 64 MiB by default. A value counts with its own size; what it holds elsewhere, as a `Vec`
     /// does, is not seen. Where they weigh more, those that were not used for long go. Caches on one namespace of one server share
     /// their copies, with capacity, greatest value and clock of the one that was built first.

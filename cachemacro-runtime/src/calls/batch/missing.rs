@@ -19,7 +19,7 @@ use crate::observe::reason::MissReason;
 use crate::policy::freshness::Age;
 use crate::policy::outcome::Value;
 use crate::policy::rules::NoRules;
-use crate::store::local::Placed;
+use crate::store::Placed;
 
 /// An id without a value.
 pub(super) struct Missing<K, T> {
@@ -133,7 +133,7 @@ impl<K, T: Value> Missing<K, T> {
             }
             let row = self.decode(usable)?;
             if let Some(known) = known.take_if(|_| usable.age == Age::Fresh) {
-                known.keep(raw, usable, row.0.as_ref());
+                known.keep(raw, usable, row.0.as_ref(), self.entry.lends);
             }
             Some(row)
         };

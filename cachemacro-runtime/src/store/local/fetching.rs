@@ -13,7 +13,7 @@ use crate::store::local::name::Name;
 #[derive(Debug)]
 pub(crate) struct Fetching {
     pub(super) name: Name,
-    pub(super) prefix: u64,
+    pub(super) prefix: u32,
     /// It is written, and not loaded.
     pub(super) is_put: bool,
     refused: AtomicBool,
@@ -23,7 +23,7 @@ pub(crate) struct Fetching {
 }
 
 impl Fetching {
-    pub(super) fn new(name: Name, prefix: u64, marks: Box<[Arc<Mark>]>, is_put: bool) -> Self {
+    pub(super) fn new(name: Name, prefix: u32, marks: Box<[Arc<Mark>]>, is_put: bool) -> Self {
         Self { name, prefix, is_put, refused: AtomicBool::new(false), told: Notify::new(), marks }
     }
 

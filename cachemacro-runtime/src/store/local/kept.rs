@@ -6,18 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{self, Ordering};
 
 use crate::ground::clock::Timestamp;
-use crate::ground::panics::caught;
 use crate::ground::sync::modelled::{AtomicBool, AtomicU8, AtomicU64};
 use crate::observe::site::SiteId;
-use crate::store::local::marks::Mark;
+use crate::store::by_arguments::{Ends, Guarded};
+use crate::store::local::marks::Marked;
 use crate::store::local::name::Name;
-
-/// When a value was fetched, and when it is looked at no more.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Times {
-    pub(crate) since: Timestamp,
-    pub(crate) until: Timestamp,
-}
 
 /// It may be taken.
 const VALID: u8 = 0;
@@ -29,18 +22,17 @@ const ENDED: u8 = 2;
 /// A value that is kept.
 pub(crate) struct Kept<V: ?Sized> {
     pub(super) name: Name,
-    pub(super) prefix: u64,
     /// Of the arguments that it is found by; zero where there are none.
     pub(super) hash: AtomicU64,
-    /// When the marks were seen to hold last.
-    pub(super) epoch: AtomicU64,
-    pub(super) marks: Box<[Arc<Mark>]>,
-    pub(super) weight: usize,
-    since: Timestamp,
     /// A time, which moves where the value is confirmed.
     until: atomic::AtomicU64,
+    /// Those of its tags, where it has some.
+    pub(super) marks: Option<Arc<Marked>>,
     /// The function whose value it is.
     owner: Option<&'static SiteId>,
+    pub(super) prefix: u32,
+    /// As far as it can be told.
+    weight: u32,
     state: AtomicU8,
     /// Whether it was taken since someone last asked.
     used: AtomicBool,
@@ -52,7 +44,7 @@ pub(crate) type AnyKept = Kept<dyn Any + Send + Sync>;
 
 impl<V: ?Sized> fmt::Debug for Kept<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Kept").field("times", &self.times()).finish_non_exhaustive()
+        f.debug_struct("Kept").field("until", &self.until()).finish_non_exhaustive()
     }
 }
 
@@ -62,21 +54,24 @@ impl<V: ?Sized> Kept<V> {
         Timestamp(self.until.load(Ordering::Relaxed))
     }
 
-    #[inline]
-    pub(super) fn times(&self) -> Times {
-        Times { since: self.since, until: self.until() }
+    /// Adds to what it weighs.
+    pub(super) fn weighs(&mut self, more: usize) {
+        self.weight = u32::try_from(self.weight as usize + more).unwrap_or(u32::MAX);
     }
 }
 
-/// A value whose drop is the user's, and may panic: it is dropped wherever the table gets to it, also in a call that has
-/// nothing to do with it.
-struct Guarded<V>(Option<V>);
+impl Ends for AnyKept {
+    #[inline]
+    fn has_ended(&self) -> bool {
+        self.state.load(Ordering::Acquire) == ENDED
+    }
 
-impl<V> Drop for Guarded<V> {
-    fn drop(&mut self) {
-        let value = self.0.take();
-        // G9.
-        caught(|| drop(value));
+    fn place(&self) -> u64 {
+        self.hash.load(Ordering::Acquire)
+    }
+
+    fn weight(&self) -> usize {
+        self.weight as usize
     }
 }
 
@@ -84,23 +79,21 @@ impl AnyKept {
     /// A value for [`LocalTable::keep`](super::LocalTable::keep), which weighs so many bytes besides what `V` is itself.
     pub(crate) fn new<V: Any + Send + Sync>(
         owner: Option<&'static SiteId>,
-        times: Times,
+        until: Timestamp,
         weight: usize,
         value: V,
     ) -> Arc<Self> {
         Arc::new(Kept {
-            name: Name(0),
-            prefix: 0,
+            name: Name::new(0),
             hash: AtomicU64::new(0),
-            epoch: AtomicU64::new(0),
-            marks: Box::default(),
-            weight: size_of::<Kept<V>>() + weight,
-            since: times.since,
-            until: atomic::AtomicU64::new(times.until.0),
+            until: atomic::AtomicU64::new(until.0),
+            marks: None,
             owner,
+            prefix: 0,
+            weight: u32::try_from(size_of::<Kept<V>>() + weight).unwrap_or(u32::MAX),
             state: AtomicU8::new(VALID),
             used: AtomicBool::new(false),
-            value: Guarded(Some(value)),
+            value: Guarded::new(value),
         })
     }
 
@@ -112,21 +105,16 @@ impl AnyKept {
     /// The value, if it is of this type.
     #[inline]
     pub(super) fn value<V: Any>(&self) -> Option<&V> {
-        self.value.downcast_ref::<Guarded<V>>()?.0.as_ref()
+        self.value.downcast_ref::<Guarded<V>>()?.get()
     }
 
-    /// Sets the times of a value that nobody else has yet.
-    pub(crate) fn set_times(&mut self, times: Times) {
-        self.since = times.since;
-        *self.until.get_mut() = times.until.0;
+    /// Sets the end of a value that nobody else has yet.
+    pub(crate) fn set_until(&mut self, until: Timestamp) {
+        *self.until.get_mut() = until.0;
     }
 
     pub(super) fn end(&self) {
         self.state.store(ENDED, Ordering::Release);
-    }
-
-    pub(super) fn has_ended(&self) -> bool {
-        self.state.load(Ordering::Acquire) == ENDED
     }
 
     /// Whether it may be taken, as far as its name goes.
@@ -158,25 +146,13 @@ impl AnyKept {
 
     /// Whether it has all of these tags.
     pub(crate) fn carries(&self, tags: &[u64]) -> bool {
-        tags.iter().all(|tag| self.marks.iter().any(|mark| mark.tag() == *tag))
+        tags.iter().all(|tag| self.marks.as_ref().is_some_and(|marks| marks.has(*tag)))
     }
 
     /// Whether none of its tags was evicted.
     #[inline]
     pub(super) fn marks_hold(&self, epoch: &AtomicU64) -> bool {
-        if self.marks.is_empty() {
-            return true;
-        }
-        // Marks end before the epoch is raised: what holds after this reading held at it.
-        let now = epoch.load(Ordering::Acquire);
-        if self.epoch.load(Ordering::Relaxed) == now {
-            return true;
-        }
-        let hold = self.marks.iter().all(|mark| mark.holds());
-        if hold {
-            self.epoch.store(now, Ordering::Relaxed);
-        }
-        hold
+        self.marks.as_ref().is_none_or(|marks| marks.hold(epoch))
     }
 
     #[inline]

@@ -1,6 +1,6 @@
 //! Tags as flags: whoever carries one asks the flag.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
@@ -28,6 +28,45 @@ impl Mark {
         self.tag
     }
 }
+
+/// The marks of values that have the same tags.
+#[derive(Debug)]
+pub(super) struct Marked {
+    marks: Box<[Arc<Mark>]>,
+    /// When they were seen to hold last.
+    epoch: AtomicU64,
+}
+
+impl Marked {
+    /// Whether none of the tags was evicted. `epoch` is raised whenever a mark has ended.
+    #[inline]
+    pub(super) fn hold(&self, epoch: &AtomicU64) -> bool {
+        // Marks end before the epoch is raised: what holds after this reading held at it.
+        let now = epoch.load(Ordering::Acquire);
+        self.epoch.load(Ordering::Relaxed) == now || self.hold_still(now)
+    }
+
+    #[cold]
+    fn hold_still(&self, now: u64) -> bool {
+        let hold = self.marks.iter().all(|mark| mark.holds());
+        if hold {
+            self.epoch.store(now, Ordering::Relaxed);
+        }
+        hold
+    }
+
+    pub(super) fn has(&self, tag: u64) -> bool {
+        self.marks.iter().any(|mark| mark.tag() == tag)
+    }
+
+    fn are(&self, marks: &[&Arc<Mark>]) -> bool {
+        self.marks.len() == marks.len()
+            && self.marks.iter().zip(marks).all(|(own, mark)| Arc::ptr_eq(own, mark))
+    }
+}
+
+/// How many sets of marks are remembered, so that values which have the same tags share one.
+const SETS: usize = 16;
 
 /// In how many places evicts of tags are counted. loom explores one.
 const BUCKETS: usize = if cfg!(all(test, loom)) { 1 } else { 64 };
@@ -60,6 +99,8 @@ struct Known {
     marks: HashMap<u64, Weak<Mark>, RandomState>,
     /// How many there may be before the unused are looked for.
     most: usize,
+    /// The last few sets.
+    sets: VecDeque<Weak<Marked>>,
 }
 
 impl Marks {
@@ -76,6 +117,22 @@ impl Marks {
         let mark = Arc::new(Mark { tag, holds: AtomicBool::new(true) });
         known.marks.insert(tag, Arc::downgrade(&mark));
         mark
+    }
+
+    /// These marks as what a value has; `None` where there are none. `epoch`: one that was read before they are asked whether they hold.
+    pub(super) fn set(&self, marks: &[&Arc<Mark>], epoch: u64) -> Option<Arc<Marked>> {
+        if marks.is_empty() {
+            return None;
+        }
+        let sets = &mut lock(&self.known).sets;
+        let shared = sets.iter().filter_map(Weak::upgrade).find(|set| set.are(marks));
+        shared.or_else(|| {
+            let marks = marks.iter().map(|mark| Arc::clone(mark)).collect();
+            let set = Arc::new(Marked { marks, epoch: AtomicU64::new(epoch) });
+            sets.truncate(SETS - 1);
+            sets.push_front(Arc::downgrade(&set));
+            Some(set)
+        })
     }
 
     /// Ends the mark of a tag; false where nobody carries it.

@@ -19,15 +19,15 @@ use std::sync::Arc;
 
 use loom::thread;
 
-use super::kept::{AnyKept, Times};
+use super::kept::AnyKept;
 use super::name::Name;
 use super::pending::Pending;
-use super::query::{Placed, Query};
 use super::table::{LocalTable, Look};
 use crate::ground::clock::Clock;
 use crate::observe::local::Cause;
+use crate::store::{Placed, Query};
 
-const NAME: Name = Name(7);
+const NAME: Name = Name::new(7);
 const PREFIX: u64 = 3;
 const TAG: u64 = 5;
 
@@ -52,9 +52,8 @@ fn placed() -> Placed {
 
 /// Keeps this value, found by arguments or by name alone.
 fn keep(table: &LocalTable, pending: &Pending, placed: Option<Placed>, value: u32) -> bool {
-    let since = table.now();
-    let until = since.plus(std::time::Duration::from_secs(60));
-    table.keep(pending, placed, AnyKept::new(None, Times { since, until }, 0, value))
+    let until = table.now().plus(std::time::Duration::from_secs(60));
+    table.keep(pending, placed, AnyKept::new(None, until, 0, value))
 }
 
 /// What is found by name, which gives it these arguments.
@@ -68,7 +67,7 @@ fn by_name(table: &LocalTable, placed: Option<Placed>) -> Option<u32> {
 /// What is found by name or arguments.
 fn found(table: &LocalTable) -> Option<u32> {
     let query = Query::new(1, |bytes: &[u8]| bytes == b"7");
-    match table.get(&query, |value: &u32, _| Some(*value)) {
+    match table.get(&query, table.coarse(), |value: &u32, _| Some(*value)) {
         Look::Found(value) => Some(value),
         _ => by_name(table, None),
     }

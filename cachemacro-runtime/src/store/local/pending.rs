@@ -22,7 +22,7 @@ impl Pending {
     pub(super) fn new(
         shard: &Arc<Shard>,
         name: Name,
-        prefix: u64,
+        prefix: u32,
         marks: Box<[Arc<Mark>]>,
         seen: Option<Seen>,
         is_put: bool,
@@ -51,12 +51,13 @@ impl Pending {
         self.state.name
     }
 
-    pub(super) fn prefix(&self) -> u64 {
+    pub(super) fn prefix(&self) -> u32 {
         self.state.prefix
     }
 
-    pub(super) fn marks(&self) -> Box<[Arc<Mark>]> {
-        self.state.marks.iter().chain(&self.late).cloned().collect()
+    /// Those of its tags.
+    pub(super) fn marks(&self) -> Vec<&Arc<Mark>> {
+        self.state.marks.iter().chain(&self.late).collect()
     }
 }
 

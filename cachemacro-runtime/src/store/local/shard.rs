@@ -14,6 +14,8 @@ use crate::store::local::name::Name;
 /// How much capacity a shard must have.
 const SHARD_CAPACITY: usize = 1 << 20;
 const MAX_SHARDS: usize = 64;
+/// By which part of itself the ring grows.
+const GROWTH: usize = 8;
 /// How many values in use are passed over where one must go.
 const SPARED: usize = 32;
 
@@ -28,7 +30,7 @@ impl Shards {
     }
 
     fn at(&self, name: Name) -> usize {
-        usize::try_from((name.0 >> 64) % self.0.len() as u128).unwrap_or(0)
+        usize::try_from(name.high % self.0.len() as u64).unwrap_or(0)
     }
 
     pub(super) fn of(&self, name: Name) -> &Arc<Shard> {
@@ -71,9 +73,9 @@ type Judge<'a> = &'a dyn Fn(&AnyKept) -> Option<Cause>;
 /// Values that have left, each with why.
 type Gone = Vec<(Arc<AnyKept>, Cause)>;
 
-#[expect(clippy::cast_possible_truncation, reason = "half of a hash is one")]
+/// Half of a hash is one.
 const fn hash(name: Name) -> u64 {
-    name.0 as u64
+    name.low
 }
 
 impl Shard {
@@ -125,6 +127,9 @@ impl Shard {
         gone.extend(values.swept(judge));
         let Ok(at) = u32::try_from(values.ring.len()) else { return None };
         let Values { ring, names, .. } = values;
+        if ring.len() == ring.capacity() {
+            ring.reserve_exact((ring.len() / GROWTH).max(GROWTH));
+        }
         ring.push(Arc::clone(kept));
         names.insert_unique(hash(kept.name), at, |at| {
             ring.get(*at as usize).map_or(0, |kept| hash(kept.name))
@@ -159,9 +164,9 @@ impl Shard {
     }
 
     /// Takes all values of a prefix out, or all there are, and refuses those that are being fetched.
-    pub(super) fn evict_prefix(&self, prefix: Option<u64>) -> Vec<Arc<AnyKept>> {
+    pub(super) fn evict_prefix(&self, prefix: Option<u32>) -> Vec<Arc<AnyKept>> {
         let mut values = lock(&self.0);
-        let is_meant = |of: u64| prefix.is_none_or(|prefix| prefix == of);
+        let is_meant = |of: u32| prefix.is_none_or(|prefix| prefix == of);
         for fetching in values.fetching.iter().filter(|fetching| is_meant(fetching.prefix)) {
             fetching.refuse();
         }

@@ -7,28 +7,24 @@ use std::sync::Arc;
 use std::sync::atomic::{self, AtomicUsize, Ordering};
 
 use foldhash::fast::RandomState;
-use papaya::{Guard as _, HashMap};
 
 use crate::ground::clock::{COARSENESS, Clock, Timestamp};
 use crate::ground::sync::modelled::AtomicU64;
 use crate::observe::local::{Cause, LocalStats};
-use crate::store::local::kept::{AnyKept, Times};
+use crate::store::by_arguments::{ByArguments, Ends as _, Placed, Query, some_hash};
+use crate::store::local::kept::AnyKept;
 use crate::store::local::marks::Marks;
 use crate::store::local::name::Name;
 use crate::store::local::pending::Pending;
-use crate::store::local::query::{Hash64, Hashed, Place, Placed, Query};
 use crate::store::local::shard::Shards;
 
 /// What a value weighs besides itself and its key, in bytes: its places in the tables, reference counts, what an allocator adds.
-const OVERHEAD: usize = 160;
-
-/// Memory of a value above this weight is not left to be given back with that of others.
-const HEAVY: usize = 64 << 10;
+const OVERHEAD: usize = 112;
 
 /// The table.
 pub(crate) struct LocalTable {
     /// By arguments.
-    map: HashMap<Place, Arc<AnyKept>, Hashed>,
+    map: ByArguments<AnyKept>,
     /// By name.
     shards: Shards,
     marks: Marks,
@@ -39,7 +35,6 @@ pub(crate) struct LocalTable {
     epoch: AtomicU64,
     /// How many left, by cause.
     ended: [atomic::AtomicU64; Cause::ALL.len()],
-    hasher: RandomState,
 }
 
 impl fmt::Debug for LocalTable {
@@ -68,7 +63,7 @@ impl LocalTable {
     /// A table that holds so many bytes.
     pub(crate) fn new(capacity: usize, clock: Clock) -> Self {
         Self {
-            map: HashMap::with_hasher(Hashed),
+            map: ByArguments::new(),
             shards: Shards::new(capacity),
             marks: Marks::default(),
             capacity,
@@ -76,53 +71,61 @@ impl LocalTable {
             clock,
             epoch: AtomicU64::new(0),
             ended: std::array::from_fn(|_| atomic::AtomicU64::new(0)),
-            hasher: RandomState::default(),
         }
     }
 
-    /// What arguments are hashed with. Random, so that nobody can choose arguments that all fall into one place.
+    /// What arguments are hashed with.
     #[inline]
     pub(crate) const fn hasher(&self) -> &RandomState {
-        &self.hasher
+        self.map.hasher()
     }
 
-    /// The hash of what is looked up as a whole. Never zero.
+    /// The hash of what is looked up as a whole.
     pub(crate) fn hash(&self, bytes: &[u8]) -> u64 {
-        self.hasher.hash_one(bytes) | 1
+        some_hash(self.hasher().hash_one(bytes))
     }
 
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// What `make` makes of the value that the query finds, if it is of this type and still valid. `make` runs under no lock.
+    /// What `make` makes of the value that the query finds, if it is of this type and still valid by the [coarse](Self::coarse) clock;
+    /// `make` is told until when that is, and runs under no lock.
     #[inline]
     pub(crate) fn get<V: Any, R>(
         &self,
         query: &Query<impl Fn(&[u8]) -> bool>,
-        make: impl FnOnce(&V, &Times) -> Option<R>,
+        coarse: Timestamp,
+        make: impl FnOnce(&V, Timestamp) -> Option<R>,
     ) -> Look<R> {
-        let guard = self.map.guard();
-        match self.map.get(query, &guard) {
-            Some(kept) => self.look(kept, make),
-            None => Look::Absent,
-        }
+        self.map.find(query, |kept| self.look(kept, coarse, make)).unwrap_or(Look::Absent)
+    }
+
+    /// The time by the coarse clock.
+    #[inline]
+    pub(crate) fn coarse(&self) -> Timestamp {
+        self.clock.coarse()
     }
 
     #[inline]
-    fn look<V: Any, R>(&self, kept: &AnyKept, make: impl FnOnce(&V, &Times) -> Option<R>) -> Look<R> {
+    fn look<V: Any, R>(
+        &self,
+        kept: &AnyKept,
+        coarse: Timestamp,
+        make: impl FnOnce(&V, Timestamp) -> Option<R>,
+    ) -> Look<R> {
         if !kept.is_valid() {
             return Look::Absent;
         }
         let until = kept.until();
-        if self.clock.coarse().plus(COARSENESS) >= until && self.clock.now() >= until {
+        if coarse.plus(COARSENESS) >= until && self.clock.now() >= until {
             return Look::Expired;
         }
         if !kept.marks_hold(&self.epoch) {
             return Look::TagEvicted;
         }
         kept.use_it();
-        match kept.value::<V>().and_then(|value| make(value, &kept.times())) {
+        match kept.value::<V>().and_then(|value| make(value, until)) {
             Some(made) => Look::Found(made),
             None => Look::Absent,
         }
@@ -135,16 +138,16 @@ impl LocalTable {
         name: Name,
         same: impl Fn(&AnyKept) -> bool,
         placed: Option<Placed>,
-        make: impl FnOnce(&V, &Times) -> Option<R>,
+        make: impl FnOnce(&V, Timestamp) -> Option<R>,
     ) -> Look<R> {
         let found = self.shards.of(name).find(name, |kept| kept.value::<V>().is_some() && same(kept));
         let Some(kept) = found else { return Look::Absent };
-        let looked = self.look(&kept, make);
+        let looked = self.look(&kept, self.coarse(), make);
         // Also where it was placed: of two that were kept at once, the one that had ended may have taken the place.
         if let (Look::Found(_), Some(placed)) = (&looked, placed)
-            && (kept.claim(placed.hash) || kept.hash.load(Ordering::Acquire) == placed.hash)
+            && (kept.claim(placed.hash) || kept.place() == placed.hash)
         {
-            self.place(placed, &kept);
+            self.map.put(&placed, &kept);
         }
         looked
     }
@@ -155,9 +158,8 @@ impl LocalTable {
         query: &Query<impl Fn(&[u8]) -> bool>,
         make: impl FnOnce(&V) -> Option<R>,
     ) -> Option<R> {
-        let guard = self.map.guard();
-        let kept = self.map.get(query, &guard).filter(|kept| !kept.has_ended())?;
-        kept.value::<V>().and_then(make)
+        let look = |kept: &AnyKept| if kept.has_ended() { None } else { kept.value::<V>().and_then(make) };
+        self.map.find(query, look).flatten()
     }
 
     /// Has the value that the query finds, if it is this one, taken until then: the store has it still. False where that is refused:
@@ -169,12 +171,13 @@ impl LocalTable {
         is: impl FnOnce(&V) -> bool,
         until: Timestamp,
     ) -> bool {
-        let guard = self.map.guard();
-        let Some(kept) = self.map.get(query, &guard) else { return false };
         // Its own tags refuse it by themselves.
-        kept.name == pending.name()
-            && kept.value::<V>().is_some_and(is)
-            && pending.shard.confirm(|| pending.is_sound(), kept, until)
+        let confirm = |kept: &AnyKept| {
+            kept.name == pending.name()
+                && kept.value::<V>().is_some_and(is)
+                && pending.shard.confirm(|| pending.is_sound(), kept, until)
+        };
+        self.map.find(query, confirm).unwrap_or(false)
     }
 
     /// Begins to fetch a value of this name, prefix and tags. `late`: its tags are not all known yet; `is_put`: what others fetch
@@ -189,7 +192,7 @@ impl LocalTable {
     ) -> Pending {
         let seen = late.then(|| self.marks.seen());
         let marks = tags.into_iter().map(|tag| self.marks.get(tag)).collect();
-        Pending::new(self.shards.of(name), name, prefix, marks, seen, is_put)
+        Pending::new(self.shards.of(name), name, half(prefix), marks, seen, is_put)
     }
 
     /// Adds tags to a value that was fetched; false where one of them was evicted since that began.
@@ -206,14 +209,14 @@ impl LocalTable {
     /// meanwhile. Without `placed` it is found by name alone.
     pub(crate) fn keep(&self, pending: &Pending, placed: Option<Placed>, mut kept: Arc<AnyKept>) -> bool {
         let Some(own) = Arc::get_mut(&mut kept) else { return false };
-        own.weight += OVERHEAD + placed.as_ref().map_or(0, |placed| placed.bytes.len());
+        own.weighs(OVERHEAD + placed.as_ref().map_or(0, |placed| placed.bytes.len()));
         own.name = pending.name();
         own.prefix = pending.prefix();
         own.hash = AtomicU64::new(placed.as_ref().map_or(0, |placed| placed.hash));
         // Before the marks are asked again, by `keep` below.
-        own.epoch = AtomicU64::new(self.epoch.load(Ordering::Acquire));
-        own.marks = pending.marks();
-        let weight = kept.weight;
+        let epoch = self.epoch.load(Ordering::Acquire);
+        own.marks = self.marks.set(&pending.marks(), epoch);
+        let weight = kept.weight();
         if weight > self.capacity {
             // It would push out everything else first.
             self.evict(pending.name());
@@ -229,7 +232,7 @@ impl LocalTable {
             self.gone(&gone, why);
         }
         if let Some(placed) = placed {
-            self.place(placed, &kept);
+            self.map.put(&placed, &kept);
         }
         self.make_room(pending.name());
         true
@@ -248,33 +251,11 @@ impl LocalTable {
         }
     }
 
-    /// Puts a value into the table by arguments.
-    fn place(&self, placed: Placed, kept: &Arc<AnyKept>) {
-        let guard = self.map.guard();
-        self.map.insert(Place::new(placed), Arc::clone(kept), &guard);
-        // Whoever ended it meanwhile did not find it there.
-        if kept.has_ended() {
-            self.unplace(kept);
-        }
-    }
-
-    fn unplace(&self, kept: &Arc<AnyKept>) {
-        let hash = kept.hash.load(Ordering::Acquire);
-        if hash != 0 {
-            let guard = self.map.guard();
-            // Two arguments of one hash are next to impossible: then this one stays, ended, until its place is taken.
-            let _ = self.map.remove_if(&Hash64(hash), |_, other| Arc::ptr_eq(other, kept), &guard);
-            if kept.weight > HEAVY {
-                guard.flush();
-            }
-        }
-    }
-
     /// What is done with a value that has left the table by name.
     fn gone(&self, kept: &Arc<AnyKept>, cause: Cause) {
-        self.weight.fetch_sub(kept.weight, Ordering::Relaxed);
+        self.weight.fetch_sub(kept.weight(), Ordering::Relaxed);
         self.ended[cause as usize].fetch_add(1, Ordering::Relaxed);
-        self.unplace(kept);
+        self.map.remove(kept);
     }
 
     /// Evicts the values of this name, and refuses what is being fetched; tells whether there was one.
@@ -310,7 +291,7 @@ impl LocalTable {
         let now = self.clock.now();
         let mut count = 0;
         for shard in self.shards.iter() {
-            for kept in shard.evict_prefix(prefix) {
+            for kept in shard.evict_prefix(prefix.map(half)) {
                 count += u64::from(self.is_valid(&kept, now));
                 self.gone(&kept, Cause::Evicted);
             }
@@ -354,6 +335,12 @@ impl LocalTable {
     }
 }
 
+/// Half of a prefix's hash, which is what a value has of it: two prefixes of one half, and an evict of one takes the other along.
+#[expect(clippy::cast_possible_truncation, reason = "half of it")]
+const fn half(prefix: u64) -> u32 {
+    prefix as u32
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -372,12 +359,11 @@ mod tests {
     }
 
     fn kept<V: Any + Send + Sync>(table: &LocalTable, life: Duration, value: V) -> Arc<AnyKept> {
-        let since = table.now();
-        AnyKept::new(None, Times { since, until: since.plus(life) }, 0, value)
+        AnyKept::new(None, table.now().plus(life), 0, value)
     }
 
     fn name(key: u64) -> Name {
-        Name(u128::from(key) << 64 | u128::from(key))
+        Name::new(u128::from(key) << 64 | u128::from(key))
     }
 
     fn begin(table: &LocalTable, key: u64, tags: &[u64]) -> Pending {
@@ -391,7 +377,8 @@ mod tests {
 
     fn get(table: &LocalTable, key: u64) -> Option<u64> {
         let Placed { hash, bytes } = placed(key);
-        match table.get(&Query::new(hash, |other: &[u8]| *other == *bytes), |value: &u64, _| Some(*value)) {
+        let query = Query::new(hash, |other: &[u8]| *other == *bytes);
+        match table.get(&query, table.coarse(), |value: &u64, _| Some(*value)) {
             Look::Found(value) => Some(value),
             _ => None,
         }
@@ -540,8 +527,7 @@ mod tests {
         }
         let entries = table.stats().entries;
         let pending = begin(&table, 20_000, &[]);
-        let large =
-            AnyKept::new(None, Times { since: table.now(), until: table.now().plus(HOUR) }, 60_000, 7_u64);
+        let large = AnyKept::new(None, table.now().plus(HOUR), 60_000, 7_u64);
         assert!(!table.keep(&pending, Some(placed(20_000)), large));
         assert_eq!(table.stats().entries, entries);
     }

@@ -3,6 +3,9 @@
 //! Bounded by bytes; what is used least goes first. Losing a key, whichever, only ever causes a miss. Each
 //! method is atomic per key; nothing is locked across an await.
 
+mod due;
+mod record;
+mod shard;
 mod space;
 mod watch;
 
@@ -11,16 +14,20 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use foldhash::fast::RandomState;
 
-use self::space::Space;
+use self::space::{Removed, Space};
 use self::watch::Watch;
+use crate::format::header::Header;
 use crate::format::ids::Version;
 use crate::format::stamps::VersionKey;
 use crate::ground::chunks::MOST_EVICTS;
 use crate::ground::clock::{COARSENESS, Clock, Timestamp};
 use crate::ground::error::Result;
 use crate::pass_on;
+use crate::store::by_arguments::{Guarded, Placed, Query};
 use crate::store::contract::{Changes, Immediate, Inspect, Store};
+use crate::store::decoded::{AnyDecoded, Origin, Rebuild};
 use crate::store::messages::about::{About, StoreHealth};
 use crate::store::messages::evict::EvictRequest;
 use crate::store::messages::few::Few;
@@ -77,7 +84,7 @@ pub struct MemoryStoreBuilder {
 }
 
 impl MemoryStoreBuilder {
-    /// How many bytes the store holds, keys, about 200 bytes of overhead per key and decoded values, each counted as
+    /// How many bytes the store holds, keys, about 160 bytes of overhead per key and decoded values, each counted as
     /// large as its bytes, included; 64 MiB by default. What alone is larger than this is not kept.
     ///
     /// ```
@@ -268,23 +275,31 @@ impl MemoryStore {
         Read::new(entries, request.versions.iter().map(version).collect())
     }
 
-    /// A value that was decoded and is still valid, by the arguments of its call.
+    /// A value that was decoded and is still valid, by the arguments of its call; `None` inside where it says that there is none.
     #[inline]
-    pub(crate) fn decoded<V: Any + Clone>(&self, arguments: &[u8]) -> Option<V> {
+    #[expect(clippy::option_option, reason = "whether there is one, and what it is of")]
+    pub(crate) fn decoded<V: Any + Clone>(&self, query: &Query<impl Fn(&[u8]) -> bool>) -> Option<Option<V>> {
         let space = &self.memory().space;
-        space.decoded().get(arguments, space.clock().coarse())
+        let now = space.clock().coarse();
+        space.decoded().find(query, |decoded| decoded.take(now)).flatten()
+    }
+
+    /// What arguments are hashed with.
+    #[inline]
+    pub(crate) const fn hasher(&self) -> &RandomState {
+        self.memory().space.decoded().hasher()
     }
 
     /// Keeps `value`, which was decoded from `bytes`, for calls with these arguments: until the bytes change, one of the
-    /// versions does, or `until` has come.
+    /// versions does, or `until` has come. Where `rebuild` gives all bytes again from the first, of which there are `head`, and the
+    /// value, those alone stay.
     pub(crate) fn keep_decoded<V: Any + Send + Sync>(
         &self,
-        key: &str,
-        bytes: &Bytes,
+        (key, placed): (&str, &Placed),
+        (bytes, head, rebuild): (&Bytes, usize, Option<Rebuild>),
         versions: impl Iterator<Item = (VersionKey, Version)>,
         until: Timestamp,
-        arguments: &[u8],
-        value: V,
+        value: Guarded<V>,
     ) {
         let space = &self.memory().space;
         let (mut watched, mut until) = (Vec::new(), until);
@@ -299,7 +314,8 @@ impl MemoryStore {
         }
         // The clock that it is looked at with may be behind.
         let until = until.minus(COARSENESS);
-        space.attach(key, bytes, space.decoded().decoded(arguments, until, watched, value));
+        let origin = Origin { size: bytes.len(), head, rebuild };
+        space.attach(key, bytes, placed, &AnyDecoded::new(placed, until, watched, origin, value));
     }
 
     const fn memory(&self) -> &Memory {
@@ -313,7 +329,21 @@ impl Store for MemoryStore {
         Ok(self.look(request))
     }
 
-    pass_on!(self.protocol: about, now, capture, lease, keep, write, evict, evict_prefix, health);
+    /// As over any map; but what goes is not asked for first.
+    async fn evict(&self, request: EvictRequest<'_>) -> Result<Vec<bool>> {
+        let tags = request.tags.chunks(MOST_EVICTS).map(|tags| EvictRequest::new(&[], tags));
+        let keys = request.keys.chunks(MOST_EVICTS).map(|keys| EvictRequest::new(keys, &[]));
+        let mut existed = Vec::with_capacity(request.keys.len());
+        for (at, part) in tags.chain(keys).enumerate() {
+            if at > 1 {
+                tokio::task::yield_now().await;
+            }
+            existed.append(&mut self.memory().evict(part));
+        }
+        Ok(existed)
+    }
+
+    pass_on!(self.protocol: about, now, capture, lease, keep, write, evict_prefix, health);
     pass_on!(self.protocol: time, connect, close, increment, changes, immediate, inspect);
 }
 
@@ -322,6 +352,21 @@ impl Memory {
     fn change(&self, key: &str, step: &mut Step<'_>) {
         if self.space.update(key, step) == Change::Entry {
             self.watch.wake(key);
+        }
+    }
+}
+
+impl Memory {
+    /// Removes what is under a key, and tells whether it was a value that may be read now.
+    fn remove(&self, key: &str) -> bool {
+        let (removed, now) = self.space.remove(key);
+        let Some(Removed { slot, is_whole }) = removed else { return false };
+        self.watch.wake(key);
+        if is_whole {
+            protocol::is_readable(Some(&slot), now)
+        } else {
+            // Its length was right when it was stored.
+            Header::parse(&slot.bytes).is_ok_and(|header| header.is_readable(now))
         }
     }
 }
@@ -378,19 +423,10 @@ impl Backend for Memory {
 
 impl Immediate for Memory {
     fn evict(&self, request: EvictRequest<'_>) -> Vec<bool> {
-        let remove = |key: &str| {
-            let mut readable = false;
-            self.change(key, &mut |slot, now| {
-                let change = Change::of_removal(slot.as_ref());
-                readable = protocol::evict(slot, now);
-                change
-            });
-            readable
-        };
         for key in request.tags.iter().flat_map(protocol::versions_to_remove) {
-            remove(&key.text);
+            self.remove(&key.text);
         }
-        request.keys.iter().map(|key| remove(key)).collect()
+        request.keys.iter().map(|key| self.remove(key)).collect()
     }
 
     fn release(&self, lease: HeldLease<'_>) -> bool {

@@ -4,22 +4,23 @@
 //! shards stay within one capacity. An expired key is never seen again, and does not stay for long while the
 //! store is in use: every operation removes a few that are due, from its own shard and now and then from
 //! another.
+//!
+//! Of bytes from which a value was decoded only the first stay, where the value encodes to the others: it is the value that calls take.
+//! Whoever asks for bytes gets all of them, encoded again and compared by their checksum.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
 use bytes::Bytes;
-use lru::LruCache;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::record::{Form, weigh};
+use super::shard::{Named, Shard};
 use crate::ground::clock::{Clock, Timestamp};
+use crate::store::by_arguments::{Ends as _, Placed};
 use crate::store::decoded::{AnyDecoded, DecodedTable, Unchanged};
 use crate::store::protocol::Slot;
 
-/// What a key costs besides its text and bytes: list and map nodes, expiry index, reference counts.
-pub(super) const OVERHEAD: usize = 200;
 /// How much capacity a shard must have: several times the largest value that is stored by default.
 const SHARD_CAPACITY: usize = 4 << 20;
 const MAX_SHARDS: usize = 16;
@@ -29,10 +30,6 @@ const SWEEP: usize = 4;
 const VISIT: usize = 32;
 /// How many due keys that removes.
 const SWEEP_VISITED: usize = 64;
-/// How many decoded values one key may have: arguments that are written in several ways.
-const MOST_DECODED: usize = 4;
-/// How many keys whose decoded values are in use are passed over where one must go.
-const SPARED: usize = 16;
 
 /// The keys and what is under them.
 pub(super) struct Space {
@@ -41,63 +38,29 @@ pub(super) struct Space {
     weight: AtomicUsize,
     clock: Clock,
     /// What was decoded from the bytes here.
-    decoded: Arc<DecodedTable>,
-    /// Random, so that nobody can choose keys that all fall into one shard.
+    decoded: DecodedTable,
+    /// Random, so that nobody can choose keys that all fall into one place.
     seed: u64,
 }
 
-struct Shard {
-    /// Least recently used first to go.
-    slots: LruCache<Arc<str>, Record>,
-    /// The same keys by expiry.
-    due: BTreeSet<(Timestamp, Arc<str>)>,
-    weight: usize,
-    operations: usize,
-    decoded: Arc<DecodedTable>,
-    /// What is to be dropped once the lock is.
-    gone: Vec<Arc<AnyDecoded>>,
-}
-
-/// What is under a key.
-struct Record {
-    slot: Slot,
-    /// What hangs on the bytes being what they are.
-    held: Option<Box<Held>>,
-}
-
-/// What must go when the bytes change.
-#[derive(Default)]
-struct Held {
-    decoded: Vec<Arc<AnyDecoded>>,
-    /// Of a version: told by it, values that carry its stamp are out of date.
-    unchanged: Option<Arc<Unchanged>>,
-}
-
-impl Held {
-    /// Whether a decoded value that hangs on the bytes was taken since this was last asked.
-    fn was_used(&self) -> bool {
-        let version = self.unchanged.as_ref().is_some_and(|unchanged| unchanged.was_used());
-        let decoded = self.decoded.iter().filter(|decoded| decoded.was_used()).count();
-        version || decoded > 0
-    }
-
-    /// What the decoded values weigh, taking each for as large as the bytes.
-    fn weight(&self, bytes: usize) -> usize {
-        self.decoded.iter().map(|decoded| decoded.overhead() + bytes).sum()
-    }
+/// What was under a key.
+pub(super) struct Removed {
+    /// All bytes, or the first of them.
+    pub(super) slot: Slot,
+    pub(super) is_whole: bool,
 }
 
 impl Space {
     pub(super) fn new(capacity: usize, clock: Clock) -> Self {
         let shards = (capacity / SHARD_CAPACITY).clamp(1, MAX_SHARDS);
-        let decoded = Arc::new(DecodedTable::new());
+        let seed = rand::random();
         Self {
-            shards: (0..shards).map(|_| Mutex::new(Shard::new(Arc::clone(&decoded)))).collect(),
+            shards: (0..shards).map(|_| Mutex::new(Shard::new(seed))).collect(),
             capacity,
             weight: AtomicUsize::new(0),
             clock,
-            decoded,
-            seed: rand::random(),
+            decoded: DecodedTable::new(),
+            seed,
         }
     }
 
@@ -111,7 +74,7 @@ impl Space {
 
     /// How many keys are held, those included that are due and not swept yet.
     pub(super) fn len(&self) -> usize {
-        (0..self.shards.len()).map(|at| self.lock(at).slots.len()).sum()
+        (0..self.shards.len()).map(|at| self.lock(at).len()).sum()
     }
 
     /// What the held keys weigh together.
@@ -121,85 +84,81 @@ impl Space {
 
     /// What is under `key`, which counts as a use of it.
     pub(super) fn get(&self, key: &str) -> Option<Slot> {
-        let at = self.shard_of(key);
-        let mut shard = self.lock(at);
+        let named = Named::new(key, self.seed);
+        let (at, mut shard) = self.lock_whole(named);
         let now = self.clock.now();
-        let found =
-            shard.slots.get(key).map(|record| &record.slot).filter(|slot| slot.is_alive(now)).cloned();
+        let found = shard.used(named, now).map(|record| record.slot.clone());
         self.tidy(at, shard, now);
         found
     }
 
     /// What was decoded from the bytes here.
-    pub(super) fn decoded(&self) -> &DecodedTable {
+    #[inline]
+    pub(super) const fn decoded(&self) -> &DecodedTable {
         &self.decoded
     }
 
     /// What is under `key`, and what tells that it is so still.
     pub(super) fn watch(&self, key: &str) -> Option<(Slot, Arc<Unchanged>)> {
-        let mut shard = self.lock(self.shard_of(key));
-        let now = self.clock.now();
-        let record = shard.slots.get_mut(key).filter(|record| record.slot.is_alive(now))?;
-        let held = record.held.get_or_insert_default();
-        let unchanged = held.unchanged.get_or_insert_with(Unchanged::new);
-        Some((record.slot.clone(), Arc::clone(unchanged)))
+        let named = Named::new(key, self.seed);
+        let mut shard = self.lock(self.shard_of(named));
+        let record = shard.used(named, self.clock.now())?;
+        Some((record.slot.clone(), record.held.watched()?))
     }
 
-    /// Keeps what was decoded from `bytes`, if they are what is under `key` still.
-    pub(super) fn attach(&self, key: &str, bytes: &Bytes, decoded: Arc<AnyDecoded>) {
-        let at = self.shard_of(key);
+    /// Has calls with these arguments find what was decoded from `bytes`, if they are what is under `key` still.
+    pub(super) fn attach(&self, key: &str, bytes: &Bytes, placed: &Placed, decoded: &Arc<AnyDecoded>) {
+        let named = Named::new(key, self.seed);
+        let at = self.shard_of(named);
         let mut shard = self.lock(at);
-        let now = self.clock.now();
-        let before = shard.weight;
-        let Some(record) = shard.slots.get_mut(key).filter(|record| record.slot.is_alive(now)) else {
-            return;
-        };
+        let (now, before) = (self.clock.now(), shard.weight);
         // Of one address they are one, as both are held here.
-        if !is_unchanged(bytes, &record.slot.bytes) {
-            return;
-        }
-        let was = record.weight();
-        let held = record.held.get_or_insert_default();
-        let mut gone: Vec<_> = held.decoded.extract_if(.., |other| other.has_key_of(&decoded)).collect();
-        if held.decoded.len() >= MOST_DECODED {
-            gone.push(held.decoded.remove(0));
-        }
-        held.decoded.push(Arc::clone(&decoded));
-        let is = record.weight();
-        shard.weight = shard.weight - was + is;
+        let is_there = shard.attach(named, now, |is| is_unchanged(bytes, is), decoded);
         self.account(before, shard.weight);
-        // Under the lock, so that whoever changes the bytes finds it in the table.
-        for gone in &gone {
-            self.decoded.remove(gone);
+        self.make_room(at, shard, now, key);
+        if is_there {
+            // Under no lock: what was there before may be dropped. Whoever changed the bytes since has ended it.
+            self.decoded.put(placed, decoded);
         }
-        gone.extend(self.decoded.insert(decoded));
-        shard.gone.append(&mut gone);
-        self.make_room(at, shard, now);
     }
 
     /// Lets `change` replace, remove or create what is under `key`, in one atomic step at the time it is told.
     pub(super) fn update<R>(&self, key: &str, change: impl FnOnce(&mut Option<Slot>, Timestamp) -> R) -> R {
-        let at = self.shard_of(key);
-        let mut shard = self.lock(at);
+        let named = Named::new(key, self.seed);
+        let (at, mut shard) = self.lock_whole(named);
         let now = self.clock.now();
         let before = shard.weight;
-        let mut slot = shard.take(key).filter(|slot| slot.is_alive(now));
+        let (slot, is_held) = shard.take(named).unzip();
+        let mut slot = slot.filter(|slot| slot.is_alive(now));
         // A second reference to the bytes, so that they are not changed in place.
-        let was = shard.is_held(key).then(|| slot.clone());
+        let was = is_held.filter(|is_held| *is_held).map(|_| slot.clone());
         let answer = change(&mut slot, now);
         // What exceeds the capacity on its own would first push out everything else.
         match slot.filter(|slot| slot.is_alive(now) && weigh(key, slot) <= self.capacity) {
             Some(slot) => {
                 if was.is_some_and(|was| !was.is_some_and(|was| is_still(&was, &slot))) {
-                    shard.release(key);
+                    shard.release(named);
                 }
-                shard.put(key, slot);
+                shard.put(named, slot);
             }
-            None => shard.remove(key),
+            None => drop(shard.remove_named(named)),
         }
         self.account(before, shard.weight);
-        self.make_room(at, shard, now);
+        self.make_room(at, shard, now, key);
         answer
+    }
+
+    /// Removes what is under `key`, and gives it back with the time.
+    pub(super) fn remove(&self, key: &str) -> (Option<Removed>, Timestamp) {
+        let named = Named::new(key, self.seed);
+        let at = self.shard_of(named);
+        let mut shard = self.lock(at);
+        let (now, before) = (self.clock.now(), shard.weight);
+        let removed = shard.remove_named(named).filter(|record| record.slot.is_alive(now));
+        self.account(before, shard.weight);
+        self.tidy(at, shard, now);
+        let removed = removed.map(|record| Removed { is_whole: record.form != Form::Cut, slot: record.slot });
+        (removed, now)
     }
 
     /// How many parts the keys are in.
@@ -208,40 +167,63 @@ impl Space {
     }
 
     /// The keys of one part that begin with `prefix`, or none where there is no such part.
-    pub(super) fn keys(&self, part: usize, prefix: &str) -> Vec<Arc<str>> {
+    pub(super) fn keys(&self, part: usize, prefix: &str) -> Vec<Box<str>> {
         if part >= self.shards() {
             return Vec::new();
         }
         let shard = self.lock(part);
         let now = self.clock.now();
-        let alive =
-            shard.slots.iter().filter(|(key, record)| key.starts_with(prefix) && record.slot.is_alive(now));
-        alive.map(|(key, _)| Arc::clone(key)).collect()
+        let alive = shard.records().iter();
+        let alive = alive.filter(|record| record.key.starts_with(prefix) && record.slot.is_alive(now));
+        alive.map(|record| record.key.clone()).collect()
     }
 
     /// Removes these keys of one part, and tells which of them were there.
-    pub(super) fn remove_all<'a>(&self, part: usize, keys: &'a [Arc<str>]) -> Vec<&'a Arc<str>> {
+    pub(super) fn remove_all<'a>(&self, part: usize, keys: &'a [Box<str>]) -> Vec<&'a str> {
         let mut shard = self.lock(part);
         let (now, before) = (self.clock.now(), shard.weight);
         let mut removed = Vec::with_capacity(keys.len());
         for key in keys {
-            let alive = shard.slots.peek(key).is_some_and(|record| record.slot.is_alive(now));
-            shard.remove(key);
-            removed.extend(alive.then_some(key));
+            let record = shard.remove_named(Named::new(key, self.seed));
+            removed.extend(record.filter(|record| record.slot.is_alive(now)).map(|_| &**key));
         }
         self.account(before, shard.weight);
-        unlock(shard);
+        self.unlock(shard);
         removed
     }
 
-    fn shard_of(&self, key: &str) -> usize {
-        let hash = xxh3_64_with_seed(key.as_bytes(), self.seed);
-        usize::try_from(hash % self.shards.len() as u64).unwrap_or(0)
+    /// How many bytes of what is under `key` are in its slot.
+    #[cfg(test)]
+    pub(super) fn in_slot(&self, key: &str) -> Option<usize> {
+        let named = Named::new(key, self.seed);
+        let shard = self.lock(self.shard_of(named));
+        shard.records().iter().find(|record| &*record.key == key).map(|record| record.slot.bytes.len())
+    }
+
+    fn shard_of(&self, named: Named<'_>) -> usize {
+        // The table uses the other end of the hash.
+        usize::try_from((named.hash >> 32) % self.shards.len() as u64).unwrap_or(0)
     }
 
     fn lock(&self, at: usize) -> MutexGuard<'_, Shard> {
         // A panic while it was locked leaves a consistent shard, at worst with one empty slot.
         crate::ground::sync::lock(&self.shards[at])
+    }
+
+    /// The shard of a key, with all bytes that are under it.
+    fn lock_whole(&self, named: Named<'_>) -> (usize, MutexGuard<'_, Shard>) {
+        let at = self.shard_of(named);
+        let mut shard = self.lock(at);
+        while let Some(cut) = shard.cut(named) {
+            // Encoding runs code of the user's: under no lock.
+            drop(shard);
+            let whole = cut.whole();
+            shard = self.lock(at);
+            let before = shard.weight;
+            shard.complete(named, cut, whole);
+            self.account(before, shard.weight);
+        }
+        (at, shard)
     }
 
     fn is_over(&self) -> bool {
@@ -256,19 +238,17 @@ impl Space {
         }
     }
 
-    /// Lets go of the shard's least recently used key; false where it has none.
-    fn pop(&self, shard: &mut Shard) -> bool {
+    /// Lets go of a key that was not used for long, but not of the `spared` one; false where the shard has none.
+    fn pop(&self, shard: &mut Shard, spared: Option<&str>) -> bool {
         let before = shard.weight;
-        let popped = shard.pop();
+        let popped = shard.pop(spared);
         self.account(before, shard.weight);
         popped
     }
 
-    /// Ends an operation that may have made a shard heavier.
-    fn make_room(&self, at: usize, mut shard: MutexGuard<'_, Shard>, now: Timestamp) {
-        while self.is_over() && shard.slots.len() > 1 {
-            self.pop(&mut shard);
-        }
+    /// Ends an operation that may have made a key heavier.
+    fn make_room(&self, at: usize, mut shard: MutexGuard<'_, Shard>, now: Timestamp, key: &str) {
+        while self.is_over() && self.pop(&mut shard, Some(key)) {}
         self.tidy(at, shard, now);
         self.make_room_beside(at);
     }
@@ -280,8 +260,8 @@ impl Space {
                 return;
             }
             let mut shard = self.lock((own + step) % self.shards.len());
-            while self.is_over() && self.pop(&mut shard) {}
-            unlock(shard);
+            while self.is_over() && self.pop(&mut shard, None) {}
+            self.unlock(shard);
         }
     }
 
@@ -290,19 +270,19 @@ impl Space {
         self.sweep(&mut shard, now, SWEEP);
         shard.operations = shard.operations.wrapping_add(1);
         let operations = shard.operations;
-        unlock(shard);
+        self.unlock(shard);
         if operations.is_multiple_of(VISIT) {
             let visited = (operations / VISIT) % self.shards.len();
             if visited != at {
                 match self.shards[visited].try_lock() {
                     Ok(mut shard) => {
                         self.sweep(&mut shard, now, SWEEP_VISITED);
-                        unlock(shard);
+                        self.unlock(shard);
                     }
                     Err(TryLockError::Poisoned(shard)) => {
                         let mut shard = shard.into_inner();
                         self.sweep(&mut shard, now, SWEEP_VISITED);
-                        unlock(shard);
+                        self.unlock(shard);
                     }
                     // In use, so swept by its user.
                     Err(TryLockError::WouldBlock) => {}
@@ -311,15 +291,20 @@ impl Space {
         }
     }
 
+    /// Unlocks a shard, then lets go of values that it had: that runs code of the user's.
+    fn unlock(&self, mut shard: MutexGuard<'_, Shard>) {
+        let gone = std::mem::take(&mut shard.gone);
+        drop(shard);
+        for decoded in gone.iter().filter(|decoded| decoded.has_ended()) {
+            self.decoded.remove(decoded);
+        }
+    }
+
     fn sweep(&self, shard: &mut Shard, now: Timestamp, most: usize) {
         let before = shard.weight;
         for _ in 0..most {
-            match shard.due.first() {
-                Some((expires, key)) if *expires <= now => {
-                    let key = Arc::clone(key);
-                    shard.remove(&key);
-                }
-                _ => break,
+            if !shard.remove_due(now) {
+                break;
             }
         }
         self.account(before, shard.weight);
@@ -336,125 +321,6 @@ impl fmt::Debug for Space {
     }
 }
 
-/// Unlocks a shard, then drops what was decoded from bytes that are gone: that runs code of the user's.
-fn unlock(mut shard: MutexGuard<'_, Shard>) {
-    let gone = std::mem::take(&mut shard.gone);
-    drop(shard);
-    drop(gone);
-}
-
-impl Record {
-    /// Bytes and what was decoded from them.
-    fn weight(&self) -> usize {
-        let bytes = self.slot.bytes.len();
-        bytes + self.held.as_ref().map_or(0, |held| held.weight(bytes))
-    }
-}
-
-impl Shard {
-    fn new(decoded: Arc<DecodedTable>) -> Self {
-        Self {
-            slots: LruCache::unbounded(),
-            due: BTreeSet::new(),
-            weight: 0,
-            operations: 0,
-            decoded,
-            gone: Vec::new(),
-        }
-    }
-
-    /// Takes the bytes out, so that they can be changed in place; the key stays, and counts as used.
-    fn take(&mut self, key: &str) -> Option<Slot> {
-        let record = self.slots.get_mut(key)?;
-        let was = record.weight();
-        let slot = Slot::new(std::mem::take(&mut record.slot.bytes), record.slot.expires);
-        self.weight = self.weight - was + record.weight();
-        Some(slot)
-    }
-
-    /// Whether something hangs on what is under `key`.
-    fn is_held(&self, key: &str) -> bool {
-        self.slots.peek(key).is_some_and(|record| record.held.is_some())
-    }
-
-    /// Removes what was decoded from the bytes under `key`, and tells who asked that a version fell.
-    fn release(&mut self, key: &str) {
-        let Some(record) = self.slots.peek_mut(key) else { return };
-        let was = record.weight();
-        if let Some(held) = record.held.take() {
-            self.weight = self.weight - was + record.weight();
-            self.end(*held);
-        }
-    }
-
-    /// G1: in the step that changes the bytes.
-    fn end(&mut self, held: Held) {
-        if let Some(unchanged) = held.unchanged {
-            unchanged.ends();
-        }
-        for decoded in &held.decoded {
-            self.decoded.remove(decoded);
-        }
-        self.gone.extend(held.decoded);
-    }
-
-    fn put(&mut self, key: &str, slot: Slot) {
-        if let Some((key, record)) = self.slots.get_key_value_mut(key) {
-            let (was, before) = (record.weight(), record.slot.expires);
-            if before != slot.expires {
-                let mut due = (before, Arc::clone(key));
-                self.due.remove(&due);
-                due.0 = slot.expires;
-                self.due.insert(due);
-            }
-            record.slot = slot;
-            self.weight = self.weight - was + record.weight();
-        } else {
-            let key: Arc<str> = key.into();
-            self.weight += weigh(&key, &slot);
-            self.due.insert((slot.expires, Arc::clone(&key)));
-            self.slots.put(key, Record { slot, held: None });
-        }
-    }
-
-    fn remove(&mut self, key: &str) {
-        if let Some((key, record)) = self.slots.pop_entry(key) {
-            self.forget(key, record);
-        }
-    }
-
-    /// Lets go of what was used least lately. Uses of decoded values do not move a key to the front: that is made up for
-    /// here.
-    fn pop(&mut self) -> bool {
-        for _ in 0..SPARED {
-            let Some((key, record)) = self.slots.peek_lru() else { return false };
-            if !record.held.as_ref().is_some_and(|held| held.was_used()) {
-                break;
-            }
-            let key = Arc::clone(key);
-            self.slots.promote(&key);
-        }
-        let popped = self.slots.pop_lru();
-        let found = popped.is_some();
-        if let Some((key, record)) = popped {
-            self.forget(key, record);
-        }
-        found
-    }
-
-    fn forget(&mut self, key: Arc<str>, record: Record) {
-        self.weight -= key.len() + OVERHEAD + record.weight();
-        self.due.remove(&(record.slot.expires, key));
-        if let Some(held) = record.held {
-            self.end(*held);
-        }
-    }
-}
-
-fn weigh(key: &str, slot: &Slot) -> usize {
-    key.len() + slot.bytes.len() + OVERHEAD
-}
-
 /// Whether what hangs on a slot may stay: its bytes are what they were, for at least as long.
 fn is_still(was: &Slot, is: &Slot) -> bool {
     is.expires >= was.expires && is_unchanged(&was.bytes, &is.bytes)
@@ -469,9 +335,8 @@ fn is_unchanged(was: &Bytes, is: &Bytes) -> bool {
 mod tests {
     use std::time::Duration;
 
-    use bytes::Bytes;
-
     use super::*;
+    use crate::store::memory::record::{OVERHEAD, Record};
 
     const SECOND: Duration = Duration::from_secs(1);
     const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -501,13 +366,9 @@ mod tests {
         let mut weight = 0;
         for at in 0..space.shards.len() {
             let shard = space.lock(at);
-            let own: usize =
-                shard.slots.iter().map(|(key, record)| key.len() + OVERHEAD + record.weight()).sum();
+            let own: usize = shard.records().iter().map(Record::weight).sum();
             assert_eq!(own, shard.weight);
-            assert_eq!(shard.due.len(), shard.slots.len());
-            for (key, Record { slot, .. }) in &shard.slots {
-                assert!(shard.due.contains(&(slot.expires, Arc::clone(key))), "{key} is not due");
-            }
+            assert_eq!(shard.due(), shard.len());
             weight += own;
         }
         assert_eq!(weight, space.weight());

@@ -1,22 +1,26 @@
 //! What the conformance suite cannot see: who is woken, what is copied, and in which order.
 
+use std::any::Any;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 
 use super::MemoryStore;
-use crate::format::header::{DECIMAL, Header, assemble};
+use crate::format::header::{DECIMAL, FIXED, Header, Parts, assemble};
 use crate::format::ids::{FillId, Token, Version};
 use crate::format::stamps::{TagKeys, VersionKey};
 use crate::store::contract::Store;
+use crate::store::decoded::Rebuild;
 use crate::store::messages::evict::EvictRequest;
 use crate::store::messages::increment::{Increment, IncrementOutcome};
 use crate::store::messages::lease::{HeldLease, Keep, LeaseKind, LeaseOutcome, LeaseRequest};
 use crate::store::messages::read::ReadRequest;
 use crate::store::messages::write::{Guard, OnRefusal, Write};
+use crate::store::{Guarded, Placed, Query};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -217,4 +221,114 @@ async fn losing_any_key_is_a_miss() {
     assert_ne!(store.capture(&key, MINUTE).await.unwrap(), first, "a lost version never comes back");
     assert!(set(&store, "k", 1).await);
     assert_eq!(store.evict(EVICT).await.unwrap(), [false]);
+}
+
+/// What a value encodes to that is text, or text that changes.
+fn rebuilt(head: &[u8], value: &(dyn Any + Send + Sync)) -> Option<Vec<u8>> {
+    let text = value.downcast_ref::<Guarded<Text>>()?.get()?;
+    // Encoding a value may come back to the store, here to the same shard.
+    text.0.get().map(|store| store.look(ReadRequest::new(&["other"])));
+    let bytes = [head, text.1.lock().unwrap().as_bytes()].concat();
+    Parts::parse(&bytes).is_ok().then_some(bytes)
+}
+
+#[derive(Clone)]
+struct Text(Arc<OnceLock<MemoryStore>>, Arc<Mutex<String>>);
+
+const LONG: usize = 1_000;
+
+/// A store with a long value under `k`, which is kept decoded too; and the value.
+async fn with_decoded(rebuild: Option<Rebuild>) -> (MemoryStore, Bytes, Text) {
+    let store = MemoryStore::builder().capacity(1 << 20).build();
+    let text = "x".repeat(LONG);
+    let header = Header::new().with_fill_id(FillId::new(5)).with_gone_at(store.now().plus(MINUTE));
+    let stored = Bytes::from(assemble(header, &[], text.as_bytes()));
+    assert!(write(&store, Write::new("k", stored, MINUTE)).await);
+    let bytes = read(&store).await;
+    let value = Text(Arc::default(), Arc::new(Mutex::new(text)));
+    let until = store.now().plus(MINUTE);
+    store.keep_decoded(
+        ("k", &placed()),
+        (&bytes, FIXED, rebuild),
+        [].into_iter(),
+        until,
+        Guarded::new(value.clone()),
+    );
+    (store, bytes, value)
+}
+
+fn placed() -> Placed {
+    Placed { hash: 7, bytes: b"arguments".to_vec() }
+}
+
+fn is_decoded(store: &MemoryStore) -> bool {
+    store.decoded::<Text>(&Query::new(7, |bytes: &[u8]| bytes == b"arguments")).is_some()
+}
+
+/// How many bytes are under `k`.
+fn length(store: &MemoryStore) -> usize {
+    store.memory().space.in_slot("k").expect("it is there")
+}
+
+#[tokio::test]
+async fn bytes_that_a_value_encodes_to_are_left_out_until_someone_asks_for_them() {
+    let (both, _, _) = with_decoded(None).await;
+    let (store, bytes, _) = with_decoded(Some(rebuilt)).await;
+    assert_eq!(both.weight() - store.weight(), LONG);
+    for _ in 0..2 {
+        assert!(is_decoded(&store));
+        assert_eq!(length(&store), FIXED);
+    }
+    assert_eq!(read(&store).await, bytes);
+    assert_eq!((is_decoded(&store), length(&store)), (true, bytes.len()));
+    // Kept anew, as by a call whose arguments are written in another way: who asked once may ask again.
+    let again = read(&store).await;
+    let value = Guarded::new(Text(Arc::default(), Arc::default()));
+    store.keep_decoded(
+        ("k", &placed()),
+        (&again, FIXED, Some(rebuilt)),
+        [].into_iter(),
+        store.now().plus(MINUTE),
+        value,
+    );
+    assert_eq!(length(&store), bytes.len());
+    assert_eq!(store.evict(EVICT).await.unwrap(), [true]);
+    assert_eq!((store.len(), store.weight(), is_decoded(&store)), (0, 0, false));
+}
+
+/// Upholds G1.
+#[tokio::test]
+async fn whatever_is_done_to_a_key_whose_bytes_were_left_out_is_done_as_to_any_other() {
+    let (store, ..) = with_decoded(Some(rebuilt)).await;
+    assert_eq!(store.evict(EVICT).await.unwrap(), [true], "it could be read");
+    assert_eq!((store.len(), store.weight(), is_decoded(&store)), (0, 0, false));
+    let (store, ..) = with_decoded(Some(rebuilt)).await;
+    assert_eq!(store.evict_prefix("k").await.unwrap(), 1);
+    assert_eq!((store.weight(), is_decoded(&store)), (0, false));
+    let (store, ..) = with_decoded(Some(rebuilt)).await;
+    assert!(!compare_and_set(&store, 3).await && compare_and_set(&store, 5).await);
+    assert!(!is_decoded(&store));
+    let (store, bytes, _) = with_decoded(Some(rebuilt)).await;
+    lease(&store, 1, 5).await;
+    let leased = read(&store).await;
+    assert_eq!(Header::parse(&leased).unwrap().token, Token::new(1));
+    assert_eq!(leased[FIXED..], bytes[FIXED..]);
+}
+
+/// G8: a value that changed inside encodes to something else than was stored.
+#[tokio::test]
+async fn a_value_that_no_longer_encodes_to_what_was_stored_is_a_miss() {
+    let (store, _, value) = with_decoded(Some(rebuilt)).await;
+    value.1.lock().unwrap().push('y');
+    assert!(is_decoded(&store));
+    let read = store.read(ReadRequest::new(&["k"])).await.unwrap();
+    assert_eq!(read.into_entry(), None);
+    assert_eq!((store.len(), store.weight(), is_decoded(&store)), (0, 0, false));
+}
+
+#[tokio::test]
+async fn a_value_is_encoded_under_no_lock() {
+    let (store, bytes, value) = with_decoded(Some(rebuilt)).await;
+    value.0.set(store).expect("not set before");
+    assert_eq!(read(value.0.get().expect("set")).await, bytes);
 }

@@ -1,0 +1,241 @@
+//! Values by the arguments of calls: what is hashed, what is compared, and the table. A look takes no lock.
+//!
+//! What leaves the table may be found for as long as whoever looks is at it, and is dropped later, by whoever comes to it. So what may
+//! not be found any more [has ended](Ends::has_ended) before.
+
+use std::fmt;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use papaya::{Equivalent, Guard as _, HashMap};
+
+use crate::ground::panics::caught;
+use crate::store::arguments::Arguments;
+
+/// Memory of a value above this weight is not left to be given back with that of others.
+const HEAVY: usize = 64 << 10;
+
+/// What is found by arguments.
+pub(crate) trait Ends: Send + Sync {
+    /// Whether it may never be taken again.
+    fn has_ended(&self) -> bool;
+
+    /// The hash of the arguments that it is found by; zero where there are none.
+    fn place(&self) -> u64;
+
+    /// In bytes.
+    fn weight(&self) -> usize;
+}
+
+/// The table.
+pub(crate) struct ByArguments<V: ?Sized> {
+    map: HashMap<Place, Arc<V>, Hashed>,
+    /// Random, so that nobody can choose arguments that all fall into one place.
+    hasher: RandomState,
+}
+
+impl<V: ?Sized + Ends> ByArguments<V> {
+    pub(crate) fn new() -> Self {
+        Self { map: HashMap::with_hasher(Hashed), hasher: RandomState::default() }
+    }
+
+    /// What arguments are hashed with.
+    #[inline]
+    pub(crate) const fn hasher(&self) -> &RandomState {
+        &self.hasher
+    }
+
+    /// What `look` makes of the value that the query finds. It runs under no lock.
+    #[inline]
+    pub(crate) fn find<R>(
+        &self,
+        query: &Query<impl Fn(&[u8]) -> bool>,
+        look: impl FnOnce(&V) -> R,
+    ) -> Option<R> {
+        self.map.pin().get(query).map(|value| look(value))
+    }
+
+    /// Has a value found by these arguments, in place of what was before.
+    pub(crate) fn put(&self, placed: &Placed, value: &Arc<V>) {
+        let guard = self.map.guard();
+        self.map.insert(Place::new(placed), Arc::clone(value), &guard);
+        // Whoever ended it meanwhile did not find it there.
+        if value.has_ended() {
+            self.remove(value);
+        }
+    }
+
+    /// Takes a value out that has ended.
+    pub(crate) fn remove(&self, value: &Arc<V>) {
+        let hash = value.place();
+        if hash != 0 {
+            let guard = self.map.guard();
+            // Two arguments of one hash are next to impossible: then this one stays, ended, until its place is taken.
+            let _ = self.map.remove_if(&Hash64(hash), |_, other| Arc::ptr_eq(other, value), &guard);
+            if value.weight() > HEAVY {
+                guard.flush();
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.map.len()
+    }
+}
+
+/// A value whose drop is the user's, and may panic: it is dropped wherever the table gets to it, also in a call that has
+/// nothing to do with it.
+pub(crate) struct Guarded<V>(Option<V>);
+
+impl<V> Guarded<V> {
+    pub(crate) const fn new(value: V) -> Self {
+        Self(Some(value))
+    }
+
+    /// A value, or that there is none.
+    pub(crate) const fn of(value: Option<V>) -> Self {
+        Self(value)
+    }
+
+    #[inline]
+    pub(crate) const fn get(&self) -> Option<&V> {
+        self.0.as_ref()
+    }
+}
+
+impl<V> Drop for Guarded<V> {
+    fn drop(&mut self) {
+        let value = self.0.take();
+        // G9.
+        caught(|| drop(value));
+    }
+}
+
+/// A hash that is not zero.
+#[inline]
+pub(crate) const fn some_hash(hash: u64) -> u64 {
+    if hash == 0 { 1 } else { hash }
+}
+
+/// Arguments to look for: their hash, and whether written ones are the same.
+#[derive(Clone, Copy)]
+pub(crate) struct Query<F> {
+    hash: u64,
+    is: F,
+}
+
+impl<F: Fn(&[u8]) -> bool> Query<F> {
+    #[inline]
+    pub(crate) const fn new(hash: u64, is: F) -> Self {
+        Self { hash, is }
+    }
+}
+
+impl<F> fmt::Debug for Query<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Query").field("hash", &self.hash).finish_non_exhaustive()
+    }
+}
+
+impl<F> Hash for Query<F> {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+impl<F: Fn(&[u8]) -> bool> Equivalent<Place> for Query<F> {
+    #[inline]
+    fn equivalent(&self, place: &Place) -> bool {
+        (self.is)(place.bytes())
+    }
+}
+
+/// Arguments to keep a value under. A hash is never zero.
+#[derive(Debug, Clone)]
+pub(crate) struct Placed {
+    pub(crate) hash: u64,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// Arguments that a value is kept under.
+struct Place {
+    hash: u64,
+    arguments: Arguments,
+}
+
+impl Place {
+    fn new(Placed { hash, bytes }: &Placed) -> Self {
+        Self { hash: *hash, arguments: Arguments::new(bytes) }
+    }
+
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        self.arguments.bytes()
+    }
+}
+
+impl Hash for Place {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+impl PartialEq for Place {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash && self.bytes() == other.bytes()
+    }
+}
+
+impl Eq for Place {}
+
+/// Whichever arguments have this hash.
+struct Hash64(u64);
+
+impl Hash for Hash64 {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0);
+    }
+}
+
+impl Equivalent<Place> for Hash64 {
+    fn equivalent(&self, place: &Place) -> bool {
+        self.0 == place.hash
+    }
+}
+
+/// Takes hashes as they are.
+#[derive(Debug, Clone, Copy, Default)]
+struct Hashed;
+
+impl BuildHasher for Hashed {
+    type Hasher = AsItIs;
+
+    #[inline]
+    fn build_hasher(&self) -> AsItIs {
+        AsItIs(0)
+    }
+}
+
+#[derive(Debug)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    #[inline]
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
