@@ -8,6 +8,7 @@ fn main() -> ExitCode {
         // What it starts itself with.
         Some("ask") => cachemacro_benches::run::ask(&args),
         Some("call") => cachemacro_benches::questions::call(&args[1]),
+        Some("watch") => cachemacro_benches::questions::watch(&args[1]),
         _ => return cachemacro_benches::run::compare(&args),
     }
     ExitCode::SUCCESS

@@ -23,6 +23,40 @@ pub fn open() {
     cachemacro::Cache::set_global(cache).expect("a process sets it once");
 }
 
+/// The same on a server, with copies at hand.
+pub fn open_local(url: &str) {
+    let builder = cachemacro::Cache::builder().redis(url).namespace("bench").local(LONG);
+    // Nothing fails because the machine is busy.
+    let cache = builder.command_timeout(LONG / 60).build().expect("settings are right");
+    cachemacro::Cache::set_global(cache).expect("a process sets it once");
+}
+
+/// Waits until the server tells of changes.
+pub async fn until_local() {
+    while cachemacro::Cache::current().stats().total.local_hits == 0 {
+        black_box(ours_arc(u64::MAX).await);
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
+/// Those that are compared with local copies: `cached` first, with which the others are.
+pub fn at_hand() -> Vec<Named> {
+    vec![
+        Named::new("cached, concurrent", Sited::<ConcurrentArc>::NEW),
+        Named::new("quick_cache (no TTL)", Quick::<Arc<User>>(quick())),
+        Named::new("moka", Moka::<Arc<User>>(moka())),
+        Named::new(OURS, Sited::<OursArc>::NEW),
+        Named::new("cachemacro, 3 tags", Sited::<OursTagged>::NEW),
+        Named::new("cachemacro, 31 bytes of text", Text::new()),
+        Named::new("cachemacro, three parts", Three(Text::new())),
+    ]
+}
+
+/// Sync functions: `cached` first, with which the other is compared.
+pub fn sync() -> Vec<Named> {
+    vec![Named::new("cached", CachedSync), Named::new(OURS, OursSync)]
+}
+
 /// Makes one, with an empty cache.
 type Maker = fn() -> Named;
 
@@ -165,6 +199,49 @@ impl Subject for Text {
 #[cachemacro::cached(prefix = "text", ttl = "1h")]
 async fn by_text(name: &str) -> Arc<User> {
     Arc::new(load(name.len() as u64).await)
+}
+
+/// A key of a number, text and an option.
+#[derive(Clone)]
+struct Three(Text);
+
+impl Subject for Three {
+    async fn go(&self, id: u64) {
+        black_box(by_three(id, &self.0.0[id as usize], Some(3)).await);
+    }
+}
+
+#[cachemacro::cached(prefix = "three", ttl = "1h")]
+async fn by_three(id: u64, name: &str, page: Option<u8>) -> Arc<User> {
+    Arc::new(load(id + name.len() as u64 + u64::from(page.unwrap_or(0))).await)
+}
+
+#[derive(Clone)]
+struct CachedSync;
+
+impl Subject for CachedSync {
+    async fn go(&self, id: u64) {
+        assert_eq!(black_box(cached_sync(id)).id, id);
+    }
+}
+
+#[cached(max_size = 16384, ttl_secs = 3600)]
+fn cached_sync(id: u64) -> Arc<User> {
+    Arc::new(load_now(id))
+}
+
+#[derive(Clone)]
+struct OursSync;
+
+impl Subject for OursSync {
+    async fn go(&self, id: u64) {
+        assert_eq!(black_box(ours_sync(id)).id, id);
+    }
+}
+
+#[cachemacro::cached(ttl = "1h")]
+fn ours_sync(id: u64) -> Arc<User> {
+    Arc::new(load_now(id))
 }
 
 #[derive(Clone)]

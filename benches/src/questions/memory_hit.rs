@@ -16,7 +16,24 @@ pub const QUESTION: Question = Question {
     parts: &[Part { setting: Setting::Two, counts: false, ask }],
 };
 
-const KEYS: u64 = 1_024;
+pub(super) const KEYS: u64 = 1_024;
+
+/// Has all keys kept. Several times: what was read once and what was read again may be kept differently.
+pub(super) fn warm(subject: &Named) {
+    for _ in 0..3 {
+        subject.threads(Threads { count: 1, keys: KEYS, time: std::time::Duration::from_nanos(1) });
+    }
+}
+
+/// How many threads read which keys.
+pub(super) fn cases(effort: Effort) -> [(&'static str, Threads); 3] {
+    let time = effort.turn / 4;
+    [
+        ("one thread", Threads { count: 1, keys: KEYS, time }),
+        ("two threads, different keys", Threads { count: 2, keys: KEYS / 2, time }),
+        ("two threads, one hot key", Threads { count: 2, keys: 1, time }),
+    ]
+}
 
 fn ask(setting: Setting, effort: Effort) -> Vec<Table> {
     let runtime = setting.runtime();
@@ -24,21 +41,11 @@ fn ask(setting: Setting, effort: Effort) -> Vec<Table> {
     memory::open();
     let mut shared = memory::shared();
     let by_value = memory::by_value();
-    for subject in shared.iter().chain(&by_value) {
-        // Twice each: what was read once and what was read again may be kept differently.
-        for _ in 0..3 {
-            subject.threads(Threads { count: 1, keys: KEYS, time: std::time::Duration::from_nanos(1) });
-        }
-    }
+    shared.iter().chain(&by_value).for_each(warm);
     shared.push(memory::control());
 
-    let time = effort.turn / 4;
     let mut arcs = Table::new("Time of a hit in memory, an `Arc` is handed out").compared();
-    let cases = [
-        ("one thread", Threads { count: 1, keys: KEYS, time }),
-        ("two threads, different keys", Threads { count: 2, keys: KEYS / 2, time }),
-        ("two threads, one hot key", Threads { count: 2, keys: 1, time }),
-    ];
+    let cases = cases(effort);
     for (case, threads) in cases {
         rounds(&mut arcs, &shared, case, threads, effort);
     }
@@ -49,7 +56,8 @@ fn ask(setting: Setting, effort: Effort) -> Vec<Table> {
     vec![arcs, values]
 }
 
-fn rounds(table: &mut Table, subjects: &[Named], case: &str, threads: Threads, effort: Effort) {
+/// How long a hit takes each of them, in turns.
+pub(super) fn rounds(table: &mut Table, subjects: &[Named], case: &str, threads: Threads, effort: Effort) {
     for _ in 0..effort.rounds {
         for subject in subjects {
             let loads = peers::loads();

@@ -5,15 +5,18 @@ mod cold;
 mod counts;
 mod fleet;
 mod growth;
+mod local_hit;
 mod memory_hit;
 mod miss;
 mod redis_hit;
+mod seen;
 mod service;
 mod size;
 mod trips;
 
 pub use counts::counted_by;
 pub use fleet::call;
+pub use seen::watch;
 
 use crate::answer::Table;
 use crate::ground::pin::Setting;
@@ -44,9 +47,11 @@ pub struct Part {
 }
 
 /// All of them, as they come on the page.
-pub static ALL: [Question; 11] = [
+pub static ALL: [Question; 13] = [
     redis_hit::QUESTION,
     memory_hit::QUESTION,
+    local_hit::QUESTION,
+    seen::QUESTION,
     miss::QUESTION,
     trips::QUESTION,
     cold::QUESTION,

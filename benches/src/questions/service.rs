@@ -54,7 +54,7 @@ const SCENARIOS: [Scenario; 4] = [
     },
 ];
 
-const STORES: [&str; 3] = ["caching off", "in memory", "on Redis"];
+const STORES: [&str; 4] = ["caching off", "in memory", "on Redis", "on Redis, with local copies"];
 
 /// One service under load.
 struct Service {
@@ -182,11 +182,15 @@ fn ask(setting: Setting, effort: Effort) -> Vec<Table> {
 }
 
 fn cache(store: &str, scenario: &Scenario, server: &Server) -> Cache {
-    let builder = Cache::builder().namespace(&format!("airports-{}", scenario.name.replace(' ', "-")));
-    let builder = match store {
-        "on Redis" if scenario.redis.is_zero() => builder.redis(server.url()),
-        "on Redis" => builder.redis(url(proxy::delaying(server.port(), scenario.redis))),
-        _ => builder.memory().disabled(store == "caching off"),
+    let namespace = format!("{} {store}", scenario.name).replace([' ', ','], "-");
+    let builder = Cache::builder().namespace(&namespace);
+    let builder = if !store.starts_with("on Redis") {
+        builder.memory().disabled(store == "caching off")
+    } else if scenario.redis.is_zero() {
+        builder.redis(server.url())
+    } else {
+        builder.redis(url(proxy::delaying(server.port(), scenario.redis)))
     };
+    let builder = if store.ends_with("local copies") { builder.local(Duration::from_secs(30)) } else { builder };
     builder.build().expect("settings are right")
 }
