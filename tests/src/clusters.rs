@@ -5,7 +5,8 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use tokio::time::timeout;
 
-use crate::server::{RedisServer, connect, free_port, run};
+use crate::authority::{Authority, TlsServer};
+use crate::server::{RedisServer, connect, free_port, is_redis_6, run};
 use crate::wait::{DEADLINE, wait_until};
 
 /// How many primaries there are.
@@ -19,6 +20,9 @@ pub struct RedisCluster {
     /// The servers.
     pub servers: Vec<RedisServer>,
     ids: Vec<String>,
+    /// By which port each is known to the others, and the one of their bus.
+    ports: Vec<(u16, u16)>,
+    args: Vec<String>,
 }
 
 impl RedisCluster {
@@ -28,21 +32,37 @@ impl RedisCluster {
     }
 
     /// The same with further arguments for each server's command line.
+    pub async fn with_args(args: &[&str]) -> Self {
+        Self::launch(args, None).await
+    }
+
+    /// The same, whose servers speak TLS to each other and to clients, with certificates of this authority, and plainly to the test.
+    pub async fn over_tls(authority: &Authority) -> Self {
+        Self::launch(&[], Some(authority)).await
+    }
+
+    /// One server that serves all slots.
     ///
     /// # Panics
-    /// Where they do not form a cluster in time.
-    pub async fn with_args(args: &[&str]) -> Self {
-        let server = |_| {
-            let bus = free_port().to_string();
-            let mut all =
-                vec!["--cluster-enabled", "yes", "--cluster-node-timeout", "3000", "--cluster-port", &bus];
-            all.extend(["--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor", "0"]);
-            all.extend(args);
-            (RedisServer::with_args(&all), bus)
-        };
-        let started: Vec<_> = (0..2 * PRIMARIES).map(server).collect();
+    /// Where it does not in time.
+    pub async fn alone() -> Self {
+        let (server, ports) = start(&[], None);
+        let mut client = server.client().await;
+        let ids = vec![ask(&mut client, "CLUSTER MYID").await];
+        add_slots(&mut client, 0, SLOTS - 1).await;
+        wait_until("it serves them", 2 * DEADLINE, async || {
+            let info: String = ask(&mut client, "CLUSTER INFO").await;
+            info.contains("cluster_state:ok")
+        })
+        .await;
+        Self { servers: vec![server], ids, ports: vec![ports], args: Vec::new() }
+    }
+
+    async fn launch(args: &[&str], authority: Option<&Authority>) -> Self {
+        let started = (0..2 * PRIMARIES).map(|_| start(args, authority));
+        let (servers, ports): (Vec<_>, Vec<_>) = started.unzip();
         let mut clients = Vec::new();
-        for (server, _) in &started {
+        for server in &servers {
             clients.push(server.client().await);
         }
         let mut ids = Vec::new();
@@ -55,11 +75,11 @@ impl RedisCluster {
             if place < PRIMARIES {
                 let first = share * u16::try_from(place).expect("a few");
                 let last = (first + share).min(SLOTS) - 1;
-                run(client, &format!("CLUSTER ADDSLOTSRANGE {first} {last}")).await;
+                add_slots(client, first, last).await;
             }
         }
-        for (server, bus) in &started[1..] {
-            run(&mut clients[0], &format!("CLUSTER MEET 127.0.0.1 {} {bus}", server.port())).await;
+        for (port, bus) in &ports[1..] {
+            run(&mut clients[0], &format!("CLUSTER MEET 127.0.0.1 {port} {bus}")).await;
         }
         for client in &mut clients {
             wait_until("each knows all", 2 * DEADLINE, async || {
@@ -78,7 +98,8 @@ impl RedisCluster {
             })
             .await;
         }
-        let cluster = Self { servers: started.into_iter().map(|(server, _)| server).collect(), ids };
+        let args = args.iter().map(|&arg| arg.to_owned()).collect();
+        let cluster = Self { servers, ids, ports, args };
         for place in PRIMARIES..2 * PRIMARIES {
             cluster.follows(place).await;
         }
@@ -95,6 +116,74 @@ impl RedisCluster {
     pub fn url(&self) -> String {
         let hosts: Vec<_> = self.servers.iter().map(RedisServer::address).collect();
         format!("redis+cluster://{}", hosts.join(","))
+    }
+
+    /// `rediss+cluster://…?ca=…` of all servers, by this authority's certificates.
+    pub fn tls_url(&self, authority: &Authority) -> String {
+        let hosts: Vec<_> = self.ports.iter().map(|(port, _)| format!("127.0.0.1:{port}")).collect();
+        format!("rediss+cluster://{}?ca={}", hosts.join(","), authority.file().display())
+    }
+
+    /// Starts one more server, which serves nothing yet. Gives its place once all know it.
+    ///
+    /// # Panics
+    /// Where that takes too long.
+    pub async fn add(&mut self) -> usize {
+        let args: Vec<&str> = self.args.iter().map(String::as_str).collect();
+        let (server, ports) = start(&args, None);
+        self.servers.push(server);
+        self.ports.push(ports);
+        self.ids.push(String::new());
+        let place = self.servers.len() - 1;
+        self.meet(place).await;
+        place
+    }
+
+    /// Starts a server again that was stopped, as a replica of this one. What it had is lost.
+    ///
+    /// # Panics
+    /// Where that takes too long.
+    pub async fn restart_as_replica(&mut self, server: usize, primary: usize) {
+        let former = self.ids[server].clone();
+        self.servers[server].restart();
+        self.meet(server).await;
+        for (place, other) in self.servers.iter().enumerate() {
+            if place != server
+                && let Ok(mut client) = try_connect(other).await
+            {
+                let mut forget = redis::cmd("CLUSTER");
+                // One that never knew it has nothing to forget.
+                let _ = forget.arg("FORGET").arg(&former).exec_async(&mut client).await;
+            }
+        }
+        let replicate = format!("CLUSTER REPLICATE {}", self.ids[primary]);
+        run(&mut self.servers[server].client().await, &replicate).await;
+        self.follows(server).await;
+    }
+
+    /// Has all know this server, which knows nobody.
+    async fn meet(&mut self, place: usize) {
+        let mut client = self.servers[place].client().await;
+        self.ids[place] = ask(&mut client, "CLUSTER MYID").await;
+        let known = (0..self.servers.len()).find(|other| *other != place).expect("there are others");
+        let (port, bus) = self.ports[known];
+        run(&mut client, &format!("CLUSTER MEET 127.0.0.1 {port} {bus}")).await;
+        for server in &self.servers {
+            let Ok(mut client) = try_connect(server).await else { continue };
+            wait_until("each knows it", 4 * DEADLINE, async || {
+                let nodes: String = ask(&mut client, "CLUSTER NODES").await;
+                let info: String = ask(&mut client, "CLUSTER INFO").await;
+                nodes.contains(&self.ids[place]) && info.contains("cluster_state:ok")
+            })
+            .await;
+        }
+    }
+
+    /// Has each server carry this out.
+    pub async fn each(&self, command: &str) {
+        for server in &self.servers {
+            run(&mut server.client().await, command).await;
+        }
     }
 
     /// The place of the server that serves a slot now, as the first that runs tells.
@@ -123,6 +212,43 @@ impl RedisCluster {
         run(&mut source, &format!("CLUSTER SETSLOT {slot} MIGRATING {}", self.ids[to])).await;
         self.move_keys(slot, &mut source, to, usize::MAX).await;
         self.finish(slot, &mut source, &mut target, to).await;
+    }
+
+    /// Has every so manieth slot served by the next of the primaries, with all its keys.
+    ///
+    /// # Panics
+    /// Where a server refuses.
+    pub async fn reshard(&self, step: usize) {
+        let (mut clients, mut owners) = (Vec::new(), vec![usize::MAX; usize::from(SLOTS)]);
+        for server in &self.servers {
+            clients.push(try_connect(server).await.ok());
+        }
+        let nodes: String =
+            ask(clients.iter_mut().flatten().next().expect("one runs"), "CLUSTER NODES").await;
+        for (place, id) in self.ids.iter().enumerate() {
+            let line = nodes.lines().find(|line| line.starts_with(id.as_str())).unwrap_or_default();
+            for run in line.split(' ').skip(8) {
+                (0..SLOTS)
+                    .filter(|slot| is_in(run, *slot))
+                    .for_each(|slot| owners[usize::from(slot)] = place);
+            }
+        }
+        let mut primaries = owners.clone();
+        primaries.sort_unstable();
+        primaries.dedup();
+        for slot in (0..SLOTS).step_by(step) {
+            let from = owners[usize::from(slot)];
+            let next = primaries.iter().position(|primary| *primary == from).expect("one of them") + 1;
+            let to = primaries[next % primaries.len()];
+            let client = |place: usize| clients[place].clone().expect("a primary runs");
+            let (mut source, mut target) = (client(from), client(to));
+            run(&mut target, &format!("CLUSTER SETSLOT {slot} IMPORTING {}", self.ids[from])).await;
+            run(&mut source, &format!("CLUSTER SETSLOT {slot} MIGRATING {}", self.ids[to])).await;
+            self.move_keys(slot, &mut source, to, usize::MAX).await;
+            for node in [to, from].into_iter().chain(primaries.iter().copied()) {
+                run(&mut client(node), &format!("CLUSTER SETSLOT {slot} NODE {}", self.ids[to])).await;
+            }
+        }
     }
 
     /// Begins to move a slot: at most so many keys go.
@@ -158,14 +284,7 @@ impl RedisCluster {
             }
             moved += keys.len();
             let mut migrate = redis::cmd("MIGRATE");
-            migrate
-                .arg("127.0.0.1")
-                .arg(self.servers[to].port())
-                .arg("")
-                .arg(0)
-                .arg(5000)
-                .arg("KEYS")
-                .arg(&keys);
+            migrate.arg("127.0.0.1").arg(self.ports[to].0).arg("").arg(0).arg(5000).arg("KEYS").arg(&keys);
             migrate.exec_async(source).await.expect("moved");
         }
     }
@@ -274,6 +393,29 @@ impl RedisCluster {
     }
 }
 
+/// A server of a cluster, and by which ports others know it: its own, and the one of their bus.
+fn start(args: &[&str], authority: Option<&Authority>) -> (RedisServer, (u16, u16)) {
+    let bus = free_port();
+    let text = bus.to_string();
+    let mut all = vec!["--cluster-enabled", "yes", "--cluster-node-timeout", "3000"];
+    if !is_redis_6() {
+        all.extend(["--cluster-port", &text]);
+    }
+    all.extend(["--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor", "0"]);
+    all.extend(args);
+    let (server, port) = if let Some(authority) = authority {
+        all.extend(["--tls-cluster", "yes", "--tls-replication", "yes"]);
+        let started = TlsServer::with_args(authority, &authority.signs(&["127.0.0.1"]), false, &all);
+        let port = started.port();
+        (started.server, port)
+    } else {
+        let server = RedisServer::with_args(&all);
+        let port = server.port();
+        (server, port)
+    };
+    (server, (port, if is_redis_6() { port + 10_000 } else { bus }))
+}
+
 /// The slot of a key, as a server tells.
 ///
 /// # Panics
@@ -281,6 +423,12 @@ impl RedisCluster {
 pub async fn slot_of(server: &RedisServer, key: &str) -> u16 {
     let mut ask = redis::cmd("CLUSTER");
     ask.arg("KEYSLOT").arg(key).query_async(&mut server.client().await).await.expect("a slot")
+}
+
+async fn add_slots(client: &mut MultiplexedConnection, first: u16, last: u16) {
+    let mut add = redis::cmd("CLUSTER");
+    add.arg("ADDSLOTS").arg((first..=last).collect::<Vec<_>>());
+    add.exec_async(client).await.expect("they are nobody's");
 }
 
 fn is_in(run: &str, slot: u16) -> bool {

@@ -68,6 +68,8 @@ mod guide {
     mod configuration {}
     #[doc = include_str!("../../docs/providers.md")]
     mod providers {}
+    #[doc = include_str!("../../docs/cluster.md")]
+    mod cluster {}
     #[doc = include_str!("../../docs/sealed.md")]
     mod sealed {}
     #[doc = include_str!("../../docs/operations.md")]

@@ -269,6 +269,18 @@ fn program() -> &'static Path {
     })
 }
 
+/// Whether the server program is Redis 6.
+///
+/// # Panics
+/// Where it does not tell.
+pub fn is_redis_6() -> bool {
+    static IS: OnceLock<bool> = OnceLock::new();
+    *IS.get_or_init(|| {
+        let told = Command::new(program()).arg("--version").output().expect("it was run before");
+        String::from_utf8_lossy(&told.stdout).contains("Redis server v=6.")
+    })
+}
+
 /// A port of 127.0.0.1 where nobody listens now.
 ///
 /// # Panics

@@ -16,11 +16,14 @@ use cachemacro::store::Store as _;
 use cachemacro::store::faults::Op;
 use cachemacro::store::redis::{RedisConfig, RedisStore};
 use cachemacro::{
-    BreakerState, Cache, Entry, ErrorKind, Mode, Observation, Observer, cache_evict, cache_put, cached,
+    BreakerState, Cache, Entry, ErrorKind, Mode, Observation, Observer, Sealing, cache_evict, cache_put,
+    cached,
 };
+use cachemacro_tests::clusters::RedisCluster;
 use cachemacro_tests::halt::Point::{self, After, Before};
 use cachemacro_tests::halt::{Halted, Stops, Table, ended};
 use cachemacro_tests::log::{Line, under_subscriber};
+use cachemacro_tests::sentinels::NAME;
 use cachemacro_tests::{DEADLINE, Log, Process, RedisServer, Rig, Single, namespace, wait_until};
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
@@ -242,6 +245,47 @@ fn a_wrong_password_is_warned_of_without_being_told() {
         assert_eq!(cache.get_or_load("hush", &SECRET, async || 1).await, 1);
     });
     assert_discreet(&log.lines(), &server.address());
+    assert!(!log.found(Level::WARN, "could not connect to redis").is_empty(), "{:?}", log.lines());
+}
+
+/// Clusters and sentinels have connections and errors of their own; what is sealed has keys that nobody may see.
+#[test]
+fn a_cluster_and_sentinels_come_and_go_without_telling_secrets() {
+    let log = Log::default();
+    log.watch(async {
+        let mut cluster = RedisCluster::alone().await;
+        cluster.each("ACL SETUSER hush-user on >hush-password ~* &* +@all").await;
+        let mut primary = RedisServer::with_args(&["--requirepass", "hush-password"]);
+        let sentinel = RedisServer::sentinel(&format!(
+            "requirepass hush-password\nsentinel monitor {NAME} 127.0.0.1 {} 1\nsentinel auth-pass {NAME} hush-password\n",
+            primary.port(),
+        ));
+        let by_sentinel =
+            format!("redis+sentinel://:hush-password@{}/{NAME}?sentinel_password=hush-password", sentinel.address());
+        let mut lost = Vec::new();
+        for url in [cluster.url().replace("://", "://hush-user:hush-password@"), by_sentinel] {
+            let sealing = Sealing::new(&[b'h'; 32], 1, &[b'u'; 32]);
+            let settings = Cache::builder().redis(url).namespace(&namespace()).sealed(sealing).local(DEADLINE);
+            let cache = settings.command_timeout(DEADLINE / 10).build().expect("acceptable settings");
+            cache.scope(everything(&cache)).await;
+            lost.push(cache);
+        }
+        let addresses = [cluster.servers[0].address(), primary.address(), sentinel.address()];
+        cluster.servers[0].stop();
+        primary.stop();
+        drop(sentinel);
+        for cache in lost {
+            assert_eq!(cache.get_or_load("hush", &SECRET, async || 1).await, 1);
+            cache.evict_key("hush", SECRET).await.expect_err("nobody is there");
+            let shown = format!("{cache:?} {:?} {:?}", cache.health().await, cache.warnings());
+            for part in [SECRET, "redis+", "hhhh", "104, 104", "117, 117"].iter().chain(&addresses.each_ref().map(|address| &**address)) {
+                assert!(!shown.contains(part), "it tells {part:?}: {shown}");
+            }
+        }
+        for address in addresses {
+            assert_discreet(&log.lines(), &address);
+        }
+    });
     assert!(!log.found(Level::WARN, "could not connect to redis").is_empty(), "{:?}", log.lines());
 }
 

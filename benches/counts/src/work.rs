@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cachemacro::header::Header;
-use cachemacro::{Cache, Key, cached};
+use cachemacro::{Cache, Key, Sealing, cached};
 use serde::{Deserialize, Serialize};
 
 /// All of them.
-pub const NAMES: [&str; 18] = [
+pub const NAMES: [&str; 20] = [
     "memory-hit-arc",
     "memory-hit-3-tags",
     "memory-hit-text",
@@ -22,8 +22,10 @@ pub const NAMES: [&str; 18] = [
     "local-hit-tuple",
     "redis-hit",
     "redis-hit-3-tags",
+    "redis-hit-sealed",
     "redis-miss",
     "redis-miss-3-tags",
+    "redis-miss-sealed",
     "key-number",
     "key-text",
     "key-tuple",
@@ -125,6 +127,8 @@ impl Work {
             None => builder.memory(),
         };
         let builder = if is_local { builder.local(Duration::from_secs(3_600)) } else { builder };
+        let sealing = || Sealing::new(&[1; 32], 1, &[2; 32]);
+        let builder = if name.ends_with("sealed") { builder.sealed(sealing()) } else { builder };
         Self {
             name,
             cache: builder.build().expect("settings are right"),
@@ -163,9 +167,9 @@ impl Work {
                     }
                     "memory-hit-value" => drop(black_box(value(cache, black_box(7)).await)),
                     "memory-miss" => drop(black_box(arc(cache, *next).await)),
-                    "redis-hit" => drop(black_box(value(cache, black_box(7)).await)),
+                    "redis-hit" | "redis-hit-sealed" => drop(black_box(value(cache, black_box(7)).await)),
                     "redis-hit-3-tags" => drop(black_box(value_3(cache, black_box(7)).await)),
-                    "redis-miss" => drop(black_box(value(cache, *next).await)),
+                    "redis-miss" | "redis-miss-sealed" => drop(black_box(value(cache, *next).await)),
                     "redis-miss-3-tags" => drop(black_box(value_3(cache, *next).await)),
                     "key-number" => drop(black_box(Key::new("user", black_box(7_u64)))),
                     "key-text" => drop(black_box(Key::new("user", black_box(words.as_str())))),

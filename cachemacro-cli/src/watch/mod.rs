@@ -64,10 +64,11 @@ async fn on_terminal(
     how: &WatchArgs,
     terminal: &mut DefaultTerminal,
 ) -> Done {
+    // Before anything is drawn: a signal from here on leaves the terminal as it was.
+    let mut ended = std::pin::pin!(signalled());
     let mut events = events();
     let mut ticks = interval(Duration::from_secs(how.interval));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut ended = std::pin::pin!(signalled());
     let mut left = how.count;
     loop {
         terminal.draw(|frame| draw::draw(frame, &watch))?;
@@ -132,25 +133,27 @@ fn events() -> mpsc::UnboundedReceiver<Event> {
     events
 }
 
-/// Returns once the process gets a signal to end.
-async fn signalled() {
+/// Listens for the signals that end a process, from now on; what is returned ends once one came.
+fn signalled() -> impl Future<Output = ()> {
     #[cfg(unix)]
-    {
+    let signals = {
         use tokio::signal::unix::{SignalKind, signal};
 
-        if let (Ok(mut terminated), Ok(mut hung_up)) =
-            (signal(SignalKind::terminate()), signal(SignalKind::hangup()))
-        {
+        [SignalKind::terminate(), SignalKind::hangup(), SignalKind::interrupt()].map(signal)
+    };
+    async move {
+        #[cfg(unix)]
+        if let [Ok(mut terminated), Ok(mut hung_up), Ok(mut interrupted)] = signals {
             tokio::select! {
                 _ = terminated.recv() => {}
                 _ = hung_up.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
+                _ = interrupted.recv() => {}
             }
             return;
         }
-    }
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 }
 

@@ -24,6 +24,9 @@ use crate::engine::spending;
 use crate::engine::threads::Threads;
 use crate::engine::turns::Turns;
 use crate::engine::under_way::UnderWay;
+#[cfg(feature = "cluster")]
+use crate::format::stamps::node_key;
+use crate::format::stamps::{VersionKey, epoch_key};
 use crate::ground::background::Background;
 use crate::ground::clock::NEVER;
 use crate::ground::error::{Error, ErrorKind, Result};
@@ -41,6 +44,8 @@ use crate::policy::says::Says;
 use crate::policy::site::Site;
 use crate::policy::ttl::Ttl;
 use crate::store::local::LocalTable;
+#[cfg(feature = "cluster")]
+use crate::store::redis::slot_of;
 use crate::store::{AnyStore, Server, ServerFacts, shared};
 
 /// The store of a cache with everything around it.
@@ -200,6 +205,16 @@ impl Core {
     /// Whether puts of the current task store nothing here and evict instead.
     pub(crate) fn puts_evict(&self) -> bool {
         self.is_bypassed() || Collecting::is_on(self.id)
+    }
+
+    /// The version that is the id of the server of an entry.
+    pub(crate) fn epoch_of(&self, full: &str) -> VersionKey {
+        #[cfg(feature = "cluster")]
+        if self.settings.clustered {
+            return node_key(self.namespace(), slot_of(full.as_bytes()));
+        }
+        let _ = full;
+        epoch_key(self.namespace())
     }
 
     /// The key in the store.

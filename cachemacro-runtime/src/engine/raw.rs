@@ -11,7 +11,7 @@ use crate::engine::readback::{Doubt, Named, Of, Readback};
 use crate::engine::settings::DEFAULT_WAIT;
 use crate::engine::waiting::Waiting;
 use crate::format::ids::FillId;
-use crate::format::stamps::{VersionKey, all_any_keys, epoch_key, tag_keys};
+use crate::format::stamps::{VersionKey, all_any_keys, tag_keys};
 use crate::ground::error::{Error, Result};
 use crate::ground::unstorable::Unstorable;
 use crate::key::Key;
@@ -44,11 +44,11 @@ pub(crate) struct RawEntry {
 
 impl RawEntry {
     pub(crate) fn new(core: Arc<Core>, site: Option<&'static Site>, key: Key) -> Self {
-        let full = core.full_key(&key).into();
+        let full: Arc<str> = core.full_key(&key).into();
         let policy = site.map_or(Policy::new(), |site| site.policy);
         let site = site.map(|site| (site, core.site_counters(site)));
         // G1: what was filled on another server is a miss.
-        let tags = if core.settings.epoch { vec![epoch_key(core.namespace())] } else { Vec::new() };
+        let tags = if core.settings.epoch { vec![core.epoch_of(&full)] } else { Vec::new() };
         Self { core, site, key, full, tags, policy, ttl: None, unusable: None }
     }
 

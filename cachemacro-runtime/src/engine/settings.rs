@@ -62,6 +62,9 @@ pub(crate) struct Settings {
     pub(crate) disabled: bool,
     /// Whether entries carry the id of the server that they were filled on, as the version of a tag that all have.
     pub(crate) epoch: bool,
+    /// Whether that is the one of a cluster's nodes that serves the entry's slot.
+    #[cfg(feature = "cluster")]
+    pub(crate) clustered: bool,
     /// How many bytes local copies may weigh, and how many the values of sync functions.
     pub(crate) local_capacity: usize,
     /// How many bytes a value may have in the store of which a local copy is kept; `None`: a sixty-fourth of that capacity.
@@ -101,6 +104,8 @@ impl Default for Settings {
             local: None,
             disabled: false,
             epoch: false,
+            #[cfg(feature = "cluster")]
+            clustered: false,
             local_capacity: 64 << 20,
             local_max_value: None,
             clock: Clock::system(),

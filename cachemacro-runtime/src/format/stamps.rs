@@ -93,6 +93,11 @@ pub(crate) const BUCKETS: u64 = 64;
 /// below it, those of tags are random.
 pub(crate) const ANY_TAG: u64 = BUCKETS;
 
+/// What stands for the id of the node that serves the first slot of a cluster, in stamps; those of the others follow it. Those of tags are
+/// random.
+#[cfg(feature = "cluster")]
+const FIRST_SLOT: u64 = 1 << 20;
+
 /// The keys of a tag's versions.
 pub(crate) fn tag_keys(namespace: &str, tag: &str) -> TagKeys {
     let hash = xxh3_64(tag.as_bytes());
@@ -108,6 +113,19 @@ pub(crate) fn keys_of_hash(namespace: &str, hash: u64) -> TagKeys {
 /// The key of the version that is the server's id: that of a tag which no application has.
 pub(crate) fn epoch_key(namespace: &str) -> VersionKey {
     tag_keys(namespace, "\0epoch").tag
+}
+
+/// The key of the version that is the id of the node that serves this slot of a cluster. Nothing is stored under it.
+#[cfg(feature = "cluster")]
+pub(crate) fn node_key(namespace: &str, slot: u16) -> VersionKey {
+    version_key(namespace, FIRST_SLOT + u64::from(slot))
+}
+
+/// The slot, where the version is the id of the node that serves it.
+#[cfg(feature = "cluster")]
+pub(crate) fn slot_of_node(key: &VersionKey) -> Option<u16> {
+    let slot = u16::try_from(key.hash.checked_sub(FIRST_SLOT)?).ok()?;
+    (slot < 16_384).then_some(slot)
 }
 
 /// The key of the version of the tag with this hash.

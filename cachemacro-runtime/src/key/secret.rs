@@ -1,7 +1,7 @@
 //! Keys that tell nothing: the prefix stays as it is, so that all under it can be found, and what is behind it becomes a hash
 //! with a secret.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
@@ -32,9 +32,8 @@ impl NameSecret {
         let mut hidden = String::with_capacity(prefix.len() + HIDDEN.len() + 32);
         hidden.push_str(prefix);
         hidden.push_str(HIDDEN);
-        for byte in &hash[..16] {
-            let _ = write!(hidden, "{byte:02x}");
-        }
+        let digits = hash[..16].iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        hidden.extend(digits.map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])));
         hidden
     }
 }

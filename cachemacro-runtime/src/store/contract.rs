@@ -369,6 +369,7 @@ pub trait Tracking: Send + Sync {
 ///     }
 ///     fn all_changed(&self) {}
 ///     fn told_until(&self, _: Instant) {}
+///     fn ends(&self) {}
 /// }
 /// ```
 pub trait Listener: Send + Sync {
@@ -384,6 +385,10 @@ pub trait Listener: Send + Sync {
     /// All that changed before this moment was told. It is to be said several times a second: who is told nothing for a second
     /// takes the store for lost.
     fn told_until(&self, moment: Instant);
+
+    /// From now on changes may go untold, until telling begins again. To be said where a store finds that out before
+    /// [`track`](Tracking::track) can return; its return says the same.
+    fn ends(&self);
 }
 
 /// A store that acts without waiting. From [`Store::immediate`].

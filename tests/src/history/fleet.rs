@@ -15,6 +15,7 @@ use crate::worker::Worker;
 
 /// What each process of a history does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct Plan {
     /// How many tasks.
     pub tasks: usize,
@@ -26,8 +27,10 @@ pub struct Plan {
     pub patient: bool,
     /// What the store lacks that it should have.
     pub lacks: Option<Lacks>,
-    /// How many replicas have to have an evict; above zero, what another server filled is a miss besides.
+    /// How many replicas have to have an evict.
     pub replicas: usize,
+    /// Whether what another server filled is a miss.
+    pub epoch: bool,
     /// Whether three readers in four take local copies, or have them confirmed.
     pub local: bool,
     /// Whether a call in fourteen is a write (one in twenty an evict), instead of one in three.
@@ -47,6 +50,7 @@ impl Default for Plan {
             patient: false,
             lacks: None,
             replicas: 0,
+            epoch: false,
             local: false,
             reads_most: false,
             guarded: true,

@@ -1,7 +1,7 @@
 //! What the processes of a history tell the test.
 
 use std::fmt;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -136,6 +136,13 @@ impl Counts {
 }
 
 impl Report {
+    /// How many reads were stale, and how long after the first of them the last one ended.
+    pub fn stale_window(&self) -> (usize, Duration) {
+        let began = self.stale.iter().map(|read| read.began).min().unwrap_or_default();
+        let ended = self.stale.iter().map(|read| read.ended).max().unwrap_or_default();
+        (self.stale.len(), Duration::from_micros(ended - began))
+    }
+
     /// How much was done, and how many of the reads were stale.
     pub fn summary(&self) -> String {
         format!(

@@ -12,6 +12,7 @@ use cachemacro_tests::clusters::{RedisCluster, slot_of};
 use cachemacro_tests::sentinels::NAME;
 use redis::aio::MultiplexedConnection;
 
+use crate::cluster::secured::{self, Secured};
 use crate::{tls, users};
 
 struct Redis {
@@ -81,7 +82,7 @@ async fn life_left(mut server: MultiplexedConnection, key: &str) -> Option<Durat
     u64::try_from(left).ok().map(Duration::from_millis)
 }
 
-/// The same on a cluster, whose keys are put and looked at where their slots are served.
+/// The same on a cluster over TLS, by a user with few rights; keys are put and looked at where their slots are served.
 struct OnCluster {
     cluster: &'static RedisCluster,
     store: Arc<RedisStore>,
@@ -89,8 +90,8 @@ struct OnCluster {
 
 impl OnCluster {
     async fn new() -> Self {
-        let cluster = RedisCluster::shared().await;
-        let config = RedisConfig::new(cluster.url()).command_timeout(Duration::from_secs(10));
+        let Secured { cluster, url, .. } = secured::shared().await;
+        let config = RedisConfig::new(url).command_timeout(Duration::from_secs(10));
         Self { cluster, store: Arc::new(RedisStore::new(config).expect("the URL is well-formed")) }
     }
 

@@ -29,7 +29,7 @@ fn store(config: RedisConfig) -> RedisStore {
 }
 
 /// The rules of the guide, by user.
-fn rules(user: &str) -> String {
+pub(crate) fn rules(user: &str) -> String {
     let guide = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operations.md");
     let guide = std::fs::read_to_string(guide).expect("the guide is there");
     let line = guide.lines().find(|line| line.starts_with(&format!("ACL SETUSER {user} ")));

@@ -325,6 +325,8 @@ impl CacheBuilder {
         #[cfg(feature = "redis")]
         self.redis.breaker.check()?;
         let store = self.open()?;
+        #[cfg(feature = "cluster")]
+        let clustered = self.redis_config().is_ok_and(|config| config.is_cluster());
         let mut settings = self.settings;
         // Another store has no server whose id it keeps.
         #[cfg_attr(not(feature = "redis"), expect(unused_mut, reason = "Redis is the one that has"))]
@@ -335,6 +337,10 @@ impl CacheBuilder {
             settings.deadline = settings.deadline.or(Some(self.redis.config.command_timeout));
         }
         settings.epoch &= is_redis;
+        #[cfg(feature = "cluster")]
+        {
+            settings.clustered = settings.epoch && clustered;
+        }
         Ok(Cache::with_store(store, settings))
     }
 

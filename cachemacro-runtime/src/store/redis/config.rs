@@ -8,6 +8,7 @@ use redis::io::tcp::socket2::TcpKeepalive;
 
 use super::credentials::{Credentials, Login};
 use super::endpoint::{Base, Endpoint, Where};
+use super::epoch::Epoch;
 #[cfg(feature = "sentinel")]
 use super::sentinel::Sentinels;
 use super::stream::Transport;
@@ -54,7 +55,7 @@ pub struct RedisConfig {
     tls: Option<TlsConfig>,
     pub(super) upkeep: Upkeep,
     /// Where the server's id is kept, where it is.
-    pub(super) epoch: Option<VersionKey>,
+    pub(super) epoch: Option<Epoch>,
     /// How many replicas have to have an evict before it is done.
     pub(super) evict_replicas: usize,
     /// Whether a new connection has the server remember the scripts.
@@ -287,8 +288,21 @@ impl RedisConfig {
 
     /// Keeps the server's id under this key.
     pub(crate) fn with_epoch(mut self, key: VersionKey) -> Self {
-        self.epoch = Some(key);
+        self.epoch = Some(Epoch::Written(key));
         self
+    }
+
+    /// The settings of one node of a cluster.
+    #[cfg(feature = "cluster")]
+    pub(super) fn of_a_node(mut self) -> Self {
+        self.epoch = self.epoch.map(|_| Epoch::Known);
+        self
+    }
+
+    /// Whether this is a cluster, going by the URL.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn is_cluster(&self) -> bool {
+        matches!(url::parse(&self.url), Ok(Target { place: Place::Cluster(_), .. }))
     }
 
     /// The same for the server at `url`.
@@ -354,14 +368,7 @@ impl RedisConfig {
             #[cfg(feature = "sentinel")]
             Place::Sentinels(parts) => Where::Watched(Arc::new(Sentinels::new(parts, self.connect_timeout))),
             #[cfg(feature = "cluster")]
-            Place::Cluster(seeds) => {
-                if self.epoch.is_some() {
-                    return Err(refused(
-                        "the epoch check is for one server and its replicas, not for a cluster",
-                    ));
-                }
-                return Ok(Start::Cluster(base, seeds));
-            }
+            Place::Cluster(seeds) => return Ok(Start::Cluster(base, seeds)),
         };
         Ok(Start::One(Endpoint { place, base }))
     }

@@ -19,12 +19,13 @@ use super::config::RedisConfig;
 #[cfg(feature = "sentinel")]
 use super::endpoint::Where;
 use super::endpoint::{Endpoint, Opened};
+use super::epoch::{self, Epoch, Known};
 use super::gate::{Closed, Gate};
 use super::refusal::Refusal;
 use super::time::ServerTime;
 use super::wire::{self, Packed, Reply, Wire};
-use super::{epoch, failure, reply, script, server};
-use crate::format::stamps::VersionKey;
+use super::{failure, reply, script, server};
+use crate::format::ids::Version;
 use crate::ground::background::Background;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::sync::lock;
@@ -61,7 +62,8 @@ pub(super) struct Dialer {
     /// How many were lost, and why a connection was lost or could not be opened last: for those who look.
     noted: Mutex<(u64, Option<String>)>,
     /// Where the server's id is kept, where it is.
-    epoch: Option<VersionKey>,
+    epoch: Option<Epoch>,
+    known: Known,
     load_scripts: bool,
 }
 
@@ -105,6 +107,7 @@ impl Dialer {
             looked: AtomicBool::new(false),
             plaintext,
             epoch: config.epoch.clone(),
+            known: Known::default(),
             load_scripts: config.load_scripts,
             attempts: Attempts::at(endpoint.address()),
             endpoint,
@@ -345,7 +348,6 @@ impl Dialer {
         let sent = Instant::now();
         let asked = async { (wire.call_within(time, connecting).await, Instant::now()) };
         let ((time, received), replies) = tokio::join!(asked, wire.call_within(setup, connecting));
-        let unopened = |broken: wire::Broken| failure::unopened(&broken.into());
         // A server may forbid SCRIPT LOAD; calls then carry their source. Without TIME nothing works.
         match time.map_err(unopened)?.pop().ok_or_else(failure::unexpected)? {
             Reply::Error(line) => return Err(failure::unopened(&wire::Unopened::Refused(line))),
@@ -373,10 +375,38 @@ impl Dialer {
         }
     }
 
+    /// The server's id, where this process keeps it.
+    pub(super) fn id(&self) -> Option<Version> {
+        self.known.id()
+    }
+
     /// Has what another server filled be a miss, where ids are kept.
     pub(super) async fn check_epoch(&self, wire: &Wire) -> Result<()> {
-        let Some(key) = &self.epoch else { return Ok(()) };
-        let unopened = |broken: wire::Broken| failure::unopened(&broken.into());
+        match &self.epoch {
+            None => Ok(()),
+            #[cfg(feature = "cluster")]
+            Some(Epoch::Known) => loop {
+                let asked = Instant::now();
+                if self.known.note(self.ask_for_id(wire).await?, asked) {
+                    return Ok(());
+                }
+            },
+            Some(Epoch::Written(key)) => {
+                let mut written = Packed::default();
+                epoch::write(&mut written, key, self.ask_for_id(wire).await?);
+                let replies = wire.call_within(written, self.connect_timeout).await.map_err(unopened)?;
+                if epoch::written(replies.first().ok_or_else(failure::unexpected)?)? {
+                    tracing::info!(
+                        "redis is another server than before: what was cached on that one is not used"
+                    );
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The id of the server at the other end, which is no replica.
+    async fn ask_for_id(&self, wire: &Wire) -> Result<Version> {
         let mut asked = Packed::default();
         epoch::ask(&mut asked);
         let replies = wire.call_within(asked, self.connect_timeout).await.map_err(unopened)?;
@@ -384,14 +414,12 @@ impl Dialer {
         if is_replica(replication) {
             return Err(failure::replica());
         }
-        let mut written = Packed::default();
-        epoch::write(&mut written, key, epoch::id(server, replication)?);
-        let replies = wire.call_within(written, self.connect_timeout).await.map_err(unopened)?;
-        if epoch::written(replies.first().ok_or_else(failure::unexpected)?)? {
-            tracing::info!("redis is another server than before: what was cached on that one is not used");
-        }
-        Ok(())
+        epoch::id(server, replication)
     }
+}
+
+fn unopened(broken: wire::Broken) -> Error {
+    failure::unopened(&broken.into())
 }
 
 impl fmt::Debug for Dialer {

@@ -63,6 +63,8 @@ use crate::store::contract::Store;
 pub use self::config::RedisConfig;
 pub(crate) use self::config::{LONGEST, MOST};
 pub use self::credentials::Credentials;
+#[cfg(feature = "cluster")]
+pub(crate) use self::slot::slot as slot_of;
 #[cfg(feature = "tls")]
 pub use self::tls::TlsConfig;
 

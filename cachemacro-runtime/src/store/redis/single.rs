@@ -12,6 +12,8 @@ use super::connect::{Link, Patience};
 use super::endpoint::Endpoint;
 use super::push::Pushes;
 use super::send::{Keys, Sender};
+#[cfg(feature = "cluster")]
+use super::{epoch, failure, send::Resend};
 use super::{scan, tracking};
 use crate::format::ids::Version;
 use crate::format::stamps::VersionKey;
@@ -73,6 +75,24 @@ impl Single {
 
     pub(super) const fn link(&self) -> &Arc<Link> {
         &self.commands.sender.link
+    }
+}
+
+#[cfg(feature = "cluster")]
+impl Single {
+    /// The server's id: another one after each start, and each time that it became a primary.
+    pub(super) async fn id(&self) -> Result<Version> {
+        if self.config.epoch.is_none() {
+            let told = self.commands.sender.many(epoch::ask, Resend::WhereBroken).await?;
+            let [server, replication] = &told[..] else { return Err(failure::unexpected()) };
+            return epoch::id(server, replication);
+        }
+        let Link { dialer, .. } = &**self.link();
+        if dialer.id().is_none() {
+            // Whoever connects asks for it.
+            dialer.background.enter(self.link().acquire(Patience::Short)).await??;
+        }
+        dialer.id().ok_or_else(failure::unexpected)
     }
 }
 

@@ -4,7 +4,7 @@
 pub(super) const SLOTS: u16 = 16_384;
 
 /// The slot of a key: of what stands in its first braces, if anything does.
-pub(super) fn slot(key: &[u8]) -> u16 {
+pub(crate) fn slot(key: &[u8]) -> u16 {
     let position = |bytes: &[u8], wanted: u8| bytes.iter().position(|byte| *byte == wanted);
     let tag = position(key, b'{').and_then(|open| {
         let behind = &key[open + 1..];

@@ -1,4 +1,4 @@
-//! Telling of every change under a prefix: client tracking in broadcast mode, on one connection of its own.
+//! Tells a listener of every change under a prefix, by client tracking in broadcast mode on a connection of its own.
 //!
 //! Nothing is asked for each key, so reads cost the server nothing and its table of tracked keys does not overflow; each write
 //! under the prefix is one short push to each process. A connection that is lost says so; one that went silent is found by a
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::aio::SendError;
-use redis::{PushInfo, PushKind, Value};
+use redis::{Cmd, PushInfo, PushKind, Value};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
@@ -28,13 +28,16 @@ const SILENCE: Duration = Duration::from_millis(600);
 /// Tells of all changes under these prefixes until that ends; gives why.
 pub(super) async fn track(link: &Link, prefixes: &[String], listener: Arc<dyn Listener>) -> Error {
     match Tracked::open(link, prefixes, &listener).await {
-        Ok(tracked) => tracked.follow(link, &*listener).await,
+        Ok(tracked) => {
+            listener.begins();
+            tracked.follow(link, &*listener, &redis::cmd("PING")).await
+        }
         Err(error) => error,
     }
 }
 
 /// A connection that changes are pushed on.
-struct Tracked {
+pub(super) struct Tracked {
     connection: Multiplexed,
     lost: Arc<Notify>,
     /// When it began to be opened.
@@ -43,7 +46,7 @@ struct Tracked {
 
 impl Tracked {
     /// Opens the connection and has the server track.
-    async fn open(link: &Link, prefixes: &[String], listener: &Arc<dyn Listener>) -> Result<Self> {
+    pub(super) async fn open(link: &Link, prefixes: &[String], listener: &Arc<dyn Listener>) -> Result<Self> {
         let _permit = link.dialer.admit().map_err(|closed| closed.error)?;
         let within = link.dialer.connect_timeout;
         let opened = timeout(within, Self::establish(link, within, prefixes, listener)).await;
@@ -69,7 +72,7 @@ impl Tracked {
         let Opened { stream, greeting } = link.dialer.endpoint.open_for_pushes().await?;
         let opened = Multiplexed::open(stream, &greeting, config).await;
         let mut connection = opened.map_err(|error| untracked(link, error.into()))?;
-        // A replica is told of what its primary does, and late.
+        // A replica learns of its primary's changes late, so it is not asked to tell of them.
         if leads_to_replica(&mut connection).await.map_err(|error| failure::unreachable(&error))? {
             return Err(failure::replica());
         }
@@ -82,16 +85,16 @@ impl Tracked {
         Ok(Self { connection, lost, since })
     }
 
-    /// Asks again and again whether the connection is there.
-    async fn follow(mut self, link: &Link, listener: &dyn Listener) -> Error {
-        listener.begins();
-        let ping = redis::cmd("PING");
+    /// Asks again and again whether the connection is there, by a question that only who may go on telling answers.
+    pub(super) async fn follow(mut self, link: &Link, listener: &dyn Listener, question: &Cmd) -> Error {
+        let mut server = link.dialer.id();
         loop {
             let sent = Instant::now();
-            match timeout(SILENCE, self.connection.ask(&ping)).await {
+            match timeout(SILENCE, self.connection.ask(question)).await {
                 Ok(answer) => match answer.and_then(Value::extract_error) {
-                    Ok(_) => listener.told_until(sent),
-                    Err(error) => return failure::failed(&error),
+                    // What is on its way to another node is the question's key, and not the node's part.
+                    Err(error) if error.code() != Some("ASK") => return failure::failed(&error),
+                    _ => listener.told_until(sent),
                 },
                 Err(_) => return failure::timed_out(SILENCE),
             }
@@ -107,6 +110,12 @@ impl Tracked {
             if !link.dialer.is_current(link.dialer.mark(self.since)) {
                 return failure::replica();
             }
+            // One that was a replica meanwhile, and is a primary again, may have told nothing then.
+            let now = link.dialer.id();
+            if server.is_some() && now != server {
+                return Error::new(ErrorKind::Io, "redis was a replica for a while");
+            }
+            server = now;
         }
     }
 }
@@ -165,6 +174,8 @@ mod tests {
         }
 
         fn told_until(&self, _: Instant) {}
+
+        fn ends(&self) {}
     }
 
     #[test]

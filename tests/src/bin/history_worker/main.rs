@@ -44,8 +44,8 @@ fn main() -> Result<()> {
 }
 
 fn builder(url: &str, plan: &Plan) -> Result<CacheBuilder> {
-    if plan.replicas > 0 {
-        return Ok(Cache::builder().redis(url).epoch_check(true).evict_replicas(plan.replicas));
+    if plan.replicas > 0 || plan.epoch {
+        return Ok(Cache::builder().redis(url).epoch_check(plan.epoch).evict_replicas(plan.replicas));
     }
     if plan.guarded && plan.lacks.is_none() && !plan.patient {
         let builder = Cache::builder().redis(url);

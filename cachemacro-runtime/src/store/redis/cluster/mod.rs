@@ -9,6 +9,9 @@ mod route;
 mod slots;
 mod sweep;
 mod topology;
+mod versions;
+mod watch;
+mod watches;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -31,15 +34,16 @@ use super::single::NAME;
 use super::slot::slot;
 use super::url::Host;
 use crate::format::ids::Version;
-use crate::format::stamps::{TagKeys, VersionKey};
+use crate::format::stamps::{TagKeys, VersionKey, slot_of_node};
 use crate::ground::chunks::{MOST_BYTES, MOST_ENTRIES};
 use crate::ground::clock::Timestamp;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::observe::pool::Pool;
-use crate::store::contract::{Changes, Inspect, Store};
+use crate::store::contract::{Changes, Inspect, Store, Tracking};
 use crate::store::documents::Documents;
 use crate::store::messages::about::{About, StoreHealth};
 use crate::store::messages::evict::EvictRequest;
+use crate::store::messages::few::Few;
 use crate::store::messages::increment::{Increment, IncrementOutcome};
 use crate::store::messages::lease::{Captures, HeldLease, Keep, Lease, LeaseOutcome, LeaseRequest};
 use crate::store::messages::read::{Excerpt, Read, ReadRequest};
@@ -91,59 +95,18 @@ impl Cluster {
         Instant::now() + self.command_timeout * TIMEOUTS
     }
 
-    /// Entries of one slot.
-    async fn entries(&self, slot: u16, keys: &[&str], first: Option<usize>) -> Result<Vec<Option<Excerpt>>> {
+    /// Entries of one slot, each with the id of the node that answered, where ids are kept.
+    async fn entries(&self, slot: u16, keys: &[&str], first: Option<usize>) -> Result<Vec<Told>> {
         let read = self.topology.at((slot, Names::these(keys.len())), Again::Elsewhere, |seat| {
             Box::pin(async move {
                 let request = ReadRequest { keys, versions: &[], first };
-                Ok(seat.commands().read(request).await?.entries.into_iter().collect())
+                let entries = seat.commands().read(request).await?.entries;
+                // G1: of what answered, and not of what was asked first.
+                let id = seat.id();
+                Ok(entries.into_iter().map(|entry| (entry, id)).collect())
             })
         });
         or_each(read.await, keys, |key| Box::pin(self.entries(slot, key, first))).await
-    }
-
-    /// Versions of one slot.
-    async fn versions(&self, slot: u16, keys: &[VersionKey]) -> Result<Vec<Option<Version>>> {
-        let read = self.topology.at((slot, Names::these(keys.len())), Again::Elsewhere, |seat| {
-            Box::pin(async move {
-                Ok(seat.commands().read(ReadRequest::of_versions(keys)).await?.versions.into_iter().collect())
-            })
-        });
-        or_each(read.await, keys, |key| Box::pin(self.versions(slot, key))).await
-    }
-
-    /// Versions of any slots.
-    async fn all_versions(&self, keys: &[VersionKey]) -> Result<Vec<Option<Version>>> {
-        split(
-            keys.iter().cloned(),
-            |key| &key.text,
-            |slot, keys| async move { self.versions(slot, &keys).await },
-        )
-        .await
-    }
-
-    /// Captures versions of one slot, each for so long at least.
-    async fn capture_at(&self, slot: u16, keys: &[(VersionKey, Duration)]) -> Result<Vec<Version>> {
-        let captured = self.topology.at((slot, Names::these(keys.len())), Again::Elsewhere, |seat| {
-            Box::pin(async move {
-                seat.commands().capture_each(keys.iter().map(|(key, life)| (key, *life))).await
-            })
-        });
-        or_each(captured.await, keys, |key| Box::pin(self.capture_at(slot, key))).await
-    }
-
-    /// Captures versions of any slots.
-    async fn capture_all(
-        &self,
-        keys: impl Iterator<Item = (&VersionKey, Duration)> + Clone,
-    ) -> Result<Vec<Version>> {
-        let sent = Instant::now();
-        let each = keys.clone().map(|(key, life)| (key.clone(), life));
-        let captured =
-            split(each, |(key, _)| &key.text, |slot, keys| async move { self.capture_at(slot, &keys).await });
-        let captured = captured.await?;
-        self.lives.learn(keys.zip(captured.iter().copied()), sent);
-        Ok(captured)
     }
 
     /// One lease, under these versions.
@@ -164,7 +127,11 @@ impl Cluster {
             Some(outcome) => outcome,
             // Too large to be told with the others.
             None => {
-                match self.entries(slot(request.key.as_bytes()), &[request.key], None).await?.pop().flatten()
+                match self
+                    .entries(slot(request.key.as_bytes()), &[request.key], None)
+                    .await?
+                    .pop()
+                    .and_then(|(entry, _)| entry)
                 {
                     Some(entry) => LeaseOutcome::Found(entry.bytes),
                     None => LeaseOutcome::busy(Duration::ZERO),
@@ -253,6 +220,9 @@ impl Cluster {
             .collect())
     }
 }
+
+/// An entry, and the id of the node that told it, where that is kept.
+type Told = (Option<Excerpt>, Option<Version>);
 
 /// Whether some of the keys are on one node and some on another one.
 fn is_in_two(error: &Error) -> bool {
@@ -353,9 +323,13 @@ impl Store for Cluster {
 
     async fn read(&self, request: ReadRequest<'_>) -> Result<Read> {
         let ReadRequest { keys, versions, first } = request;
-        if let ([key], []) = (keys, versions) {
-            let entries = self.entries(slot(key.as_bytes()), keys, first).await?;
-            return Ok(Read::new(entries.into(), Vec::new().into()));
+        if let [key] = keys {
+            let slot = slot(key.as_bytes());
+            if versions.iter().all(|version| slot_of_node(version) == Some(slot)) {
+                let told = self.entries(slot, keys, first).await?.pop();
+                let (entry, id) = told.ok_or_else(super::failure::unexpected)?;
+                return Ok(Read::new(Few::one(entry), versions.iter().map(|_| id).collect()));
+            }
         }
         let entries = async {
             let mut entries = Vec::with_capacity(keys.len());
@@ -371,13 +345,16 @@ impl Store for Cluster {
             }
             Ok::<_, Error>(entries)
         };
-        if keys.len() <= MOST_ENTRIES {
-            let (entries, versions) = tokio::join!(entries, self.all_versions(versions));
-            return Ok(Read::new(entries?.into(), versions?.into()));
-        }
-        // After the entries: a tag that was evicted since shows.
-        let entries = entries.await?;
-        Ok(Read::new(entries.into(), self.all_versions(versions).await?.into()))
+        let (entries, told) = if keys.len() <= MOST_ENTRIES {
+            let (entries, told) = tokio::join!(entries, self.stored_versions(versions));
+            (entries?, told?)
+        } else {
+            // After the entries: a tag that was evicted since shows.
+            (entries.await?, self.stored_versions(versions).await?)
+        };
+        let answered = keys.iter().zip(&entries).map(|(key, (_, id))| (slot(key.as_bytes()), *id));
+        let told = self.with_ids(versions, told, answered).await?;
+        Ok(Read::new(entries.into_iter().map(|(entry, _)| entry).collect(), told.into()))
     }
 
     async fn capture(&self, versions: &[VersionKey], life: Duration) -> Result<Vec<Version>> {
@@ -417,16 +394,22 @@ impl Store for Cluster {
             let alone = [Write { check: &[], ..write.clone() }];
             let written = self.topology.at(one(write.key), Again::Never, |seat| {
                 let alone = &alone;
-                Box::pin(async move { seat.commands().write(alone).await })
+                Box::pin(async move {
+                    let written = seat.commands().write(alone).await?;
+                    Ok((written.first().is_some_and(|written| written.accepted), seat.id()))
+                })
             });
-            Ok::<_, Error>(written.await?.first().is_some_and(|written| written.accepted))
+            written.await
         });
-        let accepted: Vec<bool> = join_all(written).await.into_iter().collect::<Result<_>>()?;
+        let written: Vec<(bool, Option<Version>)> =
+            join_all(written).await.into_iter().collect::<Result<_>>()?;
         // After all were stored.
         let keys: Vec<VersionKey> = writes.iter().flat_map(|write| write.check).cloned().collect();
-        let mut versions = self.all_versions(&keys).await?.into_iter();
-        let checked = accepted.into_iter().zip(writes);
-        let checked = checked.map(|(accepted, write)| {
+        let told = self.stored_versions(&keys).await?;
+        let answered = writes.iter().zip(&written).map(|(write, (_, id))| (slot(write.key.as_bytes()), *id));
+        let mut versions = self.with_ids(&keys, told, answered).await?.into_iter();
+        let checked = written.into_iter().zip(writes);
+        let checked = checked.map(|((accepted, _), write)| {
             Written::new(accepted, versions.by_ref().take(write.check.len()).collect())
         });
         Ok(checked.collect())
@@ -520,6 +503,10 @@ impl Store for Cluster {
     }
 
     fn changes(&self) -> Option<&dyn Changes> {
+        Some(self)
+    }
+
+    fn tracking(&self) -> Option<&dyn Tracking> {
         Some(self)
     }
 

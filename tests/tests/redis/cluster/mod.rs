@@ -10,6 +10,14 @@
 //! | a removal counts only where no slot moved | `nothing_under_a_prefix_is_left_while_slots_move` |
 //! | what did not answer is looked up anew | `a_primary_that_is_killed_is_replaced_by_its_replica` |
 //! | what was refused while the cluster is down has failed | `a_cluster_that_is_down_costs_no_call` |
+//!
+//! Local copies, ids of nodes, TLS with users, and histories have files of their own.
+
+mod costs;
+mod epochs;
+mod histories;
+mod local;
+pub(crate) mod secured;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,9 +26,8 @@ use std::time::Duration;
 use cachemacro::{Cache, Entry, ErrorKind, Warning, cache_evict, cached};
 use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
 use cachemacro_runtime::store::{EvictRequest, ReadRequest, Store};
-use cachemacro_tests::clusters::{PRIMARIES, RedisCluster, SLOTS, slot_of};
-use cachemacro_tests::history::{Fleet, Plan};
-use cachemacro_tests::{DEADLINE, LONG, Single as _, is_long, namespace, rounds, wait_until};
+use cachemacro_tests::clusters::{PRIMARIES, RedisCluster, slot_of};
+use cachemacro_tests::{DEADLINE, LONG, Single as _, is_long, namespace, wait_until};
 use futures_util::future::join_all;
 
 fn store(url: &str) -> RedisStore {
@@ -88,22 +95,6 @@ async fn a_function_is_cached_on_all_nodes() {
         assert_eq!(cluster.keys(&prefix).await, Vec::<String>::new());
     }
     assert_eq!(all(&other).await, 0, "others' are left");
-}
-
-/// Where values of many sites are kept in this process, a cluster does not tell of changes.
-#[tokio::test]
-async fn that_there_are_no_local_copies_is_told() {
-    let cluster = RedisCluster::shared().await;
-    let builder = Cache::builder().redis(cluster.url()).namespace(&namespace()).local(LONG);
-    let cache = builder.build().expect("acceptable");
-    for _ in 0..2 {
-        assert_eq!(cache.get_or_load("n", 1, async || 7).await, 7);
-        cache.stored().await;
-    }
-    let told = cache.warnings();
-    assert!(told.iter().any(|warning| matches!(warning, Warning::LocalOff(_))), "{told:?}");
-    let checked = Cache::builder().redis(cluster.url()).namespace("n").epoch_check(true).build();
-    assert_eq!(checked.expect_err("refused").kind(), ErrorKind::Config);
 }
 
 #[tokio::test]
@@ -342,69 +333,4 @@ async fn a_cluster_that_is_down_costs_no_call() {
     let error = cache.evict_tags(["items"]).await.expect_err("not done");
     assert!(error.kind() != ErrorKind::Config, "{error}");
     assert!(cache.warnings().iter().any(|warning| matches!(warning, Warning::KeptEvicts { .. })));
-}
-
-/// A history while a cluster changes under it; tells how many reads were stale.
-async fn history(what: &str, change: impl AsyncFn(&mut RedisCluster, u64)) -> usize {
-    let mut cluster = RedisCluster::start().await;
-    let plan = Plan { tasks: 8, rows: 16, rest_millis: 5, ..Plan::default() };
-    let mut fleet = Fleet::start(env!("CARGO_BIN_EXE_history_worker"), &cluster.url(), &plan, 1).await;
-    for round in 0..=rounds(2) {
-        let hits = fleet.counts().await.hits;
-        fleet.until("they go on", 8 * DEADLINE, |done| done.hits > hits + 200).await;
-        if round < rounds(2) {
-            change(&mut cluster, round).await;
-        }
-    }
-    fleet.stop().await;
-    let report = fleet.report(false).await;
-    println!("{what}: {}", report.summary());
-    assert_eq!((report.errors, report.strange), (vec![], vec![]));
-    assert!(report.panics.is_empty(), "{:?}", report.panics);
-    report.stale.len()
-}
-
-/// Upholds G1.
-#[tokio::test]
-async fn while_slots_are_resharded_no_read_is_stale() {
-    let stale = history("resharded", async |cluster, round| {
-        for slot in (0..SLOTS).step_by(if round == 0 { 37 } else { 61 }) {
-            let (from, to) = (cluster.owner(slot).await, cluster.owner((slot + SLOTS / 3) % SLOTS).await);
-            if from != to {
-                cluster.move_slot(slot, from, to).await;
-            }
-        }
-    });
-    assert_eq!(stale.await, 0);
-}
-
-/// Upholds G1.
-#[tokio::test]
-async fn while_a_node_is_silent_for_a_moment_no_read_is_stale() {
-    let stale = history("silent", async |cluster, round| {
-        let node = &cluster.servers[usize::try_from(round).expect("a few") % PRIMARIES];
-        node.pause();
-        // Less than after which its replica takes over: what that lacks is lost.
-        tokio::time::sleep(Duration::from_millis(700)).await;
-        node.resume();
-    });
-    assert_eq!(stale.await, 0);
-}
-
-/// No caller sees an error. What a failover loses is told, and bounded by TTLs alone.
-#[tokio::test]
-async fn a_history_goes_on_while_primaries_are_killed_and_hand_over() {
-    history("failovers", async |cluster, round| {
-        if round == 1 {
-            let primary = cluster.owner(0).await;
-            let replica = cluster.replica_of(primary).await;
-            cluster.servers[primary].stop();
-            cluster.is_primary(replica).await;
-        } else {
-            let primary = cluster.owner(16_383).await;
-            cluster.hand_over(primary).await;
-            cluster.follows(primary).await;
-        }
-    })
-    .await;
 }

@@ -1,0 +1,169 @@
+//! Histories of three processes on a cluster that changes under them: no stale read, no error and no panic for a caller, and local copies
+//! that follow.
+//!
+//! A failover loses what the replica had not got, because replication is asynchronous: what that revives is read until its TTL ends. How
+//! many reads are stale then is printed in a long run, with and without the epoch check and evicts that wait for replicas; with both there
+//! is none.
+
+use std::time::{Duration, Instant};
+
+use cachemacro_tests::clusters::{PRIMARIES, RedisCluster, SLOTS};
+use cachemacro_tests::history::{Fleet, Plan, Report};
+use cachemacro_tests::{DEADLINE, is_long, rounds};
+use tokio::time::sleep;
+
+/// How late a copy may be of what another process evicted: a heartbeat that is not answered, and as much for a machine that is busy.
+const LATEST: Duration = Duration::from_secs(2);
+
+/// One history at a time: each keeps the machine busy.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// Some readers take copies, others ask; and in a long run, once more without any.
+fn plans() -> Vec<Plan> {
+    let plain = Plan { tasks: 8, rows: 16, rest_millis: 5, ..Plan::default() };
+    let copies = Plan { local: true, guarded: false, rows: 64, ..plain.clone() };
+    if is_long() { vec![copies, plain] } else { vec![copies] }
+}
+
+/// Evicts wait for the replica, and what another node filled is a miss.
+fn kept(plan: Plan) -> Plan {
+    Plan { epoch: true, replicas: 1, ..plan }
+}
+
+/// What comes of a history while a cluster changes under it so many times.
+async fn history(
+    what: &str,
+    plan: &Plan,
+    times: u64,
+    change: impl AsyncFn(&mut RedisCluster, u64),
+) -> Report {
+    let _turn = TURN.lock().await;
+    let mut cluster = RedisCluster::start().await;
+    let mut fleet = Fleet::start(env!("CARGO_BIN_EXE_history_worker"), &cluster.url(), plan, 1).await;
+    for round in 0..=times {
+        let before = fleet.counts().await;
+        let least = if plan.local { before.local + 50 } else { 0 };
+        fleet
+            .until("they go on", 8 * DEADLINE, |done| done.hits > before.hits + 200 && done.local >= least)
+            .await;
+        if round < times {
+            change(&mut cluster, round).await;
+        }
+    }
+    fleet.stop().await;
+    let report = fleet.report(false).await;
+    let (stale, window) = report.stale_window();
+    let (local, latest) = (report.counts.local, Duration::from_micros(report.counts.latest));
+    let Plan { epoch, replicas, .. } = plan;
+    println!(
+        "{what} ×{times}, epoch check {epoch}, evicts wait for {replicas} replicas: {stale} stale reads within {window:.1?}; {}; \
+         {local} local hits, the latest by {latest:.1?}",
+        report.summary()
+    );
+    assert_eq!((&report.errors, &report.strange), (&vec![], &vec![]));
+    assert!(report.panics.is_empty(), "{:?}", report.panics);
+    report
+}
+
+/// The same, without a stale read and without a copy that is late.
+async fn sound(what: &str, plan: &Plan, times: u64, change: impl AsyncFn(&mut RedisCluster, u64)) {
+    let report = history(what, plan, times, change).await;
+    assert_eq!(report.stale, []);
+    assert!(Duration::from_micros(report.counts.latest) < LATEST, "a copy was late");
+}
+
+/// Upholds G1, G2 and G3: all of them three times in a long run.
+#[tokio::test]
+async fn while_slots_are_resharded_no_read_is_stale() {
+    for plan in plans() {
+        let step = if is_long() { 1 } else { 37 };
+        sound("resharded", &plan, rounds(1).min(3), async |cluster, _| cluster.reshard(step).await).await;
+    }
+}
+
+/// Upholds G1, G2 and G3.
+#[tokio::test]
+async fn while_a_node_is_silent_for_a_moment_no_read_is_stale() {
+    for plan in plans() {
+        sound("silent for a moment", &plan, rounds(2), async |cluster, round| {
+            let node = &cluster.servers[usize::try_from(round).expect("a few") % PRIMARIES];
+            node.pause();
+            // Less than after which its replica takes over: what that lacks is lost.
+            sleep(Duration::from_millis(700)).await;
+            node.resume();
+        })
+        .await;
+    }
+}
+
+/// Upholds G1, G2 and G3: its replica takes over meanwhile, and it follows that one when it is back.
+#[tokio::test]
+async fn while_a_node_is_silent_for_five_seconds_no_read_is_stale() {
+    for plan in plans().into_iter().filter(|_| is_long()) {
+        sound("silent for 5 s", &kept(plan), 6, async |cluster, round| {
+            let node = cluster.owner(end(round)).await;
+            cluster.servers[node].pause();
+            sleep(Duration::from_secs(5)).await;
+            cluster.servers[node].resume();
+            cluster.follows(node).await;
+        })
+        .await;
+    }
+}
+
+/// Upholds G1, G2 and G3: for a minute in a long run.
+#[tokio::test]
+async fn while_replicas_take_over_every_second_no_read_is_stale() {
+    for plan in plans() {
+        sound("hands over each second", &kept(plan), 1, async |cluster, _| {
+            let began = Instant::now();
+            let mut times = 0;
+            while began.elapsed() < if is_long() { Duration::from_mins(1) } else { Duration::from_secs(2) } {
+                let next = Instant::now() + Duration::from_secs(1);
+                let primary = cluster.owner(0).await;
+                cluster.hand_over(primary).await;
+                times += 1;
+                tokio::time::sleep_until(next.into()).await;
+            }
+            println!("{times} times in {:.1?}", began.elapsed());
+        })
+        .await;
+    }
+}
+
+/// Upholds G1, G2 and G3.
+#[tokio::test]
+async fn where_evicts_wait_and_ids_are_checked_no_failover_of_a_cluster_brings_a_stale_read() {
+    for plan in plans() {
+        sound("failovers", &kept(plan), rounds(1), fail_over).await;
+    }
+}
+
+/// No caller sees an error. What a failover loses is told, and bounded by TTLs alone.
+#[tokio::test]
+async fn a_history_goes_on_while_primaries_are_killed_and_hand_over() {
+    for (epoch, replicas) in [(false, 0), (true, 0), (false, 1)] {
+        for plan in plans().into_iter().filter(|plan| is_long() && !plan.local) {
+            history("failovers", &Plan { epoch, replicas, ..plan }, rounds(1), fail_over).await;
+        }
+    }
+}
+
+/// The first slot and the last one in turn.
+fn end(round: u64) -> u16 {
+    if round.is_multiple_of(2) { 0 } else { SLOTS - 1 }
+}
+
+/// The primary is killed and comes back as a replica of the one that took over; every other time but one it is told to hand over.
+async fn fail_over(cluster: &mut RedisCluster, round: u64) {
+    let primary = cluster.owner(end(round)).await;
+    if round % 4 < 2 {
+        let replica = cluster.replica_of(primary).await;
+        cluster.servers[primary].stop();
+        cluster.is_primary(replica).await;
+        cluster.restart_as_replica(primary, replica).await;
+    } else {
+        cluster.hand_over(primary).await;
+        cluster.follows(primary).await;
+    }
+}
