@@ -11,6 +11,7 @@ use crate::engine::readback::{Doubt, Named, Of, Readback};
 use crate::engine::recall::{Place, Recall};
 use crate::engine::settings::DEFAULT_WAIT;
 use crate::engine::waiting::Waiting;
+use crate::format::companion::companion;
 use crate::format::ids::FillId;
 use crate::format::stamps::{VersionKey, all_any_keys, tag_keys, version_key};
 use crate::ground::error::{Error, Result};
@@ -268,23 +269,5 @@ pub(crate) fn to_capture(raw: &RawEntry, late_tags: bool) -> Vec<VersionKey> {
 
 /// The key of the lease under which a value is refreshed, in the same slot of a cluster as the entry.
 pub(crate) fn refresh_key(key: &str, value: FillId) -> Arc<str> {
-    let id = value.get();
-    // Keys of entries have no braces, unless a store is used by hand.
-    if key.contains('{') {
-        format!("{key}:r:{id:016x}").into()
-    } else {
-        format!("{{{key}}}:r:{id:016x}").into()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_second_key_is_in_the_slot_of_the_first() {
-        let value = FillId::new(0xAB);
-        assert_eq!(&*refresh_key("shop:user:7", value), "{shop:user:7}:r:00000000000000ab");
-        assert_eq!(&*refresh_key("{shop}:user:7", value), "{shop}:user:7:r:00000000000000ab");
-    }
+    companion(key, 'r', value.get()).into()
 }

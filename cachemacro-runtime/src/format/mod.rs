@@ -1,6 +1,7 @@
 //! An entry's bytes: header, stamps, codecs, schema fingerprints. Nothing here moves them.
 
 pub mod codec;
+pub(crate) mod companion;
 pub mod header;
 pub(crate) mod ids;
 pub(crate) mod lent;

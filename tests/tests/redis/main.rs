@@ -11,6 +11,7 @@ mod faults;
 mod harness;
 mod healing;
 mod http;
+mod large;
 mod local;
 mod messages;
 mod misses;

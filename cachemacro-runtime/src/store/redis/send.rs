@@ -51,6 +51,15 @@ pub(super) enum Keys {
 }
 
 impl Keys {
+    /// Whether they are of a slot that the server is only about to serve.
+    pub(super) const fn are_moving(self) -> bool {
+        match self {
+            #[cfg(feature = "cluster")]
+            Self::Asking => true,
+            _ => false,
+        }
+    }
+
     /// The slot of these, where that matters.
     #[cfg_attr(not(feature = "cluster"), expect(clippy::unused_self, reason = "it matters nowhere"))]
     fn slot<'a>(self, keys: impl Iterator<Item = &'a [u8]>) -> Option<u16> {
@@ -63,12 +72,8 @@ impl Keys {
     }
 
     /// Whether reads may go together with others'.
-    pub(super) fn are_combined(self) -> bool {
-        match self {
-            #[cfg(feature = "cluster")]
-            Self::Asking => false,
-            _ => true,
-        }
+    pub(super) const fn are_combined(self) -> bool {
+        !self.are_moving()
     }
 
     /// What commands are written to.

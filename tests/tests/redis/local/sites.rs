@@ -151,3 +151,33 @@ async fn a_copy_ends_with_its_ttl_and_is_read_anew() {
     process.warm(&entry, &table).await;
     assert!(process.faults.count(Op::Read) > reads, "the copy ended");
 }
+
+/// As many requests of one hot key as come in a second, evicted now and then by another process.
+#[tokio::test]
+async fn very_many_requests_of_one_key_ask_the_store_a_few_times() {
+    const REQUESTS: u64 = 50_000;
+    const EVICTS: u64 = 5;
+    let (server, namespace, table) = (RedisServer::shared(), namespace(), Table::default());
+    let processes = [(); 2].map(|()| Process::new(server, &namespace));
+    let mut asked = [0; 2];
+    for evict in 1..=EVICTS {
+        table.write(evict);
+        if evict % 2 == 0 {
+            processes[0].tagged().evict().await.expect("evicted");
+        } else {
+            processes[0].cache.evict_tags(["rows"]).await.expect("evicted");
+        }
+        for (process, asked) in processes.iter().zip(&mut asked) {
+            let entry = process.tagged();
+            // Until what came with the evict was told, calls ask.
+            process.sees(&entry, &table, evict).await;
+            process.warm(&entry, &table).await;
+            let before = process.faults.count(Op::Read);
+            for _ in 0..REQUESTS / EVICTS {
+                assert_eq!(entry.get_or_load(async || table.query()).await, evict);
+            }
+            *asked += process.faults.count(Op::Read) - before;
+        }
+    }
+    assert!(asked.iter().all(|asked| *asked <= 10), "{asked:?} reads of {REQUESTS} requests");
+}

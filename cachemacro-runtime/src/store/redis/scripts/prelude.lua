@@ -71,6 +71,45 @@ local function holds(entry, token)
   return entry ~= nil and token ~= NOBODY and entry.token == token
 end
 
+-- Stores an entry, for so many milliseconds: these bytes, or where there is a second key what was laid there, which is moved at no
+-- cost for its size. False where nothing is there any more.
+local function store(key, bytes, life)
+  local beside = KEYS[2]
+  if beside == nil then
+    redis.call('SET', key, bytes, 'PX', life)
+    return true
+  end
+  local moved = redis.pcall('RENAME', beside, key)
+  if moved.err == nil then
+    redis.call('PEXPIRE', key, life)
+    return true
+  end
+  -- Nothing is there, or the right to rename is lacking.
+  bytes = redis.call('GET', beside)
+  if bytes then
+    redis.call('SET', key, bytes, 'PX', life)
+    redis.call('UNLINK', beside)
+  end
+  return bytes ~= false
+end
+
+-- Takes away what was laid beside the entry, if anything.
+local function leave()
+  if KEYS[2] then
+    redis.call('UNLINK', KEYS[2])
+  end
+end
+
+-- Gives the lease in the header back: a pending entry goes, a value stays.
+local function give_back(key, entry)
+  if entry.pending then
+    redis.call('UNLINK', key)
+  else
+    redis.call('SETRANGE', key, 5, string.char(bit.band(entry.flags, 253)))
+    redis.call('SETRANGE', key, 16, NOBODY .. NOBODY)
+  end
+end
+
 -- Lets the key live at least so long; what lives longer stays as it is.
 local function raise_expiry(key, millis)
   local left = redis.call('PTTL', key)

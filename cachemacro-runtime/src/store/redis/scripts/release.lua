@@ -5,10 +5,5 @@ local entry = open(key)
 if not holds(entry, token) then
   return verdict(0)
 end
-if entry.pending then
-  redis.call('UNLINK', key)
-else
-  redis.call('SETRANGE', key, 5, string.char(bit.band(entry.flags, 253)))
-  redis.call('SETRANGE', key, 16, NOBODY .. NOBODY)
-end
+give_back(key, entry)
 return verdict(1, ARGV[2])
