@@ -76,7 +76,7 @@ impl Service {
         let airports = Airports::new(repository, cache);
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let address = listener.local_addr().expect("bound");
-        let serving = axum::serve(listener, routes::router(airports.clone()));
+        let serving = axum::serve(listener, routes::router(airports.clone(), &routes::pages(&airports)));
         tokio::spawn(serving.into_future());
         // The same requests for all, and the table lives as long as the process.
         let all: &'static [_] = Vec::leak(data::bundled().expect("the bundled file is whole"));

@@ -150,7 +150,7 @@ impl<T: Value> Entry<T> {
             Some(value) => self.prepare_value(raw, rules, value),
             None => self.prepare_none(raw),
         };
-        prepared.map(|prepared| prepared.made_of(record))
+        prepared.and_then(|prepared| prepared.made_of(raw, record))
     }
 
     /// An entry that says `None`, where the site stores it.
@@ -196,7 +196,7 @@ impl<T: Value> Entry<T> {
             let about = || (type_name::<R>(), codec.name(), Doubt::Each);
             raw.refuse(&raw.readback(TypeId::of::<T>(), id, true, about), why);
         }
-        counted(raw, prepared).map(|prepared| prepared.made_of(record))
+        counted(raw, prepared).and_then(|prepared| prepared.made_of(raw, record))
     }
 
     /// Packs an encoded value, unless it or its tags are beyond the limits.
@@ -213,7 +213,7 @@ impl<T: Value> Entry<T> {
         if payload.len() > settings.max_value {
             return Err(Error::new(ErrorKind::TooLarge, "the encoded value is over the size limit"));
         }
-        if raw.tags.len() + tags.len() > MAX_STAMPS {
+        if raw.named().len() + tags.len() > MAX_STAMPS {
             return Err(Error::new(ErrorKind::TooLarge, "the value has more tags than an entry can carry"));
         }
         let packed = payload::pack(payload, settings.compress_over);
@@ -239,9 +239,14 @@ impl<T: Value> Entry<T> {
 }
 
 impl Prepared {
-    /// Under the tags of this record too, and no longer than what is in it stays fresh.
-    fn made_of(mut self, record: Option<&Gathered>) -> Self {
+    /// Under the tags of this record too, and no longer than what is in it stays fresh; `None`, which is counted, where those are more
+    /// than an entry can carry.
+    fn made_of(mut self, raw: &RawEntry, record: Option<&Gathered>) -> Option<Self> {
         if let Some(record) = record {
+            if raw.named().len() + self.tags.len() + record.len() > MAX_STAMPS {
+                raw.record(Event::NotStored);
+                return None;
+            }
             self.inherited = record.hashes().collect();
             self.ttl = match (self.ttl, record.ttl()) {
                 (Ttl::For(ttl), Some(least)) => Ttl::For(ttl.min(least)),
@@ -249,7 +254,7 @@ impl Prepared {
                 (ttl, None) => ttl,
             };
         }
-        self
+        Some(self)
     }
 
     /// Keeps the name of the value that it refreshes, where it is the same: whoever has a copy of that needs to read its header alone.
@@ -283,7 +288,7 @@ impl RawEntry {
                 if record.is_empty() && record.is_complete() {
                     self.recall.iter().for_each(|recall| recall.recorded_nothing(self.name()));
                 }
-                record.is_complete() && !record.is_empty() && record.len() <= MOST_INHERITED
+                record.is_complete_here() && !record.is_empty() && record.len() <= MOST_INHERITED
             }
         };
         if !known {

@@ -29,6 +29,8 @@ pub struct Gathered {
     tags: BTreeSet<u64>,
     ttl: Option<Duration>,
     unknown: bool,
+    /// A value of another cache was read that carries tags.
+    elsewhere: bool,
 }
 
 impl Gathered {
@@ -84,6 +86,11 @@ impl Gathered {
         !self.unknown
     }
 
+    /// Whether all tags are known and this cache's, so that its evicts reach what was made of the values.
+    pub(crate) const fn is_complete_here(&self) -> bool {
+        !self.unknown && !self.elsewhere
+    }
+
     /// The hashes of the tags.
     pub(crate) fn hashes(&self) -> impl Iterator<Item = u64> {
         self.tags.iter().copied()
@@ -115,6 +122,8 @@ impl Gathering {
             found.ttl = Some(found.ttl.map_or(ttl, |least| least.min(ttl)));
             if of == cache {
                 found.tags.extend(tags.clone());
+            } else {
+                found.elsewhere |= tags.clone().next().is_some();
             }
         });
     }
@@ -130,6 +139,7 @@ impl Gathering {
             found.ttl = record.ttl.into_iter().chain(found.ttl).min();
             found.tags.extend(&record.tags);
             found.unknown |= record.unknown;
+            found.elsewhere |= record.elsewhere;
         });
     }
 

@@ -275,7 +275,39 @@ async fn loads_that_go_on_behind_their_callers_are_gathered(rig: Rig) {
     assert_eq!((gathered.len(), gathered.is_complete()), (2, true));
 }
 
+/// Upholds G6: a thousand tags of its own and thirty of what it read are more than an entry can carry.
+async fn a_value_with_more_tags_than_an_entry_can_carry_is_returned_and_not_stored(rig: Rig) {
+    let process = rig.process();
+    let tags = (0..1_000).map(|tag| format!("own:{tag}"));
+    let tagged = entry(&process.cache, 1).with_tags(tags);
+    let read: Vec<String> = (0..30).map(|tag| format!("read:{tag}")).collect();
+    let read: Vec<&str> = read.iter().map(String::as_str).collect();
+    for _ in 0..2 {
+        assert_eq!(call(&tagged, &read).await, 1);
+    }
+    assert!(!is_there(&process, 1).await);
+    assert_eq!(process.cache.stats().total.not_stored, 2);
+}
+
+/// Upholds G1: evicts of this cache do not reach the tags of another one.
+async fn what_was_made_of_another_caches_value_is_not_stored(rig: Rig) {
+    let process = rig.process();
+    let other = Cache::memory();
+    let inner = entry(&other, 2);
+    call(&inner, &["users"]).await;
+    let outer = async || {
+        record(["orders"]);
+        // It is found, so that its own reads are not recorded here.
+        call(&inner, &[]).await
+    };
+    entry(&process.cache, 1).get_or_load(outer).await;
+    assert!(!is_there(&process, 1).await);
+    assert_eq!(other.stats().total.loads, 1);
+}
+
 on_both_stores! {
+    a_value_with_more_tags_than_an_entry_can_carry_is_returned_and_not_stored,
+    what_was_made_of_another_caches_value_is_not_stored,
     what_a_load_reads_becomes_its_tags,
     a_recorded_hit_is_one_round_trip_once_the_tags_are_known,
     an_evict_of_what_a_load_reads_refuses_its_fill,
