@@ -142,6 +142,10 @@ fn inserts(reading: &mut Reading<'_>, insert: &Insert) {
 }
 
 fn inserted(keyed: &Keyed<'_>, insert: &Insert) -> Rows {
+    // The database makes the values of columns that it generates.
+    if insert.overriding.is_some() {
+        return Rows::Unknown;
+    }
     let columns = insert.columns.iter().filter_map(split).map(|(_, column)| keyed.dialect.fold(column));
     keyed.inserted(columns, insert.source.as_deref())
 }
@@ -249,7 +253,12 @@ fn columns(dialect: Dialect, assignments: &[Assignment]) -> Option<BTreeSet<Stri
             AssignmentTarget::Tuple(names) => names,
         };
         for name in names {
-            columns.insert(dialect.fold(split(name)?.1));
+            let column = dialect.fold(split(name)?.1);
+            // Another name of an integer key.
+            if dialect == Dialect::Sqlite && ["rowid", "oid", "_rowid_"].contains(&column.as_str()) {
+                return None;
+            }
+            columns.insert(column);
         }
     }
     Some(columns)

@@ -43,7 +43,8 @@ impl Dialect {
     pub(crate) fn fold(self, name: &Ident) -> String {
         match self {
             Self::Postgres if name.quote_style.is_some() => cut(name.value.clone()),
-            Self::Postgres => cut(name.value.to_lowercase()),
+            // Of letters beyond ASCII it keeps the case.
+            Self::Postgres => cut(name.value.to_ascii_lowercase()),
             Self::Sqlite | Self::MySql => self.fold_stored(&name.value),
         }
     }

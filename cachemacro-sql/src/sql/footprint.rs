@@ -231,8 +231,10 @@ impl<'a> Found<'a> {
         match self.catalogue.shown(table) {
             Some(Shown::Unknown) => self.reads_unknown(),
             Some(Shown::Tables(tables)) => {
-                let roots = tables.iter().map(|table| self.catalogue.root(table).to_owned());
-                self.footprint.reads.extend(roots);
+                // One of them may be a view itself.
+                if self.followed.insert((table.to_owned(), "read through it")) {
+                    tables.iter().for_each(|table| self.reads(table));
+                }
             }
             None => {
                 self.footprint.reads.insert(self.catalogue.root(table).to_owned());
@@ -264,8 +266,17 @@ impl<'a> Found<'a> {
         self.pulls(table, deed);
         match catalogue.shown(table) {
             Some(Shown::Tables(tables)) => {
-                for table in tables {
-                    self.writes(table, deed, Rows::Unknown);
+                // Its columns may have other names than those of the tables.
+                let (deed, how) = match deed {
+                    Deed::Insert => (&Deed::Insert, "INSERT through it"),
+                    Deed::Update(_) => (&Deed::Update(None), "UPDATE through it"),
+                    Deed::Delete => (&Deed::Delete, "DELETE through it"),
+                    Deed::Truncate { .. } => (deed, "TRUNCATE through it"),
+                };
+                if self.followed.insert((table.to_owned(), how)) {
+                    for table in tables {
+                        self.writes(table, deed, Rows::Unknown);
+                    }
                 }
                 return;
             }
@@ -333,6 +344,33 @@ mod tests {
     use super::*;
     use crate::sql::catalogue::ForeignKey;
     use crate::sql::dialect::Dialect;
+
+    #[test]
+    fn views_of_views_are_followed_to_their_tables_and_in_a_circle_once() {
+        let catalogue = Catalogue::new(Dialect::Sqlite)
+            .view("outer", ["inner"])
+            .view("inner", ["users"])
+            .view("one", ["other"])
+            .view("other", ["one", "orders"]);
+        let mut found = Found::new(&catalogue);
+        found.reads("outer");
+        found.writes("one", &Deed::Delete, Rows::Unknown);
+        found.reads("one");
+        let footprint = found.finish();
+        assert_eq!(footprint.reads().collect::<Vec<_>>(), ["orders", "users"]);
+        assert_eq!(footprint.writes().collect::<Vec<_>>(), [("orders", &Rows::Unknown)]);
+    }
+
+    #[test]
+    fn a_view_may_call_the_columns_of_its_table_as_it_likes() {
+        let catalogue = Catalogue::new(Dialect::Sqlite)
+            .view("shown", ["airports"])
+            .foreign_key(ForeignKey::new("runways", "airports").on_update(["icao"]));
+        let mut found = Found::new(&catalogue);
+        found.writes("shown", &Deed::Update(Some(["code".to_owned()].into())), Rows::Unknown);
+        let footprint = found.finish();
+        assert_eq!(footprint.writes().map(|(table, _)| table).collect::<Vec<_>>(), ["airports", "runways"]);
+    }
 
     #[test]
     fn keys_in_a_circle_are_followed_once() {

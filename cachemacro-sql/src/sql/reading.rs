@@ -6,6 +6,7 @@ use sqlparser::ast::{Ident, ObjectName, Query, SetExpr};
 
 use crate::sql::calls::runs_text;
 use crate::sql::catalogue::Catalogue;
+use crate::sql::dialect::Dialect;
 use crate::sql::footprint::Found;
 
 /// The names of common table expressions that a query brings along.
@@ -15,6 +16,8 @@ struct Scope {
     bodies: Vec<usize>,
     /// So many of the names are known so far: an expression sees those before it.
     known: usize,
+    /// An expression sees itself, too.
+    knows_itself: bool,
 }
 
 /// What was seen so far of the statements of a text.
@@ -39,12 +42,14 @@ impl<'a> Reading<'a> {
     /// A query begins, and brings names along.
     pub(crate) fn enters(&mut self, query: &Query) {
         let dialect = self.found.catalogue.dialect();
-        let mut scope = Scope { names: Vec::new(), bodies: Vec::new(), known: 0 };
+        let mut scope = Scope { names: Vec::new(), bodies: Vec::new(), known: 0, knows_itself: false };
         if let Some(with) = &query.with {
             scope.names = with.cte_tables.iter().map(|table| dialect.fold(&table.alias.name)).collect();
             scope.bodies = with.cte_tables.iter().map(|table| place(table.query.as_ref())).collect();
+            // In MySQL an expression knows itself and those before it, elsewhere all of them.
+            scope.knows_itself = with.recursive && dialect == Dialect::MySql;
             if with.recursive {
-                scope.known = scope.names.len();
+                scope.known = if scope.knows_itself { 1 } else { scope.names.len() };
             }
         }
         self.scopes.push(scope);
@@ -57,7 +62,8 @@ impl<'a> Reading<'a> {
         if let Some(around) = self.scopes.last_mut()
             && let Some(at) = around.bodies.iter().position(|body| *body == place(query))
         {
-            around.known = around.known.max(at + 1);
+            let known = (at + 1 + usize::from(around.knows_itself)).min(around.names.len());
+            around.known = around.known.max(known);
             if at + 1 == around.bodies.len() {
                 around.bodies.clear();
             }

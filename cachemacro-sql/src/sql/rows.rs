@@ -71,7 +71,8 @@ impl Keyed<'_> {
         match column {
             Expr::Identifier(name) => is_it(name),
             Expr::CompoundIdentifier(parts) => match parts.as_slice() {
-                [.., table, name] => is_it(name) && self.dialect.fold(table) == self.called,
+                // With a schema before it, it may be another table of this name.
+                [table, name] => is_it(name) && self.dialect.fold(table) == self.called,
                 _ => false,
             },
             _ => false,
