@@ -36,7 +36,7 @@ pub(super) enum Form {
     Whole,
     /// The first: the others are what the decoded value encodes to.
     Cut,
-    /// All, for someone asked for them after they had been left out. They stay.
+    /// All, for someone asked for them after they had been left out. They stay while there is room.
     Asked,
 }
 
@@ -104,6 +104,15 @@ impl Record {
         {
             self.slot.bytes = Bytes::copy_from_slice(&self.slot.bytes[..head]);
             self.form = Form::Cut;
+        }
+    }
+
+    /// The same for what was asked for.
+    pub(super) fn leave_out_again(&mut self) {
+        self.form = Form::Whole;
+        self.leave_out();
+        if self.form == Form::Whole {
+            self.form = Form::Asked;
         }
     }
 }

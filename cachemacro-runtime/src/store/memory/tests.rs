@@ -332,3 +332,85 @@ async fn a_value_is_encoded_under_no_lock() {
     value.0.set(store).expect("not set before");
     assert_eq!(read(value.0.get().expect("set")).await, bytes);
 }
+
+/// A store of this capacity, full of values that are kept decoded alone, and how many there are.
+async fn full_of_decoded(capacity: usize) -> (MemoryStore, u64) {
+    let store = MemoryStore::builder().capacity(capacity).build();
+    for id in 1.. {
+        let (key, text) = (id.to_string(), "x".repeat(LONG));
+        let header = Header::new().with_fill_id(FillId::new(id)).with_gone_at(store.now().plus(MINUTE));
+        let stored = Bytes::from(assemble(header, &[], text.as_bytes()));
+        let before = store.len();
+        assert!(write(&store, Write::new(&key, stored, MINUTE)).await);
+        let bytes = store.read(ReadRequest::new(&[&key])).await.unwrap().into_entry().unwrap();
+        let value = Guarded::new(Text(Arc::default(), Arc::new(Mutex::new(text))));
+        let until = store.now().plus(MINUTE);
+        store.keep_decoded(
+            (&key, &numbered(id)),
+            (&bytes, FIXED, Some(rebuilt)),
+            [].into_iter(),
+            until,
+            value,
+        );
+        if store.len() == before {
+            return (store, id);
+        }
+    }
+    unreachable!("some capacity")
+}
+
+fn numbered(id: u64) -> Placed {
+    Placed { hash: id, bytes: id.to_le_bytes().to_vec() }
+}
+
+fn is_decoded_at(store: &MemoryStore, id: u64) -> bool {
+    store.decoded::<Text>(&Query::new(id, |bytes: &[u8]| *bytes == id.to_le_bytes())).is_some()
+}
+
+#[tokio::test]
+async fn a_full_store_that_is_read_by_bytes_stays_within_its_capacity_and_loses_nothing() {
+    for capacity in [200_000, 9 << 20] {
+        let (store, last) = full_of_decoded(capacity).await;
+        let (before, hot) = (store.len(), last - 40..last);
+        for id in 1..=last {
+            let key = id.to_string();
+            let read = store.read(ReadRequest::new(&[&key])).await.unwrap();
+            let length = read.into_entry().map(|bytes| bytes.len());
+            assert!(length.is_none_or(|length| length == FIXED + LONG));
+            assert!(store.weight() <= capacity, "{} exceeds {capacity}", store.weight());
+            // A step that changes nothing, as that of a lease that is held, reads the bytes too.
+            assert!(!keep_of(&store, &key).await);
+            assert!(store.weight() <= capacity, "{} exceeds {capacity}", store.weight());
+        }
+        assert_eq!(store.len(), before, "bytes go before values do");
+        assert!(hot.clone().all(|id| is_decoded_at(&store, id)));
+        assert!(set(&store, "one more", 1).await);
+        assert!(store.len() + 3 > before, "{} of {before}", store.len());
+        assert!(hot.filter(|id| is_decoded_at(&store, *id)).count() > 37);
+    }
+}
+
+async fn keep_of(store: &MemoryStore, key: &str) -> bool {
+    store.keep(&[HeldLease::new(key, Token::new(1))], Keep::Release).await.unwrap() == [true]
+}
+
+#[tokio::test]
+async fn bytes_that_were_asked_for_stay_while_there_is_room_and_no_longer() {
+    let (store, last) = full_of_decoded(200_000).await;
+    let in_slot = |key: &str| store.memory().space.in_slot(key);
+    let last = last.to_string();
+    store.evict(EvictRequest::new(&["1", "2", "3"], &[])).await.unwrap();
+    for _ in 0..1_000 {
+        // Asked for, and not, and asked for: the list of those asked for stays short.
+        assert_eq!(
+            store.read(ReadRequest::new(&[&last])).await.unwrap().into_entry().unwrap().len(),
+            FIXED + LONG
+        );
+        assert_eq!(in_slot(&last), Some(FIXED + LONG));
+    }
+    for id in 0..5 {
+        store.put_raw(&format!("raw {id}"), vec![0; LONG].into(), MINUTE);
+    }
+    assert_eq!(in_slot(&last), Some(FIXED));
+    assert!(is_decoded_at(&store, last.parse().unwrap()));
+}
