@@ -165,7 +165,9 @@ impl RawEntry {
             return self.header_of_all(expected).await;
         }
         self.settle().await?;
-        let mut length = header::FIXED + HEAD_STAMPS * header::STAMP;
+        // What is in memory may have to be encoded anew where more is asked for than header and stamps, and can be asked again.
+        let stamps = if core.store.is_memory() { self.tags.len() } else { HEAD_STAMPS };
+        let mut length = header::FIXED + stamps * header::STAMP;
         loop {
             let keys = [&*self.full];
             let request = ReadRequest::new(&keys).with_versions(&self.tags).with_first(length);

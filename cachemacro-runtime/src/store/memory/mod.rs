@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 
-use self::space::{Removed, Space};
+use self::space::{Found, Space};
 use self::watch::Watch;
 use crate::format::header::Header;
 use crate::format::ids::Version;
@@ -266,7 +266,14 @@ impl MemoryStore {
     /// [`Store::read`], at once.
     pub(crate) fn look(&self, request: ReadRequest<'_>) -> Read {
         let space = &self.memory().space;
-        let entry = |key: &str| Some(Excerpt::first_of(space.get(key)?.bytes, request.first));
+        let entry = |key: &str| {
+            let Some(first) = request.first else { return Some(Excerpt::whole(space.get(key)?.bytes)) };
+            let Found { slot: Slot { bytes, .. }, is_whole } = space.first(key, first)?;
+            // Where not all bytes are there, their number was right when they were stored.
+            let length = Header::parse(&bytes).ok().filter(|_| !is_whole).map(|header| header.total_len());
+            let excerpt = Excerpt::first_of(bytes, Some(first));
+            Some(Excerpt { length: length.unwrap_or(excerpt.length), ..excerpt })
+        };
         let entries = match request.keys {
             [key] => Few::one(entry(key)),
             keys => keys.iter().map(|key| entry(key)).collect(),
@@ -360,7 +367,7 @@ impl Memory {
     /// Removes what is under a key, and tells whether it was a value that may be read now.
     fn remove(&self, key: &str) -> bool {
         let (removed, now) = self.space.remove(key);
-        let Some(Removed { slot, is_whole }) = removed else { return false };
+        let Some(Found { slot, is_whole }) = removed else { return false };
         self.watch.wake(key);
         if is_whole {
             protocol::is_readable(Some(&slot), now)

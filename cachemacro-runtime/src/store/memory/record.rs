@@ -86,10 +86,10 @@ impl Record {
         self.held.was_used() || used
     }
 
-    /// What it takes to have all bytes, where they are not there.
-    pub(super) fn cut(&self) -> Option<Cut> {
+    /// What it takes to have all bytes, where fewer than are wanted are there.
+    pub(super) fn cut(&self, wanted: usize) -> Option<Cut> {
         match (self.form, &self.held) {
-            (Form::Cut, Held::One(decoded)) => {
+            (Form::Cut, Held::One(decoded)) if wanted > self.slot.bytes.len() => {
                 Some(Cut { head: self.slot.bytes.clone(), decoded: Arc::clone(decoded) })
             }
             _ => None,

@@ -92,9 +92,9 @@ impl Shard {
         record.slot.is_alive(now).then_some(record)
     }
 
-    /// What it takes to have all bytes under this key, where they are not there.
-    pub(super) fn cut(&self, named: Named<'_>) -> Option<Cut> {
-        self.records[self.find(named)?].cut()
+    /// What it takes to have all bytes under this key, where fewer than are wanted are there.
+    pub(super) fn cut(&self, named: Named<'_>, wanted: usize) -> Option<Cut> {
+        self.records[self.find(named)?].cut(wanted)
     }
 
     /// Puts all bytes under this key again, unless something changed there since they were asked for. What is not had any more is

@@ -45,8 +45,8 @@ pub(super) struct Space {
     seed: u64,
 }
 
-/// What was under a key.
-pub(super) struct Removed {
+/// What is, or was, under a key.
+pub(super) struct Found {
     /// All bytes, or the first of them.
     pub(super) slot: Slot,
     pub(super) is_whole: bool,
@@ -86,10 +86,17 @@ impl Space {
 
     /// What is under `key`, which counts as a use of it.
     pub(super) fn get(&self, key: &str) -> Option<Slot> {
+        self.first(key, usize::MAX).map(|found| found.slot)
+    }
+
+    /// The same, of which so many bytes are wanted: more may come, and all where there are fewer.
+    pub(super) fn first(&self, key: &str, wanted: usize) -> Option<Found> {
         let named = Named::new(key, self.seed);
-        let (at, mut shard, was_completed) = self.lock_whole(named);
+        let (at, mut shard, was_completed) = self.lock_with(named, wanted);
         let now = self.clock.now();
-        let found = shard.used(named, now).map(|record| record.slot.clone());
+        let found = shard
+            .used(named, now)
+            .map(|record| Found { slot: record.slot.clone(), is_whole: record.form != Form::Cut });
         if was_completed {
             self.make_room(at, shard, now, key);
         } else {
@@ -131,7 +138,7 @@ impl Space {
     /// Lets `change` replace, remove or create what is under `key`, in one atomic step at the time it is told.
     pub(super) fn update<R>(&self, key: &str, change: impl FnOnce(&mut Option<Slot>, Timestamp) -> R) -> R {
         let named = Named::new(key, self.seed);
-        let (at, mut shard, _) = self.lock_whole(named);
+        let (at, mut shard, _) = self.lock_with(named, usize::MAX);
         let now = self.clock.now();
         let before = shard.weight;
         let (slot, is_held) = shard.take(named).unzip();
@@ -155,7 +162,7 @@ impl Space {
     }
 
     /// Removes what is under `key`, and gives it back with the time.
-    pub(super) fn remove(&self, key: &str) -> (Option<Removed>, Timestamp) {
+    pub(super) fn remove(&self, key: &str) -> (Option<Found>, Timestamp) {
         let named = Named::new(key, self.seed);
         let at = self.shard_of(named);
         let mut shard = self.lock(at);
@@ -163,7 +170,7 @@ impl Space {
         let removed = shard.remove_named(named).filter(|record| record.slot.is_alive(now));
         self.account(before, shard.weight);
         self.tidy(at, shard, now);
-        let removed = removed.map(|record| Removed { is_whole: record.form != Form::Cut, slot: record.slot });
+        let removed = removed.map(|record| Found { is_whole: record.form != Form::Cut, slot: record.slot });
         (removed, now)
     }
 
@@ -216,12 +223,13 @@ impl Space {
         crate::ground::sync::lock(&self.shards[at])
     }
 
-    /// The shard of a key, with all bytes that are under it; and whether they were put there for that, so that room is to be made.
-    fn lock_whole(&self, named: Named<'_>) -> (usize, MutexGuard<'_, Shard>, bool) {
+    /// The shard of a key, with so many of the bytes under it at least, or all; and whether they were put there for that, so that room is
+    /// to be made.
+    fn lock_with(&self, named: Named<'_>, wanted: usize) -> (usize, MutexGuard<'_, Shard>, bool) {
         let at = self.shard_of(named);
         let mut shard = self.lock(at);
         let mut was_completed = false;
-        while let Some(cut) = shard.cut(named) {
+        while let Some(cut) = shard.cut(named, wanted) {
             // Encoding runs code of the user's: under no lock.
             drop(shard);
             let whole = cut.whole();

@@ -18,7 +18,7 @@ use crate::store::decoded::Rebuild;
 use crate::store::messages::evict::EvictRequest;
 use crate::store::messages::increment::{Increment, IncrementOutcome};
 use crate::store::messages::lease::{HeldLease, Keep, LeaseKind, LeaseOutcome, LeaseRequest};
-use crate::store::messages::read::ReadRequest;
+use crate::store::messages::read::{Excerpt, ReadRequest};
 use crate::store::messages::write::{Guard, OnRefusal, Write};
 use crate::store::{Guarded, Placed, Query};
 
@@ -294,6 +294,20 @@ async fn bytes_that_a_value_encodes_to_are_left_out_until_someone_asks_for_them(
     assert_eq!(length(&store), bytes.len());
     assert_eq!(store.evict(EVICT).await.unwrap(), [true]);
     assert_eq!((store.len(), store.weight(), is_decoded(&store)), (0, 0, false));
+}
+
+#[tokio::test]
+async fn who_asks_for_the_first_bytes_alone_has_the_others_left_out() {
+    let (store, bytes, _) = with_decoded(Some(rebuilt)).await;
+    let first = |first| store.look(ReadRequest::new(&["k"]).with_first(first)).entries[0].clone();
+    for most in [1, FIXED] {
+        assert_eq!(first(most), Some(Excerpt::new(bytes.slice(..most), bytes.len())));
+        assert_eq!(length(&store), FIXED);
+    }
+    assert_eq!(first(FIXED + 1), Some(Excerpt::new(bytes.slice(..=FIXED), bytes.len())));
+    assert_eq!(first(FIXED), Some(Excerpt::new(bytes.slice(..FIXED), bytes.len())));
+    assert_eq!(store.evict(EVICT).await.unwrap(), [true]);
+    assert_eq!(first(FIXED), None);
 }
 
 /// Upholds G1.
