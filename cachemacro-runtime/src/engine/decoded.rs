@@ -32,7 +32,7 @@ use crate::policy::rules::Rules;
 use crate::policy::site::Site;
 use crate::policy::ttl::Policy;
 use crate::store::local::AnyKept;
-use crate::store::{AnyStore, Guarded, Placed, Query, Rebuild, some_hash};
+use crate::store::{AnyStore, Guarded, Origin, Placed, Query, Rebuild, some_hash};
 
 /// What arguments that were not written part by part begin with. No cache has such a number.
 const BY_KEY: u64 = u64::MAX;
@@ -244,7 +244,7 @@ impl<T: Value> Entry<T> {
         let (Some(tier), Some(ttl)) = (raw.core.tier.as_deref(), raw.core.local_ttl(&raw.policy)) else {
             return;
         };
-        let size = prepared.weight(raw);
+        let (size, unpacked) = (prepared.weight(raw), prepared.unpacked_len(raw));
         if !tier.may_keep(size) || !mode::is_plain() {
             return;
         }
@@ -252,7 +252,7 @@ impl<T: Value> Entry<T> {
         let Some(value) = caught(|| value.cloned()) else { return };
         let fill_id = *prepared.fill_id.get_or_insert_with(|| raw.core.store.fill_id());
         let copied = Copied::new(fill_id, size, self.likeness(), value);
-        let copy = LocalCopy::new(placed, raw.owner(), size, copied);
+        let copy = LocalCopy::new(placed, raw.owner(), (size, unpacked), copied);
         prepared.copying = Some(Copying { raw: raw.clone(), expected: self.expected(), ttl, fill_id, copy });
     }
 }
@@ -334,7 +334,10 @@ impl Known<'_> {
                     // What it lent goes with the value.
                     !lends && rebuild(&bytes[..head], &value).as_deref() == Some(bytes)
                 });
-                let (named, origin) = ((&*raw.full, &self.placed), (bytes, head, rebuild));
+                let (named, origin) = (
+                    (&*raw.full, &self.placed),
+                    (bytes, Origin { size: usable.unpacked_len(), head, rebuild }),
+                );
                 store.keep_decoded(named, origin, versions, until, value);
             }
             (AnyStore::Other(_), Some(Copies { tier, ttl, likeness, begun: Some(begun) })) => {
@@ -342,7 +345,7 @@ impl Known<'_> {
                 let unnamed = unnamed.filter(|hash| raw.tags.iter().all(|tag| tag.hash != *hash));
                 let size = usable.bytes().len();
                 let copied = Copied::new(header.fill_id, size, likeness, value);
-                let copy = LocalCopy::new(self.placed, raw.owner(), size, copied);
+                let copy = LocalCopy::new(self.placed, raw.owner(), (size, usable.unpacked_len()), copied);
                 tier.keep(begun, unnamed, raw.life_of_copy(header, ttl), copy);
             }
             (AnyStore::Other(_), _) => {}

@@ -108,6 +108,12 @@ impl Usable {
         payload::unpack(self.stored_payload(), &self.header, limit)
     }
 
+    /// How many bytes the entry has where its payload is not compressed: about as large as the value is.
+    pub(crate) fn unpacked_len(&self) -> usize {
+        let stored = self.stored_payload();
+        self.bytes.len() - stored.len() + payload::unpacked_len(stored, self.header.flags)
+    }
+
     /// All bytes of the entry.
     pub(crate) const fn whole(&self) -> &Bytes {
         &self.bytes

@@ -27,7 +27,7 @@ use crate::ground::error::Result;
 use crate::pass_on;
 use crate::store::by_arguments::{Guarded, Placed, Query};
 use crate::store::contract::{Changes, Immediate, Inspect, Store};
-use crate::store::decoded::{AnyDecoded, Origin, Rebuild};
+use crate::store::decoded::{AnyDecoded, Origin};
 use crate::store::messages::about::{About, StoreHealth};
 use crate::store::messages::evict::EvictRequest;
 use crate::store::messages::few::Few;
@@ -84,8 +84,8 @@ pub struct MemoryStoreBuilder {
 }
 
 impl MemoryStoreBuilder {
-    /// How many bytes the store holds, keys, about 160 bytes of overhead per key and decoded values, each counted as
-    /// large as its bytes, included; 64 MiB by default. What alone is larger than this is not kept.
+    /// How many bytes the store holds, keys, about 160 bytes of overhead per key and decoded values, each counted as large as its
+    /// bytes are without compression, included; 64 MiB by default. What alone is larger than this is not kept.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -298,12 +298,11 @@ impl MemoryStore {
     }
 
     /// Keeps `value`, which was decoded from `bytes`, for calls with these arguments: until the bytes change, one of the
-    /// versions does, or `until` has come. Where `rebuild` gives all bytes again from the first, of which there are `head`, and the
-    /// value, those alone stay.
+    /// versions does, or `until` has come. Where the value encodes to the bytes after the first, those alone stay.
     pub(crate) fn keep_decoded<V: Any + Send + Sync>(
         &self,
         (key, placed): (&str, &Placed),
-        (bytes, head, rebuild): (&Bytes, usize, Option<Rebuild>),
+        (bytes, origin): (&Bytes, Origin),
         versions: impl Iterator<Item = (VersionKey, Version)>,
         until: Timestamp,
         value: Guarded<V>,
@@ -321,7 +320,6 @@ impl MemoryStore {
         }
         // The clock that it is looked at with may be behind.
         let until = until.minus(COARSENESS);
-        let origin = Origin { size: bytes.len(), head, rebuild };
         space.attach(key, bytes, placed, &AnyDecoded::new(placed, until, watched, origin, value));
     }
 

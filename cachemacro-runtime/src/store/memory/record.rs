@@ -76,6 +76,12 @@ impl Record {
             + self.held.decoded().iter().map(|decoded| decoded.weight()).sum::<usize>()
     }
 
+    /// The same with this value, which takes the place of one of the same arguments.
+    pub(super) fn weight_with(&self, decoded: &AnyDecoded) -> usize {
+        let same = self.held.decoded().iter().filter(|other| other.place() == decoded.place());
+        self.weight() + decoded.weight() - same.map(|same| same.weight()).sum::<usize>()
+    }
+
     pub(super) const fn use_it(&mut self) {
         self.used = true;
     }

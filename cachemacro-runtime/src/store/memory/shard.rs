@@ -158,11 +158,12 @@ impl Shard {
         self.gone.push(decoded);
     }
 
-    /// Hangs a value on the bytes that it was decoded from, if those are what is under the key still; tells whether they are.
+    /// Hangs a value on the bytes that it was decoded from, if those are what is under the key still, and both together weigh no more than
+    /// `most`: bytes that are left out may have to come back. Tells whether it did.
     pub(super) fn attach(
         &mut self,
         named: Named<'_>,
-        now: Timestamp,
+        (now, most): (Timestamp, usize),
         is: impl FnOnce(&Bytes) -> bool,
         decoded: &Arc<AnyDecoded>,
     ) -> bool {
@@ -173,6 +174,9 @@ impl Shard {
             return false;
         }
         let was = record.weight();
+        if record.weight_with(decoded) > most {
+            return false;
+        }
         let gone = record.held.add(Arc::clone(decoded));
         record.leave_out();
         self.weight = self.weight - was + record.weight();

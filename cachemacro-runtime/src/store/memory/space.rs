@@ -126,7 +126,7 @@ impl Space {
         let mut shard = self.lock(at);
         let (now, before) = (self.clock.now(), shard.weight);
         // Of one address they are one, as both are held here.
-        let is_there = shard.attach(named, now, |is| is_unchanged(bytes, is), decoded);
+        let is_there = shard.attach(named, (now, self.capacity), |is| is_unchanged(bytes, is), decoded);
         self.account(before, shard.weight);
         self.make_room(at, shard, now, key);
         if is_there {

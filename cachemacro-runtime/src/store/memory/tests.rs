@@ -14,7 +14,7 @@ use crate::format::header::{DECIMAL, FIXED, Header, Parts, assemble};
 use crate::format::ids::{FillId, Token, Version};
 use crate::format::stamps::{TagKeys, VersionKey};
 use crate::store::contract::Store;
-use crate::store::decoded::Rebuild;
+use crate::store::decoded::{Origin, Rebuild};
 use crate::store::messages::evict::EvictRequest;
 use crate::store::messages::increment::{Increment, IncrementOutcome};
 use crate::store::messages::lease::{HeldLease, Keep, LeaseKind, LeaseOutcome, LeaseRequest};
@@ -249,12 +249,16 @@ async fn with_decoded(rebuild: Option<Rebuild>) -> (MemoryStore, Bytes, Text) {
     let until = store.now().plus(MINUTE);
     store.keep_decoded(
         ("k", &placed()),
-        (&bytes, FIXED, rebuild),
+        (&bytes, origin(rebuild)),
         [].into_iter(),
         until,
         Guarded::new(value.clone()),
     );
     (store, bytes, value)
+}
+
+fn origin(rebuild: Option<Rebuild>) -> Origin {
+    Origin { size: FIXED + LONG, head: FIXED, rebuild }
 }
 
 fn placed() -> Placed {
@@ -286,7 +290,7 @@ async fn bytes_that_a_value_encodes_to_are_left_out_until_someone_asks_for_them(
     let value = Guarded::new(Text(Arc::default(), Arc::default()));
     store.keep_decoded(
         ("k", &placed()),
-        (&again, FIXED, Some(rebuilt)),
+        (&again, origin(Some(rebuilt))),
         [].into_iter(),
         store.now().plus(MINUTE),
         value,
@@ -361,7 +365,7 @@ async fn full_of_decoded(capacity: usize) -> (MemoryStore, u64) {
         let until = store.now().plus(MINUTE);
         store.keep_decoded(
             (&key, &numbered(id)),
-            (&bytes, FIXED, Some(rebuilt)),
+            (&bytes, origin(Some(rebuilt))),
             [].into_iter(),
             until,
             value,
@@ -406,6 +410,23 @@ async fn a_full_store_that_is_read_by_bytes_stays_within_its_capacity_and_loses_
 
 async fn keep_of(store: &MemoryStore, key: &str) -> bool {
     store.keep(&[HeldLease::new(key, Token::new(1))], Keep::Release).await.unwrap() == [true]
+}
+
+#[tokio::test]
+async fn a_value_that_exceeds_the_capacity_with_its_bytes_is_not_kept_decoded_and_pushes_nothing_out() {
+    for rebuild in [None, Some(rebuilt as Rebuild)] {
+        let store = MemoryStore::builder().capacity(2_000).build();
+        assert!(write(&store, Write::new("small", value(&store, 1), MINUTE)).await);
+        let header = Header::new().with_gone_at(store.now().plus(MINUTE));
+        let stored = Bytes::from(assemble(header, &[], "x".repeat(LONG).as_bytes()));
+        assert!(write(&store, Write::new("k", stored.clone(), MINUTE)).await);
+        let until = store.now().plus(MINUTE);
+        let value = Guarded::new(Text(Arc::default(), Arc::default()));
+        let named = ("k", &placed());
+        store.keep_decoded(named, (&read(&store).await, origin(rebuild)), [].into_iter(), until, value);
+        assert!(store.weight() <= 2_000, "{}", store.weight());
+        assert_eq!((store.len(), is_decoded(&store), read(&store).await), (2, false, stored));
+    }
 }
 
 #[tokio::test]
