@@ -119,6 +119,7 @@ use crate::syntax::options::Macro;
 /// | `local` | `"10s"`: how long a decoded value may be kept in this process and be taken without asking the store · `"off"` · constant `Duration` | the cache's |
 /// | `validate` | whether the store is asked all the same whether that value is still the one that is stored | `false` |
 /// | `sealed` | whether nothing of it may be stored but sealed: where the cache has no keys for it, it runs uncached | `false` |
+/// | `recorded` | whether loads tell under which tags they are stored: those of cached calls and what is [recorded](https://docs.rs/cachemacro/latest/cachemacro/fn.record.html) in them, such as queries of `cachemacro-sql` | `false` |
 /// | `codec` | type of a codec, such as `cachemacro::codec::Json` | the cache's |
 /// | `version` | number, raised by hand where old values are to be misses | 0 |
 /// | `cache` | expression giving a `&Cache`, such as `self.cache` | the scoped cache, else the global one |

@@ -139,6 +139,7 @@ pub(crate) struct Policy {
     pub(crate) local: Option<Time>,
     pub(crate) validate: bool,
     pub(crate) sealed: bool,
+    pub(crate) recorded: bool,
     pub(crate) version: Option<Expr>,
 }
 

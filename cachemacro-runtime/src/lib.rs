@@ -32,6 +32,7 @@ pub use api::inspect;
 pub use api::keyspace::Keyspace;
 pub use api::lookup::{Filled, Hit, Lookup, Vacancy};
 pub use api::named::Named;
+pub use api::recording::{is_recording, record, record_unknown, recording};
 pub use api::removals::after_commit;
 pub use api::warm::{Stopped, Warm, Warmed, Warming};
 pub use engine::entry::Entry;

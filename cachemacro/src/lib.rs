@@ -4,7 +4,7 @@
 //! - On functions: [`macro@cached`], [`macro@cache_put`], [`macro@cache_evict`]; on an `impl`: [`macro@cache_config`].
 //! - By hand: [`Cache`] and what its builder, [`CacheBuilder`], sets; one entry as an [`Entry`], all under a prefix as a [`Keyspace`]; cache-aside by
 //!   [`Lookup`] and [`Vacancy`]; evicts together by [`Evict`], and as plain data by [`Removals`]; bound to a transaction by [`after_commit`]; loads ahead of use by [`Cache::warm`].
-//! - For the calls of one task: [`Mode`], and what they depend on, [`Gathered`]. For what depends on the value: [`EntryRules`].
+//! - For the calls of one task: [`Mode`], and what they depend on, [`Gathered`], with what loads read besides, [`record`] and [`recording`]. For what depends on the value: [`EntryRules`].
 //! - What happened: [`CacheStats`], [`Stats`] and its [`Count`]s, [`MissReason`], [`Unstorable`], [`Health`] with its [`Status`], [`Pool`] and [`Warning`]s, [`BreakerState`], [`mod@report`], [`Observer`], [`Error`] and its
 //!   [`ErrorKind`].
 //! - What is stored how: [`codec`], [`macro@CacheSchema`], [`store`]. Tags that cannot be misspelt: [`macro@Tag`].
@@ -26,7 +26,8 @@ pub use cachemacro_runtime::{
     EntryRules, Error, ErrorKind, Event, Evict, Filled, Gathered, Health, Histogram, Hit, Key, Keyspace,
     LentBytes, LocalEntry, LocalStats, Lookup, Meta, MissReason, Mode, Named, Observation, Observer, Policy,
     Pool, Removals, Result, SiteId, Stats, Status, Stopped, Tag, Timestamp, Ttl, Undelivered, Unstorable,
-    Vacancy, Value, Warm, Warmed, Warming, Warning, after_commit, codec, header, report, schema, store,
+    Vacancy, Value, Warm, Warmed, Warming, Warning, after_commit, codec, header, is_recording, record,
+    record_unknown, recording, report, schema, store,
 };
 
 #[doc(hidden)]

@@ -54,6 +54,8 @@ mod guide {
     mod direct {}
     #[doc = include_str!("../../docs/http.md")]
     mod http {}
+    #[doc = include_str!("../../docs/database.md")]
+    mod database {}
     #[doc = include_str!("../../docs/testing.md")]
     mod testing {}
     #[doc = include_str!("../../docs/migrating.md")]

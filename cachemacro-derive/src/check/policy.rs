@@ -96,6 +96,7 @@ impl Checker<'_> {
             local,
             validate: options.flag("validate"),
             sealed: options.flag("sealed"),
+            recorded: options.flag("recorded"),
             version: self.version(),
         }
     }

@@ -15,6 +15,7 @@ const OF_STORES: &[(&str, &str)] = &[
     ("local", "all of them are"),
     ("validate", "there is no store to ask"),
     ("sealed", "no server learns them"),
+    ("recorded", "what a load reads is told where it is awaited"),
     ("soft", "the caller runs the load itself"),
     ("timeout", "the caller runs the load itself"),
     ("on_timeout", "the caller runs the load itself"),

@@ -16,7 +16,18 @@ pub(super) fn policy(policy: &Policy, private: &Ident) -> Option<TokenStream> {
     };
     let Policy { ttl: fresh, cache_none, none_ttl, cache_err, err_ttl, .. } = policy;
     let Policy {
-        stale, max_age, refresh, jitter, wait, lease_limit, local, validate, sealed, version, ..
+        stale,
+        max_age,
+        refresh,
+        jitter,
+        wait,
+        lease_limit,
+        local,
+        validate,
+        sealed,
+        recorded,
+        version,
+        ..
     } = policy;
     let setters = [
         fresh.as_ref().map(|time| ("ttl", ttl(time))),
@@ -33,6 +44,7 @@ pub(super) fn policy(policy: &Policy, private: &Ident) -> Option<TokenStream> {
         local.as_ref().map(|time| ("local", duration(time))),
         validate.then(|| ("validate", quote!(true))),
         sealed.then(|| ("sealed", quote!(true))),
+        recorded.then(|| ("recorded", quote!(true))),
         version.as_ref().map(|version| ("version", version.to_token_stream())),
     ];
     let setters: Vec<TokenStream> = setters

@@ -92,6 +92,7 @@ const SPECS: &[Spec] = &[
     spec("local", Syntax::Expr, READ, r#"local = "10s""#),
     spec("validate", Syntax::Flag, READ, "validate = true"),
     spec("sealed", Syntax::Flag, STORE, "sealed"),
+    spec("recorded", Syntax::Flag, READ, "recorded"),
     spec("codec", Syntax::Type, STORE, "codec = Json"),
     spec("version", Syntax::Expr, STORE, "version = 1"),
     spec("cache", Syntax::Expr, ALL, "cache = self.cache"),

@@ -385,7 +385,7 @@ impl Inspector {
                 let mut named = entry.tags;
                 named.extend(stamps.iter().map(|stamp| version_key(self.core.namespace(), stamp.tag)));
                 let held: Vec<_> = named.iter().map(|key| version(key.hash)).collect();
-                match stamps::compare(stamps.iter().copied(), &named, &held) {
+                match stamps::compare(stamps.iter().copied(), &named, named.len(), &held) {
                     stamps::Stamped::Valid => (None, Some(word(age))),
                     stamps::Stamped::Lacking => (Some(MissReason::TagLacking), None),
                     _ => (Some(MissReason::TagEvicted), None),

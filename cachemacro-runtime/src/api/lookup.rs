@@ -9,7 +9,7 @@ use crate::calls::lookup::{Sought, Vacant, find, lookup};
 use crate::engine::entry::Entry;
 use crate::engine::fill::{Check, finish_put};
 use crate::engine::lease::{Background, Held};
-use crate::engine::prepare::Prepared;
+use crate::engine::prepare::{MOST_INHERITED, Prepared};
 use crate::engine::read::Found;
 use crate::engine::spending;
 use crate::format::header::Header;
@@ -24,9 +24,6 @@ use crate::policy::outcome::Value;
 use crate::policy::rules::{NoCallRules, NoRules};
 use crate::policy::ttl::Ttl;
 use crate::store::OnRefusal;
-
-/// Above so many inherited tags a value is not stored: each is read on a hit.
-const MOST_INHERITED: usize = 64;
 
 /// What [`Entry::lookup`] found.
 ///

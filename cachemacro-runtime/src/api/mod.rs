@@ -16,6 +16,7 @@ pub(crate) mod lookup;
 pub(crate) mod many;
 pub(crate) mod named;
 pub(crate) mod prefetch;
+pub(crate) mod recording;
 pub(crate) mod registry;
 pub(crate) mod removals;
 pub(crate) mod warm;

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::api::cache::Cache;
 use crate::calls::collect::{self, collect};
+use crate::engine::collecting::Collecting;
 use crate::engine::entry::Entry;
 use crate::engine::removals::Removals;
 use crate::ground::error::Result;
@@ -167,6 +168,50 @@ impl Cache {
     /// Where the store failed: the entries may still be served. Applying the same again is harmless.
     pub async fn apply(&self, removals: &Removals) -> Result<u64> {
         self.core().evict(removals, None).await
+    }
+
+    /// Whether the current task collects what is evicted from this cache: it is inside [`collect`](Self::collect) or
+    /// [`after_commit`](Self::after_commit).
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let cache = cachemacro::Cache::memory();
+    /// assert!(!cache.is_collecting());
+    /// assert!(cache.collect(async { cache.is_collecting() }).await.0);
+    /// # }
+    /// ```
+    pub fn is_collecting(&self) -> bool {
+        Collecting::is_on(self.core().id)
+    }
+
+    /// [`apply`](Self::apply) for destructors: queued, and sent by a task. What this process reads from now on respects it, and waits
+    /// for it where it must.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, Removals};
+    ///
+    /// /// A write that may have happened though nobody waits for its answer any more.
+    /// struct Write(Cache);
+    ///
+    /// impl Drop for Write {
+    ///     fn drop(&mut self) {
+    ///         self.0.apply_later(&Removals::new().tags(["users"]));
+    ///     }
+    /// }
+    ///
+    /// let cache = Cache::memory();
+    /// let user = cache.entry::<String>("user", 7).with_tags(["users"]);
+    /// user.set(&"Ada".to_owned()).await?;
+    /// drop(Write(cache.clone()));
+    /// assert_eq!(user.get().await?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn apply_later(&self, removals: &Removals) {
+        self.core().evict_later(removals, None);
     }
 
     /// Runs `future` and collects what it evicts from this cache instead of evicting it, to be

@@ -22,6 +22,7 @@ use crate::engine::read::Miss;
 use crate::engine::spending;
 use crate::ground::clock::NEVER;
 use crate::observe::event::Event;
+use crate::policy::gather;
 use crate::policy::mode::Mode;
 use crate::policy::outcome::{Outcome, Value};
 use crate::policy::rules::Rules;
@@ -78,7 +79,7 @@ where
     X: Rules<O::Value> + Send + 'static,
     F: Future<Output = R> + Send + 'static,
 {
-    let Some(entry) = entry else { return body.await };
+    let Some(entry) = entry.map(Entry::recalling) else { return body.await };
     let is_own = entry.raw().is_ok_and(RawEntry::is_own);
     // What is collected for a transaction is the task's own, so its loads are. In `Mode::Refresh` no old value is wanted, and a warm-up
     // waits for its loads.
@@ -102,7 +103,9 @@ where
     let leads = Arc::<AtomicBool>::default();
     call.state.leads = Some(Arc::clone(&leads));
     let load = spending::within(left, go_on(entry.clone(), outcome, call.state, miss, rules, body));
-    let load = Loading::current().scope(Mode::current().scope(load)).in_current_span();
+    let load = Loading::current().scope(Mode::current().scope(load));
+    // Who gathers what this call depends on hears of its load, too.
+    let load = gather::carried(load).in_current_span();
     let (began, mut task) = (Instant::now(), tokio::spawn(load));
     if let Some(served) = served {
         return served;
@@ -157,7 +160,9 @@ where
     F: Future<Output = R>,
 {
     let Ok(raw) = entry.raw() else { return body.await };
-    Call::resume(&entry, raw, outcome, state).finish(miss, rules, pin!(body)).await.0
+    let (returned, rules) = Call::resume(&entry, raw, outcome, state).finish(miss, rules, pin!(body)).await;
+    entry.depends(raw, &rules, outcome.value_of(&returned));
+    returned
 }
 
 /// What the load's task returned; `instead` where its runtime ended first.

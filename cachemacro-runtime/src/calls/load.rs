@@ -59,6 +59,8 @@ use crate::ground::heap::on_heap;
 use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
 use crate::policy::freshness::Age;
+use crate::policy::gather;
+use crate::policy::gathered::Gathered;
 use crate::policy::mode::Mode;
 use crate::policy::outcome::{Outcome, Split, Value};
 use crate::policy::rules::Rules;
@@ -102,6 +104,7 @@ where
     X: Rules<O::Value>,
     F: Future<Output = R>,
 {
+    let entry = entry.map(Entry::recalling);
     let deadline = entry.as_ref().and_then(Entry::deadline);
     spending::within(deadline, load_in_time(entry, arguments, outcome, rules, body))
 }
@@ -130,7 +133,7 @@ where
         let (returned, rules) = if mode == Mode::Warm {
             on_heap(|| call.warm(rules, body)).await
         } else if raw.is_own() {
-            (call.run(None, body).await.0, rules)
+            (call.run(None, body).await.returned, rules)
         } else {
             on_heap(|| call.refresh(rules, body)).await
         };
@@ -179,6 +182,14 @@ pub(crate) struct State {
     placed: Option<Box<Placed>>,
 }
 
+/// What a body returned.
+struct Ran<R> {
+    returned: R,
+    took: Duration,
+    /// What it read, where that is recorded.
+    record: Option<Gathered>,
+}
+
 /// The function's return value, put together again from what [`Outcome::split`] took apart.
 fn unsplit<V, R, O: Outcome<R, Value = V>>(outcome: O, loaded: Option<V>) -> R {
     match loaded {
@@ -191,6 +202,7 @@ fn unsplit<V, R, O: Outcome<R, Value = V>>(outcome: O, loaded: Option<V>) -> R {
 
 impl<'a, O, V: Value> Call<'a, O, V> {
     pub(crate) fn new(entry: &'a Entry<V>, raw: &'a RawEntry, outcome: O, late_tags: bool) -> Self {
+        let late_tags = late_tags || raw.recall.as_ref().is_some_and(|recall| recall.expects_strangers());
         Self::resume(entry, raw, outcome, State { late_tags, ..State::default() })
     }
 
@@ -275,7 +287,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
     {
         let (entry, raw) = (self.entry, self.raw);
         if raw.is_own() {
-            return (self.run(None, body).await.0, rules);
+            return (self.run(None, body).await.returned, rules);
         }
         let lead = if let Some(elected) = self.state.elected.take() {
             self.state.held = Some(elected.held);
@@ -297,7 +309,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         }
         match lead {
             Some(lead) => self.lead(lead, rules, body).await,
-            None => (self.run(None, body).await.0, rules),
+            None => (self.run(None, body).await.returned, rules),
         }
     }
 
@@ -406,8 +418,8 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         stand_in.or_else(|| landed.as_returned(self.outcome))
     }
 
-    /// Runs the body, under a lease if there is one. Tells how long it took.
-    async fn run<R, F>(&self, held: Option<&Held>, body: Pin<&mut F>) -> (R, Duration)
+    /// Runs the body, under a lease if there is one. Tells how long it took, and what it read where that is recorded.
+    async fn run<R, F>(&self, held: Option<&Held>, body: Pin<&mut F>) -> Ran<R>
     where
         O: Outcome<R, Value = V>,
         F: Future<Output = R>,
@@ -418,7 +430,18 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         let loading = Loading::current().with(raw.core.id, raw.full.clone());
         let span = tracing::debug_span!("cache_load", site = raw.name(), stored = held.is_some());
         let body = loading.scope(body.instrument(span));
-        let returned = match held {
+        // On the heap, so that others do not pay for its size.
+        let body = async {
+            match &raw.recall {
+                None => (body.await, None),
+                Some(recall) => {
+                    let (returned, record) = Box::pin(gather::scope(raw.core.id, body)).await;
+                    recall.learn(&record.hashes().collect::<Vec<_>>());
+                    (returned, Some(record))
+                }
+            }
+        };
+        let (returned, record) = match held {
             Some(held) => spending::free(lease::keep(&[held], raw.lease_limit(), body)).await,
             None => spending::free(body).await,
         };
@@ -427,7 +450,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         if self.outcome.is_err(&returned) {
             raw.record(Event::LoadFailed);
         }
-        (returned, took)
+        Ran { returned, took, record }
     }
 
     /// Searches for a value that came meanwhile, or for the lease.
@@ -469,9 +492,13 @@ impl<'a, O, V: Value> Call<'a, O, V> {
             }
         };
         lead.loading();
-        let (returned, took) = self.run(held.as_ref(), body).await;
+        let Ran { returned, took, record } = self.run(held.as_ref(), body).await;
+        let record = record.as_ref();
+        if let Some(record) = record {
+            lead.made_of(record);
+        }
         let loaded = match outcome.split(returned) {
-            Split::Err(failure) => return (self.land_err(lead, held, took, failure), rules),
+            Split::Err(failure) => return (self.land_err(lead, held, took, record, failure), rules),
             Split::Value(value) => Some(value),
             Split::None(_) => None,
         };
@@ -479,7 +506,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         if let Some(leading) = lead.take_if(|lead| lead.has_followers() && !raw.core.has_written()) {
             lead = leading.share_clone(loaded.as_ref(), Lead::share_load);
         }
-        let prepared = held.as_ref().and_then(|held| self.prepared(held, &rules, loaded.as_ref()));
+        let prepared = held.as_ref().and_then(|held| self.prepared(held, &rules, loaded.as_ref(), record));
         let stored = match (held, prepared) {
             (Some(held), Some(prepared)) => {
                 // G1, rule (c): nobody joins after the stamps are read that the fill tells of.
@@ -514,9 +541,15 @@ impl<'a, O, V: Value> Call<'a, O, V> {
     }
 
     /// What is to be stored of a load, and kept here.
-    fn prepared(&mut self, held: &Held, rules: &impl Rules<V>, loaded: Option<&V>) -> Option<Prepared> {
+    fn prepared(
+        &mut self,
+        held: &Held,
+        rules: &impl Rules<V>,
+        loaded: Option<&V>,
+        record: Option<&Gathered>,
+    ) -> Option<Prepared> {
         let old = self.state.spare.as_deref().filter(|_| held.is_refresh());
-        self.entry.prepare_copied(self.raw, rules, loaded, old, self.state.placed.take())
+        self.entry.prepare_copied(self.raw, rules, loaded, old, self.state.placed.take(), record)
     }
 
     /// A value that another process stored meanwhile.
@@ -540,7 +573,14 @@ impl<'a, O, V: Value> Call<'a, O, V> {
 
     /// A load that failed. Awaits nothing, so that the future is `Send` also where the error is not: what is stored is
     /// stored behind the caller's back, and whoever comes meanwhile follows.
-    fn land_err<R>(&self, lead: Lead, held: Option<Held>, took: Duration, failure: R) -> R
+    fn land_err<R>(
+        &self,
+        lead: Lead,
+        held: Option<Held>,
+        took: Duration,
+        record: Option<&Gathered>,
+        failure: R,
+    ) -> R
     where
         O: Outcome<R, Value = V>,
     {
@@ -551,7 +591,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
                 None
             }
             held => held.and_then(|held| {
-                let prepared = self.entry.prepare_err(self.raw, self.outcome, &failure)?;
+                let prepared = self.entry.prepare_err(self.raw, self.outcome, &failure, record)?;
                 Some((held, prepared))
             }),
         };
@@ -603,14 +643,14 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         F: Future<Output = R>,
     {
         let held = asking::acquire_for_put(self.raw, self.state.late_tags).await;
-        let (returned, took) = self.run(held.as_ref(), body).await;
+        let Ran { returned, took, record } = self.run(held.as_ref(), body).await;
         let loaded = match self.outcome.split(returned) {
             // Dropping the lease leaves what is stored as it was.
             Split::Err(failure) => return (failure, rules),
             Split::Value(value) => Some(value),
             Split::None(_) => None,
         };
-        let prepared = self.entry.prepare(self.raw, &rules, loaded.as_ref());
+        let prepared = self.entry.prepare_recorded(self.raw, &rules, loaded.as_ref(), record.as_ref());
         if let Err(error) = finish_put(self.raw, held, prepared, took).await {
             log_failed(self.raw.counters(), &error, 1);
         }

@@ -1,4 +1,4 @@
-//! What this process loads, as a copy in its local tier.
+//! Keeps what this process loads and stores as a copy in its local tier too.
 //!
 //! A fill is a change like any other: the store tells this process of it too, and nothing tells that from what another process changed
 //! at the same moment. So once the fill was told, the store is asked whether the value is there, by its header alone, and the copy is
@@ -15,9 +15,9 @@ use crate::format::ids::FillId;
 use crate::local::tier::{Begun, LocalCopy};
 use crate::policy::freshness::Age;
 
-/// How long the fill may take to be told.
+/// How long to wait for the store to tell of the fill.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// How often the store is asked: what was told first may have been the lease.
+/// How often the store is asked: the first change that it told of may have been that of the lease.
 const MOST_LOOKS: usize = 2;
 /// How many fills and copies may be under way where one more copy is begun.
 const MOST_AT_ONCE: usize = 4_096;
@@ -32,7 +32,7 @@ pub(crate) struct Copying {
     pub(crate) copy: LocalCopy,
 }
 
-/// One that was sent.
+/// A value whose fill was sent.
 pub(crate) struct Sent {
     copying: Copying,
     tags: Vec<u64>,

@@ -17,6 +17,7 @@ use crate::engine::misspelt::Misspelt;
 use crate::engine::negatives::Negatives;
 use crate::engine::pacing::Pacing;
 use crate::engine::readback::Readbacks;
+use crate::engine::recall::Recalls;
 #[cfg(feature = "reports")]
 use crate::engine::reported::Reporting;
 use crate::engine::settings::Settings;
@@ -82,6 +83,8 @@ pub(crate) struct Core {
     sites: RwLock<HashMap<SiteId, (&'static Site, Arc<Counters>)>>,
     /// Which values come back from the store.
     pub(crate) readbacks: Readbacks,
+    /// What recorded loads read.
+    pub(crate) recalls: Recalls,
     claims: Claims,
     /// What sync functions keep; made by the first of them.
     local: OnceLock<LocalTable>,
@@ -159,6 +162,7 @@ impl Core {
             pacing: Pacing::default(),
             sites: RwLock::default(),
             readbacks: Readbacks::default(),
+            recalls: Recalls::default(),
             claims: Claims::default(),
             local: OnceLock::new(),
             threads: Threads::default(),

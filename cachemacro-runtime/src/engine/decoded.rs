@@ -26,6 +26,7 @@ use crate::local::follow::LocalTier;
 use crate::local::tier::{Begun, Life, LocalCopy};
 use crate::observe::event::Event;
 use crate::observe::site::SiteId;
+use crate::policy::gathered::Gathered;
 use crate::policy::mode;
 use crate::policy::outcome::Value;
 use crate::policy::rules::Rules;
@@ -213,14 +214,15 @@ impl<T: Value> Entry<T> {
         let mut of_type = DefaultHasher::new();
         TypeId::of::<T>().hash(&mut of_type);
         let codecs = u64::from(expected.codec) << 8 | u64::from(expected.error_codec);
-        let numbers = [BY_KEY, raw.core.id, of_type.finish(), codecs, expected.schema, raw.tags.len() as u64];
-        let numbers = numbers.into_iter().chain(raw.tags.iter().map(|tag| tag.hash));
+        let numbers =
+            [BY_KEY, raw.core.id, of_type.finish(), codecs, expected.schema, raw.named().len() as u64];
+        let numbers = numbers.into_iter().chain(raw.named().iter().map(|tag| tag.hash));
         let mut bytes: Vec<u8> = numbers.flat_map(u64::to_le_bytes).collect();
         bytes.extend_from_slice(raw.full.as_bytes());
         bytes
     }
 
-    /// What is to be stored of a load, and kept here, under these arguments; `old`: the value that it refreshes.
+    /// What is to be stored of a load, and kept here, under these arguments; `old`: the value that it refreshes; `record`: what it read.
     pub(crate) fn prepare_copied(
         &self,
         raw: &RawEntry,
@@ -228,8 +230,9 @@ impl<T: Value> Entry<T> {
         loaded: Option<&T>,
         old: Option<&Usable>,
         placed: Option<Box<Placed>>,
+        record: Option<&Gathered>,
     ) -> Option<Prepared> {
-        let mut prepared = self.prepare(raw, rules, loaded)?;
+        let mut prepared = self.prepare_recorded(raw, rules, loaded, record)?;
         if let Some(old) = old {
             prepared.refreshes(raw, old);
         }
@@ -275,7 +278,7 @@ impl Known<'_> {
             raw.core.takes_copies(tier, &raw.policy)?;
             // A call that names it in another way has kept it: a function, and the entry that it makes.
             let same = |kept: &AnyKept| {
-                kept.owner() == raw.owner() && raw.tags.iter().all(|tag| kept.carries(&[tag.hash]))
+                kept.owner() == raw.owner() && raw.named().iter().all(|tag| kept.carries(&[tag.hash]))
             };
             let make = |copied: &Copied<V>| (copied.likeness == *likeness).then(|| copied.value.clone());
             caught(|| tier.get_named(&raw.full, same, make)).flatten()

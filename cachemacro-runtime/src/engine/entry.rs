@@ -178,9 +178,19 @@ impl<T: Value> Entry<T> {
         if late.is_none() {
             gather::unknown();
         }
-        let hashes = raw.tags.iter().map(|tag| tag.hash).chain(late.into_iter().flatten());
+        // What was recorded was told by the load itself.
+        let hashes = raw.named().iter().map(|tag| tag.hash).chain(late.into_iter().flatten());
         let hashes: Vec<u64> = hashes.collect();
         gather::depends(raw.core.id, &hashes.iter().copied(), ttl.life(!hashes.is_empty()));
+    }
+
+    /// Ready for a call that may load: where its site records, with the tags that its loads read so far.
+    pub(crate) fn recalling(self) -> Self {
+        if self.raw.as_ref().is_ok_and(|raw| raw.policy.recorded) {
+            self.with(RawEntry::recall)
+        } else {
+            self
+        }
     }
 
     /// The counters of the annotated function.

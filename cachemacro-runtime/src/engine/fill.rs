@@ -94,14 +94,19 @@ impl Prepared {
     /// The stamps: captured versions of the known tags, and versions read now of those that the value names.
     /// `None` where any tag of their buckets may have been evicted since the capture.
     pub(crate) async fn stamps(&self, raw: &RawEntry, captured: &[Version]) -> Result<Option<Vec<Stamp>>> {
-        let mut stamps = known_stamps(raw, captured);
-        if self.tags.is_empty() && self.inherited.is_empty() {
+        let mut stamps = self.known_stamps(raw, captured);
+        let late = self.late_tags(raw);
+        if late.is_empty() {
             return Ok(Some(stamps));
+        }
+        if captured.len() == raw.tags.len() {
+            // G1: nobody can tell whether they were evicted since the load began.
+            return Ok(None);
         }
         let core = &raw.core;
         let namespace = raw.core.namespace();
         let known = stamps.len();
-        stamps = self.with_late_tags(raw, stamps).await?;
+        stamps.extend(raw.stamp(&late, self.ttl).await?);
         let mut buckets: Vec<u64> = stamps[known..].iter().map(|stamp| stamp.tag % BUCKETS).collect();
         buckets.sort_unstable();
         buckets.dedup();
@@ -109,6 +114,24 @@ impl Prepared {
         let now = raw.timed(core.store.versions(&any)).await?;
         let moved = buckets.iter().zip(now).any(|(&bucket, now)| has_moved(raw, captured, bucket, now));
         Ok((!moved).then_some(stamps))
+    }
+
+    /// The stamps of the tags that were known before the load, as far as the value is to carry them.
+    fn known_stamps(&self, raw: &RawEntry, captured: &[Version]) -> Vec<Stamp> {
+        let stamps = raw.tags.iter().zip(captured);
+        let stamps = stamps.map(|(tag, &version)| Stamp { tag: tag.hash, version });
+        let named = raw.named().len();
+        if named == raw.tags.len() {
+            return stamps.collect();
+        }
+        let namespace = raw.core.namespace();
+        let mut own: Vec<u64> = self.tags.iter().map(|tag| tag_keys(namespace, tag).tag.hash).collect();
+        own.extend(&self.inherited);
+        stamps
+            .enumerate()
+            .filter(|(at, stamp)| *at < named || own.contains(&stamp.tag))
+            .map(|(_, stamp)| stamp)
+            .collect()
     }
 
     /// About how many bytes the entry will have.
@@ -338,8 +361,8 @@ async fn stamps_all(core: &Arc<Core>, chunk: &[Filling]) -> Result<Vec<Option<Ve
         // After the capture of the tags: see `versions_to_remove` of the protocol.
         any = core.timed(core.store.versions(&all_any_keys(core.namespace()))).await?;
     }
-    let stamps = chunk.iter().zip(late).map(|(Filling { raw, held, .. }, late)| {
-        let mut stamps = known_stamps(raw, &held.versions);
+    let stamps = chunk.iter().zip(late).map(|(Filling { raw, held, prepared }, late)| {
+        let mut stamps = prepared.known_stamps(raw, &held.versions);
         for tag in late.into_iter().map(|key| key.hash) {
             let bucket = tag % BUCKETS;
             let now = usize::try_from(bucket).ok().and_then(|at| any.get(at).copied().flatten());
@@ -351,12 +374,6 @@ async fn stamps_all(core: &Arc<Core>, chunk: &[Filling]) -> Result<Vec<Option<Ve
         Some(stamps)
     });
     Ok(stamps.collect())
-}
-
-/// The stamps of the tags that were known before the load.
-fn known_stamps(raw: &RawEntry, captured: &[Version]) -> Vec<Stamp> {
-    let tags = raw.tags.iter().zip(captured);
-    tags.map(|(tag, &version)| Stamp { tag: tag.hash, version }).collect()
 }
 
 impl RawEntry {

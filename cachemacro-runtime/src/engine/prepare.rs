@@ -21,6 +21,7 @@ use crate::ground::unstorable::Unstorable;
 use crate::key::tag::Tag;
 use crate::observe::event::Event;
 use crate::observe::site::SiteId;
+use crate::policy::gathered::Gathered;
 use crate::policy::outcome::{Outcome, Value};
 use crate::policy::rules::Rules;
 use crate::policy::site::Site;
@@ -28,6 +29,9 @@ use crate::policy::ttl::Ttl;
 
 /// How much room a value is given before it is known how long it is.
 const USUAL: usize = 256;
+
+/// Above so many inherited tags a value is not stored: each is read on a hit.
+pub(crate) const MOST_INHERITED: usize = 64;
 
 /// A value's bytes as they are stored, and what its rules said.
 pub(crate) struct Prepared {
@@ -76,6 +80,10 @@ impl<T: Value> Entry<T> {
     }
 
     fn encoded(&self, raw: &RawEntry, rules: &impl Rules<T>, value: &T) -> Result<Option<Prepared>> {
+        // What it is made of is known of a load alone, and of that only where it was recorded.
+        if raw.policy.recorded && raw.recall.is_none() {
+            return Ok(None);
+        }
         let ruled = caught(|| self.ruled(raw, rules, value));
         let ruled = ruled.ok_or_else(|| unstorable("a rule on the value panicked", Unstorable::Panicked))?;
         let Some((ttl, tags)) = ruled else { return Ok(None) };
@@ -123,12 +131,26 @@ impl<T: Value> Entry<T> {
         rules: &impl Rules<T>,
         value: Option<&T>,
     ) -> Option<Prepared> {
-        match value {
-            // What was loaded may be rolled back: the body has written in a transaction.
-            _ if raw.core.has_written() => None,
+        self.prepare_recorded(raw, rules, value, None)
+    }
+
+    /// [`prepare`](Self::prepare) of what was made of what is in this record.
+    pub(crate) fn prepare_recorded(
+        &self,
+        raw: &RawEntry,
+        rules: &impl Rules<T>,
+        value: Option<&T>,
+        record: Option<&Gathered>,
+    ) -> Option<Prepared> {
+        // What was loaded may be rolled back: the body has written in a transaction.
+        if raw.core.has_written() || !raw.is_known(record) {
+            return None;
+        }
+        let prepared = match value {
             Some(value) => self.prepare_value(raw, rules, value),
             None => self.prepare_none(raw),
-        }
+        };
+        prepared.map(|prepared| prepared.made_of(record))
     }
 
     /// An entry that says `None`, where the site stores it.
@@ -150,9 +172,10 @@ impl<T: Value> Entry<T> {
         raw: &RawEntry,
         outcome: O,
         failure: &R,
+        record: Option<&Gathered>,
     ) -> Option<Prepared> {
         let ttl = raw.policy.err_ttl.unwrap_or_else(|| raw.ttl());
-        if !raw.policy.cache_err || !ttl.stores() || raw.core.has_written() {
+        if !raw.policy.cache_err || !ttl.stores() || raw.core.has_written() || !raw.is_known(record) {
             return None;
         }
         if !raw.admits_negative(ttl) {
@@ -173,7 +196,7 @@ impl<T: Value> Entry<T> {
             let about = || (type_name::<R>(), codec.name(), Doubt::Each);
             raw.refuse(&raw.readback(TypeId::of::<T>(), id, true, about), why);
         }
-        counted(raw, prepared)
+        counted(raw, prepared).map(|prepared| prepared.made_of(record))
     }
 
     /// Packs an encoded value, unless it or its tags are beyond the limits.
@@ -216,11 +239,26 @@ impl<T: Value> Entry<T> {
 }
 
 impl Prepared {
+    /// Under the tags of this record too, and no longer than what is in it stays fresh.
+    fn made_of(mut self, record: Option<&Gathered>) -> Self {
+        if let Some(record) = record {
+            self.inherited = record.hashes().collect();
+            self.ttl = match (self.ttl, record.ttl()) {
+                (Ttl::For(ttl), Some(least)) => Ttl::For(ttl.min(least)),
+                (Ttl::Never, Some(least)) => Ttl::For(least),
+                (ttl, None) => ttl,
+            };
+        }
+        self
+    }
+
     /// Keeps the name of the value that it refreshes, where it is the same: whoever has a copy of that needs to read its header alone.
     /// Its tags must be the same too: a copy ends by those that it was made with.
     pub(crate) fn refreshes(&mut self, raw: &RawEntry, old: &Usable) {
         let header = &old.header;
-        let mut tags: Vec<u64> = raw.tags.iter().chain(&self.late_tags(raw)).map(|key| key.hash).collect();
+        let late = self.late_tags(raw);
+        let mut tags: Vec<u64> = raw.named().iter().chain(&late).map(|key| key.hash).collect();
+        tags.extend(&self.inherited);
         let mut stamped: Vec<u64> = old.stamps().map(|stamp| stamp.tag).collect();
         tags.sort_unstable();
         tags.dedup();
@@ -236,6 +274,24 @@ impl Prepared {
 }
 
 impl RawEntry {
+    /// Whether it is known what a value was made of, as far as the site asks for that; where it is not, that is counted.
+    fn is_known(&self, record: Option<&Gathered>) -> bool {
+        let known = match (self.policy.recorded, record) {
+            (false, _) => true,
+            (true, None) => false,
+            (true, Some(record)) => {
+                if record.is_empty() && record.is_complete() {
+                    self.recall.iter().for_each(|recall| recall.recorded_nothing(self.name()));
+                }
+                record.is_complete() && !record.is_empty() && record.len() <= MOST_INHERITED
+            }
+        };
+        if !known {
+            self.record(Event::NotStored);
+        }
+        known
+    }
+
     /// Whether the site may store one more entry that holds no value, of this TTL.
     fn admits_negative(&self, ttl: Ttl) -> bool {
         let core = &self.core;

@@ -8,18 +8,20 @@ use crate::engine::core::Core;
 use crate::engine::flight::{AsOf, Follow, Lead, Patience, Seat, Verdict, Waited};
 use crate::engine::loading::Loading;
 use crate::engine::readback::{Doubt, Named, Of, Readback};
+use crate::engine::recall::{Place, Recall};
 use crate::engine::settings::DEFAULT_WAIT;
 use crate::engine::waiting::Waiting;
 use crate::format::ids::FillId;
-use crate::format::stamps::{VersionKey, all_any_keys, tag_keys};
+use crate::format::stamps::{VersionKey, all_any_keys, tag_keys, version_key};
 use crate::ground::error::{Error, Result};
 use crate::ground::unstorable::Unstorable;
-use crate::key::Key;
 use crate::key::failure::KeyFailure;
 use crate::key::tag::Tag;
+use crate::key::{Key, prefix_of};
 use crate::observe::event::Event;
 use crate::observe::stats::Counters;
 use crate::policy::freshness::{Age, Freshness};
+use crate::policy::gather;
 use crate::policy::mode::Mode;
 use crate::policy::site::Site;
 use crate::policy::ttl::{Policy, Ttl};
@@ -33,8 +35,13 @@ pub(crate) struct RawEntry {
     pub(crate) key: Key,
     /// The key in the store.
     pub(crate) full: Arc<str>,
-    /// Versions of the tags that are known before the load.
+    /// Versions of the tags that are known before the load: those that every value carries, then those that loads of the site are known
+    /// to read.
     pub(crate) tags: Vec<VersionKey>,
+    /// How many of them, at their end, a value may do without.
+    recalled: usize,
+    /// What the loads of the site read, where they are recorded and this is a call that loads.
+    pub(crate) recall: Option<Arc<Recall>>,
     pub(crate) policy: Policy,
     /// The TTL of this call.
     pub(crate) ttl: Option<Ttl>,
@@ -49,7 +56,7 @@ impl RawEntry {
         let site = site.map(|site| (site, core.site_counters(site)));
         // G1: what was filled on another server is a miss.
         let tags = if core.settings.epoch { vec![core.epoch_of(&full)] } else { Vec::new() };
-        Self { core, site, key, full, tags, policy, ttl: None, unusable: None }
+        Self { core, site, key, full, tags, recalled: 0, recall: None, policy, ttl: None, unusable: None }
     }
 
     /// Adds a tag; naming one twice is naming it once.
@@ -58,6 +65,31 @@ impl RawEntry {
         if !self.tags.contains(&key) {
             self.tags.push(key);
         }
+    }
+
+    /// The tags that every value of it carries.
+    pub(crate) fn named(&self) -> &[VersionKey] {
+        &self.tags[..self.tags.len() - self.recalled]
+    }
+
+    /// Has the tags asked for and captured that loads of its site read so far. No tag is added afterwards.
+    pub(crate) fn recall(&mut self) {
+        if self.recall.is_some() {
+            return;
+        }
+        let place = match &self.site {
+            Some((site, _)) => Place::Site(site.id()),
+            None => Place::Prefix(prefix_of(&self.key).into()),
+        };
+        let recall = self.core.recalls.of(place);
+        let named = self.tags.len();
+        for hash in recall.tags().iter() {
+            if self.tags.iter().all(|tag| tag.hash != *hash) {
+                self.tags.push(version_key(self.core.namespace(), *hash));
+            }
+        }
+        self.recalled = self.tags.len() - named;
+        self.recall = Some(recall);
     }
 
     /// Adds a tag that may not have been built.
@@ -204,6 +236,9 @@ impl RawEntry {
         let Some(_waiting) = Waiting::begin(self.core.id, &self.full) else {
             return Waited::Told(Verdict::Alone);
         };
+        if self.policy.recorded && gather::is_on() {
+            return Box::pin(follow.wait_recorded(self.patience())).await;
+        }
         follow.wait(self.patience()).await
     }
 

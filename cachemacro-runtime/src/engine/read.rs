@@ -241,16 +241,21 @@ impl RawEntry {
         versions: &[Option<Version>],
     ) -> Result<Option<MissReason>, Error> {
         let core = &self.core;
-        Ok(match stamps::compare(stamps.clone(), &self.tags, versions) {
+        Ok(match stamps::compare(stamps.clone(), &self.tags, self.named().len(), versions) {
             Stamped::Valid => None,
             Stamped::Outdated => Some(MissReason::TagEvicted),
             Stamped::Lacking => Some(MissReason::TagLacking),
             Stamped::Unread(hashes) => {
+                if let Some(recall) = &self.recall {
+                    // Another process's loads read them.
+                    recall.learn(&hashes);
+                }
                 let keys: Vec<_> =
                     hashes.into_iter().map(|hash| version_key(self.core.namespace(), hash)).collect();
                 let versions = self.timed(core.store.versions(&keys)).await?;
                 let named = stamps.filter(|stamp| keys.iter().any(|key| key.hash == stamp.tag));
-                (stamps::compare(named, &keys, &versions) != Stamped::Valid).then_some(MissReason::TagEvicted)
+                (stamps::compare(named, &keys, keys.len(), &versions) != Stamped::Valid)
+                    .then_some(MissReason::TagEvicted)
             }
         })
     }

@@ -46,10 +46,13 @@ impl RawEntry {
         };
         // G5: who held the lease before may have stored a newer value since this one was read. G1: a tag that was evicted since
         // makes it no stale value but none, which the next reader loads.
-        let mut captured = held.captured(&self.tags);
-        let holds = captured
-            .all(|(tag, version)| usable.stamps().any(|stamp| stamp.tag == tag && stamp.version == version));
-        drop(captured);
+        let named = self.named().len();
+        let holds = held.captured(&self.tags).enumerate().all(|(at, (tag, version))| {
+            match usable.stamps().find(|stamp| stamp.tag == tag) {
+                Some(stamp) => stamp.version == version,
+                None => at >= named,
+            }
+        });
         if !holds || !self.is_unchanged(value, header).await.unwrap_or(false) {
             return None;
         }

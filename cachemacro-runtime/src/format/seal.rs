@@ -1,6 +1,6 @@
 //! Sealed entries: the payload encrypted and, with it, header, stamps and the key's name authenticated, by XChaCha20-Poly1305.
 //!
-//! The sealed payload is a nonce, then what the plain one became, then a tag. A nonce is 24 bytes from the system's source of
+//! The sealed payload is a nonce, then the ciphertext, then a tag. A nonce is 24 bytes from the system's source of
 //! randomness: there is no number of values after which a key is used up, and a forked process draws others. What a
 //! script changes in place, the lease, is not authenticated.
 

@@ -176,13 +176,14 @@ pub(crate) enum Stamped {
     Unread(Vec<u64>),
 }
 
-/// Compares an entry's stamps with the versions of the tags that the reader named.
+/// Compares an entry's stamps with the versions of the tags that the reader named; it must carry the first so many of these.
 pub(crate) fn compare(
     stamps: impl Iterator<Item = Stamp> + Clone,
     named: &[VersionKey],
+    carried: usize,
     versions: &[Option<Version>],
 ) -> Stamped {
-    for key in named {
+    for key in &named[..carried] {
         if !stamps.clone().any(|stamp| stamp.tag == key.hash) {
             return Stamped::Lacking;
         }
@@ -226,20 +227,35 @@ mod tests {
     fn stamps_are_valid_only_while_every_version_is_equal() {
         let entry = stamps(&[(1, 10), (2, 20)]);
         let both = named(&[1, 2]);
-        assert_eq!(compare(entry.iter().copied(), &both, &versions(&[10, 20])), Stamped::Valid);
-        assert_eq!(compare(entry.iter().copied(), &both, &versions(&[10, 21])), Stamped::Outdated);
-        assert_eq!(compare(entry.iter().copied(), &both, &versions(&[0, 20])), Stamped::Outdated);
+        assert_eq!(compare(entry.iter().copied(), &both, 2, &versions(&[10, 20])), Stamped::Valid);
+        assert_eq!(compare(entry.iter().copied(), &both, 2, &versions(&[10, 21])), Stamped::Outdated);
+        assert_eq!(compare(entry.iter().copied(), &both, 2, &versions(&[0, 20])), Stamped::Outdated);
     }
 
     #[test]
     fn a_tag_that_the_entry_lacks_makes_it_unusable() {
         let entry = stamps(&[(1, 10)]);
-        assert_eq!(compare(entry.iter().copied(), &named(&[1, 2]), &versions(&[10, 20])), Stamped::Lacking);
+        assert_eq!(
+            compare(entry.iter().copied(), &named(&[1, 2]), 2, &versions(&[10, 20])),
+            Stamped::Lacking
+        );
     }
 
     #[test]
     fn tags_that_the_reader_did_not_name_are_left_to_a_second_look() {
         let entry = stamps(&[(1, 10), (2, 20)]);
-        assert_eq!(compare(entry.iter().copied(), &named(&[1]), &versions(&[10])), Stamped::Unread(vec![2]));
+        assert_eq!(
+            compare(entry.iter().copied(), &named(&[1]), 1, &versions(&[10])),
+            Stamped::Unread(vec![2])
+        );
+    }
+
+    #[test]
+    fn a_tag_that_the_entry_need_not_carry_is_held_against_it_where_it_does() {
+        let (entry, both) = (stamps(&[(1, 10)]), named(&[1, 2]));
+        assert_eq!(compare(entry.iter().copied(), &both, 1, &versions(&[10, 20])), Stamped::Valid);
+        let entry = stamps(&[(1, 10), (2, 20)]);
+        assert_eq!(compare(entry.iter().copied(), &both, 1, &versions(&[10, 20])), Stamped::Valid);
+        assert_eq!(compare(entry.iter().copied(), &both, 1, &versions(&[10, 21])), Stamped::Outdated);
     }
 }

@@ -10,7 +10,7 @@ use crate::store::Placed;
 
 const CAPACITY: usize = 8 << 20;
 
-/// How many values that have left may still be in memory: it is given back with that of others.
+/// How many evicted values may still be in memory: it is given back in batches.
 const UNTIL_GIVEN_BACK: usize = 4_096;
 
 /// Ten million under `CACHEMACRO_TEST_LONG=1`.

@@ -18,7 +18,7 @@ use crate::store::{AnyStore, Listener, Store};
 /// The pause before the store is asked again; it doubles with each time that came to nothing.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// How long a store that refused is not asked again.
+/// How long to wait before a store that refused is asked again.
 const AFTER_REFUSAL: Duration = Duration::from_secs(60);
 
 /// A tier, and the task that listens for it once somebody wants copies.
@@ -28,10 +28,10 @@ pub(crate) struct LocalTier {
     background: Background,
 }
 
-/// Dropping it ends the task.
+/// The task that listens; dropping this ends it.
 #[derive(Debug)]
 struct Task {
-    /// The process that the task is of: a fork copies the memory, and no task.
+    /// The process in which the task runs: a fork copies the memory but not the task.
     process: u32,
     _until_dropped: oneshot::Sender<()>,
 }
@@ -85,7 +85,7 @@ impl fmt::Debug for LocalTier {
     }
 }
 
-/// What all keys of a namespace begin with: those of entries, and those of tags' versions. None: every key is one.
+/// The prefixes of all keys of a namespace: its entries' and its tags' versions'. Empty where there is no namespace: every key counts.
 fn prefixes(namespace: &str) -> Vec<String> {
     if namespace.is_empty() {
         Vec::new()
@@ -114,7 +114,7 @@ async fn follow(
         say(&tier, &why, began.is_some());
         tier.ends(why);
         drop(tier);
-        // What served for a while is asked again at once.
+        // A store that told of changes for a while is asked again at once.
         pause = match began {
             Some(since) if since.elapsed() > LONGEST_PAUSE => FIRST_PAUSE,
             _ if refused => AFTER_REFUSAL,
@@ -136,7 +136,7 @@ fn say(tier: &Tier, why: &Error, began: bool) {
     }
 }
 
-/// A tier, told of changes.
+/// Passes on to a tier what the store tells.
 struct Told {
     tier: Weak<Tier>,
     began: Mutex<Option<Instant>>,

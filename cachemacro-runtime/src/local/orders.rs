@@ -52,6 +52,8 @@ enum Step {
     Cut,
     /// Nothing was heard for as long as copies are taken.
     Silence,
+    /// A request is about to be answered by who tells nothing.
+    Pause,
     /// It is noticed.
     Notice,
     /// Telling begins anew.
@@ -70,6 +72,7 @@ enum Telling {
     On,
     Stopped,
     Silent,
+    Paused,
     Noticed,
 }
 
@@ -311,6 +314,13 @@ impl World {
                 self.clock.advance(Duration::from_secs(1));
                 self.telling = Telling::Silent;
             }
+            Step::Pause => {
+                if self.variant != Variant::Kept {
+                    self.tier.pauses();
+                }
+                self.told.clear();
+                self.telling = Telling::Paused;
+            }
             Step::Notice => {
                 if self.variant != Variant::Kept {
                     self.tier.ends(Error::new(ErrorKind::Io, "lost"));
@@ -334,7 +344,9 @@ impl World {
         let row = self.taken()?;
         let is_told = self.telling == Telling::On && self.told.is_empty();
         match self.telling {
-            Telling::Silent | Telling::Noticed if self.variant != Variant::Kept || row < self.all => {
+            Telling::Silent | Telling::Paused | Telling::Noticed
+                if self.variant != Variant::Kept || row < self.all =>
+            {
                 Some(format!("{row} though nothing is heard"))
             }
             _ if row < self.own => Some(format!("{row} after an own evict of {}", self.own)),
@@ -371,10 +383,12 @@ impl World {
             next.push(Step::Tell);
         }
         match self.telling {
-            Telling::On if left(Step::Cut, scene.cuts) => next.push(Step::Cut),
+            Telling::On if left(Step::Cut, scene.cuts) && left(Step::Pause, scene.cuts) => {
+                next.extend([Step::Cut, Step::Pause]);
+            }
             Telling::On => {}
             Telling::Stopped => next.extend([Step::Silence, Step::Notice]),
-            Telling::Silent => next.push(Step::Notice),
+            Telling::Silent | Telling::Paused => next.push(Step::Notice),
             Telling::Noticed => next.push(Step::Resume),
         }
         next
@@ -422,13 +436,17 @@ fn in_no_order_is_a_copy_taken_that_is_older_than_an_own_evict_or_than_what_was_
         Scene { tag_evicts: 1, ..load },
         Scene { loads: true, ..own },
         Scene { fills: 1, ..cut },
+        Scene { reads: 0, looks: 1, fills: 1, ..cut },
+        Scene { reads: 0, loads: true, ..cut },
+        Scene { reads: 0, own_evict: true, fills: 1, ..cut },
+        Scene { evicts: 0, tag_evicts: 1, ..cut },
     ];
     for scene in scenes {
         let mut runs = 0;
         let found = explore(&scene, &mut Vec::new(), Variant::AsItIs, &mut runs);
         found.unwrap_or_else(|wrong| panic!("{scene:?}: {wrong}"));
         println!("{runs} orders of {scene:?}");
-        assert!(runs > 1_000, "{runs} orders of {scene:?}");
+        assert!(runs > 500, "{runs} orders of {scene:?}");
     }
     let broken = [
         (Variant::SentLate, evict),

@@ -19,8 +19,8 @@ use crate::observe::site::SiteId;
 use crate::store::local::{AnyKept, LocalTable, Look, Name, Pending};
 use crate::store::{Placed, Query};
 
-/// After so long without a word from the store nothing is taken. Its word is that of a heartbeat, so this is how long a change may go
-/// unheard that was not told.
+/// After this long without a word from the store no copy is taken. Heartbeats keep the word coming, so this bounds how long a change that
+/// was not told stays unseen.
 const SILENCE: Duration = Duration::from_secs(1);
 
 /// The greatest part of the capacity that one copy may have, where nothing else is set.
@@ -32,7 +32,7 @@ pub(crate) struct Tier {
     namespace: String,
     largest: usize,
     clock: Clock,
-    /// Until when copies may be taken, unless the store is heard of; zero: not at all.
+    /// Until when copies may be taken if the store says nothing more; zero: none may be taken.
     until: AtomicU64,
     state: Mutex<State>,
 }
@@ -44,7 +44,7 @@ enum State {
     #[default]
     Unknown,
     On,
-    /// It does not, for this reason.
+    /// The store does not tell of changes, for this reason.
     Off(Error),
 }
 
@@ -56,12 +56,12 @@ pub(crate) struct Begun {
 }
 
 impl Begun {
-    /// Waits until something was told of the key.
+    /// Waits until the store tells of a change under the key.
     pub(crate) async fn told(&self) {
         self.pending.refused().await;
     }
 
-    /// Whether nothing was told that what the request brings is older than.
+    /// Whether the answer may still be kept: the store told of no change that the answer may be older than.
     pub(crate) fn is_sound(&self) -> bool {
         self.pending.is_sound()
     }
@@ -157,12 +157,12 @@ impl Tier {
     /// To be called before a request is sent whose value, stored under this key, prefix and tags, is to be kept.
     pub(crate) fn begin(&self, key: &str, prefix: &str, tags: impl IntoIterator<Item = u64>) -> Begun {
         let sent = self.clock.now();
-        // What is stored may carry tags that nobody named.
+        // The stored entry may carry tags that this call does not name.
         let pending = self.table.begin(name(key), self.prefix(prefix), tags, true, false);
         Begun { pending, sent }
     }
 
-    /// Keeps what a request brought that is stored with these tags, unless one of its names changed since.
+    /// Keeps the value that a request brought, under the tags that it is stored with, unless its key, prefix or a tag changed since.
     pub(crate) fn keep(
         &self,
         begun: Begun,
@@ -181,9 +181,9 @@ impl Tier {
         self.table.keep(&pending, Some(placed), kept)
     }
 
-    /// The end of what a request brought.
+    /// Until when a copy of the answer may be taken.
     fn until(&self, begun: &Begun, Life { ttl, fresh }: Life) -> Timestamp {
-        // Counted from when the request was sent: what changes later is told, or this bounds it.
+        // Counted from when the request was sent, so that a later change that is not told is seen after this long.
         begun.sent.plus(ttl).min(self.clock.now().plus(fresh))
     }
 
@@ -201,7 +201,8 @@ impl Tier {
         self.table.find(query, make)
     }
 
-    /// Has this copy taken again, which the store says is of what is there, unless one of its names changed since.
+    /// Lets a doubtful copy be taken again after the store said that it still has that value, unless its key, prefix or a tag changed since
+    /// the store was asked.
     pub(crate) fn confirm<V: Any>(
         &self,
         begun: &Begun,
@@ -239,7 +240,7 @@ impl Tier {
         }
     }
 
-    /// Whether nobody was told yet that the tier is off, or that was for another reason.
+    /// Whether this reason why the tier is off was not logged yet.
     pub(super) fn is_news(&self, why: &Error) -> bool {
         !matches!(&*lock(&self.state), State::Off(last) if last.kind() == why.kind())
     }
@@ -251,9 +252,9 @@ impl Tier {
 
 /// What the store tells.
 impl Tier {
-    /// From now on it tells of every change.
+    /// From now on the store tells of every change.
     pub(super) fn begins(&self) {
-        // What is under way was sent when nobody would have told.
+        // Requests under way were sent before the store began to tell, so their answers are refused.
         self.table.empty(Cause::Untold);
         *lock(&self.state) = State::On;
     }
@@ -261,7 +262,7 @@ impl Tier {
     pub(super) fn changed(&self, key: &[u8]) {
         match (tag_of(&self.namespace, key), std::str::from_utf8(key)) {
             (Some(tag), _) => self.table.evict_tag(tag),
-            // What is there may be the same value still, under a lease or with other times.
+            // The value may be unchanged: taking a lease, or moving an expiry, changes the key as well.
             (None, Ok(key)) => self.table.doubt(name(key)),
             // No entry has such a key.
             (None, Err(_)) => {}
@@ -278,14 +279,16 @@ impl Tier {
     }
 
     /// It may tell of nothing any more; why is still to come.
+    ///
+    /// Nothing is taken until it began anew. The copies go when it has ended: a request may wait for this.
     pub(super) fn pauses(&self) {
         self.until.store(0, Ordering::Release);
-        self.table.empty(Cause::Untold);
     }
 
     /// It tells of nothing any more.
     pub(super) fn ends(&self, why: Error) {
         self.pauses();
+        self.table.empty(Cause::Untold);
         *lock(&self.state) = State::Off(why);
     }
 }
@@ -369,6 +372,8 @@ mod tests {
         assert!(!is_taken(&tier));
         tier.told_until(Instant::now());
         assert!(is_taken(&tier), "nothing had changed");
+        tier.pauses();
+        assert!(!is_taken(&tier), "something else may have");
         tier.ends(Error::new(ErrorKind::Io, "lost"));
         assert!(!is_taken(&tier) && tier.why_off().is_some());
     }
@@ -377,14 +382,13 @@ mod tests {
     #[test]
     fn what_was_told_while_a_value_was_on_its_way_refuses_it() {
         type Change = fn(&Tier);
-        let changes: [(&str, Change); 11] = [
+        let changes: [(&str, Change); 10] = [
             ("the key", |tier| tier.changed(KEY.as_bytes())),
             ("its tag", |tier| tier.changed(version(TAG).as_bytes())),
             ("a tag that nobody named", |tier| tier.changed(version(OTHER_TAG).as_bytes())),
             ("all", Tier::all_changed),
             ("that telling begins", Tier::begins),
             ("that telling ends", |tier| tier.ends(Error::new(ErrorKind::Io, "lost"))),
-            ("that telling may have ended", Tier::pauses),
             ("an evict here", |tier| tier.forget(KEY)),
             ("an evict of its tag here", |tier| tier.forget_tag(TAG)),
             ("an evict of its prefix here", |tier| tier.forget_prefix(Some(&"shop:user:".to_owned()))),

@@ -25,6 +25,31 @@ pub(crate) fn depends(cache: u64, tags: &(impl Iterator<Item = u64> + Clone), tt
     }
 }
 
+/// Something was read that these tags are about.
+pub(crate) fn reads(tags: &[u64]) {
+    if let Some(gathering) = mode::gathering() {
+        gathering.reads(tags);
+    }
+}
+
+/// A value was made of all that is in this record.
+pub(crate) fn inherits(record: &Gathered) {
+    if let Some(gathering) = mode::gathering() {
+        gathering.inherits(record);
+    }
+}
+
+/// Has what `future` depends on gathered where the current task gathers, in whatever task it runs.
+pub(crate) fn carried<F: Future>(future: F) -> impl Future<Output = F::Output> {
+    let gathering = mode::gathering();
+    async move {
+        match gathering {
+            Some(gathering) => mode::gather(gathering, future).await,
+            None => future.await,
+        }
+    }
+}
+
 /// A value may carry tags that are not known.
 pub(crate) fn unknown() {
     if let Some(gathering) = mode::gathering() {

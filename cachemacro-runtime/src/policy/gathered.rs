@@ -119,6 +119,20 @@ impl Gathering {
         });
     }
 
+    /// Something was read that these tags are about, in whichever cache.
+    pub(crate) fn reads(&self, tags: &[u64]) {
+        self.each(|found, _| found.tags.extend(tags));
+    }
+
+    /// A value was made of all that is in this record.
+    pub(crate) fn inherits(&self, record: &Gathered) {
+        self.each(|found, _| {
+            found.ttl = record.ttl.into_iter().chain(found.ttl).min();
+            found.tags.extend(&record.tags);
+            found.unknown |= record.unknown;
+        });
+    }
+
     /// A value may carry tags that are not known.
     pub(crate) fn unknown(&self) {
         self.each(|found, _| found.unknown = true);

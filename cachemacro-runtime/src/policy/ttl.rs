@@ -126,6 +126,9 @@ pub struct Policy {
     pub validate: bool,
     /// Whether nothing of it may be stored but sealed: a cache that has no keys for it runs the function uncached.
     pub sealed: bool,
+    /// Whether its loads tell under which tags they are stored: those of the cached calls that a load makes, and those that are
+    /// [recorded](crate::record) in it. A load of which nothing is told, or not all, is not stored; what is written without a load evicts.
+    pub recorded: bool,
     /// Mixed into the schema fingerprint: raise it where values of before must be misses.
     pub version: u32,
 }
@@ -156,6 +159,7 @@ impl Policy {
             local: None,
             validate: false,
             sealed: false,
+            recorded: false,
             version: 0,
         }
     }
@@ -363,6 +367,32 @@ impl Policy {
     #[must_use]
     pub const fn sealed(mut self, sealed: bool) -> Self {
         self.sealed = sealed;
+        self
+    }
+
+    /// Whether loads tell under which tags they are stored; see [`Policy::recorded`](#structfield.recorded).
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, Policy};
+    ///
+    /// let cache = Cache::memory();
+    /// let count = cache.entry::<u32>("count", ()).with_policy(Policy::new().recorded(true));
+    /// let load = async || {
+    ///     cachemacro::record(["users"]); // SELECT COUNT(*) FROM users
+    ///     7
+    /// };
+    /// count.get_or_load(load).await;
+    /// assert!(count.has().await?);
+    /// cache.evict_tags(["users"]).await?;
+    /// assert!(!count.has().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub const fn recorded(mut self, recorded: bool) -> Self {
+        self.recorded = recorded;
         self
     }
 

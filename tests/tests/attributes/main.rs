@@ -14,6 +14,7 @@ mod lookups;
 mod measures;
 mod misspelt;
 mod observers;
+mod recorded;
 mod removals;
 mod settings;
 mod stats;

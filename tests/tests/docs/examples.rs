@@ -4,10 +4,11 @@ use cachemacro_tests::programs::Answer;
 use cachemacro_tests::{Program, RedisServer};
 
 /// The programs that a test below runs.
-const RUN: [&str; 10] = [
+const RUN: [&str; 11] = [
     "quickstart",
     "closure_keys",
     "custom_codec",
+    "database",
     "injection",
     "pages",
     "tags",
@@ -89,6 +90,21 @@ the same key under bincode: None
 misses because of the codec: 1
 1 load, 1 hit
 "#
+    );
+}
+
+#[test]
+fn database_loads_again_what_a_write_concerns() {
+    assert_eq!(
+        output("database"),
+        "\
+at first: 2 airports, longest runway 3902 m, 2 loads
+again: 2 airports, longest runway 3902 m, 0 loads
+after a visit: 2 airports, longest runway 3902 m, 0 loads
+a longer runway: 2 airports, longest runway 4200 m, 1 loads
+all closed, and rolled back: 2 airports, longest runway 4200 m, 0 loads
+Frankfurt closed, with its runway: 2 airports, longest runway 3902 m, 2 loads
+"
     );
 }
 

@@ -18,7 +18,7 @@ fn aging(id: u32) -> u32 {
     id
 }
 
-#[cached(local = "1s", validate = true)]
+#[cached(local = "1s", validate = true, recorded)]
 fn here(id: u32) -> u32 {
     id
 }

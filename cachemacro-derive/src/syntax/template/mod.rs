@@ -89,7 +89,8 @@ fn end(next: Option<&Raw>) -> (Option<char>, bool) {
     })
 }
 
-/// The same where this character comes next.
+/// What ends a placeholder that this character follows: the character, or a colon that is inserted (`true`), because the character could
+/// also be part of the value.
 pub(crate) fn stop(next: Option<char>) -> (Option<char>, bool) {
     // A letter or digit could be part of the value. A character that is encoded in literal text looks there as it does in
     // a value.

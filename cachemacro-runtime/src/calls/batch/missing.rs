@@ -164,7 +164,7 @@ impl<K, T: Value> Missing<K, T> {
         let State::Held(held) = &self.state else { return None };
         let raw = self.entry.raw().ok()?;
         let old = self.old.as_ref().filter(|_| held.is_refresh());
-        self.entry.prepare_copied(raw, &NoRules, value, old, self.placed.take())
+        self.entry.prepare_copied(raw, &NoRules, value, old, self.placed.take(), None)
     }
 
     /// What another process stored meanwhile; else the state says how to go on.

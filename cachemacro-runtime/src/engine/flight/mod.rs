@@ -19,7 +19,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
@@ -29,6 +29,8 @@ use crate::format::ids::Version;
 use crate::ground::clock::NEVER;
 use crate::ground::panics::caught;
 use crate::ground::sync::modelled::{Mutex, MutexGuard, lock, step};
+use crate::policy::gather;
+use crate::policy::gathered::Gathered;
 use crate::policy::outcome::{Outcome, Shared};
 use crate::store::Few;
 
@@ -164,6 +166,8 @@ struct Place {
     flight: Mutex<Weak<Flight>>,
     /// It waits in another flight now.
     moved: Notify,
+    /// What that was made of which it is given, where the load was recorded.
+    record: OnceLock<Arc<Gathered>>,
 }
 
 /// A place in a flight.
@@ -363,7 +367,8 @@ impl Waiter {
 impl Flight {
     fn enter(self: &Arc<Self>, flights: &Arc<Flights>, max_age: Option<Duration>) -> Follow {
         let (tell, told) = oneshot::channel();
-        let place = Arc::new(Place { flight: Mutex::new(Arc::downgrade(self)), moved: Notify::new() });
+        let (flight, moved) = (Mutex::new(Arc::downgrade(self)), Notify::new());
+        let place = Arc::new(Place { flight, moved, record: OnceLock::new() });
         let mut state = lock(&self.state);
         let joined = state.tick;
         if state.waiters.len() >= state.sweep_at {
@@ -406,6 +411,7 @@ pub(crate) struct Lead {
     read_tick: u32,
     load_tick: u32,
     landed: bool,
+    record: Option<Arc<Gathered>>,
 }
 
 impl fmt::Debug for Lead {
@@ -416,7 +422,7 @@ impl fmt::Debug for Lead {
 
 impl Lead {
     fn new(flights: Arc<Flights>, flight: Arc<Flight>) -> Self {
-        Self { flights, flight, read_tick: 0, load_tick: 0, landed: false }
+        Self { flights, flight, read_tick: 0, load_tick: 0, landed: false, record: None }
     }
 
     /// A read is about to be sent: who joined until now may take what it finds.
@@ -446,6 +452,11 @@ impl Lead {
         state.load_began = true;
         state.loads.push(self.load_tick);
         state.since = Instant::now();
+    }
+
+    /// What is shared from now on was made of this.
+    pub(crate) fn made_of(&mut self, record: &Gathered) {
+        self.record = Some(Arc::new(record.clone()));
     }
 
     /// From now on nobody joins: the fill is about to be sent.
@@ -503,6 +514,9 @@ impl Lead {
         };
         step();
         for waiter in served {
+            if let Some(record) = &self.record {
+                let _ = waiter.place.record.set(Arc::clone(record));
+            }
             // A follower that left meanwhile needs nothing.
             let _ = waiter.tell.send(Verdict::Share(landed.clone()));
         }
@@ -632,6 +646,20 @@ enum Sight {
 }
 
 impl Follow {
+    /// Waits as [`wait`](Self::wait) does, and tells whoever gathers in this task what that was made of which it is given.
+    pub(crate) async fn wait_recorded(self, patience: Patience) -> Waited {
+        let place = Arc::clone(&self.place);
+        let waited = self.wait(patience).await;
+        if matches!(waited, Waited::Told(Verdict::Share(_))) {
+            match place.record.get() {
+                Some(record) => gather::inherits(record),
+                // Found by the leader's read, or loaded by a call that records nothing.
+                None => gather::unknown(),
+            }
+        }
+        waited
+    }
+
     /// Waits for the leader, whoever that is by then, until the flight is overdue, whichever that is by then.
     pub(crate) async fn wait(mut self, patience: Patience) -> Waited {
         loop {

@@ -14,9 +14,9 @@ use crate::store::local::name::Name;
 
 /// It may be taken.
 const VALID: u8 = 0;
-/// Something was told of its name: it may be taken again once the store says that it has this very value still.
+/// The store told of a change under the value's name: it may be taken again once the store says that it still has this value.
 const DOUBTFUL: u8 = 1;
-/// It may never be taken again.
+/// The value may never be taken again.
 const ENDED: u8 = 2;
 
 /// A value that is kept.
@@ -34,7 +34,7 @@ pub(crate) struct Kept<V: ?Sized> {
     /// As far as it can be told.
     weight: u32,
     state: AtomicU8,
-    /// Whether it was taken since someone last asked.
+    /// Whether the value was taken since the hand of the eviction last passed it.
     used: AtomicBool,
     pub(super) value: V,
 }
@@ -127,14 +127,14 @@ impl AnyKept {
         self.state.load(Ordering::Acquire) == DOUBTFUL
     }
 
-    /// Not to be taken until it is [confirmed](Self::confirm). Under the lock of its shard, as are the two below.
+    /// Lets nobody take the value until it is [confirmed](Self::confirm). Called under the lock of its shard, as are the two below.
     pub(super) fn doubt(&self) {
         if !self.has_ended() {
             self.state.store(DOUBTFUL, Ordering::Release);
         }
     }
 
-    /// To be taken until then, unless it has ended.
+    /// Lets the value be taken until `until`, unless it has ended.
     pub(super) fn confirm(&self, until: Timestamp) -> bool {
         let confirmed = !self.has_ended();
         if confirmed {

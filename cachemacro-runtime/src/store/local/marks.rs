@@ -1,4 +1,4 @@
-//! Tags as flags: whoever carries one asks the flag.
+//! Tags as flags that values share: a value asks its tags' flags whether they were evicted.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
@@ -146,7 +146,7 @@ impl Marks {
         mark.is_some()
     }
 
-    /// What there were of evicts so far.
+    /// The numbers of evicts so far.
     pub(super) fn seen(&self) -> Seen {
         Box::new(std::array::from_fn(|at| self.evicts[at].load(Ordering::Acquire)))
     }

@@ -33,7 +33,7 @@ pub(crate) struct LocalTable {
     clock: Clock,
     /// Raised whenever a mark has ended.
     epoch: AtomicU64,
-    /// How many left, by cause.
+    /// How many values left the table, by cause.
     ended: [atomic::AtomicU64; Cause::ALL.len()],
 }
 

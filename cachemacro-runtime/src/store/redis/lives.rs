@@ -1,4 +1,4 @@
-//! How long versions live at least, as far as this process saw to it.
+//! How long versions of tags live at least, by the captures that this process sent.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -13,17 +13,17 @@ use crate::store::messages::lease::LeaseRequest;
 
 /// How many versions are remembered.
 const MOST: usize = 8_192;
-/// For how long what was seen to counts as lasting: a version lapses so much earlier, at most, than was asked for. That costs a miss, and
-/// lets nobody read a stale value; whoever asks for a life asks for a minute more than its entries have.
+/// How much shorter than asked for a remembered life may be and still count. A version that lapses early costs a miss and never a stale
+/// read; and lives are asked for a minute longer than entries live.
 const SLACK: Duration = Duration::from_secs(30);
 
-/// Which versions live until when, at least. Each is known by a hash of its key; it is random, so that no other one under the same
-/// hash is taken for it.
+/// Until when versions live at least, by a hash of their keys. Versions are random, so one of another key with the same hash is not
+/// mistaken for it.
 #[derive(Debug, Default)]
 pub(super) struct Lives(Mutex<HashMap<u64, (Version, Instant)>>);
 
 impl Lives {
-    /// These were captured, each for so long, by a request that was sent then.
+    /// Notes that these versions were captured, each for its life, by a request sent at `sent`.
     pub(super) fn learn<'a>(
         &self,
         versions: impl Iterator<Item = ((&'a VersionKey, Duration), Version)>,
@@ -53,7 +53,7 @@ impl Lives {
         self.last(shown, now, request.version_life).then_some(versions)
     }
 
-    /// Whether each of these lives for about so long from now on.
+    /// Whether each of these versions is known to live for about this long from now.
     fn last<'a>(
         &self,
         mut versions: impl Iterator<Item = (&'a VersionKey, Version)>,

@@ -10,16 +10,16 @@ use crate::ground::error::Error;
 /// Why a node did not carry out what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Redirect {
-    /// Another one serves the slot from now on.
+    /// Another node serves the slot from now on.
     Moved(Host),
-    /// Another one has, or would have, this key, for now.
+    /// The slot is being moved, and another node has this key, or would have it.
     Ask(Host),
-    /// Some of the keys are here and some there.
+    /// The slot is being moved, and the keys are on two nodes.
     TryAgain,
 }
 
 impl Redirect {
-    /// What this error's line says, if that is it.
+    /// Reads an error's line; `None` where it is no redirection.
     pub(super) fn of(line: &[u8]) -> Option<Self> {
         let (code, details) = refusal::split(line);
         match code {
@@ -30,7 +30,7 @@ impl Redirect {
         }
     }
 
-    /// What this error says, if that is it.
+    /// The redirection that an error carries, if it does.
     pub(super) fn in_error(error: &Error) -> Option<&Self> {
         error.source()?.downcast_ref()
     }

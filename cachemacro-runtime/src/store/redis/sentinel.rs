@@ -44,7 +44,7 @@ pub(super) struct Sentinels {
 /// What a sentinel knows of the primary.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Known {
-    /// Of two configurations, the later has the higher number.
+    /// The number of the configuration; a later one has a higher number.
     epoch: u64,
     host: Host,
 }
@@ -67,7 +67,7 @@ impl Sentinels {
     pub(super) async fn primary(&self, transport: &Transport) -> Result<Host> {
         let mut asked: FuturesUnordered<_> =
             self.hosts.iter().map(|host| self.ask(transport, host)).collect();
-        // Some of them may be gone without a word: then those count that answered.
+        // Sentinels may be silent for ever: after a third of the patience those count that answered.
         let mut hurry = pin!(sleep(self.patience / 3));
         let (majority, mut answers, mut latest) = (self.hosts.len() / 2 + 1, 0, None::<Known>);
         let mut failed = None;
@@ -206,7 +206,7 @@ impl Sentinels {
             if !told(is_another) {
                 return Ok(());
             }
-            // Told or not, it is looked.
+            // What is told may be lost, so the sentinel is asked in any case.
             let _ = timeout(BEAT, switched.notified()).await;
         }
     }

@@ -1,4 +1,4 @@
-//! Telling of every change under a prefix: client tracking in broadcast mode, on one connection of its own.
+//! Tells a listener of every change under a prefix, by client tracking in broadcast mode on a connection of its own.
 //!
 //! Nothing is asked for each key, so reads cost the server nothing and its table of tracked keys does not overflow; each write
 //! under the prefix is one short push to each process. A connection that is lost says so; one that went silent is found by a
@@ -72,7 +72,7 @@ impl Tracked {
         let Opened { stream, greeting } = link.dialer.endpoint.open_for_pushes().await?;
         let opened = Multiplexed::open(stream, &greeting, config).await;
         let mut connection = opened.map_err(|error| untracked(link, error.into()))?;
-        // A replica is told of what its primary does, and late.
+        // A replica learns of its primary's changes late, so it is not asked to tell of them.
         if leads_to_replica(&mut connection).await.map_err(|error| failure::unreachable(&error))? {
             return Err(failure::replica());
         }
@@ -87,7 +87,7 @@ impl Tracked {
 
     /// Asks again and again whether the connection is there, by a question that only who may go on telling answers.
     pub(super) async fn follow(mut self, link: &Link, listener: &dyn Listener, question: &Cmd) -> Error {
-        let server = link.dialer.id();
+        let mut server = link.dialer.id();
         loop {
             let sent = Instant::now();
             match timeout(SILENCE, self.connection.ask(question)).await {
@@ -111,9 +111,11 @@ impl Tracked {
                 return failure::replica();
             }
             // One that was a replica meanwhile, and is a primary again, may have told nothing then.
-            if server.is_some() && link.dialer.id() != server {
+            let now = link.dialer.id();
+            if server.is_some() && now != server {
                 return Error::new(ErrorKind::Io, "redis was a replica for a while");
             }
+            server = now;
         }
     }
 }

@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 use self::needs::{Needs, circles, needs, sources};
 
 /// Each crate with modules, and the section of `ARCHITECTURE.md` whose first table is of its layers.
-const TABLES: [(&str, &str); 5] = [
+const TABLES: [(&str, &str); 6] = [
     ("cachemacro-runtime", "## The runtime"),
     ("cachemacro-derive", "## The derive"),
     ("cachemacro-http", "## HTTP"),
     ("cachemacro-metrics", "## Metrics"),
     ("cachemacro-cli", "## The command line"),
+    ("cachemacro-sql", "## SQL"),
 ];
 
 /// Layers from the top down: what stands in it, and what it may use besides itself.
@@ -133,13 +134,24 @@ fn no_files_need_each_other() {
 /// The crates of this family that a crate stands on, by its manifest. What its own tests use besides does not count.
 fn family(krate: &str) -> BTreeSet<String> {
     let manifest = fs::read_to_string(root().join(krate).join("Cargo.toml")).expect("a crate has a manifest");
+    let name =
+        |text: &str| -> String { text.chars().take_while(|c| c.is_alphanumeric() || *c == '-').collect() };
     let (mut section, mut found) = ("", BTreeSet::new());
     for line in manifest.lines() {
         if line.starts_with('[') {
-            section = line;
-        } else if section == "[dependencies]" && line.starts_with("cachemacro") {
-            let name = line.split(|c: char| !c.is_alphanumeric() && c != '-').next().unwrap_or_default();
-            found.insert(name.to_owned());
+            section = line.trim_matches(['[', ']']);
+            // `[dependencies.cachemacro-x]`, also of a target.
+            if let Some((kind, of)) = section.split_once("dependencies.")
+                && !kind.ends_with("dev-")
+                && of.starts_with("cachemacro")
+            {
+                found.insert(name(of));
+            }
+        } else if section.ends_with("dependencies")
+            && !section.ends_with("dev-dependencies")
+            && line.starts_with("cachemacro")
+        {
+            found.insert(name(line));
         }
     }
     found

@@ -21,14 +21,14 @@ const MOST_HOPS: u32 = 8;
 /// The first pause between looks for who serves a slot that nobody serves.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Whether a request may be sent again that was not answered.
+/// Whether a request that was not answered may be sent again.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Again {
-    /// It may have been carried out.
+    /// Never: it may have been carried out.
     Never,
-    /// Twice is the same as once, and its caller can do without.
+    /// Once, to another node: twice is the same as once, and the caller can do without an answer.
     Elsewhere,
-    /// Twice is the same as once, and it has to be done: until then.
+    /// Again and again until then: twice is the same as once, and it has to be done.
     Until(Instant),
 }
 
@@ -36,7 +36,7 @@ pub(super) enum Again {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Names {
     One,
-    /// While some are on one node and some on another one, the caller asks for each.
+    /// Several. While they are on two nodes, the caller asks for each alone.
     Several,
 }
 
@@ -46,11 +46,11 @@ impl Names {
     }
 }
 
-/// Where a request goes.
+/// The node that a request goes to.
 #[derive(Clone)]
 pub(super) struct Seat {
     pub(super) node: Arc<Node>,
-    /// Whether that is only about to serve the slot.
+    /// Whether the slot is being moved to that node, so that `ASKING` goes before each command.
     asking: bool,
 }
 
@@ -98,7 +98,7 @@ impl Topology {
             };
             hops += 1;
             if hops > MOST_HOPS / 2 {
-                // They do not agree yet.
+                // The nodes do not agree yet on who serves the slot.
                 self.rest(PAUSE).await;
             }
             match Redirect::in_error(&error) {
@@ -141,14 +141,14 @@ impl Topology {
 }
 
 impl Topology {
-    /// Waits so long, also outside of a runtime.
+    /// Waits for this long, also where the caller has no tokio runtime.
     pub(super) async fn rest(&self, time: Duration) {
-        // Without a thread there is nothing to wait with.
+        // Fails only where no thread could be started: then there is no wait.
         let _ = self.background.enter(async { sleep(time).await }).await;
     }
 }
 
-/// Where a node points; without a name, to another port of its own host.
+/// The host that a node points to. Without a name it means another port of the node's own host.
 fn named(host: &Host, from: &Host) -> Host {
     let name = if host.name.is_empty() { from.name.clone() } else { host.name.clone() };
     Host { name, port: host.port }

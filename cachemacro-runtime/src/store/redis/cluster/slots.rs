@@ -1,4 +1,4 @@
-//! Who serves which slots, as a node tells.
+//! Reads what a node answers to `CLUSTER SLOTS`: which node serves which slots.
 
 use super::super::slot::SLOTS;
 use super::super::url::Host;

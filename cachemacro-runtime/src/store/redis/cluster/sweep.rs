@@ -1,4 +1,4 @@
-//! What goes through all keys of a cluster, node by node.
+//! Operations on all keys of a cluster, node by node.
 //!
 //! While slots move, a key may go from a node that is still to be looked through to one that was. So a removal counts only where, before it
 //! and after it, every slot was served by the same node in the same epoch and none was on its way.
@@ -33,7 +33,7 @@ pub(super) async fn evict_prefix(topology: &Arc<Topology>, prefix: &str) -> Resu
         }
         let layout = topology.known().await?;
         let Ok(Some(before)) = owned(&layout.nodes).await else {
-            // Another node may serve what this one did.
+            // A node that does not answer may have been replaced.
             drop(topology.renew(&layout).await);
             continue;
         };
@@ -117,7 +117,7 @@ pub(super) async fn scan(topology: &Arc<Topology>, prefix: &str, cursor: &Cursor
     let begins = at
         .rsplit_once(':')
         .and_then(|(name, port)| Some(Host { name: name.to_owned(), port: port.parse().ok()? }));
-    // One that is gone left what it had to others, which may have been looked through before.
+    // Where the cursor's node is gone, the scan goes on with the next. Keys that it left to nodes before it are not seen.
     let mut nodes = layout.nodes.iter().skip_while(|node| begins.as_ref().is_some_and(|at| node.host < *at));
     let Some(node) = nodes.next() else { return Ok(Page::default()) };
     let is_same = begins.as_ref() == Some(&node.host);

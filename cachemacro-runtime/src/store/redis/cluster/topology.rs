@@ -26,20 +26,20 @@ use crate::ground::background::Background;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::sync::{lock, read, write};
 
-/// How often the nodes are asked though nothing seems wrong.
+/// The pause between two looks at the cluster where nothing seems wrong.
 const BEAT: Duration = Duration::from_secs(30);
-/// What was found so lately is found again.
+/// A look whose result is younger than this is not repeated.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How many nodes are asked at a time.
 const ASKED: usize = 3;
-/// That a slot is nobody's.
+/// The owner of slots that no node serves.
 const NOBODY: u16 = u16::MAX;
 
 /// One primary.
 pub(super) struct Node {
     pub(super) host: Host,
     pub(super) single: Single,
-    /// The same for keys that this node is only about to serve.
+    /// Commands about a slot that is being moved to this node.
     pub(super) asking: Commands,
     pub(super) watched: Arc<Watched>,
 }
@@ -47,11 +47,11 @@ pub(super) struct Node {
 /// Who serves which slot.
 #[derive(Clone)]
 pub(super) struct Layout {
-    /// Grows with each.
+    /// Higher in each later layout.
     version: u64,
     /// In the order of their names.
     pub(super) nodes: Vec<Arc<Node>>,
-    /// For each slot, whose it is.
+    /// For each slot the place of its node in `nodes`.
     owners: Box<[u16]>,
 }
 
@@ -60,7 +60,7 @@ impl Layout {
         Self { version: 0, nodes: Vec::new(), owners: vec![NOBODY; usize::from(SLOTS)].into() }
     }
 
-    /// Who serves this slot.
+    /// The node that serves this slot.
     pub(super) fn owner(&self, slot: u16) -> Option<&Arc<Node>> {
         self.nodes.get(usize::from(*self.owners.get(usize::from(slot))?))
     }
@@ -77,12 +77,12 @@ pub(super) struct Topology {
     base: Base,
     seeds: Vec<Host>,
     layout: RwLock<Arc<Layout>>,
-    /// Held by who looks; when that was last, and why it failed, where it did.
+    /// Held by the task that looks. When the last look was, and why it failed, if it did.
     turn: tokio::sync::Mutex<Option<(Instant, Option<Error>)>>,
     pub(super) background: Background,
     pub(super) watches: Watches,
     closed: AtomicBool,
-    /// The process in which somebody looks once in a while; zero: none.
+    /// The process whose background task looks every [`BEAT`]; zero: none does.
     kept_in: AtomicU32,
     last_failure: Mutex<Option<String>>,
 }
@@ -116,12 +116,12 @@ impl Topology {
         self.base.transport.is_plain() && !self.seeds.iter().all(Host::is_own)
     }
 
-    /// What is known now, which may be nothing.
+    /// The layout as it is known now, which may be empty.
     pub(super) fn now(&self) -> Arc<Layout> {
         Arc::clone(&read(&self.layout))
     }
 
-    /// What is known; where nothing is, it is looked up.
+    /// The layout as it is known; looked up where nothing is.
     pub(super) async fn known(self: &Arc<Self>) -> Result<Arc<Layout>> {
         let layout = self.now();
         if layout.version > 0 {
@@ -130,7 +130,8 @@ impl Topology {
         self.renew(&layout).await
     }
 
-    /// Another layout than this one, which led to where a slot is not served. Where nothing else was found, the same.
+    /// A later layout than `outdated`, by which a request went to a node that does not serve the slot; the same one where nothing else was
+    /// found.
     pub(super) async fn renew(self: &Arc<Self>, outdated: &Layout) -> Result<Arc<Layout>> {
         if self.closed.load(Ordering::SeqCst) {
             return Err(failure::closed());
@@ -167,7 +168,7 @@ impl Topology {
         let mut layout = write(&self.layout);
         let mut changed = Layout::clone(&layout);
         let node = self.place(&mut changed.nodes, host)?;
-        // The order of the others changes where it is new.
+        // Where the node is new, the places of others change.
         let owners = layout.owners.iter().map(|owner| {
             let before = layout.nodes.get(usize::from(*owner));
             before.map_or(NOBODY, |before| place_of(&changed.nodes, before))
@@ -176,6 +177,7 @@ impl Topology {
         owners[usize::from(slot)] = place_of(&changed.nodes, &node);
         *layout = Arc::new(Layout { version: layout.version + 1, nodes: changed.nodes, owners });
         drop(layout);
+        self.watches.ask(&node.watched);
         self.renew_later();
         Ok(node)
     }
@@ -189,7 +191,7 @@ impl Topology {
         }
     }
 
-    /// All that were told of failures.
+    /// Why the cluster could not be looked up, the last time that happened.
     pub(super) fn last_failure(&self) -> Option<String> {
         lock(&self.last_failure).clone()
     }
@@ -198,12 +200,16 @@ impl Topology {
         self.closed.store(true, Ordering::SeqCst);
     }
 
-    /// Has somebody look once in a while.
+    /// Starts the background task that looks every [`BEAT`], once in each process.
     fn keep(self: &Arc<Self>) {
-        // A fork has the memory, and none of the tasks.
+        // A fork copies the memory but not the tasks.
         let process = std::process::id();
-        if self.kept_in.swap(process, Ordering::Relaxed) == process {
+        let before = self.kept_in.swap(process, Ordering::Relaxed);
+        if before == process {
             return;
+        }
+        if before != 0 {
+            self.watches.forget();
         }
         let topology = Arc::downgrade(self);
         self.background.spawn(async move {
@@ -240,8 +246,14 @@ impl Topology {
             let at = at.and_then(|at| u16::try_from(at).ok()).unwrap_or(NOBODY);
             owners[usize::from(run.first)..=usize::from(run.last)].fill(at);
         }
-        *layout = Arc::new(Layout { version: layout.version + 1, nodes, owners });
-        Ok(Arc::clone(&layout))
+        let found = Arc::new(Layout { version: layout.version + 1, nodes, owners });
+        *layout = Arc::clone(&found);
+        drop(layout);
+        // G3: others may ask a node for what it took over before anybody here does.
+        for node in found.nodes.iter().filter(|node| found.serves(node)) {
+            self.watches.ask(&node.watched);
+        }
+        Ok(found)
     }
 
     /// The node at this host among these, where it is put if it is not there.
@@ -262,7 +274,7 @@ impl Topology {
         Ok(Arc::new(Node { host: host.clone(), single, asking, watched: Arc::default() }))
     }
 
-    /// What the nodes tell, in time.
+    /// Asks the nodes, within a limit of time.
     async fn look(&self) -> Result<Vec<Served>> {
         let silent = |_| Err(Error::new(ErrorKind::Connect, failure::SILENT));
         timeout(self.config.connect_timeout * 2, self.look_around()).await.unwrap_or_else(silent)
@@ -291,7 +303,7 @@ impl Topology {
         Err(Error::new(ErrorKind::Connect, format!("no node tells who serves the cluster: {why}")))
     }
 
-    /// What one node tells. It may be a replica.
+    /// Asks one node, which may be a replica.
     async fn ask(&self, host: &Host) -> Result<Vec<Served>> {
         let patience = self.config.connect_timeout;
         let asking = async {

@@ -68,23 +68,38 @@ impl Watches {
         let watch = Arc::new(Watch { nodes, listener, told, over: Notify::new() });
         let mut each = lock(&self.each);
         each.push(Arc::clone(&watch));
+        // G3: at no time does a node seem to be watched by more than watch it.
+        self.count.fetch_add(1, Ordering::SeqCst);
         for node in &watch.nodes {
             node.0.fetch_add(1, Ordering::SeqCst);
         }
-        self.count.fetch_add(1, Ordering::SeqCst);
         drop(each);
         Watching { watches: self, watch }
+    }
+
+    /// Those of the process that this one was forked from: nobody tells them anything here.
+    pub(super) fn forget(&self) {
+        let mut each = lock(&self.each);
+        for watch in each.drain(..) {
+            self.drop_of(&watch);
+        }
+    }
+
+    fn drop_of(&self, watch: &Watch) {
+        for node in &watch.nodes {
+            node.0.fetch_sub(1, Ordering::SeqCst);
+        }
+        self.count.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 impl Drop for Watching<'_> {
     fn drop(&mut self) {
         let mut each = lock(&self.watches.each);
-        self.watches.count.fetch_sub(1, Ordering::SeqCst);
-        for node in &self.watch.nodes {
-            node.0.fetch_sub(1, Ordering::SeqCst);
+        if let Some(at) = each.iter().position(|watch| Arc::ptr_eq(watch, &self.watch)) {
+            let watch = each.swap_remove(at);
+            self.watches.drop_of(&watch);
         }
-        each.retain(|watch| !Arc::ptr_eq(watch, &self.watch));
     }
 }
 
@@ -100,11 +115,12 @@ impl Watch {
 
     /// All nodes tell of changes. Whether nothing was asked of another one since this was added.
     pub(super) fn begin(&self) -> bool {
-        let told = lock(&self.told);
-        if !told.is_over {
+        let is_over = lock(&self.told).is_over;
+        if !is_over {
+            // Drops copies, and so runs code of their types, which may come here again.
             self.listener.begins();
         }
-        !told.is_over
+        !is_over
     }
 
     /// This node has told what changed before then. Told is what all of them have.
@@ -212,6 +228,20 @@ mod tests {
         other.changed(b"a");
         one.all_changed();
         assert_eq!(*lock(&heard.0), ["begins", "a", "all"]);
+    }
+
+    #[test]
+    fn who_is_forgotten_counts_no_more() {
+        let (watches, heard) = (Watches::default(), Arc::new(Heard::default()));
+        let (node, other) = (Arc::<Watched>::default(), Arc::<Watched>::default());
+        let inherited = watches.add(vec![Arc::clone(&node)], Arc::clone(&heard) as _);
+        watches.forget();
+        let count = |watches: &Watches| watches.count.load(Ordering::SeqCst);
+        assert_eq!((count(&watches), node.0.load(Ordering::SeqCst)), (0, 0));
+        watches.ask(&other);
+        assert!(lock(&heard.0).is_empty());
+        drop(inherited);
+        assert_eq!((count(&watches), node.0.load(Ordering::SeqCst)), (0, 0));
     }
 
     /// Upholds G3.

@@ -1,0 +1,16 @@
+#![doc = include_str!("../README.md")]
+
+mod sql;
+mod tags;
+#[cfg(any(feature = "sqlx-postgres", feature = "sqlx-sqlite"))]
+mod watched;
+
+pub use sql::catalogue::{Catalogue, Effects, ForeignKey, KeyKind};
+pub use sql::dialect::Dialect;
+pub use sql::footprint::{Footprint, Rows};
+pub use sql::statements::Statements;
+pub use tags::{row, row_of};
+#[cfg(any(feature = "sqlx-postgres", feature = "sqlx-sqlite"))]
+pub use watched::handle::{Watch, Watched};
+#[cfg(any(feature = "sqlx-postgres", feature = "sqlx-sqlite"))]
+pub use watched::transaction::WatchedTransaction;

@@ -1,0 +1,106 @@
+//! The tags of databases, tables and rows.
+
+use std::fmt::Display;
+
+use cachemacro::Key;
+
+use crate::sql::footprint::{Footprint, Rows};
+
+/// The name of a database that was given none.
+pub(crate) const NAME: &str = "db";
+
+/// What the entry of a row is to carry: the tags of the row, of rows that a write does not name, and of all that is in the database.
+///
+/// A write that names the row evicts the first; one of its table that names no rows the second; one that is not understood the third.
+/// The table is named as in a [`Catalogue`](crate::Catalogue). Of a database with a name of its own see [`row_of`].
+///
+/// ```
+/// use cachemacro::{Cache, cached};
+/// use cachemacro_sql::row;
+///
+/// #[cached(prefix = "airport", key = "{icao}", tags = row("airports", icao))]
+/// async fn airport(icao: &str) -> Option<String> {
+///     Some("London Heathrow".to_owned()) // SELECT … WHERE icao = ?
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+/// assert_eq!(row("airports", "EGLL"), ["db:airports:EGLL", "db:airports:*", "db"]);
+/// airport("EGLL").await;
+/// airport("EDDF").await;
+/// Cache::current().evict_tags(["db:airports:EGLL"]).await?; // UPDATE airports … WHERE icao = 'EGLL'
+/// airport("EGLL").await;
+/// airport("EDDF").await;
+/// assert_eq!(Cache::current().stats().total.loads, 3);
+/// # Ok(())
+/// # }
+/// ```
+pub fn row(table: &str, key: impl Display) -> [String; 3] {
+    row_of(NAME, table, key)
+}
+
+/// [`row`] in the database of this name.
+///
+/// ```
+/// assert_eq!(cachemacro_sql::row_of("shop", "old.orders", 7), ["shop:old.orders:7", "shop:old.orders:*", "shop"]);
+/// ```
+pub fn row_of(name: &str, table: &str, key: impl Display) -> [String; 3] {
+    [row_tag(name, table, &key.to_string()), any_row(name, table), Key::escape(name)]
+}
+
+fn row_tag(name: &str, table: &str, key: &str) -> String {
+    format!("{}:{}", table_tag(name, table), Key::escape(key))
+}
+
+/// The tag of all that reads this table.
+fn table_tag(name: &str, table: &str) -> String {
+    format!("{}:{}", Key::escape(name), Key::escape(table))
+}
+
+/// The tag of the rows of this table that a write does not name.
+fn any_row(name: &str, table: &str) -> String {
+    format!("{}:*", table_tag(name, table))
+}
+
+impl Footprint {
+    /// The tags of what is made of what these statements read, in the database of this name; `None` where that is not known.
+    ///
+    /// ```
+    /// use cachemacro_sql::{Catalogue, Dialect, Statements};
+    ///
+    /// let statements = Statements::new(Catalogue::new(Dialect::Sqlite));
+    /// let tags = |sql| statements.footprint(sql).read_tags("db");
+    /// assert_eq!(tags("SELECT * FROM users").unwrap(), ["db", "db:users"]);
+    /// assert_eq!(tags("PRAGMA table_info(users)"), None);
+    /// ```
+    pub fn read_tags(&self, name: &str) -> Option<Vec<String>> {
+        let tables = self.reads().map(|table| table_tag(name, table));
+        (!self.reads_anything()).then(|| std::iter::once(Key::escape(name)).chain(tables).collect())
+    }
+
+    /// The tags to evict after these statements, in the database of this name.
+    ///
+    /// ```
+    /// use cachemacro_sql::{Catalogue, Dialect, KeyKind, Statements};
+    ///
+    /// let catalogue = Catalogue::new(Dialect::Sqlite).table("users").key("users", "id", KeyKind::Integer);
+    /// let statements = Statements::new(catalogue);
+    /// let tags = |sql| statements.footprint(sql).evicted_tags("db");
+    /// assert_eq!(tags("DELETE FROM users WHERE id IN (7, 8)"), ["db:users", "db:users:7", "db:users:8"]);
+    /// assert_eq!(tags("DELETE FROM users"), ["db:users", "db:users:*"]);
+    /// assert_eq!(tags("DROP TABLE users"), ["db"]);
+    /// ```
+    pub fn evicted_tags(&self, name: &str) -> Vec<String> {
+        if self.writes_anything() {
+            return vec![Key::escape(name)];
+        }
+        let mut tags = Vec::new();
+        for (table, rows) in self.writes() {
+            tags.push(table_tag(name, table));
+            match rows {
+                Rows::Unknown => tags.push(any_row(name, table)),
+                Rows::Keys(keys) => tags.extend(keys.iter().map(|key| row_tag(name, table, key))),
+            }
+        }
+        tags
+    }
+}

@@ -1,0 +1,6 @@
+//! What statements read and write, on tables of cases and on what is no SQL.
+
+mod cases;
+mod hostile;
+mod postgres;
+mod watched;
