@@ -117,6 +117,32 @@ async fn who_asks_only_about_a_value_has_it_not_encoded() {
     assert_eq!(ENCODED.load(Ordering::SeqCst), before + 1);
 }
 
+/// Like a map of which each copy has an order of its own.
+#[tokio::test]
+async fn values_that_never_encode_to_what_was_stored_are_not_encoded_for_that_each_time() {
+    static ENCODED: AtomicU64 = AtomicU64::new(0);
+    #[derive(Clone, Deserialize)]
+    struct Odd(String);
+    impl Serialize for Odd {
+        fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+            let order = ENCODED.fetch_add(1, Ordering::SeqCst);
+            to.serialize_newtype_struct("Odd", &format!("{order} {}", "x".repeat(1_000)))
+        }
+    }
+    #[cached(prefix = "odd", key = "{id}", ttl = "1h", cache = cache)]
+    async fn odd(cache: &Cache, id: usize) -> Odd {
+        Odd(id.to_string())
+    }
+    let (cache, ..) = cache();
+    for id in 0..20 {
+        for _ in 0..3 {
+            assert!(!odd(&cache, id).await.0.is_empty());
+        }
+    }
+    assert_eq!(cache.stats().total.hits, 40);
+    assert!(ENCODED.load(Ordering::SeqCst) <= 20 + 4, "{ENCODED:?}");
+}
+
 /// Upholds G1 and G2: whatever removes or replaces the entry, the decoded value goes with it.
 #[tokio::test]
 async fn nothing_that_changes_an_entry_leaves_its_decoded_value() {
