@@ -137,8 +137,22 @@ impl Space {
 
     /// Lets `change` replace, remove or create what is under `key`, in one atomic step at the time it is told.
     pub(super) fn update<R>(&self, key: &str, change: impl FnOnce(&mut Option<Slot>, Timestamp) -> R) -> R {
+        self.change(key, usize::MAX, change)
+    }
+
+    /// The same for a change that leaves nothing of the bytes there, of which only the first may be given to it.
+    pub(super) fn replace<R>(&self, key: &str, change: impl FnOnce(&mut Option<Slot>, Timestamp) -> R) -> R {
+        self.change(key, 0, change)
+    }
+
+    fn change<R>(
+        &self,
+        key: &str,
+        wanted: usize,
+        change: impl FnOnce(&mut Option<Slot>, Timestamp) -> R,
+    ) -> R {
         let named = Named::new(key, self.seed);
-        let (at, mut shard, _) = self.lock_with(named, usize::MAX);
+        let (at, mut shard, _) = self.lock_with(named, wanted);
         let now = self.clock.now();
         let before = shard.weight;
         let (slot, is_held) = shard.take(named).unzip();

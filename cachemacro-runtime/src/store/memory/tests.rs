@@ -333,6 +333,28 @@ async fn whatever_is_done_to_a_key_whose_bytes_were_left_out_is_done_as_to_any_o
     assert_eq!(leased[FIXED..], bytes[FIXED..]);
 }
 
+#[tokio::test]
+async fn what_takes_the_place_of_a_value_has_that_not_encoded() {
+    static ENCODED: AtomicBool = AtomicBool::new(false);
+    let rebuild: Rebuild = |head, value| {
+        ENCODED.store(true, Ordering::SeqCst);
+        rebuilt(head, value)
+    };
+    let (store, ..) = with_decoded(Some(rebuild)).await;
+    let mut waiter = pin!(changed(&store, MINUTE));
+    assert!(waiter.as_mut().now_or_never().is_none());
+    store.put_raw("version", 7_u64.to_le_bytes().to_vec().into(), MINUTE);
+    let check = [VersionKey::new("version", 0), VersionKey::new("none", 0)];
+    let write = [Write::new("k", value(&store, 9), MINUTE).with_check(&check)];
+    let written = store.write(&write).await.unwrap();
+    let versions = store.look(ReadRequest::of_versions(&check)).versions.to_vec();
+    assert_eq!((written[0].accepted, &written[0].versions), (true, &versions));
+    assert!(versions[0].is_some() && versions[1].is_none());
+    assert!(waiter.as_mut().now_or_never().is_some());
+    assert!(!ENCODED.load(Ordering::SeqCst));
+    assert_eq!((read(&store).await, is_decoded(&store)), (value(&store, 9), false));
+}
+
 /// G8: a value that changed inside encodes to something else than was stored.
 #[tokio::test]
 async fn a_value_that_no_longer_encodes_to_what_was_stored_is_a_miss() {
