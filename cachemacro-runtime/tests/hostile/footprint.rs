@@ -176,7 +176,13 @@ async fn full() {
         let change = before.change();
         change.bytes_allocated - change.bytes_deallocated
     };
-    cache.scope(all_of(false)).await;
+    // Twice each, one after the other: the second call finds what the first loaded, and it is kept decoded.
+    let twice = async || {
+        for id in (0..ENTRIES).flat_map(|id| [id, id]) {
+            assert_eq!(plain(id).await.len(), 260);
+        }
+    };
+    cache.scope(twice()).await;
     println!("full: {} of {CAPACITY} (weighs {})", on_heap(), store.weight());
     assert!(on_heap() <= CAPACITY);
     let mut found = 0;
@@ -189,7 +195,7 @@ async fn full() {
         println!("full, read: {} of {CAPACITY} (weighs {})", on_heap(), store.weight());
         assert!(on_heap() <= CAPACITY);
     }
-    assert!(found > 6_000, "{found} found");
+    assert!(found > 4_000, "{found} found");
     keep(cache);
 }
 
