@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 
 use crate::engine::claims::{Claim, Claims};
 use crate::engine::collecting::Collecting;
+use crate::engine::decoded::Rebuilds;
 use crate::engine::deferred::Deferred;
 use crate::engine::flight::Flights;
 use crate::engine::misspelt::Misspelt;
@@ -83,6 +84,7 @@ pub(crate) struct Core {
     sites: RwLock<HashMap<SiteId, (&'static Site, Arc<Counters>)>>,
     /// Which values come back from the store.
     pub(crate) readbacks: Readbacks,
+    pub(crate) rebuilds: Rebuilds,
     /// What recorded loads read.
     pub(crate) recalls: Recalls,
     claims: Claims,
@@ -162,6 +164,7 @@ impl Core {
             pacing: Pacing::default(),
             sites: RwLock::default(),
             readbacks: Readbacks::default(),
+            rebuilds: Rebuilds::default(),
             recalls: Recalls::default(),
             claims: Claims::default(),
             local: OnceLock::new(),

@@ -2,8 +2,10 @@
 //! copies of what is in a store that others change too.
 
 use std::any::{Any, TypeId};
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::num::NonZeroU32;
+use std::sync::RwLock;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
@@ -20,6 +22,7 @@ use crate::format::ids::FillId;
 use crate::format::stamps::version_key;
 use crate::ground::clock::{NEVER, Timestamp};
 use crate::ground::panics::caught;
+use crate::ground::sync::{read, write};
 use crate::key::parts::{self, Parts};
 use crate::key::prefix_of;
 use crate::local::follow::LocalTier;
@@ -33,8 +36,10 @@ use crate::policy::rules::Rules;
 use crate::policy::site::Site;
 use crate::policy::ttl::Policy;
 use crate::store::local::AnyKept;
-use crate::store::{AnyStore, Guarded, Placed, Query, Rebuild, some_hash};
+use crate::store::{AnyStore, Guarded, Origin, Placed, Query, Rebuild, some_hash};
 
+/// How many values of one function and type are encoded in vain, to leave out their bytes, before no more are.
+const MOST_VAIN: u32 = 3;
 /// What arguments that were not written part by part begin with. No cache has such a number.
 const BY_KEY: u64 = u64::MAX;
 
@@ -53,6 +58,20 @@ struct Copied<V> {
 impl<V> Copied<V> {
     fn new(fill_id: FillId, size: usize, likeness: NonZeroU32, value: Option<V>) -> Self {
         Self { fill_id, size: u32::try_from(size).unwrap_or(u32::MAX), likeness, value }
+    }
+}
+
+/// How many values of a function, or of none, and of a type did not encode to what was stored: maps without an order do not.
+#[derive(Debug, Default)]
+pub(crate) struct Rebuilds(RwLock<HashMap<(Option<SiteId>, TypeId), u32>>);
+
+impl Rebuilds {
+    fn are_vain(&self, of: (Option<SiteId>, TypeId)) -> bool {
+        read(&self.0).get(&of).is_some_and(|failed| *failed >= MOST_VAIN)
+    }
+
+    fn failed(&self, of: (Option<SiteId>, TypeId)) {
+        *write(&self.0).entry(of).or_default() += 1;
     }
 }
 
@@ -247,7 +266,7 @@ impl<T: Value> Entry<T> {
         let (Some(tier), Some(ttl)) = (raw.core.tier.as_deref(), raw.core.local_ttl(&raw.policy)) else {
             return;
         };
-        let size = prepared.weight(raw);
+        let (size, unpacked) = (prepared.weight(raw), prepared.unpacked_len(raw));
         if !tier.may_keep(size) || !mode::is_plain() {
             return;
         }
@@ -255,7 +274,7 @@ impl<T: Value> Entry<T> {
         let Some(value) = caught(|| value.cloned()) else { return };
         let fill_id = *prepared.fill_id.get_or_insert_with(|| raw.core.store.fill_id());
         let copied = Copied::new(fill_id, size, self.likeness(), value);
-        let copy = LocalCopy::new(placed, raw.owner(), size, copied);
+        let copy = LocalCopy::new(placed, raw.owner(), (size, unpacked), copied);
         prepared.copying = Some(Copying { raw: raw.clone(), expected: self.expected(), ttl, fill_id, copy });
     }
 }
@@ -333,11 +352,21 @@ impl Known<'_> {
                 let bytes = usable.bytes();
                 let head = bytes.len() - usable.stored_payload().len();
                 let (value, rebuild) = (Guarded::of(value), rebuilt::<V> as Rebuild);
+                let of = (raw.site.as_ref().map(|(site, _)| site.id()), TypeId::of::<V>());
+                // What it lent goes with the value.
+                let may = !lends && value.get().is_some() && !header.has(header::COMPRESSED);
+                let may = may && !raw.core.rebuilds.are_vain(of);
                 let rebuild = Some(rebuild).filter(|rebuild| {
-                    // What it lent goes with the value.
-                    !lends && rebuild(&bytes[..head], &value).as_deref() == Some(bytes)
+                    let is_same = may && rebuild(&bytes[..head], &value).as_deref() == Some(bytes);
+                    if may && !is_same {
+                        raw.core.rebuilds.failed(of);
+                    }
+                    is_same
                 });
-                let (named, origin) = ((&*raw.full, &self.placed), (bytes, head, rebuild));
+                let (named, origin) = (
+                    (&*raw.full, &self.placed),
+                    (bytes, Origin { size: usable.unpacked_len(), head, rebuild }),
+                );
                 store.keep_decoded(named, origin, versions, until, value);
             }
             (AnyStore::Other(_), Some(Copies { tier, ttl, likeness, begun: Some(begun) })) => {
@@ -345,7 +374,7 @@ impl Known<'_> {
                 let unnamed = unnamed.filter(|hash| raw.tags.iter().all(|tag| tag.hash != *hash));
                 let size = usable.bytes().len();
                 let copied = Copied::new(header.fill_id, size, likeness, value);
-                let copy = LocalCopy::new(self.placed, raw.owner(), size, copied);
+                let copy = LocalCopy::new(self.placed, raw.owner(), (size, usable.unpacked_len()), copied);
                 tier.keep(begun, unnamed, raw.life_of_copy(header, ttl), copy);
             }
             (AnyStore::Other(_), _) => {}

@@ -16,6 +16,7 @@ use crate::engine::removals::Removals;
 use crate::engine::versions::{Lives, prolong_all};
 use crate::format::header::{self, Header, Stamp};
 use crate::format::ids::Version;
+use crate::format::payload;
 use crate::format::stamps::{BUCKETS, VersionKey, all_any_keys, any_key, tag_keys, version_key};
 use crate::ground::chunks::{MOST_BYTES, MOST_ENTRIES, chunks};
 use crate::ground::error::Result;
@@ -138,6 +139,11 @@ impl Prepared {
         header::FIXED
             + (raw.tags.len() + self.tags.len() + self.inherited.len()) * header::STAMP
             + self.payload.len()
+    }
+
+    /// The same where its payload is not compressed: about as large as the value is.
+    pub(crate) fn unpacked_len(&self, raw: &RawEntry) -> usize {
+        self.weight(raw) - self.payload.len() + payload::unpacked_len(&self.payload, self.flags)
     }
 
     /// The versions of the tags that the value names and the entry did not.

@@ -108,6 +108,12 @@ impl Usable {
         payload::unpack(self.stored_payload(), &self.header, limit)
     }
 
+    /// How many bytes the entry has where its payload is not compressed: about as large as the value is.
+    pub(crate) fn unpacked_len(&self) -> usize {
+        let stored = self.stored_payload();
+        self.bytes.len() - stored.len() + payload::unpacked_len(stored, self.header.flags)
+    }
+
     /// All bytes of the entry.
     pub(crate) const fn whole(&self) -> &Bytes {
         &self.bytes
@@ -165,7 +171,9 @@ impl RawEntry {
             return self.header_of_all(expected).await;
         }
         self.settle().await?;
-        let mut length = header::FIXED + HEAD_STAMPS * header::STAMP;
+        // What is in memory may have to be encoded anew where more is asked for than header and stamps, and can be asked again.
+        let stamps = if core.store.is_memory() { self.tags.len() } else { HEAD_STAMPS };
+        let mut length = header::FIXED + stamps * header::STAMP;
         loop {
             let keys = [&*self.full];
             let request = ReadRequest::new(&keys).with_versions(&self.tags).with_first(length);

@@ -25,6 +25,21 @@ pub(crate) fn unpack<'a>(stored: &'a [u8], header: &Header, limit: usize) -> Opt
     if header.has(COMPRESSED) { inflated(stored, limit).map(Cow::Owned) } else { Some(Cow::Borrowed(stored)) }
 }
 
+/// How many bytes the codec wrote, as far as what is stored says so: for what was unpacked before.
+pub(crate) fn unpacked_len(stored: &[u8], flags: u8) -> usize {
+    if flags & COMPRESSED == 0 { stored.len() } else { claimed(stored).unwrap_or(stored.len()) }
+}
+
+#[cfg(feature = "lz4")]
+fn claimed(stored: &[u8]) -> Option<usize> {
+    crate::format::codec::compress::claimed(stored)
+}
+
+#[cfg(not(feature = "lz4"))]
+const fn claimed(_stored: &[u8]) -> Option<usize> {
+    None
+}
+
 #[cfg(feature = "lz4")]
 fn compressed(encoded: &[u8], over: Option<usize>) -> Option<Vec<u8>> {
     if encoded.len() > over? { crate::format::codec::compress::compress(encoded) } else { None }
@@ -58,6 +73,7 @@ mod tests {
             let Packed { bytes, flags } = pack(encoded.clone(), over);
             let header = Header { flags, ..Header::default() };
             assert_eq!(unpack(&bytes, &header, length).as_deref(), Some(&encoded[..]), "{length} {over:?}");
+            assert_eq!(unpacked_len(&bytes, flags), length);
         }
     }
 

@@ -47,7 +47,7 @@ fn ten_million_keys_with_a_tag_each_take_no_more_than_the_capacity() {
         let text = key.to_string();
         let placed = Placed { hash: tier.table().hash(text.as_bytes()), bytes: text.clone().into_bytes() };
         let begun = tier.begin(&format!("shop:user:{text}"), "shop:user:", [key, 1]);
-        let copy = LocalCopy::new(placed, None, 200, Counted::new(&live));
+        let copy = LocalCopy::new(placed, None, (200, 200), Counted::new(&live));
         assert!(tier.keep(begun, [key + 1], life, copy));
         if key % 3 == 0 {
             // Told of again and again, and asked for by nobody.

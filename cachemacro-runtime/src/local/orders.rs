@@ -182,7 +182,7 @@ impl World {
 
     fn keep(&self, begun: Begun, row: u64) {
         let placed = Placed { hash: self.tier.table().hash(b"7"), bytes: b"7".to_vec() };
-        self.tier.keep(begun, [], LIFE, LocalCopy::new(placed, None, 8, row));
+        self.tier.keep(begun, [], LIFE, LocalCopy::new(placed, None, (8, 8), row));
     }
 
     /// What a call takes without asking.

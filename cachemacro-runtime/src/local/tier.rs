@@ -86,13 +86,14 @@ pub(crate) struct LocalCopy {
 }
 
 impl LocalCopy {
+    /// `weight`: how many bytes it would have there without compression.
     pub(crate) fn new<V: Any + Send + Sync>(
         placed: Placed,
         owner: Option<&'static SiteId>,
-        size: usize,
+        (size, weight): (usize, usize),
         value: V,
     ) -> Self {
-        Self { placed, kept: AnyKept::new(owner, Timestamp(0), size, value), size }
+        Self { placed, kept: AnyKept::new(owner, Timestamp(0), weight, value), size }
     }
 }
 
@@ -329,7 +330,12 @@ mod tests {
     /// Keeps a value that carries a tag which nobody named.
     fn keep(tier: &Tier, begun: Begun, ttl: Duration) {
         let placed = Placed { hash: tier.table.hash(b"7"), bytes: b"7".to_vec() };
-        tier.keep(begun, [OTHER_TAG], Life { ttl, fresh: 2 * ttl }, LocalCopy::new(placed, None, 100, 7_u32));
+        tier.keep(
+            begun,
+            [OTHER_TAG],
+            Life { ttl, fresh: 2 * ttl },
+            LocalCopy::new(placed, None, (100, 100), 7_u32),
+        );
     }
 
     /// Whether the copy is taken by who hears of the store just now.
@@ -425,7 +431,7 @@ mod tests {
                     let read = row.load(Ordering::SeqCst);
                     let placed = Placed { hash: tier.table.hash(b"7"), bytes: b"7".to_vec() };
                     let life = Life { ttl: MINUTE, fresh: MINUTE };
-                    tier.keep(begun, [], life, LocalCopy::new(placed, None, 8, read));
+                    tier.keep(begun, [], life, LocalCopy::new(placed, None, (8, 8), read));
                 });
                 scope.spawn(|| {
                     row.store(round, Ordering::SeqCst);
@@ -521,7 +527,7 @@ mod tests {
                 begun,
                 [],
                 Life { ttl: MINUTE, fresh: MINUTE },
-                LocalCopy::new(placed, None, 800, key)
+                LocalCopy::new(placed, None, (800, 800), key)
             ));
         }
         assert!(tier.find(&query(&tier), |value: &u32| Some(*value)).is_none());

@@ -234,7 +234,6 @@ impl Observers {
         self.0.push(Arc::new(observer));
     }
 
-    /// Tells each of them. None can make the call fail that is observed.
     /// Tells of what is made only where there is anybody.
     #[inline]
     pub(crate) fn tell_if_any<'a>(&self, seen: impl FnOnce() -> Observation<'a>) {
@@ -243,6 +242,8 @@ impl Observers {
         }
     }
 
+    /// Tells each of them. None can make the call fail that is observed.
+    #[inline]
     pub(crate) fn tell(&self, seen: &Observation<'_>) {
         static PANICKED: AtomicBool = AtomicBool::new(false);
         for observer in &self.0 {

@@ -6,15 +6,16 @@
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
 use foldhash::fast::RandomState;
-use papaya::{Equivalent, Guard as _, HashMap};
+use papaya::{Equivalent, Guard as _, HashMap, LocalGuard};
 
 use crate::ground::panics::caught;
 use crate::store::arguments::Arguments;
 
-/// Memory of a value above this weight is not left to be given back with that of others.
-const HEAVY: usize = 64 << 10;
+/// How much memory of values that left the table, in bytes, is left to be given back with that of others.
+const MOST_LEFT: usize = 4 << 10;
 
 /// What is found by arguments.
 pub(crate) trait Ends: Send + Sync {
@@ -33,11 +34,13 @@ pub(crate) struct ByArguments<V: ?Sized> {
     map: HashMap<Place, Arc<V>, Hashed>,
     /// Random, so that nobody can choose arguments that all fall into one place.
     hasher: RandomState,
+    /// What values that left the table weigh, since somebody last had memory given back.
+    left: AtomicUsize,
 }
 
 impl<V: ?Sized + Ends> ByArguments<V> {
     pub(crate) fn new() -> Self {
-        Self { map: HashMap::with_hasher(Hashed), hasher: RandomState::default() }
+        Self { map: HashMap::with_hasher(Hashed), hasher: RandomState::default(), left: AtomicUsize::new(0) }
     }
 
     /// What arguments are hashed with.
@@ -56,11 +59,17 @@ impl<V: ?Sized + Ends> ByArguments<V> {
         self.map.pin().get(query).map(|value| look(value))
     }
 
-    /// Has a value found by these arguments, in place of what was before.
+    /// Has a value found by these arguments, in place of what was before, unless it has ended.
     pub(crate) fn put(&self, placed: &Placed, value: &Arc<V>) {
+        if value.has_ended() {
+            return;
+        }
         let guard = self.map.guard();
-        self.map.insert(Place::new(placed), Arc::clone(value), &guard);
-        // Whoever ended it meanwhile did not find it there.
+        let replaced = self.map.insert(Place::new(placed), Arc::clone(value), &guard);
+        self.give_back(replaced.map_or(0, |replaced| replaced.weight()), &guard);
+        drop(guard);
+        // Whoever ended it meanwhile did not find it there, or this sees that it has ended: of the two fences one comes first.
+        fence(Ordering::SeqCst);
         if value.has_ended() {
             self.remove(value);
         }
@@ -70,10 +79,25 @@ impl<V: ?Sized + Ends> ByArguments<V> {
     pub(crate) fn remove(&self, value: &Arc<V>) {
         let hash = value.place();
         if hash != 0 {
+            // After it has ended, as in `put`.
+            fence(Ordering::SeqCst);
             let guard = self.map.guard();
             // Two arguments of one hash are next to impossible: then this one stays, ended, until its place is taken.
-            let _ = self.map.remove_if(&Hash64(hash), |_, other| Arc::ptr_eq(other, value), &guard);
-            if value.weight() > HEAVY {
+            let removed = self.map.remove_if(&Hash64(hash), |_, other| Arc::ptr_eq(other, value), &guard);
+            self.give_back(removed.ok().flatten().map_or(0, |_| value.weight()), &guard);
+        }
+    }
+
+    /// Has memory given back of values that left the table, once they weigh enough: it is kept in batches for each thread.
+    fn give_back(&self, weight: usize, guard: &LocalGuard<'_>) {
+        let left = self.left.load(Ordering::Relaxed);
+        if weight > 0 || left >= MOST_LEFT {
+            let is_due = left + weight >= MOST_LEFT;
+            // Where many are at the table nothing may be given back yet: after a large value the next to come tries again.
+            let left =
+                if is_due && weight < MOST_LEFT { 0 } else { left.saturating_add(weight).min(MOST_LEFT) };
+            self.left.store(left, Ordering::Relaxed);
+            if is_due {
                 guard.flush();
             }
         }
@@ -237,5 +261,71 @@ impl Hasher for AsItIs {
     #[inline]
     fn write_u64(&mut self, hash: u64) {
         self.0 = hash;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    const VALUES: u64 = 100;
+
+    /// Counts how many there are.
+    struct Counted {
+        place: u64,
+        weight: usize,
+        live: Arc<AtomicUsize>,
+    }
+
+    impl Ends for Counted {
+        fn has_ended(&self) -> bool {
+            false
+        }
+
+        fn place(&self) -> u64 {
+            self.place
+        }
+
+        fn weight(&self) -> usize {
+            self.weight
+        }
+    }
+
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            self.live.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    /// What was replaced or removed would stay in memory by a batch, for each thread.
+    #[test]
+    fn what_left_the_table_does_not_stay_in_memory() {
+        for (weight, most) in [(8 << 10, 1), (1 << 10, 4)] {
+            let (table, live) = (ByArguments::new(), Arc::new(AtomicUsize::new(0)));
+            let counted = || live.load(Ordering::SeqCst);
+            let put = |place| {
+                live.fetch_add(1, Ordering::SeqCst);
+                let value = Arc::new(Counted { place, weight, live: live.clone() });
+                table.put(&Placed { hash: place, bytes: place.to_le_bytes().to_vec() }, &value);
+                value
+            };
+            let mut values = Vec::new();
+            for round in 1..4 {
+                for place in 1..=VALUES {
+                    drop(put(place));
+                    assert!(round == 1 || counted() <= 100 + most, "{} of {weight}", counted());
+                }
+            }
+            for place in 1..=VALUES {
+                values.push(put(place));
+            }
+            for (at, value) in values.into_iter().enumerate() {
+                table.remove(&value);
+                drop(value);
+                assert!(counted() <= 100 - 1 - at + most, "{} of {weight}", counted());
+            }
+        }
     }
 }

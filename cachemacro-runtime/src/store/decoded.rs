@@ -74,7 +74,7 @@ pub(crate) type Rebuild = fn(&[u8], &(dyn Any + Send + Sync)) -> Option<Vec<u8>>
 /// The bytes that a value was decoded from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Origin {
-    /// How many.
+    /// How many, where none are compressed: the value is taken for as large.
     pub(crate) size: usize,
     /// How many there are before the value's.
     pub(crate) head: usize,
@@ -155,13 +155,19 @@ impl AnyDecoded {
     #[inline]
     #[expect(clippy::option_option, reason = "whether there is one, and what it is of")]
     pub(crate) fn take<V: Any + Clone>(&self, now: Timestamp) -> Option<Option<V>> {
-        let valid =
-            !self.has_ended() && now < self.until && self.versions.iter().all(|version| version.holds());
-        if !valid {
+        if self.has_ended() || now >= self.until {
             return None;
         }
+        let mut is_marked = self.used.load(Ordering::Relaxed);
+        for version in &self.versions {
+            if !version.holds() {
+                return None;
+            }
+            // Someone else may have asked whether the version was used.
+            is_marked &= version.used.load(Ordering::Relaxed);
+        }
         let value = self.value.downcast_ref::<Guarded<V>>()?;
-        if !self.used.load(Ordering::Relaxed) {
+        if !is_marked {
             self.use_it();
         }
         Some(value.get().cloned())
@@ -247,6 +253,31 @@ mod tests {
         put(&table, 1, &[], Some(2_u32));
         remove(&table, &old);
         assert_eq!(get::<u32>(&table, 1, NOW), Some(Some(2)));
+    }
+
+    #[test]
+    fn a_version_counts_as_used_whichever_value_that_hangs_on_it_is_taken() {
+        let table = DecodedTable::new();
+        let versions = [Unchanged::new()];
+        let decoded = put(&table, 1, &versions, Some(7_u32));
+        for _ in 0..3 {
+            assert_eq!(get::<u32>(&table, 1, NOW), Some(Some(7)));
+            assert!(
+                versions[0].was_used() && !versions[0].was_used(),
+                "also where the value was used before"
+            );
+        }
+        assert!(decoded.was_used());
+    }
+
+    #[test]
+    fn what_has_ended_takes_no_place_from_what_has_not() {
+        let table = DecodedTable::new();
+        put(&table, 1, &[], Some(2_u32));
+        let decoded = AnyDecoded::new(&placed(1), LATER, Vec::new(), ORIGIN, Guarded::new(1_u32));
+        decoded.end();
+        table.put(&placed(1), &decoded);
+        assert_eq!((get::<u32>(&table, 1, NOW), table.len()), (Some(Some(2)), 1));
     }
 
     /// Upholds G1: an evict before a value is put where calls look does not find it there.

@@ -24,7 +24,7 @@ mod shared;
 pub(crate) use self::any::AnyStore;
 pub(crate) use self::by_arguments::{Guarded, Placed, Query, some_hash};
 pub use self::contract::{Changes, Immediate, Inspect, Listener, Store, Tracking};
-pub(crate) use self::decoded::Rebuild;
+pub(crate) use self::decoded::{Origin, Rebuild};
 pub use self::documents::Documents;
 #[doc(hidden)]
 pub use self::layers::Passed;

@@ -1,4 +1,7 @@
 //! What an entry takes on the heap besides its value: no more than is said here, which is a little more than was counted.
+//!
+//! The rule: what an entry weighs is no less than what it takes, where a value is no larger on the heap than 300 bytes beside its bytes. So a
+//! full store takes no more than its capacity, whatever was done to it. A sync function's value has no bytes to be weighed by.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -39,6 +42,14 @@ async fn tagged(id: u64) -> Value {
 fn sync(id: u64) -> Value {
     value(id)
 }
+
+#[cached(crate = cachemacro, prefix = "packed", ttl = "1h")]
+async fn packed() -> String {
+    "x".repeat(PACKED)
+}
+
+/// How many bytes a text has that is a few hundred where it is compressed.
+const PACKED: usize = 200_000;
 
 /// A store in memory like one that others change too: it says that it tells of every change.
 #[derive(Debug)]
@@ -101,6 +112,7 @@ async fn in_memory() {
         let beyond = beyond.await - VALUE;
         println!("in memory, tags {tags}: {beyond} (weighs {})", store.weight() / 12_288);
         assert!(beyond <= most, "{beyond} bytes");
+        assert!(beyond + VALUE <= store.weight() / 12_288);
         keep(cache);
     }
 }
@@ -116,6 +128,7 @@ async fn only_bytes() {
     let beyond = beyond.await - 262;
     println!("in memory, bytes: {beyond} (weighs {})", store.weight() / 12_288);
     assert!(beyond <= 250, "{beyond} bytes");
+    assert!(beyond + 262 <= store.weight() / 12_288);
     keep(cache);
 }
 
@@ -139,6 +152,7 @@ async fn local() {
         println!("local, tags {tags}: {beyond} (weighs {bytes})");
         // Tags that values share take no room of their own.
         assert!(beyond <= 225, "{beyond} bytes");
+        assert!(beyond + VALUE <= usize::try_from(bytes).expect("few"));
         keep(near);
     }
 }
@@ -152,6 +166,72 @@ async fn of_sync_functions() {
     keep(cache);
 }
 
+/// A full store, of which all values were taken decoded, and then all bytes read.
+async fn full() {
+    const CAPACITY: usize = 4 << 20;
+    let store = Arc::new(MemoryStore::builder().capacity(CAPACITY).build());
+    let cache = Cache::builder().store(store.clone()).build().expect("acceptable");
+    let before = Region::new(COUNTING);
+    let on_heap = || {
+        let change = before.change();
+        change.bytes_allocated - change.bytes_deallocated
+    };
+    // Twice each, one after the other: the second call finds what the first loaded, and it is kept decoded.
+    let twice = async || {
+        for id in (0..ENTRIES).flat_map(|id| [id, id]) {
+            assert_eq!(plain(id).await.len(), 260);
+        }
+    };
+    cache.scope(twice()).await;
+    println!("full: {} of {CAPACITY} (weighs {})", on_heap(), store.weight());
+    assert!(on_heap() <= CAPACITY);
+    let mut found = 0;
+    for _ in 0..2 {
+        for id in 0..ENTRIES {
+            found +=
+                u64::from(cache.get::<Value>("plain", id).await.expect("memory does not fail").is_some());
+            assert!(store.weight() <= CAPACITY);
+        }
+        println!("full, read: {} of {CAPACITY} (weighs {})", on_heap(), store.weight());
+        assert!(on_heap() <= CAPACITY);
+    }
+    assert!(found > 4_000, "{found} found");
+    keep(cache);
+}
+
+/// What is compressed in a store is not where a value is kept decoded.
+async fn compressed() {
+    let call = async || {
+        for _ in 0..3 {
+            packed().await;
+        }
+    };
+    let store = Arc::new(MemoryStore::new());
+    let cache = Cache::builder().compress_over(1_000);
+    let near = cache.clone().store(store.clone()).build().expect("acceptable");
+    near.scope(call()).await;
+    assert!(store.weight() > PACKED, "weighs {}", store.weight());
+    keep(near);
+    for loaded_here in [true, false] {
+        let far: Arc<dyn Store> = Arc::new(Told(Arc::new(MemoryStore::new())));
+        let cache = cache.clone().store(far).namespace("n");
+        if !loaded_here {
+            let other = cache.clone().build().expect("acceptable");
+            other.scope(call()).await;
+            other.stored().await;
+            keep(other);
+        }
+        let near = cache.local(Duration::from_secs(3_600)).build().expect("acceptable");
+        while near.stats().total.local_hits == 0 {
+            near.scope(async { drop(packed().await) }).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let bytes = near.stats().local.bytes;
+        assert!(bytes > PACKED as u64, "weighs {bytes}");
+        keep(near);
+    }
+}
+
 /// Needs to be alone with the allocator.
 pub(super) fn is_bounded() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -160,5 +240,7 @@ pub(super) fn is_bounded() {
         local().await;
         of_sync_functions().await;
         in_memory().await;
+        full().await;
+        compressed().await;
     });
 }

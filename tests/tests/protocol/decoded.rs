@@ -7,7 +7,7 @@ use std::time::Duration;
 use cachemacro::store::memory::MemoryStore;
 use cachemacro::{Cache, Clock, Event, MissReason, Mode, Observation, Observer, SiteId, cached};
 use cachemacro_tests::rounds;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -86,6 +86,61 @@ async fn a_shared_value_is_handed_out_and_a_none_is_one() {
     assert!(Arc::ptr_eq(&one.expect("there"), &other.expect("there")));
     assert_eq!(shared(&cache, 0).await, None);
     assert_eq!(cache.stats().total.loads, 2);
+}
+
+/// Encoding a value anew, of which calls take the decoded one, may cost as much as it is large.
+#[tokio::test]
+async fn who_asks_only_about_a_value_has_it_not_encoded() {
+    static ENCODED: AtomicU64 = AtomicU64::new(0);
+    #[derive(Clone, Deserialize)]
+    struct Long(String);
+    impl Serialize for Long {
+        fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+            ENCODED.fetch_add(1, Ordering::SeqCst);
+            to.serialize_newtype_struct("Long", &self.0)
+        }
+    }
+    #[cached(prefix = "long", key = "{id}", tags = ["long:{id}"], ttl = "1h", cache = cache, entry = long_entry)]
+    async fn long(cache: &Cache, id: usize) -> Long {
+        Long("x".repeat(1_000 + id))
+    }
+    let (cache, ..) = cache();
+    long(&cache, 1).await;
+    long(&cache, 1).await;
+    let before = ENCODED.load(Ordering::SeqCst);
+    let entry = || long_entry(&cache, 1_usize);
+    assert!(entry().has().await.expect("memory does not fail"));
+    assert!(entry().ttl().await.expect("memory does not fail").is_some());
+    assert!(entry().meta().await.expect("memory does not fail").is_some());
+    assert_eq!(ENCODED.load(Ordering::SeqCst), before);
+    assert_eq!(entry().get().await.expect("memory does not fail").map(|long| long.0.len()), Some(1_001));
+    assert_eq!(ENCODED.load(Ordering::SeqCst), before + 1);
+}
+
+/// Like a map of which each copy has an order of its own.
+#[tokio::test]
+async fn values_that_never_encode_to_what_was_stored_are_not_encoded_for_that_each_time() {
+    static ENCODED: AtomicU64 = AtomicU64::new(0);
+    #[derive(Clone, Deserialize)]
+    struct Odd(String);
+    impl Serialize for Odd {
+        fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+            let order = ENCODED.fetch_add(1, Ordering::SeqCst);
+            to.serialize_newtype_struct("Odd", &format!("{order} {}", "x".repeat(1_000)))
+        }
+    }
+    #[cached(prefix = "odd", key = "{id}", ttl = "1h", cache = cache)]
+    async fn odd(cache: &Cache, id: usize) -> Odd {
+        Odd(id.to_string())
+    }
+    let (cache, ..) = cache();
+    for id in 0..20 {
+        for _ in 0..3 {
+            assert!(!odd(&cache, id).await.0.is_empty());
+        }
+    }
+    assert_eq!(cache.stats().total.hits, 40);
+    assert!(ENCODED.load(Ordering::SeqCst) <= 20 + 4, "{ENCODED:?}");
 }
 
 /// Upholds G1 and G2: whatever removes or replaces the entry, the decoded value goes with it.

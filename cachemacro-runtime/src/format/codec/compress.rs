@@ -31,6 +31,11 @@ pub fn compress(bytes: &[u8]) -> Option<Vec<u8>> {
     (compressed.len() < bytes.len()).then_some(compressed)
 }
 
+/// How long these bytes say that they were before.
+pub(crate) fn claimed(bytes: &[u8]) -> Option<usize> {
+    usize::try_from(u32::from_le_bytes(*bytes.first_chunk::<CLAIM>()?)).ok()
+}
+
 /// What [`compress`] was given, at most `max_inflated` bytes of it.
 ///
 /// ```
@@ -47,8 +52,8 @@ pub fn compress(bytes: &[u8]) -> Option<Vec<u8>> {
 /// [`ErrorKind::Decode`] where the bytes are not an intact block, or inflate beyond the limit.
 pub fn decompress(bytes: &[u8], max_inflated: usize) -> Result<Vec<u8>> {
     let broken = || Error::new(ErrorKind::Decode, "not an intact lz4 block");
-    let (claim, compressed) = bytes.split_first_chunk::<CLAIM>().ok_or_else(broken)?;
-    let claimed = usize::try_from(u32::from_le_bytes(*claim)).map_err(|_| broken())?;
+    let claimed = claimed(bytes).ok_or_else(broken)?;
+    let compressed = &bytes[CLAIM..];
     if claimed > max_inflated {
         return Err(Error::new(ErrorKind::Decode, "inflated beyond the limit"));
     }

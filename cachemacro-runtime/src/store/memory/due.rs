@@ -13,6 +13,16 @@ impl Due {
         self.0.len()
     }
 
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.0.capacity()
+    }
+
+    /// Gives memory back beyond that for so many.
+    pub(super) fn shrink_to(&mut self, room: usize) {
+        self.0.shrink_to(room);
+    }
+
     /// The record that is due first, and when.
     pub(super) fn first(&self, records: &[Record]) -> Option<(usize, Timestamp)> {
         let at = *self.0.first()? as usize;

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 
-use self::space::{Removed, Space};
+use self::space::{Found, Space};
 use self::watch::Watch;
 use crate::format::header::Header;
 use crate::format::ids::Version;
@@ -27,13 +27,14 @@ use crate::ground::error::Result;
 use crate::pass_on;
 use crate::store::by_arguments::{Guarded, Placed, Query};
 use crate::store::contract::{Changes, Immediate, Inspect, Store};
-use crate::store::decoded::{AnyDecoded, Origin, Rebuild};
+use crate::store::decoded::{AnyDecoded, Origin};
 use crate::store::messages::about::{About, StoreHealth};
 use crate::store::messages::evict::EvictRequest;
 use crate::store::messages::few::Few;
 use crate::store::messages::inspect::{Cursor, Page, Raw};
 use crate::store::messages::lease::HeldLease;
 use crate::store::messages::read::{Excerpt, Read, ReadRequest};
+use crate::store::messages::write::{Guard, Write, Written};
 use crate::store::protocol::{self, Backend, Change, Protocol, Slot, Step};
 
 /// The name that logs and health show.
@@ -84,8 +85,8 @@ pub struct MemoryStoreBuilder {
 }
 
 impl MemoryStoreBuilder {
-    /// How many bytes the store holds, keys, about 160 bytes of overhead per key and decoded values, each counted as
-    /// large as its bytes, included; 64 MiB by default. What alone is larger than this is not kept.
+    /// How many bytes the store holds, keys, about 160 bytes of overhead per key and decoded values, each counted as large as its
+    /// bytes are without compression, included; 64 MiB by default. What alone is larger than this is not kept.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -266,7 +267,14 @@ impl MemoryStore {
     /// [`Store::read`], at once.
     pub(crate) fn look(&self, request: ReadRequest<'_>) -> Read {
         let space = &self.memory().space;
-        let entry = |key: &str| Some(Excerpt::first_of(space.get(key)?.bytes, request.first));
+        let entry = |key: &str| {
+            let Some(first) = request.first else { return Some(Excerpt::whole(space.get(key)?.bytes)) };
+            let Found { slot: Slot { bytes, .. }, is_whole } = space.first(key, first)?;
+            // Where not all bytes are there, their number was right when they were stored.
+            let length = Header::parse(&bytes).ok().filter(|_| !is_whole).map(|header| header.total_len());
+            let excerpt = Excerpt::first_of(bytes, Some(first));
+            Some(Excerpt { length: length.unwrap_or(excerpt.length), ..excerpt })
+        };
         let entries = match request.keys {
             [key] => Few::one(entry(key)),
             keys => keys.iter().map(|key| entry(key)).collect(),
@@ -291,12 +299,11 @@ impl MemoryStore {
     }
 
     /// Keeps `value`, which was decoded from `bytes`, for calls with these arguments: until the bytes change, one of the
-    /// versions does, or `until` has come. Where `rebuild` gives all bytes again from the first, of which there are `head`, and the
-    /// value, those alone stay.
+    /// versions does, or `until` has come. Where the value encodes to the bytes after the first, those alone stay.
     pub(crate) fn keep_decoded<V: Any + Send + Sync>(
         &self,
         (key, placed): (&str, &Placed),
-        (bytes, head, rebuild): (&Bytes, usize, Option<Rebuild>),
+        (bytes, origin): (&Bytes, Origin),
         versions: impl Iterator<Item = (VersionKey, Version)>,
         until: Timestamp,
         value: Guarded<V>,
@@ -314,7 +321,6 @@ impl MemoryStore {
         }
         // The clock that it is looked at with may be behind.
         let until = until.minus(COARSENESS);
-        let origin = Origin { size: bytes.len(), head, rebuild };
         space.attach(key, bytes, placed, &AnyDecoded::new(placed, until, watched, origin, value));
     }
 
@@ -343,7 +349,21 @@ impl Store for MemoryStore {
         Ok(existed)
     }
 
-    pass_on!(self.protocol: about, now, capture, lease, keep, write, evict_prefix, health);
+    /// As over any map; but what gives way whatever it is need not be there whole, and is not encoded for that.
+    async fn write(&self, writes: &[Write<'_>]) -> Result<Vec<Written>> {
+        if !writes.iter().all(|write| matches!(write.guard, Guard::Always)) {
+            return self.protocol.write(writes).await;
+        }
+        let memory = self.memory();
+        for write in writes {
+            memory.space.replace(write.key, |slot, now| protocol::write(slot, now, write));
+            memory.watch.wake(write.key);
+        }
+        let check = |write: &Write<'_>| self.look(ReadRequest::of_versions(write.check)).versions.to_vec();
+        Ok(writes.iter().map(|write| Written::new(true, check(write))).collect())
+    }
+
+    pass_on!(self.protocol: about, now, capture, lease, keep, evict_prefix, health);
     pass_on!(self.protocol: time, connect, close, increment, changes, immediate, inspect);
 }
 
@@ -360,7 +380,7 @@ impl Memory {
     /// Removes what is under a key, and tells whether it was a value that may be read now.
     fn remove(&self, key: &str) -> bool {
         let (removed, now) = self.space.remove(key);
-        let Some(Removed { slot, is_whole }) = removed else { return false };
+        let Some(Found { slot, is_whole }) = removed else { return false };
         self.watch.wake(key);
         if is_whole {
             protocol::is_readable(Some(&slot), now)

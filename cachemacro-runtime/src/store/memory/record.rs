@@ -36,7 +36,7 @@ pub(super) enum Form {
     Whole,
     /// The first: the others are what the decoded value encodes to.
     Cut,
-    /// All, for someone asked for them after they had been left out. They stay.
+    /// All, for someone asked for them after they had been left out. They stay while there is room.
     Asked,
 }
 
@@ -76,6 +76,12 @@ impl Record {
             + self.held.decoded().iter().map(|decoded| decoded.weight()).sum::<usize>()
     }
 
+    /// The same with this value, which takes the place of one of the same arguments.
+    pub(super) fn weight_with(&self, decoded: &AnyDecoded) -> usize {
+        let same = self.held.decoded().iter().filter(|other| other.place() == decoded.place());
+        self.weight() + decoded.weight() - same.map(|same| same.weight()).sum::<usize>()
+    }
+
     pub(super) const fn use_it(&mut self) {
         self.used = true;
     }
@@ -86,10 +92,10 @@ impl Record {
         self.held.was_used() || used
     }
 
-    /// What it takes to have all bytes, where they are not there.
-    pub(super) fn cut(&self) -> Option<Cut> {
+    /// What it takes to have all bytes, where fewer than are wanted are there.
+    pub(super) fn cut(&self, wanted: usize) -> Option<Cut> {
         match (self.form, &self.held) {
-            (Form::Cut, Held::One(decoded)) => {
+            (Form::Cut, Held::One(decoded)) if wanted > self.slot.bytes.len() => {
                 Some(Cut { head: self.slot.bytes.clone(), decoded: Arc::clone(decoded) })
             }
             _ => None,
@@ -104,6 +110,15 @@ impl Record {
         {
             self.slot.bytes = Bytes::copy_from_slice(&self.slot.bytes[..head]);
             self.form = Form::Cut;
+        }
+    }
+
+    /// The same for what was asked for.
+    pub(super) fn leave_out_again(&mut self) {
+        self.form = Form::Whole;
+        self.leave_out();
+        if self.form == Form::Whole {
+            self.form = Form::Asked;
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Keys to bytes behind one lock: a list of records without gaps, a table that finds them, a heap of those that are due, and a hand
 //! that goes round and lets go of what was not used since it came by.
 
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,6 +18,10 @@ use crate::store::protocol::Slot;
 const SPARED: usize = 16;
 /// By which part of itself the list of records grows: it is the largest thing here besides the bytes.
 const GROWTH: usize = 8;
+/// Memory for fewer records than this is kept.
+const LEAST_ROOM: usize = 64;
+/// How long the list of those asked for gets at least before what is no longer among them is taken out.
+const LEAST_ASKED: usize = 16;
 
 /// A key and its hash.
 #[derive(Clone, Copy)]
@@ -39,6 +44,10 @@ pub(super) struct Shard {
     due: Due,
     /// Who is asked next whether it may go.
     hand: usize,
+    /// The hashes of the keys whose bytes are there because someone asked for them, in that order; and of some that are not so any more.
+    asked: VecDeque<u64>,
+    /// From which length on the latter are taken out.
+    most_asked: usize,
     pub(super) weight: usize,
     pub(super) operations: usize,
     seed: u64,
@@ -53,6 +62,8 @@ impl Shard {
             places: HashTable::new(),
             due: Due::default(),
             hand: 0,
+            asked: VecDeque::new(),
+            most_asked: LEAST_ASKED,
             weight: 0,
             operations: 0,
             seed,
@@ -81,9 +92,9 @@ impl Shard {
         record.slot.is_alive(now).then_some(record)
     }
 
-    /// What it takes to have all bytes under this key, where they are not there.
-    pub(super) fn cut(&self, named: Named<'_>) -> Option<Cut> {
-        self.records[self.find(named)?].cut()
+    /// What it takes to have all bytes under this key, where fewer than are wanted are there.
+    pub(super) fn cut(&self, named: Named<'_>, wanted: usize) -> Option<Cut> {
+        self.records[self.find(named)?].cut(wanted)
     }
 
     /// Puts all bytes under this key again, unless something changed there since they were asked for. What is not had any more is
@@ -99,6 +110,7 @@ impl Shard {
                 record.slot.bytes = whole;
                 record.form = Form::Asked;
                 self.weight = self.weight - was + record.weight();
+                self.was_asked(named.hash);
             } else {
                 self.remove(at);
             }
@@ -146,11 +158,12 @@ impl Shard {
         self.gone.push(decoded);
     }
 
-    /// Hangs a value on the bytes that it was decoded from, if those are what is under the key still; tells whether they are.
+    /// Hangs a value on the bytes that it was decoded from, if those are what is under the key still, and both together weigh no more than
+    /// `most`: bytes that are left out may have to come back. Tells whether it did.
     pub(super) fn attach(
         &mut self,
         named: Named<'_>,
-        now: Timestamp,
+        (now, most): (Timestamp, usize),
         is: impl FnOnce(&Bytes) -> bool,
         decoded: &Arc<AnyDecoded>,
     ) -> bool {
@@ -161,9 +174,15 @@ impl Shard {
             return false;
         }
         let was = record.weight();
+        if record.weight_with(decoded) > most {
+            return false;
+        }
         let gone = record.held.add(Arc::clone(decoded));
         record.leave_out();
         self.weight = self.weight - was + record.weight();
+        if record.form == Form::Asked {
+            self.was_asked(named.hash);
+        }
         for gone in gone {
             self.outdate(gone);
         }
@@ -221,7 +240,20 @@ impl Shard {
         }
         self.weight -= record.weight();
         self.end(std::mem::take(&mut record.held));
+        self.shrink();
         record
+    }
+
+    /// Gives memory back where three quarters of it are not in use.
+    fn shrink(&mut self) {
+        let Self { records, places, due, seed, .. } = self;
+        if records.capacity() > LEAST_ROOM && records.len() <= records.capacity() / 4 {
+            // Half of it stays, so that this comes as rarely as many keys go or come.
+            let room = (2 * records.len()).max(LEAST_ROOM / 2);
+            records.shrink_to(room);
+            due.shrink_to(room);
+            places.shrink_to(room, |at| Named::new(&records[*at as usize].key, *seed).hash);
+        }
     }
 
     /// Removes the key that is due first, if it is.
@@ -235,25 +267,70 @@ impl Shard {
         }
     }
 
-    /// Lets go of a key that was not used for long, but not of the `spared` one; false where there is none.
-    pub(super) fn pop(&mut self, spared: Option<&str>) -> bool {
+    /// Makes room: of what is there twice, as bytes and as a value that encodes to them, the bytes go first; then a key that was not used
+    /// for long, but not the `spared` one. False where there is nothing.
+    pub(super) fn pop(&mut self, spared: &str) -> bool {
+        self.cut_asked() || self.evict(spared)
+    }
+
+    /// Takes note that the bytes under the key of this hash were asked for, and are there as well as the value.
+    fn was_asked(&mut self, hash: u64) {
+        if self.asked.len() >= self.most_asked {
+            let mut seen = HashSet::new();
+            let asked = std::mem::take(&mut self.asked);
+            self.asked = asked
+                .into_iter()
+                .filter(|hash| self.find_asked(*hash).is_some() && seen.insert(*hash))
+                .collect();
+            self.most_asked = LEAST_ASKED + 2 * self.asked.len();
+        }
+        self.asked.push_back(hash);
+    }
+
+    fn find_asked(&self, hash: u64) -> Option<usize> {
+        let place = self.places.find(hash, |at| self.records[*at as usize].form == Form::Asked);
+        place.map(|at| *at as usize)
+    }
+
+    /// Leaves out the bytes that were asked for first; false where there are none.
+    fn cut_asked(&mut self) -> bool {
+        while let Some(hash) = self.asked.pop_front() {
+            let Some(at) = self.find_asked(hash) else { continue };
+            let record = &mut self.records[at];
+            let was = record.weight();
+            record.leave_out_again();
+            self.weight = self.weight - was + record.weight();
+            if record.form == Form::Cut {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn evict(&mut self, spared: &str) -> bool {
         let mut passed = 0;
         for _ in 0..=2 * self.records.len() {
             let at = if self.hand < self.records.len() { self.hand } else { 0 };
             self.hand = at + 1;
             let Some(record) = self.records.get_mut(at) else { return false };
-            if spared == Some(&*record.key) {
+            if *record.key == *spared {
                 continue;
             }
             if passed < SPARED && record.was_used() {
                 passed += 1;
                 continue;
             }
-            // The last to come moves here, and the hand has just passed.
+            // The record that came last takes this place, which the hand has passed: it is asked when all others were.
             self.remove(at);
             return true;
         }
         false
+    }
+
+    /// For how many keys the list, the table or the heap has room.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.records.capacity().max(self.places.capacity()).max(self.due.room())
     }
 
     /// How many keys are on the heap, for tests.

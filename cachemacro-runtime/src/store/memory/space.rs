@@ -6,7 +6,7 @@
 //! another.
 //!
 //! Of bytes from which a value was decoded only the first stay, where the value encodes to the others: it is the value that calls take.
-//! Whoever asks for bytes gets all of them, encoded again and compared by their checksum.
+//! Whoever asks for bytes gets all of them, encoded again and compared by their checksum; they stay while there is room.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,6 +30,8 @@ const SWEEP: usize = 4;
 const VISIT: usize = 32;
 /// How many due keys that removes.
 const SWEEP_VISITED: usize = 64;
+/// How many keys a shard gives at a time where much room is needed.
+const POPS: usize = 8;
 
 /// The keys and what is under them.
 pub(super) struct Space {
@@ -43,8 +45,8 @@ pub(super) struct Space {
     seed: u64,
 }
 
-/// What was under a key.
-pub(super) struct Removed {
+/// What is, or was, under a key.
+pub(super) struct Found {
     /// All bytes, or the first of them.
     pub(super) slot: Slot,
     pub(super) is_whole: bool,
@@ -84,11 +86,22 @@ impl Space {
 
     /// What is under `key`, which counts as a use of it.
     pub(super) fn get(&self, key: &str) -> Option<Slot> {
+        self.first(key, usize::MAX).map(|found| found.slot)
+    }
+
+    /// The same, of which so many bytes are wanted: more may come, and all where there are fewer.
+    pub(super) fn first(&self, key: &str, wanted: usize) -> Option<Found> {
         let named = Named::new(key, self.seed);
-        let (at, mut shard) = self.lock_whole(named);
+        let (at, mut shard, was_completed) = self.lock_with(named, wanted);
         let now = self.clock.now();
-        let found = shard.used(named, now).map(|record| record.slot.clone());
-        self.tidy(at, shard, now);
+        let found = shard
+            .used(named, now)
+            .map(|record| Found { slot: record.slot.clone(), is_whole: record.form != Form::Cut });
+        if was_completed {
+            self.make_room(at, shard, now, key);
+        } else {
+            self.tidy(at, shard, now);
+        }
         found
     }
 
@@ -113,7 +126,7 @@ impl Space {
         let mut shard = self.lock(at);
         let (now, before) = (self.clock.now(), shard.weight);
         // Of one address they are one, as both are held here.
-        let is_there = shard.attach(named, now, |is| is_unchanged(bytes, is), decoded);
+        let is_there = shard.attach(named, (now, self.capacity), |is| is_unchanged(bytes, is), decoded);
         self.account(before, shard.weight);
         self.make_room(at, shard, now, key);
         if is_there {
@@ -124,8 +137,22 @@ impl Space {
 
     /// Lets `change` replace, remove or create what is under `key`, in one atomic step at the time it is told.
     pub(super) fn update<R>(&self, key: &str, change: impl FnOnce(&mut Option<Slot>, Timestamp) -> R) -> R {
+        self.change(key, usize::MAX, change)
+    }
+
+    /// The same for a change that leaves nothing of the bytes there, of which only the first may be given to it.
+    pub(super) fn replace<R>(&self, key: &str, change: impl FnOnce(&mut Option<Slot>, Timestamp) -> R) -> R {
+        self.change(key, 0, change)
+    }
+
+    fn change<R>(
+        &self,
+        key: &str,
+        wanted: usize,
+        change: impl FnOnce(&mut Option<Slot>, Timestamp) -> R,
+    ) -> R {
         let named = Named::new(key, self.seed);
-        let (at, mut shard) = self.lock_whole(named);
+        let (at, mut shard, _) = self.lock_with(named, wanted);
         let now = self.clock.now();
         let before = shard.weight;
         let (slot, is_held) = shard.take(named).unzip();
@@ -149,7 +176,7 @@ impl Space {
     }
 
     /// Removes what is under `key`, and gives it back with the time.
-    pub(super) fn remove(&self, key: &str) -> (Option<Removed>, Timestamp) {
+    pub(super) fn remove(&self, key: &str) -> (Option<Found>, Timestamp) {
         let named = Named::new(key, self.seed);
         let at = self.shard_of(named);
         let mut shard = self.lock(at);
@@ -157,7 +184,7 @@ impl Space {
         let removed = shard.remove_named(named).filter(|record| record.slot.is_alive(now));
         self.account(before, shard.weight);
         self.tidy(at, shard, now);
-        let removed = removed.map(|record| Removed { is_whole: record.form != Form::Cut, slot: record.slot });
+        let removed = removed.map(|record| Found { is_whole: record.form != Form::Cut, slot: record.slot });
         (removed, now)
     }
 
@@ -210,11 +237,13 @@ impl Space {
         crate::ground::sync::lock(&self.shards[at])
     }
 
-    /// The shard of a key, with all bytes that are under it.
-    fn lock_whole(&self, named: Named<'_>) -> (usize, MutexGuard<'_, Shard>) {
+    /// The shard of a key, with so many of the bytes under it at least, or all; and whether they were put there for that, so that room is
+    /// to be made.
+    fn lock_with(&self, named: Named<'_>, wanted: usize) -> (usize, MutexGuard<'_, Shard>, bool) {
         let at = self.shard_of(named);
         let mut shard = self.lock(at);
-        while let Some(cut) = shard.cut(named) {
+        let mut was_completed = false;
+        while let Some(cut) = shard.cut(named, wanted) {
             // Encoding runs code of the user's: under no lock.
             drop(shard);
             let whole = cut.whole();
@@ -222,8 +251,9 @@ impl Space {
             let before = shard.weight;
             shard.complete(named, cut, whole);
             self.account(before, shard.weight);
+            was_completed = true;
         }
-        (at, shard)
+        (at, shard, was_completed)
     }
 
     fn is_over(&self) -> bool {
@@ -238,30 +268,36 @@ impl Space {
         }
     }
 
-    /// Lets go of a key that was not used for long, but not of the `spared` one; false where the shard has none.
-    fn pop(&self, shard: &mut Shard, spared: Option<&str>) -> bool {
-        let before = shard.weight;
-        let popped = shard.pop(spared);
-        self.account(before, shard.weight);
-        popped
-    }
-
-    /// Ends an operation that may have made a key heavier.
-    fn make_room(&self, at: usize, mut shard: MutexGuard<'_, Shard>, now: Timestamp, key: &str) {
-        while self.is_over() && self.pop(&mut shard, Some(key)) {}
-        self.tidy(at, shard, now);
-        self.make_room_beside(at);
-    }
-
-    /// Takes from the other shards what a large entry needs beyond its own.
-    fn make_room_beside(&self, own: usize) {
-        for step in 1..self.shards.len() {
-            if !self.is_over() {
-                return;
+    /// Makes room in a shard, as long as it is needed and so many times at most, but not of the `spared` key; tells whether there was
+    /// any to make.
+    fn pop(&self, shard: &mut Shard, spared: &str) -> bool {
+        let mut popped = 0;
+        while popped < POPS && self.is_over() {
+            let before = shard.weight;
+            if !shard.pop(spared) {
+                break;
             }
-            let mut shard = self.lock((own + step) % self.shards.len());
-            while self.is_over() && self.pop(&mut shard, None) {}
-            self.unlock(shard);
+            self.account(before, shard.weight);
+            popped += 1;
+        }
+        popped > 0
+    }
+
+    /// Ends an operation that may have made a key heavier. What that needs comes from all shards alike, beginning with its own.
+    fn make_room(&self, at: usize, mut shard: MutexGuard<'_, Shard>, now: Timestamp, key: &str) {
+        let mut popped = self.pop(&mut shard, key);
+        self.tidy(at, shard, now);
+        let mut round = 1..self.shards.len();
+        while self.is_over() {
+            match round.next() {
+                Some(step) => {
+                    let mut shard = self.lock((at + step) % self.shards.len());
+                    popped |= self.pop(&mut shard, key);
+                    self.unlock(shard);
+                }
+                None if std::mem::take(&mut popped) => round = 0..self.shards.len(),
+                None => return,
+            }
         }
     }
 
@@ -454,6 +490,34 @@ mod tests {
         put(&space, "large", 3 * SHARD_CAPACITY, HOUR);
         assert!(has(&space, "large"));
         assert!(space.len() > 20, "no more than needed");
+        assert_consistent(&space);
+    }
+
+    #[test]
+    fn every_shard_gives_its_part_of_the_room_that_a_large_entry_needs() {
+        let (space, _) = space(4 * SHARD_CAPACITY);
+        for number in 0..4_000 {
+            put(&space, &number.to_string(), SHARD_CAPACITY / 1_000, HOUR);
+        }
+        let each = || (0..4).map(|at| space.lock(at).len()).collect::<Vec<_>>();
+        let before = each();
+        put(&space, "large", SHARD_CAPACITY, HOUR);
+        let after = each();
+        assert!(before.iter().zip(&after).all(|(before, after)| after * 2 > *before), "{before:?} {after:?}");
+        assert_consistent(&space);
+    }
+
+    #[test]
+    fn a_shard_that_lost_most_of_its_keys_gives_memory_back() {
+        let (space, _) = space(1 << 20);
+        for number in 0..2_000 {
+            put(&space, &number.to_string(), 10, HOUR);
+        }
+        for number in 0..1_990 {
+            space.remove(&number.to_string());
+        }
+        assert!(space.lock(0).room() < 200, "{}", space.lock(0).room());
+        assert!((1_990..2_000).all(|number| has(&space, &number.to_string())));
         assert_consistent(&space);
     }
 

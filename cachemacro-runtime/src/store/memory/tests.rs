@@ -14,11 +14,11 @@ use crate::format::header::{DECIMAL, FIXED, Header, Parts, assemble};
 use crate::format::ids::{FillId, Token, Version};
 use crate::format::stamps::{TagKeys, VersionKey};
 use crate::store::contract::Store;
-use crate::store::decoded::Rebuild;
+use crate::store::decoded::{Origin, Rebuild};
 use crate::store::messages::evict::EvictRequest;
 use crate::store::messages::increment::{Increment, IncrementOutcome};
 use crate::store::messages::lease::{HeldLease, Keep, LeaseKind, LeaseOutcome, LeaseRequest};
-use crate::store::messages::read::ReadRequest;
+use crate::store::messages::read::{Excerpt, ReadRequest};
 use crate::store::messages::write::{Guard, OnRefusal, Write};
 use crate::store::{Guarded, Placed, Query};
 
@@ -249,12 +249,16 @@ async fn with_decoded(rebuild: Option<Rebuild>) -> (MemoryStore, Bytes, Text) {
     let until = store.now().plus(MINUTE);
     store.keep_decoded(
         ("k", &placed()),
-        (&bytes, FIXED, rebuild),
+        (&bytes, origin(rebuild)),
         [].into_iter(),
         until,
         Guarded::new(value.clone()),
     );
     (store, bytes, value)
+}
+
+fn origin(rebuild: Option<Rebuild>) -> Origin {
+    Origin { size: FIXED + LONG, head: FIXED, rebuild }
 }
 
 fn placed() -> Placed {
@@ -286,7 +290,7 @@ async fn bytes_that_a_value_encodes_to_are_left_out_until_someone_asks_for_them(
     let value = Guarded::new(Text(Arc::default(), Arc::default()));
     store.keep_decoded(
         ("k", &placed()),
-        (&again, FIXED, Some(rebuilt)),
+        (&again, origin(Some(rebuilt))),
         [].into_iter(),
         store.now().plus(MINUTE),
         value,
@@ -294,6 +298,20 @@ async fn bytes_that_a_value_encodes_to_are_left_out_until_someone_asks_for_them(
     assert_eq!(length(&store), bytes.len());
     assert_eq!(store.evict(EVICT).await.unwrap(), [true]);
     assert_eq!((store.len(), store.weight(), is_decoded(&store)), (0, 0, false));
+}
+
+#[tokio::test]
+async fn who_asks_for_the_first_bytes_alone_has_the_others_left_out() {
+    let (store, bytes, _) = with_decoded(Some(rebuilt)).await;
+    let first = |first| store.look(ReadRequest::new(&["k"]).with_first(first)).entries[0].clone();
+    for most in [1, FIXED] {
+        assert_eq!(first(most), Some(Excerpt::new(bytes.slice(..most), bytes.len())));
+        assert_eq!(length(&store), FIXED);
+    }
+    assert_eq!(first(FIXED + 1), Some(Excerpt::new(bytes.slice(..=FIXED), bytes.len())));
+    assert_eq!(first(FIXED), Some(Excerpt::new(bytes.slice(..FIXED), bytes.len())));
+    assert_eq!(store.evict(EVICT).await.unwrap(), [true]);
+    assert_eq!(first(FIXED), None);
 }
 
 /// Upholds G1.
@@ -315,6 +333,28 @@ async fn whatever_is_done_to_a_key_whose_bytes_were_left_out_is_done_as_to_any_o
     assert_eq!(leased[FIXED..], bytes[FIXED..]);
 }
 
+#[tokio::test]
+async fn what_takes_the_place_of_a_value_has_that_not_encoded() {
+    static ENCODED: AtomicBool = AtomicBool::new(false);
+    let rebuild: Rebuild = |head, value| {
+        ENCODED.store(true, Ordering::SeqCst);
+        rebuilt(head, value)
+    };
+    let (store, ..) = with_decoded(Some(rebuild)).await;
+    let mut waiter = pin!(changed(&store, MINUTE));
+    assert!(waiter.as_mut().now_or_never().is_none());
+    store.put_raw("version", 7_u64.to_le_bytes().to_vec().into(), MINUTE);
+    let check = [VersionKey::new("version", 0), VersionKey::new("none", 0)];
+    let write = [Write::new("k", value(&store, 9), MINUTE).with_check(&check)];
+    let written = store.write(&write).await.unwrap();
+    let versions = store.look(ReadRequest::of_versions(&check)).versions.to_vec();
+    assert_eq!((written[0].accepted, &written[0].versions), (true, &versions));
+    assert!(versions[0].is_some() && versions[1].is_none());
+    assert!(waiter.as_mut().now_or_never().is_some());
+    assert!(!ENCODED.load(Ordering::SeqCst));
+    assert_eq!((read(&store).await, is_decoded(&store)), (value(&store, 9), false));
+}
+
 /// G8: a value that changed inside encodes to something else than was stored.
 #[tokio::test]
 async fn a_value_that_no_longer_encodes_to_what_was_stored_is_a_miss() {
@@ -331,4 +371,103 @@ async fn a_value_is_encoded_under_no_lock() {
     let (store, bytes, value) = with_decoded(Some(rebuilt)).await;
     value.0.set(store).expect("not set before");
     assert_eq!(read(value.0.get().expect("set")).await, bytes);
+}
+
+/// A store of this capacity, full of values that are kept decoded alone, and how many there are.
+async fn full_of_decoded(capacity: usize) -> (MemoryStore, u64) {
+    let store = MemoryStore::builder().capacity(capacity).build();
+    for id in 1.. {
+        let (key, text) = (id.to_string(), "x".repeat(LONG));
+        let header = Header::new().with_fill_id(FillId::new(id)).with_gone_at(store.now().plus(MINUTE));
+        let stored = Bytes::from(assemble(header, &[], text.as_bytes()));
+        let before = store.len();
+        assert!(write(&store, Write::new(&key, stored, MINUTE)).await);
+        let bytes = store.read(ReadRequest::new(&[&key])).await.unwrap().into_entry().unwrap();
+        let value = Guarded::new(Text(Arc::default(), Arc::new(Mutex::new(text))));
+        let until = store.now().plus(MINUTE);
+        store.keep_decoded(
+            (&key, &numbered(id)),
+            (&bytes, origin(Some(rebuilt))),
+            [].into_iter(),
+            until,
+            value,
+        );
+        if store.len() == before {
+            return (store, id);
+        }
+    }
+    unreachable!("some capacity")
+}
+
+fn numbered(id: u64) -> Placed {
+    Placed { hash: id, bytes: id.to_le_bytes().to_vec() }
+}
+
+fn is_decoded_at(store: &MemoryStore, id: u64) -> bool {
+    store.decoded::<Text>(&Query::new(id, |bytes: &[u8]| *bytes == id.to_le_bytes())).is_some()
+}
+
+#[tokio::test]
+async fn a_full_store_that_is_read_by_bytes_stays_within_its_capacity_and_loses_nothing() {
+    for capacity in [200_000, 9 << 20] {
+        let (store, last) = full_of_decoded(capacity).await;
+        let (before, hot) = (store.len(), last - 40..last);
+        for id in 1..=last {
+            let key = id.to_string();
+            let read = store.read(ReadRequest::new(&[&key])).await.unwrap();
+            let length = read.into_entry().map(|bytes| bytes.len());
+            assert!(length.is_none_or(|length| length == FIXED + LONG));
+            assert!(store.weight() <= capacity, "{} exceeds {capacity}", store.weight());
+            // A step that changes nothing, as that of a lease that is held, reads the bytes too.
+            assert!(!keep_of(&store, &key).await);
+            assert!(store.weight() <= capacity, "{} exceeds {capacity}", store.weight());
+        }
+        assert_eq!(store.len(), before, "bytes go before values do");
+        assert!(hot.clone().all(|id| is_decoded_at(&store, id)));
+        assert!(set(&store, "one more", 1).await);
+        assert!(store.len() + 3 > before, "{} of {before}", store.len());
+        assert!(hot.filter(|id| is_decoded_at(&store, *id)).count() > 37);
+    }
+}
+
+async fn keep_of(store: &MemoryStore, key: &str) -> bool {
+    store.keep(&[HeldLease::new(key, Token::new(1))], Keep::Release).await.unwrap() == [true]
+}
+
+#[tokio::test]
+async fn a_value_that_exceeds_the_capacity_with_its_bytes_is_not_kept_decoded_and_pushes_nothing_out() {
+    for rebuild in [None, Some(rebuilt as Rebuild)] {
+        let store = MemoryStore::builder().capacity(2_000).build();
+        assert!(write(&store, Write::new("small", value(&store, 1), MINUTE)).await);
+        let header = Header::new().with_gone_at(store.now().plus(MINUTE));
+        let stored = Bytes::from(assemble(header, &[], "x".repeat(LONG).as_bytes()));
+        assert!(write(&store, Write::new("k", stored.clone(), MINUTE)).await);
+        let until = store.now().plus(MINUTE);
+        let value = Guarded::new(Text(Arc::default(), Arc::default()));
+        let named = ("k", &placed());
+        store.keep_decoded(named, (&read(&store).await, origin(rebuild)), [].into_iter(), until, value);
+        assert!(store.weight() <= 2_000, "{}", store.weight());
+        assert_eq!((store.len(), is_decoded(&store), read(&store).await), (2, false, stored));
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_were_asked_for_stay_while_there_is_room_and_no_longer() {
+    let (store, last) = full_of_decoded(200_000).await;
+    let in_slot = |key: &str| store.memory().space.in_slot(key);
+    let last = last.to_string();
+    store.evict(EvictRequest::new(&["1", "2", "3"], &[])).await.unwrap();
+    for _ in 0..1_000 {
+        // Asked for, and not, and asked for: the list of those asked for stays short.
+        assert_eq!(
+            store.read(ReadRequest::new(&[&last])).await.unwrap().into_entry().unwrap().len(),
+            FIXED + LONG
+        );
+        assert_eq!(in_slot(&last), Some(FIXED + LONG));
+    }
+    for id in 0..5 {
+        store.put_raw(&format!("raw {id}"), vec![0; LONG].into(), MINUTE);
+    }
+    assert_eq!(in_slot(&last), Some(FIXED));
+    assert!(is_decoded_at(&store, last.parse().unwrap()));
 }
