@@ -26,3 +26,4 @@ mod startup;
 mod store;
 mod tls;
 mod users;
+mod verify;
