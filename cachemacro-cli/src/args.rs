@@ -97,6 +97,8 @@ pub(crate) enum Top {
     LoadTime,
     /// Bytes by prefix, largest first
     Prefix,
+    /// Hits, most first, where processes sample them (`CACHEMACRO_HOT_KEYS=1`)
+    Hot,
 }
 
 #[derive(Debug, Subcommand)]

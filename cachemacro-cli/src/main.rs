@@ -6,6 +6,7 @@
 
 mod args;
 mod commands;
+mod compact;
 mod failure;
 mod fleet;
 mod http;

@@ -139,8 +139,18 @@ pub(crate) struct Policy {
     pub(crate) local: Option<Time>,
     pub(crate) validate: bool,
     pub(crate) sealed: bool,
+    pub(crate) verify: Option<Verify>,
     pub(crate) recorded: bool,
     pub(crate) version: Option<Expr>,
+}
+
+/// Of how many hits it is seen whether they are true.
+pub(crate) struct Verify {
+    pub(crate) millionths: u32,
+    /// The function runs in a task of its own.
+    pub(crate) behind: bool,
+    pub(crate) within: Option<Time>,
+    pub(crate) evicts: bool,
 }
 
 /// A type or constant that is part of the key, because it tells two instantiations of a function apart.
@@ -234,11 +244,13 @@ pub(crate) struct RulesModel {
     /// Mentions `result`, as each of the tags does. `unless` need not.
     pub(crate) ttl: Option<Value>,
     pub(crate) tags: Vec<Tag>,
+    /// When two values are the same.
+    pub(crate) verify_by: Option<Path>,
 }
 
 impl RulesModel {
     pub(crate) fn is_empty(&self) -> bool {
-        self.unless.is_none() && self.ttl.is_none() && self.tags.is_empty()
+        self.unless.is_none() && self.ttl.is_none() && self.tags.is_empty() && self.verify_by.is_none()
     }
 }
 

@@ -9,6 +9,7 @@ use cachemacro::{MissReason, Timestamp};
 
 use super::shown::{codec, content, fleet_if_any, nothing, shown_key, shown_tag};
 use crate::args::Args;
+use crate::compact::Compact;
 use crate::failure::{Done, Failure};
 use crate::fleet::Owner;
 use crate::pattern::Pattern;
@@ -109,7 +110,11 @@ pub(crate) async fn inspect(args: &Args, key: &str, value: bool) -> Done {
         row("tag", format!("{}{holds}", shown_tag(tag.tag, &names, &args.output)).into());
     }
     if value {
-        row("content", content(&header, &look).into());
+        let layout = match Compact::of(header.codec) {
+            Some(_) => place.inspector.layout(header.schema).await.unwrap_or_default(),
+            None => None,
+        };
+        row("content", content(&header, &look, layout.as_ref()).into());
     }
     table.write(&args.output)?;
     if look.reason == Some(MissReason::Malformed) { Err(Failure::Shown) } else { Ok(()) }
@@ -183,6 +188,10 @@ fn because(reason: MissReason, look: &Look) -> String {
         MissReason::OtherCodec => "another codec stored it".to_owned(),
         MissReason::OtherSchema => "it was stored by a release whose type has another shape".to_owned(),
         MissReason::Undecodable => "the payload cannot be unpacked".to_owned(),
+        MissReason::Unsealed => {
+            "it lies in plain where sealed ones are meant, or is sealed by a key that is not known here"
+                .to_owned()
+        }
         _ => reason.as_str().replace('_', " "),
     }
 }
@@ -201,6 +210,9 @@ const fn remedy(reason: MissReason) -> &'static str {
         MissReason::Malformed | MissReason::OtherKey => "who else writes here? the next load overwrites it",
         MissReason::OtherCodec => "give all releases one codec; the next load overwrites it",
         MissReason::Undecodable => "which release wrote it, with which features?",
+        MissReason::Unsealed => {
+            "give all releases, and this tool, the same keys to seal with; the next load overwrites it"
+        }
         _ => "",
     }
 }

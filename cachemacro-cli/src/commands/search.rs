@@ -79,5 +79,5 @@ fn readable(look: &Look) -> Option<String> {
     if header.has(header::SEALED) || header.has(header::NONE) {
         return None;
     }
-    Some(if COMPACT.contains(&header.codec) { text::of_bytes(payload) } else { content(&header, look) })
+    Some(if COMPACT.contains(&header.codec) { text::of_bytes(payload) } else { content(&header, look, None) })
 }

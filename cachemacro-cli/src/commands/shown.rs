@@ -4,8 +4,10 @@ use std::io::{self, Write as _};
 
 use cachemacro::header::{self, Header};
 use cachemacro::inspect::{Look, tag_hash};
+use cachemacro::schema::Layout;
 
 use crate::args::OutputArgs;
+use crate::compact::Compact;
 use crate::failure::{Done, Failure};
 use crate::fleet::Fleet;
 use crate::place::Place;
@@ -69,8 +71,8 @@ pub(super) const fn nothing<T>(found: &[T]) -> Done {
     if found.is_empty() { Err(Failure::Shown) } else { Ok(()) }
 }
 
-/// The value, where its codec is one that says what is what.
-pub(super) fn content(header: &Header, look: &Look) -> String {
+/// The value, where its codec is one that says what is what, or a process told how its type is laid out.
+pub(super) fn content(header: &Header, look: &Look, layout: Option<&Layout>) -> String {
     if header.has(header::SEALED) {
         return "(sealed)".to_owned();
     }
@@ -84,6 +86,17 @@ pub(super) fn content(header: &Header, look: &Look) -> String {
             .map_or_else(|_| "(no JSON)".to_owned(), |value| value.to_string()),
         3 => rmp_serde::from_slice::<serde_json::Value>(payload)
             .map_or_else(|_| "(nothing that JSON can show)".to_owned(), |value| value.to_string()),
-        id => format!("({} bytes of {}, which does not say what is what)", payload.len(), codec(id)),
+        id => match (Compact::of(id), layout) {
+            (Some(compact), Some(layout)) => compact.read(layout, payload).map_or_else(
+                || "(no value of the type that its schema is of)".to_owned(),
+                |value| value.to_string(),
+            ),
+            _ => format!(
+                "({} bytes of {}, which does not say what is what; no process told in the last day how values of its schema are \
+                 laid out)",
+                payload.len(),
+                codec(id)
+            ),
+        },
     }
 }

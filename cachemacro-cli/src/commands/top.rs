@@ -4,19 +4,22 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
-use super::shown::{nothing, shown_key};
+use super::shown::{fleet_if_any, nothing, shown_key};
 use crate::args::{Args, Top};
 use crate::failure::{Done, Failure};
 use crate::place::Place;
 use crate::sweep::{Found, sweep};
 use crate::table::{Cell, Table};
 
+/// How many hits a sample stands for.
+const SAMPLE: u64 = 1_024;
+
 pub(crate) async fn top(args: &Args, by: Top, limit: usize) -> Done {
     let place = Place::new(&args.place)?;
-    let table = if by == Top::Prefix {
-        prefixes(args, &place, limit).await?
-    } else {
-        entries(args, &place, by, limit).await?
+    let table = match by {
+        Top::Prefix => prefixes(args, &place, limit).await?,
+        Top::Hot => hot(args, &place, limit).await?,
+        _ => entries(args, &place, by, limit).await?,
     };
     table.write(&args.output)?;
     nothing(&table.rows)
@@ -31,6 +34,7 @@ fn weight(found: &Found, by: Top, now: cachemacro::Timestamp) -> Option<u64> {
         Top::Age => Some(millis(now.since(header?.stored_at))),
         Top::Ttl => Some(u64::MAX - millis(found.head.left?)),
         Top::LoadTime => Some(u64::from(header?.load_millis)),
+        Top::Hot => None,
     }
 }
 
@@ -49,7 +53,7 @@ async fn entries(args: &Args, place: &Place, by: Top, limit: usize) -> Result<Ta
     })
     .await?;
     let column = match by {
-        Top::Bytes | Top::Prefix => "bytes",
+        Top::Bytes | Top::Prefix | Top::Hot => "bytes",
         Top::Age => "age",
         Top::Ttl => "ttl",
         Top::LoadTime => "load_time",
@@ -58,7 +62,7 @@ async fn entries(args: &Args, place: &Place, by: Top, limit: usize) -> Result<Ta
     let seconds = |millis: u64| Cell::Seconds(Duration::from_millis(millis).as_secs_f64());
     for (Reverse(weight), key) in best {
         let cell = match by {
-            Top::Bytes | Top::Prefix => Cell::Bytes(weight),
+            Top::Bytes | Top::Prefix | Top::Hot => Cell::Bytes(weight),
             Top::Age | Top::LoadTime => seconds(weight),
             Top::Ttl => seconds(u64::MAX - weight),
         };
@@ -85,6 +89,43 @@ async fn prefixes(args: &Args, place: &Place, limit: usize) -> Result<Table, Fai
     let mut table = Table::new(&["prefix", "entries", "bytes"]);
     for (prefix, (entries, bytes)) in prefixes.into_iter().take(limit) {
         table.row([Cell::from(shown_key(&prefix, &args.output)), entries.into(), Cell::Bytes(bytes)]);
+    }
+    Ok(table)
+}
+
+/// The keys that are hit most, by the samples of all processes: of hashes, which a look at all keys gives names.
+async fn hot(args: &Args, place: &Place, limit: usize) -> Result<Table, Failure> {
+    let fleet = fleet_if_any(place).await;
+    let mut samples: BTreeMap<u64, u64> = BTreeMap::new();
+    for key in fleet.reports.iter().flat_map(|report| &report.sites).flat_map(|site| &site.hot) {
+        if let Ok(hash) = u64::from_str_radix(&key.key, 16) {
+            let all = samples.entry(hash).or_default();
+            *all = all.saturating_add(key.samples);
+        }
+    }
+    let mut hottest: Vec<(u64, u64)> = samples.into_iter().collect();
+    hottest.sort_by_key(|(hash, samples)| (Reverse(*samples), *hash));
+    hottest.truncate(limit);
+    if hottest.is_empty() {
+        eprintln!("cachemacro: no process sampled which keys are hit: CACHEMACRO_HOT_KEYS=1 has it do so");
+    }
+    let mut names: BTreeMap<u64, String> = BTreeMap::new();
+    if !hottest.is_empty() {
+        sweep(place, &args.place, "", |found| {
+            if let Some(header) = found.head.header
+                && hottest.iter().any(|(hash, _)| *hash == header.key_hash)
+            {
+                names.insert(header.key_hash, found.key);
+            }
+            names.len() < hottest.len()
+        })
+        .await?;
+    }
+    let mut table = Table::new(&["key", "hits_about"]);
+    for (hash, samples) in hottest {
+        let name = names.get(&hash).map(|key| shown_key(key, &args.output));
+        let name = name.unwrap_or_else(|| format!("#{hash:016x}"));
+        table.row([Cell::from(name), samples.saturating_mul(SAMPLE).into()]);
     }
     Ok(table)
 }

@@ -1,25 +1,34 @@
-//! `verify`: whether every entry is whole and where it belongs.
+//! `verify`: whether every entry is whole and where it belongs, and what processes found that look whether what they serve is true.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use cachemacro::MissReason;
 use cachemacro::inspect::Expects;
+use cachemacro::report::Finding;
 
-use super::shown::shown_key;
+use super::shown::{fleet_if_any, shown_key};
 use crate::args::Args;
 use crate::failure::{Done, Failure};
+use crate::fleet::Fleet;
 use crate::place::Place;
 use crate::sweep::sweep_and;
 use crate::table::{Cell, Table};
+use crate::text;
 
 pub(crate) async fn verify(args: &Args) -> Done {
     let place = Place::new(&args.place)?;
-    let mut table = Table::new(&["key", "finding", "bytes"]);
+    let untrue = untrue(&fleet_if_any(&place).await);
+    let mut names: BTreeMap<u64, String> = BTreeMap::new();
+    let mut table = Table::new(&["key", "finding", "bytes", "detail"]);
     let mut looked = 0_u64;
     let mut wrong = HashSet::new();
     sweep_and(&place, &args.place, "", async |found| {
         let look = place.inspector.look(&found.key, &Expects::new()).await?;
         looked += 1;
+        if let Some(hash) = look.header.map(|header| header.key_hash).filter(|hash| untrue.contains_key(hash))
+        {
+            names.insert(hash, found.key.clone());
+        }
         let finding = match look.reason {
             Some(reason @ (MissReason::Malformed | MissReason::OtherKey | MissReason::Undecodable)) => {
                 reason.as_str()
@@ -30,13 +39,49 @@ pub(crate) async fn verify(args: &Args) -> Done {
         };
         let key = Cell::from(shown_key(&found.key, &args.output));
         if wrong.insert(found.key) {
-            table.row([key, finding.into(), Cell::Bytes(look.length as u64)]);
+            table.row([key, finding.into(), Cell::Bytes(look.length as u64), Cell::None]);
         }
         Ok(true)
     })
     .await?;
-    let wrong = wrong.len();
+    for (hash, finding) in &untrue {
+        let key = names.get(hash).map(|key| shown_key(key, &args.output));
+        let key = key.unwrap_or_else(|| format!("#{hash:016x}"));
+        table.row([Cell::from(key), "inconsistent".into(), Cell::None, detail(finding).into()]);
+    }
     table.write(&args.output)?;
+    let wrong = wrong.len();
     eprintln!("cachemacro: {looked} entries were looked at, {wrong} are not as they should be");
-    if wrong > 0 { Err(Failure::Shown) } else { Ok(()) }
+    if !untrue.is_empty() {
+        eprintln!(
+            "cachemacro: of {} keys, processes found values that are not what their functions return",
+            untrue.len()
+        );
+    }
+    if wrong > 0 || !untrue.is_empty() { Err(Failure::Shown) } else { Ok(()) }
+}
+
+/// What processes found, of each key what was found last.
+fn untrue(fleet: &Fleet) -> BTreeMap<u64, Finding> {
+    let mut untrue: BTreeMap<u64, Finding> = BTreeMap::new();
+    for finding in fleet.reports.iter().flat_map(|report| &report.findings) {
+        let Ok(hash) = u64::from_str_radix(&finding.key, 16) else { continue };
+        let known = untrue.entry(hash).or_insert_with(|| finding.clone());
+        if known.found_at < finding.found_at {
+            *known = finding.clone();
+        }
+    }
+    untrue
+}
+
+fn detail(finding: &Finding) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "a time that is shown")]
+    let time = |millis: u64| text::time(millis as f64 / 1_000.0);
+    let site = if finding.site.is_empty() { "an entry by hand" } else { &finding.site };
+    format!(
+        "{site}: {} differs, stored {} before; first seen {} before that",
+        finding.paths.join(", "),
+        time(finding.age_millis),
+        time(finding.after_millis)
+    )
 }

@@ -1,10 +1,13 @@
 //! Single entries: `list`, `inspect`, `explain`, `tags`, `verify`.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use cachemacro::codec::Json;
-use cachemacro::{MissReason, cached};
-use cachemacro_tests::RedisServer;
+use cachemacro::header::{COMPRESSED, Parts, SEALED, assemble};
+use cachemacro::{Cache, Clock, MissReason, cached};
+use cachemacro_tests::{DEADLINE, RedisServer, wait_until};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::harness::{Place, user};
@@ -81,13 +84,48 @@ async fn an_entry_is_shown_and_its_value_where_it_is_asked_for() {
     assert_eq!(place.asked(&["inspect", "note:8"]).await.code, Some(1));
 }
 
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Order {
+    id: u64,
+    lines: Vec<(String, i32)>,
+    paid: Option<bool>,
+}
+
+#[cached(prefix = "order", key = "{id}", ttl = "1m", cache = cache)]
+async fn order(cache: &Cache, id: u64) -> Order {
+    let _ = cache;
+    Order { id, lines: vec![("tea \u{1b}[2J".to_owned(), -3)], paid: Some(true) }
+}
+
+/// bincode does not say what is what; the service that stored it told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_of_a_compact_codec_is_read_by_the_layout_of_its_type() {
+    let place = Place::on(RedisServer::shared());
+    let cache = place.service();
+    order(&cache, 7).await;
+    place.reported(&[&cache]).await;
+    let mut content = Value::Null;
+    wait_until("the layout is told", DEADLINE, async || {
+        let rows = place.rows(&["inspect", "order:7", "--value"]).await;
+        content = field(&rows, "content").cloned().unwrap_or_default();
+        content.as_str().is_some_and(|content| content.starts_with('{'))
+    })
+    .await;
+    let content: Value = serde_json::from_str(content.as_str().unwrap()).unwrap();
+    assert_eq!(content, json!({ "id": 7, "lines": [["tea \u{1b}[2J", -3]], "paid": true }));
+    let shown = place.asked(&["inspect", "order:7", "--value"]).await;
+    assert!(shown.out.contains("tea") && !shown.out.contains('\u{1b}'), "{shown:?}");
+    assert!(!place.asked(&["inspect", "order:7"]).await.out.contains("tea"), "unasked");
+}
+
 #[cached(prefix = "brief", ttl = "1m", cache = cache, skip(cache))]
 async fn brief(cache: &cachemacro::Cache, id: u64) -> u64 {
     let _ = cache;
     id
 }
 
-/// `explain` and a read of the service agree.
+/// `explain` and a read of the service agree, for each reason that lies in what is stored. The others lie with the reader: `due`, `too_old`,
+/// `refused`, `store_failed`.
 #[tokio::test(flavor = "multi_thread")]
 async fn explain_says_what_the_next_read_finds() {
     let server = RedisServer::shared();
@@ -134,6 +172,8 @@ async fn explain_says_what_the_next_read_finds() {
         (again(header.with_codec(4)), MissReason::OtherCodec),
         (again(header.with_key_hash(7)), MissReason::OtherKey),
         (again(header.with_fresh_until(header.stored_at)), MissReason::Expired),
+        (again(header.with_flags(SEALED)), MissReason::Unsealed),
+        (assemble(header.with_flags(COMPRESSED), &[], &[0xff; 8]), MissReason::Undecodable),
         ([&bytes[..96], &[bytes[96] ^ 1]].concat(), MissReason::Malformed),
         (b"\x1b[2J not an entry".to_vec(), MissReason::Malformed),
     ];
@@ -145,6 +185,18 @@ async fn explain_says_what_the_next_read_finds() {
         brief(&cache, 1).await;
         assert_eq!(misses(reason), before + 1, "{}", reason.as_str());
     }
+
+    // A tag that the function did not name when it was stored.
+    let bytes: Vec<u8> = redis::cmd("GET").arg(full("user:acme:7")).query_async(&mut admin).await.unwrap();
+    let parts = Parts::parse(&bytes).unwrap();
+    let bare = assemble(parts.header, &[], parts.payload);
+    let mut set = redis::cmd("SET");
+    set.arg(full("user:acme:7")).arg(&bare).arg("PX").arg(60_000);
+    set.exec_async(&mut admin).await.unwrap();
+    let lacking = MissReason::TagLacking;
+    let before = agree("user:acme:7", lacking, &|| misses(lacking)).await;
+    user(&cache, "acme", 7).await;
+    assert_eq!(misses(lacking), before + 1);
 
     // A lease.
     let slow = cache.entry::<u64>("brief", 9);
@@ -211,4 +263,58 @@ async fn keys_and_values_are_searched_by_glob_text_and_regex() {
     assert_eq!(found(&["--regex", ".", "--limit", "2"]).await.len(), 2);
     assert_eq!(place.asked(&["search", "--regex", "("]).await.code, Some(2));
     assert_eq!(place.asked(&["search", "nobody"]).await.code, Some(1));
+}
+
+#[cached(prefix = "price", key = "{id}", ttl = "5m", cache = cache, verify = "100%, inline")]
+async fn price(cache: &Cache, truth: &AtomicU64, id: u64) -> u64 {
+    let _ = cache;
+    truth.load(Ordering::SeqCst)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_shows_what_processes_found_that_look_whether_what_they_serve_is_true() {
+    let place = Place::on(RedisServer::shared());
+    let clock = Clock::manual();
+    let cache = place.settings().clock(clock.clone()).build().unwrap();
+    let truth = AtomicU64::new(1);
+    price(&cache, &truth, 7).await;
+    cache.stored().await;
+    truth.store(4_711, Ordering::SeqCst);
+    wait_until("it is found", DEADLINE, async || {
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(price(&cache, &truth, 7).await, 1, "what is stored");
+        cache.stats().total.inconsistent == 1
+    })
+    .await;
+    let mut said = place.asked(&["verify", "--format", "json"]).await;
+    wait_until("it is reported", DEADLINE, async || {
+        said = place.asked(&["verify", "--format", "json"]).await;
+        said.code == Some(1)
+    })
+    .await;
+    let rows = said.rows();
+    assert_eq!((&rows[0]["key"], &rows[0]["finding"]), (&"price:7".into(), &"inconsistent".into()));
+    assert!(rows[0]["detail"].as_str().unwrap().contains("price: value differs"), "{said:?}");
+    assert!(!said.out.contains("4711"), "no value is told");
+    let redacted = place.asked(&["verify", "--redact"]).await;
+    assert!(!redacted.out.contains("price:7"), "{redacted:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_hottest_keys_are_found_by_samples_of_all_processes() {
+    let place = Place::on(RedisServer::shared());
+    let quiet = place.asked(&["top", "--by", "hot"]).await;
+    assert_eq!(quiet.code, Some(1));
+    assert!(quiet.errors.contains("CACHEMACRO_HOT_KEYS"), "{quiet:?}");
+    let cache = place.settings().hot_keys(true).build().unwrap();
+    wait_until("it is reported", DEADLINE, async || {
+        for call in 0..2_000 {
+            user(&cache, "acme", if call % 5 == 0 { call } else { 7 }).await;
+        }
+        let said = place.asked(&["top", "--by", "hot", "--format", "json"]).await;
+        said.code == Some(0) && said.rows()[0]["key"] == "user:acme:7"
+    })
+    .await;
+    let rows = place.rows(&["top", "--by", "hot"]).await;
+    assert_eq!(rows[0]["hits_about"].as_u64().unwrap() % 1_024, 0);
 }

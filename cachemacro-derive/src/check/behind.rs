@@ -47,16 +47,20 @@ impl Checker<'_> {
         }
     }
 
-    /// A load that goes on when its caller has been answered cannot borrow from it.
-    fn owns_its_arguments(&self, option: &str) {
+    /// Whether the function owns what it is called with, by how that is spelled.
+    pub(super) fn owns_arguments(&self) -> bool {
         let by_reference = |receiver: &syn::Receiver| match &receiver.kind {
             ReceiverKind::Reference(..) => true,
             ReceiverKind::Typed(_, ty) => borrows(ty),
             _ => false,
         };
-        let borrowed = self.item.receiver.as_ref().is_some_and(by_reference)
-            || self.item.args.iter().any(|arg| borrows(&arg.ty));
-        if let Some(opt) = self.options.get(option).filter(|_| borrowed) {
+        !self.item.receiver.as_ref().is_some_and(by_reference)
+            && !self.item.args.iter().any(|arg| borrows(&arg.ty))
+    }
+
+    /// A load that goes on when its caller has been answered cannot borrow from it.
+    fn owns_its_arguments(&self, option: &str) {
+        if let Some(opt) = self.options.get(option).filter(|_| !self.owns_arguments()) {
             let option = if option == "refresh" { "background" } else { option };
             self.errors.push(
                 opt.span(),

@@ -28,7 +28,8 @@ impl Checker<'_> {
             ttl => (None, ttl),
         };
         let (late_tags, tags) = self.tags().into_iter().partition(Tag::is_late);
-        (RulesModel { unless, ttl: late_ttl, tags: late_tags }, ttl, tags)
+        let verify_by = self.verify_by();
+        (RulesModel { unless, ttl: late_ttl, tags: late_tags, verify_by }, ttl, tags)
     }
 
     /// An option cannot mention `result` where an argument is called so too. Templates are checked where they are parsed.

@@ -16,6 +16,7 @@ mod sync;
 mod tags;
 mod types;
 mod values;
+mod verify;
 pub(crate) mod write;
 
 use proc_macro2::{Ident, Span};

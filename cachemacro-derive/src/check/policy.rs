@@ -96,6 +96,7 @@ impl Checker<'_> {
             local,
             validate: options.flag("validate"),
             sealed: options.flag("sealed"),
+            verify: self.verify(),
             recorded: options.flag("recorded"),
             version: self.version(),
         }

@@ -16,7 +16,7 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use super::expander::Expander;
 use super::key::{place_of_site, template_chain};
 use crate::model::{EntryParts, Key, RulesModel, Tag, Value};
-use crate::syntax::item::Item;
+use crate::syntax::item::{Item, pointing_at};
 use crate::syntax::own;
 use crate::syntax::template::{Hole, Part, RESULT};
 use crate::tokens::mentions::{find, mentions, renamed};
@@ -65,6 +65,10 @@ impl Expander<'_> {
             let given = if is_text { given } else { quote_spanned!(mixed=> #private::tags(#given)) };
             let method = if is_text { "tags" } else { "built_tags" };
             chain.extend(self.rule(method, &given, true, &late));
+        }
+        if let Some(same) = &rules.verify_by {
+            let verify_by = Ident::new("verify_by", pointing_at(same));
+            chain.extend(quote_spanned!(Span::mixed_site()=> .#verify_by(#same)));
         }
         chain
     }

@@ -99,7 +99,11 @@ impl Expander<'_> {
                 #private::#call #rules
             };
         };
+        let verified = model.entry.policy.verify.as_ref().is_some_and(|verify| verify.behind);
         match &model.behind {
+            None if verified => {
+                self.function(&before, &quote_spanned!(mixed=> call_.load_verified(body_)), Handed::Owned)
+            }
             None => self.function(&before, &quote_spanned!(mixed=> call_.load(body_)), Handed::Pinned),
             Some(behind) => self.function(&before, &self.behind(behind), Handed::Owned),
         }

@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 
-use crate::model::Policy;
+use crate::model::{Policy, Verify};
 use crate::syntax::duration::Time;
 
 /// `Policy::new().ttl(…).jitter(…)`; `None` where nothing is set.
@@ -25,6 +25,7 @@ pub(super) fn policy(policy: &Policy, private: &Ident) -> Option<TokenStream> {
         local,
         validate,
         sealed,
+        verify,
         recorded,
         version,
         ..
@@ -44,6 +45,7 @@ pub(super) fn policy(policy: &Policy, private: &Ident) -> Option<TokenStream> {
         local.as_ref().map(|time| ("local", duration(time))),
         validate.then(|| ("validate", quote!(true))),
         sealed.then(|| ("sealed", quote!(true))),
+        verify.as_ref().map(|verify| ("verify", self::verify(verify, private))),
         recorded.then(|| ("recorded", quote!(true))),
         version.as_ref().map(|version| ("version", version.to_token_stream())),
     ];
@@ -56,6 +58,17 @@ pub(super) fn policy(policy: &Policy, private: &Ident) -> Option<TokenStream> {
         })
         .collect();
     (!setters.is_empty()).then(|| quote_spanned!(mixed=> #private::Policy::new() #(#setters)*))
+}
+
+/// `Verify::millionths(…)`
+fn verify(verify: &Verify, private: &Ident) -> TokenStream {
+    let mixed = Span::mixed_site();
+    let Verify { millionths, behind, within, evicts } = verify;
+    let within = within.as_ref().map(duration);
+    let within = within.map(|time| quote_spanned!(mixed=> .within(#time)));
+    let evicts = evicts.then(|| quote_spanned!(mixed=> .evicts(true)));
+    let behind = behind.then(|| quote_spanned!(mixed=> .behind()));
+    quote_spanned!(mixed=> #private::Verify::millionths(#millionths) #within #evicts #behind)
 }
 
 /// A `Duration`.

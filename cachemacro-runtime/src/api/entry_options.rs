@@ -131,6 +131,7 @@ impl<T: Value> Entry<T> {
     /// ```
     #[must_use]
     pub fn with_policy(self, policy: Policy) -> Self {
+        self.core().watch(&policy);
         self.with(|raw| raw.policy = policy)
     }
 

@@ -14,12 +14,16 @@ use crate::engine::raw::RawEntry;
 use crate::engine::read::{Expected, Headed, Looked, headed};
 use crate::engine::targets::Targets;
 use crate::format::header::{self, Header, Stamp};
+#[cfg(feature = "reports")]
+use crate::format::schema::Layout;
 use crate::format::stamps::{self, keys_of_hash, tag_keys, version_key};
 use crate::ground::clock::Timestamp;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::key::Key;
 use crate::observe::reason::MissReason;
 use crate::observe::report::LIFE_MILLIS;
+#[cfg(feature = "reports")]
+use crate::observe::report::MOST_BYTES;
 use crate::policy::freshness::{Age, Freshness};
 use crate::store::{Cursor, Documents, Inspect, Page, Raw, Version};
 
@@ -598,6 +602,27 @@ impl Inspector {
             Some(documents) => documents.logged(self.core.namespace(), MOST_LOGGED).await,
             None => Ok(Vec::new()),
         }
+    }
+
+    /// What values of this [schema](crate::header::Header#structfield.schema) look like in compact codecs, as a process that stored one told.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// assert_eq!(cachemacro::Cache::memory().inspector()?.layout(7).await?, None, "in memory nobody tells");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the store failed.
+    #[cfg(feature = "reports")]
+    pub async fn layout(&self, schema: u64) -> Result<Option<Layout>> {
+        let Some(documents) = self.core.store.documents() else { return Ok(None) };
+        let told = documents.described(self.core.namespace(), &format!("{schema:016x}")).await?;
+        // Whoever may write there may write anything.
+        let layout = told.filter(|told| told.len() <= MOST_BYTES);
+        Ok(layout.and_then(|layout| serde_json::from_slice(&layout).ok()))
     }
 
     /// What each process of the namespace left there lately: [reports](crate::report::Report) as JSON.

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::runtime::Handle;
+use tokio::time::timeout;
 use tracing::Instrument as _;
 
 use crate::api::cache::Cache;
 use crate::engine::entry::Entry;
+use crate::engine::raw::RawEntry;
 use crate::policy::mode::Mode;
 use crate::policy::outcome::Value;
 
@@ -35,7 +37,8 @@ impl Drop for Place {
 impl<T: Value> Entry<T> {
     /// Loads the entry in a task of its own, unless a fresh value is there, and stores it under an ordinary lease: for what will
     /// probably be asked for next. It counts as `warmed`, neither as a hit nor as a miss. At most 64 of a cache are under way at
-    /// once; tells whether this one was begun, which it is not outside of a runtime either.
+    /// once; tells whether this one was begun, which it is not outside of a runtime either. A load that takes longer than its
+    /// [lease limit](crate::Policy#structfield.lease_limit), after which it could not be stored, is dropped.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -84,10 +87,14 @@ impl<T: Value> Entry<T> {
             return false;
         }
         let Some(place) = Place::among(&core.prefetches) else { return false };
+        // G9: a load that hangs does not keep its place for good.
+        let longest = self.raw().map_or(core.settings.lease_limit, RawEntry::lease_limit);
         let load = Cache::with_scoped(Mode::Warm.scope(load));
         runtime.spawn(
             async move {
-                load.await;
+                if timeout(longest, load).await.is_err() {
+                    tracing::debug!("a prefetch has taken too long and was dropped");
+                }
                 drop(place);
             }
             .in_current_span(),

@@ -12,15 +12,18 @@ use std::time::Duration;
 
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, timeout_at};
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
-use crate::calls::load::{Call, State, load_known};
+use crate::calls::load::{Call, State, load_unseen};
+use crate::calls::verify;
 use crate::engine::entry::Entry;
 use crate::engine::loading::Loading;
 use crate::engine::raw::RawEntry;
 use crate::engine::read::Miss;
+use crate::engine::spans;
 use crate::engine::spending;
 use crate::ground::clock::NEVER;
+use crate::ground::heap::on_heap;
 use crate::observe::event::Event;
 use crate::policy::gather;
 use crate::policy::mode::Mode;
@@ -61,14 +64,64 @@ impl Behind {
     }
 }
 
-/// Like [`load_known`], with a load that goes on behind its caller. `late` gives what is returned in place of a load that takes too
-/// long, if anything.
-pub(crate) async fn load_behind<R, O, X, F>(
+/// Like [`load_known`](crate::calls::load::load_known), with a body that may run behind a hit, to see whether that is true.
+pub(crate) async fn load_verified<R, O, X, F>(
     entry: Option<Entry<O::Value>>,
     arguments: Option<Placed>,
     outcome: O,
     rules: X,
     body: F,
+) -> R
+where
+    R: Send + 'static,
+    O: Outcome<R> + 'static,
+    O::Value: Value,
+    X: Rules<O::Value> + Send + 'static,
+    F: Future<Output = R> + Send + 'static,
+{
+    match checked(entry.as_ref(), arguments, outcome, rules, body).await {
+        Ok(hit) => hit,
+        Err((arguments, rules, body)) => load_unseen(entry, arguments, outcome, rules, pin!(body)).await,
+    }
+}
+
+/// The hit, where this call's is looked at and there is one.
+async fn checked<R, O, X, F>(
+    entry: Option<&Entry<O::Value>>,
+    mut arguments: Option<Placed>,
+    outcome: O,
+    rules: X,
+    body: F,
+) -> Result<R, (Option<Placed>, X, F)>
+where
+    R: Send + 'static,
+    O: Outcome<R> + 'static,
+    O::Value: Value,
+    X: Rules<O::Value> + Send + 'static,
+    F: Future<Output = R> + Send + 'static,
+{
+    let drawn = arguments.take_if(|arguments| arguments.is_drawn()).is_some();
+    if let Some(entry) = entry
+        && Mode::current() == Mode::Normal
+        && !entry.is_off_in(Mode::Normal)
+        && let Ok(raw) = entry.raw()
+        && let Some(turn) = raw.turn(drawn, true)
+    {
+        let look =
+            || spending::within(entry.deadline(), verify::behind(entry, raw, turn, outcome, rules, body));
+        return on_heap(look).await.map_err(|(rules, body)| (arguments, rules, body));
+    }
+    Err((arguments, rules, body))
+}
+
+/// Like [`load_known`](crate::calls::load::load_known), with a load that goes on behind its caller. `late` gives what is returned in place of a load that takes too
+/// long, if anything.
+pub(crate) async fn load_behind<R, O, X, F>(
+    entry: Option<Entry<O::Value>>,
+    mut arguments: Option<Placed>,
+    outcome: O,
+    mut rules: X,
+    mut body: F,
     behind: Behind,
     late: impl FnOnce() -> Option<R>,
 ) -> R
@@ -80,13 +133,22 @@ where
     F: Future<Output = R> + Send + 'static,
 {
     let Some(entry) = entry.map(Entry::recalling) else { return body.await };
+    if entry.core().is_watched() {
+        match on_heap(|| checked(Some(&entry), arguments, outcome, rules, body)).await {
+            Ok(hit) => return hit,
+            Err(back) => (arguments, rules, body) = back,
+        }
+        if let Ok(raw) = entry.raw() {
+            raw.sent(&mut arguments);
+        }
+    }
     let is_own = entry.raw().is_ok_and(RawEntry::is_own);
     // What is collected for a transaction is the task's own, so its loads are. In `Mode::Refresh` no old value is wanted, and a warm-up
     // waits for its loads.
     if is_own || entry.core().puts_evict() || matches!(Mode::current(), Mode::Refresh | Mode::Warm) {
-        return load_known(Some(entry), arguments, outcome, rules, pin!(body)).await;
+        return load_unseen(Some(entry), arguments, outcome, rules, pin!(body)).await;
     }
-    let Some(raw) = entry.active() else { return body.await };
+    let Some(raw) = entry.usable() else { return body.await };
     let mut call = Call::new(&entry, raw, outcome, entry.has_late_tags(&rules));
     // G6: the load has what the look leaves of the call's time.
     let look = async { (call.look(arguments).await, spending::left()) };
@@ -103,9 +165,11 @@ where
     let leads = Arc::<AtomicBool>::default();
     call.state.leads = Some(Arc::clone(&leads));
     let load = spending::within(left, go_on(entry.clone(), outcome, call.state, miss, rules, body));
+    // What nobody waits for is no part of its caller's trace.
+    let span = if served.is_some() { spans::behind(raw.name()) } else { Span::current() };
     let load = Loading::current().scope(Mode::current().scope(load));
     // Who gathers what this call depends on hears of its load, too.
-    let load = gather::carried(load).in_current_span();
+    let load = gather::carried(load).instrument(span);
     let (began, mut task) = (Instant::now(), tokio::spawn(load));
     if let Some(served) = served {
         return served;

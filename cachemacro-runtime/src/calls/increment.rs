@@ -74,7 +74,7 @@ impl Entry<i64> {
             let life = raw.ttl().life(!stamps.is_empty());
             let increment =
                 Increment::new(&raw.full, by, fresh(raw, &stamps, life), life).with_others(others);
-            match raw.timed(core.store.increment(increment)).await? {
+            match raw.timed("increment", core.store.increment(increment)).await? {
                 IncrementOutcome::Added(sum) => {
                     core.changed(&raw.full);
                     raw.record(Event::Put);

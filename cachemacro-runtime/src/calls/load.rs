@@ -38,8 +38,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
+use crate::calls::verify;
 use crate::engine::asking;
 use crate::engine::decoded::Known;
 use crate::engine::entry::Entry;
@@ -53,6 +54,7 @@ use crate::engine::raw::RawEntry;
 use crate::engine::read::{Found, Miss, Usable};
 use crate::engine::refresh::Elected;
 use crate::engine::search::{End, Search};
+use crate::engine::spans;
 use crate::engine::spending;
 use crate::format::ids::FillId;
 use crate::ground::heap::on_heap;
@@ -104,6 +106,24 @@ where
     X: Rules<O::Value>,
     F: Future<Output = R>,
 {
+    let span = spans::for_call(|| entry.as_ref().map_or("entry", Entry::site_name));
+    spans::in_call(span, load_unseen(entry, arguments, outcome, rules, body))
+}
+
+/// Like [`load_known`], in no span of its own.
+pub(super) fn load_unseen<R, O, X, F>(
+    entry: Option<Entry<O::Value>>,
+    arguments: Option<Placed>,
+    outcome: O,
+    rules: X,
+    body: Pin<&mut F>,
+) -> impl Future<Output = R>
+where
+    O: Outcome<R>,
+    O::Value: Value,
+    X: Rules<O::Value>,
+    F: Future<Output = R>,
+{
     let entry = entry.map(Entry::recalling);
     let deadline = entry.as_ref().and_then(Entry::deadline);
     spending::within(deadline, load_in_time(entry, arguments, outcome, rules, body))
@@ -111,10 +131,10 @@ where
 
 async fn load_in_time<R, O, X, F>(
     entry: Option<Entry<O::Value>>,
-    arguments: Option<Placed>,
+    mut arguments: Option<Placed>,
     outcome: O,
-    rules: X,
-    body: Pin<&mut F>,
+    mut rules: X,
+    mut body: Pin<&mut F>,
 ) -> R
 where
     O: Outcome<R>,
@@ -124,7 +144,23 @@ where
 {
     let Some(entry) = &entry else { return spending::free(body).await };
     let mode = Mode::current();
-    let Some(raw) = entry.active_in(mode) else { return spending::free(body).await };
+    let mut is_on = entry.is_usual_in(mode);
+    if !is_on {
+        is_on = !entry.is_off_in(mode);
+        let drawn = entry.raw().is_ok_and(|raw| raw.sent(&mut arguments));
+        if is_on
+            && mode == Mode::Normal
+            && let Ok(raw) = entry.raw()
+            && let Some(turn) = raw.turn(drawn, false)
+        {
+            match on_heap(|| verify::inline(entry, raw, turn, outcome, rules, body.as_mut())).await {
+                Ok(hit) => return hit,
+                Err(back) => rules = back,
+            }
+        }
+    }
+    let raw = if is_on { entry.usable() } else { None };
+    let Some(raw) = raw else { return spending::free(body).await };
     let mut call = Call::new(entry, raw, outcome, entry.has_late_tags(&rules));
     if matches!(mode, Mode::Refresh | Mode::Warm) {
         if mode == Mode::Refresh {
@@ -418,8 +454,21 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         stand_in.or_else(|| landed.as_returned(self.outcome))
     }
 
+    /// The span of a load, under a lease if there is one.
+    fn load_span(&self, held: Option<&Held>) -> Span {
+        tracing::debug_span!("cache_load", site = self.raw.name(), stored = held.is_some())
+    }
+
     /// Runs the body, under a lease if there is one. Tells how long it took, and what it read where that is recorded.
-    async fn run<R, F>(&self, held: Option<&Held>, body: Pin<&mut F>) -> Ran<R>
+    fn run<R, F>(&self, held: Option<&Held>, body: Pin<&mut F>) -> impl Future<Output = Ran<R>>
+    where
+        O: Outcome<R, Value = V>,
+        F: Future<Output = R>,
+    {
+        self.run_in(self.load_span(held), held, body)
+    }
+
+    async fn run_in<R, F>(&self, span: Span, held: Option<&Held>, body: Pin<&mut F>) -> Ran<R>
     where
         O: Outcome<R, Value = V>,
         F: Future<Output = R>,
@@ -428,7 +477,6 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         raw.record(Event::Load);
         let began = Instant::now();
         let loading = Loading::current().with(raw.core.id, raw.full.clone());
-        let span = tracing::debug_span!("cache_load", site = raw.name(), stored = held.is_some());
         let body = loading.scope(body.instrument(span));
         // On the heap, so that others do not pay for its size.
         let body = async {
@@ -491,8 +539,10 @@ impl<'a, O, V: Value> Call<'a, O, V> {
                 None
             }
         };
+        let span = self.load_span(held.as_ref());
+        lead.loads_in(&span);
         lead.loading();
-        let Ran { returned, took, record } = self.run(held.as_ref(), body).await;
+        let Ran { returned, took, record } = self.run_in(span, held.as_ref(), body).await;
         let record = record.as_ref();
         if let Some(record) = record {
             lead.made_of(record);

@@ -8,6 +8,7 @@ pub(crate) mod load;
 pub(crate) mod load_here;
 pub(crate) mod lookup;
 pub(crate) mod update;
+pub(crate) mod verify;
 pub(crate) mod warm;
 pub(crate) mod write;
 pub(crate) mod write_here;

@@ -96,7 +96,7 @@ impl<T: Value> Entry<T> {
             let (bytes, life) = prepared.assemble(raw, &stamps, Duration::ZERO);
             let length = bytes.len();
             let write = Write::new(&raw.full, bytes, life).with_guard(Guard::Seen(seen));
-            let written = raw.timed(core.store.write_one(write));
+            let written = raw.timed("write", core.store.write_one(write));
             if tokio::join!(prepared.prolong_versions(raw), written).1?.accepted {
                 core.changed(&raw.full);
                 raw.record(Event::Put);
@@ -138,7 +138,7 @@ impl RawEntry {
         let mut captured = self.capture_now(capture, self.version_life()).await?;
         let keys = [&*self.full];
         let request = ReadRequest::new(&keys).with_versions(&self.tags);
-        let (entry, versions) = self.timed(self.core.store.read(request)).await?.into_one();
+        let (entry, versions) = self.timed("read", self.core.store.read(request)).await?.into_one();
         let looked = self.found(entry, &versions, expected).await?;
         let moved = versions.iter().zip(&captured).any(|(now, before)| *now != Some(*before));
         match looked {

@@ -81,14 +81,15 @@ impl<V: Value, O> Call<'_, O, V> {
             }
             MissReason::Due
         };
-        self.state.spare = Some(Box::new(usable));
+        // Nobody is served: it counts neither as a hit nor as stale.
         if self.state.elected.is_some() {
             raw.record(Event::Refresh);
         } else if reason == MissReason::Due
-            && let Some(value) = self.stand_in()
+            && let Some(value) = entry.revive(raw, outcome, &usable)
         {
             return Ok(value);
         }
+        self.state.spare = Some(Box::new(usable));
         Err(Miss { reason, seen })
     }
 }
@@ -119,7 +120,7 @@ pub(crate) async fn fresh(core: &Arc<Core>, entries: &[Option<Ahead>]) -> Result
         tags.dedup();
         let request = ReadRequest::new(&keys).with_versions(&tags);
         let request = request.with_first(header::FIXED + HEAD_STAMPS * header::STAMP);
-        let read = core.timed(core.store.read(request)).await?;
+        let read = core.timed("read", core.store.read(request)).await?;
         let versions: HashMap<u64, Option<Version>> =
             tags.iter().map(|tag| tag.hash).zip(read.versions.iter().copied()).collect();
         for ((at, ahead), head) in chunk.iter().zip(read.entries) {

@@ -132,7 +132,7 @@ async fn ask(core: Arc<Core>, site: Option<Arc<Counters>>, wanted: Wanted) -> An
     let held = Held::attempt(&core, wanted.key.clone());
     let not_after = time_of_refusal(&core);
     let request = wanted.request(held.token(), core.settings.lease, not_after);
-    let lease = core.timed_at(site.as_deref(), core.store.lease_one(request)).await;
+    let lease = core.timed_at(site.as_deref(), "lease", core.store.lease_one(request)).await;
     answered(held, lease, not_after)
 }
 
@@ -144,7 +144,7 @@ async fn ask_many(core: Arc<Core>, wanted: Vec<Wanted>) -> Vec<Answer> {
         .zip(&attempts)
         .map(|(wanted, held)| wanted.request(held.token(), core.settings.lease, not_after))
         .collect();
-    let leases = match core.timed(core.store.lease(&requests)).await {
+    let leases = match core.timed("lease", core.store.lease(&requests)).await {
         Ok(leases) => leases.into_iter().map(Ok).collect(),
         Err(error) => vec![Err(error); attempts.len()],
     };

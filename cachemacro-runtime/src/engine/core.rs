@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,9 @@ use crate::engine::recall::Recalls;
 #[cfg(feature = "reports")]
 use crate::engine::reported::Reporting;
 use crate::engine::settings::Settings;
+use crate::engine::spans;
 use crate::engine::spending;
+use crate::engine::suspected::Verifying;
 use crate::engine::threads::Threads;
 use crate::engine::turns::Turns;
 use crate::engine::under_way::UnderWay;
@@ -44,7 +46,7 @@ use crate::observe::warning::Warning;
 use crate::policy::mode::Mode;
 use crate::policy::says::Says;
 use crate::policy::site::Site;
-use crate::policy::ttl::Ttl;
+use crate::policy::ttl::{Policy, Ttl};
 use crate::store::local::LocalTable;
 #[cfg(feature = "cluster")]
 use crate::store::redis::slot_of;
@@ -96,6 +98,10 @@ pub(crate) struct Core {
     pub(crate) prefetches: Arc<AtomicUsize>,
     /// In debug builds: which tags may be meant.
     pub(crate) misspelt: Misspelt,
+    /// Calls have to look whether caching is off, what they serve is to be checked, or their keys are to be counted.
+    watched: AtomicBool,
+    /// Which hits are held against what their functions return.
+    pub(crate) verifying: Verifying,
 }
 
 /// Evicts that failed, as warnings tell of them.
@@ -138,6 +144,7 @@ impl fmt::Debug for Core {
 impl Core {
     pub(crate) fn new(store: AnyStore, settings: Settings) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
+        let watched = AtomicBool::new(settings.disabled || settings.verify.is_some() || settings.hot_keys);
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             instance: rand::random(),
@@ -171,6 +178,8 @@ impl Core {
             threads: Threads::default(),
             prefetches: Arc::default(),
             misspelt: Misspelt::default(),
+            watched,
+            verifying: Verifying::default(),
         }
     }
 
@@ -201,6 +210,19 @@ impl Core {
     #[inline]
     pub(crate) fn is_off(&self) -> bool {
         self.settings.disabled || self.has_written()
+    }
+
+    /// Whether a call has to look first whether caching is off, what it serves is to be checked, or its key is to be counted.
+    #[inline]
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watched.load(Ordering::Relaxed)
+    }
+
+    /// Calls of some entry may be checked from now on, if this says so.
+    pub(crate) fn watch(&self, policy: &Policy) {
+        if policy.verify.is_some() {
+            self.watched.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Whether what the current task loads may be rolled back: it has collected evicts of this cache.
@@ -264,6 +286,7 @@ impl Core {
         if let Some((_, counters)) = sync::read(&self.sites).get(&site.id()) {
             return counters.clone();
         }
+        self.watch(&site.policy);
         let mut sites = sync::write(&self.sites);
         let at = || (site, Arc::new(Counters::at(site.id())));
         sites.entry(site.id()).or_insert_with(at).1.clone()
@@ -436,22 +459,25 @@ impl Core {
         warnings
     }
 
-    /// Awaits one operation of the store, timing it and counting its error.
+    /// Awaits one operation of the store, called `name`, timing it and counting its error.
     pub(crate) fn timed<T>(
         &self,
+        name: &'static str,
         operation: impl Future<Output = Result<T>>,
     ) -> impl Future<Output = Result<T>> {
-        self.timed_at(None, operation)
+        self.timed_at(None, name, operation)
     }
 
     /// Like [`timed`](Self::timed), at a site.
     pub(crate) async fn timed_at<T>(
         &self,
         site: Option<&Counters>,
+        name: &'static str,
         operation: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         // G6: a call waits for the store as long as its deadline allows.
-        self.timed_first(site, spending::bounded(operation, |since| self.store.unreached(since))).await
+        let bounded = spending::bounded(operation, |since| self.store.unreached(since));
+        self.timed_first(site, name, bounded).await
     }
 
     /// Like [`timed_at`](Self::timed_at), for the first request of a call: the store's own timeouts bound it, at no further
@@ -459,10 +485,12 @@ impl Core {
     pub(crate) async fn timed_first<T>(
         &self,
         site: Option<&Counters>,
+        name: &'static str,
         operation: impl Future<Output = Result<T>>,
     ) -> Result<T> {
+        let of = site.and_then(Counters::site);
         let began = Instant::now();
-        let result = operation.await;
+        let result = spans::in_round_trip(|| self.store.about().name, name, of, operation).await;
         let took = began.elapsed();
         spending::spend(took);
         self.tell(site, Observation::of(Event::StoreCall).took(took));

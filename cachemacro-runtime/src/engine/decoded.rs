@@ -16,6 +16,8 @@ use crate::engine::entry::Entry;
 use crate::engine::prepare::Prepared;
 use crate::engine::raw::RawEntry;
 use crate::engine::read::Usable;
+use crate::engine::spans;
+use crate::engine::suspected::Way;
 use crate::format::codec::{BuiltinCodec, CodecFor, codec_id};
 use crate::format::header::{self, Header};
 use crate::format::ids::FillId;
@@ -27,7 +29,6 @@ use crate::key::parts::{self, Parts};
 use crate::key::prefix_of;
 use crate::local::follow::LocalTier;
 use crate::local::tier::{Begun, Life, LocalCopy};
-use crate::observe::event::Event;
 use crate::observe::site::SiteId;
 use crate::policy::gathered::Gathered;
 use crate::policy::mode;
@@ -86,12 +87,18 @@ impl Core {
 
     /// Whether decoded values may be taken for calls of the current task at this site.
     #[inline]
-    pub(crate) fn keeps_decoded(&self, site: &Site) -> bool {
+    pub(crate) fn way(&self, site: &'static Site) -> Way {
         let keeps = match &self.store {
             AnyStore::Memory(_) => true,
             AnyStore::Other(_) => self.local_ttl(&site.policy).is_some(),
         };
-        keeps && mode::is_plain() && !self.is_off()
+        if !keeps || !mode::is_plain() {
+            return Way::Whole;
+        }
+        if self.is_watched() {
+            return self.way_watched(site);
+        }
+        if self.has_written() { Way::Whole } else { Way::Short }
     }
 
     /// The decoded value that a call of this site reads, `None` inside where that is a stored `None`. `parts` tell the
@@ -133,7 +140,9 @@ impl Core {
             (AnyStore::Other(_), None) => return Err(None),
         };
         if found.is_ok() {
-            tracing::trace!(site = site.function(), event = ?Event::Hit, "cache");
+            if spans::may_be_heard() {
+                spans::hit_here(site.function());
+            }
             self.with_counters(site, |counters| self.hit_here(Some(counters)));
         }
         found

@@ -17,7 +17,7 @@ use crate::engine::spending;
 use crate::format::codec::{CodecFor, codec_id};
 use crate::format::header::{self, Header};
 use crate::format::lent::lending;
-use crate::format::schema::{Fingerprint, fingerprint_of};
+use crate::format::schema::{Fingerprint, Layout, fingerprint_of};
 use crate::format::stamps::tag_keys;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::panics::caught;
@@ -208,10 +208,27 @@ impl<T: Value> Entry<T> {
 
     /// The same for a task in this mode.
     pub(crate) fn active_in(&self, mode: Mode) -> Option<&RawEntry> {
-        if mode == Mode::Bypass || self.core.is_off() {
-            return None;
-        }
+        if self.is_off_in(mode) { None } else { self.usable() }
+    }
+
+    /// Whether caching is off for a task in this mode.
+    pub(crate) fn is_off_in(&self, mode: Mode) -> bool {
+        mode == Mode::Bypass || self.core.is_off()
+    }
+
+    /// Whether it is on, and nothing is to be checked that is served.
+    pub(crate) fn is_usual_in(&self, mode: Mode) -> bool {
+        mode != Mode::Bypass && !self.core.is_watched() && !self.core.has_written()
+    }
+
+    /// The raw entry, unless key or tags could not be built, which is counted.
+    pub(crate) fn usable(&self) -> Option<&RawEntry> {
         self.raw().inspect_err(|error| self.failed(error)).ok()
+    }
+
+    /// The function's name, for spans.
+    pub(crate) fn site_name(&self) -> &'static str {
+        self.raw.as_ref().map_or("entry", RawEntry::name)
     }
 
     /// How long a call of it may wait for the store in all.
@@ -251,6 +268,12 @@ impl<T: Value> Entry<T> {
     pub(crate) fn schema_hash(&self) -> u64 {
         let version = self.raw.as_ref().map_or(0, |raw| raw.policy.version);
         (self.schema)().mix(version)
+    }
+
+    /// What tools read values of this codec by, as JSON, where they need to be told.
+    pub(crate) fn layout(&self, codec: u8) -> Option<Arc<str>> {
+        let is_compact = codec == self.codec().id() && self.codec().is_compact();
+        if is_compact { (self.schema)().layout().and_then(as_json) } else { None }
     }
 
     pub(crate) fn expected(&self) -> Expected {
@@ -321,6 +344,17 @@ impl<T: Value> Entry<T> {
         let decoded = if self.lends { lending(usable.whole(), decode) } else { decode() };
         decoded.inspect_err(|error| self.undecodable(error)).ok()
     }
+}
+
+#[cfg(feature = "reports")]
+fn as_json(layout: &Layout) -> Option<Arc<str>> {
+    serde_json::to_string(layout).ok().map(Arc::from)
+}
+
+/// Where nothing is reported, nobody is told.
+#[cfg(not(feature = "reports"))]
+const fn as_json(_layout: &Layout) -> Option<Arc<str>> {
+    None
 }
 
 /// The error of an entry that is neither read nor stored.

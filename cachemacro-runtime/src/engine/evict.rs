@@ -324,10 +324,11 @@ impl Core {
         if let [prefix] = &part.prefixes[..] {
             // Parts of it may have been carried out whether or not the store is reached at the end.
             let evicting = spending::bounded(self.store.evict_prefix(prefix), |_| None);
-            return self.timed_first(site, evicting).await;
+            return self.timed_first(site, "evict", evicting).await;
         }
         let keys = text_of(&part.keys);
-        let existed = self.timed_at(site, self.store.evict(EvictRequest::new(&keys, &part.tags))).await?;
+        let existed =
+            self.timed_at(site, "evict", self.store.evict(EvictRequest::new(&keys, &part.tags))).await?;
         Ok(how_many(&existed))
     }
 

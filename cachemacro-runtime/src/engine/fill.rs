@@ -111,7 +111,7 @@ impl Prepared {
         buckets.sort_unstable();
         buckets.dedup();
         let any: Vec<VersionKey> = buckets.iter().map(|&bucket| any_key(namespace, bucket)).collect();
-        let now = raw.timed(core.store.versions(&any)).await?;
+        let now = raw.timed("versions", core.store.versions(&any)).await?;
         let moved = buckets.iter().zip(now).any(|(&bucket, now)| has_moved(raw, captured, bucket, now));
         Ok((!moved).then_some(stamps))
     }
@@ -188,7 +188,7 @@ impl Prepared {
         // G1: the store takes the value only where the entry still carries this token. G4: a put that was overtaken leaves
         // nothing.
         let write = write_under(&raw.full, &held, bytes, life).with_on_refusal(on_refusal).with_check(&keys);
-        let filled = raw.timed(raw.core.store.write_one(write));
+        let filled = raw.timed("write", raw.core.store.write_one(write));
         let ((), filled) = tokio::join!(self.prolong_versions(raw), filled);
         let Ok(filled) = filled else {
             // Dropping the lease gives it back, in case the fill did not happen.
@@ -333,7 +333,7 @@ async fn fill_some(
             write_under(&raw.full, held, bytes.clone(), *life).with_on_refusal(on_refusal)
         })
         .collect();
-    let filled = core.timed(core.store.write(&fills)).await?;
+    let filled = core.timed("write", core.store.write(&fills)).await?;
     drop(fills);
     for (ready, filled) in ready.into_iter().zip(filled) {
         ready.held.filled();
@@ -359,7 +359,7 @@ async fn stamps_all(core: &Arc<Core>, chunk: &[Filling]) -> Result<Vec<Option<Ve
     if late.iter().any(|keys| !keys.is_empty()) {
         versions = lives.capture(core).await?;
         // After the capture of the tags: see `versions_to_remove` of the protocol.
-        any = core.timed(core.store.versions(&all_any_keys(core.namespace()))).await?;
+        any = core.timed("versions", core.store.versions(&all_any_keys(core.namespace()))).await?;
     }
     let stamps = chunk.iter().zip(late).map(|(Filling { raw, held, prepared }, late)| {
         let mut stamps = prepared.known_stamps(raw, &held.versions);
@@ -381,7 +381,7 @@ impl RawEntry {
     pub(crate) async fn displace(&self, held: Held) {
         let nothing = Header::default().with_flags(header::PENDING).to_bytes();
         let write = write_under(&self.full, &held, Bytes::copy_from_slice(&nothing), Duration::ZERO);
-        if self.timed(self.core.store.write_one(write)).await.is_ok() {
+        if self.timed("write", self.core.store.write_one(write)).await.is_ok() {
             held.filled();
         }
     }
@@ -510,7 +510,7 @@ async fn set(raw: &RawEntry, prepared: &Prepared) -> Result<()> {
     let stamps = prepared.with_late_tags(raw, raw.stamps_now(prepared.ttl).await?).await?;
     let (bytes, life) = prepared.assemble(raw, &stamps, Duration::ZERO);
     let length = bytes.len();
-    raw.timed(core.store.write_one(Write::new(&raw.full, bytes, life))).await?;
+    raw.timed("write", core.store.write_one(Write::new(&raw.full, bytes, life))).await?;
     raw.record(Event::BytesWritten(length));
     Ok(())
 }

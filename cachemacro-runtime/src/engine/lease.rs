@@ -120,7 +120,7 @@ impl Held {
     /// A refresh has failed: it is left to lapse after so long, which keeps all others from another attempt.
     pub(crate) async fn rest(self, time: Duration) {
         let core = self.core.clone();
-        let resting = core.timed(core.store.keep(&[self.as_held()], Keep::Renew(time))).await;
+        let resting = core.timed("keep", core.store.keep(&[self.as_held()], Keep::Renew(time))).await;
         if resting.is_ok() {
             self.spend();
         }
@@ -134,7 +134,7 @@ impl Held {
     /// Gives the lease back without a value.
     pub(crate) async fn give_back(mut self) {
         let core = self.core.clone();
-        let released = core.timed(core.store.keep(&[self.as_held()], Keep::Release)).await;
+        let released = core.timed("keep", core.store.keep(&[self.as_held()], Keep::Release)).await;
         // Where it failed, the queue goes on with it.
         self.spent = released.is_ok();
     }
@@ -267,7 +267,7 @@ async fn renew_all(core: &Arc<Core>, leases: &[(impl AsRef<str>, Token)]) -> Vec
     let mut kept = Vec::with_capacity(leases.len());
     for some in leases.chunks(MOST_ENTRIES) {
         let held: Vec<_> = some.iter().map(|(key, token)| HeldLease::new(key.as_ref(), *token)).collect();
-        match core.timed(core.store.keep(&held, Keep::Renew(core.settings.lease))).await {
+        match core.timed("keep", core.store.keep(&held, Keep::Renew(core.settings.lease))).await {
             Ok(renewed) => kept.extend(renewed),
             Err(_) => break,
         }

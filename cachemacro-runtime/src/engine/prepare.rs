@@ -221,7 +221,7 @@ impl<T: Value> Entry<T> {
         if flags & header::ERROR == 0
             && let Some(counters) = raw.counters()
         {
-            counters.stores(crate::key::prefix_of(&raw.key), codec, schema);
+            counters.stores(crate::key::prefix_of(&raw.key), codec, schema, || self.layout(codec));
         }
         let flags = flags | packed.flags;
         Ok(Prepared {

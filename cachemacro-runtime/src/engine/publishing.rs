@@ -3,9 +3,10 @@
 //! Nothing waits for a report and nothing depends on one. One that the store refuses is a line in the log at debug level, no error
 //! that is counted, and nothing to the breaker.
 
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
@@ -15,6 +16,10 @@ use crate::engine::settings::Reports;
 use crate::ground::error::Result;
 use crate::observe::breaker::BreakerState;
 use crate::observe::report::{LIFE_MILLIS, MOST_BYTES};
+use crate::store::Documents;
+
+/// How long it is kept what the values of a type look like.
+const LIFE_OF_SHAPES: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Core {
     /// Has a task leave a report every so often, from one interval on, for as long as the cache is used.
@@ -51,7 +56,7 @@ impl Core {
 
     /// Leaves a report now.
     async fn publish(&self) -> Result<()> {
-        let _turn = self.reporting.turn.lock().await;
+        let mut described = self.reporting.turn.lock().await;
         let documents = self.store.documents();
         let Some(documents) = documents.filter(|_| !self.reporting.over.load(Ordering::SeqCst)) else {
             return Ok(());
@@ -61,6 +66,26 @@ impl Core {
         let life = Duration::from_millis(LIFE_MILLIS);
         documents.publish(self.namespace(), &instance, document, life).await?;
         self.reporting.published_by.store(std::process::id(), Ordering::SeqCst);
+        if self.settings.reports == Reports::Full {
+            self.describe(documents, &mut described).await?;
+        }
+        Ok(())
+    }
+
+    /// Leaves beside it what tools read values by that this process stored, each again in time.
+    async fn describe(&self, documents: &dyn Documents, described: &mut HashMap<u64, Instant>) -> Result<()> {
+        for (_, _, counters) in self.named_sites() {
+            for shape in counters.shapes() {
+                let Some(layout) = shape.layout else { continue };
+                if described.get(&shape.schema).is_some_and(|then| then.elapsed() < LIFE_OF_SHAPES / 2) {
+                    continue;
+                }
+                let id = format!("{:016x}", shape.schema);
+                let layout = layout.as_bytes().to_vec().into();
+                documents.describe(self.namespace(), &id, layout, LIFE_OF_SHAPES).await?;
+                described.insert(shape.schema, Instant::now());
+            }
+        }
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use crate::engine::loading::Loading;
 use crate::engine::readback::{Doubt, Named, Of, Readback};
 use crate::engine::recall::{Place, Recall};
 use crate::engine::settings::DEFAULT_WAIT;
+use crate::engine::spans;
 use crate::engine::waiting::Waiting;
 use crate::format::companion::companion;
 use crate::format::ids::FillId;
@@ -122,7 +123,9 @@ impl RawEntry {
     }
 
     pub(crate) fn record(&self, event: Event) {
-        tracing::trace!(site = self.name(), ?event, "cache");
+        if spans::may_be_heard() {
+            spans::heard(self.name(), event);
+        }
         self.core.record_at(self.counters(), event);
     }
 
@@ -175,12 +178,13 @@ impl RawEntry {
         self.core.failed_at(self.counters(), error);
     }
 
-    /// Awaits one operation of the store, timing it and counting its error for the site.
+    /// Awaits one operation of the store, called `name`, timing it and counting its error for the site.
     pub(crate) fn timed<T>(
         &self,
+        name: &'static str,
         operation: impl Future<Output = Result<T>>,
     ) -> impl Future<Output = Result<T>> {
-        self.core.timed_at(self.counters(), operation)
+        self.core.timed_at(self.counters(), name, operation)
     }
 
     pub(crate) fn load_took(&self, time: Duration) {

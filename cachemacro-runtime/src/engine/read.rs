@@ -143,7 +143,7 @@ impl RawEntry {
         let captures = core.flights.captures();
         let keys = [&*self.full];
         let request = ReadRequest::new(&keys).with_versions(&self.tags);
-        let read = core.timed_first(self.counters(), core.store.read(request));
+        let read = core.timed_first(self.counters(), "read", core.store.read(request));
         let (entry, versions) = read.await?.into_one();
         let looked = self.found(entry, &versions, expected).await?;
         Ok((looked, AsOf::new(captures, versions)))
@@ -177,7 +177,7 @@ impl RawEntry {
         loop {
             let keys = [&*self.full];
             let request = ReadRequest::new(&keys).with_versions(&self.tags).with_first(length);
-            let read = self.timed(core.store.read(request)).await?;
+            let read = self.timed("read", core.store.read(request)).await?;
             let Some(head) = read.entries.into_first().flatten() else { return Ok(None) };
             let header = match headed(&head.bytes, head.length, &self.full, core.store.now(), expected) {
                 Ok(Headed::Usable(header, _)) => header,
@@ -252,7 +252,7 @@ impl RawEntry {
                 }
                 let keys: Vec<_> =
                     hashes.into_iter().map(|hash| version_key(self.core.namespace(), hash)).collect();
-                let versions = self.timed(core.store.versions(&keys)).await?;
+                let versions = self.timed("versions", core.store.versions(&keys)).await?;
                 let named = stamps.filter(|stamp| keys.iter().any(|key| key.hash == stamp.tag));
                 (stamps::compare(named, &keys, keys.len(), &versions) != Stamped::Valid)
                     .then_some(MissReason::TagEvicted)

@@ -63,7 +63,7 @@ impl RawEntry {
     async fn is_unchanged(&self, value: Refreshed, header: &Header) -> Result<bool> {
         let keys = [&*self.full];
         let request = ReadRequest::new(&keys).with_first(FIXED);
-        let head = self.timed(self.core.store.read(request)).await?.into_entry();
+        let head = self.timed("read", self.core.store.read(request)).await?.into_entry();
         let now = head.and_then(|head| Header::parse(&head).ok());
         // An equal value that another loaded meanwhile has the same fill id.
         let is_same = |now: Header| now.fill_id == value.seen && now.stored_at == header.stored_at;

@@ -1,6 +1,8 @@
 //! Who has left a report of a cache, and whether more are to come.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::time::Instant;
 
 use tokio::sync::{Mutex, Notify};
 
@@ -11,6 +13,6 @@ pub(crate) struct Reporting {
     pub(crate) published_by: AtomicU32,
     pub(crate) over: AtomicBool,
     pub(crate) ended: Notify,
-    /// Held while one is left or taken away.
-    pub(crate) turn: Mutex<()>,
+    /// Held while one is left or taken away. The schemas that were described, and when.
+    pub(crate) turn: Mutex<HashMap<u64, Instant>>,
 }

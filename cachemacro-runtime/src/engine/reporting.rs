@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use crate::engine::core::Core;
 use crate::engine::settings::Settings;
 use crate::observe::report::{Figures, LocalFigures, Report, SiteReport, StoredAs};
+use crate::observe::site::SiteId;
 use crate::policy::site::Site;
 use crate::policy::ttl::Ttl;
+use crate::policy::verify::Verify;
 
 impl Core {
     /// What there is to tell; with `texts`, what attributes and settings say too.
@@ -31,11 +33,20 @@ impl Core {
         if texts {
             report.settings = settings(&self.settings);
         }
-        let sites = self.named_sites().into_iter().map(|(name, site, counters)| {
+        let named = self.named_sites();
+        if texts {
+            let name = |id: &SiteId| {
+                let of = |(_, site, _): &&(String, &Site, _)| site.id() == *id;
+                named.iter().find(of).map(|(name, ..)| name.clone()).unwrap_or_default()
+            };
+            report.findings = self.findings(name);
+        }
+        let sites = named.into_iter().map(|(name, site, counters)| {
             let figures = Figures::of(&counters.snapshot());
             let mut told = SiteReport { site: name, figures, ..SiteReport::default() };
             if texts {
                 says(&mut told, site);
+                told.hot = counters.hot();
                 told.stored_as = counters.shapes().iter().map(StoredAs::of).collect();
             }
             told
@@ -78,6 +89,8 @@ fn settings(settings: &Settings) -> BTreeMap<String, String> {
         ("max_value", settings.max_value.to_string()),
         ("local", settings.local.map_or_else(|| "off".to_owned(), time)),
         ("local_capacity", settings.local_capacity.to_string()),
+        ("hot_keys", settings.hot_keys.to_string()),
+        ("verify", settings.verify.map_or_else(|| "off".to_owned(), Verify::share)),
         ("disabled", settings.disabled.to_string()),
     ];
     all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()

@@ -9,6 +9,7 @@ use crate::observe::event::Observers;
 use crate::observe::warning::Warning;
 use crate::policy::freshness::Freshness;
 use crate::policy::ttl::Ttl;
+use crate::policy::verify::Verify;
 
 /// How long callers wait for another's load where nothing else is said.
 pub(crate) const DEFAULT_WAIT: Duration = Duration::from_secs(10);
@@ -59,6 +60,10 @@ pub(crate) struct Settings {
     pub(crate) seals: Seals,
     /// How long decoded values are taken without asking the store, where a site says nothing else.
     pub(crate) local: Option<Duration>,
+    /// Of how many hits it is seen whether they are true, where a site says nothing else.
+    pub(crate) verify: Option<Verify>,
+    /// Whether it is sampled which keys are asked for most.
+    pub(crate) hot_keys: bool,
     pub(crate) disabled: bool,
     /// Whether entries carry the id of the server that they were filled on, as the version of a tag that all have.
     pub(crate) epoch: bool,
@@ -102,6 +107,8 @@ impl Default for Settings {
             compress_over: None,
             seals: Seals::default(),
             local: None,
+            verify: None,
+            hot_keys: false,
             disabled: false,
             epoch: false,
             #[cfg(feature = "cluster")]

@@ -52,7 +52,7 @@ impl RawEntry {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        self.timed(self.core.store.capture(keys, life)).await
+        self.timed("capture", self.core.store.capture(keys, life)).await
     }
 
     /// Stamps of these tags as of now, for a value of this TTL.
@@ -127,7 +127,8 @@ impl Lives {
             alike.entry(life.as_secs().next_power_of_two()).or_default().push(key);
         }
         let captures = alike.into_iter().map(async |(seconds, keys)| {
-            let versions = core.timed(core.store.capture(&keys, Duration::from_secs(seconds))).await?;
+            let versions =
+                core.timed("capture", core.store.capture(&keys, Duration::from_secs(seconds))).await?;
             Ok(keys.into_iter().map(|key| key.hash).zip(versions))
         });
         Ok(try_join_all(captures).await?.into_iter().flatten().collect())

@@ -1,5 +1,6 @@
 //! An entry's bytes: header, stamps, codecs, schema fingerprints. Nothing here moves them.
 
+pub(crate) mod canonical;
 pub mod codec;
 pub(crate) mod companion;
 pub mod header;

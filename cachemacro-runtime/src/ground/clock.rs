@@ -180,6 +180,11 @@ impl Clock {
         }
     }
 
+    /// Whether it stands still until it is moved.
+    pub(crate) const fn is_manual(&self) -> bool {
+        matches!(self.0, Source::Manual(_))
+    }
+
     /// The time now or up to [`COARSENESS`] before, at a tenth of what [`now`](Self::now) costs.
     #[inline]
     pub(crate) fn coarse(&self) -> Timestamp {

@@ -5,6 +5,7 @@ pub(crate) mod chunks;
 pub(crate) mod clock;
 pub(crate) mod error;
 pub(crate) mod heap;
+pub(crate) mod lists;
 pub(crate) mod panics;
 pub(crate) mod setters;
 pub(crate) mod sync;

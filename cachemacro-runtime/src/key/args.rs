@@ -18,8 +18,8 @@ use std::fmt::{self, Display, Write as _};
 
 use serde::ser::{self, Serialize};
 
-use super::lists::list_parts;
 use super::text::{write_encoded, write_text};
+use crate::ground::lists::{list_parts, names_set};
 
 /// Why a value cannot be a key.
 #[derive(Debug)]
@@ -71,16 +71,6 @@ impl TypeName {
     fn is_set(self) -> bool {
         names_set(self.0)
     }
-}
-
-fn names_set(name: &str) -> bool {
-    let mut name = name.trim_start_matches('&');
-    for holder in ["alloc::boxed::Box<", "alloc::sync::Arc<", "alloc::rc::Rc<", "core::option::Option<"] {
-        name = name.strip_prefix(holder).unwrap_or(name).trim_start_matches('&');
-    }
-    ["std::collections::hash::set::HashSet<", "hashbrown::set::HashSet<"]
-        .iter()
-        .any(|set| name.starts_with(set))
 }
 
 // The whole name: `Box<str` also begins the name of a box of what the crate `stripe` defines.

@@ -8,7 +8,7 @@ use std::fmt::{self, Debug, Display};
 
 use serde::ser::{self, Serialize};
 
-use crate::key::lists::list_parts;
+use crate::ground::lists::list_parts;
 
 /// What is given the bytes of arguments, one piece after the other.
 pub trait Sink {

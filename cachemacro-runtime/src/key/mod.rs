@@ -29,7 +29,6 @@ use crate::key::text::{CUT, KEPT, beginning, cut, shorten, write_formatted, writ
 mod args;
 pub(crate) mod compact;
 pub(crate) mod failure;
-mod lists;
 pub(crate) mod part;
 pub(crate) mod parts;
 #[cfg(feature = "sealed")]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::ground::error::ErrorKind;
 use crate::ground::unstorable::Unstorable;
 use crate::observe::breaker::BreakerState;
+use crate::observe::finding::Checked;
 use crate::observe::reason::MissReason;
 use crate::observe::site::SiteId;
 
@@ -70,6 +71,8 @@ pub enum Event {
     StoreCall,
     /// This many keys, tags and prefixes whose evict had failed were evicted after all. Told in the background, at no site.
     Replay(u64),
+    /// A hit was held against what its function returns now, and this came of it.
+    Checked(Checked),
     /// The breaker of the store moved to this state. Told in the background, at no site.
     Breaker(BreakerState),
 }
@@ -106,6 +109,7 @@ impl Event {
             Event::BytesWritten(_) => "bytes_written",
             Event::StoreCall => "store_call",
             Event::Replay(_) => "replay",
+            Event::Checked(_) => "checked",
             Event::Breaker(_) => "breaker",
         }
     }

@@ -2,7 +2,9 @@
 
 pub(crate) mod breaker;
 pub(crate) mod event;
+pub(crate) mod finding;
 pub(crate) mod histogram;
+pub(crate) mod hot;
 pub(crate) mod local;
 pub(crate) mod pool;
 pub(crate) mod reason;

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::observe::finding::Finding;
 use crate::observe::histogram::Histogram;
+pub use crate::observe::hot::HotKey;
 use crate::observe::local::LocalStats;
 use crate::observe::pool::Pool;
 use crate::observe::shapes::Shape;
@@ -69,6 +71,8 @@ pub struct Report {
     pub sites: Vec<SiteReport>,
     /// How many more functions there are, which did not fit.
     pub left_out: u64,
+    /// The last values that were found not to be what their functions return.
+    pub findings: Vec<Finding>,
 }
 
 /// What a process tells of one annotated function.
@@ -122,6 +126,8 @@ pub struct SiteReport {
     pub codec: Option<String>,
     /// What the values are like that this process stored.
     pub stored_as: Vec<StoredAs>,
+    /// The keys that are asked for most, where the cache [samples](crate::CacheBuilder::hot_keys) them.
+    pub hot: Vec<HotKey>,
     /// What was counted.
     pub figures: Figures,
 }

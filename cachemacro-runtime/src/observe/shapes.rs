@@ -1,6 +1,6 @@
 //! What a site's stored values are like: their prefix, codec and schema.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use crate::ground::sync::lock;
 
@@ -14,6 +14,8 @@ pub(crate) struct Shape {
     pub(crate) prefix: Box<str>,
     pub(crate) codec: u8,
     pub(crate) schema: u64,
+    /// What tools read it by, as JSON.
+    pub(crate) layout: Option<Arc<str>>,
 }
 
 /// All of one site.
@@ -22,11 +24,17 @@ pub(crate) struct Shapes(Mutex<Vec<Shape>>);
 
 impl Shapes {
     /// Takes note that such a value was made ready to be stored.
-    pub(crate) fn note(&self, prefix: &str, codec: u8, schema: u64) {
+    pub(crate) fn note(
+        &self,
+        prefix: &str,
+        codec: u8,
+        schema: u64,
+        layout: impl FnOnce() -> Option<Arc<str>>,
+    ) {
         let mut shapes = lock(&self.0);
         let is_known = |shape: &Shape| (shape.codec, shape.schema, &*shape.prefix) == (codec, schema, prefix);
         if shapes.len() < MOST && !shapes.iter().any(is_known) {
-            shapes.push(Shape { prefix: prefix.into(), codec, schema });
+            shapes.push(Shape { prefix: prefix.into(), codec, schema, layout: layout() });
         }
     }
 
@@ -43,11 +51,11 @@ mod tests {
     fn a_shape_is_noted_once_and_so_many_at_most() {
         let shapes = Shapes::default();
         for schema in 0..100 {
-            shapes.note("user:", 1, schema);
-            shapes.note("user:", 1, schema);
+            shapes.note("user:", 1, schema, || None);
+            shapes.note("user:", 1, schema, || unreachable!("it is known"));
         }
         let noted = shapes.noted();
         assert_eq!(noted.len(), MOST);
-        assert_eq!(noted[1], Shape { prefix: "user:".into(), codec: 1, schema: 1 });
+        assert_eq!(noted[1], Shape { prefix: "user:".into(), codec: 1, schema: 1, layout: None });
     }
 }

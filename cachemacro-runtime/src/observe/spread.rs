@@ -33,6 +33,12 @@ impl SpreadCounter {
         }
     }
 
+    /// The part of it that this thread has counted, and those that share its place.
+    pub(crate) fn here(&self) -> u64 {
+        let place = PLACE.try_with(|place| place.0).unwrap_or(OWN);
+        self.0.get(place).map_or(0, |Line(count)| count.load(Ordering::Relaxed))
+    }
+
     pub(crate) fn load(&self, order: Ordering) -> u64 {
         self.0.iter().map(|place| place.0.load(order)).fold(0, u64::wrapping_add)
     }

@@ -1,5 +1,6 @@
 //! What happened, counted per site and in total.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -7,7 +8,9 @@ use crate::ground::error::ErrorKind;
 use crate::ground::unstorable::Unstorable;
 use crate::observe::breaker::BreakerState;
 use crate::observe::event::{Event, Observation, Observer};
+use crate::observe::finding::Checked;
 use crate::observe::histogram::{AtomicHistogram, Histogram};
+use crate::observe::hot::{HotKey, HotKeys, ONE_IN};
 use crate::observe::local::LocalStats;
 use crate::observe::pool::Pool;
 use crate::observe::reason::MissReason;
@@ -24,6 +27,7 @@ macro_rules! counters {
             /// Whether its keys are another site's: 1 for no, 2 for yes, 0 where nobody asked yet.
             clashes: AtomicU8,
             shapes: Shapes,
+            hot: HotKeys,
             $($name: $counter,)*
             misses: [AtomicU64; MissReason::ALL.len()],
             errors: [AtomicU64; ErrorKind::ALL.len()],
@@ -146,6 +150,14 @@ counters! {
     failed_evicts: AtomicU64,
     /// Keys, tags and prefixes whose evict had failed and reached the store after all.
     replayed_evicts: AtomicU64,
+    /// Hits that were held against what the function returns, and were that, or may differ.
+    consistent: AtomicU64,
+    /// Such hits that differed, and were evicted, replaced or about to be by then.
+    overtaken: AtomicU64,
+    /// Values that differed from what the function returns, and still did when they were looked at again.
+    inconsistent: AtomicU64,
+    /// Looks that came to nothing: the function failed, or nobody asked again.
+    inconclusive: AtomicU64,
     /// Bytes of entries read.
     bytes_read: AtomicU64,
     /// Bytes of entries written.
@@ -372,6 +384,10 @@ impl Observer for Counters {
             Event::Error(kind) => (&self.errors[kind.index()], 1),
             Event::FailedEvict(_) => (&self.failed_evicts, 1),
             Event::Replay(count) => (&self.replayed_evicts, count),
+            Event::Checked(Checked::Consistent) => (&self.consistent, 1),
+            Event::Checked(Checked::Overtaken) => (&self.overtaken, 1),
+            Event::Checked(Checked::Inconsistent) => (&self.inconsistent, 1),
+            Event::Checked(Checked::Inconclusive) => (&self.inconclusive, 1),
             Event::BytesRead(bytes) => (&self.bytes_read, bytes as u64),
             Event::BytesWritten(bytes) => (&self.bytes_written, bytes as u64),
             Event::Loaded => return self.load_time.record(seen.took.unwrap_or_default()),
@@ -415,13 +431,35 @@ impl Counters {
     }
 
     /// Takes note of what the site's stored values are like.
-    pub(crate) fn stores(&self, prefix: &str, codec: u8, schema: u64) {
-        self.shapes.note(prefix, codec, schema);
+    pub(crate) fn stores(
+        &self,
+        prefix: &str,
+        codec: u8,
+        schema: u64,
+        layout: impl FnOnce() -> Option<Arc<str>>,
+    ) {
+        self.shapes.note(prefix, codec, schema, layout);
     }
 
     /// What its stored values are like, as far as this process stored some.
     pub(crate) fn shapes(&self) -> Vec<Shape> {
         self.shapes.noted()
+    }
+
+    /// Whether the next hit that this thread counts is one whose key is to be noted.
+    pub(crate) fn is_next_sampled(&self) -> bool {
+        let hits = self.hits.here().wrapping_add(self.local_hits.here());
+        hits % ONE_IN == ONE_IN - 1
+    }
+
+    /// Takes note that the key of this hash was asked for.
+    pub(crate) fn asked_for(&self, key: u64) {
+        self.hot.note(key);
+    }
+
+    /// The keys that are asked for most.
+    pub(crate) fn hot(&self) -> Vec<HotKey> {
+        self.hot.told()
     }
 
     /// The site that they count for.

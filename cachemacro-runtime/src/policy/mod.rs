@@ -9,3 +9,4 @@ pub(crate) mod rules;
 pub(crate) mod says;
 pub(crate) mod site;
 pub(crate) mod ttl;
+pub(crate) mod verify;

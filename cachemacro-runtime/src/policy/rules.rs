@@ -30,6 +30,12 @@ pub trait Rules<V> {
     fn has_tags(&self) -> bool {
         false
     }
+
+    /// Whether two values are as good as the same, where the site says what that is.
+    fn same(&self, one: &V, other: &V) -> Option<bool> {
+        let _ = (one, other);
+        None
+    }
 }
 
 impl<V, X: Rules<V>> Rules<V> for &X {
@@ -47,6 +53,10 @@ impl<V, X: Rules<V>> Rules<V> for &X {
 
     fn has_tags(&self) -> bool {
         (**self).has_tags()
+    }
+
+    fn same(&self, one: &V, other: &V) -> Option<bool> {
+        (**self).same(one, other)
     }
 }
 
@@ -74,6 +84,7 @@ pub struct EntryRules<V> {
     unless: Option<fn(&V) -> bool>,
     ttl: Option<fn(&V) -> Ttl>,
     tags: Option<TagsOf<V>>,
+    same: Option<fn(&V, &V) -> bool>,
 }
 
 /// Tags as a user's function gives them, or as generated code builds them.
@@ -110,6 +121,7 @@ impl<V> fmt::Debug for EntryRules<V> {
             .field("unless", &self.unless.is_some())
             .field("ttl", &self.ttl.is_some())
             .field("tags", &self.tags.is_some())
+            .field("same", &self.same.is_some())
             .finish()
     }
 }
@@ -129,11 +141,11 @@ impl<V> EntryRules<V> {
     /// # }
     /// ```
     pub const fn none() -> Self {
-        Self { unless: None, ttl: None, tags: None }
+        Self { unless: None, ttl: None, tags: None, same: None }
     }
 
     pub(crate) const fn is_none(&self) -> bool {
-        self.unless.is_none() && self.ttl.is_none() && self.tags.is_none()
+        self.unless.is_none() && self.ttl.is_none() && self.tags.is_none() && self.same.is_none()
     }
 
     /// Values for which `unless` is true are not stored.
@@ -198,6 +210,24 @@ impl<V> EntryRules<V> {
         self
     }
 
+    /// Values for which `same` is true are the same where hits are [verified](crate::Verify), instead of those that serialize to the
+    /// same, whatever the order of their maps.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::{Cache, EntryRules};
+    ///
+    /// // What was measured twice is never quite the same.
+    /// let rules = EntryRules::none().verify_by(|one: &f64, other| (one - other).abs() < 0.1);
+    /// let weight = Cache::memory().entry("weight", 7).with_rules(rules);
+    /// # drop(weight);
+    /// ```
+    #[must_use]
+    pub const fn verify_by(mut self, same: fn(&V, &V) -> bool) -> Self {
+        self.same = Some(same);
+        self
+    }
+
     /// Tags come from the value, built from templates.
     #[doc(hidden)]
     #[must_use]
@@ -226,6 +256,10 @@ impl<V> Rules<V> for EntryRules<V> {
 
     fn has_tags(&self) -> bool {
         self.tags.is_some()
+    }
+
+    fn same(&self, one: &V, other: &V) -> Option<bool> {
+        self.same.map(|same| same(one, other))
     }
 }
 
@@ -277,6 +311,11 @@ impl<V, U, T, G> CallRules<V, U, T, G> {
         self.built_tags(move |value| tags(value).into_iter().map(Tag::from).collect())
     }
 
+    /// Values are compared so where hits are verified.
+    pub fn verify_by(self, same: fn(&V, &V) -> bool) -> VerifyBy<Self, V> {
+        VerifyBy { rules: self, same }
+    }
+
     /// Tags come from the value, built from templates.
     pub fn built_tags<F: Fn(&V) -> Vec<Tag>>(self, tags: F) -> CallRules<V, U, T, F> {
         CallRules { unless: self.unless, ttl: self.ttl, tags, has_tags: true, value: PhantomData }
@@ -303,5 +342,39 @@ where
 
     fn has_tags(&self) -> bool {
         self.has_tags
+    }
+}
+
+/// Rules that say when two values are the same.
+pub struct VerifyBy<X, V> {
+    rules: X,
+    same: fn(&V, &V) -> bool,
+}
+
+impl<X: fmt::Debug, V> fmt::Debug for VerifyBy<X, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifyBy").field("rules", &self.rules).finish_non_exhaustive()
+    }
+}
+
+impl<X: Rules<V>, V> Rules<V> for VerifyBy<X, V> {
+    fn unless(&self, value: &V) -> bool {
+        self.rules.unless(value)
+    }
+
+    fn ttl(&self, value: &V) -> Option<Ttl> {
+        self.rules.ttl(value)
+    }
+
+    fn tags(&self, value: &V) -> Vec<Tag> {
+        self.rules.tags(value)
+    }
+
+    fn has_tags(&self) -> bool {
+        self.rules.has_tags()
+    }
+
+    fn same(&self, one: &V, other: &V) -> Option<bool> {
+        Some((self.same)(one, other))
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::ground::clock::{NEVER, TAGGED_NEVER};
+use crate::policy::verify::Verify;
 
 /// How long a value stays fresh.
 ///
@@ -126,6 +127,8 @@ pub struct Policy {
     pub validate: bool,
     /// Whether nothing of it may be stored but sealed: a cache that has no keys for it runs the function uncached.
     pub sealed: bool,
+    /// Of how many hits it is seen whether they are what the function returns now; `None`: what the cache says.
+    pub verify: Option<Verify>,
     /// Whether its loads tell under which tags they are stored: those of the cached calls that a load makes, and those that are
     /// [recorded](crate::record) in it. A load of which nothing is told, or not all, is not stored; what is written without a load evicts.
     pub recorded: bool,
@@ -159,6 +162,7 @@ impl Policy {
             local: None,
             validate: false,
             sealed: false,
+            verify: None,
             recorded: false,
             version: 0,
         }
@@ -367,6 +371,21 @@ impl Policy {
     #[must_use]
     pub const fn sealed(mut self, sealed: bool) -> Self {
         self.sealed = sealed;
+        self
+    }
+
+    /// Of how many hits it is seen whether they are what the function returns now; see [`Verify`].
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::{Policy, Verify};
+    ///
+    /// let each = Verify::millionths(1_000_000);
+    /// assert_eq!(Policy::new().verify(each).verify, Some(each));
+    /// ```
+    #[must_use]
+    pub const fn verify(mut self, verify: Verify) -> Self {
+        self.verify = Some(verify);
         self
     }
 

@@ -4,9 +4,10 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::api::cache::Cache;
-use crate::calls::behind::{Behind, load_behind};
+use crate::calls::behind::{Behind, load_behind, load_verified};
 use crate::calls::load::load_known;
 use crate::engine::entry::Entry;
+use crate::engine::spans;
 use crate::policy::outcome::{Outcome, Value};
 use crate::policy::rules::{NoRules, Rules};
 use crate::private::hit::Arguments;
@@ -63,6 +64,22 @@ impl<V: Value, O, X> Call<V, O, X> {
     {
         let body = Cache::with_scoped(body);
         let arguments = self.arguments.map(|known| known.0);
-        load_behind(self.entry, arguments, self.outcome, self.rules, body, behind, late)
+        let span = spans::for_call(|| self.entry.as_ref().map_or("entry", Entry::site_name));
+        let call = load_behind(self.entry, arguments, self.outcome, self.rules, body, behind, late);
+        spans::in_call(span, call)
+    }
+
+    /// The same with a body that may run behind a hit, to see whether that is true.
+    pub fn load_verified<R, F>(self, body: F) -> impl Future<Output = R>
+    where
+        R: Send + 'static,
+        O: Outcome<R, Value = V> + 'static,
+        X: Rules<V> + Send + 'static,
+        F: Future<Output = R> + Send + 'static,
+    {
+        let body = Cache::with_scoped(body);
+        let arguments = self.arguments.map(|known| known.0);
+        let span = spans::for_call(|| self.entry.as_ref().map_or("entry", Entry::site_name));
+        spans::in_call(span, load_verified(self.entry, arguments, self.outcome, self.rules, body))
     }
 }

@@ -1,6 +1,7 @@
 //! The short way of a hit: arguments to a decoded value, with no key written and no future made.
 
 use crate::api::cache::Cache;
+use crate::engine::suspected::Way;
 use crate::key::parts::{Parts, Within};
 use crate::policy::outcome::{Outcome, Value};
 use crate::policy::site::Site;
@@ -31,10 +32,12 @@ where
 {
     let look = |cache: &Cache| {
         let core = cache.core();
-        if !core.keeps_decoded(site) {
-            return Err(None);
+        match core.way(site) {
+            Way::Short => core.decoded::<O::Value>(site, &Within { cache: core.id, parts }),
+            Way::Whole => Err(None),
+            Way::Checked => Err(Some(Placed::DRAWN)),
+            Way::Counted => Err(Some(Placed::COUNTED)),
         }
-        core.decoded::<O::Value>(site, &Within { cache: core.id, parts })
     };
     let found = match cache {
         Some(cache) => look(cache),

@@ -52,10 +52,11 @@ pub use crate::key::part::{KeyPart, Printed};
 pub use crate::key::parts::{Call as PartsOfCall, Parts, To, ToCompare, ToHash, ToKeep};
 pub use crate::key::tag::{Tag, TagBuilder};
 pub use crate::policy::outcome::{Fallible, Outcome, Plain, Shared, Split};
-pub use crate::policy::rules::{CallRules, EntryRules, NoCallRules, NoRules, Rules};
+pub use crate::policy::rules::{CallRules, EntryRules, NoCallRules, NoRules, Rules, VerifyBy};
 pub use crate::policy::says::Says;
 pub use crate::policy::site::Site;
 pub use crate::policy::ttl::{Policy, Ttl};
+pub use crate::policy::verify::Verify;
 
 /// The entry of one call of a site, in the scoped or the global cache.
 pub fn entry<V: Value>(site: &'static Site, key: KeyBuilder) -> Entry<V> {

@@ -68,6 +68,47 @@ pub trait Documents: Send + Sync {
     /// Where the store failed or refused.
     async fn published(&self, namespace: &str, life: Duration) -> Result<Vec<Bytes>>;
 
+    /// Keeps a description by which tools read values of a type, under the `id` of its schema, for so long.
+    ///
+    /// # Errors
+    /// Where the store failed or refused.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # use cachemacro::{Result, store::Documents};
+    /// # use std::time::Duration;
+    /// # struct Plain;
+    /// # #[async_trait::async_trait]
+    /// # impl Documents for Plain {
+    /// #     async fn publish(&self, _: &str, _: &str, _: bytes::Bytes, _: Duration) -> Result<()> { Ok(()) }
+    /// #     async fn withdraw(&self, _: &str, _: &str) -> Result<()> { Ok(()) }
+    /// #     async fn published(&self, _: &str, _: Duration) -> Result<Vec<bytes::Bytes>> { Ok(Vec::new()) }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// // One that does not say how.
+    /// Plain.describe("shop", "0123456789abcdef", "{}".into(), Duration::from_secs(60)).await.unwrap();
+    /// assert_eq!(Plain.described("shop", "0123456789abcdef").await.unwrap(), None);
+    /// # }
+    /// ```
+    async fn describe(&self, _namespace: &str, _id: &str, _document: Bytes, _life: Duration) -> Result<()> {
+        Ok(())
+    }
+
+    /// The description under this id, where one is kept. See [`describe`](Self::describe) for an example.
+    ///
+    /// # Errors
+    /// Where the store failed or refused.
+    ///
+    /// ```
+    /// # use cachemacro_runtime::store::Documents;
+    /// async fn is_described(documents: &dyn Documents, id: &str) -> bool {
+    ///     documents.described("shop", id).await.is_ok_and(|document| document.is_some())
+    /// }
+    /// ```
+    async fn described(&self, _namespace: &str, _id: &str) -> Result<Option<Bytes>> {
+        Ok(None)
+    }
+
     /// Adds a line to the log of this namespace, which keeps the last `most` of them.
     ///
     /// # Errors

@@ -7,9 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use cachemacro::cached;
 use cachemacro_runtime::Cache;
-use cachemacro_tests::LONG;
+use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
+use cachemacro_tests::broken::{Broken, Lacks};
 use cachemacro_tests::worker::{commands, say};
+use cachemacro_tests::{Dice, LONG};
 use futures_util::future::join_all;
 
 type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
@@ -22,6 +25,7 @@ fn main() -> Outcome {
         ["stampede", url, namespace, tasks] => runtime.block_on(stampede(url, namespace, tasks.parse()?)),
         ["hold", url, namespace, how] => runtime.block_on(hold(url, namespace, how == "fail")),
         ["count", url, namespace, times] => runtime.block_on(count(url, namespace, times.parse()?)),
+        ["truth", url, namespace, how] => runtime.block_on(truth(url, namespace, how)),
         _ => Err("unknown task".into()),
     }
 }
@@ -99,5 +103,81 @@ async fn count(url: &str, namespace: &str, times: usize) -> Outcome {
         called??;
     }
     say("done");
+    Ok(())
+}
+
+/// Rows in a database, which is the server too, and a cache in front of them.
+struct Rows {
+    cache: Cache,
+    database: redis::aio::MultiplexedConnection,
+    namespace: String,
+}
+
+impl Rows {
+    const COUNT: u64 = 20;
+
+    /// The row in the database, or what it is once it was written.
+    async fn ask(&self, command: &str, id: u64) -> Outcome<Option<u64>> {
+        let key = format!("database:{}:{id}", self.namespace);
+        Ok(redis::cmd(command).arg(key).query_async(&mut self.database.clone()).await?)
+    }
+}
+
+#[cached(cache = rows.cache, prefix = "row", key = "{id}", ttl = "1h", verify = "100%", value = u64, entry = row_entry)]
+async fn row(rows: Arc<Rows>, id: u64) -> Outcome<u64> {
+    let row = rows.ask("GET", id).await?;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    Ok(row.unwrap_or_default())
+}
+
+async fn read_rows(rows: Arc<Rows>, mut dice: Dice) -> Outcome {
+    loop {
+        row(rows.clone(), dice.below(Rows::COUNT)).await?;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn write_rows(rows: Arc<Rows>, mut dice: Dice, evicts: bool, slowest: Arc<AtomicU64>) -> Outcome {
+    loop {
+        let id = dice.below(Rows::COUNT);
+        // The second comes while the first is being loaded.
+        for _ in 0..2 {
+            let began = std::time::Instant::now();
+            rows.ask("INCR", id).await?;
+            if evicts {
+                row_entry(&rows, id).evict().await?;
+            }
+            slowest.fetch_max(u64::try_from(began.elapsed().as_millis())?, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(15)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+}
+
+/// Reads rows and writes them, and has each hit looked at: `well`, `lost` without evicts, or `unfenced` on a store that takes late fills.
+/// Told `counts`, it says how many values were found to differ, how many looks there were, and the longest time in milliseconds from a
+/// write to the end of its evict.
+async fn truth(url: &str, namespace: &str, how: &str) -> Outcome {
+    let builder = if how == "unfenced" {
+        let store = RedisStore::new(RedisConfig::new(url).command_timeout(LONG))?;
+        Cache::builder().store(Arc::new(Broken::new(Arc::new(store), Lacks::Fences)))
+    } else {
+        Cache::builder().redis(url).command_timeout(LONG)
+    };
+    let cache = builder.namespace(namespace).build()?;
+    let database = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
+    let rows = Arc::new(Rows { cache: cache.clone(), database, namespace: namespace.to_owned() });
+    let slowest = Arc::new(AtomicU64::new(0));
+    let mut dice = Dice::new(u64::from(std::process::id()));
+    for _ in 0..2 {
+        tokio::spawn(read_rows(rows.clone(), dice.split()));
+    }
+    tokio::spawn(write_rows(rows, dice, how != "lost", slowest.clone()));
+    say("ready");
+    while next_command().await.is_ok() {
+        let total = cache.stats().total;
+        let looks = total.consistent + total.overtaken + total.inconsistent + total.inconclusive;
+        say(format_args!("counts {} {looks} {}", total.inconsistent, slowest.load(Ordering::SeqCst)));
+    }
     Ok(())
 }

@@ -19,4 +19,5 @@ mod removals;
 mod settings;
 mod stats;
 mod sync;
+mod verify;
 mod warm;

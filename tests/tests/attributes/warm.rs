@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use cachemacro::store::faults::Op;
-use cachemacro::{Cache, Entry, ErrorKind, Mode, Stopped, Warming, cached};
+use cachemacro::store::memory::MemoryStore;
+use cachemacro::{Cache, Clock, Entry, ErrorKind, Mode, Policy, Stopped, Ttl, Warming, cached};
 use cachemacro_tests::{LONG, Process, Rig, on_both_stores, wait_for};
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -245,4 +246,62 @@ async fn loads_begin_no_faster_than_the_rate_and_as_many_run_at_once_as_may() {
     let fast = (100..130).map(slow);
     process.cache.warm(fast).concurrency(5).run().await;
     assert_eq!((most_.load(Ordering::Relaxed), now_.load(Ordering::Relaxed)), (5, 0));
+}
+
+/// A load that hangs does not keep its place among the prefetches for good.
+#[tokio::test(start_paused = true)]
+async fn a_prefetch_that_takes_longer_than_its_lease_may_is_dropped() {
+    let rig = Rig::memory();
+    let process = rig.process();
+    let policy = Policy::new().lease_limit(Duration::from_secs(60));
+    let hangs = |id| entry(&process, id).with_policy(policy).prefetch(std::future::pending::<u64>);
+    assert_eq!((0..100).filter(|id| hangs(*id)).count(), 64);
+    tokio::time::sleep(Duration::from_secs(59)).await;
+    assert!(!hangs(200), "all of them hang");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(hangs(200), "there is room again");
+}
+
+/// What ages is found, or loaded anew; it is no hit, and nobody is served it.
+#[tokio::test]
+async fn what_ages_counts_as_warmed_or_as_nothing() {
+    let clock = Clock::manual();
+    let store = Arc::new(MemoryStore::builder().clock(clock.clone()).build());
+    let cache = || Cache::builder().store(store.clone()).clock(clock.clone()).build().expect("acceptable");
+    let (one, other) = (cache(), cache());
+    let entry = |cache: &Cache, id: &u64| {
+        let stale = Policy::new().ttl(Ttl::millis(60_000)).stale(HOUR);
+        cache.entry::<u64>("row", *id).with_policy(stale)
+    };
+    let many = async |cache: &Cache| {
+        let load = async |ids: Vec<u64>| Ok::<_, String>(ids.into_iter().map(|id| (id, id)).collect());
+        let load = cache.try_get_or_load_many([1_u64, 2], |id| entry(cache, id), load);
+        Mode::Warm.scope(load).await.map(|many| many.len())
+    };
+    let single = async |cache: &Cache| {
+        let ids = [1_u64, 2].map(|id| Warming::of(entry(cache, &id), async move || id));
+        cache.warm(ids).run().await
+    };
+    for id in [1, 2] {
+        entry(&one, &id).set(&id).await.unwrap();
+    }
+    clock.advance(Duration::from_secs(90));
+    // While another process loads them anew, they are there.
+    let load = async |ids: Vec<u64>| {
+        assert_eq!(many(&other).await, Ok(2));
+        assert_eq!(single(&other).await.fresh, 2);
+        Ok::<_, String>(ids.into_iter().map(|id| (id, id)).collect())
+    };
+    let loaded = one.try_get_or_load_many([1_u64, 2], |id| entry(&one, id), load).await;
+    assert_eq!(loaded.map(|many| many.len()), Ok(2));
+    let total = other.stats().total;
+    assert_eq!((total.hits, total.misses(), total.stale, total.warmed, total.loads), (0, 0, 0, 0, 0));
+    // Else they are loaded, by one that has not just seen another load them.
+    let third = cache();
+    clock.advance(Duration::from_secs(90));
+    assert_eq!(many(&third).await, Ok(2));
+    clock.advance(Duration::from_secs(90));
+    assert_eq!(single(&third).await.warmed, 2);
+    let total = third.stats().total;
+    assert_eq!((total.hits, total.misses(), total.stale, total.warmed), (0, 0, 0, 4));
 }

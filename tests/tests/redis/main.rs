@@ -27,3 +27,4 @@ mod startup;
 mod store;
 mod tls;
 mod users;
+mod verify;

@@ -11,6 +11,7 @@ use crate::format::codec::BuiltinCodec;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::key::Key;
 use crate::policy::ttl::Ttl;
+use crate::policy::verify::Verify;
 #[cfg(feature = "redis")]
 use crate::store::redis::LONGEST;
 
@@ -106,6 +107,13 @@ impl CacheBuilder {
         }
         env.parse("CACHEMACRO_CAPACITY", "a number of bytes from 1", from_one, &mut self.capacity)?;
         self.local_from(&env)?;
+        env.parse(
+            "CACHEMACRO_VERIFY",
+            "a percentage from `0.0001%` to `100%`, or `off`",
+            parse_verify,
+            &mut self.settings.verify,
+        )?;
+        env.parse("CACHEMACRO_HOT_KEYS", "`0` or `1`", parse_switch, &mut self.settings.hot_keys)?;
         env.parse("CACHEMACRO_DISABLED", "`0` or `1`", parse_switch, &mut self.settings.disabled)?;
         #[cfg(feature = "reports")]
         env.parse(
@@ -282,6 +290,11 @@ fn parse_local(text: &str) -> Option<Option<Duration>> {
     if text == "off" { Some(None) } else { parse_duration(text).filter(|ttl| !ttl.is_zero()).map(Some) }
 }
 
+#[expect(clippy::option_option, reason = "the outer says whether it parsed, the inner is the setting")]
+fn parse_verify(text: &str) -> Option<Option<Verify>> {
+    if text == "off" { Some(None) } else { Verify::parse(text).map(Some) }
+}
+
 #[cfg(feature = "reports")]
 fn parse_reports(text: &str) -> Option<Reports> {
     match text {
@@ -350,6 +363,8 @@ mod tests {
             ("CACHEMACRO_CAPACITY", "65"),
             ("CACHEMACRO_LOCAL_CAPACITY", "67"),
             ("CACHEMACRO_LOCAL_MAX_VALUE", "68"),
+            ("CACHEMACRO_VERIFY", "0.0069%"),
+            ("CACHEMACRO_HOT_KEYS", "1"),
             ("CACHEMACRO_DISABLED", "1"),
         ])
         .expect("acceptable");
@@ -367,7 +382,8 @@ mod tests {
         assert_eq!(settings.local, Some(Duration::from_secs(71)));
         assert_eq!((settings.codec, settings.max_value, builder.capacity), (codec, 64, 65));
         assert_eq!((settings.local_capacity, settings.local_max_value), (67, Some(68)));
-        assert!(settings.disabled);
+        assert_eq!(settings.verify, Some(Verify::millionths(69)));
+        assert!(settings.disabled && settings.hot_keys);
     }
 
     #[cfg(feature = "lz4")]

@@ -6,6 +6,7 @@ use super::CacheBuilder;
 #[cfg(feature = "sealed")]
 use crate::engine::sealing::Sealing;
 use crate::format::codec::BuiltinCodec;
+use crate::policy::verify::Verify;
 
 impl CacheBuilder {
     /// How values become bytes where their site does not say. Default: bincode.
@@ -162,6 +163,34 @@ impl CacheBuilder {
     /// ```
     pub fn local_max_value(mut self, bytes: usize) -> Self {
         self.settings.local_max_value = Some(bytes);
+        self
+    }
+
+    /// Of how many hits it is seen whether they are what their functions return now, at sites that say nothing else. Default: of none.
+    /// The function is run beside such a hit, whose caller waits for it; see [`Verify`].
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::{Cache, Verify};
+    ///
+    /// let cache = Cache::builder().memory().verify(Verify::millionths(1_000)).build()?;
+    /// # Ok::<(), cachemacro::Error>(())
+    /// ```
+    pub fn verify(mut self, verify: Verify) -> Self {
+        self.settings.verify = Some(verify);
+        self
+    }
+
+    /// Whether it is sampled which keys of each function are asked for most: the key of one hit in 1,024 is counted, as a hash, for
+    /// [reports](crate::report::SiteReport#structfield.hot) and `cachemacro top --by hot`. Default: not.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// let cache = cachemacro::Cache::builder().memory().hot_keys(true).build()?;
+    /// # Ok::<(), cachemacro::Error>(())
+    /// ```
+    pub fn hot_keys(mut self, hot_keys: bool) -> Self {
+        self.settings.hot_keys = hot_keys;
         self
     }
 }

@@ -17,6 +17,7 @@ use crate::format::header;
 use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
 use crate::policy::freshness::Age;
+use crate::policy::mode::Mode;
 use crate::policy::outcome::Value;
 use crate::policy::rules::NoRules;
 use crate::store::Placed;
@@ -218,11 +219,17 @@ impl<K, T: Value> Missing<K, T> {
     pub(super) async fn elect(mut self) -> Option<Self> {
         let (Some(old), Ok(raw)) = (&self.old, self.entry.raw()) else { return None };
         let elected = if raw.is_own() { None } else { raw.elect(old, self.has_late_tags()).await };
+        // A warm-up reads nothing that counts.
+        let counts = Mode::current() != Mode::Warm;
         let Some(elected) = elected else {
-            raw.hit(old.age);
+            if counts {
+                raw.hit(old.age);
+            }
             return None;
         };
-        raw.record(Event::Miss(MissReason::Due));
+        if counts {
+            raw.record(Event::Miss(MissReason::Due));
+        }
         raw.record(Event::Refresh);
         elected.lead.captured(elected.held.captured(&raw.tags));
         self.lead = Some(elected.lead);
@@ -237,7 +244,9 @@ impl<K, T: Value> Missing<K, T> {
         let time = core.settings.retry_after;
         core.pacing.rest(old.header.fill_id, time);
         core.go_on(async move { held.rest(time).await });
-        if let Ok(raw) = self.entry.raw() {
+        if let Ok(raw) = self.entry.raw()
+            && Mode::current() != Mode::Warm
+        {
             raw.served(old.age);
         }
     }

@@ -363,7 +363,8 @@ async fn look<K, T: Value>(
         });
     }
     let captures = core.flights.captures();
-    let read = core.timed(core.store.read(ReadRequest::new(&keys).with_versions(&tags))).await.ok()?;
+    let read =
+        core.timed("read", core.store.read(ReadRequest::new(&keys).with_versions(&tags))).await.ok()?;
     let (mut entries, versions) = (read.entries.into_iter(), read.versions);
     let looks = chunk.iter().zip(&raws).map(|((missing, _), raw)| {
         let entry = entries.next().flatten().map(|excerpt| excerpt.bytes);

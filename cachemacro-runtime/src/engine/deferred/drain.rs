@@ -130,7 +130,7 @@ impl Core {
             end = some.start;
             let leases: Vec<_> =
                 batch.jobs.range(some.clone()).map(|lease| HeldLease::new(&lease.key, lease.token)).collect();
-            match self.timed(self.store.keep(&leases, Keep::Release)).await {
+            match self.timed("keep", self.store.keep(&leases, Keep::Release)).await {
                 Ok(_) => drop(batch.jobs.drain(some)),
                 // G9: a lease that was not given back would keep others from loading until it lapses.
                 Err(error) => {

@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep_until};
+use tracing::Span;
 
 use crate::format::ids::Version;
 use crate::ground::clock::NEVER;
@@ -166,6 +167,8 @@ struct Place {
     flight: Mutex<Weak<Flight>>,
     /// It waits in another flight now.
     moved: Notify,
+    /// The span of the load whose value it is told, where that has one.
+    load: OnceLock<Span>,
     /// What that was made of which it is given, where the load was recorded.
     record: OnceLock<Arc<Gathered>>,
 }
@@ -368,7 +371,7 @@ impl Flight {
     fn enter(self: &Arc<Self>, flights: &Arc<Flights>, max_age: Option<Duration>) -> Follow {
         let (tell, told) = oneshot::channel();
         let (flight, moved) = (Mutex::new(Arc::downgrade(self)), Notify::new());
-        let place = Arc::new(Place { flight, moved, record: OnceLock::new() });
+        let place = Arc::new(Place { flight, moved, record: OnceLock::new(), load: OnceLock::new() });
         let mut state = lock(&self.state);
         let joined = state.tick;
         if state.waiters.len() >= state.sweep_at {
@@ -411,6 +414,8 @@ pub(crate) struct Lead {
     read_tick: u32,
     load_tick: u32,
     landed: bool,
+    /// The span of its load. It is kept open until those who follow it have been told.
+    span: Option<Span>,
     record: Option<Arc<Gathered>>,
 }
 
@@ -422,7 +427,7 @@ impl fmt::Debug for Lead {
 
 impl Lead {
     fn new(flights: Arc<Flights>, flight: Arc<Flight>) -> Self {
-        Self { flights, flight, read_tick: 0, load_tick: 0, landed: false, record: None }
+        Self { flights, flight, read_tick: 0, load_tick: 0, landed: false, record: None, span: None }
     }
 
     /// A read is about to be sent: who joined until now may take what it finds.
@@ -452,6 +457,11 @@ impl Lead {
         state.load_began = true;
         state.loads.push(self.load_tick);
         state.since = Instant::now();
+    }
+
+    /// The load runs in this span: those who are told its value link to it.
+    pub(crate) fn loads_in(&mut self, span: &Span) {
+        self.span = Some(span.clone()).filter(|span| !span.is_disabled());
     }
 
     /// What is shared from now on was made of this.
@@ -514,6 +524,9 @@ impl Lead {
         };
         step();
         for waiter in served {
+            if let Some(span) = &self.span {
+                let _ = waiter.place.load.set(span.clone());
+            }
             if let Some(record) = &self.record {
                 let _ = waiter.place.record.set(Arc::clone(record));
             }
@@ -676,7 +689,12 @@ impl Follow {
             };
             tokio::select! {
                 biased;
-                told = &mut self.told => return Waited::Told(told.unwrap_or(Verdict::Alone)),
+                told = &mut self.told => {
+                    if let Some(load) = self.place.load.get() {
+                        Span::current().follows_from(load);
+                    }
+                    return Waited::Told(told.unwrap_or(Verdict::Alone));
+                }
                 () = self.place.moved.notified() => {}
                 () = over => {}
             }

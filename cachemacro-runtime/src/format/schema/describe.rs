@@ -218,7 +218,7 @@ pub fn described<T: CacheSchema + 'static>() -> Fingerprint {
     remembered::<T>(Source::Described, || {
         let mut schema = Schema::default();
         T::describe(&mut schema);
-        Described { hash: schema.hasher.0.digest(), unseen: schema.unseen, any: schema.any }
+        Described { hash: schema.hasher.0.digest(), unseen: schema.unseen, any: schema.any, layout: None }
     })
 }
 

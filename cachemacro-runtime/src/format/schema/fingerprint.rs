@@ -6,6 +6,7 @@ use std::sync::{LazyLock, RwLock};
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::layout::Layout;
 use crate::ground::sync;
 
 /// The fingerprint of a type.
@@ -31,6 +32,7 @@ pub struct Fingerprint {
     hash: u64,
     unseen: Option<&'static str>,
     any: bool,
+    layout: Option<&'static Layout>,
 }
 
 impl Fingerprint {
@@ -65,6 +67,18 @@ impl Fingerprint {
     /// ```
     pub const fn unseen(&self) -> Option<&'static str> {
         self.unseen
+    }
+
+    /// What compact codecs write of the type, where all of it was seen by its `Deserialize`. See [`Layout`] for an example.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::schema::fingerprint_of;
+    ///
+    /// assert!(fingerprint_of::<Vec<u64>>().layout().is_some());
+    /// ```
+    pub const fn layout(&self) -> Option<&'static Layout> {
+        self.layout
     }
 
     /// Whether some part of the type asks a decoder for any value, so that only self-describing codecs bring it back.
@@ -105,6 +119,7 @@ pub(super) struct Described {
     pub(super) unseen: Option<String>,
     /// Whether some part asks for any value.
     pub(super) any: bool,
+    pub(super) layout: Option<Layout>,
 }
 
 /// The fingerprint of `T` from this source, computed at the first call.
@@ -115,9 +130,14 @@ pub(super) fn remembered<T: 'static>(source: Source, compute: impl FnOnce() -> D
         return *known;
     }
     // Not under the lock: it runs foreign `Deserialize` code, and types inside may come here too.
-    let Described { hash, unseen, any } = compute();
+    let Described { hash, unseen, any, layout } = compute();
+    let mut known = sync::write(&KNOWN);
+    if let Some(known) = known.get(&of) {
+        return *known;
+    }
+    let layout = layout.map(|layout| &*Box::leak(Box::new(layout)));
     let unseen = unseen.map(|path| leak(&format!("{}: {path}", type_name::<T>())));
-    *sync::write(&KNOWN).entry(of).or_insert(Fingerprint { hash, unseen, any })
+    *known.entry(of).or_insert(Fingerprint { hash, unseen, any, layout })
 }
 
 /// One text per type for the rest of the process: as bounded as the types are.

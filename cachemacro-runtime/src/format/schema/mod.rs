@@ -12,6 +12,7 @@
 
 mod describe;
 mod fingerprint;
+mod layout;
 mod position;
 mod probe;
 mod samples;
@@ -23,6 +24,7 @@ mod words;
 
 pub use describe::{CacheSchema, Schema, described};
 pub use fingerprint::Fingerprint;
+pub use layout::{Layout, LayoutPart};
 #[doc(hidden)]
 pub use probe::{FieldDerived, FieldOpaque, FieldTraced, Probe};
 pub use walk::fingerprint_of;

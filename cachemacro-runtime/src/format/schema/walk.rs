@@ -64,7 +64,8 @@ fn trace<T: DeserializeOwned>() -> Described {
     };
     let state = tracer.state.into_inner();
     let unseen = failure.map(String::from).or_else(|| state.unseen(root));
-    Described { hash: state.hash(root), unseen, any: state.asks_for_any() }
+    let layout = if unseen.is_none() { state.layout(root) } else { None };
+    Described { hash: state.hash(root), unseen, any: state.asks_for_any(), layout }
 }
 
 /// What is known of a type without walking it: its name, which says nothing of its fields, and its size and alignment,
@@ -77,7 +78,7 @@ fn named<T>() -> Described {
     write_number(&mut hasher, size_of::<T>());
     write_number(&mut hasher, align_of::<T>());
     let unseen = (!is_std(name)).then(|| String::from("not walked, because panics abort"));
-    Described { hash: hasher.digest(), unseen, any: false }
+    Described { hash: hasher.digest(), unseen, any: false, layout: None }
 }
 
 /// Whether the name is that of a type of the standard library, with nothing else inside.

@@ -74,6 +74,22 @@ impl Documents for Single {
         Ok(documents)
     }
 
+    async fn describe(&self, namespace: &str, id: &str, document: Bytes, life: Duration) -> Result<()> {
+        let (key, life) = (shape_key(namespace, id), millis(life));
+        let keep = |out: &mut Packed| {
+            out.command(5).part("SET").part(&key).part(&document).part("PX").count(life);
+        };
+        reply::done(&self.commands.sender.one(keep, Resend::WhereBroken).await?)
+    }
+
+    async fn described(&self, namespace: &str, id: &str) -> Result<Option<Bytes>> {
+        let key = shape_key(namespace, id);
+        let read = |out: &mut Packed| {
+            out.command(2).part("GET").part(&key);
+        };
+        reply::string(self.commands.sender.one(read, Resend::WhereBroken).await?)
+    }
+
     async fn log(&self, namespace: &str, line: Bytes, most: usize) -> Result<()> {
         let log = log_key(namespace);
         let add = |out: &mut Packed| {
@@ -117,6 +133,11 @@ pub(super) fn keys(namespace: &str, id: &str) -> (String, String) {
     let set = format!("{{{namespace}:report}}");
     let key = format!("{set}:{id}");
     (set, key)
+}
+
+/// The description of a schema, beside the reports.
+fn shape_key(namespace: &str, id: &str) -> String {
+    format!("{{{namespace}:report}}:shape:{id}")
 }
 
 /// The log of a namespace.

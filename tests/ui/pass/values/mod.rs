@@ -7,3 +7,4 @@ mod result;
 mod rules;
 mod schemas;
 mod tagged;
+mod verify;

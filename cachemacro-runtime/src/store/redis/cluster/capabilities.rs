@@ -92,6 +92,22 @@ impl Documents for Cluster {
         published.await
     }
 
+    async fn describe(&self, namespace: &str, id: &str, document: Bytes, life: Duration) -> Result<()> {
+        let document = &document;
+        let kept = self.topology.at((documents_slot(namespace), Names::Several), Again::Elsewhere, |seat| {
+            Box::pin(async move { seat.node.single.describe(namespace, id, document.clone(), life).await })
+        });
+        kept.await
+    }
+
+    async fn described(&self, namespace: &str, id: &str) -> Result<Option<Bytes>> {
+        let described =
+            self.topology.at((documents_slot(namespace), Names::Several), Again::Elsewhere, |seat| {
+                Box::pin(async move { seat.node.single.described(namespace, id).await })
+            });
+        described.await
+    }
+
     async fn log(&self, namespace: &str, line: Bytes, most: usize) -> Result<()> {
         let line = &line;
         let logged = self.topology.at(log_slot(namespace), Again::Never, |seat| {

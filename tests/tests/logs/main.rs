@@ -2,6 +2,8 @@
 //!
 //! A binary of its own: where code first runs unwatched, its callsites may be off for good (`Log::watch`).
 
+mod spans;
+
 use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
 use std::fmt;

@@ -53,4 +53,15 @@ macro_rules! list_parts {
     };
 }
 
-pub(super) use list_parts;
+pub(crate) use list_parts;
+
+/// Whether a type of this name has its elements in an order that says nothing.
+pub(crate) fn names_set(name: &str) -> bool {
+    let mut name = name.trim_start_matches('&');
+    for holder in ["alloc::boxed::Box<", "alloc::sync::Arc<", "alloc::rc::Rc<", "core::option::Option<"] {
+        name = name.strip_prefix(holder).unwrap_or(name).trim_start_matches('&');
+    }
+    ["std::collections::hash::set::HashSet<", "hashbrown::set::HashSet<"]
+        .iter()
+        .any(|set| name.starts_with(set))
+}
