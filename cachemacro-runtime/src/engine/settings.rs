@@ -39,6 +39,10 @@ pub enum Reports {
 
 /// What a [`Cache`] is told when it is built.
 #[derive(Debug, Clone)]
+#[cfg_attr(
+    feature = "cluster",
+    expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")
+)]
 pub(crate) struct Settings {
     /// Percent-encoded; empty where there is none.
     pub(crate) namespace: String,

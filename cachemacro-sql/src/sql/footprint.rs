@@ -233,7 +233,9 @@ impl<'a> Found<'a> {
             Some(Shown::Tables(tables)) => {
                 // One of them may be a view itself.
                 if self.followed.insert((table.to_owned(), "read through it")) {
-                    tables.iter().for_each(|table| self.reads(table));
+                    for table in tables {
+                        self.reads(table);
+                    }
                 }
             }
             None => {

@@ -180,7 +180,7 @@ async fn a_savepoint_goes_with_the_transaction_around_it() {
             assert_eq!(names.1, if inner && outer { "Bert" } else { "Bob" });
             Done::Ok(())
         };
-        cache.scope(calls).await.expect("the database answers");
+        Box::pin(cache.scope(calls)).await.expect("the database answers");
     }
 }
 

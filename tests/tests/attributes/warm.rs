@@ -253,7 +253,7 @@ async fn loads_begin_no_faster_than_the_rate_and_as_many_run_at_once_as_may() {
 async fn a_prefetch_that_takes_longer_than_its_lease_may_is_dropped() {
     let rig = Rig::memory();
     let process = rig.process();
-    let policy = Policy::new().lease_limit(Duration::from_secs(60));
+    let policy = Policy::new().lease_limit(Duration::from_mins(1));
     let hangs = |id| entry(&process, id).with_policy(policy).prefetch(std::future::pending::<u64>);
     assert_eq!((0..100).filter(|id| hangs(*id)).count(), 64);
     tokio::time::sleep(Duration::from_secs(59)).await;
