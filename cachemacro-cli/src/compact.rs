@@ -156,7 +156,7 @@ impl<'a> Reader<'a> {
             LayoutPart::Leaf(name) => self.leaf(name)?,
             LayoutPart::Unit => Value::Null,
             LayoutPart::Newtype(inside) => self.at(*inside, depth)?,
-            LayoutPart::Option(inside) => match self.byte()? {
+            LayoutPart::Optional(inside) => match self.byte()? {
                 0 => Value::Null,
                 1 => self.at(*inside, depth)?,
                 _ => return None,

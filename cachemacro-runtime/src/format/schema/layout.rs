@@ -46,8 +46,8 @@ pub enum LayoutPart {
     Unit,
     /// What is at that place is written alone.
     Newtype(usize),
-    /// Perhaps what is at that place.
-    Option(usize),
+    /// Perhaps what is at that place. (A variant `Option` would have compilers write `std::option::Option` in messages about callers' types.)
+    Optional(usize),
     /// Any number of that.
     Seq(usize),
     /// Any number of these keys and values.
@@ -88,7 +88,7 @@ impl State {
             Kind::Leaf(name) => LayoutPart::Leaf(name.to_owned()),
             Kind::UnitStruct(_) => LayoutPart::Unit,
             Kind::Newtype(_) => LayoutPart::Newtype(inside(*part.slots.first()?)?),
-            Kind::Option => LayoutPart::Option(inside(*part.slots.first()?)?),
+            Kind::Option => LayoutPart::Optional(inside(*part.slots.first()?)?),
             Kind::Seq => LayoutPart::Seq(inside(*part.slots.first()?)?),
             Kind::Map => LayoutPart::Map(inside(*part.slots.first()?)?, inside(*part.slots.get(1)?)?),
             Kind::Tuple(len) | Kind::TupleStruct(_, len) => self.tuple(&part.slots, len, layout, known)?,
