@@ -202,6 +202,16 @@ impl RedisCluster {
         panic!("no server runs");
     }
 
+    /// Waits until this server says that all slots are served.
+    ///
+    /// # Panics
+    /// Where it does not within a deadline.
+    pub async fn is_up(&self, server: usize) {
+        let mut client = self.servers[server].client().await;
+        let is_up = async || ask::<String>(&mut client, "CLUSTER INFO").await.contains("cluster_state:ok");
+        wait_until("all slots are served", DEADLINE, is_up).await;
+    }
+
     /// Has a slot served by another server, with all its keys; each key is moved on its own.
     ///
     /// # Panics

@@ -11,13 +11,13 @@ use tokio::runtime::Handle;
 
 use crate::engine::claims::{Claim, Claims};
 use crate::engine::collecting::Collecting;
-use crate::engine::decoded::Rebuilds;
 use crate::engine::deferred::Deferred;
 use crate::engine::flight::Flights;
 use crate::engine::misspelt::Misspelt;
 use crate::engine::negatives::Negatives;
 use crate::engine::pacing::Pacing;
 use crate::engine::readback::Readbacks;
+use crate::engine::rebuilds::Rebuilds;
 use crate::engine::recall::Recalls;
 #[cfg(feature = "reports")]
 use crate::engine::reported::Reporting;

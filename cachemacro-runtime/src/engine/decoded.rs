@@ -2,10 +2,8 @@
 //! copies of what is in a store that others change too.
 
 use std::any::{Any, TypeId};
-use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::num::NonZeroU32;
-use std::sync::RwLock;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
@@ -24,7 +22,6 @@ use crate::format::ids::FillId;
 use crate::format::stamps::version_key;
 use crate::ground::clock::{NEVER, Timestamp};
 use crate::ground::panics::caught;
-use crate::ground::sync::{read, write};
 use crate::key::parts::{self, Parts};
 use crate::key::prefix_of;
 use crate::local::follow::LocalTier;
@@ -39,8 +36,6 @@ use crate::policy::ttl::Policy;
 use crate::store::local::AnyKept;
 use crate::store::{AnyStore, Guarded, Origin, Placed, Query, Rebuild, some_hash};
 
-/// How many values of one function and type are encoded in vain, to leave out their bytes, before no more are.
-const MOST_VAIN: u32 = 3;
 /// What arguments that were not written part by part begin with. No cache has such a number.
 const BY_KEY: u64 = u64::MAX;
 
@@ -59,20 +54,6 @@ struct Copied<V> {
 impl<V> Copied<V> {
     fn new(fill_id: FillId, size: usize, likeness: NonZeroU32, value: Option<V>) -> Self {
         Self { fill_id, size: u32::try_from(size).unwrap_or(u32::MAX), likeness, value }
-    }
-}
-
-/// How many values of a function, or of none, and of a type did not encode to what was stored: maps without an order do not.
-#[derive(Debug, Default)]
-pub(crate) struct Rebuilds(RwLock<HashMap<(Option<SiteId>, TypeId), u32>>);
-
-impl Rebuilds {
-    fn are_vain(&self, of: (Option<SiteId>, TypeId)) -> bool {
-        read(&self.0).get(&of).is_some_and(|failed| *failed >= MOST_VAIN)
-    }
-
-    fn failed(&self, of: (Option<SiteId>, TypeId)) {
-        *write(&self.0).entry(of).or_default() += 1;
     }
 }
 

@@ -23,6 +23,7 @@ pub(crate) mod publishing;
 pub(crate) mod raw;
 pub(crate) mod read;
 pub(crate) mod readback;
+pub(crate) mod rebuilds;
 pub(crate) mod recall;
 pub(crate) mod refresh;
 pub(crate) mod removals;

@@ -33,6 +33,7 @@ const GENERATORS: &[(&str, &str)] = &[
     ("engine/core.rs", "jitter of a TTL"),
     ("engine/deferred/replay.rs", "a pause"),
     ("engine/lease.rs", "a pause"),
+    ("engine/verifying.rs", "which hits are looked at"),
     ("local/follow.rs", "a pause"),
     ("store/contract.rs", "a pause"),
     ("store/layers/breaker/state.rs", "a pause"),

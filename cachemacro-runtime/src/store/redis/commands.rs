@@ -12,6 +12,7 @@ use super::wire::{Packed, Reply};
 use super::{failure, reply, server};
 use crate::format::companion::companion;
 use crate::format::header::FIXED;
+use crate::format::ids::Token;
 use crate::format::stamps::VersionKey;
 use crate::ground::clock::NEVER;
 use crate::ground::error::{Error, ErrorKind, Result};
@@ -281,8 +282,8 @@ pub(super) fn add_keys(out: &mut Packed, versions: &[VersionKey]) {
 /// hundred times as long where they are many.
 fn laid_beside(write: &Write<'_>) -> Option<String> {
     let is_laid = write.bytes.len() >= LARGE && !matches!(write.guard, Guard::Always);
-    // A name of its own: what another writer laid may be older than what the guard of this one admits (G1).
-    is_laid.then(|| companion(write.key, 'f', rand::random()))
+    // A name of its own, in a fork too: what another writer laid may be older than what the guard of this one admits (G1).
+    is_laid.then(|| companion(write.key, 'f', Token::random().get()))
 }
 
 fn write<'a>(write: &'a Write<'_>, beside: Option<&'a str>, tell: u8) -> Part<'a> {

@@ -332,6 +332,8 @@ async fn a_request_for_a_lease_that_was_not_answered_does_not_go_on_to_who_took_
     let lease = LeaseRequest::new(&key, Token::random(), LeaseKind::Put, LONG);
     let learns = async {
         cluster.is_primary(replica).await;
+        cluster.is_up(next).await;
+        cluster.is_up(last).await;
         cluster.move_slot(moved, next, last).await;
         assert!(store.entry(&other).await.expect("followed").is_some());
     };
