@@ -106,8 +106,12 @@ where
     X: Rules<O::Value>,
     F: Future<Output = R>,
 {
-    let span = spans::for_call(|| entry.as_ref().map_or("entry", Entry::site_name));
-    spans::in_call(span, load_unseen(entry, arguments, outcome, rules, body))
+    spans::in_call(call_span(entry.as_ref()), load_unseen(entry, arguments, outcome, rules, body))
+}
+
+/// A span for a call of this entry, where it may be heard.
+pub(crate) fn call_span<V: Value>(entry: Option<&Entry<V>>) -> Option<Span> {
+    spans::for_call(|| entry.map_or("entry", Entry::site_name))
 }
 
 /// Like [`load_known`], in no span of its own.

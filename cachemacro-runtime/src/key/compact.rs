@@ -4,7 +4,7 @@
 //! them: wherever these bytes are equal, so is the text of the key. The reverse does not hold (two hash sets of the
 //! same elements differ in order), which costs a look in the store.
 
-use std::fmt::{self, Debug, Display};
+use std::fmt::{self, Display};
 
 use serde::ser::{self, Serialize};
 
@@ -42,64 +42,6 @@ pub trait Sink {
 #[inline]
 pub(super) fn feed<S: Sink, T: Serialize + ?Sized>(sink: &mut S, value: &T) -> Result<(), Refused> {
     value.serialize(Feed(sink))
-}
-
-/// How many bytes need no memory of their own.
-const INLINE: usize = 112;
-
-/// Arguments as bytes, the first of them on the stack.
-pub(crate) struct CompactKey {
-    inline: [u8; INLINE],
-    length: usize,
-    /// All bytes, once they are more than [`INLINE`].
-    spilled: Vec<u8>,
-}
-
-impl Debug for CompactKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CompactKey").finish_non_exhaustive()
-    }
-}
-
-impl CompactKey {
-    /// No bytes yet.
-    #[inline]
-    pub(crate) fn new() -> Self {
-        Self { inline: [0; INLINE], length: 0, spilled: Vec::new() }
-    }
-
-    /// All bytes so far.
-    #[inline]
-    pub(crate) fn bytes(&self) -> &[u8] {
-        if self.spilled.is_empty() {
-            self.inline.get(..self.length).unwrap_or_default()
-        } else {
-            &self.spilled
-        }
-    }
-
-    #[cold]
-    fn spill(&mut self, bytes: &[u8]) {
-        if self.spilled.is_empty() {
-            self.spilled.extend_from_slice(&self.inline[..self.length]);
-        }
-        self.spilled.extend_from_slice(bytes);
-    }
-}
-
-impl Sink for CompactKey {
-    #[inline]
-    fn push(&mut self, bytes: &[u8]) {
-        let end = self.length + bytes.len();
-        if self.spilled.is_empty()
-            && let Some(room) = self.inline.get_mut(self.length..end)
-        {
-            room.copy_from_slice(bytes);
-            self.length = end;
-        } else {
-            self.spill(bytes);
-        }
-    }
 }
 
 /// The value could not be written.
@@ -371,7 +313,6 @@ mod tests {
     use proptest::prelude::*;
     use serde::Serialize;
 
-    use super::*;
     use crate::key::KeyBuilder;
     use crate::key::parts::{parts, written};
 

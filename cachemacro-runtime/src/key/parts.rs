@@ -14,7 +14,7 @@ use std::hash::{BuildHasher, Hasher as _};
 
 use foldhash::fast::{FoldHasher, RandomState};
 
-use crate::key::compact::{CompactKey, Sink, feed};
+use crate::key::compact::{Sink, feed};
 use crate::key::part::{KeyPart, Printed};
 
 /// Ends printed text: no byte of UTF-8.
@@ -192,18 +192,12 @@ pub(crate) fn equal(bytes: &[u8], parts: &impl Parts) -> bool {
     !to.failed & to.sink.equal & to.sink.rest.is_empty()
 }
 
-/// Writes the parts; false where one could not be written.
-#[inline]
-pub(crate) fn keep(key: &mut CompactKey, parts: &impl Parts) -> bool {
-    let mut to = To::new(Keeping(key));
-    parts.keep(&mut to);
-    !to.failed
-}
-
 /// The bytes of parts; `None` where one could not be written.
 pub(crate) fn written(parts: &impl Parts) -> Option<Vec<u8>> {
-    let mut key = CompactKey::new();
-    keep(&mut key, parts).then(|| key.bytes().to_vec())
+    let mut bytes = Vec::new();
+    let mut to = To::new(Keeping(&mut bytes));
+    parts.keep(&mut to);
+    (!to.failed).then_some(bytes)
 }
 
 /// A hash on its way.
@@ -274,12 +268,12 @@ impl Sink for Comparing<'_> {
 
 /// Bytes that are written.
 #[derive(Debug)]
-pub struct Keeping<'a>(&'a mut CompactKey);
+pub struct Keeping<'a>(&'a mut Vec<u8>);
 
 impl Sink for Keeping<'_> {
     #[inline]
     fn push(&mut self, bytes: &[u8]) {
-        self.0.push(bytes);
+        self.0.extend_from_slice(bytes);
     }
 }
 

@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use crate::api::cache::Cache;
 use crate::calls::behind::{Behind, load_behind, load_verified};
-use crate::calls::load::load_known;
+use crate::calls::load::{call_span, load_known};
 use crate::engine::entry::Entry;
 use crate::engine::spans;
 use crate::policy::outcome::{Outcome, Value};
@@ -64,7 +64,7 @@ impl<V: Value, O, X> Call<V, O, X> {
     {
         let body = Cache::with_scoped(body);
         let arguments = self.arguments.map(|known| known.0);
-        let span = spans::for_call(|| self.entry.as_ref().map_or("entry", Entry::site_name));
+        let span = call_span(self.entry.as_ref());
         let call = load_behind(self.entry, arguments, self.outcome, self.rules, body, behind, late);
         spans::in_call(span, call)
     }
@@ -79,7 +79,7 @@ impl<V: Value, O, X> Call<V, O, X> {
     {
         let body = Cache::with_scoped(body);
         let arguments = self.arguments.map(|known| known.0);
-        let span = spans::for_call(|| self.entry.as_ref().map_or("entry", Entry::site_name));
+        let span = call_span(self.entry.as_ref());
         spans::in_call(span, load_verified(self.entry, arguments, self.outcome, self.rules, body))
     }
 }

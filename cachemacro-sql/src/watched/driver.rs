@@ -58,9 +58,11 @@ pub(crate) fn refused<T: Send + 'static>(error: Error) -> BoxStream<'static, Res
 macro_rules! executors {
     ($database:ty, $read:path) => {
         impl $crate::watched::handle::Watched<sqlx_core::pool::Pool<$database>> {
-            async fn footprint_of(&self, sql: &str) -> std::sync::Arc<$crate::sql::footprint::Footprint> {
+            /// Notes a statement that is about to be run; gives what is to be done after it.
+            async fn note(&self, sql: &str) -> Option<$crate::watched::after::After> {
                 let read = async { $read(&mut *self.pool.acquire().await?).await };
-                $crate::watched::driver::footprint(self.shared.statements(read).await, sql)
+                let footprint = $crate::watched::driver::footprint(self.shared.statements(read).await, sql);
+                $crate::watched::driver::noted(&self.shared, &footprint)
             }
         }
 
@@ -82,8 +84,7 @@ macro_rules! executors {
                 };
                 let watched = self.clone();
                 let begun = async move {
-                    let footprint = watched.footprint_of(told.text()).await;
-                    let after = $crate::watched::driver::noted(&watched.shared, &footprint);
+                    let after = watched.note(told.text()).await;
                     $crate::watched::after::Watching::new((&watched.pool).fetch_many(told), after)
                 };
                 futures_util::stream::once(begun).flatten().boxed()
@@ -103,8 +104,7 @@ macro_rules! executors {
                 let watched = self.clone();
                 Box::pin(async move {
                     let told = told?;
-                    let footprint = watched.footprint_of(told.text()).await;
-                    let after = $crate::watched::driver::noted(&watched.shared, &footprint);
+                    let after = watched.note(told.text()).await;
                     if after.is_none() {
                         return (&watched.pool).fetch_optional(told).await;
                     }
