@@ -10,6 +10,7 @@
 //! | an evict goes on until it is done, by who serves what then | the same |
 //! | a request is late by the clock of its node | `a_lease_is_late_by_the_clock_of_the_node_that_it_is_asked_of` |
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use cachemacro_runtime::Timestamp;
@@ -67,8 +68,12 @@ async fn after_one_slot_moved_others_are_known_to_have() {
             told.lines().find_map(|line| line.strip_prefix("errorstat_MOVED:count=")).map(str::to_owned);
         line.and_then(|count| count.parse::<u64>().ok()).unwrap_or(0)
     };
-    wait_until("a key that was not asked for before goes to who serves it", SOON, async || {
-        let (key, _) = key_of(&cluster, 0).await;
+    let mut asked = HashSet::new();
+    wait_until("a key of a slot that was not asked for before goes to who serves it", SOON, async || {
+        let (mut key, mut slot) = key_of(&cluster, 0).await;
+        while !asked.insert(slot) {
+            (key, slot) = key_of(&cluster, 0).await;
+        }
         let before = refused().await;
         assert!(store.entry(&key).await.expect("followed").is_none());
         refused().await == before
