@@ -3,7 +3,7 @@
 use futures_util::StreamExt as _;
 use redis::aio::Monitor;
 
-use crate::server::connect;
+use crate::server::{connect, login};
 use crate::wait::DEADLINE;
 
 /// Everything that a server is sent from the start of this on.
@@ -24,9 +24,11 @@ impl Watched {
     /// # Panics
     /// Where it cannot be reached.
     pub async fn start(url: &str) -> Self {
-        let client = redis::Client::open(url).expect("the URL is well-formed");
+        // By a user who may watch.
+        let url = url.replace(login(), "");
+        let client = redis::Client::open(&*url).expect("the URL is well-formed");
         let monitor = client.get_async_monitor().await.expect("the server lets itself be watched");
-        Self { url: url.to_owned(), monitor }
+        Self { url, monitor }
     }
 
     /// The commands so far, each with its arguments; bytes that are not printable stay escaped.

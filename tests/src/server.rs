@@ -173,6 +173,11 @@ pub fn login() -> &'static str {
     }
 }
 
+/// The user that stores log in as.
+pub fn user() -> &'static str {
+    login().split(':').next().filter(|user| !user.is_empty()).unwrap_or("default")
+}
+
 /// The rules of a user as the guide has them, with all that it adds for some settings, and for all keys.
 ///
 /// # Panics

@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use cachemacro_runtime::store::Store;
 use cachemacro_runtime::store::conformance::{Env, Subject, store_conformance};
 use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
-use cachemacro_tests::RedisServer;
 use cachemacro_tests::authority::Authority;
 use cachemacro_tests::clusters::{RedisCluster, slot_of};
 use cachemacro_tests::sentinels::{NAME, OverTls};
+use cachemacro_tests::{DEADLINE, RedisServer};
 use redis::aio::MultiplexedConnection;
 
 use crate::cluster::secured::{self, Secured};
@@ -56,9 +56,7 @@ impl Redis {
     }
 
     fn at(server: &'static RedisServer, url: String) -> Self {
-        // The deadline is not what these cases are about, and they run beside many others.
-        let config = RedisConfig::new(url).command_timeout(Duration::from_secs(10));
-        Self { server, store: Arc::new(RedisStore::new(config).expect("the URL is well-formed")) }
+        Self { server, store: store(url) }
     }
 }
 
@@ -79,6 +77,13 @@ impl Subject for Redis {
     async fn life_left(&self, key: &str) -> Option<Duration> {
         life_left(self.server.client().await, key).await
     }
+}
+
+/// Deadlines are not what these cases are about, and they run beside many others.
+fn store(url: String) -> Arc<RedisStore> {
+    let config =
+        RedisConfig::new(url).connect_timeout(DEADLINE).pool_wait(DEADLINE).command_timeout(DEADLINE);
+    Arc::new(RedisStore::new(config).expect("the URL is well-formed"))
 }
 
 async fn put_raw(mut server: MultiplexedConnection, key: &str, bytes: &[u8], life: Duration) {
@@ -111,8 +116,7 @@ impl OnCluster {
     }
 
     fn at(cluster: &'static RedisCluster, url: String) -> Self {
-        let config = RedisConfig::new(url).command_timeout(Duration::from_secs(10));
-        Self { cluster, store: Arc::new(RedisStore::new(config).expect("the URL is well-formed")) }
+        Self { cluster, store: store(url) }
     }
 
     async fn client(&self, key: &str) -> MultiplexedConnection {

@@ -18,7 +18,7 @@ use cachemacro_tests::authority::Authority;
 use cachemacro_tests::history::{Fleet, Plan};
 use cachemacro_tests::monitor::Watched as Watching;
 use cachemacro_tests::sentinels::{NAME, OverTls, Watched};
-use cachemacro_tests::server::run;
+use cachemacro_tests::server::{login, run};
 use cachemacro_tests::{DEADLINE, LONG, RedisServer, Single as _, is_long, namespace, rounds, wait_until};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -58,7 +58,8 @@ async fn the_primary_is_found_by_way_of_the_sentinels_that_answer() {
     // One is gone, one is silent; and one never was.
     watched.sentinels[0].stop();
     watched.sentinels[1].pause();
-    let url = url.replace("redis+sentinel://", "redis+sentinel://127.0.0.1:1,");
+    let first = |hosts: &str| format!("redis+sentinel://{}{hosts}", login());
+    let url = url.replace(&first(""), &first("127.0.0.1:1,"));
     let store = store(&url);
     store.connect().await.expect("one answers");
     store.set("k", "value".into(), LONG).await.expect("stored");

@@ -9,6 +9,7 @@
 //! | `ASK` is followed, and key by key where some are here and some there | `a_slot_that_is_on_its_way_is_served` |
 //! | a removal counts only where no slot moved | `nothing_under_a_prefix_is_left_while_slots_move` |
 //! | what did not answer is looked up anew | `a_primary_that_is_killed_is_replaced_by_its_replica` |
+//! | all of a namespace is cleared, on all nodes, and nothing else | `a_namespace_that_is_cleared_leaves_nothing_on_any_node_and_others_as_they_are` |
 //! | what was refused while the cluster is down has failed | `a_cluster_that_is_down_costs_no_call` |
 //! | a request with a token goes once | `a_request_for_a_lease_that_was_not_answered_does_not_go_on_to_who_took_over` |
 //!

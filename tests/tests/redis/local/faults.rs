@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use cachemacro::store::faults::Op;
-use cachemacro_tests::server::run;
+use cachemacro_tests::server::{run, user};
 use cachemacro_tests::{RedisServer, namespace, wait_for};
 
 use super::{Process, Table, is_off, plain};
@@ -119,7 +119,7 @@ async fn changes_that_are_told_late_are_seen_late_and_no_later() {
 async fn a_server_that_refuses_tracking_is_asked_for_each_call() {
     let server = RedisServer::start();
     let mut admin = server.client().await;
-    run(&mut admin, "ACL SETUSER default -client|tracking").await;
+    run(&mut admin, &format!("ACL SETUSER {} -client|tracking", user())).await;
     let (process, table) = (Process::new(&server, &namespace()), Table::default());
     let entry = process.row();
     entry.get_or_load(async || table.query()).await;

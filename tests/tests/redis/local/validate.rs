@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cachemacro::store::faults::Op;
 use cachemacro::{Entry, Policy};
-use cachemacro_tests::server::run;
+use cachemacro_tests::server::{run, user};
 use cachemacro_tests::{DEADLINE, RedisServer, namespace, wait_until};
 
 use super::{Process, Table};
@@ -63,7 +63,7 @@ async fn a_hit_asks_for_the_header_and_hands_out_the_copy_until_any_process_evic
 #[tokio::test]
 async fn a_server_that_refuses_tracking_confirms_copies_all_the_same() {
     let server = RedisServer::start();
-    run(&mut server.client().await, "ACL SETUSER default -client|tracking").await;
+    run(&mut server.client().await, &format!("ACL SETUSER {} -client|tracking", user())).await;
     let namespace = namespace();
     let (one, other) = (Process::new(&server, &namespace), Process::new(&server, &namespace));
     let (mine, text) = (validated(&one, Policy::new().local(Duration::from_mins(1))), "x".repeat(10_000));
