@@ -133,62 +133,65 @@ where
     spending::within(deadline, load_in_time(entry, arguments, outcome, rules, body))
 }
 
-async fn load_in_time<R, O, X, F>(
+/// Not an `async fn`, whose future would hold what it is given twice.
+fn load_in_time<R, O, X, F>(
     entry: Option<Entry<O::Value>>,
     mut arguments: Option<Placed>,
     outcome: O,
     mut rules: X,
     mut body: Pin<&mut F>,
-) -> R
+) -> impl Future<Output = R>
 where
     O: Outcome<R>,
     O::Value: Value,
     X: Rules<O::Value>,
     F: Future<Output = R>,
 {
-    let Some(entry) = &entry else { return spending::free(body).await };
-    let mode = Mode::current();
-    let mut is_on = entry.is_usual_in(mode);
-    if !is_on {
-        is_on = !entry.is_off_in(mode);
-        let drawn = entry.raw().is_ok_and(|raw| raw.sent(&mut arguments));
-        if is_on
-            && mode == Mode::Normal
-            && let Ok(raw) = entry.raw()
-            && let Some(turn) = raw.turn(drawn, false)
-        {
-            match on_heap(|| verify::inline(entry, raw, turn, outcome, rules, body.as_mut())).await {
-                Ok(hit) => return hit,
-                Err(back) => rules = back,
+    async move {
+        let Some(entry) = &entry else { return spending::free(body).await };
+        let mode = Mode::current();
+        let mut is_on = entry.is_usual_in(mode);
+        if !is_on {
+            is_on = !entry.is_off_in(mode);
+            let drawn = entry.raw().is_ok_and(|raw| raw.sent(&mut arguments));
+            if is_on
+                && mode == Mode::Normal
+                && let Ok(raw) = entry.raw()
+                && let Some(turn) = raw.turn(drawn, false)
+            {
+                match on_heap(|| verify::inline(entry, raw, turn, outcome, rules, body.as_mut())).await {
+                    Ok(hit) => return hit,
+                    Err(back) => rules = back,
+                }
             }
         }
-    }
-    let raw = if is_on { entry.usable() } else { None };
-    let Some(raw) = raw else { return spending::free(body).await };
-    let mut call = Call::new(entry, raw, outcome, entry.has_late_tags(&rules));
-    if matches!(mode, Mode::Refresh | Mode::Warm) {
-        if mode == Mode::Refresh {
-            raw.record(Event::Miss(MissReason::TooOld));
+        let raw = if is_on { entry.usable() } else { None };
+        let Some(raw) = raw else { return spending::free(body).await };
+        let mut call = Call::new(entry, raw, outcome, entry.has_late_tags(&rules));
+        if matches!(mode, Mode::Refresh | Mode::Warm) {
+            if mode == Mode::Refresh {
+                raw.record(Event::Miss(MissReason::TooOld));
+            }
+            let (returned, rules) = if mode == Mode::Warm {
+                on_heap(|| call.warm(rules, body)).await
+            } else if raw.is_own() {
+                (on_heap(|| call.run(None, body)).await.returned, rules)
+            } else {
+                on_heap(|| call.refresh(rules, body)).await
+            };
+            entry.depends(raw, &rules, outcome.value_of(&returned));
+            return returned;
         }
-        let (returned, rules) = if mode == Mode::Warm {
-            on_heap(|| call.warm(rules, body)).await
-        } else if raw.is_own() {
-            (call.run(None, body).await.returned, rules)
-        } else {
-            on_heap(|| call.refresh(rules, body)).await
+        let miss = match call.look(arguments).await {
+            Ok(hit) => return hit,
+            Err(miss) => miss,
         };
+        raw.record(Event::Miss(miss.reason));
+        // What refreshes too: a hit does not move it about.
+        let (returned, rules) = on_heap(|| call.finish(miss, rules, body)).await;
         entry.depends(raw, &rules, outcome.value_of(&returned));
-        return returned;
+        returned
     }
-    let miss = match call.look(arguments).await {
-        Ok(hit) => return hit,
-        Err(miss) => miss,
-    };
-    raw.record(Event::Miss(miss.reason));
-    // What refreshes too: a hit does not move it about.
-    let (returned, rules) = on_heap(|| call.finish(miss, rules, body)).await;
-    entry.depends(raw, &rules, outcome.value_of(&returned));
-    returned
 }
 
 /// One call.
@@ -319,15 +322,29 @@ impl<'a, O, V: Value> Call<'a, O, V> {
     }
 
     /// What comes of a call whose read found nothing to return. Gives the rules back: a reference to them could not be held.
-    pub(crate) async fn finish<R, X, F>(mut self, miss: Miss, rules: X, body: Pin<&mut F>) -> (R, X)
+    pub(crate) async fn finish<R, X, F>(&mut self, miss: Miss, rules: X, body: Pin<&mut F>) -> (R, X)
     where
         O: Outcome<R, Value = V>,
         X: Rules<V>,
         F: Future<Output = R>,
     {
+        match self.seat(miss).await {
+            // A body that calls itself is polled within: only what it needs is on the stack then.
+            Ok(Some(lead)) => on_heap(|| self.lead(lead, rules, body)).await,
+            Ok(None) => (on_heap(|| self.run(None, body)).await.returned, rules),
+            Err(shared) => (shared, rules),
+        }
+    }
+
+    /// How the call goes on that found nothing to return. `Ok(Some)`: leads; `Ok(None)`: loads alone; `Err`: takes what another
+    /// caller shared.
+    async fn seat<R>(&mut self, miss: Miss) -> Result<Option<Lead>, R>
+    where
+        O: Outcome<R, Value = V>,
+    {
         let (entry, raw) = (self.entry, self.raw);
         if raw.is_own() {
-            return (self.run(None, body).await.returned, rules);
+            return Ok(None);
         }
         let lead = if let Some(elected) = self.state.elected.take() {
             self.state.held = Some(elected.held);
@@ -339,18 +356,12 @@ impl<'a, O, V: Value> Call<'a, O, V> {
                 let search = Search::after(miss, raw, entry.expected(), late_tags);
                 self.state.search = Some(search.of_nothing(self.state.read.as_ref()));
             }
-            match self.join().await {
-                Ok(lead) => lead,
-                Err(shared) => return (shared, rules),
-            }
+            self.join().await?
         };
         if let Some(leads) = &self.state.leads {
             leads.store(true, Ordering::SeqCst);
         }
-        match lead {
-            Some(lead) => self.lead(lead, rules, body).await,
-            None => (self.run(None, body).await.returned, rules),
-        }
+        Ok(lead)
     }
 
     /// What becomes of a call whose read found a value that ages. `Err`: it loads.
@@ -493,10 +504,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
                 }
             }
         };
-        let (returned, record) = match held {
-            Some(held) => spending::free(lease::keep(&[held], raw.lease_limit(), body)).await,
-            None => spending::free(body).await,
-        };
+        let (returned, record) = spending::free(lease::keep(held.as_slice(), raw.lease_limit(), body)).await;
         let took = began.elapsed();
         raw.load_took(took);
         if self.outcome.is_err(&returned) {
@@ -521,7 +529,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
     }
 
     /// Leads a flight to its end.
-    async fn lead<R, X, F>(mut self, mut lead: Lead, rules: X, body: Pin<&mut F>) -> (R, X)
+    async fn lead<R, X, F>(&mut self, mut lead: Lead, rules: X, body: Pin<&mut F>) -> (R, X)
     where
         O: Outcome<R, Value = V>,
         X: Rules<V>,
@@ -547,20 +555,38 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         lead.loads_in(&span);
         lead.loading();
         let Ran { returned, took, record } = self.run_in(span, held.as_ref(), body).await;
-        let record = record.as_ref();
-        if let Some(record) = record {
+        if let Some(record) = &record {
             lead.made_of(record);
         }
         let loaded = match outcome.split(returned) {
-            Split::Err(failure) => return (self.land_err(lead, held, took, record, failure), rules),
+            Split::Err(failure) => return (self.land_err(lead, held, took, record.as_ref(), failure), rules),
             Split::Value(value) => Some(value),
             Split::None(_) => None,
         };
+        on_heap(|| self.land(lead, held, took, rules, loaded, record)).await
+    }
+
+    /// Shares and stores what was loaded.
+    async fn land<R, X>(
+        &mut self,
+        lead: Lead,
+        held: Option<Held>,
+        took: Duration,
+        rules: X,
+        loaded: Option<V>,
+        record: Option<Gathered>,
+    ) -> (R, X)
+    where
+        O: Outcome<R, Value = V>,
+        X: Rules<V>,
+    {
+        let (raw, outcome) = (self.raw, self.outcome);
         let mut lead = Some(lead);
         if let Some(leading) = lead.take_if(|lead| lead.has_followers() && !raw.core.has_written()) {
             lead = leading.share_clone(loaded.as_ref(), Lead::share_load);
         }
-        let prepared = held.as_ref().and_then(|held| self.prepared(held, &rules, loaded.as_ref(), record));
+        let prepared =
+            held.as_ref().and_then(|held| self.prepared(held, &rules, loaded.as_ref(), record.as_ref()));
         let stored = match (held, prepared) {
             (Some(held), Some(prepared)) => {
                 // G1, rule (c): nobody joins after the stamps are read that the fill tells of.
@@ -568,9 +594,9 @@ impl<'a, O, V: Value> Call<'a, O, V> {
                 let followed = lead.as_ref().is_some_and(Lead::has_followers);
                 if followed || raw.core.store.is_memory() {
                     let check = if followed { Check::Stamps } else { Check::Skip };
-                    on_heap(|| prepared.fill(raw, held, took, OnRefusal::Leave, check)).await
+                    prepared.fill(raw, held, took, OnRefusal::Leave, check).await
                 } else {
-                    on_heap(|| prepared.fill_unawaited(raw, held, took)).await;
+                    prepared.fill_unawaited(raw, held, took).await;
                     Stored::Unproven
                 }
             }

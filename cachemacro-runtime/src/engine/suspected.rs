@@ -96,13 +96,6 @@ pub(crate) enum Way {
     Counted,
 }
 
-/// Takes out of these what is gone.
-pub(crate) fn drain(suspects: &mut Vec<Suspect>, is_gone: impl Fn(&Suspect) -> bool) -> Vec<Suspect> {
-    let (gone, left) = std::mem::take(suspects).into_iter().partition(is_gone);
-    *suspects = left;
-    gone
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,9 +15,7 @@ use crate::engine::core::Core;
 use crate::engine::evict::Attempt;
 use crate::engine::raw::RawEntry;
 use crate::engine::read::{Expected, Looked};
-use crate::engine::suspected::{
-    AGAIN, FORGOTTEN, Found, MOST_FINDINGS, MOST_SUSPECTS, Pace, Suspect, Way, drain,
-};
+use crate::engine::suspected::{AGAIN, FORGOTTEN, Found, MOST_FINDINGS, MOST_SUSPECTS, Pace, Suspect, Way};
 use crate::engine::targets::Targets;
 use crate::format::header::Header;
 use crate::format::ids::FillId;
@@ -208,10 +206,11 @@ impl Turn {
     fn suspect(&self, raw: &RawEntry, fill: FillId) -> Option<(Duration, bool)> {
         let now = self.core.settings.clock.now();
         let (confirmed, dropped) = self.with_suspects(|suspects| {
-            let mut dropped = drain(suspects, |suspect| {
+            let is_gone = |suspect: &mut Suspect| {
                 let is_other = suspect.key == self.key && suspect.fill != fill;
                 is_other || suspect.due.plus(FORGOTTEN) < now
-            });
+            };
+            let mut dropped: Vec<_> = suspects.extract_if(.., is_gone).collect();
             let Some(at) = suspects.iter().position(|suspect| suspect.key == self.key) else {
                 if suspects.len() == MOST_SUSPECTS {
                     dropped.push(suspects.remove(0));
@@ -244,7 +243,8 @@ impl Turn {
         if self.core.verifying.suspects.load(Ordering::Relaxed) == 0 {
             return;
         }
-        let gone = self.with_suspects(|suspects| drain(suspects, |suspect| suspect.key == self.key));
+        let gone: Vec<_> = self
+            .with_suspects(|suspects| suspects.extract_if(.., |suspect| suspect.key == self.key).collect());
         let unsaid = |suspect: &&Suspect| suspect.confirmed == 0 && suspect.fill != fill;
         if what == Checked::Consistent && gone.iter().any(|suspect| unsaid(&suspect)) {
             raw.record(Event::Checked(Checked::Overtaken));

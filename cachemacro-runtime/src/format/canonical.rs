@@ -1,11 +1,12 @@
 //! Values in a form in which equal ones are equal, whatever order their maps and sets have: to tell where two of one type differ.
 
-use std::fmt::{self, Display};
+use std::fmt::Display;
 
 use serde::ser::{self, Serialize};
 
 use crate::ground::lists::{list_parts, names_set};
 use crate::ground::panics::caught;
+use crate::ground::refused::Refused;
 
 /// How many places of two values are told in which they differ.
 const MOST_PATHS: usize = 8;
@@ -29,7 +30,7 @@ impl Tree {
         Self::Leaf(value.to_string())
     }
 
-    fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, Untold> {
+    fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, Refused> {
         let mut out = Self::NONE;
         value.serialize(Writer { out: &mut out, of: std::any::type_name::<T>() })?;
         Ok(out)
@@ -85,25 +86,7 @@ fn differ(one: &Tree, other: &Tree, path: &str, paths: &mut Vec<String>) {
     }
 }
 
-/// A value does not tell what is in it.
-#[derive(Debug)]
-struct Untold;
-
-impl Display for Untold {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the value's `Serialize` implementation refused")
-    }
-}
-
-impl std::error::Error for Untold {}
-
-impl ser::Error for Untold {
-    fn custom<T: Display>(_message: T) -> Self {
-        Self
-    }
-}
-
-type Done = Result<(), Untold>;
+type Done = Result<(), Refused>;
 
 struct Writer<'a> {
     out: &'a mut Tree,
@@ -122,7 +105,7 @@ macro_rules! printed {
 
 impl<'a> ser::Serializer for Writer<'a> {
     type Ok = ();
-    type Error = Untold;
+    type Error = Refused;
     type SerializeSeq = List<'a>;
     type SerializeTuple = List<'a>;
     type SerializeTupleStruct = List<'a>;
@@ -191,16 +174,16 @@ impl<'a> ser::Serializer for Writer<'a> {
         Ok(())
     }
 
-    fn serialize_seq(self, _len: Option<usize>) -> Result<List<'a>, Untold> {
+    fn serialize_seq(self, _len: Option<usize>) -> Result<List<'a>, Refused> {
         let is_set = names_set(self.of);
         Ok(List { is_set, ..List::new(self.out, None) })
     }
 
-    fn serialize_tuple(self, _len: usize) -> Result<List<'a>, Untold> {
+    fn serialize_tuple(self, _len: usize) -> Result<List<'a>, Refused> {
         Ok(List::new(self.out, None))
     }
 
-    fn serialize_tuple_struct(self, _name: &'static str, _len: usize) -> Result<List<'a>, Untold> {
+    fn serialize_tuple_struct(self, _name: &'static str, _len: usize) -> Result<List<'a>, Refused> {
         Ok(List::new(self.out, None))
     }
 
@@ -210,15 +193,15 @@ impl<'a> ser::Serializer for Writer<'a> {
         _index: u32,
         variant: &'static str,
         _len: usize,
-    ) -> Result<List<'a>, Untold> {
+    ) -> Result<List<'a>, Refused> {
         Ok(List::new(self.out, Some(variant)))
     }
 
-    fn serialize_map(self, _len: Option<usize>) -> Result<Map<'a>, Untold> {
+    fn serialize_map(self, _len: Option<usize>) -> Result<Map<'a>, Refused> {
         Ok(Map { out: self.out, entries: Vec::new(), key: None })
     }
 
-    fn serialize_struct(self, _name: &'static str, _len: usize) -> Result<List<'a>, Untold> {
+    fn serialize_struct(self, _name: &'static str, _len: usize) -> Result<List<'a>, Refused> {
         Ok(List::new(self.out, None))
     }
 
@@ -228,7 +211,7 @@ impl<'a> ser::Serializer for Writer<'a> {
         _index: u32,
         variant: &'static str,
         _len: usize,
-    ) -> Result<List<'a>, Untold> {
+    ) -> Result<List<'a>, Refused> {
         Ok(List::new(self.out, Some(variant)))
     }
 }
@@ -269,7 +252,7 @@ impl<'a> List<'a> {
     }
 }
 
-list_parts!(List, Untold);
+list_parts!(List, Refused);
 
 struct Map<'a> {
     out: &'a mut Tree,
@@ -279,7 +262,7 @@ struct Map<'a> {
 
 impl ser::SerializeMap for Map<'_> {
     type Ok = ();
-    type Error = Untold;
+    type Error = Refused;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Done {
         self.key = Some(Tree::of(key)?);
@@ -287,7 +270,7 @@ impl ser::SerializeMap for Map<'_> {
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
-        let key = self.key.take().ok_or(Untold)?;
+        let key = self.key.take().ok_or(Refused)?;
         self.entries.push((key, Tree::of(value)?));
         Ok(())
     }
