@@ -45,17 +45,17 @@ use crate::engine::asking;
 use crate::engine::decoded::Known;
 use crate::engine::entry::Entry;
 use crate::engine::evict::log_failed;
-use crate::engine::fill::{Check, Stored, finish_put};
+use crate::engine::fill::finish_put;
 use crate::engine::flight::{AsOf, Landed, Lead, Seat, Verdict, Waited};
 use crate::engine::lease::{self, Held};
 use crate::engine::loading::Loading;
-use crate::engine::prepare::Prepared;
 use crate::engine::raw::RawEntry;
 use crate::engine::read::{Found, Miss, Usable};
 use crate::engine::refresh::Elected;
 use crate::engine::search::{End, Search};
 use crate::engine::spans;
 use crate::engine::spending;
+use crate::engine::suspected::Sent;
 use crate::format::ids::FillId;
 use crate::ground::heap::on_heap;
 use crate::observe::event::Event;
@@ -64,9 +64,8 @@ use crate::policy::freshness::Age;
 use crate::policy::gather;
 use crate::policy::gathered::Gathered;
 use crate::policy::mode::Mode;
-use crate::policy::outcome::{Outcome, Split, Value};
+use crate::policy::outcome::{Outcome, Split, Value, unsplit};
 use crate::policy::rules::Rules;
-use crate::store::OnRefusal;
 use crate::store::Placed;
 
 /// Up to so many bytes a value is read whole where a copy of it is to be confirmed: its header would cost as much.
@@ -91,11 +90,11 @@ where
     load_known(entry, None, outcome, rules, body)
 }
 
-/// Like [`load`], and keeps what a hit decodes under these arguments. Not an `async fn`, whose future would hold all of it once
+/// Like [`load`], with what the function was sent on with. Not an `async fn`, whose future would hold all of it once
 /// more.
 pub(crate) fn load_known<R, O, X, F>(
     entry: Option<Entry<O::Value>>,
-    arguments: Option<Placed>,
+    sent: Option<Sent>,
     outcome: O,
     rules: X,
     body: Pin<&mut F>,
@@ -106,7 +105,7 @@ where
     X: Rules<O::Value>,
     F: Future<Output = R>,
 {
-    spans::in_call(call_span(entry.as_ref()), load_unseen(entry, arguments, outcome, rules, body))
+    spans::in_call(call_span(entry.as_ref()), load_unseen(entry, sent, outcome, rules, body))
 }
 
 /// A span for a call of this entry, where it may be heard.
@@ -117,7 +116,7 @@ pub(crate) fn call_span<V: Value>(entry: Option<&Entry<V>>) -> Option<Span> {
 /// Like [`load_known`], in no span of its own.
 pub(super) fn load_unseen<R, O, X, F>(
     entry: Option<Entry<O::Value>>,
-    arguments: Option<Placed>,
+    sent: Option<Sent>,
     outcome: O,
     rules: X,
     body: Pin<&mut F>,
@@ -130,13 +129,13 @@ where
 {
     let entry = entry.map(Entry::recalling);
     let deadline = entry.as_ref().and_then(Entry::deadline);
-    spending::within(deadline, load_in_time(entry, arguments, outcome, rules, body))
+    spending::within(deadline, load_in_time(entry, sent, outcome, rules, body))
 }
 
-/// Not an `async fn`, whose future would hold what it is given twice.
+#[expect(clippy::manual_async_fn, reason = "the future of one holds its arguments twice")]
 fn load_in_time<R, O, X, F>(
     entry: Option<Entry<O::Value>>,
-    mut arguments: Option<Placed>,
+    sent: Option<Sent>,
     outcome: O,
     mut rules: X,
     mut body: Pin<&mut F>,
@@ -153,7 +152,7 @@ where
         let mut is_on = entry.is_usual_in(mode);
         if !is_on {
             is_on = !entry.is_off_in(mode);
-            let drawn = entry.raw().is_ok_and(|raw| raw.sent(&mut arguments));
+            let drawn = entry.raw().is_ok_and(|raw| raw.sent(sent.as_ref()));
             if is_on
                 && mode == Mode::Normal
                 && let Ok(raw) = entry.raw()
@@ -182,7 +181,7 @@ where
             entry.depends(raw, &rules, outcome.value_of(&returned));
             return returned;
         }
-        let miss = match call.look(arguments).await {
+        let miss = match call.look(sent.and_then(Sent::placed)).await {
             Ok(hit) => return hit,
             Err(miss) => miss,
         };
@@ -222,7 +221,7 @@ pub(crate) struct State {
     /// What another caller shared could not be taken, so the call has joined a second flight.
     joined_again: bool,
     /// What a copy of what is loaded is kept under, where one is.
-    placed: Option<Box<Placed>>,
+    pub(super) placed: Option<Box<Placed>>,
 }
 
 /// What a body returned.
@@ -231,16 +230,6 @@ struct Ran<R> {
     took: Duration,
     /// What it read, where that is recorded.
     record: Option<Gathered>,
-}
-
-/// The function's return value, put together again from what [`Outcome::split`] took apart.
-fn unsplit<V, R, O: Outcome<R, Value = V>>(outcome: O, loaded: Option<V>) -> R {
-    match loaded {
-        Some(value) => outcome.wrap(value),
-        None => outcome
-            .none()
-            .unwrap_or_else(|| unreachable!("an outcome whose `split` returns `None` must implement `none`")),
-    }
 }
 
 impl<'a, O, V: Value> Call<'a, O, V> {
@@ -328,11 +317,14 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         X: Rules<V>,
         F: Future<Output = R>,
     {
-        match self.seat(miss).await {
-            // A body that calls itself is polled within: only what it needs is on the stack then.
-            Ok(Some(lead)) => on_heap(|| self.lead(lead, rules, body)).await,
-            Ok(None) => (on_heap(|| self.run(None, body)).await.returned, rules),
-            Err(shared) => (shared, rules),
+        let lead = match self.seat(miss).await {
+            Ok(lead) => lead,
+            Err(shared) => return (shared, rules),
+        };
+        // A body that calls itself is polled within: only what it needs is on the stack then.
+        match lead {
+            Some(lead) => on_heap(|| self.lead(lead, rules, body)).await,
+            None => (on_heap(|| self.run(None, body)).await.returned, rules),
         }
     }
 
@@ -564,147 +556,6 @@ impl<'a, O, V: Value> Call<'a, O, V> {
             Split::None(_) => None,
         };
         on_heap(|| self.land(lead, held, took, rules, loaded, record)).await
-    }
-
-    /// Shares and stores what was loaded.
-    async fn land<R, X>(
-        &mut self,
-        lead: Lead,
-        held: Option<Held>,
-        took: Duration,
-        rules: X,
-        loaded: Option<V>,
-        record: Option<Gathered>,
-    ) -> (R, X)
-    where
-        O: Outcome<R, Value = V>,
-        X: Rules<V>,
-    {
-        let (raw, outcome) = (self.raw, self.outcome);
-        let mut lead = Some(lead);
-        if let Some(leading) = lead.take_if(|lead| lead.has_followers() && !raw.core.has_written()) {
-            lead = leading.share_clone(loaded.as_ref(), Lead::share_load);
-        }
-        let prepared =
-            held.as_ref().and_then(|held| self.prepared(held, &rules, loaded.as_ref(), record.as_ref()));
-        let stored = match (held, prepared) {
-            (Some(held), Some(prepared)) => {
-                // G1, rule (c): nobody joins after the stamps are read that the fill tells of.
-                lead.iter().for_each(Lead::close);
-                let followed = lead.as_ref().is_some_and(Lead::has_followers);
-                if followed || raw.core.store.is_memory() {
-                    let check = if followed { Check::Stamps } else { Check::Skip };
-                    prepared.fill(raw, held, took, OnRefusal::Leave, check).await
-                } else {
-                    prepared.fill_unawaited(raw, held, took).await;
-                    Stored::Unproven
-                }
-            }
-            // There is another value than the one that ages, or none.
-            (Some(held), None) if self.state.spare.is_some() && !raw.core.has_written() => {
-                raw.displace(held).await;
-                Stored::Refused
-            }
-            (Some(held), None) => {
-                held.give_back_unawaited().await;
-                Stored::Refused
-            }
-            (None, _) => Stored::Refused,
-        };
-        if let Some(leading) = lead.take_if(|lead| stored == Stored::Held && lead.has_followers()) {
-            lead = leading.share_clone(loaded.as_ref(), Lead::share_fill);
-        }
-        if let Some(lead) = lead {
-            lead.hand_on();
-        }
-        (unsplit(outcome, loaded), rules)
-    }
-
-    /// What is to be stored of a load, and kept here.
-    fn prepared(
-        &mut self,
-        held: &Held,
-        rules: &impl Rules<V>,
-        loaded: Option<&V>,
-        record: Option<&Gathered>,
-    ) -> Option<Prepared> {
-        let old = self.state.spare.as_deref().filter(|_| held.is_refresh());
-        self.entry.prepare_copied(self.raw, rules, loaded, old, self.state.placed.take(), record)
-    }
-
-    /// A value that another process stored meanwhile.
-    fn land_found<R>(&self, mut lead: Lead, found: Found<R>) -> R
-    where
-        O: Outcome<R, Value = V>,
-    {
-        let Found { value: found, header, .. } = found;
-        let age = self.raw.core.store.now().since(header.stored_at);
-        let value = self.outcome.value_of(&found);
-        if value.is_none() && self.outcome.is_err(&found) {
-            if let Some(shared) = self.outcome.share_err(&found) {
-                lead.share_read(&Landed::Err(shared), age);
-            }
-            lead.hand_on();
-        } else if let Some(lead) = lead.share_clone(value, |lead, landed| lead.share_read(landed, age)) {
-            lead.hand_on();
-        }
-        found
-    }
-
-    /// A load that failed. Awaits nothing, so that the future is `Send` also where the error is not: what is stored is
-    /// stored behind the caller's back, and whoever comes meanwhile follows.
-    fn land_err<R>(
-        &self,
-        lead: Lead,
-        held: Option<Held>,
-        took: Duration,
-        record: Option<&Gathered>,
-        failure: R,
-    ) -> R
-    where
-        O: Outcome<R, Value = V>,
-    {
-        let stand_in = self.stand_in();
-        let filling = match held {
-            Some(held) if stand_in.is_some() => {
-                self.rest(held);
-                None
-            }
-            held => held.and_then(|held| {
-                let prepared = self.entry.prepare_err(self.raw, self.outcome, &failure, record)?;
-                Some((held, prepared))
-            }),
-        };
-        let mut lead = Some(lead);
-        if let Some(leading) = lead.take_if(|lead| lead.has_followers()) {
-            // What failed in a transaction may not have failed outside of it.
-            match self.outcome.share_err(&failure).filter(|_| !self.raw.core.has_written()) {
-                Some(shared) => lead.insert(leading).share_load(&Landed::Err(shared)),
-                None => leading.scatter(),
-            }
-        }
-        if let Some((held, prepared)) = filling {
-            let raw = self.raw.clone();
-            tokio::spawn(async move {
-                prepared.fill(&raw, held, took, OnRefusal::Leave, Check::Skip).await;
-                lead.map(Lead::hand_on)
-            });
-        } else if let Some(lead) = lead {
-            lead.hand_on();
-        }
-        stand_in.unwrap_or(failure)
-    }
-
-    /// The load of the value that ages has failed: for a while nobody tries again, in this process or, where it was a refresh, in
-    /// any.
-    fn rest(&self, held: Held) {
-        let (core, time) = (&self.raw.core, self.raw.core.settings.retry_after);
-        if let Some(spare) = &self.state.spare {
-            core.pacing.rest(spare.header.fill_id, time);
-        }
-        if held.is_refresh() {
-            core.go_on(async move { held.rest(time).await });
-        }
     }
 
     /// The value that ages, where others load for so long that the wait for them is over.

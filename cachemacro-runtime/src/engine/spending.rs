@@ -5,7 +5,7 @@ use std::future::{Future, ready};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use futures_util::future::Either;
+use futures_util::future::{Either, lazy};
 use tokio::time::timeout;
 
 use crate::ground::error::{Error, ErrorKind, Result};
@@ -63,7 +63,7 @@ pub(crate) fn spend(time: Duration) {
     });
 }
 
-/// Awaits a request for as long as the current call may, from now on. `unreached` says why nothing of it was sent, asked for when it began.
+/// Awaits a request for as long as the current call may. `unreached` says why nothing of it was sent, asked for when it began.
 ///
 /// # Errors
 /// [`ErrorKind::Timeout`] where its time is over: the request may have been carried out. [`ErrorKind::Connect`] where it was
@@ -71,6 +71,14 @@ pub(crate) fn spend(time: Duration) {
 ///
 /// Not an `async fn`, whose future would hold `request` three times.
 pub(crate) fn bounded<T>(
+    request: impl Future<Output = Result<T>>,
+    unreached: impl FnOnce(Instant) -> Option<Error>,
+) -> impl Future<Output = Result<T>> {
+    lazy(|_| begun(request, unreached)).flatten()
+}
+
+/// The same for who polls it at once.
+fn begun<T>(
     request: impl Future<Output = Result<T>>,
     unreached: impl FnOnce(Instant) -> Option<Error>,
 ) -> impl Future<Output = Result<T>> {

@@ -10,6 +10,7 @@ use crate::ground::clock::Timestamp;
 use crate::ground::sync::lock;
 use crate::observe::finding::Finding;
 use crate::observe::site::SiteId;
+use crate::store::Placed;
 
 /// How long after its first difference a value is looked at again.
 pub(crate) const AGAIN: [Duration; 3] =
@@ -94,6 +95,26 @@ pub(crate) enum Way {
     Checked,
     /// It asks the store, and its key is counted.
     Counted,
+}
+
+/// What a call that took no decoded value is sent on with.
+#[derive(Debug)]
+pub(crate) enum Sent {
+    /// Its hit is to be looked at.
+    Checked,
+    /// Its key is to be counted.
+    Counted,
+    /// What it returns is to be kept under these arguments.
+    Placed(Placed),
+}
+
+impl Sent {
+    pub(crate) fn placed(self) -> Option<Placed> {
+        match self {
+            Self::Placed(placed) => Some(placed),
+            Self::Checked | Self::Counted => None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,9 @@ use crate::engine::core::Core;
 use crate::engine::evict::Attempt;
 use crate::engine::raw::RawEntry;
 use crate::engine::read::{Expected, Looked};
-use crate::engine::suspected::{AGAIN, FORGOTTEN, Found, MOST_FINDINGS, MOST_SUSPECTS, Pace, Suspect, Way};
+use crate::engine::suspected::{
+    AGAIN, FORGOTTEN, Found, MOST_FINDINGS, MOST_SUSPECTS, Pace, Sent, Suspect, Way,
+};
 use crate::engine::targets::Targets;
 use crate::format::header::Header;
 use crate::format::ids::FillId;
@@ -29,7 +31,6 @@ use crate::policy::freshness::Age;
 use crate::policy::site::Site;
 use crate::policy::ttl::Policy;
 use crate::policy::verify::Verify;
-use crate::store::Placed;
 
 /// How a value compares with what its function returned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,15 +103,14 @@ impl Drop for Turn {
 
 impl RawEntry {
     /// Looks at what a call was sent on with: whether its hit is to be checked. Counts its key, where that is to be.
-    pub(crate) fn sent(&self, arguments: &mut Option<Placed>) -> bool {
-        let sent = arguments.take_if(|arguments| arguments.is_mark());
+    pub(crate) fn sent(&self, sent: Option<&Sent>) -> bool {
         if self.core.settings.hot_keys
             && let Some(counters) = self.counters()
-            && (sent.as_ref().is_some_and(Placed::is_counted) || counters.is_next_sampled())
+            && (matches!(sent, Some(Sent::Counted)) || counters.is_next_sampled())
         {
             counters.asked_for(Key::header_hash(&self.full));
         }
-        sent.is_some_and(|sent| sent.is_drawn())
+        matches!(sent, Some(Sent::Checked))
     }
 
     /// Whether the function, which runs in a task of its own where `behind`, is to be run for the next hit too; in any case where
