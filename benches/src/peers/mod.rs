@@ -70,6 +70,7 @@ pub async fn on_redis(url: &str, fresh: bool) -> Vec<Named> {
         named(OURS, attributes::Ours::<0>, fresh),
         named("cachemacro, 1 tag", attributes::Ours::<1>, fresh),
         named("cachemacro, 3 tags", attributes::Ours::<3>, fresh),
+        named("cachemacro, sealed", attributes::Sealed, fresh),
     ]
 }
 

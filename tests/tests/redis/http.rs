@@ -51,7 +51,7 @@ async fn a_cold_url_is_one_run_of_its_handler_for_all_clients_of_four_processes(
         serde_json::to_string(&Plan { patient: true, ..Plan::default() }).expect("a plan is plain data");
     let mut workers = Vec::new();
     for seed in ["1", "2", "3", "4"] {
-        let args = [&server.url(), &database.url(), &namespace, seed, &plan];
+        let args = [&server.url(), &database.bare_url(), &namespace, seed, &plan];
         let mut worker = Worker::spawn(PROGRAM, &args, &[]);
         worker.expect("ready").await;
         workers.push(worker);
