@@ -289,7 +289,8 @@ async fn beside_a_million_foreign_keys_none_is_named_and_no_command_is_long() {
     let said = place.asked(&looks[0]).await;
     assert_eq!(said.code, Some(0), "{said:?}");
     let commands = watched.commands().await;
-    assert!(commands.iter().filter(|words| words[0].eq_ignore_ascii_case("scan")).count() >= 10_000);
+    let scans = commands.iter().filter(|words| words[0].eq_ignore_ascii_case("scan")).count();
+    assert!(scans >= 5_000, "{scans} steps");
     assert!(!commands.iter().flatten().any(|word| word.contains("somebody-elses")), "none is named");
     // The time of the server alone, without who watches it.
     for setting in ["CONFIG RESETSTAT", "SLOWLOG RESET", "CONFIG SET slowlog-log-slower-than 200", "CONFIG SET slowlog-max-len 1000000"] {
