@@ -154,7 +154,8 @@ fn parsed(document: &[u8]) -> Result<Report, String> {
 async fn given(from: &str) -> Result<Report, Failure> {
     let document = if from.starts_with("http://") || from.starts_with("https://") {
         if has_password(from) {
-            let why = "--from has a password, which other users of the machine can see, and which is not sent";
+            let why =
+                "--from has a password, which other users of the machine can see, and which is not sent";
             return Err(Failure::Usage(why.to_owned()));
         }
         match http::get(from, 2 * MOST_BYTES).await {

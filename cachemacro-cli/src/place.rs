@@ -93,7 +93,9 @@ pub(crate) fn has_password(url: &str) -> bool {
     let named = |pair: &str| pair.split('=').next().unwrap_or_default().to_ascii_lowercase();
     let user = before.rsplit_once('@').and_then(|(user, _)| user.split_once(':'));
     user.is_some_and(|(_, password)| !password.is_empty())
-        || query.split('&').any(|pair| ["pass", "secret", "token"].iter().any(|word| named(pair).contains(word)))
+        || query
+            .split('&')
+            .any(|pair| ["pass", "secret", "token"].iter().any(|word| named(pair).contains(word)))
 }
 
 #[cfg(test)]
@@ -114,7 +116,12 @@ mod tests {
         ] {
             assert!(has_password(url), "{url}");
         }
-        for url in ["redis://cache:6379/0", "redis://shop@cache", "redis://shop:@cache", "redis+sentinel://a:1,b:2/name?db=1"] {
+        for url in [
+            "redis://cache:6379/0",
+            "redis://shop@cache",
+            "redis://shop:@cache",
+            "redis+sentinel://a:1,b:2/name?db=1",
+        ] {
             assert!(!has_password(url), "{url}");
         }
     }

@@ -131,7 +131,8 @@ mod tests {
     fn what_is_said_on_standard_error_goes_through_one_place() {
         let mut folders = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
         while let Some(folder) = folders.pop() {
-            for file in std::fs::read_dir(folder).expect("a folder").map(|file| file.expect("a file").path()) {
+            for file in std::fs::read_dir(folder).expect("a folder").map(|file| file.expect("a file").path())
+            {
                 if file.is_dir() {
                     folders.push(file);
                 } else if !file.ends_with("text.rs") {

@@ -61,9 +61,8 @@ impl Metrics {
             rows: Rows::Times(loads.collect()),
         });
         let of_cache = |(cache, stats): &(&str, CacheStats)| {
-            let labels = |operation: &str| {
-                vec![("cache", (*cache).to_owned()), ("operation", operation.to_owned())]
-            };
+            let labels =
+                |operation: &str| vec![("cache", (*cache).to_owned()), ("operation", operation.to_owned())];
             let times = stats.store_times.iter();
             times.map(|(operation, times)| (labels(operation), *times)).collect::<Vec<_>>()
         };

@@ -267,7 +267,9 @@ async fn a_load_that_is_under_way_is_told() {
     });
     let flights = || {
         let text = prometheus::text(&Metrics::of("main", &cache)).unwrap();
-        series(&text).find(|(series, _)| *series == r#"cachemacro_flights{cache="main"}"#).map(|(_, value)| value)
+        series(&text)
+            .find(|(series, _)| *series == r#"cachemacro_flights{cache="main"}"#)
+            .map(|(_, value)| value)
     };
     let look = async {
         begun.notified().await;

@@ -148,7 +148,9 @@ pub(crate) async fn explain(args: &Args, key: &str) -> Done {
     let (mut hits, mut is_absent) = (true, false);
     if owners.is_empty() {
         let look = place.inspector.look(key, &Expects::new()).await?;
-        text::tell("no process reported a function with such keys: codec, schema and tags are taken as stored");
+        text::tell(
+            "no process reported a function with such keys: codec, schema and tags are taken as stored",
+        );
         hits &= look.reason.is_none();
         is_absent |= look.length == 0;
         table.row(verdict(Cell::None, Cell::None, &look));
@@ -161,8 +163,10 @@ pub(crate) async fn explain(args: &Args, key: &str) -> Done {
         }
         let look = place.inspector.look(key, &expects).await?;
         if !owner.knows_all_tags() && look.reason.is_none() {
-            text::tell(&format!("some tags of {} do not follow from the key and were not compared",
-                owner.site.site));
+            text::tell(&format!(
+                "some tags of {} do not follow from the key and were not compared",
+                owner.site.site
+            ));
         }
         hits &= look.reason.is_none();
         is_absent |= look.length == 0;

@@ -86,7 +86,9 @@ fn hint_at(key: &str, place: &Place) {
     place.hint_at(key);
     if key.contains(['*', '?']) {
         let shown = text::shown(key);
-        text::tell(&format!("`--key {shown}` is one key, and no pattern: --prefix takes all that is under a prefix"));
+        text::tell(&format!(
+            "`--key {shown}` is one key, and no pattern: --prefix takes all that is under a prefix"
+        ));
     }
 }
 

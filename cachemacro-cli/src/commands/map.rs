@@ -207,7 +207,8 @@ impl<'a> Map<'a> {
             for (at, name) in names.iter().enumerate() {
                 let is_between = column == 1;
                 let stroke = if is_between && red(at) { "#c00" } else { "#333" };
-                let (x, y, w, round) = (x[column], y(at), widths[column], if is_between { BOX / 2 } else { 2 });
+                let (x, y, w, round) =
+                    (x[column], y(at), widths[column], if is_between { BOX / 2 } else { 2 });
                 let _ = writeln!(
                     out,
                     "<rect x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{BOX}\" rx=\"{round}\" fill=\"#fff\" stroke=\"{stroke}\"/>\

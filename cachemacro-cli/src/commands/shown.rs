@@ -43,7 +43,9 @@ pub(super) async fn fleet_if_any(place: &Place) -> Fleet {
     match Fleet::of_place(place).await {
         Ok(fleet) => {
             if fleet.reports.is_empty() {
-                text::tell("no process reported within 30 s, so functions and names of tags are not known; the first report comes 10 s after a start");
+                text::tell(
+                    "no process reported within 30 s, so functions and names of tags are not known; the first report comes 10 s after a start",
+                );
             }
             fleet
         }

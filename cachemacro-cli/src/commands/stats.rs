@@ -15,7 +15,9 @@ use crate::text;
 pub(crate) async fn stats(args: &Args, by: By) -> Done {
     let fleet = Fleet::of(&args.place).await?;
     if fleet.reports.is_empty() {
-        text::tell("no process reported within 30 s; the first report comes 10 s after a start. CACHEMACRO_REPORT may be off, or the namespace another");
+        text::tell(
+            "no process reported within 30 s; the first report comes 10 s after a start. CACHEMACRO_REPORT may be off, or the namespace another",
+        );
     }
     let left_out: u64 = fleet.reports.iter().fold(0, |sum, report| sum.saturating_add(report.left_out));
     if left_out > 0 {

@@ -56,8 +56,10 @@ pub(crate) async fn verify(args: &Args) -> Done {
     table.write(&args.output)?;
     text::tell(&format!("{looked} entries were looked at, {wrong} are not as they should be"));
     if !untrue.is_empty() {
-        text::tell(&format!("of {} keys, processes found values that are not what their functions return",
-            untrue.len()));
+        text::tell(&format!(
+            "of {} keys, processes found values that are not what their functions return",
+            untrue.len()
+        ));
     }
     if wrong > 0 || !untrue.is_empty() { Err(Failure::Shown) } else { Ok(()) }
 }

@@ -308,7 +308,8 @@ impl Sum {
     }
 
     fn row(self, name: &str) -> SiteRow {
-        let times = if self.lately.load_time.count() > 0 { &self.lately.load_time } else { &self.all.load_time };
+        let times =
+            if self.lately.load_time.count() > 0 { &self.lately.load_time } else { &self.all.load_time };
         SiteRow {
             site: name.to_owned(),
             reads: self.reads,
@@ -442,7 +443,11 @@ pub(crate) mod tests {
         };
         let began = std::time::Instant::now();
         for second in [0, 10] {
-            watch.take(second * 1_000, fleet((0..200).map(|instance| many(instance, second)).collect()), None);
+            watch.take(
+                second * 1_000,
+                fleet((0..200).map(|instance| many(instance, second)).collect()),
+                None,
+            );
         }
         // Of 200,000 in 10,000 rows; row by row it took minutes.
         assert_eq!(watch.sites().len(), 10_000);

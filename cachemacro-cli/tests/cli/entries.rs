@@ -353,20 +353,23 @@ async fn names_of_tags_are_known_where_processes_tell_them() {
     let place = Place::on(RedisServer::shared());
     let cache = place.settings().tag_names(10).build().expect("acceptable settings");
     let silent = place.service();
-    let by_hand = |cache: &cachemacro::Cache, id: u64, tag: &str| {
-        cache.entry::<u64>("by-hand", id).with_tags([tag])
-    };
+    let by_hand =
+        |cache: &cachemacro::Cache, id: u64, tag: &str| cache.entry::<u64>("by-hand", id).with_tags([tag]);
     by_hand(&cache, 1, "colour:red").set(&1).await.unwrap();
     by_hand(&cache, 2, "colour:blue").get_or_load(async || 2).await;
     by_hand(&silent, 3, "colour:hidden").set(&3).await.unwrap();
     cache.stored().await;
     let shown = async || {
         let rows = place.rows(&["tags"]).await;
-        let mut names: Vec<String> = rows.iter().map(|row| row["tag"].as_str().unwrap_or_default().to_owned()).collect();
+        let mut names: Vec<String> =
+            rows.iter().map(|row| row["tag"].as_str().unwrap_or_default().to_owned()).collect();
         names.sort();
         names
     };
-    wait_until("names are told", DEADLINE, async || shown().await.iter().filter(|name| name.starts_with("colour:")).count() == 2).await;
+    wait_until("names are told", DEADLINE, async || {
+        shown().await.iter().filter(|name| name.starts_with("colour:")).count() == 2
+    })
+    .await;
     let names = shown().await;
     assert!(names[0].starts_with('#') && names[1..] == ["colour:blue", "colour:red"], "{names:?}");
     let rows = place.rows(&["inspect", "by-hand:1"]).await;
@@ -379,10 +382,12 @@ async fn names_of_tags_are_known_where_processes_tell_them() {
     }
     wait_until("ten are kept", DEADLINE, async || {
         let names = shown().await;
-        names.iter().filter(|name| name.starts_with("shade:")).count() == 10 && !names.contains(&"colour:red".to_owned())
+        names.iter().filter(|name| name.starts_with("shade:")).count() == 10
+            && !names.contains(&"colour:red".to_owned())
     })
     .await;
     cache.evict_tags(["colour:red"]).await.unwrap();
     by_hand(&cache, 1, "colour:red").set(&1).await.unwrap();
-    wait_until("it is known again", DEADLINE, async || shown().await.contains(&"colour:red".to_owned())).await;
+    wait_until("it is known again", DEADLINE, async || shown().await.contains(&"colour:red".to_owned()))
+        .await;
 }

@@ -177,7 +177,8 @@ async fn a_flush_that_fails_halfway_is_in_the_log_as_one_that_failed() {
     run(&mut server.client().await, &rights).await;
     let url = server.url().replace("redis://", "redis://half:hunter2@");
     let half = Place { url, namespace: name.clone() };
-    let said = half.asked(&["flush", "--key", "user:acme:1", "--prefix", "page", "--yes", "--reason", "why"]).await;
+    let said =
+        half.asked(&["flush", "--key", "user:acme:1", "--prefix", "page", "--yes", "--reason", "why"]).await;
     assert_eq!(said.code, Some(3), "{said:?}");
     let gone = place.rows(&["inspect", "user:acme:1"]).await;
     assert!(gone.iter().any(|row| row["value"] == "absent"), "the first part went: {gone:?}");

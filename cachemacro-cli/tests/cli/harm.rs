@@ -194,8 +194,15 @@ async fn what_is_no_report_hides_none_and_nothing_in_one_reaches_the_terminal_ra
             "figures": {"counts": {"hits": u64::MAX}, "misses": {"\u{1b}[1m": u64::MAX}},
         }],
     });
-    for (id, value) in [("hostile", hostile.to_string()), ("large", "x".repeat(3 << 20)), ("none", "[".repeat(100_000))] {
-        redis::cmd("SET").arg(format!("{set}:{id}")).arg(value).exec_async(&mut admin).await.expect("it is kept");
+    for (id, value) in
+        [("hostile", hostile.to_string()), ("large", "x".repeat(3 << 20)), ("none", "[".repeat(100_000))]
+    {
+        redis::cmd("SET")
+            .arg(format!("{set}:{id}"))
+            .arg(value)
+            .exec_async(&mut admin)
+            .await
+            .expect("it is kept");
         redis::cmd("ZADD").arg(&set).arg("+inf").arg(id).exec_async(&mut admin).await.expect("it is kept");
     }
     redis::cmd("RPUSH").arg(format!("{set}:list")).arg("x").exec_async(&mut admin).await.expect("it is kept");
@@ -238,7 +245,11 @@ fn a_password_on_the_command_line_is_refused() {
         assert_eq!(said.code, Some(2), "{said:?}");
         assert!(!format!("{said:?}").contains("canary"), "{said:?}");
     }
-    assert_eq!(nowhere.run(&["warm", "--urls", "-", "--calls", "4000000000"]).code, Some(2), "more than one a microsecond");
+    assert_eq!(
+        nowhere.run(&["warm", "--urls", "-", "--calls", "4000000000"]).code,
+        Some(2),
+        "more than one a microsecond"
+    );
 }
 
 /// Seconds since each key was last used.
@@ -283,7 +294,15 @@ async fn beside_a_million_foreign_keys_none_is_named_and_no_command_is_long() {
         let fill = "for n = 1, 10000 do redis.call('SET', 'somebody-elses:' .. ARGV[1] .. ':' .. n, 'x') end";
         redis::cmd("EVAL").arg(fill).arg(0).arg(part).exec_async(&mut admin).await.expect("the server obeys");
     }
-    let looks = [&["list"][..], &["tags"], &["top"], &["top", "--by", "prefix"], &["search", "7"], &["verify"], &["doctor"]];
+    let looks = [
+        &["list"][..],
+        &["tags"],
+        &["top"],
+        &["top", "--by", "prefix"],
+        &["search", "7"],
+        &["verify"],
+        &["doctor"],
+    ];
     let looks = looks.map(|args| [args, &["--rate", "1000000"]].concat());
     let watched = Watched::start(&server.url()).await;
     let said = place.asked(&looks[0]).await;
@@ -293,16 +312,25 @@ async fn beside_a_million_foreign_keys_none_is_named_and_no_command_is_long() {
     assert!(scans >= 5_000, "{scans} steps");
     assert!(!commands.iter().flatten().any(|word| word.contains("somebody-elses")), "none is named");
     // The time of the server alone, without who watches it.
-    for setting in ["CONFIG RESETSTAT", "SLOWLOG RESET", "CONFIG SET slowlog-log-slower-than 200", "CONFIG SET slowlog-max-len 1000000"] {
+    for setting in [
+        "CONFIG RESETSTAT",
+        "SLOWLOG RESET",
+        "CONFIG SET slowlog-log-slower-than 200",
+        "CONFIG SET slowlog-max-len 1000000",
+    ] {
         run(&mut admin, setting).await;
     }
     for args in &looks {
         let said = place.asked(args).await;
-        assert!(said.code.is_some_and(|code| code <= 1) && !said.out.contains("somebody-elses"), "{args:?} {said:?}");
+        assert!(
+            said.code.is_some_and(|code| code <= 1) && !said.out.contains("somebody-elses"),
+            "{args:?} {said:?}"
+        );
     }
     let slow: u64 = redis::cmd("SLOWLOG").arg("LEN").query_async(&mut admin).await.expect("it answers");
     let info: String = redis::cmd("INFO").arg("stats").query_async(&mut admin).await.expect("it answers");
-    let all = info.lines().find_map(|line| line.strip_prefix("total_commands_processed:")).expect("it counts");
+    let all =
+        info.lines().find_map(|line| line.strip_prefix("total_commands_processed:")).expect("it counts");
     let all: u64 = all.trim().parse().expect("a number");
     println!("{slow} of {all} commands took more than 200 µs of the server's time");
     assert!(all > 60_000 && slow * 100 <= all, "{slow} of {all} took more than 200 µs");

@@ -15,7 +15,9 @@ use crate::engine::core::Core;
 use crate::engine::evict::Attempt;
 use crate::engine::raw::RawEntry;
 use crate::engine::read::{Expected, Looked};
-use crate::engine::suspected::{AGAIN, Found, Looks, MOST_FINDINGS, MOST_SUSPECTS, Pace, Suspect, Way, drain};
+use crate::engine::suspected::{
+    AGAIN, Found, Looks, MOST_FINDINGS, MOST_SUSPECTS, Pace, Suspect, Way, drain,
+};
 use crate::engine::targets::Targets;
 use crate::format::header::Header;
 use crate::format::ids::FillId;
@@ -224,8 +226,7 @@ impl Turn {
     fn suspect(&self, raw: &RawEntry, fill: FillId) -> Option<(Duration, bool)> {
         let now = self.core.settings.clock.now();
         let (confirmed, dropped) = self.with_suspects(|suspects| {
-            let mut dropped =
-                drain(suspects, |suspect| suspect.key == self.key && suspect.fill != fill);
+            let mut dropped = drain(suspects, |suspect| suspect.key == self.key && suspect.fill != fill);
             let Some(at) = suspects.iter().position(|suspect| suspect.key == self.key) else {
                 if suspects.len() == MOST_SUSPECTS {
                     dropped.push(suspects.remove(0));

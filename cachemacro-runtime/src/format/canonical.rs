@@ -128,7 +128,9 @@ fn differ(one: &Part, other: &Part, path: &str, paths: &mut Vec<String>) -> bool
         (Of::Variant(name, one), Of::Variant(also, other)) if name == also => differ(one, other, path, paths),
         (Of::List(one, all), Of::List(other, also)) if all == also => {
             let places = one.iter().zip(other).enumerate();
-            places.fold(false, |is, (at, (one, other))| differ(one, other, &format!("{path}[{at}]"), paths) || is)
+            places.fold(false, |is, (at, (one, other))| {
+                differ(one, other, &format!("{path}[{at}]"), paths) || is
+            })
         }
         (Of::Fields(one), Of::Fields(other))
             if one.iter().map(|field| field.0).eq(other.iter().map(|field| field.0)) =>
@@ -143,7 +145,9 @@ fn differ(one: &Part, other: &Part, path: &str, paths: &mut Vec<String>) -> bool
             if all == also && one.iter().map(|entry| entry.0).eq(other.iter().map(|entry| entry.0)) =>
         {
             let places = one.iter().zip(other);
-            places.fold(false, |is, ((_, one), (_, other))| differ(one, other, &format!("{path}{{}}"), paths) || is)
+            places.fold(false, |is, ((_, one), (_, other))| {
+                differ(one, other, &format!("{path}{{}}"), paths) || is
+            })
         }
         _ => false,
     };
@@ -518,10 +522,8 @@ mod tests {
         let left = Cell::new(MOST_PARTS);
         let part = Part::of(&vec![vec![0_u8; 1_000]; 1_000], At { left: &left, depth: 0 }).expect("told");
         let Of::List(rows, count) = part.of else { panic!("a list") };
-        let kept: usize = rows
-            .iter()
-            .map(|row| if let Of::List(bytes, _) = &row.of { bytes.len() } else { 0 })
-            .sum();
+        let kept: usize =
+            rows.iter().map(|row| if let Of::List(bytes, _) = &row.of { bytes.len() } else { 0 }).sum();
         assert!(count == 1_000 && rows.len() + kept <= MOST_PARTS, "{kept}");
     }
 

@@ -374,13 +374,19 @@ async fn a_suspected_value_is_looked_at_again_however_small_the_share() {
         source.clock.advance(SECOND);
         let before = source.queries();
         seldom(source.clone()).await.unwrap();
-        if source.queries() > before || { settled().await; source.queries() > before } {
+        if source.queries() > before || {
+            settled().await;
+            source.queries() > before
+        } {
             wait_for("it is told anew", || told(&source) != *all.last().unwrap()).await;
             all.push(told(&source));
         }
     }
     assert_eq!(source.queries(), queries + 2, "after ten seconds and after a minute, and no more");
-    assert!(all[0] < 5_000 && (10_000..12_000).contains(&all[1]) && (60_000..62_000).contains(&all[2]), "{all:?}");
+    assert!(
+        all[0] < 5_000 && (10_000..12_000).contains(&all[1]) && (60_000..62_000).contains(&all[2]),
+        "{all:?}"
+    );
 }
 
 /// Lets what was spawned run, where nothing else waits.
@@ -601,4 +607,20 @@ async fn a_look_whose_function_hangs_ends_and_the_next_one_begins() {
     held(source.clone()).await.unwrap();
     settled().await;
     assert_eq!(source.queries(), queries + 1, "another look has begun");
+}
+
+#[cached(cache = source.cache, skip(source), ttl = "1m", stale = "1h", verify = "100%, inline")]
+async fn aging(source: &Source) -> Result<Option<Row>, String> {
+    source.query().await
+}
+
+/// What is past its TTL is known to be old: whoever finds it loads anew, and nothing is held against it.
+#[tokio::test]
+async fn a_value_that_is_stale_is_loaded_anew_and_not_looked_at() {
+    let source = Source::new();
+    aging(&source).await.unwrap();
+    source.clock.advance(120 * SECOND);
+    source.write(|row| row.name = "coffee".to_owned());
+    let loaded = aging(&source).await.unwrap().expect("it is there");
+    assert_eq!((loaded.name.as_str(), source.looks()), ("coffee", [0; 4]));
 }
