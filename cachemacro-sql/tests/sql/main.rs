@@ -2,5 +2,6 @@
 
 mod cases;
 mod hostile;
+mod outbox;
 mod postgres;
 mod watched;
