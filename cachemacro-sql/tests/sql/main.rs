@@ -3,5 +3,6 @@
 mod cases;
 mod hostile;
 mod outbox;
+mod outbox_postgres;
 mod postgres;
 mod watched;

@@ -52,14 +52,14 @@ const SCHEMA: &str = "
 ";
 
 /// A throw-away server, in a folder of its own and on a free port of this host.
-struct Server {
+pub(crate) struct Server {
     process: Child,
     port: u16,
     _folder: TempDir,
 }
 
 /// Where the server's programs are.
-fn programs() -> PathBuf {
+pub(crate) fn programs() -> PathBuf {
     let versions = fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()
@@ -84,7 +84,7 @@ fn unprivileged(program: &Path) -> Command {
 }
 
 impl Server {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let data = folder.path().join("data");
         fs::create_dir(&data).expect("a folder within it");
@@ -114,8 +114,12 @@ impl Server {
         Self { process, port, _folder: folder }
     }
 
-    async fn pool(&self, database: &str) -> PgPool {
-        let url = format!("postgres://postgres@127.0.0.1:{}/{database}", self.port);
+    pub(crate) fn url(&self, role: &str, database: &str) -> String {
+        format!("postgres://{role}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    pub(crate) async fn pool(&self, database: &str) -> PgPool {
+        let url = self.url("postgres", database);
         let began = Instant::now();
         loop {
             match PgPoolOptions::new().max_connections(4).connect(&url).await {
