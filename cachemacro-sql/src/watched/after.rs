@@ -174,8 +174,6 @@ impl<T: Send + 'static, E: Send + 'static> Watching<T, E> {
 /// Has a statement go on to its end that nobody waits for, and evicts then.
 fn go_on<T: Send + 'static, E: Send + 'static>(mut steps: Steps<'static, T, E>, after: After) {
     let Ok(runtime) = Handle::try_current() else { return };
-    // What it writes is there once it was answered; what is loaded between may be older than that.
-    after.queue();
     runtime.spawn(async move {
         while steps.next().await.is_some() {}
         after.run().await;

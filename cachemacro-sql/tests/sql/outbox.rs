@@ -2,7 +2,10 @@
 //!
 //! | removed | test |
 //! |---|---|
-//! | rows are deleted by their ids, after their evict | `rows_of_the_outbox_are_deleted_by_their_ids_after_they_were_evicted` |
+//! | rows are read whatever their ids are | `rows_of_the_outbox_are_read_whatever_their_ids_are`, `late_commits_are_not_skipped` |
+//! | … and deleted by them | `what_is_noted_while_others_are_evicted_waits_for_the_next_round` |
+//! | … after their evict | `rows_stay_as_long_as_they_cannot_be_evicted` |
+//! | what was evicted waits to be deleted | `what_a_writer_has_evicted_is_not_evicted_once_more` |
 //! | a row without a key takes a new id | `a_row_that_was_read_already_does_not_stand_for_what_comes_later` |
 //! | old and new keys | `what_others_write_is_evicted_by_row` |
 //! | 64 keys | `many_rows_are_noted_together` |
@@ -11,9 +14,12 @@
 //! | … not where rows may go unseen | `rows_that_replace_removes_are_evicted_though_no_trigger_sees_them` |
 
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cachemacro::Cache;
+use cachemacro::store::faults::{FaultStore, Op};
+use cachemacro::store::memory::MemoryStore;
+use cachemacro::{Cache, ErrorKind};
 use cachemacro_sql::{Outbox, Watched, install, migration, row, table};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, SqlitePool};
@@ -50,10 +56,13 @@ fn tables() -> [cachemacro_sql::Table; 3] {
 
 impl Rig {
     async fn new() -> Self {
+        Self::with(Cache::memory()).await
+    }
+
+    async fn with(cache: Cache) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let pool = pool(&folder).await;
         sqlx::raw_sql(SCHEMA).execute(&pool).await.expect("well-formed");
-        let cache = Cache::memory();
         let db = Watched::new(pool).cache(&cache);
         let outbox = install(&db, tables()).await.expect("installed");
         Self { db, cache, outbox, folder }
@@ -246,7 +255,7 @@ async fn rows_that_replace_removes_are_evicted_though_no_trigger_sees_them() {
 }
 
 #[tokio::test]
-async fn rows_of_the_outbox_are_deleted_by_their_ids_after_they_were_evicted() {
+async fn rows_of_the_outbox_are_read_whatever_their_ids_are() {
     let rig = Rig::new().await;
     rig.outbox.stop().await;
     rig.left("airports", &AIRPORTS).await;
@@ -259,6 +268,57 @@ async fn rows_of_the_outbox_are_deleted_by_their_ids_after_they_were_evicted() {
     rig.elsewhere("UPDATE airports SET name = '' WHERE icao = 'EDDF'");
     rig.outbox.drain().await.expect("drained");
     assert_eq!(rig.left("airports", &AIRPORTS).await, ["EGLL"; 0]);
+}
+
+#[tokio::test]
+async fn what_is_noted_while_others_are_evicted_waits_for_the_next_round() {
+    let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
+    let rig = Rig::with(Cache::builder().store(store.clone()).build().expect("acceptable")).await;
+    rig.outbox.stop().await;
+    rig.elsewhere("UPDATE airports SET name = '' WHERE icao = 'EGLL'");
+    let gate = store.gate(Op::EvictTags);
+    let (drained, ()) = tokio::join!(rig.outbox.drain(), async {
+        gate.reached().await;
+        rig.elsewhere("UPDATE airports SET name = '' WHERE icao = 'EGKK'");
+        gate.open();
+    });
+    drained.expect("drained");
+    assert_eq!(rig.waiting().await, 1);
+    rig.left("airports", &AIRPORTS).await;
+    rig.outbox.drain().await.expect("drained");
+    assert_eq!(rig.left("airports", &AIRPORTS).await, ["EGLL", "EDDF"]);
+}
+
+#[tokio::test]
+async fn rows_stay_as_long_as_they_cannot_be_evicted() {
+    let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
+    let rig = Rig::with(Cache::builder().store(store.clone()).build().expect("acceptable")).await;
+    rig.outbox.stop().await;
+    rig.left("airports", &AIRPORTS).await;
+    rig.elsewhere("UPDATE airports SET name = '' WHERE icao = 'EGLL'");
+    store.fail_all(ErrorKind::Timeout);
+    rig.outbox.drain().await.expect_err("the store does not answer");
+    let health = rig.outbox.health().await.expect("the database does");
+    assert!(health.waiting == 1 && health.failing.is_some() && health.evicted == 0, "{health:?}");
+    store.heal();
+    rig.outbox.drain().await.expect("drained");
+    let health = rig.outbox.health().await.expect("an answer");
+    assert!(health.waiting == 0 && health.failing.is_none() && health.evicted == 1, "{health:?}");
+    assert_eq!(rig.left("airports", &AIRPORTS).await, ["EGKK", "EDDF"]);
+}
+
+#[tokio::test]
+async fn what_a_writer_has_evicted_is_not_evicted_once_more() {
+    let rig = Rig::new().await;
+    rig.outbox.stop().await;
+    rig.left("airports", &AIRPORTS).await;
+    let sql = "UPDATE airports SET name = ? WHERE icao = ?";
+    sqlx::query(sql).bind("London").bind("EGLL").execute(&rig.db).await.expect("a row");
+    assert_eq!(rig.left("airports", &AIRPORTS).await, ["EGKK", "EDDF"]);
+    assert_eq!(rig.waiting().await, 1, "it is left to the task to delete it");
+    rig.outbox.drain().await.expect("drained");
+    assert_eq!(rig.left("airports", &AIRPORTS).await, AIRPORTS);
+    assert_eq!(rig.waiting().await, 0);
 }
 
 #[tokio::test]

@@ -1,9 +1,9 @@
 //! What triggers note on PostgreSQL: `psql`, other roles, cascades, partitions, a writer that is killed before its evict.
 
+use std::env;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use std::env;
 
 use cachemacro::Cache;
 use cachemacro::store::faults::{FaultStore, Op};
@@ -41,7 +41,12 @@ struct Rig {
 }
 
 fn tables() -> [cachemacro_sql::Table; 4] {
-    [table("airports").key("icao"), table("runways").key("id"), table("events").key("id"), table("numbers").key("id")]
+    [
+        table("airports").key("icao"),
+        table("runways").key("id"),
+        table("events").key("id"),
+        table("numbers").key("id"),
+    ]
 }
 
 impl Rig {
@@ -104,20 +109,59 @@ async fn by_row(rig: &Rig) {
     rig.left("events", &["1", "2"]).await;
     let merge = "MERGE INTO airports USING (VALUES ('EDDF')) AS v (icao) ON v.icao = airports.icao WHEN MATCHED THEN UPDATE SET name = 'M'";
     for (role, sql, airports, runways, events) in [
-        ("postgres", "UPDATE airports SET name = 'London' WHERE icao LIKE 'EGL%'", &["EGKK", "EDDF"][..], &["1", "2", "3"][..], &["1", "2"][..]),
-        ("app", "UPDATE airports SET name = 'Sussex' WHERE icao = 'EGKK'", &["EGLL", "EDDF"], &["1", "2", "3"], &["1", "2"]),
-        ("postgres", "UPDATE airports SET icao = 'EGGW' WHERE icao = 'EGLL'", &["EGKK", "EDDF"], &["3"], &["1", "2"]),
-        ("postgres", "INSERT INTO airports VALUES ('EGKK', '') ON CONFLICT (icao) DO UPDATE SET name = 'C'", &["EGLL", "EDDF"], &["1", "2", "3"], &["1", "2"]),
+        (
+            "postgres",
+            "UPDATE airports SET name = 'London' WHERE icao LIKE 'EGL%'",
+            &["EGKK", "EDDF"][..],
+            &["1", "2", "3"][..],
+            &["1", "2"][..],
+        ),
+        (
+            "app",
+            "UPDATE airports SET name = 'Sussex' WHERE icao = 'EGKK'",
+            &["EGLL", "EDDF"],
+            &["1", "2", "3"],
+            &["1", "2"],
+        ),
+        (
+            "postgres",
+            "UPDATE airports SET icao = 'EGGW' WHERE icao = 'EGLL'",
+            &["EGKK", "EDDF"],
+            &["3"],
+            &["1", "2"],
+        ),
+        (
+            "postgres",
+            "INSERT INTO airports VALUES ('EGKK', '') ON CONFLICT (icao) DO UPDATE SET name = 'C'",
+            &["EGLL", "EDDF"],
+            &["1", "2", "3"],
+            &["1", "2"],
+        ),
         ("postgres", merge, &["EGLL", "EGKK"], &["1", "2", "3"], &["1", "2"]),
         ("postgres", "BEGIN; DELETE FROM airports; ROLLBACK", &AIRPORTS, &["1", "2", "3"], &["1", "2"]),
         ("postgres", "UPDATE airports SET name = '' WHERE false", &AIRPORTS, &["1", "2", "3"], &["1", "2"]),
         ("postgres", "DELETE FROM airports WHERE icao = 'EDDF'", &["EGLL", "EGKK"], &["1", "2"], &["1", "2"]),
         ("postgres", "UPDATE events SET id = 3 WHERE id = 1", &AIRPORTS, &["1", "2", "3"], &["2"]),
         ("postgres", "DELETE FROM events_1 WHERE id = 2", &AIRPORTS, &["1", "2", "3"], &["1"]),
-        ("postgres", "DO $$ BEGIN EXECUTE 'DELETE FROM runways WHERE id = 1'; END $$", &AIRPORTS, &["2", "3"], &["1", "2"]),
+        (
+            "postgres",
+            "DO $$ BEGIN EXECUTE 'DELETE FROM runways WHERE id = 1'; END $$",
+            &AIRPORTS,
+            &["2", "3"],
+            &["1", "2"],
+        ),
         ("postgres", "TRUNCATE runways", &AIRPORTS, &[], &["1", "2"]),
     ] {
-        if sql.starts_with("MERGE") && rig.db.unwatched().acquire().await.expect("a connection").server_version_num().is_none_or(|version| version < 150_000) {
+        if sql.starts_with("MERGE")
+            && rig
+                .db
+                .unwatched()
+                .acquire()
+                .await
+                .expect("a connection")
+                .server_version_num()
+                .is_none_or(|version| version < 150_000)
+        {
             continue;
         }
         rig.psql(role, sql);
@@ -147,7 +191,10 @@ async fn late_commits_are_not_skipped(rig: &Rig) {
     rig.drained().await;
     rig.left("airports", &AIRPORTS).await;
     let mut late = rig.db.unwatched().begin().await.expect("a connection");
-    sqlx::query("UPDATE airports SET name = 'late' WHERE icao = 'EGKK'").execute(&mut *late).await.expect("a row");
+    sqlx::query("UPDATE airports SET name = 'late' WHERE icao = 'EGKK'")
+        .execute(&mut *late)
+        .await
+        .expect("a row");
     rig.psql("postgres", "UPDATE airports SET name = 'early' WHERE icao = 'EDDF'");
     rig.drained().await;
     assert_eq!(rig.left("airports", &["EGKK", "EDDF"]).await, ["EGKK"]);
@@ -172,13 +219,21 @@ async fn bound_keys_are_known(rig: &Rig) {
     rig.drained().await;
     let began = Instant::now();
     for n in 0..200 {
-        sqlx::query("UPDATE numbers SET n = $1 WHERE id = 100").bind(n).execute(rig.db.unwatched()).await.expect("a row");
+        sqlx::query("UPDATE numbers SET n = $1 WHERE id = 100")
+            .bind(n)
+            .execute(rig.db.unwatched())
+            .await
+            .expect("a row");
     }
     let with = began.elapsed() / 200;
     sqlx::raw_sql("ALTER TABLE numbers DISABLE TRIGGER ALL").execute(rig.db.unwatched()).await.expect("ours");
     let began = Instant::now();
     for n in 0..200 {
-        sqlx::query("UPDATE numbers SET n = $1 WHERE id = 100").bind(n).execute(rig.db.unwatched()).await.expect("a row");
+        sqlx::query("UPDATE numbers SET n = $1 WHERE id = 100")
+            .bind(n)
+            .execute(rig.db.unwatched())
+            .await
+            .expect("a row");
     }
     println!("a write by key: {with:?} with the triggers, {:?} without", began.elapsed() / 200);
     let began = Instant::now();

@@ -15,7 +15,7 @@
 //! | the catalogue | `cascades_views_and_triggers_are_followed` |
 //! | … read anew | `a_catalogue_that_changes_is_read_anew`, `what_others_define_is_known_once_the_catalogue_was_read_anew` |
 //! | … not in transactions | `the_first_statement_of_a_transaction_is_its_users`, `what_a_transaction_sees_of_a_catalogue_that_it_changes_nobody_else_takes_for_true` |
-//! | … doubted while it changes | `a_statement_that_is_run_while_the_catalogue_changes_evicts_all`, `a_load_that_reads_while_the_catalogue_changes_is_not_stored` |
+//! | … doubted while it changes | `a_statement_that_is_run_while_the_catalogue_changes_evicts_all`, `a_statement_that_was_understood_before_the_catalogue_changed_evicts_all`, `a_load_that_reads_while_the_catalogue_changes_is_not_stored` |
 //! | what a load writes is what it read | `a_row_that_a_load_makes_itself_goes_with_its_table` |
 //! | virtual tables | `what_virtual_tables_show_goes_with_the_table_that_has_the_rows` |
 //! | what definitions say of rows | `rows_that_a_definition_replaces_and_keys_that_compare_by_a_collation_have_no_names` |
@@ -469,6 +469,35 @@ async fn a_statement_that_is_run_while_the_catalogue_changes_evicts_all() {
 }
 
 #[tokio::test]
+async fn a_statement_that_was_understood_before_the_catalogue_changed_evicts_all() {
+    let rig = Rig::new().await;
+    rig.cached(&["others", "log"]).await;
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        held.push(rig.db.unwatched().acquire().await.expect("a connection"));
+    }
+    let (first, second) = (rig.db.clone(), rig.db.clone());
+    let mut insert = Box::pin(sqlx::query("INSERT INTO others VALUES (7)").execute(&first));
+    assert!(insert.as_mut().now_or_never().is_none());
+    // It evicts nothing of the others itself.
+    let mut change = Box::pin(sqlx::raw_sql("CREATE TABLE fresh (id INTEGER)").execute(&second));
+    assert!(change.as_mut().now_or_never().is_none());
+    drop(held);
+    change.await.expect("well-formed");
+    rig.cached(&["log"]).await;
+    insert.await.expect("a row");
+    assert_eq!(rig.evicted(&["others", "log"]).await, ["others", "log"]);
+    // In a transaction, too.
+    rig.cached(&["log"]).await;
+    let mut tx = rig.db.begin().await.expect("a connection");
+    sqlx::query("SELECT 1").execute(&mut tx).await.expect("a row");
+    sqlx::query("CREATE TABLE another (id INTEGER)").execute(&rig.db).await.expect("well-formed");
+    sqlx::query("INSERT INTO others VALUES (8)").execute(&mut tx).await.expect("a row");
+    tx.commit().await.expect("committed");
+    assert_eq!(rig.evicted(&["log"]).await, ["log"]);
+}
+
+#[tokio::test]
 async fn a_load_that_reads_while_the_catalogue_changes_is_not_stored() {
     let rig = alone("CREATE TABLE others (id INTEGER); CREATE VIEW shown AS SELECT * FROM others").await;
     rig.cached(&["shown"]).await;
@@ -528,6 +557,8 @@ async fn a_commit_by_text_in_a_transaction_evicts_what_was_written_so_far_and_wh
     let rig = Rig::new().await;
     for within in [false, true] {
         rig.cached(&["others", "log"]).await;
+        let by_hand = rig.cache.entry::<u32>("by hand", ()).with_tags(["db:others"]);
+        by_hand.set(&1).await.expect("set");
         let mut tx = rig.db.begin().await.expect("a connection");
         sqlx::query("INSERT INTO others DEFAULT VALUES").execute(&mut tx).await.expect("a row");
         if within {
@@ -537,6 +568,7 @@ async fn a_commit_by_text_in_a_transaction_evicts_what_was_written_so_far_and_wh
             sqlx::query("COMMIT").fetch_optional(&mut tx).await.expect("committed");
         }
         assert_eq!(rig.evicted(&["others"]).await, ["others"]);
+        assert!(!by_hand.has().await.expect("an answer"));
         rig.cached(&["log"]).await;
         sqlx::query("INSERT INTO log VALUES ('') RETURNING text").fetch_one(&mut tx).await.expect("a row");
         assert_eq!(rig.evicted(&["log"]).await, ["log"]);
