@@ -75,7 +75,7 @@ impl After {
 
     /// Adds the rows that the outbox tells, all that are in it: where those of this write are there no more, they were evicted.
     async fn ask(&mut self) -> Option<(Arc<Draining>, Vec<i64>)> {
-        let outbox = self.shared.outbox().filter(|_| self.evicts.asks()).cloned()?;
+        let outbox = self.shared.outbox().filter(|_| self.evicts.asks())?;
         match outbox.look().await {
             Some((removals, rows)) => {
                 self.evicts.told(removals);

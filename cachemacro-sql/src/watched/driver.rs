@@ -1,8 +1,6 @@
 //! Statements through a watched pool, and in its transactions: the same for each driver, and by a macro, since no trait says for all of
 //! them that connections run statements.
 
-use std::sync::Arc;
-
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt as _, future, stream};
@@ -10,58 +8,12 @@ use sqlx_core::Either;
 use sqlx_core::database::Database;
 use sqlx_core::error::{Error, Result};
 
-use crate::watched::after::{After, Seen};
-use crate::watched::known::Known;
-use crate::watched::shared::Shared;
-use crate::watched::transaction::WatchedTransaction;
-
 /// What a statement answers: rows, or how many it has changed.
 pub(crate) type Steps<'e, DB> =
     BoxStream<'e, Result<Either<<DB as Database>::QueryResult, <DB as Database>::Row>>>;
 
 /// The answer to something else.
 pub(crate) type Future<'e, T> = BoxFuture<'e, Result<T>>;
-
-/// What is to be done once a statement has run.
-#[derive(Default)]
-pub(crate) struct Noted {
-    pub(crate) after: Option<After>,
-    pub(crate) seen: Option<Seen>,
-}
-
-/// Notes a statement that is about to be run on a connection of its own.
-pub(crate) fn noted(shared: &Arc<Shared>, known: &Known, sql: &str) -> Noted {
-    let footprint = known.footprint(sql);
-    shared.record(&footprint);
-    let seen = Seen::new(shared, known.epoch());
-    let acts = footprint.is_write() || footprint.changes_catalogue() || footprint.ends();
-    let after = acts.then(|| {
-        let after =
-            After::new(shared, shared.evicts(&footprint), known.epoch(), footprint.changes_catalogue());
-        if footprint.ends() { after.ending() } else { after }
-    });
-    if footprint.begins() {
-        shared.begins();
-    }
-    Noted { after, seen }
-}
-
-/// Notes a statement that is about to be run in a transaction.
-pub(crate) async fn noted_within<DB: Database>(
-    tx: &mut WatchedTransaction<'_, DB>,
-    sql: &str,
-) -> Option<After> {
-    // G1: its snapshot may be older than an evict.
-    cachemacro::record_unknown();
-    let footprint = tx.footprint(sql);
-    let evicts = tx.shared.evicts(&footprint);
-    let cache = tx.shared.cache();
-    if cache.is_collecting() && !evicts.is_empty() {
-        // Nothing is sent. From now on the task's cached calls know that it has written.
-        let _ = cache.apply(&evicts.removals).await;
-    }
-    tx.writes(evicts, &footprint)
-}
 
 /// A stream that is this error.
 pub(crate) fn refused<T: Send + 'static>(error: Error) -> BoxStream<'static, Result<T>> {
@@ -176,7 +128,7 @@ macro_rules! executors {
                     Err(error) => return $crate::watched::driver::refused(error),
                 };
                 let begun = async move {
-                    let after = $crate::watched::driver::noted_within(self, told.text()).await;
+                    let after = $crate::watched::noting::noted_within(self, told.text()).await;
                     let steps = self.inner.connection().fetch_many(told);
                     match after {
                         Some(after) => $crate::watched::after::ended(steps, after).await,
@@ -197,7 +149,7 @@ macro_rules! executors {
                 let told = $crate::watched::told::Told::of(query);
                 Box::pin(async move {
                     let told = told?;
-                    let after = $crate::watched::driver::noted_within(self, told.text()).await;
+                    let after = $crate::watched::noting::noted_within(self, told.text()).await;
                     let Some(after) = after else {
                         return self.inner.connection().fetch_optional(told).await;
                     };

@@ -11,8 +11,8 @@ use sqlx_core::sql_str::SqlSafeStr;
 
 use crate::sql::catalogue::{Catalogue, Effects};
 use crate::sql::dialect::Dialect;
-use crate::watched::driver::{Noted, noted};
 use crate::watched::known::Known;
+use crate::watched::noting::{Noted, noted};
 use crate::watched::outbox::store::Store;
 use crate::watched::outbox::table::Planned;
 use crate::watched::shared::{About, Declared, Shared};

@@ -5,6 +5,7 @@ pub(crate) mod driver;
 pub(crate) mod feed;
 pub(crate) mod handle;
 pub(crate) mod known;
+pub(crate) mod noting;
 pub(crate) mod outbox;
 #[cfg(feature = "sqlx-postgres")]
 pub(crate) mod postgres;

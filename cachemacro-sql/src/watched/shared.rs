@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use cachemacro::{Cache, Removals};
 
@@ -92,7 +92,7 @@ pub(crate) struct Shared {
     pub(crate) knowledge: Knowledge,
     pub(crate) begun: Begun,
     /// What triggers note.
-    installed: OnceLock<Arc<Draining>>,
+    installed: RwLock<Option<Arc<Draining>>>,
     said_unread: AtomicBool,
     said_not_understood: AtomicBool,
     said_begun: AtomicBool,
@@ -111,7 +111,7 @@ impl Shared {
             dialect,
             knowledge: Knowledge::new(dialect),
             begun: Begun::default(),
-            installed: OnceLock::new(),
+            installed: RwLock::default(),
             said_unread: AtomicBool::new(false),
             said_not_understood: AtomicBool::new(false),
             said_begun: AtomicBool::new(false),
@@ -206,10 +206,10 @@ impl Shared {
             return evicts;
         }
         // The triggers of an outbox know rows whose keys were bound, and are not asked where rows may go without them.
-        let told = self.installed.get().filter(|_| !footprint.replaces());
+        let outbox = self.outbox().filter(|_| !footprint.replaces());
         let mut changed = Changed::new();
         for (table, rows) in footprint.writes() {
-            let is_told = told.is_some_and(|draining| draining.tables.contains(table));
+            let is_told = outbox.as_ref().is_some_and(|outbox| outbox.tables.contains(table));
             let keys = match rows {
                 _ if is_told => Some(BTreeSet::new()),
                 Rows::Keys(keys) => Some(keys.clone()),
@@ -224,14 +224,14 @@ impl Shared {
         evicts
     }
 
-    /// Triggers note what changes these tables.
+    /// Triggers note what changes the tables of this outbox, in place of those of another.
     pub(crate) fn install(&self, draining: &Arc<Draining>) {
-        let _ = self.installed.set(Arc::clone(draining));
+        *self.installed.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(draining));
     }
 
     /// The outbox, where there is one.
-    pub(crate) fn outbox(&self) -> Option<&Arc<Draining>> {
-        self.installed.get()
+    pub(crate) fn outbox(&self) -> Option<Arc<Draining>> {
+        self.installed.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Evicts all that is of the database.
