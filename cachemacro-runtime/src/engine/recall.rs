@@ -104,18 +104,15 @@ impl Known {
         self.rounds += 1;
         let (round, was_empty) = (self.rounds, self.tags.is_empty());
         let mut all: Vec<(u64, u64)> = self.tags.iter().copied().zip(self.read.iter().copied()).collect();
-        let mut is_strange = false;
         let mut strangers = Vec::new();
         for hash in hashes {
-            match all.iter_mut().find(|(tag, _)| tag == hash) {
-                Some((_, read)) => *read = round,
-                None => {
-                    is_strange = true;
-                    strangers.push(*hash);
-                }
+            if let Some((_, read)) = all.iter_mut().find(|(tag, _)| tag == hash) {
+                *read = round;
+            } else {
+                strangers.push(*hash);
             }
         }
-        if is_strange && !was_empty {
+        if !strangers.is_empty() && !was_empty {
             self.strangers = self.strangers.saturating_add(1);
             self.strange = round;
         } else if round - self.strange > UNREAD {

@@ -320,10 +320,10 @@ impl<'a> Found<'a> {
         let replaces = matches!(deed, Deed::Insert | Deed::Update(_))
             && family.iter().any(|member| catalogue.replaces(member));
         self.footprint.replaces |= replaces;
-        for root in catalogue.roots_of(table) {
+        for (root, rows) in catalogue.roots_of(table).into_iter().zip(std::iter::repeat(rows)) {
             // A trigger may change the key of the row that is to be written; a parent may go by another one.
             let is_named = !is_triggered && !replaces && catalogue.key_of(&root) == catalogue.key_of(table);
-            self.note(&root, if is_named { rows.clone() } else { Rows::Unknown });
+            self.note(&root, if is_named { rows } else { Rows::Unknown });
         }
         // It may also change what other columns are set to.
         let any = Deed::Update(None);

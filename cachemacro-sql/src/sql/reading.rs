@@ -107,12 +107,11 @@ impl<'a> Reading<'a> {
     pub(crate) fn calls_procedure(&mut self, name: &ObjectName) {
         let catalogue = self.found.catalogue;
         let effects = split(name).and_then(|(_, name)| catalogue.effects_of(&catalogue.dialect().fold(name)));
-        match effects {
-            Some(effects) => self.found.calls(effects),
-            None => {
-                self.found.reads_unknown();
-                self.found.writes_unknown();
-            }
+        if let Some(effects) = effects {
+            self.found.calls(effects);
+        } else {
+            self.found.reads_unknown();
+            self.found.writes_unknown();
         }
         if effects.is_none_or(|effects| effects.writes.is_none()) {
             self.found.changes_catalogue();

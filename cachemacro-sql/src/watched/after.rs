@@ -76,16 +76,12 @@ impl After {
     /// Adds the rows that the outbox tells, all that are in it: where those of this write are there no more, they were evicted.
     async fn ask(&mut self) -> Option<(Arc<Draining>, Vec<i64>)> {
         let outbox = self.shared.outbox().filter(|_| self.evicts.asks())?;
-        match outbox.look().await {
-            Some((removals, rows)) => {
-                self.evicts.told(removals);
-                Some((outbox, rows))
-            }
-            None => {
-                self.evicts.without_outbox(&self.shared.about.name);
-                None
-            }
+        if let Some((removals, rows)) = outbox.look().await {
+            self.evicts.told(removals);
+            return Some((outbox, rows));
         }
+        self.evicts.without_outbox(&self.shared.about.name);
+        None
     }
 
     /// It has run.

@@ -40,6 +40,7 @@ pub(crate) enum Within<'c, DB: Database> {
 }
 
 impl<DB: Database> Within<'_, DB> {
+    #[expect(clippy::match_same_arms, reason = "they are of two types")]
     pub(crate) fn connection(&mut self) -> &mut DB::Connection {
         match self {
             Self::Whole(transaction) => transaction,
@@ -85,7 +86,7 @@ impl<DB: Database> fmt::Debug for WatchedTransaction<'_, DB> {
     }
 }
 
-impl<'c, DB: Database> WatchedTransaction<'c, DB> {
+impl<DB: Database> WatchedTransaction<'_, DB> {
     pub(crate) fn new(inner: Transaction<'static, DB>, shared: Arc<Shared>, known: Known) -> Self {
         let (inner, written, before) = (Within::Whole(inner), Written::default(), Evicts::default());
         Self { inner, shared, known, written, around: None, before }
@@ -111,7 +112,9 @@ impl<'c, DB: Database> WatchedTransaction<'c, DB> {
         });
         let at_once = self.written.ended.then(|| {
             let mut all = evicts.clone();
-            ended.into_iter().for_each(|more| all.merge(more));
+            if let Some(more) = ended {
+                all.merge(more);
+            }
             After::new(&self.shared, all, self.known.epoch(), self.written.changes_catalogue)
         });
         self.written.evicts.merge(evicts);

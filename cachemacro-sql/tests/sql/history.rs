@@ -220,7 +220,7 @@ async fn no_read_is_older_than_what_was_acknowledged_before_it_began() {
     let (_store, store, _folder) = redis();
     let database = server.url("postgres", "postgres");
     let long = env::var_os("CACHEMACRO_TEST_LONG").is_some();
-    let lasts = Duration::from_secs(if long { 60 } else { 12 });
+    let lasts = Duration::from_secs(if long { 90 } else { 12 });
     let start = |number: u64| {
         let process = Command::new(env::current_exe().expect("this program"))
             .args(["--exact", "--ignored", "history::a_process_that_reads_and_writes"])

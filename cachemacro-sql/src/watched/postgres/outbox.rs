@@ -3,6 +3,8 @@
 //! Triggers are pulled once a statement, and see its rows as tables: up to 64 keys are noted, in one row of the outbox. A function for each
 //! table, so that its statements are planned once.
 
+use std::fmt::Write as _;
+
 use futures_core::future::BoxFuture;
 use sqlx_core::connection::Connection as _;
 use sqlx_core::error::Result;
@@ -116,9 +118,10 @@ END",
     let mut names = Vec::new();
     for (kind, event, rows) in events {
         let name = format!("cachemacro_{kind}_{digest}");
-        sql.push_str(&format!(
-            "CREATE TRIGGER {name} AFTER {event} ON {on} {rows}FOR EACH STATEMENT EXECUTE FUNCTION public.{function}();\n"
-        ));
+        let _ = writeln!(
+            sql,
+            "CREATE TRIGGER {name} AFTER {event} ON {on} {rows}FOR EACH STATEMENT EXECUTE FUNCTION public.{function}();"
+        );
         names.push(name);
     }
     Wanted { function, names, sql }

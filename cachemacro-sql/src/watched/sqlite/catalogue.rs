@@ -88,7 +88,7 @@ async fn tables(
     }
     for (name, content) in virtuals {
         catalogue = match content {
-            Content::Own(tables) => virtual_table(catalogue, schema, &name, tables),
+            Content::Own(tables) => virtual_table(catalogue, schema, &name, &tables),
             // Who knows where its rows are from.
             Content::Unknown => catalogue.opaque(&name),
         };
@@ -136,7 +136,7 @@ async fn tables(
 }
 
 /// Adds a virtual table: what it shows lies in tables of its own, whose names begin with its, and in these.
-fn virtual_table(catalogue: Catalogue, schema: &str, name: &str, content: Vec<String>) -> Catalogue {
+fn virtual_table(catalogue: Catalogue, schema: &str, name: &str, content: &[String]) -> Catalogue {
     let mut shown: BTreeSet<String> =
         content.iter().map(|table| catalogue.canonical(Some(schema), table)).collect();
     shown.extend(catalogue.beginning_with(&format!("{name}_")));
