@@ -1,0 +1,12 @@
+//! Where documents live: beside their entries, for all processes, each of which follows what changes.
+
+mod contract;
+mod follower;
+mod memory;
+
+#[cfg(all(test, feature = "conformance"))]
+mod tests;
+
+pub use self::contract::{Changes, Index, Laid, Page, Place};
+pub use self::follower::{Caught, Follower};
+pub use self::memory::MemoryIndex;
