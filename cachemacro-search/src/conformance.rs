@@ -65,6 +65,14 @@ pub trait Subject: Send + Sync {
     fn most_changes(&self) -> usize;
 
     /// Lays any bytes under a key, as a foreign program might; false where that cannot be, so that cases about them are left out.
+    ///
+    /// ```
+    /// use cachemacro_search::conformance::Subject;
+    ///
+    /// async fn spoils(subject: &dyn Subject) -> bool {
+    ///     subject.lay("shop:airport", "EGLL", "{}".into()).await
+    /// }
+    /// ```
     async fn lay(&self, _space: &str, _key: &str, _bytes: Bytes) -> bool {
         false
     }
@@ -215,10 +223,14 @@ async fn a_follower_has_what_there_is_after_any_changes(subject: &dyn Subject, s
         }
         let caught = follower.catch_up(index).await.expect("it answers");
         assert_eq!(caught.is_rebuilt, round == 0 || round >= 4, "round {round}");
-        assert!(follower.is_complete());
+        let searcher = follower.searcher();
+        assert!(searcher.is_complete());
         let query = Query::of("text", &Analyzer::new()).scope(Scope::of(["text"])).limit(1_000);
-        let found: BTreeSet<String> =
-            follower.mirror().vector(&query).iter().map(|found| found.key.to_string()).collect();
+        let found: BTreeSet<String> = searcher
+            .search(|mirror| mirror.vector(&query))
+            .iter()
+            .map(|found| found.key.to_string())
+            .collect();
         assert_eq!(found, there, "round {round}");
     }
     assert_eq!(follower.catch_up(index).await.expect("it answers").changed, 0);
@@ -230,7 +242,7 @@ async fn what_is_no_document_is_passed_over_and_written_over(subject: &dyn Subje
     index.write(space, &document("a", "text"), LONG).await.expect("it takes it");
     follower.catch_up(index).await.expect("it answers");
     let hostile = [
-        Bytes::new(),
+        Bytes::from_static(b"\0"),
         Bytes::from_static(b"{}"),
         Bytes::from(vec![0xff; 1 << 20]),
         document("other", "text").to_bytes(),
@@ -242,11 +254,12 @@ async fn what_is_no_document_is_passed_over_and_written_over(subject: &dyn Subje
         // Told or not, a new mirror finds it.
         let mut fresh = Follower::new(space, Mirror::new());
         fresh.catch_up(index).await.expect("it answers");
-        assert_eq!((fresh.mirror().len(), fresh.unread()), (0, 1), "{n}");
+        let fresh = fresh.searcher();
+        assert_eq!((fresh.search(Mirror::len), fresh.unread()), (0, 1), "{n}");
     }
     index.write(space, &document("a", "text"), LONG).await.expect("it takes it");
     follower.catch_up(index).await.expect("it answers");
-    assert!(follower.mirror().contains("a") && follower.mirror().len() == 1);
+    assert!(follower.searcher().search(|mirror| mirror.contains("a") && mirror.len() == 1));
 }
 
 async fn a_place_of_another_index_is_refused_or_lost(subject: &dyn Subject, space: &str) {

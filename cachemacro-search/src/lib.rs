@@ -19,7 +19,9 @@ pub use document::{Document, Scope};
 pub use error::Error;
 pub use fuzzy::Fuzzy;
 pub use guard::{Difference, Guard, WordLists};
-pub use index::{Caught, Changes, Follower, Index, Laid, MemoryIndex, Page, Place};
+#[cfg(feature = "redis")]
+pub use index::RedisIndex;
+pub use index::{Caught, Changes, Follower, Index, Laid, MemoryIndex, Page, Place, Searcher};
 pub use mirror::Mirror;
 pub use query::{Found, Query};
 pub use text::fold::fold;

@@ -1,5 +1,9 @@
 //! A mirror that follows an index.
 
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
 use cachemacro::Result;
 
 use super::contract::{Changes, Index, Laid, Place};
@@ -10,8 +14,11 @@ use crate::mirror::Mirror;
 const MOST: usize = 1_000;
 /// So often at most, each time that it catches up: others may change more than it can read.
 const ROUNDS: usize = 1_000;
+/// So many documents are taken over before searches have their turn.
+const AT_ONCE: usize = 64;
 
-/// A mirror of one space of an index: built from all its documents, kept by what changes, and built anew after a gap.
+/// A mirror of one space of an index: built from all its documents, kept by what changes, and built anew after a gap. It is searched through
+/// [`Searcher`]s, also while it catches up.
 ///
 /// ```
 /// use cachemacro_search::{Analyzer, Document, Follower, Index, MemoryIndex, Mirror, Query};
@@ -20,6 +27,7 @@ const ROUNDS: usize = 1_000;
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let (index, words) = (MemoryIndex::new(), Analyzer::new());
 /// let mut follower = Follower::new("shop:airport", Mirror::new());
+/// let searcher = follower.searcher();
 /// follower.catch_up(&index).await?;
 ///
 /// // Meanwhile, in any process.
@@ -27,17 +35,24 @@ const ROUNDS: usize = 1_000;
 /// index.write("shop:airport", &document, Duration::from_secs(60)).await?;
 ///
 /// assert_eq!(follower.catch_up(&index).await?.changed, 1);
-/// assert_eq!(&*follower.mirror().vector(&Query::of("heathrow", &words))[0].key, "EGLL");
+/// let found = searcher.search(|mirror| mirror.vector(&Query::of("heathrow", &words)));
+/// assert_eq!(&*found[0].key, "EGLL");
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug)]
 pub struct Follower {
     space: String,
-    mirror: Mirror,
     /// Up to where the mirror has all changes; none where it was not built, or not to its end.
     place: Option<Place>,
-    unread: u64,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    mirror: RwLock<Mirror>,
+    is_complete: AtomicBool,
+    unread: AtomicU64,
 }
 
 /// What catching up did.
@@ -67,11 +82,27 @@ impl Follower {
     /// use cachemacro_search::{Follower, Mirror};
     ///
     /// let follower = Follower::new("shop:airport", Mirror::with_limit(10_000)?);
-    /// assert!(!follower.is_complete());
     /// # Ok::<(), cachemacro_search::Error>(())
     /// ```
     pub fn new(space: impl Into<String>, mirror: Mirror) -> Self {
-        Self { space: space.into(), mirror, place: None, unread: 0 }
+        let shared = Shared {
+            mirror: RwLock::new(mirror),
+            is_complete: AtomicBool::new(false),
+            unread: AtomicU64::new(0),
+        };
+        Self { space: space.into(), place: None, shared: Arc::new(shared) }
+    }
+
+    /// Searches the mirror, from any task.
+    ///
+    /// ```
+    /// use cachemacro_search::{Follower, Mirror};
+    ///
+    /// let searcher = Follower::new("shop:airport", Mirror::new()).searcher();
+    /// assert!(searcher.search(Mirror::is_empty));
+    /// ```
+    pub fn searcher(&self) -> Searcher {
+        Searcher { shared: self.shared.clone() }
     }
 
     /// Reads what changed since the last time; all documents where there was none, and where the index does not know what changed.
@@ -85,7 +116,7 @@ impl Follower {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
     /// let mut follower = Follower::new("shop:airport", Mirror::new());
     /// follower.catch_up(&MemoryIndex::new()).await?;
-    /// assert!(follower.is_complete());
+    /// assert!(follower.searcher().is_complete());
     /// # Ok(())
     /// # }
     /// ```
@@ -97,18 +128,17 @@ impl Follower {
                 continue;
             };
             match index.changes(&self.space, place, MOST).await? {
-                // Each building tells all there is up to where it began: one is enough for this time.
-                Changes::Lost if caught.is_rebuilt => {
-                    self.place = None;
-                    break;
+                Changes::Lost => {
+                    self.follows(None);
+                    // What was read is what there was when it began: once is enough for this time.
+                    if caught.is_rebuilt {
+                        break;
+                    }
                 }
-                Changes::Lost => self.place = None,
                 Changes::Told { laid, next, is_all } => {
                     caught.changed += laid.len() as u64;
-                    for laid in laid {
-                        self.mirrored(laid);
-                    }
-                    self.place = Some(next);
+                    self.shared.mirrored(&laid);
+                    self.follows(Some(next));
                     if is_all {
                         break;
                     }
@@ -120,56 +150,96 @@ impl Follower {
 
     /// Reads all documents. What changes meanwhile is told from the place on that was asked for before.
     async fn rebuild(&mut self, index: &dyn Index, caught: &mut Caught) -> Result<()> {
-        self.mirror.clear();
         let place = index.place(&self.space).await?;
-        let mut from = None;
+        let (mut from, mut seen) = (None, HashSet::new());
         loop {
             let page = index.scan(&self.space, from.as_ref()).await?;
             caught.changed += page.laid.len() as u64;
-            page.laid.into_iter().for_each(|laid| self.mirrored(laid));
+            seen.extend(page.laid.iter().map(|laid| laid.key.clone()));
+            self.shared.mirrored(&page.laid);
             match page.next {
                 Some(next) => from = Some(next),
                 None => break,
             }
         }
-        self.place = Some(place);
+        // Those that were there before, and are not any more.
+        self.shared.write(|mirror| mirror.retain(|key| seen.contains(key)));
+        self.follows(Some(place));
         caught.is_rebuilt = true;
         Ok(())
     }
 
-    /// What lies under a key is in the mirror, if it is that key's document.
-    fn mirrored(&mut self, laid: Laid) {
-        let read = laid.bytes.map(|bytes| Document::from_bytes(&bytes));
-        match read {
-            Some(Ok(document)) if document.key() == laid.key => self.mirror.insert(document),
-            Some(_) => {
-                self.unread += 1;
-                self.mirror.remove(&laid.key);
+    fn follows(&mut self, place: Option<Place>) {
+        self.shared.is_complete.store(place.is_some(), Ordering::Release);
+        self.place = place;
+    }
+}
+
+impl Shared {
+    fn write<R>(&self, change: impl FnOnce(&mut Mirror) -> R) -> R {
+        // A search that panicked changed nothing.
+        change(&mut self.mirror.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What lies under each key is in the mirror, if it is that key's document.
+    fn mirrored(&self, laid: &[Laid]) {
+        let read = |laid: &Laid| match Document::from_bytes(laid.bytes.as_deref()?) {
+            Ok(document) if document.key() == laid.key => Some(document),
+            _ => {
+                self.unread.fetch_add(1, Ordering::Relaxed);
+                None
             }
-            None => drop(self.mirror.remove(&laid.key)),
+        };
+        for laid in laid.chunks(AT_ONCE) {
+            let documents: Vec<(&str, Option<Document>)> =
+                laid.iter().map(|laid| (&*laid.key, read(laid))).collect();
+            self.write(|mirror| {
+                for (key, document) in documents {
+                    match document {
+                        Some(document) => mirror.insert(document),
+                        None => drop(mirror.remove(key)),
+                    }
+                }
+            });
         }
     }
+}
 
-    /// The documents, as far as they were read.
+/// Searches the mirror of a [`Follower`], from any task.
+///
+/// ```
+/// use cachemacro_search::{Analyzer, Follower, Mirror, Query};
+///
+/// let searcher = Follower::new("shop:airport", Mirror::new()).searcher();
+/// let found = searcher.search(|mirror| mirror.vector(&Query::of("heathrow", &Analyzer::new())));
+/// assert!(found.is_empty() && !searcher.is_complete());
+/// ```
+#[derive(Debug, Clone)]
+pub struct Searcher {
+    shared: Arc<Shared>,
+}
+
+impl Searcher {
+    /// What `search` finds among the documents, as far as they were read. Others search beside it; changes wait for it.
     ///
     /// ```
     /// use cachemacro_search::{Follower, Mirror};
     ///
-    /// assert!(Follower::new("shop:airport", Mirror::new()).mirror().is_empty());
+    /// assert_eq!(Follower::new("shop:airport", Mirror::new()).searcher().search(Mirror::len), 0);
     /// ```
-    pub const fn mirror(&self) -> &Mirror {
-        &self.mirror
+    pub fn search<R>(&self, search: impl FnOnce(&Mirror) -> R) -> R {
+        search(&self.shared.mirror.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Removes a document whose entry was not there when it was read.
+    /// Removes a document whose entry was not there when it was read, and says whether there was one.
     ///
     /// ```
     /// use cachemacro_search::{Follower, Mirror};
     ///
-    /// assert!(!Follower::new("shop:airport", Mirror::new()).forget("EGLL"));
+    /// assert!(!Follower::new("shop:airport", Mirror::new()).searcher().forget("EGLL"));
     /// ```
-    pub fn forget(&mut self, key: &str) -> bool {
-        self.mirror.remove(key)
+    pub fn forget(&self, key: &str) -> bool {
+        self.shared.write(|mirror| mirror.remove(key))
     }
 
     /// Whether all documents were read once, and every change since was known. Until then an answer is partial.
@@ -177,10 +247,10 @@ impl Follower {
     /// ```
     /// use cachemacro_search::{Follower, Mirror};
     ///
-    /// assert!(!Follower::new("shop:airport", Mirror::new()).is_complete());
+    /// assert!(!Follower::new("shop:airport", Mirror::new()).searcher().is_complete());
     /// ```
-    pub const fn is_complete(&self) -> bool {
-        self.place.is_some()
+    pub fn is_complete(&self) -> bool {
+        self.shared.is_complete.load(Ordering::Acquire)
     }
 
     /// How often what lay under a key was no document, or another key's. It is passed over; the entry's next fill writes it anew.
@@ -188,9 +258,9 @@ impl Follower {
     /// ```
     /// use cachemacro_search::{Follower, Mirror};
     ///
-    /// assert_eq!(Follower::new("shop:airport", Mirror::new()).unread(), 0);
+    /// assert_eq!(Follower::new("shop:airport", Mirror::new()).searcher().unread(), 0);
     /// ```
-    pub const fn unread(&self) -> u64 {
-        self.unread
+    pub fn unread(&self) -> u64 {
+        self.shared.unread.load(Ordering::Relaxed)
     }
 }

@@ -3,10 +3,14 @@
 mod contract;
 mod follower;
 mod memory;
+#[cfg(feature = "redis")]
+mod server;
 
 #[cfg(all(test, feature = "conformance"))]
 mod tests;
 
 pub use self::contract::{Changes, Index, Laid, Page, Place};
-pub use self::follower::{Caught, Follower};
+pub use self::follower::{Caught, Follower, Searcher};
 pub use self::memory::MemoryIndex;
+#[cfg(feature = "redis")]
+pub use self::server::RedisIndex;

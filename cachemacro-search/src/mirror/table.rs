@@ -1,7 +1,8 @@
 //! Documents in memory, ready to be searched: a bounded number of them, of which the oldest leave first.
 //!
 //! Documents have numbers in the order in which they came. A removed one leaves its number empty, and its entries in the lists of postings are passed
-//! over; once a quarter of the numbers are empty, all lists are made anew. So insertion and removal take the time of one document's terms.
+//! over; once a quarter of the numbers are empty, all lists are made anew. So insertion and removal take the time of one document's terms on
+//! average.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -189,6 +190,28 @@ impl Mirror {
         let kept =
             Self { limit: self.limit, max_features: self.max_features, left: self.left, ..Self::new() };
         *self = kept;
+    }
+
+    /// Keeps only the documents with such keys. The others are not counted as [`left`](Self::left).
+    ///
+    /// ```
+    /// use cachemacro_search::{Analyzer, Document, Mirror};
+    ///
+    /// # fn main() -> Result<(), cachemacro_search::Error> {
+    /// let mut mirror = Mirror::new();
+    /// for key in ["a", "b"] {
+    ///     mirror.insert(Document::of(key, &[], &Analyzer::new())?);
+    /// }
+    /// mirror.retain(|key| key == "b");
+    /// assert!(mirror.len() == 1 && mirror.contains("b"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn retain(&mut self, mut keeps: impl FnMut(&str) -> bool) {
+        let gone: Vec<Arc<str>> = self.by_key.keys().filter(|key| !keeps(key)).cloned().collect();
+        for key in gone {
+            self.remove(&key);
+        }
     }
 
     /// How many documents there are.

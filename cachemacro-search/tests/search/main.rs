@@ -3,5 +3,6 @@
 mod data;
 mod memory;
 mod similar;
+mod speed;
 mod typos;
 mod words;
