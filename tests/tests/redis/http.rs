@@ -103,7 +103,7 @@ async fn a_cold_url_is_one_run_of_its_handler_for_all_clients_of_four_processes(
 #[tokio::test]
 async fn while_the_store_is_full_handlers_answer_and_nothing_fails() {
     let server = RedisServer::start();
-    let cache = Cache::builder().redis(server.url()).namespace(namespace()).build().expect("acceptable");
+    let cache = Cache::builder().redis(server.url()).namespace(&namespace()).build().expect("acceptable");
     let http = HttpCache::new(cache.clone());
     let runs = Arc::<AtomicU64>::default();
     let handler = {
