@@ -4,6 +4,7 @@
 
 pub mod attributes;
 pub mod by_hand;
+pub mod http;
 pub mod memory;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
