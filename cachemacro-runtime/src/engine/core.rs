@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use tokio::runtime::Handle;
 
 use crate::engine::claims::{Claim, Claims};
@@ -479,36 +480,37 @@ impl Core {
     }
 
     /// Like [`timed`](Self::timed), at a site.
-    pub(crate) async fn timed_at<T>(
+    pub(crate) fn timed_at<T>(
         &self,
         site: Option<&Counters>,
         name: &'static str,
         operation: impl Future<Output = Result<T>>,
-    ) -> Result<T> {
+    ) -> impl Future<Output = Result<T>> {
         // G6: a call waits for the store as long as its deadline allows.
         let bounded = spending::bounded(operation, |since| self.store.unreached(since));
-        self.timed_first(site, name, bounded).await
+        self.timed_first(site, name, bounded)
     }
 
     /// Like [`timed_at`](Self::timed_at), for the first request of a call: the store's own timeouts bound it, at no further
-    /// timer's cost for a hit.
-    pub(crate) async fn timed_first<T>(
+    /// timer's cost for a hit. Its time begins with this call. Not an `async fn`, whose future would hold `operation` twice.
+    pub(crate) fn timed_first<T>(
         &self,
         site: Option<&Counters>,
         name: &'static str,
         operation: impl Future<Output = Result<T>>,
-    ) -> Result<T> {
+    ) -> impl Future<Output = Result<T>> {
         let of = site.and_then(Counters::site);
         let began = Instant::now();
-        let result = spans::in_round_trip(|| self.store.about().name, name, of, operation).await;
-        let took = began.elapsed();
-        spending::spend(took);
-        self.round_trips.record(name, took);
-        self.tell(site, Observation::of(Event::StoreCall).took(took));
-        if let Err(error) = &result {
-            self.failed_at(site, error);
-        }
-        result
+        spans::in_round_trip(|| self.store.about().name, name, of, operation).map(move |result| {
+            let took = began.elapsed();
+            spending::spend(took);
+            self.round_trips.record(name, took);
+            self.tell(site, Observation::of(Event::StoreCall).took(took));
+            if let Err(error) = &result {
+                self.failed_at(site, error);
+            }
+            result
+        })
     }
 
     /// Counts an error that the caller deals with by going on.

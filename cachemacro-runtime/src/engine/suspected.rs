@@ -10,6 +10,7 @@ use crate::ground::clock::Timestamp;
 use crate::ground::sync::lock;
 use crate::observe::finding::Finding;
 use crate::observe::site::SiteId;
+use crate::store::Placed;
 
 /// How long after its first difference a value is looked at again.
 pub(crate) const AGAIN: [Duration; 3] =
@@ -60,7 +61,7 @@ impl Looks {
 
     /// Takes out what nobody has asked for in a long time.
     pub(crate) fn forgotten(&mut self, now: Timestamp) -> Vec<Suspect> {
-        drain(&mut self.suspects, |suspect| suspect.due.plus(FORGOTTEN) < now)
+        self.suspects.extract_if(.., |suspect| suspect.due.plus(FORGOTTEN) < now).collect()
     }
 }
 
@@ -119,11 +120,24 @@ pub(crate) enum Way {
     Counted,
 }
 
-/// Takes out of these what is gone.
-pub(crate) fn drain(suspects: &mut Vec<Suspect>, is_gone: impl Fn(&Suspect) -> bool) -> Vec<Suspect> {
-    let (gone, left) = std::mem::take(suspects).into_iter().partition(is_gone);
-    *suspects = left;
-    gone
+/// What a call that took no decoded value is sent on with.
+#[derive(Debug)]
+pub(crate) enum Sent {
+    /// Its hit is to be looked at.
+    Checked,
+    /// Its key is to be counted.
+    Counted,
+    /// What it returns is to be kept under these arguments.
+    Placed(Placed),
+}
+
+impl Sent {
+    pub(crate) fn placed(self) -> Option<Placed> {
+        match self {
+            Self::Placed(placed) => Some(placed),
+            Self::Checked | Self::Counted => None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -15,9 +15,7 @@ use crate::engine::core::Core;
 use crate::engine::evict::Attempt;
 use crate::engine::raw::RawEntry;
 use crate::engine::read::{Expected, Looked};
-use crate::engine::suspected::{
-    AGAIN, Found, Looks, MOST_FINDINGS, MOST_SUSPECTS, Pace, Suspect, Way, drain,
-};
+use crate::engine::suspected::{AGAIN, Found, Looks, MOST_FINDINGS, MOST_SUSPECTS, Pace, Sent, Suspect, Way};
 use crate::engine::targets::Targets;
 use crate::format::header::Header;
 use crate::format::ids::FillId;
@@ -32,7 +30,6 @@ use crate::policy::freshness::Age;
 use crate::policy::site::Site;
 use crate::policy::ttl::Policy;
 use crate::policy::verify::Verify;
-use crate::store::Placed;
 
 /// How a value compares with what its function returned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,15 +118,14 @@ impl Drop for Turn {
 
 impl RawEntry {
     /// Looks at what a call was sent on with: whether its hit is to be checked. Counts its key, where that is to be.
-    pub(crate) fn sent(&self, arguments: &mut Option<Placed>) -> bool {
-        let sent = arguments.take_if(|arguments| arguments.is_mark());
+    pub(crate) fn sent(&self, sent: Option<&Sent>) -> bool {
         if self.core.settings.hot_keys
             && let Some(counters) = self.counters()
-            && (sent.as_ref().is_some_and(Placed::is_counted) || counters.is_next_sampled())
+            && (matches!(sent, Some(Sent::Counted)) || counters.is_next_sampled())
         {
             counters.asked_for(Key::header_hash(&self.full));
         }
-        sent.is_some_and(|sent| sent.is_drawn())
+        matches!(sent, Some(Sent::Checked))
     }
 
     /// Whether the function, which runs in a task of its own where `behind`, is to be run for the next hit too; in any case where
@@ -226,7 +222,8 @@ impl Turn {
     fn suspect(&self, raw: &RawEntry, fill: FillId) -> Option<(Duration, bool)> {
         let now = self.core.settings.clock.now();
         let (confirmed, dropped) = self.with_suspects(|suspects| {
-            let mut dropped = drain(suspects, |suspect| suspect.key == self.key && suspect.fill != fill);
+            let is_gone = |suspect: &mut Suspect| suspect.key == self.key && suspect.fill != fill;
+            let mut dropped: Vec<_> = suspects.extract_if(.., is_gone).collect();
             let Some(at) = suspects.iter().position(|suspect| suspect.key == self.key) else {
                 if suspects.len() == MOST_SUSPECTS {
                     dropped.push(suspects.remove(0));
@@ -259,7 +256,8 @@ impl Turn {
         if self.core.verifying.suspects.load(Ordering::Relaxed) == 0 {
             return;
         }
-        let gone = self.with_suspects(|suspects| drain(suspects, |suspect| suspect.key == self.key));
+        let gone: Vec<_> = self
+            .with_suspects(|suspects| suspects.extract_if(.., |suspect| suspect.key == self.key).collect());
         let unsaid = |suspect: &&Suspect| suspect.confirmed == 0 && suspect.fill != fill;
         if what == Checked::Consistent && gone.iter().any(|suspect| unsaid(&suspect)) {
             raw.record(Event::Checked(Checked::Overtaken));

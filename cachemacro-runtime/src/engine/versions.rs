@@ -32,7 +32,7 @@ impl Core {
             self.tag_names.called(key.hash, name, self.settings.tag_names);
         }
         #[cfg(not(feature = "reports"))]
-        let _ = (key, name);
+        let _ = (self, key, name);
     }
 
     /// These versions were captured.
@@ -43,7 +43,7 @@ impl Core {
             self.tag_names.captured(keys, versions);
         }
         #[cfg(not(feature = "reports"))]
-        let _ = (keys, versions);
+        let _ = (self, keys, versions);
     }
 }
 

@@ -4,13 +4,13 @@
 //! part of. So a large value takes little memory, and nothing of it is held.
 
 use std::cell::Cell;
-use std::fmt::{self, Display};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::ser::{self, Serialize};
 
 use crate::ground::lists::{list_parts, names_set};
 use crate::ground::panics::caught;
+use crate::ground::refused::Refused;
 
 /// How many places of two values are told in which they differ.
 const MOST_PATHS: usize = 8;
@@ -93,11 +93,11 @@ impl Part {
         Self { hash: hashed(Kind::Variant, (name, inside.hash)), of: Of::Variant(name, Box::new(inside)) }
     }
 
-    fn of<T: Serialize + ?Sized>(value: &T, at: At<'_>) -> Result<Self, Untold> {
+    fn of<T: Serialize + ?Sized>(value: &T, at: At<'_>) -> Result<Self, Refused> {
         let mut out = Self::whole(0);
         let at = At { depth: at.depth + 1, ..at };
         if at.depth > DEEPEST {
-            return Err(Untold);
+            return Err(Refused);
         }
         value.serialize(Writer { out: &mut out, of: std::any::type_name::<T>(), at })?;
         Ok(out)
@@ -160,25 +160,7 @@ fn differ(one: &Part, other: &Part, path: &str, paths: &mut Vec<String>) -> bool
     true
 }
 
-/// A value does not tell what is in it.
-#[derive(Debug)]
-struct Untold;
-
-impl Display for Untold {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the value's `Serialize` implementation refused, or its parts lie too deep in each other")
-    }
-}
-
-impl std::error::Error for Untold {}
-
-impl ser::Error for Untold {
-    fn custom<T: Display>(_message: T) -> Self {
-        Self
-    }
-}
-
-type Done = Result<(), Untold>;
+type Done = Result<(), Refused>;
 
 struct Writer<'a> {
     out: &'a mut Part,
@@ -198,7 +180,7 @@ macro_rules! leaves {
 
 impl<'a> ser::Serializer for Writer<'a> {
     type Ok = ();
-    type Error = Untold;
+    type Error = Refused;
     type SerializeSeq = List<'a>;
     type SerializeTuple = List<'a>;
     type SerializeTupleStruct = List<'a>;
@@ -279,16 +261,16 @@ impl<'a> ser::Serializer for Writer<'a> {
         Ok(())
     }
 
-    fn serialize_seq(self, _len: Option<usize>) -> Result<List<'a>, Untold> {
+    fn serialize_seq(self, _len: Option<usize>) -> Result<List<'a>, Refused> {
         let is_set = names_set(self.of);
         Ok(List { is_set, ..List::new(self.out, self.at, None) })
     }
 
-    fn serialize_tuple(self, _len: usize) -> Result<List<'a>, Untold> {
+    fn serialize_tuple(self, _len: usize) -> Result<List<'a>, Refused> {
         Ok(List::new(self.out, self.at, None))
     }
 
-    fn serialize_tuple_struct(self, _name: &'static str, _len: usize) -> Result<List<'a>, Untold> {
+    fn serialize_tuple_struct(self, _name: &'static str, _len: usize) -> Result<List<'a>, Refused> {
         Ok(List::new(self.out, self.at, None))
     }
 
@@ -298,15 +280,15 @@ impl<'a> ser::Serializer for Writer<'a> {
         _index: u32,
         variant: &'static str,
         _len: usize,
-    ) -> Result<List<'a>, Untold> {
+    ) -> Result<List<'a>, Refused> {
         Ok(List::new(self.out, self.at, Some(variant)))
     }
 
-    fn serialize_map(self, _len: Option<usize>) -> Result<Map<'a>, Untold> {
+    fn serialize_map(self, _len: Option<usize>) -> Result<Map<'a>, Refused> {
         Ok(Map { out: self.out, at: self.at, entries: Vec::new(), count: 0, sum: 0, key: None })
     }
 
-    fn serialize_struct(self, _name: &'static str, _len: usize) -> Result<List<'a>, Untold> {
+    fn serialize_struct(self, _name: &'static str, _len: usize) -> Result<List<'a>, Refused> {
         Ok(List::new(self.out, self.at, None))
     }
 
@@ -316,7 +298,7 @@ impl<'a> ser::Serializer for Writer<'a> {
         _index: u32,
         variant: &'static str,
         _len: usize,
-    ) -> Result<List<'a>, Untold> {
+    ) -> Result<List<'a>, Refused> {
         Ok(List::new(self.out, self.at, Some(variant)))
     }
 }
@@ -376,7 +358,7 @@ impl<'a> List<'a> {
     }
 }
 
-list_parts!(List, Untold);
+list_parts!(List, Refused);
 
 struct Map<'a> {
     out: &'a mut Part,
@@ -390,7 +372,7 @@ struct Map<'a> {
 
 impl ser::SerializeMap for Map<'_> {
     type Ok = ();
-    type Error = Untold;
+    type Error = Refused;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Done {
         self.key = Some(Part::of(key, self.at)?.hash);
@@ -398,7 +380,7 @@ impl ser::SerializeMap for Map<'_> {
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
-        let key = self.key.take().ok_or(Untold)?;
+        let key = self.key.take().ok_or(Refused)?;
         let value = Part::of(value, self.at)?;
         self.count += 1;
         self.sum = self.sum.wrapping_add(hashed(Kind::Map, (key, value.hash)));

@@ -62,7 +62,7 @@ async fn a_cold_url_is_one_run_of_its_handler_for_all_clients_of_four_processes(
         serde_json::to_string(&Plan { patient: true, ..Plan::default() }).expect("a plan is plain data");
     let mut workers = Vec::new();
     for seed in ["1", "2", "3", "4"] {
-        let args = [&server.url(), &database.url(), &namespace, seed, &plan];
+        let args = [&server.url(), &database.bare_url(), &namespace, seed, &plan];
         let mut worker = Worker::spawn(PROGRAM, &args, &[]);
         worker.expect("ready").await;
         workers.push(worker);
@@ -103,7 +103,7 @@ async fn a_cold_url_is_one_run_of_its_handler_for_all_clients_of_four_processes(
 #[tokio::test]
 async fn while_the_store_is_full_handlers_answer_and_nothing_fails() {
     let server = RedisServer::start();
-    let cache = Cache::builder().redis(server.url()).namespace(namespace()).build().expect("acceptable");
+    let cache = Cache::builder().redis(server.url()).namespace(&namespace()).build().expect("acceptable");
     let http = HttpCache::new(cache.clone());
     let runs = Arc::<AtomicU64>::default();
     let handler = {

@@ -22,7 +22,7 @@ async fn a_report_that_is_refused_counts_nowhere() {
     let server = RedisServer::start();
     let mut admin = server.client().await;
     run(&mut admin, "ACL SETUSER shop on >hunter2 ~* +@all -zadd").await;
-    let url = server.url().replace("redis://", "redis://shop:hunter2@");
+    let url = server.bare_url().replace("redis://", "redis://shop:hunter2@");
     let settings = Cache::builder().redis(url).namespace("shop").report_interval(Duration::from_millis(10));
     let cache = settings.build().expect("acceptable settings");
     cache.get_or_load("n", 1, async || 7).await;
