@@ -182,9 +182,9 @@ impl<'a> Map<'a> {
         let x = [PAD, PAD + widths[0] + BETWEEN, PAD + widths[0] + widths[1] + 2 * BETWEEN];
         let y = |at: usize| PAD + at * LINE;
         let rows = left.len().max(middle.len()).max(right.len());
-        let (w, h) = (x[2] + widths[2] + PAD, y(rows) + PAD);
+        let (width, height) = (x[2] + widths[2] + PAD, y(rows) + PAD);
         let mut out = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {w} {h}\" font-family=\"monospace\" font-size=\"12\">\n\
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" font-family=\"monospace\" font-size=\"12\">\n\
              <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
         );
         let place = |of: &[&str], name: &str| of.iter().position(|one| *one == name).unwrap_or_default();
@@ -207,14 +207,14 @@ impl<'a> Map<'a> {
             for (at, name) in names.iter().enumerate() {
                 let is_between = column == 1;
                 let stroke = if is_between && red(at) { "#c00" } else { "#333" };
-                let (x, y, w, round) =
+                let (from, top, wide, round) =
                     (x[column], y(at), widths[column], if is_between { BOX / 2 } else { 2 });
                 let _ = writeln!(
                     out,
-                    "<rect x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{BOX}\" rx=\"{round}\" fill=\"#fff\" stroke=\"{stroke}\"/>\
+                    "<rect x=\"{from}\" y=\"{top}\" width=\"{wide}\" height=\"{BOX}\" rx=\"{round}\" fill=\"#fff\" stroke=\"{stroke}\"/>\
                      <text x=\"{}\" y=\"{}\">{}</text>",
-                    x + PAD,
-                    y + BOX - 6,
+                    from + PAD,
+                    top + BOX - 6,
                     marked_up(name)
                 );
             }

@@ -93,7 +93,8 @@ fn settings(settings: &Settings) -> BTreeMap<String, String> {
         ("verify", settings.verify.map_or_else(|| "off".to_owned(), Verify::share)),
         ("disabled", settings.disabled.to_string()),
     ];
+    let all = all.into_iter();
     #[cfg(feature = "reports")]
-    let all = all.into_iter().chain([("tag_names", settings.tag_names.to_string())]);
-    all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    let all = all.chain([("tag_names", settings.tag_names.to_string())]);
+    all.map(|(name, value)| (name.to_owned(), value)).collect()
 }
