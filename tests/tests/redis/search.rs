@@ -9,7 +9,7 @@ use cachemacro_search::{Analyzer, Document, Follower, Index, Mirror, RedisIndex}
 use cachemacro_tests::{DEADLINE, RedisServer, namespace, wait_until};
 use redis::aio::MultiplexedConnection;
 
-const LIFE: Duration = Duration::from_secs(60);
+const LIFE: Duration = Duration::from_mins(1);
 
 #[derive(Debug)]
 struct Redis {
