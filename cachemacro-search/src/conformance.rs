@@ -131,6 +131,11 @@ async fn what_was_written_is_scanned_and_told(subject: &dyn Subject, space: &str
         assert_eq!(told[key].as_deref(), Some(&written.to_bytes()[..]));
     }
     assert_eq!((found.len(), told.len()), (3, 3));
+    let none = index.changes(space, &before, 0).await.expect("it answers");
+    assert!(
+        matches!(none, Changes::Told { laid, is_all: false, .. } if laid.len() == 1),
+        "it goes on all the same"
+    );
     let after = index.place(space).await.expect("it answers");
     assert_eq!(changed(index, space, &after).await, Some(BTreeMap::new()), "nothing since");
 }

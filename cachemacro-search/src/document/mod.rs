@@ -9,7 +9,7 @@ pub use self::scope::Scope;
 use crate::error::Error;
 use crate::limits::{MOST_DIMENSIONS, MOST_KEY};
 use crate::terms::{counted, each_gram, term};
-use crate::text::Analyzer;
+use crate::text::{Analyzer, MOST_TEXT, beginning};
 
 /// What an entry is found by. It holds no text: words and trigrams are hashed.
 ///
@@ -56,7 +56,7 @@ impl Document {
     /// The most different trigrams.
     pub(crate) const MOST_GRAMS: usize = 16 << 10;
 
-    /// The document of the entry with this key, found by these texts; 8 KiB of each are looked at, and of all together 4,096 different words.
+    /// The document of the entry with this key, found by the first 8 KiB of these texts together.
     ///
     /// # Errors
     /// [`Error::Key`] where the key is too long.
@@ -145,7 +145,10 @@ impl Document {
 /// The numbers of the texts' words and trigrams. Trigrams are those of words as they are written, so that stems forgive no typos.
 pub(crate) fn numbers(texts: &[&str], words: &Analyzer) -> (Vec<u32>, Vec<u32>) {
     let (mut terms, mut grams, plain) = (Vec::new(), Vec::new(), Analyzer::new());
+    let mut left = MOST_TEXT;
     for text in texts {
+        let text = beginning(text, left);
+        left -= text.len();
         words.each_word(text, |word| terms.push(term(word)));
         plain.each_word(text, |word| each_gram(word, |gram| grams.push(gram)));
     }
@@ -181,6 +184,17 @@ mod tests {
             assert_eq!(Document::from_bytes(&document.to_bytes()), Ok(document));
         }
         assert_eq!(Document::of(&"k".repeat(1_025), &[], &Analyzer::new()), Err(Error::Key));
+    }
+
+    #[test]
+    fn so_much_of_all_texts_together_is_looked_at() {
+        let long = "word ".repeat(10_000);
+        let document = |texts: &[&str]| Document::of("k", texts, &Analyzer::new()).expect("a short key");
+        assert_eq!(
+            document(&["ab", &long, "last"]).terms.len(),
+            2,
+            "the first text is in it, the last is not"
+        );
     }
 
     #[test]

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::{Difference, Guard, WordLists};
 
 /// What the guard says, which is the same both ways round.
@@ -118,6 +120,9 @@ fn any_text_has_an_answer() {
         "“",
         "$$$",
         "a.b.c.",
+        &"€".repeat(4_000),
+        &"-/".repeat(4_000),
+        &"'“".repeat(2_000),
         &long,
         &"x".repeat(1 << 20),
     ] {
@@ -128,6 +133,20 @@ fn any_text_has_an_answer() {
     }
     let (one, other) = (format!("{long} one"), format!("{long} other"));
     assert_eq!(compare(&one, &other), Some(Difference::Quoted), "what was not looked at");
+}
+
+proptest! {
+    #[test]
+    fn two_texts_differ_the_same_both_ways_round(one in any_text(), other in any_text()) {
+        compare(&one, &other);
+        prop_assert_eq!(compare(&one, &one), None);
+    }
+}
+
+/// Words, marks and letters of many scripts, with some that a guard knows.
+fn any_text() -> impl Strategy<Value = String> {
+    let word = prop_oneof!["from|to|not|on|off|two|EGLL|don't|€|\"|'|,|-5|1,000", "\\PC{0,8}"];
+    prop::collection::vec(word, 0..12).prop_map(|words| words.join(" "))
 }
 
 #[test]

@@ -102,17 +102,21 @@ pub(super) fn tokens(text: &str, lists: &WordLists) -> Vec<Token> {
     tokens
 }
 
-/// Adds what this piece is. Such as `€5`, it may be two.
+/// Adds what this piece is; such as `€5`, it may be several.
 fn classify(bare: &str, has_small: bool, lists: &WordLists, tokens: &mut Vec<Token>) {
-    if bare.is_empty() {
-        return;
+    let mut rest = bare;
+    while let Some(at) = rest.find(is_currency) {
+        let after = rest[at..].chars().next().map_or(rest.len(), |sign| at + sign.len_utf8());
+        classify_plain(&rest[..at], has_small, lists, tokens);
+        tokens.push(Token::new(&rest[at..after], Kind::Code));
+        rest = &rest[after..];
     }
-    if let Some(at) = bare.find(is_currency) {
-        let sign = bare[at..].chars().next().unwrap_or_default();
-        tokens.push(Token::new(&sign.to_string(), Kind::Code));
-        let (before, after) = (&bare[..at], &bare[at + sign.len_utf8()..]);
-        classify(before, has_small, lists, tokens);
-        classify(after, has_small, lists, tokens);
+    classify_plain(rest, has_small, lists, tokens);
+}
+
+/// Adds what this piece is that has no signs of currencies.
+fn classify_plain(bare: &str, has_small: bool, lists: &WordLists, tokens: &mut Vec<Token>) {
+    if bare.is_empty() {
         return;
     }
     let folded = fold(bare);
@@ -128,7 +132,7 @@ fn classify(bare: &str, has_small: bool, lists: &WordLists, tokens: &mut Vec<Tok
         tokens.push(Token { kind: Kind::Code, folded });
     } else if bare.contains(['-', '/']) {
         // Two words: `top-up`, `and/or`.
-        bare.split(['-', '/']).for_each(|part| classify(part, has_small, lists, tokens));
+        bare.split(['-', '/']).for_each(|part| classify_plain(part, has_small, lists, tokens));
     } else {
         tokens.push(Token { kind: Kind::Word, folded });
     }

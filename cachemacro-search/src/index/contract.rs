@@ -167,7 +167,7 @@ pub trait Index: Send + Sync + fmt::Debug {
     /// Where the index failed or refused.
     async fn place(&self, space: &str) -> Result<Place>;
 
-    /// What changed since this place, at most `most` changes. Lives that ended are no changes.
+    /// What changed since this place, at most `most` changes and at least one, if there was any. Lives that ended are no changes.
     ///
     /// # Errors
     /// Where the index failed or refused, or where the place is none of its.

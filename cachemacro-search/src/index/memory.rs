@@ -154,6 +154,7 @@ impl Index for MemoryIndex {
     }
 
     async fn changes(&self, space: &str, since: &Place, most: usize) -> Result<Changes> {
+        let most = most.max(1);
         let since: u64 = since.as_str().parse().map_err(|_| unknown())?;
         let (spaces, now) = (self.spaces(), self.clock.now());
         let Some(space) = spaces.get(space) else {

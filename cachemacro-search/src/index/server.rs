@@ -189,6 +189,7 @@ impl<C: ConnectionLike + Clone + Send + Sync> Index for RedisIndex<C> {
     }
 
     async fn changes(&self, space: &str, since: &Place, most: usize) -> Result<Changes> {
+        let most = most.max(1);
         if !is_id(since.as_str()) {
             return Err(Error::new(ErrorKind::Decode, "the place is none of this index"));
         }
