@@ -17,7 +17,7 @@ use crate::engine::versions::{Lives, prolong_all};
 use crate::format::header::{self, Header, Stamp};
 use crate::format::ids::Version;
 use crate::format::payload;
-use crate::format::stamps::{BUCKETS, VersionKey, all_any_keys, any_key, tag_keys, version_key};
+use crate::format::stamps::{BUCKETS, VersionKey, all_any_keys, any_key, tag_hash, tag_key, version_key};
 use crate::ground::chunks::{MOST_BYTES, MOST_ENTRIES, chunks};
 use crate::ground::error::Result;
 use crate::key::Key;
@@ -124,8 +124,7 @@ impl Prepared {
         if named == raw.tags.len() {
             return stamps.collect();
         }
-        let namespace = raw.core.namespace();
-        let mut own: Vec<u64> = self.tags.iter().map(|tag| tag_keys(namespace, tag).tag.hash).collect();
+        let mut own: Vec<u64> = self.tags.iter().map(|tag| tag_hash(tag)).collect();
         own.extend(&self.inherited);
         stamps
             .enumerate()
@@ -149,7 +148,7 @@ impl Prepared {
     /// The versions of the tags that the value names and the entry did not.
     pub(crate) fn late_tags(&self, raw: &RawEntry) -> Vec<VersionKey> {
         let namespace = raw.core.namespace();
-        let mut keys: Vec<VersionKey> = self.tags.iter().map(|tag| tag_keys(namespace, tag).tag).collect();
+        let mut keys: Vec<VersionKey> = self.tags.iter().map(|tag| tag_key(namespace, tag)).collect();
         keys.extend(self.inherited.iter().map(|&hash| version_key(namespace, hash)));
         keys.retain(|key| raw.tags.iter().all(|tag| tag.hash != key.hash));
         keys.sort_unstable_by_key(|key| key.hash);
