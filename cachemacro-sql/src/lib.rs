@@ -11,6 +11,12 @@ pub use sql::footprint::{Footprint, Rows};
 pub use sql::statements::Statements;
 pub use tags::{row, row_of};
 #[cfg(any(feature = "sqlx-postgres", feature = "sqlx-sqlite"))]
+pub use watched::feed::Change;
+#[cfg(any(feature = "sqlx-postgres", feature = "sqlx-sqlite"))]
 pub use watched::handle::{Watch, Watched};
+#[cfg(any(feature = "sqlx-postgres", feature = "sqlx-sqlite"))]
+pub use watched::outbox::install::{Outbox, OutboxHealth, install, migration};
+#[cfg(any(feature = "sqlx-postgres", feature = "sqlx-sqlite"))]
+pub use watched::outbox::table::{Table, table};
 #[cfg(any(feature = "sqlx-postgres", feature = "sqlx-sqlite"))]
 pub use watched::transaction::WatchedTransaction;

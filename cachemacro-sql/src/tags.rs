@@ -44,7 +44,12 @@ pub fn row(table: &str, key: impl Display) -> [String; 3] {
 /// assert_eq!(cachemacro_sql::row_of("shop", "old.orders", 7), ["shop:old.orders:7", "shop:old.orders:*", "shop"]);
 /// ```
 pub fn row_of(name: &str, table: &str, key: impl Display) -> [String; 3] {
-    [row_tag(name, table, &key.to_string()), any_row(name, table), Key::escape(name)]
+    [row_tag(name, table, &key.to_string()), any_row(name, table), all(name)]
+}
+
+/// The tag of all that is in this database.
+pub(crate) fn all(name: &str) -> String {
+    Key::escape(name)
 }
 
 fn row_tag(name: &str, table: &str, key: &str) -> String {
@@ -61,6 +66,23 @@ fn any_row(name: &str, table: &str) -> String {
     format!("{}:*", table_tag(name, table))
 }
 
+/// The tags of tables of which these rows changed, and of the rows.
+#[cfg(any(feature = "sqlx-postgres", feature = "sqlx-sqlite"))]
+pub(crate) fn changed_tags(
+    name: &str,
+    changed: &std::collections::BTreeMap<String, Option<std::collections::BTreeSet<String>>>,
+) -> Vec<String> {
+    let mut tags = Vec::new();
+    for (table, keys) in changed {
+        tags.push(table_tag(name, table));
+        match keys {
+            None => tags.push(any_row(name, table)),
+            Some(keys) => tags.extend(keys.iter().map(|key| row_tag(name, table, key))),
+        }
+    }
+    tags
+}
+
 impl Footprint {
     /// The tags of what is made of what these statements read, in the database of this name; `None` where that is not known.
     ///
@@ -74,7 +96,15 @@ impl Footprint {
     /// ```
     pub fn read_tags(&self, name: &str) -> Option<Vec<String>> {
         let tables = self.reads().map(|table| table_tag(name, table));
-        (!self.reads_anything()).then(|| std::iter::once(Key::escape(name)).chain(tables).collect())
+        (!self.reads_anything()).then(|| std::iter::once(all(name)).chain(tables).collect())
+    }
+
+    /// The same of what is made of what they read or write.
+    #[cfg(any(feature = "sqlx-postgres", feature = "sqlx-sqlite"))]
+    pub(crate) fn read_or_written_tags(&self, name: &str) -> Option<Vec<String>> {
+        let mut tags = self.read_tags(name).filter(|_| !self.writes_anything())?;
+        tags.extend(self.writes().map(|(table, _)| table_tag(name, table)));
+        Some(tags)
     }
 
     /// The tags to evict after these statements, in the database of this name.
@@ -91,7 +121,7 @@ impl Footprint {
     /// ```
     pub fn evicted_tags(&self, name: &str) -> Vec<String> {
         if self.writes_anything() {
-            return vec![Key::escape(name)];
+            return vec![all(name)];
         }
         let mut tags = Vec::new();
         for (table, rows) in self.writes() {

@@ -5,7 +5,7 @@
 //! that is in it and that a value does not carry costs eight bytes of the answer.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
 
 use crate::ground::sync::{read, write};
@@ -16,6 +16,9 @@ const MOST: usize = 32;
 
 /// After so many loads that read what none had read before, the next ones may, too.
 const STRANGERS: u32 = 3;
+
+/// A tag that so many loads in a row did not read is forgotten; and after so many that read nothing new, the next ones will not, either.
+const UNREAD: u64 = 64;
 
 /// So many places are remembered. Functions are few; prefixes of entries by hand may not be.
 const MOST_PLACES: usize = 4_096;
@@ -36,10 +39,21 @@ pub(crate) enum Place {
 /// What the loads of one place read.
 #[derive(Debug, Default)]
 pub(crate) struct Recall {
-    tags: RwLock<Arc<[u64]>>,
-    /// How often a load read what none had read before, since the first.
-    strangers: AtomicU32,
+    known: RwLock<Known>,
     said: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    tags: Arc<[u64]>,
+    /// In which round each of them was read last.
+    read: Vec<u64>,
+    /// So many loads there were, and values of other processes with tags that were not known.
+    rounds: u64,
+    /// How often a load read what none had read before, since the first.
+    strangers: u32,
+    /// When one did so last.
+    strange: u64,
 }
 
 impl Recalls {
@@ -59,32 +73,18 @@ impl Recalls {
 impl Recall {
     /// The hashes of the tags.
     pub(crate) fn tags(&self) -> Arc<[u64]> {
-        Arc::clone(&read(&self.tags))
+        Arc::clone(&read(&self.known).tags)
     }
 
     /// Whether the next load is to capture for tags that nobody knows yet: it is the first, or they vary.
     pub(crate) fn expects_strangers(&self) -> bool {
-        read(&self.tags).is_empty() || self.strangers.load(Ordering::Relaxed) >= STRANGERS
+        let known = read(&self.known);
+        known.tags.is_empty() || known.strangers >= STRANGERS
     }
 
     /// A load read this, or a value carries it.
     pub(crate) fn learn(&self, hashes: &[u64]) {
-        let known = self.tags();
-        let is_new = |hash: &&u64| !known.contains(hash);
-        if !hashes.iter().any(|hash| is_new(&hash)) {
-            return;
-        }
-        if !known.is_empty() {
-            self.strangers.fetch_add(1, Ordering::Relaxed);
-        }
-        let mut tags = write(&self.tags);
-        let mut more: Vec<u64> = tags.to_vec();
-        for hash in hashes {
-            if more.len() < MOST && !more.contains(hash) {
-                more.push(*hash);
-            }
-        }
-        *tags = more.into();
+        write(&self.known).learn(hashes);
     }
 
     /// A load of this function, or by hand, recorded nothing. Says so once.
@@ -99,9 +99,68 @@ impl Recall {
     }
 }
 
+impl Known {
+    fn learn(&mut self, hashes: &[u64]) {
+        self.rounds += 1;
+        let (round, was_empty) = (self.rounds, self.tags.is_empty());
+        let mut all: Vec<(u64, u64)> = self.tags.iter().copied().zip(self.read.iter().copied()).collect();
+        let mut strangers = Vec::new();
+        for hash in hashes {
+            if let Some((_, read)) = all.iter_mut().find(|(tag, _)| tag == hash) {
+                *read = round;
+            } else {
+                strangers.push(*hash);
+            }
+        }
+        if !strangers.is_empty() && !was_empty {
+            self.strangers = self.strangers.saturating_add(1);
+            self.strange = round;
+        } else if round - self.strange > UNREAD {
+            self.strangers = 0;
+        }
+        all.retain(|(_, read)| round - read < UNREAD);
+        for hash in strangers {
+            if all.len() < MOST && all.iter().all(|(tag, _)| *tag != hash) {
+                all.push((hash, round));
+            }
+        }
+        let (tags, read): (Vec<_>, Vec<_>) = all.into_iter().unzip();
+        self.read = read;
+        if *self.tags != *tags {
+            self.tags = tags.into();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_loads_read_no_more_is_forgotten() {
+        let recall = Recall::default();
+        recall.learn(&(0..1_000).collect::<Vec<_>>());
+        for _ in 0..UNREAD - 1 {
+            recall.learn(&[7]);
+        }
+        assert_eq!(recall.tags().len(), MOST, "not yet");
+        recall.learn(&[7]);
+        assert_eq!(*recall.tags(), [7]);
+        recall.learn(&[7, 2_000]);
+        assert_eq!(*recall.tags(), [7, 2_000], "there is room for others");
+    }
+
+    #[test]
+    fn a_place_whose_tags_vary_no_more_expects_no_strangers() {
+        let recall = Recall::default();
+        (0..=u64::from(STRANGERS)).for_each(|other| recall.learn(&[other]));
+        for _ in 0..UNREAD {
+            assert!(recall.expects_strangers());
+            recall.learn(&[0]);
+        }
+        recall.learn(&[0]);
+        assert!(!recall.expects_strangers());
+    }
 
     #[test]
     fn the_first_load_and_those_of_places_whose_tags_vary_expect_strangers() {

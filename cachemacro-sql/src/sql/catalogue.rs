@@ -18,7 +18,7 @@ use crate::sql::dialect::Dialect;
 /// let footprint = Statements::new(catalogue).footprint("DELETE FROM airports WHERE icao = ?");
 /// assert_eq!(footprint.writes().map(|(table, _)| table).collect::<Vec<_>>(), ["airports", "runways"]);
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Catalogue {
     dialect: Dialect,
     home: String,
@@ -26,10 +26,29 @@ pub struct Catalogue {
     named: BTreeMap<String, BTreeSet<String>>,
     keys: BTreeMap<String, KeyColumn>,
     views: BTreeMap<String, Shown>,
-    roots: BTreeMap<String, String>,
+    /// The tables whose rows those of a table are, too.
+    wholes: BTreeMap<String, BTreeSet<String>>,
+    /// The same from the other end.
+    parts: BTreeMap<String, BTreeSet<String>>,
     references: BTreeMap<String, Vec<ForeignKey>>,
     triggers: BTreeMap<String, Vec<Trigger>>,
     routines: BTreeMap<String, Effects>,
+    asides: BTreeMap<String, Aside>,
+    /// Routines that statements run without naming them.
+    hidden: BTreeSet<String>,
+    /// Tables whose rows give way to those that are written.
+    replacing: BTreeSet<String>,
+}
+
+/// What the database does by itself where a table is read or written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Aside {
+    /// It reads these tables.
+    pub(crate) reads: BTreeSet<String>,
+    /// It runs these routines.
+    pub(crate) routines: BTreeSet<String>,
+    /// It runs these where the table is written.
+    pub(crate) routines_on_writes: BTreeSet<String>,
 }
 
 /// The column whose value names a row.
@@ -230,10 +249,14 @@ impl Catalogue {
             named: BTreeMap::new(),
             keys: BTreeMap::new(),
             views: BTreeMap::new(),
-            roots: BTreeMap::new(),
+            wholes: BTreeMap::new(),
+            parts: BTreeMap::new(),
             references: BTreeMap::new(),
             triggers: BTreeMap::new(),
             routines: BTreeMap::new(),
+            asides: BTreeMap::new(),
+            hidden: BTreeSet::new(),
+            replacing: BTreeSet::new(),
         }
     }
 
@@ -317,7 +340,8 @@ impl Catalogue {
         self.table(name)
     }
 
-    /// A table whose rows are also those of another: a partition, or one that inherits. Both go by the name of the other.
+    /// A table whose rows are also those of another: a partition, or one that inherits. Both go by the name of the other; one that inherits
+    /// from several goes by all of their names.
     ///
     /// ```
     /// use cachemacro_sql::{Catalogue, Dialect, Statements};
@@ -329,7 +353,8 @@ impl Catalogue {
     #[must_use]
     pub fn partition(mut self, name: &str, of: &str) -> Self {
         let (part, whole) = (self.named(name), self.named(of));
-        self.roots.insert(part, whole);
+        self.wholes.entry(part.clone()).or_default().insert(whole.clone());
+        self.parts.entry(whole).or_default().insert(part);
         self.table(name)
     }
 
@@ -410,7 +435,7 @@ impl Catalogue {
     }
 
     /// `table`, or `schema.table` outside of the home schema, of a name in that form.
-    fn named(&self, name: &str) -> String {
+    pub(crate) fn named(&self, name: &str) -> String {
         match name.split_once('.') {
             Some((schema, table)) => self.canonical(Some(schema), table),
             None => self.canonical(None, name),
@@ -440,6 +465,23 @@ impl Catalogue {
         }
     }
 
+    /// Whether there is this table, by its name in here.
+    #[cfg(any(feature = "sqlx-postgres", feature = "sqlx-sqlite"))]
+    pub(crate) fn has(&self, table: &str) -> bool {
+        self.named.values().any(|tables| tables.contains(table))
+    }
+
+    /// This table, and those whose rows are its own, too.
+    #[cfg(any(feature = "sqlx-postgres", feature = "sqlx-sqlite"))]
+    pub(crate) fn parts_of(&self, table: &str) -> BTreeSet<String> {
+        reachable(table, &[&self.parts])
+    }
+
+    /// Whether there is a table of this name, in whatever schema.
+    pub(crate) fn knows(&self, name: &str) -> bool {
+        self.named.contains_key(&self.canonical(None, name))
+    }
+
     pub(crate) const fn dialect(&self) -> Dialect {
         self.dialect
     }
@@ -449,17 +491,58 @@ impl Catalogue {
         self.views.get(view)
     }
 
-    /// The table whose rows those of this one are too, up to the one that is no part of another.
-    pub(crate) fn root<'a>(&'a self, table: &'a str) -> &'a str {
-        let mut root = table;
-        // Parts lie a few levels deep; a circle would be an error of who filled the catalogue.
-        for _ in 0..64 {
-            match self.roots.get(root) {
-                Some(whole) => root = whole,
-                None => break,
-            }
-        }
-        root
+    /// The tables by whose names this one goes: those whose rows its own are too, and that are no part of another; itself where there are none.
+    pub(crate) fn roots_of(&self, table: &str) -> BTreeSet<String> {
+        let is_root = |table: &String| !self.wholes.contains_key(table);
+        reachable(table, &[&self.wholes]).into_iter().filter(is_root).collect()
+    }
+
+    /// All that may hold rows of what this table is a part of, and itself.
+    pub(crate) fn family(&self, table: &str) -> BTreeSet<String> {
+        reachable(table, &[&self.wholes, &self.parts])
+    }
+
+    /// What the database does by itself where this table is read or written.
+    pub(crate) fn aside_of(&self, table: &str) -> Option<&Aside> {
+        self.asides.get(table)
+    }
+
+    /// Says so. Its names are those of this catalogue.
+    #[cfg(any(test, feature = "sqlx-postgres"))]
+    pub(crate) fn aside(mut self, table: &str, aside: Aside) -> Self {
+        let known = self.asides.entry(table.to_owned()).or_default();
+        known.reads.extend(aside.reads);
+        known.routines.extend(aside.routines);
+        known.routines_on_writes.extend(aside.routines_on_writes);
+        self
+    }
+
+    /// A routine that statements may run without naming it, as an operator does.
+    #[cfg(any(test, feature = "sqlx-postgres"))]
+    pub(crate) fn hidden_routine(mut self, name: &str) -> Self {
+        self.hidden.insert(name.to_owned());
+        self
+    }
+
+    pub(crate) fn hidden(&self) -> impl Iterator<Item = &str> {
+        self.hidden.iter().map(String::as_str)
+    }
+
+    /// The tables whose names begin so.
+    #[cfg(feature = "sqlx-sqlite")]
+    pub(crate) fn beginning_with<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = String> + 'a {
+        self.named.values().flatten().filter(move |table| table.starts_with(prefix)).cloned()
+    }
+
+    /// A table whose rows give way to those that are written, by whatever key.
+    #[cfg(any(test, feature = "sqlx-sqlite"))]
+    pub(crate) fn replacing(mut self, table: &str) -> Self {
+        self.replacing.insert(table.to_owned());
+        self
+    }
+
+    pub(crate) fn replaces(&self, table: &str) -> bool {
+        self.replacing.contains(table)
     }
 
     pub(crate) fn key_of(&self, table: &str) -> Option<&KeyColumn> {
@@ -487,4 +570,18 @@ impl Catalogue {
     pub(crate) fn effects_of(&self, routine: &str) -> Option<&Effects> {
         self.routines.get(routine)
     }
+}
+
+/// This name, and what it leads to, however far.
+fn reachable(from: &str, ways: &[&BTreeMap<String, BTreeSet<String>>]) -> BTreeSet<String> {
+    let mut found = BTreeSet::from([from.to_owned()]);
+    let mut left = vec![from.to_owned()];
+    while let Some(name) = left.pop() {
+        for next in ways.iter().filter_map(|way| way.get(&name)).flatten() {
+            if found.insert(next.clone()) {
+                left.push(next.clone());
+            }
+        }
+    }
+    found
 }

@@ -1,4 +1,4 @@
-//! What a statement does besides reading: which tables it writes, whether it changes the catalogue, begins or ends a transaction.
+//! What a statement does besides reading: which tables it writes, and whether it changes the catalogue.
 
 use std::collections::BTreeSet;
 
@@ -21,12 +21,7 @@ pub(crate) fn of(reading: &mut Reading<'_>, statement: &Statement) {
         Statement::Delete(delete) => deletes(reading, delete),
         Statement::Merge(merge) => merges(reading, merge),
         Statement::Truncate(truncate) => truncates(reading, truncate),
-        Statement::StartTransaction { .. } | Statement::Savepoint { .. } => reading.found.begins(),
-        Statement::Commit { .. } | Statement::Rollback { savepoint: None, .. } => reading.found.ends(),
-        // SQLite commits with the savepoint that the transaction began with.
-        Statement::ReleaseSavepoint { .. } => reading.found.releases(),
-        // `SET autocommit = 0`
-        Statement::Set(_) if reading.found.catalogue.dialect() == Dialect::MySql => reading.found.begins(),
+        Statement::Call(function) => reading.calls_procedure(&function.name),
         Statement::CreateTable(table) => {
             reading.pass(&table.name);
             reading.found.changes_catalogue();
@@ -61,8 +56,11 @@ pub(crate) fn of(reading: &mut Reading<'_>, statement: &Statement) {
         | Statement::ShowDatabases { .. }
         | Statement::Explain { .. }
         | Statement::ExplainTable { .. } => reading.found.reads_unknown(),
-        // A rollback to a savepoint goes on.
         Statement::Query(_)
+        | Statement::StartTransaction { .. }
+        | Statement::Savepoint { .. }
+        | Statement::ReleaseSavepoint { .. }
+        | Statement::Commit { .. }
         | Statement::Rollback { .. }
         | Statement::Copy { source: CopySource::Query(_), to: true, .. }
         | Statement::Set(_)
@@ -123,6 +121,7 @@ fn inserts(reading: &mut Reading<'_>, insert: &Insert) {
     reading.pass(name);
     let replaces = insert.replace_into || matches!(insert.or, Some(SqliteOnConflict::Replace));
     if replaces {
+        reading.found.replaces();
         // The rows that stood in the way, by whatever key.
         writes(reading, name, &Deed::Delete, |_| Rows::Unknown);
     }
@@ -182,6 +181,7 @@ fn updates(reading: &mut Reading<'_>, update: &Update) {
     let replaces = matches!(update.or, Some(SqliteOnConflict::Replace));
     each(reading, std::iter::once(&update.table).chain(before), |reading, name, alias| {
         if replaces {
+            reading.found.replaces();
             aliased(reading, name, alias, &Deed::Delete, |_| Rows::Unknown);
         }
         aliased(reading, name, alias, &deed, |keyed| match &update.selection {

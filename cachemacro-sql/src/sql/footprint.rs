@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::sql::catalogue::{Catalogue, Effects, Shown};
+use crate::sql::control::Control;
+use crate::sql::dialect::Dialect;
 
 /// Above so many rows of a table, they are not told one by one.
 pub(crate) const MOST_ROWS: usize = 64;
@@ -51,22 +53,32 @@ pub struct Footprint {
     writes: BTreeMap<String, Rows>,
     writes_unknown: bool,
     changes_catalogue: bool,
-    begins: bool,
-    ends: bool,
-    releases: bool,
+    replaces: bool,
+    control: Control,
 }
 
 impl Footprint {
     /// Of a text that nobody understands: it may read and write anything.
     pub(crate) fn unknown() -> Self {
-        Self {
-            reads_unknown: true,
-            writes_unknown: true,
-            changes_catalogue: true,
-            begins: true,
-            releases: true,
-            ..Self::default()
-        }
+        Self { reads_unknown: true, writes_unknown: true, changes_catalogue: true, ..Self::default() }
+    }
+
+    /// The same text in a database of which nothing is known.
+    #[cfg(any(feature = "sqlx-postgres", feature = "sqlx-sqlite"))]
+    pub(crate) fn unknown_besides(self) -> Self {
+        Self { reads_unknown: true, writes_unknown: true, ..self }
+    }
+
+    /// The same in a database that may have changed since: it may read others, and write others if it does write.
+    #[cfg(any(feature = "sqlx-postgres", feature = "sqlx-sqlite"))]
+    pub(crate) fn doubtful(&self) -> Self {
+        Self { reads_unknown: true, writes_unknown: self.is_write(), ..self.clone() }
+    }
+
+    /// The same with what it does to transactions.
+    pub(crate) const fn controlling(mut self, control: Control) -> Self {
+        self.control = control;
+        self
     }
 
     /// The tables that it reads, in order; see [`reads_anything`](Self::reads_anything).
@@ -126,6 +138,12 @@ impl Footprint {
         self.writes_unknown || !self.writes.is_empty()
     }
 
+    /// Whether rows give way to those that it writes, for which triggers may not be pulled.
+    #[cfg(any(feature = "sqlx-postgres", feature = "sqlx-sqlite"))]
+    pub(crate) const fn replaces(&self) -> bool {
+        self.replaces
+    }
+
     /// Whether the catalogue is to be read anew after it.
     ///
     /// ```
@@ -137,37 +155,30 @@ impl Footprint {
         self.changes_catalogue
     }
 
-    /// Whether it may begin a transaction.
+    /// Whether a transaction is open after it that it began.
     ///
     /// ```
     /// # use cachemacro_sql::{Catalogue, Dialect, Statements};
     /// let statements = Statements::new(Catalogue::new(Dialect::Sqlite));
-    /// assert!(statements.footprint("BEGIN IMMEDIATE").begins() && statements.footprint("SAVEPOINT a").begins());
+    /// let begins = |sql| statements.footprint(sql).begins();
+    /// assert!(begins("BEGIN IMMEDIATE") && begins("SAVEPOINT a"));
+    /// assert!(!begins("BEGIN; DELETE FROM users; COMMIT"));
     /// ```
     pub const fn begins(&self) -> bool {
-        self.begins
+        self.control.begins
     }
 
-    /// Whether it ends a transaction, either way.
+    /// Whether it may end a transaction that was begun before it, either way, so that what others have written takes effect.
     ///
     /// ```
     /// # use cachemacro_sql::{Catalogue, Dialect, Statements};
     /// let statements = Statements::new(Catalogue::new(Dialect::Sqlite));
-    /// assert!(statements.footprint("COMMIT").ends() && statements.footprint("ROLLBACK").ends());
+    /// let ends = |sql| statements.footprint(sql).ends();
+    /// assert!(ends("COMMIT") && ends("ROLLBACK") && ends("RELEASE a"));
+    /// assert!(!ends("ROLLBACK TO a") && !ends("BEGIN; DELETE FROM users; COMMIT"));
     /// ```
     pub const fn ends(&self) -> bool {
-        self.ends
-    }
-
-    /// Whether it may release a savepoint, with which a transaction may have begun.
-    ///
-    /// ```
-    /// # use cachemacro_sql::{Catalogue, Dialect, Statements};
-    /// let statements = Statements::new(Catalogue::new(Dialect::Sqlite));
-    /// assert!(statements.footprint("RELEASE a").releases() && !statements.footprint("ROLLBACK TO a").ends());
-    /// ```
-    pub const fn releases(&self) -> bool {
-        self.releases
+        self.control.ends
     }
 }
 
@@ -214,16 +225,8 @@ impl<'a> Found<'a> {
         self.footprint.changes_catalogue = true;
     }
 
-    pub(crate) fn begins(&mut self) {
-        self.footprint.begins = true;
-    }
-
-    pub(crate) fn ends(&mut self) {
-        self.footprint.ends = true;
-    }
-
-    pub(crate) fn releases(&mut self) {
-        self.footprint.releases = true;
+    pub(crate) fn replaces(&mut self) {
+        self.footprint.replaces = true;
     }
 
     /// A table or view is read.
@@ -239,9 +242,36 @@ impl<'a> Found<'a> {
                 }
             }
             None => {
-                self.footprint.reads.insert(self.catalogue.root(table).to_owned());
+                self.footprint.reads.extend(self.catalogue.roots_of(table));
+                for member in self.catalogue.family(table) {
+                    self.besides(&member, false);
+                }
             }
         }
+    }
+
+    /// What the database does by itself where a table is read or written: its policies, checks and defaults.
+    fn besides(&mut self, table: &str, writes: bool) {
+        let Some(aside) = self.catalogue.aside_of(table) else { return };
+        let how = if writes { "beside a write" } else { "beside a read" };
+        if self.followed.insert((table.to_owned(), how)) {
+            aside.reads.iter().for_each(|table| self.reads(table));
+            let always = aside.routines.iter();
+            let on_writes = aside.routines_on_writes.iter().filter(|_| writes);
+            always.chain(on_writes).for_each(|routine| self.runs(routine));
+        }
+    }
+
+    /// A routine is run.
+    pub(crate) fn runs(&mut self, routine: &str) {
+        if let Some(effects) = self.catalogue.effects_of(routine) {
+            self.calls(effects);
+        }
+    }
+
+    /// What any statement may run without naming it.
+    pub(crate) fn runs_hidden(&mut self) {
+        self.catalogue.hidden().for_each(|routine| self.runs(routine));
     }
 
     /// Something is called that the catalogue says this of.
@@ -285,15 +315,29 @@ impl<'a> Found<'a> {
             Some(Shown::Unknown) => return self.writes_unknown(),
             None => {}
         }
-        let root = catalogue.root(table);
-        // A trigger may change the key of the row that is to be written.
-        let rows = if catalogue.triggers_on(root).is_empty() { rows } else { Rows::Unknown };
-        self.note(root, rows);
-        if root != table {
-            self.pulls(root, deed);
-            self.follow(table, deed);
+        let family = catalogue.family(table);
+        let is_triggered = family.iter().any(|member| !catalogue.triggers_on(member).is_empty());
+        let replaces = matches!(deed, Deed::Insert | Deed::Update(_))
+            && family.iter().any(|member| catalogue.replaces(member));
+        self.footprint.replaces |= replaces;
+        for (root, rows) in catalogue.roots_of(table).into_iter().zip(std::iter::repeat(rows)) {
+            // A trigger may change the key of the row that is to be written; a parent may go by another one.
+            let is_named = !is_triggered && !replaces && catalogue.key_of(&root) == catalogue.key_of(table);
+            self.note(&root, if is_named { rows } else { Rows::Unknown });
         }
-        self.follow(root, deed);
+        // It may also change what other columns are set to.
+        let any = Deed::Update(None);
+        let deed = match deed {
+            Deed::Update(_) if is_triggered && catalogue.dialect() != Dialect::Sqlite => &any,
+            deed => deed,
+        };
+        for member in &family {
+            self.besides(member, true);
+            for deed in std::iter::once(deed).chain(replaces.then_some(&Deed::Delete)) {
+                self.pulls(member, deed);
+                self.follow(member, deed);
+            }
+        }
     }
 
     /// The triggers of a table do what they do.
@@ -344,8 +388,7 @@ impl<'a> Found<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sql::catalogue::ForeignKey;
-    use crate::sql::dialect::Dialect;
+    use crate::sql::catalogue::{Aside, ForeignKey, KeyKind};
 
     #[test]
     fn views_of_views_are_followed_to_their_tables_and_in_a_circle_once() {
@@ -385,6 +428,89 @@ mod tests {
         found.writes("a", &Deed::Delete, Rows::Keys(["1".to_owned()].into()));
         let footprint = found.finish();
         assert_eq!(footprint.writes().collect::<Vec<_>>(), [("a", &Rows::Unknown), ("b", &Rows::Unknown)]);
+    }
+
+    fn written(catalogue: &Catalogue, table: &str, deed: &Deed) -> Vec<(String, Rows)> {
+        let mut found = Found::new(catalogue);
+        found.writes(table, deed, Rows::Keys(["7".to_owned()].into()));
+        let footprint = found.finish();
+        let mut writes: Vec<_> =
+            footprint.writes().map(|(table, rows)| (table.to_owned(), rows.clone())).collect();
+        if footprint.writes_anything() {
+            writes.push(("*".to_owned(), Rows::Unknown));
+        }
+        writes
+    }
+
+    #[test]
+    fn a_table_that_inherits_from_several_goes_by_all_of_them() {
+        let catalogue = Catalogue::new(Dialect::Postgres)
+            .key("goods", "id", KeyKind::Integer)
+            .key("wares", "id", KeyKind::Integer)
+            .key("things", "code", KeyKind::Integer)
+            .partition("wares", "goods")
+            .partition("wares", "things");
+        let seven = Rows::Keys(["7".to_owned()].into());
+        let both = [("goods".to_owned(), seven.clone()), ("things".to_owned(), Rows::Unknown)];
+        assert_eq!(written(&catalogue, "wares", &Deed::Delete), both, "which has other keys");
+        assert_eq!(written(&catalogue, "goods", &Deed::Delete), [("goods".to_owned(), seven)]);
+        let mut found = Found::new(&catalogue);
+        found.reads("wares");
+        assert_eq!(found.finish().reads().collect::<Vec<_>>(), ["goods", "things"]);
+    }
+
+    #[test]
+    fn triggers_and_keys_of_a_part_are_followed_where_the_whole_is_written() {
+        let catalogue = Catalogue::new(Dialect::Postgres)
+            .partition("events_1", "events")
+            .trigger("events_1", "noted", Effects::none().writes(["log"]))
+            .foreign_key(ForeignKey::new("seen", "events_1").on_delete());
+        let tables: Vec<String> =
+            written(&catalogue, "events", &Deed::Delete).into_iter().map(|(table, _)| table).collect();
+        assert_eq!(tables, ["events", "log", "seen"]);
+    }
+
+    #[test]
+    fn a_trigger_before_an_update_may_set_what_foreign_keys_follow() {
+        let catalogue = Catalogue::new(Dialect::Postgres)
+            .trigger("airports", "upper", Effects::none())
+            .foreign_key(ForeignKey::new("runways", "airports").on_update(["icao"]));
+        let deed = Deed::Update(Some(["name".to_owned()].into()));
+        assert_eq!(written(&catalogue, "airports", &deed).len(), 2);
+    }
+
+    #[test]
+    fn rows_that_a_table_replaces_are_deleted_by_an_insert() {
+        let catalogue = Catalogue::new(Dialect::Sqlite)
+            .replacing("users")
+            .foreign_key(ForeignKey::new("orders", "users").on_delete());
+        let expected = ["orders", "users"].map(|table| (table.to_owned(), Rows::Unknown));
+        assert_eq!(written(&catalogue, "users", &Deed::Insert), expected);
+    }
+
+    #[test]
+    fn what_the_database_runs_by_itself_counts() {
+        let aside = Aside {
+            reads: ["members".to_owned()].into(),
+            routines: ["may_see".to_owned()].into(),
+            routines_on_writes: ["next_code".to_owned()].into(),
+        };
+        let catalogue = Catalogue::new(Dialect::Postgres)
+            .aside("papers", aside)
+            .routine("may_see", Effects::none().reads(["roles"]))
+            .routine("next_code", Effects::none().writes(["codes"]));
+        let mut found = Found::new(&catalogue);
+        found.reads("papers");
+        let footprint = found.finish();
+        assert_eq!(footprint.reads().collect::<Vec<_>>(), ["members", "papers", "roles"]);
+        assert!(!footprint.is_write());
+        let tables: Vec<String> =
+            written(&catalogue, "papers", &Deed::Insert).into_iter().map(|(table, _)| table).collect();
+        assert_eq!(tables, ["codes", "papers"]);
+        let catalogue = catalogue.routine("compare", Effects::unknown()).hidden_routine("compare");
+        let mut found = Found::new(&catalogue);
+        found.runs_hidden();
+        assert!(found.finish().writes_anything());
     }
 
     #[test]

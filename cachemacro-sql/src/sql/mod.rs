@@ -2,6 +2,7 @@
 
 pub(crate) mod calls;
 pub(crate) mod catalogue;
+pub(crate) mod control;
 pub(crate) mod deeds;
 pub(crate) mod depth;
 pub(crate) mod dialect;

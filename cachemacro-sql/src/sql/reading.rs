@@ -103,7 +103,22 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// A function or procedure is called.
+    /// A procedure is called, which may do anything unless somebody says what.
+    pub(crate) fn calls_procedure(&mut self, name: &ObjectName) {
+        let catalogue = self.found.catalogue;
+        let effects = split(name).and_then(|(_, name)| catalogue.effects_of(&catalogue.dialect().fold(name)));
+        if let Some(effects) = effects {
+            self.found.calls(effects);
+        } else {
+            self.found.reads_unknown();
+            self.found.writes_unknown();
+        }
+        if effects.is_none_or(|effects| effects.writes.is_none()) {
+            self.found.changes_catalogue();
+        }
+    }
+
+    /// A function is called.
     pub(crate) fn calls(&mut self, name: &ObjectName) {
         let catalogue = self.found.catalogue;
         let Some((_, name)) = split(name) else { return };
@@ -140,14 +155,17 @@ impl Reading<'_> {
         }
     }
 
-    /// A function whose rows are read as a table's are. Some tell of the database itself.
+    /// A function whose rows are read as a table's are. Some tell of the database itself, or are virtual tables: `found('a query')`.
     pub(crate) fn calls_in_place_of_a_table(&mut self, name: &ObjectName) {
         self.calls(name);
-        let dialect = self.found.catalogue.dialect();
+        let catalogue = self.found.catalogue;
+        let dialect = catalogue.dialect();
         if let Some((schema, name)) = split(name) {
-            let (schema, name) = (schema.map(|schema| dialect.fold(schema)), dialect.fold(name));
-            if dialect.is_own(schema.as_deref(), &name) {
+            let (folded, bare) = (schema.map(|schema| dialect.fold(schema)), dialect.fold(name));
+            if dialect.is_own(folded.as_deref(), &bare) {
                 self.found.reads_unknown();
+            } else if catalogue.knows(&bare) {
+                self.reads(schema, name);
             }
         }
     }

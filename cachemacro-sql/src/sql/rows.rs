@@ -92,7 +92,8 @@ impl Keyed<'_> {
                 _ => None,
             },
             (KeyKind::Text, value) => match literal(value)? {
-                Value::SingleQuotedString(text) => Some(text.clone()),
+                // A column of so many characters cuts blanks off.
+                Value::SingleQuotedString(text) if !text.ends_with(' ') => Some(text.clone()),
                 _ => None,
             },
         }

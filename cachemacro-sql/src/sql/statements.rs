@@ -13,6 +13,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use crate::sql::catalogue::Catalogue;
 #[cfg(feature = "sqlx-sqlite")]
 use crate::sql::catalogue::Effects;
+use crate::sql::control::control;
 use crate::sql::depth::is_shallow;
 use crate::sql::dialect::Dialect;
 use crate::sql::footprint::{Footprint, Found};
@@ -73,6 +74,12 @@ impl Statements {
         Self { catalogue, texts: Mutex::new(Texts { footprints: LruCache::new(TEXTS), bytes: 0 }) }
     }
 
+    /// The catalogue that they are understood by.
+    #[cfg(any(feature = "sqlx-postgres", feature = "sqlx-sqlite"))]
+    pub(crate) const fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
     /// What the statements of this text do.
     ///
     /// ```
@@ -119,6 +126,13 @@ pub(crate) fn footprint_of(catalogue: &Catalogue, sql: &str) -> Footprint {
     stacker::grow(STACK, || analyse(catalogue, sql))
 }
 
+/// What the statements of this text do in a database of which nothing is known. Whether it changes the catalogue, or begins or ends a
+/// transaction, its own words tell.
+#[cfg(any(feature = "sqlx-postgres", feature = "sqlx-sqlite"))]
+pub(crate) fn unknown(dialect: Dialect, sql: &str) -> Footprint {
+    stacker::grow(STACK, || analyse(&Catalogue::new(dialect), sql)).unknown_besides()
+}
+
 /// What sets a trigger off that is defined by this text, and what it does, as far as that is understood.
 #[cfg(feature = "sqlx-sqlite")]
 pub(crate) fn trigger_of(catalogue: &Catalogue, sql: &str) -> (Option<&'static str>, Effects) {
@@ -153,16 +167,19 @@ pub(crate) fn trigger_of(catalogue: &Catalogue, sql: &str) -> (Option<&'static s
 }
 
 fn analyse(catalogue: &Catalogue, sql: &str) -> Footprint {
-    let tokens = Tokenizer::new(catalogue.dialect().grammar(), sql).tokenize_with_location().ok();
-    if catalogue.dialect() == Dialect::Sqlite && tokens.as_deref().is_some_and(is_pragma) {
+    let dialect = catalogue.dialect();
+    let Ok(tokens) = Tokenizer::new(dialect.grammar(), sql).tokenize_with_location() else {
+        return Footprint::unknown();
+    };
+    let control = control(dialect, tokens.iter().map(|token| &token.token));
+    let footprint = if dialect == Dialect::Sqlite && is_pragma(&tokens) {
         let mut found = Found::new(catalogue);
         found.reads_unknown();
-        return found.finish();
-    }
-    match tokens.and_then(|tokens| parsed(catalogue, tokens)) {
-        Some(statements) => walked(catalogue, &statements),
-        None => Footprint::unknown(),
-    }
+        found.finish()
+    } else {
+        parsed(catalogue, tokens).map_or_else(Footprint::unknown, |statements| walked(catalogue, &statements))
+    };
+    footprint.controlling(control)
 }
 
 /// Whether a text is one `PRAGMA`, many of which the parser does not know. None writes a table.
@@ -175,6 +192,7 @@ fn is_pragma(tokens: &[TokenWithSpan]) -> bool {
 
 fn walked(catalogue: &Catalogue, statements: &[Statement]) -> Footprint {
     let mut walk = Walk(Reading::new(catalogue));
+    walk.0.found.runs_hidden();
     for statement in statements {
         if is_only_explained(statement) {
             walk.0.found.reads_unknown();

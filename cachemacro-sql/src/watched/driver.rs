@@ -1,20 +1,12 @@
 //! Statements through a watched pool, and in its transactions: the same for each driver, and by a macro, since no trait says for all of
 //! them that connections run statements.
 
-use std::sync::Arc;
-
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt as _, future, stream};
 use sqlx_core::Either;
 use sqlx_core::database::Database;
 use sqlx_core::error::{Error, Result};
-
-use crate::sql::footprint::Footprint;
-use crate::sql::statements::Statements;
-use crate::watched::after::After;
-use crate::watched::shared::Shared;
-use crate::watched::transaction::Written;
 
 /// What a statement answers: rows, or how many it has changed.
 pub(crate) type Steps<'e, DB> =
@@ -23,48 +15,25 @@ pub(crate) type Steps<'e, DB> =
 /// The answer to something else.
 pub(crate) type Future<'e, T> = BoxFuture<'e, Result<T>>;
 
-/// What a statement does, as far as the catalogue could be read.
-pub(crate) fn footprint(statements: Option<Arc<Statements>>, sql: &str) -> Arc<Footprint> {
-    statements.map_or_else(|| Arc::new(Footprint::unknown()), |statements| statements.footprint(sql))
-}
-
-/// Notes a statement that is about to be run on a connection of its own; gives what is to be done after it.
-pub(crate) fn noted(shared: &Arc<Shared>, footprint: &Footprint) -> Option<After> {
-    shared.record(footprint);
-    let acts = footprint.is_write() || footprint.changes_catalogue();
-    acts.then(|| After::new(shared, shared.removals(footprint), footprint.changes_catalogue()))
-}
-
-/// Notes a statement that is about to be run in a transaction.
-pub(crate) async fn noted_within(shared: &Shared, written: &mut Written, footprint: &Footprint) {
-    // G1: its snapshot may be older than an evict.
-    cachemacro::record_unknown();
-    let removals = shared.removals(footprint);
-    let cache = shared.cache();
-    if cache.is_collecting() && !removals.is_empty() {
-        // Nothing is sent. From now on the task's cached calls know that it has written.
-        let _ = cache.apply(&removals).await;
-    }
-    written.add(removals, footprint);
-}
-
 /// A stream that is this error.
 pub(crate) fn refused<T: Send + 'static>(error: Error) -> BoxStream<'static, Result<T>> {
     stream::once(future::ready(Err(error))).boxed()
 }
 
-/// Runs statements on this database through [`Watched`](crate::Watched) and [`WatchedTransaction`](crate::WatchedTransaction);
-/// `$read` reads the catalogue.
-macro_rules! executors {
-    ($database:ty, $read:path) => {
-        impl $crate::watched::handle::Watched<sqlx_core::pool::Pool<$database>> {
-            /// Notes a statement that is about to be run; gives what is to be done after it.
-            async fn note(&self, sql: &str) -> Option<$crate::watched::after::After> {
-                let read = async { $read(&mut *self.pool.acquire().await?).await };
-                let footprint = $crate::watched::driver::footprint(self.shared.statements(read).await, sql);
-                $crate::watched::driver::noted(&self.shared, &footprint)
-            }
+/// The first row of an answer, once all of it is there.
+pub(crate) async fn first<DB: Database>(mut steps: Steps<'_, DB>) -> Result<Option<DB::Row>> {
+    let mut first = None;
+    while let Some(step) = steps.next().await {
+        if let Either::Right(row) = step? {
+            first.get_or_insert(row);
         }
+    }
+    Ok(first)
+}
+
+/// Runs statements on this database through [`Watched`](crate::Watched) and [`WatchedTransaction`](crate::WatchedTransaction).
+macro_rules! executors {
+    ($database:ty) => {
 
         impl<'p> sqlx_core::executor::Executor<'p>
             for &'p $crate::watched::handle::Watched<sqlx_core::pool::Pool<$database>>
@@ -84,8 +53,9 @@ macro_rules! executors {
                 };
                 let watched = self.clone();
                 let begun = async move {
-                    let after = watched.note(told.text()).await;
-                    $crate::watched::after::Watching::new((&watched.pool).fetch_many(told), after)
+                    let noted = watched.note(told.text()).await;
+                    let steps = (&watched.pool).fetch_many(told);
+                    $crate::watched::after::Watching::new(steps, noted.after, noted.seen)
                 };
                 futures_util::stream::once(begun).flatten().boxed()
             }
@@ -104,20 +74,18 @@ macro_rules! executors {
                 let watched = self.clone();
                 Box::pin(async move {
                     let told = told?;
-                    let after = watched.note(told.text()).await;
-                    if after.is_none() {
-                        return (&watched.pool).fetch_optional(told).await;
+                    let noted = watched.note(told.text()).await;
+                    if noted.after.is_none() {
+                        let row = (&watched.pool).fetch_optional(told).await;
+                        drop(noted);
+                        return row;
                     }
                     // To its end: a database may commit behind the row. So also where nobody waits for it any more.
-                    let mut steps =
-                        $crate::watched::after::Watching::new((&watched.pool).fetch_many(told), after);
-                    let mut first = None;
-                    while let Some(step) = steps.next().await {
-                        if let sqlx_core::Either::Right(row) = step? {
-                            first.get_or_insert(row);
-                        }
-                    }
-                    Ok(first)
+                    let steps = (&watched.pool).fetch_many(told);
+                    $crate::watched::driver::first::<$database>(
+                        $crate::watched::after::Watching::new(steps, noted.after, noted.seen).boxed(),
+                    )
+                    .await
                 })
             }
 
@@ -143,15 +111,6 @@ macro_rules! executors {
             }
         }
 
-        impl $crate::watched::transaction::WatchedTransaction<'_, $database> {
-            /// Notes a statement that is about to be run.
-            async fn note(&mut self, sql: &str) {
-                let statements = self.shared.statements($read(&mut *self.inner)).await;
-                let footprint = $crate::watched::driver::footprint(statements, sql);
-                $crate::watched::driver::noted_within(&self.shared, &mut self.written, &footprint).await;
-            }
-        }
-
         impl<'t> sqlx_core::executor::Executor<'t>
             for &'t mut $crate::watched::transaction::WatchedTransaction<'_, $database>
         {
@@ -169,8 +128,12 @@ macro_rules! executors {
                     Err(error) => return $crate::watched::driver::refused(error),
                 };
                 let begun = async move {
-                    self.note(told.text()).await;
-                    (&mut *self.inner).fetch_many(told)
+                    let after = $crate::watched::noting::noted_within(self, told.text()).await;
+                    let steps = self.inner.connection().fetch_many(told);
+                    match after {
+                        Some(after) => $crate::watched::after::ended(steps, after).await,
+                        None => steps,
+                    }
                 };
                 futures_util::stream::once(begun).flatten().boxed()
             }
@@ -186,8 +149,12 @@ macro_rules! executors {
                 let told = $crate::watched::told::Told::of(query);
                 Box::pin(async move {
                     let told = told?;
-                    self.note(told.text()).await;
-                    (&mut *self.inner).fetch_optional(told).await
+                    let after = $crate::watched::noting::noted_within(self, told.text()).await;
+                    let Some(after) = after else {
+                        return self.inner.connection().fetch_optional(told).await;
+                    };
+                    let steps = self.inner.connection().fetch_many(told);
+                    $crate::watched::driver::first::<$database>($crate::watched::after::ended(steps, after).await).await
                 })
             }
 
@@ -199,7 +166,7 @@ macro_rules! executors {
             where
                 't: 'e,
             {
-                (&mut *self.inner).prepare_with(sql, parameters)
+                self.inner.connection().prepare_with(sql, parameters)
             }
 
             fn describe<'e>(
@@ -209,7 +176,7 @@ macro_rules! executors {
             where
                 't: 'e,
             {
-                (&mut *self.inner).describe(sql)
+                self.inner.connection().describe(sql)
             }
         }
     };

@@ -3,12 +3,18 @@
 use std::sync::Arc;
 
 use cachemacro::Cache;
+use futures_core::future::BoxFuture;
 use sqlx_core::database::Database;
 use sqlx_core::error::Result;
 use sqlx_core::pool::Pool;
+use sqlx_core::sql_str::SqlSafeStr;
 
-use crate::sql::catalogue::Effects;
+use crate::sql::catalogue::{Catalogue, Effects};
 use crate::sql::dialect::Dialect;
+use crate::watched::known::Known;
+use crate::watched::noting::{Noted, noted};
+use crate::watched::outbox::store::Store;
+use crate::watched::outbox::table::Planned;
 use crate::watched::shared::{About, Declared, Shared};
 use crate::watched::transaction::WatchedTransaction;
 
@@ -65,10 +71,30 @@ pub struct Watched<P> {
 ///     Watched::new(pool).named("shop")
 /// }
 /// ```
-pub trait Watch: Sized {
+pub trait Watch: Clone + Send + Sync + 'static {
     /// The SQL that it speaks.
     #[doc(hidden)]
     const DIALECT: Dialect;
+
+    /// Reads what the database knows of itself.
+    #[doc(hidden)]
+    fn catalogue(&self) -> BoxFuture<'_, Result<Catalogue>>;
+
+    /// The outbox, which is there or not.
+    #[doc(hidden)]
+    fn outbox(&self) -> Arc<dyn Store>;
+
+    /// What is missing of the outbox and the triggers on these tables, as statements.
+    #[doc(hidden)]
+    fn migration<'a>(&'a self, tables: &'a [Planned]) -> BoxFuture<'a, Result<Vec<String>>>;
+
+    /// Defines what is missing.
+    #[doc(hidden)]
+    fn define<'a>(&'a self, tables: &'a [Planned]) -> BoxFuture<'a, Result<()>>;
+
+    /// What triggers on these tables do not see.
+    #[doc(hidden)]
+    fn gaps<'a>(&'a self, tables: &'a [Planned]) -> BoxFuture<'a, Result<Vec<String>>>;
 }
 
 impl<P: Watch> Watched<P> {
@@ -89,7 +115,49 @@ impl<P: Watch> Watched<P> {
     }
 }
 
-impl<DB: Database> Watched<Pool<DB>> {
+impl<P: Watch> Watched<P> {
+    /// Notes a statement that is about to be run; gives what is to be done after it.
+    pub(crate) async fn note(&self, sql: &str) -> Noted {
+        noted(&self.shared, &self.known().await, sql)
+    }
+
+    async fn known(&self) -> Known {
+        self.shared.known(self.pool.catalogue()).await
+    }
+
+    /// Reads the catalogue anew: what another process, a migration or `psql` made since, tables, triggers and foreign keys, is known from
+    /// then on. Where it differs, all that is of the database is evicted. Tells whether it did.
+    ///
+    /// ```
+    /// # use cachemacro_sql::Watched;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> sqlx::Result<()> {
+    /// # let options = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1);
+    /// let db = Watched::new(options.connect("sqlite::memory:").await?);
+    /// sqlx::query("SELECT 1").execute(&db).await?;
+    /// assert!(!db.reread().await?);
+    /// sqlx::raw_sql("CREATE TABLE users (id INTEGER PRIMARY KEY)").execute(db.unwatched()).await?; // somebody else
+    /// assert!(db.reread().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the database does not tell; what was known stays.
+    pub async fn reread(&self) -> Result<bool> {
+        let epoch = self.shared.knowledge.epoch();
+        let catalogue = self.shared.declared(self.pool.catalogue().await?);
+        let differs = self.shared.knowledge.replace(catalogue, epoch);
+        if differs {
+            self.shared.evict_all().await;
+        }
+        Ok(differs)
+    }
+}
+
+impl<DB: Database> Watched<Pool<DB>>
+where
+    Pool<DB>: Watch,
+{
     /// Begins a transaction.
     ///
     /// ```
@@ -109,7 +177,32 @@ impl<DB: Database> Watched<Pool<DB>> {
     /// # Errors
     /// Where there is no connection, or it is refused.
     pub async fn begin(&self) -> Result<WatchedTransaction<'static, DB>> {
-        Ok(WatchedTransaction::new(self.pool.begin().await?, Arc::clone(&self.shared)))
+        // Before it begins, so that its first statement is its user's.
+        let known = self.known().await;
+        Ok(WatchedTransaction::new(self.pool.begin().await?, Arc::clone(&self.shared), known))
+    }
+
+    /// Begins a transaction by this statement.
+    ///
+    /// ```
+    /// # use cachemacro_sql::Watched;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> sqlx::Result<()> {
+    /// # let options = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1);
+    /// # let db = Watched::new(options.connect("sqlite::memory:").await?);
+    /// # sqlx::raw_sql("CREATE TABLE users (id INTEGER PRIMARY KEY)").execute(&db).await?;
+    /// let mut tx = db.begin_with("BEGIN IMMEDIATE").await?; // `BEGIN ISOLATION LEVEL SERIALIZABLE` on PostgreSQL
+    /// sqlx::query("INSERT INTO users VALUES (7)").execute(&mut tx).await?;
+    /// tx.commit().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where there is no connection, or it is refused.
+    pub async fn begin_with(&self, statement: impl SqlSafeStr) -> Result<WatchedTransaction<'static, DB>> {
+        let known = self.known().await;
+        let inner = self.pool.begin_with(statement).await?;
+        Ok(WatchedTransaction::new(inner, Arc::clone(&self.shared), known))
     }
 }
 

@@ -2,7 +2,11 @@
 
 pub(crate) mod after;
 pub(crate) mod driver;
+pub(crate) mod feed;
 pub(crate) mod handle;
+pub(crate) mod known;
+pub(crate) mod noting;
+pub(crate) mod outbox;
 #[cfg(feature = "sqlx-postgres")]
 pub(crate) mod postgres;
 pub(crate) mod shared;

@@ -1,17 +1,20 @@
-//! What all handles of one watched database share: its name and cache, what its statements do, and what was said already.
+//! What all handles of one watched database share: its name and cache, what is known of its statements, and what was said already.
 
 use std::collections::BTreeSet;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use cachemacro::{Cache, Removals};
 
 use crate::sql::catalogue::{Catalogue, Effects};
 use crate::sql::dialect::Dialect;
-use crate::sql::footprint::Footprint;
-use crate::sql::statements::Statements;
-use crate::tags::NAME;
+use crate::sql::footprint::{Footprint, Rows};
+use crate::tags::{NAME, all, changed_tags};
+use crate::watched::known::{Begun, Knowledge, Known};
+use crate::watched::outbox::draining::Draining;
+use crate::watched::outbox::store::Changed;
 
 /// What its user says of a database.
 #[derive(Debug, Clone)]
@@ -45,17 +48,54 @@ impl About {
     }
 }
 
+/// What is to be evicted after statements.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Evicts {
+    pub(crate) removals: Removals,
+    /// Of these tables the outbox knows the rows.
+    told: BTreeSet<String>,
+}
+
+impl Evicts {
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.removals.merge(other.removals);
+        self.told.extend(other.told);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.removals.is_empty()
+    }
+
+    /// Whether the outbox is to be asked.
+    pub(crate) fn asks(&self) -> bool {
+        !self.told.is_empty()
+    }
+
+    /// The outbox has told.
+    pub(crate) fn told(&mut self, removals: Removals) {
+        self.told.clear();
+        self.removals.merge(removals);
+    }
+
+    /// Counts all rows as changed that the outbox would have told.
+    pub(crate) fn without_outbox(&mut self, name: &str) {
+        let any: Changed = mem::take(&mut self.told).into_iter().map(|table| (table, None)).collect();
+        self.removals.merge(Removals::new().tags(changed_tags(name, &any)));
+    }
+}
+
 /// What handles share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) about: About,
     dialect: Dialect,
-    /// `None` until the catalogue was read, and again once it has changed.
-    statements: RwLock<Option<Arc<Statements>>>,
-    /// How often the catalogue has changed.
-    changes: AtomicU64,
+    pub(crate) knowledge: Knowledge,
+    pub(crate) begun: Begun,
+    /// What triggers note.
+    installed: RwLock<Option<Arc<Draining>>>,
     said_unread: AtomicBool,
     said_not_understood: AtomicBool,
+    said_begun: AtomicBool,
     /// Triggers that were named in a warning.
     named: Mutex<BTreeSet<String>>,
 }
@@ -69,10 +109,12 @@ impl Shared {
         Arc::new(Self {
             about,
             dialect,
-            statements: RwLock::new(None),
-            changes: AtomicU64::new(0),
+            knowledge: Knowledge::new(dialect),
+            begun: Begun::default(),
+            installed: RwLock::default(),
             said_unread: AtomicBool::new(false),
             said_not_understood: AtomicBool::new(false),
+            said_begun: AtomicBool::new(false),
             named: Mutex::default(),
         })
     }
@@ -82,39 +124,27 @@ impl Shared {
         self.about.cache.clone().unwrap_or_else(Cache::current)
     }
 
-    /// What statements do; `read` gives the catalogue where it is not known. Where it cannot be read, none of them is understood.
-    pub(crate) async fn statements<E: std::fmt::Display>(
+    /// What statements do that begin now; `read` gives the catalogue where it is not known. Where it cannot be read, none of them is
+    /// understood.
+    pub(crate) async fn known<E: std::fmt::Display>(
         &self,
         read: impl Future<Output = Result<Catalogue, E>>,
-    ) -> Option<Arc<Statements>> {
-        if let Some(known) = self.statements.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            return Some(Arc::clone(known));
+    ) -> Known {
+        let read = async { read.await.map(|catalogue| self.declared(catalogue)) };
+        let (known, error) = self.knowledge.get(read).await;
+        if let Some(error) = error
+            && !self.said_unread.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(database = self.about.name, dialect = ?self.dialect, %error, "the database's catalogue could not be read: until it can, writes evict all that is of the database, and recorded loads are not stored");
         }
-        let changes = self.changes.load(Ordering::SeqCst);
-        // On the heap: nearly all calls know it.
-        let catalogue = match Box::pin(read).await {
-            Ok(catalogue) => self.about.declare(catalogue),
-            Err(error) => {
-                if !self.said_unread.swap(true, Ordering::Relaxed) {
-                    tracing::warn!(database = self.about.name, dialect = ?self.dialect, %error, "the database's catalogue could not be read: until it can, writes evict all that is of the database, and recorded loads are not stored");
-                }
-                return None;
-            }
-        };
-        self.name_triggers(&catalogue);
-        let statements = Arc::new(Statements::new(catalogue));
-        let mut known = self.statements.write().unwrap_or_else(PoisonError::into_inner);
-        // What was read before a change is of use to this call alone.
-        if self.changes.load(Ordering::SeqCst) == changes {
-            *known = Some(Arc::clone(&statements));
-        }
-        Some(statements)
+        known
     }
 
-    /// The catalogue is read anew by the next call.
-    pub(crate) fn forget(&self) {
-        self.changes.fetch_add(1, Ordering::SeqCst);
-        *self.statements.write().unwrap_or_else(PoisonError::into_inner) = None;
+    /// A catalogue as it was read, with what the user says.
+    pub(crate) fn declared(&self, catalogue: Catalogue) -> Catalogue {
+        let catalogue = self.about.declare(catalogue);
+        self.name_triggers(&catalogue);
+        catalogue
     }
 
     /// Names triggers whose effects nobody knows: in one warning, and each once.
@@ -137,12 +167,25 @@ impl Shared {
         }
     }
 
-    /// Tells the load that is under way what a statement reads.
+    /// A text is about to be run that leaves a transaction open on a connection that anybody may get.
+    pub(crate) fn begins(&self) {
+        self.begun.begins(&self.knowledge);
+        if !self.said_begun.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                database = self.about.name,
+                "a transaction was begun by text: until one is ended so, no recorded load is stored, and writes evict all that is of the \
+                 database; `begin()` or `begin_with(…)` begins one that is followed"
+            );
+        }
+    }
+
+    /// Tells the load that is under way what a statement reads. What it writes, it may have read: a count of rows, or the rows
+    /// themselves by `RETURNING`.
     pub(crate) fn record(&self, footprint: &Footprint) {
         if !cachemacro::is_recording() {
             return;
         }
-        if let Some(tags) = footprint.read_tags(&self.about.name) {
+        if let Some(tags) = footprint.read_or_written_tags(&self.about.name) {
             cachemacro::record(tags);
         } else {
             cachemacro::record_unknown();
@@ -156,11 +199,51 @@ impl Shared {
     }
 
     /// What is to be evicted after a statement.
-    pub(crate) fn removals(&self, footprint: &Footprint) -> Removals {
-        if footprint.is_write() {
-            Removals::new().tags(footprint.evicted_tags(&self.about.name))
-        } else {
-            Removals::new()
+    pub(crate) fn evicts(&self, footprint: &Footprint) -> Evicts {
+        let mut evicts = Evicts::default();
+        if footprint.writes_anything() {
+            evicts.removals = self.all();
+            return evicts;
         }
+        // The triggers of an outbox know rows whose keys were bound, and are not asked where rows may go without them.
+        let outbox = self.outbox().filter(|_| !footprint.replaces());
+        let mut changed = Changed::new();
+        for (table, rows) in footprint.writes() {
+            let is_told = outbox.as_ref().is_some_and(|outbox| outbox.tables.contains(table));
+            let keys = match rows {
+                _ if is_told => Some(BTreeSet::new()),
+                Rows::Keys(keys) => Some(keys.clone()),
+                Rows::Unknown => None,
+            };
+            changed.insert(table.to_owned(), keys);
+            if is_told {
+                evicts.told.insert(table.to_owned());
+            }
+        }
+        evicts.removals = Removals::new().tags(changed_tags(&self.about.name, &changed));
+        evicts
+    }
+
+    /// Triggers note what changes the tables of this outbox, in place of those of another.
+    pub(crate) fn install(&self, draining: &Arc<Draining>) {
+        *self.installed.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(draining));
+    }
+
+    /// The outbox, where there is one.
+    pub(crate) fn outbox(&self) -> Option<Arc<Draining>> {
+        self.installed.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Evicts all that is of the database.
+    pub(crate) async fn evict_all(&self) {
+        if let Err(error) = self.cache().apply(&self.all()).await {
+            // It is kept, and sent again before this process serves what it is about.
+            tracing::warn!(database = self.about.name, %error, "evicts of a whole database have failed so far");
+        }
+    }
+
+    /// All that is of the database.
+    pub(crate) fn all(&self) -> Removals {
+        Removals::new().tags([all(&self.about.name)])
     }
 }

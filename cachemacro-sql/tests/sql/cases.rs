@@ -65,7 +65,6 @@ fn shown(footprint: &Footprint) -> String {
         ("catalogue", footprint.changes_catalogue()),
         ("begins", footprint.begins()),
         ("ends", footprint.ends()),
-        ("releases", footprint.releases()),
     ];
     let besides: Vec<&str> = besides.into_iter().filter_map(|(word, is)| is.then_some(word)).collect();
     format!("{}; {}; {}", reads.collect::<Vec<_>>().join(" "), writes.join(" "), besides.join(" "))

@@ -1,6 +1,9 @@
 //! What statements read and write, on tables of cases and on what is no SQL.
 
 mod cases;
+mod history;
 mod hostile;
+mod outbox;
+mod outbox_postgres;
 mod postgres;
 mod watched;

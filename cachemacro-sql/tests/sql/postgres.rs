@@ -8,6 +8,7 @@ use std::{env, fs};
 
 use cachemacro::{Cache, Policy, cached};
 use cachemacro_sql::{Effects, Watched, row};
+use futures_util::FutureExt as _;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, PgPool};
 use tempfile::TempDir;
@@ -29,20 +30,36 @@ const SCHEMA: &str = "
     CREATE TRIGGER noted AFTER INSERT ON logged FOR EACH ROW EXECUTE FUNCTION note();
     CREATE FUNCTION tidy() RETURNS bigint LANGUAGE sql VOLATILE AS 'DELETE FROM log; SELECT 1::bigint';
     CREATE FUNCTION counted() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT COUNT(*) FROM log';
+    CREATE TABLE goods (id INT PRIMARY KEY);
+    CREATE TABLE things (code INT);
+    CREATE TABLE wares () INHERITS (goods, things);
+    CREATE TABLE members (name TEXT);
+    CREATE TABLE papers (id INT, owner TEXT);
+    ALTER TABLE papers ENABLE ROW LEVEL SECURITY;
+    CREATE POLICY own ON papers USING (owner IN (SELECT name FROM members));
+    CREATE TABLE codes (n INT);
+    CREATE FUNCTION next_code() RETURNS int LANGUAGE sql VOLATILE AS 'INSERT INTO codes VALUES (1) RETURNING n';
+    CREATE TABLE coded (id INT DEFAULT next_code());
+    CREATE TABLE made (a TEXT, code TEXT GENERATED ALWAYS AS (a || 'x') STORED PRIMARY KEY);
+    CREATE TABLE of_made (code TEXT REFERENCES made ON DELETE CASCADE);
+    CREATE SEQUENCE numbers;
+    CREATE FUNCTION counted_in(bigint, int) RETURNS bigint LANGUAGE sql STABLE AS 'SELECT $1 + COUNT(*) FROM log';
+    CREATE AGGREGATE odd_sum(int) (SFUNC = counted_in, STYPE = bigint, INITCOND = '0');
+    INSERT INTO made VALUES ('a');
     INSERT INTO countries VALUES ('GB'), ('DE');
     INSERT INTO airports VALUES ('EGLL', 'Heathrow', 'GB'), ('EDDF', 'Frankfurt', 'DE');
     INSERT INTO runways VALUES (1, 'EGLL'), (2, 'EDDF');
 ";
 
 /// A throw-away server, in a folder of its own and on a free port of this host.
-struct Server {
+pub(crate) struct Server {
     process: Child,
     port: u16,
     _folder: TempDir,
 }
 
 /// Where the server's programs are.
-fn programs() -> PathBuf {
+pub(crate) fn programs() -> PathBuf {
     let versions = fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()
@@ -67,7 +84,7 @@ fn unprivileged(program: &Path) -> Command {
 }
 
 impl Server {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let data = folder.path().join("data");
         fs::create_dir(&data).expect("a folder within it");
@@ -97,8 +114,12 @@ impl Server {
         Self { process, port, _folder: folder }
     }
 
-    async fn pool(&self, database: &str) -> PgPool {
-        let url = format!("postgres://postgres@127.0.0.1:{}/{database}", self.port);
+    pub(crate) fn url(&self, role: &str, database: &str) -> String {
+        format!("postgres://{role}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    pub(crate) async fn pool(&self, database: &str) -> PgPool {
+        let url = self.url("postgres", database);
         let began = Instant::now();
         loop {
             match PgPoolOptions::new().max_connections(4).connect(&url).await {
@@ -182,6 +203,89 @@ async fn the_same_holds_on_postgres() {
     the_catalogue_is_followed(&Rig::new(&server, "catalogues").await).await;
     triggers_and_routines_count_as_they_are_said(&Rig::new(&server, "routines").await).await;
     rows_are_evicted_by_their_keys(&Rig::new(&server, "rows").await).await;
+    what_the_database_does_by_itself_counts(&Rig::new(&server, "besides").await).await;
+    a_transaction_may_be_set_up_before_it_reads(&Rig::new(&server, "set_up").await).await;
+    commits_by_text_evict(&Rig::new(&server, "texts").await).await;
+}
+
+async fn what_the_database_does_by_itself_counts(rig: &Rig) {
+    let all = ["goods", "things", "wares", "papers", "codes", "log"];
+    rig.cached(&all).await;
+    assert_eq!(rig.after("INSERT INTO wares VALUES (1, 1)", &all).await, ["goods", "things", "wares"]);
+    assert_eq!(rig.after("UPDATE things SET code = 2", &all).await, ["things", "wares"]);
+    assert_eq!(rig.after("INSERT INTO members VALUES ('Ada')", &all).await, ["papers"]);
+    assert_eq!(
+        rig.after("INSERT INTO coded VALUES (DEFAULT)", &all).await,
+        all,
+        "nobody knows what its default does"
+    );
+    let told = Rig {
+        db: rig.db.clone().routine("next_code", Effects::none().writes(["codes"])),
+        cache: rig.cache.clone(),
+    };
+    assert_eq!(told.after("INSERT INTO coded VALUES (DEFAULT)", &all).await, ["codes"]);
+
+    let made = rig.cache.entry::<u32>("made", ()).with_tags(row("made", "ax"));
+    made.set(&1).await.expect("set");
+    rig.after("UPDATE made SET a = 'b' WHERE code = 'ax'", &[]).await;
+    assert!(!made.has().await.expect("an answer"), "and so does the key that it has now");
+
+    for unknown in ["numbers", "(SELECT odd_sum(id) FROM goods) AS odd"] {
+        rig.count(unknown).await;
+        rig.count(unknown).await;
+        assert!(rig.count(unknown).await.1, "nothing tells when it changes: {unknown}");
+    }
+    let sql = "CREATE FUNCTION same(int, int) RETURNS boolean LANGUAGE sql STABLE AS 'SELECT EXISTS (SELECT FROM log)';
+               CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, FUNCTION = same)";
+    sqlx::raw_sql(sql).execute(&rig.db).await.expect("well-formed");
+    for _ in 0..3 {
+        assert!(rig.count("goods").await.1, "any statement may run what the operator does");
+    }
+    let told = rig.db.clone().routine("same", Effects::none().reads(["log"]));
+    let told = Rig { db: told, cache: rig.cache.clone() };
+    told.cached(&["goods"]).await;
+    assert_eq!(told.after("INSERT INTO log VALUES (1)", &["goods"]).await, ["goods"]);
+}
+
+async fn a_transaction_may_be_set_up_before_it_reads(rig: &Rig) {
+    let mut tx = rig.db.begin().await.expect("a connection");
+    sqlx::query("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+        .execute(&mut tx)
+        .await
+        .expect("nothing was read yet");
+    sqlx::query("INSERT INTO log VALUES (1)").execute(&mut tx).await.expect("a row");
+    let level: String =
+        sqlx::query_scalar("SHOW transaction_isolation").fetch_one(&mut tx).await.expect("a level");
+    assert_eq!(level, "serializable");
+    rig.cached(&["log"]).await;
+    tx.commit().await.expect("committed");
+    assert_eq!(rig.evicted(&["log"]).await, ["log"]);
+    for round in 0..20 {
+        rig.cached(&["log"]).await;
+        let mut tx = rig.db.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ").await.expect("a connection");
+        sqlx::query("INSERT INTO log VALUES (1)").execute(&mut tx).await.expect("a row");
+        let mut commit = Box::pin(tx.commit());
+        assert!(commit.as_mut().now_or_never().is_none());
+        drop(commit);
+        rig.count("log").await;
+        let began = Instant::now();
+        while rig.count("log").await.0 != round + 2 {
+            assert!(began.elapsed() < Duration::from_secs(30), "a commit that nobody waits for goes on");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+}
+
+async fn commits_by_text_evict(rig: &Rig) {
+    rig.cached(&["log", "countries"]).await;
+    let mut tx = rig.db.begin().await.expect("a connection");
+    sqlx::query("INSERT INTO log VALUES (1)").execute(&mut tx).await.expect("a row");
+    sqlx::query("COMMIT").execute(&mut tx).await.expect("committed");
+    assert_eq!(rig.evicted(&["log"]).await, ["log"]);
+    drop(tx);
+    rig.cached(&["log", "countries"]).await;
+    sqlx::raw_sql("BEGIN; INSERT INTO log VALUES (1); COMMIT").execute(&rig.db).await.expect("committed");
+    assert_eq!(rig.evicted(&["log", "countries"]).await, ["log"]);
 }
 
 async fn writes_evict(rig: &Rig) {

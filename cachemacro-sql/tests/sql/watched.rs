@@ -6,13 +6,19 @@
 //! | … of a statement that failed | `a_statement_that_failed_half_way_evicts` |
 //! | … of a stream that nobody reads to its end | `a_stream_that_is_dropped_half_way_evicts` |
 //! | evicts wait for the commit | `what_a_transaction_writes_is_evicted_by_its_commit` |
-//! | … of a commit that is cancelled | `a_commit_that_is_cancelled_evicts` |
+//! | a commit goes on that nobody waits for | `a_commit_that_nobody_waits_for_goes_on_and_evicts_then` |
+//! | … text that ends one | `transactions_that_text_begins_and_ends_are_not_lost`, `a_commit_by_text_in_a_transaction_evicts_what_was_written_so_far_and_what_comes_then` |
 //! | savepoints | `a_savepoint_that_is_rolled_back_takes_its_evicts_along` |
 //! | loads in a transaction are not stored | `what_is_loaded_in_a_transaction_is_not_stored` |
 //! | `after_commit` hears of its writes | `in_a_transaction_that_has_written_cached_calls_neither_read_nor_store` |
 //! | what was committed is evicted whatever the scope ends with | `what_was_committed_is_evicted_though_the_scope_around_it_fails` |
 //! | the catalogue | `cascades_views_and_triggers_are_followed` |
-//! | … read anew | `a_catalogue_that_changes_is_read_anew` |
+//! | … read anew | `a_catalogue_that_changes_is_read_anew`, `what_others_define_is_known_once_the_catalogue_was_read_anew` |
+//! | … not in transactions | `the_first_statement_of_a_transaction_is_its_users`, `what_a_transaction_sees_of_a_catalogue_that_it_changes_nobody_else_takes_for_true` |
+//! | … doubted while it changes | `a_statement_that_is_run_while_the_catalogue_changes_evicts_all`, `a_statement_that_was_understood_before_the_catalogue_changed_evicts_all`, `a_load_that_reads_while_the_catalogue_changes_is_not_stored` |
+//! | what a load writes is what it read | `a_row_that_a_load_makes_itself_goes_with_its_table` |
+//! | virtual tables | `what_virtual_tables_show_goes_with_the_table_that_has_the_rows` |
+//! | what definitions say of rows | `rows_that_a_definition_replaces_and_keys_that_compare_by_a_collation_have_no_names` |
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -183,18 +189,6 @@ async fn what_a_transaction_writes_is_evicted_by_its_commit() {
     sqlx::query("DELETE FROM others").execute(&mut tx).await.expect("rows");
     drop(tx);
     assert!(rig.evicted(&["others"]).await.is_empty());
-}
-
-#[tokio::test]
-async fn a_commit_that_is_cancelled_evicts() {
-    let rig = Rig::new().await;
-    rig.cached(&["others"]).await;
-    let mut tx = rig.db.begin().await.expect("a connection");
-    sqlx::query("INSERT INTO others VALUES (7)").execute(&mut tx).await.expect("a row");
-    let mut commit = Box::pin(tx.commit());
-    assert!(commit.as_mut().now_or_never().is_none(), "another thread commits");
-    drop(commit);
-    assert!(rig.count("others").await.1);
 }
 
 #[tokio::test]
@@ -408,4 +402,275 @@ fn futures_of_statements_and_transactions_can_be_sent() {
     fn is_send<T: Send>(_: impl FnOnce(&'static Watched<SqlitePool>) -> T) {}
     is_send(|db| sqlx::query("SELECT 1").execute(db));
     is_send(|db| async { sqlx::query("SELECT 1").execute(&mut db.begin().await?).await });
+}
+
+/// A pool of one connection, whose statements all go one after the other.
+async fn alone(schema: &'static str) -> Rig {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options =
+        SqliteConnectOptions::new().filename(folder.path().join("test.sqlite")).create_if_missing(true);
+    let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.expect("a new file");
+    sqlx::raw_sql(schema).execute(&pool).await.expect("well-formed");
+    let cache = Cache::memory();
+    Rig { db: Watched::new(pool).cache(&cache), cache, _folder: folder }
+}
+
+#[tokio::test]
+async fn the_first_statement_of_a_transaction_is_its_users() {
+    let rig = Rig::new().await;
+    let mut tx = rig.db.begin().await.expect("a connection");
+    rig.run("INSERT INTO others VALUES (7)").await.expect("it is not locked");
+    // A snapshot begins with the first read.
+    let seen: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM others").fetch_one(&mut tx).await.expect("a count");
+    assert_eq!(seen, 1);
+    tx.rollback().await.expect("undone");
+    let mut tx = rig.db.begin_with("BEGIN IMMEDIATE").await.expect("a connection");
+    sqlx::query("INSERT INTO others VALUES (8)").execute(&mut tx).await.expect("a row");
+    rig.cached(&["log"]).await;
+    assert_eq!(rig.count("others").await.0, 1);
+    tx.commit().await.expect("committed");
+    assert_eq!(rig.evicted(&["others", "log"]).await, ["others"]);
+}
+
+#[tokio::test]
+async fn what_a_transaction_sees_of_a_catalogue_that_it_changes_nobody_else_takes_for_true() {
+    let rig = Rig::new().await;
+    rig.cached(&["others", "log"]).await;
+    let mut tx = rig.db.begin().await.expect("a connection");
+    sqlx::query("DROP TRIGGER logged").execute(&mut tx).await.expect("it is there");
+    sqlx::query("SELECT 1").execute(&mut tx).await.expect("a row");
+    tx.rollback().await.expect("undone");
+    rig.cached(&["airports", "log"]).await;
+    rig.run("UPDATE airports SET name = 'London' WHERE icao = 'EGLL'").await.expect("a row");
+    assert_eq!(rig.evicted(&["airports", "log"]).await, ["airports", "log"]);
+}
+
+#[tokio::test]
+async fn a_statement_that_is_run_while_the_catalogue_changes_evicts_all() {
+    let rig = Rig::new().await;
+    rig.cached(&["others", "log", "airports"]).await;
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        held.push(rig.db.unwatched().acquire().await.expect("a connection"));
+    }
+    let sql = "CREATE TRIGGER more AFTER INSERT ON others BEGIN INSERT INTO log VALUES ('more'); END";
+    let (first, second) = (rig.db.clone(), rig.db.clone());
+    let mut change = Box::pin(sqlx::raw_sql(sql).execute(&first));
+    assert!(change.as_mut().now_or_never().is_none());
+    let mut insert = Box::pin(sqlx::query("INSERT INTO others VALUES (7)").execute(&second));
+    assert!(insert.as_mut().now_or_never().is_none());
+    held.pop();
+    change.await.expect("well-formed");
+    drop(held);
+    rig.cached(&["log", "airports"]).await;
+    insert.await.expect("a row");
+    assert_eq!(rig.evicted(&["log", "airports"]).await, ["log", "airports"]);
+}
+
+#[tokio::test]
+async fn a_statement_that_was_understood_before_the_catalogue_changed_evicts_all() {
+    let rig = Rig::new().await;
+    rig.cached(&["others", "log"]).await;
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        held.push(rig.db.unwatched().acquire().await.expect("a connection"));
+    }
+    let (first, second) = (rig.db.clone(), rig.db.clone());
+    let mut insert = Box::pin(sqlx::query("INSERT INTO others VALUES (7)").execute(&first));
+    assert!(insert.as_mut().now_or_never().is_none());
+    // It evicts nothing of the others itself.
+    let mut change = Box::pin(sqlx::raw_sql("CREATE TABLE fresh (id INTEGER)").execute(&second));
+    assert!(change.as_mut().now_or_never().is_none());
+    drop(held);
+    change.await.expect("well-formed");
+    rig.cached(&["log"]).await;
+    insert.await.expect("a row");
+    assert_eq!(rig.evicted(&["others", "log"]).await, ["others", "log"]);
+    // In a transaction, too.
+    rig.cached(&["log"]).await;
+    let mut tx = rig.db.begin().await.expect("a connection");
+    sqlx::query("SELECT 1").execute(&mut tx).await.expect("a row");
+    sqlx::query("CREATE TABLE another (id INTEGER)").execute(&rig.db).await.expect("well-formed");
+    sqlx::query("INSERT INTO others VALUES (8)").execute(&mut tx).await.expect("a row");
+    tx.commit().await.expect("committed");
+    assert_eq!(rig.evicted(&["log"]).await, ["log"]);
+}
+
+#[tokio::test]
+async fn a_load_that_reads_while_the_catalogue_changes_is_not_stored() {
+    let rig = alone("CREATE TABLE others (id INTEGER); CREATE VIEW shown AS SELECT * FROM others").await;
+    rig.cached(&["shown"]).await;
+    let is_there = async || rig.cache.has::<i64>("count", "shown").await.expect("an answer");
+    assert!(is_there().await);
+    rig.cache.evict_tags(["db"]).await.expect("evicted");
+    let held = rig.db.unwatched().acquire().await.expect("the connection");
+    let mut load = Box::pin(rig.count("shown"));
+    assert!(load.as_mut().now_or_never().is_none());
+    let other = rig.db.clone();
+    let mut change = Box::pin(sqlx::raw_sql("DROP VIEW IF EXISTS none").execute(&other));
+    assert!(change.as_mut().now_or_never().is_none());
+    drop(held);
+    load.await;
+    assert!(!is_there().await, "what it read may have been another view's");
+    change.await.expect("well-formed");
+}
+
+#[tokio::test]
+async fn a_commit_that_nobody_waits_for_goes_on_and_evicts_then() {
+    let rig = Rig::new().await;
+    for round in 0..20_i64 {
+        rig.cached(&["others"]).await;
+        let mut tx = rig.db.begin().await.expect("a connection");
+        sqlx::query("INSERT INTO others VALUES (?)").bind(round).execute(&mut tx).await.expect("a row");
+        let mut commit = Box::pin(tx.commit());
+        assert!(commit.as_mut().now_or_never().is_none(), "another thread commits");
+        drop(commit);
+        // However early another load comes, it does not stay.
+        rig.count("others").await;
+        until("the commit is seen", async || rig.count("others").await.0 == round + 1).await;
+    }
+}
+
+#[tokio::test]
+async fn transactions_that_text_begins_and_ends_are_not_lost() {
+    let rig = alone("CREATE TABLE others (id INTEGER); CREATE TABLE log (id INTEGER)").await;
+    for (begin, end) in
+        [("BEGIN", "COMMIT"), ("SAVEPOINT a", "RELEASE a"), ("BEGIN", "END"), ("BEGIN", "ROLLBACK")]
+    {
+        rig.cached(&["others", "log"]).await;
+        rig.run(begin).await.expect("begun");
+        rig.run("INSERT INTO others VALUES (7)").await.expect("a row");
+        rig.count("others").await;
+        assert!(rig.count("others").await.1, "what may be rolled back is not stored: {begin}");
+        rig.run(end).await.expect("ended");
+        assert_eq!(rig.evicted(&["others"]).await, ["others"], "{end}");
+        rig.cached(&["others", "log"]).await;
+    }
+    // Within one text it is like a statement.
+    sqlx::raw_sql("BEGIN; INSERT INTO others VALUES (7); COMMIT").execute(&rig.db).await.expect("rows");
+    assert_eq!(rig.evicted(&["others", "log"]).await, ["others"]);
+}
+
+#[tokio::test]
+async fn a_commit_by_text_in_a_transaction_evicts_what_was_written_so_far_and_what_comes_then() {
+    let rig = Rig::new().await;
+    for within in [false, true] {
+        rig.cached(&["others", "log"]).await;
+        let by_hand = rig.cache.entry::<u32>("by hand", ()).with_tags(["db:others"]);
+        by_hand.set(&1).await.expect("set");
+        let mut tx = rig.db.begin().await.expect("a connection");
+        sqlx::query("INSERT INTO others DEFAULT VALUES").execute(&mut tx).await.expect("a row");
+        if within {
+            let mut savepoint = tx.begin().await.expect("a savepoint");
+            sqlx::query("COMMIT").execute(&mut savepoint).await.expect("committed");
+        } else {
+            sqlx::query("COMMIT").fetch_optional(&mut tx).await.expect("committed");
+        }
+        assert_eq!(rig.evicted(&["others"]).await, ["others"]);
+        assert!(!by_hand.has().await.expect("an answer"));
+        rig.cached(&["log"]).await;
+        sqlx::query("INSERT INTO log VALUES ('') RETURNING text").fetch_one(&mut tx).await.expect("a row");
+        assert_eq!(rig.evicted(&["log"]).await, ["log"]);
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_a_load_makes_itself_goes_with_its_table() {
+    let rig = Rig::new().await;
+    let entry = rig.cache.entry::<i64>("made", ()).with_policy(cachemacro::Policy::new().recorded(true));
+    let sql = "INSERT INTO others VALUES (7) ON CONFLICT DO UPDATE SET id = 7 RETURNING id";
+    let load = async || sqlx::query_scalar(sql).fetch_one(&rig.db).await;
+    for _ in 0..3 {
+        assert_eq!(entry.try_get_or_load(&load).await.expect("a row"), 7);
+    }
+    rig.cache.stored().await;
+    rig.run("DELETE FROM others").await.expect("a row");
+    assert!(!entry.has().await.expect("an answer"));
+    // Rows that were counted, too.
+    let counted = rig.cache.entry::<u64>("counted", ()).with_policy(cachemacro::Policy::new().recorded(true));
+    let load = async || {
+        let done =
+            sqlx::query("INSERT INTO others VALUES (8) ON CONFLICT DO NOTHING").execute(&rig.db).await?;
+        Ok::<_, sqlx::Error>(done.rows_affected())
+    };
+    for _ in 0..3 {
+        counted.try_get_or_load(&load).await.expect("a count");
+    }
+    rig.run("DELETE FROM others").await.expect("a row");
+    assert!(!counted.has().await.expect("an answer"));
+}
+
+#[tokio::test]
+async fn what_virtual_tables_show_goes_with_the_table_that_has_the_rows() {
+    let rig = alone(
+        "CREATE TABLE papers (id INTEGER PRIMARY KEY, title TEXT);
+         CREATE TABLE others (id INTEGER);
+         CREATE VIRTUAL TABLE found USING fts5(title, content='papers', content_rowid='id');
+         CREATE VIRTUAL TABLE own USING fts5(title);
+         CREATE VIRTUAL TABLE words USING fts5vocab('own', 'row');
+         INSERT INTO papers VALUES (1, 'a')",
+    )
+    .await;
+    let all = ["found", "own", "papers", "others", "found('a')"];
+    rig.cached(&all).await;
+    rig.run("UPDATE papers SET title = 'b'").await.expect("a row");
+    assert_eq!(rig.evicted(&all).await, ["found", "papers", "found('a')"]);
+    rig.run("INSERT INTO own VALUES ('c')").await.expect("a row");
+    assert_eq!(rig.evicted(&all).await, ["own"]);
+    rig.run("INSERT INTO found (rowid, title) VALUES (1, 'b')").await.expect("a row");
+    assert_eq!(rig.evicted(&["found", "own", "others", "found('a')"]).await, ["found", "found('a')"]);
+    rig.count("words").await;
+    rig.count("words").await;
+    assert!(rig.count("words").await.1, "nobody knows what it shows");
+}
+
+#[tokio::test]
+async fn rows_that_a_definition_replaces_and_keys_that_compare_by_a_collation_have_no_names() {
+    let rig = alone(
+        "CREATE TABLE codes (id INTEGER PRIMARY KEY, code TEXT UNIQUE ON CONFLICT REPLACE);
+         CREATE TABLE uses (code INTEGER REFERENCES codes ON DELETE CASCADE);
+         CREATE TABLE folded (code TEXT COLLATE NOCASE, name TEXT, PRIMARY KEY (code COLLATE BINARY));
+         CREATE TABLE made (id INTEGER PRIMARY KEY, a TEXT, b TEXT AS (a) STORED UNIQUE);
+         CREATE TABLE of_made (b TEXT REFERENCES made (b) ON UPDATE CASCADE);
+         INSERT INTO codes VALUES (1, 'a');
+         INSERT INTO uses VALUES (1);
+         INSERT INTO folded VALUES ('A', '')",
+    )
+    .await;
+    let row = async |table: &str, key: &str| {
+        let entry = rig.cache.entry::<u32>(table, key).with_tags(cachemacro_sql::row(table, key));
+        let was_there = entry.has().await.expect("an answer");
+        entry.set(&1).await.expect("set");
+        was_there
+    };
+    row("codes", "1").await;
+    row("folded", "A").await;
+    rig.cached(&["uses", "of_made"]).await;
+    rig.run("INSERT INTO codes (id, code) VALUES (2, 'a')").await.expect("a row");
+    assert!(!row("codes", "1").await, "it gave way");
+    assert_eq!(rig.evicted(&["uses"]).await, ["uses"]);
+    rig.run("UPDATE folded SET name = 'x' WHERE code = 'a'").await.expect("a row");
+    assert!(!row("folded", "A").await);
+    rig.run("UPDATE made SET a = 'x'").await.expect("no row");
+    assert_eq!(rig.evicted(&["of_made"]).await, ["of_made"]);
+}
+
+#[tokio::test]
+async fn what_others_define_is_known_once_the_catalogue_was_read_anew() {
+    let rig = Rig::new().await;
+    rig.cached(&["others", "log"]).await;
+    assert!(!rig.db.reread().await.expect("read"));
+    assert!(rig.evicted(&["others", "log"]).await.is_empty());
+    let sql = "CREATE TRIGGER more AFTER INSERT ON others BEGIN INSERT INTO log VALUES ('more'); END";
+    sqlx::raw_sql(sql).execute(rig.db.unwatched()).await.expect("well-formed");
+    assert!(rig.db.reread().await.expect("read"));
+    assert_eq!(
+        rig.evicted(&["others", "log"]).await,
+        ["others", "log"],
+        "who wrote before that was not understood"
+    );
+    rig.cached(&["others", "log"]).await;
+    rig.run("INSERT INTO others VALUES (8)").await.expect("a row");
+    assert_eq!(rig.evicted(&["others", "log"]).await, ["others", "log"]);
 }

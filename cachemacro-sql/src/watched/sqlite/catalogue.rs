@@ -10,6 +10,7 @@ use sqlx_sqlite::{Sqlite, SqliteConnection};
 use crate::sql::catalogue::{Catalogue, Effects, ForeignKey, KeyKind};
 use crate::sql::dialect::Dialect;
 use crate::sql::statements::{footprint_of, trigger_of};
+use crate::watched::sqlite::definition::{Content, Definition};
 
 /// Views of views are expanded so many levels deep.
 const MOST_LEVELS: usize = 16;
@@ -23,6 +24,9 @@ struct Definitions {
     views: Vec<Defined>,
     triggers: Vec<Defined>,
 }
+
+/// Columns of primary keys by table, each with its declared type.
+type Keys = BTreeMap<String, Vec<(String, String)>>;
 
 /// Reads what the database knows of itself.
 pub(super) async fn read(connection: &mut SqliteConnection) -> Result<Catalogue> {
@@ -49,14 +53,32 @@ async fn tables(
     definitions: &mut Definitions,
 ) -> Result<Catalogue> {
     let master = format!("{}.sqlite_master", quoted(schema));
-    let sql = format!("SELECT type, name, tbl_name, COALESCE(sql, '') FROM {master} WHERE type <> 'index'");
+    // The triggers of the outbox note what changes, and change nothing else.
+    let sql = format!(
+        "SELECT type, name, tbl_name, COALESCE(sql, '') FROM {master} WHERE type <> 'index'
+         AND NOT (type = 'trigger' AND name LIKE 'cachemacro\\_%' ESCAPE '\\')"
+    );
     let all: Vec<(String, String, String, String)> =
         query_as::<Sqlite, _>(AssertSqlSafe(sql)).fetch_all(&mut *connection).await?;
+    let mut collated = BTreeSet::new();
+    let mut virtuals = Vec::new();
     for (kind, name, table, sql) in all {
         let (name, table) =
             (catalogue.canonical(Some(schema), &name), catalogue.canonical(Some(schema), &table));
         match kind.as_str() {
-            "table" => catalogue = catalogue.table(&name),
+            "table" => {
+                catalogue = catalogue.table(&name);
+                let definition = Definition::of(&sql);
+                if definition.replaces {
+                    catalogue = catalogue.replacing(&name);
+                }
+                if definition.collates {
+                    collated.insert(name.clone());
+                }
+                if let Some(content) = definition.is_virtual {
+                    virtuals.push((name, content));
+                }
+            }
             "view" => {
                 catalogue = catalogue.table(&name);
                 definitions.views.push((name, table, sql));
@@ -64,16 +86,29 @@ async fn tables(
             _ => definitions.triggers.push((name, table, sql)),
         }
     }
-    // Columns of primary keys, in their order.
+    for (name, content) in virtuals {
+        catalogue = match content {
+            Content::Own(tables) => virtual_table(catalogue, schema, &name, &tables),
+            // Who knows where its rows are from.
+            Content::Unknown => catalogue.opaque(&name),
+        };
+    }
+    // Columns, those of primary keys in their order, and whether they are made of others.
     let sql = format!(
-        "SELECT m.name, p.name, p.type FROM {master} AS m, pragma_table_xinfo(m.name, ?1) AS p
-         WHERE m.type = 'table' AND p.pk > 0 ORDER BY m.name, p.pk"
+        "SELECT m.name, p.name, p.type, p.pk, p.hidden IN (2, 3) FROM {master} AS m, pragma_table_xinfo(m.name, ?1) AS p
+         WHERE m.type = 'table' ORDER BY m.name, p.pk"
     );
-    let columns: Vec<(String, String, String)> =
+    let all: Vec<(String, String, String, i64, bool)> =
         query_as::<Sqlite, _>(AssertSqlSafe(sql)).bind(schema).fetch_all(&mut *connection).await?;
-    let mut keys: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
-    for (table, column, kind) in columns {
-        keys.entry(catalogue.canonical(Some(schema), &table)).or_default().push((column, kind));
+    let (mut keys, mut columns) = (Keys::new(), BTreeMap::<String, (Vec<String>, bool)>::new());
+    for (table, column, kind, key, is_generated) in all {
+        let table = catalogue.canonical(Some(schema), &table);
+        let of_table = columns.entry(table.clone()).or_default();
+        of_table.0.push(column.clone());
+        of_table.1 |= is_generated;
+        if key > 0 {
+            keys.entry(table).or_default().push((column, kind));
+        }
     }
     // Collations of keys that are no rowids.
     let sql = format!(
@@ -90,12 +125,22 @@ async fn tables(
     for (table, columns) in &keys {
         if let [(column, kind)] = columns.as_slice()
             && let Some(kind) = kind_of(kind)
-            && (kind == KeyKind::Integer || binary.contains(table))
+            && (kind == KeyKind::Integer || binary.contains(table) && !collated.contains(table))
         {
             catalogue = catalogue.key(table, column, kind);
         }
     }
-    foreign_keys(connection, schema, &keys, catalogue).await
+    // A column that is made of others changes with any of them.
+    let made = columns.into_iter().filter(|(_, (_, is_made))| *is_made).map(|(table, (all, _))| (table, all));
+    foreign_keys(connection, schema, &keys, &made.collect(), catalogue).await
+}
+
+/// Adds a virtual table: what it shows lies in tables of its own, whose names begin with its, and in these.
+fn virtual_table(catalogue: Catalogue, schema: &str, name: &str, content: &[String]) -> Catalogue {
+    let mut shown: BTreeSet<String> =
+        content.iter().map(|table| catalogue.canonical(Some(schema), table)).collect();
+    shown.extend(catalogue.beginning_with(&format!("{name}_")));
+    catalogue.view(name, &shown)
 }
 
 /// How values of a column of this declared type compare, by the rules of affinity.
@@ -111,7 +156,8 @@ fn kind_of(declared: &str) -> Option<KeyKind> {
 async fn foreign_keys(
     connection: &mut SqliteConnection,
     schema: &str,
-    keys: &BTreeMap<String, Vec<(String, String)>>,
+    keys: &Keys,
+    made: &BTreeMap<String, Vec<String>>,
     mut catalogue: Catalogue,
 ) -> Result<Catalogue> {
     let master = format!("{}.sqlite_master", quoted(schema));
@@ -127,7 +173,8 @@ async fn foreign_keys(
         let acts = |action: &str| !matches!(action, "NO ACTION" | "RESTRICT");
         // Without a column it refers to the primary key.
         let of_key = || keys.get(&other).into_iter().flatten().map(|(column, _)| column.clone()).collect();
-        let columns: Vec<String> = column.map_or_else(of_key, |column| vec![column]);
+        let named = column.map_or_else(of_key, |column| vec![column]);
+        let columns = made.get(&other).cloned().unwrap_or(named);
         let mut key = ForeignKey::new(&table, &other);
         if acts(&on_delete) {
             key = key.on_delete();
