@@ -16,7 +16,7 @@ use crate::engine::targets::Targets;
 use crate::format::header::{self, Header, Stamp};
 #[cfg(feature = "reports")]
 use crate::format::schema::Layout;
-use crate::format::stamps::{self, keys_of_hash, tag_keys, version_key};
+use crate::format::stamps::{self, keys_of_hash, version_key};
 use crate::ground::clock::Timestamp;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::key::Key;
@@ -178,7 +178,7 @@ pub struct Stamped {
 /// assert_ne!(tag_hash("users"), tag_hash("orgs"));
 /// ```
 pub fn tag_hash(tag: &str) -> u64 {
-    tag_keys("", tag).tag.hash
+    stamps::tag_hash(tag)
 }
 
 impl Expects {

@@ -13,7 +13,7 @@ use crate::engine::prepare::{MOST_INHERITED, Prepared};
 use crate::engine::read::Found;
 use crate::engine::spending;
 use crate::format::header::Header;
-use crate::format::stamps::tag_keys;
+use crate::format::stamps::tag_key;
 use crate::ground::clock::Timestamp;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::key::typed::Tag;
@@ -458,7 +458,7 @@ impl<T: Value> Vacancy<T> {
             return Ok(Filled::Refused);
         }
         let tags: Vec<String> = tags.into_iter().map(|tag| tag.text().into_owned()).collect();
-        let is_known = |tag: &String| raw.tags.contains(&tag_keys(raw.core.namespace(), tag).tag);
+        let is_known = |tag: &String| raw.tags.contains(&tag_key(raw.core.namespace(), tag));
         let all_known = tags.iter().all(is_known) && inherited.is_empty();
         if !all_known && !self.entry.has_late_tags(&NoRules) {
             // G1: the tag's version was not captured before the load, so an evict since then would go unnoticed.

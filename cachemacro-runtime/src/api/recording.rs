@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use crate::format::stamps::tag_keys;
+use crate::format::stamps::tag_hash;
 use crate::key::typed::Tag;
 use crate::policy::gather;
 
@@ -42,7 +42,7 @@ use crate::policy::gather;
 /// ```
 pub fn record<T: Tag>(tags: impl IntoIterator<Item = T>) {
     if gather::is_on() {
-        let hashes: Vec<u64> = tags.into_iter().map(|tag| tag_keys("", &tag.text()).tag.hash).collect();
+        let hashes: Vec<u64> = tags.into_iter().map(|tag| tag_hash(&tag.text())).collect();
         gather::reads(&hashes);
     }
 }

@@ -18,7 +18,7 @@ use crate::format::codec::{CodecFor, codec_id};
 use crate::format::header::{self, Header};
 use crate::format::lent::lending;
 use crate::format::schema::{Fingerprint, Layout, fingerprint_of};
-use crate::format::stamps::tag_keys;
+use crate::format::stamps::tag_hash;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::panics::caught;
 use crate::key::Key;
@@ -159,11 +159,10 @@ impl<T: Value> Entry<T> {
         if !gather::is_on() {
             return;
         }
-        let namespace = raw.core.namespace();
         let ruled = |value: &T| {
             let own = &self.rules;
             let tags = [rules.tags(value), Rules::tags(own, value)].into_iter().flatten();
-            let hash = |tag: Tag| Some(tag_keys(namespace, &tag.into_text().ok()?).tag.hash);
+            let hash = |tag: Tag| Some(tag_hash(&tag.into_text().ok()?));
             (
                 rules.ttl(value).or_else(|| Rules::ttl(own, value)),
                 tags.map(hash).collect::<Option<Vec<u64>>>(),

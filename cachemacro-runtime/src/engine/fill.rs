@@ -17,7 +17,7 @@ use crate::engine::versions::{Lives, prolong_all};
 use crate::format::header::{self, Header, Stamp};
 use crate::format::ids::Version;
 use crate::format::payload;
-use crate::format::stamps::{BUCKETS, VersionKey, all_any_keys, any_key, tag_keys, version_key};
+use crate::format::stamps::{BUCKETS, VersionKey, all_any_keys, any_key, tag_hash, tag_key, version_key};
 use crate::ground::chunks::{MOST_BYTES, MOST_ENTRIES, chunks};
 use crate::ground::error::Result;
 use crate::key::Key;
@@ -124,8 +124,7 @@ impl Prepared {
         if named == raw.tags.len() {
             return stamps.collect();
         }
-        let namespace = raw.core.namespace();
-        let mut own: Vec<u64> = self.tags.iter().map(|tag| tag_keys(namespace, tag).tag.hash).collect();
+        let mut own: Vec<u64> = self.tags.iter().map(|tag| tag_hash(tag)).collect();
         own.extend(&self.inherited);
         stamps
             .enumerate()
@@ -150,7 +149,7 @@ impl Prepared {
     pub(crate) fn late_tags(&self, raw: &RawEntry) -> Vec<VersionKey> {
         let namespace = raw.core.namespace();
         let key = |tag: &String| {
-            let key = tag_keys(namespace, tag).tag;
+            let key = tag_key(namespace, tag);
             raw.core.called(&key, tag);
             key
         };

@@ -15,7 +15,7 @@ use crate::engine::removals::Removals;
 use crate::engine::settings::DEFAULT_WAIT;
 use crate::engine::targets::Targets;
 use crate::engine::threads::{Of, Seat};
-use crate::format::stamps::tag_keys;
+use crate::format::stamps::tag_hash;
 use crate::ground::clock::Timestamp;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::panics::caught;
@@ -133,7 +133,7 @@ impl<T> LocalEntry<T> {
 
 impl LocalRaw {
     pub(crate) fn tag(&mut self, tag: &str) {
-        let hash = self.core.tag_here(tag);
+        let hash = tag_hash(tag);
         if !self.tags.contains(&hash) {
             self.tags.push(hash);
         }
@@ -318,7 +318,7 @@ impl<T: Any + Clone + Send + Sync> LocalEntry<T> {
         let mut hashes = Vec::with_capacity(tags.len());
         for tag in tags {
             match tag.into_text() {
-                Ok(tag) => hashes.push(raw.core.tag_here(&tag)),
+                Ok(tag) => hashes.push(tag_hash(&tag)),
                 Err(failure) => {
                     raw.record(Event::NotStored);
                     raw.core.failed_at(Some(&raw.counters), &unusable(&failure));
@@ -448,10 +448,6 @@ impl Core {
     /// What tells a prefix, with the namespace, from others in this process.
     fn prefix_here(&self, text: &str) -> u64 {
         self.local().hasher().hash_one(text)
-    }
-
-    fn tag_here(&self, tag: &str) -> u64 {
-        tag_keys(self.namespace(), tag).tag.hash
     }
 
     /// Evicts what sync functions keep.

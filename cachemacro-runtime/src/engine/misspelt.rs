@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::engine::removals::Removals;
-use crate::format::stamps::tag_keys;
+use crate::format::stamps::tag_hash;
 use crate::ground::sync::lock;
 use crate::observe::stats::Counters;
 
@@ -55,7 +55,7 @@ impl Misspelt {
             // A template is the program's; the tag itself may be a secret.
             let written = writes.iter().filter_map(|write| write.strip_prefix("tag "));
             let template = written.filter(|template| makes(template, tag)).min().unwrap_or_default();
-            let hash = if template.is_empty() { tag_keys("", tag).tag.hash } else { 0 };
+            let hash = if template.is_empty() { tag_hash(tag) } else { 0 };
             let told = if template.is_empty() { format!("#{hash:016x}") } else { template.to_owned() };
             let mut warned = lock(&self.warned);
             if warned.len() < MOST && warned.insert(told.clone()) {

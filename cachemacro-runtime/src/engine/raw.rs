@@ -14,7 +14,7 @@ use crate::engine::spans;
 use crate::engine::waiting::Waiting;
 use crate::format::companion::companion;
 use crate::format::ids::FillId;
-use crate::format::stamps::{VersionKey, all_any_keys, tag_keys, version_key};
+use crate::format::stamps::{VersionKey, all_any_keys, tag_key, version_key};
 use crate::ground::error::{Error, Result};
 use crate::ground::unstorable::Unstorable;
 use crate::key::failure::KeyFailure;
@@ -53,7 +53,7 @@ pub(crate) struct RawEntry {
 
 impl RawEntry {
     pub(crate) fn new(core: Arc<Core>, site: Option<&'static Site>, key: Key) -> Self {
-        let full: Arc<str> = core.full_key(&key).into();
+        let full = shared_key(&core, &key);
         let policy = site.map_or(Policy::new(), |site| site.policy);
         let site = site.map(|site| (site, core.site_counters(site)));
         // G1: what was filled on another server is a miss.
@@ -63,7 +63,7 @@ impl RawEntry {
 
     /// Adds a tag; naming one twice is naming it once.
     pub(crate) fn tag(&mut self, tag: &str) {
-        let key = tag_keys(self.core.namespace(), tag).tag;
+        let key = tag_key(self.core.namespace(), tag);
         self.core.called(&key, tag);
         if !self.tags.contains(&key) {
             self.tags.push(key);
@@ -252,6 +252,24 @@ impl RawEntry {
     pub(crate) async fn settle(&self) -> Result<()> {
         self.core.settle(&[&self.full]).await.inspect_err(|error| self.failed(error))
     }
+}
+
+/// The key in the store, to be shared. Each call makes one, so not by way of a `String`.
+fn shared_key(core: &Core, key: &Key) -> Arc<str> {
+    let (namespace, text) = (core.namespace(), core.settings.seals.name(key.as_str()));
+    if namespace.is_empty() {
+        return Arc::from(&*text);
+    }
+    let mut room = [0; 256];
+    let joined = room.get_mut(..namespace.len() + 1 + text.len()).and_then(|room| {
+        let (first, rest) = room.split_at_mut(namespace.len());
+        let (colon, rest) = rest.split_first_mut()?;
+        first.copy_from_slice(namespace.as_bytes());
+        *colon = b':';
+        rest.copy_from_slice(text.as_bytes());
+        std::str::from_utf8(room).ok()
+    });
+    joined.map_or_else(|| core.full_text(&text).into(), Arc::from)
 }
 
 /// How long a call waits that the body of another load makes: it may be waited for itself, in a circle through other processes

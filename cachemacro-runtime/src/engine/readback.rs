@@ -18,6 +18,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
+use foldhash::fast::RandomState;
+
 use crate::format::codec::Skipped;
 use crate::ground::sync::{lock, read, write};
 use crate::ground::unstorable::Unstorable;
@@ -31,7 +33,7 @@ const DOUBTED: u32 = 64;
 
 /// Which values are known, or not, to come back: of all places of one cache.
 #[derive(Default)]
-pub(crate) struct Readbacks(RwLock<HashMap<Of, Arc<Readback>>>);
+pub(crate) struct Readbacks(RwLock<HashMap<Of, Arc<Readback>, RandomState>>);
 
 /// Values of one type, from one function or by hand, under one codec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

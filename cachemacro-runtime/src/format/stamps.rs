@@ -4,7 +4,6 @@
 //! stamps of an entry suffice to check it. Two tags with one hash would be evicted together, which is safe.
 
 use std::fmt;
-use std::fmt::Write as _;
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -100,8 +99,18 @@ const FIRST_SLOT: u64 = 1 << 20;
 
 /// The keys of a tag's versions.
 pub(crate) fn tag_keys(namespace: &str, tag: &str) -> TagKeys {
-    let hash = xxh3_64(tag.as_bytes());
+    let hash = tag_hash(tag);
     TagKeys { tag: version_key(namespace, hash), any: any_key(namespace, hash % BUCKETS) }
+}
+
+/// The key of a tag's own version.
+pub(crate) fn tag_key(namespace: &str, tag: &str) -> VersionKey {
+    version_key(namespace, tag_hash(tag))
+}
+
+/// What stands for a tag in stamps.
+pub(crate) fn tag_hash(tag: &str) -> u64 {
+    xxh3_64(tag.as_bytes())
 }
 
 /// The keys of the versions of the tag with this hash.
@@ -112,7 +121,7 @@ pub(crate) fn keys_of_hash(namespace: &str, hash: u64) -> TagKeys {
 
 /// The key of the version that is the server's id: that of a tag which no application has.
 pub(crate) fn epoch_key(namespace: &str) -> VersionKey {
-    tag_keys(namespace, "\0epoch").tag
+    tag_key(namespace, "\0epoch")
 }
 
 /// The key of the version that is the id of the node that serves this slot of a cluster. Nothing is stored under it.
@@ -130,8 +139,13 @@ pub(crate) fn slot_of_node(key: &VersionKey) -> Option<u16> {
 
 /// The key of the version of the tag with this hash.
 pub(crate) fn version_key(namespace: &str, hash: u64) -> VersionKey {
-    let mut text = slot(namespace, hash % BUCKETS);
-    let _ = write!(text, ":{hash:016x}");
+    // One allocation, and nothing of `fmt`: a read makes one for each of its tags.
+    let mut text = String::with_capacity(namespace.len() + "{:tag:63}:".len() + 2 * size_of_val(&hash));
+    write_slot(&mut text, namespace, hash % BUCKETS);
+    text.push(':');
+    let digit = |at: usize| b"0123456789abcdef"[(hash >> (60 - 4 * at)) as usize & 0xF];
+    let digits: [u8; 16] = std::array::from_fn(digit);
+    text.push_str(std::str::from_utf8(&digits).unwrap_or_default());
     VersionKey { text, hash }
 }
 
@@ -146,7 +160,9 @@ pub(crate) fn tag_of(namespace: &str, key: &[u8]) -> Option<u64> {
 
 /// The any-tag version of the bucket that a tag belongs to.
 pub(crate) fn any_key(namespace: &str, bucket: u64) -> VersionKey {
-    VersionKey { text: slot(namespace, bucket), hash: bucket }
+    let mut text = String::with_capacity(namespace.len() + "{:tag:63}".len());
+    write_slot(&mut text, namespace, bucket);
+    VersionKey { text, hash: bucket }
 }
 
 /// The any-tag versions of all buckets, in order.
@@ -154,13 +170,18 @@ pub(crate) fn all_any_keys(namespace: &str) -> Vec<VersionKey> {
     (0..BUCKETS).map(|bucket| any_key(namespace, bucket)).collect()
 }
 
-/// The bucket's cluster hash tag; entries' keys never begin with a brace.
-fn slot(namespace: &str, bucket: u64) -> String {
-    if namespace.is_empty() {
-        format!("{{tag:{bucket:02}}}")
-    } else {
-        format!("{{{namespace}:tag:{bucket:02}}}")
+/// Writes the bucket's cluster hash tag; entries' keys never begin with a brace.
+fn write_slot(out: &mut String, namespace: &str, bucket: u64) {
+    out.push('{');
+    if !namespace.is_empty() {
+        out.push_str(namespace);
+        out.push(':');
     }
+    out.push_str("tag:");
+    for digit in [bucket / 10, bucket % 10] {
+        out.push(char::from(b'0' + u8::try_from(digit).unwrap_or(0)));
+    }
+    out.push('}');
 }
 
 /// What the versions say about an entry's stamps.

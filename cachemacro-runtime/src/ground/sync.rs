@@ -34,6 +34,21 @@ pub(crate) mod modelled {
         loom::thread::yield_now();
     }
 
+    /// What loom knows nothing of, but that it is looked at or changed: it plays the orders in which threads come to it.
+    #[derive(Debug, Default)]
+    pub(crate) struct Unknown(#[cfg(all(test, loom))] AtomicUsize);
+
+    impl Unknown {
+        /// To be called before each use. Nothing where loom does not play.
+        #[inline]
+        pub(crate) fn step(&self) {
+            #[cfg(all(test, loom))]
+            self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            #[cfg(not(all(test, loom)))]
+            let Self() = self;
+        }
+    }
+
     pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         mutex.lock().unwrap_or_else(PoisonError::into_inner)
     }

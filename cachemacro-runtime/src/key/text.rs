@@ -21,16 +21,32 @@ pub(super) fn write_encoded(out: &mut String, c: char) {
     }
 }
 
+/// Whether text may contain this byte as it is, looking at nothing else.
+const fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !matches!(byte, b'%' | b':' | b'{' | b'}')
+}
+
 pub(super) fn write_text(out: &mut String, text: &str, stop: Option<char>) {
-    for c in text.chars() {
-        if is_special(c) || Some(c) == stop { write_encoded(out, c) } else { out.push(c) }
-    }
+    write_where(out, text, |byte| Some(char::from(byte)) != stop, |c| !is_special(c) && Some(c) != stop);
 }
 
 /// Literal text of a template keeps its colons; what would clash with marks or cluster hash tags is encoded.
 pub(super) fn write_literal(out: &mut String, text: &str) {
-    for c in text.chars() {
-        if is_special(c) && c != ':' { write_encoded(out, c) } else { out.push(c) }
+    write_where(out, text, |_| true, |c| !is_special(c) || c == ':');
+}
+
+/// Copies runs of plain bytes that may stay as they are, and looks at what is between them one by one.
+fn write_where(out: &mut String, text: &str, stays: impl Fn(u8) -> bool, may_stand: impl Fn(char) -> bool) {
+    let mut rest = text;
+    while !rest.is_empty() {
+        let run = rest.bytes().position(|byte| !is_plain(byte) || !stays(byte)).unwrap_or(rest.len());
+        let (plain, others) = rest.split_at(run);
+        out.push_str(plain);
+        let mut others = others.chars();
+        if let Some(c) = others.next() {
+            if may_stand(c) { out.push(c) } else { write_encoded(out, c) }
+        }
+        rest = others.as_str();
     }
 }
 
@@ -75,4 +91,39 @@ pub(super) fn shorten(text: String) -> String {
         let _ = write!(short, "{byte:02x}");
     }
     short
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn written(write: impl FnOnce(&mut String)) -> String {
+        let mut out = String::new();
+        write(&mut out);
+        out
+    }
+
+    /// Each character by itself.
+    fn one_by_one(text: &str, is_encoded: impl Fn(char) -> bool) -> String {
+        written(|out| {
+            for c in text.chars() {
+                if is_encoded(c) { write_encoded(out, c) } else { out.push(c) }
+            }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn runs_of_plain_characters_are_written_like_each_of_them(
+            text in "[-a:%{} é\u{0}𝄞]{0,20}|\\PC{0,20}",
+            stop in prop_oneof![Just(None), Just(Some('-')), Just(Some('é')), Just(Some('a'))],
+        ) {
+            let encoded = one_by_one(&text, |c| is_special(c) || Some(c) == stop);
+            prop_assert_eq!(written(|out| write_text(out, &text, stop)), encoded);
+            let encoded = one_by_one(&text, |c| is_special(c) && c != ':');
+            prop_assert_eq!(written(|out| write_literal(out, &text)), encoded);
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! One annotated function: its name and static options.
 
+use std::borrow::Cow;
 use std::error::Error as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -20,6 +21,8 @@ pub struct Site {
     warned: AtomicBool,
     /// What the first cache that a call used counts here, with that cache's number.
     counters: OnceLock<(u64, Arc<Counters>)>,
+    /// The prefix of its default keys in the first instance of the function that was called, with what names that.
+    prefix: OnceLock<(&'static str, String)>,
 }
 
 impl Site {
@@ -39,6 +42,7 @@ impl Site {
             says,
             warned: AtomicBool::new(false),
             counters: OnceLock::new(),
+            prefix: OnceLock::new(),
         }
     }
 
@@ -70,6 +74,12 @@ impl Site {
     ) -> Option<&Arc<Counters>> {
         let (first, counters) = self.counters.get_or_init(|| (cache, new()));
         (*first == cache).then_some(counters)
+    }
+
+    /// The prefix of default keys in this instance of the function. `make` makes it, which costs as much as many a hit.
+    pub(crate) fn default_prefix(&self, instance: &'static str, make: impl Fn() -> String) -> Cow<'_, str> {
+        let (first, prefix) = self.prefix.get_or_init(|| (instance, make()));
+        if *first == instance { Cow::Borrowed(prefix) } else { Cow::Owned(make()) }
     }
 
     /// Says once why calls run uncached. For reasons that hold no values.

@@ -14,13 +14,19 @@ use crate::policy::site::Site;
 /// The beginning of a key: the function's path, the types of its `impl`, and `Self` in traits. `inside` is a closure
 /// in the function.
 pub fn key<F>(site: &Site, inside: &F) -> KeyBuilder {
-    key_under(&default_prefix(place_of(type_name::<F>()), site.function()), inside).form("")
+    let name = type_name::<F>();
+    let prefix = site.default_prefix(name, || default_prefix(place_of(name), site.function()));
+    key_under(&prefix, inside).form("")
 }
 
 /// The same with `prefix` instead of the path.
 pub fn key_under<F>(prefix: &str, _inside: &F) -> KeyBuilder {
-    let key = KeyBuilder::new(prefix);
-    match impl_types(place_of(type_name::<F>())) {
+    let (key, name) = (KeyBuilder::new(prefix), type_name::<F>());
+    // As a rule there are none, and that is seen at once.
+    if !name.contains('<') {
+        return key;
+    }
+    match impl_types(place_of(name)) {
         Some(types) => key.types(&types),
         None => key,
     }
@@ -139,6 +145,15 @@ mod tests {
     fn parts(closure: &str) -> (String, Option<String>) {
         let place = place_of(closure);
         (default_prefix(place, "f"), impl_types(place))
+    }
+
+    #[test]
+    fn instances_of_one_function_have_prefixes_of_their_own() {
+        let site = crate::private::site!("f");
+        let of = |instance| site.default_prefix(instance, || format!("made of {instance}")).into_owned();
+        for instance in ["a", "b", "a", "b"] {
+            assert_eq!(of(instance), format!("made of {instance}"));
+        }
     }
 
     #[test]

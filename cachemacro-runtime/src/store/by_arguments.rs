@@ -12,6 +12,7 @@ use foldhash::fast::RandomState;
 use papaya::{Equivalent, Guard as _, HashMap, LocalGuard};
 
 use crate::ground::panics::caught;
+use crate::ground::sync::modelled::Unknown;
 use crate::store::arguments::Arguments;
 
 /// How much memory of values that left the table, in bytes, is left to be given back with that of others.
@@ -36,11 +37,18 @@ pub(crate) struct ByArguments<V: ?Sized> {
     hasher: RandomState,
     /// What values that left the table weigh, since somebody last had memory given back.
     left: AtomicUsize,
+    /// The map.
+    modelled: Unknown,
 }
 
 impl<V: ?Sized + Ends> ByArguments<V> {
     pub(crate) fn new() -> Self {
-        Self { map: HashMap::with_hasher(Hashed), hasher: RandomState::default(), left: AtomicUsize::new(0) }
+        Self {
+            map: HashMap::with_hasher(Hashed),
+            hasher: RandomState::default(),
+            left: AtomicUsize::new(0),
+            modelled: Unknown::default(),
+        }
     }
 
     /// What arguments are hashed with.
@@ -56,6 +64,7 @@ impl<V: ?Sized + Ends> ByArguments<V> {
         query: &Query<impl Fn(&[u8]) -> bool>,
         look: impl FnOnce(&V) -> R,
     ) -> Option<R> {
+        self.modelled.step();
         self.map.pin().get(query).map(|value| look(value))
     }
 
@@ -65,6 +74,7 @@ impl<V: ?Sized + Ends> ByArguments<V> {
             return;
         }
         let guard = self.map.guard();
+        self.modelled.step();
         let replaced = self.map.insert(Place::new(placed), Arc::clone(value), &guard);
         self.give_back(replaced.map_or(0, |replaced| replaced.weight()), &guard);
         drop(guard);
@@ -82,6 +92,7 @@ impl<V: ?Sized + Ends> ByArguments<V> {
             // After it has ended, as in `put`.
             fence(Ordering::SeqCst);
             let guard = self.map.guard();
+            self.modelled.step();
             // Two arguments of one hash are next to impossible: then this one stays, ended, until its place is taken.
             let removed = self.map.remove_if(&Hash64(hash), |_, other| Arc::ptr_eq(other, value), &guard);
             self.give_back(removed.ok().flatten().map_or(0, |_| value.weight()), &guard);

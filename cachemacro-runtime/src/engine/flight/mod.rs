@@ -17,11 +17,12 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep_until};
 use tracing::Span;
@@ -120,7 +121,7 @@ impl AsOf {
 
 /// Open flights by key: one for each set of tags that callers name, as a rule one.
 #[derive(Default)]
-struct Shard(HashMap<Arc<str>, Vec<Arc<Flight>>>);
+struct Shard(HashMap<Arc<str>, Vec<Arc<Flight>>, RandomState>);
 
 struct Flight {
     key: Arc<str>,
@@ -189,7 +190,7 @@ impl Flights {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             shards: std::array::from_fn(|_| Mutex::default()),
-            hasher: RandomState::new(),
+            hasher: RandomState::default(),
             captures: AtomicU64::new(0),
         })
     }

@@ -4,6 +4,7 @@ use std::any::{TypeId, type_name};
 use std::collections::HashMap;
 use std::sync::{LazyLock, RwLock};
 
+use foldhash::fast::RandomState;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::layout::Layout;
@@ -129,7 +130,8 @@ pub(super) struct Described {
 
 /// The fingerprint of `T` from this source, computed at the first call.
 pub(super) fn remembered<T: 'static>(source: Source, compute: impl FnOnce() -> Described) -> Fingerprint {
-    static KNOWN: LazyLock<RwLock<HashMap<(TypeId, Source), Fingerprint>>> = LazyLock::new(RwLock::default);
+    type Known = HashMap<(TypeId, Source), Fingerprint, RandomState>;
+    static KNOWN: LazyLock<RwLock<Known>> = LazyLock::new(RwLock::default);
     let of = (TypeId::of::<T>(), source);
     if let Some(known) = sync::read(&KNOWN).get(&of) {
         return *known;

@@ -127,14 +127,13 @@ impl AnyKept {
         self.state.load(Ordering::Acquire) == DOUBTFUL
     }
 
-    /// Lets nobody take the value until it is [confirmed](Self::confirm). Called under the lock of its shard, as are the two below.
+    /// Lets nobody take the value until it is [confirmed](Self::confirm). Called under the lock of its shard, of a value that is there and so
+    /// has not ended.
     pub(super) fn doubt(&self) {
-        if !self.has_ended() {
-            self.state.store(DOUBTFUL, Ordering::Release);
-        }
+        self.state.store(DOUBTFUL, Ordering::Release);
     }
 
-    /// Lets the value be taken until `until`, unless it has ended.
+    /// Lets the value be taken until `until`, unless it has ended. Called under that lock too.
     pub(super) fn confirm(&self, until: Timestamp) -> bool {
         let confirmed = !self.has_ended();
         if confirmed {

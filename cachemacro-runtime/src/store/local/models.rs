@@ -1,22 +1,35 @@
 //! The table under [loom](https://docs.rs/loom), which plays every order in which threads take its locks and atomics: run by
-//! `scripts/loom`. Looks by arguments take no lock, so what is looked up there is one step.
+//! `scripts/loom`. Looks by arguments take no lock: what is done in the map that they look into is one step, of which loom is told.
 //!
 //! Which model is to fail where a mechanism is removed:
 //!
 //! | removed | model |
 //! |---|---|
 //! | what is fetched is refused by an evict of its name | `what_was_evicted_while_it_was_fetched_is_not_found` |
-//! | … of its prefix | `what_was_evicted_while_it_was_fetched_is_not_found` |
+//! | … of its prefix | the same |
+//! | … where its key was told of | the same |
+//! | it is asked whether it was refused under the lock | the same |
+//! | what leaves ends under the lock, before it leaves the table by arguments | the same |
+//! | what ended while it was put there is taken out | the same |
 //! | its tags are asked again under the lock | `a_value_whose_tag_was_evicted_while_it_was_fetched_is_not_found` |
+//! | the epoch of its tags is read before they are asked | the same |
+//! | a mark that has ended is known no more | the same |
 //! | a late tag's mark is taken before its evicts are counted | `a_tag_that_comes_with_the_value_counts_from_the_beginning` |
+//! | late tags are asked again under the lock | the same |
+//! | an evict of a tag is counted before its mark is looked for | the same |
 //! | a mark ends before the epoch is raised | `who_saw_the_tags_hold_does_not_see_it_for_ever` |
+//! | the epoch is read before the marks are asked | the same |
 //! | what has ended is not taken | `arguments_that_come_later_bring_nothing_back` |
 //! | what was told since the store was asked refuses to confirm a copy | `what_was_told_while_a_copy_was_asked_about_is_not_taken` |
-//! | what has ended is not confirmed | `what_was_told_while_a_copy_was_asked_about_is_not_taken` |
-//! | a put refuses what is loaded meanwhile | `neither_a_put_nor_what_was_loaded_within_it_stays` |
+//! | a copy is confirmed under the lock | the same |
+//! | what has ended is not confirmed | `what_was_replaced_while_it_was_asked_about_is_not_taken_after_an_evict` |
+//! | a put refuses what is loaded when it begins | `neither_a_put_nor_what_was_loaded_within_it_stays` |
+//! | a load refuses the puts within which it begins | `what_was_loaded_within_a_put_does_not_outlast_it` |
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
+use loom::sync::atomic::AtomicU32;
 use loom::thread;
 
 use super::kept::AnyKept;
@@ -83,10 +96,11 @@ fn both(one: impl FnOnce() + 'static, other: impl FnOnce()) {
 /// Upholds G1 to G3.
 #[test]
 fn what_was_evicted_while_it_was_fetched_is_not_found() {
-    let evicts: [fn(&LocalTable); 3] = [
+    let evicts: [fn(&LocalTable); 4] = [
         |table| drop(table.evict(NAME)),
         |table| drop(table.evict_prefix(Some(PREFIX))),
         |table| table.empty(Cause::Untold),
+        |table| table.doubt(NAME),
     ];
     for evict in evicts {
         explore(move || {
@@ -95,6 +109,8 @@ fn what_was_evicted_while_it_was_fetched_is_not_found() {
             let keeper = Arc::clone(&table);
             both(move || drop(keep(&keeper, &pending, Some(placed()), 1)), || evict(&table));
             assert_eq!(found(&table), None);
+            table.evict(NAME);
+            assert_eq!(table.held().0, 0, "nothing stays where nobody finds it");
         });
     }
 }
@@ -121,6 +137,27 @@ fn what_was_told_while_a_copy_was_asked_about_is_not_taken() {
     }
 }
 
+/// Upholds G2 and G3: what was replaced is where no evict finds it.
+#[test]
+fn what_was_replaced_while_it_was_asked_about_is_not_taken_after_an_evict() {
+    explore(|| {
+        let table = table();
+        assert!(keep(&table, &begin(&table, &[]), Some(placed()), 1));
+        table.doubt(NAME);
+        let (asked, fetched) = (begin(&table, &[]), begin(&table, &[]));
+        let keeper = Arc::clone(&table);
+        let confirms = || {
+            let query = Query::new(1, |bytes: &[u8]| bytes == b"7");
+            let until = table.now().plus(std::time::Duration::from_secs(60));
+            table.confirm(&asked, &query, |value: &u32| *value == 1, until);
+            table.evict(NAME);
+            assert_eq!(found(&table), None);
+        };
+        both(move || drop(keep(&keeper, &fetched, Some(placed()), 2)), confirms);
+        assert_eq!(found(&table), None);
+    });
+}
+
 /// Upholds G1 to G3.
 #[test]
 fn a_value_whose_tag_was_evicted_while_it_was_fetched_is_not_found() {
@@ -130,6 +167,8 @@ fn a_value_whose_tag_was_evicted_while_it_was_fetched_is_not_found() {
         let keeper = Arc::clone(&table);
         both(move || drop(keep(&keeper, &pending, Some(placed()), 1)), || table.evict_tag(TAG));
         assert_eq!(found(&table), None);
+        assert!(keep(&table, &begin(&table, &[TAG]), Some(placed()), 2));
+        assert_eq!(found(&table), Some(2), "the tag was evicted before that");
     });
 }
 
@@ -191,5 +230,29 @@ fn neither_a_put_nor_what_was_loaded_within_it_stays() {
         both(puts, || drop(keep(&table, &began_before, Some(placed()), 1)));
         // A load that was kept before the put began is replaced; one that is kept after that is refused.
         assert_eq!(found(&table), Some(2));
+    });
+}
+
+/// Upholds G4: what is loaded within a put may be what was there before it.
+#[test]
+fn what_was_loaded_within_a_put_does_not_outlast_it() {
+    explore(|| {
+        let (table, row) = (table(), Arc::new(AtomicU32::new(1)));
+        let (putter, written) = (Arc::clone(&table), Arc::clone(&row));
+        let puts = move || {
+            let pending = putter.begin(NAME, PREFIX, [], false, true);
+            written.store(2, Ordering::SeqCst);
+            // A put that is refused evicts.
+            if !keep(&putter, &pending, Some(placed()), 2) {
+                putter.evict(NAME);
+            }
+        };
+        let loads = || {
+            let pending = begin(&table, &[]);
+            let read = row.load(Ordering::SeqCst);
+            keep(&table, &pending, Some(placed()), read);
+        };
+        both(puts, loads);
+        assert_ne!(found(&table), Some(1));
     });
 }

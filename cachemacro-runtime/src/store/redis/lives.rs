@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use foldhash::fast::RandomState;
+
 use crate::format::ids::Version;
 use crate::format::stamps::VersionKey;
 #[cfg(feature = "cluster")]
@@ -20,7 +22,7 @@ const SLACK: Duration = Duration::from_secs(30);
 /// Until when versions live at least, by a hash of their keys. Versions are random, so one of another key with the same hash is not
 /// mistaken for it.
 #[derive(Debug, Default)]
-pub(super) struct Lives(Mutex<HashMap<u64, (Version, Instant)>>);
+pub(super) struct Lives(Mutex<HashMap<u64, (Version, Instant), RandomState>>);
 
 impl Lives {
     /// Notes that these versions were captured, each for its life, by a request sent at `sent`.

@@ -1,8 +1,6 @@
 //! One of several commands that go in one go.
 
-use std::borrow::Cow;
-
-use super::script::{self, Call};
+use super::script::{self, Arg, Call};
 use super::wire::{Packed, Reply};
 
 /// How many bytes a key counts for besides its own: a thousand keys in one go take a server one to three milliseconds.
@@ -21,46 +19,43 @@ pub(super) enum Part<'a> {
 /// A command that is no script.
 pub(super) struct Plain<'a> {
     /// Its name and its arguments.
-    parts: Vec<Cow<'a, [u8]>>,
+    parts: Vec<Arg<'a>>,
     keys: usize,
 }
 
 impl<'a> Plain<'a> {
     /// A command all of whose arguments are keys.
     pub(super) fn on_keys(name: &'static str, keys: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut plain = Self { parts: vec![Cow::Borrowed(name.as_bytes())], keys: 0 };
-        plain.parts.extend(keys.into_iter().map(|key| Cow::Borrowed(key.as_bytes())));
+        let mut plain = Self { parts: vec![Arg::borrowed(name.as_bytes())], keys: 0 };
+        plain.parts.extend(keys.into_iter().map(|key| Arg::borrowed(key.as_bytes())));
         plain.keys = plain.parts.len() - 1;
         plain
     }
 
     /// Stores a value for so many milliseconds.
     pub(super) fn set(key: &'a str, value: &'a [u8], life: u64) -> Self {
-        let life = Cow::Owned(life.to_string().into_bytes());
-        let borrowed = [&b"SET"[..], key.as_bytes(), value, b"PX"].map(Cow::Borrowed);
-        Self { parts: borrowed.into_iter().chain([life]).collect(), keys: 1 }
+        let [set, key, value, px] = [&b"SET"[..], key.as_bytes(), value, b"PX"].map(Arg::borrowed);
+        Self { parts: vec![set, key, value, px, Arg::number(life)], keys: 1 }
     }
 
     /// Stores a value where nothing is, until that time in milliseconds.
     pub(super) fn set_where_nothing_is(key: &'a str, value: &'a [u8], until: u64) -> Self {
-        let until = Cow::Owned(until.to_string().into_bytes());
         let [set, key, value, at, nx] =
-            [&b"SET"[..], key.as_bytes(), value, b"PXAT", b"NX"].map(Cow::Borrowed);
-        Self { parts: vec![set, key, value, at, until, nx], keys: 1 }
+            [&b"SET"[..], key.as_bytes(), value, b"PXAT", b"NX"].map(Arg::borrowed);
+        Self { parts: vec![set, key, value, at, Arg::number(until), nx], keys: 1 }
     }
 
     /// Waits until so many replicas have what was written before it on its connection, for so many milliseconds at most.
     pub(super) fn wait(replicas: usize, millis: u64) -> Self {
-        let numbers = [replicas.to_string(), millis.to_string()];
-        let numbers = numbers.map(|number| Cow::Owned(number.into_bytes()));
-        Self { parts: [Cow::Borrowed(&b"WAIT"[..])].into_iter().chain(numbers).collect(), keys: 0 }
+        let parts = vec![Arg::borrowed(b"WAIT"), Arg::number(replicas), Arg::number(millis)];
+        Self { parts, keys: 0 }
     }
 
     fn write(&self, out: &mut Packed) {
-        out.reserve(self.parts.len(), self.parts.iter().map(|part| part.len()).sum());
+        out.reserve(self.parts.len(), self.parts.iter().map(Arg::size).sum());
         out.command(self.parts.len());
         for part in &self.parts {
-            out.part(part);
+            part.write(out);
         }
     }
 }
@@ -87,7 +82,7 @@ impl Part<'_> {
         match self {
             Self::Script(call) => call.key_count() * KEY + call.size(),
             Self::Command(plain) | Self::Read(plain) => {
-                plain.keys * KEY + plain.parts.iter().map(|part| part.len()).sum::<usize>()
+                plain.keys * KEY + plain.parts.iter().map(Arg::size).sum::<usize>()
             }
         }
     }

@@ -62,13 +62,48 @@ impl Script {
 pub(super) struct Call<'a> {
     script: &'static Script,
     keys: Vec<&'a str>,
-    args: Vec<Cow<'a, [u8]>>,
+    args: Vec<Arg<'a>>,
     outlives: bool,
+}
+
+/// An argument of a script or a command. Only what is long and nobody else's lies on the heap.
+pub(super) enum Arg<'a> {
+    Bytes(Cow<'a, [u8]>),
+    Id([u8; 8]),
+    /// In decimal.
+    Number(i64),
+}
+
+impl<'a> Arg<'a> {
+    pub(super) const fn borrowed(bytes: &'a [u8]) -> Self {
+        Self::Bytes(Cow::Borrowed(bytes))
+    }
+
+    pub(super) fn number(number: impl TryInto<i64>) -> Self {
+        Self::Number(number.try_into().unwrap_or(i64::MAX))
+    }
+
+    pub(super) fn write(&self, out: &mut Packed) {
+        match self {
+            Self::Bytes(bytes) => out.part(bytes),
+            Self::Id(id) => out.part(id),
+            Self::Number(number) => out.number(*number),
+        };
+    }
+
+    /// How many bytes it has, at most.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Id(id) => id.len(),
+            Self::Number(_) => "-9223372036854775808".len(),
+        }
+    }
 }
 
 impl<'a> Call<'a> {
     pub(super) fn bytes(mut self, arg: impl Into<Cow<'a, [u8]>>) -> Self {
-        self.args.push(arg.into());
+        self.args.push(Arg::Bytes(arg.into()));
         self
     }
 
@@ -85,12 +120,14 @@ impl<'a> Call<'a> {
     }
 
     /// A token, version or fill id: compared as raw bytes in Lua, whose numbers are too short for it.
-    pub(super) fn id(self, id: [u8; 8]) -> Self {
-        self.bytes(id.to_vec())
+    pub(super) fn id(mut self, id: [u8; 8]) -> Self {
+        self.args.push(Arg::Id(id));
+        self
     }
 
-    pub(super) fn number(self, number: impl Into<i128>) -> Self {
-        self.bytes(number.into().to_string().into_bytes())
+    pub(super) fn number(mut self, number: impl TryInto<i64>) -> Self {
+        self.args.push(Arg::number(number));
+        self
     }
 
     /// Writes the call by hash.
@@ -108,10 +145,10 @@ impl<'a> Call<'a> {
         self.keys.len()
     }
 
-    /// How many bytes its keys and arguments have.
+    /// How many bytes its keys and arguments have, about.
     pub(super) fn size(&self) -> usize {
         let keys: usize = self.keys.iter().map(|key| key.len()).sum();
-        keys + self.args.iter().map(|arg| arg.len()).sum::<usize>()
+        keys + self.args.iter().map(Arg::size).sum::<usize>()
     }
 
     /// The server's time in milliseconds, where this reply tells it.
@@ -133,7 +170,7 @@ impl<'a> Call<'a> {
             out.part(key);
         }
         for arg in &self.args {
-            out.part(arg);
+            arg.write(out);
         }
         if self.outlives {
             out.outlive();
