@@ -93,6 +93,11 @@ impl Knowledge {
         Known { dialect, epoch, statements, holds: kept.holds && is_settled }
     }
 
+    /// The same where it is of no use to read the catalogue.
+    pub(crate) fn without_asking(&self) -> Option<Known> {
+        Some(self.at_hand()).filter(|known| !self.lacks(known))
+    }
+
     /// Whether it is of use to read the catalogue.
     fn lacks(&self, known: &Known) -> bool {
         !known.holds && self.unsettled.load(SeqCst) == 0
