@@ -60,11 +60,6 @@ impl Known {
         }
     }
 
-    /// The same from where on it may be something else.
-    pub(crate) fn doubtful(&self) -> Self {
-        Self { holds: false, ..self.clone() }
-    }
-
     /// When it was known.
     pub(crate) const fn epoch(&self) -> u64 {
         self.epoch
