@@ -42,6 +42,9 @@ pub(crate) struct PlaceArgs {
     /// How many keys are looked at in a second at most
     #[arg(long, global = true, value_name = "KEYS", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rate: u32,
+    /// Look at entries though that counts as use: before Redis 7.2, on a server that makes room by use
+    #[arg(long, global = true)]
+    pub(crate) touch: bool,
 }
 
 /// How to show it.
@@ -125,7 +128,7 @@ pub(crate) enum Command {
     Inspect {
         /// The key without the namespace, as `list` shows it
         key: String,
-        /// Show the value too: numbers, JSON and `MessagePack`
+        /// Show the value too: numbers, JSON and `MessagePack`; bincode and postcard where a process told how the type is laid out
         #[arg(long)]
         value: bool,
     },
@@ -150,6 +153,9 @@ pub(crate) enum Command {
         /// As a graph, in DOT
         #[arg(long)]
         dot: bool,
+        /// As a drawn graph, in SVG
+        #[arg(long, conflicts_with = "dot")]
+        svg: bool,
     },
     /// Evict entries, as services do; what is selected adds up
     Flush(FlushArgs),
@@ -172,7 +178,7 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1_000))]
         concurrency: u32,
         /// How many calls are begun in a second at most
-        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
         calls: u32,
     },
     /// Completions for a shell
@@ -202,7 +208,7 @@ pub(crate) struct WatchArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct FlushArgs {
     /// Entries that carry this tag, or its hash as `tags` shows it: `#9f3c…`
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, alias = "tags", value_name = "TAG")]
     pub(crate) tag: Vec<String>,
     /// Entries under this prefix; costs a look at every key of the server
     #[arg(long, value_name = "PREFIX")]

@@ -14,6 +14,8 @@ pub(crate) enum Compact {
 const DEEPEST: usize = 128;
 /// How many values one may hold.
 const MOST: usize = 200_000;
+/// How many bytes of names of fields and variants, which are told again with each value.
+const MOST_NAMES: usize = 16 << 20;
 
 impl Compact {
     /// The codec of this id.
@@ -27,7 +29,7 @@ impl Compact {
 
     /// The value as JSON; `None` where the bytes are not of this layout, to the last one.
     pub(crate) fn read(self, layout: &Layout, bytes: &[u8]) -> Option<Value> {
-        let mut reader = Reader { codec: self, layout, bytes, left: MOST };
+        let mut reader = Reader { codec: self, layout, bytes, left: MOST, names_left: MOST_NAMES };
         let value = reader.place(layout.places.first()?, 0)?;
         reader.bytes.is_empty().then_some(value)
     }
@@ -39,6 +41,8 @@ struct Reader<'a> {
     bytes: &'a [u8],
     /// How many more values there may be.
     left: usize,
+    /// How many more bytes of names.
+    names_left: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -46,6 +50,12 @@ impl<'a> Reader<'a> {
         let (taken, rest) = self.bytes.split_at_checked(count)?;
         self.bytes = rest;
         Some(taken)
+    }
+
+    /// A name that is told with a value.
+    fn name(&mut self, name: &str) -> Option<String> {
+        self.names_left = self.names_left.checked_sub(name.len())?;
+        Some(name.to_owned())
     }
 
     fn byte(&mut self) -> Option<u8> {
@@ -185,16 +195,17 @@ impl<'a> Reader<'a> {
                 Value::Array(elements.collect::<Option<_>>()?)
             }
             LayoutPart::Struct(fields) => {
-                let fields = fields.iter().map(|(name, field)| Some((name.clone(), self.at(*field, depth)?)));
+                let fields =
+                    fields.iter().map(|(name, field)| Some((self.name(name)?, self.at(*field, depth)?)));
                 Value::Object(fields.collect::<Option<_>>()?)
             }
             LayoutPart::Enum(variants) => {
                 let (name, place) = variants.get(self.length()?)?;
                 match place.as_ref()? {
-                    LayoutPart::Unit => Value::String(name.clone()),
+                    LayoutPart::Unit => Value::String(self.name(name)?),
                     place => {
                         let value = self.place(place, depth + 1)?;
-                        Value::Object(Map::from_iter([(name.clone(), value)]))
+                        Value::Object(Map::from_iter([(self.name(name)?, value)]))
                     }
                 }
             }
@@ -303,5 +314,16 @@ mod tests {
                 let _ = codec.read(&hostile, &[0xff; 40]);
             }
         }
+    }
+
+    #[test]
+    fn long_names_of_many_values_that_take_no_room_are_not_told() {
+        let name = "n".repeat(100_000);
+        let hostile = format!(r#"{{"places":[{{"seq":1}},{{"struct":[["{name}",2]]}},"unit"]}}"#);
+        let hostile: Layout = serde_json::from_str(&hostile).expect("a layout");
+        // A hundred thousand of them: 10 GB.
+        let many = [252, 0xa0, 0x86, 1, 0];
+        assert_eq!(Compact::Bincode.read(&hostile, &many), None);
+        assert!(Compact::Bincode.read(&hostile, &[100]).is_some(), "a hundred are");
     }
 }

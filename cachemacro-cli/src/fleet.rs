@@ -1,13 +1,14 @@
 //! What the processes of a fleet reported.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Read as _;
 
+use cachemacro::inspect::tag_hash;
 use cachemacro::report::{Figures, MOST_BYTES, Report, SiteReport, StoredAs};
 
 use crate::args::PlaceArgs;
 use crate::failure::Failure;
-use crate::place::Place;
+use crate::place::{Place, has_password};
 use crate::template::{self, Parts};
 use crate::{http, text};
 
@@ -18,6 +19,8 @@ pub(crate) const DIRECT: &str = "direct";
 #[derive(Debug, Default)]
 pub(crate) struct Fleet {
     pub(crate) reports: Vec<Report>,
+    /// Names of tags by their hashes, where processes told them.
+    pub(crate) tag_names: HashMap<u64, String>,
 }
 
 impl Fleet {
@@ -30,7 +33,7 @@ impl Fleet {
         for from in &args.from {
             reports.push(given(from).await?);
         }
-        Ok(Self { reports })
+        Ok(Self { reports, ..Self::default() })
     }
 
     /// Reads the reports on the server. One that cannot be read is passed over with a word on standard error.
@@ -40,10 +43,13 @@ impl Fleet {
             documents.iter().filter_map(|document| parsed(document).ok()).collect();
         let unread = documents.len() - reports.len();
         if unread > 0 {
-            eprintln!("cachemacro: {unread} reports cannot be read and are left out");
+            text::tell(&format!("{unread} reports cannot be read and are left out"));
         }
         reports.sort_by(|one, other| one.instance.cmp(&other.instance));
-        Ok(Self { reports })
+        // What is shown without them is less.
+        let names = place.inspector.tag_names().await.unwrap_or_default();
+        let tag_names = names.into_iter().map(|name| (tag_hash(&name), name)).collect();
+        Ok(Self { reports, tag_names })
     }
 
     /// What was counted at each site, in all processes together.
@@ -147,6 +153,11 @@ fn parsed(document: &[u8]) -> Result<Report, String> {
 /// A report from a file or a route.
 async fn given(from: &str) -> Result<Report, Failure> {
     let document = if from.starts_with("http://") || from.starts_with("https://") {
+        if has_password(from) {
+            let why =
+                "--from has a password, which other users of the machine can see, and which is not sent";
+            return Err(Failure::Usage(why.to_owned()));
+        }
         match http::get(from, 2 * MOST_BYTES).await {
             Ok((200, body)) => body.to_vec(),
             Ok((status, _)) => return Err(Failure::Unreachable(format!("the service answered {status}"))),

@@ -32,7 +32,7 @@ async fn main() -> ExitCode {
         Err(failure) => {
             let told = failure.to_string();
             if !told.is_empty() {
-                eprintln!("cachemacro: {}", text::shown(&told));
+                text::tell(&told);
             }
             ExitCode::from(failure.code())
         }

@@ -2,7 +2,6 @@
 
 use cachemacro::inspect::Inspector;
 use cachemacro::{Cache, Key, Reports, Warning};
-use url::Url;
 
 use crate::args::PlaceArgs;
 use crate::failure::Failure;
@@ -45,7 +44,7 @@ impl Place {
         let inspector = cache.inspector()?;
         for warning in cache.warnings() {
             if matches!(warning, Warning::UnreadVariable { .. }) {
-                eprintln!("cachemacro: {}", text::shown(&warning.to_string()));
+                text::tell(&warning.to_string());
             }
         }
         if cache.report().store != "redis" {
@@ -67,7 +66,7 @@ impl Place {
     pub(crate) fn hint_at(&self, key: &str) {
         if let Some(meant) = self.without_namespace(key) {
             let meant = text::shown(meant);
-            eprintln!("cachemacro: keys are given without the namespace: is it {meant}?");
+            text::tell(&format!("keys are given without the namespace: is it {meant}?"));
         }
     }
 
@@ -79,13 +78,51 @@ impl Place {
 
 /// Refuses a URL with a password: other users of the machine can read command lines.
 fn check_url(url: &str) -> Result<(), Failure> {
-    let has_password = Url::parse(url).is_ok_and(|url| {
-        url.password().is_some() || url.query_pairs().any(|(name, _)| name.starts_with("pass"))
-    });
-    if has_password {
+    if has_password(url) {
         return Err(Failure::Usage(
             "--url has a password, which other users of the machine can see: put it into CACHEMACRO_REDIS_URL".to_owned(),
         ));
     }
     Ok(())
+}
+
+/// Whether a URL has a password, be it of several hosts, or no URL at all: what is not understood may be one all the same.
+pub(crate) fn has_password(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let (before, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let named = |pair: &str| pair.split('=').next().unwrap_or_default().to_ascii_lowercase();
+    let user = before.rsplit_once('@').and_then(|(user, _)| user.split_once(':'));
+    user.is_some_and(|(_, password)| !password.is_empty())
+        || query
+            .split('&')
+            .any(|pair| ["pass", "secret", "token"].iter().any(|word| named(pair).contains(word)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_password;
+
+    #[test]
+    fn a_password_is_seen_in_every_kind_of_url() {
+        for url in [
+            "redis://:canary@cache",
+            "rediss://shop:canary@cache:6380/0",
+            "redis+sentinel://shop:canary@s1,s2:26379,s3/name/0",
+            "redis+cluster://shop:canary@n1:6379,n2:6379",
+            "redis+sentinel://s1,s2/name?sentinel_password=canary",
+            "unix:///run/redis.sock?db=0&user=shop&password=canary",
+            "redis://shop:can@ry@cache",
+            "shop:canary@cache",
+        ] {
+            assert!(has_password(url), "{url}");
+        }
+        for url in [
+            "redis://cache:6379/0",
+            "redis://shop@cache",
+            "redis://shop:@cache",
+            "redis+sentinel://a:1,b:2/name?db=1",
+        ] {
+            assert!(!has_password(url), "{url}");
+        }
+    }
 }

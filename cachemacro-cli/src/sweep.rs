@@ -1,17 +1,25 @@
 //! Goes through the keys of a namespace, no faster than `--rate` says.
 
+use std::collections::HashSet;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
 use std::time::Duration;
 
 use cachemacro::inspect::{Expects, Head};
-use cachemacro::store::Cursor;
+use cachemacro::store::{Cursor, ServerFigures};
 use tokio::time::{Instant, sleep_until};
 
 use crate::args::PlaceArgs;
-use crate::failure::Failure;
+use crate::failure::{Done, Failure};
 use crate::place::Place;
+use crate::text;
 
 /// How many heads are read in one round trip.
 const CHUNK: usize = 100;
+/// How many heads are read where that counts as use.
+const MOST_USED: usize = 10_000;
+/// How many keys are remembered, so that none comes twice.
+const MOST_SEEN: usize = 4_000_000;
 
 /// How long past its TTL a value is taken to be served stale where its function is not known: as long as the store keeps it.
 pub(crate) const AS_LONG_AS_IT_IS_KEPT: Duration = Duration::from_secs(1 << 32);
@@ -24,13 +32,54 @@ pub(crate) struct Found {
     pub(crate) head: Head,
 }
 
-/// Goes through all keys that begin with `prefix` until `each` gives false. A key may come twice.
+/// Which keys came, by their hashes: a scan may tell one twice.
+struct Seen {
+    hashes: HashSet<u64>,
+    by: RandomState,
+    most: usize,
+    is_full: bool,
+}
+
+impl Seen {
+    fn new(most: usize) -> Self {
+        Self { hashes: HashSet::new(), by: RandomState::new(), most, is_full: false }
+    }
+
+    /// Whether this key did not come before, as far as is remembered.
+    fn is_new(&mut self, key: &str) -> bool {
+        let hash = self.by.hash_one(key);
+        if self.hashes.len() < self.most {
+            return self.hashes.insert(hash);
+        }
+        self.is_full = true;
+        !self.hashes.contains(&hash)
+    }
+}
+
+/// Whether a look at an entry counts as use there, and has the server keep it in place of what is in use: before Redis 7.2, and where it
+/// makes room by use. Of a server that does not tell it is taken to be so.
+pub(crate) async fn counts_as_use(place: &Place) -> bool {
+    match place.inspector.info().await {
+        Ok(Some(info)) => makes_room_by_use(&info),
+        _ => true,
+    }
+}
+
+fn makes_room_by_use(info: &str) -> bool {
+    let version = info.lines().find_map(|line| line.strip_prefix("redis_version:")).unwrap_or_default();
+    let mut numbers = version.trim().split('.').map(|number| number.parse::<u32>().unwrap_or_default());
+    let known = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+    let policy = ServerFigures::from_info(info).policy;
+    known < (7, 2) && (policy.ends_with("lru") || policy.ends_with("lfu"))
+}
+
+/// Goes through all keys that begin with `prefix` until `each` gives false. None comes twice, of four million.
 pub(crate) async fn sweep(
     place: &Place,
     args: &PlaceArgs,
     prefix: &str,
     mut each: impl FnMut(Found) -> bool,
-) -> Result<(), Failure> {
+) -> Done {
     sweep_and(place, args, prefix, async |found| Ok(each(found))).await
 }
 
@@ -40,10 +89,53 @@ pub(crate) async fn sweep_and(
     args: &PlaceArgs,
     prefix: &str,
     mut each: impl AsyncFnMut(Found) -> Result<bool, Failure>,
-) -> Result<(), Failure> {
+) -> Done {
     // A value may serve stale, which its function says.
     let expects = Expects::new().stale(AS_LONG_AS_IT_IS_KEPT);
+    let mut left = if !args.touch && counts_as_use(place).await { MOST_USED } else { usize::MAX };
+    pages(place, args, prefix, async |keys| {
+        for keys in keys.chunks(CHUNK) {
+            let keys = &keys[..keys.len().min(left)];
+            left -= keys.len();
+            let heads = place.inspector.heads(keys, &expects).await?;
+            for (key, head) in keys.iter().zip(heads) {
+                // The entry may have gone since its key was found.
+                let Some(head) = head else { continue };
+                if !each(Found { key: key.clone(), head }).await? {
+                    return Ok(false);
+                }
+            }
+            if left == 0 {
+                text::tell(
+                    "looking at an entry counts as use on this server, which makes room by use: only 10,000 were looked at; --touch looks at all",
+                );
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    })
+    .await
+}
+
+/// Like `sweep`, without a look at what is under the keys.
+pub(crate) async fn names(
+    place: &Place,
+    args: &PlaceArgs,
+    prefix: &str,
+    mut each: impl FnMut(String) -> bool,
+) -> Done {
+    pages(place, args, prefix, async |keys| Ok(keys.into_iter().all(&mut each))).await
+}
+
+/// Goes through all keys, some at a time, until `each` gives false.
+async fn pages(
+    place: &Place,
+    args: &PlaceArgs,
+    prefix: &str,
+    mut each: impl AsyncFnMut(Vec<String>) -> Result<bool, Failure>,
+) -> Done {
     let per_key = Duration::from_secs(1) / args.rate;
+    let mut seen = Seen::new(MOST_SEEN);
     let mut next = Some(Cursor::default());
     let mut due = Instant::now();
     while let Some(cursor) = next {
@@ -52,19 +144,44 @@ pub(crate) async fn sweep_and(
         // A step looks at about this many keys of the server, whether or not they are in the namespace.
         let looked = u32::try_from(page.keys.len().max(CHUNK)).unwrap_or(u32::MAX);
         due = Instant::now() + per_key * looked;
-        let keys: Vec<String> =
-            page.keys.iter().filter_map(|key| String::from_utf8(key.to_vec()).ok()).collect();
-        for keys in keys.chunks(CHUNK) {
-            let heads = place.inspector.heads(keys, &expects).await?;
-            for (key, head) in keys.iter().zip(heads) {
-                // The entry may have gone since its key was found.
-                let Some(head) = head else { continue };
-                if !each(Found { key: key.clone(), head }).await? {
-                    return Ok(());
-                }
-            }
+        let keys = page.keys.iter().filter_map(|key| String::from_utf8(key.to_vec()).ok());
+        if !each(keys.filter(|key| seen.is_new(key)).collect()).await? {
+            return Ok(());
         }
         next = page.next;
     }
+    if seen.is_full {
+        text::tell("of more than four million keys, one that the server told twice counts twice");
+    }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_comes_once_and_only_so_many_are_remembered() {
+        let mut seen = Seen::new(1_000);
+        for round in 0..3 {
+            let new = (0..2_000).filter(|key| seen.is_new(&key.to_string())).count();
+            assert_eq!(new, if round == 0 { 2_000 } else { 1_000 }, "{round}");
+        }
+        assert!(seen.is_full && seen.hashes.len() == 1_000);
+    }
+
+    #[test]
+    fn a_look_counts_as_use_where_an_old_server_makes_room_by_use() {
+        for (version, policy, counts) in [
+            ("7.0.15", "allkeys-lru", true),
+            ("6.2.14", "volatile-lfu", true),
+            ("7.0.15", "noeviction", false),
+            ("7.0.15", "volatile-ttl", false),
+            ("7.2.4", "allkeys-lru", false),
+            ("8.0.1", "allkeys-lfu", false),
+        ] {
+            let info = format!("redis_version:{version}\r\nmaxmemory_policy:{policy}\r\n");
+            assert_eq!(makes_room_by_use(&info), counts, "{version} {policy}");
+        }
+    }
 }

@@ -2,10 +2,27 @@
 
 use std::fmt::Write as _;
 
-/// Whether a character could do something to a terminal, or to the order in which others are shown.
+/// Whether a character could do something to a terminal, or to the order in which others are shown, or is not seen.
 fn is_active(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{34f}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
+}
+
+/// Says something on standard error, whatever is in it.
+pub(crate) fn tell(what: &str) {
+    eprintln!("cachemacro: {}", shown(what));
 }
 
 /// The text with what is active written as an escape: `\u{1b}`.
@@ -87,7 +104,18 @@ mod tests {
 
     #[test]
     fn what_could_do_something_to_a_terminal_is_shown_as_an_escape() {
-        for hostile in ["\u{1b}[2J", "a\r\nb", "\u{9b}31m", "\u{7f}", "\u{202e}cod", "\u{7}", "\u{200b}"] {
+        for hostile in [
+            "\u{1b}[2J",
+            "a\r\nb",
+            "\u{9b}31m",
+            "\u{7f}",
+            "\u{202e}cod",
+            "\u{7}",
+            "\u{200b}",
+            "\u{61c}7",
+            "\u{e0041}",
+            "\u{fffa}",
+        ] {
             for harmless in [shown(hostile), json(&serde_json::to_string(hostile).expect("text"))] {
                 assert!(!harmless.chars().any(is_active), "{harmless:?}");
             }
@@ -96,6 +124,23 @@ mod tests {
         assert_eq!(of_bytes(b"a\xffb"), "a\\xffb");
         let back: String = serde_json::from_str(&json("\"\u{202e}\u{e0001}\"")).expect("still JSON");
         assert_eq!(back, "\u{202e}\u{e0001}");
+    }
+
+    /// Else text from elsewhere gets to the terminal as it is.
+    #[test]
+    fn what_is_said_on_standard_error_goes_through_one_place() {
+        let mut folders = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
+        while let Some(folder) = folders.pop() {
+            for file in std::fs::read_dir(folder).expect("a folder").map(|file| file.expect("a file").path())
+            {
+                if file.is_dir() {
+                    folders.push(file);
+                } else if !file.ends_with("text.rs") {
+                    let text = std::fs::read_to_string(&file).expect("a source");
+                    assert!(!text.contains("eprintln!("), "{}", file.display());
+                }
+            }
+        }
     }
 
     #[test]

@@ -60,9 +60,13 @@ impl Metrics {
             help: "How long the users' functions took.".to_owned(),
             rows: Rows::Times(loads.collect()),
         });
-        let stores = caches
-            .iter()
-            .map(|(cache, stats)| (vec![("cache", (*cache).to_owned())], stats.total.store_time));
+        let of_cache = |(cache, stats): &(&str, CacheStats)| {
+            let labels =
+                |operation: &str| vec![("cache", (*cache).to_owned()), ("operation", operation.to_owned())];
+            let times = stats.store_times.iter();
+            times.map(|(operation, times)| (labels(operation), *times)).collect::<Vec<_>>()
+        };
+        let stores = caches.iter().flat_map(of_cache);
         families.push(Family {
             name: STORES.to_owned(),
             help: "How long the store's round trips took.".to_owned(),
@@ -125,6 +129,11 @@ fn states(caches: &[(&str, CacheStats)]) -> Vec<Family> {
             })),
         ),
         family(
+            "flights",
+            "Loads that are under way, each of one key, however many callers wait for it.",
+            Rows::Gauges(of(None, &|stats| vec![("", stats.flights)])),
+        ),
+        family(
             "kept_evicts",
             "Evicts that have not reached the store yet.",
             Rows::Gauges(of(None, &|stats| vec![("", stats.kept_evicts)])),
@@ -173,13 +182,24 @@ fn counts(caches: &[(&str, CacheStats)]) -> Vec<Family> {
     let mut families: Vec<Family> = Vec::new();
     let mut at = BTreeMap::new();
     for (cache, site, stats) in places(caches) {
-        for count in stats.counts() {
+        // What of the hits asked no store is a label of them, so that their sum is right.
+        for count in stats.counts().filter(|count| count.name != "local_hits") {
             let at = *at.entry(count.name).or_insert_with(|| {
                 let (name, help) = (count.name.to_owned(), count.help.to_owned());
                 families.push(Family { name, help, rows: Rows::Counts(Vec::new()) });
                 families.len() - 1
             });
-            if let Rows::Counts(rows) = &mut families[at].rows {
+            let Rows::Counts(rows) = &mut families[at].rows else { continue };
+            if count.name == "hits" {
+                let local = stats.local_hits.min(count.value);
+                let told = [("store", count.value - local), ("local", local)];
+                let told = told.into_iter().filter(|(tier, hits)| *tier == "store" || *hits > 0);
+                rows.extend(told.map(|(tier, hits)| {
+                    let mut labels = labels(cache, site);
+                    labels.push(("tier", tier.to_owned()));
+                    (labels, hits)
+                }));
+            } else {
                 rows.push((labels(cache, site), count.value));
             }
         }

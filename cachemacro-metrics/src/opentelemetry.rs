@@ -27,6 +27,7 @@ use crate::families::{Family, Labels, Rows};
 pub fn observe(metrics: Metrics, meter: &Meter) {
     let families = metrics.families();
     let infos: Vec<_> = metrics.infos().collect();
+    observe_pools(&metrics, meter);
     let snapshots = Arc::new(Snapshots::new(move || metrics.families()));
     for (at, family) in families.into_iter().enumerate() {
         let Family { name, help, rows } = family;
@@ -93,6 +94,40 @@ pub fn observe(metrics: Metrics, meter: &Meter) {
         .with_callback(move |instrument| {
             for labels in &infos {
                 instrument.observe(1, &attributes(labels));
+            }
+        })
+        .build();
+}
+
+/// The connections once more, by OpenTelemetry's conventions for clients of databases.
+fn observe_pools(metrics: &Metrics, meter: &Meter) {
+    let caches = metrics.caches.clone();
+    let pools = move || -> Vec<(String, cachemacro::Pool)> {
+        caches.iter().filter_map(|(name, cache)| Some((name.clone(), cache.stats().pool?))).collect()
+    };
+    let named = |pool: &str| KeyValue::new("db.client.connection.pool.name", pool.to_owned());
+    let known = Arc::new(Snapshots::new(pools));
+    let snapshots = known.clone();
+    meter
+        .i64_observable_up_down_counter("db.client.connection.count")
+        .with_unit("{connection}")
+        .with_description("Connections to the server; those that all calls share are in use.")
+        .with_callback(move |instrument| {
+            for (name, pool) in snapshots.of(0).iter() {
+                for (state, count) in [("idle", pool.idle), ("used", pool.shared + pool.in_use)] {
+                    let state = KeyValue::new("db.client.connection.state", state);
+                    instrument.observe(i64::try_from(count).unwrap_or(i64::MAX), &[named(name), state]);
+                }
+            }
+        })
+        .build();
+    meter
+        .i64_observable_up_down_counter("db.client.connection.pending_requests")
+        .with_unit("{request}")
+        .with_description("Callers that wait for a pooled connection.")
+        .with_callback(move |instrument| {
+            for (name, pool) in known.of(1).iter() {
+                instrument.observe(i64::try_from(pool.waiting).unwrap_or(i64::MAX), &[named(name)]);
             }
         })
         .build();

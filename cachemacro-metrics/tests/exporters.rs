@@ -49,6 +49,8 @@ fn counts(stats: &Stats) -> BTreeMap<String, u64> {
     counts.insert("misses".to_owned(), stats.misses());
     counts.insert("errors".to_owned(), stats.errors());
     counts.insert("unstorable".to_owned(), stats.unstorable_by_reason().map(|(_, count)| count).sum());
+    // A label of the hits.
+    counts.remove("local_hits");
     counts.retain(|_, count| *count > 0);
     counts
 }
@@ -94,8 +96,9 @@ async fn every_field_of_the_figures_is_told() {
         .filter_map(|line| line.split(':').next())
         .collect();
     assert!(fields.len() > 15, "{fields:?}");
-    let never = BTreeSet::from(["unstorable"]);
-    assert_eq!(fields.difference(&told).copied().collect::<BTreeSet<_>>(), never, "nothing was unstorable");
+    let others = BTreeSet::from(["local_hits", "unstorable"]);
+    let untold: BTreeSet<_> = fields.difference(&told).copied().collect();
+    assert_eq!(untold, others, "the one is a label of the hits, of the other there is none");
 }
 
 #[tokio::test]
@@ -107,7 +110,14 @@ async fn prometheus_is_told_what_was_counted_once() {
     assert_eq!(sums(&text), counts(&total));
 
     let value = |wanted: &str| series(&text).find(|(series, _)| *series == wanted).map(|(_, value)| value);
-    assert_eq!(value(r#"cachemacro_hits_total{cache="main",site="exporters::square"}"#), Some(2.0));
+    let hits = |tier: &str| {
+        value(&format!(r#"cachemacro_hits_total{{cache="main",site="exporters::square",tier="{tier}"}}"#))
+    };
+    let by_tier = (hits("store"), hits("local"));
+    let local = cache.stats().site("square").map_or(0, |stats| stats.local_hits);
+    #[expect(clippy::cast_precision_loss, reason = "few")]
+    let told = (Some(2.0 - local as f64), (local > 0).then_some(local as f64));
+    assert_eq!(by_tier, told);
     assert_eq!(value(r#"cachemacro_failed_loads_total{cache="main",site="exporters::name"}"#), Some(1.0));
     assert_eq!(value(r#"cachemacro_puts_total{cache="main",site="direct"}"#), Some(1.0));
     assert_eq!(
@@ -118,10 +128,16 @@ async fn prometheus_is_told_what_was_counted_once() {
     assert_eq!(value(&format!("cachemacro_load_time_seconds_count{loads}")), Some(2.0));
     let slow = value(r#"cachemacro_load_time_seconds_sum{cache="main",site="direct"}"#).unwrap();
     assert!((0.002..10.0).contains(&slow), "{slow} seconds");
-    let last = value(r#"cachemacro_store_time_seconds_bucket{le="+Inf",cache="main"}"#);
+    let round_trips = |operation: &str| {
+        value(&format!(r#"cachemacro_store_time_seconds_count{{cache="main",operation="{operation}"}}"#))
+    };
     #[expect(clippy::cast_precision_loss, reason = "few")]
-    let round_trips = total.store_time.count() as f64;
-    assert_eq!(last, Some(round_trips));
+    let all = total.store_time.count() as f64;
+    let told: f64 = ["read", "versions", "capture", "lease", "keep", "write", "increment", "evict"]
+        .into_iter()
+        .filter_map(round_trips)
+        .sum();
+    assert!((told - all).abs() < 0.5 && round_trips("read") > Some(0.0), "{told} of {all}");
     assert_eq!(
         value(&format!(r#"cachemacro_info{{cache="other",version="{}"}}"#, env!("CARGO_PKG_VERSION"))),
         Some(1.0)
@@ -205,6 +221,64 @@ async fn opentelemetry_is_told_what_was_counted_once() {
     assert_eq!(counters.remove("store_time.count"), Some(total.store_time.count()));
     counters.retain(|_, count| *count > 0);
     assert_eq!(counters, counts(&total));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn opentelemetry_is_told_of_connections_by_its_conventions() {
+    let redis = Cache::builder().redis("redis://127.0.0.1:1").namespace("shop").build().unwrap();
+    let memory = Cache::memory();
+    let exporter = InMemoryMetricExporter::default();
+    let reader = PeriodicReader::builder(exporter.clone()).with_interval(Duration::from_secs(3_600)).build();
+    let provider = SdkMeterProvider::builder().with_reader(reader).build();
+    observe(Metrics::of("main", &redis).and("other", &memory).unwrap(), &provider.meter("app"));
+    tokio::task::spawn_blocking(move || provider.force_flush()).await.unwrap().unwrap();
+    let told = exporter.get_finished_metrics().unwrap();
+    let metrics = told
+        .iter()
+        .flat_map(opentelemetry_sdk::metrics::data::ResourceMetrics::scope_metrics)
+        .flat_map(opentelemetry_sdk::metrics::data::ScopeMetrics::metrics);
+    let mut series = BTreeSet::new();
+    for metric in metrics {
+        if let AggregatedMetrics::I64(MetricData::Sum(sum)) = metric.data() {
+            for point in sum.data_points() {
+                let mut labels: Vec<String> =
+                    point.attributes().map(|label| format!("{}={}", label.key, label.value)).collect();
+                labels.sort();
+                series.insert(format!("{} {}", metric.name(), labels.join(" ")));
+            }
+        }
+    }
+    let expected = [
+        "db.client.connection.count db.client.connection.pool.name=main db.client.connection.state=idle",
+        "db.client.connection.count db.client.connection.pool.name=main db.client.connection.state=used",
+        "db.client.connection.pending_requests db.client.connection.pool.name=main",
+    ];
+    assert_eq!(series, BTreeSet::from(expected.map(str::to_owned)), "and nothing of what is in memory");
+}
+
+#[tokio::test]
+async fn a_load_that_is_under_way_is_told() {
+    let cache = Cache::memory();
+    let (begun, hold) = (tokio::sync::Notify::new(), tokio::sync::Notify::new());
+    let load = cache.get_or_load("n", 1, async || {
+        begun.notify_one();
+        hold.notified().await;
+        7
+    });
+    let flights = || {
+        let text = prometheus::text(&Metrics::of("main", &cache)).unwrap();
+        series(&text)
+            .find(|(series, _)| *series == r#"cachemacro_flights{cache="main"}"#)
+            .map(|(_, value)| value)
+    };
+    let look = async {
+        begun.notified().await;
+        let during = flights();
+        hold.notify_one();
+        during
+    };
+    let (_, during) = tokio::join!(load, look);
+    assert_eq!((during, flights()), (Some(1.0), Some(0.0)));
 }
 
 #[tokio::test]

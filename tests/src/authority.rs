@@ -8,7 +8,7 @@ use rcgen::{
 };
 use tempfile::TempDir;
 
-use crate::server::{RedisServer, free_port};
+use crate::server::{RedisServer, free_port, has_tls};
 
 /// An authority that nobody else trusts, with its files in a folder of its own.
 pub struct Authority {
@@ -111,6 +111,10 @@ impl TlsServer {
     /// # Panics
     /// Where the server does not start, as one does that was built without TLS.
     pub fn with_args(authority: &Authority, identity: &Identity, asks: bool, args: &[&str]) -> Self {
+        assert!(
+            has_tls(),
+            "the server program in CACHEMACRO_TEST_SERVER was built without TLS: leave the tests of TLS out, as ./scripts/servers does"
+        );
         let (port, ca) = (free_port(), authority.file());
         let text = |path: &PathBuf| path.to_str().expect("a path of text").to_owned();
         let own = [

@@ -6,7 +6,8 @@ use redis::aio::MultiplexedConnection;
 use tokio::time::timeout;
 
 use crate::authority::{Authority, TlsServer};
-use crate::server::{RedisServer, connect, free_port, is_redis_6, run};
+use crate::proxy::FaultProxy;
+use crate::server::{RedisServer, connect, free_port, is_redis_6, login, run};
 use crate::wait::{DEADLINE, wait_until};
 
 /// How many primaries there are.
@@ -20,9 +21,11 @@ pub struct RedisCluster {
     /// The servers.
     pub servers: Vec<RedisServer>,
     ids: Vec<String>,
-    /// By which port each is known to the others, and the one of their bus.
+    /// The port of each for the others, and the one of their bus.
     ports: Vec<(u16, u16)>,
     args: Vec<String>,
+    /// In front of each server, where they are [behind proxies](Self::behind_proxies).
+    pub proxies: Vec<FaultProxy>,
 }
 
 impl RedisCluster {
@@ -33,12 +36,17 @@ impl RedisCluster {
 
     /// The same with further arguments for each server's command line.
     pub async fn with_args(args: &[&str]) -> Self {
-        Self::launch(args, None).await
+        Self::launch(args, None, false).await
     }
 
     /// The same, whose servers speak TLS to each other and to clients, with certificates of this authority, and plainly to the test.
     pub async fn over_tls(authority: &Authority) -> Self {
-        Self::launch(&[], Some(authority)).await
+        Self::launch(&[], Some(authority), false).await
+    }
+
+    /// The same, plainly or over TLS, where clients are told of a proxy in front of each server, and so are replicas.
+    pub async fn behind_proxies(authority: Option<&Authority>) -> Self {
+        Self::launch(&[], authority, true).await
     }
 
     /// One server that serves all slots.
@@ -55,12 +63,31 @@ impl RedisCluster {
             info.contains("cluster_state:ok")
         })
         .await;
-        Self { servers: vec![server], ids, ports: vec![ports], args: Vec::new() }
+        Self { servers: vec![server], ids, ports: vec![ports], args: Vec::new(), proxies: Vec::new() }
     }
 
-    async fn launch(args: &[&str], authority: Option<&Authority>) -> Self {
-        let started = (0..2 * PRIMARIES).map(|_| start(args, authority));
-        let (servers, ports): (Vec<_>, Vec<_>) = started.unzip();
+    async fn launch(args: &[&str], authority: Option<&Authority>, proxied: bool) -> Self {
+        let (mut servers, mut ports, mut proxies) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..2 * PRIMARIES {
+            if proxied {
+                let proxy = FaultProxy::start("127.0.0.1:1");
+                let announces = if authority.is_some() {
+                    "--cluster-announce-tls-port"
+                } else {
+                    "--cluster-announce-port"
+                };
+                let (server, known) =
+                    start(&[args, &[announces, &proxy.port().to_string()]].concat(), authority);
+                proxy.point_at(&format!("127.0.0.1:{}", known.0));
+                servers.push(server);
+                ports.push(known);
+                proxies.push(proxy);
+            } else {
+                let (server, known) = start(args, authority);
+                servers.push(server);
+                ports.push(known);
+            }
+        }
         let mut clients = Vec::new();
         for server in &servers {
             clients.push(server.client().await);
@@ -99,7 +126,7 @@ impl RedisCluster {
             .await;
         }
         let args = args.iter().map(|&arg| arg.to_owned()).collect();
-        let cluster = Self { servers, ids, ports, args };
+        let cluster = Self { servers, ids, ports, args, proxies };
         for place in PRIMARIES..2 * PRIMARIES {
             cluster.follows(place).await;
         }
@@ -112,16 +139,27 @@ impl RedisCluster {
         SHARED.get_or_init(Self::start).await
     }
 
-    /// `redis+cluster://…` of all servers.
+    /// `redis+cluster://…` of all servers; by the user `shop` where the tests are [to run with few rights](login).
     pub fn url(&self) -> String {
-        let hosts: Vec<_> = self.servers.iter().map(RedisServer::address).collect();
-        format!("redis+cluster://{}", hosts.join(","))
+        self.bare_url().replace("://", &format!("://{}", login()))
+    }
+
+    /// `redis+cluster://…` of all servers.
+    pub fn bare_url(&self) -> String {
+        format!("redis+cluster://{}", self.hosts(self.servers.iter().map(RedisServer::port)))
     }
 
     /// `rediss+cluster://…?ca=…` of all servers, by this authority's certificates.
     pub fn tls_url(&self, authority: &Authority) -> String {
-        let hosts: Vec<_> = self.ports.iter().map(|(port, _)| format!("127.0.0.1:{port}")).collect();
-        format!("rediss+cluster://{}?ca={}", hosts.join(","), authority.file().display())
+        let hosts = self.hosts(self.ports.iter().map(|(port, _)| *port));
+        format!("rediss+cluster://{hosts}?ca={}", authority.file().display())
+    }
+
+    /// These, or the proxies in front of them.
+    fn hosts(&self, ports: impl Iterator<Item = u16>) -> String {
+        let known = ports.enumerate().map(|(at, port)| self.proxies.get(at).map_or(port, FaultProxy::port));
+        let hosts: Vec<_> = known.map(|port| format!("127.0.0.1:{port}")).collect();
+        hosts.join(",")
     }
 
     /// Starts one more server, which serves nothing yet. Gives its place once all know it.
@@ -448,8 +486,8 @@ fn is_in(run: &str, slot: u16) -> bool {
 }
 
 async fn try_connect(server: &RedisServer) -> redis::RedisResult<MultiplexedConnection> {
-    redis::Client::open(server.url())?.get_multiplexed_async_connection().await?;
-    Ok(connect(&server.url()).await)
+    redis::Client::open(server.bare_url())?.get_multiplexed_async_connection().await?;
+    Ok(connect(&server.bare_url()).await)
 }
 
 async fn ask<T: redis::FromRedisValue>(client: &mut MultiplexedConnection, command: &str) -> T {

@@ -56,6 +56,8 @@ mod guide {
     mod http {}
     #[doc = include_str!("../../docs/database.md")]
     mod database {}
+    #[doc = include_str!("../../docs/search.md")]
+    mod search {}
     #[doc = include_str!("../../docs/testing.md")]
     mod testing {}
     #[doc = include_str!("../../docs/migrating.md")]

@@ -15,6 +15,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
+use crate::server::login;
+
 /// What happens to bytes on their way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
@@ -79,7 +81,8 @@ struct Shared {
 #[derive(Debug)]
 struct Answer {
     pattern: Vec<u8>,
-    error: String,
+    /// What is sent in the place of the command.
+    instead: Vec<u8>,
     left: u64,
 }
 
@@ -115,9 +118,19 @@ impl FaultProxy {
         Self { shared, address, runtime: Some(runtime) }
     }
 
-    /// `redis://127.0.0.1:port` of the proxy.
+    /// `redis://127.0.0.1:port` of the proxy; by the user `shop` where the tests are [to run with few rights](login).
     pub fn url(&self) -> String {
+        format!("redis://{}{}", login(), self.address)
+    }
+
+    /// `redis://127.0.0.1:port` of the proxy.
+    pub fn bare_url(&self) -> String {
         format!("redis://{}", self.address)
+    }
+
+    /// The port of the proxy.
+    pub const fn port(&self) -> u16 {
+        self.address.port()
     }
 
     /// Passes everything on, at once. Connections that lost bytes stay silent.
@@ -184,8 +197,14 @@ impl FaultProxy {
     /// Has the next commands that contain `pattern`, as many as `times`, answered with this error (`CODE and text`), in their
     /// place among the others. They do not reach the server.
     pub fn answer(&self, pattern: &[u8], error: &str, times: u64) {
-        let answer = Answer { pattern: pattern.to_vec(), error: error.to_owned(), left: times };
-        lock(&self.shared.answers).push(answer);
+        let script = "return redis.error_reply(ARGV[1])";
+        self.replace(pattern, redis::cmd("EVAL").arg(script).arg(0).arg(error), times);
+    }
+
+    /// Has the server carry out this instead of the next commands that contain `pattern`, as many as `times`.
+    pub fn replace(&self, pattern: &[u8], instead: &redis::Cmd, times: u64) {
+        let instead = instead.get_packed_command();
+        lock(&self.shared.answers).push(Answer { pattern: pattern.to_vec(), instead, left: times });
     }
 
     /// Passes commands on again that were to be answered.
@@ -331,12 +350,15 @@ impl Link<'_> {
     async fn requests(&self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
         let (mut recent, mut partial) = (Vec::new(), Vec::new());
         let mut chunk = vec![0; 64 * 1024];
+        let mut is_tls = None;
         while let Ok(read @ 1..) = from.read(&mut chunk).await {
+            // A handshake begins so, and no command.
+            let is_tls = *is_tls.get_or_insert(chunk[0] == 0x16);
             if !self.may_pass(read).await {
                 continue;
             }
             partial.extend_from_slice(&chunk[..read]);
-            let passed = self.answer(&mut partial);
+            let passed = if is_tls { std::mem::take(&mut partial) } else { self.answer(&mut partial) };
             recent.extend_from_slice(&passed);
             self.arm_if_matched(&mut recent);
             if to.write_all(&passed).await.is_err() {
@@ -411,10 +433,7 @@ impl Link<'_> {
                 Some(answer) => {
                     answer.left -= 1;
                     self.shared.answered.fetch_add(1, Ordering::SeqCst);
-                    let script = "return redis.error_reply(ARGV[1])";
-                    passed.extend(
-                        redis::cmd("EVAL").arg(script).arg(0).arg(&answer.error).get_packed_command(),
-                    );
+                    passed.extend_from_slice(&answer.instead);
                 }
                 None => passed.extend_from_slice(command),
             }

@@ -2,7 +2,8 @@
 
 use redis::aio::MultiplexedConnection;
 
-use crate::server::{RedisServer, connect, run};
+use crate::authority::{Authority, Identity, TlsServer};
+use crate::server::{RedisServer, connect, free_port, login, run};
 use crate::wait::{DEADLINE, wait_until};
 
 /// What the sentinels call the primary.
@@ -16,6 +17,9 @@ pub struct Watched {
     /// Who watches them.
     pub sentinels: Vec<RedisServer>,
     password: Option<&'static str>,
+    /// By which port each server is known to the sentinels.
+    ports: Vec<u16>,
+    url: String,
 }
 
 impl Watched {
@@ -29,18 +33,41 @@ impl Watched {
     /// # Panics
     /// Where they do not know each other in time.
     pub async fn start_with(password: Option<&'static str>) -> Self {
+        Self::launch(password, None).await
+    }
+
+    /// The same without a password. All speak TLS to each other and to clients, with certificates of this authority, and plainly to the
+    /// test.
+    ///
+    /// # Panics
+    /// Where they do not know each other in time.
+    pub async fn over_tls(authority: &Authority) -> Self {
+        Self::launch(None, Some(authority)).await
+    }
+
+    async fn launch(password: Option<&'static str>, authority: Option<&Authority>) -> Self {
+        let identity = authority.map(|authority| (authority, authority.signs(&["localhost", "127.0.0.1"])));
         let server = |args: &[&str]| {
             let mut all = vec!["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"];
             if let Some(password) = password {
                 all.extend(["--requirepass", password, "--masterauth", password]);
             }
             all.extend(args);
-            RedisServer::with_args(&all)
+            if let Some((authority, identity)) = &identity {
+                all.extend(["--tls-replication", "yes"]);
+                let started = TlsServer::with_args(authority, identity, false, &all);
+                let port = started.port();
+                (started.server, port)
+            } else {
+                let started = RedisServer::with_args(&all);
+                let port = started.port();
+                (started, port)
+            }
         };
         let primary = server(&[]);
-        let port = primary.port().to_string();
+        let port = primary.1.to_string();
         let replica = || server(&["--replicaof", &format!("127.0.0.1 {port}")]);
-        let servers = vec![primary, replica(), replica()];
+        let (servers, ports): (Vec<_>, Vec<_>) = [primary, replica(), replica()].into_iter().unzip();
         let secret = password.map_or(String::new(), |password| {
             format!("requirepass {password}\nsentinel sentinel-pass {password}\nsentinel auth-pass {NAME} {password}\n")
         });
@@ -48,8 +75,23 @@ impl Watched {
             "sentinel monitor {NAME} 127.0.0.1 {port} 2\nsentinel down-after-milliseconds {NAME} 1500\n\
              sentinel failover-timeout {NAME} 3000\n{secret}"
         );
-        let sentinels: Vec<_> = (0..3).map(|_| RedisServer::sentinel(&config)).collect();
-        let watched = Self { servers, sentinels, password };
+        let (mut sentinels, mut hosts) = (Vec::new(), Vec::new());
+        for _ in 0..3 {
+            if let Some((authority, identity)) = &identity {
+                let port = free_port();
+                sentinels.push(RedisServer::sentinel(&format!("{}{config}", tls(port, authority, identity))));
+                hosts.push(format!("127.0.0.1:{port}"));
+            } else {
+                let sentinel = RedisServer::sentinel(&config);
+                hosts.push(sentinel.address());
+                sentinels.push(sentinel);
+            }
+        }
+        let hosts = hosts.join(",");
+        let url = authority.map_or(format!("redis+sentinel://{hosts}/{NAME}"), |authority| {
+            format!("rediss+sentinel://{hosts}/{NAME}?ca={}", authority.file().display())
+        });
+        let watched = Self { servers, sentinels, password, ports, url };
         for sentinel in 0..3 {
             wait_until("the sentinels know all", 2 * DEADLINE, async || {
                 let known = watched.knows(sentinel).await;
@@ -68,10 +110,15 @@ impl Watched {
         watched
     }
 
-    /// `redis+sentinel://…/prime` of all sentinels, without passwords.
+    /// `redis+sentinel://…/prime` of all sentinels, without passwords; over TLS `rediss+sentinel://…/prime?ca=…`. By the user `shop` where
+    /// the tests are [to run with few rights](login).
     pub fn url(&self) -> String {
-        let hosts: Vec<_> = self.sentinels.iter().map(RedisServer::address).collect();
-        format!("redis+sentinel://{}/{NAME}", hosts.join(","))
+        self.url.replace("://", &format!("://{}", login()))
+    }
+
+    /// The same by nobody.
+    pub fn bare_url(&self) -> String {
+        self.url.clone()
     }
 
     /// A connection to look at one of the servers or sentinels from outside.
@@ -81,7 +128,7 @@ impl Watched {
 
     fn plain_url(&self, server: &RedisServer) -> String {
         let address = server.address();
-        self.password.map_or(server.url(), |password| format!("redis://:{password}@{address}"))
+        self.password.map_or(server.bare_url(), |password| format!("redis://:{password}@{address}"))
     }
 
     /// Whether a server is a replica that follows.
@@ -95,8 +142,7 @@ impl Watched {
     /// Where that is none of them.
     pub async fn primary(&self) -> usize {
         let port = self.port(0).await;
-        let is_it = |server: &RedisServer| server.port().to_string() == port;
-        self.servers.iter().position(is_it).expect("one of ours")
+        self.ports.iter().position(|known| known.to_string() == port).expect("one of ours")
     }
 
     /// Has the sentinels make another server the primary, and waits until all know that. Gives its place.
@@ -114,7 +160,7 @@ impl Watched {
     /// # Panics
     /// Where that takes too long.
     pub async fn another_than(&self, before: usize) -> usize {
-        let port = self.servers[before].port().to_string();
+        let port = self.ports[before].to_string();
         for sentinel in 0..self.sentinels.len() {
             wait_until("a sentinel knows another primary", 4 * DEADLINE, async || {
                 self.port(sentinel).await != port
@@ -158,6 +204,40 @@ impl Watched {
             fields[at + 1].clone()
         }
     }
+}
+
+/// A primary and a sentinel that speak TLS.
+#[derive(Debug)]
+pub struct OverTls {
+    /// The server.
+    pub primary: TlsServer,
+    /// Who watches it, and speaks plainly on its other port.
+    pub sentinel: RedisServer,
+    /// `rediss+sentinel://…/prime?ca=…`.
+    pub url: String,
+}
+
+impl OverTls {
+    /// Both with certificates of this authority.
+    pub fn start(authority: &Authority) -> Self {
+        let identity = authority.signs(&["localhost", "127.0.0.1"]);
+        let primary = TlsServer::with_args(authority, &identity, false, &["--tls-replication", "yes"]);
+        let (port, ca) = (free_port(), authority.file());
+        let watches = format!("sentinel monitor {NAME} 127.0.0.1 {} 1\n", primary.port());
+        let sentinel = RedisServer::sentinel(&format!("{}{watches}", tls(port, authority, &identity)));
+        let url = format!("rediss+sentinel://localhost:{port}/{NAME}?ca={}", ca.display());
+        Self { primary, sentinel, url }
+    }
+}
+
+/// What has a sentinel speak TLS on this port, and to those that it watches.
+fn tls(port: u16, authority: &Authority, identity: &Identity) -> String {
+    format!(
+        "tls-port {port}\ntls-replication yes\ntls-auth-clients no\ntls-cert-file {}\ntls-key-file {}\ntls-ca-cert-file {}\n",
+        identity.certificate.display(),
+        identity.key.display(),
+        authority.file().display(),
+    )
 }
 
 /// What a server says of replication; nothing where it closes the connection, as one does that is told whom to follow.

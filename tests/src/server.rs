@@ -98,8 +98,13 @@ impl RedisServer {
         SHARED.get_or_init(Self::start)
     }
 
-    /// `redis://127.0.0.1:port`.
+    /// `redis://127.0.0.1:port`, by the user `shop` where the tests are [to run with few rights](login).
     pub fn url(&self) -> String {
+        format!("redis://{}127.0.0.1:{}", login(), self.port)
+    }
+
+    /// `redis://127.0.0.1:port`.
+    pub fn bare_url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
@@ -142,7 +147,7 @@ impl RedisServer {
 
     /// A connection to look at the server from outside, with a generous response timeout.
     pub async fn client(&self) -> MultiplexedConnection {
-        connect(&self.url()).await
+        connect(&self.bare_url()).await
     }
 
     /// What the server wrote so far.
@@ -155,6 +160,32 @@ impl RedisServer {
         let sent = Command::new("kill").args([format!("-{signal}"), pid.to_string()]).status();
         assert!(sent.is_ok_and(|status| status.success()), "SIG{signal} could not be sent to {pid}");
     }
+}
+
+/// What stands before the host in URLs: with `CACHEMACRO_TEST_USER=1` the user `shop`, who has the rights of the guide and no more, for
+/// all keys; else nobody.
+pub fn login() -> &'static str {
+    static LOGIN: OnceLock<bool> = OnceLock::new();
+    if *LOGIN.get_or_init(|| std::env::var_os("CACHEMACRO_TEST_USER").is_some()) {
+        "shop:PASSWORD@"
+    } else {
+        ""
+    }
+}
+
+/// The rules of a user as the guide has them, with all that it adds for some settings, and for all keys.
+///
+/// # Panics
+/// Where the guide has none.
+pub fn rights(user: &str) -> Vec<String> {
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operations.md");
+    let guide = std::fs::read_to_string(guide).expect("the guide is there");
+    let line = guide.lines().find_map(|line| line.strip_prefix(&format!("ACL SETUSER {user} ")));
+    let line = line.unwrap_or_else(|| panic!("docs/operations.md has a line for {user}"));
+    let cluster = guide.split("on a cluster, add `").nth(1).and_then(|rest| rest.split('`').next());
+    let more = cluster.expect("docs/operations.md says what a cluster needs");
+    let rules = line.replace("~shop:* ~{shop:*", "~*");
+    format!("{user} {rules} {more} +wait +select").split_whitespace().map(str::to_owned).collect()
 }
 
 /// Has a server carry out a command: words with a blank between them.
@@ -208,11 +239,19 @@ impl Running {
             std::fs::write(&file, text).map_err(|error| format!("no configuration: {error}"))?;
             command.arg(file).arg("--sentinel");
         } else {
-            command
-                .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--dir"])
-                .arg(&folder)
-                .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
-                .args(args);
+            command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--dir"]).arg(&folder).args([
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+                "--daemonize",
+                "no",
+            ]);
+            // One who brings a file of users has no others.
+            if !login().is_empty() && !args.iter().any(|arg| arg == "--aclfile") {
+                command.arg("--user").args(rights("shop"));
+            }
+            command.args(args);
         }
         let mut keeper = command
             .stdin(Stdio::piped())
@@ -278,6 +317,31 @@ pub fn is_redis_6() -> bool {
     *IS.get_or_init(|| {
         let told = Command::new(program()).arg("--version").output().expect("it was run before");
         String::from_utf8_lossy(&told.stdout).contains("Redis server v=6.")
+    })
+}
+
+/// Whether the server program was built with TLS: asked for a port of TLS and given no certificate, one that was misses it, and ends.
+///
+/// # Panics
+/// Where it cannot be run.
+pub fn has_tls() -> bool {
+    static HAS: OnceLock<bool> = OnceLock::new();
+    *HAS.get_or_init(|| {
+        let port = free_port().to_string();
+        let told = tempfile::NamedTempFile::new().expect("a file for what it says");
+        let writes = || told.as_file().try_clone().expect("a file");
+        let mut asked = Command::new(program());
+        asked.args(["--port", "0", "--tls-port", &port, "--bind", "127.0.0.1", "--save", ""]);
+        let asked = asked.stdin(Stdio::null()).stdout(writes()).stderr(writes()).spawn();
+        let mut asked = asked.expect("it was run before");
+        let began = Instant::now();
+        while began.elapsed() < START && asked.try_wait().is_ok_and(|ended| ended.is_none()) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let _ = asked.kill();
+        let _ = asked.wait();
+        let told = std::fs::read(told.path()).expect("it was written");
+        String::from_utf8_lossy(&told).contains("tls-cert-file")
     })
 }
 

@@ -71,9 +71,8 @@ fn measure() -> Vec<Row> {
         work.run(COUNTED);
         let counted = (COUNTED * work::calls(name)) as f64;
         let allocations = region.change().allocations as f64 / counted;
-        let instructions = valgrind.then(|| {
-            (executed(name, BEFORE + COUNTED, &server) - executed(name, BEFORE, &server)) / counted
-        });
+        let instructions = valgrind
+            .then(|| (executed(name, BEFORE + COUNTED, &server) - executed(name, BEFORE, &server)) / counted);
         Row { name: (*name).to_owned(), allocations, instructions }
     };
     work::NAMES.iter().map(one).collect()

@@ -158,7 +158,9 @@ impl Work {
                 *next += 1;
                 match *name {
                     "memory-hit-arc" | "local-hit-arc" => drop(black_box(arc(cache, black_box(7)).await)),
-                    "memory-hit-3-tags" | "local-hit-3-tags" => drop(black_box(arc_3(cache, black_box(7)).await)),
+                    "memory-hit-3-tags" | "local-hit-3-tags" => {
+                        drop(black_box(arc_3(cache, black_box(7)).await))
+                    }
                     "memory-hit-text" | "local-hit-text" => {
                         drop(black_box(text(cache, black_box(words)).await))
                     }

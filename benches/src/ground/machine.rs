@@ -9,8 +9,9 @@ use crate::answer::Taken;
 const LOCK: &str = include_str!("../../Cargo.lock");
 
 /// What is compared.
-const COMPARED: [&str; 14] = [
+const COMPARED: [&str; 17] = [
     "amalgam-cache",
+    "axum-response-cache",
     "cached",
     "cachekit",
     "cachemacro",
@@ -19,11 +20,13 @@ const COMPARED: [&str; 14] = [
     "hitbox",
     "hitbox-moka",
     "hitbox-redis",
+    "hitbox-tower",
     "moka",
     "quick_cache",
     "redis",
     "rustis",
     "tokio",
+    "tower-http-cache",
 ];
 
 /// The folder of this package.

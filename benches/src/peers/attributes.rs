@@ -14,17 +14,19 @@ use crate::ground::value::User;
 
 static URL: OnceLock<String> = OnceLock::new();
 
-/// The cache of cachemacro's functions, and the server of `cached`'s.
+/// The cache whose entries are sealed.
+static SEALED: OnceLock<cachemacro::Cache> = OnceLock::new();
+
+/// The caches of cachemacro's functions, and the server of `cached`'s.
 pub fn open(url: &str) {
     URL.set(url.to_owned()).expect("a process opens one server");
-    let cache = cachemacro::Cache::builder()
-        .redis(url)
-        .namespace("bench")
-        // Nothing fails because the machine is busy.
-        .command_timeout(Duration::from_secs(60))
-        .build()
-        .expect("settings are right");
-    cachemacro::Cache::set_global(cache).expect("a process sets it once");
+    // Nothing fails because the machine is busy.
+    let settings = || cachemacro::Cache::builder().redis(url).command_timeout(Duration::from_secs(60));
+    let plain = settings().namespace("bench").build().expect("settings are right");
+    cachemacro::Cache::set_global(plain).expect("a process sets it once");
+    let sealing = cachemacro::Sealing::new(&[1; 32], 1, &[2; 32]);
+    let sealed = settings().namespace("bench-sealed").sealed(sealing).build().expect("settings are right");
+    SEALED.set(sealed).expect("a process opens one server");
 }
 
 /// `#[cachemacro::cached]` with so many tags.
@@ -56,6 +58,21 @@ ours! {
     16: user_16 = "user-16", [
         "users", "org:7", "all", "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m"
     ];
+}
+
+/// `#[cachemacro::cached]` without tags, its entries sealed.
+#[derive(Debug, Clone)]
+pub struct Sealed;
+
+#[cachemacro::cached(prefix = "sealed", key = "{id}", ttl = "1h", sealed, cache = SEALED.get().expect("it was opened"))]
+async fn user_sealed(id: u64) -> User {
+    load(id).await
+}
+
+impl Subject for Sealed {
+    async fn go(&self, id: u64) {
+        assert_eq!(user_sealed(id).await.id, id);
+    }
 }
 
 /// `#[concurrent_cached]` of `cached`, over its Redis store.

@@ -4,6 +4,7 @@
 
 pub mod attributes;
 pub mod by_hand;
+pub mod http;
 pub mod memory;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -69,6 +70,7 @@ pub async fn on_redis(url: &str, fresh: bool) -> Vec<Named> {
         named(OURS, attributes::Ours::<0>, fresh),
         named("cachemacro, 1 tag", attributes::Ours::<1>, fresh),
         named("cachemacro, 3 tags", attributes::Ours::<3>, fresh),
+        named("cachemacro, sealed", attributes::Sealed, fresh),
     ]
 }
 

@@ -5,6 +5,7 @@ mod cold;
 mod counts;
 mod fleet;
 mod growth;
+mod http_hit;
 mod local_hit;
 mod memory_hit;
 mod miss;
@@ -47,11 +48,12 @@ pub struct Part {
 }
 
 /// All of them, as they come on the page.
-pub static ALL: [Question; 13] = [
+pub static ALL: [Question; 14] = [
     redis_hit::QUESTION,
     memory_hit::QUESTION,
     local_hit::QUESTION,
     seen::QUESTION,
+    http_hit::QUESTION,
     miss::QUESTION,
     trips::QUESTION,
     cold::QUESTION,

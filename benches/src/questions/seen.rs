@@ -93,7 +93,10 @@ fn ask(setting: Setting, effort: Effort) -> Vec<Table> {
             .expect("this program can be started");
         let mut told = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let mut line = || told.next().expect("it goes on").expect("text");
-        assert_eq!((line(), line().split_once(' ').map(|(row, _)| row == "0")), ("ready".to_owned(), Some(true)));
+        assert_eq!(
+            (line(), line().split_once(' ').map(|(row, _)| row == "0")),
+            ("ready".to_owned(), Some(true))
+        );
         let mut next = 0_u64;
         for by in ["its key", "its tag"] {
             let mut times = Vec::new();
@@ -114,7 +117,12 @@ fn ask(setting: Setting, effort: Effort) -> Vec<Table> {
             }
             times.sort_unstable_by(f64::total_cmp);
             for (percent, case) in [(50, "p50"), (99, "p99"), (100, "longest")] {
-                table.add(by, case, Unit::Milliseconds, times[(times.len() * percent / 100).min(times.len() - 1)]);
+                table.add(
+                    by,
+                    case,
+                    Unit::Milliseconds,
+                    times[(times.len() * percent / 100).min(times.len() - 1)],
+                );
             }
         }
         child.kill().expect("it runs");

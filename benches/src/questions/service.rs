@@ -191,6 +191,7 @@ fn cache(store: &str, scenario: &Scenario, server: &Server) -> Cache {
     } else {
         builder.redis(url(proxy::delaying(server.port(), scenario.redis)))
     };
-    let builder = if store.ends_with("local copies") { builder.local(Duration::from_secs(30)) } else { builder };
+    let builder =
+        if store.ends_with("local copies") { builder.local(Duration::from_secs(30)) } else { builder };
     builder.build().expect("settings are right")
 }

@@ -1,6 +1,5 @@
 //! `list`, `inspect` and `explain`: single entries.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use cachemacro::header::{self, Header};
@@ -14,7 +13,7 @@ use crate::failure::{Done, Failure};
 use crate::fleet::Owner;
 use crate::pattern::Pattern;
 use crate::place::Place;
-use crate::sweep::{AS_LONG_AS_IT_IS_KEPT, sweep};
+use crate::sweep::{AS_LONG_AS_IT_IS_KEPT, counts_as_use, names, sweep};
 use crate::table::{Cell, Table};
 use crate::text;
 
@@ -24,20 +23,37 @@ pub(crate) async fn list(args: &Args, pattern: Option<&str>, limit: usize) -> Do
     let fleet = fleet_if_any(&place).await;
     let now = place.inspector.time().await?;
     let mut table = Table::new(&["key", "state", "age", "ttl", "bytes", "codec", "tags"]);
-    let mut seen = HashSet::new();
+    let fits = |key: &str| pattern.as_ref().is_none_or(|pattern| pattern.fits(key));
     let mut is_cut = false;
+    if !args.place.touch && counts_as_use(&place).await {
+        text::tell(
+            "looking at an entry counts as use on this server, which makes room by use: only names are shown; --touch shows all",
+        );
+        names(&place, &args.place, "", |key| {
+            if fits(&key) {
+                is_cut = table.rows.len() == limit;
+                if !is_cut {
+                    let unknown = std::iter::repeat_n(Cell::None, table.columns.len() - 1);
+                    let name = Cell::from(shown_key(&key, &args.output));
+                    table.row(std::iter::once(name).chain(unknown).collect::<Vec<_>>());
+                }
+            }
+            !is_cut
+        })
+        .await?;
+        return listed(args, table, is_cut, limit);
+    }
     sweep(&place, &args.place, "", |found| {
-        if !pattern.as_ref().is_none_or(|pattern| pattern.fits(&found.key)) || !seen.insert(found.key.clone())
-        {
+        if !fits(&found.key) {
             return true;
         }
-        if seen.len() > limit {
+        if table.rows.len() == limit {
             is_cut = true;
             return false;
         }
         let names = fleet.tags_of(&found.key);
         let tags: Vec<String> =
-            found.head.tags.iter().map(|tag| shown_tag(tag.tag, &names, &args.output)).collect();
+            found.head.tags.iter().map(|tag| shown_tag(tag.tag, &names, &fleet, &args.output)).collect();
         let state = found.head.reason.map_or(found.head.age.unwrap_or("fresh"), MissReason::as_str);
         let (age, codec) = match &found.head.header {
             Some(header) if !header.has(header::PENDING) => {
@@ -57,13 +73,17 @@ pub(crate) async fn list(args: &Args, pattern: Option<&str>, limit: usize) -> Do
         true
     })
     .await?;
+    listed(args, table, is_cut, limit)
+}
+
+fn listed(args: &Args, mut table: Table, is_cut: bool, limit: usize) -> Done {
     table.rows.sort_by(|one, other| match (&one[0], &other[0]) {
         (Cell::Text(one), Cell::Text(other)) => one.cmp(other),
         _ => std::cmp::Ordering::Equal,
     });
     table.write(&args.output)?;
     if is_cut {
-        eprintln!("cachemacro: there are more than {limit} keys; --limit shows more");
+        text::tell(&format!("there are more than {limit} keys; --limit shows more"));
     }
     nothing(&table.rows)
 }
@@ -107,7 +127,7 @@ pub(crate) async fn inspect(args: &Args, key: &str, value: bool) -> Done {
     let names = fleet.tags_of(key);
     for tag in &look.tags {
         let holds = if tag.holds { "" } else { " (evicted since, or its version lost)" };
-        row("tag", format!("{}{holds}", shown_tag(tag.tag, &names, &args.output)).into());
+        row("tag", format!("{}{holds}", shown_tag(tag.tag, &names, &fleet, &args.output)).into());
     }
     if value {
         let layout = match Compact::of(header.codec) {
@@ -128,8 +148,8 @@ pub(crate) async fn explain(args: &Args, key: &str) -> Done {
     let (mut hits, mut is_absent) = (true, false);
     if owners.is_empty() {
         let look = place.inspector.look(key, &Expects::new()).await?;
-        eprintln!(
-            "cachemacro: no process reported a function with such keys: codec, schema and tags are taken as stored"
+        text::tell(
+            "no process reported a function with such keys: codec, schema and tags are taken as stored",
         );
         hits &= look.reason.is_none();
         is_absent |= look.length == 0;
@@ -143,10 +163,10 @@ pub(crate) async fn explain(args: &Args, key: &str) -> Done {
         }
         let look = place.inspector.look(key, &expects).await?;
         if !owner.knows_all_tags() && look.reason.is_none() {
-            eprintln!(
-                "cachemacro: some tags of {} do not follow from the key and were not compared",
+            text::tell(&format!(
+                "some tags of {} do not follow from the key and were not compared",
                 owner.site.site
-            );
+            ));
         }
         hits &= look.reason.is_none();
         is_absent |= look.length == 0;

@@ -40,7 +40,7 @@ pub(crate) async fn flush(args: &Args, what: &FlushArgs) -> Done {
     let plan = plan(args, what, &tags, &place).await?;
     show(args, &plan)?;
     if plan.is_empty() {
-        eprintln!("cachemacro: nothing was found that would go");
+        text::tell("nothing was found that would go");
         what.key.iter().for_each(|key| hint_at(key, &place));
     }
     if what.dry_run {
@@ -48,18 +48,30 @@ pub(crate) async fn flush(args: &Args, what: &FlushArgs) -> Done {
     }
     // Even where the plan is empty: a load under way may be about to store something.
     confirm(what, &plan, &place)?;
+    let (evicted, ended) = evict(what, tags, &place).await;
+    // What failed may have evicted a part of it.
+    log::record(&place, what, plan.entries, plan.is_sample, ended.is_err()).await;
+    ended?;
+    text::tell(&format!("evicted; keys removed one by one: {evicted}, tags: {}", what.tag.len()));
+    if plan.is_empty() && evicted == 0 { Err(Failure::Shown) } else { Ok(()) }
+}
+
+/// Evicts all of it. How many keys went one by one, and how it ended.
+async fn evict(what: &FlushArgs, tags: Vec<u64>, place: &Place) -> (u64, Done) {
     let mut evicted = 0;
-    if what.all {
-        evicted += place.cache.clear().await?;
-    } else {
+    let all = async {
+        if what.all {
+            evicted += place.cache.clear().await?;
+            return Ok(());
+        }
         evicted += place.inspector.evict(what.key.iter().map(String::as_str), tags).await?;
         for prefix in &what.prefix {
             evicted += place.cache.evict_prefix(prefix).await?;
         }
-    }
-    log::record(&place, what, plan.entries, plan.is_sample).await;
-    eprintln!("cachemacro: evicted; keys removed one by one: {evicted}, tags: {}", what.tag.len());
-    if plan.is_empty() && evicted == 0 { Err(Failure::Shown) } else { Ok(()) }
+        Ok(())
+    };
+    let ended = all.await;
+    (evicted, ended)
 }
 
 impl Plan {
@@ -74,9 +86,9 @@ fn hint_at(key: &str, place: &Place) {
     place.hint_at(key);
     if key.contains(['*', '?']) {
         let shown = text::shown(key);
-        eprintln!(
-            "cachemacro: `--key {shown}` is one key, and no pattern: --prefix takes all that is under a prefix"
-        );
+        text::tell(&format!(
+            "`--key {shown}` is one key, and no pattern: --prefix takes all that is under a prefix"
+        ));
     }
 }
 
@@ -105,27 +117,24 @@ async fn plan(args: &Args, what: &FlushArgs, tags: &[u64], place: &Place) -> Res
         what.prefix.iter().map(|prefix| format!("{}:", cachemacro::Key::escape(prefix))).collect();
     // As they are found.
     let keys: HashSet<String> = what.key.iter().map(|key| place.inspector.name_of(key)).collect();
-    let mut seen = HashSet::new();
     sweep(place, &args.place, "", |found| {
-        if seen.len() >= SAMPLE {
+        if plan.looked >= SAMPLE {
             plan.is_sample = true;
             return false;
         }
-        if seen.insert(found.key.clone()) {
-            let goes = what.all
-                || keys.contains(&found.key)
-                || prefixes.iter().any(|prefix| found.key.starts_with(prefix))
-                // An entry one of whose tags was evicted since is a miss already, and does not count.
-                || found.head.reason.is_none() && found.head.tags.iter().any(|tag| tags.contains(&tag.tag));
-            if goes {
-                plan.entries += 1;
-                plan.bytes += found.head.length as u64;
-            }
+        plan.looked += 1;
+        let goes = what.all
+            || keys.contains(&found.key)
+            || prefixes.iter().any(|prefix| found.key.starts_with(prefix))
+            // An entry one of whose tags was evicted since is a miss already, and does not count.
+            || found.head.reason.is_none() && found.head.tags.iter().any(|tag| tags.contains(&tag.tag));
+        if goes {
+            plan.entries += 1;
+            plan.bytes += found.head.length as u64;
         }
         true
     })
     .await?;
-    plan.looked = seen.len();
     Ok(plan)
 }
 

@@ -11,6 +11,7 @@ use crate::args::{Args, FlushArgs};
 use crate::failure::Done;
 use crate::place::Place;
 use crate::table::{Cell, Table};
+use crate::text;
 
 /// One flush, as it is recorded. Other programs can write to the log too, so every field may be missing or wrong.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -23,6 +24,8 @@ struct Line {
     entries: u64,
     /// Whether the plan is from a sample.
     sample: bool,
+    /// Whether it failed, and may have evicted a part.
+    failed: bool,
 }
 
 pub(crate) async fn log(args: &Args, limit: usize) -> Done {
@@ -38,8 +41,12 @@ pub(crate) async fn log(args: &Args, limit: usize) -> Done {
             what = redacted(&what);
             reason = reason.map(|_| "(hidden)".to_owned());
         }
-        let entries =
-            if line.sample { format!("{} of a sample", line.entries).into() } else { line.entries.into() };
+        let entries = match (line.sample, line.failed) {
+            (false, false) => line.entries.into(),
+            (true, false) => format!("{} of a sample", line.entries).into(),
+            (false, true) => format!("{}, failed", line.entries).into(),
+            (true, true) => format!("{} of a sample, failed", line.entries).into(),
+        };
         table.row([
             Cell::from(when.to_string()),
             line.who.into(),
@@ -52,21 +59,22 @@ pub(crate) async fn log(args: &Args, limit: usize) -> Done {
     nothing(&table.rows)
 }
 
-/// The selectors' names without their values.
+/// The selectors' names without their values, which may look like some.
 fn redacted(what: &str) -> String {
-    what.split(' ').filter(|word| word.starts_with("--")).collect::<Vec<_>>().join(" ")
+    let is_selector = |word: &&str| matches!(*word, "--tag" | "--prefix" | "--key" | "--all");
+    what.split(' ').filter(is_selector).collect::<Vec<_>>().join(" ")
 }
 
 /// Records a flush. A failure is only told on standard error: what was evicted stays evicted.
-pub(crate) async fn record(place: &Place, what: &FlushArgs, entries: u64, sample: bool) {
-    let line =
-        Line { who: who(), what: selectors(place, what), reason: what.reason.clone(), entries, sample };
+pub(crate) async fn record(place: &Place, what: &FlushArgs, entries: u64, sample: bool, failed: bool) {
+    let (who, selectors, reason) = (who(), selectors(place, what), what.reason.clone());
+    let line = Line { who, what: selectors, reason, entries, sample, failed };
     let recorded = match serde_json::to_vec(&line) {
         Ok(line) => place.inspector.log(line).await.map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
     if let Err(why) = recorded {
-        eprintln!("cachemacro: the flush is not in the log: {}", crate::text::shown(&why));
+        text::tell(&format!("the flush is not in the log: {why}"));
     }
 }
 
@@ -96,4 +104,20 @@ fn selectors(place: &Place, what: &FlushArgs) -> String {
     words.extend(keys.map(|key| format!("--key {key}")));
     words.extend(what.all.then(|| "--all".to_owned()));
     words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_was_named_nothing_is_left_that_looks_like_a_selector() {
+        assert_eq!(redacted("--tag a --secret b --prefix --canary --key k"), "--tag --prefix --key");
+    }
+
+    #[test]
+    fn a_line_of_an_older_release_is_read() {
+        let line: Line = serde_json::from_str(r#"{"who":"a@b","what":"--all","entries":7}"#).expect("a line");
+        assert!(!line.failed && line.entries == 7);
+    }
 }

@@ -35,12 +35,13 @@ struct Map<'a> {
     evicts_variants: bool,
 }
 
-pub(crate) async fn map(args: &Args, dot: bool) -> Done {
+pub(crate) async fn map(args: &Args, dot: bool, svg: bool) -> Done {
     let fleet = Fleet::of(&args.place).await?;
     let map = Map::of(&fleet);
-    eprintln!("cachemacro: of functions that were called since their processes started");
-    if dot {
-        return print(map.dot().as_bytes());
+    text::tell("of functions that were called since their processes started");
+    if dot || svg {
+        let graph = if dot { map.dot() } else { map.svg() };
+        return print(graph.as_bytes());
     }
     let table = map.table();
     table.write(&args.output)?;
@@ -148,9 +149,7 @@ impl<'a> Map<'a> {
         let quoted =
             |name: &str| format!("\"{}\"", text::shown(name).replace('\\', "\\\\").replace('"', "\\\""));
         let mut out = "digraph cachemacro {\n  rankdir=LR;\n  node [shape=box];\n".to_owned();
-        let tags = self.tags.iter().map(|(name, sides)| (format!("tag {name}"), sides));
-        let entries = self.entries.iter().map(|(name, sides)| (format!("entry {name}"), sides));
-        for (name, sides) in tags.chain(entries) {
+        for (name, sides) in self.between() {
             let _ = writeln!(out, "  {} [shape=ellipse];", quoted(&name));
             for by in &sides.evicted_by {
                 let _ = writeln!(out, "  {} -> {};", quoted(by), quoted(&name));
@@ -161,6 +160,80 @@ impl<'a> Map<'a> {
         }
         out + "}\n"
     }
+
+    /// Tags and entries, by what they are called in a graph.
+    fn between(&self) -> impl Iterator<Item = (String, &Sides<'a>)> {
+        let tags = self.tags.iter().map(|(name, sides)| (format!("tag {name}"), sides));
+        tags.chain(self.entries.iter().map(|(name, sides)| (format!("entry {name}"), sides)))
+    }
+
+    /// The same graph, drawn: who evicts at the left, who reads at the right. What has one side alone is red.
+    fn svg(&self) -> String {
+        let between: Vec<(String, &Sides<'a>)> = self.between().collect();
+        let sorted = |names: BTreeSet<&'a str>| names.into_iter().collect::<Vec<_>>();
+        let left = sorted(between.iter().flat_map(|(_, sides)| &sides.evicted_by).copied().collect());
+        let right = sorted(between.iter().flat_map(|(_, sides)| &sides.read_by).copied().collect());
+        let middle: Vec<&str> = between.iter().map(|(name, _)| name.as_str()).collect();
+        let width = |names: &[&str]| {
+            let longest = names.iter().map(|name| text::shown(name).chars().count()).max().unwrap_or(8);
+            longest.clamp(8, 80) * LETTER + 2 * PAD
+        };
+        let widths = [width(&left), width(&middle), width(&right)];
+        let x = [PAD, PAD + widths[0] + BETWEEN, PAD + widths[0] + widths[1] + 2 * BETWEEN];
+        let y = |at: usize| PAD + at * LINE;
+        let rows = left.len().max(middle.len()).max(right.len());
+        let (w, h) = (x[2] + widths[2] + PAD, y(rows) + PAD);
+        let mut out = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {w} {h}\" font-family=\"monospace\" font-size=\"12\">\n\
+             <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
+        );
+        let place = |of: &[&str], name: &str| of.iter().position(|one| *one == name).unwrap_or_default();
+        for (at, (_, sides)) in between.iter().enumerate() {
+            let lines = sides
+                .evicted_by
+                .iter()
+                .map(|by| (x[0] + widths[0], place(&left, by), x[1], at))
+                .chain(sides.read_by.iter().map(|by| (x[1] + widths[1], at, x[2], place(&right, by))));
+            for (from, above, to, below) in lines {
+                let (above, below, half) = (y(above) + BOX / 2, y(below) + BOX / 2, from.midpoint(to));
+                let _ = writeln!(
+                    out,
+                    "<path d=\"M{from},{above} C{half},{above} {half},{below} {to},{below}\" fill=\"none\" stroke=\"#888\"/>"
+                );
+            }
+        }
+        let red = |at: usize| between[at].1.read_by.is_empty() || between[at].1.evicted_by.is_empty();
+        for (column, names) in [&left, &middle, &right].into_iter().enumerate() {
+            for (at, name) in names.iter().enumerate() {
+                let is_between = column == 1;
+                let stroke = if is_between && red(at) { "#c00" } else { "#333" };
+                let (x, y, w, round) =
+                    (x[column], y(at), widths[column], if is_between { BOX / 2 } else { 2 });
+                let _ = writeln!(
+                    out,
+                    "<rect x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{BOX}\" rx=\"{round}\" fill=\"#fff\" stroke=\"{stroke}\"/>\
+                     <text x=\"{}\" y=\"{}\">{}</text>",
+                    x + PAD,
+                    y + BOX - 6,
+                    marked_up(name)
+                );
+            }
+        }
+        out + "</svg>\n"
+    }
+}
+
+/// The sizes of a drawn graph.
+const LETTER: usize = 8;
+const PAD: usize = 10;
+const BOX: usize = 20;
+const LINE: usize = 28;
+const BETWEEN: usize = 120;
+
+/// A name in markup, cut where it is long.
+fn marked_up(name: &str) -> String {
+    let name: String = text::shown(name).chars().take(80).collect();
+    name.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 fn row(what: &str, name: &str, sides: &Sides<'_>, note: &str) -> Vec<Cell> {

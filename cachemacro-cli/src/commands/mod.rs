@@ -28,7 +28,7 @@ pub(crate) async fn run(args: Args) -> Done {
         Command::Inspect { key, value } => entries::inspect(&args, key, *value).await,
         Command::Explain { key } => entries::explain(&args, key).await,
         Command::Top { by, limit } => top::top(&args, *by, *limit).await,
-        Command::Map { dot } => map::map(&args, *dot).await,
+        Command::Map { dot, svg } => map::map(&args, *dot, *svg).await,
         Command::Search(what) => search::search(&args, what).await,
         Command::Log { limit } => log::log(&args, *limit).await,
         Command::Tags => tags::tags(&args).await,

@@ -1,6 +1,5 @@
 //! `search`: finds keys by a pattern, and values where it is asked to look into them.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use cachemacro::MissReason;
@@ -8,7 +7,7 @@ use cachemacro::header;
 use cachemacro::inspect::{Expects, Look};
 use tokio::time::sleep;
 
-use super::shown::{codec, content, nothing, shown_key};
+use super::shown::{MOST_SHOWN, codec, content, nothing, shown_key};
 use crate::args::{Args, SearchArgs};
 use crate::failure::Done;
 use crate::pattern::Pattern;
@@ -23,20 +22,14 @@ const COMPACT: [u8; 2] = [1, 2];
 pub(crate) async fn search(args: &Args, what: &SearchArgs) -> Done {
     let pattern = if what.regex { Pattern::regex(&what.pattern)? } else { Pattern::new(&what.pattern) };
     let place = Place::new(&args.place)?;
-    // Only keys that are shown are remembered: there may be any number of others.
-    let mut shown = HashSet::new();
     let mut table = Table::new(&["key", "found_in", "state", "bytes", "codec"]);
     let per_key = Duration::from_secs(1) / args.place.rate;
     let expects = Expects::new().stale(AS_LONG_AS_IT_IS_KEPT);
     sweep_and(&place, &args.place, "", async |Found { key, head }| {
-        if shown.contains(&key) {
-            return Ok(true);
-        }
         if pattern.fits(&key) {
             let state = head.reason.map_or(head.age.unwrap_or("fresh"), MissReason::as_str);
             let codec = head.header.map(|header| header.codec);
             table.row(row(args, &key, "key", state, head.length, codec));
-            shown.insert(key);
         } else if what.values && head.header.is_some() {
             sleep(per_key).await;
             let look = place.inspector.look(&key, &expects).await?;
@@ -44,7 +37,6 @@ pub(crate) async fn search(args: &Args, what: &SearchArgs) -> Done {
                 let state = look.age.unwrap_or("fresh");
                 let codec = look.header.map(|header| header.codec);
                 table.row(row(args, &key, "value", state, look.length, codec));
-                shown.insert(key);
             }
         }
         Ok(table.rows.len() <= what.limit)
@@ -58,7 +50,7 @@ pub(crate) async fn search(args: &Args, what: &SearchArgs) -> Done {
     });
     table.write(&args.output)?;
     if is_cut {
-        eprintln!("cachemacro: there are more than {}; --limit shows more", what.limit);
+        text::tell(&format!("there are more than {}; --limit shows more", what.limit));
     }
     nothing(&table.rows)
 }
@@ -79,5 +71,6 @@ fn readable(look: &Look) -> Option<String> {
     if header.has(header::SEALED) || header.has(header::NONE) {
         return None;
     }
-    Some(if COMPACT.contains(&header.codec) { text::of_bytes(payload) } else { content(&header, look, None) })
+    let as_it_is = COMPACT.contains(&header.codec) || payload.len() > MOST_SHOWN;
+    Some(if as_it_is { text::of_bytes(payload) } else { content(&header, look, None) })
 }

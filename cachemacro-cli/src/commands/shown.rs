@@ -13,6 +13,9 @@ use crate::fleet::Fleet;
 use crate::place::Place;
 use crate::text;
 
+/// The largest value that is taken apart to be shown: its parts take more memory than its bytes.
+pub(super) const MOST_SHOWN: usize = 4 << 20;
+
 /// Writes to standard output.
 pub(super) fn print(text: &[u8]) -> Done {
     let mut out = io::stdout().lock();
@@ -26,9 +29,10 @@ pub(super) fn shown_key(key: &str, output: &OutputArgs) -> String {
     if output.redact { format!("#{:016x}", tag_hash(key)) } else { key.to_owned() }
 }
 
-/// A tag by its name, where one of these is it, else by its hash.
-pub(super) fn shown_tag(hash: u64, names: &[String], output: &OutputArgs) -> String {
-    match names.iter().find(|name| tag_hash(name) == hash) {
+/// A tag by its name, where one of these is it or a process told it, else by its hash.
+pub(super) fn shown_tag(hash: u64, names: &[String], fleet: &Fleet, output: &OutputArgs) -> String {
+    let named = names.iter().find(|name| tag_hash(name) == hash);
+    match named.or_else(|| fleet.tag_names.get(&hash)) {
         Some(name) if !output.redact => name.clone(),
         _ => format!("#{hash:016x}"),
     }
@@ -39,14 +43,14 @@ pub(super) async fn fleet_if_any(place: &Place) -> Fleet {
     match Fleet::of_place(place).await {
         Ok(fleet) => {
             if fleet.reports.is_empty() {
-                eprintln!(
-                    "cachemacro: no process reported within 30 s, so functions and names of tags are not known; the first report comes 10 s after a start"
+                text::tell(
+                    "no process reported within 30 s, so functions and names of tags are not known; the first report comes 10 s after a start",
                 );
             }
             fleet
         }
         Err(failure) => {
-            eprintln!("cachemacro: no reports, so functions and names of tags are not known: {failure}");
+            text::tell(&format!("no reports, so functions and names of tags are not known: {failure}"));
             Fleet::default()
         }
     }
@@ -79,6 +83,9 @@ pub(super) fn content(header: &Header, look: &Look, layout: Option<&Layout>) -> 
     let Some(payload) = &look.payload else { return "(it is not readable now)".to_owned() };
     if header.has(header::NONE) {
         return "(none)".to_owned();
+    }
+    if payload.len() > MOST_SHOWN {
+        return format!("({} bytes: too many to show)", payload.len());
     }
     match header.codec {
         header::DECIMAL => text::of_bytes(payload),

@@ -10,17 +10,18 @@ use crate::args::{Args, By};
 use crate::failure::Done;
 use crate::fleet::Fleet;
 use crate::table::{Cell, Table};
+use crate::text;
 
 pub(crate) async fn stats(args: &Args, by: By) -> Done {
     let fleet = Fleet::of(&args.place).await?;
     if fleet.reports.is_empty() {
-        eprintln!(
-            "cachemacro: no process reported within 30 s; the first report comes 10 s after a start. CACHEMACRO_REPORT may be off, or the namespace another"
+        text::tell(
+            "no process reported within 30 s; the first report comes 10 s after a start. CACHEMACRO_REPORT may be off, or the namespace another",
         );
     }
     let left_out: u64 = fleet.reports.iter().fold(0, |sum, report| sum.saturating_add(report.left_out));
     if left_out > 0 {
-        eprintln!("cachemacro: {left_out} functions did not fit into reports and are not shown");
+        text::tell(&format!("{left_out} functions did not fit into reports and are not shown"));
     }
     let table = match by {
         By::Site => sites(&fleet),

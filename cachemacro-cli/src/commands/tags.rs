@@ -1,6 +1,6 @@
 //! `tags`: which tags entries carry.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::shown::{fleet_if_any, nothing, shown_tag};
 use crate::args::Args;
@@ -22,11 +22,10 @@ pub(crate) async fn tags(args: &Args) -> Done {
     let place = Place::new(&args.place)?;
     let fleet = fleet_if_any(&place).await;
     let mut tags: HashMap<u64, Carried> = HashMap::new();
-    let mut seen = HashSet::new();
     sweep(&place, &args.place, "", |found| {
         // An entry that was evicted, or is gone, carries no tag any more.
         let is_there = found.head.reason.is_none() && !found.head.tags.is_empty();
-        if seen.insert(found.key.clone()) && is_there {
+        if is_there {
             let names = fleet.tags_of(&found.key);
             for tag in found.head.tags.iter().map(|stamped| stamped.tag) {
                 let carried = tags.entry(tag).or_default();
@@ -46,7 +45,7 @@ pub(crate) async fn tags(args: &Args) -> Done {
     let mut table = Table::new(&["tag", "entries", "bytes"]);
     for (hash, carried) in &tags {
         table.row([
-            Cell::from(shown_tag(*hash, &carried.names, &args.output)),
+            Cell::from(shown_tag(*hash, &carried.names, &fleet, &args.output)),
             carried.entries.into(),
             Cell::Bytes(carried.bytes),
         ]);

@@ -1,7 +1,7 @@
 //! `top`: the entries, or prefixes, with most bytes, age, time to live or load time.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::shown::{fleet_if_any, nothing, shown_key};
@@ -10,7 +10,10 @@ use crate::failure::{Done, Failure};
 use crate::place::Place;
 use crate::sweep::{Found, sweep};
 use crate::table::{Cell, Table};
+use crate::text;
 
+/// How many prefixes are told apart.
+const MOST_PREFIXES: usize = 10_000;
 /// How many hits a sample stands for.
 const SAMPLE: u64 = 1_024;
 
@@ -73,14 +76,15 @@ async fn entries(args: &Args, place: &Place, by: Top, limit: usize) -> Result<Ta
 
 async fn prefixes(args: &Args, place: &Place, limit: usize) -> Result<Table, Failure> {
     let mut prefixes: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-    let mut seen = HashSet::new();
     sweep(place, &args.place, "", |found| {
-        let prefix = found.key.split(':').next().unwrap_or_default().to_owned();
-        if seen.insert(found.key) {
-            let (entries, bytes) = prefixes.entry(prefix).or_default();
-            *entries += 1;
-            *bytes += found.head.length as u64;
+        let mut prefix = found.key.split(':').next().unwrap_or_default();
+        // Of other applications' keys each may have one of its own.
+        if prefixes.len() >= MOST_PREFIXES && !prefixes.contains_key(prefix) {
+            prefix = "(others)";
         }
+        let (entries, bytes) = prefixes.entry(prefix.to_owned()).or_default();
+        *entries += 1;
+        *bytes += found.head.length as u64;
         true
     })
     .await?;
@@ -107,7 +111,7 @@ async fn hot(args: &Args, place: &Place, limit: usize) -> Result<Table, Failure>
     hottest.sort_by_key(|(hash, samples)| (Reverse(*samples), *hash));
     hottest.truncate(limit);
     if hottest.is_empty() {
-        eprintln!("cachemacro: no process sampled which keys are hit: CACHEMACRO_HOT_KEYS=1 has it do so");
+        text::tell("no process sampled which keys are hit: CACHEMACRO_HOT_KEYS=1 has it do so");
     }
     let mut names: BTreeMap<u64, String> = BTreeMap::new();
     if !hottest.is_empty() {

@@ -1,6 +1,6 @@
 //! `verify`: whether every entry is whole and where it belongs, and what processes found that look whether what they serve is true.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use cachemacro::MissReason;
 use cachemacro::inspect::Expects;
@@ -15,13 +15,16 @@ use crate::sweep::sweep_and;
 use crate::table::{Cell, Table};
 use crate::text;
 
+/// How many entries are shown that are not as they should be; all are counted.
+const MOST_SHOWN: usize = 10_000;
+
 pub(crate) async fn verify(args: &Args) -> Done {
     let place = Place::new(&args.place)?;
     let untrue = untrue(&fleet_if_any(&place).await);
     let mut names: BTreeMap<u64, String> = BTreeMap::new();
     let mut table = Table::new(&["key", "finding", "bytes", "detail"]);
     let mut looked = 0_u64;
-    let mut wrong = HashSet::new();
+    let mut wrong = 0_u64;
     sweep_and(&place, &args.place, "", async |found| {
         let look = place.inspector.look(&found.key, &Expects::new()).await?;
         looked += 1;
@@ -37,8 +40,9 @@ pub(crate) async fn verify(args: &Args) -> Done {
             _ if look.header.is_some() && look.left.is_none() => "never_expires",
             _ => return Ok(true),
         };
-        let key = Cell::from(shown_key(&found.key, &args.output));
-        if wrong.insert(found.key) {
+        wrong += 1;
+        if table.rows.len() < MOST_SHOWN {
+            let key = Cell::from(shown_key(&found.key, &args.output));
             table.row([key, finding.into(), Cell::Bytes(look.length as u64), Cell::None]);
         }
         Ok(true)
@@ -50,13 +54,12 @@ pub(crate) async fn verify(args: &Args) -> Done {
         table.row([Cell::from(key), "inconsistent".into(), Cell::None, detail(finding).into()]);
     }
     table.write(&args.output)?;
-    let wrong = wrong.len();
-    eprintln!("cachemacro: {looked} entries were looked at, {wrong} are not as they should be");
+    text::tell(&format!("{looked} entries were looked at, {wrong} are not as they should be"));
     if !untrue.is_empty() {
-        eprintln!(
-            "cachemacro: of {} keys, processes found values that are not what their functions return",
+        text::tell(&format!(
+            "of {} keys, processes found values that are not what their functions return",
             untrue.len()
-        );
+        ));
     }
     if wrong > 0 || !untrue.is_empty() { Err(Failure::Shown) } else { Ok(()) }
 }

@@ -7,15 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::args::Args;
 use crate::failure::{Done, Failure};
 use crate::http;
 use crate::table::{Cell, Table};
-
-/// The most bytes of an answer.
-const MOST: usize = 64 << 20;
 
 pub(crate) async fn warm(args: &Args, urls: &Path, concurrency: u32, calls: u32) -> Done {
     let mut text = String::new();
@@ -39,24 +37,23 @@ pub(crate) async fn warm(args: &Args, urls: &Path, concurrency: u32, calls: u32)
     let permits = Arc::new(Semaphore::new(concurrency as usize));
     let mut ticks = interval(Duration::from_secs(1) / calls);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut tasks = Vec::new();
+    let mut tasks = JoinSet::new();
     for url in urls {
         ticks.tick().await;
         let Ok(permit) = permits.clone().acquire_owned().await else { break };
+        // What has ended is not kept. A task returns nothing: a call does not panic, and nobody aborts it.
+        while tasks.try_join_next().is_some() {}
         let outcomes = outcomes.clone();
-        tasks.push(tokio::spawn(async move {
-            let outcome = match http::get(&url, MOST).await {
-                Ok((status, _)) => status.to_string(),
+        tasks.spawn(async move {
+            let outcome = match http::status(&url).await {
+                Ok(status) => status.to_string(),
                 Err(why) => why,
             };
             *outcomes.lock().unwrap_or_else(PoisonError::into_inner).entry(outcome).or_default() += 1;
             drop(permit);
-        }));
+        });
     }
-    for task in tasks {
-        // The task returns no error: a call does not panic, and nobody aborts it.
-        let _ = task.await;
-    }
+    tasks.join_all().await;
     let outcomes = outcomes.lock().unwrap_or_else(PoisonError::into_inner);
     let mut table = Table::new(&["outcome", "calls"]);
     for (outcome, count) in outcomes.iter() {

@@ -332,7 +332,7 @@ mod tests {
             let mut two = report("b7e1", 10 * second, done / 2);
             two.sites[0].figures.errors.insert("timeout".to_owned(), 3);
             let reports = vec![report("a3f0", 10 * second, done), two];
-            watch.take(10_000 * second, Fleet { reports }, None);
+            watch.take(10_000 * second, Fleet { reports, ..Fleet::default() }, None);
         }
         watch.server = Some(cachemacro::store::ServerFigures::from_info(
             "role:master\r\nused_memory:73400320\r\nmaxmemory:104857600\r\nmaxmemory_policy:allkeys-lru\r\nevicted_keys:12\r\n",
@@ -377,7 +377,7 @@ mod tests {
         let mut hostile = report("\u{1b}[2J", 1, 1);
         hostile.sites[0].site = "\u{1b}]0;x\u{7}".repeat(50);
         hostile.breaker = Some("\u{202e}".to_owned());
-        watch.take(0, Fleet { reports: vec![hostile] }, None);
+        watch.take(0, Fleet { reports: vec![hostile], ..Fleet::default() }, None);
         for (width, height) in [(1, 1), (3, 2), (20, 5), (80, 24), (300, 90)] {
             for pane in Pane::ALL {
                 watch.pane = pane;

@@ -19,6 +19,7 @@ use crate::failure::{Done, Failure};
 use crate::fleet::Fleet;
 use crate::place::Place;
 use crate::table::{Cell, Table};
+use crate::text;
 
 /// How long to wait for a key at a time.
 const KEYS: Duration = Duration::from_millis(100);
@@ -217,7 +218,7 @@ async fn as_rows(args: &Args, place: &Place, mut watch: Watch, how: &WatchArgs) 
         }
         took(&mut watch, looked);
         if let Some(problem) = &watch.problem {
-            eprintln!("cachemacro: {}", crate::text::shown(problem));
+            text::tell(problem);
             continue;
         }
         let mut table = Table::new(&[

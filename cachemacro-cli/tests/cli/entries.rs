@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cachemacro::codec::Json;
 use cachemacro::header::{COMPRESSED, Parts, SEALED, assemble};
-use cachemacro::{Cache, Clock, MissReason, cached};
+use cachemacro::{Cache, CacheSchema, Clock, MissReason, cached};
 use cachemacro_tests::{DEADLINE, RedisServer, wait_until};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -116,6 +116,34 @@ async fn a_value_of_a_compact_codec_is_read_by_the_layout_of_its_type() {
     let shown = place.asked(&["inspect", "order:7", "--value"]).await;
     assert!(shown.out.contains("tea") && !shown.out.contains('\u{1b}'), "{shown:?}");
     assert!(!place.asked(&["inspect", "order:7"]).await.out.contains("tea"), "unasked");
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, CacheSchema)]
+struct Described {
+    id: u64,
+    #[serde(rename = "called")]
+    name: Option<String>,
+}
+
+#[cached(prefix = "described", key = "{id}", ttl = "1m", cache = cache)]
+async fn described(cache: &cachemacro::Cache, id: u64) -> Described {
+    let _ = cache;
+    Described { id, name: Some("tea".to_owned()) }
+}
+
+/// A type that describes its shape itself is laid out as its `Deserialize` tells.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_of_a_type_that_describes_itself_is_read_by_its_layout_too() {
+    let place = Place::on(RedisServer::shared());
+    let cache = place.service();
+    described(&cache, 7).await;
+    place.reported(&[&cache]).await;
+    wait_until("the layout is told", DEADLINE, async || {
+        let rows = place.rows(&["inspect", "described:7", "--value"]).await;
+        let content = field(&rows, "content").and_then(Value::as_str).unwrap_or_default();
+        serde_json::from_str::<Value>(content).ok() == Some(json!({ "id": 7, "called": "tea" }))
+    })
+    .await;
 }
 
 #[cached(prefix = "brief", ttl = "1m", cache = cache, skip(cache))]
@@ -317,4 +345,49 @@ async fn the_hottest_keys_are_found_by_samples_of_all_processes() {
     .await;
     let rows = place.rows(&["top", "--by", "hot"]).await;
     assert_eq!(rows[0]["hits_about"].as_u64().unwrap() % 1_024, 0);
+}
+
+/// Tags that no template makes are shown by their names where processes may tell them.
+#[tokio::test(flavor = "multi_thread")]
+async fn names_of_tags_are_known_where_processes_tell_them() {
+    let place = Place::on(RedisServer::shared());
+    let cache = place.settings().tag_names(10).build().expect("acceptable settings");
+    let silent = place.service();
+    let by_hand =
+        |cache: &cachemacro::Cache, id: u64, tag: &str| cache.entry::<u64>("by-hand", id).with_tags([tag]);
+    by_hand(&cache, 1, "colour:red").set(&1).await.unwrap();
+    by_hand(&cache, 2, "colour:blue").get_or_load(async || 2).await;
+    by_hand(&silent, 3, "colour:hidden").set(&3).await.unwrap();
+    cache.stored().await;
+    let shown = async || {
+        let rows = place.rows(&["tags"]).await;
+        let mut names: Vec<String> =
+            rows.iter().map(|row| row["tag"].as_str().unwrap_or_default().to_owned()).collect();
+        names.sort();
+        names
+    };
+    wait_until("names are told", DEADLINE, async || {
+        shown().await.iter().filter(|name| name.starts_with("colour:")).count() == 2
+    })
+    .await;
+    let names = shown().await;
+    assert!(names[0].starts_with('#') && names[1..] == ["colour:blue", "colour:red"], "{names:?}");
+    let rows = place.rows(&["inspect", "by-hand:1"]).await;
+    assert_eq!(field(&rows, "tag"), Some(&json!("colour:red")));
+    let redacted = place.asked(&["tags", "--redact"]).await;
+    assert!(!redacted.out.contains("colour"), "{redacted:?}");
+    // Of more than ten the oldest go; what is evicted and stored again comes back.
+    for n in 0..20 {
+        by_hand(&cache, 100 + n, &format!("shade:{n}")).set(&n).await.unwrap();
+    }
+    wait_until("ten are kept", DEADLINE, async || {
+        let names = shown().await;
+        names.iter().filter(|name| name.starts_with("shade:")).count() == 10
+            && !names.contains(&"colour:red".to_owned())
+    })
+    .await;
+    cache.evict_tags(["colour:red"]).await.unwrap();
+    by_hand(&cache, 1, "colour:red").set(&1).await.unwrap();
+    wait_until("it is known again", DEADLINE, async || shown().await.contains(&"colour:red".to_owned()))
+        .await;
 }

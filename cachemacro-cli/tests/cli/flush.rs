@@ -1,6 +1,7 @@
 //! `flush`, and what it asks before.
 
 use cachemacro_tests::RedisServer;
+use cachemacro_tests::server::{is_redis_6, run};
 use serde_json::json;
 
 use crate::harness::{Place, user};
@@ -157,4 +158,31 @@ async fn flushes_are_in_the_log_with_who_what_and_why() {
     place.asked(&["flush", "--all", "--yes"]).await;
     let length: u64 = redis::cmd("XLEN").arg(&stream).query_async(&mut admin).await.unwrap();
     assert_eq!(length, 1_000);
+}
+
+/// A user who may write under one prefix and read under the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flush_that_fails_halfway_is_in_the_log_as_one_that_failed() {
+    if is_redis_6() {
+        // Rights to keys that may only be read came with Redis 7.
+        return;
+    }
+    let server = RedisServer::start();
+    let place = Place::on(&server);
+    let cache = place.service();
+    user(&cache, "acme", 1).await;
+    cache.set("page", 1, &3).await.unwrap();
+    let name = &place.namespace;
+    let rights = format!("ACL SETUSER half on >hunter2 ~{name}:user:* ~{{{name}:* %R~{name}:page:* +@all");
+    run(&mut server.client().await, &rights).await;
+    let url = server.url().replace("redis://", "redis://half:hunter2@");
+    let half = Place { url, namespace: name.clone() };
+    let said =
+        half.asked(&["flush", "--key", "user:acme:1", "--prefix", "page", "--yes", "--reason", "why"]).await;
+    assert_eq!(said.code, Some(3), "{said:?}");
+    let gone = place.rows(&["inspect", "user:acme:1"]).await;
+    assert!(gone.iter().any(|row| row["value"] == "absent"), "the first part went: {gone:?}");
+    let log = place.rows(&["log"]).await;
+    assert_eq!((log.len(), &log[0]["reason"]), (1, &json!("why")), "{log:?}");
+    assert!(log[0]["entries"].as_str().is_some_and(|entries| entries.ends_with("failed")), "{log:?}");
 }

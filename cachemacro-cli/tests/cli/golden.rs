@@ -20,6 +20,7 @@ fn tables_csv_json_and_help_are_as_they_were() {
         ("processes.txt", &["stats", "--by", "process"]),
         ("reasons.txt", &["stats", "--by", "reason"]),
         ("map.txt", &["map"]),
+        ("map.svg", &["map", "--svg"]),
         ("help.txt", &["--help"]),
         ("flush.txt", &["flush", "--help"]),
         ("cachemacro.1", &["man"]),

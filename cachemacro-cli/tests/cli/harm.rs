@@ -1,8 +1,8 @@
 //! What must not come of looking: foreign keys named, secrets told, a server that waits.
 
-use cachemacro_tests::RedisServer;
 use cachemacro_tests::monitor::Watched;
 use cachemacro_tests::server::run;
+use cachemacro_tests::{DEADLINE, RedisServer, is_long, wait_until};
 
 use crate::harness::{Place, user};
 
@@ -67,7 +67,7 @@ async fn under_a_watchers_rights_reads_work_and_writes_end_with_3() {
     assert_eq!(cache.stats().total.loads, before, "nothing went");
 }
 
-/// Who operates has a service's rights, and reads reports.
+/// Those of the documentation.
 #[tokio::test(flavor = "multi_thread")]
 async fn under_an_operators_rights_flushes_work() {
     let server = RedisServer::start();
@@ -78,10 +78,10 @@ async fn under_an_operators_rights_flushes_work() {
     let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
     let guide = std::fs::read_to_string(guide).expect("the guide is there");
     let rule =
-        guide.lines().find_map(|line| line.strip_prefix("ACL SETUSER shop ")).expect("it has the rule");
+        guide.lines().find_map(|line| line.strip_prefix("ACL SETUSER operator ")).expect("it has the rule");
     let rule = rule.replace("PASSWORD", "hunter2").replace("shop:", &format!("{}:", place.namespace));
     let mut admin = server.client().await;
-    run(&mut admin, &format!("ACL SETUSER operator {rule} +zrangebyscore +xadd")).await;
+    run(&mut admin, &format!("ACL SETUSER operator {rule}")).await;
     let url = server.url().replace("redis://", "redis://operator:hunter2@");
     let operator = Place { url, namespace: place.namespace.clone() };
     for args in [
@@ -174,4 +174,164 @@ async fn a_process_that_was_killed_is_gone_once_its_report_is() {
     run(&mut admin, &format!("DEL {set}:{}", ids[0])).await;
     let said = place.asked(&["stats"]).await;
     assert_eq!(said.code, Some(1), "{said:?}");
+}
+
+/// Whoever may write there may write anything: what is no report hides nobody's, and nothing of it gets to the terminal as it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_report_hides_none_and_nothing_in_one_reaches_the_terminal_raw() {
+    let server = RedisServer::start();
+    let place = Place::on(&server);
+    let cache = place.service();
+    user(&cache, "acme", 7).await;
+    place.reported(&[&cache]).await;
+    let mut admin = server.client().await;
+    let set = format!("{{{}:report}}", place.namespace);
+    let hostile = serde_json::json!({
+        "instance": "\u{1b}[2J", "breaker": "\u{1b}]0;x\u{7}", "left_out": u64::MAX,
+        "sites": [{
+            "site": "\u{1b}[31m\u{202e}shop::user", "key": "{org}:{id}", "tags": ["= f(\u{9b}31m)"], "writes": ["tag \u{1b}[5m"],
+            "value": "T", "stored_as": [{"prefix": "user", "codec": 1, "schema": "0"}],
+            "figures": {"counts": {"hits": u64::MAX}, "misses": {"\u{1b}[1m": u64::MAX}},
+        }],
+    });
+    for (id, value) in
+        [("hostile", hostile.to_string()), ("large", "x".repeat(3 << 20)), ("none", "[".repeat(100_000))]
+    {
+        redis::cmd("SET")
+            .arg(format!("{set}:{id}"))
+            .arg(value)
+            .exec_async(&mut admin)
+            .await
+            .expect("it is kept");
+        redis::cmd("ZADD").arg(&set).arg("+inf").arg(id).exec_async(&mut admin).await.expect("it is kept");
+    }
+    redis::cmd("RPUSH").arg(format!("{set}:list")).arg("x").exec_async(&mut admin).await.expect("it is kept");
+    redis::cmd("ZADD").arg(&set).arg("+inf").arg("list").exec_async(&mut admin).await.expect("it is kept");
+    for args in [
+        &["stats"][..],
+        &["stats", "--by", "process"],
+        &["stats", "--by", "reason"],
+        &["stats", "--watch", "--count", "1", "--format", "csv"],
+        &["explain", "user:acme:7"],
+        &["inspect", "user:acme:7"],
+        &["list"],
+        &["tags"],
+        &["map"],
+        &["map", "--dot"],
+        &["map", "--svg"],
+        &["doctor"],
+        &["verify"],
+    ] {
+        let said = place.asked(args).await;
+        assert!(matches!(said.code, Some(0 | 1)), "{args:?} {said:?}");
+        for c in said.out.chars().chain(said.errors.chars()) {
+            let is_plain = c == '\n' || c == '\r' || !(c.is_control() || c == '\u{202e}');
+            assert!(is_plain, "{args:?}: {c:?} in {said:?}");
+        }
+    }
+    let processes = place.rows(&["stats", "--by", "process"]).await;
+    assert_eq!(processes.len(), 2, "the service's and the hostile one: {processes:?}");
+}
+
+#[test]
+fn a_password_on_the_command_line_is_refused() {
+    let nowhere = Place { url: String::new(), namespace: "shop".to_owned() };
+    for args in [
+        &["--url", "redis+sentinel://shop:canary@s1,s2:26379/name", "stats"][..],
+        &["--url", "redis+sentinel://s1,s2/name?sentinel_password=canary", "list"],
+        &["--from", "http://shop:canary@127.0.0.1:1/report", "stats"],
+    ] {
+        let said = nowhere.run(args);
+        assert_eq!(said.code, Some(2), "{said:?}");
+        assert!(!format!("{said:?}").contains("canary"), "{said:?}");
+    }
+    assert_eq!(
+        nowhere.run(&["warm", "--urls", "-", "--calls", "4000000000"]).code,
+        Some(2),
+        "more than one a microsecond"
+    );
+}
+
+/// Seconds since each key was last used.
+async fn idle(server: &RedisServer, key: &str) -> i64 {
+    let mut admin = server.client().await;
+    redis::cmd("OBJECT").arg("IDLETIME").arg(key).query_async(&mut admin).await.expect("it is there")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_look_counts_as_use_names_alone_are_listed_unless_asked_for_more() {
+    let server = RedisServer::with_args(&["--maxmemory-policy", "allkeys-lru"]);
+    let place = Place::on(&server);
+    let cache = place.service();
+    cache.set("page", 1, &7).await.expect("stored");
+    let key = format!("{}:page:1", place.namespace);
+    let info: String = redis::cmd("INFO").query_async(&mut server.client().await).await.expect("it answers");
+    let is_old = info.contains("redis_version:6.") || info.contains("redis_version:7.0.");
+    wait_until("it was not used for a while", DEADLINE, async || idle(&server, &key).await >= 2).await;
+    let said = place.asked(&["list"]).await;
+    assert!(said.out.contains("page:1") && idle(&server, &key).await >= 2, "{said:?}");
+    assert_eq!(said.errors.contains("--touch"), is_old, "{said:?}");
+    let rows = place.rows(&["list", "--touch"]).await;
+    assert_eq!(rows[0]["state"], "fresh");
+    assert_eq!(idle(&server, &key).await < 2, is_old);
+}
+
+/// Beside a million keys of others none is named, and no command keeps the server from others for long.
+#[tokio::test(flavor = "multi_thread")]
+async fn beside_a_million_foreign_keys_none_is_named_and_no_command_is_long() {
+    if !is_long() {
+        return;
+    }
+    let server = RedisServer::start();
+    let place = Place::on(&server);
+    let cache = place.service();
+    for id in 0..100 {
+        user(&cache, "acme", id).await;
+    }
+    place.reported(&[&cache]).await;
+    let mut admin = server.client().await;
+    for part in 0..100 {
+        let fill = "for n = 1, 10000 do redis.call('SET', 'somebody-elses:' .. ARGV[1] .. ':' .. n, 'x') end";
+        redis::cmd("EVAL").arg(fill).arg(0).arg(part).exec_async(&mut admin).await.expect("the server obeys");
+    }
+    let looks = [
+        &["list"][..],
+        &["tags"],
+        &["top"],
+        &["top", "--by", "prefix"],
+        &["search", "7"],
+        &["verify"],
+        &["doctor"],
+    ];
+    let looks = looks.map(|args| [args, &["--rate", "1000000"]].concat());
+    let watched = Watched::start(&server.url()).await;
+    let said = place.asked(&looks[0]).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let commands = watched.commands().await;
+    let scans = commands.iter().filter(|words| words[0].eq_ignore_ascii_case("scan")).count();
+    assert!(scans >= 5_000, "{scans} steps");
+    assert!(!commands.iter().flatten().any(|word| word.contains("somebody-elses")), "none is named");
+    // The time of the server alone, without who watches it.
+    for setting in [
+        "CONFIG RESETSTAT",
+        "SLOWLOG RESET",
+        "CONFIG SET slowlog-log-slower-than 200",
+        "CONFIG SET slowlog-max-len 1000000",
+    ] {
+        run(&mut admin, setting).await;
+    }
+    for args in &looks {
+        let said = place.asked(args).await;
+        assert!(
+            said.code.is_some_and(|code| code <= 1) && !said.out.contains("somebody-elses"),
+            "{args:?} {said:?}"
+        );
+    }
+    let slow: u64 = redis::cmd("SLOWLOG").arg("LEN").query_async(&mut admin).await.expect("it answers");
+    let info: String = redis::cmd("INFO").arg("stats").query_async(&mut admin).await.expect("it answers");
+    let all =
+        info.lines().find_map(|line| line.strip_prefix("total_commands_processed:")).expect("it counts");
+    let all: u64 = all.trim().parse().expect("a number");
+    println!("{slow} of {all} commands took more than 200 µs of the server's time");
+    assert!(all > 60_000 && slow * 100 <= all, "{slow} of {all} took more than 200 µs");
 }

@@ -625,6 +625,26 @@ impl Inspector {
         Ok(layout.and_then(|layout| serde_json::from_slice(&layout).ok()))
     }
 
+    /// Names of tags, where processes [leave them](crate::CacheBuilder::tag_names) there. Whoever may write there may write anything: a name
+    /// is a tag's where its [hash](tag_hash) is.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// assert!(cachemacro::Cache::memory().inspector()?.tag_names().await?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the store failed.
+    #[cfg(feature = "reports")]
+    pub async fn tag_names(&self) -> Result<Vec<String>> {
+        let Some(documents) = self.core.store.documents() else { return Ok(Vec::new()) };
+        let names = documents.tag_names(self.core.namespace()).await?;
+        Ok(names.into_iter().filter_map(|name| String::from_utf8(name.into()).ok()).collect())
+    }
+
     /// What each process of the namespace left there lately: [reports](crate::report::Report) as JSON.
     ///
     /// ```

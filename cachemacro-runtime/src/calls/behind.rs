@@ -22,6 +22,7 @@ use crate::engine::raw::RawEntry;
 use crate::engine::read::Miss;
 use crate::engine::spans;
 use crate::engine::spending;
+use crate::engine::suspected::Sent;
 use crate::ground::clock::NEVER;
 use crate::ground::heap::on_heap;
 use crate::observe::event::Event;
@@ -29,7 +30,6 @@ use crate::policy::gather;
 use crate::policy::mode::Mode;
 use crate::policy::outcome::{Outcome, Value};
 use crate::policy::rules::Rules;
-use crate::store::Placed;
 
 /// How long a call waits for its load.
 #[derive(Debug, Clone, Copy, Default)]
@@ -67,7 +67,7 @@ impl Behind {
 /// Like [`load_known`](crate::calls::load::load_known), with a body that may run behind a hit, to see whether that is true.
 pub(crate) async fn load_verified<R, O, X, F>(
     entry: Option<Entry<O::Value>>,
-    arguments: Option<Placed>,
+    sent: Option<Sent>,
     outcome: O,
     rules: X,
     body: F,
@@ -79,20 +79,20 @@ where
     X: Rules<O::Value> + Send + 'static,
     F: Future<Output = R> + Send + 'static,
 {
-    match checked(entry.as_ref(), arguments, outcome, rules, body).await {
+    match checked(entry.as_ref(), sent, outcome, rules, body).await {
         Ok(hit) => hit,
-        Err((arguments, rules, body)) => load_unseen(entry, arguments, outcome, rules, pin!(body)).await,
+        Err((sent, rules, body)) => load_unseen(entry, sent, outcome, rules, pin!(body)).await,
     }
 }
 
 /// The hit, where this call's is looked at and there is one.
 async fn checked<R, O, X, F>(
     entry: Option<&Entry<O::Value>>,
-    mut arguments: Option<Placed>,
+    mut sent: Option<Sent>,
     outcome: O,
     rules: X,
     body: F,
-) -> Result<R, (Option<Placed>, X, F)>
+) -> Result<R, (Option<Sent>, X, F)>
 where
     R: Send + 'static,
     O: Outcome<R> + 'static,
@@ -100,7 +100,7 @@ where
     X: Rules<O::Value> + Send + 'static,
     F: Future<Output = R> + Send + 'static,
 {
-    let drawn = arguments.take_if(|arguments| arguments.is_drawn()).is_some();
+    let drawn = sent.take_if(|sent| matches!(sent, Sent::Checked)).is_some();
     if let Some(entry) = entry
         && Mode::current() == Mode::Normal
         && !entry.is_off_in(Mode::Normal)
@@ -109,16 +109,16 @@ where
     {
         let look =
             || spending::within(entry.deadline(), verify::behind(entry, raw, turn, outcome, rules, body));
-        return on_heap(look).await.map_err(|(rules, body)| (arguments, rules, body));
+        return on_heap(look).await.map_err(|(rules, body)| (sent, rules, body));
     }
-    Err((arguments, rules, body))
+    Err((sent, rules, body))
 }
 
 /// Like [`load_known`](crate::calls::load::load_known), with a load that goes on behind its caller. `late` gives what is returned in place of a load that takes too
 /// long, if anything.
 pub(crate) async fn load_behind<R, O, X, F>(
     entry: Option<Entry<O::Value>>,
-    mut arguments: Option<Placed>,
+    mut sent: Option<Sent>,
     outcome: O,
     mut rules: X,
     mut body: F,
@@ -134,24 +134,24 @@ where
 {
     let Some(entry) = entry.map(Entry::recalling) else { return body.await };
     if entry.core().is_watched() {
-        match on_heap(|| checked(Some(&entry), arguments, outcome, rules, body)).await {
+        match on_heap(|| checked(Some(&entry), sent, outcome, rules, body)).await {
             Ok(hit) => return hit,
-            Err(back) => (arguments, rules, body) = back,
+            Err(back) => (sent, rules, body) = back,
         }
         if let Ok(raw) = entry.raw() {
-            raw.sent(&mut arguments);
+            raw.sent(sent.as_ref());
         }
     }
     let is_own = entry.raw().is_ok_and(RawEntry::is_own);
     // What is collected for a transaction is the task's own, so its loads are. In `Mode::Refresh` no old value is wanted, and a warm-up
     // waits for its loads.
     if is_own || entry.core().puts_evict() || matches!(Mode::current(), Mode::Refresh | Mode::Warm) {
-        return load_unseen(Some(entry), arguments, outcome, rules, pin!(body)).await;
+        return load_unseen(Some(entry), sent, outcome, rules, pin!(body)).await;
     }
     let Some(raw) = entry.usable() else { return body.await };
     let mut call = Call::new(&entry, raw, outcome, entry.has_late_tags(&rules));
     // G6: the load has what the look leaves of the call's time.
-    let look = async { (call.look(arguments).await, spending::left()) };
+    let look = async { (call.look(sent.and_then(Sent::placed)).await, spending::left()) };
     let (looked, left) = spending::within(entry.deadline(), look).await;
     let miss = match looked {
         Ok(hit) => return hit,

@@ -45,17 +45,17 @@ use crate::engine::asking;
 use crate::engine::decoded::Known;
 use crate::engine::entry::Entry;
 use crate::engine::evict::log_failed;
-use crate::engine::fill::{Check, Stored, finish_put};
+use crate::engine::fill::finish_put;
 use crate::engine::flight::{AsOf, Landed, Lead, Seat, Verdict, Waited};
 use crate::engine::lease::{self, Held};
 use crate::engine::loading::Loading;
-use crate::engine::prepare::Prepared;
 use crate::engine::raw::RawEntry;
 use crate::engine::read::{Found, Miss, Usable};
 use crate::engine::refresh::Elected;
 use crate::engine::search::{End, Search};
 use crate::engine::spans;
 use crate::engine::spending;
+use crate::engine::suspected::Sent;
 use crate::format::ids::FillId;
 use crate::ground::heap::on_heap;
 use crate::observe::event::Event;
@@ -64,9 +64,8 @@ use crate::policy::freshness::Age;
 use crate::policy::gather;
 use crate::policy::gathered::Gathered;
 use crate::policy::mode::Mode;
-use crate::policy::outcome::{Outcome, Split, Value};
+use crate::policy::outcome::{Outcome, Split, Value, unsplit};
 use crate::policy::rules::Rules;
-use crate::store::OnRefusal;
 use crate::store::Placed;
 
 /// Up to so many bytes a value is read whole where a copy of it is to be confirmed: its header would cost as much.
@@ -91,11 +90,11 @@ where
     load_known(entry, None, outcome, rules, body)
 }
 
-/// Like [`load`], and keeps what a hit decodes under these arguments. Not an `async fn`, whose future would hold all of it once
+/// Like [`load`], with what the function was sent on with. Not an `async fn`, whose future would hold all of it once
 /// more.
 pub(crate) fn load_known<R, O, X, F>(
     entry: Option<Entry<O::Value>>,
-    arguments: Option<Placed>,
+    sent: Option<Sent>,
     outcome: O,
     rules: X,
     body: Pin<&mut F>,
@@ -106,7 +105,7 @@ where
     X: Rules<O::Value>,
     F: Future<Output = R>,
 {
-    spans::in_call(call_span(entry.as_ref()), load_unseen(entry, arguments, outcome, rules, body))
+    spans::in_call(call_span(entry.as_ref()), load_unseen(entry, sent, outcome, rules, body))
 }
 
 /// A span for a call of this entry, where it may be heard.
@@ -117,7 +116,7 @@ pub(crate) fn call_span<V: Value>(entry: Option<&Entry<V>>) -> Option<Span> {
 /// Like [`load_known`], in no span of its own.
 pub(super) fn load_unseen<R, O, X, F>(
     entry: Option<Entry<O::Value>>,
-    arguments: Option<Placed>,
+    sent: Option<Sent>,
     outcome: O,
     rules: X,
     body: Pin<&mut F>,
@@ -130,65 +129,68 @@ where
 {
     let entry = entry.map(Entry::recalling);
     let deadline = entry.as_ref().and_then(Entry::deadline);
-    spending::within(deadline, load_in_time(entry, arguments, outcome, rules, body))
+    spending::within(deadline, load_in_time(entry, sent, outcome, rules, body))
 }
 
-async fn load_in_time<R, O, X, F>(
+#[expect(clippy::manual_async_fn, reason = "the future of one holds its arguments twice")]
+fn load_in_time<R, O, X, F>(
     entry: Option<Entry<O::Value>>,
-    mut arguments: Option<Placed>,
+    sent: Option<Sent>,
     outcome: O,
     mut rules: X,
     mut body: Pin<&mut F>,
-) -> R
+) -> impl Future<Output = R>
 where
     O: Outcome<R>,
     O::Value: Value,
     X: Rules<O::Value>,
     F: Future<Output = R>,
 {
-    let Some(entry) = &entry else { return spending::free(body).await };
-    let mode = Mode::current();
-    let mut is_on = entry.is_usual_in(mode);
-    if !is_on {
-        is_on = !entry.is_off_in(mode);
-        let drawn = entry.raw().is_ok_and(|raw| raw.sent(&mut arguments));
-        if is_on
-            && mode == Mode::Normal
-            && let Ok(raw) = entry.raw()
-            && let Some(turn) = raw.turn(drawn, false)
-        {
-            match on_heap(|| verify::inline(entry, raw, turn, outcome, rules, body.as_mut())).await {
-                Ok(hit) => return hit,
-                Err(back) => rules = back,
+    async move {
+        let Some(entry) = &entry else { return spending::free(body).await };
+        let mode = Mode::current();
+        let mut is_on = entry.is_usual_in(mode);
+        if !is_on {
+            is_on = !entry.is_off_in(mode);
+            let drawn = entry.raw().is_ok_and(|raw| raw.sent(sent.as_ref()));
+            if is_on
+                && mode == Mode::Normal
+                && let Ok(raw) = entry.raw()
+                && let Some(turn) = raw.turn(drawn, false)
+            {
+                match on_heap(|| verify::inline(entry, raw, turn, outcome, rules, body.as_mut())).await {
+                    Ok(hit) => return hit,
+                    Err(back) => rules = back,
+                }
             }
         }
-    }
-    let raw = if is_on { entry.usable() } else { None };
-    let Some(raw) = raw else { return spending::free(body).await };
-    let mut call = Call::new(entry, raw, outcome, entry.has_late_tags(&rules));
-    if matches!(mode, Mode::Refresh | Mode::Warm) {
-        if mode == Mode::Refresh {
-            raw.record(Event::Miss(MissReason::TooOld));
+        let raw = if is_on { entry.usable() } else { None };
+        let Some(raw) = raw else { return spending::free(body).await };
+        let mut call = Call::new(entry, raw, outcome, entry.has_late_tags(&rules));
+        if matches!(mode, Mode::Refresh | Mode::Warm) {
+            if mode == Mode::Refresh {
+                raw.record(Event::Miss(MissReason::TooOld));
+            }
+            let (returned, rules) = if mode == Mode::Warm {
+                on_heap(|| call.warm(rules, body)).await
+            } else if raw.is_own() {
+                (on_heap(|| call.run(None, body)).await.returned, rules)
+            } else {
+                on_heap(|| call.refresh(rules, body)).await
+            };
+            entry.depends(raw, &rules, outcome.value_of(&returned));
+            return returned;
         }
-        let (returned, rules) = if mode == Mode::Warm {
-            on_heap(|| call.warm(rules, body)).await
-        } else if raw.is_own() {
-            (call.run(None, body).await.returned, rules)
-        } else {
-            on_heap(|| call.refresh(rules, body)).await
+        let miss = match call.look(sent.and_then(Sent::placed)).await {
+            Ok(hit) => return hit,
+            Err(miss) => miss,
         };
+        raw.record(Event::Miss(miss.reason));
+        // What refreshes too: a hit does not move it about.
+        let (returned, rules) = on_heap(|| call.finish(miss, rules, body)).await;
         entry.depends(raw, &rules, outcome.value_of(&returned));
-        return returned;
+        returned
     }
-    let miss = match call.look(arguments).await {
-        Ok(hit) => return hit,
-        Err(miss) => miss,
-    };
-    raw.record(Event::Miss(miss.reason));
-    // What refreshes too: a hit does not move it about.
-    let (returned, rules) = on_heap(|| call.finish(miss, rules, body)).await;
-    entry.depends(raw, &rules, outcome.value_of(&returned));
-    returned
 }
 
 /// One call.
@@ -219,7 +221,7 @@ pub(crate) struct State {
     /// What another caller shared could not be taken, so the call has joined a second flight.
     joined_again: bool,
     /// What a copy of what is loaded is kept under, where one is.
-    placed: Option<Box<Placed>>,
+    pub(super) placed: Option<Box<Placed>>,
 }
 
 /// What a body returned.
@@ -228,16 +230,6 @@ struct Ran<R> {
     took: Duration,
     /// What it read, where that is recorded.
     record: Option<Gathered>,
-}
-
-/// The function's return value, put together again from what [`Outcome::split`] took apart.
-fn unsplit<V, R, O: Outcome<R, Value = V>>(outcome: O, loaded: Option<V>) -> R {
-    match loaded {
-        Some(value) => outcome.wrap(value),
-        None => outcome
-            .none()
-            .unwrap_or_else(|| unreachable!("an outcome whose `split` returns `None` must implement `none`")),
-    }
 }
 
 impl<'a, O, V: Value> Call<'a, O, V> {
@@ -319,15 +311,32 @@ impl<'a, O, V: Value> Call<'a, O, V> {
     }
 
     /// What comes of a call whose read found nothing to return. Gives the rules back: a reference to them could not be held.
-    pub(crate) async fn finish<R, X, F>(mut self, miss: Miss, rules: X, body: Pin<&mut F>) -> (R, X)
+    pub(crate) async fn finish<R, X, F>(&mut self, miss: Miss, rules: X, body: Pin<&mut F>) -> (R, X)
     where
         O: Outcome<R, Value = V>,
         X: Rules<V>,
         F: Future<Output = R>,
     {
+        let lead = match self.seat(miss).await {
+            Ok(lead) => lead,
+            Err(shared) => return (shared, rules),
+        };
+        // A body that calls itself is polled within: only what it needs is on the stack then.
+        match lead {
+            Some(lead) => on_heap(|| self.lead(lead, rules, body)).await,
+            None => (on_heap(|| self.run(None, body)).await.returned, rules),
+        }
+    }
+
+    /// How the call goes on that found nothing to return. `Ok(Some)`: leads; `Ok(None)`: loads alone; `Err`: takes what another
+    /// caller shared.
+    async fn seat<R>(&mut self, miss: Miss) -> Result<Option<Lead>, R>
+    where
+        O: Outcome<R, Value = V>,
+    {
         let (entry, raw) = (self.entry, self.raw);
         if raw.is_own() {
-            return (self.run(None, body).await.returned, rules);
+            return Ok(None);
         }
         let lead = if let Some(elected) = self.state.elected.take() {
             self.state.held = Some(elected.held);
@@ -339,18 +348,12 @@ impl<'a, O, V: Value> Call<'a, O, V> {
                 let search = Search::after(miss, raw, entry.expected(), late_tags);
                 self.state.search = Some(search.of_nothing(self.state.read.as_ref()));
             }
-            match self.join().await {
-                Ok(lead) => lead,
-                Err(shared) => return (shared, rules),
-            }
+            self.join().await?
         };
         if let Some(leads) = &self.state.leads {
             leads.store(true, Ordering::SeqCst);
         }
-        match lead {
-            Some(lead) => self.lead(lead, rules, body).await,
-            None => (self.run(None, body).await.returned, rules),
-        }
+        Ok(lead)
     }
 
     /// What becomes of a call whose read found a value that ages. `Err`: it loads.
@@ -493,10 +496,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
                 }
             }
         };
-        let (returned, record) = match held {
-            Some(held) => spending::free(lease::keep(&[held], raw.lease_limit(), body)).await,
-            None => spending::free(body).await,
-        };
+        let (returned, record) = spending::free(lease::keep(held.as_slice(), raw.lease_limit(), body)).await;
         let took = began.elapsed();
         raw.load_took(took);
         if self.outcome.is_err(&returned) {
@@ -521,7 +521,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
     }
 
     /// Leads a flight to its end.
-    async fn lead<R, X, F>(mut self, mut lead: Lead, rules: X, body: Pin<&mut F>) -> (R, X)
+    async fn lead<R, X, F>(&mut self, mut lead: Lead, rules: X, body: Pin<&mut F>) -> (R, X)
     where
         O: Outcome<R, Value = V>,
         X: Rules<V>,
@@ -547,138 +547,15 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         lead.loads_in(&span);
         lead.loading();
         let Ran { returned, took, record } = self.run_in(span, held.as_ref(), body).await;
-        let record = record.as_ref();
-        if let Some(record) = record {
+        if let Some(record) = &record {
             lead.made_of(record);
         }
         let loaded = match outcome.split(returned) {
-            Split::Err(failure) => return (self.land_err(lead, held, took, record, failure), rules),
+            Split::Err(failure) => return (self.land_err(lead, held, took, record.as_ref(), failure), rules),
             Split::Value(value) => Some(value),
             Split::None(_) => None,
         };
-        let mut lead = Some(lead);
-        if let Some(leading) = lead.take_if(|lead| lead.has_followers() && !raw.core.has_written()) {
-            lead = leading.share_clone(loaded.as_ref(), Lead::share_load);
-        }
-        let prepared = held.as_ref().and_then(|held| self.prepared(held, &rules, loaded.as_ref(), record));
-        let stored = match (held, prepared) {
-            (Some(held), Some(prepared)) => {
-                // G1, rule (c): nobody joins after the stamps are read that the fill tells of.
-                lead.iter().for_each(Lead::close);
-                let followed = lead.as_ref().is_some_and(Lead::has_followers);
-                if followed || raw.core.store.is_memory() {
-                    let check = if followed { Check::Stamps } else { Check::Skip };
-                    on_heap(|| prepared.fill(raw, held, took, OnRefusal::Leave, check)).await
-                } else {
-                    on_heap(|| prepared.fill_unawaited(raw, held, took)).await;
-                    Stored::Unproven
-                }
-            }
-            // There is another value than the one that ages, or none.
-            (Some(held), None) if self.state.spare.is_some() && !raw.core.has_written() => {
-                raw.displace(held).await;
-                Stored::Refused
-            }
-            (Some(held), None) => {
-                held.give_back_unawaited().await;
-                Stored::Refused
-            }
-            (None, _) => Stored::Refused,
-        };
-        if let Some(leading) = lead.take_if(|lead| stored == Stored::Held && lead.has_followers()) {
-            lead = leading.share_clone(loaded.as_ref(), Lead::share_fill);
-        }
-        if let Some(lead) = lead {
-            lead.hand_on();
-        }
-        (unsplit(outcome, loaded), rules)
-    }
-
-    /// What is to be stored of a load, and kept here.
-    fn prepared(
-        &mut self,
-        held: &Held,
-        rules: &impl Rules<V>,
-        loaded: Option<&V>,
-        record: Option<&Gathered>,
-    ) -> Option<Prepared> {
-        let old = self.state.spare.as_deref().filter(|_| held.is_refresh());
-        self.entry.prepare_copied(self.raw, rules, loaded, old, self.state.placed.take(), record)
-    }
-
-    /// A value that another process stored meanwhile.
-    fn land_found<R>(&self, mut lead: Lead, found: Found<R>) -> R
-    where
-        O: Outcome<R, Value = V>,
-    {
-        let Found { value: found, header, .. } = found;
-        let age = self.raw.core.store.now().since(header.stored_at);
-        let value = self.outcome.value_of(&found);
-        if value.is_none() && self.outcome.is_err(&found) {
-            if let Some(shared) = self.outcome.share_err(&found) {
-                lead.share_read(&Landed::Err(shared), age);
-            }
-            lead.hand_on();
-        } else if let Some(lead) = lead.share_clone(value, |lead, landed| lead.share_read(landed, age)) {
-            lead.hand_on();
-        }
-        found
-    }
-
-    /// A load that failed. Awaits nothing, so that the future is `Send` also where the error is not: what is stored is
-    /// stored behind the caller's back, and whoever comes meanwhile follows.
-    fn land_err<R>(
-        &self,
-        lead: Lead,
-        held: Option<Held>,
-        took: Duration,
-        record: Option<&Gathered>,
-        failure: R,
-    ) -> R
-    where
-        O: Outcome<R, Value = V>,
-    {
-        let stand_in = self.stand_in();
-        let filling = match held {
-            Some(held) if stand_in.is_some() => {
-                self.rest(held);
-                None
-            }
-            held => held.and_then(|held| {
-                let prepared = self.entry.prepare_err(self.raw, self.outcome, &failure, record)?;
-                Some((held, prepared))
-            }),
-        };
-        let mut lead = Some(lead);
-        if let Some(leading) = lead.take_if(|lead| lead.has_followers()) {
-            // What failed in a transaction may not have failed outside of it.
-            match self.outcome.share_err(&failure).filter(|_| !self.raw.core.has_written()) {
-                Some(shared) => lead.insert(leading).share_load(&Landed::Err(shared)),
-                None => leading.scatter(),
-            }
-        }
-        if let Some((held, prepared)) = filling {
-            let raw = self.raw.clone();
-            tokio::spawn(async move {
-                prepared.fill(&raw, held, took, OnRefusal::Leave, Check::Skip).await;
-                lead.map(Lead::hand_on)
-            });
-        } else if let Some(lead) = lead {
-            lead.hand_on();
-        }
-        stand_in.unwrap_or(failure)
-    }
-
-    /// The load of the value that ages has failed: for a while nobody tries again, in this process or, where it was a refresh, in
-    /// any.
-    fn rest(&self, held: Held) {
-        let (core, time) = (&self.raw.core, self.raw.core.settings.retry_after);
-        if let Some(spare) = &self.state.spare {
-            core.pacing.rest(spare.header.fill_id, time);
-        }
-        if held.is_refresh() {
-            core.go_on(async move { held.rest(time).await });
-        }
+        on_heap(|| self.land(lead, held, took, rules, loaded, record)).await
     }
 
     /// The value that ages, where others load for so long that the wait for them is over.

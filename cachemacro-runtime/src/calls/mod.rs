@@ -4,6 +4,7 @@ pub(crate) mod batch;
 pub(crate) mod behind;
 pub(crate) mod collect;
 pub(crate) mod increment;
+pub(crate) mod land;
 pub(crate) mod load;
 pub(crate) mod load_here;
 pub(crate) mod lookup;

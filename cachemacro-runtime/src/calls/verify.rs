@@ -19,7 +19,7 @@ use crate::format::header;
 use crate::ground::panics::caught;
 use crate::observe::event::Event;
 use crate::policy::freshness::Age;
-use crate::policy::mode::Mode;
+use crate::policy::mode::apart;
 use crate::policy::outcome::{Outcome, Value};
 use crate::policy::rules::Rules;
 
@@ -105,7 +105,7 @@ where
 /// What the body returns, outside of the cache; `None` where it panics or takes too long: its caller has a value.
 async fn run<R>(raw: &RawEntry, body: impl Future<Output = R>) -> Option<R> {
     let span = tracing::debug_span!("cache_check", site = raw.name());
-    let mut body = pin!(spending::free(Mode::Bypass.scope(body)).instrument(span));
+    let mut body = pin!(spending::free(apart(body)).instrument(span));
     let body = poll_fn(|context| match caught(|| body.as_mut().poll(context)) {
         Some(Poll::Pending) => Poll::Pending,
         Some(Poll::Ready(returned)) => Poll::Ready(Some(returned)),

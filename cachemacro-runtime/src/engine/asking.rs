@@ -133,6 +133,9 @@ async fn ask(core: Arc<Core>, site: Option<Arc<Counters>>, wanted: Wanted) -> An
     let not_after = time_of_refusal(&core);
     let request = wanted.request(held.token(), core.settings.lease, not_after);
     let lease = core.timed_at(site.as_deref(), "lease", core.store.lease_one(request)).await;
+    if let Ok(lease) = &lease {
+        core.captured(&wanted.capture.keys, &lease.versions);
+    }
     answered(held, lease, not_after)
 }
 
@@ -145,7 +148,12 @@ async fn ask_many(core: Arc<Core>, wanted: Vec<Wanted>) -> Vec<Answer> {
         .map(|(wanted, held)| wanted.request(held.token(), core.settings.lease, not_after))
         .collect();
     let leases = match core.timed("lease", core.store.lease(&requests)).await {
-        Ok(leases) => leases.into_iter().map(Ok).collect(),
+        Ok(leases) => {
+            for (wanted, lease) in wanted.iter().zip(&leases) {
+                core.captured(&wanted.capture.keys, &lease.versions);
+            }
+            leases.into_iter().map(Ok).collect()
+        }
         Err(error) => vec![Err(error); attempts.len()],
     };
     attempts.into_iter().zip(leases).map(|(held, lease)| answered(held, lease, not_after)).collect()

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use tokio::runtime::Handle;
 
 use crate::engine::claims::{Claim, Claims};
@@ -25,6 +26,8 @@ use crate::engine::settings::Settings;
 use crate::engine::spans;
 use crate::engine::spending;
 use crate::engine::suspected::Verifying;
+#[cfg(feature = "reports")]
+use crate::engine::tag_names::TagNames;
 use crate::engine::threads::Threads;
 use crate::engine::turns::Turns;
 use crate::engine::under_way::UnderWay;
@@ -40,6 +43,7 @@ use crate::local::follow::LocalTier;
 use crate::observe::breaker::BreakerState;
 use crate::observe::event::{Event, Observation, Observer as _};
 use crate::observe::reason::MissReason;
+use crate::observe::round_trips::RoundTrips;
 use crate::observe::site::SiteId;
 use crate::observe::stats::{CacheStats, Counters};
 use crate::observe::warning::Warning;
@@ -62,6 +66,8 @@ pub(crate) struct Core {
     pub(crate) started_at: u64,
     #[cfg(feature = "reports")]
     pub(crate) reporting: Arc<Reporting>,
+    #[cfg(feature = "reports")]
+    pub(crate) tag_names: TagNames,
     pub(crate) store: AnyStore,
     pub(crate) settings: Settings,
     pub(crate) flights: Arc<Flights>,
@@ -75,6 +81,7 @@ pub(crate) struct Core {
     pub(crate) under_way: Arc<UnderWay>,
     /// Counts what belongs to no site.
     stats: Counters,
+    round_trips: RoundTrips,
     /// Evicts that failed and are not known to have been sent again.
     failed_evicts: Mutex<FailedEvicts>,
     /// Whose turn it is to update a key.
@@ -151,6 +158,8 @@ impl Core {
             started_at: settings.clock.now().millis(),
             #[cfg(feature = "reports")]
             reporting: Arc::default(),
+            #[cfg(feature = "reports")]
+            tag_names: TagNames::default(),
             deferred: Deferred::of(&store, &settings.namespace),
             tier: match &store {
                 AnyStore::Memory(_) => None,
@@ -165,6 +174,7 @@ impl Core {
             background: Background::shared(),
             under_way: Arc::default(),
             stats: Counters::default(),
+            round_trips: RoundTrips::default(),
             failed_evicts: Mutex::default(),
             turns: Turns::default(),
             negatives: Negatives::default(),
@@ -337,6 +347,7 @@ impl Core {
         let local = self.tier.as_ref().map(|tier| tier.stats()).unwrap_or_default().and(here);
         let mut stats = CacheStats::sum(self.stats.snapshot(), sites.collect(), local);
         (stats.pool, stats.kept_evicts) = (self.store.pool(), self.unacknowledged().count() as u64);
+        (stats.flights, stats.store_times) = (self.flights.len() as u64, self.round_trips.snapshot());
         if let Some(breaker) = self.store.breaker() {
             (stats.breaker, stats.breaker_trips) = (Some(breaker.state()), breaker.trips());
         }
@@ -469,35 +480,37 @@ impl Core {
     }
 
     /// Like [`timed`](Self::timed), at a site.
-    pub(crate) async fn timed_at<T>(
+    pub(crate) fn timed_at<T>(
         &self,
         site: Option<&Counters>,
         name: &'static str,
         operation: impl Future<Output = Result<T>>,
-    ) -> Result<T> {
+    ) -> impl Future<Output = Result<T>> {
         // G6: a call waits for the store as long as its deadline allows.
         let bounded = spending::bounded(operation, |since| self.store.unreached(since));
-        self.timed_first(site, name, bounded).await
+        self.timed_first(site, name, bounded)
     }
 
     /// Like [`timed_at`](Self::timed_at), for the first request of a call: the store's own timeouts bound it, at no further
-    /// timer's cost for a hit.
-    pub(crate) async fn timed_first<T>(
+    /// timer's cost for a hit. Its time begins with this call. Not an `async fn`, whose future would hold `operation` twice.
+    pub(crate) fn timed_first<T>(
         &self,
         site: Option<&Counters>,
         name: &'static str,
         operation: impl Future<Output = Result<T>>,
-    ) -> Result<T> {
+    ) -> impl Future<Output = Result<T>> {
         let of = site.and_then(Counters::site);
         let began = Instant::now();
-        let result = spans::in_round_trip(|| self.store.about().name, name, of, operation).await;
-        let took = began.elapsed();
-        spending::spend(took);
-        self.tell(site, Observation::of(Event::StoreCall).took(took));
-        if let Err(error) = &result {
-            self.failed_at(site, error);
-        }
-        result
+        spans::in_round_trip(|| self.store.about().name, name, of, operation).map(move |result| {
+            let took = began.elapsed();
+            spending::spend(took);
+            self.round_trips.record(name, took);
+            self.tell(site, Observation::of(Event::StoreCall).took(took));
+            if let Err(error) = &result {
+                self.failed_at(site, error);
+            }
+            result
+        })
     }
 
     /// Counts an error that the caller deals with by going on.

@@ -149,7 +149,12 @@ impl Prepared {
     /// The versions of the tags that the value names and the entry did not.
     pub(crate) fn late_tags(&self, raw: &RawEntry) -> Vec<VersionKey> {
         let namespace = raw.core.namespace();
-        let mut keys: Vec<VersionKey> = self.tags.iter().map(|tag| tag_keys(namespace, tag).tag).collect();
+        let key = |tag: &String| {
+            let key = tag_keys(namespace, tag).tag;
+            raw.core.called(&key, tag);
+            key
+        };
+        let mut keys: Vec<VersionKey> = self.tags.iter().map(key).collect();
         keys.extend(self.inherited.iter().map(|&hash| version_key(namespace, hash)));
         keys.retain(|key| raw.tags.iter().all(|tag| tag.hash != key.hash));
         keys.sort_unstable_by_key(|key| key.hash);

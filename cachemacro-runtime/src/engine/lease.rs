@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::future::select_all;
+use futures_util::future::{Either, select_all};
 
 use crate::engine::core::Core;
 use crate::engine::raw::RawEntry;
@@ -154,11 +154,12 @@ impl Drop for Held {
 }
 
 /// Polls `body` and renews these leases beside it, until `limit` has passed since the call.
-pub(crate) async fn keep<F: Future>(leases: &[&Held], limit: Duration, body: F) -> F::Output {
-    if leases.is_empty() {
-        return body.await;
-    }
-    Keeper::of(leases, limit).run(body).await
+pub(crate) fn keep<F: Future>(
+    leases: &[&Held],
+    limit: Duration,
+    body: F,
+) -> impl Future<Output = F::Output> + use<F> {
+    if leases.is_empty() { Either::Left(body) } else { Either::Right(Keeper::of(leases, limit).run(body)) }
 }
 
 /// A task that renews a lease; dropping this ends it.

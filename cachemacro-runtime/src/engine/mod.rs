@@ -36,6 +36,8 @@ pub(crate) mod settings;
 pub(crate) mod spans;
 pub(crate) mod spending;
 pub(crate) mod suspected;
+#[cfg(feature = "reports")]
+pub(crate) mod tag_names;
 pub(crate) mod targets;
 pub(crate) mod threads;
 pub(crate) mod turns;

@@ -66,10 +66,21 @@ impl Core {
         let life = Duration::from_millis(LIFE_MILLIS);
         documents.publish(self.namespace(), &instance, document, life).await?;
         self.reporting.published_by.store(std::process::id(), Ordering::SeqCst);
+        self.name_tags(documents).await?;
         if self.settings.reports == Reports::Full {
             self.describe(documents, &mut described).await?;
         }
         Ok(())
+    }
+
+    /// Leaves beside it the names of tags of which versions were made since.
+    async fn name_tags(&self, documents: &dyn Documents) -> Result<()> {
+        let names = self.tag_names.take();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let told = documents.name_tags(self.namespace(), &names, self.settings.tag_names).await;
+        told.inspect_err(|_| self.tag_names.give_back(&names))
     }
 
     /// Leaves beside it what tools read values by that this process stored, each again in time.

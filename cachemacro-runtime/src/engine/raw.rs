@@ -64,6 +64,7 @@ impl RawEntry {
     /// Adds a tag; naming one twice is naming it once.
     pub(crate) fn tag(&mut self, tag: &str) {
         let key = tag_keys(self.core.namespace(), tag).tag;
+        self.core.called(&key, tag);
         if !self.tags.contains(&key) {
             self.tags.push(key);
         }

@@ -15,6 +15,7 @@ use crate::format::payload;
 use crate::format::stamps::{self, Stamped, version_key};
 use crate::ground::clock::Timestamp;
 use crate::ground::error::Error;
+use crate::ground::heap::on_heap;
 use crate::key::Key;
 use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
@@ -240,24 +241,31 @@ impl RawEntry {
         stamps: impl Iterator<Item = Stamp> + Clone,
         versions: &[Option<Version>],
     ) -> Result<Option<MissReason>, Error> {
-        let core = &self.core;
         Ok(match stamps::compare(stamps.clone(), &self.tags, self.named().len(), versions) {
             Stamped::Valid => None,
             Stamped::Outdated => Some(MissReason::TagEvicted),
             Stamped::Lacking => Some(MissReason::TagLacking),
-            Stamped::Unread(hashes) => {
-                if let Some(recall) = &self.recall {
-                    // Another process's loads read them.
-                    recall.learn(&hashes);
-                }
-                let keys: Vec<_> =
-                    hashes.into_iter().map(|hash| version_key(self.core.namespace(), hash)).collect();
-                let versions = self.timed("versions", core.store.versions(&keys)).await?;
-                let named = stamps.filter(|stamp| keys.iter().any(|key| key.hash == stamp.tag));
-                (stamps::compare(named, &keys, keys.len(), &versions) != Stamped::Valid)
-                    .then_some(MissReason::TagEvicted)
-            }
+            // On the heap, so that other reads do not pay for its size.
+            Stamped::Unread(hashes) => on_heap(|| self.stamped_as_of_now(stamps, hashes)).await?,
         })
+    }
+
+    /// Compares the stamps of tags that were not named, by these hashes, with the versions of these tags, which are read.
+    async fn stamped_as_of_now(
+        &self,
+        stamps: impl Iterator<Item = Stamp> + Clone,
+        hashes: Vec<u64>,
+    ) -> Result<Option<MissReason>, Error> {
+        let core = &self.core;
+        if let Some(recall) = &self.recall {
+            // Another process's loads read them.
+            recall.learn(&hashes);
+        }
+        let keys: Vec<_> = hashes.into_iter().map(|hash| version_key(core.namespace(), hash)).collect();
+        let versions = self.timed("versions", core.store.versions(&keys)).await?;
+        let named = stamps.filter(|stamp| keys.iter().any(|key| key.hash == stamp.tag));
+        let held = stamps::compare(named, &keys, keys.len(), &versions) == Stamped::Valid;
+        Ok((!held).then_some(MissReason::TagEvicted))
     }
 }
 

@@ -93,5 +93,7 @@ fn settings(settings: &Settings) -> BTreeMap<String, String> {
         ("verify", settings.verify.map_or_else(|| "off".to_owned(), Verify::share)),
         ("disabled", settings.disabled.to_string()),
     ];
+    #[cfg(feature = "reports")]
+    let all = all.into_iter().chain([("tag_names", settings.tag_names.to_string())]);
     all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

@@ -128,7 +128,7 @@ pub(crate) struct Seals {
 #[cfg(feature = "sealed")]
 impl Seals {
     /// Whether any entries are sealed.
-    #[cfg(feature = "inspect")]
+    #[cfg(any(feature = "inspect", feature = "reports"))]
     pub(crate) const fn are_any(&self) -> bool {
         self.sealing.is_some()
     }
@@ -177,7 +177,7 @@ impl Seals {
 #[cfg(not(feature = "sealed"))]
 #[expect(clippy::unused_self, reason = "there is nothing to seal with")]
 impl Seals {
-    #[cfg(feature = "inspect")]
+    #[cfg(any(feature = "inspect", feature = "reports"))]
     pub(crate) const fn are_any(&self) -> bool {
         false
     }

@@ -86,6 +86,9 @@ pub(crate) struct Settings {
     pub(crate) reports: Reports,
     #[cfg(feature = "reports")]
     pub(crate) report_interval: Duration,
+    /// How many names of tags are told; zero: none.
+    #[cfg(feature = "reports")]
+    pub(crate) tag_names: usize,
     /// Why the environment could not be read, where it could not. Caching is off and every evict fails, because other processes may use a
     /// store that this one cannot name.
     pub(crate) unresolved: Option<String>,
@@ -125,6 +128,8 @@ impl Default for Settings {
             reports: Reports::Full,
             #[cfg(feature = "reports")]
             report_interval: Duration::from_secs(10),
+            #[cfg(feature = "reports")]
+            tag_names: 0,
             unresolved: None,
             unread: Vec::new(),
         }

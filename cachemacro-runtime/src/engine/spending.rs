@@ -1,9 +1,11 @@
 //! What one call may still spend on waiting for the store. Its function, and what it waits for other callers, are not counted.
 
 use std::cell::Cell;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
+use futures_util::future::{Either, lazy};
 use tokio::time::timeout;
 
 use crate::ground::error::{Error, ErrorKind, Result};
@@ -66,24 +68,37 @@ pub(crate) fn spend(time: Duration) {
 /// # Errors
 /// [`ErrorKind::Timeout`] where its time is over: the request may have been carried out. [`ErrorKind::Connect`] where it was
 /// over before, or the store not reached: nothing was sent.
-pub(crate) async fn bounded<T>(
+///
+/// Not an `async fn`, whose future would hold `request` three times.
+pub(crate) fn bounded<T>(
     request: impl Future<Output = Result<T>>,
     unreached: impl FnOnce(Instant) -> Option<Error>,
-) -> Result<T> {
+) -> impl Future<Output = Result<T>> {
+    lazy(|_| begun(request, unreached)).flatten()
+}
+
+/// The same for who polls it at once.
+fn begun<T>(
+    request: impl Future<Output = Result<T>>,
+    unreached: impl FnOnce(Instant) -> Option<Error>,
+) -> impl Future<Output = Result<T>> {
     let left = match LEFT.try_with(Cell::get).unwrap_or(Left::Unbounded) {
-        Left::Unbounded => return request.await,
+        Left::Unbounded => return Either::Left(request),
         Left::Whole(time) => {
             let _ = LEFT.try_with(|left| left.set(Left::Part(time)));
-            return request.await;
+            return Either::Left(request);
         }
         Left::Part(left) => left,
     };
     if left.is_zero() {
-        return Err(Error::new(ErrorKind::Connect, "the call has spent its time at the store: not asked"));
+        let spent = Error::new(ErrorKind::Connect, "the call has spent its time at the store: not asked");
+        return Either::Right(Either::Left(ready(Err(spent))));
     }
     let began = Instant::now();
     let late = || Error::new(ErrorKind::Timeout, "the call's time at the store is over");
-    timeout(left, request).await.unwrap_or_else(|_| Err(unreached(began).unwrap_or_else(late)))
+    let answer = timeout(left, request)
+        .map(move |done| done.unwrap_or_else(|_| Err(unreached(began).unwrap_or_else(late))));
+    Either::Right(Either::Right(answer))
 }
 
 #[cfg(test)]

@@ -10,12 +10,17 @@ use crate::ground::clock::Timestamp;
 use crate::ground::sync::lock;
 use crate::observe::finding::Finding;
 use crate::observe::site::SiteId;
+use crate::store::Placed;
 
 /// How long after its first difference a value is looked at again.
 pub(crate) const AGAIN: [Duration; 3] =
     [Duration::from_secs(1), Duration::from_secs(10), Duration::from_secs(60)];
 /// How long a suspected value that nobody asks for is remembered beyond that.
 pub(crate) const FORGOTTEN: Duration = Duration::from_secs(5 * 60);
+/// How many calls of a site ask the store, one after the other, for a suspected value that is to be looked at: they may be about others.
+pub(crate) const ASKED_AT_ONCE: u32 = 64;
+/// Of how many more one does.
+pub(crate) const ASKED_ONE_IN: u32 = 16;
 /// How many values of a site are suspected at once.
 pub(crate) const MOST_SUSPECTS: usize = 32;
 /// How many findings are kept.
@@ -39,6 +44,25 @@ pub(crate) struct Verifying {
 pub(crate) struct Looks {
     pub(crate) is_looking: bool,
     pub(crate) suspects: Vec<Suspect>,
+    /// How many calls asked the store since a value was to be looked at again, that one or others.
+    pub(crate) asked: u32,
+}
+
+impl Looks {
+    /// Whether a value is to be looked at again, so that this call asks the store for its own, instead of taking a decoded one: whose it is
+    /// shows only there. Most do at first, and few once that has not helped.
+    pub(crate) fn asks(&mut self, now: Timestamp) -> bool {
+        if !self.suspects.iter().any(|suspect| suspect.due <= now) {
+            return false;
+        }
+        self.asked = self.asked.saturating_add(1);
+        self.asked <= ASKED_AT_ONCE || self.asked.is_multiple_of(ASKED_ONE_IN)
+    }
+
+    /// Takes out what nobody has asked for in a long time.
+    pub(crate) fn forgotten(&mut self, now: Timestamp) -> Vec<Suspect> {
+        self.suspects.extract_if(.., |suspect| suspect.due.plus(FORGOTTEN) < now).collect()
+    }
 }
 
 /// A value that differed.
@@ -96,11 +120,24 @@ pub(crate) enum Way {
     Counted,
 }
 
-/// Takes out of these what is gone.
-pub(crate) fn drain(suspects: &mut Vec<Suspect>, is_gone: impl Fn(&Suspect) -> bool) -> Vec<Suspect> {
-    let (gone, left) = std::mem::take(suspects).into_iter().partition(is_gone);
-    *suspects = left;
-    gone
+/// What a call that took no decoded value is sent on with.
+#[derive(Debug)]
+pub(crate) enum Sent {
+    /// Its hit is to be looked at.
+    Checked,
+    /// Its key is to be counted.
+    Counted,
+    /// What it returns is to be kept under these arguments.
+    Placed(Placed),
+}
+
+impl Sent {
+    pub(crate) fn placed(self) -> Option<Placed> {
+        match self {
+            Self::Placed(placed) => Some(placed),
+            Self::Checked | Self::Counted => None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -15,12 +15,11 @@ use crate::engine::core::Core;
 use crate::engine::evict::Attempt;
 use crate::engine::raw::RawEntry;
 use crate::engine::read::{Expected, Looked};
-use crate::engine::suspected::{
-    AGAIN, FORGOTTEN, Found, MOST_FINDINGS, MOST_SUSPECTS, Pace, Suspect, Way, drain,
-};
+use crate::engine::suspected::{AGAIN, Found, Looks, MOST_FINDINGS, MOST_SUSPECTS, Pace, Sent, Suspect, Way};
 use crate::engine::targets::Targets;
 use crate::format::header::Header;
 use crate::format::ids::FillId;
+use crate::ground::clock::Timestamp;
 use crate::ground::error::Result;
 use crate::ground::sync::lock;
 use crate::key::Key;
@@ -31,7 +30,6 @@ use crate::policy::freshness::Age;
 use crate::policy::site::Site;
 use crate::policy::ttl::Policy;
 use crate::policy::verify::Verify;
-use crate::store::Placed;
 
 /// How a value compares with what its function returned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,13 +60,29 @@ impl Core {
             Some(verify) if is_drawn(verify.millionths) => Way::Checked,
             Some(_) if self.verifying.suspects.load(Ordering::Relaxed) > 0 => {
                 let now = self.settings.clock.now();
-                let due = lock(&self.verifying.sites)
-                    .get(&Some(site.id()))
-                    .is_some_and(|looks| looks.suspects.iter().any(|suspect| suspect.due <= now));
-                if due { Way::Whole } else { Way::Short }
+                let (asks, forgotten) = match lock(&self.verifying.sites).get_mut(&Some(site.id())) {
+                    Some(looks) => {
+                        let forgotten = self.forgotten(looks, now);
+                        (looks.asks(now), forgotten)
+                    }
+                    None => (false, 0),
+                };
+                for _ in 0..forgotten {
+                    self.with_counters(site, |counters| {
+                        self.record_at(Some(counters), Event::Checked(Checked::Inconclusive));
+                    });
+                }
+                if asks { Way::Whole } else { Way::Short }
             }
             _ => Way::Short,
         }
+    }
+
+    /// Forgets what nobody has asked for in a long time. Returns how many values that came to nothing.
+    fn forgotten(&self, looks: &mut Looks, now: Timestamp) -> usize {
+        let gone = looks.forgotten(now);
+        self.verifying.suspects.fetch_sub(gone.len(), Ordering::Relaxed);
+        gone.iter().filter(|suspect| suspect.confirmed == 0).count()
     }
 
     /// What was found, under the names of the sites.
@@ -104,15 +118,14 @@ impl Drop for Turn {
 
 impl RawEntry {
     /// Looks at what a call was sent on with: whether its hit is to be checked. Counts its key, where that is to be.
-    pub(crate) fn sent(&self, arguments: &mut Option<Placed>) -> bool {
-        let sent = arguments.take_if(|arguments| arguments.is_mark());
+    pub(crate) fn sent(&self, sent: Option<&Sent>) -> bool {
         if self.core.settings.hot_keys
             && let Some(counters) = self.counters()
-            && (sent.as_ref().is_some_and(Placed::is_counted) || counters.is_next_sampled())
+            && (matches!(sent, Some(Sent::Counted)) || counters.is_next_sampled())
         {
             counters.asked_for(Key::header_hash(&self.full));
         }
-        sent.is_some_and(|sent| sent.is_drawn())
+        matches!(sent, Some(Sent::Checked))
     }
 
     /// Whether the function, which runs in a task of its own where `behind`, is to be run for the next hit too; in any case where
@@ -132,12 +145,13 @@ impl RawEntry {
         let now = core.settings.clock.now();
         let mut sites = lock(&verifying.sites);
         let looks = sites.entry(site).or_default();
+        let forgotten = core.forgotten(looks, now);
         let is_due = || looks.suspects.iter().any(|suspect| suspect.key == key && suspect.due <= now);
-        if is_suspected && !drawn && !is_due() && !is_drawn(verify.millionths) || looks.is_looking {
-            return None;
-        }
-        looks.is_looking = true;
-        Some(Turn { core: core.clone(), site, key, verify })
+        let is_passed = is_suspected && !drawn && !is_due() && !is_drawn(verify.millionths);
+        let may_look = !is_passed && !std::mem::replace(&mut looks.is_looking, true);
+        drop(sites);
+        (0..forgotten).for_each(|_| self.record(Event::Checked(Checked::Inconclusive)));
+        may_look.then(|| Turn { core: core.clone(), site, key, verify })
     }
 
     /// Whether this very value is still what a read finds, and nobody is about to replace it.
@@ -208,10 +222,8 @@ impl Turn {
     fn suspect(&self, raw: &RawEntry, fill: FillId) -> Option<(Duration, bool)> {
         let now = self.core.settings.clock.now();
         let (confirmed, dropped) = self.with_suspects(|suspects| {
-            let mut dropped = drain(suspects, |suspect| {
-                let is_other = suspect.key == self.key && suspect.fill != fill;
-                is_other || suspect.due.plus(FORGOTTEN) < now
-            });
+            let is_gone = |suspect: &mut Suspect| suspect.key == self.key && suspect.fill != fill;
+            let mut dropped: Vec<_> = suspects.extract_if(.., is_gone).collect();
             let Some(at) = suspects.iter().position(|suspect| suspect.key == self.key) else {
                 if suspects.len() == MOST_SUSPECTS {
                     dropped.push(suspects.remove(0));
@@ -244,7 +256,8 @@ impl Turn {
         if self.core.verifying.suspects.load(Ordering::Relaxed) == 0 {
             return;
         }
-        let gone = self.with_suspects(|suspects| drain(suspects, |suspect| suspect.key == self.key));
+        let gone: Vec<_> = self
+            .with_suspects(|suspects| suspects.extract_if(.., |suspect| suspect.key == self.key).collect());
         let unsaid = |suspect: &&Suspect| suspect.confirmed == 0 && suspect.fill != fill;
         if what == Checked::Consistent && gone.iter().any(|suspect| unsaid(&suspect)) {
             raw.record(Event::Checked(Checked::Overtaken));
@@ -254,7 +267,9 @@ impl Turn {
     fn with_suspects<R>(&self, change: impl FnOnce(&mut Vec<Suspect>) -> R) -> R {
         let verifying = &self.core.verifying;
         let mut sites = lock(&verifying.sites);
-        let suspects = &mut sites.entry(self.site).or_default().suspects;
+        let looks = sites.entry(self.site).or_default();
+        looks.asked = 0;
+        let suspects = &mut looks.suspects;
         let before = suspects.len();
         let changed = change(suspects);
         let after = suspects.len();

@@ -23,6 +23,30 @@ use crate::policy::ttl::Ttl;
 /// both take a while.
 const MARGIN: Duration = Duration::from_secs(60);
 
+impl Core {
+    /// Takes note of the name of a tag, where names are told.
+    #[inline]
+    pub(crate) fn called(&self, key: &VersionKey, name: &str) {
+        #[cfg(feature = "reports")]
+        if self.settings.tag_names > 0 && !self.settings.seals.are_any() {
+            self.tag_names.called(key.hash, name, self.settings.tag_names);
+        }
+        #[cfg(not(feature = "reports"))]
+        let _ = (self, key, name);
+    }
+
+    /// These versions were captured.
+    #[inline]
+    pub(crate) fn captured(&self, keys: &[VersionKey], versions: &[Version]) {
+        #[cfg(feature = "reports")]
+        if self.settings.tag_names > 0 {
+            self.tag_names.captured(keys, versions);
+        }
+        #[cfg(not(feature = "reports"))]
+        let _ = (self, keys, versions);
+    }
+}
+
 impl RawEntry {
     /// How long the versions that are captured before a load must live, as far as its value's TTL is known by then.
     pub(crate) fn version_life(&self) -> Duration {
@@ -52,7 +76,9 @@ impl RawEntry {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        self.timed("capture", self.core.store.capture(keys, life)).await
+        let versions = self.timed("capture", self.core.store.capture(keys, life)).await?;
+        self.core.captured(keys, &versions);
+        Ok(versions)
     }
 
     /// Stamps of these tags as of now, for a value of this TTL.
@@ -129,6 +155,7 @@ impl Lives {
         let captures = alike.into_iter().map(async |(seconds, keys)| {
             let versions =
                 core.timed("capture", core.store.capture(&keys, Duration::from_secs(seconds))).await?;
+            core.captured(&keys, &versions);
             Ok(keys.into_iter().map(|key| key.hash).zip(versions))
         });
         Ok(try_join_all(captures).await?.into_iter().flatten().collect())

@@ -7,6 +7,7 @@ pub(crate) mod error;
 pub(crate) mod heap;
 pub(crate) mod lists;
 pub(crate) mod panics;
+pub(crate) mod refused;
 pub(crate) mod setters;
 pub(crate) mod sync;
 #[cfg(test)]

@@ -4,11 +4,10 @@
 //! them: wherever these bytes are equal, so is the text of the key. The reverse does not hold (two hash sets of the
 //! same elements differ in order), which costs a look in the store.
 
-use std::fmt::{self, Display};
-
 use serde::ser::{self, Serialize};
 
 use crate::ground::lists::list_parts;
+use crate::ground::refused::Refused;
 
 /// What is given the bytes of arguments, one piece after the other.
 pub trait Sink {
@@ -42,24 +41,6 @@ pub trait Sink {
 #[inline]
 pub(super) fn feed<S: Sink, T: Serialize + ?Sized>(sink: &mut S, value: &T) -> Result<(), Refused> {
     value.serialize(Feed(sink))
-}
-
-/// The value could not be written.
-#[derive(Debug)]
-pub(super) struct Refused;
-
-impl Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the value refused to be serialized")
-    }
-}
-
-impl std::error::Error for Refused {}
-
-impl ser::Error for Refused {
-    fn custom<T: Display>(_message: T) -> Self {
-        Self
-    }
 }
 
 type Done = Result<(), Refused>;

@@ -132,7 +132,7 @@ impl fmt::Debug for Histogram {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct AtomicHistogram {
+pub(crate) struct AtomicHistogram {
     buckets: [AtomicU64; Histogram::BUCKETS],
     /// Of all together; 584 years of them fit.
     nanos: AtomicU64,

@@ -9,6 +9,7 @@ pub(crate) mod local;
 pub(crate) mod pool;
 pub(crate) mod reason;
 pub mod report;
+pub(crate) mod round_trips;
 pub(crate) mod shapes;
 pub(crate) mod site;
 pub(crate) mod spread;

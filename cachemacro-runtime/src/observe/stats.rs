@@ -502,6 +502,11 @@ pub struct CacheStats {
     pub pool: Option<Pool>,
     /// Evicted keys, tags and prefixes that have not reached the store yet.
     pub kept_evicts: u64,
+    /// How long each operation of the store took, by its name (`read`, `lease`, `write`), of those that were asked for: together
+    /// `total.store_time`.
+    pub store_times: Vec<(&'static str, Histogram)>,
+    /// Loads that are under way in this process, each of one key, however many callers wait for it.
+    pub flights: u64,
 }
 
 impl CacheStats {
@@ -540,7 +545,18 @@ impl CacheStats {
         for (_, stats) in &sites {
             total.add(stats);
         }
-        Self { total, direct, sites, local, breaker: None, breaker_trips: 0, pool: None, kept_evicts: 0 }
+        Self {
+            total,
+            direct,
+            sites,
+            local,
+            breaker: None,
+            breaker_trips: 0,
+            pool: None,
+            kept_evicts: 0,
+            store_times: Vec::new(),
+            flights: 0,
+        }
     }
 }
 

@@ -156,6 +156,11 @@ pub(crate) fn gather<F: Future>(gathering: Arc<Gathering>, future: F) -> impl Fu
     AMBIENT.scope(Ambient { mode: Mode::current(), gathering: Some(gathering), warming: None }, future)
 }
 
+/// Runs `future` with its cached calls past the cache, and as no part of what the current task gathers.
+pub(crate) fn apart<F: Future>(future: F) -> impl Future<Output = F::Output> {
+    AMBIENT.scope(Ambient { mode: Mode::Bypass, gathering: None, warming: None }, future)
+}
+
 /// Runs `future` under [`Mode::Warm`], and has told what its calls come to.
 pub(crate) fn warm<F: Future>(told: Arc<Came>, future: F) -> impl Future<Output = F::Output> {
     AMBIENT.scope(Ambient { mode: Mode::Warm, gathering: None, warming: Some(told) }, future)

@@ -137,3 +137,12 @@ impl<V, E> Outcome<std::result::Result<V, E>> for Fallible {
         returned.is_err()
     }
 }
+/// The function's return value, put together again from what [`Outcome::split`] took apart.
+pub(crate) fn unsplit<V, R, O: Outcome<R, Value = V>>(outcome: O, loaded: Option<V>) -> R {
+    match loaded {
+        Some(value) => outcome.wrap(value),
+        None => outcome
+            .none()
+            .unwrap_or_else(|| unreachable!("an outcome whose `split` returns `None` must implement `none`")),
+    }
+}

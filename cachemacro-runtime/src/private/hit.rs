@@ -1,18 +1,17 @@
 //! The short way of a hit: arguments to a decoded value, with no key written and no future made.
 
 use crate::api::cache::Cache;
-use crate::engine::suspected::Way;
+use crate::engine::suspected::{Sent, Way};
 use crate::key::parts::{Parts, Within};
 use crate::policy::outcome::{Outcome, Value};
 use crate::policy::site::Site;
-use crate::store::Placed;
 
 /// The arguments of a call that was no such hit, to keep its value under; `None` where this cache keeps none.
 pub type Arguments = Option<Known>;
 
-/// Arguments as bytes.
+/// Arguments as bytes, or why the call goes the whole way.
 #[derive(Debug)]
-pub struct Known(pub(super) Placed);
+pub struct Known(pub(super) Sent);
 
 /// The decoded value for these arguments, in the cache that the attribute names, if any: every one that key and
 /// tags mention.
@@ -33,10 +32,13 @@ where
     let look = |cache: &Cache| {
         let core = cache.core();
         match core.way(site) {
-            Way::Short => core.decoded::<O::Value>(site, &Within { cache: core.id, parts }),
+            Way::Short => {
+                let parts = Within { cache: core.id, parts };
+                core.decoded::<O::Value>(site, &parts).map_err(|placed| placed.map(Sent::Placed))
+            }
             Way::Whole => Err(None),
-            Way::Checked => Err(Some(Placed::DRAWN)),
-            Way::Counted => Err(Some(Placed::COUNTED)),
+            Way::Checked => Err(Some(Sent::Checked)),
+            Way::Counted => Err(Some(Sent::Counted)),
         }
     };
     let found = match cache {

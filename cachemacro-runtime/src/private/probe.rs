@@ -14,7 +14,7 @@ use std::marker::PhantomData;
 use super::bounds::{CanClone, CanDeserialize, CanSerialize, CanShare, CanStoreErr, NotNested};
 use super::explain::ReturnsErr;
 use super::kinds::{Opaque, Opt, Refused, Res, ResOpt, Shareable, Storing};
-use crate::format::schema::{CacheSchema, Fingerprint, described, fingerprint_of};
+use crate::format::schema::{CacheSchema, Fingerprint, described_and_laid_out, fingerprint_of};
 use crate::policy::outcome::{Plain, Value};
 
 macro_rules! shapes {
@@ -291,7 +291,7 @@ macro_rules! described {
         impl<$inside: CacheSchema + Value $(, $error)?> $shape<$inside $(, $error)?> {
             /// What computes the fingerprint of what is inside, where `#[derive(CacheSchema)]` describes it.
             pub fn schema(self) -> fn() -> Fingerprint {
-                if $inside::WALKED { fingerprint_of::<$inside> } else { described::<$inside> }
+                if $inside::WALKED { fingerprint_of::<$inside> } else { described_and_laid_out::<$inside> }
             }
         }
     )+};

@@ -184,29 +184,6 @@ pub(crate) struct Placed {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// What marks have for a hash in the place of arguments, whose bytes name their cache.
-const DRAWN: u64 = 2;
-const COUNTED: u64 = 4;
-
-impl Placed {
-    /// The call's hit is to be checked.
-    pub(crate) const DRAWN: Self = Self { hash: DRAWN, bytes: Vec::new() };
-    /// The call's key is to be counted.
-    pub(crate) const COUNTED: Self = Self { hash: COUNTED, bytes: Vec::new() };
-
-    pub(crate) const fn is_mark(&self) -> bool {
-        self.is_drawn() || self.is_counted()
-    }
-
-    pub(crate) const fn is_drawn(&self) -> bool {
-        self.bytes.is_empty() && self.hash == DRAWN
-    }
-
-    pub(crate) const fn is_counted(&self) -> bool {
-        self.bytes.is_empty() && self.hash == COUNTED
-    }
-}
-
 /// Arguments that a value is kept under.
 struct Place {
     hash: u64,

@@ -109,6 +109,47 @@ pub trait Documents: Send + Sync {
         Ok(None)
     }
 
+    /// Keeps these names of tags in this namespace, and of all that are there the last `most`.
+    ///
+    /// # Errors
+    /// Where the store failed or refused.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # use cachemacro::{Result, store::Documents};
+    /// # use std::time::Duration;
+    /// # struct Plain;
+    /// # #[async_trait::async_trait]
+    /// # impl Documents for Plain {
+    /// #     async fn publish(&self, _: &str, _: &str, _: bytes::Bytes, _: Duration) -> Result<()> { Ok(()) }
+    /// #     async fn withdraw(&self, _: &str, _: &str) -> Result<()> { Ok(()) }
+    /// #     async fn published(&self, _: &str, _: Duration) -> Result<Vec<bytes::Bytes>> { Ok(Vec::new()) }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// // One that does not say how.
+    /// Plain.name_tags("shop", &["users".to_owned()], 100).await.unwrap();
+    /// assert!(Plain.tag_names("shop").await.unwrap().is_empty());
+    /// # }
+    /// ```
+    async fn name_tags(&self, _namespace: &str, _names: &[String], _most: usize) -> Result<()> {
+        Ok(())
+    }
+
+    /// The names of tags that are kept in this namespace, in no order. See [`name_tags`](Self::name_tags) for an example.
+    ///
+    /// # Errors
+    /// Where the store failed or refused.
+    ///
+    /// ```
+    /// # use cachemacro_runtime::store::Documents;
+    /// async fn has_names(documents: &dyn Documents) -> bool {
+    ///     documents.tag_names("shop").await.is_ok_and(|names| !names.is_empty())
+    /// }
+    /// ```
+    async fn tag_names(&self, _namespace: &str) -> Result<Vec<Bytes>> {
+        Ok(Vec::new())
+    }
+
     /// Adds a line to the log of this namespace, which keeps the last `most` of them.
     ///
     /// # Errors

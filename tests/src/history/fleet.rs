@@ -79,7 +79,7 @@ impl Fleet {
         let mut workers = Vec::new();
         for _ in 0..Self::PROCESSES {
             let seed = dice.roll().to_string();
-            let args = [url, &database.url(), &namespace, &seed, &plan];
+            let args = [url, &database.bare_url(), &namespace, &seed, &plan];
             workers.push(Worker::spawn(program, &args, &[]));
         }
         let mut fleet = Self { workers, _database: database, namespace };

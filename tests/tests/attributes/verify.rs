@@ -5,17 +5,26 @@
 //! | mechanism | test |
 //! |---|---|
 //! | a difference counts a second later at least | `a_difference_that_an_evict_ends_is_no_finding` |
-//! | it is seen whether the value is still there | `a_value_that_is_evicted_while_it_is_looked_at_is_overtaken` |
-//! | nested calls bypass the cache | `a_look_fills_and_shares_nothing_and_what_it_calls_bypasses_the_cache` |
-//! | one look at a time | `looks_are_few` |
-//! | calls for a suspected key are looked at whatever the share | `a_suspected_value_is_looked_at_again_however_small_the_share` |
+//! | it is seen whether the value is still there, and its tags | `a_value_that_is_evicted_while_it_is_looked_at_is_overtaken` |
+//! | and whether it is the same one | `a_value_that_was_stored_anew_while_it_was_looked_at_is_overtaken` |
+//! | and whether somebody is about to replace it | `a_value_that_a_put_is_about_to_replace_is_overtaken` |
+//! | nested calls bypass the cache; nothing is filled or shared | `a_look_fills_and_shares_nothing_and_what_it_calls_bypasses_the_cache` |
+//! | nothing of what a look reads is what its caller depends on | `what_a_look_reads_is_no_part_of_what_its_caller_depends_on` |
+//! | one look at a time, five in a second | `looks_are_few` |
+//! | in a second of the process, whatever its caches | `five_looks_a_second_are_taken_by_a_process_whatever_its_caches` |
+//! | calls for a suspected key are looked at whatever the share, after 1, 10 and 60 s | `a_suspected_value_is_looked_at_again_however_small_the_share` |
+//! | and nobody else's for long | `a_suspect_that_nobody_asks_for_costs_others_little_and_is_forgotten` |
+//! | `within`, `on_inconsistent`, `verify_by`, canonical form | `a_value_may_differ…`, `what_was_found_is_evicted…`, `what_is_the_same…`, `equal_maps…` |
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cachemacro::{Cache, CacheBuilder, Clock, Policy, Verify, cached};
+use cachemacro::store::Store;
+use cachemacro::store::memory::MemoryStore;
+use cachemacro::{Cache, CacheBuilder, Clock, Policy, Verify, cache_put, cached};
+use cachemacro_tests::broken::{Broken, Lacks};
 use cachemacro_tests::{DEADLINE, wait_for, wait_until};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
@@ -358,6 +367,178 @@ async fn a_suspected_value_is_looked_at_again_however_small_the_share() {
     .await;
     // One call a second: by chance alone it would take hours.
     source.until([0, 0, 1, 0], || seldom(source.clone())).await.unwrap();
+    let queries = source.queries();
+    let told = |source: &Source| source.cache.report().findings[0].after_millis;
+    let mut all = vec![told(&source)];
+    for _ in 0..80 {
+        source.clock.advance(SECOND);
+        let before = source.queries();
+        seldom(source.clone()).await.unwrap();
+        if source.queries() > before || {
+            settled().await;
+            source.queries() > before
+        } {
+            wait_for("it is told anew", || told(&source) != *all.last().unwrap()).await;
+            all.push(told(&source));
+        }
+    }
+    assert_eq!(source.queries(), queries + 2, "after ten seconds and after a minute, and no more");
+    assert!(
+        all[0] < 5_000 && (10_000..12_000).contains(&all[1]) && (60_000..62_000).contains(&all[2]),
+        "{all:?}"
+    );
+}
+
+/// Lets what was spawned run, where nothing else waits.
+async fn settled() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[cached(cache = source.cache, key = "{id}", ttl = "1h", verify = "0.01%")]
+async fn of_many(source: Arc<Source>, id: u32) -> Result<Option<Row>, String> {
+    let _ = id;
+    source.query().await
+}
+
+#[tokio::test]
+async fn a_suspect_that_nobody_asks_for_costs_others_little_and_is_forgotten() {
+    let source = Source::new();
+    of_many(source.clone(), 1).await.unwrap();
+    source.write(|row| row.name = "coffee".to_owned());
+    wait_until("it was looked at once", DEADLINE, async || {
+        for _ in 0..1_000 {
+            of_many(source.clone(), 1).await.unwrap();
+        }
+        source.queries() > 1
+    })
+    .await;
+    settled().await;
+    of_many(source.clone(), 2).await.unwrap();
+    source.clock.advance(2 * SECOND);
+    let local = || source.cache.stats().total.local_hits;
+    let before = local();
+    for _ in 0..3_000 {
+        of_many(source.clone(), 2).await.unwrap();
+    }
+    assert!(local() - before > 2_500, "{} of 3,000 took the decoded value", local() - before);
+    // Whoever asks for it finds it looked at all the same.
+    source.clock.advance(600 * SECOND);
+    for _ in 0..100 {
+        of_many(source.clone(), 2).await.unwrap();
+    }
+    assert_eq!(source.looks()[2..], [0, 1], "it came to nothing");
+    let before = local();
+    for _ in 0..1_000 {
+        of_many(source.clone(), 2).await.unwrap();
+    }
+    assert!(local() - before > 990, "and nothing is left of it: {}", local() - before);
+}
+
+#[cached(cache = source.cache, skip(source), ttl = "1h", verify = "100%", entry = held_entry)]
+async fn held(source: Arc<Source>) -> Result<Option<Row>, String> {
+    source.query().await
+}
+
+#[cache_put(entry = held_entry(&source))]
+async fn rewrite(source: Arc<Source>) -> Result<Row, String> {
+    source.query().await?.ok_or_else(|| "there is none".to_owned())
+}
+
+/// A look at `held` that has begun, and whose function goes on once it is let.
+async fn look_that_waits(source: &Arc<Source>) {
+    held(source.clone()).await.unwrap();
+    source.permits.forget_permits(usize::MAX);
+    source.clock.advance(SECOND);
+    let queries = source.queries();
+    held(source.clone()).await.unwrap();
+    wait_for("the look has begun", || source.queries() > queries).await;
+}
+
+#[tokio::test]
+async fn a_value_that_was_stored_anew_while_it_was_looked_at_is_overtaken() {
+    let source = Source::new();
+    look_that_waits(&source).await;
+    // The same value: only its fill tells that it is another.
+    let old = source.row.lock().unwrap().clone();
+    source.write(|row| row.name.push('!'));
+    held_entry(&source).set(&old).await.unwrap();
+    source.permits.add_permits(100_000);
+    wait_for("it was overtaken", || source.looks()[1] == 1).await;
+}
+
+#[tokio::test]
+async fn a_value_that_a_put_is_about_to_replace_is_overtaken() {
+    let source = Source::new();
+    look_that_waits(&source).await;
+    let queries = source.queries();
+    let put = tokio::spawn(rewrite(source.clone()));
+    wait_for("the put has begun", || source.queries() > queries).await;
+    source.write(|row| row.name.push('!'));
+    // For the look, which came first.
+    source.permits.add_permits(1);
+    wait_for("it was overtaken", || source.looks()[1] == 1).await;
+    source.permits.add_permits(100_000);
+    put.await.unwrap().unwrap();
+}
+
+#[cached(cache = source.cache, skip(source), ttl = "1h", tags = ["deep"])]
+async fn deep(source: &Source) -> Result<Option<Row>, String> {
+    source.query().await
+}
+
+#[cached(cache = source.cache, skip(source), ttl = "1h", verify = "100%, inline", tags = ["of-its-own"])]
+async fn over_deep(source: &Source) -> Result<Option<Row>, String> {
+    cachemacro::record(["recorded"]);
+    deep(source).await
+}
+
+#[tokio::test]
+async fn what_a_look_reads_is_no_part_of_what_its_caller_depends_on() {
+    let source = Source::new();
+    over_deep(&source).await.unwrap();
+    let looks = source.looks()[0];
+    source.clock.advance(SECOND);
+    let (served, gathered) = source.cache.gather(over_deep(&source)).await;
+    served.unwrap();
+    assert_eq!(source.looks()[0], looks + 1, "it was looked at");
+    assert_eq!((gathered.len(), gathered.is_complete()), (1, true), "{gathered:?}");
+}
+
+#[tokio::test]
+async fn five_looks_a_second_are_taken_by_a_process_whatever_its_caches() {
+    let sources: Vec<_> = (0..4).map(|_| Source::with(|builder| builder.clock(Clock::system()))).collect();
+    for source in &sources {
+        row(source.clone()).await.unwrap();
+        plain(source).await.unwrap();
+    }
+    let began = std::time::Instant::now();
+    for _ in 0..500 {
+        for source in &sources {
+            row(source.clone()).await.unwrap();
+            settled().await;
+        }
+    }
+    let looks: u32 = sources.iter().map(|source| source.queries() - 2).sum();
+    let seconds = u32::try_from(began.elapsed().as_secs()).unwrap() + 1;
+    assert!(looks <= 5 * seconds, "{looks} looks within {seconds} s");
+}
+
+/// Five looks a second are enough for that, and so is a clock that goes on by a tenth of a second.
+#[tokio::test]
+async fn a_write_that_lost_its_evict_is_found_within_five_seconds() {
+    let source = Source::new();
+    row(source.clone()).await.unwrap();
+    source.write(|row| row.name = "coffee".to_owned());
+    let mut tenths = 0;
+    while source.looks()[2] == 0 {
+        tenths += 1;
+        assert!(tenths < 50, "five seconds went by: {:?}", source.looks());
+        source.clock.advance(SECOND / 10);
+        row(source.clone()).await.unwrap();
+        settled().await;
+    }
 }
 
 #[cached(cache = source.cache, skip(source), ttl = "1h")]
@@ -380,4 +561,66 @@ async fn the_keys_that_are_hit_most_are_counted_where_they_are_sampled() {
     assert!(site.hot[0].samples > samples / 2, "{:?}", site.hot);
     assert_eq!(site.figures.reads(), 50_000);
     assert_eq!(u64::from(source.queries()), site.figures.count("loads"), "each was loaded once");
+}
+
+#[cached(prefix = "slow", key = "only", cache = source.cache, ttl = "1h", verify = "100%")]
+async fn slow(source: Arc<Source>) -> Result<Option<Row>, String> {
+    let row = source.row.lock().unwrap().clone();
+    source.query().await?;
+    Ok(Some(row))
+}
+
+/// A store that takes what a late loader brings.
+#[tokio::test]
+async fn what_an_unfenced_store_took_is_found_within_five_seconds() {
+    let store: Arc<dyn Store> = Arc::new(Broken::new(Arc::new(MemoryStore::new()), Lacks::Fences));
+    let source = Source::with(|builder| builder.store(store.clone()));
+    let other = Cache::builder().store(store).build().expect("acceptable settings");
+    source.permits.forget_permits(usize::MAX);
+    let load = tokio::spawn(slow(source.clone()));
+    wait_for("the load has read its row", || source.queries() == 1).await;
+    source.write(|row| row.name = "coffee".to_owned());
+    other.entry::<Row>("slow", "only").evict().await.expect("evicted");
+    source.permits.add_permits(100_000);
+    load.await.unwrap().unwrap();
+    source.cache.stored().await;
+    let mut tenths = 0;
+    while source.looks()[2] == 0 {
+        tenths += 1;
+        assert!(tenths < 50, "five seconds went by: {:?}", source.looks());
+        source.clock.advance(SECOND / 10);
+        assert_eq!(slow(source.clone()).await.unwrap().unwrap().name, "tea", "it serves what is not true");
+        settled().await;
+    }
+}
+
+#[tokio::test]
+async fn a_look_whose_function_hangs_ends_and_the_next_one_begins() {
+    let source = Source::new();
+    look_that_waits(&source).await;
+    tokio::time::pause();
+    tokio::time::sleep(61 * SECOND).await;
+    settled().await;
+    assert_eq!(source.looks()[3], 1, "inconclusive");
+    source.clock.advance(SECOND);
+    let queries = source.queries();
+    held(source.clone()).await.unwrap();
+    settled().await;
+    assert_eq!(source.queries(), queries + 1, "another look has begun");
+}
+
+#[cached(cache = source.cache, skip(source), ttl = "1m", stale = "1h", verify = "100%, inline")]
+async fn aging(source: &Source) -> Result<Option<Row>, String> {
+    source.query().await
+}
+
+/// What is past its TTL is known to be old: whoever finds it loads anew, and nothing is held against it.
+#[tokio::test]
+async fn a_value_that_is_stale_is_loaded_anew_and_not_looked_at() {
+    let source = Source::new();
+    aging(&source).await.unwrap();
+    source.clock.advance(120 * SECOND);
+    source.write(|row| row.name = "coffee".to_owned());
+    let loaded = aging(&source).await.unwrap().expect("it is there");
+    assert_eq!((loaded.name.as_str(), source.looks()), ("coffee", [0; 4]));
 }

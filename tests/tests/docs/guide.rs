@@ -240,6 +240,7 @@ fn every_link_leads_somewhere() {
         "cachemacro-http/README.md",
         "cachemacro-metrics/README.md",
         "cachemacro-runtime/README.md",
+        "cachemacro-search/README.md",
     ];
     for (path, text) in pages().into_iter().chain(more.map(|path| (path.to_owned(), read(path)))) {
         // What a registry shows of a crate has no files beside it.

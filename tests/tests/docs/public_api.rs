@@ -214,6 +214,40 @@ fn the_public_interface_is_what_is_checked_in() {
     }
 }
 
+/// The types and traits that every program names without a path, and compilers in their messages as long as nothing else has that name.
+const PRELUDE: [&str; 20] = [
+    "Option", "Result", "Vec", "String", "Box", "Send", "Sync", "Sized", "Copy", "Clone", "Drop", "Fn",
+    "FnMut", "FnOnce", "Iterator", "Default", "From", "Into", "Future", "ToString",
+];
+
+/// The types, traits and variants that users see under a name of the prelude.
+fn hiding(sources: &Sources) -> Vec<String> {
+    let mut found = Vec::new();
+    for (path, item) in sources.definitions() {
+        let (name, variants) = match item {
+            Item::Struct(item) => (&item.ident, None),
+            Item::Trait(item) => (&item.ident, None),
+            Item::Enum(item) => (&item.ident, Some(&item.variants)),
+            _ => continue,
+        };
+        let variants = variants.into_iter().flatten().map(|variant| &variant.ident);
+        let hides =
+            std::iter::once(name).chain(variants).filter(|name| PRELUDE.iter().any(|known| name == known));
+        found.extend(hides.map(|name| format!("{path}: {name}")));
+    }
+    found
+}
+
+#[test]
+fn no_public_name_makes_compilers_write_out_those_of_the_prelude() {
+    let root = repository();
+    for krate in LIBRARIES {
+        assert_eq!(hiding(&Sources::of(&root.join(krate))), [""; 0], "{krate}");
+    }
+    let hidden = "pub struct Vec; pub enum Shape { Option(u8), List } enum Own { Result }";
+    assert_eq!(hiding(&Sources::of_text(hidden)), ["Vec: Vec", "Shape: Option"]);
+}
+
 #[test]
 fn whatever_becomes_public_is_in_the_listing() {
     let before = "pub struct A { pub x: u8, y: u8 } impl A { pub fn f(&self) {} fn g() {} } enum Own { V }";

@@ -11,8 +11,14 @@ use syn::{Attribute, ImplItem, ImplItemFn, Item, ItemImpl, Meta, TraitItem, Type
 const MADE_BY_MACROS: &[&str] = &["Stats"];
 
 /// The published libraries, but for the facade, which has no items of its own.
-pub(crate) const LIBRARIES: [&str; 5] =
-    ["cachemacro-derive", "cachemacro-http", "cachemacro-metrics", "cachemacro-runtime", "cachemacro-sql"];
+pub(crate) const LIBRARIES: [&str; 6] = [
+    "cachemacro-derive",
+    "cachemacro-http",
+    "cachemacro-metrics",
+    "cachemacro-runtime",
+    "cachemacro-search",
+    "cachemacro-sql",
+];
 
 /// A module's items.
 pub(crate) struct Module {

@@ -265,7 +265,7 @@ fn a_cluster_and_sentinels_come_and_go_without_telling_secrets() {
         let by_sentinel =
             format!("redis+sentinel://:hush-password@{}/{NAME}?sentinel_password=hush-password", sentinel.address());
         let mut lost = Vec::new();
-        for url in [cluster.url().replace("://", "://hush-user:hush-password@"), by_sentinel] {
+        for url in [cluster.bare_url().replace("://", "://hush-user:hush-password@"), by_sentinel] {
             let sealing = Sealing::new(&[b'h'; 32], 1, &[b'u'; 32]);
             let settings = Cache::builder().redis(url).namespace(&namespace()).sealed(sealing).local(DEADLINE);
             let cache = settings.command_timeout(DEADLINE / 10).build().expect("acceptable settings");

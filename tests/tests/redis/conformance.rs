@@ -8,8 +8,9 @@ use cachemacro_runtime::store::Store;
 use cachemacro_runtime::store::conformance::{Env, Subject, store_conformance};
 use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
 use cachemacro_tests::RedisServer;
+use cachemacro_tests::authority::Authority;
 use cachemacro_tests::clusters::{RedisCluster, slot_of};
-use cachemacro_tests::sentinels::NAME;
+use cachemacro_tests::sentinels::{NAME, OverTls};
 use redis::aio::MultiplexedConnection;
 
 use crate::cluster::secured::{self, Secured};
@@ -38,6 +39,15 @@ impl Redis {
             (server, RedisServer::sentinel(&watches))
         });
         Self::at(server, format!("redis+sentinel://{}/{NAME}", sentinel.address()))
+    }
+
+    fn by_sentinel_over_tls() -> Self {
+        static SHARED: OnceLock<(OverTls, Authority)> = OnceLock::new();
+        let (watched, _) = SHARED.get_or_init(|| {
+            let authority = Authority::new("of a sentinel");
+            (OverTls::start(&authority), authority)
+        });
+        Self::at(&watched.primary.server, watched.url.clone())
     }
 
     fn with_few_rights() -> Self {
@@ -82,15 +92,25 @@ async fn life_left(mut server: MultiplexedConnection, key: &str) -> Option<Durat
     u64::try_from(left).ok().map(Duration::from_millis)
 }
 
-/// The same on a cluster over TLS, by a user with few rights; keys are put and looked at where their slots are served.
+/// The same on a cluster; keys are put and looked at where their slots are served.
 struct OnCluster {
     cluster: &'static RedisCluster,
     store: Arc<RedisStore>,
 }
 
 impl OnCluster {
-    async fn new() -> Self {
+    async fn plainly() -> Self {
+        let cluster = RedisCluster::shared().await;
+        Self::at(cluster, cluster.url())
+    }
+
+    /// By a user with few rights.
+    async fn over_tls() -> Self {
         let Secured { cluster, url, .. } = secured::shared().await;
+        Self::at(cluster, url.clone())
+    }
+
+    fn at(cluster: &'static RedisCluster, url: String) -> Self {
         let config = RedisConfig::new(url).command_timeout(Duration::from_secs(10));
         Self { cluster, store: Arc::new(RedisStore::new(config).expect("the URL is well-formed")) }
     }
@@ -120,9 +140,11 @@ impl Subject for OnCluster {
     }
 }
 
-store_conformance!(on_a_cluster, async || Env::new(OnCluster::new().await));
+store_conformance!(on_a_cluster, async || Env::new(OnCluster::plainly().await));
+store_conformance!(on_a_cluster_over_tls, async || Env::new(OnCluster::over_tls().await));
 store_conformance!(resp2, async || Env::new(Redis::on(RedisServer::shared(), "resp2")));
 store_conformance!(resp3, async || Env::new(Redis::on(RedisServer::shared(), "resp3")));
 store_conformance!(over_tls, async || Env::new(Redis::over_tls()));
 store_conformance!(with_few_rights, async || Env::new(Redis::with_few_rights()));
 store_conformance!(by_sentinel, async || Env::new(Redis::by_sentinel()));
+store_conformance!(by_sentinel_over_tls, async || Env::new(Redis::by_sentinel_over_tls()));

@@ -1,9 +1,20 @@
 //! Responses of several processes on one server.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::Path;
+use axum::routing::get;
+use cachemacro::Cache;
+use cachemacro_http::HttpCache;
 use cachemacro_tests::history::{Counts, Fleet, Plan};
+use cachemacro_tests::server::run;
 use cachemacro_tests::{DEADLINE, RedisServer, Worker, is_long, namespace, rounds};
+use http::{Request, StatusCode, header};
+use tower::ServiceExt as _;
 
 /// How long a lease lives that is not renewed.
 const LEASE: Duration = Duration::from_secs(3);
@@ -51,7 +62,7 @@ async fn a_cold_url_is_one_run_of_its_handler_for_all_clients_of_four_processes(
         serde_json::to_string(&Plan { patient: true, ..Plan::default() }).expect("a plan is plain data");
     let mut workers = Vec::new();
     for seed in ["1", "2", "3", "4"] {
-        let args = [&server.url(), &database.url(), &namespace, seed, &plan];
+        let args = [&server.url(), &database.bare_url(), &namespace, seed, &plan];
         let mut worker = Worker::spawn(PROGRAM, &args, &[]);
         worker.expect("ready").await;
         workers.push(worker);
@@ -86,4 +97,52 @@ async fn a_cold_url_is_one_run_of_its_handler_for_all_clients_of_four_processes(
     for worker in workers {
         worker.finish().await;
     }
+}
+
+/// A server whose memory is in use, and which evicts nothing. Upholds G1 and G6.
+#[tokio::test]
+async fn while_the_store_is_full_handlers_answer_and_nothing_fails() {
+    let server = RedisServer::start();
+    let cache = Cache::builder().redis(server.url()).namespace(&namespace()).build().expect("acceptable");
+    let http = HttpCache::new(cache.clone());
+    let runs = Arc::<AtomicU64>::default();
+    let handler = {
+        let runs = runs.clone();
+        move |Path(id): Path<u32>| {
+            runs.fetch_add(1, Ordering::SeqCst);
+            async move { format!("page {id}") }
+        }
+    };
+    let route = get(handler).layer(http.cache().ttl("5m").tags(["page:{id}"]));
+    let app = Router::new().route("/pages/{id}", route);
+    // What it answers, how often handlers ran for that, and the tag of the answer.
+    let ask = async |id: u32, tag: Option<&str>| {
+        let mut request = Request::get(format!("/pages/{id}"));
+        if let Some(tag) = tag {
+            request = request.header(header::IF_NONE_MATCH, tag);
+        }
+        let before = runs.load(Ordering::SeqCst);
+        let response = app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, 1 << 20).await.expect("the body comes whole");
+        cache.stored().await;
+        let tag = parts.headers.get(header::ETAG).map(|tag| tag.to_str().unwrap().to_owned());
+        (parts.status, String::from_utf8(body.to_vec()).unwrap(), runs.load(Ordering::SeqCst) - before, tag)
+    };
+    let (.., tag) = ask(1, None).await;
+    assert_eq!(ask(1, None).await.2, 0, "it is stored");
+    run(&mut server.client().await, "CONFIG SET maxmemory 1").await;
+    assert_eq!(ask(1, None).await.2, 0, "what is stored serves");
+    assert_eq!(ask(1, tag.as_deref()).await.0, StatusCode::NOT_MODIFIED);
+    for _ in 0..3 {
+        let (status, body, runs, tag) = ask(2, None).await;
+        assert_eq!((status, body.as_str(), runs), (StatusCode::OK, "page 2", 1), "nothing new is stored");
+        let (status, _, runs, _) = ask(2, tag.as_deref()).await;
+        assert_eq!((status, runs), (StatusCode::NOT_MODIFIED, 1), "its client has it");
+    }
+    cache.evict_tags(["page:1"]).await.expect("evicts work");
+    assert_eq!(ask(1, None).await.2, 1, "it is gone");
+    run(&mut server.client().await, "CONFIG SET maxmemory 0").await;
+    ask(2, None).await;
+    assert_eq!(ask(2, None).await.2, 0, "it is stored again");
 }

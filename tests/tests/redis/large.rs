@@ -181,7 +181,7 @@ async fn large_values_are_compared_refreshed_and_refused_like_small_ones() {
 async fn a_user_that_may_not_rename_stores_large_values_all_the_same() {
     let server = RedisServer::start();
     run(&mut server.client().await, "ACL SETUSER shop on >pw ~* &* +@all -rename").await;
-    let store = store(&server.url().replace("://", "://shop:pw@"));
+    let store = store(&server.bare_url().replace("://", "://shop:pw@"));
     lease(&store, "k").await;
     assert!(fill(&store, "k").await.expect("stored"));
     assert!(is_there(&store, "k").await && laid(&server, "k").await.is_empty());

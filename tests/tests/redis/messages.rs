@@ -64,7 +64,7 @@ fn an_evict_that_was_never_sent_tells_why_and_so_does_the_breaker() {
     let log = Log::default();
     log.watch(async {
         run(&mut server.client().await, "CONFIG SET requirepass right").await;
-        all_tell(&server.url().replace("://", "://:wrong@"), "refused the user name or password").await;
+        all_tell(&server.bare_url().replace("://", "://:wrong@"), "refused the user name or password").await;
         all_tell("redis://127.0.0.1:1", "nobody listens there").await;
     });
     let alarms = log.alarms();

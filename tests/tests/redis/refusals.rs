@@ -335,7 +335,7 @@ async fn an_evict_of_a_prefix_is_not_done_on_a_replica() {
 #[tokio::test]
 async fn after_a_password_was_changed_the_error_says_so_and_the_right_one_connects_again() {
     let server = RedisServer::with_args(&["--requirepass", "first"]);
-    let url = server.url().replace("redis://", "redis://:first@");
+    let url = server.bare_url().replace("redis://", "redis://:first@");
     let store = RedisStore::new(RedisConfig::new(url.clone())).expect("config");
     store.evict_one("k").await.expect("evicted");
     let mut admin = cachemacro_tests::server::connect(&url).await;

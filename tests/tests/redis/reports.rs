@@ -22,7 +22,7 @@ async fn a_report_that_is_refused_counts_nowhere() {
     let server = RedisServer::start();
     let mut admin = server.client().await;
     run(&mut admin, "ACL SETUSER shop on >hunter2 ~* +@all -zadd").await;
-    let url = server.url().replace("redis://", "redis://shop:hunter2@");
+    let url = server.bare_url().replace("redis://", "redis://shop:hunter2@");
     let settings = Cache::builder().redis(url).namespace("shop").report_interval(Duration::from_millis(10));
     let cache = settings.build().expect("acceptable settings");
     cache.get_or_load("n", 1, async || 7).await;
@@ -83,4 +83,26 @@ async fn no_report_is_sent_without_a_namespace_nor_where_it_is_off() {
     };
     assert!(of("{told:report}") > 0);
     assert_eq!((of("{shop:report}"), of("{:report}")), (0, 0));
+}
+
+/// Who may write there may write anything.
+#[tokio::test]
+async fn foreign_values_among_the_reports_hide_none_and_are_not_read_whole() {
+    let server = RedisServer::start();
+    let settings = Cache::builder().redis(server.url()).namespace("shop");
+    let cache = settings.report_interval(Duration::from_millis(10)).build().expect("acceptable settings");
+    wait_until("it reports", DEADLINE, async || reports(&server, "shop").await == 1).await;
+    let mut admin = server.client().await;
+    let large = "x".repeat(8 << 20);
+    redis::cmd("SET").arg("{shop:report}:large").arg(large).exec_async(&mut admin).await.expect("it is kept");
+    run(&mut admin, "RPUSH {shop:report}:list x").await;
+    run(&mut admin, "HSET {shop:report}:shape:0000000000000007 a b").await;
+    for id in ["large", "list", "gone"] {
+        run(&mut admin, &format!("ZADD {{shop:report}} +inf {id}")).await;
+    }
+    let inspector = cache.inspector().expect("it can be looked into");
+    let told = inspector.reports().await.expect("they can be read");
+    assert_eq!(told.len(), 2, "its own and the large one");
+    assert!(told.iter().all(|document| document.len() <= 1 << 20), "no more than one can have");
+    assert!(inspector.layout(7).await.is_err_and(|error| error.to_string().contains("WRONGTYPE")));
 }

@@ -14,10 +14,10 @@ use std::time::Duration;
 use cachemacro_runtime::ErrorKind;
 use cachemacro_runtime::store::Store;
 use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
-use cachemacro_tests::authority::{Authority, TlsServer};
+use cachemacro_tests::authority::Authority;
 use cachemacro_tests::history::{Fleet, Plan};
 use cachemacro_tests::monitor::Watched as Watching;
-use cachemacro_tests::sentinels::{NAME, Watched};
+use cachemacro_tests::sentinels::{NAME, OverTls, Watched};
 use cachemacro_tests::server::run;
 use cachemacro_tests::{DEADLINE, LONG, RedisServer, Single as _, is_long, namespace, rounds, wait_until};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -161,7 +161,7 @@ async fn a_primary_that_hands_over_is_replaced_by_a_replica() {
     for server in &watched.servers {
         run(&mut watched.client(server).await, "ACL SETUSER app on >pw ~* &* +@all").await;
     }
-    let store = store(&watched.url().replace("://", "://app:pw@"));
+    let store = store(&watched.bare_url().replace("://", "://app:pw@"));
     assert!(is_on(&watched, 0, &store).await);
     assert!(connections(&watched, 0).await > 0);
     let next = watched.hand_over().await;
@@ -210,7 +210,7 @@ async fn a_sentinel_that_missed_a_failover_is_not_believed() {
 #[tokio::test]
 async fn sentinels_and_servers_have_passwords_of_their_own() {
     let watched = Watched::start_with(Some("hunter2")).await;
-    let url = watched.url();
+    let url = watched.bare_url();
     let with = |user: &str, sentinels: &str| {
         format!("{}?sentinel_password={sentinels}", url.replace("://", &format!("://{user}@")))
     };
@@ -230,32 +230,18 @@ async fn sentinels_and_servers_have_passwords_of_their_own() {
 #[tokio::test]
 async fn sentinels_and_servers_speak_tls() {
     let authority = Authority::new("ours");
-    let identity = authority.signs(&["localhost", "127.0.0.1"]);
-    let primary = TlsServer::with_args(&authority, &identity, false, &["--tls-replication", "yes"]);
-    let port = cachemacro_tests::server::free_port();
-    let file = |path: &std::path::Path| path.display().to_string();
-    let sentinel = RedisServer::sentinel(&format!(
-        "tls-port {port}\ntls-replication yes\ntls-auth-clients no\ntls-cert-file {}\ntls-key-file {}\n\
-         tls-ca-cert-file {}\nsentinel monitor {NAME} 127.0.0.1 {} 1\n",
-        file(&identity.certificate),
-        file(&identity.key),
-        file(&authority.file()),
-        primary.port(),
-    ));
-    let ca = authority.file();
-    let url = format!("rediss+sentinel://localhost:{port}/{NAME}?ca={}", ca.display());
+    let OverTls { primary: _primary, sentinel, url } = OverTls::start(&authority);
     store(&url).connect().await.expect("both prove who they are");
     let error = store(url.split('?').next().expect("a URL")).connect().await.expect_err("whom nobody knows");
     assert!(error.to_string().contains("a CA that is not trusted"), "{error}");
     // A sentinel that does not speak TLS is not asked without.
-    let plain = format!("rediss+sentinel://{}/{NAME}?ca={}", sentinel.address(), ca.display());
+    let plain = format!("rediss+sentinel://{}/{NAME}?ca={}", sentinel.address(), authority.file().display());
     let error = store(&plain).connect().await.expect_err("it does not speak it");
     assert!(error.to_string().contains("sentinel"), "{error}");
 }
 
 /// A history through failovers, orderly and by SIGKILL in turn; how many reads were stale. Twenty of each in a long run.
-async fn history(epoch: bool, replicas: usize) -> usize {
-    let mut watched = Watched::start().await;
+async fn history(mut watched: Watched, epoch: bool, replicas: usize) -> usize {
     let plan = Plan { tasks: 8, rows: 16, rest_millis: 5, epoch, replicas, ..Plan::default() };
     let mut fleet = Fleet::start(env!("CARGO_BIN_EXE_history_worker"), &watched.url(), &plan, 1).await;
     for round in 0..=rounds(2) {
@@ -292,12 +278,19 @@ async fn a_history_goes_on_through_failovers() {
     for (epoch, replicas) in
         [(false, 0), (true, 0), (false, 2)].into_iter().take(if is_long() { 3 } else { 1 })
     {
-        history(epoch, replicas).await;
+        history(Watched::start().await, epoch, replicas).await;
     }
 }
 
 /// Upholds G1.
 #[tokio::test]
 async fn where_evicts_wait_for_replicas_and_ids_are_checked_no_failover_brings_a_stale_read() {
-    assert_eq!(history(true, 2).await, 0);
+    assert_eq!(history(Watched::start().await, true, 2).await, 0);
+}
+
+/// Upholds G1.
+#[tokio::test]
+async fn no_failover_brings_a_stale_read_over_tls_either() {
+    let authority = Authority::new("ours");
+    assert_eq!(history(Watched::over_tls(&authority).await, true, 2).await, 0);
 }

@@ -281,7 +281,7 @@ async fn a_server_that_forbids_loading_scripts_still_serves() {
     let server = RedisServer::start();
     let mut client = server.client().await;
     run::<()>(&mut client, &["ACL", "SETUSER", "app", "on", ">pw", "~*", "&*", "+@all", "-script"]).await;
-    let url = server.url().replace("redis://", "redis://app:pw@");
+    let url = server.bare_url().replace("redis://", "redis://app:pw@");
     let store =
         RedisStore::new(RedisConfig::new(url).command_timeout(DEADLINE)).expect("the URL is well-formed");
     take(&store, "k", 7).await;
@@ -498,7 +498,7 @@ async fn a_user_with_few_rights_suffices() {
     let mut acl = vec!["ACL", "SETUSER", "app", "on", ">pw", "~app:*"];
     acl.extend(rights.split_whitespace());
     run::<()>(&mut client, &acl).await;
-    let url = server.url().replace("redis://", "redis://app:pw@");
+    let url = server.bare_url().replace("redis://", "redis://app:pw@");
     let store =
         RedisStore::new(RedisConfig::new(url).command_timeout(DEADLINE)).expect("the URL is well-formed");
     let versions = [version_key("app", "tag")];

@@ -45,14 +45,14 @@ pub(crate) fn restricted() -> (&'static RedisServer, String) {
         std::fs::write(&file, format!("user default on nopass ~* &* +@all\n{rules}\n")).expect("written");
         RedisServer::with_args(&["--aclfile", file.to_str().expect("text")])
     });
-    (server, server.url().replace("://", "://shop:PASSWORD@"))
+    (server, server.bare_url().replace("://", "://shop:PASSWORD@"))
 }
 
 /// A server with the user `shop`, and a store of that user.
 async fn as_shop(rules: &str) -> (RedisServer, RedisStore) {
     let server = RedisServer::start();
     run(&mut server.client().await, &format!("ACL SETUSER shop on >pw ~* &* {rules}")).await;
-    let url = server.url().replace("://", "://shop:pw@");
+    let url = server.bare_url().replace("://", "://shop:pw@");
     (server, store(RedisConfig::new(url)))
 }
 
@@ -130,7 +130,7 @@ async fn the_rights_of_the_guide_are_enough_for_those_who_look_and_those_who_rem
     let service = store(RedisConfig::new(server.url()));
     for user in ["watcher", "operator"] {
         run(&mut admin, &rules(user)).await;
-        let url = server.url().replace("://", &format!("://{user}:PASSWORD@"));
+        let url = server.bare_url().replace("://", &format!("://{user}:PASSWORD@"));
         service.set("shop:k", "value".into(), LONG).await.expect("stored");
         let cache = Cache::builder().redis(&*url).namespace("shop").command_timeout(DEADLINE).build();
         cache.expect("acceptable").health().await.expect("it may");

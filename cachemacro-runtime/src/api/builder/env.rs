@@ -122,6 +122,15 @@ impl CacheBuilder {
             parse_reports,
             &mut self.settings.reports,
         )?;
+        #[cfg(feature = "reports")]
+        env.parse(
+            "CACHEMACRO_TAG_NAMES",
+            "a number from 0 to 100000",
+            |text| number(text).filter(|most| *most <= 100_000),
+            &mut self.settings.tag_names,
+        )?;
+        #[cfg(not(feature = "reports"))]
+        env.lacks("CACHEMACRO_TAG_NAMES", "reports")?;
         #[cfg(not(feature = "reports"))]
         if env.get("CACHEMACRO_REPORT").is_some_and(|reports| reports != "off") {
             env.lacks("CACHEMACRO_REPORT", "reports")?;

@@ -6,6 +6,9 @@ use super::CacheBuilder;
 use crate::engine::settings::Reports;
 use crate::observe::report::LIFE_MILLIS;
 
+/// The most names of tags that are kept.
+const MOST_TAG_NAMES: usize = 100_000;
+
 impl CacheBuilder {
     /// What each process leaves about the cache at its server, for tools that look at all processes; without a namespace, and in
     /// memory, nothing. Default: [`Reports::Full`].
@@ -35,6 +38,22 @@ impl CacheBuilder {
     /// ```
     pub fn report_interval(mut self, interval: Duration) -> Self {
         self.settings.report_interval = interval;
+        self
+    }
+
+    /// How many names of tags are kept at the server, for tools, the last ones that versions were made of: entries carry hashes of them. They
+    /// lie there as they are, with the [reports](Self::reports), and none where entries are sealed. 100,000 at most. Default: 0, none.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::Cache;
+    ///
+    /// let redis = Cache::builder().redis("redis://localhost").namespace("shop");
+    /// let cache = redis.tag_names(10_000).build()?;
+    /// # Ok::<(), cachemacro::Error>(())
+    /// ```
+    pub fn tag_names(mut self, most: usize) -> Self {
+        self.settings.tag_names = most.min(MOST_TAG_NAMES);
         self
     }
 

@@ -222,6 +222,12 @@ pub fn described<T: CacheSchema + 'static>() -> Fingerprint {
     })
 }
 
+/// The same, with the layout that a walk finds, where it sees all of the type: what serde writes follows from its attributes, which the
+/// description takes as they stand.
+pub(crate) fn described_and_laid_out<T: CacheSchema + DeserializeOwned + 'static>() -> Fingerprint {
+    described::<T>().laid_out_as(&fingerprint_of::<T>())
+}
+
 macro_rules! primitives {
     ($($ty:ty = $name:literal)*) => {$(
         impl CacheSchema for $ty {

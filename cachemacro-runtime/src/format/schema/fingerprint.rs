@@ -36,6 +36,11 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
+    /// The same with another's layout.
+    pub(super) const fn laid_out_as(self, other: &Self) -> Self {
+        Self { layout: other.layout, ..self }
+    }
+
     /// The 64 bits.
     ///
     /// ```

@@ -22,6 +22,7 @@ mod tracer;
 mod walk;
 mod words;
 
+pub(crate) use describe::described_and_laid_out;
 pub use describe::{CacheSchema, Schema, described};
 pub use fingerprint::Fingerprint;
 pub use layout::{Layout, LayoutPart};

@@ -12,12 +12,19 @@ use super::wire::{Packed, Reply};
 use super::{failure, reply};
 use crate::ground::clock::Timestamp;
 use crate::ground::error::Result;
+use crate::observe::report::MOST_BYTES;
 use crate::store::documents::Documents;
 
 /// The most documents that are read.
 const MOST: usize = 1_000;
 /// How many are read in one round trip.
 const CHUNK: usize = 16;
+/// How many names of tags are read.
+const MOST_NAMES: usize = 100_000;
+/// How long they are kept after the last one came, in milliseconds: as long as a version may live.
+const LIFE_OF_NAMES: u64 = 31 * 24 * 60 * 60 * 1_000;
+/// The last byte that is read of one: none of ours is as long, and whoever may write there may write anything.
+const LAST: usize = 2 * MOST_BYTES;
 
 #[async_trait]
 impl Documents for Single {
@@ -64,11 +71,15 @@ impl Documents for Single {
         for keys in keys.chunks(CHUNK) {
             let read = |out: &mut Packed| {
                 for key in keys {
-                    out.command(2).part("GET").part(key);
+                    out.command(4).part("GETRANGE").part(key).part("0").count(LAST);
                 }
             };
             for document in self.commands.sender.many(read, Resend::WhereBroken).await? {
-                documents.extend(reply::string(document)?);
+                // What is no document is none of this process, and hides nobody else's.
+                let is_foreign = matches!(&document, Reply::Error(line) if line.starts_with(b"WRONGTYPE"));
+                if !is_foreign {
+                    documents.extend(reply::string(document)?.filter(|document| !document.is_empty()));
+                }
             }
         }
         Ok(documents)
@@ -85,9 +96,49 @@ impl Documents for Single {
     async fn described(&self, namespace: &str, id: &str) -> Result<Option<Bytes>> {
         let key = shape_key(namespace, id);
         let read = |out: &mut Packed| {
-            out.command(2).part("GET").part(&key);
+            out.command(4).part("GETRANGE").part(&key).part("0").count(LAST);
         };
-        reply::string(self.commands.sender.one(read, Resend::WhereBroken).await?)
+        let document = reply::string(self.commands.sender.one(read, Resend::WhereBroken).await?)?;
+        Ok(document.filter(|document| !document.is_empty()))
+    }
+
+    async fn name_tags(&self, namespace: &str, names: &[String], most: usize) -> Result<()> {
+        let (key, now) = (names_key(namespace), self.link().dialer.time.now().millis());
+        let keep = |out: &mut Packed| {
+            for names in names.chunks(CHUNK) {
+                out.command(2 + 2 * names.len()).part("ZADD").part(&key);
+                for name in names {
+                    out.count(now).part(name);
+                }
+            }
+            // By rank, the oldest first: those before the last `most`.
+            let last = i64::try_from(most).unwrap_or(i64::MAX).saturating_neg().saturating_sub(1);
+            out.command(4).part("ZREMRANGEBYRANK").part(&key).part("0").count(last);
+            out.command(3).part("PEXPIRE").part(&key).count(LIFE_OF_NAMES);
+        };
+        let replies = self.commands.sender.many(keep, Resend::WhereBroken).await?;
+        replies.iter().try_for_each(reply::done)
+    }
+
+    async fn tag_names(&self, namespace: &str) -> Result<Vec<Bytes>> {
+        let key = names_key(namespace);
+        let mut all = Vec::new();
+        loop {
+            let read = |out: &mut Packed| {
+                out.command(7).part("ZRANGEBYSCORE").part(&key).part("-inf").part("+inf");
+                out.part("LIMIT").count(all.len()).count(MOST);
+            };
+            let names = match self.commands.sender.one(read, Resend::WhereBroken).await? {
+                Reply::Array(names) => names,
+                Reply::Error(line) => return Err(failure::refused(&line)),
+                _ => return Err(failure::unexpected()),
+            };
+            let is_last = names.len() < MOST;
+            all.extend(names.into_iter().filter_map(|name| reply::string(name).ok().flatten()));
+            if is_last || all.len() >= MOST_NAMES {
+                return Ok(all);
+            }
+        }
     }
 
     async fn log(&self, namespace: &str, line: Bytes, most: usize) -> Result<()> {
@@ -138,6 +189,11 @@ pub(super) fn keys(namespace: &str, id: &str) -> (String, String) {
 /// The description of a schema, beside the reports.
 fn shape_key(namespace: &str, id: &str) -> String {
     format!("{{{namespace}:report}}:shape:{id}")
+}
+
+/// The names of tags, beside the reports.
+fn names_key(namespace: &str) -> String {
+    format!("{{{namespace}:report}}:tags")
 }
 
 /// The log of a namespace.

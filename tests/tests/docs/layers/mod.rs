@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 use self::needs::{Needs, circles, needs, sources};
 
 /// Each crate with modules, and the section of `ARCHITECTURE.md` whose first table is of its layers.
-const TABLES: [(&str, &str); 6] = [
+const TABLES: [(&str, &str); 7] = [
     ("cachemacro-runtime", "## The runtime"),
     ("cachemacro-derive", "## The derive"),
     ("cachemacro-http", "## HTTP"),
     ("cachemacro-metrics", "## Metrics"),
     ("cachemacro-cli", "## The command line"),
     ("cachemacro-sql", "## SQL"),
+    ("cachemacro-search", "## Search"),
 ];
 
 /// Layers from the top down: what stands in it, and what it may use besides itself.

@@ -7,9 +7,10 @@
 
 use std::time::{Duration, Instant};
 
+use cachemacro_tests::authority::Authority;
 use cachemacro_tests::clusters::{PRIMARIES, RedisCluster, SLOTS};
 use cachemacro_tests::history::{Fleet, Plan, Report};
-use cachemacro_tests::{DEADLINE, is_long, rounds};
+use cachemacro_tests::{DEADLINE, FaultProxy, is_long, rounds};
 use tokio::time::sleep;
 
 /// How late a copy may be of what another process evicted: a heartbeat that is not answered, and as much for a machine that is busy.
@@ -38,8 +39,20 @@ async fn history(
     change: impl AsyncFn(&mut RedisCluster, u64),
 ) -> Report {
     let _turn = TURN.lock().await;
-    let mut cluster = RedisCluster::start().await;
-    let mut fleet = Fleet::start(env!("CARGO_BIN_EXE_history_worker"), &cluster.url(), plan, 1).await;
+    let cluster = RedisCluster::start().await;
+    let url = cluster.url();
+    played(what, plan, (cluster, &url), times, change).await
+}
+
+/// The same on this cluster, by this URL.
+async fn played(
+    what: &str,
+    plan: &Plan,
+    (mut cluster, url): (RedisCluster, &str),
+    times: u64,
+    change: impl AsyncFn(&mut RedisCluster, u64),
+) -> Report {
+    let mut fleet = Fleet::start(env!("CARGO_BIN_EXE_history_worker"), url, plan, 1).await;
     for round in 0..=times {
         let before = fleet.counts().await;
         let least = if plan.local { before.local + 50 } else { 0 };
@@ -67,7 +80,10 @@ async fn history(
 
 /// The same, without a stale read and without a copy that is late.
 async fn sound(what: &str, plan: &Plan, times: u64, change: impl AsyncFn(&mut RedisCluster, u64)) {
-    let report = history(what, plan, times, change).await;
+    is_sound(&history(what, plan, times, change).await);
+}
+
+fn is_sound(report: &Report) {
     assert_eq!(report.stale, []);
     assert!(Duration::from_micros(report.counts.latest) < LATEST, "a copy was late");
 }
@@ -94,6 +110,66 @@ async fn while_a_node_is_silent_for_a_moment_no_read_is_stale() {
         })
         .await;
     }
+}
+
+/// What a network does to the connections of one node for a moment.
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    /// All are reset.
+    Reset,
+    /// Bytes come late.
+    Delay,
+    /// Little passes at a time.
+    Narrow,
+    /// They end in the middle of a reply, one byte later each time.
+    Truncated,
+    /// What is sent is lost, and they stay open.
+    HalfOpen,
+}
+
+const FAULTS: [Fault; 5] = [Fault::Reset, Fault::Delay, Fault::Narrow, Fault::Truncated, Fault::HalfOpen];
+
+impl Fault {
+    /// Brings it about, and ends it.
+    async fn strike(self, proxy: &FaultProxy, round: u64) {
+        match self {
+            Self::Reset => proxy.cut(),
+            Self::Delay => proxy.delay(Duration::from_millis(100)),
+            Self::Narrow => proxy.narrow(100_000),
+            Self::Truncated => proxy.truncate(usize::try_from(round).expect("a few") + 1),
+            Self::HalfOpen => proxy.black_hole(),
+        }
+        sleep(Duration::from_millis(if matches!(self, Self::Truncated) { 20 } else { 500 })).await;
+        proxy.pass();
+    }
+}
+
+/// A history on a cluster behind proxies, each fault at one node after the other.
+async fn faults_of_the_network(authority: Option<&Authority>) {
+    let _turn = TURN.lock().await;
+    let cluster = RedisCluster::behind_proxies(authority).await;
+    let url = authority.map_or_else(|| cluster.url(), |authority| cluster.tls_url(authority));
+    let plan = plans().swap_remove(0);
+    let times = if is_long() { 150 } else { 5 };
+    let what = if authority.is_some() { "faults of the network, over TLS" } else { "faults of the network" };
+    let report = played(what, &plan, (cluster, &url), times, async |cluster, round| {
+        let at = usize::try_from(round).expect("a few");
+        FAULTS[at % FAULTS.len()].strike(&cluster.proxies[(at / FAULTS.len() + at) % PRIMARIES], round).await;
+    })
+    .await;
+    is_sound(&report);
+}
+
+/// Upholds G1, G2 and G3.
+#[tokio::test]
+async fn while_the_network_to_one_node_after_the_other_is_broken_no_read_is_stale() {
+    faults_of_the_network(None).await;
+}
+
+/// Upholds G1, G2 and G3.
+#[tokio::test]
+async fn while_the_network_is_broken_no_read_is_stale_over_tls_either() {
+    faults_of_the_network(Some(&Authority::new("of a cluster"))).await;
 }
 
 /// Upholds G1, G2 and G3: its replica takes over meanwhile, and it follows that one when it is back.

@@ -12,17 +12,18 @@
 //! | what was refused while the cluster is down has failed | `a_cluster_that_is_down_costs_no_call` |
 //! | a request with a token goes once | `a_request_for_a_lease_that_was_not_answered_does_not_go_on_to_who_took_over` |
 //!
-//! Local copies, ids of nodes, TLS with users, and histories have files of their own.
+//! Local copies, ids of nodes, TLS with users, where requests go, and histories have files of their own.
 
 mod costs;
 mod epochs;
 mod histories;
 mod local;
+mod routes;
 pub(crate) mod secured;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cachemacro::{Cache, Entry, ErrorKind, Warning, cache_evict, cached};
 use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
@@ -157,26 +158,79 @@ async fn reads_of_one_slot_are_one_command_and_those_of_others_go_along() {
     assert!((2..=10).contains(&sent), "{sent} commands for 100 reads of 5 keys in 2 slots");
 }
 
+/// As many entries of all nodes as are to be evicted at once.
+async fn many(cache: &Cache) -> Vec<Entry<u64>> {
+    let count: u64 = if is_long() { 100_000 } else { 3_000 };
+    let entries: Vec<_> = (0..count).map(|id| cache.entry::<u64>("many", id).with_tags(["many"])).collect();
+    store_all(&entries).await;
+    entries
+}
+
+async fn store_all(entries: &[Entry<u64>]) {
+    for some in entries.chunks(500) {
+        for stored in join_all(some.iter().map(|entry| entry.set(&7))).await {
+            stored.expect("stored");
+        }
+    }
+}
+
+/// How many of these are there.
+async fn count(entries: &[Entry<u64>]) -> usize {
+    let mut count = 0;
+    for some in entries.chunks(500) {
+        let read = join_all(some.iter().map(Entry::get)).await;
+        count += read.into_iter().filter(|value| value.as_ref().expect("answered").is_some()).count();
+    }
+    count
+}
+
 /// Upholds G1.
 #[tokio::test]
 async fn many_entries_of_all_nodes_are_evicted_completely() {
     let cluster = RedisCluster::shared().await;
     let ns = namespace();
     let cache = cache(&cluster.url(), &ns);
-    let count: u64 = if is_long() { 100_000 } else { 3_000 };
-    let entries: Vec<_> = (0..count).map(|id| cache.entry::<u64>("many", id).with_tags(["many"])).collect();
-    for some in entries.chunks(500) {
-        for stored in join_all(some.iter().map(|entry| entry.set(&7))).await {
-            stored.expect("stored");
-        }
-    }
+    let entries = many(&cache).await;
+    assert_eq!(count(&entries).await, entries.len());
+    let began = Instant::now();
     cache.evict_tags(["many"]).await.expect("evicted");
-    for some in entries.chunks(500) {
-        let read = join_all(some.iter().map(Entry::get)).await;
-        assert!(read.into_iter().all(|value| value.expect("answered").is_none()));
-    }
+    let by_tag = began.elapsed();
+    assert_eq!(count(&entries).await, 0);
+    store_all(&entries).await;
+    let began = Instant::now();
     cache.evict().entries(&entries).await.expect("evicted");
+    let by_key = began.elapsed();
     assert_eq!(cluster.keys(&format!("{ns}:many:")).await, Vec::<String>::new());
+    store_all(&entries).await;
+    let began = Instant::now();
+    assert_eq!(cache.evict_prefix("many").await.expect("evicted"), entries.len() as u64);
+    let by_prefix = began.elapsed();
+    assert_eq!(cluster.keys(&format!("{ns}:many:")).await, Vec::<String>::new());
+    println!(
+        "{} entries: by their tag {by_tag:.1?}, by their keys {by_key:.1?}, by their prefix {by_prefix:.1?}",
+        entries.len()
+    );
+}
+
+/// Upholds G1.
+#[tokio::test]
+async fn a_namespace_that_is_cleared_leaves_nothing_on_any_node_and_others_as_they_are() {
+    let cluster = RedisCluster::shared().await;
+    let ns = namespace();
+    let (ours, theirs) = (cache(&cluster.url(), &ns), cache(&cluster.url(), &format!("{ns}0")));
+    let kept: Vec<_> = (0..300).map(|id| theirs.entry::<u64>("many", id).with_tags(["many"])).collect();
+    store_all(&kept).await;
+    let entries = many(&ours).await;
+    let began = Instant::now();
+    ours.clear().await.expect("cleared");
+    println!("{} entries cleared in {:.1?}", entries.len(), began.elapsed());
+    // What this process reports of itself is no entry, and stays.
+    let mut left = cluster.keys(&format!("*{ns}[:}}]")).await;
+    left.extend(cluster.keys(&format!("*{ns}:tag:")).await);
+    left.retain(|key| !key.contains(":report"));
+    assert_eq!(left, Vec::<String>::new());
+    assert_eq!(count(&entries).await, 0);
+    assert_eq!(count(&kept).await, kept.len(), "another's");
 }
 
 /// Upholds G1.

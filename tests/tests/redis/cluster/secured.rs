@@ -83,7 +83,8 @@ async fn the_rights_of_the_guide_are_enough_on_a_cluster_over_tls() {
     cache.clear().await.expect("it may");
     let health = cache.health().await.expect("it may");
     assert_eq!(health.store.refused, Vec::<String>::new());
-    assert_eq!(cache.warnings(), []);
+    // On a machine that is busy a node may be heard of late, and telling begins anew.
+    wait_until("nothing is warned of", DEADLINE, async || cache.warnings().is_empty()).await;
     assert_eq!(cache.stats().total.errors(), 0);
 }
 
@@ -108,11 +109,11 @@ async fn a_history_over_tls_with_few_rights_has_no_stale_read() {
 }
 
 #[tokio::test]
-async fn nodes_that_cannot_prove_who_they_are_are_refused_and_why_is_told() {
+async fn nodes_that_cannot_prove_over_tls_who_they_are_are_refused_and_why_is_told() {
     let secured = shared().await;
     let other = Authority::new("another");
     let ca = |authority: &Authority| authority.file().display().to_string();
-    let plain = secured.cluster.url().replace("redis+", "rediss+");
+    let plain = secured.cluster.bare_url().replace("redis+", "rediss+");
     for (url, says) in [
         (secured.url.replace(&ca(&secured.authority), &ca(&other)), "a CA that is not trusted"),
         (format!("{}&server_name=elsewhere", secured.url), "for another name"),
@@ -135,7 +136,7 @@ async fn a_command_that_a_node_refuses_is_named_by_the_error_and_by_health() {
     let cluster = RedisCluster::shared().await;
     let allow = async |user: &str, rules: &str| {
         cluster.each(&format!("ACL SETUSER {user} on >{CANARY} ~* &* {rules}")).await;
-        store(&cluster.url().replace("://", &format!("://{user}:{CANARY}@")))
+        store(&cluster.bare_url().replace("://", &format!("://{user}:{CANARY}@")))
     };
     let some = allow("some", "+@all -scan -unlink").await;
     let keys: Vec<String> = (0..20).map(|id| format!("{}:{id}", namespace())).collect();
@@ -165,7 +166,7 @@ async fn a_command_that_a_node_refuses_is_named_by_the_error_and_by_health() {
 
 /// Upholds G8.
 #[tokio::test]
-async fn what_is_sealed_is_seen_on_no_node() {
+async fn what_is_sealed_is_seen_on_no_node_over_tls() {
     let secured = shared().await;
     let cache =
         settings(&secured.url).sealed(Sealing::new(&[1; 32], 1, &[2; 32])).build().expect("acceptable");

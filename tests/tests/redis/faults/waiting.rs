@@ -173,7 +173,7 @@ async fn where_tracking_is_forbidden_waiting_is_polling() {
     acl.arg(&["SETUSER", "app", "on", ">pw", "~*", "&*", "+@all", "-client"]);
     acl.exec_async(&mut server.client().await).await.expect("ACL");
     let proxy = FaultProxy::start(&server.address());
-    let store = patient(&proxy.url().replace("redis://", "redis://app:pw@"));
+    let store = patient(&proxy.bare_url().replace("redis://", "redis://app:pw@"));
     store.connect().await.expect("connected");
     let shared = proxy.accepted();
     store.lease_one(request("k", 7)).await.expect("lease");

@@ -108,6 +108,20 @@ impl Documents for Cluster {
         described.await
     }
 
+    async fn name_tags(&self, namespace: &str, names: &[String], most: usize) -> Result<()> {
+        let named = self.topology.at((documents_slot(namespace), Names::Several), Again::Elsewhere, |seat| {
+            Box::pin(async move { seat.node.single.name_tags(namespace, names, most).await })
+        });
+        named.await
+    }
+
+    async fn tag_names(&self, namespace: &str) -> Result<Vec<Bytes>> {
+        let names = self.topology.at((documents_slot(namespace), Names::Several), Again::Elsewhere, |seat| {
+            Box::pin(async move { seat.node.single.tag_names(namespace).await })
+        });
+        names.await
+    }
+
     async fn log(&self, namespace: &str, line: Bytes, most: usize) -> Result<()> {
         let line = &line;
         let logged = self.topology.at(log_slot(namespace), Again::Never, |seat| {

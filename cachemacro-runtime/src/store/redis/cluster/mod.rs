@@ -489,7 +489,7 @@ impl Store for Cluster {
 
     async fn close(&self) {
         self.topology.close();
-        for node in &self.topology.now().nodes {
+        for node in self.topology.now().nodes.iter().chain(&self.topology.arriving()) {
             node.single.close().await;
         }
     }

@@ -108,7 +108,7 @@ impl Topology {
                 }
                 Some(Redirect::Ask(host)) if hops < MOST_HOPS && about == Names::One => {
                     let host = named(host, &seat.node.host);
-                    next = Some(Seat { node: self.node(&host)?, asking: true });
+                    next = Some(Seat { node: self.destination(&host)?, asking: true });
                 }
                 Some(_) => return Err(error),
                 // What is refused for good elsewhere would be, too.

@@ -67,7 +67,8 @@ impl Layout {
 
     /// Whether this node serves any slot.
     pub(super) fn serves(&self, node: &Arc<Node>) -> bool {
-        self.owners.contains(&place_of(&self.nodes, node))
+        let at = place_of(&self.nodes, node);
+        at != NOBODY && self.owners.contains(&at)
     }
 }
 
@@ -77,6 +78,8 @@ pub(super) struct Topology {
     base: Base,
     seeds: Vec<Host>,
     layout: RwLock<Arc<Layout>>,
+    /// Nodes that serve no slot yet, but to which some are on their way, and when a node pointed there last.
+    arriving: Mutex<Vec<(Arc<Node>, Instant)>>,
     /// Held by the task that looks. When the last look was, and why it failed, if it did.
     turn: tokio::sync::Mutex<Option<(Instant, Option<Error>)>>,
     pub(super) background: Background,
@@ -94,6 +97,7 @@ impl Topology {
             base,
             seeds,
             layout: RwLock::new(Arc::new(Layout::none())),
+            arriving: Mutex::default(),
             turn: tokio::sync::Mutex::new(None),
             background: Background::shared(),
             watches: Watches::default(),
@@ -182,13 +186,29 @@ impl Topology {
         Ok(node)
     }
 
-    /// The node at this host, as far as it is known, or made.
-    pub(super) fn node(&self, host: &Host) -> Result<Arc<Node>> {
-        let known = self.now();
-        match known.nodes.iter().find(|node| node.host == *host) {
-            Some(node) => Ok(Arc::clone(node)),
-            None => self.make(host),
+    /// The node at this host, to which a slot is on its way.
+    pub(super) fn destination(&self, host: &Host) -> Result<Arc<Node>> {
+        if let Some(node) = self.now().nodes.iter().find(|node| node.host == *host) {
+            return Ok(Arc::clone(node));
         }
+        let mut arriving = lock(&self.arriving);
+        if let Some((node, pointed)) = arriving.iter_mut().find(|(node, _)| node.host == *host) {
+            *pointed = Instant::now();
+            return Ok(Arc::clone(node));
+        }
+        let node = self.make(host)?;
+        arriving.push((Arc::clone(&node), Instant::now()));
+        Ok(node)
+    }
+
+    /// The nodes that serve nothing yet, but to which slots are on their way.
+    pub(super) fn arriving(&self) -> Vec<Arc<Node>> {
+        lock(&self.arriving).iter().map(|(node, _)| Arc::clone(node)).collect()
+    }
+
+    /// Takes no slot to be on its way, until a node points there again.
+    pub(super) fn forget_arriving(&self) {
+        lock(&self.arriving).clear();
     }
 
     /// Why the cluster could not be looked up, the last time that happened.
@@ -246,6 +266,9 @@ impl Topology {
             let at = at.and_then(|at| u16::try_from(at).ok()).unwrap_or(NOBODY);
             owners[usize::from(run.first)..=usize::from(run.last)].fill(at);
         }
+        lock(&self.arriving).retain(|(node, pointed)| {
+            pointed.elapsed() < BEAT && !nodes.iter().any(|known| known.host == node.host)
+        });
         let found = Arc::new(Layout { version: layout.version + 1, nodes, owners });
         *layout = Arc::clone(&found);
         drop(layout);

@@ -1,7 +1,8 @@
 //! Telling of changes on all nodes of a cluster, for local copies: each node that serves slots tells over a connection of its own.
 //!
 //! Of a slot that moves away, each key is told as it goes; a node that was demoted does not answer the heartbeat, which asks for a key of
-//! a slot that it served. Where a node does not answer, or another one is asked, all begins anew with the nodes of then.
+//! a slot that it served. A node that serves nothing, but to which slots are on their way, tells with the others. Where a node does not
+//! answer, or another one is asked, all begins anew with the nodes of then.
 
 use std::sync::Arc;
 
@@ -34,21 +35,26 @@ async fn tell(topology: &Arc<Topology>, prefixes: &[String], listener: Arc<dyn L
         Ok(layout) => layout,
         Err(error) => return error,
     };
-    let nodes: Vec<_> = layout.nodes.iter().filter(|node| layout.serves(node)).collect();
+    let mut nodes: Vec<_> = layout.nodes.iter().filter(|node| layout.serves(node)).cloned().collect();
     if nodes.is_empty() {
         return Error::new(ErrorKind::Connect, "no node of the cluster serves anything");
     }
+    nodes.extend(topology.arriving());
     let watched = nodes.iter().map(|node| Arc::clone(&node.watched)).collect();
     let watching = topology.watches.add(watched, listener);
     let told = match tracked(&nodes, &watching.watch, prefixes).await {
         Ok(told) => told,
-        Err(error) => return error,
+        Err(error) => {
+            // It may be one of those that serve nothing yet, which may be gone for good.
+            topology.forget_arriving();
+            return error;
+        }
     };
     if !watching.watch.begin() {
         return another();
     }
     let prefix = prefixes.first().map_or("", String::as_str);
-    let following = nodes.into_iter().zip(told).map(|(node, (listener, tracked))| {
+    let following = nodes.iter().zip(told).map(|(node, (listener, tracked))| {
         let question = question(&layout, node, prefix);
         Box::pin(async move {
             let why = tracked.follow(node.single.link(), &*listener, &question).await;
@@ -57,14 +63,17 @@ async fn tell(topology: &Arc<Topology>, prefixes: &[String], listener: Arc<dyn L
         })
     });
     tokio::select! {
-        (why, ..) = select_all(following) => why,
+        (why, ..) = select_all(following) => {
+            topology.forget_arriving();
+            why
+        }
         () = watching.watch.over.notified() => another(),
     }
 }
 
 /// Has each of these nodes tell of changes.
 async fn tracked(
-    nodes: &[&Arc<Node>],
+    nodes: &[Arc<Node>],
     watch: &Arc<Watch>,
     prefixes: &[String],
 ) -> Result<Vec<(Arc<dyn Listener>, Tracked)>> {
@@ -76,8 +85,11 @@ async fn tracked(
     try_join_all(opening).await
 }
 
-/// Asks for a key that nobody but this node serves.
+/// Asks for a key that nobody but this node serves; where it serves none, whether it is there: one without slots is never replaced.
 fn question(layout: &Layout, node: &Arc<Node>, prefix: &str) -> Cmd {
+    if !layout.serves(node) {
+        return redis::cmd("PING");
+    }
     let is_served =
         |key: &String| layout.owner(slot(key.as_bytes())).is_some_and(|owner| Arc::ptr_eq(owner, node));
     match (0..MOST_TRIED).map(|number| format!("{prefix}{{{number}}}")).find(is_served) {

@@ -1,0 +1,13 @@
+//! Documents in memory, ready to be searched.
+
+mod dense;
+mod grams;
+mod postings;
+mod table;
+mod weights;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::table::Mirror;
