@@ -122,7 +122,11 @@ impl<P: Watch> Watched<P> {
     }
 
     async fn known(&self) -> Known {
-        self.shared.known(self.pool.catalogue()).await
+        match self.shared.knowledge.without_asking() {
+            Some(known) => known,
+            // On the heap: nearly all calls know it.
+            None => Box::pin(self.shared.known(self.pool.catalogue())).await,
+        }
     }
 
     /// Reads the catalogue anew: what another process, a migration or `psql` made since, tables, triggers and foreign keys, is known from

@@ -60,11 +60,6 @@ impl Known {
         }
     }
 
-    /// The same from where on it may be something else.
-    pub(crate) fn doubtful(&self) -> Self {
-        Self { holds: false, ..self.clone() }
-    }
-
     /// When it was known.
     pub(crate) const fn epoch(&self) -> u64 {
         self.epoch
@@ -91,6 +86,11 @@ impl Knowledge {
         let kept = self.statements.read().unwrap_or_else(PoisonError::into_inner);
         let (dialect, statements) = (self.dialect, kept.statements.clone());
         Known { dialect, epoch, statements, holds: kept.holds && is_settled }
+    }
+
+    /// The same where it is of no use to read the catalogue.
+    pub(crate) fn without_asking(&self) -> Option<Known> {
+        Some(self.at_hand()).filter(|known| !self.lacks(known))
     }
 
     /// Whether it is of use to read the catalogue.

@@ -92,11 +92,9 @@ impl<DB: Database> WatchedTransaction<'_, DB> {
         Self { inner, shared, known, written, around: None, before }
     }
 
-    /// What the statements of this text do.
+    /// What the statements of this text do. Where the catalogue has changed since the transaction began, its commit tells.
     pub(crate) fn footprint(&self, sql: &str) -> Arc<Footprint> {
-        // The catalogue that it changed nobody else has seen yet.
-        let changed = self.written.changes_catalogue || self.shared.knowledge.has_moved(self.known.epoch());
-        if changed { self.known.doubtful().footprint(sql) } else { self.known.footprint(sql) }
+        self.known.footprint(sql)
     }
 
     /// A statement is about to be run that writes this; gives what is to be done after it.

@@ -30,12 +30,12 @@ GRANT INSERT ON public.cachemacro_outbox TO PUBLIC;
 ";
 
 /// The outbox that a pool reads.
-pub(super) struct Outbox(pub(super) Pool<Postgres>);
+pub(super) struct Notes(pub(super) Pool<Postgres>);
 
 /// A row of it.
 type Row = (i64, String, Option<Vec<String>>);
 
-impl Store for Outbox {
+impl Store for Notes {
     fn read(&self, most: usize) -> BoxFuture<'_, Result<Vec<Noted>>> {
         Box::pin(async move {
             let sql = "SELECT id, tab, keys FROM public.cachemacro_outbox ORDER BY id LIMIT $1";

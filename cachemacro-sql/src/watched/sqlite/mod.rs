@@ -28,7 +28,7 @@ impl Watch for Pool<Sqlite> {
     }
 
     fn outbox(&self) -> Arc<dyn Store> {
-        Arc::new(outbox::Outbox(self.clone()))
+        Arc::new(outbox::Notes(self.clone()))
     }
 
     fn migration<'a>(&'a self, tables: &'a [Planned]) -> BoxFuture<'a, Result<Vec<String>>> {

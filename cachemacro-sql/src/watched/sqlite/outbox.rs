@@ -29,9 +29,9 @@ CREATE INDEX IF NOT EXISTS main.cachemacro_outbox_tab ON cachemacro_outbox (tab,
 ";
 
 /// The outbox that a pool reads.
-pub(super) struct Outbox(pub(super) Pool<Sqlite>);
+pub(super) struct Notes(pub(super) Pool<Sqlite>);
 
-impl Store for Outbox {
+impl Store for Notes {
     fn read(&self, most: usize) -> BoxFuture<'_, Result<Vec<Noted>>> {
         Box::pin(async move {
             let sql = "SELECT id, tab, key FROM main.cachemacro_outbox ORDER BY id LIMIT ?";
@@ -172,10 +172,4 @@ pub(super) async fn gaps(connection: &mut SqliteConnection, tables: &[Planned]) 
         }
     }
     Ok(gaps)
-}
-
-impl std::fmt::Debug for Outbox {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Outbox").finish_non_exhaustive()
-    }
 }
