@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::{Duration, Instant};
 
-use foldhash::fast::RandomState;
 use futures_util::FutureExt as _;
 use tokio::runtime::Handle;
 
@@ -91,7 +90,7 @@ pub(crate) struct Core {
     pub(crate) negatives: Negatives,
     /// Which values nobody tries to load anew for a while.
     pub(crate) pacing: Pacing,
-    sites: RwLock<HashMap<SiteId, (&'static Site, Arc<Counters>), RandomState>>,
+    sites: RwLock<HashMap<SiteId, (&'static Site, Arc<Counters>)>>,
     /// Which values come back from the store.
     pub(crate) readbacks: Readbacks,
     pub(crate) rebuilds: Rebuilds,

@@ -566,23 +566,22 @@ pub(crate) fn covered(header: &Header) -> Header {
 
 fn checksum(header: &Header, stamps: &[u8], payload: &[u8]) -> u64 {
     let parts = [&covered(header).to_bytes()[..], stamps, payload];
-    let length = parts.iter().map(|part| part.len()).sum::<usize>();
-    if length <= AT_ONCE {
-        return hashed_at_once(parts, length);
+    if parts.iter().map(|part| part.len()).sum::<usize>() <= AT_ONCE {
+        return hashed_at_once(parts);
     }
     let mut hasher = Xxh3::new();
-    parts.iter().for_each(|part| hasher.update(part));
+    for part in parts {
+        hasher.update(part);
+    }
     hasher.digest()
 }
 
 /// The hash of these parts together. Copied into one: that costs less than what hashing in parts keeps beside.
-fn hashed_at_once(parts: [&[u8]; 3], length: usize) -> u64 {
-    let mut together = [0; AT_ONCE];
-    let mut room = &mut together[..];
+fn hashed_at_once(parts: [&[u8]; 3]) -> u64 {
+    let (mut together, mut length) = ([0; AT_ONCE], 0);
     for part in parts {
-        let (own, rest) = room.split_at_mut(part.len());
-        own.copy_from_slice(part);
-        room = rest;
+        together[length..length + part.len()].copy_from_slice(part);
+        length += part.len();
     }
     xxh3_64(&together[..length])
 }

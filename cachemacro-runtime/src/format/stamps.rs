@@ -143,7 +143,7 @@ pub(crate) fn version_key(namespace: &str, hash: u64) -> VersionKey {
     let mut text = String::with_capacity(namespace.len() + "{:tag:63}:".len() + 2 * size_of_val(&hash));
     write_slot(&mut text, namespace, hash % BUCKETS);
     text.push(':');
-    let digit = |at: usize| b"0123456789abcdef"[(hash >> (60 - 4 * at)) as usize & 0xF];
+    let digit = |at: usize| b"0123456789abcdef"[usize::from((hash >> (60 - 4 * at)).to_le_bytes()[0] & 0xF)];
     let digits: [u8; 16] = std::array::from_fn(digit);
     text.push_str(std::str::from_utf8(&digits).unwrap_or_default());
     VersionKey { text, hash }
