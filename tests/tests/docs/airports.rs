@@ -55,12 +55,12 @@ fn the_figures_of_the_cache_are_there_for_prometheus() {
     }
     let told = served.get("/metrics").body;
     let line = |series: &str| told.lines().any(|line| line == series);
-    for (figure, site, count) in [
-        ("hits", "GET /countries/{country}", 2),
-        ("loads", "GET /countries/{country}", 1),
-        ("loads", "airports::service::statistics", 1),
+    for (figure, site, tier, count) in [
+        ("hits", "GET /countries/{country}", r#",tier="store""#, 2),
+        ("loads", "GET /countries/{country}", "", 1),
+        ("loads", "airports::service::statistics", "", 1),
     ] {
-        let series = format!(r#"cachemacro_{figure}_total{{cache="airports",site="{site}"}} {count}"#);
+        let series = format!(r#"cachemacro_{figure}_total{{cache="airports",site="{site}"{tier}}} {count}"#);
         assert!(line(&series), "{series} in {told}");
     }
 }

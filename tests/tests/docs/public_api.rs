@@ -245,7 +245,7 @@ fn no_public_name_makes_compilers_write_out_those_of_the_prelude() {
         assert_eq!(hiding(&Sources::of(&root.join(krate))), [""; 0], "{krate}");
     }
     let hidden = "pub struct Vec; pub enum Shape { Option(u8), List } enum Own { Result }";
-    assert_eq!(hiding(&Sources::of_text(hidden)), ["Shape: Option", "Vec: Vec"]);
+    assert_eq!(hiding(&Sources::of_text(hidden)), ["Vec: Vec", "Shape: Option"]);
 }
 
 #[test]
