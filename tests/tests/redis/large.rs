@@ -308,7 +308,7 @@ fn words(of: u64) -> String {
 async fn large_values_that_are_sealed_or_compressed_are_moved_as_they_are() {
     let server = RedisServer::start();
     let cache = |sealed: bool, compressed: bool| {
-        let cache = Cache::builder().redis(&server.url()).namespace("shop");
+        let cache = Cache::builder().redis(server.url()).namespace("shop");
         let cache = cache.connect_timeout(LONG).command_timeout(LONG);
         let cache = if sealed { cache.sealed(Sealing::new(&[1; 32], 1, &[2; 32])) } else { cache };
         if compressed { cache.compress_over(1_000) } else { cache }.build().expect("acceptable")
