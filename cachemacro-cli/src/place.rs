@@ -89,9 +89,10 @@ fn check_url(url: &str) -> Result<(), Failure> {
 /// Whether a URL has a password, be it of several hosts, or no URL at all: what is not understood may be one all the same.
 pub(crate) fn has_password(url: &str) -> bool {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let (before, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let query = rest.split_once('?').map_or("", |(_, query)| query);
     let named = |pair: &str| pair.split('=').next().unwrap_or_default().to_ascii_lowercase();
-    let user = before.rsplit_once('@').and_then(|(user, _)| user.split_once(':'));
+    // A password may have a question mark.
+    let user = rest.rsplit_once('@').and_then(|(user, _)| user.split_once(':'));
     user.is_some_and(|(_, password)| !password.is_empty())
         || query
             .split('&')
@@ -106,6 +107,7 @@ mod tests {
     fn a_password_is_seen_in_every_kind_of_url() {
         for url in [
             "redis://:canary@cache",
+            "redis://:can?ary@cache",
             "rediss://shop:canary@cache:6380/0",
             "redis+sentinel://shop:canary@s1,s2:26379,s3/name/0",
             "redis+cluster://shop:canary@n1:6379,n2:6379",

@@ -140,6 +140,8 @@ where
         }
         if let Ok(raw) = entry.raw() {
             raw.sent(sent.as_ref());
+            // It is counted.
+            sent.take_if(|sent| matches!(sent, Sent::Counted));
         }
     }
     let is_own = entry.raw().is_ok_and(RawEntry::is_own);

@@ -21,6 +21,9 @@ use crate::store::Documents;
 /// How long it is kept what the values of a type look like.
 const LIFE_OF_SHAPES: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How many names of tags are told at once: the others with the next reports.
+const MOST_NAMES: usize = 1_000;
+
 impl Core {
     /// Has a task leave a report every so often, from one interval on, for as long as the cache is used.
     pub(crate) fn start_reporting(self: &Arc<Self>) {
@@ -66,16 +69,17 @@ impl Core {
         let life = Duration::from_millis(LIFE_MILLIS);
         documents.publish(self.namespace(), &instance, document, life).await?;
         self.reporting.published_by.store(std::process::id(), Ordering::SeqCst);
-        self.name_tags(documents).await?;
-        if self.settings.reports == Reports::Full {
-            self.describe(documents, &mut described).await?;
+        if self.settings.reports != Reports::Full {
+            return Ok(());
         }
-        Ok(())
+        // One does not go without the other.
+        let described = self.describe(documents, &mut described).await;
+        self.name_tags(documents).await.and(described)
     }
 
     /// Leaves beside it the names of tags of which versions were made since.
     async fn name_tags(&self, documents: &dyn Documents) -> Result<()> {
-        let names = self.tag_names.take();
+        let names = self.tag_names.take(MOST_NAMES);
         if names.is_empty() {
             return Ok(());
         }

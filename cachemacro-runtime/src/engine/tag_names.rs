@@ -1,7 +1,7 @@
 //! The names of tags, for tools: entries carry hashes of them. Off by default, because a name may say who somebody is.
 //!
-//! A name is told when a version of its tag was made, or is seen for the first time, so a tag costs something once for each version and
-//! process, and a hit nothing.
+//! A name is told when a version of its tag was made, or is seen for the first time, so a tag costs the server something once for each
+//! version and process. Where names are kept, each tag of a call that writes its key is looked up in a map under one lock.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Mutex;
@@ -67,11 +67,14 @@ impl TagNames {
         }
     }
 
-    /// Those that are to be told, and are not any more.
-    pub(crate) fn take(&self) -> Vec<String> {
+    /// Some of those that are to be told, so many at most, which are so no more.
+    pub(crate) fn take(&self, most: usize) -> Vec<String> {
         let mut known = lock(&self.0);
-        let untold = std::mem::take(&mut known.untold);
-        untold.iter().filter_map(|hash| known.names.get(hash)).map(|(name, _)| (**name).to_owned()).collect()
+        let taken: Vec<u64> = known.untold.iter().copied().take(most).collect();
+        for hash in &taken {
+            known.untold.remove(hash);
+        }
+        taken.iter().filter_map(|hash| known.names.get(hash)).map(|(name, _)| (**name).to_owned()).collect()
     }
 
     /// These could not be told.
@@ -96,18 +99,18 @@ mod tests {
         let names = TagNames::default();
         let key = |name: &str| tag_keys("shop", name).tag;
         names.called(key("users").hash, "users", 10);
-        assert!(names.take().is_empty(), "no version was made");
+        assert!(names.take(9).is_empty(), "no version was made");
         let capture = |name: &str, number| names.captured(&[key(name)], &[version(number)]);
         capture("users", 1);
         capture("nameless", 1);
-        assert_eq!(names.take(), ["users"]);
+        assert_eq!(names.take(9), ["users"]);
         capture("users", 1);
-        assert!(names.take().is_empty());
+        assert!(names.take(9).is_empty());
         capture("users", 2);
-        let told = names.take();
+        let told = names.take(9);
         assert_eq!(told, ["users"]);
         names.give_back(&told);
-        assert_eq!(names.take(), ["users"], "it could not be told");
+        assert_eq!(names.take(9), ["users"], "it could not be told");
     }
 
     #[test]
@@ -120,7 +123,9 @@ mod tests {
             names.captured(&[key], &[version(7)]);
         }
         names.called(7, &"x".repeat(LONGEST + 1), 10);
-        let mut told = names.take();
+        let mut told = names.take(9);
+        assert_eq!(told.len(), 9, "and one with the next report");
+        told.extend(names.take(9));
         told.sort();
         assert_eq!(told.len(), 10);
         assert!(told.contains(&"t99".to_owned()) && !format!("{names:?}").contains("t99"));

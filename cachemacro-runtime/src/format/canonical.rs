@@ -36,7 +36,7 @@ enum Of {
     /// The first ones, and how many there are in all.
     List(Vec<Part>, usize),
     Fields(Vec<(&'static str, Part)>),
-    /// The first ones by the hashes of their keys, and how many there are in all.
+    /// The first ones, sorted by the hashes of their keys, and how many there are in all.
     Map(Vec<(u64, Part)>, usize),
     Variant(&'static str, Box<Part>),
 }
@@ -330,6 +330,7 @@ impl<'a> List<'a> {
         self.count += 1;
         if let Some(name) = name {
             (name, value.hash).hash(&mut self.hash);
+            let value = if self.at.keeps() { value } else { Part::whole(value.hash) };
             self.fields.push((name, value));
         } else if self.is_set {
             self.sum = self.sum.wrapping_add(hashed(Kind::Set, value.hash));

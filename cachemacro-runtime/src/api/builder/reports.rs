@@ -42,7 +42,8 @@ impl CacheBuilder {
     }
 
     /// How many names of tags are kept at the server, for tools, the last ones that versions were made of: entries carry hashes of them. They
-    /// lie there as they are, with the [reports](Self::reports), and none where entries are sealed. 100,000 at most. Default: 0, none.
+    /// lie there as they are, told with the full [reports](Self::reports) alone, 1,000 with each, and none where entries are sealed. 100,000 at most.
+    /// Default: 0, none.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
