@@ -1,7 +1,7 @@
 //! Three processes on one PostgreSQL and one Redis: two read and write, are killed and started again, the third writes behind the back of
 //! both. No read is older than what was acknowledged before it began.
 //!
-//! Found are, removed one at a time: evicts after the commit, what the outbox tells, the drainer, and tags of what a load reads.
+//! It is a search, not a proof of each part: which part is missing, once one is, the tests of the others tell.
 
 use std::env;
 use std::net::TcpListener;

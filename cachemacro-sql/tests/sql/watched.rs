@@ -434,6 +434,16 @@ async fn the_first_statement_of_a_transaction_is_its_users() {
 }
 
 #[tokio::test]
+async fn a_text_that_fails_to_begin_a_transaction_has_begun_none() {
+    let rig = Rig::new().await;
+    rig.run("BEGIN NONSENSE").await.expect_err("no such thing");
+    rig.run("BEGIN; CREATE TABLE more (id INT); COMMIT").await.expect("a table");
+    rig.cached(&["others", "log"]).await;
+    rig.run("INSERT INTO others VALUES (7)").await.expect("a row");
+    assert_eq!(rig.evicted(&["others", "log"]).await, ["others"]);
+}
+
+#[tokio::test]
 async fn what_a_transaction_sees_of_a_catalogue_that_it_changes_nobody_else_takes_for_true() {
     let rig = Rig::new().await;
     rig.cached(&["others", "log"]).await;
