@@ -8,6 +8,7 @@
 //! | evicts wait for the commit | `what_a_transaction_writes_is_evicted_by_its_commit` |
 //! | a commit goes on that nobody waits for | `a_commit_that_nobody_waits_for_goes_on_and_evicts_then` |
 //! | … text that ends one | `transactions_that_text_begins_and_ends_are_not_lost`, `a_commit_by_text_in_a_transaction_evicts_what_was_written_so_far_and_what_comes_then` |
+//! | … or fails to begin one | `a_text_that_fails_to_begin_a_transaction_has_begun_none` |
 //! | savepoints | `a_savepoint_that_is_rolled_back_takes_its_evicts_along` |
 //! | loads in a transaction are not stored | `what_is_loaded_in_a_transaction_is_not_stored` |
 //! | `after_commit` hears of its writes | `in_a_transaction_that_has_written_cached_calls_neither_read_nor_store` |
