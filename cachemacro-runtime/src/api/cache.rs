@@ -103,6 +103,13 @@ impl Cache {
         self.core().settings.disabled
     }
 
+    /// Whether both are clones of one cache.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(self.core(), other.core())
+    }
+
     /// The entry of `key` under `prefix`, for values of type `T`; see [`Key::new`] for what a key can be. The entry
     /// of an attributed function comes from its `entry` function instead.
     ///

@@ -12,22 +12,28 @@ pub(crate) struct Control {
     pub(crate) begins: bool,
     /// One is over, or may be, that was begun before it.
     pub(crate) ends: bool,
+    /// It is one statement.
+    pub(crate) is_one: bool,
 }
 
 /// Of a text in this dialect.
 pub(crate) fn control<'t>(dialect: Dialect, tokens: impl IntoIterator<Item = &'t Token>) -> Control {
     let (mut control, mut open) = (Control::default(), 0_usize);
-    let mut statement: Vec<Keyword> = Vec::new();
-    let mut is_definition = false;
+    let (mut statement, mut statements): (Vec<Keyword>, usize) = (Vec::new(), 0);
     let tokens = tokens.into_iter().filter(|token| !matches!(token, Token::Whitespace(_)));
     for token in tokens.chain(std::iter::once(&Token::SemiColon)) {
         match token {
             Token::SemiColon => {
-                is_definition |= statement.first() == Some(&Keyword::CREATE);
                 // What a trigger or routine does is written between `BEGIN` and `END`.
+                let is_definition = statement.first() == Some(&Keyword::CREATE);
+                if is_definition && depth_of(&statement) > 0 {
+                    statement.push(Keyword::NoKeyword);
+                    continue;
+                }
                 if !is_definition {
                     does(dialect, &statement, &mut control, &mut open);
                 }
+                statements += usize::from(!statement.is_empty());
                 statement.clear();
             }
             Token::Word(word) if word.quote_style.is_none() => statement.push(word.keyword),
@@ -35,7 +41,34 @@ pub(crate) fn control<'t>(dialect: Dialect, tokens: impl IntoIterator<Item = &'t
         }
     }
     control.begins = open > 0;
+    control.is_one = statements == 1;
     control
+}
+
+/// How many blocks of a definition are open: of what begins with `BEGIN` or `CASE` and ends with `END`. `END IF` and the like end what is
+/// not counted.
+fn depth_of(definition: &[Keyword]) -> usize {
+    let mut kind = definition.iter().take(8);
+    if !kind.any(|word| {
+        matches!(word, Keyword::TRIGGER | Keyword::FUNCTION | Keyword::PROCEDURE | Keyword::EVENT)
+    }) {
+        return 0;
+    }
+    let mut words = definition.iter().peekable();
+    let mut depth = 0_usize;
+    let mut is_end = false;
+    while let Some(word) = words.next() {
+        let opens = matches!(word, Keyword::BEGIN | Keyword::CASE) && !is_end;
+        is_end = *word == Keyword::END;
+        let ends_other =
+            words.peek().is_some_and(|next| matches!(next, Keyword::IF | Keyword::WHILE | Keyword::FOR));
+        if opens {
+            depth += 1;
+        } else if is_end && !ends_other {
+            depth = depth.saturating_sub(1);
+        }
+    }
+    depth
 }
 
 fn does(dialect: Dialect, statement: &[Keyword], control: &mut Control, open: &mut usize) {
@@ -90,6 +123,22 @@ mod tests {
             ("PREPARE TRANSACTION 'a'", false, true),
             ("PREPARE newest AS SELECT 1", false, false),
             ("BEGIN; DELETE FROM users; COMMIT", false, false),
+            ("BEGIN; CREATE TABLE a (b INT); COMMIT", false, false),
+            ("BEGIN; CREATE TRIGGER a AFTER INSERT ON b BEGIN DELETE FROM c; END; COMMIT", false, false),
+            (
+                "CREATE TRIGGER a AFTER INSERT ON b BEGIN SELECT CASE WHEN 1 THEN 2 END; END; BEGIN",
+                true,
+                false,
+            ),
+            ("CREATE FUNCTION a() RETURNS int BEGIN ATOMIC SELECT 1; SELECT 2; END; COMMIT", false, true),
+            (
+                "CREATE PROCEDURE a() BEGIN IF b THEN DELETE FROM c; END IF; BEGIN COMMIT; END; END; COMMIT",
+                false,
+                true,
+            ),
+            ("CREATE TABLE \"begin\" (b INT); COMMIT", false, true),
+            ("CREATE TABLE a (b INT); BEGIN", true, false),
+            ("CREATE TABLE a (begin INT); COMMIT", false, true),
             ("COMMIT; BEGIN", true, true),
             ("COMMIT AND CHAIN", true, true),
             ("COMMIT AND NO CHAIN", false, true),

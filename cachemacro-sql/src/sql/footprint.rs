@@ -168,6 +168,12 @@ impl Footprint {
         self.control.begins
     }
 
+    /// Whether it does no more than that: where it fails, none is open.
+    #[cfg(any(feature = "sqlx-postgres", feature = "sqlx-sqlite"))]
+    pub(crate) const fn only_begins(&self) -> bool {
+        self.control.begins && self.control.is_one
+    }
+
     /// Whether it may end a transaction that was begun before it, either way, so that what others have written takes effect.
     ///
     /// ```

@@ -4,6 +4,7 @@ use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use cachemacro::Cache;
 use futures_core::Stream;
@@ -11,9 +12,13 @@ use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt as _, stream};
 use tokio::runtime::Handle;
+use tokio::time::timeout;
 
 use crate::watched::outbox::draining::Draining;
 use crate::watched::shared::{Evicts, Shared};
+
+/// So long a write waits for what the outbox tells; then all rows count as changed.
+const LONGEST_LOOK: Duration = Duration::from_secs(1);
 
 /// Evicts. Where it is dropped before it did, they are queued: what they are about may have been written.
 pub(crate) struct After {
@@ -26,6 +31,8 @@ pub(crate) struct After {
     changes_catalogue: bool,
     /// It ends a transaction that was begun by text.
     ends: bool,
+    /// It does no more than begin one.
+    begins: bool,
 }
 
 impl After {
@@ -33,7 +40,7 @@ impl After {
     pub(crate) fn new(shared: &Arc<Shared>, evicts: Evicts, epoch: u64, changes_catalogue: bool) -> Self {
         let epoch = if changes_catalogue { shared.knowledge.unsettle(epoch) } else { epoch };
         let (shared, cache) = (Arc::clone(shared), shared.cache());
-        Self { shared, cache, evicts, epoch, changes_catalogue, ends: false }
+        Self { shared, cache, evicts, epoch, changes_catalogue, ends: false, begins: false }
     }
 
     /// The same of one that may commit what others have written before, whatever that was.
@@ -41,6 +48,19 @@ impl After {
         self.evicts.removals.merge(self.shared.all());
         self.ends = true;
         self
+    }
+
+    /// The same of one that does no more than begin a transaction.
+    pub(crate) fn beginning(mut self) -> Self {
+        self.begins = true;
+        self
+    }
+
+    /// Its answer is an error: it has begun nothing.
+    fn failed(&mut self) {
+        if mem::take(&mut self.begins) {
+            self.shared.begun.ends(&self.shared.knowledge);
+        }
     }
 
     /// Evicts now.
@@ -61,7 +81,10 @@ impl After {
         }
         match self.cache.apply(&self.evicts.removals).await {
             Ok(_) => {
-                if let Some((outbox, rows)) = rows {
+                // What another cache has is left to the drainer.
+                if let Some((outbox, rows)) = rows
+                    && outbox.cache.is_same(&self.cache)
+                {
                     outbox.evicted_by_writer(&rows);
                 }
             }
@@ -76,11 +99,13 @@ impl After {
     /// Adds the rows that the outbox tells, all that are in it: where those of this write are there no more, they were evicted.
     async fn ask(&mut self) -> Option<(Arc<Draining>, Vec<i64>)> {
         let outbox = self.shared.outbox().filter(|_| self.evicts.asks())?;
-        if let Some((removals, rows)) = outbox.look().await {
-            self.evicts.told(removals);
-            return Some((outbox, rows));
+        let name = &self.shared.about.name;
+        // A connection to ask by may be waited for in vain: the writer may have the only one.
+        if let Ok(Some(told)) = timeout(LONGEST_LOOK, outbox.look()).await {
+            self.evicts.told(name, told.removals, &told.unseen);
+            return Some((outbox, told.ids));
         }
-        self.evicts.without_outbox(&self.shared.about.name);
+        self.evicts.without_outbox(name);
         None
     }
 
@@ -168,10 +193,14 @@ impl<T: Send + 'static, E: Send + 'static> Watching<T, E> {
 }
 
 /// Has a statement go on to its end that nobody waits for, and evicts then.
-fn go_on<T: Send + 'static, E: Send + 'static>(mut steps: Steps<'static, T, E>, after: After) {
+fn go_on<T: Send + 'static, E: Send + 'static>(mut steps: Steps<'static, T, E>, mut after: After) {
     let Ok(runtime) = Handle::try_current() else { return };
     runtime.spawn(async move {
-        while steps.next().await.is_some() {}
+        while let Some(step) = steps.next().await {
+            if step.is_err() {
+                after.failed();
+            }
+        }
         after.run().await;
     });
 }
@@ -196,10 +225,13 @@ impl<T: Send + Unpin + 'static, E: Send + Unpin + 'static> Stream for Watching<T
                     Some(Ok(item)) => return Poll::Ready(Some(Ok(item))),
                     last => {
                         self.seen = None;
-                        let Some(after) = self.after.take() else {
+                        let Some(mut after) = self.after.take() else {
                             self.state = State::Over;
                             return Poll::Ready(last);
                         };
+                        if last.is_some() {
+                            after.failed();
+                        }
                         self.state = State::Ending(Box::pin(after.run()), last);
                     }
                 },

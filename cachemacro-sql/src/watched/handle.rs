@@ -80,9 +80,16 @@ pub trait Watch: Clone + Send + Sync + 'static {
     #[doc(hidden)]
     fn catalogue(&self) -> BoxFuture<'_, Result<Catalogue>>;
 
-    /// The outbox, which is there or not.
+    /// The outbox, which is there or not, with the triggers on these tables.
+    ///
+    /// # Errors
+    /// Where there can be none.
     #[doc(hidden)]
-    fn outbox(&self) -> Arc<dyn Store>;
+    fn outbox(&self, tables: &[Planned]) -> Result<Arc<dyn Store>>;
+
+    /// Whether a table has a column of this name.
+    #[doc(hidden)]
+    fn has_column<'a>(&'a self, table: &'a Planned, column: &'a str) -> BoxFuture<'a, Result<bool>>;
 
     /// What is missing of the outbox and the triggers on these tables, as statements.
     #[doc(hidden)]

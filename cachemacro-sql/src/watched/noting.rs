@@ -21,10 +21,12 @@ pub(crate) fn noted(shared: &Arc<Shared>, known: &Known, sql: &str) -> Noted {
     let footprint = known.footprint(sql);
     shared.record(&footprint);
     let seen = Seen::new(shared, known.epoch());
-    let acts = footprint.is_write() || footprint.changes_catalogue() || footprint.ends();
+    let acts =
+        footprint.is_write() || footprint.changes_catalogue() || footprint.ends() || footprint.begins();
     let after = acts.then(|| {
         let after =
             After::new(shared, shared.evicts(&footprint), known.epoch(), footprint.changes_catalogue());
+        let after = if footprint.only_begins() { after.beginning() } else { after };
         if footprint.ends() { after.ending() } else { after }
     });
     if footprint.begins() {

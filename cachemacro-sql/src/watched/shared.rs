@@ -71,13 +71,14 @@ impl Evicts {
         !self.told.is_empty()
     }
 
-    /// The outbox has told.
-    pub(crate) fn told(&mut self, removals: Removals) {
-        self.told.clear();
+    /// The outbox has told, except of these tables, whose rows count all as changed.
+    pub(crate) fn told(&mut self, name: &str, removals: Removals, except: &BTreeSet<String>) {
+        self.told.retain(|table| except.contains(table));
         self.removals.merge(removals);
+        self.without_outbox(name);
     }
 
-    /// Counts all rows as changed that the outbox would have told.
+    /// Counts all rows of the tables as changed of which the outbox would have told.
     pub(crate) fn without_outbox(&mut self, name: &str) {
         let any: Changed = mem::take(&mut self.told).into_iter().map(|table| (table, None)).collect();
         self.removals.merge(Removals::new().tags(changed_tags(name, &any)));
@@ -205,14 +206,15 @@ impl Shared {
             evicts.removals = self.all();
             return evicts;
         }
-        // The triggers of an outbox know rows whose keys were bound, and are not asked where rows may go without them.
+        // The triggers of an outbox know rows whose keys were bound, and are not asked where rows may go without them. What the text says is
+        // evicted whatever they tell.
         let outbox = self.outbox().filter(|_| !footprint.replaces());
         let mut changed = Changed::new();
         for (table, rows) in footprint.writes() {
             let is_told = outbox.as_ref().is_some_and(|outbox| outbox.tables.contains(table));
             let keys = match rows {
-                _ if is_told => Some(BTreeSet::new()),
                 Rows::Keys(keys) => Some(keys.clone()),
+                Rows::Unknown if is_told => Some(BTreeSet::new()),
                 Rows::Unknown => None,
             };
             changed.insert(table.to_owned(), keys);

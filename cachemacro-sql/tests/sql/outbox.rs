@@ -11,6 +11,10 @@
 //! | 64 keys | `many_rows_are_noted_together` |
 //! | a writer asks the outbox | `a_write_with_a_bound_key_leaves_other_rows_alone` |
 //! | … and falls back where that does not answer | `a_writer_whose_outbox_does_not_answer_counts_all_rows` |
+//! | … nor answers at all | `a_writer_does_not_wait_for_an_outbox_that_does_not_answer` |
+//! | … or where triggers are not there, or other ones | `a_writer_without_triggers_counts_all_rows`, `rows_that_are_noted_by_another_key_are_any` |
+//! | what was evicted from this cache alone | `what_is_evicted_from_another_cache_is_left_to_the_task` |
+//! | key columns that are there | `a_key_column_that_is_not_there_is_refused` |
 //! | … not where rows may go unseen | `rows_that_replace_removes_are_evicted_though_no_trigger_sees_them` |
 
 use std::process::Command;
@@ -238,6 +242,95 @@ async fn a_writer_whose_outbox_does_not_answer_counts_all_rows() {
     assert!(rig.outbox.health().await.is_err());
 }
 
+const UPDATE: &str = "UPDATE airports SET name = ? WHERE icao = ?";
+
+#[tokio::test]
+async fn a_writer_without_triggers_counts_all_rows() {
+    let rig = Rig::new().await;
+    let sql = "SELECT group_concat('DROP TRIGGER ' || name || ';', ' ') FROM sqlite_master
+               WHERE type = 'trigger' AND name LIKE 'cachemacro_%' AND tbl_name = 'airports'";
+    let drops: String = sqlx::query_scalar(sql).fetch_one(rig.db.unwatched()).await.expect("triggers");
+    sqlx::raw_sql(AssertSqlSafe(drops)).execute(rig.db.unwatched()).await.expect("well-formed");
+    rig.left("airports", &AIRPORTS).await;
+    rig.left("runways", &["9"]).await;
+    sqlx::query(UPDATE).bind("London").bind("EGLL").execute(&rig.db).await.expect("a row");
+    assert_eq!(rig.left("airports", &AIRPORTS).await, ["EGLL"; 0]);
+    let literal = "UPDATE airports SET name = '' WHERE icao = 'EGLL'";
+    sqlx::query(literal).execute(&rig.db).await.expect("a row");
+    assert!(!rig.row("airports", "EGLL").await);
+    assert!(rig.row("runways", "9").await, "its triggers are there");
+}
+
+#[tokio::test]
+async fn rows_that_are_noted_by_another_key_are_any() {
+    let rig = Rig::new().await;
+    rig.outbox.stop().await;
+    let other = Watched::new(pool(&rig.folder).await).cache(&rig.cache);
+    install(&other, [table("airports").key("iata")]).await.expect("installed").stop().await;
+    rig.left("airports", &AIRPORTS).await;
+    rig.elsewhere("UPDATE airports SET name = '' WHERE icao = 'EGLL'");
+    rig.outbox.drain().await.expect("drained");
+    assert_eq!(rig.left("airports", &AIRPORTS).await, ["EGLL"; 0]);
+    sqlx::query(UPDATE).bind("London").bind("EGLL").execute(&rig.db).await.expect("a row");
+    assert_eq!(rig.left("airports", &AIRPORTS).await, ["EGLL"; 0]);
+}
+
+#[tokio::test]
+async fn what_is_evicted_from_another_cache_is_left_to_the_task() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pool = pool(&folder).await;
+    sqlx::raw_sql(SCHEMA).execute(&pool).await.expect("well-formed");
+    let db = Watched::new(pool);
+    let (cache, other) = (Cache::memory(), Cache::memory());
+    let outbox = cache.scope(install(&db, tables())).await.expect("installed");
+    outbox.stop().await;
+    let entry = cache.entry::<u32>("airports", "EGLL").with_tags(row("airports", "EGLL"));
+    entry.set(&1).await.expect("set");
+    let write = sqlx::query(UPDATE).bind("London").bind("EGLL").execute(&db);
+    other.scope(write).await.expect("a row");
+    outbox.drain().await.expect("drained");
+    assert!(!entry.has().await.expect("an answer"));
+}
+
+#[tokio::test]
+async fn a_key_column_that_is_not_there_is_refused() {
+    let rig = Rig::new().await;
+    let error = install(&rig.db, [table("airports").key("iaco")]).await.expect_err("there is no such column");
+    assert!(matches!(&error, sqlx::Error::Configuration(_)) && error.to_string().contains("iaco"), "{error}");
+    migration(&rig.db, [table("airports").key("iaco")]).await.expect_err("the same");
+    migration(&rig.db, [table("airports").key("ICAO")]).await.expect("names are equal whatever their case");
+}
+
+#[tokio::test]
+async fn a_writer_does_not_wait_for_an_outbox_that_does_not_answer() {
+    let rig = Rig::new().await;
+    rig.outbox.stop().await;
+    let pool = rig.db.unwatched();
+    rig.left("airports", &AIRPORTS).await;
+    let mut tx = rig.db.begin().await.expect("a connection");
+    sqlx::query(UPDATE).bind("London").bind("EGLL").execute(&mut tx).await.expect("a row");
+    // All connections but that one; more would wait for thirty seconds.
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(pool.acquire().await.expect("a connection"));
+    }
+    let waits = tokio::spawn({
+        let pool = pool.clone();
+        async move {
+            let held = pool.acquire().await.expect("a connection");
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            drop(held);
+        }
+    });
+    tokio::task::yield_now().await;
+    let began = Instant::now();
+    tx.commit().await.expect("committed");
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    waits.abort();
+    drop(held);
+    assert_eq!(rig.left("airports", &AIRPORTS).await, ["EGLL"; 0]);
+}
+
 #[tokio::test]
 async fn rows_that_replace_removes_are_evicted_though_no_trigger_sees_them() {
     let rig = Rig::new().await;
@@ -345,10 +438,12 @@ async fn what_is_installed_is_left_alone_and_what_was_installed_otherwise_is_rep
     let printed = migration(&rig.db, [table("airports").key("iata")]).await.expect("an answer");
     assert!(printed.contains("DROP TRIGGER") && printed.contains("CREATE TRIGGER"), "{printed}");
     let other = Watched::new(pool(&rig.folder).await).cache(&rig.cache);
-    install(&other, [table("airports").key("iata")]).await.expect("installed");
+    rig.outbox.stop().await;
+    let outbox = install(&other, [table("airports").key("iata")]).await.expect("installed");
+    outbox.stop().await;
     rig.left("airports", &["LHR", "LGW"]).await;
     rig.elsewhere("UPDATE airports SET name = '' WHERE icao = 'EGLL'");
-    rig.outbox.drain().await.expect("drained");
+    outbox.drain().await.expect("drained");
     assert_eq!(rig.left("airports", &["LHR", "LGW"]).await, ["LGW"]);
     install(&rig.db, [table("unheard_of")]).await.expect_err("there is no such table");
     let sql = AssertSqlSafe(migration(&rig.db, tables()).await.expect("an answer"));

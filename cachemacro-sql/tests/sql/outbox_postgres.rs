@@ -248,9 +248,20 @@ async fn what_is_not_seen_is_said(rig: &Rig) {
     let again = install(&rig.db, tables()).await.expect("installed");
     assert!(again.gaps().iter().any(|gap| gap.contains("numbers") && gap.contains("switched off")));
     again.stop().await;
+    rig.left("numbers", &["100", "101"]).await;
+    rig.left("events", &["1", "7"]).await;
+    let bound = |sql: &'static str, key: i32| sqlx::query(sql).bind(key).execute(&rig.db);
+    bound("UPDATE numbers SET n = 0 WHERE id = $1", 100).await.expect("a row");
+    assert_eq!(rig.left("numbers", &["100", "101"]).await, [""; 0], "its triggers are switched off");
+    bound("INSERT INTO events VALUES ($1, 50)", 7).await.expect("a row");
+    assert_eq!(rig.left("events", &["1", "7"]).await, ["1"]);
     rig.psql("postgres", "CREATE TABLE events_2 PARTITION OF events FOR VALUES FROM (100) TO (200)");
     let missing = migration(&rig.db, tables()).await.expect("an answer");
     assert!(missing.contains("\"events_2\"") && !missing.contains("\"events_1\""), "{missing}");
+    rig.db.reread().await.expect("read");
+    rig.left("events", &["1", "7"]).await;
+    bound("INSERT INTO events_2 VALUES ($1, 100)", 7).await.expect("a row");
+    assert_eq!(rig.left("events", &["1", "7"]).await, [""; 0], "a partition was attached");
 }
 
 /// How long an entry stays.

@@ -8,6 +8,7 @@
 //! | evicts wait for the commit | `what_a_transaction_writes_is_evicted_by_its_commit` |
 //! | a commit goes on that nobody waits for | `a_commit_that_nobody_waits_for_goes_on_and_evicts_then` |
 //! | … text that ends one | `transactions_that_text_begins_and_ends_are_not_lost`, `a_commit_by_text_in_a_transaction_evicts_what_was_written_so_far_and_what_comes_then` |
+//! | … or fails to begin one | `a_text_that_fails_to_begin_a_transaction_has_begun_none` |
 //! | savepoints | `a_savepoint_that_is_rolled_back_takes_its_evicts_along` |
 //! | loads in a transaction are not stored | `what_is_loaded_in_a_transaction_is_not_stored` |
 //! | `after_commit` hears of its writes | `in_a_transaction_that_has_written_cached_calls_neither_read_nor_store` |
@@ -430,6 +431,16 @@ async fn the_first_statement_of_a_transaction_is_its_users() {
     rig.cached(&["log"]).await;
     assert_eq!(rig.count("others").await.0, 1);
     tx.commit().await.expect("committed");
+    assert_eq!(rig.evicted(&["others", "log"]).await, ["others"]);
+}
+
+#[tokio::test]
+async fn a_text_that_fails_to_begin_a_transaction_has_begun_none() {
+    let rig = Rig::new().await;
+    rig.run("BEGIN NONSENSE").await.expect_err("no such thing");
+    rig.run("BEGIN; CREATE TABLE more (id INT); COMMIT").await.expect("a table");
+    rig.cached(&["others", "log"]).await;
+    rig.run("INSERT INTO others VALUES (7)").await.expect("a row");
     assert_eq!(rig.evicted(&["others", "log"]).await, ["others"]);
 }
 

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cachemacro::{Cache, Removals};
+use sqlx_core::error::Result;
 use tokio::sync::Notify;
 
 use crate::tags::{all, changed_tags};
-use crate::watched::outbox::store::{BACKLOG, Store, changed};
+use crate::watched::outbox::store::{BACKLOG, Changed, Noted, Store, changed};
 
 /// So many evicted rows are remembered that are not deleted yet.
 const MOST_UNDELETED: usize = 2 * BACKLOG;
@@ -34,6 +35,15 @@ impl std::fmt::Debug for Draining {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Draining").field("tables", &self.tables).finish_non_exhaustive()
     }
+}
+
+/// What the outbox says.
+pub(crate) struct Told {
+    pub(crate) removals: Removals,
+    /// The rows that say it.
+    pub(crate) ids: Vec<i64>,
+    /// Of these tables it does not say all.
+    pub(crate) unseen: BTreeSet<String>,
 }
 
 /// What a round has done.
@@ -61,23 +71,38 @@ impl Draining {
         }
     }
 
-    /// What the outbox says now, all that was committed before, with the rows that say it; `None` where that cannot be told, and it may be
-    /// anything.
-    pub(crate) async fn look(&self) -> Option<(Removals, Vec<i64>)> {
-        let rows = match self.store.read(BACKLOG + 1).await {
-            Ok(rows) => rows,
-            Err(error) => {
-                self.fails(&error);
-                return None;
-            }
-        };
+    /// What the outbox says now, all that was committed before; `None` where that cannot be told, and it may be anything.
+    pub(crate) async fn look(&self) -> Option<Told> {
+        let rows = self.known(self.store.read(BACKLOG + 1).await)?;
+        self.told(&rows).await
+    }
+
+    async fn told(&self, rows: &[Noted]) -> Option<Told> {
         let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
+        // At once: what the drainer has deleted it forgets.
+        let mut changed = self.changed(rows);
+        // Afterwards: what others noted by triggers of theirs, those had replaced ours before.
+        let unseen = self.known(self.store.unseen().await)?;
         if ids.len() > BACKLOG {
-            return Some((Removals::new().tags([all(&self.name)]), ids));
+            return Some(Told { removals: Removals::new().tags([all(&self.name)]), ids, unseen });
         }
+        for (table, keys) in &mut changed {
+            if unseen.contains(table) {
+                *keys = None;
+            }
+        }
+        Some(Told { removals: Removals::new().tags(changed_tags(&self.name, &changed)), ids, unseen })
+    }
+
+    /// What those rows say that were not evicted yet.
+    fn changed(&self, rows: &[Noted]) -> Changed {
         let undeleted = self.undeleted.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = changed(rows.iter().filter(|row| !undeleted.contains(&row.id)));
-        Some((Removals::new().tags(changed_tags(&self.name, &changed)), ids))
+        changed(rows.iter().filter(|row| !undeleted.contains(&row.id)))
+    }
+
+    /// What the database answers.
+    fn known<T>(&self, answer: Result<T>) -> Option<T> {
+        answer.inspect_err(|error| self.fails(error)).ok()
     }
 
     /// These rows were evicted; the drainer deletes them.
@@ -100,12 +125,13 @@ impl Draining {
 
     /// Evicts what the outbox says and deletes that.
     pub(crate) async fn round(&self) -> Round {
-        let Some((removals, ids)) = self.look().await else { return Round::Failed };
-        if ids.is_empty() {
+        let Some(rows) = self.known(self.store.read(BACKLOG + 1).await) else { return Round::Failed };
+        if rows.is_empty() {
             self.forget(None);
             self.works();
             return Round::Over;
         }
+        let Some(Told { removals, ids, .. }) = self.told(&rows).await else { return Round::Failed };
         if !removals.is_empty()
             && let Err(error) = self.cache.apply(&removals).await
         {

@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use sqlx_core::error::Result;
+use sqlx_core::error::{Error, Result};
 use tokio::task::JoinHandle;
 
 use crate::watched::handle::{Watch, Watched};
 use crate::watched::outbox::draining::{Draining, Round};
-use crate::watched::outbox::table::{Table, plan};
+use crate::watched::outbox::table::{Planned, Table, plan};
 use crate::watched::shared::Shared;
 
 /// How often the outbox is asked where nobody says otherwise.
@@ -24,7 +24,8 @@ const ROUNDS_OF_A_CATALOGUE: u32 = 240;
 /// Writes through this handle evict before they return, as before, and now the rows that they changed, also where their keys were bound.
 ///
 /// On SQLite, and PostgreSQL 13 or later. What is there already is left alone, so that it costs nothing where a service starts again, and a
-/// role without the right to define may be given what [`migration`] prints. Every process that caches installs; each drains.
+/// role without the right to define may be given what [`migration`] prints. Every process that caches installs, and each drains: into one store
+/// and namespace, since a row is deleted once one of them has evicted it.
 ///
 /// ```
 /// use cachemacro::Cache;
@@ -48,11 +49,12 @@ const ROUNDS_OF_A_CATALOGUE: u32 = 240;
 /// ```
 ///
 /// # Errors
-/// Where a table is not there, or the database refuses what is to be defined.
+/// Where a table or its key column is not there ([`Configuration`](Error::Configuration)), or the database refuses what is to be defined.
 pub async fn install<P: Watch>(db: &Watched<P>, tables: impl IntoIterator<Item = Table>) -> Result<Outbox> {
     let tables: Vec<Table> = tables.into_iter().collect();
     let catalogue = db.shared.declared(db.pool.catalogue().await?);
     let planned = plan(&catalogue, &tables)?;
+    check_keys(&db.pool, &planned).await?;
     db.pool.define(&planned).await?;
     let gaps = db.pool.gaps(&planned).await?;
     for gap in &gaps {
@@ -60,7 +62,7 @@ pub async fn install<P: Watch>(db: &Watched<P>, tables: impl IntoIterator<Item =
     }
     let told = planned.iter().flat_map(|table| table.tags.iter().map(|(tag, _)| tag.clone())).collect();
     let shared = &db.shared;
-    let draining = Draining::new(db.pool.outbox(), shared.cache(), shared.about.name.clone(), told);
+    let draining = Draining::new(db.pool.outbox(&planned)?, shared.cache(), shared.about.name.clone(), told);
     let draining = Arc::new(draining);
     shared.install(&draining);
     let reread = {
@@ -69,6 +71,19 @@ pub async fn install<P: Watch>(db: &Watched<P>, tables: impl IntoIterator<Item =
     };
     let task = tokio::spawn(drain(Arc::clone(&draining), Arc::downgrade(shared), reread));
     Ok(Outbox { draining, gaps, task: Mutex::new(Some(task)) })
+}
+
+/// # Errors
+/// Where a key is no column of its table.
+async fn check_keys<P: Watch>(pool: &P, planned: &[Planned]) -> Result<()> {
+    for table in planned {
+        if let Some(key) = &table.key
+            && !pool.has_column(table, key).await?
+        {
+            return Err(Error::Configuration(format!("the table {} has no column {key}", table.name).into()));
+        }
+    }
+    Ok(())
 }
 
 /// What [`install`] would run, for a migration of one's own: empty where all of it is there.
@@ -87,10 +102,11 @@ pub async fn install<P: Watch>(db: &Watched<P>, tables: impl IntoIterator<Item =
 /// ```
 ///
 /// # Errors
-/// Where a table is not there, or the database does not tell what it has.
+/// Where a table or its key column is not there, or the database does not tell what it has.
 pub async fn migration<P: Watch>(db: &Watched<P>, tables: impl IntoIterator<Item = Table>) -> Result<String> {
     let tables: Vec<Table> = tables.into_iter().collect();
     let planned = plan(&db.pool.catalogue().await?, &tables)?;
+    check_keys(&db.pool, &planned).await?;
     Ok(db.pool.migration(&planned).await?.concat())
 }
 
@@ -172,7 +188,7 @@ impl Outbox {
                 Round::Over => return Ok(()),
                 Round::Failed => {
                     let why = self.draining.failing().unwrap_or_default();
-                    return Err(sqlx_core::error::Error::Io(std::io::Error::other(why)));
+                    return Err(Error::Io(std::io::Error::other(why)));
                 }
             }
         }

@@ -27,6 +27,9 @@ pub trait Store: Send + Sync {
     /// The oldest rows, so many at most.
     fn read(&self, most: usize) -> BoxFuture<'_, Result<Vec<Noted>>>;
 
+    /// The tables, as they go in tags, on which triggers are missing or switched off, or others are than were installed.
+    fn unseen(&self) -> BoxFuture<'_, Result<BTreeSet<String>>>;
+
     /// Deletes these rows.
     fn delete(&self, ids: Vec<i64>) -> BoxFuture<'_, Result<()>>;
 

@@ -3,6 +3,7 @@
 //! Triggers are pulled once a statement, and see its rows as tables: up to 64 keys are noted, in one row of the outbox. A function for each
 //! table, so that its statements are planned once.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use futures_core::future::BoxFuture;
@@ -30,7 +31,28 @@ GRANT INSERT ON public.cachemacro_outbox TO PUBLIC;
 ";
 
 /// The outbox that a pool reads.
-pub(super) struct Notes(pub(super) Pool<Postgres>);
+pub(super) struct Notes {
+    pool: Pool<Postgres>,
+    /// What is to be there.
+    wanted: Vec<(Planned, Vec<String>)>,
+}
+
+impl Notes {
+    /// With the triggers on these tables.
+    pub(super) fn new(pool: Pool<Postgres>, tables: &[Planned]) -> Self {
+        let wanted = tables.iter().map(|table| (table.clone(), triggers(table).names));
+        Self { pool, wanted: wanted.collect() }
+    }
+}
+
+/// Schema and name of tables with our triggers that have a part without.
+const PARTS_WITHOUT: &str = "
+    SELECT DISTINCT n.nspname::text, c.relname::text
+    FROM pg_catalog.pg_inherits i
+    JOIN pg_catalog.pg_class c ON c.oid = i.inhparent JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t WHERE t.tgrelid = i.inhparent AND t.tgname LIKE 'cachemacro\\_%')
+      AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t WHERE t.tgrelid = i.inhrelid AND t.tgname LIKE 'cachemacro\\_%')
+      AND EXISTS (SELECT 1 FROM pg_catalog.pg_class p WHERE p.oid = i.inhrelid AND p.relkind IN ('r', 'p'))";
 
 /// A row of it.
 type Row = (i64, String, Option<Vec<String>>);
@@ -40,15 +62,33 @@ impl Store for Notes {
         Box::pin(async move {
             let sql = "SELECT id, tab, keys FROM public.cachemacro_outbox ORDER BY id LIMIT $1";
             let most = i64::try_from(most).unwrap_or(i64::MAX);
-            let rows: Vec<Row> = query_as::<Postgres, _>(sql).bind(most).fetch_all(&self.0).await?;
+            let rows: Vec<Row> = query_as::<Postgres, _>(sql).bind(most).fetch_all(&self.pool).await?;
             Ok(rows.into_iter().map(|(id, table, keys)| Noted { id, table, keys }).collect())
+        })
+    }
+
+    fn unseen(&self) -> BoxFuture<'_, Result<BTreeSet<String>>> {
+        Box::pin(async move {
+            let own: Vec<Own> = query_as::<Postgres, _>(OWN).fetch_all(&self.pool).await?;
+            let without: Vec<(String, String)> =
+                query_as::<Postgres, _>(PARTS_WITHOUT).fetch_all(&self.pool).await?;
+            let is_unseen = |table: &Planned, names: &[String]| {
+                let is_on = |name: &String| {
+                    own.iter().any(|own| is_of(table, own) && own.2 == *name && is_switched_on(own))
+                };
+                let schema = table.schema.as_deref().unwrap_or("public");
+                !names.iter().all(is_on)
+                    || without.iter().any(|part| part.0 == schema && part.1 == table.name)
+            };
+            let unseen = self.wanted.iter().filter(|(table, names)| is_unseen(table, names));
+            Ok(unseen.flat_map(|(table, _)| table.tags.iter().map(|(tag, _)| tag.clone())).collect())
         })
     }
 
     fn delete(&self, ids: Vec<i64>) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
             let sql = "DELETE FROM public.cachemacro_outbox WHERE id = ANY ($1)";
-            query::<Postgres>(sql).bind(ids).execute(&self.0).await.map(drop)
+            query::<Postgres>(sql).bind(ids).execute(&self.pool).await.map(drop)
         })
     }
 
@@ -56,12 +96,12 @@ impl Store for Notes {
         Box::pin(async move {
             let sql = "SELECT COUNT(*), COALESCE(EXTRACT(epoch FROM clock_timestamp() - MIN(at)), 0)::float8
                        FROM public.cachemacro_outbox";
-            query_as::<Postgres, _>(sql).fetch_one(&self.0).await
+            query_as::<Postgres, _>(sql).fetch_one(&self.pool).await
         })
     }
 
     fn is_closed(&self) -> bool {
-        self.0.is_closed()
+        self.pool.is_closed()
     }
 }
 
@@ -75,6 +115,17 @@ struct Wanted {
 /// `schema.table`, quoted.
 fn path(table: &Planned) -> String {
     format!("{}.{}", quoted(table.schema.as_deref().unwrap_or("public")), quoted(&table.name))
+}
+
+/// Between which a body may stand: it is not in there.
+fn delimiter(body: &str) -> String {
+    let mut delimiter = "$cachemacro$".to_owned();
+    let mut number = 0_u32;
+    while body.contains(&delimiter) {
+        number += 1;
+        delimiter = format!("$cachemacro_{number}$");
+    }
+    delimiter
 }
 
 /// The triggers of a table.
@@ -112,8 +163,9 @@ END",
         ("delete", "DELETE", "REFERENCING OLD TABLE AS cachemacro_old "),
         ("truncate", "TRUNCATE", ""),
     ];
+    let quote = delimiter(&body);
     let mut sql = format!(
-        "CREATE OR REPLACE FUNCTION public.{function}() RETURNS trigger LANGUAGE plpgsql AS $cachemacro$\n{body}\n$cachemacro$;\n"
+        "CREATE OR REPLACE FUNCTION public.{function}() RETURNS trigger LANGUAGE plpgsql AS {quote}\n{body}\n{quote};\n"
     );
     let mut names = Vec::new();
     for (kind, event, rows) in events {
@@ -139,6 +191,11 @@ type Own = (String, String, String, String, String);
 
 async fn own(connection: &mut PgConnection) -> Result<Vec<Own>> {
     query_as::<Postgres, _>(OWN).fetch_all(connection).await
+}
+
+/// Whether it runs for whoever is no replica.
+fn is_switched_on(own: &Own) -> bool {
+    ["O", "A"].contains(&own.3.as_str())
 }
 
 fn is_of(table: &Planned, own: &Own) -> bool {
@@ -172,6 +229,14 @@ pub(super) async fn migration(connection: &mut PgConnection, tables: &[Planned])
     Ok(missing)
 }
 
+/// Whether a table has this column.
+pub(super) async fn has_column(connection: &mut PgConnection, table: &Planned, column: &str) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute
+               WHERE attrelid = to_regclass($1) AND attname = $2 AND attnum > 0 AND NOT attisdropped)";
+    let has = query_as::<Postgres, (bool,)>(sql).bind(path(table)).bind(column);
+    Ok(has.fetch_one(connection).await?.0)
+}
+
 /// Defines what is missing.
 pub(super) async fn define(connection: &mut PgConnection, tables: &[Planned]) -> Result<()> {
     if migration(connection, tables).await?.is_empty() {
@@ -193,7 +258,7 @@ pub(super) async fn gaps(connection: &mut PgConnection, tables: &[Planned]) -> R
     ];
     let own = own(connection).await?;
     for table in tables {
-        let off = own.iter().filter(|own| is_of(table, own) && !["O", "A"].contains(&own.3.as_str()));
+        let off = own.iter().filter(|own| is_of(table, own) && !is_switched_on(own));
         gaps.extend(off.map(|own| format!("{}: its trigger {} is switched off", path(table), own.2)));
         let sql =
             "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_partitioned_table WHERE partrelid = to_regclass($1))";
@@ -207,4 +272,22 @@ pub(super) async fn gaps(connection: &mut PgConnection, tables: &[Planned]) -> R
         }
     }
     Ok(gaps)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_quoted_by_what_is_not_in_it() {
+        let table = Planned {
+            schema: None,
+            name: "a".to_owned(),
+            key: Some("$cachemacro$; $cachemacro_1$".to_owned()),
+            tags: vec![("a".to_owned(), true)],
+        };
+        let sql = triggers(&table).sql;
+        assert_eq!(sql.matches("$cachemacro_2$").count(), 2, "{sql}");
+        assert_eq!(delimiter("BEGIN END"), "$cachemacro$");
+    }
 }

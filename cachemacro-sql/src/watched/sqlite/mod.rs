@@ -27,8 +27,12 @@ impl Watch for Pool<Sqlite> {
         Box::pin(async { catalogue::read(&mut *self.acquire().await?).await })
     }
 
-    fn outbox(&self) -> Arc<dyn Store> {
-        Arc::new(outbox::Notes(self.clone()))
+    fn outbox(&self, tables: &[Planned]) -> Result<Arc<dyn Store>> {
+        Ok(Arc::new(outbox::Notes::new(self.clone(), tables)?))
+    }
+
+    fn has_column<'a>(&'a self, table: &'a Planned, column: &'a str) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move { outbox::has_column(&mut *self.acquire().await?, table, column).await })
     }
 
     fn migration<'a>(&'a self, tables: &'a [Planned]) -> BoxFuture<'a, Result<Vec<String>>> {

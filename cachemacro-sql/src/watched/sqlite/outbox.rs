@@ -3,6 +3,7 @@
 //! Triggers are pulled by each row. The first 64 of a table are noted by their key, and all others together: a row without a key takes the
 //! place of the one before, under a new id, so that a drainer that has read that one does not delete this.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use futures_core::future::BoxFuture;
@@ -29,7 +30,22 @@ CREATE INDEX IF NOT EXISTS main.cachemacro_outbox_tab ON cachemacro_outbox (tab,
 ";
 
 /// The outbox that a pool reads.
-pub(super) struct Notes(pub(super) Pool<Sqlite>);
+pub(super) struct Notes {
+    pool: Pool<Sqlite>,
+    /// By the tables as they go in tags, the triggers that are to be there.
+    wanted: Vec<(Vec<String>, Vec<String>)>,
+}
+
+impl Notes {
+    /// With the triggers on these tables.
+    pub(super) fn new(pool: Pool<Sqlite>, tables: &[Planned]) -> Result<Self> {
+        let wanted = tables.iter().map(|table| {
+            let tags = table.tags.iter().map(|(tag, _)| tag.clone()).collect();
+            Ok((tags, triggers(table)?.into_iter().map(|wanted| wanted.name).collect()))
+        });
+        Ok(Self { pool, wanted: wanted.collect::<Result<_>>()? })
+    }
+}
 
 impl Store for Notes {
     fn read(&self, most: usize) -> BoxFuture<'_, Result<Vec<Noted>>> {
@@ -37,7 +53,7 @@ impl Store for Notes {
             let sql = "SELECT id, tab, key FROM main.cachemacro_outbox ORDER BY id LIMIT ?";
             let most = i64::try_from(most).unwrap_or(i64::MAX);
             let rows: Vec<(i64, String, Option<String>)> =
-                query_as::<Sqlite, _>(sql).bind(most).fetch_all(&self.0).await?;
+                query_as::<Sqlite, _>(sql).bind(most).fetch_all(&self.pool).await?;
             let noted = |(id, table, key): (i64, String, Option<String>)| Noted {
                 id,
                 table,
@@ -47,24 +63,34 @@ impl Store for Notes {
         })
     }
 
+    fn unseen(&self) -> BoxFuture<'_, Result<BTreeSet<String>>> {
+        Box::pin(async move {
+            let own = "SELECT name FROM main.sqlite_master WHERE type = 'trigger' AND name LIKE 'cachemacro\\_%' ESCAPE '\\'";
+            let own: Vec<(String,)> = query_as::<Sqlite, _>(own).fetch_all(&self.pool).await?;
+            let own: BTreeSet<String> = own.into_iter().map(|(name,)| name).collect();
+            let unseen = self.wanted.iter().filter(|(_, names)| !names.iter().all(|name| own.contains(name)));
+            Ok(unseen.flat_map(|(tags, _)| tags.clone()).collect())
+        })
+    }
+
     fn delete(&self, ids: Vec<i64>) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
             let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
             let sql = "DELETE FROM main.cachemacro_outbox WHERE id IN (SELECT value FROM json_each(?))";
             let list = format!("[{}]", ids.join(","));
-            query::<Sqlite>(sql).bind(list).execute(&self.0).await.map(drop)
+            query::<Sqlite>(sql).bind(list).execute(&self.pool).await.map(drop)
         })
     }
 
     fn waiting(&self) -> BoxFuture<'_, Result<(i64, f64)>> {
         Box::pin(async move {
             let sql = "SELECT COUNT(*), COALESCE((julianday('now') - MIN(at)) * 86400.0, 0.0) FROM main.cachemacro_outbox";
-            query_as::<Sqlite, _>(sql).fetch_one(&self.0).await
+            query_as::<Sqlite, _>(sql).fetch_one(&self.pool).await
         })
     }
 
     fn is_closed(&self) -> bool {
-        self.0.is_closed()
+        self.pool.is_closed()
     }
 }
 
@@ -144,6 +170,18 @@ pub(super) async fn migration(connection: &mut SqliteConnection, tables: &[Plann
         missing.extend(wanted.into_iter().filter(is_missing).map(|wanted| format!("{};\n", wanted.sql)));
     }
     Ok(missing)
+}
+
+/// Whether a table has this column.
+pub(super) async fn has_column(
+    connection: &mut SqliteConnection,
+    table: &Planned,
+    column: &str,
+) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM pragma_table_xinfo(?1, ?2) WHERE name = ?3 COLLATE NOCASE)";
+    let schema = table.schema.as_deref().unwrap_or("main");
+    let has = query_as::<Sqlite, (bool,)>(sql).bind(&table.name).bind(schema).bind(column);
+    Ok(has.fetch_one(connection).await?.0)
 }
 
 /// Defines what is missing.
