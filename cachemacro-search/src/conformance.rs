@@ -187,6 +187,12 @@ async fn spaces_know_nothing_of_each_other(subject: &dyn Subject, space: &str) {
     assert_eq!(changed(index, &other, &before).await, Some(BTreeMap::new()));
     index.remove(&other, "a").await.expect("it takes it");
     assert_eq!(scanned(index, space).await.len(), 1);
+    // Joined by a colon, these are one text.
+    index.write(space, &document("other:b", "ours"), LONG).await.expect("it takes it");
+    index.write(&other, &document("b", "theirs"), LONG).await.expect("it takes it");
+    assert_eq!(scanned(index, space).await["other:b"], document("other:b", "ours").to_bytes());
+    index.remove(space, "other:b").await.expect("it takes it");
+    assert_eq!(scanned(index, &other).await["b"], document("b", "theirs").to_bytes());
 }
 
 async fn many_documents_are_on_many_pages(subject: &dyn Subject, space: &str) {

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 
-use cachemacro::Result;
+use cachemacro::{Error, ErrorKind, Result};
 
 use super::contract::{Changes, Index, Laid, Place};
 use crate::document::Document;
@@ -14,6 +14,8 @@ use crate::mirror::Mirror;
 const MOST: usize = 1_000;
 /// So often at most, each time that it catches up: others may change more than it can read.
 const ROUNDS: usize = 1_000;
+/// So many pages has a scan at most: a server whose cursor never ends would be read for ever.
+const MOST_PAGES: usize = 100_000;
 /// So many documents are taken over before searches have their turn.
 const AT_ONCE: usize = 64;
 
@@ -51,6 +53,8 @@ pub struct Follower {
 #[derive(Debug)]
 struct Shared {
     mirror: RwLock<Mirror>,
+    /// Keys to be removed as soon as nobody searches.
+    forgotten: Mutex<HashSet<String>>,
     is_complete: AtomicBool,
     unread: AtomicU64,
 }
@@ -87,6 +91,7 @@ impl Follower {
     pub fn new(space: impl Into<String>, mirror: Mirror) -> Self {
         let shared = Shared {
             mirror: RwLock::new(mirror),
+            forgotten: Mutex::default(),
             is_complete: AtomicBool::new(false),
             unread: AtomicU64::new(0),
         };
@@ -108,7 +113,7 @@ impl Follower {
     /// Reads what changed since the last time; all documents where there was none, and where the index does not know what changed.
     ///
     /// # Errors
-    /// Where the index failed. What was read until then is in the mirror; the next time goes on from there, or begins anew where it was not built.
+    /// Where the index failed, or has no end of documents. What was read until then is in the mirror; the next time goes on from there, or begins anew where it was not built.
     ///
     /// ```
     /// use cachemacro_search::{Follower, MemoryIndex, Mirror};
@@ -145,28 +150,31 @@ impl Follower {
                 }
             }
         }
+        if !self.shared.forgotten().is_empty() {
+            self.shared.write(|_| ());
+        }
         Ok(caught)
     }
 
     /// Reads all documents. What changes meanwhile is told from the place on that was asked for before.
     async fn rebuild(&mut self, index: &dyn Index, caught: &mut Caught) -> Result<()> {
         let place = index.place(&self.space).await?;
-        let (mut from, mut seen) = (None, HashSet::new());
-        loop {
+        let mut from = None;
+        self.shared.write(Mirror::begin_anew);
+        for _ in 0..MOST_PAGES {
             let page = index.scan(&self.space, from.as_ref()).await?;
             caught.changed += page.laid.len() as u64;
-            seen.extend(page.laid.iter().map(|laid| laid.key.clone()));
             self.shared.mirrored(&page.laid);
-            match page.next {
-                Some(next) => from = Some(next),
-                None => break,
+            from = page.next;
+            if from.is_none() {
+                // Those that were there before, and are not any more.
+                self.shared.write(Mirror::keep_new);
+                self.follows(Some(place));
+                caught.is_rebuilt = true;
+                return Ok(());
             }
         }
-        // Those that were there before, and are not any more.
-        self.shared.write(|mirror| mirror.retain(|key| seen.contains(key)));
-        self.follows(Some(place));
-        caught.is_rebuilt = true;
-        Ok(())
+        Err(Error::new(ErrorKind::TooLarge, "the index has no end of documents"))
     }
 
     fn follows(&mut self, place: Option<Place>) {
@@ -178,7 +186,35 @@ impl Follower {
 impl Shared {
     fn write<R>(&self, change: impl FnOnce(&mut Mirror) -> R) -> R {
         // A search that panicked changed nothing.
-        change(&mut self.mirror.write().unwrap_or_else(PoisonError::into_inner))
+        let mut mirror = self.mirror.write().unwrap_or_else(PoisonError::into_inner);
+        // What was forgotten is what was there before this change.
+        self.forget_in(&mut mirror);
+        let done = change(&mut mirror);
+        drop(mirror);
+        self.settle();
+        done
+    }
+
+    fn forgotten(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.forgotten.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn forget_in(&self, mirror: &mut Mirror) {
+        let forgotten = std::mem::take(&mut *self.forgotten());
+        for key in forgotten {
+            mirror.remove(&key);
+        }
+    }
+
+    /// Removes what is to be forgotten, unless the mirror is in use: whoever uses it does this after.
+    fn settle(&self) {
+        while !self.forgotten().is_empty() {
+            match self.mirror.try_write() {
+                Ok(mut mirror) => self.forget_in(&mut mirror),
+                Err(TryLockError::Poisoned(poisoned)) => self.forget_in(&mut poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => return,
+            }
+        }
     }
 
     /// What lies under each key is in the mirror, if it is that key's document.
@@ -220,7 +256,8 @@ pub struct Searcher {
 }
 
 impl Searcher {
-    /// What `search` finds among the documents, as far as they were read. Others search beside it; changes wait for it.
+    /// What `search` finds among the documents, as far as they were read. Others search beside it; changes wait for it. So `search` is not to search
+    /// once more itself, nor to wait for the follower: a change that waits for it would hold up both.
     ///
     /// ```
     /// use cachemacro_search::{Follower, Mirror};
@@ -228,18 +265,26 @@ impl Searcher {
     /// assert_eq!(Follower::new("shop:airport", Mirror::new()).searcher().search(Mirror::len), 0);
     /// ```
     pub fn search<R>(&self, search: impl FnOnce(&Mirror) -> R) -> R {
-        search(&self.shared.mirror.read().unwrap_or_else(PoisonError::into_inner))
+        let mirror = self.shared.mirror.read().unwrap_or_else(PoisonError::into_inner);
+        let found = search(&mirror);
+        drop(mirror);
+        self.shared.settle();
+        found
     }
 
-    /// Removes a document whose entry was not there when it was read, and says whether there was one.
+    /// Removes a document whose entry was not there when it was read. It waits for nobody, and may be called within [`search`](Self::search): where the
+    /// mirror is in use, the document goes once it is not, at the latest when the follower catches up.
     ///
     /// ```
     /// use cachemacro_search::{Follower, Mirror};
     ///
-    /// assert!(!Follower::new("shop:airport", Mirror::new()).searcher().forget("EGLL"));
+    /// let searcher = Follower::new("shop:airport", Mirror::new()).searcher();
+    /// searcher.forget("EGLL");
+    /// assert!(searcher.search(|mirror| !mirror.contains("EGLL")));
     /// ```
-    pub fn forget(&self, key: &str) -> bool {
-        self.shared.write(|mirror| mirror.remove(key))
+    pub fn forget(&self, key: &str) {
+        self.shared.forgotten().insert(key.to_owned());
+        self.shared.settle();
     }
 
     /// Whether all documents were read once, and every change since was known. Until then an answer is partial.

@@ -2,7 +2,7 @@
 //!
 //! | key | holds |
 //! |---|---|
-//! | `{SPACE:KEY}:d` | the document, in the slot of the entry with that key, with a life of its own |
+//! | `{SPACE:KEY}:LENGTH:d` | the document, in the slot of the entry with that key, with a life of its own; LENGTH is the space's in bytes, which tells where the key begins |
 //! | `{SPACE}:k` | a sorted set of the keys that have documents, by when they end |
 //! | `{SPACE}:s` | a stream of the keys that changed, bounded |
 //!
@@ -30,7 +30,8 @@ const LONGEST: u64 = 10 * 365 * 24 * 3600 * 1000;
 /// So many documents are read at once.
 const PAGE: usize = 200;
 
-/// Notes a change. KEYS: the set, the stream. ARGV: the key, its life or 0 where it is gone, how many changes are kept.
+/// Notes a change. KEYS: the set, the stream. ARGV: the key, its life or 0 where it is gone, how many changes are kept, and 1 where a document was
+/// laid or removed. Without one, only what the set still has is told as gone: the note of an earlier removal failed.
 const NOTE: &str = r"
 for i, wanted in ipairs({'zset', 'stream'}) do
   local is = redis.call('TYPE', KEYS[i]).ok
@@ -42,7 +43,8 @@ redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 if life > 0 then
   redis.call('ZADD', KEYS[1], now + life, ARGV[1])
 else
-  redis.call('ZREM', KEYS[1], ARGV[1])
+  local had = redis.call('ZREM', KEYS[1], ARGV[1])
+  if had == 0 and ARGV[4] == '0' then return 0 end
 end
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', 'k', ARGV[1])
 for i = 1, 2 do
@@ -137,11 +139,16 @@ impl<C: ConnectionLike + Clone + Send + Sync> RedisIndex<C> {
         }
     }
 
-    /// Notes that a document changed, with its life in milliseconds; zero where it is gone.
-    async fn note(&self, space: &str, key: &str, life: u64) -> Result<()> {
+    /// Notes that a document changed, with its life in milliseconds; zero where it is gone. Where none was there, it is told if that was not noted yet.
+    async fn note(&self, space: &str, key: &str, life: u64, was_there: bool) -> Result<()> {
         let (script, mut connection) = (Script::new(NOTE), self.connection.clone());
         let mut note = script.prepare_invoke();
-        note.key(set(space)).key(stream(space)).arg(key).arg(life).arg(self.most_changes);
+        note.key(set(space))
+            .key(stream(space))
+            .arg(key)
+            .arg(life)
+            .arg(self.most_changes)
+            .arg(u8::from(was_there));
         self.answer(note.invoke_async::<()>(&mut connection)).await
     }
 
@@ -171,14 +178,14 @@ impl<C: ConnectionLike + Clone + Send + Sync> Index for RedisIndex<C> {
         lay.arg(document_key(space, document.key())).arg(&document.to_bytes()[..]).arg("PX").arg(life);
         self.answer(lay.query_async::<()>(&mut connection)).await?;
         // Told once it lies there, so that whoever is told finds it.
-        self.note(space, document.key(), life).await
+        self.note(space, document.key(), life, true).await
     }
 
     async fn remove(&self, space: &str, key: &str) -> Result<()> {
         let (mut connection, mut unlink) = (self.connection.clone(), redis::cmd("UNLINK"));
         unlink.arg(document_key(space, key));
         let gone: u64 = self.answer(unlink.query_async(&mut connection)).await?;
-        if gone == 0 { Ok(()) } else { self.note(space, key, 0).await }
+        self.note(space, key, 0, gone > 0).await
     }
 
     async fn place(&self, space: &str) -> Result<Place> {
@@ -246,7 +253,7 @@ impl<C: ConnectionLike + Clone + Send + Sync> Index for RedisIndex<C> {
 }
 
 fn document_key(space: &str, key: &str) -> String {
-    format!("{{{space}:{key}}}:d")
+    format!("{{{space}:{key}}}:{}:d", space.len())
 }
 
 fn set(space: &str) -> String {

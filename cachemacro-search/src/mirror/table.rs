@@ -26,6 +26,8 @@ pub(super) struct Held {
     /// Places of trigrams.
     pub(super) grams: Box<[u32]>,
     pub(super) vector: Option<Box<[f32]>>,
+    /// The mirror's age when it came.
+    age: u32,
 }
 
 /// Documents in memory, found by words, by typos forgiven, or by dense vectors.
@@ -54,6 +56,8 @@ pub struct Mirror {
     /// The lowest number that may be in use.
     oldest: usize,
     left: u64,
+    /// How often all documents were read anew.
+    age: u32,
     pub(super) terms: Postings<(u32, f32)>,
     pub(super) grams: Postings<u32>,
     /// What follows from all documents together; none where they changed since.
@@ -93,6 +97,7 @@ impl Mirror {
             by_key: HashMap::default(),
             oldest: 0,
             left: 0,
+            age: 0,
             terms: Postings::default(),
             grams: Postings::default(),
             weights: OnceLock::new(),
@@ -162,7 +167,8 @@ impl Mirror {
             .collect();
         let grams = document.grams.iter().map(|gram| self.grams.add(*gram, number)).collect();
         self.by_key.insert(key.clone(), number);
-        self.held.push(Some(Held { key, scope: document.scope, terms, grams, vector: document.vector }));
+        let (scope, vector, age) = (document.scope, document.vector, self.age);
+        self.held.push(Some(Held { key, scope, terms, grams, vector, age }));
         self.changed();
     }
 
@@ -210,6 +216,21 @@ impl Mirror {
     pub fn retain(&mut self, mut keeps: impl FnMut(&str) -> bool) {
         let gone: Vec<Arc<str>> = self.by_key.keys().filter(|key| !keeps(key)).cloned().collect();
         for key in gone {
+            self.remove(&key);
+        }
+    }
+
+    /// What is there is old from now on; what is inserted is new.
+    pub(crate) const fn begin_anew(&mut self) {
+        self.age = self.age.wrapping_add(1);
+    }
+
+    /// Removes what is old.
+    pub(crate) fn keep_new(&mut self) {
+        let is_old = |held: &&Held| held.age != self.age;
+        let old: Vec<Arc<str>> =
+            self.held.iter().flatten().filter(is_old).map(|held| held.key.clone()).collect();
+        for key in old {
             self.remove(&key);
         }
     }

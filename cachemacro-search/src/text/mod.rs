@@ -114,6 +114,8 @@ fn first_letters(word: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::{Analyzer, Language};
 
     fn words(text: &str) -> Vec<String> {
@@ -167,5 +169,32 @@ mod tests {
         assert_eq!(stem(Language::English, "charges CHARGED charging"), ["charg"; 3]);
         assert_eq!(stem(Language::French, "continuité"), stem(Language::French, "Continuités"));
         assert_eq!(stem(Language::Russian, "аэропорты"), stem(Language::Russian, "АЭРОПОРТ"));
+    }
+
+    #[test]
+    fn words_that_a_stemmer_of_greek_panicked_at_have_stems_in_every_language() {
+        for language in Language::ALL {
+            assert!(!Analyzer::new().stemming(*language).words("ισαισα οιζαριζα").is_empty(), "{language:?}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(500))]
+
+        #[test]
+        fn no_language_panics_at_any_text(
+            text in prop_oneof![
+                "(([a-zà-ÿğışőűăâîșțœ]{1,12}|[a-z]{0,5}(ation|ement|issimo|ungen|heit|oglu|larin|lerini|ände|ített|ească|zione)[a-zé]{0,3})['’ -]?){1,40}",
+                "([а-яё]{1,9}(ость|ейше|ывшись|ями|ого)?[ -]?){1,40}",
+                "([\u{621}-\u{652}]{1,9}[ -]?){1,40}",
+                "([\u{b85}-\u{bcd}]{1,9}[ -]?){1,40}",
+                "([α-ωάέήίόύώς]{1,9}[ -]?){1,40}",
+                "\\PC{0,100}",
+            ],
+        ) {
+            for language in Language::ALL {
+                Analyzer::new().stemming(*language).words(&text);
+            }
+        }
     }
 }

@@ -48,10 +48,15 @@ impl Subject for Redis {
     async fn lay(&self, space: &str, key: &str, bytes: Bytes) -> bool {
         let mut connection = self.connection.clone();
         let mut set = redis::cmd("SET");
-        set.arg(format!("{{{space}:{key}}}:d")).arg(&bytes[..]);
+        set.arg(laid(space, key)).arg(&bytes[..]);
         set.exec_async(&mut connection).await.expect("the server answers");
         true
     }
+}
+
+/// Where a document lies.
+fn laid(space: &str, key: &str) -> String {
+    format!("{{{space}:{key}}}:{}:d", space.len())
 }
 
 fn document(key: &str) -> Document {
@@ -72,7 +77,7 @@ async fn what_one_process_writes_another_finds_and_nothing_stays_for_ever() {
     writer.index.write(&space, &document("a"), LIFE).await.expect("it takes it");
     assert_eq!(follower.catch_up(&reader.index).await.expect("it answers").changed, 1);
     assert!(follower.searcher().search(|mirror| mirror.contains("a")));
-    for key in [format!("{{{space}:a}}:d"), format!("{{{space}}}:k"), format!("{{{space}}}:s")] {
+    for key in [laid(&space, "a"), format!("{{{space}}}:k"), format!("{{{space}}}:s")] {
         let mut connection = writer.connection.clone();
         let left: i64 =
             redis::cmd("PTTL").arg(&key).query_async(&mut connection).await.expect("the server answers");
@@ -88,11 +93,25 @@ async fn what_one_process_writes_another_finds_and_nothing_stays_for_ever() {
 }
 
 #[tokio::test]
+async fn a_removal_whose_note_failed_is_told_by_the_next_one_and_only_once() {
+    let (redis, space) = (Redis::on(RedisServer::shared()).await, namespace());
+    let mut follower = Follower::new(&*space, Mirror::new());
+    redis.index.write(&space, &document("a"), LIFE).await.expect("it takes it");
+    follower.catch_up(&redis.index).await.expect("it answers");
+    // As when the connection breaks between the removal and its note.
+    redis.run("UNLINK", &[&laid(&space, "a")]).await;
+    for told in [1, 0] {
+        redis.index.remove(&space, "a").await.expect("it takes it");
+        assert_eq!(follower.catch_up(&redis.index).await.expect("it answers").changed, told);
+        assert!(!follower.searcher().search(|mirror| mirror.contains("a")));
+    }
+}
+
+#[tokio::test]
 async fn lost_and_foreign_keys_cost_candidates_until_they_are_written_over() {
     let space = namespace();
     let redis = Redis::on(RedisServer::shared()).await;
-    let (laid, set, stream) =
-        (format!("{{{space}:a}}:d"), format!("{{{space}}}:k"), format!("{{{space}}}:s"));
+    let (laid, set, stream) = (laid(&space, "a"), format!("{{{space}}}:k"), format!("{{{space}}}:s"));
     for kind in ["gone", "a list", "a string"] {
         for key in [&laid, &set, &stream] {
             for key in ["a", "b"] {
