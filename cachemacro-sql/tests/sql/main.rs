@@ -1,6 +1,7 @@
 //! What statements read and write, on tables of cases and on what is no SQL.
 
 mod cases;
+mod defined;
 mod history;
 mod hostile;
 mod outbox;

@@ -18,8 +18,6 @@
 //! | … not in transactions | `the_first_statement_of_a_transaction_is_its_users`, `what_a_transaction_sees_of_a_catalogue_that_it_changes_nobody_else_takes_for_true` |
 //! | … doubted while it changes | `a_statement_that_is_run_while_the_catalogue_changes_evicts_all`, `a_statement_that_was_understood_before_the_catalogue_changed_evicts_all`, `a_load_that_reads_while_the_catalogue_changes_is_not_stored` |
 //! | what a load writes is what it read | `a_row_that_a_load_makes_itself_goes_with_its_table` |
-//! | virtual tables | `what_virtual_tables_show_goes_with_the_table_that_has_the_rows` |
-//! | what definitions say of rows | `rows_that_a_definition_replaces_and_keys_that_compare_by_a_collation_have_no_names` |
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -48,9 +46,9 @@ const SCHEMA: &str = "
 ";
 
 /// A database of its own, and a cache.
-struct Rig {
+pub(crate) struct Rig {
     db: Watched<SqlitePool>,
-    cache: Cache,
+    pub(crate) cache: Cache,
     _folder: TempDir,
 }
 
@@ -70,7 +68,7 @@ impl Rig {
     }
 
     /// What a cached count of this table's rows is, and whether it was loaded.
-    async fn count(&self, table: &str) -> (i64, bool) {
+    pub(crate) async fn count(&self, table: &str) -> (i64, bool) {
         let before = self.cache.stats().total.loads;
         let count = self.cache.scope(count(&self.db, table)).await.expect("a table");
         self.cache.stored().await;
@@ -78,7 +76,7 @@ impl Rig {
     }
 
     /// Loads these counts, so that they are cached.
-    async fn cached(&self, tables: &[&str]) {
+    pub(crate) async fn cached(&self, tables: &[&str]) {
         for table in tables {
             // The first load of a table that the function has not read before may not be stored.
             self.count(table).await;
@@ -87,12 +85,12 @@ impl Rig {
         }
     }
 
-    async fn run(&self, sql: &'static str) -> Result {
+    pub(crate) async fn run(&self, sql: &'static str) -> Result {
         self.cache.scope(sqlx::query(sql).execute(&self.db)).await.map(drop)
     }
 
     /// Which of these counts are cached no more.
-    async fn evicted<'t>(&self, tables: &[&'t str]) -> Vec<&'t str> {
+    pub(crate) async fn evicted<'t>(&self, tables: &[&'t str]) -> Vec<&'t str> {
         let mut evicted = Vec::new();
         for table in tables {
             if self.count(table).await.1 {
@@ -406,7 +404,7 @@ fn futures_of_statements_and_transactions_can_be_sent() {
 }
 
 /// A pool of one connection, whose statements all go one after the other.
-async fn alone(schema: &'static str) -> Rig {
+pub(crate) async fn alone(schema: &'static str) -> Rig {
     let folder = tempfile::tempdir().expect("a folder");
     let options =
         SqliteConnectOptions::new().filename(folder.path().join("test.sqlite")).create_if_missing(true);
@@ -610,61 +608,6 @@ async fn a_row_that_a_load_makes_itself_goes_with_its_table() {
     }
     rig.run("DELETE FROM others").await.expect("a row");
     assert!(!counted.has().await.expect("an answer"));
-}
-
-#[tokio::test]
-async fn what_virtual_tables_show_goes_with_the_table_that_has_the_rows() {
-    let rig = alone(
-        "CREATE TABLE papers (id INTEGER PRIMARY KEY, title TEXT);
-         CREATE TABLE others (id INTEGER);
-         CREATE VIRTUAL TABLE found USING fts5(title, content='papers', content_rowid='id');
-         CREATE VIRTUAL TABLE own USING fts5(title);
-         CREATE VIRTUAL TABLE words USING fts5vocab('own', 'row');
-         INSERT INTO papers VALUES (1, 'a')",
-    )
-    .await;
-    let all = ["found", "own", "papers", "others", "found('a')"];
-    rig.cached(&all).await;
-    rig.run("UPDATE papers SET title = 'b'").await.expect("a row");
-    assert_eq!(rig.evicted(&all).await, ["found", "papers", "found('a')"]);
-    rig.run("INSERT INTO own VALUES ('c')").await.expect("a row");
-    assert_eq!(rig.evicted(&all).await, ["own"]);
-    rig.run("INSERT INTO found (rowid, title) VALUES (1, 'b')").await.expect("a row");
-    assert_eq!(rig.evicted(&["found", "own", "others", "found('a')"]).await, ["found", "found('a')"]);
-    rig.count("words").await;
-    rig.count("words").await;
-    assert!(rig.count("words").await.1, "nobody knows what it shows");
-}
-
-#[tokio::test]
-async fn rows_that_a_definition_replaces_and_keys_that_compare_by_a_collation_have_no_names() {
-    let rig = alone(
-        "CREATE TABLE codes (id INTEGER PRIMARY KEY, code TEXT UNIQUE ON CONFLICT REPLACE);
-         CREATE TABLE uses (code INTEGER REFERENCES codes ON DELETE CASCADE);
-         CREATE TABLE folded (code TEXT COLLATE NOCASE, name TEXT, PRIMARY KEY (code COLLATE BINARY));
-         CREATE TABLE made (id INTEGER PRIMARY KEY, a TEXT, b TEXT AS (a) STORED UNIQUE);
-         CREATE TABLE of_made (b TEXT REFERENCES made (b) ON UPDATE CASCADE);
-         INSERT INTO codes VALUES (1, 'a');
-         INSERT INTO uses VALUES (1);
-         INSERT INTO folded VALUES ('A', '')",
-    )
-    .await;
-    let row = async |table: &str, key: &str| {
-        let entry = rig.cache.entry::<u32>(table, key).with_tags(cachemacro_sql::row(table, key));
-        let was_there = entry.has().await.expect("an answer");
-        entry.set(&1).await.expect("set");
-        was_there
-    };
-    row("codes", "1").await;
-    row("folded", "A").await;
-    rig.cached(&["uses", "of_made"]).await;
-    rig.run("INSERT INTO codes (id, code) VALUES (2, 'a')").await.expect("a row");
-    assert!(!row("codes", "1").await, "it gave way");
-    assert_eq!(rig.evicted(&["uses"]).await, ["uses"]);
-    rig.run("UPDATE folded SET name = 'x' WHERE code = 'a'").await.expect("a row");
-    assert!(!row("folded", "A").await);
-    rig.run("UPDATE made SET a = 'x'").await.expect("no row");
-    assert_eq!(rig.evicted(&["of_made"]).await, ["of_made"]);
 }
 
 #[tokio::test]
