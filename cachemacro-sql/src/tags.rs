@@ -1,5 +1,6 @@
 //! The tags of databases, tables and rows.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use cachemacro::Key;
@@ -70,10 +71,18 @@ fn any_row(name: &str, table: &str) -> String {
 #[cfg(any(feature = "sqlx-postgres", feature = "sqlx-sqlite"))]
 pub(crate) fn changed_tags(
     name: &str,
-    changed: &std::collections::BTreeMap<String, Option<std::collections::BTreeSet<String>>>,
+    changed: &std::collections::BTreeMap<String, Option<BTreeSet<String>>>,
+) -> Vec<String> {
+    written_tags(name, changed.iter().map(|(table, keys)| (table.as_str(), keys.as_ref())))
+}
+
+/// The tags of these tables, and of their rows; `None`: it is not known of which.
+fn written_tags<'a>(
+    name: &str,
+    written: impl Iterator<Item = (&'a str, Option<&'a BTreeSet<String>>)>,
 ) -> Vec<String> {
     let mut tags = Vec::new();
-    for (table, keys) in changed {
+    for (table, keys) in written {
         tags.push(table_tag(name, table));
         match keys {
             None => tags.push(any_row(name, table)),
@@ -123,14 +132,10 @@ impl Footprint {
         if self.writes_anything() {
             return vec![all(name)];
         }
-        let mut tags = Vec::new();
-        for (table, rows) in self.writes() {
-            tags.push(table_tag(name, table));
-            match rows {
-                Rows::Unknown => tags.push(any_row(name, table)),
-                Rows::Keys(keys) => tags.extend(keys.iter().map(|key| row_tag(name, table, key))),
-            }
-        }
-        tags
+        let keys = |rows| match rows {
+            &Rows::Unknown => None,
+            Rows::Keys(keys) => Some(keys),
+        };
+        written_tags(name, self.writes().map(|(table, rows)| (table, keys(rows))))
     }
 }

@@ -3,6 +3,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+#[cfg(feature = "reports")]
+use super::reports::MOST_TAG_NAMES;
 use super::variables::unread;
 use super::{CacheBuilder, Choice, MAX_VALUE};
 #[cfg(feature = "reports")]
@@ -126,7 +128,7 @@ impl CacheBuilder {
         env.parse(
             "CACHEMACRO_TAG_NAMES",
             "a number from 0 to 100000",
-            |text| number(text).filter(|most| *most <= 100_000),
+            |text| number(text).filter(|most| *most <= MOST_TAG_NAMES),
             &mut self.settings.tag_names,
         )?;
         #[cfg(not(feature = "reports"))]

@@ -7,7 +7,7 @@ use crate::engine::settings::Reports;
 use crate::observe::report::LIFE_MILLIS;
 
 /// The most names of tags that are kept.
-const MOST_TAG_NAMES: usize = 100_000;
+pub(super) const MOST_TAG_NAMES: usize = 100_000;
 
 impl CacheBuilder {
     /// What each process leaves about the cache at its server, for tools that look at all processes; without a namespace, and in
