@@ -39,12 +39,24 @@ pub(crate) struct PlaceArgs {
     /// Take reports from a file, or from a service's `http://` route, instead of the server; repeat it for several processes
     #[arg(long, global = true, value_name = "URL|FILE")]
     pub(crate) from: Vec<String>,
-    /// How many keys are looked at in a second at most
-    #[arg(long, global = true, value_name = "KEYS", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) rate: u32,
+    /// How many keys are looked at in a second at most, 20000 unless it is said; how many calls `warm` begins in one, 50
+    #[arg(long, global = true, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    rate: Option<u32>,
     /// Look at entries though that counts as use: before Redis 7.2, on a server that makes room by use
     #[arg(long, global = true)]
     pub(crate) touch: bool,
+}
+
+impl PlaceArgs {
+    /// How many keys are looked at in a second at most.
+    pub(crate) fn rate(&self) -> u32 {
+        self.rate.unwrap_or(20_000)
+    }
+
+    /// How many calls are begun in a second at most.
+    pub(crate) fn calls(&self) -> u32 {
+        self.rate.unwrap_or(50)
+    }
 }
 
 /// How to show it.
@@ -177,9 +189,6 @@ pub(crate) enum Command {
         /// How many calls are under way at once
         #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1_000))]
         concurrency: u32,
-        /// How many calls are begun in a second at most
-        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-        calls: u32,
     },
     /// Completions for a shell
     Completions {

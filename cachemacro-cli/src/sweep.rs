@@ -134,7 +134,7 @@ async fn pages(
     prefix: &str,
     mut each: impl AsyncFnMut(Vec<String>) -> Result<bool, Failure>,
 ) -> Done {
-    let per_key = Duration::from_secs(1) / args.rate;
+    let per_key = Duration::from_secs(1) / args.rate();
     let mut seen = Seen::new(MOST_SEEN);
     let mut next = Some(Cursor::default());
     let mut due = Instant::now();

@@ -6,6 +6,9 @@ use cachemacro::{BreakerState, CacheStats, Histogram, Pool, Stats};
 
 use crate::Metrics;
 
+/// The counts that are labels of the hits.
+const OF_HITS: [&str; 2] = ["local_hits", "stale_hits"];
+
 /// Labels with their values, in the order in which they are shown.
 pub(crate) type Labels = Vec<(&'static str, String)>;
 
@@ -182,21 +185,22 @@ fn counts(caches: &[(&str, CacheStats)]) -> Vec<Family> {
     let mut families: Vec<Family> = Vec::new();
     let mut at = BTreeMap::new();
     for (cache, site, stats) in places(caches) {
-        // What of the hits asked no store is a label of them, so that their sum is right.
-        for count in stats.counts().filter(|count| count.name != "local_hits") {
+        // What of the hits asked no store, and what was stale, are labels of them, so that their sum is right.
+        for count in stats.counts().filter(|count| !OF_HITS.contains(&count.name)) {
             let at = *at.entry(count.name).or_insert_with(|| {
                 let (name, help) = (count.name.to_owned(), count.help.to_owned());
                 families.push(Family { name, help, rows: Rows::Counts(Vec::new()) });
                 families.len() - 1
             });
+            // The family is there all the same: exporters know families by their order.
+            if site != DIRECT && is_left_out(stats, count.name) {
+                continue;
+            }
             let Rows::Counts(rows) = &mut families[at].rows else { continue };
             if count.name == "hits" {
-                let local = stats.local_hits.min(count.value);
-                let told = [("store", count.value - local), ("local", local)];
-                let told = told.into_iter().filter(|(tier, hits)| *tier == "store" || *hits > 0);
-                rows.extend(told.map(|(tier, hits)| {
+                rows.extend(hits(stats).map(|(tier, state, hits)| {
                     let mut labels = labels(cache, site);
-                    labels.push(("tier", tier.to_owned()));
+                    labels.extend([("tier", tier.to_owned()), ("state", state.to_owned())]);
                     (labels, hits)
                 }));
             } else {
@@ -205,6 +209,26 @@ fn counts(caches: &[(&str, CacheStats)]) -> Vec<Family> {
         }
     }
     families
+}
+
+/// The hits by tier and state: their sum is `hits`. Decoded values in the process are fresh, and what never occurred is left out.
+fn hits(stats: &Stats) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+    let fresh = stats.hits.saturating_sub(stats.local_hits).saturating_sub(stats.stale_hits);
+    let others = [("store", "stale", stats.stale_hits), ("local", "fresh", stats.local_hits)];
+    [("store", "fresh", fresh)].into_iter().chain(others.into_iter().filter(|(.., hits)| *hits > 0))
+}
+
+/// Whether a function has no series of this count: what few functions do, and this one never did, as what comes of looks at hits where
+/// nobody looks.
+fn is_left_out(stats: &Stats, name: &str) -> bool {
+    match name {
+        "warmed" => stats.warmed == 0,
+        "replayed_evicts" => stats.replayed_evicts == 0,
+        "consistent" | "overtaken" | "inconsistent" | "inconclusive" => {
+            [stats.consistent, stats.overtaken, stats.inconsistent, stats.inconclusive] == [0; 4]
+        }
+        _ => false,
+    }
 }
 
 /// What was counted by reason or kind.

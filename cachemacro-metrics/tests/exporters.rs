@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use cachemacro::{Cache, Stats, cached};
+use cachemacro::{Cache, Clock, ErrorKind, Event, MissReason, Stats, cached};
 use cachemacro_metrics::{Error, Metrics, facade::Publisher, opentelemetry::observe, prometheus};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use opentelemetry::metrics::MeterProvider as _;
@@ -49,8 +49,9 @@ fn counts(stats: &Stats) -> BTreeMap<String, u64> {
     counts.insert("misses".to_owned(), stats.misses());
     counts.insert("errors".to_owned(), stats.errors());
     counts.insert("unstorable".to_owned(), stats.unstorable_by_reason().map(|(_, count)| count).sum());
-    // A label of the hits.
+    // Labels of the hits.
     counts.remove("local_hits");
+    counts.remove("stale_hits");
     counts.retain(|_, count| *count > 0);
     counts
 }
@@ -96,9 +97,9 @@ async fn every_field_of_the_figures_is_told() {
         .filter_map(|line| line.split(':').next())
         .collect();
     assert!(fields.len() > 15, "{fields:?}");
-    let others = BTreeSet::from(["local_hits", "unstorable"]);
+    let others = BTreeSet::from(["local_hits", "stale_hits", "unstorable"]);
     let untold: BTreeSet<_> = fields.difference(&told).copied().collect();
-    assert_eq!(untold, others, "the one is a label of the hits, of the other there is none");
+    assert_eq!(untold, others, "two are labels of the hits, of the other there is none");
 }
 
 #[tokio::test]
@@ -111,7 +112,9 @@ async fn prometheus_is_told_what_was_counted_once() {
 
     let value = |wanted: &str| series(&text).find(|(series, _)| *series == wanted).map(|(_, value)| value);
     let hits = |tier: &str| {
-        value(&format!(r#"cachemacro_hits_total{{cache="main",site="exporters::square",tier="{tier}"}}"#))
+        value(&format!(
+            r#"cachemacro_hits_total{{cache="main",site="exporters::square",tier="{tier}",state="fresh"}}"#
+        ))
     };
     let by_tier = (hits("store"), hits("local"));
     let local = cache.stats().site("square").map_or(0, |stats| stats.local_hits);
@@ -142,6 +145,83 @@ async fn prometheus_is_told_what_was_counted_once() {
         value(&format!(r#"cachemacro_info{{cache="other",version="{}"}}"#, env!("CARGO_PKG_VERSION"))),
         Some(1.0)
     );
+}
+
+#[tokio::test]
+async fn hits_are_fresh_or_stale_and_their_sum_is_exact() {
+    let clock = Clock::manual();
+    let settings = Cache::builder().memory().ttl(Duration::from_mins(1)).stale(Duration::from_hours(1));
+    let cache = settings.clock(clock.clone()).build().unwrap();
+    let entry = cache.entry::<u32>("rate", 1);
+    let load =
+        async |fails: bool| entry.try_get_or_load(async || if fails { Err("gone") } else { Ok(95) }).await;
+    assert_eq!(load(false).await, Ok(95));
+    assert_eq!(load(false).await, Ok(95), "fresh");
+    clock.advance(Duration::from_secs(61));
+    // The first is elected, and its load fails; for a while nobody tries again.
+    for _ in 0..3 {
+        assert_eq!(load(true).await, Ok(95), "stale");
+    }
+    let total = cache.stats().total;
+    assert_eq!((total.hits, total.stale_hits, total.stale), (3, 2, 3), "and one stood in for a load");
+    let text = prometheus::text(&Metrics::of("main", &cache)).unwrap();
+    let hits = |state: &str| {
+        let wanted =
+            format!(r#"cachemacro_hits_total{{cache="main",site="direct",tier="store",state="{state}"}}"#);
+        series(&text).find(|(series, _)| *series == wanted).map(|(_, value)| value)
+    };
+    assert_eq!((hits("fresh"), hits("stale")), (Some(1.0), Some(2.0)), "{text}");
+    assert_eq!(sums(&text), counts(&total));
+}
+
+/// 200 functions that each do what a function does: hits of each kind, misses for many reasons, errors, fills, evicts.
+#[tokio::test]
+async fn of_200_functions_there_are_at_most_9_000_lines() {
+    let cache = Cache::memory();
+    let reasons = [
+        MissReason::Absent,
+        MissReason::Pending,
+        MissReason::Expired,
+        MissReason::TagEvicted,
+        MissReason::OtherSchema,
+        MissReason::Due,
+    ];
+    for at in 0..200 {
+        let site = cache.named(format!("shop::some_module::of_functions::function_{at}"));
+        for event in reasons.map(Event::Miss).into_iter().chain([
+            Event::Hit,
+            Event::Stale,
+            Event::Refresh,
+            Event::LoadFailed,
+            Event::SharedLoad,
+            Event::Fill,
+            Event::RefusedFill,
+            Event::Evict(1),
+            Event::TagEvict(1),
+            Event::Put,
+            Event::Error(ErrorKind::Timeout),
+            Event::Error(ErrorKind::Connect),
+        ]) {
+            site.count(event);
+        }
+        for _ in 0..3 {
+            site.run(async {}).await;
+        }
+    }
+    let metrics = Metrics::of("main", &cache);
+    let lines = prometheus::text(&metrics).unwrap().lines().count();
+    let mut times: Vec<Duration> = (0..21)
+        .map(|_| {
+            let began = std::time::Instant::now();
+            let told = prometheus::text(&metrics).unwrap();
+            assert_eq!(told.lines().count(), lines);
+            began.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    println!("{lines} lines of 200 functions in {:?} (the median of 21)", times[10]);
+    // Those of the cache as a whole among them; local hits and stale ones are two more of each.
+    assert!(lines > 200 * 30 && lines + 2 * 200 <= 9_000, "{lines} lines");
 }
 
 #[tokio::test]

@@ -185,6 +185,14 @@ impl Served {
         &self.head
     }
 
+    /// The port on which it listens.
+    ///
+    /// # Panics
+    /// Where it said none.
+    pub fn port(&self) -> u16 {
+        self.address.rsplit(':').next().and_then(|port| port.parse().ok()).expect("it said its address")
+    }
+
     /// Interrupts it, as Ctrl-C does, and waits until it ended.
     ///
     /// # Panics

@@ -161,7 +161,7 @@ async fn of_times(findings: &mut Vec<Finding>, latency: Duration, place: &Place)
 
 /// Whether an entry is in the namespace; `None`: there are more keys than were looked at, or they may not be scanned.
 async fn is_in_use(place: &Place, args: &PlaceArgs) -> Option<bool> {
-    let (mut cursor, mut steps) = (Cursor::default(), args.rate.min(MOST_KEYS) / STEP + 1);
+    let (mut cursor, mut steps) = (Cursor::default(), args.rate().min(MOST_KEYS) / STEP + 1);
     while steps > 0 {
         let page = place.inspector.keys("", &cursor).await.ok()?;
         if !page.keys.is_empty() {

@@ -1,13 +1,15 @@
 //! `flush`: evicts, as services do, after it has shown what goes.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 use cachemacro::inspect::{Expects, tag_hash};
 
 use super::log;
+use super::shown::fleet_if_any;
 use crate::args::{Args, FlushArgs};
 use crate::failure::{Done, Failure};
+use crate::fleet::{DIRECT, Fleet};
 use crate::place::Place;
 use crate::sweep::sweep;
 use crate::table::{Cell, Table};
@@ -15,12 +17,16 @@ use crate::text;
 
 /// How many keys the plan looks at: beyond, it is a sample.
 const SAMPLE: usize = 10_000;
+/// How many functions it names.
+const MOST_SITES: usize = 8;
 
 /// What was found that would go.
 #[derive(Default)]
 struct Plan {
     entries: u64,
     bytes: u64,
+    /// The functions whose entries they are.
+    sites: BTreeSet<String>,
     looked: usize,
     is_sample: bool,
 }
@@ -75,6 +81,18 @@ async fn evict(what: &FlushArgs, tags: Vec<u64>, place: &Place) -> (u64, Done) {
 }
 
 impl Plan {
+    /// Takes note of an entry that would go.
+    fn goes(&mut self, key: &str, bytes: usize, fleet: &Fleet) {
+        self.entries += 1;
+        self.bytes += bytes as u64;
+        let owners = fleet.owners(key);
+        // Where nobody reported, nothing is known of functions.
+        if owners.is_empty() && !fleet.reports.is_empty() {
+            self.sites.insert(DIRECT.to_owned());
+        }
+        self.sites.extend(owners.iter().map(|owner| owner.site.site.clone()));
+    }
+
     /// Whether every key was looked at and none would go.
     const fn is_empty(&self) -> bool {
         self.entries == 0 && !self.is_sample
@@ -104,11 +122,14 @@ fn hash_of(tag: &str) -> Result<u64, Failure> {
 
 async fn plan(args: &Args, what: &FlushArgs, tags: &[u64], place: &Place) -> Result<Plan, Failure> {
     let mut plan = Plan::default();
+    let fleet = fleet_if_any(place).await;
     let only_keys = tags.is_empty() && what.prefix.is_empty() && !what.all;
     if only_keys {
-        for head in place.inspector.heads(&what.key, &Expects::new()).await?.into_iter().flatten() {
-            plan.entries += 1;
-            plan.bytes += head.length as u64;
+        let heads = place.inspector.heads(&what.key, &Expects::new()).await?;
+        for (key, head) in what.key.iter().zip(heads) {
+            if let Some(head) = head {
+                plan.goes(key, head.length, &fleet);
+            }
         }
         plan.looked = what.key.len();
         return Ok(plan);
@@ -129,8 +150,7 @@ async fn plan(args: &Args, what: &FlushArgs, tags: &[u64], place: &Place) -> Res
             // An entry one of whose tags was evicted since is a miss already, and does not count.
             || found.head.reason.is_none() && found.head.tags.iter().any(|tag| tags.contains(&tag.tag));
         if goes {
-            plan.entries += 1;
-            plan.bytes += found.head.length as u64;
+            plan.goes(&found.key, found.head.length, &fleet);
         }
         true
     })
@@ -139,9 +159,19 @@ async fn plan(args: &Args, what: &FlushArgs, tags: &[u64], place: &Place) -> Res
 }
 
 fn show(args: &Args, plan: &Plan) -> Done {
-    let mut table = Table::new(&["entries", "bytes", "looked_at", "sample"]);
+    let mut table = Table::new(&["entries", "bytes", "sites", "looked_at", "sample"]);
     let sample = if plan.is_sample { "yes: there are more keys than were looked at" } else { "no" };
-    table.row([plan.entries.into(), Cell::Bytes(plan.bytes), (plan.looked as u64).into(), sample.into()]);
+    let mut sites: Vec<String> = plan.sites.iter().take(MOST_SITES).cloned().collect();
+    if plan.sites.len() > MOST_SITES {
+        sites.push(format!("and {} more", plan.sites.len() - MOST_SITES));
+    }
+    table.row([
+        plan.entries.into(),
+        Cell::Bytes(plan.bytes),
+        sites.join(", ").into(),
+        (plan.looked as u64).into(),
+        sample.into(),
+    ]);
     table.write(&args.output)
 }
 

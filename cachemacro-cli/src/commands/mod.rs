@@ -35,7 +35,7 @@ pub(crate) async fn run(args: Args) -> Done {
         Command::Flush(flush) => flush::flush(&args, flush).await,
         Command::Doctor => doctor::doctor(&args).await,
         Command::Verify => verify::verify(&args).await,
-        Command::Warm { urls, concurrency, calls } => warm::warm(&args, urls, *concurrency, *calls).await,
+        Command::Warm { urls, concurrency } => warm::warm(&args, urls, *concurrency).await,
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(*shell, &mut Args::command(), "cachemacro", &mut text);

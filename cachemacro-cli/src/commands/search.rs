@@ -1,14 +1,17 @@
 //! `search`: finds keys by a pattern, and values where it is asked to look into them.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use cachemacro::MissReason;
-use cachemacro::header;
-use cachemacro::inspect::{Expects, Look};
+use cachemacro::header::{self, Header};
+use cachemacro::inspect::{Expects, Inspector, Look};
+use cachemacro::schema::Layout;
 use tokio::time::sleep;
 
 use super::shown::{MOST_SHOWN, codec, content, nothing, shown_key};
 use crate::args::{Args, SearchArgs};
+use crate::compact::Compact;
 use crate::failure::Done;
 use crate::pattern::Pattern;
 use crate::place::Place;
@@ -16,14 +19,15 @@ use crate::sweep::{AS_LONG_AS_IT_IS_KEPT, Found, sweep_and};
 use crate::table::{Cell, Table};
 use crate::text;
 
-/// Codecs whose bytes cannot be read without the type: bincode and postcard. Text stands in them as it is.
-const COMPACT: [u8; 2] = [1, 2];
+/// How many layouts are kept at once.
+const MOST_LAYOUTS: usize = 256;
 
 pub(crate) async fn search(args: &Args, what: &SearchArgs) -> Done {
     let pattern = if what.regex { Pattern::regex(&what.pattern)? } else { Pattern::new(&what.pattern) };
     let place = Place::new(&args.place)?;
     let mut table = Table::new(&["key", "found_in", "state", "bytes", "codec"]);
-    let per_key = Duration::from_secs(1) / args.place.rate;
+    let per_key = Duration::from_secs(1) / args.place.rate();
+    let mut layouts = Layouts::default();
     let expects = Expects::new().stale(AS_LONG_AS_IT_IS_KEPT);
     sweep_and(&place, &args.place, "", async |Found { key, head }| {
         if pattern.fits(&key) {
@@ -33,7 +37,8 @@ pub(crate) async fn search(args: &Args, what: &SearchArgs) -> Done {
         } else if what.values && head.header.is_some() {
             sleep(per_key).await;
             let look = place.inspector.look(&key, &expects).await?;
-            if readable(&look).is_some_and(|value| pattern.fits(&value)) {
+            let layout = layouts.of(&place.inspector, look.header.as_ref()).await;
+            if readable(&look, layout).is_some_and(|value| pattern.fits(&value)) {
                 let state = look.age.unwrap_or("fresh");
                 let codec = look.header.map(|header| header.codec);
                 table.row(row(args, &key, "value", state, look.length, codec));
@@ -65,12 +70,41 @@ fn row(args: &Args, key: &str, found_in: &str, state: &str, bytes: usize, of: Op
     ]
 }
 
-/// A value as text, where it is one that a read would find. What is sealed is not looked into.
-fn readable(look: &Look) -> Option<String> {
+/// How values of the schemas that occurred are laid out, each asked for once: one round trip for a type, not for a value.
+/// Whoever may write there may write headers of any number of schemas: only so many are kept.
+#[derive(Default)]
+struct Layouts(HashMap<u64, Option<Layout>>);
+
+impl Layouts {
+    /// The layout of a value whose codec does not say what is what, where a process told it.
+    async fn of(&mut self, inspector: &Inspector, header: Option<&Header>) -> Option<&Layout> {
+        let header = header.filter(|header| Compact::of(header.codec).is_some())?;
+        if !self.0.contains_key(&header.schema) {
+            let told = inspector.layout(header.schema).await.unwrap_or_default();
+            if self.0.len() == MOST_LAYOUTS {
+                self.0.clear();
+            }
+            self.0.insert(header.schema, told);
+        }
+        self.0.get(&header.schema)?.as_ref()
+    }
+}
+
+/// A value as text, where it is one that a read would find. What is sealed is not looked into. Of a codec that does not say what is what the
+/// bytes, in which text stands as it is, where no layout is known.
+fn readable(look: &Look, layout: Option<&Layout>) -> Option<String> {
     let (header, payload) = (look.header?, look.payload.as_ref()?);
     if header.has(header::SEALED) || header.has(header::NONE) {
         return None;
     }
-    let as_it_is = COMPACT.contains(&header.codec) || payload.len() > MOST_SHOWN;
-    Some(if as_it_is { text::of_bytes(payload) } else { content(&header, look, None) })
+    if payload.len() > MOST_SHOWN {
+        return Some(text::of_bytes(payload));
+    }
+    match Compact::of(header.codec) {
+        Some(compact) => {
+            let value = layout.and_then(|layout| compact.read(layout, payload));
+            Some(value.map_or_else(|| text::of_bytes(payload), |value| value.to_string()))
+        }
+        None => Some(content(&header, look, None)),
+    }
 }

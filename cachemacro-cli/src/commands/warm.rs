@@ -15,7 +15,7 @@ use crate::failure::{Done, Failure};
 use crate::http;
 use crate::table::{Cell, Table};
 
-pub(crate) async fn warm(args: &Args, urls: &Path, concurrency: u32, calls: u32) -> Done {
+pub(crate) async fn warm(args: &Args, urls: &Path, concurrency: u32) -> Done {
     let mut text = String::new();
     if urls == Path::new("-") {
         std::io::stdin().read_to_string(&mut text)?;
@@ -35,7 +35,7 @@ pub(crate) async fn warm(args: &Args, urls: &Path, concurrency: u32, calls: u32)
     }
     let outcomes: Arc<Mutex<BTreeMap<String, u64>>> = Arc::default();
     let permits = Arc::new(Semaphore::new(concurrency as usize));
-    let mut ticks = interval(Duration::from_secs(1) / calls);
+    let mut ticks = interval(Duration::from_secs(1) / args.place.calls());
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut tasks = JoinSet::new();
     for url in urls {

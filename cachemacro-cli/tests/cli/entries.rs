@@ -242,6 +242,62 @@ async fn explain_says_what_the_next_read_finds() {
     tokio::time::timeout(Duration::from_secs(20), async { tokio::join!(load, look) }).await.unwrap();
 }
 
+mod old {
+    #[cachemacro::cached(prefix = "thing", key = "{id}", ttl = "1m", cache = cache)]
+    pub(super) async fn thing(cache: &cachemacro::Cache, id: u64) -> u64 {
+        let _ = cache;
+        id
+    }
+}
+
+mod new {
+    #[cachemacro::cached(prefix = "thing", key = "{id}", ttl = "1m", cache = cache)]
+    pub(super) async fn thing(cache: &cachemacro::Cache, id: u64) -> String {
+        let _ = cache;
+        id.to_string()
+    }
+}
+
+/// While two releases run, what is a hit to the one is a miss to the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_tells_each_release_that_runs() {
+    let place = Place::on(RedisServer::shared());
+    let (before, after) = (place.service(), place.service());
+    new::thing(&after, 1).await;
+    old::thing(&before, 7).await;
+    after.stored().await;
+    before.stored().await;
+    place.reported(&[&before, &after]).await;
+    let rows = place.rows(&["explain", "thing:7"]).await;
+    let of = |release: &str| {
+        let is = |row: &&Value| row["site"].as_str().is_some_and(|site| site.contains(release));
+        let row = rows.iter().find(is).unwrap_or_else(|| panic!("{release}: {rows:?}"));
+        (row["next_read"].as_str().unwrap_or_default(), row["why"].as_str().unwrap_or_default())
+    };
+    assert_eq!(of("old::thing"), ("hit", "fresh"));
+    let (next, why) = of("new::thing");
+    assert!(next == "miss" && why.starts_with("other_schema:"), "{rows:?}");
+    assert_eq!(place.asked(&["explain", "thing:7"]).await.code, Some(1), "one of them misses");
+}
+
+/// What compact codecs wrote is searched as what it means, where a process told how its type is laid out.
+#[tokio::test(flavor = "multi_thread")]
+async fn values_are_searched_by_the_layout_of_their_type() {
+    let place = Place::on(RedisServer::shared());
+    let cache = place.service();
+    order(&cache, 7).await;
+    order(&cache, 8).await;
+    cache.stored().await;
+    place.reported(&[&cache]).await;
+    wait_until("the layout is told", DEADLINE, async || {
+        let said = place.asked(&["search", r#""id":8"#, "--values", "--format", "json"]).await;
+        said.code == Some(0) && said.rows().len() == 1 && said.rows()[0]["key"] == "order:8"
+    })
+    .await;
+    assert_eq!(place.rows(&["search", r#""paid":true"#, "--values"]).await.len(), 2);
+    assert_eq!(place.asked(&["search", r#""paid":false"#, "--values"]).await.code, Some(1));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn verify_finds_what_is_damaged_and_nothing_else() {
     let server = RedisServer::shared();

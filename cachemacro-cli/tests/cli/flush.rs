@@ -5,6 +5,7 @@ use cachemacro_tests::server::{is_redis_6, run};
 use serde_json::json;
 
 use crate::harness::{Place, user};
+use crate::terminal::Terminal;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_flushed_is_evicted_and_the_rest_stays() {
@@ -19,6 +20,13 @@ async fn what_is_flushed_is_evicted_and_the_rest_stays() {
 
     let plan = place.rows(&["flush", "--tag", "org:acme", "--dry-run"]).await;
     assert_eq!((&plan[0]["entries"], &plan[0]["sample"]), (&json!(4), &json!("no")), "{plan:?}");
+    place.reported(&[&cache]).await;
+    let sites = async |what: &[&str]| {
+        let plan = place.rows(&[&["flush", "--dry-run"], what].concat()).await;
+        plan[0]["sites"].as_str().unwrap_or_default().to_owned()
+    };
+    assert_eq!(sites(&["--tag", "org:acme"]).await, "cli::harness::user");
+    assert_eq!(sites(&["--key", "user:acme:1", "--key", "page:1"]).await, "cli::harness::user, direct");
     let before = loads();
     user(&cache, "acme", 0).await;
     assert_eq!(loads(), before, "nothing went");
@@ -185,4 +193,35 @@ async fn a_flush_that_fails_halfway_is_in_the_log_as_one_that_failed() {
     let log = place.rows(&["log"]).await;
     assert_eq!((log.len(), &log[0]["reason"]), (1, &json!("why")), "{log:?}");
     assert!(log[0]["entries"].as_str().is_some_and(|entries| entries.ends_with("failed")), "{log:?}");
+}
+
+/// Who sits at a terminal is asked; for all of it, by the namespace's name.
+#[tokio::test(flavor = "multi_thread")]
+async fn at_a_terminal_a_flush_asks_and_takes_no_for_an_answer() {
+    let place = Place::on(RedisServer::shared());
+    let cache = place.service();
+    user(&cache, "acme", 7).await;
+    place.reported(&[&cache]).await;
+    let namespace = place.namespace.clone();
+    let name = format!("type the namespace's name, {namespace}, to evict:");
+    for (args, asks, answer, code, loads) in [
+        ("flush --tag org:acme", "evict? type yes:", "no", 4, 0),
+        ("flush --tag org:acme", "evict? type yes:", "yes", 0, 1),
+        ("flush --all", &*name, "yes", 4, 0),
+        ("flush --all", &*name, &*namespace, 0, 1),
+    ] {
+        let before = cache.stats().total.loads;
+        let terminal = Terminal::start(&place, (160, 24), args);
+        terminal.shows(asks).await;
+        let screen = terminal.screen();
+        assert!(
+            screen.contains("harness::user") && screen.contains("entries"),
+            "the plan comes first: {screen}"
+        );
+        terminal.keys(&[answer, "Enter"]);
+        terminal.shows(&format!("ended with {code}")).await;
+        user(&cache, "acme", 7).await;
+        assert_eq!(cache.stats().total.loads - before, loads, "{args}: {answer}");
+        cache.stored().await;
+    }
 }

@@ -1,5 +1,8 @@
 //! What must not come of looking: foreign keys named, secrets told, a server that waits.
 
+use std::time::{Duration, Instant};
+
+use cachemacro::codec::Json;
 use cachemacro_tests::monitor::Watched;
 use cachemacro_tests::server::run;
 use cachemacro_tests::{DEADLINE, RedisServer, is_long, wait_until};
@@ -19,6 +22,18 @@ fn a_server_that_is_not_there_ends_it_with_3_and_no_secret() {
     assert!(on_the_line.errors.contains("CACHEMACRO_REDIS_URL") && !on_the_line.errors.contains("hunter2"));
 }
 
+/// The same place, seen by a user with the rights that the guide has for `name`, and no more.
+async fn by_guide(server: &RedisServer, name: &str, namespace: &str) -> Place {
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
+    let guide = std::fs::read_to_string(guide).expect("the guide is there");
+    let rule = guide.lines().find(|line| line.starts_with(&format!("ACL SETUSER {name} ")));
+    let rule = rule.expect("it has the rule").replace("PASSWORD", "hunter2");
+    let mut admin = server.client().await;
+    run(&mut admin, &rule.replace("shop:", &format!("{namespace}:"))).await;
+    let url = server.bare_url().replace("redis://", &format!("redis://{name}:hunter2@"));
+    Place { url, namespace: namespace.to_owned() }
+}
+
 /// Who only watches reads, and is denied what changes anything.
 #[tokio::test(flavor = "multi_thread")]
 async fn under_a_watchers_rights_reads_work_and_writes_end_with_3() {
@@ -29,13 +44,7 @@ async fn under_a_watchers_rights_reads_work_and_writes_end_with_3() {
     place.reported(&[&cache]).await;
     let mut admin = server.client().await;
     let namespace = &place.namespace;
-    // As the guide has it.
-    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
-    let guide = std::fs::read_to_string(guide).expect("the guide is there");
-    let rule = guide.lines().find(|line| line.starts_with("ACL SETUSER watcher")).expect("it has the rule");
-    run(&mut admin, &rule.replace("PASSWORD", "hunter2").replace("shop:", &format!("{namespace}:"))).await;
-    let url = server.url().replace("redis://", "redis://watcher:hunter2@");
-    let watcher = Place { url, namespace: namespace.clone() };
+    let watcher = by_guide(&server, "watcher", namespace).await;
     for args in [
         &["list"][..],
         &["stats"],
@@ -67,6 +76,49 @@ async fn under_a_watchers_rights_reads_work_and_writes_end_with_3() {
     assert_eq!(cache.stats().total.loads, before, "nothing went");
 }
 
+/// What a value says, and the password by which it is read, is in the output of no command that was not asked for values.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_value_and_no_password_is_shown_unasked() {
+    let server = RedisServer::start();
+    let place = Place::on(&server);
+    let cache = place.settings().tag_names(100).hot_keys(true).build().expect("acceptable settings");
+    cache.entry::<String>("note", 7).with_tags(["notes"]).set(&"canary".repeat(10)).await.expect("stored");
+    cache.entry::<String>("note", 8).with_codec::<Json>().set(&"canary".to_owned()).await.expect("stored");
+    for _ in 0..3_000 {
+        user(&cache, "acme", 7).await;
+    }
+    cache.stored().await;
+    place.reported(&[&cache]).await;
+    let operator = by_guide(&server, "operator", &place.namespace).await;
+    for format in ["table", "csv", "json"] {
+        for args in [
+            &["stats"][..],
+            &["stats", "--by", "process"],
+            &["stats", "--watch", "--count", "1"],
+            &["top"],
+            &["top", "--by", "hot"],
+            &["list"],
+            &["search", "note"],
+            &["inspect", "note:7"],
+            &["inspect", "note:8"],
+            &["explain", "note:7"],
+            &["tags"],
+            &["map"],
+            &["verify"],
+            &["doctor"],
+            &["flush", "--tag", "notes", "--dry-run"],
+            &["log"],
+        ] {
+            let said = operator.asked(&[args, &["--format", format]].concat()).await;
+            assert!(matches!(said.code, Some(0 | 1)), "{args:?}: {said:?}");
+            let all = format!("{}{}", said.out, said.errors);
+            assert!(!all.contains("canary") && !all.contains("hunter2"), "{args:?}: {said:?}");
+        }
+    }
+    let asked = operator.asked(&["inspect", "note:8", "--value"]).await;
+    assert!(asked.out.contains("canary"), "it would be seen: {asked:?}");
+}
+
 /// Those of the documentation.
 #[tokio::test(flavor = "multi_thread")]
 async fn under_an_operators_rights_flushes_work() {
@@ -75,15 +127,7 @@ async fn under_an_operators_rights_flushes_work() {
     let cache = place.service();
     user(&cache, "acme", 7).await;
     place.reported(&[&cache]).await;
-    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
-    let guide = std::fs::read_to_string(guide).expect("the guide is there");
-    let rule =
-        guide.lines().find_map(|line| line.strip_prefix("ACL SETUSER operator ")).expect("it has the rule");
-    let rule = rule.replace("PASSWORD", "hunter2").replace("shop:", &format!("{}:", place.namespace));
-    let mut admin = server.client().await;
-    run(&mut admin, &format!("ACL SETUSER operator {rule}")).await;
-    let url = server.url().replace("redis://", "redis://operator:hunter2@");
-    let operator = Place { url, namespace: place.namespace.clone() };
+    let operator = by_guide(&server, "operator", &place.namespace).await;
     for args in [
         &["tags"][..],
         &["explain", "user:acme:7"],
@@ -128,6 +172,21 @@ async fn no_key_outside_the_namespace_is_named() {
         if name == "SCAN" {
             assert_eq!(words.last().map(String::as_str), Some("100"), "{words:?}");
         }
+    }
+}
+
+/// The keys of others count: each step looks at them.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_keys_are_looked_at_in_a_second_than_the_rate_says() {
+    let server = RedisServer::start();
+    let place = Place::on(&server);
+    place.service().set("page", 1, &7).await.expect("stored");
+    let fill = "for n = 1, 3000 do redis.call('SET', 'somebody-elses:' .. n, 'x') end";
+    redis::cmd("EVAL").arg(fill).arg(0).exec_async(&mut server.client().await).await.expect("it obeys");
+    for (rate, least) in [("2000", 1_300), ("1000", 2_600)] {
+        let began = Instant::now();
+        assert_eq!(place.rows(&["list", "--rate", rate]).await.len(), 1);
+        assert!(began.elapsed() >= Duration::from_millis(least), "{rate}: {:?}", began.elapsed());
     }
 }
 
@@ -246,7 +305,7 @@ fn a_password_on_the_command_line_is_refused() {
         assert!(!format!("{said:?}").contains("canary"), "{said:?}");
     }
     assert_eq!(
-        nowhere.run(&["warm", "--urls", "-", "--calls", "4000000000"]).code,
+        nowhere.run(&["warm", "--urls", "-", "--rate", "4000000000"]).code,
         Some(2),
         "more than one a microsecond"
     );
@@ -304,8 +363,9 @@ async fn beside_a_million_foreign_keys_none_is_named_and_no_command_is_long() {
         &["doctor"],
     ];
     let looks = looks.map(|args| [args, &["--rate", "1000000"]].concat());
+    let watcher = by_guide(&server, "watcher", &place.namespace).await;
     let watched = Watched::start(&server.url()).await;
-    let said = place.asked(&looks[0]).await;
+    let said = watcher.asked(&looks[0]).await;
     assert_eq!(said.code, Some(0), "{said:?}");
     let commands = watched.commands().await;
     let scans = commands.iter().filter(|words| words[0].eq_ignore_ascii_case("scan")).count();
@@ -321,7 +381,7 @@ async fn beside_a_million_foreign_keys_none_is_named_and_no_command_is_long() {
         run(&mut admin, setting).await;
     }
     for args in &looks {
-        let said = place.asked(args).await;
+        let said = watcher.asked(args).await;
         assert!(
             said.code.is_some_and(|code| code <= 1) && !said.out.contains("somebody-elses"),
             "{args:?} {said:?}"

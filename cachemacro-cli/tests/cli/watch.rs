@@ -5,54 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use cachemacro_tests::{DEADLINE, RedisServer, namespace, wait_until};
+use cachemacro_tests::{DEADLINE, RedisServer, wait_until};
 use serde_json::Value;
 
 use crate::harness::{Place, user};
+use crate::terminal::Terminal;
 
-/// A terminal of tmux, on a server of its own.
-struct Terminal(String);
-
-impl Terminal {
-    fn tmux(&self, args: &[&str]) -> String {
-        let mut command = Command::new("tmux");
-        command.args(["-L", &self.0, "-f", "/dev/null"]).args(args);
-        let output = command.output().expect("this test needs tmux");
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-
-    /// One in which the binary runs, and after it says how it ended.
-    fn start(place: &Place, width: u16, height: u16) -> Self {
-        let terminal = Self(namespace());
-        let binary = env!("CARGO_BIN_EXE_cachemacro");
-        let (url, namespace) = (&place.url, &place.namespace);
-        let run = format!(
-            "echo before; env -u NO_COLOR CACHEMACRO_REDIS_URL={url} CACHEMACRO_NAMESPACE={namespace} {binary} stats --watch \
-             --interval 1; echo ended with $?; exec cat"
-        );
-        let (width, height) = (width.to_string(), height.to_string());
-        terminal.tmux(&["new-session", "-d", "-x", &width, "-y", &height, &run]);
-        terminal
-    }
-
-    fn keys(&self, keys: &[&str]) {
-        self.tmux(&[&["send-keys"], keys].concat());
-    }
-
-    fn screen(&self) -> String {
-        self.tmux(&["capture-pane", "-p"])
-    }
-
-    async fn shows(&self, what: &str) {
-        wait_until(what, DEADLINE, async || self.screen().contains(what)).await;
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        self.tmux(&["kill-server"]);
-    }
-}
+/// What is run in it.
+const WATCH: &str = "stats --watch --interval 1";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_screen_sorts_filters_resizes_outlives_the_server_and_leaves_the_terminal_as_it_was() {
@@ -67,7 +27,7 @@ async fn the_screen_sorts_filters_resizes_outlives_the_server_and_leaves_the_ter
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });
-    let terminal = Terminal::start(&place, 80, 24);
+    let terminal = Terminal::start(&place, (80, 24), WATCH);
     terminal.shows("1 processes").await;
     terminal.shows("harness::user").await;
     terminal.shows("reads/sv").await;
@@ -106,7 +66,7 @@ async fn the_screen_sorts_filters_resizes_outlives_the_server_and_leaves_the_ter
 async fn a_signal_and_ctrl_c_leave_the_terminal_as_it_was() {
     let place = Place::on(RedisServer::shared());
     for end in ["C-c", "signal"] {
-        let terminal = Terminal::start(&place, 80, 24);
+        let terminal = Terminal::start(&place, (80, 24), WATCH);
         terminal.shows("no process reported").await;
         if end == "signal" {
             let shell = terminal.tmux(&["display-message", "-p", "#{pane_pid}"]);

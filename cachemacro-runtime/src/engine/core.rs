@@ -561,7 +561,7 @@ impl Core {
 
     /// Each event is counted once: at its site, or at none. Totals are sums.
     #[inline]
-    fn tell(&self, site: Option<&Counters>, seen: Observation<'_>) {
+    pub(crate) fn tell(&self, site: Option<&Counters>, seen: Observation<'_>) {
         let counters = site.unwrap_or(&self.stats);
         let seen = seen.at(counters.site());
         if let Event::FailedEvict(kind) = seen.event {

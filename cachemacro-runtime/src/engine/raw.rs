@@ -20,7 +20,7 @@ use crate::ground::unstorable::Unstorable;
 use crate::key::failure::KeyFailure;
 use crate::key::tag::Tag;
 use crate::key::{Key, prefix_of};
-use crate::observe::event::Event;
+use crate::observe::event::{Event, Observation};
 use crate::observe::stats::Counters;
 use crate::policy::freshness::{Age, Freshness};
 use crate::policy::gather;
@@ -124,21 +124,26 @@ impl RawEntry {
     }
 
     pub(crate) fn record(&self, event: Event) {
+        self.tell(Observation::of(event));
+    }
+
+    fn tell(&self, seen: Observation<'_>) {
         if spans::may_be_heard() {
-            spans::heard(self.name(), event);
+            spans::heard(self.name(), seen.event);
         }
-        self.core.record_at(self.counters(), event);
+        self.core.tell(self.counters(), seen);
     }
 
     /// Counts a read that was answered with a value of this age.
     pub(crate) fn hit(&self, age: Age) {
-        self.record(Event::Hit);
+        let hit = Observation::of(Event::Hit);
+        self.tell(if is_stale(age) { hit.stale() } else { hit });
         self.served(age);
     }
 
     /// Counts a call that was answered with a value of this age, if that is stale.
     pub(crate) fn served(&self, age: Age) {
-        if matches!(age, Age::Stale | Age::Spare) {
+        if is_stale(age) {
             self.record(Event::Stale);
         }
     }
@@ -270,6 +275,11 @@ fn shared_key(core: &Core, key: &Key) -> Arc<str> {
         std::str::from_utf8(room).ok()
     });
     joined.map_or_else(|| core.full_text(&text).into(), Arc::from)
+}
+
+/// Whether who is served a value of this age is served a stale one.
+const fn is_stale(age: Age) -> bool {
+    matches!(age, Age::Stale | Age::Spare)
 }
 
 /// How long a call waits that the body of another load makes: it may be waited for itself, in a circle through other processes

@@ -135,6 +135,8 @@ pub struct Observation<'a> {
     pub took: Option<Duration>,
     /// Whether a [hit](Event::Hit) was answered by a decoded value in this process, without a look at the store.
     pub local: bool,
+    /// Whether a [hit](Event::Hit) was answered with a stale value.
+    pub stale: bool,
 }
 
 impl<'a> Observation<'a> {
@@ -147,7 +149,7 @@ impl<'a> Observation<'a> {
     /// assert_eq!(Observation::of(Event::Put).event, Event::Put);
     /// ```
     pub const fn of(event: Event) -> Self {
-        Self { event, site: None, took: None, local: false }
+        Self { event, site: None, took: None, local: false, stale: false }
     }
 
     pub(crate) const fn at(self, site: Option<&'a SiteId>) -> Self {
@@ -156,6 +158,10 @@ impl<'a> Observation<'a> {
 
     pub(crate) const fn here(self) -> Self {
         Self { local: true, ..self }
+    }
+
+    pub(crate) const fn stale(self) -> Self {
+        Self { stale: true, ..self }
     }
 
     pub(crate) const fn took(self, time: Duration) -> Self {

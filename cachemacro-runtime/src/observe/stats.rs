@@ -72,7 +72,7 @@ macro_rules! counters {
                     store_time: self.store_time.snapshot(),
                 };
                 // Each hit is counted in one place.
-                stats.hits += stats.local_hits;
+                stats.hits += stats.local_hits + stats.stale_hits;
                 stats
             }
         }
@@ -120,7 +120,9 @@ counters! {
     hits: SpreadCounter,
     /// Reads answered by a decoded value in this process, without a look at the store. They are hits too.
     local_hits: SpreadCounter,
-    /// Calls answered with a stale value.
+    /// Hits that were answered with a stale value. They are hits, and `stale`, too.
+    stale_hits: AtomicU64,
+    /// Calls answered with a stale value: hits, and failed loads in whose place one stood.
     stale: AtomicU64,
     /// Calls elected to load a value anew that was due or stale.
     refreshes: AtomicU64,
@@ -365,6 +367,7 @@ impl Observer for Counters {
     fn event(&self, seen: &Observation<'_>) {
         let (counter, by) = match seen.event {
             Event::Hit if seen.local => return self.local_hits.fetch_add(1, Ordering::Relaxed),
+            Event::Hit if seen.stale => (&self.stale_hits, 1),
             Event::Hit => return self.hits.fetch_add(1, Ordering::Relaxed),
             Event::Miss(reason) => (&self.misses[reason as usize], 1),
             Event::Stale => (&self.stale, 1),

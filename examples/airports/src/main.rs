@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use airports::load::{self, Cold, Failure, Load};
+use airports::load::{self, Cold, Drive, Failure, Load};
 use airports::repository::Repository;
 use airports::service::Airports;
 use airports::{data, routes};
@@ -17,12 +17,14 @@ use tokio::net::TcpListener;
 const USAGE: &str = "\
 usage: airports [serve] [--port PORT] [--database FILE]
        airports load [--requests N] [--seconds N] [--callers N] [--skew S] [--seed N]
+       airports drive [--port PORT] [--seconds N] [--per-second N] [--callers N] [--skew S] [--seed N]
        airports cold [--seconds N] [--per-second N] [--distance MS] [--rate N] [--callers N] [--skew S] [--seed N]
 
 serve   answers on 127.0.0.1; port 3000, and a database in a temporary folder, unless told otherwise.
         Port 0 takes any that is free. Several processes can serve one database file and one Redis.
 load    replays a mix of requests against the service with caching off, then the same ones with caching on, and
         tells what that saved. Each run takes so many seconds or requests at most (5; 20000).
+drive   sends the same mix to a service that runs already (port 3000), so many seconds (300), so many in each (200).
 cold    starts against an empty cache, without and with a warm-up before the first request, and tells what the first
         seconds are like (10), at so many requests a second (300), over a database that is so far away (10 ms).
 
@@ -32,6 +34,7 @@ With REDIS_URL the cache is in Redis or Valkey.
 enum Command {
     Serve { port: u16, database: Option<PathBuf> },
     Load(Load),
+    Drive(Drive),
     Cold(Cold),
 }
 
@@ -47,6 +50,7 @@ async fn main() -> ExitCode {
     let done = match command {
         Command::Serve { port, database } => serve(port, database).await,
         Command::Load(load) => compare(&load).await,
+        Command::Drive(drive) => send(&drive).await,
         Command::Cold(cold) => start_cold(&cold).await,
     };
     match done {
@@ -102,6 +106,12 @@ async fn compare(load: &Load) -> Result<(), Failure> {
     Ok(())
 }
 
+async fn send(drive: &Drive) -> Result<(), Failure> {
+    let report = load::drive(drive).await?;
+    print!("{report}");
+    Ok(())
+}
+
 async fn start_cold(cold: &Cold) -> Result<(), Failure> {
     let report = load::cold(cold, |disabled| {
         Cache::builder().namespace("airports-cold").env()?.disabled(disabled).build()
@@ -112,40 +122,47 @@ async fn start_cold(cold: &Cold) -> Result<(), Failure> {
 }
 
 fn parse(mut args: impl Iterator<Item = String>) -> Result<Command, String> {
+    let (mut load, mut cold, mut drive) = (Load::default(), Cold::default(), Drive::default());
     let mut port = 3_000;
     let mut database = None;
-    let mut load = Load::default();
-    let mut cold = Cold::default();
-    let mut loading = false;
-    let mut starting = false;
+    let mut does = "serve";
     let mut first = true;
     while let Some(arg) = args.next() {
-        match (arg.as_str(), loading) {
+        match (arg.as_str(), does) {
             ("serve", _) if first => {}
-            ("load", _) if first => loading = true,
+            ("load", _) if first => does = "load",
+            ("drive", _) if first => {
+                does = "drive";
+                load = drive.load.clone();
+            }
             ("cold", _) if first => {
-                (loading, starting) = (true, true);
+                does = "cold";
                 load = cold.load.clone();
             }
-            ("--per-second", _) if starting => cold.per_second = above_zero(&arg, args.next())?,
-            ("--distance", _) if starting => {
+            ("--per-second", "cold") => cold.per_second = above_zero(&arg, args.next())?,
+            ("--per-second", "drive") => drive.per_second = above_zero(&arg, args.next())?,
+            ("--distance", "cold") => {
                 cold.distance = Duration::from_millis(value(&arg, args.next())?);
             }
-            ("--rate", _) if starting => cold.rate = above_zero(&arg, args.next())?,
-            ("--port", false) => port = value(&arg, args.next())?,
-            ("--database", false) => database = Some(value(&arg, args.next())?),
-            ("--requests", true) => load.requests = value(&arg, args.next())?,
-            ("--seconds", true) => load.time = Duration::from_secs(value(&arg, args.next())?),
-            ("--callers", true) => load.callers = value(&arg, args.next())?,
-            ("--skew", true) => load.skew = value(&arg, args.next())?,
-            ("--seed", true) => load.seed = value(&arg, args.next())?,
+            ("--rate", "cold") => cold.rate = above_zero(&arg, args.next())?,
+            ("--port", "serve") => port = value(&arg, args.next())?,
+            ("--port", "drive") => drive.port = value(&arg, args.next())?,
+            ("--database", "serve") => database = Some(value(&arg, args.next())?),
+            ("--requests", "load" | "cold") => load.requests = value(&arg, args.next())?,
+            ("--seconds", "load" | "cold" | "drive") => {
+                load.time = Duration::from_secs(value(&arg, args.next())?);
+            }
+            ("--callers", "load" | "cold" | "drive") => load.callers = value(&arg, args.next())?,
+            ("--skew", "load" | "cold" | "drive") => load.skew = value(&arg, args.next())?,
+            ("--seed", "load" | "cold" | "drive") => load.seed = value(&arg, args.next())?,
             _ => return Err(format!("`{arg}` is not understood")),
         }
         first = false;
     }
-    Ok(match (loading, starting) {
-        (_, true) => Command::Cold(Cold { load, ..cold }),
-        (true, _) => Command::Load(load),
+    Ok(match does {
+        "cold" => Command::Cold(Cold { load, ..cold }),
+        "drive" => Command::Drive(Drive { load, ..drive }),
+        "load" => Command::Load(load),
         _ => Command::Serve { port, database },
     })
 }

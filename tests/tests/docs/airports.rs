@@ -56,7 +56,7 @@ fn the_figures_of_the_cache_are_there_for_prometheus() {
     let told = served.get("/metrics").body;
     let line = |series: &str| told.lines().any(|line| line == series);
     for (figure, site, tier, count) in [
-        ("hits", "GET /countries/{country}", r#",tier="store""#, 2),
+        ("hits", "GET /countries/{country}", r#",tier="store",state="fresh""#, 2),
         ("loads", "GET /countries/{country}", "", 1),
         ("loads", "airports::service::statistics", "", 1),
     ] {
@@ -301,9 +301,17 @@ fn an_interrupted_service_ends_well() {
 
 #[test]
 fn what_is_not_understood_is_told_with_the_usage() {
-    for args in
-        ["fly", "--port", "--port many", "load --port 1", "serve load", "cold --rate 0", "load --rate 1"]
-    {
+    for args in [
+        "fly",
+        "--port",
+        "--port many",
+        "load --port 1",
+        "serve load",
+        "cold --rate 0",
+        "load --rate 1",
+        "drive --requests 1",
+        "--seconds 1",
+    ] {
         let ended = Program::example("airports").args(args).end();
         assert_eq!(ended.status.code(), Some(2), "{args}");
         assert!(ended.errors.contains("usage: airports"), "{args}: {}", ended.errors);
@@ -352,6 +360,19 @@ fn a_load_on_redis_saves_as_much_and_leaves_other_entries_alone() {
     let report = Program::example("airports").args(load).env("REDIS_URL", &server.url()).output();
     assert_saves(&report, "redis");
     assert_eq!(queries(&served, || served.get("/airports/FRA")).0, 0);
+}
+
+#[test]
+fn a_service_that_runs_is_sent_requests() {
+    let service = Service::new(None);
+    let served = service.start();
+    let before = served.get("/figures").json()["loads"].as_u64();
+    let args = format!("drive --port {} --seconds 1 --per-second 100", served.port());
+    let report = Program::example("airports").args(&args).output();
+    assert!(report.starts_with("100 requests were answered: p50 "), "{report}");
+    assert!(served.get("/figures").json()["loads"].as_u64() > before, "it was asked");
+    let nobody = Program::example("airports").args("drive --port 1 --seconds 1").end();
+    assert_eq!(nobody.status.code(), Some(1), "{}", nobody.errors);
 }
 
 #[test]

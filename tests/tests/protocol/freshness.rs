@@ -97,6 +97,7 @@ async fn a_value_that_ages_serves_while_one_caller_of_all_processes_loads_it_ane
         assert_eq!((own.misses_for(MissReason::Due), other.misses()), (1, 0));
         let stale = if by == STALE { 3 } else { 0 };
         assert_eq!((own.stale, other.stale), (stale, stale));
+        assert_eq!((own.stale_hits, other.stale_hits), (stale, stale));
         entry(&here).evict().await.expect("evicted");
     }
 }
@@ -312,6 +313,7 @@ async fn while_loads_fail_a_follower_is_served_its_own_old_value(rig: Rig) {
     assert_eq!((ended(leader).await, ended(follower).await), (Ok(1), Ok(1)));
     let stats = here.cache.stats().total;
     assert_eq!((stats.failed_loads, stats.stale), (1, 2));
+    assert_eq!((stats.hits, stats.stale_hits), (0, 0), "it stood in for a load");
 }
 
 async fn followers_take_the_value_of_a_refresh(rig: Rig) {
@@ -455,6 +457,7 @@ async fn a_batch_serves_what_ages_and_loads_anew_what_it_was_elected_for(rig: Ri
     assert_eq!((found, loaded), (Ok(vec![(1, 1), (2, 20), (3, 1), (4, 40)]), Vec::new()));
     let stats = here.cache.stats().total;
     assert_eq!((stats.hits, stats.stale, stats.refreshes, stats.misses_for(MissReason::Due)), (2, 1, 1, 1));
+    assert_eq!(stats.stale_hits, 1);
 }
 
 async fn a_batch_whose_load_fails_gives_the_old_values_unless_one_is_missing(rig: Rig) {

@@ -105,4 +105,13 @@ async fn foreign_values_among_the_reports_hide_none_and_are_not_read_whole() {
     assert_eq!(told.len(), 2, "its own and the large one");
     assert!(told.iter().all(|document| document.len() <= 1 << 20), "no more than one can have");
     assert!(!matches!(inspector.layout(7).await, Ok(Some(_))), "what is no layout is none");
+    cache.set("n", 1, &7).await.expect("stored");
+    cache.clear().await.expect("cleared");
+    assert_eq!(cache.get::<i32>("n", 1).await.expect("it answers"), None);
+    let left: u64 = redis::cmd("EXISTS")
+        .arg(&["{shop:report}", "{shop:report}:large", "{shop:report}:list"])
+        .query_async(&mut admin)
+        .await
+        .expect("it answers");
+    assert_eq!(left, 3, "clearing leaves reports and the set of their names");
 }

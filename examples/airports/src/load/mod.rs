@@ -10,6 +10,7 @@
 
 mod client;
 mod cold;
+mod drive;
 mod mix;
 mod report;
 
@@ -28,6 +29,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 pub use self::client::Client;
 pub use self::cold::{Cold, ColdReport, cold};
+pub use self::drive::{Drive, DriveReport, drive};
 pub use self::mix::{Mix, Request};
 pub use self::report::{Report, Run};
 use crate::repository::Repository;
@@ -160,29 +162,7 @@ impl Server {
         pace: Pace,
         requests: &Arc<[Request]>,
     ) -> Result<Vec<Duration>, Failure> {
-        let (address, began) = (self.address, Instant::now());
-        let next = Arc::new(AtomicU32::new(0));
-        let mut clients: JoinSet<Result<Vec<Duration>, Failure>> = JoinSet::new();
-        for _ in 0..callers {
-            let (next, requests) = (next.clone(), requests.clone());
-            clients.spawn(async move {
-                let mut client = Client::connect(address).await?;
-                let mut times = Vec::new();
-                while pace.goes_on(began) {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(request) = requests.get(at as usize) else { break };
-                    let due = pace.turn(began, at).await;
-                    client.send(request).await?;
-                    times.push(due.elapsed());
-                }
-                Ok(times)
-            });
-        }
-        let mut times = Vec::with_capacity(requests.len());
-        while let Some(done) = clients.join_next().await {
-            times.append(&mut done??);
-        }
-        Ok(times)
+        send(self.address, callers, pace, requests).await
     }
 
     /// Sends requests, counts what they cost, and stops.
@@ -211,6 +191,38 @@ impl Server {
             times,
         })
     }
+}
+
+/// Sends requests to the service at this address and gives the times that their answers took.
+async fn send(
+    address: SocketAddr,
+    callers: usize,
+    pace: Pace,
+    requests: &Arc<[Request]>,
+) -> Result<Vec<Duration>, Failure> {
+    let began = Instant::now();
+    let next = Arc::new(AtomicU32::new(0));
+    let mut clients: JoinSet<Result<Vec<Duration>, Failure>> = JoinSet::new();
+    for _ in 0..callers {
+        let (next, requests) = (next.clone(), requests.clone());
+        clients.spawn(async move {
+            let mut client = Client::connect(address).await?;
+            let mut times = Vec::new();
+            while pace.goes_on(began) {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some(request) = requests.get(at as usize) else { break };
+                let due = pace.turn(began, at).await;
+                client.send(request).await?;
+                times.push(due.elapsed());
+            }
+            Ok(times)
+        });
+    }
+    let mut times = Vec::with_capacity(requests.len());
+    while let Some(done) = clients.join_next().await {
+        times.append(&mut done??);
+    }
+    Ok(times)
 }
 
 impl Pace {
