@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use tokio::time::timeout;
 
-use crate::authority::{Authority, TlsServer};
+use crate::authority::{Authority, Identity, TlsServer};
 use crate::proxy::FaultProxy;
 use crate::server::{RedisServer, connect, free_port, is_redis_6, login, run};
 use crate::wait::{DEADLINE, wait_until};
@@ -222,6 +222,14 @@ impl RedisCluster {
         for server in &self.servers {
             run(&mut server.client().await, command).await;
         }
+    }
+
+    /// Has a server show another certificate on connections that are opened from now on, and close those of its clients.
+    pub async fn shows(&self, server: usize, identity: &Identity) {
+        let mut client = self.servers[server].client().await;
+        let (certificate, key) = (identity.certificate.display(), identity.key.display());
+        run(&mut client, &format!("CONFIG SET tls-cert-file {certificate} tls-key-file {key}")).await;
+        run(&mut client, "CLIENT KILL TYPE normal").await;
     }
 
     /// The place of the server that serves a slot now, as the first that runs tells.

@@ -2,6 +2,7 @@
 //!
 //! It runs on a runtime of its own, so it goes on while a test's runtime is busy, paused or gone.
 
+mod faults;
 mod replies;
 
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
+pub use self::faults::Fault;
 use crate::server::login;
 
 /// What happens to bytes on their way.

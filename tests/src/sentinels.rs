@@ -3,6 +3,7 @@
 use redis::aio::MultiplexedConnection;
 
 use crate::authority::{Authority, Identity, TlsServer};
+use crate::proxy::FaultProxy;
 use crate::server::{RedisServer, connect, free_port, login, run};
 use crate::wait::{DEADLINE, wait_until};
 
@@ -20,6 +21,10 @@ pub struct Watched {
     /// By which port each server is known to the sentinels.
     ports: Vec<u16>,
     url: String,
+    /// In front of each server, where they are [behind proxies](Self::behind_proxies).
+    pub proxies: Vec<FaultProxy>,
+    /// In front of each sentinel, for clients, where those are.
+    pub sentinel_proxies: Vec<FaultProxy>,
 }
 
 impl Watched {
@@ -33,7 +38,7 @@ impl Watched {
     /// # Panics
     /// Where they do not know each other in time.
     pub async fn start_with(password: Option<&'static str>) -> Self {
-        Self::launch(password, None).await
+        Self::launch(password, None, false).await
     }
 
     /// The same without a password. All speak TLS to each other and to clients, with certificates of this authority, and plainly to the
@@ -42,18 +47,33 @@ impl Watched {
     /// # Panics
     /// Where they do not know each other in time.
     pub async fn over_tls(authority: &Authority) -> Self {
-        Self::launch(None, Some(authority)).await
+        Self::launch(None, Some(authority), false).await
     }
 
-    async fn launch(password: Option<&'static str>, authority: Option<&Authority>) -> Self {
+    /// The same, plainly or over TLS, where clients, replicas and sentinels find a proxy in front of each server, and clients one in front of
+    /// each sentinel. A server that is silent for a moment is not replaced.
+    ///
+    /// # Panics
+    /// Where they do not know each other in time.
+    pub async fn behind_proxies(authority: Option<&Authority>) -> Self {
+        Self::launch(None, authority, true).await
+    }
+
+    async fn launch(password: Option<&'static str>, authority: Option<&Authority>, proxied: bool) -> Self {
         let identity = authority.map(|authority| (authority, authority.signs(&["localhost", "127.0.0.1"])));
-        let server = |args: &[&str]| {
+        let mut proxies = Vec::new();
+        let mut server = |args: &[&str]| {
             let mut all = vec!["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"];
+            let proxy = proxied.then(|| FaultProxy::start("127.0.0.1:1"));
+            let announced = proxy.as_ref().map(|proxy| proxy.port().to_string());
+            if let Some(port) = &announced {
+                all.extend(["--replica-announce-ip", "127.0.0.1", "--replica-announce-port", port]);
+            }
             if let Some(password) = password {
                 all.extend(["--requirepass", password, "--masterauth", password]);
             }
             all.extend(args);
-            if let Some((authority, identity)) = &identity {
+            let (started, port) = if let Some((authority, identity)) = &identity {
                 all.extend(["--tls-replication", "yes"]);
                 let started = TlsServer::with_args(authority, identity, false, &all);
                 let port = started.port();
@@ -62,24 +82,31 @@ impl Watched {
                 let started = RedisServer::with_args(&all);
                 let port = started.port();
                 (started, port)
-            }
+            };
+            let Some(proxy) = proxy else { return (started, port) };
+            proxy.point_at(&format!("127.0.0.1:{port}"));
+            let port = proxy.port();
+            proxies.push(proxy);
+            (started, port)
         };
         let primary = server(&[]);
         let port = primary.1.to_string();
-        let replica = || server(&["--replicaof", &format!("127.0.0.1 {port}")]);
+        let mut replica = || server(&["--replicaof", &format!("127.0.0.1 {port}")]);
         let (servers, ports): (Vec<_>, Vec<_>) = [primary, replica(), replica()].into_iter().unzip();
+        let patience = if proxied { 60_000 } else { 1_500 };
         let secret = password.map_or(String::new(), |password| {
             format!("requirepass {password}\nsentinel sentinel-pass {password}\nsentinel auth-pass {NAME} {password}\n")
         });
         let config = format!(
-            "sentinel monitor {NAME} 127.0.0.1 {port} 2\nsentinel down-after-milliseconds {NAME} 1500\n\
+            "sentinel monitor {NAME} 127.0.0.1 {port} 2\nsentinel down-after-milliseconds {NAME} {patience}\n\
              sentinel failover-timeout {NAME} 3000\n{secret}"
         );
         let (mut sentinels, mut hosts) = (Vec::new(), Vec::new());
         for _ in 0..3 {
             if let Some((authority, identity)) = &identity {
                 let port = free_port();
-                sentinels.push(RedisServer::sentinel(&format!("{}{config}", tls(port, authority, identity))));
+                let text = format!("{}{config}", tls(port, authority, identity, false));
+                sentinels.push(RedisServer::sentinel(&text));
                 hosts.push(format!("127.0.0.1:{port}"));
             } else {
                 let sentinel = RedisServer::sentinel(&config);
@@ -87,11 +114,19 @@ impl Watched {
                 sentinels.push(sentinel);
             }
         }
+        let mut sentinel_proxies = Vec::new();
+        if proxied {
+            for host in &mut hosts {
+                let proxy = FaultProxy::start(host);
+                *host = format!("127.0.0.1:{}", proxy.port());
+                sentinel_proxies.push(proxy);
+            }
+        }
         let hosts = hosts.join(",");
         let url = authority.map_or(format!("redis+sentinel://{hosts}/{NAME}"), |authority| {
             format!("rediss+sentinel://{hosts}/{NAME}?ca={}", authority.file().display())
         });
-        let watched = Self { servers, sentinels, password, ports, url };
+        let watched = Self { servers, sentinels, password, ports, url, proxies, sentinel_proxies };
         for sentinel in 0..3 {
             wait_until("the sentinels know all", 2 * DEADLINE, async || {
                 let known = watched.knows(sentinel).await;
@@ -221,19 +256,27 @@ impl OverTls {
     /// Both with certificates of this authority.
     pub fn start(authority: &Authority) -> Self {
         let identity = authority.signs(&["localhost", "127.0.0.1"]);
-        let primary = TlsServer::with_args(authority, &identity, false, &["--tls-replication", "yes"]);
+        Self::with(authority, (&identity, false), (&identity, false))
+    }
+
+    /// The primary and the sentinel with a certificate each, and whether it lets in clients of this authority alone.
+    pub fn with(authority: &Authority, primary: (&Identity, bool), sentinel: (&Identity, bool)) -> Self {
+        let (identity, asks) = primary;
+        let primary = TlsServer::with_args(authority, identity, asks, &["--tls-replication", "yes"]);
         let (port, ca) = (free_port(), authority.file());
         let watches = format!("sentinel monitor {NAME} 127.0.0.1 {} 1\n", primary.port());
-        let sentinel = RedisServer::sentinel(&format!("{}{watches}", tls(port, authority, &identity)));
+        let (identity, asks) = sentinel;
+        let sentinel = RedisServer::sentinel(&format!("{}{watches}", tls(port, authority, identity, asks)));
         let url = format!("rediss+sentinel://localhost:{port}/{NAME}?ca={}", ca.display());
         Self { primary, sentinel, url }
     }
 }
 
 /// What has a sentinel speak TLS on this port, and to those that it watches.
-fn tls(port: u16, authority: &Authority, identity: &Identity) -> String {
+fn tls(port: u16, authority: &Authority, identity: &Identity, asks: bool) -> String {
     format!(
-        "tls-port {port}\ntls-replication yes\ntls-auth-clients no\ntls-cert-file {}\ntls-key-file {}\ntls-ca-cert-file {}\n",
+        "tls-port {port}\ntls-replication yes\ntls-auth-clients {}\ntls-cert-file {}\ntls-key-file {}\ntls-ca-cert-file {}\n",
+        if asks { "yes" } else { "no" },
         identity.certificate.display(),
         identity.key.display(),
         authority.file().display(),

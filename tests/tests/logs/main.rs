@@ -2,6 +2,7 @@
 //!
 //! A binary of its own: where code first runs unwatched, its callsites may be off for good (`Log::watch`).
 
+mod secrets;
 mod spans;
 
 use std::cell::{Cell, OnceCell};
@@ -183,6 +184,23 @@ fn what_is_wrong_with_a_server_is_warned_of_once_by_each_cache() {
     });
     assert_eq!(log.found(Level::WARN, "the server writes its data to disk").len(), 1);
     assert_eq!(log.alarms().len(), 1, "nothing else: {:?}", log.alarms());
+}
+
+#[test]
+fn a_command_that_the_server_lacks_is_warned_of_once_by_its_name() {
+    let log = Log::default();
+    let server = RedisServer::with_args(&["--rename-command", "EVAL", "", "--rename-command", "EVALSHA", ""]);
+    log.watch(async {
+        let cache = in_namespace(&server.url());
+        for round in 0..3 {
+            cache.connect().await.expect("reads work");
+            assert_eq!(cache.get_or_load("hush", &SECRET, async || round).await, round);
+        }
+    });
+    let lacks = log.found(Level::WARN, "does not have a command");
+    assert_eq!(lacks.len(), 1, "{lacks:?}");
+    assert!(lacks[0].text.contains("command=\"eval\""), "{lacks:?}");
+    assert_discreet(&log.lines(), &server.address());
 }
 
 #[test]

@@ -5,11 +5,14 @@
 //! | the tag that authenticates | `bytes_that_were_moved_or_changed_are_misses` |
 //! | an entry in plain is a miss where entries are sealed | `an_entry_in_plain_is_a_miss_and_replaced` |
 //! | keys are hidden | `the_store_learns_neither_keys_nor_values` |
-//! | decoded values of sealed entries are kept nowhere | `a_store_in_memory_keeps_nothing_of_it_in_plain` |
+//! | decoded values of sealed entries are kept nowhere | `a_store_in_memory_keeps_nothing_of_it_in_plain`, and the next |
+//! | nor is anything else of them, keys neither | `no_memory_of_the_process_holds_in_plain_what_is_sealed` |
 //! | a site that says `sealed` stores nothing in plain | `a_function_that_is_to_be_sealed_stores_nothing_in_plain` |
 //! | nor sends its key in plain | `a_function_that_is_to_be_sealed_names_nothing_in_plain` |
 //! | a header alone is not believed | `what_a_forged_header_says_is_not_believed` |
 
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+use std::process::Command;
 use std::time::Duration;
 
 use cachemacro::header::{Header, SEALED};
@@ -19,6 +22,8 @@ use cachemacro::{
     Cache, CacheBuilder, Entry, ErrorKind, MissReason, Policy, Sealing, Timestamp, Ttl, Warming, cache_evict,
     cached,
 };
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+use cachemacro_tests::without_settings;
 use cachemacro_tests::{Process, Rig, on_both_stores};
 
 const NAMES: [u8; 32] = [1; 32];
@@ -332,6 +337,24 @@ async fn a_store_in_memory_keeps_nothing_of_it_in_plain() {
     };
     assert_eq!(read(Cache::builder().memory()).await, 0, "it is kept decoded");
     assert!(read(Cache::builder().memory().sealed(sealing())).await > 0, "each hit is opened anew");
+}
+
+/// What was freed is overwritten, so what is found is what is held.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn no_memory_of_the_process_holds_in_plain_what_is_sealed() {
+    let found = |how: &str| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_sealed_memory"));
+        without_settings(&mut program).arg(how);
+        program.env("GLIBC_TUNABLES", "glibc.malloc.perturb=165:glibc.malloc.tcache_count=0");
+        let ended = program.output().expect("it can be run");
+        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+        let told = String::from_utf8(ended.stdout).expect("text");
+        told.trim().parse::<usize>().expect("a number")
+    };
+    let plain = found("plain");
+    assert!(plain > 500, "it sees what is there: {plain}");
+    assert_eq!(found("sealed"), 0, "of {plain} in plain");
 }
 
 #[cached(prefix = "small")]

@@ -2,6 +2,7 @@
 
 mod breaker;
 mod cancellation;
+mod certificates;
 mod cluster;
 mod conformance;
 mod connections;

@@ -17,6 +17,7 @@ use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
 use cachemacro_tests::authority::Authority;
 use cachemacro_tests::history::{Fleet, Plan};
 use cachemacro_tests::monitor::Watched as Watching;
+use cachemacro_tests::proxy::Fault;
 use cachemacro_tests::sentinels::{NAME, OverTls, Watched};
 use cachemacro_tests::server::{login, run};
 use cachemacro_tests::{DEADLINE, LONG, RedisServer, Single as _, is_long, namespace, rounds, wait_until};
@@ -294,4 +295,38 @@ async fn where_evicts_wait_for_replicas_and_ids_are_checked_no_failover_brings_a
 async fn no_failover_brings_a_stale_read_over_tls_either() {
     let authority = Authority::new("ours");
     assert_eq!(history(Watched::over_tls(&authority).await, true, 2).await, 0);
+}
+
+/// A history while the network to the primary and to one sentinel after the other is broken, both in the same way.
+async fn faults_of_the_network(authority: Option<&Authority>) {
+    let watched = Watched::behind_proxies(authority).await;
+    let plan = Plan { tasks: 8, rows: 16, rest_millis: 5, guarded: false, ..Plan::default() };
+    let mut fleet = Fleet::start(env!("CARGO_BIN_EXE_history_worker"), &watched.url(), &plan, 1).await;
+    for round in 0..=rounds(10) {
+        let hits = fleet.counts().await.hits;
+        fleet.until("they go on", 4 * DEADLINE, |done| done.hits > hits + 200).await;
+        if round < rounds(10) {
+            let (fault, at) = (Fault::of_round(round), usize::try_from(round).expect("a few"));
+            let sentinel = &watched.sentinel_proxies[at % watched.sentinel_proxies.len()];
+            tokio::join!(fault.strike(&watched.proxies[0], round), fault.strike(sentinel, round));
+        }
+    }
+    fleet.stop().await;
+    let report = fleet.report(false).await;
+    let over = if authority.is_some() { "over TLS" } else { "plainly" };
+    println!("{} faults of the network by way of sentinels, {over}: {}", rounds(10), report.summary());
+    assert_eq!((report.stale, report.errors, report.strange), (vec![], vec![], vec![]));
+    assert!(report.panics.is_empty(), "{:?}", report.panics);
+}
+
+/// Upholds G1 and G6.
+#[tokio::test]
+async fn while_the_network_to_primary_and_sentinels_is_broken_no_read_is_stale() {
+    faults_of_the_network(None).await;
+}
+
+/// Upholds G1 and G6.
+#[tokio::test]
+async fn while_the_network_to_primary_and_sentinels_is_broken_no_read_is_stale_over_tls_either() {
+    faults_of_the_network(Some(&Authority::new("ours"))).await;
 }

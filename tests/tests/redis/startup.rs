@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cachemacro::store::memory::MemoryStore;
-use cachemacro::store::{Read, ReadRequest, Server, ServerFacts, Store, pass_on};
+use cachemacro::store::redis::{RedisConfig, RedisStore};
+use cachemacro::store::{
+    LeaseKind, LeaseRequest, Read, ReadRequest, Server, ServerFacts, Store, Token, pass_on,
+};
 use cachemacro::{Cache, CacheBuilder, Result, Ttl, Warning};
 use cachemacro_tests::server::run;
-use cachemacro_tests::{DEADLINE, RedisServer, namespace, wait_until};
+use cachemacro_tests::{DEADLINE, FaultProxy, LONG, RedisServer, Single as _, namespace, wait_until};
 
 fn cache(url: &str) -> CacheBuilder {
     Cache::builder().redis(url).namespace(&namespace())
@@ -64,6 +67,36 @@ async fn what_may_not_be_asked_for_is_not_warned_of() {
     run(&mut client, "ACL SETUSER shop on >secret ~* +@all -info -config").await;
     let url = format!("redis://shop:secret@{}", server.address());
     assert_eq!(warnings(cache(&url)).await, []);
+}
+
+/// As it says itself; no such server is here.
+#[tokio::test]
+async fn a_server_that_is_too_old_is_warned_of() {
+    let server = RedisServer::start();
+    let proxy = FaultProxy::start(&server.address());
+    let mut old = redis::cmd("EVAL");
+    old.arg("return '# Server\\r\\nredis_version:6.0.20\\r\\n'").arg(0);
+    proxy.replace(b"INFO\r\n$6\r\nserver", &old, u64::MAX);
+    assert_eq!(warnings(cache(&proxy.url())).await, [Warning::ServerTooOld("6.0.20".to_owned())]);
+}
+
+/// What a provider leaves out, or gives another name.
+#[tokio::test]
+async fn a_server_that_lacks_commands_is_told_of_once_it_is_connected_to() {
+    let lacks = ["EVAL", "EVALSHA", "SCRIPT", "CONFIG"];
+    let args: Vec<&str> = lacks.iter().flat_map(|command| ["--rename-command", command, ""]).collect();
+    let server = RedisServer::with_args(&args);
+    let store =
+        RedisStore::new(RedisConfig::new(server.url()).command_timeout(DEADLINE)).expect("acceptable");
+    store.connect().await.expect("reads work");
+    let refused = store.health().await.expect("it answers").refused;
+    assert!(refused.iter().any(|command| command == "eval"), "before anything is to be stored: {refused:?}");
+    assert!(refused.iter().any(|command| command == "script"), "{refused:?}");
+    let lease = LeaseRequest::new("k", Token::random(), LeaseKind::Load, LONG);
+    let error = store.lease_one(lease).await.expect_err("there are no scripts");
+    assert!(error.to_string().contains("the server has no `eval"), "{error}");
+    let cache = cache(&server.url()).build().expect("acceptable settings");
+    assert_eq!(cache.get_or_load("row", 1, async || 7).await, 7, "functions run");
 }
 
 #[tokio::test]

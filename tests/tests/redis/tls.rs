@@ -8,6 +8,8 @@
 //! | the certificate is checked against a name | the same, and `the_name_in_a_certificate_may_be_another_than_the_hosts` |
 //! | an alert that comes after the handshake is told | `a_server_that_asks_for_a_certificate_gets_it_or_is_told` |
 //! | all kinds of connections are encrypted | `pushes_scans_and_tracking_are_encrypted_too` |
+//!
+//! Certificates on a cluster and by way of sentinels have a file of their own.
 
 use std::io::{Read as _, Write as _};
 use std::sync::{Arc, OnceLock};
@@ -18,7 +20,8 @@ use cachemacro_runtime::store::{LeaseKind, LeaseRequest, Store, Token};
 use cachemacro_runtime::{Cache, Error, ErrorKind};
 use cachemacro_tests::authority::{Authority, TlsServer};
 use cachemacro_tests::history::{Counts, Fleet, Plan};
-use cachemacro_tests::{DEADLINE, Single as _, namespace, wait_until};
+use cachemacro_tests::proxy::Fault;
+use cachemacro_tests::{DEADLINE, FaultProxy, Single as _, namespace, rounds, wait_until};
 
 /// A server that everybody of this process may use, and whom it trusts.
 pub(crate) fn shared() -> (&'static TlsServer, &'static Authority) {
@@ -89,8 +92,10 @@ async fn a_server_that_asks_for_a_certificate_gets_it_or_is_told() {
         store(RedisConfig::new(with(&ours.signs(&["shop"])))).connect().await.expect("it has one");
         let error = refused(&server.url(&ours)).await;
         assert!(error.to_string().contains("client certificate"), "{version}: {error}");
-        let error = refused(&with(&theirs.signs(&["shop"]))).await;
-        assert!(error.to_string().contains("client certificate"), "{version}: {error}");
+        for bad in [theirs.signs(&["shop"]), ours.signed_long_ago(&["shop"])] {
+            let error = refused(&with(&bad)).await;
+            assert!(error.to_string().contains("client certificate"), "{version}: {error}");
+        }
     }
 }
 
@@ -196,4 +201,30 @@ async fn a_history_over_tls_has_no_stale_read() {
     let report = fleet.report(true).await;
     assert_eq!((report.stale, report.errors, report.failed_evicts), (vec![], vec![], vec![]));
     assert!(report.panics.is_empty(), "{:?}", report.panics);
+}
+
+/// Upholds G1, G2 and G6: records of TLS that are late, cut off or lost end a connection, and nothing else.
+#[tokio::test]
+async fn while_the_network_is_broken_no_read_over_tls_is_stale() {
+    let authority = Authority::new("ours");
+    let server = TlsServer::start(&authority, &authority.signs(&["localhost"]), false);
+    let proxy = FaultProxy::start(&format!("127.0.0.1:{}", server.port()));
+    let url = format!("rediss://localhost:{}?ca={}", proxy.port(), authority.file().display());
+    let plan = Plan { tasks: 8, rows: 64, rest_millis: 5, local: true, guarded: false, ..Plan::default() };
+    let mut fleet = Fleet::start(env!("CARGO_BIN_EXE_history_worker"), &url, &plan, 1).await;
+    for round in 0..rounds(10) {
+        let before = fleet.counts().await;
+        let enough = |done: &Counts| done.hits > before.hits + 200 && done.local >= before.local + 50;
+        fleet.until("they go on", 4 * DEADLINE, enough).await;
+        Fault::of_round(round).strike(&proxy, round).await;
+    }
+    let before = fleet.counts().await;
+    fleet.until("they go on", 4 * DEADLINE, |done| done.hits > before.hits + 200).await;
+    fleet.stop().await;
+    let report = fleet.report(false).await;
+    println!("{} faults of the network, over TLS: {}", rounds(10), report.summary());
+    assert_eq!((report.stale, report.errors, report.strange), (vec![], vec![], vec![]));
+    assert!(report.panics.is_empty(), "{:?}", report.panics);
+    let latest = Duration::from_micros(report.counts.latest);
+    assert!(latest < Duration::from_secs(2), "a copy was late by {latest:.1?}");
 }

@@ -115,7 +115,8 @@ pub struct StoreHealth {
     pub latency: Duration,
     /// What the server says of its memory and role, where it may be asked.
     pub figures: Option<ServerFigures>,
-    /// The commands that the server refused so far because the user may not run them: what its access list lacks.
+    /// The commands that the server refused so far because the user may not run them, or it does not have them: what its access list
+    /// lacks, or it itself.
     pub refused: Vec<String>,
 }
 

@@ -299,16 +299,14 @@ impl Dialer {
         }
     }
 
-    /// Takes note of a command that the user may not run.
-    pub(super) fn lacks(&self, command: Option<&str>) {
-        let Some(command) = command else { return };
+    /// Takes note of a command that the user may not run, or that the server does not have. Whether that is news.
+    pub(super) fn lacks(&self, command: Option<&str>) -> bool {
+        let Some(command) = command else { return false };
         let mut lacking = lock(&self.lacking);
-        if !lacking.contains(command) {
-            lacking.insert(command.to_owned());
-        }
+        !lacking.contains(command) && lacking.insert(command.to_owned())
     }
 
-    /// The commands that were refused so far because the user may not run them.
+    /// The commands that were refused so far because the user may not run them, or the server does not have them.
     pub(super) fn lacking(&self) -> Vec<String> {
         lock(&self.lacking).iter().cloned().collect()
     }
@@ -341,6 +339,10 @@ impl Dialer {
         for part in ASK_FOR_ROLE {
             setup.part(part);
         }
+        if self.load_scripts {
+            // Some servers know no scripts: that is told before anything is to be stored.
+            setup.command(3).part("EVAL").part("return 1").part("0");
+        }
         for script in script::all().iter().filter(|_| self.load_scripts) {
             script.load(&mut setup);
         }
@@ -355,8 +357,11 @@ impl Dialer {
         }
         let replies = replies.map_err(unopened)?;
         for reply in &replies {
-            if let Reply::Error(line) = reply {
-                self.lacks(Refusal::lacking(line));
+            if let Reply::Error(line) = reply
+                && self.lacks(Refusal::lacking(line))
+                && let Some(command) = Refusal::unknown(line)
+            {
+                tracing::warn!(command, "the redis server does not have a command that is needed");
             }
         }
         match replies.first() {

@@ -1,7 +1,9 @@
 //! From the driver's errors to ours. A server's error text may quote commands and keys, so only its code passes.
 
 use std::borrow::Cow;
+use std::error::Error as StdError;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool::managed::{PoolError, TimeoutType};
@@ -175,8 +177,7 @@ fn told(error: &RedisError, code: &str) -> Cow<'static, str> {
 }
 
 fn io_text(what: &'static str, error: &RedisError) -> Cow<'static, str> {
-    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref());
-    if let Some(why) = source.and_then(Told::of) {
+    if let Some(why) = io_within(error).and_then(Told::of) {
         format!("{what}: {why}").into()
     } else if error.is_timeout() {
         format!("{what}: timed out").into()
@@ -187,9 +188,27 @@ fn io_text(what: &'static str, error: &RedisError) -> Cow<'static, str> {
     }
 }
 
+/// The error of the stream, which the driver shares among all who wait.
+fn io_within(error: &RedisError) -> Option<&io::Error> {
+    let source = error.source()?;
+    let shared = source.downcast_ref::<Arc<dyn StdError + Send + Sync>>();
+    shared.map_or(source.downcast_ref(), |shared| shared.downcast_ref())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_stream_says_that_may_be_told_is_told_whoever_speaks_on_it() {
+        let io = io::Error::new(io::ErrorKind::InvalidData, Told("the server asks for a client certificate"));
+        let error = RedisError::from(io);
+        for told in [unreachable(&error), failed(&error.clone())] {
+            assert!(told.to_string().ends_with(": the server asks for a client certificate"), "{told}");
+        }
+        let error = unreachable(&RedisError::from(io::Error::other("hunter2")));
+        assert_eq!(error.to_string(), "connect: could not connect to redis");
+    }
 
     #[test]
     fn only_the_code_of_a_servers_error_is_passed_on() {

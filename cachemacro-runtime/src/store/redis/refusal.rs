@@ -142,14 +142,65 @@ impl Refusal {
         let colon = if self.text.is_empty() { "" } else { ": " };
         let right = if *self == NOPERM { right(details) } else { None };
         let right = right.map_or(String::new(), |name| format!(": +{name}"));
-        format!("redis refused the command{code}{colon}{}{right}", self.text).into()
+        let unknown = if *self == OTHER { unknown(details) } else { None };
+        let unknown = unknown.map_or(String::new(), |name| format!(": the server has no `{name}`"));
+        format!("redis refused the command{code}{colon}{}{right}{unknown}", self.text).into()
     }
 
-    /// The command that the user may not run, where this error's line is about that and names it.
+    /// The command that the user may not run, or that the server does not have, where this error's line is about that and names it.
     pub(super) fn lacking(line: &[u8]) -> Option<&str> {
         let (code, details) = split(line);
-        if *Self::by(code, details) == NOPERM { right(details) } else { None }
+        let refusal = Self::by(code, details);
+        if *refusal == NOPERM { right(details) } else { Self::unknown(line) }
     }
+
+    /// The command that the server does not have, where this error's line is about that.
+    pub(super) fn unknown(line: &[u8]) -> Option<&'static str> {
+        let (code, details) = split(line);
+        if code == "ERR" { unknown(details) } else { None }
+    }
+}
+
+/// What is sent to servers, of which some leave commands out or give them other names.
+const SENT: [&str; 30] = [
+    "asking",
+    "client",
+    "cluster",
+    "config",
+    "eval",
+    "evalsha",
+    "get",
+    "getrange",
+    "incrby",
+    "info",
+    "mget",
+    "pexpire",
+    "ping",
+    "pttl",
+    "rename",
+    "scan",
+    "script",
+    "select",
+    "set",
+    "setrange",
+    "strlen",
+    "time",
+    "unlink",
+    "unwatch",
+    "wait",
+    "xadd",
+    "xrevrange",
+    "zadd",
+    "zrangebyscore",
+    "zremrangebyscore",
+];
+
+/// The command in ``unknown command 'EVALSHA', with args beginning with: …``; Redis 6.2 writes `` `EVALSHA` ``. Where it is none that is sent,
+/// it may be anything.
+fn unknown(details: &str) -> Option<&'static str> {
+    let name = details.strip_prefix("unknown command ")?.strip_prefix(['\'', '`'])?;
+    let (name, _) = name.split_once(['\'', '`'])?;
+    SENT.into_iter().find(|sent| sent.eq_ignore_ascii_case(name))
 }
 
 /// The command in `… no permissions to run the 'client|tracking' command`. Whatever else stands in quotes there, is no command.
@@ -217,6 +268,26 @@ mod tests {
                 .map_or_else(|| "the user lacks a right".to_owned(), |right| format!("a right: +{right}"));
             assert!(told.ends_with(&end) || line.starts_with("ERR no"), "{told}");
             assert!(!told.to_ascii_lowercase().contains("hunter2"), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_command_that_the_server_does_not_have_is_named_and_nothing_else() {
+        for (line, name) in [
+            ("ERR unknown command 'EVALSHA', with args beginning with: 'hunter2' '1' ", Some("evalsha")),
+            ("ERR unknown command `EVAL`, with args beginning with: `hunter2`, ", Some("eval")),
+            ("ERR unknown command 'wait'", Some("wait")),
+            ("ERR unknown command 'hunter2', with args beginning with: ", None),
+            ("ERR unknown command EVAL", None),
+            ("ERR wrong number of arguments for 'eval' command", None),
+            ("NOPERM unknown command 'eval'", None),
+        ] {
+            assert_eq!(Refusal::lacking(line.as_bytes()), name, "{line}");
+            let (code, details) = split(line.as_bytes());
+            let told = found(line).told(code, details);
+            let says = name.is_some_and(|name| told.ends_with(&format!("(ERR): the server has no `{name}`")));
+            assert_eq!(says, name.is_some(), "{told}");
+            assert!(!told.contains("hunter2"), "{told}");
         }
     }
 

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use cachemacro_tests::authority::Authority;
 use cachemacro_tests::clusters::{PRIMARIES, RedisCluster, SLOTS};
 use cachemacro_tests::history::{Fleet, Plan, Report};
-use cachemacro_tests::{DEADLINE, FaultProxy, is_long, rounds};
+use cachemacro_tests::proxy::Fault;
+use cachemacro_tests::{DEADLINE, is_long, rounds};
 use tokio::time::sleep;
 
 /// How late a copy may be of what another process evicted: a heartbeat that is not answered, and as much for a machine that is busy.
@@ -112,38 +113,6 @@ async fn while_a_node_is_silent_for_a_moment_no_read_is_stale() {
     }
 }
 
-/// What a network does to the connections of one node for a moment.
-#[derive(Debug, Clone, Copy)]
-enum Fault {
-    /// All are reset.
-    Reset,
-    /// Bytes come late.
-    Delay,
-    /// Little passes at a time.
-    Narrow,
-    /// They end in the middle of a reply, one byte later each time.
-    Truncated,
-    /// What is sent is lost, and they stay open.
-    HalfOpen,
-}
-
-const FAULTS: [Fault; 5] = [Fault::Reset, Fault::Delay, Fault::Narrow, Fault::Truncated, Fault::HalfOpen];
-
-impl Fault {
-    /// Brings it about, and ends it.
-    async fn strike(self, proxy: &FaultProxy, round: u64) {
-        match self {
-            Self::Reset => proxy.cut(),
-            Self::Delay => proxy.delay(Duration::from_millis(100)),
-            Self::Narrow => proxy.narrow(100_000),
-            Self::Truncated => proxy.truncate(usize::try_from(round).expect("a few") + 1),
-            Self::HalfOpen => proxy.black_hole(),
-        }
-        sleep(Duration::from_millis(if matches!(self, Self::Truncated) { 20 } else { 500 })).await;
-        proxy.pass();
-    }
-}
-
 /// A history on a cluster behind proxies, each fault at one node after the other.
 async fn faults_of_the_network(authority: Option<&Authority>) {
     let _turn = TURN.lock().await;
@@ -154,7 +123,9 @@ async fn faults_of_the_network(authority: Option<&Authority>) {
     let what = if authority.is_some() { "faults of the network, over TLS" } else { "faults of the network" };
     let report = played(what, &plan, (cluster, &url), times, async |cluster, round| {
         let at = usize::try_from(round).expect("a few");
-        FAULTS[at % FAULTS.len()].strike(&cluster.proxies[(at / FAULTS.len() + at) % PRIMARIES], round).await;
+        Fault::of_round(round)
+            .strike(&cluster.proxies[(at / Fault::ALL.len() + at) % PRIMARIES], round)
+            .await;
     })
     .await;
     is_sound(&report);
