@@ -21,6 +21,7 @@ mod processes;
 mod refusals;
 mod reports;
 mod runtimes;
+mod scripts;
 mod search;
 mod sentinel;
 mod sizes;

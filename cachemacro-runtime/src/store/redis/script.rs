@@ -18,7 +18,7 @@ pub(super) static LEASE: LazyLock<Script> =
     script!(true, "prelude.lua", "stamps.lua", "versions.lua", "lease.lua");
 pub(super) static RENEW: LazyLock<Script> = script!(true, "prelude.lua", "renew.lua");
 pub(super) static RELEASE: LazyLock<Script> = script!(true, "prelude.lua", "release.lua");
-pub(super) static FILL: LazyLock<Script> = script!(true, "prelude.lua", "fill.lua");
+pub(super) static FILL: LazyLock<Script> = script!(true, "quick.lua", "prelude.lua", "fill.lua");
 pub(super) static REFILL: LazyLock<Script> = script!(true, "prelude.lua", "refill.lua");
 pub(super) static CAS: LazyLock<Script> = script!(true, "prelude.lua", "cas.lua");
 pub(super) static INCREMENT: LazyLock<Script> = script!(true, "prelude.lua", "increment.lua");
