@@ -58,6 +58,7 @@ pub use observe::event::{Event, Observation, Observer};
 pub use observe::finding::Checked;
 pub use observe::histogram::Histogram;
 pub use observe::local::LocalStats;
+pub use observe::part::{Part, PartHealth};
 pub use observe::pool::Pool;
 pub use observe::reason::MissReason;
 pub use observe::report;

@@ -5,7 +5,7 @@
 //! - By hand: [`Cache`] and what its builder, [`CacheBuilder`], sets; one entry as an [`Entry`], all under a prefix as a [`Keyspace`]; cache-aside by
 //!   [`Lookup`] and [`Vacancy`]; evicts together by [`Evict`], and as plain data by [`Removals`]; bound to a transaction by [`after_commit`]; loads ahead of use by [`Cache::warm`].
 //! - For the calls of one task: [`Mode`], and what they depend on, [`Gathered`], with what loads read besides, [`record`] and [`recording`]. For what depends on the value: [`EntryRules`].
-//! - What happened: [`CacheStats`], [`Stats`] and its [`Count`]s, [`MissReason`], [`Unstorable`], whether what is served is true ([`Verify`], [`Checked`]), [`Health`] with its [`Status`], [`Pool`] and [`Warning`]s, [`BreakerState`], [`mod@report`], [`Observer`], [`Error`] and its
+//! - What happened: [`CacheStats`], [`Stats`] and its [`Count`]s, [`MissReason`], [`Unstorable`], whether what is served is true ([`Verify`], [`Checked`]), [`Health`] with its [`Status`], [`PartHealth`] of what works beside it, [`Pool`] and [`Warning`]s, [`BreakerState`], [`mod@report`], [`Observer`], [`Error`] and its
 //!   [`ErrorKind`].
 //! - What is stored how: [`codec`], [`macro@CacheSchema`], [`store`]. Tags that cannot be misspelt: [`macro@Tag`].
 
@@ -25,9 +25,9 @@ pub use cachemacro_runtime::{
     BreakerState, BuiltinCodec, Cache, CacheBuilder, CacheSchema, CacheStats, Checked, Clock, Codec, Count,
     Entry, EntryRules, Error, ErrorKind, Event, Evict, Filled, Gathered, Health, Histogram, Hit, Key,
     Keyspace, LentBytes, LocalEntry, LocalStats, Lookup, Meta, MissReason, Mode, Named, Observation,
-    Observer, Policy, Pool, Removals, Result, SiteId, Stats, Status, Stopped, Tag, Timestamp, Ttl,
-    Undelivered, Unstorable, Vacancy, Value, Verify, Warm, Warmed, Warming, Warning, after_commit, codec,
-    header, is_recording, record, record_unknown, recording, report, schema, store,
+    Observer, Part, PartHealth, Policy, Pool, Removals, Result, SiteId, Stats, Status, Stopped, Tag,
+    Timestamp, Ttl, Undelivered, Unstorable, Vacancy, Value, Verify, Warm, Warmed, Warming, Warning,
+    after_commit, codec, header, is_recording, record, record_unknown, recording, report, schema, store,
 };
 
 #[doc(hidden)]

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::api::cache::Cache;
 use crate::ground::error::{Error, Result};
 use crate::observe::breaker::BreakerState;
+use crate::observe::part::{Part, PartHealth};
 use crate::observe::pool::Pool;
 use crate::observe::status::Status;
 use crate::observe::warning::Warning;
@@ -44,6 +45,8 @@ pub struct Health {
     pub kept_evicts: u64,
     /// What is wrong though calls go on; empty where nothing is.
     pub warnings: Vec<Warning>,
+    /// What works for the cache beside it, such as a task that evicts what a database tells; see [`Cache::health_part`].
+    pub parts: Vec<PartHealth>,
 }
 
 impl Cache {
@@ -95,6 +98,31 @@ impl Cache {
         }
     }
 
+    /// Has [`health`](Self::health) and [`check`](Self::check) tell how something is that works for this cache, as long as what is returned is
+    /// kept. `how` is asked each time and answers at once.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, PartHealth, Status};
+    ///
+    /// let cache = Cache::memory();
+    /// let part = cache.health_part("feed", || PartHealth::degraded("the feed lags behind").figure("waiting", 7));
+    /// let health = cache.health().await?;
+    /// assert_eq!((health.status, health.parts[0].figures["waiting"]), (Status::Degraded, 7));
+    /// drop(part);
+    /// assert_eq!(cache.health().await?.status, Status::Ok);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn health_part(
+        &self,
+        name: impl Into<String>,
+        how: impl Fn() -> PartHealth + Send + Sync + 'static,
+    ) -> Part {
+        self.core().parts.add(name.into(), Box::new(how))
+    }
+
     fn judged(&self, store: StoreHealth, failed: Option<&Error>) -> Health {
         let core = self.core();
         let warnings = self.warnings();
@@ -111,6 +139,11 @@ impl Cache {
             let slow = format!("the store took {:?} to answer", store.latency);
             wrong.push((Status::Degraded, slow));
         }
+        let parts = core.parts.health();
+        wrong.extend(parts.iter().filter(|part| part.status > Status::Ok).map(|part| {
+            let reason = part.reason.as_deref().unwrap_or(part.status.as_str());
+            (part.status, format!("{}: {reason}", part.name))
+        }));
         Health {
             status: wrong.iter().map(|(status, _)| *status).max().unwrap_or(Status::Ok),
             reasons: wrong.into_iter().map(|(_, reason)| reason).collect(),
@@ -121,6 +154,7 @@ impl Cache {
             pool: core.store.pool(),
             kept_evicts: core.unacknowledged().count() as u64,
             warnings,
+            parts,
         }
     }
 }
@@ -186,9 +220,14 @@ mod tests {
             pool: Some(Pool::default()),
             kept_evicts: 3,
             warnings: vec![Warning::NoNamespace],
+            parts: vec![PartHealth::degraded("it lags").figure("waiting", 7)],
         };
         let json = serde_json::to_value(&health).expect("it can be JSON");
         assert_eq!((&json["status"], &json["breaker"]), (&"degraded".into(), &"half_open".into()));
+        assert_eq!(
+            (&json["parts"][0]["status"], &json["parts"][0]["figures"]["waiting"]),
+            (&"degraded".into(), &7.into())
+        );
         assert_eq!(
             (&json["store"]["latency"], &json["warnings"][0]["warning"]),
             (&0.001.into(), &"no_namespace".into())

@@ -42,6 +42,7 @@ use crate::key::Key;
 use crate::local::follow::LocalTier;
 use crate::observe::breaker::BreakerState;
 use crate::observe::event::{Event, Observation, Observer as _};
+use crate::observe::part::Parts;
 use crate::observe::reason::MissReason;
 use crate::observe::round_trips::RoundTrips;
 use crate::observe::site::SiteId;
@@ -96,6 +97,8 @@ pub(crate) struct Core {
     pub(crate) rebuilds: Rebuilds,
     /// What recorded loads read.
     pub(crate) recalls: Recalls,
+    /// What works for the cache beside it.
+    pub(crate) parts: Parts,
     claims: Claims,
     /// What sync functions keep; made by the first of them.
     local: OnceLock<LocalTable>,
@@ -183,6 +186,7 @@ impl Core {
             readbacks: Readbacks::default(),
             rebuilds: Rebuilds::default(),
             recalls: Recalls::default(),
+            parts: Parts::default(),
             claims: Claims::default(),
             local: OnceLock::new(),
             threads: Threads::default(),

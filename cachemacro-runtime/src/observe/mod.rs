@@ -6,6 +6,7 @@ pub(crate) mod finding;
 pub(crate) mod histogram;
 pub(crate) mod hot;
 pub(crate) mod local;
+pub(crate) mod part;
 pub(crate) mod pool;
 pub(crate) mod reason;
 pub mod report;

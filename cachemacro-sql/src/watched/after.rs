@@ -97,7 +97,7 @@ impl After {
     }
 
     /// Adds the rows that the outbox tells, all that are in it: where those of this write are there no more, they were evicted.
-    async fn ask(&mut self) -> Option<(Arc<Draining>, Vec<i64>)> {
+    async fn ask(&mut self) -> Option<(Arc<Draining>, Vec<String>)> {
         let outbox = self.shared.outbox().filter(|_| self.evicts.asks())?;
         let name = &self.shared.about.name;
         // A connection to ask by may be waited for in vain: the writer may have the only one.

@@ -182,4 +182,53 @@ macro_rules! executors {
     };
 }
 
-pub(crate) use executors;
+/// Watches pools of this database, by the modules `catalogue` and `outbox` beside where it is used.
+macro_rules! watches {
+    ($database:ty, $dialect:expr) => {
+        impl $crate::watched::handle::Watch for sqlx_core::pool::Pool<$database> {
+            const DIALECT: $crate::sql::dialect::Dialect = $dialect;
+
+            fn catalogue(&self) -> $crate::watched::driver::Future<'_, $crate::sql::catalogue::Catalogue> {
+                Box::pin(async { catalogue::read(&mut *self.acquire().await?).await })
+            }
+
+            fn outbox(
+                &self,
+                tables: &[$crate::watched::outbox::table::Planned],
+            ) -> sqlx_core::error::Result<std::sync::Arc<dyn $crate::watched::outbox::store::Store>> {
+                Ok(std::sync::Arc::new(outbox::Notes::new(self.clone(), tables)?))
+            }
+
+            fn has_column<'a>(
+                &'a self,
+                table: &'a $crate::watched::outbox::table::Planned,
+                column: &'a str,
+            ) -> $crate::watched::driver::Future<'a, bool> {
+                Box::pin(async move { outbox::has_column(&mut *self.acquire().await?, table, column).await })
+            }
+
+            fn migration<'a>(
+                &'a self,
+                tables: &'a [$crate::watched::outbox::table::Planned],
+            ) -> $crate::watched::driver::Future<'a, Vec<String>> {
+                Box::pin(async { outbox::migration(&mut *self.acquire().await?, tables).await })
+            }
+
+            fn define<'a>(
+                &'a self,
+                tables: &'a [$crate::watched::outbox::table::Planned],
+            ) -> $crate::watched::driver::Future<'a, ()> {
+                Box::pin(async { outbox::define(&mut *self.acquire().await?, tables).await })
+            }
+
+            fn gaps<'a>(
+                &'a self,
+                tables: &'a [$crate::watched::outbox::table::Planned],
+            ) -> $crate::watched::driver::Future<'a, Vec<String>> {
+                Box::pin(async { outbox::gaps(&mut *self.acquire().await?, tables).await })
+            }
+        }
+    };
+}
+
+pub(crate) use {executors, watches};

@@ -16,6 +16,9 @@
 //! | what was evicted from this cache alone | `what_is_evicted_from_another_cache_is_left_to_the_task` |
 //! | key columns that are there | `a_key_column_that_is_not_there_is_refused` |
 //! | … not where rows may go unseen | `rows_that_replace_removes_are_evicted_though_no_trigger_sees_them` |
+//! | ids that were given never before | `what_an_outbox_that_is_made_anew_says_is_news` |
+//! | a bound on the bytes of a key, and rows of which none is known take one another's place | `what_is_no_key_is_noted_once_as_any` |
+//! | how it is, told by the cache's health | `the_health_of_the_cache_tells_of_the_outbox` |
 
 use std::process::Command;
 use std::sync::Arc;
@@ -23,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use cachemacro::store::faults::{FaultStore, Op};
 use cachemacro::store::memory::MemoryStore;
-use cachemacro::{Cache, ErrorKind};
+use cachemacro::{Cache, ErrorKind, Status};
 use cachemacro_sql::{Outbox, Watched, install, migration, row, table};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, SqlitePool};
@@ -182,7 +185,7 @@ async fn a_row_that_was_read_already_does_not_stand_for_what_comes_later() {
     rig.outbox.stop().await;
     let pool = rig.db.unwatched();
     rig.elsewhere("UPDATE pairs SET other = 'a'");
-    let read: Vec<(i64,)> =
+    let read: Vec<(String,)> =
         sqlx::query_as("SELECT id FROM cachemacro_outbox").fetch_all(pool).await.expect("rows");
     // Another drainer has evicted them, and is about to delete them.
     rig.elsewhere("UPDATE pairs SET other = 'b' WHERE id = 200");
@@ -196,6 +199,99 @@ async fn a_row_that_was_read_already_does_not_stand_for_what_comes_later() {
     rig.row("pairs", "200").await;
     rig.outbox.drain().await.expect("drained");
     assert!(!rig.row("pairs", "200").await);
+}
+
+#[tokio::test]
+async fn what_is_no_key_is_noted_once_as_any() {
+    let rig = Rig::new().await;
+    rig.outbox.stop().await;
+    rig.row("airports", "EGLL").await;
+    for round in 0..5 {
+        rig.elsewhere(&format!("INSERT INTO airports VALUES (NULL, '', 'N{round}')"));
+        rig.elsewhere(&format!(
+            "INSERT INTO airports VALUES (hex(zeroblob(600)) || {round}, '', 'L{round}')"
+        ));
+    }
+    assert_eq!(rig.waiting().await, 1);
+    rig.outbox.drain().await.expect("drained");
+    assert!(!rig.row("airports", "EGLL").await);
+}
+
+#[tokio::test]
+async fn what_an_outbox_that_is_made_anew_says_is_news() {
+    let rig = Rig::new().await;
+    rig.outbox.stop().await;
+    let pool = rig.db.unwatched();
+    rig.left("airports", &AIRPORTS).await;
+    for key in AIRPORTS {
+        sqlx::query(UPDATE).bind("").bind(key).execute(&rig.db).await.expect("a row");
+    }
+    assert_eq!(rig.waiting().await, 3, "they were evicted, and wait to be deleted");
+    sqlx::raw_sql("DROP TABLE cachemacro_outbox").execute(pool).await.expect("well-formed");
+    let missing = AssertSqlSafe(migration(&rig.db, tables()).await.expect("an answer"));
+    sqlx::raw_sql(missing).execute(pool).await.expect("well-formed");
+    rig.left("airports", &AIRPORTS).await;
+    for key in AIRPORTS {
+        rig.elsewhere(&format!("UPDATE airports SET name = 'anew' WHERE icao = '{key}'"));
+    }
+    rig.outbox.drain().await.expect("drained");
+    assert_eq!(rig.left("airports", &AIRPORTS).await, [""; 0]);
+}
+
+/// SQLite sees to that itself.
+#[tokio::test]
+async fn a_writer_sees_the_id_of_its_own_row_and_may_rename_the_key_column() {
+    let rig = Rig::new().await;
+    rig.outbox.stop().await;
+    let mut connection = rig.db.unwatched().acquire().await.expect("a connection");
+    let done = sqlx::query("INSERT INTO pairs (id) VALUES (7000)").execute(&mut *connection);
+    done.await.expect("a row");
+    let done = sqlx::query("INSERT INTO runways VALUES (77, 'EGLL')").execute(&mut *connection);
+    let done = done.await.expect("a row");
+    assert_eq!((done.last_insert_rowid(), done.rows_affected()), (77, 1));
+    drop(connection);
+    rig.outbox.drain().await.expect("drained");
+    rig.left("airports", &AIRPORTS).await;
+    let sql =
+        "ALTER TABLE airports RENAME COLUMN icao TO code; UPDATE airports SET name = '' WHERE code = 'EGLL'";
+    rig.elsewhere(sql);
+    rig.outbox.drain().await.expect("drained");
+    assert_eq!(rig.left("airports", &AIRPORTS).await, ["EGKK", "EDDF"]);
+}
+
+#[tokio::test]
+async fn the_health_of_the_cache_tells_of_the_outbox() {
+    let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
+    let rig = Rig::with(Cache::builder().store(store.clone()).build().expect("acceptable")).await;
+    let part = async || {
+        let health = rig.cache.check().await;
+        let part = health.parts.into_iter().find(|part| part.name == "outbox:db");
+        (health.reasons, part)
+    };
+    let told = part().await.1.expect("it is told");
+    assert_eq!((told.status, told.figures["waiting"]), (Status::Ok, 0));
+    store.fail_all(ErrorKind::Timeout);
+    for key in AIRPORTS {
+        rig.elsewhere(&format!("UPDATE airports SET name = '' WHERE icao = '{key}'"));
+    }
+    rig.outbox.drain().await.expect_err("the store does not evict");
+    let (reasons, told) = part().await;
+    let told = told.expect("it is told");
+    assert!(reasons.iter().any(|reason| reason.starts_with("outbox:db: ")), "{reasons:?}");
+    assert!(told.figures["waiting"] >= 1 && told.figures["evicted"] == 0, "{told:?}");
+    let lag = told.figures["lag_ms"];
+    let began = Instant::now();
+    while part().await.1.is_none_or(|told| told.figures["lag_ms"] <= lag) {
+        assert!(began.elapsed() < Duration::from_secs(30), "it grows as long as they wait");
+        tokio::task::yield_now().await;
+    }
+    store.heal();
+    rig.outbox.drain().await.expect("drained");
+    let told = part().await.1.expect("it is told");
+    assert_eq!((told.status, told.figures["waiting"], told.figures["lag_ms"]), (Status::Ok, 0, 0));
+    assert_eq!(told.figures["evicted"], 3);
+    rig.outbox.stop().await;
+    assert_eq!(part().await.1, None, "nobody drains");
 }
 
 #[tokio::test]
@@ -355,7 +451,7 @@ async fn rows_of_the_outbox_are_read_whatever_their_ids_are() {
     let pool = rig.db.unwatched();
     // What commits late may have an early id: it is put before all others while they are drained.
     rig.elsewhere("UPDATE airports SET name = '' WHERE icao = 'EGLL'");
-    let early = "INSERT INTO cachemacro_outbox (id, tab, key) VALUES (-1, 'airports', 'EGKK')";
+    let early = "INSERT INTO cachemacro_outbox (id, tab, key) VALUES ('00000000000000000000000000000000', 'airports', 'EGKK')";
     rig.outbox.drain().await.expect("drained");
     sqlx::query(early).execute(pool).await.expect("a row");
     rig.elsewhere("UPDATE airports SET name = '' WHERE icao = 'EDDF'");

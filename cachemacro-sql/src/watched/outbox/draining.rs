@@ -1,16 +1,17 @@
 //! Evicts what the outbox says, and deletes it.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use cachemacro::{Cache, Removals};
-use sqlx_core::error::Result;
+use cachemacro::{Cache, PartHealth, Removals};
+use futures_util::future::select;
 use tokio::sync::Notify;
 
 use crate::tags::{all, changed_tags};
-use crate::watched::outbox::store::{BACKLOG, Changed, Noted, Store, changed};
+use crate::watched::outbox::store::{BACKLOG, Changed, Looked, Noted, Store, changed};
 
 /// So many evicted rows are remembered that are not deleted yet.
 const MOST_UNDELETED: usize = 2 * BACKLOG;
@@ -23,12 +24,27 @@ pub(crate) struct Draining {
     /// The tables on which triggers are, as they go in tags.
     pub(crate) tables: BTreeSet<String>,
     /// Rows that were evicted, and wait to be deleted.
-    undeleted: Mutex<BTreeSet<i64>>,
+    undeleted: Mutex<BTreeSet<String>>,
     /// Some of them wait for the next round, which is not to wait.
     soon: Notify,
     stopped: AtomicBool,
     evicted: AtomicU64,
-    failing: Mutex<Option<String>>,
+    last: Mutex<Last>,
+    poll: Mutex<Duration>,
+}
+
+/// How often the outbox is asked where nobody says otherwise.
+const POLL: Duration = Duration::from_millis(250);
+
+/// How the last round ended.
+#[derive(Debug, Default)]
+struct Last {
+    /// Why it did not succeed.
+    failing: Option<String>,
+    /// So many rows it has left, of those that it read.
+    waiting: usize,
+    /// Since when the oldest of them has been there, or since when nobody knows whether there are any.
+    since: Option<Instant>,
 }
 
 impl std::fmt::Debug for Draining {
@@ -41,7 +57,7 @@ impl std::fmt::Debug for Draining {
 pub(crate) struct Told {
     pub(crate) removals: Removals,
     /// The rows that say it.
-    pub(crate) ids: Vec<i64>,
+    pub(crate) ids: Vec<String>,
     /// Of these tables it does not say all.
     pub(crate) unseen: BTreeSet<String>,
 }
@@ -67,31 +83,36 @@ impl Draining {
             soon: Notify::new(),
             stopped: AtomicBool::new(false),
             evicted: AtomicU64::new(0),
-            failing: Mutex::default(),
+            last: Mutex::default(),
+            poll: Mutex::new(POLL),
         }
     }
 
     /// What the outbox says now, all that was committed before; `None` where that cannot be told, and it may be anything.
     pub(crate) async fn look(&self) -> Option<Told> {
-        let rows = self.known(self.store.read(BACKLOG + 1).await)?;
-        self.told(&rows).await
+        let looked = self
+            .store
+            .look(BACKLOG + 1)
+            .await
+            .inspect_err(|error| {
+                self.fails(error);
+            })
+            .ok()?;
+        Some(self.told(looked))
     }
 
-    async fn told(&self, rows: &[Noted]) -> Option<Told> {
-        let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
-        // At once: what the drainer has deleted it forgets.
-        let mut changed = self.changed(rows);
-        // Afterwards: what others noted by triggers of theirs, those had replaced ours before.
-        let unseen = self.known(self.store.unseen().await)?;
+    fn told(&self, Looked { rows, unseen }: Looked) -> Told {
+        let mut changed = self.changed(&rows);
+        let ids: Vec<String> = rows.into_iter().map(|row| row.id).collect();
         if ids.len() > BACKLOG {
-            return Some(Told { removals: Removals::new().tags([all(&self.name)]), ids, unseen });
+            return Told { removals: Removals::new().tags([all(&self.name)]), ids, unseen };
         }
         for (table, keys) in &mut changed {
             if unseen.contains(table) {
                 *keys = None;
             }
         }
-        Some(Told { removals: Removals::new().tags(changed_tags(&self.name, &changed)), ids, unseen })
+        Told { removals: Removals::new().tags(changed_tags(&self.name, &changed)), ids, unseen }
     }
 
     /// What those rows say that were not evicted yet.
@@ -100,23 +121,18 @@ impl Draining {
         changed(rows.iter().filter(|row| !undeleted.contains(&row.id)))
     }
 
-    /// What the database answers.
-    fn known<T>(&self, answer: Result<T>) -> Option<T> {
-        answer.inspect_err(|error| self.fails(error)).ok()
-    }
-
     /// These rows were evicted; the drainer deletes them.
-    pub(crate) fn evicted(&self, ids: &[i64]) {
+    fn evicted(&self, ids: &[String]) {
         let mut undeleted = self.undeleted.lock().unwrap_or_else(PoisonError::into_inner);
         let before = undeleted.len();
         if before < MOST_UNDELETED {
-            undeleted.extend(ids);
+            undeleted.extend(ids.iter().cloned());
         }
         self.evicted.fetch_add(undeleted.len().saturating_sub(before) as u64, Ordering::Relaxed);
     }
 
     /// The same of a writer, which leaves it to the drainer to delete them.
-    pub(crate) fn evicted_by_writer(&self, ids: &[i64]) {
+    pub(crate) fn evicted_by_writer(&self, ids: &[String]) {
         if !ids.is_empty() {
             self.evicted(ids);
             self.soon.notify_one();
@@ -125,58 +141,83 @@ impl Draining {
 
     /// Evicts what the outbox says and deletes that.
     pub(crate) async fn round(&self) -> Round {
-        let Some(rows) = self.known(self.store.read(BACKLOG + 1).await) else { return Round::Failed };
-        if rows.is_empty() {
-            self.forget(None);
+        let looked = match self.store.look(BACKLOG + 1).await {
+            Ok(looked) => looked,
+            Err(error) => return self.fails(&error),
+        };
+        if looked.rows.is_empty() {
+            self.undeleted.lock().unwrap_or_else(PoisonError::into_inner).clear();
             self.works();
             return Round::Over;
         }
-        let Some(Told { removals, ids, .. }) = self.told(&rows).await else { return Round::Failed };
+        self.left(&looked.rows);
+        let Told { removals, ids, .. } = self.told(looked);
         if !removals.is_empty()
             && let Err(error) = self.cache.apply(&removals).await
         {
-            self.fails(&error);
-            return Round::Failed;
+            return self.fails(&error);
         }
         self.evicted(&ids);
-        let is_full = ids.len() > BACKLOG;
         if let Err(error) = self.store.delete(ids.clone()).await {
-            self.fails(&error);
-            return Round::Failed;
+            return self.fails(&error);
         }
-        self.forget(Some(&ids));
+        self.deleted(&ids);
         self.works();
-        if is_full { Round::Full } else { Round::Over }
+        if ids.len() > BACKLOG { Round::Full } else { Round::Over }
     }
 
-    /// These rows, in order, are no more; `None`: none is.
-    fn forget(&self, ids: Option<&[i64]>) {
+    /// These rows are no more.
+    fn deleted(&self, ids: &[String]) {
         let mut undeleted = self.undeleted.lock().unwrap_or_else(PoisonError::into_inner);
-        match ids {
-            Some(ids) => undeleted.retain(|id| ids.binary_search(id).is_err()),
-            None => undeleted.clear(),
+        for id in ids {
+            undeleted.remove(id);
         }
     }
 
-    fn fails(&self, error: &(dyn std::error::Error + 'static)) {
-        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
-        if failing.is_none() {
+    /// These rows are there.
+    fn left(&self, rows: &[Noted]) {
+        let oldest = rows.iter().map(|row| row.age).fold(0.0, f64::max);
+        let oldest = Duration::try_from_secs_f64(oldest).unwrap_or_default();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.waiting = rows.len();
+        last.since = Instant::now().checked_sub(oldest);
+    }
+
+    fn fails(&self, error: &(dyn std::error::Error + 'static)) -> Round {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.failing.is_none() {
             tracing::warn!(
                 database = self.name,
                 error,
                 "what others changed in the database could not be evicted so far"
             );
         }
-        *failing = Some(error.to_string());
+        last.failing = Some(error.to_string());
+        last.since.get_or_insert_with(Instant::now);
+        Round::Failed
     }
 
     fn works(&self) {
-        *self.failing.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Last::default();
     }
 
     /// Why the last round did not succeed.
     pub(crate) fn failing(&self) -> Option<String> {
-        self.failing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).failing.clone()
+    }
+
+    /// How it is, as the last round left it.
+    pub(crate) fn health(&self) -> PartHealth {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let lag = last.since.map(|since| since.elapsed()).unwrap_or_default();
+        let lag = u64::try_from(lag.as_millis()).unwrap_or(u64::MAX);
+        let health = match &last.failing {
+            None => PartHealth::ok(),
+            // What the database or the store says may name hosts.
+            Some(_) => PartHealth::degraded("what others change in the database is not evicted so far"),
+        };
+        let waiting = u64::try_from(last.waiting).unwrap_or(u64::MAX);
+        health.figure("waiting", waiting).figure("lag_ms", lag).figure("evicted", self.count())
     }
 
     /// How many rows this process has evicted.
@@ -194,8 +235,17 @@ impl Draining {
         self.stopped.load(Ordering::SeqCst) || self.store.is_closed()
     }
 
+    /// Asks so often from now on.
+    pub(crate) fn poll(&self, every: Duration) {
+        *self.poll.lock().unwrap_or_else(PoisonError::into_inner) = every;
+        self.soon.notify_one();
+    }
+
     /// Waits for the next round.
-    pub(crate) async fn pause(&self, poll: Duration) {
-        let _ = tokio::time::timeout(poll, self.soon.notified()).await;
+    pub(crate) async fn pause(&self) {
+        let poll = *self.poll.lock().unwrap_or_else(PoisonError::into_inner);
+        let soon = pin!(self.soon.notified());
+        let woken = select(soon, self.store.woken());
+        let _ = tokio::time::timeout(poll, woken).await;
     }
 }

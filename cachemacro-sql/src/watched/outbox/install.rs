@@ -1,8 +1,9 @@
 //! Triggers for what handles do not see, and the task that evicts what they note.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use cachemacro::{Part, PartHealth};
 use sqlx_core::error::{Error, Result};
 use tokio::task::JoinHandle;
 
@@ -11,11 +12,8 @@ use crate::watched::outbox::draining::{Draining, Round};
 use crate::watched::outbox::table::{Planned, Table, plan};
 use crate::watched::shared::Shared;
 
-/// How often the outbox is asked where nobody says otherwise.
-const POLL: Duration = Duration::from_millis(250);
-
-/// The catalogue is read anew each so many rounds: nothing tells of what others define.
-const ROUNDS_OF_A_CATALOGUE: u32 = 240;
+/// The catalogue is read anew each so often: nothing tells of what others define.
+const REREAD: Duration = Duration::from_mins(1);
 
 /// Has triggers note what changes these tables, whoever does it: `psql`, `sqlite3`, services in other languages, cascades and other
 /// triggers. What they note lies in a table `cachemacro_outbox`, and is evicted by a task of this process, each 250 ms: tables and, where a
@@ -69,7 +67,12 @@ pub async fn install<P: Watch>(db: &Watched<P>, tables: impl IntoIterator<Item =
         let (pool, shared) = (db.pool.clone(), Arc::downgrade(shared));
         move || reread(pool.clone(), shared.clone())
     };
-    let task = tokio::spawn(drain(Arc::clone(&draining), Arc::downgrade(shared), reread));
+    let part = {
+        let draining = Arc::downgrade(&draining);
+        let told = move || draining.upgrade().map_or_else(PartHealth::ok, |draining| draining.health());
+        shared.cache().health_part(format!("outbox:{}", shared.about.name), told)
+    };
+    let task = tokio::spawn(drain(Arc::clone(&draining), Arc::downgrade(shared), reread, part));
     Ok(Outbox { draining, gaps, task: Mutex::new(Some(task)) })
 }
 
@@ -194,7 +197,7 @@ impl Outbox {
         }
     }
 
-    /// How it is.
+    /// How it is now. As its last round left it, it is told by [`Cache::health`](cachemacro::Cache::health), too.
     ///
     /// ```
     /// # async fn show(outbox: cachemacro_sql::Outbox) -> sqlx::Result<()> {
@@ -214,6 +217,18 @@ impl Outbox {
             evicted: self.draining.count(),
             failing: self.draining.failing(),
         })
+    }
+
+    /// Has the task ask so often what was noted, in place of each 250 ms: what others write is evicted so much later at most.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # async fn rarely(outbox: cachemacro_sql::Outbox) {
+    /// outbox.poll(Duration::from_secs(5));
+    /// # }
+    /// ```
+    pub fn poll(&self, every: Duration) {
+        self.draining.poll(every);
     }
 
     /// Ends the task, once its round is over. Triggers go on noting, and [`drain`](Self::drain) evicts that still.
@@ -236,15 +251,16 @@ async fn drain<R: Future<Output = ()>>(
     draining: Arc<Draining>,
     shared: Weak<Shared>,
     reread: impl Fn() -> R,
+    _part: Part,
 ) {
-    let mut rounds = 0_u32;
+    let mut read = Instant::now();
     while !draining.is_over() && shared.strong_count() > 0 {
         if draining.round().await != Round::Full {
-            draining.pause(POLL).await;
+            draining.pause().await;
         }
-        rounds = rounds.wrapping_add(1);
-        if rounds.is_multiple_of(ROUNDS_OF_A_CATALOGUE) {
+        if read.elapsed() >= REREAD {
             reread().await;
+            read = Instant::now();
         }
     }
 }

@@ -14,27 +14,56 @@ pub(crate) const BACKLOG: usize = 10_000;
 const MOST_KEYS: usize = 16 * MOST_ROWS;
 
 /// A row of the outbox.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Noted {
-    pub(crate) id: i64,
+    /// Drawn at random, so that none is given twice, and made of letters and digits.
+    pub(crate) id: String,
     pub(crate) table: String,
     /// `None`: any.
     pub(crate) keys: Option<Vec<String>>,
+    /// For so many seconds it has been there.
+    pub(crate) age: f64,
+}
+
+/// What was found at one moment.
+#[derive(Debug, Default)]
+pub struct Looked {
+    pub(crate) rows: Vec<Noted>,
+    /// The tables, as they go in tags, on which triggers are missing or switched off, or others are than were installed.
+    pub(crate) unseen: BTreeSet<String>,
+}
+
+impl Looked {
+    /// Adds a row, or without an id a table that triggers do not see.
+    pub(crate) fn add(
+        &mut self,
+        id: Option<String>,
+        table: String,
+        keys: Option<Vec<String>>,
+        age: Option<f64>,
+    ) {
+        if let Some(id) = id {
+            self.rows.push(Noted { id, table, keys, age: age.unwrap_or_default() });
+        } else {
+            self.unseen.insert(table);
+        }
+    }
 }
 
 /// The outbox of one database.
 pub trait Store: Send + Sync {
-    /// The oldest rows, so many at most.
-    fn read(&self, most: usize) -> BoxFuture<'_, Result<Vec<Noted>>>;
-
-    /// The tables, as they go in tags, on which triggers are missing or switched off, or others are than were installed.
-    fn unseen(&self) -> BoxFuture<'_, Result<BTreeSet<String>>>;
+    /// Rows, so many at most, and what triggers do not see: both as of one moment, so that rows which other triggers noted are not taken for
+    /// those of ours.
+    fn look(&self, most: usize) -> BoxFuture<'_, Result<Looked>>;
 
     /// Deletes these rows.
-    fn delete(&self, ids: Vec<i64>) -> BoxFuture<'_, Result<()>>;
+    fn delete(&self, ids: Vec<String>) -> BoxFuture<'_, Result<()>>;
 
     /// How many rows there are, and for how many seconds the oldest has been.
     fn waiting(&self) -> BoxFuture<'_, Result<(i64, f64)>>;
+
+    /// Waits until triggers tell that they have noted something; for ever where they do not tell. It may be dropped at any time.
+    fn woken(&self) -> BoxFuture<'_, ()>;
 
     /// Whether nobody can ask any more.
     fn is_closed(&self) -> bool;
@@ -67,7 +96,7 @@ mod tests {
     fn keys_of_a_table_go_together_and_are_any_where_one_row_says_so() {
         let row = |table: &str, keys: Option<&[&str]>| {
             let keys = keys.map(|keys| keys.iter().map(|&key| key.to_owned()).collect());
-            Noted { id: 0, table: table.to_owned(), keys }
+            Noted { id: String::new(), table: table.to_owned(), keys, age: 0.0 }
         };
         let rows = [
             row("a", Some(&["1", "2"])),

@@ -3,91 +3,106 @@
 //! Triggers are pulled once a statement, and see its rows as tables: up to 64 keys are noted, in one row of the outbox. A function for each
 //! table, so that its statements are planned once.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use futures_core::future::BoxFuture;
 use sqlx_core::connection::Connection as _;
-use sqlx_core::error::Result;
+use sqlx_core::error::{Error, Result};
 use sqlx_core::pool::Pool;
 use sqlx_core::query::query;
 use sqlx_core::query_as::query_as;
 use sqlx_core::raw_sql::raw_sql;
 use sqlx_core::sql_str::AssertSqlSafe;
-use sqlx_postgres::{PgConnection, Postgres};
+use sqlx_postgres::{PgConnection, PgListener, Postgres};
 
 use crate::sql::footprint::MOST_ROWS;
-use crate::watched::outbox::store::{Noted, Store};
+use crate::watched::outbox::store::{Looked, Store};
 use crate::watched::outbox::table::{Planned, digest, literal, quoted};
 
-/// Whoever may write a table may note that.
+/// Its ids come from no sequence: what a session asks of `lastval()` after its own insert stays what it was, and a table that is made anew
+/// gives none that was given before. Functions write it with their definer's rights, so that whoever may write a table needs none here. What
+/// is in it can be read: nobody who is allowed to insert can make a drainer stumble, or evict what is not of this database.
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS public.cachemacro_outbox (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    tab text NOT NULL,
-    keys text[],
+    id uuid PRIMARY KEY DEFAULT pg_catalog.gen_random_uuid(),
+    tab text NOT NULL CHECK (octet_length(tab) <= 1024),
+    keys text[] CHECK (array_ndims(keys) = 1 AND array_lower(keys, 1) = 1 AND cardinality(keys) <= 64
+        AND array_position(keys, NULL) IS NULL AND octet_length(array_to_string(keys, '')) <= 65536),
     at timestamptz NOT NULL DEFAULT clock_timestamp()
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
-GRANT INSERT ON public.cachemacro_outbox TO PUBLIC;
+REVOKE ALL ON public.cachemacro_outbox FROM PUBLIC;
 ";
+
+/// So many bytes of keys are noted for a statement; of more, any.
+const MOST_BYTES: usize = 65_536;
+
+/// The channel by which triggers wake, where they are asked to.
+const CHANNEL: &str = "cachemacro_outbox";
 
 /// The outbox that a pool reads.
 pub(super) struct Notes {
     pool: Pool<Postgres>,
-    /// What is to be there.
-    wanted: Vec<(Planned, Vec<String>)>,
+    /// What is to be there, side by side: a table, one of its triggers, and a name by which it goes in tags.
+    paths: Vec<String>,
+    triggers: Vec<String>,
+    tags: Vec<String>,
+    /// Some of the triggers wake.
+    wakes: bool,
+    /// By which they do, once it could be had.
+    listener: tokio::sync::Mutex<Option<PgListener>>,
 }
 
 impl Notes {
     /// With the triggers on these tables.
-    pub(super) fn new(pool: Pool<Postgres>, tables: &[Planned]) -> Self {
-        let wanted = tables.iter().map(|table| (table.clone(), triggers(table).names));
-        Self { pool, wanted: wanted.collect() }
+    #[expect(clippy::unnecessary_wraps, reason = "of other databases there may be none")]
+    pub(super) fn new(pool: Pool<Postgres>, tables: &[Planned]) -> Result<Self> {
+        let (mut paths, mut names, mut tags) = (Vec::new(), Vec::new(), Vec::new());
+        for table in tables {
+            for name in triggers(table).names {
+                for (tag, _) in &table.tags {
+                    paths.push(path(table));
+                    names.push(name.clone());
+                    tags.push(tag.clone());
+                }
+            }
+        }
+        let wakes = tables.iter().any(|table| table.notifies);
+        Ok(Self { pool, paths, triggers: names, tags, wakes, listener: tokio::sync::Mutex::default() })
     }
 }
 
-/// Schema and name of tables with our triggers that have a part without.
-const PARTS_WITHOUT: &str = "
-    SELECT DISTINCT n.nspname::text, c.relname::text
-    FROM pg_catalog.pg_inherits i
-    JOIN pg_catalog.pg_class c ON c.oid = i.inhparent JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t WHERE t.tgrelid = i.inhparent AND t.tgname LIKE 'cachemacro\\_%')
-      AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t WHERE t.tgrelid = i.inhrelid AND t.tgname LIKE 'cachemacro\\_%')
-      AND EXISTS (SELECT 1 FROM pg_catalog.pg_class p WHERE p.oid = i.inhrelid AND p.relkind IN ('r', 'p'))";
+/// In one snapshot: the rows, and the tables on which triggers are missing or switched off, or that have a part without.
+const LOOK: &str = "
+    SELECT o.id::text, o.tab, o.keys, EXTRACT(epoch FROM clock_timestamp() - o.at)::float8
+    FROM (SELECT * FROM public.cachemacro_outbox LIMIT $1) o
+    UNION ALL
+    SELECT NULL, w.tag, NULL, NULL FROM unnest($2::text[], $3::text[], $4::text[]) AS w (path, name, tag)
+    WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t
+            WHERE t.tgrelid = to_regclass(w.path) AND t.tgname = w.name AND t.tgenabled IN ('O', 'A'))
+        OR EXISTS (SELECT 1 FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class p ON p.oid = i.inhrelid
+            WHERE i.inhparent = to_regclass(w.path) AND p.relkind IN ('r', 'p')
+              AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t
+                  WHERE t.tgrelid = i.inhrelid AND t.tgname LIKE 'cachemacro\\_%'))";
 
-/// A row of it.
-type Row = (i64, String, Option<Vec<String>>);
+/// A row of it, and its age; without an id, a table.
+type Row = (Option<String>, String, Option<Vec<String>>, Option<f64>);
 
 impl Store for Notes {
-    fn read(&self, most: usize) -> BoxFuture<'_, Result<Vec<Noted>>> {
+    fn look(&self, most: usize) -> BoxFuture<'_, Result<Looked>> {
         Box::pin(async move {
-            let sql = "SELECT id, tab, keys FROM public.cachemacro_outbox ORDER BY id LIMIT $1";
             let most = i64::try_from(most).unwrap_or(i64::MAX);
-            let rows: Vec<Row> = query_as::<Postgres, _>(sql).bind(most).fetch_all(&self.pool).await?;
-            Ok(rows.into_iter().map(|(id, table, keys)| Noted { id, table, keys }).collect())
+            let look = query_as::<Postgres, Row>(LOOK).bind(most);
+            let look = look.bind(&self.paths).bind(&self.triggers).bind(&self.tags);
+            let mut looked = Looked::default();
+            for (id, table, keys, age) in look.fetch_all(&self.pool).await? {
+                looked.add(id, table, keys, age);
+            }
+            Ok(looked)
         })
     }
 
-    fn unseen(&self) -> BoxFuture<'_, Result<BTreeSet<String>>> {
+    fn delete(&self, ids: Vec<String>) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
-            let own: Vec<Own> = query_as::<Postgres, _>(OWN).fetch_all(&self.pool).await?;
-            let without: Vec<(String, String)> =
-                query_as::<Postgres, _>(PARTS_WITHOUT).fetch_all(&self.pool).await?;
-            let is_unseen = |table: &Planned, names: &[String]| {
-                let is_on = |name: &String| {
-                    own.iter().any(|own| is_of(table, own) && own.2 == *name && is_switched_on(own))
-                };
-                let schema = table.schema.as_deref().unwrap_or("public");
-                !names.iter().all(is_on)
-                    || without.iter().any(|part| part.0 == schema && part.1 == table.name)
-            };
-            let unseen = self.wanted.iter().filter(|(table, names)| is_unseen(table, names));
-            Ok(unseen.flat_map(|(table, _)| table.tags.iter().map(|(tag, _)| tag.clone())).collect())
-        })
-    }
-
-    fn delete(&self, ids: Vec<i64>) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async move {
-            let sql = "DELETE FROM public.cachemacro_outbox WHERE id = ANY ($1)";
+            let sql = "DELETE FROM public.cachemacro_outbox WHERE id = ANY ($1::text[]::uuid[])";
             query::<Postgres>(sql).bind(ids).execute(&self.pool).await.map(drop)
         })
     }
@@ -97,6 +112,34 @@ impl Store for Notes {
             let sql = "SELECT COUNT(*), COALESCE(EXTRACT(epoch FROM clock_timestamp() - MIN(at)), 0)::float8
                        FROM public.cachemacro_outbox";
             query_as::<Postgres, _>(sql).fetch_one(&self.pool).await
+        })
+    }
+
+    fn woken(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            if !self.wakes {
+                return std::future::pending().await;
+            }
+            let mut listener = self.listener.lock().await;
+            if listener.is_none() {
+                // Where it cannot be had, whoever waits asks at its own pace.
+                let Ok(mut new) = PgListener::connect_with(&self.pool).await else {
+                    return std::future::pending().await;
+                };
+                if new.listen(CHANNEL).await.is_err() {
+                    return std::future::pending().await;
+                }
+                *listener = Some(new);
+                // What was told before.
+                return;
+            }
+            if let Some(told) = listener.as_mut()
+                && told.recv().await.is_err()
+            {
+                *listener = None;
+                drop(listener);
+                std::future::pending().await
+            }
         })
     }
 
@@ -136,22 +179,42 @@ fn triggers(table: &Planned) -> Wanted {
         .map(|(tag, is_keyed)| format!("({}, {})", literal(tag), if *is_keyed { "changed" } else { "NULL" }))
         .collect();
     let most = MOST_ROWS + 1;
-    let keys = |from: &str| match &table.key {
-        Some(key) => format!("SELECT r.{}::text FROM {from} r LIMIT {most}", quoted(key)),
+    // Of types that somebody made, what their casts do is code of that somebody, which is not to run with the definer's rights. What such a
+    // type prints may differ from its text by a blank at the end, or where it stands for a truth: then it is any.
+    let keys = |from: &str| {
+        match &table.key {
+        Some(key) => format!(
+            "SELECT CASE WHEN pg_typeof(r.{0})::oid < 16384 THEN r.{0}::text
+                ELSE (SELECT t FROM format('%s', r.{0}) AS t WHERE t NOT IN ('', 't', 'f') AND t NOT LIKE '% ') END
+                FROM {from} r LIMIT {most}",
+            quoted(key)
+        ),
         None => format!("SELECT NULL::text FROM {from} r LIMIT 1"),
+    }
     };
     let (new, old) = (keys("cachemacro_new"), keys("cachemacro_old"));
+    let rows = 2 * MOST_ROWS;
+    let notify =
+        if table.notifies { format!("    PERFORM pg_notify('{CHANNEL}', '');\n") } else { String::new() };
     let body = format!(
         "DECLARE changed text[];
 BEGIN
-    IF TG_OP = 'INSERT' THEN changed := ARRAY({new});
-    ELSIF TG_OP = 'DELETE' THEN changed := ARRAY({old});
-    ELSIF TG_OP = 'UPDATE' THEN changed := ARRAY(({old}) UNION ({new}));
-    END IF;
+    -- A key column that has another name by now, or a value that cannot be printed, makes no write fail.
+    BEGIN
+        IF TG_OP = 'INSERT' THEN changed := ARRAY({new});
+        ELSIF TG_OP = 'DELETE' THEN changed := ARRAY({old});
+        ELSIF TG_OP = 'UPDATE' THEN
+            changed := ARRAY(({old}) UNION ALL ({new}));
+            IF cardinality(changed) > {rows} THEN changed := NULL;
+            ELSE changed := ARRAY(SELECT DISTINCT unnest(changed)); END IF;
+        END IF;
+    EXCEPTION WHEN OTHERS THEN changed := NULL;
+    END;
     IF cardinality(changed) = 0 THEN RETURN NULL; END IF;
-    IF cardinality(changed) > {MOST_ROWS} OR array_position(changed, NULL) IS NOT NULL THEN changed := NULL; END IF;
+    IF cardinality(changed) > {MOST_ROWS} OR array_position(changed, NULL) IS NOT NULL
+        OR octet_length(array_to_string(changed, '')) > {MOST_BYTES} THEN changed := NULL; END IF;
     INSERT INTO public.cachemacro_outbox (tab, keys) VALUES {};
-    RETURN NULL;
+{notify}    RETURN NULL;
 END",
         tags.join(", ")
     );
@@ -165,7 +228,9 @@ END",
     ];
     let quote = delimiter(&body);
     let mut sql = format!(
-        "CREATE OR REPLACE FUNCTION public.{function}() RETURNS trigger LANGUAGE plpgsql AS {quote}\n{body}\n{quote};\n"
+        "CREATE OR REPLACE FUNCTION public.{function}() RETURNS trigger LANGUAGE plpgsql \
+         SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS {quote}\n{body}\n{quote};
+REVOKE ALL ON FUNCTION public.{function}() FROM PUBLIC;\n"
     );
     let mut names = Vec::new();
     for (kind, event, rows) in events {
@@ -247,8 +312,23 @@ pub(super) async fn define(connection: &mut PgConnection, tables: &[Planned]) ->
     let lock = "SELECT pg_advisory_xact_lock(hashtext('cachemacro_outbox'))";
     query::<Postgres>(lock).execute(&mut *transaction).await?;
     let missing = migration(&mut transaction, tables).await?;
+    may_note(&mut transaction).await?;
     raw_sql(AssertSqlSafe(missing.concat())).execute(&mut *transaction).await?;
     transaction.commit().await
+}
+
+/// # Errors
+/// Where the outbox is another role's, who has not granted that functions of this one write it: each write of a table would fail.
+async fn may_note(connection: &mut PgConnection) -> Result<()> {
+    let sql = "SELECT to_regclass('public.cachemacro_outbox') IS NULL
+               OR COALESCE(has_table_privilege(to_regclass('public.cachemacro_outbox'), 'INSERT'), true)";
+    let (may,): (bool,) = query_as::<Postgres, _>(sql).fetch_one(connection).await?;
+    if may {
+        return Ok(());
+    }
+    Err(Error::Configuration(
+        "the outbox is another role's: `GRANT SELECT, INSERT, DELETE ON public.cachemacro_outbox TO …` is that role's to say".into(),
+    ))
 }
 
 /// What the triggers do not see.
@@ -285,6 +365,7 @@ mod tests {
             name: "a".to_owned(),
             key: Some("$cachemacro$; $cachemacro_1$".to_owned()),
             tags: vec![("a".to_owned(), true)],
+            notifies: false,
         };
         let sql = triggers(&table).sql;
         assert_eq!(sql.matches("$cachemacro_2$").count(), 2, "{sql}");

@@ -3,7 +3,6 @@
 //! Triggers are pulled by each row. The first 64 of a table are noted by their key, and all others together: a row without a key takes the
 //! place of the one before, under a new id, so that a drainer that has read that one does not delete this.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use futures_core::future::BoxFuture;
@@ -17,67 +16,79 @@ use sqlx_core::sql_str::AssertSqlSafe;
 use sqlx_sqlite::{Sqlite, SqliteConnection};
 
 use crate::sql::footprint::MOST_ROWS;
-use crate::watched::outbox::store::{Noted, Store};
+use crate::watched::outbox::store::{Looked, Store};
 use crate::watched::outbox::table::{Planned, digest, literal, quoted};
 
+/// Its ids are random: a table that is made anew gives none that was given before.
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS main.cachemacro_outbox (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT PRIMARY KEY NOT NULL DEFAULT (lower(hex(randomblob(16)))) CHECK (length(id) = 32 AND id NOT GLOB '*[^0-9a-f]*'),
     tab TEXT NOT NULL,
     key TEXT,
     at REAL NOT NULL DEFAULT (julianday('now'))
-);
+) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS main.cachemacro_outbox_tab ON cachemacro_outbox (tab, key);
 ";
+
+/// Keys of more bytes than this are noted as any.
+const MOST_BYTES: usize = 1_024;
 
 /// The outbox that a pool reads.
 pub(super) struct Notes {
     pool: Pool<Sqlite>,
-    /// By the tables as they go in tags, the triggers that are to be there.
-    wanted: Vec<(Vec<String>, Vec<String>)>,
+    /// The statement that looks.
+    look: String,
 }
 
 impl Notes {
     /// With the triggers on these tables.
     pub(super) fn new(pool: Pool<Sqlite>, tables: &[Planned]) -> Result<Self> {
-        let wanted = tables.iter().map(|table| {
-            let tags = table.tags.iter().map(|(tag, _)| tag.clone()).collect();
-            Ok((tags, triggers(table)?.into_iter().map(|wanted| wanted.name).collect()))
-        });
-        Ok(Self { pool, wanted: wanted.collect::<Result<_>>()? })
+        let mut wanted = Vec::new();
+        for table in tables {
+            for trigger in triggers(table)? {
+                wanted.extend(
+                    table
+                        .tags
+                        .iter()
+                        .map(|(tag, _)| format!("({}, {})", literal(&trigger.name), literal(tag))),
+                );
+            }
+        }
+        let mut look = "SELECT id, tab, key, (julianday('now') - at) * 86400.0
+            FROM (SELECT * FROM main.cachemacro_outbox LIMIT ?1)"
+            .to_owned();
+        if !wanted.is_empty() {
+            let _ = write!(
+                look,
+                " UNION ALL SELECT NULL, w.column2, NULL, NULL FROM (VALUES {}) AS w
+                 WHERE w.column1 NOT IN (SELECT name FROM main.sqlite_master WHERE type = 'trigger')",
+                wanted.join(", ")
+            );
+        }
+        Ok(Self { pool, look })
     }
 }
 
+/// A row, and its age; without an id, a table that triggers do not see.
+type Row = (Option<String>, String, Option<String>, Option<f64>);
+
 impl Store for Notes {
-    fn read(&self, most: usize) -> BoxFuture<'_, Result<Vec<Noted>>> {
+    fn look(&self, most: usize) -> BoxFuture<'_, Result<Looked>> {
         Box::pin(async move {
-            let sql = "SELECT id, tab, key FROM main.cachemacro_outbox ORDER BY id LIMIT ?";
             let most = i64::try_from(most).unwrap_or(i64::MAX);
-            let rows: Vec<(i64, String, Option<String>)> =
-                query_as::<Sqlite, _>(sql).bind(most).fetch_all(&self.pool).await?;
-            let noted = |(id, table, key): (i64, String, Option<String>)| Noted {
-                id,
-                table,
-                keys: key.map(|key| vec![key]),
-            };
-            Ok(rows.into_iter().map(noted).collect())
+            let look = query_as::<Sqlite, Row>(AssertSqlSafe(self.look.clone())).bind(most);
+            let mut looked = Looked::default();
+            for (id, table, key, age) in look.fetch_all(&self.pool).await? {
+                looked.add(id, table, key.map(|key| vec![key]), age);
+            }
+            Ok(looked)
         })
     }
 
-    fn unseen(&self) -> BoxFuture<'_, Result<BTreeSet<String>>> {
+    fn delete(&self, ids: Vec<String>) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
-            let own = "SELECT name FROM main.sqlite_master WHERE type = 'trigger' AND name LIKE 'cachemacro\\_%' ESCAPE '\\'";
-            let own: Vec<(String,)> = query_as::<Sqlite, _>(own).fetch_all(&self.pool).await?;
-            let own: BTreeSet<String> = own.into_iter().map(|(name,)| name).collect();
-            let unseen = self.wanted.iter().filter(|(_, names)| !names.iter().all(|name| own.contains(name)));
-            Ok(unseen.flat_map(|(tags, _)| tags.clone()).collect())
-        })
-    }
-
-    fn delete(&self, ids: Vec<i64>) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async move {
-            let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
+            // They are hexadecimal digits.
+            let list = format!("[\"{}\"]", ids.join("\",\""));
             let sql = "DELETE FROM main.cachemacro_outbox WHERE id IN (SELECT value FROM json_each(?))";
-            let list = format!("[{}]", ids.join(","));
             query::<Sqlite>(sql).bind(list).execute(&self.pool).await.map(drop)
         })
     }
@@ -87,6 +98,10 @@ impl Store for Notes {
             let sql = "SELECT COUNT(*), COALESCE((julianday('now') - MIN(at)) * 86400.0, 0.0) FROM main.cachemacro_outbox";
             query_as::<Sqlite, _>(sql).fetch_one(&self.pool).await
         })
+    }
+
+    fn woken(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::pending())
     }
 
     fn is_closed(&self) -> bool {
@@ -107,6 +122,9 @@ fn triggers(table: &Planned) -> Result<Vec<Wanted>> {
             "triggers of an attached database cannot write into another".into(),
         ));
     }
+    if table.notifies {
+        return Err(Error::Configuration("SQLite has no NOTIFY".into()));
+    }
     let on = quoted(&table.name);
     let note = |row: &str| {
         table.tags.iter().fold(String::new(), |mut body, (tag, is_keyed)| {
@@ -116,14 +134,16 @@ fn triggers(table: &Planned) -> Result<Vec<Wanted>> {
             );
             let key = match &table.key {
                 Some(key) if *is_keyed => {
-                    format!("CASE WHEN {noted} < {MOST_ROWS} THEN CAST({row}.{} AS TEXT) END", quoted(key))
+                    let key = format!("{row}.{}", quoted(key));
+                    format!(
+                        "CASE WHEN {noted} < {MOST_ROWS} AND length(CAST({key} AS BLOB)) <= {MOST_BYTES} THEN CAST({key} AS TEXT) END"
+                    )
                 }
                 _ => "NULL".to_owned(),
             };
-            let many = if *is_keyed { format!(" AND {noted} >= {MOST_ROWS}") } else { String::new() };
             let _ = write!(
                 body,
-                "DELETE FROM cachemacro_outbox WHERE tab = {tag} AND key IS NULL{many}; \
+                "DELETE FROM cachemacro_outbox WHERE tab = {tag} AND key IS NULL AND ({key}) IS NULL; \
                  INSERT INTO cachemacro_outbox (tab, key) SELECT {tag}, {key}; "
             );
             body
