@@ -16,6 +16,11 @@
 //! | what was evicted from this cache alone | `what_is_evicted_from_another_cache_is_left_to_the_task` |
 //! | key columns that are there | `a_key_column_that_is_not_there_is_refused` |
 //! | … not where rows may go unseen | `rows_that_replace_removes_are_evicted_though_no_trigger_sees_them` |
+//!
+//! Not removed yet:
+//!
+//! | what holds | its test |
+//! |---|---|
 //! | ids that were given never before | `what_an_outbox_that_is_made_anew_says_is_news` |
 //! | a bound on the bytes of a key, and rows of which none is known take one another's place | `what_is_no_key_is_noted_once_as_any` |
 //! | how it is, told by the cache's health | `the_health_of_the_cache_tells_of_the_outbox` |

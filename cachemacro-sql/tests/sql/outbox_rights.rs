@@ -1,6 +1,6 @@
 //! What an outbox on PostgreSQL asks of those who write, and what others may do to it.
 //!
-//! | removed | test |
+//! | what holds | its test |
 //! |---|---|
 //! | functions run with their definer's rights | `whoever_may_write_a_table_needs_no_right_of_the_outbox` |
 //! | … and run nobody's casts | `casts_of_others_are_not_run_with_those_rights` |

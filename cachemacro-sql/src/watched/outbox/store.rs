@@ -15,7 +15,7 @@ const MOST_KEYS: usize = 16 * MOST_ROWS;
 
 /// A row of the outbox.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Noted {
+pub(crate) struct Noted {
     /// Drawn at random, so that none is given twice, and made of letters and digits.
     pub(crate) id: String,
     pub(crate) table: String,

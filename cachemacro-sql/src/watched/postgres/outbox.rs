@@ -138,7 +138,7 @@ impl Store for Notes {
             {
                 *listener = None;
                 drop(listener);
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         })
     }
