@@ -1,7 +1,7 @@
 //! What becomes of a request before anything is looked up: it passes, it writes, or it asks.
 
 use http::request::Parts;
-use http::{HeaderName, Method, header};
+use http::{HeaderMap, HeaderName, Method};
 
 use crate::handle::CacheHandle;
 use crate::http_cache::Directives;
@@ -14,13 +14,6 @@ use crate::template;
 
 /// Header sections of more bytes are not stored, and neither are the responses to them.
 pub(crate) const MOST_HEADER_BYTES: usize = 32 << 10;
-
-/// Header fields by which a request asks for another method than the one in its first line.
-const OVERRIDES: [HeaderName; 3] = [
-    HeaderName::from_static("x-http-method-override"),
-    HeaderName::from_static("x-http-method"),
-    HeaderName::from_static("x-method-override"),
-];
 
 /// What becomes of a request.
 pub(crate) enum Admission {
@@ -58,6 +51,51 @@ pub(crate) struct Asked {
     pub(crate) reads_only: bool,
 }
 
+/// What the header section of a request has that decides what becomes of it.
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of requests, and any may come together")]
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Seen {
+    /// About how many bytes it has.
+    pub(crate) bytes: usize,
+    pub(crate) upgrade: bool,
+    /// It asks for another method.
+    pub(crate) overridden: bool,
+    /// It changes something only where nobody else did.
+    pub(crate) precondition: bool,
+    pub(crate) range: bool,
+    /// It tells caches something.
+    pub(crate) directives: bool,
+    pub(crate) authorization: bool,
+    pub(crate) cookie: bool,
+}
+
+impl Seen {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        Self::each(headers, |_, _| {})
+    }
+
+    /// Looks at each field once. `keyed` is told those that belong to the key whatever the rule is, host included.
+    pub(crate) fn each(headers: &HeaderMap, mut keyed: impl FnMut(&HeaderName, &[u8])) -> Self {
+        let mut seen = Self::default();
+        for (name, value) in headers {
+            seen.bytes += name.as_str().len() + value.len() + 4;
+            match name.as_str() {
+                "host" | "x-forwarded-host" | "x-forwarded-proto" | "x-forwarded-prefix" | "forwarded"
+                | "x-original-url" | "x-rewrite-url" => keyed(name, value.as_bytes()),
+                "upgrade" => seen.upgrade = true,
+                "x-http-method-override" | "x-http-method" | "x-method-override" => seen.overridden = true,
+                "if-match" | "if-unmodified-since" => seen.precondition = true,
+                "range" => seen.range = true,
+                "cache-control" | "pragma" => seen.directives = true,
+                "authorization" => seen.authorization = true,
+                "cookie" => seen.cookie = true,
+                _ => {}
+            }
+        }
+        seen
+    }
+}
+
 /// How many cache layers the request has entered.
 #[derive(Clone, Copy, Default)]
 struct Depth(u8);
@@ -81,20 +119,20 @@ pub(crate) async fn admit(layer: &CacheLayer, parts: &mut Parts, has_body: bool)
     }
     let depth = outer.and_then(|_| parts.extensions.get::<Depth>().copied()).unwrap_or_default();
     parts.extensions.insert(Depth(depth.0.saturating_add(1)));
-    let headers = &parts.headers;
-    if headers.contains_key(header::UPGRADE) {
+    let seen = Seen::of(&parts.headers);
+    if seen.upgrade {
         return pass("upgrade");
     }
     if has_body {
         return pass("body");
     }
-    if OVERRIDES.iter().any(|name| headers.contains_key(name)) {
+    if seen.overridden {
         return pass("method-override");
     }
-    if headers.contains_key(header::IF_MATCH) || headers.contains_key(header::IF_UNMODIFIED_SINCE) {
+    if seen.precondition {
         return pass("precondition");
     }
-    if header_bytes(headers) > MOST_HEADER_BYTES {
+    if seen.bytes > MOST_HEADER_BYTES {
         return pass("header-size");
     }
     if rule.condition.as_ref().is_some_and(|condition| !condition(parts)) {
@@ -109,14 +147,14 @@ pub(crate) async fn admit(layer: &CacheLayer, parts: &mut Parts, has_body: bool)
     };
     let Some(host) = layer.http.settings.host.of(parts) else { return pass("host") };
     let directives = layer.http.directives_for(parts);
-    let mut demand = Demand::of(headers);
+    let mut demand = if seen.directives { Demand::of(&parts.headers) } else { Demand::default() };
     if directives == Directives::Ignore {
         demand = Demand { only_if_cached: demand.only_if_cached, ..Demand::default() };
     }
     if directives == Directives::Full && demand.no_store {
         return pass("no-store");
     }
-    let reads_only = parts.method == Method::HEAD || headers.contains_key(header::RANGE) || demand.no_store;
+    let reads_only = parts.method == Method::HEAD || seen.range || demand.no_store;
     let (url, rest) = {
         let path = original_uri(parts).path();
         (url_tag(&host, path), rest_tag(&host, path))
@@ -134,8 +172,7 @@ pub(crate) async fn admit(layer: &CacheLayer, parts: &mut Parts, has_body: bool)
         key = key.with_chosen(name.as_str(), preferred);
     }
     let of_user = !rule.public && identity.is_none() && layer.http.has_credentials(parts);
-    let credentials = of_user && rule.trusts_no_one()
-        || rule.origin.is_some() && parts.headers.contains_key(header::AUTHORIZATION);
+    let credentials = of_user && rule.trusts_no_one() || rule.origin.is_some() && seen.authorization;
     let apart = credentials || of_user && !layer.path_if_ruled(parts).is_empty();
     let mark = format!("{}{}", if apart { "u" } else { "-" }, key.to_text());
     let (mut tags, missing) = template::tags(&rule.tags, parts).await;
@@ -158,6 +195,6 @@ pub(crate) async fn admit(layer: &CacheLayer, parts: &mut Parts, has_body: bool)
 }
 
 /// About how many bytes a header section has.
-pub(crate) fn header_bytes(headers: &http::HeaderMap) -> usize {
-    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
+pub(crate) fn header_bytes(headers: &HeaderMap) -> usize {
+    Seen::of(headers).bytes
 }

@@ -11,8 +11,8 @@ use crate::rules::cache_control::CacheControl;
 use crate::rules::conditional;
 use crate::rules::range::{Part, part};
 use crate::rules::status::{Report, left};
-use crate::seek::Aged;
 use crate::stats::Route;
+use crate::stored::{ShownFor, Stored};
 
 /// The stored headers that a 304 carries (RFC 9110, 15.4.5).
 const IN_304: [HeaderName; 8] = [
@@ -36,32 +36,47 @@ pub(crate) struct Manner<'a> {
     pub(crate) private: bool,
     /// Whether the answer has an Age field: the response comes from the store.
     pub(crate) aged: bool,
-    /// The current time, in seconds since 1970.
-    pub(crate) now: u64,
+    /// Whether this process holds the response for the next request too.
+    pub(crate) stays: bool,
 }
 
 /// Answers a request with a stored response; `None` where the stored bytes are no response.
 pub(crate) fn answer<B>(
     layer: &CacheLayer,
     request: &request::Parts,
-    (stored, age): &Aged,
+    (stored, age): (&Stored, u64),
     manner: Manner<'_>,
 ) -> Option<Response<CacheBody<B>>> {
-    let (status, mut headers) = stored.head()?;
+    let (status, head) = stored.head()?;
     let terms = stored.terms();
-    let whole_age = stored.initial_age.saturating_add(*age);
-    if manner.aged || stored.initial_age > 0 {
-        headers.insert(header::AGE, HeaderValue::from(whole_age / 1000));
-    }
-    if layer.rule.origin.is_none() {
-        say_how_long(&mut headers, terms.lifetime, manner.private);
-    }
-    let report = Report { ttl: Some(left(terms.lifetime, whole_age)), ..manner.report };
-    sign(&layer.http.settings, manner.route, &mut headers, &report);
+    let whole_age = stored.initial_age.saturating_add(age);
+    let left = left(terms.lifetime, whole_age);
+    let report = Report { ttl: Some(left), ..manner.report };
+    let show = || {
+        let mut headers = head.clone();
+        if manner.aged || stored.initial_age > 0 {
+            headers.insert(header::AGE, HeaderValue::from(whole_age / 1000));
+        }
+        if layer.rule.origin.is_none() {
+            say_how_long(&mut headers, terms.lifetime, manner.private);
+        }
+        say(&layer.http.settings, &mut headers, &report);
+        if stored.trailers().is_none() {
+            set_length(status, &mut headers, stored.body().len());
+        }
+        headers
+    };
+    // The next answer of this layer shows the same, within a second.
+    let mut headers = if manner.stays && report == (Report { ttl: report.ttl, ..Report::default() }) {
+        stored.shown(ShownFor { layer: layer.rule.id(), age: whole_age / 1000, left }, show)
+    } else {
+        show()
+    };
+    manner.route.count(&report);
     // Bytes that the handler has just made are not counted as saved.
     let saved = |bytes| report.forward.is_none().then(|| manner.route.answered(bytes));
     let is_get = request.method == Method::GET || request.method == Method::HEAD;
-    if is_get && conditional::is_not_modified(status, &request.headers, &headers, manner.now) {
+    if is_get && conditional::is_not_modified(status, &request.headers, &headers, now) {
         let all = std::mem::take(&mut headers);
         let settings = &layer.http.settings;
         let ours = settings.cache_status.iter().map(|(name, _)| name).chain(&settings.x_cache);
@@ -80,7 +95,7 @@ pub(crate) fn answer<B>(
     }
     if status == StatusCode::OK
         && let Some(range) = request.headers.get(header::RANGE)
-        && conditional::is_same_for_range(&request.headers, &headers, manner.now)
+        && conditional::is_same_for_range(&request.headers, &headers, now)
     {
         let length = body.len();
         match part(range.as_bytes(), length) {
@@ -101,11 +116,7 @@ pub(crate) fn answer<B>(
         }
     }
     saved(Some(body.len()));
-    let trailers = stored.trailers();
-    if trailers.is_none() {
-        set_length(status, &mut headers, body.len());
-    }
-    Some(built(status, headers, CacheBody::stored(body, trailers)))
+    Some(built(status, headers, CacheBody::stored(body, stored.trailers().cloned())))
 }
 
 /// 504, where the client wants a stored response only and there is none (RFC 9111, 5.2.1.7).
@@ -139,6 +150,11 @@ pub(crate) fn say_how_long(headers: &mut HeaderMap, lifetime: u64, private: bool
 /// Says what the cache did, and counts it.
 pub(crate) fn sign(settings: &Settings, route: &Route, headers: &mut HeaderMap, report: &Report) {
     route.count(report);
+    say(settings, headers, report);
+}
+
+/// Says what the cache did.
+fn say(settings: &Settings, headers: &mut HeaderMap, report: &Report) {
     if let Some((name, cache)) = &settings.cache_status
         && let Ok(value) = HeaderValue::from_str(&report.written(cache))
     {

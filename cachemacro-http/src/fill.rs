@@ -35,7 +35,7 @@ pub(crate) fn stored(
     if by_rule && status == StatusCode::OK && !headers.contains_key(header::ETAG) {
         headers.insert(header::ETAG, plan::entity_tag(&whole.body, strong));
     }
-    Stored::new(status, &headers, whole.body, &whole.trailers, &plan.about)
+    Stored::new(status, headers, whole.body, &whole.trailers, &plan.about)
 }
 
 /// Stores a response; tells whether it was.

@@ -9,7 +9,7 @@ use crate::rules::fields::joined;
 
 /// Header fields that are part of the key where a request has them. Frameworks and handlers build links and routes from them, so a
 /// client that sets them could otherwise poison the responses that others get.
-const FORWARDED: [HeaderName; 6] = [
+pub(crate) const FORWARDED: [HeaderName; 6] = [
     HeaderName::from_static("x-forwarded-host"),
     HeaderName::from_static("x-forwarded-proto"),
     HeaderName::from_static("x-forwarded-prefix"),

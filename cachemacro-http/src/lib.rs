@@ -2,6 +2,7 @@
 
 mod admission;
 mod answer;
+mod at_hand;
 mod body;
 mod duration;
 mod fill;
@@ -9,6 +10,7 @@ mod given;
 mod handle;
 mod http_cache;
 mod key;
+mod known;
 mod layers;
 mod paths;
 mod plan;

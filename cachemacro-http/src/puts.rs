@@ -29,7 +29,8 @@ use crate::seek::entry;
 use crate::service::CacheFuture;
 use crate::stats::{Route, Routes, method_of, path_of};
 use crate::stored::Stored;
-use crate::written::{Failing, Written};
+use crate::template::{self, Template};
+use crate::written::{Failing, Written, Wrote};
 
 /// Stores the response of a route that writes, after a 200 or 201, as that of the `GET` of its URL. Made by [`HttpCache::put`].
 ///
@@ -63,6 +64,8 @@ use crate::written::{Failing, Written};
 #[must_use = "a layer does nothing until it is put around a service"]
 pub struct PutLayer {
     layer: CacheLayer,
+    /// The tags that a success evicts besides.
+    evicts: Vec<Template>,
     failing: Failing,
     routes: Arc<Routes>,
 }
@@ -78,7 +81,8 @@ impl fmt::Debug for PutLayer {
 
 impl PutLayer {
     pub(crate) fn new(http: HttpCache) -> Self {
-        Self { layer: CacheLayer::new(http), failing: Failing::default(), routes: Arc::default() }
+        let layer = CacheLayer::new(http);
+        Self { layer, evicts: Vec::new(), failing: Failing::default(), routes: Arc::default() }
     }
 
     fn with(self, change: impl FnOnce(CacheLayer) -> CacheLayer) -> Self {
@@ -101,8 +105,8 @@ impl PutLayer {
         self.with(|layer| layer.ttl(ttl))
     }
 
-    /// The tags of the `GET` route, which the response carries; see [`CacheLayer::tags`]. They are not evicted: to evict what else carries
-    /// them, such as a list, put `#[cache_evict]` on a function that the handler calls.
+    /// The tags of the `GET` route, which the response carries; see [`CacheLayer::tags`]. As those of `#[cache_put]` they are not evicted;
+    /// what else shows what was written is evicted by tags of its own: see [`evicts`](Self::evicts).
     ///
     /// ```
     /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
@@ -116,6 +120,23 @@ impl PutLayer {
     pub fn tags<S: cachemacro::Tag>(self, tags: impl IntoIterator<Item = S>) -> Self {
         // Not in a closure: the panic is to tell the line where the route is made.
         Self { layer: self.layer.tags(tags), ..self }
+    }
+
+    /// Tags that are evicted once the handler wrote, with path parameters in braces: those of lists, say, that show what was written. Name
+    /// none that the response itself carries, by [`tags`](Self::tags) or by its handler's word: it would be gone with them.
+    ///
+    /// ```
+    /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
+    /// let layer = http.put().tags(["product:{id}"]).evicts(["products"]);
+    /// # drop(layer);
+    /// ```
+    ///
+    /// # Panics
+    /// Where a brace is not closed.
+    #[track_caller]
+    pub fn evicts<S: cachemacro::Tag>(mut self, tags: impl IntoIterator<Item = S>) -> Self {
+        self.evicts.extend(Template::all(tags));
+        self
     }
 
     /// The response is for all, though the request that wrote had credentials; see [`CacheLayer::public`].
@@ -238,10 +259,14 @@ where
     }
     let prefix = &layer.http.settings.prefix;
     let name = format!("{} {}", method_of(&parts), path_of(&parts).unwrap_or(prefix));
-    let route = put.routes.of(&name, || layer.http.route(&name, |named| named));
+    let route = put.routes.of(&name, || {
+        layer.http.route(&name, |named| named.evicts(put.evicts.iter().map(ToString::to_string)))
+    });
     // Fills are counted for the `GET` route, whose response is stored.
     let read = layer.route(&parts);
-    let written = Written::of(&layer.http, &route, &parts);
+    let mut written = Written::of(&layer.http, &route, &parts);
+    let evicted = template::to_evict(&put.evicts, &mut parts).await;
+    written.and(evicted.iter().cloned());
     let mut shown = as_get(&parts);
     let asked = match admit(layer, &mut shown, false).await {
         Admission::Look(asked) if asked.key.is_plain() => Some(asked),
@@ -296,12 +321,16 @@ where
         read.named.count(Event::Put);
         // Other queries and variants of the URL show what was written too.
         let rest = rest_tag(&asked_host(layer, &shown), original_uri(&shown).path());
-        written.finish_with(&head.headers, rest).await
+        let outdated = [vec![rest], evicted.clone()].concat();
+        written.finish_with(&head.headers, outdated).await
     } else {
         let status = if put.failing.on_err { StatusCode::OK } else { head.status };
         written.finish(Some((status, &head.headers))).await
     };
     let (mut head, body) = put.failing.answer(&wrote, head, body);
+    if !matches!(wrote, Wrote::Nothing) {
+        plan::send_invalidation(&layer.http.settings, &evicted, &mut head.headers);
+    }
     let detail = wrote.detail().filter(|detail| !filled || *detail != "evicted");
     let report = Report { forward: Some(Forward::Method), stored: filled, detail, ..Report::default() };
     answer::sign(&layer.http.settings, &route, &mut head.headers, &report);

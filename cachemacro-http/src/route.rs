@@ -1,7 +1,9 @@
 //! The rules of one route, and the layer that carries them; `service` says what it does with them.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::{HeaderName, StatusCode, request, response};
@@ -56,6 +58,8 @@ pub(crate) struct Rule {
     pub(crate) stale: Duration,
     /// How old a response may be that serves.
     pub(crate) max_age: Option<Duration>,
+    /// How long a response is kept ready in this process.
+    pub(crate) local: Option<Duration>,
     pub(crate) strip: Vec<String>,
     pub(crate) keeps_cookies: bool,
     pub(crate) version: u32,
@@ -89,6 +93,7 @@ impl Rule {
             unless: None,
             stale: Duration::ZERO,
             max_age: None,
+            local: None,
             strip: Vec::new(),
             keeps_cookies: false,
             version: 0,
@@ -102,6 +107,44 @@ impl Rule {
             inherits: true,
             origin: None,
         }
+    }
+}
+
+/// The rules of one route, and a number that no others have had in this process.
+///
+/// They are changed by [`change`](Self::change) alone, which gives them another number: what was found under these rules is known by it.
+#[derive(Clone)]
+pub(crate) struct Ruled {
+    rule: Rule,
+    id: u64,
+}
+
+impl Ruled {
+    fn new(rule: Rule) -> Self {
+        Self { rule, id: Self::new_id() }
+    }
+
+    fn new_id() -> u64 {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Tells these rules, in their [`HttpCache`], from all others.
+    pub(crate) const fn id(&self) -> u64 {
+        self.id
+    }
+
+    fn change(&mut self) -> &mut Rule {
+        self.id = Self::new_id();
+        &mut self.rule
+    }
+}
+
+impl Deref for Ruled {
+    type Target = Rule;
+
+    fn deref(&self) -> &Rule {
+        &self.rule
     }
 }
 
@@ -140,7 +183,7 @@ impl Rule {
 #[must_use = "a layer does nothing until it is put around a service"]
 pub struct CacheLayer {
     pub(crate) http: HttpCache,
-    pub(crate) rule: Rule,
+    pub(crate) rule: Ruled,
     name: Option<String>,
     routes: Arc<Routes>,
 }
@@ -158,13 +201,13 @@ impl fmt::Debug for CacheLayer {
 
 impl CacheLayer {
     pub(crate) fn new(http: HttpCache) -> Self {
-        Self { http, rule: Rule::new(), name: None, routes: Arc::default() }
+        Self { http, rule: Ruled::new(Rule::new()), name: None, routes: Arc::default() }
     }
 
     pub(crate) fn of_origin(http: HttpCache) -> Self {
         let origin = Origin { while_gone: KEPT_STALE };
         let rule = Rule { fresh: Fresh::ByOrigin, inherits: false, origin: Some(origin), ..Rule::new() };
-        Self { rule, ..Self::new(http) }
+        Self { rule: Ruled::new(rule), ..Self::new(http) }
     }
 
     /// This layer for a service: clones may have been given other rules, so each service counts its routes anew.
@@ -236,7 +279,7 @@ impl CacheLayer {
     /// Where a text is no duration.
     #[track_caller]
     pub fn ttl(mut self, ttl: impl IntoDuration) -> Self {
-        self.rule.fresh = Fresh::For(ttl.into_duration());
+        self.rule.change().fresh = Fresh::For(ttl.into_duration());
         self
     }
 
@@ -251,7 +294,7 @@ impl CacheLayer {
     /// # drop(layer);
     /// ```
     pub fn ttl_by(mut self, ttl: impl Fn(&response::Parts) -> Duration + Send + Sync + 'static) -> Self {
-        self.rule.fresh = Fresh::Of(Arc::new(ttl));
+        self.rule.change().fresh = Fresh::Of(Arc::new(ttl));
         self
     }
 
@@ -267,7 +310,7 @@ impl CacheLayer {
     /// Where a brace is not closed.
     #[track_caller]
     pub fn tags<S: cachemacro::Tag>(mut self, tags: impl IntoIterator<Item = S>) -> Self {
-        self.rule.tags.extend(Template::all(tags));
+        self.rule.change().tags.extend(Template::all(tags));
         self
     }
 
@@ -282,7 +325,7 @@ impl CacheLayer {
     /// # drop(layer);
     /// ```
     pub fn tags_by(mut self, tags: impl Fn(&response::Parts) -> Vec<String> + Send + Sync + 'static) -> Self {
-        self.rule.tags_of = Some(Arc::new(tags));
+        self.rule.change().tags_of = Some(Arc::new(tags));
         self
     }
 
@@ -298,7 +341,7 @@ impl CacheLayer {
         mut self,
         identity: impl Fn(&request::Parts) -> Option<I> + Send + Sync + 'static,
     ) -> Self {
-        self.rule.identity =
+        self.rule.change().identity =
             Some(Arc::new(move |parts| identity(parts).map(|identity| identity.to_string())));
         self
     }
@@ -310,8 +353,8 @@ impl CacheLayer {
     /// let layer = http.cache().ttl("5m").public();
     /// # drop(layer);
     /// ```
-    pub const fn public(mut self) -> Self {
-        self.rule.public = true;
+    pub fn public(mut self) -> Self {
+        self.rule.change().public = true;
         self
     }
 
@@ -329,7 +372,7 @@ impl CacheLayer {
     #[track_caller]
     pub fn vary<N: TryInto<HeaderName>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         for name in names {
-            self.rule.vary.push((field(name), Vec::new()));
+            self.rule.change().vary.push((field(name), Vec::new()));
         }
         self
     }
@@ -350,7 +393,7 @@ impl CacheLayer {
         name: N,
         offered: impl IntoIterator<Item = S>,
     ) -> Self {
-        self.rule.vary.push((field(name), offered.into_iter().map(Into::into).collect()));
+        self.rule.change().vary.push((field(name), offered.into_iter().map(Into::into).collect()));
         self
     }
 
@@ -367,7 +410,7 @@ impl CacheLayer {
     #[track_caller]
     pub fn statuses<T: IntoStatus>(mut self, statuses: impl IntoIterator<Item = T>) -> Self {
         for status in statuses {
-            self.rule.statuses.push(status.into_status());
+            self.rule.change().statuses.push(status.into_status());
         }
         self
     }
@@ -384,7 +427,7 @@ impl CacheLayer {
     /// Where a text is no duration.
     #[track_caller]
     pub fn negative_ttl(mut self, ttl: impl IntoDuration) -> Self {
-        self.rule.negative_ttl = Some(ttl.into_duration());
+        self.rule.change().negative_ttl = Some(ttl.into_duration());
         self
     }
 
@@ -396,7 +439,7 @@ impl CacheLayer {
     /// # drop(layer);
     /// ```
     pub fn condition(mut self, condition: impl Fn(&request::Parts) -> bool + Send + Sync + 'static) -> Self {
-        self.rule.condition = Some(Arc::new(condition));
+        self.rule.change().condition = Some(Arc::new(condition));
         self
     }
 
@@ -408,7 +451,7 @@ impl CacheLayer {
     /// # drop(layer);
     /// ```
     pub fn unless(mut self, unless: impl Fn(&response::Parts) -> bool + Send + Sync + 'static) -> Self {
-        self.rule.unless = Some(Arc::new(unless));
+        self.rule.change().unless = Some(Arc::new(unless));
         self
     }
 
@@ -424,7 +467,7 @@ impl CacheLayer {
     /// Where a text is no duration.
     #[track_caller]
     pub fn stale(mut self, stale: impl IntoDuration) -> Self {
-        self.rule.stale = stale.into_duration();
+        self.rule.change().stale = stale.into_duration();
         self
     }
 
@@ -441,7 +484,26 @@ impl CacheLayer {
     /// Where a text is no duration.
     #[track_caller]
     pub fn max_age(mut self, age: impl IntoDuration) -> Self {
-        self.rule.max_age = Some(age.into_duration());
+        self.rule.change().max_age = Some(age.into_duration());
+        self
+    }
+
+    /// Keeps responses ready in this process too, at most this long, where the store is a server: a hit asks nobody. What another process
+    /// evicts is gone here once the server has told so, in milliseconds as a rule, and after this long in any case; what this process
+    /// evicts is gone at once. In place of the cache's [`local`](cachemacro::CacheBuilder::local); zero: none is kept.
+    ///
+    /// ```
+    /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
+    /// let layer = http.cache().ttl("5m").local("10s");
+    /// # drop(layer);
+    /// ```
+    ///
+    /// # Panics
+    /// Where a text is no duration.
+    #[track_caller]
+    pub fn local(mut self, ttl: impl IntoDuration) -> Self {
+        let ttl = ttl.into_duration();
+        self.rule.change().local = Some(ttl);
         self
     }
 
@@ -453,7 +515,7 @@ impl CacheLayer {
     /// # drop(layer);
     /// ```
     pub fn strip<S: Into<String>>(mut self, cookies: impl IntoIterator<Item = S>) -> Self {
-        self.rule.strip.extend(cookies.into_iter().map(Into::into));
+        self.rule.change().strip.extend(cookies.into_iter().map(Into::into));
         self
     }
 
@@ -464,8 +526,8 @@ impl CacheLayer {
     /// let layer = http.cache().version(2);
     /// # drop(layer);
     /// ```
-    pub const fn version(mut self, version: u32) -> Self {
-        self.rule.version = version;
+    pub fn version(mut self, version: u32) -> Self {
+        self.rule.change().version = version;
         self
     }
 
@@ -478,8 +540,8 @@ impl CacheLayer {
     /// let layer = http.cache().inherit(false);
     /// # drop(layer);
     /// ```
-    pub const fn inherit(mut self, inherits: bool) -> Self {
-        self.rule.inherits = inherits;
+    pub fn inherit(mut self, inherits: bool) -> Self {
+        self.rule.change().inherits = inherits;
         self
     }
 
@@ -491,7 +553,7 @@ impl CacheLayer {
     /// # drop(layer);
     /// ```
     pub fn query(mut self, query: Query) -> Self {
-        self.rule.query = query;
+        self.rule.change().query = query;
         self
     }
 
@@ -503,7 +565,7 @@ impl CacheLayer {
     /// # drop(layer);
     /// ```
     pub fn key(mut self, key: impl Fn(&request::Parts) -> String + Send + Sync + 'static) -> Self {
-        self.rule.key = Some(Arc::new(key));
+        self.rule.change().key = Some(Arc::new(key));
         self
     }
 
@@ -515,8 +577,8 @@ impl CacheLayer {
     /// let layer = http.cache().strong_tags();
     /// # drop(layer);
     /// ```
-    pub const fn strong_tags(mut self) -> Self {
-        self.rule.strong_tags = true;
+    pub fn strong_tags(mut self) -> Self {
+        self.rule.change().strong_tags = true;
         self
     }
 
@@ -527,8 +589,8 @@ impl CacheLayer {
     /// let layer = http.cache().max_body(64 << 10);
     /// # drop(layer);
     /// ```
-    pub const fn max_body(mut self, bytes: usize) -> Self {
-        self.rule.max_body = Some(bytes);
+    pub fn max_body(mut self, bytes: usize) -> Self {
+        self.rule.change().max_body = Some(bytes);
         self
     }
 
@@ -545,7 +607,7 @@ impl CacheLayer {
     /// Where a text is no duration.
     #[track_caller]
     pub fn lease_limit(mut self, limit: impl IntoDuration) -> Self {
-        self.rule.lease_limit = limit.into_duration();
+        self.rule.change().lease_limit = limit.into_duration();
         self
     }
 
@@ -558,8 +620,8 @@ impl CacheLayer {
     /// let layer = http.gateway().read_groups();
     /// # drop(layer);
     /// ```
-    pub const fn read_groups(mut self) -> Self {
-        self.rule.reads_groups = true;
+    pub fn read_groups(mut self) -> Self {
+        self.rule.change().reads_groups = true;
         self
     }
 
@@ -570,8 +632,8 @@ impl CacheLayer {
     /// let layer = http.gateway().keep_cookies();
     /// # drop(layer);
     /// ```
-    pub const fn keep_cookies(mut self) -> Self {
-        self.rule.keeps_cookies = true;
+    pub fn keep_cookies(mut self) -> Self {
+        self.rule.change().keeps_cookies = true;
         self
     }
 
@@ -589,7 +651,7 @@ impl CacheLayer {
     #[track_caller]
     pub fn targets<N: TryInto<HeaderName>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         for name in names {
-            self.rule.targets.push(field(name));
+            self.rule.change().targets.push(field(name));
         }
         self
     }

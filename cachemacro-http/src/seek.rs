@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName};
 use sha2::{Digest, Sha256};
 
 use crate::admission::Asked;
+use crate::known::Known;
 use crate::route::CacheLayer;
 use crate::rules::reusable::{Reuse, reuse};
 use crate::rules::status::Forward;
@@ -72,6 +73,8 @@ pub(crate) struct Seeker<'a> {
     pub(crate) route: &'a Route,
     pub(crate) asked: &'a Asked,
     pub(crate) headers: &'a HeaderMap,
+    /// What the next request of its kind is known by, where it is.
+    pub(crate) known: Option<&'a Known>,
     pub(crate) began: Instant,
 }
 
@@ -101,6 +104,7 @@ fn policy(layer: &CacheLayer, waits: bool) -> Policy {
         .jitter(0)
         .lease_limit(layer.rule.lease_limit)
         .version(FORM.saturating_add(layer.rule.version));
+    let policy = layer.rule.local.map_or(policy, |ttl| policy.local(ttl));
     if waits { policy } else { policy.wait(Duration::ZERO) }
 }
 
@@ -123,16 +127,22 @@ impl Seeker<'_> {
     async fn walk(&self) -> Result<Sought> {
         let named: Vec<HeaderName> = self.named().cloned().collect();
         let mut slots: Vec<Option<u8>> = if named.is_empty() { vec![None] } else { self.slots(&named) };
+        let mut known = self.known.cloned();
         let mut at = 0;
         loop {
             let slot = slots[at];
             // Where all slots are taken, the variant in the last one is replaced.
             let last = slot.is_some() && at + 1 == slots.len();
-            let entry = entry(self.layer, self.route, self.asked, slot, self.waits());
+            let mut entry = entry(self.layer, self.route, self.asked, slot, self.waits());
+            if let Some(known) = &known {
+                entry = entry.known_by(known.bytes());
+            }
             match self.one(&entry, last).await? {
                 One::Hit(found) => return Ok(self.hit(&entry, found).await),
                 One::Other(first) if slot.is_none() => {
-                    slots = self.slots(&first.varies_by());
+                    let names = first.varies_by();
+                    slots = self.slots(&names);
+                    known = known.map(|known| known.varied(&names, self.headers));
                     at = 0;
                 }
                 One::Other(_) if !last => at += 1,
@@ -206,7 +216,7 @@ impl Seeker<'_> {
     }
 
     /// Whether the response must not answer this request, which has credentials: it does not say that it is for users with them.
-    const fn is_hidden(&self, stored: &Stored) -> bool {
+    fn is_hidden(&self, stored: &Stored) -> bool {
         match stored.shared {
             Shared::Said => false,
             Shared::Unsaid => self.asked.credentials,
@@ -220,7 +230,9 @@ impl Seeker<'_> {
             let Some(hit) = entry.find().await? else { return Ok(One::Vacant(None, None)) };
             let age = millis(hit.meta());
             let stored = hit.into_value();
-            return Ok(if !stored.selects(self.headers) {
+            return Ok(if stored.head().is_none() {
+                One::Vacant(None, None)
+            } else if !stored.selects(self.headers) {
                 if last { One::Vacant(None, None) } else { One::Other(stored) }
             } else if self.answers(&stored, age) {
                 One::Hit((stored, age))
@@ -231,7 +243,12 @@ impl Seeker<'_> {
         let refused_age = AtomicU64::new(0);
         let accept = |stored: &Stored, meta: &Meta| {
             let age = millis(meta);
-            let accepted = if stored.selects(self.headers) { self.answers(stored, age) } else { !last };
+            let accepted = match stored.head() {
+                // What is no response gives way to one.
+                None => false,
+                Some(_) if stored.selects(self.headers) => self.answers(stored, age),
+                Some(_) => !last,
+            };
             if !accepted {
                 refused_age.store(age, Ordering::Relaxed);
             }
@@ -289,7 +306,7 @@ impl Seeker<'_> {
     }
 }
 
-fn millis(meta: &Meta) -> u64 {
+pub(crate) fn millis(meta: &Meta) -> u64 {
     u64::try_from(meta.age.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -1,6 +1,9 @@
 //! The service around a route: one request from when it comes to when its answer goes out.
 //!
 //! ```text
+//! at hand ──▶ answer
+//!  │ not, or not to be taken so
+//!  ▼
 //! admit ──pass──▶ the handler answers, and nothing is stored
 //!  │ look   └─write──▶ the handler answers, and what it changed is evicted
 //!  ▼
@@ -31,9 +34,11 @@ use tower_service::Service;
 
 use crate::admission::{Admission, Asked, admit};
 use crate::answer::{self, Manner};
+use crate::at_hand;
 use crate::body::{Begun, BoxError, CacheBody, Whole, begin};
 use crate::fill::{Filling, fill, send_off, stored};
 use crate::handle::CacheHandle;
+use crate::known::Known;
 use crate::plan::{self, Plan, Times};
 use crate::route::CacheLayer;
 use crate::rules::reusable::stands_in;
@@ -95,7 +100,16 @@ where
         let inner = std::mem::replace(&mut self.inner, next);
         let (parts, body) = request.into_parts();
         let run = Run { inner, layer: self.layer.clone(), route: self.layer.route(&parts) };
-        Box::pin(run.respond(parts, body))
+        Box::pin(async move {
+            // Most requests end here, so nothing is made before for those that do not.
+            let known = Known::of(&run.layer, &parts, !body.is_end_stream());
+            if let Some(known) = &known
+                && let Some(response) = at_hand::answer(&run.layer, &run.route, &parts, known)
+            {
+                return Ok(response);
+            }
+            Box::pin(run.respond(parts, body, known)).await
+        })
     }
 }
 
@@ -120,7 +134,12 @@ struct Errand {
 type Answered<R> = Response<CacheBody<R>>;
 
 impl<S> Run<S> {
-    async fn respond<B, R>(self, mut parts: request::Parts, body: B) -> Result<Answered<R>, S::Error>
+    async fn respond<B, R>(
+        self,
+        mut parts: request::Parts,
+        body: B,
+        known: Option<Known>,
+    ) -> Result<Answered<R>, S::Error>
     where
         S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
         S::Future: Send,
@@ -139,9 +158,14 @@ impl<S> Run<S> {
             Admission::Write => return self.write(parts, body).await,
             Admission::Look(asked) => asked,
         };
-        let headers = parts.headers.clone();
-        let seeker =
-            Seeker { layer: &self.layer, route: &self.route, asked: &asked, headers: &headers, began };
+        let seeker = Seeker {
+            layer: &self.layer,
+            route: &self.route,
+            asked: &asked,
+            headers: &parts.headers,
+            known: known.as_ref(),
+            began,
+        };
         let forwarded = |forward, detail| Report { forward: Some(forward), detail, ..Report::default() };
         let mut errand = Errand { vacancy: None, old: None, slot: None, report: Report::default(), began };
         match seeker.seek().await {
@@ -232,7 +256,8 @@ impl<S> Run<S> {
         R::Error: Into<BoxError>,
     {
         let report = Report { collapsed: hit.collapsed, ..Report::default() };
-        let response = answer::answer(&self.layer, parts, &hit.found, self.manner(asked, report, true))?;
+        let (stored, age) = &hit.found;
+        let response = answer::answer(&self.layer, parts, (stored, *age), self.manner(asked, report, true))?;
         if let Some(vacancy) = hit.refresh {
             let (mut parts, asked) = (parts.clone(), asked.clone());
             parts.method = Method::GET;
@@ -275,7 +300,7 @@ impl<S> Run<S> {
 
     fn manner(&self, asked: &Asked, report: Report, aged: bool) -> Manner<'_> {
         let private = asked.identified && self.layer.rule.origin.is_none();
-        Manner { report, route: &self.route, private, aged, now: answer::now() }
+        Manner { report, route: &self.route, private, aged, stays: false }
     }
 
     /// Runs the handler, and stores what it answers where that may be.
@@ -302,6 +327,7 @@ impl<S> Run<S> {
         self.forwards(&mut sent.headers);
         let fills = errand.vacancy.is_some() && !asked.reads_only;
         let stored_head = errand.old.as_ref().and_then(|(stored, _)| stored.head());
+        let stored_head = stored_head.map(|(status, headers)| (status, headers.clone()));
         let mut asks = false;
         if fills {
             // The whole response is to be stored, so the client's own conditions and ranges are not sent on.
@@ -424,7 +450,7 @@ impl<S> Run<S> {
             return None;
         }
         let report = Report { detail: Some("failed"), ..Report::default() };
-        answer::answer(&self.layer, parts, &(stored.clone(), age), self.manner(asked, report, true))
+        answer::answer(&self.layer, parts, (stored, age), self.manner(asked, report, true))
     }
 
     /// Stores a response anew that a 304 said is still valid (4.3.4), and answers with it.
@@ -445,7 +471,7 @@ impl<S> Run<S> {
         let mut head = Response::new(()).into_parts().0;
         (head.status, head.headers) = (status, headers);
         plan::prepare(&self.layer, &mut head, times.received);
-        let trailers = old.trailers().unwrap_or_default();
+        let trailers = old.trailers().cloned().unwrap_or_default();
         let whole = Whole { body: old.body().clone(), trailers };
         let said = CacheHandle::default().said();
         let mut errand = errand;
@@ -525,9 +551,9 @@ impl<S> Run<S> {
             let mut headers = head.headers.clone();
             hop::strip(&mut headers);
             headers.remove(header::CONTENT_LENGTH);
-            shown = shown.with_headers(&headers);
+            shown = shown.with_headers(headers);
         }
-        let response = answer::answer(&self.layer, parts, &(shown, 0), self.manner(asked, report, false));
+        let response = answer::answer(&self.layer, parts, (&shown, 0), self.manner(asked, report, false));
         let filling = errand.vacancy.map(|vacancy| -> Filling {
             let plan = plan.clone();
             Box::pin(async move {
@@ -552,7 +578,8 @@ impl Run<()> {
         newer: &response::Parts,
         called: Instant,
     ) {
-        let Some((status, stored)) = old.head().filter(|_| newer.status == StatusCode::OK) else { return };
+        let head = old.head().filter(|_| newer.status == StatusCode::OK);
+        let Some((status, stored)) = head.map(|(status, headers)| (status, headers.clone())) else { return };
         let length = newer.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
         let is_same = length.is_none_or(|length| length.parse() == Ok(old.body().len()));
         if !is_same || !revalidate::is_about(&stored, &newer.headers) {

@@ -1,5 +1,9 @@
 //! A response as it is stored, and the headers that it is sent with.
 
+use std::fmt;
+use std::ops::Deref;
+use std::sync::{Arc, PoisonError, RwLock};
+
 use bytes::Bytes;
 use cachemacro::LentBytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -8,38 +12,31 @@ use serde::{Deserialize, Serialize};
 use crate::rules::reusable::Terms;
 use crate::rules::vary;
 
-/// A header section, name by name in the order in which it came.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Section(Vec<(String, Bytes)>);
+/// A header section as it is stored, name by name in the order in which it came. On a hit the values are slices of the bytes that were
+/// read.
+type Section = Vec<(String, LentBytes)>;
 
-impl Section {
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let lines = headers.iter();
-        Self(
-            lines
-                .map(|(name, value)| (name.as_str().to_owned(), Bytes::copy_from_slice(value.as_bytes())))
-                .collect(),
-        )
-    }
+fn section(headers: &HeaderMap) -> Section {
+    let lines = headers.iter();
+    lines
+        .map(|(name, value)| (name.as_str().to_owned(), LentBytes(Bytes::copy_from_slice(value.as_bytes()))))
+        .collect()
+}
 
-    /// The section as headers; `None` where the bytes are no headers.
-    pub(crate) fn to_headers(&self) -> Option<HeaderMap> {
-        let mut headers = HeaderMap::with_capacity(self.0.len() + 4);
-        for (name, value) in &self.0 {
-            let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
-            headers.append(name, HeaderValue::from_maybe_shared(value.clone()).ok()?);
-        }
-        Some(headers)
+/// The section as headers; `None` where the bytes are no headers.
+fn headers(section: Section) -> Option<HeaderMap> {
+    // Some are added to each answer.
+    let mut headers = HeaderMap::try_with_capacity(section.len().saturating_add(5)).ok()?;
+    for (name, value) in section {
+        let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+        headers.try_append(name, HeaderValue::from_maybe_shared(value.0).ok()?).ok()?;
     }
-
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
+    Some(headers)
 }
 
 /// What a response says about its reuse, as it is stored. Times are in milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct StoredTerms {
+struct StoredTerms {
     lifetime: u64,
     no_cache: bool,
     strict: bool,
@@ -73,22 +70,132 @@ pub(crate) enum Shared {
     ByPath,
 }
 
-/// The value of a field that Vary names, in the request that the response answered; `None`: it had none.
-type Selecting = (String, Option<Bytes>);
-
-/// A stored response.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Stored {
+/// A response in the form in which it is stored.
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "Stored")]
+struct Form {
     status: u16,
     headers: Section,
     /// On a hit a slice of the bytes that were read, not a copy.
     body: LentBytes,
     trailers: Section,
-    selecting: Vec<Selecting>,
+    /// The value of a field that Vary names, in the request that the response answered; `None`: it had none.
+    selecting: Vec<(String, Option<LentBytes>)>,
     terms: StoredTerms,
+    initial_age: u64,
+    shared: Shared,
+}
+
+/// A stored response, ready to answer. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Form", into = "Form")]
+pub(crate) struct Stored(Arc<Parts>);
+
+/// What is in a stored response.
+#[derive(Clone)]
+pub(crate) struct Parts {
+    /// `None`: what was stored is no response.
+    head: Option<(StatusCode, HeaderMap)>,
+    body: Bytes,
+    trailers: Option<HeaderMap>,
+    selecting: Vec<(HeaderName, Option<Bytes>)>,
+    terms: Terms,
     /// How old it was when it was stored, in milliseconds.
     pub(crate) initial_age: u64,
     pub(crate) shared: Shared,
+    shown: Shown,
+}
+
+/// The header section of the last answer, which is that of the next one too as long as this is the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ShownFor {
+    /// The layer that answers.
+    pub(crate) layer: u64,
+    /// Its age in seconds, and how many are left.
+    pub(crate) age: u64,
+    pub(crate) left: i64,
+}
+
+#[derive(Default)]
+struct Shown(RwLock<Option<(ShownFor, HeaderMap)>>);
+
+impl Clone for Shown {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl Deref for Stored {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl PartialEq for Parts {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { head, body, trailers, selecting, terms, initial_age, shared, shown: _ } = self;
+        (head, body, trailers) == (&other.head, &other.body, &other.trailers)
+            && (selecting, terms, initial_age, shared)
+                == (&other.selecting, &other.terms, &other.initial_age, &other.shared)
+    }
+}
+
+impl Eq for Parts {}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stored")
+            .field("head", &self.head)
+            .field("body", &self.body.len())
+            .field("selecting", &self.selecting)
+            .field("terms", &self.terms)
+            .finish_non_exhaustive()
+    }
+}
+
+impl From<Form> for Stored {
+    fn from(form: Form) -> Self {
+        let Form { status, headers: section, body, trailers, selecting, terms, initial_age, shared } = form;
+        let trailers = if trailers.is_empty() { Some(None) } else { headers(trailers).map(Some) };
+        let field = |(name, value): (String, Option<LentBytes>)| {
+            Some((HeaderName::from_bytes(name.as_bytes()).ok()?, value.map(|value| value.0)))
+        };
+        let selecting: Option<Vec<_>> = selecting.into_iter().map(field).collect();
+        let head = StatusCode::from_u16(status).ok().zip(headers(section));
+        // Where one part is none of a response, none is looked at.
+        let head = head.filter(|_| trailers.is_some() && selecting.is_some());
+        Self(Arc::new(Parts {
+            head,
+            body: body.0,
+            trailers: trailers.flatten(),
+            selecting: selecting.unwrap_or_default(),
+            terms: terms.into(),
+            initial_age,
+            shared,
+            shown: Shown::default(),
+        }))
+    }
+}
+
+impl From<Stored> for Form {
+    fn from(stored: Stored) -> Self {
+        let field = |(name, value): &(HeaderName, Option<Bytes>)| {
+            (name.as_str().to_owned(), value.clone().map(LentBytes))
+        };
+        let head = stored.head.as_ref();
+        Self {
+            status: head.map_or(0, |(status, _)| status.as_u16()),
+            headers: head.map(|(_, headers)| section(headers)).unwrap_or_default(),
+            body: LentBytes(stored.body.clone()),
+            trailers: stored.trailers.as_ref().map(section).unwrap_or_default(),
+            selecting: stored.selecting.iter().map(field).collect(),
+            terms: stored.terms.into(),
+            initial_age: stored.initial_age,
+            shared: stored.shared,
+        }
+    }
 }
 
 /// What a response is stored with besides its own bytes.
@@ -103,60 +210,77 @@ pub(crate) struct About {
 impl Stored {
     pub(crate) fn new(
         status: StatusCode,
-        headers: &HeaderMap,
+        headers: HeaderMap,
         body: Bytes,
         trailers: &HeaderMap,
         about: &About,
     ) -> Self {
         let selecting = about.selecting.iter();
-        Self {
-            status: status.as_u16(),
-            headers: Section::of(headers),
-            body: LentBytes(body),
-            trailers: Section::of(trailers),
+        Self(Arc::new(Parts {
+            head: Some((status, headers)),
+            body,
+            trailers: Some(trailers).filter(|trailers| !trailers.is_empty()).cloned(),
             selecting: selecting
-                .map(|(name, value)| (name.as_str().to_owned(), value.clone().map(Bytes::from)))
+                .map(|(name, value)| (name.clone(), value.clone().map(Bytes::from)))
                 .collect(),
-            terms: about.terms.into(),
+            terms: about.terms,
             initial_age: about.initial_age,
             shared: about.shared,
-        }
+            shown: Shown::default(),
+        }))
     }
 
     /// The same response with other headers.
-    pub(crate) fn with_headers(mut self, headers: &HeaderMap) -> Self {
-        self.headers = Section::of(headers);
-        self
+    pub(crate) fn with_headers(&self, headers: HeaderMap) -> Self {
+        let head = self.head.as_ref().map(|(status, _)| (*status, headers));
+        Self(Arc::new(Parts { head, ..Parts::clone(self) }))
     }
+}
 
+impl Parts {
     /// Status and headers; `None` where the stored bytes are neither.
-    pub(crate) fn head(&self) -> Option<(StatusCode, HeaderMap)> {
-        Some((StatusCode::from_u16(self.status).ok()?, self.headers.to_headers()?))
+    pub(crate) fn head(&self) -> Option<(StatusCode, &HeaderMap)> {
+        self.head.as_ref().map(|(status, headers)| (*status, headers))
     }
 
     pub(crate) const fn body(&self) -> &Bytes {
-        &self.body.0
+        &self.body
     }
 
-    pub(crate) fn trailers(&self) -> Option<HeaderMap> {
-        if self.trailers.is_empty() { None } else { self.trailers.to_headers() }
+    pub(crate) const fn trailers(&self) -> Option<&HeaderMap> {
+        self.trailers.as_ref()
     }
 
-    pub(crate) fn terms(&self) -> Terms {
-        self.terms.into()
+    pub(crate) const fn terms(&self) -> Terms {
+        self.terms
     }
 
-    /// Whether it answers requests like this one, going by its Vary (RFC 9111, 4.1).
+    /// Whether it answers requests like this one, going by its Vary (RFC 9111, 4.1). What is no response answers none.
     pub(crate) fn selects(&self, request: &HeaderMap) -> bool {
-        self.selecting.iter().all(|(name, value)| {
-            HeaderName::from_bytes(name.as_bytes())
-                .is_ok_and(|name| vary::selecting(request, &name).as_deref() == value.as_deref())
-        })
+        self.head.is_some()
+            && self
+                .selecting
+                .iter()
+                .all(|(name, value)| vary::selecting(request, name).as_deref() == value.as_deref())
     }
 
     /// The fields by which it was selected.
     pub(crate) fn varies_by(&self) -> Vec<HeaderName> {
-        self.selecting.iter().filter_map(|(name, _)| HeaderName::from_bytes(name.as_bytes()).ok()).collect()
+        self.selecting.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The header section that is sent with it: that of the last answer, where that was sent for the same, else what `make` makes.
+    pub(crate) fn shown(&self, sent_for: ShownFor, make: impl FnOnce() -> HeaderMap) -> HeaderMap {
+        let last = self.shown.0.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, headers)) = &*last
+            && *of == sent_for
+        {
+            return headers.clone();
+        }
+        drop(last);
+        let headers = make();
+        *self.shown.0.write().unwrap_or_else(PoisonError::into_inner) = Some((sent_for, headers.clone()));
+        headers
     }
 }
 
@@ -175,9 +299,15 @@ mod tests {
             ],
             ..About::default()
         };
-        let stored = Stored::new(StatusCode::OK, &sent, Bytes::from("text"), &HeaderMap::new(), &about);
-        assert_eq!(stored.head(), Some((StatusCode::OK, sent)));
-        assert_eq!(stored.trailers(), None);
+        let stored =
+            Stored::new(StatusCode::OK, sent.clone(), Bytes::from("text"), &headers(&[("t", "3")]), &about);
+        let stored = {
+            let again = Stored::from(Form::from(stored.clone()));
+            assert_eq!(again, stored);
+            again
+        };
+        assert_eq!(stored.head(), Some((StatusCode::OK, &sent)));
+        assert_eq!(stored.trailers(), Some(&headers(&[("t", "3")])));
         assert!(stored.selects(&headers(&[("foo", " 1 "), ("other", "2")])));
         assert!(!stored.selects(&headers(&[("foo", "1"), ("bar", "")])));
         assert!(!stored.selects(&headers(&[])));
@@ -186,19 +316,46 @@ mod tests {
 
     #[test]
     fn foreign_bytes_are_no_response() {
-        let mut stored = Stored::new(
-            StatusCode::OK,
-            &HeaderMap::new(),
-            Bytes::new(),
-            &HeaderMap::new(),
-            &About::default(),
-        );
-        stored.status = 7;
-        assert_eq!(stored.head(), None);
-        stored.status = 200;
-        stored.headers = Section(vec![("a b".to_owned(), Bytes::new())]);
-        assert_eq!(stored.head(), None);
-        stored.headers = Section(vec![("a".to_owned(), Bytes::from("x\ny"))]);
-        assert_eq!(stored.head(), None);
+        let fits = || {
+            Form::from(Stored::new(
+                StatusCode::OK,
+                HeaderMap::new(),
+                Bytes::new(),
+                &HeaderMap::new(),
+                &About::default(),
+            ))
+        };
+        assert!(Stored::from(fits()).head().is_some());
+        let line = |name: &str, value: &'static str| vec![(name.to_owned(), LentBytes(Bytes::from(value)))];
+        let many = || (0..40_000).flat_map(|name| line(&name.to_string(), "")).collect::<Section>();
+        for foreign in [
+            Form { status: 7, ..fits() },
+            Form { headers: line("a b", ""), ..fits() },
+            Form { headers: line("a", "x\ny"), ..fits() },
+            Form { headers: many(), ..fits() },
+            Form { trailers: line("a b", ""), ..fits() },
+            Form { selecting: vec![("a b".to_owned(), None)], ..fits() },
+        ] {
+            let stored = Stored::from(foreign);
+            assert!(stored.head().is_none() && !stored.selects(&HeaderMap::new()));
+        }
+    }
+
+    #[test]
+    fn what_is_shown_is_made_anew_for_another_age_and_for_another_layer() {
+        let stored =
+            Stored::new(StatusCode::OK, HeaderMap::new(), Bytes::new(), &HeaderMap::new(), &About::default());
+        let shown = |layer, age, left| {
+            let mut made = false;
+            let headers = stored.shown(ShownFor { layer, age, left }, || {
+                made = true;
+                headers(&[("age", &age.to_string()), ("layer", &layer.to_string())])
+            });
+            assert!(headers["age"] == age.to_string() && headers["layer"] == layer.to_string());
+            made
+        };
+        assert!(shown(1, 0, 60));
+        assert!(!shown(1, 0, 60));
+        assert!(shown(1, 0, 59) && shown(1, 1, 59) && shown(2, 1, 59) && shown(1, 1, 59));
     }
 }

@@ -34,6 +34,10 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for PathParams {
 }
 
 impl PathParams {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(named, _)| named == name).map(|(_, value)| value.as_str())
     }
@@ -142,6 +146,15 @@ pub(crate) async fn tags<'a>(
         }
     }
     (tags, missing)
+}
+
+/// The tags that a request evicts; what is missing for one is logged.
+pub(crate) async fn to_evict(templates: &[Template], parts: &mut Parts) -> Vec<String> {
+    let (tags, missing) = tags(templates, parts).await;
+    for tag in missing {
+        tracing::error!(%tag, "a tag is not evicted: {MISSING}");
+    }
+    tags
 }
 
 #[cfg_attr(not(feature = "axum"), expect(clippy::unused_async, reason = "axum's are had by an extractor"))]

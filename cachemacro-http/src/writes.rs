@@ -241,11 +241,8 @@ where
         layer.http.route(&name, |named| named.evicts(tags.chain(more)))
     });
     let mut written = Written::of(&layer.http, &route, &parts);
-    let (mut tags, missing) = template::tags(&layer.tags, &mut parts).await;
+    let mut tags = template::to_evict(&layer.tags, &mut parts).await;
     written.and(tags.iter().cloned());
-    for tag in missing {
-        tracing::error!(%tag, "a tag is not evicted: {}", template::MISSING);
-    }
     if layer.before {
         written.evict_ahead().await;
     }

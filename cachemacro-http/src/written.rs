@@ -156,10 +156,10 @@ impl Written {
         self.guard.disarm();
     }
 
-    /// Evicts `tag` instead of the URL's own tag, which the response that was just stored carries, and what the response names.
-    pub(crate) async fn finish_with(mut self, headers: &HeaderMap, tag: String) -> Wrote {
+    /// Evicts `tags` instead of the URL's own tag, which the response that was just stored carries, and what the response names.
+    pub(crate) async fn finish_with(mut self, headers: &HeaderMap, tags: Vec<String>) -> Wrote {
         let named = self.named_by(headers);
-        self.guard.tags = vec![tag];
+        self.guard.tags = tags;
         self.guard.evict(named).await
     }
 

@@ -71,8 +71,8 @@ proptest! {
         let lifetime = freshness::lifetime(status, &response, &says, now);
         freshness::initial_age(&response, now, 0);
         by_origin(status, &response, &says, lifetime, Circumstances::default());
-        conditional::is_not_modified(StatusCode::OK, &request, &response, now);
-        conditional::is_same_for_range(&request, &response, now);
+        conditional::is_not_modified(StatusCode::OK, &request, &response, || now);
+        conditional::is_same_for_range(&request, &response, || now);
         for name in NAMES {
             crate::rules::targeted::directives(&response, &HeaderName::from_static(name));
         }

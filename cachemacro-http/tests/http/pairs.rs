@@ -286,8 +286,8 @@ async fn play(rig: &Rig, layers: &[CacheLayer; 7], pair: &Pair, uri: &str) -> Re
             return Err(wrong);
         }
     }
-    // Once more each, when all is stored that will be.
-    for sent in [&pair.second, &pair.first] {
+    // Again, when all is stored that will be, and then when what was read is at hand.
+    for sent in [&pair.second, &pair.first].repeat(2) {
         let got = send(layer, &handler, sent.to_request(pair, uri)).await;
         if let Some(wrong) = wrong(pair, sent, &got) {
             return Err(wrong);

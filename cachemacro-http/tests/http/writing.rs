@@ -149,6 +149,50 @@ async fn a_put_evicts_no_tag_and_what_its_handler_evicts_goes() {
 }
 
 #[tokio::test]
+async fn a_put_evicts_what_it_is_told_to_and_its_response_stays() {
+    let rig = Rig::new();
+    let http = rig.http.clone().send_groups();
+    let tea = |layer: cachemacro_http::PutLayer| {
+        get(async || "tea")
+            .layer(http.cache().tags(["tea:{id}"]))
+            .merge(put(async || "green tea").layer(layer.tags(["tea:{id}"])))
+    };
+    let refused = put(async || StatusCode::CONFLICT).layer(http.put().evicts(["teas"]));
+    let app = Router::new()
+        .route("/teas", get(async || "list").layer(http.cache().tags(["teas"])))
+        .route("/shelf/{id}", get(async || "shelf").layer(http.cache().tags(["shelf:{id}"])))
+        .route("/teas/{id}", tea(http.put().evicts(["teas", "shelf:{id}"])))
+        .route("/lost/{id}", tea(http.put().evicts(["teas", "tea:{id}"])))
+        .route("/refused", refused);
+    for uri in ["/teas", "/shelf/7", "/shelf/8", "/teas/7"] {
+        ask(&app, "GET", uri).await;
+        assert_eq!(ask(&app, "GET", uri).await.0, "HIT");
+    }
+    let call = app.clone().oneshot(Request::put("/teas/7").body(Body::empty()).unwrap());
+    let answer = call.await.unwrap();
+    assert_eq!(answer.headers()["cache-group-invalidation"], "\"teas\", \"shelf:7\"");
+    assert!(answer.headers()["cache-status"].to_str().unwrap().contains("stored"));
+    for (uri, word) in [("/teas", "MISS"), ("/shelf/7", "MISS"), ("/shelf/8", "HIT"), ("/teas/7", "HIT")] {
+        assert_eq!(ask(&app, "GET", uri).await.0, word, "{uri}");
+    }
+    assert_eq!(ask(&app, "GET", "/teas/7").await.1, "green tea");
+    ask(&app, "PUT", "/refused").await;
+    assert_eq!(ask(&app, "GET", "/teas").await.0, "HIT", "it did not write");
+    // What carries a tag that is evicted is gone with it.
+    ask(&app, "PUT", "/lost/7").await;
+    assert_eq!(ask(&app, "GET", "/lost/7").await, ("MISS".to_owned(), "tea".to_owned()));
+    // Who hangs up may have written.
+    let never = put(async || std::future::pending::<&str>().await).layer(http.put().evicts(["teas"]));
+    ask(&app, "GET", "/teas").await;
+    {
+        let app = Router::new().route("/never", never);
+        let mut call = pin!(app.oneshot(Request::put("/never").body(Body::empty()).unwrap()));
+        assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+    assert_eq!(ask(&app, "GET", "/teas").await.0, "MISS");
+}
+
+#[tokio::test]
 async fn what_is_said_of_a_path_counts_for_what_a_put_leaves() {
     let rig = Rig::new();
     let http = rig.http.clone().rules([("/never", "no-store"), ("/short", "public, max-age=60")]);

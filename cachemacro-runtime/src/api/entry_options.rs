@@ -1,6 +1,8 @@
 //! What an entry can be given besides its key. Each setter gives the entry back; none touches the store.
 
-use crate::engine::entry::Entry;
+use std::sync::Arc;
+
+use crate::engine::entry::{Entry, KnownBy};
 use crate::format::codec::{Codec, CodecFor};
 use crate::format::schema::Fingerprint;
 use crate::key::tag::Tag;
@@ -91,6 +93,33 @@ impl<T: Value> Entry<T> {
     #[must_use]
     pub fn with_lent_bytes(mut self) -> Self {
         self.lends = true;
+        self
+    }
+
+    /// The same entry, which its caller knows by these bytes: a value that a [`lookup`](Self::lookup) or a [`find`](Self::find) finds is kept
+    /// decoded under them, where one is kept at all, and [`Named::at_hand`](crate::Named::at_hand) takes it without an entry being made.
+    ///
+    /// All that the entry is made of must follow from the bytes: its key, tags, type, codec and version. Two entries of one cache that
+    /// are known by the same bytes are taken for one another.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, Lookup, Meta};
+    ///
+    /// let cache = Cache::memory();
+    /// let pages = cache.named("pages");
+    /// let page = cache.entry::<String>("page", ("en", 7)).known_by("en/7").with_tags(["pages"]).counted_at(&pages);
+    /// let Lookup::Vacant(vacancy) = page.lookup().await? else { panic!("nothing was stored") };
+    /// assert!(vacancy.fill(&"Tea".to_owned()).await?.is_stored());
+    /// let Lookup::Hit(_) = page.lookup().await? else { panic!("it was stored") };
+    /// assert_eq!(pages.at_hand("en/7", |page: &String, _: &Meta| Some(page.len())), Some(3));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn known_by(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.known_by = Some(Arc::new(KnownBy(bytes.into())));
         self
     }
 

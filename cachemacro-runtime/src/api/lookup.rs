@@ -254,7 +254,9 @@ impl<T: Value> Entry<T> {
     async fn sought(&self, accept: impl Fn(&T, &Header) -> bool) -> Result<Lookup<T>> {
         let began = Instant::now();
         Ok(match self.in_time(lookup(self, accept)).await? {
-            Sought::Found(found) => Lookup::Hit(Hit::new(found, self.core().store.now())),
+            Sought::Found(found) | Sought::Here(found) => {
+                Lookup::Hit(Hit::new(found, self.core().store.now()))
+            }
             Sought::Vacant(vacant) => Lookup::Vacant(Vacancy::new(self.clone(), vacant, began)?),
         })
     }

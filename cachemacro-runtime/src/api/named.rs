@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use crate::api::cache::Cache;
+use crate::api::entry::Meta;
 use crate::engine::core::Core;
 use crate::engine::entry::Entry;
 use crate::engine::evict::Evict;
@@ -196,6 +197,42 @@ impl Named {
         let loaded = load.await;
         self.core.with_counters(self.site(), |counters| self.core.loaded(Some(counters), began.elapsed()));
         loaded
+    }
+
+    /// What `take` makes of the value that this process holds decoded of an entry that is [known by](Entry::known_by) these bytes; `None`
+    /// where it holds none that may be read, or `take` makes nothing of it. What it makes something of counts as a hit of this name. No
+    /// store is asked, no entry made, and no value cloned.
+    ///
+    /// A value is at hand once a [`lookup`](Entry::lookup) or a [`find`](Entry::find) of such an entry has found it: of a cache in memory,
+    /// and of one on a server where the entry is [kept in this process](Policy::local). What ends it ends it here, as for any other call.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// use cachemacro::{Cache, Meta};
+    ///
+    /// let cache = Cache::memory();
+    /// let rates = cache.named("rates");
+    /// let rate = |currency: &str| cache.entry::<f64>("rate", currency).known_by(currency).counted_at(&rates);
+    /// let at_hand = |currency: &str| rates.at_hand(currency, |rate: &f64, _: &Meta| Some(*rate));
+    /// rate("EUR").set(&0.95).await?;
+    /// assert_eq!(at_hand("EUR"), None, "nobody has read it yet");
+    /// rate("EUR").find().await?;
+    /// assert_eq!(at_hand("EUR"), Some(0.95));
+    /// cache.evict_key("rate", "EUR").await?;
+    /// assert_eq!(at_hand("EUR"), None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn at_hand<T: Value, R>(
+        &self,
+        known_by: impl AsRef<[u8]>,
+        take: impl FnOnce(&T, &Meta) -> Option<R>,
+    ) -> Option<R> {
+        let core = &self.core;
+        core.at_hand(self.site(), known_by.as_ref(), |value: &T, header| {
+            take(value, &Meta::of(header, core.store.now()))
+        })
     }
 
     /// Counts what the cache cannot see, such as a call that another's load answered.

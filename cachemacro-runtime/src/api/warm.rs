@@ -429,7 +429,7 @@ async fn elect(cache: &Cache, name: &str, every: Duration) -> Result<Option<Vaca
         Sought::Vacant(vacant) if vacant.held.is_some() => {
             Ok(Some(Vacancy::new(entry.clone(), vacant, Instant::now())?))
         }
-        Sought::Vacant(_) | Sought::Found(_) => Ok(None),
+        Sought::Vacant(_) | Sought::Found(_) | Sought::Here(_) => Ok(None),
     }
 }
 

@@ -68,9 +68,6 @@ use crate::policy::outcome::{Outcome, Split, Value, unsplit};
 use crate::policy::rules::Rules;
 use crate::store::Placed;
 
-/// Up to so many bytes a value is read whole where a copy of it is to be confirmed: its header would cost as much.
-const SMALL: u32 = 1 << 10;
-
 /// Runs `body` through the cache.
 ///
 /// A hit returns what is stored and never polls `body`. Without an `entry`, the site's condition being false, the cache
@@ -264,19 +261,11 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         }
         // G1: the store is asked whether that value is there still, and whether its tags hold.
         let failed = Miss { reason: MissReason::StoreFailed, seen: FillId::NONE };
-        if let Some(known) = &known
-            && let Some((fill_id, size)) = known.to_confirm::<V>()
-            && size > SMALL
-            // What is sealed is read whole in any case.
-            && !raw.is_sealed()
-        {
+        if let Some(known) = &known {
             // G6: a store that did not answer is not asked again.
-            let Ok(header) = Box::pin(raw.peek(self.entry.expected())).await else { return Err(failed) };
-            if let Some(header) = header
-                && header.fill_id == fill_id
-                && raw.freshness().age(&header, raw.core.store.now()) == Some(Age::Fresh)
-                && let Some(found) = known.confirmed(raw, &header).and_then(as_returned)
-            {
+            let still = known.still_stored(raw, self.entry.expected(), |_, _| true).await;
+            let Ok(still) = still else { return Err(failed) };
+            if let Some(found) = still.and_then(as_returned) {
                 raw.record(Event::Hit);
                 return Ok(found);
             }

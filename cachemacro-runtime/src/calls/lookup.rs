@@ -3,6 +3,8 @@
 use std::sync::Mutex;
 
 use crate::engine::asking::acquire_for_put;
+use crate::engine::at_hand::AtHand;
+use crate::engine::decoded::Known;
 use crate::engine::entry::Entry;
 use crate::engine::lease::Held;
 use crate::engine::raw::RawEntry;
@@ -21,6 +23,8 @@ use crate::store::OnRefusal;
 /// What a lookup ends with.
 pub(crate) enum Sought<T> {
     Found(Found<T>),
+    /// The same, of this process's own copy.
+    Here(Found<T>),
     Vacant(Vacant<T>),
 }
 
@@ -55,6 +59,7 @@ pub(crate) async fn lookup<T: Value>(
     };
     match &sought {
         Sought::Found(found) => raw.hit(found.age),
+        Sought::Here(_) => raw.core.hit_here(raw.counters()),
         Sought::Vacant(vacant) => {
             if let Some(reason) = vacant.reason {
                 raw.record(Event::Miss(reason));
@@ -83,14 +88,60 @@ pub(crate) async fn find<T: Value>(entry: &Entry<T>) -> Result<Option<Found<T>>>
     let found = if Mode::current() == Mode::Refresh {
         Err(MissReason::TooOld)
     } else {
+        let mut known = match look_here(entry, raw, &|_, _| true).await? {
+            Here::Copy(found) => {
+                raw.core.hit_here(raw.counters());
+                return Ok(Some(found));
+            }
+            Here::Same(found) => {
+                raw.hit(found.age);
+                return Ok(Some(found));
+            }
+            Here::Nothing(known) => known,
+        };
         let looked = raw.look(entry.expected()).await?;
-        looked.decoded(|usable| entry.decode(usable)).map_err(|miss| miss.reason)
+        let decode = |usable: &Usable| entry.decode_and_keep(raw, usable, |_| true, || known.take()).ok();
+        looked.decoded(decode).map_err(|miss| miss.reason)
     };
     match &found {
         Ok(found) => raw.hit(found.age),
         Err(reason) => raw.record(Event::Miss(*reason)),
     }
     Ok(found.ok())
+}
+
+/// What a lookup finds in this process.
+enum Here<'a, T> {
+    /// A copy that may be taken.
+    Copy(Found<T>),
+    /// A copy, of which the store says that it has that value still.
+    Same(Found<T>),
+    /// Nothing to take. What is read now may be kept, if that is to be.
+    Nothing(Option<Known<'a>>),
+}
+
+/// Looks for a copy that `accept` takes.
+///
+/// # Errors
+/// Where the store was asked and did not answer.
+async fn look_here<'a, T: Value>(
+    entry: &Entry<T>,
+    raw: &'a RawEntry,
+    accept: &impl Fn(&T, &Header) -> bool,
+) -> Result<Here<'a, T>> {
+    let mut known = entry.known_by_hand(&raw.core, raw);
+    let Some(asked) = &mut known else { return Ok(Here::Nothing(None)) };
+    let copy = asked.copy::<AtHand<T>>(raw).flatten();
+    if let Some(copy) = copy.filter(|copy| copy.is_taken_by(accept)) {
+        return Ok(Here::Copy(copy.into_found()));
+    }
+    // G3: before anything is sent.
+    asked.begin(raw);
+    let still = asked.held_still(raw, entry.expected()).await?;
+    Ok(match still.filter(|still| still.is_taken_by(accept)) {
+        Some(still) => Here::Same(still.into_found()),
+        None => Here::Nothing(known),
+    })
 }
 
 /// Reads, then searches.
@@ -100,15 +151,23 @@ pub(crate) async fn seek<T: Value>(
     accept: impl Fn(&T, &Header) -> bool,
 ) -> Result<Sought<T>> {
     let expected = entry.expected();
+    let known = match look_here(entry, raw, &accept).await? {
+        Here::Copy(found) => return Ok(Sought::Here(found)),
+        Here::Same(found) => return Ok(Sought::Found(found)),
+        Here::Nothing(known) => Mutex::new(known),
+    };
     // What the caller turned down last.
     let refused: Mutex<Option<T>> = Mutex::new(None);
     let decode = |usable: &Usable| {
-        let value = entry.decode(usable)?;
-        if accept(&value, &usable.header) {
-            return Some(value);
+        let accept = |value: &T| accept(value, &usable.header);
+        match entry.decode_and_keep(raw, usable, accept, || lock(&known).take()) {
+            Ok(value) => Some(value),
+            Err(None) => None,
+            Err(turned_down) => {
+                *lock(&refused) = turned_down;
+                None
+            }
         }
-        *lock(&refused) = Some(value);
-        None
     };
     let vacant = |held, reason, old: Option<T>| {
         let turned_down = lock(&refused).take();

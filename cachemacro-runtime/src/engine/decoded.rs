@@ -13,7 +13,7 @@ use crate::engine::core::Core;
 use crate::engine::entry::Entry;
 use crate::engine::prepare::Prepared;
 use crate::engine::raw::RawEntry;
-use crate::engine::read::Usable;
+use crate::engine::read::{Expected, Usable};
 use crate::engine::spans;
 use crate::engine::suspected::Way;
 use crate::format::codec::{BuiltinCodec, CodecFor, codec_id};
@@ -21,12 +21,14 @@ use crate::format::header::{self, Header};
 use crate::format::ids::FillId;
 use crate::format::stamps::version_key;
 use crate::ground::clock::{NEVER, Timestamp};
+use crate::ground::error::Result;
 use crate::ground::panics::caught;
 use crate::key::parts::{self, Parts};
 use crate::key::prefix_of;
 use crate::local::follow::LocalTier;
 use crate::local::tier::{Begun, Life, LocalCopy};
 use crate::observe::site::SiteId;
+use crate::policy::freshness::Age;
 use crate::policy::gathered::Gathered;
 use crate::policy::mode;
 use crate::policy::outcome::Value;
@@ -38,6 +40,8 @@ use crate::store::{AnyStore, Guarded, Origin, Placed, Query, Rebuild, some_hash}
 
 /// What arguments that were not written part by part begin with. No cache has such a number.
 const BY_KEY: u64 = u64::MAX;
+/// Up to so many bytes a value is read whole where a copy of it is to be confirmed: its header would cost as much.
+const SMALL: u32 = 1 << 10;
 
 /// A copy of what is stored: `None` inside where that is a stored `None`.
 struct Copied<V> {
@@ -73,7 +77,13 @@ impl Core {
             AnyStore::Memory(_) => true,
             AnyStore::Other(_) => self.local_ttl(&site.policy).is_some(),
         };
-        if !keeps || !mode::is_plain() {
+        if keeps { self.way_to_kept(site) } else { Way::Whole }
+    }
+
+    /// The same, where there may be some.
+    #[inline]
+    pub(crate) fn way_to_kept(&self, site: &'static Site) -> Way {
+        if !mode::is_plain() {
             return Way::Whole;
         }
         if self.is_watched() {
@@ -92,7 +102,7 @@ impl Core {
         &self,
         site: &'static Site,
         parts: &impl Parts,
-    ) -> Result<Option<V>, Option<Placed>> {
+    ) -> std::result::Result<Option<V>, Option<Placed>> {
         let found = match (&self.store, &self.tier) {
             (AnyStore::Memory(store), _) => {
                 // G6: an argument, or a clone, that panics.
@@ -140,16 +150,33 @@ impl Core {
     /// The copy that may be taken without asking the store.
     #[inline]
     #[expect(clippy::option_option, reason = "whether there is a copy, and what it is of")]
-    fn copy<V: Value>(
+    fn copy<V: Copyable>(
         &self,
         tier: &LocalTier,
         policy: &Policy,
         query: &Query<impl Fn(&[u8]) -> bool>,
     ) -> Option<Option<V>> {
+        self.look_copy(tier, policy, query, |value: Option<&V>| Some(value.cloned()))
+    }
+
+    /// What `make` makes of that copy.
+    #[inline]
+    pub(crate) fn look_copy<V: Copyable, R>(
+        &self,
+        tier: &LocalTier,
+        policy: &Policy,
+        query: &Query<impl Fn(&[u8]) -> bool>,
+        make: impl FnOnce(Option<&V>) -> Option<R>,
+    ) -> Option<R> {
         let now = self.takes_copies(tier, policy)?;
-        tier.get(query, now, |copied: &Copied<V>| Some(copied.value.clone()))
+        tier.get(query, now, |copied: &Copied<V>| make(copied.value.as_ref()))
     }
 }
+
+/// What is kept decoded.
+pub(crate) trait Copyable: Clone + Send + Sync + 'static {}
+
+impl<V: Clone + Send + Sync + 'static> Copyable for V {}
 
 /// Arguments to keep a copy under.
 #[cold]
@@ -185,6 +212,16 @@ impl<T: Value> Entry<T> {
         raw: &RawEntry,
         arguments: Option<Placed>,
     ) -> Option<Known<'a>> {
+        self.known_as::<T>(core, raw, arguments)
+    }
+
+    /// The same of what is kept as a `V`.
+    pub(crate) fn known_as<'a, V: Copyable>(
+        &self,
+        core: &'a Core,
+        raw: &RawEntry,
+        arguments: Option<Placed>,
+    ) -> Option<Known<'a>> {
         let Some(tier) = core.tier.as_deref() else {
             // What is sealed lies nowhere in plain.
             if raw.is_sealed() {
@@ -201,7 +238,7 @@ impl<T: Value> Entry<T> {
             return None;
         }
         let placed = arguments.unwrap_or_else(|| {
-            let bytes = self.by_key(raw);
+            let bytes = self.by_key::<V>(raw);
             Placed { hash: tier.table().hash(&bytes), bytes }
         });
         let copies = Copies { tier, ttl, likeness: self.likeness(), begun: None };
@@ -218,10 +255,10 @@ impl<T: Value> Entry<T> {
     }
 
     /// The entry's key and all that makes its value another one: what a copy is known by whose arguments are not.
-    fn by_key(&self, raw: &RawEntry) -> Vec<u8> {
+    fn by_key<V: Copyable>(&self, raw: &RawEntry) -> Vec<u8> {
         let expected = self.expected();
         let mut of_type = DefaultHasher::new();
-        TypeId::of::<T>().hash(&mut of_type);
+        TypeId::of::<V>().hash(&mut of_type);
         let codecs = u64::from(expected.codec) << 8 | u64::from(expected.error_codec);
         let numbers =
             [BY_KEY, raw.core.id, of_type.finish(), codecs, expected.schema, raw.named().len() as u64];
@@ -279,7 +316,7 @@ impl Known<'_> {
 
     /// The copy that may be taken without asking the store; `None` inside where a `None` is stored.
     #[expect(clippy::option_option, reason = "whether there is a copy, and what it is of")]
-    pub(crate) fn copy<V: Value>(&self, raw: &RawEntry) -> Option<Option<V>> {
+    pub(crate) fn copy<V: Copyable>(&self, raw: &RawEntry) -> Option<Option<V>> {
         let Copies { tier, likeness, .. } = self.copies.as_ref()?;
         // G6: a clone that panics is the user's.
         let by_arguments = caught(|| raw.core.copy(tier, &raw.policy, &self.query())).flatten();
@@ -295,17 +332,52 @@ impl Known<'_> {
     }
 
     /// The value in the store that the copy is of, where that may not be taken as it is, and how many bytes it has there.
-    pub(crate) fn to_confirm<V: Value>(&self) -> Option<(FillId, u32)> {
+    pub(crate) fn to_confirm<V: Copyable>(&self) -> Option<(FillId, u32)> {
         let Copies { tier, .. } = self.copies.as_ref()?;
         tier.find(&self.query(), |copied: &Copied<V>| Some((copied.fill_id, copied.size)))
+    }
+
+    /// A large copy that may not be taken as it is, where the store says by the entry's header alone that it has that value still, and
+    /// `same` holds; `None` where the entry is to be read whole.
+    ///
+    /// # Errors
+    /// Where the store could not be asked.
+    pub(crate) async fn still_stored<V: Copyable>(
+        &self,
+        raw: &RawEntry,
+        expected: Expected,
+        same: impl Fn(Option<&V>, &Header) -> bool,
+    ) -> Result<Option<Option<V>>> {
+        let Some((fill_id, size)) = self.to_confirm::<V>() else { return Ok(None) };
+        // What is sealed is read whole in any case.
+        if size <= SMALL || raw.is_sealed() {
+            return Ok(None);
+        }
+        let Some(header) = Box::pin(raw.peek(expected)).await? else { return Ok(None) };
+        if header.fill_id != fill_id || raw.freshness().age(&header, raw.core.store.now()) != Some(Age::Fresh)
+        {
+            return Ok(None);
+        }
+        Ok(self.confirmed_if(raw, &header, |value| same(value, &header)))
     }
 
     /// The copy of this very value, which the store has. It may be taken from now on, unless something changed since the store was
     /// asked.
     #[expect(clippy::option_option, reason = "whether there is a copy, and what it is of")]
-    pub(crate) fn confirmed<V: Value>(&self, raw: &RawEntry, header: &Header) -> Option<Option<V>> {
+    pub(crate) fn confirmed<V: Copyable>(&self, raw: &RawEntry, header: &Header) -> Option<Option<V>> {
+        self.confirmed_if(raw, header, |_: Option<&V>| true)
+    }
+
+    /// The same of a copy for which `same` holds.
+    #[expect(clippy::option_option, reason = "whether there is a copy, and what it is of")]
+    pub(crate) fn confirmed_if<V: Copyable>(
+        &self,
+        raw: &RawEntry,
+        header: &Header,
+        same: impl Fn(Option<&V>) -> bool,
+    ) -> Option<Option<V>> {
         let Copies { tier, ttl, begun, .. } = self.copies.as_ref()?;
-        let is = |copied: &Copied<V>| copied.fill_id == header.fill_id;
+        let is = |copied: &Copied<V>| copied.fill_id == header.fill_id && same(copied.value.as_ref());
         let same = |copied: &Copied<V>| is(copied).then(|| copied.value.clone());
         let value = caught(|| tier.find(&self.query(), same)).flatten()?;
         if let Some(begun) = begun {
@@ -332,6 +404,19 @@ impl Known<'_> {
         }
         // G6: a clone that panics is the user's; the value was read.
         let Some(value) = caught(|| value.cloned()) else { return };
+        // What it lent goes with the value.
+        let rebuild = (!lends).then_some(rebuilt::<V> as Rebuild);
+        self.keep_made(raw, usable, value, (rebuild, 0));
+    }
+
+    /// Keeps what was made of what was read. `rebuild`: what gives those bytes again, where something may; `lent`: how many of them it shares.
+    pub(crate) fn keep_made<V: Copyable>(
+        self,
+        raw: &RawEntry,
+        usable: &Usable,
+        value: Option<V>,
+        (rebuild, lent): (Option<Rebuild>, usize),
+    ) {
         let header = &usable.header;
         match (&raw.core.store, self.copies) {
             (AnyStore::Memory(store), _) => {
@@ -341,12 +426,11 @@ impl Known<'_> {
                 let until = raw.due(header);
                 let bytes = usable.bytes();
                 let head = bytes.len() - usable.stored_payload().len();
-                let (value, rebuild) = (Guarded::of(value), rebuilt::<V> as Rebuild);
+                let value = Guarded::of(value);
                 let of = (raw.site.as_ref().map(|(site, _)| site.id()), TypeId::of::<V>());
-                // What it lent goes with the value.
-                let may = !lends && value.get().is_some() && !header.has(header::COMPRESSED);
+                let may = value.get().is_some() && !header.has(header::COMPRESSED);
                 let may = may && !raw.core.rebuilds.are_vain(of);
-                let rebuild = Some(rebuild).filter(|rebuild| {
+                let rebuild = rebuild.filter(|rebuild| {
                     let is_same = may && rebuild(&bytes[..head], &value).as_deref() == Some(bytes);
                     if may && !is_same {
                         raw.core.rebuilds.failed(of);
@@ -355,7 +439,8 @@ impl Known<'_> {
                 });
                 let (named, origin) = (
                     (&*raw.full, &self.placed),
-                    (bytes, Origin { size: usable.unpacked_len(), head, rebuild }),
+                    // The store counts what is shared once.
+                    (bytes, Origin { size: usable.unpacked_len().saturating_sub(lent), head, rebuild }),
                 );
                 store.keep_decoded(named, origin, versions, until, value);
             }
@@ -375,9 +460,13 @@ impl Known<'_> {
 /// All bytes of an entry, of which header and stamps are at hand, from its value; `None` where it encodes to something else than was
 /// stored.
 fn rebuilt<V: Value>(head: &[u8], value: &(dyn Any + Send + Sync)) -> Option<Vec<u8>> {
+    encoded(head, value.downcast_ref::<Guarded<V>>()?.get()?)
+}
+
+/// The same of the value itself.
+pub(crate) fn encoded<V: Value>(head: &[u8], value: &V) -> Option<Vec<u8>> {
     let header = Header::parse(head).ok()?;
     let codec = BuiltinCodec::ALL.iter().find(|codec| codec_id(**codec) == header.codec)?;
-    let value = value.downcast_ref::<Guarded<V>>()?.get()?;
     if header.has(header::COMPRESSED) || header.has(header::SEALED) {
         return None;
     }

@@ -60,7 +60,12 @@ pub struct Entry<T> {
     pub(crate) late_tags: bool,
     /// Bytes within values are shared with what was read.
     pub(crate) lends: bool,
+    /// What its caller knows it by.
+    pub(crate) known_by: Option<Arc<KnownBy>>,
 }
+
+/// What an entry is made of, in its caller's own bytes.
+pub(crate) struct KnownBy(pub(crate) Vec<u8>);
 
 /// Why the arguments cannot be a key, and the site that errors count for.
 #[derive(Debug, Clone)]
@@ -79,6 +84,7 @@ impl<T> Clone for Entry<T> {
             rules: self.rules,
             late_tags: self.late_tags,
             lends: self.lends,
+            known_by: self.known_by.clone(),
         }
     }
 }
@@ -103,6 +109,7 @@ impl<T: Value> Entry<T> {
             rules: EntryRules::none(),
             late_tags: false,
             lends: false,
+            known_by: None,
         }
     }
 
@@ -330,6 +337,11 @@ impl<T: Value> Entry<T> {
     }
 
     pub(crate) fn decode(&self, usable: &Usable) -> Option<T> {
+        self.decode_lent(usable).map(|(value, _)| value)
+    }
+
+    /// The same, and how many of the entry's bytes the value shares.
+    pub(crate) fn decode_lent(&self, usable: &Usable) -> Option<(T, usize)> {
         if !is_value(&usable.header) {
             return None;
         }
@@ -337,11 +349,11 @@ impl<T: Value> Entry<T> {
         if usable.header.codec == header::DECIMAL {
             let number: i64 = std::str::from_utf8(&payload).ok()?.parse().ok()?;
             let read = || T::deserialize(IntoDeserializer::<DecimalError>::into_deserializer(number)).ok();
-            return caught(read).flatten();
+            return caught(read).flatten().map(|value| (value, 0));
         }
         let decode = || self.codec().decode(&payload);
-        let decoded = if self.lends { lending(usable.whole(), decode) } else { decode() };
-        decoded.inspect_err(|error| self.undecodable(error)).ok()
+        let (decoded, lent) = if self.lends { lending(usable.whole(), decode) } else { (decode(), 0) };
+        decoded.inspect_err(|error| self.undecodable(error)).ok().map(|value| (value, lent))
     }
 }
 

@@ -1,6 +1,7 @@
 //! One step of a call, on one entry, with the state that all calls of a cache share.
 
 pub(crate) mod asking;
+pub(crate) mod at_hand;
 pub(crate) mod claims;
 pub(crate) mod collecting;
 pub(crate) mod copying;

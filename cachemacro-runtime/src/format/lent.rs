@@ -10,13 +10,19 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 thread_local! {
     /// What is being decoded on this thread, where it is lent.
-    static LENT: RefCell<Option<Bytes>> = const { RefCell::new(None) };
+    static LENT: RefCell<Option<Lent>> = const { RefCell::new(None) };
 }
 
-/// Decodes something out of `bytes`, of which [`LentBytes`] take their part.
-pub(crate) fn lending<R>(bytes: &Bytes, decode: impl FnOnce() -> R) -> R {
+struct Lent {
+    all: Bytes,
+    /// How many of the bytes were taken.
+    taken: usize,
+}
+
+/// Decodes something out of `bytes`, of which [`LentBytes`] take their part; tells how many they took.
+pub(crate) fn lending<R>(bytes: &Bytes, decode: impl FnOnce() -> R) -> (R, usize) {
     /// Takes it back, also where decoding panics.
-    struct Back(Option<Bytes>);
+    struct Back(Option<Lent>);
 
     impl Drop for Back {
         fn drop(&mut self) {
@@ -24,8 +30,9 @@ pub(crate) fn lending<R>(bytes: &Bytes, decode: impl FnOnce() -> R) -> R {
         }
     }
 
-    let _back = Back(LENT.replace(Some(bytes.clone())));
-    decode()
+    let _back = Back(LENT.replace(Some(Lent { all: bytes.clone(), taken: 0 })));
+    let decoded = decode();
+    (decoded, LENT.with_borrow(|lent| lent.as_ref().map_or(0, |lent| lent.taken)))
 }
 
 /// Bytes in a value. A hit of an [entry that lends](crate::Entry::with_lent_bytes) shares them with what the store gave, however many
@@ -85,10 +92,13 @@ impl<'de> Visitor<'de> for Part {
     }
 
     fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<LentBytes, E> {
-        let part = LENT.with_borrow(|lent| {
-            let all = lent.as_ref()?;
+        let part = LENT.with_borrow_mut(|lent| {
+            let Lent { all, taken } = lent.as_mut()?;
             let (whole, part) = (all.as_ptr_range(), bytes.as_ptr_range());
-            (whole.start <= part.start && part.end <= whole.end).then(|| all.slice_ref(bytes))
+            (whole.start <= part.start && part.end <= whole.end).then(|| {
+                *taken += bytes.len();
+                all.slice_ref(bytes)
+            })
         });
         Ok(LentBytes(part.unwrap_or_else(|| Bytes::copy_from_slice(bytes))))
     }
@@ -118,10 +128,10 @@ mod tests {
         let (bytes, others) = (Bytes::from(bytes.clone()), Bytes::from(bytes));
         let decode = |bytes: &Bytes| Postcard::decode::<(u8, LentBytes)>(bytes).unwrap().1;
         let is_within = |part: &LentBytes, all: &Bytes| all.as_ptr_range().contains(&part.as_ptr());
-        let lent = lending(&bytes, || decode(&bytes));
-        assert!(&*lent.0 == b"some text" && is_within(&lent, &bytes));
-        let copied = lending(&others, || decode(&bytes));
-        assert!(copied == lent && !is_within(&copied, &bytes) && !is_within(&copied, &others));
+        let (lent, taken) = lending(&bytes, || decode(&bytes));
+        assert!(&*lent.0 == b"some text" && is_within(&lent, &bytes) && taken == 9);
+        let (copied, taken) = lending(&others, || decode(&bytes));
+        assert!(copied == lent && !is_within(&copied, &bytes) && !is_within(&copied, &others) && taken == 0);
         assert!(!is_within(&decode(&bytes), &bytes), "it was taken back");
         let panicked = std::panic::catch_unwind(|| lending(&bytes, || panic!("it decodes badly")));
         assert!(panicked.is_err() && !is_within(&decode(&bytes), &bytes));

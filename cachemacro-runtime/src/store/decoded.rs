@@ -155,6 +155,16 @@ impl AnyDecoded {
     #[inline]
     #[expect(clippy::option_option, reason = "whether there is one, and what it is of")]
     pub(crate) fn take<V: Any + Clone>(&self, now: Timestamp) -> Option<Option<V>> {
+        self.look(now, |value: Option<&V>| Some(value.cloned()))
+    }
+
+    /// What `make` makes of that value.
+    #[inline]
+    pub(crate) fn look<V: Any, R>(
+        &self,
+        now: Timestamp,
+        make: impl FnOnce(Option<&V>) -> Option<R>,
+    ) -> Option<R> {
         if self.has_ended() || now >= self.until {
             return None;
         }
@@ -170,7 +180,7 @@ impl AnyDecoded {
         if !is_marked {
             self.use_it();
         }
-        Some(value.get().cloned())
+        make(value.get())
     }
 
     #[cold]

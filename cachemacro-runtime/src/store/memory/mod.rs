@@ -292,6 +292,18 @@ impl MemoryStore {
         space.decoded().find(query, |decoded| decoded.take(now)).flatten()
     }
 
+    /// What `make` makes of such a value.
+    #[inline]
+    pub(crate) fn look_decoded<V: Any, R>(
+        &self,
+        query: &Query<impl Fn(&[u8]) -> bool>,
+        make: impl FnOnce(Option<&V>) -> Option<R>,
+    ) -> Option<R> {
+        let space = &self.memory().space;
+        let now = space.clock().coarse();
+        space.decoded().find(query, |decoded| decoded.look(now, make)).flatten()
+    }
+
     /// What arguments are hashed with.
     #[inline]
     pub(crate) const fn hasher(&self) -> &RandomState {
