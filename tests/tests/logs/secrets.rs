@@ -112,7 +112,7 @@ fn settings_that_are_wrong_are_not_quoted_by_who_unwraps_them() {
         asked.lock().expect("not poisoned").insert(name.to_owned());
         None
     });
-    nothing.expect("nothing is wrong");
+    let _ = nothing.expect("nothing is wrong");
     let asked = asked.into_inner().expect("not poisoned");
     assert!(asked.len() > 20, "{asked:?}");
     let mut wrong = 0;
