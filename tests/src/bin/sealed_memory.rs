@@ -15,7 +15,7 @@ const YRANAC: &str = "yranac-evol-siht-fo-esrever-eht";
 /// How many secrets there are of each kind.
 const MANY: u64 = 50;
 /// How much of the heap is looked at in one go.
-const CHUNK: usize = 64 * 1024;
+const CHUNK: usize = 8 * 1024;
 
 fn secret(id: u64) -> String {
     YRANAC.chars().rev().collect::<String>() + &format!("-{id:04}")

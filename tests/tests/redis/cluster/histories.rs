@@ -170,6 +170,8 @@ async fn while_replicas_take_over_every_second_no_read_is_stale() {
                 let next = Instant::now() + Duration::from_secs(1);
                 let primary = cluster.owner(0).await;
                 cluster.hand_over(primary).await;
+                // Before that it may still say that it serves the slot.
+                cluster.follows(primary).await;
                 times += 1;
                 tokio::time::sleep_until(next.into()).await;
             }

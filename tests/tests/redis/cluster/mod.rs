@@ -43,6 +43,11 @@ fn cache(url: &str, namespace: &str) -> Cache {
     builder.build().expect("acceptable")
 }
 
+/// The same with time for any number of entries, on a machine that is busy.
+fn patient(url: &str, namespace: &str) -> Cache {
+    Cache::builder().redis(url).namespace(namespace).command_timeout(DEADLINE).build().expect("acceptable")
+}
+
 #[cached(prefix = "item", key = "{id}", tags = ["items", "shelf:{id}"], entry = item_entry)]
 async fn item(id: u64, loads: &AtomicU64) -> u64 {
     loads.fetch_add(1, Ordering::SeqCst);
@@ -190,7 +195,7 @@ async fn count(entries: &[Entry<u64>]) -> usize {
 async fn many_entries_of_all_nodes_are_evicted_completely() {
     let cluster = RedisCluster::shared().await;
     let ns = namespace();
-    let cache = cache(&cluster.url(), &ns);
+    let cache = patient(&cluster.url(), &ns);
     let entries = many(&cache).await;
     assert_eq!(count(&entries).await, entries.len());
     let began = Instant::now();
@@ -218,7 +223,7 @@ async fn many_entries_of_all_nodes_are_evicted_completely() {
 async fn a_namespace_that_is_cleared_leaves_nothing_on_any_node_and_others_as_they_are() {
     let cluster = RedisCluster::shared().await;
     let ns = namespace();
-    let (ours, theirs) = (cache(&cluster.url(), &ns), cache(&cluster.url(), &format!("{ns}0")));
+    let (ours, theirs) = (patient(&cluster.url(), &ns), patient(&cluster.url(), &format!("{ns}0")));
     let kept: Vec<_> = (0..300).map(|id| theirs.entry::<u64>("many", id).with_tags(["many"])).collect();
     store_all(&kept).await;
     let entries = many(&ours).await;
