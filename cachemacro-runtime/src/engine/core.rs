@@ -16,6 +16,7 @@ use crate::engine::deferred::Deferred;
 use crate::engine::flight::Flights;
 use crate::engine::misspelt::Misspelt;
 use crate::engine::negatives::Negatives;
+use crate::engine::neighbour::Searched;
 use crate::engine::pacing::Pacing;
 use crate::engine::readback::Readbacks;
 use crate::engine::rebuilds::Rebuilds;
@@ -96,6 +97,8 @@ pub(crate) struct Core {
     pub(crate) rebuilds: Rebuilds,
     /// What recorded loads read.
     pub(crate) recalls: Recalls,
+    /// How values are read that are found by texts.
+    pub(crate) searched: Searched,
     claims: Claims,
     /// What sync functions keep; made by the first of them.
     local: OnceLock<LocalTable>,
@@ -183,6 +186,7 @@ impl Core {
             readbacks: Readbacks::default(),
             rebuilds: Rebuilds::default(),
             recalls: Recalls::default(),
+            searched: Searched::default(),
             claims: Claims::default(),
             local: OnceLock::new(),
             threads: Threads::default(),

@@ -1,6 +1,7 @@
 //! One step of a call, on one entry, with the state that all calls of a cache share.
 
 pub(crate) mod asking;
+pub(crate) mod beside;
 pub(crate) mod claims;
 pub(crate) mod collecting;
 pub(crate) mod copying;
@@ -16,6 +17,7 @@ pub(crate) mod loading;
 pub(crate) mod local;
 pub(crate) mod misspelt;
 pub(crate) mod negatives;
+pub(crate) mod neighbour;
 pub(crate) mod pacing;
 pub(crate) mod prepare;
 #[cfg(feature = "reports")]
