@@ -21,6 +21,7 @@ mod refusals;
 mod reports;
 mod runtimes;
 mod search;
+mod searches;
 mod sentinel;
 mod sizes;
 mod soak;
