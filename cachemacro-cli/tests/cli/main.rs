@@ -1,6 +1,7 @@
 //! The binary as it is run, on real servers, beside services that use the cache.
 
 mod entries;
+mod find;
 mod fleet;
 mod flush;
 mod golden;
