@@ -90,10 +90,11 @@ impl<C> RedisIndex<C> {
 #[async_trait]
 impl<C: ConnectionLike + Clone + Send + Sync> Link for Connection<C> {
     async fn send(&self, _key: &str, command: Vec<Bytes>, _again: bool) -> Result<Answer> {
-        let (mut connection, mut parts) = (self.0.clone(), command.into_iter());
-        let mut command = redis::Cmd::new();
-        parts.by_ref().for_each(|part| drop(command.arg(&part[..])));
-        match connection.req_packed_command(&command).await {
+        let (mut connection, mut request) = (self.0.clone(), redis::Cmd::new());
+        for part in &command {
+            request.arg(&part[..]);
+        }
+        match connection.req_packed_command(&request).await {
             Ok(value) => answer(value),
             Err(error) => refused(error),
         }

@@ -2,6 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -157,8 +158,7 @@ impl Queue {
     /// Waits until nothing waits any more, and nothing is on its way.
     pub(super) async fn written(self: &Arc<Self>, index: &Arc<dyn Index>) {
         loop {
-            let idle = self.idle.notified();
-            tokio::pin!(idle);
+            let mut idle = pin!(self.idle.notified());
             // Before the look, so that nothing ends unheard in between.
             idle.as_mut().enable();
             self.write(index);
