@@ -241,16 +241,64 @@ pub(crate) struct FlushArgs {
 
 /// What to look for.
 #[derive(Debug, clap::Args)]
+#[command(subcommand_negates_reqs = true, disable_help_subcommand = true)]
 pub(crate) struct SearchArgs {
-    /// A glob with `*` and `?`, else text that occurs
-    pub(crate) pattern: String,
+    #[command(subcommand)]
+    pub(crate) other: Option<SearchCommand>,
+    /// A glob with `*` and `?`, else text that occurs; with --method the text that values are found by
+    #[arg(required = true)]
+    pub(crate) pattern: Option<String>,
     /// The pattern is a regular expression
-    #[arg(long)]
+    #[arg(long, conflicts_with = "method")]
     pub(crate) regex: bool,
-    /// Look into values too, where the key does not fit: costs a read of each
+    /// Find values by their texts instead, where functions say `search`
+    #[arg(long, value_enum)]
+    pub(crate) method: Option<Method>,
+    /// With --method: how much alike, from 0 to 1
+    #[arg(long, requires = "method", default_value_t = 0.0, value_parser = share)]
+    pub(crate) threshold: f64,
+    /// With --method: among the values of this prefix; without it of all that processes report
+    #[arg(long, requires = "method", value_name = "PREFIX")]
+    pub(crate) prefix: Vec<String>,
+    /// Look into values too, where the key does not fit: costs a read of each. With --method: show them
     #[arg(long)]
     pub(crate) values: bool,
     /// How many are shown at most
     #[arg(long, default_value_t = 1_000)]
     pub(crate) limit: usize,
+}
+
+/// What else `search` does.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SearchCommand {
+    /// From which likeness on questions may share an answer
+    Calibrate {
+        /// CSV with a head: `score` and `right`, or `asked`, `stored` and `right`, which are compared by their words
+        file: PathBuf,
+        /// The share of answers that may be false
+        #[arg(long, default_value = "1%", value_parser = percent)]
+        budget: f64,
+    },
+}
+
+/// How values are found by their texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Method {
+    /// All words are there
+    Exact,
+    /// Typos are forgiven
+    Fuzzy,
+    /// Words are alike
+    Vector,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "a number from 0 to 1".to_owned())
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.trim().strip_suffix('%').map(str::trim).and_then(|number| number.parse::<f64>().ok());
+    let share = number.map(|percent| percent / 100.0).filter(|share| *share > 0.0 && *share < 1.0);
+    share.ok_or_else(|| "a percentage above 0 and below 100, such as 1%".to_owned())
 }

@@ -246,11 +246,14 @@ pub(crate) struct RulesModel {
     pub(crate) tags: Vec<Tag>,
     /// When two values are the same.
     pub(crate) verify_by: Option<Path>,
+    /// The texts by which the value is found. None of them needs more than the value.
+    pub(crate) search: Vec<Tag>,
 }
 
 impl RulesModel {
     pub(crate) fn is_empty(&self) -> bool {
-        self.unless.is_none() && self.ttl.is_none() && self.tags.is_empty() && self.verify_by.is_none()
+        let is_plain = self.unless.is_none() && self.ttl.is_none() && self.tags.is_empty();
+        is_plain && self.verify_by.is_none() && self.search.is_empty()
     }
 }
 

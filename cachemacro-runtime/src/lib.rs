@@ -23,6 +23,7 @@ pub mod __private {
     pub use crate::private::*;
 }
 
+pub use api::beside::Under;
 pub use api::builder::CacheBuilder;
 pub use api::cache::Cache;
 pub use api::entry::Meta;
@@ -38,6 +39,7 @@ pub use api::warm::{Stopped, Warm, Warmed, Warming};
 pub use engine::entry::Entry;
 pub use engine::evict::Evict;
 pub use engine::local::LocalEntry;
+pub use engine::neighbour::{Beside, Stored};
 pub use engine::removals::Removals;
 #[cfg(feature = "sealed")]
 pub use engine::sealing::Sealing;

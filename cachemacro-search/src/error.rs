@@ -32,6 +32,20 @@ pub enum Error {
     /// them zero.
     #[error("a vector has from 1 to {MOST_DIMENSIONS} dimensions, each a number, not all of them zero")]
     Vector,
+    /// The cache has no [`Search`](crate::Search) beside it.
+    #[error("nothing is searched beside this cache: give its builder `.beside(Arc::new(Search::new()))`")]
+    NotBeside,
+    /// A function stores values under the prefix, and says not by what they are found.
+    #[error(
+        "the function under this prefix does not say by what its values are found: add `search = [&result.name, …]` to its `#[cached]`"
+    )]
+    NotSearched,
+    /// The prefix is sealed: an index would tell whoever reads it what is sealed.
+    #[error("what is sealed is not found by its text")]
+    Sealed,
+    /// It was not said what to look for.
+    #[error("it is not said what to look for: `.fuzzy(…)`, `.vector(…)` or `.exact(…)`")]
+    Unasked,
     /// The bytes are no document.
     #[error("the bytes are no document")]
     Bytes,

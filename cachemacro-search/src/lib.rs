@@ -11,6 +11,7 @@ mod index;
 mod limits;
 mod mirror;
 mod query;
+mod search;
 mod terms;
 mod text;
 
@@ -21,8 +22,9 @@ pub use fuzzy::Fuzzy;
 pub use guard::{Difference, Guard, WordLists};
 #[cfg(feature = "redis")]
 pub use index::RedisIndex;
-pub use index::{Caught, Changes, Follower, Index, Laid, MemoryIndex, Page, Place, Searcher};
+pub use index::{Caught, Changes, Follower, Index, Laid, MemoryIndex, Page, Place, Searcher, StoreIndex};
 pub use mirror::Mirror;
 pub use query::{Found, Query};
+pub use search::{Match, Matches, Search, SearchCache, SearchStats, Searching};
 pub use text::fold::fold;
 pub use text::{Analyzer, Language};

@@ -1,7 +1,9 @@
 //! What each command does.
 
+mod calibrate;
 mod doctor;
 mod entries;
+mod find;
 mod flush;
 mod log;
 mod map;
@@ -16,7 +18,7 @@ mod warm;
 use clap::CommandFactory as _;
 
 use self::shown::print;
-use crate::args::{Args, Command};
+use crate::args::{Args, Command, SearchArgs, SearchCommand};
 use crate::failure::Done;
 use crate::watch;
 
@@ -29,7 +31,13 @@ pub(crate) async fn run(args: Args) -> Done {
         Command::Explain { key } => entries::explain(&args, key).await,
         Command::Top { by, limit } => top::top(&args, *by, *limit).await,
         Command::Map { dot, svg } => map::map(&args, *dot, *svg).await,
-        Command::Search(what) => search::search(&args, what).await,
+        Command::Search(SearchArgs { other: Some(SearchCommand::Calibrate { file, budget }), .. }) => {
+            calibrate::calibrate(&args, file, *budget)
+        }
+        Command::Search(what) => match what.method {
+            Some(method) => find::find(&args, what, method).await,
+            None => search::search(&args, what).await,
+        },
         Command::Log { limit } => log::log(&args, *limit).await,
         Command::Tags => tags::tags(&args).await,
         Command::Flush(flush) => flush::flush(&args, flush).await,

@@ -23,7 +23,8 @@ use crate::text;
 const MOST_LAYOUTS: usize = 256;
 
 pub(crate) async fn search(args: &Args, what: &SearchArgs) -> Done {
-    let pattern = if what.regex { Pattern::regex(&what.pattern)? } else { Pattern::new(&what.pattern) };
+    let pattern = what.pattern.as_deref().unwrap_or_default();
+    let pattern = if what.regex { Pattern::regex(pattern)? } else { Pattern::new(pattern) };
     let place = Place::new(&args.place)?;
     let mut table = Table::new(&["key", "found_in", "state", "bytes", "codec"]);
     let per_key = Duration::from_secs(1) / args.place.rate();

@@ -2,6 +2,7 @@
 
 mod clusters;
 mod entries;
+mod find;
 mod fleet;
 mod flush;
 mod golden;

@@ -28,8 +28,8 @@ impl Checker<'_> {
             ttl => (None, ttl),
         };
         let (late_tags, tags) = self.tags().into_iter().partition(Tag::is_late);
-        let verify_by = self.verify_by();
-        (RulesModel { unless, ttl: late_ttl, tags: late_tags, verify_by }, ttl, tags)
+        let (verify_by, search) = (self.verify_by(), self.search());
+        (RulesModel { unless, ttl: late_ttl, tags: late_tags, verify_by, search }, ttl, tags)
     }
 
     /// An option cannot mention `result` where an argument is called so too. Templates are checked where they are parsed.

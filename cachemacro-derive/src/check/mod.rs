@@ -11,6 +11,7 @@ pub(crate) mod overlap;
 mod own;
 mod owned;
 mod policy;
+mod search;
 mod skipped;
 mod sync;
 mod tags;

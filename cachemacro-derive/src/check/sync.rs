@@ -19,6 +19,7 @@ const OF_STORES: &[(&str, &str)] = &[
     ("verify_by", "no other process writes them"),
     ("within", "no other process writes them"),
     ("on_inconsistent", "no other process writes them"),
+    ("search", "no index of it is kept for other processes"),
     ("recorded", "what a load reads is told where it is awaited"),
     ("soft", "the caller runs the load itself"),
     ("timeout", "the caller runs the load itself"),

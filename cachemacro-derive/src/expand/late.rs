@@ -70,7 +70,32 @@ impl Expander<'_> {
             let verify_by = Ident::new("verify_by", pointing_at(same));
             chain.extend(quote_spanned!(Span::mixed_site()=> .#verify_by(#same)));
         }
+        if let Some(texts) = self.texts(&rules.search) {
+            chain.extend(self.rule("search", &texts, true, &Late::default()));
+        }
         chain
+    }
+
+    /// The texts by which the value is found, as a `Vec<String>`.
+    fn texts(&self, texts: &[Tag]) -> Option<TokenStream> {
+        let (mixed, private) = (Span::mixed_site(), &self.private);
+        let text = |of: &Tag, method: &str| match of {
+            Tag::One(value) | Tag::Many(value) => {
+                let span = pointing_at(&value.expr);
+                let method = Ident::new(method, span);
+                let value = reference(values::fitted_value(value, self.item, Place::Rule));
+                quote_spanned!(span=> #private::#method(#value))
+            }
+            Tag::Template(_) => TokenStream::new(),
+        };
+        match texts {
+            [] => None,
+            [all @ Tag::Many(_)] => Some(text(all, "texts")),
+            texts => {
+                let texts = texts.iter().map(|one| text(one, "text"));
+                Some(quote_spanned!(mixed=> #private::text_list([#(#texts),*])))
+            }
+        }
     }
 
     /// `.ttl(|result| …)`, with what it keeps.

@@ -96,6 +96,7 @@ const SPECS: &[Spec] = &[
     spec("verify_by", Syntax::Expr, &[Macro::Cached], "verify_by = same_prices"),
     spec("within", Syntax::Expr, READ, r#"within = "60s""#),
     spec("on_inconsistent", Syntax::Expr, READ, r#"on_inconsistent = "evict""#),
+    spec("search", Syntax::Expr, &[Macro::Cached], "search = [&result.name, &result.city]"),
     spec("recorded", Syntax::Flag, READ, "recorded"),
     spec("codec", Syntax::Type, STORE, "codec = Json"),
     spec("version", Syntax::Expr, STORE, "version = 1"),

@@ -64,6 +64,10 @@ impl Cache {
     pub(crate) fn with_store(store: AnyStore, settings: Settings) -> Self {
         let core = Arc::new(Core::new(store, settings));
         core.watch_breaker();
+        if let Some(beside) = &core.settings.beside.0 {
+            let commands = core.store.raw_commands().is_some().then(|| core.store.clone());
+            beside.attached(commands.map(|store| Arc::new(store) as _));
+        }
         #[cfg(feature = "reports")]
         core.start_reporting();
         Self { shared: Arc::new(Shared { core, events: Events::default() }) }

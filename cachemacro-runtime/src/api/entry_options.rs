@@ -191,6 +191,11 @@ impl<T: Value> Entry<T> {
         if Rules::has_tags(&rules) && self.raw.as_ref().is_ok_and(|raw| raw.site.is_none()) {
             self.core().misspelt.may_be_any();
         }
+        if let Some(texts) = Rules::search(&rules)
+            && self.raw.as_ref().is_ok_and(|raw| raw.site.is_some())
+        {
+            self.is_searched(texts);
+        }
         self.rules = rules;
         self
     }

@@ -1,5 +1,6 @@
 //! The public nouns and their verbs; each method is a line or two.
 
+pub(crate) mod beside;
 pub(crate) mod builder;
 pub(crate) mod cache;
 pub(crate) mod direct;

@@ -101,6 +101,7 @@ impl<T: Value> Entry<T> {
                 core.changed(&raw.full);
                 raw.record(Event::Put);
                 raw.record(Event::BytesWritten(length));
+                prepared.is_stored(raw, true, life);
                 return Ok(value);
             }
             let pause = Duration::from_micros(u64::from(round) * 100).mul_f64(rand::random_range(0.0..1.0));

@@ -16,6 +16,7 @@ use crate::engine::deferred::Deferred;
 use crate::engine::flight::Flights;
 use crate::engine::misspelt::Misspelt;
 use crate::engine::negatives::Negatives;
+use crate::engine::neighbour::Searched;
 use crate::engine::pacing::Pacing;
 use crate::engine::readback::Readbacks;
 use crate::engine::rebuilds::Rebuilds;
@@ -99,6 +100,8 @@ pub(crate) struct Core {
     pub(crate) recalls: Recalls,
     /// What works for the cache beside it.
     pub(crate) parts: Parts,
+    /// How values are read that are found by texts.
+    pub(crate) searched: Searched,
     claims: Claims,
     /// What sync functions keep; made by the first of them.
     local: OnceLock<LocalTable>,
@@ -187,6 +190,7 @@ impl Core {
             rebuilds: Rebuilds::default(),
             recalls: Recalls::default(),
             parts: Parts::default(),
+            searched: Searched::default(),
             claims: Claims::default(),
             local: OnceLock::new(),
             threads: Threads::default(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::join_all;
 
+use crate::engine::beside::ToTell;
 use crate::engine::copying::Sent;
 use crate::engine::core::Core;
 use crate::engine::lease::{Held, Renewals};
@@ -200,6 +201,7 @@ impl Prepared {
         };
         held.filled();
         raw.filled(&filled, length);
+        self.is_stored(raw, filled.accepted, life);
         if let Some(copying) = copying.filter(|_| filled.accepted) {
             copying.keep_later();
         }
@@ -208,6 +210,13 @@ impl Prepared {
             true if check == Check::Stamps && holds() => Stored::Held,
             true => Stored::Unproven,
             false => Stored::Refused,
+        }
+    }
+
+    /// Tells who is beside the cache, where it was stored.
+    pub(crate) fn is_stored(&self, raw: &RawEntry, accepted: bool, life: Duration) {
+        if let Some(to_tell) = self.to_tell.as_ref().filter(|_| accepted) {
+            to_tell.tell(&raw.core, life);
         }
     }
 
@@ -268,6 +277,7 @@ struct Ready {
     bytes: Bytes,
     life: Duration,
     copying: Option<Sent>,
+    to_tell: Option<Box<ToTell>>,
 }
 
 /// What became of one of many values.
@@ -325,7 +335,7 @@ async fn fill_some(
         };
         let (bytes, life) = prepared.assemble(&raw, &stamps, load_time);
         let copying = prepared.copying.take().and_then(|copying| copying.sent(&stamps));
-        ready.push(Ready { at, raw, held, bytes, life, copying });
+        ready.push(Ready { at, raw, held, bytes, life, copying, to_tell: prepared.to_tell });
     }
     join_all(moved).await;
     if ready.is_empty() {
@@ -342,6 +352,9 @@ async fn fill_some(
     for (ready, filled) in ready.into_iter().zip(filled) {
         ready.held.filled();
         ready.raw.filled(&filled, ready.bytes.len());
+        if let Some(to_tell) = ready.to_tell.filter(|_| filled.accepted) {
+            to_tell.tell(core, ready.life);
+        }
         if let Some(copying) = ready.copying.filter(|_| filled.accepted) {
             copying.keep_later();
         }
@@ -516,5 +529,6 @@ async fn set(raw: &RawEntry, prepared: &Prepared) -> Result<()> {
     let length = bytes.len();
     raw.timed("write", core.store.write_one(Write::new(&raw.full, bytes, life))).await?;
     raw.record(Event::BytesWritten(length));
+    prepared.is_stored(raw, true, life);
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod asking;
 pub(crate) mod at_hand;
+pub(crate) mod beside;
 pub(crate) mod claims;
 pub(crate) mod collecting;
 pub(crate) mod copying;
@@ -17,6 +18,7 @@ pub(crate) mod loading;
 pub(crate) mod local;
 pub(crate) mod misspelt;
 pub(crate) mod negatives;
+pub(crate) mod neighbour;
 pub(crate) mod pacing;
 pub(crate) mod prepare;
 #[cfg(feature = "reports")]

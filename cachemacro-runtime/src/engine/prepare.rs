@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::error::Error as _;
 use std::sync::Mutex;
 
+use crate::engine::beside::ToTell;
 use crate::engine::copying::Copying;
 use crate::engine::entry::{Entry, unusable};
 use crate::engine::raw::RawEntry;
@@ -48,6 +49,8 @@ pub(crate) struct Prepared {
     pub(crate) fill_id: Option<FillId>,
     /// Has it kept in this process too.
     pub(crate) copying: Option<Copying>,
+    /// By what it is found.
+    pub(crate) to_tell: Option<Box<ToTell>>,
 }
 
 /// What a codec made of a value, and what its rules said.
@@ -106,7 +109,13 @@ impl<T: Value> Entry<T> {
         if let Some(unseen) = self.unseen() {
             warn_unseen(raw.site.as_ref().map(|(site, _)| *site), unseen);
         }
-        self.prepared(raw, Encoded { payload, flags: 0, codec: codec.id(), ttl, tags }).map(Some)
+        let mut prepared = self.prepared(raw, Encoded { payload, flags: 0, codec: codec.id(), ttl, tags })?;
+        let texts = rules.search().or_else(|| Rules::search(self.rules()));
+        if let Some(texts) = texts {
+            self.is_searched(texts);
+            prepared.to_tell = ToTell::of(raw, Some(texts), value);
+        }
+        Ok(Some(prepared))
     }
 
     /// What the rules say of the value: how long it lives and under which tags; `None`: it is not stored.
@@ -234,6 +243,7 @@ impl<T: Value> Entry<T> {
             inherited: Vec::new(),
             fill_id: None,
             copying: None,
+            to_tell: None,
         })
     }
 }

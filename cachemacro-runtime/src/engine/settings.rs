@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::engine::neighbour::Neighbour;
 use crate::engine::sealing::Seals;
 use crate::format::codec::BuiltinCodec;
 use crate::ground::clock::Clock;
@@ -82,6 +83,8 @@ pub(crate) struct Settings {
     pub(crate) clock: Clock,
     /// Who is told of events, besides the counters.
     pub(crate) observers: Observers,
+    /// Who is told of values that are found by texts.
+    pub(crate) beside: Neighbour,
     #[cfg(feature = "reports")]
     pub(crate) reports: Reports,
     #[cfg(feature = "reports")]
@@ -124,6 +127,7 @@ impl Default for Settings {
             local_max_value: None,
             clock: Clock::system(),
             observers: Observers::default(),
+            beside: Neighbour::default(),
             #[cfg(feature = "reports")]
             reports: Reports::Full,
             #[cfg(feature = "reports")]

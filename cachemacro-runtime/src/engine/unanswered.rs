@@ -15,6 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::runtime::Handle;
 
+use crate::engine::beside::ToTell;
 use crate::engine::copying::Sent;
 use crate::engine::core::Core;
 use crate::engine::lease::Held;
@@ -43,6 +44,8 @@ struct Fill {
     held: Mutex<Option<Held>>,
     /// To be kept here once it was accepted.
     copying: Mutex<Option<Sent>>,
+    /// By what it is found.
+    to_tell: Option<Box<ToTell>>,
     /// Versions that are to live longer than they were captured for.
     prolonged: Option<(Vec<VersionKey>, Duration)>,
 }
@@ -69,6 +72,7 @@ impl Prepared {
             guard: held.guard(),
             held: Mutex::new(Some(held)),
             copying: Mutex::new(self.copying.take().and_then(|copying| copying.sent(&stamps))),
+            to_tell: self.to_tell.take(),
             prolonged: self.prolongs(raw).map(|life| (raw.tags.clone(), life)),
         });
         let sent = Arc::clone(&fill);
@@ -111,6 +115,9 @@ impl Fill {
             }
             self.record(Event::Fill);
             self.record(Event::BytesWritten(self.bytes.len()));
+            if let Some(to_tell) = &self.to_tell {
+                to_tell.tell(core, self.life);
+            }
         } else if attempt == Attempt::First {
             self.record(Event::RefusedFill);
         }

@@ -98,7 +98,6 @@ impl Key {
     }
 
     /// The key of this text, as [`as_str`](Self::as_str) gave it.
-    #[cfg(feature = "inspect")]
     pub(crate) const fn of_text(text: String) -> Self {
         Self { text }
     }

@@ -36,7 +36,15 @@ pub trait Rules<V> {
         let _ = (one, other);
         None
     }
+
+    /// What gives the texts by which a value is found, where the site says so.
+    fn search(&self) -> Option<TextsOf<V>> {
+        None
+    }
 }
+
+/// Gives the texts by which a value is found.
+pub(crate) type TextsOf<V> = fn(&V) -> Vec<String>;
 
 impl<V, X: Rules<V>> Rules<V> for &X {
     fn unless(&self, value: &V) -> bool {
@@ -57,6 +65,10 @@ impl<V, X: Rules<V>> Rules<V> for &X {
 
     fn same(&self, one: &V, other: &V) -> Option<bool> {
         (**self).same(one, other)
+    }
+
+    fn search(&self) -> Option<TextsOf<V>> {
+        (**self).search()
     }
 }
 
@@ -85,6 +97,7 @@ pub struct EntryRules<V> {
     ttl: Option<fn(&V) -> Ttl>,
     tags: Option<TagsOf<V>>,
     same: Option<fn(&V, &V) -> bool>,
+    search: Option<TextsOf<V>>,
 }
 
 /// Tags as a user's function gives them, or as generated code builds them.
@@ -122,6 +135,7 @@ impl<V> fmt::Debug for EntryRules<V> {
             .field("ttl", &self.ttl.is_some())
             .field("tags", &self.tags.is_some())
             .field("same", &self.same.is_some())
+            .field("search", &self.search.is_some())
             .finish()
     }
 }
@@ -141,11 +155,12 @@ impl<V> EntryRules<V> {
     /// # }
     /// ```
     pub const fn none() -> Self {
-        Self { unless: None, ttl: None, tags: None, same: None }
+        Self { unless: None, ttl: None, tags: None, same: None, search: None }
     }
 
     pub(crate) const fn is_none(&self) -> bool {
-        self.unless.is_none() && self.ttl.is_none() && self.tags.is_none() && self.same.is_none()
+        let is_stored_plainly = self.unless.is_none() && self.ttl.is_none() && self.tags.is_none();
+        is_stored_plainly && self.same.is_none() && self.search.is_none()
     }
 
     /// Values for which `unless` is true are not stored.
@@ -228,6 +243,23 @@ impl<V> EntryRules<V> {
         self
     }
 
+    /// Values are found by these texts: whoever is [beside](crate::CacheBuilder::beside) the cache is told of them with each value that is
+    /// stored.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use cachemacro::{Cache, EntryRules};
+    ///
+    /// let rules = EntryRules::none().search(|airport: &(String, String)| vec![airport.0.clone(), airport.1.clone()]);
+    /// let airport = Cache::memory().entry("airport", "EGLL").with_rules(rules);
+    /// # drop(airport);
+    /// ```
+    #[must_use]
+    pub const fn search(mut self, texts: fn(&V) -> Vec<String>) -> Self {
+        self.search = Some(texts);
+        self
+    }
+
     /// Tags come from the value, built from templates.
     #[doc(hidden)]
     #[must_use]
@@ -260,6 +292,10 @@ impl<V> Rules<V> for EntryRules<V> {
 
     fn same(&self, one: &V, other: &V) -> Option<bool> {
         self.same.map(|same| same(one, other))
+    }
+
+    fn search(&self) -> Option<TextsOf<V>> {
+        self.search
     }
 }
 
@@ -316,6 +352,11 @@ impl<V, U, T, G> CallRules<V, U, T, G> {
         VerifyBy { rules: self, same }
     }
 
+    /// Values are found by these texts.
+    pub fn search(self, texts: TextsOf<V>) -> SearchBy<Self, V> {
+        SearchBy::new(self, texts)
+    }
+
     /// Tags come from the value, built from templates.
     pub fn built_tags<F: Fn(&V) -> Vec<Tag>>(self, tags: F) -> CallRules<V, U, T, F> {
         CallRules { unless: self.unless, ttl: self.ttl, tags, has_tags: true, value: PhantomData }
@@ -351,6 +392,13 @@ pub struct VerifyBy<X, V> {
     same: fn(&V, &V) -> bool,
 }
 
+impl<X, V> VerifyBy<X, V> {
+    /// Values are found by these texts.
+    pub const fn search(self, texts: TextsOf<V>) -> SearchBy<Self, V> {
+        SearchBy::new(self, texts)
+    }
+}
+
 impl<X: fmt::Debug, V> fmt::Debug for VerifyBy<X, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VerifyBy").field("rules", &self.rules).finish_non_exhaustive()
@@ -376,5 +424,53 @@ impl<X: Rules<V>, V> Rules<V> for VerifyBy<X, V> {
 
     fn same(&self, one: &V, other: &V) -> Option<bool> {
         Some((self.same)(one, other))
+    }
+
+    fn search(&self) -> Option<TextsOf<V>> {
+        self.rules.search()
+    }
+}
+
+/// Rules that say by which texts values are found.
+pub struct SearchBy<X, V> {
+    rules: X,
+    texts: TextsOf<V>,
+}
+
+impl<X, V> SearchBy<X, V> {
+    const fn new(rules: X, texts: TextsOf<V>) -> Self {
+        Self { rules, texts }
+    }
+}
+
+impl<X: fmt::Debug, V> fmt::Debug for SearchBy<X, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SearchBy").field("rules", &self.rules).finish_non_exhaustive()
+    }
+}
+
+impl<X: Rules<V>, V> Rules<V> for SearchBy<X, V> {
+    fn unless(&self, value: &V) -> bool {
+        self.rules.unless(value)
+    }
+
+    fn ttl(&self, value: &V) -> Option<Ttl> {
+        self.rules.ttl(value)
+    }
+
+    fn tags(&self, value: &V) -> Vec<Tag> {
+        self.rules.tags(value)
+    }
+
+    fn has_tags(&self) -> bool {
+        self.rules.has_tags()
+    }
+
+    fn same(&self, one: &V, other: &V) -> Option<bool> {
+        self.rules.same(one, other)
+    }
+
+    fn search(&self) -> Option<TextsOf<V>> {
+        Some(self.texts)
     }
 }

@@ -35,7 +35,13 @@ pub fn call_when<V: Value, O>(outcome: O, known: Option<(Entry<V>, Arguments)>) 
 
 impl<V: Value, O, X> Call<V, O, X> {
     /// The same with rules about the value.
-    pub fn rules<Y>(self, rules: Y) -> Call<V, O, Y> {
+    pub fn rules<Y: Rules<V>>(self, rules: Y) -> Call<V, O, Y>
+    where
+        V: Value,
+    {
+        if let (Some(texts), Some(entry)) = (rules.search(), &self.entry) {
+            entry.is_searched(texts);
+        }
         Call { entry: self.entry, outcome: self.outcome, rules, arguments: self.arguments }
     }
 

@@ -52,7 +52,7 @@ pub use crate::key::part::{KeyPart, Printed};
 pub use crate::key::parts::{Call as PartsOfCall, Parts, To, ToCompare, ToHash, ToKeep};
 pub use crate::key::tag::{Tag, TagBuilder};
 pub use crate::policy::outcome::{Fallible, Outcome, Plain, Shared, Split};
-pub use crate::policy::rules::{CallRules, EntryRules, NoCallRules, NoRules, Rules, VerifyBy};
+pub use crate::policy::rules::{CallRules, EntryRules, NoCallRules, NoRules, Rules, SearchBy, VerifyBy};
 pub use crate::policy::says::Says;
 pub use crate::policy::site::Site;
 pub use crate::policy::ttl::{Policy, Ttl};
@@ -164,6 +164,21 @@ pub fn string(tag: impl Into<String>) -> Tag {
 /// Where the `Display` of one failed, as `to_string` does.
 pub fn text_of(tag: Tag) -> String {
     tag.into_text().unwrap_or_else(|_| panic!("a field of the tag cannot be printed"))
+}
+
+/// One text among several by which a value is found.
+pub fn text<T: ToString + ?Sized>(text: &T) -> String {
+    text.to_string()
+}
+
+/// Those texts.
+pub fn text_list<const N: usize>(texts: [String; N]) -> Vec<String> {
+    texts.into()
+}
+
+/// Texts as an expression gives them.
+pub fn texts<T: AsRef<[S]> + ?Sized, S: ToString>(texts: &T) -> Vec<String> {
+    texts.as_ref().iter().map(ToString::to_string).collect()
 }
 
 /// Several tags.

@@ -8,6 +8,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use async_trait::async_trait;
+use bytes::Bytes;
+
 use crate::format::ids::{FillId, Token, Version};
 use crate::format::stamps::VersionKey;
 use crate::ground::error::{Error, ErrorKind, Result};
@@ -17,6 +20,7 @@ use crate::store::messages::few::Few;
 use crate::store::messages::lease::{HeldLease, Keep, Lease, LeaseRequest};
 use crate::store::messages::read::{Read, ReadRequest};
 use crate::store::messages::write::{Write, Written};
+use crate::store::raw_commands::{Answer, RawCommands};
 
 /// A store, whose answers are as many as the questions: anybody may have written it. One in memory is read without a future on
 /// the heap, which was one of the four allocations of a hit.
@@ -152,5 +156,15 @@ impl Deref for AnyStore {
 impl fmt::Debug for AnyStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (**self).fmt(f)
+    }
+}
+
+#[async_trait]
+impl RawCommands for AnyStore {
+    async fn send(&self, key: &str, commands: &[Vec<Bytes>], again: bool) -> Result<Vec<Answer>> {
+        match self.raw_commands() {
+            Some(raw) => raw.send(key, commands, again).await,
+            None => Err(Error::new(ErrorKind::Config, "the store takes no commands of others")),
+        }
     }
 }

@@ -24,6 +24,7 @@ use crate::store::messages::read::{Read, ReadRequest};
 use crate::store::messages::server::Server;
 use crate::store::messages::write::{Guard, Write, Written};
 use crate::store::protocol::steps::{self, Slot};
+use crate::store::raw_commands::RawCommands;
 
 /// How often an addition that is made of a read and a write is repeated where others write in between.
 const MOST_ROUNDS: u32 = 100;
@@ -241,6 +242,11 @@ pub trait Store: Any + Send + Sync + fmt::Debug {
 
     /// Who keeps documents of processes, where the store can: each process reports to the others there, and to tools.
     fn documents(&self) -> Option<&dyn Documents> {
+        None
+    }
+
+    /// Who sends commands that are none of the cache's own, where the store has a server that takes them.
+    fn raw_commands(&self) -> Option<&dyn RawCommands> {
         None
     }
 

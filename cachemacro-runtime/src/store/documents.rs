@@ -8,6 +8,10 @@ use bytes::Bytes;
 use crate::ground::clock::Timestamp;
 use crate::ground::error::{Error, ErrorKind, Result};
 
+/// The most names of tags that are kept of a namespace, and read.
+#[cfg(any(feature = "redis", feature = "reports"))]
+pub(crate) const MOST_NAMES: usize = 100_000;
+
 /// A store that keeps a document of each process. From [`Store::documents`](crate::store::Store::documents).
 ///
 /// ```

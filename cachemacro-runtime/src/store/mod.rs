@@ -17,6 +17,7 @@ pub(crate) mod local;
 pub mod memory;
 mod messages;
 pub mod protocol;
+mod raw_commands;
 #[cfg(feature = "redis")]
 pub mod redis;
 mod shared;
@@ -26,6 +27,8 @@ pub(crate) use self::by_arguments::{Guarded, Placed, Query, some_hash};
 pub use self::contract::{Changes, Immediate, Inspect, Listener, Store, Tracking};
 pub(crate) use self::decoded::{Origin, Rebuild};
 pub use self::documents::Documents;
+#[cfg(feature = "reports")]
+pub(crate) use self::documents::MOST_NAMES;
 #[doc(hidden)]
 pub use self::layers::Passed;
 pub use self::layers::breaker::BreakerStore;
@@ -42,6 +45,7 @@ pub use self::messages::lease::{HeldLease, Keep, Lease, LeaseKind, LeaseOutcome,
 pub use self::messages::read::{Excerpt, Read, ReadRequest};
 pub use self::messages::server::{Server, ServerFacts};
 pub use self::messages::write::{Guard, OnRefusal, Write, Written};
+pub use self::raw_commands::{Answer, RawCommands};
 pub(crate) use self::shared::shared;
 pub use crate::format::ids::{FillId, Token, Version};
 pub use crate::format::stamps::{TagKeys, VersionKey};

@@ -4,7 +4,9 @@ mod contract;
 mod follower;
 mod memory;
 #[cfg(feature = "redis")]
+mod redis;
 mod server;
+mod store;
 
 #[cfg(all(test, feature = "conformance"))]
 mod tests;
@@ -13,4 +15,5 @@ pub use self::contract::{Changes, Index, Laid, Page, Place};
 pub use self::follower::{Caught, Follower, Searcher};
 pub use self::memory::MemoryIndex;
 #[cfg(feature = "redis")]
-pub use self::server::RedisIndex;
+pub use self::redis::RedisIndex;
+pub use self::store::StoreIndex;

@@ -9,14 +9,14 @@
 //! Keys of entries never begin with a brace. A key that holds something else is read as if it were empty, and is written over.
 
 use std::fmt;
-use std::future::Future;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use cachemacro::store::Answer;
 use cachemacro::{Error, ErrorKind, Result};
 use futures_util::future::try_join_all;
-use redis::aio::ConnectionLike;
-use redis::{RedisError, RedisResult, Script, ServerErrorKind};
+use tokio::time::timeout;
 
 use super::contract::{Changes, Index, Laid, Page, Place};
 use crate::document::Document;
@@ -62,163 +62,133 @@ local id = redis.call('XADD', KEYS[1], '*', 'm', '')
 redis.call('PEXPIRE', KEYS[1], 3600000)
 return id";
 
-/// An index on a server, over a connection of [redis](https://docs.rs/redis): a `MultiplexedConnection`, or any other that can be cloned.
-///
-/// ```no_run
-/// use cachemacro_search::{Follower, Mirror, RedisIndex};
-///
-/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let client = redis::Client::open("redis://127.0.0.1")?;
-/// let index = RedisIndex::new(client.get_multiplexed_async_connection().await?);
-/// let mut follower = Follower::new("shop:airport", Mirror::new());
-/// follower.catch_up(&index).await?;
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone)]
-pub struct RedisIndex<C> {
-    connection: C,
-    most_changes: usize,
-    deadline: Duration,
+/// What takes commands to the server.
+#[async_trait]
+pub(super) trait Link: Send + Sync {
+    /// Sends one command, which is about keys in the slot of `key`. One that is to be sent `again` may be sent twice.
+    async fn send(&self, key: &str, command: Vec<Bytes>, again: bool) -> Result<Answer>;
 }
 
-impl<C> fmt::Debug for RedisIndex<C> {
+/// An index on a server.
+#[derive(Clone)]
+pub(super) struct ServerIndex<L> {
+    pub(super) link: L,
+    pub(super) most_changes: usize,
+    pub(super) deadline: Duration,
+}
+
+impl<L> ServerIndex<L> {
+    pub(super) const fn new(link: L) -> Self {
+        Self { link, most_changes: MOST_CHANGES, deadline: DEADLINE }
+    }
+}
+
+impl<L> fmt::Debug for ServerIndex<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = f.debug_struct("RedisIndex");
+        let mut shown = f.debug_struct("ServerIndex");
         shown.field("changes", &self.most_changes).field("deadline", &self.deadline).finish_non_exhaustive()
     }
 }
 
-impl<C> RedisIndex<C> {
-    /// An index over this connection, which keeps the last 100,000 changes of each space, and whose requests take a second at most.
-    ///
-    /// ```no_run
-    /// # async fn example(client: redis::Client) -> redis::RedisResult<()> {
-    /// let index = cachemacro_search::RedisIndex::new(client.get_multiplexed_async_connection().await?);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub const fn new(connection: C) -> Self {
-        Self { connection, most_changes: MOST_CHANGES, deadline: DEADLINE }
-    }
-
-    /// Keeps so many changes of each space, and up to a hundred more. Who misses more than that reads all documents.
-    ///
-    /// ```no_run
-    /// # fn example(connection: redis::aio::MultiplexedConnection) {
-    /// let index = cachemacro_search::RedisIndex::new(connection).with_changes(10_000);
-    /// # }
-    /// ```
-    #[must_use]
-    pub const fn with_changes(mut self, most: usize) -> Self {
-        self.most_changes = if most == 0 { 1 } else { most };
-        self
-    }
-
-    /// Waits no longer than that for the answer to a request.
-    ///
-    /// ```no_run
-    /// # use std::time::Duration;
-    /// # fn example(connection: redis::aio::MultiplexedConnection) {
-    /// let index = cachemacro_search::RedisIndex::new(connection).with_deadline(Duration::from_millis(250));
-    /// # }
-    /// ```
-    #[must_use]
-    pub const fn with_deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = deadline;
-        self
-    }
+/// A command of these parts.
+macro_rules! command {
+    ($($part:expr),+ $(,)?) => { vec![$(Bytes::from($part)),+] };
 }
 
-impl<C: ConnectionLike + Clone + Send + Sync> RedisIndex<C> {
-    /// The answer to a request, in time.
-    async fn answer<T>(&self, request: impl Future<Output = RedisResult<T>>) -> Result<T> {
-        match tokio::time::timeout(self.deadline, request).await {
-            Ok(answer) => answer.map_err(failed),
+impl<L: Link> ServerIndex<L> {
+    /// The answer to a command, in time.
+    async fn answer(&self, key: &str, command: Vec<Bytes>, again: bool) -> Result<Answer> {
+        match timeout(self.deadline, self.link.send(key, command, again)).await {
+            Ok(answer) => answer,
             Err(_) => Err(Error::new(ErrorKind::Timeout, "the index did not answer in time")),
         }
     }
 
     /// Notes that a document changed, with its life in milliseconds; zero where it is gone. Where none was there, it is told if that was not noted yet.
     async fn note(&self, space: &str, key: &str, life: u64, was_there: bool) -> Result<()> {
-        let (script, mut connection) = (Script::new(NOTE), self.connection.clone());
-        let mut note = script.prepare_invoke();
-        note.key(set(space))
-            .key(stream(space))
-            .arg(key)
-            .arg(life)
-            .arg(self.most_changes)
-            .arg(u8::from(was_there));
-        self.answer(note.invoke_async::<()>(&mut connection)).await
+        let set = set(space);
+        let note = command![
+            "EVAL",
+            NOTE,
+            "2",
+            set.clone(),
+            stream(space),
+            key.to_owned(),
+            life.to_string(),
+            self.most_changes.to_string(),
+            if was_there { "1" } else { "0" },
+        ];
+        self.answer(&set, note, true).await.map(drop)
     }
 
     /// What lies under these keys, of each no more than a document may have.
     async fn laid(&self, space: &str, keys: Vec<String>) -> Result<Vec<Laid>> {
         let reads = keys.iter().map(|key| {
-            let mut connection = self.connection.clone();
-            let mut read = redis::cmd("GETRANGE");
-            read.arg(document_key(space, key)).arg(0).arg(Document::MOST_BYTES);
-            async move { of_its_type(read.query_async::<Vec<u8>>(&mut connection)).await }
+            let lies_at = document_key(space, key);
+            let read = command!["GETRANGE", lies_at.clone(), "0", Document::MOST_BYTES.to_string()];
+            async move { self.link.send(&lies_at, read, true).await }
         });
-        let found = self.answer(try_join_all(reads)).await?;
+        let found = match timeout(self.deadline, try_join_all(reads)).await {
+            Ok(found) => found?,
+            Err(_) => return Err(Error::new(ErrorKind::Timeout, "the index did not answer in time")),
+        };
         let laid = keys.into_iter().zip(found).map(|(key, found)| match found {
-            Some(bytes) if bytes.is_empty() => Laid::new(key, None),
+            Answer::Text(bytes) if bytes.is_empty() => Laid::new(key, None),
+            Answer::Text(bytes) => Laid::new(key, Some(bytes)),
             // Something that is no string is no document.
-            found => Laid::new(key, Some(found.unwrap_or_default().into())),
+            _ => Laid::new(key, Some(Bytes::new())),
         });
         Ok(laid.collect())
     }
 }
 
 #[async_trait]
-impl<C: ConnectionLike + Clone + Send + Sync> Index for RedisIndex<C> {
+impl<L: Link> Index for ServerIndex<L> {
     async fn write(&self, space: &str, document: &Document, life: Duration) -> Result<()> {
         let life = u64::try_from(life.as_millis()).unwrap_or(u64::MAX).clamp(1, LONGEST);
-        let (mut connection, mut lay) = (self.connection.clone(), redis::cmd("SET"));
-        lay.arg(document_key(space, document.key())).arg(&document.to_bytes()[..]).arg("PX").arg(life);
-        self.answer(lay.query_async::<()>(&mut connection)).await?;
+        let key = document_key(space, document.key());
+        let lay = command!["SET", key.clone(), document.to_bytes(), "PX", life.to_string()];
+        self.answer(&key, lay, true).await?;
         // Told once it lies there, so that whoever is told finds it.
         self.note(space, document.key(), life, true).await
     }
 
     async fn remove(&self, space: &str, key: &str) -> Result<()> {
-        let (mut connection, mut unlink) = (self.connection.clone(), redis::cmd("UNLINK"));
-        unlink.arg(document_key(space, key));
-        let gone: u64 = self.answer(unlink.query_async(&mut connection)).await?;
-        self.note(space, key, 0, gone > 0).await
+        let lies_at = document_key(space, key);
+        let gone = self.answer(&lies_at, command!["UNLINK", lies_at.clone()], true).await?;
+        self.note(space, key, 0, gone != Answer::Number(0)).await
     }
 
     async fn place(&self, space: &str) -> Result<Place> {
-        let (script, mut connection) = (Script::new(LAST), self.connection.clone());
-        let mut last = script.prepare_invoke();
-        last.key(stream(space));
-        Ok(Place::new(self.answer(last.invoke_async::<String>(&mut connection)).await?))
+        let stream = stream(space);
+        match self.answer(&stream, command!["EVAL", LAST, "1", stream.clone()], true).await? {
+            Answer::Text(id) if is_id(&id) => Ok(Place::new(String::from_utf8_lossy(&id))),
+            _ => Err(strange()),
+        }
     }
 
     async fn changes(&self, space: &str, since: &Place, most: usize) -> Result<Changes> {
         let most = most.max(1);
-        if !is_id(since.as_str()) {
+        if !is_id(since.as_str().as_bytes()) {
             return Err(Error::new(ErrorKind::Decode, "the place is none of this index"));
         }
-        let (mut connection, mut range) = (self.connection.clone(), redis::cmd("XRANGE"));
         // With the change at that place, by whose absence a gap is seen.
-        range.arg(stream(space)).arg(since.as_str()).arg("+").arg("COUNT").arg(most.saturating_add(1));
-        let told = self
-            .answer(of_its_type(range.query_async::<Vec<(String, Vec<Vec<u8>>)>>(&mut connection)))
-            .await?;
-        let told = told.unwrap_or_default();
+        let (stream, first) = (stream(space), since.as_str().to_owned());
+        let range =
+            command!["XRANGE", stream.clone(), first, "+", "COUNT", most.saturating_add(1).to_string()];
+        let told = match self.answer(&stream, range, true).await? {
+            Answer::List(told) => {
+                told.into_iter().map(change).collect::<Option<Vec<_>>>().ok_or_else(strange)?
+            }
+            Answer::WrongType | Answer::Nil => Vec::new(),
+            _ => return Err(strange()),
+        };
         let Some(((first, _), told)) = told.split_first() else { return Ok(Changes::Lost) };
-        if first != since.as_str() {
+        if *first != *since.as_str() {
             return Ok(Changes::Lost);
         }
         let next = told.last().map_or_else(|| since.clone(), |(id, _)| Place::new(id.as_str()));
-        let keys = told.iter().filter_map(|(_, fields)| match &fields[..] {
-            [name, key, ..] if name == b"k" && key.len() <= Document::MOST_KEY => {
-                String::from_utf8(key.clone()).ok()
-            }
-            _ => None,
-        });
-        let mut keys: Vec<String> = keys.collect();
+        let mut keys: Vec<String> = told.iter().filter_map(|(_, key)| key.clone()).collect();
         keys.sort_unstable();
         keys.dedup();
         let is_all = told.len() < most;
@@ -234,22 +204,44 @@ impl<C: ConnectionLike + Clone + Send + Sync> Index for RedisIndex<C> {
         if !cursor.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(Error::new(ErrorKind::Decode, "the place is none of this index"));
         }
-        let (mut connection, mut scan) = (self.connection.clone(), redis::cmd("ZSCAN"));
-        scan.arg(set(space)).arg(cursor).arg("COUNT").arg(PAGE);
-        let scanned =
-            self.answer(of_its_type(scan.query_async::<(String, Vec<Vec<u8>>)>(&mut connection))).await?;
-        let Some((next, found)) = scanned else { return Ok(Page::new(Vec::new(), None)) };
+        let set = set(space);
+        let scan = command!["ZSCAN", set.clone(), cursor.to_owned(), "COUNT", PAGE.to_string()];
+        let (next, found) = match self.answer(&set, scan, true).await? {
+            Answer::List(scanned) => match <[Answer; 2]>::try_from(scanned) {
+                Ok([Answer::Text(next), Answer::List(found)]) => (next, found),
+                _ => return Err(strange()),
+            },
+            Answer::WrongType => return Ok(Page::new(Vec::new(), None)),
+            _ => return Err(strange()),
+        };
         // Keys and their scores, in turns.
-        let keys = found.into_iter().step_by(2).filter_map(|key| String::from_utf8(key).ok());
-        let keys: Vec<String> = keys.filter(|key| key.len() <= Document::MOST_KEY).collect();
+        let keys: Vec<String> = found.into_iter().step_by(2).filter_map(a_key).collect();
         let mut laid = Vec::with_capacity(keys.len());
         for keys in keys.chunks(PAGE) {
             laid.extend(
                 self.laid(space, keys.to_vec()).await?.into_iter().filter(|laid| laid.bytes.is_some()),
             );
         }
+        let next = String::from_utf8_lossy(&next);
         Ok(Page::new(laid, (next != "0").then(|| Place::new(next))))
     }
+}
+
+/// A change, `[id, [k, key, …]]`: its id, and the key, where it is one of ours. `None` where it is none.
+fn change(told: Answer) -> Option<(String, Option<String>)> {
+    let Answer::List(told) = told else { return None };
+    let [Answer::Text(id), Answer::List(fields)] = &told[..] else { return None };
+    let key = match &fields[..] {
+        [Answer::Text(name), key, ..] if &name[..] == b"k" => a_key(key.clone()),
+        _ => None,
+    };
+    Some((String::from_utf8(id.to_vec()).ok()?, key))
+}
+
+/// A key that a document may have.
+fn a_key(told: Answer) -> Option<String> {
+    let Answer::Text(key) = told else { return None };
+    String::from_utf8(key.to_vec()).ok().filter(|key| key.len() <= Document::MOST_KEY)
 }
 
 fn document_key(space: &str, key: &str) -> String {
@@ -265,23 +257,13 @@ fn stream(space: &str) -> String {
 }
 
 /// Whether this is a stream's id, `1700000000000-0`.
-fn is_id(text: &str) -> bool {
+fn is_id(text: &[u8]) -> bool {
     let is_number =
         |text: &str| text.parse::<u64>().is_ok() && text.bytes().all(|byte| byte.is_ascii_digit());
-    text.split_once('-').is_some_and(|(millis, number)| is_number(millis) && is_number(number))
+    let text = str::from_utf8(text).ok().and_then(|text| text.split_once('-'));
+    text.is_some_and(|(millis, number)| is_number(millis) && is_number(number))
 }
 
-/// None where the key holds something else.
-async fn of_its_type<T>(request: impl Future<Output = RedisResult<T>>) -> RedisResult<Option<T>> {
-    match request.await {
-        Err(error) if error.code() == Some("WRONGTYPE") => Ok(None),
-        answer => answer.map(Some),
-    }
-}
-
-fn failed(error: RedisError) -> Error {
-    let is_refused =
-        matches!(error.kind(), redis::ErrorKind::Server(kind) if kind != ServerErrorKind::TryAgain);
-    let kind = if is_refused { ErrorKind::Refused } else { ErrorKind::Io };
-    Error::new(kind, "the index failed").with_source(error)
+fn strange() -> Error {
+    Error::new(ErrorKind::Decode, "the server answered something else than was asked")
 }

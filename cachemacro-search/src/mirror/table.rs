@@ -30,6 +30,22 @@ pub(super) struct Held {
     age: u32,
 }
 
+impl Held {
+    /// About how many bytes it takes, in lists too.
+    fn bytes(&self) -> usize {
+        let vector = self.vector.as_deref().map_or(0, <[f32]>::len);
+        ONE + 2 * self.key.len()
+            + TERM * self.terms.len()
+            + GRAM * self.grams.len()
+            + size_of::<f32>() * vector
+    }
+}
+
+/// About how many bytes a document takes, with its place among the others, and each of its terms and trigrams, with its place in their lists.
+const ONE: usize = 200;
+const TERM: usize = 40;
+const GRAM: usize = 9;
+
 /// Documents in memory, found by words, by typos forgiven, or by dense vectors.
 ///
 /// ```
@@ -49,6 +65,9 @@ pub(super) struct Held {
 /// ```
 pub struct Mirror {
     limit: usize,
+    /// How many bytes the documents may take, and take about.
+    most_bytes: usize,
+    bytes: usize,
     pub(super) max_features: Option<usize>,
     /// By number; those that left are empty.
     pub(super) held: Vec<Option<Held>>,
@@ -92,6 +111,8 @@ impl Mirror {
     pub fn new() -> Self {
         Self {
             limit: Self::USUAL,
+            most_bytes: usize::MAX,
+            bytes: 0,
             max_features: None,
             held: Vec::new(),
             by_key: HashMap::default(),
@@ -126,6 +147,36 @@ impl Mirror {
             return Err(Error::Limit);
         }
         Ok(Self { limit: documents, ..Self::new() })
+    }
+
+    /// Takes about so many bytes at most; beyond them the oldest documents leave. The lists of those that are gone, up to a quarter, come on top for a while.
+    ///
+    /// ```
+    /// use cachemacro_search::{Analyzer, Document, Mirror};
+    ///
+    /// # fn main() -> Result<(), cachemacro_search::Error> {
+    /// let mut mirror = Mirror::new().with_bytes(10_000);
+    /// for key in 0..100 {
+    ///     mirror.insert(Document::of(&key.to_string(), &["London Heathrow"], &Analyzer::new())?);
+    /// }
+    /// assert!(mirror.bytes() <= 10_000 && mirror.left() > 50 && mirror.contains("99"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_bytes(mut self, most: usize) -> Self {
+        self.most_bytes = most;
+        self.fit();
+        self
+    }
+
+    /// About how many bytes the documents take.
+    ///
+    /// ```
+    /// assert_eq!(cachemacro_search::Mirror::new().bytes(), 0);
+    /// ```
+    pub const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Only so many words count in [`vector`](Self::vector), those that most documents have. Without it all do, which finds more.
@@ -168,8 +219,18 @@ impl Mirror {
         let grams = document.grams.iter().map(|gram| self.grams.add(*gram, number)).collect();
         self.by_key.insert(key.clone(), number);
         let (scope, vector, age) = (document.scope, document.vector, self.age);
-        self.held.push(Some(Held { key, scope, terms, grams, vector, age }));
+        let held = Held { key, scope, terms, grams, vector, age };
+        self.bytes += held.bytes();
+        self.held.push(Some(held));
+        self.fit();
         self.changed();
+    }
+
+    /// The oldest leave until there is room.
+    fn fit(&mut self) {
+        while self.bytes > self.most_bytes && !self.is_empty() {
+            self.drop_oldest();
+        }
     }
 
     /// Removes the document with this key, and says whether there was one.
@@ -180,6 +241,7 @@ impl Mirror {
     pub fn remove(&mut self, key: &str) -> bool {
         let Some(number) = self.by_key.remove(key) else { return false };
         let Some(gone) = self.held[number as usize].take() else { return false };
+        self.bytes -= gone.bytes();
         gone.terms.iter().for_each(|(place, _)| self.terms.gone(*place));
         gone.grams.iter().for_each(|place| self.grams.gone(*place));
         self.changed();
@@ -193,8 +255,13 @@ impl Mirror {
     /// mirror.clear();
     /// ```
     pub fn clear(&mut self) {
-        let kept =
-            Self { limit: self.limit, max_features: self.max_features, left: self.left, ..Self::new() };
+        let kept = Self {
+            limit: self.limit,
+            most_bytes: self.most_bytes,
+            max_features: self.max_features,
+            left: self.left,
+            ..Self::new()
+        };
         *self = kept;
     }
 

@@ -107,6 +107,35 @@ fn the_oldest_leave_first_and_are_counted() {
 }
 
 #[test]
+fn documents_are_bounded_in_bytes_and_the_oldest_leave_first() {
+    let one = {
+        let mut mirror = Mirror::new();
+        mirror.insert(document("00", "opening hours"));
+        mirror.bytes()
+    };
+    let mut mirror = Mirror::new().with_bytes(10 * one);
+    for n in 10..40 {
+        mirror.insert(document(&n.to_string(), "opening hours"));
+        assert!(mirror.bytes() <= 10 * one);
+    }
+    assert_eq!((mirror.len(), mirror.left(), mirror.bytes()), (10, 20, 10 * one));
+    // A large one makes as many leave as it takes room of.
+    mirror.insert(document("large", &texts(3).into_iter().map(|(_, text)| text + " ").collect::<String>()));
+    assert!(mirror.contains("large") && mirror.len() < 10 && mirror.bytes() <= 10 * one);
+    // One that is larger than all the room is not kept.
+    mirror.insert(document("huge", &texts(500).into_iter().map(|(_, text)| text + " ").collect::<String>()));
+    assert_eq!((mirror.len(), mirror.bytes()), (0, 0));
+    mirror.insert(document("a", "opening hours"));
+    let bytes = mirror.bytes();
+    mirror.insert(document("a", "opening hours"));
+    assert_eq!((mirror.len(), mirror.bytes()), (1, bytes));
+    mirror.clear();
+    assert_eq!(mirror.bytes(), 0);
+    mirror.insert(document("b", &"many words ".repeat(10)));
+    assert!(mirror.with_bytes(0).is_empty());
+}
+
+#[test]
 fn only_the_scope_that_was_asked_for_is_found() {
     let mut mirror = Mirror::new();
     for tenant in ["7", "8"] {

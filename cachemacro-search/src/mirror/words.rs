@@ -73,3 +73,36 @@ impl Mirror {
         Weights { idf: weights, lengths }
     }
 }
+
+impl Mirror {
+    /// The documents that have each of the query's words; the fewer others they have, the higher they score.
+    ///
+    /// ```
+    /// use cachemacro_search::{Analyzer, Document, Mirror, Query};
+    ///
+    /// # fn main() -> Result<(), cachemacro_search::Error> {
+    /// let (words, mut mirror) = (Analyzer::new(), Mirror::new());
+    /// mirror.insert(Document::of("a", &["London Heathrow"], &words)?);
+    /// mirror.insert(Document::of("b", &["London City Airport"], &words)?);
+    /// let found = mirror.exact(&Query::of("LONDON", &words));
+    /// assert_eq!(found.iter().map(|found| &*found.key).collect::<Vec<_>>(), ["a", "b"]);
+    /// assert!(mirror.exact(&Query::of("london gatwick", &words)).is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn exact(&self, query: &Query) -> Vec<Found> {
+        let lists = query.terms.iter().map(|(term, _)| self.terms.find(*term));
+        let Some(lists) = lists.collect::<Option<Vec<_>>>() else { return Vec::new() };
+        let Some((_, rarest)) = lists.iter().min_by_key(|(_, list)| list.entries.len()) else {
+            return Vec::new();
+        };
+        #[allow(clippy::cast_precision_loss, reason = "not above 2¹²")]
+        let scored = rarest.entries.iter().filter_map(|&(number, _)| {
+            let held = self.held[number as usize].as_ref()?;
+            let has = |place: u32| held.terms.iter().any(|(one, _)| *one == place);
+            let has_all = lists.iter().all(|(place, _)| has(*place));
+            has_all.then(|| (number, lists.len() as f32 / held.terms.len() as f32))
+        });
+        self.best(scored, query)
+    }
+}

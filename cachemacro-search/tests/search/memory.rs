@@ -33,6 +33,10 @@ fn counted() {
     println!("a document of an airport: {held} bytes in memory, {stored} as it is stored");
     // The guide says so.
     assert!((300..900).contains(&held) && (50..130).contains(&stored), "{held}, {stored}");
+    // What a bound in bytes goes by.
+    let told = mirror.bytes() / airports.len();
+    println!("it counts as {told}");
+    assert!((held * 3 / 4..held * 3 / 2).contains(&told), "{told} of {held}");
 
     let before = used();
     for number in 0..airports.len() {

@@ -5,6 +5,7 @@
 
 pub mod data;
 pub mod error;
+mod finding;
 pub mod geo;
 pub mod load;
 pub mod model;

@@ -5,6 +5,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use airports::load::{self, Cold, Drive, Failure, Load};
@@ -12,6 +13,7 @@ use airports::repository::Repository;
 use airports::service::Airports;
 use airports::{data, routes};
 use cachemacro::Cache;
+use cachemacro_search::Search;
 use tokio::net::TcpListener;
 
 const USAGE: &str = "\
@@ -71,7 +73,7 @@ async fn serve(port: u16, database: Option<PathBuf>) -> Result<(), Failure> {
     // Lives as long as the service, and takes its files along.
     let folder = tempfile::tempdir()?;
     let file = database.unwrap_or_else(|| folder.path().join("airports.sqlite"));
-    let cache = Cache::builder().namespace("airports").env()?.build()?;
+    let cache = Cache::builder().namespace("airports").beside(Arc::new(Search::new())).env()?.build()?;
     let airports = Airports::new(Repository::open(&file).await?, cache.clone());
     if airports.repository().is_empty().await? {
         // Through the service: what an earlier database left in Redis is evicted with it.

@@ -30,6 +30,14 @@ pub struct Airport {
 }
 
 impl Airport {
+    /// By what it is found.
+    #[must_use]
+    pub fn texts(&self) -> Vec<String> {
+        let codes = [Some(&self.icao), self.iata.as_ref()];
+        let texts = codes.into_iter().flatten().chain([&self.name, &self.city]);
+        texts.cloned().collect()
+    }
+
     /// Where it is.
     #[must_use]
     pub const fn point(&self) -> Point {

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data;
 use crate::error::{Error, Result};
+use crate::finding;
 use crate::model::{Airport, Filter, Page, Statistics, Vicinity};
 use crate::service::Airports;
 
@@ -37,6 +38,7 @@ pub fn router(airports: Airports, pages: &HttpCache) -> Router {
         .route("/airports/{code}", get(lookup).layer(one).delete(remove))
         .route("/airports/{code}/name", put(rename))
         .route("/airports/{code}/near", get(near).layer(around))
+        .route("/search", get(finding::find))
         .route("/countries/{country}", get(statistics).layer(page()))
         .route("/figures", get(figures))
         .route("/metrics", get(metrics))

@@ -150,6 +150,7 @@ impl Airports {
         tags = ["airports"],
         cache_none,
         none_ttl = "30s",
+        search = result.texts(),
         entry = airport_entry
     )]
     async fn by_icao(&self, icao: &str) -> Result<Option<Airport>> {

@@ -65,6 +65,47 @@ fn the_figures_of_the_cache_are_there_for_prometheus() {
     }
 }
 
+/// The codes of what `/search` finds.
+fn finds(served: &Served, asked: &str) -> Vec<String> {
+    let answer = served.get(&format!("/search?{asked}")).json();
+    assert_eq!(answer["partial"], false, "{answer}");
+    let items = answer["items"].as_array().expect("a list");
+    items.iter().map(|item| item["icao"].as_str().expect("a code").to_owned()).collect()
+}
+
+#[test]
+fn what_was_looked_up_is_found_with_a_typo_by_all_processes_and_after_a_restart_until_it_is_evicted() {
+    let redis = RedisServer::start();
+    let service = Service::new(Some(redis.url()));
+    let served = service.start();
+    assert!(finds(&served, "q=heatrow").is_empty(), "nothing was looked up yet");
+    for code in ["EGLL", "EGKK", "EDDB", "EDDF"] {
+        served.get(&format!("/airports/{code}"));
+    }
+    let soon = |served: &Served, asked: &str, found: &[&str]| {
+        let began = Instant::now();
+        while finds(served, asked) != found {
+            assert!(began.elapsed() < DEADLINE, "{asked}: {:?}", finds(served, asked));
+        }
+    };
+    let other = service.start();
+    for process in [&served, &other] {
+        soon(process, "q=heatrow&limit=1", &["EGLL"]);
+        assert_eq!(finds(process, "q=LONDON&method=exact"), ["EGKK", "EGLL"]);
+        assert_eq!(finds(process, "q=berlin%20airfields&method=vector&limit=1"), ["EDDB"]);
+        assert_eq!(finds(process, "q=berlin%20airfields&method=vector&threshold=1"), [""; 0]);
+    }
+    assert_eq!(served.get("/search?q=x&threshold=2").status, 400);
+    assert_eq!(served.get("/search?q=x&method=guess").status, 400);
+    drop((served, other));
+    let restarted = service.start();
+    assert_eq!(finds(&restarted, "q=heatrow&limit=1"), ["EGLL"], "it has looked nothing up itself");
+    assert_eq!(restarted.send("PUT", "/airports/EGLL/name", "Hithero").status, 200);
+    soon(&restarted, "q=hithreo&limit=1", &["EGLL"]);
+    assert_eq!(restarted.send("DELETE", "/airports/EGLL", "").status, 204);
+    assert!(!finds(&restarted, "q=hithero").contains(&"EGLL".to_owned()));
+}
+
 #[test]
 fn the_health_of_the_cache_is_there_also_while_its_server_is_gone() {
     let mut server = RedisServer::start();

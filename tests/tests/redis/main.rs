@@ -24,6 +24,7 @@ mod reports;
 mod runtimes;
 mod scripts;
 mod search;
+mod searches;
 mod sentinel;
 mod sizes;
 mod soak;

@@ -3,8 +3,6 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-#[cfg(feature = "reports")]
-use super::reports::MOST_TAG_NAMES;
 use super::variables::unread;
 use super::{CacheBuilder, Choice, MAX_VALUE};
 #[cfg(feature = "reports")]
@@ -14,6 +12,8 @@ use crate::ground::error::{Error, ErrorKind, Result};
 use crate::key::Key;
 use crate::policy::ttl::Ttl;
 use crate::policy::verify::Verify;
+#[cfg(feature = "reports")]
+use crate::store::MOST_NAMES;
 #[cfg(feature = "redis")]
 use crate::store::redis::LONGEST;
 
@@ -128,7 +128,7 @@ impl CacheBuilder {
         env.parse(
             "CACHEMACRO_TAG_NAMES",
             "a number from 0 to 100000",
-            |text| number(text).filter(|most| *most <= MOST_TAG_NAMES),
+            |text| number(text).filter(|most| *most <= MOST_NAMES),
             &mut self.settings.tag_names,
         )?;
         #[cfg(not(feature = "reports"))]

@@ -19,6 +19,7 @@ use crate::store::{AnyStore, Store};
 #[cfg(feature = "redis")]
 use crate::store::{BreakerConfig, BreakerStore};
 
+mod beside;
 #[cfg(feature = "redis")]
 mod connections;
 mod env;

@@ -5,9 +5,7 @@ use std::time::Duration;
 use super::CacheBuilder;
 use crate::engine::settings::Reports;
 use crate::observe::report::LIFE_MILLIS;
-
-/// The most names of tags that are kept.
-pub(super) const MOST_TAG_NAMES: usize = 100_000;
+use crate::store::MOST_NAMES;
 
 impl CacheBuilder {
     /// What each process leaves about the cache at its server, for tools that look at all processes; without a namespace, and in
@@ -54,7 +52,7 @@ impl CacheBuilder {
     /// # Ok::<(), cachemacro::Error>(())
     /// ```
     pub fn tag_names(mut self, most: usize) -> Self {
-        self.settings.tag_names = most.min(MOST_TAG_NAMES);
+        self.settings.tag_names = most.min(MOST_NAMES);
         self
     }
 

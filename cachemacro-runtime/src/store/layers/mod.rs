@@ -30,7 +30,7 @@ pub mod faults;
 ///     }
 ///
 ///     pass_on!(self.inner: about, now, capture, lease, keep, write, evict, evict_prefix, health);
-///     pass_on!(self.inner: time, connect, close, increment, changes, immediate, tracking, inspect, documents, pool, breaker,
+///     pass_on!(self.inner: time, connect, close, increment, changes, immediate, tracking, inspect, documents, raw_commands, pool, breaker,
 ///         server, unreached);
 /// }
 ///
@@ -187,6 +187,11 @@ macro_rules! __pass_on {
     (documents $self:ident $inner:tt) => {
         fn documents(&$self) -> ::core::option::Option<&dyn $crate::store::Documents> {
             $self.$inner.documents()
+        }
+    };
+    (raw_commands $self:ident $inner:tt) => {
+        fn raw_commands(&$self) -> ::core::option::Option<&dyn $crate::store::RawCommands> {
+            $self.$inner.raw_commands()
         }
     };
     (pool $self:ident $inner:tt) => {

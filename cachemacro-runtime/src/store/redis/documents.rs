@@ -13,14 +13,12 @@ use super::{failure, reply};
 use crate::ground::clock::Timestamp;
 use crate::ground::error::Result;
 use crate::observe::report::MOST_BYTES;
-use crate::store::documents::Documents;
+use crate::store::documents::{Documents, MOST_NAMES};
 
 /// The most documents that are read.
 const MOST: usize = 1_000;
 /// How many are read in one round trip.
 const CHUNK: usize = 16;
-/// How many names of tags are read.
-const MOST_NAMES: usize = 100_000;
 /// How long they are kept after the last one came, in milliseconds: as long as a version may live.
 const LIFE_OF_NAMES: u64 = 31 * 24 * 60 * 60 * 1_000;
 /// The last byte that is read of one: none of ours is as long, and whoever may write there may write anything.

@@ -26,6 +26,7 @@ mod multiplexed;
 mod part;
 mod pool;
 mod push;
+mod raw_commands;
 mod reads;
 #[cfg(feature = "cluster")]
 mod redirect;
@@ -117,5 +118,5 @@ impl fmt::Debug for RedisStore {
 
 impl Store for RedisStore {
     crate::pass_on!(self.inner: about, now, read, capture, lease, keep, write, evict, evict_prefix, health, time, connect, close);
-    crate::pass_on!(self.inner: increment, changes, immediate, tracking, inspect, documents, pool, breaker, server, unreached);
+    crate::pass_on!(self.inner: increment, changes, immediate, tracking, inspect, documents, raw_commands, pool, breaker, server, unreached);
 }

@@ -30,6 +30,7 @@ use crate::store::messages::lease::{HeldLease, Keep, Lease, LeaseRequest};
 use crate::store::messages::read::{Read, ReadRequest};
 use crate::store::messages::server::Server;
 use crate::store::messages::write::{Write, Written};
+use crate::store::raw_commands::RawCommands;
 
 /// The name that logs and health show.
 pub(super) const NAME: &str = "redis";
@@ -208,6 +209,10 @@ impl Store for Single {
     }
 
     fn documents(&self) -> Option<&dyn Documents> {
+        Some(self)
+    }
+
+    fn raw_commands(&self) -> Option<&dyn RawCommands> {
         Some(self)
     }
 

@@ -6,5 +6,6 @@ mod policies;
 mod result;
 mod rules;
 mod schemas;
+mod search;
 mod tagged;
 mod verify;

@@ -13,8 +13,9 @@ use crate::ground::error::Result;
 use crate::store::contract::{Changes, Inspect};
 use crate::store::documents::Documents;
 use crate::store::messages::inspect::{Cursor, Page, Raw};
+use crate::store::raw_commands::{Answer, RawCommands};
 use crate::store::redis::slot::slot;
-use crate::store::redis::{documents, scan};
+use crate::store::redis::{documents, raw_commands, scan};
 
 #[async_trait]
 impl Changes for Cluster {
@@ -135,6 +136,18 @@ impl Documents for Cluster {
             Box::pin(async move { seat.node.single.logged(namespace, most).await })
         });
         logged.await
+    }
+}
+
+/// Keys of one slot; while that is being moved, they are not there.
+#[async_trait]
+impl RawCommands for Cluster {
+    async fn send(&self, key: &str, commands: &[Vec<Bytes>], again: bool) -> Result<Vec<Answer>> {
+        let repeats = if again { Again::Elsewhere } else { Again::Never };
+        let sent = self.topology.at((slot(key.as_bytes()), Names::Several), repeats, |seat| {
+            Box::pin(async move { raw_commands::send(&seat.commands().sender, commands, again).await })
+        });
+        sent.await
     }
 }
 

@@ -49,6 +49,7 @@ use crate::store::messages::lease::{Captures, HeldLease, Keep, Lease, LeaseOutco
 use crate::store::messages::read::{Excerpt, Read, ReadRequest};
 use crate::store::messages::server::{Server, ServerFacts};
 use crate::store::messages::write::{Write, Written};
+use crate::store::raw_commands::RawCommands;
 
 /// A store on a cluster.
 pub(super) struct Cluster {
@@ -519,6 +520,10 @@ impl Store for Cluster {
     }
 
     fn documents(&self) -> Option<&dyn Documents> {
+        Some(self)
+    }
+
+    fn raw_commands(&self) -> Option<&dyn RawCommands> {
         Some(self)
     }
 

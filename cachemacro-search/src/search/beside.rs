@@ -1,0 +1,248 @@
+//! What stands beside a cache: told of what is stored, and asked by searches.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use cachemacro::store::RawCommands;
+use cachemacro::{Beside, Stored};
+
+use super::counts::{Counts, SearchStats};
+use super::queue::{Job, Queue, beginnings};
+use super::space::Space;
+use crate::error::Error;
+use crate::index::{Index, MemoryIndex, StoreIndex};
+use crate::mirror::Mirror;
+use crate::text::Analyzer;
+
+/// How old a mirror may be that is searched.
+const WITHIN: Duration = Duration::from_millis(250);
+/// How long a search may take.
+const DEADLINE: Duration = Duration::from_secs(1);
+
+/// Makes the values of a cache findable: put beside it, it keeps a small document of each value that a function with `search` stores, in this process or on the server of the
+/// cache's store, and by [`SearchCache::search`](crate::SearchCache::search) they are found.
+///
+/// The documents are hints. What is found is read as any other entry, and only what that read gives is returned. A process that only stores keeps no
+/// mirror of them.
+///
+/// ```
+/// use cachemacro::{Cache, cached};
+/// use cachemacro_search::{Search, SearchCache};
+/// use std::sync::Arc;
+///
+/// #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+/// struct Airport {
+///     name: String,
+///     city: String,
+/// }
+///
+/// #[cached(prefix = "airport", key = "{icao}", search = [&result.name, &result.city])]
+/// async fn airport(icao: &str) -> Option<Airport> {
+///     let (name, city) = match icao {
+///         "EGLL" => ("London Heathrow", "London"),
+///         "EDDB" => ("Berlin Brandenburg", "Berlin"),
+///         _ => return None,
+///     };
+///     Some(Airport { name: name.to_owned(), city: city.to_owned() })
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let search = Arc::new(Search::new());
+/// let cache = Cache::builder().memory().beside(search.clone()).build()?;
+/// cache
+///     .scope(async {
+///         airport("EGLL").await;
+///         airport("EDDB").await;
+///     })
+///     .await;
+/// search.written().await; // documents follow their values within moments
+///
+/// let near = cache.search("airport").fuzzy("heatrow london").limit(10).run::<Airport>().await?;
+/// assert_eq!(near[0].value.name, "London Heathrow");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Search {
+    pub(super) words: Analyzer,
+    documents: usize,
+    bytes: usize,
+    pub(super) within: Duration,
+    pub(super) deadline: Duration,
+    index: OnceLock<Arc<dyn Index>>,
+    queue: Arc<Queue>,
+    spaces: Mutex<HashMap<String, Arc<Space>>>,
+    pub(super) counts: Arc<Counts>,
+}
+
+impl Default for Search {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Search {
+    /// For one cache: its documents lie where that has its entries, in this process or on its server.
+    ///
+    /// ```
+    /// use cachemacro::Cache;
+    /// use cachemacro_search::Search;
+    /// use std::sync::Arc;
+    ///
+    /// let cache = Cache::builder().memory().beside(Arc::new(Search::new())).build()?;
+    /// assert!(cache.beside::<Search>().is_some());
+    /// # Ok::<(), cachemacro::Error>(())
+    /// ```
+    pub fn new() -> Self {
+        let (words, counts) = (Analyzer::new(), Arc::new(Counts::default()));
+        Self {
+            queue: Arc::new(Queue::new(words.clone(), counts.clone())),
+            words,
+            documents: Mirror::USUAL,
+            bytes: usize::MAX,
+            within: WITHIN,
+            deadline: DEADLINE,
+            index: OnceLock::new(),
+            spaces: Mutex::default(),
+            counts,
+        }
+    }
+
+    /// Its documents lie in this index.
+    ///
+    /// ```
+    /// use cachemacro_search::{MemoryIndex, Search};
+    /// use std::sync::Arc;
+    ///
+    /// let search = Search::new().with_index(Arc::new(MemoryIndex::new()));
+    /// ```
+    #[must_use]
+    pub fn with_index(mut self, index: Arc<dyn Index>) -> Self {
+        self.index = OnceLock::from(index);
+        self
+    }
+
+    /// Takes texts apart so. All processes on one index do it alike.
+    ///
+    /// ```
+    /// use cachemacro_search::{Analyzer, Language, Search};
+    ///
+    /// let search = Search::new().with_words(Analyzer::new().stemming(Language::English));
+    /// ```
+    #[must_use]
+    pub fn with_words(mut self, words: Analyzer) -> Self {
+        self.queue = Arc::new(Queue::new(words.clone(), self.counts.clone()));
+        self.words = words;
+        self
+    }
+
+    /// Searches the last so many documents of each prefix, up to [`Mirror::MOST`]. Default: 100,000.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] for zero, or for more than that.
+    ///
+    /// ```
+    /// assert!(cachemacro_search::Search::new().with_documents(1_000_000).is_ok());
+    /// assert!(cachemacro_search::Search::new().with_documents(0).is_err());
+    /// ```
+    pub fn with_documents(mut self, most: usize) -> Result<Self, Error> {
+        Mirror::with_limit(most)?;
+        self.documents = most;
+        Ok(self)
+    }
+
+    /// Keeps about so many bytes of documents of each prefix that is searched, the newest. Default: as many as there are documents.
+    ///
+    /// ```
+    /// let search = cachemacro_search::Search::new().with_bytes(64 << 20);
+    /// ```
+    #[must_use]
+    pub const fn with_bytes(mut self, most: usize) -> Self {
+        self.bytes = most;
+        self
+    }
+
+    /// Documents that are older than this are found: a search asks the index for changes, if that is longer ago. Default: 250 ms.
+    ///
+    /// ```
+    /// let search = cachemacro_search::Search::new().with_delay(std::time::Duration::ZERO);
+    /// ```
+    #[must_use]
+    pub const fn with_delay(mut self, delay: Duration) -> Self {
+        self.within = delay;
+        self
+    }
+
+    /// A search takes no longer; what it has by then is its answer, and it says that it is partial. Default: 1 s.
+    ///
+    /// ```
+    /// let search = cachemacro_search::Search::new().with_deadline(std::time::Duration::from_millis(200));
+    /// ```
+    #[must_use]
+    pub const fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Waits until the documents of all that was stored are written, or were refused.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let search = cachemacro_search::Search::new();
+    /// search.written().await;
+    /// assert_eq!(search.stats().waiting, 0);
+    /// # }
+    /// ```
+    pub async fn written(&self) {
+        self.queue.written(&self.index()).await;
+    }
+
+    /// What was counted.
+    ///
+    /// ```
+    /// assert_eq!(cachemacro_search::Search::new().stats().searches, 0);
+    /// ```
+    pub fn stats(&self) -> SearchStats {
+        self.counts.snapshot(self.queue.waiting() as u64)
+    }
+
+    pub(super) fn index(&self) -> Arc<dyn Index> {
+        self.index.get_or_init(|| Arc::new(MemoryIndex::new())).clone()
+    }
+
+    /// The mirror of one space, made by the first who searches it.
+    pub(super) fn space(&self, name: &str) -> Arc<Space> {
+        let mut spaces = self.spaces.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(space) = spaces.get(name) {
+            return space.clone();
+        }
+        let mirror = Mirror::with_limit(self.documents).unwrap_or_default().with_bytes(self.bytes);
+        let space = Arc::new(Space::new(name, mirror));
+        spaces.insert(name.to_owned(), space.clone());
+        space
+    }
+}
+
+impl Beside for Search {
+    fn stored(&self, stored: &Stored<'_>) {
+        if stored.is_sealed {
+            return self.counts.sealed.one();
+        }
+        // A key that was cut within its prefix is nobody's to find.
+        let Some((prefix, key)) = stored.key.split_once(':') else { return self.counts.refused.one() };
+        let space = match stored.namespace {
+            "" => prefix.into(),
+            namespace => format!("{namespace}:{prefix}").into(),
+        };
+        let (texts, life) = (beginnings(stored.texts), stored.life);
+        self.queue.push(Job { space, key: key.into(), texts, life }, &self.index());
+    }
+
+    fn attached(&self, commands: Option<Arc<dyn RawCommands>>) {
+        self.index.get_or_init(|| match commands {
+            Some(commands) => Arc::new(StoreIndex::new(commands)),
+            None => Arc::new(MemoryIndex::new()),
+        });
+    }
+}
