@@ -12,7 +12,6 @@ mod faults;
 mod harness;
 mod healing;
 mod http;
-mod http_local;
 mod large;
 mod local;
 mod messages;
