@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cachemacro::header::Header;
-use cachemacro::{Cache, Key, Sealing, Verify, cached};
+use cachemacro::{Cache, CacheBuilder, Key, Sealing, Verify, cached};
 use serde::{Deserialize, Serialize};
 
 /// All of them.
@@ -138,10 +138,10 @@ impl Work {
         let sealing = || Sealing::new(&[1; 32], 1, &[2; 32]);
         let builder = if name.ends_with("sealed") { builder.sealed(sealing()) } else { builder };
         // Everything that looks at a service beside its calls: hot keys, names of tags, whether what is served is true; reports are on anyway.
-        let builder = match name.ends_with("watched") {
-            true => builder.hot_keys(true).tag_names(10_000).verify(Verify::millionths(1)),
-            false => builder,
-        };
+        let is_watched = name.ends_with("watched");
+        let watched =
+            |builder: CacheBuilder| builder.hot_keys(true).tag_names(10_000).verify(Verify::millionths(1));
+        let builder = if is_watched { watched(builder) } else { builder };
         Self {
             name,
             cache: builder.build().expect("settings are right"),
