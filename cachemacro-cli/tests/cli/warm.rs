@@ -39,8 +39,8 @@ async fn a_service_is_called_no_faster_than_the_rate_and_what_it_answered_is_tol
     let place = Place { url: String::new(), namespace: "shop".to_owned() };
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("urls");
-    let urls: String = (0..6).map(|id| format!("{url}/users/{id}?full=1\n")).collect();
-    std::fs::write(&file, format!("# the busiest\n\n{urls}")).expect("it can be written");
+    let urls: Vec<String> = (0..6).map(|id| format!("{url}/users/{id}?full=1")).collect();
+    std::fs::write(&file, format!("# the busiest\n\n{}\n", urls.join("\n"))).expect("it can be written");
     let file = file.to_str().expect("text");
     let began = Instant::now();
     let rows = place.rows(&["warm", "--urls", file, "--rate", "10"]).await;

@@ -155,6 +155,12 @@ impl Queue {
         }
     }
 
+    /// Whether nothing waits, and nothing is on its way.
+    fn is_idle(&self) -> bool {
+        let state = self.state();
+        !state.is_writing && state.waiting.is_empty()
+    }
+
     /// Waits until nothing waits any more, and nothing is on its way.
     pub(super) async fn written(self: &Arc<Self>, index: &Arc<dyn Index>) {
         loop {
@@ -162,11 +168,9 @@ impl Queue {
             // Before the look, so that nothing ends unheard in between.
             idle.as_mut().enable();
             self.write(index);
-            let state = self.state();
-            if !state.is_writing && state.waiting.is_empty() {
+            if self.is_idle() {
                 return;
             }
-            drop(state);
             idle.await;
         }
     }

@@ -231,7 +231,7 @@ impl Observer for Panics {
     }
 }
 
-#[cached(prefix = "fragile", key = "{name}", tags = [tag(&result)], codec = Json, sealed, entry = fragile_entry)]
+#[cached(prefix = "fragile", key = "{name}", tags = [tag(result)], codec = Json, sealed, entry = fragile_entry)]
 async fn fragile(name: &str) -> Fragile {
     assert!(!name.ends_with("loaded"), "on purpose");
     Fragile(name.to_owned())

@@ -47,7 +47,7 @@ async fn rename(name: &str) -> Airport {
     Airport::of("renamed")
 }
 
-#[cached(search = vec![result], unless = result == other, verify_by = same)]
+#[cached(search = vec![result], unless = *result == other, verify = "0.1%", verify_by = same)]
 async fn with_rules(text: String, other: String) -> String {
     text
 }
