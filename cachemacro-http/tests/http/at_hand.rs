@@ -79,7 +79,7 @@ async fn what_was_evicted_is_not_at_hand() {
                 let mut call = std::pin::pin!(rig.cache.scope(async {
                     #[cache_evict(tags = ["teas"])]
                     async fn never() {
-                        std::future::pending().await
+                        std::future::pending::<()>().await;
                     }
                     never().await;
                 }));
