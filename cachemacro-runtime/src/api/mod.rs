@@ -19,4 +19,5 @@ pub(crate) mod prefetch;
 pub(crate) mod recording;
 pub(crate) mod registry;
 pub(crate) mod removals;
+pub(crate) mod subscribe;
 pub(crate) mod warm;

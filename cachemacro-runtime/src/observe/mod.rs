@@ -15,4 +15,5 @@ pub(crate) mod site;
 pub(crate) mod spread;
 pub(crate) mod stats;
 pub(crate) mod status;
+pub(crate) mod subscription;
 pub(crate) mod warning;

@@ -20,6 +20,7 @@ pub mod protocol;
 #[cfg(feature = "redis")]
 pub mod redis;
 mod shared;
+mod streams;
 
 pub(crate) use self::any::AnyStore;
 pub(crate) use self::by_arguments::{Guarded, Placed, Query, some_hash};
@@ -43,6 +44,7 @@ pub use self::messages::read::{Excerpt, Read, ReadRequest};
 pub use self::messages::server::{Server, ServerFacts};
 pub use self::messages::write::{Guard, OnRefusal, Write, Written};
 pub(crate) use self::shared::shared;
+pub use self::streams::{Buried, Given, Item, Member, Place, Streams, Taken};
 pub use crate::format::ids::{FillId, Token, Version};
 pub use crate::format::stamps::{TagKeys, VersionKey};
 pub use crate::pass_on;

@@ -5,6 +5,7 @@ mod behind;
 mod calls;
 mod claims;
 mod direct;
+mod events;
 mod gathered;
 mod global;
 mod http;

@@ -20,6 +20,7 @@ mod inspections;
 mod leases;
 mod reads;
 mod sets;
+mod streams;
 mod tenures;
 mod versions;
 
@@ -162,6 +163,15 @@ macro_rules! __conformance_cases {
             inspections:
                 a_scan_tells_every_key_under_a_prefix
                 what_is_under_a_key_is_shown_with_its_life;
+            streams:
+                items_are_numbered_and_read_in_their_order
+                a_stream_keeps_its_last_items_and_goes_on_counting
+                who_waits_for_a_stream_hears_of_an_item
+                of_a_group_each_item_is_given_once
+                what_nobody_holds_is_given_to_another_and_what_is_finished_to_nobody
+                what_a_group_missed_is_counted
+                what_was_put_aside_is_listed_until_it_is_forgotten
+                who_leaves_takes_nothing_along;
             changes:
                 a_wait_ends_by_its_time_at_the_latest
                 one_who_waits_for_a_fill_gets_to_see_it;

@@ -30,8 +30,8 @@ pub mod faults;
 ///     }
 ///
 ///     pass_on!(self.inner: about, now, capture, lease, keep, write, evict, evict_prefix, health);
-///     pass_on!(self.inner: time, connect, close, increment, changes, immediate, tracking, inspect, documents, pool, breaker,
-///         server, unreached);
+///     pass_on!(self.inner: time, connect, close, increment, changes, immediate, tracking, inspect, documents, streams, pool,
+///         breaker, server, unreached);
 /// }
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<()> {
@@ -187,6 +187,11 @@ macro_rules! __pass_on {
     (documents $self:ident $inner:tt) => {
         fn documents(&$self) -> ::core::option::Option<&dyn $crate::store::Documents> {
             $self.$inner.documents()
+        }
+    };
+    (streams $self:ident $inner:tt) => {
+        fn streams(&$self) -> ::core::option::Option<&dyn $crate::store::Streams> {
+            $self.$inner.streams()
         }
     };
     (pool $self:ident $inner:tt) => {

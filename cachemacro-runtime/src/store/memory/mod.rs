@@ -7,6 +7,7 @@ mod due;
 mod record;
 mod shard;
 mod space;
+mod streams;
 mod watch;
 
 use std::any::Any;
@@ -17,6 +18,7 @@ use bytes::Bytes;
 use foldhash::fast::RandomState;
 
 use self::space::{Found, Space};
+use self::streams::Kept;
 use self::watch::Watch;
 use crate::format::header::Header;
 use crate::format::ids::Version;
@@ -36,6 +38,7 @@ use crate::store::messages::lease::HeldLease;
 use crate::store::messages::read::{Excerpt, Read, ReadRequest};
 use crate::store::messages::write::{Guard, Write, Written};
 use crate::store::protocol::{self, Backend, Change, Protocol, Slot, Step};
+use crate::store::streams::Streams;
 
 /// The name that logs and health show.
 const NAME: &str = "memory";
@@ -59,6 +62,7 @@ pub const DEFAULT_CAPACITY: usize = 64 << 20;
 #[derive(Debug)]
 pub struct MemoryStore {
     protocol: Protocol<Memory>,
+    streams: Kept,
 }
 
 /// The keys, and who waits for them.
@@ -136,7 +140,7 @@ impl MemoryStoreBuilder {
     /// ```
     pub fn build(self) -> MemoryStore {
         let memory = Memory { space: Space::new(self.capacity, self.clock), watch: Watch::default() };
-        MemoryStore { protocol: Protocol::new(memory) }
+        MemoryStore { protocol: Protocol::new(memory), streams: Kept::default() }
     }
 }
 
@@ -361,6 +365,10 @@ impl Store for MemoryStore {
         }
         let check = |write: &Write<'_>| self.look(ReadRequest::of_versions(write.check)).versions.to_vec();
         Ok(writes.iter().map(|write| Written::new(true, check(write))).collect())
+    }
+
+    fn streams(&self) -> Option<&dyn Streams> {
+        Some(self)
     }
 
     pass_on!(self.protocol: about, now, capture, lease, keep, evict_prefix, health);

@@ -42,6 +42,7 @@ mod single;
 #[cfg(feature = "cluster")]
 mod slot;
 mod stream;
+mod streams;
 mod time;
 #[cfg(feature = "tls")]
 mod tls;
@@ -117,5 +118,5 @@ impl fmt::Debug for RedisStore {
 
 impl Store for RedisStore {
     crate::pass_on!(self.inner: about, now, read, capture, lease, keep, write, evict, evict_prefix, health, time, connect, close);
-    crate::pass_on!(self.inner: increment, changes, immediate, tracking, inspect, documents, pool, breaker, server, unreached);
+    crate::pass_on!(self.inner: increment, changes, immediate, tracking, inspect, documents, streams, pool, breaker, server, unreached);
 }

@@ -7,6 +7,7 @@
 mod capabilities;
 mod route;
 mod slots;
+mod streams;
 mod sweep;
 mod topology;
 mod versions;
@@ -49,6 +50,7 @@ use crate::store::messages::lease::{Captures, HeldLease, Keep, Lease, LeaseOutco
 use crate::store::messages::read::{Excerpt, Read, ReadRequest};
 use crate::store::messages::server::{Server, ServerFacts};
 use crate::store::messages::write::{Write, Written};
+use crate::store::streams::Streams;
 
 /// A store on a cluster.
 pub(super) struct Cluster {
@@ -519,6 +521,10 @@ impl Store for Cluster {
     }
 
     fn documents(&self) -> Option<&dyn Documents> {
+        Some(self)
+    }
+
+    fn streams(&self) -> Option<&dyn Streams> {
         Some(self)
     }
 

@@ -1,0 +1,198 @@
+//! Events that go to other processes: as bytes, and to the stream of their kind.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::core::Core;
+use crate::format::codec::{BuiltinCodec, CodecFor, codec_id};
+use crate::format::schema::fingerprint_of;
+use crate::ground::error::{Error, ErrorKind, Result};
+use crate::policy::outcome::Value;
+use crate::store::Streams;
+
+/// How often an event of a transaction that has committed is sent again where the store fails, with growing pauses: ten seconds in all.
+const MOST_ATTEMPTS: u32 = 8;
+/// The first pause.
+const PAUSE: Duration = Duration::from_millis(50);
+/// The form of an event's bytes: this number, the codec's id, eight bytes of the type's fingerprint, the value.
+const FORM: u8 = 1;
+/// How many bytes come before the value.
+const HEAD: usize = 10;
+
+/// An event on its way.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Emitted {
+    /// The name of its kind, percent-encoded.
+    pub(crate) name: String,
+    /// How many of its kind are kept.
+    pub(crate) keep: usize,
+    #[serde(with = "hex")]
+    pub(crate) payload: Vec<u8>,
+}
+
+// It may be a secret.
+impl fmt::Debug for Emitted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.payload.len();
+        f.debug_struct("Emitted").field("name", &self.name).field("bytes", &bytes).finish_non_exhaustive()
+    }
+}
+
+/// An event as bytes.
+pub(crate) fn encode<E: Value>(event: &E, codec: BuiltinCodec, most: usize) -> Result<Vec<u8>> {
+    let mut bytes = vec![FORM, codec_id(codec)];
+    bytes.extend(fingerprint_of::<E>().hash().to_le_bytes());
+    CodecFor::<E>::builtin(codec).encode(event, &mut bytes)?;
+    if bytes.len() - HEAD > most {
+        return Err(Error::new(ErrorKind::TooLarge, "the encoded event is over the size limit"));
+    }
+    Ok(bytes)
+}
+
+/// The event in these bytes.
+///
+/// # Errors
+/// [`ErrorKind::Decode`] where they are none of this type, as it is in this build.
+pub(crate) fn decode<E: Value>(bytes: &[u8]) -> Result<E> {
+    let wrong = |what| Error::new(ErrorKind::Decode, what);
+    let (head, payload) = bytes.split_at_checked(HEAD).ok_or_else(|| wrong("an event is too short"))?;
+    if head[0] != FORM {
+        return Err(wrong("an event is of another version of this crate"));
+    }
+    let codec = BuiltinCodec::ALL.iter().copied().find(|codec| codec_id(*codec) == head[1]);
+    let codec = codec.ok_or_else(|| wrong("an event's codec is not part of this build"))?;
+    // G8: never as another type's, or as that of another deploy.
+    if head[2..] != fingerprint_of::<E>().hash().to_le_bytes() {
+        return Err(wrong("an event's type had another shape where it was emitted"));
+    }
+    CodecFor::<E>::builtin(codec).decode(payload)
+}
+
+impl Core {
+    /// The key of the stream of events of this name, percent-encoded. No entry's begins with a brace.
+    pub(crate) fn stream_of(&self, name: &str) -> String {
+        match self.namespace() {
+            "" => format!("{{event:{name}}}"),
+            namespace => format!("{{{namespace}:event:{name}}}"),
+        }
+    }
+
+    /// Who keeps streams.
+    pub(crate) fn streams(&self) -> Result<&dyn Streams> {
+        if self.settings.unresolved.is_some() {
+            return Err(Error::new(ErrorKind::Config, "the environment does not give a store to send events to"));
+        }
+        let none = || Error::new(ErrorKind::Config, "this store keeps no streams, by which events go");
+        self.store.streams().ok_or_else(none)
+    }
+
+    /// Sends these to their streams, in their order, and removes those that were sent.
+    pub(crate) async fn publish(&self, events: &mut Vec<Emitted>) -> Result<()> {
+        while let Some(event) = events.first() {
+            let stream = self.stream_of(&event.name);
+            let sent = match self.streams() {
+                Ok(streams) => streams.append(&stream, event.payload.clone().into(), event.keep).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = sent {
+                self.failed(&error);
+                return Err(error);
+            }
+            events.remove(0);
+        }
+        Ok(())
+    }
+
+    /// Sends these, and again where the store failed; in the background after the first time.
+    pub(crate) async fn publish_committed(self: &Arc<Self>, mut events: Vec<Emitted>) {
+        if self.publish(&mut events).await.is_err() {
+            self.publish_later(events);
+        }
+    }
+
+    /// Sends these without waiting.
+    pub(crate) fn publish_later(self: &Arc<Self>, mut events: Vec<Emitted>) {
+        if events.is_empty() {
+            return;
+        }
+        let core = Arc::clone(self);
+        self.go_on(async move {
+            let mut pause = PAUSE;
+            for attempt in 1..=MOST_ATTEMPTS {
+                match core.publish(&mut events).await {
+                    Ok(()) => return,
+                    Err(error) if attempt == MOST_ATTEMPTS => {
+                        let count = events.len();
+                        tracing::warn!(count, %error, "events of a transaction that has committed were not sent");
+                    }
+                    Err(_) => tokio::time::sleep(pause).await,
+                }
+                pause *= 2;
+            }
+        });
+    }
+}
+
+/// Bytes as text, for formats of which some know text alone.
+mod hex {
+    use std::fmt::Write as _;
+
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        let mut text = String::with_capacity(bytes.len() * 2);
+        for byte in bytes {
+            let _ = write!(text, "{byte:02x}");
+        }
+        serializer.serialize_str(&text)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        let byte = |[high, low]: &[u8; 2]| Some(digit(*high)? << 4 | digit(*low)?);
+        let bytes: Option<Vec<u8>> = pairs.iter().map(byte).collect();
+        bytes.filter(|_| rest.is_empty()).ok_or_else(|| D::Error::custom("an event's payload is not in hex"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_decoded_as_what_it_was_and_as_nothing_else() {
+        let bytes = encode(&("Ada".to_owned(), 7_u32), BuiltinCodec::default(), 100).expect("it is short");
+        assert_eq!(decode::<(String, u32)>(&bytes).ok(), Some(("Ada".to_owned(), 7)));
+        let kind = |bytes: &[u8]| decode::<(String, u32)>(bytes).map_err(|error| error.kind());
+        for length in 0..bytes.len() {
+            assert_eq!(kind(&bytes[..length]), Err(ErrorKind::Decode), "{length} bytes");
+        }
+        for at in 0..HEAD {
+            let mut other = bytes.clone();
+            other[at] ^= 0x40;
+            assert_eq!(kind(&other), Err(ErrorKind::Decode), "byte {at}");
+        }
+        assert!(decode::<(String, i64)>(&bytes).is_err());
+        let large = encode(&"x".repeat(101), BuiltinCodec::default(), 100);
+        assert_eq!(large.map_err(|error| error.kind()), Err(ErrorKind::TooLarge));
+    }
+
+    #[test]
+    fn events_are_plain_data_too() {
+        let event = Emitted { name: "renamed".to_owned(), keep: 10, payload: vec![0, 7, 255] };
+        let text = serde_json::to_string(&event).expect("it has a form");
+        assert_eq!(text, r#"{"name":"renamed","keep":10,"payload":"0007ff"}"#);
+        assert_eq!(serde_json::from_str::<Emitted>(&text).ok(), Some(event));
+        for wrong in ["0", "0g", "é"] {
+            let text = text.replace("0007ff", wrong);
+            assert!(serde_json::from_str::<Emitted>(&text).is_err(), "{wrong}");
+        }
+    }
+}
