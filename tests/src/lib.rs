@@ -66,6 +66,8 @@ mod guide {
     mod comparison {}
     #[doc = include_str!("../../docs/events.md")]
     mod events {}
+    #[doc = include_str!("../../docs/write-behind.md")]
+    mod write_behind {}
     #[doc = include_str!("../../docs/local.md")]
     mod local {}
     #[doc = include_str!("../../docs/benchmarks.md")]

@@ -105,7 +105,9 @@ impl Events {
     pub(crate) async fn stop(&self) {
         let all = std::mem::take(&mut *sync::lock(&self.subscriptions));
         let all: Vec<_> = all.iter().filter_map(Weak::upgrade).collect();
-        all.iter().for_each(|running| running.stop());
+        for running in &all {
+            running.stop();
+        }
         for running in all {
             running.stopped().await;
         }

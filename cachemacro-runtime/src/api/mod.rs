@@ -21,3 +21,5 @@ pub(crate) mod registry;
 pub(crate) mod removals;
 pub(crate) mod subscribe;
 pub(crate) mod warm;
+#[cfg(feature = "write-behind")]
+pub(crate) mod write_behind;

@@ -213,7 +213,7 @@ impl Cache {
     pub fn apply_later(&self, removals: &Removals) {
         self.core().evict_later(removals, None);
         if !self.is_collecting() {
-            self.core().publish_later(removals.events.clone());
+            self.core().send_events_later(removals.events.clone());
         }
     }
 

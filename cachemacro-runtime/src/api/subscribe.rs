@@ -75,7 +75,10 @@ impl Cache {
     pub fn declare_kept<E: Value>(&self, name: &str, keep: usize) -> Result<()> {
         let wrong = |what: String| Err(Error::new(ErrorKind::Config, what));
         if name.is_empty() || keep == 0 {
-            return wrong(format!("events of type {} need a name, and at least one is kept", type_name::<E>()));
+            return wrong(format!(
+                "events of type {} need a name, and at least one is kept",
+                type_name::<E>()
+            ));
         }
         self.events().declare::<E>(&Key::escape(name), keep).or_else(|why| wrong(why.to_owned()))
     }
@@ -349,9 +352,7 @@ pub struct Subscription<E> {
 
 impl<E> fmt::Debug for Subscription<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subscription")
-            .field("stats", &self.running.counts.snapshot())
-            .finish_non_exhaustive()
+        f.debug_struct("Subscription").field("stats", &self.running.counts.snapshot()).finish_non_exhaustive()
     }
 }
 
@@ -410,7 +411,10 @@ impl<E: Value> Subscription<E> {
     /// Where the store failed.
     pub async fn dead(&self, most: usize) -> Result<Vec<DeadEvent<E>>> {
         let buried = self.running.buried(most).await?;
-        Ok(buried.into_iter().map(|buried| DeadEvent { event: decode(&buried.item.payload).ok(), buried }).collect())
+        Ok(buried
+            .into_iter()
+            .map(|buried| DeadEvent { event: decode(&buried.item.payload).ok(), buried })
+            .collect())
     }
 
     /// Calls the handler with an event that was put aside, once, and forgets the event where that succeeds. See [`dead`](Self::dead) for an example.

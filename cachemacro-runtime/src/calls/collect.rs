@@ -54,7 +54,7 @@ impl Committed {
             log_failed(None, &error, 1);
         }
         self.removals = None;
-        self.core.publish_committed(unsent.events.clone()).await;
+        self.core.send_committed(unsent.events.clone()).await;
         unsent.events.clear();
     }
 }
@@ -76,7 +76,7 @@ struct Untold {
 // A caller that hangs up after the commit does not lose them; one may go twice.
 impl Drop for Untold {
     fn drop(&mut self) {
-        self.core.publish_later(take(&mut self.events));
+        self.core.send_events_later(take(&mut self.events));
     }
 }
 

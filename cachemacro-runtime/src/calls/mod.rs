@@ -13,4 +13,6 @@ pub(crate) mod update;
 pub(crate) mod verify;
 pub(crate) mod warm;
 pub(crate) mod write;
+#[cfg(feature = "write-behind")]
+pub(crate) mod write_behind;
 pub(crate) mod write_here;

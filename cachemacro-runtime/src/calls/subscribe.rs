@@ -327,10 +327,8 @@ impl Running {
     }
 
     async fn finish(&self, item: &Item) {
-        self.until_done(|| async {
-            self.core.streams()?.finish(self.member(), item.place.number).await
-        })
-        .await;
+        self.until_done(|| async { self.core.streams()?.finish(self.member(), item.place.number).await })
+            .await;
     }
 
     async fn bury(&self, item: &Item, why: &str) {
@@ -354,7 +352,10 @@ impl Running {
     fn undecodable(&self) {
         if self.counts.undecodable.fetch_add(1, Ordering::Relaxed) == 0 {
             let event = &self.plan.name;
-            tracing::warn!(event, "an event could not be decoded and is skipped, as all such are; they are counted");
+            tracing::warn!(
+                event,
+                "an event could not be decoded and is skipped, as all such are; they are counted"
+            );
         }
     }
 

@@ -84,14 +84,17 @@ impl Core {
     /// Who keeps streams.
     pub(crate) fn streams(&self) -> Result<&dyn Streams> {
         if self.settings.unresolved.is_some() {
-            return Err(Error::new(ErrorKind::Config, "the environment does not give a store to send events to"));
+            return Err(Error::new(
+                ErrorKind::Config,
+                "the environment does not give a store to send events to",
+            ));
         }
         let none = || Error::new(ErrorKind::Config, "this store keeps no streams, by which events go");
         self.store.streams().ok_or_else(none)
     }
 
     /// Sends these to their streams, in their order, and removes those that were sent.
-    pub(crate) async fn publish(&self, events: &mut Vec<Emitted>) -> Result<()> {
+    pub(crate) async fn send_events(&self, events: &mut Vec<Emitted>) -> Result<()> {
         while let Some(event) = events.first() {
             let stream = self.stream_of(&event.name);
             let sent = match self.streams() {
@@ -108,14 +111,14 @@ impl Core {
     }
 
     /// Sends these, and again where the store failed; in the background after the first time.
-    pub(crate) async fn publish_committed(self: &Arc<Self>, mut events: Vec<Emitted>) {
-        if self.publish(&mut events).await.is_err() {
-            self.publish_later(events);
+    pub(crate) async fn send_committed(self: &Arc<Self>, mut events: Vec<Emitted>) {
+        if self.send_events(&mut events).await.is_err() {
+            self.send_events_later(events);
         }
     }
 
     /// Sends these without waiting.
-    pub(crate) fn publish_later(self: &Arc<Self>, mut events: Vec<Emitted>) {
+    pub(crate) fn send_events_later(self: &Arc<Self>, mut events: Vec<Emitted>) {
         if events.is_empty() {
             return;
         }
@@ -123,7 +126,7 @@ impl Core {
         self.go_on(async move {
             let mut pause = PAUSE;
             for attempt in 1..=MOST_ATTEMPTS {
-                match core.publish(&mut events).await {
+                match core.send_events(&mut events).await {
                     Ok(()) => return,
                     Err(error) if attempt == MOST_ATTEMPTS => {
                         let count = events.len();

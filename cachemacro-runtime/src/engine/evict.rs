@@ -240,7 +240,7 @@ impl Core {
         }
         // Who hears of it finds what it was about evicted.
         let mut events = removals.events.clone();
-        let told = Box::pin(self.publish(&mut events)).await;
+        let told = Box::pin(self.send_events(&mut events)).await;
         evicted.and_then(|count| told.map(|()| count))
     }
 

@@ -17,6 +17,7 @@ pub(crate) mod local;
 pub mod memory;
 mod messages;
 pub mod protocol;
+mod queues;
 #[cfg(feature = "redis")]
 pub mod redis;
 mod shared;
@@ -43,6 +44,7 @@ pub use self::messages::lease::{HeldLease, Keep, Lease, LeaseKind, LeaseOutcome,
 pub use self::messages::read::{Excerpt, Read, ReadRequest};
 pub use self::messages::server::{Server, ServerFacts};
 pub use self::messages::write::{Guard, OnRefusal, Write, Written};
+pub use self::queues::{Accepted, Dead, Depth, Queued, Queues, Settle};
 pub(crate) use self::shared::shared;
 pub use self::streams::{Buried, Given, Item, Member, Place, Streams, Taken};
 pub use crate::format::ids::{FillId, Token, Version};

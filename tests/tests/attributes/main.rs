@@ -5,7 +5,6 @@ mod behind;
 mod calls;
 mod claims;
 mod direct;
-mod events;
 mod gathered;
 mod global;
 mod http;

@@ -6,7 +6,6 @@ mod cluster;
 mod conformance;
 mod connections;
 mod deadlines;
-mod events;
 mod failovers;
 mod faults;
 mod harness;

@@ -18,6 +18,7 @@ mod hostile;
 mod increments;
 mod inspections;
 mod leases;
+mod queues;
 mod reads;
 mod sets;
 mod streams;
@@ -172,6 +173,12 @@ macro_rules! __conformance_cases {
                 what_a_group_missed_is_counted
                 what_was_put_aside_is_listed_until_it_is_forgotten
                 who_leaves_takes_nothing_along;
+            queues:
+                writes_are_queued_in_the_order_in_which_they_were_accepted
+                a_full_partition_accepts_nothing
+                the_newest_write_of_a_key_is_pending_until_it_is_settled
+                one_owns_a_partition_until_its_lease_lapses
+                what_was_put_aside_is_no_longer_queued;
             changes:
                 a_wait_ends_by_its_time_at_the_latest
                 one_who_waits_for_a_fill_gets_to_see_it;

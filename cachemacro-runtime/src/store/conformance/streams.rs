@@ -9,7 +9,7 @@ use crate::store::streams::{Member, Place, Streams, Taken};
 const KEEP: usize = 100;
 
 /// The key of a stream; with all that belongs to it in one slot of a cluster.
-fn stream(env: &Env, name: &str) -> String {
+fn named(env: &Env, name: &str) -> String {
     format!("{{{}}}", env.key(name))
 }
 
@@ -27,7 +27,7 @@ async fn append(streams: &dyn Streams, stream: &str, all: &[&'static str]) -> Ve
 
 pub(super) async fn items_are_numbered_and_read_in_their_order(env: &Env) {
     let Some(streams) = env.store.streams() else { return };
-    let stream = stream(env, "s");
+    let stream = named(env, "s");
     let begin = streams.end(&stream).await.unwrap();
     assert_eq!(begin, Place::default());
     let places = append(streams, &stream, &["a", "b", "c"]).await;
@@ -40,12 +40,12 @@ pub(super) async fn items_are_numbered_and_read_in_their_order(env: &Env) {
     let some = streams.after(&stream, places[0], 1).await.unwrap();
     assert_eq!(some.iter().map(|item| item.place).collect::<Vec<_>>(), [places[1]]);
     assert!(streams.after(&stream, places[2], 10).await.unwrap().is_empty());
-    assert!(streams.after(&stream(env, "other"), begin, 10).await.unwrap().is_empty());
+    assert!(streams.after(&named(env, "other"), begin, 10).await.unwrap().is_empty());
 }
 
 pub(super) async fn a_stream_keeps_its_last_items_and_goes_on_counting(env: &Env) {
     let Some(streams) = env.store.streams() else { return };
-    let stream = stream(env, "s");
+    let stream = named(env, "s");
     for number in 0..10 {
         streams.append(&stream, vec![number].into(), 3).await.unwrap();
     }
@@ -57,7 +57,7 @@ pub(super) async fn a_stream_keeps_its_last_items_and_goes_on_counting(env: &Env
 
 pub(super) async fn who_waits_for_a_stream_hears_of_an_item(env: &Env) {
     let Some(streams) = env.store.streams() else { return };
-    let stream = stream(env, "s");
+    let stream = named(env, "s");
     let begin = streams.end(&stream).await.unwrap();
     let reader = async {
         loop {
@@ -76,7 +76,7 @@ pub(super) async fn who_waits_for_a_stream_hears_of_an_item(env: &Env) {
 
 pub(super) async fn of_a_group_each_item_is_given_once(env: &Env) {
     let Some(streams) = env.store.streams() else { return };
-    let stream = stream(env, "s");
+    let stream = named(env, "s");
     let [one, other] = ["1", "2"].map(|name| Member::new(&stream, "g", name));
     append(streams, &stream, &["before"]).await;
     streams.join(one).await.unwrap();
@@ -99,7 +99,7 @@ pub(super) async fn of_a_group_each_item_is_given_once(env: &Env) {
 
 pub(super) async fn what_nobody_holds_is_given_to_another_and_what_is_finished_to_nobody(env: &Env) {
     let Some(streams) = env.store.streams() else { return };
-    let stream = stream(env, "s");
+    let stream = named(env, "s");
     let [one, other] = ["1", "2"].map(|name| Member::new(&stream, "g", name));
     streams.join(one).await.unwrap();
     let places = append(streams, &stream, &["done", "held", "left"]).await;
@@ -119,7 +119,7 @@ pub(super) async fn what_nobody_holds_is_given_to_another_and_what_is_finished_t
 
 pub(super) async fn what_a_group_missed_is_counted(env: &Env) {
     let Some(streams) = env.store.streams() else { return };
-    let stream = stream(env, "s");
+    let stream = named(env, "s");
     let one = Member::new(&stream, "g", "1");
     streams.join(one).await.unwrap();
     for _ in 0..5 {
@@ -143,7 +143,7 @@ pub(super) async fn what_a_group_missed_is_counted(env: &Env) {
 
 pub(super) async fn what_was_put_aside_is_listed_until_it_is_forgotten(env: &Env) {
     let Some(streams) = env.store.streams() else { return };
-    let stream = stream(env, "s");
+    let stream = named(env, "s");
     let one = Member::new(&stream, "g", "1");
     streams.join(one).await.unwrap();
     append(streams, &stream, &["a", "b", "c"]).await;
@@ -161,12 +161,15 @@ pub(super) async fn what_was_put_aside_is_listed_until_it_is_forgotten(env: &Env
     assert!(!streams.unbury(one, &buried[0].id).await.unwrap());
     assert_eq!(streams.buried(one, 9).await.unwrap(), buried[1..]);
     env.pass(SHORT).await;
-    assert!(streams.take(one, Duration::from_millis(1), 9).await.unwrap().items.is_empty(), "nobody is given it");
+    assert!(
+        streams.take(one, Duration::from_millis(1), 9).await.unwrap().items.is_empty(),
+        "nobody is given it"
+    );
 }
 
 pub(super) async fn who_leaves_takes_nothing_along(env: &Env) {
     let Some(streams) = env.store.streams() else { return };
-    let stream = stream(env, "s");
+    let stream = named(env, "s");
     let [one, other] = ["1", "2"].map(|name| Member::new(&stream, "g", name));
     streams.join(one).await.unwrap();
     streams.leave(one).await.unwrap();

@@ -30,7 +30,7 @@ pub mod faults;
 ///     }
 ///
 ///     pass_on!(self.inner: about, now, capture, lease, keep, write, evict, evict_prefix, health);
-///     pass_on!(self.inner: time, connect, close, increment, changes, immediate, tracking, inspect, documents, streams, pool,
+///     pass_on!(self.inner: time, connect, close, increment, changes, immediate, tracking, inspect, documents, streams, queues, pool,
 ///         breaker, server, unreached);
 /// }
 ///
@@ -192,6 +192,11 @@ macro_rules! __pass_on {
     (streams $self:ident $inner:tt) => {
         fn streams(&$self) -> ::core::option::Option<&dyn $crate::store::Streams> {
             $self.$inner.streams()
+        }
+    };
+    (queues $self:ident $inner:tt) => {
+        fn queues(&$self) -> ::core::option::Option<&dyn $crate::store::Queues> {
+            $self.$inner.queues()
         }
     };
     (pool $self:ident $inner:tt) => {

@@ -4,6 +4,7 @@
 //! method is atomic per key; nothing is locked across an await.
 
 mod due;
+mod queues;
 mod record;
 mod shard;
 mod space;
@@ -17,6 +18,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 
+use self::queues::Accepting;
 use self::space::{Found, Space};
 use self::streams::Kept;
 use self::watch::Watch;
@@ -38,6 +40,7 @@ use crate::store::messages::lease::HeldLease;
 use crate::store::messages::read::{Excerpt, Read, ReadRequest};
 use crate::store::messages::write::{Guard, Write, Written};
 use crate::store::protocol::{self, Backend, Change, Protocol, Slot, Step};
+use crate::store::queues::Queues;
 use crate::store::streams::Streams;
 
 /// The name that logs and health show.
@@ -63,6 +66,7 @@ pub const DEFAULT_CAPACITY: usize = 64 << 20;
 pub struct MemoryStore {
     protocol: Protocol<Memory>,
     streams: Kept,
+    queues: Accepting,
 }
 
 /// The keys, and who waits for them.
@@ -140,7 +144,11 @@ impl MemoryStoreBuilder {
     /// ```
     pub fn build(self) -> MemoryStore {
         let memory = Memory { space: Space::new(self.capacity, self.clock), watch: Watch::default() };
-        MemoryStore { protocol: Protocol::new(memory), streams: Kept::default() }
+        MemoryStore {
+            protocol: Protocol::new(memory),
+            streams: Kept::default(),
+            queues: Accepting::default(),
+        }
     }
 }
 
@@ -368,6 +376,10 @@ impl Store for MemoryStore {
     }
 
     fn streams(&self) -> Option<&dyn Streams> {
+        Some(self)
+    }
+
+    fn queues(&self) -> Option<&dyn Queues> {
         Some(self)
     }
 

@@ -26,6 +26,7 @@ mod multiplexed;
 mod part;
 mod pool;
 mod push;
+mod queues;
 mod reads;
 #[cfg(feature = "cluster")]
 mod redirect;
@@ -118,5 +119,5 @@ impl fmt::Debug for RedisStore {
 
 impl Store for RedisStore {
     crate::pass_on!(self.inner: about, now, read, capture, lease, keep, write, evict, evict_prefix, health, time, connect, close);
-    crate::pass_on!(self.inner: increment, changes, immediate, tracking, inspect, documents, streams, pool, breaker, server, unreached);
+    crate::pass_on!(self.inner: increment, changes, immediate, tracking, inspect, documents, streams, queues, pool, breaker, server, unreached);
 }

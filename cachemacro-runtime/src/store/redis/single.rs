@@ -31,6 +31,7 @@ use crate::store::messages::lease::{HeldLease, Keep, Lease, LeaseRequest};
 use crate::store::messages::read::{Read, ReadRequest};
 use crate::store::messages::server::Server;
 use crate::store::messages::write::{Write, Written};
+use crate::store::queues::Queues;
 use crate::store::streams::Streams;
 
 /// The name that logs and health show.
@@ -217,6 +218,10 @@ impl Store for Single {
     }
 
     fn streams(&self) -> Option<&dyn Streams> {
+        Some(self)
+    }
+
+    fn queues(&self) -> Option<&dyn Queues> {
         Some(self)
     }
 

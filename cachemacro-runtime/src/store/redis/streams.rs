@@ -123,12 +123,7 @@ pub(super) async fn leave(sender: &Sender, member: Member<'_>) -> Result<()> {
     reply::done(&sender.call(call, Resend::WhereBroken).await?)
 }
 
-pub(super) async fn take(
-    sender: &Sender,
-    member: Member<'_>,
-    idle: Duration,
-    most: usize,
-) -> Result<Taken> {
+pub(super) async fn take(sender: &Sender, member: Member<'_>, idle: Duration, most: usize) -> Result<Taken> {
     let seen = seen_key(member);
     let call = TAKE.call_many([member.stream, &seen]).bytes(member.group.as_bytes());
     let call = call.bytes(member.name.as_bytes()).number(idle.as_millis()).number(most);
@@ -205,25 +200,25 @@ fn id(number: u64) -> String {
 }
 
 /// A number that is told as text.
-fn number(told: &Reply) -> Result<u64> {
+pub(super) fn number(told: &Reply) -> Result<u64> {
     match told {
         Reply::Bytes(text) => text_number(text).ok_or_else(failure::unexpected),
         _ => Err(failure::unexpected()),
     }
 }
 
-fn text_number(text: &[u8]) -> Option<u64> {
+pub(super) fn text_number(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
 /// The number in an id, `1700000000000000-0`.
-fn number_in(id: &Reply) -> Option<u64> {
+pub(super) fn number_in(id: &Reply) -> Option<u64> {
     let Reply::Bytes(id) = id else { return None };
     text_number(id.split(|byte| *byte == b'-').next()?)
 }
 
 /// The value of a field.
-fn field<'a>(fields: &'a [Reply], name: &str) -> Option<&'a Bytes> {
+pub(super) fn field<'a>(fields: &'a [Reply], name: &str) -> Option<&'a Bytes> {
     let mut pairs = fields.as_chunks::<2>().0.iter();
     pairs.find_map(|[field, value]| match (field, value) {
         (Reply::Bytes(field), Reply::Bytes(value)) if &field[..] == name.as_bytes() => Some(value),
@@ -307,7 +302,10 @@ impl Waits {
         let told = timeout(at_most + self.command_timeout, connection.ask(&read)).await;
         match told {
             Ok(Ok(Value::ServerError(error))) => {
-                tracing::debug!(code = error.code(), "redis does not let streams be waited for; they are polled");
+                tracing::debug!(
+                    code = error.code(),
+                    "redis does not let streams be waited for; they are polled"
+                );
                 lock(&self.state).off_until = Some(Instant::now() + 60 * AFTER_FAILURE);
                 sleep(at_most.min(PAUSE)).await;
             }

@@ -49,23 +49,43 @@ enum Writes {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Reads {
     Begin,
-    Missed { floor: u8 },
+    Missed {
+        floor: u8,
+    },
     /// Nothing is pending.
-    Clear { floor: u8 },
-    Has { floor: u8, row: u8 },
+    Clear {
+        floor: u8,
+    },
+    Has {
+        floor: u8,
+        row: u8,
+    },
     Done,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Owns {
     Idle,
-    Owner { fence: u8 },
+    Owner {
+        fence: u8,
+    },
     /// What it read: up to this number.
-    Read { fence: u8, write: u8 },
-    Applied { fence: u8, write: u8 },
-    Evicted { fence: u8, write: u8 },
+    Read {
+        fence: u8,
+        write: u8,
+    },
+    Applied {
+        fence: u8,
+        write: u8,
+    },
+    Evicted {
+        fence: u8,
+        write: u8,
+    },
     /// Without `EvictsBeforeItSettles`.
-    Settled { write: u8 },
+    Settled {
+        write: u8,
+    },
 }
 
 /// One entry of the cache.
@@ -208,7 +228,8 @@ fn next(world: &World, without: Option<Without>) -> Result<Steps<World>, &'stati
                             // It waits for the other, and is what that one is.
                             Entry { lease: Some(_), .. } => {}
                             Entry { .. } => {
-                                let lease = |world: &mut World| entry_of(world, &|entry| entry.lease = Some(id));
+                                let lease =
+                                    |world: &mut World| entry_of(world, &|entry| entry.lease = Some(id));
                                 go("lease", &lease, reader(Reads::Missed { floor }));
                             }
                         }

@@ -5,6 +5,7 @@
 //! is all that G1 needs. A lease is asked for once its versions were captured.
 
 mod capabilities;
+mod queues;
 mod route;
 mod slots;
 mod streams;
@@ -50,6 +51,7 @@ use crate::store::messages::lease::{Captures, HeldLease, Keep, Lease, LeaseOutco
 use crate::store::messages::read::{Excerpt, Read, ReadRequest};
 use crate::store::messages::server::{Server, ServerFacts};
 use crate::store::messages::write::{Write, Written};
+use crate::store::queues::Queues;
 use crate::store::streams::Streams;
 
 /// A store on a cluster.
@@ -525,6 +527,10 @@ impl Store for Cluster {
     }
 
     fn streams(&self) -> Option<&dyn Streams> {
+        Some(self)
+    }
+
+    fn queues(&self) -> Option<&dyn Queues> {
         Some(self)
     }
 

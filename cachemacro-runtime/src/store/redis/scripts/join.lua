@@ -12,7 +12,7 @@ if type(made) == 'table' and made.err then
   end
   return 0
 end
-redis.call('DEL', KEYS[2])
+redis.call('UNLINK', KEYS[2])
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
 if last then
   redis.call('HSET', KEYS[2], 'o', last[2][2], 'n', string.match(last[1], '^%d+'))

@@ -8,7 +8,7 @@ if late.err then
   if not string.find(late.err, 'NOGROUP', 1, true) then return late end
   -- The stream was lost, or its group: everything that is there is new.
   redis.call('XGROUP', 'CREATE', KEYS[1], group, '0', 'MKSTREAM')
-  redis.call('DEL', KEYS[2])
+  redis.call('UNLINK', KEYS[2])
   late, exact = {}, 0
 end
 for _, each in ipairs(late) do

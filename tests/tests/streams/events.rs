@@ -155,7 +155,10 @@ async fn what_fails_is_tried_again_and_put_aside_at_last(rig: Rig) {
     assert_eq!(dead[0].why(), "it is odd");
     assert_eq!(subscription.dead(1).await.expect("the store answers").len(), 1);
     // Once more: it fails again, and stays.
-    assert_eq!(subscription.replay(&dead[0]).await.map_err(|why| why.to_string()), Err("it is odd".to_owned()));
+    assert_eq!(
+        subscription.replay(&dead[0]).await.map_err(|why| why.to_string()),
+        Err("it is odd".to_owned())
+    );
     assert_eq!(subscription.dead(10).await.expect("the store answers").len(), 2);
     assert!(subscription.discard(&dead[0]).await.expect("the store answers"));
     // Another process of the group, whose handler can do it.
@@ -214,7 +217,8 @@ async fn who_falls_behind_what_is_kept_is_told_of_the_gap(rig: Rig) {
     let cache = rig.process().cache;
     cache.declare_kept::<Renamed>("renamed", 3).expect("nothing else was declared");
     for group in [None, Some("mailers")] {
-        let (seen, gaps, gate) = (Seen::default(), Arc::<Mutex<Vec<Gap>>>::default(), Arc::new(Semaphore::new(0)));
+        let (seen, gaps, gate) =
+            (Seen::default(), Arc::<Mutex<Vec<Gap>>>::default(), Arc::new(Semaphore::new(0)));
         let (handled, told, turns) = (seen.clone(), Arc::clone(&gaps), Arc::clone(&gate));
         let subscribe = cache.subscribe(move |event: Renamed| {
             let (handled, turns) = (handled.clone(), Arc::clone(&turns));
@@ -306,7 +310,10 @@ async fn who_handles_an_event_for_long_keeps_it(rig: Rig) {
         assert_eq!(seen.ids(), [1]);
     }
     gate.add_permits(10);
-    wait_until("it is handled", DEADLINE, async || both.iter().map(|one| one.stats().handled).sum::<u64>() == 1).await;
+    wait_until("it is handled", DEADLINE, async || {
+        both.iter().map(|one| one.stats().handled).sum::<u64>() == 1
+    })
+    .await;
 }
 
 async fn an_event_of_a_transaction_leaves_with_its_commit(rig: Rig) {
@@ -326,7 +333,7 @@ async fn an_event_of_a_transaction_leaves_with_its_commit(rig: Rig) {
         stream.after_commit(transaction(vec![3], false)).await.expect_err("to the savepoint");
         stream.after_commit(transaction(vec![4], true)).await.expect("it goes on");
         emit(&cache, [5]).await;
-        assert_eq!(seen.ids(), [], "nothing is committed");
+        assert!(seen.ids().is_empty(), "nothing is committed");
         Ok::<_, ()>(())
     });
     within.await.expect("it commits");
@@ -353,7 +360,7 @@ async fn collected_events_are_plain_data_that_another_process_sends(rig: Rig) {
     let row = serde_json::to_string(&removals).expect("it has a form");
     let read: Removals = serde_json::from_str(&row).expect("it is the same");
     assert_eq!(read, removals);
-    assert_eq!(seen.ids(), []);
+    assert!(seen.ids().is_empty());
     // One that knows of no event.
     rig.process().cache.apply(&read).await.expect("it is sent");
     assert_eq!(seen.wait_for(2).await, [1, 2]);
@@ -370,10 +377,15 @@ async fn a_subscription_ends_where_it_is_dropped_and_at_a_shutdown(rig: Rig) {
     emit(&other, [1]).await;
     assert_eq!(seen[1].wait_for(2).await, [1, 1]);
     cache.shutdown().await.expect("nothing is left");
-    emit(&other, [2]).await;
-    assert_eq!(seen[2].wait_for(2).await, [1, 2]);
+    // A server's store is closed with it, also for the other here.
+    if !rig.is_redis() {
+        emit(&other, [2]).await;
+        assert_eq!(seen[2].wait_for(2).await, [1, 2]);
+    }
     assert_eq!((seen[0].ids(), seen[1].ids()), (vec![], vec![1, 1]));
-    drop((one, each));
+    // They have ended.
+    one.stop().await;
+    each.stop().await;
 }
 
 async fn clearing_leaves_events(rig: Rig) {
@@ -430,7 +442,7 @@ async fn what_is_wrong_is_said_before_anything_begins() {
 
 #[tokio::test]
 async fn an_event_that_cannot_be_sent_is_told_and_its_evicts_are_done() {
-    let cache = Cache::builder().memory().max_value(100).namespace(namespace()).build().expect("acceptable");
+    let cache = Cache::builder().memory().max_value(100).namespace(&namespace()).build().expect("acceptable");
     cache.declare::<Renamed>("renamed").expect("nothing else was declared");
     cache.on(|event: &Renamed, evict| evict.key("user", event.id));
     cache.set("user", 7, &1).await.expect("it is stored");
