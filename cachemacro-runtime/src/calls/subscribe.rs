@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{interval_at, sleep};
 
 use crate::engine::core::Core;
+use crate::format::ids::Token;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::panics::caught;
 use crate::observe::subscription::SubscriptionCounts;
@@ -92,7 +93,7 @@ impl Running {
                 .with_source(error)
         })?;
         let stream = core.stream_of(&plan.name);
-        let member = format!("{:016x}-{:08x}", core.instance, rand::random::<u32>());
+        let member = format!("{:016x}", Token::random().get());
         let (stops, ended) = (watch::Sender::new(false), watch::Sender::new(false));
         let counts = SubscriptionCounts::default();
         let running = Arc::new(Self { core, stream, member, plan, counts, stops, ended });

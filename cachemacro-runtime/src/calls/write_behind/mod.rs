@@ -23,6 +23,7 @@ use crate::engine::core::Core;
 use crate::engine::evict::log_failed;
 use crate::engine::raw::RawEntry;
 use crate::engine::removals::Removals;
+use crate::format::ids::Token;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::observe::write_behind::{QueueCounts, QueueStats};
 use crate::store::{Accepted, Dead, Queued, Queues};
@@ -97,7 +98,7 @@ pub(crate) struct Queue {
 impl Queue {
     /// Has tasks apply what is accepted, on the caller's runtime, if they are to.
     pub(crate) fn start(core: Arc<Core>, name: String, limits: Limits, apply: Option<Apply>) -> Arc<Self> {
-        let owner = format!("{:016x}-{:016x}", core.instance, rand::random::<u64>());
+        let owner = format!("{:016x}", Token::random().get());
         let partitions = if apply.is_some() { PARTITIONS } else { 0 };
         let queue = Arc::new(Self {
             core,

@@ -77,7 +77,11 @@ impl Queue {
         let mut pause = self.limits.every.min(self.limits.lease / 4).mul_f64(rand::random_range(0.0..=0.2));
         loop {
             let turn = async {
-                sleep(pause).await;
+                let mut drains = self.phase.subscribe();
+                tokio::select! {
+                    _ = drains.wait_for(|phase| *phase != Phase::Runs) => {}
+                    () = sleep(pause) => {}
+                }
                 let sent = Instant::now();
                 let owned = match self.queues() {
                     Ok(queues) => queues.own(&key, &self.owner, self.limits.lease).await,
