@@ -1,9 +1,4 @@
 //! Events across processes.
-//!
-//! Which test fails where a mechanism is removed, each of which was removed once:
-//!
-//! | removed | test |
-//! |---|---|
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex};

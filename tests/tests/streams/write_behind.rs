@@ -1,9 +1,4 @@
 //! Writes that are accepted now and applied later.
-//!
-//! Which test fails where a mechanism is removed, each of which was removed once:
-//!
-//! | removed | test |
-//! |---|---|
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -228,7 +223,7 @@ async fn poison_stands_alone_in_the_end_and_the_rest_goes_on(rig: Rig) {
 async fn later_writes_of_a_key_wait_behind_what_fails_in_their_order(rig: Rig) {
     let cache = rig.process().cache;
     let database = Database::default();
-    database.change(|state| drop(state.poison.insert("user:7".to_owned())));
+    database.change(|state| _ = state.poison.insert("user:7".to_owned()));
     let builder = quick().attempts(1_000_000).backoff(Duration::from_millis(20));
     let queue = start(&cache, builder, &database).await;
     put(&queue, &cache, 7, "first").await;
