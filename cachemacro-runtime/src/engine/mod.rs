@@ -8,6 +8,7 @@ pub(crate) mod core;
 pub(crate) mod decoded;
 pub(crate) mod deferred;
 pub(crate) mod emitted;
+pub(crate) mod emitting;
 pub(crate) mod entry;
 pub(crate) mod evict;
 pub(crate) mod fill;

@@ -143,12 +143,9 @@ impl MemoryStoreBuilder {
     /// assert!(MemoryStore::builder().capacity(1 << 20).build().is_empty());
     /// ```
     pub fn build(self) -> MemoryStore {
+        let (streams, queues) = (Kept::new(self.clock.clone()), Accepting::new(self.clock.clone()));
         let memory = Memory { space: Space::new(self.capacity, self.clock), watch: Watch::default() };
-        MemoryStore {
-            protocol: Protocol::new(memory),
-            streams: Kept::default(),
-            queues: Accepting::default(),
-        }
+        MemoryStore { protocol: Protocol::new(memory), streams, queues }
     }
 }
 
@@ -376,11 +373,11 @@ impl Store for MemoryStore {
     }
 
     fn streams(&self) -> Option<&dyn Streams> {
-        Some(self)
+        Some(&self.streams)
     }
 
     fn queues(&self) -> Option<&dyn Queues> {
-        Some(self)
+        Some(&self.queues)
     }
 
     pass_on!(self.protocol: about, now, capture, lease, keep, evict_prefix, health);

@@ -8,23 +8,23 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::MemoryStore;
-use crate::ground::clock::Timestamp;
+use crate::ground::clock::{Clock, Timestamp};
 use crate::ground::error::Result;
 use crate::ground::sync::lock;
-use crate::store::contract::Store as _;
 use crate::store::queues::{Accepted, Dead, Depth, Queued, Queues, Settle};
 
 /// How many dead letters a partition keeps.
 const MOST_DEAD: usize = 10_000;
 
 /// All partitions of a store.
-#[derive(Default)]
-pub(super) struct Accepting(Mutex<HashMap<String, Partition>>);
+pub(super) struct Accepting {
+    clock: Clock,
+    partitions: Mutex<HashMap<String, Partition>>,
+}
 
 impl fmt::Debug for Accepting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Accepting").field("partitions", &lock(&self.0).len()).finish_non_exhaustive()
+        f.debug_struct("Accepting").field("partitions", &lock(&self.partitions).len()).finish_non_exhaustive()
     }
 }
 
@@ -69,8 +69,12 @@ impl Partition {
 }
 
 impl Accepting {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self { clock, partitions: Mutex::default() }
+    }
+
     fn all(&self) -> MutexGuard<'_, HashMap<String, Partition>> {
-        lock(&self.0)
+        lock(&self.partitions)
     }
 
     fn with<R>(&self, partition: &str, use_: impl FnOnce(&mut Partition) -> R) -> R {
@@ -83,10 +87,10 @@ fn micros(now: Timestamp) -> u64 {
 }
 
 #[async_trait]
-impl Queues for MemoryStore {
+impl Queues for Accepting {
     async fn accept(&self, partition: &str, key: &str, write: Bytes, most: usize) -> Result<Accepted> {
-        let now = micros(self.now());
-        Ok(self.queues.with(partition, |partition| {
+        let now = micros(self.clock.now());
+        Ok(self.with(partition, |partition| {
             if partition.writes.len() >= most {
                 return Accepted::Full;
             }
@@ -100,12 +104,12 @@ impl Queues for MemoryStore {
 
     async fn pending(&self, partition: &str, key: &str) -> Result<Option<Bytes>> {
         let write = |partition: &mut Partition| partition.pending.get(key).map(|queued| queued.write.clone());
-        Ok(self.queues.with(partition, write))
+        Ok(self.with(partition, write))
     }
 
     async fn own(&self, partition: &str, owner: &str, lease: Duration) -> Result<Option<u64>> {
-        let now = self.now();
-        Ok(self.queues.with(partition, |partition| {
+        let now = self.clock.now();
+        Ok(self.with(partition, |partition| {
             let is_mine = match partition.owner(now) {
                 Some(held) if held.name != owner => return None,
                 Some(_) => true,
@@ -120,7 +124,7 @@ impl Queues for MemoryStore {
     }
 
     async fn disown(&self, partition: &str, owner: &str) -> Result<()> {
-        self.queues.with(partition, |partition| partition.owner.take_if(|held| held.name == owner));
+        self.with(partition, |partition| partition.owner.take_if(|held| held.name == owner));
         Ok(())
     }
 
@@ -128,12 +132,12 @@ impl Queues for MemoryStore {
         let behind = |partition: &mut Partition| {
             partition.writes.range(after + 1..).take(most).map(|(_, queued)| queued.clone()).collect()
         };
-        Ok(self.queues.with(partition, behind))
+        Ok(self.with(partition, behind))
     }
 
     async fn settle(&self, partition: &str, fence: u64, settle: Settle<'_>) -> Result<bool> {
-        let now = self.now();
-        Ok(self.queues.with(partition, |partition| {
+        let now = self.clock.now();
+        Ok(self.with(partition, |partition| {
             let is_owner = partition.owner(now).is_some() && partition.fence == fence;
             if is_owner {
                 partition.settle(settle);
@@ -143,8 +147,8 @@ impl Queues for MemoryStore {
     }
 
     async fn depth(&self, partition: &str) -> Result<Depth> {
-        let now = micros(self.now());
-        Ok(self.queues.with(partition, |partition| {
+        let now = micros(self.clock.now());
+        Ok(self.with(partition, |partition| {
             let age = |first: (&u64, &Queued)| Duration::from_micros(now.saturating_sub(*first.0));
             let oldest = partition.writes.first_key_value().map(age);
             Depth::new(partition.writes.len() as u64, oldest, partition.dead.len() as u64)
@@ -152,11 +156,11 @@ impl Queues for MemoryStore {
     }
 
     async fn dead(&self, partition: &str, most: usize) -> Result<Vec<Dead>> {
-        Ok(self.queues.with(partition, |partition| partition.dead.iter().take(most).cloned().collect()))
+        Ok(self.with(partition, |partition| partition.dead.iter().take(most).cloned().collect()))
     }
 
     async fn forget(&self, partition: &str, id: &str) -> Result<bool> {
-        Ok(self.queues.with(partition, |partition| {
+        Ok(self.with(partition, |partition| {
             let before = partition.dead.len();
             partition.dead.retain(|dead| dead.id != id);
             partition.dead.len() < before

@@ -11,19 +11,17 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::MemoryStore;
-use crate::ground::clock::Timestamp;
+use crate::ground::clock::{Clock, Timestamp};
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::sync::lock;
-use crate::store::contract::Store as _;
 use crate::store::streams::{Buried, Given, Item, Member, Place, Streams, Taken};
 
 /// How many of those that were put aside a group keeps.
 const MOST_BURIED: usize = 10_000;
 
 /// All streams of a store.
-#[derive(Default)]
 pub(super) struct Kept {
+    clock: Clock,
     streams: Mutex<HashMap<String, Stream>>,
     grown: Arc<Notify>,
 }
@@ -73,6 +71,10 @@ impl Stream {
 }
 
 impl Kept {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self { clock, streams: Mutex::default(), grown: Arc::default() }
+    }
+
     fn all(&self) -> MutexGuard<'_, HashMap<String, Stream>> {
         lock(&self.streams)
     }
@@ -101,10 +103,10 @@ impl Group {
 }
 
 #[async_trait]
-impl Streams for MemoryStore {
+impl Streams for Kept {
     async fn append(&self, stream: &str, payload: Bytes, keep: usize) -> Result<Place> {
-        let began = self.now().millis().saturating_mul(1_000).max(1);
-        let mut all = self.streams.all();
+        let began = self.clock.now().millis().saturating_mul(1_000).max(1);
+        let mut all = self.all();
         let stream = all.entry(stream.to_owned()).or_default();
         let Place { origin, number } = stream.last;
         let place =
@@ -115,31 +117,31 @@ impl Streams for MemoryStore {
             stream.items.pop_front();
         }
         drop(all);
-        self.streams.grown.notify_waiters();
+        self.grown.notify_waiters();
         Ok(place)
     }
 
     async fn end(&self, stream: &str) -> Result<Place> {
-        Ok(self.streams.all().get(stream).map(|stream| stream.last).unwrap_or_default())
+        Ok(self.all().get(stream).map(|stream| stream.last).unwrap_or_default())
     }
 
     async fn after(&self, stream: &str, place: Place, most: usize) -> Result<Vec<Item>> {
-        let all = self.streams.all();
+        let all = self.all();
         let Some(stream) = all.get(stream) else { return Ok(Vec::new()) };
         Ok(stream.after(place).take(most).cloned().collect())
     }
 
     async fn grown(&self, stream: &str, place: Place, at_most: Duration) {
         // It hears of every item from here on.
-        let grown = Arc::clone(&self.streams.grown).notified_owned();
-        if !self.streams.has(stream, place) {
+        let grown = Arc::clone(&self.grown).notified_owned();
+        if !self.has(stream, place) {
             // Ends by an item of whichever stream, or by the time; which of them is the caller's to find out.
             let _ = timeout(at_most, grown).await;
         }
     }
 
     async fn join(&self, member: Member<'_>) -> Result<()> {
-        self.streams.with_group(member, |_| ());
+        self.with_group(member, |_| ());
         Ok(())
     }
 
@@ -149,8 +151,8 @@ impl Streams for MemoryStore {
     }
 
     async fn take(&self, member: Member<'_>, idle: Duration, most: usize) -> Result<Taken> {
-        let now = self.now();
-        let mut all = self.streams.all();
+        let now = self.clock.now();
+        let mut all = self.all();
         let stream = all.entry(member.stream.to_owned()).or_default();
         let mut group = stream.groups.remove(member.group).ok_or_else(nobody)?;
         let (mut items, mut missed, mut exact) = (Vec::new(), 0, true);
@@ -178,8 +180,8 @@ impl Streams for MemoryStore {
     }
 
     async fn hold(&self, member: Member<'_>, numbers: &[u64]) -> Result<()> {
-        let now = self.now();
-        self.streams.with_group(member, |group| {
+        let now = self.clock.now();
+        self.with_group(member, |group| {
             for number in numbers {
                 if let Some(held) = group.given.get_mut(number) {
                     held.since = now;
@@ -190,21 +192,21 @@ impl Streams for MemoryStore {
     }
 
     async fn finish(&self, member: Member<'_>, number: u64) -> Result<()> {
-        self.streams.with_group(member, |group| group.given.remove(&number));
+        self.with_group(member, |group| group.given.remove(&number));
         Ok(())
     }
 
     async fn bury(&self, member: Member<'_>, item: &Item, why: &str) -> Result<()> {
-        self.streams.with_group(member, |group| group.bury(item, why));
+        self.with_group(member, |group| group.bury(item, why));
         Ok(())
     }
 
     async fn buried(&self, member: Member<'_>, most: usize) -> Result<Vec<Buried>> {
-        Ok(self.streams.with_group(member, |group| group.buried.iter().take(most).cloned().collect()))
+        Ok(self.with_group(member, |group| group.buried.iter().take(most).cloned().collect()))
     }
 
     async fn unbury(&self, member: Member<'_>, id: &str) -> Result<bool> {
-        Ok(self.streams.with_group(member, |group| {
+        Ok(self.with_group(member, |group| {
             let before = group.buried.len();
             group.buried.retain(|buried| buried.id != id);
             group.buried.len() < before

@@ -51,6 +51,7 @@ mod tracking;
 mod tuning;
 mod upkeep;
 mod url;
+mod waits;
 mod wire;
 
 use std::fmt;

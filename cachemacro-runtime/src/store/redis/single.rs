@@ -12,7 +12,7 @@ use super::connect::{Link, Patience};
 use super::endpoint::Endpoint;
 use super::push::Pushes;
 use super::send::{Keys, Sender};
-use super::streams::Waits;
+use super::waits::Waits;
 #[cfg(feature = "cluster")]
 use super::{epoch, failure, send::Resend};
 use super::{scan, tracking};

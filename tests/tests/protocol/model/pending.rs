@@ -297,7 +297,7 @@ fn next(world: &World, without: Option<Without>) -> Result<Steps<World>, &'stati
                     }
                     Owns::Read { fence, write } => {
                         let compares = !is_without(Without::LedgerComparesNumbers);
-                        if compares && write > world.ledger || !compares {
+                        if !compares || write > world.ledger {
                             if write < world.row {
                                 return Err("an older write is applied over a newer one");
                             }
