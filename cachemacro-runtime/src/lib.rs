@@ -35,7 +35,13 @@ pub use api::lookup::{Filled, Hit, Lookup, Vacancy};
 pub use api::named::Named;
 pub use api::recording::{is_recording, record, record_unknown, recording};
 pub use api::removals::after_commit;
+pub use api::subscribe::{DeadEvent, Handled, Subscribe, Subscription};
 pub use api::warm::{Stopped, Warm, Warmed, Warming};
+#[cfg(feature = "write-behind")]
+pub use api::write_behind::{
+    Accept, Batch, DeadWrite, PendingWrite, QueuedWrite, Tenure, WriteBehind, WriteBehindBuilder,
+};
+pub use calls::subscribe::Gap;
 pub use engine::entry::Entry;
 pub use engine::evict::Evict;
 pub use engine::local::LocalEntry;
@@ -67,7 +73,10 @@ pub use observe::report;
 pub use observe::site::SiteId;
 pub use observe::stats::{CacheStats, Count, Stats};
 pub use observe::status::Status;
+pub use observe::subscription::SubscriptionStats;
 pub use observe::warning::Warning;
+#[cfg(feature = "write-behind")]
+pub use observe::write_behind::QueueStats;
 pub use policy::gathered::Gathered;
 pub use policy::mode::Mode;
 pub use policy::outcome::Value;

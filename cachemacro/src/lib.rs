@@ -3,7 +3,8 @@
 //! # Where to look
 //! - On functions: [`macro@cached`], [`macro@cache_put`], [`macro@cache_evict`]; on an `impl`: [`macro@cache_config`].
 //! - By hand: [`Cache`] and what its builder, [`CacheBuilder`], sets; one entry as an [`Entry`], all under a prefix as a [`Keyspace`]; cache-aside by
-//!   [`Lookup`] and [`Vacancy`]; evicts together by [`Evict`], and as plain data by [`Removals`]; bound to a transaction by [`after_commit`]; loads ahead of use by [`Cache::warm`].
+//!   [`Lookup`] and [`Vacancy`]; evicts together by [`Evict`], and as plain data by [`Removals`]; bound to a transaction by [`after_commit`]; loads ahead of use by [`Cache::warm`];
+//!   events across processes by [`Subscribe`], and with the feature `write-behind` writes that are applied later.
 //! - For the calls of one task: [`Mode`], and what they depend on, [`Gathered`], with what loads read besides, [`record`] and [`recording`]. For what depends on the value: [`EntryRules`].
 //! - What happened: [`CacheStats`], [`Stats`] and its [`Count`]s, [`MissReason`], [`Unstorable`], whether what is served is true ([`Verify`], [`Checked`]), [`Health`] with its [`Status`], [`PartHealth`] of what works beside it, [`Pool`] and [`Warning`]s, [`BreakerState`], [`mod@report`], [`Observer`], [`Error`] and its
 //!   [`ErrorKind`].
@@ -21,14 +22,20 @@ pub use cachemacro_runtime::Sealing;
 #[cfg(feature = "inspect")]
 #[doc(inline)]
 pub use cachemacro_runtime::inspect;
+#[cfg(feature = "write-behind")]
+#[doc(inline)]
+pub use cachemacro_runtime::{
+    Accept, Batch, DeadWrite, PendingWrite, QueueStats, QueuedWrite, Tenure, WriteBehind, WriteBehindBuilder,
+};
 #[doc(inline)]
 pub use cachemacro_runtime::{
     Beside, BreakerState, BuiltinCodec, Cache, CacheBuilder, CacheSchema, CacheStats, Checked, Clock, Codec,
-    Count, Entry, EntryRules, Error, ErrorKind, Event, Evict, Filled, Gathered, Health, Histogram, Hit, Key,
-    Keyspace, LentBytes, LocalEntry, LocalStats, Lookup, Meta, MissReason, Mode, Named, Observation,
-    Observer, Part, PartHealth, Policy, Pool, Removals, Result, SiteId, Stats, Status, Stopped, Stored, Tag,
-    Timestamp, Ttl, Undelivered, Under, Unstorable, Vacancy, Value, Verify, Warm, Warmed, Warming, Warning,
-    after_commit, codec, header, is_recording, record, record_unknown, recording, report, schema, store,
+    Count, DeadEvent, Entry, EntryRules, Error, ErrorKind, Event, Evict, Filled, Gap, Gathered, Handled,
+    Health, Histogram, Hit, Key, Keyspace, LentBytes, LocalEntry, LocalStats, Lookup, Meta, MissReason, Mode,
+    Named, Observation, Observer, Part, PartHealth, Policy, Pool, Removals, Result, SiteId, Stats, Status,
+    Stopped, Stored, Subscribe, Subscription, SubscriptionStats, Tag, Timestamp, Ttl, Undelivered, Under,
+    Unstorable, Vacancy, Value, Verify, Warm, Warmed, Warming, Warning, after_commit, codec, header,
+    is_recording, record, record_unknown, recording, report, schema, store,
 };
 
 #[doc(hidden)]

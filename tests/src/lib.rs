@@ -64,6 +64,10 @@ mod guide {
     mod migrating {}
     #[doc = include_str!("../../docs/comparison.md")]
     mod comparison {}
+    #[doc = include_str!("../../docs/events.md")]
+    mod events {}
+    #[doc = include_str!("../../docs/write-behind.md")]
+    mod write_behind {}
     #[doc = include_str!("../../docs/local.md")]
     mod local {}
     #[doc = include_str!("../../docs/benchmarks.md")]

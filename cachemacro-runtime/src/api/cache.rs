@@ -3,8 +3,10 @@
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
+use tokio::time::timeout;
 
 use crate::api::events::Events;
 use crate::engine::core::Core;
@@ -20,6 +22,9 @@ use crate::observe::stats::CacheStats;
 use crate::observe::warning::Warning;
 use crate::policy::outcome::Value;
 use crate::store::AnyStore;
+
+/// How long a shutdown waits for handlers of events.
+const HANDLERS: Duration = Duration::from_secs(10);
 
 /// A cache: a store with everything around it. Cheap to clone; clones are the same cache.
 ///
@@ -91,6 +96,10 @@ impl Cache {
 
     pub(crate) fn core(&self) -> &Arc<Core> {
         &self.shared.core
+    }
+
+    pub(crate) fn events(&self) -> &Events {
+        &self.shared.events
     }
 
     /// Whether caching is turned off: functions run, nothing is read or stored. Evicts are sent all the same.
@@ -190,7 +199,7 @@ impl Cache {
         self.evict().prefix(prefix).run().await
     }
 
-    /// Removes everything in this cache's namespace, tag versions included. Tells how many keys went.
+    /// Removes everything in this cache's namespace, tag versions included; not [events](Self::declare). Tells how many keys went.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -236,7 +245,7 @@ impl Cache {
     }
 
     /// Evicts what the handlers of this event's type ask for, together. Returns how many entries went, not counting
-    /// those of tags. An event without handlers does nothing.
+    /// those of tags. Then the event goes to [other processes](Self::subscribe), where its type is [declared](Self::declare). An event without handlers does nothing.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
@@ -253,9 +262,13 @@ impl Cache {
     /// ```
     ///
     /// # Errors
-    /// Where the store failed: the entries may still be served.
+    /// Where the store failed: the entries may still be served, and the event may not have been sent. Where it cannot be encoded.
     pub async fn emit<E: Any + Send + Sync>(&self, event: &E) -> Result<u64> {
-        self.shared.events.collect(event, self.evict()).run().await
+        let (evict, settings) = (self.shared.events.collect(event, self.evict()), &self.core().settings);
+        match self.shared.events.encode(event, settings.codec, settings.max_value) {
+            Ok(told) => evict.telling(told).run().await,
+            Err(error) => evict.run().await.and(Err(error)),
+        }
     }
 
     /// What happened so far, in total and for each annotated function that was called.
@@ -346,7 +359,7 @@ impl Cache {
         self.core().report(true)
     }
 
-    /// Waits for values on their way to the store, finishes what dropped calls left to do, sends evicts that have not reached the
+    /// Ends subscriptions and waits up to 10 s for what they handle, waits for values on their way to the store, finishes what dropped calls left to do, sends evicts that have not reached the
     /// store once more, then closes the store's connections. Cached calls after it run their functions; direct ones may fail.
     ///
     /// ```
@@ -365,6 +378,9 @@ impl Cache {
     /// namespace. They are logged, too.
     pub async fn shutdown(&self) -> Result<(), Undelivered> {
         let core = self.core();
+        // Handlers are the user's code: some never end.
+        let stopping = timeout(HANDLERS, self.shared.events.stop());
+        let _ = core.background.enter(stopping).await;
         core.answered().await;
         core.drain().await;
         let undelivered = core.deliver_kept().await;

@@ -20,4 +20,7 @@ pub(crate) mod prefetch;
 pub(crate) mod recording;
 pub(crate) mod registry;
 pub(crate) mod removals;
+pub(crate) mod subscribe;
 pub(crate) mod warm;
+#[cfg(feature = "write-behind")]
+pub(crate) mod write_behind;

@@ -114,17 +114,17 @@ impl Removals {
     /// assert!(!cachemacro::Removals::new().prefix("user").is_empty());
     /// ```
     pub fn is_empty(&self) -> bool {
-        !self.has_any()
+        !self.has_any() && self.events.is_empty()
     }
 
-    /// How many keys, tags and prefixes are named.
+    /// How many keys, tags and prefixes are named, and events.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;
     /// assert_eq!(cachemacro::Removals::new().tags(["users", "pages"]).prefix("user").len(), 3);
     /// ```
     pub fn len(&self) -> usize {
-        self.keys.len() + self.tags.len() + self.prefixes.len()
+        self.keys.len() + self.tags.len() + self.prefixes.len() + self.events.len()
     }
 }
 
@@ -212,6 +212,9 @@ impl Cache {
     /// ```
     pub fn apply_later(&self, removals: &Removals) {
         self.core().evict_later(removals, None);
+        if !self.is_collecting() {
+            self.core().send_events_later(removals.events.clone());
+        }
     }
 
     /// Runs `future` and collects what it evicts from this cache instead of evicting it, to be
@@ -242,7 +245,7 @@ impl Cache {
     ///
     /// Collected is what the current task evicts from this cache or a clone of it: by attributes, by
     /// [`evict`](Self::evict), [`evict_tags`](Self::evict_tags) and their like, by an [`Entry`], by [`emit`](Self::emit),
-    /// and by calls that are dropped inside. What a put, [`set`](Self::set) or `#[cache_put]`, would have stored is not
+    /// and by calls that are dropped inside; and the events that `emit` would have sent to other processes. What a put, [`set`](Self::set) or `#[cache_put]`, would have stored is not
     /// stored, and its key is collected, since the value may be rolled back. Collected evicts count as done, in
     /// [`stats`](Self::stats) and in what calls return, only when they are applied.
     ///
@@ -255,7 +258,8 @@ impl Cache {
     /// than the load.
     ///
     /// Scopes can be nested; the innermost one for this cache collects, and reads in those around it are held back too. Where the
-    /// returned future is dropped, or `future` panics, what it had collected is evicted, since it may have committed.
+    /// returned future is dropped, or `future` panics, what it had collected is evicted, since it may have committed; its events are not sent,
+    /// since it may not.
     pub fn collect<F: Future>(&self, future: F) -> impl Future<Output = (F::Output, Removals)> + use<F> {
         // Boxed: it would be part of each future around it, several times over.
         collect(self.core().clone(), Box::pin(future))
@@ -267,7 +271,8 @@ impl Cache {
     /// What is held back, and what reads inside do, is as with [`collect`](Self::collect): a put evicts on commit and stores
     /// nothing. Scopes can be nested: what an inner one commits, as a savepoint does, is handed to the one around it, and goes or is
     /// dropped with that. Where the evicts do not reach the store, that is logged and counted, and they are sent again later. Where the
-    /// returned future is dropped, or `future` panics, they are sent: it may have committed.
+    /// returned future is dropped, or `future` panics, they are sent: it may have committed. [Events](Self::declare) leave after the evicts of
+    /// a commit, and with it alone; where the store fails, they are sent again for ten seconds.
     ///
     /// An `Err` counts as rolled back. A commit whose answer was lost is an error that may have happened all the same: where that
     /// matters, evict in both cases, by [`collect`](Self::collect) and [`apply`](Self::apply).

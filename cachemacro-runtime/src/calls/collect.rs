@@ -1,11 +1,13 @@
 //! A scope whose evicts are collected, to be sent once a transaction has committed.
 
 use std::future::Future;
+use std::mem::take;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::engine::collecting::Collecting;
 use crate::engine::core::Core;
+use crate::engine::emitted::Emitted;
 use crate::engine::evict::log_failed;
 use crate::engine::removals::Removals;
 
@@ -22,14 +24,10 @@ where
     F: Future<Output = Result<T, E>>,
 {
     let (output, removals) = collect(Arc::clone(&core), body).await;
-    if output.is_ok() && removals.has_any() {
+    if output.is_ok() && (removals.has_any() || !removals.events.is_empty()) {
         // G7: a caller that hangs up after the commit does not lose the evicts.
         let mut committed = Committed { core, removals: Some(removals) };
-        if let Some(removals) = &committed.removals
-            && let Err(error) = committed.core.evict(removals, None).await
-        {
-            log_failed(None, &error, 1);
-        }
+        committed.send().await;
         committed.removals = None;
     }
     output
@@ -41,11 +39,44 @@ struct Committed {
     removals: Option<Removals>,
 }
 
+impl Committed {
+    /// Evicts, then sends the events; where the task collects for a transaction around this one, all of it is that one's.
+    async fn send(&mut self) {
+        let Some(removals) = &mut self.removals else { return };
+        if self.core.collects(removals) {
+            return;
+        }
+        let events = take(&mut removals.events);
+        let mut unsent = Untold { core: Arc::clone(&self.core), events };
+        if removals.has_any()
+            && let Err(error) = self.core.evict(removals, None).await
+        {
+            log_failed(None, &error, 1);
+        }
+        self.removals = None;
+        self.core.send_committed(unsent.events.clone()).await;
+        unsent.events.clear();
+    }
+}
+
 impl Drop for Committed {
     fn drop(&mut self) {
         if let Some(removals) = self.removals.take() {
             self.core.evict_later(&removals, None);
         }
+    }
+}
+
+/// Events of what was committed.
+struct Untold {
+    core: Arc<Core>,
+    events: Vec<Emitted>,
+}
+
+// A caller that hangs up after the commit does not lose them; one may go twice.
+impl Drop for Untold {
+    fn drop(&mut self) {
+        self.core.send_events_later(take(&mut self.events));
     }
 }
 

@@ -8,8 +8,11 @@ pub(crate) mod land;
 pub(crate) mod load;
 pub(crate) mod load_here;
 pub(crate) mod lookup;
+pub(crate) mod subscribe;
 pub(crate) mod update;
 pub(crate) mod verify;
 pub(crate) mod warm;
 pub(crate) mod write;
+#[cfg(feature = "write-behind")]
+pub(crate) mod write_behind;
 pub(crate) mod write_here;

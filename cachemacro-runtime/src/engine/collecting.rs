@@ -67,8 +67,8 @@ impl Collecting {
     /// Takes what is to be evicted from this cache, if the task collects that; tells whether it does.
     pub(crate) fn collect(cache: u64, removals: &Removals) -> bool {
         let Some(innermost) = Self::of(cache) else { return false };
+        lock(&innermost.removals).add_all(removals.clone());
         if removals.has_any() {
-            lock(&innermost.removals).add_all(removals.clone());
             Self::begin_writing(cache);
         }
         true

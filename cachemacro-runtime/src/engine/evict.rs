@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::engine::collecting::Collecting;
 use crate::engine::core::Core;
+use crate::engine::emitted::Emitted;
 use crate::engine::entry::Entry;
 use crate::engine::raw::RawEntry;
 use crate::engine::removals::Removals;
@@ -84,6 +85,12 @@ impl Evict {
 
     pub(crate) fn add_all(&mut self, removals: Removals) {
         self.removals.add_all(removals);
+    }
+
+    /// Adds an event that is sent once the others were evicted.
+    pub(crate) fn telling(mut self, event: Option<Emitted>) -> Self {
+        self.removals.events.extend(event);
+        self
     }
 
     /// The same, counted at this site.
@@ -213,7 +220,7 @@ impl Core {
         impl Iterator<Item = String> + Send + 'a,
         impl Iterator<Item = String> + Send + 'a,
     ) {
-        let Removals { keys, tags, prefixes } = removals;
+        let Removals { keys, tags, prefixes, events: _ } = removals;
         (
             tags.iter().map(|tag| tag_keys(self.namespace(), tag)),
             keys.iter().map(|key| self.full_name(key)),
@@ -221,13 +228,20 @@ impl Core {
         )
     }
 
-    /// Removes what `removals` names, counting at a site, and tells how many entries went; where the task collects
+    /// Removes what `removals` names, counting at a site, and tells how many entries went, then sends its events; where the task collects
     /// evicts, adds them to those and tells 0. Tries all, returns the first error.
     pub(crate) async fn evict(self: &Arc<Self>, removals: &Removals, site: Option<&Counters>) -> Result<u64> {
         if self.collects(removals) {
             return Ok(0);
         }
-        self.remove_all(removals, site, Attempt::Final).await
+        let evicted = self.remove_all(removals, site, Attempt::Final).await;
+        if removals.events.is_empty() {
+            return evicted;
+        }
+        // Who hears of it finds what it was about evicted.
+        let mut events = removals.events.clone();
+        let told = Box::pin(self.send_events(&mut events)).await;
+        evicted.and_then(|count| told.map(|()| count))
     }
 
     /// Takes these evicts where the task collects those of this cache; tells whether it does.

@@ -9,6 +9,8 @@ pub(crate) mod copying;
 pub(crate) mod core;
 pub(crate) mod decoded;
 pub(crate) mod deferred;
+pub(crate) mod emitted;
+pub(crate) mod emitting;
 pub(crate) mod entry;
 pub(crate) mod evict;
 pub(crate) mod fill;

@@ -5,14 +5,16 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::emitted::Emitted;
 use crate::key::Key;
 
 /// Evicts as plain data: keys, tags and prefixes, by the names that they have in the application. It holds no cache, no
 /// store and no namespace, so it can be kept, serialized, sent to another process, and [applied](crate::Cache::apply)
 /// there, for example from an outbox table once a transaction has committed.
 ///
-/// As JSON it is `{"keys": ["user:7"], "tags": ["users"], "prefixes": []}`, where each part may be missing. An unknown
-/// part is refused: it could be an evict that a later version knows.
+/// As JSON it is `{"keys": ["user:7"], "tags": ["users"], "prefixes": [], "events": []}`, where each part may be missing. An unknown
+/// part is refused: it could be an evict that a later version knows. Events that were [emitted](crate::Cache::emit) where evicts
+/// are collected are in it too, and leave for other processes when it is applied.
 ///
 /// ```
 /// # use cachemacro_runtime as cachemacro;
@@ -37,6 +39,8 @@ pub struct Removals {
     pub(crate) keys: BTreeSet<String>,
     pub(crate) tags: BTreeSet<String>,
     pub(crate) prefixes: BTreeSet<String>,
+    /// What is to be told other processes once it was evicted, in its order.
+    pub(crate) events: Vec<Emitted>,
 }
 
 // Keys may be secrets.
@@ -46,11 +50,13 @@ impl fmt::Debug for Removals {
             .field("keys", &self.keys.len())
             .field("tags", &self.tags.len())
             .field("prefixes", &self.prefixes.len())
+            .field("events", &self.events.len())
             .finish()
     }
 }
 
 impl Removals {
+    /// Whether something is to be evicted.
     pub(crate) fn has_any(&self) -> bool {
         !(self.keys.is_empty() && self.tags.is_empty() && self.prefixes.is_empty())
     }
@@ -70,5 +76,6 @@ impl Removals {
         self.keys.extend(more.keys);
         self.tags.extend(more.tags);
         self.prefixes.extend(more.prefixes);
+        self.events.extend(more.events);
     }
 }

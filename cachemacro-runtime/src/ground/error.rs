@@ -72,6 +72,8 @@ pub enum ErrorKind {
     WrongType,
     /// Caching is turned off, so there is nothing to work on.
     Disabled,
+    /// A queue of writes stayed full.
+    Full,
 }
 
 impl ErrorKind {
@@ -89,6 +91,7 @@ impl ErrorKind {
         ErrorKind::Contention,
         ErrorKind::WrongType,
         ErrorKind::Disabled,
+        ErrorKind::Full,
     ];
 
     /// The kind as a short lower-case word, for metrics and logs.
@@ -114,6 +117,7 @@ impl ErrorKind {
             ErrorKind::Contention => "contention",
             ErrorKind::WrongType => "wrong_type",
             ErrorKind::Disabled => "disabled",
+            ErrorKind::Full => "full",
         }
     }
 

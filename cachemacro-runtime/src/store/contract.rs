@@ -24,7 +24,9 @@ use crate::store::messages::read::{Read, ReadRequest};
 use crate::store::messages::server::Server;
 use crate::store::messages::write::{Guard, Write, Written};
 use crate::store::protocol::steps::{self, Slot};
+use crate::store::queues::Queues;
 use crate::store::raw_commands::RawCommands;
+use crate::store::streams::Streams;
 
 /// How often an addition that is made of a read and a write is repeated where others write in between.
 const MOST_ROUNDS: u32 = 100;
@@ -91,7 +93,7 @@ const MOST_ROUNDS: u32 = 100;
 /// assert_eq!(store.increment(add).await?, IncrementOutcome::Added(2));
 ///
 /// // What only some stores can do.
-/// assert!(store.changes().is_some() && store.immediate().is_some() && store.inspect().is_some());
+/// assert!(store.changes().is_some() && store.immediate().is_some() && store.inspect().is_some() && store.streams().is_some() && store.queues().is_some());
 /// assert!(store.tracking().is_none() && store.documents().is_none() && store.pool().is_none());
 /// store.close().await;
 /// # Ok(())
@@ -247,6 +249,16 @@ pub trait Store: Any + Send + Sync + fmt::Debug {
 
     /// Who sends commands that are none of the cache's own, where the store has a server that takes them.
     fn raw_commands(&self) -> Option<&dyn RawCommands> {
+        None
+    }
+
+    /// Who keeps streams, where the store can: events go to all processes by them.
+    fn streams(&self) -> Option<&dyn Streams> {
+        None
+    }
+
+    /// Who keeps queues of writes that are applied later, where the store can.
+    fn queues(&self) -> Option<&dyn Queues> {
         None
     }
 

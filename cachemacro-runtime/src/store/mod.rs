@@ -17,10 +17,12 @@ pub(crate) mod local;
 pub mod memory;
 mod messages;
 pub mod protocol;
+mod queues;
 mod raw_commands;
 #[cfg(feature = "redis")]
 pub mod redis;
 mod shared;
+mod streams;
 
 pub(crate) use self::any::AnyStore;
 pub(crate) use self::by_arguments::{Guarded, Placed, Query, some_hash};
@@ -45,8 +47,10 @@ pub use self::messages::lease::{HeldLease, Keep, Lease, LeaseKind, LeaseOutcome,
 pub use self::messages::read::{Excerpt, Read, ReadRequest};
 pub use self::messages::server::{Server, ServerFacts};
 pub use self::messages::write::{Guard, OnRefusal, Write, Written};
+pub use self::queues::{Accepted, Dead, Depth, Queued, Queues, Settle};
 pub use self::raw_commands::{Answer, RawCommands};
 pub(crate) use self::shared::shared;
+pub use self::streams::{Buried, Given, Item, Member, Place, Streams, Taken};
 pub use crate::format::ids::{FillId, Token, Version};
 pub use crate::format::stamps::{TagKeys, VersionKey};
 pub use crate::pass_on;

@@ -29,7 +29,10 @@ async fn two_children_of_one_process_draw_different_ids() {
 
 /// Where the runtime uses a generator that lies in its memory, and what for: nothing that two processes must not draw alike.
 const GENERATORS: &[(&str, &str)] = &[
+    ("calls/subscribe.rs", "a pause"),
     ("calls/update.rs", "a pause"),
+    ("calls/write_behind/mod.rs", "a pause"),
+    ("calls/write_behind/owner.rs", "a pause"),
     ("engine/core.rs", "jitter of a TTL"),
     ("engine/deferred/replay.rs", "a pause"),
     ("engine/lease.rs", "a pause"),

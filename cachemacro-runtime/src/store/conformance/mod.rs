@@ -18,8 +18,10 @@ mod hostile;
 mod increments;
 mod inspections;
 mod leases;
+mod queues;
 mod reads;
 mod sets;
+mod streams;
 mod tenures;
 mod versions;
 
@@ -162,6 +164,21 @@ macro_rules! __conformance_cases {
             inspections:
                 a_scan_tells_every_key_under_a_prefix
                 what_is_under_a_key_is_shown_with_its_life;
+            streams:
+                items_are_numbered_and_read_in_their_order
+                a_stream_keeps_its_last_items_and_goes_on_counting
+                who_waits_for_a_stream_hears_of_an_item
+                of_a_group_each_item_is_given_once
+                what_nobody_holds_is_given_to_another_and_what_is_finished_to_nobody
+                what_a_group_missed_is_counted
+                what_was_put_aside_is_listed_until_it_is_forgotten
+                who_leaves_takes_nothing_along;
+            queues:
+                writes_are_queued_in_the_order_in_which_they_were_accepted
+                a_full_partition_accepts_nothing
+                the_newest_write_of_a_key_is_pending_until_it_is_settled
+                one_owns_a_partition_until_its_lease_lapses
+                what_was_put_aside_is_no_longer_queued;
             changes:
                 a_wait_ends_by_its_time_at_the_latest
                 one_who_waits_for_a_fill_gets_to_see_it;

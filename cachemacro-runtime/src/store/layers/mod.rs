@@ -30,8 +30,8 @@ pub mod faults;
 ///     }
 ///
 ///     pass_on!(self.inner: about, now, capture, lease, keep, write, evict, evict_prefix, health);
-///     pass_on!(self.inner: time, connect, close, increment, changes, immediate, tracking, inspect, documents, raw_commands, pool, breaker,
-///         server, unreached);
+///     pass_on!(self.inner: time, connect, close, increment, changes, immediate, tracking, inspect, documents, raw_commands, streams,
+///         queues, pool, breaker, server, unreached);
 /// }
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<()> {
@@ -192,6 +192,16 @@ macro_rules! __pass_on {
     (raw_commands $self:ident $inner:tt) => {
         fn raw_commands(&$self) -> ::core::option::Option<&dyn $crate::store::RawCommands> {
             $self.$inner.raw_commands()
+        }
+    };
+    (streams $self:ident $inner:tt) => {
+        fn streams(&$self) -> ::core::option::Option<&dyn $crate::store::Streams> {
+            $self.$inner.streams()
+        }
+    };
+    (queues $self:ident $inner:tt) => {
+        fn queues(&$self) -> ::core::option::Option<&dyn $crate::store::Queues> {
+            $self.$inner.queues()
         }
     };
     (pool $self:ident $inner:tt) => {

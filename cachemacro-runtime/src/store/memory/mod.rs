@@ -4,9 +4,11 @@
 //! method is atomic per key; nothing is locked across an await.
 
 mod due;
+mod queues;
 mod record;
 mod shard;
 mod space;
+mod streams;
 mod watch;
 
 use std::any::Any;
@@ -16,7 +18,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 
+use self::queues::Accepting;
 use self::space::{Found, Space};
+use self::streams::Kept;
 use self::watch::Watch;
 use crate::format::header::Header;
 use crate::format::ids::Version;
@@ -36,6 +40,8 @@ use crate::store::messages::lease::HeldLease;
 use crate::store::messages::read::{Excerpt, Read, ReadRequest};
 use crate::store::messages::write::{Guard, Write, Written};
 use crate::store::protocol::{self, Backend, Change, Protocol, Slot, Step};
+use crate::store::queues::Queues;
+use crate::store::streams::Streams;
 
 /// The name that logs and health show.
 const NAME: &str = "memory";
@@ -59,6 +65,8 @@ pub const DEFAULT_CAPACITY: usize = 64 << 20;
 #[derive(Debug)]
 pub struct MemoryStore {
     protocol: Protocol<Memory>,
+    streams: Kept,
+    queues: Accepting,
 }
 
 /// The keys, and who waits for them.
@@ -135,8 +143,9 @@ impl MemoryStoreBuilder {
     /// assert!(MemoryStore::builder().capacity(1 << 20).build().is_empty());
     /// ```
     pub fn build(self) -> MemoryStore {
+        let (streams, queues) = (Kept::new(self.clock.clone()), Accepting::new(self.clock.clone()));
         let memory = Memory { space: Space::new(self.capacity, self.clock), watch: Watch::default() };
-        MemoryStore { protocol: Protocol::new(memory) }
+        MemoryStore { protocol: Protocol::new(memory), streams, queues }
     }
 }
 
@@ -373,6 +382,14 @@ impl Store for MemoryStore {
         }
         let check = |write: &Write<'_>| self.look(ReadRequest::of_versions(write.check)).versions.to_vec();
         Ok(writes.iter().map(|write| Written::new(true, check(write))).collect())
+    }
+
+    fn streams(&self) -> Option<&dyn Streams> {
+        Some(&self.streams)
+    }
+
+    fn queues(&self) -> Option<&dyn Queues> {
+        Some(&self.queues)
     }
 
     pass_on!(self.protocol: about, now, capture, lease, keep, evict_prefix, health);

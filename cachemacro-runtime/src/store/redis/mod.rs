@@ -26,6 +26,7 @@ mod multiplexed;
 mod part;
 mod pool;
 mod push;
+mod queues;
 mod raw_commands;
 mod reads;
 #[cfg(feature = "cluster")]
@@ -43,6 +44,7 @@ mod single;
 #[cfg(feature = "cluster")]
 mod slot;
 mod stream;
+mod streams;
 mod time;
 #[cfg(feature = "tls")]
 mod tls;
@@ -50,6 +52,7 @@ mod tracking;
 mod tuning;
 mod upkeep;
 mod url;
+mod waits;
 mod wire;
 
 use std::fmt;
@@ -118,5 +121,5 @@ impl fmt::Debug for RedisStore {
 
 impl Store for RedisStore {
     crate::pass_on!(self.inner: about, now, read, capture, lease, keep, write, evict, evict_prefix, health, time, connect, close);
-    crate::pass_on!(self.inner: increment, changes, immediate, tracking, inspect, documents, raw_commands, pool, breaker, server, unreached);
+    crate::pass_on!(self.inner: increment, changes, immediate, tracking, inspect, documents, raw_commands, streams, queues, pool, breaker, server, unreached);
 }

@@ -24,8 +24,17 @@ pub(super) static CAS: LazyLock<Script> = script!(true, "prelude.lua", "cas.lua"
 pub(super) static INCREMENT: LazyLock<Script> = script!(true, "prelude.lua", "increment.lua");
 pub(super) static EVICT: LazyLock<Script> = script!(true, "prelude.lua", "evict.lua");
 pub(super) static CAPTURE: LazyLock<Script> = script!(false, "versions.lua", "capture.lua");
+pub(super) static EMIT: LazyLock<Script> = script!(false, "emit.lua");
+pub(super) static JOIN: LazyLock<Script> = script!(false, "join.lua");
+pub(super) static LEAVE: LazyLock<Script> = script!(false, "leave.lua");
+pub(super) static TAKE: LazyLock<Script> = script!(false, "take.lua");
+pub(super) static BURY: LazyLock<Script> = script!(false, "bury.lua");
+pub(super) static ACCEPT: LazyLock<Script> = script!(false, "accept.lua");
+pub(super) static OWN: LazyLock<Script> = script!(false, "own.lua");
+pub(super) static DISOWN: LazyLock<Script> = script!(false, "disown.lua");
+pub(super) static SETTLE: LazyLock<Script> = script!(false, "settle.lua");
 
-/// All scripts, in the order in which a new connection loads them.
+/// All scripts of calls, in the order in which a new connection loads them. Those of events and queues are sent when they are needed.
 pub(super) fn all() -> [&'static Script; 9] {
     [&LEASE, &RENEW, &RELEASE, &FILL, &REFILL, &CAS, &INCREMENT, &EVICT, &CAPTURE]
 }

@@ -12,6 +12,7 @@ use super::connect::{Link, Patience};
 use super::endpoint::Endpoint;
 use super::push::Pushes;
 use super::send::{Keys, Sender};
+use super::waits::Waits;
 #[cfg(feature = "cluster")]
 use super::{epoch, failure, send::Resend};
 use super::{scan, tracking};
@@ -30,7 +31,9 @@ use crate::store::messages::lease::{HeldLease, Keep, Lease, LeaseRequest};
 use crate::store::messages::read::{Read, ReadRequest};
 use crate::store::messages::server::Server;
 use crate::store::messages::write::{Write, Written};
+use crate::store::queues::Queues;
 use crate::store::raw_commands::RawCommands;
+use crate::store::streams::Streams;
 
 /// The name that logs and health show.
 pub(super) const NAME: &str = "redis";
@@ -40,6 +43,7 @@ pub(super) struct Single {
     config: RedisConfig,
     pub(super) commands: Commands,
     pushes: Arc<Pushes>,
+    pub(super) waits: Arc<Waits>,
     identity: u64,
 }
 
@@ -69,9 +73,10 @@ impl Single {
             }
         };
         let pushes = Arc::new(Pushes::new(&config));
+        let waits = Waits::new(config.connect_timeout, config.command_timeout);
         let identity = endpoint.identity();
         let commands = Commands::new(sender(Link::new(&config, endpoint)?), replicas);
-        Ok(Self { config, commands, pushes, identity })
+        Ok(Self { config, commands, pushes, waits, identity })
     }
 
     pub(super) const fn link(&self) -> &Arc<Link> {
@@ -186,6 +191,7 @@ impl Store for Single {
             replicas.sender.link.close();
         }
         self.pushes.close();
+        self.waits.close();
     }
 
     async fn increment(&self, increment: Increment<'_>) -> Result<IncrementOutcome> {
@@ -213,6 +219,14 @@ impl Store for Single {
     }
 
     fn raw_commands(&self) -> Option<&dyn RawCommands> {
+        Some(self)
+    }
+
+    fn streams(&self) -> Option<&dyn Streams> {
+        Some(self)
+    }
+
+    fn queues(&self) -> Option<&dyn Queues> {
         Some(self)
     }
 

@@ -12,6 +12,7 @@ mod explorer;
 mod fresh;
 mod loads;
 mod overdue;
+mod pending;
 
 use cachemacro_tests::is_long;
 
@@ -126,6 +127,42 @@ fn in_no_order_does_who_follows_a_load_wait_for_ever_or_get_an_old_row() {
         (Without::DroppedLeaderHandsOn, dropped),
         (Without::LeftOversFlyAgain, Scene { callers: 3, ..none }),
         (Without::FillNeedsItsLease, endless),
+    ];
+    check(&scenes, &broken, explored);
+}
+
+/// Upholds G1, where writes are applied later.
+#[test]
+fn in_no_order_is_a_write_that_is_applied_later_lost_or_unseen_or_applied_twice() {
+    use self::pending::{Scene, Without, explored};
+    let none = Scene { owners: 1, ..Scene::default() };
+    let two = Scene { owners: 2, ..none };
+    let mut scenes = vec![
+        Scene { writers: 2, readers: 2, ..none },
+        Scene { writers: 2, readers: 1, lists: 1, crashes: 1, ..none },
+        Scene { writers: 2, readers: 1, lapses: 1, ..two },
+        Scene { writers: 2, crashes: 1, lapses: 1, ..two },
+        Scene { writers: 1, readers: 1, lists: 2, crashes: 1, ..none },
+    ];
+    if is_long() {
+        scenes.extend([
+            Scene { writers: 3, readers: 1, crashes: 1, ..none },
+            Scene { writers: 2, readers: 1, lists: 1, lapses: 1, ..two },
+            Scene { writers: 2, readers: 1, crashes: 1, lapses: 1, ..two },
+        ]);
+    }
+    let read = Scene { writers: 1, readers: 2, ..none };
+    let list = Scene { writers: 1, lists: 1, crashes: 1, ..none };
+    let twice = Scene { writers: 2, lapses: 1, ..two };
+    let broken = [
+        (Without::LooksIntoThePending, read),
+        (Without::EvictsWhatIsAccepted, read),
+        (Without::AcceptsInOneStep, Scene { writers: 1, ..none }),
+        (Without::EvictsWhatIsApplied, list),
+        (Without::EvictsBeforeItSettles, list),
+        (Without::SettlesNoMoreThanItRead, Scene { writers: 2, readers: 1, ..none }),
+        (Without::LedgerComparesNumbers, twice),
+        (Without::FillNeedsItsLease, Scene { writers: 2, ..read }),
     ];
     check(&scenes, &broken, explored);
 }

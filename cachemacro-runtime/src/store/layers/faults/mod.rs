@@ -351,7 +351,7 @@ fn ops_of_evict(request: EvictRequest<'_>) -> Vec<Op> {
 
 #[async_trait]
 impl Store for FaultStore {
-    pass_on!(self.inner: now, time, close, tracking, inspect, documents, raw_commands, pool, breaker, server, unreached);
+    pass_on!(self.inner: now, time, close, tracking, inspect, documents, raw_commands, streams, queues, pool, breaker, server, unreached);
 
     /// It stands for what another process has: a place of its own to all but those who are given this very store.
     fn about(&self) -> About {

@@ -5,8 +5,10 @@
 //! is all that G1 needs. A lease is asked for once its versions were captured.
 
 mod capabilities;
+mod queues;
 mod route;
 mod slots;
+mod streams;
 mod sweep;
 mod topology;
 mod versions;
@@ -49,7 +51,9 @@ use crate::store::messages::lease::{Captures, HeldLease, Keep, Lease, LeaseOutco
 use crate::store::messages::read::{Excerpt, Read, ReadRequest};
 use crate::store::messages::server::{Server, ServerFacts};
 use crate::store::messages::write::{Write, Written};
+use crate::store::queues::Queues;
 use crate::store::raw_commands::RawCommands;
+use crate::store::streams::Streams;
 
 /// A store on a cluster.
 pub(super) struct Cluster {
@@ -524,6 +528,14 @@ impl Store for Cluster {
     }
 
     fn raw_commands(&self) -> Option<&dyn RawCommands> {
+        Some(self)
+    }
+
+    fn streams(&self) -> Option<&dyn Streams> {
+        Some(self)
+    }
+
+    fn queues(&self) -> Option<&dyn Queues> {
         Some(self)
     }
 

@@ -1,0 +1,6 @@
+//! What goes to other processes by streams: events, and writes that are applied later.
+
+mod events;
+mod failing;
+mod owners;
+mod write_behind;
