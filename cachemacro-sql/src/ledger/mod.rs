@@ -120,7 +120,8 @@ macro_rules! ledger {
                 let Some(found) = noting.fetch_optional(&mut *self).await? else {
                     return Err(LedgerError::Superseded);
                 };
-                let mut row = Row::read(found.try_get(0)?, found.try_get(1)?);
+                let aside: String = found.try_get(1)?;
+                let mut row = Row::read(found.try_get(0)?, &aside);
                 let new: Vec<bool> = batch.writes().iter().map(|write| row.is_new(write.number())).collect();
                 let numbers = batch.writes().iter().map(QueuedWrite::number);
                 row.note(tenure.up_to(), tenure.left(), numbers.chain(tenure.gone()));

@@ -173,7 +173,6 @@ impl Queue {
     }
 
     /// What is pending of an entry: `Some(None)` where it is to be removed.
-    #[expect(clippy::option_option, reason = "whether something is pending, and what")]
     pub(crate) async fn pending(&self, raw: &RawEntry) -> Result<Option<Option<Bytes>>> {
         let partition = self.key_of(partition_of(raw.key.as_str()));
         let Some(write) = self.queues()?.pending(&partition, raw.key.as_str()).await? else {
