@@ -77,36 +77,53 @@ impl Queue {
         let mut pause = self.limits.every.min(self.limits.lease / 4).mul_f64(rand::random_range(0.0..=0.2));
         loop {
             let turn = async {
-                let mut drains = self.phase.subscribe();
-                tokio::select! {
-                    _ = drains.wait_for(|phase| *phase != Phase::Runs) => {}
-                    () = sleep(pause) => {}
-                }
+                self.rest(pause).await;
                 let sent = Instant::now();
                 let owned = match self.queues() {
                     Ok(queues) => queues.own(&key, &self.owner, self.limits.lease).await,
                     Err(error) => Err(error),
                 };
-                let Ok(Some(fence)) = owned else { return };
+                let fence = match owned {
+                    Ok(Some(fence)) => fence,
+                    // It is another's to apply.
+                    Ok(None) => return true,
+                    Err(_) => return false,
+                };
                 tokio::select! {
                     () = self.renewing(&key, fence, sent) => {
-                        tracing::warn!(queue = self.name, partition, "a partition of writes was lost to another process");
+                        tracing::warn!(queue = self.name, partition, "a partition of writes was lost, perhaps to another process");
+                        false
                     }
-                    () = self.working(partition, &key, fence) => {}
+                    done = self.working(partition, &key, fence) => done,
                 }
             };
-            tokio::select! {
+            let is_done = tokio::select! {
                 _ = &mut ends => break,
-                () = turn => {}
-            }
-            if *self.phase.borrow() != Phase::Runs {
+                is_done = turn => is_done,
+            };
+            let drains = *self.phase.borrow() != Phase::Runs;
+            if drains && is_done {
                 break;
             }
-            pause = (self.limits.lease / 2).mul_f64(rand::random_range(0.5..=1.0));
+            // What is left is tried again, until whoever shuts down waits no more.
+            let longest = if drains { PAUSE } else { self.limits.lease / 2 };
+            pause = longest.mul_f64(rand::random_range(0.5..=1.0));
         }
         if let Ok(queues) = self.queues() {
             // Where that fails, it lapses.
             let _ = queues.disown(&key, &self.owner).await;
+        }
+    }
+
+    /// Waits for so long, or until it is to drain; then for a moment at most.
+    async fn rest(&self, pause: Duration) {
+        let mut phase = self.phase.subscribe();
+        let drains = tokio::select! {
+            _ = phase.wait_for(|phase| *phase != Phase::Runs) => true,
+            () = sleep(pause) => false,
+        };
+        if drains {
+            sleep(pause.min(PAUSE)).await;
         }
     }
 
@@ -129,7 +146,8 @@ impl Queue {
         }
     }
 
-    async fn working(&self, partition: u8, key: &str, fence: u64) {
+    /// Tells whether nothing is left that can be applied; false where the tenure was lost.
+    async fn working(&self, partition: u8, key: &str, fence: u64) -> bool {
         let mut tenure = Tenure {
             queue: self,
             partition,
@@ -141,7 +159,7 @@ impl Queue {
             gone: Vec::new(),
         };
         // Lost: the next tenure begins at the beginning.
-        let _ = tenure.work().await;
+        tenure.work().await.is_ok()
     }
 }
 
