@@ -21,7 +21,7 @@ use crate::store::RawCommands;
 /// ```
 /// # use cachemacro_runtime as cachemacro;
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
-/// use cachemacro::{Beside, Cache, EntryRules, Stored};
+/// use cachemacro::{Beside, Cache, EntryRules, Stored, store::RawCommands};
 /// use std::sync::{Arc, Mutex};
 ///
 /// /// Remembers which key has which text.
@@ -31,6 +31,10 @@ use crate::store::RawCommands;
 /// impl Beside for Names {
 ///     fn stored(&self, stored: &Stored<'_>) {
 ///         self.0.lock().unwrap().push((stored.texts[0].clone(), stored.key.to_owned()));
+///     }
+///
+///     fn attached(&self, commands: Option<Arc<dyn RawCommands>>) {
+///         assert!(commands.is_none(), "a store in memory has no server");
 ///     }
 /// }
 ///

@@ -94,7 +94,7 @@ const MOST_ROUNDS: u32 = 100;
 ///
 /// // What only some stores can do.
 /// assert!(store.changes().is_some() && store.immediate().is_some() && store.inspect().is_some() && store.streams().is_some() && store.queues().is_some());
-/// assert!(store.tracking().is_none() && store.documents().is_none() && store.pool().is_none());
+/// assert!(store.tracking().is_none() && store.documents().is_none() && store.raw_commands().is_none() && store.pool().is_none());
 /// store.close().await;
 /// # Ok(())
 /// # }

@@ -56,7 +56,20 @@ impl SearchCache for Cache {
     }
 }
 
-/// A search that is put together. From [`SearchCache::search`], which has an example.
+/// A search that is put together. From [`SearchCache::search`].
+///
+/// ```
+/// use cachemacro::Cache;
+/// use cachemacro_search::{Search, SearchCache, Searching};
+/// use std::sync::Arc;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let cache = Cache::builder().memory().beside(Arc::new(Search::new())).build()?;
+/// let near: Searching<'_> = cache.search("airport").fuzzy("heatrow london").limit(10);
+/// assert!(near.run::<String>().await?.is_empty());
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "nothing is searched before `run`"]
 pub struct Searching<'a> {
     cache: &'a Cache,

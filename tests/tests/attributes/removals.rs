@@ -466,5 +466,5 @@ fn parts_may_be_missing_from_the_text_and_unknown_ones_are_refused() {
 fn a_debug_print_shows_no_names() {
     let removals = Removals::new().key("secret", "secret").expect("text can be a key");
     let removals = removals.tags(["secret"]).prefix("secret");
-    assert_eq!(format!("{removals:?}"), "Removals { keys: 1, tags: 1, prefixes: 1 }");
+    assert_eq!(format!("{removals:?}"), "Removals { keys: 1, tags: 1, prefixes: 1, events: 0 }");
 }
