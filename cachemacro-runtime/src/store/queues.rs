@@ -37,7 +37,8 @@ use crate::ground::error::Result;
 /// // What cannot be applied is put aside with the reason.
 /// let Accepted::As(number) = queues.accept(partition, "user:8", "".into(), 100).await? else { panic!("it is full") };
 /// let queued = queues.queued(partition, 0, 10).await?;
-/// let settle = Settle::new(&[number], &[("user:8", number)]).with_dead(&queued[0], "no name");
+/// let (numbers, keys) = ([number], [("user:8", number)]);
+/// let settle = Settle::new(&numbers, &keys).with_dead(&queued[0], "no name");
 /// assert!(queues.settle(partition, fence, settle).await?);
 /// let dead = queues.dead(partition, 10).await?;
 /// assert_eq!(dead[0].why, "no name");
