@@ -43,33 +43,48 @@ pub trait Rules<V> {
     }
 }
 
+/// Methods of [`Rules`] that do what those of other rules do.
+macro_rules! passed_on {
+    ($V:ident, $self:ident => $to:expr; $($method:ident),+) => {
+        $(passed_on!(@ $method $V $self ($to));)+
+    };
+    (@ unless $V:ident $self:ident $to:expr) => {
+        fn unless(&$self, value: &$V) -> bool {
+            $to.unless(value)
+        }
+    };
+    (@ ttl $V:ident $self:ident $to:expr) => {
+        fn ttl(&$self, value: &$V) -> Option<Ttl> {
+            $to.ttl(value)
+        }
+    };
+    (@ tags $V:ident $self:ident $to:expr) => {
+        fn tags(&$self, value: &$V) -> Vec<Tag> {
+            $to.tags(value)
+        }
+    };
+    (@ has_tags $V:ident $self:ident $to:expr) => {
+        fn has_tags(&$self) -> bool {
+            $to.has_tags()
+        }
+    };
+    (@ same $V:ident $self:ident $to:expr) => {
+        fn same(&$self, one: &$V, other: &$V) -> Option<bool> {
+            $to.same(one, other)
+        }
+    };
+    (@ search $V:ident $self:ident $to:expr) => {
+        fn search(&$self) -> Option<TextsOf<$V>> {
+            $to.search()
+        }
+    };
+}
+
 /// Gives the texts by which a value is found.
 pub(crate) type TextsOf<V> = fn(&V) -> Vec<String>;
 
 impl<V, X: Rules<V>> Rules<V> for &X {
-    fn unless(&self, value: &V) -> bool {
-        (**self).unless(value)
-    }
-
-    fn ttl(&self, value: &V) -> Option<Ttl> {
-        (**self).ttl(value)
-    }
-
-    fn tags(&self, value: &V) -> Vec<Tag> {
-        (**self).tags(value)
-    }
-
-    fn has_tags(&self) -> bool {
-        (**self).has_tags()
-    }
-
-    fn same(&self, one: &V, other: &V) -> Option<bool> {
-        (**self).same(one, other)
-    }
-
-    fn search(&self) -> Option<TextsOf<V>> {
-        (**self).search()
-    }
+    passed_on!(V, self => **self; unless, ttl, tags, has_tags, same, search);
 }
 
 /// Nothing depends on the value.
@@ -406,28 +421,10 @@ impl<X: fmt::Debug, V> fmt::Debug for VerifyBy<X, V> {
 }
 
 impl<X: Rules<V>, V> Rules<V> for VerifyBy<X, V> {
-    fn unless(&self, value: &V) -> bool {
-        self.rules.unless(value)
-    }
-
-    fn ttl(&self, value: &V) -> Option<Ttl> {
-        self.rules.ttl(value)
-    }
-
-    fn tags(&self, value: &V) -> Vec<Tag> {
-        self.rules.tags(value)
-    }
-
-    fn has_tags(&self) -> bool {
-        self.rules.has_tags()
-    }
+    passed_on!(V, self => self.rules; unless, ttl, tags, has_tags, search);
 
     fn same(&self, one: &V, other: &V) -> Option<bool> {
         Some((self.same)(one, other))
-    }
-
-    fn search(&self) -> Option<TextsOf<V>> {
-        self.rules.search()
     }
 }
 
@@ -450,25 +447,7 @@ impl<X: fmt::Debug, V> fmt::Debug for SearchBy<X, V> {
 }
 
 impl<X: Rules<V>, V> Rules<V> for SearchBy<X, V> {
-    fn unless(&self, value: &V) -> bool {
-        self.rules.unless(value)
-    }
-
-    fn ttl(&self, value: &V) -> Option<Ttl> {
-        self.rules.ttl(value)
-    }
-
-    fn tags(&self, value: &V) -> Vec<Tag> {
-        self.rules.tags(value)
-    }
-
-    fn has_tags(&self) -> bool {
-        self.rules.has_tags()
-    }
-
-    fn same(&self, one: &V, other: &V) -> Option<bool> {
-        self.rules.same(one, other)
-    }
+    passed_on!(V, self => self.rules; unless, ttl, tags, has_tags, same);
 
     fn search(&self) -> Option<TextsOf<V>> {
         Some(self.texts)

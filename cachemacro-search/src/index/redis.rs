@@ -10,9 +10,7 @@ use cachemacro::{Error, ErrorKind, Result};
 use redis::aio::ConnectionLike;
 use redis::{RedisError, ServerErrorKind, Value};
 
-use super::contract::{Changes, Index, Page, Place};
-use super::server::{Link, ServerIndex};
-use crate::document::Document;
+use super::server::{Link, ServerIndex, on_server};
 
 /// An index on a server, over a connection of [redis](https://docs.rs/redis): a `MultiplexedConnection`, or any other that can be cloned.
 ///
@@ -124,25 +122,4 @@ fn refused(error: RedisError) -> Result<Answer> {
     Err(Error::new(kind, "the index failed").with_source(error))
 }
 
-#[async_trait]
-impl<C: ConnectionLike + Clone + Send + Sync> Index for RedisIndex<C> {
-    async fn write(&self, space: &str, document: &Document, life: Duration) -> Result<()> {
-        self.index.write(space, document, life).await
-    }
-
-    async fn remove(&self, space: &str, key: &str) -> Result<()> {
-        self.index.remove(space, key).await
-    }
-
-    async fn place(&self, space: &str) -> Result<Place> {
-        self.index.place(space).await
-    }
-
-    async fn changes(&self, space: &str, since: &Place, most: usize) -> Result<Changes> {
-        self.index.changes(space, since, most).await
-    }
-
-    async fn scan(&self, space: &str, from: Option<&Place>) -> Result<Page> {
-        self.index.scan(space, from).await
-    }
-}
+on_server!([C: ConnectionLike + Clone + Send + Sync] RedisIndex<C>);

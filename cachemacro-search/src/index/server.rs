@@ -90,6 +90,50 @@ impl<L> fmt::Debug for ServerIndex<L> {
     }
 }
 
+/// An [`Index`] that is the one on a server in its field `index`: its generics, and its type.
+macro_rules! on_server {
+    ([$($generics:tt)*] $of:ty) => {
+        #[async_trait::async_trait]
+        impl<$($generics)*> $crate::index::contract::Index for $of {
+            async fn write(
+                &self,
+                space: &str,
+                document: &$crate::document::Document,
+                life: std::time::Duration,
+            ) -> cachemacro::Result<()> {
+                self.index.write(space, document, life).await
+            }
+
+            async fn remove(&self, space: &str, key: &str) -> cachemacro::Result<()> {
+                self.index.remove(space, key).await
+            }
+
+            async fn place(&self, space: &str) -> cachemacro::Result<$crate::index::contract::Place> {
+                self.index.place(space).await
+            }
+
+            async fn changes(
+                &self,
+                space: &str,
+                since: &$crate::index::contract::Place,
+                most: usize,
+            ) -> cachemacro::Result<$crate::index::contract::Changes> {
+                self.index.changes(space, since, most).await
+            }
+
+            async fn scan(
+                &self,
+                space: &str,
+                from: Option<&$crate::index::contract::Place>,
+            ) -> cachemacro::Result<$crate::index::contract::Page> {
+                self.index.scan(space, from).await
+            }
+        }
+    };
+}
+
+pub(super) use on_server;
+
 /// A command of these parts.
 macro_rules! command {
     ($($part:expr),+ $(,)?) => { vec![$(Bytes::from($part)),+] };

@@ -8,9 +8,7 @@ use bytes::Bytes;
 use cachemacro::store::{Answer, RawCommands};
 use cachemacro::{Error, ErrorKind, Result};
 
-use super::contract::{Changes, Index, Page, Place};
-use super::server::{Link, ServerIndex};
-use crate::document::Document;
+use super::server::{Link, ServerIndex, on_server};
 
 /// An index on the server of a cache's store, over the connections that the store has: with the same TLS, login, Sentinel or cluster. A [`Search`](crate::Search) that
 /// is beside a cache on a server makes one by itself.
@@ -87,25 +85,4 @@ impl Link for Through {
     }
 }
 
-#[async_trait]
-impl Index for StoreIndex {
-    async fn write(&self, space: &str, document: &Document, life: Duration) -> Result<()> {
-        self.index.write(space, document, life).await
-    }
-
-    async fn remove(&self, space: &str, key: &str) -> Result<()> {
-        self.index.remove(space, key).await
-    }
-
-    async fn place(&self, space: &str) -> Result<Place> {
-        self.index.place(space).await
-    }
-
-    async fn changes(&self, space: &str, since: &Place, most: usize) -> Result<Changes> {
-        self.index.changes(space, since, most).await
-    }
-
-    async fn scan(&self, space: &str, from: Option<&Place>) -> Result<Page> {
-        self.index.scan(space, from).await
-    }
-}
+on_server!([] StoreIndex);

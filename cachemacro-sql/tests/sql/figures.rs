@@ -8,22 +8,17 @@ use std::time::{Duration, Instant};
 
 use cachemacro::{Cache, cached, record};
 use cachemacro_sql::{Table, Watched, install, row, table};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
 use sqlx::{PgPool, SqlitePool};
 use tempfile::TempDir;
 
 use crate::history::redis;
+use crate::outbox::pool;
 use crate::postgres::Server;
 
 /// A thousand airports in a file.
 async fn airports() -> (SqlitePool, TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
-    let options = SqliteConnectOptions::new()
-        .filename(folder.path().join("test.sqlite"))
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .busy_timeout(Duration::from_secs(30));
-    let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await.expect("a file");
+    let pool = pool(&folder).await;
     let schema = "
         CREATE TABLE airports (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
         WITH RECURSIVE n (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < 1000)

@@ -53,13 +53,33 @@ struct Rig {
     folder: TempDir,
 }
 
-async fn pool(folder: &TempDir) -> SqlitePool {
+/// A database in a file.
+pub(crate) async fn pool(folder: &TempDir) -> SqlitePool {
     let options = SqliteConnectOptions::new()
         .filename(folder.path().join("test.sqlite"))
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .busy_timeout(Duration::from_secs(30));
     SqlitePoolOptions::new().max_connections(4).connect_with(options).await.expect("a file")
+}
+
+/// Whether the entry of this row is there; it is afterwards.
+async fn was_there(cache: &Cache, table: &str, key: &str) -> bool {
+    let entry = cache.entry::<u32>(table, key).with_tags(row(table, key));
+    let was_there = entry.has().await.expect("an answer");
+    entry.set(&1).await.expect("set");
+    was_there
+}
+
+/// Which of these rows are there; all are afterwards.
+pub(crate) async fn left<'k>(cache: &Cache, table: &str, keys: &[&'k str]) -> Vec<&'k str> {
+    let mut left = Vec::new();
+    for key in keys {
+        if was_there(cache, table, key).await {
+            left.push(*key);
+        }
+    }
+    left
 }
 
 fn tables() -> [cachemacro_sql::Table; 3] {
@@ -92,21 +112,12 @@ impl Rig {
 
     /// Whether the entry of a row was there; it is afterwards.
     async fn row(&self, table: &str, key: &str) -> bool {
-        let entry = self.cache.entry::<u32>(table, key).with_tags(row(table, key));
-        let was_there = entry.has().await.expect("an answer");
-        entry.set(&1).await.expect("set");
-        was_there
+        was_there(&self.cache, table, key).await
     }
 
     /// Which of these rows are there; all are afterwards.
     async fn left<'k>(&self, table: &str, keys: &[&'k str]) -> Vec<&'k str> {
-        let mut left = Vec::new();
-        for key in keys {
-            if self.row(table, key).await {
-                left.push(*key);
-            }
-        }
-        left
+        left(&self.cache, table, keys).await
     }
 
     async fn waiting(&self) -> u64 {

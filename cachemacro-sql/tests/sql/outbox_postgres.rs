@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use cachemacro::Cache;
 use cachemacro::store::faults::{FaultStore, Op};
 use cachemacro::store::memory::MemoryStore;
-use cachemacro_sql::{Outbox, Watched, install, migration, row, table};
+use cachemacro_sql::{Outbox, Watched, install, migration, table};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
+use crate::outbox::left;
 use crate::postgres::{Server, programs};
 
 const SCHEMA: &str = "
@@ -73,15 +74,7 @@ impl Rig {
 
     /// Which of these rows are there; all are afterwards.
     async fn left<'k>(&self, table: &str, keys: &[&'k str]) -> Vec<&'k str> {
-        let mut left = Vec::new();
-        for key in keys {
-            let entry = self.cache.entry::<u32>(table, key).with_tags(row(table, key));
-            if entry.has().await.expect("an answer") {
-                left.push(*key);
-            }
-            entry.set(&1).await.expect("set");
-        }
-        left
+        left(&self.cache, table, keys).await
     }
 
     async fn drained(&self) {

@@ -20,6 +20,7 @@ use cachemacro_sql::{Outbox, Table, Watched, install, row, table};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
 
+use crate::outbox::left;
 use crate::postgres::Server;
 
 const SCHEMA: &str = "
@@ -65,15 +66,7 @@ impl Rig {
     /// Which of these rows are there once the outbox is empty; all are afterwards.
     async fn left<'k>(&self, table: &str, keys: &[&'k str]) -> Vec<&'k str> {
         self.outbox.drain().await.expect("drained");
-        let mut left = Vec::new();
-        for key in keys {
-            let entry = self.cache.entry::<u32>(table, key).with_tags(row(table, key));
-            if entry.has().await.expect("an answer") {
-                left.push(*key);
-            }
-            entry.set(&1).await.expect("set");
-        }
-        left
+        left(&self.cache, table, keys).await
     }
 
     async fn waiting(&self) -> u64 {

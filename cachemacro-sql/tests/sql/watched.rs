@@ -25,9 +25,11 @@ use std::time::{Duration, Instant};
 use cachemacro::{Cache, cache_evict, cached};
 use cachemacro_sql::{Effects, Watched};
 use futures_util::{FutureExt as _, StreamExt as _};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{Row as _, SqlitePool};
 use tempfile::TempDir;
+
+use crate::outbox::pool;
 
 type Result<T = ()> = std::result::Result<T, sqlx::Error>;
 
@@ -55,13 +57,7 @@ pub(crate) struct Rig {
 impl Rig {
     async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let options = SqliteConnectOptions::new()
-            .filename(folder.path().join("test.sqlite"))
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .busy_timeout(Duration::from_secs(30));
-        let pool =
-            SqlitePoolOptions::new().max_connections(4).connect_with(options).await.expect("a new file");
+        let pool = pool(&folder).await;
         sqlx::raw_sql(SCHEMA).execute(&pool).await.expect("well-formed");
         let cache = Cache::memory();
         Self { db: Watched::new(pool).cache(&cache), cache, _folder: folder }

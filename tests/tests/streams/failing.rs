@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cachemacro::{Cache, Gap};
+use cachemacro::{Cache, Gap, Subscription};
 use cachemacro_tests::clusters::RedisCluster;
 use cachemacro_tests::server::run;
 use cachemacro_tests::{DEADLINE, RedisServer, namespace, wait_until};
@@ -39,15 +39,31 @@ async fn emit(cache: &Cache, id: u64) {
     wait_until("it is sent", DEADLINE, async || cache.emit(&id).await.is_ok()).await;
 }
 
+/// Who hears each event, and who hears it for a group, and has heard one.
+struct Both {
+    cache: Cache,
+    each: Seen<u64>,
+    one: Seen<u64>,
+    gaps: Seen<Gap>,
+    _subscribed: [Subscription<u64>; 2],
+}
+
+impl Both {
+    async fn at(server: &RedisServer) -> Self {
+        let cache = on(&server.url(), "shop");
+        let (each, one, gaps) = (Seen::default(), Seen::default(), Seen::default());
+        let to_each = adding(&cache, &each, &gaps).await.expect("it begins");
+        let to_one = adding(&cache, &one, &gaps).one("mailers").await.expect("it begins");
+        emit(&cache, 1).await;
+        assert_eq!((wait_for(&each, 1).await, wait_for(&one, 1).await), (vec![1], vec![1]));
+        Self { cache, each, one, gaps, _subscribed: [to_each, to_one] }
+    }
+}
+
 #[tokio::test]
 async fn a_stream_that_was_lost_is_a_gap_and_begins_anew() {
     let server = RedisServer::start();
-    let cache = on(&server.url(), "shop");
-    let (each, one, gaps) = (Seen::default(), Seen::default(), Seen::default());
-    let _each = adding(&cache, &each, &gaps).await.expect("it begins");
-    let _one = adding(&cache, &one, &gaps).one("mailers").await.expect("it begins");
-    emit(&cache, 1).await;
-    assert_eq!((wait_for(&each, 1).await, wait_for(&one, 1).await), (vec![1], vec![1]));
+    let Both { cache, each, one, gaps, _subscribed } = Both::at(&server).await;
     run(&mut server.client().await, "FLUSHALL").await;
     emit(&cache, 2).await;
     assert_eq!((wait_for(&each, 2).await, wait_for(&one, 2).await), (vec![1, 2], vec![1, 2]));
@@ -64,12 +80,7 @@ async fn who_is_subscribed_goes_on_after_an_outage() {
     let path = kept.path().to_str().expect("a path of text");
     let mut server =
         RedisServer::with_args(&["--dir", path, "--appendonly", "yes", "--appendfsync", "always"]);
-    let cache = on(&server.url(), "shop");
-    let (each, one, gaps) = (Seen::default(), Seen::default(), Seen::default());
-    let _each = adding(&cache, &each, &gaps).await.expect("it begins");
-    let _one = adding(&cache, &one, &gaps).one("mailers").await.expect("it begins");
-    emit(&cache, 1).await;
-    assert_eq!((wait_for(&each, 1).await, wait_for(&one, 1).await), (vec![1], vec![1]));
+    let Both { cache, each, one, gaps, _subscribed } = Both::at(&server).await;
     server.restart();
     emit(&cache, 2).await;
     wait_until("both have it", DEADLINE, async || ids(&each).contains(&2) && ids(&one).contains(&2)).await;
