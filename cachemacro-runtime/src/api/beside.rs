@@ -116,8 +116,7 @@ impl Cache {
     /// # Ok::<(), cachemacro::Error>(())
     /// ```
     pub fn raw_commands(&self) -> Option<Arc<dyn RawCommands>> {
-        let store = &self.core().store;
-        store.raw_commands().is_some().then(|| Arc::new(store.clone()) as _)
+        self.core().raw_commands()
     }
 
     /// What is known of the entries under a prefix.

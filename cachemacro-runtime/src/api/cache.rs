@@ -70,8 +70,7 @@ impl Cache {
         let core = Arc::new(Core::new(store, settings));
         core.watch_breaker();
         if let Some(beside) = &core.settings.beside.0 {
-            let commands = core.store.raw_commands().is_some().then(|| core.store.clone());
-            beside.attached(commands.map(|store| Arc::new(store) as _));
+            beside.attached(core.raw_commands());
         }
         #[cfg(feature = "reports")]
         core.start_reporting();

@@ -16,7 +16,8 @@ use tokio::time::{interval_at, sleep};
 use crate::engine::core::Core;
 use crate::format::ids::Token;
 use crate::ground::error::{Error, ErrorKind, Result};
-use crate::ground::panics::caught;
+use crate::ground::panics::{caught, caught_task};
+use crate::ground::pauses::{backoff, spread};
 use crate::observe::subscription::SubscriptionCounts;
 use crate::store::{Buried, Given, Item, Member, Place};
 
@@ -26,8 +27,6 @@ const CHUNK: usize = 100;
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// The first pause after the store failed, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
-/// The longest pause between two attempts.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 
 /// What a handler makes of an event; `None` where it could not be decoded.
 pub(crate) type Handler = Arc<dyn Fn(&[u8]) -> Option<Handling> + Send + Sync>;
@@ -299,7 +298,8 @@ impl Running {
                 return self.bury(&item, &why).await;
             }
             let mut stops = self.stops.subscribe();
-            let backoff = backoff(self.plan.backoff, tries);
+            let backoff =
+                backoff(self.plan.backoff, u32::try_from(tries.saturating_sub(1)).unwrap_or(u32::MAX));
             tokio::select! {
                 // Another member is given it.
                 _ = stops.wait_for(|stops| *stops) => return,
@@ -400,29 +400,17 @@ impl Trouble {
             tracing::warn!(event, %error, "events cannot be read");
         }
         self.0 = (self.0 * 2).clamp(first, longest);
-        self.0.mul_f64(rand::random_range(0.5..=1.0))
+        spread(self.0)
     }
 }
 
 /// Runs a handler to its end, also where it panics.
 async fn run(handling: Handling) -> Result<(), String> {
-    let mut set = JoinSet::new();
-    set.spawn(handling);
-    match set.join_next().await {
-        Some(Ok(handled)) => handled,
-        Some(Err(_)) | None => Err(panicked()),
-    }
+    caught_task(handling).await.unwrap_or_else(|| Err(panicked()))
 }
 
 fn panicked() -> String {
     "its handler panicked".to_owned()
-}
-
-/// The pause after so many attempts: twice as long each time.
-fn backoff(first: Duration, tries: u64) -> Duration {
-    let doublings = u32::try_from(tries.saturating_sub(1)).unwrap_or(u32::MAX).min(20);
-    let pause = first.saturating_mul(1 << doublings).min(LONGEST_BACKOFF);
-    pause.mul_f64(rand::random_range(0.5..=1.0))
 }
 
 fn count(counter: &AtomicU64, more: u64) {

@@ -11,6 +11,7 @@ use crate::ground::panics::caught;
 use crate::key::{Key, prefix_of};
 use crate::policy::outcome::Value;
 use crate::policy::rules::TextsOf;
+use crate::store::RawCommands;
 
 /// What is to be told once a value was stored.
 pub(crate) struct ToTell {
@@ -39,6 +40,13 @@ impl ToTell {
         if caught(|| beside.stored(&stored)).is_none() {
             tracing::debug!("who is beside the cache panicked");
         }
+    }
+}
+
+impl Core {
+    /// Who sends commands that are none of the cache's own, where the store has a server.
+    pub(crate) fn raw_commands(&self) -> Option<Arc<dyn RawCommands>> {
+        self.store.raw_commands().is_some().then(|| Arc::new(self.store.clone()) as _)
     }
 }
 

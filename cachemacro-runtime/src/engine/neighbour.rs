@@ -73,7 +73,7 @@ pub trait Beside: Any + Send + Sync {
 pub struct Stored<'a> {
     /// The namespace of the cache, as keys have it; empty where there is none.
     pub namespace: &'a str,
-    /// The entry's key behind the namespace, as [`Key::as_str`] gives it.
+    /// The entry's key behind the namespace, as [`Key::as_str`](crate::Key::as_str) gives it.
     pub key: &'a str,
     /// How long the entry lives.
     pub life: Duration,

@@ -1,4 +1,4 @@
-//! What everything stands on: errors, time, locks, caught panics, a thread in the background.
+//! What everything stands on: errors, time, pauses, locks, caught panics, a thread in the background.
 
 pub(crate) mod background;
 pub(crate) mod chunks;
@@ -7,6 +7,7 @@ pub(crate) mod error;
 pub(crate) mod heap;
 pub(crate) mod lists;
 pub(crate) mod panics;
+pub(crate) mod pauses;
 pub(crate) mod refused;
 pub(crate) mod setters;
 pub(crate) mod sync;

@@ -3,6 +3,8 @@
 use std::mem::forget;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use tokio::task::JoinSet;
+
 /// What foreign code returns; `None` where it panics. For code that leaves nothing of ours half changed.
 pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Option<T> {
     match catch_unwind(AssertUnwindSafe(run)) {
@@ -15,6 +17,15 @@ pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Option<T> {
             None
         }
     }
+}
+
+/// What a foreign future gives; `None` where it panics. It runs as a task of its own, which ends with the caller.
+pub(crate) async fn caught_task<T: Send + 'static>(
+    run: impl Future<Output = T> + Send + 'static,
+) -> Option<T> {
+    let mut task = JoinSet::new();
+    task.spawn(run);
+    task.join_next().await?.ok()
 }
 
 #[cfg(test)]

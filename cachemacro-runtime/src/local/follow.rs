@@ -12,6 +12,7 @@ use super::tier::Tier;
 use crate::ground::background::Background;
 use crate::ground::clock::Clock;
 use crate::ground::error::{Error, ErrorKind};
+use crate::ground::pauses::spread;
 use crate::ground::sync::lock;
 use crate::store::{AnyStore, Listener, Store};
 
@@ -121,7 +122,7 @@ async fn follow(
             _ => (pause * 2).min(LONGEST_PAUSE),
         };
         tokio::select! {
-            () = sleep(pause.mul_f64(rand::random_range(0.5..=1.0))) => {}
+            () = sleep(spread(pause)) => {}
             _ = &mut gone => return,
         }
     }

@@ -29,26 +29,15 @@ async fn two_children_of_one_process_draw_different_ids() {
 
 /// Where the runtime uses a generator that lies in its memory, and what for: nothing that two processes must not draw alike.
 const GENERATORS: &[(&str, &str)] = &[
-    ("calls/subscribe.rs", "a pause"),
     ("calls/update.rs", "a pause"),
-    ("calls/write_behind/mod.rs", "a pause"),
     ("calls/write_behind/owner.rs", "a pause"),
     ("engine/core.rs", "jitter of a TTL"),
-    ("engine/deferred/replay.rs", "a pause"),
     ("engine/lease.rs", "a pause"),
     ("engine/verifying.rs", "which hits are looked at"),
-    ("local/follow.rs", "a pause"),
+    ("ground/pauses.rs", "a pause"),
     ("store/contract.rs", "a pause"),
-    ("store/layers/breaker/state.rs", "a pause"),
     ("store/memory/space.rs", "the seed of a hash, of this process's own map"),
-    ("store/redis/cluster/route.rs", "a pause"),
-    ("store/redis/cluster/sweep.rs", "a pause"),
-    ("store/redis/cluster/topology.rs", "a pause, and the order in which nodes are asked"),
-    ("store/redis/connect.rs", "a pause"),
-    ("store/redis/gate.rs", "a pause"),
-    ("store/redis/pool.rs", "a pause"),
-    ("store/redis/push.rs", "a pause"),
-    ("store/redis/send.rs", "a pause"),
+    ("store/redis/cluster/topology.rs", "the order in which nodes are asked"),
     ("store/redis/upkeep.rs", "how long a connection lives"),
 ];
 

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, try_join_all};
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 use xxhash_rust::xxh3::xxh3_64;
@@ -25,6 +25,7 @@ use crate::engine::raw::RawEntry;
 use crate::engine::removals::Removals;
 use crate::format::ids::Token;
 use crate::ground::error::{Error, ErrorKind, Result};
+use crate::ground::pauses::spread;
 use crate::observe::write_behind::{QueueCounts, QueueStats};
 use crate::store::{Accepted, Dead, Queued, Queues};
 
@@ -155,7 +156,7 @@ impl Queue {
                 }
                 Ok(Accepted::Full) => {
                     self.accepted.notify_waiters();
-                    sleep(PAUSE.mul_f64(rand::random_range(0.5..=1.0))).await;
+                    sleep(spread(PAUSE)).await;
                 }
                 Err(error) => {
                     self.core.failed(&error);
@@ -185,8 +186,8 @@ impl Queue {
     /// What all partitions hold, and what became of what this process had to do with.
     pub(crate) async fn stats(&self) -> Result<QueueStats> {
         let mut stats = self.counts.snapshot();
-        for partition in 0..PARTITIONS {
-            let depth = self.queues()?.depth(&self.key_of(partition)).await?;
+        let depth = async |partition| self.queues()?.depth(&self.key_of(partition)).await;
+        for depth in try_join_all((0..PARTITIONS).map(depth)).await? {
             stats.depth += depth.count;
             stats.oldest = stats.oldest.max(depth.oldest);
             stats.dead += depth.dead;

@@ -8,18 +8,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::{Phase, Piece, Queue, count, removals_of};
 use crate::engine::removals::Removals;
 use crate::ground::error::Result;
+use crate::ground::panics::caught_task;
+use crate::ground::pauses::{backoff, spread};
 use crate::store::{Queued, Settle};
 
 /// How often a batch is tried as a whole before it is halved.
 const WHOLE: u32 = 2;
-/// The longest pause between two attempts.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 /// The pause after the store failed.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -107,7 +106,7 @@ impl Queue {
             }
             // What is left is tried again, until whoever shuts down waits no more.
             let longest = if drains { PAUSE } else { self.limits.lease / 2 };
-            pause = longest.mul_f64(rand::random_range(0.5..=1.0));
+            pause = spread(longest);
         }
         if let Ok(queues) = self.queues() {
             // Where that fails, it lapses.
@@ -336,13 +335,8 @@ impl Tenure<'_> {
         };
         let Some(apply) = &self.queue.apply else { return Ok(Err("nothing is applied here".to_owned())) };
         let applying = apply(piece)?;
-        // As a task of its own: where it panics, it has failed. It ends with the tenure.
-        let mut task = JoinSet::new();
-        task.spawn(applying);
-        Ok(match task.join_next().await {
-            Some(Ok(applied)) => applied,
-            Some(Err(_)) | None => Err("it panicked".to_owned()),
-        })
+        // Where it panics, it has failed. It ends with the tenure.
+        Ok(caught_task(applying).await.unwrap_or_else(|| Err("it panicked".to_owned())))
     }
 
     /// These were applied: evicts what was loaded before that, then forgets them.
@@ -398,9 +392,8 @@ impl Tenure<'_> {
         }
     }
 
-    /// The pause after so many attempts: twice as long each time.
+    /// The pause after so many attempts.
     fn backoff(&self, tries: u32) -> Duration {
-        let pause = self.queue.limits.backoff.saturating_mul(1 << tries.min(20)).min(LONGEST_BACKOFF);
-        pause.mul_f64(rand::random_range(0.5..=1.0))
+        backoff(self.queue.limits.backoff, tries)
     }
 }

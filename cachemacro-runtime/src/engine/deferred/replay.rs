@@ -10,6 +10,7 @@ use super::queue::Evicts;
 use crate::engine::core::Core;
 use crate::engine::targets::Targets;
 use crate::ground::error::{Error, ErrorKind, Result};
+use crate::ground::pauses::spread;
 use crate::observe::breaker::BreakerState;
 use crate::observe::event::Event;
 
@@ -141,7 +142,7 @@ async fn replay(core: Weak<Core>, replaying: Replaying) {
     loop {
         let Some(evicts) = replaying.0.upgrade() else { return };
         // Jittered, so that a fleet does not come back in step. Nothing of the cache is held meanwhile but its queue.
-        let jittered = pause.mul_f64(rand::random_range(0.5..=1.0));
+        let jittered = spread(pause);
         let woken = timeout(jittered, evicts.kept.wake.notified()).await.is_ok();
         drop(evicts);
         let Some(core) = core.upgrade() else { return };

@@ -26,6 +26,7 @@ use super::runtimes::PerRuntime;
 use super::upkeep::Upkeep;
 use super::wire::{Asked, Packed, Wire};
 use crate::ground::error::{Error, Result};
+use crate::ground::pauses::spread;
 use crate::ground::sync::lock;
 use crate::observe::pool::Pool;
 
@@ -435,7 +436,7 @@ impl Drop for Slots {
 /// Looks after connections again and again, as long as they are there.
 async fn look_after(link: Weak<Link>, slots: Weak<Slots>, pause: Duration) {
     loop {
-        sleep(pause.mul_f64(rand::random_range(0.5..=1.0))).await;
+        sleep(spread(pause)).await;
         let (Some(link), Some(slots)) = (link.upgrade(), slots.upgrade()) else { return };
         for index in 0..link.width {
             if link.dialer.is_closed() {

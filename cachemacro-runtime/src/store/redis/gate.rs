@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use crate::ground::error::{Error, ErrorKind};
+use crate::ground::pauses::spread;
 
 /// The pause after the first failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -95,7 +96,7 @@ impl Gate {
         let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(8)).min(self.longest_pause);
         self.failures = self.failures.saturating_add(1);
         // Between half and all of the pause, so that a fleet does not come back in step.
-        self.not_before = Some(now + pause.mul_f64(rand::random_range(0.5..=1.0)));
+        self.not_before = Some(now + spread(pause));
         self.last = Cow::Owned(error.context().to_owned());
         first
     }

@@ -18,6 +18,7 @@ use super::failure;
 use super::multiplexed::{Multiplexed, settings};
 use super::upkeep::Upkeep;
 use crate::ground::error::{Error, ErrorKind, Result};
+use crate::ground::pauses::spread;
 use crate::ground::sync::lock;
 use crate::observe::pool as observe;
 
@@ -80,7 +81,7 @@ impl Pooled {
                     if dialer.is_calm() {
                         look_after(&pool, &turn, upkeep).await;
                     }
-                    sleep(pause.mul_f64(rand::random_range(0.5..=1.0))).await;
+                    sleep(spread(pause)).await;
                 };
                 tokio::select! {
                     () = look => {}

@@ -23,6 +23,7 @@ use super::multiplexed::{Multiplexed, Unmade, settings};
 use super::{failure, reply};
 use crate::format::header::{FIXED, Header};
 use crate::ground::error::{Error, Result};
+use crate::ground::pauses::spread;
 use crate::ground::sync::lock;
 
 /// The longest wait for a push before the caller looks for itself.
@@ -255,11 +256,6 @@ impl Drop for Place<'_> {
             }
         }
     }
-}
-
-/// Between half and all of it, so that those who wait for one key do not ask in step.
-fn spread(time: Duration) -> Duration {
-    time.mul_f64(rand::random_range(0.5..=1.0))
 }
 
 #[cfg(test)]

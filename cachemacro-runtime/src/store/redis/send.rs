@@ -17,6 +17,7 @@ use super::slot::slot;
 use super::upkeep::Upkeep;
 use super::wire::{Asked, Broken, Cause, Doubtful, Found, Packed, Reply, Unread, Wire};
 use crate::ground::error::{Error, Result};
+use crate::ground::pauses::spread;
 
 /// The deadline of what has to be done, in command timeouts: one for a connection that went silent, one for another, and one
 /// for opening that and for pauses. `RedisConfig::command_timeout` tells of it.
@@ -311,7 +312,7 @@ impl Sender {
                     }
                     if refusal.request == Next::Later {
                         // Between half and all of it, so that those who were refused together do not come back in step.
-                        sleep(pause.mul_f64(rand::random_range(0.5..=1.0))).await;
+                        sleep(spread(pause)).await;
                         pause *= 2;
                     }
                 }

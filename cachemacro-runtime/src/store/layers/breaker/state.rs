@@ -22,6 +22,7 @@ use tokio::sync::Notify;
 
 use super::config::BreakerConfig;
 use crate::ground::error::{Error, ErrorKind, Result};
+use crate::ground::pauses::spread;
 use crate::ground::sync::modelled::{AtomicBool, AtomicU8, AtomicU64, Mutex, lock};
 use crate::observe::breaker::BreakerState;
 
@@ -334,7 +335,7 @@ impl Trouble {
 
     /// Between half and all of the pause, so that a fleet does not come back in step.
     fn next_pause(&mut self) -> Duration {
-        let pause = self.pause.mul_f64(rand::random_range(0.5..=1.0));
+        let pause = spread(self.pause);
         self.due = Some(Instant::now() + pause);
         pause
     }

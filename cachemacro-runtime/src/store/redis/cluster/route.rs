@@ -15,6 +15,7 @@ use super::super::url::Host;
 use super::topology::{Node, Topology};
 use crate::format::ids::Version;
 use crate::ground::error::{Error, ErrorKind, Result};
+use crate::ground::pauses::spread;
 
 /// How often one request is pointed elsewhere.
 const MOST_HOPS: u32 = 8;
@@ -129,7 +130,7 @@ impl Topology {
                         Again::Never => return Err(error),
                         _ if moved && hops < MOST_HOPS => {}
                         Again::Until(end) if Instant::now() + pause < end => {
-                            self.rest(pause.mul_f64(rand::random_range(0.5..=1.0))).await;
+                            self.rest(spread(pause)).await;
                             pause = pause.saturating_mul(2);
                         }
                         _ => return Err(error),

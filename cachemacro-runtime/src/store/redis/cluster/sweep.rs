@@ -17,6 +17,7 @@ use super::super::wire::Reply;
 use super::super::{failure, reply};
 use super::topology::{Node, Topology};
 use crate::ground::error::{Error, ErrorKind, Result};
+use crate::ground::pauses::spread;
 use crate::store::messages::inspect::{Cursor, Page};
 
 /// How often a removal begins again because slots moved.
@@ -29,7 +30,7 @@ pub(super) async fn evict_prefix(topology: &Arc<Topology>, prefix: &str) -> Resu
     let mut removed = 0;
     for round in 0..MOST_ROUNDS {
         if round > 0 {
-            sleep(PAUSE.mul_f64(rand::random_range(0.5..=1.0))).await;
+            sleep(spread(PAUSE)).await;
         }
         let layout = topology.known().await?;
         let Ok(Some(before)) = owned(&layout.nodes).await else {

@@ -24,6 +24,7 @@ use super::slots::{Served, served};
 use super::watches::{Watched, Watches};
 use crate::ground::background::Background;
 use crate::ground::error::{Error, ErrorKind, Result};
+use crate::ground::pauses::spread;
 use crate::ground::sync::{lock, read, write};
 
 /// The pause between two looks at the cluster where nothing seems wrong.
@@ -234,7 +235,7 @@ impl Topology {
         let topology = Arc::downgrade(self);
         self.background.spawn(async move {
             loop {
-                sleep(BEAT.mul_f64(rand::random_range(0.5..=1.0))).await;
+                sleep(spread(BEAT)).await;
                 let Some(topology) = topology.upgrade() else { return };
                 if topology.closed.load(Ordering::SeqCst) {
                     return;
