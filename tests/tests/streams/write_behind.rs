@@ -1,6 +1,7 @@
 //! Writes that are accepted now and applied later.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -321,13 +322,17 @@ async fn who_is_gone_is_replaced_once_its_lease_has_lapsed(rig: Rig) {
     let (gone, cache) = (rig.process().cache, rig.process().cache);
     let database = Database::default();
     let hanging = quick().lease(Duration::from_millis(300));
-    let hangs =
-        hanging.start(&gone, |_| std::future::pending::<Result<(), String>>()).await.expect("it starts");
+    let applies = Arc::new(AtomicBool::new(false));
+    let begun = applies.clone();
+    let hangs = hanging
+        .start(&gone, move |_| {
+            begun.store(true, Ordering::SeqCst);
+            std::future::pending::<Result<(), String>>()
+        })
+        .await
+        .expect("it starts");
     put(&hangs, &gone, 7, "Ada").await;
-    wait_until("it is being applied", DEADLINE, async || {
-        hangs.stats().await.is_ok_and(|stats| stats.depth == 1)
-    })
-    .await;
+    wait_until("it is being applied", DEADLINE, async || applies.load(Ordering::SeqCst)).await;
     let queue = start(&cache, quick().lease(Duration::from_millis(300)), &database).await;
     // It hangs, and keeps its lease: nobody else applies.
     tokio::time::sleep(Duration::from_millis(600)).await;

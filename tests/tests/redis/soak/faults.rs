@@ -1,7 +1,7 @@
 //! What is done to the server while a history goes on.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -127,6 +127,8 @@ pub(crate) struct Seen {
     away: Mutex<Vec<Span>>,
     /// When some connection led to a demoted server.
     demoted: Mutex<Vec<Span>>,
+    /// How many times as long as usual it pauses, less one.
+    longer: AtomicU32,
     over: AtomicBool,
 }
 
@@ -435,7 +437,8 @@ impl Scene {
     /// Waits, at most until it is over.
     async fn pause(&self, millis: u64) {
         let began = Instant::now();
-        while !self.seen.is_over() && began.elapsed() < Duration::from_millis(millis) {
+        let lasts = || Duration::from_millis(millis) * (1 + self.seen.longer.load(Ordering::SeqCst));
+        while !self.seen.is_over() && began.elapsed() < lasts() {
             sleep(Duration::from_millis(millis.min(20))).await;
         }
     }
@@ -471,6 +474,12 @@ impl Scene {
 }
 
 impl Seen {
+    /// From now on it comes about half as often: on a busy machine nothing is done between two that come too soon.
+    pub(crate) fn be_rarer(&self) {
+        let longer = self.longer.load(Ordering::SeqCst);
+        self.longer.store(2 * longer + 1, Ordering::SeqCst);
+    }
+
     /// How often the fault came about.
     pub(crate) fn times(&self) -> u64 {
         self.times.load(Ordering::SeqCst)

@@ -25,8 +25,13 @@ async fn play(fault: Fault, latest: Duration) {
     let began = Instant::now();
     let enough = |done: &Counts| done.reads > 1_000 && done.local > 100 && done.evicts > 50;
     let playing = async {
-        tokio::time::sleep(length()).await;
+        let mut last_turn = length();
+        tokio::time::sleep(last_turn).await;
         while !enough(&fleet.counts().await) && began.elapsed() < length() + 2 * DEADLINE {
+            if began.elapsed() > 2 * last_turn {
+                last_turn = began.elapsed();
+                seen.be_rarer();
+            }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         seen.end();
