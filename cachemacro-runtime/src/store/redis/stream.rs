@@ -18,7 +18,7 @@ use tokio::time::timeout;
 #[cfg(feature = "tls")]
 use super::tls::{Encrypted, Tls};
 use super::url::Host;
-use super::wire::Told;
+use super::wire::{LastWords, Told};
 
 /// What is said of a host that has no address.
 const UNKNOWN: &str = "the name of its host cannot be resolved";
@@ -100,6 +100,19 @@ impl Stream {
     #[cfg(not(unix))]
     pub(super) async fn unix(_: &Path) -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Where it will stand why it ended.
+    #[cfg_attr(
+        not(feature = "tls"),
+        expect(clippy::unused_self, reason = "what is not encrypted says nothing")
+    )]
+    pub(super) fn last_words(&self) -> LastWords {
+        #[cfg(feature = "tls")]
+        if let Self::Tls(stream) = self {
+            return stream.last_words();
+        }
+        LastWords::default()
     }
 }
 
