@@ -440,7 +440,14 @@ impl Known<'_> {
                 let (named, origin) = (
                     (&*raw.full, &self.placed),
                     // The store counts what is shared once.
-                    (bytes, Origin { size: usable.unpacked_len().saturating_sub(lent), head, rebuild }),
+                    (
+                        bytes,
+                        Origin {
+                            size: usable.unpacked_len().saturating_sub(lent),
+                            head: &bytes[..head],
+                            rebuild,
+                        },
+                    ),
                 );
                 store.keep_decoded(named, origin, versions, until, value);
             }
