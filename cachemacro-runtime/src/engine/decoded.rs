@@ -302,7 +302,8 @@ impl<T: Value> Entry<T> {
         let fill_id = *prepared.fill_id.get_or_insert_with(|| raw.core.store.fill_id());
         let copied = Copied::new(fill_id, size, self.likeness(), value);
         let copy = LocalCopy::new(placed, raw.owner(), (size, unpacked), copied);
-        prepared.copying = Some(Copying { raw: raw.clone(), expected: self.expected(), ttl, fill_id, copy });
+        let copying = Copying { raw: raw.clone(), expected: self.expected(), ttl, fill_id, copy };
+        prepared.copying = Some(Box::new(copying));
     }
 }
 
