@@ -73,7 +73,6 @@ impl Player {
     ///
     /// # Errors
     /// Where the database fails, and never because of the cache.
-    #[expect(clippy::large_futures, reason = "one for each task, made once")]
     pub(crate) async fn play(mut self, over: Arc<AtomicBool>) -> Result<()> {
         while !over.load(Ordering::SeqCst) {
             sleep(Duration::from_micros(self.dice.below(1 + 2_000 * self.rest_millis))).await;
