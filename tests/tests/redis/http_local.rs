@@ -196,7 +196,10 @@ async fn what_is_kept_in_the_process_follows_evicts_of_this_and_of_other_process
         match way {
             0 => one.cache.scope(change(7)).await,
             1 => {
-                one.cache.evict_tags([cachemacro_http::url_tag("shop", "/teas/7")]).await.expect("it answers");
+                one.cache
+                    .evict_tags([cachemacro_http::url_tag("shop", "/teas/7")])
+                    .await
+                    .expect("it answers");
             }
             2 => drop(one.ask("DELETE", "/teas/7", "en").await),
             _ => drop(one.ask("PUT", "/teas/7", "").await),
