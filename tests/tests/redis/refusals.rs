@@ -9,6 +9,7 @@
 //! | a reply retires its connection | `each_reply_of_the_table_does_what_the_table_says` |
 //! | an evict is sent again after a refusal | the same |
 //! | all connections to a demoted server are retired at once | `one_answer_of_a_replica_retires_all_connections_to_it` |
+//! | what refused a request is told whatever came after | `a_refusal_is_told_though_nothing_can_be_connected_to_after_it` |
 //! | a replica is refused when connecting | `nothing_is_read_from_a_replica` |
 //! | pooled connections are checked | `an_evict_of_a_prefix_is_not_done_on_a_replica` |
 //! | what fails just after connecting is charged | `a_server_that_refuses_all_on_every_new_connection_is_not_flooded` |
@@ -23,7 +24,7 @@ use cachemacro_runtime::store::{EvictRequest, LeaseKind, LeaseRequest, Store, Ta
 use cachemacro_runtime::{Error, ErrorKind};
 use cachemacro_tests::server::run;
 use cachemacro_tests::{DEADLINE, FaultProxy, RedisServer, Single as _, namespace, wait_until};
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use redis::aio::MultiplexedConnection;
 
 const LIFE: Duration = Duration::from_mins(1);
@@ -179,6 +180,25 @@ async fn plays_always(row: &Row) {
     let lease = LeaseRequest::new(&key, Token::new(7), LeaseKind::Load, LIFE);
     store.lease_one(lease).await.expect_err(form);
     assert_eq!(proxy.answered(), answered + 1, "{form}");
+}
+
+/// What a server said last is told, also where the attempt after that found nobody.
+#[tokio::test]
+async fn a_refusal_is_told_though_nothing_can_be_connected_to_after_it() {
+    for leave in [FaultProxy::refuse, FaultProxy::black_hole] {
+        let proxy = FaultProxy::start(&RedisServer::shared().address());
+        let store = store(&proxy.url());
+        store.evict_one("warm").await.expect("evicted");
+        let key = namespace();
+        proxy.answer(key.as_bytes(), "NOREPLICAS some text", ALWAYS);
+        let refused = async {
+            wait_until("it was refused", DEADLINE, async || proxy.answered() > 0).await;
+            leave(&proxy);
+        };
+        let (error, ()) = join(store.evict_one(&key), refused).await;
+        let told = error.expect_err("nobody evicted it").to_string();
+        assert!(told.contains("(NOREPLICAS)"), "{told}");
+    }
 }
 
 /// Upholds G7.

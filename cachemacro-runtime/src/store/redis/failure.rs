@@ -35,9 +35,21 @@ pub(super) fn timed_out(waited: Duration) -> Error {
     Error::new(ErrorKind::Timeout, format!("no answer from redis within {} ms", waited.as_millis()))
 }
 
-/// What was sent and not answered could not be sent again.
-pub(super) fn not_again(sent: &Error, why: &Error) -> Error {
-    Error::new(sent.kind(), format!("{}; not sent again: {}", sent.context(), why.context()))
+/// The last attempt at a request failed so. What became of it before that decides what it counts as, and is told: whether it was
+/// `sent` and not answered, so that it may have been done, and by what reply the server `refused` it.
+pub(super) fn in_the_end(error: Error, sent: Option<&Error>, refused: Option<&Error>) -> Error {
+    let error = match sent {
+        Some(sent) => {
+            Error::new(sent.kind(), format!("{}; not sent again: {}", sent.context(), error.context()))
+        }
+        None => error,
+    };
+    match refused {
+        Some(refused) => {
+            Error::new(error.kind(), format!("{}; before that: {}", error.context(), refused.context()))
+        }
+        None => error,
+    }
 }
 
 /// What was asked for in part failed in a later part. Where nothing of that was sent, the earlier one was all the same.
@@ -231,10 +243,25 @@ mod tests {
 
     #[test]
     fn what_failed_in_a_later_part_may_have_been_done_in_part() {
-        for error in [closed(), not_again(&timed_out(Duration::ZERO), &closed()), unexpected()] {
+        let late = timed_out(Duration::ZERO);
+        for error in [closed(), in_the_end(closed(), Some(&late), None), unexpected()] {
             let in_part = in_part(error.clone());
             assert_ne!(in_part.kind(), ErrorKind::Connect);
             assert!(in_part.context().contains(error.context()));
+        }
+    }
+
+    #[test]
+    fn what_became_of_a_request_before_its_last_attempt_is_told_and_counts() {
+        let (late, full) = (timed_out(Duration::ZERO), refused(b"OOM k"));
+        let kind = |sent, refused| in_the_end(connecting(), sent, refused).kind();
+        assert_eq!(kind(None, None), ErrorKind::Connect);
+        assert_eq!(kind(None, Some(&full)), ErrorKind::Connect, "a refusal did nothing");
+        assert_eq!(kind(Some(&late), None), ErrorKind::Timeout, "it may have been done");
+        assert_eq!(kind(Some(&late), Some(&full)), ErrorKind::Timeout);
+        let told = in_the_end(connecting(), Some(&late), Some(&full));
+        for each in [connecting(), late, full] {
+            assert!(told.context().contains(each.context()), "{told}");
         }
     }
 

@@ -123,8 +123,10 @@ impl fmt::Debug for Multiplexed {
     }
 }
 
-#[cfg(all(test, feature = "tls"))]
+#[cfg(test)]
 mod tests {
+    #![cfg(feature = "tls")]
+
     use super::*;
 
     #[test]

@@ -252,6 +252,8 @@ impl Sender {
         let mut again = self.again(resend);
         // What became of it, where it was sent: that decides whether it may have been done.
         let mut sent: Option<Error> = None;
+        // The last reply that refused it, where it was sent again after that.
+        let mut refused: Option<Error> = None;
         // When it counts as failed, where that is before its connection finds so.
         let mut until = None;
         let mut pause = self.upkeep.retry_delay;
@@ -262,12 +264,7 @@ impl Sender {
             };
             let handle = match acquired {
                 Ok(handle) => handle,
-                Err(error) => {
-                    return Err(match sent {
-                        Some(sent) => failure::not_again(&sent, &error),
-                        None => error,
-                    });
-                }
+                Err(error) => return Err(failure::in_the_end(error, sent.as_ref(), refused.as_ref())),
             };
             let answer = match by(until, request.send(&handle.wire)).await {
                 Asked::Answered(answer) => answer,
@@ -297,9 +294,10 @@ impl Sender {
                         return Ok(answer);
                     };
                     self.link.dialer.lacks(Refusal::lacking(line));
+                    let told = failure::refused(line);
                     match refusal.connection {
                         Fate::Kept => self.link.served(&handle),
-                        fate => self.link.retire(&handle, fate, &failure::refused(line)),
+                        fate => self.link.retire(&handle, fate, &told),
                     }
                     let repeats = match refusal.request {
                         Next::Again => resend != Resend::Never && self.may_repeat(&mut again, Duration::ZERO),
@@ -310,6 +308,7 @@ impl Sender {
                         // Each reply is told where it is read.
                         return Ok(answer);
                     }
+                    refused = Some(told);
                     if refusal.request == Next::Later {
                         // Between half and all of it, so that those who were refused together do not come back in step.
                         sleep(spread(pause)).await;
@@ -336,7 +335,8 @@ impl Sender {
                             again.elsewhere()
                         };
                     if !repeats {
-                        return Err(told);
+                        let earlier = sent.filter(|_| !broken.sent);
+                        return Err(failure::in_the_end(told, earlier.as_ref(), refused.as_ref()));
                     }
                     if broken.sent {
                         sent = Some(told);
