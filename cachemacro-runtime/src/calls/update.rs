@@ -9,6 +9,7 @@ use crate::engine::spending;
 use crate::format::ids::{FillId, Version};
 use crate::format::stamps::VersionKey;
 use crate::ground::error::{Error, ErrorKind, Result};
+use crate::ground::pauses::after_round;
 use crate::observe::event::Event;
 use crate::observe::reason::MissReason;
 use crate::policy::freshness::Freshness;
@@ -104,8 +105,7 @@ impl<T: Value> Entry<T> {
                 prepared.is_stored(raw, true, life);
                 return Ok(value);
             }
-            let pause = Duration::from_micros(u64::from(round) * 100).mul_f64(rand::random_range(0.0..1.0));
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(after_round(round)).await;
         }
         Err(contention(raw))
     }

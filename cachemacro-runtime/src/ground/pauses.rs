@@ -4,12 +4,17 @@ use std::time::Duration;
 
 /// The longest pause of [`backoff`].
 const LONGEST: Duration = Duration::from_secs(30);
-/// Doubled so often, any pause is longer than that.
+/// So that the factor is a number. Doubled so often, a pause of 29 µs is as long as that.
 const MOST_DOUBLINGS: u32 = 20;
 
 /// Between half and all of it, so that a fleet does not come back in step.
 pub(crate) fn spread(pause: Duration) -> Duration {
     pause.mul_f64(rand::random_range(0.5..=1.0))
+}
+
+/// The pause after a lost round: up to 0.1 ms for each that was lost, so that those who met do not meet again in the next.
+pub(crate) fn after_round(round: u32) -> Duration {
+    Duration::from_micros(u64::from(round) * 100).mul_f64(rand::random_range(0.0..1.0))
 }
 
 /// The pause before another attempt: the first, doubled so often, spread.

@@ -12,6 +12,7 @@ use crate::format::ids::Version;
 use crate::format::stamps::VersionKey;
 use crate::ground::clock::Timestamp;
 use crate::ground::error::{Error, ErrorKind, Result};
+use crate::ground::pauses::after_round;
 use crate::observe::pool::Pool;
 use crate::store::documents::Documents;
 use crate::store::layers::breaker::state::Breaker;
@@ -214,9 +215,7 @@ pub trait Store: Any + Send + Sync + fmt::Debug {
             if self.write(&[write]).await?.first().is_some_and(|written| written.accepted) {
                 return Ok(outcome);
             }
-            // Those that lost a round do not meet again in the next.
-            let pause = Duration::from_micros(u64::from(round) * 100).mul_f64(rand::random_range(0.0..1.0));
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(after_round(round)).await;
         }
         Err(Error::new(ErrorKind::Contention, "others wrote the entry each time"))
     }

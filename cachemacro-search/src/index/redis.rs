@@ -122,4 +122,6 @@ fn refused(error: RedisError) -> Result<Answer> {
     Err(Error::new(kind, "the index failed").with_source(error))
 }
 
-on_server!([C: ConnectionLike + Clone + Send + Sync] RedisIndex<C>);
+on_server!(
+    impl<C: ConnectionLike + Clone + Send + Sync> Index for RedisIndex<C> {}
+);

@@ -90,11 +90,11 @@ impl<L> fmt::Debug for ServerIndex<L> {
     }
 }
 
-/// An [`Index`] that is the one on a server in its field `index`: its generics, and its type.
+/// An [`Index`] that is the one on a server in its field `index`: the head of its impl, which stands where a reader looks for it.
 macro_rules! on_server {
-    ([$($generics:tt)*] $of:ty) => {
+    (impl $(<$generic:ident: $first:ident $(+ $bound:ident)*>)? Index for $of:ty {}) => {
         #[async_trait::async_trait]
-        impl<$($generics)*> $crate::index::contract::Index for $of {
+        impl $(<$generic: $first $(+ $bound)*>)? $crate::index::contract::Index for $of {
             async fn write(
                 &self,
                 space: &str,

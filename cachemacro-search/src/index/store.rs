@@ -85,4 +85,4 @@ impl Link for Through {
     }
 }
 
-on_server!([] StoreIndex);
+on_server!(impl Index for StoreIndex {});

@@ -258,6 +258,7 @@ fn whatever_becomes_public_is_in_the_listing() {
         "pub enum B { V }",
         "pub trait T { fn f(&self) {} }",
         "impl Clone for A { fn clone(&self) -> A { todo!() } }",
+        "written!(impl Clone for A {});",
         "pub fn free() {}",
         "pub const C: u8 = 1;",
         "pub static S: u8 = 1;",
@@ -274,6 +275,7 @@ fn whatever_becomes_public_is_in_the_listing() {
         "#[doc(hidden)] pub struct C;",
         "impl Own { pub fn f() {} }",
         "const C: u8 = 1;",
+        "written!(A);",
     ] {
         assert_eq!(listing(&Sources::of_text(&format!("{before} {less}"))), all, "{less}");
     }

@@ -34,6 +34,21 @@ pub(crate) struct Sources {
     exported: BTreeMap<Vec<String>, Vec<Vec<String>>>,
 }
 
+impl Module {
+    /// A macro that is given the head of an impl writes that impl.
+    fn of(path: Vec<String>, mut items: Vec<Item>) -> Self {
+        let written: Vec<ItemImpl> = items
+            .iter()
+            .filter_map(|item| match item {
+                Item::Macro(made) if made.ident.is_none() => made.mac.parse_body().ok(),
+                _ => None,
+            })
+            .collect();
+        items.extend(written.into_iter().map(Item::Impl));
+        Self { path, items }
+    }
+}
+
 impl Sources {
     /// The sources of the crate in this folder.
     pub(crate) fn of(crate_folder: &Path) -> Self {
@@ -47,7 +62,7 @@ impl Sources {
     pub(crate) fn of_text(text: &str) -> Self {
         let mut sources = Self { modules: Vec::new(), exported: BTreeMap::new() };
         let items = syn::parse_file(text).expect("it is Rust").items;
-        sources.modules.push(Module { path: Vec::new(), items });
+        sources.modules.push(Module::of(Vec::new(), items));
         sources
     }
 
@@ -70,7 +85,7 @@ impl Sources {
                 _ => {}
             }
         }
-        self.modules.push(Module { path, items: parsed.items });
+        self.modules.push(Module::of(path, parsed.items));
     }
 
     /// Notes what `tree`, read from `from` on, shows in the module `at`.

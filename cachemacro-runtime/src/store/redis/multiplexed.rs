@@ -124,9 +124,8 @@ impl fmt::Debug for Multiplexed {
 }
 
 #[cfg(test)]
+#[cfg(feature = "tls")]
 mod tests {
-    #![cfg(feature = "tls")]
-
     use super::*;
 
     #[test]

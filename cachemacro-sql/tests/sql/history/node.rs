@@ -94,7 +94,7 @@ impl Node {
         let (database, lacks) = (&place.database, place.lacks);
         let pool =
             PgPoolOptions::new().max_connections(6).connect(database).await.expect("the database is there");
-        let fails = lacks.is_none() && seed % 2 == 0;
+        let fails = lacks.is_none() && seed.is_multiple_of(2);
         let faults = fails.then(|| {
             let store = RedisStore::new(RedisConfig::new(&place.store)).expect("acceptable");
             Arc::new(FaultStore::new(Arc::new(store)))

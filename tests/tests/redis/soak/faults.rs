@@ -127,8 +127,8 @@ pub(crate) struct Seen {
     away: Mutex<Vec<Span>>,
     /// When some connection led to a demoted server.
     demoted: Mutex<Vec<Span>>,
-    /// How many times as long as usual it pauses, less one.
-    longer: AtomicU32,
+    /// How often its pauses were doubled.
+    doublings: AtomicU32,
     over: AtomicBool,
 }
 
@@ -442,7 +442,7 @@ impl Scene {
     /// Waits, at most until it is over.
     async fn pause(&self, millis: u64) {
         let began = Instant::now();
-        let lasts = || Duration::from_millis(millis) * (1 + self.seen.longer.load(Ordering::SeqCst));
+        let lasts = || Duration::from_millis(millis << self.seen.doublings.load(Ordering::SeqCst));
         while !self.seen.is_over() && began.elapsed() < lasts() {
             sleep(Duration::from_millis(millis.min(20))).await;
         }
@@ -481,8 +481,7 @@ impl Scene {
 impl Seen {
     /// From now on it comes about half as often: on a busy machine nothing is done between two that come too soon.
     pub(crate) fn be_rarer(&self) {
-        let longer = self.longer.load(Ordering::SeqCst);
-        self.longer.store(2 * longer + 1, Ordering::SeqCst);
+        self.doublings.fetch_add(1, Ordering::SeqCst);
     }
 
     /// How often the fault came about.
