@@ -26,6 +26,9 @@
 //! Where the look finds a value that is due or stale, the call asks for the right to refresh it. Elected, it leads a flight with that
 //! lease, and fills over that value; else it serves the value. Such a value, and one past its stale time, also stands in for a load that fails.
 //!
+//! Where a function's last looks found nothing, as they do while a cache fills, a call that would lead begins with the search: the request for
+//! the lease brings a value that is there all the same ([`unread`](crate::engine::unread)).
+//!
 //! A fill that no follower waits for is sent, and the call ends: what becomes of it is [`unanswered`](crate::engine::unanswered)'s to
 //! handle. The flight that `join` finds is taken where the look does not show its load to be doomed: a tag was evicted since that load
 //! captured its versions. Else the call leads the next flight, and its search takes the lease over. What a leader shares is told at [`flight`](crate::engine::flight). Three calls leave the picture: one whose key its
@@ -178,11 +181,15 @@ where
             entry.depends(raw, &rules, outcome.value_of(&returned));
             return returned;
         }
+        call.state.may_ask_first = mode == Mode::Normal;
         let miss = match call.look(sent.and_then(Sent::placed)).await {
             Ok(hit) => return hit,
             Err(miss) => miss,
         };
-        raw.record(Event::Miss(miss.reason));
+        // What the search finds decides it otherwise.
+        if call.state.unread.is_none() {
+            raw.record(Event::Miss(miss.reason));
+        }
         // What refreshes too: a hit does not move it about.
         let (returned, rules) = on_heap(|| call.finish(miss, rules, body)).await;
         entry.depends(raw, &rules, outcome.value_of(&returned));
@@ -205,6 +212,12 @@ pub(crate) struct State {
     pub(super) late_tags: bool,
     /// What the read showed of the tags.
     pub(super) read: Option<AsOf>,
+    /// Whether the call may do without that read.
+    may_ask_first: bool,
+    /// The lead of a call that does.
+    unread: Option<Box<Lead>>,
+    /// Whether it is still to be counted as a hit or as a miss.
+    is_uncounted: bool,
     /// Leads to a value or a lease; `None` where the call is not to store.
     search: Option<Search>,
     /// A value that ages, to be served where its load fails.
@@ -270,10 +283,21 @@ impl<'a, O, V: Value> Call<'a, O, V> {
                 return Ok(found);
             }
         }
+        if self.state.may_ask_first && raw.expects_nothing(self.state.late_tags) {
+            // On the heap, so that a hit does not pay for its size.
+            let Ok(lead) = on_heap(|| raw.lead_unread()).await else { return Err(failed) };
+            if let Some(lead) = lead {
+                (self.state.unread, self.state.placed) =
+                    (Some(Box::new(lead)), known.and_then(Known::into_placed));
+                self.state.read = Some(raw.of_no_tags());
+                return Err(Miss { reason: MissReason::Absent, seen: FillId::NONE });
+            }
+        }
         let Ok((looked, read)) = raw.look_as_of(self.entry.expected().or_spare()).await else {
             return Err(failed);
         };
         if let Some(usable) = looked.aging() {
+            raw.looked(false);
             (self.state.read, self.state.placed) = (Some(read), known.and_then(Known::into_placed));
             return self.aging(Box::new(usable)).await;
         }
@@ -288,6 +312,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
             }
             Some(found)
         });
+        raw.looked(matches!(&looked, Err(miss) if miss.reason == MissReason::Absent));
         let found = match looked {
             Ok(found) => found,
             Err(miss) => {
@@ -337,7 +362,14 @@ impl<'a, O, V: Value> Call<'a, O, V> {
                 let search = Search::after(miss, raw, entry.expected(), late_tags);
                 self.state.search = Some(search.of_nothing(self.state.read.as_ref()));
             }
-            self.join().await?
+            match self.state.unread.take() {
+                Some(lead) => {
+                    self.state.is_uncounted = true;
+                    self.state.search.iter_mut().for_each(Search::unread);
+                    Some(*lead)
+                }
+                None => self.join().await?,
+            }
         };
         if let Some(leads) = &self.state.leads {
             leads.store(true, Ordering::SeqCst);
@@ -503,10 +535,16 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         if let Some(held) = self.state.held.take() {
             return End::Held(held);
         }
-        match &mut self.state.search {
-            Some(search) => search.find(raw, Some(lead), |usable| entry.revive(raw, outcome, usable)).await,
-            None => End::Unheld,
+        let Some(search) = &mut self.state.search else { return End::Unheld };
+        let end = search.find(raw, Some(lead), |usable| entry.revive(raw, outcome, usable)).await;
+        if std::mem::take(&mut self.state.is_uncounted) {
+            raw.looked(matches!(end, End::Held(_)));
+            match &end {
+                End::Found(found) => raw.hit(found.age),
+                End::Held(_) | End::Unheld => raw.record(Event::Miss(search.reason())),
+            }
         }
+        end
     }
 
     /// Leads a flight to its end.

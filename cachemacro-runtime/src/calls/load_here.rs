@@ -52,7 +52,14 @@ where
         }
         missed = true;
         let follow = match raw.join::<O::Value>(late) {
-            Seat::Lead(lead) => return call.lead(lead, placed, body),
+            Seat::Lead(lead) => match raw.look(placed.clone(), |stored| stored.revive(outcome)) {
+                // G5: another's load ended between the look and the seat. Those who have joined since find it too, as this ends.
+                Ok(found) => {
+                    raw.record(Event::SharedLoad);
+                    return found;
+                }
+                Err(_) => return call.lead(lead, placed, body),
+            },
             Seat::Own => return call.run(body),
             Seat::Follow(follow) => follow,
         };

@@ -34,23 +34,23 @@ pub(crate) struct Copying {
 
 /// A value whose fill was sent.
 pub(crate) struct Sent {
-    copying: Copying,
+    copying: Box<Copying>,
     tags: Vec<u64>,
     fill: Begun,
 }
 
 impl Copying {
     /// Its fill is sent now, with these stamps.
-    pub(crate) fn sent(self, stamps: &[Stamp]) -> Option<Sent> {
+    pub(crate) fn sent(self: Box<Self>, stamps: &[Stamp]) -> Option<Box<Sent>> {
         let tags: Vec<u64> = stamps.iter().map(|stamp| stamp.tag).collect();
         let fill = self.raw.begin_copy(self.raw.core.tier.as_deref()?, tags.iter().copied());
-        Some(Sent { copying: self, tags, fill })
+        Some(Box::new(Sent { copying: self, tags, fill }))
     }
 }
 
 impl Sent {
     /// Keeps the copy, once the fill was answered.
-    pub(crate) fn keep_later(self) {
+    pub(crate) fn keep_later(self: Box<Self>) {
         let core = self.copying.raw.core.clone();
         // Each holds its value meanwhile. One that is left out is kept by the next call's read.
         let Some(one) = core.under_way.begin_below(MOST_AT_ONCE) else { return };
@@ -61,7 +61,8 @@ impl Sent {
     }
 
     async fn keep(self) {
-        let Self { copying: Copying { raw, expected, ttl, fill_id, copy }, tags, fill } = self;
+        let Self { copying, tags, fill } = self;
+        let Copying { raw, expected, ttl, fill_id, copy } = *copying;
         let Some(tier) = raw.core.tier.as_deref() else { return };
         if !tier.is_on() && !raw.policy.validate {
             return;

@@ -302,7 +302,8 @@ impl<T: Value> Entry<T> {
         let fill_id = *prepared.fill_id.get_or_insert_with(|| raw.core.store.fill_id());
         let copied = Copied::new(fill_id, size, self.likeness(), value);
         let copy = LocalCopy::new(placed, raw.owner(), (size, unpacked), copied);
-        prepared.copying = Some(Copying { raw: raw.clone(), expected: self.expected(), ttl, fill_id, copy });
+        let copying = Copying { raw: raw.clone(), expected: self.expected(), ttl, fill_id, copy };
+        prepared.copying = Some(Box::new(copying));
     }
 }
 
@@ -440,7 +441,14 @@ impl Known<'_> {
                 let (named, origin) = (
                     (&*raw.full, &self.placed),
                     // The store counts what is shared once.
-                    (bytes, Origin { size: usable.unpacked_len().saturating_sub(lent), head, rebuild }),
+                    (
+                        bytes,
+                        Origin {
+                            size: usable.unpacked_len().saturating_sub(lent),
+                            head: &bytes[..head],
+                            rebuild,
+                        },
+                    ),
                 );
                 store.keep_decoded(named, origin, versions, until, value);
             }

@@ -181,6 +181,7 @@ impl Prepared {
             Ok(ready) => ready,
             Err(stored) => return stored,
         };
+        self.fill_id.get_or_insert(held.fill_id());
         let (bytes, life) = self.assemble(raw, &stamps, load_time);
         let keys: Vec<VersionKey> = match check {
             Check::Skip => Vec::new(),
@@ -276,7 +277,7 @@ struct Ready {
     held: Held,
     bytes: Bytes,
     life: Duration,
-    copying: Option<Sent>,
+    copying: Option<Box<Sent>>,
     to_tell: Option<Box<ToTell>>,
 }
 
@@ -333,6 +334,7 @@ async fn fill_some(
             moved.push(held.give_back());
             continue;
         };
+        prepared.fill_id.get_or_insert(held.fill_id());
         let (bytes, life) = prepared.assemble(&raw, &stamps, load_time);
         let copying = prepared.copying.take().and_then(|copying| copying.sent(&stamps));
         ready.push(Ready { at, raw, held, bytes, life, copying, to_tell: prepared.to_tell });

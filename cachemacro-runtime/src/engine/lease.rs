@@ -101,6 +101,11 @@ impl Held {
         self.token
     }
 
+    /// Names what is stored under it.
+    pub(crate) const fn fill_id(&self) -> FillId {
+        FillId::under(self.token)
+    }
+
     fn as_held(&self) -> HeldLease<'_> {
         HeldLease::new(&self.key, self.token)
     }

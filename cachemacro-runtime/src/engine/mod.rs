@@ -49,6 +49,7 @@ pub(crate) mod turns;
 pub(crate) mod unanswered;
 pub(crate) mod undelivered;
 pub(crate) mod under_way;
+pub(crate) mod unread;
 pub(crate) mod verifying;
 pub(crate) mod versions;
 pub(crate) mod waiting;

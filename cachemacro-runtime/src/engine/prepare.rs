@@ -47,8 +47,8 @@ pub(crate) struct Prepared {
     pub(crate) inherited: Vec<u64>,
     /// Names it in the store, where that is known before it is sent.
     pub(crate) fill_id: Option<FillId>,
-    /// Has it kept in this process too.
-    pub(crate) copying: Option<Copying>,
+    /// Has it kept in this process too. On the heap, as a value is moved about on its way to the store.
+    pub(crate) copying: Option<Box<Copying>>,
     /// By what it is found.
     pub(crate) to_tell: Option<Box<ToTell>>,
 }

@@ -43,7 +43,7 @@ struct Fill {
     /// Until it was answered.
     held: Mutex<Option<Held>>,
     /// To be kept here once it was accepted.
-    copying: Mutex<Option<Sent>>,
+    copying: Mutex<Option<Box<Sent>>>,
     /// By what it is found.
     to_tell: Option<Box<ToTell>>,
     /// Versions that are to live longer than they were captured for.
@@ -62,6 +62,7 @@ impl Prepared {
     /// Stores under a lease, and does not wait for the answer.
     pub(crate) async fn fill_unawaited(mut self, raw: &RawEntry, held: Held, load_time: Duration) {
         let Ok((held, stamps)) = self.ready(raw, held).await else { return };
+        self.fill_id.get_or_insert(held.fill_id());
         let (bytes, life) = self.assemble(raw, &stamps, load_time);
         let fill = Arc::new(Fill {
             core: Arc::clone(&raw.core),
@@ -94,7 +95,8 @@ impl Fill {
     async fn send(&self, attempt: Attempt) {
         let (core, counters) = (&self.core, self.site.as_ref().map(|(_, counters)| &**counters));
         let write = Write::new(&self.key, self.bytes.clone(), self.life).with_guard(self.guard);
-        let filled = core.timed_at(counters, "write", core.store.write_one(write));
+        // No caller waits for it, so no caller's time bounds it: the store's own timeouts do.
+        let filled = core.timed_first(counters, "write", core.store.write_one(write));
         let filled = match &self.prolonged {
             None => filled.await,
             Some((keys, life)) => {

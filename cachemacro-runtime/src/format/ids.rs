@@ -4,6 +4,7 @@
 //! image of a machine: both copies would draw the same numbers, and a token that two loads share lets the one that began
 //! before an evict store after it (G1). Nothing is drawn ahead either, for the same reason. Only for a store that lies in this
 //! process's memory, and is copied with the generator, is one in memory good enough: no two copies meet in one store.
+//! What is filled under a lease is named by the lease's token, of which two copies of a process can fill one value at most.
 
 use rand::TryRng as _;
 use rand::rngs::SysRng;
@@ -88,6 +89,13 @@ impl FillId {
     pub(crate) fn in_process() -> Self {
         Self(drawn_in_process())
     }
+
+    /// That of what is filled under the lease of this token. A token is drawn for each lease, and one fill at most is accepted under it,
+    /// so it names the value as well as a number of its own would, which costs a request to the operating system.
+    pub(crate) const fn under(token: Token) -> Self {
+        // One for each: the factor is odd.
+        Self(token.0.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+    }
 }
 
 #[cfg(feature = "redis")]
@@ -143,4 +151,21 @@ id! {
     /// assert_ne!(Token::random(), Token::NONE);
     /// ```
     Token, "Nobody's: what carries it is not leased, and no write is accepted for it."
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn each_token_names_a_value_of_its_own() {
+        let near = (1..1_000).flat_map(|number: u64| [number, number.rotate_right(10), !number]);
+        let tokens: HashSet<_> = near.map(Token::new).collect();
+        let named: HashSet<_> = tokens.iter().map(|token| FillId::under(*token)).collect();
+        assert_eq!(named.len(), tokens.len());
+        assert!(!named.contains(&FillId::NONE));
+        assert_eq!(FillId::under(Token::NONE), FillId::NONE);
+    }
 }

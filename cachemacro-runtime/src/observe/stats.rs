@@ -17,6 +17,7 @@ use crate::observe::reason::MissReason;
 use crate::observe::shapes::{Shape, Shapes};
 use crate::observe::site::SiteId;
 use crate::observe::spread::SpreadCounter;
+use crate::observe::streak::Streak;
 
 macro_rules! counters {
     ($($(#[doc = $doc:expr])* $name:ident: $counter:ty),* $(,)?) => {
@@ -26,6 +27,8 @@ macro_rules! counters {
             site: Option<SiteId>,
             /// Whether its keys are another site's: 1 for no, 2 for yes, 0 where nobody asked yet.
             clashes: AtomicU8,
+            /// Looks at the store that found nothing.
+            pub(crate) absent: Streak,
             shapes: Shapes,
             hot: HotKeys,
             $($name: $counter,)*

@@ -10,8 +10,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::format::header::FIXED;
 use crate::ground::clock::Timestamp;
 use crate::store::by_arguments::{ByArguments, Ends, Guarded, Placed};
+use crate::store::head::Head;
 
 /// Whether what is under a key is still what it was when someone asked.
 #[derive(Debug)]
@@ -50,19 +52,27 @@ pub(crate) struct Decoded<V: ?Sized> {
     hash: u64,
     /// When it is looked at no more.
     until: Timestamp,
-    /// The versions of its stamps.
-    versions: Box<[Arc<Unchanged>]>,
+    /// What it has where it has tags.
+    tagged: Option<Box<Tagged>>,
     /// What it encodes to, where that is known.
     rebuild: Option<Rebuild>,
     /// As far as it can be told.
     weight: u32,
-    /// Where in the bytes what it encodes to begins.
-    head: u32,
+    /// What the bytes begin with, where it encodes to the others.
+    head: Head,
     /// The bytes were changed or removed.
     ended: AtomicBool,
     /// Whether it was taken since someone last asked.
     used: AtomicBool,
     value: V,
+}
+
+/// The tags of a value.
+struct Tagged {
+    /// The versions of its stamps.
+    versions: Box<[Arc<Unchanged>]>,
+    /// The stamps, where it encodes to what is behind them.
+    stamps: Box<[u8]>,
 }
 
 /// A decoded value whatever its type.
@@ -73,11 +83,11 @@ pub(crate) type Rebuild = fn(&[u8], &(dyn Any + Send + Sync)) -> Option<Vec<u8>>
 
 /// The bytes that a value was decoded from.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Origin {
+pub(crate) struct Origin<'a> {
     /// How many, where none are compressed: the value is taken for as large.
     pub(crate) size: usize,
-    /// How many there are before the value's.
-    pub(crate) head: usize,
+    /// Those before the value's.
+    pub(crate) head: &'a [u8],
     /// What gives all of them again.
     pub(crate) rebuild: Option<Rebuild>,
 }
@@ -110,20 +120,28 @@ impl AnyDecoded {
         placed: &Placed,
         until: Timestamp,
         versions: Vec<Arc<Unchanged>>,
-        origin: Origin,
+        origin: Origin<'_>,
         value: Guarded<V>,
     ) -> Arc<Self> {
-        let short = |size| u32::try_from(size).unwrap_or(u32::MAX);
-        let versions: Box<[_]> = versions.into();
-        let around =
-            OVERHEAD + size_of::<Decoded<Guarded<V>>>() + placed.bytes.len() + size_of_val(&*versions);
+        // Only that of an entry of which nothing would be lost.
+        let left_out = origin.rebuild.and_then(|rebuild| Some((rebuild, Head::of(origin.head)?)));
+        let (rebuild, head, stamps) = match left_out {
+            Some((rebuild, (head, stamps))) => (Some(rebuild), head, stamps),
+            None => (None, Head::NONE, &[][..]),
+        };
+        let tagged = (!versions.is_empty() || !stamps.is_empty())
+            .then(|| Box::new(Tagged { versions: versions.into(), stamps: stamps.into() }));
+        let of_tags = tagged.as_ref().map_or(0, |tagged| {
+            size_of::<Tagged>() + size_of_val(&*tagged.versions) + size_of_val(&*tagged.stamps)
+        });
+        let around = OVERHEAD + size_of::<Decoded<Guarded<V>>>() + placed.bytes.len() + of_tags;
         Arc::new(Decoded {
             hash: placed.hash,
             until,
-            versions,
-            rebuild: origin.rebuild,
-            weight: short(around + origin.size),
-            head: short(origin.head),
+            tagged,
+            rebuild,
+            weight: u32::try_from(around + origin.size).unwrap_or(u32::MAX),
+            head,
             ended: AtomicBool::new(false),
             used: AtomicBool::new(false),
             value,
@@ -140,14 +158,33 @@ impl AnyDecoded {
         self.used.load(Ordering::Relaxed) && self.used.swap(false, Ordering::Relaxed)
     }
 
-    /// How many of the bytes come before those that it encodes to, where it does.
-    pub(crate) fn head(&self) -> Option<usize> {
-        self.rebuild.map(|_| self.head as usize)
+    /// Whether all bytes can be had of it.
+    pub(crate) const fn gives_all(&self) -> bool {
+        self.rebuild.is_some()
     }
 
-    /// All bytes, of which these are the first.
-    pub(crate) fn rebuilt(&self, head: &[u8]) -> Option<Vec<u8>> {
-        self.rebuild.and_then(|rebuild| rebuild(head, &self.value))
+    /// How many bytes come before those that it encodes to.
+    pub(crate) fn head_len(&self) -> usize {
+        FIXED + self.stamps().len()
+    }
+
+    /// Those bytes, where it [gives all](Self::gives_all).
+    pub(crate) fn first(&self) -> Vec<u8> {
+        self.head.whole(self.stamps())
+    }
+
+    /// All bytes; `None` where it does not encode to what they were.
+    pub(crate) fn rebuilt(&self) -> Option<Vec<u8>> {
+        self.rebuild.and_then(|rebuild| rebuild(&self.first(), &self.value))
+    }
+
+    fn stamps(&self) -> &[u8] {
+        self.tagged.as_ref().map_or(&[], |tagged| &tagged.stamps)
+    }
+
+    #[inline]
+    fn versions(&self) -> &[Arc<Unchanged>] {
+        self.tagged.as_ref().map_or(&[], |tagged| &tagged.versions)
     }
 
     /// A clone of the value, where it is of this type and valid at this time, by a clock that may be behind; `None` inside where it says
@@ -169,7 +206,7 @@ impl AnyDecoded {
             return None;
         }
         let mut is_marked = self.used.load(Ordering::Relaxed);
-        for version in &self.versions {
+        for version in self.versions() {
             if !version.holds() {
                 return None;
             }
@@ -186,7 +223,7 @@ impl AnyDecoded {
     #[cold]
     fn use_it(&self) {
         self.used.store(true, Ordering::Relaxed);
-        for version in &self.versions {
+        for version in self.versions() {
             version.used.store(true, Ordering::Relaxed);
         }
     }
@@ -202,7 +239,7 @@ mod tests {
 
     const NOW: Timestamp = Timestamp(1_000);
     const LATER: Timestamp = Timestamp(2_000);
-    const ORIGIN: Origin = Origin { size: 4, head: 0, rebuild: None };
+    const ORIGIN: Origin<'_> = Origin { size: 4, head: &[], rebuild: None };
 
     fn placed(hash: u64) -> Placed {
         Placed { hash, bytes: hash.to_le_bytes().to_vec() }

@@ -12,6 +12,7 @@ pub mod conformance;
 mod contract;
 mod decoded;
 mod documents;
+mod head;
 mod layers;
 pub(crate) mod local;
 pub mod memory;

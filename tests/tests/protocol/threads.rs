@@ -1,13 +1,12 @@
 //! Threads that call sync functions at the same time: one load for each key, and no wait without an end.
 
 use std::cell::Cell;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cachemacro::{Cache, cache_put, cached};
+use cachemacro::{Cache, Event, Observation, Observer, cache_put, cached};
 
 /// Far longer than anything here takes, unless it hangs.
 const HANG: Duration = Duration::from_mins(1);
@@ -80,6 +79,36 @@ fn threads_that_want_one_key_at_once_share_one_load() {
     }
     let total = cache.stats().total;
     assert_eq!((total.loads, total.shared_loads), (1, 15));
+}
+
+/// Upholds G5.
+#[test]
+fn who_missed_before_another_load_ended_finds_what_it_kept() {
+    static LOADS: AtomicUsize = AtomicUsize::new(0);
+    #[cached]
+    fn get(n: u64) -> u64 {
+        LOADS.fetch_add(1, Ordering::SeqCst);
+        n
+    }
+    /// Has another thread load what a call has just missed, before that call takes its seat.
+    #[derive(Clone, Default)]
+    struct LoadsMeanwhile(Arc<OnceLock<Cache>>, Arc<AtomicBool>);
+    impl Observer for LoadsMeanwhile {
+        fn event(&self, seen: &Observation<'_>) {
+            if matches!(seen.event, Event::Miss(_)) && !self.1.swap(true, Ordering::SeqCst) {
+                let cache = self.0.get().expect("the cache is made");
+                assert_eq!(joined(spawn(cache, || get(7))).expect("no panic"), 7);
+            }
+        }
+    }
+    let between = LoadsMeanwhile::default();
+    let cache = Cache::builder().memory().observer(between.clone()).build().expect("acceptable");
+    assert!(between.0.set(cache.clone()).is_ok());
+    assert_eq!(cache.scope_sync(|| get(7)), 7);
+    assert_eq!(LOADS.load(Ordering::SeqCst), 1);
+    let total = cache.stats().total;
+    assert_eq!((total.misses(), total.loads, total.shared_loads), (2, 1, 1));
+    assert_eq!(cache.scope_sync(|| get(7)), 7, "and nobody is left in the seat");
 }
 
 /// Upholds G9.

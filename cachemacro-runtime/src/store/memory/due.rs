@@ -26,7 +26,7 @@ impl Due {
     /// The record that is due first, and when.
     pub(super) fn first(&self, records: &[Record]) -> Option<(usize, Timestamp)> {
         let at = *self.0.first()? as usize;
-        Some((at, records[at].slot.expires))
+        Some((at, records[at].expires))
     }
 
     /// Takes in the last record.
@@ -64,7 +64,7 @@ impl Due {
     }
 
     fn expires(&self, records: &[Record], place: usize) -> Timestamp {
-        records[self.0[place] as usize].slot.expires
+        records[self.0[place] as usize].expires
     }
 
     fn up(&mut self, records: &mut [Record], mut place: usize) -> usize {
@@ -140,13 +140,13 @@ mod tests {
                     }
                 }
                 5 => {
-                    records[at].slot.expires = expires;
+                    records[at].expires = expires;
                     due.changed(&mut records, at);
                 }
                 _ => {
                     let (first, expires) = due.first(&records).expect("there is one");
-                    assert_eq!(records[first].slot.expires, expires);
-                    assert_eq!(records.iter().map(|record| record.slot.expires).min(), Some(expires));
+                    assert_eq!(records[first].expires, expires);
+                    assert_eq!(records.iter().map(|record| record.expires).min(), Some(expires));
                 }
             }
             if round % 97 == 0 {

@@ -324,7 +324,7 @@ impl MemoryStore {
     pub(crate) fn keep_decoded<V: Any + Send + Sync>(
         &self,
         (key, placed): (&str, &Placed),
-        (bytes, origin): (&Bytes, Origin),
+        (bytes, origin): (&Bytes, Origin<'_>),
         versions: impl Iterator<Item = (VersionKey, Version)>,
         until: Timestamp,
         value: Guarded<V>,

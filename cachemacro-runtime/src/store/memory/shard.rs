@@ -9,7 +9,7 @@ use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::due::{Due, short};
-use super::record::{Cut, Form, Held, Record};
+use super::record::{Held, Record};
 use crate::ground::clock::Timestamp;
 use crate::store::decoded::AnyDecoded;
 use crate::store::protocol::Slot;
@@ -89,26 +89,24 @@ impl Shard {
         let at = self.find(named)?;
         let record = &mut self.records[at];
         record.use_it();
-        record.slot.is_alive(now).then_some(record)
+        record.is_alive(now).then_some(record)
     }
 
-    /// What it takes to have all bytes under this key, where fewer than are wanted are there.
-    pub(super) fn cut(&self, named: Named<'_>, wanted: usize) -> Option<Cut> {
+    /// The value that gives all bytes under this key, where fewer than are wanted are there.
+    pub(super) fn cut(&self, named: Named<'_>, wanted: usize) -> Option<Arc<AnyDecoded>> {
         self.records[self.find(named)?].cut(wanted)
     }
 
     /// Puts all bytes under this key again, unless something changed there since they were asked for. What is not had any more is
     /// gone.
-    pub(super) fn complete(&mut self, named: Named<'_>, cut: Cut, whole: Option<Bytes>) {
+    pub(super) fn complete(&mut self, named: Named<'_>, decoded: Arc<AnyDecoded>, whole: Option<Bytes>) {
         if let Some(at) = self.find(named)
             && let record = &mut self.records[at]
-            && record.form == Form::Cut
-            && matches!(&record.held, Held::One(decoded) if Arc::ptr_eq(decoded, &cut.decoded))
+            && record.is_cut_for(&decoded)
         {
             let was = record.weight();
             if let Some(whole) = whole {
-                record.slot.bytes = whole;
-                record.form = Form::Asked;
+                record.complete(&decoded, whole);
                 self.weight = self.weight - was + record.weight();
                 self.was_asked(named.hash);
             } else {
@@ -116,7 +114,7 @@ impl Shard {
             }
         }
         // Perhaps it is the last that holds the value.
-        self.gone.push(cut.decoded);
+        self.gone.push(decoded);
     }
 
     /// Takes the bytes out, so that they can be changed in place; the key stays, and counts as used. Tells whether something hangs on
@@ -126,9 +124,9 @@ impl Shard {
         let record = &mut self.records[at];
         record.use_it();
         let was = record.weight();
-        let slot = Slot::new(std::mem::take(&mut record.slot.bytes), record.slot.expires);
+        let slot = record.take();
         self.weight = self.weight - was + record.weight();
-        Some((slot, !record.held.is_nothing()))
+        Some((slot, record.holds()))
     }
 
     /// Removes what was decoded from the bytes under a key, and tells who asked that a version fell.
@@ -136,8 +134,7 @@ impl Shard {
         let Some(at) = self.find(named) else { return };
         let record = &mut self.records[at];
         let was = record.weight();
-        let held = std::mem::take(&mut record.held);
-        record.form = Form::Whole;
+        let held = record.release();
         self.weight = self.weight - was + record.weight();
         self.end(held);
     }
@@ -170,17 +167,17 @@ impl Shard {
         let Some(at) = self.find(named) else { return false };
         let record = &mut self.records[at];
         record.use_it();
-        if !record.slot.is_alive(now) || !is(&record.slot.bytes) {
+        if !record.is_alive(now) || !record.is(is) {
             return false;
         }
         let was = record.weight();
         if record.weight_with(decoded) > most {
             return false;
         }
-        let gone = record.held.add(Arc::clone(decoded));
+        let gone = record.add(Arc::clone(decoded));
         record.leave_out();
         self.weight = self.weight - was + record.weight();
-        if record.form == Form::Asked {
+        if record.is_asked() {
             self.was_asked(named.hash);
         }
         for gone in gone {
@@ -192,8 +189,8 @@ impl Shard {
     pub(super) fn put(&mut self, named: Named<'_>, slot: Slot) {
         let Some(at) = self.find(named) else { return self.add(named, slot) };
         let record = &mut self.records[at];
-        let (was, moves) = (record.weight(), record.slot.expires != slot.expires);
-        record.slot = slot;
+        let (was, moves) = (record.weight(), record.expires != slot.expires);
+        record.put(slot);
         self.weight = self.weight - was + record.weight();
         if moves {
             self.due.changed(&mut self.records, at);
@@ -239,7 +236,7 @@ impl Shard {
             self.due.moved(&self.records, at);
         }
         self.weight -= record.weight();
-        self.end(std::mem::take(&mut record.held));
+        self.end(record.end());
         self.shrink();
         record
     }
@@ -288,7 +285,7 @@ impl Shard {
     }
 
     fn find_asked(&self, hash: u64) -> Option<usize> {
-        let place = self.places.find(hash, |at| self.records[*at as usize].form == Form::Asked);
+        let place = self.places.find(hash, |at| self.records[*at as usize].is_asked());
         place.map(|at| *at as usize)
     }
 
@@ -298,9 +295,9 @@ impl Shard {
             let Some(at) = self.find_asked(hash) else { continue };
             let record = &mut self.records[at];
             let was = record.weight();
-            record.leave_out_again();
+            let is_left_out = record.leave_out_again();
             self.weight = self.weight - was + record.weight();
-            if record.form == Form::Cut {
+            if is_left_out {
                 return true;
             }
         }

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
 use bytes::Bytes;
 
-use super::record::{Form, weigh};
+use super::record::weigh;
 use super::shard::{Named, Shard};
 use crate::ground::clock::{Clock, Timestamp};
 use crate::store::by_arguments::{Ends as _, Placed};
@@ -94,9 +94,8 @@ impl Space {
         let named = Named::new(key, self.seed);
         let (at, mut shard, was_completed) = self.lock_with(named, wanted);
         let now = self.clock.now();
-        let found = shard
-            .used(named, now)
-            .map(|record| Found { slot: record.slot.clone(), is_whole: record.form != Form::Cut });
+        let found =
+            shard.used(named, now).map(|record| Found { slot: record.slot(), is_whole: record.is_whole() });
         if was_completed {
             self.make_room(at, shard, now, key);
         } else {
@@ -116,7 +115,7 @@ impl Space {
         let named = Named::new(key, self.seed);
         let mut shard = self.lock(self.shard_of(named));
         let record = shard.used(named, self.clock.now())?;
-        Some((record.slot.clone(), record.held.watched()?))
+        Some((record.slot(), record.watched()?))
     }
 
     /// Has calls with these arguments find what was decoded from `bytes`, if they are what is under `key` still.
@@ -161,7 +160,7 @@ impl Space {
         let was = is_held.filter(|is_held| *is_held).map(|_| slot.clone());
         let answer = change(&mut slot, now);
         // What exceeds the capacity on its own would first push out everything else.
-        match slot.filter(|slot| slot.is_alive(now) && weigh(key, slot) <= self.capacity) {
+        match slot.filter(|slot| slot.is_alive(now) && weigh(key, slot.bytes.len()) <= self.capacity) {
             Some(slot) => {
                 if was.is_some_and(|was| !was.is_some_and(|was| is_still(&was, &slot))) {
                     shard.release(named);
@@ -181,10 +180,10 @@ impl Space {
         let at = self.shard_of(named);
         let mut shard = self.lock(at);
         let (now, before) = (self.clock.now(), shard.weight);
-        let removed = shard.remove_named(named).filter(|record| record.slot.is_alive(now));
+        let removed = shard.remove_named(named).filter(|record| record.is_alive(now));
         self.account(before, shard.weight);
         self.tidy(at, shard, now);
-        let removed = removed.map(|record| Found { is_whole: record.form != Form::Cut, slot: record.slot });
+        let removed = removed.map(|record| Found { is_whole: record.is_whole(), slot: record.slot() });
         (removed, now)
     }
 
@@ -201,7 +200,7 @@ impl Space {
         let shard = self.lock(part);
         let now = self.clock.now();
         let alive = shard.records().iter();
-        let alive = alive.filter(|record| record.key.starts_with(prefix) && record.slot.is_alive(now));
+        let alive = alive.filter(|record| record.key.starts_with(prefix) && record.is_alive(now));
         alive.map(|record| record.key.clone()).collect()
     }
 
@@ -212,7 +211,7 @@ impl Space {
         let mut removed = Vec::with_capacity(keys.len());
         for key in keys {
             let record = shard.remove_named(Named::new(key, self.seed));
-            removed.extend(record.filter(|record| record.slot.is_alive(now)).map(|_| &**key));
+            removed.extend(record.filter(|record| record.is_alive(now)).map(|_| &**key));
         }
         self.account(before, shard.weight);
         self.unlock(shard);
@@ -224,7 +223,7 @@ impl Space {
     pub(super) fn in_slot(&self, key: &str) -> Option<usize> {
         let named = Named::new(key, self.seed);
         let shard = self.lock(self.shard_of(named));
-        shard.records().iter().find(|record| &*record.key == key).map(|record| record.slot.bytes.len())
+        shard.records().iter().find(|record| &*record.key == key).map(|record| record.length())
     }
 
     fn shard_of(&self, named: Named<'_>) -> usize {
@@ -246,7 +245,7 @@ impl Space {
         while let Some(cut) = shard.cut(named, wanted) {
             // Encoding runs code of the user's: under no lock.
             drop(shard);
-            let whole = cut.whole();
+            let whole = cut.rebuilt().map(Bytes::from);
             shard = self.lock(at);
             let before = shard.weight;
             shard.complete(named, cut, whole);

@@ -237,11 +237,17 @@ struct Text(Arc<OnceLock<MemoryStore>>, Arc<Mutex<String>>);
 
 const LONG: usize = 1_000;
 
+/// The header of a value that lives for a minute.
+fn lasting(store: &MemoryStore) -> Header {
+    let until = store.now().plus(MINUTE);
+    Header::new().with_fresh_until(until).with_gone_at(until)
+}
+
 /// A store with a long value under `k`, which is kept decoded too; and the value.
 async fn with_decoded(rebuild: Option<Rebuild>) -> (MemoryStore, Bytes, Text) {
     let store = MemoryStore::builder().capacity(1 << 20).build();
     let text = "x".repeat(LONG);
-    let header = Header::new().with_fill_id(FillId::new(5)).with_gone_at(store.now().plus(MINUTE));
+    let header = lasting(&store).with_fill_id(FillId::new(5));
     let stored = Bytes::from(assemble(header, &[], text.as_bytes()));
     assert!(write(&store, Write::new("k", stored, MINUTE)).await);
     let bytes = read(&store).await;
@@ -249,7 +255,7 @@ async fn with_decoded(rebuild: Option<Rebuild>) -> (MemoryStore, Bytes, Text) {
     let until = store.now().plus(MINUTE);
     store.keep_decoded(
         ("k", &placed()),
-        (&bytes, origin(rebuild)),
+        (&bytes, origin(&bytes, rebuild)),
         [].into_iter(),
         until,
         Guarded::new(value.clone()),
@@ -257,8 +263,8 @@ async fn with_decoded(rebuild: Option<Rebuild>) -> (MemoryStore, Bytes, Text) {
     (store, bytes, value)
 }
 
-fn origin(rebuild: Option<Rebuild>) -> Origin {
-    Origin { size: FIXED + LONG, head: FIXED, rebuild }
+fn origin(bytes: &[u8], rebuild: Option<Rebuild>) -> Origin<'_> {
+    Origin { size: FIXED + LONG, head: &bytes[..FIXED], rebuild }
 }
 
 fn placed() -> Placed {
@@ -290,7 +296,7 @@ async fn bytes_that_a_value_encodes_to_are_left_out_until_someone_asks_for_them(
     let value = Guarded::new(Text(Arc::default(), Arc::default()));
     store.keep_decoded(
         ("k", &placed()),
-        (&again, origin(Some(rebuilt))),
+        (&again, origin(&again, Some(rebuilt))),
         [].into_iter(),
         store.now().plus(MINUTE),
         value,
@@ -378,7 +384,7 @@ async fn full_of_decoded(capacity: usize) -> (MemoryStore, u64) {
     let store = MemoryStore::builder().capacity(capacity).build();
     for id in 1.. {
         let (key, text) = (id.to_string(), "x".repeat(LONG));
-        let header = Header::new().with_fill_id(FillId::new(id)).with_gone_at(store.now().plus(MINUTE));
+        let header = lasting(&store).with_fill_id(FillId::new(id));
         let stored = Bytes::from(assemble(header, &[], text.as_bytes()));
         let before = store.len();
         assert!(write(&store, Write::new(&key, stored, MINUTE)).await);
@@ -387,7 +393,7 @@ async fn full_of_decoded(capacity: usize) -> (MemoryStore, u64) {
         let until = store.now().plus(MINUTE);
         store.keep_decoded(
             (&key, &numbered(id)),
-            (&bytes, origin(Some(rebuilt))),
+            (&bytes, origin(&bytes, Some(rebuilt))),
             [].into_iter(),
             until,
             value,
@@ -439,13 +445,13 @@ async fn a_value_that_exceeds_the_capacity_with_its_bytes_is_not_kept_decoded_an
     for rebuild in [None, Some(rebuilt as Rebuild)] {
         let store = MemoryStore::builder().capacity(2_000).build();
         assert!(write(&store, Write::new("small", value(&store, 1), MINUTE)).await);
-        let header = Header::new().with_gone_at(store.now().plus(MINUTE));
+        let header = lasting(&store);
         let stored = Bytes::from(assemble(header, &[], "x".repeat(LONG).as_bytes()));
         assert!(write(&store, Write::new("k", stored.clone(), MINUTE)).await);
         let until = store.now().plus(MINUTE);
         let value = Guarded::new(Text(Arc::default(), Arc::default()));
         let named = ("k", &placed());
-        store.keep_decoded(named, (&read(&store).await, origin(rebuild)), [].into_iter(), until, value);
+        store.keep_decoded(named, (&stored, origin(&stored, rebuild)), [].into_iter(), until, value);
         assert!(store.weight() <= 2_000, "{}", store.weight());
         assert_eq!((store.len(), is_decoded(&store), read(&store).await), (2, false, stored));
     }
