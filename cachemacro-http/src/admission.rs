@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderName, Method};
 
 use crate::handle::CacheHandle;
 use crate::http_cache::Directives;
+use crate::judged::Judged;
 use crate::key::{ResponseKey, original_uri, rest_tag, url_tag};
 use crate::route::CacheLayer;
 use crate::rules::reusable::Demand;
@@ -101,7 +102,12 @@ impl Seen {
 struct Depth(u8);
 
 /// Decides what becomes of a request. `has_body`: there is a body, or may be.
-pub(crate) async fn admit(layer: &CacheLayer, parts: &mut Parts, has_body: bool) -> Admission {
+pub(crate) async fn admit(
+    layer: &CacheLayer,
+    parts: &mut Parts,
+    has_body: bool,
+    judged: &mut Judged,
+) -> Admission {
     let rule = &layer.rule;
     let pass = |detail| Admission::Pass(Forward::Bypass, Some(detail));
     if !matches!(parts.method, Method::GET | Method::HEAD) {
@@ -135,16 +141,13 @@ pub(crate) async fn admit(layer: &CacheLayer, parts: &mut Parts, has_body: bool)
     if seen.bytes > MOST_HEADER_BYTES {
         return pass("header-size");
     }
-    if rule.condition.as_ref().is_some_and(|condition| !condition(parts)) {
+    if !judged.is_let_in(rule, parts) {
         return pass("condition");
     }
-    let identity = match &rule.identity {
-        None => None,
-        Some(identity) => match identity(parts) {
-            Some(identity) => Some(identity),
-            None => return pass("identity"),
-        },
-    };
+    let identity = judged.identity(rule, parts).map(str::to_owned);
+    if rule.identity.is_some() && identity.is_none() {
+        return pass("identity");
+    }
     let Some(host) = layer.http.settings.host.of(parts) else { return pass("host") };
     let directives = layer.http.directives_for(parts);
     let mut demand = if seen.directives { Demand::of(&parts.headers) } else { Demand::default() };
@@ -160,8 +163,8 @@ pub(crate) async fn admit(layer: &CacheLayer, parts: &mut Parts, has_body: bool)
         (url_tag(&host, path), rest_tag(&host, path))
     };
     let mut key = ResponseKey::new(parts, host, &rule.query).with_identity(identity.as_deref());
-    if let Some(of) = &rule.key {
-        key = key.with_chosen("key", Some(of(parts)));
+    if let Some(more) = judged.key(rule, parts) {
+        key = key.with_chosen("key", Some(more.to_owned()));
     }
     if depth.0 > 0 {
         // No header field has a name with a colon, so this cannot be mistaken for one.

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, Method};
 
 use crate::admission::{MOST_HEADER_BYTES, Seen};
 use crate::handle::CacheHandle;
+use crate::judged::Judged;
 use crate::key::{digest, original_uri};
 use crate::route::CacheLayer;
 use crate::rules::vary;
@@ -23,7 +24,11 @@ pub(crate) struct Known(Vec<u8>);
 
 impl Known {
     /// What the request is known by; `None`: it goes the slow way.
-    pub(crate) fn of(layer: &CacheLayer, parts: &Parts, has_body: bool) -> Option<Self> {
+    pub(crate) fn of(layer: &CacheLayer, parts: &Parts, has_body: bool, judged: &mut Judged) -> Option<Self> {
+        // Beside a server nothing is held ready without a word of the route's or the cache's.
+        if !layer.holds_ready() {
+            return None;
+        }
         let rule = &layer.rule;
         // A layer around this one has a load of the URL under way.
         if parts.method != Method::GET || has_body || parts.extensions.get::<CacheHandle>().is_some() {
@@ -46,7 +51,7 @@ impl Known {
         let of_users = !rule.public && rule.identity.is_none();
         if of_users && (authorization || cookie) && layer.http.has_credentials(parts)
             || authorization && rule.origin.is_some()
-            || rule.condition.as_ref().is_some_and(|condition| !condition(parts))
+            || !judged.is_let_in(rule, parts)
         {
             return None;
         }
@@ -64,12 +69,12 @@ impl Known {
             known.part(value.as_bytes());
         }
         known.end();
-        if let Some(identity) = &rule.identity {
+        if rule.identity.is_some() {
             // Not as it is: nothing shows who somebody is.
-            known.part(digest(identity(parts)?.as_bytes()).as_bytes());
+            known.part(digest(judged.identity(rule, parts)?.as_bytes()).as_bytes());
         }
-        if let Some(key) = &rule.key {
-            known.part(key(parts).as_bytes());
+        if let Some(key) = judged.key(rule, parts) {
+            known.part(key.as_bytes());
         }
         for (name, offered) in &rule.vary {
             if offered.is_empty() {
@@ -200,6 +205,7 @@ mod tests {
             http.cache().key(|parts| format!("{:?}", parts.headers.get("accept"))),
             http.clone().host(Host::allow(["shop"])).rules([("/b", "public")]).cache(),
             http.gateway(),
+            http.gateway().public(),
         ]
     }
 
@@ -207,7 +213,7 @@ mod tests {
     fn looked(layer: &CacheLayer, (parts, has_body): &(Parts, bool)) -> Option<(String, Vec<String>)> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let mut parts = parts.clone();
-        match runtime.block_on(admit(layer, &mut parts, *has_body)) {
+        match runtime.block_on(admit(layer, &mut parts, *has_body, &mut Judged::default())) {
             Admission::Look(asked) => {
                 // Nothing but its age decides whether a response answers.
                 assert!(!asked.credentials && !asked.of_user && !asked.reads_only);
@@ -224,7 +230,9 @@ mod tests {
         #[test]
         fn what_two_requests_are_known_by_alike_is_stored_under_one_key_and_the_same_tags(one in request(), other in request()) {
             for layer in layers() {
-                let known = |(parts, has_body): &(Parts, bool)| Known::of(&layer, parts, *has_body).map(|known| known.0);
+                let known = |(parts, has_body): &(Parts, bool)| {
+                    Known::of(&layer, parts, *has_body, &mut Judged::default()).map(|known| known.0)
+                };
                 if let Some(known_by) = known(&one) {
                     let is_looked_for = looked(&layer, &one);
                     if known(&other).as_ref() == Some(&known_by) {
@@ -236,6 +244,23 @@ mod tests {
     }
 
     #[test]
+    fn beside_a_server_a_request_is_known_where_something_is_held_ready() {
+        let request = Request::get("/a").body(()).unwrap().into_parts().0;
+        let is_known = |cache: cachemacro::CacheBuilder, change: fn(CacheLayer) -> CacheLayer| {
+            let layer = change(HttpCache::new(cache.build().unwrap()).cache());
+            Known::of(&layer, &request, false, &mut Judged::default()).is_some()
+        };
+        // Nothing is connected before it is asked.
+        let server = || Cache::builder().redis("redis://127.0.0.1:1").namespace("shop");
+        let minute = std::time::Duration::from_secs(60);
+        assert!(!is_known(server(), |layer| layer));
+        assert!(is_known(server(), |layer| layer.local("1m")));
+        assert!(is_known(server().local(minute), |layer| layer));
+        assert!(!is_known(server().local(minute), |layer| layer.local("0s")));
+        assert!(is_known(Cache::builder().memory(), |layer| layer));
+    }
+
+    #[test]
     fn what_tells_keys_apart_tells_apart_what_requests_are_known_by() {
         let layer = HttpCache::new(Cache::memory()).cache();
         let known = |fields: &[(&str, &str)]| {
@@ -244,7 +269,7 @@ mod tests {
                 request = request.header(*name, *value);
             }
             let parts = request.body(()).unwrap().into_parts().0;
-            Known::of(&layer, &parts, false).map(|known| known.0).unwrap()
+            Known::of(&layer, &parts, false, &mut Judged::default()).map(|known| known.0).unwrap()
         };
         for name in FORWARDED {
             assert_ne!(known(&[(name.as_str(), "a")]), known(&[]));

@@ -9,6 +9,7 @@ mod fill;
 mod given;
 mod handle;
 mod http_cache;
+mod judged;
 mod key;
 mod known;
 mod layers;

@@ -20,6 +20,7 @@ use crate::fill::{fill, stored};
 use crate::given::IntoStatus;
 use crate::handle::CacheHandle;
 use crate::http_cache::HttpCache;
+use crate::judged::Judged;
 use crate::key::{host, original_uri, rest_tag};
 use crate::plan::{self, Times};
 use crate::route::CacheLayer;
@@ -268,7 +269,7 @@ where
     let evicted = template::to_evict(&put.evicts, &mut parts).await;
     written.and(evicted.iter().cloned());
     let mut shown = as_get(&parts);
-    let asked = match admit(layer, &mut shown, false).await {
+    let asked = match admit(layer, &mut shown, false, &mut Judged::default()).await {
         Admission::Look(asked) if asked.key.is_plain() => Some(asked),
         _ => None,
     };

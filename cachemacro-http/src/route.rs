@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use cachemacro::Policy;
 use http::{HeaderName, StatusCode, request, response};
 
 use crate::duration::{IntoDuration, millis};
@@ -219,6 +220,12 @@ impl CacheLayer {
     pub(crate) fn most_body(&self) -> usize {
         let most = self.http.cache.max_value();
         self.rule.max_body.map_or(most, |bytes| bytes.min(most))
+    }
+
+    /// Whether this process may hold responses of the route ready.
+    pub(crate) fn holds_ready(&self) -> bool {
+        let policy = Policy::new();
+        self.http.cache.keeps_at_hand(&self.rule.local.map_or(policy, |ttl| policy.local(ttl)))
     }
 
     /// The path of a request, where something is said of paths; else empty.

@@ -38,6 +38,7 @@ use crate::at_hand;
 use crate::body::{Begun, BoxError, CacheBody, Whole, begin};
 use crate::fill::{Filling, fill, send_off, stored};
 use crate::handle::CacheHandle;
+use crate::judged::Judged;
 use crate::known::Known;
 use crate::plan::{self, Plan, Times};
 use crate::route::CacheLayer;
@@ -102,13 +103,14 @@ where
         let run = Run { inner, layer: self.layer.clone(), route: self.layer.route(&parts) };
         Box::pin(async move {
             // Most requests end here, so nothing is made before for those that do not.
-            let known = Known::of(&run.layer, &parts, !body.is_end_stream());
+            let mut judged = Judged::default();
+            let known = Known::of(&run.layer, &parts, !body.is_end_stream(), &mut judged);
             if let Some(known) = &known
                 && let Some(response) = at_hand::answer(&run.layer, &run.route, &parts, known)
             {
                 return Ok(response);
             }
-            Box::pin(run.respond(parts, body, known)).await
+            Box::pin(run.respond(parts, body, (known, judged))).await
         })
     }
 }
@@ -138,7 +140,7 @@ impl<S> Run<S> {
         self,
         mut parts: request::Parts,
         body: B,
-        known: Option<Known>,
+        (known, mut judged): (Option<Known>, Judged),
     ) -> Result<Answered<R>, S::Error>
     where
         S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
@@ -150,7 +152,7 @@ impl<S> Run<S> {
         R::Error: Into<BoxError>,
     {
         let began = Instant::now();
-        let asked = match admit(&self.layer, &mut parts, !body.is_end_stream()).await {
+        let asked = match admit(&self.layer, &mut parts, !body.is_end_stream(), &mut judged).await {
             Admission::Pass(forward, detail) => {
                 let report = Report { forward: Some(forward), detail, ..Report::default() };
                 return self.pass(parts, body, report).await;

@@ -1,5 +1,7 @@
 //! Responses that this process holds ready: the same answers as the slow way's, and none once the slow way would give none.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -203,6 +205,49 @@ async fn layers_with_other_rules_take_nothing_of_each_other() {
     let closed = more.clone().condition(|_| false);
     assert_eq!(get(&closed, &handler, &[]).await.word(), "BYPASS");
     assert_eq!(get(&more.version(7), &handler, &[]).await.word(), "MISS");
+}
+
+/// A closure may look a session up, so whichever ways a request goes, each is asked once.
+#[tokio::test]
+async fn what_a_route_asks_about_a_request_it_asks_once() {
+    let rig = Rig::new();
+    let asked: [Arc<AtomicUsize>; 3] = Default::default();
+    let [condition, identity, key] = asked.clone();
+    let count = |of: &Arc<AtomicUsize>| of.fetch_add(1, Ordering::SeqCst);
+    let layer = rig.http.cache().condition(move |_| count(&condition) < usize::MAX);
+    let layer = layer.key(move |_| format!("{}", count(&key) < usize::MAX));
+    let layer = layer.private(move |request| {
+        count(&identity);
+        request.headers.get("authorization").and_then(|user| user.to_str().ok().map(str::to_owned))
+    });
+    let handler = Handler::counting(&[]);
+    let user = ("authorization", "ada");
+    let tag = warm(&rig, &layer, &handler, || request("GET", "/a", &[user])).await.header("etag").to_owned();
+    for (method, fields, times) in [
+        ("GET", vec![user], [1, 1, 1]),                           // at hand
+        ("GET", vec![user, ("if-none-match", &*tag)], [1, 1, 1]), // at hand
+        ("GET", vec![user, ("range", "bytes=0-1")], [1, 1, 1]),   // stored
+        ("HEAD", vec![user], [1, 1, 1]),                          // stored
+        ("GET", vec![user, ("host", "other")], [1, 1, 1]),        // neither
+        ("GET", vec![("authorization", "bob")], [1, 1, 1]),       // neither
+        ("GET", vec![], [1, 1, 0]),                               // past the cache
+        ("GET", vec![user, ("upgrade", "websocket")], [0, 0, 0]), // past the cache, whatever they say
+        ("POST", vec![user], [0, 0, 0]),                          // they are not about writes
+    ] {
+        let before = asked.each_ref().map(|of| of.load(Ordering::SeqCst));
+        send(&layer, &handler, request(method, "/a", &fields)).await;
+        let after = asked.each_ref().map(|of| of.load(Ordering::SeqCst));
+        let ran: Vec<usize> = after.iter().zip(before).map(|(after, before)| after - before).collect();
+        assert_eq!(ran, times, "{method} {fields:?}");
+    }
+    // One that says no is believed, once.
+    let (asked, closed) = (Arc::new(AtomicUsize::new(0)), rig.http.cache());
+    let closed = closed.condition({
+        let asked = asked.clone();
+        move |_| asked.fetch_add(1, Ordering::SeqCst) == usize::MAX
+    });
+    assert_eq!(get(&closed, &handler, &[]).await.word(), "BYPASS");
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 
 /// One layer in two routers, whose parameters have other names: the tags are those of the one that is asked.

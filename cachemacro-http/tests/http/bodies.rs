@@ -280,8 +280,23 @@ fn resident() -> u64 {
 }
 
 #[cfg(target_os = "linux")]
+#[test]
+fn a_large_body_passes_in_flat_memory() {
+    let program = std::env::current_exe().unwrap();
+    let alone = ["--exact", "bodies::a_large_body_alone", "--ignored", "--nocapture"];
+    let run = std::process::Command::new(program).args(alone).output().unwrap();
+    let said = String::from_utf8_lossy(&run.stdout);
+    assert!(
+        run.status.success() && said.contains("1 passed"),
+        "{said}{}",
+        String::from_utf8_lossy(&run.stderr)
+    );
+}
+
+#[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_large_body_passes_in_flat_memory() {
+#[ignore = "its memory is measured, so it has a process of its own: `a_large_body_passes_in_flat_memory` starts it"]
+async fn a_large_body_alone() {
     let is_long =
         std::env::var_os("CACHEMACRO_TEST_LONG").is_some_and(|value| value != "0" && !value.is_empty());
     let length: u64 = if is_long { 1 << 30 } else { 128 << 20 };
@@ -302,6 +317,6 @@ async fn a_large_body_passes_in_flat_memory() {
     let before = resident();
     assert_eq!(pass().await, length);
     let grown = resident().saturating_sub(before);
-    // Other tests of this process run beside it: a body that is kept would be much more.
-    assert!(grown < 64 << 20, "{grown} bytes more");
+    println!("{grown} bytes more for {length}");
+    assert!(grown < 8 << 20, "{grown} bytes more");
 }

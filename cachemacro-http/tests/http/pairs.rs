@@ -129,10 +129,25 @@ impl Sent {
 
 impl Pair {
     fn draw(dice: &mut Dice) -> Self {
+        let mut pair = Self::draw_any(dice);
+        if pair.route == GATEWAY
+            || pair.route == RULED_GATEWAY && !(pair.says.is_empty() && pair.status < 400)
+        {
+            // A cookie is no credential to a shared cache by the RFC alone: an origin behind one has to say what it is about.
+            for sent in [&mut pair.first, &mut pair.second] {
+                if sent.own() == sent.user {
+                    sent.credentials = Credentials::Authorization;
+                }
+            }
+        }
+        pair
+    }
+
+    fn draw_any(dice: &mut Dice) -> Self {
         Self {
             first: Sent::draw(dice, "a"),
             second: Sent::draw(dice, "b"),
-            route: dice.pick(&[0, 1, 2, 3, 4, 5, 6]),
+            route: dice.pick(&[0, 1, 2, 3, 4, 5, 6, RULED, GATEWAY, RULED_GATEWAY]),
             says: dice.pick(&[
                 "",
                 "",
@@ -162,8 +177,15 @@ fn user_of(headers: &HeaderMap) -> String {
     cookies.split("; ").find_map(|cookie| cookie.strip_prefix("sid=")).unwrap_or_default().to_owned()
 }
 
+/// The route of which a rule of paths says that caches outside may share it.
+const RULED: usize = 7;
+/// The one that goes by its origin's words alone.
+const GATEWAY: usize = 8;
+/// The same with a rule of paths, which shares nothing with users who have cookies either.
+const RULED_GATEWAY: usize = 9;
+
 /// Routes with all sorts of rules; none of them is declared to be the same for all.
-fn routes(http: &HttpCache) -> [CacheLayer; 7] {
+fn routes(http: &HttpCache) -> [CacheLayer; 10] {
     let user =
         |request: &http::request::Parts| Some(user_of(&request.headers)).filter(|user| !user.is_empty());
     [
@@ -174,6 +196,9 @@ fn routes(http: &HttpCache) -> [CacheLayer; 7] {
         http.cache().vary(["accept-language"]),
         http.cache().vary_among("accept-language", ["en", "de"]).stale("1m"),
         http.cache().ttl("0s"),
+        http.clone().rules([("/", "public, max-age=60")]).cache(),
+        http.gateway(),
+        http.clone().rules([("/", "public, max-age=60")]).gateway(),
     ]
 }
 
@@ -215,6 +240,11 @@ fn handler(begun: Arc<AtomicUsize>, go: Arc<tokio::sync::Semaphore>) -> Handler 
     })
 }
 
+/// Whether caches outside may give the response to anybody.
+fn is_public(got: &Got) -> bool {
+    got.header("cache-control").split(", ").any(|directive| directive == "public")
+}
+
 /// What is wrong with an answer to this request.
 fn wrong(pair: &Pair, sent: &Sent, got: &Got) -> Option<String> {
     if got.status == 504 {
@@ -232,6 +262,8 @@ fn wrong(pair: &Pair, sent: &Sent, got: &Got) -> Option<String> {
         "a cookie"
     } else if by_language && is_read && got.header("x-language") != sent.language {
         "another language"
+    } else if matches!(pair.route, RULED | RULED_GATEWAY) && is_read && !own.is_empty() && is_public(got) {
+        "what caches outside may share"
     } else if is_read
         && got.word() != "BYPASS"
         && matches!(pair.route, 2 | 3)
@@ -246,7 +278,7 @@ fn wrong(pair: &Pair, sent: &Sent, got: &Got) -> Option<String> {
 }
 
 /// Plays one pair at a URL that nobody asked for before.
-async fn play(rig: &Rig, layers: &[CacheLayer; 7], pair: &Pair, uri: &str) -> Result<(), String> {
+async fn play(rig: &Rig, layers: &[CacheLayer; 10], pair: &Pair, uri: &str) -> Result<(), String> {
     let (begun, go) = (Arc::new(AtomicUsize::new(0)), Arc::new(tokio::sync::Semaphore::new(0)));
     let (layer, handler) = (&layers[pair.route], handler(begun.clone(), go.clone()));
     let asked = |sent: Sent| {

@@ -107,6 +107,25 @@ impl Cache {
         Named { core: self.core().clone(), about, site: OnceLock::new() }
     }
 
+    /// Whether this process may hold values of entries with this policy decoded, so that [`Named::at_hand`] is worth asking, and an entry
+    /// worth being [known by](Entry::known_by) bytes: a cache in memory holds them, and one on a server where they are
+    /// [kept in this process](Policy::local).
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// use std::time::Duration;
+    /// use cachemacro::{Cache, Policy};
+    ///
+    /// let on_a_server = Cache::builder().redis("redis://127.0.0.1").namespace("shop").build()?;
+    /// assert!(!on_a_server.keeps_at_hand(&Policy::new()));
+    /// assert!(on_a_server.keeps_at_hand(&Policy::new().local(Duration::from_secs(10))));
+    /// assert!(Cache::memory().keeps_at_hand(&Policy::new()));
+    /// # Ok::<(), cachemacro::Error>(())
+    /// ```
+    pub fn keeps_at_hand(&self, policy: &Policy) -> bool {
+        self.core().keeps_at_hand(policy)
+    }
+
     /// The most bytes that a value may have to be stored.
     ///
     /// ```

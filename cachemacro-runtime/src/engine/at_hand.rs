@@ -21,6 +21,7 @@ use crate::ground::panics::caught;
 use crate::policy::freshness::Age;
 use crate::policy::outcome::Value;
 use crate::policy::site::Site;
+use crate::policy::ttl::Policy;
 use crate::store::{AnyStore, Guarded, Placed, Query, Rebuild, some_hash};
 
 /// What bytes of a caller's own begin with. No cache has such a number, and neither have keys.
@@ -66,6 +67,16 @@ fn rebuilt<T: Value>(head: &[u8], held: &(dyn Any + Send + Sync)) -> Option<Vec<
 }
 
 impl Core {
+    /// Whether values of entries with this policy may be at hand at all.
+    #[inline]
+    pub(crate) fn keeps_at_hand(&self, policy: &Policy) -> bool {
+        match &self.store {
+            AnyStore::Memory(_) => true,
+            // Whoever takes a value by its own bytes does not ask the store whether it holds still.
+            AnyStore::Other(_) => !policy.validate && self.local_ttl(policy).is_some(),
+        }
+    }
+
     /// What `take` makes of the value that is at hand under these bytes of its caller's.
     #[inline]
     pub(crate) fn at_hand<T: Value, R>(

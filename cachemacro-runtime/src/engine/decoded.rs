@@ -64,7 +64,7 @@ impl<V> Copied<V> {
 impl Core {
     /// How long copies are kept under this policy, where they are.
     #[inline]
-    fn local_ttl(&self, policy: &Policy) -> Option<Duration> {
+    pub(crate) fn local_ttl(&self, policy: &Policy) -> Option<Duration> {
         let ttl = policy.local.or(self.settings.local);
         let ttl = if policy.validate { Some(ttl.unwrap_or(NEVER)) } else { ttl };
         ttl.filter(|ttl| !ttl.is_zero())

@@ -50,6 +50,34 @@ fn no_file_is_longer_than_one_idea_needs() {
     }
 }
 
+/// `scripts/removals` takes each out. Here it is seen that what a patch takes out is there still, so that the patches follow the sources.
+#[test]
+fn what_is_to_be_taken_out_once_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut folders = vec![root.join("tests/removals")];
+    let mut patches = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder can be read") {
+            let path = entry.expect("so can its entries").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let patch = fs::read_to_string(&path).expect("a patch can be read");
+            assert!(patch.starts_with("tests: "), "{}: which tests?", path.display());
+            let source = patch.lines().find_map(|line| line.strip_prefix("--- a/")).expect("a file is named");
+            let source = fs::read_to_string(root.join(source)).expect("the file is there");
+            for hunk in patch.split("\n@@ ").skip(1) {
+                let before = hunk.lines().skip(1).filter_map(|line| line.strip_prefix([' ', '-']));
+                let before = before.fold(String::new(), |text, line| text + line + "\n");
+                assert_eq!(source.matches(&before).count(), 1, "{}:\n{before}", path.display());
+            }
+            patches += 1;
+        }
+    }
+    assert!(patches > 30, "the patches were found");
+}
+
 #[test]
 fn imports_stand_in_their_order() {
     assert!(!imports_in_order("use crate::a;\nuse std::fmt;\n"));

@@ -12,6 +12,7 @@ mod faults;
 mod harness;
 mod healing;
 mod http;
+mod http_local;
 mod large;
 mod local;
 mod messages;
