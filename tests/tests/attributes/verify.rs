@@ -14,6 +14,7 @@
 //! | in a second of the process, whatever its caches | `five_looks_a_second_are_taken_by_a_process_whatever_its_caches` |
 //! | calls for a suspected key are looked at whatever the share, after 1, 10 and 60 s | `a_suspected_value_is_looked_at_again_however_small_the_share` |
 //! | and nobody else's for long | `a_suspect_that_nobody_asks_for_costs_others_little_and_is_forgotten` |
+//! | the last 32 findings are kept | `of_many_findings_the_last_32_are_told` |
 //! | `within`, `on_inconsistent`, `verify_by`, canonical form | `a_value_may_differ…`, `what_was_found_is_evicted…`, `what_is_the_same…`, `equal_maps…` |
 
 use std::collections::HashMap;
@@ -239,6 +240,24 @@ async fn a_difference_that_an_evict_ends_is_no_finding() {
     })
     .await;
     assert_eq!(source.looks()[2], 0);
+}
+
+#[tokio::test]
+async fn of_many_findings_the_last_32_are_told() {
+    let source = Source::new();
+    let ids: Vec<String> = (0..40).map(|id| id.to_string()).collect();
+    for id in &ids {
+        inline(&source, id).await.unwrap();
+    }
+    source.write(|row| row.name = "coffee".to_owned());
+    let told =
+        || -> Vec<String> { source.cache.report().findings.into_iter().map(|finding| finding.key).collect() };
+    let mut all = Vec::new();
+    for (id, found) in ids.iter().zip(1..) {
+        source.until([0, 0, found, 0], || inline(&source, id)).await.unwrap();
+        all.push(told().pop().expect("it was found"));
+    }
+    assert_eq!(told(), all[8..]);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cachemacro::{BreakerState, Cache, Reports, Status};
+use cachemacro::{BreakerState, Cache, Reports, Sealing, Status};
 use cachemacro_tests::monitor::Watched;
 use cachemacro_tests::server::run;
 use cachemacro_tests::{DEADLINE, RedisServer, wait_until};
@@ -114,4 +114,70 @@ async fn foreign_values_among_the_reports_hide_none_and_are_not_read_whole() {
         .await
         .expect("it answers");
     assert_eq!(left, 3, "clearing leaves reports and the set of their names");
+}
+
+/// A report that none follows is gone after 30 s, and so is its name; and where nobody reports any more, so is the set of names.
+#[tokio::test]
+async fn a_report_and_its_name_are_gone_in_time() {
+    let server = RedisServer::start();
+    let settings = Cache::builder().redis(server.url()).namespace("shop");
+    let cache = settings.report_interval(Duration::from_millis(10)).build().expect("acceptable settings");
+    wait_until("it reports", DEADLINE, async || reports(&server, "shop").await == 1).await;
+    let mut admin = server.client().await;
+    let names = async |admin: &mut _| -> Vec<String> {
+        let mut range = redis::cmd("ZRANGE");
+        range.arg("{shop:report}").arg(0).arg(-1).query_async(admin).await.expect("a sorted set")
+    };
+    let own = names(&mut admin).await.remove(0);
+    for (key, most) in [(format!("{{shop:report}}:{own}"), 30_000), ("{shop:report}".to_owned(), 60_000)] {
+        let left: i64 = redis::cmd("PTTL").arg(&key).query_async(&mut admin).await.expect("it answers");
+        assert!(left > 0 && left <= most, "{key}: {left} ms");
+    }
+    // One that was left 31 s ago, and one 20 s ago.
+    let now: (u64, u64) = redis::cmd("TIME").query_async(&mut admin).await.expect("it answers");
+    let now = now.0 * 1_000;
+    for (id, ago) in [("gone", 31_000), ("late", 20_000)] {
+        run(&mut admin, &format!("ZADD {{shop:report}} {} {id}", now - ago)).await;
+        run(&mut admin, &format!("SET {{shop:report}}:{id} {{}}")).await;
+    }
+    let told = cache.inspector().expect("it can be looked into").reports().await.expect("they can be read");
+    assert_eq!(told.len(), 2, "its own and the one that is late");
+    wait_until("the name of the other is gone", DEADLINE, async || {
+        !names(&mut admin).await.contains(&"gone".to_owned())
+    })
+    .await;
+    assert!(names(&mut admin).await.contains(&"late".to_owned()));
+}
+
+/// A name of a tag may say what a sealed key does not.
+#[tokio::test]
+async fn a_cache_that_seals_leaves_no_names_of_tags() {
+    let server = RedisServer::start();
+    let settings = |namespace: &str| {
+        let redis = Cache::builder().redis(server.url()).namespace(namespace).tag_names(10);
+        redis.report_interval(Duration::from_millis(10))
+    };
+    let sealed = settings("sealed").sealed(Sealing::new(&[1; 32], 1, &[2; 32]));
+    let caches = [settings("plain"), sealed].map(|of| of.build().expect("acceptable settings"));
+    for cache in &caches {
+        cache.entry::<u64>("patient", 7).with_tags(["canary"]).set(&7).await.expect("stored");
+    }
+    let [plain, sealed] = caches.map(|cache| cache.inspector().expect("it can be looked into"));
+    wait_until("names are told", DEADLINE, async || {
+        plain.tag_names().await.expect("they can be read") == ["canary"]
+    })
+    .await;
+    // Names go behind a report: once the second one that counts the write is there, they have gone behind the first.
+    let mut written = std::collections::BTreeSet::new();
+    wait_until("the other has reported twice", DEADLINE, async || {
+        for document in sealed.reports().await.expect("they can be read") {
+            let report: cachemacro::report::Report = serde_json::from_slice(&document).expect("a report");
+            if report.direct.count("puts") == 1 {
+                written.insert(report.written_at);
+            }
+        }
+        written.len() >= 2
+    })
+    .await;
+    assert_eq!(sealed.tag_names().await.expect("they can be read"), Vec::<String>::new());
 }

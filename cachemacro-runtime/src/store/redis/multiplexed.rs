@@ -1,21 +1,25 @@
 //! Connections that redis-rs speaks on, on a stream of the store's own: what scans, pushes and sentinels are asked over.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, io};
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisConnectionInfo, RedisError, RedisResult, Value};
+use redis::{
+    AsyncConnectionConfig, Cmd, ErrorKind, Pipeline, RedisConnectionInfo, RedisError, RedisResult, Value,
+};
 use tokio::task::AbortHandle;
 
 use super::failure;
 use super::stream::Stream;
+use super::wire::{LastWords, Told};
 use crate::ground::error::Error;
 
 /// One connection. Once its last clone is dropped, it ends.
 #[derive(Clone)]
 pub(super) struct Multiplexed {
     connection: MultiplexedConnection,
+    last_words: LastWords,
     _driver: Arc<Driver>,
 }
 
@@ -65,8 +69,11 @@ impl Multiplexed {
         greeting: &RedisConnectionInfo,
         settings: AsyncConnectionConfig,
     ) -> RedisResult<Self> {
-        let (connection, driver) = MultiplexedConnection::new_with_config(greeting, stream, settings).await?;
-        Ok(Self { connection, _driver: Arc::new(Driver(tokio::spawn(driver).abort_handle())) })
+        let last_words = stream.last_words();
+        let opened = MultiplexedConnection::new_with_config(greeting, stream, settings).await;
+        let (connection, driver) = opened.map_err(|error| explained(error, &last_words))?;
+        let driver = Arc::new(Driver(tokio::spawn(driver).abort_handle()));
+        Ok(Self { connection, last_words, _driver: driver })
     }
 
     /// The connection as redis-rs has it.
@@ -76,7 +83,8 @@ impl Multiplexed {
 
     /// Sends one command.
     pub(super) async fn ask(&mut self, command: &Cmd) -> RedisResult<Value> {
-        self.connection.send_packed_command(command).await
+        let answered = self.connection.send_packed_command(command).await;
+        answered.map_err(|error| explained(error, &self.last_words))
     }
 
     /// Sends one command whose reply says nothing but that it was done.
@@ -87,17 +95,49 @@ impl Multiplexed {
     /// Has the server tell of what is said on this channel.
     #[cfg(feature = "sentinel")]
     pub(super) async fn subscribe(&mut self, channel: &str) -> RedisResult<()> {
-        self.connection.subscribe(channel).await
+        let done = self.connection.subscribe(channel).await;
+        done.map_err(|error| explained(error, &self.last_words))
     }
 
     /// Sends these in one go; a reply for each.
     pub(super) async fn ask_all(&mut self, commands: &Pipeline, count: usize) -> RedisResult<Vec<Value>> {
-        self.connection.send_packed_commands(commands, 0, count).await
+        let answered = self.connection.send_packed_commands(commands, 0, count).await;
+        answered.map_err(|error| explained(error, &self.last_words))
+    }
+}
+
+/// The error of whoever came once the stream had ended, with what that said: in TLS 1.3 a server refuses a client certificate after the
+/// handshake, before or after something was asked.
+fn explained(error: RedisError, last_words: &LastWords) -> RedisError {
+    match last_words.told() {
+        Some(why) if error.kind() == ErrorKind::Io => {
+            io::Error::new(io::ErrorKind::InvalidData, Told(why)).into()
+        }
+        _ => error,
     }
 }
 
 impl fmt::Debug for Multiplexed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Multiplexed").finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, feature = "tls"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_comes_once_the_stream_has_ended_is_told_why_it_did() {
+        let ended = || RedisError::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        let last_words = LastWords::default();
+        last_words.note(&io::ErrorKind::ConnectionReset.into());
+        let told = |error| failure::unreachable(&explained(error, &last_words)).to_string();
+        assert!(!told(ended()).contains("certificate"), "nothing was said");
+        last_words.note(&io::Error::other(Told("the server asks for a client certificate")));
+        last_words.note(&io::Error::other(Told("the first one counts")));
+        assert!(told(ended()).ends_with(": the server asks for a client certificate"));
+        let refused = RedisError::from((ErrorKind::AuthenticationFailed, "hunter2"));
+        assert!(!told(refused).contains("certificate"), "what was answered is told as it is");
     }
 }

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 #[cfg(feature = "tls")]
 use super::tls::{Encrypted, Tls};
 use super::url::Host;
-use super::wire::Told;
+use super::wire::{LastWords, Told};
 
 /// What is said of a host that has no address.
 const UNKNOWN: &str = "the name of its host cannot be resolved";
@@ -100,6 +100,15 @@ impl Stream {
     #[cfg(not(unix))]
     pub(super) async fn unix(_: &Path) -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Where it will stand why it ended.
+    pub(super) fn last_words(&self) -> LastWords {
+        match self {
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.last_words(),
+            _ => LastWords::default(),
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::url::{TlsParts, refused};
-use super::wire::Told;
+use super::wire::{LastWords, Told};
 use crate::ground::error::Result;
 
 /// What is said where a server said nothing.
@@ -221,7 +221,8 @@ impl Tls {
                 .map_err(|_| because("the host's name is none that a certificate can be for"))?,
         };
         let connected = self.connector.connect(name, stream).await;
-        connected.map(|stream| Encrypted { stream, has_heard: false }).map_err(told)
+        let encrypted = |stream| Encrypted { stream, has_heard: false, last_words: LastWords::default() };
+        connected.map(encrypted).map_err(told)
     }
 }
 
@@ -243,12 +244,19 @@ pub(super) struct Encrypted {
     stream: TlsStream<TcpStream>,
     /// Whether anything came.
     has_heard: bool,
+    last_words: LastWords,
 }
 
 impl Encrypted {
+    pub(super) fn last_words(&self) -> LastWords {
+        self.last_words.clone()
+    }
+
     fn told(&self, error: io::Error) -> io::Error {
         let error = told(error);
-        if self.has_heard || Told::of(&error).is_some() { error } else { because(UNHEARD) }
+        let error = if self.has_heard || Told::of(&error).is_some() { error } else { because(UNHEARD) };
+        self.last_words.note(&error);
+        error
     }
 }
 
@@ -262,7 +270,7 @@ impl AsyncRead for Encrypted {
         match ready!(Pin::new(&mut self.stream).poll_read(cx, into)) {
             Ok(()) if into.filled().len() > before => self.has_heard = true,
             Ok(()) if self.has_heard => {}
-            Ok(()) => return Poll::Ready(Err(because(UNHEARD))),
+            Ok(()) => return Poll::Ready(Err(self.told(io::ErrorKind::UnexpectedEof.into()))),
             Err(error) => return Poll::Ready(Err(self.told(error))),
         }
         Poll::Ready(Ok(()))

@@ -8,6 +8,7 @@
 //! | where one slot has moved, all are asked for anew | `after_one_slot_moved_others_are_known_to_have` |
 //! | a node that says that the cluster is down may be cut off from it | `a_node_that_is_cut_off_is_left_for_who_serves_its_slot_now` |
 //! | an evict goes on until it is done, by who serves what then | the same |
+//! | a look at the nodes' health has who serves what asked for, where one does not answer | `a_look_at_the_health_notices_that_a_node_is_gone` |
 //! | a request is late by the clock of its node | `a_lease_is_late_by_the_clock_of_the_node_that_it_is_asked_of` |
 
 use std::collections::HashSet;
@@ -97,6 +98,38 @@ async fn a_node_that_is_cut_off_is_left_for_who_serves_its_slot_now() {
     wait_until("it is read where it is now", SOON, is_read).await;
     writer.evict(EvictRequest::new(&[&key], &[])).await.expect("evicted where it is now");
     assert_eq!(reader.entry(&key).await.expect("answered"), None);
+}
+
+/// How often the nodes that live were asked who serves what.
+async fn looks(cluster: &RedisCluster, gone: usize) -> u64 {
+    let mut looks = 0;
+    for (at, server) in cluster.servers.iter().enumerate() {
+        if at == gone {
+            continue;
+        }
+        let mut client = server.client().await;
+        let told: String =
+            redis::cmd("INFO").arg("commandstats").query_async(&mut client).await.expect("INFO");
+        let of_clusters = told.lines().filter_map(|line| line.strip_prefix("cmdstat_cluster"));
+        let calls = of_clusters
+            .filter_map(|line| line.split_once(":calls=")?.1.split(',').next()?.parse::<u64>().ok());
+        looks += calls.sum::<u64>();
+    }
+    looks
+}
+
+/// Whoever only asks for the health, as a process without calls does, is not the last to know.
+#[tokio::test]
+async fn a_look_at_the_health_notices_that_a_node_is_gone() {
+    let mut cluster = RedisCluster::start().await;
+    let store = store(&cluster.url());
+    store.connect().await.expect("it is up");
+    let replica = cluster.replica_of(0).await;
+    cluster.servers[0].stop();
+    cluster.is_primary(replica).await;
+    let before = looks(&cluster, 0).await;
+    store.health().await.expect("the others answer");
+    wait_until("it is asked who serves what", SOON, async || looks(&cluster, 0).await > before).await;
 }
 
 /// Upholds G9: the clock of the first node, by which a caller says when its request is late, is an hour behind the others.

@@ -1,5 +1,6 @@
 //! Why a connection ended, and what that means for what was asked of it.
 
+use std::sync::{Arc, OnceLock};
 use std::{fmt, io};
 
 use bytes::Bytes;
@@ -42,6 +43,24 @@ impl fmt::Display for Told {
 }
 
 impl std::error::Error for Told {}
+
+/// Why a stream ended, where that may be told. A driver that ends with its stream tells those who come later no more than that it ended.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LastWords(Arc<OnceLock<&'static str>>);
+
+impl LastWords {
+    /// Takes note of the reason in this error, where it has one. The first one counts.
+    #[cfg(feature = "tls")]
+    pub(crate) fn note(&self, error: &io::Error) {
+        if let Some(why) = Told::of(error) {
+            let _ = self.0.set(why);
+        }
+    }
+
+    pub(crate) fn told(&self) -> Option<&'static str> {
+        self.0.get().copied()
+    }
+}
 
 impl From<io::Error> for Cause {
     fn from(error: io::Error) -> Self {

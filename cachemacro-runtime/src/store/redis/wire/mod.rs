@@ -19,7 +19,7 @@ mod reads;
 mod tests;
 
 pub(super) use self::asked::{Asked, Doubtful};
-pub(super) use self::failure::{Broken, Cause, Told, Unread};
+pub(super) use self::failure::{Broken, Cause, LastWords, Told, Unread};
 pub(super) use self::frame::{Packed, Reply};
 pub(super) use self::handle::{MOST_READ, Wire};
 pub(super) use self::open::{Unopened, open};
