@@ -112,7 +112,7 @@ fn similar() {
         assert_eq!(templated(1, "B".into(), None).await.unwrap(), "1 A None");
         assert_eq!(templated(1, "B".into(), Some(1)).await.unwrap(), "1 B Some(1)");
         assert_eq!(templated(2, "B".into(), None).await.unwrap(), "2 B None");
-        let alike = templated_entry(&1, "Z", &None).similar("C").await.unwrap().unwrap();
+        let alike = templated_entry(&1, &Cow::from("Z"), &None).similar("C").await.unwrap().unwrap();
         assert!(alike.key.as_str().ends_with("1/a-None"), "{}", alike.key.as_str());
 
         assert_eq!(generic::<u8>("a".into(), 1, 1).await, "a");
