@@ -276,7 +276,7 @@ async fn no_answer_leaves_its_scope_whatever_documents_say(rig: Rig) {
             faq.answer_entry(&9, "airfields close to Berlin").evict().await.expect("evicted");
         }
     }
-    assert!(faq.search.alike_stats().gone >= 6, "they were looked at: {:?}", faq.search.alike_stats());
+    assert!(faq.search.alike_stats().gone >= 3, "they were looked at: {:?}", faq.search.alike_stats());
 }
 
 async fn an_answer_that_a_read_would_not_give_is_none(rig: Rig) {
@@ -431,7 +431,7 @@ async fn answers_that_are_gone_make_room_for_the_next(rig: Rig) {
 
 async fn questions_of_any_kind_are_answered(rig: Rig) {
     let faq = Faq::one(&rig);
-    let word = "w".repeat(1 << 20);
+    let word = "w".repeat(1_000_000);
     for question in ["", "?!", "the", "🙂 ?", "Аэропорт 空港 مطار", &word, "\0\n:{}%"] {
         for _ in 0..2 {
             let answer = faq.worded(question).await;
