@@ -119,6 +119,11 @@ use crate::syntax::options::Macro;
 /// | `local` | `"10s"`: how long a decoded value may be kept in this process and be taken without asking the store · `"off"` · constant `Duration` | the cache's |
 /// | `validate` | whether the store is asked all the same whether that value is still the one that is stored | `false` |
 /// | `sealed` | whether nothing of it may be stored but sealed: where the cache has no keys for it, it runs uncached | `false` |
+/// | `similar` | the argument that is a question, which may be answered with the cached answer of [one that means the same](https://github.com/cachemacro/cachemacro/blob/main/docs/similar.md): how wrong that can be is said there first | exact keys alone |
+/// | `threshold` | beside `similar`: how alike questions have to be, above 0.0 up to 1.0 | none: it must be given |
+/// | `embedder` | beside `similar`: what makes vectors of questions, an `Embedder` that is `Clone`, such as `self.embedder` | words are compared |
+/// | `confirm` | beside `similar`: path to an `async fn(&str, &str, &Value) -> bool` of the question, the stored one, and its answer | every answer |
+/// | `scope` | beside `similar`: `"shared"`, where the key has no part but the question | the other parts of the key |
 /// | `recorded` | whether loads tell under which tags they are stored: those of cached calls and what is [recorded](https://docs.rs/cachemacro/latest/cachemacro/fn.record.html) in them, such as queries of `cachemacro-sql` | `false` |
 /// | `codec` | type of a codec, such as `cachemacro::codec::Json` | the cache's |
 /// | `version` | number, raised by hand where old values are to be misses | 0 |

@@ -106,8 +106,22 @@ pub(crate) struct EntryParts {
     pub(crate) tags: Vec<Tag>,
     pub(crate) ttl: Option<Value>,
     pub(crate) codec: Option<Type>,
+    /// Its question may be answered with the answer to another one.
+    pub(crate) similar: Option<Similar>,
     /// What only tools show.
     pub(crate) shown: Shown,
+}
+
+/// Questions that mean the same share an answer.
+pub(crate) struct Similar {
+    /// The argument that is the question.
+    pub(crate) question: Ident,
+    /// How alike they have to be.
+    pub(crate) threshold: Expr,
+    /// What makes vectors of them.
+    pub(crate) embedder: Option<Expr>,
+    /// Says whether one's answer is the other's.
+    pub(crate) confirm: Option<Path>,
 }
 
 /// What decides nothing about an entry.

@@ -8,7 +8,7 @@
 //! - For the calls of one task: [`Mode`], and what they depend on, [`Gathered`], with what loads read besides, [`record`] and [`recording`]. For what depends on the value: [`EntryRules`].
 //! - What happened: [`CacheStats`], [`Stats`] and its [`Count`]s, [`MissReason`], [`Unstorable`], whether what is served is true ([`Verify`], [`Checked`]), [`Health`] with its [`Status`], [`PartHealth`] of what works beside it, [`Pool`] and [`Warning`]s, [`BreakerState`], [`mod@report`], [`Observer`], [`Error`] and its
 //!   [`ErrorKind`].
-//! - What is kept beside entries, such as an index to find them by: [`Beside`], which is told of what is [`Stored`]; [`Cache::entry_of`].
+//! - What is kept beside entries, such as an index to find them by: [`Beside`], which is told of what is [`Stored`], and by which [`Meaning`]; it is [`Asked`] for a [`Candidate`] where questions share answers ([`Alike`], by an [`Embedder`]), and told how that was [`Judged`]; [`Cache::entry_of`].
 //! - What is stored how: [`codec`], [`macro@CacheSchema`], [`store`]. Tags that cannot be misspelt: [`macro@Tag`].
 
 pub use cachemacro_derive::{CacheSchema, Tag, cache_config, cache_evict, cache_put, cached};
@@ -29,13 +29,14 @@ pub use cachemacro_runtime::{
 };
 #[doc(inline)]
 pub use cachemacro_runtime::{
-    Beside, BreakerState, BuiltinCodec, Cache, CacheBuilder, CacheSchema, CacheStats, Checked, Clock, Codec,
-    Count, DeadEvent, Entry, EntryRules, Error, ErrorKind, Event, Evict, Filled, Gap, Gathered, Handled,
-    Health, Histogram, Hit, Key, Keyspace, LentBytes, LocalEntry, LocalStats, Lookup, Meta, MissReason, Mode,
-    Named, Observation, Observer, Part, PartHealth, Policy, Pool, Removals, Result, SiteId, Stats, Status,
-    Stopped, Stored, Subscribe, Subscription, SubscriptionStats, Tag, Timestamp, Ttl, Undelivered, Under,
-    Unstorable, Vacancy, Value, Verify, Warm, Warmed, Warming, Warning, after_commit, codec, header,
-    is_recording, record, record_unknown, recording, report, schema, store,
+    Alike, Asked, Beside, BreakerState, BuiltinCodec, Cache, CacheBuilder, CacheSchema, CacheStats,
+    Candidate, Checked, Clock, Codec, Count, DeadEvent, Embedder, Entry, EntryRules, Error, ErrorKind, Event,
+    Evict, Filled, Gap, Gathered, Handled, Health, Histogram, Hit, Judged, Key, Keyspace, LentBytes,
+    LocalEntry, LocalStats, Lookup, Meaning, Meta, MissReason, Mode, Named, Observation, Observer, Part,
+    PartHealth, Policy, Pool, Removals, Result, SiteId, Stats, Status, Stopped, Stored, Subscribe,
+    Subscription, SubscriptionStats, Tag, Timestamp, Ttl, Undelivered, Under, Unstorable, Vacancy, Value,
+    Verify, Warm, Warmed, Warming, Warning, after_commit, codec, header, is_recording, record,
+    record_unknown, recording, report, schema, store,
 };
 
 #[doc(hidden)]

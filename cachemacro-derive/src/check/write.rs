@@ -152,6 +152,7 @@ impl Checker<'_> {
             tags,
             ttl,
             codec: self.options.ty("codec").cloned(),
+            similar: None,
             shown: Shown::default(),
         })
     }

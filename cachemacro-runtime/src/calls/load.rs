@@ -43,7 +43,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{Instrument as _, Span};
 
-use crate::calls::verify;
+use crate::calls::{similar, verify};
 use crate::engine::asking;
 use crate::engine::decoded::Known;
 use crate::engine::entry::Entry;
@@ -181,11 +181,16 @@ where
             entry.depends(raw, &rules, outcome.value_of(&returned));
             return returned;
         }
-        call.state.may_ask_first = mode == Mode::Normal;
+        call.state.may_ask_first = mode == Mode::Normal && !call.may_be_alike();
         let miss = match call.look(sent.and_then(Sent::placed)).await {
             Ok(hit) => return hit,
             Err(miss) => miss,
         };
+        if call.may_be_alike()
+            && let Some(value) = on_heap(|| similar::answer(entry, raw, miss)).await
+        {
+            return outcome.wrap(value);
+        }
         // What the search finds decides it otherwise.
         if call.state.unread.is_none() {
             raw.record(Event::Miss(miss.reason));
@@ -322,6 +327,11 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         };
         raw.record(Event::Hit);
         Ok(found.value)
+    }
+
+    /// Whether the answer to another question will do: questions share theirs, and this one has none of its own that is to be loaded anew.
+    pub(crate) const fn may_be_alike(&self) -> bool {
+        self.entry.similar.is_some() && self.state.spare.is_none()
     }
 
     /// What comes of a call whose read found nothing to return. Gives the rules back: a reference to them could not be held.

@@ -1,5 +1,6 @@
 //! One step of a call, on one entry, with the state that all calls of a cache share.
 
+pub(crate) mod alike;
 pub(crate) mod asking;
 pub(crate) mod at_hand;
 pub(crate) mod beside;

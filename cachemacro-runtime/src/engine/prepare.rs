@@ -113,8 +113,8 @@ impl<T: Value> Entry<T> {
         let texts = rules.search().or_else(|| Rules::search(self.rules()));
         if let Some(texts) = texts {
             self.is_searched(texts);
-            prepared.to_tell = ToTell::of(raw, Some(texts), value);
         }
+        prepared.to_tell = ToTell::of(raw, texts, self.similar.as_deref(), value);
         Ok(Some(prepared))
     }
 

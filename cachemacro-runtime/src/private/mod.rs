@@ -19,6 +19,7 @@ mod kinds;
 mod local;
 mod path;
 mod probe;
+mod similar;
 mod writes;
 
 pub use self::args::EntryArg;
@@ -39,15 +40,18 @@ pub use self::probe::{
     DefaultStoringKind, Flat, Kind, NestedShape, OptShape, PlainShape, Probe, ResOptShape, ResShape,
     Returning, Shape, StoringKind,
 };
+pub use self::similar::boxed;
 pub use self::writes::{Evictable, Evicting, GivesEntries, HoldsHere, Writes, held_here, write};
 pub use crate::__cachemacro_parts as parts;
 pub use crate::__cachemacro_site as site;
 pub use crate::calls::behind::Behind;
 pub use crate::calls::load::load;
 pub use crate::calls::write::When;
+pub use crate::engine::alike::{Question, Similar};
 pub use crate::engine::local::LocalEntry;
 pub use crate::format::schema;
 pub use crate::key::KeyBuilder;
+pub use crate::key::framed::Framed;
 pub use crate::key::part::{KeyPart, Printed};
 pub use crate::key::parts::{Call as PartsOfCall, Parts, To, ToCompare, ToHash, ToKeep};
 pub use crate::key::tag::{Tag, TagBuilder};
